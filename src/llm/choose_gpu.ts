@@ -7,9 +7,9 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { isSilentKind } from "../model/mod.ts";
 import { DEFAULT_PROFILE, readGBps } from "../planner/mod.ts";
 import { type GpuOptions, STEP_TOKENS } from "../rank/plan.ts";
-import { expertsObstacle, gpuObstacle } from "../rank/gpu/obstacle.ts";
+import { gpuObstacle } from "../rank/gpu/obstacle.ts";
 import { chooseLongSteps } from "./choose_long_steps.ts";
-import { fittingContexts, fittingLayers } from "./gpu_memory.ts";
+import { bytesPerToken, fittingContexts, fittingLayers, hasExperts } from "./gpu_memory.ts";
 import { type GpuMode, hotSharesOf, type LoadOptions, rankCountFor } from "./load_options.ts";
 import type { DescribedModel } from "./plan_load.ts";
 
@@ -50,6 +50,8 @@ export interface GpuDecision {
 const GAIN_MIN = 1.2;
 /** Of a layer, beside its products: attention, and as much for what products do in the end. */
 const SMALL_KERNELS = 2;
+/** More of a layer that mixes: router, choice, and what experts give put together. */
+const EXPERT_KERNELS = 3;
 /** Shares that are tried where not all fits. */
 const SMALLER_SHARES = [0.5, 0.25];
 /**
@@ -125,7 +127,7 @@ function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean)
   // Experts are whole on one side or the other.
   const neurons = config.experts === null
     ? asked ?? [1]
-    : [expertsObstacle(of) === null && (asked?.[0] ?? 1) > 0 ? 1 : 0];
+    : [hasExperts(of, options) ? 1 : 0];
   const isAlone = neurons[0] === 1 && layers === config.blockCount && !besideGpu;
   const part = (share: GpuOptions, isAlone: boolean): GpuPart => {
     const { longSteps, reason } = isAlone
@@ -140,9 +142,13 @@ function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean)
     };
   };
   const whole = { heads: 1, neurons, hasOutput: layers > 0, layers };
-  const isSilent = isSilentKind(config.feedForward.activation);
+  const isSilent = config.experts === null && isSilentKind(config.feedForward.activation);
+  // Where experts are too large, heads may still have room.
+  const headsOnly = config.experts !== null && neurons[0] === 1
+    ? headsParts(of, options, part, layers)
+    : [];
   const fitting = fittingLayers(of, options);
-  if (fitting < layers) return within(fitting, whole, part);
+  if (fitting < layers) return [...within(fitting, whole, part), ...headsOnly];
   // Of silent neurons the threads have little to compute, of others a layer is as good as another.
   const most = neurons[neurons.length - 1];
   const smaller = SMALLER_SHARES.map((share) =>
@@ -155,7 +161,18 @@ function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean)
   );
   const grows = isSilent && asked === null && most > 0;
   const usual = grows ? [part({ ...whole, neurons: HOT_SHARES }, false)] : [];
-  return [part(whole, isAlone), ...usual, ...smaller];
+  return [part(whole, isAlone), ...usual, ...smaller, ...headsOnly];
+}
+
+/** Heads of as many layers as there is room for, and no experts; none where there is no room. */
+function headsParts(
+  of: DescribedModel,
+  options: LoadOptions,
+  part: (share: GpuOptions, isAlone: boolean) => GpuPart,
+  most: number,
+): GpuPart[] {
+  const layers = Math.min(most, fittingLayers(of, { ...options, hotShare: 0 }));
+  return layers === 0 ? [] : [part({ heads: 1, neurons: [0], layers, hasOutput: false }, false)];
 }
 
 /** The first part with contexts for several requests before it, where nobody says for how many. */
@@ -213,14 +230,16 @@ export function describePart(part: GpuPart | null): string | null {
 
 /** Decoded tokens per second by what was measured; null where the GPU was not. */
 function expectedSpeeds(
-  { file, model: { config } }: DescribedModel,
+  of: DescribedModel,
   options: LoadOptions,
 ): { readonly gpu: number; readonly cpu: number } | null {
   const { profile = DEFAULT_PROFILE } = options;
   if (profile.gpu === undefined) return null;
-  const bytes = [...file.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const bytes = bytesPerToken(of);
+  const { config } = of.model;
   const { decodeGBps, stepMs, smallKernelMs = 0 } = profile.gpu;
-  const besideMs = stepMs + config.blockCount * SMALL_KERNELS * smallKernelMs;
+  const small = SMALL_KERNELS + (config.experts === null ? 0 : EXPERT_KERNELS);
+  const besideMs = stepMs + config.blockCount * small * smallKernelMs;
   return {
     gpu: 1 / (bytes / (decodeGBps * 1e9) + besideMs / 1e3),
     cpu: readGBps(profile, rankCountFor(options)) * 1e9 / bytes,

@@ -4,9 +4,15 @@
 import { kvCacheBytes, matrixBytes } from "../../gpu/mod.ts";
 import { alignUp } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
-import type { LayerTensors, MatrixTensor } from "../model/types.ts";
+import type { DenseTensors, LayerTensors, MatrixTensor } from "../model/types.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
-import { contextLengthFor, type LoadOptions, PARALLEL_AUTO_MAX } from "./load_options.ts";
+import { expertsObstacle } from "../rank/gpu/obstacle.ts";
+import {
+  contextLengthFor,
+  hotSharesOf,
+  type LoadOptions,
+  PARALLEL_AUTO_MAX,
+} from "./load_options.ts";
 import type { DescribedModel } from "./plan_load.ts";
 
 /**
@@ -32,7 +38,9 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
   });
   const most = (matricesOf: (layer: LayerTensors) => MatrixTensor[]) =>
     Math.max(...layers.map((layer) => bytesOf(matricesOf(layer))));
-  const layerBytes = kv + most((layer) => [...headMatrices(layer), ...neuronMatrices(layer)]);
+  const expertsOf = hasExperts(of, options) ? expertMatrices : () => [];
+  const layerBytes = kv +
+    most((layer) => [...headMatrices(layer), ...neuronMatrices(layer), ...expertsOf(layer)]);
   const room = gpuMemoryBytes - activationBytes(of, options);
   if (room >= layers.length * layerBytes + bytesOf([output])) return Infinity;
   const sets = gpuStreamFrom === 0 ? 0 : 2 * most(neuronMatrices);
@@ -50,21 +58,56 @@ export function fittingContexts(of: DescribedModel, options: LoadOptions): numbe
   return contexts;
 }
 
+/** Whether a GPU has the experts of layers that it has. */
+export function hasExperts(of: DescribedModel, options: LoadOptions): boolean {
+  const { experts } = of.model.config;
+  return experts !== null && (hotSharesOf(options)?.[0] ?? 1) > 0 && expertsObstacle(of) === null;
+}
+
+/** Bytes of all weights that a token looks at, as the file has them: of experts those it uses. */
+export function bytesPerToken({ file, model: { config, tensors } }: DescribedModel): number {
+  const all = [...file.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  if (config.experts === null) return all;
+  const names = new Set(
+    tensors.layers.flatMap(({ feedForward }) =>
+      feedForward?.kind === "experts"
+        ? feedForward.experts.flatMap(matricesOf).map(({ tensor }) => tensor)
+        : []
+    ),
+  );
+  const experts = [...names].reduce((sum, name) => sum + file.tensors.get(name)!.sizeBytes, 0);
+  return all - experts * (1 - config.experts.usedCount / config.experts.count);
+}
+
+function expertMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
+  if (feedForward?.kind !== "experts") return [];
+  const { experts, shared } = feedForward;
+  return [...experts, ...shared === null ? [] : [shared]].flatMap(matricesOf);
+}
+
 function headMatrices({ query, key, value, attentionOutput }: LayerTensors): MatrixTensor[] {
   return [query, key, value, attentionOutput].filter((each) => each !== null);
 }
 
 function neuronMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
   if (feedForward?.kind !== "dense") return [];
-  const { gate, up, down } = feedForward;
+  return matricesOf(feedForward);
+}
+
+function matricesOf({ gate, up, down }: DenseTensors): MatrixTensor[] {
   return gate === null ? [up, down] : [gate, up, down];
 }
 
 /** Rows of a step, as if none shared bytes, and what comes back of them. */
-function activationBytes({ model: { config } }: DescribedModel, options: LoadOptions): number {
+function activationBytes(of: DescribedModel, options: LoadOptions): number {
+  const { config } = of.model;
   const { chunkTokens = CHUNK_TOKENS_OF_LONG_STEPS } = options;
   const { embeddingLength, headCount, headCountKv, headDim, feedForwardLength } = config;
+  const experts = hasExperts(of, options) ? config.experts : null;
+  const ofExperts = experts === null
+    ? 0
+    : experts.usedCount * (3 * experts.feedForwardLength + embeddingLength);
   const floats = 4 * embeddingLength + (2 * headCount + 2 * headCountKv) * headDim +
-    3 * feedForwardLength;
+    3 * feedForwardLength + ofExperts;
   return 4 * chunkTokens * floats;
 }

@@ -178,3 +178,28 @@ Deno.test("chooseGpu() says which neurons a GPU computes in which steps", async 
   assertMatch(await reason({ hotShare: 0.3 }), /30 % of the neurons, the first ones/);
   assert(!(await reason({ hotShare: 1, besideGpu: true, firing })).includes("most often"));
 });
+
+Deno.test("chooseGpu() knows what a token reads of experts, and what room they take", async () => {
+  const of: TinyModelOptions = {
+    architecture: "llama-moe",
+    changes: { experts: { count: 16, used: 1, length: 512 } },
+  };
+  const all = (await decide({}, { of, measured: FAST })).expectedDecodeTps!;
+  const used = { ...of, changes: { experts: { count: 16, used: 16, length: 512 } } };
+  const whole = (await decide({}, { of: used, measured: FAST })).expectedDecodeTps!;
+  assert(all > 4 * whole, `${all} and ${whole} tokens a second`);
+  const shares = async (options: LoadOptions) =>
+    (await decide({ gpu: "on", ...options }, { of })).parts
+      .map(({ share: { neurons: [experts], layers } }) => ({ experts, layers }));
+  // Fewer layers, then heads without experts.
+  assertEquals(await shares({}), [
+    { experts: 1, layers: 2 },
+    ...[{ experts: 1, layers: 1 }, { experts: 1, layers: 0 }],
+    { experts: 0, layers: 2 },
+  ]);
+  // A layer's experts are 16 × 3 × 512 × 64 floats, 6 MiB: there is room for one layer, or none.
+  const ofRoom = (gpuMemoryBytes: number) =>
+    shares({ gpuMemoryBytes, contextLength: 64, chunkTokens: 8 });
+  assertEquals((await ofRoom(10 * 2 ** 20))[0], { experts: 1, layers: 1 });
+  assertEquals(await ofRoom(4 * 2 ** 20), [{ experts: 0, layers: 2 }]);
+});
