@@ -54,6 +54,8 @@ const FEW: readonly TinyFamilyName[] = [
 const MORE: Partial<Record<TinyFamilyName, readonly [number, number]>> = {
   ...{ qwen3: [6, 3], gpt2: [7, 2], starcoder2: [7, 2], "stablelm-parallel": [8, 2] },
   ...{ gemma2: [9, 3], gemma3: [10, 2], olmo2: [10, 2] },
+  // Router, choice, and experts' down by itself.
+  ...{ "llama-moe": [8, 3], qwen3moe: [9, 3], bailingmoe: [10, 3] },
 };
 
 gpuTest("a decoded token takes five dispatches a layer in families like Llama", async (gpu) => {
