@@ -1,5 +1,6 @@
 // Queries and keys turned by their positions, in place and into the cache; values into the cache.
-// Heads of queries and of keys may be normalised before: see head_norm.wgsl.
+// Heads of queries and of keys may be normalised before, or behind where NORMS_TURNED: see
+// head_norm.wgsl.
 //
 // Pair (a, b) becomes (a·cos − b·sin, a·sin + b·cos): neighbours (2i, 2i + 1), or
 // (i, i + ROTATED / 2) where IS_NEOX. Of a head ROTATED dimensions are turned, maybe none.
@@ -36,35 +37,45 @@ override X_START: u32;
 override X_STRIDE: u32;
 override QUERY_NORM: u32 = 0; // 0: none, 1: all heads have the same weights, 2: each has its own
 override KEY_NORM: u32 = 0;
+override NORMS_TURNED: bool = false;
 override IS_LAYER: bool = false;
 override EPSILON: f32 = 0.0;
 
 // How a head is normalised.
 struct Norm { kind: u32, isKey: bool, weights: u32, mean: f32, factor: f32 }
 
-fn normOf(slot: u32, head: u32, lane: u32) -> Norm {
+const NONE = Norm(0u, false, 0u, 0.0, 1.0);
+
+fn normOf(slot: u32, head: u32, token: u32, lane: u32) -> Norm {
   let isKey = slot >= HEADS;
   let kind = select(select(QUERY_NORM, KEY_NORM, isKey), 0u, slot >= HEADS + KV_HEADS);
-  var norm = Norm(kind, isKey, 0u, 0.0, 1.0);
+  var norm = NONE;
+  norm.kind = kind;
+  norm.isKey = isKey;
   if (kind == 0u) { return norm; }
   if (kind == 2u) { norm.weights = select(slot, slot - HEADS, isKey) * HEAD_DIM; }
   if (IS_LAYER) {
     var sum = 0.0;
-    for (var i = lane; i < HEAD_DIM; i += LANES) { sum += x[head + i]; }
+    for (var i = lane; i < HEAD_DIM; i += LANES) { sum += normalized(head, token, i); }
     norm.mean = sumOf(sum, lane) / f32(HEAD_DIM);
   }
   var squares = 0.0;
   for (var i = lane; i < HEAD_DIM; i += LANES) {
-    let value = x[head + i] - norm.mean;
+    let value = normalized(head, token, i) - norm.mean;
     squares += value * value;
   }
   norm.factor = inverseSqrt(sumOf(squares, lane) / f32(HEAD_DIM) + EPSILON);
   return norm;
 }
 
-// Element i of a head at `head`, normalised.
-fn valueAt(head: u32, i: u32, norm: Norm) -> f32 {
-  let value = x[head + i];
+// Element i of a head at `head`, as its norm reads it.
+fn normalized(head: u32, token: u32, i: u32) -> f32 {
+  if (NORMS_TURNED) { return turned(head, token, i, NONE); }
+  return x[head + i];
+}
+
+// Element i, which is `value`, as the norm leaves it.
+fn normalize(value: f32, i: u32, norm: Norm) -> f32 {
   if (norm.kind == 0u) { return value; }
   var weight = 0.0;
   if (norm.isKey) { weight = keyWeight[norm.weights + i]; }
@@ -72,7 +83,7 @@ fn valueAt(head: u32, i: u32, norm: Norm) -> f32 {
   return (value - norm.mean) * norm.factor * weight;
 }
 
-// The same, turned.
+// Element i of a head, normalised, then turned.
 fn turned(head: u32, token: u32, i: u32, norm: Norm) -> f32 {
   if (i >= ROTATED) { return valueAt(head, i, norm); }
   let half = ROTATED / 2u;
@@ -85,6 +96,14 @@ fn turned(head: u32, token: u32, i: u32, norm: Norm) -> f32 {
   return select(a * cosine - b * sine, a * sine + b * cosine, isSecond);
 }
 
+fn valueAt(head: u32, i: u32, norm: Norm) -> f32 { return normalize(x[head + i], i, norm); }
+
+// Element i, both done in the order of the model.
+fn finished(head: u32, token: u32, i: u32, norm: Norm) -> f32 {
+  if (NORMS_TURNED) { return normalize(turned(head, token, i, NONE), i, norm); }
+  return turned(head, token, i, norm);
+}
+
 @compute @workgroup_size(64)
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -94,7 +113,7 @@ fn main(
   let token = workgroup.y;
   let head = X_START + token * X_STRIDE + slot * HEAD_DIM;
   let isValue = slot >= HEADS + KV_HEADS;
-  let norm = normOf(slot, head, lane);
+  let norm = normOf(slot, head, token, lane);
   var pairs: array<vec2<f32>, 4>;
   for (var i = 0u; i < 4u; i++) {
     let first = 2u * (lane + i * LANES);
@@ -103,8 +122,8 @@ fn main(
         pairs[i] = vec2(x[head + first], x[head + first + 1u]);
       } else {
         pairs[i] = vec2(
-          turned(head, token, first, norm),
-          turned(head, token, first + 1u, norm),
+          finished(head, token, first, norm),
+          finished(head, token, first + 1u, norm),
         );
       }
     }

@@ -16,7 +16,7 @@ export interface RotateArgs {
   readonly cache: KvCache;
   /** `index` into the step input's ropes; null: nothing is turned. */
   readonly rope: { readonly index: number; readonly kind: "norm" | "neox" } | null;
-  /** Heads are normalised first, each by itself; left out or null: not. */
+  /** Heads are normalised, each by itself; left out or null: not. */
   readonly norms?: HeadNorms | null;
 }
 
@@ -24,6 +24,8 @@ export interface RotateArgs {
 export interface HeadNorms {
   readonly kind: NormKind;
   readonly epsilon: number;
+  /** Behind the rotation; left out: before it. */
+  readonly areTurned?: boolean;
   readonly query: HeadWeight | null;
   readonly key: HeadWeight | null;
 }
@@ -58,6 +60,7 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
       X_STRIDE: x.stride,
       QUERY_NORM: normOf(norms?.query),
       KEY_NORM: normOf(norms?.key),
+      NORMS_TURNED: norms?.areTurned ?? false,
       IS_LAYER: norms?.kind === "layer",
       EPSILON: norms?.epsilon ?? 0,
     },

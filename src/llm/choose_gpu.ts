@@ -125,9 +125,7 @@ function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean)
   const layers = Math.min(config.blockCount, options.gpuLayers ?? config.blockCount);
   const asked = hotSharesOf(options);
   // Experts are whole on one side or the other.
-  const neurons = config.experts === null
-    ? asked ?? [1]
-    : [hasExperts(of, options) ? 1 : 0];
+  const neurons = config.experts === null ? asked ?? [1] : [hasExperts(of, options) ? 1 : 0];
   const isAlone = neurons[0] === 1 && layers === config.blockCount && !besideGpu;
   const part = (share: GpuOptions, isAlone: boolean): GpuPart => {
     const { longSteps, reason } = isAlone

@@ -317,10 +317,11 @@ export function bindExperts(
     },
     predictor: experts[0].predictor,
     haveAllGates: experts.some(hasAllGates),
-    isElsewhere: plan.downBiases === null && [...plan.experts, plan.shared].every((each) =>
-      each === null || each.kind === "dense" && lengthOf(each.up.rows) === 0 &&
-        each.down.bias === null
-    ),
+    isElsewhere: plan.downBiases === null &&
+      [...plan.experts, plan.shared].every((each) =>
+        each === null || each.kind === "dense" && lengthOf(each.up.rows) === 0 &&
+          each.down.bias === null
+      ),
     readsQ8: [...experts, shared].some((each) => each?.readsQ8),
   };
 }

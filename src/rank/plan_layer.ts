@@ -362,13 +362,13 @@ function experts(
         predictor: predictor(place, expert, { ...input, neurons, order: null }),
       };
     }),
-    downBiases: shard.addsExpertBiases && tensors.downBiases ? place.vector(tensors.downBiases) : null,
-    shared: shared === null
-      ? null
-      : block(place, shared, {
-        ...{ ...by, neurons: shard.sharedNeurons, expert: "shared" },
-        adds: shard.addsExpertBiases,
-      }),
+    downBiases: shard.addsExpertBiases && tensors.downBiases
+      ? place.vector(tensors.downBiases)
+      : null,
+    shared: shared === null ? null : block(place, shared, {
+      ...{ ...by, neurons: shard.sharedNeurons, expert: "shared" },
+      adds: shard.addsExpertBiases,
+    }),
     sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
     scales: tensors.scales && place.vector(tensors.scales),
     apart: planApart(place, tensors.apart),

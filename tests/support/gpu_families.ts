@@ -27,7 +27,6 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "plm": "made of latents by threads only",
   "phimoe": "norms by root mean squares have biases by threads only",
   "granite_swa": "attention has sinks by threads only",
-  "hunyuan_vl": "heads are normalised behind their rotation",
   "mamba": STATES,
   "mamba-falcon": STATES,
   "mamba2": STATES,
@@ -59,9 +58,6 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "deci": "layers whose heads differ are the threads'",
   "bitnet": "norms inside of blocks are the threads'",
   "bitnet-b1.58": "norms inside of blocks are the threads'",
-  "hunyuan-dense": "heads are normalised behind their rotation",
-  "hunyuan-moe": "heads are normalised behind their rotation",
-  "maincoder": "heads are normalised behind their rotation",
 };
 
 /** All of these. */

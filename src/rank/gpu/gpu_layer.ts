@@ -27,7 +27,13 @@ import {
 import type { LayerPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { denseParts } from "./dense_parts.ts";
-import { addChoice, addExperts, type ExpertsWeights, loadExperts, readersOf } from "./gpu_experts.ts";
+import {
+  addChoice,
+  addExperts,
+  type ExpertsWeights,
+  loadExperts,
+  readersOf,
+} from "./gpu_experts.ts";
 import { addNorm, multiply, multiplyAny, type NormReaders } from "./layer_operations.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { Stacked } from "./gpu_weights.ts";
@@ -355,7 +361,8 @@ export class GpuLayer {
     };
     const query = ofHead(queryNorm, at(0));
     const key = ofHead(keyNorm, at(lengthOf(plan.heads)));
-    return query || key ? { kind, epsilon, query, key } : null;
+    const { normalizesTurnedHeads: areTurned } = this.#in.config;
+    return query || key ? { kind, epsilon, areTurned, query, key } : null;
   }
 
   /**

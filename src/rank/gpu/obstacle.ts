@@ -45,7 +45,9 @@ export function expertsObstacle(
   if (experts === null) return null;
   const { count, usedCount, feedForwardLength, sharedFeedForwardLength, weighsInputs } = experts;
   if (weighsInputs) return "weights multiply what experts read by threads only";
-  if (count > EXPERTS_MAX || usedCount > USED_EXPERTS_MAX) return `${usedCount} of ${count} experts`;
+  if (count > EXPERTS_MAX || usedCount > USED_EXPERTS_MAX) {
+    return `${usedCount} of ${count} experts`;
+  }
   if ([feedForwardLength, sharedFeedForwardLength].some((width) => width % WIDTH_UNIT !== 0)) {
     return `experts' widths are no multiples of ${WIDTH_UNIT}`;
   }
@@ -98,8 +100,9 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
     return "norms inside of blocks are the threads'";
   }
-  if (config.normalizesTurnedHeads) {
-    return "heads are normalised behind their rotation by threads only";
+  const spans = tensors.layers.flatMap(({ queryNorm, keyNorm }) => [queryNorm, keyNorm]);
+  if (config.normalizesTurnedHeads && spans.some((each) => each?.span === "projection")) {
+    return "heads that are turned already are normalised together by threads only";
   }
   if (config.stateSpace !== null) return "layers that keep states of a text are the threads'";
   if (config.layers.some(({ limits }) => limits !== undefined)) {

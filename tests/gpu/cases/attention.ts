@@ -32,8 +32,15 @@ interface Shape {
   readonly type: "f16" | "f32";
   readonly kind?: "norm" | "neox" | null;
   readonly rotated?: number;
-  /** Heads are normalised before they are turned, by weights of their own or all by the same. */
-  readonly norm?: { readonly kind: "rms" | "layer"; readonly weightPerHead: boolean };
+  /**
+   * Heads are normalised by weights of their own or all by the same, before they are turned, or
+   * behind it.
+   */
+  readonly norm?: {
+    readonly kind: "rms" | "layer";
+    readonly weightPerHead: boolean;
+    readonly areTurned?: boolean;
+  };
   /** Of the cache; left out: as many as there are tokens. */
   readonly positions?: number;
   /** Tokens of steps one after another. */
@@ -63,8 +70,12 @@ const checkSteps = (shape: Shape): GpuCase["run"] => async (gpu) => {
     const x = normals(100 + index, n * columns);
     const actual = await attendOnGpu(gpu, { shape, cache, x, n, position });
     const rotate = (row: ArrayLike<number>, count: number, t: number) => {
-      const x = normalized(row, count, shape);
-      return kind === null ? Float64Array.from(x) : rotated(x, count, position + t, shape);
+      const turn = (x: ArrayLike<number>) =>
+        kind === null ? x : rotated(x, count, position + t, shape);
+      const made = shape.norm?.areTurned
+        ? normalized(turn(row), count, shape)
+        : turn(normalized(row, count, shape));
+      return Float64Array.from(made);
     };
     const queries: number[] = [];
     for (let t = 0; t < n; t++) {
@@ -146,7 +157,8 @@ async function attendOnGpu(
     weightPerHead: norm?.weightPerHead ?? false,
   });
   const [query, key] = [await weightOf(heads), await weightOf(cache.kvHeads)];
-  const norms = norm && { kind: norm.kind, epsilon: EPSILON, query, key };
+  const { areTurned } = norm ?? {};
+  const norms = norm && { kind: norm.kind, epsilon: EPSILON, areTurned, query, key };
   const out = await runStep(gpu, {
     n,
     position,
@@ -277,12 +289,16 @@ export const attentionCases: readonly GpuCase[] = [
   },
   {
     kernels: ["rotate_and_remember"],
-    name: "rotateAndRemember() normalises heads of queries and keys before it turns them",
+    name:
+      "rotateAndRemember() normalises heads of queries and keys before it turns them, or behind",
     run: async (gpu) => {
       const rms = { kind: "rms", weightPerHead: false } as const;
       await checkSteps({ ...BASE, norm: rms, steps: [9, 1] })(gpu);
       const layer = { kind: "layer", weightPerHead: true } as const;
       await checkSteps({ ...BASE, headDim: 80, rotated: 20, norm: layer, steps: [3, 1] })(gpu);
+      await checkSteps({ ...BASE, norm: { ...rms, areTurned: true }, steps: [9, 1] })(gpu);
+      const behind = { ...layer, areTurned: true };
+      await checkSteps({ ...BASE, headDim: 80, rotated: 20, norm: behind, steps: [3, 1] })(gpu);
     },
   },
   {
