@@ -119,10 +119,10 @@ export const KERNELS = {
   activate: { text: withParts(activate, partActivation, ...INT8_WRITE), bindings: "www" },
   add_rows: { text: addRows, bindings: "ww" },
   advance: { text: advance, bindings: "wrw" },
-  attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwr" },
+  attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwrr" },
   attention_combine: {
     text: withParts(attentionCombine, ...SEQUENCES, partInt8Piece, partLanes),
-    bindings: "uwwwr",
+    bindings: "uwwwrr",
   },
   attention_few: { text: withParts(attentionFew, ...ATTENTION), bindings: "urrwwr" },
   choose: { text: withParts(choose, partLogitKeys), bindings: "uwww" },

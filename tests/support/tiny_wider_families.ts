@@ -8,6 +8,19 @@ import { EVERYWHERE, LEADING, LEADING_KEYS, QKV, SECTIONS } from "./tiny_family_
 
 const LATENT = { length: 64, turned: 8, plain: 32, value: 16, isOld: true };
 
+const GRANITE_SWA = {
+  blockCount: 3,
+  sinks: true,
+  keys: {
+    "residual_scale": f32(0.4),
+    "attention.scale": f32(0.4),
+    "logit_scale": f32(1.6),
+    "attention.sliding_window": u32(8),
+    "attention.sliding_window_pattern": list(Int32Array.of(1, 0, 1)),
+    "attention.rope_pattern": list(Int32Array.of(1, 0, 1)),
+  },
+} as const satisfies TinyFamily;
+
 /** Families, and after a dash forms of them. */
 export const WIDER_FAMILIES = {
   "bailingmoe2": {
@@ -36,19 +49,11 @@ export const WIDER_FAMILIES = {
     keys: { "rope.dimension_sections": SECTIONS, "rope.scaling.alpha": f32(50) },
   },
   "granite_swa": {
-    blockCount: 3,
-    sinks: true,
+    ...GRANITE_SWA,
     experts: { count: 8, used: 3, length: 32, shared: 64, isPlain: true, isFused: true },
-    keys: {
-      "residual_scale": f32(0.4),
-      "attention.scale": f32(0.4),
-      "logit_scale": f32(1.6),
-      "expert_shared_feed_forward_length": u32(64),
-      "attention.sliding_window": u32(8),
-      "attention.sliding_window_pattern": list(Int32Array.of(1, 0, 1)),
-      "attention.rope_pattern": list(Int32Array.of(1, 0, 1)),
-    },
+    keys: { ...GRANITE_SWA.keys, "expert_shared_feed_forward_length": u32(64) },
   },
+  "granite_swa-dense": { architecture: "granite_swa", ...GRANITE_SWA },
   "plamo3": {
     blockCount: 9,
     headDim: 24,

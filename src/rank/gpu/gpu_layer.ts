@@ -204,6 +204,7 @@ export class GpuLayer {
       headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
       scale: config.attentionScale,
       softCap: config.attentionSoftCap,
+      sinks: weights.sinks,
       scratch: space.scratch,
     });
     return this.#leave(builder, weights.output, {

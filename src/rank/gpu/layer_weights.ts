@@ -37,6 +37,8 @@ export interface AttentionWeights {
   readonly projections: readonly Product[];
   readonly queryNorm: GpuHeadNorm | null;
   readonly keyNorm: GpuHeadNorm | null;
+  /** Of own heads. */
+  readonly sinks: GPUBuffer | null;
   readonly output: Stacked;
   readonly cache: Awaited<ReturnType<typeof createKvCache>>;
 }
@@ -99,7 +101,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
   const heads = lengthOf(plan.heads);
   const kvHeads = lengthOf(plan.kvHeads);
   if (heads === 0) return null;
-  const { query, key, value, attentionOutput } = plan;
+  const { query, key, value, attentionOutput, attentionSinks } = plan;
   check(query !== null && key !== null && value !== null, "a layer with heads attends");
   check(attentionOutput !== null, "what heads give is merged");
   return {
@@ -107,6 +109,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
     projections: await loadProducts(loader, [query, key, value]),
     queryNorm: await loadHeadNorm(loader, plan.queryNorm, { heads, headDim }),
     keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),
+    sinks: attentionSinks && await loader.vector(attentionSinks),
     output: await loader.stack([attentionOutput]),
     cache: await createKvCache(gpu, `blk.${input.index}`, {
       positions: input.kvBlocks * KV_BLOCK_POSITIONS,

@@ -49,9 +49,6 @@ function modelObstacle({ config, tensors }: ModelDescription): string | null {
 
 /** Of what layers have. */
 function layersObstacle({ config, tensors }: ModelDescription): string | null {
-  if (tensors.layers.some(({ attentionSinks }) => attentionSinks !== null)) {
-    return "attention has sinks by threads only";
-  }
   if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
     return "norms inside of blocks are the threads'";
   }
