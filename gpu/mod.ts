@@ -28,6 +28,7 @@ export {
 export {
   activate,
   type ActivateArgs,
+  type ActivationArgs,
   addRows,
   type ScaleArgs,
   scaleRows,

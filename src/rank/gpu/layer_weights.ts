@@ -54,6 +54,7 @@ export interface NeuronPart {
   readonly fromTokens: number;
   readonly projections: readonly Product[];
   readonly down: Stacked;
+  readonly limit: DensePlan["limit"];
 }
 
 /** What loading a layer takes. */
@@ -136,7 +137,8 @@ export async function loadNeurons(
   const parts: NeuronPart[] = [];
   for (const { block, fromTokens } of shares) {
     const projections = await loadProducts(loader, projectionsOf(block), home);
-    parts.push({ fromTokens, projections, down: await loader.stack([block.down], home) });
+    const down = await loader.stack([block.down], home);
+    parts.push({ fromTokens, projections, down, limit: block.limit });
   }
   return { norm: weight, parts };
 }

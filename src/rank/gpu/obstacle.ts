@@ -56,9 +56,6 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
     return "heads are normalised behind their rotation by threads only";
   }
   if (config.stateSpace !== null) return "layers that keep states of a text are the threads'";
-  if (config.layers.some(({ limits }) => limits !== undefined)) {
-    return "neurons are cut off by threads only";
-  }
   if (config.feedForward.activation === "xielu") return "xIELU is computed by threads only";
   if (config.gatesAttention) return "heads are gated by threads only";
   if (config.layers.some(({ convolutionTaps }) => convolutionTaps !== undefined)) {
