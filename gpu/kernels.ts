@@ -47,6 +47,7 @@ import partInt8Piece from "./kernels/parts/int8_piece.wgsl" with { type: "text" 
 import partInt8Rows from "./kernels/parts/int8_rows.wgsl" with { type: "text" };
 import partInt8Write from "./kernels/parts/int8_write.wgsl" with { type: "text" };
 import partInt8Stored from "./kernels/parts/int8_stored.wgsl" with { type: "text" };
+import partLevels from "./kernels/parts/levels.wgsl" with { type: "text" };
 import partLanes from "./kernels/parts/lanes.wgsl" with { type: "text" };
 import partLogitKeys from "./kernels/parts/logit_keys.wgsl" with { type: "text" };
 import partMatvec from "./kernels/parts/matvec.wgsl" with { type: "text" };
@@ -100,11 +101,11 @@ const SEQUENCES = [partSequences, partStep];
 const EMBED = [partEmbed, partStep];
 const ATTENTION = [partAttentionRows, ...SEQUENCES];
 /** What products are made of: of codes of 4 bits, of 8, of floats. */
-const NIBBLE = [partProduct, partStep, partFactors, partNibble];
+const NIBBLE = [partProduct, partStep, partFactors, partNibble, partLevels];
 const BYTE = [partProduct, partStep, partFactors, partByte];
 const FLOAT = [partProduct, partStep, partFloat];
 /** The same by integers. */
-const INT8 = [partProduct, partStep, partFactors, partInt8];
+const INT8 = [partProduct, partStep, partFactors, partInt8, partLevels];
 /** How products of few tokens sum up over a workgroup. */
 const MATVEC = [partMatvec, partEntry];
 const MATVEC_SUBGROUPS = [partMatvecSubgroups, partEntrySubgroups];
@@ -221,10 +222,10 @@ export const KERNELS = {
   activate: { text: withParts(activate, partActivation, ...INT8_WRITE), bindings: "www" },
   add_rows: { text: addRows, bindings: "ww" },
   advance: { text: advance, bindings: "wrw" },
-  attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwr" },
+  attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwrr" },
   attention_combine: {
     text: withParts(attentionCombine, ...SEQUENCES, partInt8Piece, partLanes),
-    bindings: "uwwwr",
+    bindings: "uwwwrr",
   },
   attention_few: { text: withParts(attentionFew, ...ATTENTION), bindings: "urrwwr" },
   choose: { text: withParts(choose, partLogitKeys), bindings: "uwww" },
@@ -237,7 +238,7 @@ export const KERNELS = {
   embed_byte: { text: withParts(embedByte, ...EMBED, partFactors, partByte), bindings: "urrrw" },
   embed_float: { text: withParts(embedFloat, ...EMBED, partFloat), bindings: "urrw" },
   embed_nibble: {
-    text: withParts(embedNibble, ...EMBED, partFactors, partNibble),
+    text: withParts(embedNibble, ...EMBED, partFactors, partNibble, partLevels),
     bindings: "urrrw",
   },
   head_norm: { text: withParts(headNorm, partSum64), bindings: "rw" },

@@ -28,8 +28,8 @@ export {
 export {
   activate,
   type ActivateArgs,
+  type ActivationArgs,
   addRows,
-  type GpuActivation,
   type ScaleArgs,
   scaleRows,
   weighRows,

@@ -1,7 +1,8 @@
 // to[t, h] = Σ_p softmax_p(cap(scale · q[t, h]·k[p, g])) · v[p, g]: causal, with a running softmax.
 //
 // g = ⌊(h + HEAD_OFFSET) / GROUP_SIZE⌋; p from P − WINDOW + 1 (0: from 0) to P, the token's
-// position; cap(s) = SOFT_CAP · tanh(s / SOFT_CAP), or s where SOFT_CAP is 0.
+// position; cap(s) = SOFT_CAP · tanh(s / SOFT_CAP), or s where SOFT_CAP is 0. A sink is one more
+// score of a head, whose value is nothing: the running softmax begins with it.
 //
 // | binding | what | shape |
 // |---|---|---|
@@ -11,6 +12,7 @@
 // | x | f32 queries, heads side by side | [tokens, X_STRIDE] vec4s, from X_START |
 // | to | f32 | [tokens, TO_STRIDE] vec4s, from TO_START; where IS_SPLIT see below |
 // | records | see parts/sequences.wgsl | [tokens, RECORD], then tables |
+// | sinks | f32 | [HEADS], if HAS_SINKS |
 //
 // Rows of a key/value head are (token, query head of its group), tokens outermost. A workgroup of 64
 // makes TILE rows over all positions, or, where IS_SPLIT, over CHUNK of them: then `to` gets, for
@@ -26,6 +28,7 @@
 @group(0) @binding(3) var<storage, read_write> x: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
 @group(0) @binding(5) var<storage, read> records: array<u32>;
+@group(0) @binding(6) var<storage, read> sinks: array<f32>;
 
 override IS_F32: bool = false;
 override IS_SPLIT: bool = false;
@@ -34,6 +37,7 @@ override CHUNKS: u32 = 1;
 override TILE: u32 = 8; // rows, 1 to 8
 override TO_START: u32 = 0;
 override TO_STRIDE: u32 = 0;
+override HAS_SINKS: bool = false; // not where IS_SPLIT: attention_combine.wgsl has them then
 
 var<workgroup> queries: array<vec4<f32>, 512>; // [TILE, HEAD_DIM / 4], then sums of the splits
 var<workgroup> scores: array<f32, 512>; // [8, 64 positions]
@@ -87,6 +91,11 @@ fn main(
   if (lane < 8u) {
     largest[lane] = LOWEST;
     divisors[lane] = 0.0;
+    let head = headOf(firstRow + lane, kvHead);
+    if (HAS_SINKS && lane < rows && head < HEADS) {
+      largest[lane] = sinks[head];
+      divisors[lane] = 1.0;
+    }
   }
 
   let chunkStart = select(0u, workgroup.z * CHUNK, IS_SPLIT);

@@ -1,5 +1,6 @@
 // to[t, h] = Σ_c e^(m_c − m) · s_c / Σ_c e^(m_c − m) · d_c, m = max_c m_c: the chunks of positions
-// that attention.wgsl or attention_few.wgsl made one by one. The same in 8 bits where TO_INT8.
+// that attention.wgsl or attention_few.wgsl made one by one. The same in 8 bits where TO_INT8. A sink
+// is one more chunk: m_c = sinks[h], d_c = 1, no sum.
 //
 // | binding | what | shape |
 // |---|---|---|
@@ -8,6 +9,7 @@
 // | to | f32 | [tokens, TO_STRIDE] vec4s, from TO_START |
 // | int8 | see parts/int8.wgsl | [tokens, 12 · HEADS · HEAD_DIM / 32] |
 // | records | see parts/sequences.wgsl | [tokens, RECORD], then tables |
+// | sinks | f32 | [HEADS], if HAS_SINKS |
 //
 // A workgroup of LANES makes one head of one token: chunks are shared among as many invocations as
 // there are for each 4 dimensions. Each adds up its own by their own maximum. Grid: [HEADS, tokens].
@@ -17,6 +19,7 @@
 @group(0) @binding(2) var<storage, read_write> to: array<vec4<f32>>;
 @group(0) @binding(3) var<storage, read_write> int8: array<u32>;
 @group(0) @binding(4) var<storage, read> records: array<u32>;
+@group(0) @binding(5) var<storage, read> sinks: array<f32>;
 
 override HEADS: u32;
 override HEAD_DIM: u32; // multiple of 4, at most 256
@@ -25,6 +28,7 @@ override CHUNKS: u32;
 override TO_START: u32;
 override TO_STRIDE: u32;
 override TO_INT8: bool = false;
+override HAS_SINKS: bool = false;
 
 const LOWEST = -3.0e38;
 var<workgroup> sums: array<vec4<f32>, LANES>;
@@ -51,10 +55,12 @@ fn main(
   workgroupBarrier();
   let isThere = lane < dims;
   if (isThere) {
-    var top = LOWEST;
+    var sink = LOWEST;
+    if (HAS_SINKS) { sink = sinks[head]; }
+    var top = sink;
     for (var s = 0u; s < shares; s++) { top = max(top, known[s * dims].x); }
     var value = vec4(0.0);
-    var divisor = 0.0;
+    var divisor = select(0.0, exp(sink - top), HAS_SINKS);
     for (var s = 0u; s < shares; s++) {
       let factor = exp(known[s * dims].x - top);
       value += factor * sums[s * dims + lane];

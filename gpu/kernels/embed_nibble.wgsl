@@ -25,8 +25,9 @@ const FOURS = 8u; // columns of a piece
 fn putPiece(base: u32, at: u32) {
   let factors = factorsOfHalves(at);
   let words = codes[at];
-  // Codes as they are: 16 (h - 1). What is made of them is rounded once, as threads round it.
-  let plain = vec4(16.0, -16.0, 16.0, -16.0);
+  // Levels as they are: 16 (h - 1), or 32. What is made of them is rounded once, as threads round it.
+  let line = lineOf(vec2(1.0, 0.0));
+  let plain = vec4(line, line);
   for (var j = 0u; j < 4u; j++) {
     put(base + j, factors.x * lowWeights(words[j], plain) + factors.y);
     put(base + 4u + j, factors.z * highWeights(words[j], plain) + factors.w);

@@ -1,6 +1,6 @@
 // to[t, r] (+)= scale · (Σ_k w[r, k] · x[t, k] + bias[r]) for many tokens; w of 4-bit codes.
 //
-// As matmul_nibble.wgsl, with the tile of weights in f16: h = 1 + q/16 is exact there; A and B are
+// As matmul_nibble.wgsl, with the tile of weights in f16: h = 1 + q/16 (or 32) is exact there; A and B are
 // applied to the sums of a group, in f32.
 //
 // Codes and factors: parts/nibble.wgsl. A piece is 32 columns of a row.
@@ -28,10 +28,6 @@ var<workgroup> wTile: array<vec4<f16>, 512>; // [32 columns, 16 × 4 rows], h
 var<workgroup> aTile: array<vec4<f32>, 32>; // [2 halves of a piece, 16 × 4 rows], A
 var<workgroup> bTile: array<vec4<f32>, 32>; // likewise B
 
-fn halves(bits: vec4<u32>) -> vec4<f16> {
-  return vec4<f16>(bitcast<vec4<f32>>((bits & vec4(0x780000u)) | vec4(0x3F800000u)));
-}
-
 // Word j of a piece of four rows: columns 4j … 4j + 3 and 16 + 4j … of the tile.
 fn loadWeights(span: Span, firstRow: u32, piece: u32, quad: u32, j: u32) {
   var low: array<vec4<f16>, 4>;
@@ -42,8 +38,8 @@ fn loadWeights(span: Span, firstRow: u32, piece: u32, quad: u32, j: u32) {
     let row = span.weights + min(firstRow + 4u * quad + r, ROWS - 1u);
     let at = row * ROW_PIECES + piece;
     let w = codes[4u * at + j];
-    low[r] = halves(vec4(w << 19u, w << 11u, w << 3u, w >> 5u));
-    high[r] = halves(vec4(w << 15u, w << 7u, w >> 1u, w >> 9u));
+    low[r] = vec4<f16>(lowFloats(w));
+    high[r] = vec4<f16>(highFloats(w));
     if (j < 2u) { // of half j
       let group = select(2u * at + j, at, GROUP == 32u);
       let factors = lineOf(factorsOf(group));

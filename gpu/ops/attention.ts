@@ -94,6 +94,8 @@ export interface AttentionArgs {
   readonly scale: number;
   /** 0 or left out: none. */
   readonly softCap?: number;
+  /** f32 [heads]: scores besides, whose values are nothing; null or left out: none. */
+  readonly sinks?: GPUBuffer | null;
   /** `attentionScratchBytes` or more; all layers may share it. */
   readonly scratch: GPUBuffer;
 }
@@ -141,7 +143,7 @@ export function attentionScratchBytes(
   return tokens * heads * chunksOf(positions, true).chunks * (headDim + 4) * 4;
 }
 
-/** to = softmax(scale · queries · keys) · values, causally. */
+/** to = softmax(scale · queries · keys, sinks) · values, causally. */
 export function attention(builder: ProgramBuilder, args: AttentionArgs): void {
   const { x, to, heads, groupSize, headOffset = 0, cache } = args;
   const { kvHeads, headDim, type } = cache;
@@ -263,7 +265,7 @@ function addTiles(
   const { to, groupSize, scratch, cache } = args;
   const place: Constants = split
     ? { IS_SPLIT: true, CHUNK: split.chunk, CHUNKS: split.chunks }
-    : { TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4 };
+    : { TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4, ...sinkConstants(args) };
   builder.add({
     kernel: "attention",
     constants: {
@@ -275,6 +277,7 @@ function addTiles(
       ...inputsOf(builder, args),
       split ? { buffer: scratch } : bindRows(to),
       builder.input.records,
+      bindSinks(builder, args),
     ],
     workgroups: [
       rowTiles(groupSize, tile, when.isApart === true),
@@ -288,7 +291,7 @@ function addTiles(
 /** What chunks give, together. */
 function addCombine(
   builder: ProgramBuilder,
-  { to, heads, scratch, cache: { headDim } }: AttentionArgs,
+  args: AttentionArgs,
   { chunk, chunks, constants, int8 }: {
     chunk: number;
     chunks: number;
@@ -296,12 +299,14 @@ function addCombine(
     int8: GPUBuffer | null;
   },
 ): void {
+  const { to, heads, scratch, cache: { headDim } } = args;
   builder.add({
     kernel: "attention_combine",
     constants: {
       ...{ HEADS: heads, HEAD_DIM: headDim, CHUNK: chunk, CHUNKS: chunks, LANES: COMBINE_LANES },
       ...{ TO_INT8: int8 !== null, RECORD: builder.input.recordWords },
       ...{ TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4, ...constants },
+      ...sinkConstants(args),
     },
     bindings: [
       builder.input.header,
@@ -309,10 +314,20 @@ function addCombine(
       bindRows(to),
       { buffer: int8 ?? builder.gpu.sink },
       builder.input.records,
+      bindSinks(builder, args),
     ],
     ...int8 ? { holds: to } : {},
     workgroups: [heads, N, 1],
   });
+}
+
+/** Sinks are for whoever has seen all positions. */
+function sinkConstants({ sinks }: AttentionArgs): Constants {
+  return sinks ? { HAS_SINKS: true } : {};
+}
+
+function bindSinks({ gpu }: ProgramBuilder, { sinks }: AttentionArgs): GPUBufferBinding {
+  return { buffer: sinks ?? gpu.nothing };
 }
 
 function constantsOf({ input }: ProgramBuilder, args: AttentionArgs): Constants {

@@ -1,43 +1,64 @@
 /** Operations that make each value from values at the same place. */
 import { check } from "../../src/base/check.ts";
-import type { Activation } from "../../src/model/mod.ts";
+import type { Activation, SwigluLimit } from "../../src/model/mod.ts";
 import { N } from "../../src/shapes/mod.ts";
+import type { Constants } from "../pipelines.ts";
 import type { ProgramBuilder } from "../program.ts";
 import { bindRows, checkRows, countRows, type Rows } from "../rows.ts";
 
-/** swiglu7 comes with attention sinks only, which shaders do not have, xielu with curves. */
-export type GpuActivation = Exclude<Activation, "swiglu7" | "xielu">;
+/** xielu comes with curves, which shaders do not have. */
+export type GpuActivation = Exclude<Activation, "xielu">;
 
 /** What shaders are told of activations. */
-export const ACTIVATIONS: Readonly<Record<GpuActivation, number>> = {
+const ACTIVATIONS: Readonly<Record<GpuActivation, number>> = {
   silu: 0,
   gelu: 1,
   relu: 2,
   relu2: 3,
+  swiglu7: 4,
 };
 
 /** Invocations of a workgroup. */
 const LANES = 64;
 
-export interface ActivateArgs {
-  /** Gates, then ups, `neurons` columns each; without gates: ups. */
-  readonly x: Rows;
-  /** [tokens, neurons], or as many rows of a token as x has. */
-  readonly to: Rows;
-  readonly neurons: number;
+/** What neurons give on, by their gates and ups. */
+export interface ActivationArgs {
   readonly activation: GpuActivation;
   readonly isGated: boolean;
   /** Ups pass through the activation, too. */
   readonly activatesUp?: boolean;
   /** Gates (ups where there are none) below it count as 0; 0 or left out: none. */
   readonly firingThreshold?: number;
+  /** Of gated neurons: act(gate) at most, ups within ± that; null or left out: none. */
+  readonly limit?: SwigluLimit | null;
+}
+
+/** What shaders are told of them. */
+export function activationConstants(args: ActivationArgs): Constants {
+  const { activation, isGated, activatesUp = false, firingThreshold = 0, limit } = args;
+  check(isGated || activation !== "swiglu7" && !limit, "neurons without gates");
+  return {
+    ACTIVATION: ACTIVATIONS[activation],
+    IS_GATED: isGated,
+    ACTIVATES_UP: activatesUp,
+    THRESHOLD: firingThreshold,
+    ...limit ? { GATE_MOST: limit.gate, UP_MOST: limit.up } : {},
+  };
+}
+
+export interface ActivateArgs extends ActivationArgs {
+  /** Gates, then ups, `neurons` columns each; without gates: ups. */
+  readonly x: Rows;
+  /** [tokens, neurons]. */
+  readonly to: Rows;
+  readonly neurons: number;
   /** Neurons whose |act(gate)| is not above it give 0; left out: none for that. */
   readonly quietThreshold?: number;
 }
 
 /** to = act(gate) · up, or act(up) without gates. */
 export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
-  const { x, to, neurons, activation, isGated } = args;
+  const { x, to, neurons, isGated } = args;
   checkRows(x, isGated ? 2 * neurons : neurons);
   checkRows(to, neurons);
   check(x.perToken === to.perToken, "each row gives one");
@@ -46,11 +67,8 @@ export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
   builder.add({
     kernel: "activate",
     constants: {
+      ...activationConstants(args),
       WIDTH: neurons,
-      ACTIVATION: ACTIVATIONS[activation],
-      IS_GATED: isGated,
-      ACTIVATES_UP: args.activatesUp ?? false,
-      THRESHOLD: args.firingThreshold ?? 0,
       QUIET: args.quietThreshold ?? -1,
       GATE_START: start,
       UP_START: isGated ? start + neurons : start,

@@ -8,7 +8,13 @@ import type { ProgramBuilder, Range, When } from "../program.ts";
 import { type Routes, tilesOf } from "../routes.ts";
 import { bindRows, checkRows, countRows, type Rows } from "../rows.ts";
 import { PLAIN_VARIANTS, type TunedKernel } from "../variants.ts";
-import { FACTORS, FLOAT_KINDS, pieceColumns, type WeightFormat } from "../weights/formats.ts";
+import {
+  FACTORS,
+  FLOAT_KINDS,
+  LEVELS,
+  pieceColumns,
+  type WeightFormat,
+} from "../weights/formats.ts";
 import type { GpuMatrix, MatrixPart } from "../weights/matrix.ts";
 
 export interface MatmulArgs {
@@ -271,5 +277,6 @@ export function constantsOf(
 export function formatConstants(format: WeightFormat): Constants {
   if (format.family === "float") return { KIND: FLOAT_KINDS[format.kind] };
   const common = { GROUP: format.group, FACTORS: FACTORS[format.factors] };
-  return format.family === "nibble" ? { ...common, MIDDLE: format.middle } : common;
+  if (format.family === "byte") return common;
+  return { ...common, MIDDLE: format.middle, LEVELS: LEVELS[format.levels] };
 }

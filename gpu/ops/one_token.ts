@@ -24,7 +24,7 @@ import {
 import type { Routes } from "../routes.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import type { GpuMatrix } from "../weights/matrix.ts";
-import { ACTIVATIONS, type GpuActivation } from "./elementwise.ts";
+import { type ActivationArgs, activationConstants } from "./elementwise.ts";
 import {
   addQuantize,
   constantsOf,
@@ -229,21 +229,16 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
   });
 }
 
-export interface FireArgs extends OneArgs {
+export interface FireArgs extends OneArgs, ActivationArgs {
   /** [tokens, neurons], or a row for each route; not written where `down` reads 8 bits. */
   readonly to: Rows;
   /** Of experts, whose rows lie one below the other: which of them tokens use. */
   readonly routes?: Routes;
   /** What is multiplied with it next. */
   readonly down: GpuMatrix;
-  readonly activation: GpuActivation;
-  /** The matrix has gates, then ups; else ups. */
-  readonly isGated: boolean;
-  readonly activatesUp?: boolean;
-  readonly firingThreshold?: number;
 }
 
-/** to = act(gate) · up, or act(up) without gates: see `activate`. */
+/** to = act(gate) · up, of rows of gates, then of ups, or act(up) without gates: see `activate`. */
 export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
   const { matrix, to, down, isGated, routes } = args;
   const neurons = down.columns;
@@ -258,11 +253,8 @@ export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
     kernel,
     constants: {
       ...constants,
+      ...activationConstants(args),
       ...{ NEURONS: neurons, TO_F32: int8 === null, TO_INT8: int8 !== null },
-      ACTIVATION: ACTIVATIONS[args.activation],
-      IS_GATED: isGated,
-      ACTIVATES_UP: args.activatesUp ?? false,
-      THRESHOLD: args.firingThreshold ?? 0,
     },
     bindings: [
       ...bindings,

@@ -43,6 +43,8 @@ export function encodeBlocks(type: string, bytes: Uint8Array, format: WeightForm
       return splitBlocks(bytes, { blocks, factorWords: 1, codeWords: 16 }, format);
     case "E0M4":
       return encodeE0m4(bytes, blocks);
+    case "MXFP4":
+      return encodeMxfp4(bytes, blocks);
     case "Q4_K":
       return encodeQ4K(bytes, blocks, format);
     default:
@@ -78,6 +80,29 @@ function encodeE0m4(bytes: Uint8Array, blocks: number): Encoded {
     for (let i = 0; i < 16; i++) codes[b * 16 + i] = bytes[at + 4 + 4 * (i & 3) + (i >> 2)];
   }
   return { codes, factors };
+}
+
+/** Codes of FP4's numbers, sign, exponent and fraction from above, as shaders have them; −0 is 0. */
+const FP4_CODES = [12, 13, 14, 15, 1, 3, 5, 7, 12, 11, 10, 9, 8, 6, 4, 0];
+
+/** Both codes of a byte. */
+const FP4_PAIRS = Uint8Array.from(
+  { length: 256 },
+  (_, pair) => FP4_CODES[pair & 15] | FP4_CODES[pair >> 4] << 4,
+);
+
+/** Scales by exponents: of FP4 numbers, which are halves of integers. */
+const FP4_SCALES = Float32Array.from({ length: 256 }, (_, exponent) => 2 ** (exponent - 128));
+
+/** An exponent, and 16 bytes whose halves lie as the GPU has them. */
+function encodeMxfp4(bytes: Uint8Array, blocks: number): Encoded {
+  const codes = new Uint8Array(blocks * 16);
+  const scales = new Float32Array(blocks);
+  for (let b = 0, from = 0, to = 0; b < blocks; b++) {
+    scales[b] = FP4_SCALES[bytes[from++]];
+    for (const end = to + 16; to < end; to++) codes[to] = FP4_PAIRS[bytes[from++]];
+  }
+  return { codes, factors: new Uint8Array(scales.buffer) };
 }
 
 /** Q4_K pairs two blocks of 32 in 32 bytes: their low halves one, their high halves the other. */
@@ -175,12 +200,6 @@ const FACTOR_READERS: Readonly<
     }),
   },
   IQ4_NL: { groups: 1, hasOffsets: false, read: readHalf },
-  // FP4 numbers are halves of integers.
-  MXFP4: {
-    groups: 1,
-    hasOffsets: false,
-    read: (bytes, at) => ({ scale: 2 ** (bytes.getUint8(at) - 128) }),
-  },
   Q2_K: {
     groups: 16,
     hasOffsets: true,

@@ -26,13 +26,24 @@ const FACTOR_BYTES: Readonly<Record<FactorKind, number>> = {
   pair32: 8,
 };
 
+/** What codes of 4 bits stand for; the numbers are those in the shaders. */
+export const LEVELS = {
+  /** Themselves. */
+  counted: 0,
+  /** FP4 numbers, doubled and 12 more: kernels/parts/levels.wgsl. */
+  fp4: 1,
+} as const;
+export type LevelKind = keyof typeof LEVELS;
+
 /** Codes of 4 bits (pieces of 32) or 8 bits (pieces of 16), in groups with factors. */
 export interface CodeFormat {
   readonly family: "nibble" | "byte";
   /** Columns of a group. */
   readonly group: 16 | 32;
   readonly factors: FactorKind;
-  /** The code that stands for zero, where factors are scales alone. */
+  /** Of 8 bits: counted. */
+  readonly levels: LevelKind;
+  /** The level of zero, where factors are scales alone. */
   readonly middle: number;
 }
 
@@ -65,7 +76,7 @@ const FORMATS: Readonly<Record<string, WeightFormat>> = {
   Q8_0: byte("scale16"),
   IQ4_NL: byte("scale16"),
   IQ4_XS: byte("scale32"),
-  MXFP4: byte("scale32"),
+  MXFP4: nibble("scale32", { levels: "fp4", middle: 12 }),
 };
 
 /** The types that have a format. */
@@ -116,11 +127,11 @@ export function matrixBytes(type: string, rows: number, columns: number): number
 
 function nibble(
   factors: FactorKind,
-  { group = 32, middle = 0 }: { group?: 16 | 32; middle?: number } = {},
+  { group = 32, levels = "counted", middle = 0 }: Partial<Omit<CodeFormat, "family">> = {},
 ): CodeFormat {
-  return { family: "nibble", group, factors, middle };
+  return { family: "nibble", group, factors, levels, middle };
 }
 
 function byte(factors: FactorKind, group: 16 | 32 = 32): CodeFormat {
-  return { family: "byte", group, factors, middle: 0 };
+  return { family: "byte", group, factors, levels: "counted", middle: 0 };
 }

@@ -5,9 +5,15 @@ override IS_GATED: bool;
 override ACTIVATES_UP: bool = false;
 override THRESHOLD: f32 = 0.0;
 override QUIET: f32 = -1.0;
+override GATE_MOST: f32 = 0.0; // act(gate) at most, and ups within ± UP_MOST; 0: no limits
+override UP_MOST: f32 = 0.0;
 
 fn act(g: f32) -> f32 {
   if (ACTIVATION == 0u) { return g / (1.0 + exp(-max(g, -80.0))); }
+  if (ACTIVATION == 4u) {
+    let cut = min(g, 7.0);
+    return cut / (1.0 + exp(-max(1.702 * cut, -80.0)));
+  }
   if (ACTIVATION == 1u) {
     // 1 + tanh(u) = 2 / (1 + exp(−2u)), which keeps its digits where tanh is near −1.
     let u = 1.5957691216 * (g + 0.044715 * g * g * g);
@@ -21,11 +27,14 @@ fn act(g: f32) -> f32 {
 fn firedBy(gate: f32, up: f32) -> f32 {
   var g = gate;
   if (THRESHOLD > 0.0 && g < THRESHOLD) { g = 0.0; }
-  let activated = act(g);
+  var activated = act(g);
+  if (GATE_MOST > 0.0) { activated = min(activated, GATE_MOST); }
   var value = activated;
   if (IS_GATED) {
     var u = up;
     if (ACTIVATES_UP) { u = act(up); }
+    if (ACTIVATION == 4u) { u = clamp(up, -7.0, 7.0) + 1.0; }
+    if (GATE_MOST > 0.0) { u = clamp(up, -UP_MOST, UP_MOST); }
     value = activated * u;
   }
   return select(value, 0.0, abs(activated) <= QUIET);

@@ -4,7 +4,7 @@
 
 override GROUP: u32 = 32; // columns of a group: 16 or 32
 override FACTORS: u32 = 0; // kind of factors
-override MIDDLE: f32 = 0.0; // code that stands for zero, where factors are scales alone
+override MIDDLE: f32 = 0.0; // level of zero, where factors are scales alone
 
 // Scale and offset of a group.
 fn factorsOf(group: u32) -> vec2<f32> {

@@ -13,7 +13,11 @@ struct Weights { low: vec4<u32>, high: vec4<u32> } // columns 0 â€¦ 15 and 16 â€
 fn weightsAt(at: u32) -> Weights {
   if (IS_NIBBLE) {
     let words = codes[at];
-    return Weights(words & vec4(0x0F0F0F0Fu), (words >> vec4(4u)) & vec4(0x0F0F0F0Fu));
+    let a = levelsOf(words.x);
+    let b = levelsOf(words.y);
+    let c = levelsOf(words.z);
+    let d = levelsOf(words.w);
+    return Weights(vec4(a.x, b.x, c.x, d.x), vec4(a.y, b.y, c.y, d.y));
   }
   return Weights(codes[2u * at], codes[2u * at + 1u]);
 }

@@ -11,7 +11,6 @@ import {
   fireNeurons,
   fromColumn,
   type Gpu,
-  type GpuActivation,
   type GpuMatrix,
   type HalfNorm,
   isOneToken,
@@ -24,7 +23,7 @@ import {
   weighRows,
 } from "../../../gpu/mod.ts";
 import { alignUp, check } from "../../base/check.ts";
-import type { ModelConfig } from "../../model/types.ts";
+import type { ModelConfig, SwigluLimit } from "../../model/types.ts";
 import type { DensePlan, ExpertsPlan, RankPlan } from "../plan_types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import { ownExperts } from "./own_experts.ts";
@@ -48,6 +47,8 @@ interface NeuronMatrices {
   readonly projections: readonly Product[];
   readonly down: Stacked;
   readonly neurons: number;
+  /** How far SwiGLU goes; null: no limit. */
+  readonly limit: SwigluLimit | null;
 }
 
 export interface ExpertsWeights {
@@ -121,13 +122,13 @@ async function loadAll(
     first += length;
   }
   const down = await loader.stack(plans.map(({ down }) => down), { experts });
-  return { projections, down, neurons: down.matrix.columns };
+  return { projections, down, neurons: down.matrix.columns, limit: plans[0].limit };
 }
 
 async function loadShared(loader: GpuLoader, plan: DensePlan): Promise<NeuronMatrices> {
   const down = await loader.stack([plan.down]);
   const projections = await loadProducts(loader, projectionsOf(plan));
-  return { projections, down, neurons: down.matrix.columns };
+  return { projections, down, neurons: down.matrix.columns, limit: plan.limit };
 }
 
 /** All matrices that read what the block reads. */
@@ -205,7 +206,7 @@ export function addExperts(
 /** hidden = what neurons give on of x, in one dispatch where one reads both gates and ups. */
 function fire(
   builder: ProgramBuilder,
-  { projections, down, neurons }: NeuronMatrices,
+  { projections, down, neurons, limit }: NeuronMatrices,
   { x, isApart, config, both, hidden, routes }: Pick<ExpertsStep, "x" | "isApart"> & {
     config: ModelConfig;
     both: Rows;
@@ -213,7 +214,7 @@ function fire(
     routes?: Routes;
   },
 ): void {
-  const act = activationOf(config);
+  const act = { ...activationOf(config), limit };
   const [{ stacked: first }] = projections;
   if (isApart && projections.length === 1 && isOneToken(builder, first.matrix)) {
     return fireNeurons(builder, { ...first, ...act, x, to: hidden, down: down.matrix, routes });
@@ -250,9 +251,8 @@ function addShared(
 
 function activationOf({ feedForward }: ModelConfig) {
   const { activation, isGated, activatesUp, firingThreshold } = feedForward;
-  const isKnown = activation !== "swiglu7" && activation !== "xielu";
-  check(isKnown, "obstacle.ts refuses models that have it");
-  return { activation: activation as GpuActivation, isGated, activatesUp, firingThreshold };
+  check(activation !== "xielu", "obstacle.ts refuses models that have it");
+  return { activation, isGated, activatesUp, firingThreshold };
 }
 
 /** The same bytes with a row of so many columns for each route. */

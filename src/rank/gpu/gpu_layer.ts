@@ -213,6 +213,7 @@ export class GpuLayer {
       headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
       scale: config.attentionScale,
       softCap: config.attentionSoftCap,
+      sinks: weights.sinks,
       scratch: space.scratch,
     });
     return this.#leave(builder, weights.output, {
@@ -318,14 +319,13 @@ export class GpuLayer {
 
   #addPart(
     builder: ProgramBuilder,
-    { projections, down }: NeuronPart,
+    { projections, down, limit }: NeuronPart,
     { x, as, steps }: { x: OneInput; as: "partial" | "rest" | "sum"; steps: Steps },
   ): HalfNorm | null {
     const { config, space } = this.#in;
     const { activation, isGated, activatesUp, firingThreshold } = config.feedForward;
-    const isKnown = activation !== "swiglu7" && activation !== "xielu";
-    check(isKnown, "obstacle.ts refuses models that have it");
-    const act = { activation, isGated, activatesUp, firingThreshold, to: space.hidden };
+    check(activation !== "xielu", "obstacle.ts refuses models that have it");
+    const act = { activation, isGated, activatesUp, firingThreshold, limit, to: space.hidden };
     const [{ stacked: first }] = projections;
     if (steps.isApart && projections.length === 1 && isOneToken(builder, first.matrix)) {
       fireNeurons(builder, { ...first, ...act, x, down: down.matrix });

@@ -37,6 +37,8 @@ export interface AttentionWeights {
   readonly projections: readonly Product[];
   readonly queryNorm: GpuHeadNorm | null;
   readonly keyNorm: GpuHeadNorm | null;
+  /** Of own heads. */
+  readonly sinks: GPUBuffer | null;
   readonly output: Stacked;
   readonly cache: Awaited<ReturnType<typeof createKvCache>>;
 }
@@ -52,6 +54,7 @@ export interface NeuronPart {
   readonly fromTokens: number;
   readonly projections: readonly Product[];
   readonly down: Stacked;
+  readonly limit: DensePlan["limit"];
 }
 
 /** What loading a layer takes. */
@@ -99,7 +102,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
   const heads = lengthOf(plan.heads);
   const kvHeads = lengthOf(plan.kvHeads);
   if (heads === 0) return null;
-  const { query, key, value, attentionOutput } = plan;
+  const { query, key, value, attentionOutput, attentionSinks } = plan;
   check(query !== null && key !== null && value !== null, "a layer with heads attends");
   check(attentionOutput !== null, "what heads give is merged");
   return {
@@ -107,6 +110,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
     projections: await loadProducts(loader, [query, key, value]),
     queryNorm: await loadHeadNorm(loader, plan.queryNorm, { heads, headDim }),
     keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),
+    sinks: attentionSinks && await loader.vector(attentionSinks),
     output: await loader.stack([attentionOutput]),
     cache: await createKvCache(gpu, `blk.${input.index}`, {
       positions: input.kvBlocks * KV_BLOCK_POSITIONS,
@@ -133,7 +137,8 @@ export async function loadNeurons(
   const parts: NeuronPart[] = [];
   for (const { block, fromTokens } of shares) {
     const projections = await loadProducts(loader, projectionsOf(block), home);
-    parts.push({ fromTokens, projections, down: await loader.stack([block.down], { home }) });
+    const down = await loader.stack([block.down], { home });
+    parts.push({ fromTokens, projections, down, limit: block.limit });
   }
   return { norm: weight, parts };
 }

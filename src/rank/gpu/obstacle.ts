@@ -94,9 +94,6 @@ function modelObstacle({ config, tensors }: ModelDescription): string | null {
 
 /** Of what layers have. */
 function layersObstacle({ config, tensors }: ModelDescription): string | null {
-  if (tensors.layers.some(({ attentionSinks }) => attentionSinks !== null)) {
-    return "attention has sinks by threads only";
-  }
   if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
     return "norms inside of blocks are the threads'";
   }
@@ -105,9 +102,6 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
     return "heads that are turned already are normalised together by threads only";
   }
   if (config.stateSpace !== null) return "layers that keep states of a text are the threads'";
-  if (config.layers.some(({ limits }) => limits !== undefined)) {
-    return "neurons are cut off by threads only";
-  }
   if (config.feedForward.activation === "xielu") return "xIELU is computed by threads only";
   if (config.gatesAttention) return "heads are gated by threads only";
   if (config.layers.some(({ convolutionTaps }) => convolutionTaps !== undefined)) {

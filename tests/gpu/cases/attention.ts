@@ -29,6 +29,8 @@ interface Shape {
   readonly headDim: number;
   readonly window?: number;
   readonly softCap?: number;
+  /** Heads have sinks: scores like those of positions, and some far from all of them. */
+  readonly hasSinks?: boolean;
   readonly type: "f16" | "f32";
   readonly kind?: "norm" | "neox" | null;
   readonly rotated?: number;
@@ -96,6 +98,7 @@ const checkSteps = (shape: Shape): GpuCase["run"] => async (gpu) => {
       window: shape.window,
       scale: 1 / Math.sqrt(headDim),
       softCap: shape.softCap,
+      ...shape.hasSinks ? { sinks: sinksOf(shape) } : {},
     });
     // A key whose f16 is rounded the other way differs in its last place: 2^-11 of it.
     const bound = type === "f16" ? 2e-3 : 2e-5;
@@ -104,6 +107,13 @@ const checkSteps = (shape: Shape): GpuCase["run"] => async (gpu) => {
   }
   destroyKvCache(gpu, cache);
 };
+
+/** One that takes all of a head's weight, one that takes none, and what is between. */
+function sinksOf({ heads }: Shape): Float32Array<ArrayBuffer> {
+  const sinks = normals(70, heads, 2);
+  if (heads > 2) sinks.set([90, -90], heads - 2);
+  return sinks;
+}
 
 const EPSILON = 1e-5;
 
@@ -159,6 +169,7 @@ async function attendOnGpu(
   const [query, key] = [await weightOf(heads), await weightOf(cache.kvHeads)];
   const { areTurned } = norm ?? {};
   const norms = norm && { kind: norm.kind, epsilon: EPSILON, areTurned, query, key };
+  const sinks = shape.hasSinks ? await gpu.createVector("sinks", sinksOf(shape)) : null;
   const out = await runStep(gpu, {
     n,
     position,
@@ -182,12 +193,15 @@ async function attendOnGpu(
         window,
         scale: 1 / Math.sqrt(headDim),
         softCap,
+        sinks,
         scratch,
       });
     },
     read: "to",
   });
-  for (const buffer of [scratch, query.weight, key.weight]) gpu.destroyBuffer(buffer);
+  for (const buffer of [scratch, query.weight, key.weight, sinks]) {
+    if (buffer !== null) gpu.destroyBuffer(buffer);
+  }
   return out;
 }
 
@@ -352,6 +366,16 @@ export const attentionCases: readonly GpuCase[] = [
   },
   {
     kernels: ["attention", "attention_few", "attention_combine"],
+    name: "attention() gives sinks their share of heads, whole or split, of own heads",
+    run: async (gpu) => {
+      const heads = { heads: 5, kvHeads: 3, groupSize: 3, headOffset: 2, hasSinks: true };
+      await checkSteps({ ...BASE, ...heads, steps: [9, 1, 3, 250, 1] })(gpu);
+      const few = { ...BASE, ...heads, headDim: 8, type: "f16" } as const;
+      await checkSteps({ ...few, window: 40, softCap: 1.5, steps: [9, 1, 3, 60, 1] })(gpu);
+    },
+  },
+  {
+    kernels: ["attention", "attention_few", "attention_combine"],
     name: "attention() of tokens of a sequence each gives each the bits that it has alone",
     run: async (gpu) => {
       const few = { ...BASE, steps: [], headDim: 32, type: "f16" } as const;
@@ -362,6 +386,7 @@ export const attentionCases: readonly GpuCase[] = [
       await withLeastLimits(gpu, () => checkApart(few, [40, 2])(gpu));
       await checkApart({ ...GROUPS_OF_3, steps: [] }, [3, 255, 256, 300])(gpu);
       await checkApart({ ...BASE, steps: [], window: 5 }, [60, 5])(gpu);
+      await checkApart({ ...split, hasSinks: true }, [33, 5])(gpu);
     },
   },
 ];

@@ -1,6 +1,6 @@
 /** Activations, sums, scales, caps. */
-import { activate, addRows, scaleRows, weighRows } from "../../../gpu/mod.ts";
-import { activation, cutBelow } from "../../../src/reference/activation_ops.ts";
+import { activate, type ActivationArgs, addRows, scaleRows, weighRows } from "../../../gpu/mod.ts";
+import { activateMul, activation, clamp, cutBelow } from "../../../src/reference/activation_ops.ts";
 import { sigmoid } from "../../../src/reference/routing.ts";
 import { runStep } from "../../support/gpu.ts";
 import { assertNear, normals } from "./compare.ts";
@@ -8,18 +8,23 @@ import type { GpuCase } from "./types.ts";
 
 const N = 3;
 
-interface ActivateShape {
-  readonly activation: "silu" | "gelu" | "relu" | "relu2";
-  readonly isGated: boolean;
-  readonly activatesUp?: boolean;
-  readonly firingThreshold?: number;
+interface ActivateShape extends ActivationArgs {
   readonly quietThreshold?: number;
 }
 
-const checkActivate = (shape: ActivateShape, neurons: number): GpuCase["run"] => async (gpu) => {
-  const { isGated, activatesUp = false, firingThreshold = 0, quietThreshold = -1 } = shape;
+/** What a neuron gives on; without a gate that is its up. */
+export function neuronOf(shape: ActivateShape, gate: number, up: number): number {
+  const { isGated, activatesUp = false, firingThreshold = 0, quietThreshold = -1, limit } = shape;
   const act = (value: number) => activation(shape.activation, value);
-  const columns = isGated ? 2 * neurons : neurons;
+  const decides = firingThreshold > 0 ? cutBelow([gate], firingThreshold)[0] : gate;
+  if (Math.abs(act(decides)) <= quietThreshold) return 0;
+  if (!isGated) return act(decides);
+  if (limit) return Math.min(act(decides), limit.gate) * clamp([up], limit.up)[0];
+  return activateMul(shape.activation, [decides], [activatesUp ? act(up) : up])[0];
+}
+
+const checkActivate = (shape: ActivateShape, neurons: number): GpuCase["run"] => async (gpu) => {
+  const columns = shape.isGated ? 2 * neurons : neurons;
   const x = normals(1, N * columns, 4);
   x.set([-200, 200, -0, 0, -88.5], 0);
   const actual = await runStep(gpu, {
@@ -33,12 +38,7 @@ const checkActivate = (shape: ActivateShape, neurons: number): GpuCase["run"] =>
   });
   const expected = Float64Array.from({ length: N * neurons }, (_, i) => {
     const row = Math.floor(i / neurons) * columns + i % neurons;
-    const decides = firingThreshold > 0 ? cutBelow([x[row]], firingThreshold)[0] : x[row];
-    const active = act(decides);
-    if (Math.abs(active) <= quietThreshold) return 0;
-    if (!isGated) return active;
-    const up = x[row + neurons];
-    return active * (activatesUp ? act(up) : up);
+    return neuronOf(shape, x[row], x[row + neurons]);
   });
   const bound = (i: number) => 1e-6 * (20 + Math.abs(expected[i]) * 4);
   assertNear(JSON.stringify(shape), actual, expected, bound);
@@ -59,6 +59,16 @@ export const elementwiseCases: readonly GpuCase[] = [
       await checkActivate({ activation, isGated: true, quietThreshold: 0.2 }, 68)(gpu);
     },
   })),
+  {
+    kernels: ["activate"],
+    name: "activate() makes swiglu7 of gates and ups, and cuts off what has a limit",
+    run: async (gpu) => {
+      const shape = { activation: "swiglu7", isGated: true } as const;
+      for (const neurons of [5, 132]) await checkActivate(shape, neurons)(gpu);
+      const limit = { gate: 0.4, up: 1.5 };
+      await checkActivate({ activation: "silu", isGated: true, limit }, 68)(gpu);
+    },
+  },
   {
     kernels: ["add_rows"],
     name: "addRows() adds scaled rows",

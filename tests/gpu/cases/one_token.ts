@@ -1,5 +1,6 @@
 /** Products of one token that do more: heads, neurons, and the stream with the next norm. */
 import {
+  type ActivationArgs,
   attention,
   attentionScratchBytes,
   createKvCache,
@@ -14,7 +15,6 @@ import {
   multiplyOne,
   projectHeads,
 } from "../../../gpu/mod.ts";
-import { activation, cutBelow } from "../../../src/reference/activation_ops.ts";
 import {
   attention as referenceAttention,
   matmul as referenceMatmul,
@@ -23,6 +23,7 @@ import {
 import { runStep } from "../../support/gpu.ts";
 import { assertNear, normals } from "./compare.ts";
 import { frequenciesOf, rotated } from "./attention.ts";
+import { neuronOf } from "./elementwise.ts";
 import { asRead, boundOf, byReading, makeMatrix, type Reading, reading } from "./readings.ts";
 import { withLeastLimits } from "./least_limits.ts";
 import type { GpuCase } from "./types.ts";
@@ -188,20 +189,16 @@ async (gpu) => {
   for (const vector of [weight, bias]) gpu.destroyBuffer(vector);
 };
 
-interface FireShape {
+interface FireShape extends ActivationArgs {
   readonly type: string;
   readonly columns: number;
   readonly neurons: number;
-  readonly activation: "silu" | "relu" | "gelu" | "relu2";
-  readonly isGated: boolean;
-  readonly activatesUp?: boolean;
-  readonly firingThreshold?: number;
   readonly hasBias?: boolean;
 }
 
 /** Neurons, and the product that reads what they give on, in floats or in 8 bits. */
 const checkFire = (way: Reading, shape: FireShape): GpuCase["run"] => async (gpu) => {
-  const { type, columns, neurons, isGated, activatesUp = false, firingThreshold = 0 } = shape;
+  const { type, columns, neurons, isGated } = shape;
   const rows = isGated ? 2 * neurons : neurons;
   const up = await makeMatrix(gpu, { type, rows, columns }, 1);
   const down = await makeMatrix(gpu, { type, rows: 12, columns: neurons }, 2);
@@ -224,13 +221,10 @@ const checkFire = (way: Reading, shape: FireShape): GpuCase["run"] => async (gpu
   });
   const products = referenceMatmul(up.values, asRead(x, way), columns)
     .map((value, i) => value + (bias ? biases[i] : 0));
-  const act = (value: number) => activation(shape.activation, value);
-  const hidden = Array.from({ length: neurons }, (_, i) => {
-    const gate = firingThreshold > 0 ? cutBelow([products[i]], firingThreshold)[0] : products[i];
-    if (!isGated) return act(gate);
-    const other = products[neurons + i];
-    return act(gate) * (activatesUp ? act(other) : other);
-  });
+  const hidden = Array.from(
+    { length: neurons },
+    (_, i) => neuronOf(shape, products[i], products[neurons + i]),
+  );
   const row = asRead(hidden, way);
   const bound = boundOf(down.values, row, way);
   assertNear(JSON.stringify(shape), actual, referenceMatmul(down.values, row, neurons), bound);
@@ -325,6 +319,8 @@ export const oneTokenCases: readonly GpuCase[] = [
       await checkFire(way, { ...shape, activation: "gelu", isGated: false, hasBias: true })(gpu);
       await checkFire(way, { ...shape, activation: "relu", activatesUp: true })(gpu);
       await checkFire(way, { ...shape, activation: "relu2", firingThreshold: 0.7 })(gpu);
+      await checkFire(way, { ...shape, activation: "swiglu7" })(gpu);
+      await checkFire(way, { ...shape, limit: { gate: 0.4, up: 1.5 } })(gpu);
     },
   ),
 ];

@@ -10,7 +10,7 @@ import type { GpuCase } from "./types.ts";
 /** How weights are read: the end of shaders' names; types, and invocations of a row. */
 const READINGS = [
   { reading: "float", types: ["F16", "F32"], lanes: DEFAULT_ROW_LANES },
-  { reading: "int8", types: ["Q4_0", "Q6_K"], lanes: { heads: 8, gated: 8, joined: 32 } },
+  { reading: "int8", types: ["Q4_0", "Q6_K", "MXFP4"], lanes: { heads: 8, gated: 8, joined: 32 } },
   // Fewer than a subgroup has, and more.
   {
     reading: "int8_subgroups",
