@@ -1,8 +1,8 @@
-// x[t, i] *= weight[t], or sigmoid(weight[t]) where IS_SIGMOID, in place.
+// x[t, i] *= act(weight[t, ⌊i / SHARED⌋]), in place; act: 0 none, 1 sigmoid, 2 softplus.
 //
 // | binding | what | shape |
 // |---|---|---|
-// | weights | f32, one a token | [tokens, WEIGHTS_STRIDE], at WEIGHTS_START |
+// | weights | f32, ⌈WIDTH / SHARED⌉ a token | [tokens, WEIGHTS_STRIDE], from WEIGHTS_START |
 // | x | f32 | [tokens, X_STRIDE], from X_START |
 //
 // An invocation makes one value. Grid: [⌈WIDTH / 64⌉, tokens].
@@ -11,7 +11,8 @@
 @group(0) @binding(1) var<storage, read_write> x: array<f32>;
 
 override WIDTH: u32;
-override IS_SIGMOID: bool = false;
+override SHARED: u32;
+override ACTIVATION: u32;
 override WEIGHTS_START: u32;
 override WEIGHTS_STRIDE: u32;
 override X_START: u32;
@@ -20,7 +21,9 @@ override X_STRIDE: u32;
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (id.x >= WIDTH) { return; }
-  var weight = weights[WEIGHTS_START + id.y * WEIGHTS_STRIDE];
-  if (IS_SIGMOID) { weight = 1.0 / (1.0 + exp(-max(weight, -80.0))); }
+  var weight = weights[WEIGHTS_START + id.y * WEIGHTS_STRIDE + id.x / SHARED];
+  if (ACTIVATION == 1u) { weight = 1.0 / (1.0 + exp(-max(weight, -80.0))); }
+  // The larger part by itself: exp of what is above 0 would leave f32's range.
+  if (ACTIVATION == 2u) { weight = max(weight, 0.0) + log(1.0 + exp(-abs(weight))); }
   x[X_START + id.y * X_STRIDE + id.x] *= weight;
 }

@@ -135,22 +135,30 @@ export function scaleRows(builder: ProgramBuilder, args: ScaleArgs): void {
   });
 }
 
-/** x[t] *= weights[t] (its first used column), or the sigmoid of that. */
-export function weighRows(
-  builder: ProgramBuilder,
-  { x, width, weights, sigmoid = false }: {
-    x: Rows;
-    width: number;
-    weights: Rows;
-    sigmoid?: boolean;
-  },
-): void {
+/** What weights of `weighRows` pass through; the numbers are the shader's. */
+const WEIGHT_ACTIVATIONS = { none: 0, sigmoid: 1, softplus: 2 } as const;
+
+export interface WeighArgs {
+  readonly x: Rows;
+  readonly width: number;
+  readonly weights: Rows;
+  /** Neighbours that share a weight; left out: all of a row. */
+  readonly columnsPerWeight?: number;
+  /** Left out: "none". */
+  readonly activation?: keyof typeof WEIGHT_ACTIVATIONS;
+}
+
+/** x[t, i] *= act(weights[t, ⌊i / columnsPerWeight⌋]). */
+export function weighRows(builder: ProgramBuilder, args: WeighArgs): void {
+  const { x, width, weights, columnsPerWeight = width, activation = "none" } = args;
   checkRows(x, width);
+  checkRows(weights, Math.ceil(width / columnsPerWeight));
   builder.add({
     kernel: "weigh_rows",
     constants: {
       WIDTH: width,
-      IS_SIGMOID: sigmoid,
+      SHARED: columnsPerWeight,
+      ACTIVATION: WEIGHT_ACTIVATIONS[activation],
       WEIGHTS_START: weights.column ?? 0,
       WEIGHTS_STRIDE: weights.stride,
       X_START: x.column ?? 0,

@@ -3,6 +3,7 @@
  * how many tokens on, by what was measured: uploading a layer takes as long for one token as for
  * many, computing it on threads does not. Loads nothing.
  */
+import { hasUnevenNeurons } from "../model/layer_config.ts";
 import { matrixBytes } from "../../gpu/mod.ts";
 import { formatBytes } from "../base/units.ts";
 import type { DenseTensors } from "../model/types.ts";
@@ -52,7 +53,8 @@ export function chooseLongSteps(
   const { config } = of.model;
   const { gpuStreamFrom: asked } = options;
   if (asked === 0) return never("it was switched off");
-  if (config.experts !== null) return never("experts are the threads'");
+  if (config.experts !== null) return never("experts stay where they are");
+  if (hasUnevenNeurons(config)) return never("layers differ in how many they have");
   // Long steps have all neurons that it has in any step.
   const own = share.neurons[share.neurons.length - 1];
   const wanted = own === 1 ? config.blockCount - share.layers : config.blockCount;

@@ -4,6 +4,7 @@
 import { kvCacheBytes, matrixBytes } from "../../gpu/mod.ts";
 import { alignUp } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
+import { configOf } from "../model/layer_config.ts";
 import type { DenseTensors, LayerTensors, MatrixTensor } from "../model/types.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
 import { expertsObstacle } from "../rank/gpu/obstacle.ts";
@@ -29,13 +30,16 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
         sum + matrixBytes(of.file.tensors.get(tensor)!.type, rows, columns),
       0,
     );
-  const kv = kvCacheBytes({
-    positions: alignUp(contextLengthFor(of.model, options), KV_BLOCK_POSITIONS) *
-      (parallel === "auto" ? 1 : parallel),
-    kvHeads: config.headCountKv,
-    headDim: config.headDim,
-    type: options.kvType === "f32" ? "f32" : "f16",
-  });
+  const shapes = layers.map((_, layer) => configOf(config, layer));
+  const kv = Math.max(...shapes.map(({ headCountKv, headDim }) =>
+    kvCacheBytes({
+      positions: alignUp(contextLengthFor(of.model, options), KV_BLOCK_POSITIONS) *
+        (parallel === "auto" ? 1 : parallel),
+      kvHeads: headCountKv,
+      headDim,
+      type: options.kvType === "f32" ? "f32" : "f16",
+    })
+  ));
   const most = (matricesOf: (layer: LayerTensors) => MatrixTensor[]) =>
     Math.max(...layers.map((layer) => bytesOf(matricesOf(layer))));
   const expertsOf = hasExperts(of, options) ? expertMatrices : () => [];

@@ -6,7 +6,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import type { LayerTensors, MatrixTensor, ModelConfig, ModelDescription } from "../model/types.ts";
-import { configOf } from "../model/layer_config.ts";
+import { configOf, hasUnevenNeurons } from "../model/layer_config.ts";
 import { MatrixLayouts } from "./matrix_layouts.ts";
 import type { RankPlan } from "./plan_types.ts";
 import { UnitPlan } from "./plan_units.ts";
@@ -66,17 +66,16 @@ export function planRanks(
   };
   const withGpu = planShards(config, { rankCount, contextLength, blocks, gpu });
   // Of layers that the GPU has nothing of.
-  const without = gpu === undefined || rankCount === 1 ? withGpu : planShards(config, {
-    ...{ rankCount, contextLength, blocks },
-    gpu: { ...NOTHING_ON_GPU, hasOutput: gpu.hasOutput },
-  });
+  const nothing = gpu && { ...NOTHING_ON_GPU, hasOutput: gpu.hasOutput };
+  const without = nothing === undefined || rankCount === 1
+    ? withGpu
+    : planShards(config, { rankCount, contextLength, blocks, gpu: nothing });
   const firstOnGpu = gpu === undefined ? 0 : layers.length - gpu.layers;
-  // A GPU has nothing of models whose layers differ.
   const shardsOf = config.layers.map(({ shape }, index) =>
     shape === undefined
       ? index < firstOnGpu ? without : withGpu
       : planShards(configOf(config, index), {
-        ...{ rankCount, contextLength },
+        ...{ rankCount, contextLength, gpu: index < firstOnGpu ? nothing : gpu },
         blocks: { ...blocks, stripes: units?.stripesOf(index) },
       })
   );
@@ -142,14 +141,17 @@ function requireKeysNear({ layers }: RankPlan): void {
  * Which neurons are at which place in each layer, where a GPU beside threads is to have the most
  * frequent ones; else null. A down that is read by columns moves by blocks, be they those of its
  * type or, of floats, 32: single columns would be gathered one by one. One that the file keeps
- * neuron by neuron moves by neurons.
+ * neuron by neuron moves by neurons. Where layers have as many neurons each, that is.
  */
 function neuronOrders(
   { config }: ModelDescription,
   { gpu, rankCount }: PlanOptions,
   { blocks, layouts }: { blocks: ColumnBlocks; layouts: MatrixLayouts },
 ): readonly (readonly Range[])[] | null {
-  if (gpu?.rates === undefined || rankCount === 1 || config.experts !== null) return null;
+  const isUneven = hasUnevenNeurons(config);
+  if (gpu?.rates === undefined || rankCount === 1 || config.experts !== null || isUneven) {
+    return null;
+  }
   const segments = segmentsBeside(config, { blocks, gpu });
   const unit = layouts.cutDownTypes.length === 0 ? 1 : Math.max(blocks.down, BLOCK_WEIGHTS);
   return gpu.rates.map((rates) => orderByRate(rates, { unit, segments }));

@@ -269,7 +269,7 @@ export class RankPlanner implements Placer {
     this.#deviceKvBytes += kvCacheBytes({
       positions: kvBlocksOf(options) * KV_BLOCK_POSITIONS,
       kvHeads: lengthOf(kvHeads),
-      headDim: config.headDim,
+      headDim: configOf(config, index).headDim,
       type: kvType === "f32" ? "f32" : "f16",
     });
     this.#layers.push({

@@ -242,7 +242,7 @@ function addShared(
     const gate = fromColumn(space.router, alignUp(count, STRIDE_UNIT));
     multiplyAny(builder, sharedGate, { x, to: gate });
     const width = shared.neurons;
-    weighRows(builder, { x: space.hidden, width, weights: gate, sigmoid: true });
+    weighRows(builder, { x: space.hidden, width, weights: gate, activation: "sigmoid" });
   }
   const scale = target.scale * (sharedGate === null ? sharedWeight : 1);
   const { to, accumulate } = target;

@@ -7,25 +7,18 @@ import { check } from "../../base/check.ts";
 import {
   activate,
   addRows,
-  attention,
-  canProjectHeads,
   fireNeurons,
   type HalfNorm,
-  headNorm,
-  type HeadNorms,
   isOneToken,
   joinResidual,
   type NextNorm,
   type OneInput,
   type ProgramBuilder,
-  projectHeads,
-  rotateAndRemember,
   type Routes,
   type Rows,
   type When,
 } from "../../../gpu/mod.ts";
 import type { LayerPlan, NormPlan } from "../plan_types.ts";
-import { lengthOf } from "../shard.ts";
 import { denseParts } from "./dense_parts.ts";
 import {
   addChoice,
@@ -34,12 +27,12 @@ import {
   loadExperts,
   readersOf,
 } from "./gpu_experts.ts";
+import { addHeads, headReaders } from "./gpu_heads.ts";
 import { addNorm, multiply, multiplyAny, type NormReaders } from "./layer_operations.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { Stacked } from "./gpu_weights.ts";
 import {
   type AttentionWeights,
-  type GpuHeadNorm,
   type GpuNorm,
   type LayerLoading,
   loadAttention,
@@ -139,8 +132,8 @@ export class GpuLayer {
 
   /** What reads the stream where the layer begins; null: nothing, or not through a norm. */
   get readers(): NormReaders | null {
-    const { norm = null, projections = [] } = this.#attention ?? {};
-    return norm && { norm, matrices: projections.map(({ stacked: { matrix } }) => matrix) };
+    const norm = this.#attention?.norm ?? null;
+    return norm && { norm, matrices: headReaders(this.#attention!) };
   }
 
   /** The same between its blocks. */
@@ -200,51 +193,16 @@ export class GpuLayer {
   #attend(builder: ProgramBuilder, steps: Steps): HalfNorm | null {
     const weights = this.#attention;
     if (weights === null) return null;
-    const { config, plan, space, isAlone } = this.#in;
-    const heads = lengthOf(plan.heads);
-    const groupSize = config.headCount / config.headCountKv;
+    const { space, isAlone } = this.#in;
     if (this.#choosesEarly) this.#choose(builder, space.residual);
-    this.#projectHeads(builder, weights, steps);
-    attention(builder, {
-      x: space.heads,
-      to: space.attention,
-      ...{ heads, groupSize, cache: weights.cache },
-      window: config.layers[this.index].slidingWindow,
-      headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
-      scale: config.attentionScale,
-      softCap: config.attentionSoftCap,
-      sinks: weights.sinks,
-      scratch: space.scratch,
-    });
+    const x = steps.before ?? this.#normalize(builder, weights.norm);
+    addHeads(builder, weights, this.#in, { x, isApart: steps.isApart });
     return this.#leave(builder, weights.output, {
       x: space.attention,
       as: !isAlone || this.isParallel ? "partial" : "sum",
       postNorm: this.#postNorms.attention,
       steps,
     });
-  }
-
-  /** Queries, and keys and values in the cache. */
-  #projectHeads(builder: ProgramBuilder, weights: AttentionWeights, steps: Steps): void {
-    const { config: { ropes, layers }, plan, space } = this.#in;
-    const { projections, queryNorm, keyNorm, cache } = weights;
-    const heads = lengthOf(plan.heads);
-    const { rope: index } = layers[this.index];
-    const rope = index === null ? null : { index, kind: ropes[index].kind };
-    const x = steps.before ?? this.#normalize(builder, weights.norm);
-    const isOne = steps.isApart && queryNorm === null && keyNorm === null &&
-      canProjectHeads(builder, { cache, rope }) &&
-      projections.every(({ stacked: { matrix } }) => isOneToken(builder, matrix));
-    for (const { stacked, column } of projections) {
-      if (isOne) {
-        projectHeads(builder, { ...stacked, x, to: space.heads, column, heads, cache, rope });
-      } else {
-        multiplyAny(builder, stacked, { x, to: { ...space.heads, column } });
-      }
-    }
-    if (isOne) return;
-    const norms = this.#normalizeHeads(builder, weights);
-    rotateAndRemember(builder, { x: space.heads, heads, cache, rope, norms });
   }
 
   /** Own neurons; behind attention in the same partial sum where both blocks are one. */
@@ -345,24 +303,6 @@ export class GpuLayer {
     if (of === null) return space.residual;
     addNorm(builder, this.#in.config, of, { from: space.residual, to: space.normed });
     return space.normed;
-  }
-
-  /** All heads as one vector; @returns norms of each by itself: they are made when it is turned. */
-  #normalizeHeads(
-    builder: ProgramBuilder,
-    { queryNorm, keyNorm }: AttentionWeights,
-  ): HeadNorms | null {
-    const { config: { norm: { kind, epsilon }, headDim }, plan, space } = this.#in;
-    const at = (head: number): Rows => ({ ...space.heads, column: head * headDim });
-    const ofHead = (norm: GpuHeadNorm | null, x: Rows) => {
-      if (norm === null || norm.width === headDim) return norm;
-      headNorm(builder, { ...norm, kind, epsilon, x });
-      return null;
-    };
-    const query = ofHead(queryNorm, at(0));
-    const key = ofHead(keyNorm, at(lengthOf(plan.heads)));
-    const { normalizesTurnedHeads: areTurned } = this.#in.config;
-    return query || key ? { kind, epsilon, areTurned, query, key } : null;
   }
 
   /**

@@ -17,6 +17,7 @@ import {
   type StepInput,
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
+import { configOf } from "../../model/layer_config.ts";
 import type { Control, StepWords } from "../../memory/control.ts";
 import type { Norm } from "../bound_norm.ts";
 import { LayerTally, neuronsAsked } from "../layer_tally.ts";
@@ -296,7 +297,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     const { n } = this.#step;
     const usedCount = this.#state.config.experts?.usedCount ?? 0;
     const asked = this.#state.isGpusAlone(layer.index)
-      ? n * this.#state.config.feedForwardLength
+      ? n * configOf(this.#state.config, layer.index).feedForwardLength
       : neuronsAsked(this.plan.layers[layer.index], { n, usedCount }) * this.#chained;
     this.#tally.end(layer.index, asked, asked);
   }

@@ -4,9 +4,10 @@
  */
 import { attentionScratchBytes, type Gpu, type Rows } from "../../../gpu/mod.ts";
 import { alignUp } from "../../base/check.ts";
+import { configOf } from "../../model/layer_config.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts";
-import type { RankPlan } from "../plan_types.ts";
+import type { LayerPlan, RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { denseParts } from "./dense_parts.ts";
 import { apartTokens } from "./gpu_step.ts";
@@ -26,6 +27,8 @@ interface SpaceWidths {
   /** Queries, keys and values of own heads side by side, and what attention gives. */
   readonly heads: number;
   readonly attention: number;
+  /** What the latter is gated by. */
+  readonly gates: number;
   /** Gate and up of own neurons side by side, and what they give; of experts, of all routes. */
   readonly neurons: number;
   readonly hidden: number;
@@ -64,26 +67,28 @@ export async function createSpace(
     sizeBytes: sizes.get(name)!,
     stride: strideOf(widths[name]),
   });
-  const { headDim } = config;
-  const scratchBytes = attentionScratchBytes({
-    heads: Math.max(1, widths.attention / headDim),
-    headDim,
-    positions: plan.contextLength,
-    maxTokens: plan.chunkTokens,
-    sequences: apartTokens(plan),
-  });
+  const scratchBytes = plan.layers.map(({ heads }, index) =>
+    attentionScratchBytes({
+      heads: Math.max(1, lengthOf(heads)),
+      headDim: configOf(config, index).headDim,
+      positions: plan.contextLength,
+      maxTokens: plan.chunkTokens,
+      sequences: apartTokens(plan),
+    })
+  );
   return {
     residual: rowsOf("residual"),
     normed: rowsOf("normed"),
     partial: rowsOf("partial"),
     heads: rowsOf("heads"),
     attention: rowsOf("attention"),
+    gates: rowsOf("gates"),
     neurons: rowsOf("neurons"),
     hidden: rowsOf("hidden"),
     router: rowsOf("router"),
     given: rowsOf("given"),
     logits: rowsOf("logits"),
-    scratch: await gpu.createBuffer("attention scratch", Math.max(ALIGN_BYTES, scratchBytes)),
+    scratch: await gpu.createBuffer("attention scratch", Math.max(ALIGN_BYTES, ...scratchBytes)),
     plannedBytes,
     apartBytes,
   };
@@ -91,11 +96,11 @@ export async function createSpace(
 
 function widthsOf(
   { layers, strides, output, gpu }: RankPlan,
-  { headDim, experts }: ModelConfig,
+  config: ModelConfig,
 ): SpaceWidths {
-  const most = (of: (layer: RankPlan["layers"][number]) => number) => Math.max(...layers.map(of));
-  const heads = most((layer) => lengthOf(layer.heads));
-  const kvHeads = most((layer) => lengthOf(layer.kvHeads));
+  const { experts } = config;
+  const most = (of: (layer: LayerPlan, headDim: number) => number) =>
+    Math.max(...layers.map((layer, index) => of(layer, configOf(config, index).headDim)));
   const own = most((layer) =>
     Math.max(0, ...denseParts(layer).map(({ block }) => lengthOf(block.up.rows)))
   );
@@ -111,8 +116,11 @@ function widthsOf(
     // Sums of squares by 32 columns lie behind a row that lacks the factor of its norm.
     normed: strides.embedding + Math.ceil(strides.embedding / 32),
     partial: strides.embedding,
-    heads: (heads + 2 * kvHeads) * headDim,
-    attention: heads * headDim,
+    heads: most(({ heads, kvHeads }, headDim) => {
+      return (lengthOf(heads) + 2 * lengthOf(kvHeads)) * headDim;
+    }),
+    attention: most(({ heads }, headDim) => lengthOf(heads) * headDim),
+    gates: most(({ attentionGate: gate }) => gate === null ? 0 : lengthOf(gate.matrix.rows)),
     neurons: 2 * neurons,
     hidden: neurons,
     router: mixes ? alignUp(experts!.count, STRIDE_UNIT) + STRIDE_UNIT : 0,
@@ -134,7 +142,7 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
     graph.tensor(name, { shape: [N, strideOf(widths[name])], type: "f32" });
   const tensors: Record<SpaceName, GraphTensor> = {
     ...{ residual: rows("residual"), normed: rows("normed"), partial: rows("partial") },
-    ...{ heads: rows("heads"), attention: rows("attention") },
+    ...{ heads: rows("heads"), attention: rows("attention"), gates: rows("gates") },
     ...{ neurons: rows("neurons"), hidden: rows("hidden") },
     ...{ router: rows("router"), given: rows("given") },
     logits: graph.tensor("logits", {
@@ -164,16 +172,18 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
 /** A step of any family: gpu_layer.ts does some of it, in this order. */
 function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerCount: number) {
   const { residual, normed, heads, attention, partial, neurons, hidden, logits } = of;
-  const { router, given } = of;
+  const { router, given, gates } = of;
   // A layer may read the norm that the one before has made.
   graph.op("embed", { writes: [residual, normed] });
   graph.repeat(layerCount, () => {
     graph.op("norm", { reads: [residual], updates: [normed] });
     // Experts are chosen here, or behind the other norm.
     graph.op("choose", { reads: [residual, normed], writes: [router] });
+    graph.op("gate heads", { reads: [residual, normed], writes: [gates] });
     graph.op("project", { reads: [residual, normed], writes: [heads] });
     graph.op("rotate", { updates: [heads] });
     graph.op("attend", { reads: [heads], writes: [attention] });
+    graph.op("weigh heads", { reads: [gates], updates: [attention] });
     graph.op("merge", { reads: [attention], writes: [partial], updates: [residual, normed] });
     // Parallel blocks read the same norm, and add to the same partial sum.
     graph.op("norm again", { reads: [residual, partial], updates: [normed] });

@@ -3,6 +3,7 @@
  * runs. Knows how commands are put together; nothing of when they run.
  */
 import type { HalfNorm, Program, ProgramBuilder, Routes } from "../../../gpu/mod.ts";
+import { configOf } from "../../model/layer_config.ts";
 import { bindNorm } from "../bound_norm.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { GpuLayer } from "./gpu_layer.ts";
@@ -38,11 +39,13 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
   };
   const walked: WalkedGpuLayer[] = [];
   for (const [index, layer] of layers.entries()) {
-    const { attentionPostNorm, feedForwardPostNorm } = plan.layers[index];
+    const own = plan.layers[index];
+    const { attentionPostNorm, feedForwardPostNorm } = own;
     walked.push({
       layer,
-      joinsAttention: !layer.isParallel,
-      joinsNeurons: true,
+      // As the other ranks do: layers may lack either.
+      joinsAttention: !layer.isParallel && own.attentionOutput !== null,
+      joinsNeurons: own.feedForward !== null,
       several: several[index] ?? null,
       attention: isAlone || !layer.hasHeads ? null : await build((b) => layer.addAttention(b)),
       feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),
@@ -62,7 +65,7 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
   for (const [index, layerPlan] of plan.layers.entries()) {
     layers.push(
       await GpuLayer.load({
-        ...{ gpu, config, index, loader, space, routes },
+        ...{ gpu, config: configOf(config, index), index, loader, space, routes },
         isAlone: plan.gpu!.isAlone,
         plan: layerPlan,
         allFromTokens: index < longLayers ? longFrom : Infinity,

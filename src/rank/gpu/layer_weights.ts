@@ -6,6 +6,7 @@ import { createKvCache, type Gpu, type MatrixHome } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import type { ModelConfig } from "../../model/types.ts";
+import type { GatePlan } from "../plan_gate.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import type { DensePart } from "./dense_parts.ts";
@@ -39,6 +40,8 @@ export interface AttentionWeights {
   readonly keyNorm: GpuHeadNorm | null;
   /** Of own heads. */
   readonly sinks: GPUBuffer | null;
+  /** What heads are gated by; null: they are not. */
+  readonly gate: { readonly stacked: Stacked } & Omit<GatePlan, "matrix"> | null;
   readonly output: Stacked;
   readonly cache: Awaited<ReturnType<typeof createKvCache>>;
 }
@@ -102,7 +105,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
   const heads = lengthOf(plan.heads);
   const kvHeads = lengthOf(plan.kvHeads);
   if (heads === 0) return null;
-  const { query, key, value, attentionOutput, attentionSinks } = plan;
+  const { query, key, value, attentionOutput, attentionSinks, attentionGate: gate } = plan;
   check(query !== null && key !== null && value !== null, "a layer with heads attends");
   check(attentionOutput !== null, "what heads give is merged");
   return {
@@ -111,6 +114,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
     queryNorm: await loadHeadNorm(loader, plan.queryNorm, { heads, headDim }),
     keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),
     sinks: attentionSinks && await loader.vector(attentionSinks),
+    gate: gate && { ...gate, stacked: await loader.stack([gate.matrix]) },
     output: await loader.stack([attentionOutput]),
     cache: await createKvCache(gpu, `blk.${input.index}`, {
       positions: input.kvBlocks * KV_BLOCK_POSITIONS,

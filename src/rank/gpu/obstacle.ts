@@ -1,6 +1,7 @@
 /** What a GPU rank cannot do yet, told before anything is loaded. */
-import { EXPERTS_MAX, USED_EXPERTS_MAX, weightFormat } from "../../../gpu/mod.ts";
+import { EXPERTS_MAX, HEAD_DIM_MAX, USED_EXPERTS_MAX, weightFormat } from "../../../gpu/mod.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
+import { configOf } from "../../model/layer_config.ts";
 import { dtypeByName } from "../../model/dtypes.ts";
 import type { DenseTensors, MatrixTensor, ModelDescription } from "../../model/types.ts";
 
@@ -103,7 +104,7 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   }
   if (config.stateSpace !== null) return "layers that keep states of a text are the threads'";
   if (config.feedForward.activation === "xielu") return "xIELU is computed by threads only";
-  if (config.gatesAttention) return "heads are gated by threads only";
+  if (config.valueScale !== 1) return "what heads give is scaled by threads only";
   if (config.layers.some(({ convolutionTaps }) => convolutionTaps !== undefined)) {
     return "layers that convolve are the threads'";
   }
@@ -111,8 +112,21 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
     return "queries are lengthened by their positions by threads only";
   }
   if (config.altUp !== null) return "several residual streams are the threads'";
-  if (config.layers.some(({ shape }) => shape !== undefined)) {
-    return "layers whose heads differ are the threads'";
+  const shapes = config.layers.map((_, layer) => configOf(config, layer));
+  if (shapes.some(({ valueDim, headDim }) => valueDim !== headDim)) {
+    return "values that are not as long as keys are the threads'";
+  }
+  if (shapes.some(({ headDim }) => headDim > HEAD_DIM_MAX)) {
+    return `heads of more than ${HEAD_DIM_MAX} dimensions are the threads'`;
+  }
+  if (config.layers.some(({ keysOf }) => keysOf !== undefined)) {
+    return "layers that read others' keys are the threads'";
+  }
+  if (tensors.layers.some(({ valueNorm }) => valueNorm !== null)) {
+    return "values are normalised by threads only";
+  }
+  if (tensors.layers.some(({ input, outputScale }) => input !== null || outputScale !== null)) {
+    return "what tokens give layers, and what scales these, is the threads'";
   }
   return null;
 }
@@ -122,11 +136,16 @@ function weightsObstacle(
   { config, tensors }: ModelDescription,
   file: { readonly tensors: ReadonlyMap<string, GgufTensor> },
 ): string | null {
-  const widths = [config.embeddingLength, config.headDim, config.feedForwardLength];
+  const widths = config.layers.map((_, layer) => configOf(config, layer))
+    .flatMap(({ headDim, feedForwardLength }) => [headDim, feedForwardLength]);
+  widths.push(config.embeddingLength);
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
-  const matrices = tensors.layers.flatMap(({ query, key, value, attentionOutput, feedForward }) => [
-    ...[query, key, value, attentionOutput].filter((each) => each !== null),
+  const matrices = tensors.layers.flatMap((
+    { query, key, value, attentionOutput, attentionGate, feedForward },
+  ) => [
+    ...[query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
+      .filter((each) => each !== null),
     ...feedForward?.kind === "dense"
       ? [feedForward.up, feedForward.down, ...feedForward.gate === null ? [] : [feedForward.gate]]
       : [],

@@ -2,6 +2,7 @@
 import { activate, type ActivationArgs, addRows, scaleRows, weighRows } from "../../../gpu/mod.ts";
 import { activateMul, activation, clamp, cutBelow } from "../../../src/reference/activation_ops.ts";
 import { sigmoid } from "../../../src/reference/routing.ts";
+import { softplus } from "../../../src/reference/state_space.ts";
 import { runStep } from "../../support/gpu.ts";
 import { assertNear, normals } from "./compare.ts";
 import type { GpuCase } from "./types.ts";
@@ -111,26 +112,31 @@ export const elementwiseCases: readonly GpuCase[] = [
   },
   {
     kernels: ["weigh_rows"],
-    name: "weighRows() multiplies rows by a weight each, or by its sigmoid",
+    name: "weighRows() multiplies columns by weights that some share, or what becomes of these",
     run: async (gpu) => {
       const width = 70;
       const x = normals(5, N * width);
-      const weights = normals(6, N * 8);
-      for (const isSigmoid of [false, true]) {
-        const actual = await runStep(gpu, {
-          n: N,
-          rows: { x: { values: x, width }, weights: { values: weights, width: 8 } },
-          build: (builder, { x, weights }) => {
-            const picked = { ...weights, column: 4 };
-            weighRows(builder, { x, width, weights: picked, sigmoid: isSigmoid });
-          },
-          read: "x",
-        });
-        const expected = x.map((value, i) => {
-          const weight = weights[Math.floor(i / width) * 8 + 4];
-          return value * (isSigmoid ? sigmoid(weight) : weight);
-        });
-        assertNear("weighed", actual, expected, 1e-5);
+      const weights = normals(6, N * 80, 9);
+      weights.set([-200, 200, 0], 4);
+      const acts = { none: (w: number) => w, sigmoid, softplus };
+      for (const columnsPerWeight of [undefined, 1, 35]) {
+        for (const activation of ["none", "sigmoid", "softplus"] as const) {
+          const actual = await runStep(gpu, {
+            n: N,
+            rows: { x: { values: x, width }, weights: { values: weights, width: 80 } },
+            build: (builder, { x, weights }) => {
+              const picked = { ...weights, column: 4 };
+              weighRows(builder, { x, width, weights: picked, columnsPerWeight, activation });
+            },
+            read: "x",
+          });
+          const expected = x.map((value, i) => {
+            const column = Math.floor(i % width / (columnsPerWeight ?? width));
+            return value * acts[activation](weights[Math.floor(i / width) * 80 + 4 + column]);
+          });
+          const bound = (i: number) => 1e-5 * Math.max(1, Math.abs(expected[i]));
+          assertNear(`${activation} ${columnsPerWeight}`, actual, expected, bound);
+        }
       }
     },
   },
