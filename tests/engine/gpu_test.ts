@@ -92,7 +92,7 @@ gpuTest("a GPU has the last layers only, and threads the others", async () => {
   await compare({ architecture: "gemma3" }, ways, F32_NMSE);
 });
 
-for (const type of ["Q4_0", "Q4_K", "E0M4", "BF16"] as const) {
+for (const type of ["Q4_0", "Q4_K", "E0M4", "MXFP4", "IQ4_XS", "BF16"] as const) {
   gpuTest(`a GPU computes ${type} nearly as a thread does`, async () => {
     const shape = { embeddingLength: 256, feedForwardLength: 512 };
     await compare({ type, ...shape }, [GPU_ALONE, besideThreads(0.5)], QUANT_NMSE);
