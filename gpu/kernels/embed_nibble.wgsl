@@ -25,7 +25,8 @@ const FOURS = 8u; // columns of a piece
 fn putPiece(base: u32, at: u32) {
   let factors = factorsOfHalves(at);
   let words = codes[at];
-  // Levels as they are: 16 (h - 1), or 32. What is made of them is rounded once, as threads round it.
+  // Levels as they are: 16 (h - 1) of those that count. What is made of them is rounded once, as
+  // threads round it.
   let line = lineOf(vec2(1.0, 0.0));
   let plain = vec4(line, line);
   for (var j = 0u; j < 4u; j++) {

@@ -1,7 +1,7 @@
 // to[t, r] (+)= scale · (Σ_k w[r, k] · x[t, k] + bias[r]) for many tokens; w of 4-bit codes.
 //
-// As matmul_nibble.wgsl, with the tile of weights in f16: h = 1 + q/16 (or 32) is exact there; A and B are
-// applied to the sums of a group, in f32.
+// As matmul_nibble.wgsl, with the tile of weights in f16: h is exact there; A and B are applied
+// to the sums of a group, in f32.
 //
 // Codes and factors: parts/nibble.wgsl. A piece is 32 columns of a row.
 //

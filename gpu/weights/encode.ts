@@ -43,8 +43,10 @@ export function encodeBlocks(type: string, bytes: Uint8Array, format: WeightForm
       return splitBlocks(bytes, { blocks, factorWords: 1, codeWords: 16 }, format);
     case "E0M4":
       return encodeE0m4(bytes, blocks);
+    case "IQ4_NL":
+    case "IQ4_XS":
     case "MXFP4":
-      return encodeMxfp4(bytes, blocks);
+      return recode(type, bytes, blocks, format);
     case "Q4_K":
       return encodeQ4K(bytes, blocks, format);
     default:
@@ -82,27 +84,35 @@ function encodeE0m4(bytes: Uint8Array, blocks: number): Encoded {
   return { codes, factors };
 }
 
-/** Codes of FP4's numbers, sign, exponent and fraction from above, as shaders have them; −0 is 0. */
+/** Codes of FP4's numbers (sign, exponent and fraction from above) in the shaders; −0 is 0. */
 const FP4_CODES = [12, 13, 14, 15, 1, 3, 5, 7, 12, 11, 10, 9, 8, 6, 4, 0];
-
-/** Both codes of a byte. */
-const FP4_PAIRS = Uint8Array.from(
-  { length: 256 },
-  (_, pair) => FP4_CODES[pair & 15] | FP4_CODES[pair >> 4] << 4,
-);
-
+/** Codes of IQ4's levels, ascending. */
+const IQ4_CODES = [8, 9, 10, 11, 12, 13, 14, 15, 0, 6, 1, 2, 3, 4, 5, 7];
 /** Scales by exponents: of FP4 numbers, which are halves of integers. */
 const FP4_SCALES = Float32Array.from({ length: 256 }, (_, exponent) => 2 ** (exponent - 128));
 
-/** An exponent, and 16 bytes whose halves lie as the GPU has them. */
-function encodeMxfp4(bytes: Uint8Array, blocks: number): Encoded {
-  const codes = new Uint8Array(blocks * 16);
-  const scales = new Float32Array(blocks);
-  for (let b = 0, from = 0, to = 0; b < blocks; b++) {
-    scales[b] = FP4_SCALES[bytes[from++]];
-    for (const end = to + 16; to < end; to++) codes[to] = FP4_PAIRS[bytes[from++]];
+/** Types whose codes stand for levels that are not counted; where in a block they begin. */
+const RECODED: Readonly<Record<string, { codesAt: number; pairs: Uint8Array }>> = {
+  IQ4_NL: { codesAt: 2, pairs: pairsOf(IQ4_CODES) },
+  IQ4_XS: { codesAt: 8, pairs: pairsOf(IQ4_CODES) },
+  MXFP4: { codesAt: 1, pairs: pairsOf(FP4_CODES) },
+};
+
+/** What becomes of the two codes of each byte. */
+function pairsOf(codes: readonly number[]): Uint8Array {
+  return Uint8Array.from({ length: 256 }, (_, pair) => codes[pair & 15] | codes[pair >> 4] << 4);
+}
+
+/** Blocks that end with their codes, in the order in which the GPU has them. */
+function recode(type: string, bytes: Uint8Array, blocks: number, format: CodeFormat): Encoded {
+  const { codesAt, pairs } = RECODED[type];
+  const blockBytes = bytes.length / blocks;
+  const codes = new Uint8Array(blocks * (blockBytes - codesAt));
+  for (let b = 0, to = 0; b < blocks; b++) {
+    const end = (b + 1) * blockBytes;
+    for (let from = b * blockBytes + codesAt; from < end; from++) codes[to++] = pairs[bytes[from]];
   }
-  return { codes, factors: new Uint8Array(scales.buffer) };
+  return { codes, factors: packFactors(factorsOf(type, bytes), format) };
 }
 
 /** Q4_K pairs two blocks of 32 in 32 bytes: their low halves one, their high halves the other. */
@@ -200,6 +210,11 @@ const FACTOR_READERS: Readonly<
     }),
   },
   IQ4_NL: { groups: 1, hasOffsets: false, read: readHalf },
+  MXFP4: {
+    groups: 1,
+    hasOffsets: false,
+    read: (bytes, at) => ({ scale: FP4_SCALES[bytes.getUint8(at)] }),
+  },
   Q2_K: {
     groups: 16,
     hasOffsets: true,

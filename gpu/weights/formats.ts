@@ -32,6 +32,8 @@ export const LEVELS = {
   counted: 0,
   /** FP4 numbers, doubled and 12 more: kernels/parts/levels.wgsl. */
   fp4: 1,
+  /** The sixteen of IQ4. */
+  iq4: 2,
 } as const;
 export type LevelKind = keyof typeof LEVELS;
 
@@ -74,8 +76,8 @@ const FORMATS: Readonly<Record<string, WeightFormat>> = {
   Q5_K: byte("pair32"),
   Q6_K: byte("scale32", 16),
   Q8_0: byte("scale16"),
-  IQ4_NL: byte("scale16"),
-  IQ4_XS: byte("scale32"),
+  IQ4_NL: nibble("scale16", { levels: "iq4" }),
+  IQ4_XS: nibble("scale32", { levels: "iq4" }),
   MXFP4: nibble("scale32", { levels: "fp4", middle: 12 }),
 };
 

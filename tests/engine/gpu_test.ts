@@ -110,7 +110,7 @@ gpuTest("a GPU computes experts of Q4_K and Q8_0 nearly as a thread does", async
   }
 });
 
-for (const type of ["Q4_0", "Q4_K", "E0M4", "BF16"] as const) {
+for (const type of ["Q4_0", "Q4_K", "E0M4", "MXFP4", "IQ4_XS", "BF16"] as const) {
   gpuTest(`a GPU computes ${type} nearly as a thread does`, async () => {
     const shape = { embeddingLength: 256, feedForwardLength: 512 };
     await compare({ type, ...shape }, [GPU_ALONE, besideThreads(0.5)], QUANT_NMSE);

@@ -10,8 +10,12 @@ import { normals } from "./cases/compare.ts";
 const COLUMNS = 512;
 const ROWS = 3;
 
-/** By the codes of kernels/parts/levels.wgsl; nothing has code 2. */
-const FP4_LEVELS_PLUS_12 = [0, 16, NaN, 18, 4, 20, 6, 24, 8, 9, 10, 11, 12, 13, 14, 15];
+/** By the codes of kernels/parts/levels.wgsl; no FP4 number has code 2. */
+const LEVELS_OF = {
+  counted: Array.from({ length: 16 }, (_, code) => code),
+  fp4: [0, 16, NaN, 18, 4, 20, 6, 24, 8, 9, 10, 11, 12, 13, 14, 15],
+  iq4: [1, 25, 38, 53, 69, 89, 13, 113, -127, -104, -83, -65, -49, -35, -22, -10],
+};
 
 /** What a shader makes of codes and factors, in f64 and rounded once. */
 function decode({ codes, factors }: Encoded, format: WeightFormat, count: number): Float32Array {
@@ -31,9 +35,7 @@ function decode({ codes, factors }: Encoded, format: WeightFormat, count: number
     const offset = isPair ? numbers[2 * g + 1] : -middle * scale;
     if (family === "byte") return scale * (codes[i] << 24 >> 24) + offset;
     const byte = codes[(i & ~31) / 2 + (i & 15)];
-    const code = i & 16 ? byte >> 4 : byte & 15;
-    const level = format.levels === "fp4" ? FP4_LEVELS_PLUS_12[code] : code;
-    return scale * level + offset;
+    return scale * LEVELS_OF[format.levels][i & 16 ? byte >> 4 : byte & 15] + offset;
   });
 }
 
@@ -52,13 +54,17 @@ Deno.test("encodeBlocks() keeps every weight of every type to the last bit", () 
   }
 });
 
-Deno.test("encodeBlocks() keeps all numbers of MXFP4, at either half of a byte", () => {
+Deno.test("encodeBlocks() keeps all numbers of MXFP4 and IQ4, at either half of a byte", () => {
   const pairs = Array.from({ length: 16 }, (_, code) => code | (15 - code) << 4);
-  const bytes = Uint8Array.from([100, 128, 253].flatMap((exponent) => [exponent, ...pairs]));
-  const format = weightFormat("MXFP4", 32)!;
-  const decoded = decode(encodeBlocks("MXFP4", bytes, format), format, 96);
-  const positive = (value: number) => value === 0 ? 0 : value;
-  assertEquals(decoded.map(positive), dequantize("MXFP4", bytes).map(positive));
+  for (
+    const [type, ...scales] of [["MXFP4", [100], [128]], ["IQ4_NL", [0, 60], [1, 190]]] as const
+  ) {
+    const bytes = Uint8Array.from(scales.flatMap((scale) => [...scale, ...pairs]));
+    const format = weightFormat(type, 64)!;
+    const decoded = decode(encodeBlocks(type, bytes, format), format, 64);
+    const positive = (value: number) => value === 0 ? 0 : value;
+    assertEquals(decoded.map(positive), dequantize(type, bytes).map(positive), type);
+  }
 });
 
 Deno.test("encodeBlocks() keeps the weights of blocks that do not begin at an even byte", () => {

@@ -135,14 +135,14 @@ const checkVariant =
 const variantCases: readonly GpuCase[] = ([
   ["matvec_nibble", "matvec_nibble_subgroups", ["Q4_0", "Q2_K", "MXFP4"]],
   ["matvec_byte", "matvec_byte_subgroups", ["Q8_0", "Q6_K"]],
-  ["matmul_nibble", "matmul_nibble_f16", ["Q4_0", "Q2_K", "Q4_K", "MXFP4"]],
+  ["matmul_nibble", "matmul_nibble_f16", ["Q4_0", "Q2_K", "Q4_K", "MXFP4", "IQ4_XS"]],
   ["matvec_float", "matvec_float_rows", ["F16", "F32"]],
   ["matmul_float", "matmul_float_wide", ["F16", "F32"]],
-  ["matvec_nibble", "matvec_int8", ["Q4_0", "Q2_K", "MXFP4"]],
+  ["matvec_nibble", "matvec_int8", ["Q4_0", "Q2_K", "MXFP4", "IQ4_XS"]],
   ["matvec_byte", "matvec_int8", ["Q8_0", "Q6_K"]],
   ["matvec_nibble", "matvec_int8_subgroups", ["Q4_0", "Q2_K", "MXFP4"]],
   ["matvec_byte", "matvec_int8_subgroups", ["Q8_0", "Q6_K"]],
-  ["matmul_nibble", "matmul_int8", ["Q4_0", "Q2_K", "Q4_K", "MXFP4"]],
+  ["matmul_nibble", "matmul_int8", ["Q4_0", "Q2_K", "Q4_K", "MXFP4", "IQ4_XS"]],
   ["matmul_byte", "matmul_int8", ["Q8_0", "Q6_K", "Q5_K"]],
 ] as const).map(([job, name, types]): GpuCase => ({
   kernels: needsOf(name).includes("int8") ? [name, "quantize"] : [name],
