@@ -32,8 +32,8 @@ export interface MatmulArgs {
   /** Left out: "tokens". */
   readonly count?: "tokens" | "scored";
   /**
-   * Of experts, whose rows lie one below the other: which of them rows of x meet. `to` has a row for
-   * each route then, x one for each route or for each token. Left out: all rows of x meet all rows.
+   * Of experts, whose rows lie one below the other: which of them rows of x meet. `to` has a row
+   * for each route then, x one for each route or for each token. Left out: all rows of x meet all.
    */
   readonly routes?: Routes;
   /** The first rows alone; left out: all. */

@@ -92,7 +92,7 @@ function compare(runner: RankRunner, greedyTokens: number): void {
 }
 
 chainTest(
-  "a chain of tokens gives the ids of single ones, of a model whose output is its table, of experts",
+  "a chain of tokens gives the ids of single ones, of one table for both ends, of experts",
   async () => {
     for (const architecture of ["gemma", "qwen2moe"] as const) {
       await withTinyFile({ ...SHAPE, architecture, type: "F32" }, async (path) => {

@@ -11,6 +11,7 @@ import { embedCases, matmulCases } from "./cases/matmul.ts";
 import { expertCases } from "./cases/experts.ts";
 import { normCases } from "./cases/norms.ts";
 import { oneTokenCases } from "./cases/one_token.ts";
+import { routeCases } from "./cases/routes.ts";
 
 const CASES = [
   ...matmulCases,
@@ -21,6 +22,7 @@ const CASES = [
   ...apartCases,
   ...attentionCases,
   ...elementwiseCases,
+  ...routeCases,
   ...expertCases,
 ];
 
