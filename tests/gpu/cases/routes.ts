@@ -1,4 +1,4 @@
-/** Who is chosen of a mixture's experts, and how routes are sorted; and steps in which it matters. */
+/** Who is chosen of experts, how routes are sorted, and steps in which it matters. */
 import {
   chooseExperts,
   combineRoutes,
