@@ -12,7 +12,7 @@
 // | codes, groups | weights | see the part with the product |
 // | bias | f32 | [rows], if HAS_BIAS |
 // | x | tokens' rows | see the part with the product |
-// | records | see parts/sequences.wgsl; f32 cosines, then sines, from ROPE_START | [tokens, RECORD] |
+// | records | see parts/sequences.wgsl; f32 cosines, then sines, from ROPE_START, of queries from QUERY_START | [tokens, RECORD] |
 // | to | f32 | [tokens, TO_STRIDE], from TO_START: row 0 of the first head that there is |
 // | keys | cache: pairs of f16, or f32 where IS_F32 | [places, KV_HEADS, HEAD_DIM] |
 // | values | likewise | |
@@ -35,6 +35,7 @@ override ROTATED: u32 = 0; // even; by 4 where IS_NEOX
 override IS_NEOX: bool = false;
 override IS_F32: bool = false;
 override ROPE_START: u32 = 0;
+override QUERY_START: u32 = 0;
 
 var<workgroup> byRow: array<f32, 4>;
 
@@ -54,8 +55,10 @@ fn placeOf(unit: u32) -> Place {
 
 struct Angles { cosines: vec2<f32>, sines: vec2<f32> }
 
-fn anglesOf(token: u32, turns: vec2<bool>, unit: u32) -> Angles {
-  let at = token * RECORD + ROPE_START + 2u * (unit % (HEAD_DIM / 4u));
+fn anglesOf(token: u32, there: Place, unit: u32) -> Angles {
+  let turns = there.turns;
+  let start = select(ROPE_START, QUERY_START, there.slot < HEADS);
+  let at = token * RECORD + start + 2u * (unit % (HEAD_DIM / 4u));
   var angles = Angles(vec2(1.0), vec2(0.0));
   if (turns.x) {
     angles.cosines.x = bitcast<f32>(records[at]);
@@ -109,7 +112,7 @@ fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let first = workgroup.y * TOKENS;
   let last = step.tokens - 1u;
   // Asked for before it is needed.
-  var angles = anglesOf(first, there.turns, unit);
+  var angles = anglesOf(first, there, unit);
   var keptAt = placeOfToken(first);
   gatherSquares(first, last, lane);
   let mine = sumsFrom(row * ROW_PIECES, first, last, lane);
@@ -123,7 +126,7 @@ fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
     }
     if (TOKENS > 1u) {
       workgroupBarrier(); // what is shared was read
-      angles = anglesOf(min(token + 1u, last), there.turns, unit);
+      angles = anglesOf(min(token + 1u, last), there, unit);
       keptAt = placeOfToken(min(token + 1u, last));
     }
   }

@@ -8,7 +8,7 @@
 // | binding | what | shape |
 // |---|---|---|
 // | step | tokens of this step | – |
-// | records | see parts/sequences.wgsl; f32 cosines, then sines, from ROPE_START | [tokens, RECORD] |
+// | records | see parts/sequences.wgsl; f32 cosines, then sines, from ROPE_START, of queries from QUERY_START | [tokens, RECORD] |
 // | x | f32; heads of queries, keys, values side by side | [tokens, X_STRIDE], from X_START |
 // | keys | cache: pairs of f16, or f32 where IS_F32 | [places, KV_HEADS, HEAD_DIM] |
 // | values | likewise | |
@@ -33,6 +33,7 @@ override ROTATED: u32 = 0;
 override IS_NEOX: bool = false;
 override IS_F32: bool = false;
 override ROPE_START: u32 = 0;
+override QUERY_START: u32 = 0;
 override X_START: u32;
 override X_STRIDE: u32;
 override QUERY_NORM: u32 = 0; // 0: none, 1: all heads have the same weights, 2: each has its own
@@ -44,24 +45,24 @@ override EPSILON: f32 = 0.0;
 // How a head is normalised.
 struct Norm { kind: u32, isKey: bool, weights: u32, mean: f32, factor: f32 }
 
-const NONE = Norm(0u, false, 0u, 0.0, 1.0);
+// None: elements are as they are.
+fn without(isKey: bool) -> Norm { return Norm(0u, isKey, 0u, 0.0, 1.0); }
 
 fn normOf(slot: u32, head: u32, token: u32, lane: u32) -> Norm {
   let isKey = slot >= HEADS;
   let kind = select(select(QUERY_NORM, KEY_NORM, isKey), 0u, slot >= HEADS + KV_HEADS);
-  var norm = NONE;
+  var norm = without(isKey);
   norm.kind = kind;
-  norm.isKey = isKey;
   if (kind == 0u) { return norm; }
   if (kind == 2u) { norm.weights = select(slot, slot - HEADS, isKey) * HEAD_DIM; }
   if (IS_LAYER) {
     var sum = 0.0;
-    for (var i = lane; i < HEAD_DIM; i += LANES) { sum += normalized(head, token, i); }
+    for (var i = lane; i < HEAD_DIM; i += LANES) { sum += normalized(head, token, i, isKey); }
     norm.mean = sumOf(sum, lane) / f32(HEAD_DIM);
   }
   var squares = 0.0;
   for (var i = lane; i < HEAD_DIM; i += LANES) {
-    let value = normalized(head, token, i) - norm.mean;
+    let value = normalized(head, token, i, isKey) - norm.mean;
     squares += value * value;
   }
   norm.factor = inverseSqrt(sumOf(squares, lane) / f32(HEAD_DIM) + EPSILON);
@@ -69,8 +70,8 @@ fn normOf(slot: u32, head: u32, token: u32, lane: u32) -> Norm {
 }
 
 // Element i of a head at `head`, as its norm reads it.
-fn normalized(head: u32, token: u32, i: u32) -> f32 {
-  if (NORMS_TURNED) { return turned(head, token, i, NONE); }
+fn normalized(head: u32, token: u32, i: u32, isKey: bool) -> f32 {
+  if (NORMS_TURNED) { return turned(head, token, i, without(isKey)); }
   return x[head + i];
 }
 
@@ -91,8 +92,9 @@ fn turned(head: u32, token: u32, i: u32, norm: Norm) -> f32 {
   let isSecond = select(i % 2u == 1u, i >= half, IS_NEOX);
   let a = valueAt(head, select(2u * pair, pair, IS_NEOX), norm);
   let b = valueAt(head, select(2u * pair + 1u, pair + half, IS_NEOX), norm);
-  let cosine = bitcast<f32>(records[token * RECORD + ROPE_START + pair]);
-  let sine = bitcast<f32>(records[token * RECORD + ROPE_START + half + pair]);
+  let at = token * RECORD + select(QUERY_START, ROPE_START, norm.isKey) + pair;
+  let cosine = bitcast<f32>(records[at]);
+  let sine = bitcast<f32>(records[at + half]);
   return select(a * cosine - b * sine, a * sine + b * cosine, isSecond);
 }
 
@@ -100,7 +102,7 @@ fn valueAt(head: u32, i: u32, norm: Norm) -> f32 { return normalize(x[head + i],
 
 // Element i, both done in the order of the model.
 fn finished(head: u32, token: u32, i: u32, norm: Norm) -> f32 {
-  if (NORMS_TURNED) { return normalize(turned(head, token, i, NONE), i, norm); }
+  if (NORMS_TURNED) { return normalize(turned(head, token, i, without(norm.isKey)), i, norm); }
   return turned(head, token, i, norm);
 }
 

@@ -9,13 +9,21 @@ import { bindRows, checkRows, type Rows } from "../rows.ts";
 import { MANY_TOKENS } from "./matmul.ts";
 import type { NormKind } from "./norm.ts";
 
+/** How heads are turned. */
+export interface HeadRope {
+  /** Into the step input's ropes; of queries another one, where they are made longer. */
+  readonly index: number;
+  readonly queryIndex?: number;
+  readonly kind: "norm" | "neox";
+}
+
 export interface RotateArgs {
   /** Heads of queries, of keys, of values side by side: (heads + 2 · kvHeads) · headDim columns. */
   readonly x: Rows;
   readonly heads: number;
   readonly cache: KvCache;
-  /** `index` into the step input's ropes; null: nothing is turned. */
-  readonly rope: { readonly index: number; readonly kind: "norm" | "neox" } | null;
+  /** Null: nothing is turned. */
+  readonly rope: HeadRope | null;
   /** Heads are normalised, each by itself; left out or null: not. */
   readonly norms?: HeadNorms | null;
 }
@@ -45,6 +53,8 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
   checkRows(x, (heads + 2 * kvHeads) * headDim);
   check(headDim <= HEAD_DIM_MAX, `heads of ${headDim} dimensions`);
   const table = rope === null ? { start: 0, dimensionCount: 0 } : input.ropes[rope.index];
+  const queryTable = rope === null ? table : input.ropes[rope.queryIndex ?? rope.index];
+  check(queryTable.dimensionCount === table.dimensionCount, "queries turn as keys do");
   builder.add({
     kernel: "rotate_and_remember",
     constants: {
@@ -55,7 +65,7 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
       IS_NEOX: rope?.kind === "neox",
       IS_F32: cache.type === "f32",
       RECORD: input.recordWords,
-      ROPE_START: table.start,
+      ...{ ROPE_START: table.start, QUERY_START: queryTable.start },
       X_START: x.column ?? 0,
       X_STRIDE: x.stride,
       QUERY_NORM: normOf(norms?.query),

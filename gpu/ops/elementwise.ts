@@ -113,12 +113,14 @@ export interface ScaleArgs {
   readonly scale?: number;
   /** 0 or left out: none. */
   readonly cap?: number;
+  /** Values are cut off at ± this; 0 or left out: not. */
+  readonly limit?: number;
   readonly count?: "tokens" | "scored";
 }
 
-/** x = cap · tanh(scale · x / cap), or scale · x without a cap. */
+/** x = cap · tanh(scale · x / cap), or scale · x without a cap; cut off at a limit. */
 export function scaleRows(builder: ProgramBuilder, args: ScaleArgs): void {
-  const { x, width, scale = 1, cap = 0, count = "tokens" } = args;
+  const { x, width, scale = 1, cap = 0, limit = 0, count = "tokens" } = args;
   checkRows(x, width);
   builder.add({
     kernel: "scale_rows",
@@ -126,6 +128,7 @@ export function scaleRows(builder: ProgramBuilder, args: ScaleArgs): void {
       WIDTH: width,
       SCALE: scale,
       CAP: cap,
+      LIMIT: limit,
       X_START: x.column ?? 0,
       X_STRIDE: x.stride,
     },

@@ -24,6 +24,7 @@ import {
 import type { Routes } from "../routes.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import type { GpuMatrix } from "../weights/matrix.ts";
+import type { HeadRope } from "./attention.ts";
 import { type ActivationArgs, activationConstants } from "./elementwise.ts";
 import {
   addQuantize,
@@ -183,8 +184,8 @@ export interface ProjectHeadsArgs extends OneArgs {
   /** Of queries. */
   readonly heads: number;
   readonly cache: KvCache;
-  /** `index` into the step input's ropes; null: nothing is turned. */
-  readonly rope: { readonly index: number; readonly kind: "norm" | "neox" } | null;
+  /** Null: nothing is turned. */
+  readonly rope: HeadRope | null;
 }
 
 /** Whether `projectHeads` can turn these. */
@@ -206,6 +207,8 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
   const place = { ...to, column: (to.column ?? 0) + column };
   const { kernel, constants, bindings, copy } = begin(builder, "heads", { ...args, to: place });
   const table = rope === null ? { start: 0, dimensionCount: 0 } : input.ropes[rope.index];
+  const queryTable = rope === null ? table : input.ropes[rope.queryIndex ?? rope.index];
+  check(queryTable.dimensionCount === table.dimensionCount, "queries turn as keys do");
   addEach(builder, {
     kernel,
     constants: {
@@ -215,7 +218,7 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
       IS_NEOX: rope?.kind === "neox",
       IS_F32: cache.type === "f32",
       RECORD: input.recordWords,
-      ROPE_START: table.start,
+      ...{ ROPE_START: table.start, QUERY_START: queryTable.start },
     },
     bindings: [
       ...bindings,

@@ -7,7 +7,6 @@ const STATES = "layers that keep states of a text are the threads'";
 
 /** What a GPU says that it cannot do of a family. */
 export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
-  "mistral3": "queries are lengthened by their positions",
   "deepseek2": "made of latents by threads only",
   "deepseek2-old": "made of latents by threads only",
   "deepseek2-grouped": "made of latents by threads only",
@@ -21,11 +20,8 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "mpt": "scores have slopes by threads only",
   "refact": "scores have slopes by threads only",
   "jais": "scores have slopes by threads only",
-  "olmo": "cut off by threads only",
-  "dbrx": "cut off by threads only",
   "minicpm3": "made of latents by threads only",
   "plm": "made of latents by threads only",
-  "phimoe": "norms by root mean squares have biases by threads only",
   "mamba": STATES,
   "mamba-falcon": STATES,
   "mamba2": STATES,
@@ -43,7 +39,6 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "mimo2": "what heads give is scaled by threads only",
   "mimo2-fused": "what heads give is scaled by threads only",
   "gemma3n": "several residual streams are the threads'",
-  "muse-glimmer": "embeddings are normalised by threads only",
   "mistral4": "made of latents by threads only",
   "apertus": "xIELU is computed by threads only",
   "bitnet": "norms inside of blocks are the threads'",

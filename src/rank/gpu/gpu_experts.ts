@@ -88,7 +88,7 @@ export async function loadExperts(
   const norm = plan.feedForwardNorm ?? (config.hasParallelBlocks ? plan.attentionNorm : null);
   const experts = await loadAll(loader, mixture.experts.map(asDense));
   return {
-    norm: await loadNorm(loader, norm),
+    norm: await loadNorm({ loader, config }, norm),
     router: await loader.stack([router]),
     choiceBias: choiceBias && await loader.vector(choiceBias),
     scales: scales && await loader.vector(scales),

@@ -14,6 +14,7 @@ import {
   projectHeads,
   rotateAndRemember,
   type Rows,
+  scaleRows,
   weighRows,
 } from "../../../gpu/mod.ts";
 import { lengthOf } from "../shard.ts";
@@ -80,12 +81,12 @@ function project(
   place: HeadsPlace,
   { x, isApart }: HeadsStep,
 ): void {
-  const { config: { ropes, layers }, plan, space, index: layer } = place;
+  const { config: { ropes, layers, projectionClamp: clamp }, plan, space, index: layer } = place;
   const { projections, queryNorm, keyNorm, cache } = weights;
   const heads = lengthOf(plan.heads);
-  const { rope: index } = layers[layer];
-  const rope = index === null ? null : { index, kind: ropes[index].kind };
-  const isOne = isApart && queryNorm === null && keyNorm === null &&
+  const { rope: index, queryRope: queryIndex } = layers[layer];
+  const rope = index === null ? null : { index, queryIndex, kind: ropes[index].kind };
+  const isOne = isApart && clamp === 0 && queryNorm === null && keyNorm === null &&
     canProjectHeads(builder, { cache, rope }) &&
     projections.every(({ stacked: { matrix } }) => isOneToken(builder, matrix));
   for (const { stacked, column } of projections) {
@@ -96,6 +97,10 @@ function project(
     }
   }
   if (isOne) return;
+  if (clamp > 0) {
+    const width = (heads + 2 * lengthOf(plan.kvHeads)) * place.config.headDim;
+    scaleRows(builder, { x: space.heads, width, limit: clamp });
+  }
   const norms = normalize(builder, weights, place);
   rotateAndRemember(builder, { x: space.heads, heads, cache, rope, norms });
 }

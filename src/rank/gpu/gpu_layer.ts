@@ -103,8 +103,8 @@ export class GpuLayer {
 
   /** Loads the share. @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
   static async load(input: GpuLayerInput): Promise<GpuLayer> {
-    const { plan, loader, isAlone, allFromTokens } = input;
-    const postNorm = async (norm: NormPlan | null) => isAlone ? await loadNorm(loader, norm) : null;
+    const { plan, isAlone, allFromTokens } = input;
+    const postNorm = async (norm: NormPlan | null) => isAlone ? await loadNorm(input, norm) : null;
     return new GpuLayer(input, {
       attention: await loadAttention(input),
       neurons: await loadNeurons(input, denseParts(plan, allFromTokens)),
@@ -339,6 +339,8 @@ export class GpuLayer {
     const { space: { partial, residual }, config } = this.#in;
     const { residualScale: scale, embeddingLength: width } = config;
     if (postNorm === null) return addRows(builder, { x: partial, to: residual, width, scale });
-    addNorm(builder, config, postNorm, { from: partial, to: residual, accumulate: true, scale });
+    const { epsilon, postEpsilon = epsilon } = config.norm;
+    const own = { ...config, norm: { ...config.norm, epsilon: postEpsilon } };
+    addNorm(builder, own, postNorm, { from: partial, to: residual, accumulate: true, scale });
   }
 }

@@ -24,8 +24,9 @@ export interface OutputPlace {
 }
 
 /** @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
-export async function loadOutput({ plan, loader }: OutputPlace): Promise<GpuOutput> {
-  const norm = await loadNorm(loader, plan.outputNorm);
+export async function loadOutput(of: OutputPlace): Promise<GpuOutput> {
+  const { plan, loader } = of;
+  const norm = await loadNorm(of, plan.outputNorm);
   return { norm, matrix: await loader.stack([plan.output]) };
 }
 

@@ -19,7 +19,7 @@ import {
 import { check } from "../../base/check.ts";
 import { configOf } from "../../model/layer_config.ts";
 import type { Control, StepWords } from "../../memory/control.ts";
-import type { Norm } from "../bound_norm.ts";
+import { bindNorm, type Norm } from "../bound_norm.ts";
 import { LayerTally, neuronsAsked } from "../layer_tally.ts";
 import type { RankPlan } from "../plan_types.ts";
 import type { RankSteps } from "../rank_steps.ts";
@@ -72,6 +72,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   readonly #vocabulary: Vocabulary;
   readonly #parts: GpuRankParts;
   readonly #isAlone: boolean;
+  readonly #embeddingNorm: Norm | null;
   readonly #awaitsLogits: boolean;
   readonly #tally: LayerTally;
   /** Logits of the last 1, 2, … tokens in the arena. */
@@ -93,6 +94,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     this.#parts = parts;
     this.#isAlone = this.plan.gpu!.isAlone;
     this.#awaitsLogits = awaitsLogits;
+    this.#embeddingNorm = bindNorm(this.plan.embeddingNorm);
     const [firstMemory] = input.memories[this.plan.rankIndex];
     this.#tally = new LayerTally(this.plan, firstMemory);
     this.#step = new GpuStep(parts.input, { plan: this.plan, memory: firstMemory });
@@ -177,7 +179,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   }
 
   joinEmbedding(): boolean {
-    if (!this.#residual.joinEmbedding(null)) return false;
+    if (!this.#residual.joinEmbedding(this.#embeddingNorm)) return false;
     if (this.#isAlone) this.#sendResidual();
     return true;
   }

@@ -74,6 +74,11 @@ export class GpuLoader {
     return await this.#in.gpu.createVector(plan.tensor, this.#values(plan));
   }
 
+  /** Weights of a norm that has none. @throws {GpuOutOfMemoryError} when there is no room. */
+  async ones(length: number): Promise<GPUBuffer> {
+    return await this.#in.gpu.createVector("ones", new Float32Array(length).fill(1));
+  }
+
   /**
    * Matrices of one type, one below the other.
    * @param options.home where they have their buffers; left out: on the GPU.

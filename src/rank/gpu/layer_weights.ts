@@ -73,15 +73,23 @@ export interface LayerLoading {
   readonly kvType: "f16" | "f32";
 }
 
-/** @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
-export async function loadNorm(loader: GpuLoader, plan: NormPlan): Promise<GpuNorm>;
-export async function loadNorm(loader: GpuLoader, plan: NormPlan | null): Promise<GpuNorm | null>;
-export async function loadNorm(loader: GpuLoader, plan: NormPlan | null): Promise<GpuNorm | null> {
+/**
+ * A norm of rows as wide as the residual stream.
+ * @throws {GpuOutOfMemoryError} when the GPU has no room for it.
+ */
+export async function loadNorm(by: NormLoading, plan: NormPlan): Promise<GpuNorm>;
+export async function loadNorm(by: NormLoading, plan: NormPlan | null): Promise<GpuNorm | null>;
+export async function loadNorm(
+  { loader, config: { embeddingLength: width } }: NormLoading,
+  plan: NormPlan | null,
+): Promise<GpuNorm | null> {
   if (plan === null) return null;
   const bias = plan.bias === null ? null : await loader.vector(plan.bias);
-  check(plan.weight !== null, "a GPU refuses norms without weights");
-  return { weight: await loader.vector(plan.weight), bias };
+  const weight = plan.weight === null ? loader.ones(width) : loader.vector(plan.weight);
+  return { weight: await weight, bias };
 }
+
+type NormLoading = Pick<LayerLoading, "loader" | "config">;
 
 async function loadHeadNorm(
   loader: GpuLoader,
@@ -90,12 +98,12 @@ async function loadHeadNorm(
 ): Promise<GpuHeadNorm | null> {
   if (plan === null) return null;
   const { heads, headDim } = own;
-  check(plan.weight !== null, "a GPU refuses norms without weights");
-  const weight = await loader.vector(plan.weight);
+  const width = plan.span === "projection" ? heads * headDim : headDim;
+  const weight = await (plan.weight === null ? loader.ones(width) : loader.vector(plan.weight));
   if (plan.span === "projection") {
-    return { weight, heads: 1, width: heads * headDim, weightPerHead: false };
+    return { weight, heads: 1, width, weightPerHead: false };
   }
-  const weightPerHead = lengthOf(plan.weight.range) > headDim;
+  const weightPerHead = plan.weight !== null && lengthOf(plan.weight.range) > headDim;
   return { weight, heads, width: headDim, weightPerHead };
 }
 
@@ -109,7 +117,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
   check(query !== null && key !== null && value !== null, "a layer with heads attends");
   check(attentionOutput !== null, "what heads give is merged");
   return {
-    norm: await loadNorm(loader, plan.attentionNorm),
+    norm: await loadNorm(input, plan.attentionNorm),
     projections: await loadProducts(loader, [query, key, value]),
     queryNorm: await loadHeadNorm(loader, plan.queryNorm, { heads, headDim }),
     keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),
@@ -137,7 +145,7 @@ export async function loadNeurons(
 ): Promise<NeuronWeights | null> {
   if (shares.length === 0) return null;
   const norm = plan.feedForwardNorm ?? (config.hasParallelBlocks ? plan.attentionNorm : null);
-  const weight = await loadNorm(loader, norm);
+  const weight = await loadNorm({ loader, config }, norm);
   const parts: NeuronPart[] = [];
   for (const { block, fromTokens } of shares) {
     const projections = await loadProducts(loader, projectionsOf(block), home);

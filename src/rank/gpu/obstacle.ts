@@ -80,14 +80,8 @@ export function expertsObstacle(
 /** Of the model as a whole. */
 function modelObstacle({ config, tensors }: ModelDescription): string | null {
   if (config.alibiMaxBias > 0) return "scores have slopes by threads only";
-  if (config.projectionClamp > 0) return "queries, keys and values are cut off by threads only";
-  if (tensors.embeddingNorm !== null) return "embeddings are normalised by threads only";
-  if (tensors.outputNorm.weight === null) return "norms have no weights by threads only";
   if (config.layers.some(({ attentionChunk }) => attentionChunk !== undefined)) {
     return "attention is to chunks by threads only";
-  }
-  if (config.norm.kind === "rms" && tensors.outputNorm.bias !== null) {
-    return "norms by root mean squares have biases by threads only";
   }
   if (config.latent !== null) return "keys and values are made of latents by threads only";
   return null;
@@ -108,8 +102,8 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (config.layers.some(({ convolutionTaps }) => convolutionTaps !== undefined)) {
     return "layers that convolve are the threads'";
   }
-  if (config.layers.some(({ queryRope }) => queryRope !== undefined)) {
-    return "queries are lengthened by their positions by threads only";
+  if (config.layers.some(({ rope, queryRope }) => rope === null && queryRope !== undefined)) {
+    return "queries that nothing turns are lengthened by threads only";
   }
   if (config.altUp !== null) return "several residual streams are the threads'";
   const shapes = config.layers.map((_, layer) => configOf(config, layer));

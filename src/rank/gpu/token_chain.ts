@@ -68,11 +68,11 @@ interface ChainParts {
 
 /** Null where the GPU has no room for the table of embeddings, or no shader. */
 export async function openTokenChain(of: TokenChainInput): Promise<TokenChain | null> {
-  const { plan: { gpu: part, embedding, positions, output }, config, gpu } = of;
+  const { plan: { gpu: part, embedding, embeddingNorm, positions, output }, config, gpu } = of;
   const isWhole = lengthOf(output.rows) === config.vocabSize;
   // Waits that are short so that a desktop stays responsive are not made longer.
   if (!part!.isAlone || !gpu.isQuick || gpu.priority !== "normal") return null;
-  if (!isWhole || positions !== null) return null;
+  if (!isWhole || positions !== null || embeddingNorm !== null) return null;
   if (weightFormat(deviceType(embedding), config.embeddingLength) === undefined) return null;
   try {
     return new TokenChain(await openParts(of));

@@ -89,23 +89,26 @@ export const elementwiseCases: readonly GpuCase[] = [
   },
   {
     kernels: ["scale_rows"],
-    name: "scaleRows() scales and caps all rows, or the scored ones",
+    name: "scaleRows() scales and caps all rows, or the scored ones, and cuts them off",
     run: async (gpu) => {
       for (const width of [3, 64, 130]) {
         const x = normals(4, N * width, 30);
         const scale = (value: number, cap: number) =>
           cap === 0 ? 2 * value : cap * Math.tanh(2 * value / cap);
-        for (const cap of [0, 30]) {
+        for (const [cap, limit] of [[0, 0], [30, 0], [0, 20], [30, 25]]) {
           const actual = await runStep(gpu, {
             n: N,
             m: 1,
             rows: { x: { values: x, width } },
             build: (builder, { x }) =>
-              scaleRows(builder, { x, width, scale: 2, cap, count: "scored" }),
+              scaleRows(builder, { x, width, scale: 2, cap, limit, count: "scored" }),
             read: "x",
           });
-          const expected = x.map((value, i) => i < width ? scale(value, cap) : value);
-          assertNear(`cap ${cap}`, actual, expected, 1e-4);
+          const most = limit === 0 ? Infinity : limit;
+          const expected = x.map((value, i) =>
+            i < width ? Math.max(-most, Math.min(most, scale(value, cap))) : value
+          );
+          assertNear(`cap ${cap}, limit ${limit}`, actual, expected, 1e-4);
         }
       }
     },
