@@ -6,8 +6,8 @@
 import { check } from "../../src/base/check.ts";
 import { dequantizeInto } from "../../src/model/mod.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import { scaleAndMinimum, scaleQ3K } from "../../src/model/dequantize_superblocks.ts";
 import type { CodeFormat, WeightFormat } from "./formats.ts";
+import { groupFactors, packSuperblocks, superblockOf } from "./superblocks.ts";
 
 /** Whole rows, or blocks, ready for the GPU. */
 export interface Encoded {
@@ -112,7 +112,7 @@ function recode(type: string, bytes: Uint8Array, blocks: number, format: CodeFor
     const end = (b + 1) * blockBytes;
     for (let from = b * blockBytes + codesAt; from < end; from++) codes[to++] = pairs[bytes[from]];
   }
-  return { codes, factors: packFactors(factorsOf(type, bytes), format) };
+  return { codes, factors: encodeFactors(type, bytes, format) };
 }
 
 /** Q4_K pairs two blocks of 32 in 32 bytes: their low halves one, their high halves the other. */
@@ -131,8 +131,8 @@ function encodeQ4K(bytes: Uint8Array, blocks: number, format: CodeFormat): Encod
       }
     }
   }
-  const factors = factorsOf("Q4_K", bytes);
-  return { codes: new Uint8Array(codes.buffer), factors: packFactors(factors, format) };
+  const factors = encodeFactors("Q4_K", bytes, format);
+  return { codes: new Uint8Array(codes.buffer), factors };
 }
 
 /** Codes out of the weights themselves: (w − offset) / scale, an integer by definition. */
@@ -142,8 +142,7 @@ function encodeByValue(type: string, bytes: Uint8Array, format: CodeFormat): Enc
   const weights = new Float32Array(bytes.length / dtype.blockBytes * dtype.blockElements);
   dequantizeInto(type, bytes, weights);
   const { group, family, middle } = format;
-  const factors = factorsOf(type, bytes);
-  const { scales, offsets } = factors;
+  const { scales, offsets } = factorsOf(type, bytes);
   const quants = new Int8Array(weights.length);
   for (let g = 0; g < scales.length; g++) {
     if (scales[g] === 0) {
@@ -156,7 +155,7 @@ function encodeByValue(type: string, bytes: Uint8Array, format: CodeFormat): Enc
     }
   }
   const codes = family === "byte" ? new Uint8Array(quants.buffer) : packNibbles(quants);
-  return { codes, factors: packFactors(factors, format) };
+  return { codes, factors: encodeFactors(type, bytes, format) };
 }
 
 /** Codes 0 to 15 in natural order, 32 to a piece. */
@@ -175,7 +174,7 @@ function factorsOf(type: string, bytes: Uint8Array): Factors {
   check(dtype !== undefined, `no tensor type ${type}`);
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const blocks = bytes.length / dtype.blockBytes;
-  const reader = FACTOR_READERS[type];
+  const reader = FACTOR_READERS[type] ?? superblockReader(type);
   check(reader !== undefined, `no factors of type ${type}`);
   const { groups, hasOffsets, read } = reader;
   const scales = new Float32Array(blocks * groups);
@@ -197,9 +196,23 @@ type FactorRead = (
   group: number,
 ) => { scale: number; offset?: number };
 
-const FACTOR_READERS: Readonly<
-  Record<string, { groups: number; hasOffsets: boolean; read: FactorRead }>
-> = {
+interface FactorReader {
+  readonly groups: number;
+  readonly hasOffsets: boolean;
+  readonly read: FactorRead;
+}
+
+/** Of types with superblocks. */
+function superblockReader(type: string): FactorReader | undefined {
+  const own = superblockOf(type);
+  return own && {
+    groups: own.groups,
+    hasOffsets: own.minimumAt !== undefined,
+    read: (bytes, at, group) => groupFactors(own, bytes, at, group),
+  };
+}
+
+const FACTOR_READERS: Readonly<Record<string, FactorReader | undefined>> = {
   Q5_0: { groups: 1, hasOffsets: false, read: readHalf },
   Q5_1: {
     groups: 1,
@@ -215,55 +228,22 @@ const FACTOR_READERS: Readonly<
     hasOffsets: false,
     read: (bytes, at) => ({ scale: FP4_SCALES[bytes.getUint8(at)] }),
   },
-  Q2_K: {
-    groups: 16,
-    hasOffsets: true,
-    read: (bytes, at, group) => {
-      const both = bytes.getUint8(at + group);
-      return {
-        scale: bytes.getFloat16(at + 80, true) * (both & 15),
-        offset: -bytes.getFloat16(at + 82, true) * (both >> 4),
-      };
-    },
-  },
-  Q3_K: {
-    groups: 16,
-    hasOffsets: false,
-    read: (bytes, at, group) => ({
-      scale: bytes.getFloat16(at + 108, true) * (scaleQ3K(bytes, at + 96, group) - 32),
-    }),
-  },
-  Q4_K: { groups: 8, hasOffsets: true, read: readScaleAndMinimum },
-  Q5_K: { groups: 8, hasOffsets: true, read: readScaleAndMinimum },
-  Q6_K: {
-    groups: 16,
-    hasOffsets: false,
-    read: (bytes, at, group) => ({
-      scale: bytes.getFloat16(at + 208, true) * bytes.getInt8(at + 192 + group),
-    }),
-  },
-  IQ4_XS: {
-    groups: 8,
-    hasOffsets: false,
-    read: (bytes, at, group) => {
-      const low = bytes.getUint8(at + 4 + (group >> 1)) >> 4 * (group & 1) & 15;
-      const high = bytes.getUint16(at + 2, true) >> 2 * group & 3;
-      return { scale: bytes.getFloat16(at, true) * ((low | high << 4) - 32) };
-    },
-  },
 };
 
 function readHalf(bytes: DataView, at: number): { scale: number } {
   return { scale: bytes.getFloat16(at, true) };
 }
 
-function readScaleAndMinimum(bytes: DataView, at: number, group: number) {
-  const { scale, minimum } = scaleAndMinimum(bytes, at, group);
-  return { scale, offset: -minimum };
-}
-
 /** Factors as the format has them; what is put into f16 is exact there. */
-function packFactors({ scales, offsets }: Factors, format: CodeFormat): Uint8Array<ArrayBuffer> {
+function encodeFactors(
+  type: string,
+  bytes: Uint8Array,
+  format: CodeFormat,
+): Uint8Array<ArrayBuffer> {
+  if (format.factors === "superScale" || format.factors === "superPair") {
+    return packSuperblocks(type, bytes);
+  }
+  const { scales, offsets } = factorsOf(type, bytes);
   switch (format.factors) {
     case "scale16":
       return new Uint8Array(Float16Array.from(scales).buffer);

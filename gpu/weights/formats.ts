@@ -4,6 +4,7 @@
  */
 import { check, divExact } from "../../src/base/check.ts";
 import { DEQUANTIZED_TYPES } from "../../src/model/mod.ts";
+import { factorWords, SUPERBLOCK } from "./superblocks.ts";
 
 /** Kinds of factors; the numbers are those in the shaders. */
 export const FACTORS = {
@@ -15,16 +16,17 @@ export const FACTORS = {
   pair16: 2,
   /** f32 scale, f32 offset. */
   pair32: 3,
+  /** Of a superblock an f16 scale, of a group a signed byte. */
+  superScale: 4,
+  /** Of a superblock f16 scale and offset, of a group an integer of each. */
+  superPair: 5,
 } as const;
 export type FactorKind = keyof typeof FACTORS;
 
-/** Bytes of a group's factors. */
-const FACTOR_BYTES: Readonly<Record<FactorKind, number>> = {
-  scale16: 2,
-  scale32: 4,
-  pair16: 4,
-  pair32: 8,
-};
+/** Bytes of a group's factors, where it has its own. */
+const FACTOR_BYTES = { scale16: 2, scale32: 4, pair16: 4, pair32: 8 } as const;
+/** The same factors multiplied out, for rows that are no whole superblocks. */
+const WITHOUT_SUPERBLOCKS = { superScale: "scale32", superPair: "pair32" } as const;
 
 /** What codes of 4 bits stand for; the numbers are those in the shaders. */
 export const LEVELS = {
@@ -68,16 +70,16 @@ const FORMATS: Readonly<Record<string, WeightFormat>> = {
   Q4_0: nibble("scale16", { middle: 8 }),
   Q4_1: nibble("pair16"),
   E0M4: nibble("pair16"),
-  Q2_K: nibble("pair32", { group: 16 }),
-  Q3_K: nibble("scale32", { group: 16, middle: 4 }),
-  Q4_K: nibble("pair32"),
+  Q2_K: nibble("superPair", { group: 16 }),
+  Q3_K: nibble("superScale", { group: 16, middle: 4 }),
+  Q4_K: nibble("superPair"),
   Q5_0: byte("scale16"),
   Q5_1: byte("pair16"),
-  Q5_K: byte("pair32"),
-  Q6_K: byte("scale32", 16),
+  Q5_K: byte("superPair"),
+  Q6_K: byte("superScale", 16),
   Q8_0: byte("scale16"),
   IQ4_NL: nibble("scale16", { levels: "iq4" }),
-  IQ4_XS: nibble("scale32", { levels: "iq4" }),
+  IQ4_XS: nibble("superScale", { levels: "iq4" }),
   MXFP4: nibble("scale32", { levels: "fp4", middle: 12 }),
 };
 
@@ -94,9 +96,15 @@ export function weightFormat(type: string, columns: number): WeightFormat | unde
   if (format === undefined || columns % (format.family === "float" ? 4 : 32) !== 0) {
     return undefined;
   }
+  if (format.family === "float") return format;
+  const { factors, group } = format;
+  if (factors === "superScale" || factors === "superPair") {
+    return columns % SUPERBLOCK === 0
+      ? format
+      : { ...format, factors: WITHOUT_SUPERBLOCKS[factors] };
+  }
   // A row's f16 scales must be whole words.
-  const isOdd = format.family !== "float" && format.factors === "scale16" &&
-    columns / format.group % 2 !== 0;
+  const isOdd = factors === "scale16" && columns / group % 2 !== 0;
   return isOdd ? { ...format, factors: "scale32" } : format;
 }
 
@@ -110,8 +118,22 @@ export function rowBytes(
   }
   return {
     codes: format.family === "nibble" ? columns / 2 : columns,
-    factors: divExact(columns, format.group) * FACTOR_BYTES[format.factors],
+    factors: factorBytes(format, columns),
   };
+}
+
+function factorBytes({ factors, group }: CodeFormat, columns: number): number {
+  if (factors === "superScale" || factors === "superPair") {
+    const words = factorWords(SUPERBLOCK / group, factors === "superPair");
+    return divExact(columns, SUPERBLOCK) * 4 * words;
+  }
+  return divExact(columns, group) * FACTOR_BYTES[factors];
+}
+
+/** Columns at which a row may be cut. */
+export function columnStep(format: WeightFormat): number {
+  if (format.family === "float") return 4;
+  return format.factors.startsWith("super") ? SUPERBLOCK : 32;
 }
 
 /** Columns of a piece. */

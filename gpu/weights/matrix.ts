@@ -6,7 +6,7 @@ import { check } from "../../src/base/check.ts";
 import { rowBytes as fileRowBytes } from "../../src/model/dtypes.ts";
 import { GpuOutOfMemoryError } from "../errors.ts";
 import { encodeBlocks, type Encoded } from "./encode.ts";
-import { rowBytes, type WeightFormat, weightFormat } from "./formats.ts";
+import { columnStep, rowBytes, type WeightFormat, weightFormat } from "./formats.ts";
 
 /** Rows firstRow … firstRow + rows − 1 of a matrix. */
 export interface MatrixPart {
@@ -133,7 +133,7 @@ export class GpuMatrix {
    *
    * @param at.firstRow of this matrix.
    * @param at.fileColumns of a row of the file; left out: as many as the matrix has.
-   * @param at.columnStart first column that is taken over; by 32, by 4 for floats.
+   * @param at.columnStart first column that is taken over: where a row may be cut.
    */
   write(
     bytes: Uint8Array,
@@ -141,7 +141,7 @@ export class GpuMatrix {
   ): void {
     const { firstRow, fileColumns = this.columns, columnStart = 0 } = at;
     const { format, type } = this;
-    const step = format.family === "float" ? 4 : 32;
+    const step = columnStep(format);
     check(columnStart % step === 0, `columns from ${columnStart} on, not by ${step}`);
     check(columnStart + this.columns <= fileColumns, `columns ${columnStart} of ${fileColumns}`);
     const count = bytes.length / fileRowBytes(type, fileColumns);

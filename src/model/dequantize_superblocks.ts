@@ -134,13 +134,26 @@ export function scaleQ3K(bytes: DataView, at: number, block: number): number {
   return low | high << 4;
 }
 
-/**
- * d · scale and dmin · minimum of a block of Q4_K or Q5_K. Of the 12 bytes behind d and dmin, bytes
- * 0 to 3 hold the scales of blocks 0 to 3 in their low six bits, bytes 4 to 7 their minima; bytes 8
- * to 11 hold the low nibbles of scale and minimum of blocks 4 to 7, whose high pairs are the top
- * bits of bytes 0 to 3 and 4 to 7.
- */
+/** d · scale and dmin · minimum of a block of Q4_K or Q5_K. */
 export function scaleAndMinimum(
+  bytes: DataView,
+  at: number,
+  block: number,
+): { scale: number; minimum: number } {
+  const { scale, minimum } = packedScales(bytes, at, block);
+  return {
+    scale: bytes.getFloat16(at, true) * scale,
+    minimum: bytes.getFloat16(at + 2, true) * minimum,
+  };
+}
+
+/**
+ * Scale and minimum of a block of Q4_K or Q5_K, of six bits each. Of the 12 bytes behind d and dmin,
+ * bytes 0 to 3 hold the scales of blocks 0 to 3 in their low six bits, bytes 4 to 7 their minima;
+ * bytes 8 to 11 hold the low nibbles of scale and minimum of blocks 4 to 7, whose high pairs are
+ * the top bits of bytes 0 to 3 and 4 to 7.
+ */
+export function packedScales(
   bytes: DataView,
   at: number,
   block: number,
@@ -151,8 +164,5 @@ export function scaleAndMinimum(
   const minimum = isFirst
     ? packed(block + 4) & 63
     : packed(block + 4) >> 4 | packed(block) >> 6 << 4;
-  return {
-    scale: bytes.getFloat16(at, true) * scale,
-    minimum: bytes.getFloat16(at + 2, true) * minimum,
-  };
+  return { scale, minimum };
 }

@@ -2,7 +2,12 @@
 import { assertEquals } from "@std/assert";
 import { GPU_TYPES, matrixBytes, weightFormat } from "../../gpu/mod.ts";
 import { encodeBlocks, type Encoded } from "../../gpu/weights/encode.ts";
-import { pieceColumns, rowBytes, type WeightFormat } from "../../gpu/weights/formats.ts";
+import {
+  type CodeFormat,
+  pieceColumns,
+  rowBytes,
+  type WeightFormat,
+} from "../../gpu/weights/formats.ts";
 import { dequantize } from "../../src/model/mod.ts";
 import { encodeWeights, isWeightType } from "../../src/quantize/mod.ts";
 import { normals } from "./cases/compare.ts";
@@ -26,17 +31,45 @@ function decode({ codes, factors }: Encoded, format: WeightFormat, count: number
     return new Float32Array(Uint32Array.from(new Uint16Array(buffer), (w) => w << 16).buffer);
   }
   const { family, group, middle } = format;
-  const isHalf = format.factors.endsWith("16");
-  const numbers = isHalf ? new Float16Array(factors.buffer) : new Float32Array(factors.buffer);
-  const isPair = format.factors.startsWith("pair");
+  const factorsOf = format.factors.startsWith("super")
+    ? superFactors(factors, format)
+    : ownFactors(factors, format);
   return Float32Array.from({ length: count }, (_, i) => {
-    const g = Math.floor(i / group);
-    const scale = isPair ? numbers[2 * g] : numbers[g];
-    const offset = isPair ? numbers[2 * g + 1] : -middle * scale;
+    const [scale, offset = -middle * scale] = factorsOf(Math.floor(i / group));
     if (family === "byte") return scale * (codes[i] << 24 >> 24) + offset;
     const byte = codes[(i & ~31) / 2 + (i & 15)];
     return scale * LEVELS_OF[format.levels][i & 16 ? byte >> 4 : byte & 15] + offset;
   });
+}
+
+type FactorsOf = (group: number) => [scale: number, offset?: number];
+
+/** Of groups that have their own. */
+function ownFactors({ buffer }: Encoded["factors"], { factors }: CodeFormat): FactorsOf {
+  const numbers = factors.endsWith("16") ? new Float16Array(buffer) : new Float32Array(buffer);
+  return factors.startsWith("pair")
+    ? (group) => [numbers[2 * group], numbers[2 * group + 1]]
+    : (group) => [numbers[group]];
+}
+
+/** Of superblocks: both f16s, then a byte of each of 8 or 16 groups, or two bytes, or two halves. */
+function superFactors({ buffer }: Encoded["factors"], of: CodeFormat): FactorsOf {
+  const view = new DataView(buffer);
+  const groups = 256 / of.group;
+  const isPair = of.factors === "superPair";
+  const bytes = 4 + (isPair ? 16 : groups);
+  return (group) => {
+    const at = Math.floor(group / groups) * bytes;
+    const i = group % groups;
+    const scale = view.getFloat16(at, true);
+    if (!isPair) return [scale * view.getInt8(at + 4 + i)];
+    const offset = view.getFloat16(at + 2, true);
+    if (groups === 8) {
+      return [scale * view.getUint8(at + 4 + 2 * i), offset * view.getUint8(at + 5 + 2 * i)];
+    }
+    const both = view.getUint8(at + 4 + i);
+    return [scale * (both & 15), offset * (both >> 4)];
+  };
 }
 
 Deno.test("encodeBlocks() keeps every weight of every type to the last bit", () => {
@@ -84,6 +117,24 @@ Deno.test("weightFormat() has f32 scales where a row's f16 scales are no whole w
   assertEquals(even?.family === "byte" && even.factors, "scale16");
   assertEquals(odd?.family === "byte" && odd.factors, "scale32");
   assertEquals(rowBytes(odd!, 96), { codes: 96, factors: 12 });
+});
+
+Deno.test("weightFormat() has superblocks' own factors, multiplied out where rows are no whole ones", () => {
+  for (
+    const [type, bits, more] of [
+      ...[["Q2_K", 4.625, 8], ["Q3_K", 4.625, 6], ["Q4_K", 4.625, 6]] as const,
+      ...[["Q5_K", 8.625, 10], ["Q6_K", 8.625, 10], ["IQ4_XS", 4.375, 5]] as const,
+    ]
+  ) {
+    assertEquals(matrixBytes(type, 1, 512) * 8 / 512, bits, type);
+    assertEquals(matrixBytes(type, 1, 96) * 8 / 96, more, type);
+  }
+  // The same weights, either way.
+  for (const type of ["Q2_K", "Q5_K", "Q6_K", "IQ4_XS"] as const) {
+    const bytes = encodeWeights(type, normals(3, 256));
+    const format = weightFormat(type, 96)!;
+    assertEquals(decode(encodeBlocks(type, bytes, format), format, 256), dequantize(type, bytes));
+  }
 });
 
 Deno.test("weightFormat() knows no types and widths that kernels do not", () => {
