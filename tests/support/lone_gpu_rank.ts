@@ -5,6 +5,7 @@ import { type GpuPart, type LoadOptions, planModel } from "../../src/llm/mod.ts"
 import { createArenaMemory } from "../../src/memory/arena.ts";
 import { Control } from "../../src/memory/control.ts";
 import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
+import { hotSharesOf } from "../../src/llm/load_options.ts";
 import { describeModel, ropeFrequencies } from "../../src/model/mod.ts";
 import { forward } from "../../src/rank/forward.ts";
 import { controlSize, ropeFactors } from "../../src/rank/open_rank.ts";
@@ -39,8 +40,8 @@ export interface LoneRank {
 }
 
 /**
- * @param isAlone else it has half of the neurons, and the joins find everybody there: the other
- * rank never computes.
+ * @param isAlone else it has half of the neurons, or those of `options.hotShare`, and the joins
+ * find everybody there: the other rank never computes.
  */
 export async function openLoneRank(
   path: string,
@@ -54,7 +55,12 @@ export async function openLoneRank(
   const layers = config.blockCount;
   const module = await loadKernelModule();
   const part: GpuPart = {
-    share: { heads: 1, neurons: [isAlone ? 1 : 0.5], hasOutput: true, layers },
+    share: {
+      heads: 1,
+      neurons: hotSharesOf(options) ?? [isAlone ? 1 : 0.5],
+      hasOutput: true,
+      layers,
+    },
     ...{ isAlone, mayBeSoftware: true, isByFrequency: false, priority: "normal" },
   };
   const plans = planModel({ file, model }, module, { threads: 1, ...options }, part);
