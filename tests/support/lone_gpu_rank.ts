@@ -5,7 +5,6 @@ import { type GpuPart, type LoadOptions, planModel } from "../../src/llm/mod.ts"
 import { createArenaMemory } from "../../src/memory/arena.ts";
 import { Control } from "../../src/memory/control.ts";
 import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
-import { hotSharesOf } from "../../src/llm/load_options.ts";
 import { describeModel, ropeFrequencies } from "../../src/model/mod.ts";
 import { forward } from "../../src/rank/forward.ts";
 import { controlSize, ropeFactors } from "../../src/rank/open_rank.ts";
@@ -54,13 +53,9 @@ export async function openLoneRank(
   const { config } = model;
   const layers = config.blockCount;
   const module = await loadKernelModule();
+  const neurons = [options.hotShare ?? (isAlone ? 1 : 0.5)].flat();
   const part: GpuPart = {
-    share: {
-      heads: 1,
-      neurons: hotSharesOf(options) ?? [isAlone ? 1 : 0.5],
-      hasOutput: true,
-      layers,
-    },
+    share: { heads: 1, neurons, hasOutput: true, layers },
     ...{ isAlone, mayBeSoftware: true, isByFrequency: false, priority: "normal" },
   };
   const plans = planModel({ file, model }, module, { threads: 1, ...options }, part);
