@@ -22,9 +22,9 @@ export function explainWriteError(error: unknown, path: string, done = ""): unkn
 export function checkWritable(path: string): void {
   const beside = `${path}.${process.pid}.try`;
   try {
-    if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) {
-      throw Object.assign(new Error(), { code: "EISDIR" });
-    }
+    const there = statSync(path, { throwIfNoEntry: false });
+    if (there?.isDirectory()) throw Object.assign(new Error(), { code: "EISDIR" });
+    if (there !== undefined && !there.isFile()) return; // a pipe, a device: nothing comes beside it
     closeSync(openSync(beside, "wx"));
     rmSync(beside);
   } catch (error) {

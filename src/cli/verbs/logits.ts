@@ -3,6 +3,7 @@
  * [tokens, vocab]; the ids are taken as they are.
  */
 import type { Command } from "commander";
+import { existsSync } from "node:fs";
 import { UsageError } from "../../base/errors.ts";
 import { explainWriteError } from "../../base/write_errors.ts";
 import { openGguf } from "../../gguf/mod.ts";
@@ -39,8 +40,15 @@ async function logits(model: string | undefined, options: Options): Promise<void
   const out = requireOption(options.out, "--out");
   if (ids.length === 0) throw new UsageError("Cannot compute logits of no tokens: see --tokens");
   const compute = options.exact ? computeExact : computeFast;
+  const isNew = !existsSync(out);
   using file = createFile(out);
-  const vocabSize = await compute(path, { ids, flags: options, sink: (rows) => write(file, rows) });
+  let vocabSize: number;
+  try {
+    vocabSize = await compute(path, { ids, flags: options, sink: (rows) => write(file, rows) });
+  } catch (error) {
+    if (isNew) Deno.removeSync(out);
+    throw error;
+  }
   if (options.json) writeJson({ n_tokens: ids.length, n_vocab: vocabSize });
   else writeErrorLine(`${ids.length} x ${vocabSize} logits in ${out}`);
 }
