@@ -1,5 +1,6 @@
 /** Writing to files: whole pieces, and what the system refuses said in words. */
-import { writeSync } from "node:fs";
+import { closeSync, openSync, rmSync, statSync, writeSync } from "node:fs";
+import process from "node:process";
 
 /**
  * What the system refuses, in words; any other error as it is.
@@ -11,6 +12,24 @@ export function explainWriteError(error: unknown, path: string, done = ""): unkn
   const advice = WRITE_ADVICE[code] ?? `${code}: check the disk and the path`;
   const when = FULL.includes(code) ? ` (${done} was written)` : "";
   return new Error(`Cannot write "${path}": ${advice}${when}`, { cause: error });
+}
+
+/**
+ * Looks whether a file can come to lie at `path`, so that long work does not end where its result
+ * has no place: asked by making another one beside it, which needs no more rights.
+ * @throws {Error} when it cannot.
+ */
+export function checkWritable(path: string): void {
+  const beside = `${path}.${process.pid}.try`;
+  try {
+    const there = statSync(path, { throwIfNoEntry: false });
+    if (there?.isDirectory()) throw Object.assign(new Error(), { code: "EISDIR" });
+    if (there !== undefined && !there.isFile()) return; // a pipe, a device: nothing comes beside it
+    closeSync(openSync(beside, "wx"));
+    rmSync(beside);
+  } catch (error) {
+    throw explainWriteError(error, path);
+  }
 }
 
 /** True when `error` says that there is no more room; what was written may be of use. */

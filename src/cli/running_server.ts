@@ -51,12 +51,17 @@ export async function askServer(
     const reason = fetchReason(error);
     throw new Error(`Cannot reach a server at ${base}: ${reason}: start one with ganglion serve`);
   }
+  if (response.status === 401) {
+    throw new Error(
+      `Cannot ask the server at ${base}: it wants a key: give one that it knows with --api-key`,
+    );
+  }
   const answer: unknown = await response.json().catch(() => null);
   if (response.ok && typeof answer === "object" && answer !== null) {
     return answer as Record<string, unknown>;
   }
   const { error } = Object(answer) as { error?: { message?: unknown } };
   throw new Error(
-    `Cannot get ${path} of ${base}: ${error?.message ?? `it answered ${response.status}`}`,
+    `Cannot ask ${base}${path}: ${error?.message ?? `it answered ${response.status}`}`,
   );
 }

@@ -37,6 +37,7 @@ export class Entry {
   #failedAtMs: number[] = [];
   #created = 0;
   #contextLength: number | undefined;
+  #details: LanguageModel["details"];
   #expiresAt: Date | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -70,6 +71,7 @@ export class Entry {
     this.loadFailure = null;
     this.#created = model.created;
     this.#contextLength = model.contextLength;
+    this.#details = model.details;
     this.lastUsedMs = performance.now();
   }
 
@@ -100,6 +102,7 @@ export class Entry {
     return {
       ...{ id: this.id, state: this.state, model: this.model, waiting },
       ...{ created: this.#created, contextLength: this.#contextLength },
+      details: this.#details,
       ...{ bytes: this.bytes, leases: this.leases, expiresAt: this.#expiresAt },
       isLoaded: this.model !== null,
       loadedShare: this.state === "loading" ? this.loadedShare : null,

@@ -53,6 +53,8 @@ export interface ModelStatus {
   readonly created: number;
   /** Tokens of context; left out until it was loaded once. */
   readonly contextLength?: number;
+  /** What its file says of it; left out until it was loaded once. */
+  readonly details?: LanguageModel["details"];
   /** Memory that it takes, as planned from its header; 0 while it is not loaded. */
   readonly bytes: number;
   /** Requests that use it now. */

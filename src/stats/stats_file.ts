@@ -15,6 +15,7 @@ import { z } from "zod";
 import { concatBytes } from "../base/bytes.ts";
 import { brief } from "../base/errors.ts";
 import { readReason } from "../base/read_errors.ts";
+import { explainWriteError } from "../base/write_errors.ts";
 import { ACTIVATION_NAMES } from "../reference/activation_ops.ts";
 import { LOUDNESS_BINS } from "./loudness.ts";
 import { emptyStats } from "./firing_stats.ts";
@@ -138,12 +139,19 @@ function readBytes(path: string): Uint8Array {
   }
 }
 
-/** Writes the file whole: what was there is replaced at once or stays. */
+/**
+ * Writes the file whole: what was there is replaced at once or stays.
+ * @throws {Error} "Cannot write …" when the system refuses.
+ */
 export function writeStats(path: string, stats: FiringStats): void {
   // Another process may be writing the same file.
   const temporary = `${path}.${Deno.pid}.new`;
-  Deno.writeFileSync(temporary, encodeStats(stats));
-  Deno.renameSync(temporary, path);
+  try {
+    Deno.writeFileSync(temporary, encodeStats(stats));
+    Deno.renameSync(temporary, path);
+  } catch (error) {
+    throw explainWriteError(error, path);
+  }
 }
 
 function withCounts(header: z.infer<typeof Header>, body: Uint8Array): FiringStats {

@@ -40,14 +40,16 @@ Deno.test("a soak's promises are broken by what grows after the warm-up, and by 
   });
   assertEquals(broken(record(warming)), []);
   const leaking = (seconds: number) => ({ residentBytes: (200 + seconds / 5) * MIB });
-  assertEquals(broken(record(leaking)), ["resident memory flat"]);
+  assertEquals(broken(record(leaking)), ["resident memory does not grow"]);
+  const shrinking = (seconds: number) => ({ residentBytes: (200 - seconds / 5) * MIB });
+  assertEquals(broken(record(shrinking)), []);
   // A sawtooth is flat.
   const sawing = (seconds: number) => ({ residentBytes: (200 + 20 * (seconds % 5)) * MIB });
   assertEquals(broken(record(sawing)), []);
   const handles = (seconds: number) => ({ handles: 40 + Math.floor(seconds / 10) });
-  assertEquals(broken(record(handles)), ["handles flat"]);
+  assertEquals(broken(record(handles)), ["handles do not grow"]);
   const threads = (seconds: number) => ({ threads: 12 + Math.floor(seconds / 20) });
-  assertEquals(broken(record(threads)), ["threads flat"]);
+  assertEquals(broken(record(threads)), ["threads do not grow"]);
 });
 
 Deno.test("a soak's promises are broken by a wrong answer, by what is held, and by a server that fell", () => {

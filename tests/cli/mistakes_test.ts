@@ -22,6 +22,11 @@ const MISTAKES: readonly Mistake[] = [
   ["tokenize FOLDER/tiny.gguf --file FOLDER", 1, "it is a directory: give the path of a file"],
   ["pack FOLDER/tiny.gguf --stats FOLDER/none", 1, "there is no such file: check the path"],
   ["pack FOLDER/tiny.gguf -o FOLDER/none/x", 1, "there is no such folder: make it first"],
+  ["profile FOLDER/tiny.gguf -o FOLDER/none/x", 1, "there is no such folder: make it first"],
+  ["profile FOLDER/tiny.gguf -o FOLDER/x --svg FOLDER", 1, "the path is a folder: give the path"],
+  ["train FOLDER/tiny.gguf --file FOLDER/text.gguf -o FOLDER/none/x", 1, "there is no such folder"],
+  ["logits FOLDER/tiny.gguf --tokens 1 --out FOLDER/none/x", 1, "there is no such folder"],
+  ["logits FOLDER/tiny.gguf --tokens 1 --out FOLDER", 1, "the path is a folder"],
   // Flags and their values.
   ["runn a", 2, "(Did you mean run?)"],
   ["run FOLDER/tiny.gguf a --temprature 1", 2, "(Did you mean --temperature?)"],

@@ -86,7 +86,10 @@ Deno.test("serve asks for keys, reads them again on SIGHUP, and never logs them 
     const file = `${folder}/keys`;
     await Deno.writeTextFile(file, "# ours\nkey-one\n");
     const flags = ["--api-key-file", file, "--api-key", "key-two"];
-    await withServe([path, ...flags], async ({ child, log, url }) => {
+    await withServe([path, ...flags], async ({ child, log, url, port }) => {
+      const { code, stderr } = await runCli(["ps", "--port", port]);
+      assertEquals(code, 1);
+      assertMatch(stderr, /error: Cannot ask .*: it wants a key: give .* with --api-key/);
       const status = async (key: string) => {
         const response = await chat(url, { max_tokens: 1 }, { authorization: `Bearer ${key}` });
         await response.body?.cancel();
@@ -144,7 +147,19 @@ Deno.test("serve has several models: loaded when asked for, shown by ps, let go 
       );
       const missing = await runCli(["stop", "nobody", "--port", port]);
       assertEquals(missing.code, 1);
-      assertMatch(missing.stderr, /error: Cannot get \/models\/unload .*"nobody" does not exist/);
+      assertMatch(
+        missing.stderr,
+        /error: Cannot ask .*\/models\/unload: .*"nobody" does not exist/,
+      );
+    });
+  }));
+
+Deno.test("serve says so where a folder has no models yet", () =>
+  withTinyModel(async (_path, folder) => {
+    await withServe(["--models-dir", `${folder}/none`], async ({ child, log }) => {
+      assertMatch(log.text, /Serving no models yet \(there are none in .*\/none\) at http/);
+      child.kill("SIGTERM");
+      assertEquals((await child.status).code, 0);
     });
   }));
 

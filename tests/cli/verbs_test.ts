@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
+import { existsSync } from "node:fs";
 import { u32 } from "../../src/gguf/mod.ts";
 import { nmse } from "../support/compare.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
@@ -99,7 +100,7 @@ Deno.test("logits and its reference take the same rotary factors, however few th
     metadata: [["phi3.rope.scaling.original_context_length", u32(128)]],
   }));
 
-Deno.test("logits refuses ids that the model does not have, without a stack", () =>
+Deno.test("logits refuses ids that the model does not have, without a stack or a file", () =>
   withTinyModel(async (path, folder) => {
     for (const exact of [[], ["--exact"]]) {
       const args = ["logits", path, "--out", `${folder}/x`, ...exact];
@@ -107,6 +108,7 @@ Deno.test("logits refuses ids that the model does not have, without a stack", ()
       assert(code !== 0);
       assertStringIncludes(stderr, "512");
       assert(!stderr.includes("    at "), stderr);
+      assert(!existsSync(`${folder}/x`));
     }
   }));
 

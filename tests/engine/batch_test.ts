@@ -3,7 +3,7 @@
  * their prompts was in the cache, and nothing left behind when they go.
  */
 import "../support/thread_pool.ts";
-import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { assert, assertEquals, assertLess } from "@std/assert";
 import type { GenerateRequest, LoadedModel, LoadOptions } from "../../src/llm/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
@@ -196,16 +196,21 @@ Deno.test("generate() lets a short prompt through while a long one is read", () 
   }));
 
 Deno.test("generate() ends at its deadline, whether it runs or waits", () =>
-  withTinyFile({ type: "Q4_0", contextLength: 4096 }, async (path) => {
+  // Of 4,096 positions a machine that is idle fills all within half a second.
+  withTinyFile({ type: "Q4_0", contextLength: 65_536 }, async (path) => {
     await withModel(path, { threads: 1, parallel: 1 }, async (model) => {
-      const request = { ids: [5, 6], ignoreEnd: true, deadlineMs: 60 };
-      const [running, waiting] = await Promise.all(
-        [model.generate({ ...request, deadlineMs: 500 }), model.generate(request)]
-          .map(({ result }) => result),
-      );
-      assertEquals([running.finishReason, waiting.finishReason], ["time", "time"]);
-      assertGreater(running.ids.length, 0);
-      assertEquals(waiting.ids, []);
+      const answers = (deadlineMs: number) =>
+        [deadlineMs, 60]
+          .map((deadlineMs) => model.generate({ ids: [5, 6], ignoreEnd: true, deadlineMs }))
+          .map(({ result }) => result);
+      // A machine that is busy may have no id for a while: then it has more time.
+      for (let deadlineMs = 250;; deadlineMs *= 2) {
+        const [running, waiting] = await Promise.all(answers(deadlineMs));
+        assertEquals([running.finishReason, waiting.finishReason], ["time", "time"]);
+        assertEquals(waiting.ids, []);
+        if (running.ids.length > 0) break;
+        assertLess(deadlineMs, 10_000, "it never has an id");
+      }
     });
   }));
 

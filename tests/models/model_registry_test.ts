@@ -76,6 +76,18 @@ Deno.test("ModelRegistry loads a model once for all who ask at once", async () =
   assert(loader.models[0].isClosed);
 });
 
+Deno.test("ModelRegistry tells what a file says once it was loaded, also when it has left", async () => {
+  const { acquire, loader, registry } = setUp(["a"]);
+  const said = () => registry.list()[0].details;
+  assertEquals(said(), undefined);
+  const lease = await acquire("a", { keepAliveMs: 0 });
+  assertEquals(said(), loader.models[0].details);
+  lease.release();
+  await settle();
+  assertEquals([registry.list()[0].state, said()], ["unloaded", loader.models[0].details]);
+  await registry.close();
+});
+
 Deno.test("ModelRegistry answers any name where there is one model only", async () => {
   const { acquire, registry } = setUp(["only"]);
   assertEquals((await acquire("gpt-4o")).model.id, "only");

@@ -1,6 +1,7 @@
 /** A rank on a GPU whose logits are awaited, as a page has to. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { openGpu } from "../../gpu/mod.ts";
+import { Program } from "../../gpu/program.ts";
 import { Control } from "../../src/memory/control.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { missingGpu } from "../support/gpu.ts";
@@ -58,6 +59,30 @@ awaitedTest("between two tokens lie one write and one join until commands go out
       }
     } finally {
       Control.prototype.join = join;
+    }
+  });
+});
+
+awaitedTest("a rank on a GPU computes no neurons in steps too short for its own", async () => {
+  await withTinyFile({ seed: 3, blockCount: 3, feedForwardLength: 320 }, async (path) => {
+    const gpu = await openGpu({ adapter: "fallback-allowed" });
+    const { run: runRank } = await openLoneRank(path, gpu, false, { hotShare: [0, 0.4] });
+    const { run } = Program.prototype;
+    let lists = 0;
+    Program.prototype.run = function (this: Program, ...args) {
+      lists++;
+      return run.apply(this, args);
+    };
+    const listsOf = (position: number, ids: readonly number[]) => {
+      lists = 0;
+      runRank([{ slot: 0, position, ids }]);
+      return lists;
+    };
+    try {
+      // Of each layer heads, and neurons from two tokens on; then the output.
+      assertEquals([listsOf(0, [5, 6]), listsOf(2, [7]), listsOf(3, [8, 9])], [7, 4, 7]);
+    } finally {
+      Program.prototype.run = run;
     }
   });
 });

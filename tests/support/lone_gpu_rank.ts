@@ -39,8 +39,8 @@ export interface LoneRank {
 }
 
 /**
- * @param isAlone else it has half of the neurons, and the joins find everybody there: the other
- * rank never computes.
+ * @param isAlone else it has half of the neurons, or those of `options.hotShare`, and the joins
+ * find everybody there: the other rank never computes.
  */
 export async function openLoneRank(
   path: string,
@@ -53,8 +53,9 @@ export async function openLoneRank(
   const { config } = model;
   const layers = config.blockCount;
   const module = await loadKernelModule();
+  const neurons = [options.hotShare ?? (isAlone ? 1 : 0.5)].flat();
   const part: GpuPart = {
-    share: { heads: 1, neurons: [isAlone ? 1 : 0.5], hasOutput: true, layers },
+    share: { heads: 1, neurons, hasOutput: true, layers },
     ...{ isAlone, mayBeSoftware: true, isByFrequency: false, priority: "normal" },
   };
   const plans = planModel({ file, model }, module, { threads: 1, ...options }, part);

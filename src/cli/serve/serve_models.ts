@@ -58,7 +58,9 @@ export async function serveModels(paths: readonly string[], options: Options): P
     if (paths.length > 0 || options.modelsDir === undefined) await models.preload();
     const names = catalog.ids();
     const more = names.length > NAMES_MAX ? ` and ${names.length - NAMES_MAX} more` : "";
-    log.announce(`Serving ${names.slice(0, NAMES_MAX).join(", ")}${more} at ${server.url}`);
+    const none = `no models yet (there are none in ${options.modelsDir})`;
+    const served = names.length > 0 ? names.slice(0, NAMES_MAX).join(", ") + more : none;
+    log.announce(`Serving ${served} at ${server.url}`);
     log.announce(`Chat there with a browser; OpenAI's API is at ${server.url}/v1; Ctrl-C stops`);
   } catch (error) {
     await server.shutdown();

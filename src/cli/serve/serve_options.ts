@@ -177,13 +177,15 @@ function keys(text: string, before: readonly string[] = []): string[] {
 
 /**
  * All keys that clients may show; none: nobody is asked for one.
- * @throws {UsageError} when the file cannot be read or holds none: that would open the door.
+ * @throws {UsageError} when the file cannot be read, or holds none, or the flag does, as where a
+ *   shell's variable is empty: that would open the door.
  */
-export function readKeys({ apiKey = [], apiKeyFile }: ServerFlags): string[] {
-  if (apiKeyFile === undefined) return [...apiKey];
+export function readKeys({ apiKey, apiKeyFile }: ServerFlags): string[] {
+  if (apiKey?.length === 0) throw new UsageError("Cannot use --api-key: it is empty: give a key");
+  if (apiKeyFile === undefined) return [...apiKey ?? []];
   const lines = readText(apiKeyFile, "--api-key-file").split(/\r?\n/).map((line) => line.trim())
     .filter((line) => line !== "" && !line.startsWith("#"));
-  if (lines.length > 0) return [...apiKey, ...lines];
+  if (lines.length > 0) return [...apiKey ?? [], ...lines];
   throw new UsageError(`Cannot use --api-key-file: "${apiKeyFile}" holds no key`);
 }
 

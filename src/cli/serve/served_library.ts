@@ -1,6 +1,8 @@
 /** The folder of `serve --manage-models`, which clients may change: models come and go. */
+import { join } from "node:path";
 import { RequestError, UsageError, withoutFolders } from "../../base/errors.ts";
 import { withoutLatest } from "../../base/latest_tag.ts";
+import { checkWritable } from "../../base/write_errors.ts";
 import type { FileCatalog, ModelRegistry } from "../../models/mod.ts";
 import { modelName } from "../../models/mod.ts";
 import {
@@ -25,10 +27,10 @@ export interface LibraryOptions {
   readonly pull: PullOptions;
 }
 
-/** True when this process may write to the folder: asked by writing, which needs no more rights. */
+/** True when this process may write to the folder. */
 export function mayChange(folder: string): boolean {
   try {
-    Deno.removeSync(Deno.makeTempFileSync({ dir: folder, prefix: ".ganglion-" }));
+    checkWritable(join(folder, ".ganglion"));
     return true;
   } catch {
     return false;

@@ -3,7 +3,9 @@
  * [tokens, vocab]; the ids are taken as they are.
  */
 import type { Command } from "commander";
+import { existsSync } from "node:fs";
 import { UsageError } from "../../base/errors.ts";
+import { explainWriteError } from "../../base/write_errors.ts";
 import { openGguf } from "../../gguf/mod.ts";
 import { describeModel } from "../../model/mod.ts";
 import { ReferenceModel } from "../../reference/forward.ts";
@@ -38,10 +40,25 @@ async function logits(model: string | undefined, options: Options): Promise<void
   const out = requireOption(options.out, "--out");
   if (ids.length === 0) throw new UsageError("Cannot compute logits of no tokens: see --tokens");
   const compute = options.exact ? computeExact : computeFast;
-  using file = Deno.openSync(out, { write: true, create: true, truncate: true });
-  const vocabSize = await compute(path, { ids, flags: options, sink: (rows) => write(file, rows) });
+  const isNew = !existsSync(out);
+  using file = createFile(out);
+  let vocabSize: number;
+  try {
+    vocabSize = await compute(path, { ids, flags: options, sink: (rows) => write(file, rows) });
+  } catch (error) {
+    if (isNew) Deno.removeSync(out);
+    throw error;
+  }
   if (options.json) writeJson({ n_tokens: ids.length, n_vocab: vocabSize });
   else writeErrorLine(`${ids.length} x ${vocabSize} logits in ${out}`);
+}
+
+function createFile(path: string): Deno.FsFile {
+  try {
+    return Deno.openSync(path, { write: true, create: true, truncate: true });
+  } catch (error) {
+    throw explainWriteError(error, path);
+  }
 }
 
 interface Job {

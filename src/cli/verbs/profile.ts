@@ -11,6 +11,7 @@ import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
+import { checkWritable } from "../../base/write_errors.ts";
 import { openModelFile, sourceFingerprint } from "../../bundle/mod.ts";
 import type { LoadedModel } from "../../llm/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
@@ -90,6 +91,7 @@ const THREADS = { min: 1, max: 64 };
 async function profile(path: string | undefined, options: Options): Promise<void> {
   const modelPath = requireModel(path);
   const out = requireOption(options.out, "--out");
+  for (const path of [out, options.svg]) if (path !== undefined) checkWritable(path);
   const text = options.file === undefined ? null : readTextFile(options.file);
   const file = openModelFile(modelPath);
   const { config } = describeModel(file.file);

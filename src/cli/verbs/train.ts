@@ -5,6 +5,7 @@ import { loadKernelModule } from "../../../wasm/mod.ts";
 import { TrainerPool } from "../../../workers/mod.ts";
 import { UsageError } from "../../base/errors.ts";
 import { GiB } from "../../base/units.ts";
+import { checkWritable } from "../../base/write_errors.ts";
 import { checkOutput, openGguf } from "../../gguf/mod.ts";
 import { describeForUse, type LoadedModel } from "../../llm/mod.ts";
 import {
@@ -85,8 +86,9 @@ async function train(path: string | undefined, options: Options): Promise<void> 
   const out = requireOption(options.out, "--out");
   const text = readTextFile(requireOption(options.file, "--file"));
   const file = openGguf(input);
-  const trainable = checkTrainable(file, describeForUse(file));
   checkOutput(out, file);
+  checkWritable(out);
+  const trainable = checkTrainable(file, describeForUse(file));
   using interrupt = new Interrupt();
   const { signal } = interrupt;
   const { results, samples } = await trainAll(input, { text, trainable, options, signal });

@@ -16,6 +16,9 @@ import { callFormatOf } from "../tools/call_format.ts";
 import { keepAlive, leaseOptions, modelName } from "./fields.ts";
 import { nanoseconds } from "./wire.ts";
 
+/** When a model goes that stays: clients count down to it, and read years of four digits only. */
+const NEVER = new Date("9999-01-01T00:00:00Z");
+
 /** All models that can be asked for. */
 export function tags(_c: Context<ServerEnv>, { models }: AppSettings): Response {
   return Response.json({ models: models.list().map(cardOnWire) });
@@ -27,8 +30,7 @@ export function running(_c: Context<ServerEnv>, { models }: AppSettings): Respon
   return Response.json({
     models: loaded.map((card) => ({
       ...cardOnWire(card),
-      // Far away, where it stays: clients count down to it.
-      expires_at: (card.expiresAt ?? new Date(8.64e15 / 32)).toISOString(),
+      expires_at: (card.expiresAt ?? NEVER).toISOString(),
       size_vram: 0,
       ...(card.contextLength !== undefined && { context_length: card.contextLength }),
     })),
@@ -160,7 +162,7 @@ function cardOnWire(card: ModelCard) {
     modified_at: new Date(created * 1e3).toISOString(),
     size: details?.fileBytes ?? 0,
     // Clients cut it and show it: it tells models apart, it is not the file's.
-    digest: createHash("sha256").update(`${id}\n${details?.fileBytes ?? 0}`).digest("hex"),
+    digest: createHash("sha256").update(id).digest("hex"),
     details: detailsOnWire(details),
   };
 }

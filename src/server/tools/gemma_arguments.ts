@@ -21,8 +21,12 @@ export class GemmaArguments {
   /** What is open: objects and lists. */
   readonly #open: ("{" | "[")[] = ["{"];
   #state: State = "key";
-  /** What has come of a name, a value or a text. */
+  /** What has come of a name, a value or a text: looked at when it is whole. */
   #held = "";
+  /** Characters of it, white space at its beginning left out. */
+  #begun = 0;
+  /** As much of its end as the mark of texts is long. */
+  #tail = "";
   /** The text is a name. */
   #isKey = false;
   /** Comes before the next name or value, if there is one. */
@@ -44,8 +48,19 @@ export class GemmaArguments {
 
   #go(state: State, text = ""): GemmaProgress {
     this.#state = state;
-    this.#held = "";
+    this.#forget();
     return { text, end: null };
+  }
+
+  #hold(char: string): void {
+    this.#held += char;
+    this.#tail = (this.#tail + char).slice(-GEMMA_QUOTE.length);
+    if (this.#begun > 0 || char.trim() !== "") this.#begun += char.length;
+  }
+
+  #forget(): void {
+    this.#held = this.#tail = "";
+    this.#begun = 0;
   }
 
   /** Behind what parts it from what was before; a name's value is parted from it by a colon. */
@@ -56,23 +71,23 @@ export class GemmaArguments {
   }
 
   #keyChar(char: string): GemmaProgress {
-    if (char === "}" && this.#held.trim() === "") return this.#close(char);
+    if (char === "}" && this.#begun === 0) return this.#close(char);
     if (char === ":") return this.#go("value", this.#parted(JSON.stringify(this.#held.trim())));
-    this.#held += char;
+    this.#hold(char);
     return this.#beginsText(true);
   }
 
   #valueChar(char: string): GemmaProgress {
-    const begun = this.#held.trim();
-    if (begun === "" && (char === "{" || char === "[")) {
+    if (this.#begun === 0 && (char === "{" || char === "[")) {
       this.#open.push(char);
       const text = this.#parted(char);
       return this.#go(char === "{" ? "key" : "value", text);
     }
     if (char !== "," && char !== "}" && char !== "]") {
-      this.#held += char;
+      this.#hold(char);
       return this.#beginsText(false);
     }
+    const begun = this.#held.trim();
     // Nothing is none of a list; a name needs a value.
     const isNone = begun === "" && this.#open.at(-1) === "[";
     if (isNone && char === ",") return this.#go("value");
@@ -84,18 +99,18 @@ export class GemmaArguments {
 
   /** Where what has come is the mark of a text, one begins. */
   #beginsText(isKey: boolean): GemmaProgress {
-    if (this.#held.trimStart() !== GEMMA_QUOTE) return NOTHING;
+    if (this.#begun !== GEMMA_QUOTE.length || this.#tail !== GEMMA_QUOTE) return NOTHING;
     this.#isKey = isKey;
     return this.#go("text");
   }
 
   #textChar(char: string): GemmaProgress {
-    this.#held += char;
-    if (!this.#held.endsWith(GEMMA_QUOTE)) return NOTHING;
+    this.#hold(char);
+    if (this.#tail !== GEMMA_QUOTE) return NOTHING;
     const text = this.#held.slice(0, -GEMMA_QUOTE.length);
     if (!this.#isKey) return this.#go("behind", this.#parted(JSON.stringify(text)));
-    this.#state = "key";
-    this.#held = text;
+    this.#go("key");
+    for (const each of text) this.#hold(each);
     return NOTHING;
   }
 

@@ -152,6 +152,7 @@ export class MarkupCall {
   /** What has come of a tag or a name. */
   #held = "";
   #value = "";
+  #isCdata = false;
   /** As much of a value's end as its closing tag is long. */
   #tail = "";
   #count = 0;
@@ -233,17 +234,20 @@ export class MarkupCall {
     this.#key = key ?? written;
     this.#isText = name === undefined || name !== type?.name ? undefined : said === type.text;
     this.#value = this.#tail = "";
+    this.#isCdata = false;
     return this.#go(this.#markup.value[0] === "" ? "value" : "gap");
   }
 
   #valueChar(char: string): CallProgress {
     const [, close] = this.#markup.value;
     this.#value += char;
-    const isCdata = this.#markup.hasCdata === true && this.#value.startsWith(CDATA);
-    const behind = isCdata ? CDATA_END + close : close;
+    if (this.#value.length === CDATA.length) {
+      this.#isCdata = this.#markup.hasCdata === true && this.#value === CDATA;
+    }
+    const behind = this.#isCdata ? CDATA_END + close : close;
     this.#tail = (this.#tail + char).slice(-behind.length);
     if (this.#tail !== behind) return NOTHING;
-    const written = this.#value.slice(isCdata ? CDATA.length : 0, -behind.length);
+    const written = this.#value.slice(this.#isCdata ? CDATA.length : 0, -behind.length);
     const value = this.#markup.hasLines ? written.replace(/^\n/, "").replace(/\n$/, "") : written;
     // The schema knows better; where it says nothing the model does.
     const said = this.#isText === undefined ? undefined : this.#isText ? "string" : "value";

@@ -5,6 +5,7 @@
 import type { CallFormat } from "./call_format.ts";
 
 const LEAD_CHARS_MAX = 320;
+const SPACES_MAX = 256;
 /** A name that is not whole, or an object that has not begun. */
 const BEGINNING = /^[\w.:/-]{0,256}$|^[\w.:/-]{1,256}[ \t]*(?:\n\s*)?$/;
 const CALL = /^[\w.:/-]{1,256}[ \t]*\n\s*\{$/;
@@ -15,6 +16,7 @@ export function judgeLead(
   { open, textLead = "" }: Pick<CallFormat, "open" | "textLead">,
 ): "text" | "call" | "more" | "none" {
   const begun = raw.trimStart();
+  if (raw.length - begun.length > SPACES_MAX) return "none";
   const lead = begun.startsWith(open) ? begun.slice(open.length) : begun;
   if (lead === textLead) return "text";
   if (CALL.test(lead)) return "call";

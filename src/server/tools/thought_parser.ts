@@ -82,6 +82,9 @@ export interface CallMark {
 
 type State = "start" | "open" | "thoughts" | "behind" | "answer";
 
+/** White space that is held back is looked at with every piece that comes. */
+const HELD_SPACES_MAX = 256;
+
 export class ThoughtParser implements AnswerParser {
   readonly #answer: AnswerParser | undefined;
   readonly #marks: ThoughtMarks;
@@ -122,7 +125,7 @@ export class ThoughtParser implements AnswerParser {
     if (this.#state === "start") this.#start();
     if (this.#state === "open") this.#open();
     if (this.#state === "thoughts") this.#think(thoughts);
-    if (this.#state === "behind" && this.#held.trimStart() !== "") this.#begin();
+    if (this.#state === "behind") this.#behind();
     if (this.#state !== "answer") return thoughts;
     // What is spelt in the text already comes once only.
     const isSpelt = (id: number) => this.#controls?.has(id) || others?.has(id);
@@ -153,7 +156,9 @@ export class ThoughtParser implements AnswerParser {
   #start(): void {
     const { open } = this.#marks;
     const begun = this.#held.trimStart();
-    if (begun.startsWith(open)) {
+    const spaces = this.#held.length - begun.length;
+    if (spaces > HELD_SPACES_MAX) this.#state = "answer";
+    else if (begun.startsWith(open)) {
       this.#held = begun.slice(open.length);
       this.#state = "open";
     } else if (!open.startsWith(begun)) this.#state = "answer";
@@ -172,16 +177,16 @@ export class ThoughtParser implements AnswerParser {
       .filter(([at]) => at >= 0).sort(([a], [b]) => a - b)[0] ?? [-1, ""];
     const rest = Math.min(...ends.map((mark) => heldFrom(held, mark)));
     const known = held.slice(0, end < 0 ? rest : end);
-    const text = end < 0 ? known : known.trimEnd();
+    const text = end < 0 ? known : known.slice(0, trimmedLength(known));
     if (text !== "") out.push({ kind: "reasoning", text });
     const isCall = close !== this.#marks.close;
     this.#held = held.slice(known.length + (isCall ? 0 : close.length));
     if (end >= 0) this.#state = isCall ? "answer" : "behind";
   }
 
-  #begin(): void {
+  #behind(): void {
     this.#held = this.#held.trimStart();
-    this.#state = "answer";
+    if (this.#held !== "") this.#state = "answer";
   }
 }
 
@@ -193,5 +198,10 @@ function heldFrom(text: string, close: string): number {
     begin = text.length - length;
     break;
   }
-  return text.slice(0, begin).trimEnd().length;
+  return trimmedLength(text.slice(0, begin));
+}
+
+/** Without the white space at its end, as far as that is held back. */
+function trimmedLength(text: string): number {
+  return Math.max(text.trimEnd().length, text.length - HELD_SPACES_MAX);
 }

@@ -1,6 +1,16 @@
 /** Matrices of every type times few and many tokens, and rows of tables. */
 import { assertEquals } from "@std/assert";
-import { addRows, createMatrix, embed, GPU_TYPES, matmul, weightFormat } from "../../../gpu/mod.ts";
+import {
+  addRows,
+  createMatrix,
+  embed,
+  GPU_TYPES,
+  type GpuMatrix,
+  matmul,
+  type ProgramBuilder,
+  type Rows,
+  weightFormat,
+} from "../../../gpu/mod.ts";
 import { needsOf, type ProductName } from "../../../gpu/kernels.ts";
 import {
   type KernelVariants,
@@ -150,8 +160,19 @@ const variantCases: readonly GpuCase[] = ([
   run: checkVariant(job, name, types),
 }));
 
-/** Rows that somebody writes between two products. */
-const checkRewrittenRows: GpuCase["run"] = async (gpu) => {
+/** A product by 8 bits of rows that something came before: what `build` adds, of `inputs`. */
+const checkInt8 = (
+  { n = 1, build, inputs }: {
+    n?: number;
+    build: (
+      builder: ProgramBuilder,
+      rows: Readonly<Record<"x" | "y" | "to", Rows>>,
+      matrix: GpuMatrix,
+    ) => void;
+    inputs: (x: Float32Array, y: Float32Array) => Float32Array;
+  },
+): GpuCase["run"] =>
+async (gpu) => {
   if (!usableVariants("matvec_nibble", gpu.features).includes("matvec_int8")) return;
   gpu.variants = { ...PLAIN_VARIANTS, ...WIDE, matvec_nibble: "matvec_int8" };
   const columns = 64;
@@ -159,26 +180,42 @@ const checkRewrittenRows: GpuCase["run"] = async (gpu) => {
   const { bytes, values } = weightsOf("Q4_0", rows, columns, 5);
   const matrix = await createMatrix(gpu, "w", { type: "Q4_0", rows, columns });
   matrix.write(bytes, { firstRow: 0 });
-  const [x, y] = [normals(6, columns), normals(7, columns)];
+  const [x, y] = [normals(6, n * columns), normals(7, n * columns)];
   const of = (values: Float32Array, width: number) => ({ values, width });
   try {
     const actual = await runStep(gpu, {
-      n: 1,
-      rows: { x: of(x, columns), y: of(y, columns), to: of(new Float32Array(rows), rows) },
-      build: (builder, { x, y, to }) => {
-        matmul(builder, { matrix, x, to });
-        addRows(builder, { x: y, to: x, width: columns });
-        matmul(builder, { matrix, x, to });
-      },
+      n,
+      rows: { x: of(x, columns), y: of(y, columns), to: of(new Float32Array(n * rows), rows) },
+      build: (builder, places) => build(builder, places, matrix),
       read: "to",
     });
-    const inputs = dequantizeQ8(quantizeQ8(x.map((value, i) => value + y[i])));
-    assertNear("again", actual, referenceMatmul(values, inputs, columns), 1e-3);
+    const rounded = dequantizeQ8(quantizeQ8(inputs(x, y)));
+    assertNear("by 8 bits", actual, referenceMatmul(values, rounded, columns), 1e-3);
   } finally {
     gpu.variants = PLAIN_VARIANTS;
     matrix.destroy();
   }
 };
+
+/** Rows that somebody writes between two products. */
+const checkRewrittenRows = checkInt8({
+  build: (builder, { x, y, to }, matrix) => {
+    matmul(builder, { matrix, x, to });
+    addRows(builder, { x: y, to: x, width: matrix.columns });
+    matmul(builder, { matrix, x, to });
+  },
+  inputs: (x, y) => x.map((value, i) => value + y[i]),
+});
+
+/** Rows that only shorter steps have in 8 bits when the product comes. */
+const checkRowsOfShorterSteps = checkInt8({
+  n: 2,
+  build: (builder, { x, to }, matrix) => {
+    builder.during({ tokens: [0, 1] }, () => matmul(builder, { matrix, x, to }));
+    matmul(builder, { matrix, x, to });
+  },
+  inputs: (x) => x,
+});
 
 /** Rows and columns that fill no tile, for every count of tokens and each family. */
 const tokenCases = [["Q4_0", 37, 96], ["Q8_0", 37, 96], ["F16", 37, 84]] as const;
@@ -189,6 +226,11 @@ export const matmulCases: readonly GpuCase[] = [
     kernels: ["matvec_int8", "quantize"],
     name: "matmul() puts rows into 8 bits again when somebody has written them",
     run: checkRewrittenRows,
+  },
+  {
+    kernels: ["matvec_int8", "quantize"],
+    name: "matmul() puts rows into 8 bits in steps that are longer than those that have them so",
+    run: checkRowsOfShorterSteps,
   },
   ...tokenCases.map(([type, rows, columns]): GpuCase => ({
     kernels: KERNELS_OF[familyOf(type)],
