@@ -52,7 +52,7 @@ function ownFactors({ buffer }: Encoded["factors"], { factors }: CodeFormat): Fa
     : (group) => [numbers[group]];
 }
 
-/** Of superblocks: both f16s, then a byte of each of 8 or 16 groups, or two bytes, or two halves. */
+/** Of superblocks: both f16s, then of each of 8 or 16 groups a byte, or two, or halves of one. */
 function superFactors({ buffer }: Encoded["factors"], of: CodeFormat): FactorsOf {
   const view = new DataView(buffer);
   const groups = 256 / of.group;

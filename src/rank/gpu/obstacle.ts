@@ -78,7 +78,7 @@ export function expertsObstacle(
 }
 
 /** Of the model as a whole. */
-function modelObstacle({ config, tensors }: ModelDescription): string | null {
+function modelObstacle({ config }: ModelDescription): string | null {
   if (config.alibiMaxBias > 0) return "scores have slopes by threads only";
   if (config.layers.some(({ attentionChunk }) => attentionChunk !== undefined)) {
     return "attention is to chunks by threads only";
