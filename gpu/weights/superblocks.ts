@@ -71,7 +71,7 @@ export function groupFactors(
   return { ...own, offset: -bytes.getFloat16(at + minimumAt, true) * minimum };
 }
 
-/** Words of a superblock's factors: both f16s, then integers; as kernels/parts/factors.wgsl reads. */
+/** Words of a superblock's factors: both f16s, then integers, as factors.wgsl reads them. */
 export function factorWords(groups: number, hasOffsets: boolean): number {
   // With offsets two bytes of each of eight groups, or two halves of a byte of each of sixteen.
   return 1 + (hasOffsets ? 4 : groups / 4);

@@ -148,8 +148,8 @@ export function scaleAndMinimum(
 }
 
 /**
- * Scale and minimum, of six bits each, of a block of Q4_K or Q5_K. Of the 12 bytes behind d and dmin
- * bytes 0 to 3 hold the scales of blocks 0 to 3 in their low six bits, bytes 4 to 7 their minima;
+ * Scale and minimum of a block of Q4_K or Q5_K, six bits each. Of 12 bytes behind d and dmin bytes
+ * 0 to 3 hold the scales of blocks 0 to 3 in their low six bits, bytes 4 to 7 their minima;
  * bytes 8 to 11 hold the low nibbles of scale and minimum of blocks 4 to 7, whose high pairs are
  * the top bits of bytes 0 to 3 and 4 to 7.
  */
