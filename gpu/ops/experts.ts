@@ -15,10 +15,10 @@ const GATINGS: Readonly<Record<ExpertsConfig["gating"], number>> = {
   softmaxOfChosen: 2,
 };
 
-/** The most experts that are compared each with all: the shader keeps them in 16 KiB. */
-export const EXPERTS_MAX = 1024;
-/** Of one token: an invocation each writes a route. */
-export const USED_EXPERTS_MAX = 64;
+/** What sorts routes keeps 16 bytes of each in the 16 KiB that every adapter has. */
+export const EXPERTS_MAX = 512;
+/** Of one token: routes of 1,024 tokens are rows of a grid, which has 65,535 at most. */
+export const USED_EXPERTS_MAX = 63;
 
 /** Values of a workgroup. */
 const LANES = 64;

@@ -1,7 +1,7 @@
 /** Every shader against its formula, at the edges; on whatever adapter there is. */
 import { assert, assertEquals } from "@std/assert";
 import { KERNEL_LIST, type KernelName, needsOf } from "../../gpu/kernels.ts";
-import type { Gpu } from "../../gpu/mod.ts";
+import { EXPERTS_MAX, type Gpu, USED_EXPERTS_MAX } from "../../gpu/mod.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { apartCases } from "./cases/apart.ts";
 import { attentionCases } from "./cases/attention.ts";
@@ -40,6 +40,22 @@ for (const { name, kernels, run } of CASES) {
 function canRun({ features }: Gpu, kernel: KernelName): boolean {
   return needsOf(kernel).every((feature) => features.has(feature));
 }
+
+Deno.test("shaders of the most experts do with the workgroup memory that every adapter has", () => {
+  const most = { EXPERTS: EXPERTS_MAX, ROOM: EXPERTS_MAX / 4, GROUPS_ROOM: EXPERTS_MAX };
+  const lengths: Record<string, number> = { ...most, USED: USED_EXPERTS_MAX };
+  for (const name of ["choose_experts", "sort_routes"] as const) {
+    const arrays = [...KERNEL_LIST[name].text.matchAll(
+      /var<workgroup> \w+: array<(vec4<)?[uf]32>?, (\w+)>/g,
+    )];
+    const bytes = arrays.map(([, vec4, length]) =>
+      (vec4 ? 16 : 4) * (lengths[length] ?? Number(length))
+    );
+    assertEquals(arrays.length, KERNEL_LIST[name].text.split("var<workgroup>").length - 1);
+    assert(bytes.reduce((sum, each) => sum + each) <= 16_384, `${name}: ${bytes}`);
+  }
+  assert(1024 * USED_EXPERTS_MAX <= 65_535, "rows of a grid");
+});
 
 Deno.test("every .wgsl file is in the list of kernels and has a case", () => {
   const folder = new URL("../../gpu/kernels/", import.meta.url);

@@ -1,6 +1,12 @@
 /** Re-encoded weights, without a GPU: they are the file's, to the last bit. */
-import { assertEquals } from "@std/assert";
-import { GPU_TYPES, matrixBytes, weightFormat } from "../../gpu/mod.ts";
+import { assertEquals, assertThrows } from "@std/assert";
+import {
+  GPU_TYPES,
+  GpuOutOfMemoryError,
+  matrixBuffers,
+  matrixBytes,
+  weightFormat,
+} from "../../gpu/mod.ts";
 import { encodeBlocks, type Encoded } from "../../gpu/weights/encode.ts";
 import {
   type CodeFormat,
@@ -143,4 +149,16 @@ Deno.test("weightFormat() knows no types and widths that kernels do not", () => 
   assertEquals(weightFormat("Q8_0", 48), undefined);
   assertEquals(weightFormat("F16", 6), undefined);
   assertEquals(pieceColumns(weightFormat("F16", 8)!), 4);
+});
+
+Deno.test("matrixBuffers() cuts where a grid or a buffer ends, and where an expert does", () => {
+  const cut = (expertRows: number, rowsMax = 1e9) => {
+    const limits = { maxBufferSize: 1e12, maxStorageBufferBindingSize: 16 * rowsMax };
+    const shape = { type: "F32", rows: 600_000, columns: 4, expertRows };
+    return matrixBuffers(limits, shape).map((bytes) => bytes / 16);
+  };
+  assertEquals(cut(1), [262_140, 262_140, 75_720]);
+  assertEquals(cut(300_000), [600_000], "a grid has one expert's rows");
+  assertEquals(cut(100_000, 250_000), [200_000, 200_000, 200_000]);
+  assertThrows(() => cut(100_000, 99_999), GpuOutOfMemoryError, "100000 rows of 4 weights");
 });

@@ -1,5 +1,6 @@
 import {
   assert,
+  assertAlmostEquals,
   assertEquals,
   assertMatch,
   assertRejects,
@@ -8,7 +9,7 @@ import {
 import type { GpuDescription } from "../../gpu/mod.ts";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import type { PackedModel } from "../../src/bundle/mod.ts";
-import { openGguf } from "../../src/gguf/mod.ts";
+import { openGguf, u32 } from "../../src/gguf/mod.ts";
 import { chooseGpu, type LoadOptions } from "../../src/llm/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { DEFAULT_PROFILE, type GpuProfile } from "../../src/planner/mod.ts";
@@ -159,6 +160,9 @@ Deno.test("chooseGpu() has smaller shares ready: of silent neurons fewer, else f
   const smaller = async (of: TinyModelOptions, options: LoadOptions = {}) =>
     (await decide({ gpu: "on", ...options }, { of })).parts.slice(1).map(({ share }) => share);
   for (const { layers } of await smaller({ architecture: "llama" })) assert(layers < 2);
+  // Experts are whole, be they silent.
+  const mixed = await smaller({ architecture: "drelu-moe" });
+  assertEquals(mixed.map(({ neurons, layers }) => [...neurons, layers]), [[1, 1], [1, 0], [0, 2]]);
   const neurons = (await smaller({ architecture: "bamboo" })).map((share) => share.neurons);
   assertEquals(neurons, [[0.5, 0.63, 0.7], [0.5], [0.25]]);
   const asked = await smaller({ architecture: "bamboo" }, { hotShare: [0.2, 0.8] });
@@ -202,4 +206,37 @@ Deno.test("chooseGpu() knows what a token reads of experts, and what room they t
     shares({ gpuMemoryBytes, contextLength: 64, chunkTokens: 8 });
   assertEquals((await ofRoom(10 * 2 ** 20))[0], { experts: 1, layers: 1 });
   assertEquals(await ofRoom(4 * 2 ** 20), [{ experts: 0, layers: 2 }]);
+  // What 1,024 tokens' experts make is 6.4 MB.
+  const room = { gpuMemoryBytes: 10 * 2 ** 20, contextLength: 64, chunkTokens: 1024 };
+  assertEquals((await shares(room))[0].experts, 0);
+  // Experts are 192 KiB a layer here; the one that all use 1.5 MiB.
+  const shared: TinyModelOptions = {
+    architecture: "qwen2moe",
+    changes: {
+      experts: { count: 8, used: 3, length: 32, shared: 2048 },
+      keys: {
+        "expert_feed_forward_length": u32(32),
+        "expert_shared_feed_forward_length": u32(2048),
+      },
+    },
+  };
+  const less = {
+    gpu: "on",
+    gpuMemoryBytes: 3 * 2 ** 19,
+    contextLength: 64,
+    chunkTokens: 8,
+  } as const;
+  assertEquals((await decide(less, { of: shared })).parts[0].share.neurons, [0]);
+  // Where experts are threads', each share is there once.
+  const none = await shares({ hotShare: 0 });
+  assertEquals(none.map(({ layers }) => layers), [2, 1, 0]);
+});
+
+Deno.test("chooseGpu() counts the small kernels of a mixture's layers", async () => {
+  const measured = { ...FAST, smallKernelMs: 1000 };
+  const speedOf = async (architecture: "llama" | "llama-moe") =>
+    (await decide({ gpu: "on" }, { of: { architecture }, measured })).expectedDecodeTps!;
+  // Of two layers: attention and ends of products; a router, a choice and a sum besides.
+  assertAlmostEquals(await speedOf("llama"), 1 / 4, 1e-3);
+  assertAlmostEquals(await speedOf("llama-moe"), 1 / 10, 1e-3);
 });

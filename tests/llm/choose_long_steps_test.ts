@@ -57,6 +57,7 @@ Deno.test("chooseLongSteps() brings nothing where that does not pay, and says wh
     [[{ gpuStreamFrom: 0 }, { measured: FAST }], /switched off/],
     [[{ gpuStreamFrom: 8 }, { share: { ...NOTHING, layers: 5 } }], /there are none/],
     [[{ gpuStreamFrom: 8 }, { of: experts }], /experts/],
+    [[{ gpuStreamFrom: 8 }, { of: { architecture: "openelm", blockCount: 3 } }], /layers differ/],
     [[{ gpuStreamFrom: 8 }, { hostBytes: 1000 }], /no memory/],
   ];
   for (const [args, reason] of cases) {

@@ -17,6 +17,8 @@ import { GPU_TAKEN } from "../support/gpu_families.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
 import { Rng } from "../support/rng.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
+
 /** Longer than the windows; of the steps of 16 rows of logits the last one is of a few. */
 const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
 const PROMPT_TOKENS = 9;
@@ -27,17 +29,29 @@ const F32_NMSE = 1e-11;
 for (const architecture of GPU_TAKEN) {
   gpuTest(
     `a GPU's rank computes ${architecture} as a thread does`,
-    (gpu) =>
-      withTinyFile({ architecture, seed: 3 }, async (path) => {
-        await assertTaken(path, gpu);
-        const rank = await openLoneRank(path, gpu, true);
-        await withModel(path, { threads: 1, gpu: "off" }, async (model) => {
-          assertLess(nmse(logitsOf(rank), await allLogits(model, IDS)), F32_NMSE);
-          const expected = await greedyIds(model, IDS.slice(0, PROMPT_TOKENS), ANSWER_TOKENS);
-          assertEquals(answerOf(rank), expected);
-        });
-      }),
+    (gpu) => compare(gpu, { architecture }),
   );
+}
+
+gpuTest("a GPU's rank computes experts whose ups have a type of their own", async (gpu) => {
+  // In one layer those of experts, in one that of the one that every token uses.
+  const ups = ["blk.0.ffn_up_exps.weight", "blk.1.ffn_up_shexp.weight"];
+  const typeOf = (name: string) => ups.includes(name) ? "F16" : undefined;
+  // A token uses one, which is smaller than that one.
+  const changes = { experts: { count: 8, used: 1, length: 32, shared: 64, isPlain: true } };
+  await compare(gpu, { architecture: "hunyuan-moe", typeOf, changes });
+});
+
+async function compare(gpu: Gpu, of: TinyModelOptions): Promise<void> {
+  await withTinyFile({ seed: 3, ...of }, async (path) => {
+    await assertTaken(path, gpu);
+    const rank = await openLoneRank(path, gpu, true);
+    await withModel(path, { threads: 1, gpu: "off" }, async (model) => {
+      assertLess(nmse(logitsOf(rank), await allLogits(model, IDS)), F32_NMSE);
+      const expected = await greedyIds(model, IDS.slice(0, PROMPT_TOKENS), ANSWER_TOKENS);
+      assertEquals(answerOf(rank), expected);
+    });
+  });
 }
 
 /** A GPU takes all of the model when it is asked to. */

@@ -100,6 +100,28 @@ for (const [heads, neurons] of [[0, 0], [0.3, 0.3], [1, 0.5], [0.5, 1], [1, 1]])
   });
 }
 
+Deno.test("planShards() gives a GPU all experts or none, as it has all neurons or not", () => {
+  const blocks = { attentionOutput: 32, down: 32 };
+  const experts = { feedForwardLength: 64, sharedFeedForwardLength: 96 };
+  const config = { ...BABYLLAMA, experts } as ModelConfig;
+  const options = { contextLength: 256, blocks };
+  const without = planShards(config, { ...options, rankCount: 2 });
+  for (const neurons of [0, 0.5, 1]) {
+    const gpu = { heads: 1, neurons: [neurons], hasOutput: true };
+    const [own, ...others] = planShards(config, { ...options, rankCount: 3, gpu }).toReversed();
+    const partOf = ({ expertNeurons, sharedNeurons, addsExpertBiases }: typeof own) => ({
+      experts: expertNeurons.map(lengthOf),
+      shared: lengthOf(sharedNeurons),
+      addsExpertBiases,
+    });
+    const nothing = { experts: [0], shared: 0, addsExpertBiases: false };
+    const all = { experts: [64], shared: 96, addsExpertBiases: true };
+    assertEquals(partOf(own), neurons === 1 ? all : nothing);
+    const expected = neurons === 1 ? [nothing, nothing] : without.map(partOf);
+    assertEquals(others.toReversed().map(partOf), expected);
+  }
+});
+
 Deno.test("planShards() gives a GPU without others everything", () => {
   const blocks = { attentionOutput: 32, down: 32 };
   const options = { rankCount: 1, contextLength: 256, blocks };

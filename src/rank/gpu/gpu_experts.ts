@@ -131,10 +131,16 @@ async function loadShared(loader: GpuLoader, plan: DensePlan): Promise<NeuronMat
   return { projections, down, neurons: down.matrix.columns, limit: plan.limit };
 }
 
-/** All matrices that read what the block reads. */
-export function readersOf({ router, experts, shared, sharedGate }: ExpertsWeights): GpuMatrix[] {
-  const projections = [experts, ...shared === null ? [] : [shared]]
-    .flatMap((each) => each.projections.map(({ stacked }) => stacked.matrix));
+/**
+ * All matrices that read what the block reads, where half of a norm might do for them; null: gates
+ * and ups that have different types read whole rows (`fire`).
+ */
+export function readersOf(
+  { router, experts, shared, sharedGate }: ExpertsWeights,
+): GpuMatrix[] | null {
+  const blocks = [experts, ...shared === null ? [] : [shared]];
+  if (blocks.some(({ projections }) => projections.length > 1)) return null;
+  const projections = blocks.map(({ projections: [{ stacked }] }) => stacked.matrix);
   return [router.matrix, ...projections, ...sharedGate === null ? [] : [sharedGate.matrix]];
 }
 

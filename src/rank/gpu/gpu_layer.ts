@@ -140,7 +140,10 @@ export class GpuLayer {
   get #readersBetween(): NormReaders | null {
     const { norm = null } = this.#neurons ?? this.#experts ?? {};
     if (norm === null || this.isParallel) return null;
-    if (this.#experts !== null) return { norm, matrices: readersOf(this.#experts) };
+    if (this.#experts !== null) {
+      const matrices = readersOf(this.#experts);
+      return matrices && { norm, matrices };
+    }
     const { parts } = this.#neurons!;
     const projections = parts.flatMap((part) => part.projections);
     return { norm, matrices: projections.map(({ stacked: { matrix } }) => matrix) };

@@ -190,8 +190,8 @@ function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerC
     graph.op("choose", { reads: [residual, normed], writes: [router] });
     graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
     graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
-    // Neurons of longer steps read the norm once more.
-    // Of a shared expert; what follows is as well the others'.
+    // That was of a shared expert, or of neurons of all steps. What follows is of the others, or of
+    // neurons of longer steps, which read the norm once more.
     graph.op("weigh", { reads: [normed], updates: [router, hidden] });
     graph.op("shared down", { reads: [hidden, normed], updates: [partial, residual] });
     graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });

@@ -1,0 +1,54 @@
+/** What a GPU leaves of mixtures to threads. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { parseGguf } from "../../src/gguf/mod.ts";
+import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
+import type { ExpertsConfig } from "../../src/model/types.ts";
+import { expertsObstacle } from "../../src/rank/gpu/obstacle.ts";
+import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
+
+function describe(of: TinyModelOptions) {
+  const file = parseGguf(tinyModel(of));
+  return { file, model: describeModel(file) };
+}
+
+Deno.test("expertsObstacle() names what no shader has of experts", () => {
+  const refused: [TinyModelOptions, string][] = [
+    [{ architecture: "llama4" }, "weights multiply what experts read"],
+    [{ architecture: "gemma4-moe" }, "norms of their own"],
+    [{
+      architecture: "llama-moe-old",
+      typeOf: (name) => name === "blk.1.ffn_up.2.weight" ? "F16" : undefined,
+    }, "several types in a layer"],
+  ];
+  for (const [of, reason] of refused) {
+    assertStringIncludes(expertsObstacle(describe(of)) ?? "", reason);
+  }
+  for (const architecture of ["llama", "llama-moe", "llama-moe-old", "qwen2moe"] as const) {
+    assertEquals(expertsObstacle(describe({ architecture })), null);
+  }
+});
+
+Deno.test("expertsObstacle() knows how many experts there may be, and how wide, and how they lie", () => {
+  const { file, model } = describe({ architecture: "qwen2moe" });
+  const obstacleOf = (changed: Partial<ModelDescription>) =>
+    expertsObstacle({ file, model: { ...model, ...changed } });
+  const withExperts = (changed: Partial<ExpertsConfig>) => {
+    const { config } = model;
+    return obstacleOf({ config: { ...config, experts: { ...config.experts!, ...changed } } });
+  };
+  assertEquals(withExperts({ count: 512, usedCount: 63 }), null);
+  assertEquals(withExperts({ count: 513 }), "3 of 513 experts");
+  assertEquals(withExperts({ usedCount: 64 }), "64 of 8 experts");
+  assertEquals(withExperts({ feedForwardLength: 36, sharedFeedForwardLength: 4 }), null);
+  const odd = "experts' widths are no multiples of 4";
+  assertEquals(withExperts({ feedForwardLength: 38 }), odd);
+  assertEquals(withExperts({ sharedFeedForwardLength: 38 }), odd);
+  const layers = model.tensors.layers.map((layer) => {
+    const { feedForward } = layer;
+    assert(feedForward?.kind === "experts");
+    const shared = { ...feedForward.shared!, isDownTransposed: true };
+    return { ...layer, feedForward: { ...feedForward, shared } };
+  });
+  const turned = obstacleOf({ tensors: { ...model.tensors, layers } });
+  assertStringIncludes(turned ?? "", "neuron by neuron");
+});
