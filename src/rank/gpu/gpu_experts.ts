@@ -4,16 +4,13 @@
  * behind the block.
  */
 import {
-  activate,
   chooseExperts,
   combineRoutes,
   createRoutes,
-  fireNeurons,
   fromColumn,
   type Gpu,
   type GpuMatrix,
   type HalfNorm,
-  isOneToken,
   matmul,
   type NextNorm,
   type OneInput,
@@ -23,7 +20,7 @@ import {
   weighRows,
 } from "../../../gpu/mod.ts";
 import { alignUp, check } from "../../base/check.ts";
-import type { ModelConfig, SwigluLimit } from "../../model/types.ts";
+import type { ModelConfig } from "../../model/types.ts";
 import type { DensePlan, ExpertsPlan, RankPlan } from "../plan_types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import { ownExperts } from "./own_experts.ts";
@@ -33,23 +30,14 @@ import {
   type LayerLoading,
   loadNorm,
   loadProducts,
+  type NeuronMatrices,
   type Product,
   projectionsOf,
 } from "./layer_weights.ts";
-import { multiply, multiplyAny } from "./layer_operations.ts";
+import { fire, multiply, multiplyAny } from "./layer_operations.ts";
 
 /** Floats that kernels read at a time. */
 const STRIDE_UNIT = 4;
-
-/** Gate, up and down of experts, or of the shared one. */
-interface NeuronMatrices {
-  /** Side by side in what they give. */
-  readonly projections: readonly Product[];
-  readonly down: Stacked;
-  readonly neurons: number;
-  /** How far SwiGLU goes; null: no limit. */
-  readonly limit: SwigluLimit | null;
-}
 
 export interface ExpertsWeights {
   /** Of what router and experts read. */
@@ -122,13 +110,13 @@ async function loadAll(
     first += length;
   }
   const down = await loader.stack(plans.map(({ down }) => down), { experts });
-  return { projections, down, neurons: down.matrix.columns, limit: plans[0].limit };
+  return { projections, down, limit: plans[0].limit };
 }
 
 async function loadShared(loader: GpuLoader, plan: DensePlan): Promise<NeuronMatrices> {
   const down = await loader.stack([plan.down]);
   const projections = await loadProducts(loader, projectionsOf(plan));
-  return { projections, down, neurons: down.matrix.columns, limit: plan.limit };
+  return { projections, down, limit: plan.limit };
 }
 
 /**
@@ -193,7 +181,8 @@ export function addExperts(
 ): HalfNorm | null {
   const { config, space, routes } = place;
   const { experts, shared } = weights;
-  const { down: { matrix, bias }, neurons } = experts;
+  const { down: { matrix, bias } } = experts;
+  const neurons = matrix.columns;
   if (shared !== null) addShared(builder, shared, weights, place, step);
   const hidden = byRoute(space.hidden, routes.used, neurons);
   const width = config.feedForward.isGated ? 2 * neurons : neurons;
@@ -207,29 +196,6 @@ export function addExperts(
     accumulate: target.accumulate || shared !== null,
     next: step.isApart ? target.next : null,
   });
-}
-
-/** hidden = what neurons give on of x, in one dispatch where one reads both gates and ups. */
-function fire(
-  builder: ProgramBuilder,
-  { projections, down, neurons, limit }: NeuronMatrices,
-  { x, isApart, config, both, hidden, routes }: Pick<ExpertsStep, "x" | "isApart"> & {
-    config: ModelConfig;
-    both: Rows;
-    hidden: Rows;
-    routes?: Routes;
-  },
-): void {
-  const act = { ...activationOf(config), limit };
-  const [{ stacked: first }] = projections;
-  if (isApart && projections.length === 1 && isOneToken(builder, first.matrix)) {
-    return fireNeurons(builder, { ...first, ...act, x, to: hidden, down: down.matrix, routes });
-  }
-  check("stride" in x, "half of a norm is left to who can read it");
-  for (const { stacked: { matrix, bias }, column } of projections) {
-    matmul(builder, { matrix, bias, routes, x, to: { ...both, column } });
-  }
-  activate(builder, { ...act, x: both, to: hidden, neurons });
 }
 
 function addShared(
@@ -247,18 +213,12 @@ function addShared(
   if (sharedGate !== null) {
     const gate = fromColumn(space.router, alignUp(count, STRIDE_UNIT));
     multiplyAny(builder, sharedGate, { x, to: gate });
-    const width = shared.neurons;
+    const width = shared.down.matrix.columns;
     weighRows(builder, { x: space.hidden, width, weights: gate, activation: "sigmoid" });
   }
   const scale = target.scale * (sharedGate === null ? sharedWeight : 1);
   const { to, accumulate } = target;
   multiply(builder, shared.down, { x: space.hidden, to, accumulate, scale });
-}
-
-function activationOf({ feedForward }: ModelConfig) {
-  const { activation, isGated, activatesUp, firingThreshold } = feedForward;
-  check(activation !== "xielu", "obstacle.ts refuses models that have it");
-  return { activation, isGated, activatesUp, firingThreshold };
 }
 
 /** The same bytes with a row of so many columns for each route. */

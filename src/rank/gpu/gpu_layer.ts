@@ -3,13 +3,9 @@
  * is decided here, once, when the lists are made. Steps of tokens of a sequence each have lists of
  * their own, of fewer dispatches where the layer allows it. Knows nothing of threads.
  */
-import { check } from "../../base/check.ts";
 import {
-  activate,
   addRows,
-  fireNeurons,
   type HalfNorm,
-  isOneToken,
   joinResidual,
   type NextNorm,
   type OneInput,
@@ -28,7 +24,7 @@ import {
   readersOf,
 } from "./gpu_experts.ts";
 import { addHeads, headReaders } from "./gpu_heads.ts";
-import { addNorm, multiply, multiplyAny, type NormReaders } from "./layer_operations.ts";
+import { addNorm, fire, multiply, type NormReaders } from "./layer_operations.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { Stacked } from "./gpu_weights.ts";
 import {
@@ -280,24 +276,13 @@ export class GpuLayer {
 
   #addPart(
     builder: ProgramBuilder,
-    { projections, down, limit }: NeuronPart,
+    part: NeuronPart,
     { x, as, steps }: { x: OneInput; as: "partial" | "rest" | "sum"; steps: Steps },
   ): HalfNorm | null {
-    const { config, space } = this.#in;
-    const { activation, isGated, activatesUp, firingThreshold } = config.feedForward;
-    check(activation !== "xielu", "obstacle.ts refuses models that have it");
-    const act = { activation, isGated, activatesUp, firingThreshold, limit, to: space.hidden };
-    const [{ stacked: first }] = projections;
-    if (steps.isApart && projections.length === 1 && isOneToken(builder, first.matrix)) {
-      fireNeurons(builder, { ...first, ...act, x, down: down.matrix });
-    } else {
-      for (const { stacked, column } of projections) {
-        multiplyAny(builder, stacked, { x, to: { ...space.neurons, column } });
-      }
-      activate(builder, { ...act, x: space.neurons, neurons: down.matrix.columns });
-    }
+    const { config, space: { neurons: both, hidden } } = this.#in;
+    fire(builder, part, { config, x, isApart: steps.isApart, both, hidden });
     const postNorm = this.#postNorms.feedForward;
-    return this.#leave(builder, down, { x: space.hidden, as, postNorm, steps });
+    return this.#leave(builder, part.down, { x: hidden, as, postNorm, steps });
   }
 
   /** What a block reads: a norm of the stream, or the stream itself. */

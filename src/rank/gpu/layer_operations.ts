@@ -1,16 +1,21 @@
 /** Operations of a layer as its weights are kept: norms, and products with what lies stacked. */
 import {
+  activate,
+  fireNeurons,
   type GpuMatrix,
+  isOneToken,
   matmul,
   multiplyOne,
   norm,
   type OneInput,
   type ProgramBuilder,
+  type Routes,
   type Rows,
 } from "../../../gpu/mod.ts";
+import { check } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { Stacked } from "./gpu_weights.ts";
-import type { GpuNorm } from "./layer_weights.ts";
+import type { GpuNorm, NeuronMatrices } from "./layer_weights.ts";
 
 /** A norm, and every matrix that reads it. */
 export interface NormReaders {
@@ -45,4 +50,41 @@ export function multiplyAny(
 ): void {
   if ("rows" in x) multiplyOne(builder, { ...stacked, x, to });
   else multiply(builder, stacked, { x, to });
+}
+
+/** What neurons read in a step, and where what they make of it goes. */
+export interface FireStep {
+  readonly config: ModelConfig;
+  readonly x: OneInput;
+  /** Of tokens of a sequence each. */
+  readonly isApart: boolean;
+  /** Gates and ups side by side, and what neurons give on. */
+  readonly both: Rows;
+  readonly hidden: Rows;
+  /** Of experts: which of them tokens use. */
+  readonly routes?: Routes;
+}
+
+/** hidden = what neurons give on of x, in one dispatch where one reads both gates and ups. */
+export function fire(
+  builder: ProgramBuilder,
+  { projections, down: { matrix: down }, limit }: NeuronMatrices,
+  { config: { feedForward }, x, isApart, both, hidden, routes }: FireStep,
+): void {
+  const { activation, isGated, activatesUp, firingThreshold } = feedForward;
+  check(activation !== "xielu", "obstacle.ts refuses models that have it");
+  const act = { activation, isGated, activatesUp, firingThreshold, limit, to: hidden };
+  const [{ stacked: first }] = projections;
+  if (isApart && projections.length === 1 && isOneToken(builder, first.matrix)) {
+    return fireNeurons(builder, { ...first, ...act, x, down, routes });
+  }
+  for (const { stacked, column } of projections) {
+    const to = { ...both, column };
+    if (routes === undefined) multiplyAny(builder, stacked, { x, to });
+    else {
+      check("stride" in x, "experts' gates and ups of two types read whole rows");
+      matmul(builder, { ...stacked, routes, x, to });
+    }
+  }
+  activate(builder, { ...act, x: both, neurons: down.columns });
 }

@@ -52,12 +52,18 @@ export interface NeuronWeights {
   readonly parts: readonly NeuronPart[];
 }
 
-/** Neurons that are computed in steps of so many tokens and more: dense_parts.ts. */
-export interface NeuronPart {
-  readonly fromTokens: number;
+/** Of some neurons, or of all experts, whose matrices lie one below the other. */
+export interface NeuronMatrices {
+  /** Gates and ups, side by side in what they give. */
   readonly projections: readonly Product[];
   readonly down: Stacked;
+  /** How far SwiGLU goes; null: no limit. */
   readonly limit: DensePlan["limit"];
+}
+
+/** Neurons that are computed in steps of so many tokens and more: dense_parts.ts. */
+export interface NeuronPart extends NeuronMatrices {
+  readonly fromTokens: number;
 }
 
 /** What loading a layer takes. */
