@@ -37,8 +37,8 @@ export interface Dispatch {
   /** Over N tokens (n, or m where `count` says so) and S = P + N positions. */
   readonly workgroups: readonly [ExprLike, ExprLike, ExprLike];
   readonly count?: Counted;
-  /** Rows that it has in floats and puts into 8 bits. */
-  readonly holds?: Rows;
+  /** Rows that it binds and whose 8 bits stay true: it puts them there, or only reads them. */
+  readonly keeps?: Rows;
   readonly when?: When;
 }
 
@@ -166,9 +166,9 @@ export class ProgramBuilder {
   }
 
   /** Whoever has rows that are held in 8 bits may have changed them. */
-  #forgetWritten({ bindings, holds }: Dispatch): void {
+  #forgetWritten({ bindings, keeps }: Dispatch): void {
     for (const { buffer, offset = 0 } of bindings) {
-      if (holds?.buffer === buffer && holds.offsetBytes === offset) continue;
+      if (keeps?.buffer === buffer && keeps.offsetBytes === offset) continue;
       this.#held.forget(`${this.#bufferId(buffer)}:${offset}`);
     }
   }

@@ -326,7 +326,7 @@ function addCombine(
       builder.input.records,
       bindSinks(builder, args),
     ],
-    ...int8 ? { holds: to } : {},
+    ...int8 ? { keeps: to } : {},
     workgroups: [heads, N, 1],
   });
 }

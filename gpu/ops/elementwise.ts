@@ -79,7 +79,7 @@ export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
       LANES,
     },
     bindings: [bindRows(x), bindRows(to), { buffer: int8 ?? builder.gpu.sink }],
-    ...int8 ? { holds: to } : {},
+    ...int8 ? { keeps: to } : {},
     workgroups: [Math.ceil(neurons / (4 * LANES)), countRows(x), 1],
   });
 }

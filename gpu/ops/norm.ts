@@ -57,7 +57,7 @@ export function norm(builder: ProgramBuilder, args: NormArgs): void {
       bindRows(to),
       { buffer: int8 ?? builder.gpu.sink },
     ],
-    ...int8 ? { holds: to } : {},
+    ...int8 ? { keeps: to } : {},
     count,
     workgroups: [N, 1, 1],
   });

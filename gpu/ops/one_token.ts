@@ -264,7 +264,7 @@ export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
       int8 === null ? bindRows(to) : sink,
       int8 === null ? otherSink : { buffer: int8 },
     ],
-    holds: to,
+    keeps: to,
     rowGroups: Math.ceil(neurons / PIECE),
     copy,
   };

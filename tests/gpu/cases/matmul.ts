@@ -217,6 +217,23 @@ const checkRowsOfShorterSteps = checkInt8({
   inputs: (x) => x,
 });
 
+/** Rows that another product reads in floats meanwhile: they need not be put into 8 bits again. */
+const checkReadRows: GpuCase["run"] = async (gpu) => {
+  const shape = { type: "F32", rows: 8, columns: 64 };
+  const floats = await createMatrix(gpu, "f", shape);
+  await checkInt8({
+    build: (builder, { x, y, to }, matrix) => {
+      matmul(builder, { matrix, x, to });
+      matmul(builder, { matrix: floats, x, to: y });
+      const { int8 } = builder;
+      if (int8 === null || !builder.hasInt8(64)) throw new Error("no rows in 8 bits");
+      assertEquals(builder.findInt8(x, "tokens", 64), { buffer: int8.main, missingFrom: Infinity });
+    },
+    inputs: (x) => x,
+  })(gpu);
+  floats.destroy();
+};
+
 /** Rows and columns that fill no tile, for every count of tokens and each family. */
 const tokenCases = [["Q4_0", 37, 96], ["Q8_0", 37, 96], ["F16", 37, 84]] as const;
 
@@ -231,6 +248,11 @@ export const matmulCases: readonly GpuCase[] = [
     kernels: ["matvec_int8", "quantize"],
     name: "matmul() puts rows into 8 bits in steps that are longer than those that have them so",
     run: checkRowsOfShorterSteps,
+  },
+  {
+    kernels: ["matvec_int8", "quantize"],
+    name: "matmul() leaves rows in 8 bits that another product reads in floats",
+    run: checkReadRows,
   },
   ...tokenCases.map(([type, rows, columns]): GpuCase => ({
     kernels: KERNELS_OF[familyOf(type)],
