@@ -34,9 +34,10 @@ for (const architecture of GPU_TAKEN) {
 }
 
 gpuTest("a GPU's rank computes experts whose ups have a type of their own", async (gpu) => {
-  // In one layer those of experts, in one that of the one that every token uses.
+  // In one layer those of experts, in one that of the one that every token uses; and a router.
   const ups = ["blk.0.ffn_up_exps.weight", "blk.1.ffn_up_shexp.weight"];
-  const typeOf = (name: string) => ups.includes(name) ? "F16" : undefined;
+  const others = [...ups, "blk.1.ffn_gate_inp.weight"];
+  const typeOf = (name: string) => others.includes(name) ? "F16" : undefined;
   // A token uses one, which is smaller than that one.
   const changes = { experts: { count: 8, used: 1, length: 32, shared: 64, isPlain: true } };
   await compare(gpu, { architecture: "hunyuan-moe", typeOf, changes });

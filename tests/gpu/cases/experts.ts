@@ -145,9 +145,11 @@ const fireCases = byReading(
     const [neurons, columns, n] = [256, isFloat ? 84 : 256, isShort ? 1 : 3];
     const { count, usedCount: used } = CONFIG;
     const step = mixed(n, { isApart: true });
-    const up = await makeMatrix(gpu, { type, rows: count * 2 * neurons, columns }, 1);
+    const isGated = !isShort;
+    const rows = isGated ? 2 * neurons : neurons;
+    const up = await makeMatrix(gpu, { type, rows: count * rows, columns }, 1);
     const down = await makeMatrix(gpu, { type, rows: count * 8, columns: neurons }, 2);
-    const biases = normals(4, count * 2 * neurons);
+    const biases = normals(4, count * rows);
     const bias = await gpu.createVector("bias", biases);
     const x = normals(3, n * columns, 0.3);
     const actual = await runMixed(gpu, step, {
@@ -157,7 +159,7 @@ const fireCases = byReading(
         to: { values: new Float32Array(n * used * 8), width: 8, perToken: used },
       },
       build: (builder, routes, { x, hidden, to }) => {
-        const act = { activation: "silu", isGated: true, down: down.matrix } as const;
+        const act = { activation: "silu", isGated, down: down.matrix } as const;
         fireNeurons(builder, { matrix: up.matrix, bias, routes, x, to: hidden, ...act });
         matmul(builder, { matrix: down.matrix, routes, x: hidden, to });
       },
@@ -169,12 +171,12 @@ const fireCases = byReading(
       const ofExpert = (values: Float32Array, size: number) =>
         values.subarray(expert * size, (expert + 1) * size);
       const input = asRead(x.subarray(token * columns, (token + 1) * columns), way);
-      const own = ofExpert(biases, 2 * neurons);
-      const both = referenceMatmul(ofExpert(up.values, 2 * neurons * columns), input, columns)
+      const own = ofExpert(biases, rows);
+      const both = referenceMatmul(ofExpert(up.values, rows * columns), input, columns)
         .map((value, i) => value + own[i]);
       const hidden = Array.from(
         { length: neurons },
-        (_, i) => activation("silu", both[i]) * both[neurons + i],
+        (_, i) => activation("silu", both[i]) * (isGated ? both[neurons + i] : 1),
       );
       const row = asRead(hidden, way);
       const weights = ofExpert(down.values, 8 * neurons);

@@ -1,0 +1,44 @@
+/** What a GPU beside a thread has of models whose layers differ. */
+import { assert, assertEquals } from "@std/assert";
+import { parseGguf } from "../../src/gguf/mod.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import { planRanks } from "../../src/rank/plan.ts";
+import type { RankPlan } from "../../src/rank/plan_types.ts";
+import { lengthOf } from "../../src/rank/shard.ts";
+import { tinyModel } from "../support/tiny_model.ts";
+
+/** Of the thread, and of a GPU with the most frequent neurons of the last layers. */
+function planOf(architecture: "openelm" | "llama", share: { neurons: number; layers: number }) {
+  const file = parseGguf(tinyModel({ architecture, blockCount: 3 }));
+  const rates = Array.from({ length: 3 }, () => Array.from({ length: 160 }, (_, i) => i));
+  const [thread, own] = planRanks(describeModel(file), file.tensors, {
+    ...{ rankCount: 2, contextLength: 100, chunkTokens: 4, kvType: "auto" },
+    gpu: { ...share, heads: 1, neurons: [share.neurons], hasOutput: true, rates },
+    sizes: {
+      q8_bytes: () => 1024,
+      neurons_scratch_bytes: () => 1024,
+      attention_scratch_bytes: () => 1024,
+    },
+  });
+  return { thread, own };
+}
+
+Deno.test("planRanks() gives a GPU the last layers of models whose layers differ", () => {
+  const countsOf = ({ layers }: RankPlan) =>
+    layers.map(({ heads, feedForward }) => {
+      assert(feedForward?.kind === "dense");
+      return [lengthOf(heads), lengthOf(feedForward.up.rows)];
+    });
+  const { thread, own } = planOf("openelm", { neurons: 1, layers: 1 });
+  assertEquals(countsOf(thread), [[2, 64], [3, 96], [0, 0]]);
+  assertEquals(countsOf(own), [[0, 0], [0, 0], [6, 160]]);
+});
+
+Deno.test("planRanks() leaves neurons in the file's order where layers differ in how many", () => {
+  const areInOrder = ({ layers }: RankPlan) =>
+    layers.every(({ feedForward }) =>
+      feedForward?.kind === "dense" && feedForward.up.picked === null
+    );
+  assert(areInOrder(planOf("openelm", { neurons: 0.5, layers: 3 }).own));
+  assert(!areInOrder(planOf("llama", { neurons: 0.5, layers: 3 }).own));
+});
