@@ -90,7 +90,8 @@ function addPart(
   const { maxTokens } = builder;
   const { count = "tokens" } = args;
   const { few, many } = kernelsFor(builder, args);
-  const int8 = isInt8(few) || isInt8(many) ? addQuantize(builder, args) : null;
+  const manyFrom = WIDE.includes(many) ? MANY_TOKENS_WIDE : MANY_TOKENS;
+  const int8 = quantizeFor(builder, args, { few, many, manyFrom });
   const add = (kernel: KernelName, constants: Constants, grid: GridSize, when: When) =>
     builder.add({
       kernel,
@@ -101,7 +102,6 @@ function addPart(
       workgroups: [Math.ceil(rows / grid.rows), N.ceilDiv(grid.tokens), 1],
       when,
     });
-  const manyFrom = WIDE.includes(many) ? MANY_TOKENS_WIDE : MANY_TOKENS;
   // Tokens of a sequence each get the sums that they would get alone: tiles have other ones.
   for (const isApart of [true, false]) {
     const fewTo = isApart ? Infinity : manyFrom - 1;
@@ -127,7 +127,7 @@ function addRouted(
   check(used === 1 || to.perToken === used, "a row for each route");
   const rows = divExact(matrix.rows, experts);
   const { few, many } = kernelsFor(builder, args);
-  const int8 = isInt8(few) || isInt8(many) ? addQuantize(builder, args) : null;
+  const int8 = quantizeFor(builder, args, { few, many, manyFrom: MANY_TOKENS });
   const add = (name: ProductName, constants: Constants, grid: [number, Expr], when: When) =>
     builder.add({
       kernel: routedName(name),
@@ -155,6 +155,22 @@ function addRouted(
     [tileRows, tilesOf(routes, tokens)],
     { tokens: [MANY_TOKENS, Math.max(MANY_TOKENS, builder.maxTokens)], isApart: false },
   );
+}
+
+/** x in 8 bits for those steps whose shader reads it so; null: there are none. */
+function quantizeFor(
+  builder: ProgramBuilder,
+  args: Pick<MatmulArgs, "x" | "count"> & { columnCount: number },
+  { few, many, manyFrom }: { few: ProductName; many: ProductName; manyFrom: number },
+): GPUBuffer | null {
+  if (isInt8(few)) return addQuantize(builder, args);
+  if (!isInt8(many)) return null;
+  let int8: GPUBuffer | null = null;
+  // In others half of a norm may lie there, which somebody behind this product reads.
+  builder.during({ tokens: [manyFrom, Infinity], isApart: false }, () => {
+    int8 = addQuantize(builder, args);
+  });
+  return int8;
 }
 
 /** Which experts a binding has, of `rows` rows each. */

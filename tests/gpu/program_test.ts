@@ -4,10 +4,12 @@ import {
   addRows,
   attention,
   attentionScratchBytes,
+  createInt8Rows,
   createKvCache,
   createMatrix,
   createReadBack,
   createStepInput,
+  destroyInt8Rows,
   destroyKvCache,
   type Gpu,
   type GpuInfo,
@@ -25,7 +27,7 @@ import { readTuning, TUNING_VERSION } from "../../gpu/autotune.ts";
 import { SlicePace } from "../../gpu/slice_pace.ts";
 import { ROW_JOBS, usableRowLanes } from "../../gpu/row_lanes.ts";
 import { tuneRowLanes } from "../../gpu/tune_rows.ts";
-import { PLAIN_VARIANTS } from "../../gpu/variants.ts";
+import { type KernelVariants, PLAIN_VARIANTS } from "../../gpu/variants.ts";
 import { gpuTest } from "../support/gpu.ts";
 
 const USAGE = 0x80 | 0x08 | 0x04; // STORAGE, COPY_DST, COPY_SRC
@@ -124,6 +126,36 @@ gpuTest("a product of scored tokens is one dispatch, as one of all tokens is", a
   }
   matrix.destroy();
 });
+
+gpuTest(
+  "inputs of a product are put into 8 bits in those steps only that read them so",
+  async (gpu) => {
+    if (!gpu.features.has("int8")) return;
+    const input = await createStepInput(gpu, { maxTokens: 64, ropes: [], sequences: 16 });
+    const int8 = await createInt8Rows(gpu, { tokens: 64, columns: 64, sequences: 16 });
+    const [x, to] = [await rowsOf(gpu, 64, 64), await rowsOf(gpu, 64, 64)];
+    const matrix = await createMatrix(gpu, "w", { type: "Q8_0", rows: 64, columns: 64 });
+    // Alone, one of several, two of one, many of one.
+    const kinds = [[1, true], [4, true], [2, false], [40, false]] as const;
+    const countsOf = async (variants: Partial<KernelVariants>) => {
+      gpu.variants = { ...PLAIN_VARIANTS, ...variants };
+      const builder = new ProgramBuilder(gpu, input, int8);
+      matmul(builder, { matrix, x, to });
+      const program = await builder.build([]);
+      return kinds.map(([n, isApart]) => program.dispatchCount({ n, m: n, position: 0, isApart }));
+    };
+    try {
+      assertEquals(await countsOf({}), [1, 1, 1, 1]);
+      assertEquals(await countsOf({ matmul_byte: "matmul_int8" }), [1, 1, 1, 2]);
+      assertEquals((await countsOf({ matvec_byte: "matvec_int8" })).slice(0, 3), [2, 2, 2]);
+    } finally {
+      gpu.variants = PLAIN_VARIANTS;
+      matrix.destroy();
+      destroyInt8Rows(gpu, int8);
+      for (const { buffer } of [x, to, input]) gpu.destroyBuffer(buffer);
+    }
+  },
+);
 
 /** A program of `units` units on a device of its own, and the command buffers that a step takes. */
 async function countSubmissions(priority: GpuPriority, units: number, steps: number) {
