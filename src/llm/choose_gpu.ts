@@ -159,7 +159,9 @@ function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean)
   );
   const grows = isSilent && asked === null && most > 0;
   const usual = grows ? [part({ ...whole, neurons: HOT_SHARES }, false)] : [];
-  return [part(whole, isAlone), ...usual, ...smaller, ...headsOnly];
+  // Heads of all layers are more than none of any.
+  const some = smaller.filter(({ share }) => share.layers > 0 || headsOnly.length === 0);
+  return [part(whole, isAlone), ...usual, ...some, ...headsOnly];
 }
 
 /** Heads of as many layers as there is room for, and no experts; none where there is no room. */

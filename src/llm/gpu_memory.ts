@@ -89,8 +89,11 @@ function expertMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
   return [...experts, ...shared === null ? [] : [shared]].flatMap(matricesOf);
 }
 
-function headMatrices({ query, key, value, attentionOutput }: LayerTensors): MatrixTensor[] {
-  return [query, key, value, attentionOutput].filter((each) => each !== null);
+function headMatrices(
+  { query, key, value, attentionOutput, attentionGate }: LayerTensors,
+): MatrixTensor[] {
+  return [query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
+    .filter((each) => each !== null);
 }
 
 function neuronMatrices({ feedForward }: LayerTensors): MatrixTensor[] {

@@ -7,7 +7,6 @@ import {
   chooseExperts,
   combineRoutes,
   createRoutes,
-  fromColumn,
   type Gpu,
   type GpuMatrix,
   type HalfNorm,
@@ -206,12 +205,12 @@ function addShared(
   step: ExpertsStep,
 ): void {
   const { x, target } = step;
-  const { count, sharedWeight = 1 } = config.experts!;
+  const { sharedWeight = 1 } = config.experts!;
   // What is weighed is floats, which activations in 8 bits would not leave.
   const isApart = step.isApart && sharedGate === null;
   fire(builder, shared, { x, isApart, config, both: space.neurons, hidden: space.hidden });
   if (sharedGate !== null) {
-    const gate = fromColumn(space.router, alignUp(count, STRIDE_UNIT));
+    const gate = space.router; // whose logits were used
     multiplyAny(builder, sharedGate, { x, to: gate });
     const width = shared.down.matrix.columns;
     weighRows(builder, { x: space.hidden, width, weights: gate, activation: "sigmoid" });

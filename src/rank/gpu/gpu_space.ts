@@ -32,7 +32,7 @@ interface SpaceWidths {
   /** Gate and up of own neurons side by side, and what they give; of experts, of all routes. */
   readonly neurons: number;
   readonly hidden: number;
-  /** What a router gives, and how much the shared expert counts; what a token's experts give. */
+  /** What a router gives, then how much the shared expert counts; what a token's experts give. */
   readonly router: number;
   readonly given: number;
   /** Of tokens whose logits are wanted: own rows of the output. */
@@ -123,7 +123,7 @@ function widthsOf(
     gates: most(({ attentionGate: gate }) => gate === null ? 0 : lengthOf(gate.matrix.rows)),
     neurons: 2 * neurons,
     hidden: neurons,
-    router: mixes ? alignUp(experts!.count, STRIDE_UNIT) + STRIDE_UNIT : 0,
+    router: mixes ? experts!.count : 0,
     given: routed * strides.embedding,
     logits: lengthOf(output.rows),
   };

@@ -54,7 +54,7 @@ export function expertsObstacle(
   }
   for (const { feedForward } of tensors.layers) {
     if (feedForward?.kind !== "experts") continue;
-    const { experts: all, shared, sharedGate, router, apart } = feedForward;
+    const { experts: all, shared, apart } = feedForward;
     if (apart !== null) return "experts with norms of their own are the threads'";
     const blocks = [...all, ...shared === null ? [] : [shared]];
     if (blocks.some(({ isDownTransposed }) => isDownTransposed)) {
@@ -67,11 +67,8 @@ export function expertsObstacle(
     if (all.some((expert) => typesOf(expert) !== typesOf(all[0]))) {
       return "experts of several types in a layer are the threads'";
     }
-    const matrices = [
-      ...[router, ...sharedGate === null ? [] : [sharedGate]],
-      ...blocks.flatMap(matricesOf),
-    ];
-    const obstacle = typesObstacle(matrices, file);
+    // The router and the shared one's gate are widened, whatever they are.
+    const obstacle = typesObstacle(blocks.flatMap(matricesOf), file);
     if (obstacle !== null) return obstacle;
   }
   return null;
