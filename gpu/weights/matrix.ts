@@ -45,7 +45,7 @@ export interface MatrixHome {
 /** A kernel's grid has at most 65,535 workgroups of 4 rows; of experts one's rows are a grid. */
 const PART_ROWS_MAX = 4 * 65_535;
 
-/** @throws {GpuOutOfMemoryError} when there is no room, or not for a row, or expert, in one piece. */
+/** @throws {GpuOutOfMemoryError} when there is no room, or not for a row (an expert) in a piece. */
 export async function createMatrix(
   gpu: MatrixHome,
   label: string,
@@ -91,8 +91,8 @@ function layOut(limits: MatrixLimits, shape: MatrixShape, label: string) {
     const what = expertRows === 1 ? "a row" : `an expert's ${expertRows} rows`;
     const needed = expertRows * Math.max(bytes.codes, bytes.factors);
     throw new GpuOutOfMemoryError(
-      `Cannot hold "${label}" on the GPU: ${what} of ${columns} weights: ${needed} bytes, and the ` +
-        `GPU allows ${most} in one piece: compute it on the CPU with --gpu off`,
+      `Cannot hold "${label}" on the GPU: ${what} of ${columns} weights: ${needed} bytes, and ` +
+        `the GPU allows ${most} in one piece: compute it on the CPU with --gpu off`,
     );
   }
   const gridRows = expertRows === 1 ? PART_ROWS_MAX : Infinity;
