@@ -86,8 +86,7 @@ export class ProgramBuilder {
   }
 
   /**
-   * Somebody puts these rows, `columns` from their first one on, into 8 bits in steps of up to
-   * `tokensMax`.
+   * Somebody puts these rows, `columns` from their first one on, into 8 bits.
    * @param options.besides read by the same dispatch: other rows go elsewhere; of one token.
    * @returns where to; null when there is no room for them or no need of them.
    */
@@ -95,12 +94,11 @@ export class ProgramBuilder {
     rows: Rows,
     count: Counted,
     columns: number,
-    { tokensMax = Infinity, besides }: { tokensMax?: number; besides?: GPUBuffer | null } = {},
+    { besides }: { besides?: GPUBuffer | null } = {},
   ): GPUBuffer | null {
     if (!this.hasInt8(columns, rows.perToken)) return null;
-    const [from, to] = this.#during(count);
     const buffer = this.#int8Besides(besides);
-    const tokens: Range = [from, Math.min(to, tokensMax)];
+    const tokens = this.#during(count);
     const { isApart } = this.#when;
     this.#held.put(buffer, { key: this.#keyOf(rows, count, columns), tokens, isApart });
     return buffer;

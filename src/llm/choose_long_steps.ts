@@ -3,12 +3,14 @@
  * how many tokens on, by what was measured: uploading a layer takes as long for one token as for
  * many, computing it on threads does not. Loads nothing.
  */
+import { denseMatrices } from "../model/dense_matrices.ts";
 import { hasUnevenNeurons } from "../model/layer_config.ts";
 import { matrixBytes } from "../../gpu/mod.ts";
 import { formatBytes } from "../base/units.ts";
-import type { DenseTensors } from "../model/types.ts";
+import type { MatrixTensor } from "../model/types.ts";
 import { DEFAULT_PROFILE, PREFILL_MACS_PER_THREAD } from "../planner/mod.ts";
 import type { GpuOptions } from "../rank/plan.ts";
+import { expertsObstacle } from "../rank/gpu/obstacle.ts";
 import type { LongSteps } from "../rank/gpu/plan_types.ts";
 import { type LoadOptions, rankCountFor } from "./load_options.ts";
 import type { DescribedModel } from "./plan_load.ts";
@@ -53,7 +55,7 @@ export function chooseLongSteps(
   const { config } = of.model;
   const { gpuStreamFrom: asked } = options;
   if (asked === 0) return never("it was switched off");
-  if (config.experts !== null) return never("experts stay where they are");
+  if (config.experts !== null) return never(expertsObstacle(of) ?? "experts stay where they are");
   if (hasUnevenNeurons(config)) return never("layers differ in how many they have");
   // Long steps have all neurons that it has in any step.
   const own = share.neurons[share.neurons.length - 1];
@@ -121,9 +123,9 @@ function expectation(
 /** Of a share of each layer's neurons. */
 function largestLayer({ model, file }: DescribedModel, share: number): Brought {
   const layers = model.tensors.layers.flatMap(({ feedForward }) =>
-    feedForward?.kind === "dense" ? [matricesOf(feedForward)] : []
+    feedForward?.kind === "dense" ? [denseMatrices(feedForward)] : []
   );
-  const bytesOf = (matrices: ReturnType<typeof matricesOf>) =>
+  const bytesOf = (matrices: readonly MatrixTensor[]) =>
     sum(
       matrices.map(({ tensor, rows, columns }) =>
         matrixBytes(file.tensors.get(tensor)!.type, rows, columns)
@@ -134,10 +136,6 @@ function largestLayer({ model, file }: DescribedModel, share: number): Brought {
     weights: share *
       Math.max(...layers.map((each) => sum(each.map(({ rows, columns }) => rows * columns)))),
   };
-}
-
-function matricesOf({ gate, up, down }: DenseTensors) {
-  return gate === null ? [up, down] : [gate, up, down];
 }
 
 function sum(values: readonly number[]): number {

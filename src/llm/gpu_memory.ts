@@ -4,8 +4,9 @@
 import { kvCacheBytes, matrixBytes } from "../../gpu/mod.ts";
 import { alignUp } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
+import { denseMatrices } from "../model/dense_matrices.ts";
 import { configOf } from "../model/layer_config.ts";
-import type { DenseTensors, LayerTensors, MatrixTensor } from "../model/types.ts";
+import type { LayerTensors, MatrixTensor } from "../model/types.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
 import { expertsObstacle } from "../rank/gpu/obstacle.ts";
 import {
@@ -75,7 +76,7 @@ export function bytesPerToken({ file, model: { config, tensors } }: DescribedMod
   const names = new Set(
     tensors.layers.flatMap(({ feedForward }) =>
       feedForward?.kind === "experts"
-        ? feedForward.experts.flatMap(matricesOf).map(({ tensor }) => tensor)
+        ? feedForward.experts.flatMap(denseMatrices).map(({ tensor }) => tensor)
         : []
     ),
   );
@@ -86,7 +87,7 @@ export function bytesPerToken({ file, model: { config, tensors } }: DescribedMod
 function expertMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
   if (feedForward?.kind !== "experts") return [];
   const { experts, shared } = feedForward;
-  return [...experts, ...shared === null ? [] : [shared]].flatMap(matricesOf);
+  return [...experts, ...shared === null ? [] : [shared]].flatMap(denseMatrices);
 }
 
 function headMatrices(
@@ -97,12 +98,7 @@ function headMatrices(
 }
 
 function neuronMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
-  if (feedForward?.kind !== "dense") return [];
-  return matricesOf(feedForward);
-}
-
-function matricesOf({ gate, up, down }: DenseTensors): MatrixTensor[] {
-  return gate === null ? [up, down] : [gate, up, down];
+  return feedForward?.kind === "dense" ? denseMatrices(feedForward) : [];
 }
 
 /** Rows of a step, as if none shared bytes, and what comes back of them. */

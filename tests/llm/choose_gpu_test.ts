@@ -154,6 +154,8 @@ Deno.test("chooseGpu() leaves threads what it is told to, and experts that a GPU
     changes: { experts: { count: 4, used: 2, length: 256 } },
   };
   assertEquals(await shareOf({}, others), { ...all, neurons: [0], isAlone: false });
+  const { reason } = await decide({ gpu: "on" }, { of: others });
+  assertMatch(reason, /"blk.0.ffn_gate_exps.weight" has type IQ3_S, which is not for GPUs yet/);
 });
 
 Deno.test("chooseGpu() has smaller shares ready: of silent neurons fewer, else fewer layers", async () => {

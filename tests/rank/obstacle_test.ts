@@ -37,8 +37,8 @@ Deno.test("expertsObstacle() knows how many experts there may be, and how wide, 
     return obstacleOf({ config: { ...config, experts: { ...config.experts!, ...changed } } });
   };
   assertEquals(withExperts({ count: 512, usedCount: 63 }), null);
-  assertEquals(withExperts({ count: 513 }), "3 of 513 experts");
-  assertEquals(withExperts({ usedCount: 64 }), "64 of 8 experts");
+  assertEquals(withExperts({ count: 513 }), "3 of 513 experts are too many to choose from there");
+  assertEquals(withExperts({ usedCount: 64 }), "64 of 8 experts are too many to choose from there");
   assertEquals(withExperts({ feedForwardLength: 36, sharedFeedForwardLength: 4 }), null);
   const odd = "experts' widths are no multiples of 4";
   assertEquals(withExperts({ feedForwardLength: 38 }), odd);

@@ -18,7 +18,7 @@ import {
   type Rows,
   weighRows,
 } from "../../../gpu/mod.ts";
-import { alignUp, check } from "../../base/check.ts";
+import { check } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { DensePlan, ExpertsPlan, RankPlan } from "../plan_types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
@@ -27,16 +27,13 @@ import { type GpuLoader, type Stacked, stacksOf } from "./gpu_weights.ts";
 import {
   type GpuNorm,
   type LayerLoading,
-  loadNorm,
+  loadBlockNorm,
   loadProducts,
   type NeuronMatrices,
   type Product,
   projectionsOf,
 } from "./layer_weights.ts";
 import { fire, multiply, multiplyAny } from "./layer_operations.ts";
-
-/** Floats that kernels read at a time. */
-const STRIDE_UNIT = 4;
 
 export interface ExpertsWeights {
   /** Of what router and experts read. */
@@ -72,10 +69,9 @@ export async function loadExperts(
   const mixture = ownExperts(plan);
   if (mixture === null) return null;
   const { router, choiceBias, scales, shared, sharedGate, downBiases } = mixture;
-  const norm = plan.feedForwardNorm ?? (config.hasParallelBlocks ? plan.attentionNorm : null);
   const experts = await loadAll(loader, mixture.experts.map(asDense));
   return {
-    norm: await loadNorm({ loader, config }, norm),
+    norm: await loadBlockNorm({ plan, loader, config }),
     router: await loader.stack([router]),
     choiceBias: choiceBias && await loader.vector(choiceBias),
     scales: scales && await loader.vector(scales),
@@ -193,7 +189,6 @@ export function addExperts(
   return combineRoutes(builder, {
     ...{ ...target, routes, x: given, width: config.embeddingLength },
     accumulate: target.accumulate || shared !== null,
-    next: step.isApart ? target.next : null,
   });
 }
 
@@ -222,5 +217,5 @@ function addShared(
 
 /** The same bytes with a row of so many columns for each route. */
 function byRoute(rows: Rows, perToken: number, width: number): Rows {
-  return { ...rows, perToken, stride: alignUp(width, STRIDE_UNIT) };
+  return { ...rows, perToken, stride: width };
 }

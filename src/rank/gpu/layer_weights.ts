@@ -150,15 +150,23 @@ export async function loadNeurons(
   home?: MatrixHome,
 ): Promise<NeuronWeights | null> {
   if (shares.length === 0) return null;
-  const norm = plan.feedForwardNorm ?? (config.hasParallelBlocks ? plan.attentionNorm : null);
-  const weight = await loadNorm({ loader, config }, norm);
+  const norm = await loadBlockNorm({ plan, loader, config });
   const parts: NeuronPart[] = [];
   for (const { block, fromTokens } of shares) {
     const projections = await loadProducts(loader, projectionsOf(block), home);
     const down = await loader.stack([block.down], { home });
     parts.push({ fromTokens, projections, down, limit: block.limit });
   }
-  return { norm: weight, parts };
+  return { norm, parts };
+}
+
+/** Of what a layer's neurons, or its router and experts, read; null: the stream as it is. */
+export async function loadBlockNorm(
+  { plan, ...by }: NormLoading & Pick<LayerLoading, "plan">,
+): Promise<GpuNorm | null> {
+  const { hasParallelBlocks } = by.config;
+  const norm = plan.feedForwardNorm ?? (hasParallelBlocks ? plan.attentionNorm : null);
+  return await loadNorm(by, norm);
 }
 
 /** The matrices of a block on the GPU, and of which they are made. */

@@ -1,6 +1,7 @@
 /** What a GPU rank cannot do yet, told before anything is loaded. */
 import { EXPERTS_MAX, HEAD_DIM_MAX, USED_EXPERTS_MAX, weightFormat } from "../../../gpu/mod.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
+import { denseMatrices } from "../../model/dense_matrices.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dtypeByName } from "../../model/dtypes.ts";
 import type { DenseTensors, MatrixTensor, ModelDescription } from "../../model/types.ts";
@@ -47,7 +48,7 @@ export function expertsObstacle(
   const { count, usedCount, feedForwardLength, sharedFeedForwardLength, weighsInputs } = experts;
   if (weighsInputs) return "weights multiply what experts read by threads only";
   if (count > EXPERTS_MAX || usedCount > USED_EXPERTS_MAX) {
-    return `${usedCount} of ${count} experts`;
+    return `${usedCount} of ${count} experts are too many to choose from there`;
   }
   if ([feedForwardLength, sharedFeedForwardLength].some((width) => width % WIDTH_UNIT !== 0)) {
     return `experts' widths are no multiples of ${WIDTH_UNIT}`;
@@ -60,15 +61,13 @@ export function expertsObstacle(
     if (blocks.some(({ isDownTransposed }) => isDownTransposed)) {
       return "experts' down that lies neuron by neuron is the threads'";
     }
-    const matricesOf = ({ gate, up, down }: DenseTensors) =>
-      gate === null ? [up, down] : [gate, up, down];
     const typesOf = (block: DenseTensors) =>
-      matricesOf(block).map(({ tensor }) => file.tensors.get(tensor)!.type).join();
+      denseMatrices(block).map(({ tensor }) => file.tensors.get(tensor)!.type).join();
     if (all.some((expert) => typesOf(expert) !== typesOf(all[0]))) {
       return "experts of several types in a layer are the threads'";
     }
     // The router and the shared one's gate are widened, whatever they are.
-    const obstacle = typesObstacle(blocks.flatMap(matricesOf), file);
+    const obstacle = typesObstacle(blocks.flatMap(denseMatrices), file);
     if (obstacle !== null) return obstacle;
   }
   return null;
@@ -137,9 +136,7 @@ function weightsObstacle(
   ) => [
     ...[query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
       .filter((each) => each !== null),
-    ...feedForward?.kind === "dense"
-      ? [feedForward.up, feedForward.down, ...feedForward.gate === null ? [] : [feedForward.gate]]
-      : [],
+    ...feedForward?.kind === "dense" ? denseMatrices(feedForward) : [],
   ]);
   return typesObstacle([...matrices, tensors.output], file);
 }
