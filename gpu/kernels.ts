@@ -74,6 +74,7 @@ import partWhole from "./kernels/parts/whole.wgsl" with { type: "text" };
 import quantize from "./kernels/quantize.wgsl" with { type: "text" };
 import rotateAndRemember from "./kernels/rotate_and_remember.wgsl" with { type: "text" };
 import scaleRows from "./kernels/scale_rows.wgsl" with { type: "text" };
+import shortConvolution from "./kernels/short_convolution.wgsl" with { type: "text" };
 import sortRoutes from "./kernels/sort_routes.wgsl" with { type: "text" };
 import weighRows from "./kernels/weigh_rows.wgsl" with { type: "text" };
 
@@ -273,6 +274,7 @@ export const KERNELS = {
     bindings: "urwwwrr",
   },
   scale_rows: { text: scaleRows, bindings: "w" },
+  short_convolution: { text: withParts(shortConvolution, ...SEQUENCES), bindings: "urrwwww" },
   sort_routes: { text: withParts(sortRoutes, partStep), bindings: "uw" },
   weigh_rows: { text: weighRows, bindings: "ww" },
 } as const satisfies Record<string, Kernel>;

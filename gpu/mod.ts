@@ -4,6 +4,12 @@
  */
 export { adapterKey } from "./adapter.ts";
 export { tuneKernels, TUNING_VERSION } from "./autotune.ts";
+export {
+  type ConvolutionRows,
+  convolutionRowsBytes,
+  type ConvolutionShape,
+  createConvolutionRows,
+} from "./convolution_rows.ts";
 export { type CopyRates, measureCopyRates } from "./copy_rate.ts";
 export { describeGpu, type GpuDescription } from "./describe.ts";
 export { Gpu, type GpuInfo, type GpuOptions, type GpuPriority, openGpu } from "./device.ts";
@@ -42,6 +48,7 @@ export {
   TOO_MANY,
 } from "./ops/choose.ts";
 export { chooseExperts, combineRoutes, EXPERTS_MAX, USED_EXPERTS_MAX } from "./ops/experts.ts";
+export { shortConvolution, type ShortConvolutionArgs } from "./ops/convolution.ts";
 export { embed, type EmbedArgs } from "./ops/embed.ts";
 export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
 export {

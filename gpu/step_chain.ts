@@ -90,7 +90,9 @@ export class StepChain {
       this.#words[at + SEQUENCE_OFFSET / 4] = this.#input.sequence;
       this.#writeChoice(at + CHOICE_WORD, index, choice);
       const record = at + HEADER_BYTES / 4;
-      this.#input.fillRecord(this, record, { id: 0, position: position + index, slot });
+      // Models whose layers keep states have no chains.
+      const states = { from: -1, to: -1 };
+      this.#input.fillRecord(this, record, { id: 0, position: position + index, slot, ...states });
     }
     const { queue } = this.#gpu.device;
     const byte = 4 * CHOICE_WORD;

@@ -2,7 +2,6 @@
  * Lays out one rank's arenas: what it owns of every layer, its workspace and cache, one behind the
  * other. Pure: reads no weights, allocates nothing.
  */
-import { kvCacheBytes } from "../../gpu/mod.ts";
 import { alignUp, check } from "../base/check.ts";
 import { GiB, MiB } from "../base/units.ts";
 import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
@@ -10,7 +9,6 @@ import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts"
 import { configOf } from "../model/layer_config.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
-import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import { placeCodebooks } from "./codebook_region.ts";
 import { cacheBytes, kvBlocksOf, statePlacesOf } from "./kv_bytes.ts";
 import {
@@ -32,6 +30,7 @@ import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
 import { checkUnit } from "./plan_units.ts";
 import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
+import { keptBytes } from "./gpu/kept_shapes.ts";
 import {
   logitsRows,
   NO_WIDTHS,
@@ -263,14 +262,10 @@ export class RankPlanner implements Placer {
   /** What ends a join is done on the rank's thread, where the other ranks' sums are. */
   #placeOnGpu(index: number, device: DevicePlacer): void {
     const { model: { config, tensors }, options, kvType } = this.#in;
-    const { kvHeads } = this.#in.layerShards[index];
     const { attentionPostNorm, feedForwardPostNorm } = tensors.layers[index];
     const place = this.#isAlone ? device : this;
-    this.#deviceKvBytes += kvCacheBytes({
-      positions: kvBlocksOf(options) * KV_BLOCK_POSITIONS,
-      kvHeads: lengthOf(kvHeads),
-      headDim: configOf(config, index).headDim,
-      type: kvType === "f32" ? "f32" : "f16",
+    this.#deviceKvBytes += keptBytes(this.#in.layerShards[index], {
+      ...{ ...options, kvType, config: configOf(config, index), layer: config.layers[index] },
     });
     this.#layers.push({
       arena: this.#arenas.length - 1,

@@ -5,6 +5,7 @@ import { EXPERTS_MAX, type Gpu, USED_EXPERTS_MAX } from "../../gpu/mod.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { apartCases } from "./cases/apart.ts";
 import { attentionCases } from "./cases/attention.ts";
+import { convolutionCases } from "./cases/convolution.ts";
 import { elementwiseCases } from "./cases/elementwise.ts";
 import { chooseCases } from "./cases/choose.ts";
 import { embedCases, matmulCases } from "./cases/matmul.ts";
@@ -22,6 +23,7 @@ const CASES = [
   ...apartCases,
   ...attentionCases,
   ...elementwiseCases,
+  ...convolutionCases,
   ...routeCases,
   ...expertCases,
 ];

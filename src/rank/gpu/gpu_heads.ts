@@ -28,7 +28,7 @@ export interface HeadsPlace extends Pick<LayerLoading, "config" | "plan" | "inde
 }
 
 /** What heads read in a step. */
-interface HeadsStep {
+export interface HeadsStep {
   readonly x: OneInput;
   /** Of tokens of a sequence each. */
   readonly isApart: boolean;

@@ -14,6 +14,7 @@ import {
   type Rows,
   type When,
 } from "../../../gpu/mod.ts";
+import { check } from "../../base/check.ts";
 import type { LayerPlan, NormPlan } from "../plan_types.ts";
 import { denseParts } from "./dense_parts.ts";
 import {
@@ -23,15 +24,13 @@ import {
   loadExperts,
   readersOf,
 } from "./gpu_experts.ts";
-import { addHeads, headReaders } from "./gpu_heads.ts";
+import { loadMixers, type Mixer } from "./gpu_mixers.ts";
 import { addNorm, fire, multiply, type NormReaders } from "./layer_operations.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { Stacked } from "./gpu_weights.ts";
 import {
-  type AttentionWeights,
   type GpuNorm,
   type LayerLoading,
-  loadAttention,
   loadNeurons,
   loadNorm,
   type NeuronPart,
@@ -70,7 +69,9 @@ export class GpuLayer {
   /** Heads of a token are normalised as one vector: ranks join for it. */
   readonly joinsNorms: boolean;
   readonly #in: GpuLayerInput;
-  readonly #attention: AttentionWeights | null;
+  /** Of heads, or of what is in their place, and the norm that they read. */
+  readonly #mixers: readonly Mixer[];
+  readonly #mixersNorm: GpuNorm | null;
   readonly #neurons: NeuronWeights | null;
   readonly #experts: ExpertsWeights | null;
   readonly #postNorms: { attention: GpuNorm | null; feedForward: GpuNorm | null };
@@ -78,7 +79,8 @@ export class GpuLayer {
   private constructor(
     input: GpuLayerInput,
     weights: {
-      attention: AttentionWeights | null;
+      mixers: readonly Mixer[];
+      mixersNorm: GpuNorm | null;
       neurons: NeuronWeights | null;
       experts: ExpertsWeights | null;
       postNorms: { attention: GpuNorm | null; feedForward: GpuNorm | null };
@@ -91,7 +93,8 @@ export class GpuLayer {
     this.plan = plan;
     this.joinsNorms = [plan.queryNorm, plan.keyNorm].some((each) => each?.span === "projection");
     this.#in = input;
-    this.#attention = weights.attention;
+    this.#mixers = weights.mixers;
+    this.#mixersNorm = weights.mixersNorm;
     this.#neurons = weights.neurons;
     this.#experts = weights.experts;
     this.#postNorms = weights.postNorms;
@@ -101,8 +104,10 @@ export class GpuLayer {
   static async load(input: GpuLayerInput): Promise<GpuLayer> {
     const { plan, isAlone, allFromTokens } = input;
     const postNorm = async (norm: NormPlan | null) => isAlone ? await loadNorm(input, norm) : null;
+    const mixers = await loadMixers(input);
     return new GpuLayer(input, {
-      attention: await loadAttention(input),
+      mixers,
+      mixersNorm: mixers.length === 0 ? null : await loadNorm(input, plan.attentionNorm),
       neurons: await loadNeurons(input, denseParts(plan, allFromTokens)),
       experts: await loadExperts(input),
       postNorms: {
@@ -112,8 +117,8 @@ export class GpuLayer {
     });
   }
 
-  get hasHeads(): boolean {
-    return this.#attention !== null;
+  get hasMixers(): boolean {
+    return this.#mixers.length > 0;
   }
 
   get hasNeurons(): boolean {
@@ -128,8 +133,9 @@ export class GpuLayer {
 
   /** What reads the stream where the layer begins; null: nothing, or not through a norm. */
   get readers(): NormReaders | null {
-    const norm = this.#attention?.norm ?? null;
-    return norm && { norm, matrices: headReaders(this.#attention!) };
+    if (!this.hasMixers) return this.#readersBetween;
+    const norm = this.#mixersNorm;
+    return norm && { norm, matrices: this.#mixers.flatMap(({ readers }) => readers) };
   }
 
   /** The same between its blocks. */
@@ -155,9 +161,10 @@ export class GpuLayer {
     builder: ProgramBuilder,
     { before, next }: { before: HalfNorm | null; next: NormReaders | null },
   ): HalfNorm | null {
-    let left: HalfNorm | null = null;
+    let left = before;
+    const between = this.hasNeurons ? this.#readersBetween : next;
     builder.during(APART, () => {
-      left = this.#attend(builder, { isApart: true, before, next: this.#readersBetween });
+      left = this.#attend(builder, { isApart: true, before: left, next: between });
       left = this.#fire(builder, { isApart: true, before: left, next });
     });
     builder.during(TOGETHER, () => {
@@ -182,33 +189,43 @@ export class GpuLayer {
   /** Neurons that were brought for the step, behind own ones in the same partial sum. */
   addBrought(builder: ProgramBuilder, { norm, parts }: NeuronWeights): void {
     // In long steps all own neurons are computed, and the layer has one part that is brought.
-    const isFirst = !this.hasNeurons && !(this.isParallel && this.hasHeads);
+    const isFirst = !this.hasNeurons && !(this.isParallel && this.hasMixers);
     const x = this.#normalize(builder, norm);
     const steps = { isApart: false };
     this.#addPart(builder, parts[0], { x, as: isFirst ? "partial" : "rest", steps });
   }
 
-  /** Own heads: what they leave is a partial sum, or is added to the stream where it is here. */
+  /**
+   * Own heads, and what is in their place or beside them: what they leave is a partial sum, or is
+   * added to the stream where it is here.
+   */
   #attend(builder: ProgramBuilder, steps: Steps): HalfNorm | null {
-    const weights = this.#attention;
-    if (weights === null) return null;
     const { space, isAlone } = this.#in;
+    if (!this.hasMixers) return steps.before ?? null;
     if (this.#choosesEarly) this.#choose(builder, space.residual);
-    const x = steps.before ?? this.#normalize(builder, weights.norm);
-    addHeads(builder, weights, this.#in, { x, isApart: steps.isApart });
-    return this.#leave(builder, weights.output, {
-      x: space.attention,
-      as: !isAlone || this.isParallel ? "partial" : "sum",
-      postNorm: this.#postNorms.attention,
-      steps,
-    });
+    const x = steps.before ?? this.#normalize(builder, this.#mixersNorm);
+    for (const mixer of this.#mixers) mixer.add(builder, { x, isApart: steps.isApart });
+    const isSum = isAlone && !this.isParallel;
+    const postNorm = this.#postNorms.attention;
+    check(this.#mixers.length === 1 || postNorm === null, "a norm of one outcome");
+    let left: HalfNorm | null = null;
+    for (const [index, { output, gives }] of this.#mixers.entries()) {
+      const isLast = index === this.#mixers.length - 1;
+      left = this.#leave(builder, output, {
+        ...{ x: gives, postNorm },
+        as: isSum ? "sum" : index === 0 ? "partial" : "rest",
+        steps: isLast ? steps : { isApart: steps.isApart },
+      });
+    }
+    return left;
   }
 
   /** Own neurons; behind attention in the same partial sum where both blocks are one. */
   #fire(builder: ProgramBuilder, steps: Steps): HalfNorm | null {
     const { space, isAlone } = this.#in;
+    if (!this.hasNeurons) return steps.before ?? null;
     let left: HalfNorm | null = null;
-    const isBehind = this.isParallel && this.hasHeads;
+    const isBehind = this.isParallel && this.hasMixers;
     const leaves = isAlone && !this.isParallel ? "sum" : "partial";
     if (this.#experts !== null) {
       left = this.#mix(builder, this.#experts, { as: isBehind ? "rest" : leaves, steps });
@@ -232,7 +249,7 @@ export class GpuLayer {
 
   /** Attention has normalised for itself already what a block reads that has this norm. */
   #readsAttentions(norm: GpuNorm | null): boolean {
-    return this.isParallel && this.plan.feedForwardNorm === null && norm !== null && this.hasHeads;
+    return this.isParallel && this.plan.feedForwardNorm === null && norm !== null && this.hasMixers;
   }
 
   /** Experts are chosen by the residual stream as it is before attention. */

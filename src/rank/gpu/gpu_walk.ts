@@ -47,7 +47,7 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
       joinsAttention: !layer.isParallel && own.attentionOutput !== null,
       joinsNeurons: own.feedForward !== null,
       several: several[index] ?? null,
-      attention: isAlone || !layer.hasHeads ? null : await build((b) => layer.addAttention(b)),
+      attention: isAlone || !layer.hasMixers ? null : await build((b) => layer.addAttention(b)),
       feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),
       postNorms: {
         attention: isAlone ? null : bindNorm(attentionPostNorm),
@@ -70,6 +70,7 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
         plan: layerPlan,
         allFromTokens: index < longLayers ? longFrom : Infinity,
         ...{ contextLength: plan.contextLength, kvBlocks: plan.kvBlocks },
+        ...{ sequences: plan.sequences, chunkTokens: plan.chunkTokens },
         kvType: plan.kvType === "f32" ? "f32" : "f16",
       }),
     );

@@ -34,7 +34,6 @@ export interface Product {
 }
 
 export interface AttentionWeights {
-  readonly norm: GpuNorm | null;
   readonly projections: readonly Product[];
   readonly queryNorm: GpuHeadNorm | null;
   readonly keyNorm: GpuHeadNorm | null;
@@ -74,6 +73,9 @@ export interface LayerLoading {
   readonly index: number;
   readonly loader: GpuLoader;
   readonly contextLength: number;
+  readonly sequences: number;
+  /** The most tokens of a step. */
+  readonly chunkTokens: number;
   /** Of keys and values, that all sequences share. */
   readonly kvBlocks: number;
   readonly kvType: "f16" | "f32";
@@ -113,17 +115,16 @@ async function loadHeadNorm(
   return { weight, heads, width: headDim, weightPerHead };
 }
 
-/** Of own heads; null: none. */
+/** Of own heads; null: none, or the layer convolves. */
 export async function loadAttention(input: LayerLoading): Promise<AttentionWeights | null> {
   const { plan, loader, config: { headDim }, gpu } = input;
   const heads = lengthOf(plan.heads);
   const kvHeads = lengthOf(plan.kvHeads);
-  if (heads === 0) return null;
+  if (heads === 0 || plan.convolution !== null) return null;
   const { query, key, value, attentionOutput, attentionSinks, attentionGate: gate } = plan;
   check(query !== null && key !== null && value !== null, "a layer with heads attends");
   check(attentionOutput !== null, "what heads give is merged");
   return {
-    norm: await loadNorm(input, plan.attentionNorm),
     projections: await loadProducts(loader, [query, key, value]),
     queryNorm: await loadHeadNorm(loader, plan.queryNorm, { heads, headDim }),
     keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),

@@ -95,9 +95,6 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (config.stateSpace !== null) return "layers that keep states of a text are the threads'";
   if (config.feedForward.activation === "xielu") return "xIELU is computed by threads only";
   if (config.valueScale !== 1) return "what heads give is scaled by threads only";
-  if (config.layers.some(({ convolutionTaps }) => convolutionTaps !== undefined)) {
-    return "layers that convolve are the threads'";
-  }
   if (config.layers.some(({ rope, queryRope }) => rope === null && queryRope !== undefined)) {
     return "queries that nothing turns are lengthened by threads only";
   }

@@ -34,12 +34,10 @@ import { deviceType } from "./device_placer.ts";
 import { addOutput, type GpuOutput, type OutputPlace } from "./gpu_output.ts";
 import type { GpuStep } from "./gpu_step.ts";
 import { addLayers } from "./gpu_walk.ts";
+import { CHAIN_TOKENS_MAX } from "./kept_shapes.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 
 export type { ChainChoice };
-
-/** The most tokens of a wait. */
-const TOKENS_MAX = 16;
 
 export interface TokenChainInput extends OutputPlace {
   readonly gpu: Gpu;
@@ -86,7 +84,7 @@ async function openParts(of: TokenChainInput): Promise<ChainParts> {
   const { gpu, plan, config, space, input, layers, output, makeBuilder } = of;
   const isTied = plan.embedding.tensor === plan.output.tensor;
   const table = isTied ? output.matrix.matrix : await loadTable(of);
-  const steps = await createStepChain(gpu, input, TOKENS_MAX);
+  const steps = await createStepChain(gpu, input, CHAIN_TOKENS_MAX);
   const width = config.vocabSize;
   const scratch = await gpu.createBuffer("largest logits", chooseScratchBytes(width));
   const { chosen } = steps;
@@ -110,7 +108,7 @@ async function openParts(of: TokenChainInput): Promise<ChainParts> {
       addLayers(builder, all, { from: 0, end: all.length, before: null });
       addEnd(builder);
     }),
-    back: await createReadBack(gpu, TOKENS_MAX * CHOSEN_WORDS * 4),
+    back: await createReadBack(gpu, CHAIN_TOKENS_MAX * CHOSEN_WORDS * 4),
   };
 }
 
@@ -120,16 +118,16 @@ async function loadTable({ loader, plan: { embedding } }: TokenChainInput): Prom
 
 export class TokenChain {
   /** The most tokens of a wait. */
-  readonly tokensMax = TOKENS_MAX;
+  readonly tokensMax = CHAIN_TOKENS_MAX;
   /** Is filled in before a step. */
   readonly choice: ChainChoice = {
     ...{ temperature: 0, topK: 1, topP: 1, minP: 0 },
-    points: new Float64Array(TOKENS_MAX),
+    points: new Float64Array(CHAIN_TOKENS_MAX),
   };
   /** Of the next step, or of the one under way: set before the step, 1 again behind it. */
   tokens = 1;
   readonly #parts: ChainParts;
-  readonly #floats = new Float32Array(TOKENS_MAX * CHOSEN_WORDS);
+  readonly #floats = new Float32Array(CHAIN_TOKENS_MAX * CHOSEN_WORDS);
   readonly #words = new Uint32Array(this.#floats.buffer);
   readonly #best: readonly BestIds[];
 
@@ -137,7 +135,7 @@ export class TokenChain {
     this.#parts = parts;
     const buffer = this.#floats.buffer;
     const words = this.#words;
-    this.#best = Array.from({ length: TOKENS_MAX }, (_, index) => {
+    this.#best = Array.from({ length: CHAIN_TOKENS_MAX }, (_, index) => {
       const at = 4 * (index * CHOSEN_WORDS + 4);
       return {
         get count(): number {
@@ -157,7 +155,7 @@ export class TokenChain {
     const { tokens } = this;
     const { steps, output, token, back } = this.#parts;
     check(step.n === 1 && step.m === 1, "a chain is of single tokens");
-    check(tokens > 1 && tokens <= TOKENS_MAX, `a chain of ${tokens} tokens`);
+    check(tokens > 1 && tokens <= CHAIN_TOKENS_MAX, `a chain of ${tokens} tokens`);
     steps.write(tokens, step, this.choice);
     output.run(step);
     const bytes = tokens * CHOSEN_WORDS * 4;
