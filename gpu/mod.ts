@@ -63,10 +63,24 @@ export {
   projectHeads,
 } from "./ops/one_token.ts";
 export { headNorm, type HeadNormArgs, norm, type NormArgs, type NormKind } from "./ops/norm.ts";
+export {
+  gateStates,
+  type GateStatesArgs,
+  scanDeltas,
+  scanStates,
+  stateConvolution,
+} from "./ops/states.ts";
 export { type Program, ProgramBuilder, type When } from "./program.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
 export { createRoutes, type Routes } from "./routes.ts";
 export { fromColumn, type Rows } from "./rows.ts";
+export {
+  createStatePlaces,
+  type StatePlaces,
+  statePlacesBytes,
+  STATES_MAX,
+  type StateShape,
+} from "./state_places.ts";
 export type { ReadRequest } from "./slice_encoder.ts";
 export { type ChainChoice, createStepChain, type StepChain } from "./step_chain.ts";
 export { createStepInput, type StepInput, type StepRows, type StepValues } from "./step_input.ts";

@@ -267,10 +267,11 @@ export class RankPlanner implements Placer {
     this.#deviceKvBytes += keptBytes(this.#in.layerShards[index], {
       ...{ ...options, kvType, config: configOf(config, index), layer: config.layers[index] },
     });
+    const { stateSpace, ...weights } = planLayer(device, this.#layerInput(index));
     this.#layers.push({
       arena: this.#arenas.length - 1,
-      ...planLayer(device, this.#layerInput(index)),
-      stateSpace: null,
+      ...weights,
+      stateSpace: stateSpace && { ...stateSpace, placesOffsetBytes: 0 },
       attentionPostNorm: norm(place, attentionPostNorm),
       feedForwardPostNorm: norm(place, feedForwardPostNorm),
       keysOffsetBytes: 0,

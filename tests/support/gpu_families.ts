@@ -3,8 +3,6 @@ import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
 
 const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
 
-const STATES = "layers that keep states of a text are the threads'";
-
 /** What a GPU says that it cannot do of a family. */
 export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "deepseek2": "made of latents by threads only",
@@ -19,18 +17,6 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "jais": "scores have slopes by threads only",
   "minicpm3": "made of latents by threads only",
   "plm": "made of latents by threads only",
-  "mamba": STATES,
-  "mamba-falcon": STATES,
-  "mamba2": STATES,
-  "falcon-h1": STATES,
-  "granitehybrid": STATES,
-  "granitehybrid-moe": STATES,
-  "nemotron_h": STATES,
-  "nemotron_h_moe": STATES,
-  "jamba": STATES,
-  "qwen35": STATES,
-  "qwen35moe": STATES,
-  "qwen3next": STATES,
   "gemma4": "layers that read others' keys are the threads'",
   "gemma4-moe": "values are normalised by threads only",
   "mimo2": "what heads give is scaled by threads only",

@@ -81,13 +81,20 @@ export async function openLoneRank(
     ),
   });
   const { outputArena, workspaces, strides, contextLength, logitsRows } = plan;
+  // By slot, the place of the sequence's state; it goes from one to the next of four.
+  const places = new Map<number, number>();
+  const statesOf = ({ slot, position }: LoneSegment) => {
+    const last = places.get(slot) ?? -1;
+    const to = 4 * slot + (last + 1) % 4;
+    places.set(slot, to);
+    return [position === 0 ? -1 : last, to];
+  };
   const run = (segments: readonly LoneSegment[]) => {
     const ids = segments.flatMap((each) => each.ids);
     control.stepIds().set(ids);
     step.segments.set(
       segments.flatMap((each) => {
-        const noStates = [-1, 0];
-        return [each.slot, each.position, each.ids.length, each.logits ?? 1, ...noStates];
+        return [each.slot, each.position, each.ids.length, each.logits ?? 1, ...statesOf(each)];
       }),
     );
     const counts = { tokenCount: ids.length, segmentCount: segments.length };

@@ -1,11 +1,13 @@
 /**
- * What a layer on the GPU has that mixes tokens: heads, or a convolution in their place. Several of
- * them read one norm, and their outcomes add up. Decides which there are; each is a file of its own.
+ * What a layer on the GPU has that mixes tokens: heads, or a convolution in their place, or states,
+ * which may be beside heads. Several of them read one norm, and their outcomes add up. Decides which
+ * there are; each is a file of its own.
  */
 import type { GpuMatrix, ProgramBuilder, Rows } from "../../../gpu/mod.ts";
 import { addConvolution, loadConvolution } from "./gpu_convolution.ts";
 import { addHeads, headReaders, type HeadsStep } from "./gpu_heads.ts";
 import type { GpuSpace } from "./gpu_space.ts";
+import { addStates, loadStates } from "./gpu_states.ts";
 import type { Stacked } from "./gpu_weights.ts";
 import { type LayerLoading, loadAttention } from "./layer_weights.ts";
 
@@ -37,6 +39,14 @@ export async function loadMixers(input: LayerLoading & { space: GpuSpace }): Pro
       readers: convolution.projections.map(({ stacked: { matrix } }) => matrix),
       ...{ gives: space.attention, output: convolution.output },
       add: (builder, step) => addConvolution(builder, convolution, space, step),
+    });
+  }
+  const states = await loadStates(input);
+  if (states !== null) {
+    mixers.push({
+      readers: states.projections.map(({ stacked: { matrix } }) => matrix),
+      ...{ gives: space.scanned, output: states.output },
+      add: (builder, step) => addStates(builder, states, space, step),
     });
   }
   return mixers;

@@ -5,13 +5,15 @@
 import { attentionScratchBytes, type Gpu, type Rows } from "../../../gpu/mod.ts";
 import { alignUp } from "../../base/check.ts";
 import { configOf } from "../../model/layer_config.ts";
-import type { ModelConfig } from "../../model/types.ts";
+import type { ModelConfig, StateSpaceConfig } from "../../model/types.ts";
 import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts";
+import { channelsOf, convolvedRows } from "../plan_state.ts";
 import type { LayerPlan, RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { denseParts } from "./dense_parts.ts";
 import { apartTokens } from "./gpu_step.ts";
 import { ownExperts } from "./own_experts.ts";
+import { stateColumns } from "./state_columns.ts";
 
 /** Where a binding may begin. */
 const ALIGN_BYTES = 256;
@@ -29,6 +31,13 @@ interface SpaceWidths {
   readonly attention: number;
   /** What the latter is gated by. */
   readonly gates: number;
+  /** Of own heads of states: what the input gives, what is convolved of it, what scans give. */
+  readonly stateInput: number;
+  readonly convolved: number;
+  readonly scanned: number;
+  /** What all channels make together, and steps of each. */
+  readonly made: number;
+  readonly steps: number;
   /** Gate and up of own neurons side by side, and what they give; of experts, of all routes. */
   readonly neurons: number;
   readonly hidden: number;
@@ -83,6 +92,11 @@ export async function createSpace(
     heads: rowsOf("heads"),
     attention: rowsOf("attention"),
     gates: rowsOf("gates"),
+    stateInput: rowsOf("stateInput"),
+    convolved: rowsOf("convolved"),
+    scanned: rowsOf("scanned"),
+    made: rowsOf("made"),
+    steps: rowsOf("steps"),
     neurons: rowsOf("neurons"),
     hidden: rowsOf("hidden"),
     router: rowsOf("router"),
@@ -121,6 +135,7 @@ function widthsOf(
     }),
     attention: most(({ heads }, headDim) => lengthOf(heads) * headDim),
     gates: most(({ attentionGate: gate }) => gate === null ? 0 : lengthOf(gate.matrix.rows)),
+    ...stateWidths(layers, config.stateSpace),
     neurons: 2 * neurons,
     hidden: neurons,
     router: mixes ? experts!.count : 0,
@@ -129,10 +144,25 @@ function widthsOf(
   };
 }
 
+function stateWidths(layers: readonly LayerPlan[], config: StateSpaceConfig | null) {
+  const plans = layers.map(({ stateSpace }) => stateSpace).filter((plan) => plan !== null);
+  if (config === null) return { stateInput: 0, convolved: 0, scanned: 0, made: 0, steps: 0 };
+  const { kind, stepRank, stateLength } = config;
+  const channels = Math.max(...plans.map(({ heads }) => lengthOf(channelsOf(heads, config))));
+  const isShared = kind === "channels";
+  return {
+    stateInput: Math.max(...plans.map((plan) => stateColumns(plan, config).width)),
+    convolved: Math.max(...plans.map(({ heads }) => convolvedRows(heads, config))),
+    scanned: channels,
+    made: isShared ? stepRank + 2 * stateLength : 0,
+    steps: isShared ? channels : 0,
+  };
+}
+
 /** Columns of the widest rows that a matrix is multiplied with, by 32. */
 export function widestInput(plan: RankPlan, config: ModelConfig): number {
-  const { residual, attention, hidden } = widthsOf(plan, config);
-  return alignUp(Math.max(32, residual, attention, hidden), 32);
+  const { residual, attention, hidden, scanned } = widthsOf(plan, config);
+  return alignUp(Math.max(32, residual, attention, hidden, scanned), 32);
 }
 
 /** Where the pieces lie in one buffer. */
@@ -143,6 +173,8 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
   const tensors: Record<SpaceName, GraphTensor> = {
     ...{ residual: rows("residual"), normed: rows("normed"), partial: rows("partial") },
     ...{ heads: rows("heads"), attention: rows("attention"), gates: rows("gates") },
+    ...{ stateInput: rows("stateInput"), convolved: rows("convolved"), scanned: rows("scanned") },
+    ...{ made: rows("made"), steps: rows("steps") },
     ...{ neurons: rows("neurons"), hidden: rows("hidden") },
     ...{ router: rows("router"), given: rows("given") },
     logits: graph.tensor("logits", {
@@ -172,7 +204,7 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
 /** A step of any family: gpu_layer.ts does some of it, in this order. */
 function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerCount: number) {
   const { residual, normed, heads, attention, partial, neurons, hidden, logits } = of;
-  const { router, given, gates } = of;
+  const { router, given, gates, stateInput, convolved, scanned, made, steps } = of;
   // A layer may read the norm that the one before has made.
   graph.op("embed", { writes: [residual, normed] });
   graph.repeat(layerCount, () => {
@@ -184,7 +216,19 @@ function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerC
     graph.op("rotate", { updates: [heads] });
     graph.op("attend", { reads: [heads], writes: [attention] });
     graph.op("weigh heads", { reads: [gates], updates: [attention] });
-    graph.op("merge", { reads: [attention], writes: [partial], updates: [residual, normed] });
+    // States read what heads read.
+    graph.op("project states", { reads: [residual, normed, attention], writes: [stateInput] });
+    graph.op("convolve", { reads: [stateInput], writes: [convolved] });
+    graph.op("normalize", { updates: [convolved] });
+    graph.op("share", { reads: [convolved], writes: [made] });
+    graph.op("make steps", { reads: [made], writes: [steps] });
+    graph.op("scan", { reads: [stateInput, convolved, made, steps], writes: [scanned] });
+    graph.op("gate states", { reads: [stateInput], updates: [scanned] });
+    graph.op("merge", {
+      reads: [attention, scanned],
+      writes: [partial],
+      updates: [residual, normed],
+    });
     // Parallel blocks read the same norm, and add to the same partial sum.
     graph.op("norm again", { reads: [residual, partial], updates: [normed] });
     graph.op("choose", { reads: [residual, normed], writes: [router] });

@@ -44,7 +44,8 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
     walked.push({
       layer,
       // As the other ranks do: layers may lack either.
-      joinsAttention: !layer.isParallel && own.attentionOutput !== null,
+      joinsAttention: !layer.isParallel &&
+        (own.attentionOutput !== null || own.stateSpace !== null),
       joinsNeurons: own.feedForward !== null,
       several: several[index] ?? null,
       attention: isAlone || !layer.hasMixers ? null : await build((b) => layer.addAttention(b)),
@@ -71,6 +72,7 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
         allFromTokens: index < longLayers ? longFrom : Infinity,
         ...{ contextLength: plan.contextLength, kvBlocks: plan.kvBlocks },
         ...{ sequences: plan.sequences, chunkTokens: plan.chunkTokens },
+        statePlaces: plan.statePlaces,
         kvType: plan.kvType === "f32" ? "f32" : "f16",
       }),
     );

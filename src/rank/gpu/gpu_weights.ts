@@ -74,6 +74,13 @@ export class GpuLoader {
     return await this.#in.gpu.createVector(plan.tensor, this.#values(plan));
   }
 
+  /** One behind the other. @throws {GpuOutOfMemoryError} when there is no room. */
+  async vectors(plans: readonly VectorPlan[]): Promise<GPUBuffer> {
+    const label = plans.map(({ tensor }) => tensor).join(" + ");
+    const values = plans.flatMap((plan) => [...this.#values(plan)]);
+    return await this.#in.gpu.createVector(label, Float32Array.from(values));
+  }
+
   /** Weights of a norm that has none. @throws {GpuOutOfMemoryError} when there is no room. */
   async ones(length: number): Promise<GPUBuffer> {
     return await this.#in.gpu.createVector("ones", new Float32Array(length).fill(1));

@@ -1,10 +1,17 @@
 /** What layers on a GPU keep of tokens: its sizes. Pure arithmetic. */
-import { convolutionRowsBytes, type ConvolutionShape, kvCacheBytes } from "../../../gpu/mod.ts";
+import {
+  convolutionRowsBytes,
+  type ConvolutionShape,
+  kvCacheBytes,
+  statePlacesBytes,
+  type StateShape,
+} from "../../../gpu/mod.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
-import type { LayerConfig, ModelConfig } from "../../model/types.ts";
-import { kvBlocksOf } from "../kv_bytes.ts";
+import type { LayerConfig, ModelConfig, StateSpaceConfig } from "../../model/types.ts";
+import { kvBlocksOf, statePlacesOf } from "../kv_bytes.ts";
+import { channelsOf, convolvedRows } from "../plan_state.ts";
 import type { KvType } from "../plan_types.ts";
-import { lengthOf, type Shard } from "../shard.ts";
+import { lengthOf, type Range, type Shard } from "../shard.ts";
 
 /** The most tokens of a wait: a sequence goes back by as many (token_chain.ts). */
 export const CHAIN_TOKENS_MAX = 16;
@@ -25,10 +32,20 @@ export function convolutionShape(
   };
 }
 
+/** States of some heads. */
+export function stateShape(
+  heads: Range,
+  { config, places }: { readonly config: StateSpaceConfig; readonly places: number },
+): StateShape {
+  const { taps, stateLength: states } = config;
+  const channels = lengthOf(channelsOf(heads, config));
+  return { places, taps, states, channels, convolved: convolvedRows(heads, config) };
+}
+
 /** Bytes of all that a layer keeps for some heads. */
 export function keptBytes(
-  { kvHeads }: Shard,
-  { config: { headDim }, layer, kvType, sequences = 1, ...options }: {
+  { kvHeads, stateHeads }: Shard,
+  { config, layer, kvType, sequences = 1, ...options }: {
     /** The model as this layer has it. */
     readonly config: ModelConfig;
     readonly layer: LayerConfig;
@@ -41,14 +58,19 @@ export function keptBytes(
 ): number {
   const { chunkTokens } = options;
   const kvBlocks = kvBlocksOf({ ...options, sequences });
-  const { convolutionTaps: taps } = layer;
+  const { convolutionTaps: taps, hasStates } = layer;
+  const { headDim, stateSpace } = config;
+  const places = statePlacesOf(config, { sequences });
+  const states = hasStates && stateSpace !== null
+    ? statePlacesBytes(stateShape(stateHeads, { config: stateSpace, places }))
+    : 0;
   if (taps !== undefined) {
     const width = lengthOf(kvHeads) * headDim;
     return convolutionRowsBytes(
       convolutionShape({ width, taps, sequences, kvBlocks, chunkTokens }),
     );
   }
-  return kvCacheBytes({
+  return states + kvCacheBytes({
     ...{ positions: kvBlocks * KV_BLOCK_POSITIONS, kvHeads: lengthOf(kvHeads), headDim },
     type: kvType === "f32" ? "f32" : "f16",
   });

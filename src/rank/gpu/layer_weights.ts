@@ -3,7 +3,7 @@
  * what is computed is in gpu_layer.ts.
  */
 import { createKvCache, type Gpu, type MatrixHome } from "../../../gpu/mod.ts";
-import { check } from "../../base/check.ts";
+import { alignUp, check } from "../../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { GatePlan } from "../plan_gate.ts";
@@ -79,6 +79,8 @@ export interface LayerLoading {
   /** Of keys and values, that all sequences share. */
   readonly kvBlocks: number;
   readonly kvType: "f16" | "f32";
+  /** Of states; 0: no layer keeps any. */
+  readonly statePlaces: number;
 }
 
 /**
@@ -185,12 +187,28 @@ export async function loadProducts(
   plans: readonly MatrixPlan[],
   home?: MatrixHome,
 ): Promise<Product[]> {
+  const { columns } = productColumns(plans);
   const products: Product[] = [];
-  let column = 0;
+  let first = 0;
   for (const together of stacksOf(plans)) {
-    const stacked = await loader.stack(together, { home });
-    products.push({ stacked, column });
-    column += stacked.matrix.rows;
+    products.push({ stacked: await loader.stack(together, { home }), column: columns[first] });
+    first += together.length;
   }
   return products;
+}
+
+/** Where in a row of what they give each of them begins, and how wide it is: stacks by fours. */
+export function productColumns(
+  plans: readonly MatrixPlan[],
+): { columns: number[]; width: number } {
+  const columns: number[] = [];
+  let width = 0;
+  for (const together of stacksOf(plans)) {
+    width = alignUp(width, 4);
+    for (const { rows } of together) {
+      columns.push(width);
+      width += lengthOf(rows);
+    }
+  }
+  return { columns, width };
 }

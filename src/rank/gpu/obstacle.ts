@@ -1,9 +1,16 @@
 /** What a GPU rank cannot do yet, told before anything is loaded. */
-import { EXPERTS_MAX, HEAD_DIM_MAX, USED_EXPERTS_MAX, weightFormat } from "../../../gpu/mod.ts";
+import {
+  EXPERTS_MAX,
+  HEAD_DIM_MAX,
+  STATES_MAX,
+  USED_EXPERTS_MAX,
+  weightFormat,
+} from "../../../gpu/mod.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { denseMatrices } from "../../model/dense_matrices.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dtypeByName } from "../../model/dtypes.ts";
+import { stateMatrices } from "../../model/state_matrices.ts";
 import type { DenseTensors, MatrixTensor, ModelDescription } from "../../model/types.ts";
 
 /** What must be even for kernels that read four floats at a time. */
@@ -92,7 +99,9 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (config.normalizesTurnedHeads && spans.some((each) => each?.span === "projection")) {
     return "heads that are turned already are normalised together by threads only";
   }
-  if (config.stateSpace !== null) return "layers that keep states of a text are the threads'";
+  if ((config.stateSpace?.stateLength ?? 0) > STATES_MAX) {
+    return `states of more than ${STATES_MAX} numbers are the threads'`;
+  }
   if (config.feedForward.activation === "xielu") return "xIELU is computed by threads only";
   if (config.valueScale !== 1) return "what heads give is scaled by threads only";
   if (config.layers.some(({ rope, queryRope }) => rope === null && queryRope !== undefined)) {
@@ -125,14 +134,15 @@ function weightsObstacle(
 ): string | null {
   const widths = config.layers.map((_, layer) => configOf(config, layer))
     .flatMap(({ headDim, feedForwardLength }) => [headDim, feedForwardLength]);
-  widths.push(config.embeddingLength);
+  widths.push(config.embeddingLength, config.stateSpace?.stepRank ?? 0);
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
   const matrices = tensors.layers.flatMap((
-    { query, key, value, attentionOutput, attentionGate, feedForward },
+    { query, key, value, attentionOutput, attentionGate, stateSpace, feedForward },
   ) => [
     ...[query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
       .filter((each) => each !== null),
+    ...stateSpace === null ? [] : stateMatrices(stateSpace),
     ...feedForward?.kind === "dense" ? denseMatrices(feedForward) : [],
   ]);
   return typesObstacle([...matrices, tensors.output], file);

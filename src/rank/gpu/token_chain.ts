@@ -69,6 +69,8 @@ export async function openTokenChain(of: TokenChainInput): Promise<TokenChain | 
   const { plan: { gpu: part, embedding, embeddingNorm, positions, output }, config, gpu } = of;
   const isWhole = lengthOf(output.rows) === config.vocabSize;
   // Waits that are short so that a desktop stays responsive are not made longer.
+  // A state of tokens that were not chosen is of no use, and there is no other one to go back to.
+  if (config.stateSpace !== null) return null;
   if (!part!.isAlone || !gpu.isQuick || gpu.priority !== "normal") return null;
   if (!isWhole || positions !== null || embeddingNorm !== null) return null;
   if (weightFormat(deviceType(embedding), config.embeddingLength) === undefined) return null;
