@@ -19,6 +19,8 @@ import type { TinyModelOptions } from "../support/tiny_model.ts";
 const BESIDE: readonly TinyFamilyName[] = [
   ...["bamboo", "gemma2", "granite", "olmo2", "stablelm-parallel", "gpt2"] as const,
   ...["falcon-40b", "gptneox", "cohere2"] as const,
+  // Layers that convolve, or keep states; what threads share within these has a join of its own.
+  ...["lfm2", "qwen35", "falcon-h1", "mamba2", "jamba", "nemotron_h"] as const,
 ];
 /** Longer than the windows, and 2 more than the 16 rows that `logits` computes at once, twice. */
 const IDS = Array.from({ length: 34 }, ((rng) => () => rng.int(512))(new Rng(7)));
@@ -100,6 +102,14 @@ gpuTest("a GPU has the last layers only, and threads the others", async () => {
     return [way, { ...way, hotShare: 0.5 }];
   });
   await compare({ architecture: "gemma3" }, ways, F32_NMSE);
+});
+
+gpuTest("a GPU has the last layers only, and threads sum up within the states of others", async () => {
+  // Two threads share a group of heads, or make steps of all channels; the GPU joins, too.
+  const ways = [1, 2].map((gpuLayers): LoadOptions => ({ gpu: "force", gpuLayers, threads: 2 }));
+  for (const architecture of ["granitehybrid", "jamba", "lfm2"] as const) {
+    await compare({ architecture }, ways, F32_NMSE);
+  }
 });
 
 gpuTest("a GPU computes experts of Q4_K and Q8_0 nearly as a thread does", async () => {

@@ -5,6 +5,7 @@
 import type { HalfNorm, Program, ProgramBuilder, Routes } from "../../../gpu/mod.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { bindNorm } from "../bound_norm.ts";
+import { cutsGroups } from "../plan_state.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { GpuLayer } from "./gpu_layer.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";
@@ -47,6 +48,7 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
       joinsAttention: !layer.isParallel &&
         (own.attentionOutput !== null || own.stateSpace !== null),
       joinsNeurons: own.feedForward !== null,
+      joinsStates: joinsStates(of, index),
       several: several[index] ?? null,
       attention: isAlone || !layer.hasMixers ? null : await build((b) => layer.addAttention(b)),
       feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),
@@ -57,6 +59,14 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
     });
   }
   return walked;
+}
+
+/** Threads sum up over ranks within their states: what channels share, or squares of groups. */
+function joinsStates({ plans, plan: { layers }, config: { stateSpace: shape } }: Opening, index: number) {
+  const { stateSpace } = layers[index];
+  if (stateSpace === null || shape === null || plans.length === 1) return false;
+  const { shared, deltas, norm } = stateSpace;
+  return shared !== null || deltas === null && norm !== null && cutsGroups(plans, index, shape);
 }
 
 async function loadLayers(of: Opening): Promise<GpuLayer[]> {
