@@ -291,7 +291,7 @@ export const KERNELS = {
     text: withParts(stateConvolution, partCurves, ...SEQUENCES),
     bindings: "urrrwww",
   },
-  weigh_rows: { text: weighRows, bindings: "ww" },
+  weigh_rows: { text: withParts(weighRows, partCurves), bindings: "ww" },
 } as const satisfies Record<string, Kernel>;
 
 export type KernelName = keyof typeof KERNELS;

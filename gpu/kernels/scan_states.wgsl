@@ -24,8 +24,7 @@
 @group(0) @binding(7) var<storage, read_write> places: array<f32>;
 
 override HEAD_DIM: u32;
-override HEAD_OFFSET: u32 = 0; // place of the first head in its group
-override GROUP_SIZE: u32;
+override GROUPS: u32; // heads of a group are neighbours
 override A_OF_STATES: bool = false;
 override IS_APART_MADE: bool = false;
 override X_START: u32; // vec4s
@@ -91,7 +90,7 @@ fn main(
   let own = ownOf(workgroup.x, lane);
   let head = own.channel / HEAD_DIM;
   let heads = CHANNELS / HEAD_DIM;
-  let group = (head + HEAD_OFFSET) / GROUP_SIZE;
+  let group = head / (heads / GROUPS);
   let bias = vectors[head];
   let skip = vectors[heads + head];
   let decays = decaysOf(head, heads, own);

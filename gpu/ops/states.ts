@@ -54,15 +54,16 @@ export function stateConvolution(builder: ProgramBuilder, args: StateConvolution
 interface ScanArgs {
   /** [tokens, channels]: what comes out. */
   readonly to: Rows;
-  /** Channels of a head. */
+  /** Channels of a head, and groups of heads. */
   readonly headDim: number;
+  readonly groups: number;
   readonly places: StatePlaces;
 }
 
 export interface ScanStatesArgs extends ScanArgs {
   /** [tokens, channels]. */
   readonly x: Rows;
-  /** What writes and what reads, groups of `places.states` columns each; may be other columns of x. */
+  /** What writes and what reads, groups of `places.states` columns each; may be of x's rows. */
   readonly writes: Rows;
   readonly reads: Rows;
   /** Before their softplus, [tokens, heads]. */
@@ -71,17 +72,16 @@ export interface ScanStatesArgs extends ScanArgs {
   readonly vectors: GPUBuffer;
   /** Each number of a state has a decay of its own. */
   readonly hasDecayOfStates: boolean;
-  /** Heads of a group are neighbours; place of the first one in its group. */
-  readonly groupSize: number;
-  readonly headOffset: number;
 }
 
-/** to = what channels read of their states, token by token: Mamba's selective scan. */
+/**
+ * to = what channels read of their states, token by token: Mamba's selective scan. Heads of a group
+ * are neighbours.
+ */
 export function scanStates(builder: ProgramBuilder, args: ScanStatesArgs): void {
-  const { x, writes, reads, steps, to, vectors, places, headDim, groupSize, headOffset } = args;
+  const { x, writes, reads, steps, to, vectors, places, headDim, groups } = args;
   const { input, gpu } = builder;
   const isApartMade = writes.offsetBytes !== x.offsetBytes || writes.buffer !== x.buffer;
-  const groups = Math.ceil((headOffset + places.channels / headDim) / groupSize);
   checkRows(x, places.channels);
   for (const rows of [writes, reads]) checkRows(rows, groups * places.states);
   checkRows(steps, places.channels / headDim);
@@ -89,7 +89,6 @@ export function scanStates(builder: ProgramBuilder, args: ScanStatesArgs): void 
   addScan(builder, args, {
     kernel: "scan_states",
     constants: {
-      ...{ GROUP_SIZE: groupSize, HEAD_OFFSET: headOffset },
       ...{ A_OF_STATES: args.hasDecayOfStates, IS_APART_MADE: isApartMade },
       ...{ X_START: (x.column ?? 0) / 4, X_STRIDE: x.stride / 4 },
       ...{ WRITES_START: (writes.column ?? 0) / 4, READS_START: (reads.column ?? 0) / 4 },
@@ -113,7 +112,6 @@ export interface ScanDeltasArgs extends ScanArgs {
   readonly steps: Rows;
   /** f32: biases of steps, decays, [heads] each. */
   readonly vectors: GPUBuffer;
-  readonly groups: number;
   /** Head h reads group h mod groups; else heads of a group are neighbours. */
   readonly inTurns: boolean;
 }
@@ -128,7 +126,7 @@ export function scanDeltas(builder: ProgramBuilder, args: ScanDeltasArgs): void 
   addScan(builder, args, {
     kernel: "scan_deltas",
     constants: {
-      ...{ GROUPS: groups, IN_TURNS: args.inTurns },
+      IN_TURNS: args.inTurns,
       ...{ X_START: (x.column ?? 0) / 4, X_STRIDE: x.stride / 4 },
       ...{ RATES_START: rates.column ?? 0, STEPS_START: steps.column ?? 0 },
       ...{ INPUT_STRIDE: rows.stride },
@@ -143,7 +141,7 @@ export function scanDeltas(builder: ProgramBuilder, args: ScanDeltasArgs): void 
 /** A workgroup for some neighbouring channels of each sequence. */
 function addScan(
   builder: ProgramBuilder,
-  { to, places, headDim }: ScanArgs,
+  { to, places, headDim, groups }: ScanArgs,
   scan: Pick<Dispatch, "kernel" | "constants" | "bindings">,
 ): void {
   const { states, channels, placeFloats } = places;
@@ -153,12 +151,12 @@ function addScan(
   const constants = {
     ...scan.constants,
     ...{ PLACE: placeFloats, STATE_START: placeFloats - channels * states },
-    ...{ STATES: states, CHANNELS: channels, HEAD_DIM: headDim },
+    ...{ STATES: states, CHANNELS: channels, HEAD_DIM: headDim, GROUPS: groups },
     ...{ PARTS: SCAN_LANES / columns, COLUMNS: columns },
     ...{ TO_START: to.column ?? 0, TO_STRIDE: to.stride },
   };
-  const groups = Math.ceil(channels / columns);
-  byKind(builder, { ...scan, constants, workgroups: [groups, N, 1] }, [groups, 1, 1]);
+  const across = Math.ceil(channels / columns);
+  byKind(builder, { ...scan, constants, workgroups: [across, N, 1] }, [across, 1, 1]);
 }
 
 /** Of tokens of a sequence each, and of several of one; together: its grid, where it is another. */

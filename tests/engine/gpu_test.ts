@@ -104,7 +104,7 @@ gpuTest("a GPU has the last layers only, and threads the others", async () => {
   await compare({ architecture: "gemma3" }, ways, F32_NMSE);
 });
 
-gpuTest("a GPU has the last layers only, and threads sum up within the states of others", async () => {
+gpuTest("a GPU has the last layers only, and threads sum up within others' states", async () => {
   // Two threads share a group of heads, or make steps of all channels; the GPU joins, too.
   const ways = [1, 2].map((gpuLayers): LoadOptions => ({ gpu: "force", gpuLayers, threads: 2 }));
   for (const architecture of ["granitehybrid", "jamba", "lfm2"] as const) {

@@ -13,6 +13,7 @@ import { expertCases } from "./cases/experts.ts";
 import { normCases } from "./cases/norms.ts";
 import { oneTokenCases } from "./cases/one_token.ts";
 import { routeCases } from "./cases/routes.ts";
+import { stateCases } from "./cases/states.ts";
 
 const CASES = [
   ...matmulCases,
@@ -24,6 +25,7 @@ const CASES = [
   ...attentionCases,
   ...elementwiseCases,
   ...convolutionCases,
+  ...stateCases,
   ...routeCases,
   ...expertCases,
 ];

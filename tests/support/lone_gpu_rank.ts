@@ -81,14 +81,7 @@ export async function openLoneRank(
     ),
   });
   const { outputArena, workspaces, strides, contextLength, logitsRows } = plan;
-  // By slot, the place of the sequence's state; it goes from one to the next of four.
-  const places = new Map<number, number>();
-  const statesOf = ({ slot, position }: LoneSegment) => {
-    const last = places.get(slot) ?? -1;
-    const to = 4 * slot + (last + 1) % 4;
-    places.set(slot, to);
-    return [position === 0 ? -1 : last, to];
-  };
+  const statesOf = statePlaces();
   const run = (segments: readonly LoneSegment[]) => {
     const ids = segments.flatMap((each) => each.ids);
     control.stepIds().set(ids);
@@ -116,5 +109,17 @@ export async function openLoneRank(
     run,
     setBlock: (slot, index, block) => table[slot * blocks + index] = block,
     decode: (position) => void run([{ slot: 0, position, ids: [5 + position] }]),
+  };
+}
+
+/** Places that states of segments are read from and written to, one step after another. */
+function statePlaces(): (segment: LoneSegment) => [from: number, to: number] {
+  // By slot; a sequence's goes from one to the next of four.
+  const places = new Map<number, number>();
+  return ({ slot, position }) => {
+    const last = places.get(slot) ?? -1;
+    const to = 4 * slot + (last + 1) % 4;
+    places.set(slot, to);
+    return [position === 0 ? -1 : last, to];
   };
 }

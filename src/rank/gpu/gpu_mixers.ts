@@ -1,7 +1,7 @@
 /**
  * What a layer on the GPU has that mixes tokens: heads, or a convolution in their place, or states,
- * which may be beside heads. Several of them read one norm, and their outcomes add up. Decides which
- * there are; each is a file of its own.
+ * which may be beside heads. Several of them read one norm, and their outcomes add up. Decides
+ * which there are; each is a file of its own.
  */
 import type { GpuMatrix, ProgramBuilder, Rows } from "../../../gpu/mod.ts";
 import { addConvolution, loadConvolution } from "./gpu_convolution.ts";

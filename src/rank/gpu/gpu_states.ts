@@ -18,7 +18,7 @@ import {
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { StateSpaceConfig } from "../../model/types.ts";
-import { channelsOf, groupsOf, type StateSpacePlan } from "../plan_state.ts";
+import type { StateSpacePlan } from "../plan_state.ts";
 import { lengthOf } from "../shard.ts";
 import type { HeadsStep } from "./gpu_heads.ts";
 import type { GpuSpace } from "./gpu_space.ts";
@@ -31,11 +31,6 @@ import { inputMatrices, type StateColumns, stateColumns } from "./state_columns.
 export interface StateWeights {
   readonly config: StateSpaceConfig;
   readonly epsilon: number;
-  readonly headCount: number;
-  /** Own channels; groups that own heads read, and the place of the first head in the first one. */
-  readonly channels: number;
-  readonly groups: number;
-  readonly headOffset: number;
   /** What makes the parts of a row of input. */
   readonly projections: readonly Product[];
   readonly columns: StateColumns;
@@ -52,7 +47,7 @@ export interface StateWeights {
   readonly output: Stacked;
 }
 
-/** What all channels make together: steps, what writes, what reads, normalised if there are norms. */
+/** What all channels make together: steps, what writes, what reads; norms of these, or null. */
 interface SharedWeights {
   readonly matrix: Stacked;
   readonly norms: readonly GPUBuffer[] | null;
@@ -60,7 +55,7 @@ interface SharedWeights {
 }
 
 /**
- * Of own heads; null: none.
+ * All heads of a layer, or null: a GPU has no part of them.
  * @throws {GpuOutOfMemoryError} when the GPU has no room for it.
  */
 export async function loadStates(input: LayerLoading): Promise<StateWeights | null> {
@@ -68,22 +63,17 @@ export async function loadStates(input: LayerLoading): Promise<StateWeights | nu
   if (plan === null || lengthOf(plan.heads) === 0) return null;
   check(config !== null, "the model has state spaces");
   const { heads, convolutionBias, stepBias, skip, decay } = plan;
-  const groups = groupsOf(heads, config);
-  const groupSize = config.headCount / config.groupCount;
+  check(lengthOf(heads) === config.headCount, "a GPU has all heads of states or none");
   const shape = stateShape(heads, { config, places: input.statePlaces });
   const around = skip === null ? [] : [skip];
   return {
     ...{ config, epsilon: norm.epsilon },
-    headCount: lengthOf(heads),
-    channels: lengthOf(channelsOf(heads, config)),
-    groups: lengthOf(groups),
-    headOffset: heads.start - groups.start * groupSize,
     projections: await loadProducts(loader, inputMatrices(plan)),
     columns: stateColumns(plan, config),
     convolution: await loader.vector(plan.convolution),
     convolutionBias: convolutionBias && await loader.vector(convolutionBias),
     vectors: await loader.vectors([stepBias, ...around, decay]),
-    lengths: config.kind === "deltas" ? await loadLengths(input, config, lengthOf(groups)) : null,
+    lengths: config.kind === "deltas" ? await loadLengths(input, config) : null,
     shared: await loadShared(loader, plan, config),
     norm: await loadNorm(loader, plan, { config, epsilon: norm.epsilon }),
     places: await createStatePlaces(gpu, `blk.${input.index}`, shape),
@@ -97,11 +87,11 @@ export async function loadStates(input: LayerLoading): Promise<StateWeights | nu
  */
 async function loadLengths(
   { gpu }: LayerLoading,
-  { stateLength }: StateSpaceConfig,
-  groups: number,
+  { stateLength, groupCount }: StateSpaceConfig,
 ): Promise<GPUBuffer> {
-  const values = new Float32Array(2 * groups * stateLength).fill(1 / Math.sqrt(stateLength));
-  values.fill(1 / stateLength, 0, groups * stateLength);
+  const width = groupCount * stateLength;
+  const values = new Float32Array(2 * width).fill(1 / Math.sqrt(stateLength));
+  values.fill(1 / stateLength, 0, width);
   return await gpu.createVector("lengths of queries and keys", values);
 }
 
@@ -143,7 +133,7 @@ export function addStates(
   space: GpuSpace,
   { x }: HeadsStep,
 ): void {
-  const { columns, places, channels, norm } = weights;
+  const { columns, places, norm, config: { innerLength: channels } } = weights;
   const { stateInput, convolved, scanned } = space;
   for (const { stacked, column } of weights.projections) {
     multiplyAny(builder, stacked, { x, to: { ...stateInput, column } });
@@ -166,18 +156,18 @@ export function addStates(
 /** States that are corrected. */
 function correct(
   builder: ProgramBuilder,
-  { config, epsilon, channels, headCount, groups, columns, vectors, places }: StateWeights,
+  { config, epsilon, columns, vectors, places }: StateWeights,
   lengths: GPUBuffer,
   { stateInput, convolved, scanned }: GpuSpace,
 ): void {
-  const { stateLength: width, headsTakeTurns: inTurns } = config;
+  const { stateLength: width, headsTakeTurns: inTurns, groupCount: groups } = config;
   headNorm(builder, {
     ...{ kind: "rms", weight: lengths, weightPerHead: true },
     ...{ x: convolved, heads: 2 * groups, width, epsilon: epsilon / width },
   });
   scanDeltas(builder, {
     ...{ x: convolved, to: scanned, vectors, places, groups, inTurns },
-    headDim: channels / headCount,
+    headDim: config.innerLength / config.headCount,
     rates: { ...stateInput, column: columns.rates },
     steps: { ...stateInput, column: columns.steps },
   });
@@ -185,8 +175,8 @@ function correct(
 
 /** States that are added to. */
 function scan(builder: ProgramBuilder, weights: StateWeights, space: GpuSpace): void {
-  const { config, channels, headCount, groups, headOffset, vectors, places } = weights;
-  const { headCount: allHeads, groupCount, stateLength } = config;
+  const { config, vectors, places } = weights;
+  const { kind, innerLength: channels, headCount, groupCount: groups, stateLength } = config;
   const { stateInput, convolved, scanned } = space;
   const of = weights.shared === null
     ? {
@@ -196,10 +186,9 @@ function scan(builder: ProgramBuilder, weights: StateWeights, space: GpuSpace): 
     }
     : share(builder, weights, weights.shared, space);
   scanStates(builder, {
-    ...{ x: convolved, to: scanned, vectors, places, headOffset, ...of },
+    ...{ x: convolved, to: scanned, vectors, places, groups, ...of },
     headDim: channels / headCount,
-    groupSize: allHeads / groupCount,
-    hasDecayOfStates: config.kind === "channels",
+    hasDecayOfStates: kind === "channels",
   });
 }
 

@@ -87,7 +87,7 @@ export class GpuStep implements StepValues {
   }
 
   /**
-   * A segment's first token goes on with the state that is read, its last one leaves what is written.
+   * A segment's first token goes on with the state that is read, its last one leaves one behind.
    * @param end of its tokens.
    */
   #takeStates(segments: Int32Array, at: number, end: number): void {

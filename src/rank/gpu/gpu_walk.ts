@@ -62,8 +62,9 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
 }
 
 /** Threads sum up over ranks within their states: what channels share, or squares of groups. */
-function joinsStates({ plans, plan: { layers }, config: { stateSpace: shape } }: Opening, index: number) {
-  const { stateSpace } = layers[index];
+function joinsStates({ plans, plan, config }: Opening, index: number): boolean {
+  const { stateSpace: shape } = config;
+  const { stateSpace } = plan.layers[index];
   if (stateSpace === null || shape === null || plans.length === 1) return false;
   const { shared, deltas, norm } = stateSpace;
   return shared !== null || deltas === null && norm !== null && cutsGroups(plans, index, shape);
