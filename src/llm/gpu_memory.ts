@@ -1,14 +1,15 @@
 /**
  * How many layers a GPU has room for, about: who loads finds out. Loads nothing.
  */
-import { kvCacheBytes, matrixBytes } from "../../gpu/mod.ts";
-import { alignUp } from "../base/check.ts";
-import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
+import { matrixBytes } from "../../gpu/mod.ts";
 import { denseMatrices } from "../model/dense_matrices.ts";
 import { configOf } from "../model/layer_config.ts";
-import type { LayerTensors, MatrixTensor } from "../model/types.ts";
+import { stateMatrices } from "../model/state_matrices.ts";
+import type { LayerTensors, MatrixTensor, ModelDescription } from "../model/types.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
+import { keptBytes } from "../rank/gpu/kept_shapes.ts";
 import { expertsObstacle } from "../rank/gpu/obstacle.ts";
+import { ofLayer } from "../rank/shard.ts";
 import {
   contextLengthFor,
   hotSharesOf,
@@ -22,34 +23,40 @@ import type { DescribedModel } from "./plan_load.ts";
  * room for two of them when they are brought. Infinite where nobody set a limit.
  */
 export function fittingLayers(of: DescribedModel, options: LoadOptions): number {
-  const { gpuMemoryBytes, gpuStreamFrom, parallel = 1 } = options;
+  const { gpuMemoryBytes, gpuStreamFrom } = options;
   if (gpuMemoryBytes === undefined) return Infinity;
-  const { tensors: { layers, output }, config } = of.model;
+  const { tensors: { layers, output } } = of.model;
   const bytesOf = (matrices: readonly MatrixTensor[]) =>
     matrices.reduce(
       (sum, { tensor, rows, columns }) =>
         sum + matrixBytes(of.file.tensors.get(tensor)!.type, rows, columns),
       0,
     );
-  const shapes = layers.map((_, layer) => configOf(config, layer));
-  const kv = Math.max(...shapes.map(({ headCountKv, headDim }) =>
-    kvCacheBytes({
-      positions: alignUp(contextLengthFor(of.model, options), KV_BLOCK_POSITIONS) *
-        (parallel === "auto" ? 1 : parallel),
-      kvHeads: headCountKv,
-      headDim,
-      type: options.kvType === "f32" ? "f32" : "f16",
-    })
-  ));
+  const kept = Math.max(...layers.map((_, layer) => keptIn(of.model, layer, options)));
   const most = (matricesOf: (layer: LayerTensors) => MatrixTensor[]) =>
     Math.max(...layers.map((layer) => bytesOf(matricesOf(layer))));
   const expertsOf = hasExperts(of, options) ? expertMatrices : () => [];
-  const layerBytes = kv +
+  const layerBytes = kept +
     most((layer) => [...headMatrices(layer), ...neuronMatrices(layer), ...expertsOf(layer)]);
   const room = gpuMemoryBytes - activationBytes(of, options);
   if (room >= layers.length * layerBytes + bytesOf([output])) return Infinity;
   const sets = gpuStreamFrom === 0 ? 0 : 2 * most(neuronMatrices);
   return Math.max(0, Math.floor((room - sets) / layerBytes));
+}
+
+/** Bytes of what a layer keeps of texts: keys and values, rows of a convolution, states. */
+function keptIn(model: ModelDescription, layer: number, options: LoadOptions): number {
+  const { parallel = 1, chunkTokens = CHUNK_TOKENS_OF_LONG_STEPS } = options;
+  const config = configOf(model.config, layer);
+  const whole = (end: number) => ({ start: 0, end });
+  const heads = { heads: whole(config.headCount), kvHeads: whole(config.headCountKv) };
+  const stateHeads = whole(config.stateSpace?.headCount ?? 0);
+  return keptBytes({ ...ofLayer(heads, config.layers[layer]), stateHeads }, {
+    ...{ config, layer: config.layers[layer], chunkTokens },
+    kvType: options.kvType === "f32" ? "f32" : "i16",
+    contextLength: contextLengthFor(model, options),
+    sequences: parallel === "auto" ? 1 : parallel,
+  });
 }
 
 /**
@@ -91,10 +98,11 @@ function expertMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
 }
 
 function headMatrices(
-  { query, key, value, attentionOutput, attentionGate }: LayerTensors,
+  { query, key, value, attentionOutput, attentionGate, stateSpace }: LayerTensors,
 ): MatrixTensor[] {
-  return [query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
+  const heads = [query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
     .filter((each) => each !== null);
+  return stateSpace === null ? heads : [...heads, ...stateMatrices(stateSpace)];
 }
 
 function neuronMatrices({ feedForward }: LayerTensors): MatrixTensor[] {

@@ -229,7 +229,10 @@ function headsOf(config: ModelConfig, heads: Range): Pick<Shard, "heads" | "kvHe
  * The share of a layer: one that convolves has channels in the place of all kinds of heads, one
  * without heads none.
  */
-export function ofLayer(shard: Shard, { convolutionTaps, attends }: LayerConfig): Shard {
+export function ofLayer<S extends Pick<Shard, "heads" | "kvHeads">>(
+  shard: S,
+  { convolutionTaps, attends }: LayerConfig,
+): S {
   if (attends === false) return { ...shard, heads: NOTHING, kvHeads: NOTHING };
   return convolutionTaps === undefined ? shard : { ...shard, kvHeads: shard.heads };
 }

@@ -68,7 +68,7 @@ function checkTogether(rank: LoneRank): void {
 }
 
 gpuTest("a GPU's step of several sequences gives each the bits that it has alone", async (gpu) => {
-  for (const architecture of ["llama", "gpt2", "gemma2", "qwen2moe"] as const) {
+  for (const architecture of ["llama", "gpt2", "gemma2", "qwen2moe", "lfm2"] as const) {
     await withRank(gpu, { architecture }, checkTogether);
   }
 });

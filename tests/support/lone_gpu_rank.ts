@@ -25,6 +25,11 @@ export interface LoneSegment {
   readonly ids: readonly number[];
   /** Of so many of its last ids logits are wanted; left out: of the last one. */
   readonly logits?: number;
+  /**
+   * Places of states that it goes on with and leaves behind; left out: a place of its slot's that
+   * its next segment goes on with.
+   */
+  readonly states?: { readonly from: number; readonly to: number };
 }
 
 export interface LoneRank {
@@ -116,7 +121,8 @@ export async function openLoneRank(
 function statePlaces(): (segment: LoneSegment) => [from: number, to: number] {
   // By slot; a sequence's goes from one to the next of four.
   const places = new Map<number, number>();
-  return ({ slot, position }) => {
+  return ({ slot, position, states }) => {
+    if (states) return [states.from, states.to];
     const last = places.get(slot) ?? -1;
     const to = 4 * slot + (last + 1) % 4;
     places.set(slot, to);

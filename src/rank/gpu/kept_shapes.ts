@@ -44,7 +44,7 @@ export function stateShape(
 
 /** Bytes of all that a layer keeps for some heads. */
 export function keptBytes(
-  { kvHeads, stateHeads }: Shard,
+  { kvHeads, stateHeads }: Pick<Shard, "kvHeads" | "stateHeads">,
   { config, layer, kvType, sequences = 1, ...options }: {
     /** The model as this layer has it. */
     readonly config: ModelConfig;
