@@ -7,7 +7,7 @@ import { configOf } from "../model/layer_config.ts";
 import { stateMatrices } from "../model/state_matrices.ts";
 import type { LayerTensors, MatrixTensor, ModelDescription } from "../model/types.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
-import { keptBytes } from "../rank/gpu/kept_shapes.ts";
+import { chainedStatePlaces, keptBytes } from "../rank/gpu/kept_shapes.ts";
 import { expertsObstacle } from "../rank/gpu/obstacle.ts";
 import { ofLayer } from "../rank/shard.ts";
 import {
@@ -47,6 +47,7 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
 /** Bytes of what a layer keeps of texts: keys and values, rows of a convolution, states. */
 function keptIn(model: ModelDescription, layer: number, options: LoadOptions): number {
   const { parallel = 1, chunkTokens = CHUNK_TOKENS_OF_LONG_STEPS } = options;
+  const sequences = parallel === "auto" ? 1 : parallel;
   const config = configOf(model.config, layer);
   const whole = (end: number) => ({ start: 0, end });
   const heads = { heads: whole(config.headCount), kvHeads: whole(config.headCountKv) };
@@ -55,7 +56,7 @@ function keptIn(model: ModelDescription, layer: number, options: LoadOptions): n
     ...{ config, layer: config.layers[layer], chunkTokens },
     kvType: options.kvType === "f32" ? "f32" : "i16",
     contextLength: contextLengthFor(model, options),
-    sequences: parallel === "auto" ? 1 : parallel,
+    ...{ sequences, statePlaces: chainedStatePlaces(config, sequences) },
   });
 }
 

@@ -30,7 +30,7 @@ import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
 import { checkUnit } from "./plan_units.ts";
 import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
-import { keptBytes } from "./gpu/kept_shapes.ts";
+import { chainedStatePlaces, keptBytes } from "./gpu/kept_shapes.ts";
 import {
   logitsRows,
   NO_WIDTHS,
@@ -245,14 +245,13 @@ export class RankPlanner implements Placer {
     const cached = { kvHeads, config: configOf(config, index), taps };
     const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
     const { stateSpace, ...weights } = planLayer(this, this.#layerInput(index));
-    const places = statePlacesOf(config, options);
     this.#layers.push({
       arena: this.#arenas.length - 1,
       ...weights,
       stateSpace: stateSpace && {
         ...stateSpace,
         placesOffsetBytes: this.#arena
-          .allocate(`blk.${index}.states`, "kv", places * stateSpace.placeBytes),
+          .allocate(`blk.${index}.states`, "kv", this.#statePlaces * stateSpace.placeBytes),
       },
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
@@ -266,6 +265,7 @@ export class RankPlanner implements Placer {
     const place = this.#isAlone ? device : this;
     this.#deviceKvBytes += keptBytes(this.#in.layerShards[index], {
       ...{ ...options, kvType, config: configOf(config, index), layer: config.layers[index] },
+      statePlaces: this.#statePlaces,
     });
     const { stateSpace, ...weights } = planLayer(device, this.#layerInput(index));
     this.#layers.push({
@@ -315,6 +315,13 @@ export class RankPlanner implements Placer {
     return this.#in.isOnGpu && this.#in.options.rankCount === 1;
   }
 
+  get #statePlaces(): number {
+    const { model: { config }, options } = this.#in;
+    return this.#isAlone
+      ? chainedStatePlaces(config, options.sequences)
+      : statePlacesOf(config, options);
+  }
+
   #gpuPlan(): RankPlan["gpu"] {
     if (this.#device === null) return null;
     const { options, model: { config: { blockCount } } } = this.#in;
@@ -353,7 +360,7 @@ export class RankPlanner implements Placer {
       contextLength: options.contextLength,
       sequences: options.sequences ?? 1,
       kvBlocks: kvBlocksOf(options),
-      statePlaces: statePlacesOf(this.#in.model.config, options),
+      statePlaces: this.#statePlaces,
       kvType,
       isSparse: this.#in.layouts.isSparse,
       stream: this.#in.units?.stream ?? null,

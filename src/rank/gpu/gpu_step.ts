@@ -103,10 +103,14 @@ export class GpuStep implements StepValues {
     to[end - 1] = written;
   }
 
-  /** The next token of a chain. */
-  goOn(): void {
+  /** The next token of a chain. place: of the state that it leaves; null: nobody keeps states. */
+  goOn(place: number | null): void {
+    const { positions, states: { from, to } } = this.#rows;
     this.position++;
-    this.#rows.positions[0]++;
+    positions[0]++;
+    if (place === null) return;
+    from[0] = to[0];
+    to[0] = place;
   }
 
   /** Behind the step's last submission: writes the step that is likely to follow. */

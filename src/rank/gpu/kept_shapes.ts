@@ -6,15 +6,36 @@ import {
   statePlacesBytes,
   type StateShape,
 } from "../../../gpu/mod.ts";
+import { MiB } from "../../base/units.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import type { LayerConfig, ModelConfig, StateSpaceConfig } from "../../model/types.ts";
 import { kvBlocksOf, statePlacesOf } from "../kv_bytes.ts";
-import { channelsOf, convolvedRows } from "../plan_state.ts";
+import { channelsOf, convolvedRows, placeBytes } from "../plan_state.ts";
 import type { KvType } from "../plan_types.ts";
 import { lengthOf, type Range, type Shard } from "../shard.ts";
 
 /** The most tokens of a wait: a sequence goes back by as many (token_chain.ts). */
 export const CHAIN_TOKENS_MAX = 16;
+/** What states of a chain's tokens may take, in all layers together. */
+const CHAIN_STATES_BYTES_MAX = 256 * MiB;
+
+/**
+ * The most tokens of a wait for a model. Each leaves a state, for it may be the last one that
+ * counts: where states are large, so that a token takes long anyway, there are few, or 1.
+ */
+export function chainTokensOf({ stateSpace, layers }: ModelConfig): number {
+  if (stateSpace === null) return CHAIN_TOKENS_MAX;
+  const each = placeBytes({ start: 0, end: stateSpace.headCount }, stateSpace);
+  const layerCount = layers.filter(({ hasStates }) => hasStates).length;
+  const places = Math.floor(CHAIN_STATES_BYTES_MAX / (layerCount * each));
+  return Math.max(1, Math.min(CHAIN_TOKENS_MAX, places));
+}
+
+/** Places of states where a GPU is alone: those of a chain's tokens beside those of sequences. */
+export function chainedStatePlaces(config: ModelConfig, sequences: number | undefined): number {
+  const places = statePlacesOf(config, { sequences });
+  return places === 0 ? 0 : places + chainTokensOf(config);
+}
 
 /** Rows of a layer that convolves. */
 export function convolutionShape(
@@ -45,11 +66,12 @@ export function stateShape(
 /** Bytes of all that a layer keeps for some heads. */
 export function keptBytes(
   { kvHeads, stateHeads }: Pick<Shard, "kvHeads" | "stateHeads">,
-  { config, layer, kvType, sequences = 1, ...options }: {
+  { config, layer, kvType, statePlaces: places, sequences = 1, ...options }: {
     /** The model as this layer has it. */
     readonly config: ModelConfig;
     readonly layer: LayerConfig;
     readonly kvType: KvType;
+    readonly statePlaces: number;
     readonly contextLength: number;
     readonly chunkTokens: number;
     readonly sequences?: number;
@@ -60,7 +82,6 @@ export function keptBytes(
   const kvBlocks = kvBlocksOf({ ...options, sequences });
   const { convolutionTaps: taps, hasStates } = layer;
   const { headDim, stateSpace } = config;
-  const places = statePlacesOf(config, { sequences });
   const states = hasStates && stateSpace !== null
     ? statePlacesBytes(stateShape(stateHeads, { config: stateSpace, places }))
     : 0;

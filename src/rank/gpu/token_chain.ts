@@ -34,7 +34,7 @@ import { deviceType } from "./device_placer.ts";
 import { addOutput, type GpuOutput, type OutputPlace } from "./gpu_output.ts";
 import type { GpuStep } from "./gpu_step.ts";
 import { addLayers } from "./gpu_walk.ts";
-import { CHAIN_TOKENS_MAX } from "./kept_shapes.ts";
+import { CHAIN_TOKENS_MAX, chainTokensOf } from "./kept_shapes.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 
 export type { ChainChoice };
@@ -56,6 +56,8 @@ export interface BestIds {
 
 /** What a chain runs, made when the rank is opened. */
 interface ChainParts {
+  readonly tokensMax: number;
+  readonly keepsStates: boolean;
   readonly steps: StepChain;
   /** Behind the first token's layers: its logits, and the choice among them. */
   readonly output: Program;
@@ -69,8 +71,7 @@ export async function openTokenChain(of: TokenChainInput): Promise<TokenChain | 
   const { plan: { gpu: part, embedding, embeddingNorm, positions, output }, config, gpu } = of;
   const isWhole = lengthOf(output.rows) === config.vocabSize;
   // Waits that are short so that a desktop stays responsive are not made longer.
-  // A state of tokens that were not chosen is of no use, and there is no other one to go back to.
-  if (config.stateSpace !== null) return null;
+  if (chainTokensOf(config) === 1) return null;
   if (!part!.isAlone || !gpu.isQuick || gpu.priority !== "normal") return null;
   if (!isWhole || positions !== null || embeddingNorm !== null) return null;
   if (weightFormat(deviceType(embedding), config.embeddingLength) === undefined) return null;
@@ -101,7 +102,7 @@ async function openParts(of: TokenChainInput): Promise<ChainParts> {
     return await builder.build([{ n: 1, position: 0, m: 1 }]);
   };
   return {
-    steps,
+    ...{ steps, tokensMax: chainTokensOf(config), keepsStates: config.stateSpace !== null },
     output: await build(addEnd),
     token: await build((builder) => {
       steps.addAdvance(builder);
@@ -120,7 +121,9 @@ async function loadTable({ loader, plan: { embedding } }: TokenChainInput): Prom
 
 export class TokenChain {
   /** The most tokens of a wait. */
-  readonly tokensMax = CHAIN_TOKENS_MAX;
+  readonly tokensMax: number;
+  /** Where layers keep states: places that tokens leave theirs in. Is filled in before a step. */
+  readonly states = new Int32Array(CHAIN_TOKENS_MAX);
   /** Is filled in before a step. */
   readonly choice: ChainChoice = {
     ...{ temperature: 0, topK: 1, topP: 1, minP: 0 },
@@ -135,6 +138,7 @@ export class TokenChain {
 
   constructor(parts: ChainParts) {
     this.#parts = parts;
+    this.tokensMax = parts.tokensMax;
     const buffer = this.#floats.buffer;
     const words = this.#words;
     this.#best = Array.from({ length: CHAIN_TOKENS_MAX }, (_, index) => {
@@ -154,16 +158,16 @@ export class TokenChain {
    * @throws {GpuLostError} when the GPU is gone or the tokens came to nothing.
    */
   run(step: GpuStep): void {
-    const { tokens } = this;
-    const { steps, output, token, back } = this.#parts;
+    const { tokens, states } = this;
+    const { steps, output, token, back, keepsStates } = this.#parts;
     check(step.n === 1 && step.m === 1, "a chain is of single tokens");
-    check(tokens > 1 && tokens <= CHAIN_TOKENS_MAX, `a chain of ${tokens} tokens`);
-    steps.write(tokens, step, this.choice);
+    check(tokens > 1 && tokens <= this.tokensMax, `a chain of ${tokens} tokens`);
+    steps.write(tokens, step, { choice: this.choice, states: keepsStates ? states : null });
     output.run(step);
     const bytes = tokens * CHOSEN_WORDS * 4;
     const read = { to: back, from: steps.chosen, offsetBytes: 0, bytes };
     for (let index = 1; index < tokens; index++) {
-      step.goOn();
+      step.goOn(keepsStates ? states[index] : null);
       token.runBehind(step, index === tokens - 1 ? read : undefined);
     }
     step.writeAhead();
