@@ -3,13 +3,11 @@
  */
 import { matrixBytes } from "../../gpu/mod.ts";
 import { denseMatrices } from "../model/dense_matrices.ts";
-import { configOf } from "../model/layer_config.ts";
 import { stateMatrices } from "../model/state_matrices.ts";
-import type { LayerTensors, MatrixTensor, ModelDescription } from "../model/types.ts";
+import type { LayerTensors, MatrixTensor } from "../model/types.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
-import { chainedStatePlaces, keptBytes } from "../rank/gpu/kept_shapes.ts";
+import { wholeLayerBytes } from "../rank/gpu/kept_shapes.ts";
 import { expertsObstacle } from "../rank/gpu/obstacle.ts";
-import { ofLayer } from "../rank/shard.ts";
 import {
   contextLengthFor,
   hotSharesOf,
@@ -23,16 +21,23 @@ import type { DescribedModel } from "./plan_load.ts";
  * room for two of them when they are brought. Infinite where nobody set a limit.
  */
 export function fittingLayers(of: DescribedModel, options: LoadOptions): number {
-  const { gpuMemoryBytes, gpuStreamFrom } = options;
+  const { gpuMemoryBytes, gpuStreamFrom, parallel = 1 } = options;
   if (gpuMemoryBytes === undefined) return Infinity;
-  const { tensors: { layers, output } } = of.model;
+  const { tensors: { layers, output }, config } = of.model;
   const bytesOf = (matrices: readonly MatrixTensor[]) =>
     matrices.reduce(
       (sum, { tensor, rows, columns }) =>
         sum + matrixBytes(of.file.tensors.get(tensor)!.type, rows, columns),
       0,
     );
-  const kept = Math.max(...layers.map((_, layer) => keptIn(of.model, layer, options)));
+  const kept = Math.max(...layers.map((_, layer) =>
+    wholeLayerBytes(config, layer, {
+      chunkTokens: options.chunkTokens ?? CHUNK_TOKENS_OF_LONG_STEPS,
+      contextLength: contextLengthFor(of.model, options),
+      sequences: parallel === "auto" ? 1 : parallel,
+      kvType: options.kvType === "f32" ? "f32" : "i16",
+    })
+  ));
   const most = (matricesOf: (layer: LayerTensors) => MatrixTensor[]) =>
     Math.max(...layers.map((layer) => bytesOf(matricesOf(layer))));
   const expertsOf = hasExperts(of, options) ? expertMatrices : () => [];
@@ -42,22 +47,6 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
   if (room >= layers.length * layerBytes + bytesOf([output])) return Infinity;
   const sets = gpuStreamFrom === 0 ? 0 : 2 * most(neuronMatrices);
   return Math.max(0, Math.floor((room - sets) / layerBytes));
-}
-
-/** Bytes of what a layer keeps of texts: keys and values, rows of a convolution, states. */
-function keptIn(model: ModelDescription, layer: number, options: LoadOptions): number {
-  const { parallel = 1, chunkTokens = CHUNK_TOKENS_OF_LONG_STEPS } = options;
-  const sequences = parallel === "auto" ? 1 : parallel;
-  const config = configOf(model.config, layer);
-  const whole = (end: number) => ({ start: 0, end });
-  const heads = { heads: whole(config.headCount), kvHeads: whole(config.headCountKv) };
-  const stateHeads = whole(config.stateSpace?.headCount ?? 0);
-  return keptBytes({ ...ofLayer(heads, config.layers[layer]), stateHeads }, {
-    ...{ config, layer: config.layers[layer], chunkTokens },
-    kvType: options.kvType === "f32" ? "f32" : "i16",
-    contextLength: contextLengthFor(model, options),
-    ...{ sequences, statePlaces: chainedStatePlaces(config, sequences) },
-  });
 }
 
 /**

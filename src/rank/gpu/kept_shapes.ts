@@ -8,11 +8,12 @@ import {
 } from "../../../gpu/mod.ts";
 import { MiB } from "../../base/units.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
+import { configOf } from "../../model/layer_config.ts";
 import type { LayerConfig, ModelConfig, StateSpaceConfig } from "../../model/types.ts";
 import { kvBlocksOf, statePlacesOf } from "../kv_bytes.ts";
 import { channelsOf, convolvedRows, placeBytes } from "../plan_state.ts";
 import type { KvType } from "../plan_types.ts";
-import { lengthOf, type Range, type Shard } from "../shard.ts";
+import { lengthOf, ofLayer, type Range, type Shard } from "../shard.ts";
 
 /** The most tokens of a wait: a sequence goes back by as many (token_chain.ts). */
 export const CHAIN_TOKENS_MAX = 16;
@@ -63,20 +64,38 @@ export function stateShape(
   return { places, taps, states, channels, convolved: convolvedRows(heads, config) };
 }
 
+/** Bytes of all that a layer keeps for all heads, where a GPU is alone. */
+export function wholeLayerBytes(
+  config: ModelConfig,
+  layer: number,
+  options: Omit<KeptOptions, "config" | "layer" | "statePlaces">,
+): number {
+  const own = configOf(config, layer);
+  const whole = (end: number) => ({ start: 0, end });
+  const heads = { heads: whole(own.headCount), kvHeads: whole(own.headCountKv) };
+  const { kvHeads } = ofLayer(heads, config.layers[layer]);
+  return keptBytes({ kvHeads, stateHeads: whole(config.stateSpace?.headCount ?? 0) }, {
+    ...{ ...options, config: own, layer: config.layers[layer] },
+    statePlaces: chainedStatePlaces(config, options.sequences),
+  });
+}
+
+interface KeptOptions {
+  /** The model as this layer has it. */
+  readonly config: ModelConfig;
+  readonly layer: LayerConfig;
+  readonly kvType: KvType;
+  readonly statePlaces: number;
+  readonly contextLength: number;
+  readonly chunkTokens: number;
+  readonly sequences?: number;
+  readonly kvBlocks?: number;
+}
+
 /** Bytes of all that a layer keeps for some heads. */
 export function keptBytes(
   { kvHeads, stateHeads }: Pick<Shard, "kvHeads" | "stateHeads">,
-  { config, layer, kvType, statePlaces: places, sequences = 1, ...options }: {
-    /** The model as this layer has it. */
-    readonly config: ModelConfig;
-    readonly layer: LayerConfig;
-    readonly kvType: KvType;
-    readonly statePlaces: number;
-    readonly contextLength: number;
-    readonly chunkTokens: number;
-    readonly sequences?: number;
-    readonly kvBlocks?: number;
-  },
+  { config, layer, kvType, statePlaces: places, sequences = 1, ...options }: KeptOptions,
 ): number {
   const { chunkTokens } = options;
   const kvBlocks = kvBlocksOf({ ...options, sequences });

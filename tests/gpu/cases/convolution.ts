@@ -81,27 +81,31 @@ async function checkTakenOver(gpu: Gpu): Promise<void> {
   const own = (slot: number) =>
     Array.from({ length: BLOCKS }, (_, i) => 2 * (BLOCKS - 1 - i) + slot);
   const first = { position: 0, blocks: own(0) };
-  const text = normals(2, 40 * columns);
-  for (const [position, end] of [[0, 20], [20, 37], [37, 40]]) {
+  const text = normals(2, 55 * columns);
+  for (const [position, end] of [[0, 20], [20, 37], [37, 55]]) {
     const x = text.slice(position * columns, end * columns);
     await run(x, { n: end - position, sequences: [{ ...first, position }] });
   }
-  const x = normals(3, 2 * columns);
-  const both = await run(x, {
-    n: 2,
-    sequences: [{ ...first, position: 40 }, {
-      position: 32,
-      blocks: [own(0)[0], ...own(1).slice(1)],
-    }],
-  });
-  for (const [slot, length] of [40, 32].entries()) {
-    const row = x.subarray(slot * columns, (slot + 1) * columns);
-    const whole = Float32Array.of(...text.subarray(0, length * columns), ...row);
-    const actual = both.subarray(slot * shape.width, (slot + 1) * shape.width);
-    assertNear(`sequence ${slot}`, actual, expectedOf(whole, weights, shape, 1), 1e-4);
+  const texts = [text, text.slice(0, 32 * columns)];
+  const second = { position: 32, blocks: [own(0)[0], ...own(1).slice(1)] };
+  for (let step = 0; step < 12; step++) {
+    const x = normals(3 + step, 2 * columns);
+    // The same rows of their rings, which have 23.
+    const positions = [55 + step, 32 + step];
+    const [one, other] = [first, second].map((each, slot) => {
+      return { ...each, position: positions[slot] };
+    });
+    const both = await run(x, { n: 2, sequences: [one, other] });
+    for (const slot of [0, 1]) {
+      const row = x.subarray(slot * columns, (slot + 1) * columns);
+      texts[slot] = Float32Array.of(...texts[slot], ...row);
+      const actual = both.subarray(slot * shape.width, (slot + 1) * shape.width);
+      const expected = expectedOf(texts[slot], weights, shape, 1);
+      assertNear(`sequence ${slot} at ${positions[slot]}`, actual, expected, 1e-4);
+    }
+    const alone = await run(x.slice(0, columns), { n: 1, sequences: [one] });
+    assertEquals(both.slice(0, shape.width), alone, "the bits that it has alone");
   }
-  const alone = await run(x.slice(0, columns), { n: 1, sequences: [{ ...first, position: 40 }] });
-  assertEquals(both.slice(0, shape.width), alone, "the bits that it has alone");
   close();
 }
 
