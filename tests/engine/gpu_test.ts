@@ -9,7 +9,7 @@ import type { LoadOptions, Notice } from "../../src/llm/mod.ts";
 import { answersHere } from "../support/answers_here.ts";
 import { nmse } from "../support/compare.ts";
 import { GPU_MIXTURES, GPU_REFUSED } from "../support/gpu_families.ts";
-import { besideThreads, GPU_ALONE, gpuTest } from "../support/gpu_model.ts";
+import { besideThreads, GPU_ALONE, GPU_ALONE_TUNED, gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
@@ -110,6 +110,14 @@ gpuTest("a GPU has the last layers only, and threads sum up within others' state
   for (const architecture of ["granitehybrid", "jamba", "lfm2"] as const) {
     await compare({ architecture }, ways, F32_NMSE);
   }
+});
+
+gpuTest("a GPU computes states of Q4_0, with what is small in F32 and Q8_0", async () => {
+  // As files have it: what a row of input is made of has three types, and odd lengths.
+  const typeOf = (name: string) =>
+    name.includes("ssm_beta") ? "F32" : name.includes("ssm_alpha") ? "Q8_0" : undefined;
+  const of = { architecture: "qwen35", blockCount: 2, type: "Q4_0", typeOf } as const;
+  await compare(of, [GPU_ALONE_TUNED], QUANT_NMSE);
 });
 
 gpuTest("a GPU computes experts of Q4_K and Q8_0 nearly as a thread does", async () => {
