@@ -250,7 +250,7 @@ export const KERNELS = {
     text: withParts(embedNibble, ...EMBED, partFactors, partNibble, partLevels),
     bindings: "urrrw",
   },
-  gate_states: { text: withParts(gateStates, partCurves, partLanes), bindings: "rww" },
+  gate_states: { text: withParts(gateStates, partCurves, ...INT8_WRITE), bindings: "rwww" },
   head_norm: { text: withParts(headNorm, partSum64), bindings: "rw" },
   heads_float: { text: withParts(heads, partSequences, ...ONE_FLOAT), bindings: "urrrwrwww" },
   heads_int8: {
@@ -288,7 +288,7 @@ export const KERNELS = {
   short_convolution: { text: withParts(shortConvolution, ...SEQUENCES), bindings: "urrwwww" },
   sort_routes: { text: withParts(sortRoutes, partStep), bindings: "uw" },
   state_convolution: {
-    text: withParts(stateConvolution, partCurves, ...SEQUENCES),
+    text: withParts(stateConvolution, partCurves, partSum64, ...SEQUENCES),
     bindings: "urrrwww",
   },
   weigh_rows: { text: withParts(weighRows, partCurves), bindings: "ww" },
