@@ -131,18 +131,17 @@ export function scanDeltas(builder: ProgramBuilder, args: ScanDeltasArgs): void 
   const { input } = builder;
   checkRows(x, 2 * groups * places.states + places.channels);
   check(rates.offsetBytes === steps.offsetBytes, "rates and steps are of the same rows");
-  const { column: _, ...rows } = steps;
   addScan(builder, args, {
     kernel: "scan_deltas",
     constants: {
       IN_TURNS: args.inTurns,
       ...{ X_START: (x.column ?? 0) / 4, X_STRIDE: x.stride / 4 },
       ...{ RATES_START: rates.column ?? 0, STEPS_START: steps.column ?? 0 },
-      ...{ INPUT_STRIDE: rows.stride },
+      INPUT_STRIDE: steps.stride,
     },
     bindings: [
       ...[input.header, input.records, { buffer: vectors }, bindRows(x)],
-      ...[bindRows(rows), bindRows(to), { buffer: places.buffer }],
+      ...[bindRows(steps), bindRows(to), { buffer: places.buffer }],
     ],
   });
 }
