@@ -59,7 +59,7 @@ export { headNorm, type HeadNormArgs, norm, type NormArgs, type NormKind } from 
 export { type Program, ProgramBuilder, type When } from "./program.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
 export { createRoutes, type Routes } from "./routes.ts";
-export { fromColumn, type Rows } from "./rows.ts";
+export { ALIGN_BYTES, columnsFrom, fromColumn, type Rows } from "./rows.ts";
 export type { ReadRequest } from "./slice_encoder.ts";
 export { type ChainChoice, createStepChain, type StepChain } from "./step_chain.ts";
 export { createStepInput, type StepInput, type StepRows, type StepValues } from "./step_input.ts";

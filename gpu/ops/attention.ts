@@ -22,6 +22,8 @@ export interface RotateArgs {
   readonly x: Rows;
   readonly heads: number;
   readonly cache: KvCache;
+  /** False: there are queries alone, whose keys and values another layer has. Left out: all. */
+  readonly hasKeys?: boolean;
   /** Null: nothing is turned. */
   readonly rope: HeadRope | null;
   /** Heads are normalised, each by itself; left out or null: not. */
@@ -36,6 +38,8 @@ export interface HeadNorms {
   readonly areTurned?: boolean;
   readonly query: HeadWeight | null;
   readonly key: HeadWeight | null;
+  /** Values are, too, without weights; left out: they are not. */
+  readonly hasValue?: boolean;
 }
 
 interface HeadWeight {
@@ -46,8 +50,9 @@ interface HeadWeight {
 
 /** Turns queries and keys in place; writes keys and values to their places in the cache. */
 export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): void {
-  const { x, heads, cache, rope, norms } = args;
-  const { kvHeads, headDim } = cache;
+  const { x, heads, cache, hasKeys = true, rope, norms } = args;
+  const { headDim } = cache;
+  const kvHeads = hasKeys ? cache.kvHeads : 0;
   const { input, gpu } = builder;
   const normOf = (of?: HeadWeight | null) => of ? (of.weightPerHead ? 2 : 1) : 0;
   checkRows(x, (heads + 2 * kvHeads) * headDim);
@@ -70,6 +75,7 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
       X_STRIDE: x.stride,
       QUERY_NORM: normOf(norms?.query),
       KEY_NORM: normOf(norms?.key),
+      VALUE_NORM: norms?.hasValue ?? false,
       NORMS_TURNED: norms?.areTurned ?? false,
       IS_LAYER: norms?.kind === "layer",
       EPSILON: norms?.epsilon ?? 0,

@@ -139,12 +139,13 @@ export function scaleRows(builder: ProgramBuilder, args: ScaleArgs): void {
 }
 
 /** What weights of `weighRows` pass through; the numbers are the shader's. */
-const WEIGHT_ACTIVATIONS = { none: 0, sigmoid: 1, softplus: 2 } as const;
+const WEIGHT_ACTIVATIONS = { none: 0, sigmoid: 1, softplus: 2, gelu: 3 } as const;
 
 export interface WeighArgs {
   readonly x: Rows;
   readonly width: number;
-  readonly weights: Rows;
+  /** A buffer: its weights are those of all tokens. */
+  readonly weights: Rows | GPUBuffer;
   /** Neighbours that share a weight; left out: all of a row. */
   readonly columnsPerWeight?: number;
   /** Left out: "none". */
@@ -155,19 +156,20 @@ export interface WeighArgs {
 export function weighRows(builder: ProgramBuilder, args: WeighArgs): void {
   const { x, width, weights, columnsPerWeight = width, activation = "none" } = args;
   checkRows(x, width);
-  checkRows(weights, Math.ceil(width / columnsPerWeight));
+  const rows = "stride" in weights ? weights : null;
+  if (rows !== null) checkRows(rows, Math.ceil(width / columnsPerWeight));
   builder.add({
     kernel: "weigh_rows",
     constants: {
       WIDTH: width,
       SHARED: columnsPerWeight,
       ACTIVATION: WEIGHT_ACTIVATIONS[activation],
-      WEIGHTS_START: weights.column ?? 0,
-      WEIGHTS_STRIDE: weights.stride,
+      WEIGHTS_START: rows?.column ?? 0,
+      WEIGHTS_STRIDE: rows?.stride ?? 0,
       X_START: x.column ?? 0,
       X_STRIDE: x.stride,
     },
-    bindings: [bindRows(weights), bindRows(x)],
+    bindings: ["stride" in weights ? bindRows(weights) : { buffer: weights }, bindRows(x)],
     workgroups: [Math.ceil(width / LANES), N, 1],
   });
 }

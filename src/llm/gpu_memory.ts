@@ -24,7 +24,7 @@ import type { DescribedModel } from "./plan_load.ts";
 export function fittingLayers(of: DescribedModel, options: LoadOptions): number {
   const { gpuMemoryBytes, gpuStreamFrom, parallel = 1 } = options;
   if (gpuMemoryBytes === undefined) return Infinity;
-  const { tensors: { layers, output }, config } = of.model;
+  const { tensors: { layers, output, tokenInputs }, config } = of.model;
   const bytesOf = (matrices: readonly MatrixTensor[]) =>
     matrices.reduce(
       (sum, { tensor, rows, columns }) =>
@@ -45,9 +45,13 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
     Math.max(...layers.map((layer) => bytesOf(matricesOf(layer))));
   const expertsOf = hasExperts(of, options) ? expertMatrices : () => [];
   const layerBytes = kv +
-    most((layer) => [...headMatrices(layer), ...neuronMatrices(layer), ...expertsOf(layer)]);
+    most((layer) => [
+      ...[...headMatrices(layer), ...neuronMatrices(layer), ...expertsOf(layer)],
+      ...layer.input === null ? [] : [layer.input.gate, layer.input.output],
+    ]);
   const room = gpuMemoryBytes - activationBytes(of, options);
-  if (room >= layers.length * layerBytes + bytesOf([output])) return Infinity;
+  const ends = tokenInputs === null ? [output] : [output, tokenInputs.projection];
+  if (room >= layers.length * layerBytes + bytesOf(ends)) return Infinity;
   const sets = gpuStreamFrom === 0 ? 0 : 2 * most(neuronMatrices);
   return Math.max(0, Math.floor((room - sets) / layerBytes));
 }

@@ -214,7 +214,8 @@ export class RankPlanner implements Placer {
       this.#positions = this.matrix(positions, { rows: shard.positions });
     }
     this.#embeddingNorm = norm(this, tensors.embeddingNorm);
-    this.#tokenInputs = planTokenInputs(this, this.#in.model, this.#in);
+    const inputsPlace = this.#isAlone ? this.#device! : this;
+    this.#tokenInputs = planTokenInputs(inputsPlace, this.#in.model, this.#in);
     const { rankIndex, options: { rankCount } } = this.#in;
     this.#altUp = planAltUp(this, tensors.altUp, { rankIndex, rankCount });
     if (!config.tiedEmbeddings) return;
@@ -264,11 +265,12 @@ export class RankPlanner implements Placer {
   #placeOnGpu(index: number, device: DevicePlacer): void {
     const { model: { config, tensors }, options, kvType } = this.#in;
     const { kvHeads } = this.#in.layerShards[index];
+    const hasKeys = config.layers[index].keysOf === undefined;
     const { attentionPostNorm, feedForwardPostNorm } = tensors.layers[index];
     const place = this.#isAlone ? device : this;
     this.#deviceKvBytes += kvCacheBytes({
       positions: kvBlocksOf(options) * KV_BLOCK_POSITIONS,
-      kvHeads: lengthOf(kvHeads),
+      kvHeads: hasKeys ? lengthOf(kvHeads) : 0,
       headDim: configOf(config, index).headDim,
       type: kvType === "f32" ? "f32" : "f16",
     });

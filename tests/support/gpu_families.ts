@@ -34,8 +34,6 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "qwen35": STATES,
   "qwen35moe": STATES,
   "qwen3next": STATES,
-  "gemma4": "layers that read others' keys are the threads'",
-  "gemma4-moe": "values are normalised by threads only",
   "mimo2": "what heads give is scaled by threads only",
   "mimo2-fused": "what heads give is scaled by threads only",
   "gemma3n": "several residual streams are the threads'",

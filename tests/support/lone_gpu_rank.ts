@@ -76,6 +76,10 @@ export async function openLoneRank(
   giveBlocks(plan, own);
   const rank = await GpuRank.open({
     ...{ gpu, control, tensors, reader, plans, rankIndex, kernels, memories, config, onProgress },
+    tokenRows: plan.tokenInputs && {
+      tensor: tensors.get(plan.tokenInputs.table.tensor)!,
+      reader: TensorReader.open({ parts: file.parts }),
+    },
     ropeFrequencies: config.ropes.map((rope) =>
       ropeFrequencies(rope, ropeFactors(rope, tensors, reader))
     ),

@@ -22,6 +22,7 @@ import { check } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { DensePlan, ExpertsPlan, RankPlan } from "../plan_types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
+import { type ApartNorms, loadApart } from "./experts_apart.ts";
 import { ownExperts } from "./own_experts.ts";
 import { type GpuLoader, type Stacked, stacksOf } from "./gpu_weights.ts";
 import {
@@ -46,6 +47,8 @@ export interface ExpertsWeights {
   readonly shared: NeuronMatrices | null;
   /** Says how much the shared one counts; null: a number does. */
   readonly sharedGate: Stacked | null;
+  /** Null: all of them read the same. */
+  readonly apart: ApartNorms | null;
 }
 
 /**
@@ -80,6 +83,7 @@ export async function loadExperts(
       : { ...experts, down: { ...experts.down, bias: await loader.vector(downBiases) } },
     shared: shared && await loadShared(loader, asDense(shared)),
     sharedGate: sharedGate && await loader.stack([sharedGate]),
+    apart: await loadApart({ loader, config }, mixture.apart),
   };
 }
 
@@ -116,11 +120,12 @@ async function loadShared(loader: GpuLoader, plan: DensePlan): Promise<NeuronMat
 
 /**
  * All matrices that read what the block reads, where half of a norm might do for them; null: gates
- * and ups that have different types read whole rows (`fire`).
+ * and ups that have different types read whole rows (`fire`), and who is normalised apart does.
  */
 export function readersOf(
-  { router, experts, shared, sharedGate }: ExpertsWeights,
+  { router, experts, shared, sharedGate, apart }: ExpertsWeights,
 ): GpuMatrix[] | null {
+  if (apart !== null) return null;
   const blocks = [experts, ...shared === null ? [] : [shared]];
   if (blocks.some(({ projections }) => projections.length > 1)) return null;
   const projections = blocks.map(({ projections: [{ stacked }] }) => stacked.matrix);
@@ -192,7 +197,8 @@ export function addExperts(
   });
 }
 
-function addShared(
+/** What the shared expert makes of x. */
+export function addShared(
   builder: ProgramBuilder,
   shared: NeuronMatrices,
   { sharedGate }: ExpertsWeights,

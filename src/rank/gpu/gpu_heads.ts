@@ -82,11 +82,12 @@ function project(
   { x, isApart }: HeadsStep,
 ): void {
   const { config: { ropes, layers, projectionClamp: clamp }, plan, space, index: layer } = place;
-  const { projections, queryNorm, keyNorm, cache } = weights;
+  const { projections, queryNorm, keyNorm, normalizesValues, cache, hasKeys } = weights;
   const heads = lengthOf(plan.heads);
   const { rope: index, queryRope: queryIndex } = layers[layer];
   const rope = index === null ? null : { index, queryIndex, kind: ropes[index].kind };
-  const isOne = isApart && clamp === 0 && queryNorm === null && keyNorm === null &&
+  const isPlain = clamp === 0 && queryNorm === null && keyNorm === null && !normalizesValues;
+  const isOne = isApart && isPlain &&
     canProjectHeads(builder, { cache, rope }) &&
     projections.every(({ stacked: { matrix } }) => isOneToken(builder, matrix));
   for (const { stacked, column } of projections) {
@@ -102,13 +103,13 @@ function project(
     scaleRows(builder, { x: space.heads, width, limit: clamp });
   }
   const norms = normalize(builder, weights, place);
-  rotateAndRemember(builder, { x: space.heads, heads, cache, rope, norms });
+  rotateAndRemember(builder, { x: space.heads, heads, cache, hasKeys, rope, norms });
 }
 
 /** All heads as one vector; @returns norms of each by itself: they are made when it is turned. */
 function normalize(
   builder: ProgramBuilder,
-  { queryNorm, keyNorm }: AttentionWeights,
+  { queryNorm, keyNorm, normalizesValues: hasValue }: AttentionWeights,
   { config, plan, space }: HeadsPlace,
 ): HeadNorms | null {
   const { norm: { kind, epsilon }, headDim, normalizesTurnedHeads: areTurned } = config;
@@ -120,5 +121,5 @@ function normalize(
   };
   const query = ofHead(queryNorm, at(0));
   const key = ofHead(keyNorm, at(lengthOf(plan.heads)));
-  return query || key ? { kind, epsilon, areTurned, query, key } : null;
+  return query || key || hasValue ? { kind, epsilon, areTurned, query, key, hasValue } : null;
 }

@@ -7,15 +7,18 @@ import {
   addRows,
   type HalfNorm,
   joinResidual,
+  type KvCache,
   type NextNorm,
   type OneInput,
   type ProgramBuilder,
   type Routes,
   type Rows,
+  weighRows,
   type When,
 } from "../../../gpu/mod.ts";
 import type { LayerPlan, NormPlan } from "../plan_types.ts";
 import { denseParts } from "./dense_parts.ts";
+import { addExpertsApart } from "./experts_apart.ts";
 import {
   addChoice,
   addExperts,
@@ -24,6 +27,7 @@ import {
   readersOf,
 } from "./gpu_experts.ts";
 import { addHeads, headReaders } from "./gpu_heads.ts";
+import { addLayerInput, type LayerInputs, loadLayerInputs } from "./gpu_inputs.ts";
 import { addNorm, fire, multiply, type NormReaders } from "./layer_operations.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { Stacked } from "./gpu_weights.ts";
@@ -58,6 +62,14 @@ interface Steps {
   readonly next?: NormReaders | null;
 }
 
+/** What ends a layer. */
+interface LayerEnd {
+  /** Null: tokens give it nothing. */
+  readonly input: LayerInputs | null;
+  /** f32 [1], that multiplies the stream; null: nothing does. */
+  readonly scale: GPUBuffer | null;
+}
+
 /** Steps of one token, or of one each of several sequences; and of several of one sequence. */
 const APART: When = { isApart: true };
 const TOGETHER: When = { isApart: false };
@@ -74,6 +86,7 @@ export class GpuLayer {
   readonly #neurons: NeuronWeights | null;
   readonly #experts: ExpertsWeights | null;
   readonly #postNorms: { attention: GpuNorm | null; feedForward: GpuNorm | null };
+  readonly #end: LayerEnd;
 
   private constructor(
     input: GpuLayerInput,
@@ -82,6 +95,7 @@ export class GpuLayer {
       neurons: NeuronWeights | null;
       experts: ExpertsWeights | null;
       postNorms: { attention: GpuNorm | null; feedForward: GpuNorm | null };
+      end: LayerEnd;
     },
   ) {
     const { plan, config, index } = input;
@@ -95,6 +109,7 @@ export class GpuLayer {
     this.#neurons = weights.neurons;
     this.#experts = weights.experts;
     this.#postNorms = weights.postNorms;
+    this.#end = weights.end;
   }
 
   /** Loads the share. @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
@@ -109,7 +124,16 @@ export class GpuLayer {
         attention: await postNorm(plan.attentionPostNorm),
         feedForward: await postNorm(plan.feedForwardPostNorm),
       },
+      end: {
+        input: await loadLayerInputs(input, plan),
+        scale: plan.outputScale && await input.loader.vector(plan.outputScale),
+      },
     });
+  }
+
+  /** Its keys and values, which layers behind it may read; null: it has none. */
+  get cache(): KvCache | null {
+    return this.#attention?.cache ?? null;
   }
 
   get hasHeads(): boolean {
@@ -155,15 +179,22 @@ export class GpuLayer {
     builder: ProgramBuilder,
     { before, next }: { before: HalfNorm | null; next: NormReaders | null },
   ): HalfNorm | null {
+    const { input, scale } = this.#end;
+    const readers = input === null && scale === null ? next : null;
     let left: HalfNorm | null = null;
     builder.during(APART, () => {
       left = this.#attend(builder, { isApart: true, before, next: this.#readersBetween });
-      left = this.#fire(builder, { isApart: true, before: left, next });
+      left = this.#fire(builder, { isApart: true, before: left, next: readers });
     });
     builder.during(TOGETHER, () => {
       this.#attend(builder, { isApart: false });
       this.#fire(builder, { isApart: false });
     });
+    if (input !== null) addLayerInput(builder, input, this.#in);
+    if (scale !== null) {
+      const { space: { residual }, config: { embeddingLength } } = this.#in;
+      weighRows(builder, { x: residual, width: embeddingLength, weights: scale });
+    }
     return left;
   }
 
@@ -226,7 +257,9 @@ export class GpuLayer {
         });
       }
     }
-    if (isAlone && this.isParallel) this.#addPartial(builder, this.#postNorms.feedForward);
+    if (isAlone && this.isParallel) {
+      this.#addToStream(builder, space.partial, this.#postNorms.feedForward);
+    }
     return left;
   }
 
@@ -252,7 +285,13 @@ export class GpuLayer {
   ): HalfNorm | null {
     const { space, config: { residualScale: scale } } = this.#in;
     const postNorm = this.#postNorms.feedForward;
-    const { norm } = weights;
+    const { norm, apart } = weights;
+    if (apart !== null) {
+      const place = { ...this.#in, routes: this.#in.routes! };
+      const sum = addExpertsApart(builder, { ...weights, apart }, place, steps.isApart);
+      this.#addToStream(builder, sum, postNorm);
+      return null;
+    }
     const x = steps.before ??
       (this.#readsAttentions(norm) ? space.normed : this.#normalize(builder, norm));
     if (!this.#choosesEarly) this.#choose(builder, x);
@@ -262,7 +301,7 @@ export class GpuLayer {
       : { to: space.partial, accumulate: as === "rest", scale: 1, next: null };
     const place = { ...this.#in, routes: this.#in.routes! };
     const left = addExperts(builder, weights, place, { x, target, isApart: steps.isApart });
-    if (as === "sum" && !isAdded) this.#addPartial(builder, postNorm);
+    if (as === "sum" && !isAdded) this.#addToStream(builder, space.partial, postNorm);
     return left;
   }
 
@@ -310,7 +349,7 @@ export class GpuLayer {
     const { space, config: { residualScale: scale } } = this.#in;
     if (as !== "sum" || postNorm !== null) {
       multiply(builder, stacked, { x, to: space.partial, accumulate: as === "rest" });
-      if (as === "sum") this.#addPartial(builder, postNorm);
+      if (as === "sum") this.#addToStream(builder, space.partial, postNorm);
       return null;
     }
     const next = this.#nextNorm(steps);
@@ -322,13 +361,13 @@ export class GpuLayer {
     return left;
   }
 
-  /** residual += norm(residualScale · partial). */
-  #addPartial(builder: ProgramBuilder, postNorm: GpuNorm | null): void {
-    const { space: { partial, residual }, config } = this.#in;
+  /** residual += norm(residualScale · x). */
+  #addToStream(builder: ProgramBuilder, x: Rows, postNorm: GpuNorm | null): void {
+    const { space: { residual }, config } = this.#in;
     const { residualScale: scale, embeddingLength: width } = config;
-    if (postNorm === null) return addRows(builder, { x: partial, to: residual, width, scale });
+    if (postNorm === null) return addRows(builder, { x, to: residual, width, scale });
     const { epsilon, postEpsilon = epsilon } = config.norm;
     const own = { ...config, norm: { ...config.norm, epsilon: postEpsilon } };
-    addNorm(builder, own, postNorm, { from: partial, to: residual, accumulate: true, scale });
+    addNorm(builder, own, postNorm, { from: x, to: residual, accumulate: true, scale });
   }
 }

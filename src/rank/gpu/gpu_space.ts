@@ -2,7 +2,7 @@
  * What a step needs between its weights on the GPU: pieces of one buffer, all f32 [tokens, stride],
  * where those that do not live together share bytes. Knows no model beyond its widths.
  */
-import { attentionScratchBytes, type Gpu, type Rows } from "../../../gpu/mod.ts";
+import { ALIGN_BYTES, attentionScratchBytes, type Gpu, type Rows } from "../../../gpu/mod.ts";
 import { alignUp } from "../../base/check.ts";
 import { configOf } from "../../model/layer_config.ts";
 import type { ModelConfig } from "../../model/types.ts";
@@ -13,8 +13,6 @@ import { denseParts } from "./dense_parts.ts";
 import { apartTokens } from "./gpu_step.ts";
 import { ownExperts } from "./own_experts.ts";
 
-/** Where a binding may begin. */
-const ALIGN_BYTES = 256;
 /** Floats that kernels read at a time. */
 const STRIDE_UNIT = 4;
 
@@ -35,6 +33,9 @@ interface SpaceWidths {
   /** What a router gives, then how much the shared expert counts; what a token's experts give. */
   readonly router: number;
   readonly given: number;
+  /** What tokens give all layers; rows of the table that it is made of. */
+  readonly inputs: number;
+  readonly inputRows: number;
   /** Of tokens whose logits are wanted: own rows of the output. */
   readonly logits: number;
 }
@@ -87,6 +88,8 @@ export async function createSpace(
     hidden: rowsOf("hidden"),
     router: rowsOf("router"),
     given: rowsOf("given"),
+    inputs: rowsOf("inputs"),
+    inputRows: rowsOf("inputRows"),
     logits: rowsOf("logits"),
     scratch: await gpu.createBuffer("attention scratch", Math.max(ALIGN_BYTES, ...scratchBytes)),
     plannedBytes,
@@ -95,7 +98,7 @@ export async function createSpace(
 }
 
 function widthsOf(
-  { layers, strides, output, gpu }: RankPlan,
+  { layers, strides, output, gpu, tokenInputs }: RankPlan,
   config: ModelConfig,
 ): SpaceWidths {
   const { experts } = config;
@@ -107,8 +110,9 @@ function widthsOf(
   const brought = gpu!.brought.map((block) => block === null ? 0 : lengthOf(block.up.rows));
   const mixes = layers.some((layer) => ownExperts(layer) !== null);
   const routed = mixes ? experts!.usedCount : 0;
+  const inputs = tokenInputs === null ? 0 : lengthOf(tokenInputs.projection.rows);
   const neurons = Math.max(
-    ...[own, ...brought],
+    ...[own, ...brought, inputs === 0 ? 0 : config.layerInputLength],
     ...mixes ? [routed * experts!.feedForwardLength, experts!.sharedFeedForwardLength] : [],
   );
   return {
@@ -125,6 +129,7 @@ function widthsOf(
     hidden: neurons,
     router: mixes ? experts!.count : 0,
     given: routed * strides.embedding,
+    ...{ inputs, inputRows: inputs },
     logits: lengthOf(output.rows),
   };
 }
@@ -145,6 +150,7 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
     ...{ heads: rows("heads"), attention: rows("attention"), gates: rows("gates") },
     ...{ neurons: rows("neurons"), hidden: rows("hidden") },
     ...{ router: rows("router"), given: rows("given") },
+    ...{ inputs: rows("inputs"), inputRows: rows("inputRows") },
     logits: graph.tensor("logits", {
       shape: [logitsRows, strideOf(widths.logits)],
       type: "f32",
@@ -172,9 +178,11 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
 /** A step of any family: gpu_layer.ts does some of it, in this order. */
 function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerCount: number) {
   const { residual, normed, heads, attention, partial, neurons, hidden, logits } = of;
-  const { router, given, gates } = of;
+  const { router, given, gates, inputs, inputRows } = of;
   // A layer may read the norm that the one before has made.
-  graph.op("embed", { writes: [residual, normed] });
+  graph.op("embed", { writes: [residual, normed, inputRows] });
+  graph.op("project inputs", { reads: [residual], writes: [inputs] });
+  graph.op("add rows", { reads: [inputRows], updates: [inputs] });
   graph.repeat(layerCount, () => {
     graph.op("norm", { reads: [residual], updates: [normed] });
     // Experts are chosen here, or behind the other norm.
@@ -198,9 +206,18 @@ function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerC
     graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
     graph.op("experts' down", { reads: [hidden, residual, partial], writes: [given] });
     graph.op("combine", { reads: [given], updates: [partial, residual, normed] });
+    // Of experts that are normalised apart.
+    graph.op("norm of experts", { reads: [partial], writes: [given] });
+    graph.op("shared apart", { reads: [residual], writes: [normed, neurons, hidden, partial] });
+    graph.op("norm of the shared one", { reads: [partial], updates: [given] });
+    graph.op("add experts", { reads: [given], updates: [residual] });
     // Of a dense block.
     graph.op("down", { reads: [hidden], updates: [partial, residual, normed] });
     graph.op("add", { reads: [partial], updates: [residual] });
+    graph.op("gate inputs", { reads: [residual], writes: [neurons] });
+    graph.op("weigh inputs", { reads: [neurons], updates: [inputs] });
+    graph.op("add inputs", { reads: [inputs], writes: [partial] });
+    graph.op("end layer", { reads: [partial], updates: [residual] });
   });
   graph.op("output norm", { reads: [residual], writes: [normed] });
   graph.op("output", { reads: [normed, residual], writes: [logits] });

@@ -7,6 +7,7 @@ import { configOf } from "../../model/layer_config.ts";
 import { bindNorm } from "../bound_norm.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { GpuLayer } from "./gpu_layer.ts";
+import { addTokenInputs, type TokenInputs } from "./gpu_inputs.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { NormReaders } from "./layer_operations.ts";
@@ -23,6 +24,8 @@ export type Opening = GpuRankInput & {
   /** Null where no layer has experts on the GPU. */
   readonly routes: Routes | null;
   readonly loader: GpuLoader;
+  /** Null: tokens give layers nothing. */
+  readonly tokenInputs: TokenInputs | null;
   readonly makeBuilder: () => ProgramBuilder;
 };
 
@@ -31,7 +34,7 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
   const layers = await loadLayers(of);
   const { plan, makeBuilder } = of;
   const { isAlone } = plan.gpu!;
-  const several = isAlone ? await buildSeveral(layers, makeBuilder) : [];
+  const several = isAlone ? await buildSeveral(of, layers) : [];
   const build = async (add: (builder: ProgramBuilder) => void) => {
     const builder = makeBuilder();
     add(builder);
@@ -67,6 +70,7 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
       await GpuLayer.load({
         ...{ gpu, config: configOf(config, index), index, loader, space, routes },
         isAlone: plan.gpu!.isAlone,
+        cacheOfOther: layerPlan.keysOf === null ? null : layers[layerPlan.keysOf].cache,
         plan: layerPlan,
         allFromTokens: index < longLayers ? longFrom : Infinity,
         ...{ contextLength: plan.contextLength, kvBlocks: plan.kvBlocks },
@@ -79,14 +83,15 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
 
 /** Of a rank alone: commands of some layers together, at the first one of them. */
 async function buildSeveral(
+  of: Opening,
   layers: readonly GpuLayer[],
-  makeBuilder: () => ProgramBuilder,
 ): Promise<(Program | null)[]> {
   const programs: (Program | null)[] = layers.map(() => null);
   let before: HalfNorm | null = null;
   for (let from = 0; from < layers.length; from += LAYERS_AT_ONCE) {
     const end = Math.min(layers.length, from + LAYERS_AT_ONCE);
-    const builder = makeBuilder();
+    const builder = of.makeBuilder();
+    if (from === 0 && of.tokenInputs !== null) addTokenInputs(builder, of.tokenInputs, of, null);
     before = addLayers(builder, layers, { from, end, before });
     programs[from] = await builder.build();
   }

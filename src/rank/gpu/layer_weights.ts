@@ -2,7 +2,7 @@
  * What a layer has on the GPU: norms, matrices one below the other, and its cache. Knows plans;
  * what is computed is in gpu_layer.ts.
  */
-import { createKvCache, type Gpu, type MatrixHome } from "../../../gpu/mod.ts";
+import { createKvCache, type Gpu, type KvCache, type MatrixHome } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import type { ModelConfig } from "../../model/types.ts";
@@ -38,12 +38,16 @@ export interface AttentionWeights {
   readonly projections: readonly Product[];
   readonly queryNorm: GpuHeadNorm | null;
   readonly keyNorm: GpuHeadNorm | null;
+  /** Values are normalised, without weights. */
+  readonly normalizesValues: boolean;
   /** Of own heads. */
   readonly sinks: GPUBuffer | null;
   /** What heads are gated by; null: they are not. */
   readonly gate: { readonly stacked: Stacked } & Omit<GatePlan, "matrix"> | null;
   readonly output: Stacked;
-  readonly cache: Awaited<ReturnType<typeof createKvCache>>;
+  readonly cache: KvCache;
+  /** False: the cache is another layer's, and so are its keys and values. */
+  readonly hasKeys: boolean;
 }
 
 /** Of some neurons of a layer. */
@@ -77,6 +81,8 @@ export interface LayerLoading {
   /** Of keys and values, that all sequences share. */
   readonly kvBlocks: number;
   readonly kvType: "f16" | "f32";
+  /** Of the layer whose keys and values it reads; null: it has its own. */
+  readonly cacheOfOther: KvCache | null;
 }
 
 /**
@@ -120,17 +126,25 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
   const kvHeads = lengthOf(plan.kvHeads);
   if (heads === 0) return null;
   const { query, key, value, attentionOutput, attentionSinks, attentionGate: gate } = plan;
-  check(query !== null && key !== null && value !== null, "a layer with heads attends");
+  check(query !== null, "a layer with heads attends");
+  const hasKeys = plan.keysOf === null;
+  check(!hasKeys || key !== null && value !== null, "who reads no other's keys has some");
+  check(
+    (plan.valueNorm?.weight ?? null) === null,
+    "obstacle.ts refuses norms of values by weights",
+  );
   check(attentionOutput !== null, "what heads give is merged");
   return {
     norm: await loadNorm(input, plan.attentionNorm),
-    projections: await loadProducts(loader, [query, key, value]),
+    projections: await loadProducts(loader, hasKeys ? [query, key!, value!] : [query]),
     queryNorm: await loadHeadNorm(loader, plan.queryNorm, { heads, headDim }),
     keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),
+    normalizesValues: plan.valueNorm !== null,
     sinks: attentionSinks && await loader.vector(attentionSinks),
     gate: gate && { ...gate, stacked: await loader.stack([gate.matrix]) },
     output: await loader.stack([attentionOutput]),
-    cache: await createKvCache(gpu, `blk.${input.index}`, {
+    hasKeys,
+    cache: input.cacheOfOther ?? await createKvCache(gpu, `blk.${input.index}`, {
       positions: input.kvBlocks * KV_BLOCK_POSITIONS,
       contextLength: input.contextLength,
       kvHeads,

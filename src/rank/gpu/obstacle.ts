@@ -4,7 +4,12 @@ import type { GgufTensor } from "../../gguf/types.ts";
 import { denseMatrices } from "../../model/dense_matrices.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dtypeByName } from "../../model/dtypes.ts";
-import type { DenseTensors, MatrixTensor, ModelDescription } from "../../model/types.ts";
+import type {
+  DenseTensors,
+  LayerTensors,
+  MatrixTensor,
+  ModelDescription,
+} from "../../model/types.ts";
 
 /** What must be even for kernels that read four floats at a time. */
 const WIDTH_UNIT = 4;
@@ -55,8 +60,7 @@ export function expertsObstacle(
   }
   for (const { feedForward } of tensors.layers) {
     if (feedForward?.kind !== "experts") continue;
-    const { experts: all, shared, apart } = feedForward;
-    if (apart !== null) return "experts with norms of their own are the threads'";
+    const { experts: all, shared } = feedForward;
     const blocks = [...all, ...shared === null ? [] : [shared]];
     if (blocks.some(({ isDownTransposed }) => isDownTransposed)) {
       return "experts' down that lies neuron by neuron is the threads'";
@@ -109,14 +113,28 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (shapes.some(({ headDim }) => headDim > HEAD_DIM_MAX)) {
     return `heads of more than ${HEAD_DIM_MAX} dimensions are the threads'`;
   }
-  if (config.layers.some(({ keysOf }) => keysOf !== undefined)) {
-    return "layers that read others' keys are the threads'";
+  if (tensors.layers.some(({ valueNorm }) => (valueNorm?.weight ?? null) !== null)) {
+    return "values are normalised by weights by threads only";
   }
-  if (tensors.layers.some(({ valueNorm }) => valueNorm !== null)) {
-    return "values are normalised by threads only";
+  if (tensors.tokenInputs !== null && config.feedForward.activation !== "gelu") {
+    return "what tokens give layers is gated by threads only";
+  }
+  return null;
+}
+
+/** Why a GPU that can have all of a model cannot have a part of it; null: it can. */
+export function besideObstacle({ config, tensors }: ModelDescription): string | null {
+  const isApart = ({ feedForward }: LayerTensors) =>
+    feedForward?.kind === "experts" && feedForward.apart !== null;
+  if (tensors.layers.some(isApart)) {
+    return "experts with norms of their own are not shared out between a GPU and threads";
+  }
+  if (config.layers.some(({ keysOf }) => keysOf !== undefined)) {
+    return "layers that read others' keys are not shared out between a GPU and threads";
   }
   if (tensors.layers.some(({ input, outputScale }) => input !== null || outputScale !== null)) {
-    return "what tokens give layers, and what scales these, is the threads'";
+    return "what tokens give layers, and what scales these, is not shared out between a GPU and " +
+      "threads";
   }
   return null;
 }
@@ -128,17 +146,20 @@ function weightsObstacle(
 ): string | null {
   const widths = config.layers.map((_, layer) => configOf(config, layer))
     .flatMap(({ headDim, feedForwardLength }) => [headDim, feedForwardLength]);
-  widths.push(config.embeddingLength);
+  widths.push(config.embeddingLength, config.layerInputLength);
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
   const matrices = tensors.layers.flatMap((
-    { query, key, value, attentionOutput, attentionGate, feedForward },
+    { query, key, value, attentionOutput, attentionGate, feedForward, input },
   ) => [
     ...[query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
       .filter((each) => each !== null),
     ...feedForward?.kind === "dense" ? denseMatrices(feedForward) : [],
+    ...input === null ? [] : [input.gate, input.output],
   ]);
-  return typesObstacle([...matrices, tensors.output], file);
+  const { tokenInputs, output } = tensors;
+  const ofInputs = tokenInputs === null ? [] : [tokenInputs.projection];
+  return typesObstacle([...matrices, ...ofInputs, output], file);
 }
 
 function typesObstacle(
