@@ -22,6 +22,7 @@ export {
   attentionScratchBytes,
   HEAD_DIM_MAX,
   type HeadNorms,
+  type HeadRope,
   rotateAndRemember,
   type RotateArgs,
 } from "./ops/attention.ts";

@@ -33,6 +33,7 @@ override HEAD_DIM: u32; // by 4
 override FIRST_HEAD: u32 = 0; // that row 0 belongs to, of queries, keys and values in one row
 override ROTATED: u32 = 0; // even; by 4 where IS_NEOX
 override IS_NEOX: bool = false;
+override KEYS_TURNED: bool = true;
 override IS_F32: bool = false;
 override ROPE_START: u32 = 0;
 override QUERY_START: u32 = 0;
@@ -46,7 +47,8 @@ fn placeOf(unit: u32) -> Place {
   let units = HEAD_DIM / 4u;
   let slot = FIRST_HEAD + unit / units;
   let i = unit % units;
-  let isTurned = slot < HEADS + KV_HEADS && 4u * i < ROTATED;
+  let turning = select(HEADS, HEADS + KV_HEADS, KEYS_TURNED);
+  let isTurned = slot < turning && 4u * i < ROTATED;
   if (isTurned && IS_NEOX) {
     return Place(slot, 2u * i, ROTATED / 2u + 2u * i, vec2(true));
   }

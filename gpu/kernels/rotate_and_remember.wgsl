@@ -31,6 +31,7 @@ override KV_HEADS: u32;
 override HEAD_DIM: u32; // even, at most 512
 override ROTATED: u32 = 0;
 override IS_NEOX: bool = false;
+override KEYS_TURNED: bool = true;
 override IS_F32: bool = false;
 override ROPE_START: u32 = 0;
 override QUERY_START: u32 = 0;
@@ -89,7 +90,7 @@ fn normalize(value: f32, i: u32, norm: Norm) -> f32 {
 
 // Element i of a head, normalised, then turned.
 fn turned(head: u32, token: u32, i: u32, norm: Norm) -> f32 {
-  if (i >= ROTATED) { return valueAt(head, i, norm); }
+  if (i >= ROTATED || (norm.isKey && !KEYS_TURNED)) { return valueAt(head, i, norm); }
   let half = ROTATED / 2u;
   let pair = select(i / 2u, i % max(half, 1u), IS_NEOX);
   let isSecond = select(i % 2u == 1u, i >= half, IS_NEOX);

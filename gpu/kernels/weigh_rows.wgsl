@@ -1,9 +1,9 @@
-// x[t, i] *= act(weight[t, ⌊i / SHARED⌋]), in place; act: 0 none, 1 sigmoid, 2 softplus, 3 gelu
+// Of each row t: x[t, i] *= act(weight[t, ⌊i / SHARED⌋]), in place; act: 0 none, 1 sigmoid, 2 softplus, 3 gelu
 // by tanh.
 //
 // | binding | what | shape |
 // |---|---|---|
-// | weights | f32, ⌈WIDTH / SHARED⌉ a token | [tokens, WEIGHTS_STRIDE], from WEIGHTS_START; a stride of 0: the same for all tokens |
+// | weights | f32, ⌈WIDTH / SHARED⌉ a token | [tokens, WEIGHTS_STRIDE], from WEIGHTS_START; a stride of 0: the same for all |
 // | x | f32 | [tokens, X_STRIDE], from X_START |
 //
 // An invocation makes one value. Grid: [⌈WIDTH / 64⌉, tokens].

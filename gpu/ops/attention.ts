@@ -14,6 +14,8 @@ export interface HeadRope {
   /** Into the step input's ropes; of queries another one, where they are made longer. */
   readonly index: number;
   readonly queryIndex?: number;
+  /** Left out: keys are turned, too. */
+  readonly turnsKeys?: boolean;
   readonly kind: "norm" | "neox";
 }
 
@@ -68,6 +70,7 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
       HEAD_DIM: headDim,
       ROTATED: table.dimensionCount,
       IS_NEOX: rope?.kind === "neox",
+      KEYS_TURNED: rope?.turnsKeys ?? true,
       IS_F32: cache.type === "f32",
       RECORD: input.recordWords,
       ...{ ROPE_START: table.start, QUERY_START: queryTable.start },
@@ -93,6 +96,14 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
   });
 }
 
+/** Slopes of heads, of all that the model has: see `alibiSlopes`. */
+export interface AlibiArgs {
+  readonly maxBias: number;
+  readonly headCount: number;
+  /** Number of the first head of `AttentionArgs.x` among them. */
+  readonly firstHead: number;
+}
+
 export interface AttentionArgs {
   /** Heads of queries side by side. */
   readonly x: Rows;
@@ -106,6 +117,10 @@ export interface AttentionArgs {
   readonly cache: KvCache;
   /** A token sees so many positions, itself included; 0 or left out: all. */
   readonly window?: number;
+  /** Positions come in spans of so many, of which a token sees its own; 0 or left out: of all. */
+  readonly span?: number;
+  /** Scores fall with distance; null or left out: they do not. */
+  readonly alibi?: AlibiArgs | null;
   /** Multiplies query · key. */
   readonly scale: number;
   /** 0 or left out: none. */
@@ -342,6 +357,12 @@ function sinkConstants({ sinks }: AttentionArgs): Constants {
   return sinks ? { HAS_SINKS: true } : {};
 }
 
+function alibiConstants({ alibi }: AttentionArgs): Constants {
+  if (!alibi) return {};
+  const BIAS_HEADS = 2 ** Math.floor(Math.log2(alibi.headCount));
+  return { MAX_BIAS: alibi.maxBias, BIAS_HEADS, FIRST_HEAD: alibi.firstHead };
+}
+
 function bindSinks({ gpu }: ProgramBuilder, { sinks }: AttentionArgs): GPUBufferBinding {
   return { buffer: sinks ?? gpu.nothing };
 }
@@ -355,6 +376,8 @@ function constantsOf({ input }: ProgramBuilder, args: AttentionArgs): Constants 
     GROUP_SIZE: groupSize,
     HEAD_OFFSET: headOffset,
     WINDOW: args.window ?? 0,
+    ...args.span ? { SPAN: args.span } : {},
+    ...alibiConstants(args),
     RECORD: input.recordWords,
     SCALE: scale,
     SOFT_CAP: args.softCap ?? 0,

@@ -216,6 +216,7 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
       ...{ HEADS: heads, KV_HEADS: kvHeads, HEAD_DIM: headDim, FIRST_HEAD: column / headDim },
       ROTATED: table.dimensionCount,
       IS_NEOX: rope?.kind === "neox",
+      KEYS_TURNED: rope?.turnsKeys ?? true,
       IS_F32: cache.type === "f32",
       RECORD: input.recordWords,
       ...{ ROPE_START: table.start, QUERY_START: queryTable.start },

@@ -31,7 +31,7 @@ import type {
 } from "./plan_types.ts";
 import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planApart, planLayerInput } from "./plan_inputs.ts";
-import { planCurve } from "./plan_curve.ts";
+import { activationOf } from "./plan_activation.ts";
 import { planGate } from "./plan_gate.ts";
 import { planLatentHeads } from "./plan_latent.ts";
 import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
@@ -158,7 +158,10 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       }
       : experts(place, feedForward, { ...of, input }),
     steppedNeurons: feedForward?.kind !== "dense" ? [] : shard.steppedNeurons.map((each) => ({
-      block: dense(place, feedForward, { ...of, neurons: each.neurons, adds: false }),
+      block: {
+        ...dense(place, feedForward, { ...of, neurons: each.neurons, adds: false }),
+        ...activationOf(place, { ...of, expert: null }),
+      },
       tokens: each.tokens,
     })),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
@@ -215,8 +218,7 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
   const bundles = unit === null ? null : units!.streamed(unit);
   const apart = {
     innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, by.neurons) : null,
-    curve: planCurve(place, layer, by.curve),
-    limit: (typeof expert === "number" ? by.limits?.experts : by.limits?.others) ?? null,
+    ...activationOf(place, by),
   };
   if (unit === null || bundles === null) {
     return { ...dense(place, tensors, by), unit, ...apart };

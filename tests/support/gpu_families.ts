@@ -14,12 +14,6 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "lfm2": "layers that convolve are the threads'",
   "lfm2-windowed": "layers that convolve are the threads'",
   "lfm2moe": "layers that convolve are the threads'",
-  "llama4": "attention is to chunks by threads only",
-  "llama4-chunked": "attention is to chunks by threads only",
-  "bloom": "scores have slopes by threads only",
-  "mpt": "scores have slopes by threads only",
-  "refact": "scores have slopes by threads only",
-  "jais": "scores have slopes by threads only",
   "minicpm3": "made of latents by threads only",
   "plm": "made of latents by threads only",
   "mamba": STATES,
@@ -38,9 +32,6 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "mimo2-fused": "what heads give is scaled by threads only",
   "gemma3n": "several residual streams are the threads'",
   "mistral4": "made of latents by threads only",
-  "apertus": "xIELU is computed by threads only",
-  "bitnet": "norms inside of blocks are the threads'",
-  "bitnet-b1.58": "norms inside of blocks are the threads'",
 };
 
 /** All of these. */

@@ -109,23 +109,25 @@ async function loadAll(
     first += length;
   }
   const down = await loader.stack(plans.map(({ down }) => down), { experts });
-  return { projections, down, limit: plans[0].limit };
+  return { projections, down, limit: plans[0].limit, curve: null, innerNorm: null };
 }
 
 async function loadShared(loader: GpuLoader, plan: DensePlan): Promise<NeuronMatrices> {
   const down = await loader.stack([plan.down]);
   const projections = await loadProducts(loader, projectionsOf(plan));
-  return { projections, down, limit: plan.limit };
+  return { projections, down, limit: plan.limit, curve: null, innerNorm: null };
 }
 
 /**
  * All matrices that read what the block reads, where half of a norm might do for them; null: gates
- * and ups that have different types read whole rows (`fire`), and who is normalised apart does.
+ * and ups that have different types, or are weighed, read whole rows (`fire`), and so does who is
+ * normalised apart.
  */
 export function readersOf(
   { router, experts, shared, sharedGate, apart }: ExpertsWeights,
+  config: ModelConfig,
 ): GpuMatrix[] | null {
-  if (apart !== null) return null;
+  if (apart !== null || config.experts!.weighsInputs) return null;
   const blocks = [experts, ...shared === null ? [] : [shared]];
   if (blocks.some(({ projections }) => projections.length > 1)) return null;
   const projections = blocks.map(({ projections: [{ stacked }] }) => stacked.matrix);
@@ -193,6 +195,7 @@ export function addExperts(
   const { target } = step;
   return combineRoutes(builder, {
     ...{ ...target, routes, x: given, width: config.embeddingLength },
+    isWeighed: config.experts!.weighsInputs,
     accumulate: target.accumulate || shared !== null,
   });
 }

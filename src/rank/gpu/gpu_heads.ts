@@ -8,6 +8,7 @@ import {
   type GpuMatrix,
   headNorm,
   type HeadNorms,
+  type HeadRope,
   isOneToken,
   type OneInput,
   type ProgramBuilder,
@@ -17,6 +18,7 @@ import {
   scaleRows,
   weighRows,
 } from "../../../gpu/mod.ts";
+import type { ModelConfig } from "../../model/types.ts";
 import { lengthOf } from "../shard.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import { multiplyAny } from "./layer_operations.ts";
@@ -49,7 +51,8 @@ export function addHeads(
 ): void {
   const { config, plan, space, index } = place;
   const heads = lengthOf(plan.heads);
-  const groupSize = config.headCount / config.headCountKv;
+  const { headCount, alibiMaxBias: maxBias, valueScale } = config;
+  const groupSize = headCount / config.headCountKv;
   const { gate } = weights;
   if (gate !== null) multiplyAny(builder, gate.stacked, { x: step.x, to: space.gates });
   project(builder, weights, place, step);
@@ -58,20 +61,41 @@ export function addHeads(
     to: space.attention,
     ...{ heads, groupSize, cache: weights.cache },
     window: config.layers[index].slidingWindow,
+    span: config.layers[index].attentionChunk,
+    alibi: maxBias === 0 ? null : { maxBias, headCount, firstHead: plan.heads.start },
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
     scale: config.attentionScale,
     softCap: config.attentionSoftCap,
     sinks: weights.sinks,
     scratch: space.scratch,
   });
-  if (gate === null) return;
-  weighRows(builder, {
-    x: space.attention,
-    width: heads * config.headDim,
-    weights: space.gates,
-    columnsPerWeight: gate.isPerHead ? config.headDim : 1,
-    activation: gate.activation,
-  });
+  const width = heads * config.headDim;
+  if (valueScale !== 1) scaleRows(builder, { x: space.attention, width, scale: valueScale });
+  if (gate !== null) {
+    weighRows(builder, {
+      ...{ x: space.attention, width, weights: space.gates },
+      columnsPerWeight: gate.isPerHead ? config.headDim : 1,
+      activation: gate.activation,
+    });
+  }
+  const { innerNorm: weight } = weights;
+  if (weight !== null) {
+    const { norm: { epsilon } } = config;
+    headNorm(builder, { kind: "rms", epsilon, weight, x: space.attention, heads: 1, width });
+  }
+}
+
+/** What turns queries, and keys with them or not; null: nothing. */
+function ropeOf(
+  { ropes, index, queryIndex }: {
+    ropes: ModelConfig["ropes"];
+    index: number | null;
+    queryIndex: number | undefined;
+  },
+): HeadRope | null {
+  if (index !== null) return { index, queryIndex, kind: ropes[index].kind };
+  if (queryIndex === undefined) return null;
+  return { index: queryIndex, kind: ropes[queryIndex].kind, turnsKeys: false };
 }
 
 /** Queries, and keys and values in the cache. */
@@ -85,7 +109,7 @@ function project(
   const { projections, queryNorm, keyNorm, normalizesValues, cache, hasKeys } = weights;
   const heads = lengthOf(plan.heads);
   const { rope: index, queryRope: queryIndex } = layers[layer];
-  const rope = index === null ? null : { index, queryIndex, kind: ropes[index].kind };
+  const rope = ropeOf({ ropes, index, queryIndex });
   const isPlain = clamp === 0 && queryNorm === null && keyNorm === null && !normalizesValues;
   const isOne = isApart && isPlain &&
     canProjectHeads(builder, { cache, rope }) &&

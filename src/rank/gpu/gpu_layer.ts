@@ -161,7 +161,7 @@ export class GpuLayer {
     const { norm = null } = this.#neurons ?? this.#experts ?? {};
     if (norm === null || this.isParallel) return null;
     if (this.#experts !== null) {
-      const matrices = readersOf(this.#experts);
+      const matrices = readersOf(this.#experts, this.#in.config);
       return matrices && { norm, matrices };
     }
     const { parts } = this.#neurons!;

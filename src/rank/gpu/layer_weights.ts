@@ -5,7 +5,7 @@
 import { createKvCache, type Gpu, type KvCache, type MatrixHome } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
-import type { ModelConfig } from "../../model/types.ts";
+import type { ModelConfig, XieluCurve } from "../../model/types.ts";
 import type { GatePlan } from "../plan_gate.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
@@ -44,6 +44,8 @@ export interface AttentionWeights {
   readonly sinks: GPUBuffer | null;
   /** What heads are gated by; null: they are not. */
   readonly gate: { readonly stacked: Stacked } & Omit<GatePlan, "matrix"> | null;
+  /** f32, of what own heads give together; null: it is no norm. */
+  readonly innerNorm: GPUBuffer | null;
   readonly output: Stacked;
   readonly cache: KvCache;
   /** False: the cache is another layer's, and so are its keys and values. */
@@ -63,6 +65,10 @@ export interface NeuronMatrices {
   readonly down: Stacked;
   /** How far SwiGLU goes; null: no limit. */
   readonly limit: DensePlan["limit"];
+  /** Of xielu; null: it is another activation. */
+  readonly curve: XieluCurve | null;
+  /** f32, of what neurons give together; null: it is no norm. */
+  readonly innerNorm: GPUBuffer | null;
 }
 
 /** Neurons that are computed in steps of so many tokens and more: dense_parts.ts. */
@@ -142,6 +148,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
     normalizesValues: plan.valueNorm !== null,
     sinks: attentionSinks && await loader.vector(attentionSinks),
     gate: gate && { ...gate, stacked: await loader.stack([gate.matrix]) },
+    innerNorm: plan.innerNorm && await loader.vector(plan.innerNorm),
     output: await loader.stack([attentionOutput]),
     hasKeys,
     cache: input.cacheOfOther ?? await createKvCache(gpu, `blk.${input.index}`, {
@@ -169,9 +176,18 @@ export async function loadNeurons(
   for (const { block, fromTokens } of shares) {
     const projections = await loadProducts(loader, projectionsOf(block), home);
     const down = await loader.stack([block.down], { home });
-    parts.push({ fromTokens, projections, down, limit: block.limit });
+    const innerNorm = block.innerNorm && await loader.vector(block.innerNorm);
+    const { limit } = block;
+    parts.push({ fromTokens, projections, down, limit, curve: curveOf(block), innerNorm });
   }
   return { norm, parts };
+}
+
+/** As the model has it. */
+export function curveOf({ curve }: DensePlan): XieluCurve | null {
+  if (curve === null) return null;
+  const [negative, positive, linear, least] = curve.values;
+  return { negative, positive, linear, least };
 }
 
 /** Of what a layer's neurons, or its router and experts, read; null: the stream as it is. */

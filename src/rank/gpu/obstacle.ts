@@ -51,7 +51,6 @@ export function expertsObstacle(
   const { experts } = config;
   if (experts === null) return null;
   const { count, usedCount, feedForwardLength, sharedFeedForwardLength, weighsInputs } = experts;
-  if (weighsInputs) return "weights multiply what experts read by threads only";
   if (count > EXPERTS_MAX || usedCount > USED_EXPERTS_MAX) {
     return `${usedCount} of ${count} experts are too many to choose from there`;
   }
@@ -62,6 +61,7 @@ export function expertsObstacle(
     if (feedForward?.kind !== "experts") continue;
     const { experts: all, shared } = feedForward;
     const blocks = [...all, ...shared === null ? [] : [shared]];
+    if (config.feedForward.activation === "xielu") return "xIELU of experts is the threads'";
     if (blocks.some(({ isDownTransposed }) => isDownTransposed)) {
       return "experts' down that lies neuron by neuron is the threads'";
     }
@@ -71,6 +71,9 @@ export function expertsObstacle(
       return "experts of several types in a layer are the threads'";
     }
     // The router and the shared one's gate are widened, whatever they are.
+    if (weighsInputs && all.flatMap(denseMatrices).some(({ bias }) => bias !== null)) {
+      return "experts whose inputs are weighed and that have biases are the threads'";
+    }
     const obstacle = typesObstacle(blocks.flatMap(denseMatrices), file);
     if (obstacle !== null) return obstacle;
   }
@@ -79,31 +82,19 @@ export function expertsObstacle(
 
 /** Of the model as a whole. */
 function modelObstacle({ config }: ModelDescription): string | null {
-  if (config.alibiMaxBias > 0) return "scores have slopes by threads only";
-  if (config.layers.some(({ attentionChunk }) => attentionChunk !== undefined)) {
-    return "attention is to chunks by threads only";
-  }
   if (config.latent !== null) return "keys and values are made of latents by threads only";
   return null;
 }
 
 /** Of what layers have. */
 function layersObstacle({ config, tensors }: ModelDescription): string | null {
-  if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
-    return "norms inside of blocks are the threads'";
-  }
   const spans = tensors.layers.flatMap(({ queryNorm, keyNorm }) => [queryNorm, keyNorm]);
   if (config.normalizesTurnedHeads && spans.some((each) => each?.span === "projection")) {
     return "heads that are turned already are normalised together by threads only";
   }
   if (config.stateSpace !== null) return "layers that keep states of a text are the threads'";
-  if (config.feedForward.activation === "xielu") return "xIELU is computed by threads only";
-  if (config.valueScale !== 1) return "what heads give is scaled by threads only";
   if (config.layers.some(({ convolutionTaps }) => convolutionTaps !== undefined)) {
     return "layers that convolve are the threads'";
-  }
-  if (config.layers.some(({ rope, queryRope }) => rope === null && queryRope !== undefined)) {
-    return "queries that nothing turns are lengthened by threads only";
   }
   if (config.altUp !== null) return "several residual streams are the threads'";
   const shapes = config.layers.map((_, layer) => configOf(config, layer));
@@ -126,6 +117,9 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
 export function besideObstacle({ config, tensors }: ModelDescription): string | null {
   const isApart = ({ feedForward }: LayerTensors) =>
     feedForward?.kind === "experts" && feedForward.apart !== null;
+  if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
+    return "norms inside of blocks are not shared out between a GPU and threads";
+  }
   if (tensors.layers.some(isApart)) {
     return "experts with norms of their own are not shared out between a GPU and threads";
   }
