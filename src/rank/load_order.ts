@@ -51,9 +51,10 @@ export function* arenaPiecesOf(plan: RankPlan): Generator<Piece> {
   yield* inArena(0, [...partsOf(embedding), ...positions ? partsOf(positions) : []]);
   yield* inArena(0, partsOfNorm(embeddingNorm));
   if (gpu.isAlone) return;
-  for (const { arena, attentionPostNorm, feedForwardPostNorm } of layers) {
+  for (const { arena, attentionPostNorm, feedForwardPostNorm, outputScale } of layers) {
     yield* inArena(arena, partsOfNorm(attentionPostNorm));
     yield* inArena(arena, partsOfNorm(feedForwardPostNorm));
+    if (outputScale !== null) yield* inArena(arena, [{ vector: outputScale }]);
   }
 }
 

@@ -266,7 +266,7 @@ export class RankPlanner implements Placer {
     const { model: { config, tensors }, options, kvType } = this.#in;
     const { kvHeads } = this.#in.layerShards[index];
     const hasKeys = config.layers[index].keysOf === undefined;
-    const { attentionPostNorm, feedForwardPostNorm } = tensors.layers[index];
+    const { attentionPostNorm, feedForwardPostNorm, outputScale } = tensors.layers[index];
     const place = this.#isAlone ? device : this;
     this.#deviceKvBytes += kvCacheBytes({
       positions: kvBlocksOf(options) * KV_BLOCK_POSITIONS,
@@ -280,6 +280,7 @@ export class RankPlanner implements Placer {
       stateSpace: null,
       attentionPostNorm: norm(place, attentionPostNorm),
       feedForwardPostNorm: norm(place, feedForwardPostNorm),
+      outputScale: outputScale && place.vector(outputScale),
       keysOffsetBytes: 0,
       valuesOffsetBytes: 0,
     });

@@ -28,8 +28,8 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "qwen35": STATES,
   "qwen35moe": STATES,
   "qwen3next": STATES,
-  "mimo2": "what heads give is scaled by threads only",
-  "mimo2-fused": "what heads give is scaled by threads only",
+  "mimo2": "values that are not as long as keys are the threads'",
+  "mimo2-fused": "values that are not as long as keys are the threads'",
   "gemma3n": "several residual streams are the threads'",
   "mistral4": "made of latents by threads only",
 };
@@ -37,5 +37,15 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
 /** All of these. */
 export const GPU_TAKEN = FAMILIES.filter((name) => GPU_REFUSED[name] === undefined);
 
-/** Those of them that have experts: the GPU's, or the threads' beside it. */
-export const GPU_MIXTURES = GPU_TAKEN.filter((name) => "experts" in TINY_FAMILIES[name]);
+/** What a GPU says of those of which it has all or nothing. */
+export const GPU_UNSHARED: Partial<Record<TinyFamilyName, string>> = {
+  "gemma4": "layers that read others' keys are not shared out",
+  "gemma4-moe": "experts with norms of their own are not shared out",
+  "bitnet": "norms inside of blocks are not shared out",
+  "bitnet-b1.58": "norms inside of blocks are not shared out",
+};
+
+/** Those that have experts: the GPU's, or the threads' beside it. */
+export const GPU_MIXTURES = GPU_TAKEN.filter((name) =>
+  "experts" in TINY_FAMILIES[name] && GPU_UNSHARED[name] === undefined
+);

@@ -126,7 +126,7 @@ export class GpuLayer {
       },
       end: {
         input: await loadLayerInputs(input, plan),
-        scale: plan.outputScale && await input.loader.vector(plan.outputScale),
+        scale: isAlone && plan.outputScale ? await input.loader.vector(plan.outputScale) : null,
       },
     });
   }

@@ -278,7 +278,8 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return true;
   }
 
-  endLayer(): boolean {
+  endLayer({ outputScale }: WalkedGpuLayer): boolean {
+    if (outputScale !== null) this.#residual.scale(outputScale);
     return true;
   }
 

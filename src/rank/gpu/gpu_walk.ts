@@ -4,6 +4,7 @@
  */
 import type { HalfNorm, Program, ProgramBuilder, Routes } from "../../../gpu/mod.ts";
 import { configOf } from "../../model/layer_config.ts";
+import { floats } from "../arena_views.ts";
 import { bindNorm } from "../bound_norm.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { GpuLayer } from "./gpu_layer.ts";
@@ -32,7 +33,7 @@ export type Opening = GpuRankInput & {
 /** Loads all layers, and makes their lists of commands. */
 export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
   const layers = await loadLayers(of);
-  const { plan, makeBuilder } = of;
+  const { plan, makeBuilder, memories } = of;
   const { isAlone } = plan.gpu!;
   const several = isAlone ? await buildSeveral(of, layers) : [];
   const build = async (add: (builder: ProgramBuilder) => void) => {
@@ -43,7 +44,7 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
   const walked: WalkedGpuLayer[] = [];
   for (const [index, layer] of layers.entries()) {
     const own = plan.layers[index];
-    const { attentionPostNorm, feedForwardPostNorm } = own;
+    const { attentionPostNorm, feedForwardPostNorm, outputScale: scale } = own;
     walked.push({
       layer,
       // As the other ranks do: layers may lack either.
@@ -52,6 +53,9 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
       several: several[index] ?? null,
       attention: isAlone || !layer.hasHeads ? null : await build((b) => layer.addAttention(b)),
       feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),
+      outputScale: isAlone || scale === null
+        ? null
+        : floats(memories[plan.rankIndex][own.arena], scale.offsetBytes, 1)[0],
       postNorms: {
         attention: isAlone ? null : bindNorm(attentionPostNorm),
         feedForward: isAlone ? null : bindNorm(feedForwardPostNorm),

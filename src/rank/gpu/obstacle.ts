@@ -126,9 +126,8 @@ export function besideObstacle({ config, tensors }: ModelDescription): string | 
   if (config.layers.some(({ keysOf }) => keysOf !== undefined)) {
     return "layers that read others' keys are not shared out between a GPU and threads";
   }
-  if (tensors.layers.some(({ input, outputScale }) => input !== null || outputScale !== null)) {
-    return "what tokens give layers, and what scales these, is not shared out between a GPU and " +
-      "threads";
+  if (tensors.tokenInputs !== null) {
+    return "what tokens give layers is not shared out between a GPU and threads";
   }
   return null;
 }
