@@ -82,6 +82,11 @@ gpuTest(
   },
 );
 
+gpuTest("neurons that are brought to a GPU for a prompt have their layer's curve", async () => {
+  const way = { ...besideThreads(1), gpuLayers: 1, gpuStreamFrom: 4 };
+  await compare({ architecture: "apertus" }, [way], F32_NMSE);
+});
+
 for (const architecture of BESIDE) {
   gpuTest(`a GPU beside a thread computes ${architecture} as threads do`, async () => {
     await compare({ architecture }, [besideThreads(0.3)], F32_NMSE);
