@@ -20,6 +20,7 @@ import gated from "./kernels/gated.wgsl" with { type: "text" };
 import headNorm from "./kernels/head_norm.wgsl" with { type: "text" };
 import heads from "./kernels/heads.wgsl" with { type: "text" };
 import joined from "./kernels/joined.wgsl" with { type: "text" };
+import joinedNorms from "./kernels/joined_norms.wgsl" with { type: "text" };
 import matmulByte from "./kernels/matmul_byte.wgsl" with { type: "text" };
 import matmulFloat from "./kernels/matmul_float.wgsl" with { type: "text" };
 import matmulFloatWide from "./kernels/matmul_float_wide.wgsl" with { type: "text" };
@@ -65,6 +66,7 @@ import partRowSums from "./kernels/parts/row_sums.wgsl" with { type: "text" };
 import partRowTree from "./kernels/parts/row_tree.wgsl" with { type: "text" };
 import partSequences from "./kernels/parts/sequences.wgsl" with { type: "text" };
 import partStep from "./kernels/parts/step.wgsl" with { type: "text" };
+import partSumLanes from "./kernels/parts/sum_lanes.wgsl" with { type: "text" };
 import partSum64 from "./kernels/parts/sum64.wgsl" with { type: "text" };
 import partSumSubgroups from "./kernels/parts/sum_subgroups.wgsl" with { type: "text" };
 import partSumTree from "./kernels/parts/sum_tree.wgsl" with { type: "text" };
@@ -266,7 +268,8 @@ export const KERNELS = {
   },
   ...forAll(PRODUCTS),
   ...forRoutes(PRODUCTS),
-  norm: { text: withParts(norm, partStep, ...INT8_WRITE), bindings: "urrwww" },
+  joined_norms: { text: withParts(joinedNorms, partSumLanes, ...INT8_WRITE), bindings: "rrrwwww" },
+  norm: { text: withParts(norm, partStep, partSumLanes, ...INT8_WRITE), bindings: "urrwww" },
   quantize: { text: withParts(quantize, ...INT8_WRITE), bindings: "ww" },
   rotate_and_remember: {
     text: withParts(rotateAndRemember, ...SEQUENCES, partSum64),

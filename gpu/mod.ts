@@ -56,7 +56,15 @@ export {
   type OneInput,
   projectHeads,
 } from "./ops/one_token.ts";
-export { headNorm, type HeadNormArgs, norm, type NormArgs, type NormKind } from "./ops/norm.ts";
+export {
+  headNorm,
+  type HeadNormArgs,
+  joinNorms,
+  type JoinNormsArgs,
+  norm,
+  type NormArgs,
+  type NormKind,
+} from "./ops/norm.ts";
 export { type Program, ProgramBuilder, type When } from "./program.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
 export { createRoutes, type Routes } from "./routes.ts";

@@ -24,7 +24,8 @@ import { lengthOf } from "../shard.ts";
 import { isWeightType } from "../weight_types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { GpuLoader, Stacked } from "./gpu_weights.ts";
-import { addNorm, multiply } from "./layer_operations.ts";
+import { multiply } from "./layer_operations.ts";
+import { addToStream, type Following } from "./stream_updates.ts";
 import { type GpuNorm, loadNorm } from "./layer_weights.ts";
 
 /** Of what all layers are given. */
@@ -136,12 +137,16 @@ export function addTokenInputs(
   else embed(builder, { matrix: table, to: inputs, scale: Math.sqrt(length), accumulate: true });
 }
 
-/** residual += norm(output · (act(gate · residual) ⊙ the layer's inputs)): these are used up. */
+/**
+ * residual += norm(output · (act(gate · residual) ⊙ the layer's inputs)): these are used up.
+ * @returns the next norm, where the same dispatch makes it.
+ */
 export function addLayerInput(
   builder: ProgramBuilder,
   { gate, output, norm }: LayerInputs,
-  { config, space, index }: InputsPlace & { readonly index: number },
-): void {
+  place: InputsPlace & { readonly index: number; readonly end: Following },
+): Rows | null {
+  const { config, space, index, end: following } = place;
   const { layerInputLength: length, feedForward: { activation } } = config;
   check(activation === "gelu", "obstacle.ts refuses other inputs of layers");
   const given = columnsFrom(space.inputs, index * length);
@@ -151,5 +156,5 @@ export function addLayerInput(
     activation,
   });
   multiply(builder, output, { x: given, to: space.partial, scale: Math.SQRT1_2 });
-  addNorm(builder, config, norm, { from: space.partial, to: space.residual, accumulate: true });
+  return addToStream(builder, place, space.partial, { by: norm, following });
 }

@@ -2,12 +2,12 @@
  * The layers of a GPU's rank as they are walked: loaded, and with the lists of commands that each
  * runs. Knows how commands are put together; nothing of when they run.
  */
-import type { HalfNorm, Program, ProgramBuilder, Routes } from "../../../gpu/mod.ts";
+import type { Program, ProgramBuilder, Routes } from "../../../gpu/mod.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { floats } from "../arena_views.ts";
 import { bindNorm } from "../bound_norm.ts";
 import type { RankPlan } from "../plan_types.ts";
-import { GpuLayer } from "./gpu_layer.ts";
+import { GpuLayer, type LayerLeft, NOTHING_LEFT } from "./gpu_layer.ts";
 import { addTokenInputs, type TokenInputs } from "./gpu_inputs.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";
 import type { GpuSpace } from "./gpu_space.ts";
@@ -91,7 +91,7 @@ async function buildSeveral(
   layers: readonly GpuLayer[],
 ): Promise<(Program | null)[]> {
   const programs: (Program | null)[] = layers.map(() => null);
-  let before: HalfNorm | null = null;
+  let before = NOTHING_LEFT;
   for (let from = 0; from < layers.length; from += LAYERS_AT_ONCE) {
     const end = Math.min(layers.length, from + LAYERS_AT_ONCE);
     const builder = of.makeBuilder();
@@ -105,14 +105,14 @@ async function buildSeveral(
 /**
  * Adds layers `from` … `end` − 1 of a rank alone; commands may be cut behind each.
  * @param layers all that the rank has.
- * @param options.before what the layer before these has left; null: nothing, or there is none.
+ * @param options.before what the layer before these has left.
  * @returns what the last one leaves.
  */
 export function addLayers(
   builder: ProgramBuilder,
   layers: readonly GpuLayer[],
-  { from, end, before }: { from: number; end: number; before: HalfNorm | null },
-): HalfNorm | null {
+  { from, end, before }: { from: number; end: number; before: LayerLeft },
+): LayerLeft {
   let left = before;
   for (let index = from; index < end; index++) {
     const next: NormReaders | null = layers[index + 1]?.readers ?? null;

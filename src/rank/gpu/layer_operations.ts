@@ -19,10 +19,10 @@ import type { ModelConfig } from "../../model/types.ts";
 import type { Stacked } from "./gpu_weights.ts";
 import type { GpuNorm, NeuronMatrices } from "./layer_weights.ts";
 
-/** A norm, and every matrix that reads it. */
+/** A norm, and every matrix that reads it; null: half of it does not do for them. */
 export interface NormReaders {
   readonly norm: GpuNorm;
-  readonly matrices: readonly GpuMatrix[];
+  readonly matrices: readonly GpuMatrix[] | null;
 }
 
 /** to = norm(from), or added to it. */

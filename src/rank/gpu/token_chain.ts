@@ -35,6 +35,7 @@ import { lengthOf } from "../shard.ts";
 import { deviceType } from "./device_placer.ts";
 import { addTokenInputs, tablePlans, type TokenInputs } from "./gpu_inputs.ts";
 import { addOutput, type GpuOutput, type OutputPlace } from "./gpu_output.ts";
+import { NOTHING_LEFT } from "./gpu_layer.ts";
 import type { GpuStep } from "./gpu_step.ts";
 import { addLayers } from "./gpu_walk.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
@@ -121,7 +122,7 @@ async function openParts(
       embed(builder, { matrix: table, to: space.residual, scale: config.embeddingScale });
       if (tokenInputs !== null) addTokenInputs(builder, tokenInputs, of, given);
       const all = layers.map(({ layer }) => layer);
-      addLayers(builder, all, { from: 0, end: all.length, before: null });
+      addLayers(builder, all, { from: 0, end: all.length, before: NOTHING_LEFT });
       addEnd(builder);
     }),
     back: await createReadBack(gpu, TOKENS_MAX * CHOSEN_WORDS * 4),
