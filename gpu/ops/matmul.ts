@@ -296,5 +296,6 @@ export function formatConstants(format: WeightFormat): Constants {
   if (format.family === "float") return { KIND: FLOAT_KINDS[format.kind] };
   const common = { GROUP: format.group, FACTORS: FACTORS[format.factors] };
   if (format.family === "byte") return common;
-  return { ...common, MIDDLE: format.middle, LEVELS: LEVELS[format.levels] };
+  const { middle: MIDDLE, levels, unit } = format;
+  return { ...common, MIDDLE, LEVELS: LEVELS[levels], ...unit === 1 ? {} : { UNIT: unit } };
 }

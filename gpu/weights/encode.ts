@@ -6,7 +6,7 @@
 import { check } from "../../src/base/check.ts";
 import { dequantizeInto } from "../../src/model/mod.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import type { CodeFormat, WeightFormat } from "./formats.ts";
+import type { CodeFormat, LevelKind, WeightFormat } from "./formats.ts";
 import { groupFactors, packSuperblocks, superblockOf } from "./superblocks.ts";
 
 /** Whole rows, or blocks, ready for the GPU. */
@@ -91,6 +91,23 @@ const IQ4_CODES = [8, 9, 10, 11, 12, 13, 14, 15, 0, 6, 1, 2, 3, 4, 5, 7];
 /** Scales by exponents: of FP4 numbers, which are halves of integers. */
 const FP4_SCALES = Float32Array.from({ length: 256 }, (_, exponent) => 2 ** (exponent - 128));
 
+/** Levels that are not counted, by their codes in the shaders, less the format's middle. */
+const LEVELS_BY_CODE: Readonly<Partial<Record<LevelKind, readonly number[]>>> = {
+  iq3: Array.from({ length: 16 }, (_, code) => 4 * code - 30 + Number(code === 15) - Number(!code)),
+  iq2: [-43, -26, -25, -8, 8, 25, 26, 43],
+  iq1: [-9, -7, -1, 1, 7, 9],
+};
+
+/** Codes of levels, from `LOWEST` on; of what is no level any. */
+const LOWEST = -64;
+const CODES_BY_LEVEL: ReadonlyMap<string, Uint8Array> = new Map(
+  Object.entries(LEVELS_BY_CODE).map(([levels, byCode]) => {
+    const codes = new Uint8Array(2 * -LOWEST);
+    byCode.forEach((level, code) => codes[level - LOWEST] = code);
+    return [levels, codes];
+  }),
+);
+
 /** Types whose codes stand for levels that are not counted; where in a block they begin. */
 const RECODED: Readonly<Record<string, { codesAt: number; pairs: Uint8Array }>> = {
   IQ4_NL: { codesAt: 2, pairs: pairsOf(IQ4_CODES) },
@@ -141,17 +158,20 @@ function encodeByValue(type: string, bytes: Uint8Array, format: CodeFormat): Enc
   check(dtype !== undefined, `no tensor type ${type}`);
   const weights = new Float32Array(bytes.length / dtype.blockBytes * dtype.blockElements);
   dequantizeInto(type, bytes, weights);
-  const { group, family, middle } = format;
+  const { group, family, middle, levels } = format;
   const { scales, offsets } = factorsOf(type, bytes);
   const quants = new Int8Array(weights.length);
+  const codesOf = CODES_BY_LEVEL.get(levels);
   for (let g = 0; g < scales.length; g++) {
+    const [from, to] = [g * group, (g + 1) * group];
     if (scales[g] === 0) {
-      quants.fill(middle, g * group, (g + 1) * group);
+      quants.fill(codesOf ? 0 : middle, from, to);
       continue;
     }
     const offset = offsets.length === 0 ? 0 : offsets[g];
-    for (let i = g * group; i < (g + 1) * group; i++) {
-      quants[i] = Math.round((weights[i] - offset) / scales[g]) + middle;
+    for (let i = from; i < to; i++) {
+      const level = (weights[i] - offset) / scales[g];
+      quants[i] = codesOf ? codesOf[Math.round(level) - LOWEST] : Math.round(level + middle);
     }
   }
   const codes = family === "byte" ? new Uint8Array(quants.buffer) : packNibbles(quants);
@@ -223,6 +243,9 @@ const FACTOR_READERS: Readonly<Record<string, FactorReader | undefined>> = {
     }),
   },
   IQ4_NL: { groups: 1, hasOffsets: false, read: readHalf },
+  // A block is of several groups here.
+  Q2_0: { groups: 2, hasOffsets: false, read: readHalf },
+  Q1_0: { groups: 4, hasOffsets: false, read: readHalf },
   MXFP4: {
     groups: 1,
     hasOffsets: false,
