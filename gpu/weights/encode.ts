@@ -6,7 +6,9 @@
 import { check } from "../../src/base/check.ts";
 import { dequantizeInto } from "../../src/model/mod.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import type { CodeFormat, LevelKind, WeightFormat } from "./formats.ts";
+import { joinFifths, joinPairs, joinSixths, pairHalves, PAIRS } from "./encode_bits.ts";
+import { isLookedUp, lookUp } from "./encode_codebooks.ts";
+import type { CodeFormat, WeightFormat } from "./formats.ts";
 import { groupFactors, packSuperblocks, superblockOf } from "./superblocks.ts";
 
 /** Whole rows, or blocks, ready for the GPU. */
@@ -47,11 +49,32 @@ export function encodeBlocks(type: string, bytes: Uint8Array, format: WeightForm
     case "IQ4_XS":
     case "MXFP4":
       return recode(type, bytes, blocks, format);
-    case "Q4_K":
-      return encodeQ4K(bytes, blocks, format);
     default:
-      return encodeByValue(type, bytes, format);
+      return encodeSuperblocks(type, bytes, format) ?? encodeByValue(type, bytes, format);
   }
+}
+
+/** Of types that have superblocks; null: of others. */
+function encodeSuperblocks(type: string, bytes: Uint8Array, format: CodeFormat): Encoded | null {
+  const codes = superblockCodes(type, bytes);
+  return codes && {
+    codes: new Uint8Array(codes.buffer),
+    factors: encodeFactors(type, bytes, format),
+  };
+}
+
+function superblockCodes(type: string, bytes: Uint8Array) {
+  if (isLookedUp(type)) return lookUp(type, bytes, dtypeByName(type)!.blockBytes);
+  if (Object.hasOwn(PAIRS, type)) return joinPairs(words16(bytes), PAIRS[type]);
+  switch (type) {
+    case "Q4_K":
+      return pairHalves(words16(bytes));
+    case "Q5_K":
+      return joinFifths(words16(bytes));
+    case "Q6_K":
+      return joinSixths(words16(bytes));
+  }
+  return null;
 }
 
 /** Blocks that begin with their f16 factors and hold codes as the GPU has them. */
@@ -91,23 +114,6 @@ const IQ4_CODES = [8, 9, 10, 11, 12, 13, 14, 15, 0, 6, 1, 2, 3, 4, 5, 7];
 /** Scales by exponents: of FP4 numbers, which are halves of integers. */
 const FP4_SCALES = Float32Array.from({ length: 256 }, (_, exponent) => 2 ** (exponent - 128));
 
-/** Levels that are not counted, by their codes in the shaders, less the format's middle. */
-const LEVELS_BY_CODE: Readonly<Partial<Record<LevelKind, readonly number[]>>> = {
-  iq3: Array.from({ length: 16 }, (_, code) => 4 * code - 30 + Number(code === 15) - Number(!code)),
-  iq2: [-43, -26, -25, -8, 8, 25, 26, 43],
-  iq1: [-9, -7, -1, 1, 7, 9],
-};
-
-/** Codes of levels, from `LOWEST` on; of what is no level any. */
-const LOWEST = -64;
-const CODES_BY_LEVEL: ReadonlyMap<string, Uint8Array> = new Map(
-  Object.entries(LEVELS_BY_CODE).map(([levels, byCode]) => {
-    const codes = new Uint8Array(2 * -LOWEST);
-    byCode.forEach((level, code) => codes[level - LOWEST] = code);
-    return [levels, codes];
-  }),
-);
-
 /** Types whose codes stand for levels that are not counted; where in a block they begin. */
 const RECODED: Readonly<Record<string, { codesAt: number; pairs: Uint8Array }>> = {
   IQ4_NL: { codesAt: 2, pairs: pairsOf(IQ4_CODES) },
@@ -132,46 +138,24 @@ function recode(type: string, bytes: Uint8Array, blocks: number, format: CodeFor
   return { codes, factors: encodeFactors(type, bytes, format) };
 }
 
-/** Q4_K pairs two blocks of 32 in 32 bytes: their low halves one, their high halves the other. */
-function encodeQ4K(bytes: Uint8Array, blocks: number, format: CodeFormat): Encoded {
-  const from = words16(bytes);
-  const codes = new Uint16Array(blocks * 64);
-  for (let b = 0; b < blocks; b++) {
-    for (let pair = 0; pair < 4; pair++) {
-      const first = b * 72 + 8 + pair * 16;
-      const to = b * 64 + pair * 16;
-      for (let i = 0; i < 8; i++) {
-        const front = from[first + i];
-        const back = from[first + 8 + i];
-        codes[to + i] = front & 0x0f0f | (back & 0x0f0f) << 4;
-        codes[to + 8 + i] = front >> 4 & 0x0f0f | back & 0xf0f0;
-      }
-    }
-  }
-  const factors = encodeFactors("Q4_K", bytes, format);
-  return { codes: new Uint8Array(codes.buffer), factors };
-}
-
 /** Codes out of the weights themselves: (w − offset) / scale, an integer by definition. */
 function encodeByValue(type: string, bytes: Uint8Array, format: CodeFormat): Encoded {
   const dtype = dtypeByName(type);
   check(dtype !== undefined, `no tensor type ${type}`);
   const weights = new Float32Array(bytes.length / dtype.blockBytes * dtype.blockElements);
   dequantizeInto(type, bytes, weights);
-  const { group, family, middle, levels } = format;
+  const { group, family, middle } = format;
   const { scales, offsets } = factorsOf(type, bytes);
   const quants = new Int8Array(weights.length);
-  const codesOf = CODES_BY_LEVEL.get(levels);
   for (let g = 0; g < scales.length; g++) {
     const [from, to] = [g * group, (g + 1) * group];
     if (scales[g] === 0) {
-      quants.fill(codesOf ? 0 : middle, from, to);
+      quants.fill(middle, from, to);
       continue;
     }
     const offset = offsets.length === 0 ? 0 : offsets[g];
     for (let i = from; i < to; i++) {
-      const level = (weights[i] - offset) / scales[g];
-      quants[i] = codesOf ? codesOf[Math.round(level) - LOWEST] : Math.round(level + middle);
+      quants[i] = Math.round((weights[i] - offset) / scales[g]) + middle;
     }
   }
   const codes = family === "byte" ? new Uint8Array(quants.buffer) : packNibbles(quants);

@@ -19,7 +19,7 @@ import { encodeWeights } from "../../src/quantize/mod.ts";
 import { FLAVOURS, randomBlocks } from "../kernels/data.ts";
 import { Rng } from "../support/rng.ts";
 import { normals } from "./cases/compare.ts";
-import { weightsOf } from "./cases/matmul.ts";
+import { weightsOf } from "./cases/weights.ts";
 import { isQuantType, isWeightType } from "../../src/rank/weight_types.ts";
 
 const COLUMNS = 512;

@@ -3,14 +3,7 @@
  * is decided here, once, when the lists are made. Steps of tokens of a sequence each have lists of
  * their own, of fewer dispatches where the layer allows it. Knows nothing of threads.
  */
-import {
-  type KvCache,
-  type OneInput,
-  type ProgramBuilder,
-  type Routes,
-  type Rows,
-  type When,
-} from "../../../gpu/mod.ts";
+import type { KvCache, OneInput, ProgramBuilder, Routes, Rows, When } from "../../../gpu/mod.ts";
 import type { LayerPlan, NormPlan } from "../plan_types.ts";
 import { denseParts } from "./dense_parts.ts";
 import { addExpertsApart } from "./experts_apart.ts";

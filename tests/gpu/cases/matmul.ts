@@ -18,30 +18,11 @@ import {
   type TunedKernel,
   usableVariants,
 } from "../../../gpu/variants.ts";
-import { dequantize } from "../../../src/model/mod.ts";
-import { encodeWeights, isWeightType } from "../../../src/quantize/mod.ts";
-import type { QuantType } from "../../../src/rank/weight_types.ts";
 import { dequantizeQ8, matmul as referenceMatmul, quantizeQ8 } from "../../../src/reference/ops.ts";
-import { randomBlocks } from "../../kernels/data.ts";
 import { runStep } from "../../support/gpu.ts";
-import { Rng } from "../../support/rng.ts";
 import type { GpuCase } from "./types.ts";
 import { assertNear, normals } from "./compare.ts";
-
-/** A matrix of random weights, or of random blocks: its file's bytes and their values. */
-export function weightsOf(type: string, rows: number, columns: number, seed: number) {
-  if (!isWeightType(type)) {
-    const { bytes, weights } = randomBlocks(
-      new Rng(seed),
-      type as QuantType,
-      rows * columns,
-      "random",
-    );
-    return { bytes, values: weights };
-  }
-  const bytes = encodeWeights(type, normals(seed, rows * columns, 0.5));
-  return { bytes, values: dequantize(type, bytes) };
-}
+import { weightsOf } from "./weights.ts";
 
 interface Shape {
   readonly type: string;

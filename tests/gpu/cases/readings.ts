@@ -4,7 +4,7 @@ import type { KernelName } from "../../../gpu/kernels.ts";
 import { DEFAULT_ROW_LANES } from "../../../gpu/row_lanes.ts";
 import { PLAIN_VARIANTS, usableVariants } from "../../../gpu/variants.ts";
 import { dequantizeQ8, matmul as referenceMatmul, quantizeQ8 } from "../../../src/reference/ops.ts";
-import { weightsOf } from "./matmul.ts";
+import { weightsOf } from "./weights.ts";
 import type { GpuCase } from "./types.ts";
 
 /** How weights are read: the end of shaders' names; types, and invocations of a row. */
