@@ -12,6 +12,7 @@ import type { LanguageModel } from "../llm/types.ts";
 import { Entry } from "./entry.ts";
 import type {
   AcquireOptions,
+  FileFacts,
   ModelCatalog,
   ModelLease,
   ModelLoader,
@@ -71,6 +72,10 @@ export class ModelRegistry implements AsyncDisposable {
   idOf(name: string): string | undefined {
     const { catalog } = this.#options;
     return findNamed(catalog.ids(), name) ?? catalog.idOf?.(name);
+  }
+
+  fileOf(id: string): FileFacts | undefined {
+    return this.#options.catalog.fileOf?.(id);
   }
 
   /**
