@@ -79,8 +79,12 @@ export function planWithin(
     return { ...layOut(of, decide(asPacked), { input: asPacked, module, options }), obstacle };
   } catch (error) {
     if (!(error instanceof BudgetError)) throw error;
-    const { budgetBytes } = options;
-    const plan = { kind: "refusal", budgetBytes, neededBytes: error.neededBytes } as const;
+    const { budgetBytes, besideBytes = 0 } = options;
+    const refusal = planMemory({ ...asPacked, budgetBytes: 0 });
+    check(refusal.kind === "refusal", "nothing runs in no memory");
+    const residentBytes = besideBytes + refusal.residentBytes;
+    const neededBytes = Math.min(error.neededBytes, residentBytes);
+    const plan = { kind: "refusal", budgetBytes, neededBytes, residentBytes } as const;
     return { ...other, plan };
   }
 }

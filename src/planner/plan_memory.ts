@@ -111,10 +111,11 @@ class MemoryPlanner {
     const residentBytes = resident.totalBytes;
     if (residentBytes <= budgetBytes) return this.#residentPlan(resident, chunk);
     if (this.#in.units.length === 0) {
-      return { kind: "refusal", budgetBytes, neededBytes: residentBytes };
+      return { kind: "refusal", budgetBytes, neededBytes: residentBytes, residentBytes };
     }
     if (this.#rates.source === "all") {
       return planWholeUnits({
+        residentBytes,
         ...{ input: this.#in, sums: this.#sums, firing: this.#rates.perToken, chunks: CHUNKS },
         workers: this.#workerCounts(),
         fixedOf: (chunkTokens) => this.#fixedOf({ way: "gates", chunkTokens }),
@@ -130,7 +131,7 @@ class MemoryPlanner {
     }
     if (best !== null) return this.#build(best);
     const neededBytes = Math.min(residentBytes, ...this.#choices().map((c) => this.#needed(c)));
-    return { kind: "refusal", budgetBytes, neededBytes };
+    return { kind: "refusal", budgetBytes, neededBytes, residentBytes };
   }
 
   #choices(): Choice[] {

@@ -146,4 +146,6 @@ export interface PlanRefusal {
   readonly budgetBytes: number;
   /** The smallest budget that works. */
   readonly neededBytes: number;
+  /** One in which all of it is in memory: where models are small, readers and staging take more. */
+  readonly residentBytes: number;
 }

@@ -99,6 +99,10 @@ Deno.test("planWithin() has fewer threads read where there is no memory for more
     assertEquals([whole.ioWorkers, few.ioWorkers], [4, 1]);
     assertEquals(whole.totalBytes - few.totalBytes, 30 * MiB);
     assertEquals(few.totalBytes, loadedBytes(path, whole.totalBytes - 1, options));
+    // Whoever reads a few units one by one takes more than all of them.
+    const refusal = planned(path, 0, options);
+    assert(refusal.kind === "refusal" && refusal.neededBytes <= few.totalBytes);
+    assert(loadedBytes(path, refusal.neededBytes, options) <= refusal.neededBytes);
     return Promise.resolve();
   }));
 
