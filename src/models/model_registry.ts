@@ -8,6 +8,7 @@
  */
 import { RequestError, withoutFolders } from "../base/errors.ts";
 import { findNamed } from "../base/latest_tag.ts";
+import { counted } from "../base/units.ts";
 import type { LanguageModel } from "../llm/types.ts";
 import { Entry } from "./entry.ts";
 import type {
@@ -310,7 +311,8 @@ export class ModelRegistry implements AsyncDisposable {
 
   #full(): RequestError {
     return new RequestError(
-      `The server is busy: ${this.#waiters.length} requests wait for models: try again later`,
+      `The server is busy (${counted(this.#waiters.length, "request")} waiting for models): ` +
+        "try again later",
       { status: 503, code: "queue_full", retryAfterSeconds: 5 },
     );
   }

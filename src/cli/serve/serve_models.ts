@@ -3,6 +3,7 @@
  * from the verb, so that no other verb has to load the server.
  */
 import { UsageError } from "../../base/errors.ts";
+import { counted } from "../../base/units.ts";
 import { FileCatalog, modelName, ModelRegistry } from "../../models/mod.ts";
 import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/mod.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
@@ -69,7 +70,8 @@ export async function serveModels(paths: readonly string[], options: Options): P
   await server.finished;
   if (server.cutCount === 0) return;
   throw new Error(
-    `Cannot finish ${server.cutCount} answers: they were cut short: raise --drain-timeout`,
+    `Cannot finish ${counted(server.cutCount, "answer")} before leaving: cut short: raise ` +
+      "--drain-timeout",
   );
 }
 
