@@ -147,8 +147,11 @@ export class ModelRegistry implements AsyncDisposable {
     return true;
   }
 
-  /** Ends all models; who waits is told so. */
-  async close(): Promise<void> {
+  /**
+   * Ends all models; who waits is told so. abandonsLoads: one that is being loaded is not waited
+   * for, by whom ends the process: a large file takes minutes.
+   */
+  async close({ abandonsLoads = false } = {}): Promise<void> {
     this.#isClosed = true;
     for (const waiter of [...this.#waiters]) this.#settle(waiter, closedError());
     this.#announce();
@@ -156,7 +159,10 @@ export class ModelRegistry implements AsyncDisposable {
       if (entry.state === "ready") this.#unload(entry, "closing");
     }
     // One that is being loaded leaves when it has come.
-    const left = () => [...this.#entries.values()].filter(({ state }) => state !== "unloaded");
+    const left = () =>
+      [...this.#entries.values()].filter(({ state }) =>
+        state !== "unloaded" && !(abandonsLoads && state === "loading")
+      );
     while (left().length > 0) await Promise.all(left().map((entry) => entry.closing));
   }
 
