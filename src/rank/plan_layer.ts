@@ -5,7 +5,7 @@
  */
 import { rowsOfHeads } from "./picked.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
-import type { BundleUnit } from "../bundle/types.ts";
+import type { UnitShape } from "../bundle/units.ts";
 import { mergedHeadDim } from "../model/latent.ts";
 import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import type {
@@ -77,9 +77,9 @@ export interface Placer {
 /** The units of a packed file, as a layer's share sees them. */
 export interface Units {
   /** Number of the unit; null: its weights are tensors of the file. */
-  numberOf(layer: number, expert: BundleUnit["expert"]): number | null;
+  numberOf(layer: number, expert: UnitShape["expert"]): number | null;
   /** The unit, where it is not resident as a whole; else null. */
-  streamed(unit: number): BundleUnit | null;
+  streamed(unit: number): UnitShape | null;
   /** All of a streamed unit's gates are. */
   readonly hasResidentGates: boolean;
 }
@@ -201,7 +201,7 @@ function convolution(
 
 interface BlockInput {
   readonly layer: number;
-  readonly expert: BundleUnit["expert"];
+  readonly expert: UnitShape["expert"];
   readonly neurons: Range;
   readonly adds: boolean;
   readonly isSilent: boolean;
@@ -380,7 +380,7 @@ function experts(
 /** Calls `visit` for each block of neurons of a layer. */
 export function forEachBlock(
   feedForward: LayerTensors["feedForward"],
-  visit: (expert: BundleUnit["expert"], block: DenseTensors) => void,
+  visit: (expert: UnitShape["expert"], block: DenseTensors) => void,
 ): void {
   if (feedForward === null) return;
   if (feedForward.kind === "dense") return visit(null, feedForward);
@@ -389,7 +389,7 @@ export function forEachBlock(
 }
 
 /** Which neurons of a block a rank owns. */
-export function neuronsOf(shard: Shard, expert: BundleUnit["expert"]): Range {
+export function neuronsOf(shard: Shard, expert: UnitShape["expert"]): Range {
   if (expert === null) return shard.neurons;
   if (expert === "shared") return shard.sharedNeurons;
   return shard.expertNeurons[expert % shard.expertNeurons.length];
