@@ -11,7 +11,7 @@
 import { check, divExact } from "../../src/base/check.ts";
 import { N } from "../../src/shapes/mod.ts";
 import { routedName } from "../kernels.ts";
-import type { KvCache } from "../kv_cache.ts";
+import { bindCache, type KvCache, type QueriesAlone } from "../kv_cache.ts";
 import type { Constants } from "../pipelines.ts";
 import type { Dispatch, ProgramBuilder } from "../program.ts";
 import {
@@ -183,7 +183,7 @@ export interface ProjectHeadsArgs extends OneArgs {
   readonly column: number;
   /** Of queries. */
   readonly heads: number;
-  readonly cache: KvCache;
+  readonly cache: KvCache | QueriesAlone;
   /** Null: nothing is turned. */
   readonly rope: HeadRope | null;
 }
@@ -216,7 +216,7 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
       ...{ HEADS: heads, KV_HEADS: kvHeads, HEAD_DIM: headDim, FIRST_HEAD: column / headDim },
       ROTATED: table.dimensionCount,
       IS_NEOX: rope?.kind === "neox",
-      IS_F32: cache.type === "f32",
+      IS_F32: "type" in cache && cache.type === "f32",
       RECORD: input.recordWords,
       ...{ ROPE_START: table.start, QUERY_START: queryTable.start },
     },
@@ -224,8 +224,7 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
       ...bindings,
       input.records,
       bindRows(to),
-      { buffer: cache.keys },
-      { buffer: cache.values },
+      ...bindCache(builder.gpu, cache),
     ],
     rowGroups: rows / 4,
     copy,

@@ -1,5 +1,5 @@
-/** Widths of heads, with latent attention and without. Pure arithmetic. */
-import type { LatentConfig, ModelConfig } from "./types.ts";
+/** Widths of heads, with latent attention and without, and its matrices. Pure arithmetic. */
+import type { LatentConfig, LatentTensors, MatrixTensor, ModelConfig } from "./types.ts";
 
 type Heads = Pick<ModelConfig, "headDim" | "valueDim" | "latent">;
 
@@ -21,4 +21,10 @@ export function mergedHeadDim({ valueDim, latent }: Omit<Heads, "headDim">): num
 /** Dimensions of a query, or of a key were it made of its latent. */
 export function ownKeyDim({ turnedDim, plainDim }: LatentConfig): number {
   return turnedDim + plainDim;
+}
+
+/** What latent attention has beside queries and the key, each once. */
+export function latentMatrices({ queryDown, keyUp, valueUp }: LatentTensors): MatrixTensor[] {
+  const ups = new Set([keyUp.matrix, valueUp.matrix]);
+  return queryDown === null ? [...ups] : [queryDown.matrix, ...ups];
 }

@@ -30,6 +30,7 @@ import { bypassLength, planAltUp } from "./plan_alt_up.ts";
 import { planTokenInputs } from "./plan_inputs.ts";
 import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
 import { checkUnit } from "./plan_units.ts";
+import { cachedDims } from "./gpu/cached_dims.ts";
 import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
 import {
@@ -269,7 +270,7 @@ export class RankPlanner implements Placer {
     this.#deviceKvBytes += kvCacheBytes({
       positions: kvBlocksOf(options) * KV_BLOCK_POSITIONS,
       kvHeads: lengthOf(kvHeads),
-      headDim: configOf(config, index).headDim,
+      ...cachedDims(configOf(config, index)),
       type: kvType === "f32" ? "f32" : "f16",
     });
     this.#layers.push({

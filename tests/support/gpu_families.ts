@@ -7,10 +7,6 @@ const STATES = "layers that keep states of a text are the threads'";
 
 /** What a GPU says that it cannot do of a family. */
 export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
-  "deepseek2": "made of latents by threads only",
-  "deepseek2-old": "made of latents by threads only",
-  "deepseek2-grouped": "made of latents by threads only",
-  "deepseek2-dense": "made of latents by threads only",
   "lfm2": "layers that convolve are the threads'",
   "lfm2-windowed": "layers that convolve are the threads'",
   "lfm2moe": "layers that convolve are the threads'",
@@ -20,8 +16,6 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "mpt": "scores have slopes by threads only",
   "refact": "scores have slopes by threads only",
   "jais": "scores have slopes by threads only",
-  "minicpm3": "made of latents by threads only",
-  "plm": "made of latents by threads only",
   "mamba": STATES,
   "mamba-falcon": STATES,
   "mamba2": STATES,
@@ -39,7 +33,6 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "mimo2": "what heads give is scaled by threads only",
   "mimo2-fused": "what heads give is scaled by threads only",
   "gemma3n": "several residual streams are the threads'",
-  "mistral4": "made of latents by threads only",
   "apertus": "xIELU is computed by threads only",
   "bitnet": "norms inside of blocks are the threads'",
   "bitnet-b1.58": "norms inside of blocks are the threads'",

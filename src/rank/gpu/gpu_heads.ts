@@ -19,6 +19,7 @@ import {
 } from "../../../gpu/mod.ts";
 import { lengthOf } from "../shard.ts";
 import type { GpuSpace } from "./gpu_space.ts";
+import { addLatentHeads } from "./latent_heads.ts";
 import { multiplyAny } from "./layer_operations.ts";
 import type { AttentionWeights, GpuHeadNorm, LayerLoading } from "./layer_weights.ts";
 
@@ -28,15 +29,16 @@ export interface HeadsPlace extends Pick<LayerLoading, "config" | "plan" | "inde
 }
 
 /** What heads read in a step. */
-interface HeadsStep {
+export interface HeadsStep {
   readonly x: OneInput;
   /** Of tokens of a sequence each. */
   readonly isApart: boolean;
 }
 
 /** All matrices that read what heads read. */
-export function headReaders({ projections, gate }: AttentionWeights): GpuMatrix[] {
+export function headReaders({ projections, gate, latent }: AttentionWeights): GpuMatrix[] {
   const matrices = projections.map(({ stacked: { matrix } }) => matrix);
+  if (latent !== null && latent.queryNorm === null) matrices.push(latent.query.matrix);
   return gate === null ? matrices : [...matrices, gate.stacked.matrix];
 }
 
@@ -48,6 +50,8 @@ export function addHeads(
   step: HeadsStep,
 ): void {
   const { config, plan, space, index } = place;
+  const { latent } = weights;
+  if (latent !== null) return addLatentHeads(builder, { ...weights, latent }, place, step);
   const heads = lengthOf(plan.heads);
   const groupSize = config.headCount / config.headCountKv;
   const { gate } = weights;

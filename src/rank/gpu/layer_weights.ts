@@ -9,8 +9,10 @@ import type { ModelConfig } from "../../model/types.ts";
 import type { GatePlan } from "../plan_gate.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
+import { cachedDims } from "./cached_dims.ts";
 import type { DensePart } from "./dense_parts.ts";
-import { type GpuLoader, type Stacked, stacksOf } from "./gpu_weights.ts";
+import { type GpuLoader, loadProducts, type Product, type Stacked, stacksOf } from "./gpu_weights.ts";
+import { type LatentWeights, loadLatent } from "./latent_weights.ts";
 
 /** A norm of the stream; bias null: none. */
 export interface GpuNorm {
@@ -26,16 +28,11 @@ export interface GpuHeadNorm {
   readonly weightPerHead: boolean;
 }
 
-/** A product whose rows come from several matrices, side by side in what it gives. */
-export interface Product {
-  readonly stacked: Stacked;
-  /** Where in the row of what it gives it begins. */
-  readonly column: number;
-}
-
 export interface AttentionWeights {
   readonly norm: GpuNorm | null;
   readonly projections: readonly Product[];
+  /** Of latent attention, which has no norms of heads and no gates; null: heads are ordinary. */
+  readonly latent: LatentWeights | null;
   readonly queryNorm: GpuHeadNorm | null;
   readonly keyNorm: GpuHeadNorm | null;
   /** Of own heads. */
@@ -115,16 +112,19 @@ async function loadHeadNorm(
 
 /** Of own heads; null: none. */
 export async function loadAttention(input: LayerLoading): Promise<AttentionWeights | null> {
-  const { plan, loader, config: { headDim }, gpu } = input;
+  const { plan, loader, config, gpu } = input;
+  const { headDim } = config;
   const heads = lengthOf(plan.heads);
   const kvHeads = lengthOf(plan.kvHeads);
   if (heads === 0) return null;
   const { query, key, value, attentionOutput, attentionSinks, attentionGate: gate } = plan;
   check(query !== null && key !== null && value !== null, "a layer with heads attends");
   check(attentionOutput !== null, "what heads give is merged");
+  const latent = config.latent && await loadLatent(loader, plan, config.latent);
   return {
     norm: await loadNorm(input, plan.attentionNorm),
-    projections: await loadProducts(loader, [query, key, value]),
+    projections: latent?.projections ?? await loadProducts(loader, [query, key, value]),
+    latent: latent && latent.weights,
     queryNorm: await loadHeadNorm(loader, plan.queryNorm, { heads, headDim }),
     keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),
     sinks: attentionSinks && await loader.vector(attentionSinks),
@@ -134,7 +134,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
       positions: input.kvBlocks * KV_BLOCK_POSITIONS,
       contextLength: input.contextLength,
       kvHeads,
-      headDim,
+      ...cachedDims(config),
       type: input.kvType,
     }),
   };
@@ -176,20 +176,4 @@ export function stacksOfBlock(block: DensePlan): MatrixPlan[][] {
 
 export function projectionsOf({ gate, up }: DensePlan): MatrixPlan[] {
   return gate === null ? [up] : [gate, up];
-}
-
-/** Matrices that read the same, those of one type as one. */
-export async function loadProducts(
-  loader: GpuLoader,
-  plans: readonly MatrixPlan[],
-  home?: MatrixHome,
-): Promise<Product[]> {
-  const products: Product[] = [];
-  let column = 0;
-  for (const together of stacksOf(plans)) {
-    const stacked = await loader.stack(together, { home });
-    products.push({ stacked, column });
-    column += stacked.matrix.rows;
-  }
-  return products;
 }

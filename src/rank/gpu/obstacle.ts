@@ -1,10 +1,22 @@
 /** What a GPU rank cannot do yet, told before anything is loaded. */
-import { EXPERTS_MAX, HEAD_DIM_MAX, USED_EXPERTS_MAX, weightFormat } from "../../../gpu/mod.ts";
+import {
+  EXPERTS_MAX,
+  HEAD_DIM_MAX,
+  USED_EXPERTS_MAX,
+  VALUE_DIM_MAX,
+  weightFormat,
+} from "../../../gpu/mod.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { denseMatrices } from "../../model/dense_matrices.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dtypeByName } from "../../model/dtypes.ts";
-import type { DenseTensors, MatrixTensor, ModelDescription } from "../../model/types.ts";
+import { latentMatrices } from "../../model/latent.ts";
+import type {
+  DenseTensors,
+  LatentConfig,
+  MatrixTensor,
+  ModelDescription,
+} from "../../model/types.ts";
 
 /** What must be even for kernels that read four floats at a time. */
 const WIDTH_UNIT = 4;
@@ -79,7 +91,6 @@ function modelObstacle({ config }: ModelDescription): string | null {
   if (config.layers.some(({ attentionChunk }) => attentionChunk !== undefined)) {
     return "attention is to chunks by threads only";
   }
-  if (config.latent !== null) return "keys and values are made of latents by threads only";
   return null;
 }
 
@@ -103,10 +114,12 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   }
   if (config.altUp !== null) return "several residual streams are the threads'";
   const shapes = config.layers.map((_, layer) => configOf(config, layer));
-  if (shapes.some(({ valueDim, headDim }) => valueDim !== headDim)) {
+  if (config.latent !== null) {
+    const obstacle = latentObstacle(config.latent);
+    if (obstacle !== null) return obstacle;
+  } else if (shapes.some(({ valueDim, headDim }) => valueDim !== headDim)) {
     return "values that are not as long as keys are the threads'";
-  }
-  if (shapes.some(({ headDim }) => headDim > HEAD_DIM_MAX)) {
+  } else if (shapes.some(({ headDim }) => headDim > HEAD_DIM_MAX)) {
     return `heads of more than ${HEAD_DIM_MAX} dimensions are the threads'`;
   }
   if (config.layers.some(({ keysOf }) => keysOf !== undefined)) {
@@ -121,6 +134,18 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   return null;
 }
 
+/** Of latent attention's widths. */
+function latentObstacle({ length, turnedDim, plainDim }: LatentConfig): string | null {
+  if (length > VALUE_DIM_MAX) {
+    return `latents of more than ${VALUE_DIM_MAX} dimensions are the threads'`;
+  }
+  if (turnedDim + plainDim > HEAD_DIM_MAX) {
+    return `heads of more than ${HEAD_DIM_MAX} dimensions are the threads'`;
+  }
+  if (turnedDim % WIDTH_UNIT !== 0) return `${turnedDim} turned dimensions are not by ${WIDTH_UNIT}`;
+  return null;
+}
+
 /** Of weights and their widths. */
 function weightsObstacle(
   { config, tensors }: ModelDescription,
@@ -132,8 +157,9 @@ function weightsObstacle(
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
   const matrices = tensors.layers.flatMap((
-    { query, key, value, attentionOutput, attentionGate, feedForward },
+    { query, key, value, latent, attentionOutput, attentionGate, feedForward },
   ) => [
+    ...latent === null ? [] : latentMatrices(latent),
     ...[query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
       .filter((each) => each !== null),
     ...feedForward?.kind === "dense" ? denseMatrices(feedForward) : [],
