@@ -7,6 +7,7 @@
 import { alignUp, check } from "../src/base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../src/memory/kv_layout.ts";
 import type { Gpu } from "./device.ts";
+import { bindNowhere } from "./rows.ts";
 
 export interface KvShape {
   /** Tokens that fit, of all sequences; rounded up to blocks. */
@@ -39,14 +40,17 @@ export interface QueriesAlone {
   readonly headDim: number;
 }
 
+/** Dimensions of values; those of queries alone are as good as any. */
+export function valueDimOf(cache: KvCache | QueriesAlone): number {
+  return "keys" in cache ? cache.valueDim : cache.headDim;
+}
+
 /** Keys and values for whoever writes them; of queries alone places that nobody reads. */
 export function bindCache(
   { sink }: Gpu,
   cache: KvCache | QueriesAlone,
 ): [GPUBufferBinding, GPUBufferBinding] {
-  return "keys" in cache
-    ? [{ buffer: cache.keys }, { buffer: cache.values }]
-    : [{ buffer: sink, offset: 0, size: 256 }, { buffer: sink, offset: 256, size: 256 }];
+  return "keys" in cache ? [{ buffer: cache.keys }, { buffer: cache.values }] : bindNowhere(sink);
 }
 
 /** Of both buffers. */

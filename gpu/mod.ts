@@ -26,7 +26,6 @@ export {
   rotateAndRemember,
   type RotateArgs,
 } from "./ops/attention.ts";
-export { VALUE_DIM_MAX } from "./ops/attention_wide.ts";
 export {
   activate,
   type ActivateArgs,

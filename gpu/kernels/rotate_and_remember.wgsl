@@ -11,7 +11,7 @@
 // | records | see parts/sequences.wgsl; f32 cosines, then sines, from ROPE_START, of queries from QUERY_START | [tokens, RECORD] |
 // | x | f32; heads of queries, keys, values side by side | [tokens, X_STRIDE], from X_START |
 // | keys | cache: pairs of f16, or f32 where IS_F32 | [places, KV_HEADS, HEAD_DIM] |
-// | values | likewise | |
+// | values | likewise | [places, KV_HEADS, VALUE_DIM] |
 // | queryWeight | f32 | [HEAD_DIM], or [HEADS, HEAD_DIM]; if QUERY_NORM |
 // | keyWeight | f32 | [HEAD_DIM], or [KV_HEADS, HEAD_DIM]; if KEY_NORM |
 //
@@ -29,6 +29,7 @@
 override HEADS: u32;
 override KV_HEADS: u32;
 override HEAD_DIM: u32; // even, at most 512
+override VALUE_DIM: u32; // likewise
 override ROTATED: u32 = 0;
 override IS_NEOX: bool = false;
 override IS_F32: bool = false;
@@ -113,13 +114,16 @@ fn main(
 ) {
   let slot = workgroup.x;
   let token = workgroup.y;
-  let head = X_START + token * X_STRIDE + slot * HEAD_DIM;
   let isValue = slot >= HEADS + KV_HEADS;
+  let width = select(HEAD_DIM, VALUE_DIM, isValue);
+  let others = HEADS + KV_HEADS; // as long as keys
+  let head = X_START + token * X_STRIDE + min(slot, others) * HEAD_DIM +
+    max(slot, others) * VALUE_DIM - others * VALUE_DIM;
   let norm = normOf(slot, head, token, lane);
   var pairs: array<vec2<f32>, 4>;
   for (var i = 0u; i < 4u; i++) {
     let first = 2u * (lane + i * LANES);
-    if (first < HEAD_DIM) {
+    if (first < width) {
       if (isValue) {
         pairs[i] = vec2(x[head + first], x[head + first + 1u]);
       } else {
@@ -132,10 +136,10 @@ fn main(
   }
   storageBarrier();
   let kvHead = (slot - HEADS) % max(KV_HEADS, 1u);
-  let row = (placeOfToken(token) * KV_HEADS + kvHead) * HEAD_DIM;
+  let row = (placeOfToken(token) * KV_HEADS + kvHead) * width;
   for (var i = 0u; i < 4u; i++) {
     let first = 2u * (lane + i * LANES);
-    if (first >= HEAD_DIM) { return; }
+    if (first >= width) { return; }
     let pair = pairs[i];
     if (slot < HEADS) {
       x[head + first] = pair.x;

@@ -1,4 +1,5 @@
 /** What all ways to attend have in common: what they are asked, and how chunks are put together. */
+import type { QueryTemperature } from "../../src/model/mod.ts";
 import { N } from "../../src/shapes/mod.ts";
 import type { KvCache } from "../kv_cache.ts";
 import type { Constants } from "../pipelines.ts";
@@ -24,7 +25,7 @@ export interface AttentionArgs {
   /** Multiplies query · key. */
   readonly scale: number;
   /** Of `attention_wide`: queries are longer at later positions; null or left out: they are not. */
-  readonly growth?: QueryGrowth | null;
+  readonly growth?: QueryTemperature | null;
   /** 0 or left out: none. */
   readonly softCap?: number;
   /** f32 [heads]: scores besides, whose values are nothing; null or left out: none. */
@@ -41,13 +42,6 @@ export interface QueryRest {
   readonly ownDim: number;
   /** f32s from one head of x to the next. */
   readonly ownStride: number;
-}
-
-/** By 1 + scale · ln(1 + ⌊(position + first) / length⌋). */
-export interface QueryGrowth {
-  readonly scale: number;
-  readonly length: number;
-  readonly first: number;
 }
 
 /** Few tokens of one sequence, and tokens of a sequence each. */

@@ -27,7 +27,7 @@ import {
 /** The most dimensions of a head that other shaders attend with. */
 const NARROW_DIM_MAX = 256;
 /** The most dimensions of a value. */
-export const VALUE_DIM_MAX = 512;
+const VALUE_DIM_MAX = 512;
 
 /** Rows of queries that a workgroup has. */
 const TILE_MAX = 8;

@@ -6,10 +6,9 @@ import { alignUp } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import { denseMatrices } from "../model/dense_matrices.ts";
 import { configOf } from "../model/layer_config.ts";
-import { latentMatrices } from "../model/latent.ts";
+import { dimsOnGpu, latentMatrices } from "../model/latent.ts";
 import type { LayerTensors, MatrixTensor } from "../model/types.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
-import { cachedDims } from "../rank/gpu/cached_dims.ts";
 import { expertsObstacle } from "../rank/gpu/obstacle.ts";
 import {
   contextLengthFor,
@@ -39,7 +38,7 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
       positions: alignUp(contextLengthFor(of.model, options), KV_BLOCK_POSITIONS) *
         (parallel === "auto" ? 1 : parallel),
       kvHeads: shape.headCountKv,
-      ...cachedDims(shape),
+      ...dimsOnGpu(shape),
       type: options.kvType === "f32" ? "f32" : "f16",
     })
   ));

@@ -8,6 +8,14 @@ export function cachedValueDim({ valueDim, latent }: Omit<Heads, "headDim">): nu
   return latent === null ? valueDim : latent.length;
 }
 
+/** Of a head in a GPU's cache, where a latent, which is the end of its key, lies once. */
+export function dimsOnGpu(
+  config: Heads,
+): { headDim: number; valueDim: number; sharesKeys: boolean } {
+  const { headDim, latent } = config;
+  return { headDim, valueDim: cachedValueDim(config), sharesKeys: latent !== null };
+}
+
 /** Dimensions of a query as the query matrix makes it. */
 export function projectedQueryDim({ headDim, latent }: Omit<Heads, "valueDim">): number {
   return latent === null ? headDim : ownKeyDim(latent);

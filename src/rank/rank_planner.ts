@@ -7,6 +7,7 @@ import { alignUp, check } from "../base/check.ts";
 import { GiB, MiB } from "../base/units.ts";
 import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
+import { dimsOnGpu } from "../model/latent.ts";
 import { configOf } from "../model/layer_config.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
@@ -30,7 +31,6 @@ import { bypassLength, planAltUp } from "./plan_alt_up.ts";
 import { planTokenInputs } from "./plan_inputs.ts";
 import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
 import { checkUnit } from "./plan_units.ts";
-import { cachedDims } from "./gpu/cached_dims.ts";
 import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
 import {
@@ -270,7 +270,7 @@ export class RankPlanner implements Placer {
     this.#deviceKvBytes += kvCacheBytes({
       positions: kvBlocksOf(options) * KV_BLOCK_POSITIONS,
       kvHeads: lengthOf(kvHeads),
-      ...cachedDims(configOf(config, index)),
+      ...dimsOnGpu(configOf(config, index)),
       type: kvType === "f32" ? "f32" : "f16",
     });
     this.#layers.push({

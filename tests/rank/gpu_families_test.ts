@@ -7,7 +7,7 @@
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import type { Gpu } from "../../gpu/mod.ts";
-import { openGguf } from "../../src/gguf/mod.ts";
+import { f32, openGguf } from "../../src/gguf/mod.ts";
 import { chooseGpu } from "../../src/llm/choose_gpu.ts";
 import { describeForUse } from "../../src/llm/plan_load.ts";
 import { argmax } from "../../src/reference/ops.ts";
@@ -17,6 +17,7 @@ import { GPU_TAKEN } from "../support/gpu_families.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
 import { Rng } from "../support/rng.ts";
+import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 /** Longer than the windows; of the steps of 16 rows of logits the last one is of a few. */
@@ -41,6 +42,13 @@ gpuTest("a GPU's rank computes experts whose ups have a type of their own", asyn
   // A token uses one, which is smaller than that one.
   const changes = { experts: { count: 8, used: 1, length: 32, shared: 64, isPlain: true } };
   await compare(gpu, { architecture: "hunyuan-moe", typeOf, changes });
+});
+
+gpuTest("a GPU's rank computes values that are less wide than keys", async (gpu) => {
+  const { keys } = TINY_FAMILIES.mimo2;
+  // What heads give is scaled by threads only.
+  const changes = { keys: { ...keys, "attention.value_scale": f32(1) } };
+  await compare(gpu, { architecture: "mimo2", changes });
 });
 
 async function compare(gpu: Gpu, of: TinyModelOptions): Promise<void> {

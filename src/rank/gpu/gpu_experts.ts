@@ -23,7 +23,13 @@ import type { ModelConfig } from "../../model/types.ts";
 import type { DensePlan, ExpertsPlan, RankPlan } from "../plan_types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import { ownExperts } from "./own_experts.ts";
-import { type GpuLoader, loadProducts, type Product, type Stacked, stacksOf } from "./gpu_weights.ts";
+import {
+  type GpuLoader,
+  loadProducts,
+  type Product,
+  type Stacked,
+  stacksOf,
+} from "./gpu_weights.ts";
 import {
   type GpuNorm,
   type LayerLoading,

@@ -71,9 +71,9 @@ export function addHeads(
   if (gate === null) return;
   weighRows(builder, {
     x: space.attention,
-    width: heads * config.headDim,
+    width: heads * config.valueDim,
     weights: space.gates,
-    columnsPerWeight: gate.isPerHead ? config.headDim : 1,
+    columnsPerWeight: gate.isPerHead ? config.valueDim : 1,
     activation: gate.activation,
   });
 }
@@ -102,7 +102,8 @@ function project(
   }
   if (isOne) return;
   if (clamp > 0) {
-    const width = (heads + 2 * lengthOf(plan.kvHeads)) * place.config.headDim;
+    const { headDim, valueDim } = place.config;
+    const width = heads * headDim + lengthOf(plan.kvHeads) * (headDim + valueDim);
     scaleRows(builder, { x: space.heads, width, limit: clamp });
   }
   const norms = normalize(builder, weights, place);

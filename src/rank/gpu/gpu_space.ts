@@ -5,12 +5,11 @@
 import { attentionScratchBytes, type Gpu, type Rows } from "../../../gpu/mod.ts";
 import { alignUp } from "../../base/check.ts";
 import { configOf } from "../../model/layer_config.ts";
-import { mergedHeadDim } from "../../model/latent.ts";
+import { dimsOnGpu, mergedHeadDim } from "../../model/latent.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts";
 import type { LayerPlan, RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
-import { cachedDims } from "./cached_dims.ts";
 import { denseParts } from "./dense_parts.ts";
 import { apartTokens } from "./gpu_step.ts";
 import { latentColumns } from "./latent_weights.ts";
@@ -77,7 +76,7 @@ export async function createSpace(
   const scratchBytes = plan.layers.map(({ heads }, index) =>
     attentionScratchBytes({
       heads: Math.max(1, lengthOf(heads)),
-      ...cachedDims(configOf(config, index)),
+      ...dimsOnGpu(configOf(config, index)),
       positions: plan.contextLength,
       maxTokens: plan.chunkTokens,
       sequences: apartTokens(plan),
@@ -127,9 +126,9 @@ function widthsOf(
     // Sums of squares by 32 columns lie behind a row that lacks the factor of its norm.
     normed: strides.embedding + Math.ceil(strides.embedding / 32),
     partial: strides.embedding,
-    heads: most(({ heads, kvHeads }, { headDim, latent }) => {
+    heads: most(({ heads, kvHeads }, { headDim, valueDim, latent }) => {
       if (latent !== null) return latentColumns(latent, lengthOf(heads)).width;
-      return (lengthOf(heads) + 2 * lengthOf(kvHeads)) * headDim;
+      return lengthOf(heads) * headDim + lengthOf(kvHeads) * (headDim + valueDim);
     }),
     attention: most(({ heads }, own) => lengthOf(heads) * mergedHeadDim(own)),
     shortQueries: config.latent?.queryLength ?? 0,

@@ -5,13 +5,19 @@
 import { createKvCache, type Gpu, type MatrixHome } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
+import { dimsOnGpu } from "../../model/latent.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { GatePlan } from "../plan_gate.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
-import { cachedDims } from "./cached_dims.ts";
 import type { DensePart } from "./dense_parts.ts";
-import { type GpuLoader, loadProducts, type Product, type Stacked, stacksOf } from "./gpu_weights.ts";
+import {
+  type GpuLoader,
+  loadProducts,
+  type Product,
+  type Stacked,
+  stacksOf,
+} from "./gpu_weights.ts";
 import { type LatentWeights, loadLatent } from "./latent_weights.ts";
 
 /** A norm of the stream; bias null: none. */
@@ -134,7 +140,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
       positions: input.kvBlocks * KV_BLOCK_POSITIONS,
       contextLength: input.contextLength,
       kvHeads,
-      ...cachedDims(config),
+      ...dimsOnGpu(config),
       type: input.kvType,
     }),
   };

@@ -3,17 +3,15 @@ import {
   EXPERTS_MAX,
   HEAD_DIM_MAX,
   USED_EXPERTS_MAX,
-  VALUE_DIM_MAX,
   weightFormat,
 } from "../../../gpu/mod.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { denseMatrices } from "../../model/dense_matrices.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dtypeByName } from "../../model/dtypes.ts";
-import { latentMatrices } from "../../model/latent.ts";
+import { latentMatrices, ownKeyDim } from "../../model/latent.ts";
 import type {
   DenseTensors,
-  LatentConfig,
   MatrixTensor,
   ModelDescription,
 } from "../../model/types.ts";
@@ -114,12 +112,10 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   }
   if (config.altUp !== null) return "several residual streams are the threads'";
   const shapes = config.layers.map((_, layer) => configOf(config, layer));
-  if (config.latent !== null) {
-    const obstacle = latentObstacle(config.latent);
-    if (obstacle !== null) return obstacle;
-  } else if (shapes.some(({ valueDim, headDim }) => valueDim !== headDim)) {
-    return "values that are not as long as keys are the threads'";
-  } else if (shapes.some(({ headDim }) => headDim > HEAD_DIM_MAX)) {
+  const widths = config.latent === null
+    ? shapes.flatMap(({ headDim, valueDim }) => [headDim, valueDim])
+    : [config.latent.length, ownKeyDim(config.latent)];
+  if (widths.some((width) => width > HEAD_DIM_MAX)) {
     return `heads of more than ${HEAD_DIM_MAX} dimensions are the threads'`;
   }
   if (config.layers.some(({ keysOf }) => keysOf !== undefined)) {
@@ -134,26 +130,14 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   return null;
 }
 
-/** Of latent attention's widths. */
-function latentObstacle({ length, turnedDim, plainDim }: LatentConfig): string | null {
-  if (length > VALUE_DIM_MAX) {
-    return `latents of more than ${VALUE_DIM_MAX} dimensions are the threads'`;
-  }
-  if (turnedDim + plainDim > HEAD_DIM_MAX) {
-    return `heads of more than ${HEAD_DIM_MAX} dimensions are the threads'`;
-  }
-  if (turnedDim % WIDTH_UNIT !== 0) return `${turnedDim} turned dimensions are not by ${WIDTH_UNIT}`;
-  return null;
-}
-
 /** Of weights and their widths. */
 function weightsObstacle(
   { config, tensors }: ModelDescription,
   file: { readonly tensors: ReadonlyMap<string, GgufTensor> },
 ): string | null {
   const widths = config.layers.map((_, layer) => configOf(config, layer))
-    .flatMap(({ headDim, feedForwardLength }) => [headDim, feedForwardLength]);
-  widths.push(config.embeddingLength);
+    .flatMap((own) => [own.headDim, own.valueDim, own.feedForwardLength]);
+  widths.push(config.embeddingLength, config.latent?.turnedDim ?? 0);
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
   const matrices = tensors.layers.flatMap((

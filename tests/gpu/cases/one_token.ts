@@ -22,7 +22,7 @@ import {
 } from "../../../src/reference/ops.ts";
 import { runStep } from "../../support/gpu.ts";
 import { assertNear, normals } from "./compare.ts";
-import { frequenciesOf, rotated } from "./attention.ts";
+import { frequenciesOf, rotated } from "./ropes.ts";
 import { neuronOf } from "./elementwise.ts";
 import { asRead, boundOf, byReading, makeMatrix, type Reading, reading } from "./readings.ts";
 import { withLeastLimits } from "./least_limits.ts";
