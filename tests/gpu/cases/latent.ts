@@ -19,7 +19,7 @@ import {
 import { runStep, type TestSequence } from "../../support/gpu.ts";
 import { frequenciesOf, rotated } from "./ropes.ts";
 import { assertNear, normals } from "./compare.ts";
-import { makeMatrix } from "./readings.ts";
+import { makeBatch } from "./readings.ts";
 import type { GpuCase } from "./types.ts";
 
 const EPSILON = 1e-5;
@@ -149,39 +149,39 @@ const checkSteps = (shape: LatentShape): GpuCase["run"] => async (gpu) => {
 };
 
 /** Heads' products at some numbers of tokens; between heads lie other things. */
-const checkProducts =
-  (type: string, rows: number, columns: number): GpuCase["run"] => async (gpu) => {
-    const heads = 3;
-    const { matrix, values } = await makeMatrix(gpu, { type, rows: heads * rows, columns }, 1);
-    for (const n of [1, 2, 3, 5, 7, 8, 33]) {
-      const [xWidth, toWidth] = [heads * (columns + 8), heads * (rows + 4)];
-      const x = normals(n, n * xWidth);
-      const before = normals(n + 1, n * toWidth);
-      const actual = await runStep(gpu, {
-        n,
-        rows: { x: { values: x, width: xWidth }, to: { values: before, width: toWidth } },
-        build: (builder, { x, to }) => {
-          multiplyHeads(builder, {
-            ...{ matrix, heads },
-            x: { rows: { ...x, column: 4 }, headStride: columns + 8 },
-            to: { rows: to, headStride: rows + 4 },
-          });
-        },
-        read: "to",
-      });
-      const expected = Float64Array.from(before);
-      for (let t = 0; t < n; t++) {
-        for (let head = 0; head < heads; head++) {
-          const at = t * xWidth + head * (columns + 8) + 4;
-          const own = values.slice(head * rows * columns, (head + 1) * rows * columns);
-          const made = referenceMatmul(own, x.slice(at, at + columns), columns);
-          expected.set(made, t * toWidth + head * (rows + 4));
-        }
+const checkProducts = (shape: Parameters<typeof makeBatch>[1]): GpuCase["run"] => async (gpu) => {
+  const heads = 3;
+  const { type, rows, columns } = shape;
+  const { matrix, values } = await makeBatch(gpu, shape, heads);
+  for (const n of [1, 2, 3, 5, 7, 8, 33]) {
+    const [xWidth, toWidth] = [heads * (columns + 8), heads * (rows + 4)];
+    const x = normals(n, n * xWidth);
+    const before = normals(n + 1, n * toWidth);
+    const actual = await runStep(gpu, {
+      n,
+      rows: { x: { values: x, width: xWidth }, to: { values: before, width: toWidth } },
+      build: (builder, { x, to }) => {
+        multiplyHeads(builder, {
+          ...{ matrix, heads },
+          x: { rows: { ...x, column: 4 }, headStride: columns + 8 },
+          to: { rows: to, headStride: rows + 4 },
+        });
+      },
+      read: "to",
+    });
+    const expected = Float64Array.from(before);
+    for (let t = 0; t < n; t++) {
+      for (let head = 0; head < heads; head++) {
+        const at = t * xWidth + head * (columns + 8) + 4;
+        const own = values.slice(head * rows * columns, (head + 1) * rows * columns);
+        const made = referenceMatmul(own, x.slice(at, at + columns), columns);
+        expected.set(made, t * toWidth + head * (rows + 4));
       }
-      assertNear(`${type} ${rows} × ${columns}, ${n}`, actual, expected, 1e-4);
     }
-    matrix.destroy();
-  };
+    assertNear(`${type} ${rows} × ${columns}, ${n}`, actual, expected, 1e-4);
+  }
+  matrix.destroy();
+};
 
 /** Tokens of a sequence each: as they are alone, to the bit. */
 const checkApart =
@@ -235,8 +235,8 @@ export const latentCases: readonly GpuCase[] = [
       await checkSteps({ ...SMALL, steps: [9, 1, 3, 64, 1, 7, 8, 1] })(gpu);
       await checkSteps({ ...SMALL, kind: "neox", type: "f16", steps: [33, 1, 2] })(gpu);
       const growth = { scale: 0.4, length: 8, first: 1 } as const;
-      await checkSteps({ ...SMALL, heads: 9, growth, steps: [40, 1, 2] })(gpu);
-      await checkSteps({ ...SMALL, groupSize: 7, headOffset: 2, steps: [9, 1, 2] })(gpu);
+      const part = { ...SMALL, heads: 9, groupSize: 12, headOffset: 2 };
+      await checkSteps({ ...part, growth, steps: [40, 1, 2] })(gpu);
     },
   },
   {
@@ -245,7 +245,6 @@ export const latentCases: readonly GpuCase[] = [
     run: async (gpu) => {
       await checkSteps({ ...REAL, positions: 4200, steps: [70, 1, 2, 1] })(gpu);
       await checkSteps({ ...REAL, heads: 128, positions: 1100, steps: [8, 1, 60, 1] })(gpu);
-      await checkSteps({ ...REAL, heads: 40, turned: 32, length: 256, steps: [9, 1] })(gpu);
     },
   },
   {
@@ -253,7 +252,6 @@ export const latentCases: readonly GpuCase[] = [
     name: "attention() to latents of sequences gives each the bits that it has alone",
     run: async (gpu) => {
       await checkApart({ ...SMALL, steps: [] }, [40, 0, 7, 31, 32])(gpu);
-      await checkApart({ ...SMALL, type: "f16", heads: 9, steps: [] }, [70, 3])(gpu);
     },
   },
   {
@@ -263,10 +261,13 @@ export const latentCases: readonly GpuCase[] = [
     ],
     name: "multiplyHeads() gives each head of each token what its own matrix makes of it",
     run: async (gpu) => {
-      for (const type of ["F32", "F16", "Q8_0", "Q4_0"]) await checkProducts(type, 20, 96)(gpu);
-      await checkProducts("Q4_K", 16, 512)(gpu);
-      await checkProducts("BF16", 64, 16)(gpu);
-      await checkProducts("Q8_0", 512, 128)(gpu);
+      for (const type of ["F16", "Q8_0", "Q4_0"]) {
+        await checkProducts({ type, rows: 20, columns: 96 })(gpu);
+      }
+      await checkProducts({ type: "Q4_K", rows: 16, columns: 512 })(gpu);
+      // Two heads' matrices in one buffer, one's in another.
+      const bindingBytes = 2 * 8 * 64 * 4 + 500;
+      await checkProducts({ type: "F32", rows: 8, columns: 64, bindingBytes })(gpu);
     },
   },
 ];
