@@ -15,6 +15,7 @@ export {
   type KvCache,
   kvCacheBytes,
   type KvShape,
+  type QueriesAlone,
 } from "./kv_cache.ts";
 export {
   attention,
@@ -44,6 +45,7 @@ export {
 } from "./ops/choose.ts";
 export { chooseExperts, combineRoutes, EXPERTS_MAX, USED_EXPERTS_MAX } from "./ops/experts.ts";
 export { embed, type EmbedArgs } from "./ops/embed.ts";
+export { multiplyHeads, rememberLatent } from "./ops/latent.ts";
 export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
 export {
   canProjectHeads,

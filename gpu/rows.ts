@@ -55,3 +55,8 @@ export function bindRows({ buffer, offsetBytes, sizeBytes }: Rows): GPUBufferBin
 export function placeOf(rows: Rows): { start: number; stride: number } {
   return { start: rows.column ?? 0, stride: rows.stride };
 }
+
+/** Two places of a buffer that nobody reads, for whoever could write and does not. */
+export function bindNowhere(sink: GPUBuffer): [GPUBufferBinding, GPUBufferBinding] {
+  return [{ buffer: sink, offset: 0, size: 256 }, { buffer: sink, offset: 256, size: 256 }];
+}

@@ -11,7 +11,7 @@
 // | records | see parts/sequences.wgsl; f32 cosines, then sines, from ROPE_START, of queries from QUERY_START | [tokens, RECORD] |
 // | x | f32; heads of queries, keys, values side by side | [tokens, X_STRIDE], from X_START |
 // | keys | cache: pairs of f16, or f32 where IS_F32 | [places, KV_HEADS, HEAD_DIM] |
-// | values | likewise | |
+// | values | likewise | [places, KV_HEADS, VALUE_DIM] |
 // | queryWeight | f32 | [HEAD_DIM], or [HEADS, HEAD_DIM]; if QUERY_NORM |
 // | keyWeight | f32 | [HEAD_DIM], or [KV_HEADS, HEAD_DIM]; if KEY_NORM |
 //
@@ -29,6 +29,7 @@
 override HEADS: u32;
 override KV_HEADS: u32;
 override HEAD_DIM: u32; // even, at most 512
+override VALUE_DIM: u32; // likewise
 override ROTATED: u32 = 0;
 override IS_NEOX: bool = false;
 override KEYS_TURNED: bool = true;
@@ -54,6 +55,7 @@ fn without(isKey: bool) -> Norm { return Norm(0u, isKey, 0u, 0.0, 1.0); }
 
 fn normOf(slot: u32, head: u32, token: u32, lane: u32) -> Norm {
   let isKey = slot >= HEADS;
+  let width = select(HEAD_DIM, VALUE_DIM, slot >= HEADS + KV_HEADS);
   var norm = without(isKey);
   norm.kind = select(QUERY_NORM, KEY_NORM, isKey);
   if (slot >= HEADS + KV_HEADS) { norm.kind = select(0u, PLAIN, VALUE_NORM); }
@@ -61,15 +63,15 @@ fn normOf(slot: u32, head: u32, token: u32, lane: u32) -> Norm {
   if (norm.kind == 2u) { norm.weights = select(slot, slot - HEADS, isKey) * HEAD_DIM; }
   if (IS_LAYER) {
     var sum = 0.0;
-    for (var i = lane; i < HEAD_DIM; i += LANES) { sum += normalized(head, token, i, norm); }
-    norm.mean = sumOf(sum, lane) / f32(HEAD_DIM);
+    for (var i = lane; i < width; i += LANES) { sum += normalized(head, token, i, norm); }
+    norm.mean = sumOf(sum, lane) / f32(width);
   }
   var squares = 0.0;
-  for (var i = lane; i < HEAD_DIM; i += LANES) {
+  for (var i = lane; i < width; i += LANES) {
     let value = normalized(head, token, i, norm) - norm.mean;
     squares += value * value;
   }
-  norm.factor = inverseSqrt(sumOf(squares, lane) / f32(HEAD_DIM) + EPSILON);
+  norm.factor = inverseSqrt(sumOf(squares, lane) / f32(width) + EPSILON);
   return norm;
 }
 
@@ -117,13 +119,16 @@ fn main(
 ) {
   let slot = workgroup.x;
   let token = workgroup.y;
-  let head = X_START + token * X_STRIDE + slot * HEAD_DIM;
   let isValue = slot >= HEADS + KV_HEADS;
+  let width = select(HEAD_DIM, VALUE_DIM, isValue);
+  let others = HEADS + KV_HEADS; // as long as keys
+  let head = X_START + token * X_STRIDE + min(slot, others) * HEAD_DIM +
+    max(slot, others) * VALUE_DIM - others * VALUE_DIM;
   let norm = normOf(slot, head, token, lane);
   var pairs: array<vec2<f32>, 4>;
   for (var i = 0u; i < 4u; i++) {
     let first = 2u * (lane + i * LANES);
-    if (first < HEAD_DIM) {
+    if (first < width) {
       if (isValue) {
         pairs[i] = vec2(valueAt(head, first, norm), valueAt(head, first + 1u, norm));
       } else {
@@ -136,10 +141,10 @@ fn main(
   }
   storageBarrier();
   let kvHead = (slot - HEADS) % max(KV_HEADS, 1u);
-  let row = (placeOfToken(token) * KV_HEADS + kvHead) * HEAD_DIM;
+  let row = (placeOfToken(token) * KV_HEADS + kvHead) * width;
   for (var i = 0u; i < 4u; i++) {
     let first = 2u * (lane + i * LANES);
-    if (first >= HEAD_DIM) { return; }
+    if (first >= width) { return; }
     let pair = pairs[i];
     if (slot < HEADS) {
       x[head + first] = pair.x;

@@ -56,7 +56,7 @@ export const FEW_TOKENS = [
 ] as const satisfies readonly { readonly tokens: Range; readonly TOKENS: number }[];
 
 /** Rows and tokens of a workgroup's tile. */
-const TILE = { rows: 64, tokens: 32 } as const;
+export const TILE = { rows: 64, tokens: 32 } as const;
 const WIDE_TILE = { rows: 64, tokens: 128 } as const;
 /** Shaders with the latter. */
 const WIDE: readonly ProductName[] = ["matmul_int8", "matmul_float_wide"];

@@ -6,6 +6,7 @@ import { alignUp } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import { denseMatrices } from "../model/dense_matrices.ts";
 import { configOf } from "../model/layer_config.ts";
+import { dimsOnGpu, latentMatrices } from "../model/latent.ts";
 import type { LayerTensors, MatrixTensor } from "../model/types.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
 import { expertsObstacle } from "../rank/gpu/obstacle.ts";
@@ -32,12 +33,12 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
       0,
     );
   const shapes = layers.map((_, layer) => configOf(config, layer));
-  const kv = Math.max(...shapes.map(({ headCountKv, headDim }) =>
+  const kv = Math.max(...shapes.map((shape) =>
     kvCacheBytes({
       positions: alignUp(contextLengthFor(of.model, options), KV_BLOCK_POSITIONS) *
         (parallel === "auto" ? 1 : parallel),
-      kvHeads: headCountKv,
-      headDim,
+      kvHeads: shape.headCountKv,
+      ...dimsOnGpu(shape),
       type: options.kvType === "f32" ? "f32" : "f16",
     })
   ));
@@ -95,9 +96,11 @@ function expertMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
 }
 
 function headMatrices(
-  { query, key, value, attentionOutput, attentionGate }: LayerTensors,
+  { query, key, value, latent, attentionOutput, attentionGate }: LayerTensors,
 ): MatrixTensor[] {
-  return [query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
+  // The value of latent attention is a part of its key.
+  const rest = latent === null ? [value] : latentMatrices(latent);
+  return [query, key, ...rest, attentionOutput, attentionGate?.gate.matrix ?? null]
     .filter((each) => each !== null);
 }
 

@@ -7,6 +7,7 @@ import { alignUp, check } from "../base/check.ts";
 import { GiB, MiB } from "../base/units.ts";
 import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
+import { dimsOnGpu } from "../model/latent.ts";
 import { configOf } from "../model/layer_config.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
@@ -271,7 +272,7 @@ export class RankPlanner implements Placer {
     this.#deviceKvBytes += kvCacheBytes({
       positions: kvBlocksOf(options) * KV_BLOCK_POSITIONS,
       kvHeads: hasKeys ? lengthOf(kvHeads) : 0,
-      headDim: configOf(config, index).headDim,
+      ...dimsOnGpu(configOf(config, index)),
       type: kvType === "f32" ? "f32" : "f16",
     });
     this.#layers.push({

@@ -9,9 +9,11 @@ import { elementwiseCases } from "./cases/elementwise.ts";
 import { chooseCases } from "./cases/choose.ts";
 import { embedCases, matmulCases } from "./cases/matmul.ts";
 import { expertCases } from "./cases/experts.ts";
+import { latentCases } from "./cases/latent.ts";
 import { normCases } from "./cases/norms.ts";
 import { oneTokenCases } from "./cases/one_token.ts";
 import { routeCases } from "./cases/routes.ts";
+import { wideCases } from "./cases/wide.ts";
 
 const CASES = [
   ...matmulCases,
@@ -21,6 +23,8 @@ const CASES = [
   ...oneTokenCases,
   ...apartCases,
   ...attentionCases,
+  ...wideCases,
+  ...latentCases,
   ...elementwiseCases,
   ...routeCases,
   ...expertCases,

@@ -7,15 +7,9 @@ const STATES = "layers that keep states of a text are the threads'";
 
 /** What a GPU says that it cannot do of a family. */
 export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
-  "deepseek2": "made of latents by threads only",
-  "deepseek2-old": "made of latents by threads only",
-  "deepseek2-grouped": "made of latents by threads only",
-  "deepseek2-dense": "made of latents by threads only",
   "lfm2": "layers that convolve are the threads'",
   "lfm2-windowed": "layers that convolve are the threads'",
   "lfm2moe": "layers that convolve are the threads'",
-  "minicpm3": "made of latents by threads only",
-  "plm": "made of latents by threads only",
   "mamba": STATES,
   "mamba-falcon": STATES,
   "mamba2": STATES,
@@ -28,10 +22,7 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "qwen35": STATES,
   "qwen35moe": STATES,
   "qwen3next": STATES,
-  "mimo2": "values that are not as long as keys are the threads'",
-  "mimo2-fused": "values that are not as long as keys are the threads'",
   "gemma3n": "several residual streams are the threads'",
-  "mistral4": "made of latents by threads only",
 };
 
 /** All of these. */

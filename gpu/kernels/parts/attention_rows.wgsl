@@ -4,7 +4,7 @@
 
 override HEADS: u32;
 override KV_HEADS: u32;
-override HEAD_DIM: u32; // at most 256, multiple of 4 or of what the shader says
+override HEAD_DIM: u32; // multiple of 4 or of what the shader says; at most 256 but where it says so
 override GROUP_SIZE: u32;
 override HEAD_OFFSET: u32 = 0;
 override WINDOW: u32 = 0;

@@ -24,14 +24,18 @@ import type { DensePlan, ExpertsPlan, RankPlan } from "../plan_types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import { type ApartNorms, loadApart } from "./experts_apart.ts";
 import { ownExperts } from "./own_experts.ts";
-import { type GpuLoader, type Stacked, stacksOf } from "./gpu_weights.ts";
+import {
+  type GpuLoader,
+  loadProducts,
+  type Product,
+  type Stacked,
+  stacksOf,
+} from "./gpu_weights.ts";
 import {
   type GpuNorm,
   type LayerLoading,
   loadBlockNorm,
-  loadProducts,
   type NeuronMatrices,
-  type Product,
   projectionsOf,
 } from "./layer_weights.ts";
 import { fire, multiply, multiplyAny } from "./layer_operations.ts";

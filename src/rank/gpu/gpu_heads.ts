@@ -21,6 +21,7 @@ import {
 import type { ModelConfig } from "../../model/types.ts";
 import { lengthOf } from "../shard.ts";
 import type { GpuSpace } from "./gpu_space.ts";
+import { addLatentHeads } from "./latent_heads.ts";
 import { multiplyAny } from "./layer_operations.ts";
 import type { AttentionWeights, GpuHeadNorm, LayerLoading } from "./layer_weights.ts";
 
@@ -30,15 +31,16 @@ export interface HeadsPlace extends Pick<LayerLoading, "config" | "plan" | "inde
 }
 
 /** What heads read in a step. */
-interface HeadsStep {
+export interface HeadsStep {
   readonly x: OneInput;
   /** Of tokens of a sequence each. */
   readonly isApart: boolean;
 }
 
 /** All matrices that read what heads read. */
-export function headReaders({ projections, gate }: AttentionWeights): GpuMatrix[] {
+export function headReaders({ projections, gate, latent }: AttentionWeights): GpuMatrix[] {
   const matrices = projections.map(({ stacked: { matrix } }) => matrix);
+  if (latent !== null && latent.queryNorm === null) matrices.push(latent.query.matrix);
   return gate === null ? matrices : [...matrices, gate.stacked.matrix];
 }
 
@@ -50,6 +52,8 @@ export function addHeads(
   step: HeadsStep,
 ): void {
   const { config, plan, space, index } = place;
+  const { latent } = weights;
+  if (latent !== null) return addLatentHeads(builder, { ...weights, latent }, place, step);
   const heads = lengthOf(plan.heads);
   const { headCount, alibiMaxBias: maxBias, valueScale } = config;
   const groupSize = headCount / config.headCountKv;
@@ -69,12 +73,12 @@ export function addHeads(
     sinks: weights.sinks,
     scratch: space.scratch,
   });
-  const width = heads * config.headDim;
+  const width = heads * config.valueDim;
   if (valueScale !== 1) scaleRows(builder, { x: space.attention, width, scale: valueScale });
   if (gate !== null) {
     weighRows(builder, {
       ...{ x: space.attention, width, weights: space.gates },
-      columnsPerWeight: gate.isPerHead ? config.headDim : 1,
+      columnsPerWeight: gate.isPerHead ? config.valueDim : 1,
       activation: gate.activation,
     });
   }
@@ -123,11 +127,13 @@ function project(
   }
   if (isOne) return;
   if (clamp > 0) {
-    const width = (heads + 2 * lengthOf(plan.kvHeads)) * place.config.headDim;
+    const { headDim, valueDim } = place.config;
+    const width = heads * headDim + lengthOf(plan.kvHeads) * (headDim + valueDim);
     scaleRows(builder, { x: space.heads, width, limit: clamp });
   }
   const norms = normalize(builder, weights, place);
-  rotateAndRemember(builder, { x: space.heads, heads, cache, hasKeys, rope, norms });
+  const to = hasKeys ? cache : { kvHeads: 0, headDim: cache.headDim } as const;
+  rotateAndRemember(builder, { x: space.heads, heads, cache: to, rope, norms });
 }
 
 /** All heads as one vector; @returns norms of each by itself: they are made when it is turned. */

@@ -5,12 +5,14 @@
 import { ALIGN_BYTES, attentionScratchBytes, type Gpu, type Rows } from "../../../gpu/mod.ts";
 import { alignUp } from "../../base/check.ts";
 import { configOf } from "../../model/layer_config.ts";
+import { dimsOnGpu, mergedHeadDim } from "../../model/latent.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts";
 import type { LayerPlan, RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { denseParts } from "./dense_parts.ts";
 import { apartTokens } from "./gpu_step.ts";
+import { latentColumns } from "./latent_weights.ts";
 import { ownExperts } from "./own_experts.ts";
 
 /** Floats that kernels read at a time. */
@@ -25,6 +27,10 @@ interface SpaceWidths {
   /** Queries, keys and values of own heads side by side, and what attention gives. */
   readonly heads: number;
   readonly attention: number;
+  /** Of latent attention: what queries are made of; queries for latents, and latents mixed. */
+  readonly shortQueries: number;
+  readonly latents: number;
+  readonly mixed: number;
   /** What the latter is gated by. */
   readonly gates: number;
   /** Gate and up of own neurons side by side, and what they give; of experts, of all routes. */
@@ -71,7 +77,7 @@ export async function createSpace(
   const scratchBytes = plan.layers.map(({ heads }, index) =>
     attentionScratchBytes({
       heads: Math.max(1, lengthOf(heads)),
-      headDim: configOf(config, index).headDim,
+      ...dimsOnGpu(configOf(config, index)),
       positions: plan.contextLength,
       maxTokens: plan.chunkTokens,
       sequences: apartTokens(plan),
@@ -83,6 +89,9 @@ export async function createSpace(
     partial: rowsOf("partial"),
     heads: rowsOf("heads"),
     attention: rowsOf("attention"),
+    shortQueries: rowsOf("shortQueries"),
+    latents: rowsOf("latents"),
+    mixed: rowsOf("mixed"),
     gates: rowsOf("gates"),
     neurons: rowsOf("neurons"),
     hidden: rowsOf("hidden"),
@@ -102,8 +111,8 @@ function widthsOf(
   config: ModelConfig,
 ): SpaceWidths {
   const { experts } = config;
-  const most = (of: (layer: LayerPlan, headDim: number) => number) =>
-    Math.max(...layers.map((layer, index) => of(layer, configOf(config, index).headDim)));
+  const most = (of: (layer: LayerPlan, own: ModelConfig) => number) =>
+    Math.max(...layers.map((layer, index) => of(layer, configOf(config, index))));
   const own = most((layer) =>
     Math.max(0, ...denseParts(layer).map(({ block }) => lengthOf(block.up.rows)))
   );
@@ -111,6 +120,7 @@ function widthsOf(
   const mixes = layers.some((layer) => ownExperts(layer) !== null);
   const routed = mixes ? experts!.usedCount : 0;
   const inputs = tokenInputs === null ? 0 : lengthOf(tokenInputs.projection.rows);
+  const ofLatents = most(({ heads }, { latent }) => lengthOf(heads) * (latent?.length ?? 0));
   const neurons = Math.max(
     ...[own, ...brought, inputs === 0 ? 0 : config.layerInputLength],
     ...mixes ? [routed * experts!.feedForwardLength, experts!.sharedFeedForwardLength] : [],
@@ -120,10 +130,13 @@ function widthsOf(
     // Sums of squares by 32 columns lie behind a row that lacks the factor of its norm.
     normed: strides.embedding + Math.ceil(strides.embedding / 32),
     partial: strides.embedding,
-    heads: most(({ heads, kvHeads }, headDim) => {
-      return (lengthOf(heads) + 2 * lengthOf(kvHeads)) * headDim;
+    heads: most(({ heads, kvHeads }, { headDim, valueDim, latent }) => {
+      if (latent !== null) return latentColumns(latent, lengthOf(heads)).width;
+      return lengthOf(heads) * headDim + lengthOf(kvHeads) * (headDim + valueDim);
     }),
-    attention: most(({ heads }, headDim) => lengthOf(heads) * headDim),
+    attention: most(({ heads }, own) => lengthOf(heads) * mergedHeadDim(own)),
+    shortQueries: config.latent?.queryLength ?? 0,
+    ...{ latents: ofLatents, mixed: ofLatents },
     gates: most(({ attentionGate: gate }) => gate === null ? 0 : lengthOf(gate.matrix.rows)),
     neurons: 2 * neurons,
     hidden: neurons,
@@ -136,8 +149,8 @@ function widthsOf(
 
 /** Columns of the widest rows that a matrix is multiplied with, by 32. */
 export function widestInput(plan: RankPlan, config: ModelConfig): number {
-  const { residual, attention, hidden } = widthsOf(plan, config);
-  return alignUp(Math.max(32, residual, attention, hidden), 32);
+  const { residual, attention, hidden, shortQueries } = widthsOf(plan, config);
+  return alignUp(Math.max(32, residual, attention, hidden, shortQueries), 32);
 }
 
 /** Where the pieces lie in one buffer. */
@@ -148,6 +161,7 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
   const tensors: Record<SpaceName, GraphTensor> = {
     ...{ residual: rows("residual"), normed: rows("normed"), partial: rows("partial") },
     ...{ heads: rows("heads"), attention: rows("attention"), gates: rows("gates") },
+    ...{ shortQueries: rows("shortQueries"), latents: rows("latents"), mixed: rows("mixed") },
     ...{ neurons: rows("neurons"), hidden: rows("hidden") },
     ...{ router: rows("router"), given: rows("given") },
     ...{ inputs: rows("inputs"), inputRows: rows("inputRows") },
@@ -178,7 +192,7 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
 /** A step of any family: gpu_layer.ts does some of it, in this order. */
 function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerCount: number) {
   const { residual, normed, heads, attention, partial, neurons, hidden, logits } = of;
-  const { router, given, gates, inputs, inputRows } = of;
+  const { router, given, gates, inputs, inputRows, shortQueries, latents, mixed } = of;
   // A layer may read the norm that the one before has made.
   graph.op("embed", { writes: [residual, normed, inputRows] });
   graph.op("project inputs", { reads: [residual], writes: [inputs] });
@@ -189,8 +203,12 @@ function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerC
     graph.op("choose", { reads: [residual, normed], writes: [router] });
     graph.op("gate heads", { reads: [residual, normed], writes: [gates] });
     graph.op("project", { reads: [residual, normed], writes: [heads] });
+    graph.op("shorten", { reads: [heads], writes: [shortQueries] });
+    graph.op("lengthen", { reads: [shortQueries, residual, normed], updates: [heads] });
     graph.op("rotate", { updates: [heads] });
-    graph.op("attend", { reads: [heads], writes: [attention] });
+    graph.op("take to latents", { reads: [heads], writes: [latents] });
+    graph.op("attend", { reads: [heads, latents], writes: [attention, mixed] });
+    graph.op("make values", { reads: [mixed], updates: [attention] });
     graph.op("weigh heads", { reads: [gates], updates: [attention] });
     graph.op("merge", { reads: [attention], writes: [partial], updates: [residual, normed] });
     // Parallel blocks read the same norm, and add to the same partial sum.

@@ -40,6 +40,13 @@ export interface Stacked {
   readonly bias: GPUBuffer | null;
 }
 
+/** A product whose rows come from several matrices, side by side in what it gives. */
+export interface Product {
+  readonly stacked: Stacked;
+  /** Where in the row of what it gives it begins. */
+  readonly column: number;
+}
+
 /** Of matrices of one type, one below the other. */
 export function stackShape(plans: readonly MatrixPlan[]): MatrixShape {
   const [first] = plans;
@@ -59,6 +66,22 @@ export function stacksOf(plans: readonly MatrixPlan[]): MatrixPlan[][] {
     else stacks.push([plan]);
   }
   return stacks;
+}
+
+/** Matrices that read the same, those of one type as one. */
+export async function loadProducts(
+  loader: GpuLoader,
+  plans: readonly MatrixPlan[],
+  home?: MatrixHome,
+): Promise<Product[]> {
+  const products: Product[] = [];
+  let column = 0;
+  for (const together of stacksOf(plans)) {
+    const stacked = await loader.stack(together, { home });
+    products.push({ stacked, column });
+    column += stacked.matrix.rows;
+  }
+  return products;
 }
 
 export class GpuLoader {

@@ -5,12 +5,20 @@
 import { createKvCache, type Gpu, type KvCache, type MatrixHome } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
+import { dimsOnGpu } from "../../model/latent.ts";
 import type { ModelConfig, XieluCurve } from "../../model/types.ts";
 import type { GatePlan } from "../plan_gate.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import type { DensePart } from "./dense_parts.ts";
-import { type GpuLoader, type Stacked, stacksOf } from "./gpu_weights.ts";
+import {
+  type GpuLoader,
+  loadProducts,
+  type Product,
+  type Stacked,
+  stacksOf,
+} from "./gpu_weights.ts";
+import { type LatentWeights, loadLatent } from "./latent_weights.ts";
 
 /** A norm of the stream; bias null: none. */
 export interface GpuNorm {
@@ -26,16 +34,11 @@ export interface GpuHeadNorm {
   readonly weightPerHead: boolean;
 }
 
-/** A product whose rows come from several matrices, side by side in what it gives. */
-export interface Product {
-  readonly stacked: Stacked;
-  /** Where in the row of what it gives it begins. */
-  readonly column: number;
-}
-
 export interface AttentionWeights {
   readonly norm: GpuNorm | null;
   readonly projections: readonly Product[];
+  /** Of latent attention, which has no norms of heads and no gates; null: heads are ordinary. */
+  readonly latent: LatentWeights | null;
   readonly queryNorm: GpuHeadNorm | null;
   readonly keyNorm: GpuHeadNorm | null;
   /** Values are normalised, without weights. */
@@ -127,7 +130,8 @@ async function loadHeadNorm(
 
 /** Of own heads; null: none. */
 export async function loadAttention(input: LayerLoading): Promise<AttentionWeights | null> {
-  const { plan, loader, config: { headDim }, gpu } = input;
+  const { plan, loader, config, gpu } = input;
+  const { headDim } = config;
   const heads = lengthOf(plan.heads);
   const kvHeads = lengthOf(plan.kvHeads);
   if (heads === 0) return null;
@@ -140,9 +144,12 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
     "obstacle.ts refuses norms of values by weights",
   );
   check(attentionOutput !== null, "what heads give is merged");
+  const latent = config.latent && await loadLatent(loader, plan, config.latent);
   return {
     norm: await loadNorm(input, plan.attentionNorm),
-    projections: await loadProducts(loader, hasKeys ? [query, key!, value!] : [query]),
+    projections: latent?.projections ??
+      await loadProducts(loader, hasKeys ? [query, key!, value!] : [query]),
+    latent: latent && latent.weights,
     queryNorm: await loadHeadNorm(loader, plan.queryNorm, { heads, headDim }),
     keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),
     normalizesValues: plan.valueNorm !== null,
@@ -155,7 +162,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
       positions: input.kvBlocks * KV_BLOCK_POSITIONS,
       contextLength: input.contextLength,
       kvHeads,
-      headDim,
+      ...dimsOnGpu(config),
       type: input.kvType,
     }),
   };
@@ -206,20 +213,4 @@ export function stacksOfBlock(block: DensePlan): MatrixPlan[][] {
 
 export function projectionsOf({ gate, up }: DensePlan): MatrixPlan[] {
   return gate === null ? [up] : [gate, up];
-}
-
-/** Matrices that read the same, those of one type as one. */
-export async function loadProducts(
-  loader: GpuLoader,
-  plans: readonly MatrixPlan[],
-  home?: MatrixHome,
-): Promise<Product[]> {
-  const products: Product[] = [];
-  let column = 0;
-  for (const together of stacksOf(plans)) {
-    const stacked = await loader.stack(together, { home });
-    products.push({ stacked, column });
-    column += stacked.matrix.rows;
-  }
-  return products;
 }

@@ -4,6 +4,7 @@ import type { GgufTensor } from "../../gguf/types.ts";
 import { denseMatrices } from "../../model/dense_matrices.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dtypeByName } from "../../model/dtypes.ts";
+import { latentMatrices, ownKeyDim } from "../../model/latent.ts";
 import type {
   DenseTensors,
   LayerTensors,
@@ -35,7 +36,7 @@ export function gpuObstacle(
   if ((options.observe?.length ?? 0) > 0) return "neurons that are observed are the threads'";
   if (options.quiet !== undefined) return "quiet neurons are left out by threads only";
   if (options.predictor === "on") return "predictors are asked by threads only";
-  return modelObstacle(model) ?? layersObstacle(model) ?? weightsObstacle(model, file);
+  return layersObstacle(model) ?? weightsObstacle(model, file);
 }
 
 /**
@@ -80,12 +81,6 @@ export function expertsObstacle(
   return null;
 }
 
-/** Of the model as a whole. */
-function modelObstacle({ config }: ModelDescription): string | null {
-  if (config.latent !== null) return "keys and values are made of latents by threads only";
-  return null;
-}
-
 /** Of what layers have. */
 function layersObstacle({ config, tensors }: ModelDescription): string | null {
   const spans = tensors.layers.flatMap(({ queryNorm, keyNorm }) => [queryNorm, keyNorm]);
@@ -98,10 +93,10 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   }
   if (config.altUp !== null) return "several residual streams are the threads'";
   const shapes = config.layers.map((_, layer) => configOf(config, layer));
-  if (shapes.some(({ valueDim, headDim }) => valueDim !== headDim)) {
-    return "values that are not as long as keys are the threads'";
-  }
-  if (shapes.some(({ headDim }) => headDim > HEAD_DIM_MAX)) {
+  const widths = config.latent === null
+    ? shapes.flatMap(({ headDim, valueDim }) => [headDim, valueDim])
+    : [config.latent.length, ownKeyDim(config.latent)];
+  if (widths.some((width) => width > HEAD_DIM_MAX)) {
     return `heads of more than ${HEAD_DIM_MAX} dimensions are the threads'`;
   }
   if (tensors.layers.some(({ valueNorm }) => (valueNorm?.weight ?? null) !== null)) {
@@ -138,13 +133,15 @@ function weightsObstacle(
   file: { readonly tensors: ReadonlyMap<string, GgufTensor> },
 ): string | null {
   const widths = config.layers.map((_, layer) => configOf(config, layer))
-    .flatMap(({ headDim, feedForwardLength }) => [headDim, feedForwardLength]);
-  widths.push(config.embeddingLength, config.layerInputLength);
+    .flatMap((own) => [own.headDim, own.valueDim, own.feedForwardLength]);
+  const { embeddingLength, latent, layerInputLength } = config;
+  widths.push(embeddingLength, latent?.turnedDim ?? 0, layerInputLength);
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
   const matrices = tensors.layers.flatMap((
-    { query, key, value, attentionOutput, attentionGate, feedForward, input },
+    { query, key, value, latent, attentionOutput, attentionGate, feedForward, input },
   ) => [
+    ...latent === null ? [] : latentMatrices(latent),
     ...[query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
       .filter((each) => each !== null),
     ...feedForward?.kind === "dense" ? denseMatrices(feedForward) : [],
