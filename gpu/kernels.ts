@@ -18,6 +18,7 @@ import embedByte from "./kernels/embed_byte.wgsl" with { type: "text" };
 import embedFloat from "./kernels/embed_float.wgsl" with { type: "text" };
 import embedNibble from "./kernels/embed_nibble.wgsl" with { type: "text" };
 import gated from "./kernels/gated.wgsl" with { type: "text" };
+import gateStates from "./kernels/gate_states.wgsl" with { type: "text" };
 import headNorm from "./kernels/head_norm.wgsl" with { type: "text" };
 import heads from "./kernels/heads.wgsl" with { type: "text" };
 import joined from "./kernels/joined.wgsl" with { type: "text" };
@@ -38,6 +39,7 @@ import partActivation from "./kernels/parts/activation.wgsl" with { type: "text"
 import partAttentionRows from "./kernels/parts/attention_rows.wgsl" with { type: "text" };
 import partBatched from "./kernels/parts/batched.wgsl" with { type: "text" };
 import partByte from "./kernels/parts/byte.wgsl" with { type: "text" };
+import partCurves from "./kernels/parts/curves.wgsl" with { type: "text" };
 import partEmbed from "./kernels/parts/embed.wgsl" with { type: "text" };
 import partEntry from "./kernels/parts/entry.wgsl" with { type: "text" };
 import partEntrySubgroups from "./kernels/parts/entry_subgroups.wgsl" with { type: "text" };
@@ -67,6 +69,7 @@ import partRowSubgroups from "./kernels/parts/row_subgroups.wgsl" with { type: "
 import partRowSums from "./kernels/parts/row_sums.wgsl" with { type: "text" };
 import partRowTree from "./kernels/parts/row_tree.wgsl" with { type: "text" };
 import partSequences from "./kernels/parts/sequences.wgsl" with { type: "text" };
+import partStateColumns from "./kernels/parts/state_columns.wgsl" with { type: "text" };
 import partStep from "./kernels/parts/step.wgsl" with { type: "text" };
 import partSumLanes from "./kernels/parts/sum_lanes.wgsl" with { type: "text" };
 import partSum64 from "./kernels/parts/sum64.wgsl" with { type: "text" };
@@ -78,8 +81,12 @@ import partWhole from "./kernels/parts/whole.wgsl" with { type: "text" };
 import quantize from "./kernels/quantize.wgsl" with { type: "text" };
 import rememberLatent from "./kernels/remember_latent.wgsl" with { type: "text" };
 import rotateAndRemember from "./kernels/rotate_and_remember.wgsl" with { type: "text" };
+import scanDeltas from "./kernels/scan_deltas.wgsl" with { type: "text" };
+import scanStates from "./kernels/scan_states.wgsl" with { type: "text" };
 import scaleRows from "./kernels/scale_rows.wgsl" with { type: "text" };
+import shortConvolution from "./kernels/short_convolution.wgsl" with { type: "text" };
 import sortRoutes from "./kernels/sort_routes.wgsl" with { type: "text" };
+import stateConvolution from "./kernels/state_convolution.wgsl" with { type: "text" };
 import weighRows from "./kernels/weigh_rows.wgsl" with { type: "text" };
 
 /** What not every adapter or host has: `int8` is WGSL's `packed_4x8_integer_dot_product`. */
@@ -103,6 +110,8 @@ function withParts(text: string, ...parts: readonly string[]): string {
 const INT8_WRITE = [partInt8Write, partLanes];
 /** What sees whose tokens are where. */
 const SEQUENCES = [partSequences, partStep];
+/** What goes through a sequence's tokens with its states. */
+const STATES = [partStateColumns, partCurves, ...SEQUENCES];
 const EMBED = [partEmbed, partStep];
 const ATTENTION = [partAttentionRows, ...SEQUENCES];
 /** What products are made of: of codes of 4 bits, of 8, of floats. */
@@ -264,6 +273,7 @@ export const KERNELS = {
     text: withParts(embedNibble, ...EMBED, partFactors, partNibble, partLevels),
     bindings: "urrrw",
   },
+  gate_states: { text: withParts(gateStates, partCurves, partLanes), bindings: "rww" },
   head_norm: { text: withParts(headNorm, partSum64), bindings: "rw" },
   heads_float: { text: withParts(heads, partSequences, ...ONE_FLOAT), bindings: "urrrwrwww" },
   heads_int8: {
@@ -306,9 +316,16 @@ export const KERNELS = {
     text: withParts(rotateAndRemember, ...SEQUENCES, partSum64),
     bindings: "urwwwrr",
   },
+  scan_deltas: { text: withParts(scanDeltas, ...STATES), bindings: "urrwwww" },
+  scan_states: { text: withParts(scanStates, ...STATES), bindings: "urrwwwww" },
   scale_rows: { text: scaleRows, bindings: "w" },
+  short_convolution: { text: withParts(shortConvolution, ...SEQUENCES), bindings: "urrwwww" },
   sort_routes: { text: withParts(sortRoutes, partStep), bindings: "uw" },
-  weigh_rows: { text: weighRows, bindings: "ww" },
+  state_convolution: {
+    text: withParts(stateConvolution, partCurves, ...SEQUENCES),
+    bindings: "urrrwww",
+  },
+  weigh_rows: { text: withParts(weighRows, partCurves), bindings: "ww" },
 } as const satisfies Record<string, Kernel>;
 
 export type KernelName = keyof typeof KERNELS;

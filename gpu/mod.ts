@@ -4,6 +4,12 @@
  */
 export { adapterKey } from "./adapter.ts";
 export { tuneKernels, TUNING_VERSION } from "./autotune.ts";
+export {
+  type ConvolutionRows,
+  convolutionRowsBytes,
+  type ConvolutionShape,
+  createConvolutionRows,
+} from "./convolution_rows.ts";
 export { type CopyRates, measureCopyRates } from "./copy_rate.ts";
 export { describeGpu, type GpuDescription } from "./describe.ts";
 export { Gpu, type GpuInfo, type GpuOptions, type GpuPriority, openGpu } from "./device.ts";
@@ -44,6 +50,7 @@ export {
   TOO_MANY,
 } from "./ops/choose.ts";
 export { chooseExperts, combineRoutes, EXPERTS_MAX, USED_EXPERTS_MAX } from "./ops/experts.ts";
+export { shortConvolution, type ShortConvolutionArgs } from "./ops/convolution.ts";
 export { embed, type EmbedArgs } from "./ops/embed.ts";
 export { multiplyHeads, rememberLatent } from "./ops/latent.ts";
 export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
@@ -67,10 +74,24 @@ export {
   type NormArgs,
   type NormKind,
 } from "./ops/norm.ts";
+export {
+  gateStates,
+  type GateStatesArgs,
+  scanDeltas,
+  scanStates,
+  stateConvolution,
+} from "./ops/states.ts";
 export { type Program, ProgramBuilder, type When } from "./program.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
 export { createRoutes, type Routes } from "./routes.ts";
 export { ALIGN_BYTES, columnsFrom, fromColumn, type Rows } from "./rows.ts";
+export {
+  createStatePlaces,
+  type StatePlaces,
+  statePlacesBytes,
+  STATES_MAX,
+  type StateShape,
+} from "./state_places.ts";
 export type { ReadRequest } from "./slice_encoder.ts";
 export { type ChainChoice, createStepChain, type StepChain } from "./step_chain.ts";
 export { createStepInput, type StepInput, type StepRows, type StepValues } from "./step_input.ts";

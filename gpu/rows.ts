@@ -25,7 +25,7 @@ export function fromColumn(rows: Rows, column: number): Rows {
   return { ...rows, column: (rows.column ?? 0) + column };
 }
 
-/** The same, bound from there on where a binding may begin there: one shader does for all columns. */
+/** The same, bound from there on where a binding may begin: one shader does for all columns. */
 export function columnsFrom(rows: Rows, column: number): Rows {
   const bytes = 4 * column;
   if (bytes % ALIGN_BYTES !== 0) return fromColumn(rows, column);

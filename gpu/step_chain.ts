@@ -75,11 +75,12 @@ export class StepChain {
    * Behind the first token's layers, which are under way: how its id is chosen, and the steps of
    * the others.
    * @param at.position of the first token.
+   * @param by.states places that tokens leave their states in, [tokens]; null: nobody keeps states.
    */
   write(
     tokens: number,
     { position, slot }: { readonly position: number; readonly slot: number },
-    choice: ChainChoice,
+    { choice, states }: { readonly choice: ChainChoice; readonly states: Int32Array | null },
   ): void {
     const stride = stepBytes(this.#input) / 4;
     for (let index = 0; index < tokens; index++) {
@@ -90,7 +91,11 @@ export class StepChain {
       this.#words[at + SEQUENCE_OFFSET / 4] = this.#input.sequence;
       this.#writeChoice(at + CHOICE_WORD, index, choice);
       const record = at + HEADER_BYTES / 4;
-      this.#input.fillRecord(this, record, { id: 0, position: position + index, slot });
+      // The first token's record is written already.
+      const from = states?.[index - 1] ?? -1;
+      const to = states?.[index] ?? -1;
+      const token = { id: 0, position: position + index, slot, from, to };
+      this.#input.fillRecord(this, record, token);
     }
     const { queue } = this.#gpu.device;
     const byte = 4 * CHOICE_WORD;

@@ -25,6 +25,11 @@ export interface StepValues {
 export interface StepRows {
   readonly positions: Int32Array;
   readonly slots: Int32Array;
+  /**
+   * Place of the state that a sequence's first token goes on with, and of that which a token
+   * leaves; below 0: none. Left out: nobody keeps states.
+   */
+  readonly states?: { readonly from: Int32Array; readonly to: Int32Array };
 }
 
 /** Words that records are written to, by both of their names. */
@@ -45,10 +50,23 @@ export interface StepInputOptions {
 /** Bytes before the records: a uniform and a storage binding lie in one buffer. */
 export const HEADER_BYTES = 256;
 /** Words of a record before its cosines: parts/sequences.wgsl. */
-const RECORD_WORDS = 4;
+const RECORD_WORDS = 7;
+
+/** What a record says of a token. */
+interface TokenRecord {
+  readonly id: number;
+  readonly position: number;
+  readonly slot: number;
+  /** See `StepRows`. */
+  readonly from: number;
+  readonly to: number;
+}
 
 /** Byte of the header's sequence number, which grows with every step. */
 export const SEQUENCE_OFFSET = 12;
+
+/** Of places of states. */
+const NONE = -1;
 
 /** Each token is another sequence's: those that are alone, too. */
 export function isApart({ isApart, n }: StepValues): boolean {
@@ -90,7 +108,7 @@ export class StepInput {
   #sequence = 0;
   /** The step that was written ahead; its `n` is 0 where none was. */
   readonly #ahead: { n: number; position: number; m: number };
-  readonly #aheadRows: StepRows;
+  readonly #aheadRows: Required<StepRows>;
 
   constructor(gpu: Gpu, buffer: GPUBuffer, options: StepInputOptions) {
     const { maxTokens, ropes, sequences = 1, contextLength = 0 } = options;
@@ -116,7 +134,9 @@ export class StepInput {
     this.#changedTo = this.#words.length;
     this.#ahead = { n: 0, position: 0, m: 0 };
     const most = Math.min(maxTokens, sequences);
-    this.#aheadRows = { positions: new Int32Array(most), slots: new Int32Array(most) };
+    const numbers = () => new Int32Array(most);
+    const states = { from: numbers(), to: numbers() };
+    this.#aheadRows = { positions: numbers(), slots: numbers(), states };
   }
 
   /** Of the step that was written last. */
@@ -166,13 +186,16 @@ export class StepInput {
 
   /**
    * Behind a step's last submission, while it is computed: writes the one that would follow if all
-   * its tokens, of a sequence each, went on by one. `write` finds it there if it comes.
+   * its tokens, of a sequence each, went on by one. `write` finds it there if it comes. States go
+   * to and fro between two places.
    */
   writeAhead({ n, position, m }: StepValues, rows: StepRows): void {
-    const { positions, slots } = this.#aheadRows;
+    const { positions, slots, states } = this.#aheadRows;
     for (let t = 0; t < n; t++) {
       positions[t] = rows.positions[t] + 1;
       slots[t] = rows.slots[t];
+      states.from[t] = rows.states?.to[t] ?? NONE;
+      states.to[t] = rows.states?.from[t] ?? NONE;
     }
     this.#ahead.n = n;
     this.#ahead.position = position + 1;
@@ -181,10 +204,12 @@ export class StepInput {
   }
 
   /** The step, and where its tokens' keys and values go, are as they were written ahead. */
-  #isAhead({ n, position, m }: StepValues, { positions, slots }: StepRows): boolean {
+  #isAhead({ n, position, m }: StepValues, { positions, slots, states }: StepRows): boolean {
     const { n: count, position: first, m: scored } = this.#ahead;
     if (n !== count || position !== first || m !== scored) return false;
+    const { from, to } = this.#aheadRows.states;
     for (let t = 0; t < n; t++) {
+      if ((states?.from[t] ?? NONE) !== from[t] || (states?.to[t] ?? NONE) !== to[t]) return false;
       const slot = this.#aheadRows.slots[t];
       if (slots[t] !== slot || positions[t] !== this.#aheadRows.positions[t]) return false;
       const place = this.#words[HEADER_BYTES / 4 + t * this.recordWords + 2];
@@ -204,28 +229,31 @@ export class StepInput {
     this.#words[2] = m;
     this.#words[SEQUENCE_OFFSET / 4] = (this.#sequence + 1) >>> 0;
     for (let t = 0; t < n; t++) {
-      const at = rows === null ? position + t : rows.positions[t];
-      this.#writeRecord(t, ids === null ? 0 : ids[t], at, rows === null ? 0 : rows.slots[t]);
+      this.fillRecord(this.#own, HEADER_BYTES / 4 + t * this.recordWords, {
+        id: ids === null ? 0 : ids[t],
+        position: rows === null ? position + t : rows.positions[t],
+        slot: rows === null ? 0 : rows.slots[t],
+        from: rows?.states?.from[t] ?? NONE,
+        to: rows?.states?.to[t] ?? NONE,
+      });
     }
     const words = HEADER_BYTES / 4 + n * this.recordWords;
     this.#gpu.device.queue.writeBuffer(this.buffer, 0, this.#words, 0, words);
-  }
-
-  #writeRecord(t: number, id: number, position: number, slot: number): void {
-    const record = HEADER_BYTES / 4 + t * this.recordWords;
-    this.fillRecord(this.#own, record, { id, position, slot });
   }
 
   /** Writes a token's record at word `record` of `to`. */
   fillRecord(
     { words, floats }: RecordWords,
     record: number,
-    { id, position, slot }: { id: number; position: number; slot: number },
+    { id, position, slot, from, to }: TokenRecord,
   ): void {
     words[record] = id;
     words[record + 1] = position;
     words[record + 2] = this.#placeOf(slot, position);
     words[record + 3] = this.#tables + slot * this.#tableBlocks - HEADER_BYTES / 4;
+    words[record + 4] = slot;
+    words[record + 5] = from + 1;
+    words[record + 6] = to + 1;
     for (let rope = 0; rope < this.ropes.length; rope++) {
       const at = record + this.ropes[rope].start;
       fillRopeTable(this.#frequencies[rope], position, floats, at);

@@ -75,6 +75,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/rank/plan.ts",
     "src/rank/plan_units.ts",
     "src/rank/load_order.ts",
+    "src/rank/gpu/kept_shapes.ts",
     "src/rank/gpu/obstacle.ts",
     "src/bundle",
     "src/planner",

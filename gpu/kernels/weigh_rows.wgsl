@@ -23,9 +23,8 @@ override X_STRIDE: u32;
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   if (id.x >= WIDTH) { return; }
   var weight = weights[WEIGHTS_START + id.y * WEIGHTS_STRIDE + id.x / SHARED];
-  if (ACTIVATION == 1u) { weight = 1.0 / (1.0 + exp(-max(weight, -80.0))); }
-  // The larger part by itself: exp of what is above 0 would leave f32's range.
-  if (ACTIVATION == 2u) { weight = max(weight, 0.0) + log(1.0 + exp(-abs(weight))); }
+  if (ACTIVATION == 1u) { weight = sigmoid(weight); }
+  if (ACTIVATION == 2u) { weight = softplus(weight); }
   if (ACTIVATION == 3u) {
     // See parts/activation.wgsl.
     let u = 1.5957691216 * (weight + 0.044715 * weight * weight * weight);

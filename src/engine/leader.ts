@@ -160,11 +160,12 @@ export class Leader {
       }
       return;
     }
-    if (this.#wasAborted) this.#states?.drop();
-    else {
+    if (!this.#wasAborted) {
       this.#takeResults();
       this.#times.stop(rows, this.#chained);
     }
+    // All of a step that was aborted, and what is left of a chain.
+    this.#states?.drop();
     control.kvTokens = this.#kv.usedTokens;
     control.announceOutput();
   }
@@ -295,6 +296,7 @@ export class Leader {
         break;
       }
       this.#count(sequence, 1);
+      this.#states?.keep(sequence);
       if (!this.#choose(sequence)) return;
       if (sequence.ids[sequence.computed] !== chain!.idAt(i)) break;
     }

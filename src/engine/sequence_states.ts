@@ -4,6 +4,7 @@
  * which goes on with the state that the one before it leaves.
  */
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
+import type { TokenChain } from "../rank/gpu/token_chain.ts";
 import type { KvBlocks } from "./kv_blocks.ts";
 import type { Sequence } from "./sequence.ts";
 import type { StatePlaces } from "./state_places.ts";
@@ -60,8 +61,12 @@ export class SequenceStates {
     if (border > 0 && !this.#borders[slot].includes(border)) this.#borders[slot].push(border);
   }
 
-  /** Adds rows of the sequence to the step; logits: of how many of the last ones. */
-  add(steps: StepRunner, { slot, ids, computed }: Sequence, rows: number, logits: number): void {
+  /** Adds rows of the sequence to the step, or its chain; logits: of how many of the last ones. */
+  add(steps: StepRunner, sequence: Sequence, rows: number, logits: number): void {
+    const { slot, ids, computed } = sequence;
+    if (steps.chain !== null && steps.chain.tokens > 1) {
+      return this.#addChain(steps, sequence, steps.chain);
+    }
     const end = computed + rows;
     const cuts = this.#borders[slot].filter((border) => border > computed && border < end)
       .sort((a, b) => a - b).slice(0, BORDERS_MAX);
@@ -77,15 +82,31 @@ export class SequenceStates {
     }
   }
 
-  /** The step counts for the sequence, whose blocks are remembered as far as it has come. */
+  /** A chain begins with the sequence's next row: each of its tokens leaves a state. */
+  #addChain(
+    steps: StepRunner,
+    { slot, ids, computed }: Sequence,
+    { tokens, states }: Pick<TokenChain, "tokens" | "states">,
+  ): void {
+    for (let i = 0; i < tokens; i++) {
+      states[i] = this.places.take();
+      this.#written.push({ slot, position: computed + i + 1, place: states[i] });
+    }
+    steps.add(slot, ids, computed, 1, 1, { from: this.#current[slot], to: states[0] });
+  }
+
+  /**
+   * The step counts for the sequence as far as it has come, and its blocks are remembered so far.
+   */
   keep(sequence: Sequence): void {
-    const { slot } = sequence;
-    for (const { position, place } of this.#written.filter((each) => each.slot === slot)) {
+    const { slot, computed } = sequence;
+    const counts = (each: Written) => each.slot === slot && each.position <= computed;
+    for (const { position, place } of this.#written.filter(counts)) {
       this.#remember(sequence, position, place);
       this.places.leave(this.#current[slot]);
       this.#current[slot] = place;
     }
-    this.#written = this.#written.filter((each) => each.slot !== slot);
+    this.#written = this.#written.filter((each) => !counts(each));
   }
 
   #remember({ slot, promptTokens, isExact }: Sequence, position: number, place: number): void {
@@ -100,7 +121,7 @@ export class SequenceStates {
     this.#answered[slot] = content;
   }
 
-  /** The step does not count. */
+  /** What is left does not count: all of a step, or the end of a chain. */
   drop(): void {
     for (const { place } of this.#written) this.places.leave(place);
     this.#written = [];

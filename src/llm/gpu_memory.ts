@@ -1,14 +1,13 @@
 /**
  * How many layers a GPU has room for, about: who loads finds out. Loads nothing.
  */
-import { kvCacheBytes, matrixBytes } from "../../gpu/mod.ts";
-import { alignUp } from "../base/check.ts";
-import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
+import { matrixBytes } from "../../gpu/mod.ts";
 import { denseMatrices } from "../model/dense_matrices.ts";
-import { configOf } from "../model/layer_config.ts";
-import { dimsOnGpu, latentMatrices } from "../model/latent.ts";
+import { latentMatrices } from "../model/latent.ts";
+import { stateMatrices } from "../model/state_matrices.ts";
 import type { LayerTensors, MatrixTensor } from "../model/types.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
+import { wholeLayerBytes } from "../rank/gpu/kept_shapes.ts";
 import { expertsObstacle } from "../rank/gpu/obstacle.ts";
 import {
   contextLengthFor,
@@ -32,20 +31,18 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
         sum + matrixBytes(of.file.tensors.get(tensor)!.type, rows, columns),
       0,
     );
-  const shapes = layers.map((_, layer) => configOf(config, layer));
-  const kv = Math.max(...shapes.map((shape) =>
-    kvCacheBytes({
-      positions: alignUp(contextLengthFor(of.model, options), KV_BLOCK_POSITIONS) *
-        (parallel === "auto" ? 1 : parallel),
-      kvHeads: shape.headCountKv,
-      ...dimsOnGpu(shape),
-      type: options.kvType === "f32" ? "f32" : "f16",
+  const kept = Math.max(...layers.map((_, layer) =>
+    wholeLayerBytes(config, layer, {
+      chunkTokens: options.chunkTokens ?? CHUNK_TOKENS_OF_LONG_STEPS,
+      contextLength: contextLengthFor(of.model, options),
+      sequences: parallel === "auto" ? 1 : parallel,
+      kvType: options.kvType === "f32" ? "f32" : "i16",
     })
   ));
   const most = (matricesOf: (layer: LayerTensors) => MatrixTensor[]) =>
     Math.max(...layers.map((layer) => bytesOf(matricesOf(layer))));
   const expertsOf = hasExperts(of, options) ? expertMatrices : () => [];
-  const layerBytes = kv +
+  const layerBytes = kept +
     most((layer) => [
       ...[...headMatrices(layer), ...neuronMatrices(layer), ...expertsOf(layer)],
       ...layer.input === null ? [] : [layer.input.gate, layer.input.output],
@@ -96,12 +93,13 @@ function expertMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
 }
 
 function headMatrices(
-  { query, key, value, latent, attentionOutput, attentionGate }: LayerTensors,
+  { query, key, value, latent, attentionOutput, attentionGate, stateSpace }: LayerTensors,
 ): MatrixTensor[] {
   // The value of latent attention is a part of its key.
   const rest = latent === null ? [value] : latentMatrices(latent);
-  return [query, key, ...rest, attentionOutput, attentionGate?.gate.matrix ?? null]
+  const heads = [query, key, ...rest, attentionOutput, attentionGate?.gate.matrix ?? null]
     .filter((each) => each !== null);
+  return stateSpace === null ? heads : [...heads, ...stateMatrices(stateSpace)];
 }
 
 function neuronMatrices({ feedForward }: LayerTensors): MatrixTensor[] {

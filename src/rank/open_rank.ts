@@ -307,8 +307,8 @@ export class RankRunner {
 }
 
 /** What a table that stays in the file is read with, for as long as the rank lives. */
-function openTokenRows(
-  { tensors, parts }: RankSetup,
+export function openTokenRows(
+  { tensors, parts }: Pick<RankSetup, "tensors" | "parts">,
   { tokenInputs }: RankPlan,
   reader?: TensorReader,
 ): TokenRows | null {

@@ -127,6 +127,18 @@ export function exchangeFloats(config: StateSpaceConfig | null, chunkTokens: num
   return chunkTokens * (kind === "channels" ? stepRank + 2 * stateLength : 2 * groupCount);
 }
 
+/** Ranks have parts of the same group of a layer: what is summed up of it is over all of them. */
+export function cutsGroups(
+  plans: readonly { readonly layers: readonly { readonly stateSpace: StateSpacePlan | null }[] }[],
+  layer: number,
+  { headCount, groupCount }: StateSpaceConfig,
+): boolean {
+  return plans.some(({ layers }) => {
+    const heads = layers[layer].stateSpace?.heads;
+    return heads !== undefined && heads.end % (headCount / groupCount) !== 0;
+  });
+}
+
 /** Lays a layer's share; places: of states. */
 export function planStateSpace(
   place: Placer,

@@ -2,16 +2,13 @@
  * Lays out one rank's arenas: what it owns of every layer, its workspace and cache, one behind the
  * other. Pure: reads no weights, allocates nothing.
  */
-import { kvCacheBytes } from "../../gpu/mod.ts";
 import { alignUp, check } from "../base/check.ts";
 import { GiB, MiB } from "../base/units.ts";
 import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
-import { dimsOnGpu } from "../model/latent.ts";
 import { configOf } from "../model/layer_config.ts";
 import type { MatrixTensor, VectorTensor } from "../model/types.ts";
 import { COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
-import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import { placeCodebooks } from "./codebook_region.ts";
 import { cacheBytes, kvBlocksOf, statePlacesOf } from "./kv_bytes.ts";
 import {
@@ -33,6 +30,7 @@ import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
 import { checkUnit } from "./plan_units.ts";
 import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
+import { chainedStatePlaces, keptBytes } from "./gpu/kept_shapes.ts";
 import {
   logitsRows,
   NO_WIDTHS,
@@ -248,14 +246,13 @@ export class RankPlanner implements Placer {
     const cached = { kvHeads, config: configOf(config, index), taps };
     const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
     const { stateSpace, ...weights } = planLayer(this, this.#layerInput(index));
-    const places = statePlacesOf(config, options);
     this.#layers.push({
       arena: this.#arenas.length - 1,
       ...weights,
       stateSpace: stateSpace && {
         ...stateSpace,
         placesOffsetBytes: this.#arena
-          .allocate(`blk.${index}.states`, "kv", places * stateSpace.placeBytes),
+          .allocate(`blk.${index}.states`, "kv", this.#statePlaces * stateSpace.placeBytes),
       },
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
@@ -265,20 +262,17 @@ export class RankPlanner implements Placer {
   /** What ends a join is done on the rank's thread, where the other ranks' sums are. */
   #placeOnGpu(index: number, device: DevicePlacer): void {
     const { model: { config, tensors }, options, kvType } = this.#in;
-    const { kvHeads } = this.#in.layerShards[index];
-    const hasKeys = config.layers[index].keysOf === undefined;
     const { attentionPostNorm, feedForwardPostNorm, outputScale } = tensors.layers[index];
     const place = this.#isAlone ? device : this;
-    this.#deviceKvBytes += kvCacheBytes({
-      positions: kvBlocksOf(options) * KV_BLOCK_POSITIONS,
-      kvHeads: hasKeys ? lengthOf(kvHeads) : 0,
-      ...dimsOnGpu(configOf(config, index)),
-      type: kvType === "f32" ? "f32" : "f16",
+    this.#deviceKvBytes += keptBytes(this.#in.layerShards[index], {
+      ...{ ...options, kvType, config: configOf(config, index), layer: config.layers[index] },
+      statePlaces: this.#statePlaces,
     });
+    const { stateSpace, ...weights } = planLayer(device, this.#layerInput(index));
     this.#layers.push({
       arena: this.#arenas.length - 1,
-      ...planLayer(device, this.#layerInput(index)),
-      stateSpace: null,
+      ...weights,
+      stateSpace: stateSpace && { ...stateSpace, placesOffsetBytes: 0 },
       attentionPostNorm: norm(place, attentionPostNorm),
       feedForwardPostNorm: norm(place, feedForwardPostNorm),
       outputScale: outputScale && place.vector(outputScale),
@@ -323,6 +317,13 @@ export class RankPlanner implements Placer {
     return this.#in.isOnGpu && this.#in.options.rankCount === 1;
   }
 
+  get #statePlaces(): number {
+    const { model: { config }, options } = this.#in;
+    return this.#isAlone
+      ? chainedStatePlaces(config, options.sequences)
+      : statePlacesOf(config, options);
+  }
+
   #gpuPlan(): RankPlan["gpu"] {
     if (this.#device === null) return null;
     const { options, model: { config: { blockCount } } } = this.#in;
@@ -361,7 +362,7 @@ export class RankPlanner implements Placer {
       contextLength: options.contextLength,
       sequences: options.sequences ?? 1,
       kvBlocks: kvBlocksOf(options),
-      statePlaces: statePlacesOf(this.#in.model.config, options),
+      statePlaces: this.#statePlaces,
       kvType,
       isSparse: this.#in.layouts.isSparse,
       stream: this.#in.units?.stream ?? null,

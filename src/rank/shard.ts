@@ -52,7 +52,7 @@ export interface SteppedNeurons {
 
 /** What the last rank owns, a GPU; the ranks before it share the rest evenly. */
 export interface GpuShare {
-  /** Of the heads, 0 to 1; it has the last ones. */
+  /** Of the heads, 0 to 1; it has the last ones. With all of them it has all those of states. */
   readonly heads: number;
   /**
    * Of the neurons of a dense block, 0 to 1, by the tokens of a step as in STEP_TOKENS, ascending:
@@ -161,10 +161,12 @@ function besideGpu(
   );
   const outputRows = gpu.hasOutput ? 0 : vocabSize;
   const experts = ofExperts(config, gpu.neurons[0] === 1);
+  const stateHeads = { start: 0, end: gpu.heads === 1 ? config.stateSpace?.headCount ?? 0 : 0 };
   const ordinary = planShards(config, { rankCount: parts, contextLength, blocks });
   const cpu = ordinary.map((shard, part): Shard => ({
     ...shard,
     ...headsOf(config, cut(headBorder, { parts, part, unit: headUnit })),
+    stateHeads: lengthOf(stateHeads) > 0 ? NOTHING : shard.stateHeads,
     neurons: cutWithin(cold, { parts, part, blocks }),
     steppedNeurons: stepped
       .map(({ neurons, from }) => ({
@@ -177,7 +179,7 @@ function besideGpu(
   }));
   return [...cpu, {
     ...headsOf(config, { start: headBorder, end: headCount }),
-    stateHeads: NOTHING,
+    stateHeads,
     neurons: hot,
     steppedNeurons: stepped.map(({ neurons, from }) => ({
       neurons,
@@ -227,7 +229,10 @@ function headsOf(config: ModelConfig, heads: Range): Pick<Shard, "heads" | "kvHe
  * The share of a layer: one that convolves has channels in the place of all kinds of heads, one
  * without heads none.
  */
-export function ofLayer(shard: Shard, { convolutionTaps, attends }: LayerConfig): Shard {
+export function ofLayer<S extends Pick<Shard, "heads" | "kvHeads">>(
+  shard: S,
+  { convolutionTaps, attends }: LayerConfig,
+): S {
   if (attends === false) return { ...shard, heads: NOTHING, kvHeads: NOTHING };
   return convolutionTaps === undefined ? shard : { ...shard, kvHeads: shard.heads };
 }

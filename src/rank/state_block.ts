@@ -15,7 +15,7 @@ import {
 import type { StateSpaceConfig } from "../model/types.ts";
 import type { Layer } from "./layer.ts";
 import { type Activations, type Matrix, multiply, quantize, readsQ8 } from "./matrix.ts";
-import { rankStride } from "./plan_state.ts";
+import { cutsGroups, rankStride } from "./plan_state.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import type { StateSpace } from "./state_space.ts";
@@ -42,13 +42,7 @@ export class StateBlock {
     this.#residual = by.residual;
     this.#control = by.control;
     this.#shape = by.shape;
-    const groupSize = by.shape.headCount / by.shape.groupCount;
-    this.#cutsGroups = state.plan.layers.map((_, index) =>
-      by.plans.some(({ layers }) => {
-        const heads = layers[index].stateSpace?.heads;
-        return heads !== undefined && heads.end % groupSize !== 0;
-      })
-    );
+    this.#cutsGroups = state.plan.layers.map((_, index) => cutsGroups(by.plans, index, by.shape));
   }
 
   /**

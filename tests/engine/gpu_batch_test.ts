@@ -155,6 +155,9 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["llama in F32", { ...SMALL, architecture: "llama" }, GPU_ALONE],
   ["llama in Q4_0 by integers", { architecture: "llama", type: "Q4_0" }, GPU_ALONE_TUNED],
   ["llama beside two threads", { ...SMALL, architecture: "llama" }, besideThreads(0.5, 2)],
+  ["falcon-h1 in F32", { ...SMALL, architecture: "falcon-h1" }, GPU_ALONE],
+  ["qwen35 in Q4_0 by integers", { architecture: "qwen35", type: "Q4_0" }, GPU_ALONE_TUNED],
+  ["lfm2 in F32 beside a thread", { ...SMALL, architecture: "lfm2" }, besideThreads(0.5)],
   ["bamboo in Q4_0 beside a thread", { architecture: "bamboo", type: "Q4_0" }, {
     ...besideThreads(0.5),
     ...PROFILE,

@@ -107,6 +107,18 @@ chainTest(
   },
 );
 
+chainTest("a chain of tokens leaves a state of each, to go on behind any of them", async () => {
+  for (const architecture of ["qwen35", "lfm2"] as const) {
+    await withTinyFile({ ...SHAPE, architecture, type: "F32" }, async (path) => {
+      const runner = await openChainRunner(path);
+      checkOtherChoices(runner);
+      checkEnds(runner);
+      checkCancel(runner);
+      runner.close();
+    });
+  }
+});
+
 chainTest("a chain of tokens gives the ids of single ones, and takes a wait", async () => {
   await withTinyFile({ ...SHAPE, type: "Q4_0" }, async (path) => {
     const runner = await openChainRunner(path);
@@ -151,11 +163,13 @@ function checkOtherChoices(runner: RankRunner): void {
 
 /** A chain ends where its answer does; what is remembered of it is what was accepted. */
 function checkEnds(runner: RankRunner): void {
-  const { single, chained } = leadersOf(runner);
-  warm(runner, [single, chained]);
+  let { single, chained } = leadersOf(runner);
   const { ids } = answer(runner, single, { ...GREEDY, maxTokens: 60 });
   const firsts = ids.map((_, at) => at).filter((at) => at > 4 && ids.indexOf(ids[at]) === at);
   for (const at of firsts.slice(-2)) {
+    // Leaders know nothing of each other: what one remembers another one writes over.
+    ({ single, chained } = leadersOf(runner));
+    warm(runner, [chained]);
     const ended = answer(runner, chained, { ...GREEDY, endIds: [ids[at]] });
     assertEquals([ended.finishReason, ended.ids], ["stop", ids.slice(0, at)]);
     const next = { ...GREEDY, ids: [...GREEDY.ids, ...ended.ids, 9, 10], maxTokens: 12 };

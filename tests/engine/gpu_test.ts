@@ -9,7 +9,7 @@ import type { LoadOptions, Notice } from "../../src/llm/mod.ts";
 import { answersHere } from "../support/answers_here.ts";
 import { nmse } from "../support/compare.ts";
 import { GPU_MIXTURES, GPU_REFUSED, GPU_UNSHARED } from "../support/gpu_families.ts";
-import { besideThreads, GPU_ALONE, gpuTest } from "../support/gpu_model.ts";
+import { besideThreads, GPU_ALONE, GPU_ALONE_TUNED, gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
@@ -19,6 +19,8 @@ import type { TinyModelOptions } from "../support/tiny_model.ts";
 const BESIDE: readonly TinyFamilyName[] = [
   ...["bamboo", "gemma2", "granite", "olmo2", "stablelm-parallel", "gpt2"] as const,
   ...["falcon-40b", "gptneox", "cohere2", "bloom", "apertus"] as const,
+  // Layers that convolve, or keep states; what threads share within these has a join of its own.
+  ...["lfm2", "qwen35", "falcon-h1", "mamba2", "jamba", "nemotron_h"] as const,
 ];
 /** Longer than the windows, and 2 more than the 16 rows that `logits` computes at once, twice. */
 const IDS = Array.from({ length: 34 }, ((rng) => () => rng.int(512))(new Rng(7)));
@@ -123,6 +125,22 @@ gpuTest("a GPU has the last layers only, and threads the others", async () => {
     return [way, { ...way, hotShare: 0.5 }];
   });
   await compare({ architecture: "gemma3" }, ways, F32_NMSE);
+});
+
+gpuTest("a GPU has the last layers only, and threads sum up within others' states", async () => {
+  // Two threads share a group of heads, or make steps of all channels; the GPU joins, too.
+  const ways = [1, 2].map((gpuLayers): LoadOptions => ({ gpu: "force", gpuLayers, threads: 2 }));
+  for (const architecture of ["granitehybrid", "jamba", "lfm2"] as const) {
+    await compare({ architecture }, ways, F32_NMSE);
+  }
+});
+
+gpuTest("a GPU computes states of Q4_0, with what is small in F32 and Q8_0", async () => {
+  // As files have it: what a row of input is made of has three types, and odd lengths.
+  const typeOf = (name: string) =>
+    name.includes("ssm_beta") ? "F32" : name.includes("ssm_alpha") ? "Q8_0" : undefined;
+  const of = { architecture: "qwen35", blockCount: 2, type: "Q4_0", typeOf } as const;
+  await compare(of, [GPU_ALONE_TUNED], QUANT_NMSE);
 });
 
 gpuTest("a GPU computes experts of Q4_K and Q8_0 nearly as a thread does", async () => {

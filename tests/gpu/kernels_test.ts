@@ -5,6 +5,7 @@ import { EXPERTS_MAX, type Gpu, USED_EXPERTS_MAX } from "../../gpu/mod.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { apartCases } from "./cases/apart.ts";
 import { attentionCases } from "./cases/attention.ts";
+import { convolutionCases } from "./cases/convolution.ts";
 import { elementwiseCases } from "./cases/elementwise.ts";
 import { chooseCases } from "./cases/choose.ts";
 import { embedCases, matmulCases } from "./cases/matmul.ts";
@@ -14,6 +15,7 @@ import { normCases } from "./cases/norms.ts";
 import { oneTokenCases } from "./cases/one_token.ts";
 import { routeCases } from "./cases/routes.ts";
 import { wideCases } from "./cases/wide.ts";
+import { stateCases } from "./cases/states.ts";
 
 const CASES = [
   ...matmulCases,
@@ -26,6 +28,8 @@ const CASES = [
   ...wideCases,
   ...latentCases,
   ...elementwiseCases,
+  ...convolutionCases,
+  ...stateCases,
   ...routeCases,
   ...expertCases,
 ];

@@ -28,12 +28,17 @@ class Steps {
   /** By slot. */
   readonly #positions = Array.from({ length: SEQUENCES }, () => 0);
   readonly #slots = new Int32Array(SEQUENCES);
+  /** By slot, places of states. */
+  readonly #from = new Int32Array(SEQUENCES).fill(-1);
+  readonly #to = new Int32Array(SEQUENCES);
+  #isKept = true;
   #n = 1;
   #m = 1;
 
   /** @returns the next step; it may be of a sequence alone, of several tokens. */
   next(inputs: readonly StepInput[]): { step: StepValues; rows: StepRows } {
     const rng = this.#rng;
+    if (rng.int(99) === 0) this.#isKept = !this.#isKept;
     if (rng.int(12) === 0) this.#n = 1 + rng.int(SEQUENCES);
     this.#m = rng.int(12) === 0 ? 0 : this.#n;
     for (let t = 0; t < this.#n; t++) {
@@ -44,6 +49,10 @@ class Steps {
         this.#positions[this.#slots[t]] = position;
       }
       const slot = this.#slots[t];
+      // Its state goes to and fro, or elsewhere.
+      const left = this.#to[slot];
+      this.#to[slot] = rng.int(12) === 0 ? rng.int(9) : this.#from[slot];
+      this.#from[slot] = rng.int(24) === 0 ? -1 : left;
       if (rng.int(12) > 0) this.#positions[slot]++;
       // It stays, or goes to the same place of another block.
       else if (rng.int(2) === 0) this.#positions[slot] += KV_BLOCK_POSITIONS + 1;
@@ -58,7 +67,11 @@ class Steps {
     const positions = slots.map((slot) => this.#positions[slot]);
     const position = Math.max(...positions) + (rng.int(24) === 0 ? 1 : 0);
     const step = { n: this.#n, position, m: this.#m, isApart: true };
-    return { step, rows: { positions, slots } };
+    const states = {
+      from: slots.map((slot) => this.#from[slot]),
+      to: slots.map((slot) => this.#to[slot]),
+    };
+    return { step, rows: { positions, slots, ...this.#isKept && { states } } };
   }
 }
 

@@ -68,7 +68,8 @@ function checkTogether(rank: LoneRank): void {
 }
 
 gpuTest("a GPU's step of several sequences gives each the bits that it has alone", async (gpu) => {
-  for (const architecture of ["llama", "gpt2", "gemma2", "qwen2moe", "minicpm3"] as const) {
+  const families = ["llama", "gpt2", "gemma2", "qwen2moe", "minicpm3", "lfm2"] as const;
+  for (const architecture of families) {
     await withRank(gpu, { architecture }, checkTogether);
   }
 });

@@ -19,7 +19,6 @@ import { GPU_TAKEN } from "../support/gpu_families.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
 import { Rng } from "../support/rng.ts";
-import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 /** Longer than the windows; of the steps of 16 rows of logits the last one is of a few. */

@@ -2,8 +2,8 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
-import type { ExpertsConfig } from "../../src/model/types.ts";
-import { expertsObstacle } from "../../src/rank/gpu/obstacle.ts";
+import type { ExpertsConfig, StateSpaceConfig } from "../../src/model/types.ts";
+import { expertsObstacle, gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
 function describe(of: TinyModelOptions) {
@@ -54,4 +54,24 @@ Deno.test("expertsObstacle() knows how many experts there may be, and how wide, 
   const experts = { ...biased.model.config.experts!, weighsInputs: true as const };
   const weighed = { ...biased.model, config: { ...biased.model.config, experts } };
   assertStringIncludes(expertsObstacle({ ...biased, model: weighed }) ?? "", "have biases");
+});
+
+Deno.test("gpuObstacle() names states that are too long, and steps made of odd numbers", () => {
+  const { file, model } = describe({ architecture: "jamba" });
+  const obstacleOf = (changed: Partial<StateSpaceConfig>) => {
+    const { config, tensors } = model;
+    const stateSpace = { ...config.stateSpace!, ...changed };
+    return gpuObstacle({ file, model: { tensors, config: { ...config, stateSpace } } }, {});
+  };
+  assertEquals(obstacleOf({ stateLength: 256 }), null);
+  assertStringIncludes(obstacleOf({ stateLength: 260 }) ?? "", "more than 256 numbers");
+  assertStringIncludes(obstacleOf({ stepRank: 6 }) ?? "", "a width of 6");
+  const looked = describe({
+    architecture: "mamba2",
+    typeOf: (name) => name === "blk.0.ssm_out.weight" ? "IQ3_S" : undefined,
+    changes: {
+      stateSpace: { inner: 256, state: 16, rank: 8, groups: 2, layers: ["state", "state"] },
+    },
+  });
+  assertStringIncludes(gpuObstacle(looked, {}) ?? "", "ssm_out");
 });

@@ -13,6 +13,7 @@ import {
   openGpu,
   ProgramBuilder,
   type Rows,
+  type StepRows,
 } from "../../gpu/mod.ts";
 import { KV_BLOCK_POSITIONS } from "../../src/memory/kv_layout.ts";
 import type { RopeFrequencies } from "../../src/model/mod.ts";
@@ -58,6 +59,8 @@ export interface TestStep<Name extends string> {
   readonly contextLength?: number;
   /** Whose tokens are: each another one's, or all the only one's; left out: the only one's. */
   readonly sequences?: readonly TestSequence[];
+  /** Places of states by token, below 0: none; left out: nobody keeps states. */
+  readonly states?: { readonly from: readonly number[]; readonly to: readonly number[] };
   readonly rows: Readonly<Record<Name, TestRows>>;
   readonly build: (builder: ProgramBuilder, rows: Readonly<Record<Name, Rows>>) => void;
   readonly read: NoInfer<Name>;
@@ -109,7 +112,7 @@ export async function runStep<Name extends string>(
   const program = await builder.build([values]);
   const { offsetBytes, sizeBytes, stride } = places[read];
   const back = await createReadBack(gpu, sizeBytes);
-  input.write(values, ids, isApart ? rowsOfStep(sequences) : null);
+  input.write(values, ids, isApart || step.states ? rowsOfStep(step, sequences) : null);
   program.run(values, { to: back, from: workspace, offsetBytes, bytes: sizeBytes });
   const out = new Float32Array(sizeBytes / 4);
   await back.readIntoLater(out);
@@ -120,10 +123,15 @@ export async function runStep<Name extends string>(
   return unpad(out, rows[read].width, stride);
 }
 
-function rowsOfStep(sequences: readonly TestSequence[]) {
+function rowsOfStep(
+  { n, states }: Pick<TestStep<string>, "n" | "states">,
+  sequences: readonly TestSequence[],
+): StepRows {
+  const slots = Int32Array.from({ length: n }, (_, t) => sequences.length === n ? t : 0);
   return {
-    positions: Int32Array.from(sequences, ({ position }) => position),
-    slots: Int32Array.from(sequences, (_, slot) => slot),
+    slots,
+    positions: slots.map((slot, t) => sequences[slot].position + t - slot),
+    ...states && { states: { from: Int32Array.from(states.from), to: Int32Array.from(states.to) } },
   };
 }
 

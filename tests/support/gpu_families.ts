@@ -3,25 +3,8 @@ import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
 
 const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
 
-const STATES = "layers that keep states of a text are the threads'";
-
 /** What a GPU says that it cannot do of a family. */
 export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
-  "lfm2": "layers that convolve are the threads'",
-  "lfm2-windowed": "layers that convolve are the threads'",
-  "lfm2moe": "layers that convolve are the threads'",
-  "mamba": STATES,
-  "mamba-falcon": STATES,
-  "mamba2": STATES,
-  "falcon-h1": STATES,
-  "granitehybrid": STATES,
-  "granitehybrid-moe": STATES,
-  "nemotron_h": STATES,
-  "nemotron_h_moe": STATES,
-  "jamba": STATES,
-  "qwen35": STATES,
-  "qwen35moe": STATES,
-  "qwen3next": STATES,
   "gemma3n": "several residual streams are the threads'",
 };
 

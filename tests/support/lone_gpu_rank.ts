@@ -7,7 +7,7 @@ import { Control } from "../../src/memory/control.ts";
 import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { describeModel, ropeFrequencies } from "../../src/model/mod.ts";
 import { forward } from "../../src/rank/forward.ts";
-import { controlSize, ropeFactors } from "../../src/rank/open_rank.ts";
+import { controlSize, openTokenRows, ropeFactors } from "../../src/rank/open_rank.ts";
 import { GpuRank } from "../../src/rank/gpu/gpu_rank.ts";
 import { tableBlocks } from "../../src/rank/kv_bytes.ts";
 import { lengthOf } from "../../src/rank/shard.ts";
@@ -25,6 +25,11 @@ export interface LoneSegment {
   readonly ids: readonly number[];
   /** Of so many of its last ids logits are wanted; left out: of the last one. */
   readonly logits?: number;
+  /**
+   * Places of states that it goes on with and leaves behind; left out: a place of its slot's that
+   * its next segment goes on with.
+   */
+  readonly states?: { readonly from: number; readonly to: number };
 }
 
 export interface LoneRank {
@@ -76,22 +81,19 @@ export async function openLoneRank(
   giveBlocks(plan, own);
   const rank = await GpuRank.open({
     ...{ gpu, control, tensors, reader, plans, rankIndex, kernels, memories, config, onProgress },
-    tokenRows: plan.tokenInputs && {
-      tensor: tensors.get(plan.tokenInputs.table.tensor)!,
-      reader: TensorReader.open({ parts: file.parts }),
-    },
+    tokenRows: openTokenRows({ tensors, parts: file.parts }, plan),
     ropeFrequencies: config.ropes.map((rope) =>
       ropeFrequencies(rope, ropeFactors(rope, tensors, reader))
     ),
   });
   const { outputArena, workspaces, strides, contextLength, logitsRows } = plan;
+  const statesOf = statePlaces();
   const run = (segments: readonly LoneSegment[]) => {
     const ids = segments.flatMap((each) => each.ids);
     control.stepIds().set(ids);
     step.segments.set(
       segments.flatMap((each) => {
-        const noStates = [-1, 0];
-        return [each.slot, each.position, each.ids.length, each.logits ?? 1, ...noStates];
+        return [each.slot, each.position, each.ids.length, each.logits ?? 1, ...statesOf(each)];
       }),
     );
     const counts = { tokenCount: ids.length, segmentCount: segments.length };
@@ -113,5 +115,18 @@ export async function openLoneRank(
     run,
     setBlock: (slot, index, block) => table[slot * blocks + index] = block,
     decode: (position) => void run([{ slot: 0, position, ids: [5 + position] }]),
+  };
+}
+
+/** Places that states of segments are read from and written to, one step after another. */
+function statePlaces(): (segment: LoneSegment) => [from: number, to: number] {
+  // By slot; a sequence's goes from one to the next of four.
+  const places = new Map<number, number>();
+  return ({ slot, position, states }) => {
+    if (states) return [states.from, states.to];
+    const last = places.get(slot) ?? -1;
+    const to = 4 * slot + (last + 1) % 4;
+    places.set(slot, to);
+    return [position === 0 ? -1 : last, to];
   };
 }

@@ -1,7 +1,9 @@
 // Part of a shader that looks where tokens are; `step` and `records` are the shader's.
 //
 // A token's record: its id, its position, the place of its keys and values in the cache, the word of
-// `records` where its sequence's table begins. The table has a sequence's blocks of 32 positions.
+// `records` where its sequence's table begins, its sequence's slot, and, plus 1, the places of the
+// state that its sequence goes on with and of the one that it leaves. The table has a sequence's
+// blocks of 32 positions.
 
 override RECORD: u32; // words of a token's record
 override IS_APART: bool = false; // each token is another sequence's
@@ -15,6 +17,18 @@ fn positionOf(token: u32) -> u32 { return records[token * RECORD + 1u]; }
 fn placeOfToken(token: u32) -> u32 { return records[token * RECORD + 2u]; }
 
 fn tableOf(token: u32) -> u32 { return records[token * RECORD + 3u]; }
+
+// Its slot.
+fn sequenceOf(token: u32) -> u32 { return records[token * RECORD + 4u]; }
+
+// Of a sequence's first token in the step; 0: there is none yet.
+fn stateBefore(token: u32) -> u32 { return records[token * RECORD + 5u]; }
+
+// 0: it is not kept.
+fn stateBehind(token: u32) -> u32 { return records[token * RECORD + 6u]; }
+
+// Tokens of the step that are before it in its sequence.
+fn earlierTokens(token: u32) -> u32 { return select(token, 0u, IS_APART); }
 
 // Where the cache has a position.
 fn placeAt(table: u32, position: u32) -> u32 {

@@ -4,6 +4,7 @@
  * their own, of fewer dispatches where the layer allows it. Knows nothing of threads.
  */
 import type { KvCache, OneInput, ProgramBuilder, Routes, Rows, When } from "../../../gpu/mod.ts";
+import { check } from "../../base/check.ts";
 import type { LayerPlan, NormPlan } from "../plan_types.ts";
 import { denseParts } from "./dense_parts.ts";
 import { addExpertsApart } from "./experts_apart.ts";
@@ -14,8 +15,8 @@ import {
   loadExperts,
   readersOf,
 } from "./gpu_experts.ts";
-import { addHeads, headReaders } from "./gpu_heads.ts";
 import { addLayerInput, type LayerInputs, loadLayerInputs } from "./gpu_inputs.ts";
+import { loadMixers, type Mixer } from "./gpu_mixers.ts";
 import { addNorm, fire, type NormReaders } from "./layer_operations.ts";
 import {
   addToStream,
@@ -26,10 +27,8 @@ import {
 } from "./stream_updates.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import {
-  type AttentionWeights,
   type GpuNorm,
   type LayerLoading,
-  loadAttention,
   loadNeurons,
   loadNorm,
   type NeuronPart,
@@ -52,7 +51,7 @@ interface Steps extends Following {
   readonly before: OneInput | null;
 }
 
-/** What a layer leaves for the next one to read, by steps as below; null: nothing but the stream. */
+/** What a layer leaves for the next one to read, by steps as below; null: the stream alone. */
 export interface LayerLeft {
   readonly apart: OneInput | null;
   readonly together: OneInput | null;
@@ -82,7 +81,9 @@ export class GpuLayer {
   /** Heads of a token are normalised as one vector: ranks join for it. */
   readonly joinsNorms: boolean;
   readonly #in: GpuLayerInput;
-  readonly #attention: AttentionWeights | null;
+  /** Of heads, or of what is in their place, and the norm that they read. */
+  readonly #mixers: readonly Mixer[];
+  readonly #mixersNorm: GpuNorm | null;
   readonly #neurons: NeuronWeights | null;
   readonly #experts: ExpertsWeights | null;
   readonly #postNorms: { attention: GpuNorm | null; feedForward: GpuNorm | null };
@@ -91,7 +92,8 @@ export class GpuLayer {
   private constructor(
     input: GpuLayerInput,
     weights: {
-      attention: AttentionWeights | null;
+      mixers: readonly Mixer[];
+      mixersNorm: GpuNorm | null;
       neurons: NeuronWeights | null;
       experts: ExpertsWeights | null;
       postNorms: { attention: GpuNorm | null; feedForward: GpuNorm | null };
@@ -105,7 +107,8 @@ export class GpuLayer {
     this.plan = plan;
     this.joinsNorms = [plan.queryNorm, plan.keyNorm].some((each) => each?.span === "projection");
     this.#in = input;
-    this.#attention = weights.attention;
+    this.#mixers = weights.mixers;
+    this.#mixersNorm = weights.mixersNorm;
     this.#neurons = weights.neurons;
     this.#experts = weights.experts;
     this.#postNorms = weights.postNorms;
@@ -116,8 +119,10 @@ export class GpuLayer {
   static async load(input: GpuLayerInput): Promise<GpuLayer> {
     const { plan, isAlone, allFromTokens } = input;
     const postNorm = async (norm: NormPlan | null) => isAlone ? await loadNorm(input, norm) : null;
+    const mixers = await loadMixers(input);
     return new GpuLayer(input, {
-      attention: await loadAttention(input),
+      mixers,
+      mixersNorm: mixers.length === 0 ? null : await loadNorm(input, plan.attentionNorm),
       neurons: await loadNeurons(input, denseParts(plan, allFromTokens)),
       experts: await loadExperts(input),
       postNorms: {
@@ -133,11 +138,11 @@ export class GpuLayer {
 
   /** Its keys and values, which layers behind it may read; null: it has none. */
   get cache(): KvCache | null {
-    return this.#attention?.cache ?? null;
+    return this.#mixers.find(({ cache }) => cache !== null)?.cache ?? null;
   }
 
-  get hasHeads(): boolean {
-    return this.#attention !== null;
+  get hasMixers(): boolean {
+    return this.#mixers.length > 0;
   }
 
   get hasNeurons(): boolean {
@@ -152,8 +157,9 @@ export class GpuLayer {
 
   /** What reads the stream where the layer begins; null: nothing, or not through a norm. */
   get readers(): NormReaders | null {
-    const norm = this.#attention?.norm ?? null;
-    return norm && { norm, matrices: headReaders(this.#attention!) };
+    if (!this.hasMixers) return this.#readersBetween;
+    const norm = this.#mixersNorm;
+    return norm && { norm, matrices: this.#mixers.flatMap(({ readers }) => readers) };
   }
 
   /** The same between its blocks. */
@@ -183,7 +189,7 @@ export class GpuLayer {
     const { input, scale: factor } = this.#end;
     const end = { next, factor };
     const behind = input === null ? end : { next: null, factor: null };
-    const between = { next: this.#readersBetween, factor: null };
+    const between = this.hasNeurons ? { next: this.#readersBetween, factor: null } : behind;
     let [apart, together]: (OneInput | null)[] = [null, null];
     const walk = (isApart: boolean, first: OneInput | null) => {
       const left = this.#attend(builder, { isApart, before: first, ...between });
@@ -213,33 +219,43 @@ export class GpuLayer {
   /** Neurons that were brought for the step, behind own ones in the same partial sum. */
   addBrought(builder: ProgramBuilder, { norm, parts }: NeuronWeights): void {
     // In long steps all own neurons are computed, and the layer has one part that is brought.
-    const isFirst = !this.hasNeurons && !(this.isParallel && this.hasHeads);
+    const isFirst = !this.hasNeurons && !(this.isParallel && this.hasMixers);
     const x = this.#normalize(builder, norm);
     const steps = { isApart: false, ...NOTHING_KNOWN };
     this.#addPart(builder, parts[0], { x, as: isFirst ? "partial" : "rest", steps });
   }
 
-  /** Own heads: what they leave is a partial sum, or is added to the stream where it is here. */
+  /**
+   * Own heads, and what is in their place or beside them: what they leave is a partial sum, or is
+   * added to the stream where it is here.
+   */
   #attend(builder: ProgramBuilder, steps: Steps): OneInput | null {
-    const weights = this.#attention;
-    if (weights === null) return null;
     const { space, isAlone } = this.#in;
+    if (!this.hasMixers) return steps.before ?? null;
     if (this.#choosesEarly) this.#choose(builder, space.residual);
-    const x = steps.before ?? this.#normalize(builder, weights.norm);
-    addHeads(builder, weights, this.#in, { x, isApart: steps.isApart });
-    return leaveProduct(builder, this.#in, weights.output, {
-      x: space.attention,
-      as: !isAlone || this.isParallel ? "partial" : "sum",
-      postNorm: this.#postNorms.attention,
-      following: steps,
-    });
+    const x = steps.before ?? this.#normalize(builder, this.#mixersNorm);
+    for (const mixer of this.#mixers) mixer.add(builder, { x, isApart: steps.isApart });
+    const isSum = isAlone && !this.isParallel;
+    const postNorm = this.#postNorms.attention;
+    check(this.#mixers.length === 1 || postNorm === null, "a norm of one outcome");
+    let left: OneInput | null = null;
+    for (const [index, { output, gives }] of this.#mixers.entries()) {
+      const isLast = index === this.#mixers.length - 1;
+      left = leaveProduct(builder, this.#in, output, {
+        ...{ x: gives, postNorm },
+        as: isSum ? "sum" : index === 0 ? "partial" : "rest",
+        following: isLast ? steps : { isApart: steps.isApart, next: null, factor: null },
+      });
+    }
+    return left;
   }
 
   /** Own neurons; behind attention in the same partial sum where both blocks are one. */
   #fire(builder: ProgramBuilder, steps: Steps): OneInput | null {
     const { space, isAlone } = this.#in;
+    if (!this.hasNeurons) return steps.before;
     let left: OneInput | null = null;
-    const isBehind = this.isParallel && this.hasHeads;
+    const isBehind = this.isParallel && this.hasMixers;
     const leaves = isAlone && !this.isParallel ? "sum" : "partial";
     if (this.#experts !== null) {
       left = this.#mix(builder, this.#experts, { as: isBehind ? "rest" : leaves, steps });
@@ -264,7 +280,7 @@ export class GpuLayer {
 
   /** Attention has normalised for itself already what a block reads that has this norm. */
   #readsAttentions(norm: GpuNorm | null): boolean {
-    return this.isParallel && this.plan.feedForwardNorm === null && norm !== null && this.hasHeads;
+    return this.isParallel && this.plan.feedForwardNorm === null && norm !== null && this.hasMixers;
   }
 
   /** Experts are chosen by the residual stream as it is before attention. */

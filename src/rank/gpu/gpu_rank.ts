@@ -283,8 +283,12 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return true;
   }
 
-  recur(): boolean {
-    return true;
+  /** As for norms of heads: it has all heads of states, which then are its own, or none. */
+  recur({ joinsStates }: WalkedGpuLayer): boolean {
+    if (!joinsStates) return true;
+    const { arenaViews, arena, plan: { rankIndex } } = this.#state;
+    arenaViews.states[arena][rankIndex].fill(0);
+    return this.#control.join();
   }
 
   endStreams(): boolean {

@@ -6,14 +6,16 @@ import { ALIGN_BYTES, attentionScratchBytes, type Gpu, type Rows } from "../../.
 import { alignUp } from "../../base/check.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dimsOnGpu, mergedHeadDim } from "../../model/latent.ts";
-import type { ModelConfig } from "../../model/types.ts";
+import type { ModelConfig, StateSpaceConfig } from "../../model/types.ts";
 import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts";
+import { channelsOf, convolvedRows } from "../plan_state.ts";
 import type { LayerPlan, RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { denseParts } from "./dense_parts.ts";
 import { apartTokens } from "./gpu_step.ts";
 import { latentColumns } from "./latent_weights.ts";
 import { ownExperts } from "./own_experts.ts";
+import { stateColumns } from "./state_columns.ts";
 
 /** Floats that kernels read at a time. */
 const STRIDE_UNIT = 4;
@@ -33,6 +35,13 @@ interface SpaceWidths {
   readonly mixed: number;
   /** What the latter is gated by. */
   readonly gates: number;
+  /** Of own heads of states: what the input gives, what is convolved of it, what scans give. */
+  readonly stateInput: number;
+  readonly convolved: number;
+  readonly scanned: number;
+  /** What all channels make together, and steps of each. */
+  readonly made: number;
+  readonly steps: number;
   /** Gate and up of own neurons side by side, and what they give; of experts, of all routes. */
   readonly neurons: number;
   readonly hidden: number;
@@ -93,6 +102,11 @@ export async function createSpace(
     latents: rowsOf("latents"),
     mixed: rowsOf("mixed"),
     gates: rowsOf("gates"),
+    stateInput: rowsOf("stateInput"),
+    convolved: rowsOf("convolved"),
+    scanned: rowsOf("scanned"),
+    made: rowsOf("made"),
+    steps: rowsOf("steps"),
     neurons: rowsOf("neurons"),
     hidden: rowsOf("hidden"),
     router: rowsOf("router"),
@@ -138,6 +152,7 @@ function widthsOf(
     shortQueries: config.latent?.queryLength ?? 0,
     ...{ latents: ofLatents, mixed: ofLatents },
     gates: most(({ attentionGate: gate }) => gate === null ? 0 : lengthOf(gate.matrix.rows)),
+    ...stateWidths(layers, config.stateSpace),
     neurons: 2 * neurons,
     hidden: neurons,
     router: mixes ? experts!.count : 0,
@@ -147,10 +162,25 @@ function widthsOf(
   };
 }
 
+function stateWidths(layers: readonly LayerPlan[], config: StateSpaceConfig | null) {
+  const plans = layers.map(({ stateSpace }) => stateSpace).filter((plan) => plan !== null);
+  if (config === null) return { stateInput: 0, convolved: 0, scanned: 0, made: 0, steps: 0 };
+  const { kind, stepRank, stateLength } = config;
+  const channels = Math.max(...plans.map(({ heads }) => lengthOf(channelsOf(heads, config))));
+  const isShared = kind === "channels";
+  return {
+    stateInput: Math.max(...plans.map((plan) => stateColumns(plan, config).width)),
+    convolved: Math.max(...plans.map(({ heads }) => convolvedRows(heads, config))),
+    scanned: channels,
+    made: isShared ? stepRank + 2 * stateLength : 0,
+    steps: isShared ? channels : 0,
+  };
+}
+
 /** Columns of the widest rows that a matrix is multiplied with, by 32. */
 export function widestInput(plan: RankPlan, config: ModelConfig): number {
-  const { residual, attention, hidden, shortQueries } = widthsOf(plan, config);
-  return alignUp(Math.max(32, residual, attention, hidden, shortQueries), 32);
+  const { residual, attention, hidden, shortQueries, scanned } = widthsOf(plan, config);
+  return alignUp(Math.max(32, residual, attention, hidden, shortQueries, scanned), 32);
 }
 
 /** Where the pieces lie in one buffer. */
@@ -162,6 +192,8 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
     ...{ residual: rows("residual"), normed: rows("normed"), partial: rows("partial") },
     ...{ heads: rows("heads"), attention: rows("attention"), gates: rows("gates") },
     ...{ shortQueries: rows("shortQueries"), latents: rows("latents"), mixed: rows("mixed") },
+    ...{ stateInput: rows("stateInput"), convolved: rows("convolved"), scanned: rows("scanned") },
+    ...{ made: rows("made"), steps: rows("steps") },
     ...{ neurons: rows("neurons"), hidden: rows("hidden") },
     ...{ router: rows("router"), given: rows("given") },
     ...{ inputs: rows("inputs"), inputRows: rows("inputRows") },
@@ -193,6 +225,7 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
 function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerCount: number) {
   const { residual, normed, heads, attention, partial, neurons, hidden, logits } = of;
   const { router, given, gates, inputs, inputRows, shortQueries, latents, mixed } = of;
+  const { stateInput, convolved, scanned, made, steps } = of;
   // A layer may read the norm that the one before has made.
   graph.op("embed", { writes: [residual, normed, inputRows] });
   graph.op("project inputs", { reads: [residual], writes: [inputs] });
@@ -210,7 +243,19 @@ function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerC
     graph.op("attend", { reads: [heads, latents], writes: [attention, mixed] });
     graph.op("make values", { reads: [mixed], updates: [attention] });
     graph.op("weigh heads", { reads: [gates], updates: [attention] });
-    graph.op("merge", { reads: [attention], writes: [partial], updates: [residual, normed] });
+    // States read what heads read.
+    graph.op("project states", { reads: [residual, normed, attention], writes: [stateInput] });
+    graph.op("convolve", { reads: [stateInput], writes: [convolved] });
+    graph.op("normalize", { updates: [convolved] });
+    graph.op("share", { reads: [convolved], writes: [made] });
+    graph.op("make steps", { reads: [made], writes: [steps] });
+    graph.op("scan", { reads: [stateInput, convolved, made, steps], writes: [scanned] });
+    graph.op("gate states", { reads: [stateInput], updates: [scanned] });
+    graph.op("merge", {
+      reads: [attention, scanned],
+      writes: [partial],
+      updates: [residual, normed],
+    });
     // Parallel blocks read the same norm, and add to the same partial sum.
     graph.op("norm again", { reads: [residual, partial], updates: [normed] });
     graph.op("choose", { reads: [residual, normed], writes: [router] });

@@ -1,6 +1,6 @@
 /**
- * A step as a GPU is told of it: how many tokens, whose they are and where, and which blocks of the
- * caches are whose. Either all are one sequence's, or each is another one's.
+ * A step as a GPU is told of it: how many tokens, whose they are and where, which blocks of the
+ * caches are whose, and where states are. Either all are one sequence's, or each is another one's.
  */
 import type { StepInput, StepRows, StepValues } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
@@ -8,6 +8,8 @@ import {
   SEGMENT_POSITION,
   SEGMENT_ROWS,
   SEGMENT_SLOT,
+  SEGMENT_STATE_FROM,
+  SEGMENT_STATE_TO,
   SEGMENT_WORDS,
 } from "../../memory/control_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
@@ -27,19 +29,23 @@ export class GpuStep implements StepValues {
   m = 0;
   isApart = false;
   readonly #input: StepInput;
-  readonly #rows: StepRows;
+  readonly #rows: Required<StepRows>;
   /** The leader writes them into the rank's arena, [sequences, tableBlocks]. */
   readonly #tables: Uint32Array;
   readonly #tableBlocks: number;
   readonly #contextLength: number;
+  readonly #keepsStates: boolean;
 
   constructor(
     input: StepInput,
     { plan, memory }: { readonly plan: RankPlan; readonly memory: WebAssembly.Memory },
   ) {
-    const { chunkTokens, contextLength, sequences, workspaces: [{ tables }] } = plan;
+    const { chunkTokens, contextLength, sequences, statePlaces, workspaces: [{ tables }] } = plan;
     this.#input = input;
-    this.#rows = { positions: new Int32Array(chunkTokens), slots: new Int32Array(chunkTokens) };
+    const numbers = () => new Int32Array(chunkTokens);
+    const states = { from: numbers(), to: numbers() };
+    this.#rows = { positions: numbers(), slots: numbers(), states };
+    this.#keepsStates = statePlaces > 0;
     this.#tableBlocks = tableBlocks(contextLength);
     this.#contextLength = contextLength;
     this.#tables = new Uint32Array(memory.buffer, tables, sequences * this.#tableBlocks);
@@ -56,31 +62,55 @@ export class GpuStep implements StepValues {
    */
   begin({ n, logitsCount, segments, segmentCount }: StepState, chained = 1): void {
     check(chained === 1 || n === 1, "a chain begins with a step of one token");
-    check(segmentCount === 1 || segmentCount === n, "tokens of one sequence, or of one each");
+    const isOnes = areOnes(segments, segmentCount);
+    check(isOnes || segmentCount === n, "tokens of one sequence, or of one each");
     this.n = n;
     this.m = logitsCount;
-    this.isApart = segmentCount === n;
-    this.position = 0;
+    this.isApart = n === 1 || !isOnes;
+    this.position = isOnes ? segments[SEGMENT_POSITION] : 0;
     let t = 0;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const slot = segments[at + SEGMENT_SLOT];
       const first = segments[at + SEGMENT_POSITION];
       const end = first + segments[at + SEGMENT_ROWS];
-      this.position = Math.max(this.position, first);
+      if (!isOnes) this.position = Math.max(this.position, first);
       check(end + chained - 1 <= this.#contextLength, "a chain ends within the context");
       this.#takeBlocks(slot, first, end + chained - 1);
       for (let position = first; position < end; position++, t++) {
         this.#rows.positions[t] = position;
         this.#rows.slots[t] = slot;
+        this.#rows.states.from[t] = this.#rows.states.to[t] = NONE;
       }
+      if (this.#keepsStates) this.#takeStates(segments, at, t);
     }
     this.#input.write(this, null, this.#rows);
   }
 
-  /** The next token of a chain. */
-  goOn(): void {
+  /**
+   * A segment's first token goes on with the state that is read, its last one leaves one behind.
+   * @param end of its tokens.
+   */
+  #takeStates(segments: Int32Array, at: number, end: number): void {
+    const { from, to } = this.#rows.states;
+    const read = segments[at + SEGMENT_STATE_FROM], written = segments[at + SEGMENT_STATE_TO];
+    // Invocations read the one while others write the other.
+    check(read !== written, "a state is not written over while it is read");
+    const first = end - segments[at + SEGMENT_ROWS];
+    // A sequence whose state stays at some border goes on without reading it again.
+    const isBehind = first > 0 && !this.isApart;
+    check(!isBehind || read === to[first - 1], "segments of a sequence go on with its state");
+    from[first] = isBehind ? NONE : read;
+    to[end - 1] = written;
+  }
+
+  /** The next token of a chain. place: of the state that it leaves; null: nobody keeps states. */
+  goOn(place: number | null): void {
+    const { positions, states: { from, to } } = this.#rows;
     this.position++;
-    this.#rows.positions[0]++;
+    positions[0]++;
+    if (place === null) return;
+    from[0] = to[0];
+    to[0] = place;
   }
 
   /** Behind the step's last submission: writes the step that is likely to follow. */
@@ -99,4 +129,13 @@ export class GpuStep implements StepValues {
       this.#input.setBlock(slot, i, this.#tables[first + i]);
     }
   }
+}
+
+/** Of places of states. */
+const NONE = -1;
+
+/** All segments are one sequence's: where states stay at borders there are several of it. */
+function areOnes(segments: Int32Array, count: number): boolean {
+  const last = (count - 1) * SEGMENT_WORDS;
+  return segments[SEGMENT_SLOT] === segments[last + SEGMENT_SLOT];
 }

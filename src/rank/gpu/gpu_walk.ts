@@ -6,6 +6,7 @@ import type { Program, ProgramBuilder, Routes } from "../../../gpu/mod.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { floats } from "../arena_views.ts";
 import { bindNorm } from "../bound_norm.ts";
+import { cutsGroups } from "../plan_state.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { GpuLayer, type LayerLeft, NOTHING_LEFT } from "./gpu_layer.ts";
 import { addTokenInputs, type TokenInputs } from "./gpu_inputs.ts";
@@ -48,10 +49,12 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
     walked.push({
       layer,
       // As the other ranks do: layers may lack either.
-      joinsAttention: !layer.isParallel && own.attentionOutput !== null,
+      joinsAttention: !layer.isParallel &&
+        (own.attentionOutput !== null || own.stateSpace !== null),
       joinsNeurons: own.feedForward !== null,
+      joinsStates: joinsStates(of, index),
       several: several[index] ?? null,
-      attention: isAlone || !layer.hasHeads ? null : await build((b) => layer.addAttention(b)),
+      attention: isAlone || !layer.hasMixers ? null : await build((b) => layer.addAttention(b)),
       feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),
       outputScale: isAlone || scale === null
         ? null
@@ -63,6 +66,15 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
     });
   }
   return walked;
+}
+
+/** Threads sum up over ranks within their states: what channels share, or squares of groups. */
+function joinsStates({ plans, plan, config }: Opening, index: number): boolean {
+  const { stateSpace: shape } = config;
+  const { stateSpace } = plan.layers[index];
+  if (stateSpace === null || shape === null || plans.length === 1) return false;
+  const { shared, deltas, norm } = stateSpace;
+  return shared !== null || deltas === null && norm !== null && cutsGroups(plans, index, shape);
 }
 
 async function loadLayers(of: Opening): Promise<GpuLayer[]> {
@@ -78,6 +90,8 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
         plan: layerPlan,
         allFromTokens: index < longLayers ? longFrom : Infinity,
         ...{ contextLength: plan.contextLength, kvBlocks: plan.kvBlocks },
+        ...{ sequences: plan.sequences, chunkTokens: plan.chunkTokens },
+        statePlaces: plan.statePlaces,
         kvType: plan.kvType === "f32" ? "f32" : "f16",
       }),
     );

@@ -10,7 +10,7 @@ import {
   type MatrixHome,
   type MatrixShape,
 } from "../../../gpu/mod.ts";
-import { check, divExact } from "../../base/check.ts";
+import { alignUp, check, divExact } from "../../base/check.ts";
 import { MiB } from "../../base/units.ts";
 import type { TensorReader } from "../../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
@@ -74,14 +74,30 @@ export async function loadProducts(
   plans: readonly MatrixPlan[],
   home?: MatrixHome,
 ): Promise<Product[]> {
+  const { columns } = productColumns(plans);
   const products: Product[] = [];
-  let column = 0;
+  let first = 0;
   for (const together of stacksOf(plans)) {
-    const stacked = await loader.stack(together, { home });
-    products.push({ stacked, column });
-    column += stacked.matrix.rows;
+    products.push({ stacked: await loader.stack(together, { home }), column: columns[first] });
+    first += together.length;
   }
   return products;
+}
+
+/** Where in a row of what they give each of them begins, and how wide it is: stacks by fours. */
+export function productColumns(
+  plans: readonly MatrixPlan[],
+): { columns: number[]; width: number } {
+  const columns: number[] = [];
+  let width = 0;
+  for (const together of stacksOf(plans)) {
+    width = alignUp(width, 4);
+    for (const { rows } of together) {
+      columns.push(width);
+      width += lengthOf(rows);
+    }
+  }
+  return { columns, width };
 }
 
 export class GpuLoader {
@@ -95,6 +111,13 @@ export class GpuLoader {
   /** @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
   async vector(plan: VectorPlan): Promise<GPUBuffer> {
     return await this.#in.gpu.createVector(plan.tensor, this.#values(plan));
+  }
+
+  /** One behind the other. @throws {GpuOutOfMemoryError} when there is no room. */
+  async vectors(plans: readonly VectorPlan[]): Promise<GPUBuffer> {
+    const label = plans.map(({ tensor }) => tensor).join(" + ");
+    const values = plans.flatMap((plan) => [...this.#values(plan)]);
+    return await this.#in.gpu.createVector(label, Float32Array.from(values));
   }
 
   /** Weights of a norm that has none. @throws {GpuOutOfMemoryError} when there is no room. */

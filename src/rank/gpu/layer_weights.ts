@@ -35,7 +35,6 @@ export interface GpuHeadNorm {
 }
 
 export interface AttentionWeights {
-  readonly norm: GpuNorm | null;
   readonly projections: readonly Product[];
   /** Of latent attention, which has no norms of heads and no gates; null: heads are ordinary. */
   readonly latent: LatentWeights | null;
@@ -87,11 +86,16 @@ export interface LayerLoading {
   readonly index: number;
   readonly loader: GpuLoader;
   readonly contextLength: number;
+  readonly sequences: number;
+  /** The most tokens of a step. */
+  readonly chunkTokens: number;
   /** Of keys and values, that all sequences share. */
   readonly kvBlocks: number;
   readonly kvType: "f16" | "f32";
   /** Of the layer whose keys and values it reads; null: it has its own. */
   readonly cacheOfOther: KvCache | null;
+  /** Of states; 0: no layer keeps any. */
+  readonly statePlaces: number;
 }
 
 /**
@@ -128,13 +132,13 @@ async function loadHeadNorm(
   return { weight, heads, width: headDim, weightPerHead };
 }
 
-/** Of own heads; null: none. */
+/** Of own heads; null: none, or the layer convolves. */
 export async function loadAttention(input: LayerLoading): Promise<AttentionWeights | null> {
   const { plan, loader, config, gpu } = input;
   const { headDim } = config;
   const heads = lengthOf(plan.heads);
   const kvHeads = lengthOf(plan.kvHeads);
-  if (heads === 0) return null;
+  if (heads === 0 || plan.convolution !== null) return null;
   const { query, key, value, attentionOutput, attentionSinks, attentionGate: gate } = plan;
   check(query !== null, "a layer with heads attends");
   const hasKeys = plan.keysOf === null;
@@ -146,7 +150,6 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
   check(attentionOutput !== null, "what heads give is merged");
   const latent = config.latent && await loadLatent(loader, plan, config.latent);
   return {
-    norm: await loadNorm(input, plan.attentionNorm),
     projections: latent?.projections ??
       await loadProducts(loader, hasKeys ? [query, key!, value!] : [query]),
     latent: latent && latent.weights,

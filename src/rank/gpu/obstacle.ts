@@ -1,10 +1,17 @@
 /** What a GPU rank cannot do yet, told before anything is loaded. */
-import { EXPERTS_MAX, HEAD_DIM_MAX, USED_EXPERTS_MAX, weightFormat } from "../../../gpu/mod.ts";
+import {
+  EXPERTS_MAX,
+  HEAD_DIM_MAX,
+  STATES_MAX,
+  USED_EXPERTS_MAX,
+  weightFormat,
+} from "../../../gpu/mod.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { denseMatrices } from "../../model/dense_matrices.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dtypeByName } from "../../model/dtypes.ts";
 import { latentMatrices, ownKeyDim } from "../../model/latent.ts";
+import { stateMatrices } from "../../model/state_matrices.ts";
 import type {
   DenseTensors,
   LayerTensors,
@@ -87,9 +94,8 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (config.normalizesTurnedHeads && spans.some((each) => each?.span === "projection")) {
     return "heads that are turned already are normalised together by threads only";
   }
-  if (config.stateSpace !== null) return "layers that keep states of a text are the threads'";
-  if (config.layers.some(({ convolutionTaps }) => convolutionTaps !== undefined)) {
-    return "layers that convolve are the threads'";
+  if ((config.stateSpace?.stateLength ?? 0) > STATES_MAX) {
+    return `states of more than ${STATES_MAX} numbers are the threads'`;
   }
   if (config.altUp !== null) return "several residual streams are the threads'";
   const shapes = config.layers.map((_, layer) => configOf(config, layer));
@@ -134,16 +140,18 @@ function weightsObstacle(
 ): string | null {
   const widths = config.layers.map((_, layer) => configOf(config, layer))
     .flatMap((own) => [own.headDim, own.valueDim, own.feedForwardLength]);
-  const { embeddingLength, latent, layerInputLength } = config;
-  widths.push(embeddingLength, latent?.turnedDim ?? 0, layerInputLength);
+  const { embeddingLength, latent, layerInputLength, stateSpace } = config;
+  widths.push(embeddingLength, layerInputLength);
+  widths.push(latent?.turnedDim ?? 0, stateSpace?.stepRank ?? 0);
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
   const matrices = tensors.layers.flatMap((
-    { query, key, value, latent, attentionOutput, attentionGate, feedForward, input },
+    { query, key, value, latent, attentionOutput, attentionGate, stateSpace, feedForward, input },
   ) => [
     ...latent === null ? [] : latentMatrices(latent),
     ...[query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
       .filter((each) => each !== null),
+    ...stateSpace === null ? [] : stateMatrices(stateSpace),
     ...feedForward?.kind === "dense" ? denseMatrices(feedForward) : [],
     ...input === null ? [] : [input.gate, input.output],
   ]);

@@ -77,7 +77,7 @@ export function addToStream(
   return null;
 }
 
-/** residual *= factor. */
+/** residual *= factor; null: it stays as it is. */
 function scaleStream(
   builder: ProgramBuilder,
   residual: Rows,

@@ -38,12 +38,10 @@ import { addOutput, type GpuOutput, type OutputPlace } from "./gpu_output.ts";
 import { NOTHING_LEFT } from "./gpu_layer.ts";
 import type { GpuStep } from "./gpu_step.ts";
 import { addLayers } from "./gpu_walk.ts";
+import { CHAIN_TOKENS_MAX, chainTokensOf } from "./kept_shapes.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 
 export type { ChainChoice };
-
-/** The most tokens of a wait. */
-const TOKENS_MAX = 16;
 
 export interface TokenChainInput extends OutputPlace {
   readonly gpu: Gpu;
@@ -65,6 +63,8 @@ export interface BestIds {
 
 /** What a chain runs, made when the rank is opened. */
 interface ChainParts {
+  readonly tokensMax: number;
+  readonly keepsStates: boolean;
   readonly steps: StepChain;
   /** Behind the first token's layers: its logits, and the choice among them. */
   readonly output: Program;
@@ -79,6 +79,7 @@ export async function openTokenChain(of: TokenChainInput): Promise<TokenChain | 
   const { gpu: part, embedding, embeddingNorm, positions, output } = plan;
   const isWhole = lengthOf(output.rows) === config.vocabSize;
   // Waits that are short so that a desktop stays responsive are not made longer.
+  if (chainTokensOf(config) === 1) return null;
   if (!part!.isAlone || !gpu.isQuick || gpu.priority !== "normal") return null;
   if (!isWhole || positions !== null || embeddingNorm !== null) return null;
   const tables = tablePlans(plan, of.tensors);
@@ -100,7 +101,7 @@ async function openParts(
   const isTied = plan.embedding.tensor === plan.output.tensor;
   const table = isTied ? output.matrix.matrix : await loadTable(of, plan.embedding);
   const given = inputTable && await loadTable(of, inputTable);
-  const steps = await createStepChain(gpu, input, TOKENS_MAX);
+  const steps = await createStepChain(gpu, input, CHAIN_TOKENS_MAX);
   const width = config.vocabSize;
   const scratch = await gpu.createBuffer("largest logits", chooseScratchBytes(width));
   const { chosen } = steps;
@@ -115,7 +116,7 @@ async function openParts(
     return await builder.build([{ n: 1, position: 0, m: 1 }]);
   };
   return {
-    steps,
+    ...{ steps, tokensMax: chainTokensOf(config), keepsStates: config.stateSpace !== null },
     output: await build(addEnd),
     token: await build((builder) => {
       steps.addAdvance(builder);
@@ -125,7 +126,7 @@ async function openParts(
       addLayers(builder, all, { from: 0, end: all.length, before: NOTHING_LEFT });
       addEnd(builder);
     }),
-    back: await createReadBack(gpu, TOKENS_MAX * CHOSEN_WORDS * 4),
+    back: await createReadBack(gpu, CHAIN_TOKENS_MAX * CHOSEN_WORDS * 4),
   };
 }
 
@@ -139,24 +140,27 @@ function hasShader(plan: MatrixPlan): boolean {
 
 export class TokenChain {
   /** The most tokens of a wait. */
-  readonly tokensMax = TOKENS_MAX;
+  readonly tokensMax: number;
+  /** Where layers keep states: places that tokens leave theirs in. Is filled in before a step. */
+  readonly states = new Int32Array(CHAIN_TOKENS_MAX);
   /** Is filled in before a step. */
   readonly choice: ChainChoice = {
     ...{ temperature: 0, topK: 1, topP: 1, minP: 0 },
-    points: new Float64Array(TOKENS_MAX),
+    points: new Float64Array(CHAIN_TOKENS_MAX),
   };
   /** Of the next step, or of the one under way: set before the step, 1 again behind it. */
   tokens = 1;
   readonly #parts: ChainParts;
-  readonly #floats = new Float32Array(TOKENS_MAX * CHOSEN_WORDS);
+  readonly #floats = new Float32Array(CHAIN_TOKENS_MAX * CHOSEN_WORDS);
   readonly #words = new Uint32Array(this.#floats.buffer);
   readonly #best: readonly BestIds[];
 
   constructor(parts: ChainParts) {
     this.#parts = parts;
+    this.tokensMax = parts.tokensMax;
     const buffer = this.#floats.buffer;
     const words = this.#words;
-    this.#best = Array.from({ length: TOKENS_MAX }, (_, index) => {
+    this.#best = Array.from({ length: CHAIN_TOKENS_MAX }, (_, index) => {
       const at = 4 * (index * CHOSEN_WORDS + 4);
       return {
         get count(): number {
@@ -173,16 +177,16 @@ export class TokenChain {
    * @throws {GpuLostError} when the GPU is gone or the tokens came to nothing.
    */
   run(step: GpuStep): void {
-    const { tokens } = this;
-    const { steps, output, token, back } = this.#parts;
+    const { tokens, states } = this;
+    const { steps, output, token, back, keepsStates } = this.#parts;
     check(step.n === 1 && step.m === 1, "a chain is of single tokens");
-    check(tokens > 1 && tokens <= TOKENS_MAX, `a chain of ${tokens} tokens`);
-    steps.write(tokens, step, this.choice);
+    check(tokens > 1 && tokens <= this.tokensMax, `a chain of ${tokens} tokens`);
+    steps.write(tokens, step, { choice: this.choice, states: keepsStates ? states : null });
     output.run(step);
     const bytes = tokens * CHOSEN_WORDS * 4;
     const read = { to: back, from: steps.chosen, offsetBytes: 0, bytes };
     for (let index = 1; index < tokens; index++) {
-      step.goOn();
+      step.goOn(keepsStates ? states[index] : null);
       token.runBehind(step, index === tokens - 1 ? read : undefined);
     }
     step.writeAhead();

@@ -8,6 +8,8 @@ export interface WalkedGpuLayer {
   readonly layer: GpuLayer;
   readonly joinsAttention: boolean;
   readonly joinsNeurons: boolean;
+  /** Others join within their states. */
+  readonly joinsStates: boolean;
   /** Alone: of this layer and those behind it, at the first one of a few; else null. */
   readonly several: Program | null;
   /** Beside others: null where it has no share of it. */

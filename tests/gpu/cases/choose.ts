@@ -49,7 +49,7 @@ async function openChoice(gpu: Gpu, width: number) {
   const floats = new Float32Array(CHOSEN_WORDS);
   return async (values: Float32Array, choice: ChainChoice = GREEDY): Promise<Chosen> => {
     input.write(step, [0]);
-    chain.write(1, { position: 0, slot: 0 }, choice);
+    chain.write(1, { position: 0, slot: 0 }, { choice, states: null });
     gpu.write(buffer, 0, values);
     program.run(step, { to: back, from: chain.chosen, offsetBytes: 0, bytes });
     await back.readIntoLater(floats);
@@ -92,7 +92,8 @@ async function stepBehind(gpu: Gpu, id: number): Promise<{ got: Uint32Array; ste
   const step = { n: 1, position: 5, m: 1 };
   const program = await builder.build([step]);
   input.write(step, [1]);
-  chain.write(3, { position: 5, slot: 0 }, { ...GREEDY, points: new Float64Array(3) });
+  const choice = { ...GREEDY, points: new Float64Array(3) };
+  chain.write(3, { position: 5, slot: 0 }, { choice, states: Int32Array.of(7, 9, 8) });
   gpu.write(logits, 0, Float32Array.from({ length: width }, (_, at) => at === id ? 2 : -at));
   const bytes = 256 + 4 * input.recordWords;
   const back = await createReadBack(gpu, bytes);
@@ -110,6 +111,8 @@ export const chooseCases: readonly GpuCase[] = [
       for (const id of [7, 299]) {
         const { got, steps } = await stepBehind(gpu, id);
         assertEquals(steps[1], 6, "the position");
+        // Plus 1: the state that the first token left, and where this one's goes.
+        assertEquals([...steps.subarray(256 / 4 + 5, 256 / 4 + 7)], [8, 10]);
         steps[256 / 4] = id;
         assertEquals(got, steps);
       }
