@@ -9,6 +9,7 @@ import advance from "./kernels/advance.wgsl" with { type: "text" };
 import attention from "./kernels/attention.wgsl" with { type: "text" };
 import attentionCombine from "./kernels/attention_combine.wgsl" with { type: "text" };
 import attentionFew from "./kernels/attention_few.wgsl" with { type: "text" };
+import attentionWide from "./kernels/attention_wide.wgsl" with { type: "text" };
 import choose from "./kernels/choose.wgsl" with { type: "text" };
 import chooseExperts from "./kernels/choose_experts.wgsl" with { type: "text" };
 import chooseMaxima from "./kernels/choose_maxima.wgsl" with { type: "text" };
@@ -21,6 +22,7 @@ import gateStates from "./kernels/gate_states.wgsl" with { type: "text" };
 import headNorm from "./kernels/head_norm.wgsl" with { type: "text" };
 import heads from "./kernels/heads.wgsl" with { type: "text" };
 import joined from "./kernels/joined.wgsl" with { type: "text" };
+import joinedNorms from "./kernels/joined_norms.wgsl" with { type: "text" };
 import matmulByte from "./kernels/matmul_byte.wgsl" with { type: "text" };
 import matmulFloat from "./kernels/matmul_float.wgsl" with { type: "text" };
 import matmulFloatWide from "./kernels/matmul_float_wide.wgsl" with { type: "text" };
@@ -35,6 +37,7 @@ import matvecNibble from "./kernels/matvec_nibble.wgsl" with { type: "text" };
 import norm from "./kernels/norm.wgsl" with { type: "text" };
 import partActivation from "./kernels/parts/activation.wgsl" with { type: "text" };
 import partAttentionRows from "./kernels/parts/attention_rows.wgsl" with { type: "text" };
+import partBatched from "./kernels/parts/batched.wgsl" with { type: "text" };
 import partByte from "./kernels/parts/byte.wgsl" with { type: "text" };
 import partCurves from "./kernels/parts/curves.wgsl" with { type: "text" };
 import partEmbed from "./kernels/parts/embed.wgsl" with { type: "text" };
@@ -68,6 +71,7 @@ import partRowTree from "./kernels/parts/row_tree.wgsl" with { type: "text" };
 import partSequences from "./kernels/parts/sequences.wgsl" with { type: "text" };
 import partStateColumns from "./kernels/parts/state_columns.wgsl" with { type: "text" };
 import partStep from "./kernels/parts/step.wgsl" with { type: "text" };
+import partSumLanes from "./kernels/parts/sum_lanes.wgsl" with { type: "text" };
 import partSum64 from "./kernels/parts/sum64.wgsl" with { type: "text" };
 import partSumSubgroups from "./kernels/parts/sum_subgroups.wgsl" with { type: "text" };
 import partSumTree from "./kernels/parts/sum_tree.wgsl" with { type: "text" };
@@ -75,6 +79,7 @@ import partTile from "./kernels/parts/tile.wgsl" with { type: "text" };
 import partTileF32 from "./kernels/parts/tile_f32.wgsl" with { type: "text" };
 import partWhole from "./kernels/parts/whole.wgsl" with { type: "text" };
 import quantize from "./kernels/quantize.wgsl" with { type: "text" };
+import rememberLatent from "./kernels/remember_latent.wgsl" with { type: "text" };
 import rotateAndRemember from "./kernels/rotate_and_remember.wgsl" with { type: "text" };
 import scanDeltas from "./kernels/scan_deltas.wgsl" with { type: "text" };
 import scanStates from "./kernels/scan_states.wgsl" with { type: "text" };
@@ -226,7 +231,24 @@ export function routedName(name: ProductName): RoutedName {
   return `${name}_routed`;
 }
 
-/** All shaders by the names of their files; products of experts end in `_routed`. */
+/** Products that there are of heads with a matrix each: those that run everywhere. */
+type BatchedProduct = `${"matvec" | "matmul"}_${"nibble" | "byte" | "float"}`;
+export type BatchedName = `${BatchedProduct}_batched`;
+
+/** The same product of heads, each with a matrix of its own. */
+export function batchedName(name: BatchedProduct): BatchedName {
+  return `${name}_batched`;
+}
+
+function batched(name: BatchedProduct): Kernel {
+  const { text, bindings } = PRODUCTS[name];
+  return { text: withParts(text, partBatched), bindings };
+}
+
+/**
+ * All shaders by the names of their files; products of experts end in `_routed`, of heads with a
+ * matrix each in `_batched`.
+ */
 export const KERNELS = {
   activate: { text: withParts(activate, partActivation, ...INT8_WRITE), bindings: "www" },
   add_rows: { text: addRows, bindings: "ww" },
@@ -237,6 +259,7 @@ export const KERNELS = {
     bindings: "uwwwrr",
   },
   attention_few: { text: withParts(attentionFew, ...ATTENTION), bindings: "urrwwr" },
+  attention_wide: { text: withParts(attentionWide, ...ATTENTION), bindings: "urrwwwrr" },
   choose: { text: withParts(choose, partLogitKeys), bindings: "uwww" },
   choose_experts: { text: chooseExperts, bindings: "wrrw" },
   choose_maxima: { text: withParts(chooseMaxima, partLogitKeys), bindings: "ww" },
@@ -276,8 +299,19 @@ export const KERNELS = {
   },
   ...forAll(PRODUCTS),
   ...forRoutes(PRODUCTS),
-  norm: { text: withParts(norm, partStep, ...INT8_WRITE), bindings: "urrwww" },
+  joined_norms: { text: withParts(joinedNorms, partSumLanes, ...INT8_WRITE), bindings: "rrrwwww" },
+  matmul_byte_batched: batched("matmul_byte"),
+  matmul_float_batched: batched("matmul_float"),
+  matmul_nibble_batched: batched("matmul_nibble"),
+  matvec_byte_batched: batched("matvec_byte"),
+  matvec_float_batched: batched("matvec_float"),
+  matvec_nibble_batched: batched("matvec_nibble"),
+  norm: { text: withParts(norm, partStep, partSumLanes, ...INT8_WRITE), bindings: "urrwww" },
   quantize: { text: withParts(quantize, ...INT8_WRITE), bindings: "ww" },
+  remember_latent: {
+    text: withParts(rememberLatent, ...SEQUENCES, partSum64),
+    bindings: "urwrw",
+  },
   rotate_and_remember: {
     text: withParts(rotateAndRemember, ...SEQUENCES, partSum64),
     bindings: "urwwwrr",

@@ -21,6 +21,7 @@ export {
   type KvCache,
   kvCacheBytes,
   type KvShape,
+  type QueriesAlone,
 } from "./kv_cache.ts";
 export {
   attention,
@@ -28,6 +29,7 @@ export {
   attentionScratchBytes,
   HEAD_DIM_MAX,
   type HeadNorms,
+  type HeadRope,
   rotateAndRemember,
   type RotateArgs,
 } from "./ops/attention.ts";
@@ -50,6 +52,7 @@ export {
 export { chooseExperts, combineRoutes, EXPERTS_MAX, USED_EXPERTS_MAX } from "./ops/experts.ts";
 export { shortConvolution, type ShortConvolutionArgs } from "./ops/convolution.ts";
 export { embed, type EmbedArgs } from "./ops/embed.ts";
+export { multiplyHeads, rememberLatent } from "./ops/latent.ts";
 export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
 export {
   canProjectHeads,
@@ -62,7 +65,15 @@ export {
   type OneInput,
   projectHeads,
 } from "./ops/one_token.ts";
-export { headNorm, type HeadNormArgs, norm, type NormArgs, type NormKind } from "./ops/norm.ts";
+export {
+  headNorm,
+  type HeadNormArgs,
+  joinNorms,
+  type JoinNormsArgs,
+  norm,
+  type NormArgs,
+  type NormKind,
+} from "./ops/norm.ts";
 export {
   gateStates,
   type GateStatesArgs,
@@ -73,7 +84,7 @@ export {
 export { type Program, ProgramBuilder, type When } from "./program.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
 export { createRoutes, type Routes } from "./routes.ts";
-export { fromColumn, type Rows } from "./rows.ts";
+export { ALIGN_BYTES, columnsFrom, fromColumn, type Rows } from "./rows.ts";
 export {
   createStatePlaces,
   type StatePlaces,

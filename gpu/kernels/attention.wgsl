@@ -123,7 +123,9 @@ fn main(
     for (var r = 0u; r < TILE; r++) {
       let position = firstPosition + tokenOf(firstRow + r) - firstToken;
       let isSeen = p < end && p <= position && p >= firstSeen(position);
-      scores[r * 64u + lane] = select(LOWEST, capped(dots[r]), isSeen);
+      let slope = slopeOf(headOf(firstRow + r, kvHead));
+      let score = fallen(capped(dots[r]), slope, position, p);
+      scores[r * 64u + lane] = select(LOWEST, score, isSeen);
     }
     workgroupBarrier();
 

@@ -22,7 +22,7 @@
 @group(0) @binding(5) var<storage, read> sinks: array<f32>;
 
 override HEADS: u32;
-override HEAD_DIM: u32; // multiple of 4, at most 256
+override HEAD_DIM: u32; // multiple of 4, at most 4 · LANES; 256 where TO_INT8
 override CHUNK: u32; // positions
 override CHUNKS: u32;
 override TO_START: u32;
@@ -68,7 +68,7 @@ fn main(
     }
     value /= divisor;
     to[TO_START + token * TO_STRIDE + head * dims + lane] = value;
-    pieces[lane] = value;
+    if (TO_INT8) { pieces[lane] = value; }
   }
   if (TO_INT8) {
     workgroupBarrier();

@@ -53,9 +53,9 @@ fn product(query: Eight, key: Eight) -> f32 {
   return dot(query.a, key.a) + dot(query.b, key.b);
 }
 
-fn scoreOf(sum: f32, position: u32, p: u32, end: u32) -> f32 {
+fn scoreOf(sum: f32, slope: f32, position: u32, p: u32, end: u32) -> f32 {
   if (p >= end || p > position || p < firstSeen(position)) { return LOWEST; }
-  return capped(sum);
+  return fallen(capped(sum), slope, position, p);
 }
 
 fn setPart(at: u32, value: f32) { parts[at / 4u][at % 4u] = value; }
@@ -179,7 +179,8 @@ fn main(
         if (i + 3u < places) { four.w = partAt(at + 3u * products); }
         sum += four.x + four.y + four.z + four.w;
       }
-      score = scoreOf(sum, position + tokenOf(row + r) - token, base + lane % block, end);
+      let own = position + tokenOf(row + r) - token;
+      score = scoreOf(sum, slopeOf(headOf(row + r, kvHead)), own, base + lane % block, end);
     }
     scores[lane / 4u][lane % 4u] = score;
     workgroupBarrier();

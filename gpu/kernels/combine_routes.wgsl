@@ -1,5 +1,5 @@
 // What a token's experts give, as much as each counts:
-//   to[t, i] (+)= scale · Σ_j weight_j · x[t · USED + j, i]
+//   to[t, i] (+)= scale · Σ_j weight_j · x[t · USED + j, i], without weights where they are WEIGHED
 // and, where HAS_NEXT, the half of the next norm, as joined.wgsl leaves it: normed = to · weight, in 8
 // bits where TO_INT8, with sums of squares of `to` by 32 columns.
 //
@@ -25,6 +25,7 @@ override WIDTH: u32;
 override USED: u32;
 override SCALE: f32;
 override ACCUMULATE: bool;
+override WEIGHED: bool = false;
 override X_START: u32;
 override X_STRIDE: u32;
 override TO_START: u32;
@@ -49,7 +50,8 @@ fn main(
     let before = select(0.0, to[at], ACCUMULATE);
     var sum = 0.0;
     for (var route = token * USED; route < (token + 1u) * USED; route++) {
-      sum += bitcast<f32>(routes[2u * route + 1u]) * x[X_START + route * X_STRIDE + i];
+      let weight = select(bitcast<f32>(routes[2u * route + 1u]), 1.0, WEIGHED);
+      sum += weight * x[X_START + route * X_STRIDE + i];
     }
     let value = before + SCALE * sum;
     to[at] = value;

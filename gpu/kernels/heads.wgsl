@@ -15,7 +15,7 @@
 // | records | see parts/sequences.wgsl; f32 cosines, then sines, from ROPE_START, of queries from QUERY_START | [tokens, RECORD] |
 // | to | f32 | [tokens, TO_STRIDE], from TO_START: row 0 of the first head that there is |
 // | keys | cache: pairs of f16, or f32 where IS_F32 | [places, KV_HEADS, HEAD_DIM] |
-// | values | likewise | |
+// | values | likewise | [places, KV_HEADS, VALUE_DIM] |
 //
 // A workgroup makes 4 rows, which are two pairs that are turned, for TOKENS tokens: ROW_LANES
 // neighbouring invocations a row. Grid: [rows / 4, ⌈tokens / TOKENS⌉].
@@ -30,9 +30,11 @@
 override HEADS: u32; // of queries
 override KV_HEADS: u32 = 0;
 override HEAD_DIM: u32; // by 4
+override VALUE_DIM: u32; // by 4
 override FIRST_HEAD: u32 = 0; // that row 0 belongs to, of queries, keys and values in one row
 override ROTATED: u32 = 0; // even; by 4 where IS_NEOX
 override IS_NEOX: bool = false;
+override KEYS_TURNED: bool = true;
 override IS_F32: bool = false;
 override ROPE_START: u32 = 0;
 override QUERY_START: u32 = 0;
@@ -42,11 +44,25 @@ var<workgroup> byRow: array<f32, 4>;
 // The two pairs of a head that a workgroup makes: dimensions low, low + 1 and high, high + 1.
 struct Place { slot: u32, low: u32, high: u32, turns: vec2<bool> }
 
+// The first row of a head, or of a value.
+fn firstRowOf(slot: u32) -> u32 {
+  if (VALUE_DIM == HEAD_DIM) { return (slot - FIRST_HEAD) * HEAD_DIM; }
+  let others = max(HEADS + KV_HEADS, FIRST_HEAD); // before that all are as long as keys
+  return (min(slot, others) - FIRST_HEAD) * HEAD_DIM + (max(slot, others) - others) * VALUE_DIM;
+}
+
 fn placeOf(unit: u32) -> Place {
   let units = HEAD_DIM / 4u;
   let slot = FIRST_HEAD + unit / units;
   let i = unit % units;
-  let isTurned = slot < HEADS + KV_HEADS && 4u * i < ROTATED;
+  if (VALUE_DIM != HEAD_DIM && slot >= HEADS + KV_HEADS) {
+    let others = max(HEADS + KV_HEADS, FIRST_HEAD);
+    let behind = unit - (others - FIRST_HEAD) * units;
+    let first = 4u * (behind % (VALUE_DIM / 4u));
+    return Place(others + behind / (VALUE_DIM / 4u), first, first + 2u, vec2(false));
+  }
+  let turning = select(HEADS, HEADS + KV_HEADS, KEYS_TURNED);
+  let isTurned = slot < turning && 4u * i < ROTATED;
   if (isTurned && IS_NEOX) {
     return Place(slot, 2u * i, ROTATED / 2u + 2u * i, vec2(true));
   }
@@ -86,7 +102,7 @@ fn turned(v: vec4<f32>, angles: Angles) -> vec4<f32> {
 fn keep(v: vec4<f32>, at: u32, there: Place) {
   let isValue = there.slot >= HEADS + KV_HEADS;
   let head = (there.slot - HEADS) % max(KV_HEADS, 1u);
-  let row = (at * KV_HEADS + head) * HEAD_DIM;
+  let row = (at * KV_HEADS + head) * select(HEAD_DIM, VALUE_DIM, isValue);
   if (IS_F32) {
     let words = bitcast<vec4<u32>>(v);
     store(isValue, row + there.low, words.x);
@@ -108,7 +124,7 @@ fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let there = placeOf(unit);
   let own = rowOf(lane);
   let dimension = select(there.low, there.high, own >= 2u) + own % 2u;
-  let row = (there.slot - FIRST_HEAD) * HEAD_DIM + dimension;
+  let row = firstRowOf(there.slot) + dimension;
   let first = workgroup.y * TOKENS;
   let last = step.tokens - 1u;
   // Asked for before it is needed.

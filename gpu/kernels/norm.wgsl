@@ -35,18 +35,6 @@ override SCALE: f32 = 1.0;
 override SCORED: bool = false;
 override TO_INT8: bool = false;
 
-// The sum of what all invocations give.
-fn sumOf(value: f32, lane: u32) -> f32 {
-  workgroupBarrier(); // the sum before was read
-  byLane[lane] = value;
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) { byLane[lane] += byLane[lane + half]; }
-  }
-  workgroupBarrier();
-  return byLane[0];
-}
-
 // Which of columns 4i … 4i + 3 there are.
 fn inside(i: u32) -> vec4<bool> {
   return vec4(4u * i) + vec4(0u, 1u, 2u, 3u) < vec4(WIDTH);

@@ -1,8 +1,9 @@
-// x[t, i] *= act(weight[t, ⌊i / SHARED⌋]), in place; act: 0 none, 1 sigmoid, 2 softplus.
+// Of each row t: x[t, i] *= act(weight[t, ⌊i / SHARED⌋]), in place; act: 0 none, 1 sigmoid, 2 softplus, 3 gelu
+// by tanh.
 //
 // | binding | what | shape |
 // |---|---|---|
-// | weights | f32, ⌈WIDTH / SHARED⌉ a token | [tokens, WEIGHTS_STRIDE], from WEIGHTS_START |
+// | weights | f32, ⌈WIDTH / SHARED⌉ a token | [tokens, WEIGHTS_STRIDE], from WEIGHTS_START; a stride of 0: the same for all |
 // | x | f32 | [tokens, X_STRIDE], from X_START |
 //
 // An invocation makes one value. Grid: [⌈WIDTH / 64⌉, tokens].
@@ -24,5 +25,10 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var weight = weights[WEIGHTS_START + id.y * WEIGHTS_STRIDE + id.x / SHARED];
   if (ACTIVATION == 1u) { weight = sigmoid(weight); }
   if (ACTIVATION == 2u) { weight = softplus(weight); }
+  if (ACTIVATION == 3u) {
+    // See parts/activation.wgsl.
+    let u = 1.5957691216 * (weight + 0.044715 * weight * weight * weight);
+    weight = weight / (1.0 + exp(-max(u, -80.0)));
+  }
   x[X_START + id.y * X_STRIDE + id.x] *= weight;
 }

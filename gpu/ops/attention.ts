@@ -1,11 +1,26 @@
 /** Attention: queries and keys turned, the cache written in place, softmax over what is seen. */
 import { check } from "../../src/base/check.ts";
 import { N, S } from "../../src/shapes/mod.ts";
-import type { KvCache } from "../kv_cache.ts";
+import { bindCache, type KvCache, type QueriesAlone, valueDimOf } from "../kv_cache.ts";
 import { INT8_COLUMNS } from "../int8_rows.ts";
 import type { Constants } from "../pipelines.ts";
 import type { ProgramBuilder, Range, When } from "../program.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
+import {
+  addCombine,
+  APART,
+  type AttentionArgs,
+  bindSinks,
+  type Chunks,
+  chunksOf,
+  constantsOf,
+  FEW,
+  inputsOf,
+  MANY,
+  rowTiles,
+  sinkConstants,
+} from "./attention_common.ts";
+import { attentionWide, isWide, wideChunks } from "./attention_wide.ts";
 import { MANY_TOKENS } from "./matmul.ts";
 import type { NormKind } from "./norm.ts";
 
@@ -14,14 +29,16 @@ export interface HeadRope {
   /** Into the step input's ropes; of queries another one, where they are made longer. */
   readonly index: number;
   readonly queryIndex?: number;
+  /** Left out: keys are turned, too. */
+  readonly turnsKeys?: boolean;
   readonly kind: "norm" | "neox";
 }
 
 export interface RotateArgs {
-  /** Heads of queries, of keys, of values side by side: (heads + 2 · kvHeads) · headDim columns. */
+  /** Heads of queries, of keys, of values side by side; the latter may be less wide. */
   readonly x: Rows;
   readonly heads: number;
-  readonly cache: KvCache;
+  readonly cache: KvCache | QueriesAlone;
   /** Null: nothing is turned. */
   readonly rope: HeadRope | null;
   /** Heads are normalised, each by itself; left out or null: not. */
@@ -36,6 +53,8 @@ export interface HeadNorms {
   readonly areTurned?: boolean;
   readonly query: HeadWeight | null;
   readonly key: HeadWeight | null;
+  /** Values are, too, without weights; left out: they are not. */
+  readonly hasValue?: boolean;
 }
 
 interface HeadWeight {
@@ -48,10 +67,11 @@ interface HeadWeight {
 export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): void {
   const { x, heads, cache, rope, norms } = args;
   const { kvHeads, headDim } = cache;
+  const valueDim = valueDimOf(cache);
   const { input, gpu } = builder;
   const normOf = (of?: HeadWeight | null) => of ? (of.weightPerHead ? 2 : 1) : 0;
-  checkRows(x, (heads + 2 * kvHeads) * headDim);
-  check(headDim <= HEAD_DIM_MAX, `heads of ${headDim} dimensions`);
+  checkRows(x, (heads + kvHeads) * headDim + kvHeads * valueDim);
+  check(Math.max(headDim, valueDim) <= HEAD_DIM_MAX, `heads of ${headDim} dimensions`);
   const table = rope === null ? { start: 0, dimensionCount: 0 } : input.ropes[rope.index];
   const queryTable = rope === null ? table : input.ropes[rope.queryIndex ?? rope.index];
   check(queryTable.dimensionCount === table.dimensionCount, "queries turn as keys do");
@@ -60,16 +80,18 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
     constants: {
       HEADS: heads,
       KV_HEADS: kvHeads,
-      HEAD_DIM: headDim,
+      ...{ HEAD_DIM: headDim, VALUE_DIM: valueDim },
       ROTATED: table.dimensionCount,
       IS_NEOX: rope?.kind === "neox",
-      IS_F32: cache.type === "f32",
+      KEYS_TURNED: rope?.turnsKeys ?? true,
+      IS_F32: "type" in cache && cache.type === "f32",
       RECORD: input.recordWords,
       ...{ ROPE_START: table.start, QUERY_START: queryTable.start },
       X_START: x.column ?? 0,
       X_STRIDE: x.stride,
       QUERY_NORM: normOf(norms?.query),
       KEY_NORM: normOf(norms?.key),
+      VALUE_NORM: norms?.hasValue ?? false,
       NORMS_TURNED: norms?.areTurned ?? false,
       IS_LAYER: norms?.kind === "layer",
       EPSILON: norms?.epsilon ?? 0,
@@ -78,8 +100,7 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
       input.header,
       input.records,
       bindRows(x),
-      { buffer: cache.keys },
-      { buffer: cache.values },
+      ...bindCache(gpu, cache),
       { buffer: norms?.query?.weight ?? gpu.nothing },
       { buffer: norms?.key?.weight ?? gpu.nothing },
     ],
@@ -87,61 +108,32 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
   });
 }
 
-export interface AttentionArgs {
-  /** Heads of queries side by side. */
-  readonly x: Rows;
-  /** [tokens, heads · headDim]. */
-  readonly to: Rows;
-  readonly heads: number;
-  /** Query heads that share a key/value head. */
-  readonly groupSize: number;
-  /** Place of the first query head within its group; left out: 0. */
-  readonly headOffset?: number;
-  readonly cache: KvCache;
-  /** A token sees so many positions, itself included; 0 or left out: all. */
-  readonly window?: number;
-  /** Multiplies query · key. */
-  readonly scale: number;
-  /** 0 or left out: none. */
-  readonly softCap?: number;
-  /** f32 [heads]: scores besides, whose values are nothing; null or left out: none. */
-  readonly sinks?: GPUBuffer | null;
-  /** `attentionScratchBytes` or more; all layers may share it. */
-  readonly scratch: GPUBuffer;
-}
+export type { AttentionArgs };
 
-/** The most dimensions of a head that attention computes with. */
-export const HEAD_DIM_MAX = 256;
+/** The most dimensions of a head that is turned and remembered. */
+export const HEAD_DIM_MAX = 512;
 
 /** Rows of queries that a workgroup has. */
 const TILE_MAX = 8;
 
-/** Positions of a chunk, where a few tokens' positions are split over workgroups; by 64. */
-const CHUNK_POSITIONS = 256;
-const CHUNK_UNIT = 64;
-/** The same by `attention_few`, whose block is of 32 positions. */
-const FEW_CHUNK_POSITIONS = 32;
 /** As long as a context is at most this, it is not split; by `attention_few` it always is. */
 const UNSPLIT_POSITIONS = 256;
 /** The most chunks: what they leave takes room, and is read once more. */
 const CHUNKS_MAX = 128;
-/** Invocations of a workgroup of `attention_combine`. */
-const COMBINE_LANES = 256;
-
-/** Positions of a chunk of a cache, and how many chunks. */
-function chunksOf(positions: number, isFew: boolean): { chunk: number; chunks: number } {
-  const [least, unit] = isFew
-    ? [FEW_CHUNK_POSITIONS, FEW_CHUNK_POSITIONS]
-    : [CHUNK_POSITIONS, CHUNK_UNIT];
-  const chunk = Math.max(least, Math.ceil(positions / CHUNKS_MAX / unit) * unit);
-  return { chunk, chunks: Math.ceil(positions / chunk) };
-}
+/** Positions of a chunk, where a few tokens' positions are split over workgroups; by 64. */
+const TILE_CHUNKS = { least: 256, unit: 64, most: CHUNKS_MAX };
+/** The same by `attention_few`, whose block is of 32 positions. */
+const FEW_CHUNKS = { least: 32, unit: 32, most: CHUNKS_MAX };
 
 /** Bytes that `attention` needs beside its inputs. */
 export function attentionScratchBytes(
-  { heads, headDim, positions, maxTokens, sequences = 1 }: {
+  { heads, positions, maxTokens, sequences = 1, ...shape }: {
     heads: number;
     headDim: number;
+    /** Left out: as many. */
+    valueDim?: number;
+    /** Values are a part of keys. */
+    sharesKeys?: boolean;
     /** Of a sequence, at most. */
     positions: number;
     maxTokens: number;
@@ -150,27 +142,25 @@ export function attentionScratchBytes(
   },
 ): number {
   const tokens = Math.min(maxTokens, Math.max(MANY_TOKENS - 1, sequences));
-  return tokens * heads * chunksOf(positions, true).chunks * (headDim + 4) * 4;
+  const { chunks } = isWide(shape) ? wideChunks(positions, heads) : chunksOf(positions, FEW_CHUNKS);
+  return tokens * heads * chunks * ((shape.valueDim ?? shape.headDim) + 4) * 4;
 }
 
 /** to = softmax(scale · queries · keys, sinks) · values, causally. */
 export function attention(builder: ProgramBuilder, args: AttentionArgs): void {
   const { x, to, heads, groupSize, headOffset = 0, cache } = args;
-  const { kvHeads, headDim, type } = cache;
-  checkRows(x, heads * headDim);
-  checkRows(to, heads * headDim);
-  check(headDim <= HEAD_DIM_MAX, `heads of ${headDim} dimensions`);
+  const { kvHeads, headDim, valueDim, type } = cache;
+  checkRows(to, heads * valueDim);
   check(builder.input.contextLength >= cache.contextLength, "a sequence has a table");
   check(heads + headOffset <= kvHeads * groupSize, `${heads} heads of ${kvHeads} groups`);
-  const many: When = { tokens: [MANY_TOKENS, Infinity], isApart: false };
-  addTiles(builder, args, { tile: TILE_MAX, when: many });
+  if (isWide(cache)) return attentionWide(builder, args);
+  checkRows(x, heads * headDim);
+  check(args.rest === undefined && !args.growth, "ordinary heads have queries side by side");
+  addTiles(builder, args, { tile: TILE_MAX, when: MANY });
   if (type === "f16" && headDim % 8 === 0) addFew(builder, args);
   else addFewByTiles(builder, args);
 }
 
-/** Few tokens of one sequence, and tokens of a sequence each. */
-const FEW = { tokens: [2, MANY_TOKENS - 1], isApart: false } as const satisfies When;
-const APART = { isApart: true } as const satisfies When;
 /** The same where there is one, or several. */
 const ONE = { ...APART, tokens: [1, 1] } as const satisfies When;
 const SEVERAL = { ...APART, tokens: [2, Infinity] } as const satisfies When;
@@ -203,7 +193,7 @@ function holdResult(builder: ProgramBuilder, { to, heads, cache: { headDim } }: 
 /** Chunks of positions, and what they give together. */
 function addChunks(builder: ProgramBuilder, args: AttentionArgs, int8: GPUBuffer | null): void {
   const { scratch, groupSize, cache: { kvHeads, contextLength } } = args;
-  const split = { ...chunksOf(contextLength, true), int8 };
+  const split = { ...chunksOf(contextLength, FEW_CHUNKS), int8 };
   for (const isApart of [true, false]) {
     const constants: Constants = isApart ? { IS_APART: true } : {};
     builder.during({ isApart }, () => {
@@ -225,18 +215,13 @@ function addChunks(builder: ProgramBuilder, args: AttentionArgs, int8: GPUBuffer
   }
 }
 
-/** Workgroups that so many rows of queries each take. */
-function rowTiles(groupSize: number, rows: number, isApart: boolean) {
-  return isApart ? N.times(Math.ceil(groupSize / rows)) : N.times(groupSize).ceilDiv(rows);
-}
-
 /** Rows of queries that a workgroup of `attention_few` has. */
 const FEW_ROWS = 4;
 
 /** Few tokens by `attention`, any cache and heads. */
 function addFewByTiles(builder: ProgramBuilder, args: AttentionArgs): void {
   const { groupSize, cache: { contextLength } } = args;
-  const split = chunksOf(contextLength, false);
+  const split = chunksOf(contextLength, TILE_CHUNKS);
   const isLong = contextLength > UNSPLIT_POSITIONS;
   const add = (tile: number, when: When, long: When, constants: [Constants, Constants]) => {
     addTiles(builder, args, { tile, when, constants: constants[0] });
@@ -267,7 +252,7 @@ function addTiles(
   args: AttentionArgs,
   { tile, split, when, constants = {} }: {
     tile: number;
-    split?: { chunk: number; chunks: number };
+    split?: Chunks;
     when: When;
     constants?: Constants;
   },
@@ -296,72 +281,4 @@ function addTiles(
     ],
     when,
   });
-}
-
-/** What chunks give, together. */
-function addCombine(
-  builder: ProgramBuilder,
-  args: AttentionArgs,
-  { chunk, chunks, constants, int8 }: {
-    chunk: number;
-    chunks: number;
-    constants: Constants;
-    int8: GPUBuffer | null;
-  },
-): void {
-  const { to, heads, scratch, cache: { headDim } } = args;
-  builder.add({
-    kernel: "attention_combine",
-    constants: {
-      ...{ HEADS: heads, HEAD_DIM: headDim, CHUNK: chunk, CHUNKS: chunks, LANES: COMBINE_LANES },
-      ...{ TO_INT8: int8 !== null, RECORD: builder.input.recordWords },
-      ...{ TO_START: (to.column ?? 0) / 4, TO_STRIDE: to.stride / 4, ...constants },
-      ...sinkConstants(args),
-    },
-    bindings: [
-      builder.input.header,
-      { buffer: scratch },
-      bindRows(to),
-      { buffer: int8 ?? builder.gpu.sink },
-      builder.input.records,
-      bindSinks(builder, args),
-    ],
-    ...int8 ? { keeps: to } : {},
-    workgroups: [heads, N, 1],
-  });
-}
-
-/** Sinks are for whoever has seen all positions. */
-function sinkConstants({ sinks }: AttentionArgs): Constants {
-  return sinks ? { HAS_SINKS: true } : {};
-}
-
-function bindSinks({ gpu }: ProgramBuilder, { sinks }: AttentionArgs): GPUBufferBinding {
-  return { buffer: sinks ?? gpu.nothing };
-}
-
-function constantsOf({ input }: ProgramBuilder, args: AttentionArgs): Constants {
-  const { x, heads, groupSize, headOffset = 0, cache: { kvHeads, headDim }, scale } = args;
-  return {
-    HEADS: heads,
-    KV_HEADS: kvHeads,
-    HEAD_DIM: headDim,
-    GROUP_SIZE: groupSize,
-    HEAD_OFFSET: headOffset,
-    WINDOW: args.window ?? 0,
-    RECORD: input.recordWords,
-    SCALE: scale,
-    SOFT_CAP: args.softCap ?? 0,
-    X_START: (x.column ?? 0) / 4,
-    X_STRIDE: x.stride / 4,
-  };
-}
-
-function inputsOf(builder: ProgramBuilder, { cache, x }: AttentionArgs): GPUBufferBinding[] {
-  return [
-    builder.input.header,
-    { buffer: cache.keys },
-    { buffer: cache.values },
-    bindRows(x),
-  ];
 }

@@ -1,21 +1,20 @@
 /** Operations that make each value from values at the same place. */
 import { check } from "../../src/base/check.ts";
-import type { Activation, SwigluLimit } from "../../src/model/mod.ts";
+import type { Activation, SwigluLimit, XieluCurve } from "../../src/model/mod.ts";
 import { N } from "../../src/shapes/mod.ts";
 import type { Constants } from "../pipelines.ts";
 import type { ProgramBuilder } from "../program.ts";
-import { bindRows, checkRows, countRows, type Rows } from "../rows.ts";
-
-/** xielu comes with curves, which shaders do not have. */
-export type GpuActivation = Exclude<Activation, "xielu">;
+import type { Routes } from "../routes.ts";
+import { bindRows, checkRows, countRows, placeOf, type Rows } from "../rows.ts";
 
 /** What shaders are told of activations. */
-const ACTIVATIONS: Readonly<Record<GpuActivation, number>> = {
+const ACTIVATIONS: Readonly<Record<Activation, number>> = {
   silu: 0,
   gelu: 1,
   relu: 2,
   relu2: 3,
   swiglu7: 4,
+  xielu: 5,
 };
 
 /** Invocations of a workgroup. */
@@ -23,7 +22,7 @@ const LANES = 64;
 
 /** What neurons give on, by their gates and ups. */
 export interface ActivationArgs {
-  readonly activation: GpuActivation;
+  readonly activation: Activation;
   readonly isGated: boolean;
   /** Ups pass through the activation, too. */
   readonly activatesUp?: boolean;
@@ -31,11 +30,14 @@ export interface ActivationArgs {
   readonly firingThreshold?: number;
   /** Of gated neurons: act(gate) at most, ups within ± that; null or left out: none. */
   readonly limit?: SwigluLimit | null;
+  /** Of xielu; null or left out: it is another one. */
+  readonly curve?: XieluCurve | null;
 }
 
 /** What shaders are told of them. */
 export function activationConstants(args: ActivationArgs): Constants {
-  const { activation, isGated, activatesUp = false, firingThreshold = 0, limit } = args;
+  const { activation, isGated, activatesUp = false, firingThreshold = 0, limit, curve } = args;
+  check((activation === "xielu") === !!curve, "xielu has a curve");
   check(isGated || activation !== "swiglu7" && !limit, "neurons without gates");
   return {
     ACTIVATION: ACTIVATIONS[activation],
@@ -43,6 +45,16 @@ export function activationConstants(args: ActivationArgs): Constants {
     ACTIVATES_UP: activatesUp,
     THRESHOLD: firingThreshold,
     ...limit ? { GATE_MOST: limit.gate, UP_MOST: limit.up } : {},
+    ...curve ? curveConstants(curve) : {},
+  };
+}
+
+function curveConstants({ negative, positive, linear, least }: XieluCurve): Constants {
+  return {
+    CURVE_NEGATIVE: negative,
+    CURVE_POSITIVE: positive,
+    CURVE_LINEAR: linear,
+    CURVE_LEAST: least,
   };
 }
 
@@ -139,35 +151,47 @@ export function scaleRows(builder: ProgramBuilder, args: ScaleArgs): void {
 }
 
 /** What weights of `weighRows` pass through; the numbers are the shader's. */
-const WEIGHT_ACTIVATIONS = { none: 0, sigmoid: 1, softplus: 2 } as const;
+const WEIGHT_ACTIVATIONS = { none: 0, sigmoid: 1, softplus: 2, gelu: 3 } as const;
 
 export interface WeighArgs {
   readonly x: Rows;
   readonly width: number;
-  readonly weights: Rows;
+  /** A buffer: its weights are those of all tokens. Routes: what each counts. */
+  readonly weights: Rows | GPUBuffer | Routes;
   /** Neighbours that share a weight; left out: all of a row. */
   readonly columnsPerWeight?: number;
   /** Left out: "none". */
   readonly activation?: keyof typeof WEIGHT_ACTIVATIONS;
 }
 
-/** x[t, i] *= act(weights[t, ⌊i / columnsPerWeight⌋]). */
+/** x[t, i] *= act(weights[t, ⌊i / columnsPerWeight⌋]), of every row that a token has. */
 export function weighRows(builder: ProgramBuilder, args: WeighArgs): void {
   const { x, width, weights, columnsPerWeight = width, activation = "none" } = args;
   checkRows(x, width);
-  checkRows(weights, Math.ceil(width / columnsPerWeight));
+  const from = weightsFrom(weights, Math.ceil(width / columnsPerWeight));
   builder.add({
     kernel: "weigh_rows",
     constants: {
       WIDTH: width,
       SHARED: columnsPerWeight,
       ACTIVATION: WEIGHT_ACTIVATIONS[activation],
-      WEIGHTS_START: weights.column ?? 0,
-      WEIGHTS_STRIDE: weights.stride,
+      WEIGHTS_START: from.start,
+      WEIGHTS_STRIDE: from.stride,
       X_START: x.column ?? 0,
       X_STRIDE: x.stride,
     },
-    bindings: [bindRows(weights), bindRows(x)],
-    workgroups: [Math.ceil(width / LANES), N, 1],
+    bindings: [from.binding, bindRows(x)],
+    workgroups: [Math.ceil(width / LANES), countRows(x), 1],
   });
+}
+
+/** Where a row's weights are, of which it has so many. */
+function weightsFrom(weights: WeighArgs["weights"], count: number) {
+  if ("stride" in weights) {
+    checkRows(weights, count);
+    return { ...placeOf(weights), binding: bindRows(weights) };
+  }
+  // Behind each expert's number.
+  if ("experts" in weights) return { start: 1, stride: 2, binding: { buffer: weights.buffer } };
+  return { start: 0, stride: 0, binding: { buffer: weights } };
 }

@@ -87,6 +87,8 @@ export interface CombineArgs {
   readonly width: number;
   /** Added to what `to` holds. */
   readonly accumulate: boolean;
+  /** x has each expert's weight already; left out: it does not. */
+  readonly isWeighed?: boolean;
   readonly scale: number;
   /** A norm of `to` that follows, half of which can be made in the same turn; null: none. */
   readonly next: NextNorm | null;
@@ -97,7 +99,8 @@ export interface CombineArgs {
  * @returns the half of the next norm, in steps of tokens of a sequence each; null: it cannot be.
  */
 export function combineRoutes(builder: ProgramBuilder, args: CombineArgs): HalfNorm | null {
-  const { routes: { buffer, used }, x, to, width, accumulate, scale, next } = args;
+  const { routes: { buffer, used }, x, to, width, accumulate, isWeighed = false, scale, next } =
+    args;
   checkRows(x, width);
   checkRows(to, width);
   check(used === 1 || x.perToken === used, "a row for each route");
@@ -109,6 +112,7 @@ export function combineRoutes(builder: ProgramBuilder, args: CombineArgs): HalfN
       ...{ WIDTH: width, USED: used, SCALE: scale, ACCUMULATE: accumulate },
       ...{ X_START: x.column ?? 0, X_STRIDE: x.stride },
       ...{ TO_START: to.column ?? 0, TO_STRIDE: to.stride },
+      WEIGHED: isWeighed,
       ...left ? { HAS_NEXT: true, ...left.constants } : {},
     },
     bindings: [

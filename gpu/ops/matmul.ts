@@ -56,7 +56,7 @@ export const FEW_TOKENS = [
 ] as const satisfies readonly { readonly tokens: Range; readonly TOKENS: number }[];
 
 /** Rows and tokens of a workgroup's tile. */
-const TILE = { rows: 64, tokens: 32 } as const;
+export const TILE = { rows: 64, tokens: 32 } as const;
 const WIDE_TILE = { rows: 64, tokens: 128 } as const;
 /** Shaders with the latter. */
 const WIDE: readonly ProductName[] = ["matmul_int8", "matmul_float_wide"];
@@ -296,5 +296,6 @@ export function formatConstants(format: WeightFormat): Constants {
   if (format.family === "float") return { KIND: FLOAT_KINDS[format.kind] };
   const common = { GROUP: format.group, FACTORS: FACTORS[format.factors] };
   if (format.family === "byte") return common;
-  return { ...common, MIDDLE: format.middle, LEVELS: LEVELS[format.levels] };
+  const { middle: MIDDLE, levels, unit } = format;
+  return { ...common, MIDDLE, LEVELS: LEVELS[levels], ...unit === 1 ? {} : { UNIT: unit } };
 }

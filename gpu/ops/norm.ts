@@ -1,4 +1,5 @@
 /** Norms: of tokens' rows, and of heads in place. */
+import { check } from "../../src/base/check.ts";
 import { N } from "../../src/shapes/mod.ts";
 import type { ProgramBuilder } from "../program.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
@@ -59,6 +60,55 @@ export function norm(builder: ProgramBuilder, args: NormArgs): void {
     ],
     ...int8 ? { keeps: to } : {},
     count,
+    workgroups: [N, 1, 1],
+  });
+}
+
+export interface JoinNormsArgs {
+  /** Columns, by 4. */
+  readonly width: number;
+  readonly epsilon: number;
+  /** f32 [width]. */
+  readonly weight: GPUBuffer;
+  readonly from: Rows;
+  /** Multiplies `from` before it is normalised. */
+  readonly scale: number;
+  /** The residual stream. */
+  readonly to: Rows;
+  /** f32 [1], multiplies the stream then; null: nothing does. */
+  readonly factor: GPUBuffer | null;
+  /** What reads the stream next: its norm. */
+  readonly next: { readonly weight: GPUBuffer; readonly epsilon: number; readonly normed: Rows };
+}
+
+/** to = factor · (to + norm(scale · from)), then next.normed = norm(to); both norms are RMS. */
+export function joinNorms(builder: ProgramBuilder, args: JoinNormsArgs): void {
+  const { width, epsilon, weight, from, scale, to, factor, next } = args;
+  check(width % 4 === 0, `${width} columns are not by fours`);
+  for (const rows of [from, to, next.normed]) checkRows(rows, width);
+  const int8 = builder.holdInt8(next.normed, "tokens", width);
+  builder.add({
+    kernel: "joined_norms",
+    constants: {
+      ...{ WIDTH: width, EPSILON: epsilon, NEXT_EPSILON: next.epsilon, SCALE: scale },
+      HAS_FACTOR: factor !== null,
+      X_START: (from.column ?? 0) / 4,
+      X_STRIDE: from.stride / 4,
+      TO_START: (to.column ?? 0) / 4,
+      TO_STRIDE: to.stride / 4,
+      NORMED_START: (next.normed.column ?? 0) / 4,
+      NORMED_STRIDE: next.normed.stride / 4,
+      TO_INT8: int8 !== null,
+      LANES: lanesFor(builder, width),
+    },
+    bindings: [
+      { buffer: weight },
+      { buffer: next.weight },
+      { buffer: factor ?? builder.gpu.nothing },
+      ...[bindRows(from), bindRows(to), bindRows(next.normed)],
+      { buffer: int8 ?? builder.gpu.sink },
+    ],
+    ...int8 ? { keeps: next.normed } : {},
     workgroups: [N, 1, 1],
   });
 }

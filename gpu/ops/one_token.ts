@@ -11,7 +11,7 @@
 import { check, divExact } from "../../src/base/check.ts";
 import { N } from "../../src/shapes/mod.ts";
 import { routedName } from "../kernels.ts";
-import type { KvCache } from "../kv_cache.ts";
+import { bindCache, type KvCache, type QueriesAlone, valueDimOf } from "../kv_cache.ts";
 import type { Constants } from "../pipelines.ts";
 import type { Dispatch, ProgramBuilder } from "../program.ts";
 import {
@@ -22,7 +22,7 @@ import {
   workgroupBytes,
 } from "../row_lanes.ts";
 import type { Routes } from "../routes.ts";
-import { bindRows, checkRows, type Rows } from "../rows.ts";
+import { bindNowhere, bindRows, checkRows, type Rows } from "../rows.ts";
 import type { GpuMatrix } from "../weights/matrix.ts";
 import type { HeadRope } from "./attention.ts";
 import { type ActivationArgs, activationConstants } from "./elementwise.ts";
@@ -157,11 +157,6 @@ function copyOf(
   return isCopied ? { IS_COPIED: true, COPY_ROOM: room } : {};
 }
 
-/** Two places of a buffer that nobody reads. */
-function sinks({ gpu: { sink } }: ProgramBuilder): [GPUBufferBinding, GPUBufferBinding] {
-  return [{ buffer: sink, offset: 0, size: 256 }, { buffer: sink, offset: 256, size: 256 }];
-}
-
 /** to = W · x + bias. */
 export function multiplyOne(builder: ProgramBuilder, args: OneArgs & { readonly to: Rows }): void {
   const { matrix: { rows }, to } = args;
@@ -169,8 +164,14 @@ export function multiplyOne(builder: ProgramBuilder, args: OneArgs & { readonly 
   const { kernel, constants, bindings, copy } = begin(builder, "heads", args);
   addEach(builder, {
     kernel,
-    constants: { ...constants, HEADS: rows / 4, HEAD_DIM: 4, RECORD: builder.input.recordWords },
-    bindings: [...bindings, builder.input.records, bindRows(to), ...sinks(builder)],
+    constants: {
+      ...constants,
+      HEADS: rows / 4,
+      HEAD_DIM: 4,
+      VALUE_DIM: 4,
+      RECORD: builder.input.recordWords,
+    },
+    bindings: [...bindings, builder.input.records, bindRows(to), ...bindNowhere(builder.gpu.sink)],
     rowGroups: rows / 4,
     copy,
   });
@@ -183,7 +184,7 @@ export interface ProjectHeadsArgs extends OneArgs {
   readonly column: number;
   /** Of queries. */
   readonly heads: number;
-  readonly cache: KvCache;
+  readonly cache: KvCache | QueriesAlone;
   /** Null: nothing is turned. */
   readonly rope: HeadRope | null;
 }
@@ -201,9 +202,10 @@ export function canProjectHeads(
 export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): void {
   const { matrix: { rows }, to, column, heads, cache, rope } = args;
   const { kvHeads, headDim } = cache;
+  const valueDim = valueDimOf(cache);
   const { input } = builder;
-  checkRows(to, (heads + 2 * kvHeads) * headDim);
-  check(rows % headDim === 0 && column % headDim === 0, "rows are whole heads");
+  checkRows(to, (heads + kvHeads) * headDim + kvHeads * valueDim);
+  check(column % headDim === 0 && column <= (heads + kvHeads) * headDim, "rows are whole heads");
   const place = { ...to, column: (to.column ?? 0) + column };
   const { kernel, constants, bindings, copy } = begin(builder, "heads", { ...args, to: place });
   const table = rope === null ? { start: 0, dimensionCount: 0 } : input.ropes[rope.index];
@@ -213,10 +215,12 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
     kernel,
     constants: {
       ...constants,
-      ...{ HEADS: heads, KV_HEADS: kvHeads, HEAD_DIM: headDim, FIRST_HEAD: column / headDim },
+      ...{ HEADS: heads, KV_HEADS: kvHeads, HEAD_DIM: headDim, VALUE_DIM: valueDim },
+      FIRST_HEAD: column / headDim,
       ROTATED: table.dimensionCount,
       IS_NEOX: rope?.kind === "neox",
-      IS_F32: cache.type === "f32",
+      KEYS_TURNED: rope?.turnsKeys ?? true,
+      IS_F32: "type" in cache && cache.type === "f32",
       RECORD: input.recordWords,
       ...{ ROPE_START: table.start, QUERY_START: queryTable.start },
     },
@@ -224,8 +228,7 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
       ...bindings,
       input.records,
       bindRows(to),
-      { buffer: cache.keys },
-      { buffer: cache.values },
+      ...bindCache(builder.gpu, cache),
     ],
     rowGroups: rows / 4,
     copy,
@@ -251,7 +254,7 @@ export function fireNeurons(builder: ProgramBuilder, args: FireArgs): void {
   const { kernel, constants, bindings, copy, int8: read } = begin(builder, "gated", args);
   const { few } = kernelsFor(builder, { matrix: down, x: to, columnCount: neurons });
   const int8 = isInt8(few) ? builder.holdInt8(to, "tokens", neurons, { besides: read }) : null;
-  const [sink, otherSink] = sinks(builder);
+  const [sink, otherSink] = bindNowhere(builder.gpu.sink);
   const fired = {
     kernel,
     constants: {
@@ -351,7 +354,7 @@ export function joinResidual(builder: ProgramBuilder, args: JoinArgs): HalfNorm 
   const left = beginHalfNorm(builder, { ...args, width }, read);
   if (left === null) return null;
   const { half, isFloat } = left;
-  const [sink, otherSink] = sinks(builder);
+  const [sink, otherSink] = bindNowhere(builder.gpu.sink);
   addEach(builder, {
     kernel,
     constants: { ...constants, ...left.constants },

@@ -6,6 +6,8 @@
 import { check } from "../../src/base/check.ts";
 import { dequantizeInto } from "../../src/model/mod.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
+import { joinFifths, joinPairs, joinSixths, pairHalves, PAIRS } from "./encode_bits.ts";
+import { isLookedUp, lookUp } from "./encode_codebooks.ts";
 import type { CodeFormat, WeightFormat } from "./formats.ts";
 import { groupFactors, packSuperblocks, superblockOf } from "./superblocks.ts";
 
@@ -47,11 +49,32 @@ export function encodeBlocks(type: string, bytes: Uint8Array, format: WeightForm
     case "IQ4_XS":
     case "MXFP4":
       return recode(type, bytes, blocks, format);
-    case "Q4_K":
-      return encodeQ4K(bytes, blocks, format);
     default:
-      return encodeByValue(type, bytes, format);
+      return encodeSuperblocks(type, bytes, format) ?? encodeByValue(type, bytes, format);
   }
+}
+
+/** Of types that have superblocks; null: of others. */
+function encodeSuperblocks(type: string, bytes: Uint8Array, format: CodeFormat): Encoded | null {
+  const codes = superblockCodes(type, bytes);
+  return codes && {
+    codes: new Uint8Array(codes.buffer),
+    factors: encodeFactors(type, bytes, format),
+  };
+}
+
+function superblockCodes(type: string, bytes: Uint8Array) {
+  if (isLookedUp(type)) return lookUp(type, bytes, dtypeByName(type)!.blockBytes);
+  if (Object.hasOwn(PAIRS, type)) return joinPairs(words16(bytes), PAIRS[type]);
+  switch (type) {
+    case "Q4_K":
+      return pairHalves(words16(bytes));
+    case "Q5_K":
+      return joinFifths(words16(bytes));
+    case "Q6_K":
+      return joinSixths(words16(bytes));
+  }
+  return null;
 }
 
 /** Blocks that begin with their f16 factors and hold codes as the GPU has them. */
@@ -115,26 +138,6 @@ function recode(type: string, bytes: Uint8Array, blocks: number, format: CodeFor
   return { codes, factors: encodeFactors(type, bytes, format) };
 }
 
-/** Q4_K pairs two blocks of 32 in 32 bytes: their low halves one, their high halves the other. */
-function encodeQ4K(bytes: Uint8Array, blocks: number, format: CodeFormat): Encoded {
-  const from = words16(bytes);
-  const codes = new Uint16Array(blocks * 64);
-  for (let b = 0; b < blocks; b++) {
-    for (let pair = 0; pair < 4; pair++) {
-      const first = b * 72 + 8 + pair * 16;
-      const to = b * 64 + pair * 16;
-      for (let i = 0; i < 8; i++) {
-        const front = from[first + i];
-        const back = from[first + 8 + i];
-        codes[to + i] = front & 0x0f0f | (back & 0x0f0f) << 4;
-        codes[to + 8 + i] = front >> 4 & 0x0f0f | back & 0xf0f0;
-      }
-    }
-  }
-  const factors = encodeFactors("Q4_K", bytes, format);
-  return { codes: new Uint8Array(codes.buffer), factors };
-}
-
 /** Codes out of the weights themselves: (w − offset) / scale, an integer by definition. */
 function encodeByValue(type: string, bytes: Uint8Array, format: CodeFormat): Encoded {
   const dtype = dtypeByName(type);
@@ -145,12 +148,13 @@ function encodeByValue(type: string, bytes: Uint8Array, format: CodeFormat): Enc
   const { scales, offsets } = factorsOf(type, bytes);
   const quants = new Int8Array(weights.length);
   for (let g = 0; g < scales.length; g++) {
+    const [from, to] = [g * group, (g + 1) * group];
     if (scales[g] === 0) {
-      quants.fill(middle, g * group, (g + 1) * group);
+      quants.fill(middle, from, to);
       continue;
     }
     const offset = offsets.length === 0 ? 0 : offsets[g];
-    for (let i = g * group; i < (g + 1) * group; i++) {
+    for (let i = from; i < to; i++) {
       quants[i] = Math.round((weights[i] - offset) / scales[g]) + middle;
     }
   }
@@ -223,6 +227,9 @@ const FACTOR_READERS: Readonly<Record<string, FactorReader | undefined>> = {
     }),
   },
   IQ4_NL: { groups: 1, hasOffsets: false, read: readHalf },
+  // A block is of several groups here.
+  Q2_0: { groups: 2, hasOffsets: false, read: readHalf },
+  Q1_0: { groups: 4, hasOffsets: false, read: readHalf },
   MXFP4: {
     groups: 1,
     hasOffsets: false,

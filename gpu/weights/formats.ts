@@ -36,6 +36,12 @@ export const LEVELS = {
   fp4: 1,
   /** The sixteen of IQ4. */
   iq4: 2,
+  /** The sixteen of IQ3_XXS, halved, and 31 more. */
+  iq3: 3,
+  /** The six of IQ2, and 43 more. */
+  iq2: 4,
+  /** The six of IQ1, eight times themselves, and 9 more. */
+  iq1: 5,
 } as const;
 export type LevelKind = keyof typeof LEVELS;
 
@@ -49,6 +55,8 @@ export interface CodeFormat {
   readonly levels: LevelKind;
   /** The level of zero, where factors are scales alone. */
   readonly middle: number;
+  /** Of superblocks without offsets: multiplies the integers of groups. */
+  readonly unit: number;
 }
 
 /** Weights as they are, 4 a piece. */
@@ -81,6 +89,17 @@ const FORMATS: Readonly<Record<string, WeightFormat>> = {
   IQ4_NL: nibble("scale16", { levels: "iq4" }),
   IQ4_XS: nibble("superScale", { levels: "iq4" }),
   MXFP4: nibble("scale32", { levels: "fp4", middle: 12 }),
+  IQ3_S: nibble("superScale", { middle: 7.5, unit: 2 }),
+  IQ3_XXS: nibble("superScale", { levels: "iq3", middle: 31, unit: 1 / 2 }),
+  IQ2_S: nibble("superScale", { group: 16, levels: "iq2", middle: 43, unit: 1 / 8 }),
+  IQ2_XS: nibble("superScale", { group: 16, levels: "iq2", middle: 43, unit: 1 / 8 }),
+  IQ2_XXS: nibble("superScale", { levels: "iq2", middle: 43, unit: 1 / 8 }),
+  IQ1_M: nibble("superScale", { group: 16, levels: "iq1", middle: 9, unit: 1 / 8 }),
+  IQ1_S: nibble("superScale", { levels: "iq1", middle: 9, unit: 1 / 8 }),
+  TQ2_0: nibble("superScale", { middle: 1 }),
+  TQ1_0: nibble("superScale", { middle: 1 }),
+  Q2_0: nibble("scale16", { middle: 1 }),
+  Q1_0: nibble("scale16", { middle: 1 }),
 };
 
 /** The types that have a format. */
@@ -101,7 +120,7 @@ export function weightFormat(type: string, columns: number): WeightFormat | unde
   if (factors === "superScale" || factors === "superPair") {
     return columns % SUPERBLOCK === 0
       ? format
-      : { ...format, factors: WITHOUT_SUPERBLOCKS[factors] };
+      : { ...format, factors: WITHOUT_SUPERBLOCKS[factors], unit: 1 };
   }
   // A row's f16 scales must be whole words.
   const isOdd = factors === "scale16" && columns / group % 2 !== 0;
@@ -151,11 +170,11 @@ export function matrixBytes(type: string, rows: number, columns: number): number
 
 function nibble(
   factors: FactorKind,
-  { group = 32, levels = "counted", middle = 0 }: Partial<Omit<CodeFormat, "family">> = {},
+  own: Partial<Omit<CodeFormat, "family" | "factors">> = {},
 ): CodeFormat {
-  return { family: "nibble", group, factors, levels, middle };
+  return { family: "nibble", factors, group: 32, levels: "counted", middle: 0, unit: 1, ...own };
 }
 
 function byte(factors: FactorKind, group: 16 | 32 = 32): CodeFormat {
-  return { family: "byte", group, factors, levels: "counted", middle: 0 };
+  return { family: "byte", group, factors, levels: "counted", middle: 0, unit: 1 };
 }

@@ -1,4 +1,4 @@
-/** Byte sizes for people: "2GiB" in, "2.0 GiB" out. */
+/** Sizes and counts for people: "2GiB" in, "2.0 GiB" out, "1 request", "2 requests". */
 
 export const KiB = 1024;
 export const MiB = 1024 * KiB;
@@ -10,6 +10,11 @@ export function formatBytes(bytes: number): string {
   if (bytes >= MiB) return `${(bytes / MiB).toFixed(1)} MiB`;
   if (bytes >= KiB) return `${(bytes / KiB).toFixed(1)} KiB`;
   return `${bytes} B`;
+}
+
+/** "1 request", "2 requests": of nouns whose plural ends in s. */
+export function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /**

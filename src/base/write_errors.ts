@@ -4,13 +4,13 @@ import process from "node:process";
 
 /**
  * What the system refuses, in words; any other error as it is.
- * @param done how much was written, for a disk that is full.
+ * @param done how much was written, for a disk that is full; left out: it does not matter.
  */
 export function explainWriteError(error: unknown, path: string, done = ""): unknown {
   const { code } = error as { code?: unknown };
   if (typeof code !== "string" || !SYSTEM_CODE.test(code)) return error;
   const advice = WRITE_ADVICE[code] ?? `${code}: check the disk and the path`;
-  const when = FULL.includes(code) ? ` (${done} was written)` : "";
+  const when = FULL.includes(code) && done !== "" ? ` (${done} was written)` : "";
   return new Error(`Cannot write "${path}": ${advice}${when}`, { cause: error });
 }
 

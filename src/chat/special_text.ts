@@ -33,7 +33,7 @@ export function mapStrings(value: unknown, change: (text: string) => string, dep
   if (depth === VALUE_DEPTH_MAX) {
     throw new RequestError(
       `Cannot read the messages: a value nests deeper than ${VALUE_DEPTH_MAX} levels: flatten it`,
-      { status: 400, param: "messages" },
+      { status: 400, code: "invalid_value", param: "messages" },
     );
   }
   if (Array.isArray(value)) return value.map((item) => mapStrings(item, change, depth + 1));

@@ -3,6 +3,8 @@
  * else. Writes are synchronous, so that nothing is lost when the process exits.
  */
 
+import { explainWriteError } from "../base/write_errors.ts";
+
 /** Whoever read our stdout has gone, as in `ganglion … | head -1`. */
 export class BrokenPipeError extends Error {
   override readonly name = "BrokenPipeError";
@@ -13,9 +15,15 @@ const encoder = new TextEncoder();
 /**
  * Writes text to stdout as it is.
  * @throws {BrokenPipeError} when the reader has closed it.
+ * @throws {Error} "Cannot write …" when the system refuses, as a full disk does.
  */
 export function writeOut(text: string): void {
-  writeAll(Deno.stdout, text);
+  try {
+    writeAll(Deno.stdout, text);
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) throw new BrokenPipeError("stdout is closed");
+    throw explainWriteError(error, "stdout");
+  }
 }
 
 /** Writes one line to stdout. */
@@ -28,12 +36,15 @@ export function writeJson(document: unknown): void {
   writeOutLine(JSON.stringify(document));
 }
 
-/** Writes to stderr as it is; silent when nobody reads it. */
+/**
+ * Writes to stderr as it is; what cannot be written is lost: nobody reads it, or the disk is full,
+ * and neither is a reason for a server to end.
+ */
 export function writeError(text: string): void {
   try {
     writeAll(Deno.stderr, text);
-  } catch (error) {
-    if (!(error instanceof BrokenPipeError)) throw error;
+  } catch {
+    // There is nobody to tell.
   }
 }
 
@@ -44,10 +55,5 @@ export function writeErrorLine(line: string): void {
 
 function writeAll(stream: { writeSync(bytes: Uint8Array): number }, text: string): void {
   let rest = encoder.encode(text);
-  try {
-    while (rest.length > 0) rest = rest.subarray(stream.writeSync(rest));
-  } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) throw new BrokenPipeError("stdout is closed");
-    throw error;
-  }
+  while (rest.length > 0) rest = rest.subarray(stream.writeSync(rest));
 }

@@ -7,7 +7,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { isSilentKind } from "../model/mod.ts";
 import { DEFAULT_PROFILE, readGBps } from "../planner/mod.ts";
 import { type GpuOptions, STEP_TOKENS } from "../rank/plan.ts";
-import { gpuObstacle } from "../rank/gpu/obstacle.ts";
+import { besideObstacle, gpuObstacle } from "../rank/gpu/obstacle.ts";
 import { chooseLongSteps } from "./choose_long_steps.ts";
 import { bytesPerToken, fittingContexts, fittingLayers, hasExperts } from "./gpu_memory.ts";
 import { type GpuMode, hotSharesOf, type LoadOptions, rankCountFor } from "./load_options.ts";
@@ -88,8 +88,12 @@ export async function chooseGpu(
       `it would decode ${speeds.gpu.toFixed(1)} tok/s, the threads ${speeds.cpu.toFixed(1)}`,
     );
   }
-  const parts = withContexts(partsFor(of, options, isSoftware), of, options);
-  if (parts.length === 0) return refuse(mode, "what it may take is no room for a layer");
+  const some = withContexts(partsFor(of, options, isSoftware), of, options);
+  const beside = besideObstacle(of.model);
+  const parts = some.filter(({ isAlone }) => isAlone || beside === null);
+  if (parts.length === 0) {
+    return refuse(mode, some.length > 0 ? beside! : "what it may take is no room for a layer");
+  }
   const [{ share, isAlone }] = parts;
   // What is brought is said with the part; why nothing is, here.
   const more = isAlone || share.longSteps !== undefined || share.layers === 0

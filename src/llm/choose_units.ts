@@ -4,24 +4,24 @@
  */
 import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes, MiB } from "../base/units.ts";
-import type { BundleUnit } from "../bundle/types.ts";
+import type { UnitShape } from "../bundle/units.ts";
 import { PAGE_BYTES } from "../memory/arena.ts";
-import { IO_WORKER_BYTES, KERNEL_READS_BYTES, processBytes } from "../planner/mod.ts";
+import { SLOT_RECORD_BYTES, usedBytes } from "../planner/mod.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { StreamingSteps } from "../rank/stream_types.ts";
-import { ALL_STEPS, slotBytesOf, type UnitOptions } from "../rank/plan_units.ts";
+import {
+  HOT_SHARE,
+  slotBytesOf,
+  type StreamingChoice,
+  type UnitOptions,
+  unitOptions,
+} from "../rank/plan_units.ts";
 
 const ARENA_BYTES_GOAL = 3.5 * 1024 * MiB;
 const SLOTS_MIN = 512;
-const PIECE_BYTES = MiB;
-const PIECES_AHEAD = 16;
-/** What a disk brings in the time that a read takes from ranks, whatever its size (NOTES.md). */
-const GAP_BYTES = 24 * 1024;
-/** Of slots: what fires often stays, whatever a token needs; the rest follows the text. */
-const HOT_SHARE = 0.95;
 
 export interface UnitBudget {
-  readonly units: readonly BundleUnit[];
+  readonly units: readonly UnitShape[];
   readonly budgetBytes: number;
   /** Of these, what is needed for something else. */
   readonly besideBytes: number;
@@ -44,12 +44,21 @@ export interface UnitBudget {
   readonly plan: (options: UnitOptions) => RankPlan[];
 }
 
-/** What is to be decided; the rest has usual values. */
-export type StreamingChoice =
-  & Pick<UnitOptions, "residentUnits" | "hasResidentGates" | "slotCount">
-  & Partial<Omit<UnitOptions, "units">>;
+/** Carries the smallest budget that would do. */
+export class BudgetError extends UnsupportedModelError {
+  readonly neededBytes: number;
 
-/** @throws {UnsupportedModelError} when the budget is too small, with the one that is not. */
+  constructor(budgetBytes: number, neededBytes: number) {
+    super(
+      `Cannot run this model in ${formatBytes(budgetBytes)}: it needs at least ` +
+        `${formatBytes(Math.ceil(neededBytes / MiB) * MiB)} with this context and this many ` +
+        "threads: raise --memory, or use a shorter --ctx-size",
+    );
+    this.neededBytes = neededBytes;
+  }
+}
+
+/** @throws {BudgetError} when the budget is too small, with the one that is not. */
 export function chooseUnits(by: UnitBudget): UnitOptions {
   const { units, budgetBytes, isSilent } = by;
   const whole = sized(by, { residentUnits: units.length, hasResidentGates: false, slotCount: 0 });
@@ -89,7 +98,7 @@ function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
     const room = steps.cache ? Math.max(0, spare) : 0;
     const total = units.reduce((sum, { neurons }) => sum + neurons, 0);
     const slots = Math.min(
-      fewest + Math.floor(room / slotBytes / ranks),
+      fewest + Math.floor(room / (slotBytes + SLOT_RECORD_BYTES) / ranks),
       Math.ceil(total / ranks) + fewest,
     );
     if (base.bytes / ranks + (slots - fewest) * slotBytes > arenaCount * ARENA_BYTES_GOAL) continue;
@@ -129,7 +138,7 @@ function mostResident(by: UnitBudget): Sized["options"] {
   let [low, high] = [0, units.length - 1];
   const of = (residentUnits: number) =>
     sized(by, { residentUnits, hasResidentGates: false, slotCount: 0 });
-  if (of(0).bytes > budgetBytes) throw tooSmall(by, of(0).bytes);
+  if (of(0).bytes > budgetBytes) throw new BudgetError(budgetBytes, of(0).bytes);
   while (low < high) {
     const middle = (low + high + 1) >> 1;
     if (of(middle).bytes <= budgetBytes) low = middle;
@@ -138,53 +147,14 @@ function mostResident(by: UnitBudget): Sized["options"] {
   return of(low).options;
 }
 
-function sized(
-  by: UnitBudget,
-  choice: StreamingChoice,
-): Sized {
-  const { steps, gapBytes = GAP_BYTES, readsGatesFirst = false } = by;
-  const options = unitOptions(by.units, { steps, gapBytes, readsGatesFirst, ...choice });
+function sized(by: UnitBudget, choice: StreamingChoice): Sized {
+  const { steps, gapBytes, readsGatesFirst } = by;
+  const usual = unitOptions(by.units, { steps, ...choice });
+  const options = {
+    ...usual,
+    gapBytes: gapBytes ?? usual.gapBytes,
+    readsGatesFirst: readsGatesFirst ?? usual.readsGatesFirst,
+  };
   const used = { units: by.units.length, ioWorkers: by.ioWorkers };
   return { options, bytes: by.besideBytes + usedBytes(by.plan(options), used) };
-}
-
-/** Memory of the whole process, were all of the context used. */
-export function usedBytes(
-  plans: readonly RankPlan[],
-  { units, ioWorkers }: { units: number; ioWorkers: number },
-): number {
-  const pages = plans.flatMap(({ arenas }) => arenas.map(({ pageCount }) => pageCount));
-  const isStreamed = plans.some(({ stream }) => stream);
-  const readBytes = ioWorkers * IO_WORKER_BYTES ||
-    (isStreamed ? plans.length * KERNEL_READS_BYTES : 0);
-  return processBytes(units) + readBytes +
-    pages.reduce((sum, count) => sum + count * PAGE_BYTES, 0) +
-    plans.reduce((sum, { gpu }) => sum + (gpu?.broughtBytes ?? 0), 0);
-}
-
-/** The options of a choice, with what is usual where it says nothing. */
-export function unitOptions(
-  units: readonly BundleUnit[],
-  choice: StreamingChoice,
-): UnitOptions {
-  return {
-    arenaCount: 1,
-    stagePlaces: 1,
-    hotShare: HOT_SHARE,
-    pieceBytes: PIECE_BYTES,
-    piecesAhead: PIECES_AHEAD,
-    gapBytes: GAP_BYTES,
-    readsGatesFirst: false,
-    steps: ALL_STEPS,
-    ...choice,
-    units,
-  };
-}
-
-function tooSmall({ budgetBytes }: UnitBudget, least: number): UnsupportedModelError {
-  return new UnsupportedModelError(
-    `Cannot run this model in ${formatBytes(budgetBytes)}: it needs at least ` +
-      `${formatBytes(Math.ceil(least / MiB) * MiB)} with this context and this many threads: ` +
-      `raise --memory, or use a shorter --ctx-size`,
-  );
 }

@@ -3,6 +3,7 @@
  */
 import { matrixBytes } from "../../gpu/mod.ts";
 import { denseMatrices } from "../model/dense_matrices.ts";
+import { latentMatrices } from "../model/latent.ts";
 import { stateMatrices } from "../model/state_matrices.ts";
 import type { LayerTensors, MatrixTensor } from "../model/types.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
@@ -23,7 +24,7 @@ import type { DescribedModel } from "./plan_load.ts";
 export function fittingLayers(of: DescribedModel, options: LoadOptions): number {
   const { gpuMemoryBytes, gpuStreamFrom, parallel = 1 } = options;
   if (gpuMemoryBytes === undefined) return Infinity;
-  const { tensors: { layers, output }, config } = of.model;
+  const { tensors: { layers, output, tokenInputs }, config } = of.model;
   const bytesOf = (matrices: readonly MatrixTensor[]) =>
     matrices.reduce(
       (sum, { tensor, rows, columns }) =>
@@ -42,9 +43,13 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
     Math.max(...layers.map((layer) => bytesOf(matricesOf(layer))));
   const expertsOf = hasExperts(of, options) ? expertMatrices : () => [];
   const layerBytes = kept +
-    most((layer) => [...headMatrices(layer), ...neuronMatrices(layer), ...expertsOf(layer)]);
+    most((layer) => [
+      ...[...headMatrices(layer), ...neuronMatrices(layer), ...expertsOf(layer)],
+      ...layer.input === null ? [] : [layer.input.gate, layer.input.output],
+    ]);
   const room = gpuMemoryBytes - activationBytes(of, options);
-  if (room >= layers.length * layerBytes + bytesOf([output])) return Infinity;
+  const ends = tokenInputs === null ? [output] : [output, tokenInputs.projection];
+  if (room >= layers.length * layerBytes + bytesOf(ends)) return Infinity;
   const sets = gpuStreamFrom === 0 ? 0 : 2 * most(neuronMatrices);
   return Math.max(0, Math.floor((room - sets) / layerBytes));
 }
@@ -88,9 +93,11 @@ function expertMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
 }
 
 function headMatrices(
-  { query, key, value, attentionOutput, attentionGate, stateSpace }: LayerTensors,
+  { query, key, value, latent, attentionOutput, attentionGate, stateSpace }: LayerTensors,
 ): MatrixTensor[] {
-  const heads = [query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
+  // The value of latent attention is a part of its key.
+  const rest = latent === null ? [value] : latentMatrices(latent);
+  const heads = [query, key, ...rest, attentionOutput, attentionGate?.gate.matrix ?? null]
     .filter((each) => each !== null);
   return stateSpace === null ? heads : [...heads, ...stateMatrices(stateSpace)];
 }

@@ -18,6 +18,7 @@ import type { LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
+import { checkIds } from "./check_ids.ts";
 import { readPooling } from "./read_pooling.ts";
 import { type IdSource, startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
@@ -354,7 +355,7 @@ export class LoadedModel implements LanguageModel {
     if (Number.isInteger(maxTokens) && maxTokens >= 0) return maxTokens;
     throw new RequestError(
       `Cannot generate ${maxTokens} tokens: maxTokens is an integer of at least 0`,
-      { status: 400, param: "max_tokens" },
+      { status: 400, code: "invalid_value", param: "max_tokens" },
     );
   }
 
@@ -372,26 +373,8 @@ export class LoadedModel implements LanguageModel {
     });
   }
 
-  /** Refuses ids that cannot be computed; one place is left for an answer unless `mayFill`. */
   #checkIds(ids: readonly number[], options?: { mayFill: boolean }): void {
-    if (ids.length === 0) {
-      throw new RequestError("The prompt is empty: send at least one token", { status: 400 });
-    }
-    const most = this.contextLength - (options?.mayFill ? 0 : 1);
-    if (ids.length > most) {
-      throw new RequestError(
-        `The prompt has ${ids.length} tokens, the context holds ${this.contextLength}: ` +
-          `shorten it, or start with a larger --ctx-size`,
-        { status: 400, code: "context_length_exceeded" },
-      );
-    }
-    const { vocabSize } = this.config;
-    const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
-    if (bad !== undefined) {
-      throw new RequestError(
-        `The prompt holds token id ${bad}: this model's ids are 0 to ${vocabSize - 1}`,
-        { status: 400, code: "invalid_token_id" },
-      );
-    }
+    const { contextLength, config: { vocabSize } } = this;
+    checkIds(ids, { contextLength, vocabSize, ...options });
   }
 }

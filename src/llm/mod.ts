@@ -2,12 +2,12 @@
 export { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 export { type Answer, type AnswerOptions, type ChatAnswerOptions, Engine } from "./engine.ts";
 export type { EngineOptions, LoadProgress } from "./engine_options.ts";
-export { type FileCacheMode, readsPastFileCache } from "./file_cache.ts";
+export type { FileCacheMode } from "./file_cache.ts";
 export { loadModel } from "./load_model.ts";
 export type { FiringRates, GpuMode, LoadOptions, QuietNeurons } from "./load_options.ts";
 export { chooseGpu, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 export { planBeside } from "./draft_model.ts";
-export { describeForUse, planModel, readsByKernel } from "./plan_load.ts";
+export { describeForUse, planModel, planWhole } from "./plan_load.ts";
 export { type LayerObservation, LoadedModel } from "./language_model.ts";
 export { type MemoryUse, memoryUse } from "./memory_use.ts";
 export { type PlannedModel, planWithin } from "./plan_within.ts";

@@ -2,41 +2,36 @@
  * What a model's threads will hold: of a plain file everything, of a packed one what the planner
  * decides within a budget. Loads nothing.
  */
-import { instantiateKernels } from "../../wasm/mod.ts";
-import { canReadByKernel } from "../../workers/mod.ts";
+import { check } from "../base/check.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { PackedModel } from "../bundle/types.ts";
-import { bytesByKind } from "../memory/arena.ts";
 import type { GgufFile } from "../gguf/types.ts";
-import {
-  describeModel,
-  hasUnevenNeurons,
-  isSilentKind,
-  layerNeurons,
-  summarizePredictors,
-} from "../model/mod.ts";
+import { bytesByKind } from "../memory/arena.ts";
+import { describeModel, hasUnevenNeurons, layerNeurons } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
-import { DEFAULT_PROFILE, type Way } from "../planner/mod.ts";
+import {
+  DEFAULT_PROFILE,
+  type MemoryPlan,
+  total,
+  usedByRanks,
+  usedBytes,
+  usedRegions,
+} from "../planner/mod.ts";
 import { type PlanOptions, planRanks } from "../rank/plan.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
-import type { StreamingSteps } from "../rank/stream_types.ts";
+import { ALL_STEPS, unitOptions } from "../rank/plan_units.ts";
+import { BudgetError } from "./choose_units.ts";
 import type { GpuPart } from "./choose_gpu.ts";
-import { ALL_STEPS, type UnitOptions } from "../rank/plan_units.ts";
-import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
-import { chooseUnits, unitOptions, usedBytes } from "./choose_units.ts";
-import { readsPastFileCache } from "./file_cache.ts";
 import {
   checkLoadOptions,
-  chunkTokensFor,
   contextLengthFor,
   type LoadOptions,
   PARALLEL_AUTO_MAX,
-  rankCountFor,
-  rankCountWithGpu,
 } from "./load_options.ts";
-import { memoryUse } from "./memory_use.ts";
-import { planWithin } from "./plan_within.ts";
+import { readersOf, readsByKernel } from "./packed_readers.ts";
+import { type Budget, expectAgain, type PlannableModel, planWithin } from "./plan_within.ts";
+import { rankOptionsFor } from "./rank_options.ts";
 
 /** A model as its files describe it. */
 export interface DescribedModel {
@@ -56,7 +51,7 @@ export interface PlannedLoad {
   /** Decoded tokens per second that the planner expects of a packed model; else null. */
   readonly expectedDecodeTps: number | null;
   /** The same, once somebody has counted predicted neurons for each that fires. */
-  readonly expectAgain?: (predictedPerActive: number) => number | null;
+  readonly expectAgain?: (predictedPerActive: number) => number;
 }
 
 /** Of what is free when a packed model is loaded. */
@@ -130,21 +125,7 @@ export function planLoad(
 ): PlannedLoad {
   checkLoadOptions(options);
   const { model, file, packed = null } = of;
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
-  const common: PlanOptions = {
-    rankCount: !gpu ? rankCountFor(options) : rankCountWithGpu(options, gpu.isAlone),
-    gpu: gpu ? { ...gpu.share, rates: options.firing?.counts } : undefined,
-    contextLength: contextLengthFor(model, options),
-    chunkTokens: options.chunkTokens ??
-      (gpu?.share.longSteps ? CHUNK_TOKENS_OF_LONG_STEPS : chunkTokensFor(model, gpu?.isAlone)),
-    sequences: options.parallel === "auto" ? 1 : options.parallel,
-    kvType: options.kvType ?? "auto",
-    isSparse: options.sparse,
-    thresholds: options.quiet?.thresholds,
-    hasPredictors: options.predictor !== "off" && !gpu,
-    arenaBytesMax: options.arenaBytesMax,
-    sizes: instantiateKernels(module, memory),
-  };
+  const common = rankOptionsFor(model, module, options, gpu);
   const planWith = (more: Partial<PlanOptions>) =>
     planRanks(model, file.tensors, { ...common, ...more });
   if (packed === null) {
@@ -153,15 +134,56 @@ export function planLoad(
     requireWithin(plans, options);
     return { plans, ioWorkers: 0, isDirect: false, expectedDecodeTps: null };
   }
-  const { chunkTokens = CHUNK_TOKENS_FROM_DISK } = options;
-  const ioWorkers = readsByKernel(packed, options) ? 0 : options.ioWorkers ?? IO_WORKERS_DEFAULT;
-  const steps = { ...ALL_STEPS, ...options.streamingSteps };
   if (options.streaming !== undefined) {
+    const { chunkTokens = CHUNK_TOKENS_FROM_DISK, memoryBytes: budgetBytes = Infinity } = options;
+    const ioWorkers = readsByKernel(packed, options) ? 0 : options.ioWorkers ?? IO_WORKERS_DEFAULT;
+    const steps = { ...ALL_STEPS, ...options.streamingSteps };
     const units = unitOptions(packed.units, { steps, ...options.streaming });
     const plans = planWith({ packed: units, chunkTokens });
-    return { plans, ...readersOf(packed, plans, { options, ioWorkers }), expectedDecodeTps: null };
+    const by = { options, budgetBytes, ioWorkers, units: packed.units.length };
+    return { plans, ...readersOf({ packed, file }, plans, by), expectedDecodeTps: null };
   }
-  return planPacked({ file, model, packed }, module, { options, steps, planWith });
+  return planPacked({ file, model, packed }, module, options);
+}
+
+/**
+ * How a plain file is run: in memory as a whole, whatever the budget.
+ * @throws {UnsupportedModelError} when it does not fit into the threads' arenas.
+ */
+export function planWhole(
+  of: PlannableModel,
+  module: WebAssembly.Module,
+  options: LoadOptions & Budget,
+  gpu?: GpuPart | null,
+): MemoryPlan {
+  const { plan } = planWithin(of, module, { ...options, budgetBytes: Number.MAX_SAFE_INTEGER });
+  check(plan.kind === "plan", "everything fits");
+  const { plans } = planLoad(of, module, { ...options, memoryBytes: undefined }, gpu);
+  const regions = usedRegions(plans, { units: unitsOf(plans), ioWorkers: 0 });
+  const { budgetBytes } = options;
+  return { ...plan, budgetBytes, regions, totalBytes: total(regions), ranks: usedByRanks(plans) };
+}
+
+/** @throws {BudgetError} when the budget is too small. */
+function planPacked(
+  of: PlannableModel,
+  module: WebAssembly.Module,
+  options: LoadOptions,
+): PlannedLoad {
+  const budget: LoadOptions & Budget = {
+    ...options,
+    budgetBytes: options.memoryBytes ??
+      Math.floor(MEMORY_SHARE_DEFAULT * Deno.systemMemoryInfo().available),
+    profile: options.profile ?? DEFAULT_PROFILE,
+    stats: null,
+  };
+  const { plan, ranks, isDirect } = planWithin(of, module, budget);
+  if (plan.kind === "refusal") throw new BudgetError(plan.budgetBytes, plan.neededBytes);
+  return {
+    ...{ plans: [...ranks!], isDirect, ioWorkers: plan.ioWorkers },
+    expectedDecodeTps: plan.expected.tokensPerSecond,
+    expectAgain: (predictedPerActive) => expectAgain(of, module, budget, predictedPerActive),
+  };
 }
 
 /**
@@ -189,12 +211,21 @@ function sequencesThatFit(alone: readonly RankPlan[]): number {
 
 /** What a plain file's threads take, the process included. */
 export function bytesInMemory(plans: readonly RankPlan[]): number {
-  const units = plans[0].layers.reduce(
+  return usedBytes(plans, { units: unitsOf(plans), ioWorkers: 0 });
+}
+
+/** Blocks of neurons, as `listUnits` counts them. */
+function unitsOf([{ layers }]: readonly RankPlan[]): number {
+  return layers.reduce(
     (sum, { feedForward: block }) =>
-      sum + (block === null ? 0 : block.kind === "experts" ? block.experts.length : 1),
+      sum +
+      (block === null
+        ? 0
+        : block.kind !== "experts"
+        ? 1
+        : block.experts.length + (block.shared === null ? 0 : 1)),
     0,
   );
-  return usedBytes(plans, { units, ioWorkers: 0 });
 }
 
 /** @throws {UnsupportedModelError} when a plain file, of which all is in memory, needs more. */
@@ -209,108 +240,4 @@ function requireWithin(
       ".gguf file is kept in memory as a whole: store it neuron by neuron with `ganglion pack` " +
       "and run the .ganglion file, or raise --memory",
   );
-}
-
-/** What the user asks for comes first; then what the planner decided, where it can be done. */
-function wayOf(
-  { file, model }: DescribedModel,
-  { predictor }: LoadOptions,
-  decided: Way | undefined,
-): "gates" | "predictor" {
-  if (predictor === "off" || summarizePredictors(file, model) === null) return "gates";
-  return predictor === "on" || decided === "predictor" ? "predictor" : "gates";
-}
-
-/**
- * The kernel reads for ranks that go on meanwhile; but what is not yet in the file cache it would
- * read while they wait. Who says how many threads are to read has them.
- */
-export function readsByKernel(
-  { path }: Pick<PackedModel, "path">,
-  { ioWorkers, fileCache }: LoadOptions,
-): boolean {
-  return ioWorkers === undefined && fileCache !== "on" && canReadByKernel(path);
-}
-
-/**
- * Who reads, and whether past the file cache: known only once it is planned what stays on disk. A
- * model that the kernel was to read, and that turns out to be loaded through the cache, is loaded
- * by threads, if there is memory for them.
- */
-function readersOf(
-  { units, stamp }: PackedModel,
-  plans: readonly RankPlan[],
-  { options, ioWorkers }: { options: LoadOptions; ioWorkers: number },
-): Pick<PlannedLoad, "ioWorkers" | "isDirect"> {
-  const { besideBytes = 0, memoryBytes = Infinity, fileCache } = options;
-  const threads = ioWorkers || IO_WORKERS_DEFAULT;
-  const takenBytes = besideBytes +
-    usedBytes(plans, { units: units.length, ioWorkers: threads });
-  const isDirect = readsPastFileCache(fileCache, {
-    isResident: memoryUse(plans).diskBytes === 0 && (ioWorkers > 0 || takenBytes <= memoryBytes),
-    fileBytes: stamp.sizeBytes,
-    takenBytes,
-  });
-  return { ioWorkers: isDirect ? ioWorkers : threads, isDirect };
-}
-
-/** @throws {UnsupportedModelError} when the budget is too small, with the one that is not. */
-function planPacked(
-  of: DescribedModel & { readonly packed: PackedModel },
-  module: WebAssembly.Module,
-  { options, steps, planWith }: {
-    options: LoadOptions;
-    steps: StreamingSteps;
-    planWith: (more: Partial<PlanOptions>) => RankPlan[];
-  },
-): PlannedLoad {
-  const { packed, model: { config } } = of;
-  const { besideBytes = 0, observe = [] } = options;
-  const budgetBytes = options.memoryBytes ??
-    Math.floor(MEMORY_SHARE_DEFAULT * Deno.systemMemoryInfo().available);
-  const kernelReads = readsByKernel(packed, options);
-  const decide = (predictedPerActive?: number) => {
-    const { plan } = planWithin(of, module, {
-      ...options,
-      budgetBytes: budgetBytes - besideBytes,
-      profile: options.profile ?? DEFAULT_PROFILE,
-      ...{ kernelReads, predictedPerActive, stats: null },
-      readsGatesFirst: options.gatesFirst,
-    });
-    return plan.kind === "plan" ? plan : null;
-  };
-  const decided = decide();
-  const chunkTokens = options.chunkTokens ?? decided?.chunkTokens ?? CHUNK_TOKENS_FROM_DISK;
-  // A model that will be resident as a whole is read by some, too.
-  const expectedWorkers = decided === null || decided.ioWorkers === 0 ? null : decided.ioWorkers;
-  const ioWorkers = kernelReads ? 0 : options.ioWorkers ?? expectedWorkers ?? IO_WORKERS_DEFAULT;
-  const { experts, feedForward: { activation } } = config;
-  const sharedLane = experts !== null && experts.sharedFeedForwardLength > 0 ? 1 : 0;
-  // Where all gates are in memory no predictor is asked: their room is for slots.
-  const planFor = (packed: UnitOptions) =>
-    planWith({
-      ...{ packed, chunkTokens },
-      hasPredictors: options.predictor !== "off" && !packed.hasResidentGates,
-    });
-  const units = chooseUnits({
-    units: packed.units,
-    budgetBytes,
-    besideBytes,
-    steps,
-    ioWorkers,
-    gapBytes: decided?.mergeGapBytes || undefined,
-    readsGatesFirst: decided?.expected.readsGatesFirst,
-    hotShare: decided === null || decided.slots === 0 ? undefined : decided.hotFractions,
-    // Who is watched computes every neuron.
-    isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,
-    way: wayOf(of, options, decided?.way),
-    lanes: experts === null ? 1 : experts.usedCount + sharedLane,
-    plan: planFor,
-  });
-  const expectedDecodeTps = decided?.expected.tokensPerSecond ?? null;
-  const expectAgain = (predictedPerActive: number) =>
-    decide(predictedPerActive)?.expected.tokensPerSecond ?? null;
-  const plans = planFor(units);
-  const readers = readersOf(packed, plans, { options, ioWorkers });
-  return { plans, ...readers, expectedDecodeTps, expectAgain };
 }

@@ -1,7 +1,12 @@
-/** What goes where when a model is run within a memory budget, without loading anything. */
-import { instantiateKernels } from "../../wasm/mod.ts";
+/**
+ * How a model is run within a budget: the planner decides the way, by the speed that it expects;
+ * `chooseUnits` lays it out; and what that takes is counted by the ranks' own plans, so that what
+ * `plan` says is what loading has. Loads nothing.
+ */
+import { check } from "../base/check.ts";
 import type { PackedModel } from "../bundle/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
+import { isSilentKind, summarizePredictors } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
 import {
   type MachineProfile,
@@ -10,9 +15,20 @@ import {
   type PlanInput,
   planMemory,
   type PlanRefusal,
+  sum,
+  total,
+  usedByRanks,
+  usedRegions,
+  type Way,
 } from "../planner/mod.ts";
+import { planRanks } from "../rank/plan.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
+import { ALL_STEPS, type UnitOptions } from "../rank/plan_units.ts";
 import type { FiringStats } from "../stats/types.ts";
-import { contextLengthFor, type LoadOptions, rankCountFor } from "./load_options.ts";
+import { BudgetError, chooseUnits } from "./choose_units.ts";
+import type { LoadOptions } from "./load_options.ts";
+import { readersOf, readsByKernel } from "./packed_readers.ts";
+import { rankOptionsFor } from "./rank_options.ts";
 
 /** As pack aligns neurons when nobody says. */
 const ALIGN_BYTES = 64;
@@ -21,57 +37,188 @@ export interface Budget {
   /** Most memory of the whole process. */
   readonly budgetBytes: number;
   readonly profile: MachineProfile;
-  /** Predicted neurons for each that fires; left out: nobody has counted. */
-  readonly predictedPerActive?: number;
-  /** Of neurons on disk, gates are read before the rest; left out: where that is faster. */
-  readonly readsGatesFirst?: boolean;
-  /** `readsByKernel`. */
-  readonly kernelReads?: boolean;
   /** How often this model's neurons fire; null: what its file says, if it does. */
   readonly stats: FiringStats | null;
+}
+
+/** A model whose file may be packed or not; `model` as `describeForUse` has it. */
+export interface PlannableModel {
+  readonly file: GgufFile;
+  readonly packed: PackedModel | null;
+  readonly model: ModelDescription;
 }
 
 export interface PlannedModel {
   readonly plan: MemoryPlan | PlanRefusal;
   /** Why the model could not be packed; null: it could, or is. */
   readonly obstacle: string | null;
+  /** One for each thread, where the model is packed or would be; else null. */
+  readonly ranks: readonly RankPlan[] | null;
+  /** A packed model is read past the system's file cache. */
+  readonly isDirect: boolean;
 }
 
 /**
- * How the model would be run within a budget, were it packed; `model` as `describeForUse` has it.
+ * How the model is run within a budget, or would be, were it packed.
  * @throws {UnsupportedModelError} when it cannot be run at all.
  */
 export function planWithin(
-  of: { file: GgufFile; packed: PackedModel | null; model: ModelDescription },
+  of: PlannableModel,
   module: WebAssembly.Module,
   options: LoadOptions & Budget,
 ): PlannedModel {
-  const { file, packed, model } = of;
+  const { input, obstacle } = inputOf(of, module, options);
+  const other = { obstacle, ranks: null, isDirect: false };
+  if (of.packed === null) {
+    const plain = planMemory(input);
+    const fits = plain.kind === "plan" && plain.way === "resident";
+    if (fits || obstacle !== null) return { ...other, plan: plain };
+  }
+  const asPacked = { ...input, isPacked: true };
+  try {
+    return { ...layOut(of, decide(asPacked), { input: asPacked, module, options }), obstacle };
+  } catch (error) {
+    if (!(error instanceof BudgetError)) throw error;
+    const { budgetBytes, besideBytes = 0 } = options;
+    const refusal = planMemory({ ...asPacked, budgetBytes: 0 });
+    check(refusal.kind === "refusal", "nothing runs in no memory");
+    const residentBytes = besideBytes + refusal.residentBytes;
+    const neededBytes = Math.min(error.neededBytes, residentBytes);
+    const plan = { kind: "refusal", budgetBytes, neededBytes, residentBytes } as const;
+    return { ...other, plan };
+  }
+}
+
+/** Tokens a second, once somebody has counted predicted neurons for each that fires. */
+export function expectAgain(
+  of: PlannableModel,
+  module: WebAssembly.Module,
+  options: LoadOptions & Budget,
+  predictedPerActive: number,
+): number {
+  const { input } = inputOf(of, module, options);
+  return decide({ ...input, predictedPerActive }).expected.tokensPerSecond;
+}
+
+function inputOf(
+  { file, packed, model }: PlannableModel,
+  module: WebAssembly.Module,
+  options: LoadOptions & Budget,
+): { input: PlanInput; obstacle: string | null } {
   const { units, obstacle } = packed === null
     ? modelUnits(model, file.tensors, ALIGN_BYTES)
     : { units: packed.units, obstacle: null };
-  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
-  const plan = planMemory({
-    ...{ model, tensors: file.tensors, units },
-    budgetBytes: options.budgetBytes,
-    threads: rankCountFor(options),
-    contextLength: contextLengthFor(model, options),
-    sequences: options.parallel === "auto" ? 1 : options.parallel,
-    kvType: options.kvType,
-    isSparse: options.sparse,
+  const { rankCount, contextLength, sequences, kvType, isSparse, sizes } = rankOptionsFor(
+    model,
+    module,
+    options,
+  );
+  const { budgetBytes, besideBytes = 0, profile, stats, ioWorkers, gatesFirst } = options;
+  const input: PlanInput = {
+    ...{ model, tensors: file.tensors, units, isPacked: packed !== null },
+    ...{ threads: rankCount, contextLength, sequences, kvType, isSparse, sizes },
+    ...{ budgetBytes: budgetBytes - besideBytes, profile, stats, ioWorkers },
     ways: waysOf(options),
-    profile: options.profile,
-    kernelReads: options.kernelReads,
-    readsGatesFirst: options.readsGatesFirst,
-    predictedPerActive: options.predictedPerActive,
-    stats: options.stats,
-    sizes: instantiateKernels(module, memory),
-  });
-  return { plan, obstacle };
+    kernelReads: readsByKernel(packed ?? file.parts[0], options),
+    readsGatesFirst: gatesFirst,
+  };
+  return { input, obstacle };
 }
 
 /** What the user has decided already. */
 function waysOf({ predictor }: LoadOptions): PlanInput["ways"] {
   if (predictor === "on") return ["predictor"];
   return predictor === "off" ? ["gates"] : undefined;
+}
+
+/**
+ * The way, and the speed to expect of it. Where neurons one by one need more than there is, whole
+ * blocks may do: slow, but it answers. Whether it fits is for who lays it out to say.
+ */
+function decide(input: PlanInput): MemoryPlan {
+  const decided = planMemory(input);
+  if (decided.kind === "plan") return decided;
+  const whole = { ...input, isSparse: false };
+  const units = planMemory(whole);
+  if (units.kind === "plan") return units;
+  const least = planMemory({ ...whole, budgetBytes: units.neededBytes });
+  check(least.kind === "plan", "a budget that was asked for is enough");
+  return least;
+}
+
+/** @throws {BudgetError} when the budget is too small. */
+function layOut(
+  of: PlannableModel,
+  decided: MemoryPlan,
+  { input, module, options }: {
+    input: PlanInput;
+    module: WebAssembly.Module;
+    options: LoadOptions & Budget;
+  },
+): Omit<PlannedModel, "obstacle"> {
+  const { model, file } = of;
+  const { experts, feedForward: { activation } } = model.config;
+  const { units } = input;
+  const { budgetBytes, besideBytes = 0, observe = [], streamingSteps } = options;
+  const { chunkTokens, ioWorkers, mergeGapBytes, hotFractions, expected } = decided;
+  const sharedLane = experts !== null && experts.sharedFeedForwardLength > 0 ? 1 : 0;
+  const rankOptions = rankOptionsFor(model, module, { chunkTokens, ...options });
+  // Where all gates are in memory no predictor is asked: their room is for slots.
+  const planFor = (packed: UnitOptions) =>
+    planRanks(model, file.tensors, {
+      ...{ ...rankOptions, packed },
+      hasPredictors: options.predictor !== "off" && !packed.hasResidentGates,
+    });
+  const chosen = chooseUnits({
+    ...{ units, budgetBytes, besideBytes, ioWorkers },
+    steps: { ...ALL_STEPS, ...streamingSteps },
+    gapBytes: mergeGapBytes || undefined,
+    readsGatesFirst: expected.readsGatesFirst,
+    hotShare: decided.way === "units" || decided.slots === 0 ? undefined : hotFractions,
+    // Who is watched computes every neuron.
+    isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,
+    way: wayOf(of, options, decided.way),
+    lanes: experts === null ? 1 : experts.usedCount + sharedLane,
+    plan: planFor,
+  });
+  const ranks = planFor(chosen);
+  const readers = readersOf(of, ranks, { options, budgetBytes, ioWorkers, units: units.length });
+  const regions = usedRegions(ranks, { units: units.length, ioWorkers: readers.ioWorkers });
+  const taken = { regions, totalBytes: total(regions), ranks: usedByRanks(ranks) };
+  const plan = { ...decided, budgetBytes, ...taken, ...placesOf(ranks, chosen), ...readers };
+  return { plan, ranks, isDirect: readers.isDirect };
+}
+
+/** What the user asks for comes first; then what the planner decided, where it can be done. */
+function wayOf(
+  { file, model }: PlannableModel,
+  { predictor }: LoadOptions,
+  decided: Way,
+): "gates" | "predictor" {
+  if (predictor === "off" || summarizePredictors(file, model) === null) return "gates";
+  return predictor === "on" || decided === "predictor" ? "predictor" : "gates";
+}
+
+/** The way that was laid out, and room for what of the model comes from the disk. */
+function placesOf(
+  ranks: readonly RankPlan[],
+  { units, residentUnits, slotCount, hasResidentGates, arenaCount, stagePlaces }: UnitOptions,
+): Pick<MemoryPlan, "way" | "slots" | "slotBytes" | "residentShare"> {
+  if (residentUnits === units.length) {
+    return { way: "resident", slots: 0, slotBytes: 0, residentShare: 1 };
+  }
+  if (slotCount === 0) {
+    const slots = residentUnits + arenaCount * (stagePlaces - 1);
+    const slotBytes = sum(ranks.map(({ workspaces }) => workspaces[0].stream!.placeBytes));
+    return { way: "units", slots, slotBytes, residentShare: Math.min(1, slots / units.length) };
+  }
+  const slots = sum(
+    ranks.flatMap(({ workspaces }) => workspaces.map(({ stream }) => stream!.slotCount)),
+  );
+  return {
+    way: hasResidentGates ? "gates" : "predictor",
+    slots,
+    slotBytes: ranks[0].stream!.slotBytes,
+    residentShare: Math.min(1, slots / sum(units.map(({ neurons }) => neurons))),
+  };
 }

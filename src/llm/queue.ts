@@ -3,6 +3,7 @@
  * priority, the rest is refused at once. A turn alone waits until nobody else has one.
  */
 import { RequestError } from "../base/errors.ts";
+import { counted } from "../base/units.ts";
 
 /** Weight of the newest turn in the running average of turn lengths. */
 const AVERAGE_SHARE = 0.3;
@@ -113,7 +114,7 @@ export class TurnQueue {
     const turns = (this.#waiters.length + 1) / this.#in.runningMax;
     const seconds = Math.ceil(this.#averageTurnMs * turns / 1000);
     return new RequestError(
-      `The server is busy: ${this.#waiters.length} requests wait already: try again later`,
+      `The server is busy (${counted(this.#waiters.length, "request")} waiting): try again later`,
       {
         status: 503,
         type: "server_error",

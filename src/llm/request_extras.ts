@@ -89,7 +89,7 @@ export function logprobRows(count: number, ids: number): LogprobRows {
   }
   throw new RequestError(
     `Cannot give log probabilities of ${count} alternatives: ask for 0 to ${LOGPROBS_TOP_MAX}`,
-    { status: 400, param: "top_logprobs" },
+    { status: 400, code: "invalid_value", param: "top_logprobs" },
   );
 }
 

@@ -2,7 +2,7 @@
 export { type CheckedTensors, checkTensors, type CheckTensorsOptions } from "./check_tensors.ts";
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
-export { codebook, type CodebookName } from "./codebooks.ts";
+export { codebook, type CodebookName, evenSigns } from "./codebooks.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";
 export { headMatrices } from "./head_matrices.ts";
 export { configOf, hasUnevenNeurons } from "./layer_config.ts";

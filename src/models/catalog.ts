@@ -4,7 +4,7 @@
  */
 import { UsageError } from "../base/errors.ts";
 import { withoutLatest } from "../base/latest_tag.ts";
-import type { ModelCatalog } from "./types.ts";
+import type { FileFacts, ModelCatalog } from "./types.ts";
 
 /** A name that clients use, and the file. */
 export interface NamedFile {
@@ -68,6 +68,11 @@ export class FileCatalog implements ModelCatalog {
     return this.#current().get(id);
   }
 
+  fileOf(id: string): FileFacts | undefined {
+    const path = this.pathOf(id);
+    return path === undefined ? undefined : factsOf(path);
+  }
+
   /** True of a model that was named by itself, not found in the folder. */
   isNamed(id: string): boolean {
     return this.#named.some((file) => file.id === id);
@@ -93,6 +98,27 @@ export class FileCatalog implements ModelCatalog {
 export function modelName(path: string): string {
   return path.replace(/^.*[\\/]/, "").replace(/\.(gguf|ganglion)$/i, "")
     .replace(/-00001-of-\d{5}$/, "");
+}
+
+/** Undefined where a part of the model is missing, or may not be looked at. */
+function factsOf(path: string): FileFacts | undefined {
+  const [end, count] = /-00001-of-(\d{5})\.gguf$/i.exec(path) ?? ["", "1"];
+  const stem = path.slice(0, path.length - end.length);
+  try {
+    const parts = Array.from(
+      { length: Number(count) },
+      (_, part) =>
+        Deno.statSync(
+          end === "" ? path : `${stem}-${`${part + 1}`.padStart(5, "0")}-of-${count}.gguf`,
+        ),
+    );
+    return {
+      sizeBytes: parts.reduce((sum, { size }) => sum + size, 0),
+      modifiedMs: Math.max(...parts.map(({ mtime }) => mtime?.getTime() ?? 0)),
+    };
+  } catch {
+    return undefined;
+  }
 }
 
 /**

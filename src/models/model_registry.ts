@@ -8,10 +8,12 @@
  */
 import { RequestError, withoutFolders } from "../base/errors.ts";
 import { findNamed } from "../base/latest_tag.ts";
+import { counted } from "../base/units.ts";
 import type { LanguageModel } from "../llm/types.ts";
 import { Entry } from "./entry.ts";
 import type {
   AcquireOptions,
+  FileFacts,
   ModelCatalog,
   ModelLease,
   ModelLoader,
@@ -71,6 +73,10 @@ export class ModelRegistry implements AsyncDisposable {
   idOf(name: string): string | undefined {
     const { catalog } = this.#options;
     return findNamed(catalog.ids(), name) ?? catalog.idOf?.(name);
+  }
+
+  fileOf(id: string): FileFacts | undefined {
+    return this.#options.catalog.fileOf?.(id);
   }
 
   /**
@@ -141,8 +147,11 @@ export class ModelRegistry implements AsyncDisposable {
     return true;
   }
 
-  /** Ends all models; who waits is told so. */
-  async close(): Promise<void> {
+  /**
+   * Ends all models; who waits is told so. abandonsLoads: one that is being loaded is not waited
+   * for, by whom ends the process: a large file takes minutes.
+   */
+  async close({ abandonsLoads = false } = {}): Promise<void> {
     this.#isClosed = true;
     for (const waiter of [...this.#waiters]) this.#settle(waiter, closedError());
     this.#announce();
@@ -150,7 +159,10 @@ export class ModelRegistry implements AsyncDisposable {
       if (entry.state === "ready") this.#unload(entry, "closing");
     }
     // One that is being loaded leaves when it has come.
-    const left = () => [...this.#entries.values()].filter(({ state }) => state !== "unloaded");
+    const left = () =>
+      [...this.#entries.values()].filter(({ state }) =>
+        state !== "unloaded" && !(abandonsLoads && state === "loading")
+      );
     while (left().length > 0) await Promise.all(left().map((entry) => entry.closing));
   }
 
@@ -305,7 +317,8 @@ export class ModelRegistry implements AsyncDisposable {
 
   #full(): RequestError {
     return new RequestError(
-      `The server is busy: ${this.#waiters.length} requests wait for models: try again later`,
+      `The server is busy (${counted(this.#waiters.length, "request")} waiting for models): ` +
+        "try again later",
       { status: 503, code: "queue_full", retryAfterSeconds: 5 },
     );
   }

@@ -1,12 +1,21 @@
 /** What the registry of models works with: names, a loader, leases, and what it tells. */
 import type { LanguageModel } from "../llm/types.ts";
 
+/** What a file system says of a model's file, opening nothing. */
+export interface FileFacts {
+  /** Of all parts of a split model. */
+  readonly sizeBytes: number;
+  readonly modifiedMs: number;
+}
+
 /** Which models there are. Asked again when a name is unknown: files may have come since. */
 export interface ModelCatalog {
   /** Names, the default model first. */
   ids(): readonly string[];
   /** The id that another name stands for; undefined: none. Left out: there are no other names. */
   idOf?(name: string): string | undefined;
+  /** Of the model's file; undefined: there is none. Left out: nobody knows of files. */
+  fileOf?(id: string): FileFacts | undefined;
 }
 
 /** Makes models; the registry decides when. */

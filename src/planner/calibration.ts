@@ -51,6 +51,9 @@ const UNIT_OBJECT_BYTES = 80 * KiB;
 export function processBytes(unitCount: number): number {
   return PROCESS_BYTES + unitCount * UNIT_OBJECT_BYTES;
 }
+/** The cache's record of a slot; a neuron's slot and its number at each position. */
+export const SLOT_RECORD_BYTES = 20;
+export const NEURON_RECORD_BYTES = 8;
 /** A thread that reads: 9 MB more resident with an isolate of V8 and a buffer of 1 MiB. */
 export const IO_WORKER_BYTES = 10 * MiB;
 /**

@@ -1,10 +1,5 @@
 /** The door to planning: how a model is run within a memory budget, and how fast. */
-export {
-  IO_WORKER_BYTES,
-  KERNEL_READS_BYTES,
-  PREFILL_MACS_PER_THREAD,
-  processBytes,
-} from "./calibration.ts";
+export { PREFILL_MACS_PER_THREAD, SLOT_RECORD_BYTES } from "./calibration.ts";
 export { DEFAULT_PROFILE, machineId, PROFILE_VERSION } from "./machine_profile.ts";
 export type { GpuProfile, MachineProfile, RandomReads } from "./machine_profile.ts";
 export { profilePath, readGBps, readProfile, writeProfile } from "./machine_profile.ts";
@@ -20,3 +15,5 @@ export type {
   RankMemory,
   Way,
 } from "./plan_types.ts";
+export { type UsedBy, usedByRanks, usedBytes, usedRegions } from "./used_memory.ts";
+export { sum, total } from "./sums.ts";

@@ -1,8 +1,7 @@
 /**
- * Bytes of a model, exactly: what is always in memory, by the plan that ranks would be loaded by,
- * and what neurons take. Knows no budget.
+ * Bytes of a model whose neurons are on disk: what is always in memory, by the plan that ranks
+ * would be loaded by, and what neurons take. Knows no budget.
  */
-import { bytesByKind } from "../memory/arena.ts";
 import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import { planRanks } from "../rank/plan.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
@@ -61,25 +60,6 @@ export function fixedModel(
     return bytes;
   });
   return { ranks, readPerToken };
-}
-
-export interface ResidentModel {
-  /** Bytes of all arenas of each rank. */
-  readonly ranks: readonly number[];
-  readonly weights: number;
-  readonly context: number;
-  readonly workspace: number;
-}
-
-/** What the whole model takes in memory. */
-export function residentModel(input: PlanInput, chunkTokens: number): ResidentModel {
-  const plans = plansOf(input, { hasPredictors: false, chunkTokens });
-  const { weights, kv, activations } = bytesByKind(plans.flatMap(({ arenas }) => arenas));
-  const ranks = plans.map(({ arenas }) => {
-    const bytes = bytesByKind(arenas);
-    return bytes.weights + bytes.kv + bytes.activations;
-  });
-  return { ranks, weights, context: kv, workspace: activations };
 }
 
 /** True when every layer has a predictor that works. */

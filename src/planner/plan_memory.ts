@@ -19,9 +19,11 @@ import {
   HOT_SHARE_MAX,
   IO_WORKER_BYTES,
   KERNEL_READS_BYTES,
+  NEURON_RECORD_BYTES,
   PREDICTED_PER_ACTIVE,
   PREFILL_MACS_PER_THREAD,
   processBytes,
+  SLOT_RECORD_BYTES,
   SLOTS_MIN_PER_ACTIVE,
   SLOTS_MIN_PER_RANK,
 } from "./calibration.ts";
@@ -34,11 +36,10 @@ import {
   type FixedModel,
   fixedModel,
   fixedWeightCount,
-  type ResidentModel,
-  residentModel,
   sumUnits,
   type UnitSums,
 } from "./model_bytes.ts";
+import { type ResidentLayout, residentLayout } from "./resident_layout.ts";
 import { requestSeconds, sum, total } from "./sums.ts";
 import { planWholeUnits } from "./whole_units.ts";
 import type {
@@ -53,9 +54,6 @@ import type {
 /** Tokens of a prompt's piece that are tried. */
 const CHUNKS = [64, 128, 256, 512] as const;
 const CHUNK_TOKENS_RESIDENT = { dense: 64, mixture: 256 } as const;
-/** The cache's record of a slot; a neuron's slot and its number at each position. */
-const SLOT_RECORD_BYTES = 20;
-const NEURON_RECORD_BYTES = 8;
 /** Prompts read their neurons in pieces of about this, two a rank. */
 const STAGED_BYTES = MiB;
 const HOT_STEPS = 16;
@@ -109,14 +107,15 @@ class MemoryPlanner {
   plan(): MemoryPlan | PlanRefusal {
     const { budgetBytes, model: { config } } = this.#in;
     const chunk = CHUNK_TOKENS_RESIDENT[config.experts === null ? "dense" : "mixture"];
-    const resident = residentModel(this.#in, chunk);
-    const residentBytes = sum(resident.ranks) + processBytes(this.#in.units.length);
+    const resident = residentLayout(this.#in, chunk);
+    const residentBytes = resident.totalBytes;
     if (residentBytes <= budgetBytes) return this.#residentPlan(resident, chunk);
     if (this.#in.units.length === 0) {
-      return { kind: "refusal", budgetBytes, neededBytes: residentBytes };
+      return { kind: "refusal", budgetBytes, neededBytes: residentBytes, residentBytes };
     }
     if (this.#rates.source === "all") {
       return planWholeUnits({
+        residentBytes,
         ...{ input: this.#in, sums: this.#sums, firing: this.#rates.perToken, chunks: CHUNKS },
         workers: this.#workerCounts(),
         fixedOf: (chunkTokens) => this.#fixedOf({ way: "gates", chunkTokens }),
@@ -132,7 +131,7 @@ class MemoryPlanner {
     }
     if (best !== null) return this.#build(best);
     const neededBytes = Math.min(residentBytes, ...this.#choices().map((c) => this.#needed(c)));
-    return { kind: "refusal", budgetBytes, neededBytes };
+    return { kind: "refusal", budgetBytes, neededBytes, residentBytes };
   }
 
   #choices(): Choice[] {
@@ -152,8 +151,9 @@ class MemoryPlanner {
 
   /** More of them than a few per core only take the cores from each other: NOTES.md. */
   #workerCounts(): number[] {
-    const { profile, kernelReads } = this.#in;
+    const { profile, kernelReads, ioWorkers } = this.#in;
     if (kernelReads) return [0];
+    if (ioWorkers !== undefined) return [ioWorkers];
     const measured = measuredWorkers(profile.disk);
     const few = measured.filter((count) => count <= WORKERS_PER_CORE_MAX * profile.cores);
     return few.length > 0 ? few : measured.slice(0, 1);
@@ -366,26 +366,14 @@ class MemoryPlanner {
     return isPredicted ? predicted : gates;
   }
 
-  #residentPlan(resident: ResidentModel, chunkTokens: number): MemoryPlan {
-    const { budgetBytes, model: { config } } = this.#in;
-    const { ranks, weights, context, workspace } = resident;
-    const regions: MemoryRegion[] = [
-      { name: "weights", bytes: weights },
-      { name: "context", bytes: context },
-      { name: "workspace", bytes: workspace },
-      { name: "process", bytes: processBytes(this.#in.units.length) },
-    ];
+  #residentPlan(resident: ResidentLayout, chunkTokens: number): MemoryPlan {
     return {
       kind: "plan",
       way: "resident",
-      ...{ budgetBytes, regions, chunkTokens },
-      totalBytes: total(regions),
-      ranks: ranks.map((bytes) => ({
-        bytes,
-        arenas: [{ firstLayer: 0, endLayer: config.blockCount, slots: 0, hotClusters: [] }],
-      })),
+      ...resident,
+      ...{ budgetBytes: this.#in.budgetBytes, chunkTokens },
       ...{ slotBytes: 0, slots: 0, residentShare: 1, hotFractions: [1] },
-      ...{ ioWorkers: 0, readBytes: 0, mergeGapBytes: 0 },
+      ...{ readBytes: 0, mergeGapBytes: 0 },
       prefillTokensPerSecond: this.#prefill(chunkTokens, 1),
       expected: this.#expectResident(chunkTokens),
       rates: this.#rates.source,

@@ -12,6 +12,8 @@ export interface PlanInput {
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   /** How neurons lie in the packed file, or would. */
   readonly units: readonly RatedUnit[];
+  /** The file is packed: what is in memory as a whole has been read as units. Default false. */
+  readonly isPacked?: boolean;
   /** Most memory that the whole process may take. */
   readonly budgetBytes: number;
   /** Ranks: threads that compute. */
@@ -25,6 +27,8 @@ export interface PlanInput {
   readonly predictedPerActive?: number;
   /** The kernel reads for the ranks, no threads: kernel_queue.ts of src/io. Default false. */
   readonly kernelReads?: boolean;
+  /** Threads that read; left out: as many as pay. */
+  readonly ioWorkers?: number;
   /** Counts of this model's neurons; null: what the units say, or what such models are like. */
   readonly stats: FiringStats | null;
   /** What kernels say they need. */
@@ -55,6 +59,7 @@ export interface MemoryRegion {
     | "bookkeeping"
     | "staging"
     | "io"
+    | "brought"
     | "process";
   readonly bytes: number;
 }
@@ -141,4 +146,6 @@ export interface PlanRefusal {
   readonly budgetBytes: number;
   /** The smallest budget that works. */
   readonly neededBytes: number;
+  /** One in which all of it is in memory: where models are small, readers and staging take more. */
+  readonly residentBytes: number;
 }

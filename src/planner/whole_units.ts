@@ -47,6 +47,8 @@ export interface WholeUnitsInput {
   /** Tokens of a prompt's piece, and threads that read, that may be chosen. */
   readonly chunks: readonly number[];
   readonly workers: readonly number[];
+  /** What the model takes that is in memory as a whole. */
+  readonly residentBytes: number;
   /** What is always in memory with pieces of so many tokens. */
   readonly fixedOf: (chunkTokens: number) => FixedModel;
   /** Tokens a second of a prompt when so much of the units is in memory. */
@@ -79,7 +81,8 @@ function planOf(by: Choice): MemoryPlan | PlanRefusal {
     const unitBytes = unitBytesOf(by);
     const left = Math.floor((budgetBytes - total(regions)) / unitBytes);
     if (left < 1) {
-      return { kind: "refusal", budgetBytes, neededBytes: Math.ceil(total(regions) + unitBytes) };
+      const neededBytes = Math.ceil(total(regions) + unitBytes);
+      return { kind: "refusal", budgetBytes, neededBytes, residentBytes: by.residentBytes };
     }
     const places = Math.min(left, units.length);
     const ranks = ranksOf(by, arenas, places);

@@ -4,10 +4,7 @@
  * The table stays in the file: a token needs one row of it. Knows nothing of other blocks.
  */
 import { check } from "../base/check.ts";
-import type { TensorReader } from "../gguf/tensor_reader.ts";
-import type { GgufTensor } from "../gguf/types.ts";
 import type { Control } from "../memory/control.ts";
-import { dequantizeInto } from "../model/dequantize.ts";
 import { floats } from "./arena_views.ts";
 import type { Layer, LayerInput } from "./layer.ts";
 import { type Matrix, matrixOf, project, readsQ8 } from "./matrix.ts";
@@ -17,6 +14,7 @@ import type { RankPlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
 import { lengthOf } from "./shard.ts";
 import type { StepState } from "./step_state.ts";
+import { type TokenRows, TokenTable } from "./token_table.ts";
 
 /** Where a rank left what tokens give some layers. */
 interface Made {
@@ -27,26 +25,17 @@ interface Made {
   readonly width: number;
 }
 
-/** Rows of tokens, and where they come from. */
-export interface TokenRows {
-  readonly reader: TensorReader;
-  readonly tensor: GgufTensor;
-}
-
 export class LayerInputs {
   readonly #state: StepState;
   readonly #residual: Residual;
   readonly #plan: TokenInputsPlan;
-  readonly #rows: TokenRows;
+  readonly #table: TokenTable;
   readonly #stepIds: Int32Array;
   readonly #projection: Matrix;
   /** By rank. */
   readonly #made: readonly Made[];
   /** By arena, [tokens, hiddenStride]. */
   readonly #hidden: readonly Float32Array[];
-  /** Of one token: as stored, and as numbers. */
-  readonly #bytes: Uint8Array;
-  readonly #values: Float32Array;
   /** Boxed once, as `Fractions` are. */
   readonly #scale: { value: number | null } = { value: null };
 
@@ -66,7 +55,7 @@ export class LayerInputs {
     this.#state = state;
     this.#residual = by.residual;
     this.#plan = plan.tokenInputs;
-    this.#rows = by.rows;
+    this.#table = new TokenTable(by.rows, plan.tokenInputs);
     this.#stepIds = by.control.stepIds();
     this.#projection = matrixOf(plan.tokenInputs.projection);
     this.#made = by.plans.map(({ tokenInputs, workspaces, chunkTokens }, rank) => {
@@ -83,9 +72,6 @@ export class LayerInputs {
       const memory = by.memories[plan.rankIndex][arena];
       return floats(memory, hidden, plan.chunkTokens * plan.strides.hidden);
     });
-    const { table, layers, length } = plan.tokenInputs;
-    this.#bytes = new Uint8Array(table.sizeBytes);
-    this.#values = new Float32Array(lengthOf(layers) * length);
     this.#scale.value = 1 / Math.sqrt(config.embeddingLength);
   }
 
@@ -105,24 +91,19 @@ export class LayerInputs {
     kernels.scale_f32(to, width, n, width, this.#scale.value!);
     const heads = lengthOf(layers);
     kernels.head_norm_f32(to, width, n, heads, length, norm.offsetBytes, 0, epsilon, 0);
-    this.#rows.reader.requireUnchanged();
+    this.#table.requireUnchanged();
     const { values } = this.#made[plan.rankIndex];
-    for (let t = 0; t < n; t++) this.#addRow(values, t * width);
+    for (let t = 0; t < n; t++) this.#addRow(values, t, width);
   }
 
   /** (made + √length · the token's part of the table) / √2. */
-  #addRow(made: Float32Array, start: number): void {
-    const { tensor, reader } = this.#rows;
-    const { table, length } = this.#plan;
-    const values = this.#values;
-    const width = values.length;
-    const id = this.#stepIds[start / width];
+  #addRow(made: Float32Array, t: number, width: number): void {
+    const id = this.#stepIds[t];
     check(id >= 0 && id < this.#state.config.vocabSize, "a token id was checked at the door");
-    reader.read(tensor, id * table.rowBytes + table.startBytes, this.#bytes);
-    dequantizeInto(tensor.type, this.#bytes, values);
-    const scale = Math.sqrt(length);
-    for (let i = 0; i < width; i++) {
-      made[start + i] = (made[start + i] + values[i] * scale) * Math.SQRT1_2;
+    const values = this.#table.rowOf(id);
+    const { scale } = this.#table;
+    for (let i = 0, at = t * width; i < width; i++, at++) {
+      made[at] = (made[at] + values[i] * scale) * Math.SQRT1_2;
     }
   }
 

@@ -44,15 +44,17 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
   }
 }
 
-/** Of these what goes to arenas: of a rank on a GPU the embedding table and what ends joins. */
+/** Of these what goes to arenas: of a rank on a GPU what makes embeddings and what ends joins. */
 export function* arenaPiecesOf(plan: RankPlan): Generator<Piece> {
-  const { gpu, embedding, positions, layers } = plan;
+  const { gpu, embedding, embeddingNorm, positions, layers } = plan;
   if (gpu === null) return yield* piecesOf(plan);
   yield* inArena(0, [...partsOf(embedding), ...positions ? partsOf(positions) : []]);
+  yield* inArena(0, partsOfNorm(embeddingNorm));
   if (gpu.isAlone) return;
-  for (const { arena, attentionPostNorm, feedForwardPostNorm } of layers) {
+  for (const { arena, attentionPostNorm, feedForwardPostNorm, outputScale } of layers) {
     yield* inArena(arena, partsOfNorm(attentionPostNorm));
     yield* inArena(arena, partsOfNorm(feedForwardPostNorm));
+    if (outputScale !== null) yield* inArena(arena, [{ vector: outputScale }]);
   }
 }
 

@@ -31,7 +31,6 @@ import { dequantize } from "../model/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
 import { forward } from "./forward.ts";
-import type { TokenRows } from "./layer_inputs.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import type { GpuRank } from "./gpu/gpu_rank.ts";
@@ -42,6 +41,7 @@ import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
 import { type PackedUnits, Streaming } from "./streaming.ts";
 import { Rank } from "./rank.ts";
 import type { StepStateInput } from "./step_state.ts";
+import type { TokenRows } from "./token_table.ts";
 import { tuneKernels } from "./tune.ts";
 
 /** Everything a thread needs to become a rank; plain data and shared objects, can be posted. */
@@ -216,13 +216,14 @@ export class RankRunner {
       const { control, tell } = opening;
       const { tensors } = setup;
       const { awaitsLogits } = host;
+      const tokenRows = openTokenRows(setup, opening.plan, host.reader);
       const rank = await GpuRank.open({
         ...stepInput(opening),
-        ...{ gpu, control, tensors, reader, onProgress: tell, awaitsLogits },
+        ...{ gpu, control, tensors, reader, onProgress: tell, awaitsLogits, tokenRows },
         // Software is never fast enough for it, and slow to compile what it takes.
         hasChain: setup.gpu.waitMs === null ? !gpu.info.isFallback : setup.gpu.waitMs > 0,
       });
-      return new RankRunner(opening, walkOf(rank), { gpu, gpuRank: rank });
+      return new RankRunner(opening, walkOf(rank), { gpu, gpuRank: rank, tokenRows });
     } catch (error) {
       gpu.close();
       throw error;
@@ -306,14 +307,15 @@ export class RankRunner {
 }
 
 /** What a table that stays in the file is read with, for as long as the rank lives. */
-function openTokenRows(
-  { tensors, parts }: RankSetup,
+export function openTokenRows(
+  { tensors, parts }: Pick<RankSetup, "tensors" | "parts">,
   { tokenInputs }: RankPlan,
+  reader?: TensorReader,
 ): TokenRows | null {
   if (tokenInputs === null) return null;
   const tensor = tensors.get(tokenInputs.table.tensor);
   check(tensor !== undefined, "a table was posted with the plan");
-  return { tensor, reader: TensorReader.open({ parts }) };
+  return { tensor, reader: reader ?? TensorReader.open({ parts }) };
 }
 
 /** Where the rank asks for reads. */

@@ -1,7 +1,7 @@
 /** What a plan says of neurons: dense blocks, packed ones, experts, predictors. Data only. */
 import type { SwigluLimit } from "../model/types.ts";
 import type { ApartPlan } from "./plan_inputs.ts";
-import type { CurvePlan } from "./plan_curve.ts";
+import type { CurvePlan } from "./plan_activation.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import type { Range } from "./shard.ts";
 

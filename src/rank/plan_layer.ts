@@ -5,7 +5,7 @@
  */
 import { rowsOfHeads } from "./picked.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
-import type { BundleUnit } from "../bundle/types.ts";
+import type { UnitShape } from "../bundle/units.ts";
 import { mergedHeadDim } from "../model/latent.ts";
 import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import type {
@@ -31,7 +31,7 @@ import type {
 } from "./plan_types.ts";
 import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planApart, planLayerInput } from "./plan_inputs.ts";
-import { planCurve } from "./plan_curve.ts";
+import { activationOf } from "./plan_activation.ts";
 import { planGate } from "./plan_gate.ts";
 import { planLatentHeads } from "./plan_latent.ts";
 import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
@@ -77,9 +77,9 @@ export interface Placer {
 /** The units of a packed file, as a layer's share sees them. */
 export interface Units {
   /** Number of the unit; null: its weights are tensors of the file. */
-  numberOf(layer: number, expert: BundleUnit["expert"]): number | null;
+  numberOf(layer: number, expert: UnitShape["expert"]): number | null;
   /** The unit, where it is not resident as a whole; else null. */
-  streamed(unit: number): BundleUnit | null;
+  streamed(unit: number): UnitShape | null;
   /** All of a streamed unit's gates are. */
   readonly hasResidentGates: boolean;
 }
@@ -158,7 +158,10 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       }
       : experts(place, feedForward, { ...of, input }),
     steppedNeurons: feedForward?.kind !== "dense" ? [] : shard.steppedNeurons.map((each) => ({
-      block: dense(place, feedForward, { ...of, neurons: each.neurons, adds: false }),
+      block: {
+        ...dense(place, feedForward, { ...of, neurons: each.neurons, adds: false }),
+        ...activationOf(place, { ...of, expert: null }),
+      },
       tokens: each.tokens,
     })),
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
@@ -198,7 +201,7 @@ function convolution(
 
 interface BlockInput {
   readonly layer: number;
-  readonly expert: BundleUnit["expert"];
+  readonly expert: UnitShape["expert"];
   readonly neurons: Range;
   readonly adds: boolean;
   readonly isSilent: boolean;
@@ -215,8 +218,7 @@ function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan 
   const bundles = unit === null ? null : units!.streamed(unit);
   const apart = {
     innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, by.neurons) : null,
-    curve: planCurve(place, layer, by.curve),
-    limit: (typeof expert === "number" ? by.limits?.experts : by.limits?.others) ?? null,
+    ...activationOf(place, by),
   };
   if (unit === null || bundles === null) {
     return { ...dense(place, tensors, by), unit, ...apart };
@@ -378,7 +380,7 @@ function experts(
 /** Calls `visit` for each block of neurons of a layer. */
 export function forEachBlock(
   feedForward: LayerTensors["feedForward"],
-  visit: (expert: BundleUnit["expert"], block: DenseTensors) => void,
+  visit: (expert: UnitShape["expert"], block: DenseTensors) => void,
 ): void {
   if (feedForward === null) return;
   if (feedForward.kind === "dense") return visit(null, feedForward);
@@ -387,7 +389,7 @@ export function forEachBlock(
 }
 
 /** Which neurons of a block a rank owns. */
-export function neuronsOf(shard: Shard, expert: BundleUnit["expert"]): Range {
+export function neuronsOf(shard: Shard, expert: UnitShape["expert"]): Range {
   if (expert === null) return shard.neurons;
   if (expert === "shared") return shard.sharedNeurons;
   return shard.expertNeurons[expert % shard.expertNeurons.length];

@@ -2,10 +2,11 @@
  * The units of a packed file in a rank's plan: which of them are resident as a whole, what the
  * others take in memory, and where ranks may cut them. Pure decisions; knows no arenas.
  */
-import { alignUp } from "../base/check.ts";
+import { alignUp, divCeil } from "../base/check.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
+import { KiB, MiB } from "../base/units.ts";
 import { CLUSTER_SLOTS } from "../cache/mod.ts";
-import type { BundleUnit } from "../bundle/types.ts";
+import type { UnitShape } from "../bundle/units.ts";
 import { SECTOR_BYTES_MAX } from "../io/mod.ts";
 import type { DenseTensors } from "../model/types.ts";
 import type { Units } from "./plan_layer.ts";
@@ -14,8 +15,8 @@ import type { StreamingSteps, StreamPlan } from "./stream_types.ts";
 
 /** How a packed model is to be run. */
 export interface UnitOptions {
-  /** Of the packed file, in its order. */
-  readonly units: readonly BundleUnit[];
+  /** Of the packed file, or of what packing would make, in its order. */
+  readonly units: readonly UnitShape[];
   /** So many units, from the first on, are in memory as a whole. */
   readonly residentUnits: number;
   /** Gates of the others are, too, and only the rest of a bundle is streamed. */
@@ -46,6 +47,40 @@ export interface UnitOptions {
 
 export const ALL_STEPS: StreamingSteps = { bundles: true, cache: true, pipeline: true };
 
+/** What is to be decided; the rest has usual values. */
+export type StreamingChoice =
+  & Pick<UnitOptions, "residentUnits" | "hasResidentGates" | "slotCount">
+  & Partial<Omit<UnitOptions, "units">>;
+
+/** One sequential read, and how many of them are under way in each arena. */
+export const PIECE_BYTES = MiB;
+export const PIECES_AHEAD = 16;
+/** What a disk brings in the time that a read takes from ranks, whatever its size (NOTES.md). */
+const GAP_BYTES = 24 * KiB;
+/** Of slots: what fires often stays, whatever a token needs; the rest follows the text. */
+export const HOT_SHARE = 0.95;
+
+/** The options of a choice, with what is usual where it says nothing. */
+export function unitOptions(units: readonly UnitShape[], choice: StreamingChoice): UnitOptions {
+  return {
+    arenaCount: 1,
+    stagePlaces: 1,
+    hotShare: HOT_SHARE,
+    pieceBytes: PIECE_BYTES,
+    piecesAhead: PIECES_AHEAD,
+    gapBytes: GAP_BYTES,
+    readsGatesFirst: false,
+    steps: ALL_STEPS,
+    ...choice,
+    units,
+  };
+}
+
+/** All units in memory as wholes. */
+export function wholeUnits(units: readonly UnitShape[]): UnitOptions {
+  return unitOptions(units, { residentUnits: units.length, hasResidentGates: false, slotCount: 0 });
+}
+
 export class UnitPlan implements Units {
   readonly options: UnitOptions;
   readonly stream: StreamPlan;
@@ -62,7 +97,7 @@ export class UnitPlan implements Units {
     return this.options.hasResidentGates;
   }
 
-  numberOf(layer: number, expert: BundleUnit["expert"]): number | null {
+  numberOf(layer: number, expert: UnitShape["expert"]): number | null {
     return this.#numbers.get(key(layer, expert)) ?? null;
   }
 
@@ -71,7 +106,7 @@ export class UnitPlan implements Units {
     return this.options.residentUnits < this.options.units.length;
   }
 
-  streamed(unit: number): BundleUnit | null {
+  streamed(unit: number): UnitShape | null {
     return unit < this.options.residentUnits ? null : this.options.units[unit];
   }
 
@@ -81,7 +116,7 @@ export class UnitPlan implements Units {
    */
   stripesOf(layer: number | null): { dense: number; expert: number; shared: number } {
     const units = this.options.units.filter((unit) => layer === null || unit.layer === layer);
-    const stripeOf = (isKind: (unit: BundleUnit) => boolean) => {
+    const stripeOf = (isKind: (unit: UnitShape) => boolean) => {
       const lengths = units.filter(isKind).map((unit) => unit.neurons / unit.stripes);
       return Math.max(1, ...lengths);
     };
@@ -100,7 +135,7 @@ export class UnitPlan implements Units {
 }
 
 /** Bytes that a slot has: what of the largest bundle is not resident. */
-export function slotBytesOf(units: readonly BundleUnit[], hasResidentGates: boolean): number {
+export function slotBytesOf(units: readonly UnitShape[], hasResidentGates: boolean): number {
   return Math.max(
     0,
     ...units.map((unit) => unit.bundleBytes - (hasResidentGates ? unit.restOffsetBytes : 0)),
@@ -108,8 +143,8 @@ export function slotBytesOf(units: readonly BundleUnit[], hasResidentGates: bool
 }
 
 function streamPlan(
-  units: readonly BundleUnit[],
-  streamed: readonly BundleUnit[],
+  units: readonly UnitShape[],
+  streamed: readonly UnitShape[],
   options: UnitOptions,
 ): StreamPlan {
   const { hasResidentGates, slotCount, arenaCount, hotShare, pieceBytes, piecesAhead } = options;
@@ -121,6 +156,8 @@ function streamPlan(
     pieceBytes,
     alignUp(largest, SECTOR_BYTES_MAX) + 2 * SECTOR_BYTES_MAX,
   );
+  const all = units.reduce((sum, unit) => sum + unit.neurons * unit.bundleBytes, 0);
+  const pieces = Math.max(2, Math.min(piecesAhead, divCeil(all, wholePieceBytes)));
   return {
     slotBytes: slotBytesOf(streamed, hasResidentGates),
     hasResidentGates,
@@ -130,18 +167,18 @@ function streamPlan(
       steps.pipeline && streamed.every(({ gate }) => gate !== null),
     hotClusters: [hotShare].flat().map((share) => Math.floor(slotsOfArena * share / CLUSTER_SLOTS)),
     pieceBytes: wholePieceBytes,
-    rawBytes: wholePieceBytes * piecesAhead,
+    rawBytes: wholePieceBytes * pieces,
     gapBytes: options.gapBytes,
     steps,
   };
 }
 
-function key(layer: number, expert: BundleUnit["expert"]): string {
+function key(layer: number, expert: UnitShape["expert"]): string {
   return `${layer}:${expert ?? ""}`;
 }
 
 /** @throws {UnsupportedModelError} when tensors of a unit are not what it was packed from. */
-export function checkUnit(unit: BundleUnit, tensors: DenseTensors): void {
+export function checkUnit(unit: UnitShape, tensors: DenseTensors): void {
   const { gate, up, down } = tensors;
   const isSame = unit.up.tensor === up.tensor && unit.down.tensor === down.tensor &&
     (unit.gate?.tensor ?? null) === (gate?.tensor ?? null);

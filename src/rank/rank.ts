@@ -13,7 +13,7 @@ import { hasInnerNorm } from "./bound_blocks.ts";
 import { bindNorm, type Norm } from "./bound_norm.ts";
 import { bindLayer, type Layer } from "./layer.ts";
 import { HEADS, NEURONS } from "./inner_norms.ts";
-import { LayerInputs, type TokenRows } from "./layer_inputs.ts";
+import { LayerInputs } from "./layer_inputs.ts";
 import { LayerTally, neuronsAsked } from "./layer_tally.ts";
 import { Observer } from "./observer.ts";
 import type { RankPlan } from "./plan_types.ts";
@@ -22,6 +22,7 @@ import { Residual } from "./residual.ts";
 import type { Streaming } from "./streaming.ts";
 import { StateBlock } from "./state_block.ts";
 import { StepState, type StepStateInput } from "./step_state.ts";
+import type { TokenRows } from "./token_table.ts";
 import { Vocabulary } from "./vocabulary.ts";
 
 export interface RankInput extends StepStateInput {

@@ -213,7 +213,8 @@ export class RankPlanner implements Placer {
       this.#positions = this.matrix(positions, { rows: shard.positions });
     }
     this.#embeddingNorm = norm(this, tensors.embeddingNorm);
-    this.#tokenInputs = planTokenInputs(this, this.#in.model, this.#in);
+    const inputsPlace = this.#isAlone ? this.#device! : this;
+    this.#tokenInputs = planTokenInputs(inputsPlace, this.#in.model, this.#in);
     const { rankIndex, options: { rankCount } } = this.#in;
     this.#altUp = planAltUp(this, tensors.altUp, { rankIndex, rankCount });
     if (!config.tiedEmbeddings) return;
@@ -261,7 +262,7 @@ export class RankPlanner implements Placer {
   /** What ends a join is done on the rank's thread, where the other ranks' sums are. */
   #placeOnGpu(index: number, device: DevicePlacer): void {
     const { model: { config, tensors }, options, kvType } = this.#in;
-    const { attentionPostNorm, feedForwardPostNorm } = tensors.layers[index];
+    const { attentionPostNorm, feedForwardPostNorm, outputScale } = tensors.layers[index];
     const place = this.#isAlone ? device : this;
     this.#deviceKvBytes += keptBytes(this.#in.layerShards[index], {
       ...{ ...options, kvType, config: configOf(config, index), layer: config.layers[index] },
@@ -274,6 +275,7 @@ export class RankPlanner implements Placer {
       stateSpace: stateSpace && { ...stateSpace, placesOffsetBytes: 0 },
       attentionPostNorm: norm(place, attentionPostNorm),
       feedForwardPostNorm: norm(place, feedForwardPostNorm),
+      outputScale: outputScale && place.vector(outputScale),
       keysOffsetBytes: 0,
       valuesOffsetBytes: 0,
     });

@@ -42,9 +42,7 @@ export class StateBlock {
     this.#residual = by.residual;
     this.#control = by.control;
     this.#shape = by.shape;
-    this.#cutsGroups = state.plan.layers.map((_, index) =>
-      cutsGroups(by.plans, index, by.shape)
-    );
+    this.#cutsGroups = state.plan.layers.map((_, index) => cutsGroups(by.plans, index, by.shape));
   }
 
   /**

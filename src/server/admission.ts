@@ -4,6 +4,7 @@
  */
 import type { MiddlewareHandler } from "hono";
 import { RequestError } from "../base/errors.ts";
+import { counted } from "../base/units.ts";
 import type { ServerEnv } from "./guards.ts";
 import { errorResponse, shutdownError } from "./http_errors.ts";
 import type { AppSettings } from "./options.ts";
@@ -81,7 +82,7 @@ const READING = new Set(["GET", "HEAD", "OPTIONS"]);
 
 function fullError(requestsMax: number): RequestError {
   return new RequestError(
-    `The server is busy: ${requestsMax} requests are under way: try again later`,
+    `The server is busy (${counted(requestsMax, "request")} under way): try again later`,
     { status: 503, code: "too_many_requests_under_way", retryAfterSeconds: 1 },
   );
 }

@@ -2,17 +2,17 @@
  * The server as a function from requests to answers: which path does what, and what happens before
  * and after. Listens nowhere: see serve.ts.
  */
-import { type Context, Hono } from "hono";
+import { type Context, type Handler, Hono } from "hono";
 import { RequestError } from "../base/errors.ts";
 import { nearest } from "../base/nearest.ts";
 import { admit } from "./admission.ts";
 import { requireKey } from "./api_keys.ts";
 import { guards, requestIds, type ServerEnv } from "./guards.ts";
 import { headLengths } from "./head_lengths.ts";
-import { errorResponse, onAppError } from "./http_errors.ts";
+import { errorResponse, namingPrompt, onAppError } from "./http_errors.ts";
 import { openApiDocument } from "./openapi.ts";
 import { OPERATION_ROUTES } from "./operation_routes.ts";
-import { type AppOptions, appSettings } from "./options.ts";
+import { type AppOptions, type AppSettings, appSettings } from "./options.ts";
 import { PAGE_ROUTES } from "./page.ts";
 import { ignoredFields } from "./read_fields.ts";
 import type { Route } from "./route.ts";
@@ -50,13 +50,25 @@ export function createApp(options: AppOptions): Hono<ServerEnv> {
   app.use(guards(settings));
   app.use(requireKey(settings.apiKeys));
   app.use(admit(settings));
-  for (const { method, path, handle } of ROUTES) app.on(method, path, (c) => handle(c, settings));
+  for (const route of ROUTES) app.on(route.method, route.path, handlerOf(route, settings));
   for (const [path, routes] of Map.groupBy(ROUTES, (route) => route.path)) {
     app.all(path, (c) => methodNotAllowed(c, routes.map(({ method }) => method)));
   }
   app.notFound(unknownPath);
   app.onError(onAppError(settings));
   return app;
+}
+
+/** Models do not know which field a prompt came from: what they refuse of it is told here. */
+function handlerOf({ handle, promptField }: Route, settings: AppSettings): Handler<ServerEnv> {
+  if (promptField === undefined) return (c) => handle(c, settings);
+  return async (c) => {
+    try {
+      return await handle(c, settings);
+    } catch (error) {
+      throw namingPrompt(error, promptField);
+    }
+  };
 }
 
 function methodNotAllowed(c: Context<ServerEnv>, methods: readonly string[]): Response {

@@ -68,6 +68,22 @@ export function fieldError(param: string | null, message: string, code = "invali
   return new RequestError(message, { status: 400, code, param });
 }
 
+/** What models refuse of prompts, whatever field they came from. */
+const PROMPT_CODES: ReadonlySet<string | null> = new Set([
+  "empty_prompt",
+  "context_length_exceeded",
+  "invalid_token_id",
+  "no_vocabulary",
+]);
+
+/** An error as it was thrown; where it is about a prompt, with the field that this came from. */
+export function namingPrompt(error: unknown, param: string): unknown {
+  if (!(error instanceof RequestError)) return error;
+  const { message, status, type, code, param: named } = error;
+  if (named !== null || !PROMPT_CODES.has(code)) return error;
+  return new RequestError(message, { status, type, code, param });
+}
+
 /** The 503 while the first model is being loaded. */
 export function loadingError(): RequestError {
   return new RequestError("Loading model", {

@@ -5,6 +5,7 @@
 import { RequestError } from "../base/errors.ts";
 import { findNamed } from "../base/latest_tag.ts";
 import type { LanguageModel } from "../llm/types.ts";
+import type { FileFacts } from "../models/types.ts";
 import { loadingError } from "./http_errors.ts";
 
 /** Where models come from: one that is loaded, or a registry that loads them on demand. */
@@ -15,6 +16,8 @@ export interface ModelSource {
   list(): readonly ModelCard[];
   /** The id that another name stands for; undefined: none. Left out: there are no other names. */
   idOf?(name: string): string | undefined;
+  /** The size and age of a model's file, loaded or not; undefined or left out: not known. */
+  fileOf?(id: string): FileFacts | undefined;
   /**
    * The model of that name, loaded if need be; without a name, the default one. It is not let go
    * before the lease ends.

@@ -18,6 +18,8 @@ export interface Route {
   readonly summary: string;
   /** Of its body, JSON. */
   readonly body?: z.ZodType;
+  /** The field of its body that the model's prompt is made of; left out: there is no prompt. */
+  readonly promptField?: string;
   /** Of its body where that is a form (multipart/form-data). */
   readonly form?: z.ZodType;
   /** Of what stands behind the question mark. */

@@ -48,6 +48,7 @@ export const API_ROUTES: readonly Route[] = [
     handle: chatCompletions,
     summary: "Answers the last message of a conversation",
     body: chatSchema,
+    promptField: "messages",
     stream: "text/event-stream",
   },
   {
@@ -56,6 +57,7 @@ export const API_ROUTES: readonly Route[] = [
     handle: completions,
     summary: "Continues prompts",
     body: completionSchema,
+    promptField: "prompt",
     stream: "text/event-stream",
   },
   {
@@ -64,6 +66,7 @@ export const API_ROUTES: readonly Route[] = [
     handle: embeddings,
     summary: "Vectors of texts",
     body: embeddingsSchema,
+    promptField: "input",
   },
   {
     method: "POST",
@@ -71,6 +74,7 @@ export const API_ROUTES: readonly Route[] = [
     handle: responses,
     summary: "Answers a conversation with items of output; nothing is stored",
     body: responseSchema,
+    promptField: "input",
     stream: "text/event-stream",
   },
   {
@@ -79,6 +83,7 @@ export const API_ROUTES: readonly Route[] = [
     handle: countChatTokens,
     summary: "Counts the tokens of a conversation",
     body: conversationSchema,
+    promptField: "messages",
   },
   {
     method: "GET",
@@ -126,6 +131,7 @@ export const API_ROUTES: readonly Route[] = [
     handle: applyTemplate,
     summary: "A conversation as the model reads it",
     body: conversationSchema,
+    promptField: "messages",
   },
   ...BATCH_ROUTES,
   ...OLLAMA_ROUTES,

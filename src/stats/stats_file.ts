@@ -10,7 +10,9 @@
  * The header is `Header` below. A file is believed when its size is what the header makes it, its
  * sum what the first line says, and no neuron fired more often than it could.
  */
+
 import { createHash } from "node:crypto";
+import { rmSync } from "node:fs";
 import { z } from "zod";
 import { concatBytes } from "../base/bytes.ts";
 import { brief } from "../base/errors.ts";
@@ -150,6 +152,7 @@ export function writeStats(path: string, stats: FiringStats): void {
     Deno.writeFileSync(temporary, encodeStats(stats));
     Deno.renameSync(temporary, path);
   } catch (error) {
+    rmSync(temporary, { force: true });
     throw explainWriteError(error, path);
   }
 }

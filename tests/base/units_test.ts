@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { formatBytes, parseBytes } from "../../src/base/units.ts";
+import { counted, formatBytes, parseBytes } from "../../src/base/units.ts";
 
 Deno.test("parseBytes() reads sizes with and without units and refuses the rest", () => {
   assertEquals(parseBytes("2GiB"), 2 ** 31);
@@ -13,4 +13,12 @@ Deno.test("formatBytes() picks the unit by size", () => {
   assertEquals(formatBytes(12), "12 B");
   assertEquals(formatBytes(2048), "2.0 KiB");
   assertEquals(formatBytes(5 * 2 ** 30), "5.00 GiB");
+});
+
+Deno.test("counted() has the singular of one, and of nothing else", () => {
+  assertEquals([0, 1, 2].map((count) => counted(count, "answer")), [
+    "0 answers",
+    "1 answer",
+    "2 answers",
+  ]);
 });

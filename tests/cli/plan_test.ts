@@ -1,6 +1,17 @@
-import { assert, assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertGreater,
+  assertStringIncludes,
+} from "@std/assert";
 import { text } from "../../src/gguf/mod.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
+
+interface Region {
+  readonly name: string;
+  readonly bytes: number;
+}
 
 /** Silent neurons, in a type that can be packed. */
 const SPARSE = {
@@ -28,6 +39,10 @@ Deno.test("plan --json tells where everything of a model goes, and the speed to 
     );
     assertEquals(plan.total_bytes, total);
     assertGreater(plan.expected_decode_tps, 0);
+    const context = ({ regions }: { regions: Region[] }) =>
+      regions.find(({ name }) => name === "context")!.bytes;
+    const three = await planJson([path, "--parallel", "3", "--ctx-size", "64"]);
+    assertEquals(context(three), 3 * context(plan));
     assertEquals(plan.profile, { measured_at: "never", machine: "built-in" });
   }, SPARSE));
 
@@ -41,7 +56,16 @@ Deno.test("plan says of a plain file that does not fit what packing would give",
     const packed = `${folder}/tiny.ganglion`;
     assertEquals((await runCli(["pack", path, "-o", packed])).code, 0);
     const same = await planJson([packed, "--memory", "1GiB", "--ctx-size", "64"]);
-    assertEquals(same.total_bytes, whole.total_bytes);
+    // What reads the packed file, and where reads arrive.
+    const reading = same.regions.filter(({ name }: Region) => name === "io" || name === "staging")
+      .reduce((sum: number, { bytes }: Region) => sum + bytes, 0);
+    assertAlmostEquals(same.total_bytes, whole.total_bytes + reading, 65536);
+    const run = (budget: number) =>
+      runCli(["run", packed, "hi", "--memory", `${budget}`, "--max-tokens", "1", "--threads", "1"]);
+    const refused = await runCli(["plan", packed, "--memory", "1MiB", "--threads", "1"]);
+    const least = Number(/\((\d+) bytes\)/.exec(refused.stderr)?.[1]);
+    assertEquals((await run(least)).code, 0);
+    assertStringIncludes((await run(least - 1)).stderr, "it needs at least");
     const text = await runCli(["plan", packed, "--memory", "1GiB"]);
     assertStringIncludes(text.stdout, "all of it is in memory");
     assertStringIncludes(text.stdout, "tok/s");

@@ -71,7 +71,7 @@ Deno.test("serve cuts answers short on a second SIGTERM, and when draining takes
         assertMatch(await answer.text(), /"code":"shutting_down"/);
         assertEquals((await child.status).code, 1);
         await log.ended;
-        assertMatch(log.text, /error: Cannot finish 1 answers: they were cut short/);
+        assertMatch(log.text, /error: Cannot finish 1 answer before leaving: cut short/);
       });
     }
   }, LONG));

@@ -94,8 +94,11 @@ function compare(runner: RankRunner, greedyTokens: number): void {
 chainTest(
   "a chain of tokens gives the ids of single ones, of one table for both ends, of experts",
   async () => {
-    for (const architecture of ["gemma", "qwen2moe"] as const) {
-      await withTinyFile({ ...SHAPE, architecture, type: "F32" }, async (path) => {
+    // Of gemma4 each token gives layers something: there is a second table.
+    for (const architecture of ["gemma", "gemma4", "qwen2moe"] as const) {
+      const { blockCount, ...shape } = SHAPE;
+      const layers = architecture === "gemma4" ? {} : { blockCount };
+      await withTinyFile({ ...shape, ...layers, architecture, type: "F32" }, async (path) => {
         const runner = await openChainRunner(path);
         compare(runner, 50);
         runner.close();

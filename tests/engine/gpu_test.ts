@@ -8,7 +8,7 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import type { LoadOptions, Notice } from "../../src/llm/mod.ts";
 import { answersHere } from "../support/answers_here.ts";
 import { nmse } from "../support/compare.ts";
-import { GPU_MIXTURES, GPU_REFUSED } from "../support/gpu_families.ts";
+import { GPU_MIXTURES, GPU_REFUSED, GPU_UNSHARED } from "../support/gpu_families.ts";
 import { besideThreads, GPU_ALONE, GPU_ALONE_TUNED, gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
@@ -18,7 +18,7 @@ import type { TinyModelOptions } from "../support/tiny_model.ts";
 /** Norms over all heads, parallel blocks, norms of sums, scales, biases. */
 const BESIDE: readonly TinyFamilyName[] = [
   ...["bamboo", "gemma2", "granite", "olmo2", "stablelm-parallel", "gpt2"] as const,
-  ...["falcon-40b", "gptneox", "cohere2"] as const,
+  ...["falcon-40b", "gptneox", "cohere2", "bloom", "apertus"] as const,
   // Layers that convolve, or keep states; what threads share within these has a join of its own.
   ...["lfm2", "qwen35", "falcon-h1", "mamba2", "jamba", "nemotron_h"] as const,
 ];
@@ -65,6 +65,29 @@ for (const [architecture, text] of Object.entries(GPU_REFUSED) as [TinyFamilyNam
     });
   });
 }
+
+for (const [architecture, text] of Object.entries(GPU_UNSHARED) as [TinyFamilyName, string][]) {
+  gpuTest(`a GPU has all of ${architecture} or nothing, and says why`, async () => {
+    await withTinyFile({ architecture, seed: 3 }, async (path) => {
+      const way = besideThreads(0.3);
+      await assertRejects(() => withModel(path, way, () => Promise.resolve()), Error, text);
+    });
+  });
+}
+
+gpuTest(
+  "a GPU beside a thread scales the stream at a layer's end, and normalises values",
+  async () => {
+    const layered = { windowed: [true, false], windowedDim: 16, valuesAreKeys: true };
+    const of = { architecture: "gemma4", changes: { blockCount: 2, layered } } as const;
+    await compare(of, [besideThreads(0.3), { ...besideThreads(1), gpuLayers: 1 }], F32_NMSE);
+  },
+);
+
+gpuTest("neurons that are brought to a GPU for a prompt have their layer's curve", async () => {
+  const way = { ...besideThreads(1), gpuLayers: 1, gpuStreamFrom: 4 };
+  await compare({ architecture: "apertus" }, [way], F32_NMSE);
+});
 
 for (const architecture of BESIDE) {
   gpuTest(`a GPU beside a thread computes ${architecture} as threads do`, async () => {

@@ -11,9 +11,11 @@ import { chooseCases } from "./cases/choose.ts";
 import { embedCases, matmulCases } from "./cases/matmul.ts";
 import { expertCases } from "./cases/experts.ts";
 import { gateCases } from "./cases/gate_states.ts";
+import { latentCases } from "./cases/latent.ts";
 import { normCases } from "./cases/norms.ts";
 import { oneTokenCases } from "./cases/one_token.ts";
 import { routeCases } from "./cases/routes.ts";
+import { wideCases } from "./cases/wide.ts";
 import { stateCases } from "./cases/states.ts";
 
 const CASES = [
@@ -24,6 +26,8 @@ const CASES = [
   ...oneTokenCases,
   ...apartCases,
   ...attentionCases,
+  ...wideCases,
+  ...latentCases,
   ...elementwiseCases,
   ...convolutionCases,
   ...stateCases,

@@ -15,8 +15,12 @@ import {
   type WeightFormat,
 } from "../../gpu/weights/formats.ts";
 import { dequantize } from "../../src/model/mod.ts";
-import { encodeWeights, isWeightType } from "../../src/quantize/mod.ts";
+import { encodeWeights } from "../../src/quantize/mod.ts";
+import { FLAVOURS, randomBlocks } from "../kernels/data.ts";
+import { Rng } from "../support/rng.ts";
 import { normals } from "./cases/compare.ts";
+import { weightsOf } from "./cases/weights.ts";
+import { isQuantType, isWeightType } from "../../src/rank/weight_types.ts";
 
 const COLUMNS = 512;
 const ROWS = 3;
@@ -26,6 +30,9 @@ const LEVELS_OF = {
   counted: Array.from({ length: 16 }, (_, code) => code),
   fp4: [0, 16, NaN, 18, 4, 20, 6, 24, 8, 9, 10, 11, 12, 13, 14, 15],
   iq4: [1, 25, 38, 53, 69, 89, 13, 113, -127, -104, -83, -65, -49, -35, -22, -10],
+  iq3: [0, 5, 9, 13, 17, 21, 25, 29, 33, 37, 41, 45, 49, 53, 57, 62],
+  iq2: [0, 17, 18, 35, 51, 68, 69, 86],
+  iq1: [0, 2, 8, 10, 16, 18],
 };
 
 /** What a shader makes of codes and factors, in f64 and rounded once. */
@@ -68,7 +75,7 @@ function superFactors({ buffer }: Encoded["factors"], of: CodeFormat): FactorsOf
     const at = Math.floor(group / groups) * bytes;
     const i = group % groups;
     const scale = view.getFloat16(at, true);
-    if (!isPair) return [scale * view.getInt8(at + 4 + i)];
+    if (!isPair) return [scale * of.unit * view.getInt8(at + 4 + i)];
     const offset = view.getFloat16(at + 2, true);
     if (groups === 8) {
       return [scale * view.getUint8(at + 4 + 2 * i), offset * view.getUint8(at + 5 + 2 * i)];
@@ -80,8 +87,7 @@ function superFactors({ buffer }: Encoded["factors"], of: CodeFormat): FactorsOf
 
 Deno.test("encodeBlocks() keeps every weight of every type to the last bit", () => {
   for (const type of GPU_TYPES) {
-    if (!isWeightType(type)) throw new Error(`cannot quantise to ${type}`);
-    const bytes = encodeWeights(type, normals(1, ROWS * COLUMNS));
+    const { bytes } = weightsOf(type, ROWS, COLUMNS, 1);
     const format = weightFormat(type, COLUMNS);
     if (!format) throw new Error(`no format for ${type}`);
     const encoded = encodeBlocks(type, bytes, format);
@@ -90,6 +96,20 @@ Deno.test("encodeBlocks() keeps every weight of every type to the last bit", () 
     assertEquals(decode(encoded, format, expected.length).map(zeros), expected.map(zeros), type);
     const { length } = encoded.codes;
     assertEquals(length + encoded.factors.length, matrixBytes(type, ROWS, COLUMNS), type);
+  }
+});
+
+Deno.test("encodeBlocks() keeps every weight of blocks at the edges of what they hold", () => {
+  const rng = new Rng(11);
+  for (const type of GPU_TYPES) {
+    if (!isWeightType(type) || !isQuantType(type)) continue;
+    for (const flavour of FLAVOURS) {
+      const { bytes, weights } = randomBlocks(rng, type, COLUMNS, flavour);
+      const format = weightFormat(type, COLUMNS)!;
+      const decoded = decode(encodeBlocks(type, bytes, format), format, weights.length);
+      const zeros = (value: number) => value === 0 ? 0 : value;
+      assertEquals(decoded.map(zeros), weights.map(zeros), `${type} ${flavour}`);
+    }
   }
 });
 
@@ -144,7 +164,7 @@ Deno.test("weightFormat() has superblocks' own factors, multiplied out where row
 });
 
 Deno.test("weightFormat() knows no types and widths that kernels do not", () => {
-  assertEquals(weightFormat("IQ1_S", 256), undefined);
+  assertEquals(weightFormat("I2_S", 256), undefined);
   assertEquals(weightFormat("toString", 256), undefined);
   assertEquals(weightFormat("Q8_0", 48), undefined);
   assertEquals(weightFormat("F16", 6), undefined);

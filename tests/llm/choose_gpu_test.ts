@@ -65,15 +65,20 @@ Deno.test("chooseGpu() takes a GPU by itself where it was measured and pays", as
   assertEquals((await decide({ gpu: "off" }, { measured: FAST })).parts, []);
 });
 
-Deno.test("chooseGpu() leaves models in looked-up and ternary types to threads, and says why", async () => {
+Deno.test("chooseGpu() takes models in looked-up and ternary types", async () => {
   for (const type of RANDOM_TYPES) {
     const of = { type, embeddingLength: 256, blockCount: 1, vocabSize: 400 } as const;
-    const says = `tensor "blk.0.attn_q.weight" has type ${type}, which is not for GPUs yet`;
-    const { parts, reason } = await decide({}, { of, measured: FAST });
-    assertEquals(parts, []);
-    assertStringIncludes(reason, `threads compute all of it; the GPU nothing: ${says}`);
-    await assertRejects(() => decide({ gpu: "on" }, { of }), UnsupportedModelError, says);
+    assertEquals((await decide({}, { of, measured: FAST })).parts[0].isAlone, true);
   }
+});
+
+Deno.test("chooseGpu() leaves a model that no GPU computes to threads, and says why", async () => {
+  const of = { architecture: "gemma3n" } as const;
+  const says = "several residual streams are the threads'";
+  const { parts, reason } = await decide({}, { of, measured: FAST });
+  assertEquals(parts, []);
+  assertStringIncludes(reason, `threads compute all of it; the GPU nothing: ${says}`);
+  await assertRejects(() => decide({ gpu: "on" }, { of }), UnsupportedModelError, says);
 });
 
 Deno.test("chooseGpu() insists where it is told to, on a real adapter or on any", async () => {
@@ -147,15 +152,13 @@ Deno.test("chooseGpu() leaves threads what it is told to, and experts that a GPU
   assertEquals(await shareOf({ hotShare: 0 }, experts), {
     ...{ ...all, neurons: [0], isAlone: false },
   });
-  const lookedUp = (name: string) => name.includes("_exps") ? "IQ3_S" : undefined;
-  const width = { embeddingLength: 256, feedForwardLength: 256 };
   const others: TinyModelOptions = {
-    ...{ ...experts, ...width, typeOf: lookedUp },
-    changes: { experts: { count: 4, used: 2, length: 256 } },
+    architecture: "llama-moe-old",
+    typeOf: (name) => name === "blk.1.ffn_up.2.weight" ? "F16" : undefined,
   };
   assertEquals(await shareOf({}, others), { ...all, neurons: [0], isAlone: false });
   const { reason } = await decide({ gpu: "on" }, { of: others });
-  assertMatch(reason, /"blk.0.ffn_gate_exps.weight" has type IQ3_S, which is not for GPUs yet/);
+  assertMatch(reason, /experts of several types in a layer are the threads'/);
 });
 
 Deno.test("chooseGpu() has smaller shares ready: of silent neurons fewer, else fewer layers", async () => {

@@ -4,7 +4,7 @@ import { MiB } from "../../src/base/units.ts";
 import type { BundleUnit } from "../../src/bundle/types.ts";
 import { chooseUnits, type UnitBudget } from "../../src/llm/choose_units.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
-import { processBytes } from "../../src/planner/mod.ts";
+import { processBytes } from "../../src/planner/calibration.ts";
 import type { RankPlan } from "../../src/rank/plan_types.ts";
 import { ALL_STEPS, slotBytesOf, type UnitOptions } from "../../src/rank/plan_units.ts";
 
@@ -25,7 +25,8 @@ function plan(options: UnitOptions): RankPlan[] {
     slotCount * slotBytesOf(streamed, hasResidentGates) +
     (stagePlaces - 1) * arenaCount * UNIT_BYTES / 2;
   const stream = { neuronCount: NEURONS / 2, spareCount: 1000, placeBytes: UNIT_BYTES / 2 };
-  const one = { arenas: [{ pageCount: Math.ceil(bytes / PAGE_BYTES) }], workspaces: [{ stream }] };
+  const arenas = [{ regions: [], pageCount: Math.ceil(bytes / PAGE_BYTES) }];
+  const one = { arenas, workspaces: [{ stream }], layers: [], gpu: null, stream: null };
   return [one, one] as unknown as RankPlan[];
 }
 

@@ -183,11 +183,11 @@ Deno.test("generate() ends soon after an abort, in the prompt and in the answer"
 Deno.test("generate() refuses at once what cannot be served, and queues the rest in order", async () => {
   await withTinyFile({}, async (path) => {
     await withModel(path, { threads: 1, maxWaiting: 1, contextLength: 64 }, async (model) => {
-      const refuse = (ids: number[], code: string | null) => {
+      const refuse = (ids: number[], code: string) => {
         const error = assertThrows(() => model.generate({ ids }), RequestError);
         assertEquals([error.status, error.code], [400, code]);
       };
-      refuse([], null);
+      refuse([], "empty_prompt");
       refuse(randomIds(64, 512), "context_length_exceeded");
       refuse([1, 512], "invalid_token_id");
       refuse([1, -1], "invalid_token_id");

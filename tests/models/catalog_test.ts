@@ -41,3 +41,20 @@ Deno.test("FileCatalog sees files that came later, and lives without its folder"
   Deno.removeSync(folder, { recursive: true });
   assertEquals(catalog.ids(), []);
 });
+
+Deno.test("FileCatalog.fileOf() has the size of all parts of a model, without opening one", () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    const name = (part: number) => `${folder}/s-0000${part}-of-00002.gguf`;
+    Deno.writeTextFileSync(name(1), "12345");
+    Deno.writeTextFileSync(`${folder}/one.gguf`, "123");
+    Deno.utimeSync(`${folder}/one.gguf`, 1, 2);
+    const catalog = new FileCatalog({ files: [], folder });
+    assertEquals(catalog.fileOf("one"), { sizeBytes: 3, modifiedMs: 2000 });
+    assertEquals([catalog.fileOf("s"), catalog.fileOf("none")], [undefined, undefined]);
+    Deno.writeTextFileSync(name(2), "67");
+    assertEquals(catalog.fileOf("s")?.sizeBytes, 7);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});

@@ -348,6 +348,22 @@ Deno.test("ModelRegistry.preload() is loading until the first model is there", a
   await registry.close();
 });
 
+Deno.test("ModelRegistry.close() of a process that ends waits for no load", async () => {
+  const { acquire, loader, registry, states } = setUp(["a", "b"], { memoryBytes: 100 });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  loader.holds.set("b", promise);
+  (await acquire("a")).release();
+  const b = assertRejects(() => registry.acquire("b"), RequestError, "shutting down");
+  await settle();
+  await registry.close({ abandonsLoads: true });
+  await b;
+  assertEquals(states(), { a: "unloaded", b: "loading" });
+  assert(loader.models[0].isClosed);
+  resolve();
+  await registry.close();
+  assertEquals(states(), { a: "unloaded", b: "unloaded" });
+});
+
 Deno.test("ModelRegistry.close() ends what is loaded and what is being loaded, and who waits", async () => {
   const { acquire, loader, registry, states } = setUp(["a", "b", "c"], { memoryBytes: 100 });
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -68,7 +68,8 @@ function checkTogether(rank: LoneRank): void {
 }
 
 gpuTest("a GPU's step of several sequences gives each the bits that it has alone", async (gpu) => {
-  for (const architecture of ["llama", "gpt2", "gemma2", "qwen2moe", "lfm2"] as const) {
+  const families = ["llama", "gpt2", "gemma2", "qwen2moe", "minicpm3", "lfm2"] as const;
+  for (const architecture of families) {
     await withRank(gpu, { architecture }, checkTogether);
   }
 });
@@ -80,7 +81,7 @@ gpuTest("a GPU's step of several sequences does so by products of 8 bits", async
     await withRank(gpu, { type: "Q4_0" }, checkTogether);
     // Heads have norms there; what else it has is made of the same shaders.
     await withRank(gpu, { type: "Q4_0", architecture: "qwen3" }, checkTogether);
-    for (const architecture of ["qwen2moe", "qwen3moe"] as const) {
+    for (const architecture of ["qwen2moe", "qwen3moe", "minicpm3"] as const) {
       await withRank(gpu, { type: "Q4_0", architecture }, checkTogether);
     }
   } finally {
@@ -90,19 +91,23 @@ gpuTest("a GPU's step of several sequences does so by products of 8 bits", async
 });
 
 gpuTest("a GPU's sequences that fork share blocks and go apart behind them", async (gpu) => {
-  await withRank(gpu, {}, (rank) => {
-    // Sequence 1 becomes a fork of 0: its first block is 0's, the next one its own.
-    const text = TEXTS[0];
-    const own = rank.run([{ slot: 0, position: 40, ids: text.slice(40, 41) }])[0];
-    rank.setBlock(1, 0, (BLOCKS - 1) * SEQUENCES);
-    rank.run([{ slot: 1, position: 32, ids: text.slice(32, 40) }]);
-    const step = (id: number) => [
-      { slot: 0, position: 40, ids: text.slice(40, 41) },
-      { slot: 1, position: 40, ids: [id] },
-    ];
-    assertEquals(rank.run(step(text[40])), [own, own], "the same id");
-    const [first, other] = rank.run(step(text[40] === 9 ? 10 : 9));
-    assertEquals(first, own, "the other one does not write into its blocks");
-    assertNotEquals(other, own);
-  });
+  for (const architecture of ["llama", "minicpm3"] as const) {
+    await withRank(gpu, { architecture }, checkFork);
+  }
 });
+
+function checkFork(rank: LoneRank): void {
+  // Sequence 1 becomes a fork of 0: its first block is 0's, the next one its own.
+  const text = TEXTS[0];
+  const own = rank.run([{ slot: 0, position: 40, ids: text.slice(40, 41) }])[0];
+  rank.setBlock(1, 0, (BLOCKS - 1) * SEQUENCES);
+  rank.run([{ slot: 1, position: 32, ids: text.slice(32, 40) }]);
+  const step = (id: number) => [
+    { slot: 0, position: 40, ids: text.slice(40, 41) },
+    { slot: 1, position: 40, ids: [id] },
+  ];
+  assertEquals(rank.run(step(text[40])), [own, own], "the same id");
+  const [first, other] = rank.run(step(text[40] === 9 ? 10 : 9));
+  assertEquals(first, own, "the other one does not write into its blocks");
+  assertNotEquals(other, own);
+}

@@ -53,7 +53,7 @@ const FEW: readonly TinyFamilyName[] = [
  */
 const MORE: Partial<Record<TinyFamilyName, readonly [number, number]>> = {
   ...{ qwen3: [6, 3], gpt2: [7, 2], starcoder2: [7, 2], "stablelm-parallel": [8, 2] },
-  ...{ gemma2: [9, 3], gemma3: [10, 2], olmo2: [10, 2] },
+  ...{ gemma2: [7, 4], gemma3: [8, 3], olmo2: [10, 2], gemma4: [12, 8], "gemma4-moe": [18, 5] },
   // Router, choice, and experts' down by itself.
   ...{ "llama-moe": [8, 3], qwen3moe: [9, 3], bailingmoe: [10, 3] },
 };

@@ -10,7 +10,9 @@ import type { Gpu } from "../../gpu/mod.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { chooseGpu } from "../../src/llm/choose_gpu.ts";
 import { describeForUse } from "../../src/llm/plan_load.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
 import { argmax } from "../../src/reference/ops.ts";
+import { RANDOM_TYPES } from "../../src/synth/synth_types.ts";
 import { nmse } from "../support/compare.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { GPU_TAKEN } from "../support/gpu_families.ts";
@@ -42,6 +44,21 @@ gpuTest("a GPU's rank computes experts whose ups have a type of their own", asyn
   const changes = { experts: { count: 8, used: 1, length: 32, shared: 64, isPlain: true } };
   await compare(gpu, { architecture: "hunyuan-moe", typeOf, changes });
 });
+
+/** Keys and values are of f16, sums in f32: nothing else is rounded. */
+const EXACT_NMSE = 1e-6;
+
+for (const type of RANDOM_TYPES) {
+  gpuTest(`a GPU's rank computes weights of type ${type} as they are`, async (gpu) => {
+    const of = { type, embeddingLength: 256, feedForwardLength: 256, blockCount: 1 } as const;
+    await withTinyFile({ seed: 3, ...of }, async (path) => {
+      await assertTaken(path, gpu);
+      const rank = await openLoneRank(path, gpu, true);
+      const expected = new ReferenceModel(openGguf(path)).forward(IDS);
+      assertLess(nmse(logitsOf(rank), expected), EXACT_NMSE);
+    });
+  });
+}
 
 async function compare(gpu: Gpu, of: TinyModelOptions): Promise<void> {
   await withTinyFile({ seed: 3, ...of }, async (path) => {

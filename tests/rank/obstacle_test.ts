@@ -13,8 +13,6 @@ function describe(of: TinyModelOptions) {
 
 Deno.test("expertsObstacle() names what no shader has of experts", () => {
   const refused: [TinyModelOptions, string][] = [
-    [{ architecture: "llama4" }, "weights multiply what experts read"],
-    [{ architecture: "gemma4-moe" }, "norms of their own"],
     [{
       architecture: "llama-moe-old",
       typeOf: (name) => name === "blk.1.ffn_up.2.weight" ? "F16" : undefined,
@@ -39,6 +37,7 @@ Deno.test("expertsObstacle() knows how many experts there may be, and how wide, 
   assertEquals(withExperts({ count: 512, usedCount: 63 }), null);
   assertEquals(withExperts({ count: 513 }), "3 of 513 experts are too many to choose from there");
   assertEquals(withExperts({ usedCount: 64 }), "64 of 8 experts are too many to choose from there");
+  assertEquals(withExperts({ weighsInputs: true }), null);
   assertEquals(withExperts({ feedForwardLength: 36, sharedFeedForwardLength: 4 }), null);
   const odd = "experts' widths are no multiples of 4";
   assertEquals(withExperts({ feedForwardLength: 38 }), odd);
@@ -51,6 +50,10 @@ Deno.test("expertsObstacle() knows how many experts there may be, and how wide, 
   });
   const turned = obstacleOf({ tensors: { ...model.tensors, layers } });
   assertStringIncludes(turned ?? "", "neuron by neuron");
+  const biased = describe({ architecture: "gpt-oss" });
+  const experts = { ...biased.model.config.experts!, weighsInputs: true as const };
+  const weighed = { ...biased.model, config: { ...biased.model.config, experts } };
+  assertStringIncludes(expertsObstacle({ ...biased, model: weighed }) ?? "", "have biases");
 });
 
 Deno.test("gpuObstacle() names states that are too long, and steps made of odd numbers", () => {

@@ -195,18 +195,25 @@ Deno.test("messages that are none are a 400 that names the place (fault 45)", as
 Deno.test("a prompt of a million tokens is a 400 context_length_exceeded (fault 45)", async () => {
   const { app } = testApp({ contextLength: 4096 });
   const content = "x".repeat(1_000_000);
-  const bodies: [string, object][] = [
-    [CHAT, { messages: [{ role: "user", content }] }],
-    [CHAT, { messages: [{ role: "user", content }], stream: true }],
-    [TEXT, { prompt: content }],
-    [TEXT, { prompt: Array(1_000_000).fill(1) }],
-    ["/v1/responses", { input: content }],
+  const bodies: [string, object, string][] = [
+    [CHAT, { messages: [{ role: "user", content }] }, "messages"],
+    [CHAT, { messages: [{ role: "user", content }], stream: true }, "messages"],
+    [TEXT, { prompt: content }, "prompt"],
+    [TEXT, { prompt: Array(1_000_000).fill(1) }, "prompt"],
+    ["/v1/responses", { input: content }, "input"],
   ];
-  for (const [path, body] of bodies) {
-    assertEquals((await refused(app, path, body)).code, "context_length_exceeded");
+  for (const [path, body, field] of bodies) {
+    const { code, param } = await refused(app, path, body);
+    assertEquals([code, param], ["context_length_exceeded", field]);
   }
   const ollama = await post(app, "/api/generate", { prompt: content });
   assertEquals([ollama.status, (await ollama.json()).code], [400, "context_length_exceeded"]);
+});
+
+Deno.test("a prompt without tokens is a 400 that names its field", async () => {
+  const { app } = testApp();
+  const { code, param, type } = await refused(app, TEXT, { prompt: "" });
+  assertEquals([code, param, type], ["empty_prompt", "prompt", "invalid_request_error"]);
 });
 
 Deno.test("no JSON at all makes any route fail (39–45)", async () => {

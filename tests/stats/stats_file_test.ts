@@ -106,6 +106,17 @@ Deno.test("decodeStats() refuses neurons that fire more often than there were to
   assertThrows(() => decodeStats(encodeStats(loud), "x"), Error, "no count");
 });
 
+Deno.test("writeStats() leaves nothing behind where it is refused", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${folder}/a.stats`);
+    assertThrows(() => writeStats(`${folder}/a.stats`, someStats()), Error, "Cannot write");
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["a.stats"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("writeStats() replaces a file, which readStats() reads", async () => {
   const folder = await Deno.makeTempDir();
   try {

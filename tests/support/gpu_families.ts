@@ -5,31 +5,21 @@ const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
 
 /** What a GPU says that it cannot do of a family. */
 export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
-  "deepseek2": "made of latents by threads only",
-  "deepseek2-old": "made of latents by threads only",
-  "deepseek2-grouped": "made of latents by threads only",
-  "deepseek2-dense": "made of latents by threads only",
-  "llama4": "attention is to chunks by threads only",
-  "llama4-chunked": "attention is to chunks by threads only",
-  "bloom": "scores have slopes by threads only",
-  "mpt": "scores have slopes by threads only",
-  "refact": "scores have slopes by threads only",
-  "jais": "scores have slopes by threads only",
-  "minicpm3": "made of latents by threads only",
-  "plm": "made of latents by threads only",
-  "gemma4": "layers that read others' keys are the threads'",
-  "gemma4-moe": "values are normalised by threads only",
-  "mimo2": "what heads give is scaled by threads only",
-  "mimo2-fused": "what heads give is scaled by threads only",
   "gemma3n": "several residual streams are the threads'",
-  "mistral4": "made of latents by threads only",
-  "apertus": "xIELU is computed by threads only",
-  "bitnet": "norms inside of blocks are the threads'",
-  "bitnet-b1.58": "norms inside of blocks are the threads'",
 };
 
 /** All of these. */
 export const GPU_TAKEN = FAMILIES.filter((name) => GPU_REFUSED[name] === undefined);
 
-/** Those of them that have experts: the GPU's, or the threads' beside it. */
-export const GPU_MIXTURES = GPU_TAKEN.filter((name) => "experts" in TINY_FAMILIES[name]);
+/** What a GPU says of those of which it has all or nothing. */
+export const GPU_UNSHARED: Partial<Record<TinyFamilyName, string>> = {
+  "gemma4": "layers that read others' keys are not shared out",
+  "gemma4-moe": "experts with norms of their own are not shared out",
+  "bitnet": "norms inside of blocks are not shared out",
+  "bitnet-b1.58": "norms inside of blocks are not shared out",
+};
+
+/** Those that have experts: the GPU's, or the threads' beside it. */
+export const GPU_MIXTURES = GPU_TAKEN.filter((name) =>
+  "experts" in TINY_FAMILIES[name] && GPU_UNSHARED[name] === undefined
+);

@@ -7,7 +7,7 @@ import { Control } from "../../src/memory/control.ts";
 import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { describeModel, ropeFrequencies } from "../../src/model/mod.ts";
 import { forward } from "../../src/rank/forward.ts";
-import { controlSize, ropeFactors } from "../../src/rank/open_rank.ts";
+import { controlSize, openTokenRows, ropeFactors } from "../../src/rank/open_rank.ts";
 import { GpuRank } from "../../src/rank/gpu/gpu_rank.ts";
 import { tableBlocks } from "../../src/rank/kv_bytes.ts";
 import { lengthOf } from "../../src/rank/shard.ts";
@@ -81,6 +81,7 @@ export async function openLoneRank(
   giveBlocks(plan, own);
   const rank = await GpuRank.open({
     ...{ gpu, control, tensors, reader, plans, rankIndex, kernels, memories, config, onProgress },
+    tokenRows: openTokenRows({ tensors, parts: file.parts }, plan),
     ropeFrequencies: config.ropes.map((rope) =>
       ropeFrequencies(rope, ropeFactors(rope, tensors, reader))
     ),

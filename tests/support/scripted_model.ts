@@ -123,12 +123,13 @@ export class ScriptedModel implements LanguageModel {
   }
 
   generate(request: GenerateRequest): Generation {
-    if (request.ids.length === 0) throw new RequestError("The prompt is empty", { status: 400 });
+    if (request.ids.length === 0) {
+      throw new RequestError("The prompt is empty", { status: 400, code: "empty_prompt" });
+    }
     if (request.ids.length >= this.contextLength) {
       throw new RequestError(`The prompt has ${request.ids.length} tokens, which do not fit`, {
         status: 400,
         code: "context_length_exceeded",
-        param: "messages",
       });
     }
     if (this.#running + this.#waiting > (this.#options.waitingMax ?? 100)) {

@@ -7,6 +7,16 @@ override THRESHOLD: f32 = 0.0;
 override QUIET: f32 = -1.0;
 override GATE_MOST: f32 = 0.0; // act(gate) at most, and ups within ± UP_MOST; 0: no limits
 override UP_MOST: f32 = 0.0;
+override CURVE_NEGATIVE: f32 = 0.0; // a curve: src/model/types.ts
+override CURVE_POSITIVE: f32 = 0.0;
+override CURVE_LINEAR: f32 = 0.0;
+override CURVE_LEAST: f32 = 0.0;
+
+// e^x − 1, with its digits near 0.
+fn lessOne(x: f32) -> f32 {
+  let series = x * (1.0 + x * (0.5 + x * (1.0 / 6.0 + x / 24.0)));
+  return select(exp(max(x, -80.0)) - 1.0, series, abs(x) < 0.03);
+}
 
 fn act(g: f32) -> f32 {
   if (ACTIVATION == 0u) { return g / (1.0 + exp(-max(g, -80.0))); }
@@ -18,6 +28,10 @@ fn act(g: f32) -> f32 {
     // 1 + tanh(u) = 2 / (1 + exp(−2u)), which keeps its digits where tanh is near −1.
     let u = 1.5957691216 * (g + 0.044715 * g * g * g);
     return g / (1.0 + exp(-max(u, -80.0)));
+  }
+  if (ACTIVATION == 5u) {
+    let curved = select(CURVE_NEGATIVE * (lessOne(min(g, CURVE_LEAST)) - g), CURVE_POSITIVE * g * g, g > 0.0);
+    return curved + CURVE_LINEAR * g;
   }
   let positive = max(g, 0.0);
   return select(positive, positive * positive, ACTIVATION == 3u);

@@ -4,10 +4,14 @@
 
 override HEADS: u32;
 override KV_HEADS: u32;
-override HEAD_DIM: u32; // at most 256, multiple of 4 or of what the shader says
+override HEAD_DIM: u32; // multiple of 4 or of what the shader says; at most 256 but where it says so
 override GROUP_SIZE: u32;
 override HEAD_OFFSET: u32 = 0;
 override WINDOW: u32 = 0;
+override SPAN: u32 = 0; // positions come in spans of so many, of which a token sees its own; 0: of all
+override MAX_BIAS: f32 = 0.0; // scores fall with distance, down to 2^−MAX_BIAS a position; 0: they do not
+override BIAS_HEADS: u32 = 1; // the largest power of 2 that is not above the model's heads
+override FIRST_HEAD: u32 = 0; // number of head 0 in the model
 override SCALE: f32;
 override SOFT_CAP: f32 = 0.0;
 override X_START: u32; // vec4s
@@ -36,6 +40,7 @@ fn headOf(j: u32, kvHead: u32) -> u32 {
 }
 
 fn firstSeen(position: u32) -> u32 {
+  if (SPAN > 0u) { return position - position % SPAN; }
   if (WINDOW == 0u || position + 1u <= WINDOW) { return 0u; }
   return position + 1u - WINDOW;
 }
@@ -43,4 +48,19 @@ fn firstSeen(position: u32) -> u32 {
 fn capped(score: f32) -> f32 {
   if (SOFT_CAP == 0.0) { return score; }
   return SOFT_CAP * tanh(clamp(score / SOFT_CAP, -20.0, 20.0));
+}
+
+// How much a head's scores fall with each position of distance: src/model/alibi.ts.
+fn slopeOf(head: u32) -> f32 {
+  if (MAX_BIAS == 0.0) { return 0.0; }
+  let own = FIRST_HEAD + head;
+  let isEven = own < BIAS_HEADS;
+  let step = select(f32(own - BIAS_HEADS) + 0.5, f32(own + 1u), isEven);
+  return exp2(-MAX_BIAS * step / f32(BIAS_HEADS));
+}
+
+// The score of a position that a token at another one sees.
+fn fallen(score: f32, slope: f32, position: u32, seen: u32) -> f32 {
+  if (MAX_BIAS == 0.0) { return score; }
+  return score - slope * f32(position - seen);
 }

@@ -4,6 +4,7 @@
 
 override GROUP: u32 = 32; // columns of a group: 16 or 32
 override FACTORS: u32 = 0; // kind of factors: gpu/weights/formats.ts
+override UNIT: f32 = 1.0; // multiplies the bytes of a superblock's groups
 override MIDDLE: f32 = 0.0; // level of zero, where factors are scales alone
 
 // Scale and offset of a group.
@@ -30,7 +31,7 @@ fn superScaleOf(group: u32) -> vec2<f32> {
   let i = group % count;
   let at = group / count * (1u + count / 4u);
   let byte = i32(groups[at + 1u + i / 4u] << (24u - 8u * (i % 4u))) >> 24u;
-  let scale = unpack2x16float(groups[at]).x * f32(byte);
+  let scale = unpack2x16float(groups[at]).x * (UNIT * f32(byte));
   return vec2(scale, -MIDDLE * scale);
 }
 

@@ -2,13 +2,13 @@
 //
 // A level q (parts/levels.wgsl) becomes the float h = 1 + q/16 by two bit operations (E0M4):
 // (q << 19) | 0x3F800000. w = A·h + B; A = 16·scale, B = offset − A. FP4's levels have five bits: q/32
-// and 32·scale; IQ4's have eight, with signs: h = 1 + (q + 128)/256, A = 256·scale, B = offset − 1.5·A,
+// and 32·scale; those of IQ types have eight, IQ4's with signs: h = 1 + (q + 128)/256, A = 256·scale, B = offset − 1.5·A,
 // so that no offset is left of the weights' own, and they are as exact as their scale. A piece is 16 bytes, 32 columns of a row: byte
 // 4j + b of it holds column 4j + b in its low and column 16 + 4j + b in its high half.
 
 // A and B, of scale and offset.
 fn lineOf(factors: vec2<f32>) -> vec2<f32> {
-  if (LEVELS == 2u) { return vec2(256.0 * factors.x, factors.y - 384.0 * factors.x); }
+  if (LEVELS >= 2u) { return vec2(256.0 * factors.x, factors.y - 384.0 * factors.x); }
   let slope = select(32.0, 16.0, LEVELS == 0u) * factors.x;
   return vec2(slope, factors.y - slope);
 }

@@ -17,8 +17,9 @@ const REGIONS: Readonly<Record<string, string>> = {
   workspace: "workspace",
   slots: "slots for neurons",
   bookkeeping: "tables of neurons and slots",
-  staging: "staging of prompts",
+  staging: "staging of reads",
   io: "reading threads",
+  brought: "neurons brought to the GPU",
   process: "the process itself",
 };
 

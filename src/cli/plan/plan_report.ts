@@ -1,6 +1,6 @@
 /** What `plan` prints as JSON. */
 import { check } from "../../base/check.ts";
-import type { GpuDecision } from "../../llm/mod.ts";
+import type { GpuDecision, PlannedModel } from "../../llm/mod.ts";
 import type { MachineProfile, MemoryPlan, PlanRefusal } from "../../planner/mod.ts";
 
 export interface PlanReportInput {
@@ -8,11 +8,9 @@ export interface PlanReportInput {
   readonly budgetBytes: number;
   readonly profile: MachineProfile;
   readonly gpu: GpuDecision;
-  readonly planned: MemoryPlan | PlanRefusal;
+  readonly planned: PlannedModel;
   /** How a file that is not packed is run, whatever the budget; null: it is packed. */
-  readonly whole: MemoryPlan | PlanRefusal | null;
-  /** Of a packed file; plain ones are read through the cache. */
-  readonly isReadPastFileCache: (plan: MemoryPlan) => boolean;
+  readonly whole: MemoryPlan | null;
 }
 
 export type PlanReport = ReturnType<typeof createPlanReport>;
@@ -24,17 +22,15 @@ export type PlanFields = ReturnType<typeof planFields>;
  * what packing would give.
  */
 export function createPlanReport(input: PlanReportInput) {
-  const { modelPath, budgetBytes, profile, gpu, isReadPastFileCache } = input;
-  const planned = madePlan(input.planned);
-  const whole = input.whole === null ? null : madePlan(input.whole);
-  const asItIs = whole ?? planned;
+  const { modelPath, budgetBytes, profile, gpu, planned: { plan, isDirect }, whole } = input;
+  const asItIs = whole ?? madePlan(plan);
   return {
     model: modelPath,
     budget_bytes: budgetBytes,
     fits: asItIs.totalBytes <= budgetBytes,
-    ...planFields(asItIs, whole === null && isReadPastFileCache(planned)),
-    packed: whole !== null && planned.way !== "resident"
-      ? planFields(planned, isReadPastFileCache(planned))
+    ...planFields(asItIs, whole === null && isDirect),
+    packed: whole !== null && plan.kind === "plan" && plan.way !== "resident"
+      ? planFields(plan, isDirect)
       : null,
     gpu: { runs_on: gpu.reason, expected_decode_tps: gpu.expectedDecodeTps },
     profile: { measured_at: profile.measuredAt, machine: profile.machine },

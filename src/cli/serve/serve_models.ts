@@ -3,6 +3,7 @@
  * from the verb, so that no other verb has to load the server.
  */
 import { UsageError } from "../../base/errors.ts";
+import { counted } from "../../base/units.ts";
 import { FileCatalog, modelName, ModelRegistry } from "../../models/mod.ts";
 import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/mod.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
@@ -34,7 +35,10 @@ export async function serveModels(paths: readonly string[], options: Options): P
   const catalog = createCatalog(paths, options);
   const batches = await openBatches(options, (text) => log.log.warn("queue", { text }));
   await using _closing = { [Symbol.asyncDispose]: async () => await batches?.store.close() };
-  await using models = createRegistry(catalog, options, { log, metrics });
+  const models = createRegistry(catalog, options, { log, metrics });
+  await using _leaving = {
+    [Symbol.asyncDispose]: () => models.close({ abandonsLoads: true }),
+  };
   // It listens before it loads: a port that is taken is known at once, and clients hear "loading".
   const server = serve({
     ...{ models, metrics, apiKeys: keys, log: log.log, logPrompts: options.logPrompts },
@@ -55,13 +59,11 @@ export async function serveModels(paths: readonly string[], options: Options): P
   using _hangup = onHangup(() => reload(keys, options, log));
   try {
     // Of a folder that may hold anything, nothing is loaded before somebody asks.
-    if (paths.length > 0 || options.modelsDir === undefined) await models.preload();
-    const names = catalog.ids();
-    const more = names.length > NAMES_MAX ? ` and ${names.length - NAMES_MAX} more` : "";
-    const none = `no models yet (there are none in ${options.modelsDir})`;
-    const served = names.length > 0 ? names.slice(0, NAMES_MAX).join(", ") + more : none;
-    log.announce(`Serving ${served} at ${server.url}`);
-    log.announce(`Chat there with a browser; OpenAI's API is at ${server.url}/v1; Ctrl-C stops`);
+    const isAsked = paths.length > 0 || options.modelsDir === undefined;
+    const loaded = isAsked ? models.preload() : Promise.resolve();
+    // Who is told to leave meanwhile has nobody to answer, and large files take minutes.
+    const isUp = await Promise.race([loaded.then(() => true), server.finished.then(() => false)]);
+    if (isUp) announceServing(log, { names: catalog.ids(), url: server.url, options });
   } catch (error) {
     await server.shutdown();
     throw error;
@@ -69,8 +71,24 @@ export async function serveModels(paths: readonly string[], options: Options): P
   await server.finished;
   if (server.cutCount === 0) return;
   throw new Error(
-    `Cannot finish ${server.cutCount} answers: they were cut short: raise --drain-timeout`,
+    `Cannot finish ${counted(server.cutCount, "answer")} before leaving: cut short: raise ` +
+      "--drain-timeout",
   );
+}
+
+function announceServing(
+  { announce }: ServeLog,
+  { names, url, options: { modelsDir } }: {
+    readonly names: readonly string[];
+    readonly url: string;
+    readonly options: Options;
+  },
+): void {
+  const more = names.length > NAMES_MAX ? ` and ${names.length - NAMES_MAX} more` : "";
+  const none = `no models yet (there are none in ${modelsDir})`;
+  const served = names.length > 0 ? names.slice(0, NAMES_MAX).join(", ") + more : none;
+  announce(`Serving ${served} at ${url}`);
+  announce(`Chat there with a browser; OpenAI's API is at ${url}/v1; Ctrl-C stops`);
 }
 
 function createCatalog(paths: readonly string[], { modelsDir }: Options): FileCatalog {

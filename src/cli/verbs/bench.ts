@@ -84,7 +84,6 @@ export function benchVerb(): Command {
 async function bench(path: string | undefined, options: Options): Promise<void> {
   const modelPath = requireModel(path);
   checkAbilities(options);
-  using interrupt = new Interrupt();
   const contextLength = options.ctxSize ??
     Math.max(options.promptTokens, WARMUP_PROMPT_TOKENS) + options.genTokens + 1;
   await using model = await loadForVerb(modelPath, {
@@ -97,6 +96,8 @@ async function bench(path: string | undefined, options: Options): Promise<void> 
     parallel: options.batch,
     contextLength,
   });
+  // While it was loaded there was nothing to end in order.
+  using interrupt = new Interrupt();
   await measure(model, { ...options, ...warmup(options, contextLength) }, interrupt.signal);
   const rounds: Round[] = [];
   for (let index = 0; index < options.repeat; index++) {

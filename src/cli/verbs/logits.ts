@@ -44,7 +44,7 @@ async function logits(model: string | undefined, options: Options): Promise<void
   using file = createFile(out);
   let vocabSize: number;
   try {
-    vocabSize = await compute(path, { ids, flags: options, sink: (rows) => write(file, rows) });
+    vocabSize = await compute(path, { ids, flags: options, sink: replacing(file, out) });
   } catch (error) {
     if (isNew) Deno.removeSync(out);
     throw error;
@@ -55,7 +55,7 @@ async function logits(model: string | undefined, options: Options): Promise<void
 
 function createFile(path: string): Deno.FsFile {
   try {
-    return Deno.openSync(path, { write: true, create: true, truncate: true });
+    return Deno.openSync(path, { write: true, create: true });
   } catch (error) {
     throw explainWriteError(error, path);
   }
@@ -109,6 +109,20 @@ function computeExact(path: string, job: Job): Promise<number> {
   }
   ids.forEach((id, position) => sink(reference.forward([id], position)));
   return Promise.resolve(vocabSize);
+}
+
+/** Takes the place of what the file had once there is something to write: ids may be refused. */
+function replacing(file: Deno.FsFile, path: string): RowSink {
+  let isEmpty = !file.statSync().isFile;
+  return (rows) => {
+    try {
+      if (!isEmpty) file.truncateSync(0);
+      isEmpty = true;
+      write(file, rows);
+    } catch (error) {
+      throw explainWriteError(error, path);
+    }
+  };
 }
 
 /** Appends floats as little-endian bytes, whatever this machine's order is. */

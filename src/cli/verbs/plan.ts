@@ -8,12 +8,12 @@ import {
   chooseGpu,
   describeForUse,
   type PlannedModel,
+  planWhole,
   planWithin,
-  readsByKernel,
-  readsPastFileCache,
 } from "../../llm/mod.ts";
 import { layerNeurons } from "../../model/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
+import type { MemoryPlan } from "../../planner/mod.ts";
 import { type FiringStats, readStats } from "../../stats/mod.ts";
 import {
   addGpuOptions,
@@ -41,6 +41,7 @@ type PlanFlags = Pick<
 interface Options extends PlanFlags {
   readonly memory?: number;
   readonly stats?: string;
+  readonly parallel?: number;
   readonly json?: boolean;
 }
 
@@ -57,6 +58,12 @@ export function planVerb(): Command {
     )
     .option("--threads <n>", "threads that compute (default: one per core)", threadCount)
     .option("--ctx-size <n>", "tokens of prompt and answer together", wholeNumber({ min: 1 }))
+    .option(
+      "--parallel <n>",
+      "requests at the same time, each with keys and values of its own (default: 1, as run has; " +
+        "serve has up to 4)",
+      wholeNumber({ min: 1, max: 64 }),
+    )
     .option("--dense", "compute every neuron, also of models whose neurons are mostly silent")
     .addOption(predictorOption())
     .addOption(gatesFirstOption())
@@ -69,7 +76,8 @@ export function planVerb(): Command {
 async function plan(path: string | undefined, options: Options): Promise<void> {
   const modelPath = requireModel(path);
   const { file, packed } = openModelFile(modelPath);
-  const load = toLoadOptions({ ...options, stats: undefined });
+  const { parallel } = options;
+  const load = { ...toLoadOptions({ ...options, stats: undefined }), parallel };
   const model = describeForUse(file, load);
   const source = () => sourceFingerprint({ file, packed });
   const stats = options.stats === undefined ? null : statsOf(options.stats, model.config, source);
@@ -77,33 +85,15 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
   const budgetBytes = options.memory ??
     Math.floor(Deno.systemMemoryInfo().available * SHARE_OF_AVAILABLE);
   const module = await loadKernelModule();
-  const fileBytes = packed?.stamp.sizeBytes ??
-    file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  const kernelReads = readsByKernel(packed ?? { path: modelPath }, load);
-  const planFor = (budgetBytes: number) =>
-    planWithin({ file, packed, model }, module, {
-      ...load,
-      ...{ profile, stats, budgetBytes, kernelReads },
-      readsGatesFirst: load.gatesFirst,
-    });
-  const planned = planFor(budgetBytes);
-  // A plain file is always read into memory as a whole; the rest is what packing would give.
-  const whole = packed !== null ? null : planFor(Number.MAX_SAFE_INTEGER).plan;
-  requirePlan(planned, whole);
   const firing = stats === null ? undefined : ratesOf(stats);
   const gpu = await chooseGpu({ file, packed, model }, { ...load, profile, firing });
-  const report = createPlanReport({
-    gpu,
-    modelPath,
-    budgetBytes,
-    profile,
-    planned: planned.plan,
-    whole,
-    isReadPastFileCache: ({ way, totalBytes: takenBytes }) =>
-      readsPastFileCache(load.fileCache, {
-        ...{ isResident: way === "resident", fileBytes, takenBytes },
-      }),
-  });
+  const of = { file, packed, model };
+  const loading = { ...load, profile, stats, budgetBytes };
+  const planned = planWithin(of, module, loading);
+  // A plain file is always read into memory as a whole; the rest is what packing would give.
+  const whole = packed === null ? planWhole(of, module, loading, gpu.parts[0]) : null;
+  requirePlan(planned, whole);
+  const report = createPlanReport({ gpu, modelPath, budgetBytes, profile, planned, whole });
   if (options.json) writeJson(report);
   else writeOutLine(formatPlan(report));
 }
@@ -112,7 +102,8 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
  * @param whole how a plain file would lie in memory; null: the file is packed.
  * @throws {Error} when there is no way to run the model within the budget.
  */
-function requirePlan({ plan, obstacle }: PlannedModel, whole: PlannedModel["plan"] | null): void {
+function requirePlan({ plan, obstacle }: PlannedModel, whole: MemoryPlan | null): void {
+  if (whole !== null && whole.totalBytes <= plan.budgetBytes) return;
   if (plan.kind === "plan" && (plan.way === "resident" || obstacle === null)) return;
   // A plain file that cannot be packed has to fit as it is.
   const least = obstacle !== null && whole !== null ? whole : plan;

@@ -101,8 +101,7 @@ async function profile(path: string | undefined, options: Options): Promise<void
     ...{ config, plane, isPacked: file.packed !== null },
     ...{ memoryBytes: options.memory, windowTokens: options.window },
   });
-  using interrupt = new Interrupt();
-  const own = text === null ? await ownWindows(modelPath, { plan, options, interrupt }) : null;
+  const own = text === null ? await ownWindows(modelPath, { plan, options }) : null;
   const { stats, rate } = await (async () => {
     await using model = await loadForVerb(modelPath, {
       ...plan,
@@ -110,6 +109,8 @@ async function profile(path: string | undefined, options: Options): Promise<void
       predictor: "off",
       observe: [plane],
     });
+    // While it was loaded there was nothing to end in order.
+    using interrupt = new Interrupt();
     const windows = own ?? cutWindows(model, text!, options.tokens);
     const subject = {
       ...subjectOf(config, { modelFingerprint: sourceFingerprint(file), windows }),
@@ -127,14 +128,15 @@ async function profile(path: string | undefined, options: Options): Promise<void
 /** Loaded as for answers: what is observed computes everything. */
 async function ownWindows(
   path: string,
-  by: { plan: WindowPlan; options: Options; interrupt: Interrupt },
+  { plan: { contextLength }, options }: { plan: WindowPlan; options: Options },
 ): Promise<number[][]> {
-  const { plan: { contextLength }, options, interrupt: { signal } } = by;
   const { threads, ioThreads: ioWorkers, fileCache, memory: memoryBytes } = options;
   await using model = await loadForVerb(path, {
     ...{ contextLength, threads, ioWorkers, fileCache, memoryBytes },
   });
   const { tokens = OWN_TOKENS } = options;
+  using interrupt = new Interrupt();
+  const { signal } = interrupt;
   return await writeWindows(model, { tokens, windowTokens: contextLength, signal });
 }
 

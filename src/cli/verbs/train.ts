@@ -89,15 +89,14 @@ async function train(path: string | undefined, options: Options): Promise<void> 
   checkOutput(out, file);
   checkWritable(out);
   const trainable = checkTrainable(file, describeForUse(file));
+  const { results, samples } = await trainAll(input, { text, trainable, options });
   using interrupt = new Interrupt();
-  const { signal } = interrupt;
-  const { results, samples } = await trainAll(input, { text, trainable, options, signal });
   using progress = new Progress(`Writing ${basename(out)}`);
   const bytes = await writePredictors({
     input,
     out,
     predictors: results.map(({ predictor }) => predictor),
-    signal,
+    signal: interrupt.signal,
     onProgress: (doneBytes, totalBytes) => progress.update(doneBytes, totalBytes),
   });
   const seconds = (performance.now() - startMs) / 1000;
@@ -111,12 +110,11 @@ interface Work {
   readonly text: string;
   readonly trainable: TrainableModel;
   readonly options: Options;
-  readonly signal: AbortSignal;
 }
 
 async function trainAll(
   input: string,
-  { text, trainable, options, signal }: Work,
+  { text, trainable, options }: Work,
 ): Promise<{ results: LayerResult[]; samples: number }> {
   await using model = await loadForVerb(input, {
     threads: options.threads,
@@ -124,7 +122,9 @@ async function trainAll(
     predictor: "off",
     contextLength: Math.min(WINDOW_TOKENS, trainable.contextLength),
   });
-  signal.throwIfAborted();
+  // While it was loaded there was nothing to end in order.
+  using interrupt = new Interrupt();
+  const { signal } = interrupt;
   const windows = windowsOf(model, text, options);
   const samples = windows.sampleCount;
   const passes = planPasses(trainable, { samples, bytes: options.memory });

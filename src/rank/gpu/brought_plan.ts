@@ -3,6 +3,7 @@
  * Reads no weights.
  */
 import { check } from "../../base/check.ts";
+import { activationOf } from "../plan_activation.ts";
 import { dense } from "../plan_layer.ts";
 import type { PlannerInput } from "../plan_options.ts";
 import type { DensePlan } from "../plan_types.ts";
@@ -26,11 +27,15 @@ export function planBrought(
     const start = steppedNeurons.at(-1)?.neurons.end ?? hot.end;
     const neurons = { start, end: config.feedForwardLength };
     const before = placer.weightsBytes;
+    const { curve, limits } = config.layers[index];
     brought.push(
-      neurons.start === neurons.end ? null : dense(placer, feedForward, {
-        ...{ neurons, order: neuronOrders[index] },
-        ...{ adds: false, isSilent: layouts.isSilent },
-      }),
+      neurons.start === neurons.end ? null : {
+        ...dense(placer, feedForward, {
+          ...{ neurons, order: neuronOrders[index] },
+          ...{ adds: false, isSilent: layouts.isSilent },
+        }),
+        ...activationOf(placer, { layer: index, expert: null, curve, limits }),
+      },
     );
     largestBroughtBytes = Math.max(largestBroughtBytes, placer.weightsBytes - before);
   }

@@ -12,10 +12,10 @@ import { check } from "../../base/check.ts";
 import { lengthOf } from "../shard.ts";
 import type { HeadsStep } from "./gpu_heads.ts";
 import type { GpuSpace } from "./gpu_space.ts";
-import type { Stacked } from "./gpu_weights.ts";
+import { loadProducts, type Product, type Stacked } from "./gpu_weights.ts";
 import { convolutionShape } from "./kept_shapes.ts";
 import { multiplyAny } from "./layer_operations.ts";
-import { type LayerLoading, loadProducts, type Product } from "./layer_weights.ts";
+import type { LayerLoading } from "./layer_weights.ts";
 
 export interface ConvolutionWeights {
   /** What gates, and the two that make rows. */

@@ -22,15 +22,20 @@ import { check } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { DensePlan, ExpertsPlan, RankPlan } from "../plan_types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
+import { type ApartNorms, loadApart } from "./experts_apart.ts";
 import { ownExperts } from "./own_experts.ts";
-import { type GpuLoader, type Stacked, stacksOf } from "./gpu_weights.ts";
+import {
+  type GpuLoader,
+  loadProducts,
+  type Product,
+  type Stacked,
+  stacksOf,
+} from "./gpu_weights.ts";
 import {
   type GpuNorm,
   type LayerLoading,
   loadBlockNorm,
-  loadProducts,
   type NeuronMatrices,
-  type Product,
   projectionsOf,
 } from "./layer_weights.ts";
 import { fire, multiply, multiplyAny } from "./layer_operations.ts";
@@ -46,6 +51,8 @@ export interface ExpertsWeights {
   readonly shared: NeuronMatrices | null;
   /** Says how much the shared one counts; null: a number does. */
   readonly sharedGate: Stacked | null;
+  /** Null: all of them read the same. */
+  readonly apart: ApartNorms | null;
 }
 
 /**
@@ -80,6 +87,7 @@ export async function loadExperts(
       : { ...experts, down: { ...experts.down, bias: await loader.vector(downBiases) } },
     shared: shared && await loadShared(loader, asDense(shared)),
     sharedGate: sharedGate && await loader.stack([sharedGate]),
+    apart: await loadApart({ loader, config }, mixture.apart),
   };
 }
 
@@ -105,22 +113,25 @@ async function loadAll(
     first += length;
   }
   const down = await loader.stack(plans.map(({ down }) => down), { experts });
-  return { projections, down, limit: plans[0].limit };
+  return { projections, down, limit: plans[0].limit, curve: null, innerNorm: null };
 }
 
 async function loadShared(loader: GpuLoader, plan: DensePlan): Promise<NeuronMatrices> {
   const down = await loader.stack([plan.down]);
   const projections = await loadProducts(loader, projectionsOf(plan));
-  return { projections, down, limit: plan.limit };
+  return { projections, down, limit: plan.limit, curve: null, innerNorm: null };
 }
 
 /**
  * All matrices that read what the block reads, where half of a norm might do for them; null: gates
- * and ups that have different types read whole rows (`fire`).
+ * and ups that have different types, or are weighed, read whole rows (`fire`), and so does who is
+ * normalised apart.
  */
 export function readersOf(
-  { router, experts, shared, sharedGate }: ExpertsWeights,
+  { router, experts, shared, sharedGate, apart }: ExpertsWeights,
+  config: ModelConfig,
 ): GpuMatrix[] | null {
+  if (apart !== null || config.experts!.weighsInputs) return null;
   const blocks = [experts, ...shared === null ? [] : [shared]];
   if (blocks.some(({ projections }) => projections.length > 1)) return null;
   const projections = blocks.map(({ projections: [{ stacked }] }) => stacked.matrix);
@@ -188,11 +199,13 @@ export function addExperts(
   const { target } = step;
   return combineRoutes(builder, {
     ...{ ...target, routes, x: given, width: config.embeddingLength },
+    isWeighed: config.experts!.weighsInputs,
     accumulate: target.accumulate || shared !== null,
   });
 }
 
-function addShared(
+/** What the shared expert makes of x. */
+export function addShared(
   builder: ProgramBuilder,
   shared: NeuronMatrices,
   { sharedGate }: ExpertsWeights,

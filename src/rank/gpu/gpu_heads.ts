@@ -8,6 +8,7 @@ import {
   type GpuMatrix,
   headNorm,
   type HeadNorms,
+  type HeadRope,
   isOneToken,
   type OneInput,
   type ProgramBuilder,
@@ -17,8 +18,10 @@ import {
   scaleRows,
   weighRows,
 } from "../../../gpu/mod.ts";
+import type { ModelConfig } from "../../model/types.ts";
 import { lengthOf } from "../shard.ts";
 import type { GpuSpace } from "./gpu_space.ts";
+import { addLatentHeads } from "./latent_heads.ts";
 import { multiplyAny } from "./layer_operations.ts";
 import type { AttentionWeights, GpuHeadNorm, LayerLoading } from "./layer_weights.ts";
 
@@ -35,8 +38,9 @@ export interface HeadsStep {
 }
 
 /** All matrices that read what heads read. */
-export function headReaders({ projections, gate }: AttentionWeights): GpuMatrix[] {
+export function headReaders({ projections, gate, latent }: AttentionWeights): GpuMatrix[] {
   const matrices = projections.map(({ stacked: { matrix } }) => matrix);
+  if (latent !== null && latent.queryNorm === null) matrices.push(latent.query.matrix);
   return gate === null ? matrices : [...matrices, gate.stacked.matrix];
 }
 
@@ -48,8 +52,11 @@ export function addHeads(
   step: HeadsStep,
 ): void {
   const { config, plan, space, index } = place;
+  const { latent } = weights;
+  if (latent !== null) return addLatentHeads(builder, { ...weights, latent }, place, step);
   const heads = lengthOf(plan.heads);
-  const groupSize = config.headCount / config.headCountKv;
+  const { headCount, alibiMaxBias: maxBias, valueScale } = config;
+  const groupSize = headCount / config.headCountKv;
   const { gate } = weights;
   if (gate !== null) multiplyAny(builder, gate.stacked, { x: step.x, to: space.gates });
   project(builder, weights, place, step);
@@ -58,20 +65,41 @@ export function addHeads(
     to: space.attention,
     ...{ heads, groupSize, cache: weights.cache },
     window: config.layers[index].slidingWindow,
+    span: config.layers[index].attentionChunk,
+    alibi: maxBias === 0 ? null : { maxBias, headCount, firstHead: plan.heads.start },
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
     scale: config.attentionScale,
     softCap: config.attentionSoftCap,
     sinks: weights.sinks,
     scratch: space.scratch,
   });
-  if (gate === null) return;
-  weighRows(builder, {
-    x: space.attention,
-    width: heads * config.headDim,
-    weights: space.gates,
-    columnsPerWeight: gate.isPerHead ? config.headDim : 1,
-    activation: gate.activation,
-  });
+  const width = heads * config.valueDim;
+  if (valueScale !== 1) scaleRows(builder, { x: space.attention, width, scale: valueScale });
+  if (gate !== null) {
+    weighRows(builder, {
+      ...{ x: space.attention, width, weights: space.gates },
+      columnsPerWeight: gate.isPerHead ? config.valueDim : 1,
+      activation: gate.activation,
+    });
+  }
+  const { innerNorm: weight } = weights;
+  if (weight !== null) {
+    const { norm: { epsilon } } = config;
+    headNorm(builder, { kind: "rms", epsilon, weight, x: space.attention, heads: 1, width });
+  }
+}
+
+/** What turns queries, and keys with them or not; null: nothing. */
+function ropeOf(
+  { ropes, index, queryIndex }: {
+    ropes: ModelConfig["ropes"];
+    index: number | null;
+    queryIndex: number | undefined;
+  },
+): HeadRope | null {
+  if (index !== null) return { index, queryIndex, kind: ropes[index].kind };
+  if (queryIndex === undefined) return null;
+  return { index: queryIndex, kind: ropes[queryIndex].kind, turnsKeys: false };
 }
 
 /** Queries, and keys and values in the cache. */
@@ -82,11 +110,12 @@ function project(
   { x, isApart }: HeadsStep,
 ): void {
   const { config: { ropes, layers, projectionClamp: clamp }, plan, space, index: layer } = place;
-  const { projections, queryNorm, keyNorm, cache } = weights;
+  const { projections, queryNorm, keyNorm, normalizesValues, cache, hasKeys } = weights;
   const heads = lengthOf(plan.heads);
   const { rope: index, queryRope: queryIndex } = layers[layer];
-  const rope = index === null ? null : { index, queryIndex, kind: ropes[index].kind };
-  const isOne = isApart && clamp === 0 && queryNorm === null && keyNorm === null &&
+  const rope = ropeOf({ ropes, index, queryIndex });
+  const isPlain = clamp === 0 && queryNorm === null && keyNorm === null && !normalizesValues;
+  const isOne = isApart && isPlain &&
     canProjectHeads(builder, { cache, rope }) &&
     projections.every(({ stacked: { matrix } }) => isOneToken(builder, matrix));
   for (const { stacked, column } of projections) {
@@ -98,17 +127,19 @@ function project(
   }
   if (isOne) return;
   if (clamp > 0) {
-    const width = (heads + 2 * lengthOf(plan.kvHeads)) * place.config.headDim;
+    const { headDim, valueDim } = place.config;
+    const width = heads * headDim + lengthOf(plan.kvHeads) * (headDim + valueDim);
     scaleRows(builder, { x: space.heads, width, limit: clamp });
   }
   const norms = normalize(builder, weights, place);
-  rotateAndRemember(builder, { x: space.heads, heads, cache, rope, norms });
+  const to = hasKeys ? cache : { kvHeads: 0, headDim: cache.headDim } as const;
+  rotateAndRemember(builder, { x: space.heads, heads, cache: to, rope, norms });
 }
 
 /** All heads as one vector; @returns norms of each by itself: they are made when it is turned. */
 function normalize(
   builder: ProgramBuilder,
-  { queryNorm, keyNorm }: AttentionWeights,
+  { queryNorm, keyNorm, normalizesValues: hasValue }: AttentionWeights,
   { config, plan, space }: HeadsPlace,
 ): HeadNorms | null {
   const { norm: { kind, epsilon }, headDim, normalizesTurnedHeads: areTurned } = config;
@@ -120,5 +151,5 @@ function normalize(
   };
   const query = ofHead(queryNorm, at(0));
   const key = ofHead(keyNorm, at(lengthOf(plan.heads)));
-  return query || key ? { kind, epsilon, areTurned, query, key } : null;
+  return query || key || hasValue ? { kind, epsilon, areTurned, query, key, hasValue } : null;
 }

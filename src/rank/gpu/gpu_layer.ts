@@ -3,20 +3,11 @@
  * is decided here, once, when the lists are made. Steps of tokens of a sequence each have lists of
  * their own, of fewer dispatches where the layer allows it. Knows nothing of threads.
  */
-import {
-  addRows,
-  type HalfNorm,
-  joinResidual,
-  type NextNorm,
-  type OneInput,
-  type ProgramBuilder,
-  type Routes,
-  type Rows,
-  type When,
-} from "../../../gpu/mod.ts";
+import type { KvCache, OneInput, ProgramBuilder, Routes, Rows, When } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { LayerPlan, NormPlan } from "../plan_types.ts";
 import { denseParts } from "./dense_parts.ts";
+import { addExpertsApart } from "./experts_apart.ts";
 import {
   addChoice,
   addExperts,
@@ -24,10 +15,17 @@ import {
   loadExperts,
   readersOf,
 } from "./gpu_experts.ts";
+import { addLayerInput, type LayerInputs, loadLayerInputs } from "./gpu_inputs.ts";
 import { loadMixers, type Mixer } from "./gpu_mixers.ts";
-import { addNorm, fire, multiply, type NormReaders } from "./layer_operations.ts";
+import { addNorm, fire, type NormReaders } from "./layer_operations.ts";
+import {
+  addToStream,
+  type Following,
+  type LeaveAs,
+  leaveProduct,
+  nextHalf,
+} from "./stream_updates.ts";
 import type { GpuSpace } from "./gpu_space.ts";
-import type { Stacked } from "./gpu_weights.ts";
 import {
   type GpuNorm,
   type LayerLoading,
@@ -47,19 +45,33 @@ export interface GpuLayerInput extends LayerLoading {
   readonly isAlone: boolean;
 }
 
-/** Steps that a block's dispatches are for. */
-interface Steps {
-  /** Of tokens of a sequence each, and no others. */
-  readonly isApart: boolean;
+/** Steps that a block's dispatches are for, and what is before and behind it in them. */
+interface Steps extends Following {
   /** What the block reads, where the block before has left it; null: it makes its norm itself. */
-  readonly before?: HalfNorm | null;
-  /** What reads the stream behind the block; null: not known. */
-  readonly next?: NormReaders | null;
+  readonly before: OneInput | null;
+}
+
+/** What a layer leaves for the next one to read, by steps as below; null: the stream alone. */
+export interface LayerLeft {
+  readonly apart: OneInput | null;
+  readonly together: OneInput | null;
+}
+
+export const NOTHING_LEFT: LayerLeft = { apart: null, together: null };
+
+/** What ends a layer. */
+interface LayerEnd {
+  /** Null: tokens give it nothing. */
+  readonly input: LayerInputs | null;
+  /** f32 [1], that multiplies the stream; null: nothing does. */
+  readonly scale: GPUBuffer | null;
 }
 
 /** Steps of one token, or of one each of several sequences; and of several of one sequence. */
 const APART: When = { isApart: true };
 const TOGETHER: When = { isApart: false };
+/** Beside others blocks leave partial sums, and nobody knows what comes next. */
+const NOTHING_KNOWN = { before: null, next: null, factor: null };
 
 export class GpuLayer {
   readonly index: number;
@@ -75,6 +87,7 @@ export class GpuLayer {
   readonly #neurons: NeuronWeights | null;
   readonly #experts: ExpertsWeights | null;
   readonly #postNorms: { attention: GpuNorm | null; feedForward: GpuNorm | null };
+  readonly #end: LayerEnd;
 
   private constructor(
     input: GpuLayerInput,
@@ -84,6 +97,7 @@ export class GpuLayer {
       neurons: NeuronWeights | null;
       experts: ExpertsWeights | null;
       postNorms: { attention: GpuNorm | null; feedForward: GpuNorm | null };
+      end: LayerEnd;
     },
   ) {
     const { plan, config, index } = input;
@@ -98,6 +112,7 @@ export class GpuLayer {
     this.#neurons = weights.neurons;
     this.#experts = weights.experts;
     this.#postNorms = weights.postNorms;
+    this.#end = weights.end;
   }
 
   /** Loads the share. @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
@@ -114,7 +129,16 @@ export class GpuLayer {
         attention: await postNorm(plan.attentionPostNorm),
         feedForward: await postNorm(plan.feedForwardPostNorm),
       },
+      end: {
+        input: await loadLayerInputs(input, plan),
+        scale: isAlone && plan.outputScale ? await input.loader.vector(plan.outputScale) : null,
+      },
     });
+  }
+
+  /** Its keys and values, which layers behind it may read; null: it has none. */
+  get cache(): KvCache | null {
+    return this.#mixers.find(({ cache }) => cache !== null)?.cache ?? null;
   }
 
   get hasMixers(): boolean {
@@ -143,8 +167,9 @@ export class GpuLayer {
     const { norm = null } = this.#neurons ?? this.#experts ?? {};
     if (norm === null || this.isParallel) return null;
     if (this.#experts !== null) {
-      const matrices = readersOf(this.#experts);
-      return matrices && { norm, matrices };
+      // Those that are normalised apart read several norms.
+      const isOne = this.#experts.apart === null;
+      return isOne ? { norm, matrices: readersOf(this.#experts, this.#in.config) } : null;
     }
     const { parts } = this.#neurons!;
     const projections = parts.flatMap((part) => part.projections);
@@ -153,37 +178,42 @@ export class GpuLayer {
 
   /**
    * Both blocks, where the stream is here.
-   * @param before what the layer before has left in steps of tokens of a sequence each.
+   * @param before what the layer before has left.
    * @param next what reads the stream behind this layer; null: not known.
    * @returns what it leaves for that.
    */
   addBlocks(
     builder: ProgramBuilder,
-    { before, next }: { before: HalfNorm | null; next: NormReaders | null },
-  ): HalfNorm | null {
-    let left = before;
-    const between = this.hasNeurons ? this.#readersBetween : next;
-    builder.during(APART, () => {
-      left = this.#attend(builder, { isApart: true, before: left, next: between });
-      left = this.#fire(builder, { isApart: true, before: left, next });
-    });
-    builder.during(TOGETHER, () => {
-      this.#attend(builder, { isApart: false });
-      this.#fire(builder, { isApart: false });
-    });
-    return left;
+    { before, next }: { before: LayerLeft; next: NormReaders | null },
+  ): LayerLeft {
+    const { input, scale: factor } = this.#end;
+    const end = { next, factor };
+    const behind = input === null ? end : { next: null, factor: null };
+    const between = this.hasNeurons ? { next: this.#readersBetween, factor: null } : behind;
+    let [apart, together]: (OneInput | null)[] = [null, null];
+    const walk = (isApart: boolean, first: OneInput | null) => {
+      const left = this.#attend(builder, { isApart, before: first, ...between });
+      return this.#fire(builder, { isApart, before: left, ...behind });
+    };
+    builder.during(APART, () => apart = walk(true, before.apart));
+    builder.during(TOGETHER, () => together = walk(false, before.together));
+    if (input === null) return { apart, together };
+    const left = addLayerInput(builder, input, { ...this.#in, end: { ...end, isApart: false } });
+    return { apart: left, together: left };
   }
 
   /** Own heads, beside others: their share goes to the partial sum. */
   addAttention(builder: ProgramBuilder): void {
-    builder.during(APART, () => this.#attend(builder, { isApart: true }));
-    builder.during(TOGETHER, () => this.#attend(builder, { isApart: false }));
+    const attend = (isApart: boolean) => this.#attend(builder, { isApart, ...NOTHING_KNOWN });
+    builder.during(APART, () => attend(true));
+    builder.during(TOGETHER, () => attend(false));
   }
 
   /** Own neurons, in the same way. */
   addNeurons(builder: ProgramBuilder): void {
-    builder.during(APART, () => this.#fire(builder, { isApart: true }));
-    builder.during(TOGETHER, () => this.#fire(builder, { isApart: false }));
+    const fire = (isApart: boolean) => this.#fire(builder, { isApart, ...NOTHING_KNOWN });
+    builder.during(APART, () => fire(true));
+    builder.during(TOGETHER, () => fire(false));
   }
 
   /** Neurons that were brought for the step, behind own ones in the same partial sum. */
@@ -191,7 +221,7 @@ export class GpuLayer {
     // In long steps all own neurons are computed, and the layer has one part that is brought.
     const isFirst = !this.hasNeurons && !(this.isParallel && this.hasMixers);
     const x = this.#normalize(builder, norm);
-    const steps = { isApart: false };
+    const steps = { isApart: false, ...NOTHING_KNOWN };
     this.#addPart(builder, parts[0], { x, as: isFirst ? "partial" : "rest", steps });
   }
 
@@ -199,7 +229,7 @@ export class GpuLayer {
    * Own heads, and what is in their place or beside them: what they leave is a partial sum, or is
    * added to the stream where it is here.
    */
-  #attend(builder: ProgramBuilder, steps: Steps): HalfNorm | null {
+  #attend(builder: ProgramBuilder, steps: Steps): OneInput | null {
     const { space, isAlone } = this.#in;
     if (!this.hasMixers) return steps.before ?? null;
     if (this.#choosesEarly) this.#choose(builder, space.residual);
@@ -208,23 +238,23 @@ export class GpuLayer {
     const isSum = isAlone && !this.isParallel;
     const postNorm = this.#postNorms.attention;
     check(this.#mixers.length === 1 || postNorm === null, "a norm of one outcome");
-    let left: HalfNorm | null = null;
+    let left: OneInput | null = null;
     for (const [index, { output, gives }] of this.#mixers.entries()) {
       const isLast = index === this.#mixers.length - 1;
-      left = this.#leave(builder, output, {
+      left = leaveProduct(builder, this.#in, output, {
         ...{ x: gives, postNorm },
         as: isSum ? "sum" : index === 0 ? "partial" : "rest",
-        steps: isLast ? steps : { isApart: steps.isApart },
+        following: isLast ? steps : { isApart: steps.isApart, next: null, factor: null },
       });
     }
     return left;
   }
 
   /** Own neurons; behind attention in the same partial sum where both blocks are one. */
-  #fire(builder: ProgramBuilder, steps: Steps): HalfNorm | null {
+  #fire(builder: ProgramBuilder, steps: Steps): OneInput | null {
     const { space, isAlone } = this.#in;
-    if (!this.hasNeurons) return steps.before ?? null;
-    let left: HalfNorm | null = null;
+    if (!this.hasNeurons) return steps.before;
+    let left: OneInput | null = null;
     const isBehind = this.isParallel && this.hasMixers;
     const leaves = isAlone && !this.isParallel ? "sum" : "partial";
     if (this.#experts !== null) {
@@ -243,8 +273,9 @@ export class GpuLayer {
         });
       }
     }
-    if (isAlone && this.isParallel) this.#addPartial(builder, this.#postNorms.feedForward);
-    return left;
+    if (!isAlone || !this.isParallel) return left;
+    const by = this.#postNorms.feedForward;
+    return addToStream(builder, this.#in, space.partial, { by, following: steps });
   }
 
   /** Attention has normalised for itself already what a block reads that has this norm. */
@@ -265,41 +296,38 @@ export class GpuLayer {
   #mix(
     builder: ProgramBuilder,
     weights: ExpertsWeights,
-    { as, steps }: { as: "partial" | "rest" | "sum"; steps: Steps },
-  ): HalfNorm | null {
+    { as, steps }: { as: LeaveAs; steps: Steps },
+  ): OneInput | null {
     const { space, config: { residualScale: scale } } = this.#in;
-    const postNorm = this.#postNorms.feedForward;
-    const { norm } = weights;
+    const by = this.#postNorms.feedForward;
+    const { norm, apart } = weights;
+    const place = { ...this.#in, routes: this.#in.routes! };
+    if (apart !== null) {
+      const sum = addExpertsApart(builder, { ...weights, apart }, place, steps.isApart);
+      return addToStream(builder, this.#in, sum, { by, following: steps });
+    }
     const x = steps.before ??
       (this.#readsAttentions(norm) ? space.normed : this.#normalize(builder, norm));
     if (!this.#choosesEarly) this.#choose(builder, x);
-    const isAdded = as === "sum" && postNorm === null;
+    const isAdded = as === "sum" && by === null && steps.factor === null;
     const target = isAdded
-      ? { to: space.residual, accumulate: true, scale, next: this.#nextNorm(steps) }
+      ? { to: space.residual, accumulate: true, scale, next: nextHalf(this.#in, steps) }
       : { to: space.partial, accumulate: as === "rest", scale: 1, next: null };
-    const place = { ...this.#in, routes: this.#in.routes! };
     const left = addExperts(builder, weights, place, { x, target, isApart: steps.isApart });
-    if (as === "sum" && !isAdded) this.#addPartial(builder, postNorm);
-    return left;
-  }
-
-  /** The norm behind a block, where whoever adds to the stream may make half of it. */
-  #nextNorm({ isApart, next }: Steps): NextNorm | null {
-    const { space: { normed }, config: { norm: { kind, epsilon } } } = this.#in;
-    const { norm = null, matrices: readers = [] } = next ?? {};
-    if (!isApart || norm === null || norm.bias !== null || kind !== "rms") return null;
-    return { weight: norm.weight, epsilon, normed, readers };
+    if (as !== "sum" || isAdded) return left;
+    return addToStream(builder, this.#in, space.partial, { by, following: steps });
   }
 
   #addPart(
     builder: ProgramBuilder,
     part: NeuronPart,
-    { x, as, steps }: { x: OneInput; as: "partial" | "rest" | "sum"; steps: Steps },
-  ): HalfNorm | null {
+    { x, as, steps }: { x: OneInput; as: LeaveAs; steps: Steps },
+  ): OneInput | null {
     const { config, space: { neurons: both, hidden } } = this.#in;
     fire(builder, part, { config, x, isApart: steps.isApart, both, hidden });
     const postNorm = this.#postNorms.feedForward;
-    return this.#leave(builder, part.down, { x: hidden, as, postNorm, steps });
+    const leaves = { x: hidden, as, postNorm, following: steps };
+    return leaveProduct(builder, this.#in, part.down, leaves);
   }
 
   /** What a block reads: a norm of the stream, or the stream itself. */
@@ -308,44 +336,5 @@ export class GpuLayer {
     if (of === null) return space.residual;
     addNorm(builder, this.#in.config, of, { from: space.residual, to: space.normed });
     return space.normed;
-  }
-
-  /**
-   * partial = W · x; "rest": partial += it; "sum": residual += it, or its norm.
-   * @returns half of the next norm, where the product makes that, too.
-   */
-  #leave(
-    builder: ProgramBuilder,
-    stacked: Stacked,
-    { x, as, postNorm, steps }: {
-      x: Rows;
-      as: "partial" | "rest" | "sum";
-      postNorm: GpuNorm | null;
-      steps: Steps;
-    },
-  ): HalfNorm | null {
-    const { space, config: { residualScale: scale } } = this.#in;
-    if (as !== "sum" || postNorm !== null) {
-      multiply(builder, stacked, { x, to: space.partial, accumulate: as === "rest" });
-      if (as === "sum") this.#addPartial(builder, postNorm);
-      return null;
-    }
-    const next = this.#nextNorm(steps);
-    const left = next &&
-      joinResidual(builder, { ...stacked, ...next, x, to: space.residual, scale });
-    if (left === null) {
-      multiply(builder, stacked, { x, to: space.residual, accumulate: true, scale });
-    }
-    return left;
-  }
-
-  /** residual += norm(residualScale · partial). */
-  #addPartial(builder: ProgramBuilder, postNorm: GpuNorm | null): void {
-    const { space: { partial, residual }, config } = this.#in;
-    const { residualScale: scale, embeddingLength: width } = config;
-    if (postNorm === null) return addRows(builder, { x: partial, to: residual, width, scale });
-    const { epsilon, postEpsilon = epsilon } = config.norm;
-    const own = { ...config, norm: { ...config.norm, epsilon: postEpsilon } };
-    addNorm(builder, own, postNorm, { from: partial, to: residual, accumulate: true, scale });
   }
 }

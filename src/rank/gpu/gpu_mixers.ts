@@ -3,7 +3,7 @@
  * which may be beside heads. Several of them read one norm, and their outcomes add up. Decides
  * which there are; each is a file of its own.
  */
-import type { GpuMatrix, ProgramBuilder, Rows } from "../../../gpu/mod.ts";
+import type { GpuMatrix, KvCache, ProgramBuilder, Rows } from "../../../gpu/mod.ts";
 import { addConvolution, loadConvolution } from "./gpu_convolution.ts";
 import { addHeads, headReaders, type HeadsStep } from "./gpu_heads.ts";
 import type { GpuSpace } from "./gpu_space.ts";
@@ -17,6 +17,8 @@ export interface Mixer {
   /** What it gives, and what merges that. */
   readonly gives: Rows;
   readonly output: Stacked;
+  /** Its keys and values; null: it has none. */
+  readonly cache: KvCache | null;
   /** Adds its dispatches: `gives` = what it makes of `step.x`. */
   add(builder: ProgramBuilder, step: HeadsStep): void;
 }
@@ -29,7 +31,7 @@ export async function loadMixers(input: LayerLoading & { space: GpuSpace }): Pro
   if (heads !== null) {
     mixers.push({
       readers: headReaders(heads),
-      ...{ gives: space.attention, output: heads.output },
+      ...{ gives: space.attention, output: heads.output, cache: heads.cache },
       add: (builder, step) => addHeads(builder, heads, input, step),
     });
   }
@@ -37,7 +39,7 @@ export async function loadMixers(input: LayerLoading & { space: GpuSpace }): Pro
   if (convolution !== null) {
     mixers.push({
       readers: convolution.projections.map(({ stacked: { matrix } }) => matrix),
-      ...{ gives: space.attention, output: convolution.output },
+      ...{ gives: space.attention, output: convolution.output, cache: null },
       add: (builder, step) => addConvolution(builder, convolution, space, step),
     });
   }
@@ -45,7 +47,7 @@ export async function loadMixers(input: LayerLoading & { space: GpuSpace }): Pro
   if (states !== null) {
     mixers.push({
       readers: states.projections.map(({ stacked: { matrix } }) => matrix),
-      ...{ gives: space.scanned, output: states.output },
+      ...{ gives: space.scanned, output: states.output, cache: null },
       add: (builder, step) => addStates(builder, states, space, step),
     });
   }

@@ -25,6 +25,7 @@ import type { RankPlan } from "../plan_types.ts";
 import type { RankSteps } from "../rank_steps.ts";
 import { Residual } from "../residual.ts";
 import { StepState, type StepStateInput } from "../step_state.ts";
+import { type TokenRows, TokenTable } from "../token_table.ts";
 import { Vocabulary } from "../vocabulary.ts";
 import { floats } from "../arena_views.ts";
 import { lengthOf } from "../shard.ts";
@@ -33,6 +34,7 @@ import { buildOutput, loadOutput } from "./gpu_output.ts";
 import type { GpuLayer } from "./gpu_layer.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
 import { apartTokens, GpuStep } from "./gpu_step.ts";
+import { loadTokenInputs, SentRows } from "./gpu_inputs.ts";
 import { openLayers } from "./gpu_walk.ts";
 import { openRoutes } from "./gpu_experts.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
@@ -42,6 +44,8 @@ import { openTokenChain, type TokenChain } from "./token_chain.ts";
 export interface GpuRankInput extends StepStateInput, Omit<GpuLoading, "gpu"> {
   readonly gpu: Gpu;
   readonly control: Control;
+  /** Where a table that stays in the file is read; null: there is none. */
+  readonly tokenRows: TokenRows | null;
   /** Nobody waits on the spot: logits are there when `arrived` resolves. Only of a rank alone. */
   readonly awaitsLogits?: boolean;
   /** It can compute several tokens a wait, where it is alone. */
@@ -55,6 +59,8 @@ interface GpuRankParts {
   readonly layers: readonly WalkedGpuLayer[];
   /** Null where nothing is brought. */
   readonly brought: BroughtNeurons | null;
+  /** What of the tokens' rows goes to the GPU with a step; null: nothing. */
+  readonly sentRows: SentRows | null;
   /** Null where it has no rows of the output. */
   readonly output: Program | null;
   readonly partialBack: ReadBack;
@@ -133,13 +139,18 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       sequences: apartTokens(plan),
     });
     const makeBuilder = () => new ProgramBuilder(gpu, stepInput, int8);
-    const of = { ...input, plan, space, routes, loader, makeBuilder };
+    const tokenInputs = await loadTokenInputs(loader, plan);
+    const of = { ...input, plan, space, routes, loader, tokenInputs, makeBuilder };
     const layers = await openLayers(of);
     const brought = await openBrought({ ...of, layers: layers.map(({ layer }) => layer) });
     const output = lengthOf(plan.output.rows) > 0 ? await loadOutput(of) : null;
     const rowBytes = plan.strides.embedding * 4;
     return new GpuRank(input, state, {
       ...{ space, layers, brought },
+      sentRows: plan.tokenInputs && new SentRows(gpu, {
+        table: new TokenTable(input.tokenRows!, plan.tokenInputs),
+        ...{ to: space.inputRows, tokens: plan.chunkTokens },
+      }),
       output: output && await buildOutput(of, output),
       input: stepInput,
       partialBack: await createReadBack(gpu, plan.chunkTokens * rowBytes),
@@ -181,6 +192,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   joinEmbedding(): boolean {
     if (!this.#residual.joinEmbedding(this.#embeddingNorm)) return false;
     if (this.#isAlone) this.#sendResidual();
+    this.#parts.sentRows?.send(this.#control.stepIds(), this.#step.n);
     return true;
   }
 
@@ -266,7 +278,8 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return true;
   }
 
-  endLayer(): boolean {
+  endLayer({ outputScale }: WalkedGpuLayer): boolean {
+    if (outputScale !== null) this.#residual.scale(outputScale);
     return true;
   }
 

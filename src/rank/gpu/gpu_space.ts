@@ -2,9 +2,10 @@
  * What a step needs between its weights on the GPU: pieces of one buffer, all f32 [tokens, stride],
  * where those that do not live together share bytes. Knows no model beyond its widths.
  */
-import { attentionScratchBytes, type Gpu, type Rows } from "../../../gpu/mod.ts";
+import { ALIGN_BYTES, attentionScratchBytes, type Gpu, type Rows } from "../../../gpu/mod.ts";
 import { alignUp } from "../../base/check.ts";
 import { configOf } from "../../model/layer_config.ts";
+import { dimsOnGpu, mergedHeadDim } from "../../model/latent.ts";
 import type { ModelConfig, StateSpaceConfig } from "../../model/types.ts";
 import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts";
 import { channelsOf, convolvedRows } from "../plan_state.ts";
@@ -12,11 +13,10 @@ import type { LayerPlan, RankPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { denseParts } from "./dense_parts.ts";
 import { apartTokens } from "./gpu_step.ts";
+import { latentColumns } from "./latent_weights.ts";
 import { ownExperts } from "./own_experts.ts";
 import { stateColumns } from "./state_columns.ts";
 
-/** Where a binding may begin. */
-const ALIGN_BYTES = 256;
 /** Floats that kernels read at a time. */
 const STRIDE_UNIT = 4;
 
@@ -29,6 +29,10 @@ interface SpaceWidths {
   /** Queries, keys and values of own heads side by side, and what attention gives. */
   readonly heads: number;
   readonly attention: number;
+  /** Of latent attention: what queries are made of; queries for latents, and latents mixed. */
+  readonly shortQueries: number;
+  readonly latents: number;
+  readonly mixed: number;
   /** What the latter is gated by. */
   readonly gates: number;
   /** Of own heads of states: what the input gives, what is convolved of it, what scans give. */
@@ -44,6 +48,9 @@ interface SpaceWidths {
   /** What a router gives, then how much the shared expert counts; what a token's experts give. */
   readonly router: number;
   readonly given: number;
+  /** What tokens give all layers; rows of the table that it is made of. */
+  readonly inputs: number;
+  readonly inputRows: number;
   /** Of tokens whose logits are wanted: own rows of the output. */
   readonly logits: number;
 }
@@ -79,7 +86,7 @@ export async function createSpace(
   const scratchBytes = plan.layers.map(({ heads }, index) =>
     attentionScratchBytes({
       heads: Math.max(1, lengthOf(heads)),
-      headDim: configOf(config, index).headDim,
+      ...dimsOnGpu(configOf(config, index)),
       positions: plan.contextLength,
       maxTokens: plan.chunkTokens,
       sequences: apartTokens(plan),
@@ -91,6 +98,9 @@ export async function createSpace(
     partial: rowsOf("partial"),
     heads: rowsOf("heads"),
     attention: rowsOf("attention"),
+    shortQueries: rowsOf("shortQueries"),
+    latents: rowsOf("latents"),
+    mixed: rowsOf("mixed"),
     gates: rowsOf("gates"),
     stateInput: rowsOf("stateInput"),
     convolved: rowsOf("convolved"),
@@ -101,6 +111,8 @@ export async function createSpace(
     hidden: rowsOf("hidden"),
     router: rowsOf("router"),
     given: rowsOf("given"),
+    inputs: rowsOf("inputs"),
+    inputRows: rowsOf("inputRows"),
     logits: rowsOf("logits"),
     scratch: await gpu.createBuffer("attention scratch", Math.max(ALIGN_BYTES, ...scratchBytes)),
     plannedBytes,
@@ -109,20 +121,22 @@ export async function createSpace(
 }
 
 function widthsOf(
-  { layers, strides, output, gpu }: RankPlan,
+  { layers, strides, output, gpu, tokenInputs }: RankPlan,
   config: ModelConfig,
 ): SpaceWidths {
   const { experts } = config;
-  const most = (of: (layer: LayerPlan, headDim: number) => number) =>
-    Math.max(...layers.map((layer, index) => of(layer, configOf(config, index).headDim)));
+  const most = (of: (layer: LayerPlan, own: ModelConfig) => number) =>
+    Math.max(...layers.map((layer, index) => of(layer, configOf(config, index))));
   const own = most((layer) =>
     Math.max(0, ...denseParts(layer).map(({ block }) => lengthOf(block.up.rows)))
   );
   const brought = gpu!.brought.map((block) => block === null ? 0 : lengthOf(block.up.rows));
   const mixes = layers.some((layer) => ownExperts(layer) !== null);
   const routed = mixes ? experts!.usedCount : 0;
+  const inputs = tokenInputs === null ? 0 : lengthOf(tokenInputs.projection.rows);
+  const ofLatents = most(({ heads }, { latent }) => lengthOf(heads) * (latent?.length ?? 0));
   const neurons = Math.max(
-    ...[own, ...brought],
+    ...[own, ...brought, inputs === 0 ? 0 : config.layerInputLength],
     ...mixes ? [routed * experts!.feedForwardLength, experts!.sharedFeedForwardLength] : [],
   );
   return {
@@ -130,16 +144,20 @@ function widthsOf(
     // Sums of squares by 32 columns lie behind a row that lacks the factor of its norm.
     normed: strides.embedding + Math.ceil(strides.embedding / 32),
     partial: strides.embedding,
-    heads: most(({ heads, kvHeads }, headDim) => {
-      return (lengthOf(heads) + 2 * lengthOf(kvHeads)) * headDim;
+    heads: most(({ heads, kvHeads }, { headDim, valueDim, latent }) => {
+      if (latent !== null) return latentColumns(latent, lengthOf(heads)).width;
+      return lengthOf(heads) * headDim + lengthOf(kvHeads) * (headDim + valueDim);
     }),
-    attention: most(({ heads }, headDim) => lengthOf(heads) * headDim),
+    attention: most(({ heads }, own) => lengthOf(heads) * mergedHeadDim(own)),
+    shortQueries: config.latent?.queryLength ?? 0,
+    ...{ latents: ofLatents, mixed: ofLatents },
     gates: most(({ attentionGate: gate }) => gate === null ? 0 : lengthOf(gate.matrix.rows)),
     ...stateWidths(layers, config.stateSpace),
     neurons: 2 * neurons,
     hidden: neurons,
     router: mixes ? experts!.count : 0,
     given: routed * strides.embedding,
+    ...{ inputs, inputRows: inputs },
     logits: lengthOf(output.rows),
   };
 }
@@ -161,8 +179,8 @@ function stateWidths(layers: readonly LayerPlan[], config: StateSpaceConfig | nu
 
 /** Columns of the widest rows that a matrix is multiplied with, by 32. */
 export function widestInput(plan: RankPlan, config: ModelConfig): number {
-  const { residual, attention, hidden, scanned } = widthsOf(plan, config);
-  return alignUp(Math.max(32, residual, attention, hidden, scanned), 32);
+  const { residual, attention, hidden, shortQueries, scanned } = widthsOf(plan, config);
+  return alignUp(Math.max(32, residual, attention, hidden, shortQueries, scanned), 32);
 }
 
 /** Where the pieces lie in one buffer. */
@@ -173,10 +191,12 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
   const tensors: Record<SpaceName, GraphTensor> = {
     ...{ residual: rows("residual"), normed: rows("normed"), partial: rows("partial") },
     ...{ heads: rows("heads"), attention: rows("attention"), gates: rows("gates") },
+    ...{ shortQueries: rows("shortQueries"), latents: rows("latents"), mixed: rows("mixed") },
     ...{ stateInput: rows("stateInput"), convolved: rows("convolved"), scanned: rows("scanned") },
     ...{ made: rows("made"), steps: rows("steps") },
     ...{ neurons: rows("neurons"), hidden: rows("hidden") },
     ...{ router: rows("router"), given: rows("given") },
+    ...{ inputs: rows("inputs"), inputRows: rows("inputRows") },
     logits: graph.tensor("logits", {
       shape: [logitsRows, strideOf(widths.logits)],
       type: "f32",
@@ -204,17 +224,24 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
 /** A step of any family: gpu_layer.ts does some of it, in this order. */
 function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerCount: number) {
   const { residual, normed, heads, attention, partial, neurons, hidden, logits } = of;
-  const { router, given, gates, stateInput, convolved, scanned, made, steps } = of;
+  const { router, given, gates, inputs, inputRows, shortQueries, latents, mixed } = of;
+  const { stateInput, convolved, scanned, made, steps } = of;
   // A layer may read the norm that the one before has made.
-  graph.op("embed", { writes: [residual, normed] });
+  graph.op("embed", { writes: [residual, normed, inputRows] });
+  graph.op("project inputs", { reads: [residual], writes: [inputs] });
+  graph.op("add rows", { reads: [inputRows], updates: [inputs] });
   graph.repeat(layerCount, () => {
     graph.op("norm", { reads: [residual], updates: [normed] });
     // Experts are chosen here, or behind the other norm.
     graph.op("choose", { reads: [residual, normed], writes: [router] });
     graph.op("gate heads", { reads: [residual, normed], writes: [gates] });
     graph.op("project", { reads: [residual, normed], writes: [heads] });
+    graph.op("shorten", { reads: [heads], writes: [shortQueries] });
+    graph.op("lengthen", { reads: [shortQueries, residual, normed], updates: [heads] });
     graph.op("rotate", { updates: [heads] });
-    graph.op("attend", { reads: [heads], writes: [attention] });
+    graph.op("take to latents", { reads: [heads], writes: [latents] });
+    graph.op("attend", { reads: [heads, latents], writes: [attention, mixed] });
+    graph.op("make values", { reads: [mixed], updates: [attention] });
     graph.op("weigh heads", { reads: [gates], updates: [attention] });
     // States read what heads read.
     graph.op("project states", { reads: [residual, normed], writes: [stateInput] });
@@ -242,9 +269,18 @@ function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerC
     graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
     graph.op("experts' down", { reads: [hidden, residual, partial], writes: [given] });
     graph.op("combine", { reads: [given], updates: [partial, residual, normed] });
+    // Of experts that are normalised apart.
+    graph.op("norm of experts", { reads: [partial], writes: [given] });
+    graph.op("shared apart", { reads: [residual], writes: [normed, neurons, hidden, partial] });
+    graph.op("norm of the shared one", { reads: [partial], updates: [given] });
+    graph.op("add experts", { reads: [given], updates: [residual] });
     // Of a dense block.
     graph.op("down", { reads: [hidden], updates: [partial, residual, normed] });
     graph.op("add", { reads: [partial], updates: [residual] });
+    graph.op("gate inputs", { reads: [residual], writes: [neurons] });
+    graph.op("weigh inputs", { reads: [neurons], updates: [inputs] });
+    graph.op("add inputs", { reads: [inputs], writes: [partial] });
+    graph.op("end layer", { reads: [partial], updates: [residual] });
   });
   graph.op("output norm", { reads: [residual], writes: [normed] });
   graph.op("output", { reads: [normed, residual], writes: [logits] });

@@ -22,10 +22,10 @@ import type { StateSpacePlan } from "../plan_state.ts";
 import { lengthOf } from "../shard.ts";
 import type { HeadsStep } from "./gpu_heads.ts";
 import type { GpuSpace } from "./gpu_space.ts";
-import type { GpuLoader, Stacked } from "./gpu_weights.ts";
+import { type GpuLoader, loadProducts, type Product, type Stacked } from "./gpu_weights.ts";
 import { stateShape } from "./kept_shapes.ts";
 import { multiply, multiplyAny } from "./layer_operations.ts";
-import { type LayerLoading, loadProducts, type Product } from "./layer_weights.ts";
+import type { LayerLoading } from "./layer_weights.ts";
 import { inputMatrices, type StateColumns, stateColumns } from "./state_columns.ts";
 
 export interface StateWeights {

@@ -2,12 +2,14 @@
  * The layers of a GPU's rank as they are walked: loaded, and with the lists of commands that each
  * runs. Knows how commands are put together; nothing of when they run.
  */
-import type { HalfNorm, Program, ProgramBuilder, Routes } from "../../../gpu/mod.ts";
+import type { Program, ProgramBuilder, Routes } from "../../../gpu/mod.ts";
 import { configOf } from "../../model/layer_config.ts";
+import { floats } from "../arena_views.ts";
 import { bindNorm } from "../bound_norm.ts";
 import { cutsGroups } from "../plan_state.ts";
 import type { RankPlan } from "../plan_types.ts";
-import { GpuLayer } from "./gpu_layer.ts";
+import { GpuLayer, type LayerLeft, NOTHING_LEFT } from "./gpu_layer.ts";
+import { addTokenInputs, type TokenInputs } from "./gpu_inputs.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { NormReaders } from "./layer_operations.ts";
@@ -24,15 +26,17 @@ export type Opening = GpuRankInput & {
   /** Null where no layer has experts on the GPU. */
   readonly routes: Routes | null;
   readonly loader: GpuLoader;
+  /** Null: tokens give layers nothing. */
+  readonly tokenInputs: TokenInputs | null;
   readonly makeBuilder: () => ProgramBuilder;
 };
 
 /** Loads all layers, and makes their lists of commands. */
 export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
   const layers = await loadLayers(of);
-  const { plan, makeBuilder } = of;
+  const { plan, makeBuilder, memories } = of;
   const { isAlone } = plan.gpu!;
-  const several = isAlone ? await buildSeveral(layers, makeBuilder) : [];
+  const several = isAlone ? await buildSeveral(of, layers) : [];
   const build = async (add: (builder: ProgramBuilder) => void) => {
     const builder = makeBuilder();
     add(builder);
@@ -41,7 +45,7 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
   const walked: WalkedGpuLayer[] = [];
   for (const [index, layer] of layers.entries()) {
     const own = plan.layers[index];
-    const { attentionPostNorm, feedForwardPostNorm } = own;
+    const { attentionPostNorm, feedForwardPostNorm, outputScale: scale } = own;
     walked.push({
       layer,
       // As the other ranks do: layers may lack either.
@@ -52,6 +56,9 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
       several: several[index] ?? null,
       attention: isAlone || !layer.hasMixers ? null : await build((b) => layer.addAttention(b)),
       feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),
+      outputScale: isAlone || scale === null
+        ? null
+        : floats(memories[plan.rankIndex][own.arena], scale.offsetBytes, 1)[0],
       postNorms: {
         attention: isAlone ? null : bindNorm(attentionPostNorm),
         feedForward: isAlone ? null : bindNorm(feedForwardPostNorm),
@@ -79,6 +86,7 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
       await GpuLayer.load({
         ...{ gpu, config: configOf(config, index), index, loader, space, routes },
         isAlone: plan.gpu!.isAlone,
+        cacheOfOther: layerPlan.keysOf === null ? null : layers[layerPlan.keysOf].cache,
         plan: layerPlan,
         allFromTokens: index < longLayers ? longFrom : Infinity,
         ...{ contextLength: plan.contextLength, kvBlocks: plan.kvBlocks },
@@ -93,14 +101,15 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
 
 /** Of a rank alone: commands of some layers together, at the first one of them. */
 async function buildSeveral(
+  of: Opening,
   layers: readonly GpuLayer[],
-  makeBuilder: () => ProgramBuilder,
 ): Promise<(Program | null)[]> {
   const programs: (Program | null)[] = layers.map(() => null);
-  let before: HalfNorm | null = null;
+  let before = NOTHING_LEFT;
   for (let from = 0; from < layers.length; from += LAYERS_AT_ONCE) {
     const end = Math.min(layers.length, from + LAYERS_AT_ONCE);
-    const builder = makeBuilder();
+    const builder = of.makeBuilder();
+    if (from === 0 && of.tokenInputs !== null) addTokenInputs(builder, of.tokenInputs, of, null);
     before = addLayers(builder, layers, { from, end, before });
     programs[from] = await builder.build();
   }
@@ -110,14 +119,14 @@ async function buildSeveral(
 /**
  * Adds layers `from` … `end` − 1 of a rank alone; commands may be cut behind each.
  * @param layers all that the rank has.
- * @param options.before what the layer before these has left; null: nothing, or there is none.
+ * @param options.before what the layer before these has left.
  * @returns what the last one leaves.
  */
 export function addLayers(
   builder: ProgramBuilder,
   layers: readonly GpuLayer[],
-  { from, end, before }: { from: number; end: number; before: HalfNorm | null },
-): HalfNorm | null {
+  { from, end, before }: { from: number; end: number; before: LayerLeft },
+): LayerLeft {
   let left = before;
   for (let index = from; index < end; index++) {
     const next: NormReaders | null = layers[index + 1]?.readers ?? null;

@@ -10,7 +10,7 @@ import {
   type MatrixHome,
   type MatrixShape,
 } from "../../../gpu/mod.ts";
-import { check, divExact } from "../../base/check.ts";
+import { alignUp, check, divExact } from "../../base/check.ts";
 import { MiB } from "../../base/units.ts";
 import type { TensorReader } from "../../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
@@ -40,6 +40,13 @@ export interface Stacked {
   readonly bias: GPUBuffer | null;
 }
 
+/** A product whose rows come from several matrices, side by side in what it gives. */
+export interface Product {
+  readonly stacked: Stacked;
+  /** Where in the row of what it gives it begins. */
+  readonly column: number;
+}
+
 /** Of matrices of one type, one below the other. */
 export function stackShape(plans: readonly MatrixPlan[]): MatrixShape {
   const [first] = plans;
@@ -59,6 +66,38 @@ export function stacksOf(plans: readonly MatrixPlan[]): MatrixPlan[][] {
     else stacks.push([plan]);
   }
   return stacks;
+}
+
+/** Matrices that read the same, those of one type as one. */
+export async function loadProducts(
+  loader: GpuLoader,
+  plans: readonly MatrixPlan[],
+  home?: MatrixHome,
+): Promise<Product[]> {
+  const { columns } = productColumns(plans);
+  const products: Product[] = [];
+  let first = 0;
+  for (const together of stacksOf(plans)) {
+    products.push({ stacked: await loader.stack(together, { home }), column: columns[first] });
+    first += together.length;
+  }
+  return products;
+}
+
+/** Where in a row of what they give each of them begins, and how wide it is: stacks by fours. */
+export function productColumns(
+  plans: readonly MatrixPlan[],
+): { columns: number[]; width: number } {
+  const columns: number[] = [];
+  let width = 0;
+  for (const together of stacksOf(plans)) {
+    width = alignUp(width, 4);
+    for (const { rows } of together) {
+      columns.push(width);
+      width += lengthOf(rows);
+    }
+  }
+  return { columns, width };
 }
 
 export class GpuLoader {

@@ -8,6 +8,7 @@ import {
 } from "../../../gpu/mod.ts";
 import { MiB } from "../../base/units.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
+import { dimsOnGpu } from "../../model/latent.ts";
 import { configOf } from "../../model/layer_config.ts";
 import type { LayerConfig, ModelConfig, StateSpaceConfig } from "../../model/types.ts";
 import { kvBlocksOf, statePlacesOf } from "../kv_bytes.ts";
@@ -102,7 +103,7 @@ export function keptBytes(
 ): number {
   const { chunkTokens } = options;
   const kvBlocks = kvBlocksOf({ ...options, sequences });
-  const { convolutionTaps: taps, hasStates } = layer;
+  const { convolutionTaps: taps, hasStates, keysOf } = layer;
   const { headDim, stateSpace } = config;
   const states = hasStates && stateSpace !== null
     ? statePlacesBytes(stateShape(stateHeads, { config: stateSpace, places }))
@@ -114,7 +115,9 @@ export function keptBytes(
     );
   }
   return states + kvCacheBytes({
-    ...{ positions: kvBlocks * KV_BLOCK_POSITIONS, kvHeads: lengthOf(kvHeads), headDim },
+    positions: kvBlocks * KV_BLOCK_POSITIONS,
+    kvHeads: keysOf === undefined ? lengthOf(kvHeads) : 0,
+    ...dimsOnGpu(config),
     type: kvType === "f32" ? "f32" : "f16",
   });
 }

@@ -3,6 +3,7 @@ import {
   activate,
   fireNeurons,
   type GpuMatrix,
+  headNorm,
   isOneToken,
   matmul,
   multiplyOne,
@@ -11,16 +12,17 @@ import {
   type ProgramBuilder,
   type Routes,
   type Rows,
+  weighRows,
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { Stacked } from "./gpu_weights.ts";
 import type { GpuNorm, NeuronMatrices } from "./layer_weights.ts";
 
-/** A norm, and every matrix that reads it. */
+/** A norm, and every matrix that reads it; null: half of it does not do for them. */
 export interface NormReaders {
   readonly norm: GpuNorm;
-  readonly matrices: readonly GpuMatrix[];
+  readonly matrices: readonly GpuMatrix[] | null;
 }
 
 /** to = norm(from), or added to it. */
@@ -68,14 +70,18 @@ export interface FireStep {
 /** hidden = what neurons give on of x, in one dispatch where one reads both gates and ups. */
 export function fire(
   builder: ProgramBuilder,
-  { projections, down: { matrix: down }, limit }: NeuronMatrices,
-  { config: { feedForward }, x, isApart, both, hidden, routes }: FireStep,
+  { projections, down: { matrix: down }, limit, curve, innerNorm: weight }: NeuronMatrices,
+  { config, x, isApart, both, hidden, routes }: FireStep,
 ): void {
+  const { feedForward, experts, norm: { epsilon } } = config;
+  // What experts read counts as much as they do: so do gates and ups, which have no biases then.
+  const weighs = routes !== undefined && experts!.weighsInputs === true;
   const { activation, isGated, activatesUp, firingThreshold } = feedForward;
-  check(activation !== "xielu", "obstacle.ts refuses models that have it");
-  const act = { activation, isGated, activatesUp, firingThreshold, limit, to: hidden };
+  const act = { activation, isGated, activatesUp, firingThreshold, limit, curve, to: hidden };
   const [{ stacked: first }] = projections;
-  if (isApart && projections.length === 1 && isOneToken(builder, first.matrix)) {
+  // Each layer has a curve of its own, and with it a shader: a small one then.
+  const isOne = isApart && !weighs && curve === null && weight === null;
+  if (isOne && projections.length === 1 && isOneToken(builder, first.matrix)) {
     return fireNeurons(builder, { ...first, ...act, x, down, routes });
   }
   for (const { stacked, column } of projections) {
@@ -86,5 +92,8 @@ export function fire(
       matmul(builder, { ...stacked, routes, x, to });
     }
   }
+  if (weighs) weighRows(builder, { x: both, width: both.stride, weights: routes });
   activate(builder, { ...act, x: both, neurons: down.columns });
+  if (weight === null) return;
+  headNorm(builder, { kind: "rms", epsilon, weight, x: hidden, heads: 1, width: down.columns });
 }

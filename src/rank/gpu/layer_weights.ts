@@ -2,15 +2,23 @@
  * What a layer has on the GPU: norms, matrices one below the other, and its cache. Knows plans;
  * what is computed is in gpu_layer.ts.
  */
-import { createKvCache, type Gpu, type MatrixHome } from "../../../gpu/mod.ts";
-import { alignUp, check } from "../../base/check.ts";
+import { createKvCache, type Gpu, type KvCache, type MatrixHome } from "../../../gpu/mod.ts";
+import { check } from "../../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
-import type { ModelConfig } from "../../model/types.ts";
+import { dimsOnGpu } from "../../model/latent.ts";
+import type { ModelConfig, XieluCurve } from "../../model/types.ts";
 import type { GatePlan } from "../plan_gate.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import type { DensePart } from "./dense_parts.ts";
-import { type GpuLoader, type Stacked, stacksOf } from "./gpu_weights.ts";
+import {
+  type GpuLoader,
+  loadProducts,
+  type Product,
+  type Stacked,
+  stacksOf,
+} from "./gpu_weights.ts";
+import { type LatentWeights, loadLatent } from "./latent_weights.ts";
 
 /** A norm of the stream; bias null: none. */
 export interface GpuNorm {
@@ -26,23 +34,24 @@ export interface GpuHeadNorm {
   readonly weightPerHead: boolean;
 }
 
-/** A product whose rows come from several matrices, side by side in what it gives. */
-export interface Product {
-  readonly stacked: Stacked;
-  /** Where in the row of what it gives it begins. */
-  readonly column: number;
-}
-
 export interface AttentionWeights {
   readonly projections: readonly Product[];
+  /** Of latent attention, which has no norms of heads and no gates; null: heads are ordinary. */
+  readonly latent: LatentWeights | null;
   readonly queryNorm: GpuHeadNorm | null;
   readonly keyNorm: GpuHeadNorm | null;
+  /** Values are normalised, without weights. */
+  readonly normalizesValues: boolean;
   /** Of own heads. */
   readonly sinks: GPUBuffer | null;
   /** What heads are gated by; null: they are not. */
   readonly gate: { readonly stacked: Stacked } & Omit<GatePlan, "matrix"> | null;
+  /** f32, of what own heads give together; null: it is no norm. */
+  readonly innerNorm: GPUBuffer | null;
   readonly output: Stacked;
-  readonly cache: Awaited<ReturnType<typeof createKvCache>>;
+  readonly cache: KvCache;
+  /** False: the cache is another layer's, and so are its keys and values. */
+  readonly hasKeys: boolean;
 }
 
 /** Of some neurons of a layer. */
@@ -58,6 +67,10 @@ export interface NeuronMatrices {
   readonly down: Stacked;
   /** How far SwiGLU goes; null: no limit. */
   readonly limit: DensePlan["limit"];
+  /** Of xielu; null: it is another activation. */
+  readonly curve: XieluCurve | null;
+  /** f32, of what neurons give together; null: it is no norm. */
+  readonly innerNorm: GPUBuffer | null;
 }
 
 /** Neurons that are computed in steps of so many tokens and more: dense_parts.ts. */
@@ -79,6 +92,8 @@ export interface LayerLoading {
   /** Of keys and values, that all sequences share. */
   readonly kvBlocks: number;
   readonly kvType: "f16" | "f32";
+  /** Of the layer whose keys and values it reads; null: it has its own. */
+  readonly cacheOfOther: KvCache | null;
   /** Of states; 0: no layer keeps any. */
   readonly statePlaces: number;
 }
@@ -119,25 +134,38 @@ async function loadHeadNorm(
 
 /** Of own heads; null: none, or the layer convolves. */
 export async function loadAttention(input: LayerLoading): Promise<AttentionWeights | null> {
-  const { plan, loader, config: { headDim }, gpu } = input;
+  const { plan, loader, config, gpu } = input;
+  const { headDim } = config;
   const heads = lengthOf(plan.heads);
   const kvHeads = lengthOf(plan.kvHeads);
   if (heads === 0 || plan.convolution !== null) return null;
   const { query, key, value, attentionOutput, attentionSinks, attentionGate: gate } = plan;
-  check(query !== null && key !== null && value !== null, "a layer with heads attends");
+  check(query !== null, "a layer with heads attends");
+  const hasKeys = plan.keysOf === null;
+  check(!hasKeys || key !== null && value !== null, "who reads no other's keys has some");
+  check(
+    (plan.valueNorm?.weight ?? null) === null,
+    "obstacle.ts refuses norms of values by weights",
+  );
   check(attentionOutput !== null, "what heads give is merged");
+  const latent = config.latent && await loadLatent(loader, plan, config.latent);
   return {
-    projections: await loadProducts(loader, [query, key, value]),
+    projections: latent?.projections ??
+      await loadProducts(loader, hasKeys ? [query, key!, value!] : [query]),
+    latent: latent && latent.weights,
     queryNorm: await loadHeadNorm(loader, plan.queryNorm, { heads, headDim }),
     keyNorm: await loadHeadNorm(loader, plan.keyNorm, { heads: kvHeads, headDim }),
+    normalizesValues: plan.valueNorm !== null,
     sinks: attentionSinks && await loader.vector(attentionSinks),
     gate: gate && { ...gate, stacked: await loader.stack([gate.matrix]) },
+    innerNorm: plan.innerNorm && await loader.vector(plan.innerNorm),
     output: await loader.stack([attentionOutput]),
-    cache: await createKvCache(gpu, `blk.${input.index}`, {
+    hasKeys,
+    cache: input.cacheOfOther ?? await createKvCache(gpu, `blk.${input.index}`, {
       positions: input.kvBlocks * KV_BLOCK_POSITIONS,
       contextLength: input.contextLength,
       kvHeads,
-      headDim,
+      ...dimsOnGpu(config),
       type: input.kvType,
     }),
   };
@@ -158,9 +186,18 @@ export async function loadNeurons(
   for (const { block, fromTokens } of shares) {
     const projections = await loadProducts(loader, projectionsOf(block), home);
     const down = await loader.stack([block.down], { home });
-    parts.push({ fromTokens, projections, down, limit: block.limit });
+    const innerNorm = block.innerNorm && await loader.vector(block.innerNorm);
+    const { limit } = block;
+    parts.push({ fromTokens, projections, down, limit, curve: curveOf(block), innerNorm });
   }
   return { norm, parts };
+}
+
+/** As the model has it. */
+export function curveOf({ curve }: DensePlan): XieluCurve | null {
+  if (curve === null) return null;
+  const [negative, positive, linear, least] = curve.values;
+  return { negative, positive, linear, least };
 }
 
 /** Of what a layer's neurons, or its router and experts, read; null: the stream as it is. */
@@ -179,36 +216,4 @@ export function stacksOfBlock(block: DensePlan): MatrixPlan[][] {
 
 export function projectionsOf({ gate, up }: DensePlan): MatrixPlan[] {
   return gate === null ? [up] : [gate, up];
-}
-
-/** Matrices that read the same, those of one type as one. */
-export async function loadProducts(
-  loader: GpuLoader,
-  plans: readonly MatrixPlan[],
-  home?: MatrixHome,
-): Promise<Product[]> {
-  const { columns } = productColumns(plans);
-  const products: Product[] = [];
-  let first = 0;
-  for (const together of stacksOf(plans)) {
-    products.push({ stacked: await loader.stack(together, { home }), column: columns[first] });
-    first += together.length;
-  }
-  return products;
-}
-
-/** Where in a row of what they give each of them begins, and how wide it is: stacks by fours. */
-export function productColumns(
-  plans: readonly MatrixPlan[],
-): { columns: number[]; width: number } {
-  const columns: number[] = [];
-  let width = 0;
-  for (const together of stacksOf(plans)) {
-    width = alignUp(width, 4);
-    for (const { rows } of together) {
-      columns.push(width);
-      width += lengthOf(rows);
-    }
-  }
-  return { columns, width };
 }

@@ -10,8 +10,14 @@ import type { GgufTensor } from "../../gguf/types.ts";
 import { denseMatrices } from "../../model/dense_matrices.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dtypeByName } from "../../model/dtypes.ts";
+import { latentMatrices, ownKeyDim } from "../../model/latent.ts";
 import { stateMatrices } from "../../model/state_matrices.ts";
-import type { DenseTensors, MatrixTensor, ModelDescription } from "../../model/types.ts";
+import type {
+  DenseTensors,
+  LayerTensors,
+  MatrixTensor,
+  ModelDescription,
+} from "../../model/types.ts";
 
 /** What must be even for kernels that read four floats at a time. */
 const WIDTH_UNIT = 4;
@@ -37,7 +43,7 @@ export function gpuObstacle(
   if ((options.observe?.length ?? 0) > 0) return "neurons that are observed are the threads'";
   if (options.quiet !== undefined) return "quiet neurons are left out by threads only";
   if (options.predictor === "on") return "predictors are asked by threads only";
-  return modelObstacle(model) ?? layersObstacle(model) ?? weightsObstacle(model, file);
+  return layersObstacle(model) ?? weightsObstacle(model, file);
 }
 
 /**
@@ -53,7 +59,6 @@ export function expertsObstacle(
   const { experts } = config;
   if (experts === null) return null;
   const { count, usedCount, feedForwardLength, sharedFeedForwardLength, weighsInputs } = experts;
-  if (weighsInputs) return "weights multiply what experts read by threads only";
   if (count > EXPERTS_MAX || usedCount > USED_EXPERTS_MAX) {
     return `${usedCount} of ${count} experts are too many to choose from there`;
   }
@@ -62,9 +67,9 @@ export function expertsObstacle(
   }
   for (const { feedForward } of tensors.layers) {
     if (feedForward?.kind !== "experts") continue;
-    const { experts: all, shared, apart } = feedForward;
-    if (apart !== null) return "experts with norms of their own are the threads'";
+    const { experts: all, shared } = feedForward;
     const blocks = [...all, ...shared === null ? [] : [shared]];
+    if (config.feedForward.activation === "xielu") return "xIELU of experts is the threads'";
     if (blocks.some(({ isDownTransposed }) => isDownTransposed)) {
       return "experts' down that lies neuron by neuron is the threads'";
     }
@@ -74,27 +79,17 @@ export function expertsObstacle(
       return "experts of several types in a layer are the threads'";
     }
     // The router and the shared one's gate are widened, whatever they are.
+    if (weighsInputs && all.flatMap(denseMatrices).some(({ bias }) => bias !== null)) {
+      return "experts whose inputs are weighed and that have biases are the threads'";
+    }
     const obstacle = typesObstacle(blocks.flatMap(denseMatrices), file);
     if (obstacle !== null) return obstacle;
   }
   return null;
 }
 
-/** Of the model as a whole. */
-function modelObstacle({ config }: ModelDescription): string | null {
-  if (config.alibiMaxBias > 0) return "scores have slopes by threads only";
-  if (config.layers.some(({ attentionChunk }) => attentionChunk !== undefined)) {
-    return "attention is to chunks by threads only";
-  }
-  if (config.latent !== null) return "keys and values are made of latents by threads only";
-  return null;
-}
-
 /** Of what layers have. */
 function layersObstacle({ config, tensors }: ModelDescription): string | null {
-  if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
-    return "norms inside of blocks are the threads'";
-  }
   const spans = tensors.layers.flatMap(({ queryNorm, keyNorm }) => [queryNorm, keyNorm]);
   if (config.normalizesTurnedHeads && spans.some((each) => each?.span === "projection")) {
     return "heads that are turned already are normalised together by threads only";
@@ -102,27 +97,38 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if ((config.stateSpace?.stateLength ?? 0) > STATES_MAX) {
     return `states of more than ${STATES_MAX} numbers are the threads'`;
   }
-  if (config.feedForward.activation === "xielu") return "xIELU is computed by threads only";
-  if (config.valueScale !== 1) return "what heads give is scaled by threads only";
-  if (config.layers.some(({ rope, queryRope }) => rope === null && queryRope !== undefined)) {
-    return "queries that nothing turns are lengthened by threads only";
-  }
   if (config.altUp !== null) return "several residual streams are the threads'";
   const shapes = config.layers.map((_, layer) => configOf(config, layer));
-  if (shapes.some(({ valueDim, headDim }) => valueDim !== headDim)) {
-    return "values that are not as long as keys are the threads'";
-  }
-  if (shapes.some(({ headDim }) => headDim > HEAD_DIM_MAX)) {
+  const widths = config.latent === null
+    ? shapes.flatMap(({ headDim, valueDim }) => [headDim, valueDim])
+    : [config.latent.length, ownKeyDim(config.latent)];
+  if (widths.some((width) => width > HEAD_DIM_MAX)) {
     return `heads of more than ${HEAD_DIM_MAX} dimensions are the threads'`;
   }
+  if (tensors.layers.some(({ valueNorm }) => (valueNorm?.weight ?? null) !== null)) {
+    return "values are normalised by weights by threads only";
+  }
+  if (tensors.tokenInputs !== null && config.feedForward.activation !== "gelu") {
+    return "what tokens give layers is gated by threads only";
+  }
+  return null;
+}
+
+/** Why a GPU that can have all of a model cannot have a part of it; null: it can. */
+export function besideObstacle({ config, tensors }: ModelDescription): string | null {
+  const isApart = ({ feedForward }: LayerTensors) =>
+    feedForward?.kind === "experts" && feedForward.apart !== null;
+  if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
+    return "norms inside of blocks are not shared out between a GPU and threads";
+  }
+  if (tensors.layers.some(isApart)) {
+    return "experts with norms of their own are not shared out between a GPU and threads";
+  }
   if (config.layers.some(({ keysOf }) => keysOf !== undefined)) {
-    return "layers that read others' keys are the threads'";
+    return "layers that read others' keys are not shared out between a GPU and threads";
   }
-  if (tensors.layers.some(({ valueNorm }) => valueNorm !== null)) {
-    return "values are normalised by threads only";
-  }
-  if (tensors.layers.some(({ input, outputScale }) => input !== null || outputScale !== null)) {
-    return "what tokens give layers, and what scales these, is the threads'";
+  if (tensors.tokenInputs !== null) {
+    return "what tokens give layers is not shared out between a GPU and threads";
   }
   return null;
 }
@@ -133,19 +139,25 @@ function weightsObstacle(
   file: { readonly tensors: ReadonlyMap<string, GgufTensor> },
 ): string | null {
   const widths = config.layers.map((_, layer) => configOf(config, layer))
-    .flatMap(({ headDim, feedForwardLength }) => [headDim, feedForwardLength]);
-  widths.push(config.embeddingLength, config.stateSpace?.stepRank ?? 0);
+    .flatMap((own) => [own.headDim, own.valueDim, own.feedForwardLength]);
+  const { embeddingLength, latent, layerInputLength, stateSpace } = config;
+  widths.push(embeddingLength, layerInputLength);
+  widths.push(latent?.turnedDim ?? 0, stateSpace?.stepRank ?? 0);
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
   const matrices = tensors.layers.flatMap((
-    { query, key, value, attentionOutput, attentionGate, stateSpace, feedForward },
+    { query, key, value, latent, attentionOutput, attentionGate, stateSpace, feedForward, input },
   ) => [
+    ...latent === null ? [] : latentMatrices(latent),
     ...[query, key, value, attentionOutput, attentionGate?.gate.matrix ?? null]
       .filter((each) => each !== null),
     ...stateSpace === null ? [] : stateMatrices(stateSpace),
     ...feedForward?.kind === "dense" ? denseMatrices(feedForward) : [],
+    ...input === null ? [] : [input.gate, input.output],
   ]);
-  return typesObstacle([...matrices, tensors.output], file);
+  const { tokenInputs, output } = tensors;
+  const ofInputs = tokenInputs === null ? [] : [tokenInputs.projection];
+  return typesObstacle([...matrices, ...ofInputs, output], file);
 }
 
 function typesObstacle(

@@ -3,7 +3,7 @@ import type { StateSpaceConfig } from "../../model/types.ts";
 import { channelsOf, convolvedRows, type StateSpacePlan } from "../plan_state.ts";
 import type { MatrixPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
-import { productColumns } from "./layer_weights.ts";
+import { productColumns } from "./gpu_weights.ts";
 
 export interface StateColumns {
   /** Columns of a row. */

@@ -29,9 +29,13 @@ import {
   weightFormat,
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
+import type { GgufTensor } from "../../gguf/types.ts";
+import type { MatrixPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { deviceType } from "./device_placer.ts";
+import { addTokenInputs, tablePlans, type TokenInputs } from "./gpu_inputs.ts";
 import { addOutput, type GpuOutput, type OutputPlace } from "./gpu_output.ts";
+import { NOTHING_LEFT } from "./gpu_layer.ts";
 import type { GpuStep } from "./gpu_step.ts";
 import { addLayers } from "./gpu_walk.ts";
 import { CHAIN_TOKENS_MAX, chainTokensOf } from "./kept_shapes.ts";
@@ -44,6 +48,9 @@ export interface TokenChainInput extends OutputPlace {
   readonly input: StepInput;
   readonly output: GpuOutput;
   readonly layers: readonly WalkedGpuLayer[];
+  readonly tensors: ReadonlyMap<string, GgufTensor>;
+  /** Null: tokens give layers nothing. */
+  readonly tokenInputs: TokenInputs | null;
 }
 
 /** The best ids of a token, best first. */
@@ -68,25 +75,32 @@ interface ChainParts {
 
 /** Null where the GPU has no room for the table of embeddings, or no shader. */
 export async function openTokenChain(of: TokenChainInput): Promise<TokenChain | null> {
-  const { plan: { gpu: part, embedding, embeddingNorm, positions, output }, config, gpu } = of;
+  const { plan, config, gpu } = of;
+  const { gpu: part, embedding, embeddingNorm, positions, output } = plan;
   const isWhole = lengthOf(output.rows) === config.vocabSize;
   // Waits that are short so that a desktop stays responsive are not made longer.
   if (chainTokensOf(config) === 1) return null;
   if (!part!.isAlone || !gpu.isQuick || gpu.priority !== "normal") return null;
   if (!isWhole || positions !== null || embeddingNorm !== null) return null;
-  if (weightFormat(deviceType(embedding), config.embeddingLength) === undefined) return null;
+  const tables = tablePlans(plan, of.tensors);
+  if (tables === null || [embedding, ...tables].some((each) => !hasShader(each))) return null;
   try {
-    return new TokenChain(await openParts(of));
+    return new TokenChain(await openParts(of, tables[0] ?? null));
   } catch (error) {
     if (error instanceof GpuOutOfMemoryError) return null;
     throw error;
   }
 }
 
-async function openParts(of: TokenChainInput): Promise<ChainParts> {
-  const { gpu, plan, config, space, input, layers, output, makeBuilder } = of;
+/** inputTable: of what tokens give layers; null: nothing. */
+async function openParts(
+  of: TokenChainInput,
+  inputTable: MatrixPlan | null,
+): Promise<ChainParts> {
+  const { gpu, plan, config, space, input, layers, output, tokenInputs, makeBuilder } = of;
   const isTied = plan.embedding.tensor === plan.output.tensor;
-  const table = isTied ? output.matrix.matrix : await loadTable(of);
+  const table = isTied ? output.matrix.matrix : await loadTable(of, plan.embedding);
+  const given = inputTable && await loadTable(of, inputTable);
   const steps = await createStepChain(gpu, input, CHAIN_TOKENS_MAX);
   const width = config.vocabSize;
   const scratch = await gpu.createBuffer("largest logits", chooseScratchBytes(width));
@@ -107,16 +121,21 @@ async function openParts(of: TokenChainInput): Promise<ChainParts> {
     token: await build((builder) => {
       steps.addAdvance(builder);
       embed(builder, { matrix: table, to: space.residual, scale: config.embeddingScale });
+      if (tokenInputs !== null) addTokenInputs(builder, tokenInputs, of, given);
       const all = layers.map(({ layer }) => layer);
-      addLayers(builder, all, { from: 0, end: all.length, before: null });
+      addLayers(builder, all, { from: 0, end: all.length, before: NOTHING_LEFT });
       addEnd(builder);
     }),
     back: await createReadBack(gpu, CHAIN_TOKENS_MAX * CHOSEN_WORDS * 4),
   };
 }
 
-async function loadTable({ loader, plan: { embedding } }: TokenChainInput): Promise<GpuMatrix> {
-  return (await loader.stack([{ ...embedding, bias: null }])).matrix;
+async function loadTable({ loader }: TokenChainInput, plan: MatrixPlan): Promise<GpuMatrix> {
+  return (await loader.stack([{ ...plan, bias: null }])).matrix;
+}
+
+function hasShader(plan: MatrixPlan): boolean {
+  return weightFormat(deviceType(plan), lengthOf(plan.columns)) !== undefined;
 }
 
 export class TokenChain {

@@ -15,5 +15,7 @@ export interface WalkedGpuLayer {
   /** Beside others: null where it has no share of it. */
   readonly attention: Program | null;
   readonly feedForward: Program | null;
+  /** Beside others: multiplies the stream at the layer's end; null: nothing does, or not here. */
+  readonly outputScale: number | null;
   readonly postNorms: { readonly attention: Norm | null; readonly feedForward: Norm | null };
 }

@@ -78,7 +78,7 @@ async function checkRoom(store: BatchStore, owner: string, most: number): Promis
   const count = await store.batches.countOpen(owner);
   if (count < most) return;
   throw new RequestError(
-    `Cannot create a batch: ${count} are under way, and a key may have ${most}: wait until one ` +
+    `Cannot create a batch: a key may have ${most} under way, and has ${count}: wait until one ` +
       "has ended, or cancel one (POST /v1/batches/ID/cancel)",
     { status: 429, type: "rate_limit_error", code: "too_many_batches" },
   );

@@ -1,6 +1,7 @@
 /** The handlers of `/api/chat` and `/api/generate`. */
 import type { Context } from "hono";
 import { z } from "zod";
+import { counted } from "../../base/units.ts";
 import type { LanguageModel } from "../../llm/types.ts";
 import { answerStream, answerWhole, readWork, withModel, type Work } from "../answers/answer.ts";
 import {
@@ -153,10 +154,10 @@ function withinContext(model: LanguageModel, ask: Ask, contextLength: number | u
   }
   const room = contextLength - ask.prompts[0].ids.length;
   if (room < 1) {
-    const count = ask.prompts[0].ids.length;
+    const count = counted(ask.prompts[0].ids.length, "token");
     throw fieldError(
       "options.num_ctx",
-      `The prompt has ${count} tokens, "options.num_ctx" is ${contextLength}`,
+      `The prompt has ${count}, "options.num_ctx" is ${contextLength}`,
       "context_length_exceeded",
     );
   }

@@ -7,7 +7,7 @@ import { RequestError } from "../../base/errors.ts";
 import type { ModelDetails } from "../../llm/types.ts";
 import { answerWhole, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
-import type { ModelCard } from "../model_source.ts";
+import type { ModelCard, ModelSource } from "../model_source.ts";
 import { embedAll } from "../openai/embeddings.ts";
 import type { AppSettings } from "../options.ts";
 import { withOthers } from "../known_fields.ts";
@@ -21,7 +21,7 @@ const NEVER = new Date("9999-01-01T00:00:00Z");
 
 /** All models that can be asked for. */
 export function tags(_c: Context<ServerEnv>, { models }: AppSettings): Response {
-  return Response.json({ models: models.list().map(cardOnWire) });
+  return Response.json({ models: models.list().map((card) => cardOnWire(card, models)) });
 }
 
 /** Models that are loaded. */
@@ -29,7 +29,7 @@ export function running(_c: Context<ServerEnv>, { models }: AppSettings): Respon
   const loaded = models.list().filter(({ isLoaded = true }) => isLoaded);
   return Response.json({
     models: loaded.map((card) => ({
-      ...cardOnWire(card),
+      ...cardOnWire(card, models),
       expires_at: (card.expiresAt ?? NEVER).toISOString(),
       size_vram: 0,
       ...(card.contextLength !== undefined && { context_length: card.contextLength }),
@@ -154,13 +154,14 @@ export function unsupported(c: Context<ServerEnv>): never {
   });
 }
 
-function cardOnWire(card: ModelCard) {
+function cardOnWire(card: ModelCard, models: ModelSource) {
   const { id, created, details } = card;
+  const file = models.fileOf?.(id);
   return {
     name: id,
     model: id,
-    modified_at: new Date(created * 1e3).toISOString(),
-    size: details?.fileBytes ?? 0,
+    modified_at: new Date(file?.modifiedMs ?? created * 1e3).toISOString(),
+    size: file?.sizeBytes ?? details?.fileBytes ?? 0,
     // Clients cut it and show it: it tells models apart, it is not the file's.
     digest: createHash("sha256").update(id).digest("hex"),
     details: detailsOnWire(details),

@@ -32,6 +32,7 @@ export const OLLAMA_ROUTES: readonly Route[] = [
     handle: chat,
     summary: "Answers the last message of a conversation",
     body: chatSchema,
+    promptField: "messages",
     stream: NDJSON,
   },
   {
@@ -40,6 +41,7 @@ export const OLLAMA_ROUTES: readonly Route[] = [
     handle: generate,
     summary: "Answers a prompt, continues it or fills a gap",
     body: generateSchema,
+    promptField: "prompt",
     stream: NDJSON,
   },
   { method: "GET", path: "/api/tags", handle: tags, summary: "The models that can be asked for" },
@@ -58,6 +60,7 @@ export const OLLAMA_ROUTES: readonly Route[] = [
     handle: embed,
     summary: "Vectors of texts",
     body: embedSchema,
+    promptField: "input",
   },
   {
     method: "POST",
@@ -65,6 +68,7 @@ export const OLLAMA_ROUTES: readonly Route[] = [
     handle: embeddings,
     summary: "A text's vector",
     body: embeddingsSchema,
+    promptField: "prompt",
   },
   {
     method: "POST",

@@ -9,24 +9,22 @@ import {
   rotateAndRemember,
 } from "../../../gpu/mod.ts";
 import { assertEquals } from "@std/assert";
-import { fillRopeTable, ropeFrequencies } from "../../../src/model/mod.ts";
 import { layerNorm } from "../../../src/reference/activation_ops.ts";
-import {
-  attention as referenceAttention,
-  rmsNorm,
-  rope as referenceRope,
-} from "../../../src/reference/ops.ts";
+import { attention as referenceAttention, rmsNorm } from "../../../src/reference/ops.ts";
 import { runStep, type TestSequence } from "../../support/gpu.ts";
 import { assertNear, normals } from "./compare.ts";
+import { frequenciesOf, rotated } from "./ropes.ts";
 import { withLeastLimits } from "./least_limits.ts";
 import type { GpuCase } from "./types.ts";
 
-interface Shape {
+export interface AttentionShape {
   readonly heads: number;
   readonly kvHeads: number;
   readonly groupSize: number;
   readonly headOffset?: number;
   readonly headDim: number;
+  /** Left out: as many. */
+  readonly valueDim?: number;
   readonly window?: number;
   readonly softCap?: number;
   /** Heads have sinks: scores like those of positions, and some far from all of them. */
@@ -49,22 +47,13 @@ interface Shape {
   readonly steps: readonly number[];
 }
 
-const SCALING = {
-  type: "none",
-  factor: 1,
-  originalContextLength: 0,
-  attentionFactor: 1,
-  extrapolation: 1,
-  betaFast: 32,
-  betaSlow: 1,
-} as const;
-
 /** Runs steps one after another through rotation, cache and attention, beside the reference. */
-const checkSteps = (shape: Shape): GpuCase["run"] => async (gpu) => {
-  const { heads, kvHeads, headDim, steps, type, kind = "neox" } = shape;
+export const checkSteps = (shape: AttentionShape): GpuCase["run"] => async (gpu) => {
+  const { heads, kvHeads, headDim, valueDim, steps, type, kind = "neox" } = shape;
   const { positions = steps.reduce((sum, n) => sum + n, 0) } = shape;
-  const columns = (heads + 2 * kvHeads) * headDim;
-  const cache = await createKvCache(gpu, "cache", { positions, kvHeads, headDim, type });
+  const columns = columnsOf(shape);
+  const of = { positions, kvHeads, headDim, valueDim, type };
+  const cache = await createKvCache(gpu, "cache", of);
   const keys: number[] = [];
   const values: number[] = [];
   let position = 0;
@@ -94,7 +83,7 @@ const checkSteps = (shape: Shape): GpuCase["run"] => async (gpu) => {
       kvHeads,
       groupSize: shape.groupSize,
       headOffset: shape.headOffset,
-      headDim,
+      ...{ headDim, valueDim },
       window: shape.window,
       scale: 1 / Math.sqrt(headDim),
       softCap: shape.softCap,
@@ -108,8 +97,13 @@ const checkSteps = (shape: Shape): GpuCase["run"] => async (gpu) => {
   destroyKvCache(gpu, cache);
 };
 
+/** Queries, keys and values side by side. */
+function columnsOf({ heads, kvHeads, headDim, valueDim = headDim }: AttentionShape): number {
+  return heads * headDim + kvHeads * (headDim + valueDim);
+}
+
 /** One that takes all of a head's weight, one that takes none, and what is between. */
-function sinksOf({ heads }: Shape): Float32Array<ArrayBuffer> {
+function sinksOf({ heads }: AttentionShape): Float32Array<ArrayBuffer> {
   const sinks = normals(70, heads, 2);
   if (heads > 2) sinks.set([90, -90], heads - 2);
   return sinks;
@@ -118,12 +112,16 @@ function sinksOf({ heads }: Shape): Float32Array<ArrayBuffer> {
 const EPSILON = 1e-5;
 
 /** Weights of head norms: of queries, or of keys. */
-function headWeights({ headDim, norm }: Shape, count: number): Float32Array<ArrayBuffer> {
+function headWeights({ headDim, norm }: AttentionShape, count: number): Float32Array<ArrayBuffer> {
   return normals(50 + count, norm?.weightPerHead ? count * headDim : headDim);
 }
 
 /** Heads of queries or of keys, normalised one by one. */
-function normalized(row: ArrayLike<number>, count: number, shape: Shape): ArrayLike<number> {
+function normalized(
+  row: ArrayLike<number>,
+  count: number,
+  shape: AttentionShape,
+): ArrayLike<number> {
   const { headDim, norm } = shape;
   if (!norm) return row;
   const weights = headWeights(shape, count);
@@ -142,7 +140,7 @@ function normalized(row: ArrayLike<number>, count: number, shape: Shape): ArrayL
 async function attendOnGpu(
   gpu: Gpu,
   { shape, cache, x, n, position, sequences }: {
-    shape: Shape;
+    shape: AttentionShape;
     cache: KvCache;
     x: Float32Array;
     n: number;
@@ -150,17 +148,16 @@ async function attendOnGpu(
     sequences?: readonly TestSequence[];
   },
 ): Promise<Float32Array> {
-  const { heads, kvHeads, headDim, kind = "neox", groupSize, headOffset, window, softCap } = shape;
-  const { rotated = headDim } = shape;
+  const { heads, headDim, kind = "neox", groupSize, headOffset, window, softCap } = shape;
+  const { rotated = headDim, valueDim = headDim } = shape;
   const scratchBytes = attentionScratchBytes({
-    heads,
-    headDim,
+    ...{ heads, headDim, valueDim },
     positions: cache.contextLength,
     maxTokens: n,
     sequences: sequences?.length,
   });
   const scratch = await gpu.createBuffer("scratch", scratchBytes);
-  const width = heads * headDim;
+  const width = heads * valueDim;
   const { norm } = shape;
   const weightOf = async (count: number) => ({
     weight: await gpu.createVector("heads", headWeights(shape, count)),
@@ -178,7 +175,7 @@ async function attendOnGpu(
     contextLength: cache.contextLength,
     sequences,
     rows: {
-      x: { values: x, width: (heads + 2 * kvHeads) * headDim },
+      x: { values: x, width: columnsOf(shape) },
       to: { values: new Float32Array(n * width), width },
     },
     build: (builder, { x, to }) => {
@@ -205,74 +202,55 @@ async function attendOnGpu(
   return out;
 }
 
-/** Of a rotary embedding of these heads. */
-export function frequenciesOf(
-  { headDim, rotated = headDim, kind }: Pick<Shape, "headDim" | "rotated" | "kind">,
-) {
-  const config = {
-    kind: kind ?? "neox",
-    dimensionCount: rotated,
-    frequencyBase: 10_000,
-    scaling: SCALING,
-    factors: null,
-  };
-  return ropeFrequencies(config, null);
-}
-
-/** Heads turned by a position. */
-export function rotated(
-  row: ArrayLike<number>,
-  heads: number,
-  position: number,
-  shape: Pick<Shape, "headDim" | "rotated" | "kind">,
-) {
-  const { headDim, kind, rotated: rotDim = headDim } = shape;
-  const table = new Float64Array(rotDim);
-  fillRopeTable(frequenciesOf(shape), position, table, 0);
-  return referenceRope(row, table, { heads, headDim, rotDim, kind: kind ?? "neox" });
-}
-
 /** What the cache keeps of numbers. */
 function kept(values: ArrayLike<number>, type: "f16" | "f32"): Iterable<number> {
   return type === "f16" ? Float16Array.from(values) : Float32Array.from(values);
 }
 
 /** A token each of sequences as long as these, beside each other: as they are alone, to the bit. */
-const checkApart = (shape: Shape, positions: readonly number[]): GpuCase["run"] => async (gpu) => {
-  const { heads, kvHeads, headDim, type } = shape;
-  const contextLength = Math.max(...positions) + 1;
-  const each = Math.ceil(contextLength / 32);
-  const cache = await createKvCache(gpu, "cache", {
-    ...{ positions: each * 32 * positions.length, contextLength, kvHeads, headDim, type },
-  });
-  const columns = (heads + 2 * kvHeads) * headDim;
-  // Blocks of all sequences in turns, and backwards.
-  const sequences = positions.map((position, slot) => ({
-    position,
-    blocks: Array.from({ length: each }, (_, i) => (each - 1 - i) * positions.length + slot),
-  }));
-  for (const [slot, n] of positions.entries()) {
-    if (n === 0) continue;
-    const before = [{ ...sequences[slot], position: 0 }];
-    const x = normals(10 + slot, n * columns);
-    await attendOnGpu(gpu, { shape, cache, x, n, position: 0, sequences: before });
-  }
-  const x = normals(9, positions.length * columns);
-  const attend = (first: number, end: number) =>
-    attendOnGpu(gpu, {
-      ...{ shape, cache, n: end - first, position: 0 },
-      x: x.slice(first * columns, end * columns),
-      sequences: sequences.slice(first, end),
+export const checkApart =
+  (shape: AttentionShape, positions: readonly number[]): GpuCase["run"] => async (gpu) => {
+    const { heads, kvHeads, headDim, valueDim = headDim, type } = shape;
+    const contextLength = Math.max(...positions) + 1;
+    const each = Math.ceil(contextLength / 32);
+    const cache = await createKvCache(gpu, "cache", {
+      ...{
+        positions: each * 32 * positions.length,
+        contextLength,
+        kvHeads,
+        headDim,
+        valueDim,
+        type,
+      },
     });
-  const together = await attend(0, positions.length);
-  const width = heads * headDim;
-  for (const [slot, position] of positions.entries()) {
-    const alone = await attend(slot, slot + 1);
-    const row = together.slice(slot * width, (slot + 1) * width);
-    assertEquals(row, alone, `${JSON.stringify(shape)} of ${positions}: at ${position}`);
-  }
-  destroyKvCache(gpu, cache);
-};
+    const columns = columnsOf(shape);
+    // Blocks of all sequences in turns, and backwards.
+    const sequences = positions.map((position, slot) => ({
+      position,
+      blocks: Array.from({ length: each }, (_, i) => (each - 1 - i) * positions.length + slot),
+    }));
+    for (const [slot, n] of positions.entries()) {
+      if (n === 0) continue;
+      const before = [{ ...sequences[slot], position: 0 }];
+      const x = normals(10 + slot, n * columns);
+      await attendOnGpu(gpu, { shape, cache, x, n, position: 0, sequences: before });
+    }
+    const x = normals(9, positions.length * columns);
+    const attend = (first: number, end: number) =>
+      attendOnGpu(gpu, {
+        ...{ shape, cache, n: end - first, position: 0 },
+        x: x.slice(first * columns, end * columns),
+        sequences: sequences.slice(first, end),
+      });
+    const together = await attend(0, positions.length);
+    const width = heads * valueDim;
+    for (const [slot, position] of positions.entries()) {
+      const alone = await attend(slot, slot + 1);
+      const row = together.slice(slot * width, (slot + 1) * width);
+      assertEquals(row, alone, `${JSON.stringify(shape)} of ${positions}: at ${position}`);
+    }
+    destroyKvCache(gpu, cache);
+  };
 
 /** Sizes are constants of shaders, which take longer to compile than to run: cases share shapes. */
 const BASE = { heads: 4, kvHeads: 2, groupSize: 2, headDim: 16, type: "f32" } as const;

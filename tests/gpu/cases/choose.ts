@@ -16,7 +16,7 @@ import {
 import type { SamplingOptions } from "../../../src/llm/mod.ts";
 import { Rng } from "../../support/rng.ts";
 import { LogitsSampler } from "../../support/score_board.ts";
-import { frequenciesOf } from "./attention.ts";
+import { frequenciesOf } from "./ropes.ts";
 import { normals } from "./compare.ts";
 import type { GpuCase } from "./types.ts";
 

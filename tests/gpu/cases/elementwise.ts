@@ -1,6 +1,20 @@
 /** Activations, sums, scales, caps. */
-import { activate, type ActivationArgs, addRows, scaleRows, weighRows } from "../../../gpu/mod.ts";
-import { activateMul, activation, clamp, cutBelow } from "../../../src/reference/activation_ops.ts";
+import {
+  activate,
+  type ActivationArgs,
+  addRows,
+  createRoutes,
+  scaleRows,
+  weighRows,
+} from "../../../gpu/mod.ts";
+import {
+  activateMul,
+  activation,
+  clamp,
+  cutBelow,
+  xielu,
+} from "../../../src/reference/activation_ops.ts";
+import { check } from "../../../src/base/check.ts";
 import { sigmoid } from "../../../src/reference/routing.ts";
 import { softplus } from "../../../src/reference/state_space.ts";
 import { runStep } from "../../support/gpu.ts";
@@ -16,11 +30,13 @@ interface ActivateShape extends ActivationArgs {
 /** What a neuron gives on; without a gate that is its up. */
 export function neuronOf(shape: ActivateShape, gate: number, up: number): number {
   const { isGated, activatesUp = false, firingThreshold = 0, quietThreshold = -1, limit } = shape;
-  const act = (value: number) => activation(shape.activation, value);
+  const act = (value: number) =>
+    shape.activation === "xielu" ? xielu(value, shape.curve!) : activation(shape.activation, value);
   const decides = firingThreshold > 0 ? cutBelow([gate], firingThreshold)[0] : gate;
   if (Math.abs(act(decides)) <= quietThreshold) return 0;
   if (!isGated) return act(decides);
   if (limit) return Math.min(act(decides), limit.gate) * clamp([up], limit.up)[0];
+  check(shape.activation !== "xielu", "no family gates xielu");
   return activateMul(shape.activation, [decides], [activatesUp ? act(up) : up])[0];
 }
 
@@ -68,6 +84,16 @@ export const elementwiseCases: readonly GpuCase[] = [
       for (const neurons of [5, 132]) await checkActivate(shape, neurons)(gpu);
       const limit = { gate: 0.4, up: 1.5 };
       await checkActivate({ activation: "silu", isGated: true, limit }, 68)(gpu);
+    },
+  },
+  {
+    kernels: ["activate"],
+    name: "activate() makes xielu of ups, by a layer's curve",
+    run: async (gpu) => {
+      const curve = { negative: 1.7, positive: 0.8, linear: 0.5, least: -1e-6 };
+      const shape = { activation: "xielu", isGated: false } as const;
+      for (const neurons of [5, 132]) await checkActivate({ ...shape, curve }, neurons)(gpu);
+      await checkActivate({ ...shape, curve: { ...curve, least: 0.4 } }, 68)(gpu);
     },
   },
   {
@@ -121,9 +147,10 @@ export const elementwiseCases: readonly GpuCase[] = [
       const x = normals(5, N * width);
       const weights = normals(6, N * 80, 9);
       weights.set([-200, 200, 0], 4);
-      const acts = { none: (w: number) => w, sigmoid, softplus };
+      const gelu = (w: number) => activation("gelu", w);
+      const acts = { none: (w: number) => w, sigmoid, softplus, gelu };
       for (const columnsPerWeight of [undefined, 1, 35]) {
-        for (const activation of ["none", "sigmoid", "softplus"] as const) {
+        for (const activation of ["none", "sigmoid", "softplus", "gelu"] as const) {
           const actual = await runStep(gpu, {
             n: N,
             rows: { x: { values: x, width }, weights: { values: weights, width: 80 } },
@@ -140,6 +167,32 @@ export const elementwiseCases: readonly GpuCase[] = [
           const bound = (i: number) => 1e-5 * Math.max(1, Math.abs(expected[i]));
           assertNear(`${activation} ${columnsPerWeight}`, actual, expected, bound);
         }
+      }
+    },
+  },
+  {
+    kernels: ["weigh_rows"],
+    name: "weighRows() multiplies all rows by one number, or each route's by what it counts",
+    run: async (gpu) => {
+      const [width, used] = [70, 2];
+      const x = normals(5, N * used * width);
+      const routes = await createRoutes(gpu, { experts: 4, used, maxTokens: N });
+      const counts = normals(7, N * used);
+      // Each route's expert, and how much it counts.
+      const words = Float32Array.from({ length: 2 * N * used }, (_, i) => i % 2 && counts[i >> 1]);
+      gpu.device.queue.writeBuffer(routes.buffer, 0, words);
+      const one = await gpu.createVector("one", Float32Array.of(0.75));
+      for (const weights of [one, routes]) {
+        const actual = await runStep(gpu, {
+          n: N,
+          rows: { x: { values: x, width, perToken: used } },
+          build: (builder, { x }) => weighRows(builder, { x, width, weights }),
+          read: "x",
+        });
+        const expected = x.map((value, i) =>
+          value * (weights === one ? 0.75 : counts[Math.floor(i / width)])
+        );
+        assertNear(weights === one ? "one" : "routes", actual, expected, 1e-6);
       }
     },
   },

@@ -1,13 +1,5 @@
 /** Products of each route with its expert, and what a token's experts give together. */
-import {
-  combineRoutes,
-  createMatrix,
-  fireNeurons,
-  type Gpu,
-  type GpuMatrix,
-  matmul,
-  multiplyOne,
-} from "../../../gpu/mod.ts";
+import { combineRoutes, fireNeurons, type Gpu, matmul, multiplyOne } from "../../../gpu/mod.ts";
 import { needsOf, type ProductName, routedName } from "../../../gpu/kernels.ts";
 import {
   PLAIN_VARIANTS,
@@ -18,7 +10,7 @@ import {
 import { activation } from "../../../src/reference/activation_ops.ts";
 import { matmul as referenceMatmul, rmsNorm } from "../../../src/reference/ops.ts";
 import { assertNear, normals } from "./compare.ts";
-import { asRead, boundOf, byReading, makeMatrix } from "./readings.ts";
+import { asRead, boundOf, byReading, makeBatch, makeMatrix } from "./readings.ts";
 import { CONFIG, type Mixed, mixed, runMixed, sharesOf } from "./routes.ts";
 import type { GpuCase } from "./types.ts";
 
@@ -34,33 +26,10 @@ interface RoutedShape extends Mixed {
   readonly bindingBytes?: number;
 }
 
-/** Experts' weights, one below the other, maybe in several buffers. */
-async function makeExperts(
-  gpu: Gpu,
-  { type, rows, columns, config: { count }, bindingBytes }: RoutedShape,
-): Promise<{ matrix: GpuMatrix; values: Float32Array }> {
-  const whole = await makeMatrix(gpu, { type, rows: count * rows, columns }, 1);
-  if (bindingBytes === undefined) return whole;
-  whole.matrix.destroy();
-  const limits = { maxBufferSize: bindingBytes, maxStorageBufferBindingSize: bindingBytes };
-  const home = {
-    ...{ limits, nothing: gpu.nothing },
-    createBuffer: (label: string, bytes: number) => gpu.createBuffer(label, bytes),
-    destroyBuffer: (buffer: GPUBuffer) => gpu.destroyBuffer(buffer),
-    write: (buffer: GPUBuffer, offsetBytes: number, data: Uint8Array<ArrayBuffer>) =>
-      gpu.write(buffer, offsetBytes, data),
-  };
-  const shape = { type, rows: count * rows, columns, expertRows: rows };
-  const matrix = await createMatrix(home, "experts", shape);
-  if (matrix.parts.length < 2) throw new Error("experts in one buffer");
-  matrix.write(new Uint8Array(whole.values.buffer), { firstRow: 0 });
-  return { matrix, values: whole.values };
-}
-
 /** Products of each token's row, and of a row for each route, with the experts that are chosen. */
 async function checkRouted(gpu: Gpu, shape: RoutedShape): Promise<void> {
   const { type, rows, columns, n, isInt8 = false, config: { count, usedCount: used } } = shape;
-  const { matrix, values } = await makeExperts(gpu, shape);
+  const { matrix, values } = await makeBatch(gpu, shape, count);
   const biases = normals(2, count * rows);
   const bias = await gpu.createVector("bias", biases);
   const way = isInt8 ? "int8" : "float";

@@ -18,19 +18,11 @@ import {
   type TunedKernel,
   usableVariants,
 } from "../../../gpu/variants.ts";
-import { dequantize } from "../../../src/model/mod.ts";
-import { encodeWeights, isWeightType } from "../../../src/quantize/mod.ts";
 import { dequantizeQ8, matmul as referenceMatmul, quantizeQ8 } from "../../../src/reference/ops.ts";
 import { runStep } from "../../support/gpu.ts";
 import type { GpuCase } from "./types.ts";
 import { assertNear, normals } from "./compare.ts";
-
-/** A matrix of random weights: its file's bytes and their values. */
-export function weightsOf(type: string, rows: number, columns: number, seed: number) {
-  if (!isWeightType(type)) throw new Error(`cannot quantise to ${type}`);
-  const bytes = encodeWeights(type, normals(seed, rows * columns, 0.5));
-  return { bytes, values: dequantize(type, bytes) };
-}
+import { weightsOf } from "./weights.ts";
 
 interface Shape {
   readonly type: string;
@@ -142,17 +134,20 @@ const checkVariant =
     }
   };
 
+/** One for each kind of levels, and a middle between two. */
+const LOOKED_UP = ["IQ3_S", "IQ3_XXS", "IQ2_S", "IQ1_M"] as const;
+
 const variantCases: readonly GpuCase[] = ([
   ["matvec_nibble", "matvec_nibble_subgroups", ["Q4_0", "Q2_K", "MXFP4"]],
   ["matvec_byte", "matvec_byte_subgroups", ["Q8_0", "Q6_K"]],
-  ["matmul_nibble", "matmul_nibble_f16", ["Q4_0", "Q2_K", "Q4_K", "MXFP4", "IQ4_XS"]],
+  ["matmul_nibble", "matmul_nibble_f16", ["Q4_0", "Q2_K", "Q4_K", "MXFP4", "IQ4_XS", "IQ3_XXS"]],
   ["matvec_float", "matvec_float_rows", ["F16", "F32"]],
   ["matmul_float", "matmul_float_wide", ["F16", "F32"]],
-  ["matvec_nibble", "matvec_int8", ["Q4_0", "Q2_K", "MXFP4", "IQ4_XS"]],
+  ["matvec_nibble", "matvec_int8", ["Q4_0", "Q2_K", "MXFP4", "IQ4_XS", ...LOOKED_UP]],
   ["matvec_byte", "matvec_int8", ["Q8_0", "Q6_K"]],
   ["matvec_nibble", "matvec_int8_subgroups", ["Q4_0", "Q2_K", "MXFP4"]],
   ["matvec_byte", "matvec_int8_subgroups", ["Q8_0", "Q6_K"]],
-  ["matmul_nibble", "matmul_int8", ["Q4_0", "Q2_K", "Q4_K", "MXFP4", "IQ4_XS"]],
+  ["matmul_nibble", "matmul_int8", ["Q4_0", "Q2_K", "Q4_K", "MXFP4", "IQ4_XS", ...LOOKED_UP]],
   ["matmul_byte", "matmul_int8", ["Q8_0", "Q6_K", "Q5_K"]],
 ] as const).map(([job, name, types]): GpuCase => ({
   kernels: needsOf(name).includes("int8") ? [name, "quantize"] : [name],
@@ -352,7 +347,7 @@ const checkEmbed =
 
 /** To the bit: what a chain of tokens is computed of must be what threads decode. */
 const checkExactRows: GpuCase["run"] = async (gpu) => {
-  for (const type of GPU_TYPES.filter(isWeightType)) {
+  for (const type of GPU_TYPES) {
     const [rows, columns] = [3, 256];
     const { bytes, values } = weightsOf(type, rows, columns, 9);
     const matrix = await createMatrix(gpu, "table", { type, rows, columns });

@@ -1,9 +1,10 @@
 /** Norms of rows and of heads. */
-import { headNorm, norm, type NormKind } from "../../../gpu/mod.ts";
+import { headNorm, joinNorms, norm, type NormKind } from "../../../gpu/mod.ts";
 import { layerNorm } from "../../../src/reference/activation_ops.ts";
 import { addBias, rmsNorm } from "../../../src/reference/ops.ts";
 import { runStep } from "../../support/gpu.ts";
 import { assertNear, normals } from "./compare.ts";
+import { withLeastLimits } from "./least_limits.ts";
 import type { GpuCase } from "./types.ts";
 
 const EPSILON = 1e-5;
@@ -67,6 +68,46 @@ async (gpu) => {
   assertNear(`${kind} ${n} ${width}`, actual, expected, 2e-5);
 };
 
+/** Of what a block leaves, and of the stream behind it. */
+const checkJoined = (
+  { n, width, hasFactor = false, scale = 1 }: {
+    n: number;
+    width: number;
+    hasFactor?: boolean;
+    scale?: number;
+  },
+): GpuCase["run"] =>
+async (gpu) => {
+  const from = normals(1, n * width, 3);
+  const before = normals(4, n * width);
+  const weights = [normals(2, width), normals(3, width)];
+  const [weight, nextWeight] = await Promise.all(
+    weights.map((values) => gpu.createVector("weight", values)),
+  );
+  const factor = hasFactor ? await gpu.createVector("factor", Float32Array.of(0.3)) : null;
+  const made = rmsNorm(from.map((value) => scale * value), weights[0], EPSILON);
+  const stream = before.map((value, i) => (hasFactor ? 0.3 : 1) * (value + made[i]));
+  const expected = { to: stream, normed: rmsNorm(stream, weights[1], 1e-3) };
+  for (const read of ["to", "normed"] as const) {
+    const rows = { from, to: before, normed: new Float32Array(n * width) };
+    const actual = await runStep(gpu, {
+      n,
+      rows: {
+        from: { values: rows.from, width },
+        to: { values: rows.to, width },
+        normed: { values: rows.normed, width },
+      },
+      build: (builder, { from, to, normed }) =>
+        joinNorms(builder, {
+          ...{ width, epsilon: EPSILON, weight, from, scale, to, factor },
+          next: { weight: nextWeight, epsilon: 1e-3, normed },
+        }),
+      read,
+    });
+    assertNear(`${read} ${n} ${width}`, actual, expected[read], 2e-5);
+  }
+};
+
 const checkHeadNorm =
   (kind: NormKind, heads: number, width: number, weightPerHead: boolean): GpuCase["run"] =>
   async (gpu) => {
@@ -105,6 +146,17 @@ const checkHeadNorm =
   };
 
 export const normCases: readonly GpuCase[] = [
+  {
+    kernels: ["joined_norms"],
+    name: "joinNorms() adds a norm to the stream, and makes the next one",
+    run: async (gpu) => {
+      for (const [n, width] of [[1, 4], [3, 100], [2, 256], [1, 8200]]) {
+        await checkJoined({ n, width })(gpu);
+      }
+      await checkJoined({ n: 3, width: 100, hasFactor: true, scale: 0.25 })(gpu);
+      await withLeastLimits(gpu, () => checkJoined({ n: 2, width: 2052, hasFactor: true })(gpu));
+    },
+  },
   ...(["rms", "layer"] as const).map((kind): GpuCase => ({
     kernels: ["norm"],
     name: `norm() of kind ${kind} normalises rows narrower and wider than a workgroup`,

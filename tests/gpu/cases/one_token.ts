@@ -22,7 +22,7 @@ import {
 } from "../../../src/reference/ops.ts";
 import { runStep } from "../../support/gpu.ts";
 import { assertNear, normals } from "./compare.ts";
-import { frequenciesOf, rotated } from "./attention.ts";
+import { frequenciesOf, rotated } from "./ropes.ts";
 import { neuronOf } from "./elementwise.ts";
 import { asRead, boundOf, byReading, makeMatrix, type Reading, reading } from "./readings.ts";
 import { withLeastLimits } from "./least_limits.ts";
@@ -34,6 +34,8 @@ interface HeadsShape {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headDim: number;
+  /** Left out: as many. */
+  readonly valueDim?: number;
   readonly columns: number;
   readonly kind: "norm" | "neox" | null;
   readonly rotated?: number;
@@ -58,8 +60,8 @@ interface Heads {
 /** A token through heads and attention. */
 async function attendOnGpu(gpu: Gpu, of: Heads, x: Float32Array, position: number) {
   const { shape, first, all, top, rest, bias, cache } = of;
-  const { heads, headDim, kind, kvHeads } = shape;
-  const bytes = attentionScratchBytes({ heads, headDim, positions: 3, maxTokens: 1 });
+  const { heads, headDim, valueDim = headDim, kind, kvHeads } = shape;
+  const bytes = attentionScratchBytes({ heads, headDim, valueDim, positions: 3, maxTokens: 1 });
   const scratch = await gpu.createBuffer("scratch", bytes);
   const out = await runStep(gpu, {
     n: 1,
@@ -69,7 +71,7 @@ async function attendOnGpu(gpu: Gpu, of: Heads, x: Float32Array, position: numbe
     rows: {
       x: { values: x, width: x.length },
       row: { values: new Float32Array(all), width: all },
-      to: { values: new Float32Array(heads * headDim), width: heads * headDim },
+      to: { values: new Float32Array(heads * valueDim), width: heads * valueDim },
     },
     build: (builder, { x, row, to }) => {
       const common = { x, to: row, heads, cache, rope: kind && { index: 0, kind } };
@@ -87,8 +89,8 @@ async function attendOnGpu(gpu: Gpu, of: Heads, x: Float32Array, position: numbe
 /** Three tokens, one after another, through heads and attention. */
 const checkHeads =
   (way: Reading, type: string, shape: HeadsShape): GpuCase["run"] => async (gpu) => {
-    const { heads, kvHeads, headDim, columns, isApart = false } = shape;
-    const all = (heads + 2 * kvHeads) * headDim;
+    const { heads, kvHeads, headDim, valueDim = headDim, columns, isApart = false } = shape;
+    const all = (heads + kvHeads) * headDim + kvHeads * valueDim;
     const first = isApart ? (heads + kvHeads) * headDim : all;
     const top = await makeMatrix(gpu, { type, rows: first, columns }, 1);
     const rest = isApart ? await makeMatrix(gpu, { type, rows: all - first, columns }, 2) : null;
@@ -111,7 +113,7 @@ const checkHeads =
       keys.push(...kept.from(turn(heads, kvHeads)));
       remembered.push(...kept.from(row.subarray((heads + kvHeads) * headDim)));
       const expected = referenceAttention({ q: [...turn(0, heads)], k: keys, v: remembered }, {
-        ...{ p0: position, heads, kvHeads, groupSize: heads / kvHeads, headDim },
+        ...{ p0: position, heads, kvHeads, groupSize: heads / kvHeads, headDim, valueDim },
         scale: 1 / Math.sqrt(headDim),
       });
       // Scores of inputs in 8 bits, and keys that are rounded, decide between few values.
@@ -287,6 +289,9 @@ export const oneTokenCases: readonly GpuCase[] = [
       if (isFloat) {
         shapes.push({ ...HEADS, columns: 84, headDim: 12, rotated: 6, type: "f16" });
         shapes.push({ ...HEADS, columns: 84, kind: null, heads: 6, isApart: true });
+        for (const isApart of [false, true]) {
+          shapes.push({ ...HEADS, columns: 84, headDim: 12, valueDim: 8, rotated: 8, isApart });
+        }
       }
       for (const shape of isShort ? shapes.slice(0, 1) : shapes) {
         await checkHeads(way, type, shape)(gpu);

@@ -4,7 +4,7 @@ import type { KernelName } from "../../../gpu/kernels.ts";
 import { DEFAULT_ROW_LANES } from "../../../gpu/row_lanes.ts";
 import { PLAIN_VARIANTS, usableVariants } from "../../../gpu/variants.ts";
 import { dequantizeQ8, matmul as referenceMatmul, quantizeQ8 } from "../../../src/reference/ops.ts";
-import { weightsOf } from "./matmul.ts";
+import { weightsOf } from "./weights.ts";
 import type { GpuCase } from "./types.ts";
 
 /** How weights are read: the end of shaders' names; types, and invocations of a row. */
@@ -54,6 +54,37 @@ export async function makeMatrix(
   const matrix = await createMatrix(gpu, "w", { type, rows, columns });
   matrix.write(bytes, { firstRow: 0 });
   return { matrix, values };
+}
+
+/** `count` matrices one below the other, maybe in several buffers. */
+export async function makeBatch(
+  gpu: Gpu,
+  { type, rows, columns, bindingBytes }: {
+    readonly type: string;
+    /** Of a matrix. */
+    readonly rows: number;
+    readonly columns: number;
+    /** Of a binding; of F32. Left out: as many as the adapter allows. */
+    readonly bindingBytes?: number;
+  },
+  count: number,
+): Promise<Weights> {
+  const whole = await makeMatrix(gpu, { type, rows: count * rows, columns }, 1);
+  if (bindingBytes === undefined) return whole;
+  whole.matrix.destroy();
+  const limits = { maxBufferSize: bindingBytes, maxStorageBufferBindingSize: bindingBytes };
+  const home = {
+    ...{ limits, nothing: gpu.nothing },
+    createBuffer: (label: string, bytes: number) => gpu.createBuffer(label, bytes),
+    destroyBuffer: (buffer: GPUBuffer) => gpu.destroyBuffer(buffer),
+    write: (buffer: GPUBuffer, offsetBytes: number, data: Uint8Array<ArrayBuffer>) =>
+      gpu.write(buffer, offsetBytes, data),
+  };
+  const shape = { type, rows: count * rows, columns, expertRows: rows };
+  const matrix = await createMatrix(home, "batch", shape);
+  if (matrix.parts.length < 2) throw new Error("matrices in one buffer");
+  matrix.write(new Uint8Array(whole.values.buffer), { firstRow: 0 });
+  return { matrix, values: whole.values };
 }
 
 /** A value that lies between two steps of 8 bits may go to either. */

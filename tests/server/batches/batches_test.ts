@@ -281,7 +281,7 @@ Deno.test("a key has no more open batches than it may, whoever asks at once", as
       each.status === "rejected"
     )!.reason as APIError;
     assertEquals([status, code, type], [429, "too_many_batches", "rate_limit_error"]);
-    assertMatch(message, /2 are under way, and a key may have 2: wait until one has ended/);
+    assertMatch(message, /a key may have 2 under way, and has 2: wait until one has ended/);
     // Nobody's client tries again by itself: a batch may take a day.
     assertEquals(headers?.get("x-should-retry"), "false");
     await submit(two, linesOf([say("b")]));

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { FileCatalog, ModelRegistry } from "../../../src/models/mod.ts";
 import { createApp, loadedModels, type ModelSource } from "../../../src/server/mod.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
 import { post, testApp } from "../http_client.ts";
@@ -170,6 +171,25 @@ Deno.test("/api/tags and /api/ps tell loaded models from others", async () => {
   delete (cards[0] as { expiresAt?: Date }).expiresAt;
   const { models: [stays] } = await (await app.request("/api/ps")).json();
   assertMatch(stays.expires_at, /^9\d{3}-\d\d-\d\dT/);
+});
+
+Deno.test("/api/tags and /v1/models know a model's size and age before it is loaded", async () => {
+  const path = Deno.makeTempFileSync({ suffix: ".gguf" });
+  try {
+    Deno.writeTextFileSync(path, "12345");
+    Deno.utimeSync(path, 1e9, 1e9);
+    const loader = { bytesOf: () => Promise.reject(), load: () => Promise.reject() };
+    const catalog = new FileCatalog({ files: [{ id: "a", path }] });
+    await using models = new ModelRegistry({ catalog, loader, memoryBytes: 1 });
+    const app = createApp({ models });
+    const { models: [{ size, modified_at }] } = await (await app.request("/api/tags")).json();
+    assertEquals([size, modified_at], [5, "2001-09-09T01:46:40.000Z"]);
+    const { data: [{ created }] } = await (await app.request("/v1/models")).json();
+    assertEquals(created, 1e9);
+    assertEquals((await (await app.request("/v1/models/a")).json()).created, 1e9);
+  } finally {
+    Deno.removeSync(path);
+  }
 });
 
 Deno.test("a failure in mid-stream is a last line with the error", async () => {

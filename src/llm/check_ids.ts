@@ -1,0 +1,41 @@
+/** Ids of a prompt, before anything is computed of them. */
+import { RequestError } from "../base/errors.ts";
+import { counted } from "../base/units.ts";
+
+/** What a model can take. */
+export interface IdLimits {
+  readonly contextLength: number;
+  readonly vocabSize: number;
+  /** The prompt may fill the context: no answer follows it. */
+  readonly mayFill?: boolean;
+}
+
+/**
+ * Refuses ids that cannot be computed; one place is left for an answer unless `mayFill`.
+ * @throws {RequestError} 400; which field of a request the ids came from is for others to say.
+ */
+export function checkIds(
+  ids: readonly number[],
+  { contextLength, vocabSize, mayFill = false }: IdLimits,
+): void {
+  if (ids.length === 0) {
+    throw promptError("empty_prompt", "The prompt is empty: send at least one token");
+  }
+  if (ids.length > contextLength - (mayFill ? 0 : 1)) {
+    throw promptError(
+      "context_length_exceeded",
+      `The prompt has ${counted(ids.length, "token")}, the context holds ${contextLength}: ` +
+        `shorten it, or start with a larger --ctx-size`,
+    );
+  }
+  const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+  if (bad === undefined) return;
+  throw promptError(
+    "invalid_token_id",
+    `The prompt holds token id ${bad}: this model's ids are 0 to ${vocabSize - 1}`,
+  );
+}
+
+function promptError(code: string, message: string): RequestError {
+  return new RequestError(message, { status: 400, code });
+}

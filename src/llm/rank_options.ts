@@ -1,0 +1,37 @@
+/** How ranks are planned for what loading was asked for, but for packed files' units. */
+import { instantiateKernels } from "../../wasm/mod.ts";
+import type { ModelDescription } from "../model/types.ts";
+import type { PlanOptions } from "../rank/plan.ts";
+import type { GpuPart } from "./choose_gpu.ts";
+import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
+import {
+  chunkTokensFor,
+  contextLengthFor,
+  type LoadOptions,
+  rankCountFor,
+  rankCountWithGpu,
+} from "./load_options.ts";
+
+/** gpu: what a GPU computes; null or left out: nothing. */
+export function rankOptionsFor(
+  model: ModelDescription,
+  module: WebAssembly.Module,
+  options: LoadOptions,
+  gpu?: GpuPart | null,
+): PlanOptions {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  return {
+    rankCount: !gpu ? rankCountFor(options) : rankCountWithGpu(options, gpu.isAlone),
+    gpu: gpu ? { ...gpu.share, rates: options.firing?.counts } : undefined,
+    contextLength: contextLengthFor(model, options),
+    chunkTokens: options.chunkTokens ??
+      (gpu?.share.longSteps ? CHUNK_TOKENS_OF_LONG_STEPS : chunkTokensFor(model, gpu?.isAlone)),
+    sequences: options.parallel === "auto" ? 1 : options.parallel,
+    kvType: options.kvType ?? "auto",
+    isSparse: options.sparse,
+    thresholds: options.quiet?.thresholds,
+    hasPredictors: options.predictor !== "off" && !gpu,
+    arenaBytesMax: options.arenaBytesMax,
+    sizes: instantiateKernels(module, memory),
+  };
+}

@@ -1,0 +1,58 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { fileURLToPath } from "node:url";
+import { withTinyModel } from "./run_cli.ts";
+
+const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+
+/** Runs a command line whose streams a shell has redirected. */
+async function runInShell(redirected: string, args: readonly string[]) {
+  const deno = [Deno.execPath(), "run", "--no-check", "--no-prompt", "-A", MAIN, ...args];
+  const { code, stdout, stderr } = await new Deno.Command("sh", {
+    args: ["-c", `"$@" ${redirected}`, "sh", ...deno],
+    env: { XDG_CONFIG_HOME: "/nonexistent", NO_COLOR: "1" },
+  }).output();
+  const [out, err] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  return { code, out, err };
+}
+
+// A device that is a full disk.
+const ignore = Deno.build.os !== "linux";
+
+Deno.test("an answer for which the disk has no room is an error without a stack (fault 35)", {
+  ignore,
+}, () =>
+  withTinyModel(async (path, folder) => {
+    for (const args of [["show", path], ["show", path, "--json"], ["run", path, "a b", "--raw"]]) {
+      const { code, err } = await runInShell(">/dev/full", args);
+      assertEquals(code, 1, err);
+      assertMatch(err, /^error: Cannot write "stdout": the disk is full: [^()]*\n$/m);
+    }
+    await Deno.symlink("/dev/full", `${folder}/full`);
+    const args = ["logits", path, "--tokens", "1", "--out", `${folder}/full`];
+    const { code, err } = await runInShell("", args);
+    assertEquals(code, 1);
+    assertMatch(err, /^error: Cannot write ".*full": the disk is full: [^()]*\n$/m);
+  }));
+
+Deno.test(
+  "a log for which the disk has no room ends nothing (fault 35)",
+  { ignore },
+  () =>
+    withTinyModel(async (path, folder) => {
+      const out = `${folder}/logits`;
+      const args = ["logits", path, "--tokens", "1,2", "--out", out];
+      assertEquals((await runInShell("2>/dev/full", args)).code, 0);
+      assertEquals((await Deno.stat(out)).size % 8, 0);
+    }),
+);
+
+Deno.test("logits that are refused leave the file that was there", () =>
+  withTinyModel(async (path, folder) => {
+    const out = `${folder}/logits`;
+    await Deno.writeTextFile(out, "dear");
+    const args = ["logits", path, "--out", out, "--tokens"];
+    assertEquals((await runInShell("", [...args, "1,99999"])).code, 1);
+    assertEquals(await Deno.readTextFile(out), "dear");
+    assertEquals((await runInShell("", [...args, "1"])).code, 0);
+    assertEquals((await Deno.stat(out)).size, 4 * 512);
+  }));

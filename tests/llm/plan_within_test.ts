@@ -1,0 +1,122 @@
+import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
+import { UnsupportedModelError } from "../../src/base/errors.ts";
+import { MiB } from "../../src/base/units.ts";
+import { openModelFile } from "../../src/bundle/mod.ts";
+import { text } from "../../src/gguf/mod.ts";
+import type { LoadOptions } from "../../src/llm/mod.ts";
+import { describeForUse, planLoad, planWhole } from "../../src/llm/plan_load.ts";
+import { planWithin } from "../../src/llm/plan_within.ts";
+import { DEFAULT_PROFILE, usedBytes } from "../../src/planner/mod.ts";
+import { loadKernelModule } from "../../wasm/mod.ts";
+import { withTinyFile } from "../support/loaded_model.ts";
+import { withPacked } from "../support/packed_model.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
+
+const MODULE = await loadKernelModule();
+/** Neurons that are more than what reads them. */
+const WIDE = {
+  type: "Q4_0",
+  embeddingLength: 128,
+  feedForwardLength: 2048,
+  blockCount: 8,
+} as const;
+const RELU = [["llama.hidden_activation", text("relu")]] as const;
+const THREADS: LoadOptions = { threads: 2, contextLength: 64, gpu: "off", ioWorkers: 2 };
+
+function open(path: string, options: LoadOptions) {
+  const { file, packed } = openModelFile(path);
+  return { file, packed, model: describeForUse(file, options) };
+}
+
+function planned(path: string, budgetBytes: number, options: LoadOptions) {
+  const budget = { budgetBytes, profile: DEFAULT_PROFILE, stats: null };
+  return planWithin(open(path, options), MODULE, { ...options, ...budget }).plan;
+}
+
+/** What loading within the budget has. */
+function loadedBytes(path: string, memoryBytes: number, options: LoadOptions): number {
+  const of = open(path, options);
+  const { plans, ioWorkers } = planLoad(of, MODULE, { ...options, memoryBytes });
+  const units = of.packed?.units.length ?? of.model.config.blockCount;
+  return usedBytes(plans, { units, ioWorkers });
+}
+
+const PACKED: readonly (readonly [string, TinyModelOptions, LoadOptions, readonly string[]])[] = [
+  ["whose neurons are silent", { ...WIDE, metadata: RELU }, {}, ["gates", "resident", "units"]],
+  ["of which all is computed", { ...WIDE, metadata: RELU }, { sparse: false }, [
+    "resident",
+    "units",
+  ]],
+  ["with predictors", { ...WIDE, architecture: "bamboo", predictor: { rank: 64 } }, {
+    predictor: "on",
+  }, ["predictor", "resident", "units"]],
+  ["whose neurons never rest", WIDE, {}, ["resident", "units"]],
+  [
+    "of experts that never rest",
+    {
+      ...{ type: "Q4_0", architecture: "qwen3moe", feedForwardLength: 512 },
+    },
+    {},
+    ["resident", "units"],
+  ],
+];
+
+for (const [what, tiny, more, ways] of PACKED) {
+  Deno.test(`planWithin() says of a packed model ${what} what loading it then has`, () =>
+    withPacked(tiny, (_, path) => {
+      const options = { ...THREADS, ...more };
+      const refusal = planned(path, 0, options);
+      assert(refusal.kind === "refusal");
+      const least = refusal.neededBytes;
+      const whole = planned(path, 1024 * MiB, options);
+      assert(whole.kind === "plan" && whole.way === "resident");
+      const seen = new Set<string>();
+      for (const share of [0, 0.3, 0.7, 0.95, 1]) {
+        const budget = Math.ceil(least + share * (whole.totalBytes - least));
+        const plan = planned(path, budget, options);
+        assert(plan.kind === "plan", `${share} between the least and the whole`);
+        assertEquals(plan.totalBytes, loadedBytes(path, budget, options), `${share}: ${plan.way}`);
+        assertEquals(plan.totalBytes, plan.regions.reduce((sum, { bytes }) => sum + bytes, 0));
+        assert(plan.totalBytes <= budget);
+        seen.add(plan.way);
+      }
+      assertEquals([...seen].sort(), ways);
+      assertThrows(() => loadedBytes(path, least - 1, options), UnsupportedModelError);
+      return Promise.resolve();
+    }));
+}
+
+Deno.test("planWithin() has fewer threads read where there is no memory for more", () =>
+  withPacked({ type: "Q4_0", metadata: RELU }, (_, path) => {
+    const options = { ...THREADS, ioWorkers: undefined, fileCache: "on" } as const;
+    const readers = (budget: number) => {
+      const plan = planned(path, budget, options);
+      assert(plan.kind === "plan" && plan.way === "resident");
+      return plan;
+    };
+    const whole = readers(1024 * MiB);
+    const few = readers(whole.totalBytes - 1);
+    assertEquals([whole.ioWorkers, few.ioWorkers], [4, 1]);
+    assertEquals(whole.totalBytes - few.totalBytes, 30 * MiB);
+    assertEquals(few.totalBytes, loadedBytes(path, whole.totalBytes - 1, options));
+    // Whoever reads a few units one by one takes more than all of them.
+    const refusal = planned(path, 0, options);
+    assert(refusal.kind === "refusal" && refusal.neededBytes <= few.totalBytes);
+    assert(loadedBytes(path, refusal.neededBytes, options) <= refusal.neededBytes);
+    return Promise.resolve();
+  }));
+
+Deno.test("planWhole() says of a plain file what loading it then has, predictors included", () =>
+  withTinyFile({ architecture: "bamboo", predictor: { rank: 64 } }, (path) => {
+    const budget = { budgetBytes: 0, profile: DEFAULT_PROFILE, stats: null };
+    const bytesWith = (more: LoadOptions) => {
+      const options = { ...THREADS, ...more };
+      const { totalBytes } = planWhole(open(path, options), MODULE, { ...options, ...budget });
+      assertEquals(totalBytes, loadedBytes(path, totalBytes, options));
+      assertThrows(() => loadedBytes(path, totalBytes - 1, options), UnsupportedModelError);
+      return totalBytes;
+    };
+    assertGreater(bytesWith({}), bytesWith({ predictor: "off" }));
+    assertGreater(bytesWith({ parallel: 4 }), bytesWith({}));
+    return Promise.resolve();
+  }));
