@@ -15,6 +15,7 @@ import { normCases } from "./cases/norms.ts";
 import { oneTokenCases } from "./cases/one_token.ts";
 import { routeCases } from "./cases/routes.ts";
 import { wideCases } from "./cases/wide.ts";
+import { streamCases } from "./cases/streams.ts";
 import { stateCases } from "./cases/states.ts";
 
 const CASES = [
@@ -28,6 +29,7 @@ const CASES = [
   ...wideCases,
   ...latentCases,
   ...elementwiseCases,
+  ...streamCases,
   ...convolutionCases,
   ...stateCases,
   ...routeCases,
