@@ -1,5 +1,6 @@
 /** Attention of heads that are wide, or whose values are not as long as keys. */
-import { type AttentionShape, checkApart, checkSteps } from "./attention.ts";
+import { checkApart, checkSteps } from "./attention.ts";
+import type { AttentionShape } from "./attention_shape.ts";
 import type { GpuCase } from "./types.ts";
 
 /** Values less wide than keys; a key/value head for each two heads of queries. */
