@@ -94,7 +94,10 @@ export async function countChatTokens(
   const fields = await readWork(c, settings, conversationSchema);
   return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
     const conversation = toConversation(fields);
-    const { prompts: [{ ids }] } = chatAsk(lease.model, { conversation, format: {}, request: {} });
+    const { prompts: [{ ids }] } = chatAsk(lease.model, {
+      ...{ conversation, format: {}, request: {} },
+      isCounted: true,
+    });
     return Response.json({ object: "response.input_tokens", input_tokens: ids.length });
   });
 }
