@@ -94,7 +94,7 @@ function compare(runner: RankRunner, greedyTokens: number): void {
 chainTest(
   "a chain of tokens gives the ids of single ones, of one table for both ends, of experts",
   async () => {
-    for (const architecture of ["gemma", "qwen2moe"] as const) {
+    for (const architecture of ["gemma", "qwen2moe", "minicpm3"] as const) {
       await withTinyFile({ ...SHAPE, architecture, type: "F32" }, async (path) => {
         const runner = await openChainRunner(path);
         compare(runner, 50);

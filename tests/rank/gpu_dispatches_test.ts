@@ -56,6 +56,9 @@ const MORE: Partial<Record<TinyFamilyName, readonly [number, number]>> = {
   ...{ gemma2: [9, 3], gemma3: [10, 2], olmo2: [10, 2] },
   // Router, choice, and experts' down by itself.
   ...{ "llama-moe": [8, 3], qwen3moe: [9, 3], bailingmoe: [10, 3] },
+  // The key and its place in the cache, queries, what these ask latents, attention and its chunks,
+  // values, what they leave; of minicpm3 the norm of what queries are made of, too.
+  ...{ plm: [10, 3], minicpm3: [11, 3] },
 };
 
 gpuTest("a decoded token takes five dispatches a layer in families like Llama", async (gpu) => {
@@ -88,6 +91,9 @@ gpuTest("a decoded token takes six dispatches a layer by products of 8 bits", as
       // Norms twice a layer: the stream comes from the ranks' arenas.
       assertEquals(beside, 8 * layers + BESIDE_LAYERS - 1, type);
     }
+    // Who normalises what queries are made of leaves it in 8 bits; of values somebody makes them.
+    const { count, layers } = await countOf(gpu, { type: "Q8_0", architecture: "minicpm3" });
+    assertEquals(count, 12 * layers + BESIDE_LAYERS);
   } finally {
     gpu.variants = PLAIN_VARIANTS;
     gpu.rowLanes = DEFAULT_ROW_LANES;
