@@ -1,4 +1,6 @@
 /** Attention of heads that are wide, or whose values are not as long as keys. */
+import { assertEquals } from "@std/assert";
+import { attentionScratchBytes } from "../../../gpu/mod.ts";
 import { type AttentionShape, checkApart, checkSteps } from "./attention.ts";
 import type { GpuCase } from "./types.ts";
 
@@ -55,6 +57,10 @@ export const wideCases: readonly GpuCase[] = [
       const long: AttentionShape = { ...ONE_HEAD, type: "f16", steps: [1040, 1, 5] };
       await checkSteps({ ...long, positions: 4200 })(gpu);
       const heads = { heads: 128, groupSize: 128 };
+      const room = { headDim: 576, valueDim: 512, positions: 131_072, maxTokens: 1 };
+      assertEquals(attentionScratchBytes({ ...room, heads: 16 }), 16 * 128 * 516 * 4);
+      assertEquals(attentionScratchBytes({ ...room, heads: 128 }), 128 * 32 * 516 * 4);
+      assertEquals(attentionScratchBytes({ ...room, heads: 1024 }), 1024 * 16 * 516 * 4);
       await checkSteps({ ...long, ...heads, positions: 1100, steps: [70, 1, 2] })(gpu);
     },
   },
