@@ -14,15 +14,19 @@ import choose from "./kernels/choose.wgsl" with { type: "text" };
 import chooseExperts from "./kernels/choose_experts.wgsl" with { type: "text" };
 import chooseMaxima from "./kernels/choose_maxima.wgsl" with { type: "text" };
 import combineRoutes from "./kernels/combine_routes.wgsl" with { type: "text" };
+import correctStreams from "./kernels/correct_streams.wgsl" with { type: "text" };
+import cutGates from "./kernels/cut_gates.wgsl" with { type: "text" };
 import embedByte from "./kernels/embed_byte.wgsl" with { type: "text" };
 import embedFloat from "./kernels/embed_float.wgsl" with { type: "text" };
 import embedNibble from "./kernels/embed_nibble.wgsl" with { type: "text" };
 import gated from "./kernels/gated.wgsl" with { type: "text" };
 import gateStates from "./kernels/gate_states.wgsl" with { type: "text" };
+import guessStreams from "./kernels/guess_streams.wgsl" with { type: "text" };
 import headNorm from "./kernels/head_norm.wgsl" with { type: "text" };
 import heads from "./kernels/heads.wgsl" with { type: "text" };
 import joined from "./kernels/joined.wgsl" with { type: "text" };
 import joinedNorms from "./kernels/joined_norms.wgsl" with { type: "text" };
+import matchLengths from "./kernels/match_lengths.wgsl" with { type: "text" };
 import matmulByte from "./kernels/matmul_byte.wgsl" with { type: "text" };
 import matmulFloat from "./kernels/matmul_float.wgsl" with { type: "text" };
 import matmulFloatWide from "./kernels/matmul_float_wide.wgsl" with { type: "text" };
@@ -267,6 +271,8 @@ export const KERNELS = {
     text: withParts(combineRoutes, partInt8Piece),
     bindings: "rwwrww",
   },
+  correct_streams: { text: correctStreams, bindings: "wrrww" },
+  cut_gates: { text: withParts(cutGates, partSum64), bindings: "w" },
   embed_byte: { text: withParts(embedByte, ...EMBED, partFactors, partByte), bindings: "urrrw" },
   embed_float: { text: withParts(embedFloat, ...EMBED, partFloat), bindings: "urrw" },
   embed_nibble: {
@@ -274,6 +280,7 @@ export const KERNELS = {
     bindings: "urrrw",
   },
   gate_states: { text: withParts(gateStates, partCurves, ...INT8_WRITE), bindings: "rwww" },
+  guess_streams: { text: guessStreams, bindings: "wrww" },
   head_norm: { text: withParts(headNorm, partSum64), bindings: "rw" },
   heads_float: { text: withParts(heads, partSequences, ...ONE_FLOAT), bindings: "urrrwrwww" },
   heads_int8: {
@@ -307,6 +314,7 @@ export const KERNELS = {
   matvec_float_batched: batched("matvec_float"),
   matvec_nibble_batched: batched("matvec_nibble"),
   norm: { text: withParts(norm, partStep, partSumLanes, ...INT8_WRITE), bindings: "urrwww" },
+  match_lengths: { text: withParts(matchLengths, partSum64), bindings: "www" },
   quantize: { text: withParts(quantize, ...INT8_WRITE), bindings: "ww" },
   remember_latent: {
     text: withParts(rememberLatent, ...SEQUENCES, partSum64),

@@ -38,6 +38,7 @@ export {
   type ActivateArgs,
   type ActivationArgs,
   addRows,
+  cutGates,
   type ScaleArgs,
   scaleRows,
   weighRows,
@@ -81,6 +82,7 @@ export {
   scanStates,
   stateConvolution,
 } from "./ops/states.ts";
+export { correctStreams, guessStreams, matchLengths, STREAMS_MAX } from "./ops/streams.ts";
 export { type Program, ProgramBuilder, type When } from "./program.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
 export { createRoutes, type Routes } from "./routes.ts";

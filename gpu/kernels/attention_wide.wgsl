@@ -54,7 +54,7 @@ override HAS_SINKS: bool = false; // not where IS_SPLIT: attention_combine.wgsl 
 const BLOCK = 32u; // positions, which have neighbouring places
 const SLICES = 8u; // of dimensions
 const SLICE = 260u; // from one slice to the next: 4 more than it has, for the banks of memory
-var<workgroup> parts: array<f32, 2080>; // [SLICES, 8 rows, BLOCK], then sums of the splits
+var<workgroup> parts: array<f32, 2080>; // [SLICES, 8 rows, BLOCK], then sums [4, 4 rows, 128]
 var<workgroup> scores: array<vec4<f32>, 64>; // [8 rows, BLOCK / 4]
 var<workgroup> weights: array<vec4<f32>, 64>; // [BLOCK, 8 rows / 4]
 var<workgroup> factors: array<vec4<f32>, 2>; // of what was summed up before, by row
@@ -145,36 +145,41 @@ fn weighed(value: vec4<f32>, by: vec4<f32>) -> mat4x4<f32> {
   return mat4x4(by.x * value, by.y * value, by.z * value, by.w * value);
 }
 
-// The sum over splits of what all invocations of the workgroup give.
-fn overSplits(own: vec4<f32>, lane: u32) -> vec4<f32> {
-  if (SPLITS == 1u) { return own; }
-  workgroupBarrier(); // what was there was read
-  parts[lane] = own.x;
-  parts[128u + lane] = own.y;
-  parts[256u + lane] = own.z;
-  parts[384u + lane] = own.w;
-  workgroupBarrier();
-  let dims = VALUE_DIM / 4u;
-  var sum = vec4(0.0);
-  for (var i = lane % dims; i < SPLITS * dims; i += dims) {
-    sum += vec4(parts[i], parts[128u + i], parts[256u + i], parts[384u + i]);
-  }
-  return sum;
+// A row of four of the tile, for the sum over splits.
+fn putSum(r: u32, lane: u32, sum: vec4<f32>) {
+  let at = 128u * r + lane;
+  parts[at] = sum.x;
+  parts[512u + at] = sum.y;
+  parts[1024u + at] = sum.z;
+  parts[1536u + at] = sum.w;
 }
 
-// Leaves row j, the r-th of the tile.
-fn leave(sum: vec4<f32>, j: u32, r: u32, last: u32, kvHead: u32, chunk: u32, lane: u32) {
-  if (r >= TILE) { return; }
-  let all = overSplits(sum, lane);
+// Leaves rows `first` … of the tile, of which row 0 is row `j` of all, the last one `last`.
+fn leave(sums: mat4x4<f32>, first: u32, j: u32, last: u32, kvHead: u32, chunk: u32, lane: u32) {
+  workgroupBarrier(); // what was there was read
+  putSum(0u, lane, sums[0]);
+  putSum(1u, lane, sums[1]);
+  putSum(2u, lane, sums[2]);
+  putSum(3u, lane, sums[3]);
+  workgroupBarrier();
   let dims = VALUE_DIM / 4u;
-  let head = headOf(j, kvHead);
-  if (j > last || head >= HEADS || lane >= dims) { return; }
-  if (IS_SPLIT) {
-    let at = ((tokenOf(j) * HEADS + head) * CHUNKS + chunk) * (dims + 1u);
-    to[at + lane] = all;
-    if (lane == 0u) { to[at + dims] = known[r]; }
-  } else {
-    to[TO_START + tokenOf(j) * TO_STRIDE + head * dims + lane] = all / known[r].y;
+  for (var i = lane; i < 4u * dims; i += 128u) {
+    let r = first + i / dims;
+    let head = headOf(j + r, kvHead);
+    if (r >= TILE || j + r > last || head >= HEADS) { continue; }
+    let begin = i / dims * 128u + i % dims;
+    var sum = vec4(0.0);
+    for (var at = begin; at < begin + SPLITS * dims; at += dims) {
+      sum += vec4(parts[at], parts[512u + at], parts[1024u + at], parts[1536u + at]);
+    }
+    let token = tokenOf(j + r);
+    if (IS_SPLIT) {
+      let at = ((token * HEADS + head) * CHUNKS + chunk) * (dims + 1u);
+      to[at + i % dims] = sum;
+      if (i % dims == 0u) { to[at + dims] = known[r]; }
+    } else {
+      to[TO_START + token * TO_STRIDE + head * dims + i % dims] = sum / known[r].y;
+    }
   }
 }
 
@@ -295,16 +300,9 @@ fn main(
     known[r] = vec4(largest.x, sumOf(r), 0.0, 0.0);
     known[r + 4u] = vec4(largest.y, sumOf(r + 4u), 0.0, 0.0);
   }
-  workgroupBarrier();
-  let chunk = workgroup.z;
-  leave(lowSums[0], firstRow, 0u, last, kvHead, chunk, lane);
-  leave(lowSums[1], firstRow + 1u, 1u, last, kvHead, chunk, lane);
-  leave(lowSums[2], firstRow + 2u, 2u, last, kvHead, chunk, lane);
-  leave(lowSums[3], firstRow + 3u, 3u, last, kvHead, chunk, lane);
-  leave(highSums[0], firstRow + 4u, 4u, last, kvHead, chunk, lane);
-  leave(highSums[1], firstRow + 5u, 5u, last, kvHead, chunk, lane);
-  leave(highSums[2], firstRow + 6u, 6u, last, kvHead, chunk, lane);
-  leave(highSums[3], firstRow + 7u, 7u, last, kvHead, chunk, lane);
+  // Who leaves these waits.
+  leave(lowSums, 0u, firstRow, last, kvHead, workgroup.z, lane);
+  if (TILE > 4u) { leave(highSums, 4u, firstRow, last, kvHead, workgroup.z, lane); }
 }
 
 // The sum of row r's shares of its divisor.

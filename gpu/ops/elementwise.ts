@@ -118,6 +118,22 @@ export function addRows(
   });
 }
 
+/** x = max(0, x − (mean of its row + so many standard deviations)), `width` columns. */
+export function cutGates(
+  builder: ProgramBuilder,
+  { x, width, deviations }: { x: Rows; width: number; deviations: number },
+): void {
+  checkRows(x, width);
+  check(width > 1, "one gate has no deviation");
+  const { start, stride } = placeOf(x);
+  builder.add({
+    kernel: "cut_gates",
+    constants: { WIDTH: width, DEVIATIONS: deviations, X_START: start, X_STRIDE: stride },
+    bindings: [bindRows(x)],
+    workgroups: [N, 1, 1],
+  });
+}
+
 export interface ScaleArgs {
   readonly x: Rows;
   readonly width: number;

@@ -36,6 +36,28 @@ export function checkIds(
   );
 }
 
+/**
+ * Refuses a text that has too many tokens, were each of them the longest there is: to count them
+ * takes seconds of a long one, in which nobody else is answered.
+ * @throws {RequestError} 400, as of ids.
+ */
+export function checkLength(
+  text: string,
+  { contextLength, tokenBytesMax }: {
+    readonly contextLength: number;
+    readonly tokenBytesMax: number;
+  },
+): void {
+  // A byte of a token is one character at most.
+  const least = Math.ceil(text.length / tokenBytesMax);
+  if (least <= contextLength) return;
+  throw promptError(
+    "context_length_exceeded",
+    `The prompt has at least ${least} tokens, the context holds ${contextLength}: shorten it, or ` +
+      "start with a larger --ctx-size",
+  );
+}
+
 function promptError(code: string, message: string): RequestError {
   return new RequestError(message, { status: 400, code });
 }

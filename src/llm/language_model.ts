@@ -18,7 +18,7 @@ import type { LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
-import { checkIds } from "./check_ids.ts";
+import { checkIds, checkLength } from "./check_ids.ts";
 import { readPooling } from "./read_pooling.ts";
 import { type IdSource, startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
@@ -98,6 +98,7 @@ export class LoadedModel implements LanguageModel {
   #isClosed = false;
   readonly #queue: TurnQueue;
   #details: ModelDetails | undefined;
+  #tokenBytesMax: number | undefined;
   readonly #extras: RequestExtras;
 
   constructor(parts: LoadedModelParts) {
@@ -146,10 +147,12 @@ export class LoadedModel implements LanguageModel {
 
   encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[] {
     const text = this.#chatTemplate.render(messages, options);
+    if (options?.mustFit) this.#checkLength(text);
     return this.#withBos(this.tokenizer.encode(text, { special: true }));
   }
 
-  encodePrompt(text: string): number[] {
+  encodePrompt(text: string, { mustFit = false } = {}): number[] {
+    if (mustFit) this.#checkLength(text);
     return this.#withBos(this.tokenizer.encode(text));
   }
 
@@ -373,8 +376,23 @@ export class LoadedModel implements LanguageModel {
     });
   }
 
+  #checkLength(text: string): void {
+    const { contextLength } = this;
+    this.#tokenBytesMax ??= longestToken(this.tokenizer);
+    checkLength(text, { contextLength, tokenBytesMax: this.#tokenBytesMax });
+  }
+
   #checkIds(ids: readonly number[], options?: { mayFill: boolean }): void {
     const { contextLength, config: { vocabSize } } = this;
     checkIds(ids, { contextLength, vocabSize, ...options });
   }
+}
+
+/** Bytes of the longest token, or characters of the longest mark. */
+function longestToken(tokenizer: Tokenizer): number {
+  const { vocabSize, specialTexts } = tokenizer;
+  let most = 1;
+  for (const text of specialTexts) most = Math.max(most, text.length);
+  for (let id = 0; id < vocabSize; id++) most = Math.max(most, tokenizer.bytesOf(id).length);
+  return most;
 }

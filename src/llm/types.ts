@@ -262,6 +262,8 @@ export interface ChatOptions {
   readonly variables?: Readonly<Record<string, unknown>>;
   /** Ends the prompt where the assistant's answer begins. Default true. */
   readonly addGenerationPrompt?: boolean;
+  /** A text that is too long for the context anyway is refused before its tokens are counted. */
+  readonly mustFit?: boolean;
 }
 
 /** Ids that mark the parts of a text with a gap, in the order in which they are written. */
@@ -349,12 +351,9 @@ export interface LanguageModel {
   /** Ids of a conversation, rendered by the model's own template, ready to be answered. */
   encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[];
   /** Ids of a raw prompt, BOS added where the model wants it; special tokens are not parsed. */
-  encodePrompt(text: string): number[];
+  encodePrompt(text: string, options?: Pick<ChatOptions, "mustFit">): number[];
   /** Ids of any text: special tokens parsed with `special`, BOS before it with `bos`. */
-  encodeText(
-    text: string,
-    options?: { readonly special?: boolean; readonly bos?: boolean },
-  ): number[];
+  encodeText(text: string, options?: { special?: boolean; bos?: boolean }): number[];
   /** Text of ids, control tokens left out. */
   decode(ids: readonly number[]): string;
   /** The token's bytes, as they appear in text; empty for control tokens. */

@@ -216,7 +216,7 @@ export class RankPlanner implements Placer {
     const inputsPlace = this.#isAlone ? this.#device! : this;
     this.#tokenInputs = planTokenInputs(inputsPlace, this.#in.model, this.#in);
     const { rankIndex, options: { rankCount } } = this.#in;
-    this.#altUp = planAltUp(this, tensors.altUp, { rankIndex, rankCount });
+    this.#altUp = planAltUp(inputsPlace, tensors.altUp, { rankIndex, rankCount });
     if (!config.tiedEmbeddings) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
     const outputNorm = norm(this.#device ?? this, tensors.outputNorm);

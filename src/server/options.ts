@@ -6,6 +6,7 @@ import { ApiKeys } from "./api_keys.ts";
 import type { ModelLibrary } from "./model_library.ts";
 import type { ConversationFolder } from "./native/conversations.ts";
 import type { ModelSource } from "./model_source.ts";
+import { BodyRoom } from "./request_body.ts";
 import { ServerMetrics } from "./telemetry/server_metrics.ts";
 import { findTracer, type Tracer } from "./telemetry/spans.ts";
 
@@ -23,6 +24,8 @@ export interface AppOptions {
   readonly bodyBytesMax?: number;
   /** How long a request's body may take to arrive; default 30 s. */
   readonly bodyTimeoutMs?: number;
+  /** What all bodies together may take while they arrive; default 32 of the longest. */
+  readonly bodyRoom?: BodyRoom;
   /** Fields that are not known cost a 400; else the answer's header names them. Default false. */
   readonly strictRequests?: boolean;
   /** Silence after which a stream gets a comment, so that proxies keep it; default 15 s. */
@@ -67,6 +70,9 @@ export interface BatchSettings {
   readonly leaseMs?: number;
 }
 
+/** Of the longest length that may arrive at a time: 256 MiB. Most are far shorter. */
+const BODIES_AT_ONCE = 32;
+
 /** AppOptions with every default in place. */
 export type AppSettings = Required<AppOptions>;
 
@@ -77,12 +83,14 @@ export function appSettings(options: AppOptions): AppSettings {
   );
   const log = options.log ??
     new Log({ level: "error", form: "text", write: (line) => console.error(line) });
+  const { bodyBytesMax = 8 * 2 ** 20 } = options;
   return {
     library: null,
     hostname: "127.0.0.1",
     allowedHosts: [],
     allowedOrigins: [],
-    bodyBytesMax: 8 * 2 ** 20,
+    bodyBytesMax,
+    bodyRoom: new BodyRoom(BODIES_AT_ONCE * bodyBytesMax),
     bodyTimeoutMs: 30_000,
     strictRequests: false,
     keepAliveMs: 15_000,

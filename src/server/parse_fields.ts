@@ -11,20 +11,78 @@ export function optional<T extends z.ZodType>(schema: T) {
 /** Levels of nesting beyond which a value is refused: walks over it would overflow the stack. */
 const DEPTH_MAX = 64;
 
-/** A JSON object that anything may be in, but not too deep. */
-export const anyObject = z.record(z.string(), z.unknown())
-  .refine(isShallow, `nests deeper than ${DEPTH_MAX} levels`);
+/** A JSON object that anything may be in, but not too deep. Its keys are nobody's to look at. */
+export const anyObject = z.custom<Record<string, unknown>>(
+  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  "expected an object",
+).refine(isShallow, `nests deeper than ${DEPTH_MAX} levels`)
+  .meta({ type: "object", additionalProperties: {} });
 
 /** False for a value that nests deeper than any honest one. */
 export function isShallow(value: unknown): boolean {
-  let level: unknown[] = [value];
-  for (let depth = 0; level.length > 0; depth++) {
+  const open: [value: unknown, depth: number][] = [[value, 0]];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    const [each, depth] = next;
     if (depth > DEPTH_MAX) return false;
-    level = level.flatMap((each) =>
-      typeof each === "object" && each !== null ? Object.values(each) : []
-    );
+    if (typeof each !== "object" || each === null) continue;
+    for (const inner of Array.isArray(each) ? each : Object.values(each)) {
+      if (typeof inner === "object" && inner !== null) open.push([inner, depth + 1]);
+    }
   }
   return true;
+}
+
+export interface ListLimits {
+  readonly min?: number;
+  readonly minMessage?: string;
+  readonly max?: number;
+}
+
+/**
+ * A list whose items are looked at only up to the first one at fault: what is wrong with each of a
+ * million others would take the server seconds, and nobody is told of them.
+ */
+export function listOf<T extends z.ZodType>(item: T, limits: ListLimits = {}) {
+  const { min = 0, minMessage, max = Infinity } = limits;
+  const { $schema: _version, ...items } = z.toJSONSchema(item, {
+    io: "input",
+    unrepresentable: "any",
+  });
+  const some = z.array(z.unknown());
+  const enough = min > 0 ? some.min(min, minMessage) : some;
+  const list = max < Infinity ? enough.max(max) : enough;
+  return list.meta({ items }).transform((values, context): z.output<T>[] => {
+    const outputs: z.output<T>[] = [];
+    for (const [index, value] of values.entries()) {
+      const parsed = item.safeParse(value);
+      if (!parsed.success) {
+        const { path, message } = deepest(parsed.error.issues[0]);
+        context.addIssue({ code: "custom", path: [index, ...path], message });
+        return z.NEVER;
+      }
+      outputs.push(parsed.data);
+    }
+    return outputs;
+  });
+}
+
+/**
+ * Counts the values of a body: members and items, but for numbers of the lists of ids that a field
+ * may be. Stops when there are more than `most`.
+ */
+export function countValues(body: Body, most: number): number {
+  let count = 0;
+  const open: [value: object, depth: number][] = [[body, 0]];
+  for (let next = open.pop(); next !== undefined && count <= most; next = open.pop()) {
+    const [value, depth] = next;
+    const mayBeIds = Array.isArray(value) && depth <= 2;
+    for (const each of Array.isArray(value) ? value : Object.values(value)) {
+      if (mayBeIds && typeof each === "number") continue;
+      if (++count > most) break;
+      if (typeof each === "object" && each !== null) open.push([each, depth + 1]);
+    }
+  }
+  return count;
 }
 
 /**

@@ -1,18 +1,46 @@
 /** A request's body to a JSON object, within limits of size and time. Knows no field of it. */
-import { concatBytes } from "../base/bytes.ts";
 import { RequestError } from "../base/errors.ts";
+import { formatBytes } from "../base/units.ts";
 import { fieldError } from "./http_errors.ts";
 
 export interface BodyLimits {
   readonly bodyBytesMax: number;
   readonly bodyTimeoutMs: number;
+  /** What all bodies together may take while they arrive; left out: nobody counts. */
+  readonly bodyRoom?: BodyRoom;
+}
+
+/** Bytes of bodies that have begun to arrive: many slow ones are as much as one too long. */
+export class BodyRoom {
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  /** What is held now. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** @throws {RequestError} 503 when there is no room for so many more. */
+  take(bytes: number): void {
+    if (this.#bytes + bytes > this.#bytesMax) throw noRoom(this.#bytesMax);
+    this.#bytes += bytes;
+  }
+
+  give(bytes: number): void {
+    this.#bytes -= bytes;
+  }
 }
 
 /**
  * Reads the body as a JSON object, whatever its content type says. Of a key that occurs twice, the
  * last value counts.
- * @throws {RequestError} 413 when it is too long, 408 when it takes too long, 415 when it is
- *   compressed, 400 when it breaks off or is not UTF-8, not JSON, or not an object.
+ * @throws {RequestError} 413 when it is too long, 503 when others leave it no room, 408 when it
+ *   takes too long, 415 when it is compressed, 400 when it breaks off or is not UTF-8, not JSON, or
+ *   not an object.
  */
 export async function readJsonObject(
   request: Request,
@@ -35,7 +63,7 @@ export async function readJsonObject(
 }
 
 async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {
-  const { bodyBytesMax, bodyTimeoutMs } = limits;
+  const { bodyBytesMax, bodyTimeoutMs, bodyRoom } = limits;
   if (Number(request.headers.get("content-length") ?? 0) > bodyBytesMax) throw tooLong(limits);
   if (!request.body) return new Uint8Array();
   const reader = request.body.getReader();
@@ -44,22 +72,29 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
     isLate = true;
     reader.cancel().catch(() => {});
   }, bodyTimeoutMs);
-  const chunks: Uint8Array[] = [];
+  // One piece, not a list: a hostile client's pieces are of a byte, and each would be an object.
+  let body: Uint8Array = new Uint8Array();
   let byteCount = 0;
+  let takenBytes = 0;
   try {
     for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      const at = byteCount;
       byteCount += read.value.byteLength;
-      if (byteCount > bodyBytesMax) {
-        reader.cancel().catch(() => {});
-        throw tooLong(limits);
-      }
-      chunks.push(read.value);
+      if (byteCount > bodyBytesMax) throw tooLong(limits);
+      bodyRoom?.take(read.value.byteLength);
+      takenBytes = byteCount;
+      body = at === 0 ? read.value : withRoom(body, { used: at, needed: byteCount });
+      if (at > 0) body.set(read.value, at);
     }
   } catch (error) {
-    if (error instanceof RequestError) throw error;
-    throw fieldError(null, "Cannot read the body: it broke off", "body_incomplete");
+    if (!(error instanceof RequestError)) {
+      throw fieldError(null, "Cannot read the body: it broke off", "body_incomplete");
+    }
+    reader.cancel().catch(() => {});
+    throw error;
   } finally {
     clearTimeout(timer);
+    bodyRoom?.give(takenBytes);
   }
   if (isLate) {
     throw new RequestError(
@@ -67,7 +102,18 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
       { status: 408, code: "body_timeout" },
     );
   }
-  return chunks.length === 1 ? chunks[0] : concatBytes(chunks);
+  return body.subarray(0, byteCount);
+}
+
+/** The bytes, or a copy of those that are used, with room for as many as are needed. */
+function withRoom(
+  bytes: Uint8Array,
+  { used, needed }: { readonly used: number; readonly needed: number },
+): Uint8Array {
+  if (needed <= bytes.length) return bytes;
+  const grown = new Uint8Array(2 * needed);
+  grown.set(bytes.subarray(0, used));
+  return grown;
 }
 
 /** What a short body unfolds to may be long: nobody's client compresses by itself. */
@@ -76,6 +122,13 @@ function encodedError(encoding: string): RequestError {
     `Cannot read a body that is encoded as ${JSON.stringify(encoding.slice(0, 40))}: send it as ` +
       "it is",
     { status: 415, code: "unsupported_content_encoding" },
+  );
+}
+
+function noRoom(bytesMax: number): RequestError {
+  return new RequestError(
+    `The server is busy (${formatBytes(bytesMax)} of requests arriving): try again later`,
+    { status: 503, code: "too_many_bodies", retryAfterSeconds: 1 },
   );
 }
 

@@ -15,10 +15,10 @@ import { Rng } from "../support/rng.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
-/** Norms over all heads, parallel blocks, norms of sums, scales, biases. */
+/** Norms over all heads, parallel blocks, norms of sums, scales, biases, latents. */
 const BESIDE: readonly TinyFamilyName[] = [
   ...["bamboo", "gemma2", "granite", "olmo2", "stablelm-parallel", "gpt2"] as const,
-  ...["falcon-40b", "gptneox", "cohere2", "bloom", "apertus"] as const,
+  ...["falcon-40b", "gptneox", "cohere2", "bloom", "apertus", "minicpm3"] as const,
   // Layers that convolve, or keep states; what threads share within these has a join of its own.
   ...["lfm2", "qwen35", "falcon-h1", "mamba2", "jamba", "nemotron_h"] as const,
 ];
@@ -159,6 +159,13 @@ for (const type of ["Q4_0", "Q4_K", "E0M4", "MXFP4", "IQ4_XS", "BF16"] as const)
   });
 }
 
+gpuTest("a GPU computes latents of Q8_0 nearly as a thread does", async () => {
+  // In files of both forms: of old ones, what makes keys of latents becomes floats.
+  for (const architecture of ["deepseek2-old", "deepseek2-dense"] as const) {
+    await compare({ architecture, type: "Q8_0" }, [GPU_ALONE], QUANT_NMSE);
+  }
+});
+
 gpuTest(
   "what a GPU has beside a table or experts in types that are not for GPUs is computed there",
   async () => {
@@ -176,7 +183,11 @@ gpuTest(
 );
 
 gpuTest("what a GPU remembers of a prompt is used again, as far as it is the same", async () => {
-  await withTinyFile({ seed: 3 }, async (path) => {
+  for (const architecture of ["llama", "minicpm3"] as const) await checkRemembered(architecture);
+});
+
+async function checkRemembered(architecture: TinyFamilyName): Promise<void> {
+  await withTinyFile({ seed: 3, architecture }, async (path) => {
     const prompts = [IDS, IDS.slice(0, 30), [...IDS.slice(0, 20), 5, 6, 7], IDS];
     const run = async (options: LoadOptions) => {
       const found: number[][] = [];
@@ -188,7 +199,7 @@ gpuTest("what a GPU remembers of a prompt is used again, as far as it is the sam
     const expected = await run({ threads: 1, gpu: "off" });
     for (const way of [GPU_ALONE, besideThreads(0.3)]) assertEquals(await run(way), expected);
   });
-});
+}
 
 for (const [name, way] of [["alone", GPU_ALONE], ["beside threads", besideThreads(0.3)]] as const) {
   gpuTest(

@@ -16,6 +16,7 @@ import { normCases } from "./cases/norms.ts";
 import { oneTokenCases } from "./cases/one_token.ts";
 import { routeCases } from "./cases/routes.ts";
 import { wideCases } from "./cases/wide.ts";
+import { streamCases } from "./cases/streams.ts";
 import { stateCases } from "./cases/states.ts";
 
 const CASES = [
@@ -29,6 +30,7 @@ const CASES = [
   ...wideCases,
   ...latentCases,
   ...elementwiseCases,
+  ...streamCases,
   ...convolutionCases,
   ...stateCases,
   ...gateCases,

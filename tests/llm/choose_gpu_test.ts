@@ -74,7 +74,7 @@ Deno.test("chooseGpu() takes models in looked-up and ternary types", async () =>
 
 Deno.test("chooseGpu() leaves a model that no GPU computes to threads, and says why", async () => {
   const of = { architecture: "gemma3n" } as const;
-  const says = "several residual streams are the threads'";
+  const says = "a width of 10 is no multiple of 4";
   const { parts, reason } = await decide({}, { of, measured: FAST });
   assertEquals(parts, []);
   assertStringIncludes(reason, `threads compute all of it; the GPU nothing: ${says}`);

@@ -180,6 +180,26 @@ Deno.test("generate() ends soon after an abort, in the prompt and in the answer"
   });
 });
 
+Deno.test("encodePrompt() and encodeChat() refuse what cannot fit before they count tokens", () =>
+  withTinyFile({}, (path) =>
+    withModel(path, { threads: 1, contextLength: 64 }, (model) => {
+      const text = "a".repeat(100_000);
+      const messages = [{ role: "user", content: text }];
+      const ways = [
+        () => model.encodePrompt(text, { mustFit: true }),
+        () => model.encodeChat(messages, { mustFit: true }),
+      ];
+      for (const encode of ways) {
+        const error = assertThrows(encode, RequestError, "at least");
+        assertEquals([error.status, error.code], [400, "context_length_exceeded"]);
+      }
+      // Who only counts may, and what might fit is for its tokens to say.
+      assert(model.encodePrompt(text).length > 64);
+      const ids = model.encodePrompt("b".repeat(63), { mustFit: true });
+      assertEquals(ids, model.encodePrompt("b".repeat(63)));
+      return Promise.resolve();
+    })));
+
 Deno.test("generate() refuses at once what cannot be served, and queues the rest in order", async () => {
   await withTinyFile({}, async (path) => {
     await withModel(path, { threads: 1, maxWaiting: 1, contextLength: 64 }, async (model) => {

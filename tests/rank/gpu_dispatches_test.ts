@@ -8,7 +8,7 @@ import { PLAIN_VARIANTS } from "../../gpu/variants.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { openLoneRank } from "../support/lone_gpu_rank.ts";
-import type { TinyFamilyName } from "../support/tiny_families.ts";
+import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { tunedAsReal } from "../support/tuning.ts";
 
@@ -56,6 +56,9 @@ const MORE: Partial<Record<TinyFamilyName, readonly [number, number]>> = {
   ...{ gemma2: [7, 4], gemma3: [8, 3], olmo2: [10, 2], gemma4: [12, 8], "gemma4-moe": [18, 5] },
   // Router, choice, and experts' down by itself.
   ...{ "llama-moe": [8, 3], qwen3moe: [9, 3], bailingmoe: [10, 3] },
+  // The key and its place in the cache, queries, what these ask latents, attention and its chunks,
+  // values, what they leave; of minicpm3 the norm of what queries are made of, too.
+  ...{ plm: [10, 3], minicpm3: [11, 4] },
 };
 
 gpuTest("a decoded token takes five dispatches a layer in families like Llama", async (gpu) => {
@@ -111,8 +114,13 @@ gpuTest("a decoded token takes six dispatches a layer by products of 8 bits", as
     }
     // Rows that the scan gives are put in 8 bits by the gate.
     const states = { architecture: "qwen35", blockCount: 1, type: "Q4_0", ...shape } as const;
-    const { count } = await countOf(gpu, states);
-    assertEquals(count, 7 + BESIDE_LAYERS, "states");
+    const { count: kept } = await countOf(gpu, states);
+    assertEquals(kept, 7 + BESIDE_LAYERS, "states");
+    // Who normalises what queries are made of leaves it in 8 bits; of values somebody makes them.
+    const latent = { ...TINY_FAMILIES["deepseek2-dense"].latent, query: 64 };
+    const dense = { architecture: "deepseek2-dense", changes: { latent } } as const;
+    const { count, layers } = await countOf(gpu, { type: "Q8_0", ...dense });
+    assertEquals(count, 12 * layers + BESIDE_LAYERS);
   } finally {
     gpu.variants = PLAIN_VARIANTS;
     gpu.rowLanes = DEFAULT_ROW_LANES;

@@ -19,6 +19,7 @@ import { GPU_TAKEN, gpuForm } from "../support/gpu_families.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
 import { Rng } from "../support/rng.ts";
+import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 /** Longer than the windows; of the steps of 16 rows of logits the last one is of a few. */
@@ -43,6 +44,12 @@ gpuTest("a GPU's rank computes experts whose ups have a type of their own", asyn
   // A token uses one, which is smaller than that one.
   const changes = { experts: { count: 8, used: 1, length: 32, shared: 64, isPlain: true } };
   await compare(gpu, { architecture: "hunyuan-moe", typeOf, changes });
+});
+
+gpuTest("a GPU's rank computes several residual streams as a thread does", async (gpu) => {
+  const { layered } = TINY_FAMILIES.gemma3n;
+  const changes = { layered: { ...layered, altUp: { ...layered.altUp, rank: 12 } } };
+  await compare(gpu, { architecture: "gemma3n", changes });
 });
 
 /** Keys and values are of f16, sums in f32: nothing else is rounded. */

@@ -66,12 +66,10 @@ Deno.test("gpuObstacle() names states that are too long, and steps made of odd n
   assertEquals(obstacleOf({ stateLength: 256 }), null);
   assertStringIncludes(obstacleOf({ stateLength: 260 }) ?? "", "more than 256 numbers");
   assertStringIncludes(obstacleOf({ stepRank: 6 }) ?? "", "a width of 6");
-  const looked = describe({
-    architecture: "mamba2",
-    typeOf: (name) => name === "blk.0.ssm_out.weight" ? "IQ3_S" : undefined,
-    changes: {
-      stateSpace: { inner: 256, state: 16, rank: 8, groups: 2, layers: ["state", "state"] },
-    },
-  });
-  assertStringIncludes(gpuObstacle(looked, {}) ?? "", "ssm_out");
+  const name = "blk.0.ssm_out.weight";
+  const tensors = new Map([...file.tensors, [name, { ...file.tensors.get(name)!, type: "F64" }]]);
+  assertStringIncludes(
+    gpuObstacle({ file: { tensors }, model }, {}) ?? "",
+    `"${name}" has type F64`,
+  );
 });

@@ -8,7 +8,10 @@ import { lengthOf } from "../../src/rank/shard.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 
 /** Of the thread, and of a GPU with the most frequent neurons of the last layers. */
-function planOf(architecture: "openelm" | "llama", share: { neurons: number; layers: number }) {
+function planOf(
+  architecture: "openelm" | "llama" | "minicpm3",
+  share: { neurons: number; layers: number },
+) {
   const file = parseGguf(tinyModel({ architecture, blockCount: 3 }));
   const rates = Array.from({ length: 3 }, () => Array.from({ length: 160 }, (_, i) => i));
   const [thread, own] = planRanks(describeModel(file), file.tensors, {
@@ -41,4 +44,13 @@ Deno.test("planRanks() leaves neurons in the file's order where layers differ in
     );
   assert(areInOrder(planOf("openelm", { neurons: 0.5, layers: 3 }).own));
   assert(!areInOrder(planOf("llama", { neurons: 0.5, layers: 3 }).own));
+});
+
+Deno.test("planRanks() counts a latent once, as the key of one head", () => {
+  const { own } = planOf("minicpm3", { neurons: 1, layers: 2 });
+  assert(own.layers.slice(1).every(({ heads }) => lengthOf(heads) === 4));
+  const places = 128; // of 100 positions, by blocks
+  const dims = 64 + 8; // the latent, and what is turned
+  const bytes = own.kvType === "f32" ? 4 : 2;
+  assertEquals(own.gpu!.kvBytes, 2 * places * dims * bytes);
 });

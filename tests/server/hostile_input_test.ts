@@ -210,6 +210,28 @@ Deno.test("a prompt of a million tokens is a 400 context_length_exceeded (fault 
   assertEquals([ollama.status, (await ollama.json()).code], [400, "context_length_exceeded"]);
 });
 
+Deno.test("a body of a million values is refused before they are looked at (fault 39)", async () => {
+  const { app } = testApp();
+  const many = (item: unknown) => Array(200_000).fill(item);
+  const wide = Object.fromEntries(many(0).map((_, i) => [`k${i}`, 0]));
+  const bodies: [string, object][] = [
+    [CHAT, { messages: many({}) }],
+    [CHAT, { messages: [{ role: "user", content: many(1) }] }],
+    [CHAT, { ...hello, chat_template_kwargs: wide }],
+    [TEXT, { prompt: "a", logit_bias: wide }],
+  ];
+  for (const [path, body] of bodies) {
+    assertEquals((await refused(app, path, body)).code, "too_many_values");
+  }
+  // Ids are no values, where they may be.
+  const ids = Array(1_000_000).fill(1);
+  for (const prompt of [ids, [ids]]) {
+    assertEquals((await refused(app, TEXT, { prompt })).code, "context_length_exceeded");
+  }
+  const { param } = await refused(app, CHAT, { messages: ids });
+  assertEquals(param, "messages[0]");
+});
+
 Deno.test("a prompt without tokens is a 400 that names its field", async () => {
   const { app } = testApp();
   const { code, param, type } = await refused(app, TEXT, { prompt: "" });

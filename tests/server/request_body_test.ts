@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
-import { readJsonObject } from "../../src/server/request_body.ts";
+import { BodyRoom, readJsonObject } from "../../src/server/request_body.ts";
 import { CHAT, hello, post, refused, testApp } from "./http_client.ts";
 
 const limits = { bodyBytesMax: 1000, bodyTimeoutMs: 10_000 };
@@ -55,6 +55,59 @@ Deno.test("readJsonObject() gives up on a body that never ends", async () => {
     "took longer",
   );
   assertEquals([error.status, isCancelled], [408, true]);
+});
+
+Deno.test("readJsonObject() refuses a body for which others leave no room, and gives back its own", async () => {
+  const bodyRoom = new BodyRoom(1500);
+  const slow = Promise.withResolvers<void>();
+  const piece = (text: string) => new TextEncoder().encode(text);
+  const half = new ReadableStream<Uint8Array>({
+    async start(controller) {
+      controller.enqueue(piece(`{"a":"${"x".repeat(900)}`));
+      await slow.promise;
+      controller.enqueue(piece(`"}`));
+      controller.close();
+    },
+  });
+  const arriving = readJsonObject(request(half), { ...limits, bodyRoom });
+  while (bodyRoom.bytes === 0) await new Promise((resolve) => setTimeout(resolve));
+  const long = () => request(`{"a":"${"y".repeat(800)}"}`);
+  const error = await assertRejects(
+    () => readJsonObject(long(), { ...limits, bodyRoom }),
+    RequestError,
+    "busy",
+  );
+  assertEquals([error.status, error.code, error.retryAfterSeconds], [503, "too_many_bodies", 1]);
+  assertEquals(await readJsonObject(request("{}"), { ...limits, bodyRoom }), {});
+  slow.resolve();
+  await arriving;
+  await readJsonObject(long(), { ...limits, bodyRoom });
+  const broken = new ReadableStream({
+    start(controller) {
+      controller.enqueue(piece("{"));
+    },
+    pull(controller) {
+      controller.error(new Error("gone"));
+    },
+  });
+  await assertRejects(() => readJsonObject(request(broken), { ...limits, bodyRoom }));
+  assertEquals(bodyRoom.bytes, 0);
+});
+
+Deno.test("readJsonObject() puts a body together from pieces of any length", async () => {
+  const text = `{"a":"${"äöü".repeat(50)}"}`;
+  const bytes = new TextEncoder().encode(text);
+  for (const size of [1, 7, 100, 1000]) {
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        for (let at = 0; at < bytes.length; at += size) {
+          controller.enqueue(bytes.slice(at, at + size));
+        }
+        controller.close();
+      },
+    });
+    assertEquals(await readJsonObject(request(body), limits), JSON.parse(text));
+  }
 });
 
 Deno.test("readJsonObject() takes a body that breaks off for the client's fault", async () => {

@@ -17,7 +17,13 @@ import { requireModel } from "../verb.ts";
 import { FileLoader } from "./model_loader.ts";
 import { openBatches } from "./open_batches.ts";
 import { createServeLog, logRegistryEvent, type ServeLog } from "./serve_log.ts";
-import { conversationFolder, readKeys, readTls, type ServerFlags } from "./serve_options.ts";
+import {
+  conversationFolder,
+  prefixCacheFolder,
+  readKeys,
+  readTls,
+  type ServerFlags,
+} from "./serve_options.ts";
 import { mayChange, ServedLibrary } from "./served_library.ts";
 
 type Options = LoadFlags & ServerFlags;
@@ -134,8 +140,8 @@ function createRegistry(
   options: Options,
   { log, metrics }: { readonly log: ServeLog; readonly metrics: ServerMetrics },
 ): ModelRegistry {
-  const { maxWaiting, parallel = "auto", prefixCache: prefixCacheFolder } = options;
-  const limits = { maxWaiting, parallel, prefixCacheFolder } as const;
+  const { maxWaiting, parallel = "auto" } = options;
+  const limits = { maxWaiting, parallel, prefixCacheFolder: prefixCacheFolder(options) } as const;
   const loadOptions = { ...toLoadOptions(options), ...limits };
   const isAlone = options.modelsDir === undefined && catalog.ids().length === 1;
   return new ModelRegistry({

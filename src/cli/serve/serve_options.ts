@@ -1,7 +1,9 @@
 /** The flags of `serve` that say who may ask, how much, and what is told about it. */
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { join } from "node:path";
 import { UsageError } from "../../base/errors.ts";
 import { readReason } from "../../base/read_errors.ts";
+import { checkWritable, explainWriteError } from "../../base/write_errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
 import { byteSize, decimal, list, wholeNumber } from "../option_values.ts";
 
@@ -197,12 +199,30 @@ export function conversationFolder(
   { conversations: path, conversationsMax: bytesMax = CONVERSATIONS_BYTES }: ServerFlags,
 ): { readonly path: string; readonly bytesMax: number } | null {
   if (path === undefined) return null;
+  return { path: writableFolder(path, "--conversations"), bytesMax };
+}
+
+/**
+ * Where prompts are kept when the server stops; undefined: nowhere.
+ * @throws {UsageError} when nothing could be: that would be known only when it is too late.
+ */
+export function prefixCacheFolder({ prefixCache: path }: ServerFlags): string | undefined {
+  return path === undefined ? undefined : writableFolder(path, "--prefix-cache");
+}
+
+/** The folder, made if need be, in which files can come to lie. */
+function writableFolder(path: string, flag: string): string {
   try {
     Deno.mkdirSync(path, { recursive: true });
-    return { path: Deno.realPathSync(path), bytesMax };
+    checkWritable(join(path, "ganglion"));
+    return Deno.realPathSync(path);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`Cannot use --conversations: ${reason}`);
+    if (error instanceof Deno.errors.AlreadyExists) {
+      throw new UsageError(`Cannot use ${flag}: "${path}" is a file: give the path of a folder`);
+    }
+    const explained = explainWriteError(error, path);
+    const reason = explained instanceof Error ? explained.message : String(explained);
+    throw new UsageError(`Cannot use ${flag}: ${reason}`);
   }
 }
 

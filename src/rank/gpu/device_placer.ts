@@ -8,7 +8,7 @@ import type { MatrixPart, Placer } from "../plan_layer.ts";
 import { pickedOf, pickedOfBias, shift, shiftAll } from "../picked.ts";
 import type { MatrixPlan, VectorPlan } from "../plan_types.ts";
 import { lengthOf, type Range } from "../shard.ts";
-import type { WeightType } from "../weight_types.ts";
+import { isQuantType, type WeightType } from "../weight_types.ts";
 
 export class DevicePlacer implements Placer {
   readonly #typeOf: (tensor: string) => WeightType;
@@ -28,7 +28,9 @@ export class DevicePlacer implements Placer {
     const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
       part;
     const isTransposed = part.isTransposed === true;
-    const type = part.isWidened ? "F32" : this.#typeOf(tensor);
+    const own = this.#typeOf(tensor);
+    const isWidened = part.isWidened || part.isFloat && isQuantType(own);
+    const type = isWidened ? "F32" : own;
     // Of what nothing is wanted of, be it a threads' expert, the type may be any.
     if (lengthOf(rows) > 0 && lengthOf(columns) > 0) {
       const onDevice = deviceType({ type, isTransposed });

@@ -96,6 +96,9 @@ function asDense(plan: ExpertsPlan["experts"][number]): DensePlan {
   return plan;
 }
 
+/** What experts have nothing of. */
+const PLAIN = { curve: null, innerNorm: null, gateCutoff: null };
+
 /** All experts' gates and ups, each expert's side by side where they have one type. */
 async function loadAll(
   loader: GpuLoader,
@@ -113,13 +116,13 @@ async function loadAll(
     first += length;
   }
   const down = await loader.stack(plans.map(({ down }) => down), { experts });
-  return { projections, down, limit: plans[0].limit, curve: null, innerNorm: null };
+  return { projections, down, limit: plans[0].limit, ...PLAIN };
 }
 
 async function loadShared(loader: GpuLoader, plan: DensePlan): Promise<NeuronMatrices> {
   const down = await loader.stack([plan.down]);
   const projections = await loadProducts(loader, projectionsOf(plan));
-  return { projections, down, limit: plan.limit, curve: null, innerNorm: null };
+  return { projections, down, limit: plan.limit, ...PLAIN };
 }
 
 /**

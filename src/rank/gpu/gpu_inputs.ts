@@ -143,10 +143,19 @@ export function addTokenInputs(
  */
 export function addLayerInput(
   builder: ProgramBuilder,
-  { gate, output, norm }: LayerInputs,
+  inputs: LayerInputs,
   place: InputsPlace & { readonly index: number; readonly end: Following },
 ): Rows | null {
-  const { config, space, index, end: following } = place;
+  const x = addGated(builder, inputs, place);
+  return addToStream(builder, place, x, { by: inputs.norm, following: place.end });
+}
+
+/** @returns output · (act(gate · residual) ⊙ the layer's inputs): these are used up. */
+export function addGated(
+  builder: ProgramBuilder,
+  { gate, output }: LayerInputs,
+  { config, space, index }: InputsPlace & { readonly index: number },
+): Rows {
   const { layerInputLength: length, feedForward: { activation } } = config;
   check(activation === "gelu", "obstacle.ts refuses other inputs of layers");
   const given = columnsFrom(space.inputs, index * length);
@@ -156,5 +165,5 @@ export function addLayerInput(
     activation,
   });
   multiply(builder, output, { x: given, to: space.partial, scale: Math.SQRT1_2 });
-  return addToStream(builder, place, space.partial, { by: norm, following });
+  return space.partial;
 }

@@ -15,6 +15,14 @@ import {
   loadExperts,
   readersOf,
 } from "./gpu_experts.ts";
+import {
+  addBypass,
+  correctLayer,
+  guessLayer,
+  joinBypass,
+  type LayerAltUp,
+  loadLayerAltUp,
+} from "./gpu_alt_up.ts";
 import { addLayerInput, type LayerInputs, loadLayerInputs } from "./gpu_inputs.ts";
 import { loadMixers, type Mixer } from "./gpu_mixers.ts";
 import { addNorm, fire, type NormReaders } from "./layer_operations.ts";
@@ -65,6 +73,8 @@ interface LayerEnd {
   readonly input: LayerInputs | null;
   /** f32 [1], that multiplies the stream; null: nothing does. */
   readonly scale: GPUBuffer | null;
+  /** Null: there is one stream. */
+  readonly altUp: LayerAltUp | null;
 }
 
 /** Steps of one token, or of one each of several sequences; and of several of one sequence. */
@@ -131,6 +141,7 @@ export class GpuLayer {
       },
       end: {
         input: await loadLayerInputs(input, plan),
+        altUp: await loadLayerAltUp(input, plan),
         scale: isAlone && plan.outputScale ? await input.loader.vector(plan.outputScale) : null,
       },
     });
@@ -186,7 +197,8 @@ export class GpuLayer {
     builder: ProgramBuilder,
     { before, next }: { before: LayerLeft; next: NormReaders | null },
   ): LayerLeft {
-    const { input, scale: factor } = this.#end;
+    const { input, scale: factor, altUp } = this.#end;
+    if (altUp !== null) return this.#addAmongStreams(builder, altUp);
     const end = { next, factor };
     const behind = input === null ? end : { next: null, factor: null };
     const between = this.hasNeurons ? { next: this.#readersBetween, factor: null } : behind;
@@ -200,6 +212,23 @@ export class GpuLayer {
     if (input === null) return { apart, together };
     const left = addLayerInput(builder, input, { ...this.#in, end: { ...end, isApart: false } });
     return { apart: left, together: left };
+  }
+
+  /** Both blocks, of the first of several streams. */
+  #addAmongStreams(builder: ProgramBuilder, altUp: LayerAltUp): LayerLeft {
+    guessLayer(builder, altUp, this.#in);
+    const x = this.#normalize(builder, this.#mixersNorm);
+    addBypass(builder, altUp, this.#in, x);
+    for (const when of [APART, TOGETHER]) {
+      const steps = { isApart: when === APART, ...NOTHING_KNOWN };
+      builder.during(when, () => {
+        this.#attend(builder, { ...steps, before: x });
+        joinBypass(builder, this.#in);
+        this.#fire(builder, steps);
+      });
+    }
+    correctLayer(builder, altUp, this.#end.input, this.#in);
+    return NOTHING_LEFT;
   }
 
   /** Own heads, beside others: their share goes to the partial sum. */

@@ -34,6 +34,7 @@ import { buildOutput, loadOutput } from "./gpu_output.ts";
 import type { GpuLayer } from "./gpu_layer.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
 import { apartTokens, GpuStep } from "./gpu_step.ts";
+import { loadStreamEnds } from "./gpu_alt_up.ts";
 import { loadTokenInputs, SentRows } from "./gpu_inputs.ts";
 import { openLayers } from "./gpu_walk.ts";
 import { openRoutes } from "./gpu_experts.ts";
@@ -140,7 +141,8 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     });
     const makeBuilder = () => new ProgramBuilder(gpu, stepInput, int8);
     const tokenInputs = await loadTokenInputs(loader, plan);
-    const of = { ...input, plan, space, routes, loader, tokenInputs, makeBuilder };
+    const streamEnds = await loadStreamEnds(loader, plan);
+    const of = { ...input, plan, space, routes, loader, tokenInputs, streamEnds, makeBuilder };
     const layers = await openLayers(of);
     const brought = await openBrought({ ...of, layers: layers.map(({ layer }) => layer) });
     const output = lengthOf(plan.output.rows) > 0 ? await loadOutput(of) : null;

@@ -51,6 +51,10 @@ interface SpaceWidths {
   /** What tokens give all layers; rows of the table that it is made of. */
   readonly inputs: number;
   readonly inputRows: number;
+  /** Residual streams side by side, how much each counts, and what goes around attention. */
+  readonly streams: number;
+  readonly modes: number;
+  readonly around: number;
   /** Of tokens whose logits are wanted: own rows of the output. */
   readonly logits: number;
 }
@@ -113,6 +117,9 @@ export async function createSpace(
     given: rowsOf("given"),
     inputs: rowsOf("inputs"),
     inputRows: rowsOf("inputRows"),
+    streams: rowsOf("streams"),
+    modes: rowsOf("modes"),
+    around: rowsOf("around"),
     logits: rowsOf("logits"),
     scratch: await gpu.createBuffer("attention scratch", Math.max(ALIGN_BYTES, ...scratchBytes)),
     plannedBytes,
@@ -125,6 +132,7 @@ function widthsOf(
   config: ModelConfig,
 ): SpaceWidths {
   const { experts } = config;
+  const { streamCount = 0 } = config.altUp ?? {};
   const most = (of: (layer: LayerPlan, own: ModelConfig) => number) =>
     Math.max(...layers.map((layer, index) => of(layer, configOf(config, index))));
   const own = most((layer) =>
@@ -136,7 +144,7 @@ function widthsOf(
   const inputs = tokenInputs === null ? 0 : lengthOf(tokenInputs.projection.rows);
   const ofLatents = most(({ heads }, { latent }) => lengthOf(heads) * (latent?.length ?? 0));
   const neurons = Math.max(
-    ...[own, ...brought, inputs === 0 ? 0 : config.layerInputLength],
+    ...[own, ...brought, inputs === 0 ? 0 : config.layerInputLength, strides.bypass],
     ...mixes ? [routed * experts!.feedForwardLength, experts!.sharedFeedForwardLength] : [],
   );
   return {
@@ -158,6 +166,9 @@ function widthsOf(
     router: mixes ? experts!.count : 0,
     given: routed * strides.embedding,
     ...{ inputs, inputRows: inputs },
+    streams: streamCount * strides.embedding,
+    modes: streamCount,
+    around: streamCount === 0 ? 0 : strides.embedding,
     logits: lengthOf(output.rows),
   };
 }
@@ -197,6 +208,7 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
     ...{ neurons: rows("neurons"), hidden: rows("hidden") },
     ...{ router: rows("router"), given: rows("given") },
     ...{ inputs: rows("inputs"), inputRows: rows("inputRows") },
+    ...{ streams: rows("streams"), modes: rows("modes"), around: rows("around") },
     logits: graph.tensor("logits", {
       shape: [logitsRows, strideOf(widths.logits)],
       type: "f32",
@@ -223,39 +235,28 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
 
 /** A step of any family: gpu_layer.ts does some of it, in this order. */
 function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerCount: number) {
-  const { residual, normed, heads, attention, partial, neurons, hidden, logits } = of;
-  const { router, given, gates, inputs, inputRows, shortQueries, latents, mixed } = of;
-  const { stateInput, convolved, scanned, made, steps } = of;
+  const { residual, normed, attention, scanned, partial, neurons, hidden, logits } = of;
+  const { router, given, inputs, inputRows, streams, modes, around } = of;
   // A layer may read the norm that the one before has made.
   graph.op("embed", { writes: [residual, normed, inputRows] });
   graph.op("project inputs", { reads: [residual], writes: [inputs] });
   graph.op("add rows", { reads: [inputRows], updates: [inputs] });
+  graph.op("start streams", { reads: [residual], writes: [streams, partial] });
   graph.repeat(layerCount, () => {
+    graph.op("guess modes", { reads: [streams], updates: [normed], writes: [modes] });
+    graph.op("guess", { reads: [modes], updates: [streams, residual] });
     graph.op("norm", { reads: [residual], updates: [normed] });
+    graph.op("bypass down", { reads: [normed], writes: [neurons] });
+    graph.op("bypass up", { reads: [neurons, normed], writes: [partial, around] });
     // Experts are chosen here, or behind the other norm.
     graph.op("choose", { reads: [residual, normed], writes: [router] });
-    graph.op("gate heads", { reads: [residual, normed], writes: [gates] });
-    graph.op("project", { reads: [residual, normed], writes: [heads] });
-    graph.op("shorten", { reads: [heads], writes: [shortQueries] });
-    graph.op("lengthen", { reads: [shortQueries, residual, normed], updates: [heads] });
-    graph.op("rotate", { updates: [heads] });
-    graph.op("take to latents", { reads: [heads], writes: [latents] });
-    graph.op("attend", { reads: [heads, latents], writes: [attention, mixed] });
-    graph.op("make values", { reads: [mixed], updates: [attention] });
-    graph.op("weigh heads", { reads: [gates], updates: [attention] });
-    // States read what heads read.
-    graph.op("project states", { reads: [residual, normed], writes: [stateInput] });
-    graph.op("convolve", { reads: [stateInput], writes: [convolved] });
-    graph.op("normalize", { updates: [convolved] });
-    graph.op("share", { reads: [convolved], writes: [made] });
-    graph.op("make steps", { reads: [made], writes: [steps] });
-    graph.op("scan", { reads: [stateInput, convolved, made, steps], writes: [scanned] });
-    graph.op("gate states", { reads: [stateInput], updates: [scanned] });
+    recordMixers(graph, of);
     graph.op("merge", {
       reads: [attention, scanned],
       writes: [partial],
       updates: [residual, normed],
     });
+    graph.op("join bypass", { reads: [around], updates: [residual] });
     // Parallel blocks read the same norm, and add to the same partial sum.
     graph.op("norm again", { reads: [residual, partial], updates: [normed] });
     graph.op("choose", { reads: [residual, normed], writes: [router] });
@@ -277,14 +278,41 @@ function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerC
     // Of a dense block.
     graph.op("down", { reads: [hidden], updates: [partial, residual, normed] });
     graph.op("add", { reads: [partial], updates: [residual] });
+    graph.op("correct modes", { reads: [residual], updates: [normed], writes: [modes] });
+    graph.op("correct", { reads: [modes], updates: [streams, residual] });
     graph.op("gate inputs", { reads: [residual], writes: [neurons] });
     graph.op("weigh inputs", { reads: [neurons], updates: [inputs] });
     graph.op("add inputs", { reads: [inputs], writes: [partial] });
-    graph.op("end layer", { reads: [partial], updates: [residual] });
+    graph.op("end layer", { reads: [partial], updates: [residual, normed] });
+    graph.op("end streams' layer", { reads: [partial], writes: [around], updates: [streams] });
   });
+  graph.op("end streams", { reads: [streams], writes: [partial, around], updates: [residual] });
   graph.op("output norm", { reads: [residual], writes: [normed] });
   graph.op("output", { reads: [normed, residual], writes: [logits] });
   graph.op("read", { reads: [logits, residual] });
+}
+
+/** Of a layer: heads, or a convolution in their place, and states. */
+function recordMixers(graph: StepGraph, of: Record<SpaceName, GraphTensor>) {
+  const { residual, normed, heads, attention, gates, shortQueries, latents, mixed } = of;
+  const { stateInput, convolved, scanned, made, steps } = of;
+  graph.op("gate heads", { reads: [residual, normed], writes: [gates] });
+  graph.op("project", { reads: [residual, normed], writes: [heads] });
+  graph.op("shorten", { reads: [heads], writes: [shortQueries] });
+  graph.op("lengthen", { reads: [shortQueries, residual, normed], updates: [heads] });
+  graph.op("rotate", { updates: [heads] });
+  graph.op("take to latents", { reads: [heads], writes: [latents] });
+  graph.op("attend", { reads: [heads, latents], writes: [attention, mixed] });
+  graph.op("make values", { reads: [mixed], updates: [attention] });
+  graph.op("weigh heads", { reads: [gates], updates: [attention] });
+  // States read what heads read.
+  graph.op("project states", { reads: [residual, normed], writes: [stateInput] });
+  graph.op("convolve", { reads: [stateInput], writes: [convolved] });
+  graph.op("share", { reads: [convolved], writes: [made] });
+  graph.op("normalize", { updates: [made] });
+  graph.op("make steps", { reads: [made], writes: [steps] });
+  graph.op("scan", { reads: [stateInput, convolved, made, steps], writes: [scanned] });
+  graph.op("gate states", { reads: [stateInput], updates: [scanned] });
 }
 
 /** Nothing takes a little, so that it can be bound. */

@@ -9,6 +9,7 @@ import { bindNorm } from "../bound_norm.ts";
 import { cutsGroups } from "../plan_state.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { GpuLayer, type LayerLeft, NOTHING_LEFT } from "./gpu_layer.ts";
+import { endStreams, startStreams, type StreamEnds } from "./gpu_alt_up.ts";
 import { addTokenInputs, type TokenInputs } from "./gpu_inputs.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";
 import type { GpuSpace } from "./gpu_space.ts";
@@ -28,6 +29,8 @@ export type Opening = GpuRankInput & {
   readonly loader: GpuLoader;
   /** Null: tokens give layers nothing. */
   readonly tokenInputs: TokenInputs | null;
+  /** Null: there is one residual stream. */
+  readonly streamEnds: StreamEnds | null;
   readonly makeBuilder: () => ProgramBuilder;
 };
 
@@ -110,7 +113,7 @@ async function buildSeveral(
     const end = Math.min(layers.length, from + LAYERS_AT_ONCE);
     const builder = of.makeBuilder();
     if (from === 0 && of.tokenInputs !== null) addTokenInputs(builder, of.tokenInputs, of, null);
-    before = addLayers(builder, layers, { from, end, before });
+    before = addLayers(builder, layers, { from, end, before }, of);
     programs[from] = await builder.build();
   }
   return programs;
@@ -126,12 +129,16 @@ export function addLayers(
   builder: ProgramBuilder,
   layers: readonly GpuLayer[],
   { from, end, before }: { from: number; end: number; before: LayerLeft },
+  of: Pick<Opening, "streamEnds" | "config" | "space">,
 ): LayerLeft {
+  const { streamEnds } = of;
   let left = before;
+  if (from === 0 && streamEnds !== null) startStreams(builder, streamEnds, of);
   for (let index = from; index < end; index++) {
     const next: NormReaders | null = layers[index + 1]?.readers ?? null;
     left = layers[index].addBlocks(builder, { before: left, next });
     builder.boundary();
   }
+  if (end === layers.length && streamEnds !== null) endStreams(builder, streamEnds, of);
   return left;
 }

@@ -1,6 +1,7 @@
 /** Operations of a layer as its weights are kept: norms, and products with what lies stacked. */
 import {
   activate,
+  cutGates,
   fireNeurons,
   type GpuMatrix,
   headNorm,
@@ -70,7 +71,8 @@ export interface FireStep {
 /** hidden = what neurons give on of x, in one dispatch where one reads both gates and ups. */
 export function fire(
   builder: ProgramBuilder,
-  { projections, down: { matrix: down }, limit, curve, innerNorm: weight }: NeuronMatrices,
+  { projections, down: { matrix: down }, limit, curve, innerNorm: weight, gateCutoff }:
+    NeuronMatrices,
   { config, x, isApart, both, hidden, routes }: FireStep,
 ): void {
   const { feedForward, experts, norm: { epsilon } } = config;
@@ -80,7 +82,7 @@ export function fire(
   const act = { activation, isGated, activatesUp, firingThreshold, limit, curve, to: hidden };
   const [{ stacked: first }] = projections;
   // Each layer has a curve of its own, and with it a shader: a small one then.
-  const isOne = isApart && !weighs && curve === null && weight === null;
+  const isOne = isApart && !weighs && curve === null && weight === null && gateCutoff === null;
   if (isOne && projections.length === 1 && isOneToken(builder, first.matrix)) {
     return fireNeurons(builder, { ...first, ...act, x, down, routes });
   }
@@ -93,7 +95,11 @@ export function fire(
     }
   }
   if (weighs) weighRows(builder, { x: both, width: both.stride, weights: routes });
-  activate(builder, { ...act, x: both, neurons: down.columns });
+  const { columns: neurons } = down;
+  if (gateCutoff !== null) {
+    cutGates(builder, { x: both, width: neurons, deviations: gateCutoff });
+  }
+  activate(builder, { ...act, x: both, neurons });
   if (weight === null) return;
-  headNorm(builder, { kind: "rms", epsilon, weight, x: hidden, heads: 1, width: down.columns });
+  headNorm(builder, { kind: "rms", epsilon, weight, x: hidden, heads: 1, width: neurons });
 }

@@ -71,6 +71,8 @@ export interface NeuronMatrices {
   readonly curve: XieluCurve | null;
   /** f32, of what neurons give together; null: it is no norm. */
   readonly innerNorm: GPUBuffer | null;
+  /** Where gates are cut off, in standard deviations; null: they are not. */
+  readonly gateCutoff: number | null;
 }
 
 /** Neurons that are computed in steps of so many tokens and more: dense_parts.ts. */
@@ -187,8 +189,9 @@ export async function loadNeurons(
     const projections = await loadProducts(loader, projectionsOf(block), home);
     const down = await loader.stack([block.down], { home });
     const innerNorm = block.innerNorm && await loader.vector(block.innerNorm);
-    const { limit } = block;
-    parts.push({ fromTokens, projections, down, limit, curve: curveOf(block), innerNorm });
+    const { limit, gateCutoff } = block;
+    const own = { limit, gateCutoff, curve: curveOf(block), innerNorm };
+    parts.push({ fromTokens, projections, down, ...own });
   }
   return { norm, parts };
 }

@@ -3,10 +3,12 @@ import {
   EXPERTS_MAX,
   HEAD_DIM_MAX,
   STATES_MAX,
+  STREAMS_MAX,
   USED_EXPERTS_MAX,
   weightFormat,
 } from "../../../gpu/mod.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
+import { bypassLength } from "../plan_alt_up.ts";
 import { denseMatrices } from "../../model/dense_matrices.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dtypeByName } from "../../model/dtypes.ts";
@@ -97,7 +99,9 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if ((config.stateSpace?.stateLength ?? 0) > STATES_MAX) {
     return `states of more than ${STATES_MAX} numbers are the threads'`;
   }
-  if (config.altUp !== null) return "several residual streams are the threads'";
+  if ((config.altUp?.streamCount ?? 0) > STREAMS_MAX) {
+    return `more than ${STREAMS_MAX} residual streams are the threads'`;
+  }
   const shapes = config.layers.map((_, layer) => configOf(config, layer));
   const widths = config.latent === null
     ? shapes.flatMap(({ headDim, valueDim }) => [headDim, valueDim])
@@ -124,6 +128,9 @@ export function besideObstacle({ config, tensors }: ModelDescription): string | 
   if (tensors.layers.some(isApart)) {
     return "experts with norms of their own are not shared out between a GPU and threads";
   }
+  if (config.altUp !== null) {
+    return "several residual streams are not shared out between a GPU and threads";
+  }
   if (config.layers.some(({ keysOf }) => keysOf !== undefined)) {
     return "layers that read others' keys are not shared out between a GPU and threads";
   }
@@ -142,7 +149,7 @@ function weightsObstacle(
     .flatMap((own) => [own.headDim, own.valueDim, own.feedForwardLength]);
   const { embeddingLength, latent, layerInputLength, stateSpace } = config;
   widths.push(embeddingLength, layerInputLength);
-  widths.push(latent?.turnedDim ?? 0, stateSpace?.stepRank ?? 0);
+  widths.push(latent?.turnedDim ?? 0, stateSpace?.stepRank ?? 0, bypassLength(tensors.layers));
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
   const matrices = tensors.layers.flatMap((

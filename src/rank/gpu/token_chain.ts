@@ -33,6 +33,7 @@ import type { GgufTensor } from "../../gguf/types.ts";
 import type { MatrixPlan } from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import { deviceType } from "./device_placer.ts";
+import type { StreamEnds } from "./gpu_alt_up.ts";
 import { addTokenInputs, tablePlans, type TokenInputs } from "./gpu_inputs.ts";
 import { addOutput, type GpuOutput, type OutputPlace } from "./gpu_output.ts";
 import { NOTHING_LEFT } from "./gpu_layer.ts";
@@ -51,6 +52,8 @@ export interface TokenChainInput extends OutputPlace {
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   /** Null: tokens give layers nothing. */
   readonly tokenInputs: TokenInputs | null;
+  /** Null: there is one residual stream. */
+  readonly streamEnds: StreamEnds | null;
 }
 
 /** The best ids of a token, best first. */
@@ -123,7 +126,7 @@ async function openParts(
       embed(builder, { matrix: table, to: space.residual, scale: config.embeddingScale });
       if (tokenInputs !== null) addTokenInputs(builder, tokenInputs, of, given);
       const all = layers.map(({ layer }) => layer);
-      addLayers(builder, all, { from: 0, end: all.length, before: NOTHING_LEFT });
+      addLayers(builder, all, { from: 0, end: all.length, before: NOTHING_LEFT }, of);
       addEnd(builder);
     }),
     back: await createReadBack(gpu, CHAIN_TOKENS_MAX * CHOSEN_WORDS * 4),

@@ -9,7 +9,7 @@ import { CHAT_FIELDS_AS_HINTS, conversationFields } from "../openai/chat_request
 import { toConversation } from "../openai/chat_request.ts";
 import { withOthers } from "../known_fields.ts";
 import type { AppSettings } from "../options.ts";
-import { optional } from "../parse_fields.ts";
+import { listOf, optional } from "../parse_fields.ts";
 import { planTools } from "../tools/tool_plan.ts";
 
 const model = optional(z.string().max(512));
@@ -48,7 +48,7 @@ function pieceOf(model: LanguageModel, id: number): string | number[] {
 
 export const detokenizeSchema = z.object({
   model,
-  tokens: z.array(z.int().min(0).max(2 ** 31 - 1)).max(IDS_MAX),
+  tokens: listOf(z.int().min(0).max(2 ** 31 - 1), { max: IDS_MAX }),
 });
 
 /** Text of ids; control tokens have none. */
@@ -94,7 +94,10 @@ export async function countChatTokens(
   const fields = await readWork(c, settings, conversationSchema);
   return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
     const conversation = toConversation(fields);
-    const { prompts: [{ ids }] } = chatAsk(lease.model, { conversation, format: {}, request: {} });
+    const { prompts: [{ ids }] } = chatAsk(lease.model, {
+      ...{ conversation, format: {}, request: {} },
+      isCounted: true,
+    });
     return Response.json({ object: "response.input_tokens", input_tokens: ids.length });
   });
 }

@@ -15,7 +15,7 @@ import {
 import { type AnswerFormat, ANY_JSON_FORMAT, schemaFormat } from "../openai/format_fields.ts";
 import { functionFields } from "../openai/tool_fields.ts";
 import type { Body, OtherFields } from "../known_fields.ts";
-import { anyObject, harmless, optional } from "../parse_fields.ts";
+import { anyObject, harmless, listOf, optional } from "../parse_fields.ts";
 
 const { never, isOneOf, isEmptyList } = harmless;
 
@@ -139,10 +139,13 @@ export function thinkVariables(think: AnswerFields["think"]): Body | undefined {
 }
 
 export const toolsField = optional(
-  z.array(z.object({
-    type: optional(z.literal("function")),
-    function: z.object(functionFields),
-  })).max(128),
+  listOf(
+    z.object({
+      type: optional(z.literal("function")),
+      function: z.object(functionFields),
+    }),
+    { max: 128 },
+  ),
 );
 
 const message = z.object({
@@ -152,7 +155,7 @@ const message = z.object({
   images: optional(z.array(z.unknown()).max(0, "images are not supported by this server")),
   tool_name: optional(z.string().max(256)),
   tool_call_id: optional(z.string().max(256)),
-  tool_calls: optional(z.array(z.object({
+  tool_calls: optional(listOf(z.object({
     id: optional(z.string().max(256)),
     function: z.object({
       name: z.string().max(256),
@@ -174,4 +177,4 @@ const message = z.object({
   }),
 }));
 
-export const messagesField = optional(z.array(message));
+export const messagesField = optional(listOf(message));

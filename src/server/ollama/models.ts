@@ -11,7 +11,7 @@ import type { ModelCard, ModelSource } from "../model_source.ts";
 import { embedAll } from "../openai/embeddings.ts";
 import type { AppSettings } from "../options.ts";
 import { withOthers } from "../known_fields.ts";
-import { optional } from "../parse_fields.ts";
+import { listOf, optional } from "../parse_fields.ts";
 import { callFormatOf } from "../tools/call_format.ts";
 import { keepAlive, leaseOptions, modelName } from "./fields.ts";
 import { nanoseconds } from "./wire.ts";
@@ -84,7 +84,10 @@ const EMBEDDING_OTHERS = { hints: ["options"] };
 export const embedSchema = withOthers(
   z.object({
     model: modelName,
-    input: z.union([z.string().transform((text) => [text]), z.array(z.string()).min(1).max(2048)]),
+    input: z.union([
+      z.string().transform((text) => [text]),
+      listOf(z.string(), { min: 1, max: 2048 }),
+    ]),
     truncate: optional(z.boolean()),
     dimensions: optional(z.int().min(1).max(2 ** 20)),
     keep_alive: keepAlive,

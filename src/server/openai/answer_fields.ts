@@ -5,7 +5,7 @@
 import { z } from "zod";
 import type { GenerateRequest, SamplingOptions } from "../../llm/types.ts";
 import type { UnsupportedFields } from "../known_fields.ts";
-import { harmless, optional } from "../parse_fields.ts";
+import { harmless, listOf, optional } from "../parse_fields.ts";
 
 /** What every request for text asks for. */
 export interface AnswerOptions {
@@ -55,7 +55,7 @@ export const samplingFields = {
 export const stopField = optional(
   z.union([
     stopText.transform((text) => [text]),
-    z.array(stopText).max(STOP_COUNT_MAX),
+    listOf(stopText, { max: STOP_COUNT_MAX }),
   ], `expected up to ${STOP_COUNT_MAX} strings of 1 to ${STOP_CHARS_MAX} characters`),
 );
 

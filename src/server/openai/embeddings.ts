@@ -41,7 +41,7 @@ export async function embeddings(
       answerWhole(work, async (signal) => {
         const { model } = work.lease;
         const inputs = fields.input.map((input) =>
-          "text" in input ? model.encodePrompt(input.text) : input.ids
+          "text" in input ? model.encodePrompt(input.text, { mustFit: true }) : input.ids
         );
         const { dimensions, priority = 0 } = fields;
         const vectors = await embedAll(model, inputs, { signal, dimensions, priority: -priority });

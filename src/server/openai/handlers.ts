@@ -48,10 +48,15 @@ export async function chatCompletions(
 /** The mark of thoughts and white space behind it are no more ids than these. */
 const THOUGHT_IDS_MAX = 16;
 
-/** A conversation as the model is asked it: rendered, with its functions, in its format. */
+/**
+ * A conversation as the model is asked it: rendered, with its functions, in its format.
+ * @param isCounted only its tokens are wanted: it may be longer than the context.
+ */
 export function chatAsk(
   model: LanguageModel,
-  { conversation, format, request }: Pick<ChatRequest, "conversation" | "format" | "request">,
+  { conversation, format, request, isCounted = false }:
+    & Pick<ChatRequest, "conversation" | "format" | "request">
+    & { readonly isCounted?: boolean },
 ) {
   const { messages, tools, addGenerationPrompt, rawThoughts } = conversation;
   const marks = harmonyMarksOf(model);
@@ -61,6 +66,7 @@ export function chatAsk(
   const template = model.details?.chatTemplate ?? "";
   const { variables = thoughtVariables(conversation.variables, template) } = plan;
   const ids = model.encodeChat(plan.messages, {
+    mustFit: !isCounted,
     ...(plan.tools !== undefined && { tools: plan.tools }),
     ...(variables !== undefined && { variables }),
     ...(addGenerationPrompt !== undefined && { addGenerationPrompt }),
@@ -156,7 +162,7 @@ function toPrompt(
   prompt: TextOrIds,
   { echo, suffix }: CompletionRequest,
 ): Prompt {
-  const ids = "text" in prompt ? model.encodePrompt(prompt.text) : prompt.ids;
+  const ids = "text" in prompt ? model.encodePrompt(prompt.text, { mustFit: true }) : prompt.ids;
   const text = "text" in prompt ? prompt.text : model.decode(prompt.ids);
   if (suffix === undefined) return { ids, echo: echo ? text : "" };
   const before = "text" in prompt ? model.encodeText(prompt.text) : prompt.ids;

@@ -1,7 +1,7 @@
 /** Messages of a chat as OpenAI's clients write them, to what chat templates read. */
 import { z } from "zod";
 import type { ChatMessage } from "../../llm/types.ts";
-import { anyObject, isShallow, optional } from "../parse_fields.ts";
+import { anyObject, isShallow, listOf, optional } from "../parse_fields.ts";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
 
@@ -36,7 +36,7 @@ const messageSchema = z.object({
   name: optional(z.string().max(256)),
   reasoning_content: optional(z.string()),
   refusal: optional(z.string()),
-  tool_calls: optional(z.array(toolCall)),
+  tool_calls: optional(listOf(toolCall)),
   tool_call_id: optional(z.string().max(256)),
   function_call: optional(toolCall.shape.function),
 }).transform((message, context): ChatMessage => {
@@ -60,7 +60,10 @@ const messageSchema = z.object({
 });
 
 /** The conversation of a request. */
-export const messagesSchema = z.array(messageSchema).min(1, "expected at least one message");
+export const messagesSchema = listOf(messageSchema, {
+  min: 1,
+  minMessage: "expected at least one message",
+});
 
 function wellFormed(fields: Readonly<Record<string, string | undefined>>) {
   return Object.fromEntries(
@@ -112,20 +115,23 @@ export function contentText(
     return "";
   };
   if (!Array.isArray(content)) return refuse([], "expected a string or a list of parts");
-  const texts = content.map((part: unknown, index): string => {
+  const texts: string[] = [];
+  for (const [index, part] of content.entries()) {
     const { type, text, refusal } = Object(part) as Record<string, unknown>;
     const isText = TEXT_TYPES.has(type);
-    if (isText && typeof text === "string") return text;
-    if (type === "refusal" && typeof refusal === "string") return refusal;
-    if (isText) return refuse([index, "text"], "expected a string");
-    const isPart = typeof type === "string";
-    return refuse(
-      [index],
-      isPart
-        ? `parts of type ${JSON.stringify(type.slice(0, 40))} are not supported by this server`
-        : "expected a part with a type",
-    );
-  });
+    if (isText && typeof text === "string") texts.push(text);
+    else if (type === "refusal" && typeof refusal === "string") texts.push(refusal);
+    else if (isText) return refuse([index, "text"], "expected a string");
+    else {
+      const isPart = typeof type === "string";
+      return refuse(
+        [index],
+        isPart
+          ? `parts of type ${JSON.stringify(type.slice(0, 40))} are not supported by this server`
+          : "expected a part with a type",
+      );
+    }
+  }
   return texts.join("");
 }
 

@@ -1,7 +1,7 @@
 /** Items of a response's input, to the messages that chat templates read. */
 import { z } from "zod";
 import type { ChatMessage } from "../../llm/types.ts";
-import { optional } from "../parse_fields.ts";
+import { listOf, optional } from "../parse_fields.ts";
 import { CONTENT_SCHEMA, contentText, objectOf } from "./messages.ts";
 
 const callId = z.string().max(256);
@@ -43,7 +43,7 @@ const outputItem = z.object({
 /** Stands for a role until they are a part of the message that they led to. */
 const THOUGHTS = "thoughts";
 
-const thoughtTexts = optional(z.array(z.object({ text: optional(z.string()) })));
+const thoughtTexts = optional(listOf(z.object({ text: optional(z.string()) })));
 
 /** Whether a model is shown what it thought before is for its template to say. */
 const reasoningItem = z.object({
@@ -63,7 +63,7 @@ const item = z.union(
 /** A text, or items; at least one message comes of it. */
 export const inputSchema = z.union([
   z.string().transform((text): ChatMessage[] => [{ role: "user", content: text.toWellFormed() }]),
-  z.array(item).min(1, "expected at least one item").transform(toMessages),
+  listOf(item, { min: 1, minMessage: "expected at least one item" }).transform(toMessages),
 ], "expected a string or a list of items");
 
 /** Calls that follow one another are one message, with the text and the thoughts before them. */
@@ -77,9 +77,8 @@ function toMessages(items: readonly ChatMessage[]): ChatMessage[] {
     }
     const last = messages.at(-1);
     const isOfLast = item.tool_calls !== undefined && last?.role === "assistant";
-    const message: ChatMessage = isOfLast
-      ? { ...last, tool_calls: [...listOf(last.tool_calls), ...listOf(item.tool_calls)] }
-      : item;
+    const message: ChatMessage = isOfLast ? { ...last, tool_calls: callsOf(last) } : item;
+    if (isOfLast) callsOf(message).push(...callsOf(item));
     const before = joined([message.reasoning_content as string ?? "", ...thoughts]);
     thoughts = [];
     if (isOfLast) messages.pop();
@@ -89,7 +88,8 @@ function toMessages(items: readonly ChatMessage[]): ChatMessage[] {
   return messages;
 }
 
-function listOf(calls: unknown): readonly unknown[] {
+/** The list itself: messages are made here, and a thousand calls are one of them. */
+function callsOf({ tool_calls: calls }: ChatMessage): unknown[] {
   return Array.isArray(calls) ? calls : [];
 }
 

@@ -1,7 +1,7 @@
 /** The body of `POST /v1/responses`: parsed into what a model is asked. Nothing is stored. */
 import { z } from "zod";
 import { type Body, type UnsupportedFields, withOthers } from "../known_fields.ts";
-import { anyObject, harmless, optional } from "../parse_fields.ts";
+import { anyObject, harmless, listOf, optional } from "../parse_fields.ts";
 import {
   answerFields,
   CLIENT_HINTS,
@@ -67,10 +67,11 @@ export const responseSchema = withOthers(
     max_output_tokens: optional(tokenCount),
     ...samplingFields,
     top_logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
-    include: optional(z.array(z.enum([LOGPROBS, "reasoning.encrypted_content"]))),
+    include: optional(listOf(z.enum([LOGPROBS, "reasoning.encrypted_content"]))),
     tools: optional(
-      z.array(z.object({ type: z.literal("function", ONLY_FUNCTIONS), ...functionFields }))
-        .max(TOOLS_MAX),
+      listOf(z.object({ type: z.literal("function", ONLY_FUNCTIONS), ...functionFields }), {
+        max: TOOLS_MAX,
+      }),
     ),
     tool_choice: optional(z.union([
       z.enum(["none", "auto", "required"]),
@@ -78,7 +79,7 @@ export const responseSchema = withOthers(
       z.object({
         type: z.literal("allowed_tools"),
         mode: z.enum(["auto", "required"]),
-        tools: z.array(namedFunction).min(1).max(TOOLS_MAX),
+        tools: listOf(namedFunction, { min: 1, max: TOOLS_MAX }),
       }),
     ], `expected "none", "auto", "required", a function or allowed_tools`)),
     parallel_tool_calls: optional(z.boolean()),

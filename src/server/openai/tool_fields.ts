@@ -1,7 +1,7 @@
 /** The fields of functions that a model may call. */
 import { z } from "zod";
 import { fieldError } from "../http_errors.ts";
-import { anyObject, optional } from "../parse_fields.ts";
+import { anyObject, listOf, optional } from "../parse_fields.ts";
 import type { ToolFunction, ToolRequest } from "../tools/tool_plan.ts";
 
 /** As many as OpenAI takes. */
@@ -32,7 +32,7 @@ const namedTool = z.object({
 
 /** The fields, as they are named in chats. */
 export const toolFields = {
-  tools: optional(z.array(tool).max(TOOLS_MAX)),
+  tools: optional(listOf(tool, { max: TOOLS_MAX })),
   tool_choice: optional(z.union([
     z.enum(["none", "auto", "required"]),
     namedTool,
@@ -40,7 +40,7 @@ export const toolFields = {
       type: z.literal("allowed_tools"),
       allowed_tools: z.object({
         mode: z.enum(["auto", "required"]),
-        tools: z.array(namedTool).min(1).max(TOOLS_MAX),
+        tools: listOf(namedTool, { min: 1, max: TOOLS_MAX }),
       }),
     }),
   ], `expected "none", "auto", "required", a function or allowed_tools`)),

@@ -3,7 +3,9 @@ import { Command } from "commander";
 import { UsageError } from "../../../src/base/errors.ts";
 import {
   addServerOptions,
+  conversationFolder,
   duration,
+  prefixCacheFolder,
   readKeys,
   type ServerFlags,
 } from "../../../src/cli/serve/serve_options.ts";
@@ -32,5 +34,31 @@ Deno.test("readKeys() refuses a flag without a key, as of a shell's variable tha
   assertEquals(keysOf(), []);
   for (const empty of ["", " ", ","]) {
     assertThrows(() => keysOf("--api-key", empty), UsageError, "--api-key: it is empty");
+  }
+});
+
+Deno.test("folders that nothing can be kept in are refused before a server starts (fault 38)", () => {
+  const folder = Deno.realPathSync(Deno.makeTempDirSync());
+  try {
+    Deno.writeTextFileSync(`${folder}/file`, "");
+    const flags = (path: string) =>
+      addServerOptions(new Command())
+        .parse(["--prefix-cache", path, "--conversations", path], { from: "user" })
+        .opts<ServerFlags>();
+    const ways = [prefixCacheFolder, conversationFolder];
+    for (const use of ways) {
+      assertThrows(() => use(flags(`${folder}/file`)), UsageError, "is a file");
+      const message = 'Cannot write "/proc/self/x": there is no such folder';
+      if (Deno.build.os === "linux") {
+        assertThrows(() => use(flags("/proc/self/x")), UsageError, message);
+        // It is there, and takes no file.
+        assertThrows(() => use(flags("/proc/self")), UsageError, "Cannot use --");
+      }
+    }
+    assertEquals(prefixCacheFolder(flags(`${folder}/a/b`)), `${folder}/a/b`);
+    assertEquals(conversationFolder(flags(`${folder}/a/b`))?.path, `${folder}/a/b`);
+    assertEquals([...Deno.readDirSync(`${folder}/a/b`)], []);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
   }
 });

@@ -9,43 +9,20 @@ import {
   rotateAndRemember,
 } from "../../../gpu/mod.ts";
 import { assertEquals } from "@std/assert";
-import { layerNorm } from "../../../src/reference/activation_ops.ts";
 import { attention as referenceAttention, rmsNorm } from "../../../src/reference/ops.ts";
 import { runStep, type TestSequence } from "../../support/gpu.ts";
 import { assertNear, normals } from "./compare.ts";
 import { frequenciesOf, rotated } from "./ropes.ts";
 import { withLeastLimits } from "./least_limits.ts";
+import {
+  type AttentionShape,
+  EPSILON,
+  headWeights,
+  normalized,
+  sinksOf,
+  slopesOf,
+} from "./attention_shape.ts";
 import type { GpuCase } from "./types.ts";
-
-export interface AttentionShape {
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly groupSize: number;
-  readonly headOffset?: number;
-  readonly headDim: number;
-  /** Left out: as many. */
-  readonly valueDim?: number;
-  readonly window?: number;
-  readonly softCap?: number;
-  /** Heads have sinks: scores like those of positions, and some far from all of them. */
-  readonly hasSinks?: boolean;
-  readonly type: "f16" | "f32";
-  readonly kind?: "norm" | "neox" | null;
-  readonly rotated?: number;
-  /**
-   * Heads are normalised by weights of their own or all by the same, before they are turned, or
-   * behind it.
-   */
-  readonly norm?: {
-    readonly kind: "rms" | "layer";
-    readonly weightPerHead: boolean;
-    readonly areTurned?: boolean;
-  };
-  /** Of the cache; left out: as many as there are tokens. */
-  readonly positions?: number;
-  /** Tokens of steps one after another. */
-  readonly steps: readonly number[];
-}
 
 /** Runs steps one after another through rotation, cache and attention, beside the reference. */
 export const checkSteps = (shape: AttentionShape): GpuCase["run"] => async (gpu) => {
@@ -74,8 +51,10 @@ export const checkSteps = (shape: AttentionShape): GpuCase["run"] => async (gpu)
       const q = row.subarray(0, heads * headDim);
       const k = row.subarray(heads * headDim, (heads + kvHeads) * headDim);
       queries.push(...rotate(q, heads, t));
-      keys.push(...kept(rotate(k, kvHeads, t), type));
-      values.push(...kept(row.subarray((heads + kvHeads) * headDim), type));
+      keys.push(...kept(shape.keepsKeys ? k : rotate(k, kvHeads, t), type));
+      const v = row.subarray((heads + kvHeads) * headDim);
+      const ones = new Float32Array(v.length / kvHeads).fill(1);
+      values.push(...kept(shape.normalizesValues ? rmsNorm(v, ones, EPSILON) : v, type));
     }
     const expected = referenceAttention({ q: queries, k: keys, v: values }, {
       p0: position,
@@ -84,7 +63,7 @@ export const checkSteps = (shape: AttentionShape): GpuCase["run"] => async (gpu)
       groupSize: shape.groupSize,
       headOffset: shape.headOffset,
       ...{ headDim, valueDim },
-      window: shape.window,
+      ...{ window: shape.window, chunk: shape.span, slopes: slopesOf(shape) },
       scale: 1 / Math.sqrt(headDim),
       softCap: shape.softCap,
       ...shape.hasSinks ? { sinks: sinksOf(shape) } : {},
@@ -100,41 +79,6 @@ export const checkSteps = (shape: AttentionShape): GpuCase["run"] => async (gpu)
 /** Queries, keys and values side by side. */
 function columnsOf({ heads, kvHeads, headDim, valueDim = headDim }: AttentionShape): number {
   return heads * headDim + kvHeads * (headDim + valueDim);
-}
-
-/** One that takes all of a head's weight, one that takes none, and what is between. */
-function sinksOf({ heads }: AttentionShape): Float32Array<ArrayBuffer> {
-  const sinks = normals(70, heads, 2);
-  if (heads > 2) sinks.set([90, -90], heads - 2);
-  return sinks;
-}
-
-const EPSILON = 1e-5;
-
-/** Weights of head norms: of queries, or of keys. */
-function headWeights({ headDim, norm }: AttentionShape, count: number): Float32Array<ArrayBuffer> {
-  return normals(50 + count, norm?.weightPerHead ? count * headDim : headDim);
-}
-
-/** Heads of queries or of keys, normalised one by one. */
-function normalized(
-  row: ArrayLike<number>,
-  count: number,
-  shape: AttentionShape,
-): ArrayLike<number> {
-  const { headDim, norm } = shape;
-  if (!norm) return row;
-  const weights = headWeights(shape, count);
-  return Float64Array.from({ length: count }, (_, head) => head).reduce((out: number[], head) => {
-    const x = Array.from(row).slice(head * headDim, (head + 1) * headDim);
-    const start = norm.weightPerHead ? head * headDim : 0;
-    const weight = weights.subarray(start, start + headDim);
-    const made = norm.kind === "rms"
-      ? rmsNorm(x, weight, EPSILON)
-      : layerNorm(x, { weight, bias: null, epsilon: EPSILON });
-    out.push(...made);
-    return out;
-  }, []);
 }
 
 async function attendOnGpu(
@@ -165,7 +109,13 @@ async function attendOnGpu(
   });
   const [query, key] = [await weightOf(heads), await weightOf(cache.kvHeads)];
   const { areTurned } = norm ?? {};
-  const norms = norm && { kind: norm.kind, epsilon: EPSILON, areTurned, query, key };
+  const norms = norm
+    ? { kind: norm.kind, epsilon: EPSILON, areTurned, query, key }
+    : shape.normalizesValues
+    ? { kind: "rms" as const, epsilon: EPSILON, query: null, key: null, hasValue: true }
+    : null;
+  const rope = kind && { index: 1, kind, turnsKeys: !shape.keepsKeys };
+  const { alibi, span } = shape;
   const sinks = shape.hasSinks ? await gpu.createVector("sinks", sinksOf(shape)) : null;
   const out = await runStep(gpu, {
     n,
@@ -179,15 +129,10 @@ async function attendOnGpu(
       to: { values: new Float32Array(n * width), width },
     },
     build: (builder, { x, to }) => {
-      rotateAndRemember(builder, { x, heads, cache, rope: kind && { index: 1, kind }, norms });
+      rotateAndRemember(builder, { x, heads, cache, rope, norms });
       attention(builder, {
-        x,
-        to,
-        heads,
-        groupSize,
-        headOffset,
-        cache,
-        window,
+        ...{ x, to, heads, groupSize, headOffset, cache, window, span },
+        alibi: alibi && { ...alibi, headCount: alibi.ofHeads },
         scale: 1 / Math.sqrt(headDim),
         softCap,
         sinks,
@@ -291,6 +236,27 @@ export const attentionCases: readonly GpuCase[] = [
       await checkSteps({ ...BASE, norm: { ...rms, areTurned: true }, steps: [9, 1] })(gpu);
       const behind = { ...layer, areTurned: true };
       await checkSteps({ ...BASE, headDim: 80, rotated: 20, norm: behind, steps: [3, 1] })(gpu);
+    },
+  },
+  {
+    kernels: ["rotate_and_remember"],
+    name: "rotateAndRemember() turns queries alone, and normalises values without weights",
+    run: async (gpu) => {
+      await checkSteps({ ...BASE, keepsKeys: true, steps: [9, 1] })(gpu);
+      await checkSteps({ ...BASE, headDim: 80, normalizesValues: true, steps: [3, 1] })(gpu);
+      await checkSteps({ ...BASE, valueDim: 8, normalizesValues: true, steps: [3, 1] })(gpu);
+    },
+  },
+  {
+    kernels: ["attention", "attention_few"],
+    name: "attention() sees spans of positions, and scores fall with distance",
+    run: async (gpu) => {
+      const few = { ...BASE, headDim: 64, type: "f16" } as const;
+      for (const shape of [BASE, few]) {
+        await checkSteps({ ...shape, span: 6, steps: [3, 1, 1, 1, 1, 40, 1, 7] })(gpu);
+        const alibi = { maxBias: 8, firstHead: 2, ofHeads: 6 };
+        await checkSteps({ ...shape, kind: null, alibi, steps: [9, 1, 3, 60, 1] })(gpu);
+      }
     },
   },
   {
