@@ -279,7 +279,7 @@ export const KERNELS = {
     text: withParts(embedNibble, ...EMBED, partFactors, partNibble, partLevels),
     bindings: "urrrw",
   },
-  gate_states: { text: withParts(gateStates, partCurves, partLanes), bindings: "rww" },
+  gate_states: { text: withParts(gateStates, partCurves, ...INT8_WRITE), bindings: "rwww" },
   guess_streams: { text: guessStreams, bindings: "wrww" },
   head_norm: { text: withParts(headNorm, partSum64), bindings: "rw" },
   heads_float: { text: withParts(heads, partSequences, ...ONE_FLOAT), bindings: "urrrwrwww" },
@@ -330,7 +330,7 @@ export const KERNELS = {
   short_convolution: { text: withParts(shortConvolution, ...SEQUENCES), bindings: "urrwwww" },
   sort_routes: { text: withParts(sortRoutes, partStep), bindings: "uw" },
   state_convolution: {
-    text: withParts(stateConvolution, partCurves, ...SEQUENCES),
+    text: withParts(stateConvolution, partCurves, partSum64, ...SEQUENCES),
     bindings: "urrrwww",
   },
   weigh_rows: { text: withParts(weighRows, partCurves), bindings: "ww" },

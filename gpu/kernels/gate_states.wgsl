@@ -2,48 +2,52 @@
 //   NORM 0: x · g
 //   NORM 1: y · w[column], y = v / sqrt(mean(v²) + EPSILON), v = x · g
 //   NORM 2: y · w[i] · g, the same of v = x; all parts have the same weights
+// The same in 8 bits where TO_INT8.
 //
 // | binding | what | shape |
 // |---|---|---|
-// | weight | f32 | [COLUMNS], or [WIDTH] where NORM is 2 |
-// | gates | f32 | [tokens, GATES_STRIDE], from GATES_START |
-// | x | f32 | [tokens, X_STRIDE], COLUMNS from X_START |
+// | weight | f32 | [COLUMNS], or [WIDTH] where NORM is 2; vec4s |
+// | gates | f32, from GATES_START | [tokens, GATES_STRIDE] vec4s |
+// | x | f32, COLUMNS from X_START | [tokens, X_STRIDE] vec4s |
+// | int8 | see parts/int8.wgsl | [tokens, 12 · COLUMNS / 32] |
 //
-// A workgroup makes one part of one token. Grid: [⌈COLUMNS / WIDTH⌉, tokens].
+// A workgroup makes one part of one token, 4 columns an invocation at a time.
+// Grid: [⌈COLUMNS / WIDTH⌉, tokens].
 
-@group(0) @binding(0) var<storage, read> weight: array<f32>;
-@group(0) @binding(1) var<storage, read_write> gates: array<f32>;
-@group(0) @binding(2) var<storage, read_write> x: array<f32>;
+@group(0) @binding(0) var<storage, read> weight: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> gates: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read_write> x: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> int8: array<u32>;
 
-override COLUMNS: u32;
+override COLUMNS: u32; // multiple of 4, as WIDTH
 override WIDTH: u32;
 override NORM: u32;
 override EPSILON: f32 = 0.0;
-override GATES_START: u32;
+override GATES_START: u32; // vec4s
 override GATES_STRIDE: u32;
 override X_START: u32;
 override X_STRIDE: u32;
+override TO_INT8: bool = false;
 
-var<workgroup> byLane: array<f32, LANES>;
-
-fn gateAt(token: u32, column: u32) -> f32 {
-  let gate = gates[GATES_START + token * GATES_STRIDE + column];
-  return gate * sigmoid(gate);
+// Of columns 4i … 4i + 3.
+fn gateAt(token: u32, i: u32) -> vec4<f32> {
+  let gate = gates[GATES_START + token * GATES_STRIDE + i];
+  return gate * vec4(sigmoid(gate.x), sigmoid(gate.y), sigmoid(gate.z), sigmoid(gate.w));
 }
 
 // What the norm is of.
-fn valueAt(token: u32, column: u32) -> f32 {
-  let value = x[X_START + token * X_STRIDE + column];
+fn valueAt(token: u32, i: u32) -> vec4<f32> {
+  let value = x[X_START + token * X_STRIDE + i];
   if (NORM == 2u) { return value; }
-  return value * gateAt(token, column);
+  return value * gateAt(token, i);
 }
 
 // 1 / the root of the mean of the squares.
 fn factorOf(token: u32, first: u32, lane: u32) -> f32 {
   var squares = 0.0;
-  for (var i = lane; i < WIDTH; i += LANES) {
+  for (var i = lane; i < WIDTH / 4u; i += LANES) {
     let value = valueAt(token, first + i);
-    squares += value * value;
+    squares += dot(value, value);
   }
   byLane[lane] = squares;
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
@@ -60,14 +64,19 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let token = workgroup.y;
-  let first = workgroup.x * WIDTH;
+  let first = workgroup.x * (WIDTH / 4u);
   var factor = 1.0;
   if (NORM != 0u) { factor = factorOf(token, first, lane); }
-  for (var i = lane; i < min(WIDTH, COLUMNS - first); i += LANES) {
-    let column = first + i;
-    var value = factor * valueAt(token, column);
-    if (NORM == 1u) { value *= weight[column]; }
-    if (NORM == 2u) { value *= weight[i] * gateAt(token, column); }
-    x[X_START + token * X_STRIDE + column] = value;
+  for (var base = 0u; base < WIDTH / 4u; base += LANES) {
+    let i = base + lane;
+    let isThere = i < WIDTH / 4u && 4u * (first + i) < COLUMNS;
+    var value = vec4(0.0);
+    if (isThere) {
+      value = factor * valueAt(token, first + i);
+      if (NORM == 1u) { value *= weight[first + i]; }
+      if (NORM == 2u) { value *= weight[i] * gateAt(token, first + i); }
+      x[X_START + token * X_STRIDE + first + i] = value;
+    }
+    if (TO_INT8) { putInt8(value, lane, token, COLUMNS / 32u, first + i, isThere); }
   }
 }

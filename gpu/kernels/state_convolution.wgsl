@@ -1,6 +1,8 @@
 // to[t, c] = silu(bias[c] + Σ_i weights[c, i] · row(t − TAPS + 1 + i)[c]), of the rows of a sequence:
 // those of this step, x, and before them the last TAPS − 1 that its place keeps, zeros without one.
-// Tokens whose state is kept leave the last rows in its place.
+// Tokens whose state is kept leave the last rows in its place. The first parts of PART columns are
+// divided by their length: to = v · scale / √(Σ v² + EPSILON), by QUERY_SCALE of the first QUERIES
+// parts, by 1 of the next so many.
 //
 // | binding | what | shape |
 // |---|---|---|
@@ -12,7 +14,8 @@
 // | to | f32 | [tokens, TO_STRIDE], from TO_START |
 // | places | f32; rows, then other things | [places, PLACE] |
 //
-// An invocation makes one value. Nobody writes the place that is read. Grid: [⌈WIDTH / 64⌉, tokens].
+// A workgroup of 64 makes a part of one token. Nobody writes the place that is read.
+// Grid: [⌈WIDTH / PART⌉, tokens].
 
 @group(0) @binding(0) var<uniform> step: Step;
 @group(0) @binding(1) var<storage, read> records: array<u32>;
@@ -30,6 +33,10 @@ override X_START: u32;
 override X_STRIDE: u32;
 override TO_START: u32;
 override TO_STRIDE: u32;
+override PART: u32; // at most 256
+override QUERIES: u32 = 0;
+override QUERY_SCALE: f32 = 1.0;
+override EPSILON: f32 = 0.0;
 
 // Column c of the row `back` before a token that has `earlier` ones of its sequence in the step.
 fn rowAt(token: u32, earlier: u32, back: u32, c: u32) -> f32 {
@@ -39,20 +46,48 @@ fn rowAt(token: u32, earlier: u32, back: u32, c: u32) -> f32 {
   return places[(place - 1u) * PLACE + (TAPS - 1u + earlier - back) * WIDTH + c];
 }
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let c = id.x;
-  let token = id.y;
-  if (c >= WIDTH) { return; }
-  let earlier = earlierTokens(token);
+// Column c of a token.
+fn convolved(token: u32, earlier: u32, c: u32) -> f32 {
   var sum = 0.0;
   if (HAS_BIAS) { sum = bias[c]; }
   for (var i = 0u; i < TAPS; i++) {
     sum += weights[c * TAPS + i] * rowAt(token, earlier, TAPS - 1u - i, c);
   }
-  to[TO_START + token * TO_STRIDE + c] = sum * sigmoid(sum);
+  return sum * sigmoid(sum);
+}
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let token = workgroup.y;
+  let earlier = earlierTokens(token);
+  let first = workgroup.x * PART;
+  let end = min(first + PART, WIDTH);
+  var values: array<f32, 4>;
+  var squares = 0.0;
+  for (var i = 0u; i < 4u; i++) {
+    let c = first + lane + i * LANES;
+    if (c < end) { values[i] = convolved(token, earlier, c); }
+    squares += values[i] * values[i];
+  }
+  var factor = 1.0;
+  if (QUERIES > 0u) {
+    let length = sqrt(sumOf(squares, lane) + EPSILON);
+    if (workgroup.x < 2u * QUERIES) { factor = select(1.0, QUERY_SCALE, workgroup.x < QUERIES) / length; }
+  }
   let place = stateBehind(token);
-  if (place == 0u) { return; }
+  for (var i = 0u; i < 4u; i++) {
+    let c = first + lane + i * LANES;
+    if (c >= end) { return; }
+    to[TO_START + token * TO_STRIDE + c] = factor * values[i];
+    if (place != 0u) { keep(token, earlier, c, place); }
+  }
+}
+
+// The last rows, in the place of the state behind a token.
+fn keep(token: u32, earlier: u32, c: u32, place: u32) {
   for (var i = 0u; i + 1u < TAPS; i++) {
     places[(place - 1u) * PLACE + i * WIDTH + c] = rowAt(token, earlier, TAPS - 2u - i, c);
   }

@@ -14,8 +14,9 @@ const LANES = 64;
 const SCAN_LANES = 256;
 /** Numbers of a state that an invocation has. */
 const OWN_STATES = 16;
-/** Columns that nothing normalises together, of a workgroup of the gate. */
+/** Columns that nothing normalises together, of a workgroup of the gate; it has at most so many. */
 const GATE_WIDTH = 256;
+const GATE_LANES_MAX = 256;
 
 export interface StateConvolutionArgs {
   /** [tokens, places.convolved]. */
@@ -26,19 +27,27 @@ export interface StateConvolutionArgs {
   /** f32 [convolved], or none. */
   readonly bias: GPUBuffer | null;
   readonly places: StatePlaces;
+  /**
+   * First come queries of so many groups, of `places.states` columns each, then as many keys: each
+   * is divided by its length, and queries by √states; null: there are none.
+   */
+  readonly queries: { readonly groups: number; readonly epsilon: number } | null;
 }
 
 /** to = silu(convolution of x + bias), of each sequence by itself. */
 export function stateConvolution(builder: ProgramBuilder, args: StateConvolutionArgs): void {
-  const { x, to, weights, bias, places } = args;
-  const { convolved: width, taps, placeFloats, buffer } = places;
+  const { x, to, weights, bias, places, queries } = args;
+  const { convolved: width, taps, placeFloats, states, buffer } = places;
+  const part = queries === null ? LANES : states;
   const { input, gpu } = builder;
   checkRows(x, width);
   checkRows(to, width);
   byKind(builder, {
     kernel: "state_convolution",
     constants: {
-      ...{ WIDTH: width, TAPS: taps, PLACE: placeFloats, HAS_BIAS: bias !== null },
+      ...{ WIDTH: width, TAPS: taps, PLACE: placeFloats, HAS_BIAS: bias !== null, PART: part },
+      ...{ QUERIES: queries?.groups ?? 0, QUERY_SCALE: 1 / Math.sqrt(states) },
+      EPSILON: queries?.epsilon ?? 0,
       ...{ X_START: x.column ?? 0, X_STRIDE: x.stride },
       ...{ TO_START: to.column ?? 0, TO_STRIDE: to.stride },
     },
@@ -46,7 +55,7 @@ export function stateConvolution(builder: ProgramBuilder, args: StateConvolution
       ...[input.header, input.records, { buffer: weights }, { buffer: bias ?? gpu.nothing }],
       ...[bindRows(x), bindRows(to), { buffer }],
     ],
-    workgroups: [Math.ceil(width / LANES), N, 1],
+    workgroups: [Math.ceil(width / part), N, 1],
   });
 }
 
@@ -122,18 +131,17 @@ export function scanDeltas(builder: ProgramBuilder, args: ScanDeltasArgs): void 
   const { input } = builder;
   checkRows(x, 2 * groups * places.states + places.channels);
   check(rates.offsetBytes === steps.offsetBytes, "rates and steps are of the same rows");
-  const { column: _, ...rows } = steps;
   addScan(builder, args, {
     kernel: "scan_deltas",
     constants: {
       IN_TURNS: args.inTurns,
       ...{ X_START: (x.column ?? 0) / 4, X_STRIDE: x.stride / 4 },
       ...{ RATES_START: rates.column ?? 0, STEPS_START: steps.column ?? 0 },
-      ...{ INPUT_STRIDE: rows.stride },
+      INPUT_STRIDE: steps.stride,
     },
     bindings: [
       ...[input.header, input.records, { buffer: vectors }, bindRows(x)],
-      ...[bindRows(rows), bindRows(to), { buffer: places.buffer }],
+      ...[bindRows(steps), bindRows(to), { buffer: places.buffer }],
     ],
   });
 }
@@ -203,15 +211,22 @@ export function gateStates(builder: ProgramBuilder, args: GateStatesArgs): void 
   checkRows(x, channels);
   checkRows(gates, channels);
   check(norm === null || channels % width === 0, "parts are whole");
+  check(channels % 4 === 0 && width % 4 === 0, `${width} of ${channels} channels: not by fours`);
+  // Eight neighbouring invocations have a piece of 32 columns together.
+  const int8 = width % 32 === 0 ? builder.holdInt8(x, "tokens", channels) : null;
   builder.add({
     kernel: "gate_states",
     constants: {
       ...{ COLUMNS: channels, WIDTH: width, NORM: NORMS[norm?.place ?? "none"] },
-      ...{ EPSILON: norm?.epsilon ?? 0, LANES: width < SCAN_LANES ? LANES : SCAN_LANES },
-      ...{ GATES_START: gates.column ?? 0, GATES_STRIDE: gates.stride },
-      ...{ X_START: x.column ?? 0, X_STRIDE: x.stride },
+      ...{ EPSILON: norm?.epsilon ?? 0, LANES: width > 4 * LANES ? GATE_LANES_MAX : LANES },
+      ...{ GATES_START: (gates.column ?? 0) / 4, GATES_STRIDE: gates.stride / 4 },
+      ...{ X_START: (x.column ?? 0) / 4, X_STRIDE: x.stride / 4, TO_INT8: int8 !== null },
     },
-    bindings: [{ buffer: norm?.weight ?? builder.gpu.nothing }, bindRows(gates), bindRows(x)],
+    bindings: [
+      { buffer: norm?.weight ?? builder.gpu.nothing },
+      ...[bindRows(gates), bindRows(x), { buffer: int8 ?? builder.gpu.sink }],
+    ],
+    ...int8 ? { keeps: x } : {},
     workgroups: [Math.ceil(channels / width), N, 1],
   });
 }

@@ -53,6 +53,7 @@ const QUANT_NMSE = 5e-3;
 const CASES: readonly Case[] = [
   tinyCase("llama in F32", { architecture: "llama" }, F32_NMSE),
   tinyCase("gemma2 in F32", { architecture: "gemma2" }, F32_NMSE),
+  tinyCase("qwen35 in F32", { architecture: "qwen35", blockCount: 2 }, F32_NMSE),
   tinyCase(
     "bamboo in Q4_K",
     { architecture: "bamboo", type: "Q4_K", embeddingLength: 256, feedForwardLength: 512 },

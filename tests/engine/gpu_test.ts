@@ -8,7 +8,7 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import type { LoadOptions, Notice } from "../../src/llm/mod.ts";
 import { answersHere } from "../support/answers_here.ts";
 import { nmse } from "../support/compare.ts";
-import { GPU_MIXTURES, GPU_REFUSED, GPU_UNSHARED } from "../support/gpu_families.ts";
+import { GPU_MIXTURES, GPU_REFUSED, GPU_UNSHARED, gpuForm } from "../support/gpu_families.ts";
 import { besideThreads, GPU_ALONE, GPU_ALONE_TUNED, gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
@@ -99,7 +99,8 @@ for (const architecture of GPU_MIXTURES) {
   gpuTest(
     `a GPU beside a thread, and one of them with the experts, computes ${architecture}`,
     async () => {
-      await compare({ architecture }, [besideThreads(0), besideThreads(1)], F32_NMSE);
+      const ways = [besideThreads(0), besideThreads(1)];
+      await compare(gpuForm(architecture), ways, F32_NMSE);
     },
   );
 }

@@ -10,6 +10,7 @@ import { elementwiseCases } from "./cases/elementwise.ts";
 import { chooseCases } from "./cases/choose.ts";
 import { embedCases, matmulCases } from "./cases/matmul.ts";
 import { expertCases } from "./cases/experts.ts";
+import { gateCases } from "./cases/gate_states.ts";
 import { latentCases } from "./cases/latent.ts";
 import { normCases } from "./cases/norms.ts";
 import { oneTokenCases } from "./cases/one_token.ts";
@@ -32,6 +33,7 @@ const CASES = [
   ...streamCases,
   ...convolutionCases,
   ...stateCases,
+  ...gateCases,
   ...routeCases,
   ...expertCases,
 ];

@@ -79,6 +79,27 @@ gpuTest("a decoded token takes few dispatches a layer in other families", async 
   }
 });
 
+/**
+ * Layers that convolve or keep states: what they make of their input, the convolution (which has
+ * all that LFM2's do), scan, gate, what they leave, and two of neurons where they have some. Mamba
+ * makes steps of all channels by two more.
+ */
+const KEPT: Partial<Record<TinyFamilyName, number>> = {
+  ...{ lfm2: 5, qwen35: 7, mamba2: 5, mamba: 7 },
+};
+
+gpuTest(
+  "a decoded token takes few dispatches a layer that convolves or keeps states",
+  async (gpu) => {
+    const blockCount = 1; // of such layers
+    for (const [name, each] of Object.entries(KEPT)) {
+      const architecture = name as TinyFamilyName;
+      const { count } = await countOf(gpu, { architecture, blockCount });
+      assertEquals(count, each + BESIDE_LAYERS, architecture);
+    }
+  },
+);
+
 gpuTest("a decoded token takes six dispatches a layer by products of 8 bits", async (gpu) => {
   const adapter = await navigator.gpu.requestAdapter();
   await tuneKernels(gpu, tunedAsReal(adapter!.info));
@@ -94,8 +115,12 @@ gpuTest("a decoded token takes six dispatches a layer by products of 8 bits", as
     // Who normalises what queries are made of leaves it in 8 bits; of values somebody makes them.
     const latent = { ...TINY_FAMILIES["deepseek2-dense"].latent, query: 64 };
     const dense = { architecture: "deepseek2-dense", changes: { latent } } as const;
-    const { count, layers } = await countOf(gpu, { type: "Q8_0", ...dense });
-    assertEquals(count, 12 * layers + BESIDE_LAYERS);
+    const { count: ofLatent, layers } = await countOf(gpu, { type: "Q8_0", ...dense });
+    assertEquals(ofLatent, 12 * layers + BESIDE_LAYERS, "latents");
+    // Rows that the scan gives are put in 8 bits by the gate.
+    const states = { architecture: "qwen35", blockCount: 1, type: "Q4_0", ...shape } as const;
+    const { count } = await countOf(gpu, states);
+    assertEquals(count, 7 + BESIDE_LAYERS, "states");
   } finally {
     gpu.variants = PLAIN_VARIANTS;
     gpu.rowLanes = DEFAULT_ROW_LANES;

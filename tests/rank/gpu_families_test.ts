@@ -15,7 +15,7 @@ import { argmax } from "../../src/reference/ops.ts";
 import { RANDOM_TYPES } from "../../src/synth/synth_types.ts";
 import { nmse } from "../support/compare.ts";
 import { gpuTest } from "../support/gpu.ts";
-import { GPU_TAKEN } from "../support/gpu_families.ts";
+import { GPU_TAKEN, gpuForm } from "../support/gpu_families.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
 import { Rng } from "../support/rng.ts";
@@ -32,7 +32,7 @@ const F32_NMSE = 1e-11;
 for (const architecture of GPU_TAKEN) {
   gpuTest(
     `a GPU's rank computes ${architecture} as a thread does`,
-    (gpu) => compare(gpu, { architecture }),
+    (gpu) => compare(gpu, gpuForm(architecture)),
   );
 }
 

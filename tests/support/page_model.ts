@@ -54,6 +54,8 @@ export async function answerJob(
 
 export class PageModel {
   readonly #runner: RankRunner;
+  /** Of the text's state, where layers keep any. */
+  #place = 0;
 
   private constructor(runner: RankRunner) {
     this.#runner = runner;
@@ -140,7 +142,10 @@ export class PageModel {
     const { control } = this.#runner;
     control.stepIds().set(ids);
     const step = control.newStep();
-    step.segments.set([0, position, ids.length, logitsCount]);
+    // Its state goes to and fro between two places.
+    const from = position === 0 ? -1 : this.#place;
+    this.#place = from === 0 ? 1 : 0;
+    step.segments.set([0, position, ids.length, logitsCount, from, this.#place]);
     const kind = STEP_KIND_FORWARD;
     this.#runner.runStep({ ...step, kind, tokenCount: ids.length, segmentCount: 1 });
   }

@@ -261,7 +261,7 @@ function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerC
     graph.op("make values", { reads: [mixed], updates: [attention] });
     graph.op("weigh heads", { reads: [gates], updates: [attention] });
     // States read what heads read.
-    graph.op("project states", { reads: [residual, normed, attention], writes: [stateInput] });
+    graph.op("project states", { reads: [residual, normed], writes: [stateInput] });
     graph.op("convolve", { reads: [stateInput], writes: [convolved] });
     graph.op("normalize", { updates: [convolved] });
     graph.op("share", { reads: [convolved], writes: [made] });

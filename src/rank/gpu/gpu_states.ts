@@ -38,8 +38,6 @@ export interface StateWeights {
   readonly convolutionBias: GPUBuffer | null;
   /** Biases of steps, what goes around the states, if anything does, decays. */
   readonly vectors: GPUBuffer;
-  /** Of "deltas": what makes queries and keys as long as they have to be. */
-  readonly lengths: GPUBuffer | null;
   /** Of "channels". */
   readonly shared: SharedWeights | null;
   readonly norm: GateStatesArgs["norm"];
@@ -73,26 +71,11 @@ export async function loadStates(input: LayerLoading): Promise<StateWeights | nu
     convolution: await loader.vector(plan.convolution),
     convolutionBias: convolutionBias && await loader.vector(convolutionBias),
     vectors: await loader.vectors([stepBias, ...around, decay]),
-    lengths: config.kind === "deltas" ? await loadLengths(input, config) : null,
     shared: await loadShared(loader, plan, config),
     norm: await loadNorm(loader, plan, { config, epsilon: norm.epsilon }),
     places: await createStatePlaces(gpu, `blk.${input.index}`, shape),
     output: await loader.stack([plan.output]),
   };
-}
-
-/**
- * Queries and keys have a length of 1, and what is read of states is divided by √states: as weights
- * of norms, which make their mean square 1.
- */
-async function loadLengths(
-  { gpu }: LayerLoading,
-  { stateLength, groupCount }: StateSpaceConfig,
-): Promise<GPUBuffer> {
-  const width = groupCount * stateLength;
-  const values = new Float32Array(2 * width).fill(1 / Math.sqrt(stateLength));
-  values.fill(1 / stateLength, 0, width);
-  return await gpu.createVector("lengths of queries and keys", values);
 }
 
 async function loadShared(
@@ -133,7 +116,8 @@ export function addStates(
   space: GpuSpace,
   { x }: HeadsStep,
 ): void {
-  const { columns, places, norm, config: { innerLength: channels } } = weights;
+  const { config, epsilon, columns, places, norm } = weights;
+  const { kind, innerLength: channels, groupCount: groups } = config;
   const { stateInput, convolved, scanned } = space;
   for (const { stacked, column } of weights.projections) {
     multiplyAny(builder, stacked, { x, to: { ...stateInput, column } });
@@ -144,8 +128,9 @@ export function addStates(
     weights: weights.convolution,
     bias: weights.convolutionBias,
     places,
+    queries: kind === "deltas" ? { groups, epsilon } : null,
   });
-  if (weights.lengths !== null) correct(builder, weights, weights.lengths, space);
+  if (kind === "deltas") correct(builder, weights, space);
   else scan(builder, weights, space);
   gateStates(builder, {
     x: scanned,
@@ -156,15 +141,10 @@ export function addStates(
 /** States that are corrected. */
 function correct(
   builder: ProgramBuilder,
-  { config, epsilon, columns, vectors, places }: StateWeights,
-  lengths: GPUBuffer,
+  { config, columns, vectors, places }: StateWeights,
   { stateInput, convolved, scanned }: GpuSpace,
 ): void {
-  const { stateLength: width, headsTakeTurns: inTurns, groupCount: groups } = config;
-  headNorm(builder, {
-    ...{ kind: "rms", weight: lengths, weightPerHead: true },
-    ...{ x: convolved, heads: 2 * groups, width, epsilon: epsilon / width },
-  });
+  const { headsTakeTurns: inTurns, groupCount: groups } = config;
   scanDeltas(builder, {
     ...{ x: convolved, to: scanned, vectors, places, groups, inTurns },
     headDim: config.innerLength / config.headCount,

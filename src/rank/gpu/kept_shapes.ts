@@ -33,10 +33,13 @@ export function chainTokensOf({ stateSpace, layers }: ModelConfig): number {
   return Math.max(1, Math.min(CHAIN_TOKENS_MAX, places));
 }
 
-/** Places of states where a GPU is alone: those of a chain's tokens beside those of sequences. */
+/**
+ * Places of states where a GPU is alone: beside those of sequences, which a step of one token has,
+ * those of a chain's other tokens.
+ */
 export function chainedStatePlaces(config: ModelConfig, sequences: number | undefined): number {
   const places = statePlacesOf(config, { sequences });
-  return places === 0 ? 0 : places + chainTokensOf(config);
+  return places === 0 ? 0 : places + chainTokensOf(config) - 1;
 }
 
 /** Rows of a layer that convolves. */

@@ -7,7 +7,7 @@ export interface GpuPlan {
   readonly isAlone: boolean;
   /** Layers of which it has something, from here on to the last. */
   readonly firstLayer: number;
-  /** Bytes of weights on the GPU, and of keys and values. */
+  /** Bytes of weights on the GPU, and of what layers keep of texts: mostly keys and values. */
   readonly weightsBytes: number;
   readonly kvBytes: number;
   /** By layer, from the first on: neurons that are brought for long steps; null: it has them. */

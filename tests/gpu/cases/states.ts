@@ -2,9 +2,7 @@
 import { assertEquals } from "@std/assert";
 import {
   createStatePlaces,
-  gateStates,
   type Gpu,
-  headNorm,
   type ProgramBuilder,
   type Rows,
   scanDeltas,
@@ -13,7 +11,6 @@ import {
   type StatePlaces,
 } from "../../../gpu/mod.ts";
 import { deltaScan } from "../../../src/reference/delta_scan.ts";
-import { rmsNorm } from "../../../src/reference/ops.ts";
 import { columns } from "../../../src/reference/state_layer.ts";
 import {
   selectiveScan,
@@ -227,30 +224,29 @@ async function correctedScan(
   const bias = normals(91, heads);
   const decay = normals(93, heads).map((x) => -Math.exp(x));
   const vectors = await gpu.createVector("vectors", Float32Array.of(...bias, ...decay));
-  const lengths = await gpu.createVector(
-    "lengths",
-    Float32Array.from({ length: 2 * keys }, (_, i) => i < keys ? 1 / states : states ** -0.5),
-  );
-  const places = await createStatePlaces(gpu, "layer", {
-    ...{ places: PLACES, taps: 4, convolved: 20, channels, states },
-  });
   const width = 2 * keys + channels;
+  const taps = normals(94, 3 * width);
+  const weights = await gpu.createVector("weights", taps);
+  const places = await createStatePlaces(gpu, "layer", {
+    ...{ places: PLACES, taps: 3, convolved: width, channels, states },
+  });
   return {
     label: JSON.stringify({ heads, headDim, groups, states, inTurns }),
-    parts: { x: width, input: 3 * heads },
-    ...{ width: channels, places, buffers: [vectors, lengths] },
-    build: (builder, { x, input, to }) => {
-      headNorm(builder, {
-        ...{ kind: "rms", weight: lengths, weightPerHead: true, x, heads: 2 * groups },
-        ...{ width: states, epsilon: epsilon / states },
-      });
+    // What is convolved lies apart.
+    parts: { x: width, rows: width, input: 3 * heads },
+    ...{ width: channels, places, buffers: [vectors, weights] },
+    build: (builder, { x, rows, input, to }) => {
+      const queries = { groups, epsilon };
+      stateConvolution(builder, { x, to: rows, weights, bias: null, places, queries });
       scanDeltas(builder, {
-        ...{ x, to, vectors, headDim, places, groups, inTurns },
+        ...{ x: rows, to, vectors, headDim, places, groups, inTurns },
         ...{ rates: input, steps: { ...input, column: 2 * heads } },
       });
     },
     expected: (partOf) => {
-      const [rows, input] = [partOf("x"), partOf("input")];
+      const input = partOf("input");
+      const x = { x: partOf("x"), weights: taps, bias: null };
+      const rows = referenceConvolution(x, { p0: 0, channels: width });
       return deltaScan({
         q: columns(rows, { width, start: 0, length: keys }),
         k: columns(rows, { width, start: keys, length: keys }),
@@ -280,54 +276,13 @@ async function convolutionOf(
     label: JSON.stringify({ width, taps, hasBias }),
     parts: { x: width },
     ...{ width, places, buffers: bias === null ? [weights] : [weights, bias] },
-    build: (builder, { x, to }) => stateConvolution(builder, { x, to, weights, bias, places }),
+    build: (builder, { x, to }) =>
+      stateConvolution(builder, { x, to, weights, bias, places, queries: null }),
     expected: (partOf) =>
       referenceConvolution({ x: partOf("x"), weights: values, bias: biases }, {
         ...{ p0: 0, channels: width },
       }),
   };
-}
-
-async function checkGate(
-  gpu: Gpu,
-  { channels, width, place }: {
-    channels: number;
-    width: number;
-    place: "behindGate" | "beforeGate" | "none";
-  },
-): Promise<void> {
-  const n = 3;
-  const epsilon = 1e-3;
-  const x = normals(1, n * channels);
-  const gates = normals(2, n * channels, 3);
-  gates.set([-200, 200], 0);
-  const values = normals(3, place === "behindGate" ? channels : width);
-  const weight = await gpu.createVector("weights", values);
-  const norm = place === "none" ? null : { place, weight, width, epsilon };
-  const actual = await runStep(gpu, {
-    n,
-    rows: { x: { values: x, width: channels }, gates: { values: gates, width: channels } },
-    build: (builder, { x, gates }) => gateStates(builder, { x, channels, gates, norm }),
-    read: "x",
-  });
-  const silu = gates.map((gate) => gate / (1 + Math.exp(-gate)));
-  const normed = (rows: Float32Array) =>
-    rmsNorm(rows, new Float64Array(width).fill(1), epsilon).map((value, i) =>
-      value * values[i % values.length]
-    );
-  const gated = x.map((value, i) => value * silu[i]);
-  const expected = place === "none"
-    ? gated
-    : place === "behindGate"
-    ? normed(gated)
-    : normed(x).map((value, i) => value * silu[i]);
-  assertNear(
-    `${place} ${channels}`,
-    actual,
-    expected,
-    (i) => 1e-5 * Math.max(1, Math.abs(expected[i])),
-  );
-  gpu.destroyBuffer(weight);
 }
 
 export const stateCases: readonly GpuCase[] = [
@@ -362,8 +317,9 @@ export const stateCases: readonly GpuCase[] = [
     },
   },
   {
-    kernels: ["scan_deltas"],
-    name: "scanDeltas() corrects states of heads by keys of their groups, neighbours or in turns",
+    kernels: ["state_convolution", "scan_deltas"],
+    name:
+      "scanDeltas() corrects states by keys of length 1 of their groups, neighbours or in turns",
     run: async (gpu) => {
       const few = { heads: 6, headDim: 12, groups: 2, states: 20 };
       await checkScan(gpu, await correctedScan(gpu, { ...few, inTurns: true }));
@@ -373,17 +329,6 @@ export const stateCases: readonly GpuCase[] = [
       const one = { heads: 1, headDim: 4, groups: 1, states: 4, inTurns: false };
       await checkScan(gpu, await correctedScan(gpu, one));
       await checkScan(gpu, await correctedScan(gpu, { ...one, headDim: 20, states: 256 }));
-    },
-  },
-  {
-    kernels: ["gate_states"],
-    name: "gateStates() gates what scans give, and normalises parts of it before that or behind it",
-    run: async (gpu) => {
-      for (const [channels, width] of [[12, 4], [192, 96], [600, 300], [1024, 512]]) {
-        await checkGate(gpu, { channels, width, place: "behindGate" });
-        await checkGate(gpu, { channels, width, place: "beforeGate" });
-        await checkGate(gpu, { channels, width, place: "none" });
-      }
     },
   },
 ];
