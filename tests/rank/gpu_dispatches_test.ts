@@ -112,15 +112,15 @@ gpuTest("a decoded token takes six dispatches a layer by products of 8 bits", as
       // Norms twice a layer: the stream comes from the ranks' arenas.
       assertEquals(beside, 8 * layers + BESIDE_LAYERS - 1, type);
     }
-    // Rows that the scan gives are put in 8 bits by the gate.
-    const states = { architecture: "qwen35", blockCount: 1, type: "Q4_0", ...shape } as const;
-    const { count: kept } = await countOf(gpu, states);
-    assertEquals(kept, 7 + BESIDE_LAYERS, "states");
     // Who normalises what queries are made of leaves it in 8 bits; of values somebody makes them.
     const latent = { ...TINY_FAMILIES["deepseek2-dense"].latent, query: 64 };
     const dense = { architecture: "deepseek2-dense", changes: { latent } } as const;
-    const { count, layers } = await countOf(gpu, { type: "Q8_0", ...dense });
-    assertEquals(count, 12 * layers + BESIDE_LAYERS);
+    const { count: ofLatent, layers } = await countOf(gpu, { type: "Q8_0", ...dense });
+    assertEquals(ofLatent, 12 * layers + BESIDE_LAYERS, "latents");
+    // Rows that the scan gives are put in 8 bits by the gate.
+    const states = { architecture: "qwen35", blockCount: 1, type: "Q4_0", ...shape } as const;
+    const { count } = await countOf(gpu, states);
+    assertEquals(count, 7 + BESIDE_LAYERS, "states");
   } finally {
     gpu.variants = PLAIN_VARIANTS;
     gpu.rowLanes = DEFAULT_ROW_LANES;
