@@ -60,6 +60,7 @@ interface SpaceWidths {
 }
 
 type SpaceName = keyof SpaceWidths;
+type StepTensors = Readonly<Record<SpaceName, GraphTensor>>;
 
 export interface GpuSpace extends Readonly<Record<SpaceName, Rows>> {
   /** Of the attention kernels. */
@@ -234,57 +235,17 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
 }
 
 /** A step of any family: gpu_layer.ts does some of it, in this order. */
-function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerCount: number) {
-  const { residual, normed, attention, scanned, partial, neurons, hidden, logits } = of;
-  const { router, given, inputs, inputRows, streams, modes, around } = of;
+function recordStep(graph: StepGraph, of: StepTensors, layerCount: number) {
+  const { residual, normed, partial, logits, inputs, inputRows, streams, around } = of;
   // A layer may read the norm that the one before has made.
   graph.op("embed", { writes: [residual, normed, inputRows] });
   graph.op("project inputs", { reads: [residual], writes: [inputs] });
   graph.op("add rows", { reads: [inputRows], updates: [inputs] });
   graph.op("start streams", { reads: [residual], writes: [streams, partial] });
   graph.repeat(layerCount, () => {
-    graph.op("guess modes", { reads: [streams], updates: [normed], writes: [modes] });
-    graph.op("guess", { reads: [modes], updates: [streams, residual] });
-    graph.op("norm", { reads: [residual], updates: [normed] });
-    graph.op("bypass down", { reads: [normed], writes: [neurons] });
-    graph.op("bypass up", { reads: [neurons, normed], writes: [partial, around] });
-    // Experts are chosen here, or behind the other norm.
-    graph.op("choose", { reads: [residual, normed], writes: [router] });
     recordMixers(graph, of);
-    graph.op("merge", {
-      reads: [attention, scanned],
-      writes: [partial],
-      updates: [residual, normed],
-    });
-    graph.op("join bypass", { reads: [around], updates: [residual] });
-    // Parallel blocks read the same norm, and add to the same partial sum.
-    graph.op("norm again", { reads: [residual, partial], updates: [normed] });
-    graph.op("choose", { reads: [residual, normed], writes: [router] });
-    graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
-    graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
-    // That was of a shared expert, or of neurons of all steps. What follows is of the others, or of
-    // neurons of longer steps, which read the norm once more.
-    graph.op("weigh", { reads: [normed], updates: [router, hidden] });
-    graph.op("shared down", { reads: [hidden, normed], updates: [partial, residual] });
-    graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
-    graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
-    graph.op("experts' down", { reads: [hidden, residual, partial], writes: [given] });
-    graph.op("combine", { reads: [given], updates: [partial, residual, normed] });
-    // Of experts that are normalised apart.
-    graph.op("norm of experts", { reads: [partial], writes: [given] });
-    graph.op("shared apart", { reads: [residual], writes: [normed, neurons, hidden, partial] });
-    graph.op("norm of the shared one", { reads: [partial], updates: [given] });
-    graph.op("add experts", { reads: [given], updates: [residual] });
-    // Of a dense block.
-    graph.op("down", { reads: [hidden], updates: [partial, residual, normed] });
-    graph.op("add", { reads: [partial], updates: [residual] });
-    graph.op("correct modes", { reads: [residual], updates: [normed], writes: [modes] });
-    graph.op("correct", { reads: [modes], updates: [streams, residual] });
-    graph.op("gate inputs", { reads: [residual], writes: [neurons] });
-    graph.op("weigh inputs", { reads: [neurons], updates: [inputs] });
-    graph.op("add inputs", { reads: [inputs], writes: [partial] });
-    graph.op("end layer", { reads: [partial], updates: [residual, normed] });
-    graph.op("end streams' layer", { reads: [partial], writes: [around], updates: [streams] });
+    recordNeurons(graph, of);
+    recordEnd(graph, of);
   });
   graph.op("end streams", { reads: [streams], writes: [partial, around], updates: [residual] });
   graph.op("output norm", { reads: [residual], writes: [normed] });
@@ -292,10 +253,18 @@ function recordStep(graph: StepGraph, of: Record<SpaceName, GraphTensor>, layerC
   graph.op("read", { reads: [logits, residual] });
 }
 
-/** Of a layer: heads, or a convolution in their place, and states. */
-function recordMixers(graph: StepGraph, of: Record<SpaceName, GraphTensor>) {
-  const { residual, normed, heads, attention, gates, shortQueries, latents, mixed } = of;
+/** Of a layer what mixes tokens. */
+function recordMixers(graph: StepGraph, of: StepTensors) {
+  const { residual, normed, heads, attention, partial, neurons, router, gates } = of;
+  const { shortQueries, latents, mixed, streams, modes, around } = of;
   const { stateInput, convolved, scanned, made, steps } = of;
+  graph.op("guess modes", { reads: [streams], updates: [normed], writes: [modes] });
+  graph.op("guess", { reads: [modes], updates: [streams, residual] });
+  graph.op("norm", { reads: [residual], updates: [normed] });
+  graph.op("bypass down", { reads: [normed], writes: [neurons] });
+  graph.op("bypass up", { reads: [neurons, normed], writes: [partial, around] });
+  // Experts are chosen here, or behind the other norm.
+  graph.op("choose", { reads: [residual, normed], writes: [router] });
   graph.op("gate heads", { reads: [residual, normed], writes: [gates] });
   graph.op("project", { reads: [residual, normed], writes: [heads] });
   graph.op("shorten", { reads: [heads], writes: [shortQueries] });
@@ -313,6 +282,50 @@ function recordMixers(graph: StepGraph, of: Record<SpaceName, GraphTensor>) {
   graph.op("make steps", { reads: [made], writes: [steps] });
   graph.op("scan", { reads: [stateInput, convolved, made, steps], writes: [scanned] });
   graph.op("gate states", { reads: [stateInput], updates: [scanned] });
+  graph.op("merge", {
+    reads: [attention, scanned],
+    writes: [partial],
+    updates: [residual, normed],
+  });
+  graph.op("join bypass", { reads: [around], updates: [residual] });
+}
+
+/** Its neurons, or its experts. */
+function recordNeurons(graph: StepGraph, of: StepTensors) {
+  const { residual, normed, partial, neurons, hidden, router, given } = of;
+  // Parallel blocks read the same norm, and add to the same partial sum.
+  graph.op("norm again", { reads: [residual, partial], updates: [normed] });
+  graph.op("choose", { reads: [residual, normed], writes: [router] });
+  graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
+  graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
+  // That was of a shared expert, or of neurons of all steps. What follows is of the others, or of
+  // neurons of longer steps, which read the norm once more.
+  graph.op("weigh", { reads: [normed], updates: [router, hidden] });
+  graph.op("shared down", { reads: [hidden, normed], updates: [partial, residual] });
+  graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
+  graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
+  graph.op("experts' down", { reads: [hidden, residual, partial], writes: [given] });
+  graph.op("combine", { reads: [given], updates: [partial, residual, normed] });
+  // Of experts that are normalised apart.
+  graph.op("norm of experts", { reads: [partial], writes: [given] });
+  graph.op("shared apart", { reads: [residual], writes: [normed, neurons, hidden, partial] });
+  graph.op("norm of the shared one", { reads: [partial], updates: [given] });
+  graph.op("add experts", { reads: [given], updates: [residual] });
+  // Of a dense block.
+  graph.op("down", { reads: [hidden], updates: [partial, residual, normed] });
+  graph.op("add", { reads: [partial], updates: [residual] });
+}
+
+/** What is behind both: of several streams, and of what tokens give layers. */
+function recordEnd(graph: StepGraph, of: StepTensors) {
+  const { residual, normed, partial, neurons, inputs, streams, modes, around } = of;
+  graph.op("correct modes", { reads: [residual], updates: [normed], writes: [modes] });
+  graph.op("correct", { reads: [modes], updates: [streams, residual] });
+  graph.op("gate inputs", { reads: [residual], writes: [neurons] });
+  graph.op("weigh inputs", { reads: [neurons], updates: [inputs] });
+  graph.op("add inputs", { reads: [inputs], writes: [partial] });
+  graph.op("end layer", { reads: [partial], updates: [residual, normed] });
+  graph.op("end streams' layer", { reads: [partial], writes: [around], updates: [streams] });
 }
 
 /** Nothing takes a little, so that it can be bound. */
