@@ -19,13 +19,13 @@ export {
 } from "./kv_cache.ts";
 export {
   attention,
-  type AttentionArgs,
   attentionScratchBytes,
   HEAD_DIM_MAX,
   type HeadNorms,
   rotateAndRemember,
   type RotateArgs,
 } from "./ops/attention.ts";
+export type { AttentionArgs } from "./ops/attention_common.ts";
 export {
   activate,
   type ActivateArgs,
