@@ -40,9 +40,16 @@ export interface QueriesAlone {
   readonly headDim: number;
 }
 
-/** Dimensions of values; those of queries alone are as good as any. */
-export function valueDimOf(cache: KvCache | QueriesAlone): number {
-  return "keys" in cache ? cache.valueDim : cache.headDim;
+/** What shaders that write keys and values are told; queries alone have values of any width. */
+export function headConstants(cache: KvCache | QueriesAlone) {
+  const { kvHeads, headDim } = cache;
+  const of = "keys" in cache ? cache : { valueDim: headDim, type: null };
+  return {
+    KV_HEADS: kvHeads,
+    HEAD_DIM: headDim,
+    VALUE_DIM: of.valueDim,
+    IS_F32: of.type === "f32",
+  };
 }
 
 /** Keys and values for whoever writes them; of queries alone places that nobody reads. */

@@ -25,7 +25,6 @@ export {
 } from "./kv_cache.ts";
 export {
   attention,
-  type AttentionArgs,
   attentionScratchBytes,
   HEAD_DIM_MAX,
   type HeadNorms,
@@ -33,6 +32,7 @@ export {
   rotateAndRemember,
   type RotateArgs,
 } from "./ops/attention.ts";
+export type { AttentionArgs } from "./ops/attention_common.ts";
 export {
   activate,
   type ActivateArgs,

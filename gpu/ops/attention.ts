@@ -1,7 +1,7 @@
 /** Attention: queries and keys turned, the cache written in place, softmax over what is seen. */
 import { check } from "../../src/base/check.ts";
 import { N, S } from "../../src/shapes/mod.ts";
-import { bindCache, type KvCache, type QueriesAlone, valueDimOf } from "../kv_cache.ts";
+import { bindCache, headConstants, type KvCache, type QueriesAlone } from "../kv_cache.ts";
 import { INT8_COLUMNS } from "../int8_rows.ts";
 import type { Constants } from "../pipelines.ts";
 import type { ProgramBuilder, Range, When } from "../program.ts";
@@ -67,11 +67,11 @@ interface HeadWeight {
 export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): void {
   const { x, heads, cache, rope, norms } = args;
   const { kvHeads, headDim } = cache;
-  const valueDim = valueDimOf(cache);
+  const constants = headConstants(cache);
   const { input, gpu } = builder;
   const normOf = (of?: HeadWeight | null) => of ? (of.weightPerHead ? 2 : 1) : 0;
-  checkRows(x, (heads + kvHeads) * headDim + kvHeads * valueDim);
-  check(Math.max(headDim, valueDim) <= HEAD_DIM_MAX, `heads of ${headDim} dimensions`);
+  checkRows(x, (heads + kvHeads) * headDim + kvHeads * constants.VALUE_DIM);
+  check(Math.max(headDim, constants.VALUE_DIM) <= HEAD_DIM_MAX, `heads of ${headDim} dimensions`);
   const table = rope === null ? { start: 0, dimensionCount: 0 } : input.ropes[rope.index];
   const queryTable = rope === null ? table : input.ropes[rope.queryIndex ?? rope.index];
   check(queryTable.dimensionCount === table.dimensionCount, "queries turn as keys do");
@@ -79,12 +79,10 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
     kernel: "rotate_and_remember",
     constants: {
       HEADS: heads,
-      KV_HEADS: kvHeads,
-      ...{ HEAD_DIM: headDim, VALUE_DIM: valueDim },
+      ...constants,
       ROTATED: table.dimensionCount,
       IS_NEOX: rope?.kind === "neox",
       KEYS_TURNED: rope?.turnsKeys ?? true,
-      IS_F32: "type" in cache && cache.type === "f32",
       RECORD: input.recordWords,
       ...{ ROPE_START: table.start, QUERY_START: queryTable.start },
       X_START: x.column ?? 0,
@@ -107,8 +105,6 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
     workgroups: [heads + 2 * kvHeads, N, 1],
   });
 }
-
-export type { AttentionArgs };
 
 /** The most dimensions of a head that is turned and remembered. */
 export const HEAD_DIM_MAX = 512;

@@ -121,9 +121,10 @@ function addPart(
     });
   // As in matmul.ts: tokens of a sequence each get the sums that they would get alone.
   for (const isApart of [true, false]) {
-    for (const { tokens: [from, to], TOKENS } of FEW_TOKENS) {
-      const most = isApart ? to : Math.min(to, MANY_TOKENS - 1);
-      add("matvec", { TOKENS }, { rows: 4, tokens: TOKENS }, { tokens: [from, most], isApart });
+    const fewTo = isApart ? Infinity : MANY_TOKENS - 1;
+    for (const { tokens: [from, most], TOKENS } of FEW_TOKENS) {
+      const when = { tokens: [from, Math.min(most, fewTo)] as const, isApart };
+      add("matvec", { TOKENS }, { rows: 4, tokens: TOKENS }, when);
     }
   }
   const most = Math.max(MANY_TOKENS, builder.maxTokens);

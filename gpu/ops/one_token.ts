@@ -11,7 +11,7 @@
 import { check, divExact } from "../../src/base/check.ts";
 import { N } from "../../src/shapes/mod.ts";
 import { routedName } from "../kernels.ts";
-import { bindCache, type KvCache, type QueriesAlone, valueDimOf } from "../kv_cache.ts";
+import { bindCache, headConstants, type KvCache, type QueriesAlone } from "../kv_cache.ts";
 import type { Constants } from "../pipelines.ts";
 import type { Dispatch, ProgramBuilder } from "../program.ts";
 import {
@@ -202,9 +202,9 @@ export function canProjectHeads(
 export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): void {
   const { matrix: { rows }, to, column, heads, cache, rope } = args;
   const { kvHeads, headDim } = cache;
-  const valueDim = valueDimOf(cache);
+  const ofHeads = headConstants(cache);
   const { input } = builder;
-  checkRows(to, (heads + kvHeads) * headDim + kvHeads * valueDim);
+  checkRows(to, (heads + kvHeads) * headDim + kvHeads * ofHeads.VALUE_DIM);
   check(column % headDim === 0 && column <= (heads + kvHeads) * headDim, "rows are whole heads");
   const place = { ...to, column: (to.column ?? 0) + column };
   const { kernel, constants, bindings, copy } = begin(builder, "heads", { ...args, to: place });
@@ -215,12 +215,11 @@ export function projectHeads(builder: ProgramBuilder, args: ProjectHeadsArgs): v
     kernel,
     constants: {
       ...constants,
-      ...{ HEADS: heads, KV_HEADS: kvHeads, HEAD_DIM: headDim, VALUE_DIM: valueDim },
-      FIRST_HEAD: column / headDim,
+      ...ofHeads,
+      ...{ HEADS: heads, FIRST_HEAD: column / headDim },
       ROTATED: table.dimensionCount,
       IS_NEOX: rope?.kind === "neox",
       KEYS_TURNED: rope?.turnsKeys ?? true,
-      IS_F32: "type" in cache && cache.type === "f32",
       RECORD: input.recordWords,
       ...{ ROPE_START: table.start, QUERY_START: queryTable.start },
     },

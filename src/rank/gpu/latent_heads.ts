@@ -31,10 +31,10 @@ export function addLatentHeads(
   place: HeadsPlace,
   step: HeadsStep,
 ): void {
-  const { config: { latent, attentionScale: scale, queryTemperature, ...config }, plan } = place;
-  const { space } = place;
+  const { config, plan, space, index } = place;
+  const { latent } = config;
   check(latent !== null, "the model has latents");
-  const { length, turnedDim, plainDim, valueDim } = latent;
+  const { length, turnedDim, valueDim } = latent;
   const heads = lengthOf(plan.heads);
   const ownStride = ownKeyDim(latent);
   project(builder, weights, { ...place, latent, heads }, step);
@@ -43,15 +43,16 @@ export function addLatentHeads(
     x: { rows: { ...space.heads, column: turnedDim }, headStride: ownStride },
     to: { rows: space.latents, headStride: length },
   });
-  check(plainDim === weights.latent.keyUp.matrix.columns, "keys are made of all latents");
   attention(builder, {
     x: space.heads,
     rest: { rows: space.latents, ownDim: turnedDim, ownStride },
     to: space.mixed,
     ...{ heads, groupSize: config.headCount, headOffset: plan.heads.start },
     cache: weights.cache,
-    window: config.layers[place.index].slidingWindow,
-    ...{ scale, growth: queryTemperature, softCap: config.attentionSoftCap },
+    window: config.layers[index].slidingWindow,
+    scale: config.attentionScale,
+    growth: config.queryTemperature,
+    softCap: config.attentionSoftCap,
     sinks: weights.sinks,
     scratch: space.scratch,
   });
