@@ -12,7 +12,7 @@ import {
 } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { openPacked } from "../../src/bundle/mod.ts";
-import type { StreamingChoice } from "../../src/llm/choose_units.ts";
+import type { StreamingChoice } from "../../src/rank/plan_units.ts";
 import { type LoadedModel, type LoadOptions, memoryUse, planModel } from "../../src/llm/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import type { RankPlan } from "../../src/rank/plan_types.ts";

@@ -4,7 +4,7 @@
  */
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
-import type { StreamingChoice } from "../../src/llm/choose_units.ts";
+import type { StreamingChoice } from "../../src/rank/plan_units.ts";
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import type { StreamTimings } from "../../src/llm/types.ts";
 import type { StreamingSteps } from "../../src/rank/stream_types.ts";
