@@ -40,7 +40,7 @@ fn headOf(j: u32, kvHead: u32) -> u32 {
 }
 
 fn firstSeen(position: u32) -> u32 {
-  if (SPAN > 0u) { return position - position % SPAN; }
+  if (SPAN > 0u) { return position - position % max(SPAN, 1u); }
   if (WINDOW == 0u || position + 1u <= WINDOW) { return 0u; }
   return position + 1u - WINDOW;
 }
