@@ -20,10 +20,16 @@ export const GPU_UNSHARED: Partial<Record<TinyFamilyName, string>> = {
   "bitnet-b1.58": "norms inside of blocks are not shared out",
 };
 
-/** Those that have experts: the GPU's, or the threads' beside it. */
-export const GPU_MIXTURES = GPU_TAKEN.filter((name) =>
-  "experts" in TINY_FAMILIES[name] && GPU_UNSHARED[name] === undefined
-);
+/**
+ * Experts that are the GPU's, or the threads' beside it: a family of each kind, by gates, norms,
+ * biases and limits of experts, what chooses them, and what is before them in a layer.
+ */
+export const GPU_MIXTURES = [
+  ...["llama-moe", "llama-moe-old", "drelu-moe", "qwen2moe", "qwen3moe", "gpt-oss"] as const,
+  ...["smallthinker", "granitemoe", "hunyuan-moe", "deepseek2-grouped", "glm4moe"] as const,
+  ...["lfm2moe", "granitehybrid-moe", "nemotron_h_moe", "qwen35moe", "bailingmoe2"] as const,
+  ...["phimoe", "grok", "llama4", "laguna", "step35", "mimo2"] as const,
+] satisfies readonly TinyFamilyName[];
 
 /**
  * Another seed than 3: that model makes of a thread's rounding, too, several times what those of

@@ -48,12 +48,11 @@ Deno.test("folders that nothing can be kept in are refused before a server start
     const ways = [prefixCacheFolder, conversationFolder];
     for (const use of ways) {
       assertThrows(() => use(flags(`${folder}/file`)), UsageError, "is a file");
-      const message = 'Cannot write "/proc/self/x": there is no such folder';
-      if (Deno.build.os === "linux") {
-        assertThrows(() => use(flags("/proc/self/x")), UsageError, message);
-        // It is there, and takes no file.
-        assertThrows(() => use(flags("/proc/self")), UsageError, "Cannot use --");
-      }
+      const below = `${folder}/file/below`;
+      const message = `Cannot write "${below}": a part of the path is not a folder`;
+      assertThrows(() => use(flags(below)), UsageError, message);
+      const long = `${folder}/${"x".repeat(300)}`;
+      assertThrows(() => use(flags(long)), UsageError, "the name is too long");
     }
     assertEquals(prefixCacheFolder(flags(`${folder}/a/b`)), `${folder}/a/b`);
     assertEquals(conversationFolder(flags(`${folder}/a/b`))?.path, `${folder}/a/b`);
