@@ -203,7 +203,7 @@ class StepWalk {
     if (this.#cutsGates) this.#op("predict.cutGates", { writes: ["normed", "normed.q8", "gate"] });
     if (this.#isApart) {
       this.#op("feedForward.router", { writes: ["normed"] });
-      this.#route("feedForward.route", "writes");
+      this.#route("feedForward.route", "writes", ["normed"]);
     }
     this.#op("feedForward.norm", { writes: ["normed", "normed.q8"] });
     // A mixture's dense layers use no more than an expert does, and live as long.
@@ -262,9 +262,13 @@ class StepWalk {
     return this.#input.config.experts?.routerInput === "layerInput";
   }
 
-  /** how: routes that another part may have made before are not lost if this one does not run. */
-  #route(name: string, how: "writes" | "updates"): void {
-    this.#op(name, { scratch: ["router.logits"], [how]: ["routes.rows", "routes.weights"] });
+  /**
+   * how: routes that another part may have made before are not lost if this one does not run.
+   * reads: what the router reads; left out: the residual stream as it is.
+   */
+  #route(name: string, how: "writes" | "updates", reads: readonly StepTensor[] = []): void {
+    const routes = ["routes.rows", "routes.weights"] as const;
+    this.#op(name, { reads, scratch: ["router.logits"], [how]: routes });
   }
 
   /** A norm of the sum has the place of what blocks read, which none needs any more. */
@@ -294,7 +298,7 @@ class StepWalk {
     const x: StepTensor[] = ["normed", "normed.q8"];
     const routes: StepTensor[] = ["routes.rows", "routes.weights"];
     if (!this.#routesEarly && !this.#isApart) {
-      this.#route("feedForward.route", hasPredictors ? "updates" : "writes");
+      this.#route("feedForward.route", hasPredictors ? "updates" : "writes", x);
     }
     // Experts on disk are all asked for, by lists or gates, before one is computed.
     if (this.#input.isSparse) this.#list("feedForward.begin", x);

@@ -6,6 +6,7 @@ import { KvRecords } from "../../src/engine/kv_records.ts";
 import { describeForUse } from "../../src/llm/mod.ts";
 import { createArenaMemory } from "../../src/memory/arena.ts";
 import { describeModel } from "../../src/model/mod.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
@@ -35,6 +36,16 @@ for (const [architecture, threads] of [["gemma4", 2], ["gemma4-moe", 3]] as cons
       assertLess(nmse(streamed, whole), 1e-4);
     }));
 }
+
+// What heads give is wider than the stream, as in real models: pieces of memory have other neighbours.
+Deno.test("experts that are normalised apart are chosen right beside wide heads", () =>
+  withTinyFile(
+    { architecture: "gemma4-moe", type: "F32", seed: 3, changes: { headDim: 128 } },
+    async (path) => {
+      const logits = await withLogits(path, { threads: 1 });
+      assertLess(nmse(logits, new ReferenceModel(openGguf(path)).forward(IDS)), 1e-11);
+    },
+  ));
 
 async function withLogits(
   path: string,
