@@ -37,7 +37,8 @@ for (const [architecture, threads] of [["gemma4", 2], ["gemma4-moe", 3]] as cons
     }));
 }
 
-// What heads give is wider than the stream, as in real models: pieces of memory have other neighbours.
+// What heads give is wider than the stream, as in real models: what lies in memory has other
+// neighbours.
 Deno.test("experts that are normalised apart are chosen right beside wide heads", () =>
   withTinyFile(
     { architecture: "gemma4-moe", type: "F32", seed: 3, changes: { headDim: 128 } },
