@@ -136,7 +136,9 @@ const ONE_FLOAT = [...ONE, partOneFloat, partFloatRows, ...FLOAT, partSumTree, p
 const ONE_CODES = [...ONE, partOneInt8, partInt8Rows, ...INT8];
 const ONE_INT8 = [...ONE_CODES, partSumTree, partEntry];
 const ONE_INT8_SUBGROUPS = [...ONE_CODES, partSumSubgroups, partEntrySubgroups];
-const GATED = [partPair, partActivation, partInt8Piece];
+/** What neurons give on. */
+const ACTIVATION = [partActivation, partCurves];
+const GATED = [partPair, ...ACTIVATION, partInt8Piece];
 
 /** Products of matrices, without what says which rows of inputs meet which weights. */
 const PRODUCTS = {
@@ -254,7 +256,7 @@ function batched(name: BatchedProduct): Kernel {
  * matrix each in `_batched`.
  */
 export const KERNELS = {
-  activate: { text: withParts(activate, partActivation, ...INT8_WRITE), bindings: "www" },
+  activate: { text: withParts(activate, ...ACTIVATION, ...INT8_WRITE), bindings: "www" },
   add_rows: { text: addRows, bindings: "ww" },
   advance: { text: advance, bindings: "wrw" },
   attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwrr" },

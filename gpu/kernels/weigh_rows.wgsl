@@ -25,10 +25,6 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   var weight = weights[WEIGHTS_START + id.y * WEIGHTS_STRIDE + id.x / SHARED];
   if (ACTIVATION == 1u) { weight = sigmoid(weight); }
   if (ACTIVATION == 2u) { weight = softplus(weight); }
-  if (ACTIVATION == 3u) {
-    // See parts/activation.wgsl.
-    let u = 1.5957691216 * (weight + 0.044715 * weight * weight * weight);
-    weight = weight / (1.0 + exp(-max(u, -80.0)));
-  }
+  if (ACTIVATION == 3u) { weight = gelu(weight); }
   x[X_START + id.y * X_STRIDE + id.x] *= weight;
 }

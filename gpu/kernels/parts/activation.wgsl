@@ -1,4 +1,4 @@
-// Part of a shader that makes what neurons give on.
+// Part of a shader that makes what neurons give on; stands with parts/curves.wgsl.
 
 override ACTIVATION: u32;
 override IS_GATED: bool;
@@ -19,16 +19,12 @@ fn lessOne(x: f32) -> f32 {
 }
 
 fn act(g: f32) -> f32 {
-  if (ACTIVATION == 0u) { return g / (1.0 + exp(-max(g, -80.0))); }
+  if (ACTIVATION == 0u) { return silu(g); }
   if (ACTIVATION == 4u) {
     let cut = min(g, 7.0);
     return cut / (1.0 + exp(-max(1.702 * cut, -80.0)));
   }
-  if (ACTIVATION == 1u) {
-    // 1 + tanh(u) = 2 / (1 + exp(−2u)), which keeps its digits where tanh is near −1.
-    let u = 1.5957691216 * (g + 0.044715 * g * g * g);
-    return g / (1.0 + exp(-max(u, -80.0)));
-  }
+  if (ACTIVATION == 1u) { return gelu(g); }
   if (ACTIVATION == 5u) {
     let curved = select(CURVE_NEGATIVE * (lessOne(min(g, CURVE_LEAST)) - g), CURVE_POSITIVE * g * g, g > 0.0);
     return curved + CURVE_LINEAR * g;

@@ -2,6 +2,14 @@
 
 fn sigmoid(x: f32) -> f32 { return 1.0 / (1.0 + exp(-max(x, -80.0))); }
 
+fn silu(x: f32) -> f32 { return x / (1.0 + exp(-max(x, -80.0))); }
+
+// By tanh: 1 + tanh(u) = 2 / (1 + exp(−2u)), which keeps its digits where tanh is near −1.
+fn gelu(x: f32) -> f32 {
+  let u = 1.5957691216 * (x + 0.044715 * x * x * x);
+  return x / (1.0 + exp(-max(u, -80.0)));
+}
+
 // ln(1 + eˣ). Of small results as exact as of large ones: ln(1 + u) is 2 artanh(u / (2 + u)), whose
 // series ends here, for a sum with 1 would leave nothing of a small u.
 fn softplus(x: f32) -> f32 {
