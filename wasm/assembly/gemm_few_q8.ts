@@ -4,8 +4,8 @@
  * multiplied apart. Rows are unpacked in registers, once for four tokens: up to so many tokens
  * (matmul_q8.ts) that takes less time than to write a panel of forms first (gemm_q8.ts). Sums are
  * those of gemv_q8.ts and gemm_q8.ts, bit for bit: widen.ts. Four rows far from each other are read
- * in turns, a superblock of each for all tokens: one row at a time for four tokens waits for memory
- * at each of its pages (NOTES.md).
+ * in turns, a superblock of each for all tokens, and ahead of (read_ahead.ts): one row at a time for
+ * four tokens waits for memory at each of its pages (NOTES.md).
  */
 import {
   d_of,
@@ -25,6 +25,7 @@ import {
 } from "./format";
 import { lower_of, offset_of, upper_of } from "./product_sums";
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
+import { LINE_BYTES, reach_of } from "./read_ahead";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { strip_superblocks } from "./superblock_form";
@@ -33,7 +34,7 @@ import { add_least, start } from "./widen";
 /** Bytes of the sums of two rows by four tokens: f32 [4, 2, 8]. */
 const SUMS_BYTES: usize = 256;
 
-/** Rows by tokens, summed by S; `sums`: scratch, 2 SUMS_BYTES for each four tokens. */
+/** Rows by tokens, summed by S; `sums`: scratch, 2 SUMS_BYTES for each four tokens, and a word. */
 export function gemm_few<F, S>(
   w: usize,
   rowStride: u32,
@@ -47,12 +48,12 @@ export function gemm_few<F, S>(
 ): void {
   const quarter = rows >> 2;
   for (let r: u32 = 0; r < quarter; r++) {
-    const to = out + 4 * r;
-    by_all<F, S>(w + r * rowStride, quarter, rowStride, superblocks, acts, sums, n, to, outStride);
+    const to = out + 4 * r, at = w + r * rowStride, reach = reach_of(rowStride, quarter - r);
+    by_all<F, S>(at, quarter, rowStride, superblocks, acts, sums, n, to, outStride, reach);
   }
   for (let r = quarter << 2; r < rows; r++) { // computed four times
     const to = out + 4 * r;
-    by_all<F, S>(w + r * rowStride, 0, 0, superblocks, acts, sums, n, to, outStride);
+    by_all<F, S>(w + r * rowStride, 0, 0, superblocks, acts, sums, n, to, outStride, 0);
   }
 }
 
@@ -68,9 +69,10 @@ function by_all<F, S>(
   n: u32,
   out: usize,
   outStride: u32,
+  reach: u32,
 ): void {
   memory.fill(sums, 0, 2 * SUMS_BYTES * ((n + GROUP_TOKENS - 1) / GROUP_TOKENS));
-  add_rows<F, S>(w, far * rowStride, superblocks, acts, n, sums);
+  add_rows<F, S>(w, far * rowStride, superblocks, acts, n, sums, reach);
   const step = far << 2;
   for (let t: u32 = 0; t < n; t += GROUP_TOKENS, sums += 2 * SUMS_BYTES) {
     const to = out + ((t * outStride) << 2);
@@ -103,7 +105,10 @@ function sum_of(sums: usize, zero: v128): v128 {
   return join_pair(v128.load(sums), v128.load(sums, 16), 1, zero);
 }
 
-/** sums [n / 4, 2, 4, 2, 8] += four rows, rowStep bytes apart, by n tokens, four at a time. */
+/**
+ * sums [n / 4, 2, 4, 2, 8] += four rows, rowStep bytes apart, by n tokens, four at a time, read
+ * `reach` bytes ahead of.
+ */
 function add_rows<F, S>(
   w: usize,
   rowStep: u32,
@@ -111,8 +116,9 @@ function add_rows<F, S>(
   acts: usize,
   n: u32,
   sums: usize,
+  reach: u32,
 ): void {
-  const f = changetype<F>(0);
+  const f = changetype<F>(0), bytes = f.quantBytes + f.factorBytes;
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
@@ -123,11 +129,18 @@ function add_rows<F, S>(
   const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
   const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
   const groupBytes = superblocks * (GROUP_TOKENS * RECORD_BYTES);
+  const step2 = 2 * rowStep, step3 = 3 * rowStep;
   let left = superblocks;
+  let ahead = w + reach, due = ahead;
+  let seen: u32 = 0;
   do {
     const strip = min(left, strip_superblocks<F>());
     let wf = w + strip * f.quantBytes - SHORT;
     for (let s = strip; s != 0; s--) {
+      for (due += bytes; ahead < due; ahead += LINE_BYTES) {
+        seen |= load<u32>(ahead) | load<u32>(ahead + rowStep);
+        seen |= load<u32>(ahead + step2) | load<u32>(ahead + step3);
+      }
       let x = acts, to = sums;
       for (let t: u32 = 0; t < n; t += GROUP_TOKENS, x += groupBytes, to += 2 * SUMS_BYTES) {
         add_superblocks<F, S>(
@@ -150,6 +163,7 @@ function add_rows<F, S>(
     w = wf + SHORT; // the next strip lies behind the factors
     left -= strip;
   } while (left != 0);
+  store<u32>(sums + 2 * SUMS_BYTES * ((n + GROUP_TOKENS - 1) / GROUP_TOKENS), seen);
 }
 
 /** sums += a superblock of the rows at w and u, factors at wf and uf, by four records at acts. */

@@ -2,7 +2,8 @@
 /**
  * Decoding: out[r] = Σ_i w[r, i] · act[i] for one token and rows of any format F, unpacked in
  * registers. Rows far from each other are read side by side: long streams for the prefetcher, which
- * neighbours are not. How many streams are fastest is the machine's business (src/rank/tune.ts).
+ * neighbours are not. How many streams are fastest is the machine's business (src/rank/tune.ts):
+ * four by themselves, or two that are read ahead of (read_ahead.ts).
  * Per superblock, a 16-bit lane collects half a block; what its sum begins with, and
  * what becomes of it, is in widen.ts. Everything is written as neighbouring pairs of 128-bit
  * operations, which V8 makes 256-bit ones of (--experimental-wasm-revectorize).
@@ -23,13 +24,14 @@ import {
   upper_plane_of,
 } from "./format";
 import { RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
+import { LINE_BYTES, reach_of } from "./read_ahead";
 import { has_nibbles, lower_of, offset_of, upper_of } from "./product_sums";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { strip_superblocks } from "./superblock_form";
 import { add_least, add_nibbles, start } from "./widen";
 
-/** Rows by one token; `streams` rows side by side, 2 or 4. `sums`: 128 bytes of scratch. */
+/** Rows by one token; `streams` rows side by side, 2 or 4. `sums`: 132 bytes of scratch. */
 export function gemv<F, S>(
   w: usize,
   rowStride: u32,
@@ -50,14 +52,14 @@ export function gemv<F, S>(
     }
     done = quarter << 2;
   }
-  const half = (rows - done) >> 1;
-  for (let r = done; r < done + half; r++) {
-    const to = out + 4 * r;
-    two_rows<F, S>(w + r * rowStride, half * rowStride, superblocks, acts, to, 4 * half, sums);
+  const half = (rows - done) >> 1, far = half * rowStride;
+  for (let r: u32 = 0; r < half; r++) {
+    const at = done + r, to = out + 4 * at, reach = reach_of(rowStride, half - r);
+    two_rows<F, S>(w + at * rowStride, far, superblocks, acts, to, 4 * half, sums, reach);
   }
   if (((rows - done) & 1) != 0) {
     const last = rows - 1;
-    two_rows<F, S>(w + last * rowStride, 0, superblocks, acts, out + 4 * last, 0, sums);
+    two_rows<F, S>(w + last * rowStride, 0, superblocks, acts, out + 4 * last, 0, sums, 0);
   }
 }
 
@@ -95,7 +97,7 @@ export function gemv_rows<F, S>(
     const r = sum_of(sums + 64, superblocks), t = sum_of(sums + 96, superblocks);
     store_lanes(out + 4 * j, 4, count - j, sum_lanes_4(p, q, r, t));
   }
-  store<u32>(sums, seen); // lest a compiler finds that nobody wants what was fetched
+  store<u32>(sums, seen);
 }
 
 @inline
@@ -136,7 +138,7 @@ function add_listed<F, S>(
     const strip = min(left, strip_superblocks<F>());
     let factors = at + strip * format.quantBytes - <u32>SHORT;
     for (let s = strip; s != 0; s--) {
-      for (due += bytes; ahead < due; ahead += 64) {
+      for (due += bytes; ahead < due; ahead += LINE_BYTES) {
         seen |= load<u32>(e + ahead) | load<u32>(f + ahead);
         seen |= load<u32>(g + ahead) | load<u32>(h + ahead);
       }
@@ -158,7 +160,7 @@ function add_listed<F, S>(
   return seen;
 }
 
-/** Two rows, rowStep bytes apart, by one token; results outStep bytes apart. */
+/** Two rows, rowStep bytes apart, by one token; results outStep bytes apart; reads `reach` ahead. */
 function two_rows<F, S>(
   w: usize,
   rowStep: u32,
@@ -167,9 +169,10 @@ function two_rows<F, S>(
   out: usize,
   outStep: u32,
   sums: usize,
+  reach: u32,
 ): void {
   memory.fill(sums, 0, 64);
-  add_rows<F, S>(w, rowStep, superblocks, acts, sums, 1);
+  add_rows<F, S>(w, rowStep, superblocks, acts, sums, 1, reach);
   const p = sum_of(sums, superblocks), q = sum_of(sums + 32, superblocks);
   store_lanes(out, outStep, 2, sum_lanes_4(p, q, p, q));
 }
@@ -185,13 +188,16 @@ function four_rows<F, S>(
   sums: usize,
 ): void {
   memory.fill(sums, 0, 128);
-  add_rows<F, S>(w, rowStep, superblocks, acts, sums, 2);
+  add_rows<F, S>(w, rowStep, superblocks, acts, sums, 2, 0);
   const p = sum_of(sums, superblocks), q = sum_of(sums + 32, superblocks);
   const r = sum_of(sums + 64, superblocks), t = sum_of(sums + 96, superblocks);
   store_lanes(out, outStep, 4, sum_lanes_4(p, q, r, t));
 }
 
-/** sums[2 · pairs, 8] += rows by token; two pairs take turns, superblock by superblock. */
+/**
+ * sums[2 · pairs, 8] += rows by token; two pairs take turns, superblock by superblock. One pair is
+ * read `reach` bytes ahead of.
+ */
 @inline
 function add_rows<F, S>(
   w: usize,
@@ -200,6 +206,7 @@ function add_rows<F, S>(
   acts: usize,
   sums: usize,
   pairs: u32,
+  reach: u32,
 ): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
@@ -212,12 +219,19 @@ function add_rows<F, S>(
   const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
   const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
   const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
-  const pairStep = 2 * rowStep;
+  const pairStep = 2 * rowStep, bytes = f.quantBytes + f.factorBytes;
   let left = superblocks;
+  let ahead = w + reach, due = ahead;
+  let seen: u32 = 0;
   do {
     const strip = min(left, strip_superblocks<F>());
     let wf = w + strip * f.quantBytes - SHORT;
     for (let s = strip; s != 0; s--) {
+      if (pairs == 1) {
+        for (due += bytes; ahead < due; ahead += LINE_BYTES) {
+          seen |= load<u32>(ahead) | load<u32>(ahead + rowStep);
+        }
+      }
       add_superblocks<F, S>(
         w, w + rowStep, wf, wf + rowStep, acts, sums,
         k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
@@ -236,6 +250,7 @@ function add_rows<F, S>(
     w = wf + SHORT; // the next strip lies behind the factors
     left -= strip;
   } while (left != 0);
+  if (pairs == 1) store<u32>(sums + 128, seen);
 }
 
 /** The eight lanes of a row as four. */

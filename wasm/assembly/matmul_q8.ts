@@ -48,8 +48,8 @@ import { row_bytes, tile_bytes } from "./superblock_form";
  */
 const FEW_TOKENS: u32 = 16;
 const FEW_TOKENS_256: u32 = 8;
-/** Of weights of 8 bits that are looked up and put together each time. */
-const FEW_TOKENS_WIDE: u32 = 4;
+/** Where they are looked up each time, which V8 does 128 bits at a time. */
+const FEW_TOKENS_LEVELS: u32 = 4;
 
 /** out[t, r] = Σ_i w[r, i] · act[t, i]; traps on a type that is not quantised. */
 export function matmul_q8(
@@ -167,7 +167,8 @@ function matmul(
 }
 
 function few_tokens<F>(): u32 {
-  if (is_wide<F>() && !isDefined(changetype<F>(0).isBytes)) return FEW_TOKENS_WIDE;
+  const f = changetype<F>(0);
+  if (isDefined(f.levels) || is_wide<F>() && !isDefined(f.isBytes)) return FEW_TOKENS_LEVELS;
   return changetype<F>(0).superblockBlocks == 1 ? FEW_TOKENS_256 : FEW_TOKENS;
 }
 
