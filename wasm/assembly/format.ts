@@ -25,6 +25,7 @@
  *     lower_high, upper_high          if wide: the high nibbles
  *     isWide                if wide, and natural.ts has its quants
  *     isBytes               if wide, and main vectors are the bytes low + 16 · high themselves
+ *     isSevenBits           if wide, and low + 16 · high is 127 at most
  *     upperAt               if: from place g's main vector to that of g + 4, in bytes; else both
  *                           are in one
  *     mainStep              if: main vectors serve all g, shifted right by this each time; else

@@ -23,6 +23,7 @@ import {
 export class IQ2_XXS {
   @inline get isNatural(): bool { return true; }
   @inline get isWide(): bool { return true; }
+  @inline get isSevenBits(): bool { return true; }
   @inline get blockBytes(): u32 { return 66; }
   @inline get superblockBlocks(): u32 { return 1; }
   @inline get quantBytes(): u32 { return 66; }
@@ -55,6 +56,7 @@ export class IQ2_XXS {
 export class IQ2_XS {
   @inline get isNatural(): bool { return true; }
   @inline get isWide(): bool { return true; }
+  @inline get isSevenBits(): bool { return true; }
   @inline get blockBytes(): u32 { return 74; }
   @inline get superblockBlocks(): u32 { return 1; }
   @inline get quantBytes(): u32 { return 74; }
@@ -87,6 +89,7 @@ export class IQ2_XS {
 export class IQ2_S {
   @inline get isNatural(): bool { return true; }
   @inline get isWide(): bool { return true; }
+  @inline get isSevenBits(): bool { return true; }
   @inline get blockBytes(): u32 { return 82; }
   @inline get superblockBlocks(): u32 { return 1; }
   @inline get quantBytes(): u32 { return 82; }
@@ -122,6 +125,7 @@ export class IQ2_S {
 export class IQ3_XXS {
   @inline get isNatural(): bool { return true; }
   @inline get isWide(): bool { return true; }
+  @inline get isSevenBits(): bool { return true; }
   @inline get blockBytes(): u32 { return 98; }
   @inline get superblockBlocks(): u32 { return 1; }
   @inline get quantBytes(): u32 { return 98; }

@@ -4,8 +4,8 @@
  * multiplied apart. Rows are unpacked in registers, once for four tokens: up to so many tokens
  * (matmul_q8.ts) that takes less time than to write a panel of forms first (gemm_q8.ts). Sums are
  * those of gemv_q8.ts and gemm_q8.ts, bit for bit: widen.ts. Four rows far from each other are read
- * in turns, a superblock of each for all tokens, and ahead of (read_ahead.ts): one row at a time for
- * four tokens waits for memory at each of its pages (NOTES.md).
+ * in turns, a superblock of each for all tokens, and ahead of (read_ahead.ts): one row at a time
+ * for four tokens waits for memory at each of its pages (NOTES.md).
  */
 import {
   d_of,
@@ -206,25 +206,25 @@ function add_superblocks<F, S>(
     const p0 = lower_of<F, S>(m0, y0, k0, k1), p1 = lower_of<F, S>(m1, y1, k0, k1);
     const q0 = lower_of<F, S>(n0, v0, k0, k1), q1 = lower_of<F, S>(n1, v1, k0, k1);
     let x0 = v128.load(x), x1 = v128.load(x, 16);
-    a00 = sum.add(a00, x0, p0);
-    a01 = sum.add(a01, x1, p1);
-    b00 = sum.add(b00, x0, q0);
-    b01 = sum.add(b01, x1, q1);
+    a00 = sum.add(a00, x0, p0, ones);
+    a01 = sum.add(a01, x1, p1, ones);
+    b00 = sum.add(b00, x0, q0, ones);
+    b01 = sum.add(b01, x1, q1, ones);
     x0 = v128.load(x, RECORD_BYTES), x1 = v128.load(x, RECORD_BYTES + 16);
-    a10 = sum.add(a10, x0, p0);
-    a11 = sum.add(a11, x1, p1);
-    b10 = sum.add(b10, x0, q0);
-    b11 = sum.add(b11, x1, q1);
+    a10 = sum.add(a10, x0, p0, ones);
+    a11 = sum.add(a11, x1, p1, ones);
+    b10 = sum.add(b10, x0, q0, ones);
+    b11 = sum.add(b11, x1, q1, ones);
     x0 = v128.load(x, 2 * RECORD_BYTES), x1 = v128.load(x, 2 * RECORD_BYTES + 16);
-    a20 = sum.add(a20, x0, p0);
-    a21 = sum.add(a21, x1, p1);
-    b20 = sum.add(b20, x0, q0);
-    b21 = sum.add(b21, x1, q1);
+    a20 = sum.add(a20, x0, p0, ones);
+    a21 = sum.add(a21, x1, p1, ones);
+    b20 = sum.add(b20, x0, q0, ones);
+    b21 = sum.add(b21, x1, q1, ones);
     x0 = v128.load(x, 3 * RECORD_BYTES), x1 = v128.load(x, 3 * RECORD_BYTES + 16);
-    a30 = sum.add(a30, x0, p0);
-    a31 = sum.add(a31, x1, p1);
-    b30 = sum.add(b30, x0, q0);
-    b31 = sum.add(b31, x1, q1);
+    a30 = sum.add(a30, x0, p0, ones);
+    a31 = sum.add(a31, x1, p1, ones);
+    b30 = sum.add(b30, x0, q0, ones);
+    b31 = sum.add(b31, x1, q1, ones);
     if (isDefined(f.mainStep)) {
       m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);
       n0 = i16x8.shr_u(n0, f.mainStep), n1 = i16x8.shr_u(n1, f.mainStep);
@@ -275,25 +275,25 @@ function add_superblocks<F, S>(
     const p0 = upper_of<F, S>(M0, Y0, k0, k1), p1 = upper_of<F, S>(M1, Y1, k0, k1);
     const q0 = upper_of<F, S>(N0, V0, k0, k1), q1 = upper_of<F, S>(N1, V1, k0, k1);
     let x0 = v128.load(x, 128), x1 = v128.load(x, 144);
-    a00 = sum.add(a00, x0, p0);
-    a01 = sum.add(a01, x1, p1);
-    b00 = sum.add(b00, x0, q0);
-    b01 = sum.add(b01, x1, q1);
+    a00 = sum.add(a00, x0, p0, ones);
+    a01 = sum.add(a01, x1, p1, ones);
+    b00 = sum.add(b00, x0, q0, ones);
+    b01 = sum.add(b01, x1, q1, ones);
     x0 = v128.load(x, RECORD_BYTES + 128), x1 = v128.load(x, RECORD_BYTES + 144);
-    a10 = sum.add(a10, x0, p0);
-    a11 = sum.add(a11, x1, p1);
-    b10 = sum.add(b10, x0, q0);
-    b11 = sum.add(b11, x1, q1);
+    a10 = sum.add(a10, x0, p0, ones);
+    a11 = sum.add(a11, x1, p1, ones);
+    b10 = sum.add(b10, x0, q0, ones);
+    b11 = sum.add(b11, x1, q1, ones);
     x0 = v128.load(x, 2 * RECORD_BYTES + 128), x1 = v128.load(x, 2 * RECORD_BYTES + 144);
-    a20 = sum.add(a20, x0, p0);
-    a21 = sum.add(a21, x1, p1);
-    b20 = sum.add(b20, x0, q0);
-    b21 = sum.add(b21, x1, q1);
+    a20 = sum.add(a20, x0, p0, ones);
+    a21 = sum.add(a21, x1, p1, ones);
+    b20 = sum.add(b20, x0, q0, ones);
+    b21 = sum.add(b21, x1, q1, ones);
     x0 = v128.load(x, 3 * RECORD_BYTES + 128), x1 = v128.load(x, 3 * RECORD_BYTES + 144);
-    a30 = sum.add(a30, x0, p0);
-    a31 = sum.add(a31, x1, p1);
-    b30 = sum.add(b30, x0, q0);
-    b31 = sum.add(b31, x1, q1);
+    a30 = sum.add(a30, x0, p0, ones);
+    a31 = sum.add(a31, x1, p1, ones);
+    b30 = sum.add(b30, x0, q0, ones);
+    b31 = sum.add(b31, x1, q1, ones);
     if (isDefined(f.mainStep)) {
       M0 = i16x8.shr_u(M0, f.mainStep), M1 = i16x8.shr_u(M1, f.mainStep);
       N0 = i16x8.shr_u(N0, f.mainStep), N1 = i16x8.shr_u(N1, f.mainStep);

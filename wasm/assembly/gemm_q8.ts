@@ -5,7 +5,7 @@
  * multiply the forms: a quant is unpacked once for all tokens, and there is one product to tune.
  */
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
-import { has_nibbles, offset_of } from "./product_sums";
+import { has_nibbles, offset_of, widens_by_lanes } from "./product_sums";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import {
   FORM_C,
@@ -97,6 +97,12 @@ function tile<F, S>(
       let a00 = i32x4.splat(0), a01 = a00, a10 = a00, a11 = a00, a20 = a00, a21 = a00, a30 = a00;
       let a31 = a00, b00 = a00, b01 = a00, b10 = a00, b11 = a00, b20 = a00, b21 = a00, b30 = a00;
       let b31 = a00;
+      let l0 = ones, l1 = ones, g0 = ones, g1 = ones;
+      if (widens_by_lanes<F, S>()) {
+        const v = form + rowStep;
+        l0 = v128.load(form, FORM_L), l1 = v128.load(form, FORM_L + 16);
+        g0 = v128.load(v, FORM_L), g1 = v128.load(v, FORM_L + 16);
+      }
       // A loop, not copies: Binaryen would reorder those until nothing fits the registers, and two
       // turns in one are no faster.
       const end = x + passBytes;
@@ -105,25 +111,25 @@ function tile<F, S>(
         const w0 = v128.load(w), w1 = v128.load(w, 16);
         const v0 = v128.load(v), v1 = v128.load(v, 16);
         let x0 = v128.load(x), x1 = v128.load(x, 16);
-        a00 = sum.add(a00, x0, w0);
-        a01 = sum.add(a01, x1, w1);
-        b00 = sum.add(b00, x0, v0);
-        b01 = sum.add(b01, x1, v1);
+        a00 = sum.add(a00, x0, w0, l0);
+        a01 = sum.add(a01, x1, w1, l1);
+        b00 = sum.add(b00, x0, v0, g0);
+        b01 = sum.add(b01, x1, v1, g1);
         x0 = v128.load(x, RECORD_BYTES), x1 = v128.load(x, RECORD_BYTES + 16);
-        a10 = sum.add(a10, x0, w0);
-        a11 = sum.add(a11, x1, w1);
-        b10 = sum.add(b10, x0, v0);
-        b11 = sum.add(b11, x1, v1);
+        a10 = sum.add(a10, x0, w0, l0);
+        a11 = sum.add(a11, x1, w1, l1);
+        b10 = sum.add(b10, x0, v0, g0);
+        b11 = sum.add(b11, x1, v1, g1);
         x0 = v128.load(x, 2 * RECORD_BYTES), x1 = v128.load(x, 2 * RECORD_BYTES + 16);
-        a20 = sum.add(a20, x0, w0);
-        a21 = sum.add(a21, x1, w1);
-        b20 = sum.add(b20, x0, v0);
-        b21 = sum.add(b21, x1, v1);
+        a20 = sum.add(a20, x0, w0, l0);
+        a21 = sum.add(a21, x1, w1, l1);
+        b20 = sum.add(b20, x0, v0, g0);
+        b21 = sum.add(b21, x1, v1, g1);
         x0 = v128.load(x, 3 * RECORD_BYTES), x1 = v128.load(x, 3 * RECORD_BYTES + 16);
-        a30 = sum.add(a30, x0, w0);
-        a31 = sum.add(a31, x1, w1);
-        b30 = sum.add(b30, x0, v0);
-        b31 = sum.add(b31, x1, v1);
+        a30 = sum.add(a30, x0, w0, l0);
+        a31 = sum.add(a31, x1, w1, l1);
+        b30 = sum.add(b30, x0, v0, g0);
+        b31 = sum.add(b31, x1, v1, g1);
       }
       x = acts;
       const v = form + rowStep;
@@ -133,15 +139,17 @@ function tile<F, S>(
       const cv0 = v128.load(v, FORM_C), cv1 = v128.load(v, FORM_C + 16);
       const mw0 = v128.load(form, FORM_M), mw1 = v128.load(form, FORM_M + 16);
       const mv0 = v128.load(v, FORM_M), mv1 = v128.load(v, FORM_M + 16);
-      let l0 = ones, l1 = ones, g0 = ones, g1 = ones;
-      if (isDefined(f.l)) {
+      if (isDefined(f.l) && !isDefined(sum.widens)) {
         l0 = v128.load(form, FORM_L), l1 = v128.load(form, FORM_L + 16);
         g0 = v128.load(v, FORM_L), g1 = v128.load(v, FORM_L + 16);
       }
       const l16 = isDefined(f.l) ? i16x8.shl(l0, 4) : sixteens;
       const L16 = isDefined(f.l) ? i16x8.shl(l1, 4) : sixteens;
+      // The rows' sums begin with the same, but where halves' scales are theirs.
+      const o0 = offset_in<F, S>(offset, l0), o1 = offset_in<F, S>(offset, l1);
+      const r0 = offset_in<F, S>(offset, g0), r1 = offset_in<F, S>(offset, g1);
       let y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
-      let z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
+      let z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
       if (has_nibbles<F, S>()) {
         const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
         const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
@@ -151,6 +159,7 @@ function tile<F, S>(
       } else {
         p00 = sum.add_blocks(p00, sum.plus(a00, z0), l0, f32x4.mul(d0, y0));
         p01 = sum.add_blocks(p01, sum.plus(a01, z1), l1, f32x4.mul(d1, y1));
+        if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
         q00 = sum.add_blocks(q00, sum.plus(b00, z0), g0, f32x4.mul(e0, y0));
         q01 = sum.add_blocks(q01, sum.plus(b01, z1), g1, f32x4.mul(e1, y1));
       }
@@ -162,7 +171,7 @@ function tile<F, S>(
       }
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
-      z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
+      z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
       if (has_nibbles<F, S>()) {
         const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
         const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
@@ -172,6 +181,7 @@ function tile<F, S>(
       } else {
         p10 = sum.add_blocks(p10, sum.plus(a10, z0), l0, f32x4.mul(d0, y0));
         p11 = sum.add_blocks(p11, sum.plus(a11, z1), l1, f32x4.mul(d1, y1));
+        if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
         q10 = sum.add_blocks(q10, sum.plus(b10, z0), g0, f32x4.mul(e0, y0));
         q11 = sum.add_blocks(q11, sum.plus(b11, z1), g1, f32x4.mul(e1, y1));
       }
@@ -183,7 +193,7 @@ function tile<F, S>(
       }
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
-      z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
+      z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
       if (has_nibbles<F, S>()) {
         const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
         const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
@@ -193,6 +203,7 @@ function tile<F, S>(
       } else {
         p20 = sum.add_blocks(p20, sum.plus(a20, z0), l0, f32x4.mul(d0, y0));
         p21 = sum.add_blocks(p21, sum.plus(a21, z1), l1, f32x4.mul(d1, y1));
+        if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
         q20 = sum.add_blocks(q20, sum.plus(b20, z0), g0, f32x4.mul(e0, y0));
         q21 = sum.add_blocks(q21, sum.plus(b21, z1), g1, f32x4.mul(e1, y1));
       }
@@ -204,7 +215,7 @@ function tile<F, S>(
       }
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
-      z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
+      z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
       if (has_nibbles<F, S>()) {
         const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
         const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
@@ -214,6 +225,7 @@ function tile<F, S>(
       } else {
         p30 = sum.add_blocks(p30, sum.plus(a30, z0), l0, f32x4.mul(d0, y0));
         p31 = sum.add_blocks(p31, sum.plus(a31, z1), l1, f32x4.mul(d1, y1));
+        if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
         q30 = sum.add_blocks(q30, sum.plus(b30, z0), g0, f32x4.mul(e0, y0));
         q31 = sum.add_blocks(q31, sum.plus(b31, z1), g1, f32x4.mul(e1, y1));
       }
@@ -237,4 +249,10 @@ function tile<F, S>(
     store_lanes(out + 4, tokenStep, valid, sum_lanes_4(q0, q1, q2, q3));
   }
   store_lanes(out, tokenStep, valid, sum_lanes_4(p0, p1, p2, p3));
+}
+
+/** What is subtracted from the quants of halves whose scales are `lanes`. */
+@inline
+function offset_in<F, S>(offset: v128, lanes: v128): v128 {
+  return widens_by_lanes<F, S>() ? i16x8.mul(offset, lanes) : offset;
 }

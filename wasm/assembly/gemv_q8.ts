@@ -23,7 +23,7 @@ import {
   upper_main_of,
   upper_plane_of,
 } from "./format";
-import { RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
+import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
 import { LINE_BYTES, reach_of } from "./read_ahead";
 import { has_nibbles, lower_of, offset_of, upper_of } from "./product_sums";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
@@ -31,13 +31,47 @@ import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { strip_superblocks } from "./superblock_form";
 import { add_least, add_nibbles, start } from "./widen";
 
-/** Rows by one token; `streams` rows side by side, 2 or 4. `sums`: 132 bytes of scratch. */
+/** Bytes of rows that stay in the L2 cache while a few tokens pass over them, one by one. */
+const PANEL_BYTES: u32 = 128 << 10;
+
+/**
+ * Rows by a few tokens, one by one: formats whose nibbles are multiplied apart take longer in
+ * panels of forms (gemm_q8.ts). `sums` as of gemv().
+ */
+export function gemv_each<F, S>(
+  w: usize,
+  rowStride: u32,
+  rows: u32,
+  superblocks: u32,
+  acts: usize,
+  sums: usize,
+  n: u32,
+  out: usize,
+  outStride: u32,
+): void {
+  const groupBytes = superblocks * (GROUP_TOKENS * RECORD_BYTES);
+  const panelRows = max(PANEL_BYTES / rowStride, 2);
+  for (let r: u32 = 0; r < rows; r += panelRows) {
+    const count = min(panelRows, rows - r), at = w + r * rowStride;
+    for (let t: u32 = 0; t < n; t++) {
+      const x = acts + (t >> 2) * groupBytes + (t & 3) * RECORD_BYTES;
+      const to = out + ((t * outStride + r) << 2);
+      gemv<F, S>(at, rowStride, count, superblocks, x, GROUP_TOKENS * RECORD_BYTES, to, sums, 2);
+    }
+  }
+}
+
+/**
+ * Rows by one token, whose records are xStep bytes apart; `streams` rows side by side, 2 or 4.
+ * `sums`: 132 bytes of scratch.
+ */
 export function gemv<F, S>(
   w: usize,
   rowStride: u32,
   rows: u32,
   superblocks: u32,
   acts: usize,
+  xStep: u32,
   out: usize,
   sums: usize,
   streams: u32,
@@ -48,18 +82,18 @@ export function gemv<F, S>(
     const far = quarter * rowStride;
     for (let r: u32 = 0; r < quarter; r++) {
       const to = out + 4 * r;
-      four_rows<F, S>(w + r * rowStride, far, superblocks, acts, to, 4 * quarter, sums);
+      four_rows<F, S>(w + r * rowStride, far, superblocks, acts, xStep, to, 4 * quarter, sums);
     }
     done = quarter << 2;
   }
   const half = (rows - done) >> 1, far = half * rowStride;
   for (let r: u32 = 0; r < half; r++) {
     const at = done + r, to = out + 4 * at, reach = reach_of(rowStride, half - r);
-    two_rows<F, S>(w + at * rowStride, far, superblocks, acts, to, 4 * half, sums, reach);
+    two_rows<F, S>(w + at * rowStride, far, superblocks, acts, xStep, to, 4 * half, sums, reach);
   }
   if (((rows - done) & 1) != 0) {
-    const last = rows - 1;
-    two_rows<F, S>(w + last * rowStride, 0, superblocks, acts, out + 4 * last, 0, sums, 0);
+    const last = rows - 1, to = out + 4 * last;
+    two_rows<F, S>(w + last * rowStride, 0, superblocks, acts, xStep, to, 0, sums, 0);
   }
 }
 
@@ -160,19 +194,20 @@ function add_listed<F, S>(
   return seen;
 }
 
-/** Two rows, rowStep bytes apart, by one token; results outStep bytes apart; reads `reach` ahead. */
+/** Two rows, rowStep bytes apart, by one token; results outStep bytes apart; read `reach` ahead. */
 function two_rows<F, S>(
   w: usize,
   rowStep: u32,
   superblocks: u32,
   acts: usize,
+  xStep: u32,
   out: usize,
   outStep: u32,
   sums: usize,
   reach: u32,
 ): void {
   memory.fill(sums, 0, 64);
-  add_rows<F, S>(w, rowStep, superblocks, acts, sums, 1, reach);
+  add_rows<F, S>(w, rowStep, superblocks, acts, xStep, sums, 1, reach);
   const p = sum_of(sums, superblocks), q = sum_of(sums + 32, superblocks);
   store_lanes(out, outStep, 2, sum_lanes_4(p, q, p, q));
 }
@@ -183,12 +218,13 @@ function four_rows<F, S>(
   rowStep: u32,
   superblocks: u32,
   acts: usize,
+  xStep: u32,
   out: usize,
   outStep: u32,
   sums: usize,
 ): void {
   memory.fill(sums, 0, 128);
-  add_rows<F, S>(w, rowStep, superblocks, acts, sums, 2, 0);
+  add_rows<F, S>(w, rowStep, superblocks, acts, xStep, sums, 2, 0);
   const p = sum_of(sums, superblocks), q = sum_of(sums + 32, superblocks);
   const r = sum_of(sums + 64, superblocks), t = sum_of(sums + 96, superblocks);
   store_lanes(out, outStep, 4, sum_lanes_4(p, q, r, t));
@@ -204,6 +240,7 @@ function add_rows<F, S>(
   rowStep: u32,
   superblocks: u32,
   acts: usize,
+  xStep: u32,
   sums: usize,
   pairs: u32,
   reach: u32,
@@ -245,7 +282,7 @@ function add_rows<F, S>(
       }
       w += f.quantBytes;
       wf += f.factorBytes;
-      acts += RECORD_BYTES;
+      acts += xStep;
     }
     w = wf + SHORT; // the next strip lies behind the factors
     left -= strip;
@@ -304,30 +341,30 @@ function add_superblocks<F, S>(
       w += 32;
       u += 32;
     }
-    a0 = by.add(a0, x0, lower_of<F, S>(m0, y0, k0, k1));
-    a1 = by.add(a1, x1, lower_of<F, S>(m1, y1, k0, k1));
-    b0 = by.add(b0, x0, lower_of<F, S>(n0, v0, k0, k1));
-    b1 = by.add(b1, x1, lower_of<F, S>(n1, v1, k0, k1));
+    a0 = by.add(a0, x0, lower_of<F, S>(m0, y0, k0, k1), ones);
+    a1 = by.add(a1, x1, lower_of<F, S>(m1, y1, k0, k1), ones);
+    b0 = by.add(b0, x0, lower_of<F, S>(n0, v0, k0, k1), ones);
+    b1 = by.add(b1, x1, lower_of<F, S>(n1, v1, k0, k1), ones);
     if (isDefined(f.quarters)) {
-      ah0 = by.add(ah0, X0, upper_of<F, S>(M0, Y0, k0, k1));
-      ah1 = by.add(ah1, X1, upper_of<F, S>(M1, Y1, k0, k1));
-      bh0 = by.add(bh0, X0, upper_of<F, S>(N0, V0, k0, k1));
-      bh1 = by.add(bh1, X1, upper_of<F, S>(N1, V1, k0, k1));
+      ah0 = by.add(ah0, X0, upper_of<F, S>(M0, Y0, k0, k1), ones);
+      ah1 = by.add(ah1, X1, upper_of<F, S>(M1, Y1, k0, k1), ones);
+      bh0 = by.add(bh0, X0, upper_of<F, S>(N0, V0, k0, k1), ones);
+      bh1 = by.add(bh1, X1, upper_of<F, S>(N1, V1, k0, k1), ones);
     } else {
-      a0 = by.add(a0, X0, upper_of<F, S>(M0, Y0, k0, k1));
-      a1 = by.add(a1, X1, upper_of<F, S>(M1, Y1, k0, k1));
-      b0 = by.add(b0, X0, upper_of<F, S>(N0, V0, k0, k1));
-      b1 = by.add(b1, X1, upper_of<F, S>(N1, V1, k0, k1));
+      a0 = by.add(a0, X0, upper_of<F, S>(M0, Y0, k0, k1), ones);
+      a1 = by.add(a1, X1, upper_of<F, S>(M1, Y1, k0, k1), ones);
+      b0 = by.add(b0, X0, upper_of<F, S>(N0, V0, k0, k1), ones);
+      b1 = by.add(b1, X1, upper_of<F, S>(N1, V1, k0, k1), ones);
     }
     if (has_nibbles<F, S>()) {
-      ah0 = by.add(ah0, x0, f.lower_high(m0, y0, k0, k1));
-      ah1 = by.add(ah1, x1, f.lower_high(m1, y1, k0, k1));
-      bh0 = by.add(bh0, x0, f.lower_high(n0, v0, k0, k1));
-      bh1 = by.add(bh1, x1, f.lower_high(n1, v1, k0, k1));
-      ah0 = by.add(ah0, X0, f.upper_high(M0, Y0, k0, k1));
-      ah1 = by.add(ah1, X1, f.upper_high(M1, Y1, k0, k1));
-      bh0 = by.add(bh0, X0, f.upper_high(N0, V0, k0, k1));
-      bh1 = by.add(bh1, X1, f.upper_high(N1, V1, k0, k1));
+      ah0 = by.add(ah0, x0, f.lower_high(m0, y0, k0, k1), ones);
+      ah1 = by.add(ah1, x1, f.lower_high(m1, y1, k0, k1), ones);
+      bh0 = by.add(bh0, x0, f.lower_high(n0, v0, k0, k1), ones);
+      bh1 = by.add(bh1, x1, f.lower_high(n1, v1, k0, k1), ones);
+      ah0 = by.add(ah0, X0, f.upper_high(M0, Y0, k0, k1), ones);
+      ah1 = by.add(ah1, X1, f.upper_high(M1, Y1, k0, k1), ones);
+      bh0 = by.add(bh0, X0, f.upper_high(N0, V0, k0, k1), ones);
+      bh1 = by.add(bh1, X1, f.upper_high(N1, V1, k0, k1), ones);
     }
     if (isDefined(f.mainStep)) {
       m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);

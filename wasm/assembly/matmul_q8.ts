@@ -36,10 +36,10 @@ import { is_wide } from "./format";
 import { gemm_few } from "./gemm_few_q8";
 import { gemm } from "./gemm_q8";
 import { gemv_natural, gemv_natural_rows } from "./gemv_natural";
-import { gemv, gemv_rows } from "./gemv_q8";
+import { gemv, gemv_each, gemv_rows } from "./gemv_q8";
 import { is_natural } from "./natural";
-import { can_sum_fours, Fours, has_nibbles, Pairs, sums_by_fours } from "./product_sums";
-import { records_bytes, superblocks_of } from "./q8_tile";
+import { can_sum_fours, Fours, has_nibbles, Pairs, Sevens, sums_by_fours } from "./product_sums";
+import { RECORD_BYTES, records_bytes, superblocks_of } from "./q8_tile";
 import { row_bytes, tile_bytes } from "./superblock_form";
 
 /**
@@ -50,6 +50,8 @@ const FEW_TOKENS: u32 = 16;
 const FEW_TOKENS_256: u32 = 8;
 /** Where they are looked up each time, which V8 does 128 bits at a time. */
 const FEW_TOKENS_LEVELS: u32 = 4;
+const EACH_TOKENS_LEVELS: u32 = 3;
+const EACH_TOKENS_BYTES: u32 = 8;
 
 /** out[t, r] = Σ_i w[r, i] · act[t, i]; traps on a type that is not quantised. */
 export function matmul_q8(
@@ -172,6 +174,11 @@ function few_tokens<F>(): u32 {
   return changetype<F>(0).superblockBlocks == 1 ? FEW_TOKENS_256 : FEW_TOKENS;
 }
 
+/** Up to so many tokens it pays to go through rows of nibbles for each, bytes or looked up. */
+function each_tokens<F>(): u32 {
+  return isDefined(changetype<F>(0).isBytes) ? EACH_TOKENS_BYTES : EACH_TOKENS_LEVELS;
+}
+
 function product<F>(
   w: usize,
   rowStride: u32,
@@ -191,10 +198,12 @@ function product<F>(
   if (n == 1) {
     if (is_natural<F>()) gemv_natural<F>(w, rowStride, rows, superblocks, acts, out, forms);
     else if (can_sum_fours<F>() && sums_by_fours<F>()) {
-      gemv<F, Fours>(w, rowStride, rows, superblocks, acts, out, forms, streams);
-    } else gemv<F, Pairs>(w, rowStride, rows, superblocks, acts, out, forms, streams);
+      gemv<F, Fours>(w, rowStride, rows, superblocks, acts, RECORD_BYTES, out, forms, streams);
+    } else gemv<F, Pairs>(w, rowStride, rows, superblocks, acts, RECORD_BYTES, out, forms, streams);
   } else if (can_sum_fours<F>() && sums_by_fours<F>()) {
     several<F, Fours>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride, few);
+  } else if (isDefined(changetype<F>(0).isSevenBits)) {
+    several<F, Sevens>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride, few);
   } else {
     several<F, Pairs>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride, few);
   }
@@ -214,7 +223,9 @@ function several<F, S>(
   outStride: u32,
   few: bool,
 ): void {
-  if (is_natural<F>() || has_nibbles<F, S>() || !few || n > few_tokens<F>()) {
+  if (has_nibbles<F, S>() && !is_natural<F>() && few && n <= each_tokens<F>()) {
+    gemv_each<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
+  } else if (is_natural<F>() || has_nibbles<F, S>() || !few || n > few_tokens<F>()) {
     gemm<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   } else {
     gemm_few<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);

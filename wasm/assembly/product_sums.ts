@@ -1,9 +1,12 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
- * Two ways to add up the products of a superblock, the same integers: products of several tokens
- * (gemm_q8.ts, gemm_few_q8.ts) are compiled for both. Fours are one operation where V8 has
+ * Ways to add up the products of a superblock, the same integers: products of several tokens
+ * (gemm_q8.ts, gemm_few_q8.ts) are compiled for two of them. Fours are one operation where V8 has
  * AVX-VNNI (or ARM's dot product), and four of them elsewhere, where pairs are faster: which is
  * taken is measured (src/rank/tune.ts). A way is a class without instances, as a format is.
+ *
+ * add(sums, x, w, lanes): `lanes` are the integer scales of the halves, for ways that widen at
+ * once (`widens`); to the others add_blocks() has them.
  */
 import { is_wide } from "./format";
 import { dot_add_i8, dot_i8, madd } from "./simd";
@@ -12,7 +15,9 @@ import { add_blocks } from "./widen";
 /** i16x8: lane 2j and 2j + 1 are the halves of block j. Every format can be summed so. */
 @unmanaged
 export class Pairs {
-  @inline add(sums: v128, x: v128, w: v128): v128 { return i16x8.add(sums, dot_i8(x, w)); }
+  @inline add(sums: v128, x: v128, w: v128, lanes: v128): v128 {
+    return i16x8.add(sums, dot_i8(x, w));
+  }
   @inline plus(a: v128, b: v128): v128 { return i16x8.add(a, b); }
   /** A multiple of 16-bit sums of halves, in the lanes of this way. */
   @inline times(halves: v128, factor: v128): v128 { return i16x8.mul(halves, factor); }
@@ -29,12 +34,37 @@ export class Pairs {
 @unmanaged
 export class Fours {
   @inline get takesBytes(): bool { return true; }
-  @inline add(sums: v128, x: v128, w: v128): v128 { return dot_add_i8(x, w, sums); }
+  @inline add(sums: v128, x: v128, w: v128, lanes: v128): v128 { return dot_add_i8(x, w, sums); }
   @inline plus(a: v128, b: v128): v128 { return i32x4.add(a, b); }
   @inline times(halves: v128, factor: v128): v128 { return i32x4.dot_i16x8_s(halves, factor); }
   @inline add_blocks(p: v128, sums: v128, lanes: v128, factors: v128): v128 {
     return madd(f32x4.convert_i32x4_s(sums), factors, p);
   }
+}
+
+/**
+ * i32x4: lane j is block j. For wide formats of bytes 0..127 (`isSevenBits`): a pair's sum fills 16
+ * bits, so it is widened at once, by its half's scale. Three operations, where two nibbles are
+ * four.
+ */
+@unmanaged
+export class Sevens {
+  @inline get takesBytes(): bool { return true; }
+  @inline get widens(): bool { return true; }
+  @inline add(sums: v128, x: v128, w: v128, lanes: v128): v128 {
+    return i32x4.add(sums, i32x4.dot_i16x8_s(dot_i8(x, w), lanes));
+  }
+  @inline plus(a: v128, b: v128): v128 { return i32x4.add(a, b); }
+  @inline times(halves: v128, factor: v128): v128 { return i32x4.dot_i16x8_s(halves, factor); }
+  @inline add_blocks(p: v128, sums: v128, lanes: v128, factors: v128): v128 {
+    return madd(f32x4.convert_i32x4_s(sums), factors, p);
+  }
+}
+
+/** Does S widen by scales that halves of F's blocks have? A constant. */
+@inline
+export function widens_by_lanes<F, S>(): bool {
+  return isDefined(changetype<F>(0).l) && isDefined(changetype<S>(0).widens);
 }
 
 /** Are the weights of a wide format multiplied as bytes? A constant. */

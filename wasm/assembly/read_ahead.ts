@@ -12,7 +12,7 @@ export const LINE_BYTES: u32 = 64;
 /** So far ahead of what is computed with: 512 is as fast, 1,280 slower. */
 const REACH_BYTES: u32 = 768;
 
-/** How far to read ahead of a row of which `left` lie one behind the other: not beyond their end. */
+/** How far to read ahead of a row, the first of `left` of a stream: not beyond their end. */
 @inline
 export function reach_of(rowStride: u32, left: u32): u32 {
   return (left - 1) * rowStride >= REACH_BYTES + LINE_BYTES ? REACH_BYTES : 0;
