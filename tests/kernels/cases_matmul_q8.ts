@@ -136,6 +136,9 @@ function product(
   return result;
 }
 
+/** Types of 8 bits: a few tokens go through panels of 128 KiB of their rows, one by one. */
+const WIDE: readonly QuantType[] = ["Q8_0", "IQ4_NL"];
+
 function quantisedMatmul(
   type: QuantType,
   name: "matmul_q8" | "matmul_q8_two_streams" | "matmul_q8_few" = "matmul_q8",
@@ -157,6 +160,9 @@ function quantisedMatmul(
         }
       }
       sweepShape(arena, { type, k: 256, rows: 150, n: 6, flavour: "random" }); // several panels
+      if (WIDE.includes(type)) {
+        sweepShape(arena, { type, k: 256, rows: 500, n: 3, flavour: "random" });
+      }
       sweepAgreement(arena, type);
     },
     legalCall: (arena) => [

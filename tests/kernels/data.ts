@@ -109,6 +109,8 @@ function quantByte(rng: Rng, type: QuantType, flavour: Flavour): number {
   if (flavour === "most negative") return type === "Q8_0" ? 0x80 : 0x00;
   if (flavour === "most positive") return type === "Q8_0" ? 0x7f : 0xff;
   if (flavour === "zero rows" && type === "MXFP4") return 0;
+  // Quantisers write no −128, which prompts multiply in another way than the rest.
+  if (flavour === "random" && type === "Q8_0") return (0x81 + rng.int(255)) & 255;
   return rng.int(256);
 }
 

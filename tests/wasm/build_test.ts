@@ -37,7 +37,9 @@ Deno.test("kernels.wasm has no data, no globals, no tables: instances share one 
 
 const DOT = "i16x8.relaxed_dot_i8x16_i7x16_s";
 const DOT_OF_FOURS = "i32x4.relaxed_dot_i8x16_i7x16_add_s";
-const [PAIRS, FOURS] = ["Pairs", "Fours"].map((way) => `wasm/assembly/product_sums/${way}`);
+const [PAIRS, FOURS, SEVENS, SIGNS] = ["Pairs", "Fours", "Sevens", "Signs"].map((way) =>
+  `wasm/assembly/product_sums/${way}`
+);
 /** Two dots a weight. */
 const WIDE_TYPES: readonly QuantType[] = ["Q8_0", "IQ4_NL", "IQ4_XS"];
 
@@ -78,8 +80,11 @@ const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[]
     times: 16,
   })),
   // Formats with the same properties have the same tile, and Binaryen keeps one of them.
-  ...(["Q4_0", "Q8_0", "Q6_K", "Q2_K"] as const).map((type) => ({
-    name: `gemm_q8/tile<${formatOf(type)},${PAIRS}>`,
+  ...([["Q4_0", PAIRS], ["Q6_K", PAIRS], ["Q2_K", PAIRS], ["Q8_0", SIGNS], ["IQ2_XXS", SEVENS], [
+    "IQ2_XS",
+    SEVENS,
+  ]] as const).map(([type, way]) => ({
+    name: `gemm_q8/tile<${formatOf(type)},${way}>`,
     instruction: DOT,
     times: 16,
   })),

@@ -18,9 +18,7 @@ import {
   stores_bytes,
   superblock_at,
 } from "./columns";
-import { is_wide } from "./format";
 import { multiply_panel } from "./gemm_q8";
-import { takes_bytes } from "./product_sums";
 import { superblocks_of } from "./q8_tile";
 import { f16_at, madd } from "./simd";
 import { FORM_C, FORM_D, FORM_L, FORM_QUANTS, form_bytes, PANEL_ROWS } from "./superblock_form";
@@ -43,7 +41,7 @@ export function multiply_forms<F, S>(
     for (let b: u32 = 0; b < superblocks << 3; b++) {
       const form = forms + (b >> 3) * form_bytes<F, S>();
       if (b < blocks) {
-        take_block_apart<F, S>(w, factors, rows, b, panel, form, formRow);
+        take_block_apart<F>(w, factors, rows, b, panel, form, formRow);
       } else {
         for (let r: u32 = 0; r < PANEL_ROWS; r++) {
           store<f32>(form + r * formRow + 4 * (b & 7), 0, FORM_D);
@@ -56,7 +54,7 @@ export function multiply_forms<F, S>(
 }
 
 /** Block b of sixteen rows from `panel` on, into the forms of their superblock. */
-function take_block_apart<F, S>(
+function take_block_apart<F>(
   w: usize,
   allFactors: usize,
   rows: u32,
@@ -79,12 +77,7 @@ function take_block_apart<F, S>(
     return;
   }
   const from = block + (panel & ~31), shift = (panel & 16) >> 1;
-  if (!is_wide<F>() || takes_bytes<F, S>()) {
-    spread<F>(from, columnBytes, shift, to, formRow, true);
-  } else {
-    spread<F>(from, columnBytes, shift, to, formRow, false);
-    spread<F>(from, columnBytes, shift + 4, to + 256, formRow, false);
-  }
+  spread<F>(from, columnBytes, shift, to, formRow, true);
 }
 
 /** D, and C or L, of a row in a block, into its form. */

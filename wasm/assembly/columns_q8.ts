@@ -35,7 +35,8 @@ import {
 } from "./columns";
 import { Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { MXFP4, Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
-import { can_sum_fours, Fours, Pairs, sums_by_fours } from "./product_sums";
+import { is_wide } from "./format";
+import { can_sum_fours, Fours, Pairs, Signs, sums_by_fours } from "./product_sums";
 import { RECORD_BYTES, RECORD_SCALES, records_bytes, superblocks_of } from "./q8_tile";
 import { tile_bytes } from "./superblock_form";
 
@@ -128,7 +129,8 @@ function product<F>(
   if (can_sum_fours<F>() && sums_by_fours<F>()) {
     multiply_forms<F, Fours>(w, rows, blocks, acts, n, out, outStride, forms);
   } else {
-    multiply_forms<F, Pairs>(w, rows, blocks, acts, n, out, outStride, forms);
+    if (is_wide<F>()) multiply_forms<F, Signs>(w, rows, blocks, acts, n, out, outStride, forms);
+    else multiply_forms<F, Pairs>(w, rows, blocks, acts, n, out, outStride, forms);
   }
   return k;
 }

@@ -5,7 +5,7 @@
  * multiply the forms: a quant is unpacked once for all tokens, and there is one product to tune.
  */
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
-import { has_nibbles, offset_of, widens_by_lanes } from "./product_sums";
+import { has_signs, offset_of, SignsOf128, widens_by_lanes } from "./product_sums";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import {
   FORM_C,
@@ -13,11 +13,16 @@ import {
   FORM_L,
   FORM_M,
   FORM_QUANTS,
+  FORM_SIGNS,
   form_bytes,
+  make_sizes,
   PANEL_ROWS,
   take_row_apart,
 } from "./superblock_form";
-import { add_least, add_nibbles, start } from "./widen";
+import { add_least, start } from "./widen";
+
+/** From sizes to their signs. */
+const SIGNS_BEHIND: usize = FORM_SIGNS - FORM_QUANTS;
 
 /** Rows by tokens, summed by S; `forms` is room for PANEL_ROWS rows of forms. */
 export function gemm<F, S>(
@@ -54,11 +59,37 @@ export function multiply_panel<F, S>(
   outStride: u32,
   panel: u32,
 ): void {
+  if (has_signs<S>() && make_all_sizes<F, S>(forms, formRow, count, superblocks)) {
+    tiles<F, SignsOf128>(forms, formRow, count, superblocks, acts, n, out, outStride, panel);
+  } else tiles<F, S>(forms, formRow, count, superblocks, acts, n, out, outStride, panel);
+}
+
+/** Bytes of rows of forms into sizes and signs. True: some size takes more than 7 bits. */
+function make_all_sizes<F, S>(forms: usize, formRow: u32, count: u32, superblocks: u32): bool {
+  let isLarge = false;
+  for (let r: u32 = 0; r < count; r++, forms += formRow) {
+    for (let s: u32 = 0; s < superblocks; s++) {
+      isLarge = make_sizes<F>(forms + s * form_bytes<F, S>()) || isLarge;
+    }
+  }
+  return isLarge;
+}
+
+function tiles<F, S>(
+  forms: usize,
+  formRow: u32,
+  count: u32,
+  superblocks: u32,
+  acts: usize,
+  n: u32,
+  out: usize,
+  outStride: u32,
+  panel: u32,
+): void {
   const groupBytes = superblocks * RECORD_BYTES * GROUP_TOKENS;
   for (let t: u32 = 0; t < n; t += GROUP_TOKENS) {
     const group = acts + (t >> 2) * groupBytes;
-    const tileRows: u32 = has_nibbles<F, S>() ? 1 : 2;
-    for (let r: u32 = 0; r < count; r += tileRows) {
+    for (let r: u32 = 0; r < count; r += 2) {
       const second = r + 1 < count ? formRow : 0; // an odd last row is computed twice
       const to = out + ((t * outStride + panel + r) << 2);
       tile<F, S>(forms + r * formRow, second, superblocks, group, to, outStride << 2, n - t);
@@ -68,8 +99,7 @@ export function multiply_panel<F, S>(
 
 /**
  * Two rows of forms, rowStep bytes apart (0: one row), by four tokens, of which `valid` are
- * stored. One row where it has nibbles: its low and its high ones take the places of two. A
- * superblock is one pass over its vectors, or two where 16-bit sums ask for it: quarters.
+ * stored. A superblock is one pass over its vectors, or two where 16-bit sums ask for it: quarters.
  */
 function tile<F, S>(
   form: usize,
@@ -84,7 +114,6 @@ function tile<F, S>(
   const zero = i32x4.splat(opaque(0, superblocks));
   const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
-  const sixteens = i16x8.splat(<i16>opaque(16, superblocks));
   const passBytes: u32 = isDefined(f.quarters) ? 128 : 256;
   let p00 = f32x4.splat(0), p01 = p00, p10 = p00, p11 = p00, p20 = p00, p21 = p00, p30 = p00;
   let p31 = p00, q00 = p00, q01 = p00, q10 = p00, q11 = p00, q20 = p00, q21 = p00, q30 = p00;
@@ -107,9 +136,34 @@ function tile<F, S>(
       // turns in one are no faster.
       const end = x + passBytes;
       for (; x != end; x += 32, w += 32) {
-        const v = w + (has_nibbles<F, S>() ? 256 : rowStep);
+        const v = w + rowStep;
         const w0 = v128.load(w), w1 = v128.load(w, 16);
         const v0 = v128.load(v), v1 = v128.load(v, 16);
+        if (has_signs<S>()) {
+          const m0 = v128.load(w, SIGNS_BEHIND), m1 = v128.load(w, SIGNS_BEHIND + 16);
+          const n0 = v128.load(v, SIGNS_BEHIND), n1 = v128.load(v, SIGNS_BEHIND + 16);
+          let x0 = v128.load(x), x1 = v128.load(x, 16);
+          a00 = sum.add(a00, v128.xor(x0, m0), w0, l0);
+          a01 = sum.add(a01, v128.xor(x1, m1), w1, l1);
+          b00 = sum.add(b00, v128.xor(x0, n0), v0, g0);
+          b01 = sum.add(b01, v128.xor(x1, n1), v1, g1);
+          x0 = v128.load(x, RECORD_BYTES), x1 = v128.load(x, RECORD_BYTES + 16);
+          a10 = sum.add(a10, v128.xor(x0, m0), w0, l0);
+          a11 = sum.add(a11, v128.xor(x1, m1), w1, l1);
+          b10 = sum.add(b10, v128.xor(x0, n0), v0, g0);
+          b11 = sum.add(b11, v128.xor(x1, n1), v1, g1);
+          x0 = v128.load(x, 2 * RECORD_BYTES), x1 = v128.load(x, 2 * RECORD_BYTES + 16);
+          a20 = sum.add(a20, v128.xor(x0, m0), w0, l0);
+          a21 = sum.add(a21, v128.xor(x1, m1), w1, l1);
+          b20 = sum.add(b20, v128.xor(x0, n0), v0, g0);
+          b21 = sum.add(b21, v128.xor(x1, n1), v1, g1);
+          x0 = v128.load(x, 3 * RECORD_BYTES), x1 = v128.load(x, 3 * RECORD_BYTES + 16);
+          a30 = sum.add(a30, v128.xor(x0, m0), w0, l0);
+          a31 = sum.add(a31, v128.xor(x1, m1), w1, l1);
+          b30 = sum.add(b30, v128.xor(x0, n0), v0, g0);
+          b31 = sum.add(b31, v128.xor(x1, n1), v1, g1);
+          continue;
+        }
         let x0 = v128.load(x), x1 = v128.load(x, 16);
         a00 = sum.add(a00, x0, w0, l0);
         a01 = sum.add(a01, x1, w1, l1);
@@ -143,26 +197,42 @@ function tile<F, S>(
         l0 = v128.load(form, FORM_L), l1 = v128.load(form, FORM_L + 16);
         g0 = v128.load(v, FORM_L), g1 = v128.load(v, FORM_L + 16);
       }
-      const l16 = isDefined(f.l) ? i16x8.shl(l0, 4) : sixteens;
-      const L16 = isDefined(f.l) ? i16x8.shl(l1, 4) : sixteens;
       // The rows' sums begin with the same, but where halves' scales are theirs.
       const o0 = offset_in<F, S>(offset, l0), o1 = offset_in<F, S>(offset, l1);
       const r0 = offset_in<F, S>(offset, g0), r1 = offset_in<F, S>(offset, g1);
+      if (has_signs<S>()) {
+        let y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
+        p00 = sum.add_blocks(p00, i32x4.add(a00, cw0), l0, f32x4.mul(d0, y0));
+        p01 = sum.add_blocks(p01, i32x4.add(a01, cw1), l1, f32x4.mul(d1, y1));
+        q00 = sum.add_blocks(q00, i32x4.add(b00, cv0), g0, f32x4.mul(e0, y0));
+        q01 = sum.add_blocks(q01, i32x4.add(b01, cv1), g1, f32x4.mul(e1, y1));
+        x += RECORD_BYTES;
+        y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
+        p10 = sum.add_blocks(p10, i32x4.add(a10, cw0), l0, f32x4.mul(d0, y0));
+        p11 = sum.add_blocks(p11, i32x4.add(a11, cw1), l1, f32x4.mul(d1, y1));
+        q10 = sum.add_blocks(q10, i32x4.add(b10, cv0), g0, f32x4.mul(e0, y0));
+        q11 = sum.add_blocks(q11, i32x4.add(b11, cv1), g1, f32x4.mul(e1, y1));
+        x += RECORD_BYTES;
+        y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
+        p20 = sum.add_blocks(p20, i32x4.add(a20, cw0), l0, f32x4.mul(d0, y0));
+        p21 = sum.add_blocks(p21, i32x4.add(a21, cw1), l1, f32x4.mul(d1, y1));
+        q20 = sum.add_blocks(q20, i32x4.add(b20, cv0), g0, f32x4.mul(e0, y0));
+        q21 = sum.add_blocks(q21, i32x4.add(b21, cv1), g1, f32x4.mul(e1, y1));
+        x += RECORD_BYTES;
+        y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
+        p30 = sum.add_blocks(p30, i32x4.add(a30, cw0), l0, f32x4.mul(d0, y0));
+        p31 = sum.add_blocks(p31, i32x4.add(a31, cw1), l1, f32x4.mul(d1, y1));
+        q30 = sum.add_blocks(q30, i32x4.add(b30, cv0), g0, f32x4.mul(e0, y0));
+        q31 = sum.add_blocks(q31, i32x4.add(b31, cv1), g1, f32x4.mul(e1, y1));
+        continue; // which ends this superblock's only pass
+      }
       let y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       let z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
-      if (has_nibbles<F, S>()) {
-        const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
-        const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
-        const h0 = i16x8.add(b00, Z0), h1 = i16x8.add(b01, Z1);
-        p00 = add_nibbles(p00, i16x8.add(a00, z0), h0, l0, l16, u0);
-        p01 = add_nibbles(p01, i16x8.add(a01, z1), h1, l1, L16, u1);
-      } else {
-        p00 = sum.add_blocks(p00, sum.plus(a00, z0), l0, f32x4.mul(d0, y0));
-        p01 = sum.add_blocks(p01, sum.plus(a01, z1), l1, f32x4.mul(d1, y1));
-        if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
-        q00 = sum.add_blocks(q00, sum.plus(b00, z0), g0, f32x4.mul(e0, y0));
-        q01 = sum.add_blocks(q01, sum.plus(b01, z1), g1, f32x4.mul(e1, y1));
-      }
+      p00 = sum.add_blocks(p00, sum.plus(a00, z0), l0, f32x4.mul(d0, y0));
+      p01 = sum.add_blocks(p01, sum.plus(a01, z1), l1, f32x4.mul(d1, y1));
+      if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
+      q00 = sum.add_blocks(q00, sum.plus(b00, z0), g0, f32x4.mul(e0, y0));
+      q01 = sum.add_blocks(q01, sum.plus(b01, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
         p00 = add_least<F>(p00, x, 0, cw0, mw0, y0);
         p01 = add_least<F>(p01, x, 1, cw1, mw1, y1);
@@ -172,19 +242,11 @@ function tile<F, S>(
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
-      if (has_nibbles<F, S>()) {
-        const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
-        const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
-        const h0 = i16x8.add(b10, Z0), h1 = i16x8.add(b11, Z1);
-        p10 = add_nibbles(p10, i16x8.add(a10, z0), h0, l0, l16, u0);
-        p11 = add_nibbles(p11, i16x8.add(a11, z1), h1, l1, L16, u1);
-      } else {
-        p10 = sum.add_blocks(p10, sum.plus(a10, z0), l0, f32x4.mul(d0, y0));
-        p11 = sum.add_blocks(p11, sum.plus(a11, z1), l1, f32x4.mul(d1, y1));
-        if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
-        q10 = sum.add_blocks(q10, sum.plus(b10, z0), g0, f32x4.mul(e0, y0));
-        q11 = sum.add_blocks(q11, sum.plus(b11, z1), g1, f32x4.mul(e1, y1));
-      }
+      p10 = sum.add_blocks(p10, sum.plus(a10, z0), l0, f32x4.mul(d0, y0));
+      p11 = sum.add_blocks(p11, sum.plus(a11, z1), l1, f32x4.mul(d1, y1));
+      if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
+      q10 = sum.add_blocks(q10, sum.plus(b10, z0), g0, f32x4.mul(e0, y0));
+      q11 = sum.add_blocks(q11, sum.plus(b11, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
         p10 = add_least<F>(p10, x, 0, cw0, mw0, y0);
         p11 = add_least<F>(p11, x, 1, cw1, mw1, y1);
@@ -194,19 +256,11 @@ function tile<F, S>(
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
-      if (has_nibbles<F, S>()) {
-        const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
-        const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
-        const h0 = i16x8.add(b20, Z0), h1 = i16x8.add(b21, Z1);
-        p20 = add_nibbles(p20, i16x8.add(a20, z0), h0, l0, l16, u0);
-        p21 = add_nibbles(p21, i16x8.add(a21, z1), h1, l1, L16, u1);
-      } else {
-        p20 = sum.add_blocks(p20, sum.plus(a20, z0), l0, f32x4.mul(d0, y0));
-        p21 = sum.add_blocks(p21, sum.plus(a21, z1), l1, f32x4.mul(d1, y1));
-        if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
-        q20 = sum.add_blocks(q20, sum.plus(b20, z0), g0, f32x4.mul(e0, y0));
-        q21 = sum.add_blocks(q21, sum.plus(b21, z1), g1, f32x4.mul(e1, y1));
-      }
+      p20 = sum.add_blocks(p20, sum.plus(a20, z0), l0, f32x4.mul(d0, y0));
+      p21 = sum.add_blocks(p21, sum.plus(a21, z1), l1, f32x4.mul(d1, y1));
+      if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
+      q20 = sum.add_blocks(q20, sum.plus(b20, z0), g0, f32x4.mul(e0, y0));
+      q21 = sum.add_blocks(q21, sum.plus(b21, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
         p20 = add_least<F>(p20, x, 0, cw0, mw0, y0);
         p21 = add_least<F>(p21, x, 1, cw1, mw1, y1);
@@ -216,19 +270,11 @@ function tile<F, S>(
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
-      if (has_nibbles<F, S>()) {
-        const Z0 = start<F, S>(x, 0, 1, offset), Z1 = start<F, S>(x, 1, 1, offset);
-        const u0 = f32x4.mul(d0, y0), u1 = f32x4.mul(d1, y1);
-        const h0 = i16x8.add(b30, Z0), h1 = i16x8.add(b31, Z1);
-        p30 = add_nibbles(p30, i16x8.add(a30, z0), h0, l0, l16, u0);
-        p31 = add_nibbles(p31, i16x8.add(a31, z1), h1, l1, L16, u1);
-      } else {
-        p30 = sum.add_blocks(p30, sum.plus(a30, z0), l0, f32x4.mul(d0, y0));
-        p31 = sum.add_blocks(p31, sum.plus(a31, z1), l1, f32x4.mul(d1, y1));
-        if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
-        q30 = sum.add_blocks(q30, sum.plus(b30, z0), g0, f32x4.mul(e0, y0));
-        q31 = sum.add_blocks(q31, sum.plus(b31, z1), g1, f32x4.mul(e1, y1));
-      }
+      p30 = sum.add_blocks(p30, sum.plus(a30, z0), l0, f32x4.mul(d0, y0));
+      p31 = sum.add_blocks(p31, sum.plus(a31, z1), l1, f32x4.mul(d1, y1));
+      if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
+      q30 = sum.add_blocks(q30, sum.plus(b30, z0), g0, f32x4.mul(e0, y0));
+      q31 = sum.add_blocks(q31, sum.plus(b31, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
         p30 = add_least<F>(p30, x, 0, cw0, mw0, y0);
         p31 = add_least<F>(p31, x, 1, cw1, mw1, y1);
@@ -245,9 +291,7 @@ function tile<F, S>(
   const p2 = join_pair(p20, p21, 1, zero), p3 = join_pair(p30, p31, 1, zero);
   const q0 = join_pair(q00, q01, 1, zero), q1 = join_pair(q10, q11, 1, zero);
   const q2 = join_pair(q20, q21, 1, zero), q3 = join_pair(q30, q31, 1, zero);
-  if (rowStep != 0 && !has_nibbles<F, S>()) {
-    store_lanes(out + 4, tokenStep, valid, sum_lanes_4(q0, q1, q2, q3));
-  }
+  if (rowStep != 0) store_lanes(out + 4, tokenStep, valid, sum_lanes_4(q0, q1, q2, q3));
   store_lanes(out, tokenStep, valid, sum_lanes_4(p0, p1, p2, p3));
 }
 

@@ -38,7 +38,7 @@ import { gemm } from "./gemm_q8";
 import { gemv_natural, gemv_natural_rows } from "./gemv_natural";
 import { gemv, gemv_each, gemv_rows } from "./gemv_q8";
 import { is_natural } from "./natural";
-import { can_sum_fours, Fours, has_nibbles, Pairs, Sevens, sums_by_fours } from "./product_sums";
+import { can_sum_fours, Fours, has_nibbles, Pairs, Sevens, Signs, sums_by_fours } from "./product_sums";
 import { RECORD_BYTES, records_bytes, superblocks_of } from "./q8_tile";
 import { row_bytes, tile_bytes } from "./superblock_form";
 
@@ -223,9 +223,11 @@ function several<F, S>(
   outStride: u32,
   few: bool,
 ): void {
-  if (has_nibbles<F, S>() && !is_natural<F>() && few && n <= each_tokens<F>()) {
-    gemv_each<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
-  } else if (is_natural<F>() || has_nibbles<F, S>() || !few || n > few_tokens<F>()) {
+  if (has_nibbles<F, S>()) {
+    if (few && n <= each_tokens<F>()) {
+      gemv_each<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
+    } else gemm<F, Signs>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
+  } else if (is_natural<F>() || !few || n > few_tokens<F>()) {
     gemm<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   } else {
     gemm_few<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);

@@ -61,6 +61,51 @@ export class Sevens {
   }
 }
 
+/**
+ * i32x4: lane j is block j. For formats of 8 bits: sizes, 0..127, by activations that take the
+ * weights' signs. A sign is XORed in, which makes −x − 1 of x; what that takes away, the sizes of
+ * all negative weights, is a form's C, and added in the end. Four operations, as two nibbles are,
+ * and half of what those take behind them.
+ */
+@unmanaged
+export class Signs {
+  @inline get takesBytes(): bool { return true; }
+  @inline get hasSigns(): bool { return true; }
+  @inline add(sums: v128, x: v128, w: v128, lanes: v128): v128 {
+    return i32x4.add(sums, i32x4.dot_i16x8_s(dot_i8(x, w), lanes));
+  }
+  @inline plus(a: v128, b: v128): v128 { return i32x4.add(a, b); }
+  @inline times(halves: v128, factor: v128): v128 { return i32x4.dot_i16x8_s(halves, factor); }
+  @inline add_blocks(p: v128, sums: v128, lanes: v128, factors: v128): v128 {
+    return madd(f32x4.convert_i32x4_s(sums), factors, p);
+  }
+}
+
+/** The same with sizes up to 128, which only odd files have: slower, exact on any machine. */
+@unmanaged
+export class SignsOf128 {
+  @inline get takesBytes(): bool { return true; }
+  @inline get hasSigns(): bool { return true; }
+  @inline add(sums: v128, x: v128, w: v128, lanes: v128): v128 {
+    const p = i16x8.mul(i16x8.extend_low_i8x16_s(x), i16x8.extend_low_i8x16_u(w));
+    const q = i16x8.mul(i16x8.extend_high_i8x16_s(x), i16x8.extend_high_i8x16_u(w));
+    const a = i32x4.dot_i16x8_s(p, lanes), b = i32x4.dot_i16x8_s(q, lanes);
+    const fours = i32x4.add(i32x4.shuffle(a, b, 0, 2, 4, 6), i32x4.shuffle(a, b, 1, 3, 5, 7));
+    return i32x4.add(sums, fours);
+  }
+  @inline plus(a: v128, b: v128): v128 { return i32x4.add(a, b); }
+  @inline times(halves: v128, factor: v128): v128 { return i32x4.dot_i16x8_s(halves, factor); }
+  @inline add_blocks(p: v128, sums: v128, lanes: v128, factors: v128): v128 {
+    return madd(f32x4.convert_i32x4_s(sums), factors, p);
+  }
+}
+
+/** Does S multiply sizes and signs? A constant. */
+@inline
+export function has_signs<S>(): bool {
+  return isDefined(changetype<S>(0).hasSigns);
+}
+
 /** Does S widen by scales that halves of F's blocks have? A constant. */
 @inline
 export function widens_by_lanes<F, S>(): bool {

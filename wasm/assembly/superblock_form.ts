@@ -13,7 +13,8 @@
  *
  * where L and C are there only if the format has them. A wide format has 8-bit weights: 256 bytes
  * of low nibbles, then 256 of high ones; low − lowOffset + 16 · (high − offset) stands for
- * q − offset. Where they are multiplied as bytes (product_sums.ts) it is low + 16 · high, once.
+ * q − offset. Where they are multiplied as bytes (product_sums.ts) it is low + 16 · high, once; or
+ * its size, and 256 bytes of signs (make_sizes()).
  */
 import { STRIP_QUANT_BYTES } from "../../src/memory/row_layout";
 import {
@@ -30,7 +31,7 @@ import {
   upper_plane_of,
 } from "./format";
 import { is_natural, take_natural_apart } from "./natural";
-import { has_nibbles, lower_of, upper_of } from "./product_sums";
+import { Fours, has_nibbles, has_signs, lower_of, offset_of, upper_of } from "./product_sums";
 import { records_bytes, superblocks_of } from "./q8_tile";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 
@@ -40,6 +41,7 @@ export const FORM_C = 32;
 export const FORM_L = 64;
 export const FORM_M = 96;
 export const FORM_QUANTS = 128;
+export const FORM_SIGNS = 384;
 export const FORM_BYTES_MAX: u32 = 640;
 
 /** Room that repack() and dequantize_row() ask for. */
@@ -62,7 +64,7 @@ export function tile_bytes(n: u32, k: u32): u64 {
 /** Bytes of a form of format F for sums S. */
 @inline
 export function form_bytes<F, S>(): u32 {
-  return has_nibbles<F, S>() ? 640 : 384;
+  return has_nibbles<F, S>() || has_signs<S>() ? 640 : 384;
 }
 
 /** Bytes of a packed row: a multiple of 16, because factors are read 16 bytes at a time. */
@@ -188,4 +190,32 @@ function store_quants<F, S>(w: usize, to: usize, k0: v128, k1: v128): void {
       }
     }
   }
+}
+
+/**
+ * Bytes of a superblock's quants into sizes, and signs (0 or −1) 256 behind them, with the C of
+ * Signs (product_sums.ts). True: a weight is −128, whose size takes more than 7 bits.
+ */
+export function make_sizes<F>(form: usize): bool {
+  const offset = i8x16.splat(<i8>offset_of<F, Fours>()), ones = i16x8.splat(1);
+  const end = form + 256;
+  let c0 = i32x4.splat(0), c1 = c0, all = c0;
+  for (let at = form; at != end; at += 32) {
+    const q0 = i8x16.sub(v128.load(at, FORM_QUANTS), offset);
+    const q1 = i8x16.sub(v128.load(at, FORM_QUANTS + 16), offset);
+    const m0 = i8x16.shr_s(q0, 7), m1 = i8x16.shr_s(q1, 7);
+    const s0 = i8x16.sub(v128.xor(q0, m0), m0), s1 = i8x16.sub(v128.xor(q1, m1), m1);
+    v128.store(at, s0, FORM_QUANTS);
+    v128.store(at, s1, FORM_QUANTS + 16);
+    v128.store(at, m0, FORM_SIGNS);
+    v128.store(at, m1, FORM_SIGNS + 16);
+    const n0 = i16x8.extadd_pairwise_i8x16_u(v128.and(s0, m0));
+    const n1 = i16x8.extadd_pairwise_i8x16_u(v128.and(s1, m1));
+    c0 = i32x4.add(c0, i32x4.dot_i16x8_s(n0, ones));
+    c1 = i32x4.add(c1, i32x4.dot_i16x8_s(n1, ones));
+    all = v128.or(all, v128.or(s0, s1));
+  }
+  v128.store(form, c0, FORM_C);
+  v128.store(form, c1, FORM_C + 16);
+  return i8x16.bitmask(all) != 0;
 }
