@@ -231,6 +231,8 @@ export interface GenerateResult {
   readonly ids: readonly number[];
   /** Why it ended. */
   readonly finishReason: FinishReason;
+  /** The stop text that ended it; left out: none did. */
+  readonly stopText?: string;
   /** How long it took. */
   readonly timings: Timings;
 }
