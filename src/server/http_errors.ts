@@ -61,11 +61,12 @@ const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
 };
 
 export function anthropicErrorBody(error: RequestError, requestId: string): AnthropicErrorBody {
-  const { status, message, code, param } = error;
+  const { status, message, code, param, tokens } = error;
   const type = ANTHROPIC_TYPES[status] ?? (status < 500 ? "invalid_request_error" : "api_error");
-  // Agents make their conversations shorter when they read these words.
+  // Agents look for these words, and make their conversations shorter by as much.
   const isTooLong = code === "context_length_exceeded";
-  const text = isTooLong ? `prompt is too long: ${message}` : message;
+  const excess = tokens === null ? "" : `${tokens.count} tokens > ${tokens.max} maximum: `;
+  const text = isTooLong ? `prompt is too long: ${excess}${message}` : message;
   return {
     type: "error",
     error: { type, message: text.toWellFormed(), details: { error_code: code, param } },
@@ -134,9 +135,9 @@ const PROMPT_CODES: ReadonlySet<string | null> = new Set([
 /** An error as it was thrown; where it is about a prompt, with the field that this came from. */
 export function namingPrompt(error: unknown, param: string): unknown {
   if (!(error instanceof RequestError)) return error;
-  const { message, status, type, code, param: named } = error;
+  const { message, status, type, code, param: named, tokens } = error;
   if (named !== null || !PROMPT_CODES.has(code)) return error;
-  return new RequestError(message, { status, type, code, param });
+  return new RequestError(message, { status, type, code, param, tokens });
 }
 
 /** The 503 while the first model is being loaded. */

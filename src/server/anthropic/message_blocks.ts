@@ -69,38 +69,57 @@ export const messagesField = listOf(message, {
   minMessage: "expected at least one message",
 }).transform(toMessages);
 
-/** Words of Claude Code's to a server that bills it: they change, and say nothing to a model. */
-const NOT_FOR_MODELS = /^x-anthropic-billing-header:/;
-
 /** What a model is told before a conversation: a text, or blocks of it. */
 export const systemField = optional(z.union(
-  [z.string(), listOf(textBlock).transform((blocks) => apart(blocks.map(({ text }) => text)))],
+  [
+    z.string().transform((text) => text.toWellFormed()),
+    listOf(textBlock).transform((blocks) => apart(textsOf(blocks).filter(isForModels))),
+  ],
   "expected a string or a list of text blocks",
 ));
 
-/** Messages of one role that follow one another are one turn, as templates want it. */
+/** Claude Code begins with words to a server that bills it, which change from time to time. */
+function isForModels(text: string): boolean {
+  return !text.startsWith("x-anthropic-billing-header:");
+}
+
+/** Messages of one side that follow one another are one turn, as templates want it. */
 function toMessages(turns: readonly Turn[]): ChatMessage[] {
+  const first = turns.findIndex(({ role }) => role !== "system");
+  const opening = turns.slice(0, first < 0 ? turns.length : first);
   const messages: ChatMessage[] = [];
-  for (let at = 0; at < turns.length;) {
-    const { role } = turns[at];
+  if (opening.length > 0) messages.push({ role: "system", content: apart(opening.map(textOf)) });
+  for (let at = opening.length; at < turns.length;) {
     const before = at;
-    while (turns[at]?.role === role) at++;
+    const isAnswer = turns[at].role === "assistant";
+    while (at < turns.length && (turns[at].role === "assistant") === isAnswer) at++;
     const all = turns.slice(before, at);
-    if (role === "assistant") messages.push(assistantMessage(all));
-    else messages.push(...toldMessages(role, all));
+    messages.push(...isAnswer ? [assistantMessage(all)] : userMessages(all));
   }
   return messages;
 }
 
+function textOf({ blocks }: Turn): string {
+  return apart(textsOf(blocks));
+}
+
 /** What tools answered stands behind their calls, whatever else was said. */
-function toldMessages(role: Role, turns: readonly Turn[]): ChatMessage[] {
-  const blocks = turns.flatMap((turn) => turn.blocks);
-  const results = blocks.flatMap((each) =>
-    each.type === "tool_result" ? [resultMessage(each)] : []
+function userMessages(turns: readonly Turn[]): ChatMessage[] {
+  const results = turns.flatMap(({ blocks }) =>
+    blocks.flatMap((each) => each.type === "tool_result" ? [resultMessage(each)] : [])
   );
-  const texts = textsOf(blocks);
-  const hasText = texts.length > 0 || results.length === 0;
-  return hasText ? [...results, { role, content: apart(texts) }] : results;
+  const said = turns.filter(({ blocks }) => blocks.some(({ type }) => type === "text"));
+  if (said.length === 0 && results.length > 0) return results;
+  const texts = said.map((turn) => turn.role === "system" ? reminder(textOf(turn)) : textOf(turn));
+  return [...results, { role: "user", content: apart(texts) }];
+}
+
+/**
+ * What a system says amid a conversation. Templates refuse such messages, or put them first, so
+ * that all that was read before is read anew. Claude Code tells models what these tags are.
+ */
+function reminder(text: string): string {
+  return `<system-reminder>\n${text}\n</system-reminder>`;
 }
 
 /** Templates know no failed results: words say it. */
@@ -123,7 +142,7 @@ function assistantMessage(turns: readonly Turn[]): ChatMessage {
   return {
     role: "assistant",
     // A server may cut one text into blocks anywhere, and did where it cited.
-    content: apart(turns.map((turn) => textsOf(turn.blocks).join(""))),
+    content: apart(turns.map(({ blocks }) => textsOf(blocks).join(""))),
     ...(reasoning !== "" && { reasoning_content: reasoning }),
     ...(calls.length > 0 && { tool_calls: calls }),
   };
@@ -142,8 +161,8 @@ function textsOf(blocks: readonly Block[]): string[] {
 }
 
 /** Texts that were put beside one another. */
-function apart(texts: readonly string[]): string {
-  return texts.filter((text) => text !== "" && !NOT_FOR_MODELS.test(text)).join("\n\n");
+export function apart(texts: readonly string[]): string {
+  return texts.filter((text) => text !== "").join("\n\n");
 }
 
 function unknownBlock({ input }: { readonly input?: unknown }): string {

@@ -15,7 +15,7 @@ import { withEffort } from "../openai/chat_request.ts";
 import { type AnswerFormat, schemaFormat } from "../openai/format_fields.ts";
 import { chooseTools, functionFields, type ToolChoice } from "../openai/tool_fields.ts";
 import { anyObject, harmless, listOf, optional } from "../parse_fields.ts";
-import { messagesField, systemField } from "./message_blocks.ts";
+import { apart, messagesField, systemField } from "./message_blocks.ts";
 
 /** A request for a message, as a chat. */
 export type MessagesRequest = Omit<ChatRequest, "count" | "includeUsage">;
@@ -24,7 +24,8 @@ const TOOLS_MAX = 128;
 
 /** Tools of other types are run by Anthropic's servers, or known to Anthropic's models only. */
 const toolType = z.literal("custom", {
-  error: ({ input }) => `${JSON.stringify(String(input).slice(0, 80))} is no tool of this server's`,
+  error: ({ input }) =>
+    `tools of type ${JSON.stringify(String(input).slice(0, 80))} are not known here: leave it out`,
 });
 
 const { name, description, parameters, strict } = functionFields;
@@ -123,18 +124,17 @@ export function toCounted(
     ...each,
     parameters,
   }));
-  const opening = system === "" ? [] : [{ role: "system", content: system.toWellFormed() }];
-  const { messages, prefill } = withoutPrefill(fields.messages);
+  const { messages, prefill } = withoutPrefill(withSystem(fields.messages, system));
   const variables = variablesOf(fields);
   const conversation: Conversation = {
-    messages: [...opening, ...messages],
+    messages,
     tools: chooseTools(functions, choiceOf(choice), !choice?.disable_parallel_tool_use),
     ...(variables !== undefined && { variables }),
     ...(prefill !== "" && { prefill }),
   };
   if (prefill !== "" && (format.grammar || conversation.tools?.mode === "required")) {
     throw fieldError(
-      `messages[${fields.messages.length - 1}]`,
+      "messages",
       "The last message begins an answer that a format or a call is asked for: end with a user's",
     );
   }
@@ -142,6 +142,14 @@ export function toCounted(
 }
 
 type Messages = z.output<typeof messagesField>;
+
+/** `system` before what the conversation begins with. */
+function withSystem(messages: Messages, system: string): Messages {
+  if (system === "") return messages;
+  const [first, ...rest] = messages;
+  if (first.role !== "system") return [{ role: "system", content: system }, ...messages];
+  return [{ role: "system", content: apart([system, first.content]) }, ...rest];
+}
 
 /** An assistant's text at the end is what the answer begins with; an empty one says nothing. */
 function withoutPrefill(messages: Messages): { messages: Messages; prefill: string } {
