@@ -72,6 +72,7 @@ const { never, isOneOf, isEmptyList } = harmless;
 /** What would need more than a model: a sandbox, other servers, one that changes conversations. */
 const UNSUPPORTED: UnsupportedFields = {
   container: never,
+  compaction: never,
   mcp_servers: isEmptyList,
   context_management: onlyClears,
   service_tier: isOneOf("auto", "standard_only"),
@@ -81,7 +82,8 @@ const UNSUPPORTED: UnsupportedFields = {
 /** What clients send along that answers are the same without. */
 const HINTS = [
   ...CLIENT_HINTS,
-  ...["cache_control", "inference_geo", "diagnostics", "user_profile_id"],
+  ...["cache_control", "inference_geo", "diagnostics", "user_profile_id", "betas"],
+  ...["billing_policy", "fallbacks", "fallback_credit_token"],
   ...["output_config.task_budget"],
 ];
 
@@ -93,6 +95,8 @@ export const messagesSchema = withOthers(
     stream: answerFields.stream,
     stop_sequences: stopField,
     ...samplingFields,
+    /** Refused: see below. */
+    thread: optional(anyObject),
     prompt_cache_key: answerFields.prompt_cache_key,
     priority: answerFields.priority,
     max_time_ms: answerFields.max_time_ms,
@@ -107,7 +111,15 @@ export const countSchema = withOthers(z.object(conversationFields), {
 
 /** @throws {RequestError} 400 that names the field at fault. */
 export function toMessagesRequest(fields: z.output<typeof messagesSchema>): MessagesRequest {
-  const { stop_sequences: stop } = fields;
+  const { stop_sequences: stop, thread } = fields;
+  if (thread !== undefined) {
+    // Anthropic's own client sends whole conversations once it reads this code.
+    throw fieldError(
+      "thread",
+      '"thread" is not supported by this server, which stores no conversations: send all messages',
+      "thread_unsupported_request",
+    );
+  }
   return { ...toAnswerOptions({ ...fields, stop }), ...toCounted(fields) };
 }
 

@@ -119,6 +119,8 @@ Deno.test("toMessagesRequest() names what it refuses", () => {
     [{ output_config: { effort: "huge" } }, "output_config.effort"],
     [{ output_format: { type: "json_schema" } }, "output_format.schema"],
     [{ container: "c" }, "container"],
+    [{ thread: { type: "create" } }, "thread"],
+    [{ compaction: { type: "auto" } }, "compaction"],
     [{ mcp_servers: [{ type: "url" }] }, "mcp_servers"],
     [{ service_tier: "flex" }, "service_tier"],
     [{ speed: "fast" }, "speed"],
