@@ -78,7 +78,7 @@ export function chatAsk(
     // A call that must be made is not thought about, nor is an answer that has begun.
     const closing = thoughts?.isOpened ? thoughts.marks.closing : "";
     ids.push(...model.encodeText(closing + plan.opening, { special: true }));
-    ids.push(...model.encodeText(prefill));
+    ids.push(...model.encodeText(prefill, { mustFit: !isCounted }));
   }
   const bound = plan.grammar ?? format.grammar;
   const isDue = plan.grammar === undefined || plan.isFormat === true;
