@@ -94,12 +94,26 @@ Deno.test("an answer goes on where its beginning ends, and says at which text it
       ...["stop_sequence", stop_sequences[0]],
     ]);
     assertEquals(text(stopped), whole.slice(0, whole.indexOf(stop_sequences[0])));
-    const long = { role: "assistant" as const, content: "fox ".repeat(1_000_000) };
-    await assertRejects(
-      () => anthropic.messages.create({ ...ask, messages: [...messages, long] }),
-      Error,
-      "prompt is too long: ",
-    );
+  }));
+
+Deno.test("Anthropic's clients hear by how much a prompt is too long, and may count it", () =>
+  withBuiltIn(async ({ anthropic, model }) => {
+    const foxes = (role: "user" | "assistant", count: number) => ({
+      model: model.id,
+      messages: [...messages, { role, content: "fox ".repeat(count) }],
+    });
+    const long = foxes("user", 2000);
+    const { input_tokens: count } = await anthropic.messages.countTokens(long);
+    const max = model.contextLength - 1;
+    assertLess(max, count);
+    const { input_tokens: more } = await anthropic.messages.countTokens(foxes("user", 20_000));
+    assertLess(count, more);
+    const refused = (body: typeof long, words: string) =>
+      assertRejects(() => anthropic.messages.create({ ...body, max_tokens: 1 }), Error, words);
+    await refused(long, `prompt is too long: ${count} tokens > ${max} maximum: The prompt has`);
+    // One that an answer begins with is not even counted.
+    await refused(foxes("assistant", 1_000_000), "prompt is too long: ");
+    await refused(foxes("assistant", 1_000_000), "The prompt has at least");
   }));
 
 Deno.test("several choices of one prompt differ, and come again by their seed", () =>
