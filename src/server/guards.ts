@@ -56,17 +56,24 @@ export function guards(settings: AppSettings): MiddlewareHandler<ServerEnv> {
     }
     if (c.req.method === "OPTIONS") c.res = new Response(null, { status: 204 });
     else await next();
-    allowOrigin(c.res.headers, origin);
+    allowOrigin(c.res.headers, origin, c.req.header("access-control-request-headers"));
   };
 }
 
-function allowOrigin(headers: Headers, origin: string): void {
+const ALLOWED_HEADERS = [
+  ...["authorization", "content-type", "x-api-key", "x-request-id", "x-prefix-key"],
+  ...["anthropic-version", "anthropic-beta", "anthropic-dangerous-direct-browser-access"],
+];
+/** What OpenAI's and Anthropic's clients tell of themselves. */
+const CLIENT_HEADER = /^x-stainless-[a-z-]{1,32}$/i;
+
+function allowOrigin(headers: Headers, origin: string, asked = ""): void {
+  const ofClients = asked.slice(0, 2000).split(/ *, */).filter((name) => CLIENT_HEADER.test(name));
   headers.set("access-control-allow-origin", origin);
   headers.set("access-control-allow-methods", "GET, POST, DELETE, OPTIONS");
   headers.set(
     "access-control-allow-headers",
-    "authorization, content-type, x-api-key, x-request-id, x-prefix-key, " +
-      "anthropic-version, anthropic-beta, anthropic-dangerous-direct-browser-access",
+    [...ALLOWED_HEADERS, ...ofClients].join(", "),
   );
   headers.set(
     "access-control-expose-headers",

@@ -229,7 +229,11 @@ export class ScriptedModel implements LanguageModel {
         await Promise.race([wait, aborted(request.signal)]);
       }
     }
-    chunks.push({ text: stop.flush(), ids: [] });
+    const rest = stop.flush();
+    const { logprobs } = request;
+    if (rest !== "") {
+      chunks.push({ text: rest, ids: [], ...logprobs !== undefined && { logprobs: [] } });
+    }
     return end(request.signal?.aborted ? "cancelled" : "stop");
   }
 }
