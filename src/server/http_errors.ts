@@ -63,13 +63,18 @@ const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
 export function anthropicErrorBody(error: RequestError, requestId: string): AnthropicErrorBody {
   const { status, message, code, param, tokens } = error;
   const type = ANTHROPIC_TYPES[status] ?? (status < 500 ? "invalid_request_error" : "api_error");
-  // Agents look for these words, and make their conversations shorter by as much.
+  // Agents look for these words, and make their conversations shorter by as much; Anthropic's own
+  // client looks for this code, and sends whole conversations from then on.
+  const isThread = code === "unsupported_parameter" && param === "thread";
   const isTooLong = code === "context_length_exceeded";
   const excess = tokens === null ? "" : `${tokens.count} tokens > ${tokens.max} maximum: `;
   const text = isTooLong ? `prompt is too long: ${excess}${message}` : message;
   return {
     type: "error",
-    error: { type, message: text.toWellFormed(), details: { error_code: code, param } },
+    error: {
+      ...{ type, message: text.toWellFormed() },
+      details: { error_code: isThread ? "thread_unsupported_request" : code, param },
+    },
     request_id: requestId,
   };
 }

@@ -69,9 +69,10 @@ const conversationFields = {
 
 const { never, isOneOf, isEmptyList } = harmless;
 
-/** What would need more than a model: a sandbox, other servers, one that changes conversations. */
+/** What would need more than a model: a sandbox, other servers, a memory between requests. */
 const UNSUPPORTED: UnsupportedFields = {
   container: never,
+  thread: never,
   compaction: never,
   mcp_servers: isEmptyList,
   context_management: onlyClears,
@@ -95,8 +96,6 @@ export const messagesSchema = withOthers(
     stream: answerFields.stream,
     stop_sequences: stopField,
     ...samplingFields,
-    /** Refused: see below. */
-    thread: optional(anyObject),
     prompt_cache_key: answerFields.prompt_cache_key,
     priority: answerFields.priority,
     max_time_ms: answerFields.max_time_ms,
@@ -111,15 +110,7 @@ export const countSchema = withOthers(z.object(conversationFields), {
 
 /** @throws {RequestError} 400 that names the field at fault. */
 export function toMessagesRequest(fields: z.output<typeof messagesSchema>): MessagesRequest {
-  const { stop_sequences: stop, thread } = fields;
-  if (thread !== undefined) {
-    // Anthropic's own client sends whole conversations once it reads this code.
-    throw fieldError(
-      "thread",
-      '"thread" is not supported by this server, which stores no conversations: send all messages',
-      "thread_unsupported_request",
-    );
-  }
+  const { stop_sequences: stop } = fields;
   return { ...toAnswerOptions({ ...fields, stop }), ...toCounted(fields) };
 }
 
