@@ -57,7 +57,7 @@ export async function apiReference(): Promise<string> {
     "A running server shows the same for machines at `/openapi.json`. Errors are OpenAI's:",
     "`{error: {message, type, param, code}}`; under `/api` Ollama's: `{error}`, a text; under",
     "`/v1/messages`, and wherever a request has the header `anthropic-version`, Anthropic's:",
-    "`{type: \"error\", error: {type, message}, request_id}`. So is what `/v1/models` answers then.",
+    '`{type: "error", error: {type, message}, request_id}`. So is what `/v1/models` answers then.',
     "",
     "Fields that are not listed: what an answer is the same without (`user`, `metadata`,",
     "Ollama's `num_gpu`) is accepted. What this server knows and cannot do is refused with its",
