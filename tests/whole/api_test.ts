@@ -96,6 +96,20 @@ Deno.test("an answer goes on where its beginning ends, and says at which text it
     assertEquals(text(stopped), whole.slice(0, whole.indexOf(stop_sequences[0])));
   }));
 
+Deno.test("a message of no tokens reads its prompt, and the next one finds it read", () =>
+  withBuiltIn(async ({ anthropic, model }) => {
+    const ask = { model: model.id, system: "A fox ran. ".repeat(40), messages };
+    const read = await anthropic.messages.create({ ...ask, max_tokens: 0 });
+    assertEquals([read.content, read.stop_reason, read.usage.cache_read_input_tokens], [
+      ...[[], "max_tokens", 0],
+    ]);
+    const { usage } = await anthropic.messages.create({ ...ask, max_tokens: 1 });
+    const { input_tokens: rest, cache_read_input_tokens: cached } = usage;
+    assertEquals(rest + cached!, read.usage.input_tokens);
+    // All but its last block.
+    assert(cached! > 0 && rest <= 32, `${cached} ${rest}`);
+  }));
+
 Deno.test("Anthropic's clients hear by how much a prompt is too long, and may count it", () =>
   withBuiltIn(async ({ anthropic, model }) => {
     const foxes = (role: "user" | "assistant", count: number) => ({
