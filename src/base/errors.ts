@@ -83,6 +83,8 @@ export class RequestError extends Error {
   readonly param: string | null;
   /** Seconds after which trying again makes sense; sent as Retry-After. */
   readonly retryAfterSeconds: number | null;
+  /** Of a prompt that is too long: its tokens, and how many it may have. */
+  readonly tokens: { readonly count: number; readonly max: number } | null;
 
   /** `message` says what, why and what to do; `detail` what a client is told. */
   constructor(
@@ -93,6 +95,7 @@ export class RequestError extends Error {
       code?: string | null;
       param?: string | null;
       retryAfterSeconds?: number;
+      tokens?: { readonly count: number; readonly max: number } | null;
     },
   ) {
     super(brief(message));
@@ -101,6 +104,7 @@ export class RequestError extends Error {
     this.code = detail.code ?? null;
     this.param = detail.param ?? null;
     this.retryAfterSeconds = detail.retryAfterSeconds ?? null;
+    this.tokens = detail.tokens ?? null;
   }
 }
 

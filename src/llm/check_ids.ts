@@ -21,11 +21,13 @@ export function checkIds(
   if (ids.length === 0) {
     throw promptError("empty_prompt", "The prompt is empty: send at least one token");
   }
-  if (ids.length > contextLength - (mayFill ? 0 : 1)) {
+  const max = contextLength - (mayFill ? 0 : 1);
+  if (ids.length > max) {
     throw promptError(
       "context_length_exceeded",
       `The prompt has ${counted(ids.length, "token")}, the context holds ${contextLength}: ` +
         `shorten it, or start with a larger --ctx-size`,
+      { count: ids.length, max },
     );
   }
   const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
@@ -55,9 +57,14 @@ export function checkLength(
     "context_length_exceeded",
     `The prompt has at least ${least} tokens, the context holds ${contextLength}: shorten it, or ` +
       "start with a larger --ctx-size",
+    { count: least, max: contextLength },
   );
 }
 
-function promptError(code: string, message: string): RequestError {
-  return new RequestError(message, { status: 400, code });
+function promptError(
+  code: string,
+  message: string,
+  tokens: RequestError["tokens"] = null,
+): RequestError {
+  return new RequestError(message, { status: 400, code, tokens });
 }

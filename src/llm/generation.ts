@@ -120,7 +120,10 @@ async function run(
         if (rest !== "") show(rest, [], tokens.showRest(rest));
         const { finishReason, timings } = step.value;
         const isEnded = stop.isStopped || (endSignal.aborted && finishReason === "cancelled");
-        return { text, ids, finishReason: isEnded ? "stop" : finishReason, timings };
+        return {
+          ...{ text, ids, finishReason: isEnded ? "stop" as const : finishReason, timings },
+          ...(stop.found !== null && { stopText: stop.found }),
+        };
       }
       for (const id of step.value) {
         if (stop.isStopped) break;

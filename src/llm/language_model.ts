@@ -156,7 +156,8 @@ export class LoadedModel implements LanguageModel {
     return this.#withBos(this.tokenizer.encode(text));
   }
 
-  encodeText(text: string, options: { special?: boolean; bos?: boolean } = {}): number[] {
+  encodeText(text: string, options: Parameters<LanguageModel["encodeText"]>[1] = {}): number[] {
+    if (options.mustFit) this.#checkLength(text);
     const ids = this.tokenizer.encode(text, { special: options.special });
     return options.bos ? this.#withBos(ids) : ids;
   }

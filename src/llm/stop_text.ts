@@ -5,7 +5,7 @@
 export class StopText {
   readonly #stops: readonly string[];
   #held = "";
-  #isStopped = false;
+  #found: string | null = null;
 
   /** Empty strings stop nothing and are left out. */
   constructor(stops: readonly string[]) {
@@ -14,18 +14,23 @@ export class StopText {
 
   /** True once a stop string was seen; everything after it is dropped. */
   get isStopped(): boolean {
-    return this.#isStopped;
+    return this.#found !== null;
+  }
+
+  /** The stop string that was seen; null: none yet. */
+  get found(): string | null {
+    return this.#found;
   }
 
   /** The part of the text so far that is safe to show and was not shown yet. */
   push(piece: string): string {
-    if (this.#isStopped) return "";
+    if (this.isStopped) return "";
     const text = this.#held + piece;
-    const found = this.#firstStop(text);
-    if (found >= 0) {
-      this.#isStopped = true;
+    const first = this.#firstStop(text);
+    if (first !== null) {
+      this.#found = first.stop;
       this.#held = "";
-      return text.slice(0, found);
+      return text.slice(0, first.at);
     }
     const keep = this.#heldLength(text);
     this.#held = text.slice(text.length - keep);
@@ -39,11 +44,11 @@ export class StopText {
     return rest;
   }
 
-  #firstStop(text: string): number {
-    let first = -1;
+  #firstStop(text: string): { readonly stop: string; readonly at: number } | null {
+    let first: { readonly stop: string; readonly at: number } | null = null;
     for (const stop of this.#stops) {
       const at = text.indexOf(stop);
-      if (at >= 0 && (first < 0 || at < first)) first = at;
+      if (at >= 0 && (first === null || at < first.at)) first = { stop, at };
     }
     return first;
   }

@@ -231,6 +231,8 @@ export interface GenerateResult {
   readonly ids: readonly number[];
   /** Why it ended. */
   readonly finishReason: FinishReason;
+  /** The stop text that ended it; left out: none did. */
+  readonly stopText?: string;
   /** How long it took. */
   readonly timings: Timings;
 }
@@ -353,7 +355,7 @@ export interface LanguageModel {
   /** Ids of a raw prompt, BOS added where the model wants it; special tokens are not parsed. */
   encodePrompt(text: string, options?: Pick<ChatOptions, "mustFit">): number[];
   /** Ids of any text: special tokens parsed with `special`, BOS before it with `bos`. */
-  encodeText(text: string, options?: { special?: boolean; bos?: boolean }): number[];
+  encodeText(text: string, options?: { [K in "special" | "bos" | "mustFit"]?: boolean }): number[];
   /** Text of ids, control tokens left out. */
   decode(ids: readonly number[]): string;
   /** The token's bytes, as they appear in text; empty for control tokens. */

@@ -60,11 +60,11 @@ export function admit(
   return async (c, next) => {
     if (READING.has(c.req.method)) return await next();
     if (lifecycle.isDraining) {
-      const response = errorResponse(shutdownError(), c.req.path);
+      const response = errorResponse(shutdownError(), c);
       response.headers.set("connection", "close");
       return response;
     }
-    if (admission.underWay >= requestsMax) return errorResponse(fullError(requestsMax), c.req.path);
+    if (admission.underWay >= requestsMax) return errorResponse(fullError(requestsMax), c);
     admission.enter();
     const leave = () => admission.leave();
     const sent = c.env?.completed;

@@ -54,7 +54,7 @@ export function requireKey(keys: ApiKeys): MiddlewareHandler<ServerEnv> {
     if (keys.isEmpty || PUBLIC_PATHS.has(c.req.path)) return await next();
     const given = givenKey(c.req.raw);
     if (given !== undefined && keys.has(given)) return await next();
-    const response = errorResponse(keyError(given === undefined), c.req.path);
+    const response = errorResponse(keyError(given === undefined), c);
     response.headers.set("www-authenticate", "Bearer");
     return response;
   };

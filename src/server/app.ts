@@ -79,7 +79,7 @@ function methodNotAllowed(c: Context<ServerEnv>, methods: readonly string[]): Re
       status: 405,
       code: "method_not_allowed",
     }),
-    c.req.path,
+    c,
   );
   response.headers.set("allow", allow);
   return response;
@@ -98,6 +98,6 @@ function unknownPath(c: Context<ServerEnv>): Response {
       status: 404,
       code: "unknown_url",
     }),
-    c.req.path,
+    c,
   );
 }

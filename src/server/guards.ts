@@ -5,7 +5,7 @@
  */
 import type { MiddlewareHandler } from "hono";
 import { RequestError } from "../base/errors.ts";
-import { errorResponse } from "./http_errors.ts";
+import { errorResponse, isAnthropic } from "./http_errors.ts";
 import type { AppSettings } from "./options.ts";
 
 /** Hono's environment in this server. */
@@ -29,6 +29,7 @@ export function requestIds(): MiddlewareHandler<ServerEnv> {
     await next();
     const headers = c.res.headers;
     headers.set("x-request-id", requestId);
+    if (isAnthropic(c)) headers.set("request-id", requestId);
     headers.set("x-content-type-options", "nosniff");
     headers.set("x-frame-options", "DENY");
     headers.set("referrer-policy", "no-referrer");
@@ -44,31 +45,39 @@ export function guards(settings: AppSettings): MiddlewareHandler<ServerEnv> {
   return async (c, next) => {
     const host = c.req.header("host") ?? new URL(c.req.url).host;
     if (!hosts.has("*") && !isAllowedHost(host, hosts)) {
-      return errorResponse(hostError(host), c.req.path);
+      return errorResponse(hostError(host), c);
     }
     const origin = c.req.header("origin");
     if (origin === undefined || isSameOrigin(origin, host)) return await next();
     const isAllowed = origins.has("*") || origins.has(origin);
     if (!isAllowed) {
       if (c.req.method === "GET" || c.req.method === "HEAD") return await next();
-      return errorResponse(originError(origin), c.req.path);
+      return errorResponse(originError(origin), c);
     }
     if (c.req.method === "OPTIONS") c.res = new Response(null, { status: 204 });
     else await next();
-    allowOrigin(c.res.headers, origin);
+    allowOrigin(c.res.headers, origin, c.req.header("access-control-request-headers"));
   };
 }
 
-function allowOrigin(headers: Headers, origin: string): void {
+const ALLOWED_HEADERS = [
+  ...["authorization", "content-type", "x-api-key", "x-request-id", "x-prefix-key"],
+  ...["anthropic-version", "anthropic-beta", "anthropic-dangerous-direct-browser-access"],
+];
+/** What OpenAI's and Anthropic's clients tell of themselves. */
+const CLIENT_HEADER = /^x-stainless-[a-z-]{1,32}$/i;
+
+function allowOrigin(headers: Headers, origin: string, asked = ""): void {
+  const ofClients = asked.slice(0, 2000).split(/ *, */).filter((name) => CLIENT_HEADER.test(name));
   headers.set("access-control-allow-origin", origin);
   headers.set("access-control-allow-methods", "GET, POST, DELETE, OPTIONS");
   headers.set(
     "access-control-allow-headers",
-    "authorization, content-type, x-api-key, x-request-id, x-prefix-key",
+    [...ALLOWED_HEADERS, ...ofClients].join(", "),
   );
   headers.set(
     "access-control-expose-headers",
-    "x-request-id, x-prefix-key, x-ignored-fields, retry-after",
+    "x-request-id, request-id, x-prefix-key, x-ignored-fields, retry-after",
   );
   headers.set("access-control-max-age", "600");
   headers.append("vary", "origin");

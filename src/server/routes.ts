@@ -1,4 +1,6 @@
 /** Every path that the server answers, with what answers it and what its document says. */
+import * as anthropicModels from "./anthropic/models.ts";
+import { ANTHROPIC_ROUTES } from "./anthropic/routes.ts";
 import { BATCH_ROUTES } from "./batches/routes.ts";
 import {
   deleteConversation,
@@ -17,6 +19,7 @@ import {
   tokenize,
   tokenizeSchema,
 } from "./native/tokens.ts";
+import { isAnthropic } from "./http_errors.ts";
 import { OLLAMA_ROUTES } from "./ollama/routes.ts";
 import { chatSchema } from "./openai/chat_request.ts";
 import { completionSchema } from "./openai/completion_request.ts";
@@ -25,21 +28,26 @@ import { chatCompletions, completions } from "./openai/handlers.ts";
 import { listModels, showModel } from "./openai/models.ts";
 import { responseSchema } from "./openai/response_request.ts";
 import { responses } from "./openai/responses.ts";
-import type { Route } from "./route.ts";
+import type { Handler, Route } from "./route.ts";
+
+/** One path of two APIs: Anthropic's clients say which version of theirs they speak. */
+function byClient(handlers: { readonly anthropic: Handler; readonly openai: Handler }): Handler {
+  return (c, settings) => handlers[isAnthropic(c) ? "anthropic" : "openai"](c, settings);
+}
 
 /** Routes of the APIs; the page and those of operations are in app.ts. */
 export const API_ROUTES: readonly Route[] = [
   {
     method: "GET",
     path: "/v1/models",
-    handle: listModels,
+    handle: byClient({ anthropic: anthropicModels.listModels, openai: listModels }),
     summary: "The models that can be asked for",
   },
   {
     method: "GET",
     // Names of models have slashes in them.
     path: "/v1/models/:id{.+}",
-    handle: showModel,
+    handle: byClient({ anthropic: anthropicModels.showModel, openai: showModel }),
     summary: "One model",
   },
   {
@@ -133,6 +141,7 @@ export const API_ROUTES: readonly Route[] = [
     body: conversationSchema,
     promptField: "messages",
   },
+  ...ANTHROPIC_ROUTES,
   ...BATCH_ROUTES,
   ...OLLAMA_ROUTES,
 ];

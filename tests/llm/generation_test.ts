@@ -73,7 +73,7 @@ Deno.test("startGeneration() cancels what is left behind a stop string", async (
   });
   const result = await startGeneration(new TurnQueue({ runningMax: 1, waitingMax: 1 }), given)
     .result;
-  assertEquals([result.text, result.finishReason], ["one ", "stop"]);
+  assertEquals([result.text, result.finishReason, result.stopText], ["one ", "stop", "STOP"]);
   assertEquals([seen.isAborted, seen.isLeft], [true, true]);
 });
 

@@ -180,7 +180,7 @@ Deno.test("generate() ends soon after an abort, in the prompt and in the answer"
   });
 });
 
-Deno.test("encodePrompt() and encodeChat() refuse what cannot fit before they count tokens", () =>
+Deno.test("encodePrompt() and its like refuse what cannot fit before they count tokens", () =>
   withTinyFile({}, (path) =>
     withModel(path, { threads: 1, contextLength: 64 }, (model) => {
       const text = "a".repeat(100_000);
@@ -188,6 +188,7 @@ Deno.test("encodePrompt() and encodeChat() refuse what cannot fit before they co
       const ways = [
         () => model.encodePrompt(text, { mustFit: true }),
         () => model.encodeChat(messages, { mustFit: true }),
+        () => model.encodeText(text, { mustFit: true }),
       ];
       for (const encode of ways) {
         const error = assertThrows(encode, RequestError, "at least");
@@ -195,6 +196,7 @@ Deno.test("encodePrompt() and encodeChat() refuse what cannot fit before they co
       }
       // Who only counts may, and what might fit is for its tokens to say.
       assert(model.encodePrompt(text).length > 64);
+      assert(model.encodeText(text).length > 64);
       const ids = model.encodePrompt("b".repeat(63), { mustFit: true });
       assertEquals(ids, model.encodePrompt("b".repeat(63)));
       return Promise.resolve();

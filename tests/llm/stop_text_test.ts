@@ -25,6 +25,14 @@ Deno.test("StopText holds back what may become a stop string, and gives it up wh
   assertEquals(stop.flush(), "<");
 });
 
+Deno.test("StopText tells which stop string it has seen", () => {
+  const stop = new StopText(["END", "STOP"]);
+  stop.push("one ST");
+  assertEquals(stop.found, null);
+  stop.push("OP two END");
+  assertEquals(stop.found, "STOP");
+});
+
 Deno.test("StopText ignores empty stop strings", () => {
   assertEquals(feed(["", "x"], ["ab"]), { shown: "ab", isStopped: false });
 });

@@ -17,10 +17,11 @@ interface HostileRequest {
 const MS_MAX = 5000;
 const MESSAGE_CHARS_MAX = 2000;
 const OPENAI_PATHS = [CHAT, TEXT, "/v1/embeddings", "/v1/responses"];
+const ANTHROPIC_PATHS = ["/v1/messages", "/v1/messages/count_tokens"];
 const OTHER_PATHS = ["/api/chat", "/api/generate", "/api/embed", "/api/show", "/tokenize"]
   .concat(["/detokenize", "/apply-template", "/api/pull", "/api/delete", "/api/embeddings"])
   .concat(["/v1/chat/completions/input_tokens"]);
-const PATHS = [...OPENAI_PATHS, ...OTHER_PATHS];
+const PATHS = [...OPENAI_PATHS, ...ANTHROPIC_PATHS, ...OTHER_PATHS];
 /** Stands for a text that no other request has. */
 const CANARY = "canary-NNNNNN.";
 
@@ -126,7 +127,10 @@ function assertError(path: string, text: string, hint: string): void {
   if (path.startsWith("/api/") && typeof error === "string") {
     return assertLess(error.length, MESSAGE_CHARS_MAX, hint);
   }
-  assertEquals(Object.keys(error), ["message", "type", "param", "code"], hint);
+  const keys = ANTHROPIC_PATHS.includes(path)
+    ? ["type", "message", "details"]
+    : ["message", "type", "param", "code"];
+  assertEquals(Object.keys(error), keys, hint);
   assertLess(text.length, MESSAGE_CHARS_MAX, `${text.slice(0, 200)} ${hint}`);
 }
 
@@ -146,6 +150,19 @@ function chatBody(stream: boolean) {
   return { stream, messages: [{ role: "user", content: `say ${CANARY}` }] };
 }
 
+/** As Anthropic's clients write them. */
+const MESSAGES = [
+  { role: "user", content: [{ type: "text", text: CANARY }] },
+  {
+    role: "assistant",
+    content: [
+      { type: "thinking", thinking: "Hm", signature: "" },
+      { type: "tool_use", id: "c", name: "f", input: { a: 1 } },
+    ],
+  },
+  { role: "user", content: [{ type: "tool_result", tool_use_id: "c", content: CANARY }] },
+];
+
 /** Bodies that are answered; what is hostile begins as one of these. */
 const HONEST: readonly Readonly<Record<string, unknown>>[] = [
   chatBody(false),
@@ -153,6 +170,8 @@ const HONEST: readonly Readonly<Record<string, unknown>>[] = [
   { prompt: CANARY, max_tokens: 100, echo: true },
   { prompt: [CANARY, "b"], stream: true, seed: 3 },
   { input: CANARY, model: "scripted" },
+  { ...chatBody(true), max_tokens: 500, system: [{ type: "text", text: CANARY }] },
+  { messages: MESSAGES, max_tokens: 500, tools: [{ name: "f", input_schema: {} }] },
   { input: [{ role: "user", content: [{ type: "input_text", text: CANARY }] }] },
   { model: "scripted", prompt: CANARY, options: { num_predict: 5 }, format: "json" },
   { model: "scripted", ...chatBody(true), tools: [tool({ type: "object" })], tool_choice: "auto" },
@@ -247,6 +266,7 @@ const FIELDS: readonly string[] = [
   ],
   ...["parallel_tool_calls", "metadata", "store", "reasoning_effort", "chat_template_kwargs"],
   ...["instructions", "max_output_tokens", "text", "n_discard", "__proto__", "constructor", ""],
+  ...["stop_sequences", "thinking", "output_config", "output_format", "context_management"],
 ];
 
 const nasty = fc.oneof(fc.constantFrom(...NASTY), fc.json({ maxDepth: 3 }));
@@ -281,7 +301,7 @@ const binary = fc.uint8Array({ maxLength: 60 }).map((bytes) => new Uint8Array(by
 const REQUESTS: readonly fc.Arbitrary<HostileRequest>[] = [
   [honest.map((body) => JSON.stringify(body)), OPENAI_PATHS] as const,
   [withFields, PATHS] as const,
-  [withFields, OPENAI_PATHS] as const,
+  [withFields, [...OPENAI_PATHS, ...ANTHROPIC_PATHS]] as const,
   [withValue, PATHS] as const,
   [withText, PATHS] as const,
   [binary, PATHS] as const,

@@ -43,11 +43,19 @@ Deno.test("guards() refuse other sites' pages, and answer those that are allowed
 
 Deno.test("guards() answer preflights of allowed origins only", async () => {
   const { app } = testApp({}, { allowedOrigins: ["https://ok.example"] });
-  const ask = (origin: string) => app.request(CHAT, { method: "OPTIONS", headers: { origin } });
+  const ask = (origin: string, more: Record<string, string> = {}) =>
+    app.request(CHAT, { method: "OPTIONS", headers: { origin, ...more } });
   const allowed = await ask("https://ok.example");
   assertEquals(allowed.status, 204);
   assertStringIncludes(allowed.headers.get("access-control-allow-headers") ?? "", "content-type");
   assertEquals((await ask("https://evil.example")).status, 403);
+  // OpenAI's and Anthropic's clients run in pages, too.
+  const asked = "anthropic-version,x-stainless-arch, X-Stainless-OS,x-stainless-é,cookie,x-evil";
+  const known = await ask("https://ok.example", { "access-control-request-headers": asked });
+  const names = (known.headers.get("access-control-allow-headers") ?? "").split(", ");
+  assertEquals(asked.split(/, */).filter((name) => names.includes(name)), [
+    ...["anthropic-version", "x-stainless-arch", "X-Stainless-OS"],
+  ]);
 });
 
 Deno.test("requestIds() keep a client's id if it is harmless, and make one if not", async () => {

@@ -64,6 +64,13 @@ Deno.test("content types, duplicate keys, lone surrogates and NULs harm nobody (
   assertEquals(model.chats[0], [{ role: "user", content: "\ufffd\u0000\ufffd" }]);
 });
 
+/** What is fine of bodies that do not ask for "input". */
+const BODIES: Readonly<Record<string, object>> = {
+  [CHAT]: hello,
+  [TEXT]: { prompt: "x" },
+  "/v1/messages": { ...hello, max_tokens: 5 },
+};
+
 Deno.test("numbers out of range are a 400 on every route that has them (fault 40)", async () => {
   const { app, model } = testApp({ details });
   const numbers = [-1e9, 1e9 + 0.5, 2 ** 53, 1e308, "5", "NaN", true, [], {}];
@@ -71,6 +78,7 @@ Deno.test("numbers out of range are a 400 on every route that has them (fault 40
     [CHAT]: ["n", "max_tokens", "max_completion_tokens", "top_k", "seed", "top_logprobs"],
     [TEXT]: ["n", "best_of", "logprobs", "max_tokens", "repeat_last_n"],
     "/v1/responses": ["max_output_tokens", "top_logprobs", "temperature"],
+    "/v1/messages": ["max_tokens", "top_k", "temperature", "thinking.budget_tokens"],
     "/v1/embeddings": ["dimensions"],
     "/api/chat": ["options.num_predict", "options.num_ctx", "options.top_k", "top_logprobs"],
     "/api/embed": ["dimensions"],
@@ -80,7 +88,7 @@ Deno.test("numbers out of range are a 400 on every route that has them (fault 40
       // Any whole number is a seed.
       for (const value of name === "seed" ? numbers.slice(3) : numbers) {
         const [outer, inner] = name.split(".");
-        const rest = path === TEXT ? { prompt: "x" } : path === CHAT ? hello : { input: "x" };
+        const rest = BODIES[path] ?? { input: "x" };
         const body = { ...rest, [outer]: inner === undefined ? value : { [inner]: value } };
         const response = await post(app, path, body);
         assertEquals(response.status, 400, `${path} ${name} ${value}`);

@@ -25,8 +25,13 @@ Deno.test("prefixKeyOf() is of whole blocks, of the first eight at most", () => 
 
 Deno.test("answers of every API return x-prefix-key, streamed or not, errors none", async () => {
   const { app } = testApp();
-  const asks = [[CHAT, hello], [TEXT, { prompt: "Hi" }], ["/v1/responses", { input: "Hi" }]];
-  for (const [path, body] of asks as [string, object][]) {
+  const asks: [string, object][] = [
+    [CHAT, hello],
+    [TEXT, { prompt: "Hi" }],
+    ["/v1/responses", { input: "Hi" }],
+    ["/v1/messages", { ...hello, max_tokens: 5 }],
+  ];
+  for (const [path, body] of asks) {
     for (const stream of [false, true]) {
       const fields = { ...body, stream, prompt_cache_key: "mine" };
       const response = await post(app, path, fields);

@@ -47,6 +47,13 @@ Deno.test("x-ignored-fields names fields that are not known, in every API, strea
   const stream_options = { include_use: true };
   assertEquals(await ignored(CHAT, { ...hello, stream_options }), "stream_options.include_use");
   assertEquals(await ignored("/v1/responses", { input: "a", max_tokens: 5 }), "max_tokens");
+  const anthropic = {
+    ...hello,
+    max_tokens: 5,
+    stop: "x",
+    thinking: { type: "enabled", tokens: 1 },
+  };
+  assertEquals(await ignored("/v1/messages", anthropic), "stop, thinking.tokens");
   const options = { temprature: 1, num_gpu: 1, num_ctx: 20, mirostat_tau: 5 };
   assertEquals(
     await ignored(GENERATE, { prompt: "a", stream: false, temperature: 1, options }),

@@ -4,6 +4,7 @@
  * unit of text, ids are the units' codes.
  */
 import { RequestError } from "../../src/base/errors.ts";
+import { StopText } from "../../src/llm/stop_text.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -194,7 +195,9 @@ export class ScriptedModel implements LanguageModel {
   async #run(request: GenerateRequest, chunks: Chunks): Promise<GenerateResult> {
     const { script = ["Hello", ", ", "world"] } = this.#options;
     const ids: number[] = [];
+    const stop = new StopText(request.stop ?? []);
     const end = (finishReason: FinishReason): GenerateResult => ({
+      ...(stop.found !== null && { stopText: stop.found }),
       text: this.decode(ids),
       ids,
       finishReason,
@@ -217,13 +220,19 @@ export class ScriptedModel implements LanguageModel {
         const logprobs = request.logprobs === undefined || this.#options.hasNoLogprobs
           ? {}
           : { logprobs: said.map((id) => logprobsOf(id, request.logprobs!)) };
-        const text = this.decode(said.filter((id) => !this.#isControl(id)));
+        const text = stop.push(this.decode(said.filter((id) => !this.#isControl(id))));
         chunks.push({ text, ids: said, ...logprobs });
+        if (stop.isStopped) return end("stop");
         if (ids.length === request.maxTokens) return end("length");
       } else {
         const wait = typeof step === "number" ? sleep(step) : step;
         await Promise.race([wait, aborted(request.signal)]);
       }
+    }
+    const rest = stop.flush();
+    const { logprobs } = request;
+    if (rest !== "") {
+      chunks.push({ text: rest, ids: [], ...logprobs !== undefined && { logprobs: [] } });
     }
     return end(request.signal?.aborted ? "cancelled" : "stop");
   }

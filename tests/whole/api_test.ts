@@ -1,5 +1,6 @@
 /** The APIs before the built-in model: real ids, a real template, real clients. */
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import Anthropic from "@anthropic-ai/sdk";
 import { Ollama } from "ollama/browser";
 import OpenAI, { BadRequestError } from "openai";
 import { BUILT_IN_MODEL_PATH } from "../../src/llm/built_in_model.ts";
@@ -10,6 +11,7 @@ import { withModel } from "../support/loaded_model.ts";
 interface Served {
   readonly url: string;
   readonly openai: OpenAI;
+  readonly anthropic: Anthropic;
   readonly ollama: Ollama;
   readonly model: LoadedModel;
 }
@@ -21,6 +23,7 @@ async function withBuiltIn(use: (served: Served) => Promise<void>): Promise<void
       await use({
         url: server.url,
         openai: new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 }),
+        anthropic: new Anthropic({ baseURL: server.url, apiKey: "none", maxRetries: 0 }),
         ollama: new Ollama({ host: server.url }),
         model,
       });
@@ -33,13 +36,14 @@ async function withBuiltIn(use: (served: Served) => Promise<void>): Promise<void
 const messages = [{ role: "user" as const, content: "Tell me a story about a fox." }];
 
 Deno.test("every API tells the same story, whole and streamed", () =>
-  withBuiltIn(async ({ openai, ollama, model }) => {
+  withBuiltIn(async ({ openai, anthropic, ollama, model }) => {
     const settings = { model: model.id, temperature: 0 };
     const body = { ...settings, messages, max_tokens: 30 };
     const whole = await openai.chat.completions.create(body);
     const story = whole.choices[0].message.content;
     assert(story !== null && story.length > 20, story ?? "");
     assertEquals(whole.usage?.completion_tokens, 30);
+    const read = whole.usage?.prompt_tokens;
     let streamed = "";
     for await (const chunk of await openai.chat.completions.create({ ...body, stream: true })) {
       streamed += chunk.choices[0]?.delta.content ?? "";
@@ -49,6 +53,9 @@ Deno.test("every API tells the same story, whole and streamed", () =>
       input: messages[0].content,
       max_output_tokens: 30,
     });
+    const asked = { ...settings, messages, max_tokens: 30 };
+    const message = await anthropic.messages.stream(asked).finalMessage();
+    assertEquals(message.usage.input_tokens + message.usage.cache_read_input_tokens!, read);
     const options = { temperature: 0, num_predict: 30 };
     const chat = await ollama.chat({ model: model.id, messages, options });
     const prompt = model.renderChat(messages);
@@ -62,12 +69,65 @@ Deno.test("every API tells the same story, whole and streamed", () =>
     const same = [
       streamed,
       response.output_text,
+      message.content.map((block) => block.type === "text" ? block.text : "").join(),
       chat.message.content,
       text.choices[0].text,
       raw.response,
     ];
-    assertEquals(same, Array(5).fill(story));
-    assertEquals(chat.prompt_eval_count, whole.usage?.prompt_tokens);
+    assertEquals(same, Array(6).fill(story));
+    assertEquals(chat.prompt_eval_count, read);
+  }));
+
+Deno.test("an answer goes on where its beginning ends, and says at which text it stopped", () =>
+  withBuiltIn(async ({ anthropic, model }) => {
+    const ask = { model: model.id, temperature: 0, max_tokens: 40 };
+    const text = ({ content: [block] }: Anthropic.Message) => block.type === "text" && block.text;
+    const whole = text(await anthropic.messages.create({ ...ask, messages })) as string;
+    const [first] = /^\S+ \S+ \S+/.exec(whole)!;
+    // Greedy, and cut between two words: the same ids follow.
+    const begun = [...messages, { role: "assistant" as const, content: first }];
+    const rest = text(await anthropic.messages.create({ ...ask, messages: begun })) as string;
+    assertEquals(first + rest.slice(0, 20), whole.slice(0, first.length + 20));
+    const stop_sequences = [rest.trim().split(" ")[2], "nothing"];
+    const stopped = await anthropic.messages.create({ ...ask, messages, stop_sequences });
+    assertEquals([stopped.stop_reason, stopped.stop_sequence], [
+      ...["stop_sequence", stop_sequences[0]],
+    ]);
+    assertEquals(text(stopped), whole.slice(0, whole.indexOf(stop_sequences[0])));
+  }));
+
+Deno.test("a message of no tokens reads its prompt, and the next one finds it read", () =>
+  withBuiltIn(async ({ anthropic, model }) => {
+    const ask = { model: model.id, system: "A fox ran. ".repeat(40), messages };
+    const read = await anthropic.messages.create({ ...ask, max_tokens: 0 });
+    assertEquals([read.content, read.stop_reason, read.usage.cache_read_input_tokens], [
+      ...[[], "max_tokens", 0],
+    ]);
+    const { usage } = await anthropic.messages.create({ ...ask, max_tokens: 1 });
+    const { input_tokens: rest, cache_read_input_tokens: cached } = usage;
+    assertEquals(rest + cached!, read.usage.input_tokens);
+    // All but its last block.
+    assert(cached! > 0 && rest <= 32, `${cached} ${rest}`);
+  }));
+
+Deno.test("Anthropic's clients hear by how much a prompt is too long, and may count it", () =>
+  withBuiltIn(async ({ anthropic, model }) => {
+    const foxes = (role: "user" | "assistant", count: number) => ({
+      model: model.id,
+      messages: [...messages, { role, content: "fox ".repeat(count) }],
+    });
+    const long = foxes("user", 2000);
+    const { input_tokens: count } = await anthropic.messages.countTokens(long);
+    const max = model.contextLength - 1;
+    assertLess(max, count);
+    const { input_tokens: more } = await anthropic.messages.countTokens(foxes("user", 20_000));
+    assertLess(count, more);
+    const refused = (body: typeof long, words: string) =>
+      assertRejects(() => anthropic.messages.create({ ...body, max_tokens: 1 }), Error, words);
+    await refused(long, `prompt is too long: ${count} tokens > ${max} maximum: The prompt has`);
+    // One that an answer begins with is not even counted.
+    await refused(foxes("assistant", 1_000_000), "prompt is too long: ");
+    await refused(foxes("assistant", 1_000_000), "The prompt has at least");
   }));
 
 Deno.test("several choices of one prompt differ, and come again by their seed", () =>

@@ -289,7 +289,8 @@ class OpenChoice {
   #upToStop(result: GenerateResult): GenerateResult {
     const ids = result.ids.slice(0, this.#tokens);
     const timings = { ...result.timings, predictedTokens: ids.length };
-    return { ...result, ids, timings, finishReason: "stop" };
+    const stopText = this.#stop?.found ?? undefined;
+    return { ...result, ids, timings, finishReason: "stop", stopText };
   }
 }
 

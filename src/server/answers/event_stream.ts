@@ -11,6 +11,11 @@ export interface StreamFormat {
   errorEvent(error: unknown): string;
 }
 
+/** An event of `text/event-stream` under a name of its own. */
+export function namedEvent(name: string, data: object): string {
+  return `event: ${name}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
 export interface EventStreamOptions
   extends Pick<AppSettings, "keepAliveMs" | "streamBufferChars" | "streamLagMs"> {
   readonly format: StreamFormat;

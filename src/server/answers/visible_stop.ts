@@ -17,6 +17,11 @@ export class VisibleStop {
     return this.#stop.isStopped;
   }
 
+  /** The stop string that was seen; null: none yet. */
+  get found(): string | null {
+    return this.#stop.found;
+  }
+
   /** What of `deltas` can be shown; the end of a text may be held back. */
   push(deltas: readonly Delta[]): Delta[] {
     const shown: Delta[] = [];

@@ -37,6 +37,8 @@ export interface Conversation {
   readonly addGenerationPrompt?: boolean;
   /** What the model thinks is text like the answer. */
   readonly rawThoughts?: boolean;
+  /** What the answer's text begins with: the model goes on behind it. Not where it is bound. */
+  readonly prefill?: string;
 }
 
 const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"] as const;

@@ -58,10 +58,10 @@ export function chatAsk(
     & Pick<ChatRequest, "conversation" | "format" | "request">
     & { readonly isCounted?: boolean },
 ) {
-  const { messages, tools, addGenerationPrompt, rawThoughts } = conversation;
+  const { messages, tools, addGenerationPrompt, rawThoughts, prefill = "" } = conversation;
   const marks = harmonyMarksOf(model);
   const plan = marks === null
-    ? planTools(model, messages, tools, format.schema)
+    ? planTools(model, messages, tools, { answerSchema: format.schema, isBegun: prefill !== "" })
     : planHarmony(marks, conversation, format);
   const template = model.details?.chatTemplate ?? "";
   const { variables = thoughtVariables(conversation.variables, template) } = plan;
@@ -72,11 +72,13 @@ export function chatAsk(
     ...(addGenerationPrompt !== undefined && { addGenerationPrompt }),
   });
   const thoughts = rawThoughts ? null : thoughtsOf(model, ids);
-  const isOpened = thoughts?.isOpened === true && plan.opening === "";
-  if (plan.opening !== "") {
-    // A call that must be made is not thought about.
+  const isBegun = plan.opening + prefill !== "";
+  const isOpened = thoughts?.isOpened === true && !isBegun;
+  if (isBegun) {
+    // A call that must be made is not thought about, nor is an answer that has begun.
     const closing = thoughts?.isOpened ? thoughts.marks.closing : "";
     ids.push(...model.encodeText(closing + plan.opening, { special: true }));
+    ids.push(...model.encodeText(prefill, { mustFit: !isCounted }));
   }
   const bound = plan.grammar ?? format.grammar;
   const isDue = plan.grammar === undefined || plan.isFormat === true;

@@ -15,20 +15,36 @@ export function listModels(_c: Context<ServerEnv>, { models }: AppSettings): Res
 
 /** One of them, as it is named: requests may be answered under other names, this one is not. */
 export function showModel(c: Context<ServerEnv>, { models }: AppSettings): Response {
+  return Response.json(modelOnWire(cardOf(c, { models }), models));
+}
+
+/**
+ * What is known of the model that a path ends with.
+ * @throws {RequestError} 404 when there is none of that name; 503 while loading.
+ */
+export function cardOf(
+  c: Context<ServerEnv>,
+  { models }: Pick<AppSettings, "models">,
+): ModelCard {
   const name = c.req.param("id") ?? "";
   const id = idOf(models, name);
   const card = models.list().find((each) => each.id === id);
-  if (card !== undefined) return Response.json(modelOnWire(card, models));
+  if (card !== undefined) return card;
   if (models.state === "loading") throw loadingError();
   throw modelNotFound(models, name);
 }
 
-function modelOnWire({ id, created, contextLength }: ModelCard, models: ModelSource) {
+/** Unix seconds; one that was never loaded is as old as its file. */
+export function createdOf({ id, created }: ModelCard, models: ModelSource): number {
+  return created || Math.floor((models.fileOf?.(id)?.modifiedMs ?? 0) / 1e3);
+}
+
+function modelOnWire(card: ModelCard, models: ModelSource) {
+  const { id, contextLength } = card;
   return {
     id,
     object: "model",
-    // One that was never loaded is as old as its file.
-    created: created || Math.floor((models.fileOf?.(id)?.modifiedMs ?? 0) / 1e3),
+    created: createdOf(card, models),
     owned_by: "ganglion",
     ...(contextLength !== undefined && { context_length: contextLength }),
   };

@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { answerStream, answerWhole, readWork, withModel, type Work } from "../answers/answer.ts";
 import { type Ask, type ChoiceEvent, startChoices } from "../answers/choices.ts";
-import type { StreamFormat } from "../answers/event_stream.ts";
+import { namedEvent, type StreamFormat } from "../answers/event_stream.ts";
 import type { ServerEnv } from "../guards.ts";
 import { errorBody, toRequestError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
@@ -86,8 +86,7 @@ async function* lines(
 
 function line(event: ResponseEvent, counter: Counter): string {
   const { type, ...rest } = event;
-  const data = { type, sequence_number: counter.next++, ...rest };
-  return `event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
+  return namedEvent(type, { type, sequence_number: counter.next++, ...rest });
 }
 
 /** Clients look for a failure's `error`, or for the fields of the event: both are there. */

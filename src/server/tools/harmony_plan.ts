@@ -21,6 +21,8 @@ export interface HarmonyConversation {
   readonly tools: ToolRequest | null;
   readonly variables?: Body;
   readonly rawThoughts?: boolean;
+  /** What the answer's text begins with. */
+  readonly prefill?: string;
 }
 
 /** What an answer that is no call is bound to. */
@@ -31,13 +33,15 @@ export interface HarmonyFormat {
 /** Plans a conversation with a model whose marks are `marks`. */
 export function planHarmony(
   marks: HarmonyMarks,
-  { messages, tools, variables, rawThoughts }: HarmonyConversation,
+  { messages, tools, variables, rawThoughts, prefill = "" }: HarmonyConversation,
   { grammar }: HarmonyFormat,
 ): ToolPlan {
   const { functions = [], isParallel = true } = tools ?? {};
   const names = new Set(functions.map(({ name }) => name));
   const closed = tools && { ...tools, functions: functions.map(withoutOthers) };
-  const { opening, ...bound } = bind(closed, { grammar, rawThoughts });
+  const { opening, ...bound }: Bound = prefill === ""
+    ? bind(closed, { grammar, rawThoughts })
+    : { opening: FINAL };
   const options: HarmonyParserOptions = {
     ...{ marks, opening, rawThoughts },
     isKnown: functions.length === 0 ? null : (name: string) => names.has(name),
@@ -62,6 +66,8 @@ const CHANNEL: GrammarPart = { token: "<|channel|>" };
 const CONSTRAIN: GrammarPart = { token: "<|constrain|>" };
 const MESSAGE: GrammarPart = { token: "<|message|>" };
 const TO_FUNCTION = "commentary to=functions.";
+/** Begins text for people. */
+const FINAL = "<|channel|>final<|message|>";
 
 function bind(
   tools: ToolRequest | null,
@@ -84,7 +90,7 @@ function bind(
   if (grammar !== undefined) {
     // Thoughts that are shown as text would not be what the answer must be.
     if (rawThoughts && functions.length === 0) {
-      return { opening: "<|channel|>final<|message|>", grammar };
+      return { opening: FINAL, grammar };
     }
     const final = { all: [CHANNEL, "final", constraint(), MESSAGE, { grammar }] };
     const bound = (by: readonly ToolFunction[]) =>

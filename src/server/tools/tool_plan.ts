@@ -55,12 +55,16 @@ export interface ToolPlan {
   readonly callMark?: CallMark;
 }
 
-/** Plans a conversation; `answerSchema` binds what is no call. */
+/**
+ * Plans a conversation.
+ * @param answerSchema binds what is no call.
+ * @param isBegun the answer has begun with text.
+ */
 export function planTools(
   model: LanguageModel,
   messages: readonly ChatMessage[],
   request: ToolRequest | null,
-  answerSchema?: unknown,
+  { answerSchema, isBegun = false }: { answerSchema?: unknown; isBegun?: boolean } = {},
 ): ToolPlan {
   const format = callFormatOf(model);
   // Without functions all of an answer is text.
@@ -73,6 +77,8 @@ export function planTools(
   const { functions = [] } = request ?? {};
   const shown = shownFunctions(format, messages, functions);
   if (request === null || functions.length === 0) return { ...shown, ...unbound };
+  // Where text and calls are told apart by how an answer begins, it is text already.
+  if (isBegun && format.textLead !== undefined) return { ...shown, ...unbound };
   const bound = { ...request, functions: functions.map(withoutOthers) };
   return {
     ...{ ...shown, ...boundAnswer(format, bound, answerSchema) },

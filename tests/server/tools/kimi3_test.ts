@@ -62,7 +62,7 @@ Deno.test("calls of Kimi K3 are bound, behind the text that the prompt has opene
     judgeCall(chosen, `Text${END3}${tools3(call3("f", 1))}`, controls),
     `${untag("call")}${untag("tools")}`,
   );
-  const schema = planTools(model, messages, auto, { const: 1 });
+  const schema = planTools(model, messages, auto, { answerSchema: { const: 1 } });
   for (const written of ["1", END3 + tools3(one)]) {
     assertEquals(judgeCall(schema.grammar, written, controls), "yes");
   }

@@ -163,7 +163,7 @@ Deno.test("calls of Functionary 3.2 are bound from the first one's name on", () 
   assertEquals(judge('f\n{"a": 1}>>>ns/g.h\n{}', required), "yes");
   assertEquals(judge('f\n{"a": "x"}', required), '"x"}');
   assertEquals(planTools(model, messages, required).opening, "");
-  const { grammar, newParser } = planTools(model, messages, auto, { const: 1 });
+  const { grammar, newParser } = planTools(model, messages, auto, { answerSchema: { const: 1 } });
   assertEquals(["all\n1", 'f\n{"a": 1}'].map((each) => judgeCall(grammar, each)), ["yes", "yes"]);
   assertEquals(judgeCall(grammar, "all\n2"), "2");
   assertEquals(newParser!().push("all\n1"), [{ kind: "text", text: "1" }]);

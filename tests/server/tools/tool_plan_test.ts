@@ -146,7 +146,7 @@ Deno.test("planTools() binds a call that the model chooses to make from its open
 
 Deno.test("planTools() lets an answer that follows a schema be a call as well", () => {
   const answer = { $ref: "#/$defs/A", $defs: { A: { type: "object" } } };
-  const plan = planTools(modelOf("hermes"), messages, auto, answer);
+  const plan = planTools(modelOf("hermes"), messages, auto, { answerSchema: answer });
   assertEquals(plan.grammar, {
     kind: "jsonSchema",
     schema: {
