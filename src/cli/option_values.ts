@@ -1,6 +1,6 @@
 /** Parsers of option values: text in, value out, or commander's error for what is not one. */
 import { InvalidArgumentError } from "commander";
-import { parseBytes } from "../base/units.ts";
+import { formatBytes, parseBytes } from "../base/units.ts";
 
 /** A parser of whole numbers of at least `min`, at most `max`. */
 export function wholeNumber(
@@ -34,6 +34,15 @@ export function byteSize(text: string): number {
   const bytes = parseBytes(text);
   if (bytes !== null) return bytes;
   throw new InvalidArgumentError("A size is needed, such as 2GiB, 512MiB or a number of bytes.");
+}
+
+/** A parser of sizes of at least `min` bytes. */
+export function byteSizeFrom(min: number): (text: string) => number {
+  return (text) => {
+    const bytes = byteSize(text);
+    if (bytes >= min) return bytes;
+    throw new InvalidArgumentError(`A size of at least ${formatBytes(min)} is needed.`);
+  };
 }
 
 /** "1,2,3" → ids; spaces are allowed. */

@@ -3,6 +3,7 @@ import { InvalidArgumentError } from "commander";
 import {
   ascendingShares,
   byteSize,
+  byteSizeFrom,
   decimal,
   tokenIds,
   wholeNumber,
@@ -35,6 +36,10 @@ Deno.test("ascendingShares() takes one share or several that ascend", () => {
 Deno.test("byteSize() reads sizes with units", () => {
   assertEquals(byteSize("2GiB"), 2 ** 31);
   assertThrows(() => byteSize("2 apples"), InvalidArgumentError, "2GiB");
+  assertEquals(byteSizeFrom(1024)("1KiB"), 1024);
+  for (const small of ["0", "1023"]) {
+    assertThrows(() => byteSizeFrom(1024)(small), InvalidArgumentError, "at least 1.0 KiB");
+  }
 });
 
 Deno.test("tokenIds() reads a list of ids and refuses what is none", () => {

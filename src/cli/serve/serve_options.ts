@@ -5,7 +5,8 @@ import { UsageError } from "../../base/errors.ts";
 import { readReason } from "../../base/read_errors.ts";
 import { checkWritable, explainWriteError } from "../../base/write_errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
-import { byteSize, decimal, list, wholeNumber } from "../option_values.ts";
+import { KiB } from "../../base/units.ts";
+import { byteSize, byteSizeFrom, decimal, list, wholeNumber } from "../option_values.ts";
 
 /** What `addServerOptions` parses. */
 export interface ServerFlags {
@@ -91,7 +92,7 @@ function addMainOptions(verb: Command): Command {
     .option("--conversations-max <size>", "what all of them may take (default: 16GiB)", byteSize)
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)
-    .option("--max-body <size>", "the longest body of a request (default: 8MiB)", byteSize)
+    .option("--max-body <size>", "the longest body of a request (default: 8MiB)", byteSizeFrom(KiB))
     .option("--strict-requests", "refuse requests with fields that the server does not know")
     .option("--request-timeout <s>", "seconds that work for a request may take", seconds)
     .option("--drain-timeout <s>", "seconds for running answers when it is stopped", seconds, 30)
