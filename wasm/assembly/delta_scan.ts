@@ -6,7 +6,7 @@
  */
 import { check_bytes, check_f32_rows } from "./bounds";
 import { exp_f32x4 } from "./exp";
-import { madd, splat_lane, sum_lanes, sum_lanes_4 } from "./simd";
+import { join_pair, madd, opaque, step_states, sum_lanes, sum_lanes_4 } from "./simd";
 
 export function scan_deltas_f32(
   q: usize,
@@ -44,7 +44,7 @@ export function scan_deltas_f32(
   check_f32_rows(beta, n, betaStride, heads);
   check_f32_rows(out, n, outStride, channels);
   check_bytes(a, <u64>heads << 2);
-  const rowBytes = states << 2;
+  const rowBytes = states << 2, zero = i32x4.splat(opaque(0, states));
   for (let t: u32 = 0; t < n; t++) {
     const at: usize = (t * stride) << 2;
     for (let group: u32 = 0; group < groups; group++) {
@@ -63,10 +63,12 @@ export function scan_deltas_f32(
       else if (from != to) memory.copy(state, from + channel * rowBytes, 4 * rowBytes);
       for (let t: u32 = 0; t < n; t++) {
         const at: usize = (t * stride) << 2;
-        const stays = exp_f32x4(f32x4.splat(load<f32>(dt + ((t * dtStride + head) << 2)) * decay));
+        const step = load<f32>(dt + ((t * dtStride + head) << 2));
+        const stay = f32x4.extract_lane(exp_f32x4(f32x4.splat(step * decay)), 0);
         const rate = sigmoid(load<f32>(beta + ((t * betaStride + head) << 2)));
         const value = v128.load(v + at + (channel << 2));
-        const y = correct_four(state, stays, rate, k + at + group, q + at + group, value, rowBytes);
+        const key = k + at + group, query = q + at + group;
+        const y = correct_four(state, stay, rate, key, query, value, rowBytes, zero);
         v128.store(out + ((t * outStride + channel) << 2), y);
       }
     }
@@ -93,45 +95,81 @@ function sigmoid(x: f32): v128 {
   return f32x4.div(one, f32x4.add(one, exp_f32x4(f32x4.splat(-x))));
 }
 
-/** Four rows of a state and one token; gives state · q of each. */
+/**
+ * Four rows of a state and one token; gives state · q of each. Neighbouring pairs of operations,
+ * which V8 makes 256-bit ones of; the last four of an odd number of fours stand alone.
+ */
 @inline
 function correct_four(
   state: usize,
-  stays: v128,
+  stay: f32,
   rate: v128,
   k: usize,
   q: usize,
   values: v128,
   rowBytes: u32,
+  zero: v128,
 ): v128 {
-  const s1 = state + rowBytes, s2 = s1 + rowBytes, s3 = s2 + rowBytes;
-  let x0 = f32x4.splat(0), x1 = f32x4.splat(0), x2 = f32x4.splat(0), x3 = f32x4.splat(0);
-  for (let i: usize = 0; i < rowBytes; i += 16) {
-    const key = v128.load(k + i);
-    x0 = madd(v128.load(state + i), key, x0);
-    x1 = madd(v128.load(s1 + i), key, x1);
-    x2 = madd(v128.load(s2 + i), key, x2);
-    x3 = madd(v128.load(s3 + i), key, x3);
-  }
-  const known = f32x4.mul(sum_lanes_4(x0, x1, x2, x3), stays);
+  const known = f32x4.mul(rows_by(state, k, rowBytes, zero), f32x4.splat(stay));
   const delta = f32x4.mul(f32x4.sub(values, known), rate);
-  const d0 = splat_lane(delta, 0), d1 = splat_lane(delta, 1);
-  const d2 = splat_lane(delta, 2), d3 = splat_lane(delta, 3);
-  let y0 = f32x4.splat(0), y1 = f32x4.splat(0), y2 = f32x4.splat(0), y3 = f32x4.splat(0);
-  for (let i: usize = 0; i < rowBytes; i += 16) {
-    const key = v128.load(k + i), query = v128.load(q + i);
-    const n0 = madd(v128.load(state + i), stays, f32x4.mul(key, d0));
-    const n1 = madd(v128.load(s1 + i), stays, f32x4.mul(key, d1));
-    const n2 = madd(v128.load(s2 + i), stays, f32x4.mul(key, d2));
-    const n3 = madd(v128.load(s3 + i), stays, f32x4.mul(key, d3));
-    v128.store(state + i, n0);
-    v128.store(s1 + i, n1);
-    v128.store(s2 + i, n2);
-    v128.store(s3 + i, n3);
-    y0 = madd(n0, query, y0);
-    y1 = madd(n1, query, y1);
-    y2 = madd(n2, query, y2);
-    y3 = madd(n3, query, y3);
+  const stays = f32x4.splat(stay);
+  const d0 = f32x4.splat(f32x4.extract_lane(delta, 0));
+  const d1 = f32x4.splat(f32x4.extract_lane(delta, 1));
+  const d2 = f32x4.splat(f32x4.extract_lane(delta, 2));
+  const d3 = f32x4.splat(f32x4.extract_lane(delta, 3));
+  let y0 = f32x4.splat(0), y1 = y0, y2 = y0, y3 = y0, z0 = y0, z1 = y0, z2 = y0, z3 = y0;
+  let s0 = state, s1 = state + rowBytes, s2 = s1 + rowBytes, s3 = s2 + rowBytes;
+  const end = k + (rowBytes & ~31);
+  for (; k != end; k += 32, q += 32, s0 += 32, s1 += 32, s2 += 32, s3 += 32) {
+    const k0 = v128.load(k), k1 = v128.load(k, 16), q0 = v128.load(q), q1 = v128.load(q, 16);
+    const n0 = madd(v128.load(s0), stays, f32x4.mul(k0, d0));
+    const m0 = madd(v128.load(s0, 16), stays, f32x4.mul(k1, d0));
+    const n1 = madd(v128.load(s1), stays, f32x4.mul(k0, d1));
+    const m1 = madd(v128.load(s1, 16), stays, f32x4.mul(k1, d1));
+    const n2 = madd(v128.load(s2), stays, f32x4.mul(k0, d2));
+    const m2 = madd(v128.load(s2, 16), stays, f32x4.mul(k1, d2));
+    const n3 = madd(v128.load(s3), stays, f32x4.mul(k0, d3));
+    const m3 = madd(v128.load(s3, 16), stays, f32x4.mul(k1, d3));
+    v128.store(s0, n0), v128.store(s0, m0, 16);
+    v128.store(s1, n1), v128.store(s1, m1, 16);
+    v128.store(s2, n2), v128.store(s2, m2, 16);
+    v128.store(s3, n3), v128.store(s3, m3, 16);
+    y0 = madd(n0, q0, y0), z0 = madd(m0, q1, z0);
+    y1 = madd(n1, q0, y1), z1 = madd(m1, q1, z1);
+    y2 = madd(n2, q0, y2), z2 = madd(m2, q1, z2);
+    y3 = madd(n3, q0, y3), z3 = madd(m3, q1, z3);
+  }
+  y0 = join_pair(y0, z0, 1, zero), y1 = join_pair(y1, z1, 1, zero);
+  y2 = join_pair(y2, z2, 1, zero), y3 = join_pair(y3, z3, 1, zero);
+  if ((rowBytes & 16) != 0) {
+    const key = v128.load(k), query = v128.load(q);
+    y0 = madd(step_states(s0, stays, f32x4.mul(key, d0)), query, y0);
+    y1 = madd(step_states(s1, stays, f32x4.mul(key, d1)), query, y1);
+    y2 = madd(step_states(s2, stays, f32x4.mul(key, d2)), query, y2);
+    y3 = madd(step_states(s3, stays, f32x4.mul(key, d3)), query, y3);
   }
   return sum_lanes_4(y0, y1, y2, y3);
+}
+
+/** Four rows, rowBytes apart, by x. */
+@inline
+function rows_by(row: usize, x: usize, rowBytes: u32, zero: v128): v128 {
+  let r1 = row + rowBytes, r2 = r1 + rowBytes, r3 = r2 + rowBytes;
+  let a0 = f32x4.splat(0), a1 = a0, a2 = a0, a3 = a0, b0 = a0, b1 = a0, b2 = a0, b3 = a0;
+  const end = x + (rowBytes & ~31);
+  for (; x != end; x += 32, row += 32, r1 += 32, r2 += 32, r3 += 32) {
+    const x0 = v128.load(x), x1 = v128.load(x, 16);
+    a0 = madd(v128.load(row), x0, a0), b0 = madd(v128.load(row, 16), x1, b0);
+    a1 = madd(v128.load(r1), x0, a1), b1 = madd(v128.load(r1, 16), x1, b1);
+    a2 = madd(v128.load(r2), x0, a2), b2 = madd(v128.load(r2, 16), x1, b2);
+    a3 = madd(v128.load(r3), x0, a3), b3 = madd(v128.load(r3, 16), x1, b3);
+  }
+  a0 = join_pair(a0, b0, 1, zero), a1 = join_pair(a1, b1, 1, zero);
+  a2 = join_pair(a2, b2, 1, zero), a3 = join_pair(a3, b3, 1, zero);
+  if ((rowBytes & 16) != 0) {
+    const last = v128.load(x);
+    a0 = madd(v128.load(row), last, a0), a1 = madd(v128.load(r1), last, a1);
+    a2 = madd(v128.load(r2), last, a2), a3 = madd(v128.load(r3), last, a3);
+  }
+  return sum_lanes_4(a0, a1, a2, a3);
 }
