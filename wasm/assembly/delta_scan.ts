@@ -6,7 +6,8 @@
  */
 import { check_bytes, check_f32_rows } from "./bounds";
 import { exp_f32x4 } from "./exp";
-import { join_pair, madd, opaque, step_states, sum_lanes, sum_lanes_4 } from "./simd";
+import { join_pair, madd, opaque, sum_lanes, sum_lanes_4 } from "./simd";
+import { step_four } from "./state_step";
 
 export function scan_deltas_f32(
   q: usize,
@@ -95,10 +96,7 @@ function sigmoid(x: f32): v128 {
   return f32x4.div(one, f32x4.add(one, exp_f32x4(f32x4.splat(-x))));
 }
 
-/**
- * Four rows of a state and one token; gives state · q of each. Neighbouring pairs of operations,
- * which V8 makes 256-bit ones of; the last four of an odd number of fours stand alone.
- */
+/** Four rows of a state and one token; gives state · q of each. */
 @inline
 function correct_four(
   state: usize,
@@ -112,43 +110,7 @@ function correct_four(
 ): v128 {
   const known = f32x4.mul(rows_by(state, k, rowBytes, zero), f32x4.splat(stay));
   const delta = f32x4.mul(f32x4.sub(values, known), rate);
-  const stays = f32x4.splat(stay);
-  const d0 = f32x4.splat(f32x4.extract_lane(delta, 0));
-  const d1 = f32x4.splat(f32x4.extract_lane(delta, 1));
-  const d2 = f32x4.splat(f32x4.extract_lane(delta, 2));
-  const d3 = f32x4.splat(f32x4.extract_lane(delta, 3));
-  let y0 = f32x4.splat(0), y1 = y0, y2 = y0, y3 = y0, z0 = y0, z1 = y0, z2 = y0, z3 = y0;
-  let s0 = state, s1 = state + rowBytes, s2 = s1 + rowBytes, s3 = s2 + rowBytes;
-  const end = k + (rowBytes & ~31);
-  for (; k != end; k += 32, q += 32, s0 += 32, s1 += 32, s2 += 32, s3 += 32) {
-    const k0 = v128.load(k), k1 = v128.load(k, 16), q0 = v128.load(q), q1 = v128.load(q, 16);
-    const n0 = madd(v128.load(s0), stays, f32x4.mul(k0, d0));
-    const m0 = madd(v128.load(s0, 16), stays, f32x4.mul(k1, d0));
-    const n1 = madd(v128.load(s1), stays, f32x4.mul(k0, d1));
-    const m1 = madd(v128.load(s1, 16), stays, f32x4.mul(k1, d1));
-    const n2 = madd(v128.load(s2), stays, f32x4.mul(k0, d2));
-    const m2 = madd(v128.load(s2, 16), stays, f32x4.mul(k1, d2));
-    const n3 = madd(v128.load(s3), stays, f32x4.mul(k0, d3));
-    const m3 = madd(v128.load(s3, 16), stays, f32x4.mul(k1, d3));
-    v128.store(s0, n0), v128.store(s0, m0, 16);
-    v128.store(s1, n1), v128.store(s1, m1, 16);
-    v128.store(s2, n2), v128.store(s2, m2, 16);
-    v128.store(s3, n3), v128.store(s3, m3, 16);
-    y0 = madd(n0, q0, y0), z0 = madd(m0, q1, z0);
-    y1 = madd(n1, q0, y1), z1 = madd(m1, q1, z1);
-    y2 = madd(n2, q0, y2), z2 = madd(m2, q1, z2);
-    y3 = madd(n3, q0, y3), z3 = madd(m3, q1, z3);
-  }
-  y0 = join_pair(y0, z0, 1, zero), y1 = join_pair(y1, z1, 1, zero);
-  y2 = join_pair(y2, z2, 1, zero), y3 = join_pair(y3, z3, 1, zero);
-  if ((rowBytes & 16) != 0) {
-    const key = v128.load(k), query = v128.load(q);
-    y0 = madd(step_states(s0, stays, f32x4.mul(key, d0)), query, y0);
-    y1 = madd(step_states(s1, stays, f32x4.mul(key, d1)), query, y1);
-    y2 = madd(step_states(s2, stays, f32x4.mul(key, d2)), query, y2);
-    y3 = madd(step_states(s3, stays, f32x4.mul(key, d3)), query, y3);
-  }
-  return sum_lanes_4(y0, y1, y2, y3);
+  return step_four(state, stay, k, q, delta, rowBytes, zero);
 }
 
 /** Four rows, rowBytes apart, by x. */

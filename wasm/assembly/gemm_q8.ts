@@ -197,40 +197,16 @@ function tile<F, S>(
         l0 = v128.load(form, FORM_L), l1 = v128.load(form, FORM_L + 16);
         g0 = v128.load(v, FORM_L), g1 = v128.load(v, FORM_L + 16);
       }
-      // The rows' sums begin with the same, but where halves' scales are theirs.
+      // The rows' sums begin with the same, but where halves' scales, or sizes, are theirs.
       const o0 = offset_in<F, S>(offset, l0), o1 = offset_in<F, S>(offset, l1);
       const r0 = offset_in<F, S>(offset, g0), r1 = offset_in<F, S>(offset, g1);
-      if (has_signs<S>()) {
-        let y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
-        p00 = sum.add_blocks(p00, i32x4.add(a00, cw0), l0, f32x4.mul(d0, y0));
-        p01 = sum.add_blocks(p01, i32x4.add(a01, cw1), l1, f32x4.mul(d1, y1));
-        q00 = sum.add_blocks(q00, i32x4.add(b00, cv0), g0, f32x4.mul(e0, y0));
-        q01 = sum.add_blocks(q01, i32x4.add(b01, cv1), g1, f32x4.mul(e1, y1));
-        x += RECORD_BYTES;
-        y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
-        p10 = sum.add_blocks(p10, i32x4.add(a10, cw0), l0, f32x4.mul(d0, y0));
-        p11 = sum.add_blocks(p11, i32x4.add(a11, cw1), l1, f32x4.mul(d1, y1));
-        q10 = sum.add_blocks(q10, i32x4.add(b10, cv0), g0, f32x4.mul(e0, y0));
-        q11 = sum.add_blocks(q11, i32x4.add(b11, cv1), g1, f32x4.mul(e1, y1));
-        x += RECORD_BYTES;
-        y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
-        p20 = sum.add_blocks(p20, i32x4.add(a20, cw0), l0, f32x4.mul(d0, y0));
-        p21 = sum.add_blocks(p21, i32x4.add(a21, cw1), l1, f32x4.mul(d1, y1));
-        q20 = sum.add_blocks(q20, i32x4.add(b20, cv0), g0, f32x4.mul(e0, y0));
-        q21 = sum.add_blocks(q21, i32x4.add(b21, cv1), g1, f32x4.mul(e1, y1));
-        x += RECORD_BYTES;
-        y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
-        p30 = sum.add_blocks(p30, i32x4.add(a30, cw0), l0, f32x4.mul(d0, y0));
-        p31 = sum.add_blocks(p31, i32x4.add(a31, cw1), l1, f32x4.mul(d1, y1));
-        q30 = sum.add_blocks(q30, i32x4.add(b30, cv0), g0, f32x4.mul(e0, y0));
-        q31 = sum.add_blocks(q31, i32x4.add(b31, cv1), g1, f32x4.mul(e1, y1));
-        continue; // which ends this superblock's only pass
-      }
       let y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       let z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
+      if (has_signs<S>()) z0 = cw0, z1 = cw1;
       p00 = sum.add_blocks(p00, sum.plus(a00, z0), l0, f32x4.mul(d0, y0));
       p01 = sum.add_blocks(p01, sum.plus(a01, z1), l1, f32x4.mul(d1, y1));
       if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
+      if (has_signs<S>()) z0 = cv0, z1 = cv1;
       q00 = sum.add_blocks(q00, sum.plus(b00, z0), g0, f32x4.mul(e0, y0));
       q01 = sum.add_blocks(q01, sum.plus(b01, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
@@ -242,9 +218,11 @@ function tile<F, S>(
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
+      if (has_signs<S>()) z0 = cw0, z1 = cw1;
       p10 = sum.add_blocks(p10, sum.plus(a10, z0), l0, f32x4.mul(d0, y0));
       p11 = sum.add_blocks(p11, sum.plus(a11, z1), l1, f32x4.mul(d1, y1));
       if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
+      if (has_signs<S>()) z0 = cv0, z1 = cv1;
       q10 = sum.add_blocks(q10, sum.plus(b10, z0), g0, f32x4.mul(e0, y0));
       q11 = sum.add_blocks(q11, sum.plus(b11, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
@@ -256,9 +234,11 @@ function tile<F, S>(
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
+      if (has_signs<S>()) z0 = cw0, z1 = cw1;
       p20 = sum.add_blocks(p20, sum.plus(a20, z0), l0, f32x4.mul(d0, y0));
       p21 = sum.add_blocks(p21, sum.plus(a21, z1), l1, f32x4.mul(d1, y1));
       if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
+      if (has_signs<S>()) z0 = cv0, z1 = cv1;
       q20 = sum.add_blocks(q20, sum.plus(b20, z0), g0, f32x4.mul(e0, y0));
       q21 = sum.add_blocks(q21, sum.plus(b21, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
@@ -270,9 +250,11 @@ function tile<F, S>(
       x += RECORD_BYTES;
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
+      if (has_signs<S>()) z0 = cw0, z1 = cw1;
       p30 = sum.add_blocks(p30, sum.plus(a30, z0), l0, f32x4.mul(d0, y0));
       p31 = sum.add_blocks(p31, sum.plus(a31, z1), l1, f32x4.mul(d1, y1));
       if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
+      if (has_signs<S>()) z0 = cv0, z1 = cv1;
       q30 = sum.add_blocks(q30, sum.plus(b30, z0), g0, f32x4.mul(e0, y0));
       q31 = sum.add_blocks(q31, sum.plus(b31, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {

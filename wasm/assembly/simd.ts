@@ -81,14 +81,6 @@ export function join_pair(a: v128, b: v128, scale: f32, zero: v128): v128 {
   return f32x4.add(f32x4.add(x, y), nothing);
 }
 
-/** Four of a state's numbers, which decay and are added to; gives them back. */
-@inline
-export function step_states(state: usize, stays: v128, added: v128): v128 {
-  const next = madd(v128.load(state), stays, added);
-  v128.store(state, next);
-  return next;
-}
-
 /** Stores the first `valid` lanes, at most 4, `step` bytes apart. */
 @inline
 export function store_lanes(out: usize, step: u32, valid: u32, lanes: v128): void {
