@@ -97,103 +97,6 @@ export function gemv<F, S>(
   }
 }
 
-/**
- * The listed rows by one token, four side by side, while a byte of each line of the next four is
- * read: rows of a list are too short for the prefetcher. A number that is no row counts as the last
- * one.
- */
-export function gemv_rows<F, S>(
-  w: usize,
-  rowStride: u32,
-  rows: u32,
-  superblocks: u32,
-  acts: usize,
-  list: usize,
-  count: u32,
-  out: usize,
-  sums: usize,
-): void {
-  const last = rows - 1;
-  let seen: u32 = 0;
-  for (let j: u32 = 0; j < count; j += 4) {
-    // Places behind the end are the last one again.
-    const a = listed(list, j, count, last), b = listed(list, j + 1, count, last);
-    const c = listed(list, j + 2, count, last), d = listed(list, j + 3, count, last);
-    const e = listed(list, j + 4, count, last), f = listed(list, j + 5, count, last);
-    const g = listed(list, j + 6, count, last), h = listed(list, j + 7, count, last);
-    memory.fill(sums, 0, 128);
-    seen |= add_listed<F, S>(
-      w + a * rowStride, w + b * rowStride, w + c * rowStride, w + d * rowStride,
-      w + e * rowStride, w + f * rowStride, w + g * rowStride, w + h * rowStride,
-      superblocks, acts, sums,
-    );
-    const p = sum_of(sums, superblocks), q = sum_of(sums + 32, superblocks);
-    const r = sum_of(sums + 64, superblocks), t = sum_of(sums + 96, superblocks);
-    store_lanes(out + 4 * j, 4, count - j, sum_lanes_4(p, q, r, t));
-  }
-  store<u32>(sums, seen);
-}
-
-@inline
-function listed(list: usize, j: u32, count: u32, last: u32): u32 {
-  return min(load<u32>(list + 4 * min(j, count - 1)), last);
-}
-
-/** sums[4, 8] += the rows a to d by token; reads a byte of each line of the rows e to h. */
-function add_listed<F, S>(
-  a: usize,
-  b: usize,
-  c: usize,
-  d: usize,
-  e: usize,
-  f: usize,
-  g: usize,
-  h: usize,
-  superblocks: u32,
-  acts: usize,
-  sums: usize,
-): u32 {
-  const format = changetype<F>(0);
-  const zero = i32x4.splat(opaque(0, superblocks));
-  const k0 = format.k0(zero), k1 = k1_of<F>(zero);
-  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
-  const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
-  const ones = i16x8.splat(<i16>opaque(1, superblocks));
-  const sixteens = i16x8.shl(ones, 4);
-  const size = i32x4.splat(opaque(F16_SIZE, superblocks));
-  const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
-  const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
-  const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
-  const bytes = format.quantBytes + format.factorBytes;
-  let left = superblocks;
-  let at: u32 = 0;
-  let seen: u32 = 0, ahead: u32 = 0, due: u32 = 0;
-  do {
-    const strip = min(left, strip_superblocks<F>());
-    let factors = at + strip * format.quantBytes - <u32>SHORT;
-    for (let s = strip; s != 0; s--) {
-      for (due += bytes; ahead < due; ahead += LINE_BYTES) {
-        seen |= load<u32>(e + ahead) | load<u32>(f + ahead);
-        seen |= load<u32>(g + ahead) | load<u32>(h + ahead);
-      }
-      add_superblocks<F, S>(
-        a + at, b + at, a + factors, b + factors, acts, sums,
-        k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
-      );
-      add_superblocks<F, S>(
-        c + at, d + at, c + factors, d + factors, acts, sums + 64,
-        k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
-      );
-      at += format.quantBytes;
-      factors += format.factorBytes;
-      acts += RECORD_BYTES;
-    }
-    at = factors + <u32>SHORT; // the next strip lies behind the factors
-    left -= strip;
-  } while (left != 0);
-  return seen;
-}
-
 /** Two rows, rowStep bytes apart, by one token; results outStep bytes apart; read `reach` ahead. */
 function two_rows<F, S>(
   w: usize,
@@ -292,14 +195,14 @@ function add_rows<F, S>(
 
 /** The eight lanes of a row as four. */
 @inline
-function sum_of(sums: usize, superblocks: u32): v128 {
+export function sum_of(sums: usize, superblocks: u32): v128 {
   const zero = i32x4.splat(opaque(0, superblocks));
   return join_pair(v128.load(sums), v128.load(sums, 16), 1, zero);
 }
 
 /** sums[2, 8] += a superblock of the rows at w and u, factors at wf and uf, by a record at acts. */
 @inline
-function add_superblocks<F, S>(
+export function add_superblocks<F, S>(
   w: usize,
   u: usize,
   wf: usize,

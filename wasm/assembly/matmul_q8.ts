@@ -36,9 +36,18 @@ import { is_wide } from "./format";
 import { gemm_few } from "./gemm_few_q8";
 import { gemm } from "./gemm_q8";
 import { gemv_natural, gemv_natural_rows } from "./gemv_natural";
-import { gemv, gemv_each, gemv_rows } from "./gemv_q8";
+import { gemv, gemv_each } from "./gemv_q8";
+import { gemv_rows } from "./gemv_rows_q8";
 import { is_natural } from "./natural";
-import { can_sum_fours, Fours, has_nibbles, Pairs, Sevens, Signs, sums_by_fours } from "./product_sums";
+import {
+  can_sum_fours,
+  Fours,
+  has_nibbles,
+  Pairs,
+  Sevens,
+  Signs,
+  sums_by_fours,
+} from "./product_sums";
 import { RECORD_BYTES, records_bytes, superblocks_of } from "./q8_tile";
 import { row_bytes, tile_bytes } from "./superblock_form";
 

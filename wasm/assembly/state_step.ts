@@ -3,9 +3,9 @@
 import { join_pair, madd, sum_lanes_4 } from "./simd";
 
 /**
- * Four rows of a state, rowBytes apart, by one token: they decay by `stay`, `added` of b is added to
- * each; gives the rows by c. Neighbouring pairs of operations, which V8 makes 256-bit ones of; the
- * last four of an odd number of fours stand alone.
+ * Four rows of a state, rowBytes apart, by one token: they decay by `stay`, and `added` of b is
+ * added to each; gives the rows by c. Neighbouring pairs of operations, which V8 makes 256-bit ones
+ * of; the last four of an odd number of fours stand alone.
  */
 @inline
 export function step_four(
