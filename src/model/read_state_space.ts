@@ -23,8 +23,10 @@ const NEURONS = "feed_forward_length";
  */
 export function readStateSpace(
   keys: Hyperparameters,
-  { kind, headsTakeTurns = false }: StateSpaceChoices,
+  choices: StateSpaceChoices,
 ): StateSpaceConfig {
+  const { kind, headsTakeTurns = false } = choices;
+  if (kind === "keyed") return readTimeMix(keys, choices);
   const innerLength = keys.integer("ssm.inner_size", { min: 1 });
   const rank = keys.integer("ssm.time_step_rank", { min: 1, max: innerLength });
   const headCount = kind === "channels" ? innerLength : rank;
@@ -37,13 +39,7 @@ export function readStateSpace(
   }
   const stateLength = keys.integer("ssm.state_size", { min: 1, max: 4095 });
   const channels = kind === "channels" ? innerLength : innerLength / headCount;
-  const odd = [channels, stateLength].find((length) => length % UNIT !== 0);
-  if (odd !== undefined) {
-    throw new UnsupportedModelError(
-      `Cannot run this model: its state spaces have a length of ${odd}, this version needs a ` +
-        `multiple of ${UNIT}: use a model of another shape`,
-    );
-  }
+  requireUnits(channels, stateLength);
   return {
     kind,
     taps: keys.integer("ssm.conv_kernel", { min: 2, max: TAPS_MAX }),
@@ -54,6 +50,48 @@ export function readStateSpace(
     headsTakeTurns,
     stepRank: kind === "channels" ? rank : 0,
     normalizesInputs: kind === "channels" && keys.flag("ssm.dt_b_c_rms", false),
+  };
+}
+
+function requireUnits(...lengths: readonly number[]): void {
+  const odd = lengths.find((length) => length % UNIT !== 0);
+  if (odd === undefined) return;
+  throw new UnsupportedModelError(
+    `Cannot run this model: its state spaces have a length of ${odd}, this version needs a ` +
+      `multiple of ${UNIT}: use a model of another shape`,
+  );
+}
+
+/** The same of RWKV-7: each head's state is a square. */
+function readTimeMix(
+  keys: Hyperparameters,
+  { shiftsNeurons = false }: StateSpaceChoices,
+): StateSpaceConfig {
+  const width = keys.integer("embedding_length", { min: 1 });
+  const stateLength = keys.integer("wkv.head_size", { min: 1, max: 4095 });
+  if (width % stateLength !== 0) {
+    throw keys.wrong("wkv.head_size", `a divisor of the width, ${width}`);
+  }
+  requireUnits(stateLength);
+  const kept = shiftsNeurons ? 2 : 1;
+  if (keys.integer("token_shift_count", { min: 1, absent: kept }) !== kept) {
+    throw keys.wrong("token_shift_count", `${kept}, as in every model of its kind`);
+  }
+  const rank = (what: string, absent?: number) =>
+    keys.integer(`attention.${what}_lora_rank`, { min: absent ?? 1, max: width, absent });
+  const ranks = {
+    decay: rank("decay"),
+    rate: rank("iclr"),
+    value: rank("value_residual_mix"),
+    gate: rank("gate", shiftsNeurons ? undefined : 0),
+  };
+  const headCount = width / stateLength;
+  return {
+    ...{ kind: "keyed", taps: 2, innerLength: width, stateLength },
+    ...{ headCount, groupCount: headCount, headsTakeTurns: false },
+    stepRank: Math.max(...Object.values(ranks)),
+    normalizesInputs: false,
+    timeMix: { width, shiftsNeurons, ranks },
   };
 }
 
@@ -120,6 +158,7 @@ export function stateLayers(
   const nothing = { slidingWindow: 0, rope: null, attends: false } as const;
   return layers.map((layer, index): LayerConfig => {
     if (neurons === "none") return { ...nothing, hasStates: true, hasNeurons: false };
+    if (attention === "none") return { ...nothing, hasStates: true };
     if (attention === "beside") return { ...layer, hasStates: true };
     const hasNeurons = by.hasNeurons?.[index] ?? neurons !== "apart";
     const attends = by.attends?.[index] ?? true;

@@ -16,6 +16,7 @@ import { latentTensors } from "./read_latent_tensors.ts";
 import { stateSpaceTensors } from "./read_state_space.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
+import { timeMixTensors } from "./read_time_mix_tensors.ts";
 import { TensorChecker } from "./tensor_checker.ts";
 import type {
   AttentionGate,
@@ -103,6 +104,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
   // Parallel blocks of two norms: the second one is attention's.
   const hasSecond = config.hasParallelBlocks && checker.has("blk.0.attn_norm_2.weight");
   const hasOwnNorm = !config.hasParallelBlocks || family.mayBeParallel === "said" || hasSecond;
+  const isKeyed = hasStates && config.stateSpace?.kind === "keyed";
   const hasOnlyNeurons = attends === false && !hasStates;
   // Among layers with states it has one norm, called as all layers' first one is.
   const feedForwardNorm = hasSecond || hasOnlyNeurons && family.stateSpace !== null
@@ -120,7 +122,9 @@ function layerTensors(reader: LayerReader): LayerTensors {
       : taps === undefined
       ? attentionTensors(reader)
       : convolutionTensors(reader, taps),
-    stateSpace: hasStates ? stateSpaceTensors(reader) : null,
+    ...isKeyed
+      ? { stateSpace: null, ...timeMixTensors(reader) }
+      : { stateSpace: hasStates ? stateSpaceTensors(reader) : null },
     attentionPostNorm: norm(postNorm(reader, ATTENTION_POST_NORMS), family.hasPostNorms),
     feedForwardNorm: norm(
       feedForwardNorm,

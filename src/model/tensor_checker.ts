@@ -62,6 +62,12 @@ export class TensorChecker {
     return { tensor: name, start: 0, length: length * count };
   }
 
+  /** The same of a tensor [count, 1, 1, length]. */
+  stackedVectors(name: string, length: number, count: number): VectorTensor {
+    this.#check(name, [length, 1, 1, count], VECTOR_TYPES);
+    return { tensor: name, start: 0, length: length * count };
+  }
+
   /**
    * A tensor that is not used would have changed the result: better no answer than a wrong one.
    * Blocks from number `start` on, below `end`, are not computed: theirs may be there.

@@ -22,6 +22,7 @@ import type { DensePlan, HeadNormPlan, LayerPlan, RankPlan, StreamedPlan } from 
 import type { LayerInputPlan } from "./plan_inputs.ts";
 import { lengthOf, type Range } from "./shard.ts";
 import { bindStateSpace, type StateSpace } from "./state_space.ts";
+import { bindNeuronShift, bindTimeMix, type RowShift, type TimeMix } from "./time_mix.ts";
 
 /** What heads are gated by: `GatePlan`. */
 export interface Gate extends Omit<GatePlan, "matrix"> {
@@ -89,8 +90,12 @@ export interface Layer {
   readonly attentionOutput: Matrix;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpace | null;
+  /** The same of RWKV-7. */
+  readonly timeMix: TimeMix | null;
   readonly attentionPostNorm: Norm | null;
   readonly feedForwardNorm: Norm | null;
+  /** Of what neurons read; null: they read it as it is. */
+  readonly feedForwardShift: RowShift | null;
   /** Null: the layer has no neurons. */
   readonly feedForward: Dense | Streamed | Experts | null;
   /** More neurons of a dense block, computed in steps of so many tokens only. */
@@ -134,7 +139,8 @@ export function bindLayer(
   const bound = {
     index,
     arena: plan.arena,
-    joinsAttention: !isParallel && (plan.attentionOutput !== null || plan.stateSpace !== null),
+    joinsAttention: !isParallel &&
+      (plan.attentionOutput ?? plan.stateSpace ?? plan.timeMix) !== null,
     joinsNeurons: plan.feedForward !== null,
     routesEarly: plan.feedForward?.kind === "experts" &&
       config.experts?.routerInput === "layerInput",
@@ -164,8 +170,11 @@ export function bindLayer(
     attentionOutput: boundMatrix(plan.attentionOutput),
     stateSpace: plan.stateSpace &&
       bindStateSpace(plan.stateSpace, { config: config.stateSpace!, memory }),
+    timeMix: plan.timeMix && bindTimeMix(plan.timeMix, config.stateSpace!),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
+    feedForwardShift: plan.feedForwardShift &&
+      bindNeuronShift(plan.feedForwardShift, plan.timeMix!),
     feedForward: plan.feedForward?.kind === "experts"
       ? bindExperts(plan.feedForward, { memory, bind })
       : plan.feedForward && bind(plan.feedForward),

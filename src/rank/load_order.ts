@@ -16,6 +16,7 @@ import type {
 import type { LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LatentPlan } from "./plan_latent.ts";
 import type { StateSpacePlan } from "./plan_state.ts";
+import type { TimeMixPlan } from "./plan_time_mix.ts";
 import { packedBlocks } from "./own_units.ts";
 import { fileRows } from "./picked.ts";
 import { lengthOf } from "./shard.ts";
@@ -114,8 +115,10 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.innerNorm !== null) yield { vector: layer.innerNorm };
   if (layer.attentionOutput !== null) yield* partsOf(layer.attentionOutput);
   if (layer.stateSpace !== null) yield* partsOfStateSpace(layer.stateSpace);
+  if (layer.timeMix !== null) yield* partsOfTimeMix(layer.timeMix);
   yield* partsOfNorm(layer.attentionPostNorm);
   yield* partsOfNorm(layer.feedForwardNorm);
+  if (layer.feedForwardShift !== null) yield { vector: layer.feedForwardShift };
   const { feedForward } = layer;
   if (feedForward?.kind === "experts") yield* partsOfExperts(feedForward);
   else if (feedForward !== null) yield* partsOfBlock(feedForward);
@@ -173,6 +176,20 @@ function* partsOfStateSpace(plan: StateSpacePlan): Generator<Part> {
   for (const vector of [plan.stepBias, plan.decay]) yield { vector };
   if (plan.skip !== null) yield { vector: plan.skip };
   if (norm !== null) yield { vector: norm };
+  yield* partsOf(plan.output);
+}
+
+function* partsOfTimeMix(plan: TimeMixPlan): Generator<Part> {
+  const { decay, rate, firstValue, gate, norm } = plan;
+  for (const low of [decay, rate, firstValue, gate]) {
+    if (low === null) continue;
+    yield* partsOf(low.first);
+    yield* partsOf(low.second);
+    if (low.bias !== null) yield { vector: low.bias };
+  }
+  for (const vector of [plan.shifts, plan.keyScale, plan.keyRate, plan.bonus]) yield { vector };
+  for (const matrix of [plan.key, plan.value, plan.receptance]) yield* partsOf(matrix);
+  if (norm !== null) yield* partsOfNorm(norm);
   yield* partsOf(plan.output);
 }
 

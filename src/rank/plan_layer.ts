@@ -32,9 +32,11 @@ import type {
 import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planApart, planLayerInput } from "./plan_inputs.ts";
 import { activationOf } from "./plan_activation.ts";
+import { planConvolution } from "./plan_convolution.ts";
 import { planGate } from "./plan_gate.ts";
 import { planLatentHeads } from "./plan_latent.ts";
 import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
+import { planTimeMix, type TimeMixPlan } from "./plan_time_mix.ts";
 import { neuronsAt } from "./hot_neurons.ts";
 import { headNorm, norm } from "./plan_norm.ts";
 import { cut, lengthOf, type Range, scale, type Shard } from "./shard.ts";
@@ -106,8 +108,10 @@ export interface LayerInput {
 
 /** The weights of a layer's share. */
 export interface LayerWeights
-  extends Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes" | "stateSpace"> {
+  extends
+    Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes" | "stateSpace" | "timeMix"> {
   readonly stateSpace: Omit<StateSpacePlan, "placesOffsetBytes"> | null;
+  readonly timeMix: Omit<TimeMixPlan, "placesOffsetBytes"> | null;
 }
 
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
@@ -132,7 +136,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
     valueNorm: headNorm(place, tensors.valueNorm, { rows: value, headDim: config.valueDim }),
     attentionSinks: tensors.attentionSinks && place.vector(tensors.attentionSinks, shard.heads),
-    convolution: convolution(place, tensors.convolution, {
+    convolution: planConvolution(place, tensors.convolution, {
       own: query,
       channels: config.embeddingLength,
     }),
@@ -144,8 +148,12 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     }),
     stateSpace: tensors.stateSpace &&
       planStateSpace(place, tensors.stateSpace, { config, heads: shard.stateHeads }),
+    timeMix: tensors.timeMix === undefined
+      ? null
+      : planTimeMix(place, tensors.timeMix, { config, heads: shard.stateHeads }),
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
+    feedForwardShift: tensors.feedForwardShift ? place.vector(tensors.feedForwardShift) : null,
     feedForward: feedForward === null ? null : feedForward.kind === "dense"
       ? {
         ...block(place, feedForward, { ...of, neurons: shard.neurons, expert: null }),
@@ -186,17 +194,6 @@ function ownHeads(
   };
   if (value === key) return { ...plan, value: plan.key };
   return { ...plan, value: value && place.matrix(value, { rows: own.value }) };
-}
-
-/** Own rows of the weights, of which the model has one for each channel. */
-function convolution(
-  place: Placer,
-  weights: VectorTensor | null,
-  { own, channels }: { own: Range; channels: number },
-): LayerPlan["convolution"] {
-  if (weights === null) return null;
-  const taps = weights.length / channels;
-  return { taps, weights: { ...place.vector(weights, scale(own, taps)), columns: taps } };
 }
 
 interface BlockInput {

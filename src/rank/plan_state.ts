@@ -63,6 +63,8 @@ export interface StateWorkspace {
   readonly made: number;
   /** What other ranks read: `exchangeFloats`. */
   readonly exchange: number;
+  /** Of RWKV-7 the first layer's values, [n, own channels]. */
+  readonly first: number;
 }
 
 /** Groups that heads read; neighbours may both have one at a border. */
@@ -98,13 +100,17 @@ export function headsInFile(
 
 /** Rows that are convolved for some heads. */
 export function convolvedRows(heads: Range, config: StateSpaceConfig): number {
+  const { kind, timeMix } = config;
+  // Of RWKV-7 the row before, whole on every rank: kept as a convolution's are.
+  if (timeMix !== undefined) return timeMix.width * (timeMix.shiftsNeurons ? 2 : 1);
   const own = lengthOf(channelsOf(heads, config));
-  if (config.kind === "channels") return own;
+  if (kind === "channels") return own;
   return own + 2 * lengthOf(groupsOf(heads, config)) * config.stateLength;
 }
 
 /** Rows that the input makes for some heads. */
 export function inputRows(heads: Range, config: StateSpaceConfig): number {
+  if (config.kind === "keyed") return 7 * lengthOf(channelsOf(heads, config));
   const steps = { channels: 0, heads: 1, deltas: 2 }[config.kind] * lengthOf(heads);
   return lengthOf(channelsOf(heads, config)) + convolvedRows(heads, config) + steps;
 }
@@ -124,6 +130,7 @@ export function rankStride({ stepRank }: StateSpaceConfig): number {
 export function exchangeFloats(config: StateSpaceConfig | null, chunkTokens: number): number {
   if (config === null) return 0;
   const { kind, stepRank, stateLength, groupCount } = config;
+  if (kind === "keyed") return 0;
   return chunkTokens * (kind === "channels" ? stepRank + 2 * stateLength : 2 * groupCount);
 }
 
@@ -280,15 +287,17 @@ export function stateWorkspace(at: (name: StepTensor | LastingTensor) => number)
     rankQ8: at("state.rank.q8"),
     made: at("state.made"),
     exchange: at("state.exchange"),
+    first: at("state.first"),
   };
 }
 
 /** Bytes of intermediates. */
 export function stateBytes(
-  { config: { stateSpace: shape }, widths: { states }, strides, chunkTokens, sizes }:
-    WorkspaceInput,
+  input: WorkspaceInput,
 ): Partial<StepGraphInput["bytes"]> {
+  const { config: { stateSpace: shape }, widths: { states }, strides, chunkTokens, sizes } = input;
   if (shape === null) return {};
+  if (shape.timeMix !== undefined) return timeMixBytes(input, shape);
   const floats = (perToken: number) => N.times(4 * perToken);
   const tile = (k: number) => sizes.q8_bytes(chunkTokens, Math.max(1, k));
   return {
@@ -304,5 +313,25 @@ export function stateBytes(
       "state.rank.q8": tile(shape.stepRank),
       "state.made": floats(2 * shape.stateLength),
     },
+  };
+}
+
+/** Of RWKV-7; what is shifted has the place of what is convolved. */
+function timeMixBytes(
+  { widths: { states }, strides, chunkTokens, sizes }: WorkspaceInput,
+  shape: StateSpaceConfig,
+): Partial<StepGraphInput["bytes"]> {
+  const floats = (perToken: number) => N.times(4 * perToken);
+  const tile = (k: number) => sizes.q8_bytes(chunkTokens, Math.max(1, k));
+  return {
+    "state.input": floats(states.input),
+    "state.convolved": floats(strides.embedding),
+    "state.convolved.q8": tile(shape.innerLength),
+    "state.steps": floats(states.channels),
+    "state.out": floats(strides.states),
+    "state.out.q8": tile(strides.states),
+    "state.rank": floats(rankStride(shape)),
+    "state.rank.q8": tile(shape.stepRank),
+    "state.first": floats(states.channels),
   };
 }

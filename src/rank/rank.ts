@@ -22,6 +22,7 @@ import { Residual } from "./residual.ts";
 import type { Streaming } from "./streaming.ts";
 import { StateBlock } from "./state_block.ts";
 import { StepState, type StepStateInput } from "./step_state.ts";
+import { TimeMixBlock } from "./time_mix_block.ts";
 import type { TokenRows } from "./token_table.ts";
 import { Vocabulary } from "./vocabulary.ts";
 
@@ -51,6 +52,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #convolution: ConvolutionBlock;
   /** Null where no layer keeps states. */
   readonly #states: StateBlock | null;
+  /** Null but for RWKV-7. */
+  readonly #timeMix: TimeMixBlock | null;
   readonly #feedForward: FeedForwardBlock;
   readonly #streaming: Streaming | null;
   readonly #tally: LayerTally;
@@ -83,6 +86,7 @@ export class Rank implements RankSteps<Layer> {
     this.#convolution = new ConvolutionBlock(state);
     const { stateSpace: shape } = config;
     this.#states = shape && new StateBlock(state, { residual, control, plans, shape });
+    this.#timeMix = shape?.timeMix ? new TimeMixBlock(state, { residual, memories }) : null;
     const observer = observation && new Observer(state, { observation, memories });
     streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
@@ -169,6 +173,7 @@ export class Rank implements RankSteps<Layer> {
   }
 
   recur(layer: Layer): boolean {
+    if (layer.timeMix !== null) this.#timeMix!.run(layer, layer.timeMix);
     return layer.stateSpace === null || this.#states!.run(layer, layer.stateSpace);
   }
 

@@ -6,7 +6,9 @@ import type { Control } from "../memory/control.ts";
 import type { Norm } from "./bound_norm.ts";
 import { rootFactors } from "./inner_norms.ts";
 import { type Activations, type Matrix, project, quantize, readsQ8 } from "./matrix.ts";
+import { shiftRows } from "./row_shift.ts";
 import type { StepState } from "./step_state.ts";
+import type { RowShift } from "./time_mix.ts";
 
 export class Residual {
   readonly #state: StepState;
@@ -21,11 +23,15 @@ export class Residual {
 
   // --- what blocks read ------------------------------------------------------------------------
 
-  /** norm(residual), or the residual stream as it is; as q8 tiles, too, where they are wanted. */
-  read(norm: Norm | null, wantsQ8: boolean): Activations {
+  /**
+   * norm(residual), or the residual stream as it is; as q8 tiles, too, where they are wanted. shift:
+   * of what is normalised, mixed with the rows before.
+   */
+  read(norm: Norm | null, wantsQ8: boolean, shift: RowShift | null = null): Activations {
     const { inputs, kernels, space, config, n } = this.#state;
     const x = norm === null ? inputs.residual : inputs.normed;
     if (norm !== null) this.normalize(space.residual, norm, space.normed, n);
+    if (shift !== null) shiftRows(this.#state, shift, { x: x.f32, out: x.f32, keeps: true });
     if (wantsQ8) quantize(kernels, x, n, config.embeddingLength);
     return x;
   }

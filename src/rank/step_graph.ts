@@ -69,6 +69,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - streams: all residual streams, as residual;
  *  - gate.moments: others read them until the join behind the neurons;
  *  - token.inputs: others read it until the step's last layer;
+ *  - state.first: the layers behind the first one read it;
  *  - squares, state.exchange: others read them until the join behind the one that they come with;
  *  - tokens, counts, recall: written once, or added to, over all steps;
  *  - ones, slopes: written once, when the rank starts;
@@ -83,6 +84,7 @@ export const LASTING_TENSORS = [
   "token.inputs",
   "squares",
   "state.exchange",
+  "state.first",
   "tokens",
   "counts",
   "recall",

@@ -20,6 +20,7 @@ import {
   ownKeyDim,
   type RopeFrequencies,
   ropeFrequencies,
+  type TimeMixTensors,
 } from "../model/mod.ts";
 import { clamp, softCap } from "./activation_ops.ts";
 import { addBypass, correctStreams, endStreams, guessStreams, startStreams } from "./alt_up.ts";
@@ -27,9 +28,11 @@ import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
+import { shiftRows } from "./keyed_scan.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
+import { timeMixLayer } from "./time_mix.ts";
 import { ReferenceWeights } from "./weights.ts";
 
 /** Where the weights come from and who looks on. */
@@ -57,6 +60,8 @@ interface LayerCache {
   values: Float64Array;
   /** What a state space is made of, [positions, …]. */
   rows: Float64Array;
+  /** What neurons read, where they read rows before, too, [positions, d]. */
+  fed: Float64Array;
 }
 
 /** Where new tokens stand. */
@@ -100,7 +105,7 @@ export class ReferenceModel {
       ropeFrequencies(each, each.factors && this.#weights.vector(each.factors))
     );
     const none = new Float64Array(0);
-    this.#caches = tensors.layers.map(() => ({ keys: none, values: none, rows: none }));
+    this.#caches = tensors.layers.map(() => ({ keys: none, values: none, rows: none, fed: none }));
     this.#onTensor = options.onTensor ?? (() => {});
     this.#thresholds = options.thresholds ?? [];
   }
@@ -151,7 +156,7 @@ export class ReferenceModel {
     const reads = hasParallelBlocks
       ? tensors.feedForwardNorm === null ? attends : blocks.norm(x, tensors.feedForwardNorm)
       : blocks.norm(y, tensors.feedForwardNorm);
-    const h = show("feed-forward norm", reads);
+    const h = show("feed-forward norm", this.#shift(reads, index, place));
     const residual = hasParallelBlocks ? x : y;
     const { gateCutoff, curve, limits } = this.config.layers[index];
     const threshold = this.#thresholds[index];
@@ -163,7 +168,8 @@ export class ReferenceModel {
 
   /** What attention gives, or a convolution in its place, and a state space, of what is there. */
   #mix(h: Float64Array, index: number, place: Place): Float64Array {
-    const { query, convolution, stateSpace } = this.#tensors.layers[index];
+    const { query, convolution, stateSpace, timeMix } = this.#tensors.layers[index];
+    if (timeMix !== undefined) return this.#mixTime(h, timeMix, index, place);
     const attended = query === null
       ? new Float64Array(h.length)
       : convolution === null
@@ -177,6 +183,28 @@ export class ReferenceModel {
     const of = { config: this.config, weights: this.#weights, rows: cache.rows, count };
     const states = this.#show(`layer ${index} states`, stateLayer(stateSpace, of));
     return add(attended, states);
+  }
+
+  /** What a layer of RWKV-7 gives; the first one's values are kept for all. */
+  #mixTime(h: Float64Array, tensors: TimeMixTensors, index: number, place: Place): Float64Array {
+    const cache = this.#caches[index];
+    cache.rows = append(cache.rows, place.fromPosition * this.config.embeddingLength, h);
+    const firstValues = index === 0 ? null : this.#caches[0].values;
+    const { out, values } = timeMixLayer(tensors, {
+      ...{ ...this.#parts, rows: cache.rows, firstValues },
+    });
+    if (index === 0) cache.values = values;
+    return this.#show(`layer ${index} states`, out.subarray(out.length - h.length));
+  }
+
+  /** What neurons read, mixed with what they read before it, where they do. */
+  #shift(h: Float64Array, index: number, { fromPosition }: Place): Float64Array {
+    const { feedForwardShift } = this.#tensors.layers[index];
+    if (feedForwardShift === undefined) return h;
+    const cache = this.#caches[index];
+    cache.fed = append(cache.fed, fromPosition * this.config.embeddingLength, h);
+    const rows = shiftRows(cache.fed, this.#weights.vector(feedForwardShift));
+    return rows.subarray(rows.length - h.length);
   }
 
   /**

@@ -16,7 +16,7 @@ import {
 import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_RARER } from "./expected_rarer.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
-import { CHANNELS, DELTAS, HEADS } from "./expected_states.ts";
+import { CHANNELS, DELTAS, HEADS, KEYED } from "./expected_states.ts";
 
 const QWEN35: Differences = {
   blockCount: 4,
@@ -26,6 +26,13 @@ const QWEN35: Differences = {
   ropes: [["neox", 16, 10000, 1]],
   stateSpace: DELTAS,
   layers: "s 0:0 s 0:0",
+};
+/** All layers have states and neurons, and none attends. */
+const RECURRENT: Differences = {
+  ...{ headCount: 0, headCountKv: 0, headDim: 0, embeddingLength: 128 },
+  attentionScale: 1,
+  ropes: [],
+  layers: "s s",
 };
 const MAMBA: Differences = {
   ...{ headCount: 0, headCountKv: 0, headDim: 0, feedForwardLength: 0 },
@@ -229,6 +236,27 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "deepseek2-dense": { ...latent(32), ropes: [["norm", 8, 10000, 1]] },
   "dots1": { ...NEOX, ...leading({ gating: "sigmoid" }), headCountKv: 4 },
   "glm4moe": { ...leading({ gating: "sigmoid" }), ropes: [["neox", 8, 10000, 1]] },
+  "rwkv7": {
+    ...RECURRENT,
+    norm: { kind: "layer", epsilon: Math.fround(1e-5) },
+    feedForward: { activation: "relu2", ...UNGATED },
+    stateSpace: KEYED,
+  },
+  "arwkv7": {
+    ...RECURRENT,
+    stateSpace: { ...KEYED, timeMix: { ...KEYED.timeMix!, shiftsNeurons: false } },
+  },
+  "arwkv7-ungated": {
+    ...{ ...RECURRENT, embeddingLength: 64 },
+    stateSpace: {
+      ...{ ...KEYED, innerLength: 64, stateLength: 8, headCount: 8, groupCount: 8, stepRank: 16 },
+      timeMix: {
+        width: 64,
+        shiftsNeurons: false,
+        ranks: { decay: 8, rate: 16, value: 12, gate: 0 },
+      },
+    },
+  },
   "mamba": { ...MAMBA, tiedEmbeddings: true, stateSpace: CHANNELS },
   "mamba-falcon": { ...MAMBA, stateSpace: { ...CHANNELS, normalizesInputs: true } },
   "mamba2": { ...MAMBA, stateSpace: HEADS },

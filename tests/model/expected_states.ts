@@ -27,3 +27,19 @@ export const DELTAS: StateSpaceConfig = {
   headCount: 6,
   headsTakeTurns: true,
 };
+
+/** RWKV-7's, and what ARWKV has otherwise. */
+export const KEYED: StateSpaceConfig = {
+  ...CHANNELS,
+  kind: "keyed",
+  taps: 2,
+  stateLength: 64,
+  headCount: 2,
+  groupCount: 2,
+  stepRank: 24,
+  timeMix: {
+    width: 128,
+    shiftsNeurons: true,
+    ranks: { decay: 8, rate: 12, value: 20, gate: 24 },
+  },
+};

@@ -1,5 +1,5 @@
 /** What a description with state spaces would be if one choice were read otherwise. */
-import type { ModelDescription, StateSpaceTensors } from "../../src/model/mod.ts";
+import type { ModelDescription, StateSpaceTensors, TimeMixTensors } from "../../src/model/mod.ts";
 import { mapLayers } from "./changed_description.ts";
 
 type Mistake = (description: ModelDescription) => ModelDescription;
@@ -41,7 +41,38 @@ export const STATE_MISTAKES = {
         ? { ...shared, norms: { ...shared.norms, output: shared.norms.input } }
         : shared,
     })),
+  "shares of the first layer": (d) =>
+    mapTimeMix(d, ({ shifts }) => ({
+      shifts: { ...shifts, tensor: shifts.tensor.replace("blk.1.", "blk.0.") },
+    })),
+  "keys and values exchanged": (d) =>
+    mapTimeMix(d, ({ key, value }) => ({ key: value, value: key })),
+  "decays and rates exchanged": (d) =>
+    mapTimeMix(d, ({ decay, rate }) => ({
+      decay: { ...decay, bias: rate.bias },
+      rate: { ...rate, bias: decay.bias },
+    })),
+  "no values of the first layer": (d) => mapTimeMix(d, () => ({ firstValue: null })),
+  "keys scaled by rates": (d) => mapTimeMix(d, ({ bonus }) => ({ keyRate: bonus })),
+  "keys brought back as they are": (d) => mapTimeMix(d, ({ bonus }) => ({ keyScale: bonus })),
+  "another bonus": (d) => mapTimeMix(d, ({ keyScale }) => ({ bonus: keyScale })),
+  "what heads give as it is": (d) => mapTimeMix(d, () => ({ norm: null })),
+  "what states give ungated": (d) => mapTimeMix(d, () => ({ gate: null })),
+  "neurons read their own row": (d) =>
+    mapLayers(d, (layer) => ({ ...layer, feedForwardShift: undefined })),
 } as const satisfies Readonly<Record<string, Mistake>>;
+
+function mapTimeMix(
+  d: ModelDescription,
+  change: (mix: TimeMixTensors) => Partial<TimeMixTensors>,
+): ModelDescription {
+  return mapLayers(d, (layer) => {
+    const { timeMix } = layer;
+    return timeMix === undefined
+      ? layer
+      : { ...layer, timeMix: { ...timeMix, ...change(timeMix) } };
+  });
+}
 
 function mapStates(
   d: ModelDescription,

@@ -6,6 +6,7 @@ export interface TinyFamily {
   /** `general.architecture`; left out: the name of the family. */
   readonly architecture?: string;
   readonly blockCount?: number;
+  readonly embeddingLength?: number;
   /** Left out: half of the heads. */
   readonly headCountKv?: number;
   /** Left out: width over heads. */
@@ -111,6 +112,16 @@ export interface TinyFamily {
     readonly hasNorm?: boolean;
     /** What channels make is normalised, with weights or without. */
     readonly normalizes?: "weighted" | "bare";
+  };
+  /** Layers are RWKV-7's. */
+  readonly timeMix?: {
+    readonly headDim: number;
+    /** Gate 0: there is none. */
+    readonly ranks: Readonly<Record<"decay" | "rate" | "value" | "gate", number>>;
+    /** Neurons are RWKV's, too. */
+    readonly shiftsNeurons?: boolean;
+    /** False: what heads give is not normalised. */
+    readonly hasNorm?: boolean;
   };
   /** Layers that differ, as Gemma 4's do. */
   readonly layered?: {

@@ -49,8 +49,30 @@ const QWEN35: TinyFamily = {
   },
 };
 
+/** llama.cpp's scan takes keys by 32 or 64 at a time, and no others. */
+const RWKV7: TinyFamily = {
+  embeddingLength: 128,
+  layerNorm: true,
+  embeddingNorm: true,
+  neurons: "plain",
+  timeMix: {
+    headDim: 64,
+    ranks: { decay: 8, rate: 12, value: 20, gate: 24 },
+    shiftsNeurons: true,
+  },
+};
+
 /** Forms of the families that keep states. */
 export const TINY_STATE_FAMILIES = {
+  "rwkv7": RWKV7,
+  "arwkv7": {
+    embeddingLength: 128,
+    timeMix: { headDim: 64, ranks: { decay: 8, rate: 12, value: 20, gate: 24 } },
+  },
+  "arwkv7-ungated": {
+    architecture: "arwkv7",
+    timeMix: { headDim: 8, ranks: { decay: 8, rate: 16, value: 12, gate: 0 }, hasNorm: false },
+  },
   "mamba": { stateSpace: MAMBA, tied: true },
   "mamba-falcon": { architecture: "mamba", stateSpace: { ...MAMBA, normalizes: "bare" } },
   "mamba2": { stateSpace: { ...MAMBA2, layers: ["state", "state"] } },

@@ -3,6 +3,7 @@ import type { Family } from "../family.ts";
 import { afmoe } from "./afmoe.ts";
 import { apertus } from "./apertus.ts";
 import { arcee } from "./arcee.ts";
+import { arwkv7 } from "./arwkv7.ts";
 import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
 import { bailingmoe2 } from "./bailingmoe2.ts";
@@ -97,6 +98,7 @@ import { qwen3next } from "./qwen3next.ts";
 import { qwen3vl } from "./qwen3vl.ts";
 import { qwen3vlmoe } from "./qwen3vlmoe.ts";
 import { refact } from "./refact.ts";
+import { rwkv7 } from "./rwkv7.ts";
 import { seedOss } from "./seed_oss.ts";
 import { smallthinker } from "./smallthinker.ts";
 import { smollm3 } from "./smollm3.ts";
@@ -112,6 +114,7 @@ export const FAMILIES: readonly Family[] = [
   afmoe,
   apertus,
   arcee,
+  arwkv7,
   baichuan,
   bailingmoe,
   bailingmoe2,
@@ -206,6 +209,7 @@ export const FAMILIES: readonly Family[] = [
   qwen3vl,
   qwen3vlmoe,
   refact,
+  rwkv7,
   seedOss,
   smallthinker,
   smollm3,

@@ -1,0 +1,89 @@
+/** Kernels of states that decay key by key (RWKV-7); how they are called: kernels.ts. */
+export interface KeyedKernels {
+  /**
+   * out[t] = x[t] + weights ⊙ (x[t-1] − x[t]), zero for columns in width..outStride; the row before
+   * the first is `from`, f32 [width], or zero where that is 0. `to`, unless 0, takes the last row
+   * of x; it is not `from`. x f32 [n, width] of [n, stride]; out may be x with the same stride.
+   * width is a multiple of 4.
+   */
+  shift_rows_f32(
+    x: number,
+    stride: number,
+    from: number,
+    to: number,
+    weights: number,
+    out: number,
+    outStride: number,
+    n: number,
+    width: number,
+  ): void;
+  /** x[t] += (to[t] − x[t]) ⊙ 1 / (1 + exp(−share[t])); f32 [n, d], d a multiple of 4. */
+  approach_f32(
+    x: number,
+    xStride: number,
+    to: number,
+    toStride: number,
+    share: number,
+    shareStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /**
+   * In place, of each head, σ(x) being 1 / (1 + exp(−x)): back = k ⊙ keyScale over its length
+   * (1e-12 at least); k = k ⊙ (1 + keyRate ⊙ (σ(rate) − 1)); rate = back ⊙ σ(rate); w =
+   * exp(−0.606531 · σ(w)). All four f32 [n, heads, states] in rows of [n, stride]; keyScale and
+   * keyRate f32 [heads, states]. states is a multiple of 4.
+   */
+  prepare_keyed_f32(
+    k: number,
+    w: number,
+    rate: number,
+    back: number,
+    stride: number,
+    keyScale: number,
+    keyRate: number,
+    n: number,
+    heads: number,
+    states: number,
+  ): void;
+  /**
+   * Each head and token: state = w ⊙ state − (state · a) ⊗ b + v ⊗ k; out = state · r. r, w, k, a
+   * and b f32 [n, heads, states] in rows of [n, stride]; v f32 [n, heads, headDim] of [n, vStride];
+   * out the same of [n, outStride]. The state is `from` before the first token, f32 [heads,
+   * headDim, states], or zero where that is 0, and `to`, which may be `from`, behind the last.
+   * headDim and states are multiples of 4.
+   */
+  scan_keyed_f32(
+    r: number,
+    w: number,
+    k: number,
+    a: number,
+    b: number,
+    stride: number,
+    v: number,
+    vStride: number,
+    from: number,
+    to: number,
+    out: number,
+    outStride: number,
+    n: number,
+    heads: number,
+    headDim: number,
+    states: number,
+  ): void;
+  /** out += v times r · (k ⊙ bonus), of each head; bonus f32 [heads, states], the rest as above. */
+  add_bonus_f32(
+    r: number,
+    k: number,
+    stride: number,
+    bonus: number,
+    v: number,
+    vStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    heads: number,
+    headDim: number,
+    states: number,
+  ): void;
+}
