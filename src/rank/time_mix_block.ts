@@ -55,7 +55,7 @@ export class TimeMixBlock {
   run(layer: Layer, mix: TimeMix): void {
     if (mix.headCount > 0) {
       const x = this.#residual.read(layer.attentionNorm, false).f32;
-      this.#state.arenaViews.stateParts[this.#state.arena].rank.fill(0);
+      this.#clearRanks();
       this.#makeKeys(mix, x);
       const v = this.#makeValues(mix, x);
       if (mix.gate !== null) {
@@ -64,6 +64,12 @@ export class TimeMixBlock {
       this.#scan(mix, v);
     }
     this.#residual.add(mix.output, this.#state.inputs.states);
+  }
+
+  /** What lies between two matrices is read beyond its width. */
+  #clearRanks(): void {
+    const { arenaViews, arena, n } = this.#state;
+    arenaViews.stateParts[arena].rank.fill(0, 0, n * this.#rankStride);
   }
 
   /** Floats of own heads: a part of a row. */
@@ -81,7 +87,8 @@ export class TimeMixBlock {
     const { space, config: { embeddingLength: d }, plan } = this.#state;
     const { convolved: f32, convolvedQ8: q8 } = space.states!;
     const { places, placeBytes } = mix;
-    const keeps = share === VALUE;
+    // The first one asks first: a segment may go on behind one of the same step.
+    const keeps = share === RECEPTANCE;
     const by = { weights: mix.shifts + share * d * 4, places, placeBytes };
     shiftRows(this.#state, by, { x, out: f32, keeps });
     return { f32, stride: plan.strides.embedding, q8 };

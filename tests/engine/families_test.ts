@@ -101,7 +101,7 @@ Deno.test("routers compute in f32 whatever their type: a rounded activation may 
 for (
   const architecture of [
     ...["gemma3", "smallthinker", "stablelm-parallel"] as const,
-    ...["deepseek2-old", "deepseek2-grouped"] as const,
+    ...["deepseek2-old", "deepseek2-grouped", "rwkv7"] as const,
   ]
 ) {
   Deno.test(`the engine carries ${architecture} from arena to arena`, async () => {
