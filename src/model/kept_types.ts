@@ -31,9 +31,10 @@ export interface StateSpaceConfig {
    * a group share what writes and reads, and the layer's input makes all of it. "deltas": the same,
    * but what a head writes is how much its state has to be corrected by; groups have keys and
    * queries, heads values. "keyed": a head's state has a decay for each key's number, and what one
-   * key brings back of it goes out by another one (`TimeMixTensors`).
+   * key brings back of it goes out by another one (`TimeMixTensors`). "keyDeltas": as "deltas", with
+   * such decays, and each head has a key and a query (`KeyDeltaTensors`).
    */
-  readonly kind: "channels" | "heads" | "deltas" | "keyed";
+  readonly kind: "channels" | "heads" | "deltas" | "keyed" | "keyDeltas";
   /** Tokens that the convolution sees, the last of them the token itself. */
   readonly taps: number;
   /** Channels. */
@@ -45,7 +46,7 @@ export interface StateSpaceConfig {
   readonly groupCount: number;
   /** Head h is of group h mod groups: heads of a group are no neighbours. Only of "deltas". */
   readonly headsTakeTurns: boolean;
-  /** Numbers that time steps are made of, of "keyed" the most between two matrices; else 0. */
+  /** Numbers that time steps are made of, the most between two matrices; 0: there are no two. */
   readonly stepRank: number;
   /** Steps, and what writes and reads, are normalised, without weights. */
   readonly normalizesInputs: boolean;
@@ -155,4 +156,28 @@ export interface StateSpaceTensors {
   readonly norm: VectorTensor | null;
   /** [d, inner]. */
   readonly output: MatrixTensor;
+}
+
+/**
+ * A layer of Kimi Delta Attention (Kimi Team 2025, "Kimi Linear", 3): queries, keys and values go
+ * through a short convolution each.
+ */
+export interface KeyDeltaTensors {
+  /** [inner, d] each, and [d, inner]. */
+  readonly query: MatrixTensor;
+  readonly key: MatrixTensor;
+  readonly value: MatrixTensor;
+  readonly output: MatrixTensor;
+  /** [inner, taps] each, the token's own tap last. */
+  readonly convolutions: Readonly<Record<"query" | "key" | "value", VectorTensor>>;
+  /** Makes how long a step is, for each key's number, and what is added before its softplus. */
+  readonly steps: LowRankTensors;
+  /** What steps are multiplied by, [heads]; below 0. */
+  readonly decay: VectorTensor;
+  /** How much is corrected, [heads, d]. */
+  readonly rates: MatrixTensor;
+  /** What gates the outcome. */
+  readonly gate: LowRankTensors;
+  /** Of each head's outcome, before it is gated, [headDim]. */
+  readonly norm: VectorTensor;
 }

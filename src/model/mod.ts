@@ -31,6 +31,7 @@ export type {
   FeedForwardTensors,
   HeadNormTensors,
   HeadRows,
+  KeyDeltaTensors,
   LatentConfig,
   LatentTensors,
   LayerAltUpTensors,

@@ -64,7 +64,7 @@ export function readConfig(
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
   const blockCount = readBlockCount(file, keys);
   const { attends, ...heads } = family.hasLatentAttention
-    ? { ...readLatentHeads(keys), attends: null }
+    ? { ...readLatentHeads(keys), attends: attendingLayers(keys, family, blockCount) }
     : readHeads(keys, family, { embeddingLength, blockCount });
   const scaleShape = { ...heads, embeddingLength, blockCount };
   refuseObstacle(family, scaleShape);
@@ -151,6 +151,12 @@ function ownLayers(
   }
   const headsWidth = heads.headCount * heads.headDim;
   return convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength });
+}
+
+/** Of a model of latents: some of its layers may keep states instead. */
+function attendingLayers(keys: Hyperparameters, family: Family, blockCount: number) {
+  if (family.stateSpace?.attention !== "instead") return null;
+  return readKvHeads(keys, family, { headCount: 1, blockCount }).attends;
 }
 
 function refuseObstacle({ architecture, obstacle }: Family, shape: ScaleShape): void {

@@ -27,6 +27,7 @@ export function readStateSpace(
 ): StateSpaceConfig {
   const { kind, headsTakeTurns = false } = choices;
   if (kind === "keyed") return readTimeMix(keys, choices);
+  if (kind === "keyDeltas") return readKeyDeltas(keys);
   const innerLength = keys.integer("ssm.inner_size", { min: 1 });
   const rank = keys.integer("ssm.time_step_rank", { min: 1, max: innerLength });
   const headCount = kind === "channels" ? innerLength : rank;
@@ -92,6 +93,21 @@ function readTimeMix(
     stepRank: Math.max(...Object.values(ranks)),
     normalizesInputs: false,
     timeMix: { width, shiftsNeurons, ranks },
+  };
+}
+
+/** The same of Kimi Linear: as many heads as attend elsewhere, each with a square. */
+function readKeyDeltas(keys: Hyperparameters): StateSpaceConfig {
+  const headCount = keys.integer("attention.head_count", { min: 1 });
+  const stateLength = keys.integer("kda.head_dim", { min: 1, max: 4095 });
+  requireUnits(stateLength);
+  return {
+    kind: "keyDeltas",
+    taps: keys.integer("ssm.conv_kernel", { min: 2, max: TAPS_MAX }),
+    ...{ innerLength: headCount * stateLength, stateLength },
+    ...{ headCount, groupCount: headCount, headsTakeTurns: false },
+    stepRank: stateLength,
+    normalizesInputs: false,
   };
 }
 

@@ -16,6 +16,7 @@ import { latentTensors } from "./read_latent_tensors.ts";
 import { stateSpaceTensors } from "./read_state_space.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
+import { keyDeltaTensors } from "./read_key_delta_tensors.ts";
 import { timeMixTensors } from "./read_time_mix_tensors.ts";
 import { TensorChecker } from "./tensor_checker.ts";
 import type {
@@ -104,7 +105,6 @@ function layerTensors(reader: LayerReader): LayerTensors {
   // Parallel blocks of two norms: the second one is attention's.
   const hasSecond = config.hasParallelBlocks && checker.has("blk.0.attn_norm_2.weight");
   const hasOwnNorm = !config.hasParallelBlocks || family.mayBeParallel === "said" || hasSecond;
-  const isKeyed = hasStates && config.stateSpace?.kind === "keyed";
   const hasOnlyNeurons = attends === false && !hasStates;
   // Among layers with states it has one norm, called as all layers' first one is.
   const feedForwardNorm = hasSecond || hasOnlyNeurons && family.stateSpace !== null
@@ -122,9 +122,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
       : taps === undefined
       ? attentionTensors(reader)
       : convolutionTensors(reader, taps),
-    ...isKeyed
-      ? { stateSpace: null, ...timeMixTensors(reader) }
-      : { stateSpace: hasStates ? stateSpaceTensors(reader) : null },
+    ...hasStates ? stateTensors(reader) : { stateSpace: null },
     attentionPostNorm: norm(postNorm(reader, ATTENTION_POST_NORMS), family.hasPostNorms),
     feedForwardNorm: norm(
       feedForwardNorm,
@@ -136,6 +134,20 @@ function layerTensors(reader: LayerReader): LayerTensors {
     altUp: layerAltUpTensors(reader),
     outputScale: outputScale(reader),
   };
+}
+
+/** Whatever kind of state the layer keeps. */
+function stateTensors(
+  reader: LayerReader,
+): Pick<LayerTensors, "stateSpace" | "timeMix" | "keyDeltas" | "feedForwardShift"> {
+  switch (reader.config.stateSpace?.kind) {
+    case "keyed":
+      return { stateSpace: null, ...timeMixTensors(reader) };
+    case "keyDeltas":
+      return { stateSpace: null, keyDeltas: keyDeltaTensors(reader) };
+    default:
+      return { stateSpace: stateSpaceTensors(reader) };
+  }
 }
 
 /** That of the names which the first block's is called; the first where it is called none. */

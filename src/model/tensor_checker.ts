@@ -62,9 +62,13 @@ export class TensorChecker {
     return { tensor: name, start: 0, length: length * count };
   }
 
-  /** The same of a tensor [count, 1, 1, length]. */
+  /** The same of a tensor that may have dimensions of 1 between these two. */
   stackedVectors(name: string, length: number, count: number): VectorTensor {
-    this.#check(name, [length, 1, 1, count], VECTOR_TYPES);
+    const dims = this.#file.tensors.get(name)?.dims ?? [];
+    const between = Math.max(0, dims.length - 2);
+    const ones = dims.findIndex((dimension, i) => i > 0 && dimension !== 1);
+    const isSpread = ones > 1 && ones <= between + 1;
+    this.#check(name, isSpread ? [length, ...Array(ones - 1).fill(1), count] : [length, count], VECTOR_TYPES);
     return { tensor: name, start: 0, length: length * count };
   }
 

@@ -8,6 +8,7 @@ import type { Activation, SwigluLimit, XieluCurve } from "./activation_types.ts"
 import type { ExpertsConfig } from "./experts_types.ts";
 import type { QueryTemperature, RopeConfig, RopeScaling } from "./rope_types.ts";
 import type {
+  KeyDeltaTensors,
   LatentConfig,
   StateSpaceConfig,
   StateSpaceTensors,
@@ -18,7 +19,8 @@ export type { DeltaTensors, LowRankTensors, TimeMixConfig } from "./kept_types.t
 export type { Activation, SwigluLimit, XieluCurve };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
 export type { QueryTemperature, RopeConfig, RopeScaling };
-export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors, TimeMixTensors };
+export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
+export type { KeyDeltaTensors, TimeMixTensors };
 
 /** How activations are normalised, everywhere in the model. */
 export interface NormConfig {
@@ -336,8 +338,9 @@ export interface LayerTensors {
   readonly attentionGate: AttentionGate | null;
   /** Reads what attention reads, and adds to what it adds; or null. */
   readonly stateSpace: StateSpaceTensors | null;
-  /** The same of RWKV-7. Left out: the layer has none. */
+  /** The same of RWKV-7, and of Kimi Linear. Left out: the layer has none. */
   readonly timeMix?: TimeMixTensors;
+  readonly keyDeltas?: KeyDeltaTensors;
   /** Of what attention adds to the residual stream. */
   readonly attentionPostNorm: NormTensors | null;
   /** Null: the block reads the residual stream as it is, or what attention reads, if parallel. */

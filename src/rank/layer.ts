@@ -22,6 +22,7 @@ import type { DensePlan, HeadNormPlan, LayerPlan, RankPlan, StreamedPlan } from 
 import type { LayerInputPlan } from "./plan_inputs.ts";
 import { lengthOf, type Range } from "./shard.ts";
 import { bindStateSpace, type StateSpace } from "./state_space.ts";
+import { bindKeyDeltas, type KeyDeltas } from "./key_deltas.ts";
 import { bindNeuronShift, bindTimeMix, type RowShift, type TimeMix } from "./time_mix.ts";
 
 /** What heads are gated by: `GatePlan`. */
@@ -90,8 +91,9 @@ export interface Layer {
   readonly attentionOutput: Matrix;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpace | null;
-  /** The same of RWKV-7. */
+  /** The same of RWKV-7, and of Kimi Linear. */
   readonly timeMix: TimeMix | null;
+  readonly keyDeltas: KeyDeltas | null;
   readonly attentionPostNorm: Norm | null;
   readonly feedForwardNorm: Norm | null;
   /** Of what neurons read; null: they read it as it is. */
@@ -140,7 +142,7 @@ export function bindLayer(
     index,
     arena: plan.arena,
     joinsAttention: !isParallel &&
-      (plan.attentionOutput ?? plan.stateSpace ?? plan.timeMix) !== null,
+      (plan.attentionOutput ?? plan.stateSpace ?? plan.timeMix ?? plan.keyDeltas) !== null,
     joinsNeurons: plan.feedForward !== null,
     routesEarly: plan.feedForward?.kind === "experts" &&
       config.experts?.routerInput === "layerInput",
@@ -171,6 +173,7 @@ export function bindLayer(
     stateSpace: plan.stateSpace &&
       bindStateSpace(plan.stateSpace, { config: config.stateSpace!, memory }),
     timeMix: plan.timeMix && bindTimeMix(plan.timeMix, config.stateSpace!),
+    keyDeltas: plan.keyDeltas && bindKeyDeltas(plan.keyDeltas, config.stateSpace!),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
     feedForwardShift: plan.feedForwardShift &&

@@ -16,6 +16,8 @@ import type {
 import type { LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LatentPlan } from "./plan_latent.ts";
 import type { StateSpacePlan } from "./plan_state.ts";
+import type { KeyDeltaPlan } from "./plan_key_deltas.ts";
+import type { LowRankPlan } from "./plan_low_rank.ts";
 import type { TimeMixPlan } from "./plan_time_mix.ts";
 import { packedBlocks } from "./own_units.ts";
 import { fileRows } from "./picked.ts";
@@ -116,6 +118,7 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.attentionOutput !== null) yield* partsOf(layer.attentionOutput);
   if (layer.stateSpace !== null) yield* partsOfStateSpace(layer.stateSpace);
   if (layer.timeMix !== null) yield* partsOfTimeMix(layer.timeMix);
+  if (layer.keyDeltas !== null) yield* partsOfKeyDeltas(layer.keyDeltas);
   yield* partsOfNorm(layer.attentionPostNorm);
   yield* partsOfNorm(layer.feedForwardNorm);
   if (layer.feedForwardShift !== null) yield { vector: layer.feedForwardShift };
@@ -182,14 +185,26 @@ function* partsOfStateSpace(plan: StateSpacePlan): Generator<Part> {
 function* partsOfTimeMix(plan: TimeMixPlan): Generator<Part> {
   const { decay, rate, firstValue, gate, norm } = plan;
   for (const low of [decay, rate, firstValue, gate]) {
-    if (low === null) continue;
-    yield* partsOf(low.first);
-    yield* partsOf(low.second);
-    if (low.bias !== null) yield { vector: low.bias };
+    if (low !== null) yield* partsOfLowRank(low);
   }
   for (const vector of [plan.shifts, plan.keyScale, plan.keyRate, plan.bonus]) yield { vector };
   for (const matrix of [plan.key, plan.value, plan.receptance]) yield* partsOf(matrix);
   if (norm !== null) yield* partsOfNorm(norm);
+  yield* partsOf(plan.output);
+}
+
+function* partsOfLowRank({ first, second, bias }: LowRankPlan): Generator<Part> {
+  yield* partsOf(first);
+  yield* partsOf(second);
+  if (bias !== null) yield { vector: bias };
+}
+
+function* partsOfKeyDeltas(plan: KeyDeltaPlan): Generator<Part> {
+  for (const vector of Object.values(plan.convolutions)) yield { vector };
+  for (const matrix of [plan.query, plan.key, plan.value]) yield* partsOf(matrix);
+  for (const low of [plan.steps, plan.gate]) yield* partsOfLowRank(low);
+  yield* partsOf(plan.rates);
+  for (const vector of [plan.decay, plan.norm]) yield { vector };
   yield* partsOf(plan.output);
 }
 

@@ -36,6 +36,7 @@ import { planConvolution } from "./plan_convolution.ts";
 import { planGate } from "./plan_gate.ts";
 import { planLatentHeads } from "./plan_latent.ts";
 import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
+import { type KeyDeltaPlan, planKeyDeltas } from "./plan_key_deltas.ts";
 import { planTimeMix, type TimeMixPlan } from "./plan_time_mix.ts";
 import { neuronsAt } from "./hot_neurons.ts";
 import { headNorm, norm } from "./plan_norm.ts";
@@ -109,9 +110,10 @@ export interface LayerInput {
 /** The weights of a layer's share. */
 export interface LayerWeights
   extends
-    Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes" | "stateSpace" | "timeMix"> {
+    Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes" | "stateSpace" | "timeMix" | "keyDeltas"> {
   readonly stateSpace: Omit<StateSpacePlan, "placesOffsetBytes"> | null;
   readonly timeMix: Omit<TimeMixPlan, "placesOffsetBytes"> | null;
+  readonly keyDeltas: Omit<KeyDeltaPlan, "placesOffsetBytes"> | null;
 }
 
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
@@ -121,7 +123,8 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const value = scale(shard.kvHeads, config.valueDim);
   const merged = scale(shard.heads, mergedHeadDim(config));
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
-  const { feedForward } = tensors;
+  const { feedForward, stateSpace, timeMix, keyDeltas } = tensors;
+  const ofStates = { config, heads: shard.stateHeads };
   const { curve, limits, gateCutoff } = config.layers[index];
   const own = { order: input.neuronOrder, curve, limits };
   const of = { layer: index, adds, isSilent, units: input.units, ...own };
@@ -146,11 +149,9 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       columns: merged,
       takesBias: adds,
     }),
-    stateSpace: tensors.stateSpace &&
-      planStateSpace(place, tensors.stateSpace, { config, heads: shard.stateHeads }),
-    timeMix: tensors.timeMix === undefined
-      ? null
-      : planTimeMix(place, tensors.timeMix, { config, heads: shard.stateHeads }),
+    stateSpace: stateSpace && planStateSpace(place, stateSpace, ofStates),
+    timeMix: timeMix ? planTimeMix(place, timeMix, ofStates) : null,
+    keyDeltas: keyDeltas ? planKeyDeltas(place, keyDeltas, ofStates) : null,
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
     feedForwardShift: tensors.feedForwardShift ? place.vector(tensors.feedForwardShift) : null,

@@ -110,7 +110,9 @@ export function convolvedRows(heads: Range, config: StateSpaceConfig): number {
 
 /** Rows that the input makes for some heads. */
 export function inputRows(heads: Range, config: StateSpaceConfig): number {
-  if (config.kind === "keyed") return 7 * lengthOf(channelsOf(heads, config));
+  const keys = lengthOf(channelsOf(heads, config));
+  if (config.kind === "keyed") return 7 * keys;
+  if (config.kind === "keyDeltas") return 7 * keys + lengthOf(heads);
   const steps = { channels: 0, heads: 1, deltas: 2 }[config.kind] * lengthOf(heads);
   return lengthOf(channelsOf(heads, config)) + convolvedRows(heads, config) + steps;
 }
@@ -130,7 +132,7 @@ export function rankStride({ stepRank }: StateSpaceConfig): number {
 export function exchangeFloats(config: StateSpaceConfig | null, chunkTokens: number): number {
   if (config === null) return 0;
   const { kind, stepRank, stateLength, groupCount } = config;
-  if (kind === "keyed") return 0;
+  if (kind === "keyed" || kind === "keyDeltas") return 0;
   return chunkTokens * (kind === "channels" ? stepRank + 2 * stateLength : 2 * groupCount);
 }
 
@@ -307,6 +309,10 @@ export function stateBytes(
     "state.out": floats(strides.states),
     "state.out.q8": tile(strides.states),
     "state.exchange": exchangeFloats(shape, chunkTokens) * 4,
+    ...shape.kind === "keyDeltas" && {
+      "state.rank": floats(rankStride(shape)),
+      "state.rank.q8": tile(shape.stepRank),
+    },
     ...shape.kind === "channels" && {
       "state.convolved.q8": tile(states.convolved),
       "state.rank": floats(rankStride(shape)),

@@ -5,16 +5,10 @@
 import { check } from "../base/check.ts";
 import type { LowRankTensors, ModelConfig, TimeMixTensors } from "../model/types.ts";
 import type { Placer } from "./plan_layer.ts";
+import { type LowRankPlan, planLowRank } from "./plan_low_rank.ts";
 import { channelsOf, placeBytes } from "./plan_state.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import type { Range } from "./shard.ts";
-
-export interface LowRankPlan {
-  /** Whole, [rank, d], and own rows, [own inner, rank]. */
-  readonly first: MatrixPlan;
-  readonly second: MatrixPlan;
-  readonly bias: VectorPlan | null;
-}
 
 /** A layer's share; `TimeMixTensors` says what each is. */
 export interface TimeMixPlan {
@@ -46,11 +40,7 @@ export function planTimeMix(
   const { stateSpace: shape } = config;
   check(shape !== null, "the model has states");
   const own = channelsOf(heads, shape);
-  const lowRank = ({ first, second, bias }: LowRankTensors): LowRankPlan => ({
-    first: place.matrix(first, {}),
-    second: place.matrix(second, { rows: own }),
-    bias: bias && place.vector(bias, own),
-  });
+  const lowRank = (low: LowRankTensors) => planLowRank(place, low, own);
   const { firstValue, gate, norm } = tensors;
   return {
     heads,

@@ -10,6 +10,7 @@ import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { GatePlan } from "./plan_gate.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
+import type { KeyDeltaPlan } from "./plan_key_deltas.ts";
 import type { TimeMixPlan } from "./plan_time_mix.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
@@ -106,8 +107,9 @@ export interface LayerPlan {
   readonly attentionOutput: MatrixPlan | null;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpacePlan | null;
-  /** The same of RWKV-7. */
+  /** The same of RWKV-7, and of Kimi Linear. */
   readonly timeMix: TimeMixPlan | null;
+  readonly keyDeltas: KeyDeltaPlan | null;
   readonly attentionPostNorm: NormPlan | null;
   readonly feedForwardNorm: NormPlan | null;
   /** How much of what neurons read is the row before; null: nothing. */

@@ -22,6 +22,7 @@ import { Residual } from "./residual.ts";
 import type { Streaming } from "./streaming.ts";
 import { StateBlock } from "./state_block.ts";
 import { StepState, type StepStateInput } from "./step_state.ts";
+import { KeyDeltaBlock } from "./key_delta_block.ts";
 import { TimeMixBlock } from "./time_mix_block.ts";
 import type { TokenRows } from "./token_table.ts";
 import { Vocabulary } from "./vocabulary.ts";
@@ -54,6 +55,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #states: StateBlock | null;
   /** Null but for RWKV-7. */
   readonly #timeMix: TimeMixBlock | null;
+  /** Null but for Kimi Linear. */
+  readonly #keyDeltas: KeyDeltaBlock | null;
   readonly #feedForward: FeedForwardBlock;
   readonly #streaming: Streaming | null;
   readonly #tally: LayerTally;
@@ -86,6 +89,7 @@ export class Rank implements RankSteps<Layer> {
     this.#convolution = new ConvolutionBlock(state);
     const { stateSpace: shape } = config;
     this.#states = shape && new StateBlock(state, { residual, control, plans, shape });
+    this.#keyDeltas = shape?.kind === "keyDeltas" ? new KeyDeltaBlock(state, { residual }) : null;
     this.#timeMix = shape?.timeMix ? new TimeMixBlock(state, { residual, memories }) : null;
     const observer = observation && new Observer(state, { observation, memories });
     streaming?.attach(state, { residual, layers: this.#layers });
@@ -173,6 +177,7 @@ export class Rank implements RankSteps<Layer> {
   }
 
   recur(layer: Layer): boolean {
+    if (layer.keyDeltas !== null) this.#keyDeltas!.run(layer, layer.keyDeltas);
     if (layer.timeMix !== null) this.#timeMix!.run(layer, layer.timeMix);
     return layer.stateSpace === null || this.#states!.run(layer, layer.stateSpace);
   }

@@ -1,18 +1,12 @@
 /** A layer's share of RWKV-7 as the walk uses it: addresses and sizes, bound once. */
 import type { StateSpaceConfig } from "../model/types.ts";
 import { addressOf } from "./bound_norm.ts";
+import { bindLowRank, type LowRank } from "./low_rank.ts";
 import { type Matrix, matrixOf } from "./matrix.ts";
 import { channelsOf } from "./plan_state.ts";
-import type { LowRankPlan, TimeMixPlan } from "./plan_time_mix.ts";
+import type { TimeMixPlan } from "./plan_time_mix.ts";
 import type { VectorPlan } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
-
-export interface LowRank {
-  readonly first: Matrix;
-  readonly second: Matrix;
-  /** 0: none. */
-  readonly bias: number;
-}
 
 /** Vectors are addresses of f32. */
 export interface TimeMix {
@@ -66,10 +60,6 @@ export function bindTimeMix(plan: TimeMixPlan, config: StateSpaceConfig): TimeMi
     placeBytes: plan.placeBytes,
     rowsBytes: plan.placeBytes - statesBytes,
   };
-}
-
-function bindLowRank({ first, second, bias }: LowRankPlan): LowRank {
-  return { first: matrixOf(first), second: matrixOf(second), bias: addressOf(bias) };
 }
 
 /** Rows that are mixed with those of the token before, which a sequence's place keeps. */

@@ -11,12 +11,12 @@ import {
 } from "../memory/control_layout.ts";
 import { floats } from "./arena_views.ts";
 import type { Layer } from "./layer.ts";
+import { type BetweenAct, type LowRank, LowRankProducts } from "./low_rank.ts";
 import { type Activations, type Matrix, multiply, quantize, readsQ8 } from "./matrix.ts";
-import { rankStride } from "./plan_state.ts";
 import type { Residual } from "./residual.ts";
 import { shiftRows } from "./row_shift.ts";
 import type { StepState } from "./step_state.ts";
-import type { LowRank, TimeMix } from "./time_mix.ts";
+import type { TimeMix } from "./time_mix.ts";
 
 /** What a head's outcome is normalised with: 1e-5 for each of 64 numbers, in all models. */
 const NORM_EPSILON = 64e-5;
@@ -35,7 +35,7 @@ export class TimeMixBlock {
   readonly #memories: readonly WebAssembly.Memory[];
   /** Where a step's first values are. */
   #firstArena = 0;
-  readonly #rankStride: number;
+  readonly #lowRanks: LowRankProducts;
   /** Boxed once: `Fractions`. */
   readonly #fractions: { epsilon: number | null } = { epsilon: null };
 
@@ -47,7 +47,7 @@ export class TimeMixBlock {
     this.#state = state;
     this.#residual = by.residual;
     this.#memories = by.memories;
-    this.#rankStride = rankStride(state.config.stateSpace!);
+    this.#lowRanks = new LowRankProducts(state);
     this.#fractions.epsilon = NORM_EPSILON;
   }
 
@@ -55,7 +55,7 @@ export class TimeMixBlock {
   run(layer: Layer, mix: TimeMix): void {
     if (mix.headCount > 0) {
       const x = this.#residual.read(layer.attentionNorm, false).f32;
-      this.#clearRanks();
+      this.#lowRanks.clear();
       this.#makeKeys(mix, x);
       const v = this.#makeValues(mix, x);
       if (mix.gate !== null) {
@@ -64,12 +64,6 @@ export class TimeMixBlock {
       this.#scan(mix, v);
     }
     this.#residual.add(mix.output, this.#state.inputs.states);
-  }
-
-  /** What lies between two matrices is read beyond its width. */
-  #clearRanks(): void {
-    const { arenaViews, arena, n } = this.#state;
-    arenaViews.stateParts[arena].rank.fill(0, 0, n * this.#rankStride);
   }
 
   /** Floats of own heads: a part of a row. */
@@ -130,7 +124,8 @@ export class TimeMixBlock {
     this.#carryFirst(width);
     const at = this.#part(mix, VALUE), stride = PARTS * width;
     this.#multiply(mix.value, rows, VALUE, mix);
-    this.#lowRank(mix.firstValue, rows, "none", steps, width);
+    if (readsQ8(mix.firstValue.first)) this.#quantize(rows);
+    this.#lowRanks.multiply(mix.firstValue, rows, "none", { out: steps, stride: width });
     kernels.approach_f32(at, stride, first, width, steps, width, n, width);
     return { at, stride };
   }
@@ -157,25 +152,10 @@ export class TimeMixBlock {
     multiply(kernels, matrix, x, n, this.#part(mix, part), PARTS * this.#width(mix));
   }
 
-  #makeLowRank(low: LowRank, x: Activations, act: Act, part: number, mix: TimeMix): void {
-    this.#lowRank(low, x, act, this.#part(mix, part), PARTS * this.#width(mix));
-  }
-
-  /** out = second · act(first · x) + bias, [n, own inner] of stride. */
-  #lowRank(low: LowRank, x: Activations, act: Act, out: number, stride: number): void {
-    const { first, second, bias } = low;
-    const { kernels, space, n } = this.#state;
-    const { rank: f32, rankQ8: q8 } = space.states!;
-    const between: Activations = { f32, stride: this.#rankStride, q8 };
-    if (readsQ8(first)) this.#quantize(x);
-    multiply(kernels, first, x, n, f32, between.stride);
-    if (act === "tanh") kernels.soft_cap_f32(f32, n * between.stride, 1);
-    if (act === "sigmoid") {
-      kernels.sigmoid_f32(f32, between.stride, f32, between.stride, n, first.rowCount);
-    }
-    if (readsQ8(second)) quantize(kernels, between, n, second.columnCount);
-    multiply(kernels, second, between, n, out, stride);
-    if (bias !== 0) kernels.add_bias_f32(out, stride, bias, n, second.rowCount);
+  #makeLowRank(low: LowRank, x: Activations, act: BetweenAct, part: number, mix: TimeMix): void {
+    if (readsQ8(low.first)) this.#quantize(x);
+    const to = { out: this.#part(mix, part), stride: PARTS * this.#width(mix) };
+    this.#lowRanks.multiply(low, x, act, to);
   }
 
   #scan(mix: TimeMix, v: { at: number; stride: number }): void {
@@ -190,8 +170,9 @@ export class TimeMixBlock {
       const first = row * stride * 4;
       kernels.scan_keyed_f32(
         this.#part(mix, RECEPTANCE) + first,
-        this.#part(mix, DECAY) + first,
         this.#part(mix, KEY) + first,
+        stride,
+        this.#part(mix, DECAY) + first,
         this.#part(mix, BACK) + first,
         this.#part(mix, RATE) + first,
         stride,
@@ -246,6 +227,3 @@ export class TimeMixBlock {
     }
   }
 }
-
-/** What becomes of what is between two matrices. */
-type Act = "tanh" | "sigmoid" | "none";

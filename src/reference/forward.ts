@@ -20,7 +20,6 @@ import {
   ownKeyDim,
   type RopeFrequencies,
   ropeFrequencies,
-  type TimeMixTensors,
 } from "../model/mod.ts";
 import { clamp, softCap } from "./activation_ops.ts";
 import { addBypass, correctStreams, endStreams, guessStreams, startStreams } from "./alt_up.ts";
@@ -28,6 +27,7 @@ import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
+import { keyDeltaLayer } from "./key_delta_layer.ts";
 import { shiftRows } from "./keyed_scan.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
@@ -168,8 +168,9 @@ export class ReferenceModel {
 
   /** What attention gives, or a convolution in its place, and a state space, of what is there. */
   #mix(h: Float64Array, index: number, place: Place): Float64Array {
-    const { query, convolution, stateSpace, timeMix } = this.#tensors.layers[index];
-    if (timeMix !== undefined) return this.#mixTime(h, timeMix, index, place);
+    const tensors = this.#tensors.layers[index];
+    if (tensors.timeMix ?? tensors.keyDeltas) return this.#recur(h, index, place);
+    const { query, convolution, stateSpace } = tensors;
     const attended = query === null
       ? new Float64Array(h.length)
       : convolution === null
@@ -185,15 +186,20 @@ export class ReferenceModel {
     return add(attended, states);
   }
 
-  /** What a layer of RWKV-7 gives; the first one's values are kept for all. */
-  #mixTime(h: Float64Array, tensors: TimeMixTensors, index: number, place: Place): Float64Array {
+  /** What a layer of RWKV-7 or Kimi Linear gives; values of RWKV-7's first are kept for all. */
+  #recur(h: Float64Array, index: number, place: Place): Float64Array {
+    const { timeMix, keyDeltas } = this.#tensors.layers[index];
     const cache = this.#caches[index];
     cache.rows = append(cache.rows, place.fromPosition * this.config.embeddingLength, h);
-    const firstValues = index === 0 ? null : this.#caches[0].values;
-    const { out, values } = timeMixLayer(tensors, {
-      ...{ ...this.#parts, rows: cache.rows, firstValues },
-    });
-    if (index === 0) cache.values = values;
+    const input = { ...this.#parts, rows: cache.rows };
+    let out: Float64Array;
+    if (keyDeltas !== undefined) out = keyDeltaLayer(keyDeltas, input);
+    else {
+      const firstValues = index === 0 ? null : this.#caches[0].values;
+      const made = timeMixLayer(timeMix!, { ...input, firstValues });
+      if (index === 0) cache.values = made.values;
+      out = made.out;
+    }
     return this.#show(`layer ${index} states`, out.subarray(out.length - h.length));
   }
 

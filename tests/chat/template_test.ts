@@ -337,7 +337,8 @@ Deno.test("createChatTemplate() gives RWKV paragraphs, whether its file has thei
     { role: "assistant" as const, content: "c" },
     user("<s>"),
   ];
-  const expected = `System: Be kind.\n\nUser: a\nb\n\nAssistant: c\n\nUser: <${SPECIAL_TOKEN_BREAKER}s>\n\n`;
+  const expected =
+    `System: Be kind.\n\nUser: a\nb\n\nAssistant: c\n\nUser: <${SPECIAL_TOKEN_BREAKER}s>\n\n`;
   const specialTexts = ["<s>"];
   for (const [name, hasParagraphs] of [["rwkv-world", false], [null, true]] as const) {
     const chat = template(name, { specialTexts, hasParagraphs });

@@ -6,6 +6,8 @@ import {
   shiftRows,
   sigmoid,
 } from "../../src/reference/keyed_scan.ts";
+import { keyDeltaScan } from "../../src/reference/key_delta_scan.ts";
+import { softplus } from "../../src/reference/state_space.ts";
 import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
 import type { KernelCase } from "./cases.ts";
@@ -42,11 +44,21 @@ export const keyedStateCases: readonly KernelCase[] = [
     name: "scan_keyed_f32",
     sweep: sweepScan,
     legalCall: (a) => [
-      ...[a.place(512), a.place(512), a.place(512), a.place(512), a.place(512), 20, a.place(512)],
-      ...[16, a.place(2048), a.place(2048), a.place(512), 32, 3, 2, 4, 8],
+      ...[a.place(512), a.place(512), 20, a.place(512), a.place(512), a.place(512), 24],
+      ...[a.place(512), 16, a.place(2048), a.place(2048), a.place(512), 32, 3, 2, 4, 8],
     ],
-    addresses: [0, 1, 2, 3, 4, 6, 8, 9, 10],
-    counts: [5, 7, 11, 12, 13, 14, 15],
+    addresses: [0, 1, 3, 4, 5, 7, 9, 10, 11],
+    counts: [2, 6, 8, 12, 13, 14, 15, 16],
+  },
+  {
+    name: "prepare_key_deltas_f32",
+    sweep: sweepDeltas,
+    legalCall: (a) => [
+      ...[a.place(512), a.place(512), a.place(512), 20, a.place(512), a.place(512), a.place(512)],
+      ...[a.place(512), 24, a.place(64), 3, 2, 4, 8, 1e-6],
+    ],
+    addresses: [0, 1, 2, 4, 5, 6, 7, 9],
+    counts: [3, 8, 10, 11, 12, 13],
   },
   {
     name: "add_bonus_f32",
@@ -186,7 +198,7 @@ function sweepScan(arena: TestArena): void {
         // deno-fmt-ignore
         arena.run(
           () => arena.kernels.scan_keyed_f32(
-            r, r + 4 * keys, r + 8 * keys, r + 12 * keys, r + 16 * keys, stride,
+            r, r + 8 * keys, stride, r + 4 * keys, r + 12 * keys, r + 16 * keys, stride,
             vAt + 4 * at * vStride, vStride, from, to, outAt, outStride, n, heads, headDim, states,
           ),
           [outAt, 4 * ((n - 1) * outStride + width)],
@@ -206,6 +218,50 @@ function sweepScan(arena: TestArena): void {
       assertClose(given, expected, 1e-11, label);
       assertClose(arena.floats(from, width * states), state, 1e-11, `state of ${label}`);
     }
+  }
+}
+
+/** What is prepared and scanned is what a state corrected key by key gives. */
+function sweepDeltas(arena: TestArena): void {
+  for (const [heads, headDim, states] of [[1, 4, 4], [3, 8, 20], [2, 64, 64]]) {
+    arena.reset();
+    const rng = new Rng(heads * 7 + states);
+    const width = heads * headDim, keys = heads * states;
+    const [stride, partStride] = [2 * keys + width + 3, 3 * keys + heads + 5];
+    const rows = randomFloats(rng, ALL * stride);
+    const parts = randomFloats(rng, ALL * partStride, 2);
+    const a = randomFloats(rng, heads).map((value) => -Math.exp(value));
+    const [q, w, aAt] = [rows, parts, a].map((each) => arena.put(each, 4));
+    const [k, v] = [q + 4 * keys, q + 8 * keys];
+    const [back, goes, beta] = [1, 2, 3].map((part) => w + 4 * part * keys);
+    const place = arena.put(new Float32Array(width * states), 4);
+    const out = arena.place(4 * ALL * width, 4);
+    const epsilon = 1e-3;
+    // deno-fmt-ignore
+    arena.run(
+      () => arena.kernels.prepare_key_deltas_f32(
+        q, k, v, stride, w, back, goes, beta, partStride, aAt, ALL, heads, headDim, states, epsilon,
+      ),
+      [q, 4 * ((ALL - 1) * stride + 2 * keys + width)],
+      [w, 4 * ((ALL - 1) * partStride + 3 * keys)],
+    );
+    // deno-fmt-ignore
+    arena.kernels.scan_keyed_f32(
+      q, k, stride, w, back, goes, partStride, v, stride, 0, place, out, width,
+      ALL, heads, headDim, states,
+    );
+    const part = (all: Float32Array, by: number, first: number, count: number) =>
+      unstride(all.subarray(first), ALL, by, count);
+    const state = new Float64Array(width * states);
+    const expected = keyDeltaScan({
+      ...{ q: part(rows, stride, 0, keys), k: part(rows, stride, keys, keys), a, state },
+      v: part(rows, stride, 2 * keys, width),
+      dt: part(parts, partStride, 0, keys).map(softplus),
+      beta: part(parts, partStride, 3 * keys, heads),
+    }, { heads, headDim, states, epsilon });
+    const label = `deltas of ${heads} × ${headDim} × ${states}`;
+    assertClose(arena.floats(out, ALL * width), expected, 1e-11, label);
+    assertClose(arena.floats(place, width * states), state, 1e-11, `state of ${label}`);
   }
 }
 

@@ -16,7 +16,7 @@ import {
 import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_RARER } from "./expected_rarer.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
-import { CHANNELS, DELTAS, HEADS, KEYED } from "./expected_states.ts";
+import { CHANNELS, DELTAS, HEADS, KEY_DELTAS, KEYED } from "./expected_states.ts";
 
 const QWEN35: Differences = {
   blockCount: 4,
@@ -33,6 +33,10 @@ const RECURRENT: Differences = {
   attentionScale: 1,
   ropes: [],
   layers: "s s",
+};
+const KIMI_HEADS: Differences = {
+  ...{ headCountKv: 1, headDim: 48, attentionScale: 1 / Math.sqrt(32) },
+  latent: { length: 32, queryLength: 0, turnedDim: 16, plainDim: 16, valueDim: 16 },
 };
 const MAMBA: Differences = {
   ...{ headCount: 0, headCountKv: 0, headDim: 0, feedForwardLength: 0 },
@@ -286,6 +290,14 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     ...QWEN35,
     ...experts({ sharedFeedForwardLength: 64 }),
     stateSpace: { ...DELTAS, headsTakeTurns: false },
+  },
+  "kimi-linear": {
+    ...leading({ sharedFeedForwardLength: 32, gating: "sigmoid", weightScale: Math.fround(2.446) }),
+    ...KIMI_HEADS,
+    blockCount: 4,
+    ropes: [],
+    stateSpace: KEY_DELTAS,
+    layers: "s s 0:- s",
   },
   "jamba": {
     ...experts({

@@ -43,3 +43,12 @@ export const KEYED: StateSpaceConfig = {
     ranks: { decay: 8, rate: 12, value: 20, gate: 24 },
   },
 };
+
+export const KEY_DELTAS: StateSpaceConfig = {
+  ...CHANNELS,
+  kind: "keyDeltas",
+  stateLength: 32,
+  headCount: 4,
+  groupCount: 4,
+  stepRank: 32,
+};

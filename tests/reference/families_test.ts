@@ -318,6 +318,10 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "qwen35": [...DELTAS, "no head norms", "heads gated by queries"],
   "qwen35moe": [...MOE, ...DELTAS, "no shared expert", "heads gated by queries"],
   "qwen3next": [...MOE, ...DELTAS, "heads gated by queries", "no gate of the shared expert"],
+  "kimi-linear": [
+    ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,
+    ...["gated by steps", "softmax", "no bias of the choice", "no shared expert"] as const,
+  ],
   "jamba": [...MOE, ...STATES, "what channels make as it is", "weights normalised"],
   "lfm2": ["gates convolved", "no head norms", "neighbouring pairs"],
   "lfm2-windowed": ["gates convolved", "no windows", "a window more"],

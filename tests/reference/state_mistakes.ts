@@ -1,5 +1,10 @@
 /** What a description with state spaces would be if one choice were read otherwise. */
-import type { ModelDescription, StateSpaceTensors, TimeMixTensors } from "../../src/model/mod.ts";
+import type {
+  KeyDeltaTensors,
+  ModelDescription,
+  StateSpaceTensors,
+  TimeMixTensors,
+} from "../../src/model/mod.ts";
 import { mapLayers } from "./changed_description.ts";
 
 type Mistake = (description: ModelDescription) => ModelDescription;
@@ -58,6 +63,14 @@ export const STATE_MISTAKES = {
   "another bonus": (d) => mapTimeMix(d, ({ keyScale }) => ({ bonus: keyScale })),
   "what heads give as it is": (d) => mapTimeMix(d, () => ({ norm: null })),
   "what states give ungated": (d) => mapTimeMix(d, () => ({ gate: null })),
+  "queries and keys convolved as values": (d) =>
+    mapKeyDeltas(d, ({ convolutions }) => {
+      const { value } = convolutions;
+      return { convolutions: { query: value, key: value, value } };
+    }),
+  "steps without a bias": (d) =>
+    mapKeyDeltas(d, ({ steps }) => ({ steps: { ...steps, bias: null } })),
+  "gated by steps": (d) => mapKeyDeltas(d, ({ steps }) => ({ gate: { ...steps, bias: null } })),
   "neurons read their own row": (d) =>
     mapLayers(d, (layer) => ({ ...layer, feedForwardShift: undefined })),
 } as const satisfies Readonly<Record<string, Mistake>>;
@@ -71,6 +84,17 @@ function mapTimeMix(
     return timeMix === undefined
       ? layer
       : { ...layer, timeMix: { ...timeMix, ...change(timeMix) } };
+  });
+}
+
+function mapKeyDeltas(
+  d: ModelDescription,
+  change: (deltas: KeyDeltaTensors) => Partial<KeyDeltaTensors>,
+): ModelDescription {
+  return mapLayers(d, (layer) => {
+    const { keyDeltas } = layer;
+    if (keyDeltas === undefined) return layer;
+    return { ...layer, keyDeltas: { ...keyDeltas, ...change(keyDeltas) } };
   });
 }
 

@@ -104,8 +104,11 @@ export interface TinyFamily {
     /** Left out: channels have decays of their own. */
     readonly groups?: number;
     readonly layers: readonly ("state" | "heads" | "both" | "neurons")[];
-    /** States are corrected; `rank` counts heads. "mixed": rates and steps are one tensor. */
-    readonly deltas?: "apart" | "mixed";
+    /**
+     * States are corrected; `rank` counts heads. "mixed": rates and steps are one tensor; "keys":
+     * as Kimi Linear's are.
+     */
+    readonly deltas?: "apart" | "mixed" | "keys";
     /** Layers with a state or heads have no neurons. */
     readonly isApart?: boolean;
     /** False: what comes out is not normalised. */

@@ -130,6 +130,27 @@ export const TINY_STATE_FAMILIES = {
       "expert_shared_feed_forward_length": u32(64),
     },
   },
+  "kimi-linear": {
+    blockCount: 4,
+    latent: { length: 32, turned: 16, plain: 16, value: 16 },
+    stateSpace: {
+      ...{ inner: 128, state: 32, rank: 4, groups: 4, deltas: "keys" },
+      layers: ["state", "state", "heads", "state"],
+    },
+    experts: {
+      ...{ count: 8, used: 3, length: 32, shared: 32, isPlain: true },
+      ...{ hasChoiceBias: true, leading: 1 },
+    },
+    keys: {
+      "feed_forward_length": u32(96),
+      "attention.head_count_kv": list(Int32Array.of(0, 0, 1, 0)),
+      "expert_feed_forward_length": u32(32),
+      "expert_shared_count": u32(1),
+      "expert_gating_func": u32(2),
+      "expert_weights_scale": f32(2.446),
+      "leading_dense_block_count": u32(1),
+    },
+  },
   "jamba": {
     blockCount: 4,
     feedForwardLength: 64,

@@ -62,6 +62,7 @@ export { scan_deltas_f32 } from "./delta_scan";
 export {
   add_bonus_f32,
   approach_f32,
+  prepare_key_deltas_f32,
   prepare_keyed_f32,
   scan_keyed_f32,
   shift_rows_f32,

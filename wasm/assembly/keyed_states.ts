@@ -1,11 +1,13 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
- * States that decay key by key (RWKV-7), and what they are made of. Four rows of a head's state at
+ * States that decay key by key (RWKV-7, Kimi Linear), and what they are made of. Four rows of a head's state at
  * a time, which stay in the core's first cache for all tokens. Contract: wasm/keyed_kernels.ts;
  * formulas: src/reference/keyed_scan.ts.
  */
+import { softplus_x4 } from "./activations";
 import { check_bytes, check_f32_rows } from "./bounds";
 import { exp_f32x4 } from "./exp";
+import { normalize_row } from "./delta_scan";
 import { madd, splat_lane, sum_lanes, sum_lanes_4 } from "./simd";
 
 /** What a decay's exponent is at most, and the least length of what brings back. */
@@ -137,13 +139,67 @@ function prepare_head(
   }
 }
 
+export function prepare_key_deltas_f32(
+  q: usize,
+  k: usize,
+  v: usize,
+  stride: u32,
+  w: usize,
+  back: usize,
+  goes: usize,
+  beta: usize,
+  partStride: u32,
+  a: usize,
+  n: u32,
+  heads: u32,
+  headDim: u32,
+  states: u32,
+  epsilon: f32,
+): void {
+  if (((headDim | states) & 3) != 0) unreachable();
+  if (heads >> 16 != 0 || headDim >> 12 != 0 || states >> 12 != 0) unreachable();
+  const channels = <u64>heads * headDim, keys = <u64>heads * states;
+  check_f32_rows(q, n, stride, keys);
+  check_f32_rows(k, n, stride, keys);
+  check_f32_rows(v, n, stride, channels);
+  check_f32_rows(w, n, partStride, keys);
+  check_f32_rows(back, n, partStride, keys);
+  check_f32_rows(goes, n, partStride, keys);
+  check_f32_rows(beta, n, partStride, heads);
+  check_bytes(a, <u64>heads << 2);
+  const rowBytes = states << 2, headBytes = headDim << 2;
+  const reads = <f32>(1 / Math.sqrt(<f64>states));
+  for (let t: u32 = 0; t < n; t++) {
+    for (let head: u32 = 0; head < heads; head++) {
+      const at: usize = ((t * stride) << 2) + head * rowBytes;
+      const part: usize = ((t * partStride) << 2) + head * rowBytes;
+      normalize_row(q + at, rowBytes, epsilon, reads);
+      normalize_row(k + at, rowBytes, epsilon, 1);
+      const rate = sigmoid_x4(f32x4.splat(load<f32>(beta + ((t * partStride + head) << 2))));
+      const decay = f32x4.splat(load<f32>(a + (head << 2)));
+      for (let i: usize = 0; i < rowBytes; i += 16) {
+        const key = v128.load(k + at + i);
+        const stays = exp_f32x4(f32x4.mul(softplus_x4(v128.load(w + part + i)), decay));
+        v128.store(w + part + i, stays);
+        v128.store(back + part + i, f32x4.mul(stays, key));
+        v128.store(goes + part + i, f32x4.mul(rate, key));
+      }
+      const value = v + ((t * stride) << 2) + head * headBytes;
+      for (let i: usize = 0; i < headBytes; i += 16) {
+        v128.store(value + i, f32x4.mul(v128.load(value + i), rate));
+      }
+    }
+  }
+}
+
 export function scan_keyed_f32(
   r: usize,
-  w: usize,
   k: usize,
+  stride: u32,
+  w: usize,
   a: usize,
   b: usize,
-  stride: u32,
+  partStride: u32,
   v: usize,
   vStride: u32,
   from: usize,
@@ -162,10 +218,10 @@ export function scan_keyed_f32(
   check_bytes(from, (channels * states) << 2);
   check_bytes(to, (channels * states) << 2);
   check_f32_rows(r, n, stride, keys);
-  check_f32_rows(w, n, stride, keys);
   check_f32_rows(k, n, stride, keys);
-  check_f32_rows(a, n, stride, keys);
-  check_f32_rows(b, n, stride, keys);
+  check_f32_rows(w, n, partStride, keys);
+  check_f32_rows(a, n, partStride, keys);
+  check_f32_rows(b, n, partStride, keys);
   check_f32_rows(v, n, vStride, channels);
   check_f32_rows(out, n, outStride, channels);
   const rowBytes = states << 2;
@@ -177,8 +233,9 @@ export function scan_keyed_f32(
       else if (from != to) memory.copy(state, from + channel * rowBytes, 4 * rowBytes);
       for (let t: u32 = 0; t < n; t++) {
         const at: usize = ((t * stride) << 2) + head * rowBytes;
+        const part: usize = ((t * partStride) << 2) + head * rowBytes;
         const value = v128.load(v + ((t * vStride + channel) << 2));
-        const y = step_four(state, r + at, w + at, k + at, a + at, b + at, value, rowBytes);
+        const y = step_four(state, r + at, w + part, k + at, a + part, b + part, value, rowBytes);
         v128.store(out + ((t * outStride + channel) << 2), y);
       }
     }

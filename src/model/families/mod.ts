@@ -52,6 +52,7 @@ import { internlm2 } from "./internlm2.ts";
 import { jais } from "./jais.ts";
 import { jais2 } from "./jais2.ts";
 import { jamba } from "./jamba.ts";
+import { kimiLinear } from "./kimi_linear.ts";
 import { laguna } from "./laguna.ts";
 import { lfm2 } from "./lfm2.ts";
 import { lfm2moe } from "./lfm2moe.ts";
@@ -163,6 +164,7 @@ export const FAMILIES: readonly Family[] = [
   jais,
   jais2,
   jamba,
+  kimiLinear,
   laguna,
   lfm2,
   lfm2moe,
