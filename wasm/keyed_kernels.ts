@@ -48,10 +48,10 @@ export interface KeyedKernels {
   ): void;
   /**
    * In place, of each head, σ(x) being 1 / (1 + exp(−x)): q and k get a length of 1, but for
-   * epsilon, q divided by √states; w = exp(ln(1 + exp(w)) · a); back = w ⊙ k; goes = σ(beta) · k; v = σ(beta) ·
-   * v: what scan_keyed_f32 reads where a state is corrected. q and k f32 [n, heads, states] and v
-   * [n, heads, headDim] in rows of [n, stride]; w, back and goes [n, heads, states] and beta [n,
-   * heads] of [n, partStride]; a f32 [heads]. headDim and states are multiples of 4.
+   * epsilon, q divided by √states; w = exp(ln(1 + exp(w)) · a); back = w ⊙ k; goes = σ(beta) · k;
+   * v = σ(beta) · v: what scan_keyed_f32 reads where a state is corrected. q and k f32 [n, heads,
+   * states] and v [n, heads, headDim] in rows of [n, stride]; w, back and goes [n, heads, states]
+   * and beta [n, heads] of [n, partStride]; a f32 [heads]. headDim and states are multiples of 4.
    */
   prepare_key_deltas_f32(
     q: number,
@@ -73,9 +73,9 @@ export interface KeyedKernels {
   /**
    * Each head and token: state = w ⊙ state − (state · a) ⊗ b + v ⊗ k; out = state · r. r and k f32
    * [n, heads, states] in rows of [n, stride], w, a and b of [n, partStride]; v f32 [n, heads,
-   * headDim] of [n, vStride]; out the same of [n, outStride]. The state is `from` before the first token, f32 [heads,
-   * headDim, states], or zero where that is 0, and `to`, which may be `from`, behind the last.
-   * headDim and states are multiples of 4.
+   * headDim] of [n, vStride]; out the same of [n, outStride]. The state is `from` before the first
+   * token, f32 [heads, headDim, states], or zero where that is 0, and `to`, which may be `from`,
+   * behind the last. headDim and states are multiples of 4.
    */
   scan_keyed_f32(
     r: number,

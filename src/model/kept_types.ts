@@ -31,8 +31,8 @@ export interface StateSpaceConfig {
    * a group share what writes and reads, and the layer's input makes all of it. "deltas": the same,
    * but what a head writes is how much its state has to be corrected by; groups have keys and
    * queries, heads values. "keyed": a head's state has a decay for each key's number, and what one
-   * key brings back of it goes out by another one (`TimeMixTensors`). "keyDeltas": as "deltas", with
-   * such decays, and each head has a key and a query (`KeyDeltaTensors`).
+   * key brings back of it goes out by another one (`TimeMixTensors`). "keyDeltas": as "deltas",
+   * with such decays, and each head has a key and a query (`KeyDeltaTensors`).
    */
   readonly kind: "channels" | "heads" | "deltas" | "keyed" | "keyDeltas";
   /** Tokens that the convolution sees, the last of them the token itself. */
@@ -75,7 +75,8 @@ export interface LowRankTensors {
 
 /**
  * A layer's state of RWKV-7 (Peng et al. 2025, "RWKV-7 Goose"): each head keeps a matrix of values
- * by keys. All is made of the layer's row, mixed with that of the token before by shares of its own.
+ * by keys. All is made of the layer's row, mixed with that of the token before by shares of its
+ * own.
  */
 export interface TimeMixTensors {
   /**

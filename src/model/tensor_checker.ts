@@ -68,7 +68,11 @@ export class TensorChecker {
     const between = Math.max(0, dims.length - 2);
     const ones = dims.findIndex((dimension, i) => i > 0 && dimension !== 1);
     const isSpread = ones > 1 && ones <= between + 1;
-    this.#check(name, isSpread ? [length, ...Array(ones - 1).fill(1), count] : [length, count], VECTOR_TYPES);
+    this.#check(
+      name,
+      isSpread ? [length, ...Array(ones - 1).fill(1), count] : [length, count],
+      VECTOR_TYPES,
+    );
     return { tensor: name, start: 0, length: length * count };
   }
 

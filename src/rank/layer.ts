@@ -170,14 +170,9 @@ export function bindLayer(
     attentionGate,
     innerNorm: addressOf(plan.innerNorm),
     attentionOutput: boundMatrix(plan.attentionOutput),
-    stateSpace: plan.stateSpace &&
-      bindStateSpace(plan.stateSpace, { config: config.stateSpace!, memory }),
-    timeMix: plan.timeMix && bindTimeMix(plan.timeMix, config.stateSpace!),
-    keyDeltas: plan.keyDeltas && bindKeyDeltas(plan.keyDeltas, config.stateSpace!),
+    ...bindStates(plan, { config, memory }),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
-    feedForwardShift: plan.feedForwardShift &&
-      bindNeuronShift(plan.feedForwardShift, plan.timeMix!),
     feedForward: plan.feedForward?.kind === "experts"
       ? bindExperts(plan.feedForward, { memory, bind })
       : plan.feedForward && bind(plan.feedForward),
@@ -195,6 +190,19 @@ export function bindLayer(
   // Boxed once, as a threshold of neurons is.
   if (plan.outputScale) bound.outputScale = floats(memory, plan.outputScale.offsetBytes, 1)[0];
   return bound;
+}
+
+/** What the layer keeps of a text: of the three one at most. */
+function bindStates(
+  { stateSpace, timeMix, keyDeltas, feedForwardShift: shift }: LayerPlan,
+  { config: { stateSpace: config }, memory }: { config: ModelConfig; memory: WebAssembly.Memory },
+): Pick<Layer, "stateSpace" | "timeMix" | "keyDeltas" | "feedForwardShift"> {
+  return {
+    stateSpace: stateSpace && bindStateSpace(stateSpace, { config: config!, memory }),
+    timeMix: timeMix && bindTimeMix(timeMix, config!),
+    keyDeltas: keyDeltas && bindKeyDeltas(keyDeltas, config!),
+    feedForwardShift: shift && bindNeuronShift(shift, timeMix!),
+  };
 }
 
 function bindInput({ gate, output, norm }: LayerInputPlan): LayerInput {

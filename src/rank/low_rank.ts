@@ -1,13 +1,6 @@
 /** A product of two matrices with little between them. */
 import { addressOf } from "./bound_norm.ts";
-import {
-  type Activations,
-  type Matrix,
-  matrixOf,
-  multiply,
-  quantize,
-  readsQ8,
-} from "./matrix.ts";
+import { type Activations, type Matrix, matrixOf, multiply, quantize, readsQ8 } from "./matrix.ts";
 import type { LowRankPlan } from "./plan_low_rank.ts";
 import { rankStride } from "./plan_state.ts";
 import type { StepState } from "./step_state.ts";

@@ -58,7 +58,9 @@ export function planRanks(
     attentionOutput: coarsest(typesOf((layer) => layer.attentionOutput)),
     down: coarsest(layouts.cutDownTypes),
     states: Math.max(
-      coarsest(typesOf((layer) => (layer.stateSpace ?? layer.timeMix ?? layer.keyDeltas)?.output ?? null)),
+      coarsest(
+        typesOf((layer) => (layer.stateSpace ?? layer.timeMix ?? layer.keyDeltas)?.output ?? null),
+      ),
       coarsest(typesOf((layer) => layer.stateSpace?.shared?.matrix ?? null)),
     ),
     inputs: inputBlocks(model, (matrix) => blockWeights(layouts.typeOf(matrix.tensor))),

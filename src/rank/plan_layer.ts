@@ -108,9 +108,11 @@ export interface LayerInput {
 }
 
 /** The weights of a layer's share. */
-export interface LayerWeights
-  extends
-    Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes" | "stateSpace" | "timeMix" | "keyDeltas"> {
+export interface LayerWeights extends
+  Omit<
+    LayerPlan,
+    "arena" | "keysOffsetBytes" | "valuesOffsetBytes" | "stateSpace" | "timeMix" | "keyDeltas"
+  > {
   readonly stateSpace: Omit<StateSpacePlan, "placesOffsetBytes"> | null;
   readonly timeMix: Omit<TimeMixPlan, "placesOffsetBytes"> | null;
   readonly keyDeltas: Omit<KeyDeltaPlan, "placesOffsetBytes"> | null;

@@ -272,7 +272,10 @@ export class RankPlanner implements Placer {
       ...{ ...options, kvType, config: configOf(config, index), layer: config.layers[index] },
       statePlaces: this.#statePlaces,
     });
-    const { stateSpace, timeMix, keyDeltas, ...weights } = planLayer(device, this.#layerInput(index));
+    const { stateSpace, timeMix, keyDeltas, ...weights } = planLayer(
+      device,
+      this.#layerInput(index),
+    );
     this.#layers.push({
       arena: this.#arenas.length - 1,
       ...weights,

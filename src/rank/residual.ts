@@ -24,8 +24,8 @@ export class Residual {
   // --- what blocks read ------------------------------------------------------------------------
 
   /**
-   * norm(residual), or the residual stream as it is; as q8 tiles, too, where they are wanted. shift:
-   * of what is normalised, mixed with the rows before.
+   * norm(residual), or the residual stream as it is; as q8 tiles, too, where they are wanted.
+   * shift: what is normalised is mixed with the rows before.
    */
   read(norm: Norm | null, wantsQ8: boolean, shift: RowShift | null = null): Activations {
     const { inputs, kernels, space, config, n } = this.#state;

@@ -76,9 +76,9 @@ export interface KeyedParts {
 }
 
 /**
- * decays exp(−e^(−1/2) · sigmoid(w)), as models are trained with six digits of it; what a key brings
- * back, k ⊙ keyScale with a length of 1 in each head; where that goes from, as much of it as the
- * rate's sigmoid says; and the key itself, smaller where the rate is.
+ * decays exp(−e^(−1/2) · sigmoid(w)), as models are trained with six digits of it; what a key
+ * brings back, k ⊙ keyScale with a length of 1 in each head; where that goes from, as much of it as
+ * the rate's sigmoid says; and the key itself, smaller where the rate is.
  *
  * @param keyScale [heads · states].
  * @param keyRate [heads · states].

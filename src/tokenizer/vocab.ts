@@ -106,7 +106,10 @@ function effectiveTypes(source: VocabMetadata, ids: VocabMetadata["ids"]): Uint8
 }
 
 /** A byte token is one that says which byte; in SentencePiece's vocabularies it may be unmarked. */
-function byteTokenType(text: Uint8Array, is: Pick<VocabMetadata, "kind"> & { type: number }): number {
+function byteTokenType(
+  text: Uint8Array,
+  is: Pick<VocabMetadata, "kind"> & { type: number },
+): number {
   const mayBeByte = is.type === TokenType.byte ||
     (is.type === TokenType.normal && is.kind === "llama");
   if (!mayBeByte) return is.type;

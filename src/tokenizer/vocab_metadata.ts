@@ -100,7 +100,8 @@ function readKind(
   if (kind === "llama" || kind === "gpt2") return { kind, listsMerges: kind === "gpt2" };
   throw new UnsupportedModelError(
     `Cannot use a tokenizer of the kind "${kind.slice(0, 80)}": only "llama" (SentencePiece), ` +
-      `"gpt2" (byte-level BPE), "gemma4" and "rwkv" are supported: choose a model with one of these`,
+      `"gpt2" (byte-level BPE), "gemma4" and "rwkv" are supported: choose a model with ` +
+      `one of these`,
   );
 }
 

@@ -45,11 +45,12 @@ export function scan_deltas_f32(
   check_f32_rows(out, n, outStride, channels);
   check_bytes(a, <u64>heads << 2);
   const rowBytes = states << 2;
+  const reads = <f32>(1 / Math.sqrt(<f64>states));
   for (let t: u32 = 0; t < n; t++) {
     const at: usize = (t * stride) << 2;
     for (let group: u32 = 0; group < groups; group++) {
       normalize_row(k + at + group * rowBytes, rowBytes, epsilon, 1);
-      normalize_row(q + at + group * rowBytes, rowBytes, epsilon, <f32>(1 / Math.sqrt(<f64>states)));
+      normalize_row(q + at + group * rowBytes, rowBytes, epsilon, reads);
     }
   }
   const size = heads / groups;

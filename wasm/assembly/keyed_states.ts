@@ -1,8 +1,8 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
- * States that decay key by key (RWKV-7, Kimi Linear), and what they are made of. Four rows of a head's state at
- * a time, which stay in the core's first cache for all tokens. Contract: wasm/keyed_kernels.ts;
- * formulas: src/reference/keyed_scan.ts.
+ * States that decay key by key (RWKV-7, Kimi Linear), and what they are made of. Four rows of a
+ * head's state at a time, which stay in the core's first cache for all tokens. Contract:
+ * wasm/keyed_kernels.ts; formulas: src/reference/keyed_scan.ts, key_delta_scan.ts.
  */
 import { softplus_x4 } from "./activations";
 import { check_bytes, check_f32_rows } from "./bounds";
