@@ -35,7 +35,7 @@ const DECIDED_SEEDS: Partial<Record<TinyFamilyName, number>> = {
   "granitehybrid-moe": 2,
   "qwen35moe": 3,
   "qwen3next": 4,
-  "kimi-linear": 2,
+  "kimi-linear": 5,
   "laguna": 2,
   "laguna-unwindowed": 9,
 };

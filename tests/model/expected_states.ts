@@ -47,8 +47,9 @@ export const KEYED: StateSpaceConfig = {
 export const KEY_DELTAS: StateSpaceConfig = {
   ...CHANNELS,
   kind: "keyDeltas",
-  stateLength: 32,
+  innerLength: 96,
+  stateLength: 24,
   headCount: 4,
   groupCount: 4,
-  stepRank: 32,
+  stepRank: 24,
 };

@@ -134,7 +134,7 @@ export const TINY_STATE_FAMILIES = {
     blockCount: 4,
     latent: { length: 32, turned: 16, plain: 16, value: 16 },
     stateSpace: {
-      ...{ inner: 128, state: 32, rank: 4, groups: 4, deltas: "keys" },
+      ...{ inner: 96, state: 24, rank: 4, groups: 4, deltas: "keys" },
       layers: ["state", "state", "heads", "state"],
     },
     experts: {
