@@ -1,10 +1,11 @@
-/** Kernels of states that decay key by key (RWKV-7); how they are called: kernels.ts. */
+/** Kernels of states that decay key by key (RWKV, Kimi Linear); how they are called: kernels.ts. */
 export interface KeyedKernels {
   /**
-   * out[t] = x[t] + weights ⊙ (x[t-1] − x[t]), zero for columns in width..outStride; the row before
-   * the first is `from`, f32 [width], or zero where that is 0. `to`, unless 0, takes the last row
-   * of x; it is not `from`. x f32 [n, width] of [n, stride]; out may be x with the same stride.
-   * width is a multiple of 4.
+   * out[t] = x[t] + weights[t] ⊙ (x[t-1] − x[t]), zero for columns in width..outStride; the row
+   * before the first is `from`, f32 [width], or zero where that is 0. `to`, unless 0, takes the
+   * last row of x; it is not `from`. x f32 [n, width] of [n, stride]; weights f32 [n, width] of [n,
+   * weightsStride], 0: one row for all; out may be x with the same stride. width is a multiple of
+   * 4.
    */
   shift_rows_f32(
     x: number,
@@ -12,6 +13,7 @@ export interface KeyedKernels {
     from: number,
     to: number,
     weights: number,
+    weightsStride: number,
     out: number,
     outStride: number,
     n: number,
@@ -87,6 +89,39 @@ export interface KeyedKernels {
     partStride: number,
     v: number,
     vStride: number,
+    from: number,
+    to: number,
+    out: number,
+    outStride: number,
+    n: number,
+    heads: number,
+    headDim: number,
+    states: number,
+  ): void;
+  /**
+   * In place: w = exp(−exp(w)), and k = k ⊙ (1 − w) where dampens is not 0. Both f32 [n, d] of [n,
+   * stride], d a multiple of 4.
+   */
+  prepare_added_f32(
+    w: number,
+    k: number,
+    stride: number,
+    dampens: number,
+    n: number,
+    d: number,
+  ): void;
+  /**
+   * Each head and token: state = w ⊙ state + v ⊗ k; out = state · r, the state before the token
+   * where readsBefore is not 0. r, w and k f32 [n, heads, states] and v [n, heads, headDim] in rows
+   * of [n, stride]; the rest as of scan_keyed_f32.
+   */
+  scan_added_f32(
+    r: number,
+    w: number,
+    k: number,
+    v: number,
+    stride: number,
+    readsBefore: number,
     from: number,
     to: number,
     out: number,

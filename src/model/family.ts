@@ -116,8 +116,8 @@ export interface StateSpaceChoices {
   /** What states give is normalised in files that have weights for it. Left out: in all. */
   readonly mayLackNorm?: boolean;
   /**
-   * Of "keyed": neurons read rows that are mixed with those of the token before, too. Left out:
-   * they do not.
+   * Of "keyed" and "added": neurons read rows that are mixed with those of the token before, too.
+   * Left out: they do not.
    */
   readonly shiftsNeurons?: boolean;
 }

@@ -32,9 +32,10 @@ export interface StateSpaceConfig {
    * but what a head writes is how much its state has to be corrected by; groups have keys and
    * queries, heads values. "keyed": a head's state has a decay for each key's number, and what one
    * key brings back of it goes out by another one (`TimeMixTensors`). "keyDeltas": as "deltas",
-   * with such decays, and each head has a key and a query (`KeyDeltaTensors`).
+   * with such decays, and each head has a key and a query (`KeyDeltaTensors`). "added": with such
+   * decays, and what a key brings back stays (`FinchTensors`).
    */
-  readonly kind: "channels" | "heads" | "deltas" | "keyed" | "keyDeltas";
+  readonly kind: "channels" | "heads" | "deltas" | "keyed" | "keyDeltas" | "added";
   /** Tokens that the convolution sees, the last of them the token itself. */
   readonly taps: number;
   /** Channels. */
@@ -50,11 +51,11 @@ export interface StateSpaceConfig {
   readonly stepRank: number;
   /** Steps, and what writes and reads, are normalised, without weights. */
   readonly normalizesInputs: boolean;
-  /** Of "keyed", and of nothing else. */
+  /** Of "keyed" and "added", and of nothing else. */
   readonly timeMix?: TimeMixConfig;
 }
 
-/** What layers of RWKV-7 have for themselves. */
+/** What layers of RWKV-6 and 7 have for themselves. */
 export interface TimeMixConfig {
   /** Of the rows that are mixed with those of the token before, which a sequence keeps: d. */
   readonly width: number;
@@ -62,6 +63,15 @@ export interface TimeMixConfig {
   readonly shiftsNeurons: boolean;
   /** Numbers between the two matrices of each; gate 0: nothing is gated. */
   readonly ranks: Readonly<Record<"decay" | "rate" | "value" | "gate", number>>;
+  /**
+   * Of "added": numbers between the two matrices that move a share; heads that keys and values
+   * have; states are read before a token's own value is added, which goes around them.
+   */
+  readonly moved?: {
+    readonly rank: number;
+    readonly keyHeads: number;
+    readonly readsBefore: boolean;
+  };
 }
 
 /** second · act(first · x) + bias, [inner]. */
@@ -181,4 +191,34 @@ export interface KeyDeltaTensors {
   readonly gate: LowRankTensors;
   /** Of each head's outcome, before it is gated, [headDim]. */
   readonly norm: VectorTensor;
+}
+
+/**
+ * A layer's state of RWKV-6 (Peng et al. 2024, "Eagle and Finch"): how much of a row is the one
+ * before it depends on the row, in each of five parts: decays, keys, values, receptances, gates.
+ */
+export interface FinchTensors {
+  /** How much of a row is the one before it where shares are made, [d], and shares, [d] each. */
+  readonly first: VectorTensor;
+  readonly shares: readonly VectorTensor[];
+  /** What moves them: a row to all parts, [5 · rank, d], and each part's, [5 · d, rank]. */
+  readonly moves: Readonly<Record<"first" | "second", MatrixTensor>>;
+  /** [inner, d] each; keys and values of fewer heads, maybe; and [d, inner]. */
+  readonly receptance: MatrixTensor;
+  readonly key: MatrixTensor;
+  readonly value: MatrixTensor;
+  readonly gate: MatrixTensor;
+  readonly output: MatrixTensor;
+  readonly decay: LowRankTensors;
+  /** How much of a token's own value goes around the state, [inner]; null: its value goes in. */
+  readonly bonus: VectorTensor | null;
+  /** Of what each head gives; null: it is as it is. */
+  readonly norm: TimeMixTensors["norm"];
+}
+
+/** What neurons give together is multiplied by sigmoid(matrix · row), [d, d]. */
+export interface NeuronGateTensors {
+  readonly matrix: MatrixTensor;
+  /** How much of the row is the one before it, [d]. */
+  readonly shift: VectorTensor;
 }

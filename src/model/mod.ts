@@ -29,6 +29,7 @@ export type {
   ExpertTensors,
   FeedForwardConfig,
   FeedForwardTensors,
+  FinchTensors,
   HeadNormTensors,
   HeadRows,
   KeyDeltaTensors,

@@ -23,6 +23,7 @@ import {
   readStateSpace,
   stateLayers,
 } from "./read_state_space.ts";
+import { rescaledLayers } from "./read_time_mix.ts";
 import { limitedLayers } from "./read_swiglu_limits.ts";
 import { curvedLayers } from "./read_xielu.ts";
 import type {
@@ -139,10 +140,12 @@ function ownLayers(
   const { layers, heads, attends, neurons, embeddingLength, feedForward } = by;
   if (feedForward.activation === "xielu") return curvedLayers(file, layers);
   if (family.stateSpace !== null) {
-    return stateLayers(layers, family.stateSpace, {
+    const kept = stateLayers(layers, family.stateSpace, {
       attends: attendsInTurns(keys, family.stateSpace, layers.length) ?? attends,
       hasNeurons: neurons.layers,
     });
+    const { kind, shiftsNeurons } = family.stateSpace;
+    return kind === "added" && shiftsNeurons ? rescaledLayers(keys, kept) : kept;
   }
   if (family.layersDiffer) {
     return shapedLayers(keys, layers, {

@@ -7,6 +7,7 @@ import { check } from "../base/check.ts";
 import type { StateSpaceChoices } from "./family.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
 import type { LayerReader } from "./layer_reader.ts";
+import { readTimeMix } from "./read_time_mix.ts";
 import type { LayerConfig, StateSpaceConfig, StateSpaceTensors } from "./types.ts";
 
 /** More are no short convolution: the kernels' bound. */
@@ -26,7 +27,7 @@ export function readStateSpace(
   choices: StateSpaceChoices,
 ): StateSpaceConfig {
   const { kind, headsTakeTurns = false } = choices;
-  if (kind === "keyed") return readTimeMix(keys, choices);
+  if (kind === "keyed" || kind === "added") return readTimeMix(keys, choices);
   if (kind === "keyDeltas") return readKeyDeltas(keys);
   const innerLength = keys.integer("ssm.inner_size", { min: 1 });
   const rank = keys.integer("ssm.time_step_rank", { min: 1, max: innerLength });
@@ -54,46 +55,14 @@ export function readStateSpace(
   };
 }
 
-function requireUnits(...lengths: readonly number[]): void {
+/** @throws {UnsupportedModelError} unless kernels can take these lengths. */
+export function requireUnits(...lengths: readonly number[]): void {
   const odd = lengths.find((length) => length % UNIT !== 0);
   if (odd === undefined) return;
   throw new UnsupportedModelError(
     `Cannot run this model: its state spaces have a length of ${odd}, this version needs a ` +
       `multiple of ${UNIT}: use a model of another shape`,
   );
-}
-
-/** The same of RWKV-7: each head's state is a square. */
-function readTimeMix(
-  keys: Hyperparameters,
-  { shiftsNeurons = false }: StateSpaceChoices,
-): StateSpaceConfig {
-  const width = keys.integer("embedding_length", { min: 1 });
-  const stateLength = keys.integer("wkv.head_size", { min: 1, max: 4095 });
-  if (width % stateLength !== 0) {
-    throw keys.wrong("wkv.head_size", `a divisor of the width, ${width}`);
-  }
-  requireUnits(stateLength);
-  const kept = shiftsNeurons ? 2 : 1;
-  if (keys.integer("token_shift_count", { min: 1, absent: kept }) !== kept) {
-    throw keys.wrong("token_shift_count", `${kept}, as in every model of its kind`);
-  }
-  const rank = (what: string, absent?: number) =>
-    keys.integer(`attention.${what}_lora_rank`, { min: absent ?? 1, max: width, absent });
-  const ranks = {
-    decay: rank("decay"),
-    rate: rank("iclr"),
-    value: rank("value_residual_mix"),
-    gate: rank("gate", shiftsNeurons ? undefined : 0),
-  };
-  const headCount = width / stateLength;
-  return {
-    ...{ kind: "keyed", taps: 2, innerLength: width, stateLength },
-    ...{ headCount, groupCount: headCount, headsTakeTurns: false },
-    stepRank: Math.max(...Object.values(ranks)),
-    normalizesInputs: false,
-    timeMix: { width, shiftsNeurons, ranks },
-  };
 }
 
 /** The same of Kimi Linear: as many heads as attend elsewhere, each with a square. */

@@ -16,6 +16,7 @@ import { latentTensors } from "./read_latent_tensors.ts";
 import { stateSpaceTensors } from "./read_state_space.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
+import { finchTensors } from "./read_finch_tensors.ts";
 import { keyDeltaTensors } from "./read_key_delta_tensors.ts";
 import { timeMixTensors } from "./read_time_mix_tensors.ts";
 import { TensorChecker } from "./tensor_checker.ts";
@@ -136,13 +137,23 @@ function layerTensors(reader: LayerReader): LayerTensors {
   };
 }
 
+type StateNames =
+  | "stateSpace"
+  | "timeMix"
+  | "finch"
+  | "keyDeltas"
+  | "feedForwardShift"
+  | "neuronGate";
+
 /** Whatever kind of state the layer keeps. */
 function stateTensors(
   reader: LayerReader,
-): Pick<LayerTensors, "stateSpace" | "timeMix" | "keyDeltas" | "feedForwardShift"> {
+): Pick<LayerTensors, StateNames> {
   switch (reader.config.stateSpace?.kind) {
     case "keyed":
       return { stateSpace: null, ...timeMixTensors(reader) };
+    case "added":
+      return { stateSpace: null, ...finchTensors(reader) };
     case "keyDeltas":
       return { stateSpace: null, keyDeltas: keyDeltaTensors(reader) };
     default:

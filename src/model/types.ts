@@ -8,8 +8,10 @@ import type { Activation, SwigluLimit, XieluCurve } from "./activation_types.ts"
 import type { ExpertsConfig } from "./experts_types.ts";
 import type { QueryTemperature, RopeConfig, RopeScaling } from "./rope_types.ts";
 import type {
+  FinchTensors,
   KeyDeltaTensors,
   LatentConfig,
+  NeuronGateTensors,
   StateSpaceConfig,
   StateSpaceTensors,
   TimeMixTensors,
@@ -20,7 +22,7 @@ export type { Activation, SwigluLimit, XieluCurve };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
 export type { QueryTemperature, RopeConfig, RopeScaling };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
-export type { KeyDeltaTensors, TimeMixTensors };
+export type { FinchTensors, KeyDeltaTensors, NeuronGateTensors, TimeMixTensors };
 
 /** How activations are normalised, everywhere in the model. */
 export interface NormConfig {
@@ -64,6 +66,8 @@ export interface LayerConfig {
   readonly convolutionTaps?: number;
   /** False: the layer neither attends nor convolves. Left out: it does. */
   readonly attends?: false;
+  /** Multiplies the residual stream at its end. Left out: nothing does. */
+  readonly endScale?: number;
   /** It keeps a state space. Left out: it does not. */
   readonly hasStates?: true;
   /** False: it has no neurons. Left out: it has. */
@@ -338,8 +342,9 @@ export interface LayerTensors {
   readonly attentionGate: AttentionGate | null;
   /** Reads what attention reads, and adds to what it adds; or null. */
   readonly stateSpace: StateSpaceTensors | null;
-  /** The same of RWKV-7, and of Kimi Linear. Left out: the layer has none. */
+  /** The same of RWKV-7, RWKV-6, and of Kimi Linear. Left out: the layer has none. */
   readonly timeMix?: TimeMixTensors;
+  readonly finch?: FinchTensors;
   readonly keyDeltas?: KeyDeltaTensors;
   /** Of what attention adds to the residual stream. */
   readonly attentionPostNorm: NormTensors | null;
@@ -348,6 +353,8 @@ export interface LayerTensors {
   /** How much of what the block reads is the row before it, [d]. Left out: nothing. */
   readonly feedForwardShift?: VectorTensor;
   readonly feedForward: FeedForwardTensors | null;
+  /** Left out: what neurons give is as it is. */
+  readonly neuronGate?: NeuronGateTensors;
   readonly feedForwardPostNorm: NormTensors | null;
   /** What the token gives it is added behind the blocks; null: nothing is. */
   readonly input: LayerInputTensors | null;

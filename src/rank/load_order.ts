@@ -16,6 +16,7 @@ import type {
 import type { LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LatentPlan } from "./plan_latent.ts";
 import type { StateSpacePlan } from "./plan_state.ts";
+import type { FinchPlan } from "./plan_finch.ts";
 import type { KeyDeltaPlan } from "./plan_key_deltas.ts";
 import type { LowRankPlan } from "./plan_low_rank.ts";
 import type { TimeMixPlan } from "./plan_time_mix.ts";
@@ -118,10 +119,15 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.attentionOutput !== null) yield* partsOf(layer.attentionOutput);
   if (layer.stateSpace !== null) yield* partsOfStateSpace(layer.stateSpace);
   if (layer.timeMix !== null) yield* partsOfTimeMix(layer.timeMix);
+  if (layer.finch !== null) yield* partsOfFinch(layer.finch);
   if (layer.keyDeltas !== null) yield* partsOfKeyDeltas(layer.keyDeltas);
   yield* partsOfNorm(layer.attentionPostNorm);
   yield* partsOfNorm(layer.feedForwardNorm);
   if (layer.feedForwardShift !== null) yield { vector: layer.feedForwardShift };
+  if (layer.neuronGate !== null) {
+    yield* partsOf(layer.neuronGate.matrix);
+    yield { vector: layer.neuronGate.shift };
+  }
   const { feedForward } = layer;
   if (feedForward?.kind === "experts") yield* partsOfExperts(feedForward);
   else if (feedForward !== null) yield* partsOfBlock(feedForward);
@@ -197,6 +203,17 @@ function* partsOfLowRank({ first, second, bias }: LowRankPlan): Generator<Part> 
   yield* partsOf(first);
   yield* partsOf(second);
   if (bias !== null) yield { vector: bias };
+}
+
+function* partsOfFinch(plan: FinchPlan): Generator<Part> {
+  const { bonus, norm } = plan;
+  for (const matrix of Object.values(plan.moves)) yield* partsOf(matrix);
+  for (const vector of [plan.first, ...plan.shares]) yield { vector };
+  if (bonus !== null) yield { vector: bonus };
+  yield* partsOfLowRank(plan.decay);
+  for (const matrix of [plan.key, plan.value, plan.receptance, plan.gate]) yield* partsOf(matrix);
+  if (norm !== null) yield* partsOfNorm(norm);
+  yield* partsOf(plan.output);
 }
 
 function* partsOfKeyDeltas(plan: KeyDeltaPlan): Generator<Part> {

@@ -59,7 +59,9 @@ export function planRanks(
     down: coarsest(layouts.cutDownTypes),
     states: Math.max(
       coarsest(
-        typesOf((layer) => (layer.stateSpace ?? layer.timeMix ?? layer.keyDeltas)?.output ?? null),
+        typesOf((layer) =>
+          (layer.stateSpace ?? layer.timeMix ?? layer.finch ?? layer.keyDeltas)?.output ?? null
+        ),
       ),
       coarsest(typesOf((layer) => layer.stateSpace?.shared?.matrix ?? null)),
     ),

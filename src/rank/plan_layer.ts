@@ -20,6 +20,7 @@ import type {
   VectorTensor,
   XieluCurve,
 } from "../model/types.ts";
+import type { LayerWeights } from "./layer_weights.ts";
 import type {
   DensePlan,
   ExpertsPlan,
@@ -33,11 +34,13 @@ import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planApart, planLayerInput } from "./plan_inputs.ts";
 import { activationOf } from "./plan_activation.ts";
 import { planConvolution } from "./plan_convolution.ts";
+import { planNeuronGate } from "./neuron_gate.ts";
 import { planGate } from "./plan_gate.ts";
 import { planLatentHeads } from "./plan_latent.ts";
-import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
-import { type KeyDeltaPlan, planKeyDeltas } from "./plan_key_deltas.ts";
-import { planTimeMix, type TimeMixPlan } from "./plan_time_mix.ts";
+import { planStateSpace } from "./plan_state.ts";
+import { planFinch } from "./plan_finch.ts";
+import { planKeyDeltas } from "./plan_key_deltas.ts";
+import { planTimeMix } from "./plan_time_mix.ts";
 import { neuronsAt } from "./hot_neurons.ts";
 import { headNorm, norm } from "./plan_norm.ts";
 import { cut, lengthOf, type Range, scale, type Shard } from "./shard.ts";
@@ -107,17 +110,6 @@ export interface LayerInput {
   readonly units: Units | null;
 }
 
-/** The weights of a layer's share. */
-export interface LayerWeights extends
-  Omit<
-    LayerPlan,
-    "arena" | "keysOffsetBytes" | "valuesOffsetBytes" | "stateSpace" | "timeMix" | "keyDeltas"
-  > {
-  readonly stateSpace: Omit<StateSpacePlan, "placesOffsetBytes"> | null;
-  readonly timeMix: Omit<TimeMixPlan, "placesOffsetBytes"> | null;
-  readonly keyDeltas: Omit<KeyDeltaPlan, "placesOffsetBytes"> | null;
-}
-
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const { config, shard, rankIndex, tensors, isSilent, index } = input;
   const query = scale(shard.heads, config.headDim);
@@ -125,7 +117,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const value = scale(shard.kvHeads, config.valueDim);
   const merged = scale(shard.heads, mergedHeadDim(config));
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
-  const { feedForward, stateSpace, timeMix, keyDeltas } = tensors;
+  const { feedForward, stateSpace, timeMix, finch, keyDeltas, neuronGate } = tensors;
   const ofStates = { config, heads: shard.stateHeads };
   const { curve, limits, gateCutoff } = config.layers[index];
   const own = { order: input.neuronOrder, curve, limits };
@@ -153,10 +145,12 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     }),
     stateSpace: stateSpace && planStateSpace(place, stateSpace, ofStates),
     timeMix: timeMix ? planTimeMix(place, timeMix, ofStates) : null,
+    finch: finch ? planFinch(place, finch, ofStates) : null,
     keyDeltas: keyDeltas ? planKeyDeltas(place, keyDeltas, ofStates) : null,
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
     feedForwardShift: tensors.feedForwardShift ? place.vector(tensors.feedForwardShift) : null,
+    neuronGate: planNeuronGate(place, neuronGate),
     feedForward: feedForward === null ? null : feedForward.kind === "dense"
       ? {
         ...block(place, feedForward, { ...of, neurons: shard.neurons, expert: null }),

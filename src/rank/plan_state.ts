@@ -101,7 +101,7 @@ export function headsInFile(
 /** Rows that are convolved for some heads. */
 export function convolvedRows(heads: Range, config: StateSpaceConfig): number {
   const { kind, timeMix } = config;
-  // Of RWKV-7 the row before, whole on every rank: kept as a convolution's are.
+  // Of RWKV the row before, whole on every rank: kept as a convolution's are.
   if (timeMix !== undefined) return timeMix.width * (timeMix.shiftsNeurons ? 2 : 1);
   const own = lengthOf(channelsOf(heads, config));
   if (kind === "channels") return own;
@@ -112,6 +112,7 @@ export function convolvedRows(heads: Range, config: StateSpaceConfig): number {
 export function inputRows(heads: Range, config: StateSpaceConfig): number {
   const keys = lengthOf(channelsOf(heads, config));
   if (config.kind === "keyed") return 7 * keys;
+  if (config.kind === "added") return 6 * keys;
   if (config.kind === "keyDeltas") return 7 * keys + lengthOf(heads);
   const steps = { channels: 0, heads: 1, deltas: 2 }[config.kind] * lengthOf(heads);
   return lengthOf(channelsOf(heads, config)) + convolvedRows(heads, config) + steps;
@@ -132,7 +133,7 @@ export function rankStride({ stepRank }: StateSpaceConfig): number {
 export function exchangeFloats(config: StateSpaceConfig | null, chunkTokens: number): number {
   if (config === null) return 0;
   const { kind, stepRank, stateLength, groupCount } = config;
-  if (kind === "keyed" || kind === "keyDeltas") return 0;
+  if (kind === "keyed" || kind === "added" || kind === "keyDeltas") return 0;
   return chunkTokens * (kind === "channels" ? stepRank + 2 * stateLength : 2 * groupCount);
 }
 
@@ -322,7 +323,7 @@ export function stateBytes(
   };
 }
 
-/** Of RWKV-7; what is shifted has the place of what is convolved. */
+/** Of RWKV; what is shifted has the place of what is convolved. */
 function timeMixBytes(
   { widths: { states }, strides, chunkTokens, sizes }: WorkspaceInput,
   shape: StateSpaceConfig,
@@ -333,11 +334,12 @@ function timeMixBytes(
     "state.input": floats(states.input),
     "state.convolved": floats(strides.embedding),
     "state.convolved.q8": tile(shape.innerLength),
-    "state.steps": floats(states.channels),
+    // Of RWKV-6 shares of whole rows.
+    "state.steps": floats(shape.kind === "added" ? strides.embedding : states.channels),
     "state.out": floats(strides.states),
     "state.out.q8": tile(strides.states),
     "state.rank": floats(rankStride(shape)),
     "state.rank.q8": tile(shape.stepRank),
-    "state.first": floats(states.channels),
+    ...shape.kind === "keyed" && { "state.first": floats(states.channels) },
   };
 }

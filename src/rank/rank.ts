@@ -22,7 +22,9 @@ import { Residual } from "./residual.ts";
 import type { Streaming } from "./streaming.ts";
 import { StateBlock } from "./state_block.ts";
 import { StepState, type StepStateInput } from "./step_state.ts";
+import { FinchBlock } from "./finch_block.ts";
 import { KeyDeltaBlock } from "./key_delta_block.ts";
+import { gateNeurons } from "./neuron_gate.ts";
 import { TimeMixBlock } from "./time_mix_block.ts";
 import type { TokenRows } from "./token_table.ts";
 import { Vocabulary } from "./vocabulary.ts";
@@ -55,6 +57,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #states: StateBlock | null;
   /** Null but for RWKV-7. */
   readonly #timeMix: TimeMixBlock | null;
+  /** Null but for RWKV-6. */
+  readonly #finch: FinchBlock | null;
   /** Null but for Kimi Linear. */
   readonly #keyDeltas: KeyDeltaBlock | null;
   readonly #feedForward: FeedForwardBlock;
@@ -90,7 +94,10 @@ export class Rank implements RankSteps<Layer> {
     const { stateSpace: shape } = config;
     this.#states = shape && new StateBlock(state, { residual, control, plans, shape });
     this.#keyDeltas = shape?.kind === "keyDeltas" ? new KeyDeltaBlock(state, { residual }) : null;
-    this.#timeMix = shape?.timeMix ? new TimeMixBlock(state, { residual, memories }) : null;
+    this.#finch = shape?.kind === "added" ? new FinchBlock(state, { residual }) : null;
+    this.#timeMix = shape?.kind === "keyed"
+      ? new TimeMixBlock(state, { residual, memories })
+      : null;
     const observer = observation && new Observer(state, { observation, memories });
     streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
@@ -178,6 +185,7 @@ export class Rank implements RankSteps<Layer> {
 
   recur(layer: Layer): boolean {
     if (layer.keyDeltas !== null) this.#keyDeltas!.run(layer, layer.keyDeltas);
+    if (layer.finch !== null) this.#finch!.run(layer, layer.finch);
     if (layer.timeMix !== null) this.#timeMix!.run(layer, layer.timeMix);
     return layer.stateSpace === null || this.#states!.run(layer, layer.stateSpace);
   }
@@ -192,6 +200,7 @@ export class Rank implements RankSteps<Layer> {
 
   feedForward(layer: Layer): void {
     this.#feedForward.run(layer);
+    gateNeurons(this.#state, this.#residual, layer);
     const { n } = this.#state;
     const asked = this.#state.isGpusAlone(layer.index)
       ? 0

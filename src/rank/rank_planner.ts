@@ -245,12 +245,16 @@ export class RankPlanner implements Placer {
     const kvHeads = keysOf === undefined ? lengthOf(shard.kvHeads) : 0;
     const cached = { kvHeads, config: configOf(config, index), taps };
     const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
-    const { stateSpace, timeMix, keyDeltas, ...weights } = planLayer(this, this.#layerInput(index));
+    const { stateSpace, timeMix, finch, keyDeltas, ...weights } = planLayer(
+      this,
+      this.#layerInput(index),
+    );
     this.#layers.push({
       arena: this.#arenas.length - 1,
       ...weights,
       stateSpace: stateSpace && this.#withPlaces(index, stateSpace),
       timeMix: timeMix && this.#withPlaces(index, timeMix),
+      finch: finch && this.#withPlaces(index, finch),
       keyDeltas: keyDeltas && this.#withPlaces(index, keyDeltas),
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
@@ -272,7 +276,7 @@ export class RankPlanner implements Placer {
       ...{ ...options, kvType, config: configOf(config, index), layer: config.layers[index] },
       statePlaces: this.#statePlaces,
     });
-    const { stateSpace, timeMix, keyDeltas, ...weights } = planLayer(
+    const { stateSpace, timeMix, finch, keyDeltas, ...weights } = planLayer(
       device,
       this.#layerInput(index),
     );
@@ -281,6 +285,7 @@ export class RankPlanner implements Placer {
       ...weights,
       stateSpace: stateSpace && { ...stateSpace, placesOffsetBytes: 0 },
       timeMix: timeMix && { ...timeMix, placesOffsetBytes: 0 },
+      finch: finch && { ...finch, placesOffsetBytes: 0 },
       keyDeltas: keyDeltas && { ...keyDeltas, placesOffsetBytes: 0 },
       attentionPostNorm: norm(place, attentionPostNorm),
       feedForwardPostNorm: norm(place, feedForwardPostNorm),

@@ -6,7 +6,17 @@ import {
   SEGMENT_WORDS,
 } from "../memory/control_layout.ts";
 import type { StepState } from "./step_state.ts";
-import type { RowShift } from "./time_mix.ts";
+
+/** Rows that are mixed with those of the token before, which a sequence's place keeps. */
+export interface RowShift {
+  /** Address of f32 [d]: how much of it is the row before; or a row of weights for each token. */
+  readonly weights: number;
+  /** Floats from one token's weights to the next one's; 0: all have the same. */
+  readonly weightsStride: number;
+  /** Where the first place keeps the last row, and bytes from one place to the next. */
+  readonly places: number;
+  readonly placeBytes: number;
+}
 
 /**
  * out = x + weights ⊙ (row before − x), n rows of embeddingStride; out may be x. Last rows of
@@ -14,7 +24,7 @@ import type { RowShift } from "./time_mix.ts";
  */
 export function shiftRows(
   { kernels, segments, segmentCount, config: { embeddingLength: d }, plan }: StepState,
-  { weights, places, placeBytes }: RowShift,
+  { weights, weightsStride, places, placeBytes }: RowShift,
   by: { x: number; out: number; keeps: boolean },
 ): void {
   const stride = plan.strides.embedding;
@@ -27,7 +37,8 @@ export function shiftRows(
       stride,
       from < 0 ? 0 : places + from * placeBytes,
       by.keeps ? places + to * placeBytes : 0,
-      weights,
+      weights + row * weightsStride * 4,
+      weightsStride,
       by.out + row * stride * 4,
       stride,
       n,

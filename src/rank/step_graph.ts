@@ -211,6 +211,12 @@ class StepWalk {
     // A mixture's dense layers use no more than an expert does, and live as long.
     if (experts === null) this.#neurons("feedForward", ["normed", "normed.q8"], true);
     else this.#experts(experts.count, experts.sharedFeedForwardLength > 0 && !this.#isApart);
+    if (this.#input.bytes["state.input"] !== undefined) {
+      this.#op("feedForward.gate", {
+        writes: ["normed", "normed.q8"],
+        scratch: ["incoming", "neurons.scratch"],
+      });
+    }
     // Other ranks copy their part of what predictors have from here until they come to this join.
     this.#join("joinFeedForward", ["predictor", "beside"]);
     if (this.#hasStreams) this.#mix("endLayer.correct");

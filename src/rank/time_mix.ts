@@ -6,7 +6,11 @@ import { type Matrix, matrixOf } from "./matrix.ts";
 import { channelsOf } from "./plan_state.ts";
 import type { TimeMixPlan } from "./plan_time_mix.ts";
 import type { VectorPlan } from "./plan_types.ts";
+import type { RowShift } from "./row_shift.ts";
 import { lengthOf } from "./shard.ts";
+
+/** What a head's outcome is normalised with: 1e-5 for each of 64 numbers, in all models. */
+export const NORM_EPSILON = 64e-5;
 
 /** Vectors are addresses of f32. */
 export interface TimeMix {
@@ -62,20 +66,12 @@ export function bindTimeMix(plan: TimeMixPlan, config: StateSpaceConfig): TimeMi
   };
 }
 
-/** Rows that are mixed with those of the token before, which a sequence's place keeps. */
-export interface RowShift {
-  /** Address of f32 [d]: how much of it is the row before. */
-  readonly weights: number;
-  /** Where the first place keeps the last row, and bytes from one place to the next. */
-  readonly places: number;
-  readonly placeBytes: number;
-}
-
 /** Of a layer's neurons: their row is the second one of a place. */
 export function bindNeuronShift(
   weights: VectorPlan,
-  { placesOffsetBytes, placeBytes }: TimeMixPlan,
+  { placesOffsetBytes, placeBytes }: Pick<TimeMixPlan, "placesOffsetBytes" | "placeBytes">,
 ): RowShift {
   const rowBytes = 4 * lengthOf(weights.range);
-  return { weights: weights.offsetBytes, places: placesOffsetBytes + rowBytes, placeBytes };
+  const places = placesOffsetBytes + rowBytes;
+  return { weights: weights.offsetBytes, weightsStride: 0, places, placeBytes };
 }

@@ -16,10 +16,7 @@ import { type Activations, type Matrix, multiply, quantize, readsQ8 } from "./ma
 import type { Residual } from "./residual.ts";
 import { shiftRows } from "./row_shift.ts";
 import type { StepState } from "./step_state.ts";
-import type { TimeMix } from "./time_mix.ts";
-
-/** What a head's outcome is normalised with: 1e-5 for each of 64 numbers, in all models. */
-const NORM_EPSILON = 64e-5;
+import { NORM_EPSILON, type TimeMix } from "./time_mix.ts";
 
 /** What shares of `TimeMix.shifts` are for, in their order. */
 const RECEPTANCE = 0, DECAY = 1, KEY = 2, VALUE = 3, RATE = 4, GATE = 5;
@@ -83,7 +80,8 @@ export class TimeMixBlock {
     const { places, placeBytes } = mix;
     // The first one asks first: a segment may go on behind one of the same step.
     const keeps = share === RECEPTANCE;
-    const by = { weights: mix.shifts + share * d * 4, places, placeBytes };
+    const weights = mix.shifts + share * d * 4;
+    const by = { weights, weightsStride: 0, places, placeBytes };
     shiftRows(this.#state, by, { x, out: f32, keeps });
     return { f32, stride: plan.strides.embedding, q8 };
   }

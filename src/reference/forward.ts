@@ -28,7 +28,9 @@ import { shortConvolution } from "./convolution.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
 import { keyDeltaLayer } from "./key_delta_layer.ts";
-import { shiftRows } from "./keyed_scan.ts";
+import { finchLayer } from "./finch_layer.ts";
+import { shiftRows, sigmoid } from "./keyed_scan.ts";
+import { append, type LayerCache } from "./layer_cache.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
@@ -49,19 +51,6 @@ export interface ReferenceOptions {
   readonly thresholds?: readonly number[];
   /** What the file's model is taken for; left out: what it says it is. */
   readonly description?: ModelDescription;
-}
-
-/**
- * Keys and values of all positions so far, [positions, heads, dimensions]; of a layer that
- * convolves, its rows [positions, d] as values.
- */
-interface LayerCache {
-  keys: Float64Array;
-  values: Float64Array;
-  /** What a state space is made of, [positions, …]. */
-  rows: Float64Array;
-  /** What neurons read, where they read rows before, too, [positions, d]. */
-  fed: Float64Array;
 }
 
 /** Where new tokens stand. */
@@ -161,15 +150,16 @@ export class ReferenceModel {
     const { gateCutoff, curve, limits } = this.config.layers[index];
     const threshold = this.#thresholds[index];
     const inputs = { h, layerInput: x, residual, threshold, gateCutoff, curve, limits };
-    const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
+    const neurons = this.#gate(blocks.feedForward(inputs, tensors.feedForward, show), index);
     const fed = blocks.postNorm(neurons, tensors.feedForwardPostNorm);
-    return show("feed-forward out", add(y, scaled(fed)));
+    const { endScale = 1 } = this.config.layers[index];
+    return show("feed-forward out", add(y, scaled(fed)).map((value) => value * endScale));
   }
 
   /** What attention gives, or a convolution in its place, and a state space, of what is there. */
   #mix(h: Float64Array, index: number, place: Place): Float64Array {
     const tensors = this.#tensors.layers[index];
-    if (tensors.timeMix ?? tensors.keyDeltas) return this.#recur(h, index, place);
+    if (tensors.timeMix ?? tensors.finch ?? tensors.keyDeltas) return this.#recur(h, index, place);
     const { query, convolution, stateSpace } = tensors;
     const attended = query === null
       ? new Float64Array(h.length)
@@ -188,12 +178,13 @@ export class ReferenceModel {
 
   /** What a layer of RWKV-7 or Kimi Linear gives; values of RWKV-7's first are kept for all. */
   #recur(h: Float64Array, index: number, place: Place): Float64Array {
-    const { timeMix, keyDeltas } = this.#tensors.layers[index];
+    const { timeMix, finch, keyDeltas } = this.#tensors.layers[index];
     const cache = this.#caches[index];
     cache.rows = append(cache.rows, place.fromPosition * this.config.embeddingLength, h);
     const input = { ...this.#parts, rows: cache.rows };
     let out: Float64Array;
     if (keyDeltas !== undefined) out = keyDeltaLayer(keyDeltas, input);
+    else if (finch !== undefined) out = finchLayer(finch, input);
     else {
       const firstValues = index === 0 ? null : this.#caches[0].values;
       const made = timeMixLayer(timeMix!, { ...input, firstValues });
@@ -201,6 +192,16 @@ export class ReferenceModel {
       out = made.out;
     }
     return this.#show(`layer ${index} states`, out.subarray(out.length - h.length));
+  }
+
+  /** What neurons give, times sigmoid(matrix · shifted row), where it is gated. */
+  #gate(neurons: Float64Array, index: number): Float64Array {
+    const { neuronGate } = this.#tensors.layers[index];
+    if (neuronGate === undefined) return neurons;
+    const rows = shiftRows(this.#caches[index].fed, this.#weights.vector(neuronGate.shift));
+    const own = rows.subarray(rows.length - neurons.length);
+    const gate = this.#blocks.project(own, neuronGate.matrix);
+    return neurons.map((value, i) => value * sigmoid(gate[i]));
   }
 
   /** What neurons read, mixed with what they read before it, where they do. */
@@ -376,13 +377,4 @@ export class ReferenceModel {
     this.#onTensor(name, data);
     return data;
   }
-}
-
-/** The first `kept` values of `old`, then `more`. */
-function append(old: Float64Array, kept: number, more: Float64Array): Float64Array {
-  check(kept <= old.length, `the cache holds ${old.length} values, not ${kept}`);
-  const joined = new Float64Array(kept + more.length);
-  joined.set(old.subarray(0, kept));
-  joined.set(more, kept);
-  return joined;
 }

@@ -62,10 +62,44 @@ export function keyedScan(
  */
 export function shiftRows(x: Numbers, weights: Numbers): Float64Array {
   const width = weights.length;
+  return shiftRowsBy(x, Float64Array.from(x, (_, i) => weights[i % width]), width);
+}
+
+/** The same by weights of each row's own, [n, width]. */
+export function shiftRowsBy(x: Numbers, weights: Numbers, width: number): Float64Array {
   return Float64Array.from(
     { length: x.length },
-    (_, i) => x[i] + weights[i % width] * ((i < width ? 0 : x[i - width]) - x[i]),
+    (_, i) => x[i] + weights[i] * ((i < width ? 0 : x[i - width]) - x[i]),
   );
+}
+
+/**
+ * RWKV-6 (Peng et al. 2024, "Eagle and Finch", equation 18): y = S[t − 1] · r + v · (r · (k ⊙
+ * bonus)), then S[t] = w ⊙ S[t − 1] + v ⊗ k. Without a bonus y = S[t] · r / √states.
+ *
+ * @returns y, [n, heads · headDim].
+ */
+export function addedScan(
+  { r, w, k, v, bonus, state }: Omit<KeyedInput, "a" | "b"> & { readonly bonus: Numbers | null },
+  { heads, headDim, states }: KeyedShape,
+): Float64Array {
+  const width = heads * headDim;
+  check(state.length === width * states, "shapes of a scan");
+  return Float64Array.from({ length: v.length }, (_, i) => {
+    const head = Math.floor(i % width / headDim);
+    const at = (Math.floor(i / width) * heads + head) * states;
+    const row = state.subarray(i % width * states, (i % width + 1) * states);
+    let y = 0;
+    for (let s = 0; s < states; s++) {
+      const before = row[s];
+      row[s] = before * w[at + s] + v[i] * k[at + s];
+      const read = bonus === null
+        ? row[s] / Math.sqrt(states)
+        : before + v[i] * k[at + s] * bonus[head * states + s];
+      y += read * r[at + s];
+    }
+    return y;
+  });
 }
 
 /** What a token's key, decay and rate are before they meet a state, [n, heads, states] each. */

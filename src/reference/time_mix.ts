@@ -62,7 +62,7 @@ export function timeMixLayer(
     { r, k: prepared.k, v: values, bonus: weights.vector(tensors.bonus) },
     shape,
   );
-  const sum = normalize(y, tensors, { weights, headDim: shape.headDim })
+  const sum = normalizeHeads(y, tensors.norm, { weights, headDim: shape.headDim })
     .map((value, i) => value + around[i]);
   const gate = tensors.gate && lowRank(shifted(5), tensors.gate, sigmoid);
   const gated = gate === null ? sum : sum.map((value, i) => value * gate[i]);
@@ -78,9 +78,9 @@ function mixValues(own: Float64Array, first: Float64Array, share: Float64Array):
 }
 
 /** Each head by itself. */
-function normalize(
+export function normalizeHeads(
   y: Float64Array,
-  { norm }: TimeMixTensors,
+  norm: TimeMixTensors["norm"],
   { weights, headDim }: { weights: ReferenceWeights; headDim: number },
 ): Float64Array {
   if (norm === null) return y;

@@ -59,6 +59,12 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["rwkv7 in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "rwkv7" }, {
     ...{ threads: 2, chunkTokens: 7 },
   }],
+  ["rwkv6-old in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "rwkv6-old" }, {
+    ...{ threads: 2, chunkTokens: 7 },
+  }],
+  ["rwkv6qwen2 in Q4_0, in small steps", { type: "Q4_0", architecture: "rwkv6qwen2" }, {
+    ...{ threads: 3, chunkTokens: 7 },
+  }],
   ["arwkv7 in Q8_0, in small steps", { type: "Q8_0", architecture: "arwkv7" }, {
     ...{ threads: 2, chunkTokens: 7 },
   }],

@@ -5,6 +5,7 @@
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { LAYERED_LOGITS } from "./tiny_layered.ts";
 import { RARER_LOGITS } from "./tiny_rarer.ts";
+import { RECURRENT_LOGITS } from "./tiny_logits_recurrent.ts";
 import { WIDER_LOGITS } from "./tiny_logits_wider.ts";
 
 /** The best three ids at a position, with their logits. */
@@ -261,14 +262,6 @@ export const LLAMA_CPP_LOGITS: Readonly<
     [[116, 6.624], [328, 6.3627], [445, 5.3563]],
     [[495, 5.7429], [225, 5.3857], [142, 5.3514]],
   ],
-  "rwkv7": [
-    [[303, 5.5562], [198, 5.3986], [51, 4.9139]],
-    [[265, 6.7071], [130, 6.6434], [198, 6.1425]],
-  ],
-  "arwkv7": [
-    [[139, 6.8536], [214, 5.6605], [186, 5.6275]],
-    [[184, 6.6029], [25, 5.8326], [470, 4.2595]],
-  ],
   "mamba": [
     [[14, 5.65], [212, 5.4471], [259, 4.8063]],
     [[64, 5.1966], [439, 5.1883], [360, 4.6802]],
@@ -300,10 +293,6 @@ export const LLAMA_CPP_LOGITS: Readonly<
   "nemotron_h_moe": [
     [[103, 6.3485], [126, 6.1381], [89, 5.8936]],
     [[506, 6.8868], [61, 5.5774], [164, 4.764]],
-  ],
-  "kimi-linear": [
-    [[23, 7.3022], [299, 6.6825], [466, 5.162]],
-    [[183, 5.4179], [107, 4.7114], [377, 4.6638]],
   ],
   "jamba": [
     [[95, 6.0464], [120, 5.3062], [201, 4.7472]],
@@ -385,6 +374,7 @@ export const LLAMA_CPP_LOGITS: Readonly<
     [[39, 1.7826], [336, 1.5058], [204, 1.4783]],
     [[31, 1.5504], [441, 1.5334], [336, 1.4549]],
   ],
+  ...RECURRENT_LOGITS,
   ...WIDER_LOGITS,
   ...LAYERED_LOGITS,
   ...RARER_LOGITS,

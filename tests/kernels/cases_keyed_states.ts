@@ -1,9 +1,11 @@
 /** States that decay key by key, and what they are made of: a text at once, and in pieces. */
 import {
+  addedScan,
   keyedBonus,
   keyedScan,
   prepareKeyed,
   shiftRows,
+  shiftRowsBy,
   sigmoid,
 } from "../../src/reference/keyed_scan.ts";
 import { keyDeltaScan } from "../../src/reference/key_delta_scan.ts";
@@ -18,10 +20,10 @@ export const keyedStateCases: readonly KernelCase[] = [
     name: "shift_rows_f32",
     sweep: sweepShifts,
     legalCall: (a) => [
-      ...[a.place(256), 16, a.place(32), a.place(32), a.place(32), a.place(256), 16, 3, 8],
+      ...[a.place(256), 16, a.place(32), a.place(32), a.place(256), 12, a.place(256), 16, 3, 8],
     ],
-    addresses: [0, 2, 3, 4, 5],
-    counts: [1, 6, 7, 8],
+    addresses: [0, 2, 3, 4, 6],
+    counts: [1, 5, 7, 8, 9],
   },
   {
     name: "approach_f32",
@@ -61,6 +63,23 @@ export const keyedStateCases: readonly KernelCase[] = [
     counts: [3, 8, 10, 11, 12, 13],
   },
   {
+    name: "scan_added_f32",
+    sweep: sweepAdded,
+    legalCall: (a) => [
+      ...[a.place(512), a.place(512), a.place(512), a.place(512), 20, 1],
+      ...[a.place(2048), a.place(2048), a.place(512), 32, 3, 2, 4, 8],
+    ],
+    addresses: [0, 1, 2, 3, 6, 7, 8],
+    counts: [4, 9, 10, 11, 12, 13],
+  },
+  {
+    name: "prepare_added_f32",
+    sweep: sweepPrepareAdded,
+    legalCall: (a) => [a.place(512), a.place(512), 12, 1, 3, 8],
+    addresses: [0, 1],
+    counts: [2, 4, 5],
+  },
+  {
     name: "add_bonus_f32",
     sweep: sweepBonus,
     legalCall: (a) => [
@@ -81,8 +100,9 @@ function sweepShifts(arena: TestArena): void {
       for (const inPlace of [true, false]) {
         arena.reset();
         const rng = new Rng(width);
-        const stride = width + 5;
-        const x = randomFloats(rng, ALL * stride), weights = randomFloats(rng, width);
+        const stride = width + 5, weightsStride = inPlace ? 0 : width + 1;
+        const x = randomFloats(rng, ALL * stride);
+        const weights = randomFloats(rng, ALL * (width + 1));
         const [at, weightsAt] = [x, weights].map((each) => arena.put(each, 4));
         const kept = [0, 1].map(() => arena.place(4 * width, 4));
         const outStride = inPlace ? stride : width + 3;
@@ -94,7 +114,8 @@ function sweepShifts(arena: TestArena): void {
           arena.run(
             () =>
               arena.kernels.shift_rows_f32(
-                ...[at + 4 * row * stride, stride, from, to, weightsAt] as const,
+                ...[at + 4 * row * stride, stride, from, to] as const,
+                ...[weightsAt + 4 * row * weightsStride, weightsStride] as const,
                 ...[outAt, outStride, n, width] as const,
               ),
             [outAt, 4 * n * outStride],
@@ -103,7 +124,10 @@ function sweepShifts(arena: TestArena): void {
           row += n;
           from = to;
         });
-        const expected = shiftRows(unstride(x, ALL, stride, width), weights);
+        const rows = unstride(x, ALL, stride, width);
+        const expected = weightsStride === 0
+          ? shiftRows(rows, weights.subarray(0, width))
+          : shiftRowsBy(rows, unstride(weights, ALL, weightsStride, width), width);
         const given = arena.floats(out, ALL * outStride);
         const label = `${width}, pieces ${pieces}, in place ${inPlace}`;
         assertClose(unstride(given, ALL, outStride, width), expected, 1e-13, label);
@@ -262,6 +286,77 @@ function sweepDeltas(arena: TestArena): void {
     const label = `deltas of ${heads} × ${headDim} × ${states}`;
     assertClose(arena.floats(out, ALL * width), expected, 1e-11, label);
     assertClose(arena.floats(place, width * states), state, 1e-11, `state of ${label}`);
+  }
+}
+
+function sweepPrepareAdded(arena: TestArena): void {
+  for (const d of [4, 60]) {
+    for (const dampens of [0, 1]) {
+      arena.reset();
+      const rng = new Rng(d);
+      const stride = d + 3;
+      const [w, k] = [2, 1].map((size) => randomFloats(rng, ALL * stride, size));
+      const [wAt, kAt] = [w, k].map((each) => arena.put(each, 4));
+      const bytes = 4 * ((ALL - 1) * stride + d);
+      arena.run(
+        () => arena.kernels.prepare_added_f32(wAt, kAt, stride, dampens, ALL, d),
+        [wAt, bytes],
+        [kAt, dampens * bytes],
+      );
+      const own = (rows: Float32Array) => Float64Array.from(unstride(rows, ALL, stride, d));
+      const stays = own(w).map((value) => Math.exp(-Math.exp(value)));
+      const keys = own(k).map((value, i) => dampens ? value * (1 - stays[i]) : value);
+      assertClose(own(arena.floats(wAt, ALL * stride)), stays, 1e-12, `decays ${d}`);
+      assertClose(own(arena.floats(kAt, ALL * stride)), keys, 1e-12, `keys ${d} ${dampens}`);
+    }
+  }
+}
+
+/** With what goes around the state, and without. */
+function sweepAdded(arena: TestArena): void {
+  for (const [heads, headDim, states] of [[1, 4, 4], [3, 8, 20], [2, 64, 64]]) {
+    for (const pieces of PIECES) {
+      for (const readsBefore of [true, false]) {
+        arena.reset();
+        const rng = new Rng(heads * 100 + states);
+        const width = heads * headDim, keys = heads * states;
+        const stride = 3 * keys + width + 3, outStride = width + 7;
+        const rows = randomFloats(rng, ALL * stride).map((value, i) =>
+          Math.floor(i % stride / keys) === 1 ? sigmoid(value) : value
+        );
+        const part = (first: number, count: number) =>
+          unstride(rows.subarray(first * keys), ALL, stride, count);
+        const rowsAt = arena.put(rows, 4);
+        const places = [0, 1].map(() => arena.put(new Float32Array(width * states).fill(NaN), 4));
+        const out = arena.place(4 * ALL * outStride, 4);
+        let at = 0, from = 0, to = places[0];
+        pieces.forEach((n, piece) => {
+          const r = rowsAt + 4 * at * stride, outAt = out + 4 * at * outStride;
+          // deno-fmt-ignore
+          arena.run(
+            () => arena.kernels.scan_added_f32(
+              r, r + 4 * keys, r + 8 * keys, r + 12 * keys, stride, readsBefore ? 1 : 0,
+              from, to, outAt, outStride, n, heads, headDim, states,
+            ),
+            [outAt, 4 * ((n - 1) * outStride + width)],
+            [to, 4 * width * states],
+          );
+          at += n;
+          from = to;
+          if (piece !== 1) to = places[piece % 2 === 0 ? 1 : 0];
+        });
+        const state = new Float64Array(width * states);
+        const expected = addedScan({
+          ...{ r: part(0, keys), w: part(1, keys), k: part(2, keys), v: part(3, width), state },
+          bonus: readsBefore ? new Float32Array(keys) : null,
+        }, { heads, headDim, states })
+          .map((value) => readsBefore ? value : value * Math.sqrt(states));
+        const label = `${heads} × ${headDim} × ${states} pieces ${pieces}, ${readsBefore}`;
+        const given = unstride(arena.floats(out, ALL * outStride), ALL, outStride, width);
+        assertClose(given, expected, 1e-11, label);
+        assertClose(arena.floats(from, width * states), state, 1e-11, `state of ${label}`);
+      }
+    }
   }
 }
 

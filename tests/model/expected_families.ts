@@ -16,7 +16,7 @@ import {
 import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_RARER } from "./expected_rarer.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
-import { CHANNELS, DELTAS, HEADS, KEY_DELTAS, KEYED } from "./expected_states.ts";
+import { ADDED, CHANNELS, DELTAS, HEADS, KEY_DELTAS, KEYED } from "./expected_states.ts";
 
 const QWEN35: Differences = {
   blockCount: 4,
@@ -33,6 +33,14 @@ const RECURRENT: Differences = {
   attentionScale: 1,
   ropes: [],
   layers: "s s",
+};
+const RWKV6: Differences = {
+  ...RECURRENT,
+  blockCount: 3,
+  norm: { kind: "layer", epsilon: Math.fround(1e-5) },
+  feedForward: { activation: "relu2", ...UNGATED },
+  stateSpace: ADDED,
+  layers: "s s s",
 };
 const KIMI_HEADS: Differences = {
   ...{ headCountKv: 1, headDim: 48, attentionScale: 1 / Math.sqrt(32) },
@@ -245,6 +253,24 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     norm: { kind: "layer", epsilon: Math.fround(1e-5) },
     feedForward: { activation: "relu2", ...UNGATED },
     stateSpace: KEYED,
+  },
+  "rwkv6": RWKV6,
+  "rwkv6-old": {
+    ...{ ...RWKV6, embeddingLength: 64 },
+    stateSpace: {
+      ...{ ...ADDED, innerLength: 64, stateLength: 16, headCount: 4, groupCount: 4 },
+      timeMix: { ...ADDED.timeMix!, width: 64, moved: { ...ADDED.timeMix!.moved!, keyHeads: 4 } },
+    },
+  },
+  "rwkv6qwen2": {
+    ...{ ...RECURRENT, embeddingLength: 256 },
+    stateSpace: {
+      ...{ ...ADDED, innerLength: 256, headCount: 4, groupCount: 4, stepRank: 40 },
+      timeMix: {
+        ...{ ...ADDED.timeMix!, width: 256, shiftsNeurons: false },
+        moved: { rank: 8, keyHeads: 2, readsBefore: false },
+      },
+    },
   },
   "arwkv7": {
     ...RECURRENT,

@@ -53,3 +53,16 @@ export const KEY_DELTAS: StateSpaceConfig = {
   groupCount: 4,
   stepRank: 24,
 };
+
+/** RWKV-6's. */
+export const ADDED: StateSpaceConfig = {
+  ...KEYED,
+  kind: "added",
+  stepRank: 60,
+  timeMix: {
+    width: 128,
+    shiftsNeurons: true,
+    ranks: { decay: 20, rate: 0, value: 0, gate: 0 },
+    moved: { rank: 12, keyHeads: 2, readsBefore: true },
+  },
+};

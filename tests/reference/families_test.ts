@@ -8,6 +8,7 @@ import { type GgufFile, parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
+import { RECURRENT_CHOICES } from "./recurrent_choices.ts";
 import { STATE_MISTAKES } from "./state_mistakes.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
@@ -169,15 +170,6 @@ const STATES: readonly MistakeName[] = [
 const DELTAS: readonly MistakeName[] = [
   ...["decays and biases exchanged", "heads in another order"] as const,
 ];
-const KEYED: readonly MistakeName[] = [
-  ...["shares of the first layer", "keys and values exchanged"] as const,
-  ...[
-    "decays and rates exchanged",
-    "no values of the first layer",
-    "keys scaled by rates",
-  ] as const,
-  ...["keys brought back as they are", "another bonus", "what heads give as it is"] as const,
-];
 const MOE: readonly MistakeName[] = ["experts in reverse", "one expert fewer"];
 const BIASED: readonly MistakeName[] = [
   "no biases",
@@ -304,9 +296,7 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "deepseek": [...MOE, "no shared expert", "weights normalised", "experts as they are"],
   "dots1": [...MOE, "no bias of the choice", "softmax", "no head norms"],
   "glm4moe": [...MOE, "no bias of the choice", "softmax", "no biases", "no head norms"],
-  "rwkv7": [...KEYED, "neurons read their own row", "what states give ungated", "ReLU", "SiLU"],
-  "arwkv7": [...KEYED, "what states give ungated", "gate and up exchanged"],
-  "arwkv7-ungated": KEYED.filter((name) => name !== "what heads give as it is"),
+  ...RECURRENT_CHOICES,
   "mamba": STATES,
   "mamba-falcon": [...STATES, "what channels make as it is"],
   "mamba2": [...STATES, "states not normalised"],

@@ -1,5 +1,6 @@
 /** What a description with state spaces would be if one choice were read otherwise. */
 import type {
+  FinchTensors,
   KeyDeltaTensors,
   ModelDescription,
   StateSpaceTensors,
@@ -63,6 +64,23 @@ export const STATE_MISTAKES = {
   "another bonus": (d) => mapTimeMix(d, ({ keyScale }) => ({ bonus: keyScale })),
   "what heads give as it is": (d) => mapTimeMix(d, () => ({ norm: null })),
   "what states give ungated": (d) => mapTimeMix(d, () => ({ gate: null })),
+  "shares that are not moved": (d) =>
+    mapFinch(d, ({ shares, first }) => ({ shares: shares.map(() => first) })),
+  "decays moved as keys": (d) =>
+    mapFinch(d, ({ shares: [, key, ...others] }) => ({ shares: [key, key, ...others] })),
+  "receptances and gates exchanged": (d) =>
+    mapFinch(d, ({ receptance, gate }) => ({ receptance: gate, gate: receptance })),
+  "keys and values of added states exchanged": (d) =>
+    mapFinch(d, ({ key, value }) => ({ key: value, value: key })),
+  "nothing goes around added states": (d) =>
+    mapFinch(d, ({ bonus, first }) => ({ bonus: bonus && first })),
+  "added states as they are": (d) => mapFinch(d, () => ({ norm: null })),
+  "sums of neurons as they are": (d) =>
+    mapLayers(d, (layer) => ({ ...layer, neuronGate: undefined })),
+  "layers not halved": (d) => ({
+    ...d,
+    config: { ...d.config, layers: d.config.layers.map(({ endScale: _, ...own }) => own) },
+  }),
   "queries and keys convolved as values": (d) =>
     mapKeyDeltas(d, ({ convolutions }) => {
       const { value } = convolutions;
@@ -71,8 +89,8 @@ export const STATE_MISTAKES = {
   "steps without a bias": (d) =>
     mapKeyDeltas(d, ({ steps }) => ({ steps: { ...steps, bias: null } })),
   "gated by steps": (d) => mapKeyDeltas(d, ({ steps }) => ({ gate: { ...steps, bias: null } })),
-  "neurons read their own row": (d) =>
-    mapLayers(d, (layer) => ({ ...layer, feedForwardShift: undefined })),
+  "neurons read another row": (d) =>
+    mapLayers(d, (layer) => ({ ...layer, feedForwardShift: layer.neuronGate?.shift })),
 } as const satisfies Readonly<Record<string, Mistake>>;
 
 function mapTimeMix(
@@ -84,6 +102,16 @@ function mapTimeMix(
     return timeMix === undefined
       ? layer
       : { ...layer, timeMix: { ...timeMix, ...change(timeMix) } };
+  });
+}
+
+function mapFinch(
+  d: ModelDescription,
+  change: (finch: FinchTensors) => Partial<FinchTensors>,
+): ModelDescription {
+  return mapLayers(d, (layer) => {
+    const { finch } = layer;
+    return finch === undefined ? layer : { ...layer, finch: { ...finch, ...change(finch) } };
   });
 }
 

@@ -9,6 +9,9 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "gemma3n": "a width of 10 is no multiple of 4",
   "rwkv7": "states that decay key by key are the threads'",
   "arwkv7": "states that decay key by key are the threads'",
+  "rwkv6": "states that decay key by key are the threads'",
+  "rwkv6-old": "states that decay key by key are the threads'",
+  "rwkv6qwen2": "states that decay key by key are the threads'",
   "kimi-linear": "states that decay key by key are the threads'",
   "arwkv7-ungated": "states that decay key by key are the threads'",
 };

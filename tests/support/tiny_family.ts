@@ -125,6 +125,12 @@ export interface TinyFamily {
     readonly shiftsNeurons?: boolean;
     /** False: what heads give is not normalised. */
     readonly hasNorm?: boolean;
+    /** They are RWKV-6's, and so many numbers move their shares. */
+    readonly moved?: {
+      readonly rank: number;
+      readonly keyHeads?: number;
+      readonly isOld?: boolean;
+    };
   };
   /** Layers that differ, as Gemma 4's do. */
   readonly layered?: {

@@ -62,12 +62,36 @@ const RWKV7: TinyFamily = {
   },
 };
 
+const NO_RANKS = { decay: 0, rate: 0, value: 0, gate: 0 };
+const RWKV6: TinyFamily = {
+  ...RWKV7,
+  blockCount: 3,
+  timeMix: {
+    ...{ headDim: 64, ranks: { ...NO_RANKS, decay: 20 }, shiftsNeurons: true },
+    moved: { rank: 12 },
+  },
+};
+
 /** Forms of the families that keep states. */
 export const TINY_STATE_FAMILIES = {
   "rwkv7": RWKV7,
   "arwkv7": {
     embeddingLength: 128,
     timeMix: { headDim: 64, ranks: { decay: 8, rate: 12, value: 20, gate: 24 } },
+  },
+  "rwkv6": RWKV6,
+  "rwkv6-old": {
+    ...RWKV6,
+    architecture: "rwkv6",
+    embeddingLength: 64,
+    timeMix: { ...RWKV6.timeMix!, headDim: 16, moved: { rank: 12, isOld: true } },
+  },
+  "rwkv6qwen2": {
+    embeddingLength: 256,
+    timeMix: {
+      ...{ headDim: 64, ranks: { ...NO_RANKS, decay: 20 } },
+      moved: { rank: 8, keyHeads: 2 },
+    },
   },
   "arwkv7-ungated": {
     architecture: "arwkv7",

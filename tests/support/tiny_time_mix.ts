@@ -8,8 +8,18 @@ type TinyTimeMix = NonNullable<TinyFamily["timeMix"]>;
 
 /** Keys without "<architecture>.". */
 export function timeMixKeys(
-  { headDim, ranks, shiftsNeurons }: TinyTimeMix,
+  { headDim, ranks, shiftsNeurons, moved }: TinyTimeMix,
 ): Record<string, StoredValue> {
+  if (moved) {
+    return {
+      "attention.head_count": u32(0),
+      "attention.head_count_kv": u32(moved.keyHeads ?? 0),
+      "wkv.head_size": u32(headDim),
+      "time_mix_extra_dim": u32(moved.rank),
+      "time_decay_extra_dim": u32(ranks.decay),
+      ...shiftsNeurons ? { "rescale_every_n_layers": u32(2) } : { "token_shift_count": u32(1) },
+    };
+  }
   return {
     "attention.head_count": u32(0),
     "wkv.head_size": u32(headDim),
@@ -27,7 +37,8 @@ export function planTimeMix(
   { embeddingLength: width, feedForwardLength: neurons }: TinyShape,
   by: { readonly timeMix: TinyTimeMix; readonly block: number },
 ): void {
-  const { timeMix: { ranks, shiftsNeurons, hasNorm }, block } = by;
+  const { timeMix: { ranks, shiftsNeurons, hasNorm, moved }, block } = by;
+  if (moved) return planFinch(plan, { width, neurons, timeMix: by.timeMix });
   const lowRank = (letter: string, rank: number) => {
     if (letter !== "g") plan.vector(`time_mix_${letter}0.weight`, width);
     plan.matrix(`time_mix_${letter}1`, [width, rank]);
@@ -55,4 +66,38 @@ export function planTimeMix(
   plan.vector("channel_mix_lerp_k.weight", width, 1, 1);
   plan.matrix("channel_mix_key", [width, neurons]);
   plan.matrix("channel_mix_value", [neurons, width], "residual");
+}
+
+/** The same of RWKV-6. */
+function planFinch(
+  plan: TensorPlan,
+  { width, neurons, timeMix }: { width: number; neurons: number; timeMix: TinyTimeMix },
+): void {
+  const { ranks, headDim, shiftsNeurons } = timeMix;
+  const { rank, keyHeads, isOld } = timeMix.moved!;
+  plan.matrix("time_mix_w1", [width, 5 * rank]);
+  plan.matrix("time_mix_w2", [rank, width, 5]);
+  plan.vector("time_mix_lerp_x.weight", width, 1, 1);
+  if (!isOld) plan.vector("time_mix_lerp_fused.weight", width, 1, 1, 5);
+  else for (const letter of "wkvrg") plan.vector(`time_mix_lerp_${letter}.weight`, width, 1, 1);
+  plan.vector("time_mix_decay.weight", width);
+  plan.matrix("time_mix_decay_w1", [width, ranks.decay]);
+  plan.matrix("time_mix_decay_w2", [ranks.decay, width]);
+  const keys = keyHeads ? keyHeads * headDim : width;
+  for (const [name, rows] of [["key", keys], ["value", keys], ["receptance", width]] as const) {
+    plan.matrix(`time_mix_${name}`, [width, rows]);
+    if (keyHeads) plan.bias(`time_mix_${name}`, rows);
+  }
+  plan.matrix("time_mix_gate", [width, width]);
+  plan.matrix("time_mix_output", [width, width], "residual");
+  if (!shiftsNeurons) return;
+  plan.vector("time_mix_first.weight", headDim, width / headDim);
+  plan.factors("time_mix_ln.weight", width);
+  plan.bias("time_mix_ln", width);
+  plan.norm("attn_norm_2", width);
+  plan.vector("channel_mix_lerp_k.weight", width, 1, 1);
+  plan.vector("channel_mix_lerp_r.weight", width, 1, 1);
+  plan.matrix("channel_mix_key", [width, neurons]);
+  plan.matrix("channel_mix_value", [neurons, width], "residual");
+  plan.matrix("channel_mix_receptance", [width, width]);
 }

@@ -1,6 +1,6 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
- * States that decay key by key (RWKV-7, Kimi Linear), and what they are made of. Four rows of a
+ * States that decay key by key (RWKV, Kimi Linear), and what they are made of. Four rows of a
  * head's state at a time, which stay in the core's first cache for all tokens. Contract:
  * wasm/keyed_kernels.ts; formulas: src/reference/keyed_scan.ts, key_delta_scan.ts.
  */
@@ -13,43 +13,6 @@ import { madd, splat_lane, sum_lanes, sum_lanes_4 } from "./simd";
 /** What a decay's exponent is at most, and the least length of what brings back. */
 const DECAY_MOST: f32 = 0.606531;
 const LENGTH_MIN: f32 = 1e-12;
-
-export function shift_rows_f32(
-  x: usize,
-  stride: u32,
-  from: usize,
-  to: usize,
-  weights: usize,
-  out: usize,
-  outStride: u32,
-  n: u32,
-  width: u32,
-): void {
-  if ((width & 3) != 0 || width >> 20 != 0) unreachable();
-  if (to != 0 && to == from) unreachable();
-  const rowBytes: usize = width << 2;
-  check_f32_rows(x, n, stride, width);
-  check_f32_rows(out, n, outStride, max(width, outStride));
-  check_bytes(weights, rowBytes);
-  check_bytes(from, rowBytes);
-  check_bytes(to, rowBytes);
-  if (n == 0) return;
-  if (to != 0) memory.copy(to, x + (((n - 1) * stride) << 2), rowBytes);
-  // From the last one on: the row before it is still what it was, also where out is x.
-  for (let t = n; t-- > 0;) {
-    const row = x + ((t * stride) << 2);
-    const before = t > 0 ? row - (stride << 2) : from;
-    const mixed = out + ((t * outStride) << 2);
-    for (let i: usize = 0; i < rowBytes; i += 16) {
-      const own = v128.load(row + i);
-      const old = before == 0 ? f32x4.splat(0) : v128.load(before + i);
-      v128.store(mixed + i, madd(v128.load(weights + i), f32x4.sub(old, own), own));
-    }
-    if (outStride > width) {
-      memory.fill(mixed + rowBytes, 0, <usize>(outStride - width) << 2);
-    }
-  }
-}
 
 export function approach_f32(
   x: usize,

@@ -99,6 +99,8 @@ import { qwen3next } from "./qwen3next.ts";
 import { qwen3vl } from "./qwen3vl.ts";
 import { qwen3vlmoe } from "./qwen3vlmoe.ts";
 import { refact } from "./refact.ts";
+import { rwkv6 } from "./rwkv6.ts";
+import { rwkv6qwen2 } from "./rwkv6qwen2.ts";
 import { rwkv7 } from "./rwkv7.ts";
 import { seedOss } from "./seed_oss.ts";
 import { smallthinker } from "./smallthinker.ts";
@@ -211,6 +213,8 @@ export const FAMILIES: readonly Family[] = [
   qwen3vl,
   qwen3vlmoe,
   refact,
+  rwkv6,
+  rwkv6qwen2,
   rwkv7,
   seedOss,
   smallthinker,
