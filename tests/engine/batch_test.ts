@@ -65,9 +65,6 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["rwkv6qwen2 in Q4_0, in small steps", { type: "Q4_0", architecture: "rwkv6qwen2" }, {
     ...{ threads: 3, chunkTokens: 7 },
   }],
-  ["arwkv7 in Q8_0, in small steps", { type: "Q8_0", architecture: "arwkv7" }, {
-    ...{ threads: 2, chunkTokens: 7 },
-  }],
   ["kimi-linear in Q4_0, in small steps", { type: "Q4_0", architecture: "kimi-linear" }, {
     ...{ threads: 3, chunkTokens: 7 },
   }],

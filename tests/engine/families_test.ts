@@ -102,6 +102,16 @@ Deno.test("routers compute in f32 whatever their type: a rounded activation may 
   }
 });
 
+Deno.test("what moves RWKV-6's shares may be quantised, as other matrices may", async () => {
+  const { timeMix } = TINY_FAMILIES["rwkv6qwen2"];
+  const changes = { timeMix: { ...timeMix, moved: { ...timeMix.moved, rank: 32 } } };
+  const typeOf = (name: string) => /time_mix_w[12]/.test(name) ? "Q8_0" : undefined;
+  await withTinyFile({ architecture: "rwkv6qwen2", seed: 3, changes, typeOf }, async (path) => {
+    const { logits } = await answersHere(path, IDS, { chunkTokens: 16 });
+    assertLess(nmse(logits, reference(path, IDS)), 2e-4);
+  });
+});
+
 for (
   const architecture of [
     ...["gemma3", "smallthinker", "stablelm-parallel"] as const,

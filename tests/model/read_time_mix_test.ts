@@ -32,3 +32,25 @@ Deno.test("describeModel() takes an RWKV-7 that says how many rows it shifts", (
   const said = withMetadata(FILE, { "rwkv7.token_shift_count": 2 });
   assertEquals(describeModel(said).config, describeModel(FILE).config);
 });
+
+Deno.test("describeModel() refuses states of RWKV-6 whose keys contradict the model", () => {
+  const file = parseGguf(tinyModel({ architecture: "rwkv6qwen2" }));
+  const wrong: [string, unknown][] = [
+    ...["time_mix_extra_dim", "time_decay_extra_dim"].flatMap((key) =>
+      [0, 4, 257, 2 ** 31, undefined].map((value): [string, unknown] => [key, value])
+    ),
+    // Of four heads; the file's keys are two heads'.
+    ...[1, 3, 4, 5, 2 ** 31].map((value): [string, unknown] => ["attention.head_count_kv", value]),
+  ];
+  for (const [key, value] of wrong) {
+    const changed = withMetadata(file, { [`rwkv6qwen2.${key}`]: value as number });
+    assertThrows(() => describeModel(changed), ModelFormatError, undefined, `${key} ${value}`);
+  }
+  const rwkv6 = parseGguf(tinyModel({ architecture: "rwkv6" }));
+  const scalesOf = (period: number | undefined) =>
+    describeModel(withMetadata(rwkv6, { "rwkv6.rescale_every_n_layers": period })).config.layers
+      .map(({ endScale = 1 }) => endScale);
+  assertEquals([0, 1, 2, undefined].map(scalesOf), [
+    ...[[1, 1, 1], [0.5, 0.5, 0.5], [1, 0.5, 1], [1, 1, 1]],
+  ]);
+});
