@@ -36,11 +36,9 @@ const RECURRENT: Differences = {
 };
 const RWKV6: Differences = {
   ...RECURRENT,
-  blockCount: 3,
   norm: { kind: "layer", epsilon: Math.fround(1e-5) },
   feedForward: { activation: "relu2", ...UNGATED },
   stateSpace: ADDED,
-  layers: "s s s",
 };
 const KIMI_HEADS: Differences = {
   ...{ headCountKv: 1, headDim: 48, attentionScale: 1 / Math.sqrt(32) },
@@ -263,11 +261,11 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     },
   },
   "rwkv6qwen2": {
-    ...{ ...RECURRENT, embeddingLength: 256 },
+    ...RECURRENT,
     stateSpace: {
-      ...{ ...ADDED, innerLength: 256, headCount: 4, groupCount: 4, stepRank: 40 },
+      ...{ ...ADDED, stateLength: 32, headCount: 4, groupCount: 4, stepRank: 40 },
       timeMix: {
-        ...{ ...ADDED.timeMix!, width: 256, shiftsNeurons: false },
+        ...{ ...ADDED.timeMix!, shiftsNeurons: false },
         moved: { rank: 8, keyHeads: 2, readsBefore: false },
       },
     },

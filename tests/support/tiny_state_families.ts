@@ -65,7 +65,6 @@ const RWKV7: TinyFamily = {
 const NO_RANKS = { decay: 0, rate: 0, value: 0, gate: 0 };
 const RWKV6: TinyFamily = {
   ...RWKV7,
-  blockCount: 3,
   timeMix: {
     ...{ headDim: 64, ranks: { ...NO_RANKS, decay: 20 }, shiftsNeurons: true },
     moved: { rank: 12 },
@@ -87,9 +86,9 @@ export const TINY_STATE_FAMILIES = {
     timeMix: { ...RWKV6.timeMix!, headDim: 16, moved: { rank: 12, isOld: true } },
   },
   "rwkv6qwen2": {
-    embeddingLength: 256,
+    embeddingLength: 128,
     timeMix: {
-      ...{ headDim: 64, ranks: { ...NO_RANKS, decay: 20 } },
+      ...{ headDim: 32, ranks: { ...NO_RANKS, decay: 20 } },
       moved: { rank: 8, keyHeads: 2 },
     },
   },

@@ -17,7 +17,7 @@ export function timeMixKeys(
       "wkv.head_size": u32(headDim),
       "time_mix_extra_dim": u32(moved.rank),
       "time_decay_extra_dim": u32(ranks.decay),
-      ...shiftsNeurons ? { "rescale_every_n_layers": u32(2) } : { "token_shift_count": u32(1) },
+      ...shiftsNeurons ? { "rescale_every_n_layers": u32(1) } : { "token_shift_count": u32(1) },
     };
   }
   return {
