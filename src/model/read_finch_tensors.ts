@@ -1,6 +1,6 @@
 /** Tensors of a layer of RWKV-6. Knows names and shapes; reads no weights. */
 import { check } from "../base/check.ts";
-import { type LayerReader, rowsOf } from "./layer_reader.ts";
+import type { LayerReader } from "./layer_reader.ts";
 import type { FinchTensors, LayerTensors, MatrixTensor, VectorTensor } from "./types.ts";
 
 /** What shares are for, as old files call their tensors, in the order of newer ones. */
@@ -84,10 +84,4 @@ function shares({ checker, at }: LayerReader, width: number): readonly VectorTen
   const name = `${at}time_mix_lerp_fused.weight`;
   const all = checker.stackedVectors(name, width, SHARES.length);
   return SHARES.map((_, index) => ({ ...all, start: index * width, length: width }));
-}
-
-/** The rows of a matrix that move one of the shares. */
-export function movesOf({ moves: { second } }: FinchTensors, share: number): MatrixTensor {
-  const rows = second.rows / SHARES.length;
-  return rowsOf(second, share * rows, rows);
 }

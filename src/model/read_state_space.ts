@@ -2,18 +2,16 @@
  * Layers that keep a state space of a sequence: its shape, which layers have one, and their
  * tensors. Knows keys, names and shapes; reads no weights.
  */
-import { UnsupportedModelError } from "../base/errors.ts";
 import { check } from "../base/check.ts";
 import type { StateSpaceChoices } from "./family.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
 import type { LayerReader } from "./layer_reader.ts";
+import { requireUnits } from "./state_units.ts";
 import { readTimeMix } from "./read_time_mix.ts";
 import type { LayerConfig, StateSpaceConfig, StateSpaceTensors } from "./types.ts";
 
 /** More are no short convolution: the kernels' bound. */
 const TAPS_MAX = 32;
-/** Kernels take so many channels, and so many numbers of a state, at a time. */
-const UNIT = 4;
 
 const NEURONS = "feed_forward_length";
 
@@ -53,16 +51,6 @@ export function readStateSpace(
     stepRank: kind === "channels" ? rank : 0,
     normalizesInputs: kind === "channels" && keys.flag("ssm.dt_b_c_rms", false),
   };
-}
-
-/** @throws {UnsupportedModelError} unless kernels can take these lengths. */
-export function requireUnits(...lengths: readonly number[]): void {
-  const odd = lengths.find((length) => length % UNIT !== 0);
-  if (odd === undefined) return;
-  throw new UnsupportedModelError(
-    `Cannot run this model: its state spaces have a length of ${odd}, this version needs a ` +
-      `multiple of ${UNIT}: use a model of another shape`,
-  );
 }
 
 /** The same of Kimi Linear: as many heads as attend elsewhere, each with a square. */

@@ -1,7 +1,7 @@
 /** Metadata keys to the shape of RWKV's states. Knows no tensors. */
 import type { StateSpaceChoices } from "./family.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
-import { requireUnits } from "./read_state_space.ts";
+import { requireUnits } from "./state_units.ts";
 import type { LayerConfig, StateSpaceConfig, TimeMixConfig } from "./types.ts";
 
 /**

@@ -4,7 +4,6 @@
  */
 import { check } from "../base/check.ts";
 import type { FinchTensors, ModelConfig } from "../model/mod.ts";
-import { rowsOf } from "../model/layer_reader.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { addedScan, shiftRows, shiftRowsBy, sigmoid } from "./keyed_scan.ts";
 import { addBias } from "./ops.ts";
@@ -61,7 +60,9 @@ function movedRows(
       { length: n * rank },
       (_, i) => all[Math.floor(i / rank) * moves.first.rows + part * rank + i % rank],
     );
-    const moved = blocks.project(own, rowsOf(moves.second, part * width, width));
+    const { second } = moves;
+    const rowStart = second.rowStart + part * width;
+    const moved = blocks.project(own, { ...second, rowStart, rows: width });
     return shiftRowsBy(rows, addBias(moved, weights.vector(share)), width);
   });
 }
