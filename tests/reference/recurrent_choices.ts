@@ -23,8 +23,8 @@ const ADDED_NEURONS: readonly StateMistake[] = [
 export const RECURRENT_CHOICES = {
   "rwkv7": [...KEYED, "neurons read another row", "what states give ungated", "ReLU", "SiLU"],
   "rwkv6": [...ADDED, ...ADDED_NEURONS, "nothing goes around added states"],
-  "rwkv6-old": [...ADDED, ...ADDED_NEURONS, "added states as they are"],
+  "rwkv6-old": ["decays moved as keys", "added states as they are"],
   "rwkv6qwen2": [...ADDED, "gate and up exchanged"],
-  "arwkv7": [...KEYED, "what states give ungated", "gate and up exchanged"],
-  "arwkv7-ungated": KEYED.filter((name) => name !== "what heads give as it is"),
+  "arwkv7": ["what states give ungated", "gate and up exchanged"],
+  "arwkv7-ungated": ["no values of the first layer", "another bonus"],
 } as const;
