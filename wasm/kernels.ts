@@ -10,10 +10,11 @@
  */
 import type { RowKernels } from "./row_kernels.ts";
 import type { SparseKernels } from "./sparse_kernels.ts";
+import type { KeyedKernels } from "./keyed_kernels.ts";
 import type { StateKernels } from "./state_kernels.ts";
 
 /** The exports of an instance. */
-export interface Kernels extends RowKernels, SparseKernels, StateKernels {
+export interface Kernels extends RowKernels, SparseKernels, StateKernels, KeyedKernels {
   // --- weights into an arena -------------------------------------------------------------------
   /**
    * Repacks blocks of a file into packed rows. `src`: `rows` rows of `blocks` blocks of ggml type

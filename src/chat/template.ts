@@ -4,6 +4,7 @@
  *
  * - A template from the model is Jinja as Hugging Face's models write it.
  * - Without one, a vocabulary that has `<|im_start|>` gets ChatML.
+ * - RWKV's files may have a name, "rwkv-world", in the place of a template, or none.
  * - Without either, the model was never taught to chat: the messages are joined into one text that
  *   the model continues, as a story model does.
  */
@@ -24,6 +25,8 @@ export interface ChatTemplateSource {
   readonly eosText: string;
   /** Texts that a client must not be able to turn into tokens: Tokenizer.specialTexts. */
   readonly specialTexts: readonly string[];
+  /** Turns are paragraphs that say whose they are, where there is no template. Default: no. */
+  readonly hasParagraphs?: boolean;
   /** For tests: what `strftime_now` reads. */
   readonly now?: () => Date;
 }
@@ -37,7 +40,7 @@ export interface RenderOptions {
 }
 
 export interface ChatTemplate {
-  readonly style: "jinja" | "chatml" | "continue";
+  readonly style: "jinja" | "chatml" | "paragraphs" | "continue";
   /** Why every rendering will fail; null when the template could be read. */
   readonly fault: string | null;
   /**
@@ -50,7 +53,13 @@ export interface ChatTemplate {
 /** Makes the renderer of a model's conversations. Never throws: a bad template fails to render. */
 export function createChatTemplate(source: ChatTemplateSource): ChatTemplate {
   const breakSpecials = createSpecialTextBreaker(source.specialTexts);
-  if (source.template !== null) return jinjaTemplate(source, source.template, breakSpecials);
+  const { template, hasParagraphs = false } = source;
+  if (template === PARAGRAPHS || template === null && hasParagraphs) {
+    const render: ChatTemplate["render"] = (messages, options = {}) =>
+      renderParagraphs(messages, { breakSpecials, ...options });
+    return { style: "paragraphs", fault: null, render };
+  }
+  if (template !== null) return jinjaTemplate(source, template, breakSpecials);
   const isChatMl = source.specialTexts.includes("<|im_start|>");
   return {
     style: isChatMl ? "chatml" : "continue",
@@ -262,6 +271,24 @@ function renderChatMl(
   );
   const opening = options.addGenerationPrompt === false ? "" : "<|im_start|>assistant\n";
   return turns.join("") + opening;
+}
+
+/** What files of RWKV call it. */
+const PARAGRAPHS = "rwkv-world";
+const SPEAKERS: Readonly<Record<string, string>> = {
+  ...{ system: "System", developer: "System", user: "User", assistant: "Assistant" },
+};
+
+/** A paragraph for each message; an empty line ends a turn, so that none may be within one. */
+function renderParagraphs(
+  messages: readonly ChatMessage[],
+  options: RenderOptions & { breakSpecials: (text: string) => string },
+): string {
+  const turns = messages.map(({ role, content }) => {
+    const said = options.breakSpecials(content.trim().replaceAll(/\r?\n(\s*\n)+/g, "\n"));
+    return `${SPEAKERS[role] ?? "User"}: ${said}\n\n`;
+  });
+  return turns.join("") + (options.addGenerationPrompt === false ? "" : "Assistant:");
 }
 
 /**

@@ -78,6 +78,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
       bosText: tokenizer.bosId === null ? "" : tokenizer.pieceOf(tokenizer.bosId),
       eosText: tokenizer.eosId === null ? "" : tokenizer.pieceOf(tokenizer.eosId),
       specialTexts: tokenizer.specialTexts,
+      hasParagraphs: tokenizer.kind === "rwkv",
     }),
     // A GPU that failed once may come back; a server that was told to use it lives without it.
     engines: new EngineSupply(first, () =>

@@ -115,6 +115,11 @@ export interface StateSpaceChoices {
   readonly headsTakeTurns?: boolean;
   /** What states give is normalised in files that have weights for it. Left out: in all. */
   readonly mayLackNorm?: boolean;
+  /**
+   * Of "keyed" and "added": neurons read rows that are mixed with those of the token before, too.
+   * Left out: they do not.
+   */
+  readonly shiftsNeurons?: boolean;
 }
 
 /** The lengths that default scales depend on. */
@@ -170,7 +175,7 @@ export interface Family {
   /** Epsilon of these norms; null: that of the others. */
   readonly postNormEpsilon: number | null;
   /** What the norm of the feed-forward block is called. */
-  readonly feedForwardNorm: "ffn_norm" | "post_attention_norm" | "attn_output_norm";
+  readonly feedForwardNorm: "ffn_norm" | "post_attention_norm" | "attn_output_norm" | "attn_norm_2";
   /**
    * A model without feed-forward norms computes both blocks side by side; "said": one whose key
    * `use_parallel_residual` says so.

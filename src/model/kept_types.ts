@@ -30,9 +30,12 @@ export interface StateSpaceConfig {
    * made of all convolved channels. "heads": channels of a head share one decay and step, heads of
    * a group share what writes and reads, and the layer's input makes all of it. "deltas": the same,
    * but what a head writes is how much its state has to be corrected by; groups have keys and
-   * queries, heads values.
+   * queries, heads values. "keyed": a head's state has a decay for each key's number, and what one
+   * key brings back of it goes out by another one (`TimeMixTensors`). "keyDeltas": as "deltas",
+   * with such decays, and each head has a key and a query (`KeyDeltaTensors`). "added": with such
+   * decays, and what a key brings back stays (`FinchTensors`).
    */
-  readonly kind: "channels" | "heads" | "deltas";
+  readonly kind: "channels" | "heads" | "deltas" | "keyed" | "keyDeltas" | "added";
   /** Tokens that the convolution sees, the last of them the token itself. */
   readonly taps: number;
   /** Channels. */
@@ -44,10 +47,71 @@ export interface StateSpaceConfig {
   readonly groupCount: number;
   /** Head h is of group h mod groups: heads of a group are no neighbours. Only of "deltas". */
   readonly headsTakeTurns: boolean;
-  /** Numbers that time steps are made of; 0 of "heads". */
+  /** Numbers that time steps are made of, the most between two matrices; 0: there are no two. */
   readonly stepRank: number;
   /** Steps, and what writes and reads, are normalised, without weights. */
   readonly normalizesInputs: boolean;
+  /** Of "keyed" and "added", and of nothing else. */
+  readonly timeMix?: TimeMixConfig;
+}
+
+/** What layers of RWKV-6 and 7 have for themselves. */
+export interface TimeMixConfig {
+  /** Of the rows that are mixed with those of the token before, which a sequence keeps: d. */
+  readonly width: number;
+  /** Neurons read such rows, too: a layer keeps a second one. */
+  readonly shiftsNeurons: boolean;
+  /** Numbers between the two matrices of each; gate 0: nothing is gated. */
+  readonly ranks: Readonly<Record<"decay" | "rate" | "value" | "gate", number>>;
+  /**
+   * Of "added": numbers between the two matrices that move a share; heads that keys and values
+   * have; states are read before a token's own value is added, which goes around them.
+   */
+  readonly moved?: {
+    readonly rank: number;
+    readonly keyHeads: number;
+    readonly readsBefore: boolean;
+  };
+}
+
+/** second · act(first · x) + bias, [inner]. */
+export interface LowRankTensors {
+  /** [rank, d]. */
+  readonly first: MatrixTensor;
+  /** [inner, rank]. */
+  readonly second: MatrixTensor;
+  readonly bias: VectorTensor | null;
+}
+
+/**
+ * A layer's state of RWKV-7 (Peng et al. 2025, "RWKV-7 Goose"): each head keeps a matrix of values
+ * by keys. All is made of the layer's row, mixed with that of the token before by shares of its
+ * own.
+ */
+export interface TimeMixTensors {
+  /**
+   * How much of a row is the one before it, [5 or 6, d]: for receptances (what queries are
+   * elsewhere), decays, keys, values, rates and, where there are any, gates.
+   */
+  readonly shifts: VectorTensor;
+  /** [inner, d] each, and [d, inner]. */
+  readonly receptance: MatrixTensor;
+  readonly key: MatrixTensor;
+  readonly value: MatrixTensor;
+  readonly output: MatrixTensor;
+  readonly decay: LowRankTensors;
+  /** How much of what a key brings back goes. */
+  readonly rate: LowRankTensors;
+  /** How much of a value is that of the first layer; null: this is the first. */
+  readonly firstValue: LowRankTensors | null;
+  readonly gate: LowRankTensors | null;
+  /** What makes of keys those that bring back; how much rates make keys smaller; [inner] each. */
+  readonly keyScale: VectorTensor;
+  readonly keyRate: VectorTensor;
+  /** How much of a token's own value goes around the state, [inner]. */
+  readonly bonus: VectorTensor;
+  /** Of what each head gives; null: it is as it is. */
+  readonly norm: { readonly weight: VectorTensor; readonly bias: VectorTensor } | null;
 }
 
 /** What a layer whose states are corrected makes by matrices of their own. */
@@ -103,4 +167,58 @@ export interface StateSpaceTensors {
   readonly norm: VectorTensor | null;
   /** [d, inner]. */
   readonly output: MatrixTensor;
+}
+
+/**
+ * A layer of Kimi Delta Attention (Kimi Team 2025, "Kimi Linear", 3): queries, keys and values go
+ * through a short convolution each.
+ */
+export interface KeyDeltaTensors {
+  /** [inner, d] each, and [d, inner]. */
+  readonly query: MatrixTensor;
+  readonly key: MatrixTensor;
+  readonly value: MatrixTensor;
+  readonly output: MatrixTensor;
+  /** [inner, taps] each, the token's own tap last. */
+  readonly convolutions: Readonly<Record<"query" | "key" | "value", VectorTensor>>;
+  /** Makes how long a step is, for each key's number, and what is added before its softplus. */
+  readonly steps: LowRankTensors;
+  /** What steps are multiplied by, [heads]; below 0. */
+  readonly decay: VectorTensor;
+  /** How much is corrected, [heads, d]. */
+  readonly rates: MatrixTensor;
+  /** What gates the outcome. */
+  readonly gate: LowRankTensors;
+  /** Of each head's outcome, before it is gated, [headDim]. */
+  readonly norm: VectorTensor;
+}
+
+/**
+ * A layer's state of RWKV-6 (Peng et al. 2024, "Eagle and Finch"): how much of a row is the one
+ * before it depends on the row, in each of five parts: decays, keys, values, receptances, gates.
+ */
+export interface FinchTensors {
+  /** How much of a row is the one before it where shares are made, [d], and shares, [d] each. */
+  readonly first: VectorTensor;
+  readonly shares: readonly VectorTensor[];
+  /** What moves them: a row to all parts, [5 · rank, d], and each part's, [5 · d, rank]. */
+  readonly moves: Readonly<Record<"first" | "second", MatrixTensor>>;
+  /** [inner, d] each; keys and values of fewer heads, maybe; and [d, inner]. */
+  readonly receptance: MatrixTensor;
+  readonly key: MatrixTensor;
+  readonly value: MatrixTensor;
+  readonly gate: MatrixTensor;
+  readonly output: MatrixTensor;
+  readonly decay: LowRankTensors;
+  /** How much of a token's own value goes around the state, [inner]; null: its value goes in. */
+  readonly bonus: VectorTensor | null;
+  /** Of what each head gives; null: it is as it is. */
+  readonly norm: TimeMixTensors["norm"];
+}
+
+/** What neurons give together is multiplied by sigmoid(matrix · row), [d, d]. */
+export interface NeuronGateTensors {
+  readonly matrix: MatrixTensor;
+  /** How much of the row is the one before it, [d]. */
+  readonly shift: VectorTensor;
 }

@@ -23,6 +23,7 @@ import {
   readStateSpace,
   stateLayers,
 } from "./read_state_space.ts";
+import { rescaledLayers } from "./read_time_mix.ts";
 import { limitedLayers } from "./read_swiglu_limits.ts";
 import { curvedLayers } from "./read_xielu.ts";
 import type {
@@ -64,7 +65,7 @@ export function readConfig(
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
   const blockCount = readBlockCount(file, keys);
   const { attends, ...heads } = family.hasLatentAttention
-    ? { ...readLatentHeads(keys), attends: null }
+    ? { ...readLatentHeads(keys), attends: attendingLayers(keys, family, blockCount) }
     : readHeads(keys, family, { embeddingLength, blockCount });
   const scaleShape = { ...heads, embeddingLength, blockCount };
   refuseObstacle(family, scaleShape);
@@ -139,10 +140,12 @@ function ownLayers(
   const { layers, heads, attends, neurons, embeddingLength, feedForward } = by;
   if (feedForward.activation === "xielu") return curvedLayers(file, layers);
   if (family.stateSpace !== null) {
-    return stateLayers(layers, family.stateSpace, {
+    const kept = stateLayers(layers, family.stateSpace, {
       attends: attendsInTurns(keys, family.stateSpace, layers.length) ?? attends,
       hasNeurons: neurons.layers,
     });
+    const { kind, shiftsNeurons } = family.stateSpace;
+    return kind === "added" && shiftsNeurons ? rescaledLayers(keys, kept) : kept;
   }
   if (family.layersDiffer) {
     return shapedLayers(keys, layers, {
@@ -151,6 +154,12 @@ function ownLayers(
   }
   const headsWidth = heads.headCount * heads.headDim;
   return convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength });
+}
+
+/** Of a model of latents: some of its layers may keep states instead. */
+function attendingLayers(keys: Hyperparameters, family: Family, blockCount: number) {
+  if (family.stateSpace?.attention !== "instead") return null;
+  return readKvHeads(keys, family, { headCount: 1, blockCount }).attends;
 }
 
 function refuseObstacle({ architecture, obstacle }: Family, shape: ScaleShape): void {

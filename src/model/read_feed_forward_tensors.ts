@@ -31,6 +31,17 @@ function denseTensors(reader: LayerReader): DenseTensors {
   const { config, family } = reader;
   const { embeddingLength: width, feedForwardLength: neurons, feedForward: { isGated } } = config;
   const inner = { rows: neurons, columns: width };
+  if (config.stateSpace?.timeMix?.shiftsNeurons) {
+    const { checker, at } = reader;
+    return {
+      kind: "dense",
+      gate: null,
+      up: checker.matrix(`${at}channel_mix_key.weight`, inner),
+      down: checker.matrix(`${at}channel_mix_value.weight`, { rows: width, columns: neurons }),
+      isDownTransposed: false,
+      predictor: null,
+    };
+  }
   if (isGated && family.fusesGateAndUp) {
     const fused = readMatrix(reader, "ffn_up", { rows: 2 * neurons, columns: width });
     return {

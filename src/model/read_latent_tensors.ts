@@ -40,10 +40,12 @@ export function latentTensors(
 }
 
 function upTensors(
-  { checker, config: { headCount: count }, at }: LayerReader,
+  { checker, config: { headCount: count, layers }, at }: LayerReader,
   { length, plainDim, valueDim }: LatentConfig,
 ): Pick<LatentTensors, "keyUp" | "isKeyUpTransposed" | "valueUp"> {
-  if (!checker.has("blk.0.attn_k_b.weight")) {
+  // All layers that attend are like the first.
+  const first = Math.max(0, layers.findIndex(({ attends }) => attends !== false));
+  if (!checker.has(`blk.${first}.attn_k_b.weight`)) {
     const step = plainDim + valueDim;
     const matrix = checker.matrix(`${at}attn_kv_b.weight`, { rows: count * step, columns: length });
     return {

@@ -2,17 +2,16 @@
  * Layers that keep a state space of a sequence: its shape, which layers have one, and their
  * tensors. Knows keys, names and shapes; reads no weights.
  */
-import { UnsupportedModelError } from "../base/errors.ts";
 import { check } from "../base/check.ts";
 import type { StateSpaceChoices } from "./family.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
 import type { LayerReader } from "./layer_reader.ts";
+import { requireUnits } from "./state_units.ts";
+import { readTimeMix } from "./read_time_mix.ts";
 import type { LayerConfig, StateSpaceConfig, StateSpaceTensors } from "./types.ts";
 
 /** More are no short convolution: the kernels' bound. */
 const TAPS_MAX = 32;
-/** Kernels take so many channels, and so many numbers of a state, at a time. */
-const UNIT = 4;
 
 const NEURONS = "feed_forward_length";
 
@@ -23,8 +22,11 @@ const NEURONS = "feed_forward_length";
  */
 export function readStateSpace(
   keys: Hyperparameters,
-  { kind, headsTakeTurns = false }: StateSpaceChoices,
+  choices: StateSpaceChoices,
 ): StateSpaceConfig {
+  const { kind, headsTakeTurns = false } = choices;
+  if (kind === "keyed" || kind === "added") return readTimeMix(keys, choices);
+  if (kind === "keyDeltas") return readKeyDeltas(keys);
   const innerLength = keys.integer("ssm.inner_size", { min: 1 });
   const rank = keys.integer("ssm.time_step_rank", { min: 1, max: innerLength });
   const headCount = kind === "channels" ? innerLength : rank;
@@ -37,13 +39,7 @@ export function readStateSpace(
   }
   const stateLength = keys.integer("ssm.state_size", { min: 1, max: 4095 });
   const channels = kind === "channels" ? innerLength : innerLength / headCount;
-  const odd = [channels, stateLength].find((length) => length % UNIT !== 0);
-  if (odd !== undefined) {
-    throw new UnsupportedModelError(
-      `Cannot run this model: its state spaces have a length of ${odd}, this version needs a ` +
-        `multiple of ${UNIT}: use a model of another shape`,
-    );
-  }
+  requireUnits(channels, stateLength);
   return {
     kind,
     taps: keys.integer("ssm.conv_kernel", { min: 2, max: TAPS_MAX }),
@@ -54,6 +50,21 @@ export function readStateSpace(
     headsTakeTurns,
     stepRank: kind === "channels" ? rank : 0,
     normalizesInputs: kind === "channels" && keys.flag("ssm.dt_b_c_rms", false),
+  };
+}
+
+/** The same of Kimi Linear: as many heads as attend elsewhere, each with a square. */
+function readKeyDeltas(keys: Hyperparameters): StateSpaceConfig {
+  const headCount = keys.integer("attention.head_count", { min: 1 });
+  const stateLength = keys.integer("kda.head_dim", { min: 1, max: 4095 });
+  requireUnits(stateLength);
+  return {
+    kind: "keyDeltas",
+    taps: keys.integer("ssm.conv_kernel", { min: 2, max: TAPS_MAX }),
+    ...{ innerLength: headCount * stateLength, stateLength },
+    ...{ headCount, groupCount: headCount, headsTakeTurns: false },
+    stepRank: stateLength,
+    normalizesInputs: false,
   };
 }
 
@@ -120,6 +131,7 @@ export function stateLayers(
   const nothing = { slidingWindow: 0, rope: null, attends: false } as const;
   return layers.map((layer, index): LayerConfig => {
     if (neurons === "none") return { ...nothing, hasStates: true, hasNeurons: false };
+    if (attention === "none") return { ...nothing, hasStates: true };
     if (attention === "beside") return { ...layer, hasStates: true };
     const hasNeurons = by.hasNeurons?.[index] ?? neurons !== "apart";
     const attends = by.attends?.[index] ?? true;

@@ -16,6 +16,9 @@ import { latentTensors } from "./read_latent_tensors.ts";
 import { stateSpaceTensors } from "./read_state_space.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
+import { finchTensors } from "./read_finch_tensors.ts";
+import { keyDeltaTensors } from "./read_key_delta_tensors.ts";
+import { timeMixTensors } from "./read_time_mix_tensors.ts";
 import { TensorChecker } from "./tensor_checker.ts";
 import type {
   AttentionGate,
@@ -120,7 +123,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
       : taps === undefined
       ? attentionTensors(reader)
       : convolutionTensors(reader, taps),
-    stateSpace: hasStates ? stateSpaceTensors(reader) : null,
+    ...hasStates ? stateTensors(reader) : { stateSpace: null },
     attentionPostNorm: norm(postNorm(reader, ATTENTION_POST_NORMS), family.hasPostNorms),
     feedForwardNorm: norm(
       feedForwardNorm,
@@ -132,6 +135,30 @@ function layerTensors(reader: LayerReader): LayerTensors {
     altUp: layerAltUpTensors(reader),
     outputScale: outputScale(reader),
   };
+}
+
+type StateNames =
+  | "stateSpace"
+  | "timeMix"
+  | "finch"
+  | "keyDeltas"
+  | "feedForwardShift"
+  | "neuronGate";
+
+/** Whatever kind of state the layer keeps. */
+function stateTensors(
+  reader: LayerReader,
+): Pick<LayerTensors, StateNames> {
+  switch (reader.config.stateSpace?.kind) {
+    case "keyed":
+      return { stateSpace: null, ...timeMixTensors(reader) };
+    case "added":
+      return { stateSpace: null, ...finchTensors(reader) };
+    case "keyDeltas":
+      return { stateSpace: null, keyDeltas: keyDeltaTensors(reader) };
+    default:
+      return { stateSpace: stateSpaceTensors(reader) };
+  }
 }
 
 /** That of the names which the first block's is called; the first where it is called none. */

@@ -62,6 +62,20 @@ export class TensorChecker {
     return { tensor: name, start: 0, length: length * count };
   }
 
+  /** The same of a tensor that may have dimensions of 1 between these two. */
+  stackedVectors(name: string, length: number, count: number): VectorTensor {
+    const dims = this.#file.tensors.get(name)?.dims ?? [];
+    const between = Math.max(0, dims.length - 2);
+    const ones = dims.findIndex((dimension, i) => i > 0 && dimension !== 1);
+    const isSpread = ones > 1 && ones <= between + 1;
+    this.#check(
+      name,
+      isSpread ? [length, ...Array(ones - 1).fill(1), count] : [length, count],
+      VECTOR_TYPES,
+    );
+    return { tensor: name, start: 0, length: length * count };
+  }
+
   /**
    * A tensor that is not used would have changed the result: better no answer than a wrong one.
    * Blocks from number `start` on, below `end`, are not computed: theirs may be there.

@@ -4,14 +4,25 @@
  * looks at GGUF metadata or at the names of tensors.
  */
 import type { AltUpConfig, AltUpTensors, LayerAltUpTensors } from "./alt_up_types.ts";
+import type { Activation, SwigluLimit, XieluCurve } from "./activation_types.ts";
 import type { ExpertsConfig } from "./experts_types.ts";
 import type { QueryTemperature, RopeConfig, RopeScaling } from "./rope_types.ts";
-import type { LatentConfig, StateSpaceConfig, StateSpaceTensors } from "./kept_types.ts";
+import type {
+  FinchTensors,
+  KeyDeltaTensors,
+  LatentConfig,
+  NeuronGateTensors,
+  StateSpaceConfig,
+  StateSpaceTensors,
+  TimeMixTensors,
+} from "./kept_types.ts";
 
-export type { DeltaTensors } from "./kept_types.ts";
+export type { DeltaTensors, LowRankTensors, TimeMixConfig } from "./kept_types.ts";
+export type { Activation, SwigluLimit, XieluCurve };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
 export type { QueryTemperature, RopeConfig, RopeScaling };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
+export type { FinchTensors, KeyDeltaTensors, NeuronGateTensors, TimeMixTensors };
 
 /** How activations are normalised, everywhere in the model. */
 export interface NormConfig {
@@ -20,34 +31,6 @@ export interface NormConfig {
   readonly epsilon: number;
   /** Of norms of what blocks add. Left out: the same. */
   readonly postEpsilon?: number;
-}
-
-/**
- * act(g): silu = g·sigmoid(g); gelu by tanh; relu = max(0, g); relu2 = max(0, g)². swiglu7 is
- * gpt-oss's: g·sigmoid(1.702·g) of min(g, 7), times clamp(u, −7, 7) + 1 instead of u; always gated.
- * xielu: see `XieluCurve`; never gated.
- */
-export type Activation = "silu" | "gelu" | "relu" | "relu2" | "swiglu7" | "xielu";
-
-/**
- * Numbers of a layer's xIELU, the activation of Apertus: p·x² + b·x where x > 0, else
- * n·(exp(min(x, e)) − 1 − x) + b·x.
- */
-export interface XieluCurve {
-  /** n. */
-  readonly negative: number;
-  /** p. */
-  readonly positive: number;
-  /** b. */
-  readonly linear: number;
-  /** e: exp is not asked above it. */
-  readonly least: number;
-}
-
-/** How far SwiGLU goes: silu(g) to `gate` at most, u to ± `up`. */
-export interface SwigluLimit {
-  readonly gate: number;
-  readonly up: number;
 }
 
 /** The arithmetic of a feed-forward block, dense or of one expert. */
@@ -83,6 +66,8 @@ export interface LayerConfig {
   readonly convolutionTaps?: number;
   /** False: the layer neither attends nor convolves. Left out: it does. */
   readonly attends?: false;
+  /** Multiplies the residual stream at its end. Left out: nothing does. */
+  readonly endScale?: number;
   /** It keeps a state space. Left out: it does not. */
   readonly hasStates?: true;
   /** False: it has no neurons. Left out: it has. */
@@ -357,11 +342,19 @@ export interface LayerTensors {
   readonly attentionGate: AttentionGate | null;
   /** Reads what attention reads, and adds to what it adds; or null. */
   readonly stateSpace: StateSpaceTensors | null;
+  /** The same of RWKV-7, RWKV-6, and of Kimi Linear. Left out: the layer has none. */
+  readonly timeMix?: TimeMixTensors;
+  readonly finch?: FinchTensors;
+  readonly keyDeltas?: KeyDeltaTensors;
   /** Of what attention adds to the residual stream. */
   readonly attentionPostNorm: NormTensors | null;
   /** Null: the block reads the residual stream as it is, or what attention reads, if parallel. */
   readonly feedForwardNorm: NormTensors | null;
+  /** How much of what the block reads is the row before it, [d]. Left out: nothing. */
+  readonly feedForwardShift?: VectorTensor;
   readonly feedForward: FeedForwardTensors | null;
+  /** Left out: what neurons give is as it is. */
+  readonly neuronGate?: NeuronGateTensors;
   readonly feedForwardPostNorm: NormTensors | null;
   /** What the token gives it is added behind the blocks; null: nothing is. */
   readonly input: LayerInputTensors | null;

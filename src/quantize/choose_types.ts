@@ -79,7 +79,9 @@ function isKeptAsItIs(name: string): boolean {
   return !name.endsWith("weight") || name.endsWith("_norm.weight") ||
     /(^|\.)(ffn_gate_inp|position_embd|token_types|ssm_conv1d|shortconv\.conv|attn_rel_b)\.weight$/
       .test(name) ||
-    /^blk\.\d+\.(fc[12]|ffn_fc[12]_exps|laurel_.*|time_mix_.*)\.weight$/.test(name) ||
+    /^blk\.\d+\.(fc[12]|ffn_fc[12]_exps|laurel_.*|time_mix_([wavg]\d|lerp_fused))\.weight$/.test(
+      name,
+    ) ||
     name.includes("altup_") ||
     name.includes("per_layer_model_proj");
 }

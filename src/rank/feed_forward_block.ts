@@ -276,7 +276,7 @@ export class FeedForwardBlock {
   }
 
   #read(block: Dense | Streamed | Experts, layer: Layer): Activations {
-    return this.#residual.read(layer.feedForwardNorm, block.readsQ8);
+    return this.#residual.read(layer.feedForwardNorm, block.readsQ8, layer.feedForwardShift);
   }
 
   /** Expert by expert: its tokens side by side, as one product. */

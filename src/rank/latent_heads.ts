@@ -11,6 +11,7 @@ import type { Layer } from "./layer.ts";
 import { type Activations, type Matrix, matrixOf, multiply, quantize, readsQ8 } from "./matrix.ts";
 import { type LatentPlan, type LatentWorkspace, queryStride } from "./plan_latent.ts";
 import type { Residual } from "./residual.ts";
+import { lengthOf } from "./shard.ts";
 import type { StepState } from "./step_state.ts";
 
 /** Matrices of latent attention, those of heads one by one. */
@@ -77,10 +78,10 @@ export class LatentHeads {
     this.#state = state;
     this.#residual = residual;
     this.#latent = latent;
-    const { workspaces, layers: [{ heads }] } = state.plan;
-    this.#inputs = workspaces.map((space) =>
-      inputsOf(space.latent!, latent, heads.end - heads.start)
-    );
+    const { workspaces, layers } = state.plan;
+    // Layers that keep states instead have none of them.
+    const heads = Math.max(...layers.map((layer) => lengthOf(layer.heads)));
+    this.#inputs = workspaces.map((space) => inputsOf(space.latent!, latent, heads));
   }
 
   /**

@@ -21,7 +21,12 @@ import type { GatePlan } from "./plan_gate.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, RankPlan, StreamedPlan } from "./plan_types.ts";
 import type { LayerInputPlan } from "./plan_inputs.ts";
 import { lengthOf, type Range } from "./shard.ts";
+import { bindFinch, type Finch } from "./finch.ts";
+import { bindNeuronGate, type NeuronGate } from "./neuron_gate.ts";
+import type { RowShift } from "./row_shift.ts";
 import { bindStateSpace, type StateSpace } from "./state_space.ts";
+import { bindKeyDeltas, type KeyDeltas } from "./key_deltas.ts";
+import { bindNeuronShift, bindTimeMix, type TimeMix } from "./time_mix.ts";
 
 /** What heads are gated by: `GatePlan`. */
 export interface Gate extends Omit<GatePlan, "matrix"> {
@@ -89,8 +94,16 @@ export interface Layer {
   readonly attentionOutput: Matrix;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpace | null;
+  /** The same of RWKV-7, of RWKV-6, and of Kimi Linear. */
+  readonly timeMix: TimeMix | null;
+  readonly finch: Finch | null;
+  readonly keyDeltas: KeyDeltas | null;
   readonly attentionPostNorm: Norm | null;
   readonly feedForwardNorm: Norm | null;
+  /** Of what neurons read; null: they read it as it is. */
+  readonly feedForwardShift: RowShift | null;
+  /** Of what neurons give; null: it is as it is. */
+  readonly neuronGate: NeuronGate | null;
   /** Null: the layer has no neurons. */
   readonly feedForward: Dense | Streamed | Experts | null;
   /** More neurons of a dense block, computed in steps of so many tokens only. */
@@ -134,7 +147,7 @@ export function bindLayer(
   const bound = {
     index,
     arena: plan.arena,
-    joinsAttention: !isParallel && (plan.attentionOutput !== null || plan.stateSpace !== null),
+    joinsAttention: !isParallel && mixesTokens(plan),
     joinsNeurons: plan.feedForward !== null,
     routesEarly: plan.feedForward?.kind === "experts" &&
       config.experts?.routerInput === "layerInput",
@@ -162,8 +175,7 @@ export function bindLayer(
     attentionGate,
     innerNorm: addressOf(plan.innerNorm),
     attentionOutput: boundMatrix(plan.attentionOutput),
-    stateSpace: plan.stateSpace &&
-      bindStateSpace(plan.stateSpace, { config: config.stateSpace!, memory }),
+    ...bindStates(plan, { config, memory }),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
     feedForward: plan.feedForward?.kind === "experts"
@@ -181,8 +193,34 @@ export function bindLayer(
     values: kept.valuesOffsetBytes,
   };
   // Boxed once, as a threshold of neurons is.
+  if (own.endScale !== undefined) bound.outputScale = own.endScale;
   if (plan.outputScale) bound.outputScale = floats(memory, plan.outputScale.offsetBytes, 1)[0];
   return bound;
+}
+
+/** It attends, convolves, or keeps a state. */
+function mixesTokens(plan: LayerPlan): boolean {
+  const { attentionOutput, stateSpace, timeMix, finch, keyDeltas } = plan;
+  return (attentionOutput ?? stateSpace ?? timeMix ?? finch ?? keyDeltas) !== null;
+}
+
+/** What the layer keeps of a text: of the four one at most. */
+function bindStates(
+  { stateSpace, timeMix, finch, keyDeltas, feedForwardShift: shift, neuronGate: gate }: LayerPlan,
+  { config: { stateSpace: config }, memory }: { config: ModelConfig; memory: WebAssembly.Memory },
+): Pick<
+  Layer,
+  "stateSpace" | "timeMix" | "finch" | "keyDeltas" | "feedForwardShift" | "neuronGate"
+> {
+  const kept = timeMix ?? finch;
+  return {
+    finch: finch && bindFinch(finch, config!),
+    neuronGate: gate && bindNeuronGate(gate, kept!),
+    stateSpace: stateSpace && bindStateSpace(stateSpace, { config: config!, memory }),
+    timeMix: timeMix && bindTimeMix(timeMix, config!),
+    keyDeltas: keyDeltas && bindKeyDeltas(keyDeltas, config!),
+    feedForwardShift: shift && bindNeuronShift(shift, kept!),
+  };
 }
 
 function bindInput({ gate, output, norm }: LayerInputPlan): LayerInput {

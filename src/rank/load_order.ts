@@ -16,6 +16,10 @@ import type {
 import type { LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LatentPlan } from "./plan_latent.ts";
 import type { StateSpacePlan } from "./plan_state.ts";
+import type { FinchPlan } from "./plan_finch.ts";
+import type { KeyDeltaPlan } from "./plan_key_deltas.ts";
+import type { LowRankPlan } from "./plan_low_rank.ts";
+import type { TimeMixPlan } from "./plan_time_mix.ts";
 import { packedBlocks } from "./own_units.ts";
 import { fileRows } from "./picked.ts";
 import { lengthOf } from "./shard.ts";
@@ -114,8 +118,16 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.innerNorm !== null) yield { vector: layer.innerNorm };
   if (layer.attentionOutput !== null) yield* partsOf(layer.attentionOutput);
   if (layer.stateSpace !== null) yield* partsOfStateSpace(layer.stateSpace);
+  if (layer.timeMix !== null) yield* partsOfTimeMix(layer.timeMix);
+  if (layer.finch !== null) yield* partsOfFinch(layer.finch);
+  if (layer.keyDeltas !== null) yield* partsOfKeyDeltas(layer.keyDeltas);
   yield* partsOfNorm(layer.attentionPostNorm);
   yield* partsOfNorm(layer.feedForwardNorm);
+  if (layer.feedForwardShift !== null) yield { vector: layer.feedForwardShift };
+  if (layer.neuronGate !== null) {
+    yield* partsOf(layer.neuronGate.matrix);
+    yield { vector: layer.neuronGate.shift };
+  }
   const { feedForward } = layer;
   if (feedForward?.kind === "experts") yield* partsOfExperts(feedForward);
   else if (feedForward !== null) yield* partsOfBlock(feedForward);
@@ -173,6 +185,43 @@ function* partsOfStateSpace(plan: StateSpacePlan): Generator<Part> {
   for (const vector of [plan.stepBias, plan.decay]) yield { vector };
   if (plan.skip !== null) yield { vector: plan.skip };
   if (norm !== null) yield { vector: norm };
+  yield* partsOf(plan.output);
+}
+
+function* partsOfTimeMix(plan: TimeMixPlan): Generator<Part> {
+  const { decay, rate, firstValue, gate, norm } = plan;
+  for (const low of [decay, rate, firstValue, gate]) {
+    if (low !== null) yield* partsOfLowRank(low);
+  }
+  for (const vector of [plan.shifts, plan.keyScale, plan.keyRate, plan.bonus]) yield { vector };
+  for (const matrix of [plan.key, plan.value, plan.receptance]) yield* partsOf(matrix);
+  if (norm !== null) yield* partsOfNorm(norm);
+  yield* partsOf(plan.output);
+}
+
+function* partsOfLowRank({ first, second, bias }: LowRankPlan): Generator<Part> {
+  yield* partsOf(first);
+  yield* partsOf(second);
+  if (bias !== null) yield { vector: bias };
+}
+
+function* partsOfFinch(plan: FinchPlan): Generator<Part> {
+  const { bonus, norm } = plan;
+  for (const matrix of Object.values(plan.moves)) yield* partsOf(matrix);
+  for (const vector of [plan.first, ...plan.shares]) yield { vector };
+  if (bonus !== null) yield { vector: bonus };
+  yield* partsOfLowRank(plan.decay);
+  for (const matrix of [plan.key, plan.value, plan.receptance, plan.gate]) yield* partsOf(matrix);
+  if (norm !== null) yield* partsOfNorm(norm);
+  yield* partsOf(plan.output);
+}
+
+function* partsOfKeyDeltas(plan: KeyDeltaPlan): Generator<Part> {
+  for (const vector of Object.values(plan.convolutions)) yield { vector };
+  for (const matrix of [plan.query, plan.key, plan.value]) yield* partsOf(matrix);
+  for (const low of [plan.steps, plan.gate]) yield* partsOfLowRank(low);
+  yield* partsOf(plan.rates);
+  for (const vector of [plan.decay, plan.norm]) yield { vector };
   yield* partsOf(plan.output);
 }
 

@@ -58,7 +58,11 @@ export function planRanks(
     attentionOutput: coarsest(typesOf((layer) => layer.attentionOutput)),
     down: coarsest(layouts.cutDownTypes),
     states: Math.max(
-      coarsest(typesOf((layer) => layer.stateSpace?.output ?? null)),
+      coarsest(
+        typesOf((layer) =>
+          (layer.stateSpace ?? layer.timeMix ?? layer.finch ?? layer.keyDeltas)?.output ?? null
+        ),
+      ),
       coarsest(typesOf((layer) => layer.stateSpace?.shared?.matrix ?? null)),
     ),
     inputs: inputBlocks(model, (matrix) => blockWeights(layouts.typeOf(matrix.tensor))),

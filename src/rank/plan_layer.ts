@@ -20,6 +20,7 @@ import type {
   VectorTensor,
   XieluCurve,
 } from "../model/types.ts";
+import type { LayerWeights } from "./layer_weights.ts";
 import type {
   DensePlan,
   ExpertsPlan,
@@ -32,9 +33,14 @@ import type {
 import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planApart, planLayerInput } from "./plan_inputs.ts";
 import { activationOf } from "./plan_activation.ts";
+import { planConvolution } from "./plan_convolution.ts";
+import { planNeuronGate } from "./neuron_gate.ts";
 import { planGate } from "./plan_gate.ts";
 import { planLatentHeads } from "./plan_latent.ts";
-import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
+import { planStateSpace } from "./plan_state.ts";
+import { planFinch } from "./plan_finch.ts";
+import { planKeyDeltas } from "./plan_key_deltas.ts";
+import { planTimeMix } from "./plan_time_mix.ts";
 import { neuronsAt } from "./hot_neurons.ts";
 import { headNorm, norm } from "./plan_norm.ts";
 import { cut, lengthOf, type Range, scale, type Shard } from "./shard.ts";
@@ -104,12 +110,6 @@ export interface LayerInput {
   readonly units: Units | null;
 }
 
-/** The weights of a layer's share. */
-export interface LayerWeights
-  extends Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes" | "stateSpace"> {
-  readonly stateSpace: Omit<StateSpacePlan, "placesOffsetBytes"> | null;
-}
-
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const { config, shard, rankIndex, tensors, isSilent, index } = input;
   const query = scale(shard.heads, config.headDim);
@@ -117,7 +117,8 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const value = scale(shard.kvHeads, config.valueDim);
   const merged = scale(shard.heads, mergedHeadDim(config));
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
-  const { feedForward } = tensors;
+  const { feedForward, stateSpace, timeMix, finch, keyDeltas, neuronGate } = tensors;
+  const ofStates = { config, heads: shard.stateHeads };
   const { curve, limits, gateCutoff } = config.layers[index];
   const own = { order: input.neuronOrder, curve, limits };
   const of = { layer: index, adds, isSilent, units: input.units, ...own };
@@ -132,7 +133,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
     valueNorm: headNorm(place, tensors.valueNorm, { rows: value, headDim: config.valueDim }),
     attentionSinks: tensors.attentionSinks && place.vector(tensors.attentionSinks, shard.heads),
-    convolution: convolution(place, tensors.convolution, {
+    convolution: planConvolution(place, tensors.convolution, {
       own: query,
       channels: config.embeddingLength,
     }),
@@ -142,10 +143,14 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       columns: merged,
       takesBias: adds,
     }),
-    stateSpace: tensors.stateSpace &&
-      planStateSpace(place, tensors.stateSpace, { config, heads: shard.stateHeads }),
+    stateSpace: stateSpace && planStateSpace(place, stateSpace, ofStates),
+    timeMix: timeMix ? planTimeMix(place, timeMix, ofStates) : null,
+    finch: finch ? planFinch(place, finch, ofStates) : null,
+    keyDeltas: keyDeltas ? planKeyDeltas(place, keyDeltas, ofStates) : null,
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
+    feedForwardShift: tensors.feedForwardShift ? place.vector(tensors.feedForwardShift) : null,
+    neuronGate: planNeuronGate(place, neuronGate),
     feedForward: feedForward === null ? null : feedForward.kind === "dense"
       ? {
         ...block(place, feedForward, { ...of, neurons: shard.neurons, expert: null }),
@@ -186,17 +191,6 @@ function ownHeads(
   };
   if (value === key) return { ...plan, value: plan.key };
   return { ...plan, value: value && place.matrix(value, { rows: own.value }) };
-}
-
-/** Own rows of the weights, of which the model has one for each channel. */
-function convolution(
-  place: Placer,
-  weights: VectorTensor | null,
-  { own, channels }: { own: Range; channels: number },
-): LayerPlan["convolution"] {
-  if (weights === null) return null;
-  const taps = weights.length / channels;
-  return { taps, weights: { ...place.vector(weights, scale(own, taps)), columns: taps } };
 }
 
 interface BlockInput {

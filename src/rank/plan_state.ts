@@ -63,6 +63,8 @@ export interface StateWorkspace {
   readonly made: number;
   /** What other ranks read: `exchangeFloats`. */
   readonly exchange: number;
+  /** Of RWKV-7 the first layer's values, [n, own channels]. */
+  readonly first: number;
 }
 
 /** Groups that heads read; neighbours may both have one at a border. */
@@ -98,13 +100,20 @@ export function headsInFile(
 
 /** Rows that are convolved for some heads. */
 export function convolvedRows(heads: Range, config: StateSpaceConfig): number {
+  const { kind, timeMix } = config;
+  // Of RWKV the row before, whole on every rank: kept as a convolution's are.
+  if (timeMix !== undefined) return timeMix.width * (timeMix.shiftsNeurons ? 2 : 1);
   const own = lengthOf(channelsOf(heads, config));
-  if (config.kind === "channels") return own;
+  if (kind === "channels") return own;
   return own + 2 * lengthOf(groupsOf(heads, config)) * config.stateLength;
 }
 
 /** Rows that the input makes for some heads. */
 export function inputRows(heads: Range, config: StateSpaceConfig): number {
+  const keys = lengthOf(channelsOf(heads, config));
+  if (config.kind === "keyed") return 7 * keys;
+  if (config.kind === "added") return 6 * keys;
+  if (config.kind === "keyDeltas") return 7 * keys + lengthOf(heads);
   const steps = { channels: 0, heads: 1, deltas: 2 }[config.kind] * lengthOf(heads);
   return lengthOf(channelsOf(heads, config)) + convolvedRows(heads, config) + steps;
 }
@@ -124,6 +133,7 @@ export function rankStride({ stepRank }: StateSpaceConfig): number {
 export function exchangeFloats(config: StateSpaceConfig | null, chunkTokens: number): number {
   if (config === null) return 0;
   const { kind, stepRank, stateLength, groupCount } = config;
+  if (kind === "keyed" || kind === "added" || kind === "keyDeltas") return 0;
   return chunkTokens * (kind === "channels" ? stepRank + 2 * stateLength : 2 * groupCount);
 }
 
@@ -280,15 +290,17 @@ export function stateWorkspace(at: (name: StepTensor | LastingTensor) => number)
     rankQ8: at("state.rank.q8"),
     made: at("state.made"),
     exchange: at("state.exchange"),
+    first: at("state.first"),
   };
 }
 
 /** Bytes of intermediates. */
 export function stateBytes(
-  { config: { stateSpace: shape }, widths: { states }, strides, chunkTokens, sizes }:
-    WorkspaceInput,
+  input: WorkspaceInput,
 ): Partial<StepGraphInput["bytes"]> {
+  const { config: { stateSpace: shape }, widths: { states }, strides, chunkTokens, sizes } = input;
   if (shape === null) return {};
+  if (shape.timeMix !== undefined) return timeMixBytes(input, shape);
   const floats = (perToken: number) => N.times(4 * perToken);
   const tile = (k: number) => sizes.q8_bytes(chunkTokens, Math.max(1, k));
   return {
@@ -298,11 +310,36 @@ export function stateBytes(
     "state.out": floats(strides.states),
     "state.out.q8": tile(strides.states),
     "state.exchange": exchangeFloats(shape, chunkTokens) * 4,
+    ...shape.kind === "keyDeltas" && {
+      "state.rank": floats(rankStride(shape)),
+      "state.rank.q8": tile(shape.stepRank),
+    },
     ...shape.kind === "channels" && {
       "state.convolved.q8": tile(states.convolved),
       "state.rank": floats(rankStride(shape)),
       "state.rank.q8": tile(shape.stepRank),
       "state.made": floats(2 * shape.stateLength),
     },
+  };
+}
+
+/** Of RWKV; what is shifted has the place of what is convolved. */
+function timeMixBytes(
+  { widths: { states }, strides, chunkTokens, sizes }: WorkspaceInput,
+  shape: StateSpaceConfig,
+): Partial<StepGraphInput["bytes"]> {
+  const floats = (perToken: number) => N.times(4 * perToken);
+  const tile = (k: number) => sizes.q8_bytes(chunkTokens, Math.max(1, k));
+  return {
+    "state.input": floats(states.input),
+    "state.convolved": floats(strides.embedding),
+    "state.convolved.q8": tile(shape.innerLength),
+    // Of RWKV-6 shares of whole rows.
+    "state.steps": floats(shape.kind === "added" ? strides.embedding : states.channels),
+    "state.out": floats(strides.states),
+    "state.out.q8": tile(strides.states),
+    "state.rank": floats(rankStride(shape)),
+    "state.rank.q8": tile(shape.stepRank),
+    ...shape.kind === "keyed" && { "state.first": floats(states.channels) },
   };
 }

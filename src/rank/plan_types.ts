@@ -10,6 +10,10 @@ import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { GatePlan } from "./plan_gate.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
+import type { NeuronGatePlan } from "./neuron_gate.ts";
+import type { FinchPlan } from "./plan_finch.ts";
+import type { KeyDeltaPlan } from "./plan_key_deltas.ts";
+import type { TimeMixPlan } from "./plan_time_mix.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
 import type { WeightType } from "./weight_types.ts";
@@ -105,8 +109,16 @@ export interface LayerPlan {
   readonly attentionOutput: MatrixPlan | null;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpacePlan | null;
+  /** The same of RWKV-7, of RWKV-6, and of Kimi Linear. */
+  readonly timeMix: TimeMixPlan | null;
+  readonly finch: FinchPlan | null;
+  readonly keyDeltas: KeyDeltaPlan | null;
   readonly attentionPostNorm: NormPlan | null;
   readonly feedForwardNorm: NormPlan | null;
+  /** How much of what neurons read is the row before; null: nothing. */
+  readonly feedForwardShift: VectorPlan | null;
+  /** Of what neurons give; null: it is as it is. */
+  readonly neuronGate: NeuronGatePlan | null;
   /** Null: the layer has no neurons. */
   readonly feedForward: DensePlan | StreamedPlan | ExpertsPlan | null;
   /** More neurons of a dense block, which are computed in some steps only. */

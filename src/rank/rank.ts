@@ -22,6 +22,10 @@ import { Residual } from "./residual.ts";
 import type { Streaming } from "./streaming.ts";
 import { StateBlock } from "./state_block.ts";
 import { StepState, type StepStateInput } from "./step_state.ts";
+import { FinchBlock } from "./finch_block.ts";
+import { KeyDeltaBlock } from "./key_delta_block.ts";
+import { gateNeurons } from "./neuron_gate.ts";
+import { TimeMixBlock } from "./time_mix_block.ts";
 import type { TokenRows } from "./token_table.ts";
 import { Vocabulary } from "./vocabulary.ts";
 
@@ -51,6 +55,12 @@ export class Rank implements RankSteps<Layer> {
   readonly #convolution: ConvolutionBlock;
   /** Null where no layer keeps states. */
   readonly #states: StateBlock | null;
+  /** Null but for RWKV-7. */
+  readonly #timeMix: TimeMixBlock | null;
+  /** Null but for RWKV-6. */
+  readonly #finch: FinchBlock | null;
+  /** Null but for Kimi Linear. */
+  readonly #keyDeltas: KeyDeltaBlock | null;
   readonly #feedForward: FeedForwardBlock;
   readonly #streaming: Streaming | null;
   readonly #tally: LayerTally;
@@ -83,6 +93,11 @@ export class Rank implements RankSteps<Layer> {
     this.#convolution = new ConvolutionBlock(state);
     const { stateSpace: shape } = config;
     this.#states = shape && new StateBlock(state, { residual, control, plans, shape });
+    this.#keyDeltas = shape?.kind === "keyDeltas" ? new KeyDeltaBlock(state, { residual }) : null;
+    this.#finch = shape?.kind === "added" ? new FinchBlock(state, { residual }) : null;
+    this.#timeMix = shape?.kind === "keyed"
+      ? new TimeMixBlock(state, { residual, memories })
+      : null;
     const observer = observation && new Observer(state, { observation, memories });
     streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
@@ -169,6 +184,9 @@ export class Rank implements RankSteps<Layer> {
   }
 
   recur(layer: Layer): boolean {
+    if (layer.keyDeltas !== null) this.#keyDeltas!.run(layer, layer.keyDeltas);
+    if (layer.finch !== null) this.#finch!.run(layer, layer.finch);
+    if (layer.timeMix !== null) this.#timeMix!.run(layer, layer.timeMix);
     return layer.stateSpace === null || this.#states!.run(layer, layer.stateSpace);
   }
 
@@ -182,6 +200,7 @@ export class Rank implements RankSteps<Layer> {
 
   feedForward(layer: Layer): void {
     this.#feedForward.run(layer);
+    gateNeurons(this.#state, this.#residual, layer);
     const { n } = this.#state;
     const asked = this.#state.isGpusAlone(layer.index)
       ? 0

@@ -245,18 +245,26 @@ export class RankPlanner implements Placer {
     const kvHeads = keysOf === undefined ? lengthOf(shard.kvHeads) : 0;
     const cached = { kvHeads, config: configOf(config, index), taps };
     const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
-    const { stateSpace, ...weights } = planLayer(this, this.#layerInput(index));
+    const { stateSpace, timeMix, finch, keyDeltas, ...weights } = planLayer(
+      this,
+      this.#layerInput(index),
+    );
     this.#layers.push({
       arena: this.#arenas.length - 1,
       ...weights,
-      stateSpace: stateSpace && {
-        ...stateSpace,
-        placesOffsetBytes: this.#arena
-          .allocate(`blk.${index}.states`, "kv", this.#statePlaces * stateSpace.placeBytes),
-      },
+      stateSpace: stateSpace && this.#withPlaces(index, stateSpace),
+      timeMix: timeMix && this.#withPlaces(index, timeMix),
+      finch: finch && this.#withPlaces(index, finch),
+      keyDeltas: keyDeltas && this.#withPlaces(index, keyDeltas),
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
     });
+  }
+
+  /** What keeps states, with places for them. */
+  #withPlaces<P extends { readonly placeBytes: number }>(index: number, plan: P) {
+    const bytes = this.#statePlaces * plan.placeBytes;
+    return { ...plan, placesOffsetBytes: this.#arena.allocate(`blk.${index}.states`, "kv", bytes) };
   }
 
   /** What ends a join is done on the rank's thread, where the other ranks' sums are. */
@@ -268,11 +276,17 @@ export class RankPlanner implements Placer {
       ...{ ...options, kvType, config: configOf(config, index), layer: config.layers[index] },
       statePlaces: this.#statePlaces,
     });
-    const { stateSpace, ...weights } = planLayer(device, this.#layerInput(index));
+    const { stateSpace, timeMix, finch, keyDeltas, ...weights } = planLayer(
+      device,
+      this.#layerInput(index),
+    );
     this.#layers.push({
       arena: this.#arenas.length - 1,
       ...weights,
       stateSpace: stateSpace && { ...stateSpace, placesOffsetBytes: 0 },
+      timeMix: timeMix && { ...timeMix, placesOffsetBytes: 0 },
+      finch: finch && { ...finch, placesOffsetBytes: 0 },
+      keyDeltas: keyDeltas && { ...keyDeltas, placesOffsetBytes: 0 },
       attentionPostNorm: norm(place, attentionPostNorm),
       feedForwardPostNorm: norm(place, feedForwardPostNorm),
       outputScale: outputScale && place.vector(outputScale),

@@ -6,6 +6,7 @@ import type { Control } from "../memory/control.ts";
 import type { Norm } from "./bound_norm.ts";
 import { rootFactors } from "./inner_norms.ts";
 import { type Activations, type Matrix, project, quantize, readsQ8 } from "./matrix.ts";
+import { type RowShift, shiftRows } from "./row_shift.ts";
 import type { StepState } from "./step_state.ts";
 
 export class Residual {
@@ -21,11 +22,20 @@ export class Residual {
 
   // --- what blocks read ------------------------------------------------------------------------
 
-  /** norm(residual), or the residual stream as it is; as q8 tiles, too, where they are wanted. */
-  read(norm: Norm | null, wantsQ8: boolean): Activations {
+  /**
+   * norm(residual), or the residual stream as it is; as q8 tiles, too, where they are wanted.
+   * shift: what is normalised is mixed with the rows before, and where `keeps` the last is kept.
+   */
+  read(
+    norm: Norm | null,
+    wantsQ8: boolean,
+    shift: RowShift | null = null,
+    keeps = true,
+  ): Activations {
     const { inputs, kernels, space, config, n } = this.#state;
     const x = norm === null ? inputs.residual : inputs.normed;
     if (norm !== null) this.normalize(space.residual, norm, space.normed, n);
+    if (shift !== null) shiftRows(this.#state, shift, { x: x.f32, out: x.f32, keeps });
     if (wantsQ8) quantize(kernels, x, n, config.embeddingLength);
     return x;
   }
@@ -153,6 +163,14 @@ export class Residual {
     const { views, arena, turn, plan } = this.#state;
     this.#isEmpty = false;
     return views.partials[arena][turn][plan.rankIndex];
+  }
+
+  /** partial ⊙= sigmoid(gate); gate: address of f32 [n, embeddingStride]. */
+  gatePartial(gate: number): void {
+    if (this.#isEmpty) return;
+    const { kernels, config: { embeddingLength: d }, plan, partial, n } = this.#state;
+    const stride = plan.strides.embedding;
+    kernels.sigmoid_mul_f32(gate, partial, stride, partial, stride, n, d);
   }
 
   /** partial = 0; whoever calls adds to it by himself. */

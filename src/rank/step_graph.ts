@@ -69,6 +69,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - streams: all residual streams, as residual;
  *  - gate.moments: others read them until the join behind the neurons;
  *  - token.inputs: others read it until the step's last layer;
+ *  - state.first: the layers behind the first one read it;
  *  - squares, state.exchange: others read them until the join behind the one that they come with;
  *  - tokens, counts, recall: written once, or added to, over all steps;
  *  - ones, slopes: written once, when the rank starts;
@@ -83,6 +84,7 @@ export const LASTING_TENSORS = [
   "token.inputs",
   "squares",
   "state.exchange",
+  "state.first",
   "tokens",
   "counts",
   "recall",
@@ -209,6 +211,12 @@ class StepWalk {
     // A mixture's dense layers use no more than an expert does, and live as long.
     if (experts === null) this.#neurons("feedForward", ["normed", "normed.q8"], true);
     else this.#experts(experts.count, experts.sharedFeedForwardLength > 0 && !this.#isApart);
+    if (this.#input.bytes["state.input"] !== undefined) {
+      this.#op("feedForward.gate", {
+        writes: ["normed", "normed.q8"],
+        scratch: ["incoming", "neurons.scratch"],
+      });
+    }
     // Other ranks copy their part of what predictors have from here until they come to this join.
     this.#join("joinFeedForward", ["predictor", "beside"]);
     if (this.#hasStreams) this.#mix("endLayer.correct");

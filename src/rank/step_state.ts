@@ -118,16 +118,18 @@ export class StepState {
     const { config, plans, rankIndex, memories } = input;
     this.plan = plans[rankIndex];
     this.config = config;
+    const { stateSpace } = config;
     this.fractions = boxedFractions(config);
     this.arenaViews = new ArenaViews({
       plan: this.plan,
       memories,
       workspaces: plans.map((other) => other.workspaces),
       predictorRows: predictorRows(config, this.plan.chunkTokens),
-      stateFloats: exchangeFloats(config.stateSpace, this.plan.chunkTokens),
-      stateRows: config.stateSpace?.kind === "channels"
-        ? { rank: rankStride(config.stateSpace), made: 2 * config.stateSpace.stateLength }
-        : { rank: 0, made: 0 },
+      stateFloats: exchangeFloats(stateSpace, this.plan.chunkTokens),
+      stateRows: {
+        rank: stateSpace && stateSpace.stepRank > 0 ? rankStride(stateSpace) : 0,
+        made: stateSpace?.kind === "channels" ? 2 * stateSpace.stateLength : 0,
+      },
       streamCount: config.altUp?.streamCount ?? 0,
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
     });

@@ -27,9 +27,14 @@ import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
+import { keyDeltaLayer } from "./key_delta_layer.ts";
+import { finchLayer } from "./finch_layer.ts";
+import { shiftRows, sigmoid } from "./keyed_scan.ts";
+import { append, type LayerCache } from "./layer_cache.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
+import { timeMixLayer } from "./time_mix.ts";
 import { ReferenceWeights } from "./weights.ts";
 
 /** Where the weights come from and who looks on. */
@@ -46,17 +51,6 @@ export interface ReferenceOptions {
   readonly thresholds?: readonly number[];
   /** What the file's model is taken for; left out: what it says it is. */
   readonly description?: ModelDescription;
-}
-
-/**
- * Keys and values of all positions so far, [positions, heads, dimensions]; of a layer that
- * convolves, its rows [positions, d] as values.
- */
-interface LayerCache {
-  keys: Float64Array;
-  values: Float64Array;
-  /** What a state space is made of, [positions, …]. */
-  rows: Float64Array;
 }
 
 /** Where new tokens stand. */
@@ -100,7 +94,7 @@ export class ReferenceModel {
       ropeFrequencies(each, each.factors && this.#weights.vector(each.factors))
     );
     const none = new Float64Array(0);
-    this.#caches = tensors.layers.map(() => ({ keys: none, values: none, rows: none }));
+    this.#caches = tensors.layers.map(() => ({ keys: none, values: none, rows: none, fed: none }));
     this.#onTensor = options.onTensor ?? (() => {});
     this.#thresholds = options.thresholds ?? [];
   }
@@ -151,19 +145,22 @@ export class ReferenceModel {
     const reads = hasParallelBlocks
       ? tensors.feedForwardNorm === null ? attends : blocks.norm(x, tensors.feedForwardNorm)
       : blocks.norm(y, tensors.feedForwardNorm);
-    const h = show("feed-forward norm", reads);
+    const h = show("feed-forward norm", this.#shift(reads, index, place));
     const residual = hasParallelBlocks ? x : y;
     const { gateCutoff, curve, limits } = this.config.layers[index];
     const threshold = this.#thresholds[index];
     const inputs = { h, layerInput: x, residual, threshold, gateCutoff, curve, limits };
-    const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
+    const neurons = this.#gate(blocks.feedForward(inputs, tensors.feedForward, show), index);
     const fed = blocks.postNorm(neurons, tensors.feedForwardPostNorm);
-    return show("feed-forward out", add(y, scaled(fed)));
+    const { endScale = 1 } = this.config.layers[index];
+    return show("feed-forward out", add(y, scaled(fed)).map((value) => value * endScale));
   }
 
   /** What attention gives, or a convolution in its place, and a state space, of what is there. */
   #mix(h: Float64Array, index: number, place: Place): Float64Array {
-    const { query, convolution, stateSpace } = this.#tensors.layers[index];
+    const tensors = this.#tensors.layers[index];
+    if (tensors.timeMix ?? tensors.finch ?? tensors.keyDeltas) return this.#recur(h, index, place);
+    const { query, convolution, stateSpace } = tensors;
     const attended = query === null
       ? new Float64Array(h.length)
       : convolution === null
@@ -177,6 +174,44 @@ export class ReferenceModel {
     const of = { config: this.config, weights: this.#weights, rows: cache.rows, count };
     const states = this.#show(`layer ${index} states`, stateLayer(stateSpace, of));
     return add(attended, states);
+  }
+
+  /** What a layer of RWKV-7 or Kimi Linear gives; values of RWKV-7's first are kept for all. */
+  #recur(h: Float64Array, index: number, place: Place): Float64Array {
+    const { timeMix, finch, keyDeltas } = this.#tensors.layers[index];
+    const cache = this.#caches[index];
+    cache.rows = append(cache.rows, place.fromPosition * this.config.embeddingLength, h);
+    const input = { ...this.#parts, rows: cache.rows };
+    let out: Float64Array;
+    if (keyDeltas !== undefined) out = keyDeltaLayer(keyDeltas, input);
+    else if (finch !== undefined) out = finchLayer(finch, input);
+    else {
+      const firstValues = index === 0 ? null : this.#caches[0].values;
+      const made = timeMixLayer(timeMix!, { ...input, firstValues });
+      if (index === 0) cache.values = made.values;
+      out = made.out;
+    }
+    return this.#show(`layer ${index} states`, out.subarray(out.length - h.length));
+  }
+
+  /** What neurons give, times sigmoid(matrix · shifted row), where it is gated. */
+  #gate(neurons: Float64Array, index: number): Float64Array {
+    const { neuronGate } = this.#tensors.layers[index];
+    if (neuronGate === undefined) return neurons;
+    const rows = shiftRows(this.#caches[index].fed, this.#weights.vector(neuronGate.shift));
+    const own = rows.subarray(rows.length - neurons.length);
+    const gate = this.#blocks.project(own, neuronGate.matrix);
+    return neurons.map((value, i) => value * sigmoid(gate[i]));
+  }
+
+  /** What neurons read, mixed with what they read before it, where they do. */
+  #shift(h: Float64Array, index: number, { fromPosition }: Place): Float64Array {
+    const { feedForwardShift } = this.#tensors.layers[index];
+    if (feedForwardShift === undefined) return h;
+    const cache = this.#caches[index];
+    cache.fed = append(cache.fed, fromPosition * this.config.embeddingLength, h);
+    const rows = shiftRows(cache.fed, this.#weights.vector(feedForwardShift));
+    return rows.subarray(rows.length - h.length);
   }
 
   /**
@@ -342,13 +377,4 @@ export class ReferenceModel {
     this.#onTensor(name, data);
     return data;
   }
-}
-
-/** The first `kept` values of `old`, then `more`. */
-function append(old: Float64Array, kept: number, more: Float64Array): Float64Array {
-  check(kept <= old.length, `the cache holds ${old.length} values, not ${kept}`);
-  const joined = new Float64Array(kept + more.length);
-  joined.set(old.subarray(0, kept));
-  joined.set(more, kept);
-  return joined;
 }

@@ -1,6 +1,7 @@
 /** Builds a tokenizer from what a GGUF file says. Knows which parts each kind needs. */
 import { getString, type StringArray } from "../gguf/mod.ts";
 import { fromByteAlphabet } from "./byte_alphabet.ts";
+import { ByteTrie } from "./byte_trie.ts";
 import { createIdOnlyTokenizer, NO_VOCABULARY_KINDS } from "./no_vocabulary.ts";
 import { findPreTokenizer, wordsOf } from "./split_words.ts";
 import { pairsFromMerges, pairsFromScores } from "./merge_pairs.ts";
@@ -28,6 +29,7 @@ export function createTokenizer(metadata: Metadata): LoadedTokenizer {
     return createIdOnlyTokenizer();
   }
   const source = readVocabMetadata(metadata);
+  if (source.kind === "rwkv") return longestFirst(source);
   if (source.kind === "gpt2") return byteLevelBpe(source);
   return source.merges === null ? sentencePiece(source) : spacedBpe(source, source.merges);
 }
@@ -94,6 +96,26 @@ function byteLevelBpe(source: VocabMetadata): LoadedTokenizer {
     for (const word of wordsOf(pre, plain)) words.encode(word, out);
   };
   return assemble(source, vocab, { encodePlain, addsBosByDefault: pre.addsBos });
+}
+
+/** RWKV: of all tokens that the rest of the text begins with the longest, again and again. */
+function longestFirst(source: VocabMetadata): LoadedTokenizer {
+  const vocab = buildVocab(source);
+  const trie = new ByteTrie();
+  for (let id = 0; id < vocab.size; id++) trie.insert(vocab.symbols.bytesOf(id), id);
+  const missing = singleByteIds(vocab).filter((id) => id < 0).length;
+  if (missing > 0) source.warnings.push(`${missing} bytes are no token: texts lose them`);
+  const utf8 = new TextEncoder();
+  const encodePlain: PlainTextEncoder = (plain, { out }) => {
+    const bytes = utf8.encode(plain);
+    for (let at = 0; at < bytes.length;) {
+      const found = trie.longest(bytes, at);
+      const id = found?.id ?? vocab.unknownId;
+      if (id !== null) out.push(id);
+      at = found?.end ?? at + 1;
+    }
+  };
+  return assemble(source, vocab, { encodePlain, addsBosByDefault: false });
 }
 
 /** Of each byte the token that is this byte and no more, or -1. */

@@ -8,8 +8,11 @@
 export const SPECIAL_TOKEN_BREAKER = "\uD800";
 
 export interface Tokenizer {
-  /** "llama" (SentencePiece), "gpt2" (byte-level BPE), or "none" where there is no vocabulary. */
-  readonly kind: "llama" | "gpt2" | "none";
+  /**
+   * "llama" (SentencePiece), "gpt2" (byte-level BPE), "rwkv" (the longest token that fits), or
+   * "none" where there is no vocabulary.
+   */
+  readonly kind: "llama" | "gpt2" | "rwkv" | "none";
   readonly vocabSize: number;
   readonly bosId: number | null;
   readonly eosId: number | null;

@@ -3,6 +3,7 @@
  * plain text may become it. Knows nothing of how text is cut or merged.
  */
 import { fromByteAlphabet } from "./byte_alphabet.ts";
+import { hexDigit, readEscaped } from "./escaped_bytes.ts";
 import { endTokenIds, isEndText, startsLikeEndText } from "./end_tokens.ts";
 import { readSpaced } from "./spaced_text.ts";
 import { SymbolTable } from "./symbol_table.ts";
@@ -35,9 +36,9 @@ export function buildVocab(source: VocabMetadata): Vocab {
   const size = source.tokens.length;
   const ids = source.kind === "llama" ? withSentencePieceDefaults(source) : source.ids;
   const types = effectiveTypes(source, ids);
-  const symbols = new SymbolTable(source.kind === "llama" ? 2 * size : size + 512);
+  const symbols = new SymbolTable(source.kind === "gpt2" ? size + 512 : 2 * size);
   const byteIds = new Int32Array(256).fill(-1);
-  const read = source.kind === "llama" ? readSentencePiece : readByteLevel;
+  const read = READERS[source.kind];
   let scratch = new Uint8Array(256);
   for (let id = 0; id < size; id++) {
     const text = source.tokens.bytesAt(id);
@@ -86,7 +87,8 @@ function effectiveTypes(source: VocabMetadata, ids: VocabMetadata["ids"]): Uint8
     types[id] = stated >= TokenType.normal && stated <= TokenType.byte ? stated : TokenType.normal;
     if (types[id] === TokenType.control) continue;
     const text = tokens.bytesAt(id);
-    const isEnd = startsLikeEndText(text) && isEndText(tokens.at(id)) &&
+    // RWKV's files name what ends; all else is text.
+    const isEnd = kind !== "rwkv" && startsLikeEndText(text) && isEndText(tokens.at(id)) &&
       !(isGemma4 && tokens.at(id) === "</s>");
     if (isEnd) {
       const isNews = source.types !== null && !isGemma4;
@@ -104,7 +106,10 @@ function effectiveTypes(source: VocabMetadata, ids: VocabMetadata["ids"]): Uint8
 }
 
 /** A byte token is one that says which byte; in SentencePiece's vocabularies it may be unmarked. */
-function byteTokenType(text: Uint8Array, is: { type: number; kind: "llama" | "gpt2" }): number {
+function byteTokenType(
+  text: Uint8Array,
+  is: Pick<VocabMetadata, "kind"> & { type: number },
+): number {
   const mayBeByte = is.type === TokenType.byte ||
     (is.type === TokenType.normal && is.kind === "llama");
   if (!mayBeByte) return is.type;
@@ -118,6 +123,9 @@ interface Appearance {
   /** Whether plain text may become the token. */
   readonly mayMerge: boolean;
 }
+
+/** Writes to `out` what a token spelt `text` stands for. */
+type ReadToken = (text: Uint8Array, type: number, out: Uint8Array) => Appearance;
 
 const NOTHING: Appearance = { length: 0, mayMerge: false };
 
@@ -155,6 +163,17 @@ function readByteLevel(text: Uint8Array, type: number, out: Uint8Array): Appeara
   return { length: text.length, mayMerge: type === TokenType.userDefined && text.length === 1 };
 }
 
+/** Writes to `out` what a token of RWKV's vocabularies spelt `text` stands for. */
+function readEscapedToken(text: Uint8Array, type: number, out: Uint8Array): Appearance {
+  return isSilent(type) ? NOTHING : { length: readEscaped(text, out), mayMerge: true };
+}
+
+const READERS: Readonly<Record<VocabMetadata["kind"], ReadToken>> = {
+  llama: readSentencePiece,
+  gpt2: readByteLevel,
+  rwkv: readEscapedToken,
+};
+
 /** Whether tokens of this type never appear in text. */
 function isSilent(type: number): boolean {
   return type === TokenType.control || type === TokenType.unknown || type === TokenType.unused;
@@ -166,10 +185,4 @@ function byteOf(text: Uint8Array): number {
   const high = hexDigit(text[3]);
   const low = hexDigit(text[4]);
   return high < 0 || low < 0 || text[5] !== 0x3e ? -1 : 16 * high + low;
-}
-
-function hexDigit(character: number): number {
-  if (character >= 0x30 && character <= 0x39) return character - 0x30;
-  if (character >= 0x41 && character <= 0x46) return character - 0x37;
-  return character >= 0x61 && character <= 0x66 ? character - 0x57 : -1;
 }

@@ -21,8 +21,8 @@ const ENTRIES_MAX = 2 ** 24;
 
 /** The vocabulary as the file has it. */
 export interface VocabMetadata {
-  /** How tokens are spelt: with "▁" for spaces, or in letters for bytes. */
-  readonly kind: "llama" | "gpt2";
+  /** How tokens are spelt: with "▁" for spaces, in letters for bytes, or with escapes. */
+  readonly kind: "llama" | "gpt2" | "rwkv";
   readonly tokens: StringArray;
   /** One of `TokenType` per token; null when the file has none. */
   readonly types: NumberArray | null;
@@ -91,13 +91,17 @@ export function readVocabMetadata(metadata: Metadata): VocabMetadata {
 }
 
 /** Gemma 4 spells tokens as SentencePiece does and lists merges as byte-level BPE does. */
-function readKind(metadata: Metadata): { kind: "llama" | "gpt2"; listsMerges: boolean } {
+function readKind(
+  metadata: Metadata,
+): Pick<VocabMetadata, "kind"> & { readonly listsMerges: boolean } {
   const kind = getString(metadata, "tokenizer.ggml.model");
   if (kind === "gemma4") return { kind: "llama", listsMerges: true };
+  if (kind === "rwkv") return { kind, listsMerges: false };
   if (kind === "llama" || kind === "gpt2") return { kind, listsMerges: kind === "gpt2" };
   throw new UnsupportedModelError(
     `Cannot use a tokenizer of the kind "${kind.slice(0, 80)}": only "llama" (SentencePiece), ` +
-      `"gpt2" (byte-level BPE) and "gemma4" are supported: choose a model with one of these`,
+      `"gpt2" (byte-level BPE), "gemma4" and "rwkv" are supported: choose a model with ` +
+      `one of these`,
   );
 }
 

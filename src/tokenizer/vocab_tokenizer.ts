@@ -19,7 +19,7 @@ export type PlainTextEncoder = (
 
 /** What a vocabulary does not say. */
 export interface TokenizerRules {
-  readonly kind: "llama" | "gpt2";
+  readonly kind: "llama" | "gpt2" | "rwkv";
   readonly encodePlain: PlainTextEncoder;
   readonly addBos: boolean;
   readonly addEos: boolean;
@@ -40,7 +40,7 @@ const NO_BYTES = new Uint8Array(0);
 
 /** A tokenizer over one vocabulary. */
 export class VocabTokenizer implements Tokenizer, TokenBytes {
-  readonly kind: "llama" | "gpt2";
+  readonly kind: "llama" | "gpt2" | "rwkv";
   readonly vocabSize: number;
   readonly bosId: number | null;
   readonly eosId: number | null;

@@ -330,6 +330,25 @@ Deno.test("createChatTemplate() without a template: ChatML where the vocabulary 
   );
 });
 
+Deno.test("createChatTemplate() gives RWKV paragraphs, whether its file has their name or none", () => {
+  const messages = [
+    { role: "system" as const, content: "Be kind.\n" },
+    user(" a\r\n \n\nb"),
+    { role: "assistant" as const, content: "c" },
+    user("<s>"),
+  ];
+  const expected =
+    `System: Be kind.\n\nUser: a\nb\n\nAssistant: c\n\nUser: <${SPECIAL_TOKEN_BREAKER}s>\n\n`;
+  const specialTexts = ["<s>"];
+  for (const [name, hasParagraphs] of [["rwkv-world", false], [null, true]] as const) {
+    const chat = template(name, { specialTexts, hasParagraphs });
+    assertEquals(chat.style, "paragraphs");
+    assertEquals(chat.render(messages), `${expected}Assistant:`);
+    assertEquals(chat.render(messages, { addGenerationPrompt: false }), expected);
+  }
+  assertEquals(template("{{ messages[0].content }}", { hasParagraphs: true }).style, "jinja");
+});
+
 Deno.test("createChatTemplate() without a template or chat tokens continues the text", () => {
   const story = template(null);
   assertEquals(story.style, "continue");

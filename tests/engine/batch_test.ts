@@ -56,6 +56,15 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["qwen35 in Q4_0, in small steps", { type: "Q4_0", architecture: "qwen35" }, {
     ...{ threads: 3, chunkTokens: 7 },
   }],
+  ["rwkv7 in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "rwkv7" }, {
+    ...{ threads: 2, chunkTokens: 7 },
+  }],
+  ["rwkv6-old in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "rwkv6-old" }, {
+    ...{ threads: 2, chunkTokens: 7 },
+  }],
+  ["kimi-linear in Q4_0, in small steps", { type: "Q4_0", architecture: "kimi-linear" }, {
+    ...{ threads: 3, chunkTokens: 7 },
+  }],
   ["lfm2moe in Q8_0", { type: "Q8_0", architecture: "lfm2moe" }, { threads: 2 }],
   ["bamboo in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "bamboo" }, {
     threads: 2,

@@ -51,6 +51,14 @@ for (const architecture of FAMILIES) {
   }
 }
 
+Deno.test("rwkv7 in Q4_0 answers alike with and without --dense", () =>
+  eachThreadCount({ architecture: "rwkv7", type: "Q4_0" }, (sparse, dense) => {
+    assertLess(nmse(sparse.single, dense.single), QUANT_NMSE);
+    assertEquals(sparse.chunked, dense.chunked);
+    assertEquals(sparse.greedy, dense.greedy);
+    assert(sparse.skippedNeurons > 0 && sparse.skippedBytes > 0);
+  }));
+
 Deno.test("a gated ReLU model with biases answers alike with and without --dense", () =>
   eachThreadCount({
     architecture: "llama-biased",

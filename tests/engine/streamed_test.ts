@@ -39,6 +39,9 @@ for (
     eachBudget({ architecture, type, blockCount: 4, embeddingLength: type === "F16" ? 320 : 64 }));
 }
 
+Deno.test("rwkv7 in Q8_0 answers the same from disk as from memory", () =>
+  eachBudget({ architecture: "rwkv7", type: "Q8_0" }));
+
 for (const type of ["E0M4", "Q4_K", "Q6_K", "MXFP4"] as const) {
   Deno.test(`bamboo in ${type} answers the same from disk as from memory`, () =>
     eachBudget({

@@ -5,6 +5,7 @@
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { LAYERED_LOGITS } from "./tiny_layered.ts";
 import { RARER_LOGITS } from "./tiny_rarer.ts";
+import { RECURRENT_LOGITS } from "./tiny_logits_recurrent.ts";
 import { WIDER_LOGITS } from "./tiny_logits_wider.ts";
 
 /** The best three ids at a position, with their logits. */
@@ -373,6 +374,7 @@ export const LLAMA_CPP_LOGITS: Readonly<
     [[39, 1.7826], [336, 1.5058], [204, 1.4783]],
     [[31, 1.5504], [441, 1.5334], [336, 1.4549]],
   ],
+  ...RECURRENT_LOGITS,
   ...WIDER_LOGITS,
   ...LAYERED_LOGITS,
   ...RARER_LOGITS,

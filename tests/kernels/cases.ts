@@ -12,6 +12,7 @@ import { convolutionCases } from "./cases_convolution.ts";
 import { elementwiseCases } from "./cases_elementwise.ts";
 import { floatMatmulCases } from "./cases_matmul_float.ts";
 import { gatherCases } from "./cases_gather.ts";
+import { keyedStateCases } from "./cases_keyed_states.ts";
 import { neuronCases } from "./cases_neurons.ts";
 import { normCases } from "./cases_norms.ts";
 import { quantisedMatmulCases } from "./cases_matmul_q8.ts";
@@ -46,6 +47,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   ...attentionCases,
   ...convolutionCases,
   ...deltaScanCases,
+  ...keyedStateCases,
   ...stateSpaceCases,
   ...samplingCases,
   ...sparseCases,

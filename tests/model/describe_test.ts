@@ -104,8 +104,8 @@ Deno.test("describeModel() reads every tiny family under its architecture", () =
 });
 
 Deno.test("describeModel() names an unknown architecture and what is supported", () => {
-  const file = withMetadata(LLAMA, { "general.architecture": "rwkv7" });
-  const error = assertThrows(() => describeModel(file), UnsupportedModelError, '"rwkv7"');
+  const file = withMetadata(LLAMA, { "general.architecture": "rwkv5" });
+  const error = assertThrows(() => describeModel(file), UnsupportedModelError, '"rwkv5"');
   for (const name of SUPPORTED_ARCHITECTURES) assertStringIncludes(error.message, name);
 });
 

@@ -16,7 +16,7 @@ import {
 import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_RARER } from "./expected_rarer.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
-import { CHANNELS, DELTAS, HEADS } from "./expected_states.ts";
+import { ADDED, CHANNELS, DELTAS, HEADS, KEY_DELTAS, KEYED } from "./expected_states.ts";
 
 const QWEN35: Differences = {
   blockCount: 4,
@@ -26,6 +26,23 @@ const QWEN35: Differences = {
   ropes: [["neox", 16, 10000, 1]],
   stateSpace: DELTAS,
   layers: "s 0:0 s 0:0",
+};
+/** All layers have states and neurons, and none attends. */
+const RECURRENT: Differences = {
+  ...{ headCount: 0, headCountKv: 0, headDim: 0, embeddingLength: 128 },
+  attentionScale: 1,
+  ropes: [],
+  layers: "s s",
+};
+const RWKV6: Differences = {
+  ...RECURRENT,
+  norm: { kind: "layer", epsilon: Math.fround(1e-5) },
+  feedForward: { activation: "relu2", ...UNGATED },
+  stateSpace: ADDED,
+};
+const KIMI_HEADS: Differences = {
+  ...{ headCountKv: 1, headDim: 48, attentionScale: 1 / Math.sqrt(32) },
+  latent: { length: 32, queryLength: 0, turnedDim: 16, plainDim: 16, valueDim: 16 },
 };
 const MAMBA: Differences = {
   ...{ headCount: 0, headCountKv: 0, headDim: 0, feedForwardLength: 0 },
@@ -229,6 +246,45 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "deepseek2-dense": { ...latent(32), ropes: [["norm", 8, 10000, 1]] },
   "dots1": { ...NEOX, ...leading({ gating: "sigmoid" }), headCountKv: 4 },
   "glm4moe": { ...leading({ gating: "sigmoid" }), ropes: [["neox", 8, 10000, 1]] },
+  "rwkv7": {
+    ...RECURRENT,
+    norm: { kind: "layer", epsilon: Math.fround(1e-5) },
+    feedForward: { activation: "relu2", ...UNGATED },
+    stateSpace: KEYED,
+  },
+  "rwkv6": RWKV6,
+  "rwkv6-old": {
+    ...{ ...RWKV6, embeddingLength: 64 },
+    stateSpace: {
+      ...{ ...ADDED, innerLength: 64, stateLength: 16, headCount: 4, groupCount: 4 },
+      timeMix: { ...ADDED.timeMix!, width: 64, moved: { ...ADDED.timeMix!.moved!, keyHeads: 4 } },
+    },
+  },
+  "rwkv6qwen2": {
+    ...RECURRENT,
+    stateSpace: {
+      ...{ ...ADDED, stateLength: 32, headCount: 4, groupCount: 4, stepRank: 40 },
+      timeMix: {
+        ...{ ...ADDED.timeMix!, shiftsNeurons: false },
+        moved: { rank: 8, keyHeads: 2, readsBefore: false },
+      },
+    },
+  },
+  "arwkv7": {
+    ...RECURRENT,
+    stateSpace: { ...KEYED, timeMix: { ...KEYED.timeMix!, shiftsNeurons: false } },
+  },
+  "arwkv7-ungated": {
+    ...{ ...RECURRENT, embeddingLength: 64 },
+    stateSpace: {
+      ...{ ...KEYED, innerLength: 64, stateLength: 8, headCount: 8, groupCount: 8, stepRank: 16 },
+      timeMix: {
+        width: 64,
+        shiftsNeurons: false,
+        ranks: { decay: 8, rate: 16, value: 12, gate: 0 },
+      },
+    },
+  },
   "mamba": { ...MAMBA, tiedEmbeddings: true, stateSpace: CHANNELS },
   "mamba-falcon": { ...MAMBA, stateSpace: { ...CHANNELS, normalizesInputs: true } },
   "mamba2": { ...MAMBA, stateSpace: HEADS },
@@ -258,6 +314,14 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     ...QWEN35,
     ...experts({ sharedFeedForwardLength: 64 }),
     stateSpace: { ...DELTAS, headsTakeTurns: false },
+  },
+  "kimi-linear": {
+    ...leading({ sharedFeedForwardLength: 32, gating: "sigmoid", weightScale: Math.fround(2.446) }),
+    ...KIMI_HEADS,
+    blockCount: 4,
+    ropes: [],
+    stateSpace: KEY_DELTAS,
+    layers: "s s 0:- s",
   },
   "jamba": {
     ...experts({

@@ -27,3 +27,42 @@ export const DELTAS: StateSpaceConfig = {
   headCount: 6,
   headsTakeTurns: true,
 };
+
+/** RWKV-7's, and what ARWKV has otherwise. */
+export const KEYED: StateSpaceConfig = {
+  ...CHANNELS,
+  kind: "keyed",
+  taps: 2,
+  stateLength: 64,
+  headCount: 2,
+  groupCount: 2,
+  stepRank: 24,
+  timeMix: {
+    width: 128,
+    shiftsNeurons: true,
+    ranks: { decay: 8, rate: 12, value: 20, gate: 24 },
+  },
+};
+
+export const KEY_DELTAS: StateSpaceConfig = {
+  ...CHANNELS,
+  kind: "keyDeltas",
+  innerLength: 96,
+  stateLength: 24,
+  headCount: 4,
+  groupCount: 4,
+  stepRank: 24,
+};
+
+/** RWKV-6's. */
+export const ADDED: StateSpaceConfig = {
+  ...KEYED,
+  kind: "added",
+  stepRank: 60,
+  timeMix: {
+    width: 128,
+    shiftsNeurons: true,
+    ranks: { decay: 20, rate: 0, value: 0, gate: 0 },
+    moved: { rank: 12, keyHeads: 2, readsBefore: true },
+  },
+};

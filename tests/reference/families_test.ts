@@ -8,6 +8,7 @@ import { type GgufFile, parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
+import { RECURRENT_CHOICES } from "./recurrent_choices.ts";
 import { STATE_MISTAKES } from "./state_mistakes.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
@@ -295,6 +296,7 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "deepseek": [...MOE, "no shared expert", "weights normalised", "experts as they are"],
   "dots1": [...MOE, "no bias of the choice", "softmax", "no head norms"],
   "glm4moe": [...MOE, "no bias of the choice", "softmax", "no biases", "no head norms"],
+  ...RECURRENT_CHOICES,
   "mamba": STATES,
   "mamba-falcon": [...STATES, "what channels make as it is"],
   "mamba2": [...STATES, "states not normalised"],
@@ -306,6 +308,10 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "qwen35": [...DELTAS, "no head norms", "heads gated by queries"],
   "qwen35moe": [...MOE, ...DELTAS, "no shared expert", "heads gated by queries"],
   "qwen3next": [...MOE, ...DELTAS, "heads gated by queries", "no gate of the shared expert"],
+  "kimi-linear": [
+    ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,
+    ...["gated by steps", "softmax", "no bias of the choice", "no shared expert"] as const,
+  ],
   "jamba": [...MOE, ...STATES, "what channels make as it is", "weights normalised"],
   "lfm2": ["gates convolved", "no head norms", "neighbouring pairs"],
   "lfm2-windowed": ["gates convolved", "no windows", "a window more"],

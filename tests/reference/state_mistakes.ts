@@ -1,5 +1,11 @@
 /** What a description with state spaces would be if one choice were read otherwise. */
-import type { ModelDescription, StateSpaceTensors } from "../../src/model/mod.ts";
+import type {
+  FinchTensors,
+  KeyDeltaTensors,
+  ModelDescription,
+  StateSpaceTensors,
+  TimeMixTensors,
+} from "../../src/model/mod.ts";
 import { mapLayers } from "./changed_description.ts";
 
 type Mistake = (description: ModelDescription) => ModelDescription;
@@ -41,7 +47,84 @@ export const STATE_MISTAKES = {
         ? { ...shared, norms: { ...shared.norms, output: shared.norms.input } }
         : shared,
     })),
+  "shares of the first layer": (d) =>
+    mapTimeMix(d, ({ shifts }) => ({
+      shifts: { ...shifts, tensor: shifts.tensor.replace("blk.1.", "blk.0.") },
+    })),
+  "keys and values exchanged": (d) =>
+    mapTimeMix(d, ({ key, value }) => ({ key: value, value: key })),
+  "decays and rates exchanged": (d) =>
+    mapTimeMix(d, ({ decay, rate }) => ({
+      decay: { ...decay, bias: rate.bias },
+      rate: { ...rate, bias: decay.bias },
+    })),
+  "no values of the first layer": (d) => mapTimeMix(d, () => ({ firstValue: null })),
+  "keys scaled by rates": (d) => mapTimeMix(d, ({ bonus }) => ({ keyRate: bonus })),
+  "keys brought back as they are": (d) => mapTimeMix(d, ({ bonus }) => ({ keyScale: bonus })),
+  "another bonus": (d) => mapTimeMix(d, ({ keyScale }) => ({ bonus: keyScale })),
+  "what heads give as it is": (d) => mapTimeMix(d, () => ({ norm: null })),
+  "what states give ungated": (d) => mapTimeMix(d, () => ({ gate: null })),
+  "shares that are not moved": (d) =>
+    mapFinch(d, ({ shares, first }) => ({ shares: shares.map(() => first) })),
+  "decays moved as keys": (d) =>
+    mapFinch(d, ({ shares: [, key, ...others] }) => ({ shares: [key, key, ...others] })),
+  "receptances and gates exchanged": (d) =>
+    mapFinch(d, ({ receptance, gate }) => ({ receptance: gate, gate: receptance })),
+  "keys and values of added states exchanged": (d) =>
+    mapFinch(d, ({ key, value }) => ({ key: value, value: key })),
+  "nothing goes around added states": (d) =>
+    mapFinch(d, ({ bonus, first }) => ({ bonus: bonus && first })),
+  "added states as they are": (d) => mapFinch(d, () => ({ norm: null })),
+  "sums of neurons as they are": (d) =>
+    mapLayers(d, (layer) => ({ ...layer, neuronGate: undefined })),
+  "layers not halved": (d) => ({
+    ...d,
+    config: { ...d.config, layers: d.config.layers.map(({ endScale: _, ...own }) => own) },
+  }),
+  "queries and keys convolved as values": (d) =>
+    mapKeyDeltas(d, ({ convolutions }) => {
+      const { value } = convolutions;
+      return { convolutions: { query: value, key: value, value } };
+    }),
+  "steps without a bias": (d) =>
+    mapKeyDeltas(d, ({ steps }) => ({ steps: { ...steps, bias: null } })),
+  "gated by steps": (d) => mapKeyDeltas(d, ({ steps }) => ({ gate: { ...steps, bias: null } })),
+  "neurons read another row": (d) =>
+    mapLayers(d, (layer) => ({ ...layer, feedForwardShift: layer.neuronGate?.shift })),
 } as const satisfies Readonly<Record<string, Mistake>>;
+
+function mapTimeMix(
+  d: ModelDescription,
+  change: (mix: TimeMixTensors) => Partial<TimeMixTensors>,
+): ModelDescription {
+  return mapLayers(d, (layer) => {
+    const { timeMix } = layer;
+    return timeMix === undefined
+      ? layer
+      : { ...layer, timeMix: { ...timeMix, ...change(timeMix) } };
+  });
+}
+
+function mapFinch(
+  d: ModelDescription,
+  change: (finch: FinchTensors) => Partial<FinchTensors>,
+): ModelDescription {
+  return mapLayers(d, (layer) => {
+    const { finch } = layer;
+    return finch === undefined ? layer : { ...layer, finch: { ...finch, ...change(finch) } };
+  });
+}
+
+function mapKeyDeltas(
+  d: ModelDescription,
+  change: (deltas: KeyDeltaTensors) => Partial<KeyDeltaTensors>,
+): ModelDescription {
+  return mapLayers(d, (layer) => {
+    const { keyDeltas } = layer;
+    if (keyDeltas === undefined) return layer;
+    return { ...layer, keyDeltas: { ...keyDeltas, ...change(keyDeltas) } };
+  });
+}
 
 function mapStates(
   d: ModelDescription,

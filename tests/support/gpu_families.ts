@@ -7,6 +7,13 @@ const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
 export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   // What goes around attention; of real ones it is 64, and of the one of gpu_families_test.ts.
   "gemma3n": "a width of 10 is no multiple of 4",
+  "rwkv7": "states that decay key by key are the threads'",
+  "arwkv7": "states that decay key by key are the threads'",
+  "rwkv6": "states that decay key by key are the threads'",
+  "rwkv6-old": "states that decay key by key are the threads'",
+  "rwkv6qwen2": "states that decay key by key are the threads'",
+  "kimi-linear": "states that decay key by key are the threads'",
+  "arwkv7-ungated": "states that decay key by key are the threads'",
 };
 
 /** All of these. */

@@ -33,6 +33,7 @@ const PARTS = [
     "remember",
     "attend",
     "mergeHeads",
+    "recur",
     "joinAttention",
     "feedShared",
     "predict",

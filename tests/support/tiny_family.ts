@@ -6,6 +6,7 @@ export interface TinyFamily {
   /** `general.architecture`; left out: the name of the family. */
   readonly architecture?: string;
   readonly blockCount?: number;
+  readonly embeddingLength?: number;
   /** Left out: half of the heads. */
   readonly headCountKv?: number;
   /** Left out: width over heads. */
@@ -103,14 +104,33 @@ export interface TinyFamily {
     /** Left out: channels have decays of their own. */
     readonly groups?: number;
     readonly layers: readonly ("state" | "heads" | "both" | "neurons")[];
-    /** States are corrected; `rank` counts heads. "mixed": rates and steps are one tensor. */
-    readonly deltas?: "apart" | "mixed";
+    /**
+     * States are corrected; `rank` counts heads. "mixed": rates and steps are one tensor; "keys":
+     * as Kimi Linear's are.
+     */
+    readonly deltas?: "apart" | "mixed" | "keys";
     /** Layers with a state or heads have no neurons. */
     readonly isApart?: boolean;
     /** False: what comes out is not normalised. */
     readonly hasNorm?: boolean;
     /** What channels make is normalised, with weights or without. */
     readonly normalizes?: "weighted" | "bare";
+  };
+  /** Layers are RWKV-7's. */
+  readonly timeMix?: {
+    readonly headDim: number;
+    /** Gate 0: there is none. */
+    readonly ranks: Readonly<Record<"decay" | "rate" | "value" | "gate", number>>;
+    /** Neurons are RWKV's, too. */
+    readonly shiftsNeurons?: boolean;
+    /** False: what heads give is not normalised. */
+    readonly hasNorm?: boolean;
+    /** They are RWKV-6's, and so many numbers move their shares. */
+    readonly moved?: {
+      readonly rank: number;
+      readonly keyHeads?: number;
+      readonly isOld?: boolean;
+    };
   };
   /** Layers that differ, as Gemma 4's do. */
   readonly layered?: {

@@ -14,6 +14,7 @@ import {
   unevenKeys,
 } from "./tiny_layered.ts";
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
+import { planTimeMix, timeMixKeys } from "./tiny_time_mix.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
 
 /** Everything that decides which tensors a tiny model has and how large they are. */
@@ -65,6 +66,7 @@ export function tinyMetadata(
     "vocab_size": u32(shape.vocabSize),
     ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
     ...family.stateSpace && stateSpaceKeys(family.stateSpace, shape, experts),
+    ...family.timeMix && timeMixKeys(family.timeMix),
     ...family.layered && layeredKeys(family.layered, shape),
     ...family.uneven && unevenKeys(family.uneven),
     ...family.keys,
@@ -113,11 +115,13 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
     plan.prefix = `blk.${block}.`;
     const kind = family.stateSpace?.layers[block] ?? "heads";
     const own = layerShape(shape, family, block);
-    if (kind === "state" || kind === "neurons") plan.norm("attn_norm", width);
+    const { timeMix } = family;
+    if (timeMix || kind === "state" || kind === "neurons") plan.norm("attn_norm", width);
     else if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
     else if (own.headCount > 0) planAttention(plan, own, family, block);
+    if (timeMix) planTimeMix(plan, shape, { timeMix, block });
     if (kind === "state" || kind === "both") planStateSpace(plan, shape, family.stateSpace!);
-    if (hasNeurons(family, kind) && own.feedForwardLength > 0) {
+    if (hasNeurons(family, kind) && !timeMix?.shiftsNeurons && own.feedForwardLength > 0) {
       planFeedForward(plan, shape, family, block);
     }
     if (family.layered) planLayerEnd(plan, shape, family.layered);

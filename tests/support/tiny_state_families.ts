@@ -49,8 +49,53 @@ const QWEN35: TinyFamily = {
   },
 };
 
+/** llama.cpp's scan takes keys by 32 or 64 at a time, and no others. */
+const RWKV7: TinyFamily = {
+  embeddingLength: 128,
+  layerNorm: true,
+  embeddingNorm: true,
+  neurons: "plain",
+  timeMix: {
+    headDim: 64,
+    ranks: { decay: 8, rate: 12, value: 20, gate: 24 },
+    shiftsNeurons: true,
+  },
+};
+
+const NO_RANKS = { decay: 0, rate: 0, value: 0, gate: 0 };
+const RWKV6: TinyFamily = {
+  ...RWKV7,
+  timeMix: {
+    ...{ headDim: 64, ranks: { ...NO_RANKS, decay: 20 }, shiftsNeurons: true },
+    moved: { rank: 12 },
+  },
+};
+
 /** Forms of the families that keep states. */
 export const TINY_STATE_FAMILIES = {
+  "rwkv7": RWKV7,
+  "arwkv7": {
+    embeddingLength: 128,
+    timeMix: { headDim: 64, ranks: { decay: 8, rate: 12, value: 20, gate: 24 } },
+  },
+  "rwkv6": RWKV6,
+  "rwkv6-old": {
+    ...RWKV6,
+    architecture: "rwkv6",
+    embeddingLength: 64,
+    timeMix: { ...RWKV6.timeMix!, headDim: 16, moved: { rank: 12, isOld: true } },
+  },
+  "rwkv6qwen2": {
+    embeddingLength: 128,
+    timeMix: {
+      ...{ headDim: 32, ranks: { ...NO_RANKS, decay: 20 } },
+      moved: { rank: 8, keyHeads: 2 },
+    },
+  },
+  "arwkv7-ungated": {
+    architecture: "arwkv7",
+    timeMix: { headDim: 8, ranks: { decay: 8, rate: 16, value: 12, gate: 0 }, hasNorm: false },
+  },
   "mamba": { stateSpace: MAMBA, tied: true },
   "mamba-falcon": { architecture: "mamba", stateSpace: { ...MAMBA, normalizes: "bare" } },
   "mamba2": { stateSpace: { ...MAMBA2, layers: ["state", "state"] } },
@@ -106,6 +151,27 @@ export const TINY_STATE_FAMILIES = {
       "rope.dimension_count": u32(16),
       "expert_feed_forward_length": u32(32),
       "expert_shared_feed_forward_length": u32(64),
+    },
+  },
+  "kimi-linear": {
+    blockCount: 4,
+    latent: { length: 32, turned: 16, plain: 16, value: 16 },
+    stateSpace: {
+      ...{ inner: 96, state: 24, rank: 4, groups: 4, deltas: "keys" },
+      layers: ["state", "state", "heads", "state"],
+    },
+    experts: {
+      ...{ count: 8, used: 3, length: 32, shared: 32, isPlain: true },
+      ...{ hasChoiceBias: true, leading: 1 },
+    },
+    keys: {
+      "feed_forward_length": u32(96),
+      "attention.head_count_kv": list(Int32Array.of(0, 0, 1, 0)),
+      "expert_feed_forward_length": u32(32),
+      "expert_shared_count": u32(1),
+      "expert_gating_func": u32(2),
+      "expert_weights_scale": f32(2.446),
+      "leading_dense_block_count": u32(1),
     },
   },
   "jamba": {

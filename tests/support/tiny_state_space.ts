@@ -18,12 +18,13 @@ export function stateSpaceKeys(
     list(Int32Array.from({ length: blockCount }, (_, i) => layers[i] === kind ? count : 0));
   const hasNone = !attends && !layers.includes("both");
   return {
-    ...deltas
+    ...deltas && deltas !== "keys"
       ? { "full_attention_interval": u32(layers.indexOf("heads") + 1) }
       : attends && { "attention.head_count_kv": counts(headCountKv, "heads") },
     ...hasNone && { "attention.head_count": u32(0), "feed_forward_length": u32(0) },
     ...isApart && { "feed_forward_length": counts(neurons, "neurons") },
     "ssm.conv_kernel": u32(4),
+    ...deltas === "keys" && { "kda.head_dim": u32(state) },
     "ssm.inner_size": u32(inner),
     "ssm.state_size": u32(state),
     "ssm.time_step_rank": u32(rank),
@@ -38,6 +39,7 @@ export function planStateSpace(
   { embeddingLength: width }: TinyShape,
   { inner, state, rank, groups, hasNorm, normalizes, deltas }: TinyStateSpace,
 ): void {
+  if (deltas === "keys") return planKeyDeltas(plan, width, { inner, state, rank });
   if (deltas) return planDeltas(plan, width, { inner, state, rank, groups: groups!, deltas });
   const convolved = inner + 2 * (groups ?? 0) * state;
   const heads = groups ? rank : 0;
@@ -58,6 +60,27 @@ export function planStateSpace(
   plan.factors("ssm_d", ...groups ? [1, heads] : [inner]);
   if (groups && hasNorm !== false) plan.headNorm("ssm_norm", [inner / groups, groups]);
   plan.matrix("ssm_out", [inner, width], "residual");
+}
+
+/** The same of Kimi Linear. */
+function planKeyDeltas(
+  plan: TensorPlan,
+  width: number,
+  { inner, state, rank: heads }: Pick<TinyStateSpace, "inner" | "state" | "rank">,
+): void {
+  for (const letter of ["q", "k", "v"]) {
+    plan.matrix(`attn_${letter}`, [width, inner]);
+    plan.matrix(`ssm_conv1d_${letter}`, [4, 1, inner]);
+  }
+  for (const letter of ["f", "g"]) {
+    plan.matrix(`ssm_${letter}_a`, [width, state]);
+    plan.matrix(`ssm_${letter}_b`, [state, inner]);
+  }
+  plan.matrix("ssm_beta", [width, heads]);
+  plan.bias("ssm_dt", inner);
+  plan.vector("ssm_a", 1, heads);
+  plan.headNorm("ssm_norm", [state]);
+  plan.matrix("attn_output", [inner, width], "residual");
 }
 
 /** The same where states are corrected. */

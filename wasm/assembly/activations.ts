@@ -297,7 +297,7 @@ export function silu_x4(x: v128): v128 {
  * rounding): small results are as exact as large ones.
  */
 @inline
-function softplus_x4(x: v128): v128 {
+export function softplus_x4(x: v128): v128 {
   const u = exp_f32x4(f32x4.neg(f32x4.abs(x)));
   const z = f32x4.div(u, f32x4.add(f32x4.splat(2), u));
   const w = f32x4.mul(z, z);

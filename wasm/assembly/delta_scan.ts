@@ -46,11 +46,12 @@ export function scan_deltas_f32(
   check_f32_rows(out, n, outStride, channels);
   check_bytes(a, <u64>heads << 2);
   const rowBytes = states << 2, zero = i32x4.splat(opaque(0, states));
+  const reads = <f32>(1 / Math.sqrt(<f64>states));
   for (let t: u32 = 0; t < n; t++) {
     const at: usize = (t * stride) << 2;
     for (let group: u32 = 0; group < groups; group++) {
-      normalize(k + at + group * rowBytes, rowBytes, epsilon, 1);
-      normalize(q + at + group * rowBytes, rowBytes, epsilon, <f32>(1 / Math.sqrt(<f64>states)));
+      normalize_row(k + at + group * rowBytes, rowBytes, epsilon, 1);
+      normalize_row(q + at + group * rowBytes, rowBytes, epsilon, reads);
     }
   }
   const size = heads / groups;
@@ -78,7 +79,7 @@ export function scan_deltas_f32(
 
 /** row · factor / √(row · row + epsilon), in place. */
 @inline
-function normalize(row: usize, bytes: u32, epsilon: f32, factor: f32): void {
+export function normalize_row(row: usize, bytes: u32, epsilon: f32, factor: f32): void {
   let squares = f32x4.splat(0);
   for (let i: usize = 0; i < bytes; i += 16) {
     const x = v128.load(row + i);

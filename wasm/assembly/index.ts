@@ -59,6 +59,14 @@ export { rope_f32 } from "./rope";
 export { store_keys_f32, store_keys_i16, store_values_f32, store_values_i16 } from "./store";
 export { attention_f32, attention_i16, attention_scratch_bytes } from "./attention";
 export { scan_deltas_f32 } from "./delta_scan";
+export { prepare_added_f32, scan_added_f32, shift_rows_f32 } from "./added_states";
+export {
+  add_bonus_f32,
+  approach_f32,
+  prepare_key_deltas_f32,
+  prepare_keyed_f32,
+  scan_keyed_f32,
+} from "./keyed_states";
 export { scan_channels_f32, scan_heads_f32 } from "./state_space";
 export { state_convolution_f32 } from "./state_convolution";
 export { short_convolution_f32, store_products_f32 } from "./convolution";

@@ -3,6 +3,7 @@ import type { Family } from "../family.ts";
 import { afmoe } from "./afmoe.ts";
 import { apertus } from "./apertus.ts";
 import { arcee } from "./arcee.ts";
+import { arwkv7 } from "./arwkv7.ts";
 import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
 import { bailingmoe2 } from "./bailingmoe2.ts";
@@ -51,6 +52,7 @@ import { internlm2 } from "./internlm2.ts";
 import { jais } from "./jais.ts";
 import { jais2 } from "./jais2.ts";
 import { jamba } from "./jamba.ts";
+import { kimiLinear } from "./kimi_linear.ts";
 import { laguna } from "./laguna.ts";
 import { lfm2 } from "./lfm2.ts";
 import { lfm2moe } from "./lfm2moe.ts";
@@ -97,6 +99,9 @@ import { qwen3next } from "./qwen3next.ts";
 import { qwen3vl } from "./qwen3vl.ts";
 import { qwen3vlmoe } from "./qwen3vlmoe.ts";
 import { refact } from "./refact.ts";
+import { rwkv6 } from "./rwkv6.ts";
+import { rwkv6qwen2 } from "./rwkv6qwen2.ts";
+import { rwkv7 } from "./rwkv7.ts";
 import { seedOss } from "./seed_oss.ts";
 import { smallthinker } from "./smallthinker.ts";
 import { smollm3 } from "./smollm3.ts";
@@ -112,6 +117,7 @@ export const FAMILIES: readonly Family[] = [
   afmoe,
   apertus,
   arcee,
+  arwkv7,
   baichuan,
   bailingmoe,
   bailingmoe2,
@@ -160,6 +166,7 @@ export const FAMILIES: readonly Family[] = [
   jais,
   jais2,
   jamba,
+  kimiLinear,
   laguna,
   lfm2,
   lfm2moe,
@@ -206,6 +213,9 @@ export const FAMILIES: readonly Family[] = [
   qwen3vl,
   qwen3vlmoe,
   refact,
+  rwkv6,
+  rwkv6qwen2,
+  rwkv7,
   seedOss,
   smallthinker,
   smollm3,

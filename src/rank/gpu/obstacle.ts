@@ -96,6 +96,9 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (config.normalizesTurnedHeads && spans.some((each) => each?.span === "projection")) {
     return "heads that are turned already are normalised together by threads only";
   }
+  if (["keyed", "added", "keyDeltas"].includes(config.stateSpace?.kind ?? "")) {
+    return "states that decay key by key are the threads'";
+  }
   if ((config.stateSpace?.stateLength ?? 0) > STATES_MAX) {
     return `states of more than ${STATES_MAX} numbers are the threads'`;
   }

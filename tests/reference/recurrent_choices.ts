@@ -1,0 +1,30 @@
+/** Which mistakes show in which of the families that are RWKV's. Data only. */
+import type { STATE_MISTAKES } from "./state_mistakes.ts";
+
+type StateMistake = keyof typeof STATE_MISTAKES;
+
+const KEYED: readonly StateMistake[] = [
+  ...["shares of the first layer", "keys and values exchanged"] as const,
+  ...[
+    "decays and rates exchanged",
+    "no values of the first layer",
+    "keys scaled by rates",
+  ] as const,
+  ...["keys brought back as they are", "another bonus", "what heads give as it is"] as const,
+];
+const ADDED: readonly StateMistake[] = [
+  ...["shares that are not moved", "decays moved as keys"] as const,
+  ...["receptances and gates exchanged", "keys and values of added states exchanged"] as const,
+];
+const ADDED_NEURONS: readonly StateMistake[] = [
+  ...["neurons read another row", "sums of neurons as they are", "layers not halved"] as const,
+];
+
+export const RECURRENT_CHOICES = {
+  "rwkv7": [...KEYED, "neurons read another row", "what states give ungated", "ReLU", "SiLU"],
+  "rwkv6": [...ADDED, ...ADDED_NEURONS, "nothing goes around added states"],
+  "rwkv6-old": ["decays moved as keys", "added states as they are"],
+  "rwkv6qwen2": [...ADDED, "gate and up exchanged"],
+  "arwkv7": ["what states give ungated", "gate and up exchanged"],
+  "arwkv7-ungated": ["no values of the first layer", "another bonus"],
+} as const;
