@@ -70,6 +70,9 @@ export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): 
       const expertsBytes = feedForward.experts
         .reduce((sum, each) => sum + blockBytes(each) + predictorBytes(each), 0);
       bytes -= unusedShare * expertsBytes;
+      const { companions } = feedForward;
+      const unusedCount = Math.max(0, companions.length - config.experts!.usedCount);
+      for (const each of companions.slice(0, unusedCount)) bytes -= blockBytes(each);
     }
   }
   bytes += plans.reduce((sum, { gpu }) => sum + (gpu?.weightsBytes ?? 0), 0);

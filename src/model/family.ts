@@ -93,9 +93,14 @@ export interface ExpertChoices {
   readonly jointWeight?: number;
   /**
    * "ofEach": the file says how long each of the shared experts is; "asOthers": there is one, as
-   * long as the others. Left out: the file says how long all of them are together.
+   * long as the others; "asStream": as the residual stream is wide. Left out: the file says how
+   * long all of them are together.
    */
-  readonly sharedLength?: "ofEach" | "asOthers";
+  readonly sharedLength?: "ofEach" | "asOthers" | "asStream";
+  /** `feed_forward_length` is one expert's. Left out: that of all that a token uses. */
+  readonly saysLengthOfEach?: true;
+  /** Groups of experts have companions. Left out: they have none. */
+  readonly haveCompanions?: true;
   /** One of so many layers may mix, as the file says. Left out: all do. */
   readonly mayAlternate?: boolean;
   /** Weights multiply what experts read. Left out: what they give. */

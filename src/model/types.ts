@@ -299,6 +299,13 @@ export interface ExpertTensors {
   readonly scales: VectorTensor | null;
   /** Null: all of them read the same. */
   readonly apart: ApartTensors | null;
+  /**
+   * Of the layer's input, before attention: router and experts read it, the shared one does not.
+   * Left out: they read the same.
+   */
+  readonly inputNorm?: NormTensors;
+  /** By group: `CompanionsConfig`. Left out: there are none. */
+  readonly companions?: readonly DenseTensors[];
 }
 
 /** What a layer makes of what a token gives it: norm(output · (act(gate · x) ⊙ given)). */

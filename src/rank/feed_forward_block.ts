@@ -9,7 +9,7 @@ import type { Dense, Experts, Predictor, Streamed } from "./bound_blocks.ts";
 import { hasAllGates } from "./bound_blocks.ts";
 import { NEURONS, weigh } from "./inner_norms.ts";
 import type { Layer } from "./layer.ts";
-import { type Activations, readsQ8 } from "./matrix.ts";
+import { type Activations, quantize, readsQ8 } from "./matrix.ts";
 import { GateCutoff } from "./gate_cutoff.ts";
 import { GuessAhead } from "./guess_ahead.ts";
 import { activateNeurons } from "./neurons.ts";
@@ -96,7 +96,11 @@ export class FeedForwardBlock {
   routeEarly(layer: Layer): void {
     const block = layer.feedForward;
     if (!layer.routesEarly || block?.kind !== "experts" || block.isElsewhere) return;
-    this.#routes.choose(block, this.#state.inputs.residual);
+    const { inputs, space, n } = this.#state;
+    const { inputNorm } = block;
+    if (inputNorm === null) return this.#routes.choose(block, inputs.residual);
+    this.#residual.normalize(space.residual, inputNorm, space.early, n);
+    this.#routes.choose(block, inputs.early);
   }
 
   /**
@@ -190,7 +194,7 @@ export class FeedForwardBlock {
     const { apart } = block;
     if (block.isElsewhere) return;
     if (apart !== null) this.#routes.chooseApart(block, this.#residual, apart.routerNorm);
-    const x = this.#read(block, layer);
+    const x = block.inputNorm === null ? this.#read(block, layer) : this.#readEarly(block);
     this.#asksNow = this.#asksPredictors(block);
     if (!layer.routesEarly && !this.#asksNow && apart === null) this.#routes.choose(block, x);
     if (this.#listsStreamed && !this.#weighsInputs && (block.haveAllGates || this.#asksNow)) {
@@ -199,8 +203,12 @@ export class FeedForwardBlock {
         this.#addExpertsOf(block, this.#sparse!.take(x, BOTH_FORMS, n, t), t);
       }
     } else this.#addExperts(block, x);
+    if (block.companions.length > 0) this.#addCompanions(block, x);
     if (block.downBiases !== 0) this.#addDownBiases(block);
-    if (block.shared !== null && block.apart === null) this.#shared.add(block, block.shared, x);
+    if (block.shared !== null && block.apart === null) {
+      const own = block.inputNorm === null ? x : this.#read(block, layer);
+      this.#shared.add(block, block.shared, own);
+    }
     if (this.#listsStreamed) this.#streaming!.neurons.endLayer(layer.index);
   }
 
@@ -277,6 +285,31 @@ export class FeedForwardBlock {
 
   #read(block: Dense | Streamed | Experts, layer: Layer): Activations {
     return this.#residual.read(layer.feedForwardNorm, block.readsQ8);
+  }
+
+  /** What experts read that was made of the layer's input. */
+  #readEarly({ readsQ8: wantsQ8 }: Experts): Activations {
+    const { kernels, inputs: { early }, n, config } = this.#state;
+    if (wantsQ8) quantize(kernels, early, n, config.embeddingLength);
+    return early;
+  }
+
+  /** partial += what goes along with the chosen experts. */
+  #addCompanions({ experts, companions }: Experts, x: Activations): void {
+    const { kernels } = this.#state;
+    const { starts, views: { plan } } = this.#routes;
+    for (let g = 0; g < companions.length; g++) {
+      const each = companions[g];
+      const first = starts[experts.length + g];
+      const count = starts[experts.length + g + 1] - first;
+      const width = each.up.rowCount;
+      if (count === 0 || width === 0) continue;
+      const own = this.#routes.gather(x, each, first, count);
+      const hidden = activateNeurons(this.#state, each, own, count);
+      const { f32, stride } = hidden;
+      kernels.scale_rows_f32(f32, stride, plan.weights + first * 4, count, width);
+      this.#residual.addRows(each.down, hidden, plan.rows + first * 4, count);
+    }
   }
 
   /** Expert by expert: its tokens side by side, as one product. */

@@ -137,7 +137,7 @@ export function bindLayer(
     joinsAttention: !isParallel && (plan.attentionOutput !== null || plan.stateSpace !== null),
     joinsNeurons: plan.feedForward !== null,
     routesEarly: plan.feedForward?.kind === "experts" &&
-      config.experts?.routerInput === "layerInput",
+      config.experts?.routerInput !== "feedForward",
     slidingWindow: own.slidingWindow,
     attentionChunk: own.attentionChunk ?? 0,
     rope: own.rope,

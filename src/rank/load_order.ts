@@ -180,6 +180,8 @@ function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   yield* partsOf(plan.router);
   if (plan.choiceBias !== null) yield { vector: plan.choiceBias };
   if (plan.scales !== null) yield { vector: plan.scales };
+  yield* partsOfNorm(plan.inputNorm);
+  for (const each of plan.companions) yield* partsOfBlock(each);
   for (const norm of Object.values(plan.apart ?? {})) yield* partsOfNorm(norm);
   // Tensor by tensor, not expert by expert: the file is read in its order.
   const inFile = plan.experts.filter((expert) => expert.unit === null) as readonly DensePlan[];

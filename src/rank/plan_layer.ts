@@ -374,6 +374,10 @@ function experts(
     sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
     scales: tensors.scales && place.vector(tensors.scales),
     apart: planApart(place, tensors.apart),
+    inputNorm: norm(place, tensors.inputNorm ?? null),
+    companions: (tensors.companions ?? []).map((each) =>
+      dense(place, each, { ...by, neurons: shard.companionNeurons, adds: false, isSilent: false })
+    ),
   };
 }
 

@@ -198,6 +198,8 @@ export interface WorkspacePlan {
   readonly partials: readonly [number, number];
   /** A copy of another rank's partial sum, [n, embeddingStride]. */
   readonly incoming: number;
+  /** What experts read where it is a norm of the layer's input, [n, embeddingStride]. */
+  readonly early: number;
   /** What the shared expert gives where it is normalised apart, [n, embeddingStride]. */
   readonly beside: number;
   /** What tokens give own layers, [n, own layers · numbers], read by all ranks; in arena 0. */
@@ -243,7 +245,7 @@ export interface IntermediatePlace {
 export interface RoutingWorkspacePlan {
   /** [n, experts]. */
   readonly logits: number;
-  /** Tokens by expert, u32 [n · used experts], and what each counts there, f32. */
+  /** Tokens by expert, u32 [n · routes of a token], and what each counts there, f32. */
   readonly rows: number;
   readonly weights: number;
   /** What the shared expert counts, [n]. */

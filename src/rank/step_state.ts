@@ -47,6 +47,8 @@ export interface Inputs {
   readonly hidden: Activations;
   /** What state spaces give. */
   readonly states: Activations;
+  /** What experts read where it is a norm of the layer's input. */
+  readonly early: Activations;
   /** Between the matrices of a predictor. */
   readonly predictor: Activations;
   /** One of a few tokens by itself: what blocks read. */
@@ -248,6 +250,7 @@ function inputsOf(space: WorkspacePlan, plan: RankPlan): Inputs {
   return {
     residual: { f32: space.residual, stride: embedding, q8: space.normedQ8 },
     normed: { f32: space.normed, stride: embedding, q8: space.normedQ8 },
+    early: { f32: space.early, stride: embedding, q8: space.normedQ8 },
     attention: { f32: space.attention, stride: attention, q8: space.attentionQ8 },
     hidden: { f32: space.hidden, stride: hidden, q8: space.hiddenQ8 },
     states: { f32: space.states?.out ?? 0, stride: states, q8: space.states?.outQ8 ?? 0 },

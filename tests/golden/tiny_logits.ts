@@ -5,6 +5,7 @@
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { LAYERED_LOGITS } from "./tiny_layered.ts";
 import { RARER_LOGITS } from "./tiny_rarer.ts";
+import { SINGULAR_LOGITS } from "./tiny_singular.ts";
 import { WIDER_LOGITS } from "./tiny_logits_wider.ts";
 
 /** The best three ids at a position, with their logits. */
@@ -376,4 +377,5 @@ export const LLAMA_CPP_LOGITS: Readonly<
   ...WIDER_LOGITS,
   ...LAYERED_LOGITS,
   ...RARER_LOGITS,
+  ...SINGULAR_LOGITS,
 };

@@ -78,6 +78,10 @@ export interface TinyFamily {
     readonly isUngated?: boolean;
     /** Router, gates, ups and downs have biases. */
     readonly hasBiases?: boolean;
+    /** The router and the experts read a norm of the layer's input. */
+    readonly hasInputNorm?: boolean;
+    /** So many neighbours have a small expert in common, of so many neurons. */
+    readonly companions?: { readonly groupSize: number; readonly length: number };
     /** A tensor for each expert, as until 2024. */
     readonly isOld?: boolean;
   };

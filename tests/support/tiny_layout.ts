@@ -350,6 +350,13 @@ function planExperts(
     each("ffn_up", [width, length]);
   }
   each("ffn_down", [length, width], "residual");
+  if (by.hasInputNorm) plan.norm("ffn_norm_exps", width);
+  if (by.companions) {
+    const { groupSize, length: neurons } = by.companions;
+    plan.matrix("ffn_gate_chexps", [width, neurons, count / groupSize], "gate");
+    plan.matrix("ffn_up_chexps", [width, neurons, count / groupSize]);
+    plan.matrix("ffn_down_chexps", [neurons, width, count / groupSize], "residual");
+  }
   if (hasBiases) {
     plan.bias("ffn_gate_inp", count);
     plan.bias("ffn_gate_exps", length, count);

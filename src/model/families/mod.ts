@@ -3,6 +3,7 @@ import type { Family } from "../family.ts";
 import { afmoe } from "./afmoe.ts";
 import { apertus } from "./apertus.ts";
 import { arcee } from "./arcee.ts";
+import { arctic } from "./arctic.ts";
 import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
 import { bailingmoe2 } from "./bailingmoe2.ts";
@@ -43,6 +44,7 @@ import { graniteSwa } from "./granite_swa.ts";
 import { graniteHybrid } from "./granitehybrid.ts";
 import { granitemoe } from "./granitemoe.ts";
 import { grok } from "./grok.ts";
+import { grovemoe } from "./grovemoe.ts";
 import { hunyuanDense } from "./hunyuan_dense.ts";
 import { hunyuanMoe } from "./hunyuan_moe.ts";
 import { hunyuanVl } from "./hunyuan_vl.ts";
@@ -112,6 +114,7 @@ export const FAMILIES: readonly Family[] = [
   afmoe,
   apertus,
   arcee,
+  arctic,
   baichuan,
   bailingmoe,
   bailingmoe2,
@@ -152,6 +155,7 @@ export const FAMILIES: readonly Family[] = [
   graniteHybrid,
   granitemoe,
   grok,
+  grovemoe,
   hunyuanDense,
   hunyuanMoe,
   hunyuanVl,

@@ -11,6 +11,7 @@ import { addExpertsApart } from "./experts_apart.ts";
 import {
   addChoice,
   addExperts,
+  addShared,
   type ExpertsWeights,
   loadExperts,
   readersOf,
@@ -261,7 +262,13 @@ export class GpuLayer {
   #attend(builder: ProgramBuilder, steps: Steps): OneInput | null {
     const { space, isAlone } = this.#in;
     if (!this.hasMixers) return steps.before ?? null;
-    if (this.#choosesEarly) this.#choose(builder, space.residual);
+    if (this.#choosesEarly) {
+      const inputNorm = this.#experts?.inputNorm ?? null;
+      if (inputNorm !== null) {
+        addNorm(builder, this.#in.config, inputNorm, { from: space.residual, to: space.early });
+      }
+      this.#choose(builder, inputNorm === null ? space.residual : space.early);
+    }
     const x = steps.before ?? this.#normalize(builder, this.#mixersNorm);
     for (const mixer of this.#mixers) mixer.add(builder, { x, isApart: steps.isApart });
     const isSum = isAlone && !this.isParallel;
@@ -314,7 +321,7 @@ export class GpuLayer {
 
   /** Experts are chosen by the residual stream as it is before attention. */
   get #choosesEarly(): boolean {
-    return this.#experts !== null && this.#in.config.experts?.routerInput === "layerInput";
+    return this.#experts !== null && this.#in.config.experts?.routerInput !== "feedForward";
   }
 
   #choose(builder: ProgramBuilder, x: OneInput): void {
@@ -342,7 +349,17 @@ export class GpuLayer {
     const target = isAdded
       ? { to: space.residual, accumulate: true, scale, next: nextHalf(this.#in, steps) }
       : { to: space.partial, accumulate: as === "rest", scale: 1, next: null };
-    const left = addExperts(builder, weights, place, { x, target, isApart: steps.isApart });
+    const { isApart } = steps;
+    const { inputNorm, shared } = weights;
+    if (inputNorm !== null && shared !== null) {
+      addShared(builder, shared, weights, place, { x, target, isApart });
+    }
+    const left = inputNorm === null
+      ? addExperts(builder, weights, place, { x, target, isApart })
+      : addExperts(builder, { ...weights, shared: null }, place, {
+        ...{ x: space.early, isApart },
+        target: { ...target, accumulate: target.accumulate || shared !== null },
+      });
     if (as !== "sum" || isAdded) return left;
     return addToStream(builder, this.#in, space.partial, { by, following: steps });
   }

@@ -61,6 +61,7 @@ export function expertsObstacle(
   const { experts } = config;
   if (experts === null) return null;
   const { count, usedCount, feedForwardLength, sharedFeedForwardLength, weighsInputs } = experts;
+  if (experts.companions !== undefined) return "what goes along with experts is the threads'";
   if (count > EXPERTS_MAX || usedCount > USED_EXPERTS_MAX) {
     return `${usedCount} of ${count} experts are too many to choose from there`;
   }
@@ -124,6 +125,9 @@ export function besideObstacle({ config, tensors }: ModelDescription): string | 
     feedForward?.kind === "experts" && feedForward.apart !== null;
   if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
     return "norms inside of blocks are not shared out between a GPU and threads";
+  }
+  if (config.experts?.routerInput === "ownNorm") {
+    return "experts that read a layer's input are not shared out between a GPU and threads";
   }
   if (tensors.layers.some(isApart)) {
     return "experts with norms of their own are not shared out between a GPU and threads";

@@ -1,0 +1,38 @@
+/** As families_test.ts, of families of a kind of their own. */
+import type { ModelDescription } from "../../src/model/mod.ts";
+import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
+import { mapLayers, mapMixtures, withExperts } from "./changed_description.ts";
+
+/** Beside those of other families. */
+export const SINGULAR_MISTAKES = {
+  "experts behind attention": (d: ModelDescription) =>
+    mapMixtures(d, ({ inputNorm: _, ...block }) => ({ ...block, inputNorm: undefined })),
+  "norms exchanged": (d: ModelDescription) =>
+    mapLayers(d, (l) => {
+      const { feedForward, feedForwardNorm } = l;
+      if (feedForward?.kind !== "experts" || feedForward.inputNorm === undefined) return l;
+      const exchanged = { ...feedForward, inputNorm: feedForwardNorm! };
+      return { ...l, feedForward: exchanged, feedForwardNorm: feedForward.inputNorm };
+    }),
+  "no companions": (d: ModelDescription) => mapMixtures(d, () => ({ companions: undefined })),
+  "companions in reverse": (d: ModelDescription) =>
+    mapMixtures(d, ({ companions }) => ({ companions: companions?.toReversed() })),
+  "companions counted whole": (d: ModelDescription) =>
+    withExperts(d, { companions: { ...d.config.experts!.companions!, weight: 1 } }),
+};
+
+const MOE = ["experts in reverse", "weights not normalised"] as const;
+
+/** By family. */
+export const SINGULAR_CHOICES = {
+  "arctic": [
+    ...MOE,
+    ...["experts behind attention", "norms exchanged", "no shared expert"] as const,
+    "pairs half a head apart",
+  ],
+  "grovemoe": [
+    ...MOE,
+    ...["no companions", "companions in reverse", "companions counted whole"] as const,
+    ...["no head norms", "neighbouring pairs"] as const,
+  ],
+} as const satisfies Readonly<Record<keyof typeof SINGULAR_FAMILIES, readonly string[]>>;

@@ -1,0 +1,28 @@
+/**
+ * More of what tests make tiny models of, said as in tiny_families.ts, which has them all: families
+ * whose layers are put together as no others' are.
+ */
+import { f32, u32 } from "../../src/gguf/mod.ts";
+import type { TinyFamily } from "./tiny_family.ts";
+
+/** Families, and after a dash forms of them. */
+export const SINGULAR_FAMILIES = {
+  "arctic": {
+    experts: {
+      ...{ count: 8, used: 3, length: 32, hasInputNorm: true },
+      ...{ shared: 64, isDense: true, isPlain: true },
+    },
+    keys: { "feed_forward_length": u32(32) },
+  },
+  "grovemoe": {
+    headDim: 24,
+    headNorms: "shared",
+    experts: { count: 8, used: 3, length: 32, companions: { groupSize: 2, length: 32 } },
+    keys: {
+      "expert_feed_forward_length": u32(32),
+      "expert_chunk_feed_forward_length": u32(32),
+      "experts_per_group": u32(2),
+      "expert_group_scale": f32(0.6),
+    },
+  },
+} as const satisfies Readonly<Record<string, TinyFamily>>;
