@@ -8,6 +8,7 @@ import type {
   AttentionGate,
   ExpertsConfig,
   FeedForwardConfig,
+  ModelConfig,
   NormConfig,
   RopeConfig,
   StateSpaceConfig,
@@ -172,6 +173,8 @@ export interface Family {
   readonly hasPreNorms: boolean;
   /** What attention and feed-forward add is normalised first. */
   readonly hasPostNorms: boolean;
+  /** What these norms are called, as a rule like that; null: by the names that most have. */
+  readonly postNormNames: readonly [attention: string, feedForward: string] | null;
   /** Epsilon of these norms; null: that of the others. */
   readonly postNormEpsilon: number | null;
   /** What the norm of the feed-forward block is called. */
@@ -189,6 +192,8 @@ export interface Family {
   readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead" | "ofTurned";
   /** They are normalised when they are turned already. */
   readonly normalizesTurnedHeads: boolean;
+  /** How, and with biases where a file has some; null: as everything is, without. */
+  readonly headNorm: NormConfig | null;
   /**
    * Heads' outcomes are gated; "besideQueries": gates' rows lie behind each head's query; "apart":
    * in a tensor of their own, in which a head may have a single one.
@@ -258,6 +263,10 @@ export interface Family {
   readonly hasInnerNorms: boolean;
   /** Null: the family is dense. */
   readonly experts: ExpertChoices | null;
+  /** Tokens that are never said, in models that have more; null: all may be. */
+  readonly silencedTokens: ModelConfig["silencedTokens"] | null;
+  /** What is chosen otherwise where a flag of the file is set; null: nothing is. */
+  readonly variant: { readonly key: string; readonly choices: Partial<Family> } | null;
   /** What of such a model this version does not compute; null: nothing. */
   readonly obstacle: ((shape: ScaleShape) => string | null) | null;
 }
@@ -275,11 +284,13 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   normBiases: "ofLayerNorms",
   hasPreNorms: true,
   hasPostNorms: false,
+  postNormNames: null,
   postNormEpsilon: null,
   feedForwardNorm: "ffn_norm",
   mayBeParallel: false,
   headNorms: "none",
   normalizesTurnedHeads: false,
+  headNorm: null,
   attentionGates: "none",
   gateActivation: "sigmoid",
   attentionSinks: "none",
@@ -311,5 +322,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   logitSoftCap: null,
   hasInnerNorms: false,
   experts: null,
+  silencedTokens: null,
+  variant: null,
   obstacle: null,
 };

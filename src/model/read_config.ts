@@ -104,6 +104,10 @@ export function readConfig(
     hasParallelBlocks: areParallel(file, keys, family),
     gatesAttention: family.attentionGates !== "none",
     normalizesTurnedHeads: family.normalizesTurnedHeads,
+    ...family.headNorm && { headNorm: family.headNorm },
+    ...family.silencedTokens && family.silencedTokens.end < vocabSize && {
+      silencedTokens: family.silencedTokens,
+    },
     layerInputLength: family.mayHaveLayerInputs
       ? keys.integer("embedding_length_per_layer_input", { min: 0, absent: 0 })
       : 0,

@@ -135,7 +135,9 @@ function layerTensors(reader: LayerReader): LayerTensors {
 }
 
 /** That of the names which the first block's is called; the first where it is called none. */
-function postNorm({ checker }: LayerReader, names: readonly string[]): string {
+function postNorm({ checker, family }: LayerReader, names: readonly string[]): string {
+  const { postNormNames: own } = family;
+  if (own !== null) return own[names === ATTENTION_POST_NORMS ? 0 : 1];
   return names.find((name) => checker.has(`blk.0.${name}.weight`)) ?? names[0];
 }
 
@@ -282,9 +284,14 @@ function headNorm(reader: LayerReader, name: string, heads: number): HeadNormTen
       return { span: "head", weight: checker.vector(at + name, headDim) };
     case "projection":
       return { span: "projection", weight: checker.vector(at + name, heads * headDim) };
-    case "perHead":
-      return checker.has(`blk.0.${name}`)
-        ? { span: "head", weight: checker.vector(at + name, headDim, heads) }
-        : null;
+    case "perHead": {
+      if (!checker.has(`blk.0.${name}`)) return null;
+      const weight = checker.vector(at + name, headDim, heads);
+      const bias = name.replace(/weight$/, "bias");
+      if (family.headNorm === null || !checker.has(`blk.0.${bias}`)) {
+        return { span: "head", weight };
+      }
+      return { span: "head", weight, bias: checker.vector(at + bias, headDim, heads) };
+    }
   }
 }

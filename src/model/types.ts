@@ -163,6 +163,8 @@ export interface ModelConfig {
   readonly gatesAttention: boolean;
   /** Queries and keys are normalised head by head when they are turned already, not before. */
   readonly normalizesTurnedHeads: boolean;
+  /** How they are normalised. Left out: as everything is. */
+  readonly headNorm?: NormConfig;
   /** Numbers of its own that each token gives each layer; 0 = none. */
   readonly layerInputLength: number;
   /** Multiplies the embedding of every token; usually 1. */
@@ -173,6 +175,8 @@ export interface ModelConfig {
   readonly logitScale: number;
   /** Logits become cap · tanh(logit / cap), after the scale; 0 = not. */
   readonly logitSoftCap: number;
+  /** Logits of these tokens are −∞: they are never said. Left out: all may be. */
+  readonly silencedTokens?: { readonly start: number; readonly end: number };
   /** True when the output projection is the embedding table. */
   readonly tiedEmbeddings: boolean;
   /** Logit from which on a predictor says that a neuron fires. */
@@ -213,6 +217,8 @@ export interface HeadNormTensors {
   readonly span: "head" | "projection";
   /** [headDim], the same for all heads, or [heads · headDim]; null: all are 1. */
   readonly weight: VectorTensor | null;
+  /** [heads · headDim]: added behind weights. Left out: nothing is. */
+  readonly bias?: VectorTensor;
 }
 
 /** Rows of each head in a matrix: head h's are number h · step + start and `count` - 1 more. */

@@ -245,13 +245,14 @@ export class AttentionBlock {
   /** Each head by itself. */
   #normalizeEach(norm: HeadNorm, x: number, heads: number, headDim: number): void {
     if (heads === 0) return;
-    const { kernels, space, config: { norm: { kind } }, fractions, n } = this.#state;
-    const { epsilon } = fractions;
+    const { kernels, space, config, fractions: { headEpsilon: epsilon }, n } = this.#state;
+    const { kind } = config.headNorm ?? config.norm;
     const { weightStep } = norm;
     const weight = norm.weight || space.ones;
     const centred = kind === "layer" ? 1 : 0;
     const stride = heads * headDim;
     kernels.head_norm_f32(x, stride, n, heads, headDim, weight, weightStep, epsilon, centred);
+    if (norm.bias !== 0) kernels.add_bias_f32(x, stride, norm.bias, n, stride);
   }
 
   /** All heads as one vector: x · factor of the row · weight. */

@@ -24,9 +24,10 @@ export function headNorm(
 ): HeadNormPlan | null {
   if (tensors === null) return null;
   const { span, weight } = tensors;
-  if (weight === null) return { span, weight };
+  const bias = tensors.bias ? place.vector(tensors.bias, own.rows) : null;
+  if (weight === null) return { span, weight, bias };
   const isShared = span === "head" && weight.length === own.headDim;
-  return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows) };
+  return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows), bias };
 }
 
 /** True where norms need ones for weights. */

@@ -76,6 +76,8 @@ export interface HeadNormPlan {
   readonly span: "head" | "projection";
   /** [headDim] where all heads share them, else [own heads · headDim]; null: all are 1. */
   readonly weight: VectorPlan | null;
+  /** [own heads · headDim], or null. */
+  readonly bias: VectorPlan | null;
 }
 
 /** A layer's share: it lies in one arena as a whole, or on the GPU. */

@@ -64,6 +64,8 @@ export interface Fractions {
   readonly epsilon: number;
   /** Of norms of what blocks add. */
   readonly postEpsilon: number;
+  /** Of norms of heads. */
+  readonly headEpsilon: number;
   readonly attentionScale: number;
   readonly attentionSoftCap: number;
   readonly embeddingScale: number;
@@ -263,6 +265,7 @@ function boxedFractions(config: ModelConfig): Fractions {
   const boxed: Record<keyof Fractions, number | null> = {
     epsilon: null,
     postEpsilon: null,
+    headEpsilon: null,
     attentionScale: null,
     attentionSoftCap: null,
     embeddingScale: null,
@@ -278,6 +281,7 @@ function boxedFractions(config: ModelConfig): Fractions {
   };
   boxed.epsilon = config.norm.epsilon;
   boxed.postEpsilon = config.norm.postEpsilon ?? config.norm.epsilon;
+  boxed.headEpsilon = config.headNorm?.epsilon ?? config.norm.epsilon;
   boxed.attentionScale = config.attentionScale;
   boxed.attentionSoftCap = config.attentionSoftCap;
   boxed.embeddingScale = config.embeddingScale;

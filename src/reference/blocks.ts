@@ -96,13 +96,14 @@ export class ReferenceBlocks {
   /** Queries, keys or values [n, heads, headDim], each head or each token normalised. */
   headNorm(x: Float64Array, tensors: HeadNormTensors | null, headDim: number): Float64Array {
     if (tensors === null) return x;
-    const { norm: { kind, epsilon } } = this.#config;
+    const { kind, epsilon } = this.#config.headNorm ?? this.#config.norm;
     const weight = tensors.weight ? this.#weights.vector(tensors.weight) : ones(headDim);
     const plain = ones(tensors.span === "head" ? headDim : weight.length);
     const normalised = kind === "rms"
       ? rmsNorm(x, plain, epsilon)
       : layerNorm(x, { weight: plain, bias: null, epsilon });
-    return normalised.map((value, i) => value * weight[i % weight.length]);
+    const weighed = normalised.map((value, i) => value * weight[i % weight.length]);
+    return tensors.bias ? addBias(weighed, this.#weights.vector(tensors.bias)) : weighed;
   }
 
   /** What heads or neurons give together, normalised, [n, weights]; or as it is. */

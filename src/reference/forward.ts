@@ -324,7 +324,13 @@ export class ReferenceModel {
   #capLogits(logits: Float64Array): Float64Array {
     const { logitScale, logitSoftCap } = this.config;
     const scaled = logits.map((value) => value * logitScale);
-    return logitSoftCap === 0 ? scaled : softCap(scaled, logitSoftCap);
+    const capped = logitSoftCap === 0 ? scaled : softCap(scaled, logitSoftCap);
+    const { vocabSize, silencedTokens: silenced } = this.config;
+    if (silenced === undefined) return capped;
+    return capped.map((value, i) => {
+      const id = i % vocabSize;
+      return id >= silenced.start && id < silenced.end ? -Infinity : value;
+    });
   }
 
   #rotations(n: number, fromPosition: number): Float64Array[] {

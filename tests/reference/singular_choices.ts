@@ -1,7 +1,7 @@
 /** As families_test.ts, of families of a kind of their own. */
 import type { ModelDescription } from "../../src/model/mod.ts";
 import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
-import { mapLayers, mapMixtures, withExperts } from "./changed_description.ts";
+import { mapLayers, mapMixtures, withConfig, withExperts } from "./changed_description.ts";
 
 /** Beside those of other families. */
 export const SINGULAR_MISTAKES = {
@@ -19,6 +19,14 @@ export const SINGULAR_MISTAKES = {
     mapMixtures(d, ({ companions }) => ({ companions: companions?.toReversed() })),
   "companions counted whole": (d: ModelDescription) =>
     withExperts(d, { companions: { ...d.config.experts!.companions!, weight: 1 } }),
+  "no biases of heads' norms": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({
+      ...l,
+      queryNorm: l.queryNorm && { ...l.queryNorm, bias: undefined },
+      keyNorm: l.keyNorm && { ...l.keyNorm, bias: undefined },
+    })),
+  "heads normalised as the stream": (d: ModelDescription) =>
+    withConfig(d, () => ({ headNorm: undefined })),
 };
 
 const MOE = ["experts in reverse", "weights not normalised"] as const;
@@ -34,5 +42,13 @@ export const SINGULAR_CHOICES = {
     ...MOE,
     ...["no companions", "companions in reverse", "companions counted whole"] as const,
     ...["no head norms", "neighbouring pairs"] as const,
+  ],
+  "chameleon": [
+    ...["no head norms", "no biases of heads' norms", "heads normalised as the stream"] as const,
+    "pairs half a head apart",
+  ],
+  "chameleon-behind": [
+    ...["no post norms", "post norms before the blocks"] as const,
+    "heads normalised as the stream",
   ],
 } as const satisfies Readonly<Record<keyof typeof SINGULAR_FAMILIES, readonly string[]>>;

@@ -7,10 +7,17 @@ const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
 export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   // What goes around attention; of real ones it is 64, and of the one of gpu_families_test.ts.
   "gemma3n": "a width of 10 is no multiple of 4",
+  "chameleon": "heads that are normalised otherwise than the stream are the threads'",
+  "chameleon-behind": "heads that are normalised otherwise than the stream are the threads'",
 };
 
+/** Of these it has no experts, and so not all. */
+const WITHOUT_EXPERTS: readonly TinyFamilyName[] = ["grovemoe"];
+
 /** All of these. */
-export const GPU_TAKEN = FAMILIES.filter((name) => GPU_REFUSED[name] === undefined);
+export const GPU_TAKEN = FAMILIES.filter((name) =>
+  GPU_REFUSED[name] === undefined && !WITHOUT_EXPERTS.includes(name)
+);
 
 /** What a GPU says of those of which it has all or nothing. */
 export const GPU_UNSHARED: Partial<Record<TinyFamilyName, string>> = {
@@ -18,6 +25,7 @@ export const GPU_UNSHARED: Partial<Record<TinyFamilyName, string>> = {
   "gemma4-moe": "experts with norms of their own are not shared out",
   "bitnet": "norms inside of blocks are not shared out",
   "bitnet-b1.58": "norms inside of blocks are not shared out",
+  "arctic": "experts that read a layer's input are not shared out",
 };
 
 /**
@@ -28,7 +36,7 @@ export const GPU_MIXTURES = [
   ...["llama-moe", "llama-moe-old", "drelu-moe", "qwen2moe", "qwen3moe", "gpt-oss"] as const,
   ...["smallthinker", "granitemoe", "hunyuan-moe", "deepseek2-grouped", "glm4moe"] as const,
   ...["lfm2moe", "granitehybrid-moe", "nemotron_h_moe", "qwen35moe", "bailingmoe2"] as const,
-  ...["phimoe", "grok", "llama4", "laguna", "step35", "mimo2"] as const,
+  ...["phimoe", "grok", "llama4", "laguna", "step35", "mimo2", "grovemoe"] as const,
 ] satisfies readonly TinyFamilyName[];
 
 /**

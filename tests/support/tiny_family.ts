@@ -37,6 +37,8 @@ export interface TinyFamily {
   readonly gates?: "turns" | "apart" | "perHead";
   /** Weights of [headDim], [heads · headDim], or [heads, headDim]. */
   readonly headNorms?: "shared" | "projection" | "perHead";
+  /** Norms of heads have biases. */
+  readonly headBiases?: boolean;
   readonly fusedQkv?: boolean;
   /** Names after "blk.N." of tensors that have biases. */
   readonly biases?: readonly string[];

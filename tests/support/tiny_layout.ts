@@ -225,6 +225,10 @@ function planAttention(
       perHead: [headDim, heads],
     });
     plan.headNorm("attn_q_norm", dims(headCount)[family.headNorms]);
+    if (family.headBiases) {
+      plan.bias("attn_q_norm", ...dims(headCount)[family.headNorms]);
+      plan.bias("attn_k_norm", ...dims(headCountKv)[family.headNorms]);
+    }
     if (hasKeys(family, shape, block)) {
       plan.headNorm("attn_k_norm", dims(headCountKv)[family.headNorms]);
     }

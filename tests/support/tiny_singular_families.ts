@@ -2,8 +2,11 @@
  * More of what tests make tiny models of, said as in tiny_families.ts, which has them all: families
  * whose layers are put together as no others' are.
  */
-import { f32, u32 } from "../../src/gguf/mod.ts";
+import { bool, f32, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
+
+/** Tokens of a model of Chameleon that has some beside those of images, which are 4 to 8195. */
+export const CHAMELEON_VOCABULARY = 8300;
 
 /** Families, and after a dash forms of them. */
 export const SINGULAR_FAMILIES = {
@@ -24,5 +27,13 @@ export const SINGULAR_FAMILIES = {
       "experts_per_group": u32(2),
       "expert_group_scale": f32(0.6),
     },
+  },
+  "chameleon": { headNorms: "perHead", headBiases: true },
+  "chameleon-behind": {
+    architecture: "chameleon",
+    preNorms: false,
+    postNormNames: ["attn_norm.weight", "ffn_norm.weight"],
+    headNorms: "perHead",
+    keys: { "swin_norm": bool(true) },
   },
 } as const satisfies Readonly<Record<string, TinyFamily>>;

@@ -11,6 +11,7 @@ import { bamboo } from "./bamboo.ts";
 import { bitnet } from "./bitnet.ts";
 import { bitnetB158 } from "./bitnet_b158.ts";
 import { bloom } from "./bloom.ts";
+import { chameleon } from "./chameleon.ts";
 import { chatglm } from "./chatglm.ts";
 import { codeshell } from "./codeshell.ts";
 import { cohere2 } from "./cohere2.ts";
@@ -122,6 +123,7 @@ export const FAMILIES: readonly Family[] = [
   bitnet,
   bitnetB158,
   bloom,
+  chameleon,
   chatglm,
   codeshell,
   cohere2,

@@ -97,6 +97,9 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (config.normalizesTurnedHeads && spans.some((each) => each?.span === "projection")) {
     return "heads that are turned already are normalised together by threads only";
   }
+  if (config.headNorm !== undefined && config.headNorm.kind !== config.norm.kind) {
+    return "heads that are normalised otherwise than the stream are the threads'";
+  }
   if ((config.stateSpace?.stateLength ?? 0) > STATES_MAX) {
     return `states of more than ${STATES_MAX} numbers are the threads'`;
   }
