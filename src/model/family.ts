@@ -187,9 +187,17 @@ export interface Family {
   /**
    * Norms of queries and keys: one weight per dimension for all heads ("shared", or where a file
    * has them: "sharedIfThere"), over all heads at once ("projection"), for each head its own, in
-   * files that have them ("perHead"), or without weights, where heads are turned ("ofTurned").
+   * files that have them ("perHead"), or without weights, where heads are turned ("ofTurned"), or
+   * with one number for each head of queries ("gains").
    */
-  readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead" | "ofTurned";
+  readonly headNorms:
+    | "none"
+    | "shared"
+    | "sharedIfThere"
+    | "projection"
+    | "perHead"
+    | "ofTurned"
+    | "gains";
   /** They are normalised when they are turned already. */
   readonly normalizesTurnedHeads: boolean;
   /** How, and with biases where a file has some; null: as everything is, without. */
@@ -241,6 +249,13 @@ export interface Family {
   readonly stateSpace: StateSpaceChoices | null;
   /** What the last norm is called. */
   readonly outputNorm: string;
+  /**
+   * Blocks are walked several times: all of them ("loops"), or two halves of them in turns
+   * ("cycles"): read_repeats.ts. Null: once.
+   */
+  readonly repeats: "loops" | "cycles" | null;
+  /** Layers add the embedding once more; what blocks give may have a factor, a tensor of one. */
+  readonly addsEmbedding: boolean;
   /** The last of so many layers in a row is not rotated; 0: all layers are. */
   readonly unrotatedPeriod: number;
   /** The file may list which layers are: `attention.rope_pattern`. */
@@ -311,6 +326,8 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   mayConvolve: false,
   stateSpace: null,
   outputNorm: "output_norm",
+  repeats: null,
+  addsEmbedding: false,
   unrotatedPeriod: 0,
   listsRotated: false,
   rotationIsOptional: false,

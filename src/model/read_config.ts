@@ -23,6 +23,7 @@ import {
   readStateSpace,
   stateLayers,
 } from "./read_state_space.ts";
+import { readRepeats } from "./read_repeats.ts";
 import { limitedLayers } from "./read_swiglu_limits.ts";
 import { curvedLayers } from "./read_xielu.ts";
 import type {
@@ -62,7 +63,9 @@ export function readConfig(
 ): ModelConfig {
   const keys = new Hyperparameters(file, family.architecture);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
-  const blockCount = readBlockCount(file, keys);
+  const ownCount = readBlockCount(file, keys);
+  const repeats = readRepeats(keys, family, ownCount);
+  const blockCount = repeats?.length ?? ownCount;
   const { attends, ...heads } = family.hasLatentAttention
     ? { ...readLatentHeads(keys), attends: null }
     : readHeads(keys, family, { embeddingLength, blockCount });
@@ -96,7 +99,13 @@ export function readConfig(
     contextLength,
     norm: readNorm(keys, family),
     ropes,
-    layers: family.cutsGates ? withGateCutoffs(keys, own) : own,
+    layers: repeats !== null
+      ? own.map((layer, index) => ({ ...layer, ...repeats[index] }))
+      : family.cutsGates
+      ? withGateCutoffs(keys, own)
+      : own,
+    ...family.repeats === "cycles" && { keptStreams: 2 },
+    ...family.addsEmbedding && { keptStreams: 1 },
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,

@@ -103,6 +103,13 @@ export interface LayerConfig {
    * and as 0 below it. Left out: as they are.
    */
   readonly gateCutoff?: number;
+  /** Number of the file's block that it is. Left out: its own. */
+  readonly block?: number;
+  /**
+   * It ends a pass through layers that are used several times: what it leaves is normalised. Stream
+   * null: that goes on; else it is that one of the kept streams from now on, and their sum goes on.
+   */
+  readonly passEnd?: { readonly stream: 0 | 1 | null };
 }
 
 /** Numbers of a model that are another one's in some layers. */
@@ -163,6 +170,11 @@ export interface ModelConfig {
   readonly gatesAttention: boolean;
   /** Queries and keys are normalised head by head when they are turned already, not before. */
   readonly normalizesTurnedHeads: boolean;
+  /**
+   * Streams that are kept beside the residual one: 1, the embedding; or 2, the states of passes.
+   * Left out: none.
+   */
+  readonly keptStreams?: 1 | 2;
   /** How they are normalised. Left out: as everything is. */
   readonly headNorm?: NormConfig;
   /** Numbers of its own that each token gives each layer; 0 = none. */
@@ -219,6 +231,8 @@ export interface HeadNormTensors {
   readonly weight: VectorTensor | null;
   /** [heads · headDim]: added behind weights. Left out: nothing is. */
   readonly bias?: VectorTensor;
+  /** [heads]: multiplies each head. Left out: nothing does. */
+  readonly gain?: VectorTensor;
 }
 
 /** Rows of each head in a matrix: head h's are number h · step + start and `count` - 1 more. */
@@ -382,6 +396,13 @@ export interface LayerTensors {
   readonly altUp: LayerAltUpTensors | null;
   /** [1]: multiplies the residual stream at the layer's end; or null. */
   readonly outputScale: VectorTensor | null;
+  /** [1] each: multiply what attention, and neurons, give. Left out: nothing does. */
+  readonly attentionScale?: VectorTensor;
+  readonly feedForwardScale?: VectorTensor;
+  /** [1]: so much of the embedding is added at the layer's end. Left out: nothing is. */
+  readonly embeddingScale?: VectorTensor;
+  /** Of a layer that ends a pass. Left out: it ends none. */
+  readonly endNorm?: NormTensors;
 }
 
 /** Where all weights of the model are, checked to exist with the right shape. */
@@ -395,6 +416,8 @@ export interface ModelTensors {
   readonly embeddingNorm: NormTensors | null;
   /** Null: tokens give layers nothing but their embedding. */
   readonly tokenInputs: TokenInputTensors | null;
+  /** What the second of two kept streams begins with, [d]. Left out: there is none. */
+  readonly secondStream?: VectorTensor;
   readonly outputNorm: NormTensors;
   /** Equals `tokenEmbedding` when tied. */
   readonly output: MatrixTensor;

@@ -177,8 +177,13 @@ export class FeedForwardBlock {
     return this.#residual.joinApart(sharedPostNorm);
   }
 
-  /** partial += the block's share, of norm(residual). */
+  /** partial += the block's share, of norm(residual), as much as the layer says. */
   run(layer: Layer): void {
+    this.#run(layer);
+    if (layer.feedForwardScale !== null) this.#residual.scalePartial(layer.feedForwardScale);
+  }
+
+  #run(layer: Layer): void {
     const block = layer.feedForward;
     if (block === null) return;
     if (this.#state.isGpusAlone(layer.index) && block.kind === "dense") {

@@ -102,6 +102,15 @@ export interface Layer {
   readonly altUp: LayerAltUp | null;
   /** Multiplies the residual stream at its end; null: nothing does. */
   readonly outputScale: number | null;
+  /** Multiply what attention, and neurons, give; null: nothing does. */
+  readonly attentionScale: number | null;
+  readonly feedForwardScale: number | null;
+  /** So much of the embedding is added at its end; null: nothing is. */
+  readonly embeddingScale: number | null;
+  /** Of a layer that ends a pass; null: it ends none. */
+  readonly endNorm: Norm | null;
+  /** Which of the kept streams that makes; null: none. */
+  readonly passEnd: 0 | 1 | null;
   /** Of a layer that convolves its rings and ends. */
   readonly keys: number;
   readonly values: number;
@@ -177,11 +186,19 @@ export function bindLayer(
     input: plan.input && bindInput(plan.input),
     altUp: plan.altUp && bindAltUp(plan.altUp, memory),
     outputScale: null as number | null,
+    attentionScale: null as number | null,
+    feedForwardScale: null as number | null,
+    embeddingScale: null as number | null,
+    endNorm: bindNorm(plan.endNorm),
+    passEnd: own.passEnd?.stream ?? null,
     keys: kept.keysOffsetBytes,
     values: kept.valuesOffsetBytes,
   };
   // Boxed once, as a threshold of neurons is.
-  if (plan.outputScale) bound.outputScale = floats(memory, plan.outputScale.offsetBytes, 1)[0];
+  for (const each of ["outputScale", "attentionScale", "feedForwardScale", "embeddingScale"] as const) {
+    const scale = plan[each];
+    if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
+  }
   return bound;
 }
 

@@ -36,7 +36,12 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
   for (const matrix of [...plan.altUp?.starts ?? [], ...plan.altUp?.ends ?? []]) {
     yield* inArena(0, partsOf(matrix));
   }
-  for (const layer of plan.layers) yield* inArena(layer.arena, partsOfLayer(layer));
+  if (plan.secondStream !== null) yield* inArena(0, [{ vector: plan.secondStream }]);
+  for (const layer of plan.layers) {
+    if (!layer.sharesWeights) yield* inArena(layer.arena, partsOfLayer(layer));
+    // Of the layer whose weights it has that may be another one, or none: it is small.
+    yield* inArena(layer.arena, partsOfNorm(layer.endNorm));
+  }
   yield* inArena(plan.outputArena, partsOfNorm(plan.outputNorm));
   // Plans are posted between threads, so a tied output is told by its name.
   if (!isTied(plan)) {
@@ -127,7 +132,10 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
     yield* partsOfNorm(layer.input.norm);
   }
   if (layer.altUp !== null) yield* partsOfAltUp(layer.altUp);
-  if (layer.outputScale !== null) yield { vector: layer.outputScale };
+  for (const each of ["outputScale", "attentionScale", "feedForwardScale", "embeddingScale"] as const) {
+    const vector = layer[each];
+    if (vector !== null) yield { vector };
+  }
 }
 
 /** Values are made of what keys are made of: it lies there once. */
@@ -228,5 +236,6 @@ function* partsOf(matrix: MatrixPlan): Generator<Part> {
 function* partsOfNorm(norm: NormPlan | HeadNormPlan | null): Generator<Part> {
   if (norm === null) return;
   if (norm.weight !== null) yield { vector: norm.weight };
-  if ("bias" in norm && norm.bias !== null) yield { vector: norm.bias };
+  if (norm.bias !== null) yield { vector: norm.bias };
+  if ("gain" in norm && norm.gain !== null) yield { vector: norm.gain };
 }

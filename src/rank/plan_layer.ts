@@ -168,7 +168,22 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     input: planLayerInput(place, tensors.input, shard),
     altUp: planLayerAltUp(place, tensors.altUp),
     outputScale: tensors.outputScale && place.vector(tensors.outputScale),
+    ...planScales(place, tensors),
+    endNorm: norm(place, tensors.endNorm ?? null),
+    sharesWeights: false,
     keysOf: config.layers[index].keysOf ?? null,
+  };
+}
+
+function planScales(
+  place: Placer,
+  { attentionScale, feedForwardScale, embeddingScale }: LayerTensors,
+): Pick<LayerPlan, "attentionScale" | "feedForwardScale" | "embeddingScale"> {
+  const each = (vector: VectorTensor | undefined) => vector ? place.vector(vector) : null;
+  return {
+    attentionScale: each(attentionScale),
+    feedForwardScale: each(feedForwardScale),
+    embeddingScale: each(embeddingScale),
   };
 }
 

@@ -25,9 +25,11 @@ export function headNorm(
   if (tensors === null) return null;
   const { span, weight } = tensors;
   const bias = tensors.bias ? place.vector(tensors.bias, own.rows) : null;
-  if (weight === null) return { span, weight, bias };
+  const heads = { start: own.rows.start / own.headDim, end: own.rows.end / own.headDim };
+  const gain = tensors.gain ? place.vector(tensors.gain, heads) : null;
+  if (weight === null) return { span, weight, bias, gain };
   const isShared = span === "head" && weight.length === own.headDim;
-  return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows), bias };
+  return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows), bias, gain };
 }
 
 /** True where norms need ones for weights. */

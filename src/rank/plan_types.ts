@@ -78,6 +78,8 @@ export interface HeadNormPlan {
   readonly weight: VectorPlan | null;
   /** [own heads · headDim], or null. */
   readonly bias: VectorPlan | null;
+  /** [own heads], or null. */
+  readonly gain: VectorPlan | null;
 }
 
 /** A layer's share: it lies in one arena as a whole, or on the GPU. */
@@ -120,6 +122,14 @@ export interface LayerPlan {
   readonly altUp: LayerAltUpPlan | null;
   /** [1]: multiplies the residual stream at its end; or null. */
   readonly outputScale: VectorPlan | null;
+  /** [1] each, or null: of what attention and neurons give, and of the embedding at its end. */
+  readonly attentionScale: VectorPlan | null;
+  readonly feedForwardScale: VectorPlan | null;
+  readonly embeddingScale: VectorPlan | null;
+  /** Null: it ends no pass. */
+  readonly endNorm: NormPlan | null;
+  /** Its weights are another layer's, which loads them. */
+  readonly sharesWeights: boolean;
   /** Number of the layer whose keys and values it reads, which has these places; null: its own. */
   readonly keysOf: number | null;
   /**
@@ -296,6 +306,8 @@ export interface RankPlan {
   readonly tokenInputs: TokenInputsPlan | null;
   /** Null: there is one residual stream. */
   readonly altUp: AltUpPlan | null;
+  /** What the second of two kept streams begins with, in arena 0; or null. */
+  readonly secondStream: VectorPlan | null;
   /** Rows of the learned positions, in arena 0, or null. */
   readonly positions: MatrixPlan | null;
   readonly layers: readonly LayerPlan[];

@@ -71,6 +71,7 @@ export class RankPlanner implements Placer {
   #embeddingNorm: RankPlan["embeddingNorm"] = null;
   #tokenInputs: RankPlan["tokenInputs"] = null;
   #altUp: RankPlan["altUp"] = null;
+  #secondStream: RankPlan["secondStream"] = null;
   #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm"> | null = null;
 
   constructor(input: PlannerInput) {
@@ -217,6 +218,7 @@ export class RankPlanner implements Placer {
     this.#tokenInputs = planTokenInputs(inputsPlace, this.#in.model, this.#in);
     const { rankIndex, options: { rankCount } } = this.#in;
     this.#altUp = planAltUp(inputsPlace, tensors.altUp, { rankIndex, rankCount });
+    this.#secondStream = tensors.secondStream ? this.vector(tensors.secondStream) : null;
     if (!config.tiedEmbeddings) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
     const outputNorm = norm(this.#device ?? this, tensors.outputNorm);
@@ -245,10 +247,12 @@ export class RankPlanner implements Placer {
     const kvHeads = keysOf === undefined ? lengthOf(shard.kvHeads) : 0;
     const cached = { kvHeads, config: configOf(config, index), taps };
     const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
-    const { stateSpace, ...weights } = planLayer(this, this.#layerInput(index));
+    const shared = this.#sameWeights(index);
+    const { stateSpace, ...weights } = shared ?? planLayer(this, this.#layerInput(index));
     this.#layers.push({
-      arena: this.#arenas.length - 1,
       ...weights,
+      arena: this.#arenas.length - 1,
+      ...shared !== null && { sharesWeights: true, ...this.#passEnd(index, shared) },
       stateSpace: stateSpace && {
         ...stateSpace,
         placesOffsetBytes: this.#arena
@@ -257,6 +261,28 @@ export class RankPlanner implements Placer {
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
     });
+  }
+
+  /** A layer of the same weights that the arena has already; null: it has none. */
+  #sameWeights(index: number): LayerPlan | null {
+    const { model: { config: { layers } }, layerShards, neuronOrders, options } = this.#in;
+    const { block } = layers[index];
+    if (block === undefined) return null;
+    const arena = this.#arenas.length - 1;
+    const same = this.#layers.findIndex((plan, other) =>
+      plan.arena === arena && layers[other].block === block &&
+      neuronOrders[other] === neuronOrders[index] &&
+      options.thresholds?.[other] === options.thresholds?.[index] &&
+      JSON.stringify(layerShards[other]) === JSON.stringify(layerShards[index])
+    );
+    return same < 0 ? null : this.#layers[same];
+  }
+
+  /** What a layer has that ends a pass, and the other one of the same weights may not have. */
+  #passEnd(index: number, shared: LayerPlan): Pick<LayerPlan, "endNorm"> {
+    const { endNorm } = this.#in.model.tensors.layers[index];
+    if (endNorm === undefined) return { endNorm: null };
+    return { endNorm: shared.endNorm ?? norm(this, endNorm) };
   }
 
   /** What ends a join is done on the rank's thread, where the other ranks' sums are. */
@@ -353,6 +379,7 @@ export class RankPlanner implements Placer {
       embeddingNorm: this.#embeddingNorm,
       tokenInputs: this.#tokenInputs,
       altUp: this.#altUp,
+      secondStream: this.#secondStream,
       positions: this.#positions,
       layers: this.#layers,
       ...this.#output,

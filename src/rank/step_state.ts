@@ -132,7 +132,7 @@ export class StepState {
       stateRows: config.stateSpace?.kind === "channels"
         ? { rank: rankStride(config.stateSpace), made: 2 * config.stateSpace.stateLength }
         : { rank: 0, made: 0 },
-      streamCount: config.altUp?.streamCount ?? 0,
+      streamCount: config.altUp?.streamCount ?? config.keptStreams ?? 0,
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
     });
     this.views = this.arenaViews.forTokens(1);

@@ -103,6 +103,10 @@ export class ReferenceBlocks {
       ? rmsNorm(x, plain, epsilon)
       : layerNorm(x, { weight: plain, bias: null, epsilon });
     const weighed = normalised.map((value, i) => value * weight[i % weight.length]);
+    if (tensors.gain) {
+      const gain = this.#weights.vector(tensors.gain);
+      return weighed.map((value, i) => value * gain[Math.floor(i / headDim) % gain.length]);
+    }
     return tensors.bias ? addBias(weighed, this.#weights.vector(tensors.bias)) : weighed;
   }
 

@@ -20,6 +20,7 @@ import {
   ownKeyDim,
   type RopeFrequencies,
   ropeFrequencies,
+  type VectorTensor,
 } from "../model/mod.ts";
 import { clamp, softCap } from "./activation_ops.ts";
 import { addBypass, correctStreams, endStreams, guessStreams, startStreams } from "./alt_up.ts";
@@ -27,6 +28,7 @@ import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
+import { endPass, startKept, sumOf } from "./kept_streams.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
@@ -117,13 +119,17 @@ export class ReferenceModel {
     const x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
     this.#show("embedding", x);
     const given = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
-    let streams = startStreams(x, this.#tensors, this.#parts);
+    let kept = startKept(x, this.#tensors, this.#parts);
+    let streams = startStreams(sumOf(kept, x), this.#tensors, this.#parts);
     for (let layer = 0; layer < this.config.blockCount; layer++) {
       const tensors = this.#tensors.layers[layer];
       const guesses = guessStreams(streams, tensors.altUp, this.#parts);
       const made = this.#layer(guesses[0], layer, place);
       streams = correctStreams(guesses, made, tensors.altUp, this.#parts);
       streams = endLayer(streams, given, { layer, tensors, ...this.#parts });
+      const ended = endPass(streams[0], kept, { layer, tensors, ...this.#parts });
+      kept = ended.kept;
+      streams = [ended.x, ...streams.slice(1)];
     }
     const merged = endStreams(streams, this.#tensors, this.#parts);
     const h = this.#show("norm", this.#blocks.norm(merged, outputNorm));
@@ -143,7 +149,8 @@ export class ReferenceModel {
     const scaled = (part: Float64Array) => part.map((value) => value * residualScale);
 
     const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
-    const attended = blocks.postNorm(this.#mix(attends, index, place), tensors.attentionPostNorm);
+    const mixed = this.#scale(this.#mix(attends, index, place), tensors.attentionScale);
+    const attended = blocks.postNorm(mixed, tensors.attentionPostNorm);
     const sum = add(x, scaled(attended));
     const y = show("attention out", addBypass(sum, attends, tensors.altUp, this.#parts));
     if (tensors.feedForward === null) return y;
@@ -156,9 +163,17 @@ export class ReferenceModel {
     const { gateCutoff, curve, limits } = this.config.layers[index];
     const threshold = this.#thresholds[index];
     const inputs = { h, layerInput: x, residual, threshold, gateCutoff, curve, limits };
-    const neurons = blocks.feedForward(inputs, tensors.feedForward, show);
+    const given = blocks.feedForward(inputs, tensors.feedForward, show);
+    const neurons = this.#scale(given, tensors.feedForwardScale);
     const fed = blocks.postNorm(neurons, tensors.feedForwardPostNorm);
     return show("feed-forward out", add(y, scaled(fed)));
+  }
+
+  /** What a block gives, as much as the layer says. */
+  #scale(x: Float64Array, by: VectorTensor | undefined): Float64Array {
+    if (by === undefined) return x;
+    const [scale] = this.#weights.vector(by);
+    return x.map((value) => value * scale);
   }
 
   /** What attention gives, or a convolution in its place, and a state space, of what is there. */

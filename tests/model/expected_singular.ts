@@ -1,8 +1,15 @@
 /** As expected_families.ts, of families of a kind of their own. Data only. */
 import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
-import { type Differences, experts, WIDE_NEOX } from "./expected_parts.ts";
+import { type Differences, experts, NEOX, WIDE_NEOX } from "./expected_parts.ts";
 
 const CHAMELEON: Differences = { headNorm: { kind: "layer", epsilon: 1e-5 } };
+
+const TALKIE: Differences = {
+  ...NEOX,
+  keptStreams: 1,
+  logitScale: Math.fround(0.7),
+  normalizesTurnedHeads: true,
+};
 
 /** By family. */
 export const EXPECTED_SINGULAR: Readonly<Record<keyof typeof SINGULAR_FAMILIES, Differences>> = {
@@ -15,4 +22,20 @@ export const EXPECTED_SINGULAR: Readonly<Record<keyof typeof SINGULAR_FAMILIES, 
   },
   "chameleon": CHAMELEON,
   "chameleon-behind": CHAMELEON,
+  "nanbeige": { blockCount: 6 },
+  "nanbeige-plain": {
+    headDim: 24,
+    attentionScale: 1 / Math.sqrt(24),
+    ropes: [["norm", 24, 10000, 1]],
+    blockCount: 4,
+  },
+  "hrm_text": {
+    ...NEOX,
+    blockCount: 12,
+    embeddingScale: 4,
+    gatesAttention: true,
+    keptStreams: 2,
+  },
+  "talkie": TALKIE,
+  "talkie-scaled": TALKIE,
 };

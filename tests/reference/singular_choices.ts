@@ -27,6 +27,22 @@ export const SINGULAR_MISTAKES = {
     })),
   "heads normalised as the stream": (d: ModelDescription) =>
     withConfig(d, () => ({ headNorm: undefined })),
+  "the first blocks only": (d: ModelDescription) =>
+    withConfig(d, ({ blockCount }) => ({ blockCount: blockCount / 2 })),
+  "passes not normalised": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, endNorm: undefined })),
+  "passes hand on to the first state": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => layer.passEnd ? { ...layer, passEnd: { stream: 0 } } : layer),
+    })),
+  "embedding added once": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, embeddingScale: undefined })),
+  "attention counted whole": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, attentionScale: undefined })),
+  "neurons counted whole": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, feedForwardScale: undefined })),
+  "heads without gains": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, queryNorm: l.queryNorm && { ...l.queryNorm, gain: undefined } })),
 };
 
 const MOE = ["experts in reverse", "weights not normalised"] as const;
@@ -51,4 +67,16 @@ export const SINGULAR_CHOICES = {
     ...["no post norms", "post norms before the blocks"] as const,
     "heads normalised as the stream",
   ],
+  "nanbeige": ["the first blocks only", "passes not normalised", "pairs half a head apart"],
+  "nanbeige-plain": ["the first blocks only", "pairs half a head apart"],
+  "hrm_text": [
+    ...["the first blocks only", "passes hand on to the first state"] as const,
+    ...["heads as they are", "embeddings as they are", "neighbouring pairs"] as const,
+  ],
+  "talkie": [
+    ...["embedding added once", "heads without gains", "heads normalised before"] as const,
+    ...["no head norms", "logits as they are", "embeddings as the table has them"] as const,
+    "neighbouring pairs",
+  ],
+  "talkie-scaled": ["attention counted whole", "neurons counted whole"],
 } as const satisfies Readonly<Record<keyof typeof SINGULAR_FAMILIES, readonly string[]>>;

@@ -8,6 +8,10 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   // What goes around attention; of real ones it is 64, and of the one of gpu_families_test.ts.
   "gemma3n": "a width of 10 is no multiple of 4",
   "chameleon": "heads that are normalised otherwise than the stream are the threads'",
+  "nanbeige": "norms between passes through the same layers are the threads'",
+  "hrm_text": "what is kept beside the residual stream is the threads'",
+  "talkie": "what is kept beside the residual stream is the threads'",
+  "talkie-scaled": "what is kept beside the residual stream is the threads'",
   "chameleon-behind": "heads that are normalised otherwise than the stream are the threads'",
 };
 

@@ -39,6 +39,12 @@ export interface TinyFamily {
   readonly headNorms?: "shared" | "projection" | "perHead";
   /** Norms of heads have biases. */
   readonly headBiases?: boolean;
+  /** Each head of queries has a number instead of weights. */
+  readonly headGains?: boolean;
+  /** Layers have a factor of the embedding; "all": and of what blocks give. */
+  readonly blockScales?: "embedding" | "all";
+  /** What a second stream begins with. */
+  readonly secondStream?: boolean;
   readonly fusedQkv?: boolean;
   /** Names after "blk.N." of tensors that have biases. */
   readonly biases?: readonly string[];

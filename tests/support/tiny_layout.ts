@@ -121,8 +121,13 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
       planFeedForward(plan, shape, family, block);
     }
     if (family.layered) planLayerEnd(plan, shape, family.layered);
+    if (family.blockScales) plan.factors("layer_output_scale.weight", 1);
+    if (family.blockScales === "all") {
+      for (const name of ["attn_output", "ffn_down"]) plan.factors(`${name}.scale`, 1);
+    }
   }
   plan.prefix = "";
+  if (family.secondStream) plan.factors("hrm.z_l_init", width);
   plan.norm(family.outputNorm ?? "output_norm", width);
   if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");
   if (family.outputBias) plan.bias("output", vocabSize);
@@ -218,6 +223,7 @@ function planAttention(
     if (hasValues(family, shape, block)) plan.matrix("attn_v", [width, headCountKv * valueDim]);
   }
   plan.biases({ attn_q: queries, attn_k: keys, attn_v: keys, attn_qkv: queries + 2 * keys });
+  if (family.headGains) plan.headNorm("attn_q_norm", [1, headCount]);
   if (family.headNorms) {
     const dims = (heads: number) => ({
       shared: [headDim],

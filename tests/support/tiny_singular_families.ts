@@ -36,4 +36,36 @@ export const SINGULAR_FAMILIES = {
     headNorms: "perHead",
     keys: { "swin_norm": bool(true) },
   },
+  "nanbeige": { blockCount: 2, keys: { "num_loops": u32(3) } },
+  "nanbeige-plain": {
+    architecture: "nanbeige",
+    headDim: 24,
+    keys: { "num_loops": u32(2), "skip_loop_final_norm": bool(true) },
+  },
+  "hrm_text": {
+    blockCount: 4,
+    normWeights: false,
+    gates: "apart",
+    secondStream: true,
+    keys: {
+      "block_count": u32(12),
+      "hrm.layers_per_stack": u32(2),
+      "hrm.h_cycles": u32(2),
+      "hrm.l_cycles": u32(2),
+      "embedding_scale": f32(4),
+    },
+  },
+  "talkie": {
+    normWeights: false,
+    headGains: true,
+    blockScales: "embedding",
+    keys: { "logit_scale": f32(0.7) },
+  },
+  "talkie-scaled": {
+    architecture: "talkie",
+    normWeights: false,
+    headGains: true,
+    blockScales: "all",
+    keys: { "logit_scale": f32(0.7) },
+  },
 } as const satisfies Readonly<Record<string, TinyFamily>>;

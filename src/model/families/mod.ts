@@ -46,6 +46,7 @@ import { graniteHybrid } from "./granitehybrid.ts";
 import { granitemoe } from "./granitemoe.ts";
 import { grok } from "./grok.ts";
 import { grovemoe } from "./grovemoe.ts";
+import { hrmText } from "./hrm_text.ts";
 import { hunyuanDense } from "./hunyuan_dense.ts";
 import { hunyuanMoe } from "./hunyuan_moe.ts";
 import { hunyuanVl } from "./hunyuan_vl.ts";
@@ -72,6 +73,7 @@ import { mistral3 } from "./mistral3.ts";
 import { mistral4 } from "./mistral4.ts";
 import { mpt } from "./mpt.ts";
 import { museGlimmer } from "./muse_glimmer.ts";
+import { nanbeige } from "./nanbeige.ts";
 import { nemotron } from "./nemotron.ts";
 import { olmo } from "./olmo.ts";
 import { nemotronH } from "./nemotron_h.ts";
@@ -108,6 +110,7 @@ import { stablelm } from "./stablelm.ts";
 import { starcoder } from "./starcoder.ts";
 import { starcoder2 } from "./starcoder2.ts";
 import { step35 } from "./step35.ts";
+import { talkie } from "./talkie.ts";
 import { xverse } from "./xverse.ts";
 
 /** In alphabetical order. */
@@ -158,6 +161,7 @@ export const FAMILIES: readonly Family[] = [
   granitemoe,
   grok,
   grovemoe,
+  hrmText,
   hunyuanDense,
   hunyuanMoe,
   hunyuanVl,
@@ -184,6 +188,7 @@ export const FAMILIES: readonly Family[] = [
   mistral4,
   mpt,
   museGlimmer,
+  nanbeige,
   nemotron,
   olmo,
   nemotronH,
@@ -220,5 +225,6 @@ export const FAMILIES: readonly Family[] = [
   starcoder,
   starcoder2,
   step35,
+  talkie,
   xverse,
 ];

@@ -97,6 +97,12 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (config.normalizesTurnedHeads && spans.some((each) => each?.span === "projection")) {
     return "heads that are turned already are normalised together by threads only";
   }
+  if (config.keptStreams !== undefined) {
+    return "what is kept beside the residual stream is the threads'";
+  }
+  if (config.layers.some(({ passEnd }) => passEnd !== undefined)) {
+    return "norms between passes through the same layers are the threads'";
+  }
   if (config.headNorm !== undefined && config.headNorm.kind !== config.norm.kind) {
     return "heads that are normalised otherwise than the stream are the threads'";
   }
