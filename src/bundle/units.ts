@@ -66,8 +66,8 @@ export function unitObstacle(model: ModelDescription): string | null {
       "file as it is";
   }
   if (model.config.layers.some(({ block }) => block !== undefined)) {
-    return "Cannot sort this model's neurons for a packed file: its layers are used several times, " +
-      "and a packed file would have them as often: use the .gguf file as it is";
+    return "Cannot sort this model's neurons for a packed file: its layers are used several " +
+      "times, and a packed file would have them as often: use the .gguf file as it is";
   }
   if (listUnits(model).length > 0) return null;
   return "Cannot sort this model's neurons for a packed file: its layers have none, all of it is " +

@@ -99,13 +99,9 @@ export function readConfig(
     contextLength,
     norm: readNorm(keys, family),
     ropes,
-    layers: repeats !== null
-      ? own.map((layer, index) => ({ ...layer, ...repeats[index] }))
-      : family.cutsGates
-      ? withGateCutoffs(keys, own)
-      : own,
-    ...family.repeats === "cycles" && { keptStreams: 2 },
-    ...family.addsEmbedding && { keptStreams: 1 },
+    layers: repeats?.map((repeat, index) => ({ ...own[index], ...repeat })) ??
+      (family.cutsGates ? withGateCutoffs(keys, own) : own),
+    ...ownWays(family, vocabSize),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
@@ -113,10 +109,6 @@ export function readConfig(
     hasParallelBlocks: areParallel(file, keys, family),
     gatesAttention: family.attentionGates !== "none",
     normalizesTurnedHeads: family.normalizesTurnedHeads,
-    ...family.headNorm && { headNorm: family.headNorm },
-    ...family.silencedTokens && family.silencedTokens.end < vocabSize && {
-      silencedTokens: family.silencedTokens,
-    },
     layerInputLength: family.mayHaveLayerInputs
       ? keys.integer("embedding_length_per_layer_input", { min: 0, absent: 0 })
       : 0,
@@ -132,6 +124,19 @@ export function readConfig(
     logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
     tiedEmbeddings: !file.tensors.has("output.weight"),
     predictorThreshold: options.predictorThreshold ?? readPredictorThreshold(file),
+  };
+}
+
+/** What few families have. */
+function ownWays(
+  { repeats, addsEmbedding, headNorm, silencedTokens }: Family,
+  vocabSize: number,
+): Pick<ModelConfig, "keptStreams" | "headNorm" | "silencedTokens"> {
+  return {
+    ...repeats === "cycles" && { keptStreams: 2 },
+    ...addsEmbedding && { keptStreams: 1 },
+    ...headNorm && { headNorm },
+    ...silencedTokens && silencedTokens.end < vocabSize && { silencedTokens },
   };
 }
 

@@ -57,6 +57,20 @@ export class ExpertRoutes {
     this.#routing.route(logits, n, block, routes);
   }
 
+  /** The same before attention, by a norm of the residual stream that experts read, too. */
+  chooseEarly(block: Experts, residual: Residual, norm: Norm): void {
+    const { space, inputs: { early }, n } = this.#state;
+    residual.normalize(space.residual, norm, space.early, n);
+    this.choose(block, early);
+  }
+
+  /** What was made so before attention. */
+  readEarly({ readsQ8: wantsQ8 }: Experts): Activations {
+    const { kernels, inputs: { early }, n, config: { embeddingLength: d } } = this.#state;
+    if (wantsQ8) quantize(kernels, early, n, d);
+    return early;
+  }
+
   /** The same by a norm of the residual stream that only the router reads, over √d. */
   chooseApart(block: Experts, residual: Residual, norm: Norm): void {
     const { kernels, n, fractions } = this.#state;

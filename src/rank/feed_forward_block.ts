@@ -4,12 +4,13 @@
  * chosen, and no join is needed to choose.
  */
 import type { Control } from "../memory/control.ts";
+import { addCompanions, addDownBiases } from "./beside_experts.ts";
 import { ExpertRoutes } from "./expert_routes.ts";
 import type { Dense, Experts, Predictor, Streamed } from "./bound_blocks.ts";
 import { hasAllGates } from "./bound_blocks.ts";
 import { NEURONS, weigh } from "./inner_norms.ts";
 import type { Layer } from "./layer.ts";
-import { type Activations, quantize, readsQ8 } from "./matrix.ts";
+import { type Activations, readsQ8 } from "./matrix.ts";
 import { GateCutoff } from "./gate_cutoff.ts";
 import { GuessAhead } from "./guess_ahead.ts";
 import { activateNeurons } from "./neurons.ts";
@@ -96,11 +97,8 @@ export class FeedForwardBlock {
   routeEarly(layer: Layer): void {
     const block = layer.feedForward;
     if (!layer.routesEarly || block?.kind !== "experts" || block.isElsewhere) return;
-    const { inputs, space, n } = this.#state;
-    const { inputNorm } = block;
-    if (inputNorm === null) return this.#routes.choose(block, inputs.residual);
-    this.#residual.normalize(space.residual, inputNorm, space.early, n);
-    this.#routes.choose(block, inputs.early);
+    if (block.inputNorm === null) this.#routes.choose(block, this.#state.inputs.residual);
+    else this.#routes.chooseEarly(block, this.#residual, block.inputNorm);
   }
 
   /**
@@ -199,7 +197,7 @@ export class FeedForwardBlock {
     const { apart } = block;
     if (block.isElsewhere) return;
     if (apart !== null) this.#routes.chooseApart(block, this.#residual, apart.routerNorm);
-    const x = block.inputNorm === null ? this.#read(block, layer) : this.#readEarly(block);
+    const x = block.inputNorm === null ? this.#read(block, layer) : this.#routes.readEarly(block);
     this.#asksNow = this.#asksPredictors(block);
     if (!layer.routesEarly && !this.#asksNow && apart === null) this.#routes.choose(block, x);
     if (this.#listsStreamed && !this.#weighsInputs && (block.haveAllGates || this.#asksNow)) {
@@ -208,8 +206,9 @@ export class FeedForwardBlock {
         this.#addExpertsOf(block, this.#sparse!.take(x, BOTH_FORMS, n, t), t);
       }
     } else this.#addExperts(block, x);
-    if (block.companions.length > 0) this.#addCompanions(block, x);
-    if (block.downBiases !== 0) this.#addDownBiases(block);
+    const by = { residual: this.#residual, routes: this.#routes };
+    if (block.companions.length > 0) addCompanions(this.#state, by, block, x);
+    if (block.downBiases !== 0) addDownBiases(this.#state, by, block);
     if (block.shared !== null && block.apart === null) {
       const own = block.inputNorm === null ? x : this.#read(block, layer);
       this.#shared.add(block, block.shared, own);
@@ -290,31 +289,6 @@ export class FeedForwardBlock {
 
   #read(block: Dense | Streamed | Experts, layer: Layer): Activations {
     return this.#residual.read(layer.feedForwardNorm, block.readsQ8);
-  }
-
-  /** What experts read that was made of the layer's input. */
-  #readEarly({ readsQ8: wantsQ8 }: Experts): Activations {
-    const { kernels, inputs: { early }, n, config } = this.#state;
-    if (wantsQ8) quantize(kernels, early, n, config.embeddingLength);
-    return early;
-  }
-
-  /** partial += what goes along with the chosen experts. */
-  #addCompanions({ experts, companions }: Experts, x: Activations): void {
-    const { kernels } = this.#state;
-    const { starts, views: { plan } } = this.#routes;
-    for (let g = 0; g < companions.length; g++) {
-      const each = companions[g];
-      const first = starts[experts.length + g];
-      const count = starts[experts.length + g + 1] - first;
-      const width = each.up.rowCount;
-      if (count === 0 || width === 0) continue;
-      const own = this.#routes.gather(x, each, first, count);
-      const hidden = activateNeurons(this.#state, each, own, count);
-      const { f32, stride } = hidden;
-      kernels.scale_rows_f32(f32, stride, plan.weights + first * 4, count, width);
-      this.#residual.addRows(each.down, hidden, plan.rows + first * 4, count);
-    }
   }
 
   /** Expert by expert: its tokens side by side, as one product. */
@@ -406,18 +380,6 @@ export class FeedForwardBlock {
         const place = { rows: plan.rows + first * 4, weights: plan.weights + first * 4 };
         neurons.finish(expert, x, lane++, place);
       }
-    }
-  }
-
-  /** partial += what experts add whatever they read, as much as each counts. */
-  #addDownBiases({ experts, downBiases }: Experts): void {
-    const { embeddingLength: d } = this.#state.config;
-    const { starts } = this.#routes;
-    const { rows, weights } = this.#routes.views.plan;
-    for (let e = 0; e < experts.length; e++) {
-      const first = 4 * starts[e], count = starts[e + 1] - starts[e];
-      const bias = downBiases + 4 * d * e;
-      if (count > 0) this.#residual.addScaledBias(bias, rows + first, weights + first, count);
     }
   }
 

@@ -123,14 +123,14 @@ export interface LayerInput {
   readonly norm: Norm;
 }
 
+const SCALES = ["outputScale", "attentionScale", "feedForwardScale", "embeddingScale"] as const;
+
 /** memory: the layer's arena. */
 export function bindLayer(
   plan: LayerPlan,
   by: { config: ModelConfig; index: number; memory: WebAssembly.Memory; rank: RankPlan },
 ): Layer {
   const { config, index, memory } = by;
-  const bind = (block: DensePlan | StreamedPlan) =>
-    block.kind === "dense" ? bindDense(block) : bindStreamed(block, slotsOf(by.rank, plan.arena));
   const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
@@ -175,13 +175,7 @@ export function bindLayer(
       bindStateSpace(plan.stateSpace, { config: config.stateSpace!, memory }),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
-    feedForward: plan.feedForward?.kind === "experts"
-      ? bindExperts(plan.feedForward, { memory, bind })
-      : plan.feedForward && bind(plan.feedForward),
-    steppedNeurons: plan.steppedNeurons.map(({ block, tokens }) => ({
-      block: bindDense(block),
-      tokens,
-    })),
+    ...bindNeurons(plan, by),
     feedForwardPostNorm: bindNorm(plan.feedForwardPostNorm),
     input: plan.input && bindInput(plan.input),
     altUp: plan.altUp && bindAltUp(plan.altUp, memory),
@@ -195,11 +189,28 @@ export function bindLayer(
     values: kept.valuesOffsetBytes,
   };
   // Boxed once, as a threshold of neurons is.
-  for (const each of ["outputScale", "attentionScale", "feedForwardScale", "embeddingScale"] as const) {
+  for (const each of SCALES) {
     const scale = plan[each];
     if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
   }
   return bound;
+}
+
+function bindNeurons(
+  { feedForward, steppedNeurons, arena }: LayerPlan,
+  { memory, rank }: { memory: WebAssembly.Memory; rank: RankPlan },
+): Pick<Layer, "feedForward" | "steppedNeurons"> {
+  const bind = (block: DensePlan | StreamedPlan) =>
+    block.kind === "dense" ? bindDense(block) : bindStreamed(block, slotsOf(rank, arena));
+  return {
+    feedForward: feedForward?.kind === "experts"
+      ? bindExperts(feedForward, { memory, bind })
+      : feedForward && bind(feedForward),
+    steppedNeurons: steppedNeurons.map(({ block, tokens }) => ({
+      block: bindDense(block),
+      tokens,
+    })),
+  };
 }
 
 function bindInput({ gate, output, norm }: LayerInputPlan): LayerInput {

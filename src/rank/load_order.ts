@@ -105,7 +105,8 @@ function* inArena(arena: number, parts: Iterable<Part>): Generator<Piece> {
   for (const part of parts) yield { arena, ...part };
 }
 
-function* partsOfLayer(layer: LayerPlan): Generator<Part> {
+/** A layer's, whoever loads them. */
+export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.attentionNorm);
   if (layer.query !== null) yield* partsOf(layer.query);
   if (layer.key !== null) yield* partsOf(layer.key);
@@ -132,8 +133,8 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
     yield* partsOfNorm(layer.input.norm);
   }
   if (layer.altUp !== null) yield* partsOfAltUp(layer.altUp);
-  for (const each of ["outputScale", "attentionScale", "feedForwardScale", "embeddingScale"] as const) {
-    const vector = layer[each];
+  const { outputScale, attentionScale, feedForwardScale, embeddingScale } = layer;
+  for (const vector of [outputScale, attentionScale, feedForwardScale, embeddingScale]) {
     if (vector !== null) yield { vector };
   }
 }

@@ -34,6 +34,7 @@ import { planApart, planLayerInput } from "./plan_inputs.ts";
 import { activationOf } from "./plan_activation.ts";
 import { planGate } from "./plan_gate.ts";
 import { planLatentHeads } from "./plan_latent.ts";
+import { planConvolution, planScales } from "./plan_vectors.ts";
 import { planStateSpace, type StateSpacePlan } from "./plan_state.ts";
 import { neuronsAt } from "./hot_neurons.ts";
 import { headNorm, norm } from "./plan_norm.ts";
@@ -132,7 +133,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
     valueNorm: headNorm(place, tensors.valueNorm, { rows: value, headDim: config.valueDim }),
     attentionSinks: tensors.attentionSinks && place.vector(tensors.attentionSinks, shard.heads),
-    convolution: convolution(place, tensors.convolution, {
+    convolution: planConvolution(place, tensors.convolution, {
       own: query,
       channels: config.embeddingLength,
     }),
@@ -175,18 +176,6 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   };
 }
 
-function planScales(
-  place: Placer,
-  { attentionScale, feedForwardScale, embeddingScale }: LayerTensors,
-): Pick<LayerPlan, "attentionScale" | "feedForwardScale" | "embeddingScale"> {
-  const each = (vector: VectorTensor | undefined) => vector ? place.vector(vector) : null;
-  return {
-    attentionScale: each(attentionScale),
-    feedForwardScale: each(feedForwardScale),
-    embeddingScale: each(embeddingScale),
-  };
-}
-
 /** What makes queries, keys and values; the latter may be one matrix, which lies there once. */
 function ownHeads(
   place: Placer,
@@ -201,17 +190,6 @@ function ownHeads(
   };
   if (value === key) return { ...plan, value: plan.key };
   return { ...plan, value: value && place.matrix(value, { rows: own.value }) };
-}
-
-/** Own rows of the weights, of which the model has one for each channel. */
-function convolution(
-  place: Placer,
-  weights: VectorTensor | null,
-  { own, channels }: { own: Range; channels: number },
-): LayerPlan["convolution"] {
-  if (weights === null) return null;
-  const taps = weights.length / channels;
-  return { taps, weights: { ...place.vector(weights, scale(own, taps)), columns: taps } };
 }
 
 interface BlockInput {

@@ -29,7 +29,8 @@ export function headNorm(
   const gain = tensors.gain ? place.vector(tensors.gain, heads) : null;
   if (weight === null) return { span, weight, bias, gain };
   const isShared = span === "head" && weight.length === own.headDim;
-  return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows), bias, gain };
+  const rows = isShared ? undefined : own.rows;
+  return { span, weight: place.vector(weight, rows), bias, gain };
 }
 
 /** True where norms need ones for weights. */

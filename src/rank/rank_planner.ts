@@ -27,6 +27,7 @@ import { type PlaceBytes, placeMatrix, placeVector } from "./place_matrix.ts";
 import { bypassLength, planAltUp } from "./plan_alt_up.ts";
 import { planTokenInputs } from "./plan_inputs.ts";
 import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
+import { sameWeights } from "./same_weights.ts";
 import { checkUnit } from "./plan_units.ts";
 import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
@@ -247,11 +248,12 @@ export class RankPlanner implements Placer {
     const kvHeads = keysOf === undefined ? lengthOf(shard.kvHeads) : 0;
     const cached = { kvHeads, config: configOf(config, index), taps };
     const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
-    const shared = this.#sameWeights(index);
+    const arena = this.#arenas.length - 1;
+    const shared = sameWeights(this.#layers, index, { ...this.#in, arena });
     const { stateSpace, ...weights } = shared ?? planLayer(this, this.#layerInput(index));
     this.#layers.push({
       ...weights,
-      arena: this.#arenas.length - 1,
+      arena,
       ...shared !== null && { sharesWeights: true, ...this.#passEnd(index, shared) },
       stateSpace: stateSpace && {
         ...stateSpace,
@@ -261,21 +263,6 @@ export class RankPlanner implements Placer {
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
     });
-  }
-
-  /** A layer of the same weights that the arena has already; null: it has none. */
-  #sameWeights(index: number): LayerPlan | null {
-    const { model: { config: { layers } }, layerShards, neuronOrders, options } = this.#in;
-    const { block } = layers[index];
-    if (block === undefined) return null;
-    const arena = this.#arenas.length - 1;
-    const same = this.#layers.findIndex((plan, other) =>
-      plan.arena === arena && layers[other].block === block &&
-      neuronOrders[other] === neuronOrders[index] &&
-      options.thresholds?.[other] === options.thresholds?.[index] &&
-      JSON.stringify(layerShards[other]) === JSON.stringify(layerShards[index])
-    );
-    return same < 0 ? null : this.#layers[same];
   }
 
   /** What a layer has that ends a pass, and the other one of the same weights may not have. */

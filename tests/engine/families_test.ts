@@ -100,7 +100,7 @@ Deno.test("routers compute in f32 whatever their type: a rounded activation may 
 
 for (
   const architecture of [
-    ...["gemma3", "smallthinker", "stablelm-parallel"] as const,
+    ...["gemma3", "smallthinker", "stablelm-parallel", "nanbeige", "hrm_text"] as const,
     ...["deepseek2-old", "deepseek2-grouped"] as const,
   ]
 ) {

@@ -1,7 +1,7 @@
 /** What families of a kind of their own ask of the engine beyond logits. */
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { openGguf } from "../../src/gguf/mod.ts";
+import { openGguf, u32 } from "../../src/gguf/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import { greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
@@ -28,4 +28,28 @@ Deno.test("the engine never says tokens of Chameleon's images, and computes the 
       assertEquals(ids.filter((id) => !isSaid(0, id)), []);
     });
   });
+});
+
+Deno.test("layers that are used several times lie in memory once, and are read as often", async () => {
+  const usedBytes = async (loops: number) => {
+    let bytes = { weights: 0, perToken: 0, kv: 0 };
+    const metadata = [["nanbeige.num_loops", u32(loops)] as const];
+    await withTinyFile(
+      { architecture: "nanbeige", seed: 3, tied: true, metadata },
+      async (path) => {
+        await withModel(path, { threads: 1 }, ({ memory, bytesPerToken: perToken }) => {
+          bytes = { weights: memory.weightsBytes, perToken, kv: memory.kvBytes };
+          return Promise.resolve();
+        });
+      },
+    );
+    return bytes;
+  };
+  const [once, thrice] = [await usedBytes(1), await usedBytes(3)];
+  // The norm that ends passes lies in the arena a second time.
+  assertLess(thrice.weights - once.weights, 1024);
+  assertEquals(thrice.kv, 3 * once.kv);
+  // Two blocks of four matrices of 64 columns around attention, and three of 96 neurons.
+  const walked = 2 * 4 * 64 * (64 + 32 + 32 + 64 + 3 * 96);
+  assertLess(Math.abs(thrice.perToken - once.perToken - 2 * walked), 1024);
 });

@@ -8,7 +8,6 @@ const TALKIE: Differences = {
   ...NEOX,
   keptStreams: 1,
   logitScale: Math.fround(0.7),
-  normalizesTurnedHeads: true,
 };
 
 /** By family. */

@@ -74,7 +74,7 @@ export const SINGULAR_CHOICES = {
     ...["heads as they are", "embeddings as they are", "neighbouring pairs"] as const,
   ],
   "talkie": [
-    ...["embedding added once", "heads without gains", "heads normalised before"] as const,
+    ...["embedding added once", "heads without gains"] as const,
     ...["no head norms", "logits as they are", "embeddings as the table has them"] as const,
     "neighbouring pairs",
   ],

@@ -187,8 +187,9 @@ function sizeOf({ name }: PlannedTensor, shape: TinyShape, family: TinyFamily): 
     (family.headGains ? gainSize(name) : 1);
 }
 
-/** Gains of heads, and factors of what blocks give, are not nearly 1. */
+/** Gains of heads, and factors of what blocks give, are not nearly 1, nor embeddings' lengths. */
 function gainSize(name: string): number {
+  if (name === "token_embd.weight") return 0.3;
   if (name.endsWith(".attn_q_norm.weight")) return 2;
   return name.endsWith(".scale") ? 0.4 : 1;
 }

@@ -9,7 +9,6 @@ export const talkie: Family = {
   embeddingNorm: "plain",
   normsHaveWeights: false,
   headNorms: "gains",
-  normalizesTurnedHeads: true,
   addsEmbedding: true,
   scales: () => ({}),
   logitScale: "multiplies",
