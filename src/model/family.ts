@@ -158,6 +158,11 @@ export interface Family {
   readonly positionsOfSections: RopeConfig["kind"] | null;
   /** Keys and values of all heads are made of one latent a token. */
   readonly hasLatentAttention: boolean;
+  /**
+   * An indexer chooses which keys are attended to, as many as the file says. It is not computed:
+   * texts may be no longer than that, and all keys are chosen.
+   */
+  readonly hasIndexer: boolean;
   /** Queries far into the context are made longer, where the file says how much. */
   readonly hasAttentionTemperature: boolean;
   /**
@@ -293,6 +298,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   mayClampProjections: false,
   embeddingNorm: "none",
   hasLatentAttention: false,
+  hasIndexer: false,
   hasAttentionTemperature: false,
   norm: "rms",
   normsHaveWeights: true,

@@ -23,7 +23,7 @@ import {
   readStateSpace,
   stateLayers,
 } from "./read_state_space.ts";
-import { readRepeats } from "./read_repeats.ts";
+import { readRepeats, type Repeat } from "./read_repeats.ts";
 import { limitedLayers } from "./read_swiglu_limits.ts";
 import { curvedLayers } from "./read_xielu.ts";
 import type {
@@ -39,6 +39,9 @@ const BLOCK_COUNT_MAX = 1024;
 
 /** Of the blocks so many, the last ones, guess tokens behind the next one: nothing here does so. */
 const GUESSING_BLOCKS = "nextn_predict_layers";
+
+/** Keys that an indexer chooses. */
+const INDEXED_KEYS = "attention.indexer.top_k";
 
 /** What the reader must know beside the file. */
 export interface ReadOptions {
@@ -72,7 +75,8 @@ export function readConfig(
   const scaleShape = { ...heads, embeddingLength, blockCount };
   refuseObstacle(family, scaleShape);
   const contextLength = keys.integer("context_length", { min: 1 });
-  const usedContext = readUsedContext(family, contextLength, options);
+  const indexed = family.hasIndexer ? keys.integer(INDEXED_KEYS, { min: 1 }) : Infinity;
+  const usedContext = readUsedContext(family, { trained: contextLength, indexed }, options);
   const vocabSize = readVocabSize(file, keys);
   const experts = readExperts(file, keys, family, { blockCount, vocabSize });
   const { ropes, layers } = readLayers(file, keys, family, {
@@ -96,11 +100,10 @@ export function readConfig(
     feedForwardLength: neurons.count,
     ...heads,
     vocabSize,
-    contextLength,
+    contextLength: Math.min(contextLength, indexed),
     norm: readNorm(keys, family),
     ropes,
-    layers: repeats?.map((repeat, index) => ({ ...own[index], ...repeat })) ??
-      (family.cutsGates ? withGateCutoffs(keys, own) : own),
+    layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
     ...ownWays(family, vocabSize),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
@@ -125,6 +128,13 @@ export function readConfig(
     tiedEmbeddings: !file.tensors.has("output.weight"),
     predictorThreshold: options.predictorThreshold ?? readPredictorThreshold(file),
   };
+}
+
+function walkedLayers(
+  layers: readonly LayerConfig[],
+  repeats: readonly Repeat[] | null,
+): readonly LayerConfig[] {
+  return repeats?.map((repeat, index) => ({ ...layers[index], ...repeat })) ?? layers;
 }
 
 /** What few families have. */
@@ -213,9 +223,15 @@ function areParallel(file: GgufFile, keys: Hyperparameters, { mayBeParallel }: F
 
 function readUsedContext(
   { architecture, positions }: Family,
-  trained: number,
-  { contextLength: used = trained }: ReadOptions,
+  { trained, indexed }: { trained: number; indexed: number },
+  { contextLength: used = Math.min(trained, indexed) }: ReadOptions,
 ): number {
+  if (used > indexed) {
+    throw new UnsupportedModelError(
+      `Cannot use ${used} tokens of context: of more than ${indexed} this ${architecture} model ` +
+        "chooses which to attend to, which this version does not compute: use a shorter context",
+    );
+  }
   if (positions !== "learned" || used <= trained) return used;
   throw new UnsupportedModelError(
     `Cannot use ${used} tokens of context: this ${architecture} model has learned ${trained} ` +

@@ -55,3 +55,16 @@ Deno.test("describeModel() refuses companions that no groups have", () => {
   const silent = { expert_chunk_feed_forward_length: undefined };
   assertThrows(() => read("grovemoe", silent), ModelFormatError, "[4, 24, 64]");
 });
+
+Deno.test("describeModel() refuses contexts in which an indexer would choose keys", () => {
+  const file = parseGguf(tinyModel({ architecture: "deepseek32" }));
+  const chosen = withMetadata(file, { "deepseek32.attention.indexer.top_k": 100 });
+  const { config } = describeModel(chosen);
+  assertEquals([config.contextLength, config.ropes[0].scaling.factor], [100, 8]);
+  assertEquals(describeModel(file).config.contextLength, 256);
+  assertEquals(describeModel(chosen, { contextLength: 100 }).config.contextLength, 100);
+  const longer = () => describeModel(chosen, { contextLength: 101 });
+  assertThrows(longer, UnsupportedModelError, "of more than 100");
+  const none = { "deepseek32.attention.indexer.top_k": 0 };
+  assertThrows(() => describeModel(withMetadata(file, none)), ModelFormatError, "top_k");
+});

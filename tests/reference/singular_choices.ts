@@ -73,6 +73,11 @@ export const SINGULAR_CHOICES = {
     ...["the first blocks only", "passes hand on to the first state"] as const,
     ...["heads as they are", "embeddings as they are", "neighbouring pairs"] as const,
   ],
+  "deepseek32": [
+    ...[...MOE, "experts of all groups", "no bias of the choice", "no shared expert"] as const,
+    ...["softmax", "context not stretched", "pairs half a head apart"] as const,
+  ],
+  "glm-dsa": [...MOE, "no bias of the choice", "softmax", "pairs half a head apart"],
   "talkie": [
     ...["embedding added once", "heads without gains"] as const,
     ...["no head norms", "logits as they are", "embeddings as the table has them"] as const,

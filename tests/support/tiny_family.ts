@@ -101,6 +101,8 @@ export interface TinyFamily {
     readonly value: number;
     /** Of what queries are made of; left out: queries are made at once. */
     readonly query?: number;
+    /** An indexer has so many heads, of so many dimensions. */
+    readonly indexer?: { readonly heads: number; readonly headDim: number };
     /** One tensor makes keys and values, as until 2025. */
     readonly isOld?: boolean;
   };

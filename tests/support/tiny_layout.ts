@@ -14,6 +14,7 @@ import {
   unevenKeys,
 } from "./tiny_layered.ts";
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
+import { latentKeys, planLatent } from "./tiny_latent_layout.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
 
 /** Everything that decides which tensors a tiny model has and how large they are. */
@@ -246,53 +247,6 @@ function planAttention(
   if (typeof sinks === "object" ? sinks[block] : sinks) plan.sinks(headCount);
   if (family.postNormNames) plan.wholeNorm(family.postNormNames[0], width);
   else if (family.postNorms) plan.norm("post_attention_norm", width);
-}
-
-type TinyLatent = NonNullable<TinyFamily["latent"]>;
-
-function latentKeys(
-  { length, turned, plain, value, query, isOld }: TinyLatent,
-  { headCount }: TinyShape,
-): Record<string, StoredValue> {
-  const own = (suffix: string) => ({
-    [`attention.key_length${suffix}`]: u32(turned + plain),
-    [`attention.value_length${suffix}`]: u32(value),
-  });
-  return {
-    "rope.dimension_count": u32(turned),
-    "attention.kv_lora_rank": u32(length),
-    ...query && { "attention.q_lora_rank": u32(query) },
-    ...isOld ? { ...own(""), "attention.head_count_kv": u32(headCount) } : {
-      ...own("_mla"),
-      "attention.head_count_kv": u32(1),
-      "attention.key_length": u32(turned + length),
-      "attention.value_length": u32(length),
-    },
-  };
-}
-
-function planLatent(
-  plan: TensorPlan,
-  { embeddingLength: width, headCount }: TinyShape,
-  { length, turned, plain, value, query, isOld }: TinyLatent,
-): void {
-  const queries = headCount * (turned + plain);
-  if (query) {
-    plan.matrix("attn_q_a", [width, query]);
-    plan.headNorm("attn_q_a_norm", [query]);
-    plan.matrix("attn_q_b", [query, queries]);
-  } else {
-    plan.matrix("attn_q", [width, queries]);
-  }
-  plan.matrix("attn_kv_a_mqa", [width, length + turned]);
-  plan.headNorm("attn_kv_a_norm", [length]);
-  if (isOld) {
-    plan.matrix("attn_kv_b", [length, headCount * (plain + value)]);
-  } else {
-    plan.matrix("attn_k_b", [plain, length, headCount]);
-    plan.matrix("attn_v_b", [length, value, headCount]);
-  }
-  plan.matrix("attn_output", [headCount * value, width], "residual");
 }
 
 function planConvolution(plan: TensorPlan, shape: TinyShape, family: TinyFamily): void {

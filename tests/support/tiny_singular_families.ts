@@ -2,11 +2,18 @@
  * More of what tests make tiny models of, said as in tiny_families.ts, which has them all: families
  * whose layers are put together as no others' are.
  */
-import { bool, f32, u32 } from "../../src/gguf/mod.ts";
+import { bool, f32, text, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
+import { LEADING, LEADING_KEYS } from "./tiny_family_parts.ts";
 
 /** Tokens of a model of Chameleon that has some beside those of images, which are 4 to 8195. */
 export const CHAMELEON_VOCABULARY = 8300;
+
+/** An indexer that chooses as many keys as there are in a context: it is not computed. */
+const INDEXED = {
+  ...{ length: 64, turned: 8, plain: 32, value: 16, query: 48 },
+  indexer: { heads: 2, headDim: 64 },
+} as const;
 
 /** Families, and after a dash forms of them. */
 export const SINGULAR_FAMILIES = {
@@ -67,5 +74,32 @@ export const SINGULAR_FAMILIES = {
     headGains: true,
     blockScales: "all",
     keys: { "logit_scale": f32(0.7) },
+  },
+  "deepseek32": {
+    blockCount: 3,
+    latent: { ...INDEXED },
+    experts: { ...LEADING, count: 12, hasChoiceBias: true },
+    keys: {
+      ...LEADING_KEYS,
+      "expert_gating_func": u32(2),
+      "expert_weights_norm": bool(true),
+      "expert_group_count": u32(4),
+      "expert_group_used_count": u32(2),
+      "rope.scaling.type": text("yarn"),
+      "rope.scaling.factor": f32(8),
+      "rope.scaling.original_context_length": u32(32),
+      "rope.scaling.yarn_log_multiplier": f32(0.1),
+    },
+  },
+  "glm-dsa": {
+    blockCount: 3,
+    latent: { ...INDEXED },
+    experts: { ...LEADING, hasChoiceBias: true },
+    keys: {
+      ...LEADING_KEYS,
+      "block_count": u32(4),
+      "nextn_predict_layers": u32(1),
+      "expert_weights_norm": bool(true),
+    },
   },
 } as const satisfies Readonly<Record<string, TinyFamily>>;

@@ -22,6 +22,7 @@ import { deci } from "./deci.ts";
 import { deepseek } from "./deepseek.ts";
 import { deepseek2 } from "./deepseek2.ts";
 import { deepseek2Ocr } from "./deepseek2_ocr.ts";
+import { deepseek32 } from "./deepseek32.ts";
 import { dots1 } from "./dots1.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
@@ -37,6 +38,7 @@ import { gemma3n } from "./gemma3n.ts";
 import { gemma4 } from "./gemma4.ts";
 import { glm4 } from "./glm4.ts";
 import { glm4moe } from "./glm4moe.ts";
+import { glmDsa } from "./glm_dsa.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptneox } from "./gptneox.ts";
 import { gptOss } from "./gpt_oss.ts";
@@ -137,6 +139,7 @@ export const FAMILIES: readonly Family[] = [
   deepseek,
   deepseek2,
   deepseek2Ocr,
+  deepseek32,
   dots1,
   ernie45,
   ernie45Moe,
@@ -152,6 +155,7 @@ export const FAMILIES: readonly Family[] = [
   gemma4,
   glm4,
   glm4moe,
+  glmDsa,
   gpt2,
   gptneox,
   gptOss,
