@@ -1,5 +1,5 @@
 /** What the file of a tiny model holds: its metadata and its tensors with their dimensions. */
-import { f32, list, type MetadataEntry, type StoredValue, text, u32 } from "../../src/gguf/mod.ts";
+import { f32, list, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
 import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
 import { fileTypeOf, type SynthQuant, synthTypes } from "../../src/synth/synth_types.ts";
 import type { TinyFamily } from "./tiny_family.ts";
