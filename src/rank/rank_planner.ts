@@ -219,7 +219,7 @@ export class RankPlanner implements Placer {
     this.#tokenInputs = planTokenInputs(inputsPlace, this.#in.model, this.#in);
     const { rankIndex, options: { rankCount } } = this.#in;
     this.#altUp = planAltUp(inputsPlace, tensors.altUp, { rankIndex, rankCount });
-    this.#secondStream = tensors.secondStream ? this.vector(tensors.secondStream) : null;
+    this.#secondStream = tensors.secondStream ? inputsPlace.vector(tensors.secondStream) : null;
     if (!config.tiedEmbeddings) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
     const outputNorm = norm(this.#device ?? this, tensors.outputNorm);
@@ -254,7 +254,7 @@ export class RankPlanner implements Placer {
     this.#layers.push({
       ...weights,
       arena,
-      ...shared !== null && { sharesWeights: true, ...this.#passEnd(index, shared) },
+      ...shared !== null && { sharesWeights: true, ...this.#passEnd(index, shared, this) },
       stateSpace: stateSpace && {
         ...stateSpace,
         placesOffsetBytes: this.#arena
@@ -266,10 +266,10 @@ export class RankPlanner implements Placer {
   }
 
   /** What a layer has that ends a pass, and the other one of the same weights may not have. */
-  #passEnd(index: number, shared: LayerPlan): Pick<LayerPlan, "endNorm"> {
+  #passEnd(index: number, shared: LayerPlan, place: Placer): Pick<LayerPlan, "endNorm"> {
     const { endNorm } = this.#in.model.tensors.layers[index];
     if (endNorm === undefined) return { endNorm: null };
-    return { endNorm: shared.endNorm ?? norm(this, endNorm) };
+    return { endNorm: shared.endNorm ?? norm(place, endNorm) };
   }
 
   /** What ends a join is done on the rank's thread, where the other ranks' sums are. */
@@ -281,10 +281,13 @@ export class RankPlanner implements Placer {
       ...{ ...options, kvType, config: configOf(config, index), layer: config.layers[index] },
       statePlaces: this.#statePlaces,
     });
-    const { stateSpace, ...weights } = planLayer(device, this.#layerInput(index));
+    const arena = this.#arenas.length - 1;
+    const shared = sameWeights(this.#layers, index, { ...this.#in, arena });
+    const { stateSpace, ...weights } = shared ?? planLayer(device, this.#layerInput(index));
     this.#layers.push({
-      arena: this.#arenas.length - 1,
       ...weights,
+      arena,
+      ...shared !== null && { sharesWeights: true, ...this.#passEnd(index, shared, place) },
       stateSpace: stateSpace && { ...stateSpace, placesOffsetBytes: 0 },
       attentionPostNorm: norm(place, attentionPostNorm),
       feedForwardPostNorm: norm(place, feedForwardPostNorm),

@@ -7,12 +7,6 @@ const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
 export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   // What goes around attention; of real ones it is 64, and of the one of gpu_families_test.ts.
   "gemma3n": "a width of 10 is no multiple of 4",
-  "chameleon": "heads that are normalised otherwise than the stream are the threads'",
-  "nanbeige": "norms between passes through the same layers are the threads'",
-  "hrm_text": "what is kept beside the residual stream is the threads'",
-  "talkie": "what is kept beside the residual stream is the threads'",
-  "talkie-scaled": "what is kept beside the residual stream is the threads'",
-  "chameleon-behind": "heads that are normalised otherwise than the stream are the threads'",
 };
 
 /** Of these it has no experts, and so not all. */
@@ -30,6 +24,10 @@ export const GPU_UNSHARED: Partial<Record<TinyFamilyName, string>> = {
   "bitnet": "norms inside of blocks are not shared out",
   "bitnet-b1.58": "norms inside of blocks are not shared out",
   "arctic": "experts that read a layer's input are not shared out",
+  "nanbeige": "norms between passes are not shared out",
+  "hrm_text": "what is kept beside the residual stream is not shared out",
+  "talkie": "what is kept beside the residual stream is not shared out",
+  "talkie-scaled": "what is kept beside the residual stream is not shared out",
 };
 
 /**

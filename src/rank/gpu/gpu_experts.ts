@@ -101,7 +101,7 @@ function asDense(plan: ExpertsPlan["experts"][number]): DensePlan {
 }
 
 /** What experts have nothing of. */
-const PLAIN = { curve: null, innerNorm: null, gateCutoff: null };
+const PLAIN = { curve: null, innerNorm: null, scale: null, gateCutoff: null };
 
 /** All experts' gates and ups, each expert's side by side where they have one type. */
 async function loadAll(

@@ -25,6 +25,7 @@ import {
   loadLayerAltUp,
 } from "./gpu_alt_up.ts";
 import { addLayerInput, type LayerInputs, loadLayerInputs } from "./gpu_inputs.ts";
+import { endKept, type LayerKept, loadLayerKept } from "./gpu_kept.ts";
 import { loadMixers, type Mixer } from "./gpu_mixers.ts";
 import { addNorm, fire, type NormReaders } from "./layer_operations.ts";
 import {
@@ -76,6 +77,8 @@ interface LayerEnd {
   readonly scale: GPUBuffer | null;
   /** Null: there is one stream. */
   readonly altUp: LayerAltUp | null;
+  /** Null: what is kept beside the stream has nothing to do with it. */
+  readonly kept: LayerKept | null;
 }
 
 /** Steps of one token, or of one each of several sequences; and of several of one sequence. */
@@ -143,6 +146,7 @@ export class GpuLayer {
       end: {
         input: await loadLayerInputs(input, plan),
         altUp: await loadLayerAltUp(input, plan),
+        kept: await loadLayerKept(input, plan),
         scale: isAlone && plan.outputScale ? await input.loader.vector(plan.outputScale) : null,
       },
     });
@@ -198,10 +202,10 @@ export class GpuLayer {
     builder: ProgramBuilder,
     { before, next }: { before: LayerLeft; next: NormReaders | null },
   ): LayerLeft {
-    const { input, scale: factor, altUp } = this.#end;
+    const { input, scale: factor, altUp, kept } = this.#end;
     if (altUp !== null) return this.#addAmongStreams(builder, altUp);
     const end = { next, factor };
-    const behind = input === null ? end : { next: null, factor: null };
+    const behind = input === null && kept === null ? end : { next: null, factor: null };
     const between = this.hasNeurons ? { next: this.#readersBetween, factor: null } : behind;
     let [apart, together]: (OneInput | null)[] = [null, null];
     const walk = (isApart: boolean, first: OneInput | null) => {
@@ -210,6 +214,10 @@ export class GpuLayer {
     };
     builder.during(APART, () => apart = walk(true, before.apart));
     builder.during(TOGETHER, () => together = walk(false, before.together));
+    if (kept !== null) {
+      endKept(builder, kept, this.#in);
+      return NOTHING_LEFT;
+    }
     if (input === null) return { apart, together };
     const left = addLayerInput(builder, input, { ...this.#in, end: { ...end, isApart: false } });
     return { apart: left, together: left };

@@ -136,7 +136,7 @@ function widthsOf(
   config: ModelConfig,
 ): SpaceWidths {
   const { experts } = config;
-  const { streamCount = 0 } = config.altUp ?? {};
+  const streamCount = config.altUp?.streamCount ?? config.keptStreams ?? 0;
   const most = (of: (layer: LayerPlan, own: ModelConfig) => number) =>
     Math.max(...layers.map((layer, index) => of(layer, configOf(config, index))));
   const own = most((layer) =>
@@ -330,6 +330,9 @@ function recordEnd(graph: StepGraph, of: StepTensors) {
   graph.op("weigh inputs", { reads: [neurons], updates: [inputs] });
   graph.op("add inputs", { reads: [inputs], writes: [partial] });
   graph.op("end layer", { reads: [partial], updates: [residual, normed] });
+  // Of what is kept beside the stream.
+  graph.op("weigh embedding", { reads: [streams], writes: [partial] });
+  graph.op("end pass", { reads: [partial], updates: [residual, streams] });
   graph.op("end streams' layer", { reads: [partial], writes: [around], updates: [streams] });
 }
 

@@ -97,14 +97,8 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (config.normalizesTurnedHeads && spans.some((each) => each?.span === "projection")) {
     return "heads that are turned already are normalised together by threads only";
   }
-  if (config.keptStreams !== undefined) {
-    return "what is kept beside the residual stream is the threads'";
-  }
-  if (config.layers.some(({ passEnd }) => passEnd !== undefined)) {
-    return "norms between passes through the same layers are the threads'";
-  }
-  if (config.headNorm !== undefined && config.headNorm.kind !== config.norm.kind) {
-    return "heads that are normalised otherwise than the stream are the threads'";
+  if (tensors.layers.some(({ endNorm }) => (endNorm?.bias ?? null) !== null)) {
+    return "biases of norms between passes are the threads'";
   }
   if ((config.stateSpace?.stateLength ?? 0) > STATES_MAX) {
     return `states of more than ${STATES_MAX} numbers are the threads'`;
@@ -134,6 +128,12 @@ export function besideObstacle({ config, tensors }: ModelDescription): string | 
     feedForward?.kind === "experts" && feedForward.apart !== null;
   if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
     return "norms inside of blocks are not shared out between a GPU and threads";
+  }
+  if (config.keptStreams !== undefined) {
+    return "what is kept beside the residual stream is not shared out between a GPU and threads";
+  }
+  if (config.layers.some(({ passEnd }) => passEnd !== undefined)) {
+    return "norms between passes are not shared out between a GPU and threads";
   }
   if (config.experts?.routerInput === "ownNorm") {
     return "experts that read a layer's input are not shared out between a GPU and threads";
