@@ -53,3 +53,13 @@ Deno.test("layers that are used several times lie in memory once, and are read a
   const walked = 2 * 4 * 64 * (64 + 32 + 32 + 64 + 3 * 96);
   assertLess(Math.abs(thrice.perToken - once.perToken - 2 * walked), 1024);
 });
+
+Deno.test("LoadedModel.bytesPerToken leaves out companions of experts that no token uses", async () => {
+  await withTinyFile({ architecture: "grovemoe", seed: 3, tied: true }, async (path) => {
+    await withModel(path, { threads: 1 }, ({ memory, bytesPerToken }) => {
+      // 5 of 8 experts and 1 of 4 companions, each with 3 matrices of 64 by 32 floats, in 2 layers.
+      assertEquals(memory.weightsBytes - bytesPerToken, 2 * (5 + 1) * 3 * 64 * 32 * 4);
+      return Promise.resolve();
+    });
+  });
+});

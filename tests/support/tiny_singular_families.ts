@@ -35,7 +35,11 @@ export const SINGULAR_FAMILIES = {
       "expert_group_scale": f32(0.6),
     },
   },
-  "chameleon": { headNorms: "perHead", headBiases: true },
+  "chameleon": {
+    headNorms: "perHead",
+    headBiases: true,
+    keys: { "attention.layer_norm_rms_epsilon": f32(0.05) },
+  },
   "chameleon-behind": {
     architecture: "chameleon",
     preNorms: false,
