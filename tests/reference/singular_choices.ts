@@ -25,10 +25,6 @@ export const SINGULAR_MISTAKES = {
       queryNorm: l.queryNorm && { ...l.queryNorm, bias: undefined },
       keyNorm: l.keyNorm && { ...l.keyNorm, bias: undefined },
     })),
-  "one epsilon for heads, too": (d: ModelDescription) =>
-    withConfig(d, ({ norm, headNorm }) => ({
-      headNorm: headNorm && { ...headNorm, epsilon: norm.epsilon },
-    })),
   "heads normalised as the stream": (d: ModelDescription) =>
     withConfig(d, () => ({ headNorm: undefined })),
   "the first blocks only": (d: ModelDescription) =>
@@ -65,7 +61,7 @@ export const SINGULAR_CHOICES = {
   ],
   "chameleon": [
     ...["no head norms", "no biases of heads' norms", "heads normalised as the stream"] as const,
-    ...["one epsilon for heads, too", "pairs half a head apart"] as const,
+    ...["pairs half a head apart"] as const,
   ],
   "chameleon-behind": [
     ...["no post norms", "post norms before the blocks"] as const,
