@@ -1,6 +1,6 @@
 /** As expected_families.ts, of families of a kind of their own. Data only. */
 import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
-import { type Differences, experts, latent, leading, NEOX, WIDE_NEOX } from "./expected_parts.ts";
+import { type Differences, experts, latent, NEOX, WIDE_NEOX } from "./expected_parts.ts";
 
 const CHAMELEON: Differences = { headNorm: { kind: "layer", epsilon: 1e-5 } };
 
@@ -36,15 +36,12 @@ export const EXPECTED_SINGULAR: Readonly<Record<keyof typeof SINGULAR_FAMILIES, 
     keptStreams: 2,
   },
   "deepseek32": {
-    ...leading({
-      ...{ gating: "sigmoid", normalizesWeights: true, count: 12 },
-      groups: { count: 4, usedCount: 2 },
-    }),
+    ...experts({ gating: "sigmoid", sharedFeedForwardLength: 64, weightScale: 1.5 }),
     ...latent(48, 1 + Math.fround(0.1) * Math.log(8)),
     ropes: [["norm", 8, 10000, 8]],
   },
   "glm-dsa": {
-    ...leading({ gating: "sigmoid", normalizesWeights: true }),
+    ...experts({ gating: "sigmoid", sharedFeedForwardLength: 64, weightScale: 1.5 }),
     ...latent(48),
     ropes: [["norm", 8, 10000, 1]],
   },

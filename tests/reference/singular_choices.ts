@@ -74,10 +74,9 @@ export const SINGULAR_CHOICES = {
     ...["heads as they are", "embeddings as they are", "neighbouring pairs"] as const,
   ],
   "deepseek32": [
-    ...[...MOE, "experts of all groups", "no bias of the choice", "no shared expert"] as const,
-    ...["softmax", "context not stretched", "pairs half a head apart"] as const,
+    ...["no bias of the choice", "no shared expert", "context not stretched"] as const,
   ],
-  "glm-dsa": [...MOE, "no bias of the choice", "softmax", "pairs half a head apart"],
+  "glm-dsa": ["softmax", "pairs half a head apart"],
   "talkie": [
     ...["embedding added once", "heads without gains"] as const,
     ...["no head norms", "logits as they are", "embeddings as the table has them"] as const,

@@ -80,15 +80,13 @@ export const SINGULAR_FAMILIES = {
     keys: { "logit_scale": f32(0.7) },
   },
   "deepseek32": {
-    blockCount: 3,
     latent: { ...INDEXED },
-    experts: { ...LEADING, count: 12, hasChoiceBias: true },
+    experts: { ...LEADING, leading: 0, hasChoiceBias: true },
     keys: {
       ...LEADING_KEYS,
+      "leading_dense_block_count": u32(0),
       "expert_gating_func": u32(2),
       "expert_weights_norm": bool(true),
-      "expert_group_count": u32(4),
-      "expert_group_used_count": u32(2),
       "rope.scaling.type": text("yarn"),
       "rope.scaling.factor": f32(8),
       "rope.scaling.original_context_length": u32(32),
@@ -96,12 +94,12 @@ export const SINGULAR_FAMILIES = {
     },
   },
   "glm-dsa": {
-    blockCount: 3,
     latent: { ...INDEXED },
-    experts: { ...LEADING, hasChoiceBias: true },
+    experts: { ...LEADING, leading: 0, hasChoiceBias: true },
     keys: {
       ...LEADING_KEYS,
-      "block_count": u32(4),
+      "leading_dense_block_count": u32(0),
+      "block_count": u32(3),
       "nextn_predict_layers": u32(1),
       "expert_weights_norm": bool(true),
     },
