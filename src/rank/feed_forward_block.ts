@@ -40,6 +40,8 @@ export class FeedForwardBlock {
   readonly #residual: Residual;
   readonly #routes: ExpertRoutes;
   readonly #shared: SharedExpert;
+  /** Who adds what goes along with experts. */
+  readonly #adding: { readonly residual: Residual; readonly routes: ExpertRoutes };
   /** Null where every neuron is computed. */
   readonly #sparse: SparseBlock | null;
   /** Who is shown what neurons do: every neuron is computed then. Null: nobody. */
@@ -86,6 +88,7 @@ export class FeedForwardBlock {
     const cutsGates = state.config.layers.some(({ gateCutoff }) => gateCutoff !== undefined);
     this.#gateCutoff = cutsGates ? new GateCutoff(state, by) : null;
     this.#routes = new ExpertRoutes(state, by.memories);
+    this.#adding = { residual: by.residual, routes: this.#routes };
     this.#shared = new SharedExpert(state, {
       ...by,
       routes: this.#routes,
@@ -206,9 +209,8 @@ export class FeedForwardBlock {
         this.#addExpertsOf(block, this.#sparse!.take(x, BOTH_FORMS, n, t), t);
       }
     } else this.#addExperts(block, x);
-    const by = { residual: this.#residual, routes: this.#routes };
-    if (block.companions.length > 0) addCompanions(this.#state, by, block, x);
-    if (block.downBiases !== 0) addDownBiases(this.#state, by, block);
+    if (block.companions.length > 0) addCompanions(this.#state, this.#adding, block, x);
+    if (block.downBiases !== 0) addDownBiases(this.#state, this.#adding, block);
     if (block.shared !== null && block.apart === null) {
       const own = block.inputNorm === null ? x : this.#read(block, layer);
       this.#shared.add(block, block.shared, own);

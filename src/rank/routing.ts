@@ -183,16 +183,10 @@ export class Routing {
    */
   #accompany(n: number, to: Routes): void {
     const { count, usedCount } = this.#config;
-    const { groupSize, weight } = this.#config.companions!;
+    const { weight } = this.#config.companions!;
     const next = this.#next;
-    const chosen = this.#chosen;
-    const groupOf = (j: number) => count + Math.floor(chosen[j] / groupSize);
-    const isFirst = (j: number, first: number) => {
-      for (let other = first; other < j; other++) if (groupOf(other) === groupOf(j)) return false;
-      return true;
-    };
     for (let j = 0; j < n * usedCount; j++) {
-      if (isFirst(j, j - j % usedCount)) next[groupOf(j)]++;
+      if (this.#isFirstOfGroup(j)) next[this.#groupOf(j)]++;
     }
     let start = this.starts[count];
     for (let e = count; e < next.length; e++) {
@@ -202,15 +196,31 @@ export class Routing {
     }
     this.starts[next.length] = start;
     for (let j = 0; j < n * usedCount; j++) {
-      const first = j - j % usedCount;
-      if (!isFirst(j, first)) continue;
+      if (!this.#isFirstOfGroup(j)) continue;
+      const group = this.#groupOf(j);
+      const end = j - j % usedCount + usedCount;
       let sum = 0;
-      for (let other = j; other < first + usedCount; other++) {
-        if (groupOf(other) === groupOf(j)) sum += this.#weights[other];
+      for (let other = j; other < end; other++) {
+        if (this.#groupOf(other) === group) sum += this.#weights[other];
       }
-      const place = next[groupOf(j)]++;
+      const place = next[group]++;
       to.rows[place] = Math.floor(j / usedCount);
       to.weights[place] = weight * sum;
     }
+  }
+
+  /** Where routes of the group of the step's j-th choice are counted: behind the experts. */
+  #groupOf(j: number): number {
+    const { count, companions } = this.#config;
+    return count + Math.floor(this.#chosen[j] / companions!.groupSize);
+  }
+
+  /** No choice of the same token before it is of the same group. */
+  #isFirstOfGroup(j: number): boolean {
+    const group = this.#groupOf(j);
+    for (let other = j - j % this.#config.usedCount; other < j; other++) {
+      if (this.#groupOf(other) === group) return false;
+    }
+    return true;
   }
 }
