@@ -12,8 +12,8 @@
 // | x | f32; heads of queries, keys, values side by side | [tokens, X_STRIDE], from X_START |
 // | keys | cache: pairs of f16, or f32 where IS_F32 | [places, KV_HEADS, HEAD_DIM] |
 // | values | likewise | [places, KV_HEADS, VALUE_DIM] |
-// | queryWeight | f32 | [HEAD_DIM], or [HEADS, HEAD_DIM]; if QUERY_NORM |
-// | keyWeight | f32 | [HEAD_DIM], or [KV_HEADS, HEAD_DIM]; if KEY_NORM |
+// | queryWeight | f32 | [HEAD_DIM], or [HEADS, HEAD_DIM], twice if QUERY_BIAS; if QUERY_NORM |
+// | keyWeight | f32 | [HEAD_DIM], or [KV_HEADS, HEAD_DIM], twice if KEY_BIAS; if KEY_NORM |
 //
 // A workgroup of 64 makes one head of one token: it reads all of it before it writes any.
 // Grid: [HEADS + 2·KV_HEADS, tokens].
@@ -40,6 +40,8 @@ override X_START: u32;
 override X_STRIDE: u32;
 override QUERY_NORM: u32 = 0; // 0: none, 1: all heads have the same weights, 2: each has its own
 override KEY_NORM: u32 = 0;
+override QUERY_BIAS: bool = false; // biases of heads with weights of their own lie behind these
+override KEY_BIAS: bool = false;
 override VALUE_NORM: bool = false;
 override NORMS_TURNED: bool = false;
 override IS_LAYER: bool = false;
@@ -86,8 +88,13 @@ fn normalize(value: f32, i: u32, norm: Norm) -> f32 {
   if (norm.kind == 0u) { return value; }
   let normed = (value - norm.mean) * norm.factor;
   if (norm.kind == PLAIN) { return normed; }
-  if (norm.isKey) { return normed * keyWeight[norm.weights + i]; }
-  return normed * queryWeight[norm.weights + i];
+  let at = norm.weights + i;
+  if (norm.isKey) {
+    if (KEY_BIAS) { return normed * keyWeight[at] + keyWeight[KV_HEADS * HEAD_DIM + at]; }
+    return normed * keyWeight[at];
+  }
+  if (QUERY_BIAS) { return normed * queryWeight[at] + queryWeight[HEADS * HEAD_DIM + at]; }
+  return normed * queryWeight[at];
 }
 
 // Element i of a head, normalised, then turned.

@@ -61,6 +61,8 @@ interface HeadWeight {
   /** f32 [headDim], the same for all heads, or [heads · headDim] if `weightPerHead`. */
   readonly weight: GPUBuffer;
   readonly weightPerHead: boolean;
+  /** Behind weights per head lie as many biases; left out: none. */
+  readonly hasBias?: boolean;
 }
 
 /** Turns queries and keys in place; writes keys and values to their places in the cache. */
@@ -89,6 +91,8 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
       X_STRIDE: x.stride,
       QUERY_NORM: normOf(norms?.query),
       KEY_NORM: normOf(norms?.key),
+      QUERY_BIAS: norms?.query?.hasBias ?? false,
+      KEY_BIAS: norms?.key?.hasBias ?? false,
       VALUE_NORM: norms?.hasValue ?? false,
       NORMS_TURNED: norms?.areTurned ?? false,
       IS_LAYER: norms?.kind === "layer",

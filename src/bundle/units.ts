@@ -65,6 +65,10 @@ export function unitObstacle(model: ModelDescription): string | null {
       "depends on all gates of a layer, and a packed file brings them one by one: use the .gguf " +
       "file as it is";
   }
+  if (model.config.layers.some(({ block }) => block !== undefined)) {
+    return "Cannot sort this model's neurons for a packed file: its layers are used several " +
+      "times, and a packed file would have them as often: use the .gguf file as it is";
+  }
   if (listUnits(model).length > 0) return null;
   return "Cannot sort this model's neurons for a packed file: its layers have none, all of it is " +
     "read for every token: use the .gguf file as it is";

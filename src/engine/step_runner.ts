@@ -170,6 +170,8 @@ export class StepRunner {
     const { plans } = this.runner.setup;
     const parts = this.#parts[row];
     for (let i = 0; i < parts.length; i++) to.set(parts[i], plans[i + 1].shard.vocab.start);
+    const { silencedTokens: silenced } = this.runner.setup.config;
+    if (silenced !== undefined) to.fill(-Infinity, silenced.start, silenced.end);
   }
 
   /** Block `index` of the slot's sequence is block `block` of the pool; all ranks read it. */

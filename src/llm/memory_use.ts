@@ -1,7 +1,7 @@
 /** What of a model is in memory and what is not, by the plans of its threads. */
 import { bytesByKind } from "../memory/arena.ts";
 import type { ModelConfig } from "../model/types.ts";
-import { isTied } from "../rank/load_order.ts";
+import { isTied, partsOfLayer } from "../rank/load_order.ts";
 import type {
   DensePlan,
   LayerPlan,
@@ -64,16 +64,28 @@ export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): 
     const { embedding, embeddingInFile, positions, layers } = plan;
     if (!isTied(plan) && embeddingInFile === null) bytes -= matrixBytes(embedding);
     if (positions !== null) bytes -= matrixBytes(positions);
-    for (const { feedForward } of layers) {
+    for (const layer of layers) {
+      const { feedForward } = layer;
+      if (layer.sharesWeights) bytes += layerBytes(layer);
       bytes += streamedBytes(feedForward);
       if (feedForward?.kind !== "experts") continue;
       const expertsBytes = feedForward.experts
         .reduce((sum, each) => sum + blockBytes(each) + predictorBytes(each), 0);
       bytes -= unusedShare * expertsBytes;
+      const { companions } = feedForward;
+      const unusedCount = Math.max(0, companions.length - config.experts!.usedCount);
+      for (const each of companions.slice(0, unusedCount)) bytes -= blockBytes(each);
     }
   }
   bytes += plans.reduce((sum, { gpu }) => sum + (gpu?.weightsBytes ?? 0), 0);
   return Math.round(bytes) + (isTied(plans[0]) ? 0 : plans[0].embedding.rowStrideBytes);
+}
+
+/** Bytes of a layer's matrices. */
+function layerBytes(layer: LayerPlan): number {
+  let bytes = 0;
+  for (const part of partsOfLayer(layer)) if ("matrix" in part) bytes += matrixBytes(part.matrix);
+  return bytes;
 }
 
 /** Bytes of a block, in memory or not. */

@@ -6,6 +6,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { getString, type GgufFile } from "../gguf/mod.ts";
 import { FAMILIES } from "./families/mod.ts";
 import type { Family } from "./family.ts";
+import { Hyperparameters } from "./hyperparameters.ts";
 import { isPowerInfer, requireRunnablePowerInfer } from "./powerinfer.ts";
 import { readConfig, type ReadOptions } from "./read_config.ts";
 import { readTensors } from "./read_tensors.ts";
@@ -20,9 +21,18 @@ export const SUPPORTED_ARCHITECTURES: readonly string[] = FAMILIES.map((f) => f.
  * @throws {UnsupportedModelError} when the model is sound but this version cannot run it.
  */
 export function describeModel(file: GgufFile, options: ReadOptions = {}): ModelDescription {
-  const family = findFamily(file);
+  const family = variantOf(findFamily(file), file);
   const config = readConfig(file, family, options);
   return { config, tensors: readTensors(file, config, family) };
+}
+
+/** The family as the file's flag has it. */
+function variantOf(family: Family, file: GgufFile): Family {
+  const { variant, architecture } = family;
+  if (variant === null || !new Hyperparameters(file, architecture).flag(variant.key, false)) {
+    return family;
+  }
+  return { ...family, ...variant.choices };
 }
 
 function findFamily(file: GgufFile): Family {

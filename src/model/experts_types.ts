@@ -16,8 +16,11 @@ export interface ExpertsConfig {
   readonly normalizesWeights: boolean;
   /** Multiplies the weights in the end; usually 1. */
   readonly weightScale: number;
-  /** What the router reads: what the experts read, or the residual stream before attention. */
-  readonly routerInput: "feedForward" | "layerInput";
+  /**
+   * What the router reads: what the experts read; the residual stream before attention; or a norm
+   * of the latter, which the experts read, too ("ownNorm": `ExpertTensors.inputNorm`).
+   */
+  readonly routerInput: "feedForward" | "layerInput" | "ownNorm";
   /** Neurons of the expert that every token uses; 0 = none. */
   readonly sharedFeedForwardLength: number;
   /** How much that one counts where it has no gate. Left out: 1. */
@@ -33,4 +36,16 @@ export interface ExpertsConfig {
    * have the highest scores. Groups are neighbours of equal number. Left out: among all.
    */
   readonly groups?: { readonly count: number; readonly usedCount: number };
+  /** Neighbours among the experts have one more in common. Left out: they do not. */
+  readonly companions?: CompanionsConfig;
+}
+
+/** Small experts, each of which goes along with any expert of its group that a token chooses. */
+export interface CompanionsConfig {
+  /** Experts of a group: the companion of expert e is number ⌊e / groupSize⌋. */
+  readonly groupSize: number;
+  /** Neurons of one companion. */
+  readonly feedForwardLength: number;
+  /** How much it counts for an expert, as a part of what the expert does. */
+  readonly weight: number;
 }

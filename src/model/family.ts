@@ -8,6 +8,7 @@ import type {
   AttentionGate,
   ExpertsConfig,
   FeedForwardConfig,
+  ModelConfig,
   NormConfig,
   RopeConfig,
   StateSpaceConfig,
@@ -93,9 +94,14 @@ export interface ExpertChoices {
   readonly jointWeight?: number;
   /**
    * "ofEach": the file says how long each of the shared experts is; "asOthers": there is one, as
-   * long as the others. Left out: the file says how long all of them are together.
+   * long as the others; "asStream": as the residual stream is wide. Left out: the file says how
+   * long all of them are together.
    */
-  readonly sharedLength?: "ofEach" | "asOthers";
+  readonly sharedLength?: "ofEach" | "asOthers" | "asStream";
+  /** `feed_forward_length` is one expert's. Left out: that of all that a token uses. */
+  readonly saysLengthOfEach?: true;
+  /** Groups of experts have companions. Left out: they have none. */
+  readonly haveCompanions?: true;
   /** One of so many layers may mix, as the file says. Left out: all do. */
   readonly mayAlternate?: boolean;
   /** Weights multiply what experts read. Left out: what they give. */
@@ -157,6 +163,11 @@ export interface Family {
   readonly positionsOfSections: RopeConfig["kind"] | null;
   /** Keys and values of all heads are made of one latent a token. */
   readonly hasLatentAttention: boolean;
+  /**
+   * An indexer chooses which keys are attended to, as many as the file says. It is not computed:
+   * texts may be no longer than that, and all keys are chosen.
+   */
+  readonly hasIndexer: boolean;
   /** Queries far into the context are made longer, where the file says how much. */
   readonly hasAttentionTemperature: boolean;
   /**
@@ -172,6 +183,8 @@ export interface Family {
   readonly hasPreNorms: boolean;
   /** What attention and feed-forward add is normalised first. */
   readonly hasPostNorms: boolean;
+  /** What these norms are called, as a rule like that; null: by the names that most have. */
+  readonly postNormNames: readonly [attention: string, feedForward: string] | null;
   /** Epsilon of these norms; null: that of the others. */
   readonly postNormEpsilon: number | null;
   /** What the norm of the feed-forward block is called. */
@@ -184,11 +197,21 @@ export interface Family {
   /**
    * Norms of queries and keys: one weight per dimension for all heads ("shared", or where a file
    * has them: "sharedIfThere"), over all heads at once ("projection"), for each head its own, in
-   * files that have them ("perHead"), or without weights, where heads are turned ("ofTurned").
+   * files that have them ("perHead"), or without weights, where heads are turned ("ofTurned"), or
+   * with one number for each head of queries ("gains").
    */
-  readonly headNorms: "none" | "shared" | "sharedIfThere" | "projection" | "perHead" | "ofTurned";
+  readonly headNorms:
+    | "none"
+    | "shared"
+    | "sharedIfThere"
+    | "projection"
+    | "perHead"
+    | "ofTurned"
+    | "gains";
   /** They are normalised when they are turned already. */
   readonly normalizesTurnedHeads: boolean;
+  /** How, and with biases where a file has some; null: as everything is, without. */
+  readonly headNorm: NormConfig | null;
   /**
    * Heads' outcomes are gated; "besideQueries": gates' rows lie behind each head's query; "apart":
    * in a tensor of their own, in which a head may have a single one.
@@ -236,6 +259,13 @@ export interface Family {
   readonly stateSpace: StateSpaceChoices | null;
   /** What the last norm is called. */
   readonly outputNorm: string;
+  /**
+   * Blocks are walked several times: all of them ("loops"), or two halves of them in turns
+   * ("cycles"): read_repeats.ts. Null: once.
+   */
+  readonly repeats: "loops" | "cycles" | null;
+  /** Layers add the embedding once more; what blocks give may have a factor, a tensor of one. */
+  readonly addsEmbedding: boolean;
   /** The last of so many layers in a row is not rotated; 0: all layers are. */
   readonly unrotatedPeriod: number;
   /** The file may list which layers are: `attention.rope_pattern`. */
@@ -258,6 +288,10 @@ export interface Family {
   readonly hasInnerNorms: boolean;
   /** Null: the family is dense. */
   readonly experts: ExpertChoices | null;
+  /** Tokens that are never said, in models that have more; null: all may be. */
+  readonly silencedTokens: ModelConfig["silencedTokens"] | null;
+  /** What is chosen otherwise where a flag of the file is set; null: nothing is. */
+  readonly variant: { readonly key: string; readonly choices: Partial<Family> } | null;
   /** What of such a model this version does not compute; null: nothing. */
   readonly obstacle: ((shape: ScaleShape) => string | null) | null;
 }
@@ -269,17 +303,20 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   mayClampProjections: false,
   embeddingNorm: "none",
   hasLatentAttention: false,
+  hasIndexer: false,
   hasAttentionTemperature: false,
   norm: "rms",
   normsHaveWeights: true,
   normBiases: "ofLayerNorms",
   hasPreNorms: true,
   hasPostNorms: false,
+  postNormNames: null,
   postNormEpsilon: null,
   feedForwardNorm: "ffn_norm",
   mayBeParallel: false,
   headNorms: "none",
   normalizesTurnedHeads: false,
+  headNorm: null,
   attentionGates: "none",
   gateActivation: "sigmoid",
   attentionSinks: "none",
@@ -300,6 +337,8 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   mayConvolve: false,
   stateSpace: null,
   outputNorm: "output_norm",
+  repeats: null,
+  addsEmbedding: false,
   unrotatedPeriod: 0,
   listsRotated: false,
   rotationIsOptional: false,
@@ -311,5 +350,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   logitSoftCap: null,
   hasInnerNorms: false,
   experts: null,
+  silencedTokens: null,
+  variant: null,
   obstacle: null,
 };

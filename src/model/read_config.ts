@@ -23,6 +23,7 @@ import {
   readStateSpace,
   stateLayers,
 } from "./read_state_space.ts";
+import { readRepeats, type Repeat } from "./read_repeats.ts";
 import { rescaledLayers } from "./read_time_mix.ts";
 import { limitedLayers } from "./read_swiglu_limits.ts";
 import { curvedLayers } from "./read_xielu.ts";
@@ -39,6 +40,9 @@ const BLOCK_COUNT_MAX = 1024;
 
 /** Of the blocks so many, the last ones, guess tokens behind the next one: nothing here does so. */
 const GUESSING_BLOCKS = "nextn_predict_layers";
+
+/** Keys that an indexer chooses. */
+const INDEXED_KEYS = "attention.indexer.top_k";
 
 /** What the reader must know beside the file. */
 export interface ReadOptions {
@@ -63,14 +67,17 @@ export function readConfig(
 ): ModelConfig {
   const keys = new Hyperparameters(file, family.architecture);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
-  const blockCount = readBlockCount(file, keys);
+  const ownCount = readBlockCount(file, keys);
+  const repeats = readRepeats(keys, family, ownCount);
+  const blockCount = repeats?.length ?? ownCount;
   const { attends, ...heads } = family.hasLatentAttention
     ? { ...readLatentHeads(keys), attends: attendingLayers(keys, family, blockCount) }
     : readHeads(keys, family, { embeddingLength, blockCount });
   const scaleShape = { ...heads, embeddingLength, blockCount };
   refuseObstacle(family, scaleShape);
   const contextLength = keys.integer("context_length", { min: 1 });
-  const usedContext = readUsedContext(family, contextLength, options);
+  const indexed = family.hasIndexer ? keys.integer(INDEXED_KEYS, { min: 1 }) : Infinity;
+  const usedContext = readUsedContext(family, { trained: contextLength, indexed }, options);
   const vocabSize = readVocabSize(file, keys);
   const experts = readExperts(file, keys, family, { blockCount, vocabSize });
   const { ropes, layers } = readLayers(file, keys, family, {
@@ -94,10 +101,11 @@ export function readConfig(
     feedForwardLength: neurons.count,
     ...heads,
     vocabSize,
-    contextLength,
+    contextLength: Math.min(contextLength, indexed),
     norm: readNorm(keys, family),
     ropes,
-    layers: family.cutsGates ? withGateCutoffs(keys, own) : own,
+    layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
+    ...ownWays(family, vocabSize),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
@@ -120,6 +128,26 @@ export function readConfig(
     logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
     tiedEmbeddings: !file.tensors.has("output.weight"),
     predictorThreshold: options.predictorThreshold ?? readPredictorThreshold(file),
+  };
+}
+
+function walkedLayers(
+  layers: readonly LayerConfig[],
+  repeats: readonly Repeat[] | null,
+): readonly LayerConfig[] {
+  return repeats?.map((repeat, index) => ({ ...layers[index], ...repeat })) ?? layers;
+}
+
+/** What few families have. */
+function ownWays(
+  { repeats, addsEmbedding, headNorm, silencedTokens }: Family,
+  vocabSize: number,
+): Pick<ModelConfig, "keptStreams" | "headNorm" | "silencedTokens"> {
+  return {
+    ...repeats === "cycles" && { keptStreams: 2 },
+    ...addsEmbedding && { keptStreams: 1 },
+    ...headNorm && { headNorm },
+    ...silencedTokens && silencedTokens.end < vocabSize && { silencedTokens },
   };
 }
 
@@ -204,9 +232,15 @@ function areParallel(file: GgufFile, keys: Hyperparameters, { mayBeParallel }: F
 
 function readUsedContext(
   { architecture, positions }: Family,
-  trained: number,
-  { contextLength: used = trained }: ReadOptions,
+  { trained, indexed }: { trained: number; indexed: number },
+  { contextLength: used = Math.min(trained, indexed) }: ReadOptions,
 ): number {
+  if (used > indexed) {
+    throw new UnsupportedModelError(
+      `Cannot use ${used} tokens of context: of more than ${indexed} this ${architecture} model ` +
+        "chooses which to attend to, which this version does not compute: use a shorter context",
+    );
+  }
   if (positions !== "learned" || used <= trained) return used;
   throw new UnsupportedModelError(
     `Cannot use ${used} tokens of context: this ${architecture} model has learned ${trained} ` +

@@ -6,6 +6,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/mod.ts";
 import type { ExpertChoices, Family, MixtureShape } from "./family.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
+import type { CompanionsConfig } from "./experts_types.ts";
 import type { ExpertsConfig } from "./types.ts";
 
 /** More experts than any model has; keeps a corrupt count from becoming a million names. */
@@ -49,6 +50,7 @@ export function readExperts(
   const feedForwardLength = readExpertLength(keys, usedCount, choices);
   const groups = readGroups(keys, count, usedCount);
   const sharedFeedForwardLength = readSharedLength(file, keys, choices, feedForwardLength);
+  const companions = choices.haveCompanions ? readCompanions(keys, count) : null;
   const jointWeight = sharedFeedForwardLength > 0 ? choices.jointWeight ?? 1 : 1;
   return {
     count,
@@ -64,6 +66,22 @@ export function readExperts(
     ...groups && { groups },
     ...period > 1 && { period },
     ...choices.weighsInputs && { weighsInputs: true },
+    ...companions && { companions },
+  };
+}
+
+/** Their first files do not say how long they are: then they are as long as a head. */
+function readCompanions(keys: Hyperparameters, expertCount: number): CompanionsConfig {
+  const key = "experts_per_group";
+  const groupSize = keys.integer(key, { min: 1, max: expertCount });
+  if (expertCount % groupSize !== 0) throw keys.wrong(key, `a divisor of ${expertCount} experts`);
+  const length = keys.integer("expert_chunk_feed_forward_length", { min: 0, absent: 0 });
+  const weight = keys.float("expert_group_scale", { min: -Infinity });
+  if (weight < 0) throw keys.wrong("expert_group_scale", "0 or more");
+  return {
+    groupSize,
+    feedForwardLength: length || keys.integer("attention.key_length", { min: 1 }),
+    weight,
   };
 }
 
@@ -113,7 +131,7 @@ function readExpertLength(
   const own = keys.integer("expert_feed_forward_length", { min: 0, absent: 0 });
   if (own > 0) return own;
   const length = keys.integer("feed_forward_length", { min: 1 });
-  if (!choices.isRequired) return length;
+  if (!choices.isRequired || choices.saysLengthOfEach) return length;
   if (length % usedCount === 0) return length / usedCount;
   throw keys.wrong("feed_forward_length", `a multiple of the experts of a token, ${usedCount}`);
 }
@@ -149,6 +167,7 @@ function readSharedLength(
 ): number {
   if (sharedExpert === "none") return 0;
   if (sharedLength === "asOthers") return expertLength;
+  if (sharedLength === "asStream") return keys.integer("embedding_length", { min: 1 });
   if (sharedExpert === "dense" || sharedExpert === "apart") {
     const isThere = file.tensors.has("blk.0.ffn_up.weight");
     return isThere ? keys.integer("feed_forward_length", { min: 1 }) : 0;

@@ -110,8 +110,35 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
       ? checker.vector(`${at}ffn_down_exps.scale`, count)
       : null,
     apart: apartTensors(reader),
+    ...experts.routerInput === "ownNorm" && {
+      inputNorm: { weight: checker.vector(`${at}ffn_norm_exps.weight`, width), bias: null },
+    },
+    ...experts.companions && { companions: companionTensors(reader, experts) },
     ...sharedExpert(reader, experts.sharedFeedForwardLength),
   };
+}
+
+/** Of each kind one tensor, one companion behind the other; they have no biases. */
+function companionTensors(
+  { checker, config: { embeddingLength: width, feedForward: { isGated } }, at }: LayerReader,
+  { count: experts, companions }: ExpertsConfig,
+): readonly DenseTensors[] {
+  const { groupSize, feedForwardLength: neurons } = companions!;
+  const count = experts / groupSize;
+  const all = (name: string, rows: number, columns: number) => ({
+    ...checker.matrix(`${at}${name}_chexps.weight`, { rows, columns, count }),
+    bias: null,
+  });
+  const gates = isGated ? all("ffn_gate", neurons, width) : null;
+  const [ups, downs] = [all("ffn_up", neurons, width), all("ffn_down", width, neurons)];
+  return Array.from({ length: count }, (_, index) => ({
+    kind: "dense",
+    gate: gates && rowsOf(gates, index * neurons, neurons),
+    up: rowsOf(ups, index * neurons, neurons),
+    down: rowsOf(downs, index * width, width),
+    isDownTransposed: false,
+    predictor: null,
+  }));
 }
 
 /** One tensor with an expert behind the other, or, until 2024, a tensor for each. */

@@ -7,6 +7,12 @@ import { ownKeyDim } from "./latent.ts";
 import { type LayerReader, rowsOf } from "./layer_reader.ts";
 import type { HeadRows, LatentConfig, LatentTensors, LayerTensors } from "./types.ts";
 
+/** What chooses keys, which is for longer texts than are read. */
+const INDEXER = [
+  ...["attn_q_b.weight", "attn_k.weight", "proj.weight"],
+  ...["k_norm.weight", "k_norm.bias"],
+];
+
 /**
  * A layer's tensors for queries, keys and values, checked.
  * @throws {ModelFormatError | UnsupportedModelError} as `readTensors` does.
@@ -19,6 +25,7 @@ export function latentTensors(
   const { length, queryLength } = latent;
   const queryRows = headCount * ownKeyDim(latent);
   const isShort = queryLength > 0;
+  if (reader.family.hasIndexer) checker.leave(...INDEXER.map((name) => `${at}indexer.${name}`));
   const both = checker.matrix(`${at}attn_kv_a_mqa.weight`, { rows: headDim, columns });
   return {
     query: isShort

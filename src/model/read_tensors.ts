@@ -59,6 +59,9 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
       : null,
     altUp: altUpTensors(checker, config),
     tokenInputs: tokenInputTensors(checker, config),
+    ...config.keptStreams === 2 && {
+      secondStream: checker.vector("hrm.z_l_init", columns),
+    },
     outputNorm: readNorm(checker, family.outputNorm, { config, family }),
     output: config.tiedEmbeddings ? tokenEmbedding : {
       ...checker.matrix("output.weight", { rows, columns }),
@@ -74,7 +77,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
           config: configOf(config, index),
           family,
           index,
-          at: `blk.${index}.`,
+          at: `blk.${config.layers[index]?.block ?? index}.`,
         }),
     ),
   };
@@ -134,6 +137,26 @@ function layerTensors(reader: LayerReader): LayerTensors {
     input: layerInputTensors(reader),
     altUp: layerAltUpTensors(reader),
     outputScale: outputScale(reader),
+    ...config.layers[reader.index]?.passEnd && {
+      endNorm: readNorm(checker, family.outputNorm, reader),
+    },
+    ...family.addsEmbedding && blockScales(reader),
+  };
+}
+
+/** The embedding's, and those of what blocks give, where a file has them. */
+function blockScales(
+  { checker, at }: LayerReader,
+): Pick<LayerTensors, "embeddingScale" | "attentionScale" | "feedForwardScale"> {
+  // All layers are like the first.
+  const ifThere = (name: string) =>
+    checker.has(`blk.0.${name}`) ? checker.vector(at + name, 1) : null;
+  const attentionScale = ifThere("attn_output.scale");
+  const feedForwardScale = ifThere("ffn_down.scale");
+  return {
+    embeddingScale: checker.vector(`${at}layer_output_scale.weight`, 1),
+    ...attentionScale && { attentionScale },
+    ...feedForwardScale && { feedForwardScale },
   };
 }
 
@@ -162,7 +185,9 @@ function stateTensors(
 }
 
 /** That of the names which the first block's is called; the first where it is called none. */
-function postNorm({ checker }: LayerReader, names: readonly string[]): string {
+function postNorm({ checker, family }: LayerReader, names: readonly string[]): string {
+  const { postNormNames: own } = family;
+  if (own !== null) return own[names === ATTENTION_POST_NORMS ? 0 : 1];
   return names.find((name) => checker.has(`blk.0.${name}.weight`)) ?? names[0];
 }
 
@@ -309,9 +334,18 @@ function headNorm(reader: LayerReader, name: string, heads: number): HeadNormTen
       return { span: "head", weight: checker.vector(at + name, headDim) };
     case "projection":
       return { span: "projection", weight: checker.vector(at + name, heads * headDim) };
-    case "perHead":
-      return checker.has(`blk.0.${name}`)
-        ? { span: "head", weight: checker.vector(at + name, headDim, heads) }
-        : null;
+    case "gains":
+      return name !== "attn_q_norm.weight"
+        ? { span: "head", weight: null }
+        : { span: "head", weight: null, gain: checker.vector(at + name, 1, heads) };
+    case "perHead": {
+      if (!checker.has(`blk.0.${name}`)) return null;
+      const weight = checker.vector(at + name, headDim, heads);
+      const bias = name.replace(/weight$/, "bias");
+      if (family.headNorm === null || !checker.has(`blk.0.${bias}`)) {
+        return { span: "head", weight };
+      }
+      return { span: "head", weight, bias: checker.vector(at + bias, headDim, heads) };
+    }
   }
 }

@@ -6,6 +6,7 @@
 import type { AltUpConfig, AltUpTensors, LayerAltUpTensors } from "./alt_up_types.ts";
 import type { Activation, SwigluLimit, XieluCurve } from "./activation_types.ts";
 import type { ExpertsConfig } from "./experts_types.ts";
+import type { LayerConfig, LayerShape } from "./layer_types.ts";
 import type { QueryTemperature, RopeConfig, RopeScaling } from "./rope_types.ts";
 import type {
   FinchTensors,
@@ -18,7 +19,7 @@ import type {
 } from "./kept_types.ts";
 
 export type { DeltaTensors, LowRankTensors, TimeMixConfig } from "./kept_types.ts";
-export type { Activation, SwigluLimit, XieluCurve };
+export type { Activation, LayerConfig, LayerShape, SwigluLimit, XieluCurve };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
 export type { QueryTemperature, RopeConfig, RopeScaling };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
@@ -46,55 +47,6 @@ export interface FeedForwardConfig {
    */
   readonly firingThreshold: number;
 }
-
-/** What may differ from layer to layer. */
-export interface LayerConfig {
-  /** Keys older than this many tokens are not attended to; 0 = no window. */
-  readonly slidingWindow: number;
-  /**
-   * Positions come in chunks of so many; a token attends to those of its own. Left out: of all.
-   */
-  readonly attentionChunk?: number;
-  /** Index into `ModelConfig.ropes`; null: positions are not encoded here. */
-  readonly rope: number | null;
-  /** The same for queries, where another one turns them than keys. */
-  readonly queryRope?: number;
-  /**
-   * The layer does not attend: it convolves over so many tokens, the last of them the token itself.
-   * Left out: it attends.
-   */
-  readonly convolutionTaps?: number;
-  /** False: the layer neither attends nor convolves. Left out: it does. */
-  readonly attends?: false;
-  /** Multiplies the residual stream at its end. Left out: nothing does. */
-  readonly endScale?: number;
-  /** It keeps a state space. Left out: it does not. */
-  readonly hasStates?: true;
-  /** False: it has no neurons. Left out: it has. */
-  readonly hasNeurons?: false;
-  /** Of its experts' neurons, and of the shared expert's and a dense block's; null: no limit. */
-  readonly limits?: {
-    readonly experts: SwigluLimit | null;
-    readonly others: SwigluLimit | null;
-  };
-  /** Of its neurons' xIELU. Left out: they have another activation. */
-  readonly curve?: XieluCurve;
-  /** What is not as in the other layers, instead of the model's: `configOf`. Left out: nothing. */
-  readonly shape?: LayerShape;
-  /** It reads the keys and values of that layer before it, and has none. Left out: its own. */
-  readonly keysOf?: number;
-  /**
-   * Gates count as what they are above the mean of all gates and so many standard deviations more,
-   * and as 0 below it. Left out: as they are.
-   */
-  readonly gateCutoff?: number;
-}
-
-/** Numbers of a model that are another one's in some layers. */
-export type LayerShape = Pick<
-  ModelConfig,
-  "headCount" | "headDim" | "valueDim" | "headCountKv" | "feedForwardLength"
->;
 
 /** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */
 export interface ModelConfig {
@@ -148,6 +100,13 @@ export interface ModelConfig {
   readonly gatesAttention: boolean;
   /** Queries and keys are normalised head by head when they are turned already, not before. */
   readonly normalizesTurnedHeads: boolean;
+  /**
+   * Streams that are kept beside the residual one: 1, the embedding; or 2, the states of passes.
+   * Left out: none.
+   */
+  readonly keptStreams?: 1 | 2;
+  /** How they are normalised. Left out: as everything is. */
+  readonly headNorm?: NormConfig;
   /** Numbers of its own that each token gives each layer; 0 = none. */
   readonly layerInputLength: number;
   /** Multiplies the embedding of every token; usually 1. */
@@ -158,6 +117,8 @@ export interface ModelConfig {
   readonly logitScale: number;
   /** Logits become cap · tanh(logit / cap), after the scale; 0 = not. */
   readonly logitSoftCap: number;
+  /** Logits of these tokens are −∞: they are never said. Left out: all may be. */
+  readonly silencedTokens?: { readonly start: number; readonly end: number };
   /** True when the output projection is the embedding table. */
   readonly tiedEmbeddings: boolean;
   /** Logit from which on a predictor says that a neuron fires. */
@@ -198,6 +159,10 @@ export interface HeadNormTensors {
   readonly span: "head" | "projection";
   /** [headDim], the same for all heads, or [heads · headDim]; null: all are 1. */
   readonly weight: VectorTensor | null;
+  /** [heads · headDim]: added behind weights. Left out: nothing is. */
+  readonly bias?: VectorTensor;
+  /** [heads]: multiplies each head. Left out: nothing does. */
+  readonly gain?: VectorTensor;
 }
 
 /** Rows of each head in a matrix: head h's are number h · step + start and `count` - 1 more. */
@@ -284,6 +249,13 @@ export interface ExpertTensors {
   readonly scales: VectorTensor | null;
   /** Null: all of them read the same. */
   readonly apart: ApartTensors | null;
+  /**
+   * Of the layer's input, before attention: router and experts read it, the shared one does not.
+   * Left out: they read the same.
+   */
+  readonly inputNorm?: NormTensors;
+  /** By group: `CompanionsConfig`. Left out: there are none. */
+  readonly companions?: readonly DenseTensors[];
 }
 
 /** What a layer makes of what a token gives it: norm(output · (act(gate · x) ⊙ given)). */
@@ -362,6 +334,13 @@ export interface LayerTensors {
   readonly altUp: LayerAltUpTensors | null;
   /** [1]: multiplies the residual stream at the layer's end; or null. */
   readonly outputScale: VectorTensor | null;
+  /** [1] each: multiply what attention, and neurons, give. Left out: nothing does. */
+  readonly attentionScale?: VectorTensor;
+  readonly feedForwardScale?: VectorTensor;
+  /** [1]: so much of the embedding is added at the layer's end. Left out: nothing is. */
+  readonly embeddingScale?: VectorTensor;
+  /** Of a layer that ends a pass. Left out: it ends none. */
+  readonly endNorm?: NormTensors;
 }
 
 /** Where all weights of the model are, checked to exist with the right shape. */
@@ -375,6 +354,8 @@ export interface ModelTensors {
   readonly embeddingNorm: NormTensors | null;
   /** Null: tokens give layers nothing but their embedding. */
   readonly tokenInputs: TokenInputTensors | null;
+  /** What the second of two kept streams begins with, [d]. Left out: there is none. */
+  readonly secondStream?: VectorTensor;
   readonly outputNorm: NormTensors;
   /** Equals `tokenEmbedding` when tied. */
   readonly output: MatrixTensor;

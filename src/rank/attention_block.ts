@@ -184,6 +184,7 @@ export class AttentionBlock {
       weigh(this.#state, layer.innerNorm, this.#state.inputs.attention, { row: HEADS, width });
     }
     this.#residual.add(layer.attentionOutput, this.#state.inputs.attention);
+    if (layer.attentionScale !== null) this.#residual.scalePartial(layer.attentionScale);
   }
 
   /** attention *= what heads' outcomes count. */
@@ -245,13 +246,18 @@ export class AttentionBlock {
   /** Each head by itself. */
   #normalizeEach(norm: HeadNorm, x: number, heads: number, headDim: number): void {
     if (heads === 0) return;
-    const { kernels, space, config: { norm: { kind } }, fractions, n } = this.#state;
-    const { epsilon } = fractions;
+    const { kernels, space, config, fractions: { headEpsilon: epsilon }, n } = this.#state;
+    const { kind } = config.headNorm ?? config.norm;
     const { weightStep } = norm;
     const weight = norm.weight || space.ones;
     const centred = kind === "layer" ? 1 : 0;
     const stride = heads * headDim;
     kernels.head_norm_f32(x, stride, n, heads, headDim, weight, weightStep, epsilon, centred);
+    if (norm.bias !== 0) kernels.add_bias_f32(x, stride, norm.bias, n, stride);
+    if (norm.gain === 0) return;
+    for (let t = 0; t < n; t++) {
+      kernels.scale_rows_f32(x + 4 * t * stride, headDim, norm.gain, heads, headDim);
+    }
   }
 
   /** All heads as one vector: x · factor of the row · weight. */

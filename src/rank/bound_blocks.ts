@@ -135,6 +135,10 @@ export interface Experts {
   readonly scales: Float32Array | null;
   /** Null: router, experts and the shared one read the same, and are added up. */
   readonly apart: Apart | null;
+  /** Of the layer's input: router and experts read it; null: what the block reads. */
+  readonly inputNorm: Norm | null;
+  /** What goes along with experts, by group. */
+  readonly companions: readonly Dense[];
   /** Of the first expert: all have one, or none has. */
   readonly predictor: Predictor | null;
   /** An expert's gates are all in memory: `hasAllGates`. */
@@ -315,13 +319,15 @@ export function bindExperts(
       sharedPostNorm: bindNorm(plan.apart.sharedPostNorm),
       expertsPostNorm: bindNorm(plan.apart.expertsPostNorm),
     },
+    inputNorm: bindNorm(plan.inputNorm),
+    companions: plan.companions.map(bindDense),
     predictor: experts[0].predictor,
     haveAllGates: experts.some(hasAllGates),
     isElsewhere: plan.downBiases === null &&
-      [...plan.experts, plan.shared].every((each) =>
+      [...plan.experts, plan.shared, ...plan.companions].every((each) =>
         each === null || each.kind === "dense" && lengthOf(each.up.rows) === 0 &&
           each.down.bias === null
       ),
-    readsQ8: [...experts, shared].some((each) => each?.readsQ8),
+    readsQ8: [...experts, shared, ...plan.companions.map(bindDense)].some((each) => each?.readsQ8),
   };
 }

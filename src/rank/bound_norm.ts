@@ -13,6 +13,10 @@ export interface HeadNorm {
   readonly span: "head" | "projection";
   /** 0: all are 1. */
   readonly weight: number;
+  /** Address of f32 [own heads · headDim]; 0: none. */
+  readonly bias: number;
+  /** Address of f32 [own heads], which each head is multiplied by; 0: none. */
+  readonly gain: number;
   /** Floats from one head's weights to the next one's; 0 where all share them. */
   readonly weightStep: number;
 }
@@ -27,10 +31,12 @@ export function bindNorm(plan: NormPlan | null): Norm | null {
 export function bindHeadNorm(plan: HeadNormPlan | null, headDim: number): HeadNorm | null {
   if (plan === null) return null;
   const { span, weight } = plan;
-  if (weight === null) return { span, weight: 0, weightStep: 0 };
+  const bias = addressOf(plan.bias);
+  const gain = addressOf(plan.gain);
+  if (weight === null) return { span, weight: 0, bias, gain, weightStep: 0 };
   // One own head of several has headDim weights, too: stepping over them once changes nothing.
   const weightStep = lengthOf(weight.range) > headDim ? headDim : 0;
-  return { span, weight: weight.offsetBytes, weightStep };
+  return { span, weight: weight.offsetBytes, bias, gain, weightStep };
 }
 
 /** 0: there is none. */

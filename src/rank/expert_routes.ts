@@ -9,7 +9,7 @@ import { type Activations, project, quantize } from "./matrix.ts";
 import type { Norm } from "./bound_norm.ts";
 import type { RoutingWorkspacePlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
-import { type Routes, Routing } from "./routing.ts";
+import { type Routes, routesOfToken, Routing } from "./routing.ts";
 import type { StepState } from "./step_state.ts";
 
 /** One arena's routing workspace as JavaScript sees it. */
@@ -42,7 +42,7 @@ export class ExpertRoutes {
     return this.#views[this.#state.arena];
   }
 
-  /** Where each expert's routes begin, and where the last one's end, [experts + 1]. */
+  /** Where each expert's routes begin, then companions', and where the last one's end. */
   get starts(): ArrayLike<number> {
     check(this.#routing !== null, "a model with experts has routes");
     return this.#routing.starts;
@@ -55,6 +55,20 @@ export class ExpertRoutes {
     check(this.#routing !== null, "a model with experts has routes");
     project(kernels, block.router, x, n, plan.logits, block.router.rowCount);
     this.#routing.route(logits, n, block, routes);
+  }
+
+  /** The same before attention, by a norm of the residual stream that experts read, too. */
+  chooseEarly(block: Experts, residual: Residual, norm: Norm): void {
+    const { space, inputs: { early }, n } = this.#state;
+    residual.normalize(space.residual, norm, space.early, n);
+    this.choose(block, early);
+  }
+
+  /** What was made so before attention. */
+  readEarly({ readsQ8: wantsQ8 }: Experts): Activations {
+    const { kernels, inputs: { early }, n, config: { embeddingLength: d } } = this.#state;
+    if (wantsQ8) quantize(kernels, early, n, d);
+    return early;
   }
 
   /** The same by a norm of the residual stream that only the router reads, over √d. */
@@ -133,7 +147,7 @@ function routingViews(
   const { routing } = plan.workspaces[arena];
   if (routing === null || experts === null) return [];
   const { chunkTokens, strides } = plan;
-  const routes = chunkTokens * experts.usedCount;
+  const routes = chunkTokens * routesOfToken(experts);
   return [{
     plan: routing,
     logits: floats(memory, routing.logits, chunkTokens * experts.count),

@@ -4,6 +4,7 @@
  * chosen, and no join is needed to choose.
  */
 import type { Control } from "../memory/control.ts";
+import { addCompanions, addDownBiases } from "./beside_experts.ts";
 import { ExpertRoutes } from "./expert_routes.ts";
 import type { Dense, Experts, Predictor, Streamed } from "./bound_blocks.ts";
 import { hasAllGates } from "./bound_blocks.ts";
@@ -39,6 +40,8 @@ export class FeedForwardBlock {
   readonly #residual: Residual;
   readonly #routes: ExpertRoutes;
   readonly #shared: SharedExpert;
+  /** Who adds what goes along with experts. */
+  readonly #adding: { readonly residual: Residual; readonly routes: ExpertRoutes };
   /** Null where every neuron is computed. */
   readonly #sparse: SparseBlock | null;
   /** Who is shown what neurons do: every neuron is computed then. Null: nobody. */
@@ -85,6 +88,7 @@ export class FeedForwardBlock {
     const cutsGates = state.config.layers.some(({ gateCutoff }) => gateCutoff !== undefined);
     this.#gateCutoff = cutsGates ? new GateCutoff(state, by) : null;
     this.#routes = new ExpertRoutes(state, by.memories);
+    this.#adding = { residual: by.residual, routes: this.#routes };
     this.#shared = new SharedExpert(state, {
       ...by,
       routes: this.#routes,
@@ -96,7 +100,8 @@ export class FeedForwardBlock {
   routeEarly(layer: Layer): void {
     const block = layer.feedForward;
     if (!layer.routesEarly || block?.kind !== "experts" || block.isElsewhere) return;
-    this.#routes.choose(block, this.#state.inputs.residual);
+    if (block.inputNorm === null) this.#routes.choose(block, this.#state.inputs.residual);
+    else this.#routes.chooseEarly(block, this.#residual, block.inputNorm);
   }
 
   /**
@@ -173,8 +178,13 @@ export class FeedForwardBlock {
     return this.#residual.joinApart(sharedPostNorm);
   }
 
-  /** partial += the block's share, of norm(residual). */
+  /** partial += the block's share, of norm(residual), as much as the layer says. */
   run(layer: Layer): void {
+    this.#run(layer);
+    if (layer.feedForwardScale !== null) this.#residual.scalePartial(layer.feedForwardScale);
+  }
+
+  #run(layer: Layer): void {
     const block = layer.feedForward;
     if (block === null) return;
     if (this.#state.isGpusAlone(layer.index) && block.kind === "dense") {
@@ -190,7 +200,7 @@ export class FeedForwardBlock {
     const { apart } = block;
     if (block.isElsewhere) return;
     if (apart !== null) this.#routes.chooseApart(block, this.#residual, apart.routerNorm);
-    const x = this.#read(block, layer);
+    const x = block.inputNorm === null ? this.#read(block, layer) : this.#routes.readEarly(block);
     this.#asksNow = this.#asksPredictors(block);
     if (!layer.routesEarly && !this.#asksNow && apart === null) this.#routes.choose(block, x);
     if (this.#listsStreamed && !this.#weighsInputs && (block.haveAllGates || this.#asksNow)) {
@@ -199,8 +209,12 @@ export class FeedForwardBlock {
         this.#addExpertsOf(block, this.#sparse!.take(x, BOTH_FORMS, n, t), t);
       }
     } else this.#addExperts(block, x);
-    if (block.downBiases !== 0) this.#addDownBiases(block);
-    if (block.shared !== null && block.apart === null) this.#shared.add(block, block.shared, x);
+    if (block.companions.length > 0) addCompanions(this.#state, this.#adding, block, x);
+    if (block.downBiases !== 0) addDownBiases(this.#state, this.#adding, block);
+    if (block.shared !== null && block.apart === null) {
+      const own = block.inputNorm === null ? x : this.#read(block, layer);
+      this.#shared.add(block, block.shared, own);
+    }
     if (this.#listsStreamed) this.#streaming!.neurons.endLayer(layer.index);
   }
 
@@ -368,18 +382,6 @@ export class FeedForwardBlock {
         const place = { rows: plan.rows + first * 4, weights: plan.weights + first * 4 };
         neurons.finish(expert, x, lane++, place);
       }
-    }
-  }
-
-  /** partial += what experts add whatever they read, as much as each counts. */
-  #addDownBiases({ experts, downBiases }: Experts): void {
-    const { embeddingLength: d } = this.#state.config;
-    const { starts } = this.#routes;
-    const { rows, weights } = this.#routes.views.plan;
-    for (let e = 0; e < experts.length; e++) {
-      const first = 4 * starts[e], count = starts[e + 1] - starts[e];
-      const bias = downBiases + 4 * d * e;
-      if (count > 0) this.#residual.addScaledBias(bias, rows + first, weights + first, count);
     }
   }
 

@@ -115,6 +115,15 @@ export interface Layer {
   readonly altUp: LayerAltUp | null;
   /** Multiplies the residual stream at its end; null: nothing does. */
   readonly outputScale: number | null;
+  /** Multiply what attention, and neurons, give; null: nothing does. */
+  readonly attentionScale: number | null;
+  readonly feedForwardScale: number | null;
+  /** So much of the embedding is added at its end; null: nothing is. */
+  readonly embeddingScale: number | null;
+  /** Of a layer that ends a pass; null: it ends none. */
+  readonly endNorm: Norm | null;
+  /** Which of the kept streams that makes; null: none. */
+  readonly passEnd: 0 | 1 | null;
   /** Of a layer that convolves its rings and ends. */
   readonly keys: number;
   readonly values: number;
@@ -127,14 +136,14 @@ export interface LayerInput {
   readonly norm: Norm;
 }
 
+const SCALES = ["outputScale", "attentionScale", "feedForwardScale", "embeddingScale"] as const;
+
 /** memory: the layer's arena. */
 export function bindLayer(
   plan: LayerPlan,
   by: { config: ModelConfig; index: number; memory: WebAssembly.Memory; rank: RankPlan },
 ): Layer {
   const { config, index, memory } = by;
-  const bind = (block: DensePlan | StreamedPlan) =>
-    block.kind === "dense" ? bindDense(block) : bindStreamed(block, slotsOf(by.rank, plan.arena));
   const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
@@ -150,7 +159,7 @@ export function bindLayer(
     joinsAttention: !isParallel && mixesTokens(plan),
     joinsNeurons: plan.feedForward !== null,
     routesEarly: plan.feedForward?.kind === "experts" &&
-      config.experts?.routerInput === "layerInput",
+      config.experts?.routerInput !== "feedForward",
     slidingWindow: own.slidingWindow,
     attentionChunk: own.attentionChunk ?? 0,
     rope: own.rope,
@@ -178,23 +187,25 @@ export function bindLayer(
     ...bindStates(plan, { config, memory }),
     attentionPostNorm: bindNorm(plan.attentionPostNorm),
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
-    feedForward: plan.feedForward?.kind === "experts"
-      ? bindExperts(plan.feedForward, { memory, bind })
-      : plan.feedForward && bind(plan.feedForward),
-    steppedNeurons: plan.steppedNeurons.map(({ block, tokens }) => ({
-      block: bindDense(block),
-      tokens,
-    })),
+    ...bindNeurons(plan, by),
     feedForwardPostNorm: bindNorm(plan.feedForwardPostNorm),
     input: plan.input && bindInput(plan.input),
     altUp: plan.altUp && bindAltUp(plan.altUp, memory),
     outputScale: null as number | null,
+    attentionScale: null as number | null,
+    feedForwardScale: null as number | null,
+    embeddingScale: null as number | null,
+    endNorm: bindNorm(plan.endNorm),
+    passEnd: own.passEnd?.stream ?? null,
     keys: kept.keysOffsetBytes,
     values: kept.valuesOffsetBytes,
   };
   // Boxed once, as a threshold of neurons is.
   if (own.endScale !== undefined) bound.outputScale = own.endScale;
-  if (plan.outputScale) bound.outputScale = floats(memory, plan.outputScale.offsetBytes, 1)[0];
+  for (const each of SCALES) {
+    const scale = plan[each];
+    if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
+  }
   return bound;
 }
 
@@ -220,6 +231,23 @@ function bindStates(
     timeMix: timeMix && bindTimeMix(timeMix, config!),
     keyDeltas: keyDeltas && bindKeyDeltas(keyDeltas, config!),
     feedForwardShift: shift && bindNeuronShift(shift, kept!),
+  };
+}
+
+function bindNeurons(
+  { feedForward, steppedNeurons, arena }: LayerPlan,
+  { memory, rank }: { memory: WebAssembly.Memory; rank: RankPlan },
+): Pick<Layer, "feedForward" | "steppedNeurons"> {
+  const bind = (block: DensePlan | StreamedPlan) =>
+    block.kind === "dense" ? bindDense(block) : bindStreamed(block, slotsOf(rank, arena));
+  return {
+    feedForward: feedForward?.kind === "experts"
+      ? bindExperts(feedForward, { memory, bind })
+      : feedForward && bind(feedForward),
+    steppedNeurons: steppedNeurons.map(({ block, tokens }) => ({
+      block: bindDense(block),
+      tokens,
+    })),
   };
 }
 

@@ -40,7 +40,12 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
   for (const matrix of [...plan.altUp?.starts ?? [], ...plan.altUp?.ends ?? []]) {
     yield* inArena(0, partsOf(matrix));
   }
-  for (const layer of plan.layers) yield* inArena(layer.arena, partsOfLayer(layer));
+  if (plan.secondStream !== null) yield* inArena(0, [{ vector: plan.secondStream }]);
+  for (const layer of plan.layers) {
+    if (!layer.sharesWeights) yield* inArena(layer.arena, partsOfLayer(layer));
+    // Of the layer whose weights it has that may be another one, or none: it is small.
+    yield* inArena(layer.arena, partsOfNorm(layer.endNorm));
+  }
   yield* inArena(plan.outputArena, partsOfNorm(plan.outputNorm));
   // Plans are posted between threads, so a tied output is told by its name.
   if (!isTied(plan)) {
@@ -104,7 +109,8 @@ function* inArena(arena: number, parts: Iterable<Part>): Generator<Piece> {
   for (const part of parts) yield { arena, ...part };
 }
 
-function* partsOfLayer(layer: LayerPlan): Generator<Part> {
+/** A layer's, whoever loads them. */
+export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.attentionNorm);
   if (layer.query !== null) yield* partsOf(layer.query);
   if (layer.key !== null) yield* partsOf(layer.key);
@@ -139,7 +145,10 @@ function* partsOfLayer(layer: LayerPlan): Generator<Part> {
     yield* partsOfNorm(layer.input.norm);
   }
   if (layer.altUp !== null) yield* partsOfAltUp(layer.altUp);
-  if (layer.outputScale !== null) yield { vector: layer.outputScale };
+  const { outputScale, attentionScale, feedForwardScale, embeddingScale } = layer;
+  for (const vector of [outputScale, attentionScale, feedForwardScale, embeddingScale]) {
+    if (vector !== null) yield { vector };
+  }
 }
 
 /** Values are made of what keys are made of: it lies there once. */
@@ -229,6 +238,8 @@ function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   yield* partsOf(plan.router);
   if (plan.choiceBias !== null) yield { vector: plan.choiceBias };
   if (plan.scales !== null) yield { vector: plan.scales };
+  yield* partsOfNorm(plan.inputNorm);
+  for (const each of plan.companions) yield* partsOfBlock(each);
   for (const norm of Object.values(plan.apart ?? {})) yield* partsOfNorm(norm);
   // Tensor by tensor, not expert by expert: the file is read in its order.
   const inFile = plan.experts.filter((expert) => expert.unit === null) as readonly DensePlan[];
@@ -275,5 +286,6 @@ function* partsOf(matrix: MatrixPlan): Generator<Part> {
 function* partsOfNorm(norm: NormPlan | HeadNormPlan | null): Generator<Part> {
   if (norm === null) return;
   if (norm.weight !== null) yield { vector: norm.weight };
-  if ("bias" in norm && norm.bias !== null) yield { vector: norm.bias };
+  if (norm.bias !== null) yield { vector: norm.bias };
+  if ("gain" in norm && norm.gain !== null) yield { vector: norm.gain };
 }

@@ -129,6 +129,6 @@ export class MatrixLayouts {
 function blocksOf({ feedForward }: LayerTensors): readonly DenseTensors[] {
   if (feedForward === null) return [];
   if (feedForward.kind === "dense") return [feedForward];
-  const { experts, shared } = feedForward;
-  return shared === null ? experts : [...experts, shared];
+  const { experts, shared, companions = [] } = feedForward;
+  return [...experts, ...shared === null ? [] : [shared], ...companions];
 }

@@ -74,15 +74,18 @@ export function bypassLength(layers: readonly { altUp: LayerAltUpTensors | null 
 
 /** Of several residual streams, and of gates that are cut off. */
 export function altUpBytes(
-  { config: { altUp, layers }, strides, chunkTokens }: {
-    readonly config: Pick<ModelConfig, "altUp" | "layers">;
+  { config: { altUp, layers, keptStreams }, strides, chunkTokens }: {
+    readonly config: Pick<ModelConfig, "altUp" | "layers" | "keptStreams">;
     readonly strides: WorkspaceStrides;
     readonly chunkTokens: number;
   },
 ): Partial<StepGraphInput["bytes"]> {
   const isCut = layers.some(({ gateCutoff }) => gateCutoff !== undefined);
   const moments = isCut && { "gate.moments": chunkTokens * 2 * 8 };
-  if (altUp === null) return { ...moments };
+  if (altUp === null) {
+    if (keptStreams === undefined) return { ...moments };
+    return { ...moments, streams: keptStreams * chunkTokens * strides.embedding * 4 };
+  }
   const { streamCount } = altUp;
   return {
     ...moments,

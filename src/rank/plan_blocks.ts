@@ -2,7 +2,7 @@
 import type { SwigluLimit } from "../model/types.ts";
 import type { ApartPlan } from "./plan_inputs.ts";
 import type { CurvePlan } from "./plan_activation.ts";
-import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
+import type { MatrixPlan, NormPlan, VectorPlan } from "./plan_types.ts";
 import type { Range } from "./shard.ts";
 
 /** Guesses which neurons fire: second · relu(first · residual stream). */
@@ -88,4 +88,8 @@ export interface ExpertsPlan {
   readonly scales: VectorPlan | null;
   /** Null: router, experts and the shared one read the same, and are added up. */
   readonly apart: ApartPlan | null;
+  /** Of the layer's input, which router and experts read; null: they read what the block reads. */
+  readonly inputNorm: NormPlan | null;
+  /** Own neurons of what goes along with experts, by group; empty: nothing does. */
+  readonly companions: readonly DensePlan[];
 }

@@ -33,10 +33,10 @@ import type {
 import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planApart, planLayerInput } from "./plan_inputs.ts";
 import { activationOf } from "./plan_activation.ts";
-import { planConvolution } from "./plan_convolution.ts";
 import { planNeuronGate } from "./neuron_gate.ts";
 import { planGate } from "./plan_gate.ts";
 import { planLatentHeads } from "./plan_latent.ts";
+import { planConvolution, planScales } from "./plan_vectors.ts";
 import { planStateSpace } from "./plan_state.ts";
 import { planFinch } from "./plan_finch.ts";
 import { planKeyDeltas } from "./plan_key_deltas.ts";
@@ -173,6 +173,9 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     input: planLayerInput(place, tensors.input, shard),
     altUp: planLayerAltUp(place, tensors.altUp),
     outputScale: tensors.outputScale && place.vector(tensors.outputScale),
+    ...planScales(place, tensors),
+    endNorm: norm(place, tensors.endNorm ?? null),
+    sharesWeights: false,
     keysOf: config.layers[index].keysOf ?? null,
   };
 }
@@ -368,6 +371,10 @@ function experts(
     sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
     scales: tensors.scales && place.vector(tensors.scales),
     apart: planApart(place, tensors.apart),
+    inputNorm: norm(place, tensors.inputNorm ?? null),
+    companions: (tensors.companions ?? []).map((each) =>
+      dense(place, each, { ...by, neurons: shard.companionNeurons, adds: false, isSilent: false })
+    ),
   };
 }
 

@@ -24,9 +24,13 @@ export function headNorm(
 ): HeadNormPlan | null {
   if (tensors === null) return null;
   const { span, weight } = tensors;
-  if (weight === null) return { span, weight };
+  const bias = tensors.bias ? place.vector(tensors.bias, own.rows) : null;
+  const heads = { start: own.rows.start / own.headDim, end: own.rows.end / own.headDim };
+  const gain = tensors.gain ? place.vector(tensors.gain, heads) : null;
+  if (weight === null) return { span, weight, bias, gain };
   const isShared = span === "head" && weight.length === own.headDim;
-  return { span, weight: isShared ? place.vector(weight) : place.vector(weight, own.rows) };
+  const rows = isShared ? undefined : own.rows;
+  return { span, weight: place.vector(weight, rows), bias, gain };
 }
 
 /** True where norms need ones for weights. */

@@ -80,6 +80,10 @@ export interface HeadNormPlan {
   readonly span: "head" | "projection";
   /** [headDim] where all heads share them, else [own heads · headDim]; null: all are 1. */
   readonly weight: VectorPlan | null;
+  /** [own heads · headDim], or null. */
+  readonly bias: VectorPlan | null;
+  /** [own heads], or null. */
+  readonly gain: VectorPlan | null;
 }
 
 /** A layer's share: it lies in one arena as a whole, or on the GPU. */
@@ -130,6 +134,14 @@ export interface LayerPlan {
   readonly altUp: LayerAltUpPlan | null;
   /** [1]: multiplies the residual stream at its end; or null. */
   readonly outputScale: VectorPlan | null;
+  /** [1] each, or null: of what attention and neurons give, and of the embedding at its end. */
+  readonly attentionScale: VectorPlan | null;
+  readonly feedForwardScale: VectorPlan | null;
+  readonly embeddingScale: VectorPlan | null;
+  /** Null: it ends no pass. */
+  readonly endNorm: NormPlan | null;
+  /** Its weights are another layer's, which loads them. */
+  readonly sharesWeights: boolean;
   /** Number of the layer whose keys and values it reads, which has these places; null: its own. */
   readonly keysOf: number | null;
   /**
@@ -210,6 +222,8 @@ export interface WorkspacePlan {
   readonly partials: readonly [number, number];
   /** A copy of another rank's partial sum, [n, embeddingStride]. */
   readonly incoming: number;
+  /** What experts read where it is a norm of the layer's input, [n, embeddingStride]. */
+  readonly early: number;
   /** What the shared expert gives where it is normalised apart, [n, embeddingStride]. */
   readonly beside: number;
   /** What tokens give own layers, [n, own layers · numbers], read by all ranks; in arena 0. */
@@ -255,7 +269,7 @@ export interface IntermediatePlace {
 export interface RoutingWorkspacePlan {
   /** [n, experts]. */
   readonly logits: number;
-  /** Tokens by expert, u32 [n · used experts], and what each counts there, f32. */
+  /** Tokens by expert, u32 [n · routes of a token], and what each counts there, f32. */
   readonly rows: number;
   readonly weights: number;
   /** What the shared expert counts, [n]. */
@@ -304,6 +318,8 @@ export interface RankPlan {
   readonly tokenInputs: TokenInputsPlan | null;
   /** Null: there is one residual stream. */
   readonly altUp: AltUpPlan | null;
+  /** What the second of two kept streams begins with, in arena 0; or null. */
+  readonly secondStream: VectorPlan | null;
   /** Rows of the learned positions, in arena 0, or null. */
   readonly positions: MatrixPlan | null;
   readonly layers: readonly LayerPlan[];

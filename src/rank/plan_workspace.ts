@@ -12,6 +12,7 @@ import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
 import { queryStride } from "./plan_latent.ts";
+import { routesOfToken } from "./routing.ts";
 import { channelsOf, convolvedRows, inputRows, stateBytes, stateWorkspace } from "./plan_state.ts";
 import { lengthOf, type Range, type Shard } from "./shard.ts";
 import {
@@ -101,6 +102,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     hiddenQ8: at("hidden.q8"),
     partials: [at("partial.0"), at("partial.1")],
     incoming: at("incoming"),
+    early: at("early"),
     beside: at("beside"),
     tokenInputs: at("token.inputs"),
     ropes: input.widths.heads === 0 ? [] : ropes.map(({ dimensionCount }) => {
@@ -345,7 +347,8 @@ export function widthsOf(
 /** Most neurons that are computed at once: of the dense block, an expert, the shared expert. */
 export function largestBlock(shard: Shard): number {
   const stepped = shard.steppedNeurons.map(({ neurons }) => neurons);
-  const blocks = [shard.neurons, ...stepped, shard.sharedNeurons, ...shard.expertNeurons];
+  const { sharedNeurons, companionNeurons, expertNeurons } = shard;
+  const blocks = [shard.neurons, ...stepped, sharedNeurons, companionNeurons, ...expertNeurons];
   return Math.max(...blocks.map(lengthOf));
 }
 
@@ -355,8 +358,9 @@ function routingBytes(
   if (experts === null) return {};
   return {
     "router.logits": N.times(experts.count * 4),
-    "routes.rows": N.times(experts.usedCount * 4),
-    "routes.weights": N.times(experts.usedCount * 4),
+    "routes.rows": N.times(routesOfToken(experts) * 4),
+    "routes.weights": N.times(routesOfToken(experts) * 4),
+    ...experts.routerInput === "ownNorm" && { early: N.times(strides.embedding * 4) },
     "shared.weights": N.times(4),
     gathered: N.times(strides.embedding * 4),
     "gathered.q8": sizes.q8_bytes(chunkTokens, embeddingLength),

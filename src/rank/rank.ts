@@ -13,6 +13,7 @@ import { hasInnerNorm } from "./bound_blocks.ts";
 import { bindNorm, type Norm } from "./bound_norm.ts";
 import { bindLayer, type Layer } from "./layer.ts";
 import { HEADS, NEURONS } from "./inner_norms.ts";
+import { KeptStreams } from "./kept_streams.ts";
 import { LayerInputs } from "./layer_inputs.ts";
 import { LayerTally, neuronsAsked } from "./layer_tally.ts";
 import { Observer } from "./observer.ts";
@@ -50,6 +51,7 @@ export class Rank implements RankSteps<Layer> {
   readonly #inputs: LayerInputs | null;
   /** Null where there is one residual stream. */
   readonly #altUp: AltUp | null;
+  readonly #kept: KeptStreams;
   readonly #vocabulary: Vocabulary;
   readonly #attention: AttentionBlock;
   readonly #convolution: ConvolutionBlock;
@@ -87,6 +89,8 @@ export class Rank implements RankSteps<Layer> {
     this.#inputs = tokenRows &&
       new LayerInputs(state, { residual, control, plans, memories: all, rows: tokenRows });
     this.#altUp = this.plan.altUp && new AltUp(state, { residual, memories });
+    const { secondStream: second } = this.plan;
+    this.#kept = new KeptStreams(state, { residual, memory: memories[0], second });
     const rows = streaming?.embeddingRows ?? null;
     this.#vocabulary = new Vocabulary(state, { residual, control, rows });
     this.#attention = new AttentionBlock(state, { residual, control, plans });
@@ -139,6 +143,7 @@ export class Rank implements RankSteps<Layer> {
   joinEmbedding(): boolean {
     if (!this.#residual.joinEmbedding(this.#embeddingNorm)) return false;
     this.#inputs?.make();
+    this.#kept.start();
     return this.#altUp === null || this.#altUp.start();
   }
 
@@ -231,6 +236,7 @@ export class Rank implements RankSteps<Layer> {
     if (altUp !== null) return this.#altUp!.joinInput(input && input.norm);
     if (input !== null && !this.#residual.join(input.norm)) return false;
     if (outputScale !== null) this.#residual.scale(outputScale);
+    this.#kept.end(layer);
     return true;
   }
 

@@ -27,6 +27,7 @@ import { type PlaceBytes, placeMatrix, placeVector } from "./place_matrix.ts";
 import { bypassLength, planAltUp } from "./plan_alt_up.ts";
 import { planTokenInputs } from "./plan_inputs.ts";
 import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
+import { sameWeights } from "./same_weights.ts";
 import { checkUnit } from "./plan_units.ts";
 import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
@@ -71,6 +72,7 @@ export class RankPlanner implements Placer {
   #embeddingNorm: RankPlan["embeddingNorm"] = null;
   #tokenInputs: RankPlan["tokenInputs"] = null;
   #altUp: RankPlan["altUp"] = null;
+  #secondStream: RankPlan["secondStream"] = null;
   #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm"> | null = null;
 
   constructor(input: PlannerInput) {
@@ -217,6 +219,7 @@ export class RankPlanner implements Placer {
     this.#tokenInputs = planTokenInputs(inputsPlace, this.#in.model, this.#in);
     const { rankIndex, options: { rankCount } } = this.#in;
     this.#altUp = planAltUp(inputsPlace, tensors.altUp, { rankIndex, rankCount });
+    this.#secondStream = tensors.secondStream ? inputsPlace.vector(tensors.secondStream) : null;
     if (!config.tiedEmbeddings) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
     const outputNorm = norm(this.#device ?? this, tensors.outputNorm);
@@ -245,13 +248,14 @@ export class RankPlanner implements Placer {
     const kvHeads = keysOf === undefined ? lengthOf(shard.kvHeads) : 0;
     const cached = { kvHeads, config: configOf(config, index), taps };
     const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
-    const { stateSpace, timeMix, finch, keyDeltas, ...weights } = planLayer(
-      this,
-      this.#layerInput(index),
-    );
+    const arena = this.#arenas.length - 1;
+    const shared = sameWeights(this.#layers, index, { ...this.#in, arena });
+    const { stateSpace, timeMix, finch, keyDeltas, ...weights } = shared ??
+      planLayer(this, this.#layerInput(index));
     this.#layers.push({
-      arena: this.#arenas.length - 1,
       ...weights,
+      arena,
+      ...shared !== null && { sharesWeights: true, ...this.#passEnd(index, shared, this) },
       stateSpace: stateSpace && this.#withPlaces(index, stateSpace),
       timeMix: timeMix && this.#withPlaces(index, timeMix),
       finch: finch && this.#withPlaces(index, finch),
@@ -267,6 +271,13 @@ export class RankPlanner implements Placer {
     return { ...plan, placesOffsetBytes: this.#arena.allocate(`blk.${index}.states`, "kv", bytes) };
   }
 
+  /** What a layer has that ends a pass, and the other one of the same weights may not have. */
+  #passEnd(index: number, shared: LayerPlan, place: Placer): Pick<LayerPlan, "endNorm"> {
+    const { endNorm } = this.#in.model.tensors.layers[index];
+    if (endNorm === undefined) return { endNorm: null };
+    return { endNorm: shared.endNorm ?? norm(place, endNorm) };
+  }
+
   /** What ends a join is done on the rank's thread, where the other ranks' sums are. */
   #placeOnGpu(index: number, device: DevicePlacer): void {
     const { model: { config, tensors }, options, kvType } = this.#in;
@@ -276,13 +287,14 @@ export class RankPlanner implements Placer {
       ...{ ...options, kvType, config: configOf(config, index), layer: config.layers[index] },
       statePlaces: this.#statePlaces,
     });
-    const { stateSpace, timeMix, finch, keyDeltas, ...weights } = planLayer(
-      device,
-      this.#layerInput(index),
-    );
+    const arena = this.#arenas.length - 1;
+    const shared = sameWeights(this.#layers, index, { ...this.#in, arena });
+    const { stateSpace, timeMix, finch, keyDeltas, ...weights } = shared ??
+      planLayer(device, this.#layerInput(index));
     this.#layers.push({
-      arena: this.#arenas.length - 1,
       ...weights,
+      arena,
+      ...shared !== null && { sharesWeights: true, ...this.#passEnd(index, shared, place) },
       stateSpace: stateSpace && { ...stateSpace, placesOffsetBytes: 0 },
       timeMix: timeMix && { ...timeMix, placesOffsetBytes: 0 },
       finch: finch && { ...finch, placesOffsetBytes: 0 },
@@ -367,6 +379,7 @@ export class RankPlanner implements Placer {
       embeddingNorm: this.#embeddingNorm,
       tokenInputs: this.#tokenInputs,
       altUp: this.#altUp,
+      secondStream: this.#secondStream,
       positions: this.#positions,
       layers: this.#layers,
       ...this.#output,

@@ -80,6 +80,12 @@ export class Residual {
     return read;
   }
 
+  /** What a block has left in partial counts so much. */
+  scalePartial(factor: number): void {
+    const { kernels, config: { embeddingLength: d }, plan, partial, n } = this.#state;
+    if (!this.#isEmpty) kernels.scale_f32(partial, plan.strides.embedding, n, d, factor);
+  }
+
   /**
    * partial[rows[0]] += bias + Σ values[j] · column list[j] of a matrix that lies neuron by neuron.
    * list: address of u32 [count], or 0: j itself; values: of f32 [count]; rows: of one token's

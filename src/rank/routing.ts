@@ -7,11 +7,16 @@ import type { ExpertsConfig } from "../model/types.ts";
 /** Weights whose sum is smaller are divided by this, as llama.cpp does: the smallest normal f16. */
 const WEIGHT_SUM_MIN = 2 ** -14;
 
-/** Where a mixture's routes are written: by expert, then by token. */
+/** Routes of a token at most: to its experts, and to what goes along with them. */
+export function routesOfToken({ usedCount, companions }: ExpertsConfig): number {
+  return companions === undefined ? usedCount : 2 * usedCount;
+}
+
+/** Where a mixture's routes are written: by expert, then by token; then those to companions. */
 export interface Routes {
-  /** Tokens, u32 [tokens · usedCount]. */
+  /** Tokens, u32 [tokens · routes of a token]. */
   readonly rows: Uint32Array;
-  /** What each counts there, f32 [tokens · usedCount]. */
+  /** What each counts there, f32 [tokens · routes of a token]. */
   readonly weights: Float32Array;
 }
 
@@ -22,7 +27,10 @@ export interface ExpertFactors {
 }
 
 export class Routing {
-  /** Routes of expert e are number starts[e] .. starts[e + 1] - 1. */
+  /**
+   * Routes of expert e are number starts[e] .. starts[e + 1] - 1, those of companion g so with
+   * e = experts + g.
+   */
   readonly starts: Int32Array;
   readonly #config: ExpertsConfig;
   /** Of one token, [experts]: what weights are made of, and what the choice looks at. */
@@ -37,12 +45,13 @@ export class Routing {
 
   constructor(config: ExpertsConfig, chunkTokens: number) {
     this.#config = config;
-    this.starts = new Int32Array(config.count + 1);
+    const groupCount = config.companions ? config.count / config.companions.groupSize : 0;
+    this.starts = new Int32Array(config.count + groupCount + 1);
     this.#probabilities = new Float64Array(config.count);
     this.#scores = new Float64Array(config.count);
     this.#chosen = new Int32Array(chunkTokens * config.usedCount);
     this.#weights = new Float64Array(chunkTokens * config.usedCount);
-    this.#next = new Int32Array(config.count);
+    this.#next = new Int32Array(config.count + groupCount);
     this.#groups = config.groups ? new Float64Array(config.groups.count) : null;
   }
 
@@ -165,5 +174,53 @@ export class Routing {
       to.rows[place] = Math.floor(j / usedCount);
       to.weights[place] = scales === null ? this.#weights[j] : this.#weights[j] * scales[expert];
     }
+    if (this.#config.companions !== undefined) this.#accompany(n, to);
+  }
+
+  /**
+   * The same for companions. Where a token uses several experts of a group there is one route, by
+   * which the companion counts as much as for all of them.
+   */
+  #accompany(n: number, to: Routes): void {
+    const { count, usedCount } = this.#config;
+    const { weight } = this.#config.companions!;
+    const next = this.#next;
+    for (let j = 0; j < n * usedCount; j++) {
+      if (this.#isFirstOfGroup(j)) next[this.#groupOf(j)]++;
+    }
+    let start = this.starts[count];
+    for (let e = count; e < next.length; e++) {
+      this.starts[e] = start;
+      start += next[e];
+      next[e] = this.starts[e];
+    }
+    this.starts[next.length] = start;
+    for (let j = 0; j < n * usedCount; j++) {
+      if (!this.#isFirstOfGroup(j)) continue;
+      const group = this.#groupOf(j);
+      const end = j - j % usedCount + usedCount;
+      let sum = 0;
+      for (let other = j; other < end; other++) {
+        if (this.#groupOf(other) === group) sum += this.#weights[other];
+      }
+      const place = next[group]++;
+      to.rows[place] = Math.floor(j / usedCount);
+      to.weights[place] = weight * sum;
+    }
+  }
+
+  /** Where routes of the group of the step's j-th choice are counted: behind the experts. */
+  #groupOf(j: number): number {
+    const { count, companions } = this.#config;
+    return count + Math.floor(this.#chosen[j] / companions!.groupSize);
+  }
+
+  /** No choice of the same token before it is of the same group. */
+  #isFirstOfGroup(j: number): boolean {
+    const group = this.#groupOf(j);
+    for (let other = j - j % this.#config.usedCount; other < j; other++) {
+      if (this.#groupOf(other) === group) return false;
+    }
+    return true;
   }
 }

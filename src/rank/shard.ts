@@ -31,6 +31,8 @@ export interface Shard {
   readonly expertNeurons: readonly Range[];
   /** Of the expert that every token uses. */
   readonly sharedNeurons: Range;
+  /** Of what goes along with experts. */
+  readonly companionNeurons: Range;
   /** It adds the biases of experts' down: one rank does. */
   readonly addsExpertBiases: boolean;
   /** Layers for which it makes what tokens give them, and of each layer's the numbers it reads. */
@@ -99,7 +101,7 @@ export function planShards(
   const parts = rankCount;
   const own = { parts, blocks };
   const { stripes } = blocks;
-  const { feedForwardLength = 0, sharedFeedForwardLength = 0 } = config.experts ?? {};
+  const { feedForwardLength = 0, sharedFeedForwardLength = 0, companions } = config.experts ?? {};
   return Array.from({ length: rankCount }, (_, part) => {
     const neuronsOf = (total: number, of: Omit<NeuronCut, "parts" | "blocks" | "part">) =>
       cutNeurons(total, { ...own, part, ...of });
@@ -117,6 +119,7 @@ export function planShards(
           takesTurns: true,
         })),
       sharedNeurons: neuronsOf(sharedFeedForwardLength, { stripe: stripes?.shared }),
+      companionNeurons: neuronsOf(companions?.feedForwardLength ?? 0, {}),
       addsExpertBiases: part === 0,
       ...inputsOf(config, { parts, part, blocks }),
       embedding: vocab,
@@ -186,6 +189,7 @@ function besideGpu(
       tokens: { start: from, end: ANY_TOKENS },
     })),
     ...experts.gpu,
+    companionNeurons: NOTHING,
     inputLayers: NOTHING,
     inputNumbers: NOTHING,
     embedding: NOTHING,

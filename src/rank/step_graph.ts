@@ -42,6 +42,7 @@ export const STEP_TENSORS = [
   "alone",
   "alone.q8",
   "incoming",
+  "early",
   "beside",
   "streams.one",
   "streams.words",
@@ -170,7 +171,10 @@ class StepWalk {
     const mixed = hasLatents ? "latent.mixed" : "attention";
     const merged = hasLatents ? ["attention", "latent.q8"] as const : [];
     if (this.#hasStreams) this.#mix("enterLayer.guess");
-    if (this.#routesEarly) this.#route("routeEarly", "writes");
+    if (this.#readsEarly) this.#op("routeEarly.norm", { writes: ["early"] });
+    if (this.#routesEarly) {
+      this.#route("routeEarly", "writes", this.#readsEarly ? ["early"] : []);
+    }
     this.#op("project.norm", { writes: ["normed", "normed.q8"] });
     this.#op("project", {
       reads: ["normed", "normed.q8"],
@@ -207,7 +211,8 @@ class StepWalk {
       this.#op("feedForward.router", { writes: ["normed"] });
       this.#route("feedForward.route", "writes", ["normed"]);
     }
-    this.#op("feedForward.norm", { writes: ["normed", "normed.q8"] });
+    if (this.#readsEarly) this.#op("feedForward.take", { reads: ["early"], writes: ["normed.q8"] });
+    else this.#op("feedForward.norm", { writes: ["normed", "normed.q8"] });
     // A mixture's dense layers use no more than an expert does, and live as long.
     if (experts === null) this.#neurons("feedForward", ["normed", "normed.q8"], true);
     else this.#experts(experts.count, experts.sharedFeedForwardLength > 0 && !this.#isApart);
@@ -267,7 +272,13 @@ class StepWalk {
   }
 
   get #routesEarly(): boolean {
-    return this.#input.config.experts?.routerInput === "layerInput";
+    const { experts } = this.#input.config;
+    return experts !== null && experts.routerInput !== "feedForward";
+  }
+
+  /** Experts read a norm of the layer's input. */
+  get #readsEarly(): boolean {
+    return this.#input.bytes.early !== undefined;
   }
 
   /**
@@ -303,7 +314,8 @@ class StepWalk {
 
   #experts(count: number, hasShared: boolean): void {
     const { hasPredictors } = this.#input;
-    const x: StepTensor[] = ["normed", "normed.q8"];
+    const normed: StepTensor[] = ["normed", "normed.q8"];
+    const x: StepTensor[] = this.#readsEarly ? ["early", "normed.q8"] : normed;
     const routes: StepTensor[] = ["routes.rows", "routes.weights"];
     if (!this.#routesEarly && !this.#isApart) {
       this.#route("feedForward.route", hasPredictors ? "updates" : "writes", x);
@@ -316,8 +328,9 @@ class StepWalk {
       this.#neurons("feedForward", [...x, ...own, ...routes], true);
     });
     if (!hasShared) return;
-    this.#op("feedForward.weigh", { reads: x, writes: ["shared.weights"] });
-    this.#neurons("feedForward", [...x, "shared.weights"], false);
+    if (this.#readsEarly) this.#op("feedForward.norm", { writes: ["normed", "normed.q8"] });
+    this.#op("feedForward.weigh", { reads: normed, writes: ["shared.weights"] });
+    this.#neurons("feedForward", [...normed, "shared.weights"], false);
   }
 
   /** Neurons that a predictor names, or gates. */

@@ -47,6 +47,8 @@ export interface Inputs {
   readonly hidden: Activations;
   /** What state spaces give. */
   readonly states: Activations;
+  /** What experts read where it is a norm of the layer's input. */
+  readonly early: Activations;
   /** Between the matrices of a predictor. */
   readonly predictor: Activations;
   /** One of a few tokens by itself: what blocks read. */
@@ -62,6 +64,8 @@ export interface Fractions {
   readonly epsilon: number;
   /** Of norms of what blocks add. */
   readonly postEpsilon: number;
+  /** Of norms of heads. */
+  readonly headEpsilon: number;
   readonly attentionScale: number;
   readonly attentionSoftCap: number;
   readonly embeddingScale: number;
@@ -130,7 +134,7 @@ export class StepState {
         rank: stateSpace && stateSpace.stepRank > 0 ? rankStride(stateSpace) : 0,
         made: stateSpace?.kind === "channels" ? 2 * stateSpace.stateLength : 0,
       },
-      streamCount: config.altUp?.streamCount ?? 0,
+      streamCount: config.altUp?.streamCount ?? config.keptStreams ?? 0,
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
     });
     this.views = this.arenaViews.forTokens(1);
@@ -250,6 +254,7 @@ function inputsOf(space: WorkspacePlan, plan: RankPlan): Inputs {
   return {
     residual: { f32: space.residual, stride: embedding, q8: space.normedQ8 },
     normed: { f32: space.normed, stride: embedding, q8: space.normedQ8 },
+    early: { f32: space.early, stride: embedding, q8: space.normedQ8 },
     attention: { f32: space.attention, stride: attention, q8: space.attentionQ8 },
     hidden: { f32: space.hidden, stride: hidden, q8: space.hiddenQ8 },
     states: { f32: space.states?.out ?? 0, stride: states, q8: space.states?.outQ8 ?? 0 },
@@ -262,6 +267,7 @@ function boxedFractions(config: ModelConfig): Fractions {
   const boxed: Record<keyof Fractions, number | null> = {
     epsilon: null,
     postEpsilon: null,
+    headEpsilon: null,
     attentionScale: null,
     attentionSoftCap: null,
     embeddingScale: null,
@@ -277,6 +283,7 @@ function boxedFractions(config: ModelConfig): Fractions {
   };
   boxed.epsilon = config.norm.epsilon;
   boxed.postEpsilon = config.norm.postEpsilon ?? config.norm.epsilon;
+  boxed.headEpsilon = config.headNorm?.epsilon ?? config.norm.epsilon;
   boxed.attentionScale = config.attentionScale;
   boxed.attentionSoftCap = config.attentionSoftCap;
   boxed.embeddingScale = config.embeddingScale;

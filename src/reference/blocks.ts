@@ -96,13 +96,18 @@ export class ReferenceBlocks {
   /** Queries, keys or values [n, heads, headDim], each head or each token normalised. */
   headNorm(x: Float64Array, tensors: HeadNormTensors | null, headDim: number): Float64Array {
     if (tensors === null) return x;
-    const { norm: { kind, epsilon } } = this.#config;
+    const { kind, epsilon } = this.#config.headNorm ?? this.#config.norm;
     const weight = tensors.weight ? this.#weights.vector(tensors.weight) : ones(headDim);
     const plain = ones(tensors.span === "head" ? headDim : weight.length);
     const normalised = kind === "rms"
       ? rmsNorm(x, plain, epsilon)
       : layerNorm(x, { weight: plain, bias: null, epsilon });
-    return normalised.map((value, i) => value * weight[i % weight.length]);
+    const weighed = normalised.map((value, i) => value * weight[i % weight.length]);
+    if (tensors.gain) {
+      const gain = this.#weights.vector(tensors.gain);
+      return weighed.map((value, i) => value * gain[Math.floor(i / headDim) % gain.length]);
+    }
+    return tensors.bias ? addBias(weighed, this.#weights.vector(tensors.bias)) : weighed;
   }
 
   /** What heads or neurons give together, normalised, [n, weights]; or as it is. */
@@ -122,6 +127,13 @@ export class ReferenceBlocks {
       return this.#dense(h, tensors, show, { predicted, limit: limits?.others, ...by });
     }
     if (tensors.apart !== null) return this.#mixApart({ h, residual }, tensors, tensors.apart);
+    const { inputNorm, shared } = tensors;
+    if (inputNorm !== undefined) {
+      const own = show("experts norm", this.norm(layerInput, inputNorm));
+      const router = show("router", this.project(own, tensors.router));
+      const mixed = this.#mix({ h: own, residual, router }, { ...tensors, shared: null }, limits);
+      return shared === null ? mixed : add(mixed, this.#dense(h, shared, (_, data) => data));
+    }
     const { experts } = this.#config;
     const reads = experts?.routerInput === "layerInput" ? layerInput : h;
     const router = show("router", this.project(reads, tensors.router));
@@ -205,11 +217,11 @@ export class ReferenceBlocks {
       const token = h.subarray(t * width, (t + 1) * width);
       const logits = router.subarray(t * experts.count, (t + 1) * experts.count);
       const shares = chooseExperts(logits, choiceBias, experts)
-        .map(({ expert, weight }) => ({
+        .flatMap(({ expert, weight }) => [{
           dense: tensors.experts[expert],
           weight: weight * (scales?.[expert] ?? 1),
           bias: downBiases?.subarray(expert * width, (expert + 1) * width),
-        }));
+        }, ...this.#companion(expert, weight, tensors)]);
       if (tensors.shared) {
         const weight = this.#shared(token, tensors);
         shares.push({ dense: tensors.shared, weight, bias: undefined });
@@ -229,6 +241,14 @@ export class ReferenceBlocks {
       }
     }
     return out;
+  }
+
+  /** What goes along with an expert that counts `weight`, if anything does. */
+  #companion(expert: number, weight: number, { companions }: ExpertTensors) {
+    const { companions: of } = this.#config.experts!;
+    if (of === undefined || companions === undefined) return [];
+    const dense = companions[Math.floor(expert / of.groupSize)];
+    return [{ dense, weight: weight * of.weight, bias: undefined }];
   }
 
   /** How much of the shared expert a token takes. */

@@ -20,6 +20,7 @@ import {
   ownKeyDim,
   type RopeFrequencies,
   ropeFrequencies,
+  type VectorTensor,
 } from "../model/mod.ts";
 import { clamp, softCap } from "./activation_ops.ts";
 import { addBypass, correctStreams, endStreams, guessStreams, startStreams } from "./alt_up.ts";
@@ -27,6 +28,7 @@ import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
+import { endPass, startKept, sumOf } from "./kept_streams.ts";
 import { keyDeltaLayer } from "./key_delta_layer.ts";
 import { finchLayer } from "./finch_layer.ts";
 import { shiftRows, sigmoid } from "./keyed_scan.ts";
@@ -111,13 +113,17 @@ export class ReferenceModel {
     const x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
     this.#show("embedding", x);
     const given = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
-    let streams = startStreams(x, this.#tensors, this.#parts);
+    let kept = startKept(x, this.#tensors, this.#parts);
+    let streams = startStreams(sumOf(kept, x), this.#tensors, this.#parts);
     for (let layer = 0; layer < this.config.blockCount; layer++) {
       const tensors = this.#tensors.layers[layer];
       const guesses = guessStreams(streams, tensors.altUp, this.#parts);
       const made = this.#layer(guesses[0], layer, place);
       streams = correctStreams(guesses, made, tensors.altUp, this.#parts);
       streams = endLayer(streams, given, { layer, tensors, ...this.#parts });
+      const ended = endPass(streams[0], kept, { layer, tensors, ...this.#parts });
+      kept = ended.kept;
+      streams = [ended.x, ...streams.slice(1)];
     }
     const merged = endStreams(streams, this.#tensors, this.#parts);
     const h = this.#show("norm", this.#blocks.norm(merged, outputNorm));
@@ -137,7 +143,8 @@ export class ReferenceModel {
     const scaled = (part: Float64Array) => part.map((value) => value * residualScale);
 
     const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
-    const attended = blocks.postNorm(this.#mix(attends, index, place), tensors.attentionPostNorm);
+    const mixed = this.#scale(this.#mix(attends, index, place), tensors.attentionScale);
+    const attended = blocks.postNorm(mixed, tensors.attentionPostNorm);
     const sum = add(x, scaled(attended));
     const y = show("attention out", addBypass(sum, attends, tensors.altUp, this.#parts));
     if (tensors.feedForward === null) return y;
@@ -150,10 +157,18 @@ export class ReferenceModel {
     const { gateCutoff, curve, limits } = this.config.layers[index];
     const threshold = this.#thresholds[index];
     const inputs = { h, layerInput: x, residual, threshold, gateCutoff, curve, limits };
-    const neurons = this.#gate(blocks.feedForward(inputs, tensors.feedForward, show), index);
+    const given = this.#gate(blocks.feedForward(inputs, tensors.feedForward, show), index);
+    const neurons = this.#scale(given, tensors.feedForwardScale);
     const fed = blocks.postNorm(neurons, tensors.feedForwardPostNorm);
     const { endScale = 1 } = this.config.layers[index];
     return show("feed-forward out", add(y, scaled(fed)).map((value) => value * endScale));
+  }
+
+  /** What a block gives, as much as the layer says. */
+  #scale(x: Float64Array, by: VectorTensor | undefined): Float64Array {
+    if (by === undefined) return x;
+    const [scale] = this.#weights.vector(by);
+    return x.map((value) => value * scale);
   }
 
   /** What attention gives, or a convolution in its place, and a state space, of what is there. */
@@ -359,7 +374,13 @@ export class ReferenceModel {
   #capLogits(logits: Float64Array): Float64Array {
     const { logitScale, logitSoftCap } = this.config;
     const scaled = logits.map((value) => value * logitScale);
-    return logitSoftCap === 0 ? scaled : softCap(scaled, logitSoftCap);
+    const capped = logitSoftCap === 0 ? scaled : softCap(scaled, logitSoftCap);
+    const { vocabSize, silencedTokens: silenced } = this.config;
+    if (silenced === undefined) return capped;
+    return capped.map((value, i) => {
+      const id = i % vocabSize;
+      return id >= silenced.start && id < silenced.end ? -Infinity : value;
+    });
   }
 
   #rotations(n: number, fromPosition: number): Float64Array[] {

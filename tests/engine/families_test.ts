@@ -111,7 +111,7 @@ Deno.test("what moves RWKV-6's shares may be quantised, as other matrices may", 
 
 for (
   const architecture of [
-    ...["gemma3", "smallthinker", "stablelm-parallel"] as const,
+    ...["gemma3", "smallthinker", "stablelm-parallel", "nanbeige", "hrm_text"] as const,
     ...["deepseek2-old", "deepseek2-grouped", "rwkv7"] as const,
   ]
 ) {

@@ -16,7 +16,7 @@ const REPEATING = {
   ...{ maxTokens: 16, ignoreEnd: true },
 };
 
-for (const architecture of ["deci", "mimo2"] as const) {
+for (const architecture of ["deci", "mimo2", "grovemoe", "talkie"] as const) {
   Deno.test(`generate() of ${architecture} answers at once and with guesses as alone`, () =>
     withTinyFile({ architecture, type: "Q8_0", seed: 4 }, async (path) => {
       const requests = [REPEATING, ...someRequests(2, 12)];

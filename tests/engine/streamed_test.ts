@@ -77,6 +77,9 @@ Deno.test("neurons that are normalised answer the same from disk as from memory"
 Deno.test("a model whose neurons all fire answers the same from disk as from memory", () =>
   eachBudget({ architecture: "llama", type: "Q4_0", blockCount: 4 }, false));
 
+Deno.test("experts that read their layer's input answer the same from disk as from memory", () =>
+  eachBudget({ architecture: "arctic", type: "Q4_0" }, false));
+
 Deno.test("layers that convolve or keep states answer the same from disk as from memory", async () => {
   for (
     const architecture of [

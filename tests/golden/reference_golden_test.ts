@@ -10,6 +10,7 @@ import { sharedPath, sharedTest } from "../support/shared.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import type { TinyFamily } from "../support/tiny_family.ts";
 import { GEMMA3N_OF_LLAMA_CPP } from "../support/tiny_layered_families.ts";
+import { CHAMELEON_VOCABULARY } from "../support/tiny_singular_families.ts";
 import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
 import { greedyIds } from "./greedy.ts";
 import { TINY_GREEDY } from "./tiny_greedy.ts";
@@ -114,6 +115,8 @@ for (const [name, [at11, at47]] of Object.entries(LLAMA_CPP_LOGITS)) {
       ? tinyReference("phi3", { contextLength: 256 })
       : name === "gemma3n"
       ? tinyReference(name, { changes: GEMMA3N_OF_LLAMA_CPP })
+      : name === "chameleon"
+      ? tinyReference(name, { vocabSize: CHAMELEON_VOCABULARY })
       : sharedReference(name as TinyFamilyName);
     const logits = model.forward(TINY_PROMPT);
     const { vocabSize, feedForward: { activation } } = model.config;
@@ -147,9 +150,13 @@ function sharedReference(architecture: TinyFamilyName): ReferenceModel {
 
 function tinyReference(
   architecture: TinyFamilyName,
-  { contextLength, changes }: { contextLength?: number; changes?: Partial<TinyFamily> } = {},
+  { contextLength, ...of }: {
+    contextLength?: number;
+    changes?: Partial<TinyFamily>;
+    vocabSize?: number;
+  } = {},
 ): ReferenceModel {
-  const bytes = tinyModel({ architecture, seed: 36, changes });
+  const bytes = tinyModel({ architecture, seed: 36, ...of });
   const reader = TensorReader.ofBytes(bytes);
   return new ReferenceModel(parseGguf(bytes), { reader, contextLength });
 }

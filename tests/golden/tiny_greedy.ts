@@ -5,6 +5,7 @@
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { LAYERED_GREEDY } from "./tiny_layered.ts";
 import { RARER_GREEDY } from "./tiny_rarer.ts";
+import { SINGULAR_GREEDY } from "./tiny_singular.ts";
 import { WIDER_GREEDY } from "./tiny_greedy_wider.ts";
 
 /** The reference's greedy ids after the first 12 of the prompt. */
@@ -114,4 +115,5 @@ export const TINY_GREEDY: Readonly<Record<TinyFamilyName, readonly number[]>> = 
   ...WIDER_GREEDY,
   ...LAYERED_GREEDY,
   ...RARER_GREEDY,
+  ...SINGULAR_GREEDY,
 };

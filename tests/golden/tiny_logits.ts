@@ -5,6 +5,7 @@
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { LAYERED_LOGITS } from "./tiny_layered.ts";
 import { RARER_LOGITS } from "./tiny_rarer.ts";
+import { SINGULAR_LOGITS } from "./tiny_singular.ts";
 import { RECURRENT_LOGITS } from "./tiny_logits_recurrent.ts";
 import { WIDER_LOGITS } from "./tiny_logits_wider.ts";
 
@@ -378,4 +379,5 @@ export const LLAMA_CPP_LOGITS: Readonly<
   ...WIDER_LOGITS,
   ...LAYERED_LOGITS,
   ...RARER_LOGITS,
+  ...SINGULAR_LOGITS,
 };

@@ -15,6 +15,7 @@ import {
 } from "./expected_parts.ts";
 import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_RARER } from "./expected_rarer.ts";
+import { EXPECTED_SINGULAR } from "./expected_singular.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
 import { ADDED, CHANNELS, DELTAS, HEADS, KEY_DELTAS, KEYED } from "./expected_states.ts";
 
@@ -388,4 +389,5 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   ...EXPECTED_WIDER,
   ...EXPECTED_LAYERED,
   ...EXPECTED_RARER,
+  ...EXPECTED_SINGULAR,
 };

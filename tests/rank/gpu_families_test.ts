@@ -7,7 +7,7 @@
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import type { Gpu } from "../../gpu/mod.ts";
-import { openGguf } from "../../src/gguf/mod.ts";
+import { openGguf, u32 } from "../../src/gguf/mod.ts";
 import { chooseGpu } from "../../src/llm/choose_gpu.ts";
 import { describeForUse } from "../../src/llm/plan_load.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
@@ -49,6 +49,22 @@ gpuTest("a GPU's rank computes several residual streams as a thread does", async
   const { layered } = TINY_FAMILIES.gemma3n;
   const changes = { layered: { ...layered, altUp: { ...layered.altUp, rank: 12 } } };
   await compare(gpu, { architecture: "gemma3n", changes });
+});
+
+gpuTest("layers that are used several times lie on a GPU once", async (gpu) => {
+  const bytes: number[] = [];
+  for (const loops of [1, 3]) {
+    const metadata = [["nanbeige.num_loops", u32(loops)] as const];
+    const of = { architecture: "nanbeige", feedForwardLength: 2048, metadata } as const;
+    await withTinyFile(of, async (path) => {
+      const before = gpu.allocatedBytes;
+      await openLoneRank(path, gpu, true);
+      bytes.push(gpu.allocatedBytes - before);
+    });
+  }
+  // Each block has 1.6 MB of neurons; keys and values of four more layers take less.
+  assert(bytes[0] > 2 * 1.5e6);
+  assertLess(bytes[1] - bytes[0], 1.5e6);
 });
 
 /** Keys and values are of f16, sums in f32: nothing else is rounded. */

@@ -1,6 +1,6 @@
 /** What a GPU beside a thread has of models whose layers differ. */
 import { assert, assertEquals } from "@std/assert";
-import { parseGguf } from "../../src/gguf/mod.ts";
+import { parseGguf, u32 } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { planRanks } from "../../src/rank/plan.ts";
 import type { RankPlan } from "../../src/rank/plan_types.ts";
@@ -44,6 +44,25 @@ Deno.test("planRanks() leaves neurons in the file's order where layers differ in
     );
   assert(areInOrder(planOf("openelm", { neurons: 0.5, layers: 3 }).own));
   assert(!areInOrder(planOf("llama", { neurons: 0.5, layers: 3 }).own));
+});
+
+Deno.test("planRanks() counts weights of layers that are used several times once", () => {
+  const weightsOf = (loops: number) => {
+    const metadata = [["nanbeige.num_loops", u32(loops)] as const];
+    const file = parseGguf(tinyModel({ architecture: "nanbeige", metadata }));
+    const [own] = planRanks(describeModel(file), file.tensors, {
+      ...{ rankCount: 1, contextLength: 100, chunkTokens: 4, kvType: "auto" },
+      gpu: { layers: 2 * loops, heads: 1, neurons: [1], hasOutput: true },
+      sizes: {
+        q8_bytes: () => 1024,
+        neurons_scratch_bytes: () => 1024,
+        attention_scratch_bytes: () => 1024,
+      },
+    });
+    return own.gpu!.weightsBytes;
+  };
+  // But for the norm that ends passes.
+  assertEquals(weightsOf(3) - weightsOf(1), 64 * 4);
 });
 
 Deno.test("planRanks() counts a latent once, as the key of one head", () => {

@@ -22,6 +22,7 @@ import {
 } from "./changed_description.ts";
 import { LAYERED_CHOICES, LAYERED_MISTAKES } from "./layered_choices.ts";
 import { RARER_CHOICES, RARER_MISTAKES } from "./rarer_choices.ts";
+import { SINGULAR_CHOICES, SINGULAR_MISTAKES } from "./singular_choices.ts";
 import { WIDER_CHOICES, WIDER_MISTAKES } from "./wider_choices.ts";
 
 /** A mistake: what a description would be if one choice were read otherwise. */
@@ -160,6 +161,7 @@ const MISTAKES = {
   ...WIDER_MISTAKES,
   ...LAYERED_MISTAKES,
   ...RARER_MISTAKES,
+  ...SINGULAR_MISTAKES,
 } satisfies Readonly<Record<string, Mistake>>;
 
 type MistakeName = keyof typeof MISTAKES;
@@ -335,6 +337,7 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   ...WIDER_CHOICES,
   ...LAYERED_CHOICES,
   ...RARER_CHOICES,
+  ...SINGULAR_CHOICES,
 };
 
 for (const [name, mistakes] of Object.entries(CHOICES)) {

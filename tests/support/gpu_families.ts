@@ -16,8 +16,13 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "arwkv7-ungated": "states that decay key by key are the threads'",
 };
 
+/** Of these it has no experts, and so not all. */
+const WITHOUT_EXPERTS: readonly TinyFamilyName[] = ["grovemoe"];
+
 /** All of these. */
-export const GPU_TAKEN = FAMILIES.filter((name) => GPU_REFUSED[name] === undefined);
+export const GPU_TAKEN = FAMILIES.filter((name) =>
+  GPU_REFUSED[name] === undefined && !WITHOUT_EXPERTS.includes(name)
+);
 
 /** What a GPU says of those of which it has all or nothing. */
 export const GPU_UNSHARED: Partial<Record<TinyFamilyName, string>> = {
@@ -25,6 +30,11 @@ export const GPU_UNSHARED: Partial<Record<TinyFamilyName, string>> = {
   "gemma4-moe": "experts with norms of their own are not shared out",
   "bitnet": "norms inside of blocks are not shared out",
   "bitnet-b1.58": "norms inside of blocks are not shared out",
+  "arctic": "experts that read a layer's input are not shared out",
+  "nanbeige": "norms between passes are not shared out",
+  "hrm_text": "what is kept beside the residual stream is not shared out",
+  "talkie": "what is kept beside the residual stream is not shared out",
+  "talkie-scaled": "what is kept beside the residual stream is not shared out",
 };
 
 /**
@@ -35,7 +45,7 @@ export const GPU_MIXTURES = [
   ...["llama-moe", "llama-moe-old", "drelu-moe", "qwen2moe", "qwen3moe", "gpt-oss"] as const,
   ...["smallthinker", "granitemoe", "hunyuan-moe", "deepseek2-grouped", "glm4moe"] as const,
   ...["lfm2moe", "granitehybrid-moe", "nemotron_h_moe", "qwen35moe", "bailingmoe2"] as const,
-  ...["phimoe", "grok", "llama4", "laguna", "step35", "mimo2"] as const,
+  ...["phimoe", "grok", "llama4", "laguna", "step35", "mimo2", "grovemoe"] as const,
 ] satisfies readonly TinyFamilyName[];
 
 /**

@@ -9,6 +9,7 @@ import { EVERYWHERE, LEADING, LEADING_KEYS, QKV, SECTIONS } from "./tiny_family_
 import { LAYERED_FAMILIES } from "./tiny_layered_families.ts";
 import { LATE_FAMILIES } from "./tiny_late_families.ts";
 import { RARER_FAMILIES } from "./tiny_rarer_families.ts";
+import { SINGULAR_FAMILIES } from "./tiny_singular_families.ts";
 import { TINY_LATENT_FAMILIES } from "./tiny_latent_families.ts";
 import { TINY_STATE_FAMILIES } from "./tiny_state_families.ts";
 import { WIDER_FAMILIES } from "./tiny_wider_families.ts";
@@ -384,6 +385,7 @@ export const TINY_FAMILIES = {
   ...WIDER_FAMILIES,
   ...LAYERED_FAMILIES,
   ...RARER_FAMILIES,
+  ...SINGULAR_FAMILIES,
 } as const satisfies Readonly<Record<string, TinyFamily>>;
 
 /** A key of `TINY_FAMILIES`. */

@@ -38,6 +38,14 @@ export interface TinyFamily {
   readonly gates?: "turns" | "apart" | "perHead";
   /** Weights of [headDim], [heads · headDim], or [heads, headDim]. */
   readonly headNorms?: "shared" | "projection" | "perHead";
+  /** Norms of heads have biases. */
+  readonly headBiases?: boolean;
+  /** Each head of queries has a number instead of weights. */
+  readonly headGains?: boolean;
+  /** Layers have a factor of the embedding; "all": and of what blocks give. */
+  readonly blockScales?: "embedding" | "all";
+  /** What a second stream begins with. */
+  readonly secondStream?: boolean;
   readonly fusedQkv?: boolean;
   /** Names after "blk.N." of tensors that have biases. */
   readonly biases?: readonly string[];
@@ -79,6 +87,10 @@ export interface TinyFamily {
     readonly isUngated?: boolean;
     /** Router, gates, ups and downs have biases. */
     readonly hasBiases?: boolean;
+    /** The router and the experts read a norm of the layer's input. */
+    readonly hasInputNorm?: boolean;
+    /** So many neighbours have a small expert in common, of so many neurons. */
+    readonly companions?: { readonly groupSize: number; readonly length: number };
     /** A tensor for each expert, as until 2024. */
     readonly isOld?: boolean;
   };
@@ -90,6 +102,8 @@ export interface TinyFamily {
     readonly value: number;
     /** Of what queries are made of; left out: queries are made at once. */
     readonly query?: number;
+    /** An indexer has so many heads, of so many dimensions. */
+    readonly indexer?: { readonly heads: number; readonly headDim: number };
     /** One tensor makes keys and values, as until 2025. */
     readonly isOld?: boolean;
   };

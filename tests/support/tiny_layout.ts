@@ -1,5 +1,5 @@
 /** What the file of a tiny model holds: its metadata and its tensors with their dimensions. */
-import { f32, list, type MetadataEntry, type StoredValue, text, u32 } from "../../src/gguf/mod.ts";
+import { f32, list, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
 import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
 import { fileTypeOf, type SynthQuant, synthTypes } from "../../src/synth/synth_types.ts";
 import type { TinyFamily } from "./tiny_family.ts";
@@ -14,6 +14,7 @@ import {
   unevenKeys,
 } from "./tiny_layered.ts";
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
+import { latentKeys, planLatent } from "./tiny_latent_layout.ts";
 import { planTimeMix, timeMixKeys } from "./tiny_time_mix.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
 
@@ -125,8 +126,13 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
       planFeedForward(plan, shape, family, block);
     }
     if (family.layered) planLayerEnd(plan, shape, family.layered);
+    if (family.blockScales) plan.factors("layer_output_scale.weight", 1);
+    if (family.blockScales === "all") {
+      for (const name of ["attn_output", "ffn_down"]) plan.factors(`${name}.scale`, 1);
+    }
   }
   plan.prefix = "";
+  if (family.secondStream) plan.factors("hrm.z_l_init", width);
   plan.norm(family.outputNorm ?? "output_norm", width);
   if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");
   if (family.outputBias) plan.bias("output", vocabSize);
@@ -222,6 +228,7 @@ function planAttention(
     if (hasValues(family, shape, block)) plan.matrix("attn_v", [width, headCountKv * valueDim]);
   }
   plan.biases({ attn_q: queries, attn_k: keys, attn_v: keys, attn_qkv: queries + 2 * keys });
+  if (family.headGains) plan.headNorm("attn_q_norm", [1, headCount]);
   if (family.headNorms) {
     const dims = (heads: number) => ({
       shared: [headDim],
@@ -229,6 +236,10 @@ function planAttention(
       perHead: [headDim, heads],
     });
     plan.headNorm("attn_q_norm", dims(headCount)[family.headNorms]);
+    if (family.headBiases) {
+      plan.bias("attn_q_norm", ...dims(headCount)[family.headNorms]);
+      plan.bias("attn_k_norm", ...dims(headCountKv)[family.headNorms]);
+    }
     if (hasKeys(family, shape, block)) {
       plan.headNorm("attn_k_norm", dims(headCountKv)[family.headNorms]);
     }
@@ -240,53 +251,6 @@ function planAttention(
   if (typeof sinks === "object" ? sinks[block] : sinks) plan.sinks(headCount);
   if (family.postNormNames) plan.wholeNorm(family.postNormNames[0], width);
   else if (family.postNorms) plan.norm("post_attention_norm", width);
-}
-
-type TinyLatent = NonNullable<TinyFamily["latent"]>;
-
-function latentKeys(
-  { length, turned, plain, value, query, isOld }: TinyLatent,
-  { headCount }: TinyShape,
-): Record<string, StoredValue> {
-  const own = (suffix: string) => ({
-    [`attention.key_length${suffix}`]: u32(turned + plain),
-    [`attention.value_length${suffix}`]: u32(value),
-  });
-  return {
-    "rope.dimension_count": u32(turned),
-    "attention.kv_lora_rank": u32(length),
-    ...query && { "attention.q_lora_rank": u32(query) },
-    ...isOld ? { ...own(""), "attention.head_count_kv": u32(headCount) } : {
-      ...own("_mla"),
-      "attention.head_count_kv": u32(1),
-      "attention.key_length": u32(turned + length),
-      "attention.value_length": u32(length),
-    },
-  };
-}
-
-function planLatent(
-  plan: TensorPlan,
-  { embeddingLength: width, headCount }: TinyShape,
-  { length, turned, plain, value, query, isOld }: TinyLatent,
-): void {
-  const queries = headCount * (turned + plain);
-  if (query) {
-    plan.matrix("attn_q_a", [width, query]);
-    plan.headNorm("attn_q_a_norm", [query]);
-    plan.matrix("attn_q_b", [query, queries]);
-  } else {
-    plan.matrix("attn_q", [width, queries]);
-  }
-  plan.matrix("attn_kv_a_mqa", [width, length + turned]);
-  plan.headNorm("attn_kv_a_norm", [length]);
-  if (isOld) {
-    plan.matrix("attn_kv_b", [length, headCount * (plain + value)]);
-  } else {
-    plan.matrix("attn_k_b", [plain, length, headCount]);
-    plan.matrix("attn_v_b", [length, value, headCount]);
-  }
-  plan.matrix("attn_output", [headCount * value, width], "residual");
 }
 
 function planConvolution(plan: TensorPlan, shape: TinyShape, family: TinyFamily): void {
@@ -354,6 +318,13 @@ function planExperts(
     each("ffn_up", [width, length]);
   }
   each("ffn_down", [length, width], "residual");
+  if (by.hasInputNorm) plan.norm("ffn_norm_exps", width);
+  if (by.companions) {
+    const { groupSize, length: neurons } = by.companions;
+    plan.matrix("ffn_gate_chexps", [width, neurons, count / groupSize], "gate");
+    plan.matrix("ffn_up_chexps", [width, neurons, count / groupSize]);
+    plan.matrix("ffn_down_chexps", [neurons, width, count / groupSize], "residual");
+  }
   if (hasBiases) {
     plan.bias("ffn_gate_inp", count);
     plan.bias("ffn_gate_exps", length, count);

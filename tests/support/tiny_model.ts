@@ -183,7 +183,15 @@ function randomCodes(
 /** How much larger or smaller a family wants a tensor's weights. */
 function sizeOf({ name }: PlannedTensor, shape: TinyShape, family: TinyFamily): number {
   return tiedSize(name, shape.tied ? family.embeddingScale ?? 1 : 1) *
-    (family.layered?.altUp ? sizeOfStreams(name, shape) : 1);
+    (family.layered?.altUp ? sizeOfStreams(name, shape) : 1) *
+    (family.headGains ? gainSize(name) : 1);
+}
+
+/** Gains of heads, and factors of what blocks give, are not nearly 1, nor embeddings' lengths. */
+function gainSize(name: string): number {
+  if (name === "token_embd.weight") return 0.3;
+  if (name.endsWith(".attn_q_norm.weight")) return 2;
+  return name.endsWith(".scale") ? 0.4 : 1;
 }
 
 /** Embeddings shrink and the last norm grows by what the family scales tied embeddings by. */

@@ -28,6 +28,12 @@ const FOUR_BITS_MAX = 5.6;
 export function checkTrainable(file: GgufFile, model: ModelDescription): TrainableModel {
   const { config, tensors } = model;
   const bits: number[] = [];
+  if (config.layers.some(({ block }) => block !== undefined)) {
+    throw new UnsupportedModelError(
+      "Cannot train predictors for this model: its layers are used several times, and each time " +
+        "other neurons fire: use a model whose layers are used once",
+    );
+  }
   const gateRowBytes = tensors.layers.map(({ feedForward }) => {
     if (feedForward === null) {
       throw new UnsupportedModelError(

@@ -3,6 +3,7 @@ import type { Family } from "../family.ts";
 import { afmoe } from "./afmoe.ts";
 import { apertus } from "./apertus.ts";
 import { arcee } from "./arcee.ts";
+import { arctic } from "./arctic.ts";
 import { arwkv7 } from "./arwkv7.ts";
 import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
@@ -11,6 +12,7 @@ import { bamboo } from "./bamboo.ts";
 import { bitnet } from "./bitnet.ts";
 import { bitnetB158 } from "./bitnet_b158.ts";
 import { bloom } from "./bloom.ts";
+import { chameleon } from "./chameleon.ts";
 import { chatglm } from "./chatglm.ts";
 import { codeshell } from "./codeshell.ts";
 import { cohere2 } from "./cohere2.ts";
@@ -21,6 +23,7 @@ import { deci } from "./deci.ts";
 import { deepseek } from "./deepseek.ts";
 import { deepseek2 } from "./deepseek2.ts";
 import { deepseek2Ocr } from "./deepseek2_ocr.ts";
+import { deepseek32 } from "./deepseek32.ts";
 import { dots1 } from "./dots1.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
@@ -36,6 +39,7 @@ import { gemma3n } from "./gemma3n.ts";
 import { gemma4 } from "./gemma4.ts";
 import { glm4 } from "./glm4.ts";
 import { glm4moe } from "./glm4moe.ts";
+import { glmDsa } from "./glm_dsa.ts";
 import { gpt2 } from "./gpt2.ts";
 import { gptneox } from "./gptneox.ts";
 import { gptOss } from "./gpt_oss.ts";
@@ -44,6 +48,8 @@ import { graniteSwa } from "./granite_swa.ts";
 import { graniteHybrid } from "./granitehybrid.ts";
 import { granitemoe } from "./granitemoe.ts";
 import { grok } from "./grok.ts";
+import { grovemoe } from "./grovemoe.ts";
+import { hrmText } from "./hrm_text.ts";
 import { hunyuanDense } from "./hunyuan_dense.ts";
 import { hunyuanMoe } from "./hunyuan_moe.ts";
 import { hunyuanVl } from "./hunyuan_vl.ts";
@@ -71,6 +77,7 @@ import { mistral3 } from "./mistral3.ts";
 import { mistral4 } from "./mistral4.ts";
 import { mpt } from "./mpt.ts";
 import { museGlimmer } from "./muse_glimmer.ts";
+import { nanbeige } from "./nanbeige.ts";
 import { nemotron } from "./nemotron.ts";
 import { olmo } from "./olmo.ts";
 import { nemotronH } from "./nemotron_h.ts";
@@ -110,6 +117,7 @@ import { stablelm } from "./stablelm.ts";
 import { starcoder } from "./starcoder.ts";
 import { starcoder2 } from "./starcoder2.ts";
 import { step35 } from "./step35.ts";
+import { talkie } from "./talkie.ts";
 import { xverse } from "./xverse.ts";
 
 /** In alphabetical order. */
@@ -117,6 +125,7 @@ export const FAMILIES: readonly Family[] = [
   afmoe,
   apertus,
   arcee,
+  arctic,
   arwkv7,
   baichuan,
   bailingmoe,
@@ -125,6 +134,7 @@ export const FAMILIES: readonly Family[] = [
   bitnet,
   bitnetB158,
   bloom,
+  chameleon,
   chatglm,
   codeshell,
   cohere2,
@@ -135,6 +145,7 @@ export const FAMILIES: readonly Family[] = [
   deepseek,
   deepseek2,
   deepseek2Ocr,
+  deepseek32,
   dots1,
   ernie45,
   ernie45Moe,
@@ -150,6 +161,7 @@ export const FAMILIES: readonly Family[] = [
   gemma4,
   glm4,
   glm4moe,
+  glmDsa,
   gpt2,
   gptneox,
   gptOss,
@@ -158,6 +170,8 @@ export const FAMILIES: readonly Family[] = [
   graniteHybrid,
   granitemoe,
   grok,
+  grovemoe,
+  hrmText,
   hunyuanDense,
   hunyuanMoe,
   hunyuanVl,
@@ -185,6 +199,7 @@ export const FAMILIES: readonly Family[] = [
   mistral4,
   mpt,
   museGlimmer,
+  nanbeige,
   nemotron,
   olmo,
   nemotronH,
@@ -224,5 +239,6 @@ export const FAMILIES: readonly Family[] = [
   starcoder,
   starcoder2,
   step35,
+  talkie,
   xverse,
 ];

@@ -35,6 +35,7 @@ import {
   type GpuNorm,
   type LayerLoading,
   loadBlockNorm,
+  loadNorm,
   type NeuronMatrices,
   projectionsOf,
 } from "./layer_weights.ts";
@@ -53,6 +54,8 @@ export interface ExpertsWeights {
   readonly sharedGate: Stacked | null;
   /** Null: all of them read the same. */
   readonly apart: ApartNorms | null;
+  /** Of the layer's input: router and experts read it; null: what the block reads. */
+  readonly inputNorm: GpuNorm | null;
 }
 
 /**
@@ -88,6 +91,7 @@ export async function loadExperts(
     shared: shared && await loadShared(loader, asDense(shared)),
     sharedGate: sharedGate && await loader.stack([sharedGate]),
     apart: await loadApart({ loader, config }, mixture.apart),
+    inputNorm: mixture.inputNorm && await loadNorm({ loader, config }, mixture.inputNorm),
   };
 }
 
@@ -97,7 +101,7 @@ function asDense(plan: ExpertsPlan["experts"][number]): DensePlan {
 }
 
 /** What experts have nothing of. */
-const PLAIN = { curve: null, innerNorm: null, gateCutoff: null };
+const PLAIN = { curve: null, innerNorm: null, scale: null, gateCutoff: null };
 
 /** All experts' gates and ups, each expert's side by side where they have one type. */
 async function loadAll(
@@ -131,10 +135,10 @@ async function loadShared(loader: GpuLoader, plan: DensePlan): Promise<NeuronMat
  * normalised apart.
  */
 export function readersOf(
-  { router, experts, shared, sharedGate, apart }: ExpertsWeights,
+  { router, experts, shared, sharedGate, apart, inputNorm }: ExpertsWeights,
   config: ModelConfig,
 ): GpuMatrix[] | null {
-  if (apart !== null || config.experts!.weighsInputs) return null;
+  if (apart !== null || inputNorm !== null || config.experts!.weighsInputs) return null;
   const blocks = [experts, ...shared === null ? [] : [shared]];
   if (blocks.some(({ projections }) => projections.length > 1)) return null;
   const projections = blocks.map(({ projections: [{ stacked }] }) => stacked.matrix);

@@ -82,7 +82,8 @@ export function addHeads(
       activation: gate.activation,
     });
   }
-  const { innerNorm: weight } = weights;
+  const { innerNorm: weight, scale } = weights;
+  if (scale !== null) weighRows(builder, { x: space.attention, width, weights: scale });
   if (weight !== null) {
     const { norm: { epsilon } } = config;
     headNorm(builder, { kind: "rms", epsilon, weight, x: space.attention, heads: 1, width });
@@ -142,7 +143,8 @@ function normalize(
   { queryNorm, keyNorm, normalizesValues: hasValue }: AttentionWeights,
   { config, plan, space }: HeadsPlace,
 ): HeadNorms | null {
-  const { norm: { kind, epsilon }, headDim, normalizesTurnedHeads: areTurned } = config;
+  const { headDim, normalizesTurnedHeads: areTurned } = config;
+  const { kind, epsilon } = config.headNorm ?? config.norm;
   const at = (head: number): Rows => ({ ...space.heads, column: head * headDim });
   const ofHead = (norm: GpuHeadNorm | null, x: Rows) => {
     if (norm === null || norm.width === headDim) return norm;

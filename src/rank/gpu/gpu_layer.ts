@@ -11,6 +11,7 @@ import { addExpertsApart } from "./experts_apart.ts";
 import {
   addChoice,
   addExperts,
+  addShared,
   type ExpertsWeights,
   loadExperts,
   readersOf,
@@ -24,6 +25,7 @@ import {
   loadLayerAltUp,
 } from "./gpu_alt_up.ts";
 import { addLayerInput, type LayerInputs, loadLayerInputs } from "./gpu_inputs.ts";
+import { endKept, type LayerKept, loadLayerKept } from "./gpu_kept.ts";
 import { loadMixers, type Mixer } from "./gpu_mixers.ts";
 import { addNorm, fire, type NormReaders } from "./layer_operations.ts";
 import {
@@ -75,6 +77,8 @@ interface LayerEnd {
   readonly scale: GPUBuffer | null;
   /** Null: there is one stream. */
   readonly altUp: LayerAltUp | null;
+  /** Null: what is kept beside the stream has nothing to do with it. */
+  readonly kept: LayerKept | null;
 }
 
 /** Steps of one token, or of one each of several sequences; and of several of one sequence. */
@@ -142,6 +146,7 @@ export class GpuLayer {
       end: {
         input: await loadLayerInputs(input, plan),
         altUp: await loadLayerAltUp(input, plan),
+        kept: await loadLayerKept(input, plan),
         scale: isAlone && plan.outputScale ? await input.loader.vector(plan.outputScale) : null,
       },
     });
@@ -197,10 +202,10 @@ export class GpuLayer {
     builder: ProgramBuilder,
     { before, next }: { before: LayerLeft; next: NormReaders | null },
   ): LayerLeft {
-    const { input, scale: factor, altUp } = this.#end;
+    const { input, scale: factor, altUp, kept } = this.#end;
     if (altUp !== null) return this.#addAmongStreams(builder, altUp);
     const end = { next, factor };
-    const behind = input === null ? end : { next: null, factor: null };
+    const behind = input === null && kept === null ? end : { next: null, factor: null };
     const between = this.hasNeurons ? { next: this.#readersBetween, factor: null } : behind;
     let [apart, together]: (OneInput | null)[] = [null, null];
     const walk = (isApart: boolean, first: OneInput | null) => {
@@ -209,6 +214,10 @@ export class GpuLayer {
     };
     builder.during(APART, () => apart = walk(true, before.apart));
     builder.during(TOGETHER, () => together = walk(false, before.together));
+    if (kept !== null) {
+      endKept(builder, kept, this.#in);
+      return NOTHING_LEFT;
+    }
     if (input === null) return { apart, together };
     const left = addLayerInput(builder, input, { ...this.#in, end: { ...end, isApart: false } });
     return { apart: left, together: left };
@@ -261,7 +270,13 @@ export class GpuLayer {
   #attend(builder: ProgramBuilder, steps: Steps): OneInput | null {
     const { space, isAlone } = this.#in;
     if (!this.hasMixers) return steps.before ?? null;
-    if (this.#choosesEarly) this.#choose(builder, space.residual);
+    if (this.#choosesEarly) {
+      const inputNorm = this.#experts?.inputNorm ?? null;
+      if (inputNorm !== null) {
+        addNorm(builder, this.#in.config, inputNorm, { from: space.residual, to: space.early });
+      }
+      this.#choose(builder, inputNorm === null ? space.residual : space.early);
+    }
     const x = steps.before ?? this.#normalize(builder, this.#mixersNorm);
     for (const mixer of this.#mixers) mixer.add(builder, { x, isApart: steps.isApart });
     const isSum = isAlone && !this.isParallel;
@@ -314,7 +329,7 @@ export class GpuLayer {
 
   /** Experts are chosen by the residual stream as it is before attention. */
   get #choosesEarly(): boolean {
-    return this.#experts !== null && this.#in.config.experts?.routerInput === "layerInput";
+    return this.#experts !== null && this.#in.config.experts?.routerInput !== "feedForward";
   }
 
   #choose(builder: ProgramBuilder, x: OneInput): void {
@@ -342,7 +357,17 @@ export class GpuLayer {
     const target = isAdded
       ? { to: space.residual, accumulate: true, scale, next: nextHalf(this.#in, steps) }
       : { to: space.partial, accumulate: as === "rest", scale: 1, next: null };
-    const left = addExperts(builder, weights, place, { x, target, isApart: steps.isApart });
+    const { isApart } = steps;
+    const { inputNorm, shared } = weights;
+    if (inputNorm !== null && shared !== null) {
+      addShared(builder, shared, weights, place, { x, target, isApart });
+    }
+    const left = inputNorm === null
+      ? addExperts(builder, weights, place, { x, target, isApart })
+      : addExperts(builder, { ...weights, shared: null }, place, {
+        ...{ x: space.early, isApart },
+        target: { ...target, accumulate: target.accumulate || shared !== null },
+      });
     if (as !== "sum" || isAdded) return left;
     return addToStream(builder, this.#in, space.partial, { by, following: steps });
   }

@@ -34,6 +34,7 @@ import { buildOutput, loadOutput } from "./gpu_output.ts";
 import type { GpuLayer } from "./gpu_layer.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
 import { apartTokens, GpuStep } from "./gpu_step.ts";
+import { loadKeptStart } from "./gpu_kept.ts";
 import { loadStreamEnds } from "./gpu_alt_up.ts";
 import { loadTokenInputs, SentRows } from "./gpu_inputs.ts";
 import { openLayers } from "./gpu_walk.ts";
@@ -142,7 +143,9 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     const makeBuilder = () => new ProgramBuilder(gpu, stepInput, int8);
     const tokenInputs = await loadTokenInputs(loader, plan);
     const streamEnds = await loadStreamEnds(loader, plan);
-    const of = { ...input, plan, space, routes, loader, tokenInputs, streamEnds, makeBuilder };
+    const keptStart = await loadKeptStart(loader, plan, config);
+    const ends = { tokenInputs, streamEnds, keptStart };
+    const of = { ...input, plan, space, routes, loader, ...ends, makeBuilder };
     const layers = await openLayers(of);
     const brought = await openBrought({ ...of, layers: layers.map(({ layer }) => layer) });
     const output = lengthOf(plan.output.rows) > 0 ? await loadOutput(of) : null;

@@ -48,6 +48,8 @@ interface SpaceWidths {
   /** What a router gives, then how much the shared expert counts; what a token's experts give. */
   readonly router: number;
   readonly given: number;
+  /** What experts read that was made of the layer's input. */
+  readonly early: number;
   /** What tokens give all layers; rows of the table that it is made of. */
   readonly inputs: number;
   readonly inputRows: number;
@@ -116,6 +118,7 @@ export async function createSpace(
     hidden: rowsOf("hidden"),
     router: rowsOf("router"),
     given: rowsOf("given"),
+    early: rowsOf("early"),
     inputs: rowsOf("inputs"),
     inputRows: rowsOf("inputRows"),
     streams: rowsOf("streams"),
@@ -133,7 +136,7 @@ function widthsOf(
   config: ModelConfig,
 ): SpaceWidths {
   const { experts } = config;
-  const { streamCount = 0 } = config.altUp ?? {};
+  const streamCount = config.altUp?.streamCount ?? config.keptStreams ?? 0;
   const most = (of: (layer: LayerPlan, own: ModelConfig) => number) =>
     Math.max(...layers.map((layer, index) => of(layer, configOf(config, index))));
   const own = most((layer) =>
@@ -166,6 +169,7 @@ function widthsOf(
     hidden: neurons,
     router: mixes ? experts!.count : 0,
     given: routed * strides.embedding,
+    early: mixes && experts!.routerInput === "ownNorm" ? strides.embedding : 0,
     ...{ inputs, inputRows: inputs },
     streams: streamCount * strides.embedding,
     modes: streamCount,
@@ -207,7 +211,7 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
     ...{ stateInput: rows("stateInput"), convolved: rows("convolved"), scanned: rows("scanned") },
     ...{ made: rows("made"), steps: rows("steps") },
     ...{ neurons: rows("neurons"), hidden: rows("hidden") },
-    ...{ router: rows("router"), given: rows("given") },
+    ...{ router: rows("router"), given: rows("given"), early: rows("early") },
     ...{ inputs: rows("inputs"), inputRows: rows("inputRows") },
     ...{ streams: rows("streams"), modes: rows("modes"), around: rows("around") },
     logits: graph.tensor("logits", {
@@ -257,14 +261,15 @@ function recordStep(graph: StepGraph, of: StepTensors, layerCount: number) {
 function recordMixers(graph: StepGraph, of: StepTensors) {
   const { residual, normed, heads, attention, partial, neurons, router, gates } = of;
   const { shortQueries, latents, mixed, streams, modes, around } = of;
-  const { stateInput, convolved, scanned, made, steps } = of;
+  const { stateInput, convolved, scanned, made, steps, early } = of;
   graph.op("guess modes", { reads: [streams], updates: [normed], writes: [modes] });
   graph.op("guess", { reads: [modes], updates: [streams, residual] });
   graph.op("norm", { reads: [residual], updates: [normed] });
   graph.op("bypass down", { reads: [normed], writes: [neurons] });
   graph.op("bypass up", { reads: [neurons, normed], writes: [partial, around] });
   // Experts are chosen here, or behind the other norm.
-  graph.op("choose", { reads: [residual, normed], writes: [router] });
+  graph.op("experts' own norm", { reads: [residual, normed], writes: [early] });
+  graph.op("choose", { reads: [residual, normed, early], writes: [router] });
   graph.op("gate heads", { reads: [residual, normed], writes: [gates] });
   graph.op("project", { reads: [residual, normed], writes: [heads] });
   graph.op("shorten", { reads: [heads], writes: [shortQueries] });
@@ -292,7 +297,7 @@ function recordMixers(graph: StepGraph, of: StepTensors) {
 
 /** Its neurons, or its experts. */
 function recordNeurons(graph: StepGraph, of: StepTensors) {
-  const { residual, normed, partial, neurons, hidden, router, given } = of;
+  const { residual, normed, partial, neurons, hidden, router, given, early } = of;
   // Parallel blocks read the same norm, and add to the same partial sum.
   graph.op("norm again", { reads: [residual, partial], updates: [normed] });
   graph.op("choose", { reads: [residual, normed], writes: [router] });
@@ -302,7 +307,7 @@ function recordNeurons(graph: StepGraph, of: StepTensors) {
   // neurons of longer steps, which read the norm once more.
   graph.op("weigh", { reads: [normed], updates: [router, hidden] });
   graph.op("shared down", { reads: [hidden, normed], updates: [partial, residual] });
-  graph.op("gate and up", { reads: [residual, normed, partial], writes: [neurons] });
+  graph.op("gate and up", { reads: [residual, normed, partial, early], writes: [neurons] });
   graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
   graph.op("experts' down", { reads: [hidden, residual, partial], writes: [given] });
   graph.op("combine", { reads: [given], updates: [partial, residual, normed] });
@@ -325,6 +330,9 @@ function recordEnd(graph: StepGraph, of: StepTensors) {
   graph.op("weigh inputs", { reads: [neurons], updates: [inputs] });
   graph.op("add inputs", { reads: [inputs], writes: [partial] });
   graph.op("end layer", { reads: [partial], updates: [residual, normed] });
+  // Of what is kept beside the stream.
+  graph.op("weigh embedding", { reads: [streams], writes: [partial] });
+  graph.op("end pass", { reads: [partial], updates: [residual, streams] });
   graph.op("end streams' layer", { reads: [partial], writes: [around], updates: [streams] });
 }
 

@@ -10,6 +10,7 @@ import { cutsGroups } from "../plan_state.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { GpuLayer, type LayerLeft, NOTHING_LEFT } from "./gpu_layer.ts";
 import { endStreams, startStreams, type StreamEnds } from "./gpu_alt_up.ts";
+import { type KeptStart, startKept } from "./gpu_kept.ts";
 import { addTokenInputs, type TokenInputs } from "./gpu_inputs.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";
 import type { GpuSpace } from "./gpu_space.ts";
@@ -31,6 +32,8 @@ export type Opening = GpuRankInput & {
   readonly tokenInputs: TokenInputs | null;
   /** Null: there is one residual stream. */
   readonly streamEnds: StreamEnds | null;
+  /** Null: nothing is kept beside it. */
+  readonly keptStart: KeptStart | null;
   readonly makeBuilder: () => ProgramBuilder;
 };
 
@@ -129,11 +132,12 @@ export function addLayers(
   builder: ProgramBuilder,
   layers: readonly GpuLayer[],
   { from, end, before }: { from: number; end: number; before: LayerLeft },
-  of: Pick<Opening, "streamEnds" | "config" | "space">,
+  of: Pick<Opening, "streamEnds" | "keptStart" | "config" | "space">,
 ): LayerLeft {
-  const { streamEnds } = of;
+  const { streamEnds, keptStart } = of;
   let left = before;
   if (from === 0 && streamEnds !== null) startStreams(builder, streamEnds, of);
+  if (from === 0 && keptStart !== null) startKept(builder, keptStart, of);
   for (let index = from; index < end; index++) {
     const next: NormReaders | null = layers[index + 1]?.readers ?? null;
     left = layers[index].addBlocks(builder, { before: left, next });

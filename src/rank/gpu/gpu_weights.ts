@@ -103,6 +103,8 @@ export function productColumns(
 export class GpuLoader {
   readonly #in: GpuLoading;
   readonly #piece = new Uint8Array(PIECE_BYTES);
+  /** What is on the GPU, by the first matrix of a stack. */
+  readonly #stacks = new Map<MatrixPlan, { plans: readonly MatrixPlan[]; stacked: Stacked }>();
 
   constructor(loading: GpuLoading) {
     this.#in = loading;
@@ -120,13 +122,29 @@ export class GpuLoader {
     return await this.#in.gpu.createVector(label, Float32Array.from(values));
   }
 
+  /** Each number so many times. @throws {GpuOutOfMemoryError} when there is no room. */
+  async repeated(plan: VectorPlan, times: number): Promise<GPUBuffer> {
+    const values = this.#values(plan);
+    const all = Float32Array.from(
+      { length: values.length * times },
+      (_, i) => values[Math.floor(i / times)],
+    );
+    return await this.#in.gpu.createVector(plan.tensor, all);
+  }
+
+  /** @throws {GpuOutOfMemoryError} when there is no room. */
+  async zeros(length: number): Promise<GPUBuffer> {
+    return await this.#in.gpu.createVector("zeros", new Float32Array(length));
+  }
+
   /** Weights of a norm that has none. @throws {GpuOutOfMemoryError} when there is no room. */
   async ones(length: number): Promise<GPUBuffer> {
     return await this.#in.gpu.createVector("ones", new Float32Array(length).fill(1));
   }
 
   /**
-   * Matrices of one type, one below the other.
+   * Matrices of one type, one below the other. Layers that are used several times have the same
+   * plans: there is one matrix for them on the GPU.
    * @param options.home where they have their buffers; left out: on the GPU.
    * @param options.experts whose matrices they are, as many of each; left out: 1.
    * @throws {GpuOutOfMemoryError} when the GPU has no room for them.
@@ -134,6 +152,19 @@ export class GpuLoader {
   async stack(
     plans: readonly MatrixPlan[],
     { home = this.#in.gpu, experts = 1 }: { home?: MatrixHome; experts?: number } = {},
+  ): Promise<Stacked> {
+    const known = home === this.#in.gpu ? this.#stacks.get(plans[0]) : undefined;
+    if (known?.plans.length === plans.length && known.plans.every((each, i) => each === plans[i])) {
+      return known.stacked;
+    }
+    const stacked = await this.#stack(plans, { home, experts });
+    if (home === this.#in.gpu) this.#stacks.set(plans[0], { plans, stacked });
+    return stacked;
+  }
+
+  async #stack(
+    plans: readonly MatrixPlan[],
+    { home, experts }: { home: MatrixHome; experts: number },
   ): Promise<Stacked> {
     const [first] = plans;
     const label = [...new Set(plans.map(({ tensor }) => tensor))].join(" + ");

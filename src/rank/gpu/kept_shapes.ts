@@ -25,7 +25,9 @@ const CHAIN_STATES_BYTES_MAX = 256 * MiB;
  * The most tokens of a wait for a model. Each leaves a state, for it may be the last one that
  * counts: where states are large, so that a token takes long anyway, there are few, or 1.
  */
-export function chainTokensOf({ stateSpace, layers }: ModelConfig): number {
+export function chainTokensOf({ stateSpace, layers, silencedTokens }: ModelConfig): number {
+  // The GPU would choose those, too.
+  if (silencedTokens !== undefined) return 1;
   if (stateSpace === null) return CHAIN_TOKENS_MAX;
   const each = placeBytes({ start: 0, end: stateSpace.headCount }, stateSpace);
   const layerCount = layers.filter(({ hasStates }) => hasStates).length;

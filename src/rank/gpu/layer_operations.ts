@@ -71,10 +71,10 @@ export interface FireStep {
 /** hidden = what neurons give on of x, in one dispatch where one reads both gates and ups. */
 export function fire(
   builder: ProgramBuilder,
-  { projections, down: { matrix: down }, limit, curve, innerNorm: weight, gateCutoff }:
-    NeuronMatrices,
+  { projections, down: { matrix: down }, ...neuronsOwn }: NeuronMatrices,
   { config, x, isApart, both, hidden, routes }: FireStep,
 ): void {
+  const { limit, curve, innerNorm: weight, scale, gateCutoff } = neuronsOwn;
   const { feedForward, experts, norm: { epsilon } } = config;
   // What experts read counts as much as they do: so do gates and ups, which have no biases then.
   const weighs = routes !== undefined && experts!.weighsInputs === true;
@@ -82,7 +82,8 @@ export function fire(
   const act = { activation, isGated, activatesUp, firingThreshold, limit, curve, to: hidden };
   const [{ stacked: first }] = projections;
   // Each layer has a curve of its own, and with it a shader: a small one then.
-  const isOne = isApart && !weighs && curve === null && weight === null && gateCutoff === null;
+  const isPlain = curve === null && weight === null && scale === null && gateCutoff === null;
+  const isOne = isApart && !weighs && isPlain;
   if (isOne && projections.length === 1 && isOneToken(builder, first.matrix)) {
     return fireNeurons(builder, { ...first, ...act, x, down, routes });
   }
@@ -100,6 +101,7 @@ export function fire(
     cutGates(builder, { x: both, width: neurons, deviations: gateCutoff });
   }
   activate(builder, { ...act, x: both, neurons });
+  if (scale !== null) weighRows(builder, { x: hidden, width: neurons, weights: scale });
   if (weight === null) return;
   headNorm(builder, { kind: "rms", epsilon, weight, x: hidden, heads: 1, width: neurons });
 }

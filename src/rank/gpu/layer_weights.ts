@@ -32,6 +32,8 @@ export interface GpuHeadNorm {
   readonly heads: number;
   readonly width: number;
   readonly weightPerHead: boolean;
+  /** Biases of all heads lie behind the weights. */
+  readonly hasBias: boolean;
 }
 
 export interface AttentionWeights {
@@ -48,6 +50,8 @@ export interface AttentionWeights {
   readonly gate: { readonly stacked: Stacked } & Omit<GatePlan, "matrix"> | null;
   /** f32, of what own heads give together; null: it is no norm. */
   readonly innerNorm: GPUBuffer | null;
+  /** f32 [1]: multiplies what heads give; null: nothing does. */
+  readonly scale: GPUBuffer | null;
   readonly output: Stacked;
   readonly cache: KvCache;
   /** False: the cache is another layer's, and so are its keys and values. */
@@ -71,6 +75,8 @@ export interface NeuronMatrices {
   readonly curve: XieluCurve | null;
   /** f32, of what neurons give together; null: it is no norm. */
   readonly innerNorm: GPUBuffer | null;
+  /** f32 [1]: multiplies what neurons give; null: nothing does. */
+  readonly scale: GPUBuffer | null;
   /** Where gates are cut off, in standard deviations; null: they are not. */
   readonly gateCutoff: number | null;
 }
@@ -126,12 +132,20 @@ async function loadHeadNorm(
   if (plan === null) return null;
   const { heads, headDim } = own;
   const width = plan.span === "projection" ? heads * headDim : headDim;
+  if (plan.gain !== null) {
+    const weight = await loader.repeated(plan.gain, headDim);
+    return { weight, heads, width, weightPerHead: true, hasBias: false };
+  }
+  if (plan.bias !== null && plan.weight !== null) {
+    const weight = await loader.vectors([plan.weight, plan.bias]);
+    return { weight, heads, width, weightPerHead: true, hasBias: true };
+  }
   const weight = await (plan.weight === null ? loader.ones(width) : loader.vector(plan.weight));
   if (plan.span === "projection") {
-    return { weight, heads: 1, width, weightPerHead: false };
+    return { weight, heads: 1, width, weightPerHead: false, hasBias: false };
   }
   const weightPerHead = plan.weight !== null && lengthOf(plan.weight.range) > headDim;
-  return { weight, heads, width: headDim, weightPerHead };
+  return { weight, heads, width: headDim, weightPerHead, hasBias: false };
 }
 
 /** Of own heads; null: none, or the layer convolves. */
@@ -161,6 +175,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
     sinks: attentionSinks && await loader.vector(attentionSinks),
     gate: gate && { ...gate, stacked: await loader.stack([gate.matrix]) },
     innerNorm: plan.innerNorm && await loader.vector(plan.innerNorm),
+    scale: plan.attentionScale && await loader.vector(plan.attentionScale),
     output: await loader.stack([attentionOutput]),
     hasKeys,
     cache: input.cacheOfOther ?? await createKvCache(gpu, `blk.${input.index}`, {
@@ -190,7 +205,8 @@ export async function loadNeurons(
     const down = await loader.stack([block.down], { home });
     const innerNorm = block.innerNorm && await loader.vector(block.innerNorm);
     const { limit, gateCutoff } = block;
-    const own = { limit, gateCutoff, curve: curveOf(block), innerNorm };
+    const scale = plan.feedForwardScale && await loader.vector(plan.feedForwardScale);
+    const own = { limit, gateCutoff, curve: curveOf(block), innerNorm, scale };
     parts.push({ fromTokens, projections, down, ...own });
   }
   return { norm, parts };

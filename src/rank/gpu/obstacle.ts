@@ -61,6 +61,7 @@ export function expertsObstacle(
   const { experts } = config;
   if (experts === null) return null;
   const { count, usedCount, feedForwardLength, sharedFeedForwardLength, weighsInputs } = experts;
+  if (experts.companions !== undefined) return "what goes along with experts is the threads'";
   if (count > EXPERTS_MAX || usedCount > USED_EXPERTS_MAX) {
     return `${usedCount} of ${count} experts are too many to choose from there`;
   }
@@ -99,6 +100,9 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (["keyed", "added", "keyDeltas"].includes(config.stateSpace?.kind ?? "")) {
     return "states that decay key by key are the threads'";
   }
+  if (tensors.layers.some(({ endNorm }) => (endNorm?.bias ?? null) !== null)) {
+    return "biases of norms between passes are the threads'";
+  }
   if ((config.stateSpace?.stateLength ?? 0) > STATES_MAX) {
     return `states of more than ${STATES_MAX} numbers are the threads'`;
   }
@@ -127,6 +131,15 @@ export function besideObstacle({ config, tensors }: ModelDescription): string | 
     feedForward?.kind === "experts" && feedForward.apart !== null;
   if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
     return "norms inside of blocks are not shared out between a GPU and threads";
+  }
+  if (config.keptStreams !== undefined) {
+    return "what is kept beside the residual stream is not shared out between a GPU and threads";
+  }
+  if (config.layers.some(({ passEnd }) => passEnd !== undefined)) {
+    return "norms between passes are not shared out between a GPU and threads";
+  }
+  if (config.experts?.routerInput === "ownNorm") {
+    return "experts that read a layer's input are not shared out between a GPU and threads";
   }
   if (tensors.layers.some(isApart)) {
     return "experts with norms of their own are not shared out between a GPU and threads";

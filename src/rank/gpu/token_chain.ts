@@ -37,6 +37,7 @@ import type { StreamEnds } from "./gpu_alt_up.ts";
 import { addTokenInputs, tablePlans, type TokenInputs } from "./gpu_inputs.ts";
 import { addOutput, type GpuOutput, type OutputPlace } from "./gpu_output.ts";
 import { NOTHING_LEFT } from "./gpu_layer.ts";
+import type { KeptStart } from "./gpu_kept.ts";
 import type { GpuStep } from "./gpu_step.ts";
 import { addLayers } from "./gpu_walk.ts";
 import { CHAIN_TOKENS_MAX, chainTokensOf } from "./kept_shapes.ts";
@@ -54,6 +55,8 @@ export interface TokenChainInput extends OutputPlace {
   readonly tokenInputs: TokenInputs | null;
   /** Null: there is one residual stream. */
   readonly streamEnds: StreamEnds | null;
+  /** Null: nothing is kept beside it. */
+  readonly keptStart: KeptStart | null;
 }
 
 /** The best ids of a token, best first. */

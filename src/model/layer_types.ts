@@ -1,0 +1,59 @@
+/** What may differ from layer to layer: part of types.ts. */
+import type { SwigluLimit, XieluCurve } from "./activation_types.ts";
+import type { ModelConfig } from "./types.ts";
+
+/** What may differ from layer to layer. */
+export interface LayerConfig {
+  /** Keys older than this many tokens are not attended to; 0 = no window. */
+  readonly slidingWindow: number;
+  /**
+   * Positions come in chunks of so many; a token attends to those of its own. Left out: of all.
+   */
+  readonly attentionChunk?: number;
+  /** Index into `ModelConfig.ropes`; null: positions are not encoded here. */
+  readonly rope: number | null;
+  /** The same for queries, where another one turns them than keys. */
+  readonly queryRope?: number;
+  /**
+   * The layer does not attend: it convolves over so many tokens, the last of them the token itself.
+   * Left out: it attends.
+   */
+  readonly convolutionTaps?: number;
+  /** False: the layer neither attends nor convolves. Left out: it does. */
+  readonly attends?: false;
+  /** Multiplies the residual stream at its end. Left out: nothing does. */
+  readonly endScale?: number;
+  /** It keeps a state space. Left out: it does not. */
+  readonly hasStates?: true;
+  /** False: it has no neurons. Left out: it has. */
+  readonly hasNeurons?: false;
+  /** Of its experts' neurons, and of the shared expert's and a dense block's; null: no limit. */
+  readonly limits?: {
+    readonly experts: SwigluLimit | null;
+    readonly others: SwigluLimit | null;
+  };
+  /** Of its neurons' xIELU. Left out: they have another activation. */
+  readonly curve?: XieluCurve;
+  /** What is not as in the other layers, instead of the model's: `configOf`. Left out: nothing. */
+  readonly shape?: LayerShape;
+  /** It reads the keys and values of that layer before it, and has none. Left out: its own. */
+  readonly keysOf?: number;
+  /**
+   * Gates count as what they are above the mean of all gates and so many standard deviations more,
+   * and as 0 below it. Left out: as they are.
+   */
+  readonly gateCutoff?: number;
+  /** Number of the file's block that it is. Left out: its own. */
+  readonly block?: number;
+  /**
+   * It ends a pass through layers that are used several times: what it leaves is normalised. Stream
+   * null: that goes on; else it is that one of the kept streams from now on, and their sum goes on.
+   */
+  readonly passEnd?: { readonly stream: 0 | 1 | null };
+}
+
+/** Numbers of a model that are another one's in some layers. */
+export type LayerShape = Pick<
+  ModelConfig,
+  "headCount" | "headDim" | "valueDim" | "headCountKv" | "feedForwardLength"
+>;

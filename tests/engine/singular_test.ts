@@ -1,0 +1,65 @@
+/** What families of a kind of their own ask of the engine beyond logits. */
+import "../support/thread_pool.ts";
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { openGguf, u32 } from "../../src/gguf/mod.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { nmse } from "../support/compare.ts";
+import { greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { CHAMELEON_VOCABULARY } from "../support/tiny_singular_families.ts";
+import { TINY_PROMPT } from "../support/tiny_model.ts";
+
+const IDS = TINY_PROMPT.slice(0, 9);
+
+Deno.test("the engine never says tokens of Chameleon's images, and computes the others", async () => {
+  const of = { architecture: "chameleon", vocabSize: CHAMELEON_VOCABULARY, seed: 3 } as const;
+  await withTinyFile(of, async (path) => {
+    const expected = new ReferenceModel(openGguf(path)).forward(IDS);
+    await withModel(path, { threads: 2 }, async (model) => {
+      const logits = new Float32Array(expected.length);
+      await model.logits(IDS, (rows, first) => logits.set(rows, first * CHAMELEON_VOCABULARY));
+      const isSaid = (_: number, i: number) => {
+        const id = i % CHAMELEON_VOCABULARY;
+        return id < 4 || id >= 8196;
+      };
+      const silent = logits.filter((value, i) => !isSaid(value, i));
+      assert(silent.length === IDS.length * 8192 && silent.every((value) => value === -Infinity));
+      assertLess(nmse(logits.filter(isSaid), expected.filter(isSaid)), 2e-12);
+      const ids = await greedyIds(model, IDS, 8);
+      assertEquals(ids.filter((id) => !isSaid(0, id)), []);
+    });
+  });
+});
+
+Deno.test("layers that are used several times lie in memory once, and are read as often", async () => {
+  const usedBytes = async (loops: number) => {
+    let bytes = { weights: 0, perToken: 0, kv: 0 };
+    const metadata = [["nanbeige.num_loops", u32(loops)] as const];
+    await withTinyFile(
+      { architecture: "nanbeige", seed: 3, tied: true, metadata },
+      async (path) => {
+        await withModel(path, { threads: 1 }, ({ memory, bytesPerToken: perToken }) => {
+          bytes = { weights: memory.weightsBytes, perToken, kv: memory.kvBytes };
+          return Promise.resolve();
+        });
+      },
+    );
+    return bytes;
+  };
+  const [once, thrice] = [await usedBytes(1), await usedBytes(3)];
+  // The norm that ends passes lies in the arena a second time.
+  assertLess(thrice.weights - once.weights, 1024);
+  assertEquals(thrice.kv, 3 * once.kv);
+  // Two blocks of four matrices of 64 columns around attention, and three of 96 neurons.
+  const walked = 2 * 4 * 64 * (64 + 32 + 32 + 64 + 3 * 96);
+  assertLess(Math.abs(thrice.perToken - once.perToken - 2 * walked), 1024);
+});
+
+Deno.test("LoadedModel.bytesPerToken leaves out companions of experts that no token uses", async () => {
+  await withTinyFile({ architecture: "grovemoe", seed: 3, tied: true }, async (path) => {
+    await withModel(path, { threads: 1 }, ({ memory, bytesPerToken }) => {
+      // 5 of 8 experts and 1 of 4 companions, each with 3 matrices of 64 by 32 floats, in 2 layers.
+      assertEquals(memory.weightsBytes - bytesPerToken, 2 * (5 + 1) * 3 * 64 * 32 * 4);
+      return Promise.resolve();
+    });
+  });
+});

@@ -1,0 +1,50 @@
+/** As expected_families.ts, of families of a kind of their own. Data only. */
+import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
+import { type Differences, experts, latent, NEOX, WIDE_NEOX } from "./expected_parts.ts";
+
+const CHAMELEON: Differences = { headNorm: { kind: "layer", epsilon: 1e-5 } };
+
+const TALKIE: Differences = {
+  ...NEOX,
+  keptStreams: 1,
+  logitScale: Math.fround(0.7),
+};
+
+/** By family. */
+export const EXPECTED_SINGULAR: Readonly<Record<keyof typeof SINGULAR_FAMILIES, Differences>> = {
+  "arctic": { ...experts({ routerInput: "ownNorm", sharedFeedForwardLength: 64 }) },
+  "grovemoe": {
+    ...WIDE_NEOX,
+    ...experts({
+      companions: { groupSize: 2, feedForwardLength: 32, weight: Math.fround(0.6) },
+    }),
+  },
+  "chameleon": { ...CHAMELEON, norm: { kind: "rms", epsilon: Math.fround(0.05) } },
+  "chameleon-behind": CHAMELEON,
+  "nanbeige": { blockCount: 6 },
+  "nanbeige-plain": {
+    headDim: 24,
+    attentionScale: 1 / Math.sqrt(24),
+    ropes: [["norm", 24, 10000, 1]],
+    blockCount: 4,
+  },
+  "hrm_text": {
+    ...NEOX,
+    blockCount: 12,
+    embeddingScale: 4,
+    gatesAttention: true,
+    keptStreams: 2,
+  },
+  "deepseek32": {
+    ...experts({ gating: "sigmoid", sharedFeedForwardLength: 64, weightScale: 1.5 }),
+    ...latent(48, 1 + Math.fround(0.1) * Math.log(8)),
+    ropes: [["norm", 8, 10000, 8]],
+  },
+  "glm-dsa": {
+    ...experts({ gating: "sigmoid", sharedFeedForwardLength: 64, weightScale: 1.5 }),
+    ...latent(48),
+    ropes: [["norm", 8, 10000, 1]],
+  },
+  "talkie": TALKIE,
+  "talkie-scaled": TALKIE,
+};

@@ -1,0 +1,86 @@
+/** As families_test.ts, of families of a kind of their own. */
+import type { ModelDescription } from "../../src/model/mod.ts";
+import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
+import { mapLayers, mapMixtures, withConfig, withExperts } from "./changed_description.ts";
+
+/** Beside those of other families. */
+export const SINGULAR_MISTAKES = {
+  "experts behind attention": (d: ModelDescription) =>
+    mapMixtures(d, ({ inputNorm: _, ...block }) => ({ ...block, inputNorm: undefined })),
+  "norms exchanged": (d: ModelDescription) =>
+    mapLayers(d, (l) => {
+      const { feedForward, feedForwardNorm } = l;
+      if (feedForward?.kind !== "experts" || feedForward.inputNorm === undefined) return l;
+      const exchanged = { ...feedForward, inputNorm: feedForwardNorm! };
+      return { ...l, feedForward: exchanged, feedForwardNorm: feedForward.inputNorm };
+    }),
+  "no companions": (d: ModelDescription) => mapMixtures(d, () => ({ companions: undefined })),
+  "companions in reverse": (d: ModelDescription) =>
+    mapMixtures(d, ({ companions }) => ({ companions: companions?.toReversed() })),
+  "companions counted whole": (d: ModelDescription) =>
+    withExperts(d, { companions: { ...d.config.experts!.companions!, weight: 1 } }),
+  "no biases of heads' norms": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({
+      ...l,
+      queryNorm: l.queryNorm && { ...l.queryNorm, bias: undefined },
+      keyNorm: l.keyNorm && { ...l.keyNorm, bias: undefined },
+    })),
+  "heads normalised as the stream": (d: ModelDescription) =>
+    withConfig(d, () => ({ headNorm: undefined })),
+  "the first blocks only": (d: ModelDescription) =>
+    withConfig(d, ({ blockCount }) => ({ blockCount: blockCount / 2 })),
+  "passes not normalised": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, endNorm: undefined })),
+  "passes hand on to the first state": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => layer.passEnd ? { ...layer, passEnd: { stream: 0 } } : layer),
+    })),
+  "embedding added once": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, embeddingScale: undefined })),
+  "attention counted whole": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, attentionScale: undefined })),
+  "neurons counted whole": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, feedForwardScale: undefined })),
+  "heads without gains": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, queryNorm: l.queryNorm && { ...l.queryNorm, gain: undefined } })),
+};
+
+const MOE = ["experts in reverse", "weights not normalised"] as const;
+
+/** By family. */
+export const SINGULAR_CHOICES = {
+  "arctic": [
+    ...MOE,
+    ...["experts behind attention", "norms exchanged", "no shared expert"] as const,
+    "pairs half a head apart",
+  ],
+  "grovemoe": [
+    ...MOE,
+    ...["no companions", "companions in reverse", "companions counted whole"] as const,
+    ...["no head norms", "neighbouring pairs"] as const,
+  ],
+  "chameleon": [
+    ...["no head norms", "no biases of heads' norms", "heads normalised as the stream"] as const,
+    ...["pairs half a head apart"] as const,
+  ],
+  "chameleon-behind": [
+    ...["no post norms", "post norms before the blocks"] as const,
+    "heads normalised as the stream",
+  ],
+  "nanbeige": ["the first blocks only", "passes not normalised", "pairs half a head apart"],
+  "nanbeige-plain": ["the first blocks only", "pairs half a head apart"],
+  "hrm_text": [
+    ...["the first blocks only", "passes hand on to the first state"] as const,
+    ...["heads as they are", "embeddings as they are", "neighbouring pairs"] as const,
+  ],
+  "deepseek32": [
+    ...["no bias of the choice", "no shared expert", "context not stretched"] as const,
+  ],
+  "glm-dsa": ["softmax", "pairs half a head apart"],
+  "talkie": [
+    ...["embedding added once", "heads without gains"] as const,
+    ...["no head norms", "logits as they are", "embeddings as the table has them"] as const,
+    "neighbouring pairs",
+  ],
+  "talkie-scaled": ["attention counted whole", "neurons counted whole"],
+} as const satisfies Readonly<Record<keyof typeof SINGULAR_FAMILIES, readonly string[]>>;

@@ -1,0 +1,64 @@
+/** Latent attention in the file of a tiny model: keys and tensors. */
+import { type StoredValue, u32 } from "../../src/gguf/mod.ts";
+import type { TinyFamily } from "./tiny_family.ts";
+import type { TensorPlan, TinyShape } from "./tiny_layout.ts";
+
+type TinyLatent = NonNullable<TinyFamily["latent"]>;
+
+export function latentKeys(
+  { length, turned, plain, value, query, isOld, indexer }: TinyLatent,
+  { headCount }: TinyShape,
+): Record<string, StoredValue> {
+  const own = (suffix: string) => ({
+    [`attention.key_length${suffix}`]: u32(turned + plain),
+    [`attention.value_length${suffix}`]: u32(value),
+  });
+  return {
+    "rope.dimension_count": u32(turned),
+    "attention.kv_lora_rank": u32(length),
+    ...indexer && {
+      "attention.indexer.head_count": u32(indexer.heads),
+      "attention.indexer.key_length": u32(indexer.headDim),
+      "attention.indexer.top_k": u32(256),
+    },
+    ...query && { "attention.q_lora_rank": u32(query) },
+    ...isOld ? { ...own(""), "attention.head_count_kv": u32(headCount) } : {
+      ...own("_mla"),
+      "attention.head_count_kv": u32(1),
+      "attention.key_length": u32(turned + length),
+      "attention.value_length": u32(length),
+    },
+  };
+}
+
+export function planLatent(
+  plan: TensorPlan,
+  { embeddingLength: width, headCount }: TinyShape,
+  { length, turned, plain, value, query, isOld, indexer }: TinyLatent,
+): void {
+  if (indexer) {
+    const { heads, headDim } = indexer;
+    plan.matrix("indexer.attn_q_b", [query!, heads * headDim]);
+    plan.matrix("indexer.attn_k", [width, headDim]);
+    plan.matrix("indexer.proj", [width, heads]);
+    plan.headNorm("indexer.k_norm", [headDim]);
+    plan.bias("indexer.k_norm", headDim);
+  }
+  const queries = headCount * (turned + plain);
+  if (query) {
+    plan.matrix("attn_q_a", [width, query]);
+    plan.headNorm("attn_q_a_norm", [query]);
+    plan.matrix("attn_q_b", [query, queries]);
+  } else {
+    plan.matrix("attn_q", [width, queries]);
+  }
+  plan.matrix("attn_kv_a_mqa", [width, length + turned]);
+  plan.headNorm("attn_kv_a_norm", [length]);
+  if (isOld) {
+    plan.matrix("attn_kv_b", [length, headCount * (plain + value)]);
+  } else {
+    plan.matrix("attn_k_b", [plain, length, headCount]);
+    plan.matrix("attn_v_b", [length, value, headCount]);
+  }
+  plan.matrix("attn_output", [headCount * value, width], "residual");
+}

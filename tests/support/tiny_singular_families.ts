@@ -1,0 +1,107 @@
+/**
+ * More of what tests make tiny models of, said as in tiny_families.ts, which has them all: families
+ * whose layers are put together as no others' are.
+ */
+import { bool, f32, text, u32 } from "../../src/gguf/mod.ts";
+import type { TinyFamily } from "./tiny_family.ts";
+import { LEADING, LEADING_KEYS } from "./tiny_family_parts.ts";
+
+/** Tokens of a model of Chameleon that has some beside those of images, which are 4 to 8195. */
+export const CHAMELEON_VOCABULARY = 8300;
+
+/** An indexer that chooses as many keys as there are in a context: it is not computed. */
+const INDEXED = {
+  ...{ length: 64, turned: 8, plain: 32, value: 16, query: 48 },
+  indexer: { heads: 2, headDim: 64 },
+} as const;
+
+/** Families, and after a dash forms of them. */
+export const SINGULAR_FAMILIES = {
+  "arctic": {
+    experts: {
+      ...{ count: 8, used: 3, length: 32, hasInputNorm: true },
+      ...{ shared: 64, isDense: true, isPlain: true },
+    },
+    keys: { "feed_forward_length": u32(32) },
+  },
+  "grovemoe": {
+    headDim: 24,
+    headNorms: "shared",
+    experts: { count: 8, used: 3, length: 32, companions: { groupSize: 2, length: 32 } },
+    keys: {
+      "expert_feed_forward_length": u32(32),
+      "expert_chunk_feed_forward_length": u32(32),
+      "experts_per_group": u32(2),
+      "expert_group_scale": f32(0.6),
+    },
+  },
+  "chameleon": {
+    headNorms: "perHead",
+    headBiases: true,
+    keys: { "attention.layer_norm_rms_epsilon": f32(0.05) },
+  },
+  "chameleon-behind": {
+    architecture: "chameleon",
+    preNorms: false,
+    postNormNames: ["attn_norm.weight", "ffn_norm.weight"],
+    headNorms: "perHead",
+    keys: { "swin_norm": bool(true) },
+  },
+  "nanbeige": { blockCount: 2, keys: { "num_loops": u32(3) } },
+  "nanbeige-plain": {
+    architecture: "nanbeige",
+    headDim: 24,
+    keys: { "num_loops": u32(2), "skip_loop_final_norm": bool(true) },
+  },
+  "hrm_text": {
+    blockCount: 4,
+    normWeights: false,
+    gates: "apart",
+    secondStream: true,
+    keys: {
+      "block_count": u32(12),
+      "hrm.layers_per_stack": u32(2),
+      "hrm.h_cycles": u32(2),
+      "hrm.l_cycles": u32(2),
+      "embedding_scale": f32(4),
+    },
+  },
+  "talkie": {
+    normWeights: false,
+    headGains: true,
+    blockScales: "embedding",
+    keys: { "logit_scale": f32(0.7) },
+  },
+  "talkie-scaled": {
+    architecture: "talkie",
+    normWeights: false,
+    headGains: true,
+    blockScales: "all",
+    keys: { "logit_scale": f32(0.7) },
+  },
+  "deepseek32": {
+    latent: { ...INDEXED },
+    experts: { ...LEADING, leading: 0, hasChoiceBias: true },
+    keys: {
+      ...LEADING_KEYS,
+      "leading_dense_block_count": u32(0),
+      "expert_gating_func": u32(2),
+      "expert_weights_norm": bool(true),
+      "rope.scaling.type": text("yarn"),
+      "rope.scaling.factor": f32(8),
+      "rope.scaling.original_context_length": u32(32),
+      "rope.scaling.yarn_log_multiplier": f32(0.1),
+    },
+  },
+  "glm-dsa": {
+    latent: { ...INDEXED },
+    experts: { ...LEADING, leading: 0, hasChoiceBias: true },
+    keys: {
+      ...LEADING_KEYS,
+      "leading_dense_block_count": u32(0),
+      "block_count": u32(3),
+      "nextn_predict_layers": u32(1),
+      "expert_weights_norm": bool(true),
+    },
+  },
+} as const satisfies Readonly<Record<string, TinyFamily>>;
