@@ -27,7 +27,7 @@ import { type PlaceBytes, placeMatrix, placeVector } from "./place_matrix.ts";
 import { bypassLength, planAltUp } from "./plan_alt_up.ts";
 import { planTokenInputs } from "./plan_inputs.ts";
 import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
-import { sameWeights } from "./same_weights.ts";
+import { sameWeights, sharing } from "./same_weights.ts";
 import { checkUnit } from "./plan_units.ts";
 import { planBrought } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
@@ -242,7 +242,7 @@ export class RankPlanner implements Placer {
 
   placeLayer(index: number): void {
     if (this.#device !== null) return this.#placeOnGpu(index, this.#device);
-    const { model: { config }, options, kvType } = this.#in;
+    const { model: { config, tensors }, options, kvType } = this.#in;
     const shard = this.#in.layerShards[index];
     const { convolutionTaps: taps, keysOf } = config.layers[index];
     const kvHeads = keysOf === undefined ? lengthOf(shard.kvHeads) : 0;
@@ -255,7 +255,7 @@ export class RankPlanner implements Placer {
     this.#layers.push({
       ...weights,
       arena,
-      ...shared !== null && { sharesWeights: true, ...this.#passEnd(index, shared, this) },
+      ...sharing(shared, tensors.layers[index], this),
       stateSpace: stateSpace && this.#withPlaces(index, stateSpace),
       timeMix: timeMix && this.#withPlaces(index, timeMix),
       finch: finch && this.#withPlaces(index, finch),
@@ -269,13 +269,6 @@ export class RankPlanner implements Placer {
   #withPlaces<P extends { readonly placeBytes: number }>(index: number, plan: P) {
     const bytes = this.#statePlaces * plan.placeBytes;
     return { ...plan, placesOffsetBytes: this.#arena.allocate(`blk.${index}.states`, "kv", bytes) };
-  }
-
-  /** What a layer has that ends a pass, and the other one of the same weights may not have. */
-  #passEnd(index: number, shared: LayerPlan, place: Placer): Pick<LayerPlan, "endNorm"> {
-    const { endNorm } = this.#in.model.tensors.layers[index];
-    if (endNorm === undefined) return { endNorm: null };
-    return { endNorm: shared.endNorm ?? norm(place, endNorm) };
   }
 
   /** What ends a join is done on the rank's thread, where the other ranks' sums are. */
@@ -294,7 +287,7 @@ export class RankPlanner implements Placer {
     this.#layers.push({
       ...weights,
       arena,
-      ...shared !== null && { sharesWeights: true, ...this.#passEnd(index, shared, place) },
+      ...sharing(shared, tensors.layers[index], place),
       stateSpace: stateSpace && { ...stateSpace, placesOffsetBytes: 0 },
       timeMix: timeMix && { ...timeMix, placesOffsetBytes: 0 },
       finch: finch && { ...finch, placesOffsetBytes: 0 },

@@ -1,4 +1,7 @@
 /** Layers that are used several times: whose weights lie in an arena already. */
+import type { LayerTensors } from "../model/types.ts";
+import { norm } from "./plan_norm.ts";
+import type { Placer } from "./plan_layer.ts";
 import type { LayerPlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
 
@@ -26,4 +29,15 @@ export function sameWeights(
     JSON.stringify(layerShards[other]) === JSON.stringify(layerShards[index])
   );
   return same < 0 ? null : placed[same];
+}
+
+/** What a layer has of its own where it shares weights: what ends a pass, which others may not. */
+export function sharing(
+  shared: LayerPlan | null,
+  { endNorm }: LayerTensors,
+  place: Placer,
+): Pick<LayerPlan, "sharesWeights" | "endNorm"> | null {
+  if (shared === null) return null;
+  const end = endNorm === undefined ? null : shared.endNorm ?? norm(place, endNorm);
+  return { sharesWeights: true, endNorm: end };
 }

@@ -26,11 +26,11 @@ import { clamp, softCap } from "./activation_ops.ts";
 import { addBypass, correctStreams, endStreams, guessStreams, startStreams } from "./alt_up.ts";
 import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
+import { finchLayer } from "./finch_layer.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
 import { endPass, startKept, sumOf } from "./kept_streams.ts";
 import { keyDeltaLayer } from "./key_delta_layer.ts";
-import { finchLayer } from "./finch_layer.ts";
 import { shiftRows, sigmoid } from "./keyed_scan.ts";
 import { append, type LayerCache } from "./layer_cache.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
@@ -372,10 +372,9 @@ export class ReferenceModel {
   }
 
   #capLogits(logits: Float64Array): Float64Array {
-    const { logitScale, logitSoftCap } = this.config;
+    const { logitScale, logitSoftCap, vocabSize, silencedTokens: silenced } = this.config;
     const scaled = logits.map((value) => value * logitScale);
     const capped = logitSoftCap === 0 ? scaled : softCap(scaled, logitSoftCap);
-    const { vocabSize, silencedTokens: silenced } = this.config;
     if (silenced === undefined) return capped;
     return capped.map((value, i) => {
       const id = i % vocabSize;
