@@ -286,7 +286,8 @@ export interface Kernels extends RowKernels, SparseKernels, StateKernels, KeyedK
    * sinks: f32 [heads], a score of each head beside those of positions, whose value is nothing; or
    * 0: there are none. chunk: where it is not 0, positions come in chunks of so many, and token t
    * sees those of its own chunk, whatever the window. slopes: f32 [heads] by which a head's scores
-   * fall with each position of distance, after the cap; or 0: they do not.
+   * fall with each position of distance, after the cap; or 0: they do not. ahead: how many positions
+   * behind its own a token sees, of `end` that the sequence has; 0: none, and `end` does not count.
    */
   attention_i16(
     q: number,
@@ -312,6 +313,8 @@ export interface Kernels extends RowKernels, SparseKernels, StateKernels, KeyedK
     sinks: number,
     chunk: number,
     slopes: number,
+    ahead: number,
+    end: number,
   ): void;
   /** The same over an f32 cache. */
   attention_f32(
@@ -338,6 +341,8 @@ export interface Kernels extends RowKernels, SparseKernels, StateKernels, KeyedK
     sinks: number,
     chunk: number,
     slopes: number,
+    ahead: number,
+    end: number,
   ): void;
   /** Scratch for attention of n tokens at once; what is enough for n is enough for fewer. */
   attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;

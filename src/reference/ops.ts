@@ -211,7 +211,7 @@ export function rope(x: Numbers, cosSin: Numbers, shape: RopeShape): Float64Arra
 
 /** The shape of an attention call. */
 export interface AttentionShape {
-  /** Position of the first query token; the cache holds positions 0 .. p0 + n - 1. */
+  /** Position of the first query token; the cache holds positions 0 .. p0 + n - 1, at least. */
   readonly p0: number;
   /** Query heads in `q`. */
   readonly heads: number;
@@ -236,10 +236,12 @@ export interface AttentionShape {
   readonly chunk?: number;
   /** [heads]: scores fall by so much with each position of distance. */
   readonly slopes?: Numbers;
+  /** A token sees so many of the cache's positions behind its own; left out: none. */
+  readonly ahead?: number;
 }
 
 /**
- * Causal attention of n tokens: out[t, h] = Σ_p softmax_p(scale · q[t, h]·k[p, g]) · v[p, g], with
+ * Attention of n tokens: out[t, h] = Σ_p softmax_p(scale · q[t, h]·k[p, g]) · v[p, g], with
  * soft-capped scores and sinks if asked for.
  *
  * @param q [n, heads, headDim]
@@ -253,13 +255,15 @@ export function attention(
 ): Float64Array {
   const { p0, heads, kvHeads, groupSize, headOffset = 0, headDim, window = 0, scale, softCap = 0 } =
     shape;
-  const { valueDim = headDim, sinks, chunk = 0, slopes } = shape;
+  const { valueDim = headDim, sinks, chunk = 0, slopes, ahead = 0 } = shape;
+  const positions = k.length / (kvHeads * headDim);
   const n = q.length / (heads * headDim);
   const out = new Float64Array(n * heads * valueDim);
   for (let t = 0; t < n; t++) {
-    const last = p0 + t;
-    const oldest = window === 0 ? 0 : Math.max(0, last + 1 - window);
-    const first = chunk === 0 ? oldest : last - last % chunk;
+    const own = p0 + t;
+    const last = Math.min(own + ahead, positions - 1);
+    const oldest = window === 0 ? 0 : Math.max(0, own + 1 - window);
+    const first = chunk === 0 ? oldest : own - own % chunk;
     for (let h = 0; h < heads; h++) {
       const head = (t * heads + h) * headDim;
       const kvHead = Math.floor((h + headOffset) / groupSize);
@@ -271,7 +275,7 @@ export function attention(
         for (let i = 0; i < headDim; i++) dot += q[head + i] * k[cached(p) * headDim + i];
         const score = dot * scale;
         const capped = softCap === 0 ? score : softCap * Math.tanh(score / softCap);
-        scores.push(capped - (slopes?.[h] ?? 0) * (last - p));
+        scores.push(capped - (slopes?.[h] ?? 0) * Math.abs(own - p));
       }
       const weights = softmax(sinks === undefined ? scores : [...scores, sinks[h]]);
       for (let p = first; p <= last; p++) {

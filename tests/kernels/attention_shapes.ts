@@ -20,6 +20,10 @@ export interface AttentionCase {
   readonly chunk?: number;
   /** The steepest slope of scores; left out: they have none. */
   readonly slope?: number;
+  /** How many positions behind its own a token sees; left out: none. */
+  readonly ahead?: number;
+  /** Positions of the sequence behind the tokens; left out: none. */
+  readonly behind?: number;
   /** Factor of the queries: large ones make the softmax sharp. */
   readonly size: number;
 }
@@ -73,6 +77,12 @@ export function* attentionShapes(type: CacheType): Generator<AttentionCase> {
   }
   for (const slope of [0.01, 0.5, 4]) {
     for (const n of [1, 3, 20]) yield { ...usual, n, p0: 70, slope, heads: 5, headOffset: 1 };
+  }
+  for (const ahead of [1, 16, 31, 32, 2 ** 31 - 1]) {
+    yield { ...usual, n: 40, p0: 0, ahead, heads: 5 };
+    yield { ...usual, n: 64, p0: 64, ahead, behind: 70, window: ahead % 2 === 0 ? ahead + 1 : 0 };
+    yield { ...usual, n: 3, p0: 30, ahead, behind: 1, slope: 0.5, headOffset: 1 };
+    yield { ...usual, n: 1, p0: 7, ahead, behind: 90, window: 5 };
   }
   yield { ...usual, n: 3, p0: 700, headDim: 64, size: 30 };
   yield { ...usual, n: 20, p0: 300, headDim: 64, size: 30 };

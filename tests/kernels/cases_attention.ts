@@ -233,9 +233,11 @@ function attentionCase(type: CacheType): KernelCase {
       arena.place(8), // sinks
       0, // chunk
       arena.place(8), // slopes
+      1, // ahead
+      40, // end
     ],
     addresses: [0, 2, 3, 5, 7, 9, 20, 22],
-    counts: [1, 4, 6, 8, 10, 11, 12, 13, 15, 16],
+    counts: [1, 4, 6, 8, 10, 11, 12, 13, 15, 16, 24],
   };
 }
 
@@ -251,12 +253,12 @@ function attentionTolerance({ type, size, headDim }: AttentionCase): number {
 
 function sweepShape(arena: TestArena, shape: AttentionCase): void {
   const { type, n, p0, heads, headOffset, groupSize, headDim, window, softCap, size } = shape;
-  const { valueDim = headDim, sink, chunk = 0, slope } = shape;
+  const { valueDim = headDim, sink, chunk = 0, slope, ahead = 0, behind = 0 } = shape;
   const rng = new Rng(n * 1000 + p0 + headDim);
   const label = `attention_${type} ${JSON.stringify(shape)}`;
   arena.reset();
   const kvHeads = Math.floor((heads - 1 + headOffset) / groupSize) + 1;
-  const positions = p0 + n;
+  const positions = p0 + n + behind;
   const q = randomFloats(rng, n * (heads * headDim + 4), size);
   const [k, v] = [headDim, valueDim].map((dim) => randomFloats(rng, positions * kvHeads * dim));
   const qAt = arena.put(q, 4);
@@ -289,7 +291,7 @@ function sweepShape(arena: TestArena, shape: AttentionCase): void {
       qAt, heads * headDim + 4, keys.at, values.at, kvHeads, tableAt, table.blocks,
       out, outStride, scratch,
       n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap,
-      sinksAt, chunk, slopesAt,
+      sinksAt, chunk, slopesAt, ahead, positions,
     ),
     [out, 4 * n * outStride],
     [scratch, scratchBytes],
@@ -299,7 +301,7 @@ function sweepShape(arena: TestArena, shape: AttentionCase): void {
     { q: unstride(q, n, heads * headDim + 4, heads * headDim), k: keys.exact, v: values.exact },
     {
       ...{ p0, heads, kvHeads, groupSize, headOffset, headDim, valueDim, window, scale, softCap },
-      ...{ sinks, chunk, slopes },
+      ...{ sinks, chunk, slopes, ahead },
     },
   );
   assertClose(

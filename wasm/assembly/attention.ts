@@ -1,6 +1,6 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @unmanaged is one.
 /**
- * Causal attention over a key/value cache of 16-bit integers with scales (T = i16) or f32.
+ * Attention over a key/value cache of 16-bit integers with scales (T = i16) or f32.
  * Contract: wasm/kernels.ts; layout of the cache: src/memory/kv_layout.ts.
  *
  * Per key/value head, all query heads of its group and all tokens are queries alike, in tiles of
@@ -8,7 +8,8 @@
  * block scores it (attention_score.ts), softens the scores (attention_soften.ts) and mixes its
  * values in (attention_mix.ts). The cache's layout is the one these loops read. Meanwhile the next
  * block is fetched a few lines at a time: it starts on other pages, which no prefetcher expects. A
- * sequence's blocks lie anywhere among the cache's: a table has their numbers.
+ * sequence's blocks lie anywhere among the cache's: a table has their numbers. Tokens of encoders
+ * see those behind them, too.
  *
  * Over integers, queries and weights become integers, too: products are exact, and a sum of two of
  * 16 bits is one operation where a float's is two. headDim and valueDim are multiples of 4.
@@ -22,6 +23,7 @@ import {
   mixed_of,
   place_scratch,
   scratch_bytes,
+  seen_end,
   STATE_CORRECTION,
   STATE_MAX,
   state_of,
@@ -66,11 +68,13 @@ export function attention_i16(
   sinks: usize,
   chunk: u32,
   slopes: usize,
+  ahead: u32,
+  end: u32,
 ): void {
   attention<i16>(
     q, qStride, keys, values, kvHeads, table, blocks, out, outStride, scratch,
     n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap, sinks,
-    chunk, slopes,
+    chunk, slopes, ahead, end,
   );
 }
 
@@ -98,11 +102,13 @@ export function attention_f32(
   sinks: usize,
   chunk: u32,
   slopes: usize,
+  ahead: u32,
+  end: u32,
 ): void {
   attention<f32>(
     q, qStride, keys, values, kvHeads, table, blocks, out, outStride, scratch,
     n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap, sinks,
-    chunk, slopes,
+    chunk, slopes, ahead, end,
   );
 }
 
@@ -130,12 +136,15 @@ function attention<T>(
   sinks: usize,
   chunk: u32,
   slopes: usize,
+  ahead: u32,
+  end: u32,
 ): void {
   if ((headDim & 3) != 0 || (headDim >> 16) != 0) unreachable();
   if ((valueDim & 3) != 0 || valueDim > headDim) unreachable();
   if (n == 0 || heads == 0 || headDim == 0) return;
-  const positions = <u64>p0 + n;
-  if (groupSize == 0 || positions >> 31 != 0 || kvHeads >> 16 != 0) unreachable();
+  const positions = ahead == 0 ? <u64>p0 + n : <u64>end;
+  if (positions < <u64>p0 + n || positions >> 31 != 0 || ahead >> 31 != 0) unreachable();
+  if (groupSize == 0 || kvHeads >> 16 != 0) unreachable();
   if ((<u64>heads - 1 + headOffset) / groupSize >= kvHeads) unreachable();
   const width = <u64>heads * valueDim;
   check_f32_rows(q, n, qStride, <u64>heads * headDim);
@@ -174,6 +183,8 @@ function attention<T>(
   call.sinks = sinks;
   call.chunk = chunk;
   call.slopes = slopes;
+  call.ahead = ahead;
+  call.positions = <u32>positions;
   place_scratch(call);
   for (let h: u32 = 0; h < heads; h += call.groupHeads) {
     begin_group(call, h);
@@ -185,7 +196,7 @@ function attention<T>(
 /** All query heads of one key/value head. */
 function attend_group<T>(call: Call): void {
   const queries = call.n * call.groupHeads;
-  const end = call.p0 + call.n;
+  const end = seen_end(call, call.n - 1);
   const keyBytes = key_piece_bytes<T>(call.headDim);
   const valueBytes = value_piece_bytes<T>(call.valueDim);
   const fetchedBytes = min(keyBytes, valueBytes); // of each
@@ -208,7 +219,7 @@ function attend_group<T>(call: Call): void {
     for (let first: u32 = 0; first < queries; first += call.width) {
       const firstToken = first / call.groupHeads;
       const lastToken = min(first + call.width - 1, queries - 1) / call.groupHeads;
-      const seesNothingYet = call.p0 + lastToken < begin;
+      const seesNothingYet = seen_end(call, lastToken) <= begin;
       const seesNothingMore = first_seen(call, firstToken) >= begin + count;
       if (seesNothingYet || seesNothingMore) continue;
       const tile = call.tiles + (first / call.width) * call.tileBytes;

@@ -72,6 +72,10 @@ export class Call {
   chunk: u32;
   /** f32 [heads] by which scores fall with each position, or 0: they do not. */
   slopes: usize;
+  /** How many positions behind its own a token sees: 0 in causal models. */
+  ahead: u32;
+  /** Positions that there are of the sequence. */
+  positions: u32;
   /** First query head of the group at work, and how many there are. */
   firstHead: u32;
   groupHeads: u32;
@@ -149,6 +153,12 @@ export function first_seen(call: Call, t: u32): u32 {
   const end = call.p0 + t + 1;
   if (call.chunk != 0) return end - 1 - (end - 1) % call.chunk;
   return call.window != 0 && end > call.window ? end - call.window : 0;
+}
+
+/** Behind the last position that token t sees. */
+@inline
+export function seen_end(call: Call, t: u32): u32 {
+  return min(call.p0 + t + 1 + call.ahead, call.positions);
 }
 
 /** Address of a tile's state, which follows its queries. */

@@ -16,6 +16,7 @@ import {
   PARTIAL_BYTES,
   scales_of,
   SCORE_ROW_BYTES,
+  seen_end,
   STATE_CORRECTION,
   STATE_MAX,
   state_of,
@@ -68,7 +69,7 @@ export function soften_tile<T>(
   let weights = call.valueWeights, step: u32 = 0;
   if (call.softCap > 0) cap_rows(scores, lanes, call.softCap);
   if (call.slopes != 0) slope_rows(call, first, lanes, begin);
-  if (first_seen(call, newest) > begin || call.p0 + oldest + 1 < begin + BLOCK_POSITIONS) {
+  if (first_seen(call, newest) > begin || seen_end(call, oldest) < begin + BLOCK_POSITIONS) {
     cut_rows<T>(call, states, values, first, lanes, begin);
     weights = call.cutWeights;
     step = SCORE_ROW_BYTES;
@@ -100,7 +101,7 @@ function cut_rows<T>(
 ): void {
   for (let lane: u32 = 0; lane < lanes; lane++) {
     const t = (first + lane) / call.groupHeads;
-    const end = call.p0 + t + 1;
+    const end = seen_end(call, t);
     const to: u32 = end > begin ? min(end - begin, BLOCK_POSITIONS) : 0;
     const row = lane * SCORE_ROW_BYTES;
     mask_row(call, call.scores + row, t, begin, to);
@@ -161,20 +162,20 @@ function cap_rows(row: usize, lanes: u32, cap: f32): void {
 }
 
 /**
- * score −= slope · distance, by each head's slope (Press et al. 2021, "Train Short, Test Long").
- * What lies behind the token is not seen.
+ * score −= slope · distance, by each head's slope (Press et al. 2021, "Train Short, Test Long"),
+ * in either direction.
  */
 function slope_rows(call: Call, first: u32, lanes: u32, begin: u32): void {
   for (let lane: u32 = 0; lane < lanes; lane++) {
     const t = (first + lane) / call.groupHeads;
     const head = call.firstHead + (first + lane) % call.groupHeads;
     const slope = load<f32>(call.slopes + (head << 2)) * LOG2_E;
-    const slopes = f32x4.splat(slope), four = f32x4.splat(4);
+    const slopes = f32x4.splat(-slope), four = f32x4.splat(4);
     const ahead = <f32>(<i32>begin - <i32>(call.p0 + t));
     let distances = f32x4.add(f32x4.splat(ahead), f32x4(0, 1, 2, 3));
     const row = call.scores + lane * SCORE_ROW_BYTES;
     for (let at = row; at != row + SCORE_ROW_BYTES; at += 16) {
-      v128.store(at, f32x4.add(v128.load(at), f32x4.mul(distances, slopes)));
+      v128.store(at, f32x4.add(v128.load(at), f32x4.mul(f32x4.abs(distances), slopes)));
       distances = f32x4.add(distances, four);
     }
   }
