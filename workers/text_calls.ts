@@ -4,7 +4,7 @@
  */
 import { WorkerError } from "../src/base/errors.ts";
 import type { LogprobRows } from "../src/engine/logprob_rows.ts";
-import type { Pooling } from "../src/engine/text_pooler.ts";
+import type { Pooling } from "../src/model/types.ts";
 import type { CallName, Calls } from "./protocol.ts";
 
 /** Calls the leader while no request runs. */

@@ -3,9 +3,7 @@
  * the first or the last. Works on rows; knows nothing of models.
  */
 import { check } from "../base/check.ts";
-
-/** Which rows a text's vector is made of. */
-export type Pooling = "mean" | "first" | "last";
+import type { Pooling } from "../model/types.ts";
 
 export class TextPooler {
   readonly #pooling: Pooling;

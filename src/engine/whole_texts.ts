@@ -4,6 +4,7 @@
  */
 import { check } from "../base/check.ts";
 import { STEP_KIND_FORWARD, STEP_KIND_READ, STEP_KIND_REHEARSE } from "../memory/control_layout.ts";
+import type { Pooling } from "../model/types.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import type { KvBlocks } from "./kv_blocks.ts";
 import { negativeLogProbability } from "./log_probability.ts";
@@ -13,7 +14,7 @@ import { Rehearsal } from "./rehearsal.ts";
 import { independentRows } from "./row_independence.ts";
 import type { StatePlaces } from "./state_places.ts";
 import type { SegmentStates, StepRunner } from "./step_runner.ts";
-import { type Pooling, TextPooler } from "./text_pooler.ts";
+import { TextPooler } from "./text_pooler.ts";
 import type { PredictorChoice, PredictorPolicy } from "./types.ts";
 
 /** Whose blocks a text gets. */

@@ -10,22 +10,24 @@ import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { readLogprobs } from "../engine/logprob_rows.ts";
 import type { PredictorChoice } from "../engine/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
-import type { ModelConfig } from "../model/types.ts";
+import type { ModelConfig, Pooling } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 export type { LayerObservation } from "../../workers/mod.ts";
-import type { LayerObservation } from "../../workers/mod.ts";
+import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
-import { checkIds, checkLength } from "./check_ids.ts";
-import { readPooling } from "./read_pooling.ts";
+import { checkIds } from "./check_ids.ts";
+import { rankerOf, readPooling, refuseEncoder } from "./read_pooling.ts";
 import { type IdSource, startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { Notice } from "./predictor_report.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
+import { PromptEncoder } from "./prompt_encoder.ts";
 import { TurnQueue } from "./queue.ts";
+import type { TextHead } from "./text_head.ts";
 import { logprobRows, RequestExtras } from "./request_extras.ts";
 import type {
   ChatMessage,
@@ -62,12 +64,11 @@ export interface LoadedModelParts {
   readonly archive: KvArchiveFile | null;
   /** Of the file: src/gguf/fingerprint.ts; made when it is needed. */
   readonly fingerprint: () => string;
+  /** Null: the file has nothing behind texts' vectors. */
+  readonly textHead: TextHead | null;
   /** Told when they cannot be kept. */
   readonly notify: (notice: Notice) => void;
 }
-
-/** `SPECIAL_TOKEN_BREAKER` where it is no half of a character. */
-const BREAKERS = /\uD800/gu;
 
 export class LoadedModel implements LanguageModel {
   readonly id: string;
@@ -90,7 +91,7 @@ export class LoadedModel implements LanguageModel {
   readonly predictors: TriedPredictors | null;
   /** What computes it, as it was loaded, for people. */
   readonly runsOn: string;
-  readonly #chatTemplate: ChatTemplate;
+  readonly #prompts: PromptEncoder;
   readonly #engines: EngineSupply;
   readonly conversations: Conversations;
   readonly #archive: KvArchiveFile | null;
@@ -98,8 +99,9 @@ export class LoadedModel implements LanguageModel {
   #isClosed = false;
   readonly #queue: TurnQueue;
   #details: ModelDetails | undefined;
-  #tokenBytesMax: number | undefined;
   readonly #extras: RequestExtras;
+  /** Null: a text's vector is what its rows are pooled to. */
+  readonly #textHead: TextHead | null;
 
   constructor(parts: LoadedModelParts) {
     const { plans, config, tokenizer } = parts;
@@ -107,7 +109,8 @@ export class LoadedModel implements LanguageModel {
     this.file = parts.file;
     this.config = config;
     this.tokenizer = tokenizer;
-    this.contextLength = plans[0].contextLength;
+    const { contextLength } = plans[0];
+    this.contextLength = contextLength;
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
     this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
@@ -116,11 +119,13 @@ export class LoadedModel implements LanguageModel {
     this.expectedDecodeTps = parts.expectedDecodeTps;
     this.predictors = parts.predictors;
     this.runsOn = parts.runsOn;
-    this.#chatTemplate = parts.chatTemplate;
+    const { chatTemplate } = parts;
+    this.#prompts = new PromptEncoder({ tokenizer, chatTemplate, contextLength });
     this.#engines = parts.engines;
     this.conversations = new KeptConversations(parts.engines, parts.fingerprint);
     this.#archive = parts.archive;
     this.#notify = parts.notify;
+    this.#textHead = parts.textHead;
     this.#extras = new RequestExtras(tokenizer, config.vocabSize);
     this.#queue = new TurnQueue({
       runningMax: plans[0].sequences,
@@ -142,24 +147,19 @@ export class LoadedModel implements LanguageModel {
   }
 
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string {
-    return this.#chatTemplate.render(messages, options).replace(BREAKERS, "");
+    return this.#prompts.renderChat(messages, options);
   }
 
   encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[] {
-    const text = this.#chatTemplate.render(messages, options);
-    if (options?.mustFit) this.#checkLength(text);
-    return this.#withBos(this.tokenizer.encode(text, { special: true }));
+    return this.#prompts.chat(messages, options);
   }
 
-  encodePrompt(text: string, { mustFit = false } = {}): number[] {
-    if (mustFit) this.#checkLength(text);
-    return this.#withBos(this.tokenizer.encode(text));
+  encodePrompt(text: string, options?: Pick<ChatOptions, "mustFit">): number[] {
+    return this.#prompts.prompt(text, options);
   }
 
-  encodeText(text: string, options: Parameters<LanguageModel["encodeText"]>[1] = {}): number[] {
-    if (options.mustFit) this.#checkLength(text);
-    const ids = this.tokenizer.encode(text, { special: options.special });
-    return options.bos ? this.#withBos(ids) : ids;
+  encodeText(text: string, options?: Parameters<LanguageModel["encodeText"]>[1]): number[] {
+    return this.#prompts.text(text, options);
   }
 
   decode(ids: readonly number[]): string {
@@ -175,6 +175,7 @@ export class LoadedModel implements LanguageModel {
   }
 
   generate(request: GenerateRequest): Generation {
+    refuseEncoder(this.config);
     this.#checkIds(request.ids);
     this.#checkAlive();
     const maxTokens = this.#tokensOf(request.maxTokens);
@@ -205,14 +206,8 @@ export class LoadedModel implements LanguageModel {
     onRows: (rows: Float32Array, firstPosition: number) => void,
     { stepTokens }: { stepTokens?: number } = {},
   ): Promise<void> {
-    this.#checkIds(ids, { mayFill: true });
-    this.#checkAlive();
-    const endTurn = await this.#queue.enter({ isAlone: true });
-    try {
-      await (await this.#engines.ready()).logits(ids, onRows, stepTokens);
-    } finally {
-      endTurn();
-    }
+    refuseEncoder(this.config);
+    await this.#readAlone(ids, {}, (engine) => engine.logits(ids, onRows, stepTokens));
   }
 
   /**
@@ -222,50 +217,42 @@ export class LoadedModel implements LanguageModel {
    */
   async negativeLogLikelihood(ids: readonly number[], from: number): Promise<number> {
     check(Number.isInteger(from) && from >= 1, `ids from index ${from} on are predicted`);
-    this.#checkIds(ids, { mayFill: true });
-    this.#checkAlive();
-    const endTurn = await this.#queue.enter({ isAlone: true });
-    try {
-      return await (await this.#engines.ready()).texts.score(ids, from);
-    } finally {
-      endTurn();
-    }
+    refuseEncoder(this.config);
+    return await this.#readAlone(ids, {}, (engine) => engine.texts.score(ids, from));
   }
 
   /**
    * The vector of a text, [embeddingLength]: what the model's last norm leaves for its tokens, by
-   * the file's way of pooling or their mean. Of whatever length it has.
+   * the file's way of pooling or their mean, and what the file's projections make of that. Of
+   * whatever length it has.
    * @throws {RequestError} when the ids do not fit, or the file pools in another way.
    */
-  async embed(
-    ids: readonly number[],
-    { signal, priority }: EmbedOptions = {},
-  ): Promise<Float32Array> {
-    this.#checkIds(ids, { mayFill: true });
-    this.#checkAlive();
-    const pooling = readPooling(this.file.metadata, this.config.architecture);
-    const endTurn = await this.#queue.enter({ signal, priority, isAlone: true });
-    try {
-      return await (await this.#engines.ready()).texts.embed(ids, pooling, signal);
-    } finally {
-      endTurn();
-    }
+  async embed(ids: readonly number[], options: EmbedOptions = {}): Promise<Float32Array> {
+    const vector = await this.#pool(ids, readPooling(this.file.metadata, this.config), options);
+    return this.#textHead?.project(vector) ?? vector;
+  }
+
+  /**
+   * How well the second text of a pair goes with the first: see `LanguageModel`.
+   * @throws {RequestError} when the ids do not fit; 400 where the file has no weights for it.
+   */
+  async rank(ids: readonly number[], options: EmbedOptions = {}): Promise<number> {
+    const ranker = rankerOf(this.#textHead);
+    return this.#textHead!.score(ranker, await this.#pool(ids, ranker.reads, options));
   }
 
   async promptLogprobs(
     ids: readonly number[],
     top: number,
-    { signal, priority }: EmbedOptions = {},
+    options: EmbedOptions = {},
   ): Promise<TokenLogprobs[]> {
-    this.#checkIds(ids, { mayFill: true });
-    this.#checkAlive();
-    const rows = logprobRows(top, ids.length - 1);
-    const endTurn = await this.#queue.enter({ signal, priority, isAlone: true });
-    try {
-      await (await this.#engines.ready()).texts.logprobs(ids, rows, signal);
-    } finally {
-      endTurn();
-    }
+    refuseEncoder(this.config);
+    const rows = logprobRows(top, Math.max(0, ids.length - 1));
+    await this.#readAlone(
+      ids,
+      options,
+      (engine) => engine.texts.logprobs(ids, rows, options.signal),
+    );
     return ids.slice(1).map((id, index) => readLogprobs(rows, { index, id }));
   }
 
@@ -276,6 +263,7 @@ export class LoadedModel implements LanguageModel {
    * @throws {RequestError} when the ids do not fit the context or the vocabulary.
    */
   async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
+    refuseEncoder(this.config);
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
     const endTurn = await this.#queue.enter({ isAlone: true });
@@ -294,14 +282,7 @@ export class LoadedModel implements LanguageModel {
    */
   async rehearsePredictors(ids: readonly number[]): Promise<readonly PredictorChoice[] | null> {
     if (this.predictors === null) return null;
-    this.#checkIds(ids, { mayFill: true });
-    this.#checkAlive();
-    const endTurn = await this.#queue.enter({ isAlone: true });
-    try {
-      return await (await this.#engines.ready()).rehearse(ids, "auto");
-    } finally {
-      endTurn();
-    }
+    return await this.#readAlone(ids, {}, (engine) => engine.rehearse(ids, "auto"));
   }
 
   /** Rate at which WASM kernels of all threads read the weights, GB/s: the roof of decoding. */
@@ -353,6 +334,27 @@ export class LoadedModel implements LanguageModel {
     return yield* engine.generate(...of);
   }
 
+  #pool(ids: readonly number[], pooling: Pooling, options: EmbedOptions): Promise<Float32Array> {
+    const { signal } = options;
+    return this.#readAlone(ids, options, (engine) => engine.texts.embed(ids, pooling, signal));
+  }
+
+  /** Has a whole text read while no request runs. */
+  async #readAlone<T>(
+    ids: readonly number[],
+    options: EmbedOptions,
+    read: (engine: EngineHandle) => Promise<T>,
+  ): Promise<T> {
+    this.#checkIds(ids, { mayFill: true });
+    this.#checkAlive();
+    const endTurn = await this.#queue.enter({ ...options, isAlone: true });
+    try {
+      return await read(await this.#engines.ready());
+    } finally {
+      endTurn();
+    }
+  }
+
   /** Infinity is "until the context is full", as is leaving it out. */
   #tokensOf(maxTokens: number | undefined): number {
     if (maxTokens === undefined || maxTokens === Infinity) return this.contextLength;
@@ -361,11 +363,6 @@ export class LoadedModel implements LanguageModel {
       `Cannot generate ${maxTokens} tokens: maxTokens is an integer of at least 0`,
       { status: 400, code: "invalid_value", param: "max_tokens" },
     );
-  }
-
-  #withBos(ids: number[]): number[] {
-    const { addBos, bosId } = this.tokenizer;
-    return addBos && bosId !== null && ids[0] !== bosId ? [bosId, ...ids] : ids;
   }
 
   #checkAlive(): void {
@@ -377,23 +374,8 @@ export class LoadedModel implements LanguageModel {
     });
   }
 
-  #checkLength(text: string): void {
-    const { contextLength } = this;
-    this.#tokenBytesMax ??= longestToken(this.tokenizer);
-    checkLength(text, { contextLength, tokenBytesMax: this.#tokenBytesMax });
-  }
-
   #checkIds(ids: readonly number[], options?: { mayFill: boolean }): void {
     const { contextLength, config: { vocabSize } } = this;
     checkIds(ids, { contextLength, vocabSize, ...options });
   }
-}
-
-/** Bytes of the longest token, or characters of the longest mark. */
-function longestToken(tokenizer: Tokenizer): number {
-  const { vocabSize, specialTexts } = tokenizer;
-  let most = 1;
-  for (const text of specialTexts) most = Math.max(most, text.length);
-  for (let id = 0; id < vocabSize; id++) most = Math.max(most, tokenizer.bytesOf(id).length);
-  return most;
 }

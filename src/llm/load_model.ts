@@ -28,6 +28,7 @@ import {
 import { describeForUse, planLoad, type PlannedLoad } from "./plan_load.ts";
 import type { Notice } from "./predictor_report.ts";
 import { type TriedPredictors, tryPredictors } from "./try_predictors.ts";
+import { TextHead } from "./text_head.ts";
 import { usedTensors } from "./used_tensors.ts";
 
 /**
@@ -88,6 +89,9 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
       )),
     waitingMax: options.maxWaiting ?? WAITING_MAX_DEFAULT,
     archive,
+    textHead: model.tensors.textHead
+      ? new TextHead(file, model.tensors.textHead, model.config.norm)
+      : null,
     fingerprint: () => sourceFingerprint({ file, packed }),
     notify: options.onNotice ?? warn,
   });

@@ -88,6 +88,8 @@ export interface FiringRates {
 }
 
 const CONTEXT_LENGTH_MAX_DEFAULT = 8192;
+/** An encoder computes a text at once: what lies between its layers is as long as its context. */
+const ENCODER_CONTEXT_MAX_DEFAULT = 2048;
 const CHUNK_TOKENS_DEFAULT = 64;
 /** More tokens at once mean more for each expert: measured 1.13 (of 32) to 1.34 times (of 128). */
 const CHUNK_TOKENS_OF_MIXTURES = 256;
@@ -135,7 +137,8 @@ export function rankCountWithGpu({ threads }: LoadOptions, isAlone: boolean): nu
 
 /** Tokens of context. */
 export function contextLengthFor({ config }: ModelDescription, options: LoadOptions): number {
-  return options.contextLength ?? Math.min(config.contextLength, CONTEXT_LENGTH_MAX_DEFAULT);
+  const most = config.isEncoder ? ENCODER_CONTEXT_MAX_DEFAULT : CONTEXT_LENGTH_MAX_DEFAULT;
+  return options.contextLength ?? Math.min(config.contextLength, most);
 }
 
 /** Tokens of a prompt that are computed at once. */

@@ -20,13 +20,15 @@ export function rankOptionsFor(
   gpu?: GpuPart | null,
 ): PlanOptions {
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  const contextLength = contextLengthFor(model, options);
   return {
     rankCount: !gpu ? rankCountFor(options) : rankCountWithGpu(options, gpu.isAlone),
     gpu: gpu ? { ...gpu.share, rates: options.firing?.counts } : undefined,
-    contextLength: contextLengthFor(model, options),
-    chunkTokens: options.chunkTokens ??
+    contextLength,
+    // An encoder's tokens see all others: a text is one step.
+    chunkTokens: model.config.isEncoder ? contextLength : options.chunkTokens ??
       (gpu?.share.longSteps ? CHUNK_TOKENS_OF_LONG_STEPS : chunkTokensFor(model, gpu?.isAlone)),
-    sequences: options.parallel === "auto" ? 1 : options.parallel,
+    sequences: options.parallel === "auto" || model.config.isEncoder ? 1 : options.parallel,
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
     thresholds: options.quiet?.thresholds,

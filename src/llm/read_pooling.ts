@@ -1,20 +1,56 @@
-/** How a model file says that a text's vector is made of its tokens' rows. */
+/** How a model makes vectors of texts, scores pairs of them, or does neither. */
 import { RequestError } from "../base/errors.ts";
-import type { Pooling } from "../engine/text_pooler.ts";
 import { getNumber } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
+import type { ModelConfig, Pooling, RankerTensors } from "../model/types.ts";
+import type { TextHead } from "./text_head.ts";
 
-/** GGUF's `pooling_type`: 0 says nothing, 4 needs weights of its own. */
-const POOLINGS: readonly (Pooling | null)[] = ["mean", "mean", "first", "last", null];
+/** GGUF's `pooling_type`: 0 says nothing. */
+const POOLINGS: readonly (Pooling | null)[] = ["mean", "mean", "first", "last"];
+/** It says that the file has weights that score pairs of texts. */
+const RANKS = 4;
 
-/** @throws {RequestError} 501 for a way of pooling that is not computed here. */
-export function readPooling(metadata: GgufFile["metadata"], architecture: string): Pooling {
+/**
+ * Which rows a text's vector is made of.
+ * @throws {RequestError} 400 where the model scores pairs instead, 501 for another way of pooling.
+ */
+export function readPooling(
+  metadata: GgufFile["metadata"],
+  { architecture }: Pick<ModelConfig, "architecture">,
+): Pooling {
   const type = getNumber(metadata, `${architecture}.pooling_type`, 0);
   const pooling = POOLINGS[type] ?? null;
   if (pooling !== null) return pooling;
+  if (type === RANKS) {
+    throw new RequestError(
+      "Cannot make vectors of texts: this model says how well texts answer a question: ask " +
+        "POST /v1/rerank, or take another model",
+      { status: 400, code: "unsupported" },
+    );
+  }
   throw new RequestError(
     `Cannot make vectors of texts: this model pools them in a way (${type}) that is not ` +
       "supported: take another model",
     { status: 501, code: "unsupported" },
+  );
+}
+
+/** @throws {RequestError} 400 where the model has nothing to score pairs of texts with. */
+export function rankerOf(head: TextHead | null): RankerTensors {
+  if (head !== null && head.ranker !== null) return head.ranker;
+  throw new RequestError(
+    "Cannot say how well texts answer a question: this model has no weights for it (cls): take a " +
+      "reranker",
+    { status: 400, code: "unsupported" },
+  );
+}
+
+/** @throws {RequestError} 400 where the model reads texts, and writes none. */
+export function refuseEncoder({ isEncoder, architecture }: ModelConfig): void {
+  if (!isEncoder) return;
+  throw new RequestError(
+    `Cannot write with this model: ${architecture} is an encoder, which makes vectors of texts: ` +
+      "ask POST /v1/embeddings, or take another model",
+    { status: 400, code: "unsupported" },
   );
 }

@@ -2,6 +2,9 @@
  * A language model as its users see it: text in, text out. The server and the command line know
  * only this interface; tests put a scripted model behind it.
  */
+import type { Conversations, KvUse } from "./kept_types.ts";
+
+export type { Conversations, KvUse };
 
 /** How the next id is chosen from the logits. Left-out fields mean "off" or the default shown. */
 export interface SamplingOptions {
@@ -300,38 +303,7 @@ export interface ModelDetails {
   readonly metadata: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** How full the cache of keys and values is, in tokens. */
-export interface KvUse {
-  /** Room that running requests have, or were promised; what is kept of earlier ones is free. */
-  readonly usedTokens: number;
-  /** Tokens that it has room for. */
-  readonly capacityTokens: number;
-  /** Tokens of a block, of which whole ones are used again. */
-  readonly blockTokens: number;
-}
-
-/** What a model computed of conversations, in files. */
-export interface Conversations {
-  /**
-   * Writes what is remembered of a prompt; an earlier file of that path is replaced when the new
-   * one is whole.
-   * @returns for how many of the first ids, in whole blocks.
-   * @throws {RequestError} 507 where that is more than `bytesMax`, or the disk is full; 501 where
-   *   keys and values lie on a GPU.
-   */
-  save(
-    ids: readonly number[],
-    file: { readonly path: string; readonly bytesMax: number },
-  ): Promise<number>;
-  /**
-   * Remembers what such a file has; the oldest of what is remembered makes room.
-   * @returns for how many ids.
-   * @throws {RequestError} 409 where it is of another model, number of threads or type of cache.
-   */
-  restore(path: string): Promise<number>;
-}
-
-/** How a text is embedded. */
+/** How a text is read as a whole. */
 export interface EmbedOptions {
   /** Leaves the queue when it is aborted, and ends the reading of a text within a step. */
   readonly signal?: AbortSignal;
@@ -365,6 +337,12 @@ export interface LanguageModel {
    * @throws {RequestError} when the ids do not fit the context or the vocabulary.
    */
   embed?(ids: readonly number[], options?: EmbedOptions): Promise<Float32Array>;
+  /**
+   * How well the second text of a pair (`encodePair`) goes with the first: larger is better; left
+   * out: it does not say.
+   * @throws {RequestError} when the ids do not fit, or the model has no weights for it.
+   */
+  rank?(ids: readonly number[], options?: EmbedOptions): Promise<number>;
   /**
    * How likely every id but the first was after all before it, with `top` alternatives (0..20);
    * left out: it does not say.

@@ -10,6 +10,7 @@ import type {
   FeedForwardConfig,
   ModelConfig,
   NormConfig,
+  RankerTensors,
   RopeConfig,
   StateSpaceConfig,
 } from "./types.ts";
@@ -157,6 +158,11 @@ export interface Family {
   readonly alibiMaxBias: ((shape: ScaleShape) => number) | null;
   /** The file may cut off queries, keys and values: `attention.clamp_kqv`. */
   readonly mayClampProjections: boolean;
+  /**
+   * It reads a text in both directions and makes vectors of it: windows are of so many tokens in
+   * all, the token itself in the middle. Else the file may say so: `attention.causal` is false.
+   */
+  readonly isEncoder: boolean;
   /** Embeddings are normalised, with weights or without. */
   readonly embeddingNorm: "none" | "weighted" | "plain";
   /** The same where the file names sections, which are alike for texts; null: as without. */
@@ -181,10 +187,14 @@ export interface Family {
   readonly normBiases: "none" | "ofLayerNorms" | "all" | "ifThere";
   /** Attention and feed-forward read a norm of the residual stream; false: the stream itself. */
   readonly hasPreNorms: boolean;
+  /** The first layer's attention may read the residual stream as it is. */
+  readonly mayLackFirstNorm: boolean;
   /** What attention and feed-forward add is normalised first. */
   readonly hasPostNorms: boolean;
   /** What these norms are called, as a rule like that; null: by the names that most have. */
   readonly postNormNames: readonly [attention: string, feedForward: string] | null;
+  /** These norms are of the sum of that and the residual stream, and the last one is the last. */
+  readonly normalizesSums: boolean;
   /** Epsilon of these norms; null: that of the others. */
   readonly postNormEpsilon: number | null;
   /** What the norm of the feed-forward block is called. */
@@ -230,8 +240,11 @@ export interface Family {
   readonly swigluLimits: "activated" | "gates" | null;
   /** The activation of models that nothing but their shape tells apart; null: as above. */
   readonly activationOf: ((shape: MixtureShape) => Activation) | null;
-  /** One tensor holds the rows of the gate, then those of up. */
-  readonly fusesGateAndUp: boolean;
+  /**
+   * One tensor holds the rows of the gate, then those of up; "said": by the shapes of the file's
+   * tensors, which may have no gates either.
+   */
+  readonly fusesGateAndUp: boolean | "said";
   /** `feed_forward_length` counts gates and ups: it is twice the neurons. */
   readonly countsGatesAndUps: boolean;
   /** Biases of every model of the family; others are used where a file has them. */
@@ -288,6 +301,8 @@ export interface Family {
   readonly hasInnerNorms: boolean;
   /** Null: the family is dense. */
   readonly experts: ExpertChoices | null;
+  /** Where files have weights that score how well two texts go together: what they do. */
+  readonly ranks: Pick<RankerTensors, "reads" | "activation" | "isSoftmax">;
   /** Tokens that are never said, in models that have more; null: all may be. */
   readonly silencedTokens: ModelConfig["silencedTokens"] | null;
   /** What is chosen otherwise where a flag of the file is set; null: nothing is. */
@@ -301,6 +316,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   positionsOfSections: null,
   alibiMaxBias: null,
   mayClampProjections: false,
+  isEncoder: false,
   embeddingNorm: "none",
   hasLatentAttention: false,
   hasIndexer: false,
@@ -309,7 +325,9 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   normsHaveWeights: true,
   normBiases: "ofLayerNorms",
   hasPreNorms: true,
+  mayLackFirstNorm: false,
   hasPostNorms: false,
+  normalizesSums: false,
   postNormNames: null,
   postNormEpsilon: null,
   feedForwardNorm: "ffn_norm",
@@ -350,6 +368,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   logitSoftCap: null,
   hasInnerNorms: false,
   experts: null,
+  ranks: { activation: "tanh", isSoftmax: false, reads: "first" },
   silencedTokens: null,
   variant: null,
   obstacle: null,

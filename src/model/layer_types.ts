@@ -4,7 +4,10 @@ import type { ModelConfig } from "./types.ts";
 
 /** What may differ from layer to layer. */
 export interface LayerConfig {
-  /** Keys older than this many tokens are not attended to; 0 = no window. */
+  /**
+   * Keys older than this many tokens are not attended to, nor in encoders keys as far behind; 0 =
+   * no window.
+   */
   readonly slidingWindow: number;
   /**
    * Positions come in chunks of so many; a token attends to those of its own. Left out: of all.

@@ -5,7 +5,7 @@ export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
 export { codebook, type CodebookName, evenSigns } from "./codebooks.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";
 export { headMatrices } from "./head_matrices.ts";
-export { configOf, hasUnevenNeurons } from "./layer_config.ts";
+export { configOf, hasUnevenNeurons, positionsAhead } from "./layer_config.ts";
 export { layerNeurons } from "./layer_neurons.ts";
 export {
   predictedBlock,

@@ -106,6 +106,7 @@ export function readConfig(
     ropes,
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
     ...ownWays(family, vocabSize),
+    ...isEncoder(keys, family, own) && { isEncoder: true },
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
@@ -138,12 +139,32 @@ function walkedLayers(
   return repeats?.map((repeat, index) => ({ ...layers[index], ...repeat })) ?? layers;
 }
 
+/** Files of encoders say that they are, and so may others whose tokens see all that are before. */
+function isEncoder(
+  keys: Hyperparameters,
+  family: Family,
+  layers: readonly LayerConfig[],
+): boolean {
+  const isSaid = !keys.flag("attention.causal", !family.isEncoder);
+  if (isSaid === family.isEncoder) return isSaid;
+  const seesAll = (layer: LayerConfig) =>
+    layer.slidingWindow === 0 && !layer.attentionChunk && !layer.convolutionTaps &&
+    !layer.hasStates && layer.attends !== false && layer.keysOf === undefined;
+  if (isSaid && layers.every(seesAll)) return true;
+  throw new UnsupportedModelError(
+    `Cannot run this ${family.architecture} model: it attends ` +
+      `${isSaid ? "to later tokens" : "to earlier tokens only"}, which this version does not ` +
+      "compute in such models: use another model",
+  );
+}
+
 /** What few families have. */
 function ownWays(
-  { repeats, addsEmbedding, headNorm, silencedTokens }: Family,
+  { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums }: Family,
   vocabSize: number,
-): Pick<ModelConfig, "keptStreams" | "headNorm" | "silencedTokens"> {
+): Pick<ModelConfig, "keptStreams" | "headNorm" | "silencedTokens" | "normalizesSums"> {
   return {
+    ...normalizesSums && { normalizesSums: true },
     ...repeats === "cycles" && { keptStreams: 2 },
     ...addsEmbedding && { keptStreams: 1 },
     ...headNorm && { headNorm },

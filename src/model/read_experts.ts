@@ -39,7 +39,7 @@ export function readExperts(
   });
   if (count === 0) return null;
   if (choices === null) throw notComputed(family, `it mixes ${count} experts`);
-  const period = keys.integer("interleave_moe_layer_step", { min: 0, absent: 1 });
+  const period = readPeriod(keys);
   if (period > 1 && !choices.mayAlternate) {
     throw notComputed(family, "its layers have experts in turns");
   }
@@ -68,6 +68,14 @@ export function readExperts(
     ...choices.weighsInputs && { weighsInputs: true },
     ...companions && { companions },
   };
+}
+
+/** One of so many layers mixes, the last of them. Nomic's key counts otherwise beyond 2. */
+function readPeriod(keys: Hyperparameters): number {
+  const own = "moe_every_n_layers";
+  return keys.has(own)
+    ? keys.integer(own, { min: 2, max: 2 })
+    : keys.integer("interleave_moe_layer_step", { min: 0, absent: 1 });
 }
 
 /** Their first files do not say how long they are: then they are as long as a head. */

@@ -39,7 +39,8 @@ export function readFeedForward(
   shape: MixtureShape,
 ): FeedForwardConfig {
   const own = family.activationOf?.(shape) ?? family.feedForward.activation;
-  const feedForward = { ...family.feedForward, activation: own, firingThreshold: 0 };
+  const gated = family.fusesGateAndUp === "said" ? { isGated: hasGates(file, keys) } : {};
+  const feedForward = { ...family.feedForward, ...gated, activation: own, firingThreshold: 0 };
   const said = keys.text("hidden_activation") ?? (isPowerInfer(file) ? "relu" : null);
   if (said === null) return feedForward;
   if (said === DRELU) return { ...feedForward, activation: "relu", activatesUp: true };
@@ -63,4 +64,11 @@ export function readFeedForward(
     );
   }
   return { ...feedForward, activation };
+}
+
+/** Gates have a tensor of their own, or lie with ups in one. */
+function hasGates({ tensors }: GgufFile, keys: Hyperparameters): boolean {
+  const rows = tensors.get("blk.0.ffn_up.weight")?.dims[1];
+  return tensors.has("blk.0.ffn_gate.weight") ||
+    rows === 2 * keys.integer("feed_forward_length", { min: 1 });
 }

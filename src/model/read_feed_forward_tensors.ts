@@ -42,7 +42,7 @@ function denseTensors(reader: LayerReader): DenseTensors {
       predictor: null,
     };
   }
-  if (isGated && family.fusesGateAndUp) {
+  if (isGated && areFused(reader)) {
     const fused = readMatrix(reader, "ffn_up", { rows: 2 * neurons, columns: width });
     return {
       kind: "dense",
@@ -62,6 +62,11 @@ function denseTensors(reader: LayerReader): DenseTensors {
     },
     predictor: predictorTensors(reader),
   };
+}
+
+function areFused({ checker, family, at }: LayerReader): boolean {
+  const { fusesGateAndUp: said } = family;
+  return said === "said" ? !checker.has(`${at}ffn_gate.weight`) : said;
 }
 
 /** Under its usual name, or with a neuron's weights side by side, as PowerInfer stores it. */

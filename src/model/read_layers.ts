@@ -108,11 +108,13 @@ function unrotatedQueries(
   return { queryRope: ropes.push({ ...rope, scaling, factors: null, temperature }) - 1 };
 }
 
-/** Tokens that windowed layers see; 0: there are none. */
-function readWindow(keys: Hyperparameters, { windows }: Family): number {
+/** Tokens that windowed layers see, up to the token itself; 0: there are none. */
+function readWindow(keys: Hyperparameters, { windows, isEncoder }: Family): number {
   if (windows === "none") return 0;
   const absent = windows === "all" ? 0 : windows.defaultLength;
-  return keys.integer("attention.sliding_window", { min: 0, absent });
+  const window = keys.integer("attention.sliding_window", { min: 0, absent });
+  // A token is in the middle of an encoder's, and sees as many behind it.
+  return isEncoder && window > 0 ? Math.floor(window / 2) + 1 : window;
 }
 
 /** Which layers are rotated that have a rope: the family says, or a list of the file. */

@@ -19,6 +19,7 @@ import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
 import { finchTensors } from "./read_finch_tensors.ts";
 import { keyDeltaTensors } from "./read_key_delta_tensors.ts";
 import { timeMixTensors } from "./read_time_mix_tensors.ts";
+import { textHeadTensors } from "./read_text_head.ts";
 import { TensorChecker } from "./tensor_checker.ts";
 import type {
   AttentionGate,
@@ -28,6 +29,7 @@ import type {
   ModelConfig,
   ModelTensors,
   NormTensors,
+  VectorTensor,
 } from "./types.ts";
 
 /** The size of Llama 4 that does not normalise heads (Maverick) has so many. */
@@ -57,12 +59,15 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
       : family.embeddingNorm === "plain"
       ? { weight: null, bias: null }
       : null,
+    ...checker.has("token_types.weight") && family.isEncoder && {
+      tokenKind: firstKind(checker, columns),
+    },
     altUp: altUpTensors(checker, config),
     tokenInputs: tokenInputTensors(checker, config),
     ...config.keptStreams === 2 && {
       secondStream: checker.vector("hrm.z_l_init", columns),
     },
-    outputNorm: readNorm(checker, family.outputNorm, { config, family }),
+    outputNorm: readNorm(checker, lastNorm(config, family), { config, family }),
     output: config.tiedEmbeddings ? tokenEmbedding : {
       ...checker.matrix("output.weight", { rows, columns }),
       bias: family.requiredBiases.includes("output") || checker.has("output.bias")
@@ -81,10 +86,11 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
         }),
     ),
   };
+  const textHead = textHeadTensors(checker, config, family);
   checkRopeFactors(checker, config);
   const end = readAllBlockCount(file, new Hyperparameters(file, family.architecture));
   checker.refuseUnused({ start: config.blockCount, end });
-  return tensors;
+  return textHead === null ? tensors : { ...tensors, textHead };
 }
 
 /** Long-rope's two lists are there together; which one counts is a question of the context. */
@@ -119,7 +125,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
   return {
     attentionNorm: norm(
       hasSecond ? "attn_norm_2" : "attn_norm",
-      family.hasPreNorms && !hasOnlyNeurons,
+      family.hasPreNorms && !hasOnlyNeurons && !lacksFirstNorm(reader),
     ),
     ...attends === false
       ? NO_HEADS
@@ -133,7 +139,10 @@ function layerTensors(reader: LayerReader): LayerTensors {
       family.hasPreNorms && hasOwnNorm && hasNeurons !== false,
     ),
     feedForward: hasNeurons === false ? null : feedForwardTensors(reader),
-    feedForwardPostNorm: norm(postNorm(reader, FEED_FORWARD_POST_NORMS), family.hasPostNorms),
+    feedForwardPostNorm: norm(
+      postNorm(reader, FEED_FORWARD_POST_NORMS),
+      family.hasPostNorms && !isLastNorm(reader),
+    ),
     input: layerInputTensors(reader),
     altUp: layerAltUpTensors(reader),
     outputScale: outputScale(reader),
@@ -142,6 +151,28 @@ function layerTensors(reader: LayerReader): LayerTensors {
     },
     ...family.addsEmbedding && blockScales(reader),
   };
+}
+
+/** What the last norm is called: where sums are normalised, the last one of these is. */
+function lastNorm({ blockCount }: ModelConfig, family: Family): string {
+  return family.normalizesSums
+    ? `blk.${blockCount - 1}.${FEED_FORWARD_POST_NORMS[1]}`
+    : family.outputNorm;
+}
+
+function isLastNorm({ config, family, index }: LayerReader): boolean {
+  return family.normalizesSums && index === config.blockCount - 1;
+}
+
+function lacksFirstNorm({ checker, family, index, at }: LayerReader): boolean {
+  return index === 0 && family.mayLackFirstNorm && !checker.has(`${at}attn_norm.weight`);
+}
+
+/** Of a table of two kinds, or one: the second part of a pair of texts would be of the second. */
+function firstKind(checker: TensorChecker, columns: number): VectorTensor {
+  const rows = checker.rowCount("token_types.weight") ?? 1;
+  const table = checker.vector("token_types.weight", columns, rows);
+  return { ...table, length: columns };
 }
 
 /** The embedding's, and those of what blocks give, where a file has them. */

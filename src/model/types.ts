@@ -7,6 +7,7 @@ import type { AltUpConfig, AltUpTensors, LayerAltUpTensors } from "./alt_up_type
 import type { Activation, SwigluLimit, XieluCurve } from "./activation_types.ts";
 import type { ExpertsConfig } from "./experts_types.ts";
 import type { LayerConfig, LayerShape } from "./layer_types.ts";
+import type { Pooling, RankerTensors, TextHeadTensors } from "./text_head_types.ts";
 import type { QueryTemperature, RopeConfig, RopeScaling } from "./rope_types.ts";
 import type {
   FinchTensors,
@@ -20,6 +21,7 @@ import type {
 
 export type { DeltaTensors, LowRankTensors, TimeMixConfig } from "./kept_types.ts";
 export type { Activation, LayerConfig, LayerShape, SwigluLimit, XieluCurve };
+export type { Pooling, RankerTensors, TextHeadTensors };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
 export type { QueryTemperature, RopeConfig, RopeScaling };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
@@ -74,6 +76,13 @@ export interface ModelConfig {
   /** Trained context, tokens. */
   readonly contextLength: number;
   readonly norm: NormConfig;
+  /**
+   * Tokens attend to those behind them, too (in windows to as many as before them), and what comes
+   * of them are vectors: nothing is predicted. Left out: they do not.
+   */
+  readonly isEncoder?: true;
+  /** Norms behind blocks are of the sum with the residual stream. Left out: of what is added. */
+  readonly normalizesSums?: true;
   /** Multiplies query·key; usually 1 / √headDim. */
   readonly attentionScale: number;
   /** Of queries that nothing but their latents' heads makes longer; null: nothing does. */
@@ -348,6 +357,8 @@ export interface ModelTensors {
   readonly tokenEmbedding: MatrixTensor;
   /** [context, d], learned; added to the embeddings, or null. */
   readonly positionEmbedding: MatrixTensor | null;
+  /** [d]: what tokens of the first kind, which all are, have more. Left out: there are no kinds. */
+  readonly tokenKind?: VectorTensor;
   /** Null: there is one residual stream. */
   readonly altUp: AltUpTensors | null;
   /** Of the embeddings; null: they go in as they are. */
@@ -359,6 +370,8 @@ export interface ModelTensors {
   readonly outputNorm: NormTensors;
   /** Equals `tokenEmbedding` when tied. */
   readonly output: MatrixTensor;
+  /** What becomes of a text's vector. Left out: nothing. */
+  readonly textHead?: TextHeadTensors;
   readonly layers: readonly LayerTensors[];
 }
 

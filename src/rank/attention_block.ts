@@ -16,6 +16,7 @@ import type { HeadNorm } from "./bound_norm.ts";
 import type { Gate, Layer } from "./layer.ts";
 import { project } from "./matrix.ts";
 import type { RankPlan } from "./plan_types.ts";
+import { attendingTokens } from "./plan_workspace.ts";
 import type { Residual } from "./residual.ts";
 import { lengthOf } from "./shard.ts";
 import type { StepState } from "./step_state.ts";
@@ -26,6 +27,7 @@ export class AttentionBlock {
   readonly #control: Control;
   readonly #tableBytes: number;
   readonly #latents: LatentHeads | null;
+  readonly #attendingTokens: number;
   /** The first own head's number in the model. */
   readonly #firstHead: number;
   /** By layer: own key/value heads that a rank before this one owns, too. */
@@ -41,6 +43,7 @@ export class AttentionBlock {
     this.#control = by.control;
     this.#tableBytes = tableBlocks(state.plan.contextLength) * 4;
     this.#latents = config.latent && new LatentHeads(state, by.residual, config.latent);
+    this.#attendingTokens = attendingTokens(config, state.plan.chunkTokens);
     this.#firstHead = layers[0]?.heads.start ?? 0;
     const before = by.plans.slice(0, rankIndex);
     this.#sharedKvHeads = layers.map(({ kvHeads }, index) => {
@@ -124,8 +127,8 @@ export class AttentionBlock {
   }
 
   /**
-   * attention = softmax(scale · query · keysᵀ) · values, causal, within the layer's window, of each
-   * sequence by itself.
+   * attention = softmax(scale · query · keysᵀ) · values, causal unless the model is an encoder,
+   * within the layer's window, of each sequence by itself.
    */
   attend(layer: Layer): void {
     const { headCount, headDim, valueDim, latent } = layer;
@@ -138,34 +141,41 @@ export class AttentionBlock {
     const slopes = config.alibiMaxBias > 0 ? space.slopes + 4 * this.#firstHead : 0;
     const outStride = latent === null ? plan.strides.attention : headCount * valueDim;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
-      const n = segments[at + SEGMENT_ROWS];
-      kernel(
-        query,
-        width,
-        layer.keys,
-        layer.values,
-        layer.kvHeadCount,
-        this.#tableOf(segments[at + SEGMENT_SLOT]),
-        plan.kvBlocks,
-        attention,
-        outStride,
-        space.scratch,
-        n,
-        segments[at + SEGMENT_POSITION],
-        headCount,
-        layer.headOffset,
-        layer.groupSize,
-        headDim,
-        valueDim,
-        layer.slidingWindow,
-        fractions.attentionScale,
-        fractions.attentionSoftCap,
-        layer.sinks,
-        layer.attentionChunk,
-        slopes,
-      );
-      query += n * width * 4;
-      attention += n * outStride * 4;
+      const first = segments[at + SEGMENT_POSITION];
+      const end = first + segments[at + SEGMENT_ROWS];
+      const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
+      for (let position = first; position < end; position += this.#attendingTokens) {
+        const n = Math.min(end - position, this.#attendingTokens);
+        kernel(
+          query,
+          width,
+          layer.keys,
+          layer.values,
+          layer.kvHeadCount,
+          table,
+          plan.kvBlocks,
+          attention,
+          outStride,
+          space.scratch,
+          n,
+          position,
+          headCount,
+          layer.headOffset,
+          layer.groupSize,
+          headDim,
+          valueDim,
+          layer.slidingWindow,
+          fractions.attentionScale,
+          fractions.attentionSoftCap,
+          layer.sinks,
+          layer.attentionChunk,
+          slopes,
+          layer.positionsAhead,
+          end,
+        );
+        query += n * width * 4;
+        attention += n * outStride * 4;
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
 import { cachedValueDim } from "../model/latent.ts";
-import { configOf } from "../model/layer_config.ts";
+import { configOf, positionsAhead } from "../model/layer_config.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { bindAltUp, type LayerAltUp } from "./alt_up.ts";
 import { floats } from "./arena_views.ts";
@@ -52,6 +52,8 @@ export interface Layer {
   readonly routesEarly: boolean;
   /** 0 = none. */
   readonly slidingWindow: number;
+  /** How many positions behind its own a token sees: 0 but for encoders. */
+  readonly positionsAhead: number;
   /** Positions of a chunk that a token sees its own of; 0: it sees those of all. */
   readonly attentionChunk: number;
   /** Index of the rotary embedding, or null. */
@@ -161,6 +163,7 @@ export function bindLayer(
     routesEarly: plan.feedForward?.kind === "experts" &&
       config.experts?.routerInput !== "feedForward",
     slidingWindow: own.slidingWindow,
+    positionsAhead: positionsAhead(config, index),
     attentionChunk: own.attentionChunk ?? 0,
     rope: own.rope,
     queryRope: own.queryRope ?? own.rope,

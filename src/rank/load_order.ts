@@ -34,6 +34,7 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
   if (plan.embeddingInFile === null) yield* inArena(0, partsOf(plan.embedding));
   if (plan.positions !== null) yield* inArena(0, partsOf(plan.positions));
   yield* inArena(0, partsOfNorm(plan.embeddingNorm));
+  if (plan.tokenKind !== null) yield* inArena(0, [{ vector: plan.tokenKind }]);
   if (plan.tokenInputs !== null) {
     yield* inArena(0, [...partsOf(plan.tokenInputs.projection), { vector: plan.tokenInputs.norm }]);
   }

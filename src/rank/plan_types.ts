@@ -325,6 +325,8 @@ export interface RankPlan {
   readonly layers: readonly LayerPlan[];
   readonly outputArena: number;
   readonly embeddingNorm: NormPlan | null;
+  /** What every token's embedding has more; null: nothing. */
+  readonly tokenKind: VectorPlan | null;
   readonly outputNorm: NormPlan;
   /** Equals `embedding` when the model ties them. */
   readonly output: MatrixPlan;

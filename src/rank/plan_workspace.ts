@@ -208,12 +208,21 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
   };
 }
 
+/** More queries at once would leave the cache while they pass an encoder's keys. */
+const QUERIES_OF_LONG_STEPS = 64;
+
+/** Tokens that attend at once: of a causal step all, of an encoder's, which is a whole text, some. */
+export function attendingTokens({ isEncoder }: ModelConfig, chunkTokens: number): number {
+  return isEncoder ? Math.min(QUERIES_OF_LONG_STEPS, chunkTokens) : chunkTokens;
+}
+
 /** Of the layer that takes the most. */
 function attentionScratch({ config, widths: { heads }, chunkTokens, sizes }: WorkspaceInput) {
+  const n = attendingTokens(config, chunkTokens);
   const most = config.layers.map((_, layer) => {
     const { headCount, headCountKv, headDim } = configOf(config, layer);
     const groupSize = headCountKv === 0 ? 1 : headCount / headCountKv;
-    return sizes.attention_scratch_bytes(chunkTokens, Math.max(1, heads), groupSize, headDim);
+    return sizes.attention_scratch_bytes(n, Math.max(1, heads), groupSize, headDim);
   });
   return Math.max(...most);
 }

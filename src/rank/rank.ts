@@ -10,7 +10,7 @@ import { AttentionBlock } from "./attention_block.ts";
 import { ConvolutionBlock, convolves } from "./convolution_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
 import { hasInnerNorm } from "./bound_blocks.ts";
-import { bindNorm, type Norm } from "./bound_norm.ts";
+import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
 import { bindLayer, type Layer } from "./layer.ts";
 import { HEADS, NEURONS } from "./inner_norms.ts";
 import { KeptStreams } from "./kept_streams.ts";
@@ -47,6 +47,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #layers: readonly Layer[];
   readonly #residual: Residual;
   readonly #embeddingNorm: Norm | null;
+  /** Address of f32 [d], or 0. */
+  readonly #tokenKind: number;
   /** Null where tokens give layers nothing. */
   readonly #inputs: LayerInputs | null;
   /** Null where there is one residual stream. */
@@ -81,6 +83,7 @@ export class Rank implements RankSteps<Layer> {
     this.#control = control;
     this.#residual = residual;
     this.#embeddingNorm = bindNorm(this.plan.embeddingNorm);
+    this.#tokenKind = addressOf(this.plan.tokenKind);
     this.#layers = this.plan.layers.map((layer, index) =>
       bindLayer(layer, { config, index, memory: memories[layer.arena], rank: this.plan })
     );
@@ -141,7 +144,7 @@ export class Rank implements RankSteps<Layer> {
 
   /** What tokens give layers, and further streams, are made of their embeddings, too. */
   joinEmbedding(): boolean {
-    if (!this.#residual.joinEmbedding(this.#embeddingNorm)) return false;
+    if (!this.#residual.joinEmbedding(this.#embeddingNorm, this.#tokenKind)) return false;
     this.#inputs?.make();
     this.#kept.start();
     return this.#altUp === null || this.#altUp.start();

@@ -70,6 +70,7 @@ export class RankPlanner implements Placer {
   #embedding: Pick<RankPlan, "embedding" | "embeddingInFile"> | null = null;
   #positions: MatrixPlan | null = null;
   #embeddingNorm: RankPlan["embeddingNorm"] = null;
+  #tokenKind: RankPlan["tokenKind"] = null;
   #tokenInputs: RankPlan["tokenInputs"] = null;
   #altUp: RankPlan["altUp"] = null;
   #secondStream: RankPlan["secondStream"] = null;
@@ -215,6 +216,7 @@ export class RankPlanner implements Placer {
       this.#positions = this.matrix(positions, { rows: shard.positions });
     }
     this.#embeddingNorm = norm(this, tensors.embeddingNorm);
+    this.#tokenKind = tensors.tokenKind ? this.vector(tensors.tokenKind) : null;
     const inputsPlace = this.#isAlone ? this.#device! : this;
     this.#tokenInputs = planTokenInputs(inputsPlace, this.#in.model, this.#in);
     const { rankIndex, options: { rankCount } } = this.#in;
@@ -370,6 +372,7 @@ export class RankPlanner implements Placer {
       strides: this.#strides,
       ...this.#embedding,
       embeddingNorm: this.#embeddingNorm,
+      tokenKind: this.#tokenKind,
       tokenInputs: this.#tokenInputs,
       altUp: this.#altUp,
       secondStream: this.#secondStream,

@@ -189,22 +189,28 @@ export class Residual {
   // --- joins -----------------------------------------------------------------------------------
 
   /**
-   * residual = norm(Σ partials over ranks): the embeddings of the step; norm null: just the sum.
+   * residual = norm(Σ partials over ranks + kind): the embeddings of the step; norm null: just the
+   * sum. kind: address of f32 [d], or 0: tokens are of no kind.
    * @returns false when the leader aborted the step.
    */
-  joinEmbedding(norm: Norm | null): boolean {
-    const { views, arena, space, n } = this.#state;
+  joinEmbedding(norm: Norm | null, kind: number): boolean {
+    const { kernels, config, plan, views, arena, space, n } = this.#state;
     if (!this.#meet()) return false;
     views.residual[arena].fill(0);
     this.#addPartials(space.residual);
+    if (kind !== 0) {
+      const stride = plan.strides.embedding;
+      kernels.add_bias_f32(space.residual, stride, kind, n, config.embeddingLength);
+    }
     if (norm !== null) this.normalize(space.residual, norm, space.residual, n);
     return true;
   }
 
   /**
-   * residual += norm(residualScale · Σ partials over ranks); norm null: just the sum. Sums are in
-   * rank order on every rank, so that all copies of the stream stay equal bit for bit. inner: of a
-   * norm inside of the block, whose factors the sum lacks.
+   * residual += norm(residualScale · Σ partials over ranks); norm null: just the sum; in models
+   * that normalise sums residual = norm(residual + …). Sums are in rank order on every rank, so
+   * that all copies of the stream stay equal bit for bit. inner: of a norm inside of the block,
+   * whose factors the sum lacks.
    * @returns false when the leader aborted the step.
    */
   join(norm: Norm | null, inner: { row: number; width: number } | null = null): boolean {
@@ -215,8 +221,11 @@ export class Residual {
     if (this.#isEmpty) this.clear();
     if (scale !== 1) kernels.scale_f32(this.#state.partial, stride, n, d, scale);
     if (!this.#meet()) return false;
-    if (norm === null && inner === null) {
+    if (norm === null && inner === null || config.normalizesSums) {
       this.#addPartials(space.residual);
+      if (norm !== null) {
+        this.#normalizeBy(fractions.postEpsilon, space.residual, norm, space.residual, n);
+      }
     } else {
       // What the blocks read is not needed any more: its place takes the sum.
       views.normed[arena].fill(0);

@@ -72,9 +72,12 @@ export class ReferenceBlocks {
     return matrix.bias === null ? product : addBias(product, this.#weights.vector(matrix.bias));
   }
 
-  /** The same of what a block adds to the residual stream. */
-  postNorm(x: Float64Array, tensors: NormTensors | null): Float64Array {
-    return this.norm(x, tensors, this.#config.norm.postEpsilon);
+  /** x + s · norm(part), what a block gives; in some models norm(x + s · part). */
+  join(x: Float64Array, part: Float64Array, tensors: NormTensors | null): Float64Array {
+    const { residualScale, normalizesSums, norm: { postEpsilon } } = this.#config;
+    const added = normalizesSums ? part : this.norm(part, tensors, postEpsilon);
+    const sum = add(x, added.map((value) => value * residualScale));
+    return normalizesSums ? this.norm(sum, tensors, postEpsilon) : sum;
   }
 
   /** norm(x), [n, d]; x itself where the model has no norm. */

@@ -3,7 +3,6 @@
  * golden test; reads like the models' definition and is fast nowhere. Knows ids and logits; nothing
  * of text, threads or WebAssembly.
  */
-import { check } from "../base/check.ts";
 import type { GgufFile, TensorReader } from "../gguf/mod.ts";
 import {
   alibiSlopes,
@@ -18,6 +17,7 @@ import {
   type ModelDescription,
   type ModelTensors,
   ownKeyDim,
+  positionsAhead,
   type RopeFrequencies,
   ropeFrequencies,
   type VectorTensor,
@@ -26,6 +26,7 @@ import { clamp, softCap } from "./activation_ops.ts";
 import { addBypass, correctStreams, endStreams, guessStreams, startStreams } from "./alt_up.ts";
 import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
+import { embedTokens } from "./embed.ts";
 import { finchLayer } from "./finch_layer.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
@@ -109,7 +110,7 @@ export class ReferenceModel {
     const { outputNorm, output } = this.#tensors;
     const place = { fromPosition, rotations: this.#rotations(ids.length, fromPosition) };
 
-    const embeddings = this.#embed(ids, fromPosition);
+    const embeddings = embedTokens(ids, fromPosition, this.#tensors, this.#parts);
     const x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
     this.#show("embedding", x);
     const given = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
@@ -133,19 +134,18 @@ export class ReferenceModel {
 
   /**
    * y = x + s · post(attention(norm(x))), then y + s · post(feedForward(norm(y))); with parallel
-   * blocks x + s · attention(norm(x)) + s · feedForward(norm(x)), the norm being one or two.
+   * blocks x + s · attention(norm(x)) + s · feedForward(norm(x)), the norm being one or two. In some
+   * models post is of the sums.
    */
   #layer(x: Float64Array, index: number, place: Place): Float64Array {
-    const { hasParallelBlocks, residualScale } = this.config;
+    const { hasParallelBlocks } = this.config;
     const tensors = this.#tensors.layers[index];
     const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
-    const scaled = (part: Float64Array) => part.map((value) => value * residualScale);
 
     const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
     const mixed = this.#scale(this.#mix(attends, index, place), tensors.attentionScale);
-    const attended = blocks.postNorm(mixed, tensors.attentionPostNorm);
-    const sum = add(x, scaled(attended));
+    const sum = blocks.join(x, mixed, tensors.attentionPostNorm);
     const y = show("attention out", addBypass(sum, attends, tensors.altUp, this.#parts));
     if (tensors.feedForward === null) return y;
 
@@ -159,9 +159,9 @@ export class ReferenceModel {
     const inputs = { h, layerInput: x, residual, threshold, gateCutoff, curve, limits };
     const given = this.#gate(blocks.feedForward(inputs, tensors.feedForward, show), index);
     const neurons = this.#scale(given, tensors.feedForwardScale);
-    const fed = blocks.postNorm(neurons, tensors.feedForwardPostNorm);
+    const fed = blocks.join(y, neurons, tensors.feedForwardPostNorm);
     const { endScale = 1 } = this.config.layers[index];
-    return show("feed-forward out", add(y, scaled(fed)).map((value) => value * endScale));
+    return show("feed-forward out", fed.map((value) => value * endScale));
   }
 
   /** What a block gives, as much as the layer says. */
@@ -273,6 +273,7 @@ export class ReferenceModel {
       scale: this.config.attentionScale,
       softCap: this.config.attentionSoftCap,
       chunk: layers[index].attentionChunk,
+      ahead: positionsAhead(this.config, index),
       ...this.config.alibiMaxBias > 0 && {
         slopes: alibiSlopes(headCount, this.config.alibiMaxBias),
       },
@@ -350,25 +351,6 @@ export class ReferenceModel {
       rotDim: dimensionCount,
       kind,
     });
-  }
-
-  /** Rows `ids` of the embedding table, scaled, and learned positions, [n, embeddingLength]. */
-  #embed(ids: readonly number[], fromPosition: number): Float64Array {
-    const { embeddingLength: width, vocabSize, embeddingScale, contextLength } = this.config;
-    const { tokenEmbedding, positionEmbedding } = this.#tensors;
-    const table = this.#weights.matrix(tokenEmbedding);
-    const positions = positionEmbedding && this.#weights.matrix(positionEmbedding);
-    const x = new Float64Array(ids.length * width);
-    ids.forEach((id, t) => {
-      check(Number.isInteger(id) && id >= 0 && id < vocabSize, `id ${id} of ${vocabSize}`);
-      const position = fromPosition + t;
-      check(!positions || position < contextLength, `no embedding of position ${position}`);
-      for (let i = 0; i < width; i++) {
-        x[t * width + i] = table[id * width + i] * embeddingScale +
-          (positions?.[position * width + i] ?? 0);
-      }
-    });
-    return x;
   }
 
   #capLogits(logits: Float64Array): Float64Array {

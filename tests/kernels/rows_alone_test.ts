@@ -99,7 +99,8 @@ for (const type of ["i16", "f32"] as const) {
         assertRowsAlone(arena, out, width, (first, n) =>
           kernels[`attention_${type}`](
             q + 4 * first * width, width, keys, values, kvHeads, table, blocks, out, width, scratch,
-            n, p0 + first, heads, 0, groupSize, headDim, headDim, window, 0.125, 0, 0, 0, 0,
+            n, p0 + first, heads, 0, groupSize, headDim, headDim, window, 0.125,
+            0, 0, 0, 0, 0, 0,
           )
         );
       }

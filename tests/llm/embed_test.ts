@@ -144,15 +144,17 @@ Deno.test("TextPooler gives the mean, the first or the last row, over several st
 for (const [type, pooling] of [[0, "mean"], [1, "mean"], [2, "first"], [3, "last"]] as const) {
   Deno.test(`readPooling() takes a file's pooling_type ${type} for ${pooling}`, () =>
     withTinyFile({ metadata: [["llama.pooling_type", u32(type)]] }, (path) => {
-      assertEquals(readPooling(openGguf(path).metadata, "llama"), pooling);
+      assertEquals(readPooling(openGguf(path).metadata, { architecture: "llama" }), pooling);
       return Promise.resolve();
     }));
 }
 
 Deno.test("readPooling() takes the mean where a file says nothing, and refuses other ways", () =>
-  withTinyFile({ metadata: [["other.pooling_type", u32(4)]] }, (path) => {
+  withTinyFile({ metadata: [["other.pooling_type", u32(4)], ["another.pooling_type", u32(5)]] }, (path) => {
     const { metadata } = openGguf(path);
-    assertEquals(readPooling(metadata, "llama"), "mean");
-    assertThrows(() => readPooling(metadata, "other"), RequestError, "in a way (4)");
+    assertEquals(readPooling(metadata, { architecture: "llama" }), "mean");
+    const of = (architecture: string) => () => readPooling(metadata, { architecture });
+    assertThrows(of("other"), RequestError, "says how well texts answer");
+    assertThrows(of("another"), RequestError, "in a way (5)");
     return Promise.resolve();
   }));

@@ -178,6 +178,22 @@ export interface TinyFamily {
   };
   /** What the last norm is called; left out: output_norm. */
   readonly outputNorm?: string;
+  /** It has neither a last norm of its own nor an output. */
+  readonly isEncoder?: boolean;
+  /** Rows of a table of kinds of tokens. */
+  readonly tokenKinds?: number;
+  /** Norms are of sums, and the last of these is the model's last one. */
+  readonly sumNorms?: boolean;
+  /** The first layer's attention reads what comes in as it is. */
+  readonly lacksFirstNorm?: boolean;
+  /** Behind a text's vector: rows of two matrices that score, and of some that make others. */
+  readonly ranker?: {
+    readonly dense: number;
+    readonly output: number;
+    readonly hasNorm?: boolean;
+    readonly hasBiases?: boolean;
+  };
+  readonly projections?: readonly number[];
   readonly learnedPositions?: boolean;
   /** Left out: all dimensions of a head. */
   readonly rotatedDims?: number;

@@ -78,8 +78,13 @@ export function tinyMetadata(
     ["general.file_type", u32(fileTypeOf(file.type))],
     ["general.quantization_version", u32(2)],
     ...Object.entries(family.wholeKeys ?? {}),
+    ...kindsOfTokens(family),
     ...Object.entries(own).map(([key, value]): MetadataEntry => [`${architecture}.${key}`, value]),
   ];
+}
+
+function kindsOfTokens({ tokenKinds }: TinyFamily): MetadataEntry[] {
+  return tokenKinds ? [["tokenizer.ggml.token_type_count", u32(tokenKinds)]] : [];
 }
 
 /** Layers that convolve have no heads. */
@@ -109,6 +114,7 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   plan.matrix("token_embd", [width, vocabSize], "embedding");
   if (family.layered) planModelInputs(plan, shape, family.layered);
   if (family.embeddingNorm) plan.norm("token_embd_norm", width);
+  if (family.tokenKinds) plan.vector("token_types.weight", width, family.tokenKinds);
   if (family.learnedPositions) {
     plan.matrix("position_embd", [width, shape.contextLength], "embedding");
   }
@@ -133,10 +139,27 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   }
   plan.prefix = "";
   if (family.secondStream) plan.factors("hrm.z_l_init", width);
-  plan.norm(family.outputNorm ?? "output_norm", width);
+  if (!family.sumNorms) plan.norm(family.outputNorm ?? "output_norm", width);
+  planTextHead(plan, width, family);
   if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");
   if (family.outputBias) plan.bias("output", vocabSize);
   return plan.tensors;
+}
+
+/** What follows a text's vector. */
+function planTextHead(plan: TensorPlan, width: number, { ranker, projections }: TinyFamily): void {
+  let columns = width;
+  for (const [index, rows] of projections?.entries() ?? []) {
+    plan.matrix(`dense_${index + 2}`, [columns, rows]);
+    columns = rows;
+  }
+  if (!ranker) return;
+  const { dense, output, hasNorm, hasBiases } = ranker;
+  plan.matrix("cls", [width, dense]);
+  if (hasBiases) plan.bias("cls", dense);
+  if (hasNorm) plan.wholeNorm("cls.norm.weight", dense);
+  plan.matrix("cls.output", [dense, output]);
+  if (hasBiases) plan.bias("cls.output", output);
 }
 
 function hasNeurons({ stateSpace }: TinyFamily, kind: TinyStateSpace["layers"][number]): boolean {
@@ -217,7 +240,8 @@ function planAttention(
   const { embeddingLength: width, headCount, headCountKv, headDim } = shape;
   const { valueDim = headDim } = family;
   const [queries, keys] = [headCount * headDim, headCountKv * headDim];
-  if (family.preNorms !== false) plan.norm("attn_norm", width);
+  const lacksNorm = family.lacksFirstNorm && block === 0;
+  if (family.preNorms !== false && !lacksNorm) plan.norm("attn_norm", width);
   if (family.latent) return planLatent(plan, shape, family.latent);
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + keys + headCountKv * valueDim]);
   else {
@@ -249,7 +273,8 @@ function planAttention(
   plan.biases({ attn_output: width });
   const { sinks } = family;
   if (typeof sinks === "object" ? sinks[block] : sinks) plan.sinks(headCount);
-  if (family.postNormNames) plan.wholeNorm(family.postNormNames[0], width);
+  if (family.sumNorms) plan.norm("attn_output_norm", width);
+  else if (family.postNormNames) plan.wholeNorm(family.postNormNames[0], width);
   else if (family.postNorms) plan.norm("post_attention_norm", width);
 }
 
@@ -291,7 +316,8 @@ function planFeedForward(
     }
     plan.biases({ ffn_gate: neurons, ffn_up: neurons, ffn_down: width });
   }
-  if (family.postNormNames) plan.wholeNorm(family.postNormNames[1], width);
+  if (family.sumNorms) plan.norm("layer_output_norm", width);
+  else if (family.postNormNames) plan.wholeNorm(family.postNormNames[1], width);
   else if (family.postNorms) plan.norm("post_ffw_norm", width);
 }
 

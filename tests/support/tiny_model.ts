@@ -17,6 +17,7 @@ import {
 } from "../../src/synth/synth_types.ts";
 import { sentencePieceVocabulary } from "../../src/synth/vocabulary.ts";
 import { makeFloats, Rng } from "./rng.ts";
+import { ENCODER_FAMILIES, type TinyEncoderName } from "./tiny_encoder_families.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
 import type { TinyFamily } from "./tiny_family.ts";
 import { keepConstant, predictorWeights } from "./tiny_predictor.ts";
@@ -26,7 +27,7 @@ import { tinyMetadata, type TinyShape, tinyTensors } from "./tiny_layout.ts";
 /** What may be chosen; the rest is the family's, or that of `TINY_SHAPE`. */
 export interface TinyModelOptions extends Partial<TinyShape> {
   /** A family, or after a dash a form of it. Default "llama". */
-  readonly architecture?: TinyFamilyName;
+  readonly architecture?: TinyFamilyName | TinyEncoderName;
   readonly seed?: number;
   /** Type of all matrices, or a mixture; what rows do not fit gets another type. Default F32. */
   readonly type?: SynthQuant;
@@ -73,7 +74,8 @@ type FilledTensor = PlannedTensor & { readonly pieces: () => Uint8Array[] };
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
   const name = options.architecture ?? "llama";
-  const family: TinyFamily = { ...TINY_FAMILIES[name], ...options.changes };
+  const families: Readonly<Record<string, TinyFamily>> = { ...TINY_FAMILIES, ...ENCODER_FAMILIES };
+  const family: TinyFamily = { ...families[name], ...options.changes };
   const architecture = family.architecture ?? name;
   const shape = shapeOf(family, options);
   const type = options.type ?? "F32";

@@ -9,6 +9,7 @@ import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
 import { bailingmoe2 } from "./bailingmoe2.ts";
 import { bamboo } from "./bamboo.ts";
+import { bert } from "./bert.ts";
 import { bitnet } from "./bitnet.ts";
 import { bitnetB158 } from "./bitnet_b158.ts";
 import { bloom } from "./bloom.ts";
@@ -27,6 +28,7 @@ import { deepseek32 } from "./deepseek32.ts";
 import { dots1 } from "./dots1.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
+import { euroBert } from "./eurobert.ts";
 import { exaone } from "./exaone.ts";
 import { exaone4 } from "./exaone4.ts";
 import { exaoneMoe } from "./exaone_moe.ts";
@@ -37,12 +39,13 @@ import { gemma2 } from "./gemma2.ts";
 import { gemma3 } from "./gemma3.ts";
 import { gemma3n } from "./gemma3n.ts";
 import { gemma4 } from "./gemma4.ts";
+import { gemmaEmbedding } from "./gemma_embedding.ts";
 import { glm4 } from "./glm4.ts";
 import { glm4moe } from "./glm4moe.ts";
 import { glmDsa } from "./glm_dsa.ts";
 import { gpt2 } from "./gpt2.ts";
-import { gptneox } from "./gptneox.ts";
 import { gptOss } from "./gpt_oss.ts";
+import { gptneox } from "./gptneox.ts";
 import { granite } from "./granite.ts";
 import { graniteSwa } from "./granite_swa.ts";
 import { graniteHybrid } from "./granitehybrid.ts";
@@ -58,12 +61,15 @@ import { internlm2 } from "./internlm2.ts";
 import { jais } from "./jais.ts";
 import { jais2 } from "./jais2.ts";
 import { jamba } from "./jamba.ts";
+import { jinaBertV2 } from "./jina_bert_v2.ts";
+import { jinaBertV3 } from "./jina_bert_v3.ts";
 import { kimiLinear } from "./kimi_linear.ts";
 import { laguna } from "./laguna.ts";
 import { lfm2 } from "./lfm2.ts";
 import { lfm2moe } from "./lfm2moe.ts";
 import { llama } from "./llama.ts";
 import { llama4 } from "./llama4.ts";
+import { llamaEmbed } from "./llama_embed.ts";
 import { maincoder } from "./maincoder.ts";
 import { mamba } from "./mamba.ts";
 import { mamba2 } from "./mamba2.ts";
@@ -75,13 +81,17 @@ import { minicpm3 } from "./minicpm3.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
 import { mistral3 } from "./mistral3.ts";
 import { mistral4 } from "./mistral4.ts";
+import { modernBert } from "./modern_bert.ts";
 import { mpt } from "./mpt.ts";
 import { museGlimmer } from "./muse_glimmer.ts";
 import { nanbeige } from "./nanbeige.ts";
 import { nemotron } from "./nemotron.ts";
-import { olmo } from "./olmo.ts";
 import { nemotronH } from "./nemotron_h.ts";
 import { nemotronHMoe } from "./nemotron_h_moe.ts";
+import { neoBert } from "./neo_bert.ts";
+import { nomicBert } from "./nomic_bert.ts";
+import { nomicBertMoe } from "./nomic_bert_moe.ts";
+import { olmo } from "./olmo.ts";
 import { olmo2 } from "./olmo2.ts";
 import { olmoe } from "./olmoe.ts";
 import { openelm } from "./openelm.ts";
@@ -99,9 +109,9 @@ import { qwen2 } from "./qwen2.ts";
 import { qwen2moe } from "./qwen2moe.ts";
 import { qwen2vl } from "./qwen2vl.ts";
 import { qwen3 } from "./qwen3.ts";
-import { qwen3moe } from "./qwen3moe.ts";
 import { qwen35 } from "./qwen35.ts";
 import { qwen35moe } from "./qwen35moe.ts";
+import { qwen3moe } from "./qwen3moe.ts";
 import { qwen3next } from "./qwen3next.ts";
 import { qwen3vl } from "./qwen3vl.ts";
 import { qwen3vlmoe } from "./qwen3vlmoe.ts";
@@ -131,6 +141,7 @@ export const FAMILIES: readonly Family[] = [
   bailingmoe,
   bailingmoe2,
   bamboo,
+  bert,
   bitnet,
   bitnetB158,
   bloom,
@@ -149,6 +160,7 @@ export const FAMILIES: readonly Family[] = [
   dots1,
   ernie45,
   ernie45Moe,
+  euroBert,
   exaone,
   exaone4,
   exaoneMoe,
@@ -159,12 +171,13 @@ export const FAMILIES: readonly Family[] = [
   gemma3,
   gemma3n,
   gemma4,
+  gemmaEmbedding,
   glm4,
   glm4moe,
   glmDsa,
   gpt2,
-  gptneox,
   gptOss,
+  gptneox,
   granite,
   graniteSwa,
   graniteHybrid,
@@ -180,12 +193,15 @@ export const FAMILIES: readonly Family[] = [
   jais,
   jais2,
   jamba,
+  jinaBertV2,
+  jinaBertV3,
   kimiLinear,
   laguna,
   lfm2,
   lfm2moe,
   llama,
   llama4,
+  llamaEmbed,
   maincoder,
   mamba,
   mamba2,
@@ -197,13 +213,17 @@ export const FAMILIES: readonly Family[] = [
   minimaxM2,
   mistral3,
   mistral4,
+  modernBert,
   mpt,
   museGlimmer,
   nanbeige,
   nemotron,
-  olmo,
   nemotronH,
   nemotronHMoe,
+  neoBert,
+  nomicBert,
+  nomicBertMoe,
+  olmo,
   olmo2,
   olmoe,
   openelm,
@@ -221,9 +241,9 @@ export const FAMILIES: readonly Family[] = [
   qwen2moe,
   qwen2vl,
   qwen3,
-  qwen3moe,
   qwen35,
   qwen35moe,
+  qwen3moe,
   qwen3next,
   qwen3vl,
   qwen3vlmoe,

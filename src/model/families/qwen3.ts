@@ -7,4 +7,5 @@ export const qwen3: Family = {
   architecture: "qwen3",
   positions: "neox",
   headNorms: "shared",
+  ranks: { reads: "last", activation: "tanh", isSoftmax: true },
 };

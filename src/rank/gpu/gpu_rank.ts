@@ -195,7 +195,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   }
 
   joinEmbedding(): boolean {
-    if (!this.#residual.joinEmbedding(this.#embeddingNorm)) return false;
+    if (!this.#residual.joinEmbedding(this.#embeddingNorm, 0)) return false;
     if (this.#isAlone) this.#sendResidual();
     this.#parts.sentRows?.send(this.#control.stepIds(), this.#step.n);
     return true;

@@ -94,6 +94,9 @@ export function expertsObstacle(
 /** Of what layers have. */
 function layersObstacle({ config, tensors }: ModelDescription): string | null {
   const spans = tensors.layers.flatMap(({ queryNorm, keyNorm }) => [queryNorm, keyNorm]);
+  if (config.isEncoder || config.normalizesSums) {
+    return "texts that are read in both directions are the threads'";
+  }
   if (config.normalizesTurnedHeads && spans.some((each) => each?.span === "projection")) {
     return "heads that are turned already are normalised together by threads only";
   }
