@@ -47,6 +47,7 @@ export type {
   ModelTensors,
   NormConfig,
   NormTensors,
+  Pooling,
   PredictorTensors,
   QueryTemperature,
   RopeConfig,

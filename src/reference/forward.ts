@@ -8,7 +8,6 @@ import {
   alibiSlopes,
   configOf,
   describeModel,
-  fillRopeTable,
   growthAt,
   headMatrices,
   type HeadNormTensors,
@@ -17,6 +16,7 @@ import {
   type ModelDescription,
   type ModelTensors,
   ownKeyDim,
+  type Pooling,
   positionsAhead,
   type RopeFrequencies,
   ropeFrequencies,
@@ -36,7 +36,9 @@ import { shiftRows, sigmoid } from "./keyed_scan.ts";
 import { append, type LayerCache } from "./layer_cache.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
+import { rotationTables } from "./rotations.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
+import { poolRows, projectText, scoreText } from "./text_head.ts";
 import { timeMixLayer } from "./time_mix.ts";
 import { ReferenceWeights } from "./weights.ts";
 
@@ -107,8 +109,28 @@ export class ReferenceModel {
    * @returns logits after each new token, f32 [n, vocabSize].
    */
   forward(ids: readonly number[], fromPosition = 0): Float32Array {
-    const { outputNorm, output } = this.#tensors;
-    const place = { fromPosition, rotations: this.#rotations(ids.length, fromPosition) };
+    const logits = this.#blocks.project(this.#rows(ids, fromPosition), this.#tensors.output);
+    return Float32Array.from(this.#show("logits", this.#capLogits(logits))); // [n, vocabSize]
+  }
+
+  /** The vector of a text. */
+  vector(ids: readonly number[], pooling: Pooling): Float64Array {
+    const pooled = poolRows(this.#rows(ids, 0), this.config.embeddingLength, pooling);
+    return projectText(pooled, this.#tensors.textHead, this.#parts);
+  }
+
+  /** How well the second text of a pair goes with the first. */
+  score(ids: readonly number[]): number {
+    const head = this.#tensors.textHead!;
+    const pooled = poolRows(this.#rows(ids, 0), this.config.embeddingLength, head.ranker!.reads);
+    return scoreText(pooled, head, this.#parts);
+  }
+
+  /** What the last norm leaves of each token, [n, embeddingLength]. */
+  #rows(ids: readonly number[], fromPosition: number): Float64Array {
+    const { outputNorm } = this.#tensors;
+    const rotations = rotationTables(this.config, this.#frequencies, ids.length, fromPosition);
+    const place = { fromPosition, rotations };
 
     const embeddings = embedTokens(ids, fromPosition, this.#tensors, this.#parts);
     const x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
@@ -127,9 +149,7 @@ export class ReferenceModel {
       streams = [ended.x, ...streams.slice(1)];
     }
     const merged = endStreams(streams, this.#tensors, this.#parts);
-    const h = this.#show("norm", this.#blocks.norm(merged, outputNorm));
-    const logits = this.#blocks.project(h, output);
-    return Float32Array.from(this.#show("logits", this.#capLogits(logits))); // [n, vocabSize]
+    return this.#show("norm", this.#blocks.norm(merged, outputNorm));
   }
 
   /**
@@ -361,17 +381,6 @@ export class ReferenceModel {
     return capped.map((value, i) => {
       const id = i % vocabSize;
       return id >= silenced.start && id < silenced.end ? -Infinity : value;
-    });
-  }
-
-  #rotations(n: number, fromPosition: number): Float64Array[] {
-    return this.config.ropes.map(({ dimensionCount }, index) => {
-      const table = new Float64Array(n * dimensionCount);
-      for (let t = 0; t < n; t++) {
-        const at = t * dimensionCount;
-        fillRopeTable(this.#frequencies[index], fromPosition + t, table, at);
-      }
-      return table;
     });
   }
 

@@ -150,11 +150,14 @@ for (const [type, pooling] of [[0, "mean"], [1, "mean"], [2, "first"], [3, "last
 }
 
 Deno.test("readPooling() takes the mean where a file says nothing, and refuses other ways", () =>
-  withTinyFile({ metadata: [["other.pooling_type", u32(4)], ["another.pooling_type", u32(5)]] }, (path) => {
-    const { metadata } = openGguf(path);
-    assertEquals(readPooling(metadata, { architecture: "llama" }), "mean");
-    const of = (architecture: string) => () => readPooling(metadata, { architecture });
-    assertThrows(of("other"), RequestError, "says how well texts answer");
-    assertThrows(of("another"), RequestError, "in a way (5)");
-    return Promise.resolve();
-  }));
+  withTinyFile(
+    { metadata: [["other.pooling_type", u32(4)], ["another.pooling_type", u32(5)]] },
+    (path) => {
+      const { metadata } = openGguf(path);
+      assertEquals(readPooling(metadata, { architecture: "llama" }), "mean");
+      const of = (architecture: string) => () => readPooling(metadata, { architecture });
+      assertThrows(of("other"), RequestError, "says how well texts answer");
+      assertThrows(of("another"), RequestError, "in a way (5)");
+      return Promise.resolve();
+    },
+  ));

@@ -9,11 +9,25 @@ import { QKV } from "./tiny_family_parts.ts";
 const ENCODER = { isEncoder: true, headCountKv: 4, tied: true } as const;
 const CLS = { "attention.causal": bool(false), "pooling_type": u32(2) };
 const MEAN = { "attention.causal": bool(false), "pooling_type": u32(1) };
+const RANK = { "attention.causal": bool(false), "pooling_type": u32(4) };
 const ALL = [...QKV, "attn_output", "ffn_up", "ffn_down"];
 /** What all of BERT's kin have. */
 const BERT = {
   ...ENCODER,
   ...{ layerNorm: true, embeddingNorm: true, tokenKinds: 2, preNorms: false, sumNorms: true },
+} as const;
+
+const MODERN_BERT = {
+  ...ENCODER,
+  ...{ blockCount: 4, layerNorm: true, normBiases: false, embeddingNorm: true },
+  ...{ lacksFirstNorm: true, fusedQkv: true },
+  neurons: "fused",
+  ranker: { dense: 64, output: 1, hasNorm: true },
+  keys: {
+    "attention.sliding_window": u32(16),
+    "rope.freq_base": f32(160000),
+    "rope.freq_base_swa": f32(10000),
+  },
 } as const;
 
 /** Families, and after a dash forms of them. */
@@ -24,7 +38,7 @@ export const ENCODER_FAMILIES = {
     architecture: "bert",
     ...{ learnedPositions: true, neurons: "plain", biases: ALL },
     ranker: { dense: 64, output: 1, hasBiases: true },
-    keys: { ...CLS, "pooling_type": u32(4) },
+    keys: RANK,
   },
   "nomic-bert": { ...BERT, fusedQkv: true, keys: { ...MEAN, "rope.freq_base": f32(1000) } },
   "nomic-bert-moe": {
@@ -55,17 +69,11 @@ export const ENCODER_FAMILIES = {
     biases: ["attn_qkv", "attn_output", "ffn_up", "ffn_down"],
     keys: MEAN,
   },
-  "modern-bert": {
-    ...ENCODER,
-    ...{ blockCount: 4, layerNorm: true, normBiases: false, embeddingNorm: true },
-    ...{ lacksFirstNorm: true, fusedQkv: true, neurons: "fused" },
-    ranker: { dense: 64, output: 1, hasNorm: true },
-    keys: {
-      ...CLS,
-      "attention.sliding_window": u32(16),
-      "rope.freq_base": f32(160000),
-      "rope.freq_base_swa": f32(10000),
-    },
+  "modern-bert": { ...MODERN_BERT, keys: { ...MODERN_BERT.keys, ...CLS } },
+  "modern-bert-ranker": {
+    ...MODERN_BERT,
+    architecture: "modern-bert",
+    keys: { ...MODERN_BERT.keys, ...RANK },
   },
   "neo-bert": {
     ...ENCODER,
