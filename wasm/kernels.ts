@@ -274,7 +274,7 @@ export interface Kernels extends RowKernels, SparseKernels, StateKernels, KeyedK
     width: number,
   ): void;
   /**
-   * Causal attention of n new tokens at positions p0 .. p0+n-1, whose keys and values are already
+   * Attention of n new tokens at positions p0 .. p0+n-1, whose keys and values are already
    * in the cache. q f32 [n, qStride] holds `heads` heads of headDim; local query head h reads local
    * key/value head ⌊(h + headOffset) / groupSize⌋ of kvHeads. Keys and values i16 in the layout of
    * src/memory/kv_layout.ts, in the blocks that `table` names of `blocks` (see `store_keys_i16`);
@@ -286,8 +286,9 @@ export interface Kernels extends RowKernels, SparseKernels, StateKernels, KeyedK
    * sinks: f32 [heads], a score of each head beside those of positions, whose value is nothing; or
    * 0: there are none. chunk: where it is not 0, positions come in chunks of so many, and token t
    * sees those of its own chunk, whatever the window. slopes: f32 [heads] by which a head's scores
-   * fall with each position of distance, after the cap; or 0: they do not. ahead: how many positions
-   * behind its own a token sees, of `end` that the sequence has; 0: none, and `end` does not count.
+   * fall with each position of distance, after the cap; or 0: they do not. ahead: how many
+   * positions behind its own a token sees, of `end` that the sequence has; 0: none, and `end` does
+   * not count.
    */
   attention_i16(
     q: number,

@@ -60,6 +60,10 @@ export function listUnits({ tensors }: ModelDescription): UnitSource[] {
 
 /** Why a packed file could not bring its neurons one by one; null: nothing says so. */
 export function unitObstacle(model: ModelDescription): string | null {
+  if (model.config.isEncoder) {
+    return "Cannot sort this model's neurons for a packed file: it is an encoder, which computes " +
+      "a whole text at once by all of them: use the .gguf file as it is";
+  }
   if (model.config.layers.some(({ gateCutoff }) => gateCutoff !== undefined)) {
     return "Cannot sort this model's neurons for a packed file: where its gates are cut off " +
       "depends on all gates of a layer, and a packed file brings them one by one: use the .gguf " +

@@ -86,6 +86,7 @@ export function planBeside(
     ...{ predictor: "off", gpu: "off" },
   };
   const model = describeForUse(file, options);
+  if (model.config.isEncoder) throw refusal(path, "it is an encoder, which guesses nothing");
   return { file, model, plans: planModel({ file, model }, module, options) };
 }
 

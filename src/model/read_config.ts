@@ -105,8 +105,7 @@ export function readConfig(
     norm: readNorm(keys, family),
     ropes,
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
-    ...ownWays(family, vocabSize),
-    ...isEncoder(keys, family, own) && { isEncoder: true },
+    ...ownWays(family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
@@ -161,9 +160,10 @@ function isEncoder(
 /** What few families have. */
 function ownWays(
   { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums }: Family,
-  vocabSize: number,
-): Pick<ModelConfig, "keptStreams" | "headNorm" | "silencedTokens" | "normalizesSums"> {
+  { vocabSize, isEncoder }: { readonly vocabSize: number; readonly isEncoder: boolean },
+): Partial<ModelConfig> {
   return {
+    ...isEncoder && { isEncoder: true },
     ...normalizesSums && { normalizesSums: true },
     ...repeats === "cycles" && { keptStreams: 2 },
     ...addsEmbedding && { keptStreams: 1 },

@@ -211,7 +211,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
 /** More queries at once would leave the cache while they pass an encoder's keys. */
 const QUERIES_OF_LONG_STEPS = 64;
 
-/** Tokens that attend at once: of a causal step all, of an encoder's, which is a whole text, some. */
+/** Tokens that attend at once: of a causal step all, of an encoder's, a whole text, some. */
 export function attendingTokens({ isEncoder }: ModelConfig, chunkTokens: number): number {
   return isEncoder ? Math.min(QUERIES_OF_LONG_STEPS, chunkTokens) : chunkTokens;
 }

@@ -154,8 +154,8 @@ export class ReferenceModel {
 
   /**
    * y = x + s · post(attention(norm(x))), then y + s · post(feedForward(norm(y))); with parallel
-   * blocks x + s · attention(norm(x)) + s · feedForward(norm(x)), the norm being one or two. In some
-   * models post is of the sums.
+   * blocks x + s · attention(norm(x)) + s · feedForward(norm(x)), the norm being one or two. In
+   * some models post is of the sums.
    */
   #layer(x: Float64Array, index: number, place: Place): Float64Array {
     const { hasParallelBlocks } = this.config;

@@ -54,7 +54,7 @@ for (const architecture of NAMES) {
 }
 
 for (const architecture of ["bert", "modern-bert", "nomic-bert-moe"] as const) {
-  Deno.test(`the engine makes vectors by ${architecture} in Q8_0 nearly as the reference does`, () =>
+  Deno.test(`${architecture} in Q8_0 makes nearly the reference's vectors`, () =>
     withTinyFile(
       { architecture, seed: 3, type: "Q8_0" },
       (path) =>

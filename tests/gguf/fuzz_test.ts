@@ -12,12 +12,11 @@ import { mergeParts, splitCount } from "../../src/gguf/split.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { createTokenizer } from "../../src/tokenizer/mod.ts";
 import { assertRefusal, corpus, damage, damages, fuzzRuns, timed } from "../support/fuzz.ts";
-import { tinyModel } from "../support/tiny_model.ts";
-import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
+import { TINY_MODELS, tinyModel, type TinyModelName } from "../support/tiny_model.ts";
 
 /** A text for a model without vocabulary is the client's mistake. */
 const REFUSALS = [ModelFormatError, UnsupportedModelError, RequestError];
-const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
+const FAMILIES = Object.keys(TINY_MODELS) as TinyModelName[];
 
 /** A header and how long its file is: what follows are zeros. */
 interface Header {

@@ -2,9 +2,7 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
 import { type GgufFile, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, SUPPORTED_ARCHITECTURES } from "../../src/model/mod.ts";
-import { TINY_FAMILIES } from "../support/tiny_families.ts";
-import type { TinyFamily } from "../support/tiny_family.ts";
-import { tinyModel } from "../support/tiny_model.ts";
+import { TINY_MODELS, tinyModel } from "../support/tiny_model.ts";
 import { withMetadata, withTensor } from "./changed_file.ts";
 
 const LLAMA = parseGguf(tinyModel());
@@ -94,9 +92,9 @@ Deno.test("describeModel() finds the tensors of a llama", () => {
 });
 
 Deno.test("describeModel() reads every tiny family under its architecture", () => {
-  const read = Object.entries(TINY_FAMILIES).map(([name, family]: [string, TinyFamily]) => {
+  const read = Object.entries(TINY_MODELS).map(([name, family]) => {
     const architecture = family.architecture ?? name;
-    const file = parseGguf(tinyModel({ architecture: name as keyof typeof TINY_FAMILIES }));
+    const file = parseGguf(tinyModel({ architecture: name as keyof typeof TINY_MODELS }));
     assertEquals(describeModel(file).config.architecture, architecture);
     return architecture;
   });

@@ -7,11 +7,10 @@ import { describeForUse, planModel } from "../../src/llm/mod.ts";
 import { dtypeByName, DTYPES } from "../../src/model/dtypes.ts";
 import { createTokenizer } from "../../src/tokenizer/mod.ts";
 import { assertRefusal, fuzzRuns, timed } from "../support/fuzz.ts";
-import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
-import { tinyModel } from "../support/tiny_model.ts";
+import { TINY_MODELS, tinyModel, type TinyModelName } from "../support/tiny_model.ts";
 import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
 
-const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
+const FAMILIES = Object.keys(TINY_MODELS) as TinyModelName[];
 const TYPES = DTYPES.map(({ name }) => name);
 
 /** Something wrong with a file; keys and tensors are counted. */

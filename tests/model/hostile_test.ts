@@ -2,8 +2,7 @@
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
 import { type GgufFile, type GgufValue, packStrings, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
-import { tinyModel } from "../support/tiny_model.ts";
+import { TINY_MODELS, tinyModel, type TinyModelName } from "../support/tiny_model.ts";
 import { withMetadata } from "./changed_file.ts";
 
 const SENSELESS: readonly (GgufValue | undefined)[] = [
@@ -22,7 +21,7 @@ const SENSELESS: readonly (GgufValue | undefined)[] = [
 ];
 
 // fault 20: any key with a senseless value: head counts of 0, huge block counts, …
-for (const architecture of Object.keys(TINY_FAMILIES) as TinyFamilyName[]) {
+for (const architecture of Object.keys(TINY_MODELS) as TinyModelName[]) {
   const name = `describeModel() answers any value of any key of a ${architecture} clearly`;
   Deno.test(name, () => {
     const file = parseGguf(tinyModel({ architecture }));

@@ -1,6 +1,6 @@
 /**
- * The reference's vectors of texts beside llama.cpp's, and every choice that makes an encoder: taken
- * otherwise, it is further away than rounding.
+ * The reference's vectors of texts beside llama.cpp's, and every choice that makes an encoder:
+ * taken otherwise, it is further away than rounding.
  */
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { parseGguf, TensorReader } from "../../src/gguf/mod.ts";
@@ -109,7 +109,7 @@ const CHOICES: Readonly<Record<TinyEncoderName, readonly Mistake[]>> = {
 };
 
 for (const name of Object.keys(ENCODER_FAMILIES) as TinyEncoderName[]) {
-  Deno.test(`the reference's vectors by ${name} are llama.cpp's, and by what it is not are not`, () => {
+  Deno.test(`vectors by ${name} are llama.cpp's, and by what it is not are not`, () => {
     const bytes = tinyModel({ architecture: name });
     const file = parseGguf(bytes);
     const expected = Float64Array.from(TINY_VECTORS[name]);

@@ -24,10 +24,17 @@ import { keepConstant, predictorWeights } from "./tiny_predictor.ts";
 import { sizeOfStreams } from "./tiny_layered.ts";
 import { tinyMetadata, type TinyShape, tinyTensors } from "./tiny_layout.ts";
 
+/** Families of all kinds: those that predict tokens, and encoders. */
+export type TinyModelName = TinyFamilyName | TinyEncoderName;
+export const TINY_MODELS: Readonly<Record<TinyModelName, TinyFamily>> = {
+  ...TINY_FAMILIES,
+  ...ENCODER_FAMILIES,
+};
+
 /** What may be chosen; the rest is the family's, or that of `TINY_SHAPE`. */
 export interface TinyModelOptions extends Partial<TinyShape> {
   /** A family, or after a dash a form of it. Default "llama". */
-  readonly architecture?: TinyFamilyName | TinyEncoderName;
+  readonly architecture?: TinyModelName;
   readonly seed?: number;
   /** Type of all matrices, or a mixture; what rows do not fit gets another type. Default F32. */
   readonly type?: SynthQuant;
@@ -74,8 +81,7 @@ type FilledTensor = PlannedTensor & { readonly pieces: () => Uint8Array[] };
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
   const name = options.architecture ?? "llama";
-  const families: Readonly<Record<string, TinyFamily>> = { ...TINY_FAMILIES, ...ENCODER_FAMILIES };
-  const family: TinyFamily = { ...families[name], ...options.changes };
+  const family: TinyFamily = { ...TINY_MODELS[name], ...options.changes };
   const architecture = family.architecture ?? name;
   const shape = shapeOf(family, options);
   const type = options.type ?? "F32";
