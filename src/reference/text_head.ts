@@ -1,4 +1,4 @@
-/** What becomes of a text's rows: formulas, in f64. Twin of the engine's pooler and src/llm's head. */
+/** What becomes of a text's rows: formulas, in f64. Judges the pooler and src/llm/text_head.ts. */
 import type { ModelConfig, Pooling, TextHeadTensors } from "../model/types.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
