@@ -3,6 +3,7 @@ import { getNumber, getString } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
+import { ranksPairs } from "./read_pooling.ts";
 import type { GapMarks, ModelDetails } from "./types.ts";
 
 /** Texts of a header that are longer are documents: templates, licences. */
@@ -11,7 +12,7 @@ const TEXT_CHARS_MAX = 200;
 /** Sums up a header; costs a walk over it, so whoever asks often keeps the answer. */
 export function describeModel(
   file: GgufFile,
-  config: Pick<ModelConfig, "embeddingLength" | "vocabSize">,
+  config: Pick<ModelConfig, "architecture" | "embeddingLength" | "vocabSize" | "isEncoder">,
   tokenizer: Tokenizer,
 ): ModelDetails {
   const tensors = [...file.tensors.values()];
@@ -22,6 +23,10 @@ export function describeModel(
     fileBytes: file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     embeddingLength: config.embeddingLength,
     vocabSize: config.vocabSize,
+    uses: [
+      ...config.isEncoder ? [] : ["writing" as const],
+      ranksPairs(file.metadata, config) ? "ranking" : "vectors",
+    ],
     chatTemplate: getString(file.metadata, "tokenizer.chat_template", "") || null,
     gapMarks: gapMarks(file, tokenizer),
     metadata: Object.fromEntries([...file.metadata].flatMap(([key, value]) => {

@@ -18,7 +18,7 @@ export function readPooling(
   metadata: GgufFile["metadata"],
   { architecture }: Pick<ModelConfig, "architecture">,
 ): Pooling {
-  const type = getNumber(metadata, `${architecture}.pooling_type`, 0);
+  const type = typeOf(metadata, architecture);
   const pooling = POOLINGS[type] ?? null;
   if (pooling !== null) return pooling;
   if (type === RANKS) {
@@ -33,6 +33,18 @@ export function readPooling(
       "supported: take another model",
     { status: 501, code: "unsupported" },
   );
+}
+
+/** True where the file says that the model scores pairs, and makes no vectors. */
+export function ranksPairs(
+  metadata: GgufFile["metadata"],
+  { architecture }: Pick<ModelConfig, "architecture">,
+): boolean {
+  return typeOf(metadata, architecture) === RANKS;
+}
+
+function typeOf(metadata: GgufFile["metadata"], architecture: string): number {
+  return getNumber(metadata, `${architecture}.pooling_type`, 0);
 }
 
 /** @throws {RequestError} 400 where the model has nothing to score pairs of texts with. */

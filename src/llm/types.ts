@@ -295,6 +295,8 @@ export interface ModelDetails {
   readonly embeddingLength: number;
   /** Ids are below it. */
   readonly vocabSize: number;
+  /** What can be asked of it: texts behind a prompt, vectors of texts, scores of pairs of them. */
+  readonly uses: readonly ("writing" | "vectors" | "ranking")[];
   /** Its own chat template; null: it has none. */
   readonly chatTemplate: string | null;
   /** Marks of its training to fill gaps; null: it has none. */

@@ -33,28 +33,36 @@ Deno.test("describeModel() counts what a file holds", () => {
     "llama.block_count": 2,
     "tokenizer.chat_template": "{{ messages }}",
   });
-  assertEquals(describeModel(file, { embeddingLength: 32, vocabSize: 99 }, tokenizerWith()), {
-    architecture: "llama",
-    parameterCount: 330,
-    quantization: "Q4_0",
-    fileBytes: 500,
-    embeddingLength: 32,
-    vocabSize: 99,
-    chatTemplate: "{{ messages }}",
-    gapMarks: null,
-    metadata: {
-      "general.architecture": "llama",
-      "llama.block_count": 2,
-      "tokenizer.chat_template": "{{ messages }}",
+  assertEquals(
+    describeModel(
+      file,
+      { architecture: "llama", embeddingLength: 32, vocabSize: 99 },
+      tokenizerWith(),
+    ),
+    {
+      architecture: "llama",
+      parameterCount: 330,
+      quantization: "Q4_0",
+      fileBytes: 500,
+      embeddingLength: 32,
+      vocabSize: 99,
+      chatTemplate: "{{ messages }}",
+      gapMarks: null,
+      uses: ["writing", "vectors"],
+      metadata: {
+        "general.architecture": "llama",
+        "llama.block_count": 2,
+        "tokenizer.chat_template": "{{ messages }}",
+      },
     },
-  });
+  );
 });
 
 Deno.test("describeModel() finds marks of gaps by the file's keys, or by their texts", () => {
   const marks = (metadata: Record<string, GgufValue>, ...texts: string[]) =>
     describeModel(
       fileWith(metadata),
-      { embeddingLength: 1, vocabSize: 99 },
+      { architecture: "llama", embeddingLength: 1, vocabSize: 99 },
       tokenizerWith(...texts),
     ).gapMarks;
   const named = { pre: 5, suf: 6, mid: 7 };

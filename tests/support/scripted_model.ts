@@ -247,6 +247,7 @@ const DETAILS: ModelDetails = {
   vocabSize: 2 ** 16,
   chatTemplate: null,
   gapMarks: null,
+  uses: ["writing", "vectors"],
   metadata: { "general.architecture": "scripted" },
 };
 

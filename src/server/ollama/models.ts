@@ -54,6 +54,7 @@ export async function show(c: Context<ServerEnv>, settings: AppSettings): Promis
     leaseOptions(settings, { model: id ?? name }),
     ({ lease: { model } }) => {
       const { details } = model;
+      const uses = details?.uses ?? ["writing", "vectors"];
       const hasTools = details?.chatTemplate && callFormatOf(model).isInTemplate;
       return Response.json({
         license: "",
@@ -67,10 +68,10 @@ export async function show(c: Context<ServerEnv>, settings: AppSettings): Promis
           "general.parameter_count": details?.parameterCount ?? 0,
         },
         capabilities: [
-          "completion",
+          ...(uses.includes("writing") ? ["completion"] : []),
           ...(hasTools ? ["tools"] : []),
           ...(details?.gapMarks ? ["insert"] : []),
-          ...(model.embed === undefined ? [] : ["embedding"]),
+          ...(model.embed !== undefined && uses.includes("vectors") ? ["embedding"] : []),
         ],
         modified_at: new Date(model.created * 1e3).toISOString(),
       });
