@@ -68,7 +68,7 @@ answerCalls("engine", {
     }),
   score: ({ ids, from }) => ofTexts((texts) => ({ nll: texts.negativeLogLikelihood(ids, from) })),
   logprobs: ({ ids, rows }) => ofTexts((texts) => ({ isComplete: texts.logprobs(ids, rows) })),
-  embed: ({ ids, pooling }) => ofTexts((texts) => ({ vector: texts.embed(ids, pooling) })),
+  embed: ({ texts, pooling }) => ofTexts((all) => ({ vectors: all.embed(texts, pooling) })),
   observe: ({ ids, position }) =>
     ofTexts((texts) => ({ isComplete: texts.observe(ids, position) })),
   rehearse: ({ ids, policy }) => ofTexts((texts) => ({ choices: texts.rehearse(ids, policy) })),

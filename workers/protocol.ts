@@ -56,10 +56,10 @@ export interface Calls {
     params: { ids: readonly number[]; rows: LogprobRows };
     result: { readonly isComplete: boolean };
   };
-  /** Rank 0 only. The vector of a text; null when it was cancelled. */
+  /** Rank 0 only. Vectors of texts; null when it was cancelled. */
   embed: {
-    params: { ids: readonly number[]; pooling: Pooling };
-    result: { readonly vector: Float32Array | null };
+    params: { texts: readonly (readonly number[])[]; pooling: Pooling };
+    result: { readonly vectors: readonly Float32Array[] | null };
   };
   /**
    * Rank 0 only. Runs some ids of a text from `position` on; what they show is in the observation

@@ -44,16 +44,17 @@ export class TextCalls {
   }
 
   /**
-   * The vector of a text: see TextPooler. Aborting stops it within a join.
-   * @throws {WorkerError} when the engine is closed before its last token; the signal's reason.
+   * Vectors of texts, several of which fit into a step: see TextPooler. Aborting stops it within a
+   * join.
+   * @throws {WorkerError} when the engine is closed before their last token; the signal's reason.
    */
   async embed(
-    ids: readonly number[],
+    texts: readonly (readonly number[])[],
     pooling: Pooling,
     signal?: AbortSignal,
-  ): Promise<Float32Array> {
-    const { vector } = await this.#ask("embed", { ids, pooling }, signal);
-    if (vector !== null) return vector;
+  ): Promise<readonly Float32Array[]> {
+    const { vectors } = await this.#ask("embed", { texts, pooling }, signal);
+    if (vectors !== null) return vectors;
     signal?.throwIfAborted();
     throw new WorkerError("The engine was closed before the text was read");
   }

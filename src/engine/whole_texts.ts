@@ -117,11 +117,13 @@ export class WholeTexts {
   }
 
   /**
-   * The vector of a text: see TextPooler.
-   * @returns null when it was cancelled before its last token.
+   * Vectors of texts: see TextPooler. Several have to fit into one step together.
+   * @returns null when it was cancelled before their last token.
    * @throws {RequestError} 501 where the GPU has the whole model.
    */
-  embed(ids: readonly number[], pooling: Pooling): Float32Array | null {
+  embed(texts: readonly (readonly number[])[], pooling: Pooling): Float32Array[] | null {
+    if (texts.length > 1) return this.#embedTogether(texts, pooling);
+    const [ids] = texts;
     const { plan: { chunkTokens }, setup: { config } } = this.#runner;
     const pooler = new TextPooler(pooling, config.embeddingLength);
     return this.#inRoom(ids, () => {
@@ -130,7 +132,29 @@ export class WholeTexts {
         if (!this.#forward(ids, { position, n, logits: 0 })) return null;
         pooler.add(this.#runner.finalRows(), n);
       }
-      return pooler.result();
+      return [pooler.result()];
+    });
+  }
+
+  /** All of them as one step, each in a slot of its own. */
+  #embedTogether(texts: readonly (readonly number[])[], pooling: Pooling): Float32Array[] | null {
+    const { plan: { sequences, chunkTokens }, setup: { config } } = this.#runner;
+    const rows = texts.reduce((sum, { length }) => sum + length, 0);
+    check(texts.length <= sequences && rows <= chunkTokens, "texts that fit into a step");
+    check(this.#places === null, "texts with states are read one by one");
+    return this.#inRooms(texts, () => {
+      this.#steps.begin(STEP_KIND_FORWARD);
+      texts.forEach((ids, slot) => this.#steps.add(slot, ids, 0, ids.length, 0));
+      if (!this.#run()) return null;
+      const all = this.#runner.finalRows();
+      const stride = all.length / rows;
+      let first = 0;
+      return texts.map(({ length }) => {
+        const pooler = new TextPooler(pooling, config.embeddingLength);
+        pooler.add(all.subarray(first * stride, (first + length) * stride), length);
+        first += length;
+        return pooler.result();
+      });
     });
   }
 
@@ -199,17 +223,25 @@ export class WholeTexts {
 
   /** Runs `use` while the text has a sequence's room. known: its ids. */
   #inRoom<T>(ids: readonly number[], use: (known: Int32Array) => T): T {
-    const known = Int32Array.from(ids);
-    const length = ids.length;
-    const request = { ids: known, promptTokens: length, totalTokens: length, isExact: true };
-    const reused = this.#kv.open(SLOT, { ...request, reuses: false });
-    check(reused === 0, "a text alone finds room");
+    return this.#inRooms([ids], ([known]) => use(known));
+  }
+
+  /** The same of several, from the first slot on. */
+  #inRooms<T>(texts: readonly (readonly number[])[], use: (known: Int32Array[]) => T): T {
+    const known = texts.map((ids) => Int32Array.from(ids));
+    let opened = SLOT;
     try {
-      this.#kv.grow(SLOT, length);
+      for (const ids of known) {
+        const { length } = ids;
+        const request = { ids, promptTokens: length, totalTokens: length, isExact: true };
+        const reused = this.#kv.open(opened, { ...request, reuses: false });
+        check(reused === 0, "texts alone find room");
+        this.#kv.grow(opened++, length);
+      }
       return use(known);
     } finally {
       this.#forgetState();
-      this.#kv.close(SLOT);
+      while (opened > SLOT) this.#kv.close(--opened);
     }
   }
 

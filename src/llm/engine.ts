@@ -168,7 +168,8 @@ export class Engine implements AsyncDisposable {
    */
   async embed(text: string): Promise<Float32Array> {
     this.#checkOpen();
-    return unitVector(await this.#model.embed(this.#model.encodePrompt(text)));
+    const [vector] = await this.#model.embed([this.#model.encodePrompt(text)]);
+    return unitVector(vector);
   }
 
   /**

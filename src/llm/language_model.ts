@@ -10,7 +10,7 @@ import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { readLogprobs } from "../engine/logprob_rows.ts";
 import type { PredictorChoice } from "../engine/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
-import type { ModelConfig, Pooling } from "../model/types.ts";
+import type { ModelConfig } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 export type { LayerObservation } from "../../workers/mod.ts";
@@ -19,7 +19,7 @@ import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
 import { checkIds } from "./check_ids.ts";
-import { rankerOf, readPooling, refuseEncoder } from "./read_pooling.ts";
+import { refuseEncoder } from "./read_pooling.ts";
 import { type IdSource, startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
@@ -28,6 +28,7 @@ import type { TriedPredictors } from "./try_predictors.ts";
 import { PromptEncoder } from "./prompt_encoder.ts";
 import { TurnQueue } from "./queue.ts";
 import type { TextHead } from "./text_head.ts";
+import { TextReader, type Texts } from "./text_reader.ts";
 import { logprobRows, RequestExtras } from "./request_extras.ts";
 import type {
   ChatMessage,
@@ -100,8 +101,7 @@ export class LoadedModel implements LanguageModel {
   readonly #queue: TurnQueue;
   #details: ModelDetails | undefined;
   readonly #extras: RequestExtras;
-  /** Null: a text's vector is what its rows are pooled to. */
-  readonly #textHead: TextHead | null;
+  readonly #texts: TextReader;
 
   constructor(parts: LoadedModelParts) {
     const { plans, config, tokenizer } = parts;
@@ -125,7 +125,12 @@ export class LoadedModel implements LanguageModel {
     this.conversations = new KeptConversations(parts.engines, parts.fingerprint);
     this.#archive = parts.archive;
     this.#notify = parts.notify;
-    this.#textHead = parts.textHead;
+    this.#texts = new TextReader({
+      ...{ file: parts.file, config, head: parts.textHead },
+      atOnce: { texts: config.isEncoder ? plans[0].sequences : 1, tokens: contextLength },
+      checkIds: (ids) => this.#checkIds(ids, { mayFill: true }),
+      readAlone: (...of) => this.#readAlone(...of),
+    });
     this.#extras = new RequestExtras(tokenizer, config.vocabSize);
     this.#queue = new TurnQueue({
       runningMax: plans[0].sequences,
@@ -207,7 +212,7 @@ export class LoadedModel implements LanguageModel {
     { stepTokens }: { stepTokens?: number } = {},
   ): Promise<void> {
     refuseEncoder(this.config);
-    await this.#readAlone(ids, {}, (engine) => engine.logits(ids, onRows, stepTokens));
+    await this.#readAlone([ids], {}, (engine) => engine.logits(ids, onRows, stepTokens));
   }
 
   /**
@@ -218,27 +223,25 @@ export class LoadedModel implements LanguageModel {
   async negativeLogLikelihood(ids: readonly number[], from: number): Promise<number> {
     check(Number.isInteger(from) && from >= 1, `ids from index ${from} on are predicted`);
     refuseEncoder(this.config);
-    return await this.#readAlone(ids, {}, (engine) => engine.texts.score(ids, from));
+    return await this.#readAlone([ids], {}, (engine) => engine.texts.score(ids, from));
   }
 
   /**
-   * The vector of a text, [embeddingLength]: what the model's last norm leaves for its tokens, by
-   * the file's way of pooling or their mean, and what the file's projections make of that. Of
-   * whatever length it has.
+   * Vectors of texts, [embeddingLength]: what the model's last norm leaves for their tokens, by the
+   * file's way of pooling or their mean, and what the file's projections make of that. Of whatever
+   * length they have.
    * @throws {RequestError} when the ids do not fit, or the file pools in another way.
    */
-  async embed(ids: readonly number[], options: EmbedOptions = {}): Promise<Float32Array> {
-    const vector = await this.#pool(ids, readPooling(this.file.metadata, this.config), options);
-    return this.#textHead?.project(vector) ?? vector;
+  embed(texts: Texts, options: EmbedOptions = {}): Promise<Float32Array[]> {
+    return this.#texts.embed(texts, options);
   }
 
   /**
-   * How well the second text of a pair goes with the first: see `LanguageModel`.
+   * How well the second text of each pair goes with the first: see `LanguageModel`.
    * @throws {RequestError} when the ids do not fit; 400 where the file has no weights for it.
    */
-  async rank(ids: readonly number[], options: EmbedOptions = {}): Promise<number> {
-    const ranker = rankerOf(this.#textHead);
-    return this.#textHead!.score(ranker, await this.#pool(ids, ranker.reads, options));
+  rank(pairs: Texts, options: EmbedOptions = {}): Promise<number[]> {
+    return this.#texts.rank(pairs, options);
   }
 
   async promptLogprobs(
@@ -249,7 +252,7 @@ export class LoadedModel implements LanguageModel {
     refuseEncoder(this.config);
     const rows = logprobRows(top, Math.max(0, ids.length - 1));
     await this.#readAlone(
-      ids,
+      [ids],
       options,
       (engine) => engine.texts.logprobs(ids, rows, options.signal),
     );
@@ -282,7 +285,7 @@ export class LoadedModel implements LanguageModel {
    */
   async rehearsePredictors(ids: readonly number[]): Promise<readonly PredictorChoice[] | null> {
     if (this.predictors === null) return null;
-    return await this.#readAlone(ids, {}, (engine) => engine.rehearse(ids, "auto"));
+    return await this.#readAlone([ids], {}, (engine) => engine.rehearse(ids, "auto"));
   }
 
   /** Rate at which WASM kernels of all threads read the weights, GB/s: the roof of decoding. */
@@ -334,18 +337,13 @@ export class LoadedModel implements LanguageModel {
     return yield* engine.generate(...of);
   }
 
-  #pool(ids: readonly number[], pooling: Pooling, options: EmbedOptions): Promise<Float32Array> {
-    const { signal } = options;
-    return this.#readAlone(ids, options, (engine) => engine.texts.embed(ids, pooling, signal));
-  }
-
-  /** Has a whole text read while no request runs. */
+  /** Has whole texts read while no request runs. */
   async #readAlone<T>(
-    ids: readonly number[],
+    texts: Texts,
     options: EmbedOptions,
     read: (engine: EngineHandle) => Promise<T>,
   ): Promise<T> {
-    this.#checkIds(ids, { mayFill: true });
+    for (const ids of texts) this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
     const endTurn = await this.#queue.enter({ ...options, isAlone: true });
     try {

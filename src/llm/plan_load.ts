@@ -130,7 +130,8 @@ export function planLoad(
     planRanks(model, file.tensors, { ...common, ...more });
   if (packed === null) {
     const alone = planWith({});
-    const plans = options.parallel === "auto" ? planWith(sequencesBeside(alone, gpu)) : alone;
+    const isAuto = options.parallel === "auto" && !model.config.isEncoder;
+    const plans = isAuto ? planWith(sequencesBeside(alone, gpu)) : alone;
     requireWithin(plans, options);
     return { plans, ioWorkers: 0, isDirect: false, expectedDecodeTps: null };
   }

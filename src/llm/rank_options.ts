@@ -1,6 +1,7 @@
 /** How ranks are planned for what loading was asked for, but for packed files' units. */
 import { instantiateKernels } from "../../wasm/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
+import { tableBlocks } from "../rank/kv_bytes.ts";
 import type { PlanOptions } from "../rank/plan.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
@@ -11,6 +12,9 @@ import {
   rankCountFor,
   rankCountWithGpu,
 } from "./load_options.ts";
+
+/** Texts that an encoder reads at once, together as long as its context at most. */
+const TEXTS_OF_STEP = 16;
 
 /** gpu: what a GPU computes; null or left out: nothing. */
 export function rankOptionsFor(
@@ -28,7 +32,9 @@ export function rankOptionsFor(
     // An encoder's tokens see all others: a text is one step.
     chunkTokens: model.config.isEncoder ? contextLength : options.chunkTokens ??
       (gpu?.share.longSteps ? CHUNK_TOKENS_OF_LONG_STEPS : chunkTokensFor(model, gpu?.isAlone)),
-    sequences: options.parallel === "auto" || model.config.isEncoder ? 1 : options.parallel,
+    ...model.config.isEncoder
+      ? { sequences: TEXTS_OF_STEP, kvBlocks: tableBlocks(contextLength) + TEXTS_OF_STEP }
+      : { sequences: options.parallel === "auto" ? 1 : options.parallel },
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
     thresholds: options.quiet?.thresholds,

@@ -305,7 +305,7 @@ export interface ModelDetails {
   readonly metadata: Readonly<Record<string, string | number | boolean>>;
 }
 
-/** How a text is read as a whole. */
+/** How texts are read as a whole. */
 export interface EmbedOptions {
   /** Leaves the queue when it is aborted, and ends the reading of a text within a step. */
   readonly signal?: AbortSignal;
@@ -335,16 +335,19 @@ export interface LanguageModel {
   /** The token's bytes, as they appear in text; empty for control tokens. */
   tokenBytes(id: number): Uint8Array;
   /**
-   * Pooled hidden states of a text, [embeddingLength], not normalised; left out: it has none.
+   * Pooled hidden states of texts, [embeddingLength], not normalised; left out: it has none.
    * @throws {RequestError} when the ids do not fit the context or the vocabulary.
    */
-  embed?(ids: readonly number[], options?: EmbedOptions): Promise<Float32Array>;
+  embed?(
+    texts: readonly (readonly number[])[],
+    options?: EmbedOptions,
+  ): Promise<Float32Array[]>;
   /**
-   * How well the second text of a pair (`encodePair`) goes with the first: larger is better; left
+   * How well the second text of each pair (`encodePair`) goes with the first: larger is better; left
    * out: it does not say.
    * @throws {RequestError} when the ids do not fit, or the model has no weights for it.
    */
-  rank?(ids: readonly number[], options?: EmbedOptions): Promise<number>;
+  rank?(pairs: readonly (readonly number[])[], options?: EmbedOptions): Promise<number[]>;
   /**
    * How likely every id but the first was after all before it, with `top` alternatives (0..20);
    * left out: it does not say.

@@ -21,8 +21,8 @@ const NAMES = Object.keys(ENCODER_FAMILIES) as TinyEncoderName[];
 /** What the model makes of a text, and what the reference does. */
 async function vectorOf(model: LoadedModel, ids: readonly number[]): Promise<Float64Array> {
   return poolingOf(model) === 4
-    ? Float64Array.of(await model.rank(ids))
-    : Float64Array.from(await model.embed(ids));
+    ? Float64Array.of((await model.rank([ids]))[0])
+    : Float64Array.from((await model.embed([ids]))[0]);
 }
 
 function expectedOf(path: string, ids: readonly number[]): Float64Array {
@@ -59,7 +59,8 @@ for (const architecture of ["bert", "modern-bert", "nomic-bert-moe"] as const) {
       { architecture, seed: 3, type: "Q8_0" },
       (path) =>
         withModel(path, { threads: 2, gpu: "off" }, async (model) => {
-          assertEquals(model.kv.capacityTokens, 256);
+          // A context, and a block more for each text of a step.
+        assertEquals(model.kv.capacityTokens, 256 + 16 * 32);
           assertLess(nmse(await vectorOf(model, IDS), expectedOf(path, IDS)), Q8_0_NMSE_MAX);
         }),
     ));
@@ -70,13 +71,30 @@ Deno.test("an encoder's vectors do not depend on the texts before", () =>
     { architecture: "bert", type: "Q4_0" },
     (path) =>
       withModel(path, { threads: 2, gpu: "off" }, async (model) => {
-        const first = await model.embed(IDS.slice(0, 50));
-        await model.embed(IDS);
-        assertEquals(await model.embed(IDS.slice(0, 50)), first);
+        const first = (await model.embed([IDS.slice(0, 50)]))[0];
+        (await model.embed([IDS]))[0];
+        assertEquals((await model.embed([IDS.slice(0, 50)]))[0], first);
         // Tokens see those behind them: another last one makes other rows of all.
-        assert(nmse(await model.embed([...IDS.slice(0, 49), 7]), first) > 1e-6);
+        assert(nmse((await model.embed([[...IDS.slice(0, 49), 7]]))[0], first) > 1e-6);
       }),
   ));
+
+for (const architecture of ["bert", "modern-bert", "nomic-bert-moe"] as const) {
+  Deno.test(`${architecture} reads several texts in one step, and each as alone`, () =>
+    withTinyFile(
+      { architecture, type: "Q8_0" },
+      (path) =>
+        withModel(path, { threads: 2, gpu: "off" }, async (model) => {
+          // 16 fit by their number, then 5 by their length, then the longest by itself.
+          const lengths = [...Array(19).fill(3), 60, 100, 40, 256, 1];
+          const texts = lengths.map((length, i) => IDS.concat(IDS).slice(i, i + length));
+          const together = await model.embed(texts);
+          for (const [i, ids] of texts.entries()) {
+            assertEquals((await model.embed([ids]))[0], together[i], `text ${i}`);
+          }
+        }),
+    ));
+}
 
 Deno.test("an encoder writes nothing, and says so", () =>
   withTinyFile(
@@ -91,8 +109,8 @@ Deno.test("an encoder writes nothing, and says so", () =>
           () => model.observe(IDS).next(),
         ];
         for (const call of calls) await assertRejects(call, RequestError, "is an encoder");
-        await assertRejects(() => model.rank(IDS), RequestError, "no weights for it");
-        await assertRejects(() => model.embed(Array(257).fill(1)), RequestError, "257 tokens");
+        await assertRejects(() => model.rank([IDS]), RequestError, "no weights for it");
+        await assertRejects(() => model.embed([Array(257).fill(1)]), RequestError, "257 tokens");
       }),
   ));
 
@@ -101,7 +119,7 @@ Deno.test("a reranker makes no vectors, and says what it does", () =>
     { architecture: "bert-ranker" },
     (path) =>
       withModel(path, { threads: 1, gpu: "off" }, async (model) => {
-        await assertRejects(() => model.embed(IDS), RequestError, "/v1/rerank");
+        await assertRejects(() => model.embed([IDS]), RequestError, "/v1/rerank");
         assertEquals(openGguf(path).metadata.get("bert.pooling_type"), 4);
       }),
   ));

@@ -37,7 +37,7 @@ for (const architecture of ["llama", "gemma2", "starcoder2"] as const) {
           withModel(path, { threads, chunkTokens: 32, contextLength: 100 }, async (model) => {
             for (const ids of [IDS.slice(0, 1), IDS.slice(0, 32), IDS]) {
               const expected = expectedVector(path, ids);
-              const vector = await model.embed(ids);
+              const vector = (await model.embed([ids]))[0];
               assertEquals(vector.length, model.config.embeddingLength);
               vector.forEach((each, i) => assertAlmostEquals(each, expected[i], 2e-3));
             }
@@ -51,10 +51,10 @@ Deno.test("embed() is the same between generations, and leaves them the same", (
     withModel(path, { threads: 2 }, async (model) => {
       const request = { ids: IDS.slice(0, 40), maxTokens: 8, sampling: { temperature: 0 } };
       const before = await model.generate(request).result;
-      const vector = await model.embed(IDS);
+      const vector = (await model.embed([IDS]))[0];
       assertEquals((await model.generate(request).result).ids, before.ids);
-      assertEquals(await model.embed(IDS), vector);
-      assert((await model.embed(IDS.toReversed())).some((each, i) => each !== vector[i]));
+      assertEquals((await model.embed([IDS]))[0], vector);
+      assert((await model.embed([IDS.toReversed()]))[0].some((each, i) => each !== vector[i]));
     })));
 
 Deno.test("embed() waits behind what is more urgent", () =>
@@ -62,7 +62,7 @@ Deno.test("embed() waits behind what is more urgent", () =>
     withModel(path, { threads: 1 }, async (model) => {
       const order: string[] = [];
       const embed = async (name: string, priority?: number) => {
-        await model.embed(IDS, { priority });
+        await model.embed([IDS], { priority });
         order.push(name);
       };
       const first = embed("first");
@@ -76,11 +76,11 @@ Deno.test("embed() leaves what is remembered of prompts, as far as there is room
       const request = { ids: IDS, maxTokens: 1, sampling: { temperature: 0 } };
       const cached = async () => (await model.generate(request).result).timings.cachedTokens;
       assertEquals([await cached(), await cached()], [0, 64]);
-      await model.embed(IDS.toReversed());
+      (await model.embed([IDS.toReversed()]))[0];
       assertEquals([await cached(), model.kv.usedTokens], [64, 0]);
       // A text's own vector is computed from its first token on all the same.
-      const vector = await model.embed(IDS);
-      assertEquals(await model.embed(IDS), vector);
+      const vector = (await model.embed([IDS]))[0];
+      assertEquals((await model.embed([IDS]))[0], vector);
       await model.logits(IDS.slice(0, 5), () => {});
       assertEquals(await cached(), 64);
     })));
@@ -122,10 +122,10 @@ Deno.test("promptLogprobs() are those of the model's own logits, and of generate
 Deno.test("embed() refuses ids that do not fit", () =>
   withTinyFile({}, (path) =>
     withModel(path, { threads: 1, contextLength: 60 }, async (model) => {
-      await assertRejects(() => model.embed(IDS), RequestError, "the context holds 60");
-      await assertRejects(() => model.embed([]), RequestError, "empty");
-      await assertRejects(() => model.embed([-1]), RequestError, "token id -1");
-      assertEquals((await model.embed(IDS.slice(0, 60))).length, model.config.embeddingLength);
+      await assertRejects(() => model.embed([IDS]), RequestError, "the context holds 60");
+      await assertRejects(() => model.embed([[]]), RequestError, "empty");
+      await assertRejects(() => model.embed([[-1]]), RequestError, "token id -1");
+      assertEquals((await model.embed([IDS.slice(0, 60)]))[0].length, model.config.embeddingLength);
     })));
 
 Deno.test("TextPooler gives the mean, the first or the last row, over several steps", () => {

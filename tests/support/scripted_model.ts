@@ -78,7 +78,9 @@ export class ScriptedModel implements LanguageModel {
     this.contextLength = options.contextLength ?? 1_000_000;
     this.details = { ...DETAILS, ...options.details };
     const { embed = (ids) => new Float32Array([ids.length, 1]) } = options;
-    if (embed !== null) this.embed = (ids, options) => Promise.resolve(embed(ids, options));
+    if (embed !== null) {
+      this.embed = (texts, options) => Promise.resolve(texts.map((ids) => embed(ids, options)));
+    }
     if (options.hasNoLogprobs) return;
     this.promptLogprobs = (ids, top, options) => {
       this.promptOptions.push(options);

@@ -148,13 +148,13 @@ Deno.test("who leaves while a whole text is read ends the reading within a step"
     const textOf = (index: number) =>
       Array.from({ length: 4_000 }, (_, i) => 3 + (i * (index + 2)) % 200);
     const startMs = performance.now();
-    await model.embed(textOf(0));
+    (await model.embed([textOf(0)]))[0];
     const wholeMs = performance.now() - startMs;
     const shows = { echo: true, logprobs: 0, max_tokens: 0, stream: true };
     const asks: ((ids: number[], signal: AbortSignal) => Promise<unknown>)[] = [
       (prompt, signal) => post(TEXT, { ...shows, prompt }, signal).then((answer) => answer.text()),
       (ids, signal) => model.promptLogprobs(ids, 0, { signal }),
-      (ids, signal) => model.embed(ids, { signal }),
+      (ids, signal) => model.embed([ids], { signal }),
     ];
     for (const [index, ask] of asks.entries()) {
       const client = new AbortController();

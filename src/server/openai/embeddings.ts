@@ -72,16 +72,13 @@ export async function embedAll(
   if (model.embed === undefined) {
     throw fieldError("model", `The model "${model.id}" makes no embeddings`, "model_not_supported");
   }
-  const vectors: Float32Array[] = [];
-  for (const ids of inputs) {
-    options.signal?.throwIfAborted();
-    const vector = await model.embed(ids, options);
+  const vectors = await model.embed(inputs, options);
+  return vectors.map((vector) => {
     if (dimensions !== undefined && dimensions > vector.length) {
       throw fieldError("dimensions", `This model's embeddings have ${vector.length} dimensions`);
     }
-    vectors.push(unitVector(vector.slice(0, dimensions)));
-  }
-  return vectors;
+    return unitVector(vector.slice(0, dimensions));
+  });
 }
 
 /** Little-endian floats, as OpenAI's client decodes them. */
