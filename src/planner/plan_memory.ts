@@ -105,8 +105,10 @@ class MemoryPlanner {
   }
 
   plan(): MemoryPlan | PlanRefusal {
-    const { budgetBytes, model: { config } } = this.#in;
-    const chunk = CHUNK_TOKENS_RESIDENT[config.experts === null ? "dense" : "mixture"];
+    const { budgetBytes, contextLength, model: { config } } = this.#in;
+    const chunk = config.isEncoder
+      ? contextLength
+      : CHUNK_TOKENS_RESIDENT[config.experts === null ? "dense" : "mixture"];
     const resident = residentLayout(this.#in, chunk);
     const residentBytes = resident.totalBytes;
     if (residentBytes <= budgetBytes) return this.#residentPlan(resident, chunk);
