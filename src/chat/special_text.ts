@@ -1,27 +1,11 @@
 /**
- * Keeps what a client wrote from turning into control tokens. Works on strings; knows nothing of
- * templates or ids. The tokenizer drops the breaker after it has looked for special tokens.
+ * Changes all strings inside what a client sent, so that none turns into control tokens
+ * (src/tokenizer/special_breaker.ts). Knows nothing of templates or ids.
  */
 import { RequestError } from "../base/errors.ts";
-import { SPECIAL_TOKEN_BREAKER } from "../tokenizer/types.ts";
 
 /** Nesting of a client's values beyond which they are refused. */
 const VALUE_DEPTH_MAX = 64;
-
-/**
- * Makes a function that returns `text` well-formed, with SPECIAL_TOKEN_BREAKER after the first
- * character of every place where one of `specialTexts` is spelled, overlapping ones included. A
- * one-character special text has no inside to break and is left alone.
- */
-export function createSpecialTextBreaker(
-  specialTexts: readonly string[],
-): (text: string) => string {
-  const breakable = specialTexts.filter((text) => [...text].length > 1);
-  if (breakable.length === 0) return (text) => text.toWellFormed();
-  // The look-ahead consumes one character only, so "ab" and "bc" are both found in "abc".
-  const spelled = new RegExp(`(?=${breakable.map(RegExp.escape).join("|")}).`, "gsu");
-  return (text) => text.toWellFormed().replace(spelled, `$&${SPECIAL_TOKEN_BREAKER}`);
-}
 
 /**
  * Applies `change` to every string inside plain JSON data, keys included.

@@ -40,6 +40,21 @@ export class ByteTrie {
     return id === NONE ? null : { id, end };
   }
 
+  /** The node of a string of one byte; negative: no string begins with it. */
+  begin(byte: number): number {
+    return this.#roots[byte];
+  }
+
+  /** The node of the string that is one byte longer; negative: none goes on so. */
+  next(node: number, byte: number): number {
+    return this.#child(node, byte);
+  }
+
+  /** Which string ends at a node; negative: none. */
+  idAt(node: number): number {
+    return this.#ids[node];
+  }
+
   #child(node: number, byte: number): number {
     let child = this.#children[node];
     while (child !== NONE && this.#bytes[child] !== byte) child = this.#siblings[child];

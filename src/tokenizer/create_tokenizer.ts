@@ -1,4 +1,11 @@
 /** Builds a tokenizer from what a GGUF file says. Knows which parts each kind needs. */
+import { BertWords } from "./bert_words.ts";
+import { CharsMap } from "./chars_map.ts";
+import { TokenType } from "./token_types.ts";
+import { Unigram, UNKNOWN } from "./unigram.ts";
+import { UnigramText } from "./unigram_text.ts";
+import { WordCache } from "./word_cache.ts";
+import { WordPieces } from "./word_pieces.ts";
 import { getString, type StringArray } from "../gguf/mod.ts";
 import { fromByteAlphabet } from "./byte_alphabet.ts";
 import { ByteTrie } from "./byte_trie.ts";
@@ -30,6 +37,8 @@ export function createTokenizer(metadata: Metadata): LoadedTokenizer {
   }
   const source = readVocabMetadata(metadata);
   if (source.kind === "rwkv") return longestFirst(source);
+  if (source.kind === "bert") return wordPiece(source);
+  if (source.kind === "t5") return unigram(source);
   if (source.kind === "gpt2") return byteLevelBpe(source);
   return source.merges === null ? sentencePiece(source) : spacedBpe(source, source.merges);
 }
@@ -58,7 +67,7 @@ function sentencePiece(source: VocabMetadata): LoadedTokenizer {
 /** Lines, and line breaks between them: no token has both, and lines have no words. */
 const LINES = /[^\n]+|\n+/g;
 
-/** Merges of a list, of tokens that are spelt as SentencePiece spells them: Gemma 4. */
+/** Merges of a list, of tokens that are spelt as SentencePiece spells them: Gemma 4 and others. */
 function spacedBpe(source: VocabMetadata, merges: StringArray): LoadedTokenizer {
   const vocab = buildVocab(source);
   const words = new WordEncoder({
@@ -67,13 +76,31 @@ function spacedBpe(source: VocabMetadata, merges: StringArray): LoadedTokenizer 
     vocabSize: vocab.size,
     units: "characters",
     byteIds: vocab.byteIds,
-    unknownId: vocab.unknownId,
-    takesWholeWords: "lineBreaks",
+    unknownId: source.dropsWhiteSpace ? null : vocab.unknownId,
+    takesWholeWords: source.dropsWhiteSpace ? "none" : "lineBreaks",
   });
+  if (source.dropsWhiteSpace) {
+    const encodePlain: PlainTextEncoder = (plain, { out }) => {
+      const text = source.normalizer.lowercases ? lowered(plain) : plain;
+      for (const word of text.split(WHITE_SPACE)) {
+        words.encode(word.replaceAll(SPACE_MARK, " "), out);
+      }
+    };
+    return assemble(source, vocab, { encodePlain, addsBosByDefault: false });
+  }
   const encodePlain: PlainTextEncoder = (plain, { out }) => {
     for (const [line] of plain.replaceAll(SPACE_MARK, " ").matchAll(LINES)) words.encode(line, out);
   };
   return assemble(source, vocab, { encodePlain, addsBosByDefault: true });
+}
+
+const WHITE_SPACE = /\p{White_Space}+/u;
+
+/** Character by character: no letter becomes two, nor another at a word's end. */
+function lowered(text: string): string {
+  return text.replace(/\P{ASCII}|[A-Z]/gu, (character) => {
+    return String.fromCodePoint(character.toLowerCase().codePointAt(0)!);
+  });
 }
 
 function byteLevelBpe(source: VocabMetadata): LoadedTokenizer {
@@ -95,7 +122,11 @@ function byteLevelBpe(source: VocabMetadata): LoadedTokenizer {
   const encodePlain: PlainTextEncoder = (plain, { out }) => {
     for (const word of wordsOf(pre, plain)) words.encode(word, out);
   };
-  return assemble(source, vocab, { encodePlain, addsBosByDefault: pre.addsBos });
+  return assemble(source, vocab, {
+    encodePlain,
+    addsBosByDefault: pre.addsBos,
+    addsSeparatorByDefault: pre.addsSeparator,
+  });
 }
 
 /** RWKV: of all tokens that the rest of the text begins with the longest, again and again. */
@@ -118,6 +149,102 @@ function longestFirst(source: VocabMetadata): LoadedTokenizer {
   return assemble(source, vocab, { encodePlain, addsBosByDefault: false });
 }
 
+/**
+ * A longer token of WordPiece's or a unigram vocabulary is no text's: real ones have a tenth of
+ * this, and each character of a text may cost as many steps as the longest token has bytes.
+ */
+const SPELT_BYTES_MAX = 256;
+
+/** BERT: words, each by the longest tokens that it begins with. */
+function wordPiece(source: VocabMetadata): LoadedTokenizer {
+  const vocab = buildVocab(source);
+  const words = new BertWords(source.normalizer);
+  const pieces = new WordPieces(trieOf(vocab, isText), vocab.unknownId);
+  const encodePlain: PlainTextEncoder = (plain, { out }) => {
+    words.forEach(plain, (word) => pieces.encode(word, out));
+  };
+  return assemble(source, vocab, {
+    encodePlain,
+    addsBosByDefault: true,
+    addsSeparatorByDefault: true,
+  });
+}
+
+/** T5, XLM-R: of all ways to spell a text the one whose tokens' scores sum to the most. */
+function unigram(source: VocabMetadata): LoadedTokenizer {
+  const vocab = buildVocab(source);
+  if (source.scores === null) {
+    source.warnings.push("the tokens have no scores: the fewest that fit are as good as any");
+  }
+  const map = source.charsMap === null ? null : new CharsMap(Uint8Array.from(source.charsMap));
+  const text = new UnigramText(source, map);
+  const tokens = trieOf(vocab, (type) => isText(type) || type === TokenType.unused);
+  const spelling = new Unigram({ tokens, ...unigramScores(source, vocab) });
+  const cache = new WordCache();
+  const cutsAtSpaces = !hasMarkWithin(vocab);
+  const encodePlain: PlainTextEncoder = (plain, { out }) => {
+    const normalized = text.normalize(plain);
+    const begin = out.length;
+    const words = cutsAtSpaces ? normalized.match(MARKED_WORD) ?? [] : [normalized];
+    for (const word of words) {
+      let ids = cache.get(word);
+      if (ids === undefined) cache.set(word, ids = spelling.spell(word));
+      for (const id of ids) {
+        if (id !== UNKNOWN) out.push(id);
+        // A run of characters that are no tokens may go on across words.
+        else if (out.length === begin || out[out.length - 1] !== vocab.unknownId) {
+          if (vocab.unknownId !== null) out.push(vocab.unknownId);
+        }
+      }
+    }
+  };
+  return assemble(source, vocab, {
+    encodePlain,
+    addsBosByDefault: false,
+    addsEosByDefault: true,
+  });
+}
+
+/** Scores by id, and what a character costs that is no token: 10 more than the least likely. */
+function unigramScores({ scores }: VocabMetadata, { types, size }: Vocab) {
+  const known = new Float64Array(size);
+  let least = Infinity;
+  for (let id = 0; id < size; id++) {
+    const score = scores === null ? 0 : scores[id];
+    if (types[id] !== TokenType.userDefined) known[id] = score;
+    if (types[id] === TokenType.normal && score < least) least = score;
+  }
+  return { scores: known, unknownScore: Math.fround((least === Infinity ? 0 : least) - 10) };
+}
+
+/** A run of "▁" and what follows it, up to the next. */
+const MARKED_WORD = /[^▁]+|▁+[^▁]*/g;
+
+/** Whether some token has "▁" behind another character: if none has, words are spelt alone. */
+function hasMarkWithin({ tokens, types, size }: Vocab): boolean {
+  for (let id = 0; id < size; id++) {
+    if ((isText(types[id]) || types[id] === TokenType.unused) && /[^▁]▁/.test(tokens.at(id))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+function isText(type: number): boolean {
+  return type === TokenType.normal || type === TokenType.userDefined;
+}
+
+/** Tokens of some types by how they are spelt; of equal ones the first. */
+function trieOf({ tokens, types, size }: Vocab, takes: (type: number) => boolean): ByteTrie {
+  const trie = new ByteTrie();
+  // The later one of equals counts, and what was inserted last is found soonest: the frequent.
+  for (let id = size - 1; id >= 0; id--) {
+    const text = tokens.bytesAt(id);
+    if (takes(types[id]) && text.length <= SPELT_BYTES_MAX) trie.insert(text, id);
+  }
+  return trie;
+}
+
 /** Of each byte the token that is this byte and no more, or -1. */
 function singleByteIds({ symbols, size }: Vocab): Int32Array {
   return Int32Array.from({ length: 256 }, (_, byte) => {
@@ -129,7 +256,12 @@ function singleByteIds({ symbols, size }: Vocab): Int32Array {
 function assemble(
   source: VocabMetadata,
   vocab: Vocab,
-  how: { encodePlain: PlainTextEncoder; addsBosByDefault: boolean },
+  how: {
+    encodePlain: PlainTextEncoder;
+    addsBosByDefault: boolean;
+    addsEosByDefault?: boolean;
+    addsSeparatorByDefault?: boolean;
+  },
 ): LoadedTokenizer {
   const addsBos = source.addsBos ?? how.addsBosByDefault;
   if (addsBos && vocab.bosId === null) {
@@ -139,9 +271,21 @@ function assemble(
     kind: source.kind,
     encodePlain: how.encodePlain,
     addBos: addsBos && vocab.bosId !== null,
-    addEos: (source.addsEos ?? false) && vocab.eosId !== null,
-    addsSpacePrefix: source.kind === "llama" && source.merges === null && source.addsSpacePrefix,
+    addEos: (source.addsEos ?? how.addsEosByDefault ?? false) &&
+      (vocab.eosId ?? vocab.separatorId) !== null,
+    addSeparator: (source.addsSeparator ?? how.addsSeparatorByDefault ?? false) &&
+      vocab.separatorId !== null,
+    pairTemplate: source.pairTemplate,
+    addsSpacePrefix: putsSpaceBefore(source),
     specialsSwallowSpace: source.isPhi3,
+    swallowsBefore: source.swallowsBefore,
     warnings: source.warnings,
   });
+}
+
+/** Whether the first token of a text has a space that the text had not. */
+function putsSpaceBefore(source: VocabMetadata): boolean {
+  if (source.kind === "bert") return true;
+  if (source.kind === "t5") return source.addsSpacePrefix || source.removesExtraSpaces;
+  return source.kind === "llama" && source.merges === null && source.addsSpacePrefix;
 }

@@ -15,6 +15,9 @@ export function createIdOnlyTokenizer(): LoadedTokenizer {
     endIds: new Set(),
     addBos: false,
     addEos: false,
+    separatorId: null,
+    addSeparator: false,
+    pairTemplate: null,
     specialTexts: [],
     warnings: ["the model has no vocabulary: it takes token ids only"],
     encode() {

@@ -26,6 +26,8 @@ export interface PreTokenizer {
   readonly ignoresMerges: boolean;
   /** Prompts begin with BOS unless the file says otherwise. */
   readonly addsBos: boolean;
+  /** The same of a separator between two texts. */
+  readonly addsSeparator: boolean;
 }
 
 /** White space, and what is none. */
@@ -141,6 +143,7 @@ interface Family {
   readonly stages: readonly string[];
   readonly ignoresMerges?: boolean;
   readonly addsBos?: boolean;
+  readonly addsSeparator?: boolean;
 }
 
 const FAMILIES: readonly Family[] = [
@@ -150,6 +153,7 @@ const FAMILIES: readonly Family[] = [
       .split(" ").concat("modern-bert exaone4 trillion granite-docling".split(" ")),
     stages: [GPT2],
   },
+  { names: ["jina-v1-en", "jina-v2-code", "roberta-bpe"], stages: [GPT2], addsSeparator: true },
   {
     names: "starcoder refact command-r smollm codeshell exaone minerva-7b mellum2".split(" "),
     stages: [DIGIT, GPT2],
@@ -191,6 +195,11 @@ const FAMILIES: readonly Family[] = [
   {
     names: "gpt-4o llama4 kanana2 minimax-m2 talkie".split(" "),
     stages: [gpt4o(UP_TO_3_DIGITS, `(?:${CONTRACTION})?`)],
+  },
+  {
+    names: ["granite-embed-multi-97m"],
+    stages: [gpt4o(UP_TO_3_DIGITS, `(?:${CONTRACTION})?`)],
+    ignoresMerges: true,
   },
   { names: ["tekken"], stages: [gpt4o(DIGIT, "")], ignoresMerges: true, addsBos: true },
   {
@@ -263,14 +272,15 @@ const FAMILIES: readonly Family[] = [
 ];
 
 const BY_NAME = new Map<string, PreTokenizer>(
-  FAMILIES.flatMap(({ names, stages, groupsDigits, ignoresMerges = false, addsBos = false }) => {
+  FAMILIES.flatMap(({ names, stages, groupsDigits, ...rest }) => {
+    const { ignoresMerges = false, addsBos = false, addsSeparator = false } = rest;
     const compiled = stages.map((stage, index): Stage => ({
       expression: new RegExp(stage, "gu"),
       charactersFromEnd: groupsDigits && index === 0 ? 3 : 0,
     }));
     return names.map((name): [string, PreTokenizer] => [
       name,
-      { stages: compiled, ignoresMerges, addsBos },
+      { stages: compiled, ignoresMerges, addsBos, addsSeparator },
     ]);
   }),
 );

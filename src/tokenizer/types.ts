@@ -9,10 +9,10 @@ export const SPECIAL_TOKEN_BREAKER = "\uD800";
 
 export interface Tokenizer {
   /**
-   * "llama" (SentencePiece), "gpt2" (byte-level BPE), "rwkv" (the longest token that fits), or
-   * "none" where there is no vocabulary.
+   * "llama" (SentencePiece), "gpt2" (byte-level BPE), "rwkv" (the longest token that fits), "bert"
+   * (WordPiece), "t5" (unigram), or "none" where there is no vocabulary.
    */
-  readonly kind: "llama" | "gpt2" | "rwkv" | "none";
+  readonly kind: "llama" | "gpt2" | "rwkv" | "bert" | "t5" | "none";
   readonly vocabSize: number;
   readonly bosId: number | null;
   readonly eosId: number | null;
@@ -21,6 +21,11 @@ export interface Tokenizer {
   /** True when a prompt should begin with BOS. */
   readonly addBos: boolean;
   readonly addEos: boolean;
+  /** What stands between two texts that are read together, where `addSeparator` says so. */
+  readonly separatorId: number | null;
+  readonly addSeparator: boolean;
+  /** A pair of texts as the model was taught them, with {query} and {document}; null: by marks. */
+  readonly pairTemplate: string | null;
   /** Texts of control and user-defined tokens: what a user's text must not turn into. */
   readonly specialTexts: readonly string[];
 

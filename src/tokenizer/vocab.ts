@@ -28,13 +28,14 @@ export interface Vocab {
   readonly bosId: number | null;
   readonly eosId: number | null;
   readonly unknownId: number | null;
+  readonly separatorId: number | null;
   readonly endIds: ReadonlySet<number>;
 }
 
 /** Builds the vocabulary; what it had to put right goes to `source.warnings`. */
 export function buildVocab(source: VocabMetadata): Vocab {
   const size = source.tokens.length;
-  const ids = source.kind === "llama" ? withSentencePieceDefaults(source) : source.ids;
+  const ids = withUsualIds(source);
   const types = effectiveTypes(source, ids);
   const symbols = new SymbolTable(source.kind === "gpt2" ? size + 512 : 2 * size);
   const byteIds = new Int32Array(256).fill(-1);
@@ -57,20 +58,30 @@ export function buildVocab(source: VocabMetadata): Vocab {
     bosId: ids.bos,
     eosId: ids.eos,
     unknownId: ids.unknown,
+    separatorId: ids.separator,
     endIds: endTokenIds({ ids, types, textOf: (id) => source.tokens.at(id) }),
   };
 }
 
-/** SentencePiece's usual ids, for files that do not say, where the vocabulary agrees. */
-function withSentencePieceDefaults({ ids, tokens }: VocabMetadata): VocabMetadata["ids"] {
-  const usual = (id: number, text: string) =>
-    id < tokens.length && tokens.at(id) === text ? id : null;
-  return {
-    ...ids,
-    bos: ids.bos ?? usual(1, "<s>"),
-    eos: ids.eos ?? usual(2, "</s>"),
-    unknown: ids.unknown ?? usual(0, "<unk>"),
-  };
+/** What the first of a kind had for ids, and how it spelt them. */
+const USUAL_IDS: Readonly<
+  Record<VocabMetadata["kind"], Partial<Record<keyof VocabMetadata["ids"], [number, string]>>>
+> = {
+  llama: { bos: [1, "<s>"], eos: [2, "</s>"], unknown: [0, "<unk>"] },
+  bert: { bos: [101, "[CLS]"], unknown: [100, "[UNK]"], separator: [102, "[SEP]"] },
+  t5: { eos: [1, "</s>"], unknown: [2, "<unk>"] },
+  gpt2: {},
+  rwkv: {},
+};
+
+/** The usual ids, for files that do not say, where the vocabulary agrees. */
+function withUsualIds({ kind, ids, tokens }: VocabMetadata): VocabMetadata["ids"] {
+  const all = { ...ids };
+  for (const [name, [id, text]] of Object.entries(USUAL_IDS[kind])) {
+    const isThere = id < tokens.length && tokens.at(id) === text;
+    if (isThere) all[name as keyof typeof all] ??= id;
+  }
+  return all;
 }
 
 /**
@@ -100,7 +111,10 @@ function effectiveTypes(source: VocabMetadata, ids: VocabMetadata["ids"]): Uint8
   }
   if (source.types === null) {
     for (const id of [ids.bos, ids.eos]) if (id !== null) types[id] = TokenType.control;
-    if (kind === "llama" && ids.unknown !== null) types[ids.unknown] = TokenType.unknown;
+    if (ids.separator !== null) types[ids.separator] = TokenType.control;
+    if (kind !== "gpt2" && kind !== "rwkv" && ids.unknown !== null) {
+      types[ids.unknown] = TokenType.unknown;
+    }
   }
   return types;
 }
@@ -168,10 +182,23 @@ function readEscapedToken(text: Uint8Array, type: number, out: Uint8Array): Appe
   return isSilent(type) ? NOTHING : { length: readEscaped(text, out), mayMerge: true };
 }
 
+/** Writes to `out` what a token of WordPiece or a unigram vocabulary spelt `text` stands for. */
+function readMarked(text: Uint8Array, type: number, out: Uint8Array): Appearance {
+  if (isSilent(type)) return NOTHING;
+  if (type === TokenType.byte) {
+    out[0] = byteOf(text);
+    return { length: 1, mayMerge: false };
+  }
+  // Text becomes these by tries of how they are spelt.
+  return { length: readSpaced(text, out, 0), mayMerge: false };
+}
+
 const READERS: Readonly<Record<VocabMetadata["kind"], ReadToken>> = {
   llama: readSentencePiece,
   gpt2: readByteLevel,
   rwkv: readEscapedToken,
+  bert: readMarked,
+  t5: readMarked,
 };
 
 /** Whether tokens of this type never appear in text. */

@@ -13,16 +13,29 @@ import {
   type NumberArray,
   type StringArray,
 } from "../gguf/mod.ts";
+import type { BertNormalizer } from "./bert_words.ts";
 
 export type Metadata = ReadonlyMap<string, GgufValue>;
 
 /** Ranks of merges and ids must leave room for positions in one exact number (`merger.ts`). */
 const ENTRIES_MAX = 2 ** 24;
 
+const SPACED_PRE = "granite-embed-multi-311m";
+const NORMALIZER = "tokenizer.ggml.normalizer";
+const CHARS_MAP = "tokenizer.ggml.precompiled_charsmap";
+const SWALLOWING_PRE = /jina-v2-(?:de|es|code)/;
+const SWALLOWING_ARCHITECTURE = /nomic-bert-moe|jina-bert-v3/;
+
+/** `tokenizer.ggml.model`, and what is spelt like it. */
+export type VocabKind = "llama" | "gpt2" | "rwkv" | "bert" | "t5";
+
 /** The vocabulary as the file has it. */
 export interface VocabMetadata {
-  /** How tokens are spelt: with "▁" for spaces, in letters for bytes, or with escapes. */
-  readonly kind: "llama" | "gpt2" | "rwkv";
+  /**
+   * How tokens are spelt: with "▁" for spaces ("llama", "t5"), in letters for bytes, with escapes,
+   * or with "▁" before those that begin a word ("bert").
+   */
+  readonly kind: VocabKind;
   readonly tokens: StringArray;
   /** One of `TokenType` per token; null when the file has none. */
   readonly types: NumberArray | null;
@@ -30,21 +43,35 @@ export interface VocabMetadata {
   readonly scores: NumberArray | null;
   /** Pairs that merge, the first the most urgent; null where scores say what does. */
   readonly merges: StringArray | null;
+  /** Whether words are what stands between white space, of which no token has any. */
+  readonly dropsWhiteSpace: boolean;
   /** `tokenizer.ggml.pre`, empty when the file has none. */
   readonly pre: string;
   readonly ids: {
     readonly bos: number | null;
     readonly eos: number | null;
     readonly unknown: number | null;
+    /** Between two texts, and behind BERT's last. */
+    readonly separator: number | null;
     readonly eot: number | null;
     readonly eom: number | null;
   };
   readonly addsBos: boolean | null;
   readonly addsEos: boolean | null;
+  /** Whether a separator stands between two texts. */
+  readonly addsSeparator: boolean | null;
   readonly addsSpacePrefix: boolean;
   readonly removesExtraSpaces: boolean;
+  /** What BERT's vocabularies have no forms of. */
+  readonly normalizer: BertNormalizer;
+  /** What characters become before a unigram vocabulary sees them; null: they stay. */
+  readonly charsMap: NumberArray | null;
   /** Of Phi 3, whose special tokens swallow the white space behind them. */
   readonly isPhi3: boolean;
+  /** The token that swallows the white space before it; null: none does. */
+  readonly swallowsBefore: string | null;
+  /** A pair of texts as the model was taught them, with {query} and {document}; null: by marks. */
+  readonly pairTemplate: string | null;
   /** What was wrong and could be got over. */
   readonly warnings: string[];
 }
@@ -56,7 +83,7 @@ export interface VocabMetadata {
  *   too long.
  */
 export function readVocabMetadata(metadata: Metadata): VocabMetadata {
-  const { kind, listsMerges } = readKind(metadata);
+  const { kind, listsMerges, dropsWhiteSpace } = readKind(metadata);
   const tokens = getStrings(metadata, "tokenizer.ggml.tokens");
   if (tokens.length === 0) throw formatError("tokenizer.ggml.tokens", "it has no tokens");
   const merges = listsMerges ? getStrings(metadata, "tokenizer.ggml.merges") : null;
@@ -67,41 +94,73 @@ export function readVocabMetadata(metadata: Metadata): VocabMetadata {
   }
   const warnings: string[] = [];
   const id = (name: string) => readId(metadata, name, { tokenCount: tokens.length, warnings });
+  const lowercases = getBoolean(metadata, `${NORMALIZER}.lowercase`, !dropsWhiteSpace);
   return {
     kind,
     tokens,
     types: perToken(metadata, "tokenizer.ggml.token_type", tokens.length),
     scores: !listsMerges ? perToken(metadata, "tokenizer.ggml.scores", tokens.length) : null,
     merges,
+    dropsWhiteSpace,
     pre: getString(metadata, "tokenizer.ggml.pre", ""),
     ids: {
-      bos: id("bos"),
+      // Early files of BERT name what begins a text by its name there.
+      bos: id("bos") ?? (kind === "bert" ? id("cls") : null),
       eos: id("eos"),
       unknown: id("unknown"),
+      separator: id("seperator"),
       eot: id("eot"),
       eom: id("eom"),
     },
     addsBos: optionalBoolean(metadata, "tokenizer.ggml.add_bos_token"),
     addsEos: optionalBoolean(metadata, "tokenizer.ggml.add_eos_token"),
-    addsSpacePrefix: getBoolean(metadata, "tokenizer.ggml.add_space_prefix", !listsMerges),
+    addsSeparator: optionalBoolean(metadata, "tokenizer.ggml.add_sep_token"),
+    addsSpacePrefix: getBoolean(
+      metadata,
+      "tokenizer.ggml.add_space_prefix",
+      kind === "llama" && !listsMerges,
+    ),
     removesExtraSpaces: getBoolean(metadata, "tokenizer.ggml.remove_extra_whitespaces", false),
+    normalizer: {
+      lowercases,
+      stripsAccents: getBoolean(metadata, `${NORMALIZER}.strip_accents`, lowercases),
+    },
+    charsMap: metadata.has(CHARS_MAP) ? getNumbers(metadata, CHARS_MAP) : null,
     isPhi3: /phi-?3/i.test(getString(metadata, "general.name", "")),
+    swallowsBefore: swallowingMask(metadata),
+    pairTemplate: getString(metadata, "tokenizer.chat_template.rerank", "") || null,
     warnings,
   };
 }
 
-/** Gemma 4 spells tokens as SentencePiece does and lists merges as byte-level BPE does. */
+/** The mask of some encoders takes the white space before it with it; files do not say so. */
+function swallowingMask(metadata: Metadata): string | null {
+  const pre = getString(metadata, "tokenizer.ggml.pre", "");
+  const architecture = getString(metadata, "general.architecture", "");
+  if (SWALLOWING_PRE.test(pre) || SWALLOWING_ARCHITECTURE.test(architecture)) return "<mask>";
+  return /modern-bert/i.test(getString(metadata, "general.name", "")) ? "[MASK]" : null;
+}
+
+/**
+ * Gemma 4, an encoder of Granite and Jina's Chinese one spell tokens as SentencePiece does and list
+ * merges as byte-level BPE does.
+ */
 function readKind(
   metadata: Metadata,
-): Pick<VocabMetadata, "kind"> & { readonly listsMerges: boolean } {
+): Pick<VocabMetadata, "kind" | "dropsWhiteSpace"> & { readonly listsMerges: boolean } {
   const kind = getString(metadata, "tokenizer.ggml.model");
-  if (kind === "gemma4") return { kind: "llama", listsMerges: true };
-  if (kind === "rwkv") return { kind, listsMerges: false };
-  if (kind === "llama" || kind === "gpt2") return { kind, listsMerges: kind === "gpt2" };
+  const isSpaced = kind === "gpt2" && getString(metadata, "tokenizer.ggml.pre", "") === SPACED_PRE;
+  if (kind === "gemma4" || kind === "whitespace" || isSpaced) {
+    return { kind: "llama", listsMerges: true, dropsWhiteSpace: kind === "whitespace" };
+  }
+  if (kind === "gpt2") return { kind, listsMerges: true, dropsWhiteSpace: false };
+  if (kind === "rwkv" || kind === "bert" || kind === "t5" || kind === "llama") {
+    return { kind, listsMerges: false, dropsWhiteSpace: false };
+  }
   throw new UnsupportedModelError(
     `Cannot use a tokenizer of the kind "${kind.slice(0, 80)}": only "llama" (SentencePiece), ` +
-      `"gpt2" (byte-level BPE), "gemma4" and "rwkv" are supported: choose a model with ` +
-      `one of these`,
+      `"gpt2" (byte-level BPE), "bert" (WordPiece), "t5" (unigram), "gemma4", ` +
+      `"whitespace" and "rwkv" are supported: choose a model with one of these`,
   );
 }
 

@@ -7,6 +7,7 @@ import { SpecialMatcher } from "./special_matcher.ts";
 import { TokenType } from "./token_types.ts";
 import type { StreamDecoder, Tokenizer } from "./types.ts";
 import type { Vocab } from "./vocab.ts";
+import type { VocabKind } from "./vocab_metadata.ts";
 
 /**
  * Appends the ids of text without special tokens to `out`; `afterSpecial` at the beginning of a
@@ -19,13 +20,17 @@ export type PlainTextEncoder = (
 
 /** What a vocabulary does not say. */
 export interface TokenizerRules {
-  readonly kind: "llama" | "gpt2" | "rwkv";
+  readonly kind: VocabKind;
   readonly encodePlain: PlainTextEncoder;
   readonly addBos: boolean;
   readonly addEos: boolean;
+  readonly addSeparator: boolean;
+  readonly pairTemplate: string | null;
   readonly addsSpacePrefix: boolean;
   /** Whether a special token takes the white space behind it with it. */
   readonly specialsSwallowSpace: boolean;
+  /** The token that takes the white space before it with it; null: none does. */
+  readonly swallowsBefore: string | null;
   readonly warnings: readonly string[];
 }
 
@@ -40,13 +45,16 @@ const NO_BYTES = new Uint8Array(0);
 
 /** A tokenizer over one vocabulary. */
 export class VocabTokenizer implements Tokenizer, TokenBytes {
-  readonly kind: "llama" | "gpt2" | "rwkv";
+  readonly kind: VocabKind;
   readonly vocabSize: number;
   readonly bosId: number | null;
   readonly eosId: number | null;
   readonly endIds: ReadonlySet<number>;
   readonly addBos: boolean;
   readonly addEos: boolean;
+  readonly separatorId: number | null;
+  readonly addSeparator: boolean;
+  readonly pairTemplate: string | null;
   readonly addsSpacePrefix: boolean;
   readonly specialTexts: readonly string[];
   readonly warnings: readonly string[];
@@ -54,6 +62,8 @@ export class VocabTokenizer implements Tokenizer, TokenBytes {
   readonly #encodePlain: PlainTextEncoder;
   /** Ids whose token takes the white space behind it with it. */
   readonly #swallowsSpace: ReadonlySet<number>;
+  /** The id whose token takes the white space before it with it, or -1. */
+  readonly #swallowsBefore: number;
   readonly #specials: SpecialMatcher;
   readonly #userDefined: SpecialMatcher;
 
@@ -65,6 +75,9 @@ export class VocabTokenizer implements Tokenizer, TokenBytes {
     this.endIds = vocab.endIds;
     this.addBos = rules.addBos;
     this.addEos = rules.addEos;
+    this.separatorId = vocab.separatorId;
+    this.addSeparator = rules.addSeparator;
+    this.pairTemplate = rules.pairTemplate;
     this.addsSpacePrefix = rules.addsSpacePrefix;
     this.warnings = rules.warnings;
     this.#vocab = vocab;
@@ -75,6 +88,7 @@ export class VocabTokenizer implements Tokenizer, TokenBytes {
     this.#userDefined = new SpecialMatcher(userDefined);
     this.specialTexts = [...new Set(specials.map(({ text }) => text))];
     const swallowing = rules.specialsSwallowSpace ? specials : [];
+    this.#swallowsBefore = specials.find(({ text }) => text === rules.swallowsBefore)?.id ?? -1;
     this.#swallowsSpace = new Set(
       swallowing.filter(({ text }) => !NEVER_SWALLOW.has(text)).map(({ id }) => id),
     );
@@ -87,6 +101,7 @@ export class VocabTokenizer implements Tokenizer, TokenBytes {
     for (let at = 0; at < text.length;) {
       const match = matcher.find(text, at);
       let plain = text.slice(at, match?.begin);
+      if (match?.id === this.#swallowsBefore) plain = withoutEndSpaces(plain);
       if (special) plain = plain.replace(BREAKERS, "");
       if (plain !== "") {
         this.#encodePlain(plain, { afterSpecial, out });
@@ -144,6 +159,17 @@ function specialTokens({ types, tokens }: Vocab): { id: number; text: string }[]
 /** Tokens that mark something and are no text themselves. */
 function isMarker(type: number): boolean {
   return type === TokenType.control || type === TokenType.unknown;
+}
+
+function withoutEndSpaces(text: string): string {
+  let end = text.length;
+  while (end > 0 && isSpace(text.charCodeAt(end - 1))) end--;
+  return text.slice(0, end);
+}
+
+/** As C's `isspace` has it. */
+function isSpace(unit: number): boolean {
+  return unit === 0x20 || (unit >= 0x09 && unit <= 0x0d);
 }
 
 function endOfSpaces(text: string, from: number): number {

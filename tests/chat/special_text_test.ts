@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { RequestError } from "../../src/base/errors.ts";
-import { createSpecialTextBreaker, mapStrings } from "../../src/chat/special_text.ts";
+import { createSpecialTextBreaker } from "../../src/tokenizer/special_breaker.ts";
+import { mapStrings } from "../../src/chat/special_text.ts";
 import { SPECIAL_TOKEN_BREAKER as B } from "../../src/tokenizer/types.ts";
 import { fuzzRuns } from "../support/fuzz.ts";
 
