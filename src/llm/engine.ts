@@ -168,7 +168,7 @@ export class Engine implements AsyncDisposable {
    */
   async embed(text: string): Promise<Float32Array> {
     this.#checkOpen();
-    const [vector] = await this.#model.embed([this.#model.encodePrompt(text)]);
+    const [vector] = await this.#model.embed([this.#model.encodeWhole(text)]);
     return unitVector(vector);
   }
 

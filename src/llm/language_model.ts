@@ -163,6 +163,14 @@ export class LoadedModel implements LanguageModel {
     return this.#prompts.prompt(text, options);
   }
 
+  encodeWhole(text: string, options?: { mustFit?: boolean; isCut?: boolean }): number[] {
+    return this.#prompts.whole(text, options);
+  }
+
+  encodePair(query: string, document: string): number[] {
+    return this.#prompts.pair(query, document);
+  }
+
   encodeText(text: string, options?: Parameters<LanguageModel["encodeText"]>[1]): number[] {
     return this.#prompts.text(text, options);
   }

@@ -1,9 +1,12 @@
 /** Texts and conversations to a model's ids, with what it wants around them. Computes nothing. */
 import type { ChatTemplate } from "../chat/mod.ts";
+import { encodePair, frameIds } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import { checkLength } from "./check_ids.ts";
 import type { ChatMessage, ChatOptions, LanguageModel } from "./types.ts";
 
+/** Of these vocabularies one token may stand for any length of text that they do not know. */
+const MERGING_KINDS: readonly Tokenizer["kind"][] = ["bert", "t5"];
 /** `SPECIAL_TOKEN_BREAKER` where it is no half of a character. */
 const BREAKERS = /\uD800/gu;
 
@@ -42,12 +45,31 @@ export class PromptEncoder {
     return options.bos ? this.#withBos(ids) : ids;
   }
 
+  /**
+   * Ids of a text that is read as a whole, with the marks around it. isCut: what does not fit is
+   * left out, and not the marks.
+   */
+  whole(text: string, { mustFit = false, isCut = false } = {}): number[] {
+    if (mustFit) this.#checkLength(text);
+    const ids = this.#tokenizer.encode(text);
+    const framed = frameIds(this.#tokenizer, ids);
+    const over = framed.length - this.#contextLength;
+    if (!isCut || over <= 0) return framed;
+    return frameIds(this.#tokenizer, ids.slice(0, Math.max(0, ids.length - over)));
+  }
+
+  /** Ids of two texts, of which the model says how well the second goes with the first. */
+  pair(query: string, document: string): number[] {
+    return encodePair(this.#tokenizer, { query, document });
+  }
+
   #withBos(ids: number[]): number[] {
     const { addBos, bosId } = this.#tokenizer;
     return addBos && bosId !== null && ids[0] !== bosId ? [bosId, ...ids] : ids;
   }
 
   #checkLength(text: string): void {
+    if (MERGING_KINDS.includes(this.#tokenizer.kind)) return;
     this.#tokenBytesMax ??= longestToken(this.#tokenizer);
     const [contextLength, tokenBytesMax] = [this.#contextLength, this.#tokenBytesMax];
     checkLength(text, { contextLength, tokenBytesMax });

@@ -330,6 +330,13 @@ export interface LanguageModel {
   encodePrompt(text: string, options?: Pick<ChatOptions, "mustFit">): number[];
   /** Ids of any text: special tokens parsed with `special`, BOS before it with `bos`. */
   encodeText(text: string, options?: { [K in "special" | "bos" | "mustFit"]?: boolean }): number[];
+  /**
+   * Ids of a text that is read as a whole (`embed`), with what the model wants around it; with
+   * `isCut` what does not fit the context is left out. Left out: as a prompt's.
+   */
+  encodeWhole?(text: string, options?: { mustFit?: boolean; isCut?: boolean }): number[];
+  /** Ids of two texts that are read together (`rank`); left out: it cannot. */
+  encodePair?(query: string, document: string): number[];
   /** Text of ids, control tokens left out. */
   decode(ids: readonly number[]): string;
   /** The token's bytes, as they appear in text; empty for control tokens. */

@@ -8,7 +8,7 @@ import type { ModelDetails } from "../../llm/types.ts";
 import { answerWhole, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import type { ModelCard, ModelSource } from "../model_source.ts";
-import { embedAll } from "../openai/embeddings.ts";
+import { embedAll, wholeIds } from "../openai/embeddings.ts";
 import type { AppSettings } from "../options.ts";
 import { withOthers } from "../known_fields.ts";
 import { listOf, optional } from "../parse_fields.ts";
@@ -109,8 +109,9 @@ export async function embed(c: Context<ServerEnv>, settings: AppSettings): Promi
         const { model } = work.lease;
         const loadedMs = performance.now();
         const inputs = fields.input.map((text) => {
-          const ids = model.encodePrompt(text.toWellFormed());
-          return fields.truncate === false ? ids : ids.slice(0, model.contextLength);
+          const isCut = fields.truncate !== false;
+          const ids = wholeIds(model, text.toWellFormed(), { isCut });
+          return isCut ? ids.slice(0, model.contextLength) : ids;
         });
         const vectors = await embedAll(model, inputs, { signal, dimensions: fields.dimensions });
         return Response.json({
@@ -143,7 +144,7 @@ export async function embeddings(c: Context<ServerEnv>, settings: AppSettings): 
     (work) =>
       answerWhole(work, async (signal) => {
         const { model } = work.lease;
-        const inputs = [model.encodePrompt(fields.prompt.toWellFormed())];
+        const inputs = [wholeIds(model, fields.prompt.toWellFormed(), {})];
         const [embedding] = await embedAll(model, inputs, { signal });
         return Response.json({ embedding: [...embedding] });
       }),

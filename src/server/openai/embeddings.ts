@@ -41,7 +41,7 @@ export async function embeddings(
       answerWhole(work, async (signal) => {
         const { model } = work.lease;
         const inputs = fields.input.map((input) =>
-          "text" in input ? model.encodePrompt(input.text, { mustFit: true }) : input.ids
+          "text" in input ? wholeIds(model, input.text, { mustFit: true }) : input.ids
         );
         const { dimensions, priority = 0 } = fields;
         const vectors = await embedAll(model, inputs, { signal, dimensions, priority: -priority });
@@ -58,6 +58,15 @@ export async function embeddings(
         });
       }),
   );
+}
+
+/** Ids of a text whose vector is asked for. */
+export function wholeIds(
+  model: LanguageModel,
+  text: string,
+  options: { readonly mustFit?: boolean; readonly isCut?: boolean },
+): number[] {
+  return model.encodeWhole?.(text, options) ?? model.encodePrompt(text, options);
 }
 
 /**
