@@ -119,7 +119,7 @@ export class WholeTexts {
   /**
    * Vectors of texts: see TextPooler. Several have to fit into one step together.
    * @returns null when it was cancelled before their last token.
-   * @throws {RequestError} 501 where the GPU has the whole model.
+   * @throws {RequestError} 501 where the GPU has the whole model and cannot be waited for.
    */
   embed(texts: readonly (readonly number[])[], pooling: Pooling): Float32Array[] | null {
     if (texts.length > 1) return this.#embedTogether(texts, pooling);

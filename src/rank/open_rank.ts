@@ -223,7 +223,9 @@ export class RankRunner {
         // Software is never fast enough for it, and slow to compile what it takes.
         hasChain: setup.gpu.waitMs === null ? !gpu.info.isFallback : setup.gpu.waitMs > 0,
       });
-      return new RankRunner(opening, walkOf(rank), { gpu, gpuRank: rank, tokenRows });
+      const finalRows = rank.hasFinalRows ? () => rank.finalRows() : undefined;
+      const walked = { ...walkOf(rank), finalRows };
+      return new RankRunner(opening, walked, { gpu, gpuRank: rank, tokenRows });
     } catch (error) {
       gpu.close();
       throw error;
@@ -246,7 +248,7 @@ export class RankRunner {
   /**
    * The residual stream of the step that has ended behind the model's last norm, all its tokens,
    * [n, embeddingStride]: a view that the next step overwrites.
-   * @throws {RequestError} 501 where it lies on a GPU.
+   * @throws {RequestError} 501 where it lies on a GPU that the thread cannot wait for.
    */
   finalRows(): Float32Array {
     if (this.#finalRows !== undefined) return this.#finalRows();

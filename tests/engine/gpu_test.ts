@@ -56,6 +56,26 @@ async function compare(
   });
 }
 
+gpuTest("a GPU that has the whole model makes vectors of texts as threads do", async () => {
+  // A text of several steps; a norm that takes the mean away, and layers that convolve.
+  for (const architecture of ["qwen3", "starcoder2", "lfm2"] as const) {
+    await withTinyFile({ architecture, seed: 3 }, async (path) => {
+      const vectors = async (options: LoadOptions) => {
+        let made: Float32Array[] = [];
+        await withModel(path, { chunkTokens: 16, ...options }, async (model) => {
+          made = await model.embed([IDS, IDS.slice(0, 1)]);
+          await greedyIds(model, IDS.slice(0, 9), 4);
+          made.push(...await model.embed([IDS.slice(3)]));
+        });
+        return made;
+      };
+      const expected = await vectors({ threads: 1, gpu: "off" });
+      const found = await vectors(GPU_ALONE);
+      found.forEach((each, i) => assertLess(nmse(each, expected[i]), F32_NMSE, `text ${i}`));
+    });
+  }
+});
+
 for (const [architecture, text] of Object.entries(GPU_REFUSED) as [TinyFamilyName, string][]) {
   gpuTest(`a GPU refuses ${architecture}, and says why`, async () => {
     await withTinyFile({ architecture, seed: 3 }, async (path) => {

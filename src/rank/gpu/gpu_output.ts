@@ -37,6 +37,14 @@ export async function buildOutput(of: OutputPlace, output: GpuOutput): Promise<P
   return await builder.build();
 }
 
+/** partial [n, d] = norm(residual), of all tokens of a step: what vectors of texts are made of. */
+export async function buildRows(of: OutputPlace, { norm }: GpuOutput): Promise<Program> {
+  const { config, space: { residual, partial } } = of;
+  const builder = of.makeBuilder();
+  addNorm(builder, config, norm, { from: residual, to: partial });
+  return await builder.build();
+}
+
 /** logits [m, own rows] = Wout · norm(residual) of the last m tokens. */
 export function addOutput(
   builder: ProgramBuilder,

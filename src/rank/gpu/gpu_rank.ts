@@ -30,7 +30,7 @@ import { Vocabulary } from "../vocabulary.ts";
 import { floats } from "../arena_views.ts";
 import { lengthOf } from "../shard.ts";
 import { type Brought, type BroughtNeurons, openBrought } from "./brought_neurons.ts";
-import { buildOutput, loadOutput } from "./gpu_output.ts";
+import { buildOutput, buildRows, loadOutput } from "./gpu_output.ts";
 import type { GpuLayer } from "./gpu_layer.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
 import { apartTokens, GpuStep } from "./gpu_step.ts";
@@ -65,6 +65,8 @@ interface GpuRankParts {
   readonly sentRows: SentRows | null;
   /** Null where it has no rows of the output. */
   readonly output: Program | null;
+  /** Leaves the last norm of all tokens as a partial sum; null: others know it. */
+  readonly rows: Program | null;
   readonly partialBack: ReadBack;
   readonly logitsBack: ReadBack;
   /** Null where a wait is for one token. */
@@ -157,6 +159,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
         ...{ to: space.inputRows, tokens: plan.chunkTokens },
       }),
       output: output && await buildOutput(of, output),
+      rows: output && plan.gpu!.isAlone ? await buildRows(of, output) : null,
       input: stepInput,
       partialBack: await createReadBack(gpu, plan.chunkTokens * rowBytes),
       logitsBack: await createReadBack(gpu, Math.max(4, plan.logitsRows * plan.strides.logits * 4)),
@@ -356,6 +359,26 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     this.#step.writeAhead();
     if (this.#awaitsLogits) this.#isAwaited = true;
     else logitsBack.readInto(this.#logits[m - 1]);
+  }
+
+  /** True where the whole model is here, and this thread can wait for what it gives. */
+  get hasFinalRows(): boolean {
+    return this.#parts.rows !== null && !this.#awaitsLogits;
+  }
+
+  /** norm(residual) of all tokens of the step that has ended, [n, embeddingStride]: a view. */
+  finalRows(): Float32Array {
+    const { rows, partialBack, space: { partial } } = this.#parts;
+    const { n } = this.#step;
+    rows!.run(this.#step, {
+      to: partialBack,
+      from: partial.buffer,
+      offsetBytes: partial.offsetBytes,
+      bytes: n * partial.stride * 4,
+    });
+    const to = this.#residual.partialToFill();
+    partialBack.readInto(to);
+    return to;
   }
 
   /**
