@@ -191,7 +191,7 @@ function unigram(source: VocabMetadata): LoadedTokenizer {
       if (ids === undefined) cache.set(word, ids = spelling.spell(word));
       for (const id of ids) {
         if (id !== UNKNOWN) out.push(id);
-        // A run of characters that are no tokens may go on across words.
+        // One for a run of characters that are no tokens, which may go on across words.
         else if (out.length === begin || out[out.length - 1] !== vocab.unknownId) {
           if (vocab.unknownId !== null) out.push(vocab.unknownId);
         }

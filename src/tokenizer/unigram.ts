@@ -15,7 +15,7 @@ export interface UnigramRules {
   readonly unknownScore: number;
 }
 
-/** Stands for one or more characters that are no tokens. */
+/** Stands for a character that is no token, or for all up to where no score is a number. */
 export const UNKNOWN = -1;
 /** Scratch space beyond this many bytes is given back after the word that needed it. */
 const KEPT_BYTES = 1 << 16;
@@ -35,7 +35,7 @@ export class Unigram {
     this.#allocate(256);
   }
 
-  /** Ids of `word`, `UNKNOWN` once for each run of characters that are no tokens. */
+  /** Ids of `word`, `UNKNOWN` for each character that is no token. */
   spell(word: string): readonly number[] {
     // A UTF-16 unit is at most three bytes of UTF-8.
     if (3 * word.length > this.#bytes.length) this.#allocate(3 * word.length);
@@ -89,10 +89,7 @@ export class Unigram {
 
   #trace(length: number): number[] {
     const ids: number[] = [];
-    for (let end = length; end > 0; end = this.#begins[end]) {
-      const id = this.#ids[end];
-      if (id !== UNKNOWN || ids[ids.length - 1] !== UNKNOWN) ids.push(id);
-    }
+    for (let end = length; end > 0; end = this.#begins[end]) ids.push(this.#ids[end]);
     return ids.reverse();
   }
 }

@@ -28,6 +28,8 @@ Deno.test("encode() of bert takes the longest token that begins a word, and then
   assertEquals(TINY.encode("hello hellohe"), [at("▁hello"), UNK]);
   assertEquals(TINY.encode("abbca"), ["▁a", "b", "bc", "a"].map(at));
   assertEquals(TINY.warnings, []);
+  // Of two tokens that are spelt alike the first.
+  assertEquals(createTokenizer(bertMetadata([["▁x"], ["▁x"]])).encode("x"), [5]);
 });
 
 Deno.test("encode() of bert makes one unknown token of a word that is not spelt to its end", () => {

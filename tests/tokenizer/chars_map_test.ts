@@ -80,6 +80,13 @@ Deno.test("match() ends where a hostile table leads in circles or beyond its end
   assertEquals(new CharsMap(table(beyond, "x\0")).match(text, 0), 1);
 });
 
+Deno.test("match() reads bases that are shifted by 8", () => {
+  const units = new Array(1024).fill(0);
+  units[0] = 0x200 | 1 << 10;
+  [units[256 ^ 0x61], units[512 ^ 256 ^ 0x61]] = [0x61 | 0x100 | 0x200 | 2 << 10, 0x80000002];
+  assertEquals(replaced(new CharsMap(table(units, "x\0y\0")), "ab"), [1, "y"]);
+});
+
 Deno.test("match() survives tables of random units", () => {
   const rng = new Rng(9);
   for (let run = 0; run < fuzzRuns(200).numRuns; run++) {

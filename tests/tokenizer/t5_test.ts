@@ -123,6 +123,9 @@ Deno.test("encode() of t5 takes user-defined tokens whole, unused ones, and no c
   assertEquals(some.encode("old"), [first + 1]);
   assertEquals(some.encode("ctl<0x41>A"), [UNK]);
   assertEquals(some.encode("ctl", { special: true }), [first + 2]);
+  // Spelt with "▁", it is found among the words only, for nothing.
+  const spaced = tokenizer({ prefix: false, pieces: [...PIECES, ["a▁b", userDefined, -99]] });
+  assertEquals(spaced.encode("a b"), [first]);
   assertEquals(some.decode([first, first + 1, first + 2, first + 3]), "udA");
 });
 
@@ -139,6 +142,9 @@ Deno.test("encode() of t5 lives with scores that are none", () => {
   const pieces: Entry[] = [["▁", , -1], ["a", , NaN], ["b", , -Infinity], ["c", , Infinity]];
   const odd = tokenizer({ pieces });
   for (const text of ["a", "b", "abcab", "c"]) assertEquals(odd.encode(text).length > 0, true);
+  // What no way leads to is unknown with all before it, whatever was read before.
+  const ids = ["ccc", "a", "ca"].map((text) => odd.encode(text));
+  assertEquals(ids, [[4, 7, 7, 7], [UNK], [UNK]]);
   const metadata = unigramMetadata(PIECES);
   metadata.delete("tokenizer.ggml.scores");
   const { warnings } = createTokenizer(metadata);
