@@ -26,6 +26,7 @@ import { completionSchema } from "./openai/completion_request.ts";
 import { embeddings, embeddingsSchema } from "./openai/embeddings.ts";
 import { chatCompletions, completions } from "./openai/handlers.ts";
 import { listModels, showModel } from "./openai/models.ts";
+import { RERANK_ROUTES } from "./openai/rerank.ts";
 import { responseSchema } from "./openai/response_request.ts";
 import { responses } from "./openai/responses.ts";
 import type { Handler, Route } from "./route.ts";
@@ -76,6 +77,7 @@ export const API_ROUTES: readonly Route[] = [
     body: embeddingsSchema,
     promptField: "input",
   },
+  ...RERANK_ROUTES,
   {
     method: "POST",
     path: "/v1/responses",

@@ -16,7 +16,7 @@ interface HostileRequest {
 
 const MS_MAX = 5000;
 const MESSAGE_CHARS_MAX = 2000;
-const OPENAI_PATHS = [CHAT, TEXT, "/v1/embeddings", "/v1/responses"];
+const OPENAI_PATHS = [CHAT, TEXT, "/v1/embeddings", "/v1/responses", "/v1/rerank"];
 const ANTHROPIC_PATHS = ["/v1/messages", "/v1/messages/count_tokens"];
 const OTHER_PATHS = ["/api/chat", "/api/generate", "/api/embed", "/api/show", "/tokenize"]
   .concat(["/detokenize", "/apply-template", "/api/pull", "/api/delete", "/api/embeddings"])

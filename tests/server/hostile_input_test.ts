@@ -69,6 +69,7 @@ const BODIES: Readonly<Record<string, object>> = {
   [CHAT]: hello,
   [TEXT]: { prompt: "x" },
   "/v1/messages": { ...hello, max_tokens: 5 },
+  "/v1/rerank": { query: "x", documents: ["y"] },
 };
 
 Deno.test("numbers out of range are a 400 on every route that has them (fault 40)", async () => {
@@ -80,6 +81,7 @@ Deno.test("numbers out of range are a 400 on every route that has them (fault 40
     "/v1/responses": ["max_output_tokens", "top_logprobs", "temperature"],
     "/v1/messages": ["max_tokens", "top_k", "temperature", "thinking.budget_tokens"],
     "/v1/embeddings": ["dimensions"],
+    "/v1/rerank": ["top_n"],
     "/api/chat": ["options.num_predict", "options.num_ctx", "options.top_k", "top_logprobs"],
     "/api/embed": ["dimensions"],
   };

@@ -39,6 +39,8 @@ export interface ScriptedModelOptions {
   readonly hasNoLogprobs?: boolean;
   /** Makes vectors; left out: [text length, 1]. Null: it embeds nothing. */
   readonly embed?: ((ids: readonly number[], options?: EmbedOptions) => Float32Array) | null;
+  /** Scores pairs, "query|document"; left out: it scores none. */
+  readonly rank?: (pair: string, options?: EmbedOptions) => number;
 }
 
 /** What has become of the generations so far. */
@@ -64,6 +66,8 @@ export class ScriptedModel implements LanguageModel {
   readonly promptOptions: (EmbedOptions | undefined)[] = [];
   readonly details: ModelDetails;
   readonly embed: LanguageModel["embed"];
+  readonly rank: LanguageModel["rank"];
+  readonly encodePair: LanguageModel["encodePair"];
   readonly promptLogprobs: LanguageModel["promptLogprobs"];
   readonly counters: Counters = { accepted: 0, started: 0, completed: 0, aborted: 0, failed: 0 };
   readonly #options: ScriptedModelOptions;
@@ -80,6 +84,13 @@ export class ScriptedModel implements LanguageModel {
     const { embed = (ids) => new Float32Array([ids.length, 1]) } = options;
     if (embed !== null) {
       this.embed = (texts, options) => Promise.resolve(texts.map((ids) => embed(ids, options)));
+    }
+    const { rank } = options;
+    if (rank !== undefined) {
+      this.encodePair = (query, document) => this.encodePrompt(`${query}|${document}`);
+      this.rank = (pairs, options) => {
+        return Promise.resolve(pairs.map((ids) => rank(this.decode(ids), options)));
+      };
     }
     if (options.hasNoLogprobs) return;
     this.promptLogprobs = (ids, top, options) => {
