@@ -350,8 +350,8 @@ export interface LanguageModel {
     options?: EmbedOptions,
   ): Promise<Float32Array[]>;
   /**
-   * How well the second text of each pair (`encodePair`) goes with the first: larger is better; left
-   * out: it does not say.
+   * How well the second text of each pair (`encodePair`) goes with the first: larger is better;
+   * left out: it does not say.
    * @throws {RequestError} when the ids do not fit, or the model has no weights for it.
    */
   rank?(pairs: readonly (readonly number[])[], options?: EmbedOptions): Promise<number[]>;

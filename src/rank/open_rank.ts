@@ -223,9 +223,8 @@ export class RankRunner {
         // Software is never fast enough for it, and slow to compile what it takes.
         hasChain: setup.gpu.waitMs === null ? !gpu.info.isFallback : setup.gpu.waitMs > 0,
       });
-      const finalRows = rank.hasFinalRows ? () => rank.finalRows() : undefined;
-      const walked = { ...walkOf(rank), finalRows };
-      return new RankRunner(opening, walked, { gpu, gpuRank: rank, tokenRows });
+      const rows = rank.hasFinalRows ? { finalRows: () => rank.finalRows() } : {};
+      return new RankRunner(opening, { ...walkOf(rank), ...rows }, { gpu, gpuRank: rank, tokenRows });
     } catch (error) {
       gpu.close();
       throw error;
