@@ -30,19 +30,19 @@ import {
 import { dequantize } from "../model/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
-import { forward } from "./forward.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import type { GpuRank } from "./gpu/gpu_rank.ts";
 import type { GpuHost, GpuSetup } from "./gpu/gpu_setup.ts";
 import type { TokenChain } from "./gpu/token_chain.ts";
 import type { RankPlan } from "./plan_types.ts";
-import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
+import type { RankSteps } from "./rank_steps.ts";
 import { type PackedUnits, Streaming } from "./streaming.ts";
 import { Rank } from "./rank.ts";
 import type { StepStateInput } from "./step_state.ts";
 import type { TokenRows } from "./token_table.ts";
 import { tuneKernels } from "./tune.ts";
+import { type Walked, walkOf } from "./walk.ts";
 
 /** Everything a thread needs to become a rank; plain data and shared objects, can be posted. */
 export interface RankSetup {
@@ -84,14 +84,6 @@ interface Opening {
   readonly kernels: readonly Kernels[];
   readonly reader: TensorReader;
   readonly tell: (bytes: number) => void;
-}
-
-/** A rank, whatever it calls a layer, and its walk through a step. */
-interface Walked {
-  readonly rank: Pick<RankSteps, "begin">;
-  readonly walk: (step: StepWords) => boolean;
-  /** What it reads logits from; left out: it is where no thread can read it. */
-  readonly finalRows?: () => Float32Array;
 }
 
 /** What is given back when the rank is not needed any more. */
@@ -174,7 +166,7 @@ export class RankRunner {
       streaming,
       tokenRows,
     });
-    const walked = { ...walkOf(rank), finalRows: () => rank.finalRows() };
+    const walked = walkOf(rank, () => rank.finalRows());
     const held = { tokenRows, ...queue instanceof KernelQueue && { queue } };
     return new RankRunner(opening, walked, held);
   }
@@ -223,8 +215,8 @@ export class RankRunner {
         // Software is never fast enough for it, and slow to compile what it takes.
         hasChain: setup.gpu.waitMs === null ? !gpu.info.isFallback : setup.gpu.waitMs > 0,
       });
-      const rows = rank.hasFinalRows ? { finalRows: () => rank.finalRows() } : {};
-      return new RankRunner(opening, { ...walkOf(rank), ...rows }, { gpu, gpuRank: rank, tokenRows });
+      const walked = walkOf(rank, rank.hasFinalRows ? () => rank.finalRows() : undefined);
+      return new RankRunner(opening, walked, { gpu, gpuRank: rank, tokenRows });
     } catch (error) {
       gpu.close();
       throw error;
@@ -376,14 +368,6 @@ function stepInput({ setup, kernels, reader }: Opening): StepStateInput {
       ropeFrequencies(rope, ropeFactors(rope, tensors, reader))
     ),
   };
-}
-
-function walkOf<L extends WalkedLayer>(rank: RankSteps<L>): Walked {
-  const walk = (step: StepWords) => {
-    rank.begin(step);
-    return forward(rank);
-  };
-  return { rank, walk };
 }
 
 /** Frequency divisors of the rotary embedding, where the model carries them. */
