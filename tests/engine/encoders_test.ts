@@ -60,7 +60,7 @@ for (const architecture of ["bert", "modern-bert", "nomic-bert-moe"] as const) {
       (path) =>
         withModel(path, { threads: 2, gpu: "off" }, async (model) => {
           // A context, and a block more for each text of a step.
-        assertEquals(model.kv.capacityTokens, 256 + 16 * 32);
+          assertEquals(model.kv.capacityTokens, 256 + 16 * 32);
           assertLess(nmse(await vectorOf(model, IDS), expectedOf(path, IDS)), Q8_0_NMSE_MAX);
         }),
     ));
@@ -95,6 +95,31 @@ for (const architecture of ["bert", "modern-bert", "nomic-bert-moe"] as const) {
         }),
     ));
 }
+
+Deno.test("a decoder scores a pair by its last token, one answer against the other", () =>
+  withTinyFile(
+    { architecture: "qwen3", seed: 3, changes: { ranker: { output: 2 } } },
+    (path) =>
+      withModel(path, { threads: 2, gpu: "off", contextLength: 200 }, async (model) => {
+        const reference = new ReferenceModel(openGguf(path));
+        for (const ids of [IDS.slice(0, 5), IDS]) {
+          const [score] = await model.rank([ids]);
+          const expected = reference.score(ids);
+          assert(expected > 0 && expected < 1);
+          assertLess(Math.abs(score - expected), 1e-6);
+        }
+      }),
+  ));
+
+Deno.test("an encoder has room for a text, however many requests there may be", () =>
+  withTinyFile(
+    { architecture: "bert" },
+    (path) =>
+      withModel(path, { threads: 1, gpu: "off", parallel: "auto" }, async (model) => {
+        assertEquals(model.kv.capacityTokens, 256 + 16 * 32);
+        assertEquals((await model.embed(Array(20).fill(IDS.slice(0, 2)))).length, 20);
+      }),
+  ));
 
 Deno.test("an encoder writes nothing, and says so", () =>
   withTinyFile(

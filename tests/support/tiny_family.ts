@@ -186,9 +186,9 @@ export interface TinyFamily {
   readonly sumNorms?: boolean;
   /** The first layer's attention reads what comes in as it is. */
   readonly lacksFirstNorm?: boolean;
-  /** Behind a text's vector: rows of two matrices that score, and of some that make others. */
+  /** Behind a text's vector: rows of matrices that score it, and of some that make another. */
   readonly ranker?: {
-    readonly dense: number;
+    readonly dense?: number;
     readonly output: number;
     readonly hasNorm?: boolean;
     readonly hasBiases?: boolean;

@@ -155,10 +155,12 @@ function planTextHead(plan: TensorPlan, width: number, { ranker, projections }: 
   }
   if (!ranker) return;
   const { dense, output, hasNorm, hasBiases } = ranker;
-  plan.matrix("cls", [width, dense]);
-  if (hasBiases) plan.bias("cls", dense);
-  if (hasNorm) plan.wholeNorm("cls.norm.weight", dense);
-  plan.matrix("cls.output", [dense, output]);
+  if (dense) {
+    plan.matrix("cls", [width, dense]);
+    if (hasBiases) plan.bias("cls", dense);
+    if (hasNorm) plan.wholeNorm("cls.norm.weight", dense);
+  }
+  plan.matrix("cls.output", [dense ?? width, output]);
   if (hasBiases) plan.bias("cls.output", output);
 }
 
