@@ -28,6 +28,7 @@ export function looked_up_bytes(superblocks: u64): u64 {
 }
 
 /** The quants, for sums S, of a strip of `count` superblocks at w. */
+@inline
 export function look_up<F, S>(w: usize, count: u32, to: usize, k0: v128, k1: v128): void {
   const zero = i32x4.splat(0);
   const end = to + 256 * count;
