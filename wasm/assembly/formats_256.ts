@@ -252,6 +252,7 @@ export class IQ4_XS {
 
   @inline get quantBytes(): u32 { return 128; }
   @inline get factorBytes(): u32 { return 8; }
+  @inline get isLookedUp(): bool { return true; }
   @inline get offset(): i32 { return 8; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
   @inline get lowOffset(): i32 { return 11; }

@@ -1,7 +1,8 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Decoding by some of a matrix's rows, which a list names: sums of gemv_q8.ts. */
 import { h0_of, h1_of, k1_of, SHORT } from "./format";
-import { add_superblocks, sum_of } from "./gemv_q8";
+import { add_superblocks, LOOKED_UP_AT, sum_of } from "./gemv_q8";
+import { is_looked_up, look_up, LOOKED_UP_ROW_BYTES } from "./looked_up";
 import { offset_of } from "./product_sums";
 import { RECORD_BYTES } from "./q8_tile";
 import { LINE_BYTES } from "./read_ahead";
@@ -82,7 +83,13 @@ function add_listed<F, S>(
   let seen: u32 = 0, ahead: u32 = 0, due: u32 = 0;
   do {
     const strip = min(left, strip_superblocks<F>());
-    let factors = at + strip * format.quantBytes - <u32>SHORT;
+    let factors = at + strip * format.quantBytes - <u32>SHORT, quants = sums + LOOKED_UP_AT;
+    if (is_looked_up<F>()) {
+      look_up<F, S>(a + at, strip, quants, k0, k1);
+      look_up<F, S>(b + at, strip, quants + LOOKED_UP_ROW_BYTES, k0, k1);
+      look_up<F, S>(c + at, strip, quants + 2 * LOOKED_UP_ROW_BYTES, k0, k1);
+      look_up<F, S>(d + at, strip, quants + 3 * LOOKED_UP_ROW_BYTES, k0, k1);
+    }
     for (let s = strip; s != 0; s--) {
       for (due += bytes; ahead < due; ahead += LINE_BYTES) {
         seen |= load<u32>(e + ahead) | load<u32>(f + ahead);
@@ -90,12 +97,14 @@ function add_listed<F, S>(
       }
       add_superblocks<F, S>(
         a + at, b + at, a + factors, b + factors, acts, sums,
-        k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
+        k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign, quants,
       );
       add_superblocks<F, S>(
         c + at, d + at, c + factors, d + factors, acts, sums + 64,
         k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
+        quants + 2 * LOOKED_UP_ROW_BYTES,
       );
+      quants += 256;
       at += format.quantBytes;
       factors += format.factorBytes;
       acts += RECORD_BYTES;

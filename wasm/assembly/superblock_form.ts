@@ -30,9 +30,11 @@ import {
   upper_main_of,
   upper_plane_of,
 } from "./format";
+import { looked_up_bytes } from "./looked_up";
 import { is_natural, take_natural_apart } from "./natural";
 import { Fours, has_nibbles, has_signs, lower_of, offset_of, upper_of } from "./product_sums";
 import { records_bytes, superblocks_of } from "./q8_tile";
+import { opaque } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 
 /** Offsets in a form. */
@@ -52,12 +54,14 @@ export const PANEL_ROWS: u32 = 16;
 
 /**
  * Bytes of the q8 tile for [n, k]: records, and room for the forms of a panel, or, of one token,
- * for its activations in another order (gemv_natural.ts).
+ * for its activations in another order (gemv_natural.ts) or sums and quants (gemv_q8.ts).
  */
 @inline
 export function tile_bytes(n: u32, k: u32): u64 {
   const superblocks = <u64>superblocks_of(k);
-  const forms = n == 1 ? FORM_BYTES_MAX : PANEL_ROWS * superblocks * FORM_BYTES_MAX;
+  const forms = n == 1
+    ? FORM_BYTES_MAX + looked_up_bytes(superblocks)
+    : PANEL_ROWS * superblocks * FORM_BYTES_MAX;
   return records_bytes(n, k) + max<u64>(forms, 512 * superblocks);
 }
 
@@ -121,7 +125,7 @@ function take_interleaved_apart<F, S>(
   form: usize,
 ): void {
   const f = changetype<F>(0);
-  const zero = i32x4.splat(0);
+  const zero = i32x4.splat(opaque(0, count));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
   const size = i32x4.splat(F16_SIZE), rebias = i32x4.splat(F16_REBIAS);
