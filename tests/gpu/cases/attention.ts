@@ -217,8 +217,8 @@ export const attentionCases: readonly GpuCase[] = [
     kernels: ["rotate_and_remember", "attention", "attention_few"],
     name: "attention() has caches of f16, heads of all sizes, groups of all sizes",
     run: async (gpu) => {
-      // Of 64 and of 80 others are.
-      for (const headDim of [4, 20, 128]) {
+      // Of 64 dimensions others are; 10 invocations that share a position are no power of two.
+      for (const headDim of [4, 20, 80, 128]) {
         await checkSteps({ ...BASE, headDim, type: "f16", kind: "norm", steps: [10, 1] })(gpu);
       }
       await checkSteps({ ...ONE_HEAD, headDim: 256, kind: "norm", steps: [10, 1] })(gpu);
