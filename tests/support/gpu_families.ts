@@ -70,7 +70,7 @@ const SEEDS: Partial<Record<TinyFamilyName, number>> = { "granitehybrid-moe": 4 
  */
 const CHANGES: Partial<Record<TinyFamilyName, Partial<TinyFamily>>> = {
   "gemma4": { layered: { ...TINY_FAMILIES.gemma4.layered, neurons: undefined } },
-  "openelm": { uneven: { heads: [4, 2, 4], headsKv: [2, 1, 1], neurons: [96, 64, 96] } },
+  "openelm": { uneven: { heads: [2, 4, 4], headsKv: [1, 2, 1], neurons: [64, 96, 64] } },
   "deci": {
     uneven: {
       heads: [4, 0, 4, 0, 0, 2],
