@@ -33,7 +33,7 @@ export const wideCases: readonly GpuCase[] = [
     kernels: ["rotate_and_remember", "attention_wide", "attention_combine"],
     name: "attention() has values that are less wide than keys",
     run: async (gpu) => {
-      await checkSteps({ ...NARROW, valueDim: 20, rotated: 16, steps: [33, 1, 5] })(gpu);
+      await checkSteps({ ...NARROW, valueDim: 20, rotated: 16, steps: [33, 1] })(gpu);
       await checkSteps({ ...NARROW, headDim: 192, valueDim: 128, type: "f16", steps: [9, 1] })(gpu);
     },
   },
@@ -43,7 +43,7 @@ export const wideCases: readonly GpuCase[] = [
     run: async (gpu) => {
       // Two tiles of a token's heads, the second one with one.
       const many = { ...NARROW, heads: 9, kvHeads: 1, groupSize: 9 };
-      await checkSteps({ ...many, steps: [9, 1, 2, 70, 1] })(gpu);
+      await checkSteps({ ...many, steps: [9, 1, 70, 1] })(gpu);
       await checkSteps({ ...SPLIT, steps: [9, 1, 3, 250, 1] })(gpu);
       await checkSteps({ ...SEEN, steps: [3, 1, 1, 90, 1, 6] })(gpu);
     },
@@ -60,7 +60,7 @@ export const wideCases: readonly GpuCase[] = [
       assertEquals(attentionScratchBytes({ ...room, heads: 16 }), 16 * 128 * 516 * 4);
       assertEquals(attentionScratchBytes({ ...room, heads: 128 }), 128 * 32 * 516 * 4);
       assertEquals(attentionScratchBytes({ ...room, heads: 1024 }), 1024 * 16 * 516 * 4);
-      await checkSteps({ ...long, ...heads, positions: 1100, steps: [70, 1, 2] })(gpu);
+      await checkSteps({ ...long, ...heads, positions: 1100, steps: [70, 1] })(gpu);
     },
   },
   {
