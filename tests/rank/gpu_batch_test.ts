@@ -58,11 +58,11 @@ function checkTogether(rank: LoneRank): void {
   const alone = tokens(SEQUENCES).map((each) => rank.run([each])[0]);
   assert(alone.every((logits) => logits.every(Number.isFinite)));
   assertNotEquals(alone[0], alone[1]);
-  for (const count of [1, 2, 3, 5, 8, 16, 9, 4]) {
+  for (const count of [1, 2, 5, 8, 16, 9]) {
     assertEquals(rank.run(tokens(count)), alone.slice(0, count), `${count} sequences`);
   }
   // In any order, and others than the first ones.
-  const some = [6, 12, 2, 7];
+  const some = [6, 12, 2, 7, 9];
   const others = tokens(SEQUENCES);
   assertEquals(rank.run(some.map((i) => others[i])), some.map((i) => alone[i]), "others");
 }
@@ -79,8 +79,7 @@ gpuTest("a GPU's step of several sequences does so by products of 8 bits", async
   await tuneKernels(gpu, tunedAsReal(adapter!.info));
   try {
     await withRank(gpu, { type: "Q4_0" }, checkTogether);
-    // Heads have norms there; what else it has is made of the same shaders.
-    await withRank(gpu, { type: "Q4_0", architecture: "qwen3" }, checkTogether);
+    // Of two kinds of experts; heads of the second one have norms.
     for (const architecture of ["qwen2moe", "qwen3moe"] as const) {
       await withRank(gpu, { type: "Q4_0", architecture }, checkTogether);
     }

@@ -1,5 +1,6 @@
 /** Which of the tiny families a GPU has what of. */
 import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
+import type { TinyFamily } from "./tiny_family.ts";
 
 const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
 
@@ -49,14 +50,44 @@ export const GPU_MIXTURES = [
 ] satisfies readonly TinyFamilyName[];
 
 /**
+ * Of these the experts are the threads' in no test of their own: to threads they are as those of
+ * another one of the above. What else their layers have is the GPU's either way.
+ */
+export const GPU_EXPERTS_ALONE: readonly TinyFamilyName[] = [
+  ...["llama-moe-old", "qwen3moe", "glm4moe", "bailingmoe2", "phimoe"] as const,
+  ...["laguna", "step35", "mimo2"] as const,
+];
+
+/**
  * Another seed than 3: that model makes of a thread's rounding, too, several times what those of
  * other seeds do.
  */
 const SEEDS: Partial<Record<TinyFamilyName, number>> = { "granitehybrid-moe": 4 };
 
+/**
+ * Sizes of layers are constants of shaders, which take longer to compile than to run: layers are of
+ * two or three sizes, which other families have, too.
+ */
+const CHANGES: Partial<Record<TinyFamilyName, Partial<TinyFamily>>> = {
+  "gemma4": { layered: { ...TINY_FAMILIES.gemma4.layered, neurons: undefined } },
+  "openelm": { uneven: { heads: [2, 4, 4], headsKv: [1, 2, 1], neurons: [64, 96, 64] } },
+  "deci": {
+    uneven: {
+      heads: [4, 0, 4, 0, 0, 2],
+      headsKv: [2, 0, 1, 0, 0, 1],
+      neurons: [96, 64, 96, 0, 64, 96],
+    },
+  },
+  "spark2_5": {
+    uneven: { heads: [4, 2, 4, 2], headsKv: [2, 1, 2, 1], neurons: [96, 96, 96, 96] },
+  },
+};
+
 /** A tiny model of the family, for comparisons. */
-export function gpuForm(
-  architecture: TinyFamilyName,
-): { architecture: TinyFamilyName; seed: number } {
-  return { architecture, seed: SEEDS[architecture] ?? 3 };
+export function gpuForm(architecture: TinyFamilyName): {
+  readonly architecture: TinyFamilyName;
+  readonly seed: number;
+  readonly changes?: Partial<TinyFamily>;
+} {
+  return { architecture, seed: SEEDS[architecture] ?? 3, changes: CHANGES[architecture] };
 }

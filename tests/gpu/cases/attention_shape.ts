@@ -40,10 +40,21 @@ export interface AttentionShape {
     readonly weightPerHead: boolean;
     readonly areTurned?: boolean;
   };
-  /** Of the cache; left out: as many as there are tokens. */
+  /** Of the cache; left out: room for as many as there are tokens. */
   readonly positions?: number;
   /** Tokens of steps one after another. */
   readonly steps: readonly number[];
+}
+
+/** Caches of cases have room for so many positions, or for as many as a case has. */
+const ROOMS = [128, 576, 1120];
+
+/**
+ * Room for these positions: into how many chunks it may be split is a constant of shaders, which
+ * take longer to compile than to run, so cases share rooms.
+ */
+export function roomFor(positions: number): number {
+  return ROOMS.find((room) => positions <= room) ?? positions;
 }
 
 /** One that takes all of a head's weight, one that takes none, and what is between. */

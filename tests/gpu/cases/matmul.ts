@@ -110,6 +110,11 @@ const WIDE: Partial<KernelVariants> = {
 
 /** With subgroups, sums of a row are made otherwise; tokens share it as they do without. */
 const fewOf = (name: ProductName) => name.endsWith("_subgroups") ? [1, 20] : [1, 2, 3, 20];
+/**
+ * So many types meet every number of few tokens, one whose groups have minima among them; how the
+ * others are decoded is the same for each: a number of tokens and a type are a shader.
+ */
+const TYPES_OF_ALL_COUNTS = 2;
 
 /** The same shapes by the shaders that not every adapter has. */
 const checkVariant =
@@ -122,8 +127,9 @@ const checkVariant =
     gpu.variants = { ...PLAIN_VARIANTS, ...WIDE, [job]: name };
     const isInt8 = needsOf(name).includes("int8");
     try {
-      for (const type of types) {
-        for (const n of job.startsWith("matvec") ? fewOf(name) : [33, 150]) {
+      for (const [index, type] of types.entries()) {
+        const few = index < TYPES_OF_ALL_COUNTS ? fewOf(name) : [1];
+        for (const n of job.startsWith("matvec") ? few : [33, 150]) {
           for (const columns of job.endsWith("float") ? [84, 516] : [512]) {
             await checkMatmul({ type, rows: 70, columns, n, hasBias: true, isInt8 })(gpu);
           }

@@ -9,6 +9,7 @@ import type { GpuCase } from "./types.ts";
 const NARROW = {
   ...{ heads: 4, kvHeads: 2, groupSize: 2, headDim: 24, valueDim: 16, type: "f32" } as const,
 };
+const SEEN = { ...NARROW, window: 40, softCap: 1.5 } as const;
 /** Of own heads a part of a group: the first rows of a tile are none. Wider values than keys. */
 const SPLIT = {
   ...{ ...NARROW, heads: 5, kvHeads: 3, groupSize: 3, headOffset: 2 },
@@ -32,9 +33,7 @@ export const wideCases: readonly GpuCase[] = [
     kernels: ["rotate_and_remember", "attention_wide", "attention_combine"],
     name: "attention() has values that are less wide than keys",
     run: async (gpu) => {
-      for (const valueDim of [4, 20]) {
-        await checkSteps({ ...NARROW, valueDim, rotated: 16, steps: [33, 1, 5] })(gpu);
-      }
+      await checkSteps({ ...NARROW, valueDim: 20, rotated: 16, steps: [33, 1] })(gpu);
       await checkSteps({ ...NARROW, headDim: 192, valueDim: 128, type: "f16", steps: [9, 1] })(gpu);
     },
   },
@@ -44,10 +43,9 @@ export const wideCases: readonly GpuCase[] = [
     run: async (gpu) => {
       // Two tiles of a token's heads, the second one with one.
       const many = { ...NARROW, heads: 9, kvHeads: 1, groupSize: 9 };
-      await checkSteps({ ...many, steps: [9, 1, 2, 70, 1] })(gpu);
+      await checkSteps({ ...many, steps: [9, 1, 70, 1] })(gpu);
       await checkSteps({ ...SPLIT, steps: [9, 1, 3, 250, 1] })(gpu);
-      const seen = { ...NARROW, window: 40, softCap: 1.5 };
-      await checkSteps({ ...seen, steps: [3, 1, 1, 90, 1, 6] })(gpu);
+      await checkSteps({ ...SEEN, steps: [3, 1, 1, 90, 1, 6] })(gpu);
     },
   },
   {
@@ -62,15 +60,15 @@ export const wideCases: readonly GpuCase[] = [
       assertEquals(attentionScratchBytes({ ...room, heads: 16 }), 16 * 128 * 516 * 4);
       assertEquals(attentionScratchBytes({ ...room, heads: 128 }), 128 * 32 * 516 * 4);
       assertEquals(attentionScratchBytes({ ...room, heads: 1024 }), 1024 * 16 * 516 * 4);
-      await checkSteps({ ...long, ...heads, positions: 1100, steps: [70, 1, 2] })(gpu);
+      await checkSteps({ ...long, ...heads, positions: 1100, steps: [70, 1] })(gpu);
     },
   },
   {
     kernels: ["attention_wide", "attention_combine"],
     name: "attention() of wide heads of a sequence each gives each the bits that it has alone",
     run: async (gpu) => {
-      await checkApart({ ...NARROW, steps: [] }, [40, 0, 7, 31, 32])(gpu);
-      await checkApart({ ...SPLIT, window: 5, steps: [] }, [60, 5])(gpu);
+      await checkApart({ ...SEEN, steps: [] }, [50, 0, 7, 31, 32])(gpu);
+      await checkApart({ ...SPLIT, steps: [] }, [130, 5])(gpu);
     },
   },
 ];
