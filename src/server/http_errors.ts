@@ -81,14 +81,17 @@ export function anthropicErrorBody(error: RequestError, requestId: string): Anth
 
 type Asked = Pick<Context<ServerEnv>, "req" | "get">;
 
-/** Whether a request is of Anthropic's API: its clients say so wherever they ask. */
-export function isAnthropic({ req }: Pick<Asked, "req">): boolean {
-  if (isOllama(req.path)) return false;
-  return /^\/v1\/messages(\/|$)/.test(req.path) || req.header("anthropic-version") !== undefined;
+/** Whose form the errors of a path have. */
+export function errorFormOf(path: string): "openai" | "anthropic" | "ollama" {
+  if (/^\/api(\/|$)/.test(path)) return "ollama";
+  return /^\/v1\/messages(\/|$)/.test(path) ? "anthropic" : "openai";
 }
 
-function isOllama(path: string): boolean {
-  return /^\/api(\/|$)/.test(path);
+/** Whether a request is of Anthropic's API: its clients say so wherever they ask. */
+export function isAnthropic({ req }: Pick<Asked, "req">): boolean {
+  const form = errorFormOf(req.path);
+  return form === "anthropic" ||
+    form === "openai" && req.header("anthropic-version") !== undefined;
 }
 
 /** Statuses of requests whose bodies were not read to their ends. */
@@ -110,7 +113,7 @@ export function errorResponse(error: RequestError, c: Asked): Response {
 }
 
 function bodyOf(error: RequestError, c: Asked) {
-  if (isOllama(c.req.path)) return textErrorBody(error);
+  if (errorFormOf(c.req.path) === "ollama") return textErrorBody(error);
   return isAnthropic(c) ? anthropicErrorBody(error, c.get("requestId")) : errorBody(error);
 }
 

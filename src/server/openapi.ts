@@ -1,6 +1,7 @@
 /** `/openapi.json`: the routes as a document, with the schemas that bodies are checked by. */
 import { z } from "zod";
 import project from "../../deno.json" with { type: "json" };
+import { errorFormOf } from "./http_errors.ts";
 import type { Route } from "./route.ts";
 
 /** The document of `routes`, OpenAPI 3.1. */
@@ -14,27 +15,41 @@ export function openApiDocument(routes: readonly Route[]) {
     openapi: "3.1.0",
     info: { title: "Ganglion", version: project.version },
     paths,
-    components: { schemas: { Error: ERROR_SCHEMA }, securitySchemes: SECURITY },
+    components: { schemas: ERROR_SCHEMAS, securitySchemes: SECURITY },
     security: [{}, { key: [] }],
   };
 }
 
-const ERROR_SCHEMA = {
-  type: "object",
-  properties: {
-    error: {
-      type: "object",
-      properties: {
-        message: { type: "string" },
-        type: { type: "string" },
-        param: { type: ["string", "null"] },
-        code: { type: ["string", "null"] },
-      },
-      required: ["message", "type", "param", "code"],
-    },
-  },
-  required: ["error"],
+const TEXT = { type: "string" };
+const TEXT_OR_NULL = { type: ["string", "null"] };
+
+/** What http_errors.ts answers, by the API that is asked. */
+const ERROR_SCHEMAS = {
+  Error: object({
+    error: object({ message: TEXT, type: TEXT, param: TEXT_OR_NULL, code: TEXT_OR_NULL }),
+  }),
+  AnthropicError: object({
+    type: { const: "error" },
+    error: object({
+      type: TEXT,
+      message: TEXT,
+      details: object({ error_code: TEXT_OR_NULL, param: TEXT_OR_NULL }),
+    }),
+    request_id: TEXT,
+  }),
+  OllamaError: object({ error: TEXT, code: TEXT_OR_NULL }),
 };
+
+const ERROR_NAMES = {
+  openai: "Error",
+  anthropic: "AnthropicError",
+  ollama: "OllamaError",
+} as const satisfies Record<string, keyof typeof ERROR_SCHEMAS>;
+
+/** Of members that are all there. */
+function object(properties: Readonly<Record<string, unknown>>) {
+  return { type: "object", properties, required: Object.keys(properties) };
+}
 
 const SECURITY = { key: { type: "http", scheme: "bearer" } };
 
@@ -43,7 +58,8 @@ function operation(route: Route, path: string) {
   const whole = { [answer]: {} };
   const parameters = [...pathParameters(path), ...queryParameters(route)];
   const content = contentOf(route);
-  const error = { "application/json": { schema: { $ref: "#/components/schemas/Error" } } };
+  const schema = `#/components/schemas/${ERROR_NAMES[errorFormOf(path)]}`;
+  const error = { "application/json": { schema: { $ref: schema } } };
   return {
     operationId: `${method.toLowerCase()}${
       path.replace(/[^a-z\d]+(\w?)/gi, (_, c) => c.toUpperCase())

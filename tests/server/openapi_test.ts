@@ -35,3 +35,18 @@ Deno.test("/openapi.json describes bodies by the schemas that they are checked b
   assertEquals(schemaOf("/api/chat").properties.options.anyOf[0].type, "object");
   assertEquals(paths["/v1/chat/completions"].post.responses[200].content["text/event-stream"], {});
 });
+
+Deno.test("/openapi.json describes errors by the API that is asked, as they are answered", async () => {
+  const { app } = testApp();
+  const { paths, components } = await document();
+  const asked = { "/v1/embeddings": "Error", "/v1/messages": "AnthropicError" };
+  for (const [path, name] of Object.entries({ ...asked, "/api/chat": "OllamaError" })) {
+    const { schema } = paths[path].post.responses["4XX"].content["application/json"];
+    assertEquals(schema.$ref, `#/components/schemas/${name}`);
+    const headers = { "content-type": "application/json" };
+    const answer = await app.request(path, { method: "POST", body: '{"model": 3}', headers });
+    assertEquals(answer.status, 400);
+    const told = Object.keys(await answer.json()).sort();
+    assertEquals(told, [...components.schemas[name].required].sort());
+  }
+});
