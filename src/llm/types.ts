@@ -4,7 +4,7 @@
  */
 import type { Conversations, KvUse } from "./kept_types.ts";
 
-export type { Conversations, KvUse };
+export type { Conversations, KvUse } from "./kept_types.ts";
 
 /** How the next id is chosen from the logits. Left-out fields mean "off" or the default shown. */
 export interface SamplingOptions {
