@@ -51,8 +51,8 @@ for (const name of GPU_GOLDEN_MODELS) {
 }
 
 const BUILT_IN = fileURLToPath(new URL("../../builtin/model.gguf", import.meta.url));
-/** Four blocks of the cache. */
-const LONG = 100;
+/** Three blocks of the cache. */
+const LONG = 70;
 
 for (
   const [name, path, shared] of [
