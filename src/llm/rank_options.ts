@@ -1,8 +1,7 @@
 /** How ranks are planned for what loading was asked for, but for packed files' units. */
 import { instantiateKernels } from "../../wasm/mod.ts";
-import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { ModelDescription } from "../model/types.ts";
-import type { PlanOptions } from "../rank/plan.ts";
+import { type PlanOptions, tableBlocks } from "../rank/plan.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
 import {
@@ -13,10 +12,11 @@ import {
   rankCountWithGpu,
 } from "./load_options.ts";
 
-/** Texts that an encoder reads at once, together as long as its context at most. */
+/**
+ * Texts that an encoder reads at once, together as long as its context at most: each of them may
+ * begin a block of keys and values more.
+ */
 const TEXTS_OF_STEP = 16;
-/** Of a text that fills the context; each further one of a step may begin a block more. */
-const blocksOf = (contextLength: number) => Math.ceil(contextLength / KV_BLOCK_POSITIONS);
 
 /** gpu: what a GPU computes; null or left out: nothing. */
 export function rankOptionsFor(
@@ -35,7 +35,7 @@ export function rankOptionsFor(
     chunkTokens: model.config.isEncoder ? contextLength : options.chunkTokens ??
       (gpu?.share.longSteps ? CHUNK_TOKENS_OF_LONG_STEPS : chunkTokensFor(model, gpu?.isAlone)),
     ...model.config.isEncoder
-      ? { sequences: TEXTS_OF_STEP, kvBlocks: blocksOf(contextLength) + TEXTS_OF_STEP }
+      ? { sequences: TEXTS_OF_STEP, kvBlocks: tableBlocks(contextLength) + TEXTS_OF_STEP }
       : { sequences: options.parallel === "auto" ? 1 : options.parallel },
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,

@@ -19,6 +19,7 @@ import type { PlanOptions } from "./plan_options.ts";
 import { RankPlanner } from "./rank_planner.ts";
 
 export { STEP_TOKENS } from "./hot_neurons.ts";
+export { tableBlocks } from "./kv_bytes.ts";
 export type { GpuOptions, PlanOptions } from "./plan_options.ts";
 
 const NOTHING_ON_GPU = { heads: 0, neurons: [0] } as const;

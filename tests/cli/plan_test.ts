@@ -96,3 +96,10 @@ for (
       assertStringIncludes(stderr, reason);
     }, { architecture }));
 }
+
+Deno.test("plan says of an encoder how it reads texts, and nothing of writing", () =>
+  withTinyModel(async (path) => {
+    const { stdout } = await runCli(["plan", path, "--threads", "1", "--memory", "1GiB"]);
+    assertStringIncludes(stdout, "text      256 tokens at once");
+    assert(!/^(decode|prompt|token) /m.test(stdout), stdout);
+  }, { architecture: "bert" }));

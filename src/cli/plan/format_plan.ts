@@ -29,10 +29,11 @@ const RATES: Readonly<Record<PlanFields["firing_rates"], string>> = {
   all: "all, at every token",
 };
 
-export function formatPlan(report: PlanReport): string {
+/** isEncoder: it writes nothing, so nothing is said of its speed but how texts are read. */
+export function formatPlan(report: PlanReport, isEncoder: boolean): string {
   const { fits, packed, profile, gpu, budget_bytes: budget } = report;
   const lines = [report.model];
-  if (fits) lines.push(...formatFields(report, budget));
+  if (fits) lines.push(...formatFields(report, budget, isEncoder));
   else {
     lines.push(
       `As it is, it takes ${formatBytes(report.total_bytes)}, more than the ` +
@@ -40,7 +41,7 @@ export function formatPlan(report: PlanReport): string {
         `${report.expected_decode_tps.toFixed(1)} tok/s if it had them.`,
     );
     if (packed !== null) {
-      lines.push("", "Packed (ganglion pack) it runs:", ...formatFields(packed, budget));
+      lines.push("", "Packed (ganglion pack) it runs:", ...formatFields(packed, budget, isEncoder));
     }
   }
   const speed = gpu.expected_decode_tps === null
@@ -56,7 +57,7 @@ export function formatPlan(report: PlanReport): string {
   return lines.join("\n");
 }
 
-function formatFields(plan: PlanFields, budget: number): string[] {
+function formatFields(plan: PlanFields, budget: number, isEncoder: boolean): string[] {
   const rows: [string, string][] = plan.regions.map(({ name, bytes }) => [
     plan.way === "resident" && name === "weights" ? "weights" : REGIONS[name],
     formatBytes(bytes),
@@ -68,7 +69,7 @@ function formatFields(plan: PlanFields, budget: number): string[] {
     ...rows.map(([name, text]) => `  ${name.padEnd(width)}  ${text.padStart(10)}`),
     "",
     ...formatSlots(plan),
-    ...formatSpeed(plan),
+    ...formatSpeed(plan, isEncoder),
   ];
 }
 
@@ -98,11 +99,14 @@ function formatSlots(plan: PlanFields): string[] {
   ];
 }
 
-function formatSpeed(plan: PlanFields): string[] {
+function formatSpeed(plan: PlanFields, isEncoder: boolean): string[] {
+  const speed = plan.expected_prefill_tps.toFixed(1);
+  const reading = `${plan.chunk_tokens} tokens at once, ${speed} tok/s`;
+  if (isEncoder) return [`text      ${reading}`];
   const parts = Object.entries(plan.ms).filter(([, ms]) => ms >= 0.05)
     .map(([name, ms]) => `${PARTS[name]} ${ms.toFixed(1)}`);
   return [
-    `prompt    ${plan.chunk_tokens} tokens at once, ${plan.expected_prefill_tps.toFixed(1)} tok/s`,
+    `prompt    ${reading}`,
     `decode    ${plan.expected_decode_tps.toFixed(1)} tok/s, bound by ${plan.bottleneck}`,
     `token     ms: ${parts.join(", ")}`,
   ];

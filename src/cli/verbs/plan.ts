@@ -95,7 +95,7 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
   requirePlan(planned, whole);
   const report = createPlanReport({ gpu, modelPath, budgetBytes, profile, planned, whole });
   if (options.json) writeJson(report);
-  else writeOutLine(formatPlan(report));
+  else writeOutLine(formatPlan(report, model.config.isEncoder === true));
 }
 
 /**
