@@ -10,7 +10,10 @@ import { isPowerInfer } from "./powerinfer.ts";
 import { isSilentKind } from "./silent_kinds.ts";
 import type { Activation, FeedForwardConfig } from "./types.ts";
 
-/** What files call activations. "gelu" alone is the form by erf, which nothing here computes. */
+/**
+ * What files call activations. "gelu" alone is the form by erf, which nothing here computes: of
+ * encoders, most of which are defined by it and do not say so, llama.cpp takes it for that by tanh.
+ */
 const ACTIVATIONS: ReadonlyMap<string, Activation> = new Map([
   ["silu", "silu"],
   ["swish", "silu"],
@@ -49,7 +52,8 @@ export function readFeedForward(
     return { ...feedForward, activation: "relu", firingThreshold };
   }
   const name = family.architecture;
-  const activation = ACTIVATIONS.get(said);
+  const isPlain = said === "gelu" && family.isEncoder;
+  const activation = isPlain ? "gelu" : ACTIVATIONS.get(said);
   if (activation === undefined) {
     throw new UnsupportedModelError(
       `Cannot run this ${name} model: "${name}.hidden_activation" is ${JSON.stringify(said)}: ` +

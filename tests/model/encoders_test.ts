@@ -64,6 +64,14 @@ Deno.test("describeModel() reads gates of jina-bert-v2 by the shapes of the file
   assertEquals(gates("jina-bert-v2-plain"), [false, undefined, 0]);
 });
 
+Deno.test("describeModel() takes an encoder's gelu for that by tanh, and other models' for none", () => {
+  const said = (name: TinyEncoderName | "llama", hidden_activation: string) =>
+    read(name, { hidden_activation }).config.feedForward.activation;
+  assertEquals(said("modern-bert", "gelu"), "gelu");
+  assertEquals(said("modern-bert", "silu"), "silu");
+  assertThrows(() => said("llama", "gelu"), UnsupportedModelError, "hidden_activation");
+});
+
 Deno.test("describeModel() refuses layers of nomic-bert-moe that take other turns", () => {
   for (const period of [0, 1, 3]) {
     const keys = { "moe_every_n_layers": period };
