@@ -27,8 +27,21 @@ export interface RopeConfig {
   readonly scaling: RopeScaling;
   /** [dimensionCount / 2] values that divide the frequencies (Llama 3, long-rope), or null. */
   readonly factors: VectorTensor | null;
+  /** Where tokens have more than one position. Left out: all pairs turn by the first one. */
+  readonly axes?: RopeAxes;
   /** Of queries that are made longer. Left out: they are not. */
   readonly temperature?: QueryTemperature;
+}
+
+/**
+ * Which of a token's three positions turns a pair: 0 (in the text, or in time), 1 (an image's row)
+ * or 2 (its column). Of what stands in no image all three are the same.
+ */
+export interface RopeAxes {
+  /** [dimensionCount / 2]. */
+  readonly axisOf: readonly (0 | 1 | 2)[];
+  /** i of a pair's frequency base^(-2i / dimensionCount). Left out: the pair's own number. */
+  readonly powerOf?: readonly number[];
 }
 
 /**

@@ -8,7 +8,7 @@ import type { Activation, SwigluLimit, XieluCurve } from "./activation_types.ts"
 import type { ExpertsConfig } from "./experts_types.ts";
 import type { LayerConfig, LayerShape } from "./layer_types.ts";
 import type { Pooling, RankerTensors, TextHeadTensors } from "./text_head_types.ts";
-import type { QueryTemperature, RopeConfig, RopeScaling } from "./rope_types.ts";
+import type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling } from "./rope_types.ts";
 import type {
   FinchTensors,
   KeyDeltaTensors,
@@ -18,12 +18,14 @@ import type {
   StateSpaceTensors,
   TimeMixTensors,
 } from "./kept_types.ts";
+import type { PatchesConfig, ProjectorConfig, ProjectorTensors } from "./vision_types.ts";
 
 export type { DeltaTensors, LowRankTensors, TimeMixConfig } from "./kept_types.ts";
 export type { Activation, LayerConfig, LayerShape, SwigluLimit, XieluCurve };
 export type { Pooling, RankerTensors, TextHeadTensors };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
-export type { QueryTemperature, RopeConfig, RopeScaling };
+export type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling };
+export type { PatchesConfig, ProjectorConfig, ProjectorTensors };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
 export type { FinchTensors, KeyDeltaTensors, NeuronGateTensors, TimeMixTensors };
 
@@ -81,6 +83,9 @@ export interface ModelConfig {
    * of them are vectors: nothing is predicted. Left out: they do not.
    */
   readonly isEncoder?: true;
+  /** Patches of an image go in, and a projector is behind the last norm. Left out: ids go in. */
+  readonly patches?: PatchesConfig;
+  readonly projector?: ProjectorConfig;
   /** Norms behind blocks are of the sum with the residual stream. Left out: of what is added. */
   readonly normalizesSums?: true;
   /** Multiplies query·key; usually 1 / √headDim. */
@@ -370,6 +375,8 @@ export interface ModelTensors {
   readonly outputNorm: NormTensors;
   /** Equals `tokenEmbedding` when tied. */
   readonly output: MatrixTensor;
+  /** Behind the last norm of a model that looks at images. Left out: there is none. */
+  readonly projector?: ProjectorTensors;
   /** What becomes of a text's vector. Left out: nothing. */
   readonly textHead?: TextHeadTensors;
   readonly layers: readonly LayerTensors[];
