@@ -5,7 +5,7 @@ import { z } from "zod";
 import project from "../../../deno.json" with { type: "json" };
 import { RequestError } from "../../base/errors.ts";
 import type { ModelDetails } from "../../llm/types.ts";
-import { answerWhole, readWork, withModel } from "../answers/answer.ts";
+import { whileWanted, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import type { ModelCard, ModelSource } from "../model_source.ts";
 import { embedAll, wholeIds } from "../openai/embeddings.ts";
@@ -105,7 +105,7 @@ export async function embed(c: Context<ServerEnv>, settings: AppSettings): Promi
     settings,
     leaseOptions(settings, fields),
     (work) =>
-      answerWhole(work, async (signal) => {
+      whileWanted(work, async (signal) => {
         const { model } = work.lease;
         const loadedMs = performance.now();
         const inputs = fields.input.map((text) => {
@@ -142,7 +142,7 @@ export async function embeddings(c: Context<ServerEnv>, settings: AppSettings): 
     settings,
     leaseOptions(settings, fields),
     (work) =>
-      answerWhole(work, async (signal) => {
+      whileWanted(work, async (signal) => {
         const { model } = work.lease;
         const inputs = [wholeIds(model, fields.prompt.toWellFormed(), {})];
         const [embedding] = await embedAll(model, inputs, { signal });
