@@ -20,6 +20,9 @@ import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
 import { checkIds } from "./check_ids.ts";
 import { refuseEncoder } from "./read_pooling.ts";
+import { ImagePreparer } from "../vision/mod.ts";
+import { ImageReader } from "./images/image_reader.ts";
+import type { Tower } from "./images/tower.ts";
 import { type IdSource, startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
@@ -67,6 +70,8 @@ export interface LoadedModelParts {
   readonly fingerprint: () => string;
   /** Null: the file has nothing behind texts' vectors. */
   readonly textHead: TextHead | null;
+  /** What it sees images with; null: it sees none. */
+  readonly tower: Tower | null;
   /** Told when they cannot be kept. */
   readonly notify: (notice: Notice) => void;
 }
@@ -102,6 +107,9 @@ export class LoadedModel implements LanguageModel {
   #details: ModelDetails | undefined;
   readonly #extras: RequestExtras;
   readonly #texts: TextReader;
+  readonly #images: ImageReader | null;
+  /** Left out: it sees no images. */
+  readonly lookAt: LanguageModel["lookAt"];
 
   constructor(parts: LoadedModelParts) {
     const { plans, config, tokenizer } = parts;
@@ -114,7 +122,7 @@ export class LoadedModel implements LanguageModel {
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
     this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
-    this.memory = memoryUse([...plans, ...parts.draftPlans]);
+    this.memory = memoryUse([...plans, ...parts.draftPlans, ...parts.tower?.plans ?? []]);
     this.bytesPerToken = bytesPerToken(plans, config);
     this.expectedDecodeTps = parts.expectedDecodeTps;
     this.predictors = parts.predictors;
@@ -131,6 +139,11 @@ export class LoadedModel implements LanguageModel {
       checkIds: (ids) => this.#checkIds(ids, { mayFill: true }),
       readAlone: (...of) => this.#readAlone(...of),
     });
+    this.#images = parts.tower && new ImageReader({
+      ...{ tower: parts.tower, preparer: new ImagePreparer(), tokenizer, contextLength },
+      ...{ embeddingLength: config.embeddingLength, waitingMax: parts.waitingMax },
+    });
+    if (this.#images !== null) this.lookAt = (...of) => this.#images!.lookAt(...of);
     this.#extras = new RequestExtras(tokenizer, config.vocabSize);
     this.#queue = new TurnQueue({
       runningMax: plans[0].sequences,
@@ -196,6 +209,7 @@ export class LoadedModel implements LanguageModel {
       source: (...of) => this.#start(...of),
       request: {
         ids: request.ids,
+        given: request.given,
         maxTokens,
         sampling: request.sampling ?? {},
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
@@ -326,7 +340,7 @@ export class LoadedModel implements LanguageModel {
       this.#notify({ kind: "warning", text: `What was computed of prompts is not kept: ${why}` });
     } finally {
       this.#isClosed = true;
-      await this.#engines.close();
+      await Promise.all([this.#engines.close(), this.#images?.close()]);
     }
   }
 

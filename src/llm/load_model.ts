@@ -16,6 +16,7 @@ import type { Tokenizer } from "../tokenizer/types.ts";
 import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 import { planDraft } from "./draft_model.ts";
 import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts";
+import { openTower } from "./images/tower.ts";
 import { LoadedModel } from "./language_model.ts";
 import {
   checkLoadOptions,
@@ -44,6 +45,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, model, options);
   if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, model);
   const module = await loadKernelModule();
+  const tower = openTower(path, { config: model.config, module }, options);
   const decision = await chooseGpu({ file, model, packed }, options);
   let made: Tokenizer | undefined;
   const readTokenizer = () => made ??= tokenizerOf(file, model, path);
@@ -89,6 +91,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
       )),
     waitingMax: options.maxWaiting ?? WAITING_MAX_DEFAULT,
     archive,
+    tower,
     textHead: model.tensors.textHead
       ? new TextHead(file, model.tensors.textHead, model.config.norm)
       : null,

@@ -3,7 +3,7 @@ import type { ChatTemplate } from "../chat/mod.ts";
 import { encodePair, frameIds } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import { checkLength } from "./check_ids.ts";
-import { countImages, idsWithImages, noImages, renderWithImages } from "./place_images.ts";
+import { countImages, idsWithImages, noImages, renderWithImages } from "./images/place_images.ts";
 import type { ChatMessage, ChatOptions, LanguageModel } from "./types.ts";
 
 /** Of these vocabularies one token may stand for any length of text that they do not know. */

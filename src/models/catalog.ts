@@ -136,9 +136,9 @@ function filesIn(folder: string): NamedFile[] {
   }
 }
 
-/** Later parts of a split model are none by themselves. */
+/** Later parts of a split model are none by themselves, nor are projectors. */
 function isModelFile(name: string): boolean {
-  return /\.(gguf|ganglion)$/i.test(name) && !name.startsWith(".") &&
+  return /\.(gguf|ganglion)$/i.test(name) && !/^\.|^mmproj|\.mmproj\.gguf$/i.test(name) &&
     !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name);
 }
 

@@ -9,7 +9,7 @@ import {
   idsWithImages,
   noImages,
   renderWithImages,
-} from "../../src/llm/place_images.ts";
+} from "../../src/llm/images/place_images.ts";
 import { StopText } from "../../src/llm/stop_text.ts";
 import type {
   ChatMessage,

@@ -2,8 +2,8 @@
  * Images of a conversation, on their way through a chat template: each is a mark in the text that no
  * client can know, and ids in its place afterwards. Works on texts; knows nothing of pixels.
  */
-import { RequestError } from "../base/errors.ts";
-import type { ChatMessage, SeenImages } from "./types.ts";
+import { RequestError } from "../../base/errors.ts";
+import type { ChatMessage, SeenImages } from "../types.ts";
 
 /** A rendered conversation: texts, and between any two of them the image of that number. */
 export interface PlacedImages {
