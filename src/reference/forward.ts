@@ -20,9 +20,10 @@ import {
   positionsAhead,
   type RopeFrequencies,
   ropeFrequencies,
+  type TowerInput,
   type VectorTensor,
 } from "../model/mod.ts";
-import { clamp, softCap } from "./activation_ops.ts";
+import { capLogits, clamp } from "./activation_ops.ts";
 import { addBypass, correctStreams, endStreams, guessStreams, startStreams } from "./alt_up.ts";
 import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
@@ -37,6 +38,7 @@ import { append, type LayerCache } from "./layer_cache.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
 import { rotationTables } from "./rotations.ts";
+import { embedPatches, placedRotations, projectRows } from "./see.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
 import { poolRows, projectText, scoreText } from "./text_head.ts";
 import { timeMixLayer } from "./time_mix.ts";
@@ -110,7 +112,7 @@ export class ReferenceModel {
    */
   forward(ids: readonly number[], fromPosition = 0): Float32Array {
     const logits = this.#blocks.project(this.#rows(ids, fromPosition), this.#tensors.output);
-    return Float32Array.from(this.#show("logits", this.#capLogits(logits))); // [n, vocabSize]
+    return Float32Array.from(this.#show("logits", capLogits(logits, this.config))); // [n, vocabSize]
   }
 
   /** The vector of a text. */
@@ -126,13 +128,23 @@ export class ReferenceModel {
     return scoreText(pooled, head, this.#parts);
   }
 
+  /** An image's rows of a text model's stream, [kept / mergedRows, outputLength]. */
+  see(input: TowerInput): Float64Array {
+    const rotations = placedRotations(this.config, this.#frequencies, input);
+    const patches = embedPatches(input, this.#tensors, this.#parts);
+    const rows = this.#walk(patches, [], { fromPosition: 0, rotations });
+    return projectRows(rows, input.kept, this.#tensors, this.#parts);
+  }
+
   /** What the last norm leaves of each token, [n, embeddingLength]. */
   #rows(ids: readonly number[], fromPosition: number): Float64Array {
-    const { outputNorm } = this.#tensors;
     const rotations = rotationTables(this.config, this.#frequencies, ids.length, fromPosition);
-    const place = { fromPosition, rotations };
-
     const embeddings = embedTokens(ids, fromPosition, this.#tensors, this.#parts);
+    return this.#walk(embeddings, ids, { fromPosition, rotations });
+  }
+
+  #walk(embeddings: Float64Array, ids: readonly number[], place: Place): Float64Array {
+    const { outputNorm } = this.#tensors;
     const x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
     this.#show("embedding", x);
     const given = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
@@ -149,6 +161,7 @@ export class ReferenceModel {
       streams = [ended.x, ...streams.slice(1)];
     }
     const merged = endStreams(streams, this.#tensors, this.#parts);
+    if (this.config.projector?.lacksLastNorm) return merged;
     return this.#show("norm", this.#blocks.norm(merged, outputNorm));
   }
 
@@ -164,7 +177,10 @@ export class ReferenceModel {
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
 
     const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
-    const mixed = this.#scale(this.#mix(attends, index, place), tensors.attentionScale);
+    const mixed = this.#scale(
+      this.#mix(attends, index, place),
+      tensors.attentionGains ?? tensors.attentionScale,
+    );
     const sum = blocks.join(x, mixed, tensors.attentionPostNorm);
     const y = show("attention out", addBypass(sum, attends, tensors.altUp, this.#parts));
     if (tensors.feedForward === null) return y;
@@ -178,17 +194,17 @@ export class ReferenceModel {
     const threshold = this.#thresholds[index];
     const inputs = { h, layerInput: x, residual, threshold, gateCutoff, curve, limits };
     const given = this.#gate(blocks.feedForward(inputs, tensors.feedForward, show), index);
-    const neurons = this.#scale(given, tensors.feedForwardScale);
+    const neurons = this.#scale(given, tensors.feedForwardGains ?? tensors.feedForwardScale);
     const fed = blocks.join(y, neurons, tensors.feedForwardPostNorm);
     const { endScale = 1 } = this.config.layers[index];
     return show("feed-forward out", fed.map((value) => value * endScale));
   }
 
-  /** What a block gives, as much as the layer says. */
+  /** What a block gives, as much as the layer says, or number by number. */
   #scale(x: Float64Array, by: VectorTensor | undefined): Float64Array {
     if (by === undefined) return x;
-    const [scale] = this.#weights.vector(by);
-    return x.map((value) => value * scale);
+    const scales = this.#weights.vector(by);
+    return x.map((value, i) => value * scales[i % scales.length]);
   }
 
   /** What attention gives, or a convolution in its place, and a state space, of what is there. */
@@ -370,17 +386,6 @@ export class ReferenceModel {
       headDim,
       rotDim: dimensionCount,
       kind,
-    });
-  }
-
-  #capLogits(logits: Float64Array): Float64Array {
-    const { logitScale, logitSoftCap, vocabSize, silencedTokens: silenced } = this.config;
-    const scaled = logits.map((value) => value * logitScale);
-    const capped = logitSoftCap === 0 ? scaled : softCap(scaled, logitSoftCap);
-    if (silenced === undefined) return capped;
-    return capped.map((value, i) => {
-      const id = i % vocabSize;
-      return id >= silenced.start && id < silenced.end ? -Infinity : value;
     });
   }
 
