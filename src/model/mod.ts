@@ -17,7 +17,13 @@ export { cachedValueDim, mergedHeadDim, ownKeyDim, projectedQueryDim } from "./l
 export { isSilentKind } from "./silent_kinds.ts";
 export type { ReadOptions } from "./read_config.ts";
 export { alibiSlopes } from "./alibi.ts";
-export { fillRopeTable, growthAt, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
+export {
+  fillRopeTable,
+  fillRopeTableByAxes,
+  growthAt,
+  type RopeFrequencies,
+  ropeFrequencies,
+} from "./rope.ts";
 export type {
   Activation,
   AltUpConfig,

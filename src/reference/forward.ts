@@ -27,6 +27,7 @@ import { addBypass, correctStreams, endStreams, guessStreams, startStreams } fro
 import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
 import { embedTokens } from "./embed.ts";
+import { lastSeenBy, type ReferenceGiven } from "./given_rows.ts";
 import { finchLayer } from "./finch_layer.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
@@ -64,6 +65,7 @@ interface Place {
   readonly fromPosition: number;
   /** Cosines and sines of all of them, [n, dimensionCount], for each of the model's ropes. */
   readonly rotations: readonly Float64Array[];
+  readonly given: ReferenceGiven;
 }
 
 /** How many heads, and of which width, a rotary embedding turns; null: none does. */
@@ -108,8 +110,9 @@ export class ReferenceModel {
    * Runs new tokens after the first `fromPosition` ones; what came later before is forgotten.
    * @returns logits after each new token, f32 [n, vocabSize].
    */
-  forward(ids: readonly number[], fromPosition = 0): Float32Array {
-    const logits = this.#blocks.project(this.#rows(ids, fromPosition), this.#tensors.output);
+  forward(ids: readonly number[], fromPosition = 0, given: ReferenceGiven = {}): Float32Array {
+    const rows = this.#rows(ids, fromPosition, given);
+    const logits = this.#blocks.project(rows, this.#tensors.output);
     return Float32Array.from(this.#show("logits", this.#capLogits(logits))); // [n, vocabSize]
   }
 
@@ -127,15 +130,16 @@ export class ReferenceModel {
   }
 
   /** What the last norm leaves of each token, [n, embeddingLength]. */
-  #rows(ids: readonly number[], fromPosition: number): Float64Array {
+  #rows(ids: readonly number[], fromPosition: number, given: ReferenceGiven = {}): Float64Array {
     const { outputNorm } = this.#tensors;
-    const rotations = rotationTables(this.config, this.#frequencies, ids.length, fromPosition);
-    const place = { fromPosition, rotations };
+    const tokens = { n: ids.length, ids, fromPosition, given };
+    const rotations = rotationTables(this.config, this.#frequencies, tokens, given);
+    const place = { fromPosition, rotations, given };
 
-    const embeddings = embedTokens(ids, fromPosition, this.#tensors, this.#parts);
+    const embeddings = embedTokens(tokens, this.#tensors, this.#parts);
     const x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
     this.#show("embedding", x);
-    const given = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
+    const inputs = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
     let kept = startKept(x, this.#tensors, this.#parts);
     let streams = startStreams(sumOf(kept, x), this.#tensors, this.#parts);
     for (let layer = 0; layer < this.config.blockCount; layer++) {
@@ -143,7 +147,7 @@ export class ReferenceModel {
       const guesses = guessStreams(streams, tensors.altUp, this.#parts);
       const made = this.#layer(guesses[0], layer, place);
       streams = correctStreams(guesses, made, tensors.altUp, this.#parts);
-      streams = endLayer(streams, given, { layer, tensors, ...this.#parts });
+      streams = endLayer(streams, inputs, { layer, tensors, ...this.#parts });
       const ended = endPass(streams[0], kept, { layer, tensors, ...this.#parts });
       kept = ended.kept;
       streams = [ended.x, ...streams.slice(1)];
@@ -294,6 +298,7 @@ export class ReferenceModel {
       softCap: this.config.attentionSoftCap,
       chunk: layers[index].attentionChunk,
       ahead: positionsAhead(this.config, index),
+      lastOf: (position) => lastSeenBy(position, place.given),
       ...this.config.alibiMaxBias > 0 && {
         slopes: alibiSlopes(headCount, this.config.alibiMaxBias),
       },
