@@ -3,7 +3,7 @@
  * model of what the last layer leaves. Formulas, in f64.
  */
 import { check } from "../base/check.ts";
-import type { ModelConfig, ModelTensors, RopeFrequencies, TowerInput } from "../model/mod.ts";
+import type { ModelConfig, ModelTensors, TowerInput } from "../model/mod.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
@@ -26,28 +26,6 @@ export function embedPatches(
   const first = blocks.project(rows, tokenEmbedding);
   const both = secondFrame ? add(first, blocks.project(rows, secondFrame)) : first;
   return added === null ? both : add(both, added);
-}
-
-/** Cosines and sines of rows by their positions, [n, dimensionCount], for each of the ropes. */
-export function placedRotations(
-  { ropes }: ModelConfig,
-  frequencies: readonly RopeFrequencies[],
-  { count, positions }: TowerInput,
-): Float64Array[] {
-  return ropes.map(({ dimensionCount, axes }, index) => {
-    check(positions !== null, "rows that turn have positions");
-    const half = dimensionCount / 2;
-    const table = new Float64Array(count * dimensionCount);
-    for (let t = 0; t < count; t++) {
-      for (let i = 0; i < half; i++) {
-        const position = positions[3 * t + (axes?.axisOf[i] ?? 0)];
-        const angle = position * frequencies[index].inverseFrequencies[i];
-        table[t * dimensionCount + i] = Math.cos(angle);
-        table[t * dimensionCount + half + i] = Math.sin(angle);
-      }
-    }
-    return table;
-  });
 }
 
 /** second · act(first · merger · merged rows), of rows [n, d], of which the first are kept. */
