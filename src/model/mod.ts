@@ -14,10 +14,17 @@ export {
   summarizePredictors,
 } from "./powerinfer.ts";
 export { cachedValueDim, mergedHeadDim, ownKeyDim, projectedQueryDim } from "./latent.ts";
+export { readVision, VISION_KINDS } from "./read_vision.ts";
 export { isSilentKind } from "./silent_kinds.ts";
 export type { ReadOptions } from "./read_config.ts";
 export { alibiSlopes } from "./alibi.ts";
-export { fillRopeTable, growthAt, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
+export {
+  fillRopeTable,
+  fillRopeTableByAxes,
+  growthAt,
+  type RopeFrequencies,
+  ropeFrequencies,
+} from "./rope.ts";
 export type {
   Activation,
   AltUpConfig,
@@ -60,3 +67,11 @@ export type {
   VectorTensor,
   XieluCurve,
 } from "./types.ts";
+export type {
+  ImageConfig,
+  PatchesConfig,
+  ProjectorConfig,
+  ProjectorTensors,
+  TowerInput,
+  VisionModel,
+} from "./vision_types.ts";
