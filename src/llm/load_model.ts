@@ -45,7 +45,12 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, model, options);
   if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, model);
   const module = await loadKernelModule();
-  const tower = openTower(path, { config: model.config, module }, options);
+  const tower = openTower(
+    path,
+    { config: model.config, module },
+    options,
+    options.onNotice ?? warn,
+  );
   const decision = await chooseGpu({ file, model, packed }, options);
   let made: Tokenizer | undefined;
   const readTokenizer = () => made ??= tokenizerOf(file, model, path);

@@ -94,9 +94,12 @@ export class FileCatalog implements ModelCatalog {
   }
 }
 
-/** "dir/tiny.Q4_0.gguf" → "tiny.Q4_0"; of a split model's first part the name before its number. */
+/**
+ * "dir/tiny.Q4_0.gguf" → "tiny.Q4_0"; of a split model's first part the name before its number, of
+ * a projector its model's.
+ */
 export function modelName(path: string): string {
-  return path.replace(/^.*[\\/]/, "").replace(/\.(gguf|ganglion)$/i, "")
+  return path.replace(/^.*[\\/]/, "").replace(/(\.mmproj)?\.(gguf|ganglion)$/i, "")
     .replace(/-00001-of-\d{5}$/, "");
 }
 

@@ -1,7 +1,5 @@
 /** Where a model's projector is when nobody says. Knows names; opens nothing. */
-
-/** What a projector's name ends with where it belongs to the model of that name. */
-export const PROJECTOR_ENDING = ".mmproj.gguf";
+import { PROJECTOR_ENDING } from "../../base/projector_name.ts";
 
 /** The projector beside a model's file, "dir/name.mmproj.gguf" of "dir/name.gguf"; null: none. */
 export function projectorBeside(modelPath: string): string | null {

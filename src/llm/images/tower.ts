@@ -12,20 +12,31 @@ import type { ImageConfig, TowerInput, VisionModel } from "../../model/vision_ty
 import type { RankPlan } from "../../rank/plan_types.ts";
 import { planModel } from "../plan_load.ts";
 import type { LoadOptions } from "../load_options.ts";
+import type { Notice } from "../predictor_report.ts";
 import { projectorBeside } from "./find_projector.ts";
 import { usedTensors } from "../used_tensors.ts";
 
 /**
  * What a model sees images with: the projector that was named, or the one beside it; null: none.
- * @throws as `Tower.open`.
+ * @throws as `Tower.open` of one that was named; without another one the model goes on.
  */
 export function openTower(
   modelPath: string,
   of: Parameters<typeof Tower.open>[1],
   options: LoadOptions,
+  notify: (notice: Notice) => void = () => {},
 ): Tower | null {
-  const path = options.projectorPath ?? projectorBeside(modelPath);
-  return path === null ? null : Tower.open(path, of, options);
+  const { projectorPath } = options;
+  if (projectorPath !== undefined) return Tower.open(projectorPath, of, options);
+  const path = projectorBeside(modelPath);
+  if (path === null) return null;
+  try {
+    return Tower.open(path, of, options);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    notify({ kind: "warning", text: `The model sees no images: ${reason}` });
+    return null;
+  }
 }
 
 export class Tower {
