@@ -3,8 +3,10 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { IconButton } from "./icon.tsx";
 
-export function Dialog({ title, onClose, children }: {
+export function Dialog({ title, kind, onClose, children }: {
   readonly title: string;
+  /** A class of its own. */
+  readonly kind?: string;
   readonly onClose: () => void;
   readonly children: ComponentChildren;
 }) {
@@ -13,6 +15,7 @@ export function Dialog({ title, onClose, children }: {
   return (
     <dialog
       ref={dialog}
+      class={kind}
       aria-label={title}
       onCancel={(event) => (event.preventDefault(), onClose())}
       onClick={(event) => event.target === dialog.current && onClose()}
