@@ -55,6 +55,10 @@ const COPY_PICTURE = `(async () => {
   await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
 })()`;
 
+const WHOLE_IMAGES = `[...document.images].every(({ complete }) => complete)`;
+const ROOM_BELOW_PX = `(({ scrollHeight, scrollTop, clientHeight }) =>
+  Math.floor(scrollHeight - scrollTop - clientHeight))(document.querySelector("main"))`;
+
 const shows = (page: Page) => page.getByRole("button", { name: /^Show image/ });
 const widths = (page: Page) =>
   page.evaluate<number[]>(
@@ -81,10 +85,13 @@ pageTest("images are attached, pasted and dropped, and a model sees them", async
   assertEquals(heads, [png, png, jpeg]);
   assertEquals(images![0].file, PIXEL);
   assertEquals(await page.title(), "Image · Ganglion");
-  // They are there after a reload, and with every question that follows.
+  // They are there after a reload, over an end that is in sight, and with what is asked then.
+  await page.setViewportSize({ width: 1280, height: 400 });
   await page.reload();
   await page.locator(".chat-title").click();
+  await page.waitForFunction(WHOLE_IMAGES);
   assertEquals(await shows(page).count(), 3);
+  assertEquals(await page.evaluate(ROOM_BELOW_PX), 0);
   const answer = await lastAnswer(page);
   await answer.getByRole("button", { name: "Answer again" }).click();
   await answer.getByText("2 / 2").waitFor();
@@ -95,6 +102,7 @@ pageTest("images are attached, pasted and dropped, and a model sees them", async
   assertEquals(await seriousFindings(page), []);
   await page.keyboard.press("Escape");
   await page.getByRole("dialog").waitFor({ state: "detached" });
+  assertEquals(await page.evaluate("document.activeElement.ariaLabel"), "Show image 1");
 }, { script: { see } });
 
 pageTest("images leave a draft and a message by keys, and chats take them along", async (world) => {
