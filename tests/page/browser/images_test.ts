@@ -55,9 +55,28 @@ const COPY_PICTURE = `(async () => {
   await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
 })()`;
 
-const WHOLE_IMAGES = `[...document.images].every(({ complete }) => complete)`;
-const ROOM_BELOW_PX = `(({ scrollHeight, scrollTop, clientHeight }) =>
-  Math.floor(scrollHeight - scrollTop - clientHeight))(document.querySelector("main"))`;
+/** How far the end is out of sight when a flat image has become a high one, as it does at first. */
+const ROOM_BELOW_WHEN_GROWN_PX = `(async () => {
+  const main = document.querySelector("main");
+  main.style.overflowAnchor = "none"; // as in Safari
+  const [pixel, , wide] = document.images;
+  // Who scrolls is told with a frame.
+  const frames = () =>
+    new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+  const show = async (url) => {
+    await new Promise((resolve) => {
+      wide.onload = resolve;
+      wide.src = url;
+    });
+    await frames();
+  };
+  const high = wide.src;
+  await show(pixel.src);
+  main.scrollTop = main.scrollHeight;
+  await frames();
+  await show(high);
+  return Math.floor(main.scrollHeight - main.scrollTop - main.clientHeight);
+})()`;
 
 const shows = (page: Page) => page.getByRole("button", { name: /^Show image/ });
 const widths = (page: Page) =>
@@ -85,13 +104,13 @@ pageTest("images are attached, pasted and dropped, and a model sees them", async
   assertEquals(heads, [png, png, jpeg]);
   assertEquals(images![0].file, PIXEL);
   assertEquals(await page.title(), "Image · Ganglion");
-  // They are there after a reload, over an end that is in sight, and with what is asked then.
-  await page.setViewportSize({ width: 1280, height: 400 });
+  // They are there after a reload, and with what is asked then.
+  await page.setViewportSize({ width: 1280, height: 300 });
   await page.reload();
   await page.locator(".chat-title").click();
-  await page.waitForFunction(WHOLE_IMAGES);
+  await shows(page).nth(2).waitFor();
   assertEquals(await shows(page).count(), 3);
-  assertEquals(await page.evaluate(ROOM_BELOW_PX), 0);
+  assertEquals(await page.evaluate(ROOM_BELOW_WHEN_GROWN_PX), 0);
   const answer = await lastAnswer(page);
   await answer.getByRole("button", { name: "Answer again" }).click();
   await answer.getByText("2 / 2").waitFor();
