@@ -37,3 +37,17 @@ export interface ProjectorTensors {
   /** [outputLength, neurons]; null: there is one. */
   readonly second: MatrixTensor | null;
 }
+
+/** What a tower computes in one step: an image, or a tile of one. */
+export interface TowerInput {
+  /** Rows of the step, n. */
+  readonly count: number;
+  /** [n, PatchesConfig.length]; zeros where a row is no patch. */
+  readonly patches: Float32Array;
+  /** [n, d], added to W · patch + b: positions, a class token; null: nothing is. */
+  readonly added: Float32Array | null;
+  /** [n, 3], for `RopeAxes`; null: nothing is turned. */
+  readonly positions: Int32Array | null;
+  /** So many of the first rows reach the projector: a multiple of `mergedRows`. */
+  readonly kept: number;
+}

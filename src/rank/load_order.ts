@@ -19,6 +19,7 @@ import type { StateSpacePlan } from "./plan_state.ts";
 import type { FinchPlan } from "./plan_finch.ts";
 import type { KeyDeltaPlan } from "./plan_key_deltas.ts";
 import type { LowRankPlan } from "./plan_low_rank.ts";
+import type { ProjectorPlan } from "./plan_projector.ts";
 import type { TimeMixPlan } from "./plan_time_mix.ts";
 import { packedBlocks } from "./own_units.ts";
 import { fileRows } from "./picked.ts";
@@ -48,6 +49,7 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
     yield* inArena(layer.arena, partsOfNorm(layer.endNorm));
   }
   yield* inArena(plan.outputArena, partsOfNorm(plan.outputNorm));
+  if (plan.projector !== null) yield* inArena(plan.outputArena, partsOfProjector(plan.projector));
   // Plans are posted between threads, so a tied output is told by its name.
   if (!isTied(plan)) {
     yield* inArena(plan.outputArena, partsOf(plan.output));
@@ -277,6 +279,12 @@ function* biasesOfUnit(block: DensePlan | StreamedPlan): Generator<Part> {
     ? Object.values(block.biases)
     : [block.gate, block.up, block.down].map((matrix) => matrix?.bias ?? null);
   for (const vector of biases) if (vector !== null) yield { vector };
+}
+
+function* partsOfProjector({ norm, first, second }: ProjectorPlan): Generator<Part> {
+  yield* partsOfNorm(norm);
+  yield* partsOf(first);
+  if (second !== null) yield* partsOf(second);
 }
 
 function* partsOf(matrix: MatrixPlan): Generator<Part> {
