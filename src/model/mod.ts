@@ -14,6 +14,7 @@ export {
   summarizePredictors,
 } from "./powerinfer.ts";
 export { cachedValueDim, mergedHeadDim, ownKeyDim, projectedQueryDim } from "./latent.ts";
+export { readVision, VISION_KINDS } from "./read_vision.ts";
 export { isSilentKind } from "./silent_kinds.ts";
 export type { ReadOptions } from "./read_config.ts";
 export { alibiSlopes } from "./alibi.ts";
@@ -60,3 +61,11 @@ export type {
   VectorTensor,
   XieluCurve,
 } from "./types.ts";
+export type {
+  ImageConfig,
+  PatchesConfig,
+  ProjectorConfig,
+  ProjectorTensors,
+  TowerInput,
+  VisionModel,
+} from "./vision_types.ts";

@@ -29,7 +29,7 @@ export function ropeFrequencies(
   config: RopeConfig,
   factors: Float32Array | null,
 ): RopeFrequencies {
-  const { dimensionCount, frequencyBase, scaling } = config;
+  const { dimensionCount, frequencyBase, scaling, axes } = config;
   const half = dimensionCount / 2;
   check(Number.isInteger(half), `${dimensionCount} rotated dimensions make no pairs`);
   if (factors) checkFactors(factors, half);
@@ -37,7 +37,8 @@ export function ropeFrequencies(
   const mixed = scaling.type === "yarn" ? scaling.extrapolation : 0;
   const inverseFrequencies = new Float64Array(half);
   for (let i = 0; i < half; i++) {
-    const own = frequencyBase ** (-2 * i / dimensionCount) / (factors?.[i] ?? 1);
+    const power = axes?.powerOf?.[i] ?? i;
+    const own = frequencyBase ** (-2 * power / dimensionCount) / (factors?.[i] ?? 1);
     const kept = mixed === 0 ? 0 : mixed * keptShare(config, i);
     inverseFrequencies[i] = own * kept + own / scaling.factor * (1 - kept);
   }

@@ -356,6 +356,9 @@ export interface LayerTensors {
   /** [1] each: multiply what attention, and neurons, give. Left out: nothing does. */
   readonly attentionScale?: VectorTensor;
   readonly feedForwardScale?: VectorTensor;
+  /** [d] each: multiply what attention, and neurons, give. Left out: nothing does. */
+  readonly attentionGains?: VectorTensor;
+  readonly feedForwardGains?: VectorTensor;
   /** [1]: so much of the embedding is added at the layer's end. Left out: nothing is. */
   readonly embeddingScale?: VectorTensor;
   /** Of a layer that ends a pass. Left out: it ends none. */
@@ -364,7 +367,13 @@ export interface LayerTensors {
 
 /** Where all weights of the model are, checked to exist with the right shape. */
 export interface ModelTensors {
+  /** Of a model that looks at images: what patches are multiplied by, [d, patch length]. */
   readonly tokenEmbedding: MatrixTensor;
+  /**
+   * Patches are multiplied by it, too, and both are added: images are films of two frames that are
+   * the same. Left out: there is one frame.
+   */
+  readonly secondFrame?: MatrixTensor;
   /** [context, d], learned; added to the embeddings, or null. */
   readonly positionEmbedding: MatrixTensor | null;
   /** [d]: what tokens of the first kind, which all are, have more. Left out: there are no kinds. */

@@ -1,0 +1,93 @@
+/** What sets one kind of tiny projector files apart from the next, as data. */
+import { list, type StoredValue, u32 } from "../../src/gguf/mod.ts";
+
+/** How the files of a kind differ from SigLIP's towers with biases everywhere. */
+export interface TinyVisionKind {
+  /** `clip.projector_type`; left out: the name of the kind. */
+  readonly projector?: string;
+  /** Left out: gelu. */
+  readonly activation?: "gelu" | "silu" | "quickGelu";
+  readonly epsilon?: number;
+  /** Norms are RMS and have no biases. */
+  readonly rms?: boolean;
+  readonly twoFrames?: boolean;
+  readonly patchBias?: boolean;
+  /** Learned; left out: there are. */
+  readonly positions?: boolean;
+  readonly classToken?: boolean;
+  readonly preNorm?: boolean;
+  readonly postNorm?: boolean;
+  readonly fusedQkv?: boolean;
+  /** Of all heads together, by name. */
+  readonly headNorms?: readonly string[];
+  readonly gated?: boolean;
+  /** Of layers; left out: there are. */
+  readonly biases?: boolean;
+  /** Up is called down, and down up. */
+  readonly swapped?: boolean;
+  /** What blocks give is multiplied number by number. */
+  readonly gains?: boolean;
+  /** Keys without "clip.vision.". */
+  readonly keys?: Readonly<Record<string, StoredValue>>;
+  /** Tensors of the projector; d its input, in ggml's order of dimensions. */
+  readonly tensors: (of: { readonly width: number; readonly outputLength: number }) => readonly {
+    readonly name: string;
+    readonly dims: readonly number[];
+    /** Left out: vectors are biases, others matrices. */
+    readonly role?: "norm";
+  }[];
+}
+
+const SIGLIP = { patchBias: true, postNorm: true } as const;
+/** Neurons of projectors of two matrices. */
+const NEURONS = 128;
+
+const SIDE_2 = { "projector.scale_factor": u32(2) };
+
+/** Two matrices with biases, of rows of `columns`. */
+function twoMatrices(
+  [first, second]: readonly [string, string],
+  { columns, rows }: { columns: number; rows: number },
+) {
+  return [
+    { name: `${first}.weight`, dims: [columns, NEURONS] },
+    { name: `${first}.bias`, dims: [NEURONS] },
+    { name: `${second}.weight`, dims: [NEURONS, rows] },
+    { name: `${second}.bias`, dims: [rows] },
+  ];
+}
+
+/** Kinds, and after a dash forms of them. */
+export const TINY_KINDS = {
+  "gemma3": {
+    ...SIGLIP,
+    keys: SIDE_2,
+    tensors: ({ width, outputLength }) => [
+      { name: "mm.soft_emb_norm.weight", dims: [width], role: "norm" },
+      { name: "mm.input_projection.weight", dims: [outputLength, width] },
+    ],
+  },
+  "mlp": {
+    ...{ activation: "quickGelu", epsilon: 1e-5, swapped: true },
+    ...{ classToken: true, preNorm: true },
+    tensors: ({ width: columns, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns, rows }),
+  },
+  "mlp-siglip": {
+    ...SIGLIP,
+    projector: "mlp",
+    keys: { "feature_layer": list(Int32Array.of(1)) },
+    tensors: ({ width: columns, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns, rows }),
+  },
+  "idefics3": {
+    ...SIGLIP,
+    keys: { ...SIDE_2, "preproc_image_size": u32(48) },
+    tensors: ({ width, outputLength }) => [
+      { name: "mm.model.fc.weight", dims: [4 * width, outputLength] },
+    ],
+  },
+} as const satisfies Readonly<Record<string, TinyVisionKind>>;
+
+/** A key of `TINY_KINDS`. */
+export type TinyVisionName = keyof typeof TINY_KINDS;
