@@ -33,6 +33,7 @@ export type Piece =
 /** Everything the plan names, in the order of the file as converters write it. */
 export function* piecesOf(plan: RankPlan): Generator<Piece> {
   if (plan.embeddingInFile === null) yield* inArena(0, partsOf(plan.embedding));
+  if (plan.secondFrame !== null) yield* inArena(0, partsOf(plan.secondFrame));
   if (plan.positions !== null) yield* inArena(0, partsOf(plan.positions));
   yield* inArena(0, partsOfNorm(plan.embeddingNorm));
   if (plan.tokenKind !== null) yield* inArena(0, [{ vector: plan.tokenKind }]);
@@ -149,7 +150,8 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   }
   if (layer.altUp !== null) yield* partsOfAltUp(layer.altUp);
   const { outputScale, attentionScale, feedForwardScale, embeddingScale } = layer;
-  for (const vector of [outputScale, attentionScale, feedForwardScale, embeddingScale]) {
+  const scales = [outputScale, attentionScale, feedForwardScale, embeddingScale];
+  for (const vector of [...scales, layer.attentionGains, layer.feedForwardGains]) {
     if (vector !== null) yield { vector };
   }
 }
@@ -281,8 +283,9 @@ function* biasesOfUnit(block: DensePlan | StreamedPlan): Generator<Part> {
   for (const vector of biases) if (vector !== null) yield { vector };
 }
 
-function* partsOfProjector({ norm, first, second }: ProjectorPlan): Generator<Part> {
+function* partsOfProjector({ norm, merger, first, second }: ProjectorPlan): Generator<Part> {
   yield* partsOfNorm(norm);
+  if (merger !== null) yield* partsOf(merger);
   yield* partsOf(first);
   if (second !== null) yield* partsOf(second);
 }

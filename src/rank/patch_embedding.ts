@@ -15,6 +15,7 @@ export class PatchEmbedding {
   readonly #state: StepState;
   readonly #residual: Residual;
   readonly #matrix: Matrix;
+  readonly #secondFrame: Matrix | null;
   /** [chunkTokens, patch length], and what a product reads behind them. */
   readonly #patches: Float32Array;
   /** [chunkTokens, d]. */
@@ -27,11 +28,12 @@ export class PatchEmbedding {
     state: StepState,
     { residual, memory }: { residual: Residual; memory: WebAssembly.Memory },
   ) {
-    const { plan: { chunkTokens, embedding, workspaces: [space] } } = state;
+    const { plan: { chunkTokens, embedding, secondFrame, workspaces: [space] } } = state;
     const { embeddingLength } = state.config;
     this.#state = state;
     this.#residual = residual;
     this.#matrix = matrixOf(embedding);
+    this.#secondFrame = secondFrame && matrixOf(secondFrame);
     const { columnCount } = this.#matrix;
     const length = chunkTokens * columnCount + FLOAT_ROW_PAD_WEIGHTS;
     this.#patches = floats(memory, space.patches, length);
@@ -44,7 +46,7 @@ export class PatchEmbedding {
     this.#input = input;
   }
 
-  /** partial = W · patch + b + added; of all ranks but the leader nothing. */
+  /** partial = W · patch + b, by one frame or two, + added; of all ranks but the leader nothing. */
   embed(): void {
     const { plan: { rankIndex, strides: { embedding: stride } } } = this.#state;
     const { kernels, space, partial, config: { embeddingLength: d }, n } = this.#state;
@@ -55,10 +57,20 @@ export class PatchEmbedding {
     this.#input = null;
     this.#patches.set(input.patches);
     this.#patches.fill(0, input.patches.length, input.patches.length + FLOAT_ROW_PAD_WEIGHTS);
-    if (readsQ8(this.#matrix)) quantize(kernels, this.#x, n, this.#matrix.columnCount);
-    project(kernels, this.#matrix, this.#x, n, partial, stride);
+    this.#project(this.#matrix, partial);
+    if (this.#secondFrame !== null) {
+      this.#project(this.#secondFrame, space.incoming);
+      kernels.add_f32(partial, stride, space.incoming, stride, n, d);
+    }
     if (input.added === null) return;
     this.#added.set(input.added);
     kernels.add_f32(partial, stride, space.incoming, d, n, d);
+  }
+
+  /** to [n, embeddingStride] = matrix · patch + b. */
+  #project(matrix: Matrix, to: number): void {
+    const { kernels, n, plan: { strides: { embedding: stride } } } = this.#state;
+    if (readsQ8(matrix)) quantize(kernels, this.#x, n, matrix.columnCount);
+    project(kernels, matrix, this.#x, n, to, stride);
   }
 }

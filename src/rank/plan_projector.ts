@@ -2,7 +2,7 @@
  * A tower's projector in a plan: which part of its matrices a rank has, and what lies between them.
  * Knows nothing of layers.
  */
-import { alignUp } from "../base/check.ts";
+import { alignUp, check } from "../base/check.ts";
 import { FLOAT_ROW_PAD_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import type { MatrixTensor, ModelDescription } from "../model/types.ts";
 import type { Placer } from "./plan_layer.ts";
@@ -12,12 +12,13 @@ import type { KernelSizes } from "./plan_workspace.ts";
 import { cut, lengthOf, type Range } from "./shard.ts";
 import type { StepGraphInput, StepTensor } from "./step_graph.ts";
 
-/** A rank's share: own rows of the first matrix, and as many columns of the second. */
+/** A rank's share. */
 export interface ProjectorShare {
+  /** Neurons between two matrices; of a single one rows, or, if it is transposed, columns. */
   readonly own: Range;
   /** Most rows of a step that come out. */
   readonly rowsMax: number;
-  /** Numbers of a row that the first matrix reads, of one that comes out, and of a patch. */
+  /** Numbers of a row that merging gives, of one that comes out, and of a patch. */
   readonly mergedLength: number;
   readonly outputLength: number;
   readonly patchLength: number;
@@ -26,12 +27,12 @@ export interface ProjectorShare {
   readonly hiddenStride: number;
 }
 
-/** Weights; of a matrix that is the only one own rows are some of what comes out. */
 export interface ProjectorPlan {
   readonly norm: NormPlan | null;
+  /** Whole on every rank: all need all that it gives. Null: there is none. */
+  readonly merger: MatrixPlan | null;
   readonly first: MatrixPlan;
   readonly second: MatrixPlan | null;
-  /** Own rows of the first one. */
   readonly own: Range;
   readonly mergedStride: number;
   readonly hiddenStride: number;
@@ -49,7 +50,7 @@ export interface ProjectorWorkspace {
 
 /** blockOf: how finely columns of a matrix may be cut. Null: the model is no tower. */
 export function projectorShare(
-  { config: { patches, projector }, tensors }: ModelDescription,
+  { config, tensors }: ModelDescription,
   { rankIndex: part, rankCount: parts, chunkTokens, blockOf }: {
     readonly rankIndex: number;
     readonly rankCount: number;
@@ -57,17 +58,18 @@ export function projectorShare(
     readonly blockOf: (matrix: MatrixTensor) => number;
   },
 ): ProjectorShare | null {
+  const { patches, projector } = config;
   if (projector === undefined || patches === undefined) return null;
   const { first, second } = tensors.projector!;
   const unit = second === null ? 1 : blockOf(second);
   const own = cut(first.rows, { parts, part, unit });
+  const { mergedRows, merge, outputLength } = projector;
+  const mergedLength = config.embeddingLength * (merge === "mean" ? 1 : mergedRows);
   return {
     own,
-    rowsMax: Math.floor(chunkTokens / projector.mergedRows),
-    mergedLength: first.columns,
-    outputLength: projector.outputLength,
-    patchLength: patches.length,
-    mergedStride: alignUp(first.columns, SUPERBLOCK_WEIGHTS),
+    rowsMax: Math.floor(chunkTokens / mergedRows),
+    ...{ mergedLength, outputLength, patchLength: patches.length },
+    mergedStride: alignUp(mergedLength, SUPERBLOCK_WEIGHTS),
     hiddenStride: alignUp(lengthOf(own), SUPERBLOCK_WEIGHTS),
   };
 }
@@ -79,13 +81,22 @@ export function planProjector(
   { own, mergedStride, hiddenStride }: ProjectorShare,
   adds: boolean,
 ): ProjectorPlan {
-  const { first, second } = projector!;
+  const { merger, first, second, isFirstTransposed: isTransposed } = projector!;
+  check(!isTransposed || second === null, "of two matrices none is transposed");
   return {
     norm: norm(place, projector!.norm),
-    first: place.matrix(first, { rows: own }),
+    merger: merger ? place.matrix(merger, {}) : null,
+    first: isTransposed
+      ? place.matrix(transposed(first), { columns: own, isTransposed, takesBias: adds })
+      : place.matrix(first, { rows: own }),
     second: second && place.matrix(second, { columns: own, takesBias: adds }),
     ...{ own, mergedStride, hiddenStride },
   };
+}
+
+/** As it is defined, where tensors are as the file has them. */
+function transposed({ rows, columns, ...matrix }: MatrixTensor): MatrixTensor {
+  return { ...matrix, rows: columns, columns: rows };
 }
 
 /** What a tower's steps take more, and what comes out of them in the place of logits. */

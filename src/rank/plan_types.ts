@@ -139,6 +139,9 @@ export interface LayerPlan {
   readonly attentionScale: VectorPlan | null;
   readonly feedForwardScale: VectorPlan | null;
   readonly embeddingScale: VectorPlan | null;
+  /** [d] each, or null: of what attention and neurons give, number by number. */
+  readonly attentionGains: VectorPlan | null;
+  readonly feedForwardGains: VectorPlan | null;
   /** Null: it ends no pass. */
   readonly endNorm: NormPlan | null;
   /** Its weights are another layer's, which loads them. */
@@ -317,6 +320,8 @@ export interface RankPlan {
   readonly strides: WorkspaceStrides;
   /** Rows of the embedding table, in arena 0; or where some of them are brought at a time. */
   readonly embedding: MatrixPlan;
+  /** Of a tower: what patches are multiplied by, too. Null: nothing. */
+  readonly secondFrame: MatrixPlan | null;
   /** The table, where it stays in a packed file; null: all own rows of it are in memory. */
   readonly embeddingInFile: RowsInFile | null;
   /** What tokens give layers; null: nothing. */

@@ -181,7 +181,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     (sum, { dimensionCount }) => sum + ropeBytes(dimensionCount, chunkTokens),
     0,
   );
-  const widest = Math.max(d, config.latent?.length ?? 0);
+  const widest = Math.max(d, config.latent?.length ?? 0, config.projector?.outputLength ?? 0);
   const listedTokens = input.isSparse ? logitsRows(chunkTokens) : 1;
   return {
     ...{ staging: input.stagingBytes, residual: floats(strides.embedding) },

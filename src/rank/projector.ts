@@ -19,6 +19,7 @@ export class Projector {
   readonly #space: ProjectorWorkspace;
   readonly #lastNorm: Norm;
   readonly #norm: Norm | null;
+  readonly #merger: Matrix | null;
   readonly #first: Matrix;
   readonly #second: Matrix | null;
   /** Rows of the tower, [chunkTokens, embeddingStride], and what they are merged to. */
@@ -48,6 +49,7 @@ export class Projector {
     this.#space = space.projector!;
     this.#lastNorm = bindNorm(outputNorm);
     this.#norm = bindNorm(by.projector.norm);
+    this.#merger = by.projector.merger && matrixOf(by.projector.merger);
     this.#first = matrixOf(by.projector.first);
     this.#second = by.projector.second && matrixOf(by.projector.second);
     this.#rows = floats(memory, space.normed, chunkTokens * strides.embedding);
@@ -56,45 +58,26 @@ export class Projector {
   }
 
   /**
-   * sums [logitsCount, outputLength] = own share of second · act(first · merged rows), or of first
-   * · merged rows, of the step's first rows; logitsStride apart.
+   * sums [logitsCount, outputLength] = own share of second · act(first · x), or of first · x, x
+   * being merged rows, the step's first ones; logitsStride apart.
    */
   run(): void {
     this.#state.carryTo(this.#state.plan.outputArena);
-    const { kernels, plan: { strides: { logits: stride } }, space, logitsCount: m } = this.#state;
+    const { plan: { strides: { logits: stride } }, logitsCount: m } = this.#state;
     this.#sums.fill(0, 0, m * stride);
     this.#normalizeRows(m * this.#config.mergedRows);
-    const x = this.#merge(m);
-    const first = this.#first, second = this.#second;
-    if (first.rowCount > 0 && readsQ8(first)) quantize(kernels, x, m, first.columnCount);
-    if (second === null) {
-      project(kernels, first, x, m, space.logits + 4 * this.#plan.own.start, stride);
-      return;
-    }
-    if (first.rowCount > 0) this.#addNeurons(x, second, m);
-    else if (second.bias !== 0) {
-      kernels.add_bias_f32(space.logits, stride, second.bias, m, second.rowCount);
-    }
-  }
-
-  #addNeurons(x: Activations, second: Matrix, m: number): void {
-    const { kernels, plan: { strides: { logits: stride } }, space } = this.#state;
-    const { hiddenStride } = this.#plan;
-    const { hidden: f32, hiddenQ8: q8 } = this.#space;
-    const { rowCount: width } = this.#first;
-    project(kernels, this.#first, x, m, f32, hiddenStride);
-    const activate = aloneKernel(kernels, this.#config.activation!);
-    activate(f32, hiddenStride, f32, hiddenStride, m, width);
-    const hidden = { f32, stride: hiddenStride, q8 };
-    if (readsQ8(second)) quantize(kernels, hidden, m, width);
-    project(kernels, second, hidden, m, space.logits, stride);
+    const merged = this.#merge(m);
+    const x = this.#merger === null ? merged : this.#makeOne(merged, this.#merger, m);
+    if (this.#second === null) this.#addRows(x, m);
+    else this.#addNeurons(x, this.#second, m);
   }
 
   /** normed = the last norm of the residual stream, and the projector's own where rows have one. */
   #normalizeRows(n: number): void {
-    const { space, config: { embeddingLength: d }, plan } = this.#state;
+    const { space, views, arena, config: { embeddingLength: d }, plan } = this.#state;
     const { embedding: stride } = plan.strides;
-    this.#residual.normalize(space.residual, this.#lastNorm, space.normed, n);
+    if (this.#config.lacksLastNorm) views.normed[arena].set(views.residual[arena]);
+    else this.#residual.normalize(space.residual, this.#lastNorm, space.normed, n);
     if (this.#config.norm?.of === "rows") this.#normalize(space.normed, stride, n, d);
   }
 
@@ -107,11 +90,56 @@ export class Projector {
     const f32 = areBeside ? space.normed : merged;
     const stride = areBeside ? count * embedding : this.#plan.mergedStride;
     if (merge === "mean") this.#addUp(m);
+    else if (merge === "turns") this.#putInTurns(m);
     else if (!areBeside) this.#putBeside(m);
-    if (this.#config.norm?.of === "merged") {
-      this.#normalize(f32, stride, m, this.#first.columnCount);
-    }
+    const width = merge === "mean" ? d : count * d;
+    if (this.#config.norm?.of === "merged") this.#normalize(f32, stride, m, width);
     return { f32, stride, q8 };
+  }
+
+  /** normed [m] = merger · x. */
+  #makeOne(x: Activations, merger: Matrix, m: number): Activations {
+    const { kernels, inputs: { normed } } = this.#state;
+    if (readsQ8(merger)) quantize(kernels, x, m, merger.columnCount);
+    project(kernels, merger, x, m, normed.f32, normed.stride);
+    return normed;
+  }
+
+  /** A single matrix: own rows, or own columns where it lies column by column. */
+  #addRows(x: Activations, m: number): void {
+    const { kernels, plan: { strides: { logits: stride } }, space } = this.#state;
+    const first = this.#first;
+    const { start } = this.#plan.own;
+    if (first.layout === "neurons") {
+      if (first.columnCount > 0) {
+        project(kernels, first, { ...x, f32: x.f32 + 4 * start }, m, space.logits, stride);
+      } else this.#addBias(first, m);
+    } else if (first.rowCount > 0) {
+      if (readsQ8(first)) quantize(kernels, x, m, first.columnCount);
+      project(kernels, first, x, m, space.logits + 4 * start, stride);
+    }
+  }
+
+  #addNeurons(x: Activations, second: Matrix, m: number): void {
+    const first = this.#first;
+    if (first.rowCount === 0) return this.#addBias(second, m);
+    const { kernels, plan: { strides: { logits: stride } }, space } = this.#state;
+    const { hiddenStride } = this.#plan;
+    const { hidden: f32, hiddenQ8: q8 } = this.#space;
+    const { rowCount: width } = first;
+    if (readsQ8(first)) quantize(kernels, x, m, first.columnCount);
+    project(kernels, first, x, m, f32, hiddenStride);
+    const activate = aloneKernel(kernels, this.#config.activation!);
+    activate(f32, hiddenStride, f32, hiddenStride, m, width);
+    const hidden = { f32, stride: hiddenStride, q8 };
+    if (readsQ8(second)) quantize(kernels, hidden, m, width);
+    project(kernels, second, hidden, m, space.logits, stride);
+  }
+
+  /** A rank that multiplies nothing may still be the one that adds it. */
+  #addBias({ bias, rowCount }: Matrix, m: number): void {
+    const { kernels, plan: { strides: { logits: stride } }, space } = this.#state;
+    if (bias !== 0) kernels.add_bias_f32(space.logits, stride, bias, m, rowCount);
   }
 
   /** x = the projector's norm of x, n rows of `width` numbers. */
@@ -133,6 +161,21 @@ export class Projector {
         this.#merged.set(this.#rows.subarray(from, from + d), to + i * d);
       }
       this.#merged.fill(0, to + count * d, to + mergedStride);
+    }
+  }
+
+  #putInTurns(m: number): void {
+    const { config: { embeddingLength: d }, plan: { strides: { embedding } } } = this.#state;
+    const { mergedRows: count } = this.#config;
+    const { mergedStride } = this.#plan;
+    const rows = this.#rows, merged = this.#merged;
+    for (let row = 0; row < m; row++) {
+      const to = row * mergedStride;
+      for (let i = 0; i < count; i++) {
+        const from = (row * count + i) * embedding;
+        for (let j = 0; j < d; j++) merged[to + j * count + i] = rows[from + j];
+      }
+      merged.fill(0, to + count * d, to + mergedStride);
     }
   }
 

@@ -71,6 +71,7 @@ export class RankPlanner implements Placer {
   /** Null unless the model is a tower. */
   readonly #projector: ProjectorShare | null;
   #projectorPlan: RankPlan["projector"] = null;
+  #secondFrame: RankPlan["secondFrame"] = null;
   /** Where layers of a tower have their keys and values, by arena. */
   readonly #caches: Pick<LayerPlan, "keysOffsetBytes" | "valuesOffsetBytes">[] = [];
 
@@ -194,6 +195,7 @@ export class RankPlanner implements Placer {
       : { start: 0, end: this.#leads ? table.rows : 0 };
     this.#embedding = this.#leaveInFile(table) ??
       { embedding: this.matrix(table, { rows }), embeddingInFile: null };
+    this.#secondFrame = tensors.secondFrame ? this.matrix(tensors.secondFrame, { rows }) : null;
     if (positions !== null) {
       check(options.contextLength <= positions.rows, "the context was checked: it has positions");
       this.#positions = this.matrix(positions, { rows: shard.positions });
@@ -365,7 +367,7 @@ export class RankPlanner implements Placer {
       arenas: this.#arenas.map((arena) => arena.build()),
       workspaces: this.#workspaces,
       strides: this.#strides,
-      ...this.#embedding,
+      ...{ ...this.#embedding, secondFrame: this.#secondFrame },
       embeddingNorm: this.#embeddingNorm,
       tokenKind: this.#tokenKind,
       tokenInputs: this.#tokenInputs,

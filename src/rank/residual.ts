@@ -80,6 +80,12 @@ export class Residual {
     if (!this.#isEmpty) kernels.scale_f32(partial, plan.strides.embedding, n, d, factor);
   }
 
+  /** The same number by number; gains: address of f32 [d]. */
+  weighPartial(gains: number): void {
+    const { kernels, config: { embeddingLength: d }, plan, partial, n } = this.#state;
+    if (!this.#isEmpty) kernels.mul_weight_f32(partial, plan.strides.embedding, gains, n, d);
+  }
+
   /**
    * partial[rows[0]] += bias + Σ values[j] · column list[j] of a matrix that lies neuron by neuron.
    * list: address of u32 [count], or 0: j itself; values: of f32 [count]; rows: of one token's
