@@ -4,6 +4,7 @@
  * between two tokens, with the id that was chosen of the one before: it costs less than copies do.
  * Knows headers and records; not how ids are chosen.
  */
+import { POSITION_AXES } from "../src/memory/control_layout.ts";
 import type { Gpu } from "./device.ts";
 import { CHOSEN_WORDS } from "./ops/choose.ts";
 import type { ProgramBuilder } from "./program.ts";
@@ -52,6 +53,7 @@ export class StepChain {
   readonly #table: GPUBuffer;
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #floats: Float32Array<ArrayBuffer>;
+  readonly #axes = new Int32Array(POSITION_AXES);
 
   constructor(
     gpu: Gpu,
@@ -74,12 +76,16 @@ export class StepChain {
   /**
    * Behind the first token's layers, which are under way: how its id is chosen, and the steps of
    * the others.
-   * @param at.position of the first token.
+   * @param at.position of the first token; `turns`: as its rotary embedding has it.
    * @param by.states places that tokens leave their states in, [tokens]; null: nobody keeps states.
    */
   write(
     tokens: number,
-    { position, slot }: { readonly position: number; readonly slot: number },
+    { position, turns = position, slot }: {
+      readonly position: number;
+      readonly turns?: number;
+      readonly slot: number;
+    },
     { choice, states }: { readonly choice: ChainChoice; readonly states: Int32Array | null },
   ): void {
     const stride = stepBytes(this.#input) / 4;
@@ -94,8 +100,10 @@ export class StepChain {
       // The first token's record is written already.
       const from = states?.[index - 1] ?? -1;
       const to = states?.[index] ?? -1;
+      // Tokens of texts stand at one place on all axes.
+      this.#axes.fill(turns + index);
       const token = { id: 0, position: position + index, slot, from, to };
-      this.#input.fillRecord(this, record, token);
+      this.#input.fillRecord(this, record, { ...token, axes: this.#axes, first: 0 });
     }
     const { queue } = this.#gpu.device;
     const byte = 4 * CHOICE_WORD;

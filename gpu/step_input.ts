@@ -5,8 +5,9 @@
  * tables what has changed. Angles are made here, in f64: shaders' own sines are too coarse.
  */
 import { check } from "../src/base/check.ts";
+import { POSITION_AXES } from "../src/memory/control_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../src/memory/kv_layout.ts";
-import { fillRopeTable, type RopeFrequencies } from "../src/model/mod.ts";
+import { fillRopeTable, fillRopeTableByAxes, type RopeFrequencies } from "../src/model/mod.ts";
 import type { Gpu } from "./device.ts";
 
 /** A step, in numbers. */
@@ -30,6 +31,8 @@ export interface StepRows {
    * leaves; below 0: none. Left out: nobody keeps states.
    */
   readonly states?: { readonly from: Int32Array; readonly to: Int32Array };
+  /** Positions by axes, [n, POSITION_AXES]; left out: they are `positions`. */
+  readonly axes?: Int32Array;
 }
 
 /** Words that records are written to, by both of their names. */
@@ -60,6 +63,9 @@ interface TokenRecord {
   /** See `StepRows`. */
   readonly from: number;
   readonly to: number;
+  /** Its positions by axes, from word `first` on; null: they are `position`. */
+  readonly axes: Int32Array | null;
+  readonly first: number;
 }
 
 /** Byte of the header's sequence number, which grows with every step. */
@@ -136,7 +142,13 @@ export class StepInput {
     const most = Math.min(maxTokens, sequences);
     const numbers = () => new Int32Array(most);
     const states = { from: numbers(), to: numbers() };
-    this.#aheadRows = { positions: numbers(), slots: numbers(), states };
+    const axes = new Int32Array(most * POSITION_AXES);
+    this.#aheadRows = { positions: numbers(), slots: numbers(), states, axes };
+  }
+
+  /** Its tables tell positions by axes apart. */
+  get hasAxes(): boolean {
+    return this.#frequencies.some(({ axisOf }) => axisOf !== undefined);
   }
 
   /** Of the step that was written last. */
@@ -191,6 +203,10 @@ export class StepInput {
    */
   writeAhead({ n, position, m }: StepValues, rows: StepRows): void {
     const { positions, slots, states } = this.#aheadRows;
+    const { axes } = this.#aheadRows;
+    for (let i = 0; i < n * POSITION_AXES; i++) {
+      axes[i] = (rows.axes?.[i] ?? rows.positions[Math.floor(i / POSITION_AXES)]) + 1;
+    }
     for (let t = 0; t < n; t++) {
       positions[t] = rows.positions[t] + 1;
       slots[t] = rows.slots[t];
@@ -204,10 +220,14 @@ export class StepInput {
   }
 
   /** The step, and where its tokens' keys and values go, are as they were written ahead. */
-  #isAhead({ n, position, m }: StepValues, { positions, slots, states }: StepRows): boolean {
+  #isAhead({ n, position, m }: StepValues, rows: StepRows): boolean {
+    const { positions, slots, states, axes = null } = rows;
     const { n: count, position: first, m: scored } = this.#ahead;
     if (n !== count || position !== first || m !== scored) return false;
-    const { from, to } = this.#aheadRows.states;
+    const { states: { from, to }, axes: ahead } = this.#aheadRows;
+    for (let i = 0; axes !== null && i < n * POSITION_AXES; i++) {
+      if (axes[i] !== ahead[i]) return false;
+    }
     for (let t = 0; t < n; t++) {
       if ((states?.from[t] ?? NONE) !== from[t] || (states?.to[t] ?? NONE) !== to[t]) return false;
       const slot = this.#aheadRows.slots[t];
@@ -235,6 +255,8 @@ export class StepInput {
         slot: rows === null ? 0 : rows.slots[t],
         from: rows?.states?.from[t] ?? NONE,
         to: rows?.states?.to[t] ?? NONE,
+        axes: rows?.axes ?? null,
+        first: t * POSITION_AXES,
       });
     }
     const words = HEADER_BYTES / 4 + n * this.recordWords;
@@ -245,7 +267,7 @@ export class StepInput {
   fillRecord(
     { words, floats }: RecordWords,
     record: number,
-    { id, position, slot, from, to }: TokenRecord,
+    { id, position, slot, from, to, axes, first }: TokenRecord,
   ): void {
     words[record] = id;
     words[record + 1] = position;
@@ -256,7 +278,9 @@ export class StepInput {
     words[record + 6] = to + 1;
     for (let rope = 0; rope < this.ropes.length; rope++) {
       const at = record + this.ropes[rope].start;
-      fillRopeTable(this.#frequencies[rope], position, floats, at);
+      const frequencies = this.#frequencies[rope];
+      if (axes === null) fillRopeTable(frequencies, position, floats, at);
+      else fillRopeTableByAxes(frequencies, axes, first, floats, at);
     }
   }
 

@@ -5,6 +5,7 @@
 import { check } from "../base/check.ts";
 import type { StepWords } from "../memory/control.ts";
 import {
+  POSITION_AXES,
   SEGMENT_LOGITS,
   SEGMENT_POSITION,
   SEGMENT_ROWS,
@@ -37,6 +38,11 @@ export class StepRunner {
   readonly chain: TokenChain | null;
   /** Ids of the step's rows, [chunkTokens]. */
   readonly ids: Int32Array;
+  /**
+   * Where they stand, [chunkTokens, POSITION_AXES]: as they follow one another, unless somebody
+   * writes otherwise behind `add`. Null: the model's ropes have no axes.
+   */
+  readonly positions: Int32Array | null;
   readonly #step: StepWords;
   /** Logits of each row that a step can have some of, [vocab], in this rank's arena; */
   readonly #rows: readonly Float32Array[];
@@ -56,6 +62,9 @@ export class StepRunner {
     this.chain = runner.chain;
     this.ids = runner.control.stepIds();
     this.#step = runner.control.newStep();
+    this.positions = config.ropes.some(({ axes }) => axes !== undefined)
+      ? this.#step.positions
+      : null;
     const [{ outputArena, workspaces, logitsRows, shard }] = plans;
     check(shard.vocab.start === 0, "the others' logits are put behind the leader's");
     const rowOf = (rank: number, row: number, length: number) => {
@@ -120,6 +129,15 @@ export class StepRunner {
     segments[at + SEGMENT_STATE_TO] = to;
     this.#step.segmentCount++;
     this.#step.tokenCount += rows;
+    if (this.positions !== null) this.#stand(this.positions, position, rows);
+  }
+
+  /** The last `rows` rows follow one another from `position` on. */
+  #stand(positions: Int32Array, position: number, rows: number): void {
+    let at = (this.#step.tokenCount - rows) * POSITION_AXES;
+    for (let t = 0; t < rows; t++) {
+      for (let axis = 0; axis < POSITION_AXES; axis++) positions[at++] = position + t;
+    }
   }
 
   /**

@@ -14,16 +14,18 @@ import {
   type ControlSize,
   FAILED_WORD,
   HEARTBEAT_WORD,
+  idsWord,
   KV_TOKENS_WORD,
   MESSAGE_WORD,
   OUTPUT_VERSION_WORD,
-  SEGMENT_WORDS,
+  positionsWord,
   SEGMENTS_WORD,
   SLOT_ACCEPTED,
   SLOT_CANCELLED,
   SLOT_DRAFTED,
   SLOT_HEAD_WORDS,
   SLOT_OUTPUT_COUNT,
+  slotsWord,
   STEP_ACTIVE_COUNT_WORD,
   STEP_KIND_EXIT,
   STEP_KIND_WORD,
@@ -64,6 +66,8 @@ export interface StepWords {
    * leader writes them before it publishes the step, and no more until all have left it.
    */
   readonly segments: Int32Array;
+  /** [tokenCount, POSITION_AXES], as the segments; of models whose ropes have axes. */
+  readonly positions: Int32Array;
 }
 
 /** How many threads meet, and what for. */
@@ -104,12 +108,12 @@ export class Control {
 
   // --- the leader ------------------------------------------------------------------------------
 
-  /** A step to be filled in: its segments are those of the control block. */
+  /** A step to be filled in: its segments and positions are those of the control block. */
   newStep(): StepWords {
     const { chunkTokens } = this.#size;
-    const end = SEGMENTS_WORD + SEGMENT_WORDS * chunkTokens;
-    const segments = this.words.subarray(SEGMENTS_WORD, end);
-    return { kind: 0, tokenCount: 0, segmentCount: 0, activeCount: 1, segments };
+    const segments = this.words.subarray(SEGMENTS_WORD, idsWord(chunkTokens));
+    const positions = this.words.subarray(positionsWord(chunkTokens), slotsWord(chunkTokens));
+    return { kind: 0, tokenCount: 0, segmentCount: 0, activeCount: 1, segments, positions };
   }
 
   /**
@@ -222,8 +226,7 @@ export class Control {
   /** Ids of the current step, [chunkTokens]. */
   stepIds(): Int32Array {
     const { chunkTokens } = this.#size;
-    const start = SEGMENTS_WORD + SEGMENT_WORDS * chunkTokens;
-    return this.words.subarray(start, start + chunkTokens);
+    return this.words.subarray(idsWord(chunkTokens), positionsWord(chunkTokens));
   }
 
   // --- requests --------------------------------------------------------------------------------
@@ -300,7 +303,7 @@ export class Control {
 
   #slotWord(slot: number): number {
     const { chunkTokens, contextLength } = this.#size;
-    return SEGMENTS_WORD + (SEGMENT_WORDS + 1) * chunkTokens +
+    return slotsWord(chunkTokens) +
       slot * (SLOT_HEAD_WORDS + contextLength);
   }
 

@@ -47,7 +47,10 @@ export const HEARTBEAT_WORD = 66;
 /** Room for keys and values that sequences have, in tokens. */
 export const KV_TOKENS_WORD = 67;
 
-/** Segments of the step [chunkTokens, SEGMENT_WORDS], then its ids [chunkTokens], then slots. */
+/**
+ * Segments of the step [chunkTokens, SEGMENT_WORDS], then its ids [chunkTokens], then its rows'
+ * positions [chunkTokens, POSITION_AXES], then slots.
+ */
 export const SEGMENTS_WORD = 80;
 
 /**
@@ -63,6 +66,12 @@ export const SEGMENT_ROWS = 2;
 export const SEGMENT_LOGITS = 3;
 export const SEGMENT_STATE_FROM = 4;
 export const SEGMENT_STATE_TO = 5;
+
+/**
+ * Where a row stands: in the text or in time, and the row and the column of an image. Of what
+ * stands in no image they are alike. Written for models only that tell them apart (`RopeAxes`).
+ */
+export const POSITION_AXES = 3;
 
 /** What a slot begins with; ids of its answer [contextLength] follow. */
 export const SLOT_HEAD_WORDS = 16;
@@ -94,6 +103,20 @@ export interface ControlSize {
 
 /** Words of a control block. */
 export function controlWords({ chunkTokens, contextLength, slots }: ControlSize): number {
-  return SEGMENTS_WORD + (SEGMENT_WORDS + 1) * chunkTokens +
-    slots * (SLOT_HEAD_WORDS + contextLength);
+  return slotsWord(chunkTokens) + slots * (SLOT_HEAD_WORDS + contextLength);
+}
+
+/** Where a step's ids begin, */
+export function idsWord(chunkTokens: number): number {
+  return SEGMENTS_WORD + SEGMENT_WORDS * chunkTokens;
+}
+
+/** its rows' positions, */
+export function positionsWord(chunkTokens: number): number {
+  return idsWord(chunkTokens) + chunkTokens;
+}
+
+/** and slots. */
+export function slotsWord(chunkTokens: number): number {
+  return positionsWord(chunkTokens) + POSITION_AXES * chunkTokens;
 }

@@ -167,6 +167,8 @@ export interface Family {
   readonly embeddingNorm: "none" | "weighted" | "plain";
   /** The same where the file names sections, which are alike for texts; null: as without. */
   readonly positionsOfSections: RopeConfig["kind"] | null;
+  /** How a file's sections of pairs, one for each axis of a position, lie; null: it has none. */
+  readonly sections: "inTurn" | "interleaved" | null;
   /** Keys and values of all heads are made of one latent a token. */
   readonly hasLatentAttention: boolean;
   /**
@@ -314,6 +316,7 @@ export interface Family {
 /** What most families do; each file of families/ says what its family does differently. */
 export const COMMON: Omit<Family, "architecture" | "positions"> = {
   positionsOfSections: null,
+  sections: null,
   alibiMaxBias: null,
   mayClampProjections: false,
   isEncoder: false,

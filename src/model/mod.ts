@@ -18,7 +18,13 @@ export { readVision, VISION_KINDS } from "./read_vision.ts";
 export { isSilentKind } from "./silent_kinds.ts";
 export type { ReadOptions } from "./read_config.ts";
 export { alibiSlopes } from "./alibi.ts";
-export { fillRopeTable, growthAt, type RopeFrequencies, ropeFrequencies } from "./rope.ts";
+export {
+  fillRopeTable,
+  fillRopeTableByAxes,
+  growthAt,
+  type RopeFrequencies,
+  ropeFrequencies,
+} from "./rope.ts";
 export type {
   Activation,
   AltUpConfig,

@@ -5,6 +5,7 @@
 import type { GgufFile } from "../gguf/mod.ts";
 import type { AlternatingWindows, Family } from "./family.ts";
 import { type Hyperparameters, isListFor } from "./hyperparameters.ts";
+import { hasSections, readRopeAxes } from "./read_rope_axes.ts";
 import { readRopeScaling } from "./read_rope_scaling.ts";
 import type { LayerConfig, RopeConfig, VectorTensor } from "./types.ts";
 
@@ -177,6 +178,7 @@ function readRope(
   const isLong = shape.usedContext > scaling.originalContextLength;
   return {
     kind: hasSections(keys) ? family.positionsOfSections ?? positions : positions,
+    ...readRopeAxes(keys, family, length),
     dimensionCount,
     frequencyBase: readBase(keys, family, shape.headDim),
     scaling,
@@ -201,13 +203,6 @@ function readBase(keys: Hyperparameters, { mayStretchBase }: Family, headDim: nu
   const key = "rope.scaling.alpha";
   const alpha = mayStretchBase ? keys.float(key, { min: -Infinity, absent: 0 }) : 0;
   return alpha > 0 ? base * alpha ** (headDim / (headDim - 2)) : base;
-}
-
-/** Dimensions turn by positions of several kinds, which are one and the same in texts. */
-function hasSections(keys: Hyperparameters): boolean {
-  const said = keys.value("rope.dimension_sections");
-  if (typeof said !== "object" || !(Array.isArray(said) || ArrayBuffer.isView(said))) return false;
-  return Array.from(said as ArrayLike<unknown>).some((length) => Number(length) > 0);
 }
 
 /** One list of factors, or one for contexts within the original one and one for longer ones. */

@@ -122,8 +122,8 @@ function readBlockCount(file: GgufFile, keys: Hyperparameters, kind: VisionKind)
   if (Number.isInteger(layer) && layer >= 1 && layer <= all) return layer;
   throw formatError(
     file,
-    `Cannot use metadata "clip.vision.${key}": it must be a layer from 1 to ${all}, the file says ` +
-      `${layer}: get the file again or convert the model again`,
+    `Cannot use metadata "clip.vision.${key}": it must be a layer from 1 to ${all}, the file ` +
+      `says ${layer}: get the file again or convert the model again`,
   );
 }
 

@@ -4,7 +4,7 @@
  */
 import { check } from "../base/check.ts";
 import { ModelFormatError } from "../base/errors.ts";
-import type { QueryTemperature, RopeConfig } from "./types.ts";
+import type { QueryTemperature, RopeAxes, RopeConfig } from "./rope_types.ts";
 
 /** The rotation of a model: pair i at position p turns by p · inverseFrequencies[i] radians. */
 export interface RopeFrequencies {
@@ -14,6 +14,8 @@ export interface RopeFrequencies {
   readonly magnitude: number;
   /** As in `RopeConfig`. */
   readonly temperature?: RopeConfig["temperature"];
+  /** Which of a token's positions turns a pair, [dimensionCount / 2]; left out: the first one. */
+  readonly axisOf?: RopeAxes["axisOf"];
 }
 
 /**
@@ -32,6 +34,7 @@ export function ropeFrequencies(
   const { dimensionCount, frequencyBase, scaling, axes } = config;
   const half = dimensionCount / 2;
   check(Number.isInteger(half), `${dimensionCount} rotated dimensions make no pairs`);
+  check((axes?.axisOf ?? { length: half }).length === half, "each pair has an axis");
   if (factors) checkFactors(factors, half);
   const stretch = Math.max(1, scaling.factor);
   const mixed = scaling.type === "yarn" ? scaling.extrapolation : 0;
@@ -44,7 +47,8 @@ export function ropeFrequencies(
   }
   const yarnMagnitude = mixed === 0 ? 1 : 1 + 0.1 * Math.log(stretch);
   const magnitude = yarnMagnitude * scaling.attentionFactor;
-  return { inverseFrequencies, magnitude, temperature: config.temperature };
+  const { temperature } = config;
+  return { inverseFrequencies, magnitude, temperature, ...axes && { axisOf: axes.axisOf } };
 }
 
 /**
@@ -57,14 +61,46 @@ export function fillRopeTable(
   out: Float32Array | Float64Array,
   offset: number,
 ): void {
-  const { inverseFrequencies, magnitude: own, temperature } = frequencies;
-  const magnitude = temperature === undefined ? own : own * growthAt(position, temperature);
+  const { inverseFrequencies } = frequencies;
   const half = inverseFrequencies.length;
+  const magnitude = magnitudeAt(frequencies, position);
   for (let i = 0; i < half; i++) {
-    const angle = position * inverseFrequencies[i];
-    out[offset + i] = Math.cos(angle) * magnitude;
-    out[offset + half + i] = Math.sin(angle) * magnitude;
+    putPair(out, offset + i, half, position * inverseFrequencies[i], magnitude);
   }
+}
+
+/** The same of a token that has a position for each axis: those from `positions[first]` on. */
+export function fillRopeTableByAxes(
+  frequencies: RopeFrequencies,
+  positions: Int32Array,
+  first: number,
+  out: Float32Array | Float64Array,
+  offset: number,
+): void {
+  const { inverseFrequencies, axisOf } = frequencies;
+  const half = inverseFrequencies.length;
+  if (axisOf === undefined) return fillRopeTable(frequencies, positions[first], out, offset);
+  const magnitude = magnitudeAt(frequencies, positions[first]);
+  for (let i = 0; i < half; i++) {
+    const angle = positions[first + axisOf[i]] * inverseFrequencies[i];
+    putPair(out, offset + i, half, angle, magnitude);
+  }
+}
+
+/** A pair's cosine, and its sine behind all cosines. */
+function putPair(
+  out: Float32Array | Float64Array,
+  at: number,
+  half: number,
+  angle: number,
+  magnitude: number,
+): void {
+  out[at] = Math.cos(angle) * magnitude;
+  out[at + half] = Math.sin(angle) * magnitude;
+}
+
+function magnitudeAt({ magnitude, temperature }: RopeFrequencies, position: number): number {
+  return temperature === undefined ? magnitude : magnitude * growthAt(position, temperature);
 }
 
 /** How much longer a query is at a position. */

@@ -89,8 +89,8 @@ export interface ImageConfig {
   /** Tensor of the class token, [d], which is a row behind the patches; null: there is none. */
   readonly classTokens: string | null;
   /**
-   * Row and column of the first patch, counted from it, where rows are turned by them (`TowerInput`,
-   * numbers 1 and 2 of each three; the class token's are 0); null: nothing is turned.
+   * Row and column of the first patch, from which others count, where they turn rows (numbers 1 and
+   * 2 of each three of `TowerInput.positions`; a class token's are 0); null: nothing is turned.
    */
   readonly firstPosition: 0 | 1 | null;
   /** [outputLength]: a row between the image's lines; null: there is none. */

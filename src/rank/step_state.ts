@@ -7,6 +7,7 @@ import type { Kernels } from "../../wasm/kernels.ts";
 import { check } from "../base/check.ts";
 import type { StepWords } from "../memory/control.ts";
 import {
+  POSITION_AXES,
   SEGMENT_LOGITS,
   SEGMENT_POSITION,
   SEGMENT_ROWS,
@@ -17,7 +18,7 @@ import {
   STEP_KIND_REHEARSE,
 } from "../memory/control_layout.ts";
 import { alibiSlopes } from "../model/alibi.ts";
-import { fillRopeTable, type RopeFrequencies } from "../model/rope.ts";
+import { fillRopeTable, fillRopeTableByAxes, type RopeFrequencies } from "../model/rope.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { ArenaViews, floats, type StepViews } from "./arena_views.ts";
 import type { Activations } from "./matrix.ts";
@@ -94,6 +95,8 @@ export class StepState {
   /** Of which sequences they are, [segmentCount, SEGMENT_WORDS]: control_layout.ts. */
   segments: Int32Array;
   segmentCount = 0;
+  /** Where they stand, [n, POSITION_AXES]; of models whose ropes have axes. */
+  positions: Int32Array;
   /**
    * Each token is another sequence's: what is computed for it does not depend on the others, so
    * that sequences are answered as if they were alone.
@@ -138,7 +141,7 @@ export class StepState {
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
     });
     this.views = this.arenaViews.forTokens(1);
-    this.segments = new Int32Array(0);
+    this.segments = this.positions = new Int32Array(0);
     this.#frequencies = input.ropeFrequencies;
     this.#kernelsOf = input.kernels;
     memories[rankIndex].forEach((memory, arena) => this.#writeConstants(memory, arena));
@@ -166,6 +169,7 @@ export class StepState {
     this.n = step.tokenCount;
     this.segments = step.segments;
     this.segmentCount = step.segmentCount;
+    this.positions = step.positions;
     this.#takeSegments();
     this.isApart = step.segmentCount === step.tokenCount;
     this.isRehearsal = step.kind === STEP_KIND_REHEARSE;
@@ -203,14 +207,21 @@ export class StepState {
 
   /** Cosines and sines of the step's rows. */
   #fillTable(table: Float32Array, rope: number): void {
-    const { segments, segmentCount, config } = this;
+    const { segments, segmentCount, config, positions } = this;
     const rotated = config.ropes[rope].dimensionCount;
+    const frequencies = this.#frequencies[rope];
     let t = 0;
+    if (frequencies.axisOf !== undefined) {
+      for (; t < this.n; t++) {
+        fillRopeTableByAxes(frequencies, positions, t * POSITION_AXES, table, t * rotated);
+      }
+      return;
+    }
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const first = segments[at + SEGMENT_POSITION];
       const end = first + segments[at + SEGMENT_ROWS];
       for (let position = first; position < end; position++, t++) {
-        fillRopeTable(this.#frequencies[rope], position, table, t * rotated);
+        fillRopeTable(frequencies, position, table, t * rotated);
       }
     }
   }

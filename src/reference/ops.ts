@@ -238,6 +238,8 @@ export interface AttentionShape {
   readonly slopes?: Numbers;
   /** A token sees so many of the cache's positions behind its own; left out: none. */
   readonly ahead?: number;
+  /** The last position that a token sees at least; left out: its own. */
+  readonly lastOf?: (position: number) => number;
 }
 
 /**
@@ -261,7 +263,7 @@ export function attention(
   const out = new Float64Array(n * heads * valueDim);
   for (let t = 0; t < n; t++) {
     const own = p0 + t;
-    const last = Math.min(own + ahead, positions - 1);
+    const last = Math.min(Math.max(own + ahead, shape.lastOf?.(own) ?? 0), positions - 1);
     const oldest = window === 0 ? 0 : Math.max(0, own + 1 - window);
     const first = chunk === 0 ? oldest : own - own % chunk;
     for (let h = 0; h < heads; h++) {

@@ -3,7 +3,7 @@ import { parseGguf } from "../../src/gguf/mod.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { ModelFormatError } from "../../src/base/errors.ts";
-import { fillRopeTable, ropeFrequencies } from "../../src/model/rope.ts";
+import { fillRopeTable, fillRopeTableByAxes, ropeFrequencies } from "../../src/model/rope.ts";
 import type { RopeConfig, RopeScaling } from "../../src/model/types.ts";
 
 const NO_SCALING: RopeScaling = {
@@ -129,4 +129,22 @@ Deno.test("fillRopeTable() lengthens what it does not turn, from the position th
     const expected = [...Array(half).fill(longer(times)), ...Array(half).fill(0)];
     assertEquals([...at(position)], expected);
   }
+});
+
+Deno.test("fillRopeTableByAxes() turns each pair by its axis, as that position turns it", () => {
+  const axes = { axisOf: [0, 1, 2, 1] } as const;
+  const frequencies = ropeFrequencies({ ...config(), axes }, null);
+  const table = new Float32Array(8);
+  fillRopeTableByAxes(frequencies, Int32Array.of(9, 3, 50, 7), 1, table, 0);
+  [3, 50, 7, 50].forEach((position, pair) => {
+    const alone = new Float32Array(8);
+    fillRopeTable(ropeFrequencies(config(), null), position, alone, 0);
+    assertEquals([table[pair], table[4 + pair]], [alone[pair], alone[4 + pair]]);
+  });
+});
+
+Deno.test("ropeFrequencies() takes the powers of its axes", () => {
+  const axes = { axisOf: [1, 1, 2, 2], powerOf: [0, 2, 0, 2] } as const;
+  const { inverseFrequencies } = ropeFrequencies({ ...config(), axes }, null);
+  assertFrequencies(inverseFrequencies, [1, 0.01, 1, 0.01]);
 });

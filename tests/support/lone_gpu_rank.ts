@@ -91,11 +91,8 @@ export async function openLoneRank(
   const run = (segments: readonly LoneSegment[]) => {
     const ids = segments.flatMap((each) => each.ids);
     control.stepIds().set(ids);
-    step.segments.set(
-      segments.flatMap((each) => {
-        return [each.slot, each.position, each.ids.length, each.logits ?? 1, ...statesOf(each)];
-      }),
-    );
+    step.segments.set(segments.flatMap((each) => [...wordsOf(each), ...statesOf(each)]));
+    step.positions.set(segments.flatMap(positionsOf));
     const counts = { tokenCount: ids.length, segmentCount: segments.length };
     rank.begin({ ...step, kind: STEP_KIND_FORWARD, ...counts });
     forward(rank);
@@ -116,6 +113,15 @@ export async function openLoneRank(
     setBlock: (slot, index, block) => table[slot * blocks + index] = block,
     decode: (position) => void run([{ slot: 0, position, ids: [5 + position] }]),
   };
+}
+
+function wordsOf({ slot, position, ids: { length }, logits = 1 }: LoneSegment): number[] {
+  return [slot, position, length, logits];
+}
+
+/** Of its rows, by axes. */
+function positionsOf({ ids: { length }, position }: LoneSegment): number[] {
+  return Array.from({ length: 3 * length }, (_, i) => position + Math.floor(i / 3));
 }
 
 /** Places that states of segments are read from and written to, one step after another. */

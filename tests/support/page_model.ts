@@ -146,6 +146,7 @@ export class PageModel {
     const from = position === 0 ? -1 : this.#place;
     this.#place = from === 0 ? 1 : 0;
     step.segments.set([0, position, ids.length, logitsCount, from, this.#place]);
+    for (let i = 0; i < 3 * ids.length; i++) step.positions[i] = position + Math.floor(i / 3);
     const kind = STEP_KIND_FORWARD;
     this.#runner.runStep({ ...step, kind, tokenCount: ids.length, segmentCount: 1 });
   }

@@ -5,6 +5,7 @@ import { COMMON, type Family } from "../family.ts";
 export const glm4: Family = {
   ...COMMON,
   architecture: "glm4",
+  sections: "inTurn",
   positions: "norm",
   positionsOfSections: "neox",
   hasPostNorms: true,

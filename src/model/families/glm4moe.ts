@@ -5,6 +5,7 @@ import { COMMON, type Family } from "../family.ts";
 export const glm4moe: Family = {
   ...COMMON,
   architecture: "glm4moe",
+  sections: "inTurn",
   positions: "neox",
   feedForwardNorm: "post_attention_norm",
   headNorms: "sharedIfThere",

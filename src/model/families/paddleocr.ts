@@ -6,5 +6,6 @@ import { ernie45 } from "./ernie4_5.ts";
 export const paddleocr: Family = {
   ...ernie45,
   architecture: "paddleocr",
+  sections: "inTurn",
   positions: "neox",
 };

@@ -6,4 +6,5 @@ import { qwen2 } from "./qwen2.ts";
 export const qwen2vl: Family = {
   ...qwen2,
   architecture: "qwen2vl",
+  sections: "inTurn",
 };

@@ -6,4 +6,5 @@ import { qwen3 } from "./qwen3.ts";
 export const qwen3vl: Family = {
   ...qwen3,
   architecture: "qwen3vl",
+  sections: "interleaved",
 };

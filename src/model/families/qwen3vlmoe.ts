@@ -6,4 +6,5 @@ import { qwen3moe } from "./qwen3moe.ts";
 export const qwen3vlmoe: Family = {
   ...qwen3moe,
   architecture: "qwen3vlmoe",
+  sections: "interleaved",
 };

@@ -83,7 +83,8 @@ function matrixOf(
     if (biases === "required") checker.vector(`${name}.bias`, shape.rows);
     throw formatError(
       file,
-      `Cannot use tensor "${name}.bias": projectors of this kind have none: convert the model again`,
+      `Cannot use tensor "${name}.bias": projectors of this kind have none: convert the model ` +
+        "again",
     );
   }
   return matrix;

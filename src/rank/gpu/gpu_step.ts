@@ -5,6 +5,7 @@
 import type { StepInput, StepRows, StepValues } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import {
+  POSITION_AXES,
   SEGMENT_POSITION,
   SEGMENT_ROWS,
   SEGMENT_SLOT,
@@ -35,6 +36,7 @@ export class GpuStep implements StepValues {
   readonly #tableBlocks: number;
   readonly #contextLength: number;
   readonly #keepsStates: boolean;
+  readonly #hasAxes: boolean;
 
   constructor(
     input: StepInput,
@@ -44,7 +46,9 @@ export class GpuStep implements StepValues {
     this.#input = input;
     const numbers = () => new Int32Array(chunkTokens);
     const states = { from: numbers(), to: numbers() };
-    this.#rows = { positions: numbers(), slots: numbers(), states };
+    const axes = new Int32Array(chunkTokens * POSITION_AXES);
+    this.#rows = { positions: numbers(), slots: numbers(), states, axes };
+    this.#hasAxes = input.hasAxes;
     this.#keepsStates = statePlaces > 0;
     this.#tableBlocks = tableBlocks(contextLength);
     this.#contextLength = contextLength;
@@ -56,11 +60,17 @@ export class GpuStep implements StepValues {
     return this.#rows.slots[0];
   }
 
+  /** Where the first token stands as rotary embeddings have it. */
+  get turns(): number {
+    return this.#rows.axes[0];
+  }
+
   /**
    * Takes the step over, and writes it.
    * @param chained tokens that its only one stands for: a chain, of which it is the first.
    */
-  begin({ n, logitsCount, segments, segmentCount }: StepState, chained = 1): void {
+  begin(state: StepState, chained = 1): void {
+    const { n, logitsCount, segments, segmentCount, positions: axes } = state;
     check(chained === 1 || n === 1, "a chain begins with a step of one token");
     const isOnes = areOnes(segments, segmentCount);
     check(isOnes || segmentCount === n, "tokens of one sequence, or of one each");
@@ -78,6 +88,9 @@ export class GpuStep implements StepValues {
       this.#takeBlocks(slot, first, end + chained - 1);
       for (let position = first; position < end; position++, t++) {
         this.#rows.positions[t] = position;
+        for (let i = t * POSITION_AXES; i < (t + 1) * POSITION_AXES; i++) {
+          this.#rows.axes[i] = this.#hasAxes ? axes[i] : position;
+        }
         this.#rows.slots[t] = slot;
         this.#rows.states.from[t] = this.#rows.states.to[t] = NONE;
       }
@@ -105,9 +118,10 @@ export class GpuStep implements StepValues {
 
   /** The next token of a chain. place: of the state that it leaves; null: nobody keeps states. */
   goOn(place: number | null): void {
-    const { positions, states: { from, to } } = this.#rows;
+    const { positions, states: { from, to }, axes } = this.#rows;
     this.position++;
     positions[0]++;
+    for (let i = 0; i < POSITION_AXES; i++) axes[i]++;
     if (place === null) return;
     from[0] = to[0];
     to[0] = place;

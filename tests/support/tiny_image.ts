@@ -1,0 +1,88 @@
+/** Random images for tiny projectors: pixels, and what goes into a tower of them. */
+import { type GgufFile, TensorReader } from "../../src/gguf/mod.ts";
+import {
+  dequantize,
+  type ImageConfig,
+  type ModelConfig,
+  type TowerInput,
+} from "../../src/model/mod.ts";
+import { makeFloats, Rng } from "./rng.ts";
+
+/** Patches of an image, by lines. */
+export interface TinyGrid {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Normalised colours of an image, [height, width, 3]. */
+export function tinyPixels({ rows, columns }: TinyGrid, patchSize: number): Float32Array {
+  const rng = new Rng(7);
+  return makeFloats(rows * columns * patchSize ** 2 * 3, () => 2 * rng.float() - 1);
+}
+
+/** An image's patches, block by block, and a class token behind them. */
+export function tinyTowerInput(
+  { images, config, grid }: { images: ImageConfig; config: ModelConfig; grid: TinyGrid },
+  bytesOf: { readonly file: GgufFile; readonly bytes: Uint8Array<ArrayBuffer> },
+): TowerInput {
+  const { patchSize, classTokens, positions: learned, firstPosition } = images;
+  const { embeddingLength: d, patches: of } = config;
+  const pixels = tinyPixels(grid, patchSize);
+  const places = blockOrder(grid, images.mergeSide);
+  const count = places.length + (classTokens === null ? 0 : 1);
+  const length = of!.length;
+  const patches = new Float32Array(count * length);
+  const positions = new Int32Array(count * 3);
+  const added = new Float32Array(count * d);
+  const table = learned && floatsOf(bytesOf, learned.tensor);
+  places.forEach(([row, column], t) => {
+    for (let i = 0; i < length; i++) {
+      const [channel, y, x] = [
+        Math.floor(i / patchSize ** 2),
+        Math.floor(i / patchSize) % patchSize,
+        i % patchSize,
+      ];
+      const pixel = (row * patchSize + y) * grid.columns * patchSize + column * patchSize + x;
+      patches[t * length + i] = pixels[pixel * 3 + channel];
+    }
+    if (firstPosition !== null) {
+      positions.set([0, row + firstPosition, column + firstPosition], 3 * t);
+    }
+    const place = row * grid.columns + column + (learned?.classRow === 0 ? 1 : 0);
+    if (table) added.set(table.subarray(place * d, (place + 1) * d), t * d);
+  });
+  if (classTokens !== null) {
+    const token = floatsOf(bytesOf, classTokens);
+    const start = (learned?.classRow ?? 0) * d;
+    const row = token.map((value, i) => value + (table?.[start + i] ?? 0));
+    added.set(row, places.length * d);
+  }
+  return {
+    count,
+    patches,
+    added: table === null && classTokens === null ? null : added,
+    positions: firstPosition === null ? null : positions,
+    kept: places.length,
+  };
+}
+
+/** Rows and columns in reading order of blocks, and within them. */
+function blockOrder({ rows, columns }: TinyGrid, side: number): [row: number, column: number][] {
+  const places: [number, number][] = [];
+  for (let row = 0; row < rows; row += side) {
+    for (let column = 0; column < columns; column += side) {
+      for (let i = 0; i < side * side; i++) {
+        places.push([row + Math.floor(i / side), column + i % side]);
+      }
+    }
+  }
+  return places;
+}
+
+function floatsOf(
+  { file, bytes }: { readonly file: GgufFile; readonly bytes: Uint8Array<ArrayBuffer> },
+  name: string,
+): Float32Array {
+  const tensor = file.tensors.get(name)!;
+  return dequantize(tensor.type, TensorReader.ofBytes(bytes).readAll(tensor));
+}
