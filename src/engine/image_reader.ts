@@ -53,14 +53,14 @@ export class ImageReader {
     checkInput(input, config);
     const { mergedRows, outputLength } = config.projector!;
     const rows = input.kept / mergedRows;
-    this.#fillStep(input.count, rows);
+    this.#fillStep(input, rows);
     this.#runner.takePatches(input);
     control.noticeCancels();
     if (control.isCancelled(SLOT) || !runOnAll(this.#runner, this.#step)) return null;
     return this.#addUp(rows, outputLength);
   }
 
-  #fillStep(count: number, rows: number): void {
+  #fillStep({ count, positions }: TowerInput, rows: number): void {
     const step = this.#step;
     step.kind = STEP_KIND_FORWARD;
     step.tokenCount = count;
@@ -72,6 +72,7 @@ export class ImageReader {
     segments[SEGMENT_LOGITS] = rows;
     segments[SEGMENT_STATE_FROM] = -1;
     segments[SEGMENT_STATE_TO] = 0;
+    if (positions !== null) step.positions.set(positions);
   }
 
   /** In the order of ranks: the same bits from image to image. */
