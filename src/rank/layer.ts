@@ -120,6 +120,9 @@ export interface Layer {
   /** Multiply what attention, and neurons, give; null: nothing does. */
   readonly attentionScale: number | null;
   readonly feedForwardScale: number | null;
+  /** Addresses of f32 [d] that multiply the same number by number; 0: nothing does. */
+  readonly attentionGains: number;
+  readonly feedForwardGains: number;
   /** So much of the embedding is added at its end; null: nothing is. */
   readonly embeddingScale: number | null;
   /** Of a layer that ends a pass; null: it ends none. */
@@ -198,6 +201,8 @@ export function bindLayer(
     attentionScale: null as number | null,
     feedForwardScale: null as number | null,
     embeddingScale: null as number | null,
+    attentionGains: addressOf(plan.attentionGains),
+    feedForwardGains: addressOf(plan.feedForwardGains),
     endNorm: bindNorm(plan.endNorm),
     passEnd: own.passEnd?.stream ?? null,
     keys: kept.keysOffsetBytes,

@@ -14,6 +14,7 @@ export const STEP_TENSORS = [
   "staging",
   "normed",
   "normed.q8",
+  "patches",
   "query",
   "key",
   "value",
@@ -58,6 +59,10 @@ export const STEP_TENSORS = [
   "shared.weights",
   "gathered",
   "gathered.q8",
+  "projector.merged",
+  "projector.q8",
+  "projector.hidden",
+  "projector.hidden.q8",
   "logits",
   "candidates",
 ] as const;
@@ -108,6 +113,9 @@ export interface StepGraphInput {
 /** Those of state spaces. */
 const STATE_TENSORS = STEP_TENSORS.filter((name) => name.startsWith("state."));
 
+/** Those of a tower's projector. */
+const PROJECTOR_TENSORS = STEP_TENSORS.filter((name) => name.startsWith("projector."));
+
 /** What a part of a step does to intermediates, by name. */
 type Uses = Partial<Record<"reads" | "writes" | "updates" | "scratch", readonly StepTensor[]>>;
 
@@ -151,14 +159,14 @@ class StepWalk {
     this.#op("load", { scratch: ["staging", "normed.q8"] });
     this.#op("begin", { writes: ["ropes"] });
     // Rows of a table that stays in a packed file come through staging.
-    this.#op("embed", { scratch: ["incoming", "normed.q8", "staging"] });
+    this.#op("embed", { scratch: ["incoming", "normed.q8", "staging", "patches"] });
     this.#op("joinEmbedding", { scratch: ["incoming"] });
     if (this.#hasInputs) this.#op("joinEmbedding.make", { scratch: ["normed.q8"] });
     if (this.#hasStreams) this.#mixEnds("joinEmbedding.startStreams");
     this.#graph.repeat(this.#input.config.blockCount, () => this.#layer());
     if (this.#hasStreams) this.#mixEnds("endStreams");
     this.#op("scoreVocabulary", {
-      scratch: ["normed", "normed.q8", "neurons.scratch"],
+      scratch: ["normed", "normed.q8", "neurons.scratch", ...PROJECTOR_TENSORS],
       writes: ["logits"],
     });
     // Behind the step, before the next one: the others' logits are put behind the leader's.
