@@ -59,6 +59,9 @@ export function readVision(file: GgufFile): VisionModel {
     epsilon: config.norm.epsilon,
     activation: config.feedForward.activation,
   });
+  if (images.lineBreak !== null) {
+    checker.vector(images.lineBreak, projector.config.outputLength);
+  }
   const tensors: ModelTensors = { ...readTower(reader, config), projector: projector.tensors };
   checker.leave(...kind.unused, ...laterLayers(file, blockCount));
   checker.refuseUnused({ start: 0, end: 0 });

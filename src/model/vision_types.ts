@@ -88,6 +88,8 @@ export interface ImageConfig {
   } | null;
   /** Tensor of the class token, [d], which is a row behind the patches; null: there is none. */
   readonly classTokens: string | null;
+  /** [d]: what the tower adds to all rows, and a class token must do without; null: nothing. */
+  readonly patchBias: string | null;
   /**
    * Row and column of the first patch, from which others count, where they turn rows (numbers 1 and
    * 2 of each three of `TowerInput.positions`; a class token's are 0); null: nothing is turned.

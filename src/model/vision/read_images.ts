@@ -3,6 +3,8 @@ import { formatError, type Hyperparameters } from "../hyperparameters.ts";
 import type { ImageConfig } from "../vision_types.ts";
 import type { TowerReader } from "./read_tower.ts";
 
+/** Of the convolution. */
+const PATCH_BIAS = "v.patch_embd.bias";
 const IMAGE_SIZE_MAX = 65535;
 const PATCH_SIZE_MAX = 1024;
 /** Pixels of an image, and tiles: more than any file names. */
@@ -41,6 +43,7 @@ export function readImages(
     mergeSide,
     positions: readPositions(reader, { patches: side * side, hasClass }),
     classTokens: hasClass ? "v.class_embd" : null,
+    patchBias: hasClass && checker.has(PATCH_BIAS) ? PATCH_BIAS : null,
     firstPosition: kind.rope?.from ?? null,
     lineBreak,
     ...readPixels(keys, reader, patchSize * mergeSide),
