@@ -2,7 +2,7 @@
 import "../support/thread_pool.ts";
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
-import { type LoadedTower, loadTower, type TowerOptions } from "../../src/llm/load_tower.ts";
+import { type LoadedTower, loadTower, type TowerOptions } from "../../src/llm/images/load_tower.ts";
 import type { TowerInput } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
