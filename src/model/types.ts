@@ -18,19 +18,14 @@ import type {
   StateSpaceTensors,
   TimeMixTensors,
 } from "./kept_types.ts";
-import type {
-  PatchesConfig,
-  ProjectorConfig,
-  ProjectorTensors,
-  TowerInput,
-} from "./vision_types.ts";
+import type { PatchesConfig, ProjectorConfig, ProjectorTensors } from "./vision_types.ts";
 
 export type { DeltaTensors, LowRankTensors, TimeMixConfig } from "./kept_types.ts";
 export type { Activation, LayerConfig, LayerShape, SwigluLimit, XieluCurve };
 export type { Pooling, RankerTensors, TextHeadTensors };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
 export type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling };
-export type { PatchesConfig, ProjectorConfig, ProjectorTensors, TowerInput };
+export type { PatchesConfig, ProjectorConfig, ProjectorTensors };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
 export type { FinchTensors, KeyDeltaTensors, NeuronGateTensors, TimeMixTensors };
 

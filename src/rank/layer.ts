@@ -201,8 +201,7 @@ export function bindLayer(
     attentionScale: null as number | null,
     feedForwardScale: null as number | null,
     embeddingScale: null as number | null,
-    attentionGains: addressOf(plan.attentionGains),
-    feedForwardGains: addressOf(plan.feedForwardGains),
+    ...bindGains(plan),
     endNorm: bindNorm(plan.endNorm),
     passEnd: own.passEnd?.stream ?? null,
     keys: kept.keysOffsetBytes,
@@ -215,6 +214,13 @@ export function bindLayer(
     if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
   }
   return bound;
+}
+
+function bindGains({ attentionGains, feedForwardGains }: LayerPlan) {
+  return {
+    attentionGains: addressOf(attentionGains),
+    feedForwardGains: addressOf(feedForwardGains),
+  };
 }
 
 /** It attends, convolves, or keeps a state. */

@@ -29,7 +29,8 @@ import {
 } from "../memory/control_layout.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
-import type { ModelConfig, RopeConfig, TowerInput } from "../model/types.ts";
+import type { ModelConfig, RopeConfig } from "../model/types.ts";
+import type { TowerInput } from "../model/vision_types.ts";
 import { GivenTable } from "./given_rows.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";

@@ -6,7 +6,7 @@
 import { check } from "../base/check.ts";
 import type { Control, StepWords } from "../memory/control.ts";
 import type { Observation } from "../memory/observation.ts";
-import type { TowerInput } from "../model/types.ts";
+import type { TowerInput } from "../model/vision_types.ts";
 import { AltUp } from "./alt_up.ts";
 import { AttentionBlock } from "./attention_block.ts";
 import { ConvolutionBlock, convolves } from "./convolution_block.ts";

@@ -68,9 +68,10 @@ export function tinyVision(options: TinyVisionOptions = {}): Uint8Array<ArrayBuf
 }
 
 function planMetadata(kind: TinyVisionKind, name: string): MetadataEntry[] {
+  const { patchSize = TINY_TOWER.patchSize } = kind;
   const vision: Record<string, StoredValue> = {
-    "image_size": u32(TINY_TOWER.side * TINY_TOWER.patchSize),
-    "patch_size": u32(TINY_TOWER.patchSize),
+    "image_size": u32(TINY_TOWER.side * patchSize),
+    "patch_size": u32(patchSize),
     "embedding_length": u32(TINY_TOWER.width),
     "feed_forward_length": u32(TINY_TOWER.neurons),
     "block_count": u32(TINY_TOWER.blockCount),
@@ -93,7 +94,8 @@ function planMetadata(kind: TinyVisionKind, name: string): MetadataEntry[] {
 }
 
 function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned> {
-  const { width, side, patchSize, blockCount } = TINY_TOWER;
+  const { width, side, blockCount } = TINY_TOWER;
+  const { patchSize = TINY_TOWER.patchSize } = kind;
   const kernel = [patchSize, patchSize, 3, width];
   yield { name: "v.patch_embd.weight", dims: kernel, role: "kernel" };
   if (kind.twoFrames) yield { name: "v.patch_embd.weight.1", dims: kernel, role: "kernel" };

@@ -10,6 +10,8 @@ export interface TinyVisionKind {
   readonly epsilon?: number;
   /** Norms are RMS and have no biases. */
   readonly rms?: boolean;
+  /** Pixels on a side; left out: `TINY_TOWER`'s. */
+  readonly patchSize?: number;
   readonly twoFrames?: boolean;
   readonly patchBias?: boolean;
   /** Learned; left out: there are. */
@@ -126,6 +128,22 @@ export const TINY_KINDS = {
     ...{ twoFrames: true, positions: false, postNorm: true, activation: "quickGelu" },
     tensors: ({ width, outputLength: rows }) =>
       twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+  },
+  "qwen2.5vl_merger": {
+    ...{ twoFrames: true, positions: false, postNorm: true, activation: "silu" },
+    ...{ rms: true, gated: true, patchSize: 14 },
+    keys: { "n_wa_pattern": u32(2) },
+    tensors: ({ width, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+  },
+  "qwen3vl_merger": {
+    ...{ twoFrames: true, patchBias: true, postNorm: true, fusedQkv: true },
+    tensors: ({ width, outputLength: rows }) => [
+      ...twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+      { name: "v.deepstack.0.norm.weight", dims: [4 * width], role: "norm" },
+      { name: "v.deepstack.0.norm.bias", dims: [4 * width] },
+      ...twoMatrices(["v.deepstack.0.fc1", "v.deepstack.0.fc2"], { columns: 4 * width, rows }),
+    ],
   },
   "lfm2": {
     ...{ ...SIGLIP, keys: SIDE_2 },
