@@ -7,7 +7,6 @@ export interface TinyVisionKind {
   readonly projector?: string;
   /** Left out: gelu. */
   readonly activation?: "gelu" | "silu" | "quickGelu";
-  readonly epsilon?: number;
   /** Norms are RMS and have no biases. */
   readonly rms?: boolean;
   /** Pixels on a side; left out: `TINY_TOWER`'s. */
@@ -77,7 +76,7 @@ export const TINY_KINDS = {
     ],
   },
   "mlp": {
-    ...{ activation: "quickGelu", epsilon: 1e-5, swapped: true },
+    ...{ activation: "quickGelu", swapped: true },
     ...{ classToken: true, preNorm: true },
     tensors: ({ width: columns, outputLength: rows }) =>
       twoMatrices(["mm.0", "mm.2"], { columns, rows }),
@@ -106,7 +105,7 @@ export const TINY_KINDS = {
     tensors: internProjector,
   },
   "pixtral": {
-    ...{ rms: true, epsilon: 1e-5, biases: false, gated: true, activation: "silu" },
+    ...{ rms: true, biases: false, gated: true, activation: "silu" },
     ...{ positions: false, preNorm: true },
     tensors: ({ width: columns, outputLength: rows }) => [
       ...twoMatrices(["mm.1", "mm.2"], { columns, rows }),
@@ -114,7 +113,7 @@ export const TINY_KINDS = {
     ],
   },
   "pixtral-merging": {
-    ...{ projector: "pixtral", rms: true, epsilon: 1e-5, biases: false, gated: true },
+    ...{ projector: "pixtral", rms: true, biases: false, gated: true },
     ...{ activation: "silu", positions: false, preNorm: true },
     keys: { "spatial_merge_size": u32(2) },
     tensors: ({ width: columns, outputLength: rows }) => [
