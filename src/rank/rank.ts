@@ -156,8 +156,9 @@ export class Rank implements RankSteps<Layer> {
   }
 
   embed(): void {
-    if (this.#tower === null) this.#vocabulary.embed();
-    else this.#tower.start.embed();
+    if (this.#tower === null) return this.#vocabulary.embed();
+    this.#tower.start.embed();
+    this.#tower.end.begin();
   }
 
   /** What tokens give layers, and further streams, are made of their embeddings, too. */
@@ -252,6 +253,7 @@ export class Rank implements RankSteps<Layer> {
 
   endLayer(layer: Layer): boolean {
     const { input, altUp, outputScale } = layer;
+    this.#tower?.end.endLayer(layer.index);
     if (altUp !== null) this.#altUp!.correct(altUp);
     if (input !== null) this.#inputs!.add(layer, input);
     if (altUp !== null) return this.#altUp!.joinInput(input && input.norm);

@@ -13,7 +13,8 @@ import type { ModelConfig } from "../../src/model/types.ts";
 import { controlSize, RankRunner, type RankSetup } from "../../src/rank/open_rank.ts";
 import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
 import type { RankPlan } from "../../src/rank/plan_types.ts";
-import { LASTING_TENSORS, STEP_TENSORS, stepGraph } from "../../src/rank/step_graph.ts";
+import { stepGraph } from "../../src/rank/step_graph.ts";
+import { LASTING_TENSORS, STEP_TENSORS } from "../../src/rank/step_tensors.ts";
 import { type GraphTensor, Liveness, type StepGraph } from "../../src/shapes/mod.ts";
 import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 
