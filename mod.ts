@@ -41,6 +41,7 @@ export type {
   GenerateRequest,
   GenerateResult,
   Generation,
+  GivenRows,
   GrammarLead,
   GrammarMark,
   GrammarPart,

@@ -120,7 +120,7 @@ export class Leader {
    * Takes a request in; `step` works at it. New ids appear in the slot's output as they are chosen;
    * one that is cancelled ends within a join, or two steps.
    * @param slot that no other request has.
-   * @throws {RequestError} 400 when its grammar cannot be followed.
+   * @throws {RequestError} 400 when its grammar cannot be followed, or rows are not given.
    */
   begin(request: EngineRequest, slot: number, end: SequenceEnd): void {
     const { ids } = request;
@@ -129,7 +129,10 @@ export class Leader {
     check(![...active, ...waiting].some((other) => other.slot === slot), "a slot that is free");
     const room = this.#rooms[slot];
     const chooser = new Chooser(request, this.#tools, answerTokensMax(request, room));
-    this.#scheduler.add(new Sequence(request, { room, chooser, end }));
+    const width = this.#runner.setup.config.embeddingLength;
+    const sequence = new Sequence(request, { room, chooser, end, width });
+    this.#runner.given.add(sequence.given);
+    this.#scheduler.add(sequence);
   }
 
   /** Runs one step of all requests that are under way. */
@@ -246,12 +249,12 @@ export class Leader {
     let total = 0;
     this.#steps.begin(STEP_KIND_FORWARD, active.length);
     for (let i = 0; i < count; i++) {
-      const { slot, ids, computed, known } = sequences[i];
+      const { slot, computed, known } = sequences[i];
       const end = computed + rows[i];
       this.#kv.grow(slot, end + this.#chained - 1);
       // Of the last id that is known, and of those behind it, which are guessed.
       const logits = Math.max(0, end - known + 1);
-      if (this.#states === null) this.#steps.add(slot, ids, computed, rows[i], logits);
+      if (this.#states === null) this.#steps.add(sequences[i], computed, rows[i], logits);
       else this.#states.add(this.#steps, sequences[i], rows[i], logits);
       total += rows[i];
     }
@@ -378,6 +381,7 @@ export class Leader {
       this.#kv.close(sequence.slot);
     }
     this.#scheduler.remove(sequence);
+    this.#runner.given.remove(sequence.given);
     // Who hears that it has ended finds nothing of it in the account.
     this.#runner.control.kvTokens = this.#kv.usedTokens;
   }

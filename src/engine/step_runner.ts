@@ -20,6 +20,7 @@ import type { TokenChain } from "../rank/gpu/token_chain.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import { lengthOf } from "../rank/shard.ts";
+import { type GivenSpan, positionOn } from "./given_spans.ts";
 import { ScoreBoard } from "./score_board.ts";
 
 /** Places of a sequence's states before a segment, -1: it has none, and behind it. */
@@ -28,6 +29,15 @@ export interface SegmentStates {
   readonly to: number;
 }
 
+/** A sequence of which rows go into a step. */
+export interface StepText {
+  readonly slot: number;
+  readonly ids: ArrayLike<number>;
+  /** Where rows were given in place of embeddings. */
+  readonly spans: readonly GivenSpan[];
+}
+
+const NO_SPANS: readonly GivenSpan[] = [];
 const NO_STATES: SegmentStates = { from: -1, to: 0 };
 
 export class StepRunner {
@@ -97,10 +107,9 @@ export class StepRunner {
     this.#step.tokenCount = this.#step.segmentCount = 0;
   }
 
-  /** Adds rows of the sequence in `slot` whose ids are `ids[from .. from + rows)`. */
+  /** Adds rows of a sequence: those whose ids are `ids[from .. from + rows)`. */
   add(
-    slot: number,
-    ids: ArrayLike<number>,
+    { slot, ids, spans }: StepText,
     from: number,
     rows: number,
     logits: number,
@@ -109,6 +118,7 @@ export class StepRunner {
     this.addAt(slot, from, rows, logits, states);
     const first = this.#step.tokenCount - rows;
     for (let t = 0; t < rows; t++) this.ids[first + t] = ids[from + t];
+    if (this.positions !== null && spans.length > 0) this.#stand(this.positions, from, rows, spans);
   }
 
   /** The same at another position than the ids' own; the caller puts them into `ids`. */
@@ -129,14 +139,21 @@ export class StepRunner {
     segments[at + SEGMENT_STATE_TO] = to;
     this.#step.segmentCount++;
     this.#step.tokenCount += rows;
-    if (this.positions !== null) this.#stand(this.positions, position, rows);
+    if (this.positions !== null) this.#stand(this.positions, position, rows, NO_SPANS);
   }
 
-  /** The last `rows` rows follow one another from `position` on. */
-  #stand(positions: Int32Array, position: number, rows: number): void {
+  /** The last `rows` rows follow one another from index `from` of their text on. */
+  #stand(
+    positions: Int32Array,
+    from: number,
+    rows: number,
+    spans: readonly GivenSpan[],
+  ): void {
     let at = (this.#step.tokenCount - rows) * POSITION_AXES;
-    for (let t = 0; t < rows; t++) {
-      for (let axis = 0; axis < POSITION_AXES; axis++) positions[at++] = position + t;
+    for (let index = from; index < from + rows; index++) {
+      for (let axis = 0; axis < POSITION_AXES; axis++) {
+        positions[at++] = positionOn(axis, index, spans);
+      }
     }
   }
 

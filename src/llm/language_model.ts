@@ -18,7 +18,8 @@ import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
-import { checkIds } from "./check_ids.ts";
+import { checkGiven } from "./check_given.ts";
+import { checkIds, type IdLimits } from "./check_ids.ts";
 import { refuseEncoder } from "./read_pooling.ts";
 import { type IdSource, startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
@@ -83,6 +84,8 @@ export class LoadedModel implements LanguageModel {
   /** Memories of each thread: more than one where its share is over 4 GiB. */
   readonly arenaCount: number;
   readonly #kvTokensMax: number;
+  /** Of a step. */
+  readonly #chunkTokens: number;
   readonly memory: MemoryUse;
   /** Bytes of weights that decoding one token reads. */
   readonly bytesPerToken: number;
@@ -111,6 +114,7 @@ export class LoadedModel implements LanguageModel {
     this.tokenizer = tokenizer;
     const { contextLength } = plans[0];
     this.contextLength = contextLength;
+    this.#chunkTokens = plans[0].chunkTokens;
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
     this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
@@ -189,13 +193,15 @@ export class LoadedModel implements LanguageModel {
 
   generate(request: GenerateRequest): Generation {
     refuseEncoder(this.config);
-    this.#checkIds(request.ids);
+    const { given = [] } = request;
+    this.#checkIds(request.ids, { given });
     this.#checkAlive();
     const maxTokens = this.#tokensOf(request.maxTokens);
     return startGeneration(this.#queue, {
       source: (...of) => this.#start(...of),
       request: {
         ids: request.ids,
+        ...given.length === 0 ? {} : { given },
         maxTokens,
         sampling: request.sampling ?? {},
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
@@ -380,8 +386,10 @@ export class LoadedModel implements LanguageModel {
     });
   }
 
-  #checkIds(ids: readonly number[], options?: { mayFill: boolean }): void {
-    const { contextLength, config: { vocabSize } } = this;
+  #checkIds(ids: readonly number[], options?: Pick<IdLimits, "mayFill" | "given">): void {
+    const { contextLength, config, config: { vocabSize } } = this;
     checkIds(ids, { contextLength, vocabSize, ...options });
+    const { given = [] } = options ?? {};
+    if (given.length > 0) checkGiven(ids, given, { config, chunkTokens: this.#chunkTokens });
   }
 }

@@ -24,6 +24,7 @@ export type {
   GenerateRequest,
   GenerateResult,
   Generation,
+  GivenRows,
   GrammarLead,
   GrammarMark,
   GrammarPart,

@@ -2,8 +2,10 @@
  * A language model as its users see it: text in, text out. The server and the command line know
  * only this interface; tests put a scripted model behind it.
  */
+import type { GivenRows } from "../engine/types.ts";
 import type { Conversations, KvUse } from "./kept_types.ts";
 
+export type { GivenRows };
 export type { Conversations, KvUse } from "./kept_types.ts";
 
 /** How the next id is chosen from the logits. Left-out fields mean "off" or the default shown. */
@@ -34,8 +36,10 @@ export interface SamplingOptions {
 
 /** A prompt as ids, and what its answer shall be like. */
 export interface GenerateRequest {
-  /** The whole prompt, BOS included where the model wants it. */
+  /** The whole prompt, BOS included where the model wants it; those below 0 are of `given`. */
   readonly ids: readonly number[];
+  /** Rows that stand in the prompt in place of embeddings: of images. */
+  readonly given?: readonly GivenRows[];
   /** At most this many new tokens; left out: until the context is full. */
   readonly maxTokens?: number;
   /** How ids are chosen. */

@@ -30,6 +30,7 @@ import {
 import { dequantize } from "../model/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
+import { GivenTable } from "./given_rows.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import type { GpuRank } from "./gpu/gpu_rank.ts";
@@ -84,6 +85,7 @@ interface Opening {
   readonly kernels: readonly Kernels[];
   readonly reader: TensorReader;
   readonly tell: (bytes: number) => void;
+  readonly given: GivenTable;
 }
 
 /** What is given back when the rank is not needed any more. */
@@ -101,6 +103,8 @@ export class RankRunner {
   readonly setup: RankSetup;
   /** Bound to this rank's arenas, one each. */
   readonly kernels: readonly Kernels[];
+  /** Rows that prompts bring along, of whoever leads. */
+  readonly given: GivenTable;
   /** Who takes the steps. */
   readonly rank: Pick<RankSteps, "begin">;
   readonly #walk: (step: StepWords) => boolean;
@@ -110,7 +114,7 @@ export class RankRunner {
   #stepsToLoss: number;
 
   private constructor(
-    { setup, plan, control, kernels }: Opening,
+    { setup, plan, control, kernels, given }: Opening,
     { rank, walk, finalRows }: Walked,
     held: Held = {},
   ) {
@@ -119,6 +123,7 @@ export class RankRunner {
     this.plan = plan;
     this.control = control;
     this.kernels = kernels;
+    this.given = given;
     this.#walk = walk;
     this.#finalRows = finalRows;
     this.#held = held;
@@ -165,6 +170,7 @@ export class RankRunner {
       observation: setup.observation,
       streaming,
       tokenRows,
+      ...setup.rankIndex === 0 && { given: opening.given },
     });
     const walked = walkOf(rank, () => rank.finalRows());
     const held = { tokenRows, ...queue instanceof KernelQueue && { queue } };
@@ -213,6 +219,7 @@ export class RankRunner {
         ...stepInput(opening),
         ...{ gpu, control, tensors, reader, onProgress: tell, awaitsLogits, tokenRows },
         // Software is never fast enough for it, and slow to compile what it takes.
+        ...setup.rankIndex === 0 && { given: opening.given },
         hasChain: setup.gpu.waitMs === null ? !gpu.info.isFallback : setup.gpu.waitMs > 0,
       });
       const walked = walkOf(rank, rank.hasFinalRows ? () => rank.finalRows() : undefined);
@@ -340,7 +347,8 @@ function prepare(
     onProgress(bytes);
   };
   loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress: tell });
-  return { setup, plan, control, kernels, reader, tell };
+  const given = new GivenTable(setup.config.embeddingLength);
+  return { setup, plan, control, kernels, reader, tell, given };
 }
 
 /** The rank's hold on the words that steer all of them. */

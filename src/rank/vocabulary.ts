@@ -8,6 +8,7 @@ import {
   SEGMENT_WORDS,
 } from "../memory/control_layout.ts";
 import type { EmbeddingRows } from "./embedding_rows.ts";
+import type { GivenTable } from "./given_rows.ts";
 import { bindNorm, type Norm } from "./bound_norm.ts";
 import { dequantizeRow, type Matrix, matrixOf, project, quantize, readsQ8 } from "./matrix.ts";
 import type { Residual } from "./residual.ts";
@@ -19,14 +20,23 @@ export class Vocabulary {
   readonly #stepIds: Int32Array;
   readonly #embedding: Matrix;
   readonly #rows: EmbeddingRows | null;
+  readonly #given: GivenTable | null;
   readonly #positions: Matrix | null;
   readonly #outputNorm: Norm;
   readonly #output: Matrix;
 
-  /** rows: what brings rows of the embedding table that stays in a file; null: it is in memory. */
+  /**
+   * rows: what brings rows of the embedding table that stays in a file; null: it is in memory.
+   * given: rows of ids below 0; null: another rank puts them in.
+   */
   constructor(
     state: StepState,
-    by: { residual: Residual; control: Control; rows: EmbeddingRows | null },
+    by: {
+      residual: Residual;
+      control: Control;
+      rows: EmbeddingRows | null;
+      given: GivenTable | null;
+    },
   ) {
     const { plan } = state;
     this.#state = state;
@@ -34,12 +44,16 @@ export class Vocabulary {
     this.#stepIds = by.control.stepIds();
     this.#embedding = matrixOf(plan.embedding);
     this.#rows = by.rows;
+    this.#given = by.given;
     this.#positions = plan.positions && matrixOf(plan.positions);
     this.#outputNorm = bindNorm(plan.outputNorm);
     this.#output = matrixOf(plan.output);
   }
 
-  /** partial = embeddings of tokens and positions whose rows this rank owns, zero for others. */
+  /**
+   * partial = embeddings of tokens and positions whose rows this rank owns, and given rows, which
+   * nothing scales; zero for others.
+   */
   embed(): void {
     const { kernels, plan, config, fractions: { embeddingScale }, partial, n } = this.#state;
     this.#residual.clear();
@@ -54,6 +68,7 @@ export class Vocabulary {
       const { embedding: stride } = plan.strides;
       kernels.scale_f32(partial, stride, n, config.embeddingLength, embeddingScale);
     }
+    if (this.#given !== null) this.#putGiven(this.#given);
     if (this.#positions !== null) this.#addPositions(this.#positions);
   }
 
@@ -119,11 +134,20 @@ export class Vocabulary {
     }
   }
 
-  /** The own row of the step's token t; -1: another rank has it. */
+  /** Rows of ids below 0 to where embeddings would be. */
+  #putGiven(given: GivenTable): void {
+    const { n, plan } = this.#state;
+    for (let t = 0; t < n; t++) {
+      const id = this.#stepIds[t];
+      if (id < 0) given.put(id, this.#residual.partialToFill(), t * plan.strides.embedding);
+    }
+  }
+
+  /** The own row of the step's token t; -1: another rank has it, or it is given. */
   #ownRow(t: number): number {
     const { plan: { shard: { embedding } }, config } = this.#state;
     const id = this.#stepIds[t];
-    check(id >= 0 && id < config.vocabSize, "a token id was checked at the door");
+    check(id < config.vocabSize, "a token id was checked at the door");
     return id >= embedding.start && id < embedding.end ? id - embedding.start : -1;
   }
 

@@ -33,7 +33,8 @@ export function tokenInputs(
   const table = weights.matrix(tensors.table);
   const width = tensors.table.columns;
   return normalised.map((value, i) => {
-    const row = ids[Math.floor(i / width)];
+    // A given row is no token: it has what pads texts.
+    const row = Math.max(0, ids[Math.floor(i / width)]);
     return (value + table[row * width + i % width] * Math.sqrt(length)) / Math.SQRT2;
   });
 }
