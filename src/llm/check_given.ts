@@ -1,8 +1,9 @@
 /** Rows that a prompt brings along, before anything is computed of them. */
 import { RequestError } from "../base/errors.ts";
-import { givenSpans } from "../engine/given_spans.ts";
+import { canSeeAll, givenSpans } from "../engine/given_spans.ts";
 import type { GivenRows } from "../engine/types.ts";
 import type { ModelConfig } from "../model/types.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
 
 /** Ids are words of 32 bits. */
 const ID_MIN = -(2 ** 31);
@@ -10,8 +11,7 @@ const ID_MIN = -(2 ** 31);
 /** What a model can take. */
 export interface GivenLimits {
   readonly config: ModelConfig;
-  /** Rows that see each other are one step. */
-  readonly chunkTokens: number;
+  readonly plans: readonly RankPlan[];
 }
 
 /**
@@ -36,7 +36,7 @@ export function checkGiven(
 
 function checkRows(
   { firstId, values, seesAll, grid }: GivenRows,
-  { config, chunkTokens }: GivenLimits,
+  { config, plans }: GivenLimits,
 ): void {
   const { embeddingLength: width, ropes } = config;
   const count = values.length / width;
@@ -57,9 +57,16 @@ function checkRows(
       throw wrong("this model has no positions of rows and columns");
     }
   }
-  if (seesAll && count > chunkTokens) {
+  if (!seesAll || count === 1) return;
+  const [{ chunkTokens }] = plans;
+  if (count > chunkTokens) {
     throw wrong(`${count} of them see each other, and a step has ${chunkTokens} tokens`);
   }
+  if (canSeeAll(plans)) return;
+  throw new RequestError(
+    "Cannot let rows of an image see each other where a GPU attends: start with --gpu off",
+    { status: 501, code: "unsupported" },
+  );
 }
 
 function wrong(what: string): RequestError {

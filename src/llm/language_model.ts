@@ -84,8 +84,7 @@ export class LoadedModel implements LanguageModel {
   /** Memories of each thread: more than one where its share is over 4 GiB. */
   readonly arenaCount: number;
   readonly #kvTokensMax: number;
-  /** Of a step. */
-  readonly #chunkTokens: number;
+  readonly #plans: readonly RankPlan[];
   readonly memory: MemoryUse;
   /** Bytes of weights that decoding one token reads. */
   readonly bytesPerToken: number;
@@ -114,7 +113,7 @@ export class LoadedModel implements LanguageModel {
     this.tokenizer = tokenizer;
     const { contextLength } = plans[0];
     this.contextLength = contextLength;
-    this.#chunkTokens = plans[0].chunkTokens;
+    this.#plans = plans;
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
     this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
@@ -390,6 +389,6 @@ export class LoadedModel implements LanguageModel {
     const { contextLength, config, config: { vocabSize } } = this;
     checkIds(ids, { contextLength, vocabSize, ...options });
     const { given = [] } = options ?? {};
-    if (given.length > 0) checkGiven(ids, given, { config, chunkTokens: this.#chunkTokens });
+    if (given.length > 0) checkGiven(ids, given, { config, plans: this.#plans });
   }
 }

@@ -170,7 +170,6 @@ export class RankRunner {
       observation: setup.observation,
       streaming,
       tokenRows,
-      ...setup.rankIndex === 0 && { given: opening.given },
     });
     const walked = walkOf(rank, () => rank.finalRows());
     const held = { tokenRows, ...queue instanceof KernelQueue && { queue } };
@@ -219,7 +218,6 @@ export class RankRunner {
         ...stepInput(opening),
         ...{ gpu, control, tensors, reader, onProgress: tell, awaitsLogits, tokenRows },
         // Software is never fast enough for it, and slow to compile what it takes.
-        ...setup.rankIndex === 0 && { given: opening.given },
         hasChain: setup.gpu.waitMs === null ? !gpu.info.isFallback : setup.gpu.waitMs > 0,
       });
       const walked = walkOf(rank, rank.hasFinalRows ? () => rank.finalRows() : undefined);
@@ -368,10 +366,11 @@ export function controlSize({ chunkTokens, contextLength, sequences }: RankPlan)
   return { chunkTokens, contextLength, slots: sequences };
 }
 
-function stepInput({ setup, kernels, reader }: Opening): StepStateInput {
+function stepInput({ setup, kernels, reader, given }: Opening): StepStateInput {
   const { config, plans, rankIndex, memories, tensors } = setup;
   return {
     ...{ config, plans, rankIndex, memories, kernels },
+    ...rankIndex === 0 && { given },
     ropeFrequencies: config.ropes.map((rope) =>
       ropeFrequencies(rope, ropeFactors(rope, tensors, reader))
     ),

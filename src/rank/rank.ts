@@ -9,7 +9,6 @@ import { AltUp } from "./alt_up.ts";
 import { AttentionBlock } from "./attention_block.ts";
 import { ConvolutionBlock, convolves } from "./convolution_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
-import type { GivenTable } from "./given_rows.ts";
 import { hasInnerNorm } from "./bound_blocks.ts";
 import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
 import { bindLayer, type Layer } from "./layer.ts";
@@ -39,8 +38,6 @@ export interface RankInput extends StepStateInput {
   readonly streaming: Streaming | null;
   /** Of the table of what tokens give layers; null: there is none. */
   readonly tokenRows: TokenRows | null;
-  /** Rows that prompts bring along; left out: another rank puts them in. */
-  readonly given?: GivenTable;
 }
 
 export class Rank implements RankSteps<Layer> {
@@ -98,8 +95,7 @@ export class Rank implements RankSteps<Layer> {
     const { secondStream: second } = this.plan;
     this.#kept = new KeptStreams(state, { residual, memory: memories[0], second });
     const rows = streaming?.embeddingRows ?? null;
-    const { given = null } = input;
-    this.#vocabulary = new Vocabulary(state, { residual, control, rows, given });
+    this.#vocabulary = new Vocabulary(state, { residual, control, rows });
     this.#attention = new AttentionBlock(state, { residual, control, plans });
     this.#convolution = new ConvolutionBlock(state);
     const { stateSpace: shape } = config;

@@ -98,8 +98,9 @@ export function stepLogits(
       const rows = Math.min(end - from, logitsRows);
       steps.begin(STEP_KIND_FORWARD);
       const to = place === 0 ? 1 : 0;
-      steps.add({ slot: 0, ids, spans }, from, rows, rows, { from: place, to });
-      if (statePlaces > 0) place = to;
+      const states = statePlaces > 0 ? { from: place, to } : undefined;
+      steps.add({ slot: 0, ids, spans }, from, rows, rows, states);
+      place = to;
       check(steps.run(), "a step that nobody cancels");
       for (let t = 0; t < rows; t++) {
         logits.set(steps.gatherRow(t), (from + t) * config.vocabSize);
