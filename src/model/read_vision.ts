@@ -27,6 +27,9 @@ export const VISION_KINDS: readonly string[] = KINDS.map(({ name }) => name);
 /** `general.architecture` of files of projectors. */
 export const CLIP = "clip";
 
+/** Of files of 2023, which do not name their kind. */
+const FIRST_KIND = "mlp";
+
 /** More blocks than any tower has. */
 const BLOCK_COUNT_MAX = 1024;
 /** Patches are rows of a step: more of them would fill the memory. */
@@ -98,7 +101,9 @@ function findKind(file: GgufFile): VisionKind {
     );
   }
   const name = keys.text("projector_type") || keys.text("vision.projector_type") ||
-    getString(file.metadata, "clip.projector_type");
+    (keys.flag("has_llava_projector", false)
+      ? FIRST_KIND
+      : getString(file.metadata, "clip.projector_type"));
   const kind = KINDS.find((each) => each.name === name);
   if (kind !== undefined) return kind;
   throw new UnsupportedModelError(

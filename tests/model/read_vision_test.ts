@@ -51,7 +51,8 @@ Deno.test("readVision() says what preparing images takes", () => {
   assertEquals([mean, deviation], [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]);
   assertEquals([imageSize, pixelsMax, classTokens], [24, null, null]);
   assertEquals(of("mlp").positions?.classRow, 0);
-  assertEquals([of("mlp").patchBias, of("internvl").patchBias], [null, "v.patch_embd.bias"]);
+  const biases = (["mlp", "gemma3", "internvl"] as const).map((kind) => of(kind).patchBias);
+  assertEquals(biases, [null, null, "v.patch_embd.bias"]);
   assertEquals(of("idefics3").longestEdge, 48);
   assertEquals([of("pixtral").pixelsMin, of("pixtral").pixelsMax], [128, 16384]);
   assertEquals([of("pixtral-merging").pixelsMin, of("pixtral").firstPosition], [512, 0]);
@@ -112,6 +113,8 @@ Deno.test("readVision() refuses files that are no projectors of images, and kind
   assertThrows(() => read({ projector_type: undefined }), ModelFormatError, "projector_type");
   const { images } = read({ projector_type: undefined, "vision.projector_type": "gemma3" });
   assertEquals(images.projector, "gemma3");
+  const old = { projector_type: undefined, has_llava_projector: true };
+  assertEquals(read(old, { kind: "mlp" }).images.projector, "mlp");
 });
 
 Deno.test("describeModel() says of a projector that it belongs to a model", () => {

@@ -136,7 +136,10 @@ const pixtral: VisionKind = {
   lineBreak: "v.token_embd.img_break",
 };
 
-/** Qwen2-VL: an image is a film of two frames. */
+/**
+ * Qwen2-VL: an image is a film of two frames. Its authors allow 16384 rows, and advise 1280 at most
+ * where memory and time count: attention takes their square.
+ */
 const qwen2vl: VisionKind = {
   ...COMMON,
   name: "qwen2vl_merger",
@@ -144,7 +147,7 @@ const qwen2vl: VisionKind = {
   hasTwoFrames: true,
   positions: "none",
   rope: { pairs: "neox", first: "row", isInterleaved: false, from: 0 },
-  rows: { min: 8, max: 4096 },
+  rows: { min: 8, max: 1280 },
   side: { key: MERGE_SIZE, absent: 2 },
   projector: { ...TWO, first: "mm.0", second: "mm.2" },
 };
