@@ -200,7 +200,9 @@ export class LoadedModel implements LanguageModel {
   }
 
   get details(): ModelDetails {
-    return this.#details ??= describeModel(this.file, this.config, this.tokenizer);
+    return this.#details ??= describeModel(this.file, this.config, this.tokenizer, {
+      seesImages: this.lookAt !== undefined,
+    });
   }
 
   generate(request: GenerateRequest): Generation {
