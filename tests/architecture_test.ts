@@ -69,6 +69,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "gpu",
     "type src/engine",
     "src/engine/types.ts",
+    "src/engine/given_spans.ts",
     "src/engine/logprob_rows.ts",
     "src/engine/drafts/drafts.ts",
     "src/engine/row_independence.ts",

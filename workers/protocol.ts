@@ -13,6 +13,7 @@ import type {
   PredictorPolicy,
 } from "../src/engine/types.ts";
 import type { Pooling } from "../src/model/types.ts";
+import type { TowerInput } from "../src/model/vision_types.ts";
 import type { BoardSetup, FileStamp, MeasuredReads, MeasureReads } from "../src/io/mod.ts";
 import type { DraftSetup, RankSetup } from "../src/rank/open_rank.ts";
 import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
@@ -60,6 +61,11 @@ export interface Calls {
   embed: {
     params: { texts: readonly (readonly number[])[]; pooling: Pooling };
     result: { readonly vectors: readonly Float32Array[] | null };
+  };
+  /** Rank 0 of a tower. Rows of an image; null when it was cancelled. */
+  see: {
+    params: { readonly input: TowerInput };
+    result: { readonly rows: Float32Array | null };
   };
   /**
    * Rank 0 only. Runs some ids of a text from `position` on; what they show is in the observation

@@ -18,7 +18,8 @@ import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
-import { checkIds } from "./check_ids.ts";
+import { checkGiven } from "./check_given.ts";
+import { checkIds, type IdLimits } from "./check_ids.ts";
 import { refuseEncoder } from "./read_pooling.ts";
 import { ImagePreparer } from "../vision/mod.ts";
 import { ImageReader } from "./images/image_reader.ts";
@@ -88,6 +89,7 @@ export class LoadedModel implements LanguageModel {
   /** Memories of each thread: more than one where its share is over 4 GiB. */
   readonly arenaCount: number;
   readonly #kvTokensMax: number;
+  readonly #plans: readonly RankPlan[];
   readonly memory: MemoryUse;
   /** Bytes of weights that decoding one token reads. */
   readonly bytesPerToken: number;
@@ -119,6 +121,7 @@ export class LoadedModel implements LanguageModel {
     this.tokenizer = tokenizer;
     const { contextLength } = plans[0];
     this.contextLength = contextLength;
+    this.#plans = plans;
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
     this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
@@ -204,14 +207,15 @@ export class LoadedModel implements LanguageModel {
 
   generate(request: GenerateRequest): Generation {
     refuseEncoder(this.config);
-    this.#checkIds(request.ids);
+    const { given = [] } = request;
+    this.#checkIds(request.ids, { given });
     this.#checkAlive();
     const maxTokens = this.#tokensOf(request.maxTokens);
     return startGeneration(this.#queue, {
       source: (...of) => this.#start(...of),
       request: {
         ids: request.ids,
-        given: request.given,
+        ...given.length === 0 ? {} : { given },
         maxTokens,
         sampling: request.sampling ?? {},
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
@@ -396,8 +400,10 @@ export class LoadedModel implements LanguageModel {
     });
   }
 
-  #checkIds(ids: readonly number[], options?: { mayFill: boolean }): void {
-    const { contextLength, config: { vocabSize } } = this;
+  #checkIds(ids: readonly number[], options?: Pick<IdLimits, "mayFill" | "given">): void {
+    const { contextLength, config, config: { vocabSize } } = this;
     checkIds(ids, { contextLength, vocabSize, ...options });
+    const { given = [] } = options ?? {};
+    if (given.length > 0) checkGiven(ids, given, { config, plans: this.#plans });
   }
 }

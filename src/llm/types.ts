@@ -2,11 +2,11 @@
  * A language model as its users see it: text in, text out. The server and the command line know
  * only this interface; tests put a scripted model behind it.
  */
+import type { GivenRows } from "../engine/types.ts";
 import type { Conversations, KvUse } from "./kept_types.ts";
 
+export type { GivenRows };
 export type { Conversations, KvUse } from "./kept_types.ts";
-export type { GivenRows } from "./given_rows.ts";
-import type { GivenRows } from "./given_rows.ts";
 
 /** How the next id is chosen from the logits. Left-out fields mean "off" or the default shown. */
 export interface SamplingOptions {
@@ -36,16 +36,16 @@ export interface SamplingOptions {
 
 /** A prompt as ids, and what its answer shall be like. */
 export interface GenerateRequest {
-  /** The whole prompt, BOS included where the model wants it. */
+  /** The whole prompt, BOS included where the model wants it; those below 0 are of `given`. */
   readonly ids: readonly number[];
+  /** Rows that stand in the prompt in place of embeddings: of images. */
+  readonly given?: readonly GivenRows[];
   /** At most this many new tokens; left out: until the context is full. */
   readonly maxTokens?: number;
   /** How ids are chosen. */
   readonly sampling?: SamplingOptions;
   /** Generation ends before any of these texts, which is not part of the answer. */
   readonly stop?: readonly string[];
-  /** Rows that ids below 0 stand for: `SeenImages.given`. */
-  readonly given?: readonly GivenRows[];
   /** Ends the generation as a stop text does, with "stop": for who reads answers more closely. */
   readonly endSignal?: AbortSignal;
   /** The answer is a sentence of it. */

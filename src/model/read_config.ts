@@ -14,6 +14,7 @@ import { readExperts } from "./read_experts.ts";
 import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
 import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
+import { readGivenParts } from "./read_given_parts.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
 import {
@@ -105,7 +106,7 @@ export function readConfig(
     norm: readNorm(keys, family),
     ropes,
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
-    ...ownWays(family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
+    ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
@@ -159,10 +160,13 @@ function isEncoder(
 
 /** What few families have. */
 function ownWays(
-  { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums }: Family,
+  keys: Hyperparameters,
+  family: Family,
   { vocabSize, isEncoder }: { readonly vocabSize: number; readonly isEncoder: boolean },
 ): Partial<ModelConfig> {
+  const { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums } = family;
   return {
+    ...readGivenParts(keys, family),
     ...isEncoder && { isEncoder: true },
     ...normalizesSums && { normalizesSums: true },
     ...repeats === "cycles" && { keptStreams: 2 },

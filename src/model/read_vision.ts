@@ -27,6 +27,9 @@ export const VISION_KINDS: readonly string[] = KINDS.map(({ name }) => name);
 /** `general.architecture` of files of projectors. */
 export const CLIP = "clip";
 
+/** Of files of 2023, which do not name their kind. */
+const FIRST_KIND = "mlp";
+
 /** More blocks than any tower has. */
 const BLOCK_COUNT_MAX = 1024;
 /** Patches are rows of a step: more of them would fill the memory. */
@@ -56,9 +59,13 @@ export function readVision(file: GgufFile): VisionModel {
   const config = readConfig(keys, reader, { blockCount, images });
   const projector = readProjector(reader, {
     mergeSide,
+    blockCount,
     epsilon: config.norm.epsilon,
     activation: config.feedForward.activation,
   });
+  if (images.lineBreak !== null) {
+    checker.vector(images.lineBreak, projector.config.outputLength);
+  }
   const tensors: ModelTensors = { ...readTower(reader, config), projector: projector.tensors };
   checker.leave(...kind.unused, ...laterLayers(file, blockCount));
   checker.refuseUnused({ start: 0, end: 0 });
@@ -94,7 +101,9 @@ function findKind(file: GgufFile): VisionKind {
     );
   }
   const name = keys.text("projector_type") || keys.text("vision.projector_type") ||
-    getString(file.metadata, "clip.projector_type");
+    (keys.flag("has_llava_projector", false)
+      ? FIRST_KIND
+      : getString(file.metadata, "clip.projector_type"));
   const kind = KINDS.find((each) => each.name === name);
   if (kind !== undefined) return kind;
   throw new UnsupportedModelError(
@@ -160,10 +169,7 @@ function readConfig(
     norm: { kind: norm, epsilon: keys.float("attention.layer_norm_epsilon", { min: 0 }) },
     attentionScale: 1 / Math.sqrt(headDim),
     ropes: kind.rope === null ? [] : [towerRope(kind.rope, headDim, keys)],
-    layers: Array.from({ length: blockCount }, () => ({
-      slidingWindow: 0,
-      rope: kind.rope === null ? null : 0,
-    })),
+    layers: readLayers(keys, reader, { blockCount, images }),
     feedForward: {
       activation: readActivation(file),
       isGated: isGated(reader),
@@ -172,6 +178,21 @@ function readConfig(
     },
     ...PLAIN,
   };
+}
+
+/** All layers see the whole image, or the last one of so many, and the others windows of it. */
+function readLayers(
+  keys: Hyperparameters,
+  { kind }: TowerReader,
+  { blockCount, images: { windowSide } }: { blockCount: number; images: VisionModel["images"] },
+): ModelConfig["layers"] {
+  const rope = kind.rope === null ? null : 0;
+  const period = windowSide === null ? 1 : keys.integer("n_wa_pattern", { min: 0 }) || 1;
+  return Array.from({ length: blockCount }, (_, index) => ({
+    slidingWindow: 0,
+    rope,
+    ...windowSide !== null && (index + 1) % period !== 0 && { attentionChunk: windowSide ** 2 },
+  }));
 }
 
 /** What towers have not. */

@@ -15,6 +15,8 @@ class Job {
   readonly prompt: number;
   readonly priority: number;
   readonly name: string;
+  /** Where rows begin that are not parted, and how many they are. */
+  readonly wholes: readonly { readonly start: number; readonly rows: number }[] = [];
   firstStep = -1;
 
   constructor(name: string, prompt: number, priority = 0) {
@@ -25,6 +27,15 @@ class Job {
 
   get isGenerating(): boolean {
     return this.computed >= this.prompt;
+  }
+
+  get wholeRows(): number {
+    return this.wholes.find(({ start }) => start === this.computed)?.rows ?? 0;
+  }
+
+  get freeRows(): number {
+    const next = this.wholes.find(({ start }) => start >= this.computed);
+    return (next?.start ?? this.known) - this.computed;
   }
 }
 

@@ -13,7 +13,8 @@ import type { ModelConfig } from "../../src/model/types.ts";
 import { controlSize, RankRunner, type RankSetup } from "../../src/rank/open_rank.ts";
 import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
 import type { RankPlan } from "../../src/rank/plan_types.ts";
-import { LASTING_TENSORS, STEP_TENSORS, stepGraph } from "../../src/rank/step_graph.ts";
+import { stepGraph } from "../../src/rank/step_graph.ts";
+import { LASTING_TENSORS, STEP_TENSORS } from "../../src/rank/step_tensors.ts";
 import { type GraphTensor, Liveness, type StepGraph } from "../../src/shapes/mod.ts";
 import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 
@@ -49,6 +50,7 @@ const POISON = 0xffff_ffff_ffff_ffffn;
 
 export interface TestedRanks extends Disposable {
   readonly leader: Leader;
+  readonly runner: RankRunner;
   readonly plans: readonly RankPlan[];
   /** What is generated. */
   readonly outputIds: Int32Array;
@@ -102,6 +104,7 @@ export async function openRanks(
   if (poisons) poison(runner);
   return {
     leader: new Leader(runner),
+    runner,
     plans,
     outputIds: runner.control.outputIds(0),
     [Symbol.dispose]: () => runner.control.publishExit(),

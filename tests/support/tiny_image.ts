@@ -20,15 +20,29 @@ export function tinyPixels({ rows, columns }: TinyGrid, patchSize: number): Floa
   return makeFloats(rows * columns * patchSize ** 2 * 3, () => 2 * rng.float() - 1);
 }
 
+/** What to make of an image. */
+export interface TinyImage {
+  readonly images: ImageConfig;
+  readonly config: ModelConfig;
+  readonly grid: TinyGrid;
+  /**
+   * As llama.cpp orders rows, which puts the class token behind the patches and gives it the last
+   * position, where it was trained with the first one; and keeps all rows but the first.
+   */
+  readonly isLikePeer?: boolean;
+}
+
 /** An image's patches, block by block, and a class token behind them. */
 export function tinyTowerInput(
-  { images, config, grid }: { images: ImageConfig; config: ModelConfig; grid: TinyGrid },
+  { images, config, grid, isLikePeer }: TinyImage,
   bytesOf: { readonly file: GgufFile; readonly bytes: Uint8Array<ArrayBuffer> },
 ): TowerInput {
   const { patchSize, classTokens, positions: learned, firstPosition } = images;
   const { embeddingLength: d, patches: of } = config;
   const pixels = tinyPixels(grid, patchSize);
-  const places = blockOrder(grid, images.mergeSide);
+  const classRow = learned?.classRow ?? null;
+  const first = classRow === null || isLikePeer ? 0 : 1;
+  const places = windowOrder(grid, images);
   const count = places.length + (classTokens === null ? 0 : 1);
   const length = of!.length;
   const patches = new Float32Array(count * length);
@@ -48,13 +62,14 @@ export function tinyTowerInput(
     if (firstPosition !== null) {
       positions.set([0, row + firstPosition, column + firstPosition], 3 * t);
     }
-    const place = row * grid.columns + column + (learned?.classRow === 0 ? 1 : 0);
+    const place = row * grid.columns + column + first;
     if (table) added.set(table.subarray(place * d, (place + 1) * d), t * d);
   });
   if (classTokens !== null) {
     const token = floatsOf(bytesOf, classTokens);
-    const start = (learned?.classRow ?? 0) * d;
-    const row = token.map((value, i) => value + (table?.[start + i] ?? 0));
+    const start = isLikePeer ? places.length * d : 0;
+    const bias = images.patchBias === null ? null : floatsOf(bytesOf, images.patchBias);
+    const row = token.map((value, i) => value + (table?.[start + i] ?? 0) - (bias?.[i] ?? 0));
     added.set(row, places.length * d);
   }
   return {
@@ -64,6 +79,19 @@ export function tinyTowerInput(
     positions: firstPosition === null ? null : positions,
     kept: places.length,
   };
+}
+
+/** Windows in reading order, where there are some, and blocks in each. */
+function windowOrder(grid: TinyGrid, { windowSide, mergeSide }: ImageConfig): [number, number][] {
+  if (windowSide === null) return blockOrder(grid, mergeSide);
+  const blocks = blockOrder({ rows: windowSide, columns: windowSide }, mergeSide);
+  const windows = blockOrder(
+    { rows: grid.rows / windowSide, columns: grid.columns / windowSide },
+    1,
+  );
+  return windows.flatMap(([row, column]) =>
+    blocks.map(([y, x]): [number, number] => [row * windowSide + y, column * windowSide + x])
+  );
 }
 
 /** Rows and columns in reading order of blocks, and within them. */

@@ -7,9 +7,10 @@ export interface TinyVisionKind {
   readonly projector?: string;
   /** Left out: gelu. */
   readonly activation?: "gelu" | "silu" | "quickGelu";
-  readonly epsilon?: number;
   /** Norms are RMS and have no biases. */
   readonly rms?: boolean;
+  /** Pixels on a side; left out: `TINY_TOWER`'s. */
+  readonly patchSize?: number;
   readonly twoFrames?: boolean;
   readonly patchBias?: boolean;
   /** Learned; left out: there are. */
@@ -29,13 +30,20 @@ export interface TinyVisionKind {
   readonly gains?: boolean;
   /** Keys without "clip.vision.". */
   readonly keys?: Readonly<Record<string, StoredValue>>;
-  /** Tensors of the projector; d its input, in ggml's order of dimensions. */
-  readonly tensors: (of: { readonly width: number; readonly outputLength: number }) => readonly {
-    readonly name: string;
-    readonly dims: readonly number[];
-    /** Left out: vectors are biases, others matrices. */
-    readonly role?: "norm";
-  }[];
+  /** Tensors of the projector, in ggml's order of dimensions. */
+  readonly tensors: (of: TinyLengths) => readonly TinyTensor[];
+}
+
+interface TinyLengths {
+  readonly width: number;
+  readonly outputLength: number;
+}
+
+interface TinyTensor {
+  readonly name: string;
+  readonly dims: readonly number[];
+  /** Left out: vectors are biases, others matrices. */
+  readonly role?: "norm";
 }
 
 const SIGLIP = { patchBias: true, postNorm: true } as const;
@@ -68,7 +76,7 @@ export const TINY_KINDS = {
     ],
   },
   "mlp": {
-    ...{ activation: "quickGelu", epsilon: 1e-5, swapped: true },
+    ...{ activation: "quickGelu", swapped: true },
     ...{ classToken: true, preNorm: true },
     tensors: ({ width: columns, outputLength: rows }) =>
       twoMatrices(["mm.0", "mm.2"], { columns, rows }),
@@ -87,7 +95,86 @@ export const TINY_KINDS = {
       { name: "mm.model.fc.weight", dims: [4 * width, outputLength] },
     ],
   },
+  "internvl": {
+    ...{ patchBias: true, classToken: true, gains: true, keys: SIDE_2 },
+    tensors: internProjector,
+  },
+  "internvl-norms": {
+    ...{ projector: "internvl", patchBias: true, classToken: true, gains: true, keys: SIDE_2 },
+    headNorms: ["attn_q_norm", "attn_k_norm"],
+    tensors: internProjector,
+  },
+  "pixtral": {
+    ...{ rms: true, biases: false, gated: true, activation: "silu" },
+    ...{ positions: false, preNorm: true },
+    tensors: ({ width: columns, outputLength: rows }) => [
+      ...twoMatrices(["mm.1", "mm.2"], { columns, rows }),
+      { name: "v.token_embd.img_break", dims: [rows] },
+    ],
+  },
+  "pixtral-merging": {
+    ...{ projector: "pixtral", rms: true, biases: false, gated: true },
+    ...{ activation: "silu", positions: false, preNorm: true },
+    keys: { "spatial_merge_size": u32(2) },
+    tensors: ({ width: columns, outputLength: rows }) => [
+      { name: "mm.input_norm.weight", dims: [columns], role: "norm" },
+      { name: "mm.patch_merger.weight", dims: [4 * columns, columns] },
+      ...twoMatrices(["mm.1", "mm.2"], { columns, rows }).filter(({ dims }) => dims.length > 1),
+      { name: "v.token_embd.img_break", dims: [rows] },
+    ],
+  },
+  "qwen2vl_merger": {
+    ...{ twoFrames: true, positions: false, postNorm: true, activation: "quickGelu" },
+    tensors: ({ width, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+  },
+  "qwen2.5vl_merger": {
+    ...{ twoFrames: true, positions: false, postNorm: true, activation: "silu" },
+    ...{ rms: true, gated: true, patchSize: 14 },
+    keys: { "n_wa_pattern": u32(2) },
+    tensors: ({ width, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+  },
+  "qwen3vl_merger": {
+    ...{ twoFrames: true, patchBias: true, postNorm: true, fusedQkv: true },
+    tensors: ({ width, outputLength: rows }) => [
+      ...twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+      { name: "v.deepstack.0.norm.weight", dims: [4 * width], role: "norm" },
+      { name: "v.deepstack.0.norm.bias", dims: [4 * width] },
+      ...twoMatrices(["v.deepstack.0.fc1", "v.deepstack.0.fc2"], { columns: 4 * width, rows }),
+    ],
+  },
+  "lfm2": {
+    ...{ ...SIGLIP, keys: SIDE_2 },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.input_norm.weight", dims: [4 * width], role: "norm" },
+      { name: "mm.input_norm.bias", dims: [4 * width] },
+      ...twoMatrices(["mm.1", "mm.2"], { columns: 4 * width, rows }),
+    ],
+  },
+  "kimivl": {
+    ...{ ...SIGLIP, keys: SIDE_2 },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.input_norm.weight", dims: [width], role: "norm" },
+      { name: "mm.input_norm.bias", dims: [width] },
+      ...twoMatrices(["mm.1", "mm.2"], { columns: 4 * width, rows }),
+    ],
+  },
+  "janus_pro": {
+    ...SIGLIP,
+    tensors: ({ width: columns, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.1"], { columns, rows }),
+  },
 } as const satisfies Readonly<Record<string, TinyVisionKind>>;
+
+/** A norm of merged rows, and two matrices. */
+function internProjector({ width, outputLength: rows }: TinyLengths): readonly TinyTensor[] {
+  return [
+    { name: "mm.model.mlp.0.weight", dims: [4 * width], role: "norm" },
+    { name: "mm.model.mlp.0.bias", dims: [4 * width] },
+    ...twoMatrices(["mm.model.mlp.1", "mm.model.mlp.3"], { columns: 4 * width, rows }),
+  ];
+}
 
 /** A key of `TINY_KINDS`. */
 export type TinyVisionName = keyof typeof TINY_KINDS;

@@ -32,6 +32,8 @@ export interface ImageReaderParts {
   readonly embeddingLength: number;
   readonly contextLength: number;
   readonly waitingMax: number;
+  /** Of rows that are kept; default 256 MiB. */
+  readonly keptBytesMax?: number;
 }
 
 export class ImageReader {
@@ -66,6 +68,7 @@ export class ImageReader {
   }
 
   async #lookAtOne(file: Uint8Array, room: number, options: LookOptions): Promise<Seen> {
+    options.signal?.throwIfAborted();
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", file.slice())).toHex();
     const known = this.#take(digest);
     if (known !== null) return known;
@@ -139,8 +142,9 @@ export class ImageReader {
   #keep(digest: string, seen: Seen): void {
     this.#seen.set(digest, seen);
     this.#keptBytes += bytesOf(seen);
+    const { keptBytesMax = KEPT_BYTES_MAX } = this.#in;
     for (const [oldest, each] of this.#seen) {
-      if (this.#keptBytes <= KEPT_BYTES_MAX || oldest === digest) return;
+      if (this.#keptBytes <= keptBytesMax || oldest === digest) return;
       this.#seen.delete(oldest);
       this.#keptBytes -= bytesOf(each);
     }

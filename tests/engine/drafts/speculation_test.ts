@@ -33,7 +33,7 @@ class Guesser implements Drafter {
 /** As much of a sequence as is looked at. */
 function sequenceIn(slot: number, { prompt = 3, known = 4, maxTokens = 100 } = {}): Sequence {
   const sequence = {
-    ...{ slot, known, maxTokens, priority: 0, ids: new Int32Array(200) },
+    ...{ slot, known, maxTokens, priority: 0, ids: new Int32Array(200), spans: [] },
     computed: known > prompt ? known - 1 : 0,
     isGenerating: known > prompt,
     answered: known - prompt,
