@@ -56,6 +56,7 @@ export function readVision(file: GgufFile): VisionModel {
   const config = readConfig(keys, reader, { blockCount, images });
   const projector = readProjector(reader, {
     mergeSide,
+    blockCount,
     epsilon: config.norm.epsilon,
     activation: config.feedForward.activation,
   });
@@ -163,10 +164,7 @@ function readConfig(
     norm: { kind: norm, epsilon: keys.float("attention.layer_norm_epsilon", { min: 0 }) },
     attentionScale: 1 / Math.sqrt(headDim),
     ropes: kind.rope === null ? [] : [towerRope(kind.rope, headDim, keys)],
-    layers: Array.from({ length: blockCount }, () => ({
-      slidingWindow: 0,
-      rope: kind.rope === null ? null : 0,
-    })),
+    layers: readLayers(keys, reader, { blockCount, images }),
     feedForward: {
       activation: readActivation(file),
       isGated: isGated(reader),
@@ -175,6 +173,21 @@ function readConfig(
     },
     ...PLAIN,
   };
+}
+
+/** All layers see the whole image, or the last one of so many, and the others windows of it. */
+function readLayers(
+  keys: Hyperparameters,
+  { kind }: TowerReader,
+  { blockCount, images: { windowSide } }: { blockCount: number; images: VisionModel["images"] },
+): ModelConfig["layers"] {
+  const rope = kind.rope === null ? null : 0;
+  const period = windowSide === null ? 1 : keys.integer("n_wa_pattern", { min: 0 }) || 1;
+  return Array.from({ length: blockCount }, (_, index) => ({
+    slidingWindow: 0,
+    rope,
+    ...windowSide !== null && (index + 1) % period !== 0 && { attentionChunk: windowSide ** 2 },
+  }));
 }
 
 /** What towers have not. */

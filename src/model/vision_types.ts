@@ -31,11 +31,25 @@ export interface ProjectorConfig {
   } | null;
   /** Between the two matrices; null: there is one. */
   readonly activation: Activation | null;
-  /** Numbers of a row that comes out: the text model's d. */
+  /**
+   * Layers whose outcomes are projected, too (`ProjectorTensors.deep`): what comes of each stands
+   * behind the row itself, in this order. Left out: none.
+   */
+  readonly deepLayers?: readonly number[];
+  /** Numbers of a row that comes out: the text model's d, as often as there are parts. */
   readonly outputLength: number;
 }
 
+/** second · gelu(first · norm(merged rows)) of what a layer leaves; the norm is as the tower's. */
+export interface DeepProjectorTensors {
+  readonly norm: NormTensors;
+  readonly first: MatrixTensor;
+  readonly second: MatrixTensor;
+}
+
 export interface ProjectorTensors {
+  /** Of `ProjectorConfig.deepLayers`. Left out: there are none. */
+  readonly deep?: readonly DeepProjectorTensors[];
   readonly norm: NormTensors | null;
   /** [d, merged length]: makes one row of merged ones, before `first`. Left out: nothing does. */
   readonly merger?: MatrixTensor;
@@ -63,7 +77,8 @@ export interface TowerInput {
 
 /**
  * What preparing images takes: part of the file of a projector. Patches are in reading order by
- * blocks of mergeSide · mergeSide, and in reading order within each.
+ * blocks of mergeSide · mergeSide (of windows, where there are some, by blocks within each), and in
+ * reading order within each.
  */
 export interface ImageConfig {
   /** `clip.projector_type`: "gemma3", "mlp", "idefics3", … */
@@ -95,6 +110,11 @@ export interface ImageConfig {
    * 2 of each three of `TowerInput.positions`; a class token's are 0); null: nothing is turned.
    */
   readonly firstPosition: 0 | 1 | null;
+  /**
+   * Patches on a side of a window: images are whole numbers of windows, whose patches follow one
+   * another, and so do the rows that come out; null: there are no windows.
+   */
+  readonly windowSide: number | null;
   /** [outputLength]: a row between the image's lines; null: there is none. */
   readonly lineBreak: string | null;
   /** Of an image that keeps its shape, pixels; null: its size is fixed. */

@@ -86,6 +86,7 @@ export class ReferenceModel {
   readonly #caches: readonly LayerCache[];
   readonly #onTensor: NonNullable<ReferenceOptions["onTensor"]>;
   readonly #thresholds: readonly number[];
+  readonly #outcomes: Float64Array[] = [];
 
   /**
    * Reads and dequantises all weights.
@@ -134,11 +135,11 @@ export class ReferenceModel {
   /** An image's rows of a text model's stream, [kept / mergedRows, outputLength]. */
   see(input: TowerInput): Float64Array {
     const place = { fromPosition: 0, given: { positions: input.positions ?? undefined } };
-    const tokens = { n: input.count, ...place };
-    const rotations = rotationTables(this.config, this.#frequencies, tokens, place.given);
-    const patches = embedPatches(input, this.#tensors, this.#parts);
-    const rows = this.#walk(patches, [], { ...place, rotations });
-    return projectRows(rows, input.kept, this.#tensors, this.#parts);
+    const of = { n: input.count, ...place };
+    const rotations = rotationTables(this.config, this.#frequencies, of, place.given);
+    const x = embedPatches(input, this.#tensors, this.#parts);
+    const rows = this.#walk(x, [], { ...place, rotations });
+    return projectRows({ ...input, rows, outcomes: this.#outcomes }, this.#tensors, this.#parts);
   }
 
   /** What the last norm leaves of each token, [n, embeddingLength]. */
@@ -165,6 +166,7 @@ export class ReferenceModel {
       const ended = endPass(streams[0], kept, { layer, tensors, ...this.#parts });
       kept = ended.kept;
       streams = [ended.x, ...streams.slice(1)];
+      this.#outcomes[layer] = streams[0];
     }
     const merged = endStreams(streams, this.#tensors, this.#parts);
     if (this.config.projector?.lacksLastNorm) return merged;

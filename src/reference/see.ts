@@ -3,7 +3,13 @@
  * model of what the last layer leaves. Formulas, in f64.
  */
 import { check } from "../base/check.ts";
-import type { ModelConfig, ModelTensors, TowerInput } from "../model/mod.ts";
+import type {
+  Activation,
+  ModelConfig,
+  ModelTensors,
+  NormTensors,
+  TowerInput,
+} from "../model/mod.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
@@ -28,26 +34,25 @@ export function embedPatches(
   return added === null ? both : add(both, added);
 }
 
-/** second · act(first · merger · merged rows), of rows [n, d], of which the first are kept. */
+/** What the last layer and its norm leave, and what each layer leaves, [n, d]. */
+export interface TowerOutcome {
+  readonly rows: Float64Array;
+  readonly outcomes: readonly Float64Array[];
+  /** Of rows, the first ones. */
+  readonly kept: number;
+}
+
+/** second · act(first · merger · merged rows), and behind each row what other layers' rows give. */
 export function projectRows(
-  rows: Float64Array,
-  kept: number,
+  { rows, outcomes, kept }: TowerOutcome,
   { projector }: ModelTensors,
   parts: Parts,
 ): Float64Array {
   const { weights, blocks, config: { embeddingLength: d, projector: config } } = parts;
   check(projector !== undefined && config !== undefined, "the model has a projector");
-  const { mergedRows, norm, activation } = config;
-  check(kept % mergedRows === 0, "rows of whole blocks");
-  const normalise = (x: Float64Array) => {
-    const weight = weights.vector(projector.norm!.weight!);
-    const { bias: of } = projector.norm!;
-    const bias = of && weights.vector(of);
-    const { kind, epsilon } = norm!;
-    if (kind === "layer") return layerNorm(x, { weight, bias, epsilon });
-    const normalised = rmsNorm(x, weight, epsilon);
-    return bias ? addBias(normalised, bias) : normalised;
-  };
+  const { norm, activation, deepLayers = [], outputLength } = config;
+  check(kept % config.mergedRows === 0, "rows of whole blocks");
+  const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
   const own = rows.subarray(0, kept * d);
   const merged = mergeRows(norm?.of === "rows" ? normalise(own) : own, d, config);
   const normed = norm?.of === "merged" ? normalise(merged) : merged;
@@ -55,9 +60,46 @@ export function projectRows(
   const first = projector.isFirstTransposed
     ? matmul(weights.transposed(projector.first), joined, projector.first.rows)
     : blocks.project(joined, projector.first);
-  if (projector.second === null) return first;
+  const made = projector.second === null
+    ? first
+    : blocks.project(bend(activation, first), projector.second);
+  const deep = deepLayers.map((layer, i) => {
+    const tensors = projector.deep![i];
+    const beside = mergeRows(outcomes[layer].subarray(0, kept * d), d, config);
+    const input = normOf(beside, { ...parts.config.norm, tensors: tensors.norm }, parts);
+    return blocks.project(bend("gelu", blocks.project(input, tensors.first)), tensors.second);
+  });
+  return besideEachOther([made, ...deep], outputLength / (1 + deep.length));
+}
+
+function bend(activation: Activation | null, x: Float64Array): Float64Array {
   check(activation !== null && activation !== "xielu", "an activation without a curve");
-  return blocks.project(activate(activation, first), projector.second);
+  return activate(activation, x);
+}
+
+/** Rows of `length` of all of them side by side. */
+function besideEachOther(parts: readonly Float64Array[], length: number): Float64Array {
+  const width = parts.length * length;
+  return Float64Array.from({ length: parts[0].length * parts.length }, (_, i) => {
+    const [row, within] = [Math.floor(i / width), i % width];
+    return parts[Math.floor(within / length)][row * length + within % length];
+  });
+}
+
+function normOf(
+  x: Float64Array,
+  { kind, epsilon, tensors }: {
+    readonly kind: "rms" | "layer";
+    readonly epsilon: number;
+    readonly tensors: NormTensors;
+  },
+  { weights }: Parts,
+): Float64Array {
+  const weight = weights.vector(tensors.weight!);
+  const bias = tensors.bias && weights.vector(tensors.bias);
+  if (kind === "layer") return layerNorm(x, { weight, bias, epsilon });
+  const normalised = rmsNorm(x, weight, epsilon);
+  return bias ? addBias(normalised, bias) : normalised;
 }
 
 /** Each so many rows [d] as one: side by side, number by number in turns, or their mean. */

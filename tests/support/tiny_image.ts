@@ -42,7 +42,7 @@ export function tinyTowerInput(
   const pixels = tinyPixels(grid, patchSize);
   const classRow = learned?.classRow ?? null;
   const first = classRow === null || isLikePeer ? 0 : 1;
-  const places = blockOrder(grid, images.mergeSide);
+  const places = windowOrder(grid, images);
   const count = places.length + (classTokens === null ? 0 : 1);
   const length = of!.length;
   const patches = new Float32Array(count * length);
@@ -79,6 +79,19 @@ export function tinyTowerInput(
     positions: firstPosition === null ? null : positions,
     kept: places.length,
   };
+}
+
+/** Windows in reading order, where there are some, and blocks in each. */
+function windowOrder(grid: TinyGrid, { windowSide, mergeSide }: ImageConfig): [number, number][] {
+  if (windowSide === null) return blockOrder(grid, mergeSide);
+  const blocks = blockOrder({ rows: windowSide, columns: windowSide }, mergeSide);
+  const windows = blockOrder(
+    { rows: grid.rows / windowSide, columns: grid.columns / windowSide },
+    1,
+  );
+  return windows.flatMap(([row, column]) =>
+    blocks.map(([y, x]): [number, number] => [row * windowSide + y, column * windowSide + x])
+  );
 }
 
 /** Rows and columns in reading order of blocks, and within them. */

@@ -27,6 +27,8 @@ export const TINY_TOWER = {
   outputLength: 64,
   patchSize: 4,
   side: 6,
+  /** So large that another one makes other rows. */
+  epsilon: 0.05,
 } as const;
 
 /** What may be chosen; the rest is the kind's. */
@@ -68,15 +70,16 @@ export function tinyVision(options: TinyVisionOptions = {}): Uint8Array<ArrayBuf
 }
 
 function planMetadata(kind: TinyVisionKind, name: string): MetadataEntry[] {
+  const { patchSize = TINY_TOWER.patchSize } = kind;
   const vision: Record<string, StoredValue> = {
-    "image_size": u32(TINY_TOWER.side * TINY_TOWER.patchSize),
-    "patch_size": u32(TINY_TOWER.patchSize),
+    "image_size": u32(TINY_TOWER.side * patchSize),
+    "patch_size": u32(patchSize),
     "embedding_length": u32(TINY_TOWER.width),
     "feed_forward_length": u32(TINY_TOWER.neurons),
     "block_count": u32(TINY_TOWER.blockCount),
     "projection_dim": u32(TINY_TOWER.outputLength),
     "attention.head_count": u32(TINY_TOWER.heads),
-    "attention.layer_norm_epsilon": f32(kind.epsilon ?? 1e-6),
+    "attention.layer_norm_epsilon": f32(TINY_TOWER.epsilon),
     "image_mean": list(Float32Array.of(0.5, 0.5, 0.5)),
     "image_std": list(Float32Array.of(0.5, 0.5, 0.5)),
     ...kind.keys,
@@ -93,7 +96,8 @@ function planMetadata(kind: TinyVisionKind, name: string): MetadataEntry[] {
 }
 
 function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned> {
-  const { width, side, patchSize, blockCount } = TINY_TOWER;
+  const { width, side, blockCount } = TINY_TOWER;
+  const { patchSize = TINY_TOWER.patchSize } = kind;
   const kernel = [patchSize, patchSize, 3, width];
   yield { name: "v.patch_embd.weight", dims: kernel, role: "kernel" };
   if (kind.twoFrames) yield { name: "v.patch_embd.weight.1", dims: kernel, role: "kernel" };

@@ -7,9 +7,10 @@ export interface TinyVisionKind {
   readonly projector?: string;
   /** Left out: gelu. */
   readonly activation?: "gelu" | "silu" | "quickGelu";
-  readonly epsilon?: number;
   /** Norms are RMS and have no biases. */
   readonly rms?: boolean;
+  /** Pixels on a side; left out: `TINY_TOWER`'s. */
+  readonly patchSize?: number;
   readonly twoFrames?: boolean;
   readonly patchBias?: boolean;
   /** Learned; left out: there are. */
@@ -75,7 +76,7 @@ export const TINY_KINDS = {
     ],
   },
   "mlp": {
-    ...{ activation: "quickGelu", epsilon: 1e-5, swapped: true },
+    ...{ activation: "quickGelu", swapped: true },
     ...{ classToken: true, preNorm: true },
     tensors: ({ width: columns, outputLength: rows }) =>
       twoMatrices(["mm.0", "mm.2"], { columns, rows }),
@@ -104,7 +105,7 @@ export const TINY_KINDS = {
     tensors: internProjector,
   },
   "pixtral": {
-    ...{ rms: true, epsilon: 1e-5, biases: false, gated: true, activation: "silu" },
+    ...{ rms: true, biases: false, gated: true, activation: "silu" },
     ...{ positions: false, preNorm: true },
     tensors: ({ width: columns, outputLength: rows }) => [
       ...twoMatrices(["mm.1", "mm.2"], { columns, rows }),
@@ -112,7 +113,7 @@ export const TINY_KINDS = {
     ],
   },
   "pixtral-merging": {
-    ...{ projector: "pixtral", rms: true, epsilon: 1e-5, biases: false, gated: true },
+    ...{ projector: "pixtral", rms: true, biases: false, gated: true },
     ...{ activation: "silu", positions: false, preNorm: true },
     keys: { "spatial_merge_size": u32(2) },
     tensors: ({ width: columns, outputLength: rows }) => [
@@ -126,6 +127,22 @@ export const TINY_KINDS = {
     ...{ twoFrames: true, positions: false, postNorm: true, activation: "quickGelu" },
     tensors: ({ width, outputLength: rows }) =>
       twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+  },
+  "qwen2.5vl_merger": {
+    ...{ twoFrames: true, positions: false, postNorm: true, activation: "silu" },
+    ...{ rms: true, gated: true, patchSize: 14 },
+    keys: { "n_wa_pattern": u32(2) },
+    tensors: ({ width, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+  },
+  "qwen3vl_merger": {
+    ...{ twoFrames: true, patchBias: true, postNorm: true, fusedQkv: true },
+    tensors: ({ width, outputLength: rows }) => [
+      ...twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+      { name: "v.deepstack.0.norm.weight", dims: [4 * width], role: "norm" },
+      { name: "v.deepstack.0.norm.bias", dims: [4 * width] },
+      ...twoMatrices(["v.deepstack.0.fc1", "v.deepstack.0.fc2"], { columns: 4 * width, rows }),
+    ],
   },
   "lfm2": {
     ...{ ...SIGLIP, keys: SIDE_2 },

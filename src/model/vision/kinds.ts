@@ -149,6 +149,24 @@ const qwen2vl: VisionKind = {
   projector: { ...TWO, first: "mm.0", second: "mm.2" },
 };
 
+/** Qwen2.5-VL: the same with RMS norms, gates and windows. */
+const qwen25vl: VisionKind = {
+  ...qwen2vl,
+  name: "qwen2.5vl_merger",
+  norm: "rms",
+  windowPixels: 112,
+};
+
+/** Qwen3-VL: learned positions, too, and rows of some layers beside those of the last. */
+const qwen3vl: VisionKind = {
+  ...qwen2vl,
+  name: "qwen3vl_merger",
+  mayBeSwapped: false,
+  positions: "required",
+  resize: "bilinearCorners",
+  deep: "v.deepstack.",
+};
+
 /** In alphabetical order. */
 export const KINDS: readonly VisionKind[] = [
   gemma3,
@@ -159,5 +177,7 @@ export const KINDS: readonly VisionKind[] = [
   lfm2,
   mlp,
   pixtral,
+  qwen25vl,
   qwen2vl,
+  qwen3vl,
 ];

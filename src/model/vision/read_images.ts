@@ -45,6 +45,7 @@ export function readImages(
     classTokens: hasClass ? "v.class_embd" : null,
     patchBias: hasClass && checker.has(PATCH_BIAS) ? PATCH_BIAS : null,
     firstPosition: kind.rope?.from ?? null,
+    windowSide: readWindowSide(keys, reader, { patchSize, mergeSide }),
     lineBreak,
     ...readPixels(keys, reader, patchSize * mergeSide),
     longestEdge: optional(keys, "preproc_image_size", IMAGE_SIZE_MAX),
@@ -63,6 +64,18 @@ function readPositions(
   const count = patches + (hasClass ? 1 : 0);
   checker.matrix(tensor, { rows: count, columns: width });
   return { tensor, count, classRow: hasClass ? 0 : null, resize: kind.resize };
+}
+
+/** Whole blocks of patches. */
+function readWindowSide(
+  keys: Hyperparameters,
+  { kind: { windowPixels } }: TowerReader,
+  { patchSize, mergeSide }: { readonly patchSize: number; readonly mergeSide: number },
+): number | null {
+  if (windowPixels === null) return null;
+  const blocks = Math.floor(windowPixels / (patchSize * mergeSide));
+  if (blocks > 0) return blocks * mergeSide;
+  throw keys.wrong("patch_size", `so small that windows of ${windowPixels} pixels have a block`);
 }
 
 /** Three numbers; by deviations colours are divided. */

@@ -1,7 +1,7 @@
 /** The projector of a tower: what it is and its tensors, each checked. Knows no layers. */
 import { formatError, type Hyperparameters } from "../hyperparameters.ts";
 import type { MatrixTensor, NormTensors } from "../types.ts";
-import type { ProjectorConfig, ProjectorTensors } from "../vision_types.ts";
+import type { DeepProjectorTensors, ProjectorConfig, ProjectorTensors } from "../vision_types.ts";
 import { biasedMatrix, readNorm, type TowerReader } from "./read_tower.ts";
 
 /** A side of a block of patches: more than any file has. */
@@ -16,8 +16,9 @@ export function readMergeSide(keys: Hyperparameters, { kind: { side } }: TowerRe
 /** What is behind the tower's last layer. */
 export function readProjector(
   reader: TowerReader,
-  { mergeSide, epsilon, activation: own }: {
+  { mergeSide, epsilon, activation: own, blockCount }: {
     readonly mergeSide: number;
+    readonly blockCount: number;
     /** Of the tower. */
     readonly epsilon: number;
     readonly activation: ProjectorConfig["activation"];
@@ -39,6 +40,8 @@ export function readProjector(
     rows: rowCount(reader, projector.second),
     columns: first.rows,
   });
+  const rowLength = second?.rows ?? (isFirstTransposed ? first.columns : first.rows);
+  const deep = readDeep(reader, { blockCount, rowLength, merged });
   return {
     config: {
       ...!checker.has("v.post_ln.weight") && { lacksLastNorm: true },
@@ -46,7 +49,8 @@ export function readProjector(
       merge,
       norm: hasNorm ? { of: norm.of, kind: norm.kind, epsilon: norm.epsilon ?? epsilon } : null,
       activation: activation === "own" ? own : activation,
-      outputLength: second?.rows ?? (isFirstTransposed ? first.columns : first.rows),
+      ...deep.length > 0 && { deepLayers: deep.map(({ layer }) => layer) },
+      outputLength: rowLength * (1 + deep.length),
     },
     tensors: {
       norm: hasNorm ? projectorNorm(reader, norm.of === "rows" ? width : merged) : null,
@@ -54,8 +58,34 @@ export function readProjector(
       ...isFirstTransposed && { isFirstTransposed },
       first,
       second,
+      ...deep.length > 0 && { deep: deep.map(({ tensors }) => tensors) },
     },
   };
+}
+
+/** Of layers that have projectors of their own. */
+function readDeep(
+  reader: TowerReader,
+  { blockCount, rowLength, merged }: {
+    readonly blockCount: number;
+    readonly rowLength: number;
+    readonly merged: number;
+  },
+): { readonly layer: number; readonly tensors: DeepProjectorTensors }[] {
+  const { kind: { deep }, checker } = reader;
+  if (deep === null) return [];
+  return Array.from({ length: blockCount }, (_, layer) => layer)
+    .filter((layer) => checker.has(`${deep}${layer}.fc1.weight`))
+    .map((layer) => {
+      const at = `${deep}${layer}.`;
+      const rows = rowCount(reader, `${at}fc1`);
+      const tensors = {
+        norm: readNorm(reader, `${at}norm`, merged),
+        first: biasedMatrix(reader, `${at}fc1`, { rows, columns: merged }),
+        second: biasedMatrix(reader, `${at}fc2`, { rows: rowLength, columns: rows }),
+      };
+      return { layer, tensors };
+    });
 }
 
 function projectorNorm(reader: TowerReader, length: number): NormTensors {

@@ -75,6 +75,10 @@ export interface VisionKind {
   };
   /** A row between the image's lines. */
   readonly lineBreak: string | null;
+  /** Most layers attend within windows of so many pixels on a side; null: none does. */
+  readonly windowPixels: number | null;
+  /** Outcomes of some layers are projected, too: what their tensors are called before a number. */
+  readonly deep: string | null;
   /** Tensors that the text's side of other programs uses, which is not used here. */
   readonly unused: readonly string[];
 }
@@ -93,5 +97,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   side: null,
   merge: "concat",
   lineBreak: null,
+  windowPixels: null,
+  deep: null,
   unused: [],
 };
