@@ -5,7 +5,8 @@
 import { RequestError } from "../../base/errors.ts";
 import { counted } from "../../base/units.ts";
 import type { Tokenizer } from "../../tokenizer/types.ts";
-import type { ImagePreparer, PreparedImage } from "../../vision/mod.ts";
+import type { ImagePreparer } from "../../../workers/mod.ts";
+import type { ImageTables, LayoutPart, PreparedImage } from "../../vision/mod.ts";
 import { TurnQueue } from "../queue.ts";
 import type { ChatMessage, EmbedOptions, GivenRows, SeenImages } from "../types.ts";
 import type { Tower } from "./tower.ts";
@@ -63,7 +64,7 @@ export class ImageReader {
   }
 
   async close(): Promise<void> {
-    this.#in.preparer.close();
+    await this.#in.preparer.close();
     await this.#in.tower.close();
   }
 
@@ -114,8 +115,9 @@ export class ImageReader {
       const firstId = tiles === null ? -1 : this.#newIds(count);
       for (let row = 0; row < count; row++) ids.push(tiles === null ? -1 : firstId - row);
       if (tiles === null) continue;
-      const rows = "tile" in part ? tiles[part.tile] : this.#in.tower.floats(part.tensor);
-      const values = rows.subarray(first * d, (first + count) * d);
+      const values = "tile" in part
+        ? inOrder(tiles[part.tile], part, d)
+        : this.#in.tower.floats(part.tensor).subarray(first * d, (first + count) * d);
       given.push({ firstId, values, seesAll, grid });
     }
     return { ids, given };
@@ -155,20 +157,39 @@ function bytesOf({ given }: Seen): number {
   return given.reduce((sum, { values }) => sum + values.byteLength, 0);
 }
 
-/** Learned positions and the class token, in floats; null: there are none. */
-function tablesOf(tower: ImageReaderParts["tower"]) {
-  const { positions, classTokens } = tower.images;
+/** What a tower's images take of its file, in floats. */
+function tablesOf(tower: ImageReaderParts["tower"]): ImageTables {
+  const { positions, classTokens, patchBias } = tower.images;
+  const floats = (name: string | null) => name === null ? null : tower.floats(name);
   return {
-    positions: positions && tower.floats(positions.tensor),
-    classTokens: classTokens === null ? null : tower.floats(classTokens),
+    positions: floats(positions?.tensor ?? null),
+    classTokens: floats(classTokens),
+    patchBias: floats(patchBias),
   };
+}
+
+/** Some rows of a tile, [count, d], in the order that they are read in. */
+function inOrder(
+  rows: Float32Array,
+  { first, count, order }: Extract<LayoutPart, { tile: number }>,
+  d: number,
+): Float32Array {
+  if (order === undefined) return rows.subarray(first * d, (first + count) * d);
+  const values = new Float32Array(count * d);
+  for (let i = 0; i < count; i++) {
+    const from = order[first + i] * d;
+    values.set(rows.subarray(from, from + d), i * d);
+  }
+  return values;
 }
 
 /** @throws {RequestError} 400, before the costly part. */
 function requireRoom(rows: number, room: number): void {
   if (rows < room) return;
   throw new RequestError(
-    `An image takes ${counted(rows, "token")}, the context has room for ${Math.max(0, room - 1)}: ` +
+    `An image takes ${counted(rows, "token")}, the context has room for ${
+      Math.max(0, room - 1)
+    }: ` +
       "send a smaller one, or start with a larger --ctx-size",
     { status: 400, code: "context_length_exceeded", param: "messages" },
   );

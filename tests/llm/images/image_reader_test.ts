@@ -37,7 +37,7 @@ function reader(options: Partial<ImageReaderParts> = {}) {
           layout: [{ text: "<" }, rows, { text: ">" }],
         });
       },
-      close: () => void counts.closed++,
+      close: () => Promise.resolve(void counts.closed++),
     },
     tokenizer: { encode: (text) => [text.charCodeAt(0)] },
     ...{ embeddingLength: D, contextLength: 100, waitingMax: 1 },
