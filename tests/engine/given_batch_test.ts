@@ -2,14 +2,16 @@
  * Prompts with images beside others: the same bits as alone, whatever of them was in the cache, and
  * the ids that the reference chooses.
  */
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import "../support/thread_pool.ts";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { RequestError } from "../../src/base/errors.ts";
 import { createLogprobRows } from "../../src/engine/logprob_rows.ts";
 import type { EngineRequest, EngineResult, GivenRows } from "../../src/engine/types.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { answerNow } from "../support/answer_now.ts";
 import { type GivenPrompt, idsOf, referenceIds, someRows } from "../support/given_rows.ts";
-import { withTinyFile } from "../support/loaded_model.ts";
+import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { openRanks, type TestedRanks } from "../support/poisoned_rank.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
@@ -170,5 +172,22 @@ Deno.test("given rows are no tokens that came before, and stay out of files", as
       answerNow(ranks.leader, request);
       assertEquals(ranks.outputIds[0] === wanted, presencePenalty === 0);
     }
+  });
+});
+
+Deno.test("generate() takes rows along to all threads, and an image's in one step", async () => {
+  const [, prompt] = promptsOf({ seesAll: true, hasGrid: false });
+  await withTinyFile({ architecture: "gemma3", seed: 3 }, async (path) => {
+    const exact = referenceIds(new ReferenceModel(openGguf(path)), prompt, TOKENS);
+    await withModel(path, { threads: 3, chunkTokens: 8, wholeRows: 36 }, async (model) => {
+      const options = { maxTokens: TOKENS, sampling: { temperature: 0 }, ignoreEnd: true };
+      const { ids } = await model.generate({ ...prompt, ...options }).result;
+      assertEquals(ids, exact);
+      assertThrows(() => model.generate({ ids: prompt.ids, ...options }), RequestError, "-1");
+      await assertRejects(() => model.promptLogprobs(prompt.ids, 1), RequestError, "-1");
+      const long = { ...prompt.given[0], firstId: -9000, values: new Float32Array(37 * WIDTH) };
+      const given = [...prompt.given, long];
+      assertThrows(() => model.generate({ ...prompt, given, ...options }), RequestError, "37");
+    });
   });
 });
