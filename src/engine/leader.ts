@@ -15,7 +15,7 @@ import { PromptLookup } from "./drafts/prompt_lookup.ts";
 import { Speculation } from "./drafts/speculation.ts";
 import { Errands } from "./errands.ts";
 import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
-import { givenWidth } from "../rank/given_rows.ts";
+import { givenWidth } from "../model/given_width.ts";
 import { canSeeAll, isWhole } from "./given_spans.ts";
 import { createKv } from "./create_kv.ts";
 import type { KvBlocks } from "./kv_blocks.ts";

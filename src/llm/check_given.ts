@@ -3,7 +3,7 @@ import { RequestError } from "../base/errors.ts";
 import { canSeeAll, givenSpans } from "../engine/given_spans.ts";
 import type { GivenRows } from "../engine/types.ts";
 import type { ModelConfig } from "../model/types.ts";
-import { givenWidth } from "../rank/given_rows.ts";
+import { givenWidth } from "../model/given_width.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 
 /** Ids are words of 32 bits. */

@@ -3,6 +3,7 @@
  * Ids below 0 name them. Knows nothing of where they come from.
  */
 import { check } from "../base/check.ts";
+import { givenWidth } from "../model/given_width.ts";
 import type { ModelConfig } from "../model/types.ts";
 
 /** Rows that follow one another in a prompt: of an image, or of a part of one. */
@@ -18,13 +19,6 @@ export interface GivenRows {
   readonly seesAll: boolean;
   /** Where they stand in an image, row by row; null: they follow one another as texts do. */
   readonly grid: { readonly rows: number; readonly columns: number } | null;
-}
-
-/** Numbers of a row: of what enters the first layer, and of what is added behind layers. */
-export function givenWidth(
-  { embeddingLength, givenParts = 1 }: Pick<ModelConfig, "embeddingLength" | "givenParts">,
-): number {
-  return embeddingLength * givenParts;
 }
 
 /** The rows of all prompts that are under way, on the thread that puts them in: rank 0's. */

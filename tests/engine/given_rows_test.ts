@@ -4,7 +4,7 @@
  */
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { openGguf, u32 } from "../../src/gguf/mod.ts";
-import { givenWidth } from "../../src/rank/given_rows.ts";
+import { givenWidth } from "../../src/model/given_width.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import {

@@ -6,7 +6,7 @@ import type { GivenRows } from "../../src/engine/types.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { givenWidth } from "../../src/rank/given_rows.ts";
+import { givenWidth } from "../../src/model/given_width.ts";
 import type { RankRunner } from "../../src/rank/open_rank.ts";
 import type { ReferenceGiven } from "../../src/reference/given_rows.ts";
 import { ReferenceWeights } from "../../src/reference/weights.ts";
