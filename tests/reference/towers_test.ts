@@ -106,6 +106,7 @@ const TURNING = ["not turned", "other pairs", "rows and columns exchanged"] as c
 
 const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[]>> = {
   "gemma3": [...SIGLIP, "no norm in the projector", "another epsilon in the projector"],
+  "gemma3-odd": ["no last norm"],
   "mlp": [
     ...["earlier rows only", "gelu of another kind", "another epsilon", "no first norm"] as const,
     ...["gelu of another kind in the projector", "patches without positions"] as const,

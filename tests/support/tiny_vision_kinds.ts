@@ -9,7 +9,11 @@ export interface TinyVisionKind {
   readonly activation?: "gelu" | "silu" | "quickGelu";
   /** Norms are RMS and have no biases. */
   readonly rms?: boolean;
-  /** Pixels on a side; left out: `TINY_TOWER`'s. */
+  /** Left out: `TINY_TOWER`'s. */
+  readonly width?: number;
+  readonly heads?: number;
+  readonly neurons?: number;
+  /** Pixels on a side. */
   readonly patchSize?: number;
   readonly twoFrames?: boolean;
   readonly patchBias?: boolean;
@@ -70,10 +74,13 @@ export const TINY_KINDS = {
   "gemma3": {
     ...SIGLIP,
     keys: SIDE_2,
-    tensors: ({ width, outputLength }) => [
-      { name: "mm.soft_emb_norm.weight", dims: [width], role: "norm" },
-      { name: "mm.input_projection.weight", dims: [outputLength, width] },
-    ],
+    tensors: gemmaProjector,
+  },
+  /** Lengths as Gemma 3 has them: multiples of 16 and less, heads of 72. */
+  "gemma3-odd": {
+    ...{ ...SIGLIP, projector: "gemma3", width: 144, heads: 2, neurons: 80, patchSize: 14 },
+    keys: SIDE_2,
+    tensors: gemmaProjector,
   },
   "mlp": {
     ...{ activation: "quickGelu", swapped: true },
@@ -166,6 +173,14 @@ export const TINY_KINDS = {
       twoMatrices(["mm.0", "mm.1"], { columns, rows }),
   },
 } as const satisfies Readonly<Record<string, TinyVisionKind>>;
+
+/** A norm, and a matrix that lies column by column. */
+function gemmaProjector({ width, outputLength }: TinyLengths): readonly TinyTensor[] {
+  return [
+    { name: "mm.soft_emb_norm.weight", dims: [width], role: "norm" },
+    { name: "mm.input_projection.weight", dims: [outputLength, width] },
+  ];
+}
 
 /** A norm of merged rows, and two matrices. */
 function internProjector({ width, outputLength: rows }: TinyLengths): readonly TinyTensor[] {
