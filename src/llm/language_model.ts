@@ -10,6 +10,7 @@ import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { readLogprobs } from "../engine/logprob_rows.ts";
 import type { PredictorChoice } from "../engine/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
+import { givenWidth } from "../model/given_width.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
@@ -143,7 +144,8 @@ export class LoadedModel implements LanguageModel {
     });
     this.#images = parts.tower && new ImageReader({
       ...{ tower: parts.tower, preparer: new ImagePreparer(), tokenizer, contextLength },
-      ...{ embeddingLength: config.embeddingLength, waitingMax: parts.waitingMax },
+      ...{ rowLength: givenWidth(config), waitingMax: parts.waitingMax },
+      hasGrids: config.ropes.some(({ axes }) => axes !== undefined),
     });
     if (this.#images !== null) this.lookAt = (...of) => this.#images!.lookAt(...of);
     this.#extras = new RequestExtras(tokenizer, config.vocabSize);

@@ -38,19 +38,16 @@ import { usedTensors } from "./used_tensors.ts";
  * @throws {ModelFormatError} when the file is damaged or not what it claims to be.
  * @throws {UnsupportedModelError} when this version cannot run it.
  */
-export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
-  checkLoadOptions(options);
+export async function loadModel(path: string, asked: LoadOptions = {}): Promise<LoadedModel> {
+  checkLoadOptions(asked);
   const { file, packed } = openModelFile(path);
-  const model = describeForUse(file, options);
+  const model = describeForUse(file, asked);
+  const module = await loadKernelModule();
+  const { config } = model;
+  const tower = openTower(path, { config, module }, asked, asked.onNotice ?? warn);
+  const options: LoadOptions = { ...asked, wholeRows: tower?.wholeRows };
   if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, model, options);
   if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, model);
-  const module = await loadKernelModule();
-  const tower = openTower(
-    path,
-    { config: model.config, module },
-    options,
-    options.onNotice ?? warn,
-  );
   const decision = await chooseGpu({ file, model, packed }, options);
   let made: Tokenizer | undefined;
   const readTokenizer = () => made ??= tokenizerOf(file, model, path);
