@@ -1,6 +1,11 @@
 /** JPEG: segments with markers, and compressed pixels between some of them. */
 import { ByteReader } from "./byte_reader.ts";
-import type { PlainHeader } from "./types.ts";
+import type { ImageHeader } from "./types.ts";
+
+export interface JpegHeader extends ImageHeader {
+  readonly kind: "jpeg";
+  readonly file: Uint8Array;
+}
 
 const END = 0xd9;
 const SCAN = 0xda;
@@ -13,7 +18,7 @@ const NO_FRAMES = [0xc4, 0xc8, 0xcc];
 const SCANS_MAX = 100;
 
 /** @throws {RequestError} 400 when it ends early, has no frame, or more than one. */
-export function readJpegHeader(bytes: Uint8Array): PlainHeader {
+export function readJpegHeader(bytes: Uint8Array): JpegHeader {
   const reader = new ByteReader(bytes, "jpeg");
   let size: { width: number; height: number } | null = null;
   let scans = 0;
@@ -36,7 +41,7 @@ export function readJpegHeader(bytes: Uint8Array): PlainHeader {
     at += 1 + length;
   }
   if (size === null || scans === 0) throw reader.damaged("ends before its pixels begin");
-  return { kind: "jpeg", ...size };
+  return { kind: "jpeg", file: bytes, ...size };
 }
 
 /** Where the next marker's second byte is; the file's length when there is none. */

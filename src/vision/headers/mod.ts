@@ -2,16 +2,14 @@
 import { RequestError } from "../../base/errors.ts";
 import { formatBytes, MiB } from "../../base/units.ts";
 import { damaged, tooLarge } from "../image_error.ts";
-import { readJpegHeader } from "./jpeg.ts";
-import { readBmpHeader, readGifHeader, readWebpHeader } from "./others.ts";
+import { type BmpHeader, readBmpHeader } from "./bmp.ts";
+import { type GifHeader, readGifHeader } from "./gif.ts";
+import { type JpegHeader, readJpegHeader } from "./jpeg.ts";
 import { type PngHeader, readPngHeader } from "./png.ts";
-import type { PlainHeader } from "./types.ts";
-
-export type { PngHeader } from "./png.ts";
-export type { ImageHeader } from "./types.ts";
+import { readWebpHeader, type WebpHeader } from "./webp.ts";
 
 /** What a file says, by its kind. */
-export type AnyHeader = PngHeader | PlainHeader;
+export type AnyHeader = BmpHeader | GifHeader | JpegHeader | PngHeader | WebpHeader;
 
 /** Of a file. */
 export const FILE_BYTES_MAX = 20 * MiB;
