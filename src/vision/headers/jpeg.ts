@@ -4,6 +4,7 @@ import type { ImageHeader } from "./types.ts";
 
 export interface JpegHeader extends ImageHeader {
   readonly kind: "jpeg";
+  /** With a marker at its end, which tells a decoder that nothing is missing. */
   readonly file: Uint8Array;
 }
 
@@ -25,7 +26,7 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader {
   let at = 2;
   while (true) {
     at = nextMarker(bytes, at);
-    // Many programs leave the last marker out, and what comes behind it is not looked at.
+    // What comes behind the last marker is not looked at.
     if (at === bytes.length || bytes[at] === END) break;
     const marker = bytes[at];
     if (marker >= 0xc0 && marker <= 0xcf && !NO_FRAMES.includes(marker)) {
@@ -41,7 +42,16 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader {
     at += 1 + length;
   }
   if (size === null || scans === 0) throw reader.damaged("ends before its pixels begin");
-  return { kind: "jpeg", file: bytes, ...size };
+  // Some programs leave it out.
+  const file = at < bytes.length ? bytes : ended(bytes);
+  return { kind: "jpeg", file, ...size };
+}
+
+function ended(bytes: Uint8Array): Uint8Array {
+  const file = new Uint8Array(bytes.length + 2);
+  file.set(bytes);
+  file.set([0xff, END], bytes.length);
+  return file;
 }
 
 /** Where the next marker's second byte is; the file's length when there is none. */
