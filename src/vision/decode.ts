@@ -2,6 +2,8 @@
  * An image file to pixels: by decoders that are JavaScript or WebAssembly, since those that Deno
  * has (`createImageBitmap`) end the process on some damaged files.
  */
+import { decodeBmp } from "./decoders/bmp.ts";
+import { decodeGif } from "./decoders/gif.ts";
 import { decodeJpeg, decodeWebp } from "./decoders/jpeg_webp.ts";
 import { decodePng } from "./decoders/png.ts";
 import { type AnyHeader, readHeader } from "./headers/mod.ts";
@@ -15,7 +17,7 @@ import type { Raster } from "./types.ts";
  */
 export async function decodeImage(file: Uint8Array): Promise<Raster> {
   const header = readHeader(file);
-  const raster = await decode(file, header);
+  const raster = await decode(header);
   const { width, height, kind } = header;
   const isAsSaid = raster.width === width && raster.height === height ||
     raster.width === height && raster.height === width;
@@ -23,15 +25,17 @@ export async function decodeImage(file: Uint8Array): Promise<Raster> {
   throw damaged(kind, `its pixels are others than it says: ${raster.width} · ${raster.height}`);
 }
 
-function decode(file: Uint8Array, header: AnyHeader): Raster | Promise<Raster> {
+function decode(header: AnyHeader): Raster | Promise<Raster> {
   switch (header.kind) {
+    case "bmp":
+      return decodeBmp(header);
+    case "gif":
+      return decodeGif(header);
+    case "jpeg":
+      return decodeJpeg(header.file);
     case "png":
       return decodePng(header);
-    case "jpeg":
-      return decodeJpeg(file);
     case "webp":
-      return decodeWebp(file);
-    default:
-      throw damaged(header.kind, "this version does not decode it");
+      return decodeWebp(header.file);
   }
 }

@@ -11,6 +11,14 @@ export function damaged(kind: ImageHeader["kind"], what: string): RequestError {
   );
 }
 
+/** A file of no kind that is read. */
+export function unknown(what: string): RequestError {
+  return new RequestError(
+    `Cannot read the image: ${what}: send a PNG, JPEG, WebP, GIF or BMP`,
+    { status: 400, code: "invalid_image", param: "messages" },
+  );
+}
+
 /** A file that could be read, but is more than images may be. */
 export function tooLarge(what: string, todo: string): RequestError {
   return new RequestError(`Cannot look at the image: ${what}: ${todo}`, {

@@ -19,7 +19,10 @@ const LIBWEBP = import.meta.resolve("@jsquash/webp/codec/dec/webp_dec.wasm");
 export async function decodeJpeg(file: Uint8Array): Promise<Raster> {
   const messages: string[] = [];
   const library = await instantiate(mozjpeg as Library<JpegLibrary>, MOZJPEG, messages);
-  return decodeBy("jpeg", messages, () => library.decode(bufferOf(file), true));
+  const raster = decodeBy("jpeg", messages, () => library.decode(bufferOf(file), true));
+  // It goes on in grey.
+  if (!messages.some((text) => /premature end/i.test(text))) return raster;
+  throw damaged("jpeg", "it ends before its pixels do");
 }
 
 /** On white, where it is seen through. @throws {RequestError} 400 when it is damaged. */
@@ -72,7 +75,7 @@ function decodeBy(
     if (error instanceof Error) messages = [...messages, error.message];
   }
   if (image === null) {
-    throw damaged(kind, `it cannot be decoded (${messages[0] ?? "it is damaged"})`);
+    throw damaged(kind, `it cannot be decoded (${messages.at(-1) ?? "it is damaged"})`);
   }
   const { width, height, data: { buffer, byteOffset, length } } = image;
   const bytes = new Uint8Array(buffer, byteOffset, length);

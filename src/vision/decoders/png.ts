@@ -8,6 +8,7 @@ import type { PngHeader } from "../headers/png.ts";
 import { damaged } from "../image_error.ts";
 import type { Raster } from "../types.ts";
 import { layOnWhite } from "./lay_on_white.ts";
+import { throughPalette } from "./palette.ts";
 
 const SAMPLES = { grey: 1, rgb: 3, palette: 1, greyAlpha: 2, rgbAlpha: 4 } as const;
 /** Interlaced: first row and column of each pass, and the steps to the next ones. */
@@ -178,22 +179,6 @@ function paletteOf({ colours, bits, palette, seenThrough }: PngHeader): Uint8Arr
     }
   }
   return rgb;
-}
-
-function throughPalette({ bytes, width, height, start, rowStride }: Raster, palette: Uint8Array) {
-  const pixels = new Uint8Array(width * height * 3);
-  let to = 0;
-  for (let y = 0; y < height; y++) {
-    const row = start + y * rowStride;
-    for (let x = 0; x < width; x++, to += 3) {
-      const colour = 3 * bytes[row + x];
-      pixels[to] = palette[colour];
-      pixels[to + 1] = palette[colour + 1];
-      pixels[to + 2] = palette[colour + 2];
-    }
-  }
-  const of = { width, height, bytes: pixels, start: 0, rowStride: 3 * width, pixelStride: 3 };
-  return { ...of, channels: [0, 1, 2] } satisfies Raster;
 }
 
 /** The colour that is seen through, as pixels have it. */

@@ -1,6 +1,12 @@
 /** JPEG: segments with markers, and compressed pixels between some of them. */
 import { ByteReader } from "./byte_reader.ts";
-import type { PlainHeader } from "./types.ts";
+import type { ImageHeader } from "./types.ts";
+
+export interface JpegHeader extends ImageHeader {
+  readonly kind: "jpeg";
+  /** With a marker at its end, which tells a decoder that nothing is missing. */
+  readonly file: Uint8Array;
+}
 
 const END = 0xd9;
 const SCAN = 0xda;
@@ -13,14 +19,14 @@ const NO_FRAMES = [0xc4, 0xc8, 0xcc];
 const SCANS_MAX = 100;
 
 /** @throws {RequestError} 400 when it ends early, has no frame, or more than one. */
-export function readJpegHeader(bytes: Uint8Array): PlainHeader {
+export function readJpegHeader(bytes: Uint8Array): JpegHeader {
   const reader = new ByteReader(bytes, "jpeg");
   let size: { width: number; height: number } | null = null;
   let scans = 0;
   let at = 2;
   while (true) {
     at = nextMarker(bytes, at);
-    // Many programs leave the last marker out, and what comes behind it is not looked at.
+    // What comes behind the last marker is not looked at.
     if (at === bytes.length || bytes[at] === END) break;
     const marker = bytes[at];
     if (marker >= 0xc0 && marker <= 0xcf && !NO_FRAMES.includes(marker)) {
@@ -36,7 +42,16 @@ export function readJpegHeader(bytes: Uint8Array): PlainHeader {
     at += 1 + length;
   }
   if (size === null || scans === 0) throw reader.damaged("ends before its pixels begin");
-  return { kind: "jpeg", ...size };
+  // Some programs leave it out.
+  const file = at < bytes.length ? bytes : ended(bytes);
+  return { kind: "jpeg", file, ...size };
+}
+
+function ended(bytes: Uint8Array): Uint8Array {
+  const file = new Uint8Array(bytes.length + 2);
+  file.set(bytes);
+  file.set([0xff, END], bytes.length);
+  return file;
 }
 
 /** Where the next marker's second byte is; the file's length when there is none. */

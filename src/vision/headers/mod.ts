@@ -1,20 +1,15 @@
 /** What an image file says of itself, looked at before anything is decoded. */
-import { RequestError } from "../../base/errors.ts";
-import { formatBytes, MiB } from "../../base/units.ts";
-import { damaged, tooLarge } from "../image_error.ts";
-import { readJpegHeader } from "./jpeg.ts";
-import { readBmpHeader, readGifHeader, readWebpHeader } from "./others.ts";
+import { checkFileSize } from "../check_file_size.ts";
+import { damaged, tooLarge, unknown } from "../image_error.ts";
+import { type BmpHeader, readBmpHeader } from "./bmp.ts";
+import { type GifHeader, readGifHeader } from "./gif.ts";
+import { type JpegHeader, readJpegHeader } from "./jpeg.ts";
 import { type PngHeader, readPngHeader } from "./png.ts";
-import type { PlainHeader } from "./types.ts";
-
-export type { PngHeader } from "./png.ts";
-export type { ImageHeader } from "./types.ts";
+import { readWebpHeader, type WebpHeader } from "./webp.ts";
 
 /** What a file says, by its kind. */
-export type AnyHeader = PngHeader | PlainHeader;
+export type AnyHeader = BmpHeader | GifHeader | JpegHeader | PngHeader | WebpHeader;
 
-/** Of a file. */
-export const FILE_BYTES_MAX = 20 * MiB;
 /** Decoded, it is three times as many bytes, and several times that while it is decoded. */
 export const PIXELS_MAX = 64e6;
 
@@ -27,16 +22,6 @@ const BEGINNINGS: readonly [readonly (number | null)[], (bytes: Uint8Array) => A
   [ascii("GIF89a"), readGifHeader],
   [ascii("BM"), readBmpHeader],
 ];
-
-/** @throws {RequestError} 400: files are larger than they may be, or empty. */
-export function checkFileSize(bytes: Uint8Array): void {
-  if (bytes.length === 0) throw unknown("its file is empty");
-  if (bytes.length <= FILE_BYTES_MAX) return;
-  throw tooLarge(
-    `its file has ${formatBytes(bytes.length)}, files may have ${formatBytes(FILE_BYTES_MAX)}`,
-    "send a smaller one",
-  );
-}
 
 /**
  * What is in the file, going by its first bytes, not by what it is called.
@@ -57,13 +42,6 @@ export function readHeader(bytes: Uint8Array): AnyHeader {
   throw tooLarge(
     `it has ${width} · ${height} pixels, images may have ${PIXELS_MAX / 1e6} million`,
     "send a smaller one",
-  );
-}
-
-function unknown(what: string): RequestError {
-  return new RequestError(
-    `Cannot read the image: ${what}: send a PNG, JPEG, WebP, GIF or BMP`,
-    { status: 400, code: "invalid_image", param: "messages" },
   );
 }
 

@@ -6,9 +6,6 @@ export interface ImageHeader {
   readonly height: number;
 }
 
-/** Of kinds whose decoders read the header again. */
-export type PlainHeader = ImageHeader & { readonly kind: Exclude<ImageHeader["kind"], "png"> };
-
 /** As people call it, with an article. */
 export function nameOf(kind: ImageHeader["kind"]): string {
   return { png: "a PNG", jpeg: "a JPEG", webp: "a WebP", gif: "a GIF", bmp: "a BMP" }[kind];
