@@ -111,7 +111,7 @@ Deno.test("readVision() refuses files that are no projectors of images, and kind
   assertThrows(() => readVision(text), ModelFormatError, "give the mmproj file");
   assertThrows(() => read({ has_vision_encoder: false }), UnsupportedModelError, "of sounds");
   const unknown = assertThrows(() => read({ projector_type: "ldpv2" }), UnsupportedModelError);
-  assertStringIncludes(unknown.message, `"ldpv2": this version runs gemma3, idefics3, internvl`);
+  assertStringIncludes(unknown.message, `"ldpv2": this version runs dots_ocr, gemma3, idefics3`);
   assertThrows(() => read({ projector_type: undefined }), ModelFormatError, "projector_type");
   const { images } = read({ projector_type: undefined, "vision.projector_type": "gemma3" });
   assertEquals(images.projector, "gemma3");

@@ -54,6 +54,7 @@ const SIGLIP = { patchBias: true, postNorm: true } as const;
 /** Neurons of projectors of two matrices. */
 const NEURONS = 128;
 
+const PIXELS = { "image_min_pixels": u32(256), "image_max_pixels": u32(16384) };
 const SIDE_2 = { "projector.scale_factor": u32(2) };
 
 /** Two matrices with biases, of rows of `columns`. */
@@ -161,11 +162,26 @@ export const TINY_KINDS = {
   },
   "kimivl": {
     ...{ ...SIGLIP, keys: SIDE_2 },
+    tensors: kimiProjector,
+  },
+  "dots_ocr": {
+    ...{ rms: true, biases: false, gated: true, fusedQkv: true, activation: "silu" },
+    ...{ positions: false, patchBias: true, preNorm: true, keys: { ...SIDE_2, ...PIXELS } },
     tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.post_norm.weight", dims: [width], role: "norm" },
       { name: "mm.input_norm.weight", dims: [width], role: "norm" },
       { name: "mm.input_norm.bias", dims: [width] },
-      ...twoMatrices(["mm.1", "mm.2"], { columns: 4 * width, rows }),
+      ...twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
     ],
+  },
+  "paddleocr": {
+    ...{ ...SIGLIP, keys: PIXELS },
+    tensors: kimiProjector,
+  },
+  "phi4": {
+    ...{ ...SIGLIP, keys: PIXELS },
+    tensors: ({ width: columns, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns, rows }),
   },
   "janus_pro": {
     ...SIGLIP,
@@ -179,6 +195,15 @@ function gemmaProjector({ width, outputLength }: TinyLengths): readonly TinyTens
   return [
     { name: "mm.soft_emb_norm.weight", dims: [width], role: "norm" },
     { name: "mm.input_projection.weight", dims: [outputLength, width] },
+  ];
+}
+
+/** A norm of rows, and two matrices of merged ones. */
+function kimiProjector({ width, outputLength: rows }: TinyLengths): readonly TinyTensor[] {
+  return [
+    { name: "mm.input_norm.weight", dims: [width], role: "norm" },
+    { name: "mm.input_norm.bias", dims: [width] },
+    ...twoMatrices(["mm.1", "mm.2"], { columns: 4 * width, rows }),
   ];
 }
 
