@@ -64,8 +64,9 @@ function checkRows(
   }
   if (canSeeAll(plans)) return;
   throw new RequestError(
-    "Cannot let rows of an image see each other where a GPU attends: start with --gpu off",
-    { status: 501, code: "unsupported" },
+    "Cannot let rows of an image see each other: layers of this model go token by token: make " +
+      "them for another model",
+    { status: 400, code: "invalid_given_rows" },
   );
 }
 
