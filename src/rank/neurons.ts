@@ -92,8 +92,7 @@ export function aloneKernel(kernels: Kernels, activation: Activation): Kernels["
     case "swiglu7":
       return kernels.swiglu7_f32;
     case "quickGelu":
-      check(false, "no kernel computes it yet");
-    // falls through
+      return kernels.quick_gelu_f32;
     case "xielu":
       check(false, "it needs a curve, too");
   }
@@ -113,8 +112,7 @@ export function gatedKernel(kernels: Kernels, activation: Activation): Kernels["
     case "swiglu7":
       return kernels.swiglu7_mul_f32;
     case "quickGelu":
-      check(false, "no kernel computes it yet");
-    // falls through
+      return kernels.quick_gelu_mul_f32;
     case "xielu":
       check(false, "its neurons have no gates");
   }

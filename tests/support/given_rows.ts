@@ -8,7 +8,9 @@ import { STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { givenWidth } from "../../src/model/given_width.ts";
 import type { RankRunner } from "../../src/rank/open_rank.ts";
+import type { ReferenceModel } from "../../src/reference/forward.ts";
 import type { ReferenceGiven } from "../../src/reference/given_rows.ts";
+import { argmax } from "../../src/reference/ops.ts";
 import { ReferenceWeights } from "../../src/reference/weights.ts";
 import { Rng } from "./rng.ts";
 
@@ -58,6 +60,23 @@ export function referenceOf({ ids, given }: GivenPrompt, width: number): Referen
     positions: positionsOf(ids.length, spans),
     bothWays: spans.filter((span) => span.seesAll),
   };
+}
+
+/** The ids that the reference chooses behind a prompt, the likeliest ones. */
+export function referenceIds(
+  exact: ReferenceModel,
+  { ids, given }: GivenPrompt,
+  count: number,
+): number[] {
+  const { vocabSize, embeddingLength: width } = exact.config;
+  const known = [...ids];
+  for (let computed = 0; known.length < ids.length + count;) {
+    const some = known.slice(computed);
+    const logits = exact.forward(some, computed, referenceOf({ ids: known, given }, width));
+    computed += some.length;
+    known.push(argmax(logits.subarray(-vocabSize)));
+  }
+  return known.slice(ids.length);
 }
 
 /** Counted as the model's authors do: on from the largest position so far. */
