@@ -3,7 +3,7 @@
  * nothing of how calls are made.
  */
 import { WorkerError } from "../src/base/errors.ts";
-import type { TowerInput } from "../src/model/types.ts";
+import type { TowerInput } from "../src/model/vision_types.ts";
 import type { AskAlone } from "./text_calls.ts";
 
 export class ImageCalls {

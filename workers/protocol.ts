@@ -12,7 +12,8 @@ import type {
   PredictorChoice,
   PredictorPolicy,
 } from "../src/engine/types.ts";
-import type { Pooling, TowerInput } from "../src/model/types.ts";
+import type { Pooling } from "../src/model/types.ts";
+import type { TowerInput } from "../src/model/vision_types.ts";
 import type { BoardSetup, FileStamp, MeasuredReads, MeasureReads } from "../src/io/mod.ts";
 import type { DraftSetup, RankSetup } from "../src/rank/open_rank.ts";
 import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";

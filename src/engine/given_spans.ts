@@ -4,6 +4,8 @@
  */
 import { RequestError } from "../base/errors.ts";
 import type { GivenRows } from "../rank/given_rows.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
+import { lengthOf } from "../rank/shard.ts";
 
 /** Rows of a prompt that were given together. */
 export interface GivenSpan extends Pick<GivenRows, "seesAll" | "grid"> {
@@ -49,6 +51,27 @@ export function givenSpans(
   return spans;
 }
 
+/** Its rows attend to each other both ways: they are computed in one step, or none of them is. */
+export function isWhole({ seesAll, start, end }: GivenSpan): boolean {
+  return seesAll && end - start > 1;
+}
+
+/** Attention can see rows behind its own: threads compute it, and no layer goes token by token. */
+export function canSeeAll(plans: readonly RankPlan[]): boolean {
+  return plans.every(({ gpu, layers, statePlaces }) => {
+    const isOnGpu = gpu !== null && layers.some(({ heads }) => lengthOf(heads) > 0);
+    return !isOnGpu && statePlaces === 0;
+  });
+}
+
+/** The first whole span that ends behind `index`; null: there is none. */
+export function wholeFrom(index: number, spans: readonly GivenSpan[]): GivenSpan | null {
+  for (let i = 0; i < spans.length; i++) {
+    if (spans[i].end > index && isWhole(spans[i])) return spans[i];
+  }
+  return null;
+}
+
 /** Where the id at `index` stands on an axis: 0 in the text, 1 and 2 a row and a column. */
 export function positionOn(axis: number, index: number, spans: readonly GivenSpan[]): number {
   let i = spans.length - 1;
@@ -59,14 +82,14 @@ export function positionOn(axis: number, index: number, spans: readonly GivenSpa
   if (grid === null) return position + index - start;
   if (axis === 0) return position;
   const { columns } = grid;
-  return position +
-    (axis === 1 ? Math.floor((index - start) / columns) : (index - start) % columns);
+  const row = Math.floor((index - start) / columns);
+  return position + (axis === 1 ? row : index - start - row * columns);
 }
 
 function notGiven(id: number, index: number): RequestError {
   return new RequestError(
-    `The prompt holds id ${id}, and at index ${index} it is not followed by the rest of its rows: ` +
-      "give rows for all ids below 0, one after the other",
+    `The prompt holds id ${id}, which at index ${index} is not followed by the rest of its ` +
+      "rows: give rows for all ids below 0, one after the other",
     { status: 400, code: "invalid_token_id" },
   );
 }

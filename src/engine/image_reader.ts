@@ -14,7 +14,8 @@ import {
   STEP_KIND_FORWARD,
 } from "../memory/control_layout.ts";
 import type { StepWords } from "../memory/control.ts";
-import type { ModelConfig, TowerInput } from "../model/types.ts";
+import type { ModelConfig } from "../model/types.ts";
+import type { TowerInput } from "../model/vision_types.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { runOnAll, tablesOf } from "./step_runner.ts";
 

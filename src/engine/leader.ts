@@ -6,7 +6,6 @@
 import { check } from "../base/check.ts";
 import { STEP_KIND_FORWARD } from "../memory/control_layout.ts";
 import type { FinishReason } from "../llm/types.ts";
-import { tableBlocks } from "../rank/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { Chains } from "./chains.ts";
 import { Chooser, ChoosingTools, noLogits } from "./chooser.ts";
@@ -16,7 +15,10 @@ import { PromptLookup } from "./drafts/prompt_lookup.ts";
 import { Speculation } from "./drafts/speculation.ts";
 import { Errands } from "./errands.ts";
 import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
-import { KvBlocks } from "./kv_blocks.ts";
+import { givenWidth } from "../model/given_width.ts";
+import { canSeeAll, isWhole } from "./given_spans.ts";
+import { createKv } from "./create_kv.ts";
+import type { KvBlocks } from "./kv_blocks.ts";
 import { RankCounts } from "./rank_counts.ts";
 import { independentRows } from "./row_independence.ts";
 import { type Admission, Scheduler } from "./scheduler.ts";
@@ -129,10 +131,19 @@ export class Leader {
     check(![...active, ...waiting].some((other) => other.slot === slot), "a slot that is free");
     const room = this.#rooms[slot];
     const chooser = new Chooser(request, this.#tools, answerTokensMax(request, room));
-    const width = this.#runner.setup.config.embeddingLength;
+    const width = givenWidth(this.#runner.setup.config);
     const sequence = new Sequence(request, { room, chooser, end, width });
+    this.#checkWholes(sequence);
     this.#runner.given.add(sequence.given);
     this.#scheduler.add(sequence);
+  }
+
+  /** Rows that see each other fit into a step, of ranks whose attention can. */
+  #checkWholes({ spans }: Sequence): void {
+    const { plan: { chunkTokens }, setup: { plans } } = this.#runner;
+    const wholes = spans.filter(isWhole);
+    check(wholes.every(({ start, end }) => end - start <= chunkTokens), "an image is one step");
+    check(wholes.length === 0 || canSeeAll(plans), "attention that can see all");
   }
 
   /** Runs one step of all requests that are under way. */
@@ -215,6 +226,7 @@ export class Leader {
       promptTokens,
       totalTokens: promptTokens + maxTokens,
       isExact: sequence.isRepeatable,
+      mayEndAt: sequence.mayEndAt,
     });
     if (reused < 0) return "full";
     sequence.start(reused);
@@ -385,19 +397,4 @@ export class Leader {
     // Who hears that it has ended finds nothing of it in the account.
     this.#runner.control.kvTokens = this.#kv.usedTokens;
   }
-}
-
-function createKv(
-  { plan }: RankRunner,
-  steps: StepRunner,
-  { takesTurns, places }: { takesTurns: boolean; places: StatePlaces | null },
-): KvBlocks {
-  const { contextLength, chunkTokens, sequences, kvBlocks } = plan;
-  return new KvBlocks({
-    ...{ blocks: kvBlocks, sequences },
-    reuseUnit: takesTurns ? chunkTokens : 1,
-    tableBlocks: tableBlocks(contextLength),
-    ...places && { canFollow: (...content) => places.find(...content) >= 0 },
-    onBlock: (slot: number, index: number, block: number) => steps.setBlock(slot, index, block),
-  });
 }

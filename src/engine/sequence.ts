@@ -2,7 +2,7 @@
 import type { FinishReason, Timings } from "../llm/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { Chooser } from "./chooser.ts";
-import { type GivenSpan, givenSpans } from "./given_spans.ts";
+import { type GivenSpan, givenSpans, wholeFrom } from "./given_spans.ts";
 import type { Schedulable } from "./scheduler.ts";
 import type { TokenTimes } from "./token_times.ts";
 import type { EngineRequest, EngineResult, GivenRows } from "./types.ts";
@@ -91,6 +91,22 @@ export class Sequence implements Schedulable {
   get isGenerating(): boolean {
     return this.computed >= this.promptTokens;
   }
+
+  get wholeRows(): number {
+    const whole = wholeFrom(this.computed, this.spans);
+    return whole !== null && whole.start === this.computed ? whole.end - whole.start : 0;
+  }
+
+  get freeRows(): number {
+    const whole = wholeFrom(this.computed, this.spans);
+    return (whole === null ? this.known : whole.start) - this.computed;
+  }
+
+  /** So many first ids may be computed without those behind them. */
+  readonly mayEndAt = (ids: number): boolean => {
+    const whole = wholeFrom(ids, this.spans);
+    return whole === null || whole.start >= ids;
+  };
 
   /** Ids of the answer so far. */
   get answered(): number {

@@ -9,6 +9,7 @@ import {
   SEGMENT_LOGITS,
   SEGMENT_POSITION,
   SEGMENT_ROWS,
+  SEGMENT_SEES_ALL,
   SEGMENT_SLOT,
   SEGMENT_STATE_FROM,
   SEGMENT_STATE_TO,
@@ -20,7 +21,7 @@ import type { TokenChain } from "../rank/gpu/token_chain.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import { lengthOf } from "../rank/shard.ts";
-import { type GivenSpan, positionOn } from "./given_spans.ts";
+import { type GivenSpan, positionOn, wholeFrom } from "./given_spans.ts";
 import { ScoreBoard } from "./score_board.ts";
 
 /** Places of a sequence's states before a segment, -1: it has none, and behind it. */
@@ -115,9 +116,18 @@ export class StepRunner {
     logits: number,
     states: SegmentStates = NO_STATES,
   ): void {
-    this.addAt(slot, from, rows, logits, states);
-    const first = this.#step.tokenCount - rows;
+    const first = this.#step.tokenCount;
     for (let t = 0; t < rows; t++) this.ids[first + t] = ids[from + t];
+    const end = from + rows;
+    for (let at = from, next = end; at < end; at = next) {
+      const whole = wholeFrom(at, spans);
+      const isInWhole = whole !== null && whole.start <= at;
+      next = Math.min(end, whole === null ? end : isInWhole ? whole.end : whole.start);
+      check(!isInWhole || whole.start === at && whole.end <= end, "rows that see each other");
+      const wanted = Math.min(next - at, Math.max(0, logits - (end - next)));
+      this.addAt(slot, at, next - at, wanted, states);
+      if (isInWhole) this.#seeAll(states);
+    }
     if (this.positions !== null && spans.length > 0) this.#stand(this.positions, from, rows, spans);
   }
 
@@ -137,9 +147,17 @@ export class StepRunner {
     segments[at + SEGMENT_LOGITS] = logits;
     segments[at + SEGMENT_STATE_FROM] = from;
     segments[at + SEGMENT_STATE_TO] = to;
+    segments[at + SEGMENT_SEES_ALL] = 0;
     this.#step.segmentCount++;
     this.#step.tokenCount += rows;
     if (this.positions !== null) this.#stand(this.positions, position, rows, NO_SPANS);
+  }
+
+  /** The last segment's rows attend to each other both ways. */
+  #seeAll(states: SegmentStates): void {
+    check(states === NO_STATES, "states go on token by token");
+    const { segments, segmentCount } = this.#step;
+    segments[(segmentCount - 1) * SEGMENT_WORDS + SEGMENT_SEES_ALL] = 1;
   }
 
   /** The last `rows` rows follow one another from index `from` of their text on. */

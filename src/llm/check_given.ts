@@ -1,8 +1,10 @@
 /** Rows that a prompt brings along, before anything is computed of them. */
 import { RequestError } from "../base/errors.ts";
-import { givenSpans } from "../engine/given_spans.ts";
+import { canSeeAll, givenSpans } from "../engine/given_spans.ts";
 import type { GivenRows } from "../engine/types.ts";
 import type { ModelConfig } from "../model/types.ts";
+import { givenWidth } from "../model/given_width.ts";
+import type { RankPlan } from "../rank/plan_types.ts";
 
 /** Ids are words of 32 bits. */
 const ID_MIN = -(2 ** 31);
@@ -10,8 +12,7 @@ const ID_MIN = -(2 ** 31);
 /** What a model can take. */
 export interface GivenLimits {
   readonly config: ModelConfig;
-  /** Rows that see each other are one step. */
-  readonly chunkTokens: number;
+  readonly plans: readonly RankPlan[];
 }
 
 /**
@@ -25,7 +26,7 @@ export function checkGiven(
 ): void {
   for (const rows of given) checkRows(rows, limits);
   const ordered = [...given].sort((a, b) => b.firstId - a.firstId);
-  const { embeddingLength: width } = limits.config;
+  const width = givenWidth(limits.config);
   ordered.slice(1).forEach(({ firstId }, i) => {
     const { firstId: before, values } = ordered[i];
     if (before - values.length / width >= firstId) return;
@@ -36,9 +37,10 @@ export function checkGiven(
 
 function checkRows(
   { firstId, values, seesAll, grid }: GivenRows,
-  { config, chunkTokens }: GivenLimits,
+  { config, plans }: GivenLimits,
 ): void {
-  const { embeddingLength: width, ropes } = config;
+  const { ropes, givenParts = 1 } = config;
+  const width = givenWidth(config);
   const count = values.length / width;
   if (!Number.isInteger(count) || count === 0) {
     throw wrong(`${values.length} numbers are no rows of ${width}`);
@@ -57,9 +59,23 @@ function checkRows(
       throw wrong("this model has no positions of rows and columns");
     }
   }
-  if (seesAll && count > chunkTokens) {
+  if (givenParts > 1 && plans.some(({ gpu }) => gpu !== null)) {
+    throw unsupported("add rows of an image behind layers where a GPU computes");
+  }
+  if (!seesAll || count === 1) return;
+  const [{ chunkTokens }] = plans;
+  if (count > chunkTokens) {
     throw wrong(`${count} of them see each other, and a step has ${chunkTokens} tokens`);
   }
+  if (canSeeAll(plans)) return;
+  throw unsupported("let rows of an image see each other where a GPU attends");
+}
+
+function unsupported(what: string): RequestError {
+  return new RequestError(`Cannot ${what}: start with --gpu off`, {
+    status: 501,
+    code: "unsupported",
+  });
 }
 
 function wrong(what: string): RequestError {

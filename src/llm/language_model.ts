@@ -10,6 +10,7 @@ import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { readLogprobs } from "../engine/logprob_rows.ts";
 import type { PredictorChoice } from "../engine/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
+import { givenWidth } from "../model/given_width.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
@@ -88,8 +89,7 @@ export class LoadedModel implements LanguageModel {
   /** Memories of each thread: more than one where its share is over 4 GiB. */
   readonly arenaCount: number;
   readonly #kvTokensMax: number;
-  /** Of a step. */
-  readonly #chunkTokens: number;
+  readonly #plans: readonly RankPlan[];
   readonly memory: MemoryUse;
   /** Bytes of weights that decoding one token reads. */
   readonly bytesPerToken: number;
@@ -121,7 +121,7 @@ export class LoadedModel implements LanguageModel {
     this.tokenizer = tokenizer;
     const { contextLength } = plans[0];
     this.contextLength = contextLength;
-    this.#chunkTokens = plans[0].chunkTokens;
+    this.#plans = plans;
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
     this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
@@ -144,7 +144,8 @@ export class LoadedModel implements LanguageModel {
     });
     this.#images = parts.tower && new ImageReader({
       ...{ tower: parts.tower, preparer: new ImagePreparer(), tokenizer, contextLength },
-      ...{ embeddingLength: config.embeddingLength, waitingMax: parts.waitingMax },
+      ...{ rowLength: givenWidth(config), waitingMax: parts.waitingMax },
+      hasGrids: config.ropes.some(({ axes }) => axes !== undefined),
     });
     if (this.#images !== null) this.lookAt = (...of) => this.#images!.lookAt(...of);
     this.#extras = new RequestExtras(tokenizer, config.vocabSize);
@@ -200,7 +201,9 @@ export class LoadedModel implements LanguageModel {
   }
 
   get details(): ModelDetails {
-    return this.#details ??= describeModel(this.file, this.config, this.tokenizer);
+    return this.#details ??= describeModel(this.file, this.config, this.tokenizer, {
+      seesImages: this.lookAt !== undefined,
+    });
   }
 
   generate(request: GenerateRequest): Generation {
@@ -402,6 +405,6 @@ export class LoadedModel implements LanguageModel {
     const { contextLength, config, config: { vocabSize } } = this;
     checkIds(ids, { contextLength, vocabSize, ...options });
     const { given = [] } = options ?? {};
-    if (given.length > 0) checkGiven(ids, given, { config, chunkTokens: this.#chunkTokens });
+    if (given.length > 0) checkGiven(ids, given, { config, plans: this.#plans });
   }
 }

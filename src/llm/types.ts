@@ -319,8 +319,11 @@ export interface ModelDetails {
   readonly embeddingLength: number;
   /** Ids are below it. */
   readonly vocabSize: number;
-  /** What can be asked of it: texts behind a prompt, vectors of texts, scores of pairs of them. */
-  readonly uses: readonly ("writing" | "vectors" | "ranking")[];
+  /**
+   * What can be asked of it: texts behind a prompt, vectors of texts, scores of pairs of them; and
+   * whether prompts may have images.
+   */
+  readonly uses: readonly ("writing" | "vectors" | "ranking" | "images")[];
   /** Its own chat template; null: it has none. */
   readonly chatTemplate: string | null;
   /** Marks of its training to fill gaps; null: it has none. */

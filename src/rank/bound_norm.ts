@@ -47,8 +47,8 @@ export function addressOf(vector: VectorPlan | null): number {
 }
 
 /**
- * to[t] = norm(from[t]), n rows of d numbers, zero for columns d..toStride; strides in floats. ones:
- * address of f32 [d], weights of norms that have none. Called as kernels are: it is on every
+ * to[t] = norm(from[t]), n rows of d numbers, zero for columns d..toStride; strides in floats.
+ * ones: address of f32 [d], weights of norms that have none. Called as kernels are: it is on every
  * token's path.
  */
 export function normalizeRows(

@@ -201,9 +201,7 @@ export function bindLayer(
     attentionScale: null as number | null,
     feedForwardScale: null as number | null,
     embeddingScale: null as number | null,
-    attentionGains: addressOf(plan.attentionGains),
-    feedForwardGains: addressOf(plan.feedForwardGains),
-    endNorm: bindNorm(plan.endNorm),
+    ...{ ...bindGains(plan), endNorm: bindNorm(plan.endNorm) },
     passEnd: own.passEnd?.stream ?? null,
     keys: kept.keysOffsetBytes,
     values: kept.valuesOffsetBytes,
@@ -215,6 +213,13 @@ export function bindLayer(
     if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
   }
   return bound;
+}
+
+function bindGains({ attentionGains, feedForwardGains }: LayerPlan) {
+  return {
+    attentionGains: addressOf(attentionGains),
+    feedForwardGains: addressOf(feedForwardGains),
+  };
 }
 
 /** It attends, convolves, or keeps a state. */

@@ -283,11 +283,13 @@ function* biasesOfUnit(block: DensePlan | StreamedPlan): Generator<Part> {
   for (const vector of biases) if (vector !== null) yield { vector };
 }
 
-function* partsOfProjector({ norm, merger, first, second }: ProjectorPlan): Generator<Part> {
-  yield* partsOfNorm(norm);
+function* partsOfProjector({ merger, last, deep }: ProjectorPlan): Generator<Part> {
   if (merger !== null) yield* partsOf(merger);
-  yield* partsOf(first);
-  if (second !== null) yield* partsOf(second);
+  for (const { norm, first, second } of [last, ...deep]) {
+    yield* partsOfNorm(norm);
+    yield* partsOf(first);
+    if (second !== null) yield* partsOf(second);
+  }
 }
 
 function* partsOf(matrix: MatrixPlan): Generator<Part> {

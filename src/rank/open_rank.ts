@@ -29,7 +29,8 @@ import {
 } from "../memory/control_layout.ts";
 import { dequantize } from "../model/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
-import type { ModelConfig, RopeConfig, TowerInput } from "../model/types.ts";
+import type { ModelConfig, RopeConfig } from "../model/types.ts";
+import type { TowerInput } from "../model/vision_types.ts";
 import { GivenTable } from "./given_rows.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
@@ -168,7 +169,6 @@ export class RankRunner {
       observation: setup.observation,
       streaming,
       tokenRows,
-      ...setup.rankIndex === 0 && { given: opening.given },
     });
     const walked = walkOf(rank, {
       finalRows: () => rank.finalRows(),
@@ -220,7 +220,6 @@ export class RankRunner {
         ...stepInput(opening),
         ...{ gpu, control, tensors, reader, onProgress: tell, awaitsLogits, tokenRows },
         // Software is never fast enough for it, and slow to compile what it takes.
-        ...setup.rankIndex === 0 && { given: opening.given },
         hasChain: setup.gpu.waitMs === null ? !gpu.info.isFallback : setup.gpu.waitMs > 0,
       });
       const walked = walkOf(rank, rank.hasFinalRows ? { finalRows: () => rank.finalRows() } : {});
@@ -354,7 +353,7 @@ function prepare(
     onProgress(bytes);
   };
   loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress: tell });
-  const given = new GivenTable(setup.config.embeddingLength);
+  const given = new GivenTable(setup.config);
   return { setup, plan, control, kernels, reader, tell, given };
 }
 
@@ -375,10 +374,11 @@ export function controlSize({ chunkTokens, contextLength, sequences }: RankPlan)
   return { chunkTokens, contextLength, slots: sequences };
 }
 
-function stepInput({ setup, kernels, reader }: Opening): StepStateInput {
+function stepInput({ setup, kernels, reader, given }: Opening): StepStateInput {
   const { config, plans, rankIndex, memories, tensors } = setup;
   return {
     ...{ config, plans, rankIndex, memories, kernels },
+    ...rankIndex === 0 && { given },
     ropeFrequencies: config.ropes.map((rope) =>
       ropeFrequencies(rope, ropeFactors(rope, tensors, reader))
     ),

@@ -5,7 +5,7 @@
  */
 import { check } from "../base/check.ts";
 import { FLOAT_ROW_PAD_WEIGHTS } from "../memory/row_layout.ts";
-import type { TowerInput } from "../model/types.ts";
+import type { TowerInput } from "../model/vision_types.ts";
 import { floats } from "./arena_views.ts";
 import { type Activations, type Matrix, matrixOf, project, quantize, readsQ8 } from "./matrix.ts";
 import type { Residual } from "./residual.ts";

@@ -6,14 +6,14 @@
 import { check } from "../base/check.ts";
 import type { Control, StepWords } from "../memory/control.ts";
 import type { Observation } from "../memory/observation.ts";
-import type { TowerInput } from "../model/types.ts";
+import type { TowerInput } from "../model/vision_types.ts";
 import { AltUp } from "./alt_up.ts";
 import { AttentionBlock } from "./attention_block.ts";
 import { ConvolutionBlock, convolves } from "./convolution_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
-import type { GivenTable } from "./given_rows.ts";
 import { hasInnerNorm } from "./bound_blocks.ts";
 import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
+import { addGivenParts } from "./given_parts.ts";
 import { bindLayer, type Layer } from "./layer.ts";
 import { HEADS, NEURONS } from "./inner_norms.ts";
 import { KeptStreams } from "./kept_streams.ts";
@@ -43,14 +43,13 @@ export interface RankInput extends StepStateInput {
   readonly streaming: Streaming | null;
   /** Of the table of what tokens give layers; null: there is none. */
   readonly tokenRows: TokenRows | null;
-  /** Rows that prompts bring along; left out: another rank puts them in. */
-  readonly given?: GivenTable;
 }
 
 export class Rank implements RankSteps<Layer> {
   readonly plan: RankPlan;
   readonly #state: StepState;
   readonly #control: Control;
+  readonly #stepIds: Int32Array;
   readonly #layers: readonly Layer[];
   readonly #residual: Residual;
   readonly #embeddingNorm: Norm | null;
@@ -90,6 +89,7 @@ export class Rank implements RankSteps<Layer> {
     this.plan = state.plan;
     this.#state = state;
     this.#control = control;
+    this.#stepIds = control.stepIds();
     this.#residual = residual;
     this.#embeddingNorm = bindNorm(this.plan.embeddingNorm);
     this.#tokenKind = addressOf(this.plan.tokenKind);
@@ -104,8 +104,7 @@ export class Rank implements RankSteps<Layer> {
     const { secondStream: second } = this.plan;
     this.#kept = new KeptStreams(state, { residual, memory: memories[0], second });
     const rows = streaming?.embeddingRows ?? null;
-    const { given = null } = input;
-    this.#vocabulary = new Vocabulary(state, { residual, control, rows, given });
+    this.#vocabulary = new Vocabulary(state, { residual, control, rows });
     const { plan: { projector } } = this;
     this.#tower = projector && {
       start: new PatchEmbedding(state, { residual, memory: memories[0] }),
@@ -160,8 +159,9 @@ export class Rank implements RankSteps<Layer> {
   }
 
   embed(): void {
-    if (this.#tower === null) this.#vocabulary.embed();
-    else this.#tower.start.embed();
+    if (this.#tower === null) return this.#vocabulary.embed();
+    this.#tower.start.embed();
+    this.#tower.end.begin();
   }
 
   /** What tokens give layers, and further streams, are made of their embeddings, too. */
@@ -231,6 +231,7 @@ export class Rank implements RankSteps<Layer> {
   feedForward(layer: Layer): void {
     this.#feedForward.run(layer);
     gateNeurons(this.#state, this.#residual, layer);
+    addGivenParts(this.#state, this.#stepIds, { residual: this.#residual, layer });
     const { n } = this.#state;
     const asked = this.#state.isGpusAlone(layer.index)
       ? 0
@@ -256,6 +257,7 @@ export class Rank implements RankSteps<Layer> {
 
   endLayer(layer: Layer): boolean {
     const { input, altUp, outputScale } = layer;
+    this.#tower?.end.endLayer(layer.index);
     if (altUp !== null) this.#altUp!.correct(altUp);
     if (input !== null) this.#inputs!.add(layer, input);
     if (altUp !== null) return this.#altUp!.joinInput(input && input.norm);

@@ -8,7 +8,6 @@ import {
   SEGMENT_WORDS,
 } from "../memory/control_layout.ts";
 import type { EmbeddingRows } from "./embedding_rows.ts";
-import type { GivenTable } from "./given_rows.ts";
 import { bindNorm, type Norm } from "./bound_norm.ts";
 import { dequantizeRow, type Matrix, matrixOf, project, quantize, readsQ8 } from "./matrix.ts";
 import type { Residual } from "./residual.ts";
@@ -20,23 +19,14 @@ export class Vocabulary {
   readonly #stepIds: Int32Array;
   readonly #embedding: Matrix;
   readonly #rows: EmbeddingRows | null;
-  readonly #given: GivenTable | null;
   readonly #positions: Matrix | null;
   readonly #outputNorm: Norm;
   readonly #output: Matrix;
 
-  /**
-   * rows: what brings rows of the embedding table that stays in a file; null: it is in memory.
-   * given: rows of ids below 0; null: another rank puts them in.
-   */
+  /** rows: what brings rows of the embedding table that stays in a file; null: it is in memory. */
   constructor(
     state: StepState,
-    by: {
-      residual: Residual;
-      control: Control;
-      rows: EmbeddingRows | null;
-      given: GivenTable | null;
-    },
+    by: { residual: Residual; control: Control; rows: EmbeddingRows | null },
   ) {
     const { plan } = state;
     this.#state = state;
@@ -44,7 +34,6 @@ export class Vocabulary {
     this.#stepIds = by.control.stepIds();
     this.#embedding = matrixOf(plan.embedding);
     this.#rows = by.rows;
-    this.#given = by.given;
     this.#positions = plan.positions && matrixOf(plan.positions);
     this.#outputNorm = bindNorm(plan.outputNorm);
     this.#output = matrixOf(plan.output);
@@ -68,7 +57,7 @@ export class Vocabulary {
       const { embedding: stride } = plan.strides;
       kernels.scale_f32(partial, stride, n, config.embeddingLength, embeddingScale);
     }
-    if (this.#given !== null) this.#putGiven(this.#given);
+    this.#putGiven();
     if (this.#positions !== null) this.#addPositions(this.#positions);
   }
 
@@ -135,8 +124,9 @@ export class Vocabulary {
   }
 
   /** Rows of ids below 0 to where embeddings would be. */
-  #putGiven(given: GivenTable): void {
-    const { n, plan } = this.#state;
+  #putGiven(): void {
+    const { n, plan, given } = this.#state;
+    if (given === null) return;
     for (let t = 0; t < n; t++) {
       const id = this.#stepIds[t];
       if (id < 0) given.put(id, this.#residual.partialToFill(), t * plan.strides.embedding);

@@ -1,6 +1,6 @@
 /** A rank's walk through its steps, whatever it calls a layer. */
 import type { StepWords } from "../memory/control.ts";
-import type { TowerInput } from "../model/types.ts";
+import type { TowerInput } from "../model/vision_types.ts";
 import { forward } from "./forward.ts";
 import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
 

@@ -183,8 +183,8 @@ function* shapes(): Generator<{ d: number; n: number; size: number; rng: Rng }> 
 
 /**
  * Each value within a few places of its own, all together much closer; zeros behind each row. The
- * exponents of gelu, quickGelu and swiglu7, at most 88, are rounded before they are exponents: that loses
- * places.
+ * exponents of gelu, quickGelu and swiglu7, at most 88, are rounded before they are exponents:
+ * that loses places.
  */
 function assertRows(
   padded: Float32Array,

@@ -1,6 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import type { EmbedOptions, SeenImages } from "../../src/llm/types.ts";
+import type { EmbedOptions, ModelDetails, SeenImages } from "../../src/llm/types.ts";
 import { RequestError } from "../../src/base/errors.ts";
+import { createApp } from "../../src/server/mod.ts";
 import { post, refused, testApp } from "./http_client.ts";
 
 const A = Uint8Array.of(1, 2, 3), B = Uint8Array.of(4, 5);
@@ -123,6 +124,39 @@ Deno.test("tokens of images are counted, and nobody looks at more than their siz
   const counted = await (await post(app, "/v1/messages/count_tokens", { messages })).json();
   assertEquals(counted, { input_tokens: 5 });
   assertEquals(options.map((each) => each?.isCounted), [true]);
+});
+
+Deno.test("all lists of models say which of them see", async () => {
+  const details: Partial<ModelDetails> = { uses: ["ranking"], chatTemplate: "<think></think>" };
+  for (const [script, seen] of [[{ see }, true], [{}, false], [{ details }, false]] as const) {
+    const { app } = testApp(script);
+    const get = async (path: string, headers = {}) =>
+      (await (await app.request(path, { headers })).json()).data[0];
+    const input_modalities = seen ? ["text", "image"] : ["text"];
+    const output_modalities = "details" in script ? ["rerank"] : ["text"];
+    const architecture = { input_modalities, output_modalities };
+    assertEquals((await get("/v1/models")).architecture, architecture);
+    assertEquals((await get("/models")).architecture, architecture);
+    const version = { "anthropic-version": "2023-06-01" };
+    const { image_input, thinking } = (await get("/v1/models", version)).capabilities;
+    assertEquals([image_input.supported, thinking.supported], [seen, "details" in script]);
+    const { capabilities } = await (await post(app, "/api/show", { model: "scripted" })).json();
+    assertEquals(capabilities.includes("vision"), seen);
+  }
+});
+
+Deno.test("a model that was not loaded yet may see or not", async () => {
+  const card = { id: "a", created: 0 };
+  const models = {
+    state: "ready" as const,
+    list: () => [card],
+    acquire: () => Promise.resolve(undefined),
+  };
+  const app = createApp({ models });
+  const get = async (path: string, headers = {}) =>
+    (await (await app.request(path, { headers })).json()).data[0];
+  assertEquals("architecture" in await get("/v1/models"), false);
+  assertEquals((await get("/v1/models", { "anthropic-version": "x" })).capabilities, null);
 });
 
 Deno.test("a model without eyes says so, in the form of the API", async () => {

@@ -6,8 +6,11 @@ import type { GivenRows } from "../../src/engine/types.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
+import { givenWidth } from "../../src/model/given_width.ts";
 import type { RankRunner } from "../../src/rank/open_rank.ts";
+import type { ReferenceModel } from "../../src/reference/forward.ts";
 import type { ReferenceGiven } from "../../src/reference/given_rows.ts";
+import { argmax } from "../../src/reference/ops.ts";
 import { ReferenceWeights } from "../../src/reference/weights.ts";
 import { Rng } from "./rng.ts";
 
@@ -59,6 +62,23 @@ export function referenceOf({ ids, given }: GivenPrompt, width: number): Referen
   };
 }
 
+/** The ids that the reference chooses behind a prompt, the likeliest ones. */
+export function referenceIds(
+  exact: ReferenceModel,
+  { ids, given }: GivenPrompt,
+  count: number,
+): number[] {
+  const { vocabSize, embeddingLength: width } = exact.config;
+  const known = [...ids];
+  for (let computed = 0; known.length < ids.length + count;) {
+    const some = known.slice(computed);
+    const logits = exact.forward(some, computed, referenceOf({ ids: known, given }, width));
+    computed += some.length;
+    known.push(argmax(logits.subarray(-vocabSize)));
+  }
+  return known.slice(ids.length);
+}
+
 /** Counted as the model's authors do: on from the largest position so far. */
 function positionsOf(count: number, spans: readonly GivenSpan[]): number[] {
   const positions: number[] = [];
@@ -87,7 +107,7 @@ export function stepLogits(
 ): Float32Array {
   const { plan: { logitsRows, statePlaces }, setup: { config } } = runner;
   const steps = new StepRunner(runner);
-  const spans = givenSpans(ids, given, config.embeddingLength);
+  const spans = givenSpans(ids, given, givenWidth(config));
   const logits = new Float32Array(ids.length * config.vocabSize);
   runner.given.add(given);
   for (let i = 0; i * 32 < ids.length; i++) steps.setBlock(0, i, i);
@@ -98,8 +118,9 @@ export function stepLogits(
       const rows = Math.min(end - from, logitsRows);
       steps.begin(STEP_KIND_FORWARD);
       const to = place === 0 ? 1 : 0;
-      steps.add({ slot: 0, ids, spans }, from, rows, rows, { from: place, to });
-      if (statePlaces > 0) place = to;
+      const states = statePlaces > 0 ? { from: place, to } : undefined;
+      steps.add({ slot: 0, ids, spans }, from, rows, rows, states);
+      place = to;
       check(steps.run(), "a step that nobody cancels");
       for (let t = 0; t < rows; t++) {
         logits.set(steps.gatherRow(t), (from + t) * config.vocabSize);

@@ -94,7 +94,8 @@ export class ScriptedModel implements LanguageModel {
     this.#options = options;
     this.id = options.id ?? "scripted";
     this.contextLength = options.contextLength ?? 1_000_000;
-    this.details = { ...DETAILS, ...options.details };
+    const uses = [...DETAILS.uses, ...options.see === undefined ? [] : ["images" as const]];
+    this.details = { ...DETAILS, uses, ...options.details };
     const { embed = (ids) => new Float32Array([ids.length, 1]) } = options;
     if (embed !== null) {
       this.embed = (texts, options) => Promise.resolve(texts.map((ids) => embed(ids, options)));

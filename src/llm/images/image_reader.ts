@@ -29,8 +29,10 @@ export interface ImageReaderParts {
   readonly tower: Pick<Tower, "images" | "floats" | "see" | "close">;
   readonly preparer: Pick<ImagePreparer, "prepare" | "close">;
   readonly tokenizer: Pick<Tokenizer, "encode">;
-  /** Width of the model's stream. */
-  readonly embeddingLength: number;
+  /** Numbers of a row: `givenWidth`. */
+  readonly rowLength: number;
+  /** The model turns rows by their places in an image. */
+  readonly hasGrids: boolean;
   readonly contextLength: number;
   readonly waitingMax: number;
   /** Of rows that are kept; default 256 MiB. */
@@ -64,8 +66,7 @@ export class ImageReader {
   }
 
   async close(): Promise<void> {
-    await this.#in.preparer.close();
-    await this.#in.tower.close();
+    await Promise.all([this.#in.preparer.close(), this.#in.tower.close()]);
   }
 
   async #lookAtOne(file: Uint8Array, room: number, options: LookOptions): Promise<Seen> {
@@ -103,7 +104,7 @@ export class ImageReader {
 
   /** Ids of the image's texts and rows; without its rows each is -1. */
   #place({ layout, seesAll }: PreparedImage, tiles: readonly Float32Array[] | null): Seen {
-    const { tokenizer, embeddingLength: d } = this.#in;
+    const { tokenizer, rowLength: d, hasGrids } = this.#in;
     const ids: number[] = [];
     const given: GivenRows[] = [];
     for (const part of layout) {
@@ -118,7 +119,7 @@ export class ImageReader {
       const values = "tile" in part
         ? inOrder(tiles[part.tile], part, d)
         : this.#in.tower.floats(part.tensor).subarray(first * d, (first + count) * d);
-      given.push({ firstId, values, seesAll, grid });
+      given.push({ firstId, values, seesAll, grid: hasGrids ? grid : null });
     }
     return { ids, given };
   }

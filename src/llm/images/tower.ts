@@ -2,19 +2,25 @@
  * The model behind a model's eyes: its projector's file, planned when the model is loaded, and its
  * threads, started when the first image comes. Patches in, rows of the text model's stream out.
  */
-import { EngineHandle } from "../../../workers/mod.ts";
+import type { EngineHandle } from "../../../workers/mod.ts";
 import { UnsupportedModelError } from "../../base/errors.ts";
-import { openModelFile } from "../../bundle/mod.ts";
-import { type GgufFile, TensorReader } from "../../gguf/mod.ts";
-import { dequantize, readVision } from "../../model/mod.ts";
+import { TensorReader } from "../../gguf/mod.ts";
+import { dequantize } from "../../model/mod.ts";
+import { givenWidth } from "../../model/given_width.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { ImageConfig, TowerInput, VisionModel } from "../../model/vision_types.ts";
+import type { ImageConfig, TowerInput } from "../../model/vision_types.ts";
 import type { RankPlan } from "../../rank/plan_types.ts";
-import { planModel } from "../plan_load.ts";
+import { type ImageKind, imageKindOf } from "../../vision/mod.ts";
 import type { LoadOptions } from "../load_options.ts";
 import type { Notice } from "../predictor_report.ts";
 import { projectorBeside } from "./find_projector.ts";
-import { usedTensors } from "../used_tensors.ts";
+import { type PlannedTower, planTower, startTower, type TowerOptions } from "./load_tower.ts";
+
+/** The model that is to see, and the kernels of its threads. */
+export interface SeeingModel {
+  readonly config: ModelConfig;
+  readonly module: WebAssembly.Module;
+}
 
 /**
  * What a model sees images with: the projector that was named, or the one beside it; null: none.
@@ -22,7 +28,7 @@ import { usedTensors } from "../used_tensors.ts";
  */
 export function openTower(
   modelPath: string,
-  of: Parameters<typeof Tower.open>[1],
+  of: SeeingModel,
   options: LoadOptions,
   notify: (notice: Notice) => void = () => {},
 ): Tower | null {
@@ -40,21 +46,22 @@ export function openTower(
 }
 
 export class Tower {
-  readonly #file: GgufFile;
-  readonly #vision: VisionModel;
-  readonly #plans: readonly RankPlan[];
-  readonly #module: WebAssembly.Module;
+  readonly #planned: PlannedTower;
+  readonly #kind: ImageKind;
   readonly #floats = new Map<string, Float32Array>();
   #engine: Promise<EngineHandle> | null = null;
   #isClosed = false;
 
-  private constructor(
-    of: { file: GgufFile; vision: VisionModel; plans: RankPlan[]; module: WebAssembly.Module },
-  ) {
-    this.#file = of.file;
-    this.#vision = of.vision;
-    this.#plans = of.plans;
-    this.#module = of.module;
+  private constructor(planned: PlannedTower) {
+    this.#planned = planned;
+    this.#kind = imageKindOf(planned.vision.images);
+  }
+
+  /** Rows of an image that see each other, and so are one step of the model; undefined: none do. */
+  get wholeRows(): number | undefined {
+    const { imageSize, patchSize, mergeSide } = this.images;
+    if (!this.#kind.seesAll) return undefined;
+    return Math.floor(imageSize / patchSize / mergeSide) ** 2;
   }
 
   /**
@@ -62,41 +69,34 @@ export class Tower {
    * @throws {ModelFormatError} when the file is damaged, or no projector.
    * @throws {UnsupportedModelError} when this version cannot run it, or it is another model's.
    */
-  static open(
-    path: string,
-    { config, module }: { readonly config: ModelConfig; readonly module: WebAssembly.Module },
-    { threads, arenaBytesMax }: Pick<LoadOptions, "threads" | "arenaBytesMax"> = {},
-  ): Tower {
-    const { file } = openModelFile(path);
-    const vision = readVision(file);
-    const { description: model } = vision;
-    const { outputLength } = model.config.projector!;
-    if (outputLength % config.embeddingLength !== 0) {
-      throw new UnsupportedModelError(
-        `Cannot look at images with the projector "${path}": its rows have ${outputLength} ` +
-          `numbers, the model's ${config.embeddingLength}: take the one that belongs to the model`,
-      );
-    }
-    const options = { threads, arenaBytesMax, contextLength: model.config.contextLength };
-    const plans = planModel({ file, model }, module, options);
-    return new Tower({ file, vision, plans, module });
+  static open(path: string, { config, module }: SeeingModel, options: TowerOptions = {}): Tower {
+    const planned = planTower(path, module, options);
+    const { outputLength } = planned.vision.description.config.projector!;
+    const tower = new Tower(planned);
+    const width = givenWidth(config);
+    if (outputLength === width) return tower;
+    throw new UnsupportedModelError(
+      `Cannot look at images with the projector "${path}": its rows have ${outputLength} ` +
+        `numbers, the model's ${width}: take the one that belongs to the model`,
+    );
   }
 
   get images(): ImageConfig {
-    return this.#vision.images;
+    return this.#planned.vision.images;
   }
 
   /** What it takes once it has seen an image. */
   get plans(): readonly RankPlan[] {
-    return this.#plans;
+    return this.#planned.plans;
   }
 
   /** All of a tensor of the file, read once. */
   floats(name: string): Float32Array {
     const known = this.#floats.get(name);
     if (known !== undefined) return known;
-    using reader = TensorReader.open(this.#file);
-    const tensor = this.#file.tensors.get(name)!;
+    const { file } = this.#planned;
+    using reader = TensorReader.open(file);
+    const tensor = file.tensors.get(name)!;
     const values = dequantize(tensor.type, reader.readAll(tensor));
     this.#floats.set(name, values);
     return values;
@@ -118,14 +118,7 @@ export class Tower {
   }
 
   async #start(): Promise<EngineHandle> {
-    const { description: model } = this.#vision;
-    const engine = await EngineHandle.start({
-      plans: this.#plans,
-      config: model.config,
-      tensors: usedTensors(this.#file, model, this.#plans),
-      parts: this.#file.parts,
-      module: this.#module,
-    });
+    const engine = await startTower(this.#planned);
     // Whoever closed meanwhile found none.
     if (this.#isClosed) await engine.close();
     return engine;

@@ -21,7 +21,6 @@ import { configOf } from "../../model/layer_config.ts";
 import type { Control, StepWords } from "../../memory/control.ts";
 import { bindNorm, type Norm } from "../bound_norm.ts";
 import { LayerTally, neuronsAsked } from "../layer_tally.ts";
-import type { GivenTable } from "../given_rows.ts";
 import type { RankPlan } from "../plan_types.ts";
 import type { RankSteps } from "../rank_steps.ts";
 import { Residual } from "../residual.ts";
@@ -49,8 +48,6 @@ export interface GpuRankInput extends StepStateInput, Omit<GpuLoading, "gpu"> {
   readonly control: Control;
   /** Where a table that stays in the file is read; null: there is none. */
   readonly tokenRows: TokenRows | null;
-  /** Rows that prompts bring along; left out: another rank puts them in. */
-  readonly given?: GivenTable;
   /** Nobody waits on the spot: logits are there when `arrived` resolves. Only of a rank alone. */
   readonly awaitsLogits?: boolean;
   /** It can compute several tokens a wait, where it is alone. */
@@ -97,14 +94,13 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   #isAwaited = false;
 
   private constructor(input: GpuRankInput, state: StepState, parts: GpuRankParts) {
-    const { control, awaitsLogits = false, given = null } = input;
+    const { control, awaitsLogits = false } = input;
     this.plan = state.plan;
     this.#gpu = input.gpu;
     this.#state = state;
     this.#control = control;
     this.#residual = new Residual(state, control);
-    const by = { residual: this.#residual, control, rows: null, given };
-    this.#vocabulary = new Vocabulary(state, by);
+    this.#vocabulary = new Vocabulary(state, { residual: this.#residual, control, rows: null });
     this.#parts = parts;
     this.#isAlone = this.plan.gpu!.isAlone;
     this.#awaitsLogits = awaitsLogits;

@@ -5,7 +5,7 @@ import { z } from "zod";
 import project from "../../../deno.json" with { type: "json" };
 import { RequestError } from "../../base/errors.ts";
 import type { ModelDetails } from "../../llm/types.ts";
-import { whileWanted, readWork, withModel } from "../answers/answer.ts";
+import { readWork, whileWanted, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import type { ModelCard, ModelSource } from "../model_source.ts";
 import { embedAll, wholeIds } from "../openai/embeddings.ts";
@@ -69,6 +69,7 @@ export async function show(c: Context<ServerEnv>, settings: AppSettings): Promis
         },
         capabilities: [
           ...(uses.includes("writing") ? ["completion"] : []),
+          ...(uses.includes("images") ? ["vision"] : []),
           ...(hasTools ? ["tools"] : []),
           ...(details?.gapMarks ? ["insert"] : []),
           ...(model.embed !== undefined && uses.includes("vectors") ? ["embedding"] : []),

@@ -40,7 +40,7 @@ function reader(options: Partial<ImageReaderParts> = {}) {
       close: () => Promise.resolve(void counts.closed++),
     },
     tokenizer: { encode: (text) => [text.charCodeAt(0)] },
-    ...{ embeddingLength: D, contextLength: 100, waitingMax: 1 },
+    ...{ rowLength: D, hasGrids: true, contextLength: 100, waitingMax: 1 },
     ...options,
   };
   return { images: new ImageReader(parts), counts, gate };

@@ -1,0 +1,40 @@
+/** A prompt with images on a GPU that has all of the model, one token a wait and several. */
+import { assertEquals } from "@std/assert";
+import { Leader } from "../../src/engine/leader.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { answerNow } from "../support/answer_now.ts";
+import { chainTest, openChainRunner } from "../support/chain_runner.ts";
+import { idsOf, referenceIds, someRows } from "../support/given_rows.ts";
+import { withTinyFile } from "../support/loaded_model.ts";
+
+const WIDTH = 64;
+const TOKENS = 24;
+
+chainTest("a GPU puts tokens where images leave them room, in chains, too", async () => {
+  const shape = { architecture: "qwen3vl", seed: 3, contextLength: 224, blockCount: 2 } as const;
+  await withTinyFile(shape, async (path) => {
+    const image = (firstId: number, rows: number, columns: number) => ({
+      ...{ firstId, seesAll: false, grid: { rows, columns } },
+      values: someRows(-firstId, { count: rows * columns, width: WIDTH }),
+    });
+    const given = [image(-1, 5, 8), image(-100, 3, 2)];
+    const [first, second] = given.map((rows) => idsOf(rows, WIDTH));
+    const prompt = { ids: [3, ...first, 44, 200, ...second, 6], given };
+    const exact = referenceIds(new ReferenceModel(openGguf(path)), prompt, TOKENS);
+    const runner = await openChainRunner(path);
+    for (const waitMs of [0, Infinity]) {
+      const leader = new Leader(runner, { waitMs });
+      runner.control.openSlot(0);
+      const request = { ...prompt, maxTokens: TOKENS, sampling: { temperature: 0 }, endIds: [] };
+      // Twice: the second time the prompt's first blocks are there already.
+      for (const cachedTokens of [0, 32]) {
+        runner.control.openSlot(0);
+        const { timings } = answerNow(leader, request);
+        assertEquals(timings.cachedTokens, cachedTokens);
+        assertEquals([...runner.control.outputIds(0).subarray(0, TOKENS)], exact);
+      }
+    }
+    runner.close();
+  });
+});
