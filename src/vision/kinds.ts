@@ -102,5 +102,5 @@ export function imageKindOf({ projector, gridSizes }: ImageConfig): ImageKind {
   }
   // LLaVA 1.6 says by these that it looks at parts, too.
   if (kind.cut !== "square" || gridSizes.length === 0) return kind;
-  return { ...kind, cut: "bestSize", whole: STRETCHED, parts: BICUBIC };
+  return { ...kind, cut: "bestSize", whole: STRETCHED, parts: kind.whole };
 }
