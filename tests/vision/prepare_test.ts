@@ -1,125 +1,130 @@
-/** Whole images prepared: how many tiles, and what is said around them. */
-import { assertEquals, assertThrows } from "@std/assert";
-import { UnsupportedModelError } from "../../src/base/errors.ts";
-import type { ImageConfig } from "../../src/model/mod.ts";
-import { VISION_KINDS } from "../../src/model/read_vision.ts";
-import { imageKindOf, type PreparedImage, prepareImage } from "../../src/vision/mod.ts";
-import { NO_TABLES, someConfig } from "../support/image_configs.ts";
-import { makeRaster } from "../support/rasters.ts";
+/** What comes out for pixels, beside llama.cpp's mtmd 0.12.9 (its sums: all floats are equal). */
+import { assertEquals } from "@std/assert";
+import { crc32 } from "../../src/base/crc32.ts";
+import { prepareImage } from "../../src/vision/prepare.ts";
+import type { Raster } from "../../src/vision/types.ts";
+import { IMAGE_CONFIGS } from "./image_configs.ts";
+import { seededImage } from "./seeded_image.ts";
 
-Deno.test("prepareImage() gives fixed sizes one tile, and says what the kind says around it", () => {
-  assertEquals(show("mlp", [30, 20]), "0:0+4");
-  assertEquals(show("janus_pro", [30, 20]), "0:0+4");
-  const of = { mergeSide: 2 };
-  assertEquals(show("gemma3", [30, 20], of), "<start_of_image>|0:0+1|<end_of_image>");
-});
+type Kind = keyof typeof IMAGE_CONFIGS;
 
-Deno.test("prepareImage() lets only Gemma's rows see each other both ways", () => {
-  const seeing = VISION_KINDS.filter((projector) => imageKindOf(someConfig({ projector })).seesAll);
-  assertEquals(seeing, ["gemma3"]);
-});
+const NO_TABLES = { positions: null, classTokens: null, patchBias: null };
 
-Deno.test("prepareImage() cuts an image for Idefics 3 into rows of tiles, the whole one last", () => {
-  const around = "<fake_token_around_image>";
+/** Width, height, patches of the tiles, and the CRC-32 of all patches, of which each has its tile's. */
+const PEER: Record<Kind, readonly (readonly [number, number, string, number])[]> = {
+  gemma3: [
+    [1, 1, "16", 902560915],
+    [1, 90, "16", 2277679313],
+    [133, 77, "16", 4026471215],
+    [40, 100, "16", 1905930305],
+  ],
+  mlp: [
+    [1, 1, "9", 3503960549],
+    [1, 90, "9", 1109764746],
+    [133, 77, "9", 870242526],
+    [40, 100, "9", 1896587733],
+  ],
+  "LLaVA 1.6": [
+    [1, 1, "9", 3503960549],
+    [1, 90, "4 x 9", 2137924166],
+    [133, 77, "5 x 9", 3051341807],
+    [40, 100, "4 x 9", 3126759253],
+  ],
+  janus_pro: [
+    [1, 1, "9", 3325393177],
+    [1, 90, "9", 1374366606],
+    [133, 77, "9", 683480398],
+    [40, 100, "9", 3844307798],
+  ],
+  idefics3: [
+    [1, 1, "10 x 16", 916191740],
+    [1, 90, "4 x 16", 2508320602],
+    [133, 77, "7 x 16", 189676693],
+    [40, 100, "4 x 16", 3193140958],
+  ],
+  internvl: [
+    [1, 1, "16", 521290787],
+    [1, 90, "3 x 16", 1653640554],
+    [133, 77, "7 x 16", 2086028502],
+    [40, 100, "3 x 16", 3758088709],
+  ],
+  pixtral: [
+    [1, 1, "9", 1625930896],
+    [1, 90, "27", 2795122373],
+    [133, 77, "40", 1552578740],
+    [40, 100, "18", 1087112714],
+  ],
+  kimivl: [
+    [1, 1, "36", 325359291],
+    [1, 90, "108", 2487695548],
+    [133, 77, "60", 1847449931],
+    [40, 100, "40", 2606566208],
+  ],
+  qwen2vl_merger: [
+    [1, 1, "36", 136340127],
+    [1, 90, "108", 1099328109],
+    [133, 77, "60", 4248937196],
+    [40, 100, "40", 1500347982],
+  ],
+  qwen3vl_merger: [
+    [1, 1, "36", 3132618154],
+    [1, 90, "108", 155732269],
+    [133, 77, "32", 3009938188],
+    [40, 100, "40", 914385666],
+  ],
+  lfm2: [
+    [30, 20, "24", 2059184896],
+    [1200, 400, "3 x 1024, 48", 3091067555],
+  ],
+};
+
+for (const [kind, cases] of Object.entries(PEER)) {
+  for (const [width, height, counts, sum] of cases) {
+    Deno.test(`prepareImage() makes of ${width} · ${height} pixels what llama.cpp does: ${kind}`, () => {
+      const config = IMAGE_CONFIGS[kind as Kind];
+      const { tiles } = prepareImage(seededImage(width, height), config, NO_TABLES);
+      assertEquals(inRuns(tiles.map(({ kept }) => kept)), counts);
+      const bytes = tiles.map(({ patches }) => new Uint8Array(patches.buffer));
+      assertEquals(bytes.reduce((before, each) => crc32(each, before), 0), sum);
+    });
+  }
+}
+
+Deno.test("prepareImage() reads pixels from the bottom up, of four bytes, blue first", () => {
+  const image = seededImage(40, 100);
+  const config = IMAGE_CONFIGS.idefics3;
+  const stored = fromBelow(image);
   assertEquals(
-    show("idefics3", [15, 30], { longestEdge: 16, mergeSide: 2 }),
-    `${around}<row_1_col_1>|0:0+1|\n${around}<row_2_col_1>|1:0+1|` +
-      `\n\n${around}<global-img>|2:0+1|${around}`,
-  );
-  // A file that says no edge has no tiles.
-  const whole = `\n\n${around}<global-img>|0:0+1|${around}`;
-  assertEquals(show("idefics3", [15, 30], { mergeSide: 2 }), whole);
-});
-
-Deno.test("prepareImage() cuts a large image for InternVL, and leaves a small one whole", () => {
-  const of = { mergeSide: 2 };
-  assertEquals(show("internvl", [8, 8], of), "<img>|0:0+1|</img>");
-  assertEquals(show("internvl", [9, 4], of), "<img>|0:0+1|1:0+1|2:0+1|</img>");
-  assertEquals(tileCount("internvl", [40, 30], of), 12 + 1);
-  assertEquals(tileCount("internvl", [40, 30], { ...of, tilesMax: 6 }), 6 + 1);
-});
-
-Deno.test("prepareImage() cuts an image for LLaVA 1.6 as its file's sizes say", () => {
-  const gridSizes = [[8, 16], [16, 8], [16, 16]] as const;
-  assertEquals(tileCount("mlp", [30, 20], { gridSizes }), 4 + 1);
-  assertEquals(tileCount("mlp", [32, 12], { gridSizes }), 2 + 1);
-  assertEquals(tileCount("mlp", [8, 8], { gridSizes }), 1);
-});
-
-Deno.test("prepareImage() puts a row between Pixtral's lines", () => {
-  const of = { ...bounds(4, 400), lineBreak: "break" };
-  assertEquals(show("pixtral", [12, 8], of), "0:0+3|break|0:3+3|[IMG_END]");
-  const merged = { ...bounds(8, 400), mergeSide: 2, lineBreak: "break" };
-  assertEquals(show("pixtral", [16, 16], merged), "0:0+2|break|0:2+2|[IMG_END]");
-  assertEquals(show("pixtral", [12, 8], bounds(4, 400)), "0:0+6|[IMG_END]");
-});
-
-Deno.test("prepareImage() says Qwen-VL where rows are, which windows put into another order", () => {
-  const of = { ...bounds(8, 4000), mergeSide: 2 };
-  const { layout } = prepare("qwen2vl_merger", [24, 16], of);
-  assertEquals(layout, [
-    { text: "<|vision_start|>" },
-    { tile: 0, first: 0, count: 6, grid: { rows: 2, columns: 3 } },
-    { text: "<|vision_end|>" },
-  ]);
-  // Two windows of two by two rows, side by side.
-  const windows = prepare("qwen2.5vl_merger", [32, 16], { ...of, windowSide: 4 }).layout[1];
-  const order = Int32Array.of(0, 1, 4, 5, 2, 3, 6, 7);
-  const grid = { rows: 2, columns: 4 };
-  assertEquals(windows, { tile: 0, first: 0, count: 8, grid, order });
-});
-
-Deno.test("prepareImage() brings images for windows to whole numbers of them", () => {
-  const of = { ...bounds(8, 4000), mergeSide: 2, windowSide: 4 };
-  const [{ count }] = prepare("qwen2.5vl_merger", [21, 37], of).tiles;
-  assertEquals(count, 16 / 4 * (32 / 4));
-});
-
-Deno.test("prepareImage() cuts a large image for LFM2-VL into squares of 512 pixels", () => {
-  const of = { patchSize: 32, mergeSide: 2, pixelsMin: 64 ** 2, pixelsMax: 256 ** 2 };
-  const small = "<|image_start|>|0:0+12|<|image_end|>";
-  assertEquals(show("lfm2", [256, 192], of), small);
-  const { tiles, layout } = prepare("lfm2", [1100, 500], of);
-  assertEquals(tiles.map(({ count }) => count), [256, 256, 4 * 10]);
-  assertEquals(
-    layout.map((part) => "text" in part ? part.text : part.count),
-    [
-      ...["<|image_start|><|img_row_1_col_1|>", 64, "<|img_row_1_col_2|>", 64],
-      ...["<|img_thumbnail|>", 10, "<|image_end|>"],
-    ],
+    prepareImage(stored, config, NO_TABLES),
+    prepareImage(image, config, NO_TABLES),
   );
 });
 
-Deno.test("imageKindOf() knows all kinds of projectors that are read, and says which", () => {
-  for (const projector of VISION_KINDS) imageKindOf(someConfig({ projector }));
-  assertThrows(
-    () => imageKindOf(someConfig({ projector: "ears" })),
-    UnsupportedModelError,
-    'type "ears": this version does for dots_ocr, gemma3, ',
+/** "3 x 9, 16" of 9, 9, 9 and 16. */
+function inRuns(counts: readonly number[]): string {
+  const runs: { count: number; times: number }[] = [];
+  for (const count of counts) {
+    const last = runs.at(-1);
+    if (last?.count === count) last.times++;
+    else runs.push({ count, times: 1 });
+  }
+  return runs.map(({ count, times }) => times === 1 ? `${count}` : `${times} x ${count}`).join(
+    ", ",
   );
-});
-
-function prepare(
-  projector: string,
-  [width, height]: readonly [number, number],
-  changes: Partial<ImageConfig> = {},
-): PreparedImage {
-  const image = makeRaster(width, height, (x, y) => x + y);
-  return prepareImage(image, someConfig({ projector, ...changes }), NO_TABLES);
 }
 
-function tileCount(...of: Parameters<typeof prepare>): number {
-  return prepare(...of).tiles.length;
-}
-
-/** A layout in short: texts, "tile:first+count", and tensors. */
-function show(...of: Parameters<typeof prepare>): string {
-  return prepare(...of).layout.map((part) => {
-    if ("text" in part) return part.text;
-    return "tensor" in part ? part.tensor : `${part.tile}:${part.first}+${part.count}`;
-  }).join("|");
-}
-
-function bounds(pixelsMin: number, pixelsMax: number): Partial<ImageConfig> {
-  return { pixelsMin, pixelsMax };
+function fromBelow({ width, height, bytes }: Raster): Raster {
+  const stored = new Uint8Array(4 * width * height + 5).fill(99);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      for (let channel = 0; channel < 3; channel++) {
+        stored[5 + 4 * ((height - 1 - y) * width + x) + 2 - channel] =
+          bytes[3 * (y * width + x) + channel];
+      }
+    }
+  }
+  return {
+    ...{ width, height, bytes: stored, start: 5 + 4 * width * (height - 1) },
+    ...{ rowStride: -4 * width, pixelStride: 4, channels: [2, 1, 0] },
+  };
 }
