@@ -44,14 +44,16 @@ Deno.test("ImagePreparer passes refusals on, and goes on", async () => {
 
 Deno.test("ImagePreparer ends what takes too long, and starts anew", async () => {
   const preparer = new ImagePreparer({ timeoutMs: 1 });
+  using threads = countThreads();
   const error = await assertRejects(
     () => preparer.prepare(slowFile(), CONFIG, NO_TABLES),
     RequestError,
     "more than 0.001 s",
   );
   assertEquals([error.status, error.code], [400, "image_too_large"]);
-  // The thread is another one, which the time is too short for, too.
+  assertEquals(threads.started, 1);
   await assertRejects(() => preparer.prepare(FILE, CONFIG, NO_TABLES), RequestError);
+  assertEquals(threads.started, 2);
   await preparer.close();
 });
 
@@ -77,6 +79,24 @@ Deno.test("ImagePreparer rejects what is under way when it is closed, and what c
   assert(outcomes[1] instanceof WorkerError, `${outcomes[1]}`);
   await assertRejects(() => preparer.prepare(FILE, CONFIG, NO_TABLES), WorkerError, "closed");
 });
+
+/** Threads that are started until the end of a block. */
+function countThreads(): { readonly started: number } & Disposable {
+  const { Worker } = globalThis;
+  let started = 0;
+  globalThis.Worker = class extends Worker {
+    constructor(...of: ConstructorParameters<typeof Worker>) {
+      super(...of);
+      started++;
+    }
+  };
+  return {
+    get started() {
+      return started;
+    },
+    [Symbol.dispose]: () => void (globalThis.Worker = Worker),
+  };
+}
 
 /** Takes 30 ms or so. */
 function slowFile(): Uint8Array {
