@@ -57,6 +57,17 @@ Deno.test("ImagePreparer ends what takes too long, and starts anew", async () =>
   await preparer.close();
 });
 
+Deno.test("ImagePreparer ends a thread that has nothing to do, and starts another one", async () => {
+  const preparer = new ImagePreparer({ idleMs: 1 });
+  using threads = countThreads();
+  for (let count = 1; count <= 2; count++) {
+    assertEquals((await preparer.prepare(FILE, CONFIG, NO_TABLES)).tiles.length, 1);
+    assertEquals(threads.started, count);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await preparer.close();
+});
+
 Deno.test("ImagePreparer lets go of who does not want an image any more", async () => {
   const preparer = new ImagePreparer();
   const reason = new Error("gone");
