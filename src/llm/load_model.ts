@@ -16,6 +16,7 @@ import type { Tokenizer } from "../tokenizer/types.ts";
 import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 import { planDraft } from "./draft_model.ts";
 import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts";
+import { ImageReader } from "./images/image_reader.ts";
 import { openTower, type Tower } from "./images/tower.ts";
 import { LoadedModel } from "./language_model.ts";
 import {
@@ -64,6 +65,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
     }));
   const archive = archiveOf({ file, packed }, options);
   if (archive !== null) await tryOrClose(engine, () => engine.restoreKv(archive));
+  const { maxWaiting: waitingMax = WAITING_MAX_DEFAULT } = options;
   const { note } = options.quiet ?? {};
   if (note !== undefined) (options.onNotice ?? warn)({ kind: "info", text: note });
   return new LoadedModel({
@@ -71,7 +73,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
     file,
     config: model.config,
     plans,
-    draftPlans: first.draft?.plans ?? [],
+    otherPlans: [...first.draft?.plans ?? [], ...tower?.plans ?? []],
     expectedDecodeTps: first.gpu?.isAlone
       ? decision.expectedDecodeTps
       : expected(planned, predictors),
@@ -91,9 +93,9 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
         { ...opening, options: { ...options, gpuLossAtStep: undefined, onProgress: undefined } },
         { ...decision, mayBeWithout: true },
       )),
-    waitingMax: options.maxWaiting ?? WAITING_MAX_DEFAULT,
+    waitingMax,
     archive,
-    tower,
+    images: tower && ImageReader.of(tower, { config, tokenizer, plans, waitingMax }),
     textHead: model.tensors.textHead
       ? new TextHead(file, model.tensors.textHead, model.config.norm)
       : null,
