@@ -68,7 +68,11 @@ function checkRows(
     throw wrong(`${count} of them see each other, and a step has ${chunkTokens} tokens`);
   }
   if (canSeeAll(plans)) return;
-  throw unsupported("let rows of an image see each other where a GPU attends");
+  throw new RequestError(
+    "Cannot let rows of an image see each other: layers of this model go token by token: make " +
+      "them for another model",
+    { status: 400, code: "invalid_given_rows" },
+  );
 }
 
 function unsupported(what: string): RequestError {

@@ -69,19 +69,16 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     behindWhole: "<fake_token_around_image>",
   },
   internvl: { ...COMMON, cut: "bestSize", whole: STRETCHED, begin: "<img>", end: "</img>" },
-  dots_ocr: {
-    ...{ ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<|img|>", end: "<|endofimg|>" },
-  },
-  paddleocr: {
-    ...{ ...COMMON, cut: "ownShape", begin: "<|IMAGE_START|>", end: "<|IMAGE_END|>" },
-    hasGrid: true,
-  },
-  phi4: { ...COMMON, cut: "ownShape" },
   pixtral: { ...COMMON, cut: "ownShape", end: "[IMG_END]" },
   kimivl: { ...COMMON, cut: "ownShape", begin: "<|media_start|>", end: "<|media_end|>" },
   "qwen2vl_merger": QWEN,
   "qwen2.5vl_merger": QWEN,
   "qwen3vl_merger": QWEN,
+  phi4: { ...COMMON, cut: "ownShape" },
+  "dots_ocr": {
+    ...{ ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<|img|>", end: "<|endofimg|>" },
+  },
+  paddleocr: { ...QWEN, begin: "<|IMAGE_START|>", end: "<|IMAGE_END|>" },
   lfm2: {
     ...{ ...COMMON, cut: "bestGrid", whole: STRETCHED, parts: BILINEAR },
     ...{ begin: "<|image_start|>", end: "<|image_end|>" },

@@ -7,18 +7,23 @@ import { answerNow } from "../support/answer_now.ts";
 import { chainTest, openChainRunner } from "../support/chain_runner.ts";
 import { idsOf, referenceIds, someRows } from "../support/given_rows.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
+import type { TinyFamilyName } from "../support/tiny_families.ts";
 
 const WIDTH = 64;
 const TOKENS = 24;
 
-chainTest("a GPU puts tokens where images leave them room, in chains, too", async () => {
-  const shape = { architecture: "qwen3vl", seed: 3, contextLength: 224, blockCount: 2 } as const;
-  await withTinyFile(shape, async (path) => {
+/** Reads images of a family, once from the beginning and once behind blocks that are there. */
+function checkImages(
+  architecture: TinyFamilyName,
+  { hasGrid, cached }: { hasGrid: boolean; cached: number },
+): Promise<void> {
+  const shape = { architecture, seed: 3, contextLength: 224, blockCount: 2 } as const;
+  return withTinyFile(shape, async (path) => {
     const image = (firstId: number, rows: number, columns: number) => ({
-      ...{ firstId, seesAll: false, grid: { rows, columns } },
+      ...{ firstId, seesAll: !hasGrid, grid: hasGrid ? { rows, columns } : null },
       values: someRows(-firstId, { count: rows * columns, width: WIDTH }),
     });
-    const given = [image(-1, 5, 8), image(-100, 3, 2)];
+    const given = [image(-1, 3, 8), image(-100, 5, 4)];
     const [first, second] = given.map((rows) => idsOf(rows, WIDTH));
     const prompt = { ids: [3, ...first, 44, 200, ...second, 6], given };
     const exact = referenceIds(new ReferenceModel(openGguf(path)), prompt, TOKENS);
@@ -27,8 +32,7 @@ chainTest("a GPU puts tokens where images leave them room, in chains, too", asyn
       const leader = new Leader(runner, { waitMs });
       runner.control.openSlot(0);
       const request = { ...prompt, maxTokens: TOKENS, sampling: { temperature: 0 }, endIds: [] };
-      // Twice: the second time the prompt's first blocks are there already.
-      for (const cachedTokens of [0, 32]) {
+      for (const cachedTokens of [0, cached]) {
         runner.control.openSlot(0);
         const { timings } = answerNow(leader, request);
         assertEquals(timings.cachedTokens, cachedTokens);
@@ -37,4 +41,14 @@ chainTest("a GPU puts tokens where images leave them room, in chains, too", asyn
     }
     runner.close();
   });
-});
+}
+
+chainTest(
+  "a GPU puts tokens where images leave them room, in chains, too",
+  () => checkImages("qwen3vl", { hasGrid: true, cached: 32 }),
+);
+
+chainTest(
+  "a GPU lets an image's rows see each other, and does not begin within them",
+  () => checkImages("gemma3", { hasGrid: false, cached: 0 }),
+);

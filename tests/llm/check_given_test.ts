@@ -11,7 +11,7 @@ const config = {
   embeddingLength: WIDTH,
   ropes: [{ axes: { axisOf: [0] } }],
 } as never as ModelConfig;
-const plan = { chunkTokens: 6, gpu: null, layers: [], statePlaces: 0 } as never as RankPlan;
+const plan = { chunkTokens: 6, statePlaces: 0 } as never as RankPlan;
 
 /** Six rows: ids -1 to -6. */
 function rowsOf(changes: Partial<GivenRows> = {}): GivenRows {
@@ -56,22 +56,15 @@ for (const [what, [ids, given]] of Object.entries(HOSTILE)) {
   });
 }
 
-Deno.test("checkGiven() refuses what the model or its machine cannot do", () => {
+Deno.test("checkGiven() refuses what the model cannot do", () => {
   const straight = { ...config, ropes: [] };
   assertThrows(
     () => checkGiven(IDS, [rowsOf()], { config: straight, plans: [plan] }),
     RequestError,
   );
-  const onGpu = {
-    ...plan,
-    gpu: {},
-    layers: [{ heads: { start: 0, end: 2 } }],
-  } as never as RankPlan;
-  for (const other of [onGpu, { ...plan, statePlaces: 3 }]) {
-    const limits = { config, plans: [other] };
-    assertThrows(() => checkGiven(IDS, [rowsOf()], limits), RequestError, "--gpu off");
-    checkGiven(IDS, [rowsOf({ seesAll: false })], limits);
-  }
+  const limits = { config, plans: [{ ...plan, statePlaces: 3 }] };
+  assertThrows(() => checkGiven(IDS, [rowsOf()], limits), RequestError, "token by token");
+  checkGiven(IDS, [rowsOf({ seesAll: false })], limits);
 });
 
 Deno.test("checkIds() refuses ids below 0 where nothing is given", () => {
