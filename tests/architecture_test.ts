@@ -26,6 +26,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/io": ["src/memory"],
   "src/cache": [],
   "src/shapes": [],
+  "src/vision": ["type src/model/vision_types.ts"],
   "src/rank": [
     "wasm",
     "gpu",
@@ -82,6 +83,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/planner",
     "type src/stats",
     "type src/rank",
+    "type src/vision",
     "src/tokenizer",
     "src/grammar",
     "src/chat",
@@ -124,6 +126,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/rank",
     "src/io",
     "src/train",
+    "src/vision",
     "wasm",
     "src/memory",
     "src/model",

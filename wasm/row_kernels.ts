@@ -74,6 +74,16 @@ export interface RowKernels {
     n: number,
     d: number,
   ): void;
+  /** The same with quickGelu(g) = g / (1 + e^(−1.702·g)). */
+  quick_gelu_mul_f32(
+    gate: number,
+    up: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
   /** The same with relu(g) = max(0, g). */
   relu_mul_f32(
     gate: number,
@@ -137,6 +147,15 @@ export interface RowKernels {
   ): void;
   /** The same with gelu. */
   gelu_f32(
+    x: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
+  /** The same with quickGelu. */
+  quick_gelu_f32(
     x: number,
     inStride: number,
     out: number,

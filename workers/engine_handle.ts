@@ -22,6 +22,7 @@ import { controlSize, type RankSetup } from "../src/rank/open_rank.ts";
 import { WorkerCaller } from "./caller.ts";
 import type { EngineOptions, LayerObservation } from "./engine_options.ts";
 import { draftSetupOf, observationOf, scriptOf } from "./engine_options.ts";
+import { ImageCalls } from "./image_calls.ts";
 import { IoPool } from "./io_pool.ts";
 import { KvSaves } from "./kv_saves.ts";
 import { delayProcessEnd } from "./process_end.ts";
@@ -44,6 +45,8 @@ const ALONE_SLOT = 0;
 export class EngineHandle {
   /** What is asked of whole texts, while no request runs. */
   readonly texts = new TextCalls((call, params, signal) => this.#askAlone(call, params, signal));
+  /** What is asked of a tower. */
+  readonly images = new ImageCalls((call, params, signal) => this.#askAlone(call, params, signal));
   readonly #setup: EngineOptions & Pick<RankSetup, "controlBuffer" | "observation">;
   readonly #control: Control;
   /** By slot: ids of the answer of the request that has it. */

@@ -7,13 +7,17 @@
  */
 import { check } from "../src/base/check.ts";
 import type { KvCopy } from "../src/engine/kv_archive.ts";
+import { RequestError } from "../src/base/errors.ts";
+import { ImageReader } from "../src/engine/image_reader.ts";
 import { Leader } from "../src/engine/leader.ts";
 import type { WholeTexts } from "../src/engine/whole_texts.ts";
 import { RankRunner } from "../src/rank/open_rank.ts";
 import { answerCalls, leave, reply } from "./answer.ts";
 
 let runner: RankRunner | null = null;
+/** One of the two: of a model that reads ids, or of a tower. */
 let leader: Leader | null = null;
+let images: ImageReader | null = null;
 /** What is being copied for a file, a piece with each call. */
 let copy: KvCopy | null = null;
 /** Messages that came so far, and who waits for the next one. */
@@ -27,14 +31,18 @@ answerCalls("engine", {
     const tell = (bytes: number) => reply({ kind: "progress", bytes });
     const isOnGpu = setup.plans[setup.rankIndex].gpu !== null;
     runner = isOnGpu ? await RankRunner.openOnGpu(setup, tell) : RankRunner.open(setup, tell);
+    if (setup.config.patches !== undefined) {
+      images = new ImageReader(runner);
+      return {};
+    }
     const draft = setup.draft && RankRunner.openDraft(runner, setup.draft, tell);
     leader = new Leader(runner, { speculate: setup.speculate, draft, waitMs: setup.gpu?.waitMs });
     return {};
   },
   generate({ request, slot }, later) {
-    check(leader !== null && runner !== null, "the engine is loaded first");
+    const leader = leaderOfTexts();
     leader.begin(request, slot, later);
-    working ??= work(leader, runner);
+    working ??= work(leader, runner!);
     return null;
   },
   copyKv({ modelFingerprint, ids }) {
@@ -69,6 +77,14 @@ answerCalls("engine", {
   score: ({ ids, from }) => ofTexts((texts) => ({ nll: texts.negativeLogLikelihood(ids, from) })),
   logprobs: ({ ids, rows }) => ofTexts((texts) => ({ isComplete: texts.logprobs(ids, rows) })),
   embed: ({ texts, pooling }) => ofTexts((all) => ({ vectors: all.embed(texts, pooling) })),
+  see({ input }, later) {
+    if (images === null) {
+      refuse("Cannot look at the image: the model that was loaded reads ids, no patches");
+    }
+    const rows = images.see(input);
+    later.done({ rows }, rows === null ? [] : [rows.buffer]);
+    return null;
+  },
   observe: ({ ids, position }) =>
     ofTexts((texts) => ({ isComplete: texts.observe(ids, position) })),
   rehearse: ({ ids, policy }) => ofTexts((texts) => ({ choices: texts.rehearse(ids, policy) })),
@@ -106,8 +122,19 @@ async function work(leader: Leader, { control }: RankRunner): Promise<void> {
 
 /** Of a text as a whole: main lets nothing else run meanwhile. */
 function ofTexts<R>(ask: (texts: WholeTexts) => R): R {
+  const leader = leaderOfTexts();
   // What was asked for before is done before.
-  leader?.errands.finish();
-  check(leader !== null && !leader.hasWork, "whole texts run alone");
+  leader.errands.finish();
+  check(!leader.hasWork, "whole texts run alone");
   return ask(leader.texts);
+}
+
+function leaderOfTexts(): Leader {
+  if (images !== null) refuse("Cannot read ids: the model that was loaded looks at images");
+  check(leader !== null, "the engine is loaded first");
+  return leader;
+}
+
+function refuse(why: string): never {
+  throw new RequestError(`${why}: load the other one, too`, { status: 501, code: "unsupported" });
 }

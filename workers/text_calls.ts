@@ -8,7 +8,7 @@ import type { Pooling } from "../src/model/types.ts";
 import type { CallName, Calls } from "./protocol.ts";
 
 /** Calls the leader while no request runs. */
-type AskAlone = <K extends CallName>(
+export type AskAlone = <K extends CallName>(
   call: K,
   params: Calls[K]["params"],
   signal?: AbortSignal,

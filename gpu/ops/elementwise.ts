@@ -15,6 +15,7 @@ const ACTIVATIONS: Readonly<Record<Activation, number>> = {
   relu2: 3,
   swiglu7: 4,
   xielu: 5,
+  quickGelu: 6,
 };
 
 /** Invocations of a workgroup. */

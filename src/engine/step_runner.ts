@@ -181,17 +181,8 @@ export class StepRunner {
    * @throws {Error} when it is void, or a rank has failed.
    */
   run(): boolean {
-    const { control } = this.runner;
-    control.publish(this.#step);
-    let isComplete: boolean;
-    try {
-      isComplete = this.runner.runStep(this.#step);
-      if (this.chain !== null) this.chain.tokens = 1;
-    } catch (error) {
-      // The others wait at a join that will never come.
-      control.fail(0);
-      throw error;
-    }
+    const isComplete = runOnAll(this.runner, this.#step);
+    if (this.chain !== null) this.chain.tokens = 1;
     // Every rank has finished the step: what it left in the cache is behind the counted positions.
     const failure = this.#readFailure?.take() ?? "";
     if (failure !== "") throw new Error(failure);
@@ -234,8 +225,25 @@ export class StepRunner {
   }
 }
 
-/** Of one rank; one without heads does not read them. */
-function tablesOf(plan: RankPlan, memories: readonly WebAssembly.Memory[]): Uint32Array[] {
+/**
+ * Publishes a step and takes the leader's part of it.
+ * @returns false when it was aborted.
+ * @throws {Error} when a rank has failed.
+ */
+export function runOnAll(runner: RankRunner, step: StepWords): boolean {
+  const { control } = runner;
+  control.publish(step);
+  try {
+    return runner.runStep(step);
+  } catch (error) {
+    // The others wait at a join that will never come.
+    control.fail(0);
+    throw error;
+  }
+}
+
+/** Tables of blocks of one rank's arenas; one without heads does not read them. */
+export function tablesOf(plan: RankPlan, memories: readonly WebAssembly.Memory[]): Uint32Array[] {
   const words = plan.sequences * tableBlocks(plan.contextLength);
   return plan.workspaces
     .map(({ tables }, arena) => new Uint32Array(memories[arena].buffer, tables, words));

@@ -10,17 +10,20 @@ import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { readLogprobs } from "../engine/logprob_rows.ts";
 import type { PredictorChoice } from "../engine/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
+import { givenWidth } from "../model/given_width.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 export type { LayerObservation } from "../../workers/mod.ts";
-import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
+import { type EngineHandle, ImagePreparer, type LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
 import { checkGiven } from "./check_given.ts";
 import { checkIds, type IdLimits } from "./check_ids.ts";
 import { refuseEncoder } from "./read_pooling.ts";
+import { ImageReader } from "./images/image_reader.ts";
+import type { Tower } from "./images/tower.ts";
 import { type IdSource, startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
@@ -68,6 +71,8 @@ export interface LoadedModelParts {
   readonly fingerprint: () => string;
   /** Null: the file has nothing behind texts' vectors. */
   readonly textHead: TextHead | null;
+  /** What it sees images with; null: it sees none. */
+  readonly tower: Tower | null;
   /** Told when they cannot be kept. */
   readonly notify: (notice: Notice) => void;
 }
@@ -104,6 +109,9 @@ export class LoadedModel implements LanguageModel {
   #details: ModelDetails | undefined;
   readonly #extras: RequestExtras;
   readonly #texts: TextReader;
+  readonly #images: ImageReader | null;
+  /** Left out: it sees no images. */
+  readonly lookAt: LanguageModel["lookAt"];
 
   constructor(parts: LoadedModelParts) {
     const { plans, config, tokenizer } = parts;
@@ -117,7 +125,7 @@ export class LoadedModel implements LanguageModel {
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
     this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
-    this.memory = memoryUse([...plans, ...parts.draftPlans]);
+    this.memory = memoryUse([...plans, ...parts.draftPlans, ...parts.tower?.plans ?? []]);
     this.bytesPerToken = bytesPerToken(plans, config);
     this.expectedDecodeTps = parts.expectedDecodeTps;
     this.predictors = parts.predictors;
@@ -134,6 +142,12 @@ export class LoadedModel implements LanguageModel {
       checkIds: (ids) => this.#checkIds(ids, { mayFill: true }),
       readAlone: (...of) => this.#readAlone(...of),
     });
+    this.#images = parts.tower && new ImageReader({
+      ...{ tower: parts.tower, preparer: new ImagePreparer(), tokenizer, contextLength },
+      ...{ rowLength: givenWidth(config), waitingMax: parts.waitingMax },
+      hasGrids: config.ropes.some(({ axes }) => axes !== undefined),
+    });
+    if (this.#images !== null) this.lookAt = (...of) => this.#images!.lookAt(...of);
     this.#extras = new RequestExtras(tokenizer, config.vocabSize);
     this.#queue = new TurnQueue({
       runningMax: plans[0].sequences,
@@ -187,7 +201,9 @@ export class LoadedModel implements LanguageModel {
   }
 
   get details(): ModelDetails {
-    return this.#details ??= describeModel(this.file, this.config, this.tokenizer);
+    return this.#details ??= describeModel(this.file, this.config, this.tokenizer, {
+      seesImages: this.lookAt !== undefined,
+    });
   }
 
   generate(request: GenerateRequest): Generation {
@@ -331,7 +347,7 @@ export class LoadedModel implements LanguageModel {
       this.#notify({ kind: "warning", text: `What was computed of prompts is not kept: ${why}` });
     } finally {
       this.#isClosed = true;
-      await this.#engines.close();
+      await Promise.all([this.#engines.close(), this.#images?.close()]);
     }
   }
 

@@ -16,6 +16,7 @@ import type { Tokenizer } from "../tokenizer/types.ts";
 import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 import { planDraft } from "./draft_model.ts";
 import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts";
+import { openTower, type Tower } from "./images/tower.ts";
 import { LoadedModel } from "./language_model.ts";
 import {
   checkLoadOptions,
@@ -37,13 +38,16 @@ import { usedTensors } from "./used_tensors.ts";
  * @throws {ModelFormatError} when the file is damaged or not what it claims to be.
  * @throws {UnsupportedModelError} when this version cannot run it.
  */
-export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
-  checkLoadOptions(options);
+export async function loadModel(path: string, asked: LoadOptions = {}): Promise<LoadedModel> {
+  checkLoadOptions(asked);
   const { file, packed } = openModelFile(path);
-  const model = describeForUse(file, options);
+  const model = describeForUse(file, asked);
+  const module = await loadKernelModule();
+  const { config } = model;
+  const tower = openTower(path, { config, module }, asked, asked.onNotice ?? warn);
+  const options: LoadOptions = { ...asked, ...forTower(tower, asked) };
   if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, model, options);
   if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, model);
-  const module = await loadKernelModule();
   const decision = await chooseGpu({ file, model, packed }, options);
   let made: Tokenizer | undefined;
   const readTokenizer = () => made ??= tokenizerOf(file, model, path);
@@ -89,12 +93,20 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
       )),
     waitingMax: options.maxWaiting ?? WAITING_MAX_DEFAULT,
     archive,
+    tower,
     textHead: model.tensors.textHead
       ? new TextHead(file, model.tensors.textHead, model.config.norm)
       : null,
     fingerprint: () => sourceFingerprint({ file, packed }),
     notify: options.onNotice ?? warn,
   });
+}
+
+/** What a model's eyes ask of it. Rows that see each other are the threads' to attend to. */
+function forTower(tower: Tower | null, { gpu = "auto" }: LoadOptions): LoadOptions {
+  const wholeRows = tower?.wholeRows;
+  if (wholeRows === undefined) return {};
+  return gpu === "auto" ? { wholeRows, gpu: "off" } : { wholeRows };
 }
 
 /** Where this model's keys and values are kept when it is closed; null: nowhere. */

@@ -3,6 +3,8 @@ export { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 export { type Answer, type AnswerOptions, type ChatAnswerOptions, Engine } from "./engine.ts";
 export type { EngineOptions, LoadProgress } from "./engine_options.ts";
 export type { FileCacheMode } from "./file_cache.ts";
+export { projectorBeside } from "./images/find_projector.ts";
+export { openTower } from "./images/tower.ts";
 export { loadModel } from "./load_model.ts";
 export type { FiringRates, GpuMode, LoadOptions, QuietNeurons } from "./load_options.ts";
 export { chooseGpu, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
@@ -33,9 +35,11 @@ export type {
   KvUse,
   LanguageModel,
   LayerActivity,
+  MessageImage,
   ModelDetails,
   NeuronActivity,
   SamplingOptions,
+  SeenImages,
   StreamTimings,
   Timings,
   TokenLogprob,

@@ -1,5 +1,6 @@
 /** How ranks are planned for what loading was asked for, but for packed files' units. */
 import { instantiateKernels } from "../../wasm/mod.ts";
+import { check } from "../base/check.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { type PlanOptions, tableBlocks } from "../rank/plan.ts";
 import type { GpuPart } from "./choose_gpu.ts";
@@ -51,6 +52,26 @@ export function rankOptionsFor(
     isSparse: options.sparse,
     thresholds: options.quiet?.thresholds,
     hasPredictors: options.predictor !== "off" && !gpu,
+    arenaBytesMax: options.arenaBytesMax,
+    sizes: instantiateKernels(module, memory),
+  };
+}
+
+/** How a tower's ranks are planned: an image is one step, and one at a time. Without a GPU. */
+export function towerOptionsFor(
+  { config: { patches } }: ModelDescription,
+  module: WebAssembly.Module,
+  options: Pick<LoadOptions, "threads" | "kvType" | "arenaBytesMax">,
+): PlanOptions {
+  check(patches !== undefined, "a tower takes patches");
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
+  return {
+    rankCount: rankCountFor(options),
+    contextLength: patches.countMax,
+    chunkTokens: patches.countMax,
+    sequences: 1,
+    kvType: options.kvType ?? "auto",
+    isSparse: false,
     arenaBytesMax: options.arenaBytesMax,
     sizes: instantiateKernels(module, memory),
   };

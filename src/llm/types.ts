@@ -259,8 +259,26 @@ export interface ChatMessage {
   readonly role: string;
   /** The text. */
   readonly content: string;
+  /** What stands between its characters, in order. */
+  readonly images?: readonly MessageImage[];
   /** What else the template is told, as `tool_calls`. */
   readonly [field: string]: unknown;
+}
+
+/** An image in a message. */
+export interface MessageImage {
+  /** UTF-16 units of the message's content before it. */
+  readonly at: number;
+  /** A PNG, JPEG, WebP or GIF file. */
+  readonly file: Uint8Array;
+}
+
+/** What a model has seen of the images of a conversation. */
+export interface SeenImages {
+  /** By image, in order: what stands in its place, ids below 0 for rows of `given` among others. */
+  readonly ids: readonly (readonly number[])[];
+  /** What goes with a request for an answer. */
+  readonly given: readonly GivenRows[];
 }
 
 /** How a conversation is rendered. */
@@ -273,6 +291,8 @@ export interface ChatOptions {
   readonly addGenerationPrompt?: boolean;
   /** A text that is too long for the context anyway is refused before its tokens are counted. */
   readonly mustFit?: boolean;
+  /** What `lookAt` has made of these messages' images; needed where there are some. */
+  readonly images?: SeenImages;
 }
 
 /** Ids that mark the parts of a text with a gap, in the order in which they are written. */
@@ -299,8 +319,11 @@ export interface ModelDetails {
   readonly embeddingLength: number;
   /** Ids are below it. */
   readonly vocabSize: number;
-  /** What can be asked of it: texts behind a prompt, vectors of texts, scores of pairs of them. */
-  readonly uses: readonly ("writing" | "vectors" | "ranking")[];
+  /**
+   * What can be asked of it: texts behind a prompt, vectors of texts, scores of pairs of them; and
+   * whether prompts may have images.
+   */
+  readonly uses: readonly ("writing" | "vectors" | "ranking" | "images")[];
   /** Its own chat template; null: it has none. */
   readonly chatTemplate: string | null;
   /** Marks of its training to fill gaps; null: it has none. */
@@ -330,6 +353,15 @@ export interface LanguageModel {
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string;
   /** Ids of a conversation, rendered by the model's own template, ready to be answered. */
   encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[];
+  /**
+   * Looks at the images of messages, so that `encodeChat` can put them in their places; left out:
+   * it sees none. isCounted: how many ids they take is wanted, and no rows.
+   * @throws {RequestError} 400 when one is no image, or too large; 503 when too many wait.
+   */
+  lookAt?(
+    messages: readonly ChatMessage[],
+    options?: EmbedOptions & { readonly isCounted?: boolean },
+  ): Promise<SeenImages>;
   /** Ids of a raw prompt, BOS added where the model wants it; special tokens are not parsed. */
   encodePrompt(text: string, options?: Pick<ChatOptions, "mustFit">): number[];
   /** Ids of any text: special tokens parsed with `special`, BOS before it with `bos`. */

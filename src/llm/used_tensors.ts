@@ -22,5 +22,15 @@ export function usedTensors(
     }
   }
   for (const { factors } of model.config.ropes) if (factors !== null) names.add(factors.tensor);
-  return new Map([...file.tensors].filter(([name]) => names.has(name)));
+  const used = new Map([...file.tensors].filter(([name]) => names.has(name)));
+  if (model.config.patches !== undefined) layFlat(used, model);
+  return used;
+}
+
+/** What patches are multiplied by lies in files as [d, channels, side, side]: rows of a matrix. */
+function layFlat(used: Map<string, GgufTensor>, { tensors }: ModelDescription): void {
+  for (const matrix of [tensors.tokenEmbedding, tensors.secondFrame]) {
+    const tensor = matrix && used.get(matrix.tensor);
+    if (tensor) used.set(tensor.name, { ...tensor, dims: [matrix.columns, matrix.rows] });
+  }
 }

@@ -10,6 +10,7 @@ import { Hyperparameters } from "./hyperparameters.ts";
 import { isPowerInfer, requireRunnablePowerInfer } from "./powerinfer.ts";
 import { readConfig, type ReadOptions } from "./read_config.ts";
 import { readTensors } from "./read_tensors.ts";
+import { refuseProjector } from "./read_vision.ts";
 import type { ModelDescription } from "./types.ts";
 
 /** Values of `general.architecture` that this version runs. */
@@ -38,6 +39,7 @@ function variantOf(family: Family, file: GgufFile): Family {
 function findFamily(file: GgufFile): Family {
   const architecture = getString(file.metadata, "general.architecture");
   if (isPowerInfer(file)) requireRunnablePowerInfer(architecture);
+  refuseProjector(architecture);
   const family = FAMILIES.find((candidate) => candidate.architecture === architecture);
   if (!family) {
     throw new UnsupportedModelError(

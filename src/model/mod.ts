@@ -4,6 +4,7 @@ export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
 export { codebook, type CodebookName, evenSigns } from "./codebooks.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";
+export { givenWidth } from "./given_width.ts";
 export { headMatrices } from "./head_matrices.ts";
 export { configOf, hasUnevenNeurons, positionsAhead } from "./layer_config.ts";
 export { layerNeurons } from "./layer_neurons.ts";
@@ -14,6 +15,7 @@ export {
   summarizePredictors,
 } from "./powerinfer.ts";
 export { cachedValueDim, mergedHeadDim, ownKeyDim, projectedQueryDim } from "./latent.ts";
+export { readVision, VISION_KINDS } from "./read_vision.ts";
 export { isSilentKind } from "./silent_kinds.ts";
 export type { ReadOptions } from "./read_config.ts";
 export { alibiSlopes } from "./alibi.ts";
@@ -66,3 +68,11 @@ export type {
   VectorTensor,
   XieluCurve,
 } from "./types.ts";
+export type {
+  ImageConfig,
+  PatchesConfig,
+  ProjectorConfig,
+  ProjectorTensors,
+  TowerInput,
+  VisionModel,
+} from "./vision_types.ts";

@@ -54,6 +54,23 @@ export class TensorChecker {
   }
 
   /**
+   * A whole tensor of convolution kernels [rows, channels, side, side] as one matrix, each of them
+   * a row.
+   * @throws {ModelFormatError | UnsupportedModelError} when it is missing or not like that.
+   */
+  kernel(
+    name: string,
+    { rows, channels, side }: {
+      readonly rows: number;
+      readonly channels: number;
+      readonly side: number;
+    },
+  ): MatrixTensor {
+    this.#check(name, [side, side, channels, rows], DEQUANTIZED_TYPES);
+    return { tensor: name, rowStart: 0, rows, columns: channels * side * side, bias: null };
+  }
+
+  /**
    * A whole tensor as a vector of `length` elements, or of `count` times as many.
    * @throws {ModelFormatError | UnsupportedModelError} when it is missing or not like that.
    */

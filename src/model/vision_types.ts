@@ -3,7 +3,7 @@
  * of a text model's stream. Data only. A file of such a model is what llama.cpp calls an mmproj.
  */
 import type { Activation } from "./activation_types.ts";
-import type { MatrixTensor, NormTensors } from "./types.ts";
+import type { MatrixTensor, ModelDescription, NormTensors } from "./types.ts";
 
 /** What goes in, instead of rows of an embedding table: W · patch + b. */
 export interface PatchesConfig {
@@ -15,9 +15,14 @@ export interface PatchesConfig {
 
 /** What makes rows of a text model of a tower's rows: second · act(first · x), or first · x. */
 export interface ProjectorConfig {
-  /** So many rows that follow one another are one: side by side, or their mean. */
+  /** What the last layer leaves goes in as it is. Left out: the model's last norm of it. */
+  readonly lacksLastNorm?: true;
+  /**
+   * So many rows that follow one another are one: side by side, in turns (the first numbers of all
+   * of them, then the second ones, …), or their mean.
+   */
   readonly mergedRows: number;
-  readonly merge: "concat" | "mean";
+  readonly merge: "concat" | "turns" | "mean";
   /** Of each row before it is merged, or of what merging gives; null: there is none. */
   readonly norm: {
     readonly of: "rows" | "merged";
@@ -26,14 +31,107 @@ export interface ProjectorConfig {
   } | null;
   /** Between the two matrices; null: there is one. */
   readonly activation: Activation | null;
-  /** Numbers of a row that comes out: the text model's d. */
+  /**
+   * Layers whose outcomes are projected, too (`ProjectorTensors.deep`): what comes of each stands
+   * behind the row itself, in this order. Left out: none.
+   */
+  readonly deepLayers?: readonly number[];
+  /** Numbers of a row that comes out: the text model's d, as often as there are parts. */
   readonly outputLength: number;
 }
 
+/** second · gelu(first · norm(merged rows)) of what a layer leaves; the norm is as the tower's. */
+export interface DeepProjectorTensors {
+  readonly norm: NormTensors;
+  readonly first: MatrixTensor;
+  readonly second: MatrixTensor;
+}
+
 export interface ProjectorTensors {
+  /** Of `ProjectorConfig.deepLayers`. Left out: there are none. */
+  readonly deep?: readonly DeepProjectorTensors[];
   readonly norm: NormTensors | null;
+  /** [d, merged length]: makes one row of merged ones, before `first`. Left out: nothing does. */
+  readonly merger?: MatrixTensor;
+  /** The file has `first` as [merged length, rows], and it says so. Left out: as it is defined. */
+  readonly isFirstTransposed?: true;
   /** [neurons, merged length], or [outputLength, merged length] where it is the only one. */
   readonly first: MatrixTensor;
   /** [outputLength, neurons]; null: there is one. */
   readonly second: MatrixTensor | null;
+}
+
+/** An image, or a part of it, as it goes into a tower. */
+export interface TowerInput {
+  /** Rows of the step, n. */
+  readonly count: number;
+  /** [n, PatchesConfig.length]; zeros where a row is no patch. */
+  readonly patches: Float32Array;
+  /** [n, d]: added to W · patch + b (positions, class token); null: nothing is. */
+  readonly added: Float32Array | null;
+  /** [n, 3]: for `RopeAxes`; null: nothing turns. */
+  readonly positions: Int32Array | null;
+  /** The first so many rows reach the projector; kept / mergedRows rows come out. */
+  readonly kept: number;
+}
+
+/**
+ * What preparing images takes: part of the file of a projector. Patches are in reading order by
+ * blocks of mergeSide · mergeSide (of windows, where there are some, by blocks within each), and in
+ * reading order within each.
+ */
+export interface ImageConfig {
+  /** `clip.projector_type`: "gemma3", "mlp", "idefics3", … */
+  readonly projector: string;
+  /** Side of the square that positions were learned for, pixels. */
+  readonly imageSize: number;
+  /** Side of a patch, pixels. */
+  readonly patchSize: number;
+  /** Of R, G and B: a colour c of 0 … 1 becomes (c - mean) / deviation. */
+  readonly mean: readonly number[];
+  readonly deviation: readonly number[];
+  /** A row that comes out is made of so many times so many patches; 1: of one. */
+  readonly mergeSide: number;
+  /** Learned positions, [count, d]; null: there are none. */
+  readonly positions: {
+    readonly tensor: string;
+    readonly count: number;
+    /** Row of the class token; patches have the others, in order. Null: there is none. */
+    readonly classRow: number | null;
+    /** How those of the square become those of another grid; null: images are squares. */
+    readonly resize: "bilinear" | "bilinearCorners" | null;
+  } | null;
+  /** Tensor of the class token, [d], which is a row behind the patches; null: there is none. */
+  readonly classTokens: string | null;
+  /** [d]: what the tower adds to all rows, and a class token must do without; null: nothing. */
+  readonly patchBias: string | null;
+  /**
+   * Row and column of the first patch, from which others count, where they turn rows (numbers 1 and
+   * 2 of each three of `TowerInput.positions`; a class token's are 0); null: nothing is turned.
+   */
+  readonly firstPosition: 0 | 1 | null;
+  /**
+   * Patches on a side of a window: images are whole numbers of windows, whose patches follow one
+   * another, and so do the rows that come out; null: there are no windows.
+   */
+  readonly windowSide: number | null;
+  /** [outputLength]: a row between the image's lines; null: there is none. */
+  readonly lineBreak: string | null;
+  /** Of an image that keeps its shape, pixels; null: its size is fixed. */
+  readonly pixelsMin: number | null;
+  readonly pixelsMax: number | null;
+  /** Longest edge before an image is cut into tiles, pixels; null: the file does not say. */
+  readonly longestEdge: number | null;
+  /** Tiles of an image; null: the file does not say. */
+  readonly tilesMin: number | null;
+  readonly tilesMax: number | null;
+  /** Sizes of which the best is chosen (LLaVA 1.6), pixels; mostly none. */
+  readonly gridSizes: readonly (readonly [width: number, height: number])[];
+}
+
+/** The file of a projector, read. */
+export interface VisionModel {
+  /** `config.patches` and `config.projector` are set. */
+  readonly description: ModelDescription;
+  readonly images: ImageConfig;
 }

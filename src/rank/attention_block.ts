@@ -199,6 +199,7 @@ export class AttentionBlock {
     }
     this.#residual.add(layer.attentionOutput, this.#state.inputs.attention);
     if (layer.attentionScale !== null) this.#residual.scalePartial(layer.attentionScale);
+    if (layer.attentionGains !== 0) this.#residual.weighPartial(layer.attentionGains);
   }
 
   /** attention *= what heads' outcomes count. */

@@ -1,4 +1,6 @@
 /** Norms as the walk uses them: addresses, bound once when the rank starts. */
+import type { Kernels } from "../../wasm/kernels.ts";
+import type { NormConfig } from "../model/types.ts";
 import type { HeadNormPlan, NormPlan, VectorPlan } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
 
@@ -42,4 +44,31 @@ export function bindHeadNorm(plan: HeadNormPlan | null, headDim: number): HeadNo
 /** 0: there is none. */
 export function addressOf(vector: VectorPlan | null): number {
   return vector === null ? 0 : vector.offsetBytes;
+}
+
+/**
+ * to[t] = norm(from[t]), n rows of d numbers, zero for columns d..toStride; strides in floats.
+ * ones: address of f32 [d], weights of norms that have none. Called as kernels are: it is on every
+ * token's path.
+ */
+export function normalizeRows(
+  kernels: Kernels,
+  kind: NormConfig["kind"],
+  norm: Norm,
+  ones: number,
+  from: number,
+  fromStride: number,
+  to: number,
+  toStride: number,
+  n: number,
+  d: number,
+  epsilon: number,
+): void {
+  const weight = norm.weight || ones;
+  if (kind === "rms") {
+    kernels.rms_norm_f32(from, fromStride, weight, to, toStride, n, d, epsilon);
+    if (norm.bias !== 0) kernels.add_bias_f32(to, toStride, norm.bias, n, d);
+  } else {
+    kernels.layer_norm_f32(from, fromStride, weight, norm.bias, to, toStride, n, d, epsilon);
+  }
 }

@@ -182,6 +182,7 @@ export class FeedForwardBlock {
   run(layer: Layer): void {
     this.#run(layer);
     if (layer.feedForwardScale !== null) this.#residual.scalePartial(layer.feedForwardScale);
+    if (layer.feedForwardGains !== 0) this.#residual.weighPartial(layer.feedForwardGains);
   }
 
   #run(layer: Layer): void {

@@ -120,6 +120,9 @@ export interface Layer {
   /** Multiply what attention, and neurons, give; null: nothing does. */
   readonly attentionScale: number | null;
   readonly feedForwardScale: number | null;
+  /** Addresses of f32 [d] that multiply the same number by number; 0: nothing does. */
+  readonly attentionGains: number;
+  readonly feedForwardGains: number;
   /** So much of the embedding is added at its end; null: nothing is. */
   readonly embeddingScale: number | null;
   /** Of a layer that ends a pass; null: it ends none. */
@@ -198,7 +201,7 @@ export function bindLayer(
     attentionScale: null as number | null,
     feedForwardScale: null as number | null,
     embeddingScale: null as number | null,
-    endNorm: bindNorm(plan.endNorm),
+    ...{ ...bindGains(plan), endNorm: bindNorm(plan.endNorm) },
     passEnd: own.passEnd?.stream ?? null,
     keys: kept.keysOffsetBytes,
     values: kept.valuesOffsetBytes,
@@ -210,6 +213,13 @@ export function bindLayer(
     if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
   }
   return bound;
+}
+
+function bindGains({ attentionGains, feedForwardGains }: LayerPlan) {
+  return {
+    attentionGains: addressOf(attentionGains),
+    feedForwardGains: addressOf(feedForwardGains),
+  };
 }
 
 /** It attends, convolves, or keeps a state. */

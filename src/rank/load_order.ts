@@ -19,6 +19,7 @@ import type { StateSpacePlan } from "./plan_state.ts";
 import type { FinchPlan } from "./plan_finch.ts";
 import type { KeyDeltaPlan } from "./plan_key_deltas.ts";
 import type { LowRankPlan } from "./plan_low_rank.ts";
+import type { ProjectorPlan } from "./plan_projector.ts";
 import type { TimeMixPlan } from "./plan_time_mix.ts";
 import { packedBlocks } from "./own_units.ts";
 import { fileRows } from "./picked.ts";
@@ -32,6 +33,7 @@ export type Piece =
 /** Everything the plan names, in the order of the file as converters write it. */
 export function* piecesOf(plan: RankPlan): Generator<Piece> {
   if (plan.embeddingInFile === null) yield* inArena(0, partsOf(plan.embedding));
+  if (plan.secondFrame !== null) yield* inArena(0, partsOf(plan.secondFrame));
   if (plan.positions !== null) yield* inArena(0, partsOf(plan.positions));
   yield* inArena(0, partsOfNorm(plan.embeddingNorm));
   if (plan.tokenKind !== null) yield* inArena(0, [{ vector: plan.tokenKind }]);
@@ -48,6 +50,7 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
     yield* inArena(layer.arena, partsOfNorm(layer.endNorm));
   }
   yield* inArena(plan.outputArena, partsOfNorm(plan.outputNorm));
+  if (plan.projector !== null) yield* inArena(plan.outputArena, partsOfProjector(plan.projector));
   // Plans are posted between threads, so a tied output is told by its name.
   if (!isTied(plan)) {
     yield* inArena(plan.outputArena, partsOf(plan.output));
@@ -147,7 +150,8 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   }
   if (layer.altUp !== null) yield* partsOfAltUp(layer.altUp);
   const { outputScale, attentionScale, feedForwardScale, embeddingScale } = layer;
-  for (const vector of [outputScale, attentionScale, feedForwardScale, embeddingScale]) {
+  const scales = [outputScale, attentionScale, feedForwardScale, embeddingScale];
+  for (const vector of [...scales, layer.attentionGains, layer.feedForwardGains]) {
     if (vector !== null) yield { vector };
   }
 }
@@ -277,6 +281,15 @@ function* biasesOfUnit(block: DensePlan | StreamedPlan): Generator<Part> {
     ? Object.values(block.biases)
     : [block.gate, block.up, block.down].map((matrix) => matrix?.bias ?? null);
   for (const vector of biases) if (vector !== null) yield { vector };
+}
+
+function* partsOfProjector({ merger, last, deep }: ProjectorPlan): Generator<Part> {
+  if (merger !== null) yield* partsOf(merger);
+  for (const { norm, first, second } of [last, ...deep]) {
+    yield* partsOfNorm(norm);
+    yield* partsOf(first);
+    if (second !== null) yield* partsOf(second);
+  }
 }
 
 function* partsOf(matrix: MatrixPlan): Generator<Part> {

@@ -37,7 +37,7 @@ export class MatrixLayouts {
   readonly #blocks: readonly (DenseTensors & { readonly isSilent: boolean })[];
   readonly #isSilentIn: readonly boolean[];
   readonly #units: UnitPlan | null;
-  readonly #hasTransposedKeys: boolean;
+  readonly #hasTransposed: boolean;
 
   /** skips: silent neurons may be left out; hushes: so are quiet ones, of any activation. */
   constructor(
@@ -47,7 +47,9 @@ export class MatrixLayouts {
   ) {
     this.#units = units;
     this.#tensors = tensors;
-    this.#hasTransposedKeys = model.tensors.layers.some(({ latent }) => latent?.isKeyUpTransposed);
+    const { layers, projector } = model.tensors;
+    this.#hasTransposed = projector?.isFirstTransposed ||
+      layers.some(({ latent }) => latent?.isKeyUpTransposed);
     const areAll = hushes || isSilentKind(model.config.feedForward.activation);
     this.#isSilentIn = model.config.layers.map(({ gateCutoff }) =>
       areAll || gateCutoff !== undefined
@@ -80,7 +82,7 @@ export class MatrixLayouts {
 
   /** True where some matrix lies neuron by neuron. */
   get hasNeurons(): boolean {
-    return this.#hasTransposedKeys ||
+    return this.#hasTransposed ||
       this.#blocks.some(({ down, isSilent, isDownTransposed: isTransposed }) =>
         this.layoutOf(down, { hasSilentColumns: isSilent, isTransposed }) === "neurons"
       );

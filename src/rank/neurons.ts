@@ -91,6 +91,8 @@ export function aloneKernel(kernels: Kernels, activation: Activation): Kernels["
       return kernels.relu2_f32;
     case "swiglu7":
       return kernels.swiglu7_f32;
+    case "quickGelu":
+      return kernels.quick_gelu_f32;
     case "xielu":
       check(false, "it needs a curve, too");
   }
@@ -109,6 +111,8 @@ export function gatedKernel(kernels: Kernels, activation: Activation): Kernels["
       return kernels.relu2_mul_f32;
     case "swiglu7":
       return kernels.swiglu7_mul_f32;
+    case "quickGelu":
+      return kernels.quick_gelu_mul_f32;
     case "xielu":
       check(false, "its neurons have no gates");
   }

@@ -30,6 +30,7 @@ import {
 import { dequantize } from "../model/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
+import type { TowerInput } from "../model/vision_types.ts";
 import { GivenTable } from "./given_rows.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
@@ -107,25 +108,23 @@ export class RankRunner {
   readonly given: GivenTable;
   /** Who takes the steps. */
   readonly rank: Pick<RankSteps, "begin">;
-  readonly #walk: (step: StepWords) => boolean;
-  readonly #finalRows: Walked["finalRows"];
+  readonly #walked: Walked;
   readonly #held: Held;
   /** 0: it is not to be lost. */
   #stepsToLoss: number;
 
   private constructor(
     { setup, plan, control, kernels, given }: Opening,
-    { rank, walk, finalRows }: Walked,
+    walked: Walked,
     held: Held = {},
   ) {
-    this.rank = rank;
+    this.rank = walked.rank;
     this.setup = setup;
     this.plan = plan;
     this.control = control;
     this.kernels = kernels;
     this.given = given;
-    this.#walk = walk;
-    this.#finalRows = finalRows;
+    this.#walked = walked;
     this.#held = held;
     this.#stepsToLoss = setup.gpu?.lossAtStep ?? 0;
   }
@@ -171,7 +170,10 @@ export class RankRunner {
       streaming,
       tokenRows,
     });
-    const walked = walkOf(rank, () => rank.finalRows());
+    const walked = walkOf(rank, {
+      finalRows: () => rank.finalRows(),
+      takePatches: (input) => rank.takePatches(input),
+    });
     const held = { tokenRows, ...queue instanceof KernelQueue && { queue } };
     return new RankRunner(opening, walked, held);
   }
@@ -220,7 +222,7 @@ export class RankRunner {
         // Software is never fast enough for it, and slow to compile what it takes.
         hasChain: setup.gpu.waitMs === null ? !gpu.info.isFallback : setup.gpu.waitMs > 0,
       });
-      const walked = walkOf(rank, rank.hasFinalRows ? () => rank.finalRows() : undefined);
+      const walked = walkOf(rank, rank.hasFinalRows ? { finalRows: () => rank.finalRows() } : {});
       return new RankRunner(opening, walked, { gpu, gpuRank: rank, tokenRows });
     } catch (error) {
       gpu.close();
@@ -247,11 +249,17 @@ export class RankRunner {
    * @throws {RequestError} 501 where it lies on a GPU that the thread cannot wait for.
    */
   finalRows(): Float32Array {
-    if (this.#finalRows !== undefined) return this.#finalRows();
+    if (this.#walked.finalRows !== undefined) return this.#walked.finalRows();
     throw new RequestError(
       "Cannot make a vector of the text while the GPU has the whole model: start with --gpu off",
       { status: 501, code: "unsupported" },
     );
+  }
+
+  /** What a tower's next step is of. */
+  takePatches(input: TowerInput): void {
+    check(this.#walked.takePatches !== undefined, "towers are on threads");
+    this.#walked.takePatches(input);
   }
 
   /** Gives back what is not freed with the thread: a GPU, reads of the kernel. */
@@ -289,7 +297,7 @@ export class RankRunner {
       step.kind === STEP_KIND_DRAFT;
     check(isKnown, "a step is read, forward, rehearsal, draft or exit");
     if (this.#stepsToLoss > 0 && --this.#stepsToLoss === 0) this.#held.gpu?.device.destroy();
-    return this.#walk(step);
+    return this.#walked.walk(step);
   }
 
   /** Reads all weights once and does nothing with them: the roof of decoding. */
@@ -345,7 +353,7 @@ function prepare(
     onProgress(bytes);
   };
   loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress: tell });
-  const given = new GivenTable(setup.config.embeddingLength);
+  const given = new GivenTable(setup.config);
   return { setup, plan, control, kernels, reader, tell, given };
 }
 

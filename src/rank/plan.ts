@@ -38,7 +38,7 @@ export function planRanks(
   options: PlanOptions,
 ): RankPlan[] {
   const { config } = model;
-  requireHeadKernels(config);
+  requireHeads(model);
   const { layers } = model.tensors;
   const units = options.packed === undefined ? null : new UnitPlan(options.packed);
   const layouts = new MatrixLayouts(model, tensors, {
@@ -187,7 +187,8 @@ function requireFit(planners: readonly RankPlanner[], what: string): void {
 }
 
 /** Attention reads heads four dimensions at a time. */
-function requireHeadKernels(config: ModelConfig): void {
+function requireHeads({ config, tensors }: ModelDescription): void {
+  requireHeadNorms(config, tensors);
   const dims = config.layers.flatMap((_, layer) => {
     const { headDim, valueDim } = configOf(config, layer);
     return [headDim, valueDim];
@@ -197,5 +198,16 @@ function requireHeadKernels(config: ModelConfig): void {
   throw new UnsupportedModelError(
     `Cannot run this model: its heads have ${headDim} dimensions, this version needs a multiple ` +
       `of ${HEAD_DIM_UNIT}: use a model of another shape`,
+  );
+}
+
+/** Ranks exchange squares of heads that are normalised together, no sums: no mean is known. */
+function requireHeadNorms(config: ModelConfig, { layers }: ModelDescription["tensors"]): void {
+  if ((config.headNorm ?? config.norm).kind === "rms") return;
+  const spans = layers.flatMap(({ queryNorm, keyNorm }) => [queryNorm?.span, keyNorm?.span]);
+  if (!spans.includes("projection")) return;
+  throw new UnsupportedModelError(
+    "Cannot run this model: norms over all heads take away their mean, which this version does " +
+      "not compute: use another model",
   );
 }

@@ -34,8 +34,11 @@ export function headNorm(
 }
 
 /** True where norms need ones for weights. */
-export function hasPlainNorms({ embeddingNorm, outputNorm, layers }: ModelTensors): boolean {
+export function hasPlainNorms(
+  { embeddingNorm, outputNorm, projector, layers }: ModelTensors,
+): boolean {
   return outputNorm.weight === null || embeddingNorm?.weight === null ||
+    projector?.norm?.weight === null ||
     layers.some(({ queryNorm, valueNorm }) =>
       queryNorm?.weight === null || valueNorm?.weight === null
     );

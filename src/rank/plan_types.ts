@@ -9,6 +9,7 @@ import type { AltUpPlan, LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { GatePlan } from "./plan_gate.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
+import type { ProjectorPlan, ProjectorWorkspace } from "./plan_projector.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
 import type { NeuronGatePlan } from "./neuron_gate.ts";
 import type { FinchPlan } from "./plan_finch.ts";
@@ -138,6 +139,9 @@ export interface LayerPlan {
   readonly attentionScale: VectorPlan | null;
   readonly feedForwardScale: VectorPlan | null;
   readonly embeddingScale: VectorPlan | null;
+  /** [d] each, or null: of what attention and neurons give, number by number. */
+  readonly attentionGains: VectorPlan | null;
+  readonly feedForwardGains: VectorPlan | null;
   /** Null: it ends no pass. */
   readonly endNorm: NormPlan | null;
   /** Its weights are another layer's, which loads them. */
@@ -242,6 +246,10 @@ export interface WorkspacePlan {
   readonly logits: number;
   /** Ids that may be chosen, u32 [vocab]; empty but on the rank that leads. */
   readonly candidates: number;
+  /** Patches of an image, [n, patch length], in arena 0; of a tower. */
+  readonly patches: number;
+  /** Null where there is none: of a tower `logits` are its sums, [rows, logitsStride]. */
+  readonly projector: ProjectorWorkspace | null;
   /** Null where no layer has experts. */
   readonly routing: RoutingWorkspacePlan | null;
   /** Null unless the model is a packed one. */
@@ -286,7 +294,7 @@ export interface WorkspaceStrides {
   readonly hidden: number;
   /**
    * This rank's vocabulary rows; all of the vocabulary on the rank that leads, which puts the
-   * others' logits behind its own, where it computed them.
+   * others' logits behind its own, where it computed them. Of a tower what comes out.
    */
   readonly logits: number;
   /** Of the largest predictor; 0 where there is none. */
@@ -312,6 +320,8 @@ export interface RankPlan {
   readonly strides: WorkspaceStrides;
   /** Rows of the embedding table, in arena 0; or where some of them are brought at a time. */
   readonly embedding: MatrixPlan;
+  /** Of a tower: what patches are multiplied by, too. Null: nothing. */
+  readonly secondFrame: MatrixPlan | null;
   /** The table, where it stays in a packed file; null: all own rows of it are in memory. */
   readonly embeddingInFile: RowsInFile | null;
   /** What tokens give layers; null: nothing. */
@@ -328,8 +338,10 @@ export interface RankPlan {
   /** What every token's embedding has more; null: nothing. */
   readonly tokenKind: VectorPlan | null;
   readonly outputNorm: NormPlan;
-  /** Equals `embedding` when the model ties them. */
+  /** Equals `embedding` when the model ties them; so it does in a tower, which has a projector. */
   readonly output: MatrixPlan;
+  /** In `outputArena`; null: logits come out. */
+  readonly projector: ProjectorPlan | null;
   /** Of file bytes that are repacked at a time. */
   readonly stagingBytes: number;
   /** Most tokens of one step. */

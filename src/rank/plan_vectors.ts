@@ -4,16 +4,20 @@ import type { Placer } from "./plan_layer.ts";
 import type { LayerPlan } from "./plan_types.ts";
 import { type Range, scale } from "./shard.ts";
 
+type GainsName = "attentionGains" | "feedForwardGains";
+
 /** Factors of what blocks give, and of the embedding. */
 export function planScales(
   place: Placer,
-  { attentionScale, feedForwardScale, embeddingScale }: LayerTensors,
-): Pick<LayerPlan, "attentionScale" | "feedForwardScale" | "embeddingScale"> {
+  tensors: LayerTensors,
+): Pick<LayerPlan, `${"attention" | "feedForward" | "embedding"}Scale` | GainsName> {
   const each = (vector: VectorTensor | undefined) => vector ? place.vector(vector) : null;
   return {
-    attentionScale: each(attentionScale),
-    feedForwardScale: each(feedForwardScale),
-    embeddingScale: each(embeddingScale),
+    attentionScale: each(tensors.attentionScale),
+    feedForwardScale: each(tensors.feedForwardScale),
+    embeddingScale: each(tensors.embeddingScale),
+    attentionGains: each(tensors.attentionGains),
+    feedForwardGains: each(tensors.feedForwardGains),
   };
 }
 

@@ -12,6 +12,7 @@ import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
 import { queryStride } from "./plan_latent.ts";
+import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_projector.ts";
 import { routesOfToken } from "./routing.ts";
 import { channelsOf, convolvedRows, inputRows, stateBytes, stateWorkspace } from "./plan_state.ts";
 import { lengthOf, type Range, type Shard } from "./shard.ts";
@@ -53,6 +54,8 @@ export interface WorkspaceInput {
   /** Chooses tokens: rank 0. */
   readonly leads: boolean;
   readonly sizes: KernelSizes;
+  /** Null unless the model is a tower. */
+  readonly projector?: ProjectorShare | null;
   /** Null unless the model is a packed one; of this arena. */
   readonly stream: StreamSizes | null;
   /** For tests: false gives every intermediate bytes of its own. */
@@ -116,6 +119,8 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     scratch: at("attention.scratch"),
     logits: at("logits"),
     candidates: at("candidates"),
+    patches: at("patches"),
+    projector: input.projector ? projectorWorkspace(at) : null,
     routing: experts && {
       logits: at("router.logits"),
       rows: at("routes.rows"),
@@ -176,7 +181,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     (sum, { dimensionCount }) => sum + ropeBytes(dimensionCount, chunkTokens),
     0,
   );
-  const widest = Math.max(d, config.latent?.length ?? 0);
+  const widest = Math.max(d, config.latent?.length ?? 0, config.projector?.outputLength ?? 0);
   const listedTokens = input.isSparse ? logitsRows(chunkTokens) : 1;
   return {
     ...{ staging: input.stagingBytes, residual: floats(strides.embedding) },
@@ -202,6 +207,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...config.alibiMaxBias > 0 && { slopes: config.headCount * 4 },
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
+    ...projectorBytes(input.projector ?? null, input),
     ...fewBytes(input),
     ...predictorBytes(input),
     ...routingBytes(input),
@@ -230,7 +236,8 @@ function attentionScratch({ config, widths: { heads }, chunkTokens, sizes }: Wor
 /** Weights of the widest norm that has none. */
 export function onesLength(config: ModelConfig): number {
   const headDims = config.layers.map((_, layer) => configOf(config, layer).headDim);
-  return Math.max(config.embeddingLength, ...headDims);
+  const { embeddingLength, projector } = config;
+  return Math.max(embeddingLength * (projector?.mergedRows ?? 1), ...headDims);
 }
 
 function latentBytes(

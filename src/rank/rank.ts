@@ -3,21 +3,26 @@
  * steps that forward.ts walks through; each works on the n tokens of the current step and leaves
  * its result in the workspace. Nothing is allocated per token. What the steps do is in the blocks.
  */
+import { check } from "../base/check.ts";
 import type { Control, StepWords } from "../memory/control.ts";
 import type { Observation } from "../memory/observation.ts";
+import type { TowerInput } from "../model/vision_types.ts";
 import { AltUp } from "./alt_up.ts";
 import { AttentionBlock } from "./attention_block.ts";
 import { ConvolutionBlock, convolves } from "./convolution_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
 import { hasInnerNorm } from "./bound_blocks.ts";
 import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
+import { addGivenParts } from "./given_parts.ts";
 import { bindLayer, type Layer } from "./layer.ts";
 import { HEADS, NEURONS } from "./inner_norms.ts";
 import { KeptStreams } from "./kept_streams.ts";
 import { LayerInputs } from "./layer_inputs.ts";
 import { LayerTally, neuronsAsked } from "./layer_tally.ts";
 import { Observer } from "./observer.ts";
+import { PatchEmbedding } from "./patch_embedding.ts";
 import type { RankPlan } from "./plan_types.ts";
+import { Projector } from "./projector.ts";
 import type { RankSteps } from "./rank_steps.ts";
 import { Residual } from "./residual.ts";
 import type { Streaming } from "./streaming.ts";
@@ -44,6 +49,7 @@ export class Rank implements RankSteps<Layer> {
   readonly plan: RankPlan;
   readonly #state: StepState;
   readonly #control: Control;
+  readonly #stepIds: Int32Array;
   readonly #layers: readonly Layer[];
   readonly #residual: Residual;
   readonly #embeddingNorm: Norm | null;
@@ -55,6 +61,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #altUp: AltUp | null;
   readonly #kept: KeptStreams;
   readonly #vocabulary: Vocabulary;
+  /** Both ends of a tower, instead; null: the model is none. */
+  readonly #tower: { readonly start: PatchEmbedding; readonly end: Projector } | null;
   readonly #attention: AttentionBlock;
   readonly #convolution: ConvolutionBlock;
   /** Null where no layer keeps states. */
@@ -81,6 +89,7 @@ export class Rank implements RankSteps<Layer> {
     this.plan = state.plan;
     this.#state = state;
     this.#control = control;
+    this.#stepIds = control.stepIds();
     this.#residual = residual;
     this.#embeddingNorm = bindNorm(this.plan.embeddingNorm);
     this.#tokenKind = addressOf(this.plan.tokenKind);
@@ -96,6 +105,11 @@ export class Rank implements RankSteps<Layer> {
     this.#kept = new KeptStreams(state, { residual, memory: memories[0], second });
     const rows = streaming?.embeddingRows ?? null;
     this.#vocabulary = new Vocabulary(state, { residual, control, rows });
+    const { plan: { projector } } = this;
+    this.#tower = projector && {
+      start: new PatchEmbedding(state, { residual, memory: memories[0] }),
+      end: new Projector(state, { residual, memories, config: config.projector!, projector }),
+    };
     this.#attention = new AttentionBlock(state, { residual, control, plans });
     this.#convolution = new ConvolutionBlock(state);
     const { stateSpace: shape } = config;
@@ -138,8 +152,16 @@ export class Rank implements RankSteps<Layer> {
     this.#streaming?.beginStep(step.activeCount);
   }
 
+  /** What the next step's rows are made of: of a tower's leader. */
+  takePatches(input: TowerInput): void {
+    check(this.#tower !== null, "patches are a tower's");
+    this.#tower.start.take(input);
+  }
+
   embed(): void {
-    this.#vocabulary.embed();
+    if (this.#tower === null) return this.#vocabulary.embed();
+    this.#tower.start.embed();
+    this.#tower.end.begin();
   }
 
   /** What tokens give layers, and further streams, are made of their embeddings, too. */
@@ -209,6 +231,7 @@ export class Rank implements RankSteps<Layer> {
   feedForward(layer: Layer): void {
     this.#feedForward.run(layer);
     gateNeurons(this.#state, this.#residual, layer);
+    addGivenParts(this.#state, this.#stepIds, { residual: this.#residual, layer });
     const { n } = this.#state;
     const asked = this.#state.isGpusAlone(layer.index)
       ? 0
@@ -234,6 +257,7 @@ export class Rank implements RankSteps<Layer> {
 
   endLayer(layer: Layer): boolean {
     const { input, altUp, outputScale } = layer;
+    this.#tower?.end.endLayer(layer.index);
     if (altUp !== null) this.#altUp!.correct(altUp);
     if (input !== null) this.#inputs!.add(layer, input);
     if (altUp !== null) return this.#altUp!.joinInput(input && input.norm);
@@ -247,8 +271,10 @@ export class Rank implements RankSteps<Layer> {
     return this.#altUp === null || this.#altUp.end();
   }
 
+  /** In a tower what comes out are rows of a text model. */
   scoreVocabulary(): void {
-    this.#vocabulary.score();
+    if (this.#tower === null) this.#vocabulary.score();
+    else this.#tower.end.run();
   }
 
   /** norm(residual) of all tokens of the step that has ended, [n, embeddingStride]: a view. */

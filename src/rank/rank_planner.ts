@@ -7,29 +7,21 @@ import { GiB, MiB } from "../base/units.ts";
 import { ARENA_BYTES_MAX, ArenaBuilder } from "../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts";
 import { configOf } from "../model/layer_config.ts";
-import type { MatrixTensor, VectorTensor } from "../model/types.ts";
+import type { MatrixTensor, ModelDescription, VectorTensor } from "../model/types.ts";
 import { COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
 import { placeCodebooks } from "./codebook_region.ts";
 import { cacheBytes, kvBlocksOf, statePlacesOf } from "./kv_bytes.ts";
-import {
-  dense,
-  forEachBlock,
-  largestPredictor,
-  type LayerInput,
-  type MatrixPart,
-  neuronsOf,
-  type Placer,
-  planLayer,
-} from "./plan_layer.ts";
+import { dense, largestPredictor, type MatrixPart, type Placer, planLayer } from "./plan_layer.ts";
+import { layerInputOf, streamedBlocks } from "./layer_input_of.ts";
 import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
 import { type PlaceBytes, placeMatrix, placeVector } from "./place_matrix.ts";
 import { bypassLength, planAltUp } from "./plan_alt_up.ts";
 import { planTokenInputs } from "./plan_inputs.ts";
 import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
+import { planProjector, type ProjectorShare, projectorShare } from "./plan_projector.ts";
 import { sameWeights, sharing } from "./same_weights.ts";
-import { checkUnit } from "./plan_units.ts";
-import { planBrought } from "./gpu/brought_plan.ts";
+import { planGpu } from "./gpu/brought_plan.ts";
 import { DevicePlacer } from "./gpu/device_placer.ts";
 import { chainedStatePlaces, keptBytes } from "./gpu/kept_shapes.ts";
 import {
@@ -43,6 +35,7 @@ import {
 } from "./plan_workspace.ts";
 import { leaveInFile } from "./rows_in_file.ts";
 import { lengthOf, type Range } from "./shard.ts";
+import { blockWeights } from "./weight_types.ts";
 
 /** Floats that kernels on a GPU write at a time. */
 const GPU_ROW_UNIT = 4;
@@ -75,6 +68,12 @@ export class RankPlanner implements Placer {
   #altUp: RankPlan["altUp"] = null;
   #secondStream: RankPlan["secondStream"] = null;
   #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm"> | null = null;
+  /** Null unless the model is a tower. */
+  readonly #projector: ProjectorShare | null;
+  #projectorPlan: RankPlan["projector"] = null;
+  #secondFrame: RankPlan["secondFrame"] = null;
+  /** Where layers of a tower have their keys and values, by arena. */
+  readonly #caches: Pick<LayerPlan, "keysOffsetBytes" | "valuesOffsetBytes">[] = [];
 
   constructor(input: PlannerInput) {
     this.#in = input;
@@ -85,11 +84,13 @@ export class RankPlanner implements Placer {
     this.#stagingBytes = alignUp(staged, REGION_ALIGN_BYTES);
     this.#device = input.isOnGpu ? new DevicePlacer((tensor) => layouts.typeOf(tensor)) : null;
     this.#widths = input.isOnGpu ? NO_WIDTHS : widthsOf(input.layerShards, config);
+    const { rankIndex, model, options: { rankCount, chunkTokens } } = input;
+    const blockOf = ({ tensor }: MatrixTensor) => blockWeights(layouts.typeOf(tensor));
+    this.#projector = projectorShare(model, { rankIndex, rankCount, chunkTokens, blockOf });
+    const outputs = this.#leads ? config.vocabSize : lengthOf(input.shard.vocab);
     this.#strides = stridesOf(config, this.#widths, {
-      logits: alignUp(
-        this.#leads ? config.vocabSize : lengthOf(input.shard.vocab),
-        input.isOnGpu ? GPU_ROW_UNIT : 1,
-      ),
+      logits: this.#projector?.outputLength ??
+        alignUp(outputs, input.isOnGpu ? GPU_ROW_UNIT : 1),
       predictor: alignUp(largestPredictor(input.model, this.#hasPredictors), SUPERBLOCK_WEIGHTS),
       bypass: alignUp(bypassLength(input.model.tensors.layers), SUPERBLOCK_WEIGHTS),
     });
@@ -127,7 +128,7 @@ export class RankPlanner implements Placer {
       config,
       widths: this.#widths,
       stagingBytes: this.#stagingBytes + scratch,
-      ...{ strides: this.#strides, leads: this.#leads },
+      ...{ strides: this.#strides, leads: this.#leads, projector: this.#projector },
       ...options,
       stream: this.#streamOfArena(),
       ...{ hasNeurons: layouts.hasNeurons, isSparse: layouts.isSparse },
@@ -148,42 +149,21 @@ export class RankPlanner implements Placer {
 
   /** Bytes of the largest streamed unit's share as a dense block. */
   #largestStage(): number {
-    const { units, model: { tensors } } = this.#in;
-    if (units === null) return 0;
     let most = 0;
     this.#stages.push(0); // places do not matter yet
-    for (let index = 0; index < tensors.layers.length; index++) {
+    for (const { index, block, neurons } of streamedBlocks(this.#in)) {
       const input = this.#layerInput(index);
-      forEachBlock(tensors.layers[index].feedForward, (expert, block) => {
-        const unit = units.numberOf(index, expert);
-        if (unit === null || units.streamed(unit) === null) return;
-        checkUnit(units.options.units[unit], block);
-        this.inStage(() => {
-          const neurons = neuronsOf(this.#in.layerShards[index], expert);
-          dense(this, block, { ...input, neurons, order: null });
-          most = Math.max(most, this.#stagedBytes!);
-        });
+      this.inStage(() => {
+        dense(this, block, { ...input, neurons, order: null });
+        most = Math.max(most, this.#stagedBytes!);
       });
     }
     this.#stages.pop();
     return most;
   }
 
-  #layerInput(index: number): LayerInput & { layer: number; adds: boolean } {
-    const { model: { config, tensors }, rankIndex, options, layouts, units } = this.#in;
-    const neuronOrder = this.#in.neuronOrders[index];
-    return {
-      config: configOf(config, index),
-      ...{ shard: this.#in.layerShards[index], rankIndex, index, units },
-      rankCount: options.rankCount,
-      layer: index,
-      adds: rankIndex === 0,
-      neuronOrder,
-      tensors: tensors.layers[index],
-      isSilent: layouts.isSilentIn(index),
-      hasPredictors: this.#hasPredictors,
-      threshold: options.thresholds?.[index] ?? null,
-    };
+  #layerInput(index: number) {
+    return layerInputOf(this.#in, index, this.#hasPredictors);
   }
 
   inStage<T>(place: () => T): T {
@@ -209,8 +189,13 @@ export class RankPlanner implements Placer {
   placeEmbedding(): void {
     const { model: { config, tensors }, shard, options } = this.#in;
     const { tokenEmbedding: table, positionEmbedding: positions } = tensors;
+    // Patches come to the leader: it has all of what makes rows of them.
+    const rows = this.#projector === null
+      ? shard.embedding
+      : { start: 0, end: this.#leads ? table.rows : 0 };
     this.#embedding = this.#leaveInFile(table) ??
-      { embedding: this.matrix(table, { rows: shard.embedding }), embeddingInFile: null };
+      { embedding: this.matrix(table, { rows }), embeddingInFile: null };
+    this.#secondFrame = tensors.secondFrame ? this.matrix(tensors.secondFrame, { rows }) : null;
     if (positions !== null) {
       check(options.contextLength <= positions.rows, "the context was checked: it has positions");
       this.#positions = this.matrix(positions, { rows: shard.positions });
@@ -222,7 +207,7 @@ export class RankPlanner implements Placer {
     const { rankIndex, options: { rankCount } } = this.#in;
     this.#altUp = planAltUp(inputsPlace, tensors.altUp, { rankIndex, rankCount });
     this.#secondStream = tensors.secondStream ? inputsPlace.vector(tensors.secondStream) : null;
-    if (!config.tiedEmbeddings) return;
+    if (!config.tiedEmbeddings || this.#projector !== null) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
     const outputNorm = norm(this.#device ?? this, tensors.outputNorm);
     const isSame = this.#device === null && isSameRange(shard.vocab, shard.embedding);
@@ -262,9 +247,23 @@ export class RankPlanner implements Placer {
       timeMix: timeMix && this.#withPlaces(index, timeMix),
       finch: finch && this.#withPlaces(index, finch),
       keyDeltas: keyDeltas && this.#withPlaces(index, keyDeltas),
+      ...this.#placeCache(index, { arena, keysBytes, valuesBytes }),
+    });
+  }
+
+  /** Of a tower all layers of an arena have one: a layer's are of no use behind it. */
+  #placeCache(
+    index: number,
+    { arena, keysBytes, valuesBytes }: ReturnType<typeof cacheBytes> & { readonly arena: number },
+  ): Pick<LayerPlan, "keysOffsetBytes" | "valuesOffsetBytes"> {
+    const known = this.#caches[arena];
+    if (known !== undefined) return known;
+    const cache = {
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
-    });
+    };
+    if (this.#projector !== null) this.#caches[arena] = cache;
+    return cache;
   }
 
   /** What keeps states, with places for them. */
@@ -303,7 +302,8 @@ export class RankPlanner implements Placer {
   }
 
   placeOutput(): void {
-    const { model: { config, tensors }, shard } = this.#in;
+    const { model, model: { config, tensors }, shard } = this.#in;
+    if (this.#projector !== null) return this.#placeProjector(this.#projector, model);
     if (config.tiedEmbeddings) return;
     const place = this.#device ?? this;
     this.#output = {
@@ -311,6 +311,15 @@ export class RankPlanner implements Placer {
       output: place.matrix(tensors.output, { rows: shard.vocab }),
       outputArena: this.#arenas.length - 1,
     };
+  }
+
+  #placeProjector(share: ProjectorShare, model: ModelDescription): void {
+    this.#output = {
+      outputNorm: norm(this, model.tensors.outputNorm),
+      output: this.#embedding!.embedding,
+      outputArena: this.#arenas.length - 1,
+    };
+    this.#projectorPlan = planProjector(this, model, share, this.#leads);
   }
 
   vector(vector: VectorTensor, range?: Range, picked?: readonly Range[] | null): VectorPlan {
@@ -345,32 +354,20 @@ export class RankPlanner implements Placer {
       : statePlacesOf(config, options);
   }
 
-  #gpuPlan(): RankPlan["gpu"] {
-    if (this.#device === null) return null;
-    const { options, model: { config: { blockCount } } } = this.#in;
-    const isAlone = this.#isAlone;
-    return {
-      isAlone,
-      firstLayer: isAlone ? 0 : blockCount - (options.gpu?.layers ?? blockCount),
-      weightsBytes: this.#device.weightsBytes,
-      kvBytes: this.#deviceKvBytes,
-      ...planBrought(this.#in),
-    };
-  }
-
   build(): RankPlan {
     const { options, shard, rankIndex, kvType } = this.#in;
+    const kvBytes = this.#deviceKvBytes;
     check(this.#embedding !== null && this.#output !== null, "everything is placed");
     return {
       rankIndex,
       rankCount: options.rankCount,
       shard,
-      gpu: this.#gpuPlan(),
+      gpu: this.#device && planGpu(this.#in, this.#device, { kvBytes, isAlone: this.#isAlone }),
       longSteps: options.gpu?.longSteps ?? null,
       arenas: this.#arenas.map((arena) => arena.build()),
       workspaces: this.#workspaces,
       strides: this.#strides,
-      ...this.#embedding,
+      ...{ ...this.#embedding, secondFrame: this.#secondFrame },
       embeddingNorm: this.#embeddingNorm,
       tokenKind: this.#tokenKind,
       tokenInputs: this.#tokenInputs,
@@ -379,9 +376,10 @@ export class RankPlanner implements Placer {
       positions: this.#positions,
       layers: this.#layers,
       ...this.#output,
+      projector: this.#projectorPlan,
       stagingBytes: this.#stagingBytes,
       chunkTokens: options.chunkTokens,
-      logitsRows: logitsRows(options.chunkTokens),
+      logitsRows: this.#projector?.rowsMax ?? logitsRows(options.chunkTokens),
       contextLength: options.contextLength,
       sequences: options.sequences ?? 1,
       kvBlocks: kvBlocksOf(options),

@@ -3,7 +3,7 @@
  * it; a join adds all ranks' partial sums. Knows nothing of what blocks compute.
  */
 import type { Control } from "../memory/control.ts";
-import type { Norm } from "./bound_norm.ts";
+import { type Norm, normalizeRows } from "./bound_norm.ts";
 import { rootFactors } from "./inner_norms.ts";
 import { type Activations, type Matrix, project, quantize, readsQ8 } from "./matrix.ts";
 import { type RowShift, shiftRows } from "./row_shift.ts";
@@ -49,13 +49,7 @@ export class Residual {
     const { kernels, config, plan, space } = this.#state;
     const { embeddingLength: d, norm: { kind } } = config;
     const stride = plan.strides.embedding;
-    const weight = norm.weight || space.ones;
-    if (kind === "rms") {
-      kernels.rms_norm_f32(from, stride, weight, to, stride, n, d, epsilon);
-      if (norm.bias !== 0) kernels.add_bias_f32(to, stride, norm.bias, n, d);
-    } else {
-      kernels.layer_norm_f32(from, stride, weight, norm.bias, to, stride, n, d, epsilon);
-    }
+    normalizeRows(kernels, kind, norm, space.ones, from, stride, to, stride, n, d, epsilon);
   }
 
   // --- what blocks leave -----------------------------------------------------------------------
@@ -84,6 +78,12 @@ export class Residual {
   scalePartial(factor: number): void {
     const { kernels, config: { embeddingLength: d }, plan, partial, n } = this.#state;
     if (!this.#isEmpty) kernels.scale_f32(partial, plan.strides.embedding, n, d, factor);
+  }
+
+  /** The same number by number; gains: address of f32 [d]. */
+  weighPartial(gains: number): void {
+    const { kernels, config: { embeddingLength: d }, plan, partial, n } = this.#state;
+    if (!this.#isEmpty) kernels.mul_weight_f32(partial, plan.strides.embedding, gains, n, d);
   }
 
   /**
@@ -162,6 +162,12 @@ export class Residual {
     const { kernels, config: { embeddingLength: d }, plan, partial, n } = this.#state;
     const stride = plan.strides.embedding;
     kernels.scatter_add_row_f32(partial, stride, n, rows, factors, count, bias, d);
+  }
+
+  /** The partial sum, zeros where nothing was added yet, f32 [n, embeddingStride]. */
+  partialToAdd(): Float32Array {
+    if (this.#isEmpty) this.clear();
+    return this.partialToFill();
   }
 
   /** Where whoever computes elsewhere puts all of the partial sum, f32 [n, embeddingStride]. */

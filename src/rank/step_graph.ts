@@ -5,98 +5,16 @@
  */
 import type { ModelConfig } from "../model/types.ts";
 import { type ExprLike, type GraphTensor, StepGraph } from "../shapes/mod.ts";
+import { LASTING_TENSORS, STEP_TENSORS } from "./step_tensors.ts";
+import type { LastingTensor, StepTensor } from "./step_tensors.ts";
 
-/**
- * Intermediates of a step that share memory where they do not live at the same time; their form
- * and meaning: `WorkspacePlan`. One that a rank does not have is left out.
- */
-export const STEP_TENSORS = [
-  "staging",
-  "normed",
-  "normed.q8",
-  "query",
-  "key",
-  "value",
-  "latent.down",
-  "latent.plain",
-  "latent.mixed",
-  "latent.q8",
-  "state.input",
-  "state.convolved",
-  "state.convolved.q8",
-  "state.steps",
-  "state.out",
-  "state.out.q8",
-  "state.rank",
-  "state.rank.q8",
-  "state.made",
-  "attention",
-  "attention.gate",
-  "attention.q8",
-  "attention.scratch",
-  "gate",
-  "up",
-  "fired",
-  "hidden",
-  "hidden.q8",
-  "alone",
-  "alone.q8",
-  "incoming",
-  "early",
-  "beside",
-  "streams.one",
-  "streams.words",
-  "around",
-  "bypass",
-  "neurons.scratch",
-  "predictor",
-  "predictor.q8",
-  "ropes",
-  "router.logits",
-  "routes.rows",
-  "routes.weights",
-  "shared.weights",
-  "gathered",
-  "gathered.q8",
-  "logits",
-  "candidates",
-] as const;
-export type StepTensor = (typeof STEP_TENSORS)[number];
-
-/**
- * What lives from step to step, or is read by other ranks at times that this rank does not see:
- *  - residual: the stream itself, from the first join to the last;
- *  - partials: others read one of them while this rank fills the other, also in the next step;
- *  - streams: all residual streams, as residual;
- *  - gate.moments: others read them until the join behind the neurons;
- *  - token.inputs: others read it until the step's last layer;
- *  - state.first: the layers behind the first one read it;
- *  - squares, state.exchange: others read them until the join behind the one that they come with;
- *  - tokens, counts, recall: written once, or added to, over all steps;
- *  - ones, slopes: written once, when the rank starts;
- *  - tables: the leader writes them between steps, where they change.
- */
-export const LASTING_TENSORS = [
-  "residual",
-  "streams",
-  "gate.moments",
-  "partial.0",
-  "partial.1",
-  "token.inputs",
-  "squares",
-  "state.exchange",
-  "state.first",
-  "tokens",
-  "counts",
-  "recall",
-  "tables",
-  "ones",
-  "slopes",
-] as const;
-export type LastingTensor = (typeof LASTING_TENSORS)[number];
+export type { LastingTensor, StepTensor };
 
 export interface StepGraphInput {
-  readonly config: Pick<ModelConfig, "blockCount" | "experts" | "hasParallelBlocks">;
+  readonly config: Pick<
+    ModelConfig,
+    "blockCount" | "experts" | "hasParallelBlocks" | "projector"
+  >;
   /** Bytes; a tensor without them is not there. */
   readonly bytes: Readonly<Partial<Record<StepTensor | LastingTensor, ExprLike>>>;
   /** Silent neurons are left out. */
@@ -107,6 +25,9 @@ export interface StepGraphInput {
 
 /** Those of state spaces. */
 const STATE_TENSORS = STEP_TENSORS.filter((name) => name.startsWith("state."));
+
+/** Those of a tower's projector. */
+const PROJECTOR_TENSORS = STEP_TENSORS.filter((name) => name.startsWith("projector."));
 
 /** What a part of a step does to intermediates, by name. */
 type Uses = Partial<Record<"reads" | "writes" | "updates" | "scratch", readonly StepTensor[]>>;
@@ -151,15 +72,16 @@ class StepWalk {
     this.#op("load", { scratch: ["staging", "normed.q8"] });
     this.#op("begin", { writes: ["ropes"] });
     // Rows of a table that stays in a packed file come through staging.
-    this.#op("embed", { scratch: ["incoming", "normed.q8", "staging"] });
+    this.#op("embed", { scratch: ["incoming", "normed.q8", "staging", "patches"] });
+    if (this.#hasDeep) this.#op("embed.begin", { writes: ["logits"] });
     this.#op("joinEmbedding", { scratch: ["incoming"] });
     if (this.#hasInputs) this.#op("joinEmbedding.make", { scratch: ["normed.q8"] });
     if (this.#hasStreams) this.#mixEnds("joinEmbedding.startStreams");
     this.#graph.repeat(this.#input.config.blockCount, () => this.#layer());
     if (this.#hasStreams) this.#mixEnds("endStreams");
     this.#op("scoreVocabulary", {
-      scratch: ["normed", "normed.q8", "neurons.scratch"],
-      writes: ["logits"],
+      scratch: ["normed", "normed.q8", "neurons.scratch", ...PROJECTOR_TENSORS],
+      [this.#hasDeep ? "updates" : "writes"]: ["logits"],
     });
     // Behind the step, before the next one: the others' logits are put behind the leader's.
     this.#op("choose", { updates: ["logits"], scratch: ["candidates"] });
@@ -226,6 +148,15 @@ class StepWalk {
     this.#join("joinFeedForward", ["predictor", "beside"]);
     if (this.#hasStreams) this.#mix("endLayer.correct");
     if (this.#hasInputs) this.#endLayer();
+    if (this.#hasDeep) {
+      const scratch = ["normed", "neurons.scratch", ...PROJECTOR_TENSORS] as const;
+      this.#op("endLayer.project", { updates: ["logits"], scratch });
+    }
+  }
+
+  /** Some layers' outcomes are projected, too, to where the last one's will be. */
+  get #hasDeep(): boolean {
+    return this.#input.config.projector?.deepLayers !== undefined;
   }
 
   get #hasStreams(): boolean {

@@ -1,5 +1,6 @@
 /** A rank's walk through its steps, whatever it calls a layer. */
 import type { StepWords } from "../memory/control.ts";
+import type { TowerInput } from "../model/vision_types.ts";
 import { forward } from "./forward.ts";
 import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
 
@@ -9,15 +10,17 @@ export interface Walked {
   readonly walk: (step: StepWords) => boolean;
   /** What it reads logits from; left out: it is where no thread can read it. */
   readonly finalRows?: () => Float32Array;
+  /** What a tower's next step is of, where this rank leads. */
+  readonly takePatches?: (input: TowerInput) => void;
 }
 
 export function walkOf<L extends WalkedLayer>(
   rank: RankSteps<L>,
-  finalRows: Walked["finalRows"],
+  others: Pick<Walked, "finalRows" | "takePatches">,
 ): Walked {
   const walk = (step: StepWords) => {
     rank.begin(step);
     return forward(rank);
   };
-  return { rank, walk, finalRows };
+  return { rank, walk, ...others };
 }

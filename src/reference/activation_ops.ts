@@ -2,21 +2,29 @@
  * Formulas beside those of ops.ts: activations, the norms that not every model has, scales, soft
  * caps, rows by a list. Plain loops, f64; the judges of the kernels of the same names.
  */
-import type { XieluCurve } from "../model/mod.ts";
+import type { ModelConfig, XieluCurve } from "../model/mod.ts";
 import type { Numbers } from "./ops.ts";
 
 /** What a neuron does with its input. */
-export const ACTIVATION_NAMES = ["silu", "gelu", "relu", "relu2", "swiglu7"] as const;
+export const ACTIVATION_NAMES = [
+  "silu",
+  "gelu",
+  "quickGelu",
+  "relu",
+  "relu2",
+  "swiglu7",
+] as const;
 export type ActivationName = typeof ACTIVATION_NAMES[number];
 
 /** Gates above it, and ups beyond ± it, count as it. */
 const SWIGLU_LIMIT = 7;
 const SWIGLU_STEEPNESS = 1.702;
+const QUICK_GELU_STEEPNESS = 1.702;
 
 /**
  * silu(x) = x / (1 + exp(−x)); gelu(x) = x/2 · (1 + tanh(√(2/π) · (x + 0.044715·x³)));
- * relu(x) = max(0, x); relu2(x) = relu(x)²; swiglu7(x) = y / (1 + exp(−1.702·y)),
- * y = min(x, 7).
+ * quickGelu(x) = x / (1 + exp(−1.702·x)); relu(x) = max(0, x); relu2(x) = relu(x)²;
+ * swiglu7(x) = y / (1 + exp(−1.702·y)), y = min(x, 7).
  */
 export function activation(name: ActivationName, x: number): number {
   switch (name) {
@@ -25,6 +33,8 @@ export function activation(name: ActivationName, x: number): number {
     case "gelu":
       // 1 + tanh(u) = 2 / (1 + exp(−2u)), which keeps its digits where tanh is near −1.
       return x / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+    case "quickGelu":
+      return x / (1 + Math.exp(-QUICK_GELU_STEEPNESS * x));
     case "relu":
       return Math.max(0, x);
     case "relu2":
@@ -116,4 +126,18 @@ export function rowSquares(x: Numbers, d: number): Float64Array {
 /** cap · tanh(x[i] / cap). */
 export function softCap(x: Numbers, cap: number): Float64Array {
   return Float64Array.from(x, (value) => cap * Math.tanh(value / cap));
+}
+
+/** Logits [n, vocabSize] as the model scales and caps them; −∞ of tokens that are never said. */
+export function capLogits(
+  logits: Float64Array,
+  { logitScale, logitSoftCap, vocabSize, silencedTokens: silenced }: ModelConfig,
+): Float64Array {
+  const scaled = logits.map((value) => value * logitScale);
+  const capped = logitSoftCap === 0 ? scaled : softCap(scaled, logitSoftCap);
+  if (silenced === undefined) return capped;
+  return capped.map((value, i) => {
+    const id = i % vocabSize;
+    return id >= silenced.start && id < silenced.end ? -Infinity : value;
+  });
 }

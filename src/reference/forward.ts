@@ -8,7 +8,6 @@ import {
   alibiSlopes,
   configOf,
   describeModel,
-  growthAt,
   headMatrices,
   type HeadNormTensors,
   type LayerTensors,
@@ -20,9 +19,10 @@ import {
   positionsAhead,
   type RopeFrequencies,
   ropeFrequencies,
+  type TowerInput,
   type VectorTensor,
 } from "../model/mod.ts";
-import { clamp, softCap } from "./activation_ops.ts";
+import { capLogits, clamp } from "./activation_ops.ts";
 import { addBypass, correctStreams, endStreams, guessStreams, startStreams } from "./alt_up.ts";
 import { ReferenceBlocks } from "./blocks.ts";
 import { shortConvolution } from "./convolution.ts";
@@ -37,7 +37,8 @@ import { shiftRows, sigmoid } from "./keyed_scan.ts";
 import { append, type LayerCache } from "./layer_cache.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
-import { rotationTables } from "./rotations.ts";
+import { growQueries, rotationTables } from "./rotations.ts";
+import { embedPatches, projectRows } from "./see.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
 import { poolRows, projectText, scoreText } from "./text_head.ts";
 import { timeMixLayer } from "./time_mix.ts";
@@ -85,6 +86,7 @@ export class ReferenceModel {
   readonly #caches: readonly LayerCache[];
   readonly #onTensor: NonNullable<ReferenceOptions["onTensor"]>;
   readonly #thresholds: readonly number[];
+  readonly #outcomes: Float64Array[] = [];
 
   /**
    * Reads and dequantises all weights.
@@ -113,7 +115,8 @@ export class ReferenceModel {
   forward(ids: readonly number[], fromPosition = 0, given: ReferenceGiven = {}): Float32Array {
     const rows = this.#rows(ids, fromPosition, given);
     const logits = this.#blocks.project(rows, this.#tensors.output);
-    return Float32Array.from(this.#show("logits", this.#capLogits(logits))); // [n, vocabSize]
+    const capped = capLogits(logits, this.config);
+    return Float32Array.from(this.#show("logits", capped)); // [n, vocabSize]
   }
 
   /** The vector of a text. */
@@ -129,14 +132,26 @@ export class ReferenceModel {
     return scoreText(pooled, head, this.#parts);
   }
 
+  /** An image's rows of a text model's stream, [kept / mergedRows, outputLength]. */
+  see(input: TowerInput): Float64Array {
+    const place = { fromPosition: 0, given: { positions: input.positions ?? undefined } };
+    const of = { n: input.count, ...place };
+    const rotations = rotationTables(this.config, this.#frequencies, of, place.given);
+    const x = embedPatches(input, this.#tensors, this.#parts);
+    const rows = this.#walk(x, [], { ...place, rotations });
+    return projectRows({ ...input, rows, outcomes: this.#outcomes }, this.#tensors, this.#parts);
+  }
+
   /** What the last norm leaves of each token, [n, embeddingLength]. */
   #rows(ids: readonly number[], fromPosition: number, given: ReferenceGiven = {}): Float64Array {
-    const { outputNorm } = this.#tensors;
     const tokens = { n: ids.length, ids, fromPosition, given };
     const rotations = rotationTables(this.config, this.#frequencies, tokens, given);
-    const place = { fromPosition, rotations, given };
-
     const embeddings = embedTokens(tokens, this.#tensors, this.#parts);
+    return this.#walk(embeddings, ids, { fromPosition, rotations, given });
+  }
+
+  #walk(embeddings: Float64Array, ids: readonly number[], place: Place): Float64Array {
+    const { outputNorm } = this.#tensors;
     const x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
     this.#show("embedding", x);
     const inputs = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
@@ -147,12 +162,14 @@ export class ReferenceModel {
       const guesses = guessStreams(streams, tensors.altUp, this.#parts);
       const made = this.#layer(guesses[0], layer, place);
       streams = correctStreams(guesses, made, tensors.altUp, this.#parts);
-      streams = endLayer(streams, inputs, { layer, tensors, ...this.#parts });
+      streams = endLayer(streams, inputs, { layer, tensors, ids, ...place, ...this.#parts });
       const ended = endPass(streams[0], kept, { layer, tensors, ...this.#parts });
       kept = ended.kept;
       streams = [ended.x, ...streams.slice(1)];
+      this.#outcomes[layer] = streams[0];
     }
     const merged = endStreams(streams, this.#tensors, this.#parts);
+    if (this.config.projector?.lacksLastNorm) return merged;
     return this.#show("norm", this.#blocks.norm(merged, outputNorm));
   }
 
@@ -168,7 +185,10 @@ export class ReferenceModel {
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
 
     const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
-    const mixed = this.#scale(this.#mix(attends, index, place), tensors.attentionScale);
+    const mixed = this.#scale(
+      this.#mix(attends, index, place),
+      tensors.attentionGains ?? tensors.attentionScale,
+    );
     const sum = blocks.join(x, mixed, tensors.attentionPostNorm);
     const y = show("attention out", addBypass(sum, attends, tensors.altUp, this.#parts));
     if (tensors.feedForward === null) return y;
@@ -182,17 +202,17 @@ export class ReferenceModel {
     const threshold = this.#thresholds[index];
     const inputs = { h, layerInput: x, residual, threshold, gateCutoff, curve, limits };
     const given = this.#gate(blocks.feedForward(inputs, tensors.feedForward, show), index);
-    const neurons = this.#scale(given, tensors.feedForwardScale);
+    const neurons = this.#scale(given, tensors.feedForwardGains ?? tensors.feedForwardScale);
     const fed = blocks.join(y, neurons, tensors.feedForwardPostNorm);
     const { endScale = 1 } = this.config.layers[index];
     return show("feed-forward out", fed.map((value) => value * endScale));
   }
 
-  /** What a block gives, as much as the layer says. */
+  /** What a block gives, as much as the layer says, or number by number. */
   #scale(x: Float64Array, by: VectorTensor | undefined): Float64Array {
     if (by === undefined) return x;
-    const [scale] = this.#weights.vector(by);
-    return x.map((value) => value * scale);
+    const scales = this.#weights.vector(by);
+    return x.map((value, i) => value * scales[i % scales.length]);
   }
 
   /** What attention gives, or a convolution in its place, and a state space, of what is there. */
@@ -275,7 +295,11 @@ export class ReferenceModel {
     const hasKeys = keysOf === index;
     const v = hasKeys ? show("value", blocks.headNorm(value, tensors.valueNorm, valueDim)) : value;
     const ofQuery = { headDim: keyDim, heads: headCount, rope: queryRope };
-    const grown = this.#grow(query, ofQuery.heads * keyDim, place.fromPosition);
+    const grown = growQueries(query, {
+      width: ofQuery.heads * keyDim,
+      fromPosition: place.fromPosition,
+      temperature: this.config.queryTemperature,
+    });
     const q = show("query", turned(grown, tensors.queryNorm, ofQuery));
 
     const cache = this.#caches[keysOf];
@@ -307,15 +331,6 @@ export class ReferenceModel {
     const counted = heads.map((value) => value * this.config.valueScale);
     const gated = gateHeads(show("heads", counted), h, tensors.attentionGate, blocks);
     return blocks.project(blocks.innerNorm(gated, tensors.innerNorm), tensors.attentionOutput!);
-  }
-
-  /** Queries [n, width] as long as their positions make them. */
-  #grow(query: Float64Array, width: number, fromPosition: number): Float64Array {
-    const { queryTemperature: temperature } = this.config;
-    if (temperature === null) return query;
-    return query.map((value, i) =>
-      value * growthAt(fromPosition + Math.floor(i / width), temperature)
-    );
   }
 
   /** Of the model as it is defined: with latents all heads have keys and values of their own. */
@@ -375,17 +390,6 @@ export class ReferenceModel {
       headDim,
       rotDim: dimensionCount,
       kind,
-    });
-  }
-
-  #capLogits(logits: Float64Array): Float64Array {
-    const { logitScale, logitSoftCap, vocabSize, silencedTokens: silenced } = this.config;
-    const scaled = logits.map((value) => value * logitScale);
-    const capped = logitSoftCap === 0 ? scaled : softCap(scaled, logitSoftCap);
-    if (silenced === undefined) return capped;
-    return capped.map((value, i) => {
-      const id = i % vocabSize;
-      return id >= silenced.start && id < silenced.end ? -Infinity : value;
     });
   }
 

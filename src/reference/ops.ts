@@ -263,9 +263,10 @@ export function attention(
   const out = new Float64Array(n * heads * valueDim);
   for (let t = 0; t < n; t++) {
     const own = p0 + t;
-    const last = Math.min(Math.max(own + ahead, shape.lastOf?.(own) ?? 0), positions - 1);
     const oldest = window === 0 ? 0 : Math.max(0, own + 1 - window);
     const first = chunk === 0 ? oldest : own - own % chunk;
+    const end = chunk === 0 ? positions : Math.min(first + chunk, positions);
+    const last = Math.min(Math.max(own + ahead, shape.lastOf?.(own) ?? 0), end - 1);
     for (let h = 0; h < heads; h++) {
       const head = (t * heads + h) * headDim;
       const kvHead = Math.floor((h + headOffset) / groupSize);

@@ -1,5 +1,11 @@
 /** Angles of rotary embeddings by position. */
-import { fillRopeTableByAxes, type ModelConfig, type RopeFrequencies } from "../model/mod.ts";
+import {
+  fillRopeTableByAxes,
+  growthAt,
+  type ModelConfig,
+  type QueryTemperature,
+  type RopeFrequencies,
+} from "../model/mod.ts";
 import { positionsOf, type ReferenceGiven } from "./given_rows.ts";
 
 /** Cosines and sines of n tokens, [n, dimensionCount], for each of the model's ropes. */
@@ -18,4 +24,19 @@ export function rotationTables(
     }
     return table;
   });
+}
+
+/** Queries [n, width] as long as their positions make them. */
+export function growQueries(
+  query: Float64Array,
+  { width, fromPosition, temperature }: {
+    readonly width: number;
+    readonly fromPosition: number;
+    readonly temperature: QueryTemperature | null;
+  },
+): Float64Array {
+  if (temperature === null) return query;
+  return query.map((value, i) =>
+    value * growthAt(fromPosition + Math.floor(i / width), temperature)
+  );
 }

@@ -3,7 +3,8 @@
  * the ids give, to the bit; where they are no tokens, what the reference gives.
  */
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
-import { openGguf } from "../../src/gguf/mod.ts";
+import { openGguf, u32 } from "../../src/gguf/mod.ts";
+import { givenWidth } from "../../src/model/given_width.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import {
@@ -64,6 +65,24 @@ for (const architecture of ["qwen2vl", "qwen3vl", "qwen35", "glm4-sections"] as 
       const exact = new ReferenceModel(openGguf(path)).forward(prompt.ids, 0, given);
       assertLess(nmse(stepLogits(ranks.runner, prompt), exact), 2e-12);
       assertLess(nmse(stepLogits(ranks.runner, prompt, [3, 5, 11]), exact), 2e-12);
+    });
+  });
+}
+
+for (const architecture of ["qwen3vl", "qwen3vlmoe"] as const) {
+  Deno.test(`parts of rows of ${architecture} are added behind the first layers`, async () => {
+    const metadata = [[`${architecture}.n_deepstack_layers`, u32(2)] as const];
+    await withTinyFile({ architecture, seed: 3, metadata }, async (path) => {
+      for (const rankCount of [1, 2]) {
+        using ranks = await openRanks(path, { rankCount }, { poisons: false });
+        const width = givenWidth(ranks.runner.setup.config);
+        assertEquals(width, 3 * 64);
+        const prompt = withImages(width);
+        const given = referenceOf(prompt, width);
+        const exact = new ReferenceModel(openGguf(path)).forward(prompt.ids, 0, given);
+        assertLess(nmse(stepLogits(ranks.runner, prompt), exact), 2e-12);
+        assertLess(nmse(stepLogits(ranks.runner, prompt, [3, 5, 11]), exact), 2e-12);
+      }
     });
   });
 }

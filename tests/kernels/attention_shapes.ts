@@ -74,6 +74,7 @@ export function* attentionShapes(type: CacheType): Generator<AttentionCase> {
   for (const chunk of [1, 3, 32, 40, 64]) {
     yield { ...usual, n: 1, p0: 99, chunk };
     yield { ...usual, n: 40, p0: 50, chunk, heads: 5 };
+    yield { ...usual, n: 40, p0: 50, chunk, heads: 5, ahead: 2 ** 31 - 1, behind: 30 };
   }
   for (const slope of [0.01, 0.5, 4]) {
     for (const n of [1, 3, 20]) yield { ...usual, n, p0: 70, slope, heads: 5, headOffset: 1 };

@@ -15,7 +15,7 @@ import { assertClose, randomFloats, unstride } from "./data.ts";
 const WIDTHS = [1, 3, 7, 8, 9, 16, 172, 257];
 /** Sizes of inputs: where the functions are nearly linear, ordinary, and where exp overflows. */
 const SIZES = [1e-4, 1, 100];
-const NAMES: readonly ActivationName[] = ["silu", "gelu", "relu", "relu2", "swiglu7"];
+const NAMES: readonly ActivationName[] = ["silu", "gelu", "quickGelu", "relu", "relu2", "swiglu7"];
 
 /** What gates heads, in place. */
 const GATES: KernelCase = {
@@ -45,17 +45,22 @@ export const activationCases: readonly KernelCase[] = [
   ...NAMES.flatMap((name) => ofNeurons(name)),
 ];
 
+/** Names of kernels are written otherwise. */
+function kernelOf(name: ActivationName) {
+  return name === "quickGelu" ? "quick_gelu" : name;
+}
+
 function ofNeurons(name: ActivationName): KernelCase[] {
   return [
     {
-      name: `${name}_mul_f32` as const,
+      name: `${kernelOf(name)}_mul_f32` as const,
       sweep: (arena) => sweepGated(arena, name),
       legalCall: (arena) => [arena.place(512), arena.place(512), 64, arena.place(512), 64, 2, 60],
       addresses: [0, 1, 3],
       counts: [2, 4, 5, 6],
     },
     {
-      name: `${name}_f32` as const,
+      name: `${kernelOf(name)}_f32` as const,
       sweep: (arena) => sweepAlone(arena, name),
       legalCall: (arena) => [arena.place(512), 64, arena.place(512), 64, 2, 60],
       addresses: [0, 2],
@@ -106,7 +111,7 @@ function sweepGated(arena: TestArena, name: ActivationName): void {
     const outStride = d + 6;
     const out = arena.place(4 * n * outStride, 4);
     arena.run(
-      () => arena.kernels[`${name}_mul_f32`](gateAt, upAt, stride, out, outStride, n, d),
+      () => arena.kernels[`${kernelOf(name)}_mul_f32`](gateAt, upAt, stride, out, outStride, n, d),
       [out, 4 * n * outStride],
     );
     const expected = activateMul(name, unstride(gate, n, stride, d), unstride(up, n, stride, d));
@@ -122,7 +127,7 @@ function sweepAlone(arena: TestArena, name: ActivationName): void {
     const xAt = arena.put(x, 4);
     const outStride = d + 6;
     const out = arena.place(4 * n * outStride, 4);
-    const kernel = arena.kernels[`${name}_f32`];
+    const kernel = arena.kernels[`${kernelOf(name)}_f32`];
     arena.run(() => kernel(xAt, stride, out, outStride, n, d), [out, 4 * n * outStride]);
     const expected = activate(name, unstride(x, n, stride, d));
     assertRows(arena.floats(out, n * outStride), expected, { n, d, label: `${name} ${d}` });
@@ -178,8 +183,8 @@ function* shapes(): Generator<{ d: number; n: number; size: number; rng: Rng }> 
 
 /**
  * Each value within a few places of its own, all together much closer; zeros behind each row. The
- * exponents of gelu and swiglu7, at most 88, are rounded before they are exponents: that loses
- * places.
+ * exponents of gelu, quickGelu and swiglu7, at most 88, are rounded before they are exponents:
+ * that loses places.
  */
 function assertRows(
   padded: Float32Array,
@@ -188,7 +193,7 @@ function assertRows(
 ): void {
   const { n, d, label } = by;
   const stride = d + 6;
-  const places = /^(gelu|swiglu7)/.test(label) ? 2e-5 : 2e-6;
+  const places = /^(gelu|quickGelu|swiglu7)/.test(label) ? 2e-5 : 2e-6;
   const got = unstride(padded, n, stride, d);
   assertClose(got, expected, 1e-12, label);
   got.forEach((value, i) =>

@@ -83,5 +83,6 @@ Deno.test("/models/unload refuses where models are not managed", async () => {
   const response = await post(app, "/models/unload", { model: "a" });
   assertEquals([response.status, (await response.json()).error.code], [400, "not_supported"]);
   const { data } = await (await app.request("/models")).json();
-  assertEquals(data, [{ id: "a", object: "model", status: { value: "loaded" } }]);
+  const architecture = { input_modalities: ["text"], output_modalities: ["text"] };
+  assertEquals(data, [{ id: "a", object: "model", status: { value: "loaded" }, architecture }]);
 });

@@ -6,6 +6,7 @@ import type { GivenRows } from "../../src/engine/types.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
+import { givenWidth } from "../../src/model/given_width.ts";
 import type { RankRunner } from "../../src/rank/open_rank.ts";
 import type { ReferenceModel } from "../../src/reference/forward.ts";
 import type { ReferenceGiven } from "../../src/reference/given_rows.ts";
@@ -106,7 +107,7 @@ export function stepLogits(
 ): Float32Array {
   const { plan: { logitsRows, statePlaces }, setup: { config } } = runner;
   const steps = new StepRunner(runner);
-  const spans = givenSpans(ids, given, config.embeddingLength);
+  const spans = givenSpans(ids, given, givenWidth(config));
   const logits = new Float32Array(ids.length * config.vocabSize);
   runner.given.add(given);
   for (let i = 0; i * 32 < ids.length; i++) steps.setBlock(0, i, i);

@@ -15,10 +15,11 @@ const RELU2: i32 = 3;
 const SWIGLU7: i32 = 4;
 const SOFTPLUS: i32 = 5;
 const SIGMOID: i32 = 6;
+const QUICK_GELU: i32 = 7;
 
-/** What SWIGLU7 clamps to, and how steep its sigmoid is. */
+/** What SWIGLU7 clamps to, and how steep its sigmoid and QUICK_GELU's are. */
 const SWIGLU_LIMIT: f32 = 7;
-const SWIGLU_STEEPNESS: f32 = 1.702;
+const SIGMOID_STEEPNESS: f32 = 1.702;
 
 /** −2·√(2/π), and 0.044715 times it. */
 const GELU_LINEAR: f32 = -1.5957691216057308;
@@ -48,6 +49,19 @@ export function gelu_mul_f32(
   d: u32,
 ): void {
   multiplied(GELU, gate, up, inStride, out, outStride, n, d);
+}
+
+/** The same with quickGelu, x / (1 + e^(−1.702·x)). */
+export function quick_gelu_mul_f32(
+  gate: usize,
+  up: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  multiplied(QUICK_GELU, gate, up, inStride, out, outStride, n, d);
 }
 
 /** The same with relu. */
@@ -148,6 +162,18 @@ export function gelu_f32(
   d: u32,
 ): void {
   alone(GELU, x, inStride, out, outStride, n, d);
+}
+
+/** The same with quickGelu. */
+export function quick_gelu_f32(
+  x: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  alone(QUICK_GELU, x, inStride, out, outStride, n, d);
 }
 
 /** The same with relu. */
@@ -268,9 +294,13 @@ function activate_x4(kind: i32, x: v128): v128 {
     );
     return f32x4.div(x, f32x4.add(one, exp_f32x4(minus2u)));
   }
+  if (kind == QUICK_GELU) {
+    const e = exp_f32x4(f32x4.mul(x, f32x4.splat(-SIGMOID_STEEPNESS)));
+    return f32x4.div(x, f32x4.add(one, e));
+  }
   if (kind == SWIGLU7) {
     const gate = f32x4.min(x, f32x4.splat(SWIGLU_LIMIT));
-    const e = exp_f32x4(f32x4.mul(gate, f32x4.splat(-SWIGLU_STEEPNESS)));
+    const e = exp_f32x4(f32x4.mul(gate, f32x4.splat(-SIGMOID_STEEPNESS)));
     return f32x4.div(gate, f32x4.add(one, e));
   }
   // pmax(0, x) keeps x where it is not above 0 only if it is NaN: pmax(a, b) = a < b ? b : a.

@@ -158,7 +158,8 @@ export function first_seen(call: Call, t: u32): u32 {
 /** Behind the last position that token t sees. */
 @inline
 export function seen_end(call: Call, t: u32): u32 {
-  return min(call.p0 + t + 1 + call.ahead, call.positions);
+  const end = min(call.p0 + t + 1 + call.ahead, call.positions);
+  return call.chunk == 0 ? end : min(end, first_seen(call, t) + call.chunk);
 }
 
 /** Address of a tile's state, which follows its queries. */

@@ -34,6 +34,8 @@ export {
 export {
   gelu_f32,
   gelu_mul_f32,
+  quick_gelu_f32,
+  quick_gelu_mul_f32,
   relu2_f32,
   relu2_mul_f32,
   relu_f32,

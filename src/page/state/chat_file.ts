@@ -3,6 +3,7 @@
  * right is refused with words, and nothing that the page does not know is taken over.
  */
 import type { Chat, ChatNode } from "../types.ts";
+import { IMAGES_MAX, isImageUrl, withImages } from "./image_urls.ts";
 
 const FORMAT = "ganglion-chats";
 const CHATS_MAX = 10_000;
@@ -67,15 +68,25 @@ function readNode(value: unknown, ids: ReadonlyMap<string, string>): ChatNode | 
   // A parent comes before its children: so there are no circles.
   const parentId = value.parentId === null ? null : ids.get(String(value.parentId));
   if (parentId === undefined) return null;
+  const images = readImages(value.images);
+  if (images === null) return null;
   const [thoughts, model] = [textOf(value.thoughts, TEXT_CHARS_MAX), textOf(value.model, 512)];
   return {
-    ...{ id, parentId, role, content },
+    ...{ id, parentId, role, content, ...withImages(images) },
     ...thoughts === undefined ? {} : { thoughts },
     ...model === undefined ? {} : { model },
     ...ending === "stopped" || ending === "length" ? { ending } : {},
     ...isRecord(facts) ? { facts: readFacts(facts) } : {},
     ...isRecord(trouble) ? { trouble: readTrouble(trouble) } : {},
   };
+}
+
+/** Null: there is something that is no image, or too much. */
+function readImages(images: unknown): readonly string[] | null {
+  if (images === undefined) return [];
+  return Array.isArray(images) && images.length <= IMAGES_MAX && images.every(isImageUrl)
+    ? images
+    : null;
 }
 
 function readFacts(facts: Record<string, unknown>): ChatNode["facts"] {

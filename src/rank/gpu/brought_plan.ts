@@ -1,6 +1,6 @@
 /**
- * Which neurons are brought to a GPU for long steps: of each layer those that it does not have.
- * Reads no weights.
+ * What a plan says of its GPU, and which neurons are brought to it for long steps: of each layer
+ * those that it does not have. Reads no weights.
  */
 import { check } from "../../base/check.ts";
 import { activationOf } from "../plan_activation.ts";
@@ -10,8 +10,24 @@ import type { DensePlan } from "../plan_types.ts";
 import { DevicePlacer } from "./device_placer.ts";
 import type { GpuPlan } from "./plan_types.ts";
 
+/** device: what was placed on the GPU; kvBytes: of what layers keep there. */
+export function planGpu(
+  input: PlannerInput,
+  device: DevicePlacer,
+  { kvBytes, isAlone }: Pick<GpuPlan, "kvBytes" | "isAlone">,
+): GpuPlan {
+  const { options, model: { config: { blockCount } } } = input;
+  return {
+    isAlone,
+    firstLayer: isAlone ? 0 : blockCount - (options.gpu?.layers ?? blockCount),
+    weightsBytes: device.weightsBytes,
+    kvBytes,
+    ...planBrought(input),
+  };
+}
+
 /** The part of a GPU's plan that is about long steps. */
-export function planBrought(
+function planBrought(
   { options, model: { config, tensors }, layerShards, neuronOrders, layouts }: PlannerInput,
 ): Pick<GpuPlan, "brought" | "largestBroughtBytes" | "broughtBytes"> {
   const placer = new DevicePlacer((tensor) => layouts.typeOf(tensor));

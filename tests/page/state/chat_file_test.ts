@@ -2,10 +2,11 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { readChats, writeChats } from "../../../src/page/state/chat_file.ts";
 import type { Chat } from "../../../src/page/types.ts";
 
+const IMAGE = "data:image/png;base64,AAAA";
 const CHAT: Chat = {
   ...{ id: "c", title: "About red", createdMs: 1, updatedMs: 2, leafId: "b" },
   nodes: [
-    { id: "a", parentId: null, role: "user", content: "Red?" },
+    { id: "a", parentId: null, role: "user", content: "Red?", images: [IMAGE] },
     {
       ...{ id: "b", parentId: "a", role: "assistant", content: "Yes.", thoughts: "Hm", model: "m" },
       facts: { tokens: 2, tokensPerSecond: 3, firstTokenMs: 4, promptTokens: 5 },
@@ -61,6 +62,9 @@ Deno.test("readChats() refuses files that are none, with what to do", () => {
     [file([{ nodes: [node, node] }]), "a message that is none"],
     [file([{ nodes: [{ ...node, role: "system" }] }]), "a message that is none"],
     [file([{ nodes: [{ ...node, content: 3 }] }]), "a message that is none"],
+    [file([{ nodes: [{ ...node, images: "x" }] }]), "a message that is none"],
+    [file([{ nodes: [{ ...node, images: Array(9).fill(IMAGE) }] }]), "a message that is none"],
+    [file([{ nodes: [{ ...node, images: [IMAGE, "data:image/svg+xml;base64,AAAA"] }] }]), "none"],
     // Behind itself, or behind one that comes later: there are no circles.
     [file([{ nodes: [{ ...node, parentId: "a" }] }]), "a message that is none"],
     [file([{ nodes: [{ ...node, parentId: "__proto__" }] }]), "a message that is none"],

@@ -1,0 +1,138 @@
+/** What preparing images takes, out of a projector's file. Knows no images. */
+import { formatError, type Hyperparameters } from "../hyperparameters.ts";
+import type { ImageConfig } from "../vision_types.ts";
+import type { TowerReader } from "./read_tower.ts";
+
+/** Of the convolution. */
+const PATCH_BIAS = "v.patch_embd.bias";
+const IMAGE_SIZE_MAX = 65535;
+const PATCH_SIZE_MAX = 1024;
+/** Pixels of an image, and tiles: more than any file names. */
+const PIXELS_MAX = 2 ** 28;
+const TILES_MAX = 1024;
+
+/**
+ * Sizes, colours, positions and tiles.
+ * @throws {ModelFormatError} when one is missing or senseless.
+ */
+export function readImages(
+  keys: Hyperparameters,
+  reader: TowerReader,
+  mergeSide: number,
+): ImageConfig {
+  const { kind, checker, width } = reader;
+  const imageSize = keys.integer("image_size", { min: 1, max: IMAGE_SIZE_MAX });
+  const patchSize = keys.integer("patch_size", {
+    min: 1,
+    max: Math.min(imageSize, PATCH_SIZE_MAX),
+  });
+  const side = Math.floor(imageSize / patchSize);
+  if (kind.rows === null && side % mergeSide !== 0) {
+    throw keys.wrong("image_size", `a multiple of ${mergeSide} patches of ${patchSize} pixels`);
+  }
+  const hasClass = kind.classToken === "required" ||
+    kind.classToken === "ifThere" && checker.has("v.class_embd");
+  if (hasClass) checker.vector("v.class_embd", width);
+  const lineBreak = kind.lineBreak !== null && checker.has(kind.lineBreak) ? kind.lineBreak : null;
+  return {
+    projector: kind.name,
+    imageSize,
+    patchSize,
+    mean: readColours(keys, reader, "image_mean"),
+    deviation: readColours(keys, reader, "image_std"),
+    mergeSide,
+    positions: readPositions(reader, { patches: side * side, hasClass }),
+    classTokens: hasClass ? "v.class_embd" : null,
+    patchBias: hasClass && checker.has(PATCH_BIAS) ? PATCH_BIAS : null,
+    firstPosition: kind.rope?.from ?? null,
+    windowSide: readWindowSide(keys, reader, { patchSize, mergeSide }),
+    lineBreak,
+    ...readPixels(keys, reader, patchSize * mergeSide),
+    longestEdge: optional(keys, "preproc_image_size", IMAGE_SIZE_MAX),
+    tilesMin: optional(keys, "preproc_min_tiles", TILES_MAX),
+    tilesMax: optional(keys, "preproc_max_tiles", TILES_MAX),
+    gridSizes: readGridSizes(keys, reader),
+  };
+}
+
+function readPositions(
+  { kind, checker, width }: TowerReader,
+  { patches, hasClass }: { readonly patches: number; readonly hasClass: boolean },
+): ImageConfig["positions"] {
+  if (kind.positions === "none") return null;
+  const tensor = "v.position_embd.weight";
+  const count = patches + (hasClass ? 1 : 0);
+  checker.matrix(tensor, { rows: count, columns: width });
+  return { tensor, count, classRow: hasClass ? 0 : null, resize: kind.resize };
+}
+
+/** Whole blocks of patches. */
+function readWindowSide(
+  keys: Hyperparameters,
+  { kind: { windowPixels } }: TowerReader,
+  { patchSize, mergeSide }: { readonly patchSize: number; readonly mergeSide: number },
+): number | null {
+  if (windowPixels === null) return null;
+  const blocks = Math.floor(windowPixels / (patchSize * mergeSide));
+  if (blocks > 0) return blocks * mergeSide;
+  throw keys.wrong("patch_size", `so small that windows of ${windowPixels} pixels have a block`);
+}
+
+/** Three numbers; by deviations colours are divided. */
+function readColours(keys: Hyperparameters, { file }: TowerReader, key: string): number[] {
+  const name = `clip.vision.${key}`;
+  const values = keys.value(key);
+  const numbers = values instanceof Float32Array || values instanceof Float64Array
+    ? Array.from(values)
+    : [];
+  const isSound = (value: number) => Number.isFinite(value) && (key === "image_mean" || value > 0);
+  if (numbers.length === 3 && numbers.every(isSound)) return numbers;
+  throw formatError(
+    file,
+    `Cannot use metadata "${name}": it must be three numbers, of red, green and blue` +
+      `${key === "image_mean" ? "" : ", above 0"}: get the file again or convert the model again`,
+  );
+}
+
+/** How large an image may be that keeps its shape. */
+function readPixels(
+  keys: Hyperparameters,
+  { kind: { rows } }: TowerReader,
+  rowSide: number,
+): Pick<ImageConfig, "pixelsMin" | "pixelsMax"> {
+  if (rows === null) return { pixelsMin: null, pixelsMax: null };
+  const least = rowSide * rowSide;
+  const [pixelsMin, pixelsMax] = [["image_min_pixels", rows.min], ["image_max_pixels", rows.max]]
+    .map(([key, absent]) =>
+      keys.integer(`${key}`, { min: 1, max: PIXELS_MAX, absent: Number(absent) * least })
+    );
+  if (pixelsMax >= Math.max(pixelsMin, least)) return { pixelsMin, pixelsMax };
+  throw keys.wrong("image_max_pixels", `at least ${Math.max(pixelsMin, least)}`);
+}
+
+function optional(keys: Hyperparameters, key: string, max: number): number | null {
+  return keys.integer(key, { min: 0, max, absent: 0 }) || null;
+}
+
+/** A list of widths and heights in turns. */
+function readGridSizes(keys: Hyperparameters, { file }: TowerReader): ImageConfig["gridSizes"] {
+  const key = "image_grid_pinpoints";
+  const values = keys.value(key);
+  if (values === undefined) return [];
+  const numbers = values instanceof Int32Array || values instanceof Uint32Array
+    ? Array.from(values)
+    : [];
+  const isSound = (value: number) => value >= 1 && value <= IMAGE_SIZE_MAX;
+  const isPaired = numbers.length > 0 && numbers.length % 2 === 0 && numbers.length <= TILES_MAX;
+  if (isPaired && numbers.every(isSound)) {
+    return Array.from(
+      { length: numbers.length / 2 },
+      (_, i) => [numbers[2 * i], numbers[2 * i + 1]] as const,
+    );
+  }
+  throw formatError(
+    file,
+    `Cannot use metadata "clip.vision.${key}": it must be widths and heights in turns, each of 1 ` +
+      `to ${IMAGE_SIZE_MAX} pixels: get the file again or convert the model again`,
+  );
+}

@@ -1,0 +1,121 @@
+/** The projector of a tower: what it is and its tensors, each checked. Knows no layers. */
+import { formatError, type Hyperparameters } from "../hyperparameters.ts";
+import type { MatrixTensor, NormTensors } from "../types.ts";
+import type { DeepProjectorTensors, ProjectorConfig, ProjectorTensors } from "../vision_types.ts";
+import { biasedMatrix, readNorm, type TowerReader } from "./read_tower.ts";
+
+/** A side of a block of patches: more than any file has. */
+const SIDE_MAX = 64;
+
+/** Patches on a side of a block that becomes one row. */
+export function readMergeSide(keys: Hyperparameters, { kind: { side } }: TowerReader): number {
+  if (side === null) return 1;
+  return keys.integer(side.key, { min: 1, max: SIDE_MAX, absent: side.absent });
+}
+
+/** What is behind the tower's last layer. */
+export function readProjector(
+  reader: TowerReader,
+  { mergeSide, epsilon, activation: own, blockCount }: {
+    readonly mergeSide: number;
+    readonly blockCount: number;
+    /** Of the tower. */
+    readonly epsilon: number;
+    readonly activation: ProjectorConfig["activation"];
+  },
+): { readonly config: ProjectorConfig; readonly tensors: ProjectorTensors } {
+  const { kind: { merge, projector, lastNorm }, checker, width } = reader;
+  const mergedRows = mergeSide * mergeSide;
+  const merged = merge === "mean" ? width : width * mergedRows;
+  const { norm, activation, isFirstTransposed } = projector;
+  const merger = projector.merger !== null && checker.has(`${projector.merger}.weight`)
+    ? matrixOf(reader, projector.merger, { rows: width, columns: merged })
+    : null;
+  const columns = merger?.rows ?? merged;
+  const hasNorm = norm !== null && !(norm.isOptional && !checker.has(`${norm.tensor}.weight`));
+  const first = isFirstTransposed
+    ? transposedMatrix(reader, projector.first, columns)
+    : matrixOf(reader, projector.first, { rows: rowCount(reader, projector.first), columns });
+  const second = projector.second === null ? null : matrixOf(reader, projector.second, {
+    rows: rowCount(reader, projector.second),
+    columns: first.rows,
+  });
+  const rowLength = second?.rows ?? (isFirstTransposed ? first.columns : first.rows);
+  const deep = readDeep(reader, { blockCount, rowLength, merged });
+  return {
+    config: {
+      ...!checker.has(`${lastNorm}.weight`) && { lacksLastNorm: true },
+      mergedRows,
+      merge,
+      norm: hasNorm ? { of: norm.of, kind: norm.kind, epsilon: norm.epsilon ?? epsilon } : null,
+      activation: activation === "own" ? own : activation,
+      ...deep.length > 0 && { deepLayers: deep.map(({ layer }) => layer) },
+      outputLength: rowLength * (1 + deep.length),
+    },
+    tensors: {
+      norm: hasNorm ? projectorNorm(reader, norm.of === "rows" ? width : merged) : null,
+      ...merger !== null && { merger },
+      ...isFirstTransposed && { isFirstTransposed },
+      first,
+      second,
+      ...deep.length > 0 && { deep: deep.map(({ tensors }) => tensors) },
+    },
+  };
+}
+
+/** Of layers that have projectors of their own. */
+function readDeep(
+  reader: TowerReader,
+  { blockCount, rowLength, merged }: {
+    readonly blockCount: number;
+    readonly rowLength: number;
+    readonly merged: number;
+  },
+): { readonly layer: number; readonly tensors: DeepProjectorTensors }[] {
+  const { kind: { deep }, checker } = reader;
+  if (deep === null) return [];
+  return Array.from({ length: blockCount }, (_, layer) => layer)
+    .filter((layer) => checker.has(`${deep}${layer}.fc1.weight`))
+    .map((layer) => {
+      const at = `${deep}${layer}.`;
+      const rows = rowCount(reader, `${at}fc1`);
+      const tensors = {
+        norm: readNorm(reader, `${at}norm`, merged),
+        first: biasedMatrix(reader, `${at}fc1`, { rows, columns: merged }),
+        second: biasedMatrix(reader, `${at}fc2`, { rows: rowLength, columns: rows }),
+      };
+      return { layer, tensors };
+    });
+}
+
+function projectorNorm(reader: TowerReader, length: number): NormTensors {
+  return readNorm(reader, reader.kind.projector.norm!.tensor, length);
+}
+
+/** What comes out is as long as the file's matrix says: the text model's d is not known here. */
+function rowCount({ checker }: TowerReader, name: string): number {
+  return checker.rowCount(`${name}.weight`) ?? 1;
+}
+
+function transposedMatrix({ checker, file }: TowerReader, name: string, rows: number) {
+  const columns = file.tensors.get(`${name}.weight`)?.dims[0] ?? 1;
+  return checker.matrix(`${name}.weight`, { rows, columns });
+}
+
+function matrixOf(
+  reader: TowerReader,
+  name: string,
+  shape: { readonly rows: number; readonly columns: number },
+): MatrixTensor {
+  const { kind: { projector: { biases } }, checker, file } = reader;
+  const matrix = biasedMatrix(reader, name, shape);
+  if (biases === "none" && matrix.bias !== null || biases === "required" && matrix.bias === null) {
+    if (biases === "required") checker.vector(`${name}.bias`, shape.rows);
+    throw formatError(
+      file,
+      `Cannot use tensor "${name}.bias": projectors of this kind have none: convert the model ` +
+        "again",
+    );
+  }
+  return matrix;
+}

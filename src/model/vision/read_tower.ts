@@ -1,0 +1,136 @@
+/** Layers of a tower: names of tensors, each checked. Knows no projectors. */
+import type { GgufFile } from "../../gguf/mod.ts";
+import { rowsOf } from "../layer_reader.ts";
+import type { TensorChecker } from "../tensor_checker.ts";
+import type {
+  HeadNormTensors,
+  LayerTensors,
+  MatrixTensor,
+  NormTensors,
+  VectorTensor,
+} from "../types.ts";
+import type { VisionKind } from "./vision_kind.ts";
+
+/** What reading a tower's tensors takes. */
+export interface TowerReader {
+  readonly file: GgufFile;
+  readonly checker: TensorChecker;
+  readonly kind: VisionKind;
+  /** Width of the residual stream, d. */
+  readonly width: number;
+  readonly heads: number;
+  readonly headDim: number;
+}
+
+/** Whatever a layer of a tower has not. */
+const NOTHING = {
+  ...{ latent: null, attentionSinks: null, convolution: null, attentionGate: null },
+  ...{ stateSpace: null, attentionPostNorm: null, feedForwardPostNorm: null, valueNorm: null },
+  ...{ input: null, altUp: null, outputScale: null },
+};
+
+/** A matrix with its bias, if there is one. */
+export function biasedMatrix(
+  { checker }: Pick<TowerReader, "checker">,
+  name: string,
+  shape: { readonly rows: number; readonly columns: number },
+): MatrixTensor {
+  return {
+    ...checker.matrix(`${name}.weight`, shape),
+    bias: checker.has(`${name}.bias`) ? checker.vector(`${name}.bias`, shape.rows) : null,
+  };
+}
+
+/** A norm with its bias, if there is one. */
+export function readNorm(
+  { checker }: Pick<TowerReader, "checker">,
+  name: string,
+  length: number,
+): NormTensors {
+  return {
+    weight: checker.vector(`${name}.weight`, length),
+    bias: checker.has(`${name}.bias`) ? checker.vector(`${name}.bias`, length) : null,
+  };
+}
+
+/** Neurons of the tower's layers: the rows of the first one's matrix. */
+export function neuronCount(reader: TowerReader): number {
+  const { up } = neuronNames(reader, "v.blk.0.");
+  return reader.checker.rowCount(`${up}.weight`) ?? 1;
+}
+
+/** True where neurons of all layers have gates: all are like the first. */
+export function isGated({ checker }: TowerReader): boolean {
+  return checker.has("v.blk.0.ffn_gate.weight");
+}
+
+/** The tensors of layer `index`. */
+export function readLayer(reader: TowerReader, index: number): LayerTensors {
+  const { checker, width: d, heads, headDim } = reader;
+  const at = `v.blk.${index}.`;
+  const neurons = neuronCount(reader);
+  const { up, down } = neuronNames(reader, at);
+  const gains = (name: string): VectorTensor | null =>
+    checker.has("v.blk.0." + name) ? checker.vector(at + name, d) : null;
+  const [attentionGains, feedForwardGains] = [gains("ls1.weight"), gains("ls2.weight")];
+  return {
+    ...NOTHING,
+    attentionNorm: readNorm(reader, `${at}ln1`, d),
+    ...queryKeyValue(reader, at),
+    queryNorm: headNorm(reader, `${at}attn_q_norm.weight`),
+    keyNorm: headNorm(reader, `${at}attn_k_norm.weight`),
+    attentionOutput: biasedMatrix(reader, `${at}attn_out`, { rows: d, columns: heads * headDim }),
+    feedForwardNorm: readNorm(reader, `${at}ln2`, d),
+    feedForward: {
+      kind: "dense",
+      gate: isGated(reader)
+        ? biasedMatrix(reader, `${at}ffn_gate`, { rows: neurons, columns: d })
+        : null,
+      up: biasedMatrix(reader, up, { rows: neurons, columns: d }),
+      down: biasedMatrix(reader, down, { rows: d, columns: neurons }),
+      isDownTransposed: false,
+      predictor: null,
+    },
+    ...attentionGains && { attentionGains },
+    ...feedForwardGains && { feedForwardGains },
+  };
+}
+
+/** Separate tensors, or one with the rows of all three. */
+function queryKeyValue(
+  reader: TowerReader,
+  at: string,
+): Pick<LayerTensors, "query" | "key" | "value"> {
+  const { checker, width: columns, heads, headDim } = reader;
+  const rows = heads * headDim;
+  if (!checker.has(`${at}attn_qkv.weight`)) {
+    const [query, key, value] = ["attn_q", "attn_k", "attn_v"].map((name) =>
+      biasedMatrix(reader, at + name, { rows, columns })
+    );
+    return { query, key, value };
+  }
+  const fused = biasedMatrix(reader, `${at}attn_qkv`, { rows: 3 * rows, columns });
+  const [query, key, value] = [0, 1, 2].map((part) => rowsOf(fused, part * rows, rows));
+  return { query, key, value };
+}
+
+/** Of each head, or of all of them together, as the tensor's length says. */
+function headNorm(
+  { checker, file, heads, headDim }: TowerReader,
+  name: string,
+): HeadNormTensors | null {
+  if (!checker.has(name)) return null;
+  const isOfHead = file.tensors.get(name)?.dims[0] === headDim;
+  return {
+    span: isOfHead ? "head" : "projection",
+    weight: checker.vector(name, isOfHead ? headDim : heads * headDim),
+  };
+}
+
+/** What up and down are called: they are exchanged where down reads the stream. */
+function neuronNames({ file, kind, width }: TowerReader, at: string) {
+  const isSwapped = kind.mayBeSwapped &&
+    file.tensors.get(`${at}ffn_down.weight`)?.dims[0] === width;
+  const [up, down] = [`${at}ffn_up`, `${at}ffn_down`];
+  return isSwapped ? { up: down, down: up } : { up, down };
+}

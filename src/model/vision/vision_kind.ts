@@ -1,0 +1,106 @@
+/**
+ * What sets one kind of projector files apart from the next, as data: towers are encoders that
+ * differ in little, projectors in a few choices. Knows no files.
+ */
+import type { Activation } from "../activation_types.ts";
+import type { NormConfig } from "../types.ts";
+import type { ImageConfig, ProjectorConfig } from "../vision_types.ts";
+
+/** What some kinds' files are told apart by. */
+export interface TowerShape {
+  readonly embeddingLength: number;
+  /** As the file counts them. */
+  readonly blockCount: number;
+}
+
+/** How a kind turns queries and keys by a patch's row and column. */
+export interface TowerRope {
+  /** As `RopeConfig.kind`. */
+  readonly pairs: "norm" | "neox";
+  /** What turns the first half of a head's pairs; the other one turns the second half. */
+  readonly first: "row" | "column";
+  /**
+   * Frequencies fall from pair to pair through both halves in turns, the first half having the
+   * even ones. False: in each half by itself.
+   */
+  readonly isInterleaved: boolean;
+  /** Of the first patch. */
+  readonly from: 0 | 1;
+}
+
+/** The norm of a projector's input. */
+export interface ProjectorNorm {
+  readonly of: "rows" | "merged";
+  readonly kind: "rms" | "layer";
+  /** Null: as the tower's. */
+  readonly epsilon: number | null;
+  /** Its tensors, without ".weight" and ".bias". */
+  readonly tensor: string;
+  /** Files may have none. */
+  readonly isOptional: boolean;
+}
+
+/** A kind of projector files. */
+export interface VisionKind {
+  /** `clip.projector_type`. */
+  readonly name: string;
+  readonly norm: NormConfig["kind"] | ((shape: TowerShape) => NormConfig["kind"]);
+  /** What the last norm is called, without ".weight"; files may have none. */
+  readonly lastNorm: string;
+  /** Files of 2024 call up down, and down up. */
+  readonly mayBeSwapped: boolean;
+  /** The matrix of patches is there twice, for two frames. */
+  readonly hasTwoFrames: boolean;
+  /** "ifThere": and then a class token's position is the first one. */
+  readonly classToken: "none" | "required" | "ifThere";
+  readonly positions: "none" | "required";
+  /** Of positions, where images keep their shapes. */
+  readonly resize: NonNullable<ImageConfig["positions"]>["resize"];
+  readonly rope: TowerRope | null;
+  /** Rows that come out of an image that keeps its shape, where the file does not say; or null. */
+  readonly rows: { readonly min: number; readonly max: number } | null;
+  /** A list says which layers' outputs are wanted: of one, those behind it are left out. */
+  readonly namesLayers: boolean;
+  /** Side of a block of patches that is one row: the file's key, and what it is without. */
+  readonly side: { readonly key: string; readonly absent: number } | null;
+  readonly merge: ProjectorConfig["merge"];
+  readonly projector: {
+    readonly norm: ProjectorNorm | null;
+    /** Makes one row of merged ones, where it is there. */
+    readonly merger: string | null;
+    readonly first: string;
+    readonly isFirstTransposed: boolean;
+    readonly second: string | null;
+    readonly biases: "none" | "required" | "ifThere";
+    /** Null: there is one matrix; "own": the tower's. */
+    readonly activation: Activation | "own" | null;
+  };
+  /** A row between the image's lines. */
+  readonly lineBreak: string | null;
+  /** Most layers attend within windows of so many pixels on a side; null: none does. */
+  readonly windowPixels: number | null;
+  /** Outcomes of some layers are projected, too: what their tensors are called before a number. */
+  readonly deep: string | null;
+  /** Tensors that the text's side of other programs uses, which is not used here. */
+  readonly unused: readonly string[];
+}
+
+/** What most kinds do. */
+export const COMMON: Omit<VisionKind, "name" | "projector"> = {
+  norm: "layer",
+  lastNorm: "v.post_ln",
+  mayBeSwapped: false,
+  hasTwoFrames: false,
+  classToken: "none",
+  positions: "required",
+  resize: null,
+  rope: null,
+  rows: null,
+  namesLayers: false,
+  side: null,
+  merge: "concat",
+  lineBreak: null,
+  windowPixels: null,
+  deep: null,
+  unused: [],
+};

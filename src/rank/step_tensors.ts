@@ -1,0 +1,95 @@
+/** What a step leaves from part to part, by name. Knows neither its writers nor its size. */
+
+/**
+ * Intermediates of a step that share memory where they do not live at the same time; their form
+ * and meaning: `WorkspacePlan`. One that a rank does not have is left out.
+ */
+export const STEP_TENSORS = [
+  "staging",
+  "normed",
+  "normed.q8",
+  "patches",
+  "query",
+  "key",
+  "value",
+  "latent.down",
+  "latent.plain",
+  "latent.mixed",
+  "latent.q8",
+  "state.input",
+  "state.convolved",
+  "state.convolved.q8",
+  "state.steps",
+  "state.out",
+  "state.out.q8",
+  "state.rank",
+  "state.rank.q8",
+  "state.made",
+  "attention",
+  "attention.gate",
+  "attention.q8",
+  "attention.scratch",
+  "gate",
+  "up",
+  "fired",
+  "hidden",
+  "hidden.q8",
+  "alone",
+  "alone.q8",
+  "incoming",
+  "early",
+  "beside",
+  "streams.one",
+  "streams.words",
+  "around",
+  "bypass",
+  "neurons.scratch",
+  "predictor",
+  "predictor.q8",
+  "ropes",
+  "router.logits",
+  "routes.rows",
+  "routes.weights",
+  "shared.weights",
+  "gathered",
+  "gathered.q8",
+  "projector.merged",
+  "projector.q8",
+  "projector.hidden",
+  "projector.hidden.q8",
+  "logits",
+  "candidates",
+] as const;
+export type StepTensor = (typeof STEP_TENSORS)[number];
+
+/**
+ * What lives from step to step, or is read by other ranks at times that this rank does not see:
+ *  - residual: the stream itself, from the first join to the last;
+ *  - partials: others read one of them while this rank fills the other, also in the next step;
+ *  - streams: all residual streams, as residual;
+ *  - gate.moments: others read them until the join behind the neurons;
+ *  - token.inputs: others read it until the step's last layer;
+ *  - state.first: the layers behind the first one read it;
+ *  - squares, state.exchange: others read them until the join behind the one that they come with;
+ *  - tokens, counts, recall: written once, or added to, over all steps;
+ *  - ones, slopes: written once, when the rank starts;
+ *  - tables: the leader writes them between steps, where they change.
+ */
+export const LASTING_TENSORS = [
+  "residual",
+  "streams",
+  "gate.moments",
+  "partial.0",
+  "partial.1",
+  "token.inputs",
+  "squares",
+  "state.exchange",
+  "state.first",
+  "tokens",
+  "counts",
+  "recall",
+  "tables",
+  "ones",
+  "slopes",
+] as const;
+export type LastingTensor = (typeof LASTING_TENSORS)[number];

@@ -1,0 +1,120 @@
+/**
+ * Both ends of a model that looks at images: patches go in, and a projector makes rows of a text
+ * model of what the last layer leaves. Formulas, in f64.
+ */
+import { check } from "../base/check.ts";
+import type {
+  Activation,
+  ModelConfig,
+  ModelTensors,
+  NormTensors,
+  TowerInput,
+} from "../model/mod.ts";
+import { activate, layerNorm } from "./activation_ops.ts";
+import type { ReferenceBlocks } from "./blocks.ts";
+import { add, addBias, matmul, rmsNorm } from "./ops.ts";
+import type { ReferenceWeights } from "./weights.ts";
+
+interface Parts {
+  readonly config: ModelConfig;
+  readonly weights: ReferenceWeights;
+  readonly blocks: ReferenceBlocks;
+}
+
+/** W · patch + b, that of a second frame which is the same, and what is added: [n, d]. */
+export function embedPatches(
+  { patches, added, count }: TowerInput,
+  { tokenEmbedding, secondFrame }: ModelTensors,
+  { config, blocks }: Parts,
+): Float64Array {
+  const rows = Float64Array.from(patches);
+  check(rows.length === count * config.patches!.length, "patches of the model's length");
+  const first = blocks.project(rows, tokenEmbedding);
+  const both = secondFrame ? add(first, blocks.project(rows, secondFrame)) : first;
+  return added === null ? both : add(both, added);
+}
+
+/** What the last layer and its norm leave, and what each layer leaves, [n, d]. */
+export interface TowerOutcome {
+  readonly rows: Float64Array;
+  readonly outcomes: readonly Float64Array[];
+  /** Of rows, the first ones. */
+  readonly kept: number;
+}
+
+/** second · act(first · merger · merged rows), and behind each row what other layers' rows give. */
+export function projectRows(
+  { rows, outcomes, kept }: TowerOutcome,
+  { projector }: ModelTensors,
+  parts: Parts,
+): Float64Array {
+  const { weights, blocks, config: { embeddingLength: d, projector: config } } = parts;
+  check(projector !== undefined && config !== undefined, "the model has a projector");
+  const { norm, activation, deepLayers = [], outputLength } = config;
+  check(kept % config.mergedRows === 0, "rows of whole blocks");
+  const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
+  const own = rows.subarray(0, kept * d);
+  const merged = mergeRows(norm?.of === "rows" ? normalise(own) : own, d, config);
+  const normed = norm?.of === "merged" ? normalise(merged) : merged;
+  const joined = projector.merger ? blocks.project(normed, projector.merger) : normed;
+  const first = projector.isFirstTransposed
+    ? matmul(weights.transposed(projector.first), joined, projector.first.rows)
+    : blocks.project(joined, projector.first);
+  const made = projector.second === null
+    ? first
+    : blocks.project(bend(activation, first), projector.second);
+  const deep = deepLayers.map((layer, i) => {
+    const tensors = projector.deep![i];
+    const beside = mergeRows(outcomes[layer].subarray(0, kept * d), d, config);
+    const input = normOf(beside, { ...parts.config.norm, tensors: tensors.norm }, parts);
+    return blocks.project(bend("gelu", blocks.project(input, tensors.first)), tensors.second);
+  });
+  return besideEachOther([made, ...deep], outputLength / (1 + deep.length));
+}
+
+function bend(activation: Activation | null, x: Float64Array): Float64Array {
+  check(activation !== null && activation !== "xielu", "an activation without a curve");
+  return activate(activation, x);
+}
+
+/** Rows of `length` of all of them side by side. */
+function besideEachOther(parts: readonly Float64Array[], length: number): Float64Array {
+  const width = parts.length * length;
+  return Float64Array.from({ length: parts[0].length * parts.length }, (_, i) => {
+    const [row, within] = [Math.floor(i / width), i % width];
+    return parts[Math.floor(within / length)][row * length + within % length];
+  });
+}
+
+function normOf(
+  x: Float64Array,
+  { kind, epsilon, tensors }: {
+    readonly kind: "rms" | "layer";
+    readonly epsilon: number;
+    readonly tensors: NormTensors;
+  },
+  { weights }: Parts,
+): Float64Array {
+  const weight = weights.vector(tensors.weight!);
+  const bias = tensors.bias && weights.vector(tensors.bias);
+  if (kind === "layer") return layerNorm(x, { weight, bias, epsilon });
+  const normalised = rmsNorm(x, weight, epsilon);
+  return bias ? addBias(normalised, bias) : normalised;
+}
+
+/** Each so many rows [d] as one: side by side, number by number in turns, or their mean. */
+function mergeRows(
+  rows: Float64Array,
+  d: number,
+  { mergedRows: count, merge }: NonNullable<ModelConfig["projector"]>,
+): Float64Array {
+  if (merge === "concat") return Float64Array.from(rows);
+  const out = new Float64Array(merge === "mean" ? rows.length / count : rows.length);
+  rows.forEach((value, i) => {
+    const [row, number] = [Math.floor(i / d), i % d];
+    const [block, within] = [Math.floor(row / count), row % count];
+    if (merge === "mean") out[block * d + number] += value / count;
+    else out[(block * d + number) * count + within] = value;
+  });
+  return out;
+}

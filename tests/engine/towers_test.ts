@@ -1,0 +1,180 @@
+/** Towers on one thread and on several against the reference, and what is not asked of them. */
+import "../support/thread_pool.ts";
+import { assertEquals, assertLess, assertRejects } from "@std/assert";
+import { RequestError, UnsupportedModelError } from "../../src/base/errors.ts";
+import { type MetadataEntry, u32 } from "../../src/gguf/mod.ts";
+import { type LoadedTower, loadTower, type TowerOptions } from "../../src/llm/images/load_tower.ts";
+import type { ImageConfig, TowerInput } from "../../src/model/mod.ts";
+import { towerOptionsFor } from "../../src/llm/rank_options.ts";
+import { planRanks } from "../../src/rank/plan.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { loadKernelModule } from "../../wasm/mod.ts";
+import { nmse } from "../support/compare.ts";
+import { type TinyGrid, tinyTowerInput } from "../support/tiny_image.ts";
+import {
+  TINY_KINDS,
+  TINY_TOWER,
+  tinyVision,
+  type TinyVisionName,
+  type TinyVisionOptions,
+} from "../support/tiny_vision.ts";
+
+/** F32 weights. */
+const NMSE_MAX = 1e-11;
+const NAMES = Object.keys(TINY_KINDS) as TinyVisionName[];
+
+/** Room for a layer of a tiny tower and what its steps need, but for no other one. */
+const ARENA_BYTES = 700_000;
+
+/** A tower and images as its kind has them. */
+interface TestTower extends LoadedTower {
+  readonly input: (grid?: TinyGrid) => TowerInput;
+  /** What the reference sees. */
+  readonly expected: (input: TowerInput) => Float64Array;
+}
+
+async function withTower(
+  made: TinyVisionOptions,
+  options: readonly TowerOptions[],
+  use: (tower: TestTower) => Promise<void>,
+): Promise<void> {
+  const path = await Deno.makeTempFile({ prefix: "ganglion-tower-", suffix: ".gguf" });
+  try {
+    const bytes = tinyVision(made);
+    await Deno.writeFile(path, bytes);
+    for (const each of options) {
+      const tower = await loadTower(path, each);
+      const { file, vision: { description, images } } = tower;
+      const { config } = description;
+      try {
+        await use({
+          ...tower,
+          input: (grid = squareOf(images)) =>
+            tinyTowerInput({ images, config, grid }, { file, bytes }),
+          expected: (input) => new ReferenceModel(file, { description }).see(input),
+        });
+      } finally {
+        await tower.engine.close();
+      }
+    }
+  } finally {
+    await Deno.remove(path);
+  }
+}
+
+/** Whole numbers of blocks and of windows. */
+function squareOf({ windowSide }: ImageConfig): TinyGrid {
+  const side = windowSide === null ? TINY_TOWER.side : 2 * windowSide;
+  return { rows: side, columns: side };
+}
+
+/** Heads' norms take a mean away: no file of that kind has such. */
+const REFUSED: readonly TinyVisionName[] = ["internvl-norms"];
+
+for (const kind of NAMES.filter((name) => !REFUSED.includes(name))) {
+  Deno.test(`the engine sees by ${kind} as the reference does`, () =>
+    withTower({ kind, seed: 3 }, [{ threads: 1 }, { threads: 3 }], async (tower) => {
+      const input = tower.input();
+      const rows = await tower.engine.images.see(input);
+      assertLess(nmse(rows, tower.expected(input)), NMSE_MAX);
+    }));
+}
+
+for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
+  Deno.test(`the engine sees by weights of ${type} nearly as the reference does`, async () => {
+    for (const kind of ["gemma3", "mlp", "qwen3vl_merger"] as const) {
+      await withTower({ kind, type }, [{ threads: 2 }], async (tower) => {
+        const input = tower.input();
+        const rows = await tower.engine.images.see(input);
+        const error = nmse(rows, tower.expected(input));
+        assertLess(error, most, kind);
+      });
+    }
+  });
+}
+
+Deno.test("a tower's rows do not depend on the images before, nor on the arenas", () =>
+  withTower({ kind: "gemma3" }, [{ threads: 2 }], async ({ engine, input, expected }) => {
+    // The largest image, a single block, and what is no multiple of anything.
+    const inputs = [
+      input(),
+      ...[[2, 2], [2, 6], [6, 4]].map(([rows, columns]) => input({ rows, columns })),
+    ];
+    const first = await Promise.all(inputs.map((each) => engine.images.see(each)));
+    for (const [i, each] of inputs.entries()) {
+      assertEquals(first[i].length, each.kept / 4 * 64);
+      assertLess(nmse(first[i], expected(each)), NMSE_MAX, `image ${i}`);
+    }
+    // In the other order, patches over shared memory.
+    for (const [i, each] of [...inputs.entries()].reverse()) {
+      assertEquals(await engine.images.see(shared(each)), first[i]);
+    }
+  }));
+
+/** The same over memory that threads share. */
+function shared(input: TowerInput): TowerInput {
+  const patches = new Float32Array(new SharedArrayBuffer(4 * input.patches.length));
+  patches.set(input.patches);
+  return { ...input, patches };
+}
+
+Deno.test("a tower whose layers lie in several arenas sees the same", async () => {
+  const most: MetadataEntry = ["clip.vision.image_max_pixels", u32(36 * TINY_TOWER.patchSize ** 2)];
+  const made = { kind: "qwen3vl_merger", metadata: [most] } as const;
+  const seen: Float32Array[] = [];
+  const options = [{ threads: 2 }, { threads: 2, arenaBytesMax: ARENA_BYTES }];
+  await withTower(made, options, async ({ engine, input, file, vision: { description } }) => {
+    const module = await loadKernelModule();
+    const own = towerOptionsFor(description, module, options[seen.length]);
+    const [plan] = planRanks(description, file.tensors, own);
+    assertEquals(plan.arenas.length, [1, 3][seen.length]);
+    seen.push(await engine.images.see(input()));
+  });
+  assertEquals(seen[0], seen[1]);
+});
+
+Deno.test("an image that is cancelled ends with the signal's reason, and the next one is seen", () =>
+  withTower({ kind: "mlp" }, [{ threads: 3 }], async ({ engine, input, expected }) => {
+    const image = input();
+    const reason = new Error("not wanted");
+    const before = new AbortController(), during = new AbortController();
+    before.abort(reason);
+    const unseen = [before, during].map(({ signal }) => engine.images.see(image, signal));
+    const seen = engine.images.see(image);
+    during.abort(reason);
+    for (const each of unseen) assertEquals(await assertRejects(() => each), reason);
+    assertLess(nmse(await seen, expected(image)), NMSE_MAX);
+  }));
+
+Deno.test("a tower reads no ids, and takes no images of another shape", () =>
+  withTower({ kind: "gemma3" }, [{ threads: 1 }], async ({ engine, input }) => {
+    const image = input();
+    const { count, patches, kept } = image;
+    const wrong: readonly (readonly [Partial<TowerInput>, string])[] = [
+      [{ count: 37 }, "37 patches, from 1 to 36"],
+      [{ count: 0 }, "0 patches"],
+      [{ kept: kept - 2 }, "34 of its 36 rows"],
+      [{ kept: count + 4 }, "40 of its 36 rows"],
+      [{ kept: 0 }, "0 of its 36 rows"],
+      [{ patches: patches.subarray(1) }, "1727 numbers of patches, not 1728"],
+      [{ added: patches }, "1728 numbers to add, not 3456"],
+      [{ positions: new Int32Array(count * 3) }, "positions, which none turn"],
+    ];
+    for (const [change, message] of wrong) {
+      await assertRejects(() => engine.images.see({ ...image, ...change }), RequestError, message);
+    }
+    await assertRejects(() => engine.texts.embed([[1]], "mean"), RequestError, "Cannot read ids");
+    await assertRejects(() => engine.texts.score([1, 2], 1), RequestError, "Cannot read ids");
+    const request = { ids: [1], maxTokens: 1, sampling: {}, endIds: [] };
+    await assertRejects(() => engine.generate(request).next(), RequestError, "Cannot read ids");
+    assertEquals((await engine.images.see(image)).length, 9 * 64);
+  }));
+
+Deno.test("a tower whose norms take the mean of all heads away is refused", async () => {
+  const [kind] = REFUSED;
+  await assertRejects(
+    () => withTower({ kind }, [{ threads: 1 }], () => Promise.resolve()),
+    UnsupportedModelError,
+    "take away their mean",
+  );
+});

@@ -1,0 +1,116 @@
+/** Random images for tiny projectors: pixels, and what goes into a tower of them. */
+import { type GgufFile, TensorReader } from "../../src/gguf/mod.ts";
+import {
+  dequantize,
+  type ImageConfig,
+  type ModelConfig,
+  type TowerInput,
+} from "../../src/model/mod.ts";
+import { makeFloats, Rng } from "./rng.ts";
+
+/** Patches of an image, by lines. */
+export interface TinyGrid {
+  readonly rows: number;
+  readonly columns: number;
+}
+
+/** Normalised colours of an image, [height, width, 3]. */
+export function tinyPixels({ rows, columns }: TinyGrid, patchSize: number): Float32Array {
+  const rng = new Rng(7);
+  return makeFloats(rows * columns * patchSize ** 2 * 3, () => 2 * rng.float() - 1);
+}
+
+/** What to make of an image. */
+export interface TinyImage {
+  readonly images: ImageConfig;
+  readonly config: ModelConfig;
+  readonly grid: TinyGrid;
+  /**
+   * As llama.cpp orders rows, which puts the class token behind the patches and gives it the last
+   * position, where it was trained with the first one; and keeps all rows but the first.
+   */
+  readonly isLikePeer?: boolean;
+}
+
+/** An image's patches, block by block, and a class token behind them. */
+export function tinyTowerInput(
+  { images, config, grid, isLikePeer }: TinyImage,
+  bytesOf: { readonly file: GgufFile; readonly bytes: Uint8Array<ArrayBuffer> },
+): TowerInput {
+  const { patchSize, classTokens, positions: learned, firstPosition } = images;
+  const { embeddingLength: d, patches: of } = config;
+  const pixels = tinyPixels(grid, patchSize);
+  const classRow = learned?.classRow ?? null;
+  const first = classRow === null || isLikePeer ? 0 : 1;
+  const places = windowOrder(grid, images);
+  const count = places.length + (classTokens === null ? 0 : 1);
+  const length = of!.length;
+  const patches = new Float32Array(count * length);
+  const positions = new Int32Array(count * 3);
+  const added = new Float32Array(count * d);
+  const table = learned && floatsOf(bytesOf, learned.tensor);
+  places.forEach(([row, column], t) => {
+    for (let i = 0; i < length; i++) {
+      const [channel, y, x] = [
+        Math.floor(i / patchSize ** 2),
+        Math.floor(i / patchSize) % patchSize,
+        i % patchSize,
+      ];
+      const pixel = (row * patchSize + y) * grid.columns * patchSize + column * patchSize + x;
+      patches[t * length + i] = pixels[pixel * 3 + channel];
+    }
+    if (firstPosition !== null) {
+      positions.set([0, row + firstPosition, column + firstPosition], 3 * t);
+    }
+    const place = row * grid.columns + column + first;
+    if (table) added.set(table.subarray(place * d, (place + 1) * d), t * d);
+  });
+  if (classTokens !== null) {
+    const token = floatsOf(bytesOf, classTokens);
+    const start = isLikePeer ? places.length * d : 0;
+    const bias = images.patchBias === null ? null : floatsOf(bytesOf, images.patchBias);
+    const row = token.map((value, i) => value + (table?.[start + i] ?? 0) - (bias?.[i] ?? 0));
+    added.set(row, places.length * d);
+  }
+  return {
+    count,
+    patches,
+    added: table === null && classTokens === null ? null : added,
+    positions: firstPosition === null ? null : positions,
+    kept: places.length,
+  };
+}
+
+/** Windows in reading order, where there are some, and blocks in each. */
+function windowOrder(grid: TinyGrid, { windowSide, mergeSide }: ImageConfig): [number, number][] {
+  if (windowSide === null) return blockOrder(grid, mergeSide);
+  const blocks = blockOrder({ rows: windowSide, columns: windowSide }, mergeSide);
+  const windows = blockOrder(
+    { rows: grid.rows / windowSide, columns: grid.columns / windowSide },
+    1,
+  );
+  return windows.flatMap(([row, column]) =>
+    blocks.map(([y, x]): [number, number] => [row * windowSide + y, column * windowSide + x])
+  );
+}
+
+/** Rows and columns in reading order of blocks, and within them. */
+function blockOrder({ rows, columns }: TinyGrid, side: number): [row: number, column: number][] {
+  const places: [number, number][] = [];
+  for (let row = 0; row < rows; row += side) {
+    for (let column = 0; column < columns; column += side) {
+      for (let i = 0; i < side * side; i++) {
+        places.push([row + Math.floor(i / side), column + i % side]);
+      }
+    }
+  }
+  return places;
+}
+
+function floatsOf(
+  { file, bytes }: { readonly file: GgufFile; readonly bytes: Uint8Array<ArrayBuffer> },
+  name: string,
+): Float32Array {
+  const tensor = file.tensors.get(name)!;
+  return dequantize(tensor.type, TensorReader.ofBytes(bytes).readAll(tensor));
+}

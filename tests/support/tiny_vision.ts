@@ -1,0 +1,160 @@
+/**
+ * Small projector files (mmproj) of every kind that is read, with random weights made from a seed:
+ * two layers of 96, images of 6 · 6 patches, rows of 64 as tiny text models have.
+ */
+import {
+  bool,
+  encodeGguf,
+  f32,
+  list,
+  type MetadataEntry,
+  type StoredValue,
+  text,
+  u32,
+} from "../../src/gguf/mod.ts";
+import { encodeWeights } from "../../src/quantize/mod.ts";
+import { makeFloats, Rng } from "./rng.ts";
+import { TINY_KINDS, type TinyVisionKind, type TinyVisionName } from "./tiny_vision_kinds.ts";
+
+export { TINY_KINDS, type TinyVisionKind, type TinyVisionName };
+
+/** Lengths of all kinds; of patches on a side, where images are squares. */
+export const TINY_TOWER = {
+  blockCount: 2,
+  width: 96,
+  heads: 6,
+  neurons: 160,
+  outputLength: 64,
+  patchSize: 4,
+  side: 6,
+  /** So large that another one makes other rows. */
+  epsilon: 0.05,
+} as const;
+
+/** What may be chosen; the rest is the kind's. */
+export interface TinyVisionOptions {
+  /** Default "gemma3". */
+  readonly kind?: TinyVisionName;
+  readonly seed?: number;
+  /** Of matrices of layers and projectors; what rows do not fit is F16. Default F32. */
+  readonly type?: "F32" | "F16" | "Q8_0";
+  /** What the kind's files have otherwise. */
+  readonly changes?: Partial<TinyVisionKind>;
+  /** Entries that replace or add to the file's metadata. */
+  readonly metadata?: readonly MetadataEntry[];
+  /** Of rows that come out; left out: `TINY_TOWER`'s. */
+  readonly outputLength?: number;
+}
+
+interface Planned {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly role: "matrix" | "norm" | "bias" | "table" | "kernel";
+}
+
+/** The bytes of a GGUF file. Same options, same bytes. */
+export function tinyVision(options: TinyVisionOptions = {}): Uint8Array<ArrayBuffer> {
+  const name = options.kind ?? "gemma3";
+  const kind: TinyVisionKind = { ...TINY_KINDS[name], ...options.changes };
+  const { seed = 1, type = "F32", outputLength = TINY_TOWER.outputLength } = options;
+  const rng = new Rng(seed);
+  const tensors = planTensors(kind, outputLength).map(({ name, dims, role }) => {
+    const length = dims.reduce((product, dimension) => product * dimension);
+    const values = randomWeights({ name, dims, role }, length, rng);
+    const fits = type !== "Q8_0" || dims[0] % 32 === 0;
+    const own = role === "matrix" ? fits ? type : "F16" : "F32";
+    const bytes = encodeWeights(own, values);
+    return { name, dims, type: own, pieces: () => [bytes] };
+  });
+  const metadata = new Map([...planMetadata(kind, name), ...options.metadata ?? []]);
+  return encodeGguf({ metadata: [...metadata], tensors });
+}
+
+function planMetadata(kind: TinyVisionKind, name: string): MetadataEntry[] {
+  const { patchSize, width, heads, neurons } = { ...TINY_TOWER, ...kind };
+  const vision: Record<string, StoredValue> = {
+    "image_size": u32(TINY_TOWER.side * patchSize),
+    "patch_size": u32(patchSize),
+    "embedding_length": u32(width),
+    "feed_forward_length": u32(neurons),
+    "block_count": u32(TINY_TOWER.blockCount),
+    "projection_dim": u32(TINY_TOWER.outputLength),
+    "attention.head_count": u32(heads),
+    "attention.layer_norm_epsilon": f32(TINY_TOWER.epsilon),
+    "image_mean": list(Float32Array.of(0.5, 0.5, 0.5)),
+    "image_std": list(Float32Array.of(0.5, 0.5, 0.5)),
+    ...kind.keys,
+  };
+  return [
+    ["general.architecture", text("clip")],
+    ["clip.has_vision_encoder", bool(true)],
+    ["clip.projector_type", text(kind.projector ?? name)],
+    ...kind.activation === "quickGelu" ? [] : [
+      [`clip.use_${kind.activation ?? "gelu"}`, bool(true)] as const,
+    ],
+    ...Object.entries(vision).map(([key, value]) => [`clip.vision.${key}`, value] as const),
+  ];
+}
+
+function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned> {
+  const { width, side, blockCount, patchSize } = { ...TINY_TOWER, ...kind };
+  const kernel = [patchSize, patchSize, 3, width];
+  yield { name: "v.patch_embd.weight", dims: kernel, role: "kernel" };
+  if (kind.twoFrames) yield { name: "v.patch_embd.weight.1", dims: kernel, role: "kernel" };
+  if (kind.patchBias) yield { name: "v.patch_embd.bias", dims: [width], role: "bias" };
+  const rows = side * side + (kind.classToken ? 1 : 0);
+  if (kind.positions ?? true) {
+    yield { name: "v.position_embd.weight", dims: [width, rows], role: "table" };
+  }
+  if (kind.classToken) yield { name: "v.class_embd", dims: [width], role: "bias" };
+  if (kind.preNorm) yield* planNorm("v.pre_ln", width, kind);
+  if (kind.postNorm) yield* planNorm("v.post_ln", width, kind);
+  for (let layer = 0; layer < blockCount; layer++) yield* planLayer(kind, `v.blk.${layer}.`);
+  for (const { name, dims, role } of kind.tensors({ width, outputLength })) {
+    yield { name, dims, role: role ?? (dims.length === 1 ? "bias" : "matrix") };
+  }
+}
+
+function planTensors(kind: TinyVisionKind, outputLength: number): Planned[] {
+  return [...planAll(kind, outputLength)];
+}
+
+function* planLayer(kind: TinyVisionKind, at: string): Iterable<Planned> {
+  const { width, neurons } = { ...TINY_TOWER, ...kind };
+  const matrix = function* (name: string, rows: number, columns: number): Iterable<Planned> {
+    yield { name: `${at}${name}.weight`, dims: [columns, rows], role: "matrix" };
+    if (kind.biases ?? true) yield { name: `${at}${name}.bias`, dims: [rows], role: "bias" };
+  };
+  yield* planNorm(`${at}ln1`, width, kind);
+  if (kind.fusedQkv) yield* matrix("attn_qkv", 3 * width, width);
+  else for (const name of ["attn_q", "attn_k", "attn_v"]) yield* matrix(name, width, width);
+  for (const name of kind.headNorms ?? []) {
+    yield { name: `${at}${name}.weight`, dims: [width], role: "norm" };
+  }
+  yield* matrix("attn_out", width, width);
+  yield* planNorm(`${at}ln2`, width, kind);
+  const [up, down] = kind.swapped ? ["ffn_down", "ffn_up"] : ["ffn_up", "ffn_down"];
+  if (kind.gated) yield* matrix("ffn_gate", neurons, width);
+  yield* matrix(up, neurons, width);
+  yield* matrix(down, width, neurons);
+  for (const name of kind.gains ? ["ls1", "ls2"] : []) {
+    yield { name: `${at}${name}.weight`, dims: [width], role: "bias" };
+  }
+}
+
+function* planNorm(name: string, length: number, kind: TinyVisionKind): Iterable<Planned> {
+  yield { name: `${name}.weight`, dims: [length], role: "norm" };
+  if (!kind.rms) yield { name: `${name}.bias`, dims: [length], role: "bias" };
+}
+
+function randomWeights({ dims, role }: Planned, length: number, rng: Rng): Float32Array {
+  const fan = role === "kernel" ? dims[0] * dims[1] * dims[2] : dims[0];
+  const [mean, deviation] = role === "norm"
+    ? [1, 0.2]
+    : role === "bias"
+    ? [0, 0.3]
+    : role === "table"
+    ? [0, 0.5]
+    : [0, 1.5 / Math.sqrt(fan)];
+  return makeFloats(length, () => mean + deviation * rng.normal());
+}

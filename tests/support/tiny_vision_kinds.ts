@@ -1,0 +1,220 @@
+/** What sets one kind of tiny projector files apart from the next, as data. */
+import { list, type StoredValue, u32 } from "../../src/gguf/mod.ts";
+
+/** How the files of a kind differ from SigLIP's towers with biases everywhere. */
+export interface TinyVisionKind {
+  /** `clip.projector_type`; left out: the name of the kind. */
+  readonly projector?: string;
+  /** Left out: gelu. */
+  readonly activation?: "gelu" | "silu" | "quickGelu";
+  /** Norms are RMS and have no biases. */
+  readonly rms?: boolean;
+  /** Left out: `TINY_TOWER`'s. */
+  readonly width?: number;
+  readonly heads?: number;
+  readonly neurons?: number;
+  /** Pixels on a side. */
+  readonly patchSize?: number;
+  readonly twoFrames?: boolean;
+  readonly patchBias?: boolean;
+  /** Learned; left out: there are. */
+  readonly positions?: boolean;
+  readonly classToken?: boolean;
+  readonly preNorm?: boolean;
+  readonly postNorm?: boolean;
+  readonly fusedQkv?: boolean;
+  /** Of all heads together, by name. */
+  readonly headNorms?: readonly string[];
+  readonly gated?: boolean;
+  /** Of layers; left out: there are. */
+  readonly biases?: boolean;
+  /** Up is called down, and down up. */
+  readonly swapped?: boolean;
+  /** What blocks give is multiplied number by number. */
+  readonly gains?: boolean;
+  /** Keys without "clip.vision.". */
+  readonly keys?: Readonly<Record<string, StoredValue>>;
+  /** Tensors of the projector, in ggml's order of dimensions. */
+  readonly tensors: (of: TinyLengths) => readonly TinyTensor[];
+}
+
+interface TinyLengths {
+  readonly width: number;
+  readonly outputLength: number;
+}
+
+interface TinyTensor {
+  readonly name: string;
+  readonly dims: readonly number[];
+  /** Left out: vectors are biases, others matrices. */
+  readonly role?: "norm";
+}
+
+const SIGLIP = { patchBias: true, postNorm: true } as const;
+/** Neurons of projectors of two matrices. */
+const NEURONS = 128;
+
+const PIXELS = { "image_min_pixels": u32(256), "image_max_pixels": u32(16384) };
+const SIDE_2 = { "projector.scale_factor": u32(2) };
+
+/** Two matrices with biases, of rows of `columns`. */
+function twoMatrices(
+  [first, second]: readonly [string, string],
+  { columns, rows }: { columns: number; rows: number },
+) {
+  return [
+    { name: `${first}.weight`, dims: [columns, NEURONS] },
+    { name: `${first}.bias`, dims: [NEURONS] },
+    { name: `${second}.weight`, dims: [NEURONS, rows] },
+    { name: `${second}.bias`, dims: [rows] },
+  ];
+}
+
+/** Kinds, and after a dash forms of them. */
+export const TINY_KINDS = {
+  "gemma3": {
+    ...SIGLIP,
+    keys: SIDE_2,
+    tensors: gemmaProjector,
+  },
+  /** Lengths as Gemma 3 has them: multiples of 16 and less, heads of 72. */
+  "gemma3-odd": {
+    ...{ ...SIGLIP, projector: "gemma3", width: 144, heads: 2, neurons: 80, patchSize: 14 },
+    keys: SIDE_2,
+    tensors: gemmaProjector,
+  },
+  "mlp": {
+    ...{ activation: "quickGelu", swapped: true },
+    ...{ classToken: true, preNorm: true },
+    tensors: ({ width: columns, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns, rows }),
+  },
+  "mlp-siglip": {
+    ...SIGLIP,
+    projector: "mlp",
+    keys: { "feature_layer": list(Int32Array.of(1)) },
+    tensors: ({ width: columns, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns, rows }),
+  },
+  "idefics3": {
+    ...SIGLIP,
+    keys: { ...SIDE_2, "preproc_image_size": u32(48) },
+    tensors: ({ width, outputLength }) => [
+      { name: "mm.model.fc.weight", dims: [4 * width, outputLength] },
+    ],
+  },
+  "internvl": {
+    ...{ patchBias: true, classToken: true, gains: true, keys: SIDE_2 },
+    tensors: internProjector,
+  },
+  "internvl-norms": {
+    ...{ projector: "internvl", patchBias: true, classToken: true, gains: true, keys: SIDE_2 },
+    headNorms: ["attn_q_norm", "attn_k_norm"],
+    tensors: internProjector,
+  },
+  "pixtral": {
+    ...{ rms: true, biases: false, gated: true, activation: "silu" },
+    ...{ positions: false, preNorm: true },
+    tensors: ({ width: columns, outputLength: rows }) => [
+      ...twoMatrices(["mm.1", "mm.2"], { columns, rows }),
+      { name: "v.token_embd.img_break", dims: [rows] },
+    ],
+  },
+  "pixtral-merging": {
+    ...{ projector: "pixtral", rms: true, biases: false, gated: true },
+    ...{ activation: "silu", positions: false, preNorm: true },
+    keys: { "spatial_merge_size": u32(2) },
+    tensors: ({ width: columns, outputLength: rows }) => [
+      { name: "mm.input_norm.weight", dims: [columns], role: "norm" },
+      { name: "mm.patch_merger.weight", dims: [4 * columns, columns] },
+      ...twoMatrices(["mm.1", "mm.2"], { columns, rows }).filter(({ dims }) => dims.length > 1),
+      { name: "v.token_embd.img_break", dims: [rows] },
+    ],
+  },
+  "qwen2vl_merger": {
+    ...{ twoFrames: true, positions: false, postNorm: true, activation: "quickGelu" },
+    tensors: ({ width, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+  },
+  "qwen2.5vl_merger": {
+    ...{ twoFrames: true, positions: false, postNorm: true, activation: "silu" },
+    ...{ rms: true, gated: true, patchSize: 14 },
+    keys: { "n_wa_pattern": u32(2) },
+    tensors: ({ width, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+  },
+  "qwen3vl_merger": {
+    ...{ twoFrames: true, patchBias: true, postNorm: true, fusedQkv: true },
+    tensors: ({ width, outputLength: rows }) => [
+      ...twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+      { name: "v.deepstack.0.norm.weight", dims: [4 * width], role: "norm" },
+      { name: "v.deepstack.0.norm.bias", dims: [4 * width] },
+      ...twoMatrices(["v.deepstack.0.fc1", "v.deepstack.0.fc2"], { columns: 4 * width, rows }),
+    ],
+  },
+  "lfm2": {
+    ...{ ...SIGLIP, keys: SIDE_2 },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.input_norm.weight", dims: [4 * width], role: "norm" },
+      { name: "mm.input_norm.bias", dims: [4 * width] },
+      ...twoMatrices(["mm.1", "mm.2"], { columns: 4 * width, rows }),
+    ],
+  },
+  "kimivl": {
+    ...{ ...SIGLIP, keys: SIDE_2 },
+    tensors: kimiProjector,
+  },
+  "dots_ocr": {
+    ...{ rms: true, biases: false, gated: true, fusedQkv: true, activation: "silu" },
+    ...{ positions: false, patchBias: true, preNorm: true, keys: { ...SIDE_2, ...PIXELS } },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.post_norm.weight", dims: [width], role: "norm" },
+      { name: "mm.input_norm.weight", dims: [width], role: "norm" },
+      { name: "mm.input_norm.bias", dims: [width] },
+      ...twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+    ],
+  },
+  "paddleocr": {
+    ...{ ...SIGLIP, keys: PIXELS },
+    tensors: kimiProjector,
+  },
+  "phi4": {
+    ...{ ...SIGLIP, keys: PIXELS },
+    tensors: ({ width: columns, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns, rows }),
+  },
+  "janus_pro": {
+    ...SIGLIP,
+    tensors: ({ width: columns, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.1"], { columns, rows }),
+  },
+} as const satisfies Readonly<Record<string, TinyVisionKind>>;
+
+/** A norm, and a matrix that lies column by column. */
+function gemmaProjector({ width, outputLength }: TinyLengths): readonly TinyTensor[] {
+  return [
+    { name: "mm.soft_emb_norm.weight", dims: [width], role: "norm" },
+    { name: "mm.input_projection.weight", dims: [outputLength, width] },
+  ];
+}
+
+/** A norm of rows, and two matrices of merged ones. */
+function kimiProjector({ width, outputLength: rows }: TinyLengths): readonly TinyTensor[] {
+  return [
+    { name: "mm.input_norm.weight", dims: [width], role: "norm" },
+    { name: "mm.input_norm.bias", dims: [width] },
+    ...twoMatrices(["mm.1", "mm.2"], { columns: 4 * width, rows }),
+  ];
+}
+
+/** A norm of merged rows, and two matrices. */
+function internProjector({ width, outputLength: rows }: TinyLengths): readonly TinyTensor[] {
+  return [
+    { name: "mm.model.mlp.0.weight", dims: [4 * width], role: "norm" },
+    { name: "mm.model.mlp.0.bias", dims: [4 * width] },
+    ...twoMatrices(["mm.model.mlp.1", "mm.model.mlp.3"], { columns: 4 * width, rows }),
+  ];
+}
+
+/** A key of `TINY_KINDS`. */
+export type TinyVisionName = keyof typeof TINY_KINDS;
