@@ -74,6 +74,11 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
   "qwen2vl_merger": QWEN,
   "qwen2.5vl_merger": QWEN,
   "qwen3vl_merger": QWEN,
+  phi4: { ...COMMON, cut: "ownShape" },
+  "dots_ocr": {
+    ...{ ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<|img|>", end: "<|endofimg|>" },
+  },
+  paddleocr: { ...QWEN, begin: "<|IMAGE_START|>", end: "<|IMAGE_END|>" },
   lfm2: {
     ...{ ...COMMON, cut: "bestGrid", whole: STRETCHED, parts: BILINEAR },
     ...{ begin: "<|image_start|>", end: "<|image_end|>" },
@@ -97,5 +102,5 @@ export function imageKindOf({ projector, gridSizes }: ImageConfig): ImageKind {
   }
   // LLaVA 1.6 says by these that it looks at parts, too.
   if (kind.cut !== "square" || gridSizes.length === 0) return kind;
-  return { ...kind, cut: "bestSize", whole: STRETCHED, parts: BICUBIC };
+  return { ...kind, cut: "bestSize", whole: STRETCHED, parts: kind.whole };
 }

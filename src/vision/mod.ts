@@ -1,4 +1,3 @@
 /** The door of vision: image files to what a tower reads, and what a prompt says around it. */
-export { type ImageKind, imageKindOf } from "./kinds.ts";
 export { prepareFile, prepareImage } from "./prepare.ts";
 export type { ImageTables, LayoutPart, PreparedImage, Raster } from "./types.ts";

@@ -99,9 +99,9 @@ function writeBilinear(source: Raster, target: Raster): void {
   }
 }
 
-/** Rounded once, as processors do that multiply and add in one instruction. */
+/** Each step rounded: what is exactly a colour is not to become the one below. */
 function between(from: number, to: number, part: number): number {
-  return fround(from + fround(to - from) * part);
+  return fround(from + fround(fround(to - from) * part));
 }
 
 /** For each place of a target: two places of the source, and how far it lies towards the second. */
@@ -172,7 +172,7 @@ function bicubicPlaces(sourceCount: number, targetCount: number) {
     for (let k = 0; k < 4; k++) {
       places[4 * i + k] = Math.min(Math.max(at - 1 + k, 0), sourceCount - 1);
     }
-    part[i] = ratio * i - at;
+    part[i] = fround(ratio * i) - at;
   }
   return { places, part };
 }
@@ -187,5 +187,5 @@ function cubic(before: number, at: number, behind: number, last: number, x: numb
   const a3 = fround(-1 / 6 * d0 - 1 / 2 * d2 + 1 / 6 * d3);
   const square = fround(fround(a2 * x) * x);
   const cube = fround(fround(fround(a3 * x) * x) * x);
-  return fround(fround(fround(at + a1 * x) + square) + cube);
+  return fround(fround(fround(at + fround(a1 * x)) + square) + cube);
 }

@@ -36,7 +36,7 @@ export interface TinyVisionOptions {
   /** Default "gemma3". */
   readonly kind?: TinyVisionName;
   readonly seed?: number;
-  /** Of matrices of layers and projectors; what rows do not fit is F16. Default F32. */
+  /** Of matrices of layers and projectors, and F16 of patches'; default F32. */
   readonly type?: "F32" | "F16" | "Q8_0";
   /** What the kind's files have otherwise. */
   readonly changes?: Partial<TinyVisionKind>;
@@ -61,8 +61,10 @@ export function tinyVision(options: TinyVisionOptions = {}): Uint8Array<ArrayBuf
   const tensors = planTensors(kind, outputLength).map(({ name, dims, role }) => {
     const length = dims.reduce((product, dimension) => product * dimension);
     const values = randomWeights({ name, dims, role }, length, rng);
+    // What blocks of Q8_0 do not fit is F16, as in other files.
     const fits = type !== "Q8_0" || dims[0] % 32 === 0;
-    const own = role === "matrix" ? fits ? type : "F16" : "F32";
+    const isF16 = role === "matrix" && !fits || role === "kernel" && type === "F16";
+    const own = isF16 ? "F16" : role === "matrix" ? type : "F32";
     const bytes = encodeWeights(own, values);
     return { name, dims, type: own, pieces: () => [bytes] };
   });
