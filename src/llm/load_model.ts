@@ -46,7 +46,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   const module = await loadKernelModule();
   const { config } = model;
   const tower = openTower(path, { config, module }, asked, asked.onNotice ?? warn);
-  const options: LoadOptions = { ...asked, ...forTower(tower, asked) };
+  const options: LoadOptions = { ...asked, ...forTower(tower) };
   if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, model, options);
   if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, model);
   const decision = await chooseGpu({ file, model, packed }, options);
@@ -104,11 +104,9 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   });
 }
 
-/** What a model's eyes ask of it. Rows that see each other are the threads' to attend to. */
-function forTower(tower: Tower | null, { gpu = "auto" }: LoadOptions): LoadOptions {
-  const wholeRows = tower?.wholeRows;
-  if (wholeRows === undefined) return {};
-  return gpu === "auto" ? { wholeRows, gpu: "off" } : { wholeRows };
+/** What a model's eyes ask of it: steps as long as an image whose rows see each other. */
+function forTower(tower: Tower | null): LoadOptions {
+  return tower?.wholeRows === undefined ? {} : { wholeRows: tower.wholeRows };
 }
 
 /** Where this model's keys and values are kept when it is closed; null: nowhere. */
