@@ -165,7 +165,7 @@ function assertNear(actual: number[][], wanted: number[][], levels: number, hint
   );
 }
 
-/** Any samples; in the lower rows small ones, of which a filter's choices are often equally near. */
+/** Any samples; in lower rows small ones, of which a filter's choices are often equally near. */
 function noise(bits: number): PngOptions["sample"] {
   return (x, y, channel) =>
     new Rng(1 + x + 100 * y + 10_000 * channel).int(y < 7 ? 2 ** bits : 2 ** Math.min(bits, 3));

@@ -48,7 +48,7 @@ Deno.test("readHeader() refuses a GIF whose picture is larger than it", async ()
 
 Deno.test("decodeImage() refuses a GIF whose codes end before its pixels do", async () => {
   const gif = FILES.get("noise.gif")!.slice();
-  // Behind the picture's place and size, and the bits of a code: the first piece, made the last one.
+  // Behind the picture's place and size and the bits of a code: the first piece, made the last.
   const piece = gif.indexOf(0x2c, 13 + 3 * 256) + 11;
   gif[piece + 1 + gif[piece]] = 0;
   await assertRefused(gif, "invalid_image", /ends after \d+ of 6300 pixels/);
