@@ -5,7 +5,6 @@
 import { RequestError } from "../base/errors.ts";
 import type { GivenRows } from "../rank/given_rows.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
-import { lengthOf } from "../rank/shard.ts";
 
 /** Rows of a prompt that were given together. */
 export interface GivenSpan extends Pick<GivenRows, "seesAll" | "grid"> {
@@ -56,12 +55,9 @@ export function isWhole({ seesAll, start, end }: GivenSpan): boolean {
   return seesAll && end - start > 1;
 }
 
-/** Attention can see rows behind its own: threads compute it, and no layer goes token by token. */
+/** Rows can see those behind their own: no layer goes token by token. */
 export function canSeeAll(plans: readonly RankPlan[]): boolean {
-  return plans.every(({ gpu, layers, statePlaces }) => {
-    const isOnGpu = gpu !== null && layers.some(({ heads }) => lengthOf(heads) > 0);
-    return !isOnGpu && statePlaces === 0;
-  });
+  return plans.every(({ statePlaces }) => statePlaces === 0);
 }
 
 /** The first whole span that ends behind `index`; null: there is none. */

@@ -15,6 +15,7 @@ import { PromptLookup } from "./drafts/prompt_lookup.ts";
 import { Speculation } from "./drafts/speculation.ts";
 import { Errands } from "./errands.ts";
 import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
+import { givenWidth } from "../model/given_width.ts";
 import { canSeeAll, isWhole } from "./given_spans.ts";
 import { createKv } from "./create_kv.ts";
 import type { KvBlocks } from "./kv_blocks.ts";
@@ -130,7 +131,7 @@ export class Leader {
     check(![...active, ...waiting].some((other) => other.slot === slot), "a slot that is free");
     const room = this.#rooms[slot];
     const chooser = new Chooser(request, this.#tools, answerTokensMax(request, room));
-    const width = this.#runner.setup.config.embeddingLength;
+    const width = givenWidth(this.#runner.setup.config);
     const sequence = new Sequence(request, { room, chooser, end, width });
     this.#checkWholes(sequence);
     this.#runner.given.add(sequence.given);

@@ -3,6 +3,7 @@ import { RequestError } from "../base/errors.ts";
 import { canSeeAll, givenSpans } from "../engine/given_spans.ts";
 import type { GivenRows } from "../engine/types.ts";
 import type { ModelConfig } from "../model/types.ts";
+import { givenWidth } from "../model/given_width.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 
 /** Ids are words of 32 bits. */
@@ -25,7 +26,7 @@ export function checkGiven(
 ): void {
   for (const rows of given) checkRows(rows, limits);
   const ordered = [...given].sort((a, b) => b.firstId - a.firstId);
-  const { embeddingLength: width } = limits.config;
+  const width = givenWidth(limits.config);
   ordered.slice(1).forEach(({ firstId }, i) => {
     const { firstId: before, values } = ordered[i];
     if (before - values.length / width >= firstId) return;
@@ -38,7 +39,8 @@ function checkRows(
   { firstId, values, seesAll, grid }: GivenRows,
   { config, plans }: GivenLimits,
 ): void {
-  const { embeddingLength: width, ropes } = config;
+  const { ropes, givenParts = 1 } = config;
+  const width = givenWidth(config);
   const count = values.length / width;
   if (!Number.isInteger(count) || count === 0) {
     throw wrong(`${values.length} numbers are no rows of ${width}`);
@@ -57,16 +59,22 @@ function checkRows(
       throw wrong("this model has no positions of rows and columns");
     }
   }
+  if (givenParts > 1 && plans.some(({ gpu }) => gpu !== null)) {
+    throw unsupported("add rows of an image behind layers where a GPU computes");
+  }
   if (!seesAll || count === 1) return;
   const [{ chunkTokens }] = plans;
   if (count > chunkTokens) {
     throw wrong(`${count} of them see each other, and a step has ${chunkTokens} tokens`);
   }
-  if (canSeeAll(plans)) return;
-  throw new RequestError(
-    "Cannot let rows of an image see each other where a GPU attends: start with --gpu off",
-    { status: 501, code: "unsupported" },
-  );
+  if (!canSeeAll(plans)) throw wrong("layers of this model go on token by token");
+}
+
+function unsupported(what: string): RequestError {
+  return new RequestError(`Cannot ${what}: start with --gpu off`, {
+    status: 501,
+    code: "unsupported",
+  });
 }
 
 function wrong(what: string): RequestError {

@@ -15,6 +15,7 @@ import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_
 import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
 import { readGivenParts } from "./read_given_parts.ts";
+import { isEncoder } from "./read_is_encoder.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
 import {
@@ -137,25 +138,6 @@ function walkedLayers(
   repeats: readonly Repeat[] | null,
 ): readonly LayerConfig[] {
   return repeats?.map((repeat, index) => ({ ...layers[index], ...repeat })) ?? layers;
-}
-
-/** Files of encoders say that they are, and so may others whose tokens see all that are before. */
-function isEncoder(
-  keys: Hyperparameters,
-  family: Family,
-  layers: readonly LayerConfig[],
-): boolean {
-  const isSaid = !keys.flag("attention.causal", !family.isEncoder);
-  if (isSaid === family.isEncoder) return isSaid;
-  const seesAll = (layer: LayerConfig) =>
-    layer.slidingWindow === 0 && !layer.attentionChunk && !layer.convolutionTaps &&
-    !layer.hasStates && layer.attends !== false && layer.keysOf === undefined;
-  if (isSaid && layers.every(seesAll)) return true;
-  throw new UnsupportedModelError(
-    `Cannot run this ${family.architecture} model: it attends ` +
-      `${isSaid ? "to later tokens" : "to earlier tokens only"}, which this version does not ` +
-      "compute in such models: use another model",
-  );
 }
 
 /** What few families have. */

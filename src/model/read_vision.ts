@@ -273,8 +273,8 @@ function readTower(reader: TowerReader, config: ModelConfig): ModelTensors {
     altUp: null,
     embeddingNorm: checker.has("v.pre_ln.weight") ? readNorm(reader, "v.pre_ln", width) : null,
     tokenInputs: null,
-    outputNorm: checker.has("v.post_ln.weight")
-      ? readNorm(reader, "v.post_ln", width)
+    outputNorm: checker.has(`${kind.lastNorm}.weight`)
+      ? readNorm(reader, kind.lastNorm, width)
       : { weight: null, bias: null },
     output: tokenEmbedding,
     layers: Array.from({ length: config.blockCount }, (_, index) => readLayer(reader, index)),

@@ -3,6 +3,8 @@
  * Ids below 0 name them. Knows nothing of where they come from.
  */
 import { check } from "../base/check.ts";
+import { givenWidth } from "../model/given_width.ts";
+import type { ModelConfig } from "../model/types.ts";
 
 /** Rows that follow one another in a prompt: of an image, or of a part of one. */
 export interface GivenRows {
@@ -11,7 +13,7 @@ export interface GivenRows {
    * names two different rows.
    */
   readonly firstId: number;
-  /** [count, embeddingLength]: as they enter the first layer, not scaled as embeddings are. */
+  /** [count, `givenWidth`]: as they enter the first layer, not scaled as embeddings are. */
   readonly values: Float32Array;
   /** They attend to each other both ways. */
   readonly seesAll: boolean;
@@ -21,12 +23,13 @@ export interface GivenRows {
 
 /** The rows of all prompts that are under way, on the thread that puts them in: rank 0's. */
 export class GivenTable {
+  readonly #length: number;
   readonly #width: number;
   readonly #all: GivenRows[] = [];
 
-  /** width: numbers of a row. */
-  constructor(width: number) {
-    this.#width = width;
+  constructor(config: ModelConfig) {
+    this.#length = config.embeddingLength;
+    this.#width = givenWidth(config);
   }
 
   add(rows: readonly GivenRows[]): void {
@@ -41,13 +44,23 @@ export class GivenTable {
     }
   }
 
-  /** Copies the row of an id to `to[at …]`. */
+  /** Copies what of the row of an id enters the first layer to `to[at …]`. */
   put(id: number, to: Float32Array, at: number): void {
+    const { values, from } = this.#find(id);
+    to.set(values.subarray(from, from + this.#length), at);
+  }
+
+  /** Adds another part of the row of an id, from 1 on, to `to[at …]`. */
+  addPart(id: number, part: number, to: Float32Array, at: number): void {
+    const { values, from } = this.#find(id);
+    const start = from + part * this.#length;
+    for (let i = 0; i < this.#length; i++) to[at + i] += values[start + i];
+  }
+
+  #find(id: number): { readonly values: Float32Array; readonly from: number } {
     for (const { firstId, values } of this.#all) {
       const from = (firstId - id) * this.#width;
-      if (from < 0 || from >= values.length) continue;
-      to.set(values.subarray(from, from + this.#width), at);
-      return;
+      if (from >= 0 && from < values.length) return { values, from };
     }
     check(false, "a row was given for each id below 0");
   }

@@ -353,7 +353,7 @@ function prepare(
     onProgress(bytes);
   };
   loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress: tell });
-  const given = new GivenTable(setup.config.embeddingLength);
+  const given = new GivenTable(setup.config);
   return { setup, plan, control, kernels, reader, tell, given };
 }
 

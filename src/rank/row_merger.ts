@@ -12,9 +12,8 @@ export class RowMerger {
   readonly #config: ProjectorConfig;
   /** Numbers of a merged row. */
   readonly width: number;
-  /** Where they are already, if they lie side by side, else where they are put. */
+  /** Where they are put; where rows are, if each is one by itself. */
   readonly #merged: Activations;
-  readonly #areBeside: boolean;
   /** What is merged, [chunkTokens, embeddingStride], and what becomes of it. */
   readonly #rows: Float32Array;
   readonly #to: Float32Array;
@@ -32,9 +31,8 @@ export class RowMerger {
     this.#state = state;
     this.#config = by.config;
     this.width = merge === "mean" ? d : count * d;
-    this.#areBeside = merge === "concat" && (count === 1 || d === strides.embedding);
-    this.#merged = this.#areBeside
-      ? { f32: space.normed, stride: count * strides.embedding, q8 }
+    this.#merged = count === 1
+      ? { f32: space.normed, stride: strides.embedding, q8 }
       : { f32: merged, stride: by.stride, q8 };
     this.#rows = floats(by.memory, space.normed, chunkTokens * strides.embedding);
     this.#to = floats(by.memory, merged, logitsRows * by.stride);
@@ -42,10 +40,12 @@ export class RowMerger {
 
   /** m rows of what lies in `normed`, as long as that is not written again. */
   merge(m: number): Activations {
-    const { merge } = this.#config;
-    if (merge === "mean") this.#addUp(m);
-    else if (merge === "turns") this.#putInTurns(m);
-    else if (!this.#areBeside) this.#putBeside(m);
+    const { merge, mergedRows } = this.#config;
+    if (mergedRows > 1) {
+      if (merge === "mean") this.#addUp(m);
+      else if (merge === "turns") this.#putInTurns(m);
+      else this.#putBeside(m);
+    }
     return this.#merged;
   }
 

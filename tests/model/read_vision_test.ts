@@ -13,6 +13,8 @@ import {
 import { tinyModel } from "../support/tiny_model.ts";
 import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
 
+type Lengths = Record<"width" | "neurons", number>;
+
 const NAMES = Object.keys(TINY_KINDS) as TinyVisionName[];
 
 function fileOf(options: TinyVisionOptions = {}): GgufFile {
@@ -33,10 +35,10 @@ Deno.test("readVision() reads towers of every kind, whatever its matrices' type"
       projectors.add(images.projector);
       assert(config.isEncoder);
       assertEquals(config.patches?.length, 3 * images.patchSize ** 2);
-      assertEquals(config.embeddingLength, TINY_TOWER.width);
-      assertEquals(config.feedForwardLength, TINY_TOWER.neurons);
+      const { width, neurons }: Lengths = { ...TINY_TOWER, ...TINY_KINDS[kind] };
+      assertEquals([config.embeddingLength, config.feedForwardLength], [width, neurons]);
       assertEquals(tensors.layers.length, config.blockCount);
-      assertEquals(tensors.tokenEmbedding.rows, TINY_TOWER.width);
+      assertEquals(tensors.tokenEmbedding.rows, width);
       const parts = 1 + (config.projector?.deepLayers?.length ?? 0);
       assertEquals(config.projector?.outputLength, parts * TINY_TOWER.outputLength);
       assertEquals(config.projector?.mergedRows, images.mergeSide ** 2);
@@ -109,7 +111,7 @@ Deno.test("readVision() refuses files that are no projectors of images, and kind
   assertThrows(() => readVision(text), ModelFormatError, "give the mmproj file");
   assertThrows(() => read({ has_vision_encoder: false }), UnsupportedModelError, "of sounds");
   const unknown = assertThrows(() => read({ projector_type: "ldpv2" }), UnsupportedModelError);
-  assertStringIncludes(unknown.message, `"ldpv2": this version runs gemma3, idefics3, internvl`);
+  assertStringIncludes(unknown.message, `"ldpv2": this version runs dots_ocr, gemma3, idefics3`);
   assertThrows(() => read({ projector_type: undefined }), ModelFormatError, "projector_type");
   const { images } = read({ projector_type: undefined, "vision.projector_type": "gemma3" });
   assertEquals(images.projector, "gemma3");

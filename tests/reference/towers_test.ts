@@ -106,6 +106,7 @@ const TURNING = ["not turned", "other pairs", "rows and columns exchanged"] as c
 
 const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[]>> = {
   "gemma3": [...SIGLIP, "no norm in the projector", "another epsilon in the projector"],
+  "gemma3-odd": ["no last norm"],
   "mlp": [
     ...["earlier rows only", "gelu of another kind", "another epsilon", "no first norm"] as const,
     ...["gelu of another kind in the projector", "patches without positions"] as const,
@@ -136,6 +137,12 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
     ...["rows and columns exchanged", "frequencies in turns", "no norm in the projector"] as const,
     ...["another epsilon in the projector", "patches without positions"] as const,
   ],
+  "dots_ocr": [
+    ...["no last norm", "no norm in the projector", "another epsilon in the projector"] as const,
+    "rows and columns exchanged",
+  ],
+  "paddleocr": ["not turned", "patches without positions", "another epsilon in the projector"],
+  "phi4": ["patches without positions"],
   "janus_pro": [...SIGLIP, "gelu of another kind in the projector"],
 };
 
@@ -171,7 +178,8 @@ const METADATA: Partial<Record<TinyVisionName, MetadataEntry[]>> = {
 /** Images that keep their shapes are no squares, where no positions are learned. */
 function gridOf(name: TinyVisionName): TinyGrid {
   if (name === "qwen2.5vl_merger") return { rows: 8, columns: 16 };
-  const isFree = name.startsWith("pixtral") || name === "qwen2vl_merger";
+  const isFree = name.startsWith("pixtral") || name === "qwen2vl_merger" ||
+    name === "dots_ocr";
   return isFree ? { rows: 4, columns: 6 } : { rows: 6, columns: 6 };
 }
 

@@ -6,8 +6,11 @@ import type { GivenRows } from "../../src/engine/types.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
+import { givenWidth } from "../../src/model/given_width.ts";
 import type { RankRunner } from "../../src/rank/open_rank.ts";
+import type { ReferenceModel } from "../../src/reference/forward.ts";
 import type { ReferenceGiven } from "../../src/reference/given_rows.ts";
+import { argmax } from "../../src/reference/ops.ts";
 import { ReferenceWeights } from "../../src/reference/weights.ts";
 import { Rng } from "./rng.ts";
 
@@ -26,6 +29,18 @@ export function embeddingsOf(path: string, ids: readonly number[]): Float32Array
     { length: ids.length * width },
     (_, i) => table[ids[Math.floor(i / width)] * width + i % width] * Math.fround(embeddingScale),
   );
+}
+
+/** The ids from `from` on to before `to` are rows, which are their embeddings. */
+export function asRows(
+  path: string,
+  ids: readonly number[],
+  [from, to]: readonly [from: number, to: number],
+): GivenPrompt {
+  const values = embeddingsOf(path, ids.slice(from, to));
+  const rows = { firstId: -7, values, seesAll: false, grid: null };
+  const own = idsOf(rows, values.length / (to - from));
+  return { ids: [...ids.slice(0, from), ...own, ...ids.slice(to)], given: [rows] };
 }
 
 /** Rows of an image that nobody took, as large as rows of embeddings are. */
@@ -59,6 +74,23 @@ export function referenceOf({ ids, given }: GivenPrompt, width: number): Referen
   };
 }
 
+/** The ids that the reference chooses behind a prompt, the likeliest ones. */
+export function referenceIds(
+  exact: ReferenceModel,
+  { ids, given }: GivenPrompt,
+  count: number,
+): number[] {
+  const { vocabSize, embeddingLength: width } = exact.config;
+  const known = [...ids];
+  for (let computed = 0; known.length < ids.length + count;) {
+    const some = known.slice(computed);
+    const logits = exact.forward(some, computed, referenceOf({ ids: known, given }, width));
+    computed += some.length;
+    known.push(argmax(logits.subarray(-vocabSize)));
+  }
+  return known.slice(ids.length);
+}
+
 /** Counted as the model's authors do: on from the largest position so far. */
 function positionsOf(count: number, spans: readonly GivenSpan[]): number[] {
   const positions: number[] = [];
@@ -87,7 +119,7 @@ export function stepLogits(
 ): Float32Array {
   const { plan: { logitsRows, statePlaces }, setup: { config } } = runner;
   const steps = new StepRunner(runner);
-  const spans = givenSpans(ids, given, config.embeddingLength);
+  const spans = givenSpans(ids, given, givenWidth(config));
   const logits = new Float32Array(ids.length * config.vocabSize);
   runner.given.add(given);
   for (let i = 0; i * 32 < ids.length; i++) steps.setBlock(0, i, i);

@@ -5,11 +5,12 @@
  */
 import { check } from "../../src/base/check.ts";
 import { Leader } from "../../src/engine/leader.ts";
-import { openGguf } from "../../src/gguf/mod.ts";
+import { type GgufFile, openGguf } from "../../src/gguf/mod.ts";
 import { createArenaMemory } from "../../src/memory/arena.ts";
 import { controlWords } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import type { ModelConfig } from "../../src/model/types.ts";
+import type { ModelConfig, ModelDescription } from "../../src/model/types.ts";
+import { usedTensors } from "../../src/llm/used_tensors.ts";
 import { controlSize, RankRunner, type RankSetup } from "../../src/rank/open_rank.ts";
 import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
 import type { RankPlan } from "../../src/rank/plan_types.ts";
@@ -56,23 +57,41 @@ export interface TestedRanks extends Disposable {
   readonly outputIds: Int32Array;
 }
 
+/** See above. inflation: tiles and scratch have so many times their room. */
+export interface Poisoning {
+  readonly poisons: boolean;
+  readonly inflation?: number;
+}
+
 /** What a follower's thread is told: poisoned_worker.ts. */
 export interface FollowerStart {
   readonly setup: RankSetup;
   readonly poisons: boolean;
 }
 
-/**
- * Ranks of the model at `path`.
- * @param how poisons: see above. inflation: tiles and scratch have so many times their room.
- */
+/** Ranks of the model at `path`. */
 export async function openRanks(
   path: string,
   options: Partial<PlanOptions>,
-  { poisons, inflation = 1 }: { poisons: boolean; inflation?: number },
+  how: Poisoning,
 ): Promise<TestedRanks> {
   const file = openGguf(path);
-  const model = describeModel(file);
+  const { runner, plans } = await openRunner({ file, model: describeModel(file) }, options, how);
+  return {
+    leader: new Leader(runner),
+    runner,
+    plans,
+    outputIds: runner.control.outputIds(0),
+    [Symbol.dispose]: () => runner.control.publishExit(),
+  };
+}
+
+/** The first rank of a model; whoever has it sends the others home. */
+export async function openRunner(
+  { file, model }: { readonly file: GgufFile; readonly model: ModelDescription },
+  options: Partial<PlanOptions>,
+  { poisons, inflation = 1 }: Poisoning,
+): Promise<{ runner: RankRunner; plans: readonly RankPlan[] }> {
   const module = await loadKernelModule();
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   const sizes = instantiateKernels(module, memory);
@@ -88,7 +107,7 @@ export async function openRanks(
   const common = {
     plans,
     config: model.config,
-    tensors: file.tensors,
+    tensors: usedTensors(file, model, plans),
     parts: file.parts,
     module,
     memories: plans.map(({ arenas }) => arenas.map(createArenaMemory)),
@@ -102,13 +121,7 @@ export async function openRanks(
   }
   const runner = RankRunner.open({ ...common, rankIndex: 0 }, () => {});
   if (poisons) poison(runner);
-  return {
-    leader: new Leader(runner),
-    runner,
-    plans,
-    outputIds: runner.control.outputIds(0),
-    [Symbol.dispose]: () => runner.control.publishExit(),
-  };
+  return { runner, plans };
 }
 
 function startFollower(start: FollowerStart): Promise<void> {

@@ -33,10 +33,11 @@ export class FileLoader implements ModelLoader {
     const { file, packed } = openModelFile(path);
     const model = describeForUse(file, options);
     const module = await loadKernelModule();
-    const plans = planModel({ file, model, packed }, module, options);
+    const tower = openTower(path, { config: model.config, module }, options);
+    const wholeRows = tower?.wholeRows;
+    const plans = planModel({ file, model, packed }, module, { ...options, wholeRows });
     const { draftModelPath: draft } = options;
     const beside = draft === undefined ? [] : planBeside(draft, plans, module).plans;
-    const tower = openTower(path, { config: model.config, module }, options);
     return memoryUse([...plans, ...beside, ...tower?.plans ?? []]).totalBytes;
   }
 

@@ -5,7 +5,11 @@
 import { RequestError } from "../../base/errors.ts";
 import { counted } from "../../base/units.ts";
 import type { Tokenizer } from "../../tokenizer/types.ts";
-import type { ImagePreparer, PreparedImage } from "../../vision/mod.ts";
+import { ImagePreparer } from "../../../workers/mod.ts";
+import { givenWidth } from "../../model/given_width.ts";
+import type { ModelConfig } from "../../model/types.ts";
+import type { RankPlan } from "../../rank/plan_types.ts";
+import type { ImageTables, LayoutPart, PreparedImage } from "../../vision/mod.ts";
 import { TurnQueue } from "../queue.ts";
 import type { ChatMessage, EmbedOptions, GivenRows, SeenImages } from "../types.ts";
 import type { Tower } from "./tower.ts";
@@ -28,8 +32,10 @@ export interface ImageReaderParts {
   readonly tower: Pick<Tower, "images" | "floats" | "see" | "close">;
   readonly preparer: Pick<ImagePreparer, "prepare" | "close">;
   readonly tokenizer: Pick<Tokenizer, "encode">;
-  /** Width of the model's stream. */
-  readonly embeddingLength: number;
+  /** Numbers of a row: `givenWidth`. */
+  readonly rowLength: number;
+  /** The model turns rows by their places in an image. */
+  readonly hasGrids: boolean;
   readonly contextLength: number;
   readonly waitingMax: number;
   /** Of rows that are kept; default 256 MiB. */
@@ -43,6 +49,23 @@ export class ImageReader {
   readonly #seen = new Map<string, Seen>();
   #keptBytes = 0;
   #nextId = -1;
+
+  /** The eyes of a model. */
+  static of(
+    tower: Tower,
+    { config, tokenizer, plans: [{ contextLength }], waitingMax }: {
+      readonly config: ModelConfig;
+      readonly tokenizer: Tokenizer;
+      readonly plans: readonly RankPlan[];
+      readonly waitingMax: number;
+    },
+  ): ImageReader {
+    return new ImageReader({
+      ...{ tower, preparer: new ImagePreparer(), tokenizer, contextLength, waitingMax },
+      rowLength: givenWidth(config),
+      hasGrids: config.ropes.some(({ axes }) => axes !== undefined),
+    });
+  }
 
   constructor(parts: ImageReaderParts) {
     this.#in = parts;
@@ -63,8 +86,7 @@ export class ImageReader {
   }
 
   async close(): Promise<void> {
-    this.#in.preparer.close();
-    await this.#in.tower.close();
+    await Promise.all([this.#in.preparer.close(), this.#in.tower.close()]);
   }
 
   async #lookAtOne(file: Uint8Array, room: number, options: LookOptions): Promise<Seen> {
@@ -102,7 +124,7 @@ export class ImageReader {
 
   /** Ids of the image's texts and rows; without its rows each is -1. */
   #place({ layout, seesAll }: PreparedImage, tiles: readonly Float32Array[] | null): Seen {
-    const { tokenizer, embeddingLength: d } = this.#in;
+    const { tokenizer, rowLength: d, hasGrids } = this.#in;
     const ids: number[] = [];
     const given: GivenRows[] = [];
     for (const part of layout) {
@@ -114,9 +136,10 @@ export class ImageReader {
       const firstId = tiles === null ? -1 : this.#newIds(count);
       for (let row = 0; row < count; row++) ids.push(tiles === null ? -1 : firstId - row);
       if (tiles === null) continue;
-      const rows = "tile" in part ? tiles[part.tile] : this.#in.tower.floats(part.tensor);
-      const values = rows.subarray(first * d, (first + count) * d);
-      given.push({ firstId, values, seesAll, grid });
+      const values = "tile" in part
+        ? inOrder(tiles[part.tile], part, d)
+        : this.#in.tower.floats(part.tensor).subarray(first * d, (first + count) * d);
+      given.push({ firstId, values, seesAll, grid: hasGrids ? grid : null });
     }
     return { ids, given };
   }
@@ -155,20 +178,39 @@ function bytesOf({ given }: Seen): number {
   return given.reduce((sum, { values }) => sum + values.byteLength, 0);
 }
 
-/** Learned positions and the class token, in floats; null: there are none. */
-function tablesOf(tower: ImageReaderParts["tower"]) {
-  const { positions, classTokens } = tower.images;
+/** What a tower's images take of its file, in floats. */
+function tablesOf(tower: ImageReaderParts["tower"]): ImageTables {
+  const { positions, classTokens, patchBias } = tower.images;
+  const floats = (name: string | null) => name === null ? null : tower.floats(name);
   return {
-    positions: positions && tower.floats(positions.tensor),
-    classTokens: classTokens === null ? null : tower.floats(classTokens),
+    positions: floats(positions?.tensor ?? null),
+    classTokens: floats(classTokens),
+    patchBias: floats(patchBias),
   };
+}
+
+/** Some rows of a tile, [count, d], in the order that they are read in. */
+function inOrder(
+  rows: Float32Array,
+  { first, count, order }: Extract<LayoutPart, { tile: number }>,
+  d: number,
+): Float32Array {
+  if (order === undefined) return rows.subarray(first * d, (first + count) * d);
+  const values = new Float32Array(count * d);
+  for (let i = 0; i < count; i++) {
+    const from = order[first + i] * d;
+    values.set(rows.subarray(from, from + d), i * d);
+  }
+  return values;
 }
 
 /** @throws {RequestError} 400, before the costly part. */
 function requireRoom(rows: number, room: number): void {
   if (rows < room) return;
   throw new RequestError(
-    `An image takes ${counted(rows, "token")}, the context has room for ${Math.max(0, room - 1)}: ` +
+    `An image takes ${counted(rows, "token")}, the context has room for ${
+      Math.max(0, room - 1)
+    }: ` +
       "send a smaller one, or start with a larger --ctx-size",
     { status: 400, code: "context_length_exceeded", param: "messages" },
   );

@@ -6,9 +6,11 @@ import type { EngineHandle } from "../../../workers/mod.ts";
 import { UnsupportedModelError } from "../../base/errors.ts";
 import { TensorReader } from "../../gguf/mod.ts";
 import { dequantize } from "../../model/mod.ts";
+import { givenWidth } from "../../model/given_width.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { ImageConfig, TowerInput } from "../../model/vision_types.ts";
 import type { RankPlan } from "../../rank/plan_types.ts";
+import { type ImageKind, imageKindOf } from "../../vision/mod.ts";
 import type { LoadOptions } from "../load_options.ts";
 import type { Notice } from "../predictor_report.ts";
 import { projectorBeside } from "./find_projector.ts";
@@ -45,12 +47,21 @@ export function openTower(
 
 export class Tower {
   readonly #planned: PlannedTower;
+  readonly #kind: ImageKind;
   readonly #floats = new Map<string, Float32Array>();
   #engine: Promise<EngineHandle> | null = null;
   #isClosed = false;
 
   private constructor(planned: PlannedTower) {
     this.#planned = planned;
+    this.#kind = imageKindOf(planned.vision.images);
+  }
+
+  /** Rows of an image that see each other, and so are one step of the model; undefined: none do. */
+  get wholeRows(): number | undefined {
+    const { imageSize, patchSize, mergeSide } = this.images;
+    if (!this.#kind.seesAll) return undefined;
+    return Math.floor(imageSize / patchSize / mergeSide) ** 2;
   }
 
   /**
@@ -61,10 +72,12 @@ export class Tower {
   static open(path: string, { config, module }: SeeingModel, options: TowerOptions = {}): Tower {
     const planned = planTower(path, module, options);
     const { outputLength } = planned.vision.description.config.projector!;
-    if (outputLength === config.embeddingLength) return new Tower(planned);
+    const tower = new Tower(planned);
+    const width = givenWidth(config);
+    if (outputLength === width) return tower;
     throw new UnsupportedModelError(
       `Cannot look at images with the projector "${path}": its rows have ${outputLength} ` +
-        `numbers, the model's ${config.embeddingLength}: take the one that belongs to the model`,
+        `numbers, the model's ${width}: take the one that belongs to the model`,
     );
   }
 

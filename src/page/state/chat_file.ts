@@ -10,7 +10,7 @@ const CHATS_MAX = 10_000;
 const NODES_MAX = 100_000;
 const TEXT_CHARS_MAX = 2 ** 22;
 const NAME_CHARS_MAX = 512;
-/** Images make chats long. Of so many characters a file is at most 192 MiB, less than is read. */
+/** Images make chats long. So many characters are at most 192 MiB: less than is read. */
 const FILE_CHARS_MAX = 2 ** 26;
 
 /** Texts of as few files as their lengths allow, at most `charsMax` each unless a chat is longer. */

@@ -37,10 +37,10 @@ function reader(options: Partial<ImageReaderParts> = {}) {
           layout: [{ text: "<" }, rows, { text: ">" }],
         });
       },
-      close: () => void counts.closed++,
+      close: () => Promise.resolve(void counts.closed++),
     },
     tokenizer: { encode: (text) => [text.charCodeAt(0)] },
-    ...{ embeddingLength: D, contextLength: 100, waitingMax: 1 },
+    ...{ rowLength: D, hasGrids: true, contextLength: 100, waitingMax: 1 },
     ...options,
   };
   return { images: new ImageReader(parts), counts, gate };

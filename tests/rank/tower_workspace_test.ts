@@ -1,0 +1,62 @@
+/** What a tower's intermediates share: rows are the same bit for bit whatever lies where. */
+import "../support/thread_pool.ts";
+import { assert, assertEquals } from "@std/assert";
+import { ImageReader } from "../../src/engine/image_reader.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { readVision } from "../../src/model/mod.ts";
+import { openRunner, type Poisoning } from "../support/poisoned_rank.ts";
+import { tinyTowerInput } from "../support/tiny_image.ts";
+import { TINY_TOWER, tinyVision, type TinyVisionOptions } from "../support/tiny_vision.ts";
+
+const FORMS: readonly (TinyVisionOptions & { readonly rankCount: number })[] = [
+  { kind: "gemma3", type: "Q8_0", rankCount: 1 },
+  { kind: "mlp", type: "F16", rankCount: 2 },
+  { kind: "pixtral-merging", type: "F16", rankCount: 1 },
+  { kind: "qwen3vl_merger", type: "Q8_0", rankCount: 2 },
+  { kind: "kimivl", type: "F32", rankCount: 1 },
+];
+
+for (const { rankCount, ...made } of FORMS) {
+  const { kind, type } = made;
+  const name = `${kind} in ${type} on ${rankCount}`;
+  Deno.test(`${name} sees alike where dead intermediates are NaN`, async () => {
+    const path = await Deno.makeTempFile({ suffix: ".gguf" });
+    try {
+      const bytes = tinyVision(made);
+      await Deno.writeFile(path, bytes);
+      const seen = [{ poisons: false }, { poisons: true, inflation: 4 }].map((how) =>
+        see(path, bytes, { rankCount, sharesWorkspace: how.poisons }, how)
+      );
+      const [apart, shared] = await Promise.all(seen);
+      assert(apart.every(Number.isFinite));
+      assertEquals(shared, apart);
+    } finally {
+      await Deno.remove(path);
+    }
+  });
+}
+
+/** Two images, one after the other. */
+async function see(
+  path: string,
+  bytes: Uint8Array<ArrayBuffer>,
+  options: { readonly rankCount: number; readonly sharesWorkspace: boolean },
+  how: Poisoning,
+): Promise<number[]> {
+  const file = openGguf(path);
+  const { description: model, images } = readVision(file);
+  const { config } = model;
+  const { side } = TINY_TOWER;
+  const most = side * side + 1;
+  const room = { contextLength: most, chunkTokens: most, sequences: 1, isSparse: false };
+  const { runner } = await openRunner({ file, model }, { ...room, ...options }, how);
+  try {
+    const reader = new ImageReader(runner);
+    return [side, side - 2].flatMap((rows) => {
+      const grid = { rows, columns: side };
+      return [...reader.see(tinyTowerInput({ images, config, grid }, { file, bytes }))!];
+    });
+  } finally {
+    runner.control.publishExit();
+  }
+}
