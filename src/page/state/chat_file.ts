@@ -13,7 +13,7 @@ const NAME_CHARS_MAX = 512;
 /** Images make chats long. So many characters are at most 192 MiB: less than is read. */
 const FILE_CHARS_MAX = 2 ** 26;
 
-/** Texts of as few files as their lengths allow, at most `charsMax` each unless a chat is longer. */
+/** Images make chats long. So many characters are at most 192 MiB, less than is read. */
 export function writeChats(
   chats: readonly Chat[],
   charsMax: number = FILE_CHARS_MAX,
