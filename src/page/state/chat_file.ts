@@ -10,10 +10,10 @@ const CHATS_MAX = 10_000;
 const NODES_MAX = 100_000;
 const TEXT_CHARS_MAX = 2 ** 22;
 const NAME_CHARS_MAX = 512;
-/** Images make chats long. So many characters are at most 192 MiB: less than is read. */
+/** Images make chats long. So many characters are at most 192 MiB, less than is read. */
 const FILE_CHARS_MAX = 2 ** 26;
 
-/** Images make chats long. So many characters are at most 192 MiB, less than is read. */
+/** Texts of as few files as lengths allow, at most `charsMax` each unless a chat is longer. */
 export function writeChats(
   chats: readonly Chat[],
   charsMax: number = FILE_CHARS_MAX,
