@@ -1,4 +1,5 @@
-/** A prompt with images on a GPU that has all of the model, one token a wait and several. */
+/** Prompts with images on a GPU that has all of the model, in chains, too, or some layers. */
+import "../support/thread_pool.ts";
 import { assertEquals } from "@std/assert";
 import { Leader } from "../../src/engine/leader.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
@@ -6,7 +7,8 @@ import { ReferenceModel } from "../../src/reference/forward.ts";
 import { answerNow } from "../support/answer_now.ts";
 import { chainTest, openChainRunner } from "../support/chain_runner.ts";
 import { idsOf, referenceIds, someRows } from "../support/given_rows.ts";
-import { withTinyFile } from "../support/loaded_model.ts";
+import { gpuTest } from "../support/gpu_model.ts";
+import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 
 const WIDTH = 64;
@@ -52,3 +54,18 @@ chainTest(
   "a GPU lets an image's rows see each other, and does not begin within them",
   () => checkImages("gemma3", { hasGrid: false, cached: 0 }),
 );
+
+gpuTest("a GPU and threads let an image's rows see each other, each in its layers", async () => {
+  await withTinyFile({ architecture: "gemma3", seed: 3 }, async (path) => {
+    const rows = { firstId: -1, values: someRows(1, { count: 35, width: WIDTH }) };
+    const given = [{ ...rows, seesAll: true, grid: null }];
+    const prompt = { ids: [3, 9, ...idsOf(given[0], WIDTH), 44, 200], given };
+    const exact = referenceIds(new ReferenceModel(openGguf(path)), prompt, 8);
+    const way = { gpu: "force", gpuLayers: 4, threads: 2, chunkTokens: 8, wholeRows: 35 } as const;
+    await withModel(path, way, async (model) => {
+      const sampling = { temperature: 0 };
+      const request = { ...prompt, maxTokens: 8, sampling, ignoreEnd: true };
+      assertEquals((await model.generate(request).result).ids, exact);
+    });
+  });
+});
