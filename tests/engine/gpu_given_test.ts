@@ -36,7 +36,7 @@ function checkImages(
     const width = parts * WIDTH;
     const image = (firstId: number, [rows, columns]: readonly [number, number]) => ({
       ...{ firstId, seesAll: !hasGrid, grid: hasGrid ? { rows, columns } : null },
-      values: someRows(-firstId, { count: rows * columns, width }),
+      values: someRows(-firstId, { count: rows * columns, width, size: 2 }),
     });
     const given = [image(-1, [3, 8]), image(-100, second)];
     const [ofFirst, ofSecond] = given.map((rows) => idsOf(rows, width));
