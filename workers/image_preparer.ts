@@ -4,8 +4,7 @@
  */
 import { RequestError, WorkerError } from "../src/base/errors.ts";
 import type { ImageConfig } from "../src/model/vision_types.ts";
-import { checkFileSize } from "../src/vision/check_file_size.ts";
-import type { ImageTables, PreparedImage } from "../src/vision/mod.ts";
+import { checkFileSize, type ImageTables, type PreparedImage } from "../src/vision/mod.ts";
 import { WorkerCaller } from "./caller.ts";
 
 export interface ImagePreparerOptions {

@@ -1,7 +1,8 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 /** Entry of the thread that prepares images, one after the other. */
-import { type ImageTables, type PreparedImage, prepareFile } from "../src/vision/mod.ts";
+import type { ImageTables, PreparedImage } from "../src/vision/mod.ts";
+import { prepareFile } from "../src/vision/prepare.ts";
 import { answerCalls, leave } from "./answer.ts";
 
 let known: ImageTables | null = null;

@@ -1,4 +1,5 @@
 /** GIF's pixels: codes of growing lengths (LZW), each a row of colours that came before. */
+import { concatBytes } from "../../base/bytes.ts";
 import type { GifHeader } from "../headers/gif.ts";
 import { damaged } from "../image_error.ts";
 import type { Raster } from "../types.ts";
@@ -40,7 +41,7 @@ function rowsOf({ isInterlaced, picture: { height } }: GifHeader): number[] {
 /** A byte for each pixel of the picture. */
 function unpack({ codeBits, compressed, picture }: GifHeader): Uint8Array {
   const pixels = new Uint8Array(picture.width * picture.height);
-  const bytes = joined(compressed);
+  const bytes = concatBytes(compressed);
   const clear = 2 ** codeBits;
   const table = new CodeTable(clear);
   let [bits, previous, count] = [codeBits + 1, -1, 0];
@@ -106,14 +107,4 @@ class CodeTable {
     }
     return Math.min(end, pixels.length);
   }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }

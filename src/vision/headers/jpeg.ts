@@ -1,4 +1,5 @@
 /** JPEG: segments with markers, and compressed pixels between some of them. */
+import { concatBytes } from "../../base/bytes.ts";
 import { ByteReader } from "./byte_reader.ts";
 import type { ImageHeader } from "./types.ts";
 
@@ -43,15 +44,8 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader {
   }
   if (size === null || scans === 0) throw reader.damaged("ends before its pixels begin");
   // Some programs leave it out.
-  const file = at < bytes.length ? bytes : ended(bytes);
+  const file = at < bytes.length ? bytes : concatBytes([bytes, Uint8Array.of(0xff, END)]);
   return { kind: "jpeg", file, ...size };
-}
-
-function ended(bytes: Uint8Array): Uint8Array {
-  const file = new Uint8Array(bytes.length + 2);
-  file.set(bytes);
-  file.set([0xff, END], bytes.length);
-  return file;
 }
 
 /** Where the next marker's second byte is; the file's length when there is none. */

@@ -1,4 +1,5 @@
 /** WebP: chunks in a RIFF, of which one has the pixels, or the first picture of a film. */
+import { concatBytes } from "../../base/bytes.ts";
 import { ByteReader } from "./byte_reader.ts";
 import type { ImageHeader } from "./types.ts";
 
@@ -80,12 +81,5 @@ function webpOf(
   view.setUint32(24, width - 1, true);
   view.setUint16(27, (height - 1) & 0xffff, true);
   head[29] = height - 1 >> 16;
-  const file = new Uint8Array(head.length + length);
-  file.set(head);
-  let at = head.length;
-  for (const part of parts) {
-    file.set(part, at);
-    at += part.length;
-  }
-  return file;
+  return concatBytes([head, ...parts]);
 }
