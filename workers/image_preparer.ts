@@ -10,9 +10,13 @@ import { WorkerCaller } from "./caller.ts";
 export interface ImagePreparerOptions {
   /** How long an image may take; default 30 s, ten times what the largest ones take. */
   readonly timeoutMs?: number;
+  /** How long the thread waits for another one before it ends; default 30 s. */
+  readonly idleMs?: number;
 }
 
 const TIMEOUT_MS = 30_000;
+/** Six images of 48 megapixels leave 400 MB with a thread, which go with it. */
+const IDLE_MS = 30_000;
 /** How long a thread gets to leave by itself. */
 const CLOSE_MS_MAX = 1_000;
 
@@ -24,13 +28,16 @@ interface Started {
 
 export class ImagePreparer {
   readonly #timeoutMs: number;
+  readonly #idleMs: number;
+  #idleTimer: ReturnType<typeof setTimeout> | undefined;
   #started: Started | null = null;
   #isClosed = false;
   /** The image that was asked for last: the next one waits for it. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor({ timeoutMs = TIMEOUT_MS }: ImagePreparerOptions = {}) {
+  constructor({ timeoutMs = TIMEOUT_MS, idleMs = IDLE_MS }: ImagePreparerOptions = {}) {
     this.#timeoutMs = timeoutMs;
+    this.#idleMs = idleMs;
   }
 
   /**
@@ -53,9 +60,7 @@ export class ImagePreparer {
   /** Ends the thread; an image under way is rejected. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const started = this.#started;
-    this.#started = null;
-    await started?.caller.close(CLOSE_MS_MAX);
+    await this.#end();
   }
 
   async #prepare(
@@ -66,6 +71,7 @@ export class ImagePreparer {
     signal?.throwIfAborted();
     if (this.#isClosed) throw new WorkerError("The thread of images is closed");
     checkFileSize(image.file);
+    clearTimeout(this.#idleTimer);
     const started = this.#started ??= this.#start();
     // Tables may be large, and are the same for all images of a model.
     const isKnown = started.tables !== null && areSame(started.tables, tables);
@@ -76,7 +82,15 @@ export class ImagePreparer {
       return await started.caller.call("prepareImage", sent);
     } finally {
       clearTimeout(timer);
+      if (!this.#isClosed) this.#idleTimer = setTimeout(() => this.#end(), this.#idleMs);
     }
+  }
+
+  async #end(): Promise<void> {
+    clearTimeout(this.#idleTimer);
+    const started = this.#started;
+    this.#started = null;
+    await started?.caller.close(CLOSE_MS_MAX);
   }
 
   #start(): Started {

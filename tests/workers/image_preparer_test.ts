@@ -78,6 +78,30 @@ Deno.test("ImagePreparer rejects what is under way when it is closed, and what c
   await assertRejects(() => preparer.prepare(FILE, CONFIG, NO_TABLES), WorkerError, "closed");
 });
 
+Deno.test("ImagePreparer's thread ends when no image comes, and starts anew for the next one", async () => {
+  const Original = globalThis.Worker;
+  let starts = 0;
+  globalThis.Worker = class extends Original {
+    constructor(...of: ConstructorParameters<typeof Worker>) {
+      super(...of);
+      starts++;
+    }
+  };
+  try {
+    const preparer = new ImagePreparer({ idleMs: 20 });
+    const tiles: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      tiles.push((await preparer.prepare(FILE, CONFIG, NO_TABLES)).tiles.length);
+      // Between the first two there is no time to end.
+      if (i === 1) await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    assertEquals([starts, tiles], [2, [1, 1, 1]]);
+    await preparer.close();
+  } finally {
+    globalThis.Worker = Original;
+  }
+});
+
 /** Takes 30 ms or so. */
 function slowFile(): Uint8Array {
   return writePng({ width: 300, height: 300, bits: 8, type: 0, sample: (x, y) => x * y % 256 });
