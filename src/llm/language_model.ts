@@ -10,20 +10,17 @@ import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { readLogprobs } from "../engine/logprob_rows.ts";
 import type { PredictorChoice } from "../engine/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
-import { givenWidth } from "../model/given_width.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
-export type { LayerObservation } from "../../workers/mod.ts";
-import { type EngineHandle, ImagePreparer, type LayerObservation } from "../../workers/mod.ts";
+import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
 import { checkGiven } from "./check_given.ts";
 import { checkIds, type IdLimits } from "./check_ids.ts";
 import { refuseEncoder } from "./read_pooling.ts";
-import { ImageReader } from "./images/image_reader.ts";
-import type { Tower } from "./images/tower.ts";
+import type { ImageReader } from "./images/image_reader.ts";
 import { type IdSource, startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
@@ -53,8 +50,8 @@ export interface LoadedModelParts {
   readonly file: GgufFile;
   readonly config: ModelConfig;
   readonly plans: readonly RankPlan[];
-  /** Of the model that guesses for it; none: there is none. */
-  readonly draftPlans: readonly RankPlan[];
+  /** Of the model that guesses for it, and of what it sees images with. */
+  readonly otherPlans: readonly RankPlan[];
   /** Decoded tokens per second that the planner expects of a packed model; else null. */
   readonly expectedDecodeTps: number | null;
   readonly predictors: TriedPredictors | null;
@@ -71,8 +68,8 @@ export interface LoadedModelParts {
   readonly fingerprint: () => string;
   /** Null: the file has nothing behind texts' vectors. */
   readonly textHead: TextHead | null;
-  /** What it sees images with; null: it sees none. */
-  readonly tower: Tower | null;
+  /** Null: it sees no images. */
+  readonly images: ImageReader | null;
   /** Told when they cannot be kept. */
   readonly notify: (notice: Notice) => void;
 }
@@ -93,8 +90,7 @@ export class LoadedModel implements LanguageModel {
   readonly memory: MemoryUse;
   /** Bytes of weights that decoding one token reads. */
   readonly bytesPerToken: number;
-  /** Decoded tokens per second that the planner expects of a packed model; else null. */
-  readonly expectedDecodeTps: number | null;
+  readonly expectedDecodeTps: LoadedModelParts["expectedDecodeTps"];
   /** Predictors of silent neurons that were tried, and which are used; null: there are none. */
   readonly predictors: TriedPredictors | null;
   /** What computes it, as it was loaded, for people. */
@@ -125,13 +121,12 @@ export class LoadedModel implements LanguageModel {
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
     this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
-    this.memory = memoryUse([...plans, ...parts.draftPlans, ...parts.tower?.plans ?? []]);
+    this.memory = memoryUse([...plans, ...parts.otherPlans]);
     this.bytesPerToken = bytesPerToken(plans, config);
     this.expectedDecodeTps = parts.expectedDecodeTps;
     this.predictors = parts.predictors;
     this.runsOn = parts.runsOn;
-    const { chatTemplate } = parts;
-    this.#prompts = new PromptEncoder({ tokenizer, chatTemplate, contextLength });
+    this.#prompts = new PromptEncoder({ ...parts, contextLength });
     this.#engines = parts.engines;
     this.conversations = new KeptConversations(parts.engines, parts.fingerprint);
     this.#archive = parts.archive;
@@ -142,12 +137,8 @@ export class LoadedModel implements LanguageModel {
       checkIds: (ids) => this.#checkIds(ids, { mayFill: true }),
       readAlone: (...of) => this.#readAlone(...of),
     });
-    this.#images = parts.tower && new ImageReader({
-      ...{ tower: parts.tower, preparer: new ImagePreparer(), tokenizer, contextLength },
-      ...{ rowLength: givenWidth(config), waitingMax: parts.waitingMax },
-      hasGrids: config.ropes.some(({ axes }) => axes !== undefined),
-    });
-    if (this.#images !== null) this.lookAt = (...of) => this.#images!.lookAt(...of);
+    const images = this.#images = parts.images;
+    if (images !== null) this.lookAt = (...of) => images.lookAt(...of);
     this.#extras = new RequestExtras(tokenizer, config.vocabSize);
     this.#queue = new TurnQueue({
       runningMax: plans[0].sequences,
@@ -156,8 +147,8 @@ export class LoadedModel implements LanguageModel {
   }
 
   get kv(): KvUse {
-    const blockTokens = KV_BLOCK_POSITIONS;
-    return { usedTokens: this.#engines.kvTokens, capacityTokens: this.#kvTokensMax, blockTokens };
+    const { kvTokens: usedTokens } = this.#engines;
+    return { usedTokens, capacityTokens: this.#kvTokensMax, blockTokens: KV_BLOCK_POSITIONS };
   }
 
   get neurons(): NeuronActivity {
@@ -402,9 +393,8 @@ export class LoadedModel implements LanguageModel {
   }
 
   #checkIds(ids: readonly number[], options?: Pick<IdLimits, "mayFill" | "given">): void {
-    const { contextLength, config, config: { vocabSize } } = this;
-    checkIds(ids, { contextLength, vocabSize, ...options });
-    const { given = [] } = options ?? {};
-    if (given.length > 0) checkGiven(ids, given, { config, plans: this.#plans });
+    const { contextLength, config } = this;
+    checkIds(ids, { contextLength, vocabSize: config.vocabSize, ...options });
+    if (options?.given?.length) checkGiven(ids, options.given, { config, plans: this.#plans });
   }
 }

@@ -16,6 +16,7 @@ import type { Tokenizer } from "../tokenizer/types.ts";
 import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 import { planDraft } from "./draft_model.ts";
 import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts";
+import { ImageReader } from "./images/image_reader.ts";
 import { openTower, type Tower } from "./images/tower.ts";
 import { LoadedModel } from "./language_model.ts";
 import {
@@ -45,7 +46,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   const module = await loadKernelModule();
   const { config } = model;
   const tower = openTower(path, { config, module }, asked, asked.onNotice ?? warn);
-  const options: LoadOptions = { ...asked, ...forTower(tower, asked) };
+  const options: LoadOptions = { ...asked, ...forTower(tower) };
   if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, model, options);
   if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, model);
   const decision = await chooseGpu({ file, model, packed }, options);
@@ -64,6 +65,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
     }));
   const archive = archiveOf({ file, packed }, options);
   if (archive !== null) await tryOrClose(engine, () => engine.restoreKv(archive));
+  const { maxWaiting: waitingMax = WAITING_MAX_DEFAULT } = options;
   const { note } = options.quiet ?? {};
   if (note !== undefined) (options.onNotice ?? warn)({ kind: "info", text: note });
   return new LoadedModel({
@@ -71,7 +73,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
     file,
     config: model.config,
     plans,
-    draftPlans: first.draft?.plans ?? [],
+    otherPlans: [...first.draft?.plans ?? [], ...tower?.plans ?? []],
     expectedDecodeTps: first.gpu?.isAlone
       ? decision.expectedDecodeTps
       : expected(planned, predictors),
@@ -91,9 +93,9 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
         { ...opening, options: { ...options, gpuLossAtStep: undefined, onProgress: undefined } },
         { ...decision, mayBeWithout: true },
       )),
-    waitingMax: options.maxWaiting ?? WAITING_MAX_DEFAULT,
+    waitingMax,
     archive,
-    tower,
+    images: tower && ImageReader.of(tower, { config, tokenizer, plans, waitingMax }),
     textHead: model.tensors.textHead
       ? new TextHead(file, model.tensors.textHead, model.config.norm)
       : null,
@@ -102,11 +104,9 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   });
 }
 
-/** What a model's eyes ask of it. Rows that see each other are the threads' to attend to. */
-function forTower(tower: Tower | null, { gpu = "auto" }: LoadOptions): LoadOptions {
-  const wholeRows = tower?.wholeRows;
-  if (wholeRows === undefined) return {};
-  return gpu === "auto" ? { wholeRows, gpu: "off" } : { wholeRows };
+/** What a model's eyes ask of it: steps as long as an image whose rows see each other. */
+function forTower(tower: Tower | null): LoadOptions {
+  return tower?.wholeRows === undefined ? {} : { wholeRows: tower.wholeRows };
 }
 
 /** Where this model's keys and values are kept when it is closed; null: nowhere. */

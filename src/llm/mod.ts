@@ -10,7 +10,8 @@ export type { FiringRates, GpuMode, LoadOptions, QuietNeurons } from "./load_opt
 export { chooseGpu, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 export { planBeside } from "./draft_model.ts";
 export { describeForUse, planModel, planWhole } from "./plan_load.ts";
-export { type LayerObservation, LoadedModel } from "./language_model.ts";
+export { LoadedModel } from "./language_model.ts";
+export type { LayerObservation } from "../../workers/mod.ts";
 export { type MemoryUse, memoryUse } from "./memory_use.ts";
 export { type PlannedModel, planWithin } from "./plan_within.ts";
 export type { Notice } from "./predictor_report.ts";

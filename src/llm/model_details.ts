@@ -10,8 +10,8 @@ import type { GapMarks, ModelDetails } from "./types.ts";
 const TEXT_CHARS_MAX = 200;
 
 /**
- * Sums up a header; costs a walk over it, so whoever asks often keeps the answer. seesImages: it was
- * loaded with a projector, of which its own file says nothing.
+ * Sums up a header; costs a walk over it, so whoever asks often keeps the answer. seesImages: it
+ * was loaded with a projector, of which its own file says nothing.
  */
 export function describeModel(
   file: GgufFile,

@@ -124,7 +124,7 @@ function isProjector(path: string): boolean {
   return /(^|[/._-])mmproj([/._-].*)?\.gguf$/i.test(path) && !/(^|\/)\.{1,2}\//.test(path);
 }
 
-/** The projector of a repository's models, the one in the model's folder first; null: it has none. */
+/** A repository's projector, that of the model's folder first; null: there is none. */
 export function chooseProjector(siblings: readonly Sibling[], model: string): Sibling | null {
   const all = siblings.filter(({ rfilename }) => isProjector(rfilename));
   const folderOf = (path: string) => path.replace(/[^/]*$/, "");

@@ -18,7 +18,7 @@ export function refusal(context: z.RefinementCtx, path: readonly PropertyKey[]):
   };
 }
 
-/** Bytes of a data URL; null: it was refused. Other addresses are: the server asks no other host. */
+/** Bytes of a data URL; null: it was refused. Addresses are: the server asks no other host. */
 export function readImageUrl(url: unknown, refuse: Refuse): Uint8Array | null {
   if (typeof url !== "string") return refuse("expected a data URL");
   // By hand: a pattern of two lists goes over a long address as often as it has characters.

@@ -31,6 +31,18 @@ export function embeddingsOf(path: string, ids: readonly number[]): Float32Array
   );
 }
 
+/** The ids from `from` on to before `to` are rows, which are their embeddings. */
+export function asRows(
+  path: string,
+  ids: readonly number[],
+  [from, to]: readonly [from: number, to: number],
+): GivenPrompt {
+  const values = embeddingsOf(path, ids.slice(from, to));
+  const rows = { firstId: -7, values, seesAll: false, grid: null };
+  const own = idsOf(rows, values.length / (to - from));
+  return { ids: [...ids.slice(0, from), ...own, ...ids.slice(to)], given: [rows] };
+}
+
 /** Rows of an image that nobody took, as large as rows of embeddings are. */
 export function someRows(
   seed: number,

@@ -1,6 +1,6 @@
 import { parseGguf } from "../../src/gguf/mod.ts";
 import { readVision } from "../../src/model/mod.ts";
-import { imageKindOf } from "../../src/vision/mod.ts";
+import { imageKindOf } from "../../src/vision/kinds.ts";
 import { TINY_KINDS, tinyVision, type TinyVisionName } from "../support/tiny_vision.ts";
 
 Deno.test("imageKindOf() knows what is done to images for every kind of projector that is read", () => {

@@ -34,10 +34,9 @@ Deno.test("prepareImage() lays out an image's parts before the whole", () => {
   const fake = "<fake_token_around_image>";
   assertEquals(
     layoutOf(idefics3, 100, 90),
-    `${fake}<row_1_col_1>{0: 0 + 4}${fake}<row_1_col_2>{1: 0 + 4}${fake}<row_1_col_3>{2: 0 + 4}\n` +
-      `${fake}<row_2_col_1>{3: 0 + 4}${fake}<row_2_col_2>{4: 0 + 4}${fake}<row_2_col_3>{5: 0 + 4}\n` +
-      `${fake}<row_3_col_1>{6: 0 + 4}${fake}<row_3_col_2>{7: 0 + 4}${fake}<row_3_col_3>{8: 0 + 4}` +
-      `\n\n${fake}<global-img>{9: 0 + 4}${fake}`,
+    [0, 1, 2].map((y) =>
+      [0, 1, 2].map((x) => `${fake}<row_${y + 1}_col_${x + 1}>{${3 * y + x}: 0 + 4}`).join("")
+    ).join("\n") + `\n\n${fake}<global-img>{9: 0 + 4}${fake}`,
   );
   assertEquals(layoutOf(internvl, 40, 100), "<img>{0: 0 + 4}{1: 0 + 4}{2: 0 + 4}</img>");
   assertEquals(layoutOf(internvl, 40, 50), "<img>{0: 0 + 4}</img>");

@@ -10,7 +10,7 @@ type Kind = keyof typeof IMAGE_CONFIGS;
 
 const NO_TABLES = { positions: null, classTokens: null, patchBias: null };
 
-/** Width, height, patches of the tiles, and the CRC-32 of all patches, of which each has its tile's. */
+/** Width, height, patches of the tiles, and the CRC-32 of all patches, each with its tile's. */
 const PEER: Record<Kind, readonly (readonly [number, number, string, number])[]> = {
   gemma3: [
     [1, 1, "16", 902560915],
@@ -80,7 +80,8 @@ const PEER: Record<Kind, readonly (readonly [number, number, string, number])[]>
 
 for (const [kind, cases] of Object.entries(PEER)) {
   for (const [width, height, counts, sum] of cases) {
-    Deno.test(`prepareImage() makes of ${width} · ${height} pixels what llama.cpp does: ${kind}`, () => {
+    const name = `prepareImage() makes of ${width} · ${height} what llama.cpp does: ${kind}`;
+    Deno.test(name, () => {
       const config = IMAGE_CONFIGS[kind as Kind];
       const { tiles } = prepareImage(seededImage(width, height), config, NO_TABLES);
       assertEquals(inRuns(tiles.map(({ kept }) => kept)), counts);

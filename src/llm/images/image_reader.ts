@@ -5,7 +5,10 @@
 import { RequestError } from "../../base/errors.ts";
 import { counted } from "../../base/units.ts";
 import type { Tokenizer } from "../../tokenizer/types.ts";
-import type { ImagePreparer } from "../../../workers/mod.ts";
+import { ImagePreparer } from "../../../workers/mod.ts";
+import { givenWidth } from "../../model/given_width.ts";
+import type { ModelConfig } from "../../model/types.ts";
+import type { RankPlan } from "../../rank/plan_types.ts";
 import type { ImageTables, LayoutPart, PreparedImage } from "../../vision/mod.ts";
 import { TurnQueue } from "../queue.ts";
 import type { ChatMessage, EmbedOptions, GivenRows, SeenImages } from "../types.ts";
@@ -46,6 +49,23 @@ export class ImageReader {
   readonly #seen = new Map<string, Seen>();
   #keptBytes = 0;
   #nextId = -1;
+
+  /** The eyes of a model. */
+  static of(
+    tower: Tower,
+    { config, tokenizer, plans: [{ contextLength }], waitingMax }: {
+      readonly config: ModelConfig;
+      readonly tokenizer: Tokenizer;
+      readonly plans: readonly RankPlan[];
+      readonly waitingMax: number;
+    },
+  ): ImageReader {
+    return new ImageReader({
+      ...{ tower, preparer: new ImagePreparer(), tokenizer, contextLength, waitingMax },
+      rowLength: givenWidth(config),
+      hasGrids: config.ropes.some(({ axes }) => axes !== undefined),
+    });
+  }
 
   constructor(parts: ImageReaderParts) {
     this.#in = parts;

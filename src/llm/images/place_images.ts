@@ -1,6 +1,6 @@
 /**
- * Images of a conversation, on their way through a chat template: each is a mark in the text that no
- * client can know, and ids in its place afterwards. Works on texts; knows nothing of pixels.
+ * Images of a conversation, on their way through a chat template: each is a mark in the text that
+ * no client can know, and ids in its place afterwards. Works on texts; knows nothing of pixels.
  */
 import { RequestError } from "../../base/errors.ts";
 import type { ChatMessage, SeenImages } from "../types.ts";

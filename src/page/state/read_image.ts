@@ -1,4 +1,4 @@
-/** A file that a person gives → an image as it is sent and kept. Works by the browser's decoders. */
+/** A file that a person gives → an image as it is sent and kept, by the browser's decoders. */
 import { EDGE_PX_MAX, IMAGE_CHARS_MAX, IMAGE_TYPES, sizeWithin } from "./image_urls.ts";
 
 const JPEG_QUALITY = 0.9;

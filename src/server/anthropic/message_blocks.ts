@@ -4,7 +4,13 @@
  */
 import { z } from "zod";
 import type { ChatMessage } from "../../llm/types.ts";
-import { type ContentFields, enclosed, MessageContent, readBase64, refusal } from "../message_images.ts";
+import {
+  type ContentFields,
+  enclosed,
+  MessageContent,
+  readBase64,
+  refusal,
+} from "../message_images.ts";
 import { anyObject, listOf, optional } from "../parse_fields.ts";
 
 const textBlock = z.object({ type: z.literal("text"), text: z.string() });

@@ -1,6 +1,6 @@
 /** The handlers of `/v1/messages` and `/v1/messages/count_tokens`. */
 import type { Context } from "hono";
-import { answerStream, whileWanted, readWork, withModel, type Work } from "../answers/answer.ts";
+import { answerStream, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import { type Ask, type ChoiceEvent, startChoices } from "../answers/choices.ts";
 import { namedEvent, type StreamFormat } from "../answers/event_stream.ts";
 import type { ServerEnv } from "../guards.ts";

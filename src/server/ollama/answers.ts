@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { counted } from "../../base/units.ts";
 import type { LanguageModel } from "../../llm/types.ts";
-import { answerStream, whileWanted, readWork, withModel, type Work } from "../answers/answer.ts";
+import { answerStream, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import {
   type Ask,
   type ChoiceEvent,

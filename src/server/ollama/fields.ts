@@ -149,10 +149,12 @@ export const toolsField = optional(
 );
 
 /** Images in base64, which stand before a message's text. */
-export const imagesField = optional(listOf(
-  z.unknown().transform((text, context) => readBase64(text, refusal(context, [])) ?? z.NEVER),
-  { max: 64 },
-).meta({ items: { type: "string" } }));
+export const imagesField = optional(
+  listOf(
+    z.unknown().transform((text, context) => readBase64(text, refusal(context, [])) ?? z.NEVER),
+    { max: 64 },
+  ).meta({ items: { type: "string" } }),
+);
 
 const message = z.object({
   role: z.enum(["system", "user", "assistant", "tool"]),

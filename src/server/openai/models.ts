@@ -39,7 +39,7 @@ export function createdOf({ id, created }: ModelCard, models: ModelSource): numb
   return created || Math.floor((models.fileOf?.(id)?.modifiedMs ?? 0) / 1e3);
 }
 
-/** What goes in and what comes out, as OpenRouter's lists have it; nothing where it is not known. */
+/** What goes in and what comes out, as OpenRouter's lists have it; nothing where it is unknown. */
 export function modalitiesOf({ details }: ModelCard) {
   if (details === undefined) return {};
   const { uses } = details;

@@ -1,6 +1,6 @@
 /** The handler of `/v1/responses`, without a memory: every request brings all that was said. */
 import type { Context } from "hono";
-import { answerStream, whileWanted, readWork, withModel, type Work } from "../answers/answer.ts";
+import { answerStream, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import { type Ask, type ChoiceEvent, startChoices } from "../answers/choices.ts";
 import { namedEvent, type StreamFormat } from "../answers/event_stream.ts";
 import type { ServerEnv } from "../guards.ts";
