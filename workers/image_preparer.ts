@@ -10,12 +10,12 @@ import { WorkerCaller } from "./caller.ts";
 export interface ImagePreparerOptions {
   /** How long an image may take; default 30 s, ten times what the largest ones take. */
   readonly timeoutMs?: number;
-  /** How long the thread waits for another one before it ends; default 30 s. */
+  /** How long a thread without images stays; default 30 s. */
   readonly idleMs?: number;
 }
 
 const TIMEOUT_MS = 30_000;
-/** Six images of 48 megapixels leave 400 MB with a thread, which go with it. */
+/** It is started in 0.1 s, and what it decoded last may be a gigabyte that it still has. */
 const IDLE_MS = 30_000;
 /** How long a thread gets to leave by itself. */
 const CLOSE_MS_MAX = 1_000;
@@ -60,7 +60,7 @@ export class ImagePreparer {
   /** Ends the thread; an image under way is rejected. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#end();
+    await this.#leave();
   }
 
   async #prepare(
@@ -82,11 +82,11 @@ export class ImagePreparer {
       return await started.caller.call("prepareImage", sent);
     } finally {
       clearTimeout(timer);
-      if (!this.#isClosed) this.#idleTimer = setTimeout(() => this.#end(), this.#idleMs);
+      if (!this.#isClosed) this.#idleTimer = setTimeout(() => this.#leave(), this.#idleMs);
     }
   }
 
-  async #end(): Promise<void> {
+  async #leave(): Promise<void> {
     clearTimeout(this.#idleTimer);
     const started = this.#started;
     this.#started = null;

@@ -100,7 +100,7 @@ export function imageKindOf({ projector, gridSizes }: ImageConfig): ImageKind {
         `does for ${Object.keys(KINDS).sort().join(", ")}`,
     );
   }
-  // LLaVA 1.6 says by these that it looks at parts, too.
+  // LLaVA 1.6 says by these that it looks at parts, too, which lie on black.
   if (kind.cut !== "square" || gridSizes.length === 0) return kind;
-  return { ...kind, cut: "bestSize", whole: STRETCHED, parts: kind.whole };
+  return { ...kind, cut: "bestSize", whole: STRETCHED, parts: BICUBIC };
 }

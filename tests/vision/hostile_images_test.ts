@@ -46,6 +46,20 @@ Deno.test("readHeader() refuses a GIF whose picture is larger than it", async ()
   await assertRefused(gif, "invalid_image", /ends outside of it, which is 48 · 32/);
 });
 
+Deno.test("decodeImage() refuses a GIF whose codes end before its pixels do", async () => {
+  const gif = FILES.get("noise.gif")!.slice();
+  // Behind the picture's place and size and the bits of a code: the first piece, made the last.
+  const piece = gif.indexOf(0x2c, 13 + 3 * 256) + 11;
+  gif[piece + 1 + gif[piece]] = 0;
+  await assertRefused(gif, "invalid_image", /ends after \d+ of 6300 pixels/);
+});
+
+Deno.test("readHeader() refuses a JPEG of two sizes", async () => {
+  const frame = JPEG.subarray(frameOf(JPEG) - 5, frameOf(JPEG) + 14);
+  const twice = concatBytes([JPEG.subarray(0, 2), frame, JPEG.subarray(2)]);
+  await assertRefused(twice, "invalid_image", /two sizes/);
+});
+
 Deno.test("readHeader() refuses a JPEG that goes over its pixels again and again", async () => {
   const { file: bytes } = readHeader(FILES.get("progressive.jpg")!) as { file: Uint8Array };
   const scan = Uint8Array.of(0xff, 0xda, 0, 8, 1, 1, 0, 1, 63, 0x00);

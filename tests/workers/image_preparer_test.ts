@@ -44,14 +44,27 @@ Deno.test("ImagePreparer passes refusals on, and goes on", async () => {
 
 Deno.test("ImagePreparer ends what takes too long, and starts anew", async () => {
   const preparer = new ImagePreparer({ timeoutMs: 1 });
+  using threads = countThreads();
   const error = await assertRejects(
     () => preparer.prepare(slowFile(), CONFIG, NO_TABLES),
     RequestError,
     "more than 0.001 s",
   );
   assertEquals([error.status, error.code], [400, "image_too_large"]);
-  // The thread is another one, which the time is too short for, too.
+  assertEquals(threads.started, 1);
   await assertRejects(() => preparer.prepare(FILE, CONFIG, NO_TABLES), RequestError);
+  assertEquals(threads.started, 2);
+  await preparer.close();
+});
+
+Deno.test("ImagePreparer ends a thread that has nothing to do, and starts another one", async () => {
+  const preparer = new ImagePreparer({ idleMs: 1 });
+  using threads = countThreads();
+  for (let count = 1; count <= 2; count++) {
+    assertEquals((await preparer.prepare(FILE, CONFIG, NO_TABLES)).tiles.length, 1);
+    assertEquals(threads.started, count);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
   await preparer.close();
 });
 
@@ -78,29 +91,23 @@ Deno.test("ImagePreparer rejects what is under way when it is closed, and what c
   await assertRejects(() => preparer.prepare(FILE, CONFIG, NO_TABLES), WorkerError, "closed");
 });
 
-Deno.test("ImagePreparer's thread ends when no image comes, and starts anew for the next one", async () => {
-  const Original = globalThis.Worker;
-  let starts = 0;
-  globalThis.Worker = class extends Original {
+/** Threads that are started until the end of a block. */
+function countThreads(): { readonly started: number } & Disposable {
+  const { Worker } = globalThis;
+  let started = 0;
+  globalThis.Worker = class extends Worker {
     constructor(...of: ConstructorParameters<typeof Worker>) {
       super(...of);
-      starts++;
+      started++;
     }
   };
-  try {
-    const preparer = new ImagePreparer({ idleMs: 20 });
-    const tiles: number[] = [];
-    for (let i = 0; i < 3; i++) {
-      tiles.push((await preparer.prepare(FILE, CONFIG, NO_TABLES)).tiles.length);
-      // Between the first two there is no time to end.
-      if (i === 1) await new Promise((resolve) => setTimeout(resolve, 100));
-    }
-    assertEquals([starts, tiles], [2, [1, 1, 1]]);
-    await preparer.close();
-  } finally {
-    globalThis.Worker = Original;
-  }
-});
+  return {
+    get started() {
+      return started;
+    },
+    [Symbol.dispose]: () => void (globalThis.Worker = Worker),
+  };
+}
 
 /** Takes 30 ms or so. */
 function slowFile(): Uint8Array {

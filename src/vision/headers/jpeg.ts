@@ -33,6 +33,7 @@ export function readJpegHeader(bytes: Uint8Array): JpegHeader {
     if (marker >= 0xc0 && marker <= 0xcf && !NO_FRAMES.includes(marker)) {
       if (size !== null) throw reader.damaged("has two sizes");
       size = { height: reader.u16(at + 4), width: reader.u16(at + 6) };
+      if (reader.u8(at + 8) === 4) throw reader.damaged("has four colours (CMYK) instead of three");
     }
     if (marker === SCAN && ++scans > SCANS_MAX) {
       throw reader.damaged(`goes over its pixels more than ${SCANS_MAX} times`);
