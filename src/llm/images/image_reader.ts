@@ -19,6 +19,9 @@ const KEPT_BYTES_MAX = 256 << 20;
 /** Ids are 32 bits: as many rows are told apart while a model is loaded. */
 const ROWS_MAX = 2 ** 31 - 1;
 
+/** More than any context holds, and not too many to be laid out. */
+const COUNTED_TOKENS_MAX = 1 << 20;
+
 /** How it is to look. isCounted: at sizes only, so that rows are counted. */
 export type LookOptions = EmbedOptions & { readonly isCounted?: boolean };
 
@@ -75,9 +78,11 @@ export class ImageReader {
   /** See `LanguageModel.lookAt`. */
   async lookAt(messages: readonly ChatMessage[], options: LookOptions = {}): Promise<SeenImages> {
     const seen: Seen[] = [];
-    let left = this.#in.contextLength;
+    let left = options.isCounted ? COUNTED_TOKENS_MAX : this.#in.contextLength;
     for (const { file } of messages.flatMap(({ images = [] }) => images)) {
       const next = await this.#lookAtOne(file, left, options);
+      // A known one costs nothing, but a body has room for thousands of times the same.
+      requireRoom(next.ids.length, left);
       left -= next.ids.length;
       seen.push(next);
     }
@@ -208,9 +213,7 @@ function inOrder(
 function requireRoom(rows: number, room: number): void {
   if (rows < room) return;
   throw new RequestError(
-    `An image takes ${counted(rows, "token")}, the context has room for ${
-      Math.max(0, room - 1)
-    }: ` +
+    `An image takes ${counted(rows, "token")}, and there is room for ${Math.max(0, room - 1)}: ` +
       "send a smaller one, or start with a larger --ctx-size",
     { status: 400, code: "context_length_exceeded", param: "messages" },
   );

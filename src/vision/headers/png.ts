@@ -19,6 +19,8 @@ export interface PngHeader extends ImageHeader {
 const SIGNATURE_BYTES = 8;
 /** Length, name and checksum. */
 const CHUNK_BYTES = 12;
+/** Others are passed over: a file has room for more than a million of them. */
+const USED_CHUNKS = ["PLTE", "tRNS", "IDAT"];
 /** By colour type: what it is, and the bits that it goes with. */
 const COLOUR_TYPES: Readonly<Record<number, [PngHeader["colours"], readonly number[]]>> = {
   0: ["grey", [1, 2, 4, 8, 16]],
@@ -34,14 +36,13 @@ const COLOUR_TYPES: Readonly<Record<number, [PngHeader["colours"], readonly numb
  */
 export function readPngHeader(bytes: Uint8Array): PngHeader {
   const reader = new ByteReader(bytes, "png");
-  const chunks = new Map<string, Uint8Array[]>();
+  const chunks = new Map(USED_CHUNKS.map((each) => [each, [] as Uint8Array[]]));
   let name = "";
   for (let at = SIGNATURE_BYTES; name !== "IEND";) {
     const length = reader.u32(at);
     name = reader.name(at + 4);
     reader.need(at, length + CHUNK_BYTES);
-    if (!chunks.has(name)) chunks.set(name, []);
-    chunks.get(name)!.push(bytes.subarray(at + 8, at + 8 + length));
+    chunks.get(name)?.push(bytes.subarray(at + 8, at + 8 + length));
     at += length + CHUNK_BYTES;
   }
   const start = SIGNATURE_BYTES + 8;

@@ -93,6 +93,22 @@ Deno.test("ImageReader refuses what does not fit before the costly part", async 
   assertEquals(counts.seen, 1);
 });
 
+Deno.test("ImageReader refuses more of what it knows than there is room for", async () => {
+  // A body of 8 MiB has room for 40,000 times the same image of a pixel.
+  const { images, counts } = reader({ contextLength: 10 });
+  await images.lookAt(messages([1, 2], [1, 2]));
+  const known = messages(...Array(1000).fill([1, 2]));
+  const error = await assertRejects(() => images.lookAt(known), RequestError);
+  assertEquals([error.status, error.code], [400, "context_length_exceeded"]);
+  assertEquals(counts.prepared, 1);
+  // Who counts may count more, but not without end.
+  const { ids } = await images.lookAt(known, { isCounted: true });
+  assertEquals(ids.length, 1000);
+  const large = Array(2000).fill(1);
+  const endless = messages(...Array(600).fill(large));
+  await assertRejects(() => images.lookAt(endless, { isCounted: true }), RequestError, "room for");
+});
+
 Deno.test("ImageReader looks at one at a time, and refuses who would wait too long", async () => {
   const { images, gate } = reader();
   const { promise, resolve } = Promise.withResolvers();
