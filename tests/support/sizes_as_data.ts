@@ -3,10 +3,11 @@
  * model is a pipeline of its own, and in software to compile it takes longer than all that tests
  * compute by it. Here what says how much, where and whether is read from a buffer, and shapes share
  * pipelines, in a process and by Mesa's cache on disk; what loops are unrolled by, what is chosen
- * within them, and lengths of arrays stay constants. The shaders' text is the product's; a constant
- * that is missing, unknown or does not fit is refused, as hosts refuse it. With all constants they
- * are compiled in tests of each shader (tests/gpu) and of some whole answers (gpu_golden_test.ts,
- * gpu_memory_test.ts, rank/gpu_dispatches_test.ts, rank/token_chain_test.ts).
+ * within them, and lengths of arrays stay constants. The text is the product's, and it is still read
+ * and validated with all constants, for with some of them a host refuses it (a division by zero, an
+ * index beyond an array): that costs 2 ms, a pipeline 50 to 1,000. Compiled with all constants it is
+ * in tests of each shader (tests/gpu) and of some whole answers (gpu_golden_test.ts,
+ * gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts).
  */
 
 /** Constants, by name. */
@@ -22,6 +23,8 @@ interface Override {
 
 /** A shader, and what of it is data. */
 interface Shader {
+  /** Its text, where everything is constant. */
+  readonly text: string;
   /** By what is constant. */
   readonly pipelines: Map<string, GPUComputePipeline>;
   readonly data: readonly Override[];
@@ -40,6 +43,7 @@ const CHOICES = [
 ];
 /** Shaders with this one have so much code for each choice that all of it takes longest. */
 const COPIES = /^override IS_COPIED\b/m;
+const OVERRIDE = /^override (\w+): (u32|f32|bool)(?: = ([\w.-]+))?;/gm;
 /** The second group of bindings, where sizes are. */
 const BIND_GROUP = 1;
 const LAYOUT: GPUBindGroupLayoutDescriptor = {
@@ -68,7 +72,9 @@ export function sizesAsData(): void {
   device.createShaderModule = function (descriptor) {
     const { code, data } = readData(descriptor.code);
     const module = createShaderModule.call(this, { ...descriptor, code });
-    if (data.length > 0) shaders.set(module, { pipelines: new Map(), data });
+    if (data.length > 0) {
+      shaders.set(module, { text: descriptor.code, pipelines: new Map(), data });
+    }
     return module;
   };
   device.createPipelineLayout = function (descriptor) {
@@ -82,6 +88,7 @@ export function sizesAsData(): void {
     const shader = shaders.get(compute.module);
     if (shader === undefined) return createComputePipeline.call(this, descriptor);
     const { values, constants } = divide(shader.data, compute.constants ?? {});
+    createShaderModule.call(this, { code: withConstants(shader.text, compute.constants ?? {}) });
     const key = JSON.stringify(constants);
     let pipeline = shader.pipelines.get(key);
     if (pipeline === undefined) {
@@ -110,7 +117,7 @@ export function readData(code: string): { code: string; data: Override[] } {
   const data: Override[] = [];
   const isLarge = COPIES.test(code);
   const others = code.replaceAll(
-    /^override (\w+): (u32|f32|bool)(?: = ([\w.-]+))?;/gm,
+    OVERRIDE,
     (line, name: string, type: Override["type"], value?: string) => {
       const isChoice = CHOICES.includes(name) ||
         isLarge && (type === "bool" || name === "ACTIVATION");
@@ -147,18 +154,30 @@ function sizesLayout(device: GPUDevice): GPUBindGroupLayout {
   return layout;
 }
 
-/** @throws {TypeError} where a host would refuse the constants, too. */
+/** @throws {TypeError} where one has no value. */
 function divide(data: readonly Override[], given: Constants) {
   const constants: Record<string, number> = { ...given };
-  const values = data.map(({ name, type, value }) => {
+  const values = data.map(({ name, value }) => {
     const number = constants[name] ?? value;
     delete constants[name];
     if (number === undefined) throw new TypeError(`the constant ${name} has no value`);
-    const fits = type === "f32" ? Number.isFinite(Math.fround(number)) : number >>> 0 === number;
-    if (!fits) throw new TypeError(`the constant ${name} is ${number}, which is no ${type}`);
     return number;
   });
   return { values, constants };
+}
+
+/** The text in which constants have these values. */
+function withConstants(text: string, given: Constants): string {
+  return text.replaceAll(OVERRIDE, (line, name: string, type: string, value?: string) => {
+    const number = given[name] ?? (value === undefined ? undefined : numberOf(value));
+    if (number === undefined) return line;
+    const literal = type === "bool"
+      ? `${number !== 0}`
+      : type === "f32"
+      ? `f32(${number})`
+      : `${number}u`;
+    return `const ${name}: ${type} = ${literal};`;
+  });
 }
 
 function makeGroup(
