@@ -2,6 +2,7 @@
 import { RequestError } from "../base/errors.ts";
 import { canSeeAll, givenSpans } from "../engine/given_spans.ts";
 import type { GivenRows } from "../engine/types.ts";
+import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { givenWidth } from "../model/given_width.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
@@ -33,13 +34,24 @@ export function checkGiven(
     throw wrong(`the ids of several of them overlap at ${firstId}`);
   });
   givenSpans(ids, given, width);
+  if (!canBeAlone(ids, limits)) throw unsupported("end a prompt with a row of an image");
+}
+
+/**
+ * Where a GPU has all of a model, parts of rows are added in steps of several tokens: no row is the
+ * last one, which may be a step by itself.
+ */
+function canBeAlone(ids: readonly number[], { config, plans }: GivenLimits): boolean {
+  const [{ gpu, chunkTokens }] = plans;
+  if ((config.givenParts ?? 1) === 1 || !gpu?.isAlone) return true;
+  return ids.at(-1)! >= 0 && chunkTokens % KV_BLOCK_POSITIONS === 0;
 }
 
 function checkRows(
   { firstId, values, seesAll, grid }: GivenRows,
   { config, plans }: GivenLimits,
 ): void {
-  const { ropes, givenParts = 1 } = config;
+  const { ropes } = config;
   const width = givenWidth(config);
   const count = values.length / width;
   if (!Number.isInteger(count) || count === 0) {
@@ -59,9 +71,6 @@ function checkRows(
       throw wrong("this model has no positions of rows and columns");
     }
   }
-  if (givenParts > 1 && plans.some(({ gpu }) => gpu !== null)) {
-    throw unsupported("add rows of an image behind layers where a GPU computes");
-  }
   if (!seesAll || count === 1) return;
   const [{ chunkTokens }] = plans;
   if (count > chunkTokens) {
@@ -71,7 +80,7 @@ function checkRows(
 }
 
 function unsupported(what: string): RequestError {
-  return new RequestError(`Cannot ${what}: start with --gpu off`, {
+  return new RequestError(`Cannot ${what} where a GPU has all of the model: use --gpu off`, {
     status: 501,
     code: "unsupported",
   });

@@ -80,7 +80,8 @@ export function referenceIds(
   { ids, given }: GivenPrompt,
   count: number,
 ): number[] {
-  const { vocabSize, embeddingLength: width } = exact.config;
+  const { vocabSize } = exact.config;
+  const width = givenWidth(exact.config);
   const known = [...ids];
   for (let computed = 0; known.length < ids.length + count;) {
     const some = known.slice(computed);

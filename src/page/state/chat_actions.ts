@@ -115,14 +115,14 @@ export class ChatActions {
     });
   }
 
-  /** Lets the browser save all chats, or one, as a file. */
-  export(chats: readonly Chat[] = this.#store.state.chats): void {
-    const url = URL.createObjectURL(new Blob([writeChats(chats)], { type: "application/json" }));
-    const link = document.createElement("a");
-    link.href = url;
-    link.download = `ganglion-chats-${new Date().toISOString().slice(0, 10)}.json`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  /** Lets the browser save all chats as a file, or as several where they are long. */
+  export(): void {
+    const texts = writeChats(this.#store.state.chats);
+    const day = new Date().toISOString().slice(0, 10);
+    texts.forEach((text, index) => {
+      const part = texts.length === 1 ? "" : `-${index + 1}-of-${texts.length}`;
+      saveFile(`ganglion-chats-${day}${part}.json`, text);
+    });
   }
 
   async import(file: File): Promise<void> {
@@ -204,6 +204,15 @@ export class ChatActions {
   #keep(write: () => Promise<void>): void {
     write().catch(() => this.#by.tell("This browser could not keep the chat: export it."));
   }
+}
+
+function saveFile(name: string, text: string): void {
+  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
 function isNothing(content: string, images: readonly string[]): boolean {

@@ -10,10 +10,28 @@ const CHATS_MAX = 10_000;
 const NODES_MAX = 100_000;
 const TEXT_CHARS_MAX = 2 ** 22;
 const NAME_CHARS_MAX = 512;
+/** Images make chats long. So many characters are at most 192 MiB, less than is read. */
+const FILE_CHARS_MAX = 2 ** 26;
 
-/** The file's text. */
-export function writeChats(chats: readonly Chat[]): string {
-  return JSON.stringify({ format: FORMAT, version: 1, chats }, null, 1);
+/** Texts of as few files as lengths allow, at most `charsMax` each unless a chat is longer. */
+export function writeChats(
+  chats: readonly Chat[],
+  charsMax: number = FILE_CHARS_MAX,
+): readonly string[] {
+  const files: string[][] = [];
+  let room = 0;
+  for (const chat of chats) {
+    const text = JSON.stringify(chat, null, 1);
+    if (text.length > room) {
+      files.push([]);
+      room = charsMax;
+    }
+    files.at(-1)!.push(text);
+    room -= text.length;
+  }
+  return files.map((texts) =>
+    `{ "format": "${FORMAT}", "version": 1, "chats": [\n${texts.join(",\n")}\n] }\n`
+  );
 }
 
 /**

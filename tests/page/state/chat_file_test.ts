@@ -29,7 +29,7 @@ function file(chats: unknown, more = {}): string {
 Deno.test("readChats() reads what writeChats() writes, under fresh ids", () => {
   const [first, second, third, own] = ["fresh 1", "fresh 2", "fresh 3", "fresh 4"];
   const [a, b, d] = CHAT.nodes;
-  assertEquals(read(writeChats([CHAT])), [{
+  assertEquals(read(writeChats([CHAT])[0]), [{
     ...CHAT,
     id: own,
     leafId: second,
@@ -39,6 +39,17 @@ Deno.test("readChats() reads what writeChats() writes, under fresh ids", () => {
       { ...d, id: third, parentId: first },
     ],
   }]);
+});
+
+Deno.test("writeChats() makes several files of chats that are long, and loses none", () => {
+  const chats = Array.from({ length: 5 }, (_, index) => ({ ...CHAT, title: `${index}` }));
+  const chars = JSON.stringify(CHAT, null, 1).length;
+  const titles = (charsMax: number) =>
+    writeChats(chats, charsMax).map((text) => read(text).map(({ title }) => title).join(""));
+  assertEquals(titles(2 * chars), ["01", "23", "4"]);
+  assertEquals(titles(1), ["0", "1", "2", "3", "4"]);
+  assertEquals(titles(Infinity), ["01234"]);
+  assertEquals(writeChats([]), []);
 });
 
 Deno.test("readChats() takes over nothing that it does not know", () => {
