@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import type { ChatMessage, MessageImage } from "../llm/types.ts";
 
-/** Most characters before the comma of `data:image/png;base64,…`, whatever it says that it is. */
+/** Of a data URL, up to its comma: no more characters are looked at. */
 const HEAD_CHARS_MAX = 200;
 /** Of one message, and then more than a context holds. */
 const IMAGES_MAX = 64;
