@@ -3,10 +3,10 @@
  * model is a pipeline of its own, and in software to compile it takes longer than all that tests
  * compute by it. Here what says how much, where and whether is read from a buffer, and shapes share
  * pipelines, in a process and by Mesa's cache on disk; what loops are unrolled by, what is chosen
- * within them, and lengths of arrays stay constants. The text is the product's, and it is still read
- * and validated with all constants, for with some of them a host refuses it (a division by zero, an
- * index beyond an array): that costs 2 ms, a pipeline 50 to 1,000. Compiled with all constants it is
- * in tests of each shader (tests/gpu) and of some whole answers (gpu_golden_test.ts,
+ * within them, and lengths of arrays stay constants. The text is the product's, and it is still
+ * read and validated with all constants, for with some of them a host refuses it (a division by
+ * zero, an index beyond an array): that costs 2 ms, a pipeline 50 to 1,000. Compiled with all
+ * constants it is in tests of each shader (tests/gpu) and of some whole answers (gpu_golden_test.ts,
  * gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts).
  */
 
