@@ -6,8 +6,8 @@
  * within them, and lengths of arrays stay constants. The text is the product's, and it is still
  * read and validated with all constants, for with some of them a host refuses it (a division by
  * zero, an index beyond an array): that costs 2 ms, a pipeline 50 to 1,000. Compiled with all
- * constants it is in tests of each shader (tests/gpu) and of some whole answers (gpu_golden_test.ts,
- * gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts).
+ * constants it is in tests of each shader (tests/gpu) and of some whole answers
+ * (gpu_golden_test.ts, gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts).
  */
 
 /** Constants, by name. */
