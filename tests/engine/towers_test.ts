@@ -82,7 +82,8 @@ for (const kind of NAMES.filter((name) => !REFUSED.includes(name))) {
 
 for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
   Deno.test(`the engine sees by weights of ${type} nearly as the reference does`, async () => {
-    for (const kind of ["gemma3", "mlp", "qwen3vl_merger"] as const) {
+    // The last one's images are so long that products are those of many tokens.
+    for (const kind of ["gemma3", "mlp", "qwen3vl_merger", "qwen2.5vl_merger"] as const) {
       await withTower({ kind, type }, [{ threads: 2 }], async (tower) => {
         const input = tower.input();
         const rows = await tower.engine.images.see(input);
