@@ -20,6 +20,8 @@ export interface StepValues {
   readonly m: number;
   /** Each token is another sequence's; left out: where there is one token. */
   readonly isApart?: boolean;
+  /** They attend to each other both ways; left out: to those before them. */
+  readonly seesAll?: boolean;
 }
 
 /** Whose each token of a step is, and where: [n] and more. */
@@ -70,6 +72,9 @@ interface TokenRecord {
 
 /** Byte of the header's sequence number, which grows with every step. */
 export const SEQUENCE_OFFSET = 12;
+
+/** Word of the header that says whether tokens see each other, behind those of chains. */
+const SEES_ALL_WORD = 10;
 
 /** Of places of states. */
 const NONE = -1;
@@ -220,10 +225,10 @@ export class StepInput {
   }
 
   /** The step, and where its tokens' keys and values go, are as they were written ahead. */
-  #isAhead({ n, position, m }: StepValues, rows: StepRows): boolean {
+  #isAhead({ n, position, m, seesAll = false }: StepValues, rows: StepRows): boolean {
     const { positions, slots, states, axes = null } = rows;
     const { n: count, position: first, m: scored } = this.#ahead;
-    if (n !== count || position !== first || m !== scored) return false;
+    if (n !== count || position !== first || m !== scored || seesAll) return false;
     const { states: { from, to }, axes: ahead } = this.#aheadRows;
     for (let i = 0; axes !== null && i < n * POSITION_AXES; i++) {
       if (axes[i] !== ahead[i]) return false;
@@ -240,7 +245,7 @@ export class StepInput {
 
   /** Writes the header, with the number of the step that comes next, and its records. */
   #send(
-    { n, position, m }: StepValues,
+    { n, position, m, seesAll = false }: StepValues,
     ids: ArrayLike<number> | null,
     rows: StepRows | null,
   ): void {
@@ -248,6 +253,7 @@ export class StepInput {
     this.#words[1] = position;
     this.#words[2] = m;
     this.#words[SEQUENCE_OFFSET / 4] = (this.#sequence + 1) >>> 0;
+    this.#words[SEES_ALL_WORD] = seesAll ? 1 : 0;
     for (let t = 0; t < n; t++) {
       this.fillRecord(this.#own, HEADER_BYTES / 4 + t * this.recordWords, {
         id: ids === null ? 0 : ids[t],

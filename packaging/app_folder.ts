@@ -4,12 +4,21 @@
  * built-in model lie beside it.
  */
 import { basename, dirname, join, relative } from "node:path";
-import { listIncludes, MAIN, replaceFilesBeside, ROOT } from "./include_list.ts";
+import { fileURLToPath } from "node:url";
+import {
+  bringFilesOfPackages,
+  listIncludes,
+  MAIN,
+  replaceFilesBeside,
+  ROOT,
+} from "./include_list.ts";
 import { readLaunch, runArguments } from "./launch.ts";
 
 /** The program and the library, in an app's folder. */
 export const APP_MAIN = "src/cli/main.js";
 export const APP_LIBRARY = "mod.js";
+/** Where files of npm packages lie in it. */
+const PACKAGED = "packages";
 
 /**
  * Makes the folder anew.
@@ -17,7 +26,7 @@ export const APP_LIBRARY = "mod.js";
  */
 export async function writeAppFolder(folder: string): Promise<void> {
   const entries = [MAIN, "mod.ts"];
-  const { workers, assets } = await listIncludes(entries);
+  const { workers, assets, packaged } = await listIncludes(entries);
   await Deno.remove(folder, { recursive: true }).catch(ignoreMissing);
   await bundle([...entries, ...workers], folder);
   const places = new Map<string, string>();
@@ -25,10 +34,19 @@ export async function writeAppFolder(folder: string): Promise<void> {
     if (places.has(basename(path))) throw new Error(`Cannot pack two files named as ${path}`);
     places.set(basename(path), path.replace(/\.ts$/, ".js"));
   }
+  for (const name of packaged) {
+    if (places.has(basename(name))) throw new Error(`Cannot pack two files named as ${name}`);
+    places.set(basename(name), `${PACKAGED}/${basename(name)}`);
+  }
   for await (const path of files(folder)) rewriteFile(folder, path, places);
   for (const path of assets) {
     await Deno.mkdir(join(folder, dirname(path)), { recursive: true });
     await Deno.copyFile(join(ROOT, path), join(folder, path));
+  }
+  await Deno.mkdir(join(folder, PACKAGED), { recursive: true });
+  for (const name of packaged) {
+    const from = fileURLToPath(import.meta.resolve(name));
+    await Deno.copyFile(from, join(folder, PACKAGED, basename(name)));
   }
   await Deno.copyFile(join(ROOT, "LICENSE"), join(folder, "LICENSE"));
   await writeLauncher(folder);
@@ -59,12 +77,13 @@ async function bundle(entries: readonly string[], folder: string): Promise<void>
 /** Code of several folders is in one chunk: what it names beside itself is elsewhere. */
 function rewriteFile(folder: string, path: string, places: ReadonlyMap<string, string>): void {
   const code = Deno.readTextFileSync(join(folder, path));
-  const rewritten = replaceFilesBeside(code, (literal) => {
+  const placeOf = (literal: string) => {
     const place = places.get(basename(literal));
     if (place === undefined) throw new Error(`Cannot pack ${path}: nobody lists "${literal}"`);
     const there = relative(dirname(path), place).replaceAll("\\", "/");
     return there.startsWith(".") ? there : `./${there}`;
-  });
+  };
+  const rewritten = bringFilesOfPackages(replaceFilesBeside(code, placeOf), placeOf);
   if (rewritten !== code) Deno.writeTextFileSync(join(folder, path), rewritten);
 }
 

@@ -103,7 +103,10 @@ function readModule(path: string): Module {
         continue;
       }
       for (const { name, propertyName } of statement.exportClause.elements) {
-        shown.set(name.text, { path: from, name: (propertyName ?? name).text });
+        const here = (propertyName ?? name).text;
+        // What a module imports and shows, it shows as if it had it from there.
+        const beyond = statement.moduleSpecifier === undefined ? imported.get(here) : undefined;
+        shown.set(name.text, beyond ?? { path: from, name: here });
       }
     } else {
       for (const name of namesOf(statement)) {

@@ -20,6 +20,8 @@ export interface IncludeList {
   readonly workers: readonly string[];
   /** Files that are opened at run time. */
   readonly assets: readonly string[];
+  /** The same of npm packages, as the import map names them. */
+  readonly packaged: readonly string[];
 }
 
 /** All that `entries` and the threads that they start need. */
@@ -27,12 +29,15 @@ export async function listIncludes(entries: readonly string[] = [MAIN]): Promise
   const modules = new Set<string>();
   const workers = new Set<string>();
   const assets = new Set<string>();
+  const packaged = new Set<string>();
   const waiting = [...entries];
   while (waiting.length > 0) {
     const graph = await graphOf(waiting.splice(0));
     for (const path of graph.filter((each) => !modules.has(each))) {
       modules.add(path);
-      for (const found of filesBeside(path, Deno.readTextFileSync(join(ROOT, path)))) {
+      const source = Deno.readTextFileSync(join(ROOT, path));
+      for (const found of filesOfPackages(path, source)) packaged.add(found);
+      for (const found of filesBeside(path, source)) {
         if (!found.endsWith(".ts")) assets.add(found);
         else if (!workers.has(found)) {
           workers.add(found);
@@ -41,7 +46,9 @@ export async function listIncludes(entries: readonly string[] = [MAIN]): Promise
       }
     }
   }
-  return { modules: [...modules].sort(), workers: [...workers].sort(), assets: [...assets].sort() };
+  const [all, threads, opened, ofPackages] = [modules, workers, assets, packaged]
+    .map((each) => [...each].sort());
+  return { modules: all, workers: threads, assets: opened, packaged: ofPackages };
 }
 
 /** The literal in `new URL("…", import.meta.url)`, or the name of a worker's entry. */
@@ -56,7 +63,23 @@ export function filesBeside(path: string, source: string): string[] {
   );
 }
 
-/** The same literals in bundled code, each put through `replace`. */
+/** The literal in `import.meta.resolve("…")`. */
+const PACKAGED = /import\.meta\.resolve\(\s*"([^"]+)",?\s*\)/g;
+
+/** Files of npm packages that the source of a module opens. */
+export function filesOfPackages(path: string, source: string): string[] {
+  return path.endsWith(".ts") ? [...source.matchAll(PACKAGED)].map(([, name]) => name) : [];
+}
+
+/** The same in bundled code, which has no packages: each beside it, where `place` says. */
+export function bringFilesOfPackages(code: string, place: (name: string) => string): string {
+  return code.replace(
+    PACKAGED,
+    (_, name) => `new URL(${JSON.stringify(place(name))}, import.meta.url).href`,
+  );
+}
+
+/** Files beside modules in bundled code, each put through `replace`. */
 export function replaceFilesBeside(code: string, replace: (literal: string) => string): string {
   return code.replace(
     BESIDE,

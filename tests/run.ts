@@ -23,9 +23,9 @@ const TASKS = ["test:safe", "test:ffi", "test:doc", "test:page"];
 const BY_FILE = ["cli", "engine", "gpu", "rank", "whole"];
 /** Beginnings of what takes long, the longest first: no core should be left alone at the end. */
 const EARLY = [
-  ...["tests/engine/gpu_", "tests/gpu/", "tests/rank/gpu_", "tests/engine/streamed"],
+  ...["tests/gpu/kernels", "tests/engine/gpu_", "tests/rank/gpu_", "tests/engine/streamed"],
   ...["tests/engine/families", "tests/rank/workspace", "tests/builtin", "tests/llm"],
-  ...["tests/kernels", "tests/engine/", "test:", "tests/docs", "tests/packaging"],
+  ...["tests/gpu/", "tests/kernels", "tests/engine/", "test:", "tests/docs", "tests/packaging"],
   ...["tests/server", "tests/batch", "tests/wasm", "tests/synth", "tests/golden"],
   ...["tests/cli/", "tests/whole/", "tests/workers", "tests/bench"],
 ];

@@ -69,6 +69,8 @@ export function errorData(error: unknown, worker: string): ErrorData {
     worker,
     ...(typeof offsetBytes === "number" ? { offsetBytes } : {}),
     ...(typeof path === "string" ? { path } : {}),
-    ...(e instanceof RequestError ? { request: { status: e.status, code: e.code } } : {}),
+    ...(e instanceof RequestError
+      ? { request: { status: e.status, code: e.code, param: e.param } }
+      : {}),
   };
 }

@@ -17,6 +17,8 @@ import type { TowerInput } from "../src/model/vision_types.ts";
 import type { BoardSetup, FileStamp, MeasuredReads, MeasureReads } from "../src/io/mod.ts";
 import type { DraftSetup, RankSetup } from "../src/rank/open_rank.ts";
 import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
+import type { ImageConfig } from "../src/model/vision_types.ts";
+import type { ImageTables, PreparedImage } from "../src/vision/mod.ts";
 
 /** What can be asked: parameters and result of every call. */
 export interface Calls {
@@ -89,6 +91,15 @@ export interface Calls {
   trainLayer: { params: TrainerJob; result: LayerResult };
   /** Meters only. Milliseconds of each pass over a memory, which all threads begin together. */
   readMemory: { params: MeterJob; result: { readonly ms: readonly number[] } };
+  /** The thread of images only. Tables are null when they are as they were before. */
+  prepareImage: {
+    params: {
+      readonly file: Uint8Array;
+      readonly config: ImageConfig;
+      readonly tables: ImageTables | null;
+    };
+    result: PreparedImage;
+  };
   /** I/O workers only. Opens the file; answered when it is open, and then it serves the board. */
   serveReads: { params: ReadSetup; result: Record<never, never> };
   /** I/O workers only, instead of serving. Reads for a while. */
@@ -166,7 +177,11 @@ export interface ErrorData {
   readonly offsetBytes?: number;
   readonly path?: string;
   /** What a RequestError says beside its message. */
-  readonly request?: { readonly status: number; readonly code: string | null };
+  readonly request?: {
+    readonly status: number;
+    readonly code: string | null;
+    readonly param: string | null;
+  };
 }
 
 export type ReplyMessage =

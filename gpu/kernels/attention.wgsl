@@ -100,7 +100,7 @@ fn main(
 
   let chunkStart = select(0u, workgroup.z * CHUNK, IS_SPLIT);
   let lastToken = tokenOf(firstRow + rows - 1u);
-  var end = firstPosition + lastToken - firstToken + 1u;
+  var end = lastSeen(firstPosition + lastToken - firstToken) + 1u;
   if (IS_SPLIT) { end = min(end, chunkStart + CHUNK); }
   let start = max(chunkStart, firstSeen(firstPosition));
 
@@ -122,7 +122,7 @@ fn main(
     }
     for (var r = 0u; r < TILE; r++) {
       let position = firstPosition + tokenOf(firstRow + r) - firstToken;
-      let isSeen = p < end && p <= position && p >= firstSeen(position);
+      let isSeen = p < end && p <= lastSeen(position) && p >= firstSeen(position);
       let slope = slopeOf(headOf(firstRow + r, kvHead));
       let score = fallen(capped(dots[r]), slope, position, p);
       scores[r * 64u + lane] = select(LOWEST, score, isSeen);

@@ -54,7 +54,7 @@ fn product(query: Eight, key: Eight) -> f32 {
 }
 
 fn scoreOf(sum: f32, slope: f32, position: u32, p: u32, end: u32) -> f32 {
-  if (p >= end || p > position || p < firstSeen(position)) { return LOWEST; }
+  if (p >= end || p > lastSeen(position) || p < firstSeen(position)) { return LOWEST; }
   return fallen(capped(sum), slope, position, p);
 }
 
@@ -124,7 +124,7 @@ fn main(
   let q3 = queryAt(row + 3u, rows, kvHead, place);
 
   let lastRow = min(row + 3u, rows - 1u);
-  let end = min(position + tokenOf(lastRow) - token + 1u, chunkStart + CHUNK);
+  let end = min(lastSeen(position + tokenOf(lastRow) - token) + 1u, chunkStart + CHUNK);
   let start = max(chunkStart, firstSeen(position));
 
   var s0 = Eight(vec4(0.0), vec4(0.0));

@@ -123,7 +123,7 @@ fn growthAt(position: u32) -> f32 {
 
 // The score of row r at one of the block's positions, p: what the slices come to.
 fn scoreOf(r: u32, position: u32, p: u32, end: u32) -> f32 {
-  if (p >= end || p > position || p < firstSeen(position)) { return LOWEST; }
+  if (p >= end || p > lastSeen(position) || p < firstSeen(position)) { return LOWEST; }
   let at = r * BLOCK + p % BLOCK;
   var sum = 0.0;
   for (var slice = 0u; slice < SLICES; slice++) { sum += parts[slice * SLICE + at]; }
@@ -202,7 +202,7 @@ fn main(
   let low = placesOf(firstRow, last, kvHead);
   let high = placesOf(firstRow + 4u, last, kvHead);
 
-  var end = firstPosition + tokenOf(last) - firstToken + 1u;
+  var end = lastSeen(firstPosition + tokenOf(last) - firstToken) + 1u;
   if (IS_SPLIT) { end = min(end, chunkStart + CHUNK); }
   let start = max(chunkStart, firstSeen(firstPosition));
 

@@ -41,6 +41,7 @@ export interface LoadFlags extends QuietFlags {
   readonly priority?: "normal" | "background";
   readonly speculate?: NonNullable<LoadOptions["speculate"]>;
   readonly draftModel?: string;
+  readonly mmproj?: string;
 }
 
 /** `--predictor`, of all verbs that load a model or plan how to. */
@@ -125,6 +126,11 @@ export function addDraftOption(verb: Command): Command {
   );
 }
 
+/** Adds the flag of a model's projector. */
+export function addProjectorOption(verb: Command): Command {
+  return verb.option("--mmproj <file>", "the model's projector, with which it sees images");
+}
+
 /** Adds the flags that say what a GPU computes. */
 export function addGpuOptions(verb: Command): Command {
   return verb
@@ -181,12 +187,12 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   const firing = firingRates(flags);
   const { memory: memoryBytes, ioThreads: ioWorkers, fileCache } = flags;
   const { gpu, gpuLayers, hotShare, priority, speculate } = flags;
-  const { draftModel: draftModelPath } = flags;
+  const { draftModel: draftModelPath, mmproj: projectorPath } = flags;
   const { gpuMemory: gpuMemoryBytes, gpuStreamFrom } = flags;
   return {
     ...{ gpu, gpuLayers, hotShare, priority, firing, gpuMemoryBytes, gpuStreamFrom },
     ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
-    ...{ memoryBytes, ioWorkers, fileCache, speculate, draftModelPath },
+    ...{ memoryBytes, ioWorkers, fileCache, speculate, draftModelPath, projectorPath },
     gatesFirst: isAuto(flags.gatesFirst) ? undefined : flags.gatesFirst === "on",
   };
 }

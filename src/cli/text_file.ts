@@ -1,4 +1,4 @@
-/** Texts for verbs, from files or stdin. */
+/** Texts and other files for verbs, from files or stdin. */
 import { concatBytes } from "../base/bytes.ts";
 import { readReason } from "../base/read_errors.ts";
 
@@ -11,7 +11,8 @@ export function readTextFile(file: string): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 }
 
-function readBytes(file: string): Uint8Array {
+/** @throws {Error} when there is no such file, or it may not be read. */
+export function readBytes(file: string): Uint8Array {
   try {
     return Deno.readFileSync(file);
   } catch (error) {

@@ -113,8 +113,11 @@ export class Chooser {
 
   /** Is told the ids of the prompt, then those of the answer as they are chosen, in order. */
   accept(id: number): void {
-    if (this.#promptRest > 0) this.#promptRest--;
-    else {
+    const isPrompts = this.#promptRest > 0;
+    if (isPrompts) this.#promptRest--;
+    // A row that was given is no token that could come again.
+    if (id < 0) return;
+    if (!isPrompts) {
       this.#recorder?.record(id);
       this.#matcher?.accept(id);
     }

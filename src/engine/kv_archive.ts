@@ -47,12 +47,16 @@ export class KvArchive {
     this.#records = new KvRecords(setup, modelFingerprint);
   }
 
-  /** A copy of what is remembered, of `ids` or all of it, which begins when it is asked for. */
+  /**
+   * A copy of what is remembered, of `ids` or all of it, which begins when it is asked for. Rows
+   * that were given have names in this process only: they, and what follows them, are left out.
+   */
   copy(ids?: readonly number[]): KvCopy {
     const remembered = ids === undefined
       ? this.#blocks.remembered()
       : this.#blocks.rememberedOf(Int32Array.from(ids));
-    return new KvCopy(this.#blocks, this.#records, remembered);
+    const lasting = remembered.filter(({ ids }) => ids.every((id) => id >= 0));
+    return new KvCopy(this.#blocks, this.#records, lasting);
   }
 
   /**

@@ -10,6 +10,7 @@
 import { check } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
 import { BlockList } from "./block_list.ts";
+import { hashOf } from "./content_hash.ts";
 
 export interface KvBlocksOptions {
   /** Blocks of the pool: at least those of one sequence at full length. */
@@ -39,6 +40,8 @@ export interface KvRequest {
   readonly isExact: boolean;
   /** False: all of it is computed, whatever is there already. Default true. */
   readonly reuses?: boolean;
+  /** Whether what is used again may end there. Left out: anywhere. */
+  readonly mayEndAt?: (tokens: number) => boolean;
 }
 
 /** A block whose content is remembered. */
@@ -284,7 +287,8 @@ export class KvBlocks {
   }
 
   /** Puts the blocks that a prompt can use again into the slot's table; returns how many. */
-  #findShared(slot: number, { ids, promptTokens, isExact, reuses = true }: KvRequest): number {
+  #findShared(slot: number, request: KvRequest): number {
+    const { ids, promptTokens, isExact, reuses = true, mayEndAt = () => true } = request;
     const most = reuses ? Math.floor((promptTokens - 1) / TOKENS) : 0;
     let before = ROOT;
     let shared = 0;
@@ -298,7 +302,8 @@ export class KvBlocks {
     this.#commonTokens = shared * TOKENS;
     const { reuseUnit, canFollow } = this.#in;
     while (shared > 0) {
-      const isWhole = !isExact || shared * TOKENS % reuseUnit === 0;
+      const end = shared * TOKENS;
+      const isWhole = (!isExact || end % reuseUnit === 0) && mayEndAt(end);
       const content = this.#contents[this.#blockAt(slot, shared - 1)];
       if (isWhole && (canFollow === undefined || canFollow(content, isExact))) break;
       shared--;
@@ -383,18 +388,4 @@ export class KvBlocks {
 /** Blocks of so many positions. */
 function blocksOf(tokens: number): number {
   return Math.ceil(tokens / TOKENS);
-}
-
-/** Of 32 ids from `at` on behind a content: 32 bits, mixed as in MurmurHash3. */
-function hashOf(before: number, ids: Int32Array, at: number): number {
-  let hash = mix(mix(0, before | 0), Math.floor(before / 2 ** 32));
-  for (let i = 0; i < TOKENS; i++) hash = mix(hash, ids[at + i]);
-  return hash;
-}
-
-function mix(hash: number, word: number): number {
-  let k = Math.imul(word, 0xcc9e2d51);
-  k = Math.imul((k << 15) | (k >>> 17), 0x1b873593);
-  const mixed = hash ^ k;
-  return (Math.imul((mixed << 13) | (mixed >>> 19), 5) + 0xe6546b64) | 0;
 }

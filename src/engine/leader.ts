@@ -6,7 +6,6 @@
 import { check } from "../base/check.ts";
 import { STEP_KIND_FORWARD } from "../memory/control_layout.ts";
 import type { FinishReason } from "../llm/types.ts";
-import { tableBlocks } from "../rank/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { Chains } from "./chains.ts";
 import { Chooser, ChoosingTools, noLogits } from "./chooser.ts";
@@ -16,7 +15,10 @@ import { PromptLookup } from "./drafts/prompt_lookup.ts";
 import { Speculation } from "./drafts/speculation.ts";
 import { Errands } from "./errands.ts";
 import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
-import { KvBlocks } from "./kv_blocks.ts";
+import { givenWidth } from "../model/given_width.ts";
+import { canSeeAll, isWhole } from "./given_spans.ts";
+import { createKv } from "./create_kv.ts";
+import type { KvBlocks } from "./kv_blocks.ts";
 import { RankCounts } from "./rank_counts.ts";
 import { independentRows } from "./row_independence.ts";
 import { type Admission, Scheduler } from "./scheduler.ts";
@@ -120,7 +122,7 @@ export class Leader {
    * Takes a request in; `step` works at it. New ids appear in the slot's output as they are chosen;
    * one that is cancelled ends within a join, or two steps.
    * @param slot that no other request has.
-   * @throws {RequestError} 400 when its grammar cannot be followed.
+   * @throws {RequestError} 400 when its grammar cannot be followed, or rows are not given.
    */
   begin(request: EngineRequest, slot: number, end: SequenceEnd): void {
     const { ids } = request;
@@ -129,7 +131,19 @@ export class Leader {
     check(![...active, ...waiting].some((other) => other.slot === slot), "a slot that is free");
     const room = this.#rooms[slot];
     const chooser = new Chooser(request, this.#tools, answerTokensMax(request, room));
-    this.#scheduler.add(new Sequence(request, { room, chooser, end }));
+    const width = givenWidth(this.#runner.setup.config);
+    const sequence = new Sequence(request, { room, chooser, end, width });
+    this.#checkWholes(sequence);
+    this.#runner.given.add(sequence.given);
+    this.#scheduler.add(sequence);
+  }
+
+  /** Rows that see each other fit into a step, of ranks whose attention can. */
+  #checkWholes({ spans }: Sequence): void {
+    const { plan: { chunkTokens }, setup: { plans } } = this.#runner;
+    const wholes = spans.filter(isWhole);
+    check(wholes.every(({ start, end }) => end - start <= chunkTokens), "an image is one step");
+    check(wholes.length === 0 || canSeeAll(plans), "attention that can see all");
   }
 
   /** Runs one step of all requests that are under way. */
@@ -212,6 +226,7 @@ export class Leader {
       promptTokens,
       totalTokens: promptTokens + maxTokens,
       isExact: sequence.isRepeatable,
+      mayEndAt: sequence.mayEndAt,
     });
     if (reused < 0) return "full";
     sequence.start(reused);
@@ -246,12 +261,12 @@ export class Leader {
     let total = 0;
     this.#steps.begin(STEP_KIND_FORWARD, active.length);
     for (let i = 0; i < count; i++) {
-      const { slot, ids, computed, known } = sequences[i];
+      const { slot, computed, known } = sequences[i];
       const end = computed + rows[i];
       this.#kv.grow(slot, end + this.#chained - 1);
       // Of the last id that is known, and of those behind it, which are guessed.
       const logits = Math.max(0, end - known + 1);
-      if (this.#states === null) this.#steps.add(slot, ids, computed, rows[i], logits);
+      if (this.#states === null) this.#steps.add(sequences[i], computed, rows[i], logits);
       else this.#states.add(this.#steps, sequences[i], rows[i], logits);
       total += rows[i];
     }
@@ -378,22 +393,8 @@ export class Leader {
       this.#kv.close(sequence.slot);
     }
     this.#scheduler.remove(sequence);
+    this.#runner.given.remove(sequence.given);
     // Who hears that it has ended finds nothing of it in the account.
     this.#runner.control.kvTokens = this.#kv.usedTokens;
   }
-}
-
-function createKv(
-  { plan }: RankRunner,
-  steps: StepRunner,
-  { takesTurns, places }: { takesTurns: boolean; places: StatePlaces | null },
-): KvBlocks {
-  const { contextLength, chunkTokens, sequences, kvBlocks } = plan;
-  return new KvBlocks({
-    ...{ blocks: kvBlocks, sequences },
-    reuseUnit: takesTurns ? chunkTokens : 1,
-    tableBlocks: tableBlocks(contextLength),
-    ...places && { canFollow: (...content) => places.find(...content) >= 0 },
-    onBlock: (slot: number, index: number, block: number) => steps.setBlock(slot, index, block),
-  });
 }

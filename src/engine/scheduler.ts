@@ -11,6 +11,12 @@ export interface Schedulable {
   /** Ids that are known, and those of them whose keys and values are computed. */
   readonly known: number;
   readonly computed: number;
+  /**
+   * Rows of its prompt that are next and computed in one step, or none of them is; 0: none are.
+   * And rows that are next before such.
+   */
+  readonly wholeRows: number;
+  readonly freeRows: number;
   /** It has all of its prompt behind it. */
   readonly isGenerating: boolean;
   /** Larger ones are served first. */
@@ -67,6 +73,8 @@ export class Scheduler<S extends Schedulable> {
   #promptTurn = 0;
   /** The step before was not filled up. */
   #wasShort = false;
+  /** The step before was one for rows that are not parted. */
+  #wasWhole = false;
   /** The step before was of those that generate. */
   #wasShared = false;
 
@@ -128,7 +136,9 @@ export class Scheduler<S extends Schedulable> {
     }
     if (this.#in.takesTurns) {
       if (!this.#sharesStep()) this.#planTurn();
-    } else this.#planTogether(this.#promptCount > 0 ? rowsMax : this.#in.chunkTokens);
+    } else if (!this.#planWhole()) {
+      this.#planTogether(this.#promptCount > 0 ? rowsMax : this.#in.chunkTokens);
+    }
     check(this.count > 0, "a step has rows");
   }
 
@@ -163,6 +173,31 @@ export class Scheduler<S extends Schedulable> {
     prompts[at] = sequence;
   }
 
+  /**
+   * A step for rows that are not parted, and beside them for those that generate, as far as there
+   * is room; not twice running, if others could use a step. False: it is not their turn.
+   */
+  #planWhole(): boolean {
+    const { chunkTokens, logitsRows } = this.#in;
+    let first: S | null = null, oldest: S | null = null;
+    let othersWait = false;
+    for (let i = 0; i < this.#candidates.length; i++) {
+      if (this.#candidates[i].wholeRows === 0) othersWait = true;
+      else oldest ??= this.#candidates[i];
+      if (i < this.#promptCount && this.#prompts[i].wholeRows > 0) first ??= this.#prompts[i];
+    }
+    this.#wasWhole = first !== null && !(this.#wasWhole && othersWait);
+    if (first === null || !this.#wasWhole) return false;
+    const isOldests = this.#promptTurn++ % SHARE_OF_OLDEST === SHARE_OF_OLDEST - 1;
+    if (isOldests) first = oldest!;
+    const { wholeRows: rows } = first;
+    check(rows <= chunkTokens, "rows that are not parted fit into a step");
+    const logits = rows === pendingOf(first) ? 1 : 0;
+    this.#takeGenerating(Math.min(chunkTokens - rows, logitsRows - logits));
+    this.#take(first, rows);
+    return true;
+  }
+
   #planTogether(rowsMax: number): void {
     const { logitsRows } = this.#in;
     const forPrompts = this.#promptCount === 0 ? 0 : Math.ceil(rowsMax / SHARE_OF_OLDEST);
@@ -174,7 +209,7 @@ export class Scheduler<S extends Schedulable> {
     const oldest = this.#oldestPrompt();
     const ofOldest = oldest === null ? 0 : Math.ceil(left / SHARE_OF_OLDEST);
     // Who comes before the oldest leaves it its part.
-    let kept = oldest === null ? 0 : Math.min(ofOldest, pendingOf(oldest));
+    let kept = oldest === null ? 0 : Math.min(ofOldest, oldest.freeRows);
     // Whose first token comes of the step shall not wait for what would only fill it up; but not
     // twice running, or many short prompts would leave a long one its part and no more.
     const mayBeShort = !this.#wasShort;
@@ -183,7 +218,7 @@ export class Scheduler<S extends Schedulable> {
     for (let i = 0; i < this.#promptCount && left > 0; i++) {
       const sequence = this.#prompts[i];
       if (sequence === oldest) kept = 0;
-      let count = Math.min(pendingOf(sequence), left - kept);
+      let count = Math.min(sequence.freeRows, left - kept);
       if (isAwaited && mayBeShort && count < pendingOf(sequence)) {
         count = sequence === oldest ? Math.min(count, ofOldest) : 0;
         this.#wasShort = true;
@@ -251,7 +286,7 @@ export class Scheduler<S extends Schedulable> {
     const sequence = isOldests ? this.#oldestPrompt()! : this.#prompts[0];
     const { chunkTokens } = this.#in;
     const chunk = chunkTokens - sequence.computed % chunkTokens;
-    this.#take(sequence, Math.min(chunk, pendingOf(sequence)));
+    this.#take(sequence, sequence.wholeRows || Math.min(chunk, sequence.freeRows));
   }
 
   #oldestPrompt(): S | null {

@@ -2,9 +2,10 @@
 import type { FinishReason, Timings } from "../llm/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { Chooser } from "./chooser.ts";
+import { type GivenSpan, givenSpans, wholeFrom } from "./given_spans.ts";
 import type { Schedulable } from "./scheduler.ts";
 import type { TokenTimes } from "./token_times.ts";
-import type { EngineRequest, EngineResult } from "./types.ts";
+import type { EngineRequest, EngineResult, GivenRows } from "./types.ts";
 
 /** What a slot keeps for the requests that have it, one after another. */
 export interface SequenceRoom {
@@ -33,6 +34,9 @@ export class Sequence implements Schedulable {
   readonly slot: number;
   readonly tokenMs: TokenTimes;
   readonly ids: Int32Array;
+  /** Where its prompt has rows that were given with it. */
+  readonly spans: readonly GivenSpan[];
+  readonly given: readonly GivenRows[];
   readonly chooser: Chooser;
   readonly priority: number;
   readonly promptTokens: number;
@@ -55,13 +59,18 @@ export class Sequence implements Schedulable {
   /** What was counted when the prompt was done. */
   #countedBefore: readonly number[] = [];
 
-  /** The prompt fits: checked at the door. */
+  /**
+   * The prompt fits: checked at the door. width: numbers of a given row.
+   * @throws {RequestError} 400 where an id below 0 is none of a row's.
+   */
   constructor(
     request: EngineRequest,
-    of: { room: SequenceRoom; chooser: Chooser; end: SequenceEnd },
+    of: { room: SequenceRoom; chooser: Chooser; end: SequenceEnd; width: number },
   ) {
-    const { ids, sampling, endIds, priority = 0 } = request;
+    const { ids, sampling, endIds, priority = 0, given = [] } = request;
     const { room, chooser } = of;
+    this.given = given;
+    this.spans = givenSpans(ids, given, of.width);
     this.#room = room;
     this.slot = room.slot;
     this.tokenMs = room.tokenMs;
@@ -82,6 +91,22 @@ export class Sequence implements Schedulable {
   get isGenerating(): boolean {
     return this.computed >= this.promptTokens;
   }
+
+  get wholeRows(): number {
+    const whole = wholeFrom(this.computed, this.spans);
+    return whole !== null && whole.start === this.computed ? whole.end - whole.start : 0;
+  }
+
+  get freeRows(): number {
+    const whole = wholeFrom(this.computed, this.spans);
+    return (whole === null ? this.known : whole.start) - this.computed;
+  }
+
+  /** So many first ids may be computed without those behind them. */
+  readonly mayEndAt = (ids: number): boolean => {
+    const whole = wholeFrom(ids, this.spans);
+    return whole === null || whole.start >= ids;
+  };
 
   /** Ids of the answer so far. */
   get answered(): number {

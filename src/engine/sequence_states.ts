@@ -63,7 +63,7 @@ export class SequenceStates {
 
   /** Adds rows of the sequence to the step, or its chain; logits: of how many of the last ones. */
   add(steps: StepRunner, sequence: Sequence, rows: number, logits: number): void {
-    const { slot, ids, computed } = sequence;
+    const { slot, computed } = sequence;
     if (steps.chain !== null && steps.chain.tokens > 1) {
       return this.#addChain(steps, sequence, steps.chain);
     }
@@ -75,7 +75,7 @@ export class SequenceStates {
     for (const position of [...cuts, end]) {
       const to = this.places.take();
       const wanted = position === end ? logits : 0;
-      steps.add(slot, ids, from, position - from, wanted, { from: place, to });
+      steps.add(sequence, from, position - from, wanted, { from: place, to });
       this.#written.push({ slot, position, place: to });
       from = position;
       place = to;
@@ -85,14 +85,15 @@ export class SequenceStates {
   /** A chain begins with the sequence's next row: each of its tokens leaves a state. */
   #addChain(
     steps: StepRunner,
-    { slot, ids, computed }: Sequence,
+    sequence: Sequence,
     { tokens, states }: Pick<TokenChain, "tokens" | "states">,
   ): void {
+    const { slot, computed } = sequence;
     for (let i = 0; i < tokens; i++) {
       states[i] = this.places.take();
       this.#written.push({ slot, position: computed + i + 1, place: states[i] });
     }
-    steps.add(slot, ids, computed, 1, 1, { from: this.#current[slot], to: states[0] });
+    steps.add(sequence, computed, 1, 1, { from: this.#current[slot], to: states[0] });
   }
 
   /**

@@ -1,11 +1,19 @@
 /** A generation as the engine sees it: ids in, ids out. */
 import type { FinishReason, SamplingOptions, Timings } from "../llm/types.ts";
+import type { GivenRows } from "../rank/given_rows.ts";
 import type { RequestGrammar } from "./chooser.ts";
 import type { LogprobRows } from "./logprob_rows.ts";
 
+export type { GivenRows };
+
 export interface EngineRequest {
-  /** The prompt: at least one id, all below the vocabulary's size, shorter than the context. */
+  /**
+   * The prompt: at least one id, all below the vocabulary's size, shorter than the context. Those
+   * below 0 are of `given`.
+   */
   readonly ids: readonly number[];
+  /** Rows that stand in the prompt in place of embeddings; left out: none do. */
+  readonly given?: readonly GivenRows[];
   readonly maxTokens: number;
   readonly sampling: SamplingOptions;
   /** Ids that end the answer. */

@@ -144,7 +144,7 @@ export class WholeTexts {
     check(this.#places === null, "texts with states are read one by one");
     return this.#inRooms(texts, () => {
       this.#steps.begin(STEP_KIND_FORWARD);
-      texts.forEach((ids, slot) => this.#steps.add(slot, ids, 0, ids.length, 0));
+      texts.forEach((ids, slot) => this.#steps.add({ slot, ids, spans: [] }, 0, ids.length, 0));
       if (!this.#run()) return null;
       const all = this.#runner.finalRows();
       const stride = all.length / rows;
@@ -252,7 +252,7 @@ export class WholeTexts {
     const { position, n, logits, kind = STEP_KIND_FORWARD } = chunk;
     this.#steps.begin(kind);
     const states = this.#statesFrom(position);
-    this.#steps.add(SLOT, ids, position, n, logits, states);
+    this.#steps.add({ slot: SLOT, ids, spans: [] }, position, n, logits, states);
     return this.#runFrom(states);
   }
 

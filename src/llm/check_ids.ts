@@ -1,6 +1,7 @@
 /** Ids of a prompt, before anything is computed of them. */
 import { RequestError } from "../base/errors.ts";
 import { counted } from "../base/units.ts";
+import type { GivenRows } from "../engine/types.ts";
 
 /** What a model can take. */
 export interface IdLimits {
@@ -8,6 +9,8 @@ export interface IdLimits {
   readonly vocabSize: number;
   /** The prompt may fill the context: no answer follows it. */
   readonly mayFill?: boolean;
+  /** Rows that ids below 0 name; left out: none do. */
+  readonly given?: readonly GivenRows[];
 }
 
 /**
@@ -16,7 +19,7 @@ export interface IdLimits {
  */
 export function checkIds(
   ids: readonly number[],
-  { contextLength, vocabSize, mayFill = false }: IdLimits,
+  { contextLength, vocabSize, mayFill = false, given = [] }: IdLimits,
 ): void {
   if (ids.length === 0) {
     throw promptError("empty_prompt", "The prompt is empty: send at least one token");
@@ -30,7 +33,8 @@ export function checkIds(
       { count: ids.length, max },
     );
   }
-  const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize);
+  const isId = (id: number) => Number.isInteger(id) && (id >= 0 || given.length > 0);
+  const bad = ids.find((id) => !isId(id) || id >= vocabSize);
   if (bad === undefined) return;
   throw promptError(
     "invalid_token_id",

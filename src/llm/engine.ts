@@ -2,15 +2,19 @@
 import { RequestError } from "../base/errors.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 import type { EngineOptions } from "./engine_options.ts";
+import { noImages } from "./images/place_images.ts";
 import type { LoadedModel } from "./language_model.ts";
 import { loadModel } from "./load_model.ts";
 import type {
   ChatMessage,
   ChatOptions,
+  EmbedOptions,
+  GenerateRequest,
   GenerateResult,
   GrammarSource,
   LanguageModel,
   SamplingOptions,
+  SeenImages,
 } from "./types.ts";
 import { unitVector } from "./unit_vector.ts";
 
@@ -29,7 +33,9 @@ export interface AnswerOptions extends SamplingOptions {
 }
 
 /** An answer to a conversation, and what its template is told. */
-export type ChatAnswerOptions = AnswerOptions & Pick<ChatOptions, "tools" | "variables">;
+export type ChatAnswerOptions =
+  & AnswerOptions
+  & Pick<ChatOptions, "tools" | "variables" | "images">;
 
 /**
  * An answer that is being made. Iterate it for its text, piece by piece; leaving the loop early
@@ -143,11 +149,35 @@ export class Engine implements AsyncDisposable {
    */
   chat(messages: string | readonly ChatMessage[], options: ChatAnswerOptions = {}): Answer {
     this.#checkOpen();
-    const { tools, variables, ...rest } = options;
+    const { tools, variables, images, ...rest } = options;
     const conversation = typeof messages === "string"
       ? [{ role: "user", content: messages }]
       : messages;
-    return this.#answer(this.#model.encodeChat(conversation, { tools, variables }), rest);
+    const ids = this.#model.encodeChat(conversation, { tools, variables, images });
+    return this.#answer(ids, rest, images?.given);
+  }
+
+  /**
+   * Looks at the images of messages, for `chat` with `images`; takes seconds. Needs a projector:
+   * `EngineOptions.projectorPath`.
+   *
+   * @example
+   * ```ts ignore
+   * import { Engine } from "ganglion";
+   *
+   * await using engine = await Engine.load("model.gguf", { projectorPath: "mmproj.gguf" });
+   * const file = await Deno.readFile("cat.jpg");
+   * const messages = [{ role: "user", content: "What is it?", images: [{ at: 0, file }] }];
+   * const images = await engine.lookAt(messages);
+   * console.log(await engine.chat(messages, { images }).text());
+   * ```
+   *
+   * @throws {RequestError} when one is no image, is too large, or the model sees none.
+   */
+  async lookAt(messages: readonly ChatMessage[], options: EmbedOptions = {}): Promise<SeenImages> {
+    this.#checkOpen();
+    if (this.#model.lookAt === undefined) throw noImages();
+    return await this.#model.lookAt(messages, options);
   }
 
   /**
@@ -212,10 +242,14 @@ export class Engine implements AsyncDisposable {
     });
   }
 
-  #answer(ids: readonly number[], options: AnswerOptions): Answer {
+  #answer(
+    ids: readonly number[],
+    options: AnswerOptions,
+    given?: GenerateRequest["given"],
+  ): Answer {
     const { maxTokens, stop, grammar, signal, priority, ...sampling } = options;
     const generation = this.#model.generate({
-      ...{ ids, maxTokens, stop, grammar, signal, priority },
+      ...{ ids, given, maxTokens, stop, grammar, signal, priority },
       sampling,
     });
     return {

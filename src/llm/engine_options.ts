@@ -64,6 +64,12 @@ export interface EngineOptions {
    * the same threads compute it, and its memory comes on top. Left out: none.
    */
   readonly draftModelPath?: string;
+  /**
+   * The file of the model's projector (an "mmproj" .gguf), with which it sees images; its threads
+   * start with the first image, and its memory comes on top. Left out: the one that lies beside the
+   * model and has its name, as `model.mmproj.gguf` beside `model.gguf`; without one it sees none.
+   */
+  readonly projectorPath?: string;
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
   /** Told how much has been loaded, several times. */

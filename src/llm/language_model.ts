@@ -13,13 +13,14 @@ import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
-export type { LayerObservation } from "../../workers/mod.ts";
 import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
-import { checkIds } from "./check_ids.ts";
+import { checkGiven } from "./check_given.ts";
+import { checkIds, type IdLimits } from "./check_ids.ts";
 import { refuseEncoder } from "./read_pooling.ts";
+import type { ImageReader } from "./images/image_reader.ts";
 import { type IdSource, startGeneration } from "./generation.ts";
 import { describeModel } from "./model_details.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
@@ -49,8 +50,8 @@ export interface LoadedModelParts {
   readonly file: GgufFile;
   readonly config: ModelConfig;
   readonly plans: readonly RankPlan[];
-  /** Of the model that guesses for it; none: there is none. */
-  readonly draftPlans: readonly RankPlan[];
+  /** Of the model that guesses for it, and of what it sees images with. */
+  readonly otherPlans: readonly RankPlan[];
   /** Decoded tokens per second that the planner expects of a packed model; else null. */
   readonly expectedDecodeTps: number | null;
   readonly predictors: TriedPredictors | null;
@@ -67,6 +68,8 @@ export interface LoadedModelParts {
   readonly fingerprint: () => string;
   /** Null: the file has nothing behind texts' vectors. */
   readonly textHead: TextHead | null;
+  /** Null: it sees no images. */
+  readonly images: ImageReader | null;
   /** Told when they cannot be kept. */
   readonly notify: (notice: Notice) => void;
 }
@@ -83,11 +86,11 @@ export class LoadedModel implements LanguageModel {
   /** Memories of each thread: more than one where its share is over 4 GiB. */
   readonly arenaCount: number;
   readonly #kvTokensMax: number;
+  readonly #plans: readonly RankPlan[];
   readonly memory: MemoryUse;
   /** Bytes of weights that decoding one token reads. */
   readonly bytesPerToken: number;
-  /** Decoded tokens per second that the planner expects of a packed model; else null. */
-  readonly expectedDecodeTps: number | null;
+  readonly expectedDecodeTps: LoadedModelParts["expectedDecodeTps"];
   /** Predictors of silent neurons that were tried, and which are used; null: there are none. */
   readonly predictors: TriedPredictors | null;
   /** What computes it, as it was loaded, for people. */
@@ -102,6 +105,9 @@ export class LoadedModel implements LanguageModel {
   #details: ModelDetails | undefined;
   readonly #extras: RequestExtras;
   readonly #texts: TextReader;
+  readonly #images: ImageReader | null;
+  /** Left out: it sees no images. */
+  readonly lookAt: LanguageModel["lookAt"];
 
   constructor(parts: LoadedModelParts) {
     const { plans, config, tokenizer } = parts;
@@ -111,16 +117,16 @@ export class LoadedModel implements LanguageModel {
     this.tokenizer = tokenizer;
     const { contextLength } = plans[0];
     this.contextLength = contextLength;
+    this.#plans = plans;
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
     this.#kvTokensMax = plans[0].kvBlocks * KV_BLOCK_POSITIONS;
-    this.memory = memoryUse([...plans, ...parts.draftPlans]);
+    this.memory = memoryUse([...plans, ...parts.otherPlans]);
     this.bytesPerToken = bytesPerToken(plans, config);
     this.expectedDecodeTps = parts.expectedDecodeTps;
     this.predictors = parts.predictors;
     this.runsOn = parts.runsOn;
-    const { chatTemplate } = parts;
-    this.#prompts = new PromptEncoder({ tokenizer, chatTemplate, contextLength });
+    this.#prompts = new PromptEncoder({ ...parts, contextLength });
     this.#engines = parts.engines;
     this.conversations = new KeptConversations(parts.engines, parts.fingerprint);
     this.#archive = parts.archive;
@@ -131,6 +137,8 @@ export class LoadedModel implements LanguageModel {
       checkIds: (ids) => this.#checkIds(ids, { mayFill: true }),
       readAlone: (...of) => this.#readAlone(...of),
     });
+    const images = this.#images = parts.images;
+    if (images !== null) this.lookAt = (...of) => images.lookAt(...of);
     this.#extras = new RequestExtras(tokenizer, config.vocabSize);
     this.#queue = new TurnQueue({
       runningMax: plans[0].sequences,
@@ -139,8 +147,8 @@ export class LoadedModel implements LanguageModel {
   }
 
   get kv(): KvUse {
-    const blockTokens = KV_BLOCK_POSITIONS;
-    return { usedTokens: this.#engines.kvTokens, capacityTokens: this.#kvTokensMax, blockTokens };
+    const { kvTokens: usedTokens } = this.#engines;
+    return { usedTokens, capacityTokens: this.#kvTokensMax, blockTokens: KV_BLOCK_POSITIONS };
   }
 
   get neurons(): NeuronActivity {
@@ -184,18 +192,22 @@ export class LoadedModel implements LanguageModel {
   }
 
   get details(): ModelDetails {
-    return this.#details ??= describeModel(this.file, this.config, this.tokenizer);
+    return this.#details ??= describeModel(this.file, this.config, this.tokenizer, {
+      seesImages: this.lookAt !== undefined,
+    });
   }
 
   generate(request: GenerateRequest): Generation {
     refuseEncoder(this.config);
-    this.#checkIds(request.ids);
+    const { given = [] } = request;
+    this.#checkIds(request.ids, { given });
     this.#checkAlive();
     const maxTokens = this.#tokensOf(request.maxTokens);
     return startGeneration(this.#queue, {
       source: (...of) => this.#start(...of),
       request: {
         ids: request.ids,
+        ...given.length === 0 ? {} : { given },
         maxTokens,
         sampling: request.sampling ?? {},
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
@@ -326,7 +338,7 @@ export class LoadedModel implements LanguageModel {
       this.#notify({ kind: "warning", text: `What was computed of prompts is not kept: ${why}` });
     } finally {
       this.#isClosed = true;
-      await this.#engines.close();
+      await Promise.all([this.#engines.close(), this.#images?.close()]);
     }
   }
 
@@ -380,8 +392,9 @@ export class LoadedModel implements LanguageModel {
     });
   }
 
-  #checkIds(ids: readonly number[], options?: { mayFill: boolean }): void {
-    const { contextLength, config: { vocabSize } } = this;
-    checkIds(ids, { contextLength, vocabSize, ...options });
+  #checkIds(ids: readonly number[], options?: Pick<IdLimits, "mayFill" | "given">): void {
+    const { contextLength, config } = this;
+    checkIds(ids, { contextLength, vocabSize: config.vocabSize, ...options });
+    if (options?.given?.length) checkGiven(ids, options.given, { config, plans: this.#plans });
   }
 }

@@ -16,6 +16,8 @@ import type { Tokenizer } from "../tokenizer/types.ts";
 import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 import { planDraft } from "./draft_model.ts";
 import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts";
+import { ImageReader } from "./images/image_reader.ts";
+import { openTower, type Tower } from "./images/tower.ts";
 import { LoadedModel } from "./language_model.ts";
 import {
   checkLoadOptions,
@@ -37,13 +39,16 @@ import { usedTensors } from "./used_tensors.ts";
  * @throws {ModelFormatError} when the file is damaged or not what it claims to be.
  * @throws {UnsupportedModelError} when this version cannot run it.
  */
-export async function loadModel(path: string, options: LoadOptions = {}): Promise<LoadedModel> {
-  checkLoadOptions(options);
+export async function loadModel(path: string, asked: LoadOptions = {}): Promise<LoadedModel> {
+  checkLoadOptions(asked);
   const { file, packed } = openModelFile(path);
-  const model = describeForUse(file, options);
+  const model = describeForUse(file, asked);
+  const module = await loadKernelModule();
+  const { config } = model;
+  const tower = openTower(path, { config, module }, asked, asked.onNotice ?? warn);
+  const options: LoadOptions = { ...asked, ...forTower(tower) };
   if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, model, options);
   if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, model);
-  const module = await loadKernelModule();
   const decision = await chooseGpu({ file, model, packed }, options);
   let made: Tokenizer | undefined;
   const readTokenizer = () => made ??= tokenizerOf(file, model, path);
@@ -60,6 +65,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     }));
   const archive = archiveOf({ file, packed }, options);
   if (archive !== null) await tryOrClose(engine, () => engine.restoreKv(archive));
+  const { maxWaiting: waitingMax = WAITING_MAX_DEFAULT } = options;
   const { note } = options.quiet ?? {};
   if (note !== undefined) (options.onNotice ?? warn)({ kind: "info", text: note });
   return new LoadedModel({
@@ -67,7 +73,7 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
     file,
     config: model.config,
     plans,
-    draftPlans: first.draft?.plans ?? [],
+    otherPlans: [...first.draft?.plans ?? [], ...tower?.plans ?? []],
     expectedDecodeTps: first.gpu?.isAlone
       ? decision.expectedDecodeTps
       : expected(planned, predictors),
@@ -87,14 +93,20 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
         { ...opening, options: { ...options, gpuLossAtStep: undefined, onProgress: undefined } },
         { ...decision, mayBeWithout: true },
       )),
-    waitingMax: options.maxWaiting ?? WAITING_MAX_DEFAULT,
+    waitingMax,
     archive,
+    images: tower && ImageReader.of(tower, { config, tokenizer, plans, waitingMax }),
     textHead: model.tensors.textHead
       ? new TextHead(file, model.tensors.textHead, model.config.norm)
       : null,
     fingerprint: () => sourceFingerprint({ file, packed }),
     notify: options.onNotice ?? warn,
   });
+}
+
+/** What a model's eyes ask of it: steps as long as an image whose rows see each other. */
+function forTower(tower: Tower | null): LoadOptions {
+  return tower?.wholeRows === undefined ? {} : { wholeRows: tower.wholeRows };
 }
 
 /** Where this model's keys and values are kept when it is closed; null: nowhere. */

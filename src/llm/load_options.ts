@@ -14,6 +14,8 @@ export type GpuMode = NonNullable<EngineOptions["gpu"]>;
 export interface LoadOptions extends EngineOptions {
   /** Tokens of a prompt that are computed at once. Default 64, of a mixture of experts 256. */
   readonly chunkTokens?: number;
+  /** Rows of an image that see each other and so are one step, which is as long at least. */
+  readonly wholeRows?: number;
   /**
    * What `LoadedModel.observe` shall show; left out or empty: nothing, at no cost. A model that is
    * observed computes every neuron.
@@ -105,6 +107,7 @@ const OPTION_RANGES = {
   threads: [1, 64],
   contextLength: [1, 2 ** 31 - 1],
   chunkTokens: [1, 1024],
+  wholeRows: [1, 1024],
   parallel: [1, 64],
   gpuLayers: [0, 2 ** 31 - 1],
   gpuMemoryBytes: [0, Number.MAX_SAFE_INTEGER],

@@ -3,12 +3,15 @@ export { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 export { type Answer, type AnswerOptions, type ChatAnswerOptions, Engine } from "./engine.ts";
 export type { EngineOptions, LoadProgress } from "./engine_options.ts";
 export type { FileCacheMode } from "./file_cache.ts";
+export { projectorBeside } from "./images/find_projector.ts";
+export { openTower } from "./images/tower.ts";
 export { loadModel } from "./load_model.ts";
 export type { FiringRates, GpuMode, LoadOptions, QuietNeurons } from "./load_options.ts";
 export { chooseGpu, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 export { planBeside } from "./draft_model.ts";
 export { describeForUse, planModel, planWhole } from "./plan_load.ts";
-export { type LayerObservation, LoadedModel } from "./language_model.ts";
+export { LoadedModel } from "./language_model.ts";
+export type { LayerObservation } from "../../workers/mod.ts";
 export { type MemoryUse, memoryUse } from "./memory_use.ts";
 export { type PlannedModel, planWithin } from "./plan_within.ts";
 export type { Notice } from "./predictor_report.ts";
@@ -24,6 +27,7 @@ export type {
   GenerateRequest,
   GenerateResult,
   Generation,
+  GivenRows,
   GrammarLead,
   GrammarMark,
   GrammarPart,
@@ -32,9 +36,11 @@ export type {
   KvUse,
   LanguageModel,
   LayerActivity,
+  MessageImage,
   ModelDetails,
   NeuronActivity,
   SamplingOptions,
+  SeenImages,
   StreamTimings,
   Timings,
   TokenLogprob,

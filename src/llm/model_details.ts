@@ -9,11 +9,15 @@ import type { GapMarks, ModelDetails } from "./types.ts";
 /** Texts of a header that are longer are documents: templates, licences. */
 const TEXT_CHARS_MAX = 200;
 
-/** Sums up a header; costs a walk over it, so whoever asks often keeps the answer. */
+/**
+ * Sums up a header; costs a walk over it, so whoever asks often keeps the answer. seesImages: it
+ * was loaded with a projector, of which its own file says nothing.
+ */
 export function describeModel(
   file: GgufFile,
   config: Pick<ModelConfig, "architecture" | "embeddingLength" | "vocabSize" | "isEncoder">,
   tokenizer: Tokenizer,
+  { seesImages = false }: { readonly seesImages?: boolean } = {},
 ): ModelDetails {
   const tensors = [...file.tensors.values()];
   return {
@@ -26,6 +30,7 @@ export function describeModel(
     uses: [
       ...config.isEncoder ? [] : ["writing" as const],
       ranksPairs(file.metadata, config) ? "ranking" : "vectors",
+      ...seesImages ? ["images" as const] : [],
     ],
     chatTemplate: getString(file.metadata, "tokenizer.chat_template", "") || null,
     gapMarks: gapMarks(file, tokenizer),

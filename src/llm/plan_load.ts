@@ -140,7 +140,10 @@ export function planLoad(
     const ioWorkers = readsByKernel(packed, options) ? 0 : options.ioWorkers ?? IO_WORKERS_DEFAULT;
     const steps = { ...ALL_STEPS, ...options.streamingSteps };
     const units = unitOptions(packed.units, { steps, ...options.streaming });
-    const plans = planWith({ packed: units, chunkTokens });
+    const plans = planWith({
+      packed: units,
+      chunkTokens: Math.max(options.wholeRows ?? 1, chunkTokens),
+    });
     const by = { options, budgetBytes, ioWorkers, units: packed.units.length };
     return { plans, ...readersOf({ packed, file }, plans, by), expectedDecodeTps: null };
   }

@@ -3,6 +3,7 @@ import type { ChatTemplate } from "../chat/mod.ts";
 import { encodePair, frameIds } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import { checkLength } from "./check_ids.ts";
+import { countImages, idsWithImages, noImages, renderWithImages } from "./images/place_images.ts";
 import type { ChatMessage, ChatOptions, LanguageModel } from "./types.ts";
 
 /** Of these vocabularies one token may stand for any length of text that they do not know. */
@@ -24,14 +25,28 @@ export class PromptEncoder {
     this.#contextLength = by.contextLength;
   }
 
+  /** Of an image nothing is shown. */
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string {
-    return this.#chatTemplate.render(messages, options).replace(BREAKERS, "");
+    const render = (marked: readonly ChatMessage[]) => this.#chatTemplate.render(marked, options);
+    return renderWithImages(messages, render).texts.join("").replace(BREAKERS, "");
   }
 
   chat(messages: readonly ChatMessage[], options?: ChatOptions): number[] {
+    if (countImages(messages) > 0) return this.#withImages(messages, options);
     const text = this.#chatTemplate.render(messages, options);
     if (options?.mustFit) this.#checkLength(text);
     return this.#withBos(this.#tokenizer.encode(text, { special: true }));
+  }
+
+  /** Texts between images are encoded by themselves, as they were when models were trained. */
+  #withImages(messages: readonly ChatMessage[], options: ChatOptions = {}): number[] {
+    const { images: seen, mustFit, ...rest } = options;
+    if (seen === undefined) throw noImages();
+    const render = (marked: readonly ChatMessage[]) => this.#chatTemplate.render(marked, rest);
+    const placed = renderWithImages(messages, render);
+    if (mustFit) this.#checkLength(placed.texts.join(""));
+    const encode = (text: string) => this.#tokenizer.encode(text, { special: true });
+    return this.#withBos(idsWithImages(placed, seen, encode));
   }
 
   prompt(text: string, { mustFit = false } = {}): number[] {

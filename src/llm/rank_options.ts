@@ -19,6 +19,15 @@ import {
  */
 const TEXTS_OF_STEP = 16;
 
+function chunkTokensOf(
+  model: ModelDescription,
+  { chunkTokens }: LoadOptions,
+  gpu?: GpuPart | null,
+): number {
+  if (chunkTokens !== undefined) return chunkTokens;
+  return gpu?.share.longSteps ? CHUNK_TOKENS_OF_LONG_STEPS : chunkTokensFor(model, gpu?.isAlone);
+}
+
 /** gpu: what a GPU computes; null or left out: nothing. */
 export function rankOptionsFor(
   model: ModelDescription,
@@ -33,8 +42,9 @@ export function rankOptionsFor(
     gpu: gpu ? { ...gpu.share, rates: options.firing?.counts } : undefined,
     contextLength,
     // An encoder's tokens see all others: a text is one step.
-    chunkTokens: model.config.isEncoder ? contextLength : options.chunkTokens ??
-      (gpu?.share.longSteps ? CHUNK_TOKENS_OF_LONG_STEPS : chunkTokensFor(model, gpu?.isAlone)),
+    chunkTokens: model.config.isEncoder
+      ? contextLength
+      : Math.max(options.wholeRows ?? 1, chunkTokensOf(model, options, gpu)),
     ...model.config.isEncoder
       ? { sequences: TEXTS_OF_STEP, kvBlocks: tableBlocks(contextLength) + TEXTS_OF_STEP }
       : { sequences: options.parallel === "auto" ? 1 : options.parallel },

@@ -2,8 +2,18 @@
  * A language model as its users see it: text in, text out. The server and the command line know
  * only this interface; tests put a scripted model behind it.
  */
+import type { GivenRows } from "../engine/types.ts";
 import type { Conversations, KvUse } from "./kept_types.ts";
 
+export type { GivenRows };
+export type {
+  GrammarLead,
+  GrammarMark,
+  GrammarPart,
+  GrammarParts,
+  GrammarSource,
+} from "./grammar_types.ts";
+import type { GrammarSource } from "./grammar_types.ts";
 export type { Conversations, KvUse } from "./kept_types.ts";
 
 /** How the next id is chosen from the logits. Left-out fields mean "off" or the default shown. */
@@ -34,8 +44,10 @@ export interface SamplingOptions {
 
 /** A prompt as ids, and what its answer shall be like. */
 export interface GenerateRequest {
-  /** The whole prompt, BOS included where the model wants it. */
+  /** The whole prompt, BOS included where the model wants it; those below 0 are of `given`. */
   readonly ids: readonly number[];
+  /** Rows that stand in the prompt in place of embeddings: of images. */
+  readonly given?: readonly GivenRows[];
   /** At most this many new tokens; left out: until the context is full. */
   readonly maxTokens?: number;
   /** How ids are chosen. */
@@ -56,65 +68,6 @@ export interface GenerateRequest {
   readonly priority?: number;
   /** Milliseconds from now after which it ends, with what there is and "time". */
   readonly deadlineMs?: number;
-}
-
-/** What an answer must be; compiled by src/grammar. */
-export type GrammarSource =
-  & (
-    | { readonly kind: "gbnf"; readonly text: string }
-    /** Any JSON object. */
-    | { readonly kind: "json" }
-    | { readonly kind: "jsonSchema"; readonly schema: unknown }
-    | { readonly kind: "parts"; readonly parts: GrammarPart; readonly named?: GrammarParts }
-  )
-  & {
-    /** The text is free until this has been generated; the grammar holds from then on. */
-    readonly trigger?: string;
-  };
-
-/** Parts that others name: written once, however often they are used. */
-export type GrammarParts = Readonly<Record<string, GrammarPart>>;
-
-/** A part of what an answer must be. */
-export type GrammarPart =
-  /** Exactly this text. */
-  | string
-  /** The control token that is spelt so, and no text. */
-  | { readonly token: string }
-  /** Free text, up to and with the first of these; of a list, of all its members in a row. */
-  | { readonly until: GrammarMark | readonly GrammarMark[] }
-  /**
-   * Free text, which may end anywhere. Behind the first lead in it follows what belongs to that,
-   * then `behind`; isAtStart: behind the one that it begins with.
-   */
-  | {
-    readonly leads: readonly GrammarLead[];
-    readonly isAtStart?: boolean;
-    readonly behind?: GrammarPart;
-  }
-  /** One part after the other. */
-  | { readonly all: readonly GrammarPart[] }
-  | { readonly anyOf: readonly GrammarPart[] }
-  /** From `min` (0) to `max` (no limit, else at least 1) times, parted by `between` (nothing). */
-  | {
-    readonly repeat: GrammarPart;
-    readonly between?: GrammarPart;
-    readonly min?: number;
-    readonly max?: number;
-  }
-  | { readonly grammar: GrammarSource }
-  /** One that the grammar names; none is a part of itself. */
-  | { readonly part: string };
-
-/** A text, or the control token that is spelt so. */
-export type GrammarMark = string | { readonly token: string };
-
-/** What in a free text is followed by something that is bound. */
-export interface GrammarLead {
-  /** In a row; blanks are any white space, or none. */
-  readonly lead: readonly (GrammarMark | { readonly isBlank: true })[];
-  /** What follows it. */
-  readonly then: GrammarPart;
 }
 
 /** How likely the model found an id. */
@@ -255,8 +208,26 @@ export interface ChatMessage {
   readonly role: string;
   /** The text. */
   readonly content: string;
+  /** What stands between its characters, in order. */
+  readonly images?: readonly MessageImage[];
   /** What else the template is told, as `tool_calls`. */
   readonly [field: string]: unknown;
+}
+
+/** An image in a message. */
+export interface MessageImage {
+  /** UTF-16 units of the message's content before it. */
+  readonly at: number;
+  /** A PNG, JPEG, WebP or GIF file. */
+  readonly file: Uint8Array;
+}
+
+/** What a model has seen of the images of a conversation. */
+export interface SeenImages {
+  /** By image, in order: what stands in its place, ids below 0 for rows of `given` among others. */
+  readonly ids: readonly (readonly number[])[];
+  /** What goes with a request for an answer. */
+  readonly given: readonly GivenRows[];
 }
 
 /** How a conversation is rendered. */
@@ -269,6 +240,8 @@ export interface ChatOptions {
   readonly addGenerationPrompt?: boolean;
   /** A text that is too long for the context anyway is refused before its tokens are counted. */
   readonly mustFit?: boolean;
+  /** What `lookAt` has made of these messages' images; needed where there are some. */
+  readonly images?: SeenImages;
 }
 
 /** Ids that mark the parts of a text with a gap, in the order in which they are written. */
@@ -295,8 +268,11 @@ export interface ModelDetails {
   readonly embeddingLength: number;
   /** Ids are below it. */
   readonly vocabSize: number;
-  /** What can be asked of it: texts behind a prompt, vectors of texts, scores of pairs of them. */
-  readonly uses: readonly ("writing" | "vectors" | "ranking")[];
+  /**
+   * What can be asked of it: texts behind a prompt, vectors of texts, scores of pairs of them; and
+   * whether prompts may have images.
+   */
+  readonly uses: readonly ("writing" | "vectors" | "ranking" | "images")[];
   /** Its own chat template; null: it has none. */
   readonly chatTemplate: string | null;
   /** Marks of its training to fill gaps; null: it has none. */
@@ -326,6 +302,15 @@ export interface LanguageModel {
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string;
   /** Ids of a conversation, rendered by the model's own template, ready to be answered. */
   encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[];
+  /**
+   * Looks at the images of messages, so that `encodeChat` can put them in their places; left out:
+   * it sees none. isCounted: how many ids they take is wanted, and no rows.
+   * @throws {RequestError} 400 when one is no image, or too large; 503 when too many wait.
+   */
+  lookAt?(
+    messages: readonly ChatMessage[],
+    options?: EmbedOptions & { readonly isCounted?: boolean },
+  ): Promise<SeenImages>;
   /** Ids of a raw prompt, BOS added where the model wants it; special tokens are not parsed. */
   encodePrompt(text: string, options?: Pick<ChatOptions, "mustFit">): number[];
   /** Ids of any text: special tokens parsed with `special`, BOS before it with `bos`. */

@@ -59,13 +59,15 @@ export const SEGMENTS_WORD = 80;
  * wanted; and, where layers keep states, the place that they are read from (-1: there are none
  * yet) and the one that they are written to.
  */
-export const SEGMENT_WORDS = 6;
+export const SEGMENT_WORDS = 7;
 export const SEGMENT_SLOT = 0;
 export const SEGMENT_POSITION = 1;
 export const SEGMENT_ROWS = 2;
 export const SEGMENT_LOGITS = 3;
 export const SEGMENT_STATE_FROM = 4;
 export const SEGMENT_STATE_TO = 5;
+/** 1: its rows attend to each other both ways; 0: to those before them. */
+export const SEGMENT_SEES_ALL = 6;
 
 /**
  * Where a row stands: in the text or in time, and the row and the column of an image. Of what

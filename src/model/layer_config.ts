@@ -18,6 +18,9 @@ export function hasUnevenNeurons({ layers, feedForwardLength }: ModelConfig): bo
 /** Positions are counted in 31 bits. */
 const POSITIONS_MAX = 2 ** 31;
 
+/** So many positions behind its own a token sees, where it sees all. */
+export const ALL_AHEAD = POSITIONS_MAX - 1;
+
 /** How many positions behind its own a token of a layer sees: none but of encoders. */
 export function positionsAhead({ isEncoder, layers }: ModelConfig, layer: number): number {
   return isEncoder ? (layers[layer].slidingWindow || POSITIONS_MAX) - 1 : 0;

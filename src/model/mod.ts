@@ -4,6 +4,7 @@ export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
 export { codebook, type CodebookName, evenSigns } from "./codebooks.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";
+export { givenWidth } from "./given_width.ts";
 export { headMatrices } from "./head_matrices.ts";
 export { configOf, hasUnevenNeurons, positionsAhead } from "./layer_config.ts";
 export { layerNeurons } from "./layer_neurons.ts";

@@ -14,6 +14,8 @@ import { readExperts } from "./read_experts.ts";
 import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
 import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
+import { readGivenParts } from "./read_given_parts.ts";
+import { isEncoder } from "./read_is_encoder.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
 import {
@@ -105,7 +107,7 @@ export function readConfig(
     norm: readNorm(keys, family),
     ropes,
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
-    ...ownWays(family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
+    ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
@@ -138,31 +140,15 @@ function walkedLayers(
   return repeats?.map((repeat, index) => ({ ...layers[index], ...repeat })) ?? layers;
 }
 
-/** Files of encoders say that they are, and so may others whose tokens see all that are before. */
-function isEncoder(
-  keys: Hyperparameters,
-  family: Family,
-  layers: readonly LayerConfig[],
-): boolean {
-  const isSaid = !keys.flag("attention.causal", !family.isEncoder);
-  if (isSaid === family.isEncoder) return isSaid;
-  const seesAll = (layer: LayerConfig) =>
-    layer.slidingWindow === 0 && !layer.attentionChunk && !layer.convolutionTaps &&
-    !layer.hasStates && layer.attends !== false && layer.keysOf === undefined;
-  if (isSaid && layers.every(seesAll)) return true;
-  throw new UnsupportedModelError(
-    `Cannot run this ${family.architecture} model: it attends ` +
-      `${isSaid ? "to later tokens" : "to earlier tokens only"}, which this version does not ` +
-      "compute in such models: use another model",
-  );
-}
-
 /** What few families have. */
 function ownWays(
-  { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums }: Family,
+  keys: Hyperparameters,
+  family: Family,
   { vocabSize, isEncoder }: { readonly vocabSize: number; readonly isEncoder: boolean },
 ): Partial<ModelConfig> {
+  const { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums } = family;
   return {
+    ...readGivenParts(keys, family),
     ...isEncoder && { isEncoder: true },
     ...normalizesSums && { normalizesSums: true },
     ...repeats === "cycles" && { keptStreams: 2 },

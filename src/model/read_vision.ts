@@ -27,6 +27,9 @@ export const VISION_KINDS: readonly string[] = KINDS.map(({ name }) => name);
 /** `general.architecture` of files of projectors. */
 export const CLIP = "clip";
 
+/** Of files of 2023, which do not name their kind. */
+const FIRST_KIND = "mlp";
+
 /** More blocks than any tower has. */
 const BLOCK_COUNT_MAX = 1024;
 /** Patches are rows of a step: more of them would fill the memory. */
@@ -98,7 +101,9 @@ function findKind(file: GgufFile): VisionKind {
     );
   }
   const name = keys.text("projector_type") || keys.text("vision.projector_type") ||
-    getString(file.metadata, "clip.projector_type");
+    (keys.flag("has_llava_projector", false)
+      ? FIRST_KIND
+      : getString(file.metadata, "clip.projector_type"));
   const kind = KINDS.find((each) => each.name === name);
   if (kind !== undefined) return kind;
   throw new UnsupportedModelError(
@@ -268,8 +273,8 @@ function readTower(reader: TowerReader, config: ModelConfig): ModelTensors {
     altUp: null,
     embeddingNorm: checker.has("v.pre_ln.weight") ? readNorm(reader, "v.pre_ln", width) : null,
     tokenInputs: null,
-    outputNorm: checker.has("v.post_ln.weight")
-      ? readNorm(reader, "v.post_ln", width)
+    outputNorm: checker.has(`${kind.lastNorm}.weight`)
+      ? readNorm(reader, kind.lastNorm, width)
       : { weight: null, bias: null },
     output: tokenEmbedding,
     layers: Array.from({ length: config.blockCount }, (_, index) => readLayer(reader, index)),

@@ -6,6 +6,13 @@
 import type { AltUpConfig, AltUpTensors, LayerAltUpTensors } from "./alt_up_types.ts";
 import type { Activation, SwigluLimit, XieluCurve } from "./activation_types.ts";
 import type { ExpertsConfig } from "./experts_types.ts";
+import type {
+  ApartTensors,
+  DenseTensors,
+  ExpertTensors,
+  FeedForwardTensors,
+  PredictorTensors,
+} from "./feed_forward_types.ts";
 import type { LayerConfig, LayerShape } from "./layer_types.ts";
 import type { Pooling, RankerTensors, TextHeadTensors } from "./text_head_types.ts";
 import type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling } from "./rope_types.ts";
@@ -21,6 +28,7 @@ import type {
 import type { PatchesConfig, ProjectorConfig, ProjectorTensors } from "./vision_types.ts";
 
 export type { DeltaTensors, LowRankTensors, TimeMixConfig } from "./kept_types.ts";
+export type { ApartTensors, DenseTensors, ExpertTensors, FeedForwardTensors, PredictorTensors };
 export type { Activation, LayerConfig, LayerShape, SwigluLimit, XieluCurve };
 export type { Pooling, RankerTensors, TextHeadTensors };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
@@ -86,6 +94,11 @@ export interface ModelConfig {
   /** Patches of an image go in, and a projector is behind the last norm. Left out: ids go in. */
   readonly patches?: PatchesConfig;
   readonly projector?: ProjectorConfig;
+  /**
+   * Rows given in place of embeddings have so many parts of embeddingLength numbers: the first goes
+   * in, the others are added behind the first layers, one behind each. Left out: one.
+   */
+  readonly givenParts?: number;
   /** Norms behind blocks are of the sum with the residual stream. Left out: of what is added. */
   readonly normalizesSums?: true;
   /** Multiplies query·key; usually 1 / √headDim. */
@@ -211,67 +224,6 @@ export interface LatentTensors {
   readonly valueUp: HeadRows;
 }
 
-/**
- * Guesses which neurons of a block fire: those for which second · relu(first · r) is at least
- * `ModelConfig.predictorThreshold`, r being the residual stream that the block's norm reads.
- */
-export interface PredictorTensors {
-  /** [rank, d]. */
-  readonly first: MatrixTensor;
-  /** [neurons, rank]. */
-  readonly second: MatrixTensor;
-}
-
-export interface DenseTensors {
-  readonly kind: "dense";
-  /** Null when the block has no gate. */
-  readonly gate: MatrixTensor | null;
-  readonly up: MatrixTensor;
-  readonly down: MatrixTensor;
-  /** Down is stored as [neurons, d], a neuron's weights side by side, and `down` says so. */
-  readonly isDownTransposed: boolean;
-  /** Of what neurons give together, before down: its weights, [neurons]. Left out: no norm. */
-  readonly innerNorm?: VectorTensor;
-  /** Null when the file has none for this block. */
-  readonly predictor: PredictorTensors | null;
-}
-
-/** What the router, experts and the shared expert have for themselves, where they do. */
-export interface ApartTensors {
-  /** What the router reads, a norm of the residual stream; logits are divided by √d. */
-  readonly routerNorm: NormTensors;
-  /** What the shared expert reads, and norms of what it and the others give. */
-  readonly sharedNorm: NormTensors;
-  readonly sharedPostNorm: NormTensors;
-  readonly expertsPostNorm: NormTensors;
-}
-
-export interface ExpertTensors {
-  readonly kind: "experts";
-  /** [expert count, d]. */
-  readonly router: MatrixTensor;
-  /** Added to the router's probabilities for the choice only, [expert count], or null. */
-  readonly choiceBias: VectorTensor | null;
-  /** Down has no biases of its own: see `downBiases`. */
-  readonly experts: readonly DenseTensors[];
-  /** [expert count · d], counted as much as the experts are; or null. */
-  readonly downBiases: VectorTensor | null;
-  readonly shared: DenseTensors | null;
-  /** [1, d]: the shared expert counts sigmoid(row · x) times; null: once. */
-  readonly sharedGate: MatrixTensor | null;
-  /** Multiplies what an expert counts, [expert count], or null. */
-  readonly scales: VectorTensor | null;
-  /** Null: all of them read the same. */
-  readonly apart: ApartTensors | null;
-  /**
-   * Of the layer's input, before attention: router and experts read it, the shared one does not.
-   * Left out: they read the same.
-   */
-  readonly inputNorm?: NormTensors;
-  /** By group: `CompanionsConfig`. Left out: there are none. */
-  readonly companions?: readonly DenseTensors[];
-}
-
 /** What a layer makes of what a token gives it: norm(output · (act(gate · x) ⊙ given)). */
 export interface LayerInputTensors {
   /** [p, d], p being `ModelConfig.layerInputLength`. */
@@ -290,9 +242,6 @@ export interface TokenInputTensors {
   /** [p]: of each layer by itself. */
   readonly norm: VectorTensor;
 }
-
-/** Neurons, all of them or some at a time. */
-export type FeedForwardTensors = DenseTensors | ExpertTensors;
 
 /**
  * A layer's weights. One that convolves has them in the same places: "key" and "value" make what is

@@ -94,9 +94,12 @@ export class FileCatalog implements ModelCatalog {
   }
 }
 
-/** "dir/tiny.Q4_0.gguf" → "tiny.Q4_0"; of a split model's first part the name before its number. */
+/**
+ * "dir/tiny.Q4_0.gguf" → "tiny.Q4_0"; of a split model's first part the name before its number, of
+ * a projector its model's.
+ */
 export function modelName(path: string): string {
-  return path.replace(/^.*[\\/]/, "").replace(/\.(gguf|ganglion)$/i, "")
+  return path.replace(/^.*[\\/]/, "").replace(/(\.mmproj)?\.(gguf|ganglion)$/i, "")
     .replace(/-00001-of-\d{5}$/, "");
 }
 
@@ -136,9 +139,9 @@ function filesIn(folder: string): NamedFile[] {
   }
 }
 
-/** Later parts of a split model are none by themselves. */
+/** Later parts of a split model are none by themselves, nor are projectors. */
 function isModelFile(name: string): boolean {
-  return /\.(gguf|ganglion)$/i.test(name) && !name.startsWith(".") &&
+  return /\.(gguf|ganglion)$/i.test(name) && !/^\.|^mmproj|\.mmproj\.gguf$/i.test(name) &&
     !/-(?!00001)\d{5}-of-\d{5}\.gguf$/i.test(name);
 }
 

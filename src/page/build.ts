@@ -11,7 +11,7 @@ const ENTRY = fileURLToPath(new URL("./main.tsx", import.meta.url));
 const CONFIG = new URL("../../deno.json", import.meta.url);
 
 /** In the order in which rules override one another. */
-const STYLES = ["base", "layout", "sidebar", "message", "code", "dialog", "neurons"];
+const STYLES = ["base", "layout", "sidebar", "message", "images", "code", "dialog", "neurons"];
 
 /** Packages whose licences want to be shown with them; DOMPurify's own comment names its. */
 const LICENSED = ["preact", "marked", "highlight.js"];

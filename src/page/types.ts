@@ -27,6 +27,8 @@ export interface ChatNode {
   readonly parentId: string | null;
   readonly role: "user" | "assistant";
   readonly content: string;
+  /** Shown before the text: data URLs. */
+  readonly images?: readonly string[];
   /** What the model thought before it answered. */
   readonly thoughts?: string;
   readonly model?: string;
@@ -70,6 +72,8 @@ export interface ModelInfo {
   /** Why it could not be loaded; null: it could, or was not tried. */
   readonly error: string | null;
   readonly contextLength: number | null;
+  /** False: it does not, or that is not known before it is loaded. */
+  readonly seesImages: boolean;
 }
 
 /** What a layer's neurons did between two looks. */

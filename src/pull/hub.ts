@@ -17,10 +17,14 @@ export interface RemoteFile {
   readonly sizeBytes: number | null;
   /** Hexadecimal; null: nobody has said. */
   readonly sha256: string | null;
+  /** It is what the model sees images with. */
+  readonly isProjector?: boolean;
 }
 
 /** Taken in this order when nobody says. */
 const USUAL = ["Q4_K_M", "Q4_K_S", "Q4_0", "Q5_K_M", "Q8_0"];
+/** Projectors in this order: half the bytes of F16 are read in two thirds of the time. */
+const PROJECTORS = ["Q8_0", "F16", "BF16", "F32"];
 /** Enough for any repository. */
 const LIST_BYTES_MAX = 16 << 20;
 const NAMES_MAX = 20;
@@ -41,8 +45,8 @@ const listSchema = z.object({
 type Sibling = z.infer<typeof listSchema>["siblings"][number];
 
 /**
- * Asks the hub at `endpoint` for the files of a model, all parts of a split one in order. They are
- * of one commit, whatever is pushed meanwhile.
+ * Asks the hub at `endpoint` for the files of a model, all parts of a split one in order, and its
+ * projector behind them. They are of one commit, whatever is pushed meanwhile.
  * @throws {RequestFault} when the hub cannot be asked.
  * @throws {Error} when there is no such model, or it is not clear which.
  */
@@ -57,13 +61,17 @@ export async function listHubFiles(
     return await reply.text(LIST_BYTES_MAX);
   }, retrying);
   const { sha, siblings } = parseList(text, url);
-  return chooseFiles(siblings, { repo, choice }).map(({ rfilename: path, size, lfs }) => ({
+  const files = chooseFiles(siblings, { repo, choice });
+  const projector = chooseProjector(siblings, files[0].rfilename);
+  const all = projector === null ? files : [...files, projector];
+  return all.map(({ rfilename: path, size, lfs }) => ({
     url: new URL(
       `${base}/${repo}/resolve/${sha}/${path.split("/").map(encodeURIComponent).join("/")}`,
     ),
     path,
     sizeBytes: lfs?.size ?? size ?? null,
     sha256: lfs?.sha256 ?? lfs?.oid ?? null,
+    isProjector: path === projector?.rfilename,
   }));
 }
 
@@ -107,9 +115,24 @@ export function chooseFiles(
   return wholeSplit(models.get(stem) ?? [], repo);
 }
 
-/** Projectors of pictures and matrices of importance are no models; dots may lead elsewhere. */
+/** Projectors of images and matrices of importance are no models; dots may lead elsewhere. */
 function isModel(path: string): boolean {
-  return /\.gguf$/i.test(path) && !/(^|\/)(mmproj|\.{1,2}\/)|imatrix/i.test(path);
+  return /\.gguf$/i.test(path) && !/(^|\/)\.{1,2}\/|imatrix/i.test(path) && !isProjector(path);
+}
+
+function isProjector(path: string): boolean {
+  return /(^|[/._-])mmproj([/._-].*)?\.gguf$/i.test(path) && !/(^|\/)\.{1,2}\//.test(path);
+}
+
+/** A repository's projector, that of the model's folder first; null: there is none. */
+export function chooseProjector(siblings: readonly Sibling[], model: string): Sibling | null {
+  const all = siblings.filter(({ rfilename }) => isProjector(rfilename));
+  const folderOf = (path: string) => path.replace(/[^/]*$/, "");
+  const near = all.filter(({ rfilename }) => folderOf(rfilename) === folderOf(model));
+  const some = near.length > 0 ? near : all;
+  const stems = some.map(({ rfilename }) => rfilename.replace(/\.gguf$/i, ""));
+  const stem = PROJECTORS.map((quant) => ofQuant(stems, quant)).find((each) => each !== null);
+  return some.find(({ rfilename }) => rfilename.startsWith(`${stem}.`)) ?? some[0] ?? null;
 }
 
 /** The name, without its end, that is meant by a quantisation or a file; null: none, or several. */

@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { withoutLatest } from "../base/latest_tag.ts";
+import { PROJECTOR_ENDING } from "../base/projector_name.ts";
 import { explainWriteError } from "../base/write_errors.ts";
 import { FileCatalog, modelName } from "../models/mod.ts";
 import { PartialFile } from "./partial_file.ts";
@@ -195,17 +196,17 @@ export class ModelStore {
     });
   }
 
-  /** Those of a model's files that are there, the first part first. */
+  /** Those of a model's files that are there, the first part first, its projector last. */
   #filesOf(path: string): string[] {
     const first = path.replace(/^.*[\\/]/, "");
-    const split = splitNumber(first);
-    if (split === null) return [first];
-    const { stem, count } = split;
+    const projector = modelName(first) + PROJECTOR_ENDING;
+    const { stem, count } = splitNumber(first) ?? { stem: "", count: 1 };
     const number = (n: number) => String(n).padStart(5, "0");
-    return Array.from(
+    const parts = Array.from(
       { length: count },
       (_, i) => i === 0 ? first : `${stem}-${number(i + 1)}-of-${number(count)}.gguf`,
-    ).filter((name) => statOf(this.finalPath(name)) !== null);
+    );
+    return [...parts, projector].filter((name) => statOf(this.finalPath(name)) !== null);
   }
 
   #partialNames(): string[] {

@@ -3,6 +3,7 @@
  * belongs, so that at any moment there is the old one, the new one, or none, and never a half.
  */
 import { UsageError } from "../base/errors.ts";
+import { PROJECTOR_ENDING } from "../base/projector_name.ts";
 import { explainWriteError } from "../base/write_errors.ts";
 import { openModelFile } from "../bundle/mod.ts";
 import { modelName } from "../models/mod.ts";
@@ -109,8 +110,11 @@ class Pull {
     if (remote.length > PARTS_MAX) {
       throw new UsageError(`Cannot pull ${source}: it is in ${remote.length} parts, too many`);
     }
-    const names = remote.map(({ path }) => this.#nameOf(path));
-    const id = modelName(names[0]);
+    const first = this.#nameOf(remote[0].path);
+    const id = modelName(first);
+    const names = remote.map(({ path, isProjector }) =>
+      isProjector ? safeFileName(id + PROJECTOR_ENDING) : this.#nameOf(path)
+    );
     const probed: { file: RemoteFile; facts: FileFacts }[] = [];
     for (const file of remote) {
       probed.push({ file, facts: await probeFile(file, this.#transfer) });
@@ -163,10 +167,10 @@ class Pull {
       files = await listHubFiles(reference, { ...this.#transfer, endpoint });
     }
     if (sha256 === null) return files;
-    if (files.length > 1) {
+    if (files.length > 1 && !files[1].isProjector) {
       throw new UsageError("Cannot check --sha256: the model is in several files: leave it out");
     }
-    return [{ ...files[0], sha256 }];
+    return [{ ...files[0], sha256 }, ...files.slice(1)];
   }
 
   #nameOf(path: string): string {
@@ -273,6 +277,7 @@ class Pull {
     }
     try {
       openModelFile(parts[0].into.path);
+      for (const { file, into } of parts) if (file.isProjector) openModelFile(into.path);
     } catch (error) {
       for (const { into } of parts) into.discard();
       throw error;

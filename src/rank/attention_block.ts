@@ -6,9 +6,11 @@ import type { Control } from "../memory/control.ts";
 import {
   SEGMENT_POSITION,
   SEGMENT_ROWS,
+  SEGMENT_SEES_ALL,
   SEGMENT_SLOT,
   SEGMENT_WORDS,
 } from "../memory/control_layout.ts";
+import { ALL_AHEAD } from "../model/layer_config.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { HEADS, rootFactors, weigh } from "./inner_norms.ts";
 import { LatentHeads } from "./latent_heads.ts";
@@ -127,8 +129,8 @@ export class AttentionBlock {
   }
 
   /**
-   * attention = softmax(scale · query · keysᵀ) · values, causal unless the model is an encoder,
-   * within the layer's window, of each sequence by itself.
+   * attention = softmax(scale · query · keysᵀ) · values, causal unless the model is an encoder or
+   * the segment's rows see each other, within the layer's window, of each sequence by itself.
    */
   attend(layer: Layer): void {
     const { headCount, headDim, valueDim, latent } = layer;
@@ -144,6 +146,8 @@ export class AttentionBlock {
       const first = segments[at + SEGMENT_POSITION];
       const end = first + segments[at + SEGMENT_ROWS];
       const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
+      // However far: kernels see no further than the segment's end.
+      const ahead = segments[at + SEGMENT_SEES_ALL] === 1 ? ALL_AHEAD : layer.positionsAhead;
       for (let position = first; position < end; position += this.#attendingTokens) {
         const n = Math.min(end - position, this.#attendingTokens);
         kernel(
@@ -170,7 +174,7 @@ export class AttentionBlock {
           layer.sinks,
           layer.attentionChunk,
           slopes,
-          layer.positionsAhead,
+          ahead,
           end,
         );
         query += n * width * 4;

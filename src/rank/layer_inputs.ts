@@ -99,7 +99,7 @@ export class LayerInputs {
   /** (made + √length · the token's part of the table) / √2. */
   #addRow(made: Float32Array, t: number, width: number): void {
     const id = this.#stepIds[t];
-    check(id >= 0 && id < this.#state.config.vocabSize, "a token id was checked at the door");
+    check(id < this.#state.config.vocabSize, "a token id was checked at the door");
     const values = this.#table.rowOf(id);
     const { scale } = this.#table;
     for (let i = 0, at = t * width; i < width; i++, at++) {

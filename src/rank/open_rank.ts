@@ -31,6 +31,7 @@ import { dequantize } from "../model/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
 import type { TowerInput } from "../model/vision_types.ts";
+import { GivenTable } from "./given_rows.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import type { GpuRank } from "./gpu/gpu_rank.ts";
@@ -85,6 +86,7 @@ interface Opening {
   readonly kernels: readonly Kernels[];
   readonly reader: TensorReader;
   readonly tell: (bytes: number) => void;
+  readonly given: GivenTable;
 }
 
 /** What is given back when the rank is not needed any more. */
@@ -102,6 +104,8 @@ export class RankRunner {
   readonly setup: RankSetup;
   /** Bound to this rank's arenas, one each. */
   readonly kernels: readonly Kernels[];
+  /** Rows that prompts bring along, of whoever leads. */
+  readonly given: GivenTable;
   /** Who takes the steps. */
   readonly rank: Pick<RankSteps, "begin">;
   readonly #walked: Walked;
@@ -110,7 +114,7 @@ export class RankRunner {
   #stepsToLoss: number;
 
   private constructor(
-    { setup, plan, control, kernels }: Opening,
+    { setup, plan, control, kernels, given }: Opening,
     walked: Walked,
     held: Held = {},
   ) {
@@ -119,6 +123,7 @@ export class RankRunner {
     this.plan = plan;
     this.control = control;
     this.kernels = kernels;
+    this.given = given;
     this.#walked = walked;
     this.#held = held;
     this.#stepsToLoss = setup.gpu?.lossAtStep ?? 0;
@@ -348,7 +353,8 @@ function prepare(
     onProgress(bytes);
   };
   loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress: tell });
-  return { setup, plan, control, kernels, reader, tell };
+  const given = new GivenTable(setup.config);
+  return { setup, plan, control, kernels, reader, tell, given };
 }
 
 /** The rank's hold on the words that steer all of them. */
@@ -368,10 +374,11 @@ export function controlSize({ chunkTokens, contextLength, sequences }: RankPlan)
   return { chunkTokens, contextLength, slots: sequences };
 }
 
-function stepInput({ setup, kernels, reader }: Opening): StepStateInput {
+function stepInput({ setup, kernels, reader, given }: Opening): StepStateInput {
   const { config, plans, rankIndex, memories, tensors } = setup;
   return {
     ...{ config, plans, rankIndex, memories, kernels },
+    ...rankIndex === 0 && { given },
     ropeFrequencies: config.ropes.map((rope) =>
       ropeFrequencies(rope, ropeFactors(rope, tensors, reader))
     ),

@@ -13,6 +13,7 @@ import { ConvolutionBlock, convolves } from "./convolution_block.ts";
 import { FeedForwardBlock } from "./feed_forward_block.ts";
 import { hasInnerNorm } from "./bound_blocks.ts";
 import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
+import { addGivenParts } from "./given_parts.ts";
 import { bindLayer, type Layer } from "./layer.ts";
 import { HEADS, NEURONS } from "./inner_norms.ts";
 import { KeptStreams } from "./kept_streams.ts";
@@ -48,6 +49,7 @@ export class Rank implements RankSteps<Layer> {
   readonly plan: RankPlan;
   readonly #state: StepState;
   readonly #control: Control;
+  readonly #stepIds: Int32Array;
   readonly #layers: readonly Layer[];
   readonly #residual: Residual;
   readonly #embeddingNorm: Norm | null;
@@ -87,6 +89,7 @@ export class Rank implements RankSteps<Layer> {
     this.plan = state.plan;
     this.#state = state;
     this.#control = control;
+    this.#stepIds = control.stepIds();
     this.#residual = residual;
     this.#embeddingNorm = bindNorm(this.plan.embeddingNorm);
     this.#tokenKind = addressOf(this.plan.tokenKind);
@@ -228,6 +231,7 @@ export class Rank implements RankSteps<Layer> {
   feedForward(layer: Layer): void {
     this.#feedForward.run(layer);
     gateNeurons(this.#state, this.#residual, layer);
+    addGivenParts(this.#state, this.#stepIds, { residual: this.#residual, layer });
     const { n } = this.#state;
     const asked = this.#state.isGpusAlone(layer.index)
       ? 0

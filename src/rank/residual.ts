@@ -164,6 +164,12 @@ export class Residual {
     kernels.scatter_add_row_f32(partial, stride, n, rows, factors, count, bias, d);
   }
 
+  /** The partial sum, zeros where nothing was added yet, f32 [n, embeddingStride]. */
+  partialToAdd(): Float32Array {
+    if (this.#isEmpty) this.clear();
+    return this.partialToFill();
+  }
+
   /** Where whoever computes elsewhere puts all of the partial sum, f32 [n, embeddingStride]. */
   partialToFill(): Float32Array {
     const { views, arena, turn, plan } = this.#state;

@@ -21,6 +21,7 @@ import { alibiSlopes } from "../model/alibi.ts";
 import { fillRopeTable, fillRopeTableByAxes, type RopeFrequencies } from "../model/rope.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { ArenaViews, floats, type StepViews } from "./arena_views.ts";
+import type { GivenTable } from "./given_rows.ts";
 import type { Activations } from "./matrix.ts";
 import type { RankPlan, WorkspacePlan } from "./plan_types.ts";
 import { exchangeFloats, rankStride } from "./plan_state.ts";
@@ -37,6 +38,8 @@ export interface StepStateInput {
   readonly kernels: readonly Kernels[];
   /** All ranks' arenas: [rank][arena]. */
   readonly memories: readonly (readonly WebAssembly.Memory[])[];
+  /** Rows that prompts bring along; left out: another rank puts them in. */
+  readonly given?: GivenTable;
 }
 
 /** What matrix products read, per arena. */
@@ -90,6 +93,8 @@ export class StepState {
   readonly config: ModelConfig;
   readonly fractions: Fractions;
   readonly arenaViews: ArenaViews;
+  /** Null: another rank puts them in. */
+  readonly given: GivenTable | null;
   /** Tokens of the step. */
   n = 0;
   /** Of which sequences they are, [segmentCount, SEGMENT_WORDS]: control_layout.ts. */
@@ -125,6 +130,7 @@ export class StepState {
     const { config, plans, rankIndex, memories } = input;
     this.plan = plans[rankIndex];
     this.config = config;
+    this.given = input.given ?? null;
     const { stateSpace } = config;
     this.fractions = boxedFractions(config);
     this.arenaViews = new ArenaViews({

@@ -40,11 +40,12 @@ export class TokenTable {
 
   /**
    * Own layers' part of a token's row, [own layers · length]: a view that the next call overwrites.
+   * What no token is, a row that was given (`given_rows.ts`), has that of id 0, which pads texts.
    * @throws {ModelFormatError} when the file cannot be read any more.
    */
   rowOf(id: number): Float32Array {
     const { reader, tensor } = this.#rows;
-    reader.read(tensor, id * this.#rowBytes + this.#startBytes, this.#bytes);
+    reader.read(tensor, Math.max(0, id) * this.#rowBytes + this.#startBytes, this.#bytes);
     dequantizeInto(tensor.type, this.#bytes, this.#values);
     return this.#values;
   }

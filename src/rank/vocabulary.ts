@@ -39,7 +39,10 @@ export class Vocabulary {
     this.#output = matrixOf(plan.output);
   }
 
-  /** partial = embeddings of tokens and positions whose rows this rank owns, zero for others. */
+  /**
+   * partial = embeddings of tokens and positions whose rows this rank owns, and given rows, which
+   * nothing scales; zero for others.
+   */
   embed(): void {
     const { kernels, plan, config, fractions: { embeddingScale }, partial, n } = this.#state;
     this.#residual.clear();
@@ -54,6 +57,7 @@ export class Vocabulary {
       const { embedding: stride } = plan.strides;
       kernels.scale_f32(partial, stride, n, config.embeddingLength, embeddingScale);
     }
+    this.#putGiven();
     if (this.#positions !== null) this.#addPositions(this.#positions);
   }
 
@@ -119,11 +123,21 @@ export class Vocabulary {
     }
   }
 
-  /** The own row of the step's token t; -1: another rank has it. */
+  /** Rows of ids below 0 to where embeddings would be. */
+  #putGiven(): void {
+    const { n, plan, given } = this.#state;
+    if (given === null) return;
+    for (let t = 0; t < n; t++) {
+      const id = this.#stepIds[t];
+      if (id < 0) given.put(id, this.#residual.partialToFill(), t * plan.strides.embedding);
+    }
+  }
+
+  /** The own row of the step's token t; -1: another rank has it, or it is given. */
   #ownRow(t: number): number {
     const { plan: { shard: { embedding } }, config } = this.#state;
     const id = this.#stepIds[t];
-    check(id >= 0 && id < config.vocabSize, "a token id was checked at the door");
+    check(id < config.vocabSize, "a token id was checked at the door");
     return id >= embedding.start && id < embedding.end ? id - embedding.start : -1;
   }
 

@@ -162,7 +162,7 @@ export class ReferenceModel {
       const guesses = guessStreams(streams, tensors.altUp, this.#parts);
       const made = this.#layer(guesses[0], layer, place);
       streams = correctStreams(guesses, made, tensors.altUp, this.#parts);
-      streams = endLayer(streams, inputs, { layer, tensors, ...this.#parts });
+      streams = endLayer(streams, inputs, { layer, tensors, ids, ...place, ...this.#parts });
       const ended = endPass(streams[0], kept, { layer, tensors, ...this.#parts });
       kept = ended.kept;
       streams = [ended.x, ...streams.slice(1)];

@@ -3,10 +3,11 @@
  * each other. Plain formulas. Knows no images.
  */
 import { check } from "../base/check.ts";
+import type { ModelConfig } from "../model/mod.ts";
 
 /** Of a sequence, not of its new tokens alone. */
 export interface ReferenceGiven {
-  /** Rows [d] of ids below 0. */
+  /** Rows [parts · d] of ids below 0. */
   readonly rows?: ReadonlyMap<number, ArrayLike<number>>;
   /** Positions by axes, [tokens, 3]; left out: tokens stand where they follow one another. */
   readonly positions?: ArrayLike<number>;
@@ -19,6 +20,24 @@ export function givenRow(id: number, { rows }: ReferenceGiven): ArrayLike<number
   const row = rows?.get(id);
   check(row !== undefined, `id ${id} has a row`);
   return row;
+}
+
+/** x + the part of rows that belongs behind a layer, of those that are given; x [n, d]. */
+export function addGivenParts(
+  x: Float64Array,
+  layer: number,
+  { ids, given, config: { embeddingLength: d, givenParts = 1 } }: {
+    readonly ids: readonly number[];
+    readonly given: ReferenceGiven;
+    readonly config: ModelConfig;
+  },
+): Float64Array {
+  const part = layer + 1;
+  if (part >= givenParts) return x;
+  return x.map((value, i) => {
+    const id = ids[Math.floor(i / d)];
+    return id < 0 ? value + givenRow(id, given)[part * d + i % d] : value;
+  });
 }
 
 /** The positions of a token, by axes. */

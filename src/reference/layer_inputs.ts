@@ -6,6 +6,7 @@ import { check } from "../base/check.ts";
 import type { LayerTensors, ModelConfig, TokenInputTensors } from "../model/mod.ts";
 import { activateMul } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
+import { addGivenParts, type ReferenceGiven } from "./given_rows.ts";
 import { add, rmsNorm } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
@@ -33,24 +34,35 @@ export function tokenInputs(
   const table = weights.matrix(tensors.table);
   const width = tensors.table.columns;
   return normalised.map((value, i) => {
-    const row = ids[Math.floor(i / width)];
+    // A given row is no token: it has what pads texts.
+    const row = Math.max(0, ids[Math.floor(i / width)]);
     return (value + table[row * width + i % width] * Math.sqrt(length)) / Math.SQRT2;
   });
 }
 
+/** What is given with tokens beside ids, and which layer is at its end. */
+interface LayerEnd extends Parts {
+  readonly layer: number;
+  readonly tensors: LayerTensors;
+  readonly ids: readonly number[];
+  readonly given: ReferenceGiven;
+}
+
 /**
- * s · (x + norm(output · (act(gate · x) ⊙ given))), of what of it the layer has. Of several streams
- * the first one is read, scaled, and what comes of it is added to the others.
+ * s · (x + norm(output · (act(gate · x) ⊙ given))), of what of it the layer has; and what rows
+ * that are given have for it. Of several streams the first one is read, scaled, and what comes of
+ * it is added to the others.
  */
 export function endLayer(
   streams: readonly Float64Array[],
-  given: Float64Array | null,
-  { layer, tensors, config, weights, blocks }: Parts & { layer: number; tensors: LayerTensors },
+  inputs: Float64Array | null,
+  { layer, tensors, config, weights, blocks, ids, given }: LayerEnd,
 ): readonly Float64Array[] {
   const { input, outputScale, altUp } = tensors;
-  const [x, ...others] = streams;
+  const [left, ...others] = streams;
+  const x = addGivenParts(left, layer, { ids, given, config });
   let y = x;
-  if (input !== null && given !== null) {
+  if (input !== null && inputs !== null) {
     const { layerInputLength: length, blockCount, feedForward: { activation } } = config;
     const scale = altUp && weights.vector(altUp.scale);
     const gate = blocks.project(
@@ -58,7 +70,7 @@ export function endLayer(
       input.gate,
     );
     const own = gate.map((_, i) =>
-      given[(Math.floor(i / length) * blockCount + layer) * length + i % length]
+      inputs[(Math.floor(i / length) * blockCount + layer) * length + i % length]
     );
     check(activation !== "xielu", "no family has inputs of layers and curves");
     const hidden = activateMul(activation, gate, own);

@@ -8,6 +8,7 @@ import { RequestError, withoutFolders } from "../base/errors.ts";
 import type { ModelStatus } from "../models/types.ts";
 import type { ServerEnv } from "./guards.ts";
 import { acquireModel, type ModelCard, modelNotFound, type ModelSource } from "./model_source.ts";
+import { modalitiesOf } from "./openai/models.ts";
 import type { AppSettings } from "./options.ts";
 import { readFields } from "./read_fields.ts";
 
@@ -23,9 +24,10 @@ export const nameSchema = z.object({ model: z.string().min(1).max(512) });
 
 /** Every model and its state. */
 export function listStates(_c: Context<ServerEnv>, { models }: AppSettings): Response {
-  const data = isManaged(models)
-    ? models.list().map(stateOnWire)
-    : models.list().map(({ id }) => ({ id, object: "model", status: { value: "loaded" } }));
+  const data = isManaged(models) ? models.list().map(stateOnWire) : models.list().map((card) => ({
+    ...{ id: card.id, object: "model", status: { value: "loaded" } },
+    ...modalitiesOf(card),
+  }));
   return Response.json({ object: "list", data });
 }
 
@@ -78,6 +80,7 @@ function stateOnWire(status: ModelCard & ModelStatus) {
     },
     ...{ bytes, requests: leases, waiting, context_length: contextLength ?? null },
     expires_at: expiresAt?.toISOString() ?? null,
+    ...modalitiesOf(status),
   };
 }
 

@@ -32,8 +32,11 @@ Deno.test("pack writes a file beside the model that --check, show and tokenize u
     const { weights, slots, on_disk } = shown.memory_bytes;
     assertEquals([slots, on_disk], [0, 0]); // it fits
     assert(weights >= 256 * 300 && weights < 2 * plain.memory_bytes.weights, `${weights}`);
+    await Deno.writeTextFile(`${folder}/tiny.mmproj.gguf`, "not looked at");
     const small = await runCli(["show", out, "--memory", "100MiB"]);
     assertStringIncludes(small.stdout, "it needs at least");
+    assertStringIncludes(small.stdout, "images        seen by its projector, tiny.mmproj.gguf");
+    await Deno.remove(`${folder}/tiny.mmproj.gguf`);
     const ids = ["--text", "the cat sat", "--json"];
     const tokenized = await runCli(["tokenize", out, ...ids]);
     assertEquals(tokenized.stdout, (await runCli(["tokenize", path, ...ids])).stdout);

@@ -9,9 +9,12 @@ import { openGguf } from "../../src/gguf/mod.ts";
 import { describeForUse, type LoadOptions, planModel } from "../../src/llm/mod.ts";
 import { besideThreads, GPU_ALONE, GPU_ALONE_TUNED, gpuTest } from "../support/gpu_model.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
 import { hearAlone, type Heard, hearTogether, someRequests } from "../support/some_requests.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
+
+sizesAsData();
 
 /** Prompts of several lengths, some that begin alike; answers that end one after another. */
 const REQUESTS = someRequests(8, 16).map((request) => ({

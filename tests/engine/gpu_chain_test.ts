@@ -13,6 +13,9 @@ import { TokenChain } from "../../src/rank/gpu/token_chain.ts";
 import { answerNow } from "../support/answer_now.ts";
 import { chainTest, openChainRunner } from "../support/chain_runner.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
+
+sizesAsData();
 
 const SHAPE = { seed: 3, contextLength: 224, blockCount: 2 } as const;
 

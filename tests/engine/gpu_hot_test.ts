@@ -11,7 +11,10 @@ import { nmse } from "../support/compare.ts";
 import { besideThreads, GPU_ALONE_TUNED, gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
+
+sizesAsData();
 
 /**
  * A prompt of them is a step of the longest kind. Steps of 2, 4 and 8 leave one of their texts: to

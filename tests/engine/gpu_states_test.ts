@@ -8,6 +8,9 @@ import { assertEquals, assertGreater } from "@std/assert";
 import type { GenerateRequest, LoadedModel, LoadOptions } from "../../src/llm/mod.ts";
 import { besideThreads, GPU_ALONE, gpuTest } from "../support/gpu_model.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
+
+sizesAsData();
 
 const FORM = { architecture: "qwen35", seed: 3, contextLength: 400 } as const;
 const WAYS: readonly LoadOptions[] = [GPU_ALONE, besideThreads(0.3)];

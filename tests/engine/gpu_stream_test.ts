@@ -11,8 +11,11 @@ import { nmse } from "../support/compare.ts";
 import { gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
+
+sizesAsData();
 
 /** Steps of 16 and one of 5: the last one is no long step where long ones have 8 tokens. */
 const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(11)));

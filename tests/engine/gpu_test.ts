@@ -18,8 +18,11 @@ import {
 import { besideThreads, GPU_ALONE, GPU_ALONE_TUNED, gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
+
+sizesAsData();
 
 /** Norms over all heads, parallel blocks, norms of sums, scales, biases, latents. */
 const BESIDE: readonly TinyFamilyName[] = [

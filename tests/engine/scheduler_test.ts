@@ -15,6 +15,8 @@ class Job {
   readonly prompt: number;
   readonly priority: number;
   readonly name: string;
+  /** Where rows begin that are not parted, and how many they are. */
+  readonly wholes: readonly { readonly start: number; readonly rows: number }[] = [];
   firstStep = -1;
 
   constructor(name: string, prompt: number, priority = 0) {
@@ -25,6 +27,15 @@ class Job {
 
   get isGenerating(): boolean {
     return this.computed >= this.prompt;
+  }
+
+  get wholeRows(): number {
+    return this.wholes.find(({ start }) => start === this.computed)?.rows ?? 0;
+  }
+
+  get freeRows(): number {
+    const next = this.wholes.find(({ start }) => start >= this.computed);
+    return (next?.start ?? this.known) - this.computed;
   }
 }
 
@@ -264,4 +275,29 @@ Deno.test("Scheduler lets background sequences have every sixteenth step beside 
     scheduler.remove(front);
     assert((step().prompt ?? 0) + (step().prompt ?? 0) > 0);
   }
+});
+
+Deno.test("Scheduler does not part rows that belong together, and lets nobody wait for them", () => {
+  const { add, step } = schedule({ chunkTokens: 20 });
+  const writer = add("writer", 1);
+  step();
+  const images = add("images", 50);
+  Object.assign(images, { wholes: [{ start: 3, rows: 18 }, { start: 21, rows: 20 }] });
+  assertEquals(step(), { writer: 1, images: 3 });
+  assertEquals(step(), { writer: 1, images: 18 });
+  // The next ones have a step for themselves, but not one after the other.
+  assertEquals(step(), { writer: 1 });
+  assertEquals(step(), { images: 20 });
+  assertEquals(step(), { writer: 1, images: 9 });
+  assertEquals([writer.computed, images.computed], [5, 50]);
+});
+
+Deno.test("Scheduler gives the last rows that belong together logits", () => {
+  const { add, step, scheduler } = schedule({ chunkTokens: 20, logitsRows: 2 });
+  for (const name of ["a", "b", "c"]) add(name, 1);
+  step();
+  step();
+  Object.assign(add("image", 5), { wholes: [{ start: 0, rows: 5 }] });
+  const rows = step();
+  assertEquals([rows.image, scheduler.count, scheduler.spare], [5, 2, 0]);
 });

@@ -3,7 +3,7 @@ import "../support/thread_pool.ts";
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { RequestError, UnsupportedModelError } from "../../src/base/errors.ts";
 import { type MetadataEntry, u32 } from "../../src/gguf/mod.ts";
-import { type LoadedTower, loadTower, type TowerOptions } from "../../src/llm/load_tower.ts";
+import { type LoadedTower, loadTower, type TowerOptions } from "../../src/llm/images/load_tower.ts";
 import type { ImageConfig, TowerInput } from "../../src/model/mod.ts";
 import { towerOptionsFor } from "../../src/llm/rank_options.ts";
 import { planRanks } from "../../src/rank/plan.ts";

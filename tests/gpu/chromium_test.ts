@@ -57,7 +57,7 @@ function makePage(bytes: Uint8Array, x: Float32Array): string {
     constants: requiredConstants(kernel.text),
   }));
   const product = {
-    buffers: [[1, 0, 0, 0], words(codes), words(factors), [0, 0, 0, 0], words(x)],
+    buffers: [[1, ...Array(11).fill(0)], words(codes), words(factors), [0, 0, 0, 0], words(x)],
     constants: {
       ROWS,
       PIECES: COLUMNS / 32,

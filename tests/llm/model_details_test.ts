@@ -58,6 +58,12 @@ Deno.test("describeModel() counts what a file holds", () => {
   );
 });
 
+Deno.test("describeModel() says that a model sees where it was loaded so", () => {
+  const config = { architecture: "llama", embeddingLength: 32, vocabSize: 99 };
+  const { uses } = describeModel(fileWith({}), config, tokenizerWith(), { seesImages: true });
+  assertEquals(uses, ["writing", "vectors", "images"]);
+});
+
 Deno.test("describeModel() finds marks of gaps by the file's keys, or by their texts", () => {
   const marks = (metadata: Record<string, GgufValue>, ...texts: string[]) =>
     describeModel(

@@ -5,12 +5,15 @@ import { ModelFormatError, UnsupportedModelError, UsageError } from "../../src/b
 import { type GgufFile, type GgufValue, packStrings, parseGguf } from "../../src/gguf/mod.ts";
 import { describeForUse, planModel } from "../../src/llm/mod.ts";
 import { dtypeByName, DTYPES } from "../../src/model/dtypes.ts";
+import { readVision } from "../../src/model/mod.ts";
 import { createTokenizer } from "../../src/tokenizer/mod.ts";
 import { assertRefusal, fuzzRuns, timed } from "../support/fuzz.ts";
 import { TINY_MODELS, tinyModel, type TinyModelName } from "../support/tiny_model.ts";
+import { TINY_KINDS, tinyVision, type TinyVisionName } from "../support/tiny_vision.ts";
 import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
 
 const FAMILIES = Object.keys(TINY_MODELS) as TinyModelName[];
+const KINDS = Object.keys(TINY_KINDS) as TinyVisionName[];
 const TYPES = DTYPES.map(({ name }) => name);
 
 /** Something wrong with a file; keys and tensors are counted. */
@@ -68,6 +71,24 @@ Deno.test("a model with any faults is planned, or refused in a few words", async
           planModel({ file, model, packed: null }, kernels, options);
         });
         attempt(() => createTokenizer(file.metadata));
+      },
+    ),
+    fuzzRuns(1500),
+  );
+});
+
+Deno.test("a projector with any faults is read, or refused in a few words", () => {
+  const files = KINDS.map((kind) => parseGguf(tinyVision({ kind })));
+  fc.assert(
+    fc.property(
+      fc.nat(files.length - 1),
+      fc.array(change, { minLength: 1, maxLength: 3 }),
+      (kind, changes) => {
+        try {
+          timed(() => readVision(changes.reduce(changed, files[kind])), KINDS[kind]);
+        } catch (error) {
+          assertRefusal(error, [ModelFormatError, UnsupportedModelError]);
+        }
       },
     ),
     fuzzRuns(1500),

@@ -1,11 +1,21 @@
 /** The program as a folder, from strange places, and whether anything is missing in it. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { APP_MAIN, files } from "../../packaging/app_folder.ts";
-import { filesBeside, listIncludes, ROOT } from "../../packaging/include_list.ts";
+import {
+  bringFilesOfPackages,
+  filesBeside,
+  filesOfPackages,
+  listIncludes,
+  ROOT,
+} from "../../packaging/include_list.ts";
 import { readLaunch, runArguments } from "../../packaging/launch.ts";
+import { WorkerCaller } from "../../workers/caller.ts";
 import { Log } from "../cli/server_process.ts";
+import { corpus } from "../support/fuzz.ts";
 import { tinyModel } from "../support/tiny_model.ts";
+import { IMAGE_CONFIGS } from "../vision/image_configs.ts";
 import { appFolder, hostileFolder, runToEnd, temporaryFolder } from "./app.ts";
 
 /** One argument could be a file: `run` looks. */
@@ -31,12 +41,26 @@ Deno.test("filesBeside() finds assets and threads' entries, relative to the root
   ]);
 });
 
+Deno.test("filesOfPackages() finds what of packages is opened, and bringFilesOfPackages() names it", () => {
+  const source = 'read(import.meta.resolve("@a/b/c.wasm")); import.meta.resolve(name);';
+  assertEquals(filesOfPackages("src/a.ts", source), ["@a/b/c.wasm"]);
+  assertEquals(
+    bringFilesOfPackages(source, (name) => `../${name.slice(-6)}`),
+    'read(new URL("../c.wasm", import.meta.url).href); import.meta.resolve(name);',
+  );
+});
+
 Deno.test("listIncludes() has every entry in workers, the kernels and the built-in model", async () => {
-  const { workers, assets, modules } = await listIncludes();
+  const { workers, assets, modules, packaged } = await listIncludes();
   const entries = [...Deno.readDirSync(join(ROOT, "workers"))]
     .map(({ name }) => `workers/${name}`).filter((path) => path.endsWith("_worker.ts")).sort();
   assertEquals(workers, entries);
   assertEquals(assets, ["builtin/model.gguf", "wasm/kernels.wasm"]);
+  const decoders = [
+    "@jsquash/jpeg/codec/dec/mozjpeg_dec.wasm",
+    "@jsquash/webp/codec/dec/webp_dec.wasm",
+  ];
+  assertEquals(packaged, decoders);
   assert(modules.some((path) => path.endsWith(".wgsl")), "shaders are imported as text");
 });
 
@@ -76,6 +100,19 @@ Deno.test("every file that an app's code names beside itself is there", async ()
     }
   }
   assert(count >= 5, `${count} files named`);
+});
+
+Deno.test("an app's thread of images has its decoders", async () => {
+  const script = pathToFileURL(join(await appFolder(), "workers/image_worker.js"));
+  const thread = new WorkerCaller(script, "images", {});
+  const config = IMAGE_CONFIGS.mlp;
+  const tables = { positions: null, classTokens: null, patchBias: null };
+  for (const name of ["baseline.jpg.bin", "lossy.webp.bin"]) {
+    const file = corpus("image").find((each) => each.name === name)!.bytes;
+    const { tiles } = await thread.call("prepareImage", { file, config, tables });
+    assertEquals(tiles.map(({ count }) => count), [9], name);
+  }
+  await thread.close(1000);
 });
 
 Deno.test("an app answers in a folder that cannot be written, reading nothing else", async () => {

@@ -40,6 +40,16 @@ export { make as build };
   );
 });
 
+Deno.test("declarationsOf() takes what a module imports and shows from where it is declared", () => {
+  const text = declare({
+    "mod.ts": 'export type { Size } from "./door.ts";',
+    "door.ts": 'import type { Size } from "./size.ts";\nexport type { Size };\n' +
+      "export interface Box { readonly size: Size }",
+    "size.ts": "export interface Size { readonly bytes: number }",
+  });
+  assertEquals(text, "interface Size {\n    readonly bytes: number;\n}\n\nexport { Size };\n");
+});
+
 Deno.test("declarationsOf() refuses what would be no type: any, a package's, two of one name", () => {
   const refuse = (modules: Readonly<Record<string, string>>, message: string) =>
     assertThrows(() => declare(modules), Error, message);

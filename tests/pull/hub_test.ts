@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ModelStore, pullModel } from "../../src/pull/mod.ts";
-import { chooseFiles } from "../../src/pull/hub.ts";
+import { chooseFiles, chooseProjector } from "../../src/pull/hub.ts";
 import { parseReference, renamed, safeFileName, sourceOf } from "../../src/pull/reference.ts";
 import { Web } from "../../src/pull/web.ts";
 import { encodeGguf, text, u32 } from "../../src/gguf/mod.ts";
@@ -63,6 +63,42 @@ Deno.test("pullModel() brings all parts of a split model, and makes it one at th
       "some are missing",
     );
   });
+});
+
+Deno.test("pullModel() brings a model's projector along, under the model's name", () =>
+  withPulling(
+    hub({ ...FILES, "mmproj-F16.gguf": MODEL.slice(), "mmproj-Q8_0.gguf": MODEL }),
+    async ({ folder, server }) => {
+      const options = { folder, endpoint: new URL(server.url), ...QUICK };
+      const model = await pullModel("hf:user/repo", options);
+      const files = ["tiny.Q4_K_M.gguf", "tiny.Q4_K_M.mmproj.gguf"];
+      assertEquals(model.files.map(({ name }) => name), files);
+      assertEquals(server.asked.at(-1)!.path, `/user/repo/resolve/${COMMIT}/mmproj-Q8_0.gguf`);
+      assertEquals((await pullModel("hf:user/repo", options)).wasThere, true);
+      const store = new ModelStore(folder);
+      assertEquals(store.list().map(({ id, sizeBytes }) => [id, sizeBytes]), [
+        ["tiny.Q4_K_M", 2 * MODEL.length],
+      ]);
+      // What was pulled before there was one, or without it, gets it.
+      await Deno.remove(`${folder}/${files[1]}`);
+      assertEquals((await pullModel("hf:user/repo", options)).receivedBytes, MODEL.length);
+      assertEquals(store.remove("tiny.Q4_K_M"), files);
+      assertEquals(await names(folder), [".partial"]);
+    },
+  ));
+
+Deno.test("chooseProjector() takes the model's own, and what is fastest of it", () => {
+  const of = (model: string, ...paths: string[]) =>
+    chooseProjector(paths.map((rfilename) => ({ rfilename })), model)?.rfilename;
+  assertEquals(of("a.gguf", "a.gguf", "b.gguf"), undefined);
+  assertEquals(
+    of("a.gguf", "mmproj-F32.gguf", "mmproj-BF16.gguf", "mmproj-F16.gguf"),
+    "mmproj-F16.gguf",
+  );
+  assertEquals(of("x/a.gguf", "mmproj-Q8_0.gguf", "x/mmproj-a-f16.gguf"), "x/mmproj-a-f16.gguf");
+  assertEquals(of("x/a.gguf", "y/mmproj-model-f16.gguf"), "y/mmproj-model-f16.gguf");
+  assertEquals(of("a.gguf", "a.mmproj.gguf"), "a.mmproj.gguf");
+  assertEquals(of("a.gguf", "../mmproj-F16.gguf", "mmproj-F16.txt", "summproj.gguf"), undefined);
 });
 
 Deno.test("pullModel() by another name of the same files brings nothing, and moves nothing", () =>

@@ -10,8 +10,11 @@ import { gpuTest } from "../support/gpu.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
 import { Rng } from "../support/rng.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { tunedAsReal } from "../support/tuning.ts";
+
+sizesAsData();
 
 const SEQUENCES = 16;
 const CONTEXT = 128;

@@ -8,9 +8,12 @@ import { PLAIN_VARIANTS } from "../../gpu/variants.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { openLoneRank } from "../support/lone_gpu_rank.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { tunedAsReal } from "../support/tuning.ts";
+
+sizesAsData();
 
 /** Of a token: the first norm, that before the output, the output. */
 const BESIDE_LAYERS = 3;

@@ -18,8 +18,11 @@ import { GPU_TAKEN, gpuForm } from "../support/gpu_families.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
 import { Rng } from "../support/rng.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
+
+sizesAsData();
 
 /** Longer than the windows; of the steps of 16 rows of logits the last one is of two. */
 const IDS = Array.from({ length: 34 }, ((rng) => () => rng.int(512))(new Rng(7)));

@@ -11,7 +11,10 @@ import { gpuTest } from "../support/gpu.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
 import { Rng } from "../support/rng.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
+
+sizesAsData();
 
 /** A kind of states each, with heads beside them or in other layers. */
 const FAMILIES: readonly TinyFamilyName[] = ["qwen35", "falcon-h1", "jamba"];

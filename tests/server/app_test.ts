@@ -11,6 +11,7 @@ Deno.test("createApp() lists models, and shows one, slashes in its name or not",
     created: 1_700_000_000,
     owned_by: "ganglion",
     context_length: 512,
+    architecture: { input_modalities: ["text"], output_modalities: ["text"] },
   };
   const get = async (path: string) => await (await app.request(path)).json();
   assertEquals(await get("/v1/models"), { object: "list", data: [card] });

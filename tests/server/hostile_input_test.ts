@@ -184,6 +184,10 @@ Deno.test("schemas that refer to themselves are handed on in bounded time (fault
   );
 });
 
+const IMAGE_URL = "messages[0].content[0].image_url";
+const PIXEL = "data:image/png;base64,AAAA";
+const imageAt = (url: string) => ({ type: "image_url", image_url: { url } });
+
 Deno.test("messages that are none are a 400 that names the place (fault 45)", async () => {
   const { app, model } = testApp();
   const user = { role: "user", content: "x" };
@@ -192,7 +196,13 @@ Deno.test("messages that are none are a 400 that names the place (fault 45)", as
     [{}, "messages"],
     [[{ role: "wizard", content: "x" }], "messages[0].role"],
     [[user, { role: "user", content: 5 }], "messages[1].content"],
-    [[{ role: "user", content: [{ type: "image_url", image_url: {} }] }], "messages[0].content[0]"],
+    [[{ role: "user", content: [{ type: "image_url", image_url: {} }] }], IMAGE_URL],
+    [[{ role: "user", content: [imageAt("https://example.com/a.png")] }], IMAGE_URL],
+    [[{ role: "user", content: [imageAt("file:///etc/passwd")] }], IMAGE_URL],
+    [[{ role: "user", content: [imageAt("data:image/png;base64,§")] }], IMAGE_URL],
+    [[{ role: "user", content: [imageAt("data:image/png;base64,")] }], IMAGE_URL],
+    [[{ role: "user", content: Array(65).fill(imageAt(PIXEL)) }], "messages[0].content"],
+    [[{ role: "assistant", content: [imageAt(PIXEL)] }], "messages[0].content[0]"],
     [[{ role: "user", content: [{ type: "input_audio" }] }], "messages[0].content[0]"],
     [[{ role: "user", content: `${deep}`, name: 5 }], "messages[0].name"],
   ];

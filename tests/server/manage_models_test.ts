@@ -65,6 +65,11 @@ Deno.test("/models shows states, /models/load and /models/unload change them", a
   assertEquals(await states(), ["unloaded", "loaded"]);
   const { data } = await (await app.request("/models")).json();
   assertEquals([data[1].bytes, data[1].requests, data[1].context_length], [10, 0, 1_000_000]);
+  // What a model takes is known when it has been loaded once.
+  assertEquals(data.map(({ architecture }: { architecture?: unknown }) => architecture), [
+    undefined,
+    { input_modalities: ["text"], output_modalities: ["text"] },
+  ]);
   assertMatch(data[1].expires_at, /^\d{4}-/);
   assertEquals(await (await post(app, "/models/unload", { model: "b" })).json(), {
     success: true,
@@ -83,5 +88,6 @@ Deno.test("/models/unload refuses where models are not managed", async () => {
   const response = await post(app, "/models/unload", { model: "a" });
   assertEquals([response.status, (await response.json()).error.code], [400, "not_supported"]);
   const { data } = await (await app.request("/models")).json();
-  assertEquals(data, [{ id: "a", object: "model", status: { value: "loaded" } }]);
+  const architecture = { input_modalities: ["text"], output_modalities: ["text"] };
+  assertEquals(data, [{ id: "a", object: "model", status: { value: "loaded" }, architecture }]);
 });

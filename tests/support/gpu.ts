@@ -53,6 +53,7 @@ export interface TestStep<Name extends string> {
   readonly n: number;
   readonly position?: number;
   readonly m?: number;
+  readonly seesAll?: boolean;
   readonly ids?: readonly number[];
   readonly ropes?: readonly RopeFrequencies[];
   /** Positions of a sequence; left out: nobody asks for keys and values. */
@@ -108,7 +109,7 @@ export async function runStep<Name extends string>(
   const builder = new ProgramBuilder(gpu, input, int8);
   build(builder, places);
   const furthest = Math.max(...sequences.map((each) => each.position));
-  const values = { n, position: furthest, m, isApart };
+  const values = { n, position: furthest, m, isApart, seesAll: step.seesAll };
   const program = await builder.build([values]);
   const { offsetBytes, sizeBytes, stride } = places[read];
   const back = await createReadBack(gpu, sizeBytes);

@@ -51,6 +51,7 @@ const POISON = 0xffff_ffff_ffff_ffffn;
 
 export interface TestedRanks extends Disposable {
   readonly leader: Leader;
+  readonly runner: RankRunner;
   readonly plans: readonly RankPlan[];
   /** What is generated. */
   readonly outputIds: Int32Array;
@@ -78,6 +79,7 @@ export async function openRanks(
   const { runner, plans } = await openRunner({ file, model: describeModel(file) }, options, how);
   return {
     leader: new Leader(runner),
+    runner,
     plans,
     outputIds: runner.control.outputIds(0),
     [Symbol.dispose]: () => runner.control.publishExit(),

@@ -2,11 +2,18 @@
 /// <reference lib="deno.worker" />
 /** A thread's side of thread_pool.ts: is the thread of one script after another. */
 import { sharedDevice } from "./shared_device.ts";
+import { sizesAsData } from "./sizes_as_data.ts";
 
 /** What the pool says to a thread. */
-export type ToPool =
-  | { readonly pool: "begin"; readonly script: string; readonly turn: number }
-  | { readonly pool: "end" };
+export type ToPool = Begin | { readonly pool: "end" };
+
+interface Begin {
+  readonly pool: "begin";
+  readonly script: string;
+  readonly turn: number;
+  /** As the test's own thread has it: sizes_as_data.ts. */
+  readonly hasSizesAsData: boolean;
+}
 
 /** What a thread says to the pool. */
 export type FromPool =
@@ -34,8 +41,9 @@ self.addEventListener("message", (event: MessageEvent) => {
   else begin(event.data);
 });
 
-async function begin({ script, turn }: ToPool & { readonly pool: "begin" }): Promise<void> {
+async function begin({ script, turn, hasSizesAsData }: Begin): Promise<void> {
   early = [];
+  if (hasSizesAsData) sizesAsData();
   self.onmessage = null;
   await import(`${script}?turn=${turn}`);
   self.postMessage({ pool: "begun", turn } satisfies FromPool);

@@ -4,6 +4,12 @@
  * unit of text, ids are the units' codes.
  */
 import { RequestError } from "../../src/base/errors.ts";
+import {
+  countImages,
+  idsWithImages,
+  noImages,
+  renderWithImages,
+} from "../../src/llm/images/place_images.ts";
 import { StopText } from "../../src/llm/stop_text.ts";
 import type {
   ChatMessage,
@@ -16,6 +22,7 @@ import type {
   Generation,
   LanguageModel,
   ModelDetails,
+  SeenImages,
 } from "../../src/llm/types.ts";
 
 /** A text to say, milliseconds or a promise to wait for, or an error to fail with. */
@@ -39,6 +46,8 @@ export interface ScriptedModelOptions {
   readonly hasNoLogprobs?: boolean;
   /** Makes vectors; left out: [text length, 1]. Null: it embeds nothing. */
   readonly embed?: ((ids: readonly number[], options?: EmbedOptions) => Float32Array) | null;
+  /** What stands in a prompt for an image's bytes; left out: it sees none. */
+  readonly see?: (file: Uint8Array, options?: EmbedOptions) => SeenImages | Promise<SeenImages>;
   /** Scores pairs, "query|document"; left out: it scores none. */
   readonly rank?: (pair: string, options?: EmbedOptions) => number;
 }
@@ -50,6 +59,10 @@ export interface Counters {
   completed: number;
   aborted: number;
   failed: number;
+}
+
+function joined(messages: readonly ChatMessage[]): string {
+  return messages.map((message) => message.content).join("\n");
 }
 
 export class ScriptedModel implements LanguageModel {
@@ -68,6 +81,7 @@ export class ScriptedModel implements LanguageModel {
   readonly embed: LanguageModel["embed"];
   readonly rank: LanguageModel["rank"];
   readonly encodePair: LanguageModel["encodePair"];
+  readonly lookAt: LanguageModel["lookAt"];
   readonly promptLogprobs: LanguageModel["promptLogprobs"];
   readonly counters: Counters = { accepted: 0, started: 0, completed: 0, aborted: 0, failed: 0 };
   readonly #options: ScriptedModelOptions;
@@ -80,12 +94,23 @@ export class ScriptedModel implements LanguageModel {
     this.#options = options;
     this.id = options.id ?? "scripted";
     this.contextLength = options.contextLength ?? 1_000_000;
-    this.details = { ...DETAILS, ...options.details };
+    const uses = [...DETAILS.uses, ...options.see === undefined ? [] : ["images" as const]];
+    this.details = { ...DETAILS, uses, ...options.details };
     const { embed = (ids) => new Float32Array([ids.length, 1]) } = options;
     if (embed !== null) {
       this.embed = (texts, options) => Promise.resolve(texts.map((ids) => embed(ids, options)));
     }
-    const { rank } = options;
+    const { rank, see } = options;
+    if (see !== undefined) {
+      this.lookAt = async (messages, options) => {
+        const files = messages.flatMap(({ images = [] }) => images.map(({ file }) => file));
+        const seen = await Promise.all(files.map((file) => see(file, options)));
+        return {
+          ids: seen.flatMap(({ ids }) => ids),
+          given: seen.flatMap(({ given }) => given),
+        };
+      };
+    }
     if (rank !== undefined) {
       this.encodePair = (query, document) => this.encodePrompt(`${query}|${document}`);
       this.rank = (pairs, options) => {
@@ -107,11 +132,15 @@ export class ScriptedModel implements LanguageModel {
     this.#options.onChat?.(messages);
     this.chats.push(messages);
     this.chatOptions.push(options);
-    return messages.map((message) => message.content).join("\n");
+    return joined(messages);
   }
 
   encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[] {
-    return this.encodePrompt(this.renderChat(messages, options));
+    this.renderChat(messages, options);
+    if (countImages(messages) > 0 && options?.images === undefined) throw noImages();
+    const placed = renderWithImages(messages, joined);
+    const seen = options?.images ?? { ids: [], given: [] };
+    return idsWithImages(placed, seen, (text) => this.encodePrompt(text));
   }
 
   encodeText(text: string, { special = false } = {}): number[] {

@@ -7,6 +7,7 @@
  * how engines start and end (tests/workers, tests/llm, tests/whole, tests/cli) do without.
  */
 import type { FromPool, ToPool } from "./pooled_thread.ts";
+import { hasSizesAsData } from "./sizes_as_data.ts";
 
 const ThreadOfItsOwn = globalThis.Worker;
 const THREAD_SCRIPT = new URL("./pooled_thread.ts", import.meta.url);
@@ -42,7 +43,8 @@ class PooledThread {
 
   begin(owner: PooledWorker): void {
     this.owner = owner;
-    this.#say({ pool: "begin", script: this.script, turn: ++this.#turn });
+    const turn = ++this.#turn;
+    this.#say({ pool: "begin", script: this.script, turn, hasSizesAsData: hasSizesAsData() });
   }
 
   postMessage(message: unknown, transfer: Transferable[]): void {

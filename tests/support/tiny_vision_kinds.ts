@@ -7,10 +7,13 @@ export interface TinyVisionKind {
   readonly projector?: string;
   /** Left out: gelu. */
   readonly activation?: "gelu" | "silu" | "quickGelu";
-  readonly epsilon?: number;
   /** Norms are RMS and have no biases. */
   readonly rms?: boolean;
-  /** Pixels on a side; left out: `TINY_TOWER`'s. */
+  /** Left out: `TINY_TOWER`'s. */
+  readonly width?: number;
+  readonly heads?: number;
+  readonly neurons?: number;
+  /** Pixels on a side. */
   readonly patchSize?: number;
   readonly twoFrames?: boolean;
   readonly patchBias?: boolean;
@@ -51,6 +54,7 @@ const SIGLIP = { patchBias: true, postNorm: true } as const;
 /** Neurons of projectors of two matrices. */
 const NEURONS = 128;
 
+const PIXELS = { "image_min_pixels": u32(256), "image_max_pixels": u32(16384) };
 const SIDE_2 = { "projector.scale_factor": u32(2) };
 
 /** Two matrices with biases, of rows of `columns`. */
@@ -71,13 +75,16 @@ export const TINY_KINDS = {
   "gemma3": {
     ...SIGLIP,
     keys: SIDE_2,
-    tensors: ({ width, outputLength }) => [
-      { name: "mm.soft_emb_norm.weight", dims: [width], role: "norm" },
-      { name: "mm.input_projection.weight", dims: [outputLength, width] },
-    ],
+    tensors: gemmaProjector,
+  },
+  /** Lengths as Gemma 3 has them: multiples of 16 and less, heads of 72. */
+  "gemma3-odd": {
+    ...{ ...SIGLIP, projector: "gemma3", width: 144, heads: 2, neurons: 80, patchSize: 14 },
+    keys: SIDE_2,
+    tensors: gemmaProjector,
   },
   "mlp": {
-    ...{ activation: "quickGelu", epsilon: 1e-5, swapped: true },
+    ...{ activation: "quickGelu", swapped: true },
     ...{ classToken: true, preNorm: true },
     tensors: ({ width: columns, outputLength: rows }) =>
       twoMatrices(["mm.0", "mm.2"], { columns, rows }),
@@ -106,7 +113,7 @@ export const TINY_KINDS = {
     tensors: internProjector,
   },
   "pixtral": {
-    ...{ rms: true, epsilon: 1e-5, biases: false, gated: true, activation: "silu" },
+    ...{ rms: true, biases: false, gated: true, activation: "silu" },
     ...{ positions: false, preNorm: true },
     tensors: ({ width: columns, outputLength: rows }) => [
       ...twoMatrices(["mm.1", "mm.2"], { columns, rows }),
@@ -114,7 +121,7 @@ export const TINY_KINDS = {
     ],
   },
   "pixtral-merging": {
-    ...{ projector: "pixtral", rms: true, epsilon: 1e-5, biases: false, gated: true },
+    ...{ projector: "pixtral", rms: true, biases: false, gated: true },
     ...{ activation: "silu", positions: false, preNorm: true },
     keys: { "spatial_merge_size": u32(2) },
     tensors: ({ width: columns, outputLength: rows }) => [
@@ -155,11 +162,26 @@ export const TINY_KINDS = {
   },
   "kimivl": {
     ...{ ...SIGLIP, keys: SIDE_2 },
+    tensors: kimiProjector,
+  },
+  "dots_ocr": {
+    ...{ rms: true, biases: false, gated: true, fusedQkv: true, activation: "silu" },
+    ...{ positions: false, patchBias: true, preNorm: true, keys: { ...SIDE_2, ...PIXELS } },
     tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.post_norm.weight", dims: [width], role: "norm" },
       { name: "mm.input_norm.weight", dims: [width], role: "norm" },
       { name: "mm.input_norm.bias", dims: [width] },
-      ...twoMatrices(["mm.1", "mm.2"], { columns: 4 * width, rows }),
+      ...twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
     ],
+  },
+  "paddleocr": {
+    ...{ ...SIGLIP, keys: PIXELS },
+    tensors: kimiProjector,
+  },
+  "phi4": {
+    ...{ ...SIGLIP, keys: PIXELS },
+    tensors: ({ width: columns, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns, rows }),
   },
   "janus_pro": {
     ...SIGLIP,
@@ -167,6 +189,23 @@ export const TINY_KINDS = {
       twoMatrices(["mm.0", "mm.1"], { columns, rows }),
   },
 } as const satisfies Readonly<Record<string, TinyVisionKind>>;
+
+/** A norm, and a matrix that lies column by column. */
+function gemmaProjector({ width, outputLength }: TinyLengths): readonly TinyTensor[] {
+  return [
+    { name: "mm.soft_emb_norm.weight", dims: [width], role: "norm" },
+    { name: "mm.input_projection.weight", dims: [outputLength, width] },
+  ];
+}
+
+/** A norm of rows, and two matrices of merged ones. */
+function kimiProjector({ width, outputLength: rows }: TinyLengths): readonly TinyTensor[] {
+  return [
+    { name: "mm.input_norm.weight", dims: [width], role: "norm" },
+    { name: "mm.input_norm.bias", dims: [width] },
+    ...twoMatrices(["mm.1", "mm.2"], { columns: 4 * width, rows }),
+  ];
+}
 
 /** A norm of merged rows, and two matrices. */
 function internProjector({ width, outputLength: rows }: TinyLengths): readonly TinyTensor[] {

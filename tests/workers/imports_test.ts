@@ -18,6 +18,13 @@ for (const name of ["engine_worker", "compute_worker", "io_worker"]) {
   });
 }
 
+Deno.test("the library starts without decoders of images, 300 KB that a thread of its own loads", async () => {
+  const decoders = async (path: string) =>
+    [...await modulesOf(path)].filter((each) => each.includes("/@jsquash/"));
+  assertEquals(await decoders("../../mod.ts"), []);
+  assertGreater((await decoders("../../workers/image_worker.ts")).length, 1);
+});
+
 /** All that is loaded before the first line of a module runs. */
 async function modulesOf(path: string): Promise<ReadonlySet<string>> {
   const entry = new URL(path, import.meta.url);

@@ -39,6 +39,11 @@ fn headOf(j: u32, kvHead: u32) -> u32 {
   return kvHead * GROUP_SIZE + j % GROUP_SIZE - HEAD_OFFSET; // below 0 becomes a large number
 }
 
+// The last position that a token sees.
+fn lastSeen(position: u32) -> u32 {
+  return select(position, step.position + step.tokens - 1u, step.seesAll != 0u);
+}
+
 fn firstSeen(position: u32) -> u32 {
   if (SPAN > 0u) { return position - position % max(SPAN, 1u); }
   if (WINDOW == 0u || position + 1u <= WINDOW) { return 0u; }

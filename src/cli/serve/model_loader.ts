@@ -7,6 +7,7 @@ import {
   loadModel,
   type LoadOptions,
   memoryUse,
+  openTower,
   planBeside,
   planModel,
 } from "../../llm/mod.ts";
@@ -28,13 +29,16 @@ export class FileLoader implements ModelLoader {
 
   async bytesOf(id: string): Promise<number> {
     const options = { profile: machineProfile(), ...this.#options };
-    const { file, packed } = openModelFile(this.#pathOf(id));
+    const path = this.#pathOf(id);
+    const { file, packed } = openModelFile(path);
     const model = describeForUse(file, options);
     const module = await loadKernelModule();
-    const plans = planModel({ file, model, packed }, module, options);
+    const tower = openTower(path, { config: model.config, module }, options);
+    const wholeRows = tower?.wholeRows;
+    const plans = planModel({ file, model, packed }, module, { ...options, wholeRows });
     const { draftModelPath: draft } = options;
     const beside = draft === undefined ? [] : planBeside(draft, plans, module).plans;
-    return memoryUse([...plans, ...beside]).totalBytes;
+    return memoryUse([...plans, ...beside, ...tower?.plans ?? []]).totalBytes;
   }
 
   async load(id: string, onProgress: (share: number) => void): Promise<LoadedModel> {

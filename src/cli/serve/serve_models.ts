@@ -97,13 +97,19 @@ function announceServing(
   announce(`Chat there with a browser; OpenAI's API is at ${url}/v1; Ctrl-C stops`);
 }
 
-function createCatalog(paths: readonly string[], { modelsDir }: Options): FileCatalog {
+function createCatalog(paths: readonly string[], { modelsDir, mmproj }: Options): FileCatalog {
   const store = storeOrNull(modelsDir);
   const named = paths.length > 0
     ? paths.map((path) => requireModel(path, { modelsDir }))
     : modelsDir === undefined || getEnv("GANGLION_MODEL") !== undefined
     ? [requireModel(undefined, { env: "GANGLION_MODEL", modelsDir })]
     : [];
+  if (mmproj !== undefined && (named.length !== 1 || modelsDir !== undefined)) {
+    throw new UsageError(
+      "Cannot use --mmproj with several models: put each projector beside its model, as " +
+        "model.mmproj.gguf beside model.gguf",
+    );
+  }
   const files = named.map((path) => ({
     id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : modelName(path),
     path,

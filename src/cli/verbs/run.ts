@@ -17,6 +17,7 @@ import { Interrupt } from "../interrupt.ts";
 import {
   addDraftOption,
   addLoadOptions,
+  addProjectorOption,
   type LoadFlags,
   loadForVerb,
   toLoadOptions,
@@ -26,11 +27,13 @@ import { writeErrorLine, writeJson } from "../output.ts";
 import { pullIfMissing } from "../pull_progress.ts";
 import { addSamplingOptions, type SamplingFlags, toSamplingOptions } from "../sampling_options.ts";
 import { getEnv } from "../settings.ts";
+import { readBytes } from "../text_file.ts";
 import { createDataVerb, requireModel } from "../verb.ts";
 
 interface Options extends LoadFlags, SamplingFlags {
   readonly maxTokens?: number;
   readonly system?: string;
+  readonly image?: readonly string[];
   readonly raw?: boolean;
   readonly verbose?: boolean;
   readonly private?: boolean;
@@ -42,12 +45,17 @@ export function runVerb(): Command {
     .argument("[model]", "a file or a pulled model; left out: $GANGLION_MODEL, or the built-in one")
     .argument("[prompt]", "what to answer")
     .option("--system <text>", "instructions that stand before the conversation")
+    .option("--image <file>", "an image to look at; may be given several times", appended)
     .option("--raw", "continue the prompt as it is, without the chat template")
     .option("--max-tokens <n>", "longest answer (default: the context)", wholeNumber({ min: 1 }))
     .option("--verbose", "in a chat, say how fast each answer was")
     .option("--private", "keep nothing of what is typed into a chat")
     .action(run);
-  return addDraftOption(addLoadOptions(addSamplingOptions(verb)));
+  return addProjectorOption(addDraftOption(addLoadOptions(addSamplingOptions(verb))));
+}
+
+function appended(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 async function run(
@@ -61,6 +69,9 @@ async function run(
   if (prompt === undefined && (options.json || options.raw)) {
     throw new UsageError("Cannot chat with --json or --raw: give a PROMPT");
   }
+  if (options.image !== undefined && (prompt === undefined || options.raw)) {
+    throw new UsageError("Cannot use --image in a chat or with --raw: give a PROMPT that asks");
+  }
   if (options.raw && options.system !== undefined) {
     throw new UsageError("Cannot use --system with --raw: without a template it has no place");
   }
@@ -69,8 +80,9 @@ async function run(
   await using model = await loadForVerb(modelPath, toLoadOptions(options));
   const request = { maxTokens: options.maxTokens, sampling: toSamplingOptions(options) };
   if (prompt !== undefined) {
-    const ids = encode(model, prompt, options);
-    return await answerOnce(model, { ids, request, json: options.json, raw: options.raw });
+    const { ids, given } = await encode(model, prompt, options);
+    const { json, raw } = options;
+    return await answerOnce(model, { ids, request: { ...request, given }, json, raw });
   }
   const { system = null, verbose = false } = options;
   const state = { ...request, system, verbose, messages: [] };
@@ -93,10 +105,20 @@ function isPrompt(argument: string | undefined): boolean {
   return argument !== undefined && /\s/.test(argument.trim()) && !existsSync(argument);
 }
 
-function encode(model: LoadedModel, prompt: string, { raw, system }: Options): number[] {
-  if (raw) return model.encodePrompt(prompt);
+async function encode(
+  model: LoadedModel,
+  prompt: string,
+  { raw, system, image: paths = [] }: Options,
+): Promise<Pick<GenerateRequest, "ids" | "given">> {
+  if (raw) return { ids: model.encodePrompt(prompt) };
   const opening = system === undefined ? [] : [{ role: "system", content: system }];
-  return model.encodeChat([...opening, { role: "user", content: prompt }]);
+  const files = paths.map((path) => ({ at: 0, file: readBytes(path) }));
+  const user = { role: "user", content: prompt, ...(files.length > 0 && { images: files }) };
+  const messages = [...opening, user];
+  if (files.length === 0) return { ids: model.encodeChat(messages) };
+  using interrupt = new Interrupt();
+  const images = await model.lookAt?.(messages, { signal: interrupt.signal });
+  return { ids: model.encodeChat(messages, { images }), given: images?.given };
 }
 
 async function answerOnce(

@@ -1,6 +1,6 @@
 /** `serve [MODEL…]`: the chat page and the API, until it is interrupted. */
 import type { Command } from "commander";
-import { addDraftOption, addLoadOptions, type LoadFlags } from "../load.ts";
+import { addDraftOption, addLoadOptions, addProjectorOption, type LoadFlags } from "../load.ts";
 import { addServerOptions, type ServerFlags } from "../serve/serve_options.ts";
 import { createVerb } from "../verb.ts";
 
@@ -12,7 +12,7 @@ export function serveVerb(): Command {
         "or the built-in one",
     )
     .action(serveModels);
-  return addDraftOption(addLoadOptions(addServerOptions(verb)));
+  return addProjectorOption(addDraftOption(addLoadOptions(addServerOptions(verb))));
 }
 
 /** The server is a hundred modules, which other verbs do without. */

@@ -13,6 +13,7 @@ import {
   type LoadOptions,
   memoryUse,
   planModel,
+  projectorBeside,
 } from "../../llm/mod.ts";
 import { type CheckedTensors, checkTensors, summarizePredictors } from "../../model/mod.ts";
 import type { ModelDescription } from "../../model/types.ts";
@@ -43,6 +44,7 @@ async function show(path: string | undefined, options: Options): Promise<void> {
   const report = {
     ...await createReport(model, load),
     packed: model.packed && describePacked(model.packed),
+    projector: projectorBeside(model.file.parts[0].path),
     checked,
   };
   if (options.json) writeJson(report);
@@ -174,11 +176,13 @@ function formatChecked({ tensors, skipped }: CheckedTensors): string {
 
 type Report = Awaited<ReturnType<typeof createReport>> & {
   readonly packed: ReturnType<typeof describePacked> | null;
+  /** The file with which it sees images; null: it sees none. */
+  readonly projector: string | null;
   readonly checked: CheckedTensors | null;
 };
 
 function formatReport(report: Report): string {
-  const { memory_bytes: memory, predictors, packed, checked } = report;
+  const { memory_bytes: memory, predictors, packed, projector, checked } = report;
   const rows: [string, string][] = [
     ["name", report.name],
     ["architecture", report.arch],
@@ -195,6 +199,7 @@ function formatReport(report: Report): string {
   if (report.memory_bytes !== null) rows.push(["gpu", formatGpu(report.gpu)]);
   if (predictors !== null) rows.push(["predictors", formatPredictors(predictors)]);
   if (packed !== null) rows.push(["packed", formatPacked(packed)]);
+  if (projector !== null) rows.push(["images", `seen by its projector, ${basename(projector)}`]);
   if (checked !== null) rows.push(["weights are", formatChecked(checked)]);
   return rows.map(([key, value]) => `${key.padEnd(12)}  ${value}`).join("\n");
 }

@@ -7,7 +7,7 @@
 import { STEP_KIND_DRAFT } from "../../memory/control_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import { tableBlocks } from "../../rank/kv_bytes.ts";
-import type { StepRunner } from "../step_runner.ts";
+import type { StepRunner, StepText } from "../step_runner.ts";
 import { DraftOdds } from "./draft_odds.ts";
 import { StepTimes } from "../step_times.ts";
 import type { DraftedText, Drafter, Drafts, GuessCounts } from "./drafts.ts";
@@ -28,6 +28,8 @@ export class DraftModel implements Drafter {
   /** By slot: ids whose keys and values it has, [contextLength], and how many they are. */
   readonly #ids: readonly Int32Array[];
   readonly #counts: Int32Array;
+  /** The same as steps have them. */
+  readonly #texts: readonly StepText[];
   /** How far it may go back to any position, and by slot from where: `#goBack`. */
   readonly #reach: number;
   readonly #ends: Int32Array;
@@ -46,6 +48,7 @@ export class DraftModel implements Drafter {
     this.#chunkTokens = chunkTokens;
     this.#times = new StepTimes(chunkTokens);
     this.#ids = Array.from({ length: sequences }, () => new Int32Array(contextLength));
+    this.#texts = this.#ids.map((ids, slot) => ({ slot, ids, spans: [] }));
     this.#counts = new Int32Array(sequences);
     this.#reach = layers.some(({ convolution }) => convolution !== null) ? chunkTokens : Infinity;
     this.#ends = new Int32Array(sequences);
@@ -154,7 +157,7 @@ export class DraftModel implements Drafter {
     this.#ends[slot] = Math.max(this.#ends[slot], end);
     this.#times.start();
     this.#steps.begin(STEP_KIND_DRAFT);
-    this.#steps.add(slot, this.#ids[slot], from, end - from, logits);
+    this.#steps.add(this.#texts[slot], from, end - from, logits);
     if (!this.#steps.run()) return false;
     this.#times.stop(end - from);
     this.#counts[slot] = end;

@@ -44,11 +44,13 @@ export class PromptLookup implements Drafter {
       const at = from + i;
       // A text that repeats itself at once goes on with what it is about to repeat.
       drafts.ids[i] = at < known ? ids[at] : drafts.ids[at - known];
+      // A row that was given is no token that could be chosen.
+      if (drafts.ids[i] < 0) return;
       const kind = kindOf(match + i);
       drafts.kinds[i] = kind;
       drafts.odds[i] = odds[kind];
+      drafts.count = i + 1;
     }
-    drafts.count = most;
   }
 
   learn(slot: number, drafts: Drafts, counts: GuessCounts): void {

@@ -117,19 +117,21 @@ export class Speculation {
   #propose(sequence: Sequence, spare: number): number {
     const drafts = this.#drafts[sequence.slot];
     drafts.count = 0;
-    if (!sequence.isGenerating) this.#model?.follow(sequence, sequence.computed);
+    // The other model knows nothing of rows that were given.
+    const model = sequence.spans.length === 0 ? this.#model : null;
+    if (!sequence.isGenerating) model?.follow(sequence, sequence.computed);
     if (!sequence.isGenerating || spare === 0) return 0;
     const wanted = this.#speculate === "auto" ? AUTO_DRAFTS_MAX : this.#speculate;
     const most = Math.min(wanted, sequence.maxTokens - sequence.answered - 1);
     if (most <= 0) return 0;
     this.#lookup.propose(sequence, most, drafts);
     this.#isModels[sequence.slot] = 0;
-    if (this.#model === null || drafts.count > 0 && drafts.odds[0] >= SURE) return drafts.count;
+    if (model === null || drafts.count > 0 && drafts.odds[0] >= SURE) return drafts.count;
     if (!this.#isModelWorth(sequence)) return drafts.count;
     const second = this.#second;
     second.count = 0;
     // Unlike looked up ones, its guesses cost time: none is made that the step has no row for.
-    this.#model.propose(sequence, Math.min(most, spare), second, this.#leastChance());
+    model.propose(sequence, Math.min(most, spare), second, this.#leastChance());
     if (second.count === 0) return drafts.count;
     this.#stepsSinceAsked = 0;
     this.#second = drafts;

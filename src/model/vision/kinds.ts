@@ -136,7 +136,10 @@ const pixtral: VisionKind = {
   lineBreak: "v.token_embd.img_break",
 };
 
-/** Qwen2-VL: an image is a film of two frames. */
+/**
+ * Qwen2-VL: an image is a film of two frames. Its authors allow 16384 rows, and advise 1280 at most
+ * where memory and time count: attention takes their square.
+ */
 const qwen2vl: VisionKind = {
   ...COMMON,
   name: "qwen2vl_merger",
@@ -144,7 +147,7 @@ const qwen2vl: VisionKind = {
   hasTwoFrames: true,
   positions: "none",
   rope: { pairs: "neox", first: "row", isInterleaved: false, from: 0 },
-  rows: { min: 8, max: 4096 },
+  rows: { min: 8, max: 1280 },
   side: { key: MERGE_SIZE, absent: 2 },
   projector: { ...TWO, first: "mm.0", second: "mm.2" },
 };
@@ -167,8 +170,46 @@ const qwen3vl: VisionKind = {
   deep: "v.deepstack.",
 };
 
+/** dots.ocr: like Qwen2-VL, of one frame. */
+const dotsOcr: VisionKind = {
+  ...COMMON,
+  name: "dots_ocr",
+  norm: "rms",
+  lastNorm: "mm.post_norm",
+  positions: "none",
+  rope: qwen2vl.rope,
+  rows: qwen2vl.rows,
+  side: { key: SCALE_FACTOR, absent: 2 },
+  projector: {
+    ...TWO,
+    norm: { of: "rows", kind: "layer", epsilon: 1e-6, tensor: INPUT_NORM, isOptional: false },
+    first: "mm.0",
+    second: "mm.2",
+  },
+};
+
+/** PaddleOCR-VL: SigLIP 2 that is turned, too. */
+const paddleocr: VisionKind = {
+  ...kimivl,
+  name: "paddleocr",
+  side: { key: SCALE_FACTOR, absent: 2 },
+  rope: qwen2vl.rope,
+  rows: qwen2vl.rows,
+  projector: { ...kimivl.projector, activation: "own" },
+};
+
+/** Phi-4 that reasons about images: SigLIP 2, of any shape. */
+const phi4: VisionKind = {
+  ...COMMON,
+  name: "phi4",
+  resize: "bilinear",
+  rows: { min: 256, max: 3600 },
+  projector: { ...TWO, first: "mm.0", second: "mm.2" },
+};
+
 /** In alphabetical order. */
 export const KINDS: readonly VisionKind[] = [
+  dotsOcr,
   gemma3,
   idefics3,
   internvl,
@@ -176,6 +217,8 @@ export const KINDS: readonly VisionKind[] = [
   kimivl,
   lfm2,
   mlp,
+  paddleocr,
+  phi4,
   pixtral,
   qwen25vl,
   qwen2vl,

@@ -24,7 +24,7 @@ export function readProjector(
     readonly activation: ProjectorConfig["activation"];
   },
 ): { readonly config: ProjectorConfig; readonly tensors: ProjectorTensors } {
-  const { kind: { merge, projector }, checker, width } = reader;
+  const { kind: { merge, projector, lastNorm }, checker, width } = reader;
   const mergedRows = mergeSide * mergeSide;
   const merged = merge === "mean" ? width : width * mergedRows;
   const { norm, activation, isFirstTransposed } = projector;
@@ -44,7 +44,7 @@ export function readProjector(
   const deep = readDeep(reader, { blockCount, rowLength, merged });
   return {
     config: {
-      ...!checker.has("v.post_ln.weight") && { lacksLastNorm: true },
+      ...!checker.has(`${lastNorm}.weight`) && { lacksLastNorm: true },
       mergedRows,
       merge,
       norm: hasNorm ? { of: norm.of, kind: norm.kind, epsilon: norm.epsilon ?? epsilon } : null,

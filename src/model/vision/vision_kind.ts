@@ -45,6 +45,8 @@ export interface VisionKind {
   /** `clip.projector_type`. */
   readonly name: string;
   readonly norm: NormConfig["kind"] | ((shape: TowerShape) => NormConfig["kind"]);
+  /** What the last norm is called, without ".weight"; files may have none. */
+  readonly lastNorm: string;
   /** Files of 2024 call up down, and down up. */
   readonly mayBeSwapped: boolean;
   /** The matrix of patches is there twice, for two frames. */
@@ -86,6 +88,7 @@ export interface VisionKind {
 /** What most kinds do. */
 export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   norm: "layer",
+  lastNorm: "v.post_ln",
   mayBeSwapped: false,
   hasTwoFrames: false,
   classToken: "none",

@@ -1,21 +1,28 @@
 /** Where people write. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { currentChat } from "../state/app_state.ts";
+import { currentChat, currentModel } from "../state/app_state.ts";
 import { branchOf } from "../state/chat_tree.ts";
+import { IMAGE_TYPES } from "../state/image_urls.ts";
 import { useApp, useAppState } from "./context.ts";
-import { Icon } from "./icon.tsx";
+import { Icon, IconButton } from "./icon.tsx";
+import { ImageRow } from "./images.tsx";
 
 export function Composer() {
   const app = useApp();
   const chatId = useAppState((state) => state.chatId);
   const isRunning = useAppState((state) => state.running !== null);
+  const { images, reading } = useAppState((state) => state.draft);
+  const sees = useAppState((state) => currentModel(state)?.seesImages ?? false);
   const [text, setText] = useState("");
   const input = useRef<HTMLTextAreaElement>(null);
   useEffect(() => input.current?.focus(), [chatId]);
   useEffect(() => fit(input.current), [text]);
+  const isEmpty = text.trim() === "" && images.length === 0;
   const send = () => {
-    if (isRunning || text.trim() === "") return;
-    app.chats.send(text.trim());
+    // What is being read is to be in this message.
+    if (isRunning || isEmpty || reading > 0) return;
+    app.chats.send(text.trim(), images);
+    app.images.clear();
     setText("");
   };
   const onKeyDown = (event: KeyboardEvent) => {
@@ -29,6 +36,17 @@ export function Composer() {
       if (last && !isRunning) app.store.set({ editingId: last.id });
     }
   };
+  const onPaste = (event: ClipboardEvent) => {
+    const files = [...event.clipboardData?.files ?? []];
+    // Programs that copy text put a picture of it beside it.
+    if (files.length === 0 || event.clipboardData!.types.includes("text/plain")) return;
+    event.preventDefault();
+    app.images.attach(files);
+  };
+  const remove = (index: number) => {
+    app.images.remove(index);
+    input.current?.focus(); // the button that had it is gone
+  };
   return (
     <footer class="composer-place">
       <form
@@ -38,6 +56,7 @@ export function Composer() {
           send();
         }}
       >
+        <ImageRow images={images} reading={reading} onRemove={remove} />
         <textarea
           id="message"
           ref={input}
@@ -48,11 +67,36 @@ export function Composer() {
           value={text}
           onInput={(event) => setText(event.currentTarget.value)}
           onKeyDown={onKeyDown}
+          onPaste={onPaste}
         />
-        {isRunning ? <StopButton /> : <SendButton isEmpty={text.trim() === ""} />}
+        {sees && <AttachButton />}
+        {isRunning ? <StopButton /> : <SendButton isEmpty={isEmpty || reading > 0} />}
       </form>
       <p class="hint">Everything stays on this machine. Answers can be wrong.</p>
     </footer>
+  );
+}
+
+function AttachButton() {
+  const app = useApp();
+  const file = useRef<HTMLInputElement>(null);
+  return (
+    <>
+      <IconButton icon="image" label="Attach images" onClick={() => file.current?.click()} />
+      <input
+        ref={file}
+        type="file"
+        accept={IMAGE_TYPES.join()}
+        multiple
+        hidden
+        aria-label="Files of images"
+        onChange={(event) => {
+          const input = event.currentTarget;
+          app.images.attach([...input.files ?? []]);
+          input.value = "";
+        }}
+      />
+    </>
   );
 }
 

@@ -24,10 +24,11 @@ export function Conversation() {
   const place = useRef<HTMLElement>(null);
   const isAtEnd = useRef(true);
   const branch = chat ? branchOf(chat) : [];
-  useLayoutEffect(() => {
+  const stayAtEnd = () => {
     const main = place.current!;
     if (isAtEnd.current) main.scrollTop = main.scrollHeight;
-  });
+  };
+  useLayoutEffect(stayAtEnd);
   useEffect(() => {
     isAtEnd.current = true;
     place.current!.scrollTop = place.current!.scrollHeight;
@@ -37,7 +38,14 @@ export function Conversation() {
     isAtEnd.current = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
   };
   return (
-    <main ref={place} class="conversation" onScroll={onScroll} onClick={copyCode} tabIndex={-1}>
+    <main
+      ref={place}
+      class="conversation"
+      onScroll={onScroll}
+      onClick={copyCode}
+      onLoadCapture={stayAtEnd} // images have no height before
+      tabIndex={-1}
+    >
       {trouble !== null && (
         <div class="column">
           <TroubleNote

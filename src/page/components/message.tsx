@@ -5,6 +5,7 @@ import type { AnswerFacts, ChatNode } from "../types.ts";
 import { useApp, useAppState } from "./context.ts";
 import { copyText } from "./conversation.tsx";
 import { IconButton } from "./icon.tsx";
+import { ImageRow } from "./images.tsx";
 import { TroubleNote } from "./trouble_note.tsx";
 
 interface MessageProps {
@@ -21,10 +22,11 @@ export function UserMessage({ node, versions }: MessageProps) {
   if (isEditing) return <MessageEditor node={node} onEnd={() => edit(null)} />;
   return (
     <article class="message user" aria-label="You">
-      <div class="bubble">{node.content}</div>
+      <ImageRow images={node.images ?? []} />
+      {node.content !== "" && <div class="bubble">{node.content}</div>}
       <div class="message-actions">
         <Versions node={node} versions={versions} isBusy={isBusy} />
-        <CopyButton text={node.content} label="Copy message" />
+        {node.content !== "" && <CopyButton text={node.content} label="Copy message" />}
         <IconButton
           icon="edit"
           kind="small"
@@ -40,19 +42,26 @@ export function UserMessage({ node, versions }: MessageProps) {
 function MessageEditor({ node, onEnd }: { node: ChatNode; onEnd: () => void }) {
   const app = useApp();
   const [text, setText] = useState(node.content);
+  const [images, setImages] = useState(node.images ?? []);
   const area = useRef<HTMLTextAreaElement>(null);
   // Before anybody can type: the cursor must not be moved under their hands.
   useLayoutEffect(() => {
     area.current?.focus();
     area.current?.setSelectionRange(text.length, text.length);
   }, []);
-  const send = () => text.trim() === "" ? onEnd() : app.chats.edit(node, text.trim());
+  const isEmpty = text.trim() === "" && images.length === 0;
+  const send = () => isEmpty ? onEnd() : app.chats.edit(node, text.trim(), images);
+  const remove = (index: number) => {
+    setImages(images.filter((_, each) => each !== index));
+    area.current?.focus(); // the button that had it is gone
+  };
   return (
     <form
       class="editor"
       aria-label="Edit message"
       onSubmit={(event) => (event.preventDefault(), send())}
     >
+      <ImageRow images={images} onRemove={remove} />
       <textarea
         ref={area}
         aria-label="Edited message"

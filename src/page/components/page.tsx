@@ -4,6 +4,8 @@ import { currentChat } from "../state/app_state.ts";
 import { Composer } from "./composer.tsx";
 import { useApp, useAppState } from "./context.ts";
 import { Conversation } from "./conversation.tsx";
+import { DropPlace } from "./drop_place.tsx";
+import { ImageDialog } from "./images.tsx";
 import { KeyDialog } from "./key_dialog.tsx";
 import { NeuronPanel } from "./neuron_panel.tsx";
 import { SettingsDialog } from "./settings_dialog.tsx";
@@ -29,15 +31,16 @@ export function Page() {
   return (
     <div class="page">
       {isSidebarOpen && <Sidebar />}
-      <div class="middle">
+      <DropPlace>
         <TopBar />
         <Conversation />
         <Composer />
-      </div>
+      </DropPlace>
       {isNeuronsOpen && <NeuronPanel />}
       {dialog === "settings" && <SettingsDialog />}
       {dialog === "shortcuts" && <ShortcutsDialog />}
       {dialog === "key" && <KeyDialog />}
+      {dialog === "image" && <ImageDialog />}
       <NoticeLine />
     </div>
   );

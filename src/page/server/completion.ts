@@ -6,10 +6,17 @@ import { readEvents } from "./event_stream.ts";
 
 export interface Question {
   readonly model: string | undefined;
-  readonly messages: readonly { readonly role: string; readonly content: string }[];
+  readonly messages: readonly QuestionMessage[];
   readonly settings: Settings;
   /** The same for all questions of a chat: proxies keep it where its keys and values are. */
   readonly cacheKey: string;
+}
+
+export interface QuestionMessage {
+  readonly role: string;
+  readonly content: string;
+  /** Data URLs, before the text; left out: none. */
+  readonly images?: readonly string[];
 }
 
 /** What came since the last one. */
@@ -70,10 +77,18 @@ function bodyOf({ model, messages, settings, cacheKey }: Question): Record<strin
   const given = Object.entries(fields).filter(([, value]) => value !== null);
   return {
     ...model === undefined ? {} : { model },
-    messages: system === "" ? messages : [{ role: "system", content: system }, ...messages],
+    messages: [...system === "" ? [] : [{ role: "system", content: system }], ...messages]
+      .map(messageOnWire),
     ...{ stream: true, prompt_cache_key: cacheKey },
     ...Object.fromEntries(given),
   };
+}
+
+/** Parts only where there are images: every server reads plain text. */
+function messageOnWire({ role, content, images = [] }: QuestionMessage) {
+  if (images.length === 0) return { role, content };
+  const shown = images.map((url) => ({ type: "image_url", image_url: { url } }));
+  return { role, content: [...shown, ...content === "" ? [] : [{ type: "text", text: content }]] };
 }
 
 /** Measures an answer as it looks from here, until the server says how it was. */

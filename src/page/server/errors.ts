@@ -51,6 +51,9 @@ const KEY_CURE = "Choose Try again, and give the key that the server was started
 const CURES: Readonly<Record<string, string>> = {
   context_length_exceeded:
     "Begin a new chat, edit an earlier message, or start the server with a larger --ctx-size.",
+  images_not_supported:
+    "Choose another model at the top, or edit the messages that have images and remove them.",
+  body_too_large: "Begin a new chat, or edit earlier messages and remove some of their images.",
   missing_api_key: KEY_CURE,
   invalid_api_key: KEY_CURE,
   model_not_found: "Choose another model at the top.",

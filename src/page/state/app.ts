@@ -3,8 +3,10 @@ import { Client } from "../server/client.ts";
 import { type AppStore, createStore } from "./app_state.ts";
 import { ChatActions } from "./chat_actions.ts";
 import { ChatStorage } from "./chat_storage.ts";
+import { ImageDraft } from "./image_draft.ts";
 import { ModelWatch } from "./model_watch.ts";
 import { NeuronWatch } from "./neuron_watch.ts";
+import { readImage } from "./read_image.ts";
 import { loadSettings, saveSettings } from "./settings.ts";
 import type { Settings } from "../types.ts";
 
@@ -13,6 +15,7 @@ const NOTICE_MS = 6000;
 export class App {
   readonly store: AppStore;
   readonly chats: ChatActions;
+  readonly images: ImageDraft;
   readonly models: ModelWatch;
   readonly neurons: NeuronWatch;
   #answerKey: ((key: string | null) => void) | null = null;
@@ -25,6 +28,10 @@ export class App {
     const client = new Client({ askKey: (isWrong) => this.#askKey(isWrong) });
     this.models = new ModelWatch(this.store, client);
     this.neurons = new NeuronWatch(this.store, client);
+    this.images = new ImageDraft({
+      ...{ store: this.store, read: readImage },
+      tell: (text) => this.tell(text),
+    });
     this.chats = new ChatActions({
       ...{ store: this.store, client, storage },
       tell: (text, action) => this.tell(text, action),

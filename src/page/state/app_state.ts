@@ -43,7 +43,9 @@ export interface AppState {
   readonly modelId: string;
   /** Why the last thing that was asked of the server, apart from answers, did not go well. */
   readonly trouble: Trouble | null;
-  readonly dialog: "settings" | "shortcuts" | "key" | null;
+  readonly dialog: "settings" | "shortcuts" | "key" | "image" | null;
+  /** The image that the dialog shows. */
+  readonly shownImage: string | null;
   /** The key that was given is not known to the server. */
   readonly isKeyWrong: boolean;
   readonly isSidebarOpen: boolean;
@@ -52,6 +54,8 @@ export interface AppState {
   readonly notice: Notice | null;
   /** The message that is being edited. */
   readonly editingId: string | null;
+  /** Images of the message that is being written, and how many more are being read. */
+  readonly draft: { readonly images: readonly string[]; readonly reading: number };
 }
 
 export type AppStore = Store<AppState>;
@@ -61,7 +65,8 @@ export function createStore(settings: Settings = DEFAULT_SETTINGS): AppStore {
     ...{ chats: [], isReady: false, chatId: null, running: null, query: "", settings },
     ...{ connection: "connecting", models: [], modelId: "", trouble: null, dialog: null },
     ...{ isKeyWrong: false, isSidebarOpen: matchMedia("(min-width: 60rem)").matches },
-    ...{ isNeuronsOpen: false, neurons: null, notice: null, editingId: null },
+    ...{ isNeuronsOpen: false, neurons: null, notice: null, editingId: null, shownImage: null },
+    draft: { images: [], reading: 0 },
   });
 }
 

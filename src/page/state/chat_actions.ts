@@ -7,6 +7,7 @@ import { type AppStore, currentChat, currentModel } from "./app_state.ts";
 import { readChats, writeChats } from "./chat_file.ts";
 import type { ChatStorage } from "./chat_storage.ts";
 import { addNode, pathTo, showBranch, updateNode } from "./chat_tree.ts";
+import { withImages } from "./image_urls.ts";
 
 /** Text is shown so often while it comes. */
 const SHOW_MS = 40;
@@ -54,23 +55,23 @@ export class ChatActions {
   }
 
   /** Says something behind what is shown, and has it answered. */
-  send(content: string): void {
-    if (this.#store.state.running !== null || content.trim() === "") return;
+  send(content: string, images: readonly string[] = []): void {
+    if (this.#store.state.running !== null || isNothing(content, images)) return;
     const now = Date.now();
     const chat = currentChat(this.#store.state) ??
       { id: freshId(), title: "New chat", createdMs: now, updatedMs: now, nodes: [], leafId: null };
-    const node = { id: freshId(), parentId: chat.leafId, role: "user", content } as const;
+    const node = userNode(chat.leafId, content, images);
     this.#put(addNode(chat, node));
     this.#store.set({ chatId: chat.id });
     this.#answer(chat.id, node.id);
   }
 
   /** Says a message in other words: a sibling of it, with an answer of its own. */
-  edit(node: ChatNode, content: string): void {
+  edit(node: ChatNode, content: string, images: readonly string[] = []): void {
     const chat = currentChat(this.#store.state);
     this.#store.set({ editingId: null });
-    if (this.#store.state.running !== null || content.trim() === "" || chat === undefined) return;
-    const edited = { id: freshId(), parentId: node.parentId, role: "user", content } as const;
+    if (this.#store.state.running !== null || isNothing(content, images) || !chat) return;
+    const edited = userNode(node.parentId, content, images);
     this.#put(addNode(chat, edited));
     this.#answer(chat.id, edited.id);
   }
@@ -114,14 +115,14 @@ export class ChatActions {
     });
   }
 
-  /** Lets the browser save all chats, or one, as a file. */
-  export(chats: readonly Chat[] = this.#store.state.chats): void {
-    const url = URL.createObjectURL(new Blob([writeChats(chats)], { type: "application/json" }));
-    const link = document.createElement("a");
-    link.href = url;
-    link.download = `ganglion-chats-${new Date().toISOString().slice(0, 10)}.json`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  /** Lets the browser save all chats as a file, or as several where they are long. */
+  export(): void {
+    const texts = writeChats(this.#store.state.chats);
+    const day = new Date().toISOString().slice(0, 10);
+    texts.forEach((text, index) => {
+      const part = texts.length === 1 ? "" : `-${index + 1}-of-${texts.length}`;
+      saveFile(`ganglion-chats-${day}${part}.json`, text);
+    });
   }
 
   async import(file: File): Promise<void> {
@@ -142,7 +143,8 @@ export class ChatActions {
     const abort = new AbortController();
     const nodeId = freshId();
     const chat = this.#chat(chatId)!;
-    const messages = pathTo(chat, parentId).map(({ role, content }) => ({ role, content }));
+    const messages = pathTo(chat, parentId)
+      .map(({ role, content, images }) => ({ role, content, images }));
     const node = { id: nodeId, parentId, role: "assistant", content: "", model } as const;
     this.#put(addNode(chat, node));
     this.#store.set({ running: { chatId, nodeId, abort } });
@@ -202,6 +204,27 @@ export class ChatActions {
   #keep(write: () => Promise<void>): void {
     write().catch(() => this.#by.tell("This browser could not keep the chat: export it."));
   }
+}
+
+function saveFile(name: string, text: string): void {
+  const url = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  const link = document.createElement("a");
+  link.href = url;
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}
+
+function isNothing(content: string, images: readonly string[]): boolean {
+  return content.trim() === "" && images.length === 0;
+}
+
+function userNode(
+  parentId: string | null,
+  content: string,
+  images: readonly string[],
+): ChatNode {
+  return { id: freshId(), parentId, role: "user", content, ...withImages(images) };
 }
 
 /** Collects an answer, and shows it a few times a second. */

@@ -3,16 +3,35 @@
  * right is refused with words, and nothing that the page does not know is taken over.
  */
 import type { Chat, ChatNode } from "../types.ts";
+import { IMAGES_MAX, isImageUrl, withImages } from "./image_urls.ts";
 
 const FORMAT = "ganglion-chats";
 const CHATS_MAX = 10_000;
 const NODES_MAX = 100_000;
 const TEXT_CHARS_MAX = 2 ** 22;
 const NAME_CHARS_MAX = 512;
+/** Images make chats long. So many characters are at most 192 MiB, less than is read. */
+const FILE_CHARS_MAX = 2 ** 26;
 
-/** The file's text. */
-export function writeChats(chats: readonly Chat[]): string {
-  return JSON.stringify({ format: FORMAT, version: 1, chats }, null, 1);
+/** Texts of as few files as lengths allow, at most `charsMax` each unless a chat is longer. */
+export function writeChats(
+  chats: readonly Chat[],
+  charsMax: number = FILE_CHARS_MAX,
+): readonly string[] {
+  const files: string[][] = [];
+  let room = 0;
+  for (const chat of chats) {
+    const text = JSON.stringify(chat, null, 1);
+    if (text.length > room) {
+      files.push([]);
+      room = charsMax;
+    }
+    files.at(-1)!.push(text);
+    room -= text.length;
+  }
+  return files.map((texts) =>
+    `{ "format": "${FORMAT}", "version": 1, "chats": [\n${texts.join(",\n")}\n] }\n`
+  );
 }
 
 /**
@@ -67,15 +86,25 @@ function readNode(value: unknown, ids: ReadonlyMap<string, string>): ChatNode | 
   // A parent comes before its children: so there are no circles.
   const parentId = value.parentId === null ? null : ids.get(String(value.parentId));
   if (parentId === undefined) return null;
+  const images = readImages(value.images);
+  if (images === null) return null;
   const [thoughts, model] = [textOf(value.thoughts, TEXT_CHARS_MAX), textOf(value.model, 512)];
   return {
-    ...{ id, parentId, role, content },
+    ...{ id, parentId, role, content, ...withImages(images) },
     ...thoughts === undefined ? {} : { thoughts },
     ...model === undefined ? {} : { model },
     ...ending === "stopped" || ending === "length" ? { ending } : {},
     ...isRecord(facts) ? { facts: readFacts(facts) } : {},
     ...isRecord(trouble) ? { trouble: readTrouble(trouble) } : {},
   };
+}
+
+/** Null: there is something that is no image, or too much. */
+function readImages(images: unknown): readonly string[] | null {
+  if (images === undefined) return [];
+  return Array.isArray(images) && images.length <= IMAGES_MAX && images.every(isImageUrl)
+    ? images
+    : null;
 }
 
 function readFacts(facts: Record<string, unknown>): ChatNode["facts"] {

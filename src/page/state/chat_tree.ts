@@ -29,7 +29,7 @@ export function addNode(chat: Chat, node: ChatNode): Chat {
   const isFirst = chat.nodes.length === 0 && node.role === "user";
   return {
     ...chat,
-    title: isFirst ? titleOf(node.content) : chat.title,
+    title: isFirst ? titleOf(node.content || (node.images ? "Image" : "")) : chat.title,
     nodes: [...chat.nodes, node],
     leafId: node.id,
     updatedMs: Date.now(),

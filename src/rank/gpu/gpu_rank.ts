@@ -25,7 +25,7 @@ import type { RankPlan } from "../plan_types.ts";
 import type { RankSteps } from "../rank_steps.ts";
 import { Residual } from "../residual.ts";
 import { StepState, type StepStateInput } from "../step_state.ts";
-import { type TokenRows, TokenTable } from "../token_table.ts";
+import type { TokenRows } from "../token_table.ts";
 import { Vocabulary } from "../vocabulary.ts";
 import { floats } from "../arena_views.ts";
 import { lengthOf } from "../shard.ts";
@@ -36,7 +36,8 @@ import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
 import { apartTokens, GpuStep } from "./gpu_step.ts";
 import { loadKeptStart } from "./gpu_kept.ts";
 import { loadStreamEnds } from "./gpu_alt_up.ts";
-import { loadTokenInputs, SentRows } from "./gpu_inputs.ts";
+import { createGivenParts, type SentRows, sentWithSteps } from "./gpu_given.ts";
+import { loadTokenInputs } from "./gpu_inputs.ts";
 import { openLayers } from "./gpu_walk.ts";
 import { openRoutes } from "./gpu_experts.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
@@ -61,8 +62,8 @@ interface GpuRankParts {
   readonly layers: readonly WalkedGpuLayer[];
   /** Null where nothing is brought. */
   readonly brought: BroughtNeurons | null;
-  /** What of the tokens' rows goes to the GPU with a step; null: nothing. */
-  readonly sentRows: SentRows | null;
+  /** What of the tokens' rows goes to the GPU with a step. */
+  readonly sent: readonly SentRows[];
   /** Null where it has no rows of the output. */
   readonly output: Program | null;
   /** Leaves the last norm of all tokens as a partial sum; null: others know it. */
@@ -146,7 +147,8 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     const tokenInputs = await loadTokenInputs(loader, plan);
     const streamEnds = await loadStreamEnds(loader, plan);
     const keptStart = await loadKeptStart(loader, plan, config);
-    const ends = { tokenInputs, streamEnds, keptStart };
+    const givenParts = await createGivenParts(gpu, { plan, config });
+    const ends = { tokenInputs, streamEnds, keptStart, givenParts };
     const of = { ...input, plan, space, routes, loader, ...ends, makeBuilder };
     const layers = await openLayers(of);
     const brought = await openBrought({ ...of, layers: layers.map(({ layer }) => layer) });
@@ -154,10 +156,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     const rowBytes = plan.strides.embedding * 4;
     return new GpuRank(input, state, {
       ...{ space, layers, brought },
-      sentRows: plan.tokenInputs && new SentRows(gpu, {
-        table: new TokenTable(input.tokenRows!, plan.tokenInputs),
-        ...{ to: space.inputRows, tokens: plan.chunkTokens },
-      }),
+      sent: sentWithSteps(input, { plan, space, givenParts }),
       output: output && await buildOutput(of, output),
       rows: output && plan.gpu!.isAlone ? await buildRows(of, output) : null,
       input: stepInput,
@@ -200,7 +199,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   joinEmbedding(): boolean {
     if (!this.#residual.joinEmbedding(this.#embeddingNorm, 0)) return false;
     if (this.#isAlone) this.#sendResidual();
-    this.#parts.sentRows?.send(this.#control.stepIds(), this.#step.n);
+    for (const each of this.#parts.sent) each.send(this.#control.stepIds(), this.#step.n);
     return true;
   }
 

@@ -8,6 +8,7 @@ import {
   POSITION_AXES,
   SEGMENT_POSITION,
   SEGMENT_ROWS,
+  SEGMENT_SEES_ALL,
   SEGMENT_SLOT,
   SEGMENT_STATE_FROM,
   SEGMENT_STATE_TO,
@@ -29,6 +30,7 @@ export class GpuStep implements StepValues {
   position = 0;
   m = 0;
   isApart = false;
+  seesAll = false;
   readonly #input: StepInput;
   readonly #rows: Required<StepRows>;
   /** The leader writes them into the rank's arena, [sequences, tableBlocks]. */
@@ -74,6 +76,7 @@ export class GpuStep implements StepValues {
     check(chained === 1 || n === 1, "a chain begins with a step of one token");
     const isOnes = areOnes(segments, segmentCount);
     check(isOnes || segmentCount === n, "tokens of one sequence, or of one each");
+    this.seesAll = segments[SEGMENT_SEES_ALL] === 1;
     this.n = n;
     this.m = logitsCount;
     this.isApart = n === 1 || !isOnes;
@@ -83,6 +86,8 @@ export class GpuStep implements StepValues {
       const slot = segments[at + SEGMENT_SLOT];
       const first = segments[at + SEGMENT_POSITION];
       const end = first + segments[at + SEGMENT_ROWS];
+      const isAll = segments[at + SEGMENT_SEES_ALL] === 1;
+      check(!isAll || segmentCount === 1, "rows that see each other are all of a GPU's step");
       if (!isOnes) this.position = Math.max(this.position, first);
       check(end + chained - 1 <= this.#contextLength, "a chain ends within the context");
       this.#takeBlocks(slot, first, end + chained - 1);

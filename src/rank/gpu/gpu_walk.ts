@@ -2,7 +2,7 @@
  * The layers of a GPU's rank as they are walked: loaded, and with the lists of commands that each
  * runs. Knows how commands are put together; nothing of when they run.
  */
-import type { Program, ProgramBuilder, Routes } from "../../../gpu/mod.ts";
+import type { Program, ProgramBuilder, Routes, Rows } from "../../../gpu/mod.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { floats } from "../arena_views.ts";
 import { bindNorm } from "../bound_norm.ts";
@@ -10,6 +10,7 @@ import { cutsGroups } from "../plan_state.ts";
 import type { RankPlan } from "../plan_types.ts";
 import { GpuLayer, type LayerLeft, NOTHING_LEFT } from "./gpu_layer.ts";
 import { endStreams, startStreams, type StreamEnds } from "./gpu_alt_up.ts";
+import { addGivenPart } from "./gpu_given.ts";
 import { type KeptStart, startKept } from "./gpu_kept.ts";
 import { addTokenInputs, type TokenInputs } from "./gpu_inputs.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";
@@ -34,6 +35,8 @@ export type Opening = GpuRankInput & {
   readonly streamEnds: StreamEnds | null;
   /** Null: nothing is kept beside it. */
   readonly keptStart: KeptStart | null;
+  /** Null: given rows have no parts, or others add them. */
+  readonly givenParts: Rows | null;
   readonly makeBuilder: () => ProgramBuilder;
 };
 
@@ -132,7 +135,7 @@ export function addLayers(
   builder: ProgramBuilder,
   layers: readonly GpuLayer[],
   { from, end, before }: { from: number; end: number; before: LayerLeft },
-  of: Pick<Opening, "streamEnds" | "keptStart" | "config" | "space">,
+  of: Pick<Opening, "streamEnds" | "keptStart" | "givenParts" | "config" | "space">,
 ): LayerLeft {
   const { streamEnds, keptStart } = of;
   let left = before;
@@ -141,6 +144,7 @@ export function addLayers(
   for (let index = from; index < end; index++) {
     const next: NormReaders | null = layers[index + 1]?.readers ?? null;
     left = layers[index].addBlocks(builder, { before: left, next });
+    addGivenPart(builder, index, of);
     builder.boundary();
   }
   if (end === layers.length && streamEnds !== null) endStreams(builder, streamEnds, of);

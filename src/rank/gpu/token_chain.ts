@@ -23,6 +23,7 @@ import {
   type Program,
   type ProgramBuilder,
   type ReadBack,
+  type Rows,
   type StepChain,
   type StepInput,
   TOO_MANY,
@@ -57,6 +58,7 @@ export interface TokenChainInput extends OutputPlace {
   readonly streamEnds: StreamEnds | null;
   /** Null: nothing is kept beside it. */
   readonly keptStart: KeptStart | null;
+  readonly givenParts: Rows | null;
 }
 
 /** The best ids of a token, best first. */

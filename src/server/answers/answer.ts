@@ -38,7 +38,7 @@ export async function readWork<T extends z.ZodType>(
 }
 
 /**
- * Holds a model while `use` makes an answer of it; `answerWhole` and `answerStream` let go of it.
+ * Holds a model while `use` makes an answer of it; `whileWanted` and `answerStream` let go of it.
  * @throws {RequestError} 404 when there is none of that name, and whatever `use` throws.
  */
 export async function withModel(
@@ -73,13 +73,14 @@ export async function withModel(
 const STREAMS = new WeakSet<Response>();
 
 /**
- * Answers in one piece, made by `make`, whose signal aborts when nobody wants it any more.
+ * An answer in one piece, or what has to be known before it begins, made by `make`, whose signal
+ * aborts when nobody wants it any more.
  * @throws {RequestError} when the model refuses or fails.
  */
-export async function answerWhole(
-  work: Work,
-  make: (signal: AbortSignal) => Promise<Response>,
-): Promise<Response> {
+export async function whileWanted<T>(
+  work: Pick<Work, "settings" | "request">,
+  make: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
   const stop = linkedStop(work.settings);
   const clientSignal = work.request.signal;
   if (clientSignal.aborted) stop.abort();

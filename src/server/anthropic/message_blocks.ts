@@ -4,19 +4,41 @@
  */
 import { z } from "zod";
 import type { ChatMessage } from "../../llm/types.ts";
+import {
+  type ContentFields,
+  enclosed,
+  MessageContent,
+  readBase64,
+  refusal,
+} from "../message_images.ts";
 import { anyObject, listOf, optional } from "../parse_fields.ts";
 
 const textBlock = z.object({ type: z.literal("text"), text: z.string() });
 const blockId = z.string().max(256);
 
-/** What tools say; images and documents are blocks, too, but none that a model here could read. */
+const imageBlock = z.object({
+  type: z.literal("image"),
+  source: z.object({
+    type: z.literal("base64", 'expected "base64": this server fetches nothing from other hosts'),
+    media_type: optional(z.string().max(256)),
+    data: z.unknown().meta({ type: "string" }).transform((text, context) =>
+      readBase64(text, refusal(context, [])) ?? z.NEVER
+    ),
+  }),
+});
+
+/** What tools say; documents are blocks, too, but none that a model here could read. */
 const resultContent = optional(z.union(
-  [z.string(), listOf(z.discriminatedUnion("type", [textBlock], { error: unknownBlock }))],
+  [
+    z.string(),
+    listOf(z.discriminatedUnion("type", [textBlock, imageBlock], { error: unknownBlock })),
+  ],
   "expected a string or a list of blocks",
 ));
 
 const block = z.discriminatedUnion("type", [
   textBlock,
+  imageBlock,
   z.object({ type: z.literal("thinking"), thinking: z.string() }),
   z.object({ type: z.literal("redacted_thinking") }),
   z.object({
@@ -38,7 +60,7 @@ type Role = "user" | "assistant" | "system";
 
 /** Which blocks a message of a role may have. */
 const BLOCKS_OF: Readonly<Record<Role, readonly Block["type"][]>> = {
-  user: ["text", "tool_result"],
+  user: ["text", "image", "tool_result"],
   assistant: ["text", "thinking", "redacted_thinking", "tool_use"],
   system: ["text"],
 };
@@ -108,10 +130,33 @@ function userMessages(turns: readonly Turn[]): ChatMessage[] {
   const results = turns.flatMap(({ blocks }) =>
     blocks.flatMap((each) => each.type === "tool_result" ? [resultMessage(each)] : [])
   );
-  const said = turns.filter(({ blocks }) => blocks.some(({ type }) => type === "text"));
+  const said = turns.filter(({ blocks }) => blocks.some(isSaid));
   if (said.length === 0 && results.length > 0) return results;
-  const texts = said.map((turn) => turn.role === "system" ? reminder(textOf(turn)) : textOf(turn));
-  return [...results, { role: "user", content: apart(texts) }];
+  const blocks = said.flatMap((turn): readonly Said[] =>
+    turn.role === "system"
+      ? [{ type: "text", text: reminder(textOf(turn)) }]
+      : turn.blocks.filter(isSaid)
+  );
+  return [...results, { role: "user", ...contentOf(blocks) }];
+}
+
+type Said = Extract<Block, { type: "text" | "image" }>;
+
+function isSaid(block: Block): block is Said {
+  return block.type === "text" || block.type === "image";
+}
+
+/** Texts apart from one another, images between them. */
+function contentOf(blocks: readonly Said[]): ContentFields {
+  const message = new MessageContent();
+  let isBehindText = false;
+  for (const block of blocks) {
+    if (block.type === "image") message.addImage(block.source.data);
+    else if (block.text === "") continue;
+    else message.addText(isBehindText ? `\n\n${block.text}` : block.text);
+    isBehindText = block.type === "text";
+  }
+  return message.fields;
 }
 
 /**
@@ -126,9 +171,9 @@ function reminder(text: string): string {
 function resultMessage(
   { tool_use_id: id, content = "", is_error: isError }: Extract<Block, { type: "tool_result" }>,
 ): ChatMessage {
-  const text = typeof content === "string" ? content.toWellFormed() : apart(textsOf(content));
-  const said = isError ? `Error: ${text}` : text;
-  return { role: "tool", content: said, tool_call_id: id.toWellFormed() };
+  const said = contentOf(typeof content === "string" ? [{ type: "text", text: content }] : content);
+  const told = isError ? enclosed("Error: ", said, "") : said;
+  return { role: "tool", ...told, tool_call_id: id.toWellFormed() };
 }
 
 /** Whether a model is shown what it thought before is for its template to say. */

@@ -1,6 +1,6 @@
 /** The handlers of `/v1/messages` and `/v1/messages/count_tokens`. */
 import type { Context } from "hono";
-import { answerStream, answerWhole, readWork, withModel, type Work } from "../answers/answer.ts";
+import { answerStream, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import { type Ask, type ChoiceEvent, startChoices } from "../answers/choices.ts";
 import { namedEvent, type StreamFormat } from "../answers/event_stream.ts";
 import type { ServerEnv } from "../guards.ts";
@@ -21,7 +21,7 @@ import {
 export async function messages(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const request = toMessagesRequest(await readWork(c, settings, messagesSchema));
   return await withModel(c, settings, { id: request.model }, async (work) => {
-    const ask = { ...chatAsk(work.lease.model, request), count: 1 };
+    const ask = { ...await chatAsk(work, request), count: 1 };
     const [{ ids }] = ask.prompts;
     const response = await answer(work, request, ask);
     return withPrefixKey(response, work.request, { cacheKey: request.cacheKey, ids });
@@ -37,7 +37,7 @@ function answer(work: Work, request: MessagesRequest, ask: Ask): Response | Prom
   if (request.stream) {
     return answerStream(work, streamFormat(work), (signal) => lines(events(start(signal), writer)));
   }
-  return answerWhole(work, async (signal) => {
+  return whileWanted(work, async (signal) => {
     for await (const _event of events(start(signal), writer));
     return Response.json(writer.message());
   });
@@ -71,8 +71,8 @@ function streamFormat({ requestId }: Work): StreamFormat {
 /** How many tokens a conversation takes. */
 export async function countTokens(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const request = toCounted(await readWork(c, settings, countSchema));
-  return await withModel(c, settings, { id: request.model }, ({ lease }) => {
-    const { prompts: [{ ids }] } = chatAsk(lease.model, {
+  return await withModel(c, settings, { id: request.model }, async (work) => {
+    const { prompts: [{ ids }] } = await chatAsk(work, {
       ...request,
       request: {},
       isCounted: true,

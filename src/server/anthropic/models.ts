@@ -4,6 +4,7 @@ import type { ServerEnv } from "../guards.ts";
 import type { ModelCard } from "../model_source.ts";
 import { cardOf, createdOf } from "../openai/models.ts";
 import type { AppSettings } from "../options.ts";
+import { capabilitiesOf } from "./capabilities.ts";
 
 /** All models that can be asked for, on one page. */
 export function listModels(_c: Context<ServerEnv>, settings: AppSettings): Response {
@@ -22,7 +23,7 @@ export function showModel(c: Context<ServerEnv>, settings: AppSettings): Respons
 }
 
 function modelOnWire(card: ModelCard, { models }: AppSettings) {
-  const { id, contextLength = null } = card;
+  const { id, contextLength = null, details } = card;
   return {
     type: "model",
     id,
@@ -30,5 +31,6 @@ function modelOnWire(card: ModelCard, { models }: AppSettings) {
     created_at: new Date(createdOf(card, models) * 1e3).toISOString(),
     max_input_tokens: contextLength,
     max_tokens: contextLength,
+    capabilities: capabilitiesOf(details),
   };
 }

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { RequestError } from "../../base/errors.ts";
 import type { Conversations, LanguageModel } from "../../llm/types.ts";
-import { answerWhole, readWork, withModel } from "../answers/answer.ts";
+import { readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import { CHAT_FIELDS_AS_HINTS, conversationFields } from "../openai/chat_request.ts";
@@ -66,10 +66,10 @@ export async function saveConversation(
     settings,
     { id: fields.model },
     (work) =>
-      answerWhole(work, async (signal) => {
+      whileWanted(work, async (signal) => {
         const { model } = work.lease;
         const kept = conversationsOf(model);
-        const ids = idsOf(model, fields);
+        const ids = await idsOf(work, fields);
         const path = pathOf(folder, fields.name);
         const { finishReason } = await model.generate({
           ids,
@@ -126,14 +126,22 @@ function cardOf(name: string, bytes: number) {
   return { object: "conversation", name, bytes };
 }
 
-function idsOf(model: LanguageModel, fields: z.output<typeof saveSchema>): readonly number[] {
+async function idsOf(
+  work: Work,
+  fields: z.output<typeof saveSchema>,
+): Promise<readonly number[]> {
+  const { model } = work.lease;
   const { messages, prompt } = fields;
   if ((messages === undefined) === (prompt === undefined)) {
     throw fieldError("messages", `One of "messages" and "prompt" is needed`);
   }
   if (prompt !== undefined) return model.encodePrompt(prompt.toWellFormed());
   const conversation = toConversation({ ...fields, messages: messages! });
-  return chatAsk(model, { conversation, format: {}, request: {} }).prompts[0].ids;
+  // What stands for an image in a prompt means nothing to another process.
+  if (messages!.some(({ images }) => images)) {
+    throw fieldError("messages", "Conversations with images cannot be kept: leave them out");
+  }
+  return (await chatAsk(work, { conversation, format: {}, request: {} })).prompts[0].ids;
 }
 
 /** @throws {RequestError} 501 where the server was given no folder. */

@@ -92,9 +92,9 @@ export async function countChatTokens(
   settings: AppSettings,
 ): Promise<Response> {
   const fields = await readWork(c, settings, conversationSchema);
-  return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
+  return await withModel(c, settings, { id: fields.model }, async (work) => {
     const conversation = toConversation(fields);
-    const { prompts: [{ ids }] } = chatAsk(lease.model, {
+    const { prompts: [{ ids }] } = await chatAsk(work, {
       ...{ conversation, format: {}, request: {} },
       isCounted: true,
     });

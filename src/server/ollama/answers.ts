@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { counted } from "../../base/units.ts";
 import type { LanguageModel } from "../../llm/types.ts";
-import { answerStream, answerWhole, readWork, withModel, type Work } from "../answers/answer.ts";
+import { answerStream, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import {
   type Ask,
   type ChoiceEvent,
@@ -21,6 +21,7 @@ import { optional } from "../parse_fields.ts";
 import { withPrefixKey } from "../prefix_key.ts";
 import {
   answerFields,
+  imagesField,
   leaseOptions,
   messagesField,
   OTHER_FIELDS,
@@ -28,6 +29,7 @@ import {
   toFormat,
   toolsField,
   toRequest,
+  withImages,
 } from "./fields.ts";
 import { type AnswerHead, type AnswerKind, emptyOnWire, endOnWire, NDJSON } from "./wire.ts";
 import { NOTHING, partOnWire } from "./wire.ts";
@@ -48,6 +50,7 @@ export const generateSchema = withOthers(
     suffix: optional(z.string()),
     system: optional(z.string()),
     raw: optional(z.boolean()),
+    images: imagesField,
   }),
   OTHER_FIELDS,
 );
@@ -71,7 +74,7 @@ export async function chat(c: Context<ServerEnv>, settings: AppSettings): Promis
       work,
       head,
       fields,
-      (model) => chatAsk(model, { conversation, format, request: toRequest(fields) }),
+      () => chatAsk(work, { conversation, format, request: toRequest(fields) }),
     );
   });
 }
@@ -83,7 +86,7 @@ export async function generate(c: Context<ServerEnv>, settings: AppSettings): Pr
   return await withModel(c, settings, leaseOptions(settings, fields), (work) => {
     const head = headOf("generate", work, startMs);
     if (!fields.prompt && !fields.suffix) return unasked(head, fields);
-    return reply(work, head, fields, (model) => generateAsk(model, fields));
+    return reply(work, head, fields, () => generateAsk(work, fields));
   });
 }
 
@@ -99,15 +102,22 @@ function unasked(head: AnswerHead, { keep_alive }: { readonly keep_alive?: numbe
 type GenerateFields = z.output<typeof generateSchema>;
 type Question = Omit<Ask, "count">;
 
-function generateAsk(model: LanguageModel, fields: GenerateFields): Question {
-  const { prompt = "", suffix, system, raw, think } = fields;
+async function generateAsk(work: Work, fields: GenerateFields): Promise<Question> {
+  const { model } = work.lease;
+  const { prompt = "", suffix, system, raw, think, images } = fields;
   const format = toFormat(fields.format);
   const request = toRequest(fields);
   if (!suffix && !raw) {
     const opening = system ? [{ role: "system", content: system.toWellFormed() }] : [];
-    const messages = [...opening, { role: "user", content: prompt.toWellFormed() }];
+    const messages = [...opening, { role: "user", ...withImages(prompt, images) }];
     const conversation = { messages, tools: null, variables: thinkVariables(think) };
-    return chatAsk(model, { conversation, format, request });
+    return await chatAsk(work, { conversation, format, request });
+  }
+  if (images?.length) {
+    throw fieldError(
+      "images",
+      `"images" are for prompts that the model's template renders: leave out "raw" and "suffix"`,
+    );
   }
   const text = prompt.toWellFormed();
   const ids = suffix
@@ -128,14 +138,14 @@ async function reply(
   work: Work,
   head: AnswerHead,
   { stream = true, options }: ReplyFields,
-  makeAsk: (model: LanguageModel) => Question,
+  makeAsk: () => Promise<Question>,
 ): Promise<Response> {
   const { model } = work.lease;
-  const ask = withinContext(model, { ...makeAsk(model), count: 1 }, options?.num_ctx);
+  const ask = withinContext(model, { ...await makeAsk(), count: 1 }, options?.num_ctx);
   const start = (signal: AbortSignal) => startChoices(work, ask, signal);
   const response = stream
     ? answerStream(work, NDJSON, (signal) => lines(start(signal), head))
-    : await answerWhole(work, async (signal) => {
+    : await whileWanted(work, async (signal) => {
       const [choice] = await collectChoices(start(signal), 1);
       return Response.json(endOnWire(head, choice, choice));
     });

@@ -15,6 +15,7 @@ import {
 import { type AnswerFormat, ANY_JSON_FORMAT, schemaFormat } from "../openai/format_fields.ts";
 import { functionFields } from "../openai/tool_fields.ts";
 import type { Body, OtherFields } from "../known_fields.ts";
+import { type ContentFields, readBase64, refusal } from "../message_images.ts";
 import { anyObject, harmless, listOf, optional } from "../parse_fields.ts";
 
 const { never, isOneOf, isEmptyList } = harmless;
@@ -40,7 +41,6 @@ const LOADING_OPTIONS = [
 /** What requests for text may have beside what is read. */
 export const OTHER_FIELDS: OtherFields = {
   unsupported: {
-    images: isEmptyList,
     template: isOneOf(""),
     context: isEmptyList,
     width: never,
@@ -148,11 +148,19 @@ export const toolsField = optional(
   ),
 );
 
+/** Images in base64, which stand before a message's text. */
+export const imagesField = optional(
+  listOf(
+    z.unknown().transform((text, context) => readBase64(text, refusal(context, [])) ?? z.NEVER),
+    { max: 64 },
+  ).meta({ items: { type: "string" } }),
+);
+
 const message = z.object({
   role: z.enum(["system", "user", "assistant", "tool"]),
   content: optional(z.string()),
   thinking: optional(z.string()),
-  images: optional(z.array(z.unknown()).max(0, "images are not supported by this server")),
+  images: imagesField,
   tool_name: optional(z.string().max(256)),
   tool_call_id: optional(z.string().max(256)),
   tool_calls: optional(listOf(z.object({
@@ -164,7 +172,7 @@ const message = z.object({
   }))),
 }).transform(({ role, content = "", thinking, tool_name: name, ...rest }): ChatMessage => ({
   role,
-  content: content.toWellFormed(),
+  ...withImages(content, rest.images),
   ...onlyDefined({
     reasoning_content: thinking?.toWellFormed(),
     name: name?.toWellFormed(),
@@ -176,5 +184,15 @@ const message = z.object({
     })),
   }),
 }));
+
+/** A message's text behind its images. */
+export function withImages(
+  text: string,
+  images: readonly Uint8Array[] = [],
+): ContentFields {
+  const content = text.toWellFormed();
+  if (images.length === 0) return { content };
+  return { content, images: images.map((file) => ({ at: 0, file })) };
+}
 
 export const messagesField = optional(listOf(message));

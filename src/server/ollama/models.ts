@@ -5,7 +5,7 @@ import { z } from "zod";
 import project from "../../../deno.json" with { type: "json" };
 import { RequestError } from "../../base/errors.ts";
 import type { ModelDetails } from "../../llm/types.ts";
-import { answerWhole, readWork, withModel } from "../answers/answer.ts";
+import { readWork, whileWanted, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import type { ModelCard, ModelSource } from "../model_source.ts";
 import { embedAll, wholeIds } from "../openai/embeddings.ts";
@@ -69,6 +69,7 @@ export async function show(c: Context<ServerEnv>, settings: AppSettings): Promis
         },
         capabilities: [
           ...(uses.includes("writing") ? ["completion"] : []),
+          ...(uses.includes("images") ? ["vision"] : []),
           ...(hasTools ? ["tools"] : []),
           ...(details?.gapMarks ? ["insert"] : []),
           ...(model.embed !== undefined && uses.includes("vectors") ? ["embedding"] : []),
@@ -105,7 +106,7 @@ export async function embed(c: Context<ServerEnv>, settings: AppSettings): Promi
     settings,
     leaseOptions(settings, fields),
     (work) =>
-      answerWhole(work, async (signal) => {
+      whileWanted(work, async (signal) => {
         const { model } = work.lease;
         const loadedMs = performance.now();
         const inputs = fields.input.map((text) => {
@@ -142,7 +143,7 @@ export async function embeddings(c: Context<ServerEnv>, settings: AppSettings): 
     settings,
     leaseOptions(settings, fields),
     (work) =>
-      answerWhole(work, async (signal) => {
+      whileWanted(work, async (signal) => {
         const { model } = work.lease;
         const inputs = [wholeIds(model, fields.prompt.toWellFormed(), {})];
         const [embedding] = await embedAll(model, inputs, { signal });

@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import type { EmbedOptions, LanguageModel } from "../../llm/types.ts";
 import { unitVector } from "../../llm/unit_vector.ts";
-import { answerWhole, readWork, withModel } from "../answers/answer.ts";
+import { readWork, whileWanted, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
@@ -38,7 +38,7 @@ export async function embeddings(
     settings,
     { id: fields.model },
     (work) =>
-      answerWhole(work, async (signal) => {
+      whileWanted(work, async (signal) => {
         const { model } = work.lease;
         const inputs = fields.input.map((input) =>
           "text" in input ? wholeIds(model, input.text, { mustFit: true }) : input.ids

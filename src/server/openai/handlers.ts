@@ -1,7 +1,7 @@
 /** The handlers of `/v1/chat/completions` and `/v1/completions`: body to prompts to answer. */
 import type { Context } from "hono";
-import type { EmbedOptions, LanguageModel } from "../../llm/types.ts";
-import { readWork, withModel } from "../answers/answer.ts";
+import type { ChatMessage, EmbedOptions, LanguageModel, SeenImages } from "../../llm/types.ts";
+import { readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import type { Choice, Prompt } from "../answers/choices.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
@@ -30,12 +30,12 @@ export async function chatCompletions(
   settings: AppSettings,
 ): Promise<Response> {
   const request = toChatRequest(await readWork(c, settings, chatSchema));
-  return await withModel(c, settings, { id: request.model }, (work) => {
+  return await withModel(c, settings, { id: request.model }, async (work) => {
     const { model } = work.lease;
     const { count, request: { logprobs } } = request;
     return reply(work, {
       ...request,
-      ask: { ...chatAsk(model, request), count },
+      ask: { ...await chatAsk(work, request), count },
       head: answerHead(
         "chat",
         model.id,
@@ -49,15 +49,18 @@ export async function chatCompletions(
 const THOUGHT_IDS_MAX = 16;
 
 /**
- * A conversation as the model is asked it: rendered, with its functions, in its format.
+ * A conversation as the model is asked it: rendered, with its functions, in its format; its images
+ * are seen.
  * @param isCounted only its tokens are wanted: it may be longer than the context.
+ * @throws {RequestError} 400 when an image cannot be seen, and as `LanguageModel.encodeChat`.
  */
-export function chatAsk(
-  model: LanguageModel,
+export async function chatAsk(
+  work: Pick<Work, "settings" | "lease" | "request">,
   { conversation, format, request, isCounted = false }:
     & Pick<ChatRequest, "conversation" | "format" | "request">
     & { readonly isCounted?: boolean },
 ) {
+  const { model } = work.lease;
   const { messages, tools, addGenerationPrompt, rawThoughts, prefill = "" } = conversation;
   const marks = harmonyMarksOf(model);
   const plan = marks === null
@@ -65,8 +68,11 @@ export function chatAsk(
     : planHarmony(marks, conversation, format);
   const template = model.details?.chatTemplate ?? "";
   const { variables = thoughtVariables(conversation.variables, template) } = plan;
+  const { priority } = request;
+  const images = await lookAtImages(work, plan.messages, { isCounted, priority });
   const ids = model.encodeChat(plan.messages, {
     mustFit: !isCounted,
+    ...(images !== null && { images }),
     ...(plan.tools !== undefined && { tools: plan.tools }),
     ...(variables !== undefined && { variables }),
     ...(addGenerationPrompt !== undefined && { addGenerationPrompt }),
@@ -91,9 +97,27 @@ export function chatAsk(
     prompts: [{ ids, echo: "" }],
     looserGrammar: plan.looserGrammar,
     grammarParam: plan.grammar === undefined || plan.isFormat ? format.param : "tools",
-    request: { ...request, ...(grammar !== undefined && { grammar }) },
+    request: {
+      ...request,
+      ...(grammar !== undefined && { grammar }),
+      ...(images !== null && { given: images.given }),
+    },
     newParser,
   };
+}
+
+/**
+ * What the model sees of the messages' images, as long as somebody waits for it; null: none have
+ * any, or it sees nothing, as whoever encodes them will say.
+ */
+async function lookAtImages(
+  work: Pick<Work, "settings" | "lease" | "request">,
+  messages: readonly ChatMessage[],
+  options: { readonly isCounted: boolean; readonly priority?: number },
+): Promise<SeenImages | null> {
+  const { model } = work.lease;
+  if (model.lookAt === undefined || messages.every(({ images }) => !images)) return null;
+  return await whileWanted(work, (signal) => model.lookAt!(messages, { ...options, signal }));
 }
 
 /** Whether a model's template knows thoughts, and opened them at the end of a prompt. */
@@ -101,7 +125,7 @@ function thoughtsOf(model: LanguageModel, ids: readonly number[]) {
   const marks = thoughtMarksOf(model.details?.chatTemplate ?? "");
   if (marks === null) return null;
   const controls = controlsOf(model, [marks.open, marks.close]);
-  const end = spelledEnd(model, ids.slice(-THOUGHT_IDS_MAX), controls);
+  const end = spelledEnd(model, ids.slice(-THOUGHT_IDS_MAX).filter((id) => id >= 0), controls);
   return { marks, controls, isOpened: end.trimEnd().endsWith(marks.open) };
 }
 

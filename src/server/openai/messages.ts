@@ -1,6 +1,7 @@
 /** Messages of a chat as OpenAI's clients write them, to what chat templates read. */
 import { z } from "zod";
 import type { ChatMessage } from "../../llm/types.ts";
+import { type ContentFields, MessageContent, readImageUrl, refusal } from "../message_images.ts";
 import { anyObject, isShallow, listOf, optional } from "../parse_fields.ts";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
@@ -21,7 +22,14 @@ export const CONTENT_SCHEMA = {
       type: "array",
       items: {
         type: "object",
-        properties: { type: { enum: ["text", "refusal"] }, text: { type: "string" } },
+        properties: {
+          type: { enum: ["text", "refusal", "image_url"] },
+          text: { type: "string" },
+          image_url: {
+            type: "object",
+            properties: { url: { type: "string", description: "data:image/png;base64,…" } },
+          },
+        },
         required: ["type"],
       },
     },
@@ -29,7 +37,7 @@ export const CONTENT_SCHEMA = {
   ],
 };
 
-/** One message; its output is well-formed text. */
+/** One message; its output is well-formed text, and images. */
 const messageSchema = z.object({
   role: z.enum(ROLES, `expected ${ROLES.map((role) => `"${role}"`).join(", ")}`),
   content: z.unknown().optional().meta(CONTENT_SCHEMA),
@@ -45,7 +53,8 @@ const messageSchema = z.object({
     (message.function_call && [{ function: message.function_call }]);
   const mayBeEmpty = role === "assistant";
   const written = message.content ?? (mayBeEmpty ? message.refusal ?? "" : undefined);
-  const content = contentText(written, context);
+  const hasImages = role === "user" || role === "tool";
+  const content = contentOf(written, context, { hasImages });
   if (calls !== undefined && role !== "assistant") {
     context.addIssue({ code: "custom", path: ["tool_calls"], message: "only assistants call" });
   }
@@ -53,7 +62,7 @@ const messageSchema = z.object({
     // "developer" is a newer name for the same thing, and "function" an older one, which templates
     // do not know.
     role: role === "developer" ? "system" : role === "function" ? "tool" : role,
-    content: content.toWellFormed(),
+    ...content,
     ...wellFormed({ name, reasoning_content: message.reasoning_content, tool_call_id: callId }),
     ...(calls !== undefined && calls.length > 0 && { tool_calls: calls.map(callForTemplate) }),
   };
@@ -103,36 +112,38 @@ export function objectOf(text: string): object {
   return { arguments: text };
 }
 
-/** A message's content is a text, or parts of which this server takes texts only. */
-export function contentText(
+/** A message's content: a text, or parts of it with images between them. */
+export function contentOf(
   content: unknown,
   context: z.RefinementCtx,
-  field = "content",
-): string {
-  if (typeof content === "string") return content;
-  const refuse = (path: PropertyKey[], message: string) => {
-    context.addIssue({ code: "custom", path: [field, ...path], message });
-    return "";
-  };
-  if (!Array.isArray(content)) return refuse([], "expected a string or a list of parts");
-  const texts: string[] = [];
-  for (const [index, part] of content.entries()) {
-    const { type, text, refusal } = Object(part) as Record<string, unknown>;
-    const isText = TEXT_TYPES.has(type);
-    if (isText && typeof text === "string") texts.push(text);
-    else if (type === "refusal" && typeof refusal === "string") texts.push(refusal);
-    else if (isText) return refuse([index, "text"], "expected a string");
-    else {
-      const isPart = typeof type === "string";
-      return refuse(
-        [index],
-        isPart
-          ? `parts of type ${JSON.stringify(type.slice(0, 40))} are not supported by this server`
-          : "expected a part with a type",
-      );
+  { field = "content", hasImages = false }: { field?: string; hasImages?: boolean } = {},
+): ContentFields {
+  const at = (...path: PropertyKey[]) => refusal(context, [field, ...path]);
+  const message = new MessageContent(at());
+  if (typeof content === "string") message.addText(content);
+  else if (!Array.isArray(content)) at()("expected a string or a list of parts");
+  else {
+    for (const [index, part] of content.entries()) {
+      const { type, text, refusal: refused, image_url: url } = Object(part);
+      if (TEXT_TYPES.has(type)) {
+        if (typeof text !== "string") at(index, "text")("expected a string");
+        else message.addText(text);
+      } else if (type === "refusal" && typeof refused === "string") message.addText(refused);
+      else if (hasImages && (type === "image_url" || type === "input_image")) {
+        const isWrapped = typeof url === "object" && url !== null;
+        message.addImage(readImageUrl(isWrapped ? url.url : url, at(index, "image_url")));
+      } else at(index)(unknownPart(type, hasImages));
     }
   }
-  return texts.join("");
+  return message.fields;
+}
+
+function unknownPart(type: unknown, hasImages: boolean): string {
+  if (typeof type !== "string") return "expected a part with a type";
+  if (!hasImages && type.endsWith("image") || type === "image_url") {
+    return "only messages of users, and what tools answer, have images";
+  }
+  return `parts of type ${JSON.stringify(type.slice(0, 40))} are not supported by this server`;
 }
 
 /** The first in chats, the others in responses. */

@@ -39,6 +39,20 @@ export function createdOf({ id, created }: ModelCard, models: ModelSource): numb
   return created || Math.floor((models.fileOf?.(id)?.modifiedMs ?? 0) / 1e3);
 }
 
+/** What goes in and what comes out, as OpenRouter's lists have it; nothing where it is unknown. */
+export function modalitiesOf({ details }: ModelCard) {
+  if (details === undefined) return {};
+  const { uses } = details;
+  return {
+    architecture: {
+      input_modalities: ["text", ...uses.includes("images") ? ["image"] : []],
+      output_modalities: uses.includes("writing")
+        ? ["text"]
+        : [uses.includes("ranking") ? "rerank" : "embeddings"],
+    },
+  };
+}
+
 function modelOnWire(card: ModelCard, models: ModelSource) {
   const { id, contextLength } = card;
   return {
@@ -47,5 +61,6 @@ function modelOnWire(card: ModelCard, models: ModelSource) {
     created: createdOf(card, models),
     owned_by: "ganglion",
     ...(contextLength !== undefined && { context_length: contextLength }),
+    ...modalitiesOf(card),
   };
 }

@@ -1,6 +1,6 @@
 /** Choices to the answers of chats and completions, which differ in prompts and wire form. */
 import type { LanguageModel } from "../../llm/types.ts";
-import { answerStream, answerWhole, type Work } from "../answers/answer.ts";
+import { answerStream, whileWanted, type Work } from "../answers/answer.ts";
 import { type Ask, type Choice, collectChoices, startChoices } from "../answers/choices.ts";
 import { fieldError } from "../http_errors.ts";
 import type { WrittenToken } from "./logprobs.ts";
@@ -44,7 +44,7 @@ async function answer(work: Work, parts: Reply): Promise<Response> {
           : chunksBehindEcho(work, parts, signal),
     );
   }
-  return await answerWhole(work, async (signal) => {
+  return await whileWanted(work, async (signal) => {
     const count = ask.prompts.length * ask.count;
     const tokens = await parts.echoTokens?.(signal) ?? [];
     const choices = await collectChoices(startChoices(work, ask, signal), count);

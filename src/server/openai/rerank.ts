@@ -2,7 +2,7 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import type { LanguageModel } from "../../llm/types.ts";
-import { answerWhole, readWork, withModel } from "../answers/answer.ts";
+import { readWork, whileWanted, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import { withOthers } from "../known_fields.ts";
@@ -69,7 +69,7 @@ async function rerank(c: Context<ServerEnv>, settings: AppSettings): Promise<Res
     settings,
     { id: fields.model },
     (work) =>
-      answerWhole(work, async (signal) => {
+      whileWanted(work, async (signal) => {
         const { model } = work.lease;
         const priority = -(fields.priority ?? 0);
         const pairs = encodePairs(model, query, documents);

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { ChatMessage } from "../../llm/types.ts";
 import { listOf, optional } from "../parse_fields.ts";
-import { CONTENT_SCHEMA, contentText, objectOf } from "./messages.ts";
+import { CONTENT_SCHEMA, contentOf, objectOf } from "./messages.ts";
 
 const callId = z.string().max(256);
 
@@ -12,7 +12,7 @@ const messageItem = z.object({
   content: z.unknown().meta(CONTENT_SCHEMA),
 }).transform(({ role, content }, context): ChatMessage => ({
   role: role === "developer" ? "system" : role,
-  content: contentText(content, context).toWellFormed(),
+  ...contentOf(content, context, { hasImages: role === "user" }),
 }));
 
 const callItem = z.object({
@@ -36,7 +36,7 @@ const outputItem = z.object({
   output: z.unknown().meta(CONTENT_SCHEMA),
 }).transform(({ call_id, output }, context): ChatMessage => ({
   role: "tool",
-  content: contentText(output, context, "output").toWellFormed(),
+  ...contentOf(output, context, { field: "output", hasImages: true }),
   tool_call_id: call_id,
 }));
 

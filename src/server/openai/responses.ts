@@ -1,6 +1,6 @@
 /** The handler of `/v1/responses`, without a memory: every request brings all that was said. */
 import type { Context } from "hono";
-import { answerStream, answerWhole, readWork, withModel, type Work } from "../answers/answer.ts";
+import { answerStream, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import { type Ask, type ChoiceEvent, startChoices } from "../answers/choices.ts";
 import { namedEvent, type StreamFormat } from "../answers/event_stream.ts";
 import type { ServerEnv } from "../guards.ts";
@@ -20,8 +20,7 @@ export async function responses(
 ): Promise<Response> {
   const request = toResponseRequest(await readWork(c, settings, responseSchema));
   return await withModel(c, settings, { id: request.model }, async (work) => {
-    const { model } = work.lease;
-    const ask = { ...chatAsk(model, request), count: 1 };
+    const ask = { ...await chatAsk(work, request), count: 1 };
     const [{ ids }] = ask.prompts;
     const response = await answer(work, request, ask);
     return withPrefixKey(response, work.request, { cacheKey: request.cacheKey, ids });
@@ -49,7 +48,7 @@ function answer(work: Work, request: Asked, ask: Ask): Response | Promise<Respon
       (signal) => lines(events(start(signal), writer), counter),
     );
   }
-  return answerWhole(work, async (signal) => {
+  return whileWanted(work, async (signal) => {
     let last: ResponseEvent | undefined;
     for await (const event of events(start(signal), writer)) last = event;
     return Response.json(last!.response);

@@ -22,12 +22,14 @@ export const MARK_TEXTS: Readonly<Record<string, HarmonyMark>> = {
   "<|call|>": "end",
 };
 
+/** Whether a chat template writes in that form. */
+export function writesHarmony(template: string): boolean {
+  return ["<|start|>", "<|channel|>", "<|message|>"].every((mark) => template.includes(mark));
+}
+
 /** The marks of a model whose template writes in that form; null: it writes in another. */
 export function harmonyMarksOf(model: LanguageModel): HarmonyMarks | null {
-  const template = model.details?.chatTemplate ?? "";
-  if (!["<|start|>", "<|channel|>", "<|message|>"].every((mark) => template.includes(mark))) {
-    return null;
-  }
+  if (!writesHarmony(model.details?.chatTemplate ?? "")) return null;
   const marks = new Map<number, HarmonyMark>();
   for (const [text, mark] of Object.entries(MARK_TEXTS)) {
     const ids = model.encodeText(text, { special: true });

@@ -3,6 +3,7 @@
  * does not. Pure.
  */
 import type { ChatMessage } from "../../llm/types.ts";
+import { enclosed } from "../message_images.ts";
 import type { CallFormat } from "./call_format.ts";
 import { withCallIds } from "./call_ids.ts";
 import { onWire, type ToolFunction } from "./tool_plan.ts";
@@ -68,7 +69,7 @@ function example({ open, close, named }: CallFormat): string {
 
 function inWords({ tool_calls: calls, tool_call_id: _id, ...message }: ChatMessage): ChatMessage {
   if (message.role === "tool") {
-    return { role: "user", content: `<tool_response>\n${message.content}\n</tool_response>` };
+    return { role: "user", ...enclosed("<tool_response>\n", message, "\n</tool_response>") };
   }
   if (!Array.isArray(calls)) return message;
   const written = calls.map(({ function: { name, arguments: args } }) =>

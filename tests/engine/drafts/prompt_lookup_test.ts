@@ -95,3 +95,12 @@ Deno.test("PromptLookup.propose() is quick in a text made to collide", () => {
   }
   assertGreater(2_000, performance.now() - startMs);
 });
+
+Deno.test("PromptLookup.propose() guesses up to a row that was given, and none where it is next", () => {
+  const lookup = new PromptLookup({ slots: 1, contextLength: 400 });
+  assertEquals(guesses(lookup, [5, 6, 7, 8, -1, -2, 9, 5, 6], 4), [7, 8]);
+  lookup.open(0);
+  assertEquals(guesses(lookup, [5, 6, -1, -2, 9, 5, 6], 4), []);
+  lookup.open(0);
+  assertEquals(guesses(lookup, [-1, -2, 3, 4, 9, -1, -2], 4), [3, 4, 9]);
+});

@@ -32,9 +32,11 @@ class Guesser implements Drafter {
 
 /** As much of a sequence as is looked at. */
 function sequenceIn(slot: number, { prompt = 3, known = 4, maxTokens = 100 } = {}): Sequence {
+  const computed = known > prompt ? known - 1 : 0;
   const sequence = {
-    ...{ slot, known, maxTokens, priority: 0, ids: new Int32Array(200) },
-    computed: known > prompt ? known - 1 : 0,
+    ...{ slot, known, maxTokens, priority: 0, ids: new Int32Array(200), spans: [] },
+    computed,
+    ...{ wholeRows: 0, freeRows: known - computed },
     isGenerating: known > prompt,
     answered: known - prompt,
   };
@@ -184,6 +186,13 @@ Deno.test("Speculation.extend() keeps what was looked up where the model guesses
   assertEquals(guess(new ModelGuesser([SURE])), {
     ...{ rows: [4], ids: [200, 200, 200], learnt: [0, 1] },
   });
+});
+
+Deno.test("Speculation.extend() asks no model about rows that were given", () => {
+  const model = new ModelGuesser([SURE]);
+  const sequences = [Object.assign(sequenceIn(0), { spans: [{ start: 0, end: 2 }] })];
+  assertEquals(prepare({ odds: [VAGUE], speculate: 3, sequences, model }).step(), [4]);
+  assertEquals(model.asked, []);
 });
 
 Deno.test("Speculation.extend() asks the model for no more than the step has rows for", () => {

@@ -37,7 +37,8 @@ export const checkSteps = (shape: AttentionShape): GpuCase["run"] => async (gpu)
   let position = 0;
   for (const [index, n] of steps.entries()) {
     const x = normals(100 + index, n * columns);
-    const actual = await attendOnGpu(gpu, { shape, cache, x, n, position });
+    const seesAll = shape.wholeSteps?.includes(index) ?? false;
+    const actual = await attendOnGpu(gpu, { shape, cache, x, n, position, seesAll });
     const rotate = (row: ArrayLike<number>, count: number, t: number) => {
       const turn = (x: ArrayLike<number>) =>
         kind === null ? x : rotated(x, count, position + t, shape);
@@ -68,6 +69,7 @@ export const checkSteps = (shape: AttentionShape): GpuCase["run"] => async (gpu)
       scale: 1 / Math.sqrt(headDim),
       softCap: shape.softCap,
       ...shape.hasSinks ? { sinks: sinksOf(shape) } : {},
+      ahead: seesAll ? n : 0,
     });
     // A key whose f16 is rounded the other way differs in its last place: 2^-11 of it.
     const bound = type === "f16" ? 2e-3 : 2e-5;
@@ -84,13 +86,14 @@ function columnsOf({ heads, kvHeads, headDim, valueDim = headDim }: AttentionSha
 
 async function attendOnGpu(
   gpu: Gpu,
-  { shape, cache, x, n, position, sequences }: {
+  { shape, cache, x, n, position, sequences, seesAll }: {
     shape: AttentionShape;
     cache: KvCache;
     x: Float32Array;
     n: number;
     position: number;
     sequences?: readonly TestSequence[];
+    seesAll?: boolean;
   },
 ): Promise<Float32Array> {
   const { heads, headDim, kind = "neox", groupSize, headOffset, window, softCap } = shape;
@@ -121,6 +124,7 @@ async function attendOnGpu(
   const out = await runStep(gpu, {
     n,
     position,
+    seesAll,
     // Another rope lies before it; how long both are together is a constant of shaders.
     ropes: [frequenciesOf({ ...shape, rotated: 2 + headDim - rotated }), frequenciesOf(shape)],
     contextLength: cache.contextLength,
@@ -312,6 +316,15 @@ export const attentionCases: readonly GpuCase[] = [
       // Chunks of several blocks: there are at most 128 of them.
       const long = { ...ONE_HEAD, headDim: 8, positions: 4200 };
       await checkSteps({ ...long, steps: [1040, 1, 5] })(gpu);
+    },
+  },
+  {
+    kernels: ["attention", "attention_few", "attention_combine"],
+    name: "attention() of tokens that see each other sees all of the step, whole or split",
+    run: async (gpu) => {
+      const seen = { steps: [9, 30, 1, 250, 2, 5], wholeSteps: [1, 3, 5] };
+      await checkSteps({ ...BASE, window: 70, ...seen })(gpu);
+      await checkSteps({ ...FEW_SEEN, steps: [60, 3, 1, 7], wholeSteps: [1, 3] })(gpu);
     },
   },
   {

@@ -44,6 +44,8 @@ export interface AttentionShape {
   readonly positions?: number;
   /** Tokens of steps one after another. */
   readonly steps: readonly number[];
+  /** Numbers of those whose tokens see each other. */
+  readonly wholeSteps?: readonly number[];
 }
 
 /** Caches of cases have room for so many positions, or for as many as a case has. */

@@ -46,6 +46,7 @@ export const wideCases: readonly GpuCase[] = [
       await checkSteps({ ...many, steps: [9, 1, 70, 1] })(gpu);
       await checkSteps({ ...SPLIT, steps: [9, 1, 3, 250, 1] })(gpu);
       await checkSteps({ ...SEEN, steps: [3, 1, 1, 90, 1, 6] })(gpu);
+      await checkSteps({ ...SEEN, steps: [3, 90, 1, 6], wholeSteps: [1, 3] })(gpu);
     },
   },
   {

@@ -118,3 +118,12 @@ export async function lastAnswer(page: Page) {
   await page.getByRole("button", { name: "Send message" }).waitFor();
   return page.getByRole("article", { name: "Answer" }).last();
 }
+
+/** What axe finds on the page that keeps people out. */
+export async function seriousFindings(page: Page): Promise<readonly string[]> {
+  const { default: axe } = await import("axe-core");
+  await page.evaluate(axe.source);
+  return await page.evaluate<string[]>(`axe.run().then(({ violations }) => violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .map(({ id, nodes }) => id + ": " + nodes.map(({ html }) => html.slice(0, 150)).join(", ")))`);
+}

@@ -1,10 +1,9 @@
 /** Models, settings, neurons, keys, and how the page is for everybody: in a browser. */
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import type { Page } from "playwright-core";
 import type { LanguageModel, NeuronActivity } from "../../../src/llm/types.ts";
 import { ModelRegistry } from "../../../src/models/mod.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
-import { closeBrowserAtEnd, lastAnswer, pageTest, say } from "./page_world.ts";
+import { closeBrowserAtEnd, lastAnswer, pageTest, say, seriousFindings } from "./page_world.ts";
 
 closeBrowserAtEnd();
 
@@ -162,12 +161,4 @@ for (const colorScheme of ["light", "dark"] as const) {
       ...{ colorScheme, viewport: { width, height: 844 }, reducedMotion: "reduce" },
     });
   }
-}
-
-async function seriousFindings(page: Page): Promise<readonly string[]> {
-  const { default: axe } = await import("axe-core");
-  await page.evaluate(axe.source);
-  return await page.evaluate<string[]>(`axe.run().then(({ violations }) => violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => id + ": " + nodes.map(({ html }) => html.slice(0, 150)).join(", ")))`);
 }

@@ -33,6 +33,12 @@ Deno.test("addNode() names a chat by its first message only", () => {
   assertEquals(chatOf("a", "b<a").title, "says a");
 });
 
+Deno.test("addNode() names a chat of an image without words", () => {
+  const node = { id: "a", parentId: null, role: "user", content: "" } as const;
+  const titles = [{ ...node, images: ["data:"] }, node].map((each) => addNode(EMPTY, each).title);
+  assertEquals(titles, ["Image", "New chat"]);
+});
+
 Deno.test("siblingsOf() are the versions of a message, also of the first", () => {
   const chat = chatOf("a", "b<a", "c<a", "x");
   const of = (id: string) =>

@@ -32,7 +32,14 @@ Deno.test("NeuronWatch looks once at a time, also when it is started again durin
       return look.promise;
     };
     const store = createStore();
-    const model = { id: "m", state: "loaded", progress: null, error: null, contextLength: null };
+    const model = {
+      id: "m",
+      state: "loaded",
+      progress: null,
+      error: null,
+      contextLength: null,
+      seesImages: false,
+    };
     store.set({ models: [{ ...model, state: "loaded" }], modelId: "m" });
     const watch = new NeuronWatch(store, { fetch } as unknown as Client);
     watch.start();

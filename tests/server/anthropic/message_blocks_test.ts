@@ -100,17 +100,26 @@ Deno.test("systems are texts or blocks, without words for a server that bills", 
 Deno.test("what is no block of a role's, or no model here could read, is refused by its name", () => {
   const of = (role: string, ...content: unknown[]) => fault([{ role, content }]);
   const unknown = (type: string) => `blocks of type "${type}" are not supported here`;
-  assertEquals(of("user", text("a"), { type: "image" }), `0.content.1.type: ${unknown("image")}`);
+  const source = (of: object) => ({ type: "image", source: { type: "base64", ...of } });
+  assertEquals(
+    of("user", text("a"), source({ data: "?" })).split(":")[0],
+    "0.content.1.source.data",
+  );
+  assertEquals(
+    of("user", source({ type: "url", url: "https://example.com/a.png" })).split(":")[0],
+    "0.content.0.source.type",
+  );
   assertEquals(of("user", { type: "document" }), `0.content.0.type: ${unknown("document")}`);
   assertEquals(
-    of("user", result("c", { content: [{ type: "image" }] })),
-    `0.content.0.content.0.type: ${unknown("image")}`,
+    of("user", result("c", { content: [{ type: "video" }] })),
+    `0.content.0.content.0.type: ${unknown("video")}`,
   );
   const wrong = (role: string, type: string) =>
     `0.content.0: messages of "${role}" have no blocks of type "${type}"`;
   assertEquals(of("user", use("c")), wrong("user", "tool_use"));
   assertEquals(of("assistant", result("c", {})), wrong("assistant", "tool_result"));
   assertEquals(of("system", use("c")), wrong("system", "tool_use"));
+  assertEquals(of("assistant", source({ data: "AA==" })), wrong("assistant", "image"));
   assertEquals(of("user", { text: "a" }), "0.content.0.type: expected a block with a type");
   assertEquals(of("tool", text("a")), '0.role: expected "user" or "assistant"');
   assertEquals(fault([]), ": expected at least one message");

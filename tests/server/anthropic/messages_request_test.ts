@@ -99,6 +99,8 @@ Deno.test("toMessagesRequest() takes an answer's beginning from the conversation
   assertEquals(refused({ ...messagesOf, output_format: format })[0], "messages");
 });
 
+const IMAGE_SOURCE = "messages[0].content[0].source";
+
 Deno.test("toMessagesRequest() names what it refuses", () => {
   const server = { type: "web_search_20250305", name: "web_search" };
   const [param, message] = refused({ tools: [tool, server] });
@@ -108,7 +110,7 @@ Deno.test("toMessagesRequest() names what it refuses", () => {
     [{ max_tokens: undefined }, "max_tokens"],
     [{ max_tokens: -1 }, "max_tokens"],
     [{ messages: [] }, "messages"],
-    [{ messages: [{ role: "user", content: [{ type: "image" }] }] }, "messages[0].content[0].type"],
+    [{ messages: [{ role: "user", content: [{ type: "image" }] }] }, IMAGE_SOURCE],
     [{ system: [{ type: "image" }] }, "system[0].type"],
     [{ tools, tool_choice: { type: "tool" } }, "tool_choice.name"],
     [{ tools, tool_choice: { type: "tool", name: "h" } }, "tool_choice"],

@@ -48,7 +48,8 @@ Deno.test("Anthropic's client reads whole messages, counts tokens, lists models"
     const models = [];
     for await (const each of client.models.list()) models.push(each.id);
     assertEquals(models, [model]);
-    assertEquals((await client.models.retrieve(model)).type, "model");
+    const { type, capabilities } = await client.models.retrieve(model);
+    assertEquals([type, capabilities?.image_input.supported], ["model", false]);
   });
 });
 

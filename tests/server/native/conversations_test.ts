@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Conversations } from "../../../src/llm/types.ts";
 import { loadedModels } from "../../../src/server/mod.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
-import { post, testApp } from "../http_client.ts";
+import { post, refused, testApp } from "../http_client.ts";
 
 /** Writes as many bytes as it may, at most 60, when it is let. */
 class KeepingModel extends ScriptedModel {
@@ -54,6 +54,18 @@ Deno.test("POST /conversations/save has the folder alone, so that two do not tak
     assertEquals((await first).status, 200);
     assertEquals((await save(app, "two")).status, 200);
     assertEquals(keeping.saves.map(({ bytesMax }) => bytesMax), [100, 40]);
+  }));
+
+Deno.test("POST /conversations/save refuses images, which are numbers of this process only", () =>
+  withApp(async ({ app, keeping }) => {
+    const content = [{ type: "image_url", image_url: { url: "data:image/png;base64,AAAA" } }];
+    const body = { name: "one", messages: [{ role: "user", content }] };
+    const { param, message } = await refused(app, "/conversations/save", body);
+    assertEquals([param, message.split(":")[0]], [
+      "messages",
+      "Conversations with images cannot be kept",
+    ]);
+    assertEquals(keeping.saves, []);
   }));
 
 Deno.test("DELETE /conversations/NAME is a 409 while it is saved: it would be there again", () =>

@@ -7,6 +7,8 @@ const parse = (body: Record<string, unknown>) => toChatRequest(parseFields(chatS
 const call = { id: "c1", type: "function", function: { name: "f", arguments: `{"a":1}` } };
 const user = { role: "user", content: "x" };
 
+const IMAGE_URL = "messages[0].content[0].image_url";
+
 Deno.test("toChatRequest() refuses messages that it cannot take, and names the place", () => {
   const bad: [unknown, string, string][] = [
     [undefined, "messages", "array"],
@@ -21,7 +23,8 @@ Deno.test("toChatRequest() refuses messages that it cannot take, and names the p
     [[{ role: "user", content: 5 }], "messages[0].content", "expected a string"],
     [[{ role: "user", content: ["x"] }], "messages[0].content[0]", "type"],
     [[{ role: "user", content: [{ type: "text" }] }], "messages[0].content[0].text", "string"],
-    [[{ role: "user", content: [{ type: "image_url" }] }], "messages[0].content[0]", "image_url"],
+    [[{ role: "user", content: [{ type: "video_url" }] }], "messages[0].content[0]", "video_url"],
+    [[{ role: "user", content: [{ type: "image_url" }] }], IMAGE_URL, "data URL"],
     [[{ ...user, name: 5 }], "messages[0].name", "string"],
     [[{ ...user, tool_calls: [{}] }], "messages[0].tool_calls[0].function", "object"],
     [[{ ...user, tool_calls: [call] }], "messages[0].tool_calls", "only assistants"],

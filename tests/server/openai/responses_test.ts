@@ -168,6 +168,8 @@ Deno.test("POST /v1/responses binds formats, chooses tools, tells log probabilit
   assertEquals(body.output[0].content[0].logprobs.length, 27);
 });
 
+const IMAGE_URL = "input[0].content[0].image_url";
+
 Deno.test("POST /v1/responses refuses what needs a memory, and items it does not know", async () => {
   const { app } = testApp();
   const bad: [object, string][] = [
@@ -179,7 +181,8 @@ Deno.test("POST /v1/responses refuses what needs a memory, and items it does not
     [{ tools: [{ type: "web_search" }] }, "tools[0].type"],
     [{ input: [] }, "input"],
     [{ input: 5 }, "input"],
-    [{ input: [{ role: "user", content: [{ type: "input_image" }] }] }, "input[0].content[0]"],
+    [{ input: [{ role: "user", content: [{ type: "input_video" }] }] }, "input[0].content[0]"],
+    [{ input: [{ role: "user", content: [{ type: "input_image" }] }] }, IMAGE_URL],
     [{ include: ["file_search_call.results"] }, "include[0]"],
     [{ text: { format: { type: "grammar" } } }, "text.format.type"],
   ];

@@ -1,0 +1,132 @@
+/**
+ * The model behind a model's eyes: its projector's file, planned when the model is loaded, and its
+ * threads, started when the first image comes. Patches in, rows of the text model's stream out.
+ */
+import type { EngineHandle } from "../../../workers/mod.ts";
+import { UnsupportedModelError } from "../../base/errors.ts";
+import { TensorReader } from "../../gguf/mod.ts";
+import { dequantize } from "../../model/mod.ts";
+import { givenWidth } from "../../model/given_width.ts";
+import type { ModelConfig } from "../../model/types.ts";
+import type { ImageConfig, TowerInput } from "../../model/vision_types.ts";
+import type { RankPlan } from "../../rank/plan_types.ts";
+import { type ImageKind, imageKindOf } from "../../vision/mod.ts";
+import type { LoadOptions } from "../load_options.ts";
+import type { Notice } from "../predictor_report.ts";
+import { projectorBeside } from "./find_projector.ts";
+import { type PlannedTower, planTower, startTower, type TowerOptions } from "./load_tower.ts";
+
+/** The model that is to see, and the kernels of its threads. */
+export interface SeeingModel {
+  readonly config: ModelConfig;
+  readonly module: WebAssembly.Module;
+}
+
+/**
+ * What a model sees images with: the projector that was named, or the one beside it; null: none.
+ * @throws as `Tower.open` of one that was named; without another one the model goes on.
+ */
+export function openTower(
+  modelPath: string,
+  of: SeeingModel,
+  options: LoadOptions,
+  notify: (notice: Notice) => void = () => {},
+): Tower | null {
+  const { projectorPath } = options;
+  if (projectorPath !== undefined) return Tower.open(projectorPath, of, options);
+  const path = projectorBeside(modelPath);
+  if (path === null) return null;
+  try {
+    return Tower.open(path, of, options);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    notify({ kind: "warning", text: `The model sees no images: ${reason}` });
+    return null;
+  }
+}
+
+export class Tower {
+  readonly #planned: PlannedTower;
+  readonly #kind: ImageKind;
+  readonly #floats = new Map<string, Float32Array>();
+  #engine: Promise<EngineHandle> | null = null;
+  #isClosed = false;
+
+  private constructor(planned: PlannedTower) {
+    this.#planned = planned;
+    this.#kind = imageKindOf(planned.vision.images);
+  }
+
+  /** Rows of an image that see each other, and so are one step of the model; undefined: none do. */
+  get wholeRows(): number | undefined {
+    const { imageSize, patchSize, mergeSide } = this.images;
+    if (!this.#kind.seesAll) return undefined;
+    return Math.floor(imageSize / patchSize / mergeSide) ** 2;
+  }
+
+  /**
+   * Reads the file and plans its threads; starts none.
+   * @throws {ModelFormatError} when the file is damaged, or no projector.
+   * @throws {UnsupportedModelError} when this version cannot run it, or it is another model's.
+   */
+  static open(path: string, { config, module }: SeeingModel, options: TowerOptions = {}): Tower {
+    const planned = planTower(path, module, options);
+    const { outputLength } = planned.vision.description.config.projector!;
+    const tower = new Tower(planned);
+    const width = givenWidth(config);
+    if (outputLength === width) return tower;
+    throw new UnsupportedModelError(
+      `Cannot look at images with the projector "${path}": its rows have ${outputLength} ` +
+        `numbers, the model's ${width}: take the one that belongs to the model`,
+    );
+  }
+
+  get images(): ImageConfig {
+    return this.#planned.vision.images;
+  }
+
+  /** What it takes once it has seen an image. */
+  get plans(): readonly RankPlan[] {
+    return this.#planned.plans;
+  }
+
+  /** All of a tensor of the file, read once. */
+  floats(name: string): Float32Array {
+    const known = this.#floats.get(name);
+    if (known !== undefined) return known;
+    const { file } = this.#planned;
+    using reader = TensorReader.open(file);
+    const tensor = file.tensors.get(name)!;
+    const values = dequantize(tensor.type, reader.readAll(tensor));
+    this.#floats.set(name, values);
+    return values;
+  }
+
+  /** Rows of one tile, [kept / merged rows, outputLength]. One at a time. */
+  async see(input: TowerInput, signal?: AbortSignal): Promise<Float32Array> {
+    const engine = await this.#ready();
+    return await engine.images.see(input, signal);
+  }
+
+  /** Its threads; others in their place when they have failed. */
+  async #ready(): Promise<EngineHandle> {
+    const engine = await this.#engine?.catch(() => null);
+    if (engine && engine.failure === null) return engine;
+    await engine?.close();
+    this.#engine = this.#start();
+    return await this.#engine;
+  }
+
+  async #start(): Promise<EngineHandle> {
+    const engine = await startTower(this.#planned);
+    // Whoever closed meanwhile found none.
+    if (this.#isClosed) await engine.close();
+    return engine;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const engine = await this.#engine?.catch(() => null);
+    await engine?.close();
+  }
+}

@@ -1,0 +1,59 @@
+/** Images of messages: small ones in a row, and one of them large. */
+import { useApp, useAppState } from "./context.ts";
+import { Dialog } from "./dialog.tsx";
+import { IconButton } from "./icon.tsx";
+
+export function ImageRow({ images, reading = 0, onRemove }: {
+  readonly images: readonly string[];
+  /** So many more are being read. */
+  readonly reading?: number;
+  /** Left out: they stay. */
+  readonly onRemove?: (index: number) => void;
+}) {
+  const app = useApp();
+  if (images.length + reading === 0) return null;
+  const nameOf = (index: number) => images.length === 1 ? "image" : `image ${index + 1}`;
+  return (
+    <ul class="images" aria-label="Images">
+      {images.map((url, index) => (
+        <li key={index}>
+          <button
+            type="button"
+            class="thumbnail"
+            aria-label={`Show ${nameOf(index)}`}
+            onClick={() => app.store.set({ dialog: "image", shownImage: url })}
+          >
+            <img src={url} alt="" />
+          </button>
+          {onRemove !== undefined && (
+            <IconButton
+              icon="close"
+              kind="small remove"
+              label={`Remove ${nameOf(index)}`}
+              onClick={() => onRemove(index)}
+            />
+          )}
+        </li>
+      ))}
+      {Array.from({ length: reading }, (_, index) => (
+        <li key={images.length + index}>
+          <span class="thumbnail is-reading" role="img" aria-label="An image is being read" />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+export function ImageDialog() {
+  const app = useApp();
+  const url = useAppState((state) => state.shownImage);
+  return (
+    <Dialog
+      title="Image"
+      kind="wide"
+      onClose={() => app.store.set({ dialog: null, shownImage: null })}
+    >
+      {url !== null && <img class="large" src={url} alt="The image that was sent" />}
+    </Dialog>
+  );
+}

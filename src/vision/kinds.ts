@@ -1,0 +1,106 @@
+/** What each kind of projector has done to images, and what a prompt says around them, as data. */
+import { UnsupportedModelError } from "../base/errors.ts";
+import type { ImageConfig } from "../model/vision_types.ts";
+import type { Resizing } from "./resize.ts";
+
+/** How an image becomes tiles. */
+export type Cut =
+  /** It is brought to the size that the tower was trained with. */
+  | "square"
+  /** It keeps its shape, within a number of pixels. */
+  | "ownShape"
+  /** Whole, as a square; and enlarged to the best of some sizes and cut into squares. */
+  | "bestSize"
+  /** Whole, as a square; and brought to a longest edge and cut into squares. */
+  | "longestEdge"
+  /** Whole, in its own shape; and where it is large, as a grid of squares. */
+  | "bestGrid";
+
+export interface ImageKind {
+  readonly cut: Cut;
+  /** Of the whole image. */
+  readonly whole: Resizing;
+  /** Of the image that is cut. */
+  readonly parts: Resizing;
+  /** Around all of it. */
+  readonly begin: string;
+  readonly end: string;
+  /** Before a part in that row and column, counted from 1. */
+  readonly beforePart: (row: number, column: number) => string;
+  /** Between rows of parts. */
+  readonly betweenRows: string;
+  /** Around the whole image, which comes behind its parts. */
+  readonly beforeWhole: string;
+  readonly behindWhole: string;
+  /** Without parts, nothing is around the whole image. */
+  readonly isWholeBare: boolean;
+  /** Rows attend to each other both ways. */
+  readonly seesAll: boolean;
+  /** The text model places rows in two dimensions. */
+  readonly hasGrid: boolean;
+}
+
+const BLACK = [0, 0, 0] as const;
+const STRETCHED: Resizing = { filter: "bilinear", around: null };
+const BILINEAR: Resizing = { filter: "bilinear", around: BLACK };
+const BICUBIC: Resizing = { filter: "bicubic", around: BLACK };
+
+const COMMON: ImageKind = {
+  ...{ cut: "square", whole: BILINEAR, parts: BICUBIC, begin: "", end: "" },
+  ...{ beforePart: () => "", betweenRows: "", beforeWhole: "", behindWhole: "" },
+  ...{ isWholeBare: false, seesAll: false, hasGrid: false },
+};
+
+const QWEN: ImageKind = {
+  ...COMMON,
+  ...{ cut: "ownShape", begin: "<|vision_start|>", end: "<|vision_end|>", hasGrid: true },
+};
+
+const KINDS: Readonly<Record<string, ImageKind>> = {
+  gemma3: { ...COMMON, begin: "<start_of_image>", end: "<end_of_image>", seesAll: true },
+  // The mean colour of CLIP's training.
+  mlp: { ...COMMON, whole: { filter: "bicubic", around: [122, 116, 104] } },
+  janus_pro: { ...COMMON, whole: { filter: "bilinear", around: [127, 127, 127] } },
+  idefics3: {
+    ...{ ...COMMON, cut: "longestEdge", whole: STRETCHED },
+    beforePart: (row, column) => `<fake_token_around_image><row_${row}_col_${column}>`,
+    betweenRows: "\n",
+    beforeWhole: "\n\n<fake_token_around_image><global-img>",
+    behindWhole: "<fake_token_around_image>",
+  },
+  internvl: { ...COMMON, cut: "bestSize", whole: STRETCHED, begin: "<img>", end: "</img>" },
+  pixtral: { ...COMMON, cut: "ownShape", end: "[IMG_END]" },
+  kimivl: { ...COMMON, cut: "ownShape", begin: "<|media_start|>", end: "<|media_end|>" },
+  "qwen2vl_merger": QWEN,
+  "qwen2.5vl_merger": QWEN,
+  "qwen3vl_merger": QWEN,
+  phi4: { ...COMMON, cut: "ownShape" },
+  "dots_ocr": {
+    ...{ ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<|img|>", end: "<|endofimg|>" },
+  },
+  paddleocr: { ...QWEN, begin: "<|IMAGE_START|>", end: "<|IMAGE_END|>" },
+  lfm2: {
+    ...{ ...COMMON, cut: "bestGrid", whole: STRETCHED, parts: BILINEAR },
+    ...{ begin: "<|image_start|>", end: "<|image_end|>" },
+    beforePart: (row, column) => `<|img_row_${row}_col_${column}|>`,
+    beforeWhole: "<|img_thumbnail|>",
+    isWholeBare: true,
+  },
+};
+
+/**
+ * What a projector's kind has done.
+ * @throws {UnsupportedModelError} when this version does not prepare images for it.
+ */
+export function imageKindOf({ projector, gridSizes }: ImageConfig): ImageKind {
+  const kind = KINDS[projector];
+  if (kind === undefined) {
+    throw new UnsupportedModelError(
+      `Cannot prepare images for a projector of type ${JSON.stringify(projector)}: this version ` +
+        `does for ${Object.keys(KINDS).sort().join(", ")}`,
+    );
+  }
+  // LLaVA 1.6 says by these that it looks at parts, too, which lie on black.
+  if (kind.cut !== "square" || gridSizes.length === 0) return kind;
+  return { ...kind, cut: "bestSize", whole: STRETCHED, parts: BICUBIC };
+}

@@ -1,0 +1,59 @@
+/** What an image is in a prompt: texts around and between the rows of its tiles. */
+import type { ImageConfig } from "../model/vision_types.ts";
+import type { ImageKind } from "./kinds.ts";
+import { type Grid, outcomeOrder } from "./patch_order.ts";
+import type { LayoutPart } from "./types.ts";
+
+/**
+ * Parts in the order of a prompt, no two texts side by side.
+ * @param parts grids of patches of an image's parts, row by row; their tiles have the numbers from
+ *   0 on, the whole image the one behind them.
+ */
+export function layImage(
+  { parts, whole }: { readonly parts: readonly (readonly Grid[])[]; readonly whole: Grid },
+  config: ImageConfig,
+  kind: ImageKind,
+): LayoutPart[] {
+  const layout: LayoutPart[] = [{ text: kind.begin }];
+  let tile = 0;
+  parts.forEach((row, y) => {
+    if (y > 0) layout.push({ text: kind.betweenRows });
+    row.forEach((grid, x) =>
+      layout.push({ text: kind.beforePart(y + 1, x + 1) }, ...layTile(tile++, grid, config, kind))
+    );
+  });
+  const isBare = kind.isWholeBare && parts.length === 0;
+  layout.push({ text: isBare ? "" : kind.beforeWhole });
+  layout.push(...layTile(tile, whole, config, kind));
+  layout.push({ text: isBare ? "" : kind.behindWhole }, { text: kind.end });
+  return joinTexts(layout);
+}
+
+/** Rows of a tile, in reading order; some kinds have something between its lines. */
+function layTile(tile: number, grid: Grid, config: ImageConfig, kind: ImageKind): LayoutPart[] {
+  const { mergeSide, lineBreak } = config;
+  const rows = Math.floor(grid.rows / mergeSide);
+  const columns = Math.floor(grid.columns / mergeSide);
+  const found = outcomeOrder(grid, config);
+  const order = found && { order: found };
+  if (lineBreak === null) {
+    const of = kind.hasGrid ? { rows, columns } : null;
+    return [{ tile, first: 0, count: rows * columns, grid: of, ...order }];
+  }
+  return Array.from({ length: rows }, (_, y): LayoutPart[] => [
+    ...y > 0 ? [{ tensor: lineBreak, first: 0, count: 1, grid: null }] : [],
+    { tile, first: y * columns, count: columns, grid: null, ...order },
+  ]).flat();
+}
+
+function joinTexts(layout: readonly LayoutPart[]): LayoutPart[] {
+  const joined: LayoutPart[] = [];
+  for (const part of layout) {
+    const last = joined.at(-1);
+    if (!("text" in part)) joined.push(part);
+    else if (last !== undefined && "text" in last) {
+      joined[joined.length - 1] = { text: last.text + part.text };
+    } else if (part.text !== "") joined.push(part);
+  }
+  return joined;
+}

@@ -1,0 +1,74 @@
+/** Learned positions of a square of patches, and those of other grids between them. */
+import type { ImageConfig } from "../model/vision_types.ts";
+import type { Grid } from "./patch_order.ts";
+
+/** What a place of a target takes of each of the source's. */
+interface Taps {
+  readonly first: number;
+  readonly weights: readonly number[];
+}
+
+type Positions = NonNullable<ImageConfig["positions"]>;
+
+/**
+ * Positions of a grid's patches, [rows · columns, d], in reading order.
+ * @param table [count, d], a class token's among them.
+ */
+export function positionsOf(
+  grid: Grid,
+  { count, classRow, resize }: Positions,
+  table: Float32Array,
+): Float32Array {
+  const d = table.length / count;
+  const first = classRow === 0 ? 1 : 0;
+  const patches = count - (classRow === null ? 0 : 1);
+  const square = table.subarray(first * d, (first + patches) * d);
+  const side = Math.floor(Math.sqrt(patches));
+  if (resize === null || grid.rows === side && grid.columns === side) return square;
+  const taps = resize === "bilinear" ? smoothTaps : cornerTaps;
+  const [down, across] = [taps(side, grid.rows), taps(side, grid.columns)];
+  const positions = new Float32Array(grid.rows * grid.columns * d);
+  let to = 0;
+  for (const row of down) {
+    for (const column of across) {
+      row.weights.forEach((rowWeight, y) =>
+        column.weights.forEach((columnWeight, x) => {
+          const from = ((row.first + y) * side + column.first + x) * d;
+          const weight = rowWeight * columnWeight;
+          for (let i = 0; i < d; i++) positions[to + i] += weight * square[from + i];
+        })
+      );
+      to += d;
+    }
+  }
+  return positions;
+}
+
+/** Pixels' centres meet, and where the target is smaller each takes from all that it covers. */
+function smoothTaps(sourceCount: number, targetCount: number): Taps[] {
+  const scale = sourceCount / targetCount;
+  const reach = Math.max(1, scale);
+  return Array.from({ length: targetCount }, (_, i) => {
+    const centre = (i + 0.5) * scale;
+    const first = Math.max(Math.trunc(centre - reach + 0.5), 0);
+    const end = Math.min(Math.trunc(centre + reach + 0.5), sourceCount);
+    const weights = Array.from(
+      { length: end - first },
+      (_, k) => Math.max(1 - Math.abs(first + k - centre + 0.5) / reach, 0),
+    );
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    return { first, weights: weights.map((weight) => weight / sum) };
+  });
+}
+
+/** Corners meet corners. */
+function cornerTaps(sourceCount: number, targetCount: number): Taps[] {
+  return Array.from({ length: targetCount }, (_, i) => {
+    const at = targetCount > 1
+      ? i * (sourceCount - 1) / (targetCount - 1)
+      : i * sourceCount / targetCount;
+    const first = Math.min(Math.floor(at), Math.max(sourceCount - 2, 0));
+    const part = Math.min(at - first, 1);
+    return sourceCount === 1 ? { first, weights: [1] } : { first, weights: [1 - part, part] };
+  });
+}

@@ -1,0 +1,101 @@
+/** Which sizes images are brought to; in single precision, as elsewhere, where others come out. */
+import { tooLarge } from "./image_error.ts";
+import type { Size } from "./resize.ts";
+
+const { fround, max, min, sqrt } = Math;
+
+/**
+ * The size of an image's shape whose sides are whole numbers of `align` and whose pixels are within
+ * bounds ("smart resize").
+ * @throws {RequestError} 400 when there is none: the image is too long and thin.
+ */
+export function sizeWithinPixels(
+  { width, height }: Size,
+  { align, pixelsMin, pixelsMax }: {
+    readonly align: number;
+    readonly pixelsMin: number;
+    readonly pixelsMax: number;
+  },
+): Size {
+  const rounded = (round: (value: number) => number, side: number) =>
+    round(fround(fround(side) / align)) * align;
+  let size = {
+    width: max(align, rounded(Math.round, width)),
+    height: max(align, rounded(Math.round, height)),
+  };
+  if (size.width * size.height > pixelsMax) {
+    const shrink = fround(sqrt(fround(fround(width * height) / pixelsMax)));
+    size = {
+      width: max(align, rounded(Math.floor, fround(width / shrink))),
+      height: max(align, rounded(Math.floor, fround(height / shrink))),
+    };
+  } else if (size.width * size.height < pixelsMin) {
+    const grow = fround(sqrt(fround(pixelsMin / fround(width * height))));
+    size = {
+      width: rounded(Math.ceil, fround(width * grow)),
+      height: rounded(Math.ceil, fround(height * grow)),
+    };
+  }
+  if (size.width * size.height <= pixelsMax) return size;
+  throw tooLarge(
+    `${width} · ${height} pixels are too long and thin for this model`,
+    "send it in pieces that are less so",
+  );
+}
+
+/** The size of an image's shape with that longest edge, each side rounded up to whole `align`s. */
+export function sizeOfLongestEdge({ width, height }: Size, longest: number, align: number): Size {
+  const scale = min(fround(longest / width), fround(longest / height));
+  const side = (value: number) => Math.ceil(fround(fround(value * scale) / align)) * align;
+  return { width: side(width), height: side(height) };
+}
+
+/** Of sizes, the one in which an image keeps most of its pixels, and then wastes least. */
+export function bestSize({ width, height }: Size, sizes: readonly Size[]): Size {
+  let best = sizes[0];
+  let [bestKept, bestWasted] = [0, Infinity];
+  for (const size of sizes) {
+    const scale = min(fround(size.width / width), fround(size.height / height));
+    const fitting = Math.trunc(fround(width * scale)) * Math.trunc(fround(height * scale));
+    const kept = min(fitting, width * height);
+    const wasted = size.width * size.height - kept;
+    if (kept > bestKept || kept === bestKept && wasted < bestWasted) {
+      [best, bestKept, bestWasted] = [size, kept, wasted];
+    }
+  }
+  return best;
+}
+
+/** Columns and rows of tiles, so many at least and at most, nearest to an image's shape. */
+export function bestGrid(
+  { width, height }: Size,
+  { tilesMin, tilesMax, tileSide }: {
+    readonly tilesMin: number;
+    readonly tilesMax: number;
+    readonly tileSide: number;
+  },
+): Size {
+  const shape = fround(width / height);
+  let best: Size = { width: 1, height: 1 };
+  let bestDifference = Infinity;
+  for (const grid of gridsByArea(tilesMin, tilesMax)) {
+    const difference = fround(Math.abs(fround(shape - fround(grid.width / grid.height))));
+    const area = tileSide * tileSide * grid.width * grid.height;
+    const isBetter = difference < bestDifference ||
+      difference === bestDifference && width * height > area / 2;
+    if (isBetter) best = grid;
+    bestDifference = min(bestDifference, difference);
+  }
+  return best;
+}
+
+/** All grids of so many tiles, the smaller ones first. */
+function gridsByArea(tilesMin: number, tilesMax: number): Size[] {
+  const grids: Size[] = [];
+  for (let area = tilesMin; area <= tilesMax; area++) {
+    for (let width = 1; width <= area; width++) {
+      if (area % width === 0) grids.push({ width, height: area / width });
+    }
+  }
+  return grids;
+}

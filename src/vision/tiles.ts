@@ -1,0 +1,94 @@
+/** An image cut into what a tower looks at: sizes by the kind, then pixels. */
+import type { ImageConfig } from "../model/vision_types.ts";
+import type { ImageKind } from "./kinds.ts";
+import { crop, resize, type Size } from "./resize.ts";
+import { bestGrid, bestSize, sizeOfLongestEdge, sizeWithinPixels } from "./sizes.ts";
+import type { Raster } from "./types.ts";
+
+/** What is looked at of an image. */
+export interface ImageTiles {
+  readonly whole: Raster;
+  /** Rows of parts of the image, all of one size; none: it is looked at as a whole only. */
+  readonly parts: readonly (readonly Raster[])[];
+}
+
+/** Where files do not say. */
+const INTERNVL_TILES = { min: 1, max: 12 };
+/** Files of LFM2-VL do not say them: of the processor it was published with. */
+const LFM2_TILES = { tilesMin: 2, tilesMax: 10, tileSide: 512, tolerance: 2 };
+
+/** @throws {RequestError} 400 when the image's shape is one that no size is like. */
+export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): ImageTiles {
+  const { imageSize } = config;
+  const square = { width: imageSize, height: imageSize };
+  switch (kind.cut) {
+    case "square":
+      return { whole: resize(image, square, kind.whole), parts: [] };
+    case "ownShape":
+      return { whole: resize(image, ownSize(image, config), kind.whole), parts: [] };
+    case "bestSize": {
+      const isSmall = image.width <= imageSize && image.height <= imageSize;
+      const size = isSmall ? null : bestSize(image, candidates(config));
+      return cutInto(image, { kind, whole: square, cut: size, side: imageSize });
+    }
+    case "longestEdge": {
+      const size = config.longestEdge === null
+        ? null
+        : sizeOfLongestEdge(image, config.longestEdge, imageSize);
+      return cutInto(image, { kind, whole: square, cut: size, side: imageSize });
+    }
+    case "bestGrid": {
+      const { tileSide, tolerance } = LFM2_TILES;
+      const isSmall = Math.max(image.width, image.height) <= tileSide * tolerance;
+      const grid = isSmall ? null : bestGrid(image, LFM2_TILES);
+      const cut = grid && { width: grid.width * tileSide, height: grid.height * tileSide };
+      return cutInto(image, { kind, whole: ownSize(image, config), cut, side: tileSide });
+    }
+  }
+}
+
+function ownSize(image: Size, config: ImageConfig): Size {
+  const { patchSize, mergeSide, windowSide, pixelsMin, pixelsMax } = config;
+  return sizeWithinPixels(image, {
+    align: patchSize * (windowSide ?? mergeSide),
+    pixelsMin: pixelsMin!,
+    pixelsMax: pixelsMax!,
+  });
+}
+
+/** Sizes that a file lists, or all of whole tiles. */
+function candidates({ gridSizes, imageSize, tilesMin, tilesMax }: ImageConfig): Size[] {
+  if (gridSizes.length > 0) return gridSizes.map(([width, height]) => ({ width, height }));
+  const [least, most] = [tilesMin ?? INTERNVL_TILES.min, tilesMax ?? INTERNVL_TILES.max];
+  const sizes: Size[] = [];
+  for (let columns = least; columns <= most; columns++) {
+    const first = Math.max(Math.ceil(least / columns), least);
+    for (let rows = first; rows <= Math.floor(most / columns); rows++) {
+      sizes.push({ width: columns * imageSize, height: rows * imageSize });
+    }
+  }
+  return sizes;
+}
+
+function cutInto(
+  image: Raster,
+  { kind, whole, cut, side }: {
+    readonly kind: ImageKind;
+    readonly whole: Size;
+    readonly cut: Size | null;
+    readonly side: number;
+  },
+): ImageTiles {
+  const parts: Raster[][] = [];
+  if (cut !== null) {
+    const enlarged = resize(image, cut, kind.parts);
+    for (let top = 0; top < cut.height; top += side) {
+      const row: Raster[] = [];
+      for (let left = 0; left < cut.width; left += side) {
+        row.push(crop(enlarged, { left, top, width: side, height: side }));
+      }
+      parts.push(row);
+    }
+  }
+  return { whole: resize(image, whole, kind.whole), parts };
+}

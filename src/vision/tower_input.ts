@@ -1,0 +1,113 @@
+/** A tile's pixels as a tower takes them: normalised patches, and what is added to their rows. */
+import type { ImageConfig, TowerInput } from "../model/vision_types.ts";
+import { type Grid, patchOrder } from "./patch_order.ts";
+import { positionsOf } from "./positions.ts";
+import type { ImageTables, Raster } from "./types.ts";
+
+const { fround } = Math;
+
+/** Whole patches of a tile. */
+export function gridOf({ width, height }: Raster, { patchSize }: ImageConfig): Grid {
+  return { rows: Math.floor(height / patchSize), columns: Math.floor(width / patchSize) };
+}
+
+export function towerInput(tile: Raster, config: ImageConfig, tables: ImageTables): TowerInput {
+  const grid = gridOf(tile, config);
+  const order = patchOrder(grid, config);
+  const kept = order.length;
+  const count = kept + (config.classTokens === null ? 0 : 1);
+  return {
+    ...{ count, kept },
+    patches: cutPatches(tile, { config, order, columns: grid.columns, count }),
+    added: addedRows({ grid, order, config, tables, count }),
+    positions: placesOf({ grid, order, config, count }),
+  };
+}
+
+/** [count, 3 · side²], channel by channel. */
+function cutPatches(
+  { bytes, start, rowStride, pixelStride, channels }: Raster,
+  { config, order, columns, count }: {
+    readonly config: ImageConfig;
+    readonly order: Int32Array;
+    readonly columns: number;
+    readonly count: number;
+  },
+): Float32Array {
+  const { patchSize } = config;
+  const patches = new Float32Array(count * 3 * patchSize ** 2);
+  const values = channels.map((_, channel) => normalised(channel, config));
+  let to = 0;
+  for (const place of order) {
+    const row = Math.floor(place / columns);
+    const corner = start + row * patchSize * rowStride +
+      (place - row * columns) * patchSize * pixelStride;
+    for (let channel = 0; channel < 3; channel++) {
+      const valueOf = values[channel];
+      for (let y = 0; y < patchSize; y++) {
+        let from = corner + y * rowStride + channels[channel];
+        for (let x = 0; x < patchSize; x++, from += pixelStride) {
+          patches[to++] = valueOf[bytes[from]];
+        }
+      }
+    }
+  }
+  return patches;
+}
+
+/** What each of 256 levels of a channel becomes. */
+function normalised(channel: number, { mean, deviation }: ImageConfig): Float32Array {
+  return Float32Array.from(
+    { length: 256 },
+    (_, level) => fround(fround(level / 255) - fround(mean[channel])) / fround(deviation[channel]),
+  );
+}
+
+/** [count, d]: learned positions; in a class token's row the token, too. Null: there is nothing. */
+function addedRows(
+  { grid, order, config, tables, count }: {
+    readonly grid: Grid;
+    readonly order: Int32Array;
+    readonly config: ImageConfig;
+    readonly tables: ImageTables;
+    readonly count: number;
+  },
+): Float32Array | null {
+  const { positions } = config;
+  const table = positions === null ? null : tables.positions!;
+  const token = config.classTokens === null ? null : tables.classTokens!;
+  if (table === null && token === null) return null;
+  const d = token?.length ?? table!.length / positions!.count;
+  const added = new Float32Array(count * d);
+  if (table !== null) {
+    const of = positionsOf(grid, positions!, table);
+    order.forEach((place, row) => added.set(of.subarray(place * d, (place + 1) * d), row * d));
+  }
+  if (token !== null) {
+    const classRow = positions?.classRow ?? null;
+    const position = classRow === null ? null : table!.subarray(classRow * d, (classRow + 1) * d);
+    const bias = config.patchBias === null ? null : tables.patchBias!;
+    const last = added.subarray(order.length * d);
+    for (let i = 0; i < d; i++) last[i] = token[i] + (position?.[i] ?? 0) - (bias?.[i] ?? 0);
+  }
+  return added;
+}
+
+/** [count, 3]: of each patch a 0, its row and its column. Null: they turn nothing. */
+function placesOf(
+  { grid: { columns }, order, config: { firstPosition }, count }: {
+    readonly grid: Grid;
+    readonly order: Int32Array;
+    readonly config: ImageConfig;
+    readonly count: number;
+  },
+): Int32Array | null {
+  if (firstPosition === null) return null;
+  const places = new Int32Array(3 * count);
+  order.forEach((place, i) => {
+    const row = Math.floor(place / columns);
+    places[3 * i + 1] = row + firstPosition;
+    places[3 * i + 2] = place - row * columns + firstPosition;
+  });
+  return places;
+}

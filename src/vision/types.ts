@@ -1,0 +1,52 @@
+/** What goes into preparing images, and what comes out. Data only. */
+import type { TowerInput } from "../model/vision_types.ts";
+
+/** Pixels of an image or of a part of it, in memory that it may share with others. */
+export interface Raster {
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: Uint8Array;
+  /** Where the first pixel of the uppermost row is. */
+  readonly start: number;
+  /** From a row to the one below; below 0 where they are stored from the bottom up. */
+  readonly rowStride: number;
+  readonly pixelStride: number;
+  /** Where R, G and B are in a pixel; of grey ones in the same place. */
+  readonly channels: readonly [red: number, green: number, blue: number];
+}
+
+/** Tensors of a projector's file that `ImageConfig` names, in floats; null where it names none. */
+export interface ImageTables {
+  /** [count, d] */
+  readonly positions: Float32Array | null;
+  /** [d] */
+  readonly classTokens: Float32Array | null;
+  /** [d] */
+  readonly patchBias: Float32Array | null;
+}
+
+/** Rows of a text model's stream, in the order they stand in a prompt. */
+export interface PreparedRows {
+  readonly first: number;
+  readonly count: number;
+  /** Of rows that a text model places in two dimensions; null: as text has them. */
+  readonly grid: { readonly rows: number; readonly columns: number } | null;
+}
+
+/** A part of what an image is in a prompt. */
+export type LayoutPart =
+  /** Special tokens in it are meant. */
+  | { readonly text: string }
+  /** Rows that the tower makes of a tile: row i is its `order[i]`; left out: its i. */
+  | PreparedRows & { readonly tile: number; readonly order?: Int32Array }
+  /** Rows that a tensor of the file has. */
+  | PreparedRows & { readonly tensor: string };
+
+/** An image, ready for a tower. */
+export interface PreparedImage {
+  /** What the tower is to look at, one after the other. */
+  readonly tiles: readonly TowerInput[];
+  /** Its rows attend to each other both ways. */
+  readonly seesAll: boolean;
+  readonly layout: readonly LayoutPart[];
+}

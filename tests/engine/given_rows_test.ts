@@ -1,0 +1,100 @@
+/**
+ * Rows that a prompt brings along in place of embeddings, beside the reference. Those that are ids'
+ * embeddings give what the ids give, to the bit: families_test.ts.
+ */
+import { assertEquals, assertGreater, assertLess } from "@std/assert";
+import { openGguf, u32 } from "../../src/gguf/mod.ts";
+import { givenWidth } from "../../src/model/given_width.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { nmse } from "../support/compare.ts";
+import {
+  asRows,
+  type GivenPrompt,
+  idsOf,
+  referenceOf,
+  someRows,
+  stepLogits,
+} from "../support/given_rows.ts";
+import { withTinyFile } from "../support/loaded_model.ts";
+import { openRanks } from "../support/poisoned_rank.ts";
+
+for (const architecture of ["gemma3n", "gemma4"] as const) {
+  Deno.test(`given rows of ${architecture} give layers what id 0 gives`, async () => {
+    await withTinyFile({ architecture, seed: 3 }, async (path) => {
+      using ranks = await openRanks(path, {}, { poisons: false });
+      const prompt = asRows(path, [17, 300, 5, 41, 96, 511, 7], [2, 5]);
+      const given = referenceOf(prompt, 64);
+      const exact = new ReferenceModel(openGguf(path)).forward(prompt.ids, 0, given);
+      assertLess(nmse(stepLogits(ranks.runner, prompt), exact), 1e-11);
+    });
+  });
+}
+
+/** Text, an image of 2 rows and 3 columns, text, one that is higher than wide, text. */
+function withImages(width: number): GivenPrompt {
+  const image = (firstId: number, rows: number, columns: number) => ({
+    ...{ firstId, seesAll: false, grid: { rows, columns } },
+    values: someRows(-firstId, { count: rows * columns, width }),
+  });
+  const given = [image(-1, 2, 3), image(-100, 4, 1)];
+  const [first, second] = given.map((rows) => idsOf(rows, width));
+  return { ids: [3, ...first, 44, 200, ...second, 6, 90, 5], given };
+}
+
+for (const architecture of ["qwen2vl", "qwen3vl", "qwen35", "glm4-sections"] as const) {
+  Deno.test(`tokens of ${architecture} stand where images leave them room`, async () => {
+    await withTinyFile({ architecture, seed: 3 }, async (path) => {
+      using ranks = await openRanks(path, {}, { poisons: false });
+      const { embeddingLength: width } = ranks.runner.setup.config;
+      const prompt = withImages(width);
+      const given = referenceOf(prompt, width);
+      const exact = new ReferenceModel(openGguf(path)).forward(prompt.ids, 0, given);
+      assertLess(nmse(stepLogits(ranks.runner, prompt), exact), 2e-12);
+      assertLess(nmse(stepLogits(ranks.runner, prompt, [3, 5, 11]), exact), 2e-12);
+    });
+  });
+}
+
+for (const architecture of ["qwen3vl", "qwen3vlmoe"] as const) {
+  Deno.test(`parts of rows of ${architecture} are added behind the first layers`, async () => {
+    const metadata = [[`${architecture}.n_deepstack_layers`, u32(2)] as const];
+    await withTinyFile({ architecture, seed: 3, metadata }, async (path) => {
+      for (const rankCount of [1, 2]) {
+        using ranks = await openRanks(path, { rankCount }, { poisons: false });
+        const width = givenWidth(ranks.runner.setup.config);
+        assertEquals(width, 3 * 64);
+        const prompt = withImages(width);
+        const given = referenceOf(prompt, width);
+        const exact = new ReferenceModel(openGguf(path)).forward(prompt.ids, 0, given);
+        assertLess(nmse(stepLogits(ranks.runner, prompt), exact), 2e-12);
+        assertLess(nmse(stepLogits(ranks.runner, prompt, [3, 5, 11]), exact), 2e-12);
+      }
+    });
+  });
+}
+
+/** An image whose rows see each other, longer than windows are, and a short one at the end. */
+function withWholes(width: number): GivenPrompt {
+  const image = (firstId: number, count: number) => ({
+    ...{ firstId, seesAll: true, grid: null, values: someRows(-firstId, { count, width }) },
+  });
+  const given = [image(-1, 11), image(-100, 3)];
+  const [first, second] = given.map((rows) => idsOf(rows, width));
+  return { ids: [3, 8, ...first, 44, 200, 6, 7, 9, ...second], given };
+}
+
+Deno.test("rows of an image see each other, within windows and beside text in a step", async () => {
+  await withTinyFile({ architecture: "gemma3", seed: 3 }, async (path) => {
+    using ranks = await openRanks(path, {}, { poisons: false });
+    const { embeddingLength: width } = ranks.runner.setup.config;
+    const prompt = withWholes(width);
+    const given = referenceOf(prompt, width);
+    const exact = new ReferenceModel(openGguf(path)).forward(prompt.ids, 0, given);
+    const apart = stepLogits(ranks.runner, prompt, [2, 13, 18]);
+    assertLess(nmse(apart, exact), 2e-12);
+    assertEquals(stepLogits(ranks.runner, prompt, [14]), apart);
+    const causal = { ...given, bothWays: [] };
+    const other = new ReferenceModel(openGguf(path)).forward(prompt.ids, 0, causal);
+    assertGreater(nmse(apart, other), 1e-3);
+  });
+});

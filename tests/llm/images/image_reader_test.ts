@@ -1,0 +1,138 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { RequestError } from "../../../src/base/errors.ts";
+import { ImageReader, type ImageReaderParts } from "../../../src/llm/images/image_reader.ts";
+import type { ChatMessage } from "../../../src/llm/types.ts";
+import type { TowerInput } from "../../../src/model/vision_types.ts";
+
+const D = 4;
+
+/** A file of n bytes is a tile of n rows between "<" and ">", each row its byte. */
+function reader(options: Partial<ImageReaderParts> = {}) {
+  const counts = { prepared: 0, seen: 0, closed: 0 };
+  const gate = { opened: Promise.resolve() as Promise<unknown> };
+  const parts: ImageReaderParts = {
+    tower: {
+      images: { positions: null, classTokens: null } as ImageReaderParts["tower"]["images"],
+      floats: () => new Float32Array(D),
+      see: async ({ patches, kept }: TowerInput, signal?: AbortSignal) => {
+        counts.seen++;
+        await gate.opened;
+        signal?.throwIfAborted();
+        return Float32Array.from({ length: kept * D }, (_, i) => patches[Math.floor(i / D)]);
+      },
+      close: () => (counts.closed++, Promise.resolve()),
+    },
+    preparer: {
+      prepare: (file) => {
+        counts.prepared++;
+        const { length: count } = file;
+        const tile: TowerInput = {
+          ...{ count, kept: count, added: null, positions: null },
+          patches: Float32Array.from(file),
+        };
+        const rows = { tile: 0, first: 0, count, grid: { rows: 1, columns: count } };
+        return Promise.resolve({
+          tiles: [tile],
+          seesAll: true,
+          layout: [{ text: "<" }, rows, { text: ">" }],
+        });
+      },
+      close: () => Promise.resolve(void counts.closed++),
+    },
+    tokenizer: { encode: (text) => [text.charCodeAt(0)] },
+    ...{ rowLength: D, hasGrids: true, contextLength: 100, waitingMax: 1 },
+    ...options,
+  };
+  return { images: new ImageReader(parts), counts, gate };
+}
+
+const messages = (...files: number[][]): ChatMessage[] => [
+  {
+    role: "user",
+    content: "",
+    images: files.map((file) => ({ at: 0, file: Uint8Array.from(file) })),
+  },
+];
+
+Deno.test("ImageReader makes ids below 0 of rows, and the same ones of the same image", async () => {
+  const { images, counts } = reader();
+  const { ids, given } = await images.lookAt(messages([1, 2], [5]));
+  assertEquals(ids, [[60, -1, -2, 62], [60, -3, 62]]);
+  assertEquals(given.map(({ firstId, values }) => [firstId, ...values]), [
+    [-1, 1, 1, 1, 1, 2, 2, 2, 2],
+    [-3, 5, 5, 5, 5],
+  ]);
+  assertEquals(given[0].seesAll, true);
+  assertEquals(given[0].grid, { rows: 1, columns: 2 });
+  const again = await images.lookAt(messages([5], [7], [5]));
+  assertEquals(again.ids, [[60, -3, 62], [60, -4, 62], [60, -3, 62]]);
+  assertEquals(again.given.map(({ firstId }) => firstId), [-3, -4]);
+  assertEquals([counts.prepared, counts.seen], [3, 3]);
+});
+
+Deno.test("ImageReader looks at an image once, however many ask for it at a time", async () => {
+  const { images, counts } = reader();
+  const [a, b] = await Promise.all([images.lookAt(messages([1])), images.lookAt(messages([1]))]);
+  assertEquals(a.ids, b.ids);
+  assertEquals(counts.seen, 1);
+});
+
+Deno.test("ImageReader counts without a tower", async () => {
+  const { images, counts } = reader();
+  const { ids, given } = await images.lookAt(messages([1, 2]), { isCounted: true });
+  assertEquals([ids[0].length, given], [4, []]);
+  assertEquals([counts.prepared, counts.seen], [1, 0]);
+  // What was counted only is not taken for what was seen.
+  assertEquals((await images.lookAt(messages([1, 2]))).ids, [[60, -1, -2, 62]]);
+});
+
+Deno.test("ImageReader refuses what does not fit before the costly part", async () => {
+  const { images, counts } = reader({ contextLength: 6 });
+  const error = await assertRejects(() => images.lookAt(messages([1, 2], [3, 4])), RequestError);
+  assertEquals([error.status, error.code], [400, "context_length_exceeded"]);
+  assertEquals(counts.seen, 1);
+});
+
+Deno.test("ImageReader refuses more of what it knows than there is room for", async () => {
+  // A body of 8 MiB has room for 40,000 times the same image of a pixel.
+  const { images, counts } = reader({ contextLength: 10 });
+  await images.lookAt(messages([1, 2], [1, 2]));
+  const known = messages(...Array(1000).fill([1, 2]));
+  const error = await assertRejects(() => images.lookAt(known), RequestError);
+  assertEquals([error.status, error.code], [400, "context_length_exceeded"]);
+  assertEquals(counts.prepared, 1);
+  // Who counts may count more, but not without end.
+  const { ids } = await images.lookAt(known, { isCounted: true });
+  assertEquals(ids.length, 1000);
+  const large = Array(2000).fill(1);
+  const endless = messages(...Array(600).fill(large));
+  await assertRejects(() => images.lookAt(endless, { isCounted: true }), RequestError, "room for");
+});
+
+Deno.test("ImageReader looks at one at a time, and refuses who would wait too long", async () => {
+  const { images, gate } = reader();
+  const { promise, resolve } = Promise.withResolvers();
+  gate.opened = promise;
+  const first = images.lookAt(messages([1]));
+  const second = images.lookAt(messages([2]));
+  const gone = new AbortController();
+  const third = await assertRejects(() => images.lookAt(messages([3])), RequestError);
+  assertEquals([third.status, third.code], [503, "queue_full"]);
+  resolve(null);
+  await Promise.all([first, second]);
+  gate.opened = new Promise(() => {});
+  gone.abort(new Error("gone"));
+  await assertRejects(() => images.lookAt(messages([4]), { signal: gone.signal }), Error, "gone");
+});
+
+Deno.test("ImageReader forgets what was used longest ago, and closes both", async () => {
+  const { images, counts } = reader({ keptBytesMax: 3 * D * 4 });
+  await images.lookAt(messages([1], [2], [3]));
+  await images.lookAt(messages([1], [4]));
+  assertEquals(counts.seen, 4);
+  await images.lookAt(messages([1], [3], [4]));
+  assertEquals(counts.seen, 4);
+  assertEquals((await images.lookAt(messages([2]))).ids, [[60, -5, 62]]);
+  await images.close();
+  assertEquals(counts.closed, 2);
+});

@@ -1,0 +1,194 @@
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
+import { type GgufFile, type GgufValue, packStrings, parseGguf } from "../../src/gguf/mod.ts";
+import { describeModel, readVision, VISION_KINDS } from "../../src/model/mod.ts";
+import { KINDS } from "../../src/model/vision/kinds.ts";
+import {
+  TINY_KINDS,
+  TINY_TOWER,
+  tinyVision,
+  type TinyVisionName,
+  type TinyVisionOptions,
+} from "../support/tiny_vision.ts";
+import { tinyModel } from "../support/tiny_model.ts";
+import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
+
+type Lengths = Record<"width" | "neurons", number>;
+
+const NAMES = Object.keys(TINY_KINDS) as TinyVisionName[];
+
+function fileOf(options: TinyVisionOptions = {}): GgufFile {
+  return parseGguf(tinyVision(options));
+}
+
+/** A tiny projector of gemma3 with other values of `clip.` keys. */
+function read(changes: Readonly<Record<string, GgufValue | undefined>>, options = {}) {
+  const keys = Object.entries(changes).map(([key, value]) => [`clip.${key}`, value]);
+  return readVision(withMetadata(fileOf(options), Object.fromEntries(keys)));
+}
+
+Deno.test("readVision() reads towers of every kind, whatever its matrices' type", () => {
+  const projectors = new Set<string>();
+  for (const kind of NAMES) {
+    for (const type of ["F32", "Q8_0"] as const) {
+      const { description: { config, tensors }, images } = readVision(fileOf({ kind, type }));
+      projectors.add(images.projector);
+      assert(config.isEncoder);
+      assertEquals(config.patches?.length, 3 * images.patchSize ** 2);
+      const { width, neurons }: Lengths = { ...TINY_TOWER, ...TINY_KINDS[kind] };
+      assertEquals([config.embeddingLength, config.feedForwardLength], [width, neurons]);
+      assertEquals(tensors.layers.length, config.blockCount);
+      assertEquals(tensors.tokenEmbedding.rows, width);
+      const parts = 1 + (config.projector?.deepLayers?.length ?? 0);
+      assertEquals(config.projector?.outputLength, parts * TINY_TOWER.outputLength);
+      assertEquals(config.projector?.mergedRows, images.mergeSide ** 2);
+    }
+  }
+  assertEquals([...projectors].sort(), [...VISION_KINDS].sort());
+});
+
+Deno.test("readVision() says what preparing images takes", () => {
+  const of = (kind: TinyVisionName) => readVision(fileOf({ kind })).images;
+  const { mean, deviation, imageSize, pixelsMax, classTokens } = of("gemma3");
+  assertEquals([mean, deviation], [[0.5, 0.5, 0.5], [0.5, 0.5, 0.5]]);
+  assertEquals([imageSize, pixelsMax, classTokens], [24, null, null]);
+  assertEquals(of("mlp").positions?.classRow, 0);
+  const biases = (["mlp", "gemma3", "internvl"] as const).map((kind) => of(kind).patchBias);
+  assertEquals(biases, [null, null, "v.patch_embd.bias"]);
+  assertEquals(of("idefics3").longestEdge, 48);
+  assertEquals([of("pixtral").pixelsMin, of("pixtral").pixelsMax], [128, 16384]);
+  assertEquals([of("pixtral-merging").pixelsMin, of("pixtral").firstPosition], [512, 0]);
+  assertEquals(of("pixtral").lineBreak, "v.token_embd.img_break");
+  assertEquals(of("qwen2.5vl_merger").windowSide, 8);
+  assertEquals(of("lfm2").positions?.resize, "bilinear");
+  const sizes = Uint32Array.of(24, 48, 48, 24);
+  const { images } = read({ "vision.image_grid_pinpoints": sizes }, { kind: "mlp" });
+  assertEquals(images.gridSizes, [[24, 48], [48, 24]]);
+  const tiles = { "vision.preproc_min_tiles": 1, "vision.preproc_max_tiles": 12 };
+  assertEquals(read(tiles, { kind: "internvl" }).images.tilesMax, 12);
+});
+
+Deno.test("readVision() counts a step's rows by the largest image, and a class token", () => {
+  const countMax = (kind: TinyVisionName) =>
+    readVision(fileOf({ kind })).description.config.patches?.countMax;
+  assertEquals(["gemma3", "mlp", "pixtral"].map((kind) => countMax(kind as TinyVisionName)), [
+    ...[36, 37, 1024],
+  ]);
+});
+
+Deno.test("readVision() leaves out layers behind the one that a file names", () => {
+  const { config, tensors } = readVision(fileOf({ kind: "mlp-siglip" })).description;
+  assertEquals([config.blockCount, tensors.layers.length], [1, 1]);
+  assertEquals(readVision(fileOf({ kind: "mlp" })).description.config.blockCount, 2);
+  const named = (layers: Int32Array) => () =>
+    read({ "vision.feature_layer": layers }, { kind: "mlp" });
+  assertThrows(named(Int32Array.of(0)), ModelFormatError, "a layer from 1 to 2");
+  assertThrows(named(Int32Array.of(3)), ModelFormatError, "the file says 3");
+  assertThrows(named(Int32Array.of(1, 2)), UnsupportedModelError, "reads 2 layers");
+});
+
+Deno.test("readVision() takes up for down where old files have them exchanged", () => {
+  const up = (kind: TinyVisionName, changes = {}) => {
+    const { layers } = readVision(fileOf({ kind, changes })).description.tensors;
+    const { feedForward } = layers[1];
+    return feedForward?.kind === "dense" ? feedForward.up.tensor : null;
+  };
+  assertEquals(up("mlp"), "v.blk.1.ffn_down.weight");
+  assertEquals(up("mlp", { swapped: false }), "v.blk.1.ffn_up.weight");
+  assertThrows(() => up("internvl", { swapped: true }), ModelFormatError, "ffn_up.weight");
+});
+
+Deno.test("readVision() knows InternVL's large tower by its lengths, as its files do not say", () => {
+  const { norm } = KINDS.find(({ name }) => name === "internvl")!;
+  assert(typeof norm === "function");
+  assertEquals(norm({ embeddingLength: 3200, blockCount: 45 }), "rms");
+  assertEquals(norm({ embeddingLength: 1024, blockCount: 24 }), "layer");
+  assertEquals(readVision(fileOf({ kind: "internvl" })).description.config.norm.kind, "layer");
+});
+
+Deno.test("readVision() refuses files that are no projectors of images, and kinds it knows not", () => {
+  const text = parseGguf(tinyModel());
+  assertThrows(() => readVision(text), ModelFormatError, "give the mmproj file");
+  assertThrows(() => read({ has_vision_encoder: false }), UnsupportedModelError, "of sounds");
+  const unknown = assertThrows(() => read({ projector_type: "ldpv2" }), UnsupportedModelError);
+  assertStringIncludes(unknown.message, `"ldpv2": this version runs dots_ocr, gemma3, idefics3`);
+  assertThrows(() => read({ projector_type: undefined }), ModelFormatError, "projector_type");
+  const { images } = read({ projector_type: undefined, "vision.projector_type": "gemma3" });
+  assertEquals(images.projector, "gemma3");
+  const old = { projector_type: undefined, has_llava_projector: true };
+  assertEquals(read(old, { kind: "mlp" }).images.projector, "mlp");
+});
+
+Deno.test("describeModel() says of a projector that it belongs to a model", () => {
+  assertThrows(() => describeModel(fileOf()), UnsupportedModelError, "with --mmproj");
+});
+
+Deno.test("readVision() refuses numbers that make no sense together", () => {
+  const wrong: readonly [Record<string, GgufValue>, string][] = [
+    [{ use_gelu: true, use_silu: true }, "both are true"],
+    [{ "vision.attention.head_count": 5 }, "a divisor of the width, 96"],
+    [{ "vision.block_count": 1000 }, "at most the number of tensors"],
+    [{ "vision.patch_size": 25 }, "patch_size"],
+    [{ "vision.image_size": 20 }, "a multiple of 2 patches"],
+    [{ "vision.image_size": 28 }, "a multiple of 2 patches"],
+    [{ "vision.image_std": Float32Array.of(1, 0, 1) }, "above 0"],
+    [{ "vision.image_mean": Float32Array.of(1, NaN, 1) }, "three numbers"],
+    [{ "vision.image_mean": Float32Array.of(1, 1) }, "three numbers"],
+    [{ "vision.image_grid_pinpoints": Int32Array.of(24, 48, 24) }, "in turns"],
+    [{ "vision.projector.scale_factor": 0 }, "scale_factor"],
+    [{ "vision.projector.scale_factor": 4 }, "a multiple of 4 patches"],
+  ];
+  for (const [changes, message] of wrong) {
+    assertThrows(() => read(changes), ModelFormatError, message);
+  }
+  const pixels = { "vision.image_min_pixels": 5000, "vision.image_max_pixels": 4000 };
+  const ofPixtral = { kind: "pixtral" };
+  assertThrows(() => read(pixels, ofPixtral), ModelFormatError, "at least 5000");
+  const many = { "vision.image_max_pixels": 2 ** 28 };
+  assertThrows(() => read(many, ofPixtral), ModelFormatError, "1 to 65536 patches");
+});
+
+Deno.test("readVision() refuses tensors that are missing, of another shape, or of no use", () => {
+  const file = fileOf();
+  const name = "mm.input_projection.weight";
+  assertThrows(() => readVision(withoutTensor(file, name)), ModelFormatError, name);
+  const dims = [TINY_TOWER.width, TINY_TOWER.outputLength];
+  const turned = withTensor(file, name, { dims });
+  assertThrows(() => readVision(turned), ModelFormatError, "asks for [96, 96]");
+  const more = withTensor(file, "mm.2.weight", { ...file.tensors.get(name)!, name: "mm.2.weight" });
+  assertThrows(() => readVision(more), UnsupportedModelError, '"mm.2.weight"');
+  const patch = "v.patch_embd.weight";
+  const flat = withTensor(file, patch, { dims: [48, TINY_TOWER.width] });
+  assertThrows(() => readVision(flat), ModelFormatError, patch);
+  const biased = withTensor(fileOf({ kind: "idefics3" }), "mm.model.fc.bias", {
+    ...file.tensors.get("v.post_ln.bias")!,
+    dims: [TINY_TOWER.outputLength],
+  });
+  assertThrows(() => readVision(biased), ModelFormatError, "have none");
+});
+
+const SENSELESS: readonly (GgufValue | undefined)[] = [
+  ...[undefined, -1, 0, 0.5, NaN, Infinity, 2 ** 31, 2n ** 63n, true, "relu"],
+  ...[Uint32Array.of(1, 2), new Float32Array(3), packStrings(["a"])],
+];
+
+// fault 20, of projectors
+Deno.test("readVision() answers any value of any key, and any tensor that is gone, clearly", () => {
+  for (const kind of NAMES) {
+    const file = fileOf({ kind });
+    const answer = (changed: GgufFile, what: string) => {
+      try {
+        readVision(changed);
+      } catch (error) {
+        if (error instanceof ModelFormatError || error instanceof UnsupportedModelError) return;
+        throw new Error(`${kind} ${what}`, { cause: error });
+      }
+    };
+    for (const key of file.metadata.keys()) {
+      for (const value of SENSELESS) {
+        answer(withMetadata(file, { [key]: value }), `${key} ${value}`);
+      }
+    }
+    for (const name of file.tensors.keys()) answer(withoutTensor(file, name), name);
+  }
+});

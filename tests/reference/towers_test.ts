@@ -1,0 +1,203 @@
+/**
+ * The reference's rows of images beside llama.cpp's, and every choice that makes a tower and a
+ * projector: taken otherwise, it is further away than rounding.
+ */
+import { assertEquals, assertGreater, assertLess } from "@std/assert";
+import { list, type MetadataEntry, parseGguf, TensorReader } from "../../src/gguf/mod.ts";
+import {
+  type ModelConfig,
+  type ModelDescription,
+  type ModelTensors,
+  readVision,
+  type TowerInput,
+} from "../../src/model/mod.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { TINY_ROWS } from "../golden/tiny_rows.ts";
+import { nmse } from "../support/compare.ts";
+import { type TinyGrid, tinyTowerInput } from "../support/tiny_image.ts";
+import { TINY_KINDS, tinyVision, type TinyVisionName } from "../support/tiny_vision.ts";
+import { mapLayers, withActivation, withConfig, withRopes } from "./changed_description.ts";
+
+/** llama.cpp looks GELU up in a table of halves: 6e-7 at most. */
+const NMSE_MAX = 1e-6;
+/** Of another epsilon before large rows 4e-6, of another kind of gelu 6e-6 and more. */
+const NMSE_MIN = 3e-6;
+
+/** A tower and what goes into it. */
+interface Seen {
+  readonly d: ModelDescription;
+  readonly input: TowerInput;
+}
+
+type Mistake = (seen: Seen) => Partial<Seen>;
+type RopeAxes = NonNullable<ModelConfig["ropes"][number]["axes"]>;
+type Projector = NonNullable<ModelConfig["projector"]>;
+
+const ofTower = (change: (d: ModelDescription) => ModelDescription): Mistake => ({ d }) => ({
+  d: change(d),
+});
+const ofTensors = (change: (tensors: ModelTensors) => Partial<ModelTensors>) =>
+  ofTower(({ config, tensors }) => ({ config, tensors: { ...tensors, ...change(tensors) } }));
+const ofProjector = (change: (projector: Projector) => Partial<Projector>) =>
+  ofTower((d) =>
+    withConfig(d, ({ projector }) => ({ projector: { ...projector!, ...change(projector!) } }))
+  );
+const ofAxes = (change: (axes: RopeAxes) => Partial<RopeAxes>) =>
+  ofTower((d) =>
+    withConfig(d, ({ ropes }) => ({
+      ropes: ropes.map((rope) => ({ ...rope, axes: { ...rope.axes!, ...change(rope.axes!) } })),
+    }))
+  );
+/** Even frequencies in the first half; in the second half those, or the odd ones. */
+const powersOf = (more: 0 | 1) => ({ axisOf: { length } }: RopeAxes) => ({
+  powerOf: Array.from({ length }, (_, i) => 2 * (i % (length / 2)) + (2 * i < length ? 0 : more)),
+});
+
+const MISTAKES = {
+  "earlier rows only": ofTower((d) => withConfig(d, () => ({ isEncoder: undefined }))),
+  "gelu of another kind": ofTower((d) => {
+    const { activation } = d.config.feedForward;
+    return withActivation(d, { activation: activation === "gelu" ? "quickGelu" : "gelu" });
+  }),
+  "gelu of another kind in the projector": ofProjector(() => ({ activation: "quickGelu" })),
+  "another epsilon": ofTower((d) =>
+    withConfig(d, ({ norm }) => ({ norm: { ...norm, epsilon: 1e-5 } }))
+  ),
+  "another epsilon in the projector": ofProjector(({ norm }) => ({
+    norm: { ...norm!, epsilon: norm!.epsilon > 0.01 ? 1e-5 : 0.05 },
+  })),
+  "no last norm": ofProjector(() => ({ lacksLastNorm: true })),
+  "no first norm": ofTensors(() => ({ embeddingNorm: null })),
+  "no norm in the projector": ofProjector(() => ({ norm: null })),
+  "rows side by side": ofProjector(() => ({ merge: "concat" })),
+  "one frame": ofTensors(() => ({ secondFrame: undefined })),
+  "blocks give all": ofTower((d) =>
+    mapLayers(d, (l) => ({ ...l, attentionGains: undefined, feedForwardGains: undefined }))
+  ),
+  "heads as they are": ofTower((d) => mapLayers(d, (l) => ({ ...l, queryNorm: null }))),
+  "not turned": ofTower((d) =>
+    withConfig(d, ({ layers }) => ({ layers: layers.map((l) => ({ ...l, rope: null })) }))
+  ),
+  "other pairs": ofTower((d) =>
+    withRopes(d, { kind: d.config.ropes[0].kind === "norm" ? "neox" : "norm" })
+  ),
+  "rows and columns exchanged": ofAxes(({ axisOf }) => ({
+    axisOf: axisOf.map((axis) => axis === 1 ? 2 : 1),
+  })),
+  "frequencies in turns": ofAxes(powersOf(1)),
+  "frequencies of each half": ofAxes(powersOf(0)),
+  "no windows": ofTower((d) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((l) => ({ ...l, attentionChunk: undefined })),
+    }))
+  ),
+  "rows of another layer": ofProjector(() => ({ deepLayers: [1] })),
+  "blocks by columns": ({ d: { config }, input }: Seen) => ({
+    input: exchanged(input, config, config.projector!.mergedRows),
+  }),
+  "patches without positions": ({ input }: Seen) => ({ input: { ...input, added: null } }),
+} satisfies Readonly<Record<string, Mistake>>;
+
+const SIGLIP = [
+  ...["earlier rows only", "gelu of another kind", "another epsilon", "no last norm"] as const,
+  "patches without positions" as const,
+];
+const TURNING = ["not turned", "other pairs", "rows and columns exchanged"] as const;
+
+const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[]>> = {
+  "gemma3": [...SIGLIP, "no norm in the projector", "another epsilon in the projector"],
+  "gemma3-odd": ["no last norm"],
+  "mlp": [
+    ...["earlier rows only", "gelu of another kind", "another epsilon", "no first norm"] as const,
+    ...["gelu of another kind in the projector", "patches without positions"] as const,
+  ],
+  "mlp-siglip": ["no last norm"],
+  "idefics3": [...SIGLIP, "blocks by columns"],
+  "internvl": [
+    ...["gelu of another kind", "gelu of another kind in the projector"] as const,
+    ...["another epsilon in the projector", "no norm in the projector"] as const,
+    ...["blocks give all", "blocks by columns", "patches without positions"] as const,
+  ],
+  "internvl-norms": ["heads as they are"],
+  "pixtral": [...TURNING, "gelu of another kind", "no first norm", "frequencies of each half"],
+  "pixtral-merging": [
+    ...["rows side by side", "blocks by columns", "no norm in the projector"] as const,
+    "another epsilon in the projector",
+  ],
+  "qwen2vl_merger": [
+    ...[...TURNING, "frequencies in turns", "one frame", "gelu of another kind"] as const,
+    ...["no last norm", "blocks by columns"] as const,
+  ],
+  "qwen2.5vl_merger": ["no windows", "gelu of another kind"],
+  "qwen3vl_merger": [
+    ...["rows of another layer", "patches without positions", "one frame"] as const,
+  ],
+  "lfm2": ["no norm in the projector", "another epsilon in the projector", "blocks by columns"],
+  "kimivl": [
+    ...["rows and columns exchanged", "frequencies in turns", "no norm in the projector"] as const,
+    ...["another epsilon in the projector", "patches without positions"] as const,
+  ],
+  "dots_ocr": [
+    ...["no last norm", "no norm in the projector", "another epsilon in the projector"] as const,
+    "rows and columns exchanged",
+  ],
+  "paddleocr": ["not turned", "patches without positions", "another epsilon in the projector"],
+  "phi4": ["patches without positions"],
+  "janus_pro": [...SIGLIP, "gelu of another kind in the projector"],
+};
+
+for (const name of Object.keys(TINY_KINDS) as TinyVisionName[]) {
+  Deno.test(`rows by ${name} are llama.cpp's, and by what it is not are not`, () => {
+    const bytes = tinyVision({ kind: name, metadata: METADATA[name] });
+    const file = parseGguf(bytes);
+    const { description: d, images } = readVision(file);
+    const grid = gridOf(name);
+    const image = { images, config: d.config, grid, isLikePeer: true };
+    const seen = { d, input: tinyTowerInput(image, { file, bytes }) };
+    const error = ({ d, input }: Seen) => {
+      const reader = TensorReader.ofBytes(bytes);
+      const rows = new ReferenceModel(file, { description: d, reader }).see(input);
+      const { outputLength } = d.config.projector!;
+      assertEquals(rows.length, input.kept / d.config.projector!.mergedRows * outputLength);
+      const start = name === "mlp" ? outputLength : 0;
+      const ends = [...rows.subarray(start, start + 6), ...rows.subarray(rows.length - 6)];
+      return nmse(Float64Array.from(ends), Float64Array.from(TINY_ROWS[name]));
+    };
+    assertLess(error(seen), NMSE_MAX);
+    for (const mistake of CHOICES[name]) {
+      assertGreater(error({ ...seen, ...MISTAKES[mistake](seen) }), NMSE_MIN, mistake);
+    }
+  });
+}
+
+/** llama.cpp leaves out one layer more where a file does not say which one it wants. */
+const METADATA: Partial<Record<TinyVisionName, MetadataEntry[]>> = {
+  "mlp": [["clip.vision.feature_layer", list(Int32Array.of(2))]],
+};
+
+/** Images that keep their shapes are no squares, where no positions are learned. */
+function gridOf(name: TinyVisionName): TinyGrid {
+  if (name === "qwen2.5vl_merger") return { rows: 8, columns: 16 };
+  const isFree = name.startsWith("pixtral") || name === "qwen2vl_merger" ||
+    name === "dots_ocr";
+  return isFree ? { rows: 4, columns: 6 } : { rows: 6, columns: 6 };
+}
+
+/** The second and the third row of each block in each other's places. */
+function exchanged(input: TowerInput, { embeddingLength, patches }: ModelConfig, block: number) {
+  const swap = <T extends Float32Array | Int32Array>(values: T, width: number): T => {
+    const out = values.slice() as T;
+    for (let row = 0; row < input.kept; row++) {
+      const within = row % block;
+      const from = within === 1 ? row + 1 : within === 2 ? row - 1 : row;
+      out.set(values.subarray(from * width, (from + 1) * width), row * width);
+    }
+    return out;
+  };
+  return {
+    ...input,
+    patches: swap(input.patches, patches!.length),
+    added: input.added && swap(input.added, embeddingLength),
+    positions: input.positions && swap(input.positions, 3),
+  };
+}

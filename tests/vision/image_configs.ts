@@ -1,0 +1,48 @@
+/** What small projectors of each kind say of their images. */
+import type { ImageConfig } from "../../src/model/vision_types.ts";
+
+const HALF = { mean: [0.5, 0.5, 0.5], deviation: [0.5, 0.5, 0.5] };
+const CLIP = {
+  mean: [0.48145466, 0.4578275, 0.40821073].map(Math.fround),
+  deviation: [0.26862954, 0.26130258, 0.27577711].map(Math.fround),
+};
+const IMAGENET = {
+  mean: [0.485, 0.456, 0.406].map(Math.fround),
+  deviation: [0.229, 0.224, 0.225].map(Math.fround),
+};
+
+/** So many rows that come out at least and at most. */
+function rows(least: number, most: number, rowSide: number) {
+  return { pixelsMin: least * rowSide * rowSide, pixelsMax: most * rowSide * rowSide };
+}
+
+function config(
+  projector: string,
+  [imageSize, patchSize, mergeSide]: readonly [number, number, number],
+  more: Partial<ImageConfig>,
+): ImageConfig {
+  return {
+    ...{ projector, imageSize, patchSize, mergeSide, ...HALF },
+    ...{ positions: null, classTokens: null, patchBias: null, firstPosition: null },
+    ...{ windowSide: null, lineBreak: null, pixelsMin: null, pixelsMax: null },
+    ...{ longestEdge: null, tilesMin: null, tilesMax: null, gridSizes: [] },
+    ...more,
+  };
+}
+
+export const IMAGE_CONFIGS = {
+  gemma3: config("gemma3", [56, 14, 2], {}),
+  mlp: config("mlp", [42, 14, 1], CLIP),
+  "LLaVA 1.6": config("mlp", [42, 14, 1], {
+    ...CLIP,
+    gridSizes: [[42, 84], [84, 42], [84, 84], [126, 42], [42, 126]],
+  }),
+  janus_pro: config("janus_pro", [48, 16, 1], {}),
+  idefics3: config("idefics3", [64, 16, 2], { longestEdge: 150 }),
+  internvl: config("internvl", [56, 14, 2], IMAGENET),
+  pixtral: config("pixtral", [64, 16, 1], { ...CLIP, ...rows(8, 64, 16) }),
+  kimivl: config("kimivl", [56, 14, 2], rows(8, 64, 28)),
+  qwen2vl_merger: config("qwen2vl_merger", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),
+  qwen3vl_merger: config("qwen3vl_merger", [64, 16, 2], { ...CLIP, ...rows(8, 64, 32) }),
+  lfm2: config("lfm2", [64, 16, 2], rows(4, 16, 32)),
+} satisfies Record<string, ImageConfig>;

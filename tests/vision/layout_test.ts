@@ -1,0 +1,79 @@
+/** What prompts say around images: texts as llama.cpp's mtmd 0.12.9 writes them. */
+import { assertEquals } from "@std/assert";
+import type { ImageConfig } from "../../src/model/vision_types.ts";
+import { prepareImage } from "../../src/vision/prepare.ts";
+import type { LayoutPart } from "../../src/vision/types.ts";
+import { IMAGE_CONFIGS } from "./image_configs.ts";
+import { seededImage } from "./seeded_image.ts";
+
+const NO_TABLES = { positions: null, classTokens: null, patchBias: null };
+
+/** Texts as they are; rows of tiles as "{tile: first + count}", of tensors by their names. */
+function layoutOf(config: ImageConfig, width: number, height: number): string {
+  const { layout } = prepareImage(seededImage(width, height), config, NO_TABLES);
+  return layout.map(shown).join("");
+}
+
+function shown(part: LayoutPart): string {
+  if ("text" in part) return part.text;
+  const grid = part.grid === null ? "" : ` as ${part.grid.rows} x ${part.grid.columns}`;
+  const of = "tensor" in part ? part.tensor : part.tile;
+  return `{${of}: ${part.first} + ${part.count}${grid}}`;
+}
+
+Deno.test("prepareImage() lays out images of one tile", () => {
+  const { gemma3, mlp, janus_pro, kimivl } = IMAGE_CONFIGS;
+  assertEquals(layoutOf(gemma3, 90, 40), "<start_of_image>{0: 0 + 4}<end_of_image>");
+  assertEquals(layoutOf(mlp, 90, 40), "{0: 0 + 9}");
+  assertEquals(layoutOf(janus_pro, 90, 40), "{0: 0 + 9}");
+  assertEquals(layoutOf(kimivl, 133, 77), "<|media_start|>{0: 0 + 15}<|media_end|>");
+});
+
+Deno.test("prepareImage() lays out an image's parts before the whole", () => {
+  const { idefics3, internvl, lfm2 } = IMAGE_CONFIGS;
+  const fake = "<fake_token_around_image>";
+  assertEquals(
+    layoutOf(idefics3, 100, 90),
+    [0, 1, 2].map((y) =>
+      [0, 1, 2].map((x) => `${fake}<row_${y + 1}_col_${x + 1}>{${3 * y + x}: 0 + 4}`).join("")
+    ).join("\n") + `\n\n${fake}<global-img>{9: 0 + 4}${fake}`,
+  );
+  assertEquals(layoutOf(internvl, 40, 100), "<img>{0: 0 + 4}{1: 0 + 4}{2: 0 + 4}</img>");
+  assertEquals(layoutOf(internvl, 40, 50), "<img>{0: 0 + 4}</img>");
+  assertEquals(
+    layoutOf(lfm2, 1200, 400),
+    "<|image_start|><|img_row_1_col_1|>{0: 0 + 256}<|img_row_1_col_2|>{1: 0 + 256}" +
+      "<|img_row_1_col_3|>{2: 0 + 256}<|img_thumbnail|>{3: 0 + 12}<|image_end|>",
+  );
+});
+
+Deno.test("prepareImage() says of LFM2-VL's images without parts what the model was trained with", () => {
+  // llama.cpp has a thumbnail's mark there, too.
+  assertEquals(layoutOf(IMAGE_CONFIGS.lfm2, 30, 20), "<|image_start|>{0: 0 + 6}<|image_end|>");
+});
+
+Deno.test("prepareImage() puts a row between the lines of Pixtral's images", () => {
+  const lines = { ...IMAGE_CONFIGS.pixtral, lineBreak: "breaks" };
+  assertEquals(
+    layoutOf(lines, 40, 50),
+    "{0: 0 + 3}{breaks: 0 + 1}{0: 3 + 3}{breaks: 0 + 1}{0: 6 + 3}[IMG_END]",
+  );
+  const merging = { ...lines, mergeSide: 2 };
+  assertEquals(layoutOf(merging, 64, 60), "{0: 0 + 2}{breaks: 0 + 1}{0: 2 + 2}[IMG_END]");
+  assertEquals(layoutOf(IMAGE_CONFIGS.pixtral, 40, 50), "{0: 0 + 9}[IMG_END]");
+});
+
+Deno.test("prepareImage() gives Qwen's rows two dimensions", () => {
+  for (const kind of ["qwen2vl_merger", "qwen3vl_merger"] as const) {
+    const text = layoutOf(IMAGE_CONFIGS[kind], 133, 77);
+    const rows = kind === "qwen2vl_merger" ? "15 as 3 x 5" : "8 as 2 x 4";
+    assertEquals(text, `<|vision_start|>{0: 0 + ${rows}}<|vision_end|>`);
+  }
+});
+
+Deno.test("prepareImage() says which kinds' rows see each other both ways", () => {
+  const seesAll = Object.entries(IMAGE_CONFIGS).filter(([, config]) =>
+    prepareImage(seededImage(20, 20), config, NO_TABLES).seesAll
+  );
+  assertEquals(seesAll.map(([kind]) => kind), ["gemma3"]);
+});

@@ -1,0 +1,21 @@
+import { assertEquals } from "@std/assert";
+import { bestGrid, bestSize } from "../../src/vision/sizes.ts";
+
+Deno.test("bestSize() takes of sizes that keep as many pixels the smallest", () => {
+  const [large, small, flat] = [[84, 84], [42, 84], [84, 42]].map(([width, height]) => ({
+    width,
+    height,
+  }));
+  // A line of one pixel is thinner than a pixel in each of them.
+  assertEquals(bestSize({ width: 1, height: 140 }, [large, small, flat]), small);
+  assertEquals(bestSize({ width: 30, height: 60 }, [large, flat, small]), small);
+});
+
+Deno.test("bestGrid() takes the larger of two grids of one shape when an image fills half of it", () => {
+  // Grids that llama.cpp chooses.
+  const tiles = { tilesMin: 2, tilesMax: 10, tileSide: 512 };
+  const gridOf = (side: number) => bestGrid({ width: side, height: side }, tiles);
+  assertEquals(gridOf(1050), { width: 2, height: 2 });
+  assertEquals(gridOf(1200), { width: 3, height: 3 });
+  assertEquals(bestGrid({ width: 300, height: 3000 }, tiles), { width: 1, height: 10 });
+});

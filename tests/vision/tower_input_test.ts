@@ -1,0 +1,105 @@
+import { assert, assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
+import { RequestError, UnsupportedModelError } from "../../src/base/errors.ts";
+import { outcomeOrder, patchOrder } from "../../src/vision/patch_order.ts";
+import { positionsOf } from "../../src/vision/positions.ts";
+import { prepareImage } from "../../src/vision/prepare.ts";
+import { towerInput } from "../../src/vision/tower_input.ts";
+import { IMAGE_CONFIGS } from "./image_configs.ts";
+import { seededImage } from "./seeded_image.ts";
+
+const NO_TABLES = { positions: null, classTokens: null, patchBias: null };
+/** A table of llama.cpp's numbers below: 16 positions of length 1. */
+const TABLE = Float32Array.from({ length: 16 }, (_, i) => i * 37 % 101 / 101 - 0.5);
+
+function resized(rows: number, columns: number, resize: "bilinear" | "bilinearCorners") {
+  const positions = { tensor: "positions", count: 16, classRow: null, resize };
+  return Array.from(positionsOf({ rows, columns }, positions, TABLE));
+}
+
+function assertClose(actual: readonly number[], expected: readonly number[]) {
+  assertEquals(actual.length, expected.length);
+  actual.forEach((value, i) => assertAlmostEquals(value, expected[i], 1e-6));
+}
+
+Deno.test("positionsOf() takes other grids' from between, as ggml_interpolate() with antialiasing", () => {
+  assertClose(resized(3, 6, "bilinear"), [
+    ...[-0.360396, -0.177228, 0.016997, 0.061221, -0.094554, -0.261386],
+    ...[0.19802, 0.131188, 0.042079, -0.04703, -0.136139, -0.20297],
+    ...[0.056436, 0.089604, 0.067162, -0.15528, -0.177723, -0.144554],
+  ]);
+  assertClose(resized(2, 2, "bilinear"), [-0.048798, -0.085371, 0.070216, -0.129622]);
+});
+
+Deno.test("positionsOf() lets corners meet, as ggml_interpolate() with aligned corners", () => {
+  assertClose(resized(3, 6, "bilinearCorners"), [
+    ...[-0.5, -0.280198, -0.060396, 0.159406, -0.020792, -0.40099],
+    ...[0.19802, 0.117822, 0.037624, -0.042574, -0.122772, -0.20297],
+    ...[-0.10396, 0.115842, 0.135644, -0.244554, -0.224752, -0.00495],
+  ]);
+  assertClose(resized(2, 2, "bilinearCorners"), [-0.5, -0.40099, -0.10396, -0.00495]);
+});
+
+Deno.test("patchOrder() goes by blocks, and by windows of blocks; outcomeOrder() goes back", () => {
+  assertEquals(
+    Array.from(patchOrder({ rows: 2, columns: 6 }, { mergeSide: 2, windowSide: null })),
+    [0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11],
+  );
+  const grid = { rows: 4, columns: 8 };
+  const sides = { mergeSide: 2, windowSide: 4 };
+  const order = patchOrder(grid, sides);
+  // The second window begins behind the four blocks of the first.
+  assertEquals(Array.from(order.subarray(0, 8)), [0, 1, 8, 9, 2, 3, 10, 11]);
+  assertEquals(order[16], 4);
+  assertEquals(Array.from(outcomeOrder(grid, sides)!), [0, 1, 4, 5, 2, 3, 6, 7]);
+  assertEquals(outcomeOrder(grid, { ...sides, windowSide: null }), undefined);
+});
+
+Deno.test("towerInput() says rows and columns of patches in their order", () => {
+  const config = { ...IMAGE_CONFIGS.qwen2vl_merger, firstPosition: 1 } as const;
+  const { positions, added, count, kept } = towerInput(seededImage(56, 28), config, NO_TABLES);
+  assertEquals([count, kept, added], [8, 8, null]);
+  assertEquals(
+    Array.from(positions!),
+    [
+      ...[[0, 1, 1], [0, 1, 2], [0, 2, 1], [0, 2, 2]],
+      ...[[0, 1, 3], [0, 1, 4], [0, 2, 3], [0, 2, 4]],
+    ].flat(),
+  );
+});
+
+Deno.test("towerInput() puts a class token behind the patches, without what the tower adds", () => {
+  const config = {
+    ...IMAGE_CONFIGS.mlp,
+    positions: { tensor: "positions", count: 10, classRow: 0, resize: null },
+    classTokens: "class",
+    patchBias: "bias",
+  };
+  const positions = Float32Array.from({ length: 20 }, (_, i) => i);
+  const classTokens = Float32Array.of(100, 200);
+  const patchBias = Float32Array.of(1000, 2000);
+  const input = towerInput(seededImage(42, 42), config, { positions, classTokens, patchBias });
+  assertEquals([input.count, input.kept], [10, 9]);
+  assertEquals(Array.from(input.added!.subarray(0, 4)), [2, 3, 4, 5]);
+  assertEquals(Array.from(input.added!.subarray(18)), [100 + 0 - 1000, 200 + 1 - 2000]);
+  assert(input.patches.subarray(9 * 588).every((value) => value === 0));
+  assertEquals(input.patches.length, 10 * 588);
+});
+
+Deno.test("prepareImage() refuses an image that is too long and thin for a tower", () => {
+  const config = IMAGE_CONFIGS.qwen2vl_merger;
+  const error = assertThrows(
+    () => prepareImage(seededImage(3, 9000), config, NO_TABLES),
+    RequestError,
+    "3 · 9000 pixels are too long and thin for this model",
+  );
+  assertEquals([error.status, error.param], [400, "messages"]);
+});
+
+Deno.test("prepareImage() refuses a kind that it does not know", () => {
+  const config = { ...IMAGE_CONFIGS.mlp, projector: "ldpv2" };
+  assertThrows(
+    () => prepareImage(seededImage(3, 3), config, NO_TABLES),
+    UnsupportedModelError,
+    'of type "ldpv2": this version does for dots_ocr, gemma3',
+  );
+});

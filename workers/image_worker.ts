@@ -1,0 +1,31 @@
+/// <reference no-default-lib="true" />
+/// <reference lib="deno.worker" />
+/** Entry of the thread that prepares images, one after the other. */
+import type { ImageTables, PreparedImage } from "../src/vision/mod.ts";
+import { prepareFile } from "../src/vision/prepare.ts";
+import { answerCalls, leave } from "./answer.ts";
+
+let known: ImageTables | null = null;
+
+answerCalls("images", {
+  prepareImage({ file, config, tables }, later) {
+    known = tables ?? known;
+    prepareFile(file, config, known!)
+      .then((image) => later.done(image, buffersOf(image)))
+      .catch((error) => later.failed(error));
+    return null;
+  },
+  close() {
+    leave();
+    return {};
+  },
+});
+
+/** Of arrays: what is posted is moved. */
+function buffersOf({ tiles }: PreparedImage): Transferable[] {
+  return tiles.flatMap(({ patches, added, positions }) =>
+    [patches, added, positions].flatMap((array) =>
+      array === null ? [] : [array.buffer as ArrayBuffer]
+    )
+  );
+}
