@@ -155,6 +155,27 @@ export interface Kernels extends RowKernels, SparseKernels, StateKernels, KeyedK
     outStride: number,
   ): void;
 
+  /**
+   * The same bits, of rows of ggml type 0, 1 or 30 (f32, f16, bf16), k at most 32768: faster where
+   * n is large, for rows are widened once, and columns pass in blocks. scratch:
+   * matmul_long_scratch_bytes() bytes.
+   */
+  matmul_long_f32(
+    type: number,
+    w: number,
+    rowStride: number,
+    rows: number,
+    k: number,
+    x: number,
+    xStride: number,
+    n: number,
+    out: number,
+    outStride: number,
+    scratch: number,
+  ): void;
+  /** Scratch of `matmul_long_f32`. */
+  matmul_long_scratch_bytes(): number;
+
   // --- element-wise ----------------------------------------------------------------------------
   /** x[t, i] += y[t, i]; strides in floats. */
   add_f32(x: number, xStride: number, y: number, yStride: number, n: number, d: number): void;

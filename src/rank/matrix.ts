@@ -31,7 +31,7 @@ export interface Matrix {
   readonly layout: MatrixLayout;
   /** Bytes that are not read where a column is left out; 0 where it lies by rows. */
   readonly columnStrideBytes: number;
-  /** Scratch of products with a matrix that lies neuron by neuron. */
+  /** Scratch of products with a matrix that lies neuron by neuron, or of halves; 0: none. */
   readonly scratch: number;
 }
 
@@ -99,6 +99,11 @@ export function multiply(
     kernels.matmul_neurons(typeId, w, stride, k, rows, x.f32, x.stride, n, out, outStride, scratch);
     return k;
   }
+  if (!isQuantType(m.type) && isLong(m, n)) {
+    const { typeId, scratch: s } = m;
+    kernels.matmul_long_f32(typeId, w, stride, rows, k, x.f32, x.stride, n, out, outStride, s);
+    return k;
+  }
   switch (m.type) {
     case "F16":
       kernels.matmul_f16_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
@@ -114,6 +119,15 @@ export function multiply(
       else kernels.matmul_q8_few(m.typeId, w, stride, rows, k, x.q8, n, out, outStride);
   }
   return k;
+}
+
+/** From so many tokens on products of floats are those of many tokens. */
+export const LONG_TOKENS = 128;
+/** Columns that these can have. */
+const LONG_COLUMNS_MAX = 32768;
+
+function isLong({ scratch, columnCount }: Matrix, n: number): boolean {
+  return scratch !== 0 && n >= LONG_TOKENS && columnCount <= LONG_COLUMNS_MAX;
 }
 
 /** The same with the matrix's bias. */

@@ -15,6 +15,7 @@ import type { UnitPlan } from "./plan_units.ts";
 import { lengthOf } from "./shard.ts";
 import {
   canLieByColumns,
+  isHalf,
   isQuantType,
   isWeightType,
   layoutByNeuron,
@@ -78,6 +79,11 @@ export class MatrixLayouts {
     if (!part.hasSilentColumns) return "rows";
     const layout = layoutByNeuron(this.typeOf(tensor), rows);
     return layout === null || layout === "columns" && !this.isSparse ? "rows" : layout;
+  }
+
+  /** True where some tensor is of halves. */
+  get hasHalves(): boolean {
+    return this.#tensors.values().some(({ type }) => isHalf(type));
   }
 
   /** True where some matrix lies neuron by neuron. */

@@ -8,7 +8,7 @@ import { pickedOf, pickedOfBias, shift, shiftAll } from "./picked.ts";
 import type { MatrixPart } from "./plan_layer.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import { lengthOf, type Range } from "./shard.ts";
-import { byColumnsRowBytes, packedRowBytes } from "./weight_types.ts";
+import { byColumnsRowBytes, isHalf, packedRowBytes } from "./weight_types.ts";
 
 /** Gives bytes of an arena to a tensor. */
 export type PlaceBytes = (name: string, sizeBytes: number, alignBytes: number) => number;
@@ -31,11 +31,16 @@ export function placeVector(
   };
 }
 
-/** scratchOffsetBytes: of products with what lies neuron by neuron. */
+/** Scratch of products with what lies neuron by neuron, and of those with halves. */
+export interface ProductScratch {
+  readonly neuronScratch: number;
+  readonly widened: number;
+}
+
 export function placeMatrix(
   place: PlaceBytes,
   matrix: MatrixTensor,
-  part: MatrixPart & { readonly layouts: MatrixLayouts; readonly scratchOffsetBytes: number },
+  part: MatrixPart & { readonly layouts: MatrixLayouts; readonly scratch: ProductScratch },
 ): MatrixPlan {
   const { tensor, bias } = matrix;
   const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
@@ -62,6 +67,10 @@ export function placeMatrix(
       : placeVector(place, bias, { range: rows, picked: pickedOfBias(part) }),
     layout,
     isTransposed,
-    scratchOffsetBytes: layout === "neurons" ? part.scratchOffsetBytes : 0,
+    scratchOffsetBytes: layout === "neurons"
+      ? part.scratch.neuronScratch
+      : isHalf(type)
+      ? part.scratch.widened
+      : 0,
   };
 }

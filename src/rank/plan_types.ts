@@ -55,7 +55,7 @@ export interface MatrixPlan {
   readonly layout: MatrixLayout;
   /** The tensor holds it as [columns, rows]. */
   readonly isTransposed: boolean;
-  /** Scratch of products with a matrix that lies neuron by neuron; else 0. */
+  /** Scratch of products with a matrix that lies neuron by neuron, or of halves; else 0. */
   readonly scratchOffsetBytes: number;
 }
 
@@ -219,6 +219,8 @@ export interface WorkspacePlan {
   readonly tokens: number;
   /** Scratch of products with neurons' rows; empty where no matrix lies so. */
   readonly neuronScratch: number;
+  /** Rows of F16 and BF16 as f32, where steps are long: matrix.ts; 0: none. */
+  readonly widened: number;
   /** What neurons give, [n, hiddenStride], and as q8 tiles. */
   readonly hidden: number;
   readonly hiddenQ8: number;

@@ -11,6 +11,7 @@ import { planStream, type StreamSizes } from "./plan_stream.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
+import { LONG_TOKENS } from "./matrix.ts";
 import { queryStride } from "./plan_latent.ts";
 import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_projector.ts";
 import { routesOfToken } from "./routing.ts";
@@ -30,6 +31,7 @@ export const RECALL_FIELDS = 4;
 export interface KernelSizes {
   q8_bytes(n: number, k: number): number;
   neurons_scratch_bytes(d: number): number;
+  matmul_long_scratch_bytes(): number;
   attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;
 }
 
@@ -49,6 +51,8 @@ export interface WorkspaceInput {
   readonly hasPlainNorms: boolean;
   /** Some matrix lies neuron by neuron. */
   readonly hasNeurons: boolean;
+  /** Some tensor is of halves. Left out: none is. */
+  readonly hasHalves?: boolean;
   /** Silent neurons are left out. */
   readonly isSparse: boolean;
   /** Chooses tokens: rank 0. */
@@ -100,7 +104,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     alone: at("alone"),
     aloneQ8: at("alone.q8"),
     tokens: at("tokens"),
-    neuronScratch: at("neurons.scratch"),
+    ...{ neuronScratch: at("neurons.scratch"), widened: at("widened") },
     hidden: at("hidden"),
     hiddenQ8: at("hidden.q8"),
     partials: [at("partial.0"), at("partial.1")],
@@ -201,6 +205,8 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...altUpBytes(input),
     ...config.layerInputLength > 0 && { "token.inputs": floats(widths.tokenInputs) },
     "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(widest) : 0,
+    ...input.hasHalves && chunkTokens >= LONG_TOKENS &&
+      { widened: sizes.matmul_long_scratch_bytes() },
     counts: countsBytes(config.blockCount),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
     ...input.hasPlainNorms && { ones: onesLength(config) * 4 },

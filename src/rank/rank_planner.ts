@@ -132,6 +132,7 @@ export class RankPlanner implements Placer {
       ...options,
       stream: this.#streamOfArena(),
       ...{ hasNeurons: layouts.hasNeurons, isSparse: layouts.isSparse },
+      hasHalves: !this.#in.isOnGpu && layouts.hasHalves,
       ...{ hasPlainNorms: hasPlainNorms(tensors), hasExpertsApart: hasExpertsApart(tensors) },
     };
     const workspace = planWorkspace(arena, input);
@@ -328,9 +329,9 @@ export class RankPlanner implements Placer {
 
   matrix(matrix: MatrixTensor, part: MatrixPart): MatrixPlan {
     // Before its workspace is laid out, an arena is only measured.
-    const scratchOffsetBytes = this.#workspaces.at(-1)?.neuronScratch ?? 0;
+    const scratch = this.#workspaces.at(-1) ?? { neuronScratch: 0, widened: 0 };
     const { layouts } = this.#in;
-    return placeMatrix(this.#bytes, matrix, { ...part, layouts, scratchOffsetBytes });
+    return placeMatrix(this.#bytes, matrix, { ...part, layouts, scratch });
   }
 
   get #bytes(): PlaceBytes {

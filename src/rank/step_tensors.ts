@@ -72,6 +72,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - state.first: the layers behind the first one read it;
  *  - squares, state.exchange: others read them until the join behind the one that they come with;
  *  - tokens, counts, recall: written once, or added to, over all steps;
+ *  - widened: what products use while they last, whichever they are;
  *  - ones, slopes: written once, when the rank starts;
  *  - tables: the leader writes them between steps, where they change.
  */
@@ -89,6 +90,7 @@ export const LASTING_TENSORS = [
   "counts",
   "recall",
   "tables",
+  "widened",
   "ones",
   "slopes",
 ] as const;

@@ -34,6 +34,11 @@ export function isQuantType(type: WeightType): type is QuantType {
   return (QUANT_TYPES as readonly string[]).includes(type);
 }
 
+/** Floats of 16 bits. */
+export function isHalf(type: string): boolean {
+  return type === "F16" || type === "BF16";
+}
+
 /** The type's number in files, which the kernels go by. */
 export function typeId(type: WeightType): number {
   return dtypeByName(type)!.id;

@@ -30,6 +30,8 @@ export interface KernelCase {
   readonly sweep: (arena: TestArena) => void;
   /** Arguments of a legal call with at least two rows; empty when it takes no addresses. */
   readonly legalCall: (arena: TestArena) => number[];
+  /** Of the memory that a legal call finds room in. Left out: few. */
+  readonly pages?: number;
   /** Which of those arguments are addresses. */
   readonly addresses: readonly number[];
   /** Which of them must trap when they are 2^32 - 1. */

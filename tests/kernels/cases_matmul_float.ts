@@ -18,7 +18,63 @@ export const floatMatmulCases: readonly KernelCase[] = [
   floatMatmul("f32"),
   floatMatmul("f16"),
   floatMatmul("bf16"),
+  {
+    name: "matmul_long_scratch_bytes",
+    sweep: (arena) => assertEquals(arena.kernels.matmul_long_scratch_bytes() % 128, 0),
+    legalCall: () => [],
+    addresses: [],
+    counts: [],
+  },
+  {
+    name: "matmul_long_f32",
+    sweep: sweepLong,
+    pages: 10,
+    legalCall: (arena) => [
+      ...[1, arena.place(4096), 1280, 2, 300, arena.place(4096), 304, 2, arena.place(64), 4],
+      arena.place(arena.kernels.matmul_long_scratch_bytes()),
+    ],
+    addresses: [1, 5, 8, 10],
+    counts: [2, 3, 4, 6, 7, 9],
+  },
 ];
+
+/** Types by ggml's number, and what computes the same. */
+const LONG_TYPES = [[0, "f32"], [1, "f16"], [30, "bf16"]] as const;
+/** More rows than pass at a time, odd ones, and columns of one block, of several, of none alike. */
+const LONG_SHAPES = [
+  ...[[1, 16, 1], [3, 40, 5], [65, 1210, 6], [7, 2152, 9], [130, 172, 4], [1, 4304, 3]] as const,
+];
+
+/** The same bits as of the kernels that widen in registers. */
+function sweepLong(arena: TestArena): void {
+  for (const [type, name] of LONG_TYPES) {
+    for (const [rows, k, n] of LONG_SHAPES) {
+      arena.reset();
+      const rng = new Rng(rows + k);
+      const padded = alignUp(k, 16);
+      const { data } = encodeFloats(name, randomFloats(rng, rows * padded, 1));
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      const rowStride = bytes.length / rows;
+      for (let r = 0; r < rows; r++) {
+        bytes.fill(0, (r * padded + k) * rowStride / padded, (r + 1) * rowStride);
+      }
+      const wAt = arena.place(bytes.length);
+      arena.bytes.set(bytes, wAt);
+      const xAt = arena.put(randomFloats(rng, n * padded, 1), 4);
+      const [out, expected] = [0, 1].map(() => arena.place(4 * n * rows, 4));
+      const scratch = arena.place(arena.kernels.matmul_long_scratch_bytes());
+      const of = [wAt, rowStride, rows, k, xAt, padded, n] as const;
+      arena.kernels[`matmul_${name}_f32`](...of, expected, rows);
+      arena.run(
+        () => arena.kernels.matmul_long_f32(type, ...of, out, rows, scratch),
+        [out, 4 * n * rows],
+        [scratch, arena.kernels.matmul_long_scratch_bytes()],
+      );
+      const words = (at: number) => new Uint32Array(arena.floats(at, n * rows).slice().buffer);
+      assertEquals(words(out), words(expected), `${name} ${rows} · ${k} · ${n}`);
+    }
+  }
+}
 
 interface Shape {
   readonly type: FloatType;

@@ -21,11 +21,12 @@ for (const kernel of KERNEL_CASES) {
 
 for (const kernel of KERNEL_CASES.filter(({ addresses }) => addresses.length > 0)) {
   Deno.test(`${titleOf(kernel)} traps on what is out of range before it touches anything`, () => {
-    const arena = new TestArena(FEW_PAGES, module);
+    const { pages = FEW_PAGES } = kernel;
+    const arena = new TestArena(pages, module);
     const legal = kernel.legalCall(arena);
     call(kernel, arena, legal);
     for (const index of kernel.addresses) {
-      for (const address of [FEW_PAGES * 65536 - 4, FEW_PAGES * 65536, 2 ** 31, 2 ** 32 - 4]) {
+      for (const address of [pages * 65536 - 4, pages * 65536, 2 ** 31, 2 ** 32 - 4]) {
         assertTraps(kernel, arena, legal.with(index, address));
       }
     }
@@ -51,7 +52,7 @@ Deno.test("kernels.wasm imports its memory, one choice and abort, and exports fu
 Deno.test("kernels neither trap nor hang on NaN and infinities", () => {
   for (const value of [NaN, Infinity, -Infinity]) {
     for (const kernel of KERNEL_CASES.filter(({ addresses }) => addresses.length > 0)) {
-      const arena = new TestArena(FEW_PAGES, module);
+      const arena = new TestArena(kernel.pages ?? FEW_PAGES, module);
       const legal = kernel.legalCall(arena);
       new Float32Array(arena.memory.buffer).fill(value);
       call(kernel, arena, legal);

@@ -33,6 +33,7 @@ export function shapeInput(name: ShapeName, options: ShapeOptions = {}): PlanInp
     sizes: {
       q8_bytes: (n, k) => Math.ceil(n / 4) * 4 * k * 1.25,
       neurons_scratch_bytes: (d) => d * 8,
+      matmul_long_scratch_bytes: () => 1024,
       attention_scratch_bytes: (n, heads) => n * heads * 1024,
     },
     ...rest,

@@ -20,6 +20,7 @@ function planOf(
     sizes: {
       q8_bytes: () => 1024,
       neurons_scratch_bytes: () => 1024,
+      matmul_long_scratch_bytes: () => 1024,
       attention_scratch_bytes: () => 1024,
     },
   });
@@ -56,6 +57,7 @@ Deno.test("planRanks() counts weights of layers that are used several times once
       sizes: {
         q8_bytes: () => 1024,
         neurons_scratch_bytes: () => 1024,
+        matmul_long_scratch_bytes: () => 1024,
         attention_scratch_bytes: () => 1024,
       },
     });

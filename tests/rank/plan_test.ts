@@ -13,6 +13,7 @@ import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 const SIZES: KernelSizes = {
   q8_bytes: (n, k) => n * k * 2,
   neurons_scratch_bytes: (d) => d * 8,
+  matmul_long_scratch_bytes: () => 1024,
   attention_scratch_bytes: () => 1024,
 };
 

@@ -13,7 +13,7 @@ const FORMS: readonly (TinyVisionOptions & { readonly rankCount: number })[] = [
   { kind: "mlp", type: "F16", rankCount: 2 },
   { kind: "pixtral-merging", type: "F16", rankCount: 1 },
   { kind: "qwen3vl_merger", type: "Q8_0", rankCount: 2 },
-  { kind: "kimivl", type: "F32", rankCount: 1 },
+  { kind: "idefics3", type: "F32", rankCount: 2 },
 ];
 
 for (const { rankCount, ...made } of FORMS) {

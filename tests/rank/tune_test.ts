@@ -121,6 +121,7 @@ function planOf(
     sizes: {
       q8_bytes: (n, k) => n * k * 2,
       neurons_scratch_bytes: (d) => d * 8,
+      matmul_long_scratch_bytes: () => 1024,
       attention_scratch_bytes: () => 1024,
     },
   })[0];

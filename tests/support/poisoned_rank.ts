@@ -99,6 +99,7 @@ export async function openRunner(
     ...{ rankCount: 1, contextLength: 64, chunkTokens: 24, kvType: "auto" },
     sizes: {
       q8_bytes: (n, k) => inflation * sizes.q8_bytes(n, k),
+      matmul_long_scratch_bytes: () => inflation * sizes.matmul_long_scratch_bytes(),
       neurons_scratch_bytes: (d) => inflation * sizes.neurons_scratch_bytes(d),
       attention_scratch_bytes: (...of) => inflation * sizes.attention_scratch_bytes(...of),
     },

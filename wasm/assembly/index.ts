@@ -57,6 +57,7 @@ export {
   scatter_add_row_f32,
   scatter_rows,
 } from "./gather";
+export { matmul_long_f32, matmul_long_scratch_bytes } from "./matmul_long_f32";
 export { rope_f32 } from "./rope";
 export { store_keys_f32, store_keys_i16, store_values_f32, store_values_i16 } from "./store";
 export { attention_f32, attention_i16, attention_scratch_bytes } from "./attention";
