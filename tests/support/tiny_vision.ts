@@ -73,13 +73,13 @@ export function tinyVision(options: TinyVisionOptions = {}): Uint8Array<ArrayBuf
 }
 
 function planMetadata(kind: TinyVisionKind, name: string): MetadataEntry[] {
-  const { patchSize, width, heads, neurons } = { ...TINY_TOWER, ...kind };
+  const { patchSize, width, heads, neurons, side, blockCount } = { ...TINY_TOWER, ...kind };
   const vision: Record<string, StoredValue> = {
-    "image_size": u32(TINY_TOWER.side * patchSize),
+    "image_size": u32(side * patchSize),
     "patch_size": u32(patchSize),
     "embedding_length": u32(width),
     "feed_forward_length": u32(neurons),
-    "block_count": u32(TINY_TOWER.blockCount),
+    "block_count": u32(blockCount),
     "projection_dim": u32(TINY_TOWER.outputLength),
     "attention.head_count": u32(heads),
     "attention.layer_norm_epsilon": f32(TINY_TOWER.epsilon),

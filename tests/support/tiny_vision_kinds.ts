@@ -13,8 +13,11 @@ export interface TinyVisionKind {
   readonly width?: number;
   readonly heads?: number;
   readonly neurons?: number;
+  readonly blockCount?: number;
   /** Pixels on a side. */
   readonly patchSize?: number;
+  /** Patches on a side. */
+  readonly side?: number;
   readonly twoFrames?: boolean;
   readonly patchBias?: boolean;
   /** Learned; left out: there are. */

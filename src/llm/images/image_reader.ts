@@ -144,7 +144,7 @@ export class ImageReader {
       const values = "tile" in part
         ? inOrder(tiles[part.tile], part, d)
         : this.#in.tower.floats(part.tensor).subarray(first * d, (first + count) * d);
-      given.push({ firstId, values, seesAll, grid: hasGrids ? grid : null });
+      given.push({ firstId, values: shared(values), seesAll, grid: hasGrids ? grid : null });
     }
     return { ids, given };
   }
@@ -181,6 +181,13 @@ export class ImageReader {
 
 function bytesOf({ given }: Seen): number {
   return given.reduce((sum, { values }) => sum + values.byteLength, 0);
+}
+
+/** The same in memory that threads share: each request brings its rows to the engine's thread. */
+function shared(values: Float32Array): Float32Array {
+  const copy = new Float32Array(new SharedArrayBuffer(values.byteLength));
+  copy.set(values);
+  return copy;
 }
 
 /** What a tower's images take of its file, in floats. */
