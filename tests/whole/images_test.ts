@@ -83,8 +83,8 @@ Deno.test("who goes away while a model looks is let go, and the next one is serv
       const waiting = answerTo(model, asking(imageFile(2, 200 + afterMs)), stop.signal);
       setTimeout(() => stop.abort(gone), afterMs);
       const outcome = await waiting.catch((error) => error);
-      // Who waits long enough has been served.
-      assert(outcome === gone || afterMs > 5 && typeof outcome === "string", `${outcome}`);
+      // Who waits a little has been seen already: an answer that is cut short is one.
+      assert(outcome === gone || afterMs > 0 && typeof outcome === "string", `${outcome}`);
     }
     assertEquals(await answerTo(model, asking(imageFile(1))), expected);
   });
