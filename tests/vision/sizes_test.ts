@@ -1,5 +1,9 @@
 import { assertEquals } from "@std/assert";
+import { imageKindOf } from "../../src/vision/kinds.ts";
 import { bestGrid, bestSize } from "../../src/vision/sizes.ts";
+import { cutImage } from "../../src/vision/tiles.ts";
+import { IMAGE_CONFIGS } from "./image_configs.ts";
+import { seededImage } from "./seeded_image.ts";
 
 Deno.test("bestSize() takes of sizes that keep as many pixels the smallest", () => {
   const [large, small, flat] = [[84, 84], [42, 84], [84, 42]].map(([width, height]) => ({
@@ -18,4 +22,21 @@ Deno.test("bestGrid() takes the larger of two grids of one shape when an image f
   assertEquals(gridOf(1050), { width: 2, height: 2 });
   assertEquals(gridOf(1200), { width: 3, height: 3 });
   assertEquals(bestGrid({ width: 300, height: 3000 }, tiles), { width: 1, height: 10 });
+});
+
+Deno.test("cutImage() makes whole windows where a tower attends in windows", () => {
+  const config = {
+    ...IMAGE_CONFIGS.qwen2vl_merger,
+    ...{
+      projector: "qwen2.5vl_merger",
+      windowSide: 8,
+      pixelsMin: 112 ** 2,
+      pixelsMax: 9 * 112 ** 2,
+    },
+  };
+  const sizeOf = (width: number, height: number) => {
+    const { whole } = cutImage(seededImage(width, height), config, imageKindOf(config));
+    return [whole.width / 112, whole.height / 112];
+  };
+  assertEquals([sizeOf(300, 200), sizeOf(50, 400), sizeOf(900, 900)], [[3, 2], [1, 4], [3, 3]]);
 });
