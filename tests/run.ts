@@ -98,6 +98,19 @@ export function judge(output: string, isSuccess: boolean): { sums: Sums; fault: 
   return { sums: { ...(sums ?? { passed: 0, ignored: 0 }), failed: 1 }, fault };
 }
 
+/** Lines of one part that are said again at the end of a run. */
+const AGAIN_LINES_MAX = 60;
+
+/**
+ * What of a part's output says what failed: from the errors that `deno test` lists after its tests,
+ * else all; its last lines only. Who sees no more than the end of a run's output sees these.
+ */
+export function whatFailed(output: string): string {
+  const errors = output.lastIndexOf("\n ERRORS \n");
+  const lines = output.slice(Math.max(errors, 0)).trim().split("\n");
+  return lines.slice(-AGAIN_LINES_MAX).join("\n");
+}
+
 /** SIGABRT (glibc's heap is found damaged) and SIGSEGV, as a shell says them. */
 const CRASHES = [128 + 6, 128 + 11];
 
@@ -118,6 +131,8 @@ class Run {
   output = "";
   /** See crashedAtEnd(). */
   hasCrashed = false;
+  /** Whether the part counts as failed, whatever was printed. */
+  hasFailed = false;
   readonly name: string;
   readonly #child: Deno.ChildProcess;
   readonly #startMs = performance.now();
@@ -137,6 +152,7 @@ class Run {
     this.hasCrashed = crashedAtEnd(this.name, this.output, code);
     const { sums, fault } = judge(this.output, success);
     if (fault !== null) this.output += `-- ${fault}\n`;
+    this.hasFailed = sums.failed > 0;
     return sums;
   }
 
@@ -156,11 +172,12 @@ async function runAll(parts: readonly Part[]): Promise<number> {
   const waiting = [...parts];
   const running = new Set<Run>();
   const sums = { passed: 0, failed: 0, ignored: 0 };
+  const faults: string[] = [];
   // Whoever ends a run that hangs wants to see where.
   Deno.addSignalListener("SIGTERM", () => {
     for (const run of running) run.print();
     sums.failed += running.size;
-    Deno.exit(conclude(sums, startMs));
+    Deno.exit(conclude(sums, faults, startMs));
   });
   const once = async (part: Part) => {
     const run = new Run(part);
@@ -168,12 +185,14 @@ async function runAll(parts: readonly Part[]): Promise<number> {
     const came = await run.ended();
     running.delete(run);
     run.print();
-    return { came, hasCrashed: run.hasCrashed };
+    return { came, run };
   };
   const work = async () => {
     for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
       const first = await once(part);
-      const { passed, failed, ignored } = (first.hasCrashed ? await once(part) : first).came;
+      const { came, run } = first.run.hasCrashed ? await once(part) : first;
+      const { passed, failed, ignored } = came;
+      if (run.hasFailed) faults.push(`== ${run.name}, again\n${whatFailed(run.output)}\n`);
       sums.passed += passed;
       sums.failed += failed;
       sums.ignored += ignored;
@@ -182,11 +201,16 @@ async function runAll(parts: readonly Part[]): Promise<number> {
   // Parts wait for clocks and for other processes a fifth of their time.
   const jobs = Math.min(navigator.hardwareConcurrency + 1, JOBS_MAX);
   await Promise.all(Array.from({ length: jobs }, work));
-  return conclude(sums, startMs);
+  return conclude(sums, faults, startMs);
 }
 
-/** Prints the last line, which `.ci/run` reads; the exit status. */
-function conclude({ passed, failed, ignored }: Sums, startMs: number): number {
+/** Prints what failed, and the last line, which `.ci/run` reads; the exit status. */
+function conclude(
+  { passed, failed, ignored }: Sums,
+  faults: readonly string[],
+  startMs: number,
+): number {
+  for (const fault of faults) console.log(fault);
   const seconds = Math.round((performance.now() - startMs) / 1000);
   const isOk = failed === 0 && passed > 0;
   const word = isOk ? "ok" : "FAILED";

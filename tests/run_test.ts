@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { crashedAtEnd, judge, listParts, readSummary, testsIn } from "./run.ts";
+import { crashedAtEnd, judge, listParts, readSummary, testsIn, whatFailed } from "./run.ts";
 
 Deno.test("listParts() has every test file once, and every task of tests", () => {
   const parts = listParts();
@@ -47,6 +47,14 @@ Deno.test("judge() counts a part as a failure that says nothing of its tests", (
     failed: 0,
   });
   assertEquals(judge("FAILED | 3 passed | 2 failed (1s)", false).sums.failed, 2);
+});
+
+Deno.test("whatFailed() begins at the errors that deno test lists, and keeps the last lines", () => {
+  const errors = ["", " ERRORS ", "", "a ... it fails => a_test.ts:3:6", "error: x", ""].join("\n");
+  const summary = "FAILED | 3 passed | 1 failed (1s)";
+  assertEquals(whatFailed(`b ... ok (3ms)${errors}${summary}\n`), (errors + summary).trim());
+  const lines = Array.from({ length: 100 }, (_, i) => `line ${i}`);
+  assertEquals(whatFailed(lines.join("\n")), lines.slice(40).join("\n"));
 });
 
 /** What `deno test` takes for a test when it is told nothing. */
