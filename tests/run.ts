@@ -111,33 +111,25 @@ export function whatFailed(output: string): string {
   return lines.slice(-AGAIN_LINES_MAX).join("\n");
 }
 
-/** SIGABRT (glibc's heap is found damaged) and SIGSEGV, as a shell says them. */
-const CRASHES = [128 + 6, 128 + 11];
-
 /**
- * True where all tests of a part with a GPU passed by its output, and the process crashed at its
- * end: it does now and then, where the last functions of Mesa's libraries run while a thread that
- * had the GPU is torn down. Engines' threads are waited for (workers/process_end.ts); that of a
- * test file with a device of its own cannot be. Such a part is run once more, and has to end well.
+ * Parts that failed beside others are run once more, alone, unless there are more of them: then
+ * something is broken. What passes alone counts as passed and is named at the end: a test whose
+ * time ran out on a machine that had other things to do; or a process with a GPU that crashed at
+ * its end, where the last functions of Mesa's libraries run while a thread that had the GPU is torn
+ * down (engines' threads are waited for, workers/process_end.ts; that of a test file with a device
+ * of its own cannot be).
  */
-export function crashedAtEnd(name: string, output: string, code: number): boolean {
-  const sums = readSummary(output);
-  return name.includes("gpu") && CRASHES.includes(code) && sums !== null &&
-    sums.failed === 0 && sums.passed > 0;
-}
+const ALONE_MAX = 3;
 
 /** A part as it runs. */
 class Run {
   output = "";
-  /** See crashedAtEnd(). */
-  hasCrashed = false;
-  /** Whether the part counts as failed, whatever was printed. */
-  hasFailed = false;
+  sums: Sums = { passed: 0, failed: 1, ignored: 0 };
   readonly name: string;
   readonly #child: Deno.ChildProcess;
   readonly #startMs = performance.now();
 
-  constructor(part: Part) {
+  constructor(readonly part: Part) {
     this.name = part.slice(part[0] === "test:files" ? 1 : 0).join(" ");
     this.#child = new Deno.Command(Deno.execPath(), {
       ...{ args: ["task", "--quiet", ...part], cwd: ROOT, stdin: "null" },
@@ -145,20 +137,17 @@ class Run {
     }).spawn();
   }
 
-  async ended(): Promise<Sums> {
+  async ended(): Promise<void> {
     const { stdout, stderr, status } = this.#child;
     await Promise.all([this.#collect(stdout), this.#collect(stderr)]);
-    const { success, code } = await status;
-    this.hasCrashed = crashedAtEnd(this.name, this.output, code);
-    const { sums, fault } = judge(this.output, success);
+    const { sums, fault } = judge(this.output, (await status).success);
     if (fault !== null) this.output += `-- ${fault}\n`;
-    this.hasFailed = sums.failed > 0;
-    return sums;
+    this.sums = sums;
   }
 
-  print(): void {
+  report(): string {
     const seconds = Math.round((performance.now() - this.#startMs) / 1000);
-    console.log(`== ${this.name} (${seconds} s)\n${this.output.trim()}\n`);
+    return `== ${this.name} (${seconds} s)\n${this.output.trim()}\n`;
   }
 
   async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
@@ -167,54 +156,53 @@ class Run {
 }
 
 /** Runs all parts and says what they came to; the exit status. */
-async function runAll(parts: readonly Part[]): Promise<number> {
+export async function runAll(parts: readonly Part[], say = console.log): Promise<number> {
   const startMs = performance.now();
   const waiting = [...parts];
   const running = new Set<Run>();
-  const sums = { passed: 0, failed: 0, ignored: 0 };
-  const faults: string[] = [];
+  const ended: Run[] = [];
   // Whoever ends a run that hangs wants to see where.
   Deno.addSignalListener("SIGTERM", () => {
-    for (const run of running) run.print();
-    sums.failed += running.size;
-    Deno.exit(conclude(sums, faults, startMs));
+    for (const run of running) say(run.report());
+    Deno.exit(conclude([...ended, ...running], startMs, say));
   });
   const once = async (part: Part) => {
     const run = new Run(part);
     running.add(run);
-    const came = await run.ended();
+    await run.ended();
     running.delete(run);
-    run.print();
-    return { came, run };
+    say(run.report());
+    return run;
   };
   const work = async () => {
     for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
-      const first = await once(part);
-      const { came, run } = first.run.hasCrashed ? await once(part) : first;
-      const { passed, failed, ignored } = came;
-      if (run.hasFailed) faults.push(`== ${run.name}, again\n${whatFailed(run.output)}\n`);
-      sums.passed += passed;
-      sums.failed += failed;
-      sums.ignored += ignored;
+      ended.push(await once(part));
     }
   };
   // Parts wait for clocks and for other processes a fifth of their time.
   const jobs = Math.min(navigator.hardwareConcurrency + 1, JOBS_MAX);
   await Promise.all(Array.from({ length: jobs }, work));
-  return conclude(sums, faults, startMs);
+  const failed = ended.filter(({ sums }) => sums.failed > 0);
+  for (const run of failed.length > ALONE_MAX ? [] : failed) {
+    const alone = await once(run.part);
+    if (alone.sums.failed > 0) continue;
+    say(`-- passed alone, failed beside others: ${run.name}\n${whatFailed(run.output)}\n`);
+    ended[ended.indexOf(run)] = alone;
+  }
+  return conclude(ended, startMs, say);
 }
 
 /** Prints what failed, and the last line, which `.ci/run` reads; the exit status. */
-function conclude(
-  { passed, failed, ignored }: Sums,
-  faults: readonly string[],
-  startMs: number,
-): number {
-  for (const fault of faults) console.log(fault);
+function conclude(runs: readonly Run[], startMs: number, say: (text: string) => void): number {
+  for (const { name, output, sums } of runs) {
+    if (sums.failed > 0) say(`== ${name}, again\n${whatFailed(output)}\n`);
+  }
+  const count = (what: keyof Sums) => runs.reduce((sum, { sums }) => sum + sums[what], 0);
   const seconds = Math.round((performance.now() - startMs) / 1000);
+  const [passed, failed, ignored] = [count("passed"), count("failed"), count("ignored")];
   const isOk = failed === 0 && passed > 0;
   const word = isOk ? "ok" : "FAILED";
-  console.log(`${word} | ${passed} passed | ${failed} failed | ${ignored} ignored (${seconds} s)`);
+  say(`${word} | ${passed} passed | ${failed} failed | ${ignored} ignored (${seconds} s)`);
   return isOk ? 0 : 1;
 }
 

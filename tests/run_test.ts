@@ -1,5 +1,6 @@
-import { assert, assertEquals } from "@std/assert";
-import { crashedAtEnd, judge, listParts, readSummary, testsIn, whatFailed } from "./run.ts";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { join } from "node:path";
+import { judge, listParts, readSummary, runAll, testsIn, whatFailed } from "./run.ts";
 
 Deno.test("listParts() has every test file once, and every task of tests", () => {
   const parts = listParts();
@@ -26,16 +27,6 @@ Deno.test("readSummary() reads the last line of deno test, in colours or not", (
   assertEquals(readSummary("error: Module not found"), null);
 });
 
-Deno.test("crashedAtEnd() is of parts with a GPU whose tests all passed, and of crashes", () => {
-  const passed = "ok | 3 passed | 0 failed (1s)";
-  const gpu = "tests/engine/gpu_batch_test.ts";
-  assertEquals([134, 139].map((code) => crashedAtEnd(gpu, passed, code)), [true, true]);
-  assertEquals(crashedAtEnd("tests/engine/batch_test.ts", passed, 139), false);
-  assertEquals(crashedAtEnd(gpu, passed, 1), false);
-  assertEquals(crashedAtEnd(gpu, "FAILED | 3 passed | 1 failed (1s)", 139), false);
-  assertEquals(crashedAtEnd(gpu, "running 3 tests", 139), false);
-});
-
 Deno.test("judge() counts a part as a failure that says nothing of its tests", () => {
   const none = { passed: 0, failed: 1, ignored: 0 };
   assertEquals(judge("", true), { sums: none, fault: "it ended without a test" });
@@ -55,6 +46,30 @@ Deno.test("whatFailed() begins at the errors that deno test lists, and keeps the
   assertEquals(whatFailed(`b ... ok (3ms)${errors}${summary}\n`), (errors + summary).trim());
   const lines = Array.from({ length: 100 }, (_, i) => `line ${i}`);
   assertEquals(whatFailed(lines.join("\n")), lines.slice(40).join("\n"));
+});
+
+Deno.test("runAll() gives a part that failed a second time alone, and names it", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = join(folder, "late_test.ts");
+  const mark = JSON.stringify(join(folder, "mark"));
+  const isThere = `Deno.statSync(${mark}).isFile`;
+  const once = `try { ${isThere}; } catch { Deno.writeTextFileSync(${mark}, ""); throw "late"; }`;
+  const said: string[] = [];
+  const run = async (text: string) => {
+    said.length = 0;
+    await Deno.writeTextFile(path, `Deno.test("it", () => { ${text} });`);
+    return await runAll([["test:files", path]], (line) => said.push(line));
+  };
+  try {
+    assertEquals(await run(once), 0);
+    assertMatch(said.at(-1)!, /^ok \| 1 passed \| 0 failed /);
+    assertMatch(said.at(-2)!, /^-- passed alone, failed beside others: .*late_test.ts\n[^]*late/);
+    assertEquals(await run(`throw "never";`), 1);
+    assertMatch(said.at(-1)!, /^FAILED \| 0 passed \| 1 failed /);
+    assertMatch(said.at(-2)!, /^== .*late_test.ts, again\n[^]*never/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 /** What `deno test` takes for a test when it is told nothing. */
