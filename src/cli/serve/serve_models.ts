@@ -54,6 +54,7 @@ export async function serveModels(paths: readonly string[], options: Options): P
     allowedOrigins: options.allowOrigins,
     requestsMax: options.maxRequests,
     bodyBytesMax: options.maxBody,
+    imageBytesMax: options.maxImages,
     strictRequests: options.strictRequests,
     requestTimeoutMs: options.requestTimeout === undefined
       ? undefined

@@ -17,6 +17,7 @@ export interface ServerFlags {
   readonly maxRequests: number;
   readonly requestTimeout?: number;
   readonly maxBody?: number;
+  readonly maxImages?: number;
   readonly strictRequests?: boolean;
   readonly drainTimeout: number;
   readonly allowHosts?: readonly string[];
@@ -92,7 +93,12 @@ function addMainOptions(verb: Command): Command {
     .option("--conversations-max <size>", "what all of them may take (default: 16GiB)", byteSize)
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)
-    .option("--max-body <size>", "the longest body of a request (default: 8MiB)", byteSizeFrom(KiB))
+    .option(
+      "--max-body <size>",
+      "the longest body of a request, without its images (default: 8MiB)",
+      byteSizeFrom(KiB),
+    )
+    .option("--max-images <size>", "a request's images, in base64 (default: 32MiB)", byteSize)
     .option("--strict-requests", "refuse requests with fields that the server does not know")
     .option("--request-timeout <s>", "seconds that work for a request may take", seconds)
     .option("--drain-timeout <s>", "seconds for running answers when it is stopped", seconds, 30)
