@@ -1,5 +1,5 @@
 /**
- * How much of a request's body is images. They count apart from its text: a photo of a telephone has
+ * How much of a request's body is images. They count apart from its text: a telephone's photo has
  * as many bytes as a book, is decoded in a thread of its own, and never becomes tokens.
  */
 
