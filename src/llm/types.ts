@@ -252,6 +252,9 @@ export interface GapMarks {
   readonly suffix: number;
   /** Before what fills it. */
   readonly middle: number;
+  /** Before a repository's name, and before the name of each of its files; null: there is none. */
+  readonly repository: number | null;
+  readonly file: number | null;
 }
 
 /** What a model's file says about it. */
