@@ -1,12 +1,12 @@
 /** How the registry of `serve` gets its models: from files, with the flags of the command line. */
 import { loadKernelModule } from "../../../wasm/mod.ts";
-import { openModelFile } from "../../bundle/mod.ts";
 import {
   describeForUse,
   type LoadedModel,
   loadModel,
   type LoadOptions,
   memoryUse,
+  openForUse,
   openTower,
   planBeside,
   planModel,
@@ -30,7 +30,7 @@ export class FileLoader implements ModelLoader {
   async bytesOf(id: string): Promise<number> {
     const options = { profile: machineProfile(), ...this.#options };
     const path = this.#pathOf(id);
-    const { file, packed } = openModelFile(path);
+    const { file, packed } = openForUse(path, options);
     const model = describeForUse(file, options);
     const module = await loadKernelModule();
     const tower = openTower(path, { config: model.config, module }, options);

@@ -98,7 +98,7 @@ function announceServing(
   announce(`Chat there with a browser; OpenAI's API is at ${url}/v1; Ctrl-C stops`);
 }
 
-function createCatalog(paths: readonly string[], { modelsDir, mmproj }: Options): FileCatalog {
+function createCatalog(paths: readonly string[], { modelsDir, mmproj, lora }: Options): FileCatalog {
   const store = storeOrNull(modelsDir);
   const named = paths.length > 0
     ? paths.map((path) => requireModel(path, { modelsDir }))
@@ -109,6 +109,11 @@ function createCatalog(paths: readonly string[], { modelsDir, mmproj }: Options)
     throw new UsageError(
       "Cannot use --mmproj with several models: put each projector beside its model, as " +
         "model.mmproj.gguf beside model.gguf",
+    );
+  }
+  if (lora !== undefined && (named.length !== 1 || modelsDir !== undefined)) {
+    throw new UsageError(
+      "Cannot use --lora with several models: an adapter belongs to one of them: serve that alone",
     );
   }
   const files = named.map((path) => ({

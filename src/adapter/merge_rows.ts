@@ -1,0 +1,148 @@
+/**
+ * Reads tensors that adapters change: the model's rows as numbers, the products added, the sums in
+ * their type. Whoever reads sees a tensor like any other, so that threads, GPUs, rows of tables and
+ * measurements have adapters without knowing of them.
+ */
+import { ModelFormatError, UnsupportedModelError } from "../base/errors.ts";
+import { check } from "../base/check.ts";
+import { MiB } from "../base/units.ts";
+import {
+  type GgufFile,
+  type GgufTensor,
+  type LowRankProduct,
+  type TensorMerger,
+  TensorReader,
+} from "../gguf/mod.ts";
+import { rowBytes } from "../model/dtypes.ts";
+import { dequantize, dequantizeInto } from "../model/mod.ts";
+import { encodeWeightsInto, isWeightType } from "../quantize/encode.ts";
+
+/** Weights that are numbers at a time. */
+const PIECE_WEIGHTS = MiB / 4;
+/** The largest f16: factors of blocks are of this type, too. */
+const F16_MAX = 65504;
+/** Products of so many numbers between them are added in one pass over a row. */
+const AT_ONCE = 8;
+
+/** A reader of any model, with adapters or without. */
+export function openTensors(file: Pick<GgufFile, "parts">): TensorReader {
+  return TensorReader.open(file, new RowMerger());
+}
+
+/** A product's matrices as numbers. */
+interface OpenProduct {
+  /** [rows, rank], with the scale in it. */
+  readonly left: Float32Array;
+  /** [rank, columns]. */
+  readonly right: Float32Array;
+  readonly rank: number;
+}
+
+/** Keeps the matrices of the tensor that was read last: the same is asked for piece by piece. */
+export class RowMerger implements TensorMerger {
+  #tensor: GgufTensor | null = null;
+  #products: readonly OpenProduct[] = [];
+
+  read(
+    reader: TensorReader,
+    tensor: GgufTensor,
+    { offsetBytes, into }: { readonly offsetBytes: number; readonly into: Uint8Array },
+  ): void {
+    if (this.#tensor !== tensor) {
+      const { products } = tensor.adapted!;
+      this.#products = products.map((product) => openProduct(reader, product));
+      this.#tensor = tensor;
+    }
+    const ownRowBytes = rowBytes(tensor.type, tensor.dims[0]);
+    const [first, end] = [offsetBytes, offsetBytes + into.length];
+    const rowsAtOnce = Math.max(1, Math.floor(PIECE_WEIGHTS / tensor.dims[0]));
+    const rowEnd = Math.ceil(end / ownRowBytes);
+    for (let row = Math.floor(first / ownRowBytes); row < rowEnd; row += rowsAtOnce) {
+      const bytes = this.#rows(reader, tensor, row, Math.min(rowsAtOnce, rowEnd - row));
+      const at = row * ownRowBytes;
+      const [from, to] = [Math.max(first, at), Math.min(end, at + bytes.length)];
+      into.set(bytes.subarray(from - at, to - at), from - first);
+    }
+  }
+
+  /** Whole rows of the sum. */
+  #rows(reader: TensorReader, tensor: GgufTensor, first: number, count: number): Uint8Array {
+    const { name, type, dims: [columns, rowsOfOne] } = tensor;
+    const { base } = tensor.adapted!;
+    const baseRowBytes = rowBytes(base.type, columns);
+    const stored = new Uint8Array(count * baseRowBytes);
+    reader.read(base, first * baseRowBytes, stored);
+    const weights = new Float32Array(count * columns);
+    dequantizeInto(base.type, stored, weights);
+    for (let i = 0; i < count; i++) {
+      const row = weights.subarray(i * columns, (i + 1) * columns);
+      const matrix = Math.floor((first + i) / rowsOfOne);
+      for (const { left, right, rank } of this.#products) {
+        const factors = left.subarray((first + i) * rank, (first + i + 1) * rank);
+        const size = rank * columns;
+        addProduct(row, factors, right.subarray(matrix * size, (matrix + 1) * size));
+      }
+    }
+    check(isWeightType(type), `sums are of a type that is written here, ${type}`);
+    checkRange(name, type, weights);
+    const bytes = new Uint8Array(rowBytes(type, weights.length));
+    encodeWeightsInto(type, weights, bytes);
+    return bytes;
+  }
+}
+
+function openProduct(reader: TensorReader, product: LowRankProduct): OpenProduct {
+  const { rank, scale, isRightTransposed } = product;
+  const left = floats(reader, product.left);
+  for (let i = 0; i < left.length; i++) left[i] *= scale;
+  const right = floats(reader, product.right);
+  return { rank, left, right: isRightTransposed ? transposed(right, rank) : right };
+}
+
+function floats(reader: TensorReader, tensor: GgufTensor): Float32Array {
+  const values = dequantize(tensor.type, reader.readAll(tensor));
+  const wrong = values.findIndex((value) => !Number.isFinite(value));
+  if (wrong < 0) return values;
+  throw new ModelFormatError(
+    `Cannot use the adapter's tensor "${tensor.name}": its number ${wrong} is ${values[wrong]}: ` +
+      "the file was damaged: get it again",
+    { offsetBytes: tensor.offsetBytes },
+  );
+}
+
+/** [columns, rank] → [rank, columns]. */
+function transposed(values: Float32Array, rank: number): Float32Array {
+  const columns = values.length / rank;
+  return Float32Array.from(values, (_, i) => values[(i % columns) * rank + Math.floor(i / columns)]);
+}
+
+/** row += factors · right, some of the numbers between them at a time: a row is read less often. */
+function addProduct(row: Float32Array, factors: Float32Array, right: Float32Array): void {
+  const n = row.length;
+  const rank = factors.length;
+  let k = 0;
+  for (; k + AT_ONCE <= rank; k += AT_ONCE) {
+    const [c0, c1, c2, c3, c4, c5, c6, c7] = factors.subarray(k, k + AT_ONCE);
+    const at = k * n;
+    for (let i = 0, p = at; i < n; i++, p++) {
+      row[i] += c0 * right[p] + c1 * right[p + n] + c2 * right[p + 2 * n] + c3 * right[p + 3 * n] +
+        c4 * right[p + 4 * n] + c5 * right[p + 5 * n] + c6 * right[p + 6 * n] +
+        c7 * right[p + 7 * n];
+    }
+  }
+  for (; k < rank; k++) {
+    const c = factors[k];
+    for (let i = 0, p = k * n; i < n; i++, p++) row[i] += c * right[p];
+  }
+}
+
+function checkRange(name: string, type: string, weights: Float32Array): void {
+  const most = type === "F32" || type === "BF16" ? Infinity : F16_MAX;
+  for (let i = 0; i < weights.length; i++) {
+    if (Math.abs(weights[i]) <= most && weights[i] - weights[i] === 0) continue;
+    throw new UnsupportedModelError(
+      `Cannot add the adapter to tensor "${name}": a weight becomes ${weights[i]}, which ${type} ` +
+        "does not hold: use a smaller scale, or --lora-type f32",
+    );
+  }
+}
