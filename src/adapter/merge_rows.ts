@@ -116,23 +116,27 @@ function transposed(values: Float32Array, rank: number): Float32Array {
   return Float32Array.from(values, (_, i) => values[(i % columns) * rank + Math.floor(i / columns)]);
 }
 
-/** row += factors · right, some of the numbers between them at a time: a row is read less often. */
+/** row += factors · right, eight of the numbers between them at a time: a row is read less often. */
 function addProduct(row: Float32Array, factors: Float32Array, right: Float32Array): void {
   const n = row.length;
   const rank = factors.length;
   let k = 0;
-  for (; k + AT_ONCE <= rank; k += AT_ONCE) {
-    const [c0, c1, c2, c3, c4, c5, c6, c7] = factors.subarray(k, k + AT_ONCE);
-    const at = k * n;
-    for (let i = 0, p = at; i < n; i++, p++) {
-      row[i] += c0 * right[p] + c1 * right[p + n] + c2 * right[p + 2 * n] + c3 * right[p + 3 * n] +
-        c4 * right[p + 4 * n] + c5 * right[p + 5 * n] + c6 * right[p + 6 * n] +
-        c7 * right[p + 7 * n];
-    }
-  }
+  for (; k + AT_ONCE <= rank; k += AT_ONCE) addEight(row, factors.subarray(k), right.subarray(k * n));
   for (; k < rank; k++) {
-    const c = factors[k];
-    for (let i = 0, p = k * n; i < n; i++, p++) row[i] += c * right[p];
+    const factor = factors[k];
+    for (let i = 0, p = k * n; i < n; i++, p++) row[i] += factor * right[p];
+  }
+}
+
+/** One view for each row of eight: indices that V8 can check once take a quarter of the time. */
+function addEight(row: Float32Array, c: Float32Array, right: Float32Array): void {
+  const n = row.length;
+  const at = (k: number) => right.subarray(k * n, (k + 1) * n);
+  const [r0, r1, r2, r3, r4, r5, r6, r7] = [at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)];
+  const [c0, c1, c2, c3, c4, c5, c6, c7] = [c[0], c[1], c[2], c[3], c[4], c[5], c[6], c[7]];
+  for (let i = 0; i < n; i++) {
+    row[i] += c0 * r0[i] + c1 * r1[i] + c2 * r2[i] + c3 * r3[i] + c4 * r4[i] + c5 * r5[i] +
+      c6 * r6[i] + c7 * r7[i];
   }
 }
 
