@@ -47,7 +47,12 @@ export class TensorReader implements Disposable {
 
   /** A reader of a model in memory: `bytes` is what was given to `parseGguf`. */
   static ofBytes(bytes: Uint8Array): TensorReader {
-    return new TensorReader([memorySource(bytes)]);
+    return TensorReader.ofAll([bytes]);
+  }
+
+  /** The same of several parts. */
+  static ofAll(parts: readonly Uint8Array[], merger: TensorMerger | null = null): TensorReader {
+    return new TensorReader(parts.map(memorySource), merger);
   }
 
   /**

@@ -62,7 +62,7 @@ export function tinyAdapter(
 }
 
 function pair({ name, dims }: GgufTensor, rank: number, rng: Rng): TinyTensor[] {
-  const [columns, rows, ...experts] = dims;
+  const [columns, rows = 1, ...experts] = dims;
   const isTable = name.endsWith("token_embd.weight");
   const ofA = isTable ? [rank, rows] : [columns, rank];
   const ofB = isTable ? [rank, columns] : [rank, rows];
