@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { openForUse } from "../../src/llm/mod.ts";
 import {
   encodeGguf,
@@ -12,7 +12,12 @@ import type { LoadOptions } from "../../src/llm/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, withModel } from "../support/loaded_model.ts";
-import { addedSlowly, tinyAdapter, type TinyAdapterOptions } from "../support/tiny_adapter.ts";
+import {
+  addedSlowly,
+  tinyAdapter,
+  type TinyAdapterOptions,
+  type TinyTensor,
+} from "../support/tiny_adapter.ts";
 import { TINY_PROMPT, tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
 const IDS = TINY_PROMPT.slice(0, 24);
@@ -98,13 +103,27 @@ Deno.test("a model with other adapters, or more of one, is another model to what
     return Promise.resolve();
   }));
 
-Deno.test("openForUse() refuses scales that are no numbers, and tells of norms", () =>
-  withFiles({}, {}, async ({ model, lora }) => {
-    const load = async (scale: number) =>
-      await Promise.resolve(openForUse(model, { adapters: [{ path: lora, scale }] }));
-    await assertRejects(() => load(NaN), RangeError, "NaN times");
-    const swapped = async () =>
-      await Promise.resolve(openForUse(lora, { adapters: [{ path: lora }] }));
-    await assertRejects(swapped, UnsupportedModelError, "it is an adapter");
-    assertNotEquals((await load(1)).file.parts.length, 1);
+Deno.test("openForUse() refuses scales that are no numbers, and adapters of adapters", () =>
+  withFiles({}, {}, ({ model, lora }) => {
+    const load = (path: string, scale: number) => () =>
+      openForUse(path, { adapters: [{ path: lora, scale }] });
+    assertThrows(load(model, NaN), RangeError, "NaN times");
+    assertThrows(load(lora, 1), UnsupportedModelError, "it is an adapter");
+    return Promise.resolve();
   }));
+
+Deno.test("openForUse() tells of norms that are not used", () => {
+  const change = (tensor: TinyTensor) =>
+    tensor.name === "blk.0.attn_q.weight.lora_a"
+      ? { ...tensor, name: "blk.0.attn_norm.weight" }
+      : tensor.name === "blk.0.attn_q.weight.lora_b"
+      ? null
+      : tensor;
+  return withFiles({}, { change }, ({ model, lora }) => {
+    const said: string[] = [];
+    openForUse(model, { adapters: [{ path: lora }], onNotice: ({ text }) => said.push(text) });
+    assertEquals(said.length, 1);
+    assertStringIncludes(said[0], '1 norms of the adapter "lora.gguf" are not used');
+    return Promise.resolve();
+  });
+});
