@@ -47,6 +47,24 @@ function adapterChoice(text: string): AdapterChoice {
   throw new InvalidArgumentError("A file is needed, or a file and a number, such as a.gguf:0.5.");
 }
 
+/** A model with another adapter, and what clients call it. */
+export interface NamedAdapter {
+  readonly id: string;
+  readonly adapter: AdapterChoice;
+}
+
+/** "poet=poet.gguf:0.8,other=other.gguf" → names and adapters, behind those of `before`. */
+export function namedAdapters(text: string, before: readonly NamedAdapter[] = []): NamedAdapter[] {
+  return [
+    ...before,
+    ...list(text).map((each) => {
+      const [, id, rest] = /^([^=\\/]+)=(.+)$/.exec(each) ?? [];
+      if (id !== undefined) return { id: id.trim(), adapter: adapterChoice(rest.trim()) };
+      throw new InvalidArgumentError("A name and a file are needed, such as poet=poet.gguf.");
+    }),
+  ];
+}
+
 /** The load options of the flags. */
 export function adaptersOf(
   { lora: adapters, loraType: adapterType }: AdapterFlags,

@@ -5,11 +5,12 @@ import {
   assertStringIncludes,
   assertThrows,
 } from "@std/assert";
-import { adapterChoices } from "../../src/cli/adapter_options.ts";
+import { adapterChoices, namedAdapters } from "../../src/cli/adapter_options.ts";
 import { nmse } from "../support/compare.ts";
 import { tinyAdapter } from "../support/tiny_adapter.ts";
 import { tinyModel } from "../support/tiny_model.ts";
-import { runCli, withTinyModel } from "./run_cli.ts";
+import { runCli, startCli, withTinyModel } from "./run_cli.ts";
+import { finish, Log } from "./server_process.ts";
 
 Deno.test("--lora takes files, how much of each, and more of them", () => {
   const half = { path: "b.gguf", scale: 0.5 };
@@ -53,4 +54,38 @@ Deno.test("logits, show and quantize know --lora and its variable; each file wha
     const swapped = await runCli(["plan", path, "--lora", path]);
     assertEquals(swapped.code, 1);
     assertStringIncludes(swapped.stderr, "it is a model");
+  }));
+
+Deno.test("--lora-model takes names and files, and nothing without both", () => {
+  const poet = { id: "poet", adapter: { path: "a=b.gguf", scale: 0.8 } };
+  assertEquals(namedAdapters("poet=a=b.gguf:0.8"), [poet]);
+  assertEquals(namedAdapters("x=y", [poet]), [poet, { id: "x", adapter: { path: "y" } }]);
+  for (const text of ["poet", "=a.gguf", "poet=", "dir/poet=a.gguf"]) {
+    assertThrows(() => namedAdapters(text), Error, "such as poet=poet.gguf");
+  }
+});
+
+Deno.test("serve has the same model with other adapters under other names", () =>
+  withTinyModel(async (path, folder) => {
+    const lora = `${folder}/lora.gguf`;
+    await Deno.writeFile(lora, tinyAdapter(tinyModel(), { alpha: 32 }));
+    const more = ["--lora-model", `poet=${lora},same=${lora}:0`, "--port", "0", "--threads", "1"];
+    const child = startCli(["serve", path, ...more]);
+    await child.stdin.close();
+    const log = new Log(child.stderr);
+    const [, url] = await log.match(/Serving tiny, poet, same at (http:\/\/127\.0\.0\.1:\d+)/);
+    const answers = await Promise.all(["tiny", "poet", "same"].map(async (model) => {
+      const body = { model, prompt: [1, 17, 300], max_tokens: 8, temperature: 0 };
+      const headers = { "content-type": "application/json" };
+      const reply = await fetch(`${url}/v1/completions`, {
+        ...{ method: "POST", headers, body: JSON.stringify(body) },
+      });
+      const { choices, error } = await reply.json();
+      assertEquals([reply.status, error], [200, undefined]);
+      return choices[0].text;
+    }));
+    child.kill("SIGINT");
+    assertEquals((await finish(child, log)).code, 0);
+    assertNotEquals(answers[1], answers[0]);
+    assertEquals(answers[2], answers[0]);
   }));

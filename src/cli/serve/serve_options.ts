@@ -6,6 +6,7 @@ import { readReason } from "../../base/read_errors.ts";
 import { checkWritable, explainWriteError } from "../../base/write_errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
 import { KiB } from "../../base/units.ts";
+import { type NamedAdapter, namedAdapters } from "../adapter_options.ts";
 import { byteSize, byteSizeFrom, decimal, list, wholeNumber } from "../option_values.ts";
 
 /** What `addServerOptions` parses. */
@@ -26,6 +27,7 @@ export interface ServerFlags {
   readonly apiKeyFile?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
+  readonly loraModel?: readonly NamedAdapter[];
   readonly modelsDir?: string;
   readonly manageModels?: boolean;
   readonly prefixCache?: string;
@@ -63,6 +65,12 @@ function addMainOptions(verb: Command): Command {
   return verb
     .option("--host <address>", "address to listen on; 0.0.0.0 is all of them", "127.0.0.1")
     .option("--port <n>", "port to listen on; 0 is any", wholeNumber({ max: 65535 }), 11711)
+    .option(
+      "--lora-model <name=file>",
+      "the same model with this adapter as a model of its own, such as poet=poet.gguf:0.8; may be " +
+        "given several times",
+      namedAdapters,
+    )
     .option("--models-dir <folder>", "offer every model file of a folder, too")
     .option(
       "--manage-models",
