@@ -7,6 +7,7 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { getString, type GgufFile, type GgufTensor, type LowRankProduct } from "../gguf/mod.ts";
 import { dtypeByName, rowBytes } from "../model/dtypes.ts";
 import { DEQUANTIZED_TYPES, refuseAdapter } from "../model/mod.ts";
+import { isWeightType } from "../quantize/encode.ts";
 import { type Adapter, type AdapterPair, isLookedUp } from "./read_adapter.ts";
 
 /** How an adapter is to be used. */
@@ -18,11 +19,11 @@ export interface UsedAdapter {
 
 /**
  * The type of sums. "auto": that of the model's tensor where it has floats, else Q8_0, which adds a
- * tenth or less of what rounding to fewer bits has cost already.
+ * tenth or less of what rounding to fewer bits has cost already. "same": always that of the tensor.
  */
-export type SumType = "auto" | "F32" | "F16" | "BF16" | "Q8_0";
+export type SumType = "auto" | "same" | "F32" | "F16" | "BF16" | "Q8_0";
 
-export const SUM_TYPES: readonly SumType[] = ["auto", "F32", "F16", "BF16", "Q8_0"];
+export const SUM_TYPES: readonly SumType[] = ["auto", "same", "F32", "F16", "BF16", "Q8_0"];
 
 const OUTPUT = "output.weight";
 const TABLE = "token_embd.weight";
@@ -127,7 +128,14 @@ function sumOf(
 }
 
 /** What rows do not fit into blocks of stays as exact. */
-function typeOf({ type, dims: [columns] }: GgufTensor, asked: SumType): string {
+function typeOf({ name, type, dims: [columns] }: GgufTensor, asked: SumType): string {
+  if (asked === "same") {
+    if (isWeightType(type)) return type;
+    throw refusal(
+      `the model's tensor "${name}" has the type ${type}, which this version does not write: leave ` +
+        "out --lora-type same",
+    );
+  }
   const isFloat = dtypeByName(type)!.blockElements === 1;
   const wanted = asked !== "auto" ? asked : isFloat ? type : "Q8_0";
   return columns % dtypeByName(wanted)!.blockElements === 0 ? wanted : "F32";

@@ -17,7 +17,6 @@ import { rowBytes } from "../model/dtypes.ts";
 import { dequantize, dequantizeInto } from "../model/mod.ts";
 import { encodeWeightsInto, isWeightType } from "../quantize/encode.ts";
 
-/** Weights that are numbers at a time. */
 const PIECE_WEIGHTS = MiB / 4;
 /** The largest f16: factors of blocks are of this type, too. */
 const F16_MAX = 65504;
@@ -38,24 +37,29 @@ interface OpenProduct {
   readonly rank: number;
 }
 
-/** Keeps the matrices of the tensor that was read last: the same is asked for piece by piece. */
+/**
+ * Keeps the products of the matrix that was read last, for the same is asked for piece by piece:
+ * all of a tensor, or one expert's.
+ */
 export class RowMerger implements TensorMerger {
   #tensor: GgufTensor | null = null;
+  #matrix = 0;
   #products: readonly OpenProduct[] = [];
+  readonly #pieceWeights: number;
+
+  /** pieceWeights: so many are numbers at a time, or a row. */
+  constructor(pieceWeights = PIECE_WEIGHTS) {
+    this.#pieceWeights = pieceWeights;
+  }
 
   read(
     reader: TensorReader,
     tensor: GgufTensor,
     { offsetBytes, into }: { readonly offsetBytes: number; readonly into: Uint8Array },
   ): void {
-    if (this.#tensor !== tensor) {
-      const { products } = tensor.adapted!;
-      this.#products = products.map((product) => openProduct(reader, product));
-      this.#tensor = tensor;
-    }
     const ownRowBytes = rowBytes(tensor.type, tensor.dims[0]);
     const [first, end] = [offsetBytes, offsetBytes + into.length];
-    const rowsAtOnce = Math.max(1, Math.floor(PIECE_WEIGHTS / tensor.dims[0]));
+    const rowsAtOnce = Math.max(1, Math.floor(this.#pieceWeights / tensor.dims[0]));
     const rowEnd = Math.ceil(end / ownRowBytes);
     for (let row = Math.floor(first / ownRowBytes); row < rowEnd; row += rowsAtOnce) {
       const bytes = this.#rows(reader, tensor, row, Math.min(rowsAtOnce, rowEnd - row));
@@ -77,10 +81,9 @@ export class RowMerger implements TensorMerger {
     for (let i = 0; i < count; i++) {
       const row = weights.subarray(i * columns, (i + 1) * columns);
       const matrix = Math.floor((first + i) / rowsOfOne);
-      for (const { left, right, rank } of this.#products) {
-        const factors = left.subarray((first + i) * rank, (first + i + 1) * rank);
-        const size = rank * columns;
-        addProduct(row, factors, right.subarray(matrix * size, (matrix + 1) * size));
+      const own = first + i - matrix * rowsOfOne;
+      for (const { left, right, rank } of this.#productsOf(reader, tensor, matrix)) {
+        addProduct(row, left.subarray(own * rank, (own + 1) * rank), right);
       }
     }
     check(isWeightType(type), `sums are of a type that is written here, ${type}`);
@@ -89,24 +92,37 @@ export class RowMerger implements TensorMerger {
     encodeWeightsInto(type, weights, bytes);
     return bytes;
   }
+
+  #productsOf(reader: TensorReader, tensor: GgufTensor, matrix: number): readonly OpenProduct[] {
+    if (this.#tensor === tensor && this.#matrix === matrix) return this.#products;
+    const { products } = tensor.adapted!;
+    this.#products = products.map((product) => openProduct(reader, product, matrix));
+    this.#tensor = tensor;
+    this.#matrix = matrix;
+    return this.#products;
+  }
 }
 
-function openProduct(reader: TensorReader, product: LowRankProduct): OpenProduct {
+function openProduct(reader: TensorReader, product: LowRankProduct, matrix: number): OpenProduct {
   const { rank, scale, isRightTransposed } = product;
-  const left = floats(reader, product.left);
+  const left = floats(reader, product.left, matrix);
   for (let i = 0; i < left.length; i++) left[i] *= scale;
-  const right = floats(reader, product.right);
+  const right = floats(reader, product.right, matrix);
   return { rank, left, right: isRightTransposed ? transposed(right, rank) : right };
 }
 
-function floats(reader: TensorReader, tensor: GgufTensor): Float32Array {
-  const values = dequantize(tensor.type, reader.readAll(tensor));
+/** One of the matrices that lie one behind the other. */
+function floats(reader: TensorReader, tensor: GgufTensor, matrix: number): Float32Array {
+  const { type, dims: [columns, rows] } = tensor;
+  const bytes = new Uint8Array(rows * rowBytes(type, columns));
+  reader.read(tensor, matrix * bytes.length, bytes);
+  const values = dequantize(type, bytes);
   const wrong = values.findIndex((value) => !Number.isFinite(value));
   if (wrong < 0) return values;
   throw new ModelFormatError(
     `Cannot use the adapter's tensor "${tensor.name}": its number ${wrong} is ${values[wrong]}: ` +
       "the file was damaged: get it again",
-    { offsetBytes: tensor.offsetBytes },
+    { offsetBytes: tensor.offsetBytes + matrix * bytes.length },
   );
 }
 

@@ -17,7 +17,7 @@ export function addAdapterOptions(verb: Command): Command {
     .option(
       "--lora-type <type>",
       `type of matrices that adapters change, one of ${SUM_TYPES.join(", ").toLowerCase()} ` +
-        "(default: auto, their own if of floats, else q8_0)",
+        "(default: auto, their own if of floats, else q8_0; same: always their own)",
       oneOf(SUM_TYPES),
     );
 }

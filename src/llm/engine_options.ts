@@ -77,9 +77,9 @@ export interface EngineOptions {
   readonly adapters?: readonly AdapterChoice[];
   /**
    * The type of matrices that adapters change. "auto" (default): their own where it is one of floats,
-   * else Q8_0.
+   * else Q8_0. "same": their own, which rounds to as few bits again.
    */
-  readonly adapterType?: "auto" | "F32" | "F16" | "BF16" | "Q8_0";
+  readonly adapterType?: "auto" | "same" | "F32" | "F16" | "BF16" | "Q8_0";
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
   /** Told how much has been loaded, several times. */

@@ -42,11 +42,20 @@ Deno.test("applyAdapters() keeps types of floats, makes others Q8_0, and obeys w
     ["Q4_0", undefined, "Q8_0"],
     ["Q4_0", "F16", "F16"],
     ["F32", "Q8_0", "Q8_0"],
+    ["Q4_0", "same", "Q4_0"],
   ] as const;
   for (const [type, asked, expected] of cases) {
     const { type: found, sizeBytes } = apply({ model: { type } }, { type: asked }).tensors.get(UP)!;
     assertEquals([found, sizeBytes], [expected, 96 * rowBytes(expected, 64)]);
   }
+});
+
+Deno.test("applyAdapters() refuses to write again what is never written here", () => {
+  const typeOf = (name: string) => name === UP ? "IQ2_XS" as const : undefined;
+  const model = { embeddingLength: 256, typeOf };
+  const same = () => apply({ model, targets: /^blk\.0\.ffn_up/ }, { type: "same" });
+  assertThrows(same, UnsupportedModelError, "leave out --lora-type same");
+  assertEquals(apply({ model, targets: /^blk\.0\.ffn_up/ }).tensors.get(UP)!.type, "Q8_0");
 });
 
 Deno.test("applyAdapters() leaves outputs alone where an embedding table is both", () => {

@@ -80,9 +80,12 @@ Deno.test("RowMerger rounds sums once, to the type that they are stored as", () 
 
 Deno.test("RowMerger gives any range of bytes as it gives the whole", () => {
   const { model, adapter } = pair({ type: "Q4_0" }, { targets: /ffn_up/ });
-  const { file, reader } = open(model, [adapter]);
+  const { file, reader: atOnce } = open(model, [adapter]);
   const tensor = file.tensors.get(UP)!;
-  const whole = reader.readAll(tensor);
+  const whole = atOnce.readAll(tensor);
+  // Two rows at a time.
+  const reader = TensorReader.ofAll([model, adapter], new RowMerger(130));
+  assertEquals(reader.readAll(tensor), whole);
   for (const [start, end] of [[0, 1], [67, 69], [68, 68 * 3], [100, 3000], [6527, 6528]]) {
     const part = new Uint8Array(new SharedArrayBuffer(end - start));
     reader.read(tensor, start, part);
