@@ -58,12 +58,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/gguf",
   ],
   "src/engine": [
-    "src/rank",
-    "src/grammar",
-    "src/memory",
-    "src/model",
-    "src/gguf",
-    "src/llm/types.ts",
+    ...["src/rank", "src/grammar", "src/memory", "src/model", "src/gguf", "src/llm/types.ts"],
   ],
   "src/llm": [
     "workers",

@@ -132,8 +132,8 @@ function typeOf({ name, type, dims: [columns] }: GgufTensor, asked: SumType): st
   if (asked === "same") {
     if (isWeightType(type)) return type;
     throw refusal(
-      `the model's tensor "${name}" has the type ${type}, which this version does not write: leave ` +
-        "out --lora-type same",
+      `the model's tensor "${name}" has the type ${type}, which this version does not write: ` +
+        "leave out --lora-type same",
     );
   }
   const isFloat = dtypeByName(type)!.blockElements === 1;

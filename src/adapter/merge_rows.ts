@@ -129,15 +129,18 @@ function floats(reader: TensorReader, tensor: GgufTensor, matrix: number): Float
 /** [columns, rank] → [rank, columns]. */
 function transposed(values: Float32Array, rank: number): Float32Array {
   const columns = values.length / rank;
-  return Float32Array.from(values, (_, i) => values[(i % columns) * rank + Math.floor(i / columns)]);
+  const from = (i: number) => (i % columns) * rank + Math.floor(i / columns);
+  return Float32Array.from(values, (_, i) => values[from(i)]);
 }
 
-/** row += factors · right, eight of the numbers between them at a time: a row is read less often. */
+/** row += factors · right, eight numbers between them at a time: a row is read less often. */
 function addProduct(row: Float32Array, factors: Float32Array, right: Float32Array): void {
   const n = row.length;
   const rank = factors.length;
   let k = 0;
-  for (; k + AT_ONCE <= rank; k += AT_ONCE) addEight(row, factors.subarray(k), right.subarray(k * n));
+  for (; k + AT_ONCE <= rank; k += AT_ONCE) {
+    addEight(row, factors.subarray(k), right.subarray(k * n));
+  }
   for (; k < rank; k++) {
     const factor = factors[k];
     for (let i = 0, p = k * n; i < n; i++, p++) row[i] += factor * right[p];

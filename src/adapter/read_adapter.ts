@@ -111,7 +111,7 @@ function pairOf(
       );
     }
     if (dims.length < 2 || dims.length > 3) {
-      throw wrong(file, `"${name}" has ${dims.length} dimensions, not two, nor one more of experts`);
+      throw wrong(file, `"${name}" has ${dims.length} dimensions, not two, or three`);
     }
   }
   const [rank] = b.dims;

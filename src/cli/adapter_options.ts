@@ -53,6 +53,16 @@ export interface NamedAdapter {
   readonly adapter: AdapterChoice;
 }
 
+/** Adds `--lora-model`, of who has several models. */
+export function addNamedAdapterOption(verb: Command): Command {
+  return verb.option(
+    "--lora-model <name=file>",
+    "the same model with this adapter as a model of its own, such as poet=poet.gguf:0.8; may be " +
+      "given several times",
+    namedAdapters,
+  );
+}
+
 /** "poet=poet.gguf:0.8,other=other.gguf" → names and adapters, behind those of `before`. */
 export function namedAdapters(text: string, before: readonly NamedAdapter[] = []): NamedAdapter[] {
   return [

@@ -15,7 +15,7 @@ import { DRAFTS_MAX } from "../engine/drafts/drafts.ts";
 import { STEP_TOKENS } from "../rank/plan.ts";
 import { machineProfile } from "./machine.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../llm/built_in_model.ts";
-import { addAdapterOptions, type AdapterFlags, adaptersOf } from "./adapter_options.ts";
+import { type AdapterFlags, adaptersOf, addAdapterOptions } from "./adapter_options.ts";
 import { ascendingShares, byteSize, decimal, wholeNumber } from "./option_values.ts";
 import { writeErrorLine } from "./output.ts";
 import { Progress } from "./progress.ts";

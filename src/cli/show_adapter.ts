@@ -42,5 +42,5 @@ export function showAdapter(file: GgufFile, { json }: { readonly json?: boolean 
 
 /** "blk.3.attn_q.weight" → "attn_q", each once, in order. */
 function kindsOf(names: readonly string[]): string[] {
-  return [...new Set(names.map((name) => name.replace(/^blk\.\d+\./, "").replace(/\.weight$/, "")))];
+  return [...new Set(names.map((name) => name.replace(/^blk\.\d+\.|\.weight$/g, "")))];
 }

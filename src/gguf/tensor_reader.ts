@@ -10,7 +10,11 @@ import type { GgufFile, GgufTensor } from "./types.ts";
 /** Makes the bytes of tensors that adapters change. */
 export interface TensorMerger {
   /** As `TensorReader.read`; `reader` has the plain tensors that it is made of. */
-  read(reader: TensorReader, tensor: GgufTensor, at: { offsetBytes: number; into: Uint8Array }): void;
+  read(
+    reader: TensorReader,
+    tensor: GgufTensor,
+    at: { readonly offsetBytes: number; readonly into: Uint8Array },
+  ): void;
 }
 
 /**

@@ -71,13 +71,13 @@ export interface EngineOptions {
    */
   readonly projectorPath?: string;
   /**
-   * Adapters (LoRA, .gguf) of the model, in order: what they add is put into the weights as they are
-   * read. Left out: none.
+   * Adapters (LoRA, .gguf) of the model, in order: what they add is put into the weights as they
+   * are read. Left out: none.
    */
   readonly adapters?: readonly AdapterChoice[];
   /**
-   * The type of matrices that adapters change. "auto" (default): their own where it is one of floats,
-   * else Q8_0. "same": their own, which rounds to as few bits again.
+   * The type of matrices that adapters change. "auto" (default): their own where it is one of
+   * floats, else Q8_0. "same": their own, which rounds to as few bits again.
    */
   readonly adapterType?: "auto" | "same" | "F32" | "F16" | "BF16" | "Q8_0";
   /** The name clients use; left out: the file's name. */
@@ -90,6 +90,7 @@ export interface EngineOptions {
 
 /** An adapter, and how much of it. */
 export interface AdapterChoice {
+  /** Its file. */
   readonly path: string;
   /** Multiplies what it adds; left out: 1, as it was trained. */
   readonly scale?: number;

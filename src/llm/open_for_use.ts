@@ -23,8 +23,8 @@ export function openForUse(
   if (adapters.length === 0) return model;
   if (model.packed !== null) {
     throw new UnsupportedModelError(
-      `Cannot use adapters with the packed file "${path}": its neurons are read as they are: make ` +
-        "a model with quantize --lora, and pack that",
+      `Cannot use adapters with the packed file "${path}": its neurons are read as they are: ` +
+        "make a model with quantize --lora, and pack that",
     );
   }
   const used = adapters.map(openUsed);

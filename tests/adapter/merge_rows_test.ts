@@ -39,7 +39,7 @@ function slowly(bytes: Uint8Array<ArrayBuffer>, name: string): Float32Array {
 }
 
 for (const { architecture, targets, best } of ADAPTER_LOGITS) {
-  Deno.test(`what adapters add is what llama.cpp computes beside ${architecture}'s matrices`, () => {
+  Deno.test(`what adapters add is what llama.cpp computes beside ${architecture}'s`, () => {
     const { model, adapter } = pair({ architecture, seed: 36 }, { targets });
     const merged = addedSlowly(model, adapter, ADAPTER_SCALE * 8 / 4);
     const slow = new ReferenceModel(parseGguf(merged), { reader: TensorReader.ofBytes(merged) });

@@ -62,7 +62,7 @@ const CASES: readonly [TinyModelOptions, TinyAdapterOptions, LoadOptions, bound:
 ];
 for (const [options, adapter, load, bound] of CASES) {
   const what = `${options.architecture ?? "llama"}, ${options.type ?? "F32"}`;
-  Deno.test(`loadModel() says what its adapters make of it: ${what}, ${adapter.targets ?? ""}`, () =>
+  Deno.test(`loadModel() says what adapters make of it: ${what}, ${adapter.targets ?? ""}`, () =>
     withFiles(options, adapter, async ({ model: path, lora, bytes: [model, added] }) => {
       // A table that is the outputs, too, is changed where tokens go in only.
       const slow = options.tied

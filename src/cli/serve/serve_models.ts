@@ -99,7 +99,10 @@ function announceServing(
   announce(`Chat there with a browser; OpenAI's API is at ${url}/v1; Ctrl-C stops`);
 }
 
-function createCatalog(paths: readonly string[], { modelsDir, mmproj, lora, loraModel = [] }: Options): FileCatalog {
+function createCatalog(
+  paths: readonly string[],
+  { modelsDir, mmproj, lora, loraModel = [] }: Options,
+): FileCatalog {
   const store = storeOrNull(modelsDir);
   const named = paths.length > 0
     ? paths.map((path) => requireModel(path, { modelsDir }))

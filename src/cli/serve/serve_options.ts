@@ -6,7 +6,7 @@ import { readReason } from "../../base/read_errors.ts";
 import { checkWritable, explainWriteError } from "../../base/write_errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
 import { KiB } from "../../base/units.ts";
-import { type NamedAdapter, namedAdapters } from "../adapter_options.ts";
+import { addNamedAdapterOption, type NamedAdapter } from "../adapter_options.ts";
 import { byteSize, byteSizeFrom, decimal, list, wholeNumber } from "../option_values.ts";
 
 /** What `addServerOptions` parses. */
@@ -56,7 +56,7 @@ const BATCH_FOLDER_BYTES = 16 * 2 ** 30;
 
 /** Adds them. */
 export function addServerOptions(verb: Command): Command {
-  return addBatchOptions(addMainOptions(verb));
+  return addBatchOptions(addNamedAdapterOption(addMainOptions(verb)));
 }
 
 function addMainOptions(verb: Command): Command {
@@ -65,12 +65,6 @@ function addMainOptions(verb: Command): Command {
   return verb
     .option("--host <address>", "address to listen on; 0.0.0.0 is all of them", "127.0.0.1")
     .option("--port <n>", "port to listen on; 0 is any", wholeNumber({ max: 65535 }), 11711)
-    .option(
-      "--lora-model <name=file>",
-      "the same model with this adapter as a model of its own, such as poet=poet.gguf:0.8; may be " +
-        "given several times",
-      namedAdapters,
-    )
     .option("--models-dir <folder>", "offer every model file of a folder, too")
     .option(
       "--manage-models",

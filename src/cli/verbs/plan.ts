@@ -16,7 +16,7 @@ import { layerNeurons } from "../../model/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { MemoryPlan } from "../../planner/mod.ts";
 import { type FiringStats, readStats } from "../../stats/mod.ts";
-import { addAdapterOptions, type AdapterFlags } from "../adapter_options.ts";
+import { type AdapterFlags, addAdapterOptions } from "../adapter_options.ts";
 import {
   addGpuOptions,
   fileCacheOption,

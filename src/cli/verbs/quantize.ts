@@ -11,7 +11,7 @@ import {
   QUANTS,
   type ReplacedType,
 } from "../../quantize/mod.ts";
-import { addAdapterOption, type AdapterFlags } from "../adapter_options.ts";
+import { type AdapterFlags, addAdapterOption } from "../adapter_options.ts";
 import { Interrupt } from "../interrupt.ts";
 import { oneOf } from "../option_values.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
