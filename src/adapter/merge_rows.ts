@@ -160,9 +160,9 @@ function addEight(row: Float32Array, c: Float32Array, right: Float32Array): void
 }
 
 function checkRange(name: string, type: string, weights: Float32Array): void {
-  const most = type === "F32" || type === "BF16" ? Infinity : F16_MAX;
+  const most = type === "F32" || type === "BF16" ? Number.MAX_VALUE : F16_MAX;
   for (let i = 0; i < weights.length; i++) {
-    if (Math.abs(weights[i]) <= most && weights[i] - weights[i] === 0) continue;
+    if (Math.abs(weights[i]) <= most) continue;
     throw new UnsupportedModelError(
       `Cannot add the adapter to tensor "${name}": a weight becomes ${weights[i]}, which ${type} ` +
         "does not hold: use a smaller scale, or --lora-type f32",
