@@ -3,7 +3,7 @@ import { applyAdapters, readAdapter, type SumType } from "../../src/adapter/mod.
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { parseGguf } from "../../src/gguf/mod.ts";
 import { rowBytes } from "../../src/model/dtypes.ts";
-import { tinyAdapter, type TinyAdapterOptions } from "../support/tiny_adapter.ts";
+import { tinyAdapter, type TinyAdapterOptions, type TinyTensor } from "../support/tiny_adapter.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
 const UP = "blk.0.ffn_up.weight";
@@ -84,16 +84,14 @@ Deno.test("applyAdapters() refuses what was made for another model", () => {
 
 Deno.test("applyAdapters() refuses pairs of more or fewer experts than a tensor has", () => {
   const model = { architecture: "llama-moe" } as const;
-  const options: TinyAdapterOptions = {
-    targets: /^blk\.0\.ffn_up_exps/,
-    change: (tensor) => {
+  for (const half of [".lora_a", ".lora_b"]) {
+    const change = (tensor: TinyTensor) => {
+      if (!tensor.name.endsWith(half)) return tensor;
       const [first, second, experts] = tensor.dims;
-      return {
-        ...tensor,
-        dims: [first, second, experts / 2],
-        values: tensor.values.slice(0, first * second * experts / 2),
-      };
-    },
-  };
-  assertThrows(() => apply({ model, ...options }), UnsupportedModelError, "the model's tensor of");
+      const values = tensor.values.slice(0, tensor.values.length / 2);
+      return { ...tensor, dims: [first, second, experts / 2], values };
+    };
+    const wrong = () => apply({ model, targets: /^blk\.0\.ffn_up_exps/, change });
+    assertThrows(wrong, UnsupportedModelError, "the model's tensor of", half);
+  }
 });
