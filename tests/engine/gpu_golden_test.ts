@@ -14,6 +14,10 @@ import {
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { sharedPath } from "../support/shared.ts";
 import { readFloats, readJson } from "../support/shared_data.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
+
+// As the product compiles them is each shader's first shape.
+sizesAsData({ afterFirst: true });
 
 const WAYS: Readonly<Record<string, LoadOptions>> = {
   "alone": GPU_ALONE,

@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { KERNEL_LIST, type KernelName, needsOf } from "../../gpu/kernels.ts";
 import { EXPERTS_MAX, type Gpu, USED_EXPERTS_MAX } from "../../gpu/mod.ts";
 import { gpuTest } from "../support/gpu.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
 import { apartCases } from "./cases/apart.ts";
 import { attentionCases } from "./cases/attention.ts";
 import { convolutionCases } from "./cases/convolution.ts";
@@ -18,6 +19,9 @@ import { routeCases } from "./cases/routes.ts";
 import { wideCases } from "./cases/wide.ts";
 import { streamCases } from "./cases/streams.ts";
 import { stateCases } from "./cases/states.ts";
+
+// Several hundred shapes: as the product compiles them is each shader's first one.
+sizesAsData({ afterFirst: true });
 
 const CASES = [
   ...matmulCases,

@@ -2,7 +2,7 @@
 /// <reference lib="deno.worker" />
 /** A thread's side of thread_pool.ts: is the thread of one script after another. */
 import { sharedDevice } from "./shared_device.ts";
-import { sizesAsData } from "./sizes_as_data.ts";
+import { sizesAsData, type SizesOptions } from "./sizes_as_data.ts";
 
 /** What the pool says to a thread. */
 export type ToPool = Begin | { readonly pool: "end" };
@@ -12,7 +12,7 @@ interface Begin {
   readonly script: string;
   readonly turn: number;
   /** As the test's own thread has it: sizes_as_data.ts. */
-  readonly hasSizesAsData: boolean;
+  readonly sizes: SizesOptions | null;
 }
 
 /** What a thread says to the pool. */
@@ -41,9 +41,9 @@ self.addEventListener("message", (event: MessageEvent) => {
   else begin(event.data);
 });
 
-async function begin({ script, turn, hasSizesAsData }: Begin): Promise<void> {
+async function begin({ script, turn, sizes }: Begin): Promise<void> {
   early = [];
-  if (hasSizesAsData) sizesAsData();
+  if (sizes !== null) sizesAsData(sizes);
   self.onmessage = null;
   await import(`${script}?turn=${turn}`);
   self.postMessage({ pool: "begun", turn } satisfies FromPool);

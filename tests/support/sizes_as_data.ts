@@ -6,8 +6,9 @@
  * within them, and lengths of arrays stay constants. The text is the product's, and it is still
  * read and validated with all constants, for with some of them a host refuses it (a division by
  * zero, an index beyond an array): that costs 2 ms, a pipeline 50 to 1,000. Compiled with all
- * constants it is in tests of each shader (tests/gpu) and of some whole answers
- * (gpu_golden_test.ts, gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts).
+ * constants are the first shape of each shader and choice where a file says so (`afterFirst`:
+ * gpu/kernels_test.ts, gpu_golden_test.ts), and all shapes of some whole answers
+ * (gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts).
  */
 
 /** Constants, by name. */
@@ -25,8 +26,8 @@ interface Override {
 interface Shader {
   /** Its text, where everything is constant. */
   readonly text: string;
-  /** By what is constant. */
-  readonly pipelines: Map<string, GPUComputePipeline>;
+  /** By what is constant; null: it was met once, and compiled with all constants then. */
+  readonly pipelines: Map<string, GPUComputePipeline | null>;
   readonly data: readonly Override[];
 }
 
@@ -56,17 +57,24 @@ const layouts = new WeakMap<GPUDevice, GPUBindGroupLayout>();
 const givenLayouts = new WeakMap<GPUPipelineLayout, GPUPipelineLayout>();
 const sized = new WeakMap<GPUComputePipeline, Sized>();
 
-let isOn = false;
+/** How a thread has its sizes as data. */
+export interface SizesOptions {
+  /** The first shape of each shader and choice is compiled with all constants. */
+  readonly afterFirst?: boolean;
+}
 
-/** Whether this thread's shaders have their sizes as data. */
-export function hasSizesAsData(): boolean {
-  return isOn;
+let chosen: SizesOptions | null = null;
+
+/** How this thread's shaders have their sizes as data; null: they have not. */
+export function chosenSizes(): SizesOptions | null {
+  return chosen;
 }
 
 /** Of every device of this thread that makes shaders from now on; of threads of a pool, too. */
-export function sizesAsData(): void {
-  if (isOn || !("GPUDevice" in globalThis)) return;
-  isOn = true;
+export function sizesAsData(options: SizesOptions = {}): void {
+  if (chosen !== null || !("GPUDevice" in globalThis)) return;
+  chosen = options;
+  const { afterFirst = false } = options;
   const device = GPUDevice.prototype;
   const { createShaderModule, createPipelineLayout, createComputePipeline } = device;
   device.createShaderModule = function (descriptor) {
@@ -88,10 +96,15 @@ export function sizesAsData(): void {
     const shader = shaders.get(compute.module);
     if (shader === undefined) return createComputePipeline.call(this, descriptor);
     const { values, constants } = divide(shader.data, compute.constants ?? {});
-    createShaderModule.call(this, { code: withConstants(shader.text, compute.constants ?? {}) });
     const key = JSON.stringify(constants);
     let pipeline = shader.pipelines.get(key);
-    if (pipeline === undefined) {
+    if (pipeline === undefined && afterFirst) {
+      shader.pipelines.set(key, null);
+      const module = createShaderModule.call(this, { code: shader.text });
+      return createComputePipeline.call(this, { ...descriptor, compute: { ...compute, module } });
+    }
+    createShaderModule.call(this, { code: withConstants(shader.text, compute.constants ?? {}) });
+    if (!pipeline) {
       pipeline = createComputePipeline.call(this, {
         ...descriptor,
         layout: layout === "auto" ? layout : givenLayouts.get(layout)!,

@@ -7,7 +7,7 @@
  * how engines start and end (tests/workers, tests/llm, tests/whole, tests/cli) do without.
  */
 import type { FromPool, ToPool } from "./pooled_thread.ts";
-import { hasSizesAsData } from "./sizes_as_data.ts";
+import { chosenSizes } from "./sizes_as_data.ts";
 
 const ThreadOfItsOwn = globalThis.Worker;
 const THREAD_SCRIPT = new URL("./pooled_thread.ts", import.meta.url);
@@ -44,7 +44,7 @@ class PooledThread {
   begin(owner: PooledWorker): void {
     this.owner = owner;
     const turn = ++this.#turn;
-    this.#say({ pool: "begin", script: this.script, turn, hasSizesAsData: hasSizesAsData() });
+    this.#say({ pool: "begin", script: this.script, turn, sizes: chosenSizes() });
   }
 
   postMessage(message: unknown, transfer: Transferable[]): void {

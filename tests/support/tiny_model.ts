@@ -106,11 +106,20 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
   if (family.longRope) tensors.push(ropeFactors("rope_factors_long", length, 20));
   const metadata = new Map([
     ...tinyMetadata(shape, family, { architecture, type }),
-    ...sentencePieceVocabulary(shape.vocabSize),
+    ...vocabularyOf(shape.vocabSize),
     ...contextMetadata(architecture, options),
     ...options.metadata ?? [],
   ]);
   return encodeGguf({ magic: options.magic, metadata: [...metadata], tensors });
+}
+
+/** By size, for most models have the same one. */
+const vocabularies = new Map<number, readonly MetadataEntry[]>();
+
+function vocabularyOf(size: number): readonly MetadataEntry[] {
+  const made = vocabularies.get(size) ?? sentencePieceVocabulary(size);
+  vocabularies.set(size, made);
+  return made;
 }
 
 function randomIds(count: number): number[] {
