@@ -15,6 +15,7 @@ import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_
 import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
 import { readGivenParts } from "./read_given_parts.ts";
+import { readGuess, withGuessingLayer } from "./read_guess.ts";
 import { isEncoder } from "./read_is_encoder.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
@@ -40,7 +41,7 @@ import type {
 /** More blocks than any model has; keeps a corrupt count from becoming a million names. */
 const BLOCK_COUNT_MAX = 1024;
 
-/** Of the blocks so many, the last ones, guess tokens behind the next one: nothing here does so. */
+/** Of the blocks so many, the last ones, guess tokens behind the next one. */
 const GUESSING_BLOCKS = "nextn_predict_layers";
 
 /** Keys that an indexer chooses. */
@@ -55,6 +56,8 @@ export interface ReadOptions {
   readonly contextLength?: number;
   /** Logit from which on a neuron is predicted to fire; left out: what the file says, or 0. */
   readonly predictorThreshold?: number;
+  /** The first block that guesses is read, too, where there is one. */
+  readonly guesses?: boolean;
 }
 
 /**
@@ -69,7 +72,9 @@ export function readConfig(
 ): ModelConfig {
   const keys = new Hyperparameters(file, family.architecture);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
-  const ownCount = readBlockCount(file, keys);
+  const walked = readBlockCount(file, keys);
+  const guess = options.guesses ? readGuess(file, family, walked) : null;
+  const ownCount = walked + (guess === null ? 0 : 1);
   const repeats = readRepeats(keys, family, ownCount);
   const blockCount = repeats?.length ?? ownCount;
   const { attends, ...heads } = family.hasLatentAttention
@@ -98,7 +103,7 @@ export function readConfig(
   });
   return {
     architecture: family.architecture,
-    blockCount,
+    blockCount: guess === null ? blockCount : walked,
     embeddingLength,
     feedForwardLength: neurons.count,
     ...heads,
@@ -107,6 +112,7 @@ export function readConfig(
     norm: readNorm(keys, family),
     ropes,
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
+    ...guess && { guess, layers: withGuessingLayer(own) },
     ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,

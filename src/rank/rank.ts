@@ -15,12 +15,14 @@ import { hasInnerNorm } from "./bound_blocks.ts";
 import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
 import { addGivenParts } from "./given_parts.ts";
 import { bindLayer, type Layer } from "./layer.ts";
+import { GuessBlock } from "./guess_block.ts";
 import { HEADS, NEURONS } from "./inner_norms.ts";
 import { KeptStreams } from "./kept_streams.ts";
 import { LayerInputs } from "./layer_inputs.ts";
 import { LayerTally, neuronsAsked } from "./layer_tally.ts";
 import { Observer } from "./observer.ts";
 import { PatchEmbedding } from "./patch_embedding.ts";
+import type { KeptRows } from "./kept_rows.ts";
 import type { RankPlan } from "./plan_types.ts";
 import { Projector } from "./projector.ts";
 import type { RankSteps } from "./rank_steps.ts";
@@ -43,6 +45,8 @@ export interface RankInput extends StepStateInput {
   readonly streaming: Streaming | null;
   /** Of the table of what tokens give layers; null: there is none. */
   readonly tokenRows: TokenRows | null;
+  /** Of a model that guesses, on the rank that leads. Left out: another rank has them. */
+  readonly keptRows?: KeptRows;
 }
 
 export class Rank implements RankSteps<Layer> {
@@ -73,6 +77,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #finch: FinchBlock | null;
   /** Null but for Kimi Linear. */
   readonly #keyDeltas: KeyDeltaBlock | null;
+  /** Null: nothing guesses. */
+  readonly #guess: GuessBlock | null;
   readonly #feedForward: FeedForwardBlock;
   readonly #streaming: Streaming | null;
   readonly #tally: LayerTally;
@@ -119,6 +125,10 @@ export class Rank implements RankSteps<Layer> {
     this.#timeMix = shape?.kind === "keyed"
       ? new TimeMixBlock(state, { residual, memories })
       : null;
+    const { guess } = this.plan;
+    this.#guess = guess && new GuessBlock(state, {
+      ...{ residual, plan: guess, memory: memories[guess.arena], rows: input.keptRows ?? null },
+    });
     const observer = observation && new Observer(state, { observation, memories });
     streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
@@ -138,7 +148,7 @@ export class Rank implements RankSteps<Layer> {
   }
 
   get layerCount(): number {
-    return this.#layers.length;
+    return this.#state.config.blockCount;
   }
 
   /** For how many of the step's tokens logits are wanted. */
@@ -174,7 +184,7 @@ export class Rank implements RankSteps<Layer> {
 
   /** Goes to the layer's arena, taking the residual stream along; of several it is a guess. */
   enterLayer(index: number): Layer {
-    if (index === 0) this.#tally.begin();
+    if (index === 0 || index === this.layerCount) this.#tally.begin();
     const layer = this.#layers[index];
     this.#state.carryTo(layer.arena);
     if (layer.altUp !== null) this.#altUp!.guess(layer.altUp);
@@ -271,6 +281,12 @@ export class Rank implements RankSteps<Layer> {
     return this.#altUp === null || this.#altUp.end();
   }
 
+  /** residual = what the guessing layer reads. */
+  enterGuess(): boolean {
+    check(this.#guess !== null, "a model that guesses");
+    return this.#guess.enter();
+  }
+
   /** In a tower what comes out are rows of a text model. */
   scoreVocabulary(): void {
     if (this.#tower === null) this.#vocabulary.score();
@@ -280,6 +296,14 @@ export class Rank implements RankSteps<Layer> {
   /** norm(residual) of all tokens of the step that has ended, [n, embeddingStride]: a view. */
   finalRows(): Float32Array {
     return this.#vocabulary.finalRows();
+  }
+
+  /** Rows of the step that has ended, as guesses read them, [n, embeddingStride]: a view. */
+  lastRows(): Float32Array {
+    if (this.#state.config.guess?.readsNormed) return this.#vocabulary.finalRows();
+    const { plan: { outputArena }, views } = this.#state;
+    this.#state.carryTo(outputArena);
+    return views.residual[outputArena];
   }
 
   /** Waits for the others; everybody's logits are readable after it. */

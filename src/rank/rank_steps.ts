@@ -13,6 +13,11 @@ export interface WalkedLayer {
   readonly joinsNeurons: boolean;
 }
 
+/** What a rank of a model that guesses does more. */
+export interface GuessSteps {
+  enterGuess(): boolean;
+}
+
 /** L: what the rank calls a layer. Steps that return false were aborted by the leader. */
 export interface RankSteps<L extends WalkedLayer = WalkedLayer> {
   readonly layerCount: number;

@@ -21,6 +21,7 @@ export class Vocabulary {
   readonly #rows: EmbeddingRows | null;
   readonly #positions: Matrix | null;
   readonly #outputNorm: Norm;
+  readonly #guessNorm: Norm;
   readonly #output: Matrix;
 
   /** rows: what brings rows of the embedding table that stays in a file; null: it is in memory. */
@@ -36,6 +37,7 @@ export class Vocabulary {
     this.#rows = by.rows;
     this.#positions = plan.positions && matrixOf(plan.positions);
     this.#outputNorm = bindNorm(plan.outputNorm);
+    this.#guessNorm = bindNorm(plan.guessNorm) ?? this.#outputNorm;
     this.#output = matrixOf(plan.output);
   }
 
@@ -93,9 +95,13 @@ export class Vocabulary {
       const rows = segments[at + SEGMENT_ROWS], wanted = segments[at + SEGMENT_LOGITS];
       from += rows * rowBytes;
       if (wanted === 0) continue;
-      this.#residual.normalize(from - wanted * rowBytes, this.#outputNorm, to, wanted);
+      this.#residual.normalize(from - wanted * rowBytes, this.#lastNorm, to, wanted);
       to += wanted * rowBytes;
     }
+  }
+
+  get #lastNorm(): Norm {
+    return this.#state.isGuess ? this.#guessNorm : this.#outputNorm;
   }
 
   /** norm(residual) of all tokens of the step, whatever logits were wanted: a view. */
@@ -103,7 +109,7 @@ export class Vocabulary {
     const { outputArena } = this.#state.plan;
     this.#state.carryTo(outputArena);
     const { space, n, views } = this.#state;
-    this.#residual.normalize(space.residual, this.#outputNorm, space.normed, n);
+    this.#residual.normalize(space.residual, this.#lastNorm, space.normed, n);
     return views.normed[outputArena];
   }
 

@@ -3,6 +3,7 @@ import { loadKernelModule } from "../../../wasm/mod.ts";
 import { openModelFile } from "../../bundle/mod.ts";
 import {
   describeForUse,
+  describeWithGuesses,
   type LoadedModel,
   loadModel,
   type LoadOptions,
@@ -31,7 +32,8 @@ export class FileLoader implements ModelLoader {
     const options = { profile: machineProfile(), ...this.#options };
     const path = this.#pathOf(id);
     const { file, packed } = openModelFile(path);
-    const model = describeForUse(file, options);
+    const described = describeForUse(file, options);
+    const model = describeWithGuesses({ file, packed, model: described }, options);
     const module = await loadKernelModule();
     const tower = openTower(path, { config: model.config, module }, options);
     const wholeRows = tower?.wholeRows;
