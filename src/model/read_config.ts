@@ -72,9 +72,7 @@ export function readConfig(
 ): ModelConfig {
   const keys = new Hyperparameters(file, family.architecture);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
-  const walked = readBlockCount(file, keys);
-  const guess = options.guesses ? readGuess(file, family, walked) : null;
-  const ownCount = walked + (guess === null ? 0 : 1);
+  const { walked, guess, ownCount } = readBlocks(file, keys, family, options);
   const repeats = readRepeats(keys, family, ownCount);
   const blockCount = repeats?.length ?? ownCount;
   const { attends, ...heads } = family.hasLatentAttention
@@ -102,9 +100,7 @@ export function readConfig(
     layers: limitedLayers(keys, family, layers),
   });
   return {
-    architecture: family.architecture,
-    blockCount: guess === null ? blockCount : walked,
-    embeddingLength,
+    ...{ architecture: family.architecture, blockCount, embeddingLength },
     feedForwardLength: neurons.count,
     ...heads,
     vocabSize,
@@ -112,7 +108,7 @@ export function readConfig(
     norm: readNorm(keys, family),
     ropes,
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
-    ...guess && { guess, layers: withGuessingLayer(own) },
+    ...guess && { guess, blockCount: walked, layers: withGuessingLayer(own) },
     ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
@@ -268,6 +264,18 @@ export function readAllBlockCount(file: GgufFile, keys: Hyperparameters): number
     throw keys.wrong("block_count", `at most the number of tensors, ${file.tensors.size}`);
   }
   return blockCount;
+}
+
+/** Blocks that are walked, and with the one that guesses, where it is read. */
+function readBlocks(
+  file: GgufFile,
+  keys: Hyperparameters,
+  family: Family,
+  { guesses = false }: ReadOptions,
+) {
+  const walked = readBlockCount(file, keys);
+  const guess = guesses ? readGuess(file, family, walked) : null;
+  return { walked, guess, ownCount: walked + (guess === null ? 0 : 1) };
 }
 
 function readBlockCount(file: GgufFile, keys: Hyperparameters): number {

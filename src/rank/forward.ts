@@ -9,7 +9,7 @@
  * The functions called here compute; this one does not. Families differ in data only: what a model
  * does not have, a function does not do. Shapes are [tokens, width], f32.
  */
-import type { GuessSteps, RankSteps, WalkedLayer } from "./rank_steps.ts";
+import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
 
 /**
  * Runs the step that `rank.begin` was given.
@@ -18,44 +18,28 @@ import type { GuessSteps, RankSteps, WalkedLayer } from "./rank_steps.ts";
 export function forward<L extends WalkedLayer>(rank: RankSteps<L>): boolean {
   rank.embed(); //                             partial  [n, d]  rows of tokens that this rank owns
   if (!rank.joinEmbedding()) return false; //  residual [n, d]  = Σ partials
-  for (let index = 0; index < rank.layerCount; index++) {
-    if (!walkLayer(rank, index)) return false;
+  if (!rank.enterGuess()) return false; //     residual [n, d]  of it and rows before, of guesses
+  const { layers } = rank; //                  the model's, or the one behind them that guesses
+  for (let index = layers.start; index < layers.end; index++) {
+    const layer = rank.enterLayer(index);
+    rank.routeEarly(layer); //                 experts          chosen by residual, in few models
+    rank.project(layer); //                    query, key, value  of norm(residual), own heads
+    if (!rank.normalizeHeads(layer)) return false; //             normalised, in some models
+    rank.rotate(layer); //                     query, key       turned by their positions
+    rank.remember(layer); //                   key, value       -> cache
+    rank.attend(layer); //                     attention [n, heads·headDim]
+    rank.mergeHeads(layer); //                 partial  [n, d]
+    if (!rank.recur(layer)) return false; //   partial  [n, d]  += states' share, in some models
+    if (layer.joinsAttention && !rank.joinAttention(layer)) return false;
+    //                                         residual [n, d]  += Σ partials, or its norm
+    if (!rank.feedShared(layer)) return false; // an expert that is normalised apart, in few models
+    if (!rank.predict(layer)) return false; // what predictors have between their matrices, if any
+    rank.feedForward(layer); //                partial  [n, d]  += neurons' share
+    if (layer.joinsNeurons && !rank.joinFeedForward(layer)) return false;
+    if (!rank.endLayer(layer)) return false; // residual        += what the token gives it, scaled
   }
   if (!rank.endStreams()) return false; //     residual [n, d]  of several, in few models
   if (rank.logitsCount === 0) return true;
   rank.scoreVocabulary(); //                   logits   [m, own rows]  of norm(residual)
   return rank.meet();
-}
-
-/**
- * A step of a model's guessing block: of a token and the last row of the one before it, what comes
- * behind the token. It is a layer more, between the same two ends.
- */
-export function guess<L extends WalkedLayer>(rank: RankSteps<L> & GuessSteps): boolean {
-  rank.embed();
-  if (!rank.joinEmbedding()) return false;
-  if (!rank.enterGuess()) return false; //     residual [n, d]  of embeddings and rows before
-  if (!walkLayer(rank, rank.layerCount)) return false;
-  if (rank.logitsCount === 0) return true;
-  rank.scoreVocabulary();
-  return rank.meet();
-}
-
-function walkLayer<L extends WalkedLayer>(rank: RankSteps<L>, index: number): boolean {
-  const layer = rank.enterLayer(index);
-  rank.routeEarly(layer); //                 experts          chosen by residual, in few models
-  rank.project(layer); //                    query, key, value  of norm(residual), own heads
-  if (!rank.normalizeHeads(layer)) return false; //             normalised, in some models
-  rank.rotate(layer); //                     query, key       turned by their positions
-  rank.remember(layer); //                   key, value       -> cache
-  rank.attend(layer); //                     attention [n, heads·headDim]
-  rank.mergeHeads(layer); //                 partial  [n, d]
-  if (!rank.recur(layer)) return false; //   partial  [n, d]  += states' share, in some models
-  if (layer.joinsAttention && !rank.joinAttention(layer)) return false;
-  //                                         residual [n, d]  += Σ partials, or its norm
-  if (!rank.feedShared(layer)) return false; // an expert that is normalised apart, in few models
-  if (!rank.predict(layer)) return false; // what predictors have between their matrices, if any
-  rank.feedForward(layer); //                partial  [n, d]  += neurons' share
-  if (layer.joinsNeurons && !rank.joinFeedForward(layer)) return false;
-  return rank.endLayer(layer); //            residual        += what the token gives it, scaled
 }

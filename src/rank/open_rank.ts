@@ -22,7 +22,6 @@ import { dequantize } from "../model/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
 import type { TowerInput } from "../model/vision_types.ts";
-import { guess } from "./forward.ts";
 import { GivenTable } from "./given_rows.ts";
 import { KeptRows } from "./kept_rows.ts";
 import { loadWeights } from "./load_weights.ts";
@@ -173,7 +172,6 @@ export class RankRunner {
       finalRows: () => rank.finalRows(),
       takePatches: (input) => rank.takePatches(input),
       lastRows: () => rank.lastRows(),
-      guess: () => guess(rank),
     });
     const held = { tokenRows, ...queue instanceof KernelQueue && { queue } };
     return new RankRunner(opening, walked, held);

@@ -3,12 +3,12 @@ import type { ModelConfig, ModelTensors } from "../model/types.ts";
 import type { LastingTensor } from "./step_tensors.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
-import type { MatrixPlan, NormPlan, WorkspaceStrides } from "./plan_types.ts";
+import type { MatrixPlan, NormPlan, WorkspacePlan, WorkspaceStrides } from "./plan_types.ts";
 import { cut, type Range } from "./shard.ts";
 
 /** A whole number of lanes of any kernel. */
 const ROW_UNIT = 32;
-/** Rows of a sequence that are kept beside those of a longest step: backlog and guesses. */
+/** Rows of a sequence that are kept beside those of a longest step: a backlog, and guesses. */
 const SPARE_ROWS = 32;
 /** States that guesses may leave in one step: so many guesses it has, of models that keep states. */
 export const GUESSED_STATES = 4;
@@ -61,4 +61,12 @@ export function guessBytes(
     "guess.q8": sizes.q8_bytes(chunkTokens, 2 * d),
     ...leads && { "guess.rows": sequences * keptRows(chunkTokens) * d * 4 },
   };
+}
+
+export function guessWorkspace(
+  { guess }: ModelConfig,
+  at: (name: LastingTensor) => number,
+): WorkspacePlan["guess"] {
+  if (guess === undefined) return null;
+  return { pairs: at("guess.pairs"), q8: at("guess.q8"), rows: at("guess.rows") };
 }

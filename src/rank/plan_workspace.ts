@@ -11,7 +11,7 @@ import { planStream, type StreamSizes } from "./plan_stream.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
-import { guessBytes } from "./plan_guess.ts";
+import { guessBytes, guessWorkspace } from "./plan_guess.ts";
 import { LONG_TOKENS } from "./matrix.ts";
 import { queryStride } from "./plan_latent.ts";
 import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_projector.ts";
@@ -121,9 +121,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     tables: at("tables"),
     ones: at("ones"),
     slopes: at("slopes"),
-    guess: input.config.guess
-      ? { pairs: at("guess.pairs"), q8: at("guess.q8"), rows: at("guess.rows") }
-      : null,
+    guess: guessWorkspace(input.config, at),
     scratch: at("attention.scratch"),
     logits: at("logits"),
     candidates: at("candidates"),

@@ -28,6 +28,7 @@ import { Projector } from "./projector.ts";
 import type { RankSteps } from "./rank_steps.ts";
 import { Residual } from "./residual.ts";
 import type { Streaming } from "./streaming.ts";
+import type { Range } from "./shard.ts";
 import { StateBlock } from "./state_block.ts";
 import { StepState, type StepStateInput } from "./step_state.ts";
 import { FinchBlock } from "./finch_block.ts";
@@ -55,6 +56,9 @@ export class Rank implements RankSteps<Layer> {
   readonly #control: Control;
   readonly #stepIds: Int32Array;
   readonly #layers: readonly Layer[];
+  /** Numbers of the model's layers, and of the one that guesses. */
+  readonly #walked: Range;
+  readonly #guessing: Range;
   readonly #residual: Residual;
   readonly #embeddingNorm: Norm | null;
   /** Address of f32 [d], or 0. */
@@ -99,6 +103,8 @@ export class Rank implements RankSteps<Layer> {
     this.#residual = residual;
     this.#embeddingNorm = bindNorm(this.plan.embeddingNorm);
     this.#tokenKind = addressOf(this.plan.tokenKind);
+    this.#walked = { start: 0, end: config.blockCount };
+    this.#guessing = { start: config.blockCount, end: config.blockCount + 1 };
     this.#layers = this.plan.layers.map((layer, index) =>
       bindLayer(layer, { config, index, memory: memories[layer.arena], rank: this.plan })
     );
@@ -147,8 +153,8 @@ export class Rank implements RankSteps<Layer> {
     });
   }
 
-  get layerCount(): number {
-    return this.#state.config.blockCount;
+  get layers(): Range {
+    return this.#state.isGuess ? this.#guessing : this.#walked;
   }
 
   /** For how many of the step's tokens logits are wanted. */
@@ -184,7 +190,7 @@ export class Rank implements RankSteps<Layer> {
 
   /** Goes to the layer's arena, taking the residual stream along; of several it is a guess. */
   enterLayer(index: number): Layer {
-    if (index === 0 || index === this.layerCount) this.#tally.begin();
+    if (index === 0 || index === this.#guessing.start) this.#tally.begin();
     const layer = this.#layers[index];
     this.#state.carryTo(layer.arena);
     if (layer.altUp !== null) this.#altUp!.guess(layer.altUp);
@@ -281,8 +287,9 @@ export class Rank implements RankSteps<Layer> {
     return this.#altUp === null || this.#altUp.end();
   }
 
-  /** residual = what the guessing layer reads. */
+  /** Of guesses: residual = what the layer reads. */
   enterGuess(): boolean {
+    if (!this.#state.isGuess) return true;
     check(this.#guess !== null, "a model that guesses");
     return this.#guess.enter();
   }

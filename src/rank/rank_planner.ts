@@ -217,7 +217,7 @@ export class RankPlanner implements Placer {
     const output = isSame
       ? this.#embedding.embedding
       : (this.#device ?? this).matrix(tensors.tokenEmbedding, { rows: shard.vocab });
-    this.#output = { output, outputArena: 0, outputNorm, guessNorm: this.#guessNorm };
+    this.#output = { output, outputArena: 0, outputNorm, guessNorm: norm(this, this.#in.model.tensors.guess?.outputNorm ?? null) };
   }
 
   /** The table stays in the file, as embedding_rows.ts has it; null: it does not. */
@@ -313,12 +313,8 @@ export class RankPlanner implements Placer {
       outputNorm: norm(place, tensors.outputNorm),
       output: place.matrix(tensors.output, { rows: shard.vocab }),
       outputArena: this.#arenas.length - 1,
-      guessNorm: this.#guessNorm,
+      guessNorm: norm(this, this.#in.model.tensors.guess?.outputNorm ?? null),
     };
-  }
-
-  get #guessNorm(): RankPlan["guessNorm"] {
-    return norm(this, this.#in.model.tensors.guess?.outputNorm ?? null);
   }
 
   /** What the layer behind the last one guesses with. */
@@ -384,10 +380,8 @@ export class RankPlanner implements Placer {
       ...{ embeddingNorm: this.#embeddingNorm, tokenKind: this.#tokenKind },
       ...{ tokenInputs: this.#tokenInputs, altUp: this.#altUp },
       ...{ secondStream: this.#secondStream, positions: this.#positions },
-      ...{ layers: this.#layers, guess: this.#guess },
-      ...this.#output,
-      projector: this.#projectorPlan,
-      stagingBytes: this.#stagingBytes,
+      ...{ layers: this.#layers, guess: this.#guess, ...this.#output },
+      ...{ projector: this.#projectorPlan, stagingBytes: this.#stagingBytes },
       chunkTokens: options.chunkTokens,
       logitsRows: this.#projector?.rowsMax ?? logitsRows(options.chunkTokens),
       contextLength: options.contextLength,

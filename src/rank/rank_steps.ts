@@ -4,6 +4,7 @@
  * of them it walks.
  */
 import type { StepWords } from "../memory/control.ts";
+import type { Range } from "./shard.ts";
 
 /** What the walk itself looks at in a layer. */
 export interface WalkedLayer {
@@ -13,14 +14,10 @@ export interface WalkedLayer {
   readonly joinsNeurons: boolean;
 }
 
-/** What a rank of a model that guesses does more. */
-export interface GuessSteps {
-  enterGuess(): boolean;
-}
-
 /** L: what the rank calls a layer. Steps that return false were aborted by the leader. */
 export interface RankSteps<L extends WalkedLayer = WalkedLayer> {
-  readonly layerCount: number;
+  /** Those that the step goes through. */
+  readonly layers: Range;
   /** For how many of the step's tokens logits are wanted. */
   readonly logitsCount: number;
 
@@ -29,6 +26,7 @@ export interface RankSteps<L extends WalkedLayer = WalkedLayer> {
 
   embed(): void;
   joinEmbedding(): boolean;
+  enterGuess(): boolean;
 
   enterLayer(index: number): L;
   routeEarly(layer: L): void;

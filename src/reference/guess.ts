@@ -1,6 +1,6 @@
 /**
- * A model's guessing block as formulas: its layer is a model of its own, into which rows go that are
- * made of embeddings and of the model's last rows, and which has the model's output.
+ * A model's guessing block as formulas: its layer is a model of its own, into which rows go that
+ * are made of embeddings and of the model's last rows, and which has the model's output.
  */
 import { check } from "../base/check.ts";
 import type { GgufFile } from "../gguf/mod.ts";

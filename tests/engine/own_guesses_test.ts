@@ -5,11 +5,7 @@
 import "../support/thread_pool.ts";
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { openGguf } from "../../src/gguf/mod.ts";
-import {
-  type GenerateRequest,
-  type LoadedModel,
-  type LoadOptions,
-} from "../../src/llm/mod.ts";
+import { type GenerateRequest, type LoadedModel, type LoadOptions } from "../../src/llm/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyModelName } from "../support/tiny_model.ts";
@@ -18,8 +14,9 @@ import type { TinyModelName } from "../support/tiny_model.ts";
 const OUTPUTS = /^blk\.\d+\.(attn_output|ffn_down(_exps|_shexp)?|ssm_out)\.weight$/;
 
 /**
- * Makes guesses of an F32 file right as far as blocks add little: both the model and its block say
- * what comes behind an id by its embedding, and the blocks' outputs, which count `share`, change it.
+ * Makes guesses of an F32 file right as far as blocks add little: both the model and its block
+ * say what comes behind an id by its embedding, and the blocks' outputs, which count `share`,
+ * change it.
  */
 async function makeRight(path: string, share: number): Promise<void> {
   const { tensors } = openGguf(path);
