@@ -154,8 +154,9 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
 function planGuess(plan: TensorPlan, shape: TinyShape, family: TinyFamily): void {
   const { blockCount, embeddingLength: width } = shape;
   plan.prefix = `blk.${blockCount}.`;
-  planAttention(plan, shape, family, blockCount - 1);
-  planFeedForward(plan, shape, family, blockCount - 1);
+  planAttention(plan, layerShape(shape, family, blockCount - 1), family, blockCount - 1);
+  const { experts } = family.guesses === "dense" ? { experts: undefined } : family;
+  planFeedForward(plan, shape, { ...family, experts }, blockCount - 1);
   plan.matrix("nextn.eh_proj", [2 * width, width]);
   for (const name of ["enorm", "hnorm", "shared_head_norm"]) plan.norm(`nextn.${name}`, width);
 }

@@ -6,7 +6,6 @@ import { cohere2 } from "./cohere2.ts";
 export const cohere2moe: Family = {
   ...cohere2,
   architecture: "cohere2moe",
-  guessing: "normedRows",
   norm: "said",
   windows: {
     period: 4,
