@@ -187,7 +187,8 @@ export function planWhole(
 ): MemoryPlan {
   const { plan } = planWithin(of, module, { ...options, budgetBytes: Number.MAX_SAFE_INTEGER });
   check(plan.kind === "plan", "everything fits");
-  const { plans } = planLoad(of, module, { ...options, memoryBytes: undefined }, gpu);
+  const whole = { ...of, model: describeWithGuesses(of, options, gpu) };
+  const { plans } = planLoad(whole, module, { ...options, memoryBytes: undefined }, gpu);
   const regions = usedRegions(plans, { units: unitsOf(plans), ioWorkers: 0 });
   const { budgetBytes } = options;
   return { ...plan, budgetBytes, regions, totalBytes: total(regions), ranks: usedByRanks(plans) };
