@@ -76,8 +76,8 @@ async function answers(model: LoadedModel, together: boolean) {
 const CASES: readonly (readonly [TinyModelName, number, LoadOptions, readonly number[]])[] = [
   ["glm4moe", 0.15, { threads: 2 }, [0.2, 0.7]],
   ["qwen35", 0.15, { threads: 2 }, [0.3, 0.75]],
-  ["qwen35", 0, { threads: 1, chunkTokens: 9 }, [0.6, 1]],
-  ["qwen3next", 1, { threads: 1 }, [-1, 0.2]],
+  ["qwen35", 0, { threads: 1, parallel: 1, speculate: 15 }, [0.6, 1]],
+  ["qwen3next", 1, { threads: 1, chunkTokens: 9 }, [-1, 0.2]],
 ];
 
 for (const [architecture, share, options, right] of CASES) {
@@ -91,7 +91,7 @@ for (const [architecture, share, options, right] of CASES) {
         expected = plain.answers;
         assertEquals(plain.drafted, 0);
       });
-      await withModel(path, { ...options, speculate: 3, parallel: 4 }, async (model) => {
+      await withModel(path, { speculate: 3, parallel: 4, ...options }, async (model) => {
         const alone = await answers(model, false);
         assertEquals(alone.answers, expected, "alone");
         const batch = await answers(model, true);

@@ -2,16 +2,19 @@
  * What a model's own block guesses behind a text, against formulas: the rows that steps leave come
  * to it, wrong guesses are written over, and texts that it follows in pieces are one text to it.
  */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertLess } from "@std/assert";
 import { Drafts } from "../../../src/engine/drafts/drafts.ts";
 import { OwnGuesses } from "../../../src/engine/drafts/own_guesses.ts";
 import type { Scheduler } from "../../../src/engine/scheduler.ts";
 import type { Sequence } from "../../../src/engine/sequence.ts";
+import { Leader } from "../../../src/engine/leader.ts";
 import { StepRunner } from "../../../src/engine/step_runner.ts";
 import { list, openGguf } from "../../../src/gguf/mod.ts";
 import { STEP_KIND_FORWARD } from "../../../src/memory/control_layout.ts";
 import { describeModel } from "../../../src/model/mod.ts";
 import { ReferenceGuess } from "../../../src/reference/guess.ts";
+import { answerNow } from "../../support/answer_now.ts";
+import { nmse } from "../../support/compare.ts";
 import { withTinyFile } from "../../support/loaded_model.ts";
 import { openRunner } from "../../support/poisoned_rank.ts";
 import type { TinyFamily } from "../../support/tiny_family.ts";
@@ -82,6 +85,28 @@ for (const architecture of ["glm4moe", "mimo2"] as const satisfies readonly Tiny
       runner.control.publishExit();
     }));
 }
+
+Deno.test("Leader.step() keeps the last rows of each step for guesses", () =>
+  withTinyFile({ architecture: "glm4moe", changes: { guesses: true } }, async (path) => {
+    const file = openGguf(path);
+    const model = describeModel(file, { guesses: true });
+    const { runner } = await openRunner({ file, model }, {}, { poisons: false });
+    const ids = TINY_PROMPT.slice(0, 30);
+    const request = { ids, maxTokens: 1, sampling: { temperature: 0 }, endIds: [] };
+    answerNow(new Leader(runner, { speculate: 3 }), request);
+    const { rows } = new ReferenceGuess(file).forward(ids);
+    const d = rows.length / ids.length;
+    const row = new Float32Array(d);
+    for (const position of [0, 23, 24, 29]) {
+      runner.kept!.use(0, 0, position);
+      runner.kept!.put(0, row, 0);
+      assertLess(
+        nmse(row, Float32Array.from(rows.subarray(position * d, (position + 1) * d))),
+        1e-10,
+      );
+    }
+    runner.control.publishExit();
+  }));
 
 /** The block of a MiMo V2 is dense and windowed, and its rows are plain. */
 function changesOf(architecture: TinyModelName): Partial<TinyFamily> {
