@@ -7,7 +7,7 @@ export interface GuessConfig {
   readonly readsNormed: boolean;
 }
 
-/** merge · [embeddingNorm(embedding of a token), rowNorm(last row of the token before)] enters it. */
+/** merge · [embeddingNorm(embedding of a token), rowNorm(last row before it)] enters its layer. */
 export interface GuessTensors {
   readonly embeddingNorm: NormTensors;
   readonly rowNorm: NormTensors;

@@ -6,6 +6,13 @@ import type { RankPlan } from "./plan_types.ts";
 import { floats } from "./arena_views.ts";
 import { keptRows } from "./plan_guess.ts";
 
+/** Positions of the slot's text that follow one another. */
+export interface KeptSpan {
+  readonly slot: number;
+  readonly position: number;
+  readonly count: number;
+}
+
 export class KeptRows {
   readonly #rows: Float32Array;
   readonly #length: number;
@@ -33,7 +40,7 @@ export class KeptRows {
 
   /** Keeps `count` rows of the slot's text, from a position on: `rows[first …]`, stride apart. */
   keep(
-    of: { readonly slot: number; readonly position: number; readonly count: number },
+    of: KeptSpan,
     rows: Float32Array,
     first: number,
     stride: number,
@@ -41,9 +48,10 @@ export class KeptRows {
     const { slot, position, count } = of;
     for (let t = 0; t < count; t++) {
       const place = this.#placeOf(slot, position + t);
-      const from = (first + t) * stride;
+      const from = (first + t) * stride, to = place * this.#length;
       this.#positions[place] = position + t;
-      this.#rows.set(rows.subarray(from, from + this.#length), place * this.#length);
+      // A view to copy from would be an object more for each row.
+      for (let i = 0; i < this.#length; i++) this.#rows[to + i] = rows[from + i];
     }
   }
 
@@ -56,7 +64,8 @@ export class KeptRows {
   /** Copies what row t of the step is made of to `to[at …]`. */
   put(t: number, to: Float32Array, at: number): void {
     const from = this.#sources[t] * this.#length;
-    if (from >= 0) to.set(this.#rows.subarray(from, from + this.#length), at);
+    if (from < 0) return;
+    for (let i = 0; i < this.#length; i++) to[at + i] = this.#rows[from + i];
   }
 
   #placeOf(slot: number, position: number): number {

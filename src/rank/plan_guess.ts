@@ -10,7 +10,7 @@ import { cut, type Range } from "./shard.ts";
 const ROW_UNIT = 32;
 /** Rows of a sequence that are kept beside those of a longest step: a backlog, and guesses. */
 const SPARE_ROWS = 32;
-/** States that guesses may leave in one step: so many guesses it has, of models that keep states. */
+/** States that guesses leave in one step at most, and so guesses of models that keep states. */
 export const GUESSED_STATES = 4;
 
 /** What makes one row of two: own rows of the outcome, in the arena of the layer. */

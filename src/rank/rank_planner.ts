@@ -217,7 +217,8 @@ export class RankPlanner implements Placer {
     const output = isSame
       ? this.#embedding.embedding
       : (this.#device ?? this).matrix(tensors.tokenEmbedding, { rows: shard.vocab });
-    this.#output = { output, outputArena: 0, outputNorm, guessNorm: norm(this, this.#in.model.tensors.guess?.outputNorm ?? null) };
+    const guessNorm = norm(this, tensors.guess?.outputNorm ?? null);
+    this.#output = { output, outputArena: 0, outputNorm, guessNorm };
   }
 
   /** The table stays in the file, as embedding_rows.ts has it; null: it does not. */
@@ -387,8 +388,7 @@ export class RankPlanner implements Placer {
       contextLength: options.contextLength,
       sequences: options.sequences ?? 1,
       kvBlocks: kvBlocksOf(options),
-      statePlaces: this.#statePlaces,
-      kvType,
+      ...{ statePlaces: this.#statePlaces, kvType },
       isSparse: this.#in.layouts.isSparse,
       stream: this.#in.units?.stream ?? null,
     };

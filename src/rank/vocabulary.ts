@@ -87,7 +87,8 @@ export class Vocabulary {
 
   /** normed [logitsCount] = norm(residual) of the rows whose logits are wanted, side by side. */
   #normalizeWanted(): void {
-    const { space, plan, segments, segmentCount } = this.#state;
+    const { space, plan, segments, segmentCount, isGuess } = this.#state;
+    const norm = isGuess ? this.#guessNorm : this.#outputNorm;
     const rowBytes = plan.strides.embedding * 4;
     let from = space.residual;
     let to = space.normed;
@@ -95,21 +96,18 @@ export class Vocabulary {
       const rows = segments[at + SEGMENT_ROWS], wanted = segments[at + SEGMENT_LOGITS];
       from += rows * rowBytes;
       if (wanted === 0) continue;
-      this.#residual.normalize(from - wanted * rowBytes, this.#lastNorm, to, wanted);
+      this.#residual.normalize(from - wanted * rowBytes, norm, to, wanted);
       to += wanted * rowBytes;
     }
-  }
-
-  get #lastNorm(): Norm {
-    return this.#state.isGuess ? this.#guessNorm : this.#outputNorm;
   }
 
   /** norm(residual) of all tokens of the step, whatever logits were wanted: a view. */
   finalRows(): Float32Array {
     const { outputArena } = this.#state.plan;
     this.#state.carryTo(outputArena);
-    const { space, n, views } = this.#state;
-    this.#residual.normalize(space.residual, this.#lastNorm, space.normed, n);
+    const { space, n, views, isGuess } = this.#state;
+    const norm = isGuess ? this.#guessNorm : this.#outputNorm;
+    this.#residual.normalize(space.residual, norm, space.normed, n);
     return views.normed[outputArena];
   }
 

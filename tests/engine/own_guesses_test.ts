@@ -5,7 +5,7 @@
 import "../support/thread_pool.ts";
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { openGguf } from "../../src/gguf/mod.ts";
-import { type GenerateRequest, type LoadedModel, type LoadOptions } from "../../src/llm/mod.ts";
+import type { GenerateRequest, LoadedModel, LoadOptions } from "../../src/llm/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyModelName } from "../support/tiny_model.ts";

@@ -1,12 +1,13 @@
 /**
  * Guesses of the model's own guessing block (multi-token prediction): of an id and the last row of
- * the id before it the block says what comes behind. Its keys and values lie beside the model's, in
- * the same blocks, so texts that begin alike share them; row q of a text is of id q and the last row
- * of id q - 1. It follows each text, also where nothing is guessed, a few rows at a time, for what
- * it has missed cannot be had again. Its first row, and one behind a beginning that was computed
- * for somebody else, is made of zeros. Knows nothing of how texts are sampled.
+ * the id before it the block says what comes behind. Its keys and values lie beside the model's,
+ * in the same blocks, so texts that begin alike share them; row q of a text is of id q and the last
+ * row of id q - 1. It follows each text, also where nothing is guessed, a few rows at a time, for
+ * what it has missed cannot be had again. Its first row, and one behind a beginning that was
+ * computed for somebody else, is made of zeros. Knows nothing of how texts are sampled.
  */
 import { STEP_KIND_GUESS } from "../../memory/control_layout.ts";
+import type { KeptSpan } from "../../rank/kept_rows.ts";
 import type { Scheduler } from "../scheduler.ts";
 import type { Sequence } from "../sequence.ts";
 import type { StepRunner } from "../step_runner.ts";
@@ -27,6 +28,8 @@ export class OwnGuesses implements ModelDrafter {
   /** By slot: rows of the block that are right; those behind them were guesses. */
   readonly #followed: Int32Array;
   readonly #guesses: MarginGuesses;
+  /** One object for all rows that are kept: nothing is made per token. */
+  readonly #span = { slot: 0, position: 0, count: 0 };
   /** How long steps take that guess. */
   readonly #times: StepTimes;
 
@@ -69,8 +72,8 @@ export class OwnGuesses implements ModelDrafter {
     const view = runner.lastRows();
     let first = 0;
     for (let i = 0; i < count; i++) {
-      const { slot, computed: position } = sequences[i];
-      runner.kept!.keep({ slot, position, count: rows[i] }, view, first, stride);
+      const { slot, computed } = sequences[i];
+      runner.kept!.keep(this.#spanOf(slot, computed, rows[i]), view, first, stride);
       first += rows[i];
     }
   }
@@ -110,6 +113,14 @@ export class OwnGuesses implements ModelDrafter {
     this.#guesses.learn(slot, drafts, counts);
   }
 
+  #spanOf(slot: number, position: number, count: number): KeptSpan {
+    const span = this.#span;
+    span.slot = slot;
+    span.position = position;
+    span.count = count;
+    return span;
+  }
+
   /** A step of the text's ids from `from` to before `end`; false: it was aborted. */
   #run(text: DraftedText, from: number, end: number, logits: number): boolean {
     const { slot, ids } = text;
@@ -129,7 +140,7 @@ export class OwnGuesses implements ModelDrafter {
     // What the last row leaves is what a guess behind this one is made of.
     const row = end - from - 1;
     const { strides: { embedding: stride } } = runner.plan;
-    kept.keep({ slot, position: end - 1, count: 1 }, runner.lastRows(), row, stride);
+    kept.keep(this.#spanOf(slot, end - 1, 1), runner.lastRows(), row, stride);
     this.#steps.takeRow(0);
     return true;
   }
