@@ -65,8 +65,21 @@ function gapMarks({ metadata }: GgufFile, tokenizer: Tokenizer): GapMarks | null
   const found = [named, ...spelled].find((ids) =>
     ids.every((id) => Number.isInteger(id) && id >= 0 && id < tokenizer.vocabSize)
   );
-  return found === undefined ? null : { prefix: found[0], suffix: found[1], middle: found[2] };
+  if (found === undefined) return null;
+  const [prefix, suffix, middle] = found;
+  const other = (part: string, texts: readonly string[]) => {
+    const id = getNumber(metadata, `tokenizer.ggml.fim_${part}_token_id`, -1);
+    const isThere = Number.isInteger(id) && id >= 0 && id < tokenizer.vocabSize;
+    return [isThere ? id : -1, ...texts.map((text) => idOf(tokenizer, text))]
+      .find((each) => each >= 0) ?? null;
+  };
+  const repository = other("rep", REPOSITORY_TEXTS);
+  return { prefix, suffix, middle, repository, file: other("sep", FILE_TEXTS) };
 }
+
+/** The same of marks that few have. */
+const REPOSITORY_TEXTS = ["<|repo_name|>", "<|fim_repo|>", "<repo_name>", "<reponame>", "<REPO>"];
+const FILE_TEXTS = ["<|file_sep|>", "<file_sep>", "<filename>"];
 
 /** The id of the token that is spelled so; -1: there is none. */
 function idOf(tokenizer: Tokenizer, text: string): number {

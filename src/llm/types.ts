@@ -252,6 +252,10 @@ export interface GapMarks {
   readonly suffix: number;
   /** Before what fills it. */
   readonly middle: number;
+  /** Before a repository's name; null: there is no such mark. */
+  readonly repository: number | null;
+  /** Before a file's name; null: there is no such mark. */
+  readonly file: number | null;
 }
 
 /** What a model's file says about it. */

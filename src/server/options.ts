@@ -1,5 +1,6 @@
 /** What the server is made of: its models, its limits, and whether it is on its way out. */
 import { Log } from "../base/log.ts";
+import { MiB } from "../base/units.ts";
 import type { BatchStore } from "../batch/mod.ts";
 import { Admission } from "./admission.ts";
 import { ApiKeys } from "./api_keys.ts";
@@ -20,11 +21,13 @@ export interface AppOptions {
   readonly allowedHosts?: readonly string[];
   /** Origins of other sites whose pages may use the API; "*" allows any. Default none. */
   readonly allowedOrigins?: readonly string[];
-  /** Default 8 MiB. */
+  /** Of a body without its images; default 8 MiB. */
   readonly bodyBytesMax?: number;
+  /** Of a body's images, as they are written in it (base64); default 32 MiB. */
+  readonly imageBytesMax?: number;
   /** How long a request's body may take to arrive; default 30 s. */
   readonly bodyTimeoutMs?: number;
-  /** What all bodies together may take while they arrive; default 32 of the longest. */
+  /** What all bodies together may take while they arrive; default 32 of the longest texts. */
   readonly bodyRoom?: BodyRoom;
   /** Fields that are not known cost a 400; else the answer's header names them. Default false. */
   readonly strictRequests?: boolean;
@@ -70,7 +73,7 @@ export interface BatchSettings {
   readonly leaseMs?: number;
 }
 
-/** Of the longest length that may arrive at a time: 256 MiB. Most are far shorter. */
+/** Of the longest texts that may arrive at a time: 256 MiB. Most are far shorter. */
 const BODIES_AT_ONCE = 32;
 
 /** AppOptions with every default in place. */
@@ -83,14 +86,16 @@ export function appSettings(options: AppOptions): AppSettings {
   );
   const log = options.log ??
     new Log({ level: "error", form: "text", write: (line) => console.error(line) });
-  const { bodyBytesMax = 8 * 2 ** 20 } = options;
+  const { bodyBytesMax = 8 * MiB, imageBytesMax = 32 * MiB } = options;
+  const roomBytes = Math.max(BODIES_AT_ONCE * bodyBytesMax, bodyBytesMax + imageBytesMax);
   return {
     library: null,
     hostname: "127.0.0.1",
     allowedHosts: [],
     allowedOrigins: [],
     bodyBytesMax,
-    bodyRoom: new BodyRoom(BODIES_AT_ONCE * bodyBytesMax),
+    imageBytesMax,
+    bodyRoom: new BodyRoom(roomBytes),
     bodyTimeoutMs: 30_000,
     strictRequests: false,
     keepAliveMs: 15_000,

@@ -1,10 +1,14 @@
-/** A request's body to a JSON object, within limits of size and time. Knows no field of it. */
+/** A request's body to a JSON object, within limits of size and time. */
 import { RequestError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import { fieldError } from "./http_errors.ts";
+import { bytesBesideBase64, imageBytes } from "./image_bytes.ts";
 
 export interface BodyLimits {
+  /** Of a body without its images. */
   readonly bodyBytesMax: number;
+  /** Of its images, as they are written in it; left out: they count like all else. */
+  readonly imageBytesMax?: number;
   readonly bodyTimeoutMs: number;
   /** What all bodies together may take while they arrive; left out: nobody counts. */
   readonly bodyRoom?: BodyRoom;
@@ -49,6 +53,9 @@ export async function readJsonObject(
   const encoding = request.headers.get("content-encoding") ?? "identity";
   if (encoding.toLowerCase() !== "identity") throw encodedError(encoding);
   const bytes = await readBytes(request, limits);
+  const { bodyBytesMax } = limits;
+  // What is parsed is bounded by what it has besides letters: 32 MiB of brackets take seconds.
+  if (bytes.length > bodyBytesMax && bytesBesideBase64(bytes) > bodyBytesMax) throw tooLong(limits);
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -59,12 +66,17 @@ export async function readJsonObject(
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     throw fieldError(null, "Cannot read the body: expected a JSON object", "invalid_json");
   }
-  return value as Record<string, unknown>;
+  const body = value as Record<string, unknown>;
+  if (bytes.length > bodyBytesMax && bytes.length - imageBytes(body) > bodyBytesMax) {
+    throw tooLong(limits);
+  }
+  return body;
 }
 
 async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {
-  const { bodyBytesMax, bodyTimeoutMs, bodyRoom } = limits;
-  if (Number(request.headers.get("content-length") ?? 0) > bodyBytesMax) throw tooLong(limits);
+  const { bodyTimeoutMs, bodyRoom } = limits;
+  const bytesMax = limits.bodyBytesMax + (limits.imageBytesMax ?? 0);
+  if (Number(request.headers.get("content-length") ?? 0) > bytesMax) throw tooLong(limits);
   if (!request.body) return new Uint8Array();
   const reader = request.body.getReader();
   let isLate = false;
@@ -80,7 +92,7 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
     for (let read = await reader.read(); !read.done; read = await reader.read()) {
       const at = byteCount;
       byteCount += read.value.byteLength;
-      if (byteCount > bodyBytesMax) throw tooLong(limits);
+      if (byteCount > bytesMax) throw tooLong(limits);
       bodyRoom?.take(read.value.byteLength);
       takenBytes = byteCount;
       body = at === 0 ? read.value : withRoom(body, { used: at, needed: byteCount });
@@ -132,9 +144,10 @@ function noRoom(bytesMax: number): RequestError {
   );
 }
 
-function tooLong({ bodyBytesMax }: BodyLimits): RequestError {
+function tooLong({ bodyBytesMax, imageBytesMax = 0 }: BodyLimits): RequestError {
+  const images = imageBytesMax > 0 ? `, and ${imageBytesMax} bytes of images beside it` : "";
   return new RequestError(
-    `Cannot read the body: it is longer than ${bodyBytesMax} bytes: send less`,
+    `Cannot read the body: it is longer than ${bodyBytesMax} bytes${images}: send less`,
     { status: 413, code: "body_too_large" },
   );
 }

@@ -2,6 +2,8 @@
 import * as anthropicModels from "./anthropic/models.ts";
 import { ANTHROPIC_ROUTES } from "./anthropic/routes.ts";
 import { BATCH_ROUTES } from "./batches/routes.ts";
+import { completionSchema as nativeSchema, infillSchema } from "./native/completion_fields.ts";
+import { completion, infill } from "./native/completions.ts";
 import {
   deleteConversation,
   listConversations,
@@ -120,6 +122,24 @@ export const API_ROUTES: readonly Route[] = [
     path: "/conversations/:name",
     handle: deleteConversation,
     summary: "Forgets a conversation that was kept",
+  },
+  ...["/completion", "/completions"].map((path): Route => ({
+    method: "POST",
+    path,
+    handle: completion,
+    summary: "Continues prompts, as llama.cpp's server does",
+    body: nativeSchema,
+    promptField: "prompt",
+    stream: "text/event-stream",
+  })),
+  {
+    method: "POST",
+    path: "/infill",
+    handle: infill,
+    summary: "Fills the gap at an editor's cursor, as llama.cpp's server does",
+    body: infillSchema,
+    promptField: "input_prefix",
+    stream: "text/event-stream",
   },
   {
     method: "POST",

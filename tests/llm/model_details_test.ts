@@ -75,12 +75,17 @@ Deno.test("describeModel() finds marks of gaps by the file's keys, or by their t
   const keys = Object.fromEntries(
     Object.entries(named).map(([part, id]) => [`tokenizer.ggml.fim_${part}_token_id`, id]),
   );
-  assertEquals(marks(keys), { prefix: 5, suffix: 6, middle: 7 });
+  const none = { repository: null, file: null };
+  assertEquals(marks(keys), { prefix: 5, suffix: 6, middle: 7, ...none });
+  const more = { "tokenizer.ggml.fim_rep_token_id": 8, "tokenizer.ggml.fim_sep_token_id": 100 };
+  assertEquals(marks({ ...keys, ...more }, "<|file_sep|>")?.repository, 8);
+  assertEquals(marks({ ...keys, ...more }, "<|file_sep|>")?.file, 0);
   assertEquals(marks({ ...keys, "tokenizer.ggml.fim_mid_token_id": 100 }), null);
   assertEquals(marks({}, "<fim_suffix>", "<fim_middle>", "<fim_prefix>"), {
     prefix: 2,
     suffix: 0,
     middle: 1,
+    ...none,
   });
   assertEquals(marks({}, "<fim_suffix>", "<fim_middle>"), null);
 });

@@ -20,7 +20,7 @@ const OPENAI_PATHS = [CHAT, TEXT, "/v1/embeddings", "/v1/responses", "/v1/rerank
 const ANTHROPIC_PATHS = ["/v1/messages", "/v1/messages/count_tokens"];
 const OTHER_PATHS = ["/api/chat", "/api/generate", "/api/embed", "/api/show", "/tokenize"]
   .concat(["/detokenize", "/apply-template", "/api/pull", "/api/delete", "/api/embeddings"])
-  .concat(["/v1/chat/completions/input_tokens"]);
+  .concat(["/v1/chat/completions/input_tokens", "/completion", "/infill"]);
 const PATHS = [...OPENAI_PATHS, ...ANTHROPIC_PATHS, ...OTHER_PATHS];
 /** Stands for a text that no other request has. */
 const CANARY = "canary-NNNNNN.";

@@ -46,6 +46,70 @@ Deno.test("readJsonObject() refuses bodies over the limit, declared or not", asy
   }
 });
 
+const BASE64 = "iVBORw0KGgo/".repeat(100);
+const PART = { type: "image_url", image_url: { url: `data:image/png;base64,${BASE64}` } };
+const said = (...content: unknown[]) => ({ messages: [{ role: "user", content }] });
+
+Deno.test("readJsonObject() counts images apart, at the places where an API takes them", async () => {
+  const apart = { ...limits, imageBytesMax: 4000 };
+  const source = { type: "base64", media_type: "image/png", data: BASE64 };
+  const bodies = [
+    said({ type: "text", text: "?" }, PART, PART),
+    { input: [{ role: "user", content: [{ type: "input_image", image_url: BASE64 }] }] },
+    {
+      input: [{
+        type: "function_call_output",
+        output: [{ type: "input_image", image_url: BASE64 }],
+      }],
+    },
+    said({ type: "image", source }),
+    said({ type: "tool_result", content: [{ type: "image", source }] }),
+    { messages: [{ role: "user", content: "?", images: [BASE64, BASE64] }] },
+    { prompt: "?", images: [BASE64, BASE64] },
+  ];
+  for (const body of bodies) {
+    assertEquals(await readJsonObject(request(JSON.stringify(body)), apart), body);
+    const error = await refusedAs413(JSON.stringify(body), limits);
+    assertEquals(error.message.includes("images"), false);
+  }
+});
+
+Deno.test("readJsonObject() takes nothing for an image that is text somewhere", async () => {
+  const apart = { ...limits, imageBytesMax: 4000 };
+  const source = { type: "base64", data: BASE64 };
+  for (
+    const body of [
+      { padding: BASE64 },
+      { image_url: BASE64, url: BASE64 },
+      { messages: [{ role: "user", content: BASE64 }] },
+      said({ type: "text", text: BASE64 }),
+      said({ type: "text", text: "?", image_url: BASE64 }),
+      said({ type: "document", source }),
+      said({ type: "tool_use", input: { images: [BASE64] } }),
+      { tools: [{ function: { parameters: { images: [BASE64] } } }] },
+      said(PART, PART, PART, PART),
+    ]
+  ) {
+    const error = await refusedAs413(JSON.stringify(body), apart);
+    assertStringIncludes(error.message, "1000 bytes, and 4000 bytes of images beside it");
+  }
+});
+
+Deno.test("readJsonObject() does not parse what has more signs than a body may have bytes", async () => {
+  const apart = { ...limits, imageBytesMax: 4000 };
+  // That it is no JSON would be found by who parses it.
+  await refusedAs413("[".repeat(1001), apart);
+  await refusedAs413(`{"a":"${"é".repeat(501)}"}`, apart);
+  const error = await assertRejects(() => readJsonObject(request("x".repeat(3000)), apart));
+  assertEquals((error as RequestError).code, "invalid_json");
+});
+
+async function refusedAs413(body: string, of: typeof limits): Promise<RequestError> {
+  const error = await assertRejects(() => readJsonObject(request(body), of), RequestError);
+  assertEquals([error.status, error.code], [413, "body_too_large"]);
+  return error;
+}
+
 Deno.test("readJsonObject() gives up on a body that never ends", async () => {
   let isCancelled = false;
   const stuck = new ReadableStream<Uint8Array>({ cancel: () => void (isCancelled = true) });

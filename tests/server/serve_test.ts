@@ -213,7 +213,7 @@ Deno.test("serve() refuses a body over the limit without reading all of it", asy
     assertEquals(response.status, 413);
     assertEquals((await response.json()).error.code, "body_too_large");
     assertEquals((await send(server.url)).status, 200);
-  }, { bodyBytesMax: 100_000 });
+  }, { bodyBytesMax: 50_000, imageBytesMax: 50_000 });
 });
 
 Deno.test("Lifecycle drains first and stops later", () => {

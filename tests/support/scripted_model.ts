@@ -268,7 +268,7 @@ export class ScriptedModel implements LanguageModel {
         if (ids.length === request.maxTokens) return end("length");
       } else {
         const wait = typeof step === "number" ? sleep(step) : step;
-        await Promise.race([wait, aborted(request.signal)]);
+        await Promise.race([wait, aborted(request.signal), aborted(request.endSignal)]);
       }
     }
     const rest = stop.flush();

@@ -6,6 +6,7 @@ import { readReason } from "../../base/read_errors.ts";
 import { checkWritable, explainWriteError } from "../../base/write_errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
 import { KiB } from "../../base/units.ts";
+import { addNamedAdapterOption, type NamedAdapter } from "../adapter_options.ts";
 import { byteSize, byteSizeFrom, decimal, list, wholeNumber } from "../option_values.ts";
 
 /** What `addServerOptions` parses. */
@@ -17,6 +18,7 @@ export interface ServerFlags {
   readonly maxRequests: number;
   readonly requestTimeout?: number;
   readonly maxBody?: number;
+  readonly maxImages?: number;
   readonly strictRequests?: boolean;
   readonly drainTimeout: number;
   readonly allowHosts?: readonly string[];
@@ -25,6 +27,7 @@ export interface ServerFlags {
   readonly apiKeyFile?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
+  readonly loraModel?: readonly NamedAdapter[];
   readonly modelsDir?: string;
   readonly manageModels?: boolean;
   readonly prefixCache?: string;
@@ -53,7 +56,7 @@ const BATCH_FOLDER_BYTES = 16 * 2 ** 30;
 
 /** Adds them. */
 export function addServerOptions(verb: Command): Command {
-  return addBatchOptions(addMainOptions(verb));
+  return addBatchOptions(addNamedAdapterOption(addMainOptions(verb)));
 }
 
 function addMainOptions(verb: Command): Command {
@@ -92,7 +95,12 @@ function addMainOptions(verb: Command): Command {
     .option("--conversations-max <size>", "what all of them may take (default: 16GiB)", byteSize)
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)
-    .option("--max-body <size>", "the longest body of a request (default: 8MiB)", byteSizeFrom(KiB))
+    .option(
+      "--max-body <size>",
+      "the longest body of a request, without its images (default: 8MiB)",
+      byteSizeFrom(KiB),
+    )
+    .option("--max-images <size>", "a request's images, in base64 (default: 32MiB)", byteSize)
     .option("--strict-requests", "refuse requests with fields that the server does not know")
     .option("--request-timeout <s>", "seconds that work for a request may take", seconds)
     .option("--drain-timeout <s>", "seconds for running answers when it is stopped", seconds, 30)

@@ -11,9 +11,10 @@ import {
   startChoices,
   type ToolCall,
 } from "../answers/choices.ts";
+import { gapIds } from "../answers/gap_prompt.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
-import { chatAsk, gapIds } from "../openai/handlers.ts";
+import { chatAsk } from "../openai/handlers.ts";
 import { withOthers } from "../known_fields.ts";
 import { chooseTools } from "../openai/tool_fields.ts";
 import type { AppSettings } from "../options.ts";
@@ -121,7 +122,10 @@ async function generateAsk(work: Work, fields: GenerateFields): Promise<Question
   }
   const text = prompt.toWellFormed();
   const ids = suffix
-    ? gapIds(model, model.encodeText(text), suffix)
+    ? gapIds(model, {
+      before: model.encodeText(text),
+      after: model.encodeText(suffix.toWellFormed()),
+    })
     // A raw prompt is written with the marks of the model's template in it.
     : model.encodeText(text, { special: true, bos: true });
   const { grammar } = format;

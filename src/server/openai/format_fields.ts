@@ -53,7 +53,7 @@ export const ANY_JSON_FORMAT: AnswerFormat = { grammar: { kind: "json" }, schema
 
 /** @throws {RequestError} 400 when more than one of the fields binds the answer. */
 export function toAnswerFormat(
-  fields: z.infer<z.ZodObject<typeof formatFields>>,
+  fields: Partial<z.infer<z.ZodObject<typeof formatFields>>>,
 ): AnswerFormat {
   const { response_format: format, grammar, json_schema: schema } = fields;
   const all: AnswerFormat[] = [];

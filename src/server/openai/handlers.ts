@@ -3,6 +3,7 @@ import type { Context } from "hono";
 import type { ChatMessage, EmbedOptions, LanguageModel, SeenImages } from "../../llm/types.ts";
 import { readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import type { Choice, Prompt } from "../answers/choices.ts";
+import { gapIds } from "../answers/gap_prompt.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
@@ -192,29 +193,8 @@ function toPrompt(
   const text = "text" in prompt ? prompt.text : model.decode(prompt.ids);
   if (suffix === undefined) return { ids, echo: echo ? text : "" };
   const before = "text" in prompt ? model.encodeText(prompt.text) : prompt.ids;
-  return { ids: gapIds(model, before, suffix), echo: echo ? text : "" };
-}
-
-/**
- * The prompt for what stands between `before` and `suffix`.
- * @throws {RequestError} 400 when the model was never taught to fill gaps.
- */
-export function gapIds(
-  model: LanguageModel,
-  before: readonly number[],
-  suffix: string,
-): number[] {
-  const marks = model.details?.gapMarks;
-  if (!marks) {
-    throw fieldError(
-      "suffix",
-      `"suffix" is not supported by this model: its vocabulary has no marks for a gap`,
-      "unsupported_parameter",
-    );
-  }
-  const bos = model.encodeText("", { bos: true });
   const after = model.encodeText(suffix.toWellFormed());
-  return [...bos, marks.prefix, ...before, marks.suffix, ...after, marks.middle];
+  return { ids: gapIds(model, { before, after }), echo: echo ? text : "" };
 }
 
 /** The `count` choices whose tokens are most probable on average, best first. */

@@ -63,7 +63,7 @@ async function answer(work: Work, parts: Reply): Promise<Response> {
 }
 
 /** @throws {RequestError} 400 for a bias on an id that is no token's. */
-function checkBias({ details }: LanguageModel, { request: { sampling } }: Ask): void {
+export function checkBias({ details }: LanguageModel, { request: { sampling } }: Ask): void {
   const { vocabSize = Infinity } = details ?? {};
   for (const id of sampling?.logitBias?.keys() ?? []) {
     if (id < vocabSize) continue;

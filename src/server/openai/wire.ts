@@ -193,7 +193,7 @@ function usageOnWire(usage: Usage) {
 }
 
 /** llama.cpp counts as prompt what had to be computed, and apart from it what was cached. */
-function timingsOnWire(all: readonly Timings[]) {
+export function timingsOnWire(all: readonly Timings[]) {
   const sum = (of: (timings: Timings) => number) => all.reduce((total, one) => total + of(one), 0);
   const cachedTokens = sum(cachedOf);
   const promptTokens = sum((timings) => timings.promptTokens) - cachedTokens;

@@ -54,7 +54,7 @@ Deno.test("POST /api/chat streams each call whole, in its order with text", asyn
 });
 
 Deno.test("POST /api/generate takes raw prompts, gaps and system messages", async () => {
-  const gapMarks = { prefix: 1, suffix: 2, middle: 3 };
+  const gapMarks = { prefix: 1, suffix: 2, middle: 3, repository: null, file: null };
   const { app, model } = testApp({ details: { gapMarks } });
   const ask = (fields: object) => post(app, "/api/generate", { stream: false, ...fields });
   const { response, done } = await (await ask({ prompt: "a", raw: true })).json();

@@ -144,7 +144,7 @@ Deno.test("log probabilities of a model that has none are refused, not left out"
 });
 
 Deno.test("suffix fills a gap where the vocabulary has marks for one", async () => {
-  const gapMarks = { prefix: 1, suffix: 2, middle: 3 };
+  const gapMarks = { prefix: 1, suffix: 2, middle: 3, repository: null, file: null };
   const { app, model } = testApp({ details: { gapMarks } });
   await post(app, TEXT, { prompt: "a", suffix: "b" });
   assertEquals(model.requests[0].ids, [1, 97, 2, 98, 3]);
