@@ -9,10 +9,9 @@ import type { FinishReason } from "../llm/types.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { Chains } from "./chains.ts";
 import { Chooser, ChoosingTools, noLogits } from "./chooser.ts";
-import { DraftModel } from "./drafts/draft_model.ts";
+import { createSpeculation } from "./drafts/create_speculation.ts";
 import type { Speculate } from "./drafts/drafts.ts";
-import { PromptLookup } from "./drafts/prompt_lookup.ts";
-import { Speculation } from "./drafts/speculation.ts";
+import type { Speculation } from "./drafts/speculation.ts";
 import { Errands } from "./errands.ts";
 import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
 import { givenWidth } from "../model/given_width.ts";
@@ -79,7 +78,7 @@ export class Leader {
     const { plan, control, plan: { contextLength, sequences, chunkTokens, logitsRows } } = runner;
     this.#runner = runner;
     this.#steps = new StepRunner(runner);
-    const { plans, observation, streams, config: { vocabSize } } = runner.setup;
+    const { plans, observation, streams } = runner.setup;
     const independent = independentRows(plans, { isObserved: observation !== null });
     this.#takesTurns = independent !== "all";
     this.#scheduler = new Scheduler({
@@ -99,15 +98,10 @@ export class Leader {
     }));
     this.#times = new StepTimes(chunkTokens);
     this.#pace = sequences > 1 && streams === null ? new StepPace(chunkTokens, this.#times) : null;
-    // A state of guesses that were wrong is of no use.
-    const mayGuess = !this.#takesTurns && logitsRows > 1 && places === null;
-    this.#speculation = speculate === 0 || !mayGuess ? null : new Speculation(
-      {
-        lookup: new PromptLookup({ slots: sequences, contextLength }),
-        model: draft && new DraftModel(new StepRunner(draft), vocabSize),
-      },
-      { slots: sequences, speculate, times: this.#times },
-    );
+    this.#speculation = createSpeculation({
+      ...{ steps: this.#steps, kv: this.#kv, times: this.#times, speculate, draft },
+      takesTurns: this.#takesTurns,
+    });
     const { chain } = this.#steps;
     this.#chains = chain && new Chains(chain, this.#times, waitMs ?? undefined);
     this.texts = new WholeTexts(this.#steps, this.#kv, places);
@@ -175,6 +169,7 @@ export class Leader {
       return;
     }
     if (!this.#wasAborted) {
+      this.#speculation?.keep(this.#scheduler);
       this.#takeResults();
       this.#times.stop(rows, this.#chained);
     }
@@ -339,6 +334,7 @@ export class Leader {
       if (!isUnderWay || ids[first + taken] !== guess) break;
       drafts.accepted++;
       this.#count(sequence, 1);
+      this.#states?.keep(sequence);
       this.#steps.takeRow(row + taken + 1);
     }
     this.#speculation?.learn(sequence, first);

@@ -70,11 +70,15 @@ export class SequenceStates {
     const end = computed + rows;
     const cuts = this.#borders[slot].filter((border) => border > computed && border < end)
       .sort((a, b) => a - b).slice(0, BORDERS_MAX);
+    // What follows the last known id is guessed: each guess may be the last right one.
+    for (let position = sequence.known; position < end; position++) {
+      if (!cuts.includes(position)) cuts.push(position);
+    }
     let from = computed;
     let place = this.#current[slot];
     for (const position of [...cuts, end]) {
       const to = this.places.take();
-      const wanted = position === end ? logits : 0;
+      const wanted = Math.max(0, Math.min(position - from, logits - (end - position)));
       steps.add(sequence, from, position - from, wanted, { from: place, to });
       this.#written.push({ slot, position, place: to });
       from = position;

@@ -28,7 +28,7 @@ import {
   WAITING_MAX_DEFAULT,
 } from "./load_options.ts";
 import { openForUse } from "./open_for_use.ts";
-import { describeForUse, planLoad, type PlannedLoad } from "./plan_load.ts";
+import { describeForUse, describeWithGuesses, planLoad, type PlannedLoad } from "./plan_load.ts";
 import type { Notice } from "./predictor_report.ts";
 import { type TriedPredictors, tryPredictors } from "./try_predictors.ts";
 import { TextHead } from "./text_head.ts";
@@ -43,14 +43,16 @@ import { usedTensors } from "./used_tensors.ts";
 export async function loadModel(path: string, asked: LoadOptions = {}): Promise<LoadedModel> {
   checkLoadOptions(asked);
   const { file, packed } = openForUse(path, { onNotice: warn, ...asked });
-  const model = describeForUse(file, asked);
+  const described = describeForUse(file, asked);
   const module = await loadKernelModule();
-  const { config } = model;
+  const { config } = described;
   const tower = openTower(path, { config, module }, asked, asked.onNotice ?? warn);
   const options: LoadOptions = { ...asked, ...forTower(tower) };
-  if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, model, options);
-  if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, model);
-  const decision = await chooseGpu({ file, model, packed }, options);
+  if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, described, options);
+  if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, described);
+  const decision = await chooseGpu({ file, model: described, packed }, options);
+  const { parts: [gpu] } = decision;
+  const model = describeWithGuesses({ file, packed, model: described }, options, gpu);
   let made: Tokenizer | undefined;
   const readTokenizer = () => made ??= tokenizerOf(file, model, path);
   const opening: Opening = { file, model, packed, module, options, readTokenizer };

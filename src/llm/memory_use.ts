@@ -61,7 +61,11 @@ export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): 
     : 1 - config.experts.usedCount / config.experts.count;
   let bytes = memoryUse(plans).weightsBytes;
   for (const plan of plans) {
-    const { embedding, embeddingInFile, positions, layers } = plan;
+    const { embedding, embeddingInFile, positions, guess } = plan;
+    const layers = guess === null ? plan.layers : plan.layers.slice(0, -1);
+    if (guess !== null) {
+      bytes -= matrixBytes(guess.merge) + layerBytes(plan.layers[plan.layers.length - 1]);
+    }
     if (!isTied(plan) && embeddingInFile === null) bytes -= matrixBytes(embedding);
     if (positions !== null) bytes -= matrixBytes(positions);
     for (const layer of layers) {

@@ -3,7 +3,7 @@
  * decides within a budget. Loads nothing.
  */
 import { check } from "../base/check.ts";
-import { UnsupportedModelError } from "../base/errors.ts";
+import { ModelFormatError, UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes } from "../base/units.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import type { GgufFile } from "../gguf/types.ts";
@@ -28,6 +28,7 @@ import {
   contextLengthFor,
   type LoadOptions,
   PARALLEL_AUTO_MAX,
+  speculateFor,
 } from "./load_options.ts";
 import { readersOf, readsByKernel } from "./packed_readers.ts";
 import { type Budget, expectAgain, type PlannableModel, planWithin } from "./plan_within.ts";
@@ -102,6 +103,30 @@ export function describeForUse(file: GgufFile, options: LoadOptions = {}): Model
 }
 
 /**
+ * The same with the model's own guessing block, where it has one that these threads would use: not
+ * with a GPU, a draft model, or a file that is read while it runs. One that is not what it should
+ * be is left alone, and `onNotice` is told why: answers are the same without it.
+ */
+export function describeWithGuesses(
+  { file, packed = null, model }: DescribedModel,
+  options: LoadOptions,
+  gpu?: GpuPart | null,
+): ModelDescription {
+  const { draftModelPath, observe = [], predictorThreshold } = options;
+  const isWanted = speculateFor(options) !== 0 && draftModelPath === undefined && !gpu;
+  if (!isWanted || packed !== null || observe.length > 0 || options.quiet) return model;
+  const contextLength = contextLengthFor(model, options);
+  try {
+    return describeModel(file, { contextLength, predictorThreshold, guesses: true });
+  } catch (error) {
+    if (!(error instanceof ModelFormatError || error instanceof UnsupportedModelError)) throw error;
+    const text = `The model's own guesses are not used (--speculate): ${error.message}`;
+    options.onNotice?.({ kind: "warning", text });
+    return model;
+  }
+}
+
+/**
  * What `loadModel` would put where, without loading anything. gpu: what a GPU computes; left out:
  * nothing.
  * @throws {RangeError} when an option is no whole number of its range.
@@ -162,7 +187,8 @@ export function planWhole(
 ): MemoryPlan {
   const { plan } = planWithin(of, module, { ...options, budgetBytes: Number.MAX_SAFE_INTEGER });
   check(plan.kind === "plan", "everything fits");
-  const { plans } = planLoad(of, module, { ...options, memoryBytes: undefined }, gpu);
+  const whole = { ...of, model: describeWithGuesses(of, options, gpu) };
+  const { plans } = planLoad(whole, module, { ...options, memoryBytes: undefined }, gpu);
   const regions = usedRegions(plans, { units: unitsOf(plans), ioWorkers: 0 });
   const { budgetBytes } = options;
   return { ...plan, budgetBytes, regions, totalBytes: total(regions), ranks: usedByRanks(plans) };

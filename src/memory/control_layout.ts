@@ -92,6 +92,8 @@ export const STEP_KIND_EXIT = 3;
 export const STEP_KIND_REHEARSE = 4;
 /** A forward step of the model that guesses for the other one. */
 export const STEP_KIND_DRAFT = 5;
+/** A step of the block that guesses what comes behind the next token. */
+export const STEP_KIND_GUESS = 6;
 
 /** What a control block has room for. */
 export interface ControlSize {

@@ -176,6 +176,11 @@ export interface Family {
    * texts may be no longer than that, and all keys are chosen.
    */
   readonly hasIndexer: boolean;
+  /**
+   * A block behind the layers guesses tokens, of rows as the last norm makes them, or of plain
+   * ones; null: such blocks are left alone.
+   */
+  readonly guessing: "normedRows" | "plainRows" | null;
   /** Queries far into the context are made longer, where the file says how much. */
   readonly hasAttentionTemperature: boolean;
   /**
@@ -323,6 +328,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   embeddingNorm: "none",
   hasLatentAttention: false,
   hasIndexer: false,
+  guessing: null,
   hasAttentionTemperature: false,
   norm: "rms",
   normsHaveWeights: true,

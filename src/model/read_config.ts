@@ -15,6 +15,7 @@ import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_
 import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
 import { readGivenParts } from "./read_given_parts.ts";
+import { readGuess, withGuessingLayer } from "./read_guess.ts";
 import { isEncoder } from "./read_is_encoder.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
@@ -40,7 +41,7 @@ import type {
 /** More blocks than any model has; keeps a corrupt count from becoming a million names. */
 const BLOCK_COUNT_MAX = 1024;
 
-/** Of the blocks so many, the last ones, guess tokens behind the next one: nothing here does so. */
+/** Of the blocks so many, the last ones, guess tokens behind the next one. */
 const GUESSING_BLOCKS = "nextn_predict_layers";
 
 /** Keys that an indexer chooses. */
@@ -55,6 +56,8 @@ export interface ReadOptions {
   readonly contextLength?: number;
   /** Logit from which on a neuron is predicted to fire; left out: what the file says, or 0. */
   readonly predictorThreshold?: number;
+  /** The first block that guesses is read, too, where there is one. */
+  readonly guesses?: boolean;
 }
 
 /**
@@ -69,7 +72,7 @@ export function readConfig(
 ): ModelConfig {
   const keys = new Hyperparameters(file, family.architecture);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
-  const ownCount = readBlockCount(file, keys);
+  const { walked, guess, ownCount } = readBlocks(file, keys, family, options);
   const repeats = readRepeats(keys, family, ownCount);
   const blockCount = repeats?.length ?? ownCount;
   const { attends, ...heads } = family.hasLatentAttention
@@ -97,9 +100,7 @@ export function readConfig(
     layers: limitedLayers(keys, family, layers),
   });
   return {
-    architecture: family.architecture,
-    blockCount,
-    embeddingLength,
+    ...{ architecture: family.architecture, blockCount, embeddingLength },
     feedForwardLength: neurons.count,
     ...heads,
     vocabSize,
@@ -107,6 +108,7 @@ export function readConfig(
     norm: readNorm(keys, family),
     ropes,
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
+    ...guess && { guess, blockCount: walked, layers: withGuessingLayer(own) },
     ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
@@ -262,6 +264,18 @@ export function readAllBlockCount(file: GgufFile, keys: Hyperparameters): number
     throw keys.wrong("block_count", `at most the number of tensors, ${file.tensors.size}`);
   }
   return blockCount;
+}
+
+/** Blocks that are walked, and with the one that guesses, where it is read. */
+function readBlocks(
+  file: GgufFile,
+  keys: Hyperparameters,
+  family: Family,
+  { guesses = false }: ReadOptions,
+) {
+  const walked = readBlockCount(file, keys);
+  const guess = guesses ? readGuess(file, family, walked) : null;
+  return { walked, guess, ownCount: walked + (guess === null ? 0 : 1) };
 }
 
 function readBlockCount(file: GgufFile, keys: Hyperparameters): number {

@@ -22,8 +22,13 @@ export function feedForwardTensors(reader: LayerReader): DenseTensors | ExpertTe
   const { checker, at, family, config: { experts } } = reader;
   const isDense = experts === null || reader.index < experts.leadingDenseCount ||
     (reader.index + 1) % (experts.period ?? 1) !== 0 ||
-    family.experts?.areInTurns && !checker.has(`${at}ffn_gate_inp.weight`);
+    (family.experts?.areInTurns || isGuessing(reader)) && !checker.has(`${at}ffn_gate_inp.weight`);
   return isDense ? denseTensors(reader) : expertTensors(reader, experts);
+}
+
+/** The layer behind the model's: that of a mixture may be dense. */
+function isGuessing({ index, config: { blockCount, guess } }: LayerReader): boolean {
+  return guess !== undefined && index === blockCount;
 }
 
 /** Separate tensors, or one that holds the rows of the gate, then those of up. */

@@ -12,6 +12,7 @@ import { readAllBlockCount } from "./read_config.ts";
 import { convolutionTensors } from "./read_convolution.ts";
 import { configOf } from "./layer_config.ts";
 import { layerInputTensors, outputScale, tokenInputTensors } from "./read_layer_inputs.ts";
+import { guessTensors } from "./read_guess.ts";
 import { latentTensors } from "./read_latent_tensors.ts";
 import { stateSpaceTensors } from "./read_state_space.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
@@ -75,7 +76,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
         : null,
     },
     layers: Array.from(
-      { length: config.blockCount },
+      { length: config.blockCount + (config.guess ? 1 : 0) },
       (_, index) =>
         layerTensors({
           checker,
@@ -86,11 +87,12 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
         }),
     ),
   };
+  const guess = config.guess && guessTensors(checker, config);
   const textHead = textHeadTensors(checker, config, family);
   checkRopeFactors(checker, config);
   const end = readAllBlockCount(file, new Hyperparameters(file, family.architecture));
   checker.refuseUnused({ start: config.blockCount, end });
-  return textHead === null ? tensors : { ...tensors, textHead };
+  return { ...tensors, ...textHead && { textHead }, ...guess && { guess } };
 }
 
 /** Long-rope's two lists are there together; which one counts is a question of the context. */

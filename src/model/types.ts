@@ -13,6 +13,7 @@ import type {
   FeedForwardTensors,
   PredictorTensors,
 } from "./feed_forward_types.ts";
+import type { GuessConfig, GuessTensors } from "./guess_types.ts";
 import type { LayerConfig, LayerShape } from "./layer_types.ts";
 import type { Pooling, RankerTensors, TextHeadTensors } from "./text_head_types.ts";
 import type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling } from "./rope_types.ts";
@@ -30,6 +31,7 @@ import type { PatchesConfig, ProjectorConfig, ProjectorTensors } from "./vision_
 export type { DeltaTensors, LowRankTensors, TimeMixConfig } from "./kept_types.ts";
 export type { ApartTensors, DenseTensors, ExpertTensors, FeedForwardTensors, PredictorTensors };
 export type { Activation, LayerConfig, LayerShape, SwigluLimit, XieluCurve };
+export type { GuessConfig, GuessTensors };
 export type { Pooling, RankerTensors, TextHeadTensors };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
 export type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling };
@@ -120,7 +122,10 @@ export interface ModelConfig {
   readonly ropes: readonly RopeConfig[];
   readonly feedForward: FeedForwardConfig;
   readonly experts: ExpertsConfig | null;
+  /** Behind those of the model, `blockCount`, there may be one that only guesses: `guess`. */
   readonly layers: readonly LayerConfig[];
+  /** Left out: nothing guesses what comes behind the next token. */
+  readonly guess?: GuessConfig;
   /** Attention and feed-forward read the same input, mostly one norm of it; one join a layer. */
   readonly hasParallelBlocks: boolean;
   /** Heads' outcomes are gated, in layers that attend. */
@@ -311,6 +316,8 @@ export interface LayerTensors {
 
 /** Where all weights of the model are, checked to exist with the right shape. */
 export interface ModelTensors {
+  /** What guesses has before and behind its layer. Left out: nothing guesses. */
+  readonly guess?: GuessTensors;
   /** Of a model that looks at images: what patches are multiplied by, [d, patch length]. */
   readonly tokenEmbedding: MatrixTensor;
   /**

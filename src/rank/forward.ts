@@ -18,7 +18,9 @@ import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
 export function forward<L extends WalkedLayer>(rank: RankSteps<L>): boolean {
   rank.embed(); //                             partial  [n, d]  rows of tokens that this rank owns
   if (!rank.joinEmbedding()) return false; //  residual [n, d]  = Σ partials
-  for (let index = 0; index < rank.layerCount; index++) {
+  if (!rank.enterGuess()) return false; //     residual [n, d]  of it and rows before, of guesses
+  const { layers } = rank; //                  the model's, or the one behind them that guesses
+  for (let index = layers.start; index < layers.end; index++) {
     const layer = rank.enterLayer(index);
     rank.routeEarly(layer); //                 experts          chosen by residual, in few models
     rank.project(layer); //                    query, key, value  of norm(residual), own heads

@@ -4,6 +4,7 @@ import { convolutionBytes } from "../memory/convolution_layout.ts";
 import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES, VALUE_PAD_ELEMENTS } from "../memory/kv_layout.ts";
 import { cachedValueDim } from "../model/latent.ts";
 import type { ModelConfig } from "../model/types.ts";
+import { GUESSED_STATES } from "./plan_guess.ts";
 import type { KvType } from "./plan_types.ts";
 
 /** Blocks of a sequence that fills the context: the length of its table. */
@@ -22,12 +23,15 @@ export function kvBlocksOf(
   return kvBlocks ?? sequences * tableBlocks(contextLength);
 }
 
-/** Places of states: two for each sequence, which a step reads and writes; as many remembered. */
+/**
+ * Places of states: two for each sequence, which a step reads and writes; as many remembered; and
+ * where the model guesses, one for each guess of a step.
+ */
 export function statePlacesOf(
-  { stateSpace }: Pick<ModelConfig, "stateSpace">,
+  { stateSpace, guess }: Pick<ModelConfig, "stateSpace" | "guess">,
   { sequences = 1 }: { readonly sequences?: number },
 ): number {
-  return stateSpace === null ? 0 : 4 * sequences + 2;
+  return stateSpace === null ? 0 : 4 * sequences + 2 + (guess ? GUESSED_STATES : 0);
 }
 
 /** What a layer keeps of tokens. */

@@ -14,6 +14,7 @@ import type {
   VectorPlan,
 } from "./plan_types.ts";
 import type { LayerAltUpPlan } from "./plan_alt_up.ts";
+import type { GuessPlan } from "./plan_guess.ts";
 import type { LatentPlan } from "./plan_latent.ts";
 import type { StateSpacePlan } from "./plan_state.ts";
 import type { FinchPlan } from "./plan_finch.ts";
@@ -49,6 +50,8 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
     // Of the layer whose weights it has that may be another one, or none: it is small.
     yield* inArena(layer.arena, partsOfNorm(layer.endNorm));
   }
+  if (plan.guess !== null) yield* inArena(plan.guess.arena, partsOfGuess(plan.guess));
+  yield* inArena(plan.outputArena, partsOfNorm(plan.guessNorm));
   yield* inArena(plan.outputArena, partsOfNorm(plan.outputNorm));
   if (plan.projector !== null) yield* inArena(plan.outputArena, partsOfProjector(plan.projector));
   // Plans are posted between threads, so a tied output is told by its name.
@@ -281,6 +284,13 @@ function* biasesOfUnit(block: DensePlan | StreamedPlan): Generator<Part> {
     ? Object.values(block.biases)
     : [block.gate, block.up, block.down].map((matrix) => matrix?.bias ?? null);
   for (const vector of biases) if (vector !== null) yield { vector };
+}
+
+/** What a guessing block has before its layer. */
+export function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Generator<Part> {
+  yield* partsOf(merge);
+  yield* partsOfNorm(embeddingNorm);
+  yield* partsOfNorm(rowNorm);
 }
 
 function* partsOfProjector({ merger, last, deep }: ProjectorPlan): Generator<Part> {

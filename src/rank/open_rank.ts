@@ -6,17 +6,7 @@ import { RequestError } from "../base/errors.ts";
 import { openTensors } from "../adapter/mod.ts";
 import type { TensorReader } from "../gguf/tensor_reader.ts";
 import type { GgufPart, GgufTensor } from "../gguf/types.ts";
-import {
-  Board,
-  type BoardSetup,
-  type FileStamp,
-  KernelQueue,
-  openDisk,
-  openKernelQueue,
-  ReadQueue,
-  type Reads,
-  SPAN_BYTES_MAX,
-} from "../io/mod.ts";
+import { type BoardSetup, type FileStamp, KernelQueue } from "../io/mod.ts";
 import { Control, type StepWords } from "../memory/control.ts";
 import { SharedText } from "../memory/shared_text.ts";
 import type { Observation } from "../memory/observation.ts";
@@ -25,6 +15,7 @@ import {
   STEP_KIND_DRAFT,
   STEP_KIND_EXIT,
   STEP_KIND_FORWARD,
+  STEP_KIND_GUESS,
   STEP_KIND_READ,
   STEP_KIND_REHEARSE,
 } from "../memory/control_layout.ts";
@@ -33,11 +24,13 @@ import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
 import type { TowerInput } from "../model/vision_types.ts";
 import { GivenTable } from "./given_rows.ts";
+import { KeptRows } from "./kept_rows.ts";
 import { loadWeights } from "./load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import type { GpuRank } from "./gpu/gpu_rank.ts";
 import type { GpuHost, GpuSetup } from "./gpu/gpu_setup.ts";
 import type { TokenChain } from "./gpu/token_chain.ts";
+import { openQueue } from "./open_queue.ts";
 import type { RankPlan } from "./plan_types.ts";
 import type { RankSteps } from "./rank_steps.ts";
 import { type PackedUnits, Streaming } from "./streaming.ts";
@@ -88,6 +81,7 @@ interface Opening {
   readonly reader: TensorReader;
   readonly tell: (bytes: number) => void;
   readonly given: GivenTable;
+  readonly kept: KeptRows | null;
 }
 
 /** What is given back when the rank is not needed any more. */
@@ -107,6 +101,8 @@ export class RankRunner {
   readonly kernels: readonly Kernels[];
   /** Rows that prompts bring along, of whoever leads. */
   readonly given: GivenTable;
+  /** What guesses are made of, of whoever leads; null: nothing guesses. */
+  readonly kept: KeptRows | null;
   /** Who takes the steps. */
   readonly rank: Pick<RankSteps, "begin">;
   readonly #walked: Walked;
@@ -115,7 +111,7 @@ export class RankRunner {
   #stepsToLoss: number;
 
   private constructor(
-    { setup, plan, control, kernels, given }: Opening,
+    { setup, plan, control, kernels, given, kept }: Opening,
     walked: Walked,
     held: Held = {},
   ) {
@@ -125,6 +121,7 @@ export class RankRunner {
     this.control = control;
     this.kernels = kernels;
     this.given = given;
+    this.kept = kept;
     this.#walked = walked;
     this.#held = held;
     this.#stepsToLoss = setup.gpu?.lossAtStep ?? 0;
@@ -170,10 +167,12 @@ export class RankRunner {
       observation: setup.observation,
       streaming,
       tokenRows,
+      ...opening.kept && { keptRows: opening.kept },
     });
     const walked = walkOf(rank, {
       finalRows: () => rank.finalRows(),
       takePatches: (input) => rank.takePatches(input),
+      lastRows: () => rank.lastRows(),
     });
     const held = { tokenRows, ...queue instanceof KernelQueue && { queue } };
     return new RankRunner(opening, walked, held);
@@ -257,6 +256,12 @@ export class RankRunner {
     );
   }
 
+  /** Rows of the step that has ended, as guesses read them, [n, embeddingStride]: a view. */
+  lastRows(): Float32Array {
+    check(this.#walked.lastRows !== undefined, "threads guess");
+    return this.#walked.lastRows();
+  }
+
   /** What a tower's next step is of. */
   takePatches(input: TowerInput): void {
     check(this.#walked.takePatches !== undefined, "towers are on threads");
@@ -295,8 +300,8 @@ export class RankRunner {
       return this.control.join();
     }
     const isKnown = step.kind === STEP_KIND_FORWARD || step.kind === STEP_KIND_REHEARSE ||
-      step.kind === STEP_KIND_DRAFT;
-    check(isKnown, "a step is read, forward, rehearsal, draft or exit");
+      step.kind === STEP_KIND_DRAFT || step.kind === STEP_KIND_GUESS;
+    check(isKnown, "a step is read, forward, rehearsal, draft, guess or exit");
     if (this.#stepsToLoss > 0 && --this.#stepsToLoss === 0) this.#held.gpu?.device.destroy();
     return this.#walked.walk(step);
   }
@@ -325,20 +330,6 @@ export function openTokenRows(
   return { tensor, reader: reader ?? openTensors({ parts }) };
 }
 
-/** Where the rank asks for reads. */
-function openQueue(
-  { plans, rankIndex, memories }: RankSetup,
-  { packed: { path }, board, ioWorkers, stamp }: NonNullable<RankSetup["streams"]>,
-): Reads {
-  const { gapBytes: gapBytesMax } = plans[rankIndex].stream!;
-  const merging = { gapBytesMax, spanBytesMax: SPAN_BYTES_MAX };
-  if (ioWorkers > 0) return new ReadQueue(board, rankIndex, { path, ...merging });
-  const words = new Board(board);
-  const isEnded = () => words.isEnded;
-  const disk = openDisk(path, { stamp });
-  return openKernelQueue(disk, { memories: memories[rankIndex], isEnded, ...merging });
-}
-
 /** Loads what lies in arenas, on a GPU's rank a part of it. */
 function prepare(
   setup: RankSetup,
@@ -355,7 +346,11 @@ function prepare(
   };
   loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress: tell });
   const given = new GivenTable(setup.config);
-  return { setup, plan, control, kernels, reader, tell, given };
+  const [first] = memories[rankIndex];
+  const kept = plan.guess === null || rankIndex > 0
+    ? null
+    : new KeptRows(plan, first, setup.config.embeddingLength);
+  return { setup, plan, control, kernels, reader, tell, given, kept };
 }
 
 /** The rank's hold on the words that steer all of them. */

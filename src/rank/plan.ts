@@ -97,7 +97,7 @@ export function planRanks(
       isOnGpu: gpu !== undefined && rankIndex === rankCount - 1,
     })
   );
-  placeAll(planners, config.blockCount, options.packed?.arenaCount);
+  placeAll(planners, config.layers.length, options.packed?.arenaCount);
   const plans = planners.map((planner) => planner.build());
   requireKeysNear(plans[0]);
   return plans;
@@ -113,6 +113,7 @@ function placeAll(planners: readonly RankPlanner[], blockCount: number, arenaCou
     if (index > 0 && isBorder) { for (const planner of planners) planner.openArena(); }
     placeOnAll(planners, (planner) => planner.placeLayer(index), `layer ${index}`);
   }
+  placeOnAll(planners, (planner) => planner.placeGuess(), "what guesses tokens");
   placeOnAll(planners, (planner) => planner.placeOutput(), "the output projection");
 }
 

@@ -2,6 +2,7 @@
  * What a rank is to hold and where: plain data, made once before anything is allocated, posted to
  * the rank's thread, printable. Offsets are byte addresses in the arena they belong to.
  */
+import type { GuessPlan } from "./plan_guess.ts";
 import type { DensePlan, ExpertsPlan, SteppedDensePlan, StreamedPlan } from "./plan_blocks.ts";
 import type { ArenaPlan } from "../memory/arena.ts";
 import type { GpuPlan, LongSteps } from "./gpu/plan_types.ts";
@@ -242,6 +243,11 @@ export interface WorkspacePlan {
   readonly ones: number;
   /** How fast scores of each of the model's heads fall, f32 [heads]; 0: they do not. */
   readonly slopes: number;
+  /**
+   * Of guesses: embeddings beside rows, [n, 2 · embeddingStride], the same as q8 tiles; and on the
+   * rank that leads the sequences' last rows: kept_rows.ts. Null: nothing guesses.
+   */
+  readonly guess: { readonly pairs: number; readonly q8: number; readonly rows: number } | null;
   /** Scratch of the attention kernel, bytes. */
   readonly scratch: number;
   /** Logits of this rank's vocabulary rows, [logitsRows, logitsStride]. */
@@ -334,7 +340,12 @@ export interface RankPlan {
   readonly secondStream: VectorPlan | null;
   /** Rows of the learned positions, in arena 0, or null. */
   readonly positions: MatrixPlan | null;
+  /** Behind those of the model there is the guessing one, if any. */
   readonly layers: readonly LayerPlan[];
+  /** Null: nothing guesses what comes behind the next token. */
+  readonly guess: GuessPlan | null;
+  /** The norm before the output of a guess, in `outputArena`; null: `outputNorm`. */
+  readonly guessNorm: NormPlan | null;
   readonly outputArena: number;
   readonly embeddingNorm: NormPlan | null;
   /** What every token's embedding has more; null: nothing. */

@@ -11,6 +11,7 @@ import { planStream, type StreamSizes } from "./plan_stream.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
+import { guessBytes, guessWorkspace } from "./plan_guess.ts";
 import { LONG_TOKENS } from "./matrix.ts";
 import { queryStride } from "./plan_latent.ts";
 import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_projector.ts";
@@ -120,6 +121,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     tables: at("tables"),
     ones: at("ones"),
     slopes: at("slopes"),
+    guess: guessWorkspace(input.config, at),
     scratch: at("attention.scratch"),
     logits: at("logits"),
     candidates: at("candidates"),
@@ -207,7 +209,8 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(widest) : 0,
     ...input.hasHalves && chunkTokens >= LONG_TOKENS &&
       { widened: sizes.matmul_long_scratch_bytes() },
-    counts: countsBytes(config.blockCount),
+    counts: countsBytes(config.layers.length),
+    ...guessBytes(config, input),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
     ...input.hasPlainNorms && { ones: onesLength(config) * 4 },
     ...config.alibiMaxBias > 0 && { slopes: config.headCount * 4 },

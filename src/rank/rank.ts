@@ -15,17 +15,20 @@ import { hasInnerNorm } from "./bound_blocks.ts";
 import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
 import { addGivenParts } from "./given_parts.ts";
 import { bindLayer, type Layer } from "./layer.ts";
+import { GuessBlock } from "./guess_block.ts";
 import { HEADS, NEURONS } from "./inner_norms.ts";
 import { KeptStreams } from "./kept_streams.ts";
 import { LayerInputs } from "./layer_inputs.ts";
 import { LayerTally, neuronsAsked } from "./layer_tally.ts";
 import { Observer } from "./observer.ts";
 import { PatchEmbedding } from "./patch_embedding.ts";
+import type { KeptRows } from "./kept_rows.ts";
 import type { RankPlan } from "./plan_types.ts";
 import { Projector } from "./projector.ts";
 import type { RankSteps } from "./rank_steps.ts";
 import { Residual } from "./residual.ts";
 import type { Streaming } from "./streaming.ts";
+import type { Range } from "./shard.ts";
 import { StateBlock } from "./state_block.ts";
 import { StepState, type StepStateInput } from "./step_state.ts";
 import { FinchBlock } from "./finch_block.ts";
@@ -43,6 +46,8 @@ export interface RankInput extends StepStateInput {
   readonly streaming: Streaming | null;
   /** Of the table of what tokens give layers; null: there is none. */
   readonly tokenRows: TokenRows | null;
+  /** Of a model that guesses, on the rank that leads. Left out: another rank has them. */
+  readonly keptRows?: KeptRows;
 }
 
 export class Rank implements RankSteps<Layer> {
@@ -51,6 +56,9 @@ export class Rank implements RankSteps<Layer> {
   readonly #control: Control;
   readonly #stepIds: Int32Array;
   readonly #layers: readonly Layer[];
+  /** Numbers of the model's layers, and of the one that guesses. */
+  readonly #walked: Range;
+  readonly #guessing: Range;
   readonly #residual: Residual;
   readonly #embeddingNorm: Norm | null;
   /** Address of f32 [d], or 0. */
@@ -73,6 +81,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #finch: FinchBlock | null;
   /** Null but for Kimi Linear. */
   readonly #keyDeltas: KeyDeltaBlock | null;
+  /** Null: nothing guesses. */
+  readonly #guess: GuessBlock | null;
   readonly #feedForward: FeedForwardBlock;
   readonly #streaming: Streaming | null;
   readonly #tally: LayerTally;
@@ -93,6 +103,8 @@ export class Rank implements RankSteps<Layer> {
     this.#residual = residual;
     this.#embeddingNorm = bindNorm(this.plan.embeddingNorm);
     this.#tokenKind = addressOf(this.plan.tokenKind);
+    this.#walked = { start: 0, end: config.blockCount };
+    this.#guessing = { start: config.blockCount, end: config.blockCount + 1 };
     this.#layers = this.plan.layers.map((layer, index) =>
       bindLayer(layer, { config, index, memory: memories[layer.arena], rank: this.plan })
     );
@@ -119,6 +131,10 @@ export class Rank implements RankSteps<Layer> {
     this.#timeMix = shape?.kind === "keyed"
       ? new TimeMixBlock(state, { residual, memories })
       : null;
+    const { guess } = this.plan;
+    this.#guess = guess && new GuessBlock(state, {
+      ...{ residual, plan: guess, memory: memories[guess.arena], rows: input.keptRows ?? null },
+    });
     const observer = observation && new Observer(state, { observation, memories });
     streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
@@ -137,8 +153,8 @@ export class Rank implements RankSteps<Layer> {
     });
   }
 
-  get layerCount(): number {
-    return this.#layers.length;
+  get layers(): Range {
+    return this.#state.isGuess ? this.#guessing : this.#walked;
   }
 
   /** For how many of the step's tokens logits are wanted. */
@@ -174,7 +190,7 @@ export class Rank implements RankSteps<Layer> {
 
   /** Goes to the layer's arena, taking the residual stream along; of several it is a guess. */
   enterLayer(index: number): Layer {
-    if (index === 0) this.#tally.begin();
+    if (index === 0 || index === this.#guessing.start) this.#tally.begin();
     const layer = this.#layers[index];
     this.#state.carryTo(layer.arena);
     if (layer.altUp !== null) this.#altUp!.guess(layer.altUp);
@@ -271,6 +287,13 @@ export class Rank implements RankSteps<Layer> {
     return this.#altUp === null || this.#altUp.end();
   }
 
+  /** Of guesses: residual = what the layer reads. */
+  enterGuess(): boolean {
+    if (!this.#state.isGuess) return true;
+    check(this.#guess !== null, "a model that guesses");
+    return this.#guess.enter();
+  }
+
   /** In a tower what comes out are rows of a text model. */
   scoreVocabulary(): void {
     if (this.#tower === null) this.#vocabulary.score();
@@ -280,6 +303,14 @@ export class Rank implements RankSteps<Layer> {
   /** norm(residual) of all tokens of the step that has ended, [n, embeddingStride]: a view. */
   finalRows(): Float32Array {
     return this.#vocabulary.finalRows();
+  }
+
+  /** Rows of the step that has ended, as guesses read them, [n, embeddingStride]: a view. */
+  lastRows(): Float32Array {
+    if (this.#state.config.guess?.readsNormed) return this.#vocabulary.finalRows();
+    const { plan: { outputArena }, views } = this.#state;
+    this.#state.carryTo(outputArena);
+    return views.residual[outputArena];
   }
 
   /** Waits for the others; everybody's logits are readable after it. */

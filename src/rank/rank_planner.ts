@@ -17,6 +17,7 @@ import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from 
 import type { PlannerInput } from "./plan_options.ts";
 import { type PlaceBytes, placeMatrix, placeVector } from "./place_matrix.ts";
 import { bypassLength, planAltUp } from "./plan_alt_up.ts";
+import { planGuess } from "./plan_guess.ts";
 import { planTokenInputs } from "./plan_inputs.ts";
 import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
 import { planProjector, type ProjectorShare, projectorShare } from "./plan_projector.ts";
@@ -67,7 +68,8 @@ export class RankPlanner implements Placer {
   #tokenInputs: RankPlan["tokenInputs"] = null;
   #altUp: RankPlan["altUp"] = null;
   #secondStream: RankPlan["secondStream"] = null;
-  #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm"> | null = null;
+  #guess: RankPlan["guess"] = null;
+  #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm" | "guessNorm"> | null = null;
   /** Null unless the model is a tower. */
   readonly #projector: ProjectorShare | null;
   #projectorPlan: RankPlan["projector"] = null;
@@ -215,7 +217,8 @@ export class RankPlanner implements Placer {
     const output = isSame
       ? this.#embedding.embedding
       : (this.#device ?? this).matrix(tensors.tokenEmbedding, { rows: shard.vocab });
-    this.#output = { output, outputArena: 0, outputNorm };
+    const guessNorm = norm(this, tensors.guess?.outputNorm ?? null);
+    this.#output = { output, outputArena: 0, outputNorm, guessNorm };
   }
 
   /** The table stays in the file, as embedding_rows.ts has it; null: it does not. */
@@ -311,7 +314,15 @@ export class RankPlanner implements Placer {
       outputNorm: norm(place, tensors.outputNorm),
       output: place.matrix(tensors.output, { rows: shard.vocab }),
       outputArena: this.#arenas.length - 1,
+      guessNorm: norm(this, this.#in.model.tensors.guess?.outputNorm ?? null),
     };
+  }
+
+  /** What the layer behind the last one guesses with. */
+  placeGuess(): void {
+    const { model: { tensors }, rankIndex, options: { rankCount } } = this.#in;
+    const arena = this.#arenas.length - 1;
+    this.#guess = planGuess(this, tensors, { arena, rankIndex, rankCount });
   }
 
   #placeProjector(share: ProjectorShare, model: ModelDescription): void {
@@ -319,6 +330,7 @@ export class RankPlanner implements Placer {
       outputNorm: norm(this, model.tensors.outputNorm),
       output: this.#embedding!.embedding,
       outputArena: this.#arenas.length - 1,
+      guessNorm: null,
     };
     this.#projectorPlan = planProjector(this, model, share, this.#leads);
   }
@@ -360,32 +372,23 @@ export class RankPlanner implements Placer {
     const kvBytes = this.#deviceKvBytes;
     check(this.#embedding !== null && this.#output !== null, "everything is placed");
     return {
-      rankIndex,
-      rankCount: options.rankCount,
-      shard,
+      ...{ rankIndex, rankCount: options.rankCount, shard },
       gpu: this.#device && planGpu(this.#in, this.#device, { kvBytes, isAlone: this.#isAlone }),
       longSteps: options.gpu?.longSteps ?? null,
       arenas: this.#arenas.map((arena) => arena.build()),
-      workspaces: this.#workspaces,
-      strides: this.#strides,
+      ...{ workspaces: this.#workspaces, strides: this.#strides },
       ...{ ...this.#embedding, secondFrame: this.#secondFrame },
-      embeddingNorm: this.#embeddingNorm,
-      tokenKind: this.#tokenKind,
-      tokenInputs: this.#tokenInputs,
-      altUp: this.#altUp,
-      secondStream: this.#secondStream,
-      positions: this.#positions,
-      layers: this.#layers,
-      ...this.#output,
-      projector: this.#projectorPlan,
-      stagingBytes: this.#stagingBytes,
+      ...{ embeddingNorm: this.#embeddingNorm, tokenKind: this.#tokenKind },
+      ...{ tokenInputs: this.#tokenInputs, altUp: this.#altUp },
+      ...{ secondStream: this.#secondStream, positions: this.#positions },
+      ...{ layers: this.#layers, guess: this.#guess, ...this.#output },
+      ...{ projector: this.#projectorPlan, stagingBytes: this.#stagingBytes },
       chunkTokens: options.chunkTokens,
       logitsRows: this.#projector?.rowsMax ?? logitsRows(options.chunkTokens),
       contextLength: options.contextLength,
       sequences: options.sequences ?? 1,
       kvBlocks: kvBlocksOf(options),
-      statePlaces: this.#statePlaces,
-      kvType,
+      ...{ statePlaces: this.#statePlaces, kvType },
       isSparse: this.#in.layouts.isSparse,
       stream: this.#in.units?.stream ?? null,
     };

@@ -4,6 +4,7 @@
  * of them it walks.
  */
 import type { StepWords } from "../memory/control.ts";
+import type { Range } from "./shard.ts";
 
 /** What the walk itself looks at in a layer. */
 export interface WalkedLayer {
@@ -15,7 +16,8 @@ export interface WalkedLayer {
 
 /** L: what the rank calls a layer. Steps that return false were aborted by the leader. */
 export interface RankSteps<L extends WalkedLayer = WalkedLayer> {
-  readonly layerCount: number;
+  /** Those that the step goes through. */
+  readonly layers: Range;
   /** For how many of the step's tokens logits are wanted. */
   readonly logitsCount: number;
 
@@ -24,6 +26,7 @@ export interface RankSteps<L extends WalkedLayer = WalkedLayer> {
 
   embed(): void;
   joinEmbedding(): boolean;
+  enterGuess(): boolean;
 
   enterLayer(index: number): L;
   routeEarly(layer: L): void;

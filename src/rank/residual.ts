@@ -287,6 +287,14 @@ export class Residual {
     return true;
   }
 
+  /**
+   * residual = Σ partials over ranks.
+   * @returns false when the leader aborted the step.
+   */
+  takeSum(): boolean {
+    return this.joinEmbedding(null, 0);
+  }
+
   /** residual *= factor. */
   scale(factor: number): void {
     const { kernels, config: { embeddingLength: d }, plan, space, n } = this.#state;

@@ -15,6 +15,7 @@ import {
   SEGMENT_STATE_FROM,
   SEGMENT_STATE_TO,
   SEGMENT_WORDS,
+  STEP_KIND_GUESS,
   STEP_KIND_REHEARSE,
 } from "../memory/control_layout.ts";
 import { alibiSlopes } from "../model/alibi.ts";
@@ -111,6 +112,8 @@ export class StepState {
   logitsCount = 0;
   /** Predictors are compared with what fires: all neurons are computed. */
   isRehearsal = false;
+  /** The step is the guessing block's. */
+  isGuess = false;
   /** Views of the lengths that n tokens have. */
   views: StepViews;
   arena = 0;
@@ -179,6 +182,7 @@ export class StepState {
     this.#takeSegments();
     this.isApart = step.segmentCount === step.tokenCount;
     this.isRehearsal = step.kind === STEP_KIND_REHEARSE;
+    this.isGuess = step.kind === STEP_KIND_GUESS;
     this.views = this.arenaViews.forTokens(step.tokenCount);
     this.#enterArena(0);
     const tables = this.arenaViews.ropes;

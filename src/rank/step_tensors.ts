@@ -74,6 +74,8 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - tokens, counts, recall: written once, or added to, over all steps;
  *  - widened: what products use while they last, whichever they are;
  *  - ones, slopes: written once, when the rank starts;
+ *  - guess.pairs, guess.q8: a guessing step has them across its first three joins;
+ *  - guess.rows: the leader keeps them for guesses of later steps;
  *  - tables: the leader writes them between steps, where they change.
  */
 export const LASTING_TENSORS = [
@@ -93,5 +95,8 @@ export const LASTING_TENSORS = [
   "widened",
   "ones",
   "slopes",
+  "guess.pairs",
+  "guess.q8",
+  "guess.rows",
 ] as const;
 export type LastingTensor = (typeof LASTING_TENSORS)[number];

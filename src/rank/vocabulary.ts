@@ -21,6 +21,7 @@ export class Vocabulary {
   readonly #rows: EmbeddingRows | null;
   readonly #positions: Matrix | null;
   readonly #outputNorm: Norm;
+  readonly #guessNorm: Norm;
   readonly #output: Matrix;
 
   /** rows: what brings rows of the embedding table that stays in a file; null: it is in memory. */
@@ -36,6 +37,7 @@ export class Vocabulary {
     this.#rows = by.rows;
     this.#positions = plan.positions && matrixOf(plan.positions);
     this.#outputNorm = bindNorm(plan.outputNorm);
+    this.#guessNorm = bindNorm(plan.guessNorm) ?? this.#outputNorm;
     this.#output = matrixOf(plan.output);
   }
 
@@ -85,7 +87,8 @@ export class Vocabulary {
 
   /** normed [logitsCount] = norm(residual) of the rows whose logits are wanted, side by side. */
   #normalizeWanted(): void {
-    const { space, plan, segments, segmentCount } = this.#state;
+    const { space, plan, segments, segmentCount, isGuess } = this.#state;
+    const norm = isGuess ? this.#guessNorm : this.#outputNorm;
     const rowBytes = plan.strides.embedding * 4;
     let from = space.residual;
     let to = space.normed;
@@ -93,7 +96,7 @@ export class Vocabulary {
       const rows = segments[at + SEGMENT_ROWS], wanted = segments[at + SEGMENT_LOGITS];
       from += rows * rowBytes;
       if (wanted === 0) continue;
-      this.#residual.normalize(from - wanted * rowBytes, this.#outputNorm, to, wanted);
+      this.#residual.normalize(from - wanted * rowBytes, norm, to, wanted);
       to += wanted * rowBytes;
     }
   }
@@ -102,8 +105,9 @@ export class Vocabulary {
   finalRows(): Float32Array {
     const { outputArena } = this.#state.plan;
     this.#state.carryTo(outputArena);
-    const { space, n, views } = this.#state;
-    this.#residual.normalize(space.residual, this.#outputNorm, space.normed, n);
+    const { space, n, views, isGuess } = this.#state;
+    const norm = isGuess ? this.#guessNorm : this.#outputNorm;
+    this.#residual.normalize(space.residual, norm, space.normed, n);
     return views.normed[outputArena];
   }
 

@@ -10,13 +10,15 @@ export interface Walked {
   readonly walk: (step: StepWords) => boolean;
   /** What it reads logits from; left out: it is where no thread can read it. */
   readonly finalRows?: () => Float32Array;
+  /** Rows of a step that has ended, as guesses read them; left out: nothing guesses. */
+  readonly lastRows?: () => Float32Array;
   /** What a tower's next step is of, where this rank leads. */
   readonly takePatches?: (input: TowerInput) => void;
 }
 
 export function walkOf<L extends WalkedLayer>(
   rank: RankSteps<L>,
-  others: Pick<Walked, "finalRows" | "takePatches">,
+  others: Pick<Walked, "finalRows" | "takePatches" | "lastRows">,
 ): Walked {
   const walk = (step: StepWords) => {
     rank.begin(step);

@@ -6,6 +6,8 @@ export interface TinyFamily {
   /** `general.architecture`; left out: the name of the family. */
   readonly architecture?: string;
   readonly blockCount?: number;
+  /** Behind the blocks there is one more, like the last one or dense, which guesses tokens. */
+  readonly guesses?: true | "dense";
   readonly embeddingLength?: number;
   /** Left out: half of the heads. */
   readonly headCountKv?: number;

@@ -71,6 +71,9 @@ export function tinyMetadata(
     ...family.layered && layeredKeys(family.layered, shape),
     ...family.uneven && unevenKeys(family.uneven),
     ...family.keys,
+    ...family.guesses && {
+      ...{ "block_count": u32(shape.blockCount + 1), "nextn_predict_layers": u32(1) },
+    },
   };
   return [
     ["general.architecture", text(architecture)],
@@ -137,6 +140,7 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
       for (const name of ["attn_output", "ffn_down"]) plan.factors(`${name}.scale`, 1);
     }
   }
+  if (family.guesses) planGuess(plan, shape, family);
   plan.prefix = "";
   if (family.secondStream) plan.factors("hrm.z_l_init", width);
   if (!family.sumNorms) plan.norm(family.outputNorm ?? "output_norm", width);
@@ -144,6 +148,17 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");
   if (family.outputBias) plan.bias("output", vocabSize);
   return plan.tensors;
+}
+
+/** A block that guesses; it has what the model's last one has. */
+function planGuess(plan: TensorPlan, shape: TinyShape, family: TinyFamily): void {
+  const { blockCount, embeddingLength: width } = shape;
+  plan.prefix = `blk.${blockCount}.`;
+  planAttention(plan, layerShape(shape, family, blockCount - 1), family, blockCount - 1);
+  const { experts } = family.guesses === "dense" ? { experts: undefined } : family;
+  planFeedForward(plan, shape, { ...family, experts }, blockCount - 1);
+  plan.matrix("nextn.eh_proj", [2 * width, width]);
+  for (const name of ["enorm", "hnorm", "shared_head_norm"]) plan.norm(`nextn.${name}`, width);
 }
 
 /** What follows a text's vector. */

@@ -2,6 +2,7 @@
 import { loadKernelModule } from "../../../wasm/mod.ts";
 import {
   describeForUse,
+  describeWithGuesses,
   type LoadedModel,
   loadModel,
   type LoadOptions,
@@ -41,7 +42,8 @@ export class FileLoader implements ModelLoader {
     const options = { profile: machineProfile(), ...this.#optionsOf(id) };
     const path = this.#pathOf(id);
     const { file, packed } = openForUse(path, options);
-    const model = describeForUse(file, options);
+    const described = describeForUse(file, options);
+    const model = describeWithGuesses({ file, packed, model: described }, options);
     const module = await loadKernelModule();
     const tower = openTower(path, { config: model.config, module }, options);
     const wholeRows = tower?.wholeRows;

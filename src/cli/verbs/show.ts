@@ -10,6 +10,7 @@ import type { GgufFile } from "../../gguf/types.ts";
 import {
   chooseGpu,
   describeForUse,
+  describeWithGuesses,
   type LoadOptions,
   memoryUse,
   openForUse,
@@ -85,8 +86,10 @@ async function createReport(of: ModelFile, options: LoadOptions) {
 /** What running it would take; `memory_bytes` is null and `reason` says why when it cannot run. */
 async function describeUse({ file, packed }: ModelFile, options: LoadOptions) {
   try {
-    const model = describeForUse(file, options);
-    const decision = await chooseGpu({ file, model, packed }, options);
+    const described = describeForUse(file, options);
+    const decision = await chooseGpu({ file, model: described, packed }, options);
+    const { parts: [part] } = decision;
+    const model = describeWithGuesses({ file, packed, model: described }, options, part);
     const module = await loadKernelModule();
     const plans = planModel({ file, model, packed }, module, options, decision.parts[0]);
     const use = memoryUse(plans);

@@ -8,21 +8,13 @@ import { STEP_KIND_DRAFT } from "../../memory/control_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import { tableBlocks } from "../../rank/kv_bytes.ts";
 import type { StepRunner, StepText } from "../step_runner.ts";
-import { DraftOdds } from "./draft_odds.ts";
 import { StepTimes } from "../step_times.ts";
-import type { DraftedText, Drafter, Drafts, GuessCounts } from "./drafts.ts";
+import type { DraftedText, Drafts, GuessCounts, ModelDrafter } from "./drafts.ts";
+import { MarginGuesses } from "./margin_guesses.ts";
 
-/** Kinds of guesses: by how far the best logit is above the second, so far or more; and odds. */
-const KIND_FROM = [0, 0.5, 1, 2, 4] as const;
-const KIND_PRIOR = [0.3, 0.45, 0.6, 0.8, 0.95] as const;
-/** How often the first guess of a step is right, before it is known; and what one counts for. */
-const CHANCE_PRIOR = 0.7;
-const CHANCE_SHARE = 1 / 16;
-
-export class DraftModel implements Drafter {
+export class DraftModel implements ModelDrafter {
+  readonly followsAnswers = false;
   readonly #steps: StepRunner;
-  /** Ids that the other model knows are below it. */
-  readonly #vocabSize: number;
   readonly #contextLength: number;
   readonly #chunkTokens: number;
   /** By slot: ids whose keys and values it has, [contextLength], and how many they are. */
@@ -33,9 +25,7 @@ export class DraftModel implements Drafter {
   /** How far it may go back to any position, and by slot from where: `#goBack`. */
   readonly #reach: number;
   readonly #ends: Int32Array;
-  readonly #odds: readonly DraftOdds[];
-  /** By slot: how often the first guess of a step is right. */
-  readonly #chances: Float64Array;
+  readonly #guesses: MarginGuesses;
   /** How long its steps take. */
   readonly #times: StepTimes;
 
@@ -43,7 +33,6 @@ export class DraftModel implements Drafter {
   constructor(steps: StepRunner, vocabSize: number) {
     const { contextLength, chunkTokens, sequences, layers } = steps.runner.plan;
     this.#steps = steps;
-    this.#vocabSize = Math.min(vocabSize, steps.board.vocabSize);
     this.#contextLength = contextLength;
     this.#chunkTokens = chunkTokens;
     this.#times = new StepTimes(chunkTokens);
@@ -52,8 +41,10 @@ export class DraftModel implements Drafter {
     this.#counts = new Int32Array(sequences);
     this.#reach = layers.some(({ convolution }) => convolution !== null) ? chunkTokens : Infinity;
     this.#ends = new Int32Array(sequences);
-    this.#odds = Array.from({ length: sequences }, () => new DraftOdds(KIND_PRIOR));
-    this.#chances = new Float64Array(sequences).fill(CHANCE_PRIOR);
+    this.#guesses = new MarginGuesses(steps.board, {
+      slots: sequences,
+      vocabSize: Math.min(vocabSize, steps.board.vocabSize),
+    });
     const blocks = tableBlocks(contextLength);
     for (let slot = 0; slot < sequences; slot++) {
       for (let i = 0; i < blocks; i++) steps.setBlock(slot, i, slot * blocks + i);
@@ -76,13 +67,12 @@ export class DraftModel implements Drafter {
 
   /** How likely the slot's next guess is right, before it is made. */
   chanceOf(slot: number): number {
-    return this.#chances[slot];
+    return this.#guesses.chanceOf(slot);
   }
 
   /** What the slot's sequence before it left is used again as far as both begin alike. */
   open(slot: number): void {
-    this.#odds[slot].clear();
-    this.#chances[slot] = CHANCE_PRIOR;
+    this.#guesses.open(slot);
   }
 
   /** Reads a piece of what the other model has read of a prompt: the first `count` ids. */
@@ -100,7 +90,6 @@ export class DraftModel implements Drafter {
     const same = this.#sameAs(slot, ids, known - 1);
     if (known - same > this.#chunkTokens) return this.follow(text, known - 1);
     if (!this.#read(slot, ids, known, 1)) return;
-    const { odds } = this.#odds[slot];
     const own = this.#ids[slot];
     let chance = 1;
     for (let n = 0; n < room; n++) {
@@ -108,18 +97,14 @@ export class DraftModel implements Drafter {
         own[known + n - 1] = drafts.ids[n - 1];
         if (!this.#run(slot, known + n, 1)) return;
       }
-      if (!this.#guess(drafts, n)) return;
-      drafts.odds[n] = odds[drafts.kinds[n]];
-      // One that is not worth its row is looked at, too, when its id has come.
-      drafts.count = n + 1;
+      if (!this.#guesses.add(slot, drafts, n)) return;
       chance *= drafts.odds[n];
       if (chance < least) return;
     }
   }
 
   learn(slot: number, drafts: Drafts, counts: GuessCounts): void {
-    this.#odds[slot].learn(drafts.kinds, counts);
-    this.#chances[slot] += CHANCE_SHARE * ((counts.right > 0 ? 1 : 0) - this.#chances[slot]);
+    this.#guesses.learn(slot, drafts, counts);
   }
 
   /** Of so many ids, how many first ones have their keys and values already. */
@@ -162,23 +147,6 @@ export class DraftModel implements Drafter {
     this.#times.stop(end - from);
     this.#counts[slot] = end;
     if (logits > 0) this.#steps.takeRow(0);
-    return true;
-  }
-
-  /** Puts the likeliest id on the board into `drafts`, unless there is none. */
-  #guess({ ids, kinds }: Drafts, n: number): boolean {
-    const { board } = this.#steps;
-    const count = board.keepLargest(Math.min(2, board.vocabSize));
-    if (count === 0) return false;
-    const [first, second] = board.ids;
-    const isSecond = count > 1 && board.scores[second] > board.scores[first];
-    const best = isSecond ? second : first;
-    if (best >= this.#vocabSize) return false;
-    const margin = count > 1 ? Math.abs(board.scores[first] - board.scores[second]) : Infinity;
-    let kind = KIND_FROM.length - 1;
-    while (kind > 0 && !(margin >= KIND_FROM[kind])) kind--;
-    ids[n] = best;
-    kinds[n] = kind;
     return true;
   }
 }

@@ -3,6 +3,9 @@
  * step and changes nothing: ids are sampled as ever. Knows ids, not where guesses come from.
  */
 
+import type { Scheduler } from "../scheduler.ts";
+import type { Sequence } from "../sequence.ts";
+
 /** Most ids that are guessed at once. */
 export const DRAFTS_MAX = 15;
 
@@ -36,10 +39,31 @@ export interface GuessCounts {
 
 /** Guesses how sequences go on, and learns how good it is at it. */
 export interface Drafter {
-  /** The slot has a new sequence. */
-  open(slot: number): void;
+  /** The slot has a new sequence, of which so many ids were computed before. */
+  open(slot: number, computed: number): void;
   /** Puts at most `most` guesses into `drafts`, which has none yet. */
   propose(text: DraftedText, most: number, drafts: Drafts): void;
   /** What came of its guesses. */
   learn(slot: number, drafts: Drafts, counts: GuessCounts): void;
+}
+
+/** One whose guesses cost time: it says how much, and reads what others have chosen. */
+export interface ModelDrafter extends Drafter {
+  /** It follows answers, too, when it is not asked. */
+  readonly followsAnswers: boolean;
+  /** Milliseconds that one more guess takes; 0: nobody knows yet. */
+  readonly guessMs: number;
+  /**
+   * Milliseconds that the next `guesses` of a text take, of which it first reads what others have
+   * chosen since it was asked last; 0: nobody knows yet.
+   */
+  costMs(text: DraftedText, guesses: number): number;
+  /** A step of the other model has run: whoever wants its rows takes them. */
+  keep?(scheduler: Scheduler<Sequence>): void;
+  /** How likely the slot's next guess is right, before it is made. */
+  chanceOf(slot: number): number;
+  /** Reads a piece of what the other model has read, the first `count` ids. */
+  follow(text: DraftedText, count: number): void;
+  /** least: behind a guess less likely than that, all before it right as well, none is made. */
+  propose(text: DraftedText, most: number, drafts: Drafts, least?: number): void;
 }

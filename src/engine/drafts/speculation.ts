@@ -7,15 +7,14 @@
 import type { Scheduler } from "../scheduler.ts";
 import type { Sequence } from "../sequence.ts";
 import type { StepTimes } from "../step_times.ts";
-import type { DraftModel } from "./draft_model.ts";
-import { type Drafter, Drafts, DRAFTS_MAX, type Speculate } from "./drafts.ts";
+import { type Drafter, Drafts, DRAFTS_MAX, type ModelDrafter, type Speculate } from "./drafts.ts";
 
 /** Who guesses. */
 export interface Drafters {
   /** Costs nothing, and is asked first. */
   readonly lookup: Drafter;
   /** Costs time, and is asked where the other is not sure. */
-  readonly model?: DraftModel;
+  readonly model?: ModelDrafter;
 }
 
 export interface SpeculationOptions {
@@ -23,6 +22,8 @@ export interface SpeculationOptions {
   readonly speculate: Speculate;
   /** How long steps take, as whoever runs them measures it. */
   readonly times: StepTimes;
+  /** Most guesses of a step. Left out: as many as it has room for. */
+  readonly most?: number;
 }
 
 /** Guesses of a sequence where their number is decided by time: more rows cost as much as ids. */
@@ -40,7 +41,7 @@ const PROBE_READS = 16;
 export class Speculation {
   readonly #times: StepTimes;
   readonly #lookup: Drafter;
-  readonly #model: DraftModel | null;
+  readonly #model: ModelDrafter | null;
   /** By slot. */
   readonly #drafts: Drafts[];
   /** What the model guesses, which takes the place of the slot's if it is anything. */
@@ -48,6 +49,7 @@ export class Speculation {
   /** By slot: 1: they are the model's. */
   readonly #isModels: Uint8Array;
   readonly #speculate: Speculate;
+  readonly #most: number;
   /** By index of the step's sequences: rows that guesses get, and the chance of the next one. */
   readonly #given: Int32Array;
   readonly #chance: Float64Array;
@@ -60,12 +62,16 @@ export class Speculation {
   #stepsSincePlain = 0;
   #stepsSinceAsked = 0;
 
-  constructor({ lookup, model }: Drafters, { slots, speculate, times }: SpeculationOptions) {
+  constructor(
+    { lookup, model }: Drafters,
+    { slots, speculate, times, most = Infinity }: SpeculationOptions,
+  ) {
     this.#lookup = lookup;
     this.#model = model ?? null;
     this.#isModels = new Uint8Array(slots);
     this.#speculate = speculate;
     this.#times = times;
+    this.#most = most;
     this.#drafts = Array.from({ length: slots }, () => new Drafts());
     this.#given = new Int32Array(slots);
     this.#chance = new Float64Array(slots);
@@ -73,15 +79,16 @@ export class Speculation {
   }
 
   /** The sequence has its slot. */
-  open({ slot }: Sequence): void {
-    this.#lookup.open(slot);
-    this.#model?.open(slot);
+  open({ slot, computed }: Sequence): void {
+    this.#lookup.open(slot, computed);
+    this.#model?.open(slot, computed);
     this.#drafts[slot].count = 0;
   }
 
   /** Adds rows of guesses to a step that is planned; their ids are behind the sequences' own. */
   extend(scheduler: Scheduler<Sequence>): void {
-    const { sequences, count, spare } = scheduler;
+    const { sequences, count } = scheduler;
+    const spare = Math.min(scheduler.spare, this.#most);
     let rows = 0;
     for (let i = 0; i < count; i++) rows += scheduler.rows[i];
     this.#rows = rows;
@@ -89,7 +96,7 @@ export class Speculation {
     let hasSome = false;
     for (let i = 0; i < count; i++) if (this.#propose(sequences[i], spare) > 0) hasSome = true;
     if (!hasSome) return;
-    const total = this.#rank(scheduler);
+    const total = this.#rank(scheduler, spare);
     const used = this.#speculate === "auto" ? this.#howMany(rows, total, scheduler) : total;
     this.#given.fill(0, 0, count);
     for (let n = 0; n < used; n++) this.#given[this.#order[n]]++;
@@ -100,6 +107,11 @@ export class Speculation {
       for (let d = 0; d < given; d++) ids[known + d] = this.#drafts[slot].ids[d];
       scheduler.extend(i, given);
     }
+  }
+
+  /** A step has run, and nothing has been chosen yet. */
+  keep(scheduler: Scheduler<Sequence>): void {
+    this.#model?.keep?.(scheduler);
   }
 
   /** Of a sequence of the step, ids from index `from` on have become known. */
@@ -119,10 +131,12 @@ export class Speculation {
     drafts.count = 0;
     // The other model knows nothing of rows that were given.
     const model = sequence.spans.length === 0 ? this.#model : null;
-    if (!sequence.isGenerating) model?.follow(sequence, sequence.computed);
+    if (!sequence.isGenerating || model?.followsAnswers) {
+      model?.follow(sequence, sequence.computed);
+    }
     if (!sequence.isGenerating || spare === 0) return 0;
     const wanted = this.#speculate === "auto" ? AUTO_DRAFTS_MAX : this.#speculate;
-    const most = Math.min(wanted, sequence.maxTokens - sequence.answered - 1);
+    const most = Math.min(wanted, this.#most, sequence.maxTokens - sequence.answered - 1);
     if (most <= 0) return 0;
     this.#lookup.propose(sequence, most, drafts);
     this.#isModels[sequence.slot] = 0;
@@ -174,7 +188,7 @@ export class Speculation {
   }
 
   /** Orders as many guesses as the step has room for, the likeliest first; returns how many. */
-  #rank({ sequences, count, spare }: Scheduler<Sequence>): number {
+  #rank({ sequences, count }: Scheduler<Sequence>, spare: number): number {
     this.#given.fill(0, 0, count);
     for (let i = 0; i < count; i++) {
       const { count: guesses, odds } = this.#drafts[sequences[i].slot];

@@ -8,6 +8,7 @@ import { COMMON, type Family, type MixtureShape } from "../family.ts";
 export const deepseek2: Family = {
   ...COMMON,
   architecture: "deepseek2",
+  guessing: "normedRows",
   positions: "norm",
   hasLatentAttention: true,
   experts: {

@@ -5,6 +5,7 @@ import { COMMON, type Family } from "../family.ts";
 export const glm4moe: Family = {
   ...COMMON,
   architecture: "glm4moe",
+  guessing: "normedRows",
   sections: "inTurn",
   positions: "neox",
   feedForwardNorm: "post_attention_norm",

@@ -5,6 +5,7 @@ import { COMMON, type Family } from "../family.ts";
 export const hyV3: Family = {
   ...COMMON,
   architecture: "hy_v3",
+  guessing: "normedRows",
   positions: "neox",
   headNorms: "shared",
   experts: {

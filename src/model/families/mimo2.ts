@@ -5,6 +5,7 @@ import { COMMON, type Family } from "../family.ts";
 export const mimo2: Family = {
   ...COMMON,
   architecture: "mimo2",
+  guessing: "plainRows",
   positions: "neox",
   attentionSinks: "ifThere",
   hasOwnValues: true,

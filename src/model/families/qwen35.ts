@@ -6,6 +6,7 @@ import { qwen3 } from "./qwen3.ts";
 export const qwen35: Family = {
   ...qwen3,
   architecture: "qwen35",
+  guessing: "normedRows",
   sections: "interleaved",
   feedForwardNorm: "post_attention_norm",
   attentionGates: "besideQueries",

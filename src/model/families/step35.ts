@@ -5,6 +5,7 @@ import { COMMON, type Family } from "../family.ts";
 export const step35: Family = {
   ...COMMON,
   architecture: "step35",
+  guessing: "plainRows",
   positions: "neox",
   headNorms: "sharedIfThere",
   attentionGates: "apart",

@@ -39,6 +39,7 @@ import { loadStreamEnds } from "./gpu_alt_up.ts";
 import { createGivenParts, type SentRows, sentWithSteps } from "./gpu_given.ts";
 import { loadTokenInputs } from "./gpu_inputs.ts";
 import { openLayers } from "./gpu_walk.ts";
+import type { Range } from "../shard.ts";
 import { openRoutes } from "./gpu_experts.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 import { GpuLoader, type GpuLoading } from "./gpu_weights.ts";
@@ -81,6 +82,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   readonly #control: Control;
   readonly #residual: Residual;
   readonly #vocabulary: Vocabulary;
+  readonly layers: Range;
   readonly #parts: GpuRankParts;
   readonly #isAlone: boolean;
   readonly #embeddingNorm: Norm | null;
@@ -103,6 +105,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     this.#residual = new Residual(state, control);
     this.#vocabulary = new Vocabulary(state, { residual: this.#residual, control, rows: null });
     this.#parts = parts;
+    this.layers = { start: 0, end: parts.layers.length };
     this.#isAlone = this.plan.gpu!.isAlone;
     this.#awaitsLogits = awaitsLogits;
     this.#embeddingNorm = bindNorm(this.plan.embeddingNorm);
@@ -174,10 +177,6 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return this.#parts.chain;
   }
 
-  get layerCount(): number {
-    return this.#parts.layers.length;
-  }
-
   get logitsCount(): number {
     return this.#state.logitsCount;
   }
@@ -194,6 +193,11 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   /** The table of embeddings lies in the arena: a token reads one row of it. */
   embed(): void {
     this.#vocabulary.embed();
+  }
+
+  /** Who has a GPU guesses nothing. */
+  enterGuess(): boolean {
+    return true;
   }
 
   joinEmbedding(): boolean {
