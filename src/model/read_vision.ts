@@ -167,8 +167,8 @@ function readConfig(
     isEncoder: true,
     patches: { length: patchLength, countMax },
     norm: { kind: norm, epsilon: keys.float("attention.layer_norm_epsilon", { min: 0 }) },
-    attentionScale: 1 / Math.sqrt(headDim),
-    ropes: kind.rope === null ? [] : [towerRope(kind.rope, headDim, keys)],
+    attentionScale: kind.normalizesValues ? 1 : 1 / Math.sqrt(headDim),
+    ropes: kind.rope === null ? [] : towerRopes(kind.rope, headDim, keys),
     layers: readLayers(keys, reader, { blockCount, images }),
     feedForward: {
       activation: readActivation(file),
@@ -191,6 +191,7 @@ function readLayers(
   return Array.from({ length: blockCount }, (_, index) => ({
     slidingWindow: 0,
     rope,
+    ...kind.rope?.isByHalves && { secondRope: 1 },
     ...windowSide !== null && (index + 1) % period !== 0 && { attentionChunk: windowSide ** 2 },
   }));
 }
@@ -216,11 +217,11 @@ function patchCountMax(keys: Hyperparameters, images: VisionModel["images"]): nu
 }
 
 /** Pairs of the first half of a head turn by one of a patch's numbers, the others by the other. */
-function towerRope(
-  { pairs, first, isInterleaved }: TowerRope,
+function towerRopes(
+  { pairs, first, isInterleaved, isByHalves, base = ROPE_BASE }: TowerRope,
   headDim: number,
   keys: Hyperparameters,
-): RopeConfig {
+): RopeConfig[] {
   if (headDim % 4 !== 0) throw keys.wrong("attention.head_count", "so that heads are of fours");
   const quarter = headDim / 4;
   const [ofFirst, ofSecond] = first === "row" ? [1, 2] as const : [2, 1] as const;
@@ -231,17 +232,22 @@ function towerRope(
   const powerOf = axisOf.map((_, pair) =>
     2 * (pair % quarter) + (isInterleaved && pair >= quarter ? 1 : 0)
   );
-  return {
+  const common = {
     kind: pairs,
-    dimensionCount: headDim,
-    frequencyBase: ROPE_BASE,
+    frequencyBase: base,
     scaling: {
-      ...{ type: "none", factor: 1, originalContextLength: 0, attentionFactor: 1 },
+      ...{ type: "none" as const, factor: 1, originalContextLength: 0, attentionFactor: 1 },
       ...{ extrapolation: 1, betaFast: 32, betaSlow: 1 },
     },
     factors: null,
-    axes: { axisOf, powerOf },
   };
+  if (!isByHalves) return [{ ...common, dimensionCount: headDim, axes: { axisOf, powerOf } }];
+  return [0, 1].map((half) => ({
+    ...common,
+    dimensionCount: headDim / 2,
+    start: half * headDim / 2,
+    axes: { axisOf: axisOf.slice(half * quarter, (half + 1) * quarter) },
+  }));
 }
 
 function readActivation(file: GgufFile): ModelConfig["feedForward"]["activation"] {

@@ -60,6 +60,8 @@ export interface Layer {
   readonly rope: number | null;
   /** The same for queries. */
   readonly queryRope: number | null;
+  /** Turns other dimensions of both; null: nothing does. */
+  readonly secondRope: number | null;
   /** Heads are normalised when they are turned already. */
   readonly normalizesTurned: boolean;
   /** Own query heads, and the key/value heads that they read. */
@@ -170,6 +172,7 @@ export function bindLayer(
     attentionChunk: own.attentionChunk ?? 0,
     rope: own.rope,
     queryRope: own.queryRope ?? own.rope,
+    secondRope: own.secondRope ?? null,
     normalizesTurned: config.normalizesTurnedHeads,
     headCount: lengthOf(plan.heads),
     kvHeadCount: lengthOf(plan.kvHeads),

@@ -283,7 +283,8 @@ function* biasesOfUnit(block: DensePlan | StreamedPlan): Generator<Part> {
   for (const vector of biases) if (vector !== null) yield { vector };
 }
 
-function* partsOfProjector({ merger, last, deep }: ProjectorPlan): Generator<Part> {
+function* partsOfProjector({ merger, standard, last, deep }: ProjectorPlan): Generator<Part> {
+  if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   if (merger !== null) yield* partsOf(merger);
   for (const { norm, first, second } of [last, ...deep]) {
     yield* partsOfNorm(norm);

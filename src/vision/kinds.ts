@@ -58,6 +58,7 @@ const QWEN: ImageKind = {
 
 const KINDS: Readonly<Record<string, ImageKind>> = {
   gemma3: { ...COMMON, begin: "<start_of_image>", end: "<end_of_image>", seesAll: true },
+  gemma4v: { ...COMMON, cut: "ownShape", begin: "<|image>", end: "<image|>", seesAll: true },
   // The mean colour of CLIP's training.
   mlp: { ...COMMON, whole: { filter: "bicubic", around: [122, 116, 104] } },
   janus_pro: { ...COMMON, whole: { filter: "bilinear", around: [127, 127, 127] } },

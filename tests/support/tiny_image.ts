@@ -63,7 +63,8 @@ export function tinyTowerInput(
       positions.set([0, row + firstPosition, column + firstPosition], 3 * t);
     }
     const place = row * grid.columns + column + first;
-    if (table) added.set(table.subarray(place * d, (place + 1) * d), t * d);
+    if (learned?.resize === "sum") added.set(sumOf(table!, [row, column], d), t * d);
+    else if (table) added.set(table.subarray(place * d, (place + 1) * d), t * d);
   });
   if (classTokens !== null) {
     const token = floatsOf(bytesOf, classTokens);
@@ -79,6 +80,12 @@ export function tinyTowerInput(
     positions: firstPosition === null ? null : positions,
     kept: places.length,
   };
+}
+
+/** A column's position, of the first half of a table, and a row's, of the second. */
+function sumOf(table: Float32Array, [row, column]: readonly [number, number], d: number) {
+  const rows = table.subarray(table.length / 2);
+  return Float32Array.from({ length: d }, (_, i) => table[column * d + i] + rows[row * d + i]);
 }
 
 /** Windows in reading order, where there are some, and blocks in each. */

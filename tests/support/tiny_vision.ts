@@ -106,7 +106,8 @@ function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned>
   if (kind.patchBias) yield { name: "v.patch_embd.bias", dims: [width], role: "bias" };
   const rows = side * side + (kind.classToken ? 1 : 0);
   if (kind.positions ?? true) {
-    yield { name: "v.position_embd.weight", dims: [width, rows], role: "table" };
+    const places = kind.positionTables === undefined ? [rows] : [kind.positionTables, 2];
+    yield { name: "v.position_embd.weight", dims: [width, ...places], role: "table" };
   }
   if (kind.classToken) yield { name: "v.class_embd", dims: [width], role: "bias" };
   if (kind.preNorm) yield* planNorm("v.pre_ln", width, kind);
@@ -131,14 +132,16 @@ function* planLayer(kind: TinyVisionKind, at: string): Iterable<Planned> {
   if (kind.fusedQkv) yield* matrix("attn_qkv", 3 * width, width);
   else for (const name of ["attn_q", "attn_k", "attn_v"]) yield* matrix(name, width, width);
   for (const name of kind.headNorms ?? []) {
-    yield { name: `${at}${name}.weight`, dims: [width], role: "norm" };
+    yield { name: `${at}${name}.weight`, dims: [kind.headDim ?? width], role: "norm" };
   }
   yield* matrix("attn_out", width, width);
+  if (kind.postNorms) yield* planNorm(`${at}attn_post_norm`, width, kind);
   yield* planNorm(`${at}ln2`, width, kind);
   const [up, down] = kind.swapped ? ["ffn_down", "ffn_up"] : ["ffn_up", "ffn_down"];
   if (kind.gated) yield* matrix("ffn_gate", neurons, width);
   yield* matrix(up, neurons, width);
   yield* matrix(down, width, neurons);
+  if (kind.postNorms) yield* planNorm(`${at}ffn_post_norm`, width, kind);
   for (const name of kind.gains ? ["ls1", "ls2"] : []) {
     yield { name: `${at}${name}.weight`, dims: [width], role: "bias" };
   }

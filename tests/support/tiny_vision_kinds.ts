@@ -26,8 +26,9 @@ export interface TinyVisionKind {
   readonly preNorm?: boolean;
   readonly postNorm?: boolean;
   readonly fusedQkv?: boolean;
-  /** Of all heads together, by name. */
+  /** Of all heads together or, where `headDim` is there, of each, by name. */
   readonly headNorms?: readonly string[];
+  readonly headDim?: number;
   readonly gated?: boolean;
   /** Of layers; left out: there are. */
   readonly biases?: boolean;
@@ -35,6 +36,10 @@ export interface TinyVisionKind {
   readonly swapped?: boolean;
   /** What blocks give is multiplied number by number. */
   readonly gains?: boolean;
+  /** Norms behind blocks. */
+  readonly postNorms?: boolean;
+  /** Positions of so many columns, and as many of rows, instead of those of a square. */
+  readonly positionTables?: number;
   /** Keys without "clip.vision.". */
   readonly keys?: Readonly<Record<string, StoredValue>>;
   /** Tensors of the projector, in ggml's order of dimensions. */
@@ -85,6 +90,16 @@ export const TINY_KINDS = {
     ...{ ...SIGLIP, projector: "gemma3", width: 144, heads: 2, neurons: 80, patchSize: 14 },
     keys: SIDE_2,
     tensors: gemmaProjector,
+  },
+  "gemma4v": {
+    ...{ rms: true, biases: false, gated: true, postNorms: true, positionTables: 64 },
+    ...{ headDim: 16, headNorms: ["attn_q_norm", "attn_k_norm"] },
+    keys: { ...SIDE_2, "image_min_pixels": u32(256), "image_max_pixels": u32(1600) },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "v.std_bias", dims: [width] },
+      { name: "v.std_scale", dims: [width], role: "norm" },
+      { name: "mm.input_projection.weight", dims: [width, rows] },
+    ],
   },
   "mlp": {
     ...{ activation: "quickGelu", swapped: true },

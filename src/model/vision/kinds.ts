@@ -36,6 +36,30 @@ const gemma3: VisionKind = {
   },
 };
 
+/** Gemma 4: of any shape, norms behind blocks, positions of columns and of rows. */
+const gemma4v: VisionKind = {
+  ...COMMON,
+  name: "gemma4v",
+  norm: "rms",
+  resize: "sum",
+  rope: { pairs: "neox", first: "column", isInterleaved: false, from: 0, isByHalves: true, base: 100 },
+  rows: { min: 40, max: 280 },
+  side: { key: SCALE_FACTOR, absent: 3 },
+  merge: "mean",
+  projector: {
+    norm: { of: "merged", kind: "rms", epsilon: null, tensor: null, isOptional: false },
+    isStandardized: true,
+    merger: null,
+    first: "mm.input_projection",
+    isFirstTransposed: false,
+    second: null,
+    biases: "none",
+    activation: null,
+  },
+  normalizesValues: true,
+  hasSignedColours: true,
+};
+
 /** LLaVA: CLIP with a class token, all layers but the last, which files do not have. */
 const mlp: VisionKind = {
   ...COMMON,
@@ -211,6 +235,7 @@ const phi4: VisionKind = {
 export const KINDS: readonly VisionKind[] = [
   dotsOcr,
   gemma3,
+  gemma4v,
   idefics3,
   internvl,
   janusPro,

@@ -30,6 +30,7 @@ export function readImages(
   if (kind.rows === null && side % mergeSide !== 0) {
     throw keys.wrong("image_size", `a multiple of ${mergeSide} patches of ${patchSize} pixels`);
   }
+  const pixels = readPixels(keys, reader, patchSize * mergeSide);
   const hasClass = kind.classToken === "required" ||
     kind.classToken === "ifThere" && checker.has("v.class_embd");
   if (hasClass) checker.vector("v.class_embd", width);
@@ -38,16 +39,17 @@ export function readImages(
     projector: kind.name,
     imageSize,
     patchSize,
-    mean: readColours(keys, reader, "image_mean"),
-    deviation: readColours(keys, reader, "image_std"),
+    ...readBothColours(keys, reader),
     mergeSide,
-    positions: readPositions(reader, { patches: side * side, hasClass }),
+    positions: kind.resize === "sum"
+      ? readTables(reader, Math.floor((pixels.pixelsMax ?? 0) / patchSize ** 2 / mergeSide))
+      : readPositions(reader, { patches: side * side, hasClass }),
     classTokens: hasClass ? "v.class_embd" : null,
     patchBias: hasClass && checker.has(PATCH_BIAS) ? PATCH_BIAS : null,
     firstPosition: kind.rope?.from ?? null,
     windowSide: readWindowSide(keys, reader, { patchSize, mergeSide }),
     lineBreak,
-    ...readPixels(keys, reader, patchSize * mergeSide),
+    ...pixels,
     longestEdge: optional(keys, "preproc_image_size", IMAGE_SIZE_MAX),
     tilesMin: optional(keys, "preproc_min_tiles", TILES_MAX),
     tilesMax: optional(keys, "preproc_max_tiles", TILES_MAX),
@@ -66,6 +68,22 @@ function readPositions(
   return { tensor, count, classRow: hasClass ? 0 : null, resize: kind.resize };
 }
 
+/** A table of columns and one of rows; sideMax: patches on a side of the longest image. */
+function readTables(
+  { file, checker, width }: TowerReader,
+  sideMax: number,
+): ImageConfig["positions"] {
+  const tensor = "v.position_embd.weight";
+  const [, length = 1] = file.tensors.get(tensor)?.dims ?? [];
+  checker.matrix(tensor, { rows: length, columns: width, count: 2 });
+  if (length >= sideMax) return { tensor, count: 2 * length, classRow: null, resize: "sum" };
+  throw formatError(
+    file,
+    `Cannot use tensor "${tensor}": it has positions of ${length} columns and as many rows, and ` +
+      `images may be ${sideMax} patches long: get the file again or convert the model again`,
+  );
+}
+
 /** Whole blocks of patches. */
 function readWindowSide(
   keys: Hyperparameters,
@@ -76,6 +94,21 @@ function readWindowSide(
   const blocks = Math.floor(windowPixels / (patchSize * mergeSide));
   if (blocks > 0) return blocks * mergeSide;
   throw keys.wrong("patch_size", `so small that windows of ${windowPixels} pixels have a block`);
+}
+
+/** What makes numbers that towers take of colours. */
+function readBothColours(
+  keys: Hyperparameters,
+  reader: TowerReader,
+): Pick<ImageConfig, "mean" | "deviation"> {
+  const mean = readColours(keys, reader, "image_mean");
+  const deviation = readColours(keys, reader, "image_std");
+  if (!reader.kind.hasSignedColours) return { mean, deviation };
+  // 2 · (c - mean) / deviation - 1
+  return {
+    mean: mean.map((value, channel) => value + deviation[channel] / 2),
+    deviation: deviation.map((value) => value / 2),
+  };
 }
 
 /** Three numbers; by deviations colours are divided. */

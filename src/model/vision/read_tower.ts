@@ -25,7 +25,7 @@ export interface TowerReader {
 /** Whatever a layer of a tower has not. */
 const NOTHING = {
   ...{ latent: null, attentionSinks: null, convolution: null, attentionGate: null },
-  ...{ stateSpace: null, attentionPostNorm: null, feedForwardPostNorm: null, valueNorm: null },
+  ...{ stateSpace: null },
   ...{ input: null, altUp: null, outputScale: null },
 };
 
@@ -66,7 +66,7 @@ export function isGated({ checker }: TowerReader): boolean {
 
 /** The tensors of layer `index`. */
 export function readLayer(reader: TowerReader, index: number): LayerTensors {
-  const { checker, width: d, heads, headDim } = reader;
+  const { checker, kind, width: d, heads, headDim } = reader;
   const at = `v.blk.${index}.`;
   const neurons = neuronCount(reader);
   const { up, down } = neuronNames(reader, at);
@@ -79,6 +79,9 @@ export function readLayer(reader: TowerReader, index: number): LayerTensors {
     ...queryKeyValue(reader, at),
     queryNorm: headNorm(reader, `${at}attn_q_norm.weight`),
     keyNorm: headNorm(reader, `${at}attn_k_norm.weight`),
+    valueNorm: kind.normalizesValues ? { span: "head", weight: null } : null,
+    attentionPostNorm: normIfThere(reader, `${at}attn_post_norm`),
+    feedForwardPostNorm: normIfThere(reader, `${at}ffn_post_norm`),
     attentionOutput: biasedMatrix(reader, `${at}attn_out`, { rows: d, columns: heads * headDim }),
     feedForwardNorm: readNorm(reader, `${at}ln2`, d),
     feedForward: {
@@ -94,6 +97,10 @@ export function readLayer(reader: TowerReader, index: number): LayerTensors {
     ...attentionGains && { attentionGains },
     ...feedForwardGains && { feedForwardGains },
   };
+}
+
+function normIfThere(reader: TowerReader, name: string): NormTensors | null {
+  return reader.checker.has(`${name}.weight`) ? readNorm(reader, name, reader.width) : null;
 }
 
 /** Separate tensors, or one with the rows of all three. */

@@ -26,6 +26,10 @@ export interface TowerRope {
   readonly isInterleaved: boolean;
   /** Of the first patch. */
   readonly from: 0 | 1;
+  /** Both of a pair are in the same half of a head. Left out: halves are of pairs. */
+  readonly isByHalves?: true;
+  /** Left out: 10000. */
+  readonly base?: number;
 }
 
 /** The norm of a projector's input. */
@@ -34,8 +38,8 @@ export interface ProjectorNorm {
   readonly kind: "rms" | "layer";
   /** Null: as the tower's. */
   readonly epsilon: number | null;
-  /** Its tensors, without ".weight" and ".bias". */
-  readonly tensor: string;
+  /** Its tensors, without ".weight" and ".bias"; null: all weights are 1. */
+  readonly tensor: string | null;
   /** Files may have none. */
   readonly isOptional: boolean;
 }
@@ -66,6 +70,8 @@ export interface VisionKind {
   readonly merge: ProjectorConfig["merge"];
   readonly projector: {
     readonly norm: ProjectorNorm | null;
+    /** What merging gives is multiplied by √d, and made standard where the file has that. */
+    readonly isStandardized?: true;
     /** Makes one row of merged ones, where it is there. */
     readonly merger: string | null;
     readonly first: string;
@@ -81,6 +87,10 @@ export interface VisionKind {
   readonly windowPixels: number | null;
   /** Outcomes of some layers are projected, too: what their tensors are called before a number. */
   readonly deep: string | null;
+  /** Heads' values are normalised, too, and scores are not scaled. */
+  readonly normalizesValues: boolean;
+  /** A colour that the file's mean and deviation leave from 0 to 1 is one from -1 to 1. */
+  readonly hasSignedColours: boolean;
   /** Tensors that the text's side of other programs uses, which is not used here. */
   readonly unused: readonly string[];
 }
@@ -102,5 +112,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   lineBreak: null,
   windowPixels: null,
   deep: null,
+  normalizesValues: false,
+  hasSignedColours: false,
   unused: [],
 };
