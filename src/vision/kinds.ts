@@ -9,6 +9,8 @@ export type Cut =
   | "square"
   /** It keeps its shape, within a number of pixels. */
   | "ownShape"
+  /** It keeps its shape, and has a longest edge. */
+  | "ownEdge"
   /** Whole, as a square; and enlarged to the best of some sizes and cut into squares. */
   | "bestSize"
   /** Whole, as a square; and brought to a longest edge and cut into squares. */
@@ -71,6 +73,9 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
   },
   internvl: { ...COMMON, cut: "bestSize", whole: STRETCHED, begin: "<img>", end: "</img>" },
   pixtral: { ...COMMON, cut: "ownShape", end: "[IMG_END]" },
+  lightonocr: {
+    ...{ ...COMMON, cut: "ownEdge", whole: BICUBIC, begin: "<|im_start|>", end: "<|im_end|>" },
+  },
   kimivl: { ...COMMON, cut: "ownShape", begin: "<|media_start|>", end: "<|media_end|>" },
   "qwen2vl_merger": QWEN,
   "qwen2.5vl_merger": QWEN,

@@ -1,6 +1,7 @@
 /**
  * Rows that llama.cpp (clip of npm's llama.rn 0.12.9, in F32) makes of `tinyPixels` by the tiny
  * towers of seed 1: six numbers at the beginning of the first one, six at the end of the last one.
+ * "gemma4v" makes 2c - 1 of colours itself: it was given (c + 1) / 2.
  * Of "mlp" they begin with the second row: it takes the first one for the class token. Data only.
  */
 import type { TinyVisionName } from "../support/tiny_vision.ts";
@@ -14,6 +15,10 @@ export const TINY_ROWS: Readonly<Record<TinyVisionName, readonly number[]>> = {
   "gemma3-odd": [
     -0.81475, -0.18326, -0.30605, 2.53096, -3.87192, -2.13319,
     2.66593, 1.02589, 1.46992, -4.49627, 2.60954, -2.08228,
+  ],
+  "gemma4v": [
+    -0.50813, 0.16865, -0.97405, 0.90087, 2.16711, -1.95682,
+    2.03356, -0.59789, -0.02330, -1.56076, -2.27988, 3.36889,
   ],
   "mlp": [
     14.75673, 0.19796, 0.75640, -0.10193, 1.57000, -4.87619,
@@ -40,6 +45,10 @@ export const TINY_ROWS: Readonly<Record<TinyVisionName, readonly number[]>> = {
     -1.28895, 3.54684, -5.31148, 2.43786, 0.51052, -3.74543,
   ],
   "pixtral-merging": [
+    2.68375, 2.40018, 2.51943, -5.76952, 2.09789, 0.63933,
+    5.51316, 1.35108, 1.10392, -0.71122, 2.91689, 0.88537,
+  ],
+  "lightonocr": [
     2.68375, 2.40018, 2.51943, -5.76952, 2.09789, 0.63933,
     5.51316, 1.35108, 1.10392, -0.71122, 2.91689, 0.88537,
   ],

@@ -149,6 +149,16 @@ export const TINY_KINDS = {
       { name: "v.token_embd.img_break", dims: [rows] },
     ],
   },
+  "lightonocr": {
+    ...{ rms: true, biases: false, gated: true, activation: "silu" },
+    ...{ positions: false, preNorm: true },
+    keys: { "spatial_merge_size": u32(2), "preproc_image_size": u32(64) },
+    tensors: ({ width: columns, outputLength: rows }) => [
+      { name: "mm.input_norm.weight", dims: [columns], role: "norm" },
+      { name: "mm.patch_merger.weight", dims: [4 * columns, columns] },
+      ...twoMatrices(["mm.1", "mm.2"], { columns, rows }).filter(({ dims }) => dims.length > 1),
+    ],
+  },
   "qwen2vl_merger": {
     ...{ twoFrames: true, positions: false, postNorm: true, activation: "quickGelu" },
     tensors: ({ width, outputLength: rows }) =>

@@ -32,6 +32,7 @@ function config(
 
 export const IMAGE_CONFIGS = {
   gemma3: config("gemma3", [56, 14, 2], {}),
+  gemma4v: config("gemma4v", [64, 16, 3], rows(40, 280, 48)),
   mlp: config("mlp", [42, 14, 1], CLIP),
   "LLaVA 1.6": config("mlp", [42, 14, 1], {
     ...CLIP,
@@ -41,6 +42,7 @@ export const IMAGE_CONFIGS = {
   idefics3: config("idefics3", [64, 16, 2], { longestEdge: 150 }),
   internvl: config("internvl", [56, 14, 2], IMAGENET),
   pixtral: config("pixtral", [64, 16, 1], { ...CLIP, ...rows(8, 64, 16) }),
+  lightonocr: config("lightonocr", [154, 14, 2], { ...CLIP, longestEdge: 154 }),
   kimivl: config("kimivl", [56, 14, 2], rows(8, 64, 28)),
   qwen2vl_merger: config("qwen2vl_merger", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),
   qwen3vl_merger: config("qwen3vl_merger", [64, 16, 2], { ...CLIP, ...rows(8, 64, 32) }),

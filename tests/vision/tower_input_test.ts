@@ -39,6 +39,13 @@ Deno.test("positionsOf() lets corners meet, as ggml_interpolate() with aligned c
   assertClose(resized(2, 2, "bilinearCorners"), [-0.5, -0.40099, -0.10396, -0.00495]);
 });
 
+Deno.test("positionsOf() adds a row's to a column's where a file has both", () => {
+  const table = Float32Array.of(1, 2, 3, 4, 10, 20, 30, 40);
+  const positions = { tensor: "positions", count: 8, classRow: null, resize: "sum" } as const;
+  const made = positionsOf({ rows: 2, columns: 3 }, positions, table);
+  assertEquals(Array.from(made), [11, 12, 13, 21, 22, 23]);
+});
+
 Deno.test("patchOrder() goes by blocks, and by windows of blocks; outcomeOrder() goes back", () => {
   assertEquals(
     Array.from(patchOrder({ rows: 2, columns: 6 }, { mergeSide: 2, windowSide: null })),

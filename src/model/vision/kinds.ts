@@ -160,6 +160,15 @@ const pixtral: VisionKind = {
   lineBreak: "v.token_embd.img_break",
 };
 
+/** LightOnOCR: Pixtral's tower without anything between lines. */
+const lightonocr: VisionKind = {
+  ...pixtral,
+  name: "lightonocr",
+  rows: null,
+  isOfLongestEdge: true,
+  lineBreak: null,
+};
+
 /**
  * Qwen2-VL: an image is a film of two frames. Its authors allow 16384 rows, and advise 1280 at most
  * where memory and time count: attention takes their square.
@@ -241,6 +250,7 @@ export const KINDS: readonly VisionKind[] = [
   janusPro,
   kimivl,
   lfm2,
+  lightonocr,
   mlp,
   paddleocr,
   phi4,

@@ -27,10 +27,15 @@ export function readImages(
     max: Math.min(imageSize, PATCH_SIZE_MAX),
   });
   const side = Math.floor(imageSize / patchSize);
-  if (kind.rows === null && side % mergeSide !== 0) {
+  const isSquare = kind.rows === null && !kind.isOfLongestEdge;
+  if (isSquare && side % mergeSide !== 0) {
     throw keys.wrong("image_size", `a multiple of ${mergeSide} patches of ${patchSize} pixels`);
   }
-  const pixels = readPixels(keys, reader, patchSize * mergeSide);
+  const longestEdge = optional(keys, "preproc_image_size", IMAGE_SIZE_MAX) ??
+    (kind.isOfLongestEdge ? imageSize : null);
+  const pixels = kind.isOfLongestEdge
+    ? pixelsOfEdge(longestEdge!, patchSize * mergeSide)
+    : readPixels(keys, reader, patchSize * mergeSide);
   const hasClass = kind.classToken === "required" ||
     kind.classToken === "ifThere" && checker.has("v.class_embd");
   if (hasClass) checker.vector("v.class_embd", width);
@@ -50,7 +55,7 @@ export function readImages(
     windowSide: readWindowSide(keys, reader, { patchSize, mergeSide }),
     lineBreak,
     ...pixels,
-    longestEdge: optional(keys, "preproc_image_size", IMAGE_SIZE_MAX),
+    longestEdge,
     tilesMin: optional(keys, "preproc_min_tiles", TILES_MAX),
     tilesMax: optional(keys, "preproc_max_tiles", TILES_MAX),
     gridSizes: readGridSizes(keys, reader),
@@ -141,6 +146,11 @@ function readPixels(
     );
   if (pixelsMax >= Math.max(pixelsMin, least)) return { pixelsMin, pixelsMax };
   throw keys.wrong("image_max_pixels", `at least ${Math.max(pixelsMin, least)}`);
+}
+
+/** Up to a square with that edge, of whole rows. */
+function pixelsOfEdge(edge: number, rowSide: number) {
+  return { pixelsMin: rowSide ** 2, pixelsMax: (Math.ceil(edge / rowSide) * rowSide) ** 2 };
 }
 
 function optional(keys: Hyperparameters, key: string, max: number): number | null {

@@ -63,6 +63,8 @@ export interface VisionKind {
   readonly rope: TowerRope | null;
   /** Rows that come out of an image that keeps its shape, where the file does not say; or null. */
   readonly rows: { readonly min: number; readonly max: number } | null;
+  /** Images keep their shapes, and their longest edge is what the file says. */
+  readonly isOfLongestEdge: boolean;
   /** A list says which layers' outputs are wanted: of one, those behind it are left out. */
   readonly namesLayers: boolean;
   /** Side of a block of patches that is one row: the file's key, and what it is without. */
@@ -106,6 +108,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   resize: null,
   rope: null,
   rows: null,
+  isOfLongestEdge: false,
   namesLayers: false,
   side: null,
   merge: "concat",
