@@ -205,13 +205,13 @@ const PLAIN = {
   ...{ tiedEmbeddings: true, predictorThreshold: 0 },
 };
 
-/** Rows of a step: patches of the largest image, and a class token. */
+/** Rows of a step: patches of the largest image, and class tokens. */
 function patchCountMax(keys: Hyperparameters, images: VisionModel["images"]): number {
-  const { imageSize, patchSize, pixelsMax, classTokens } = images;
+  const { imageSize, patchSize, pixelsMax, classTokenCount } = images;
   const patches = pixelsMax === null
     ? Math.floor(imageSize / patchSize) ** 2
     : Math.floor(pixelsMax / patchSize ** 2);
-  if (patches >= 1 && patches <= PATCHES_MAX) return patches + (classTokens === null ? 0 : 1);
+  if (patches >= 1 && patches <= PATCHES_MAX) return patches + classTokenCount;
   const key = pixelsMax === null ? "image_size" : "image_max_pixels";
   throw keys.wrong(key, `1 to ${PATCHES_MAX} patches of ${patchSize} · ${patchSize} pixels`);
 }

@@ -108,8 +108,9 @@ export interface ImageConfig {
      */
     readonly resize: "bilinear" | "bilinearCorners" | "sum" | null;
   } | null;
-  /** Tensor of the class token, [d], which is a row behind the patches; null: there is none. */
+  /** Tensor of class tokens, [count, d], rows behind the patches; null: there are none. */
   readonly classTokens: string | null;
+  readonly classTokenCount: number;
   /** [d]: what the tower adds to all rows, and a class token must do without; null: nothing. */
   readonly patchBias: string | null;
   /**

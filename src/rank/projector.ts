@@ -125,7 +125,7 @@ export class Projector {
     this.#add(this.#last, this.#joins === null ? x : this.#makeOne(x, this.#joins, m), m);
   }
 
-  /** x = (scale · x - mean) · gains, m rows; a mean is taken away by adding it to what is negative. */
+  /** x = (scale · x - mean) · gains, m rows: of -scale · x + mean, the other way round. */
   #standardize({ f32: x, stride }: Activations, m: number): void {
     const { kernels } = this.#state;
     const { mean, gains } = this.#standard;

@@ -389,7 +389,8 @@ export class ReferenceModel {
     if (choice === null) return x;
     const { kind, dimensionCount: rotDim, start } = this.config.ropes[choice];
     const turned = rope(x, rotations[choice], { heads, headDim, rotDim, start, kind });
-    return second === undefined ? turned : this.#rotate(turned, { heads, headDim, rope: second }, at);
+    if (second === undefined) return turned;
+    return this.#rotate(turned, { heads, headDim, rope: second }, at);
   }
 
   #show(name: string, data: Float64Array): Float64Array {

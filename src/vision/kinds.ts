@@ -71,6 +71,7 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     beforeWhole: "\n\n<fake_token_around_image><global-img>",
     behindWhole: "<fake_token_around_image>",
   },
+  nemotron_v2_vl: { ...COMMON, whole: BICUBIC },
   internvl: { ...COMMON, cut: "bestSize", whole: STRETCHED, begin: "<img>", end: "</img>" },
   pixtral: { ...COMMON, cut: "ownShape", end: "[IMG_END]" },
   lightonocr: {

@@ -110,6 +110,16 @@ Deno.test("readVision() counts a step's rows by the largest image, and a class t
   ]);
 });
 
+Deno.test("readVision() counts Nemotron's class tokens, which have no positions", () => {
+  const of = (classTokens: number) =>
+    readVision(fileOf({ kind: "nemotron_v2_vl", changes: { classTokens } }));
+  const { images, description: { config } } = of(3);
+  assertEquals([images.classTokenCount, images.positions?.count], [3, 36]);
+  assertEquals([images.positions?.classRow, config.patches?.countMax], [null, 39]);
+  assertThrows(() => of(0), ModelFormatError, "v.class_embd");
+  assertThrows(() => of(257), ModelFormatError, "v.class_embd");
+});
+
 Deno.test("readVision() leaves out layers behind the one that a file names", () => {
   const { config, tensors } = readVision(fileOf({ kind: "mlp-siglip" })).description;
   assertEquals([config.blockCount, tensors.layers.length], [1, 1]);

@@ -130,6 +130,12 @@ const MISTAKES = {
   "blocks by columns": ({ d: { config }, input }: Seen) => ({
     input: exchanged(input, config, config.projector!.mergedRows),
   }),
+  "class tokens with positions": ({ d: { config }, input }: Seen) => {
+    const added = input.added!.slice();
+    const from = input.kept * config.embeddingLength;
+    for (let i = from; i < added.length; i++) added[i] += added[i - from];
+    return { input: { ...input, added } };
+  },
   "patches without positions": ({ input }: Seen) => ({ input: { ...input, added: null } }),
 } satisfies Readonly<Record<string, Mistake>>;
 
@@ -161,6 +167,12 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
     ...["blocks give all", "blocks by columns", "patches without positions"] as const,
   ],
   "internvl-norms": ["heads as they are"],
+  "nemotron_v2_vl": [
+    ...["earlier rows only", "gelu of another kind", "another epsilon"] as const,
+    ...["patches without positions", "no norm in the projector", "blocks by columns"] as const,
+    ...["another epsilon in the projector", "gelu of another kind in the projector"] as const,
+    "class tokens with positions",
+  ],
   "pixtral": [...TURNING, "gelu of another kind", "no first norm", "frequencies of each half"],
   "pixtral-merging": [
     ...["rows side by side", "blocks by columns", "no norm in the projector"] as const,

@@ -37,13 +37,13 @@ export function tinyTowerInput(
   { images, config, grid, isLikePeer }: TinyImage,
   bytesOf: { readonly file: GgufFile; readonly bytes: Uint8Array<ArrayBuffer> },
 ): TowerInput {
-  const { patchSize, classTokens, positions: learned, firstPosition } = images;
+  const { patchSize, classTokens, classTokenCount, positions: learned, firstPosition } = images;
   const { embeddingLength: d, patches: of } = config;
   const pixels = tinyPixels(grid, patchSize);
   const classRow = learned?.classRow ?? null;
   const first = classRow === null || isLikePeer ? 0 : 1;
   const places = windowOrder(grid, images);
-  const count = places.length + (classTokens === null ? 0 : 1);
+  const count = places.length + classTokenCount;
   const length = of!.length;
   const patches = new Float32Array(count * length);
   const positions = new Int32Array(count * 3);
@@ -68,9 +68,11 @@ export function tinyTowerInput(
   });
   if (classTokens !== null) {
     const token = floatsOf(bytesOf, classTokens);
-    const start = isLikePeer ? places.length * d : 0;
+    const position = classRow === null ? null : table!.subarray(
+      isLikePeer ? places.length * d : 0,
+    );
     const bias = images.patchBias === null ? null : floatsOf(bytesOf, images.patchBias);
-    const row = token.map((value, i) => value + (table?.[start + i] ?? 0) - (bias?.[i] ?? 0));
+    const row = token.map((value, i) => value + (position?.[i] ?? 0) - (bias?.[i % d] ?? 0));
     added.set(row, places.length * d);
   }
   return {

@@ -110,6 +110,9 @@ function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned>
     yield { name: "v.position_embd.weight", dims: [width, ...places], role: "table" };
   }
   if (kind.classToken) yield { name: "v.class_embd", dims: [width], role: "bias" };
+  if (kind.classTokens) {
+    yield { name: "v.class_embd", dims: [width, kind.classTokens], role: "table" };
+  }
   if (kind.preNorm) yield* planNorm("v.pre_ln", width, kind);
   if (kind.postNorm) yield* planNorm("v.post_ln", width, kind);
   for (let layer = 0; layer < blockCount; layer++) yield* planLayer(kind, `v.blk.${layer}.`);

@@ -23,6 +23,8 @@ export interface TinyVisionKind {
   /** Learned; left out: there are. */
   readonly positions?: boolean;
   readonly classToken?: boolean;
+  /** So many, without positions. */
+  readonly classTokens?: number;
   readonly preNorm?: boolean;
   readonly postNorm?: boolean;
   readonly fusedQkv?: boolean;
@@ -129,6 +131,14 @@ export const TINY_KINDS = {
     ...{ projector: "internvl", patchBias: true, classToken: true, gains: true, keys: SIDE_2 },
     headNorms: ["attn_q_norm", "attn_k_norm"],
     tensors: internProjector,
+  },
+  "nemotron_v2_vl": {
+    ...{ patchBias: true, classTokens: 3, fusedQkv: true, keys: SIDE_2 },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.model.mlp.0.weight", dims: [4 * width], role: "norm" },
+      { name: "mm.model.mlp.1.weight", dims: [4 * width, NEURONS] },
+      { name: "mm.model.mlp.3.weight", dims: [NEURONS, rows] },
+    ],
   },
   "pixtral": {
     ...{ rms: true, biases: false, gated: true, activation: "silu" },

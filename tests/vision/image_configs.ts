@@ -23,7 +23,13 @@ function config(
 ): ImageConfig {
   return {
     ...{ projector, imageSize, patchSize, mergeSide, ...HALF },
-    ...{ positions: null, classTokens: null, patchBias: null, firstPosition: null },
+    ...{
+      positions: null,
+      classTokens: null,
+      classTokenCount: 0,
+      patchBias: null,
+      firstPosition: null,
+    },
     ...{ windowSide: null, lineBreak: null, pixelsMin: null, pixelsMax: null },
     ...{ longestEdge: null, tilesMin: null, tilesMax: null, gridSizes: [] },
     ...more,
@@ -41,6 +47,7 @@ export const IMAGE_CONFIGS = {
   janus_pro: config("janus_pro", [48, 16, 1], {}),
   idefics3: config("idefics3", [64, 16, 2], { longestEdge: 150 }),
   internvl: config("internvl", [56, 14, 2], IMAGENET),
+  nemotron_v2_vl: config("nemotron_v2_vl", [64, 16, 2], CLIP),
   pixtral: config("pixtral", [64, 16, 1], { ...CLIP, ...rows(8, 64, 16) }),
   lightonocr: config("lightonocr", [154, 14, 2], { ...CLIP, longestEdge: 154 }),
   kimivl: config("kimivl", [56, 14, 2], rows(8, 64, 28)),

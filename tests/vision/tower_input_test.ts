@@ -78,7 +78,7 @@ Deno.test("towerInput() puts a class token behind the patches, without what the 
   const config = {
     ...IMAGE_CONFIGS.mlp,
     positions: { tensor: "positions", count: 10, classRow: 0, resize: null },
-    classTokens: "class",
+    ...{ classTokens: "class", classTokenCount: 1 },
     patchBias: "bias",
   };
   const positions = Float32Array.from({ length: 20 }, (_, i) => i);
@@ -90,6 +90,20 @@ Deno.test("towerInput() puts a class token behind the patches, without what the 
   assertEquals(Array.from(input.added!.subarray(18)), [100 + 0 - 1000, 200 + 1 - 2000]);
   assert(input.patches.subarray(9 * 588).every((value) => value === 0));
   assertEquals(input.patches.length, 10 * 588);
+});
+
+Deno.test("towerInput() puts several class tokens behind the patches", () => {
+  const config = {
+    ...IMAGE_CONFIGS.nemotron_v2_vl,
+    ...{ patchSize: 32, classTokens: "class", classTokenCount: 2, patchBias: "bias" },
+    positions: { tensor: "positions", count: 4, classRow: null, resize: null },
+  };
+  const positions = Float32Array.from({ length: 8 }, (_, i) => i);
+  const classTokens = Float32Array.of(100, 200, 300, 400);
+  const tables = { positions, classTokens, patchBias: Float32Array.of(1, 2) };
+  const { count, kept, added } = towerInput(seededImage(64, 64), config, tables);
+  assertEquals([count, kept], [6, 4]);
+  assertEquals(Array.from(added!), [0, 1, 2, 3, 4, 5, 6, 7, 99, 198, 299, 398]);
 });
 
 Deno.test("prepareImage() refuses an image that is too long and thin for a tower", () => {

@@ -42,7 +42,10 @@ const gemma4v: VisionKind = {
   name: "gemma4v",
   norm: "rms",
   resize: "sum",
-  rope: { pairs: "neox", first: "column", isInterleaved: false, from: 0, isByHalves: true, base: 100 },
+  rope: {
+    ...{ pairs: "neox", first: "column", isInterleaved: false, from: 0 },
+    ...{ isByHalves: true, base: 100 },
+  },
   rows: { min: 40, max: 280 },
   side: { key: SCALE_FACTOR, absent: 3 },
   merge: "mean",
@@ -97,6 +100,22 @@ const internvl: VisionKind = {
     norm: { of: "merged", kind: "layer", epsilon: 1e-5, tensor: `${MVLM}0`, isOptional: false },
     first: `${MVLM}1`,
     second: `${MVLM}3`,
+  },
+};
+
+/** Nemotron Nano 2 VL: RADIO, with class tokens beside the image's patches. */
+const nemotron: VisionKind = {
+  ...COMMON,
+  name: "nemotron_v2_vl",
+  classToken: "many",
+  side: { key: SCALE_FACTOR, absent: 1 },
+  projector: {
+    ...TWO,
+    norm: { of: "merged", kind: "rms", epsilon: 1e-6, tensor: `${MVLM}0`, isOptional: false },
+    first: `${MVLM}1`,
+    second: `${MVLM}3`,
+    biases: "none",
+    activation: "relu2",
   },
 };
 
@@ -252,6 +271,7 @@ export const KINDS: readonly VisionKind[] = [
   lfm2,
   lightonocr,
   mlp,
+  nemotron,
   paddleocr,
   phi4,
   pixtral,

@@ -3,6 +3,9 @@ import { formatError, type Hyperparameters } from "../hyperparameters.ts";
 import type { ImageConfig } from "../vision_types.ts";
 import type { TowerReader } from "./read_tower.ts";
 
+const CLASS_TOKENS = "v.class_embd";
+/** More than any tower has. */
+const CLASS_TOKENS_MAX = 256;
 /** Of the convolution. */
 const PATCH_BIAS = "v.patch_embd.bias";
 const IMAGE_SIZE_MAX = 65535;
@@ -36,9 +39,8 @@ export function readImages(
   const pixels = kind.isOfLongestEdge
     ? pixelsOfEdge(longestEdge!, patchSize * mergeSide)
     : readPixels(keys, reader, patchSize * mergeSide);
-  const hasClass = kind.classToken === "required" ||
-    kind.classToken === "ifThere" && checker.has("v.class_embd");
-  if (hasClass) checker.vector("v.class_embd", width);
+  const classTokenCount = readClassTokens(reader);
+  const hasClass = classTokenCount > 0;
   const lineBreak = kind.lineBreak !== null && checker.has(kind.lineBreak) ? kind.lineBreak : null;
   return {
     projector: kind.name,
@@ -48,8 +50,12 @@ export function readImages(
     mergeSide,
     positions: kind.resize === "sum"
       ? readTables(reader, Math.floor((pixels.pixelsMax ?? 0) / patchSize ** 2 / mergeSide))
-      : readPositions(reader, { patches: side * side, hasClass }),
-    classTokens: hasClass ? "v.class_embd" : null,
+      : readPositions(reader, {
+        patches: side * side,
+        hasClass: hasClass && kind.classToken !== "many",
+      }),
+    classTokens: hasClass ? CLASS_TOKENS : null,
+    classTokenCount,
     patchBias: hasClass && checker.has(PATCH_BIAS) ? PATCH_BIAS : null,
     firstPosition: kind.rope?.from ?? null,
     windowSide: readWindowSide(keys, reader, { patchSize, mergeSide }),
@@ -60,6 +66,15 @@ export function readImages(
     tilesMax: optional(keys, "preproc_max_tiles", TILES_MAX),
     gridSizes: readGridSizes(keys, reader),
   };
+}
+
+/** How many there are. */
+function readClassTokens({ kind: { classToken }, checker, file, width }: TowerReader): number {
+  const isOptional = classToken === "none" || classToken === "ifThere";
+  if (classToken === "none" || isOptional && !checker.has(CLASS_TOKENS)) return 0;
+  const found = file.tensors.get(CLASS_TOKENS)?.dims[1] ?? 1;
+  const count = classToken === "many" ? Math.min(found, CLASS_TOKENS_MAX) : 1;
+  return checker.vector(CLASS_TOKENS, width, count).length / width;
 }
 
 function readPositions(

@@ -55,8 +55,11 @@ export interface VisionKind {
   readonly mayBeSwapped: boolean;
   /** The matrix of patches is there twice, for two frames. */
   readonly hasTwoFrames: boolean;
-  /** "ifThere": and then a class token's position is the first one. */
-  readonly classToken: "none" | "required" | "ifThere";
+  /**
+   * "ifThere", "required": a class token's position is the first one; "many": class tokens have
+   * none.
+   */
+  readonly classToken: "none" | "required" | "ifThere" | "many";
   readonly positions: "none" | "required";
   /** Of positions, where images keep their shapes. */
   readonly resize: NonNullable<ImageConfig["positions"]>["resize"];
