@@ -51,8 +51,12 @@ export function readVision(file: GgufFile): VisionModel {
     throw keys.wrong("attention.head_count", `a divisor of the width, ${width}`);
   }
   const headDim = keys.integer("attention.head_dim", { min: 1, absent: width / heads });
+  const kvHeads = keys.integer("attention.head_count_kv", { min: 0, absent: 0 }) || heads;
+  if (heads % kvHeads !== 0) {
+    throw keys.wrong("attention.head_count_kv", `a divisor of the number of heads, ${heads}`);
+  }
   const checker = new TensorChecker(file);
-  const reader: TowerReader = { file, checker, kind, width, heads, headDim };
+  const reader: TowerReader = { file, checker, kind, width, heads, kvHeads, headDim };
   const blockCount = readBlockCount(file, keys, kind);
   const mergeSide = readMergeSide(keys, reader);
   const images = readImages(keys, reader, mergeSide);
@@ -147,7 +151,7 @@ function readConfig(
   reader: TowerReader,
   { blockCount, images }: { blockCount: number; images: VisionModel["images"] },
 ): ModelConfig {
-  const { kind, width, heads, headDim, file } = reader;
+  const { kind, width, heads, kvHeads, headDim, file } = reader;
   const patchLength = 3 * images.patchSize ** 2;
   const countMax = patchCountMax(keys, images);
   const norm = typeof kind.norm === "string"
@@ -159,7 +163,7 @@ function readConfig(
     embeddingLength: width,
     feedForwardLength: neuronCount(reader),
     headCount: heads,
-    headCountKv: heads,
+    headCountKv: kvHeads,
     headDim,
     valueDim: headDim,
     vocabSize: 0,

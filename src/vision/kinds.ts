@@ -81,6 +81,7 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
   "qwen2vl_merger": QWEN,
   "qwen2.5vl_merger": QWEN,
   "qwen3vl_merger": QWEN,
+  exaone4_5: { ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<vision>", end: "</vision>" },
   phi4: { ...COMMON, cut: "ownShape" },
   "dots_ocr": {
     ...{ ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<|img|>", end: "<|endofimg|>" },

@@ -110,6 +110,19 @@ Deno.test("readVision() counts a step's rows by the largest image, and a class t
   ]);
 });
 
+Deno.test("readVision() lets EXAONE's queries share keys, and its files have windows or not", () => {
+  const of = (n_wa_pattern: number | undefined) =>
+    read({ "vision.n_wa_pattern": n_wa_pattern }, { kind: "exaone4_5" });
+  const { images, description: { config, tensors } } = of(2);
+  assertEquals([config.headCount, config.headCountKv, images.windowSide], [6, 2, 8]);
+  assertEquals(tensors.layers[0].key?.rowStart, 96);
+  assertEquals(tensors.layers[0].value?.rowStart, 96 + 32);
+  for (const none of [0, undefined]) {
+    const { images, description: { config } } = of(none);
+    assertEquals([images.windowSide, config.layers[0].attentionChunk], [null, undefined]);
+  }
+});
+
 Deno.test("readVision() counts Nemotron's class tokens, which have no positions", () => {
   const of = (classTokens: number) =>
     readVision(fileOf({ kind: "nemotron_v2_vl", changes: { classTokens } }));
@@ -155,7 +168,7 @@ Deno.test("readVision() refuses files that are no projectors of images, and kind
   assertThrows(() => readVision(text), ModelFormatError, "give the mmproj file");
   assertThrows(() => read({ has_vision_encoder: false }), UnsupportedModelError, "of sounds");
   const unknown = assertThrows(() => read({ projector_type: "ldpv2" }), UnsupportedModelError);
-  assertStringIncludes(unknown.message, `"ldpv2": this version runs dots_ocr, gemma3, gemma4v`);
+  assertStringIncludes(unknown.message, `"ldpv2": this version runs dots_ocr, exaone4_5, gemma3`);
   assertThrows(() => read({ projector_type: undefined }), ModelFormatError, "projector_type");
   const { images } = read({ projector_type: undefined, "vision.projector_type": "gemma3" });
   assertEquals(images.projector, "gemma3");
@@ -171,6 +184,7 @@ Deno.test("readVision() refuses numbers that make no sense together", () => {
   const wrong: readonly [Record<string, GgufValue>, string][] = [
     [{ use_gelu: true, use_silu: true }, "both are true"],
     [{ "vision.attention.head_count": 5 }, "a divisor of the width, 96"],
+    [{ "vision.attention.head_count_kv": 4 }, "a divisor of the number of heads, 6"],
     [{ "vision.block_count": 1000 }, "at most the number of tensors"],
     [{ "vision.patch_size": 25 }, "patch_size"],
     [{ "vision.image_size": 20 }, "a multiple of 2 patches"],

@@ -110,6 +110,9 @@ const MISTAKES = {
     }))
   ),
   "another base": ofTower((d) => withRopes(d, { frequencyBase: 10000 })),
+  "keys and values exchanged": ofTower((d) =>
+    mapLayers(d, (l) => ({ ...l, key: l.value, value: l.key }))
+  ),
   "values as they are": ofTower((d) => mapLayers(d, (l) => ({ ...l, valueNorm: null }))),
   "scores scaled": ofTower((d) =>
     withConfig(d, ({ headDim }) => ({ attentionScale: 1 / Math.sqrt(headDim) }))
@@ -187,6 +190,7 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
     ...["no last norm", "blocks by columns"] as const,
   ],
   "qwen2.5vl_merger": ["no windows", "gelu of another kind"],
+  "exaone4_5": ["no windows", "not turned", "one frame", "keys and values exchanged"],
   "qwen3vl_merger": [
     ...["rows of another layer", "patches without positions", "one frame"] as const,
   ],
@@ -235,7 +239,7 @@ const METADATA: Partial<Record<TinyVisionName, MetadataEntry[]>> = {
 
 /** Images that keep their shapes are no squares, where no positions are learned. */
 function gridOf(name: TinyVisionName): TinyGrid {
-  if (name === "qwen2.5vl_merger") return { rows: 8, columns: 16 };
+  if (name === "qwen2.5vl_merger" || name === "exaone4_5") return { rows: 8, columns: 16 };
   const isFree = name.startsWith("pixtral") || name === "qwen2vl_merger" ||
     ["dots_ocr", "gemma4v", "lightonocr"].includes(name);
   return isFree ? { rows: 4, columns: 6 } : { rows: 6, columns: 6 };

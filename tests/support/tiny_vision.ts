@@ -126,13 +126,14 @@ function planTensors(kind: TinyVisionKind, outputLength: number): Planned[] {
 }
 
 function* planLayer(kind: TinyVisionKind, at: string): Iterable<Planned> {
-  const { width, neurons } = { ...TINY_TOWER, ...kind };
+  const { width, heads, neurons } = { ...TINY_TOWER, ...kind };
   const matrix = function* (name: string, rows: number, columns: number): Iterable<Planned> {
     yield { name: `${at}${name}.weight`, dims: [columns, rows], role: "matrix" };
     if (kind.biases ?? true) yield { name: `${at}${name}.bias`, dims: [rows], role: "bias" };
   };
   yield* planNorm(`${at}ln1`, width, kind);
-  if (kind.fusedQkv) yield* matrix("attn_qkv", 3 * width, width);
+  const kvWidth = kind.kvHeads === undefined ? width : kind.kvHeads * width / heads;
+  if (kind.fusedQkv) yield* matrix("attn_qkv", width + 2 * kvWidth, width);
   else for (const name of ["attn_q", "attn_k", "attn_v"]) yield* matrix(name, width, width);
   for (const name of kind.headNorms ?? []) {
     yield { name: `${at}${name}.weight`, dims: [kind.headDim ?? width], role: "norm" };

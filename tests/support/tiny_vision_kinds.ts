@@ -12,6 +12,8 @@ export interface TinyVisionKind {
   /** Left out: `TINY_TOWER`'s. */
   readonly width?: number;
   readonly heads?: number;
+  /** Left out: as many as heads. */
+  readonly kvHeads?: number;
   readonly neurons?: number;
   readonly blockCount?: number;
   /** Pixels on a side. */
@@ -178,6 +180,16 @@ export const TINY_KINDS = {
     ...{ twoFrames: true, positions: false, postNorm: true, activation: "silu" },
     ...{ rms: true, gated: true, patchSize: 14 },
     keys: { "n_wa_pattern": u32(2) },
+    tensors: ({ width, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+  },
+  "exaone4_5": {
+    ...{ twoFrames: true, positions: false, postNorm: true, activation: "silu" },
+    ...{ rms: true, gated: true, fusedQkv: true, patchSize: 14, kvHeads: 2 },
+    keys: {
+      ...{ "attention.head_count_kv": u32(2), "n_wa_pattern": u32(2) },
+      ...{ "image_min_pixels": u32(784), "image_max_pixels": u32(112 * 112 * 4) },
+    },
     tensors: ({ width, outputLength: rows }) =>
       twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
   },

@@ -212,6 +212,9 @@ const qwen25vl: VisionKind = {
   windowPixels: 112,
 };
 
+/** EXAONE 4.5: the same, heads of queries sharing keys; files may have no windows. */
+const exaone: VisionKind = { ...qwen25vl, name: "exaone4_5", mayLackWindows: true };
+
 /** Qwen3-VL: learned positions, too, and rows of some layers beside those of the last. */
 const qwen3vl: VisionKind = {
   ...qwen2vl,
@@ -262,6 +265,7 @@ const phi4: VisionKind = {
 /** In alphabetical order. */
 export const KINDS: readonly VisionKind[] = [
   dotsOcr,
+  exaone,
   gemma3,
   gemma4v,
   idefics3,

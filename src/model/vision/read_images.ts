@@ -10,6 +10,7 @@ const CLASS_TOKENS_MAX = 256;
 const PATCH_BIAS = "v.patch_embd.bias";
 const IMAGE_SIZE_MAX = 65535;
 const PATCH_SIZE_MAX = 1024;
+const ABSENT = { min: 0, absent: 0 };
 /** Pixels of an image, and tiles: more than any file names. */
 const PIXELS_MAX = 2 ** 28;
 const TILES_MAX = 1024;
@@ -107,10 +108,10 @@ function readTables(
 /** Whole blocks of patches. */
 function readWindowSide(
   keys: Hyperparameters,
-  { kind: { windowPixels } }: TowerReader,
+  { kind: { windowPixels, mayLackWindows } }: TowerReader,
   { patchSize, mergeSide }: { readonly patchSize: number; readonly mergeSide: number },
 ): number | null {
-  if (windowPixels === null) return null;
+  if (windowPixels === null || mayLackWindows && !keys.integer("n_wa_pattern", ABSENT)) return null;
   const blocks = Math.floor(windowPixels / (patchSize * mergeSide));
   if (blocks > 0) return blocks * mergeSide;
   throw keys.wrong("patch_size", `so small that windows of ${windowPixels} pixels have a block`);

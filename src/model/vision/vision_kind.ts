@@ -90,6 +90,8 @@ export interface VisionKind {
   readonly lineBreak: string | null;
   /** Most layers attend within windows of so many pixels on a side; null: none does. */
   readonly windowPixels: number | null;
+  /** Files may say that there are no windows, by not saying which layers see all. */
+  readonly mayLackWindows: boolean;
   /** Outcomes of some layers are projected, too: what their tensors are called before a number. */
   readonly deep: string | null;
   /** Heads' values are normalised, too, and scores are not scaled. */
@@ -117,6 +119,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   merge: "concat",
   lineBreak: null,
   windowPixels: null,
+  mayLackWindows: false,
   deep: null,
   normalizesValues: false,
   hasSignedColours: false,
