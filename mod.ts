@@ -18,6 +18,7 @@
  * @module
  */
 export {
+  type AdapterChoice,
   type Answer,
   type AnswerOptions,
   type ChatAnswerOptions,

@@ -15,6 +15,7 @@ import { DRAFTS_MAX } from "../engine/drafts/drafts.ts";
 import { STEP_TOKENS } from "../rank/plan.ts";
 import { machineProfile } from "./machine.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../llm/built_in_model.ts";
+import { type AdapterFlags, adaptersOf, addAdapterOptions } from "./adapter_options.ts";
 import { ascendingShares, byteSize, decimal, wholeNumber } from "./option_values.ts";
 import { writeErrorLine } from "./output.ts";
 import { Progress } from "./progress.ts";
@@ -22,7 +23,7 @@ import { firingRates, type QuietFlags, quietNeurons } from "./quiet_neurons.ts";
 import { getEnv } from "./settings.ts";
 
 /** What `addLoadOptions` parses. */
-export interface LoadFlags extends QuietFlags {
+export interface LoadFlags extends QuietFlags, AdapterFlags {
   readonly threads?: number;
   readonly ctxSize?: number;
   readonly kvType?: NonNullable<LoadOptions["kvType"]> | "f16";
@@ -72,7 +73,7 @@ export function fileCacheOption(): Option {
 
 /** Adds the flags of every verb that loads a model. */
 export function addLoadOptions(verb: Command): Command {
-  return addGpuOptions(verb)
+  return addAdapterOptions(addGpuOptions(verb))
     .option("--threads <n>", "threads that compute (default: one per core)", threadCount)
     .option("--ctx-size <n>", "tokens of prompt and answer together", wholeNumber({ min: 1 }))
     .addOption(
@@ -192,6 +193,7 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   return {
     ...{ gpu, gpuLayers, hotShare, priority, firing, gpuMemoryBytes, gpuStreamFrom },
     ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
+    ...adaptersOf(flags),
     ...{ memoryBytes, ioWorkers, fileCache, speculate, draftModelPath, projectorPath },
     gatesFirst: isAuto(flags.gatesFirst) ? undefined : flags.gatesFirst === "on",
   };

@@ -6,7 +6,7 @@ export { describeGguf, type GgufSummary } from "./describe.ts";
 export { changedMetadata, checkOutput, copiedPieces, magicOf } from "./rewrite.ts";
 export { encodeHeader, type HeaderSpec } from "./encode_header.ts";
 export { fingerprint } from "./fingerprint.ts";
-export { TensorReader } from "./tensor_reader.ts";
+export { type TensorMerger, TensorReader } from "./tensor_reader.ts";
 export {
   getBoolean,
   getNumber,
@@ -35,6 +35,7 @@ export {
   u32,
 } from "./stored_values.ts";
 export type {
+  AdaptedTensor,
   GgufArray,
   GgufFile,
   GgufPart,
@@ -42,6 +43,7 @@ export type {
   GgufTensor,
   GgufValue,
   GgufValueType,
+  LowRankProduct,
   StringArray,
   TypedGgufFile,
 } from "./types.ts";

@@ -7,22 +7,34 @@ import { ModelFormatError } from "../base/errors.ts";
 import { type ByteSource, memorySource, openFileSource } from "./byte_source.ts";
 import type { GgufFile, GgufTensor } from "./types.ts";
 
+/** Makes the bytes of tensors that adapters change. */
+export interface TensorMerger {
+  /** As `TensorReader.read`; `reader` has the plain tensors that it is made of. */
+  read(
+    reader: TensorReader,
+    tensor: GgufTensor,
+    at: { readonly offsetBytes: number; readonly into: Uint8Array },
+  ): void;
+}
+
 /**
  * Holds a model's files open; `using` closes it. Each thread opens its own: `file.parts` may be
  * posted.
  */
 export class TensorReader implements Disposable {
   readonly #sources: readonly ByteSource[];
+  readonly #merger: TensorMerger | null;
 
-  private constructor(sources: readonly ByteSource[]) {
+  private constructor(sources: readonly ByteSource[], merger: TensorMerger | null = null) {
     this.#sources = sources;
+    this.#merger = merger;
   }
 
   /**
-   * Opens all parts of a model.
+   * Opens all parts of a model. merger: left out, it has no tensors that adapters change.
    * @throws {ModelFormatError} when one is gone, or no longer as long as when its header was read.
    */
-  static open(file: Pick<GgufFile, "parts">): TensorReader {
+  static open(file: Pick<GgufFile, "parts">, merger: TensorMerger | null = null): TensorReader {
     const sources: ByteSource[] = [];
     try {
       for (const { path, sizeBytes } of file.parts) {
@@ -34,12 +46,17 @@ export class TensorReader implements Disposable {
       for (const source of sources) source.close();
       throw error;
     }
-    return new TensorReader(sources);
+    return new TensorReader(sources, merger);
   }
 
   /** A reader of a model in memory: `bytes` is what was given to `parseGguf`. */
   static ofBytes(bytes: Uint8Array): TensorReader {
-    return new TensorReader([memorySource(bytes)]);
+    return TensorReader.ofAll([bytes]);
+  }
+
+  /** The same of several parts. */
+  static ofAll(parts: readonly Uint8Array[], merger: TensorMerger | null = null): TensorReader {
+    return new TensorReader(parts.map(memorySource), merger);
   }
 
   /**
@@ -52,6 +69,10 @@ export class TensorReader implements Disposable {
     const isInside = Number.isSafeInteger(offsetBytes) && offsetBytes >= 0 &&
       end <= tensor.sizeBytes;
     check(isInside, `bytes ${offsetBytes} to ${end} of "${tensor.name}" (${tensor.sizeBytes})`);
+    if (tensor.adapted !== undefined) {
+      check(this.#merger !== null, `"${tensor.name}" is read by who knows adapters`);
+      return this.#merger.read(this, tensor, { offsetBytes, into });
+    }
     const source = this.#sources[tensor.part];
     check(source !== undefined, `part ${tensor.part} of "${tensor.name}" is not open`);
     source.read(tensor.offsetBytes + offsetBytes, into);

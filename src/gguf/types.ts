@@ -65,12 +65,40 @@ export interface GgufTensor {
   /** Byte offset of the data from the beginning of that part's file. */
   readonly offsetBytes: number;
   readonly sizeBytes: number;
+  /**
+   * What its weights are made of where adapters change them: type and size are those of the sum
+   * then, and only a reader that was opened with a `TensorMerger` reads it. Left out: nothing is.
+   */
+  readonly adapted?: AdaptedTensor;
+}
+
+/** A tensor's own weights, and what is added to them. */
+export interface AdaptedTensor {
+  /** As the model's file has it. */
+  readonly base: GgufTensor;
+  readonly products: readonly LowRankProduct[];
+}
+
+/**
+ * scale · left · right, [rows, columns], of two matrices with `rank` numbers between them; both are
+ * one behind the other as often as the tensor has a third dimension (experts).
+ */
+export interface LowRankProduct {
+  /** [rows, rank]. */
+  readonly left: GgufTensor;
+  /** [rank, columns], or its transpose. */
+  readonly right: GgufTensor;
+  readonly isRightTransposed: boolean;
+  readonly rank: number;
+  readonly scale: number;
 }
 
 /** One file of a model; a model that is not split has one part. */
 export interface GgufPart {
   readonly path: string;
   readonly sizeBytes: number;
+  /** How it changes the model that it is no part of; left out: it is one. Fingerprints tell it. */
+  readonly use?: string;
 }
 
 /** A parsed header, all parts of a split model merged. Holds no file open. */

@@ -70,12 +70,30 @@ export interface EngineOptions {
    * model and has its name, as `model.mmproj.gguf` beside `model.gguf`; without one it sees none.
    */
   readonly projectorPath?: string;
+  /**
+   * Adapters (LoRA, .gguf) of the model, in order: what they add is put into the weights as they
+   * are read. Left out: none.
+   */
+  readonly adapters?: readonly AdapterChoice[];
+  /**
+   * The type of matrices that adapters change. "auto" (default): their own where it is one of
+   * floats, else Q8_0. "same": their own, which rounds to as few bits again.
+   */
+  readonly adapterType?: "auto" | "same" | "F32" | "F16" | "BF16" | "Q8_0";
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
   /** Told how much has been loaded, several times. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Told what is worth knowing about the model; left out: warnings go to the console. */
   readonly onNotice?: (notice: Notice) => void;
+}
+
+/** An adapter, and how much of it. */
+export interface AdapterChoice {
+  /** Its file. */
+  readonly path: string;
+  /** Multiplies what it adds; left out: 1, as it was trained. */
+  readonly scale?: number;
 }
 
 /** How much of a model's weights is in memory. */

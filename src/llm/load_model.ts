@@ -4,7 +4,7 @@ import { loadKernelModule } from "../../wasm/mod.ts";
 import { type EngineDraft, EngineHandle } from "../../workers/mod.ts";
 import { createChatTemplate } from "../chat/mod.ts";
 import { ModelFormatError } from "../base/errors.ts";
-import { type ModelFile, openModelFile, sourceFingerprint } from "../bundle/mod.ts";
+import { type ModelFile, sourceFingerprint } from "../bundle/mod.ts";
 import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { getString } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
@@ -27,6 +27,7 @@ import {
   speculateFor,
   WAITING_MAX_DEFAULT,
 } from "./load_options.ts";
+import { openForUse } from "./open_for_use.ts";
 import { describeForUse, planLoad, type PlannedLoad } from "./plan_load.ts";
 import type { Notice } from "./predictor_report.ts";
 import { type TriedPredictors, tryPredictors } from "./try_predictors.ts";
@@ -41,7 +42,7 @@ import { usedTensors } from "./used_tensors.ts";
  */
 export async function loadModel(path: string, asked: LoadOptions = {}): Promise<LoadedModel> {
   checkLoadOptions(asked);
-  const { file, packed } = openModelFile(path);
+  const { file, packed } = openForUse(path, { onNotice: warn, ...asked });
   const model = describeForUse(file, asked);
   const module = await loadKernelModule();
   const { config } = model;

@@ -3,7 +3,8 @@
  * well a text answers a question. Small matrices that a text meets once: they are read from the
  * file when they are first asked for, and multiplied here.
  */
-import { type GgufFile, TensorReader } from "../gguf/mod.ts";
+import { openTensors } from "../adapter/mod.ts";
+import type { GgufFile } from "../gguf/mod.ts";
 import { dequantize, type MatrixTensor, type VectorTensor } from "../model/mod.ts";
 import type { NormConfig, RankerTensors, TextHeadTensors } from "../model/types.ts";
 
@@ -71,7 +72,7 @@ export class TextHead {
   #floats(name: string): Float32Array {
     const known = this.#read.get(name);
     if (known !== undefined) return known;
-    using reader = TensorReader.open(this.#file);
+    using reader = openTensors(this.#file);
     const tensor = this.#file.tensors.get(name)!;
     const values = dequantize(tensor.type, reader.readAll(tensor));
     this.#read.set(name, values);

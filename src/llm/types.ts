@@ -252,8 +252,9 @@ export interface GapMarks {
   readonly suffix: number;
   /** Before what fills it. */
   readonly middle: number;
-  /** Before a repository's name, and before the name of each of its files; null: there is none. */
+  /** Before a repository's name; null: there is no such mark. */
   readonly repository: number | null;
+  /** Before a file's name; null: there is no such mark. */
   readonly file: number | null;
 }
 

@@ -10,6 +10,7 @@ import { Hyperparameters } from "./hyperparameters.ts";
 import { isPowerInfer, requireRunnablePowerInfer } from "./powerinfer.ts";
 import { readConfig, type ReadOptions } from "./read_config.ts";
 import { readTensors } from "./read_tensors.ts";
+import { refuseAdapter } from "./refuse_adapter.ts";
 import { refuseProjector } from "./read_vision.ts";
 import type { ModelDescription } from "./types.ts";
 
@@ -37,6 +38,7 @@ function variantOf(family: Family, file: GgufFile): Family {
 }
 
 function findFamily(file: GgufFile): Family {
+  refuseAdapter(file);
   const architecture = getString(file.metadata, "general.architecture");
   if (isPowerInfer(file)) requireRunnablePowerInfer(architecture);
   refuseProjector(architecture);

@@ -1,6 +1,7 @@
 /** The door of `src/model`: what a model is, out of a parsed file. Multiplies no weights. */
 export { type CheckedTensors, checkTensors, type CheckTensorsOptions } from "./check_tensors.ts";
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
+export { isAdapter, refuseAdapter } from "./refuse_adapter.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
 export { codebook, type CodebookName, evenSigns } from "./codebooks.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";

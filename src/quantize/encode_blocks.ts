@@ -10,15 +10,16 @@ const HALF = BLOCK / 2;
 
 /** d = max |w| / 127; q = w / d rounded half away from zero, with d before it is rounded to f16. */
 export function encodeQ8_0(weights: Float32Array, into: DataView): void {
+  const quants = new Int8Array(into.buffer, into.byteOffset, into.byteLength);
   for (let begin = 0, at = 0; begin < weights.length; begin += BLOCK, at += 34) {
     const scale = Math.fround(Math.abs(largest(weights, begin)) / 127);
     const inverse = inverseOf(scale);
     into.setFloat16(at, scale, true);
     for (let i = 0; i < BLOCK; i++) {
       const quotient = Math.fround(weights[begin + i] * inverse);
-      // A tie in the last bit of f32 cannot reach the next integer: quotients are at most 127.
-      const size = Math.floor(Math.abs(quotient) + 0.5);
-      into.setInt8(at + 2 + i, quotient < 0 ? -size : size);
+      // What is stored is cut off towards zero. A tie in the last bit of f32 cannot reach the next
+      // integer: quotients are at most 127.
+      quants[at + 2 + i] = quotient < 0 ? quotient - 0.5 : quotient + 0.5;
     }
   }
 }
@@ -84,8 +85,12 @@ export function encodeQ5_1(weights: Float32Array, into: DataView): void {
 /** The weight of largest magnitude in a block; the first of equals. */
 function largest(weights: Float32Array, begin: number): number {
   let best = 0;
+  let most = 0;
   for (let i = begin; i < begin + BLOCK; i++) {
-    if (Math.abs(weights[i]) > Math.abs(best)) best = weights[i];
+    const size = Math.abs(weights[i]);
+    if (size <= most || size !== size) continue;
+    most = size;
+    best = weights[i];
   }
   return best;
 }

@@ -18,5 +18,6 @@ export {
   quantizeFile,
   type QuantizeOptions,
   type QuantizeResult,
+  type QuantizeSource,
   type ReplacedType,
 } from "./quantize_file.ts";

@@ -12,6 +12,7 @@ import {
   openGguf,
   TensorReader,
   type TensorSpec,
+  type TypedGgufFile,
   u32,
   writeGguf,
   type WriteOptions,
@@ -29,6 +30,14 @@ export interface QuantizeOptions extends WriteOptions {
   /** Path of the new file; what is there is replaced when the new file is complete. */
   readonly out: string;
   readonly quant: Quant;
+  /** Opens the input otherwise than as it lies there, such as with adapters in it. */
+  readonly source?: QuantizeSource;
+}
+
+/** What is written anew. */
+export interface QuantizeSource {
+  open(path: string): TypedGgufFile;
+  openTensors(file: TypedGgufFile): TensorReader;
 }
 
 /** What was made. */
@@ -55,6 +64,8 @@ const CHUNK_BYTES = 4 * CHUNK_WEIGHTS;
 const F16_MAX = 65504;
 const QUANTIZATION_VERSION = 2;
 
+const PLAIN: QuantizeSource = { open: openGguf, openTensors: (file) => TensorReader.open(file) };
+
 /**
  * Writes the file.
  * @throws {UsageError} when `out` is the input or a folder.
@@ -64,13 +75,13 @@ const QUANTIZATION_VERSION = 2;
  * @throws the signal's reason when it is aborted.
  */
 export async function quantizeFile(options: QuantizeOptions): Promise<QuantizeResult> {
-  const { input, out, quant } = options;
-  const file = openGguf(input);
+  const { input, out, quant, source = PLAIN } = options;
+  const file = source.open(input);
   checkOutput(out, file);
   const tensors = [...file.tensors.values()];
   const chosen = chooseTypes(tensors, quant);
   for (const tensor of tensors) checkReadable(tensor, chosen.get(tensor.name)?.type);
-  using reader = TensorReader.open(file);
+  using reader = source.openTensors(file);
   const converter = new Converter(reader);
   const bytes = await writeGguf(out, {
     magic: magicOf(file),

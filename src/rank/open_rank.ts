@@ -3,7 +3,8 @@ import type { Kernels } from "../../wasm/kernels.ts";
 import { instantiateKernels } from "../../wasm/mod.ts";
 import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
-import { TensorReader } from "../gguf/tensor_reader.ts";
+import { openTensors } from "../adapter/mod.ts";
+import type { TensorReader } from "../gguf/tensor_reader.ts";
 import type { GgufPart, GgufTensor } from "../gguf/types.ts";
 import {
   Board,
@@ -139,7 +140,7 @@ export class RankRunner {
     onProgress: (bytes: number) => void,
     control = controlOf(setup),
   ): RankRunner {
-    using reader = TensorReader.open({ parts: setup.parts });
+    using reader = openTensors({ parts: setup.parts });
     const opening = prepare(setup, reader, control, onProgress);
     const { plan, kernels, tell } = opening;
     const memories = setup.memories[setup.rankIndex];
@@ -210,7 +211,7 @@ export class RankRunner {
       // Software would take longer to try the shaders than it could save.
       const { tuning } = setup.gpu;
       if (!gpu.info.isFallback || tuning !== null) await tuneGpuKernels(gpu, tuning);
-      using reader = host.reader ?? TensorReader.open({ parts: setup.parts });
+      using reader = host.reader ?? openTensors({ parts: setup.parts });
       const opening = prepare(setup, reader, controlOf(setup), onProgress);
       const { control, tell } = opening;
       const { tensors } = setup;
@@ -321,7 +322,7 @@ export function openTokenRows(
   if (tokenInputs === null) return null;
   const tensor = tensors.get(tokenInputs.table.tensor);
   check(tensor !== undefined, "a table was posted with the plan");
-  return { tensor, reader: reader ?? TensorReader.open({ parts }) };
+  return { tensor, reader: reader ?? openTensors({ parts }) };
 }
 
 /** Where the rank asks for reads. */

@@ -1,6 +1,7 @@
 /** All weights of a file as numbers, and pieces of them by their descriptions. Knows no model. */
 import { check } from "../base/check.ts";
-import { type GgufFile, TensorReader } from "../gguf/mod.ts";
+import { openTensors } from "../adapter/mod.ts";
+import type { GgufFile, TensorReader } from "../gguf/mod.ts";
 import { dequantize, type MatrixTensor, type VectorTensor } from "../model/mod.ts";
 
 /** Every tensor of a file, dequantised. */
@@ -9,7 +10,7 @@ export class ReferenceWeights {
 
   /** Reads all tensors; without a reader the file's parts are opened and closed again. */
   constructor(file: GgufFile, givenReader?: TensorReader) {
-    const reader = givenReader ?? TensorReader.open(file);
+    const reader = givenReader ?? openTensors(file);
     try {
       this.#tensors = new Map(
         [...file.tensors.values()].map((tensor) => {

@@ -1,36 +1,46 @@
 /** How the registry of `serve` gets its models: from files, with the flags of the command line. */
 import { loadKernelModule } from "../../../wasm/mod.ts";
-import { openModelFile } from "../../bundle/mod.ts";
 import {
   describeForUse,
   type LoadedModel,
   loadModel,
   type LoadOptions,
   memoryUse,
+  openForUse,
   openTower,
   planBeside,
   planModel,
 } from "../../llm/mod.ts";
 import type { FileCatalog, ModelLoader } from "../../models/mod.ts";
+import type { NamedAdapter } from "../adapter_options.ts";
 import { machineProfile } from "../machine.ts";
 import { loadForVerb } from "../load.ts";
 import type { ServeLog } from "./serve_log.ts";
 
+export interface FileLoading {
+  readonly options: LoadOptions;
+  /** Models that are another one with an adapter. */
+  readonly named: readonly NamedAdapter[];
+  readonly log: ServeLog;
+}
+
 export class FileLoader implements ModelLoader {
   readonly #catalog: FileCatalog;
   readonly #options: LoadOptions;
+  readonly #named: readonly NamedAdapter[];
   readonly #log: ServeLog;
 
-  constructor(catalog: FileCatalog, options: LoadOptions, log: ServeLog) {
+  constructor(catalog: FileCatalog, { options, named, log }: FileLoading) {
     this.#catalog = catalog;
     this.#options = options;
+    this.#named = named;
     this.#log = log;
   }
 
   async bytesOf(id: string): Promise<number> {
-    const options = { profile: machineProfile(), ...this.#options };
+    const options = { profile: machineProfile(), ...this.#optionsOf(id) };
     const path = this.#pathOf(id);
-    const { file, packed } = openModelFile(path);
+    const { file, packed } = openForUse(path, options);
     const model = describeForUse(file, options);
     const module = await loadKernelModule();
     const tower = openTower(path, { config: model.config, module }, options);
@@ -45,7 +55,7 @@ export class FileLoader implements ModelLoader {
     const path = this.#pathOf(id);
     const options: LoadOptions = {
       id,
-      ...this.#options,
+      ...this.#optionsOf(id),
       onProgress: ({ loadedBytes, totalBytes }) => onProgress(loadedBytes / totalBytes),
     };
     if (this.#log.isForPeople) return await loadForVerb(path, options);
@@ -55,6 +65,12 @@ export class FileLoader implements ModelLoader {
       onNotice: ({ kind, text }) =>
         this.#log.log[kind === "warning" ? "warn" : "info"]("notice", { model: id, text }),
     });
+  }
+
+  /** What has a name of its own has its own adapter, and no other one. */
+  #optionsOf(id: string): LoadOptions {
+    const own = this.#named.find((each) => each.id === id);
+    return own === undefined ? this.#options : { ...this.#options, adapters: [own.adapter] };
   }
 
   #pathOf(id: string): string {

@@ -6,6 +6,7 @@ import { UsageError } from "../../base/errors.ts";
 import { counted } from "../../base/units.ts";
 import { FileCatalog, modelName, ModelRegistry } from "../../models/mod.ts";
 import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/mod.ts";
+import { openForUse } from "../../llm/mod.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
 import { EXIT_INTERRUPTED, onHangup, onInterrupt } from "../interrupt.ts";
 import { type LoadFlags, toLoadOptions } from "../load.ts";
@@ -98,7 +99,10 @@ function announceServing(
   announce(`Chat there with a browser; OpenAI's API is at ${url}/v1; Ctrl-C stops`);
 }
 
-function createCatalog(paths: readonly string[], { modelsDir, mmproj }: Options): FileCatalog {
+function createCatalog(
+  paths: readonly string[],
+  { modelsDir, mmproj, lora, loraModel = [] }: Options,
+): FileCatalog {
   const store = storeOrNull(modelsDir);
   const named = paths.length > 0
     ? paths.map((path) => requireModel(path, { modelsDir }))
@@ -111,10 +115,21 @@ function createCatalog(paths: readonly string[], { modelsDir, mmproj }: Options)
         "model.mmproj.gguf beside model.gguf",
     );
   }
+  const flag = loraModel.length > 0 ? "--lora-model" : lora === undefined ? null : "--lora";
+  if (flag !== null && (named.length !== 1 || modelsDir !== undefined)) {
+    throw new UsageError(
+      `Cannot use ${flag} with several models: an adapter belongs to one of them: serve that alone`,
+    );
+  }
   const files = named.map((path) => ({
     id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : modelName(path),
     path,
   }));
+  for (const { id, adapter } of loraModel) {
+    // What does not fit is known at once, not when somebody asks.
+    openForUse(named[0], { adapters: [adapter] });
+    files.push({ id, path: named[0] });
+  }
   const namesOfPulled = store === null ? undefined : () => store.namesOfPulled();
   return new FileCatalog({ files, folder: modelsDir, namesOfPulled });
 }
@@ -153,7 +168,7 @@ function createRegistry(
   const isAlone = options.modelsDir === undefined && catalog.ids().length === 1;
   return new ModelRegistry({
     catalog,
-    loader: new FileLoader(catalog, loadOptions, log),
+    loader: new FileLoader(catalog, { options: loadOptions, named: options.loraModel ?? [], log }),
     memoryBytes: options.memory ?? Math.floor(MEMORY_SHARE * Deno.systemMemoryInfo().total),
     keepAliveMs: options.keepAlive ?? (isAlone ? Infinity : undefined),
     onEvent: (event) => {

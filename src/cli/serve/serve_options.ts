@@ -6,6 +6,7 @@ import { readReason } from "../../base/read_errors.ts";
 import { checkWritable, explainWriteError } from "../../base/write_errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
 import { KiB } from "../../base/units.ts";
+import { addNamedAdapterOption, type NamedAdapter } from "../adapter_options.ts";
 import { byteSize, byteSizeFrom, decimal, list, wholeNumber } from "../option_values.ts";
 
 /** What `addServerOptions` parses. */
@@ -26,6 +27,7 @@ export interface ServerFlags {
   readonly apiKeyFile?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
+  readonly loraModel?: readonly NamedAdapter[];
   readonly modelsDir?: string;
   readonly manageModels?: boolean;
   readonly prefixCache?: string;
@@ -54,7 +56,7 @@ const BATCH_FOLDER_BYTES = 16 * 2 ** 30;
 
 /** Adds them. */
 export function addServerOptions(verb: Command): Command {
-  return addBatchOptions(addMainOptions(verb));
+  return addBatchOptions(addNamedAdapterOption(addMainOptions(verb)));
 }
 
 function addMainOptions(verb: Command): Command {

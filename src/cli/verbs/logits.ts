@@ -6,7 +6,8 @@ import type { Command } from "commander";
 import { existsSync } from "node:fs";
 import { UsageError } from "../../base/errors.ts";
 import { explainWriteError } from "../../base/write_errors.ts";
-import { openGguf } from "../../gguf/mod.ts";
+import type { GgufFile } from "../../gguf/mod.ts";
+import { openForUse } from "../../llm/mod.ts";
 import { describeModel } from "../../model/mod.ts";
 import { ReferenceModel } from "../../reference/forward.ts";
 import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
@@ -74,17 +75,18 @@ const CONTEXT_LENGTH_MIN = 256;
  * Room for the ids, unless the user wants another context. Rotary factors may depend on it: it is
  * one for the first 256 ids, so that a few more of them do not change the others' logits.
  */
-function contextLengthFor(path: string, { ids, flags }: Job): number {
+function contextLengthFor(file: GgufFile, { ids, flags }: Job): number {
   if (flags.ctxSize !== undefined) return flags.ctxSize;
-  const { contextLength } = describeModel(openGguf(path)).config;
+  const { contextLength } = describeModel(file).config;
   return Math.max(ids.length, Math.min(contextLength, CONTEXT_LENGTH_MIN));
 }
 
 /** @returns the vocabulary's size. */
 async function computeFast(path: string, job: Job): Promise<number> {
   const { ids, flags, sink } = job;
-  const contextLength = contextLengthFor(path, job);
-  await using model = await loadForVerb(path, { ...toLoadOptions(flags), contextLength });
+  const options = toLoadOptions(flags);
+  const contextLength = contextLengthFor(openForUse(path, options).file, job);
+  await using model = await loadForVerb(path, { ...options, contextLength });
   await model.logits(ids, sink);
   return model.config.vocabSize;
 }
@@ -92,9 +94,13 @@ async function computeFast(path: string, job: Job): Promise<number> {
 /** One position at a time: a row of logits is all that is held. */
 function computeExact(path: string, job: Job): Promise<number> {
   const { ids, sink } = job;
-  const contextLength = contextLengthFor(path, job);
-  const { predictor, predictorThreshold, quiet } = toLoadOptions(job.flags);
-  const file = openGguf(path);
+  const options = toLoadOptions(job.flags);
+  const { predictor, predictorThreshold, quiet } = options;
+  const { file, packed } = openForUse(path, options);
+  if (packed !== null) {
+    throw new UsageError("Cannot compute exactly with a packed file: give its .gguf file");
+  }
+  const contextLength = contextLengthFor(file, job);
   const reference = new ReferenceModel(file, {
     description: describeModel(file, { contextLength, predictorThreshold }),
     usesPredictors: predictor === "on",

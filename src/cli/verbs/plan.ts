@@ -3,10 +3,11 @@ import type { Command } from "commander";
 import { loadKernelModule } from "../../../wasm/mod.ts";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
-import { openModelFile, sourceFingerprint } from "../../bundle/mod.ts";
+import { sourceFingerprint } from "../../bundle/mod.ts";
 import {
   chooseGpu,
   describeForUse,
+  openForUse,
   type PlannedModel,
   planWhole,
   planWithin,
@@ -15,6 +16,7 @@ import { layerNeurons } from "../../model/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { MemoryPlan } from "../../planner/mod.ts";
 import { type FiringStats, readStats } from "../../stats/mod.ts";
+import { type AdapterFlags, addAdapterOptions } from "../adapter_options.ts";
 import {
   addGpuOptions,
   fileCacheOption,
@@ -38,7 +40,7 @@ type PlanFlags = Pick<
   "threads" | "ctxSize" | "dense" | "predictor" | "gatesFirst" | "fileCache" | GpuFlags
 >;
 
-interface Options extends PlanFlags {
+interface Options extends PlanFlags, AdapterFlags {
   readonly memory?: number;
   readonly stats?: string;
   readonly parallel?: number;
@@ -70,14 +72,14 @@ export function planVerb(): Command {
     .addOption(fileCacheOption())
     .option("--stats <file>", "statistics of the model, by profile: how often neurons fire")
     .action(plan);
-  return addGpuOptions(verb);
+  return addAdapterOptions(addGpuOptions(verb));
 }
 
 async function plan(path: string | undefined, options: Options): Promise<void> {
   const modelPath = requireModel(path);
-  const { file, packed } = openModelFile(modelPath);
   const { parallel } = options;
   const load = { ...toLoadOptions({ ...options, stats: undefined }), parallel };
+  const { file, packed } = openForUse(modelPath, load);
   const model = describeForUse(file, load);
   const source = () => sourceFingerprint({ file, packed });
   const stats = options.stats === undefined ? null : statsOf(options.stats, model.config, source);

@@ -12,8 +12,8 @@ import { basename } from "node:path";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import { checkWritable } from "../../base/write_errors.ts";
-import { openModelFile, sourceFingerprint } from "../../bundle/mod.ts";
-import type { LoadedModel } from "../../llm/mod.ts";
+import { sourceFingerprint } from "../../bundle/mod.ts";
+import { type LoadedModel, openForUse } from "../../llm/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { describeModel, isSilentKind, layerNeurons } from "../../model/mod.ts";
 import {
@@ -30,6 +30,7 @@ import {
   type StatsSubject,
   writeStats,
 } from "../../stats/mod.ts";
+import { type AdapterFlags, adaptersOf, addAdapterOptions } from "../adapter_options.ts";
 import { Interrupt } from "../interrupt.ts";
 import { fileCacheOption, type LoadFlags, loadForVerb } from "../load.ts";
 import { byteSize, decimal, wholeNumber } from "../option_values.ts";
@@ -40,7 +41,7 @@ import { Progress } from "../progress.ts";
 import { readTextFile } from "../text_file.ts";
 import { createDataVerb, requireModel, requireOption } from "../verb.ts";
 
-interface Options extends Pick<LoadFlags, "fileCache"> {
+interface Options extends Pick<LoadFlags, "fileCache">, AdapterFlags {
   readonly file?: string;
   readonly out?: string;
   readonly tokens?: number;
@@ -57,7 +58,7 @@ interface Options extends Pick<LoadFlags, "fileCache"> {
 const SAVE_INTERVAL_MS = 10_000;
 
 export function profileVerb(): Command {
-  return createDataVerb("profile", "Count how often each neuron of a model fires.")
+  const verb = createDataVerb("profile", "Count how often each neuron of a model fires.")
     .argument("[model]", "a .gguf or .ganglion file")
     .option("--file <file>", "the text to read; - is stdin (default: what the model writes)")
     .option("-o, --out <stats>", "the file of statistics to write; STATS.part while at work")
@@ -84,6 +85,7 @@ export function profileVerb(): Command {
     .option("--io-threads <n>", "threads that read a packed model", wholeNumber(THREADS))
     .addOption(fileCacheOption())
     .action(profile);
+  return addAdapterOptions(verb);
 }
 
 const THREADS = { min: 1, max: 64 };
@@ -93,7 +95,7 @@ async function profile(path: string | undefined, options: Options): Promise<void
   const out = requireOption(options.out, "--out");
   for (const path of [out, options.svg]) if (path !== undefined) checkWritable(path);
   const text = options.file === undefined ? null : readTextFile(options.file);
-  const file = openModelFile(modelPath);
+  const file = openForUse(modelPath, adaptersOf(options));
   const { config } = describeModel(file.file);
   const byLoudness = !isSilentKind(config.feedForward.activation) && config.experts === null;
   const plane = byLoudness ? "gate" : "fired";
@@ -105,6 +107,7 @@ async function profile(path: string | undefined, options: Options): Promise<void
   const { stats, rate } = await (async () => {
     await using model = await loadForVerb(modelPath, {
       ...plan,
+      ...adaptersOf(options),
       ...{ threads: options.threads, ioWorkers: options.ioThreads, fileCache: options.fileCache },
       predictor: "off",
       observe: [plane],
@@ -132,6 +135,7 @@ async function ownWindows(
 ): Promise<number[][]> {
   const { threads, ioThreads: ioWorkers, fileCache, memory: memoryBytes } = options;
   await using model = await loadForVerb(path, {
+    ...adaptersOf(options),
     ...{ contextLength, threads, ioWorkers, fileCache, memoryBytes },
   });
   const { tokens = OWN_TOKENS } = options;

@@ -1,15 +1,24 @@
 /** `quantize IN OUT --type T`: a GGUF with its matrices in another type. */
 import type { Command } from "commander";
 import { basename } from "node:path";
+import { applyAdapters, openAdapter, openTensors } from "../../adapter/mod.ts";
 import { formatBytes } from "../../base/units.ts";
-import { type Quant, quantizeFile, QUANTS, type ReplacedType } from "../../quantize/mod.ts";
+import { openGguf } from "../../gguf/mod.ts";
+import {
+  type Quant,
+  quantizeFile,
+  type QuantizeSource,
+  QUANTS,
+  type ReplacedType,
+} from "../../quantize/mod.ts";
+import { type AdapterFlags, addAdapterOption } from "../adapter_options.ts";
 import { Interrupt } from "../interrupt.ts";
 import { oneOf } from "../option_values.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
 import { Progress } from "../progress.ts";
 import { createDataVerb, requireModel, requireOption } from "../verb.ts";
 
-interface Options {
+interface Options extends Pick<AdapterFlags, "lora"> {
   readonly type?: Quant;
   readonly json?: boolean;
 }
@@ -18,11 +27,12 @@ interface Options {
 const OFFERED: readonly Quant[] = QUANTS.filter((quant) => quant !== "MXFP4");
 
 export function quantizeVerb(): Command {
-  return createDataVerb("quantize", "Store a model's matrices in another type.")
+  const verb = createDataVerb("quantize", "Store a model's matrices in another type.")
     .argument("[in]", "a .gguf file, best of F32, F16 or BF16")
     .argument("[out]", "the file to write")
     .option("--type <type>", `one of ${OFFERED.join(", ")}`, oneOf(OFFERED))
     .action(quantize);
+  return addAdapterOption(verb);
 }
 
 async function quantize(
@@ -37,6 +47,7 @@ async function quantize(
     input: requireModel(input),
     out: path,
     quant: requireOption(options.type, "--type"),
+    source: withAdapters(options),
     onProgress: (doneBytes, totalBytes) => progress.update(doneBytes, totalBytes),
     signal: interrupt.signal,
   });
@@ -46,6 +57,13 @@ async function quantize(
     const sizes = `${formatBytes(result.bytes)}, from ${formatBytes(result.inputBytes)}`;
     writeOutLine(`${path}: ${sizes}`);
   }
+}
+
+/** The model with adapters in its weights, which are rounded once, when they are written. */
+function withAdapters({ lora: adapters = [] }: Options): QuantizeSource | undefined {
+  if (adapters.length === 0) return undefined;
+  const used = adapters.map(({ path, scale = 1 }) => ({ adapter: openAdapter(path), scale }));
+  return { open: (path) => applyAdapters(openGguf(path), used, "F32"), openTensors };
 }
 
 /** A line for each kind of replacement, not one for each tensor. */

@@ -12,11 +12,18 @@ import {
   describeForUse,
   type LoadOptions,
   memoryUse,
+  openForUse,
   planModel,
   projectorBeside,
 } from "../../llm/mod.ts";
-import { type CheckedTensors, checkTensors, summarizePredictors } from "../../model/mod.ts";
+import {
+  type CheckedTensors,
+  checkTensors,
+  isAdapter,
+  summarizePredictors,
+} from "../../model/mod.ts";
 import type { ModelDescription } from "../../model/types.ts";
+import { showAdapter } from "../show_adapter.ts";
 import { Interrupt } from "../interrupt.ts";
 import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
 import { machineProfile } from "../machine.ts";
@@ -38,9 +45,12 @@ export function showVerb(): Command {
 }
 
 async function show(path: string | undefined, options: Options): Promise<void> {
-  const model = openModelFile(requireModel(path));
+  const modelPath = requireModel(path);
+  const plain = openModelFile(modelPath);
+  if (isAdapter(plain.file)) return showAdapter(plain.file, options);
   const load = { profile: machineProfile(), ...toLoadOptions(options) };
-  const checked = options.checkTensors ? await check(model) : null;
+  const checked = options.checkTensors ? await check(plain) : null;
+  const model = openForUse(modelPath, load);
   const report = {
     ...await createReport(model, load),
     packed: model.packed && describePacked(model.packed),

@@ -1,0 +1,83 @@
+/** The flags of adapters: which, how much of each, and what their sums are stored as. */
+import type { Command } from "commander";
+import { InvalidArgumentError } from "commander";
+import { SUM_TYPES, type SumType } from "../adapter/mod.ts";
+import type { AdapterChoice, LoadOptions } from "../llm/mod.ts";
+import { list, oneOf } from "./option_values.ts";
+
+/** What `addAdapterOptions` parses. */
+export interface AdapterFlags {
+  readonly lora?: readonly AdapterChoice[];
+  readonly loraType?: SumType;
+}
+
+/** Adds the flags of every verb that loads a model with adapters, or plans how to. */
+export function addAdapterOptions(verb: Command): Command {
+  return addAdapterOption(verb)
+    .option(
+      "--lora-type <type>",
+      `type of matrices that adapters change, one of ${SUM_TYPES.join(", ").toLowerCase()} ` +
+        "(default: auto, their own if of floats, else q8_0; same: always their own)",
+      oneOf(SUM_TYPES),
+    );
+}
+
+/** Adds `--lora` alone. */
+export function addAdapterOption(verb: Command): Command {
+  return verb.option(
+    "--lora <file>",
+    "an adapter (LoRA, .gguf) of the model, half of it with file:0.5; may be given several times",
+    adapterChoices,
+  );
+}
+
+/** "a.gguf,b.gguf:0.5" → adapters and how much of each, behind those of `before`. */
+export function adapterChoices(
+  text: string,
+  before: readonly AdapterChoice[] = [],
+): AdapterChoice[] {
+  return [...before, ...list(text).map(adapterChoice)];
+}
+
+function adapterChoice(text: string): AdapterChoice {
+  const [, path, scale] = /^(.+):([^:\\/]*)$/.exec(text) ?? [];
+  if (scale === undefined) return { path: text };
+  const value = scale.trim() === "" ? NaN : Number(scale);
+  if (Number.isFinite(value)) return { path, scale: value };
+  throw new InvalidArgumentError("A file is needed, or a file and a number, such as a.gguf:0.5.");
+}
+
+/** A model with another adapter, and what clients call it. */
+export interface NamedAdapter {
+  readonly id: string;
+  readonly adapter: AdapterChoice;
+}
+
+/** Adds `--lora-model`, of who has several models. */
+export function addNamedAdapterOption(verb: Command): Command {
+  return verb.option(
+    "--lora-model <name=file>",
+    "the same model with this adapter as a model of its own, such as poet=poet.gguf:0.8; may be " +
+      "given several times",
+    namedAdapters,
+  );
+}
+
+/** "poet=poet.gguf:0.8,other=other.gguf" → names and adapters, behind those of `before`. */
+export function namedAdapters(text: string, before: readonly NamedAdapter[] = []): NamedAdapter[] {
+  return [
+    ...before,
+    ...list(text).map((each) => {
+      const [, id, rest] = /^([^=\\/]+)=(.+)$/.exec(each) ?? [];
+      if (id !== undefined) return { id: id.trim(), adapter: adapterChoice(rest.trim()) };
+      throw new InvalidArgumentError("A name and a file are needed, such as poet=poet.gguf.");
+    }),
+  ];
+}
+
+/** The load options of the flags. */
+export function adaptersOf(
+  { lora: adapters, loraType: adapterType }: AdapterFlags,
+): Pick<LoadOptions, "adapters" | "adapterType"> {
+  return { ...adapters && { adapters }, ...adapterType && { adapterType } };
+}

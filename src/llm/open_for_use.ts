@@ -1,0 +1,44 @@
+/** Opens a model's file as it is to be used: with its adapters. */
+import { basename } from "node:path";
+import { applyAdapters, openAdapter, type UsedAdapter } from "../adapter/mod.ts";
+import { UnsupportedModelError } from "../base/errors.ts";
+import { type ModelFile, openModelFile } from "../bundle/mod.ts";
+import type { AdapterChoice } from "./engine_options.ts";
+import type { LoadOptions } from "./load_options.ts";
+
+/**
+ * The model at `path`, changed by the adapters of the options.
+ * @throws {RangeError} when an adapter's scale is no finite number.
+ * @throws {ModelFormatError} when a file is damaged or not what it is given as.
+ * @throws {UnsupportedModelError} when an adapter does not fit, or the model cannot have any.
+ */
+export function openForUse(
+  path: string,
+  { adapters = [], adapterType, onNotice }: Pick<
+    LoadOptions,
+    "adapters" | "adapterType" | "onNotice"
+  > = {},
+): ModelFile {
+  const model = openModelFile(path);
+  if (adapters.length === 0) return model;
+  if (model.packed !== null) {
+    throw new UnsupportedModelError(
+      `Cannot use adapters with the packed file "${path}": its neurons are read as they are: ` +
+        "make a model with quantize --lora, and pack that",
+    );
+  }
+  const used = adapters.map(openUsed);
+  for (const { adapter: { file, ignored } } of used) {
+    if (ignored.length === 0) continue;
+    const name = basename(file.parts[0].path);
+    const text = `${ignored.length} norms of the adapter "${name}" are not used, such as ` +
+      `${ignored[0]}: llama.cpp does not use them either`;
+    onNotice?.({ kind: "warning", text });
+  }
+  return { file: applyAdapters(model.file, used, adapterType), packed: null };
+}
+
+function openUsed({ path, scale = 1 }: AdapterChoice): UsedAdapter {
+  if (Number.isFinite(scale)) return { adapter: openAdapter(path), scale };
+  throw new RangeError(`Cannot use the adapter "${path}" ${scale} times: give a finite number`);
+}

@@ -1,0 +1,91 @@
+import {
+  assert,
+  assertEquals,
+  assertNotEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { adapterChoices, namedAdapters } from "../../src/cli/adapter_options.ts";
+import { nmse } from "../support/compare.ts";
+import { tinyAdapter } from "../support/tiny_adapter.ts";
+import { tinyModel } from "../support/tiny_model.ts";
+import { runCli, startCli, withTinyModel } from "./run_cli.ts";
+import { finish, Log } from "./server_process.ts";
+
+Deno.test("--lora takes files, how much of each, and more of them", () => {
+  const half = { path: "b.gguf", scale: 0.5 };
+  assertEquals(adapterChoices("a.gguf"), [{ path: "a.gguf" }]);
+  assertEquals(adapterChoices("a.gguf,b.gguf:0.5"), [{ path: "a.gguf" }, half]);
+  assertEquals(adapterChoices("c:-1", [half]), [half, { path: "c", scale: -1 }]);
+  assertEquals(adapterChoices("C:\\a.gguf"), [{ path: "C:\\a.gguf" }]);
+  for (const text of ["a.gguf:", "a.gguf:x", "a.gguf:1e999"]) {
+    assertThrows(() => adapterChoices(text), Error, "such as a.gguf:0.5");
+  }
+});
+
+/** Logits as the command line writes them. */
+async function logits(out: string, args: string[], env = {}): Promise<Float32Array> {
+  const fixed = ["--tokens", "1,17,300", "--threads", "1", "--out", out];
+  const { code, stderr } = await runCli(["logits", ...args, ...fixed], { env });
+  assertEquals(code, 0, stderr);
+  return new Float32Array((await Deno.readFile(out)).buffer);
+}
+
+Deno.test("logits, show and quantize know --lora and its variable; each file what it is", () =>
+  withTinyModel(async (path, folder) => {
+    const lora = `${folder}/lora.gguf`;
+    const [out, merged] = [`${folder}/out.f32`, `${folder}/merged.gguf`];
+    await Deno.writeFile(lora, tinyAdapter(tinyModel(), { rank: 3, alpha: 6 }));
+    const changed = await logits(out, [path], { GANGLION_LORA: `${lora}:0.5` });
+    const plain = await logits(out, [path, "--exact"]);
+    assertNotEquals(changed, plain);
+    const exact = await logits(out, [path, "--exact", "--lora", `${lora}:0.5`]);
+    assert(nmse(changed, exact) < 1e-9);
+    const made = await runCli(["quantize", path, merged, "--type", "F32", "--lora", `${lora}:0.5`]);
+    assertEquals(made.code, 0, made.stderr);
+    assert(nmse(await logits(out, [merged, "--exact"]), exact) < 1e-12);
+    const shown = JSON.parse((await runCli(["show", lora, "--json"])).stdout);
+    const { kind, arch, alpha, ranks, tensors } = shown;
+    assertEquals([kind, arch, alpha, ranks, tensors], ["lora", "llama", 6, [3], 14]);
+    const { code, stderr } = await runCli(["run", lora, "hello"]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "it is an adapter");
+    assertStringIncludes(stderr, "--lora");
+    const swapped = await runCli(["plan", path, "--lora", path]);
+    assertEquals(swapped.code, 1);
+    assertStringIncludes(swapped.stderr, "it is a model");
+  }));
+
+Deno.test("--lora-model takes names and files, and nothing without both", () => {
+  const poet = { id: "poet", adapter: { path: "a=b.gguf", scale: 0.8 } };
+  assertEquals(namedAdapters("poet=a=b.gguf:0.8"), [poet]);
+  assertEquals(namedAdapters("x=y", [poet]), [poet, { id: "x", adapter: { path: "y" } }]);
+  for (const text of ["poet", "=a.gguf", "poet=", "dir/poet=a.gguf"]) {
+    assertThrows(() => namedAdapters(text), Error, "such as poet=poet.gguf");
+  }
+});
+
+Deno.test("serve has the same model with other adapters under other names", () =>
+  withTinyModel(async (path, folder) => {
+    const lora = `${folder}/lora.gguf`;
+    await Deno.writeFile(lora, tinyAdapter(tinyModel(), { alpha: 32 }));
+    const more = ["--lora-model", `poet=${lora},same=${lora}:0`, "--port", "0", "--threads", "1"];
+    const child = startCli(["serve", path, ...more]);
+    await child.stdin.close();
+    const log = new Log(child.stderr);
+    const [, url] = await log.match(/Serving tiny, poet, same at (http:\/\/127\.0\.0\.1:\d+)/);
+    const answers = await Promise.all(["tiny", "poet", "same"].map(async (model) => {
+      const body = { model, prompt: [1, 17, 300], max_tokens: 8, temperature: 0 };
+      const headers = { "content-type": "application/json" };
+      const reply = await fetch(`${url}/v1/completions`, {
+        ...{ method: "POST", headers, body: JSON.stringify(body) },
+      });
+      const { choices, error } = await reply.json();
+      assertEquals([reply.status, error], [200, undefined]);
+      return choices[0].text;
+    }));
+    child.kill("SIGINT");
+    assertEquals((await finish(child, log)).code, 0);
+    assertNotEquals(answers[1], answers[0]);
+    assertEquals(answers[2], answers[0]);
+  }));
