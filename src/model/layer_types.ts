@@ -17,6 +17,8 @@ export interface LayerConfig {
   readonly rope: number | null;
   /** The same for queries, where another one turns them than keys. */
   readonly queryRope?: number;
+  /** Turns queries and keys, too: other dimensions of them. Left out: nothing does. */
+  readonly secondRope?: number;
   /**
    * The layer does not attend: it convolves over so many tokens, the last of them the token itself.
    * Left out: it attends.

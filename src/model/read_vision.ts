@@ -51,8 +51,12 @@ export function readVision(file: GgufFile): VisionModel {
     throw keys.wrong("attention.head_count", `a divisor of the width, ${width}`);
   }
   const headDim = keys.integer("attention.head_dim", { min: 1, absent: width / heads });
+  const kvHeads = keys.integer("attention.head_count_kv", { min: 0, absent: 0 }) || heads;
+  if (heads % kvHeads !== 0) {
+    throw keys.wrong("attention.head_count_kv", `a divisor of the number of heads, ${heads}`);
+  }
   const checker = new TensorChecker(file);
-  const reader: TowerReader = { file, checker, kind, width, heads, headDim };
+  const reader: TowerReader = { file, checker, kind, width, heads, kvHeads, headDim };
   const blockCount = readBlockCount(file, keys, kind);
   const mergeSide = readMergeSide(keys, reader);
   const images = readImages(keys, reader, mergeSide);
@@ -147,7 +151,7 @@ function readConfig(
   reader: TowerReader,
   { blockCount, images }: { blockCount: number; images: VisionModel["images"] },
 ): ModelConfig {
-  const { kind, width, heads, headDim, file } = reader;
+  const { kind, width, heads, kvHeads, headDim, file } = reader;
   const patchLength = 3 * images.patchSize ** 2;
   const countMax = patchCountMax(keys, images);
   const norm = typeof kind.norm === "string"
@@ -159,7 +163,7 @@ function readConfig(
     embeddingLength: width,
     feedForwardLength: neuronCount(reader),
     headCount: heads,
-    headCountKv: heads,
+    headCountKv: kvHeads,
     headDim,
     valueDim: headDim,
     vocabSize: 0,
@@ -167,8 +171,8 @@ function readConfig(
     isEncoder: true,
     patches: { length: patchLength, countMax },
     norm: { kind: norm, epsilon: keys.float("attention.layer_norm_epsilon", { min: 0 }) },
-    attentionScale: 1 / Math.sqrt(headDim),
-    ropes: kind.rope === null ? [] : [towerRope(kind.rope, headDim, keys)],
+    attentionScale: kind.normalizesValues ? 1 : 1 / Math.sqrt(headDim),
+    ropes: kind.rope === null ? [] : towerRopes(kind.rope, headDim, keys),
     layers: readLayers(keys, reader, { blockCount, images }),
     feedForward: {
       activation: readActivation(file),
@@ -191,6 +195,7 @@ function readLayers(
   return Array.from({ length: blockCount }, (_, index) => ({
     slidingWindow: 0,
     rope,
+    ...kind.rope?.isByHalves && { secondRope: 1 },
     ...windowSide !== null && (index + 1) % period !== 0 && { attentionChunk: windowSide ** 2 },
   }));
 }
@@ -204,23 +209,23 @@ const PLAIN = {
   ...{ tiedEmbeddings: true, predictorThreshold: 0 },
 };
 
-/** Rows of a step: patches of the largest image, and a class token. */
+/** Rows of a step: patches of the largest image, and class tokens. */
 function patchCountMax(keys: Hyperparameters, images: VisionModel["images"]): number {
-  const { imageSize, patchSize, pixelsMax, classTokens } = images;
+  const { imageSize, patchSize, pixelsMax, classTokenCount } = images;
   const patches = pixelsMax === null
     ? Math.floor(imageSize / patchSize) ** 2
     : Math.floor(pixelsMax / patchSize ** 2);
-  if (patches >= 1 && patches <= PATCHES_MAX) return patches + (classTokens === null ? 0 : 1);
+  if (patches >= 1 && patches <= PATCHES_MAX) return patches + classTokenCount;
   const key = pixelsMax === null ? "image_size" : "image_max_pixels";
   throw keys.wrong(key, `1 to ${PATCHES_MAX} patches of ${patchSize} · ${patchSize} pixels`);
 }
 
 /** Pairs of the first half of a head turn by one of a patch's numbers, the others by the other. */
-function towerRope(
-  { pairs, first, isInterleaved }: TowerRope,
+function towerRopes(
+  { pairs, first, isInterleaved, isByHalves, base = ROPE_BASE }: TowerRope,
   headDim: number,
   keys: Hyperparameters,
-): RopeConfig {
+): RopeConfig[] {
   if (headDim % 4 !== 0) throw keys.wrong("attention.head_count", "so that heads are of fours");
   const quarter = headDim / 4;
   const [ofFirst, ofSecond] = first === "row" ? [1, 2] as const : [2, 1] as const;
@@ -231,17 +236,22 @@ function towerRope(
   const powerOf = axisOf.map((_, pair) =>
     2 * (pair % quarter) + (isInterleaved && pair >= quarter ? 1 : 0)
   );
-  return {
+  const common = {
     kind: pairs,
-    dimensionCount: headDim,
-    frequencyBase: ROPE_BASE,
+    frequencyBase: base,
     scaling: {
-      ...{ type: "none", factor: 1, originalContextLength: 0, attentionFactor: 1 },
+      ...{ type: "none" as const, factor: 1, originalContextLength: 0, attentionFactor: 1 },
       ...{ extrapolation: 1, betaFast: 32, betaSlow: 1 },
     },
     factors: null,
-    axes: { axisOf, powerOf },
   };
+  if (!isByHalves) return [{ ...common, dimensionCount: headDim, axes: { axisOf, powerOf } }];
+  return [0, 1].map((half) => ({
+    ...common,
+    dimensionCount: headDim / 2,
+    start: half * headDim / 2,
+    axes: { axisOf: axisOf.slice(half * quarter, (half + 1) * quarter) },
+  }));
 }
 
 function readActivation(file: GgufFile): ModelConfig["feedForward"]["activation"] {

@@ -21,8 +21,10 @@ export interface RopeScaling {
 export interface RopeConfig {
   /** "norm" turns neighbouring pairs (2i, 2i+1); "neox" turns (i, i + dimensionCount / 2). */
   readonly kind: "norm" | "neox";
-  /** How many leading dimensions of a head are turned. */
+  /** How many dimensions of a head are turned, from `start` on. */
   readonly dimensionCount: number;
+  /** Left out: 0. */
+  readonly start?: number;
   readonly frequencyBase: number;
   readonly scaling: RopeScaling;
   /** [dimensionCount / 2] values that divide the frequencies (Llama 3, long-rope), or null. */

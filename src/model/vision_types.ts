@@ -3,7 +3,7 @@
  * of a text model's stream. Data only. A file of such a model is what llama.cpp calls an mmproj.
  */
 import type { Activation } from "./activation_types.ts";
-import type { MatrixTensor, ModelDescription, NormTensors } from "./types.ts";
+import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "./types.ts";
 
 /** What goes in, instead of rows of an embedding table: W · patch + b. */
 export interface PatchesConfig {
@@ -23,6 +23,8 @@ export interface ProjectorConfig {
    */
   readonly mergedRows: number;
   readonly merge: "concat" | "turns" | "mean";
+  /** Multiplies what merging gives, before `ProjectorTensors.standard`. Left out: nothing does. */
+  readonly mergedScale?: number;
   /** Of each row before it is merged, or of what merging gives; null: there is none. */
   readonly norm: {
     readonly of: "rows" | "merged";
@@ -51,6 +53,8 @@ export interface ProjectorTensors {
   /** Of `ProjectorConfig.deepLayers`. Left out: there are none. */
   readonly deep?: readonly DeepProjectorTensors[];
   readonly norm: NormTensors | null;
+  /** [merged length] each: (x - mean) · gains, before the norm of merged rows. Left out: x. */
+  readonly standard?: { readonly mean: VectorTensor; readonly gains: VectorTensor };
   /** [d, merged length]: makes one row of merged ones, before `first`. Left out: nothing does. */
   readonly merger?: MatrixTensor;
   /** The file has `first` as [merged length, rows], and it says so. Left out: as it is defined. */
@@ -98,11 +102,15 @@ export interface ImageConfig {
     readonly count: number;
     /** Row of the class token; patches have the others, in order. Null: there is none. */
     readonly classRow: number | null;
-    /** How those of the square become those of another grid; null: images are squares. */
-    readonly resize: "bilinear" | "bilinearCorners" | null;
+    /**
+     * How those of the square become those of another grid; null: images are squares. "sum": half
+     * of them are columns' and half are rows', and a patch has the sum of both.
+     */
+    readonly resize: "bilinear" | "bilinearCorners" | "sum" | null;
   } | null;
-  /** Tensor of the class token, [d], which is a row behind the patches; null: there is none. */
+  /** Tensor of class tokens, [count, d], rows behind the patches; null: there are none. */
   readonly classTokens: string | null;
+  readonly classTokenCount: number;
   /** [d]: what the tower adds to all rows, and a class token must do without; null: nothing. */
   readonly patchBias: string | null;
   /**

@@ -98,11 +98,13 @@ export class AttentionBlock {
 
   /** Turns queries and keys by their positions, where the layer encodes them. */
   rotate(layer: Layer): void {
-    if (layer.queryRope !== null) {
-      this.#rotateHeads(layer.queryRope, this.#state.space.query, layer.headCount, layer.headDim);
-    }
-    if (layer.rope === null || !layer.hasKeys) return;
-    this.#rotateHeads(layer.rope, this.#state.space.key, layer.kvHeadCount, layer.headDim);
+    const { secondRope: second, headCount, kvHeadCount, headDim } = layer;
+    const { query, key } = this.#state.space;
+    if (layer.queryRope !== null) this.#rotateHeads(layer.queryRope, query, headCount, headDim);
+    if (second !== null) this.#rotateHeads(second, query, headCount, headDim);
+    if (!layer.hasKeys) return;
+    if (layer.rope !== null) this.#rotateHeads(layer.rope, key, kvHeadCount, headDim);
+    if (second !== null) this.#rotateHeads(second, key, kvHeadCount, headDim);
   }
 
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
@@ -286,9 +288,9 @@ export class AttentionBlock {
   #rotateHeads(index: number, x: number, heads: number, headDim: number): void {
     if (heads === 0) return;
     const { kernels, space, config: { ropes }, n } = this.#state;
-    const { kind, dimensionCount } = ropes[index];
+    const { kind, dimensionCount, start = 0 } = ropes[index];
     const neox = kind === "neox" ? 1 : 0;
-    const stride = heads * headDim;
-    kernels.rope_f32(x, stride, n, heads, headDim, dimensionCount, space.ropes[index], neox);
+    const [from, stride] = [x + 4 * start, heads * headDim];
+    kernels.rope_f32(from, stride, n, heads, headDim, dimensionCount, space.ropes[index], neox);
   }
 }

@@ -60,6 +60,8 @@ export interface Layer {
   readonly rope: number | null;
   /** The same for queries. */
   readonly queryRope: number | null;
+  /** Turns other dimensions of both; null: nothing does. */
+  readonly secondRope: number | null;
   /** Heads are normalised when they are turned already. */
   readonly normalizesTurned: boolean;
   /** Own query heads, and the key/value heads that they read. */
@@ -168,8 +170,8 @@ export function bindLayer(
     slidingWindow: own.slidingWindow,
     positionsAhead: positionsAhead(config, index),
     attentionChunk: own.attentionChunk ?? 0,
-    rope: own.rope,
-    queryRope: own.queryRope ?? own.rope,
+    ...{ rope: own.rope, queryRope: own.queryRope ?? own.rope },
+    secondRope: own.secondRope ?? null,
     normalizesTurned: config.normalizesTurnedHeads,
     headCount: lengthOf(plan.heads),
     kvHeadCount: lengthOf(plan.kvHeads),

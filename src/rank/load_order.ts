@@ -293,7 +293,8 @@ export function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Gen
   yield* partsOfNorm(rowNorm);
 }
 
-function* partsOfProjector({ merger, last, deep }: ProjectorPlan): Generator<Part> {
+function* partsOfProjector({ merger, standard, last, deep }: ProjectorPlan): Generator<Part> {
+  if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   if (merger !== null) yield* partsOf(merger);
   for (const { norm, first, second } of [last, ...deep]) {
     yield* partsOfNorm(norm);

@@ -7,7 +7,7 @@ import { FLOAT_ROW_PAD_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.
 import type { MatrixTensor, ModelDescription, NormTensors } from "../model/types.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
-import type { MatrixPlan, NormPlan, WorkspacePlan } from "./plan_types.ts";
+import type { MatrixPlan, NormPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
 import { cut, lengthOf, type Range } from "./shard.ts";
 import type { StepGraphInput, StepTensor } from "./step_graph.ts";
@@ -48,6 +48,8 @@ export interface ProjectionPlan {
 export interface ProjectorPlan {
   /** Whole on every rank: all need all that it gives. Null: there is none. */
   readonly merger: MatrixPlan | null;
+  /** As `ProjectorTensors.standard`, whole as well; null: there is none. */
+  readonly standard: { readonly mean: VectorPlan; readonly gains: VectorPlan } | null;
   readonly last: ProjectionPlan;
   readonly deep: readonly ProjectionPlan[];
   readonly mergedStride: number;
@@ -76,7 +78,7 @@ export function projectorShare(
 ): ProjectorShare | null {
   const { patches, projector } = config;
   if (projector === undefined || patches === undefined) return null;
-  const { merger: _, deep = [], ...last } = tensors.projector!;
+  const { merger: _, standard: __, deep = [], ...last } = tensors.projector!;
   const shareOf = <T extends Omit<ProjectionShare, "own">>(of: T): ProjectionShare => {
     const unit = of.second === null ? 1 : blockOf(of.second);
     return { ...of, own: cut(of.first.rows, { parts, part, unit }) };
@@ -104,8 +106,11 @@ export function planProjector(
   { last, deep, mergedStride, hiddenStride }: ProjectorShare,
   adds: boolean,
 ): ProjectorPlan {
-  const { merger } = projector!;
+  const { merger, standard } = projector!;
   return {
+    standard: standard
+      ? { mean: place.vector(standard.mean), gains: place.vector(standard.gains) }
+      : null,
     merger: merger ? place.matrix(merger, {}) : null,
     last: planProjection(place, last, adds),
     deep: deep.map((share) => planProjection(place, share, adds)),

@@ -4,7 +4,7 @@
  */
 import type { Activation, ProjectorConfig } from "../model/types.ts";
 import { floats } from "./arena_views.ts";
-import { bindNorm, type Norm, normalizeRows } from "./bound_norm.ts";
+import { addressOf, bindNorm, type Norm, normalizeRows } from "./bound_norm.ts";
 import { type Activations, type Matrix, matrixOf, project, quantize, readsQ8 } from "./matrix.ts";
 import { aloneKernel } from "./neurons.ts";
 import type { ProjectionPlan, ProjectorPlan } from "./plan_projector.ts";
@@ -35,6 +35,8 @@ export class Projector {
   readonly #plan: ProjectorPlan;
   readonly #merger: RowMerger;
   readonly #lastNorm: Norm;
+  /** Addresses of f32 [merged width]; 0: there is none. */
+  readonly #standard: { readonly mean: number; readonly gains: number };
   readonly #joins: Matrix | null;
   readonly #last: Projection;
   /** Of layers' outcomes, in the order of `deepLayers`. */
@@ -61,6 +63,11 @@ export class Projector {
     this.#plan = projector;
     this.#merger = new RowMerger(state, { config, memory, stride: projector.mergedStride });
     this.#lastNorm = bindNorm(outputNorm);
+    const { standard } = projector;
+    this.#standard = {
+      mean: addressOf(standard && standard.mean),
+      gains: addressOf(standard && standard.gains),
+    };
     this.#joins = projector.merger && matrixOf(projector.merger);
     this.#last = bindProjection(projector.last, { activation: config.activation, outStart: 0 });
     const part = config.outputLength / (1 + projector.deep.length);
@@ -111,10 +118,26 @@ export class Projector {
       this.#normalize(norm, own!, { f32: space.normed, stride }, { n, width: d });
     }
     const x = this.#merger.merge(m);
+    this.#standardize(x, m);
     if (norm?.of === "merged") {
       this.#normalize(norm, own!, x, { n: m, width: this.#merger.width });
     }
     this.#add(this.#last, this.#joins === null ? x : this.#makeOne(x, this.#joins, m), m);
+  }
+
+  /** x = (scale · x - mean) · gains, m rows: of -scale · x + mean, the other way round. */
+  #standardize({ f32: x, stride }: Activations, m: number): void {
+    const { kernels } = this.#state;
+    const { mean, gains } = this.#standard;
+    const { mergedScale } = this.#config;
+    const { width } = this.#merger;
+    if (mergedScale !== undefined) {
+      kernels.scale_f32(x, stride, m, width, mean === 0 ? mergedScale : -mergedScale);
+    }
+    if (mean === 0) return;
+    kernels.add_bias_f32(x, stride, mean, m, width);
+    kernels.scale_f32(x, stride, m, width, -1);
+    kernels.mul_weight_f32(x, stride, gains, m, width);
   }
 
   /** x = norm(x), n rows of `width` numbers. */

@@ -74,6 +74,8 @@ interface Turning {
   readonly heads: number;
   readonly headDim: number;
   readonly rope: number | null;
+  /** Turns other dimensions. */
+  readonly second?: number;
 }
 
 /** One sequence run by one model. */
@@ -285,7 +287,7 @@ export class ReferenceModel {
     const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
 
-    const { rope: keyRope, queryRope = keyRope } = layers[index];
+    const { rope: keyRope, queryRope = keyRope, secondRope: second } = layers[index];
     const turned = (x: Float64Array, norm: HeadNormTensors | null, by: Turning) =>
       normalizesTurnedHeads
         ? blocks.headNorm(this.#rotate(x, by, place), norm, keyDim)
@@ -294,7 +296,7 @@ export class ReferenceModel {
     const { keysOf = index } = layers[index];
     const hasKeys = keysOf === index;
     const v = hasKeys ? show("value", blocks.headNorm(value, tensors.valueNorm, valueDim)) : value;
-    const ofQuery = { headDim: keyDim, heads: headCount, rope: queryRope };
+    const ofQuery = { headDim: keyDim, heads: headCount, rope: queryRope, second };
     const grown = growQueries(query, {
       width: ofQuery.heads * keyDim,
       fromPosition: place.fromPosition,
@@ -305,7 +307,7 @@ export class ReferenceModel {
     const cache = this.#caches[keysOf];
     const kept = place.fromPosition * kvHeads;
     if (hasKeys) {
-      const ofKey = { headDim: keyDim, heads: kvHeads, rope: keyRope };
+      const ofKey = { headDim: keyDim, heads: kvHeads, rope: keyRope, second };
       const k = show("key", turned(key, tensors.keyNorm, ofKey));
       cache.keys = append(cache.keys, kept * keyDim, k);
       cache.values = append(cache.values, kept * valueDim, v);
@@ -381,16 +383,14 @@ export class ReferenceModel {
   }
 
   /** Heads turned as the layer turns them, if it does; x [n, heads, headDim]. */
-  #rotate(x: Float64Array, by: Turning, { rotations }: Place): Float64Array {
-    const { heads, headDim, rope: choice } = by;
+  #rotate(x: Float64Array, by: Turning, at: Place): Float64Array {
+    const { heads, headDim, rope: choice, second } = by;
+    const { rotations } = at;
     if (choice === null) return x;
-    const { kind, dimensionCount } = this.config.ropes[choice];
-    return rope(x, rotations[choice], {
-      heads,
-      headDim,
-      rotDim: dimensionCount,
-      kind,
-    });
+    const { kind, dimensionCount: rotDim, start } = this.config.ropes[choice];
+    const turned = rope(x, rotations[choice], { heads, headDim, rotDim, start, kind });
+    if (second === undefined) return turned;
+    return this.#rotate(turned, { heads, headDim, rope: second }, at);
   }
 
   #show(name: string, data: Float64Array): Float64Array {

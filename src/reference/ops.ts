@@ -176,8 +176,10 @@ export function addBias(x: Numbers, bias: Numbers): Float64Array {
 export interface RopeShape {
   readonly heads: number;
   readonly headDim: number;
-  /** How many leading dimensions of each head are turned; even, at most headDim. */
+  /** How many dimensions of each head are turned; even, at most headDim. */
   readonly rotDim: number;
+  /** The first of them. Left out: 0. */
+  readonly start?: number;
   /** "norm" turns pairs (2i, 2i + 1); "neox" turns pairs (i, i + rotDim / 2). */
   readonly kind: "norm" | "neox";
 }
@@ -189,13 +191,13 @@ export interface RopeShape {
  * @param cosSin [n, rotDim]: per token rotDim/2 cosines, then rotDim/2 sines.
  */
 export function rope(x: Numbers, cosSin: Numbers, shape: RopeShape): Float64Array {
-  const { heads, headDim, rotDim, kind } = shape;
+  const { heads, headDim, rotDim, start = 0, kind } = shape;
   const half = rotDim / 2;
   const out = Float64Array.from(x);
   const n = x.length / (heads * headDim);
   for (let t = 0; t < n; t++) {
     for (let h = 0; h < heads; h++) {
-      const head = (t * heads + h) * headDim;
+      const head = (t * heads + h) * headDim + start;
       for (let i = 0; i < half; i++) {
         const a = head + (kind === "norm" ? 2 * i : i);
         const b = head + (kind === "norm" ? 2 * i + 1 : i + half);

@@ -8,6 +8,7 @@ import type {
   ModelConfig,
   ModelTensors,
   NormTensors,
+  ProjectorTensors,
   TowerInput,
 } from "../model/mod.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
@@ -55,12 +56,13 @@ export function projectRows(
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
   const own = rows.subarray(0, kept * d);
   const merged = mergeRows(norm?.of === "rows" ? normalise(own) : own, d, config);
-  const normed = norm?.of === "merged" ? normalise(merged) : merged;
+  const made = standardRows(merged, config.mergedScale ?? 1, projector.standard, parts);
+  const normed = norm?.of === "merged" ? normalise(made) : made;
   const joined = projector.merger ? blocks.project(normed, projector.merger) : normed;
   const first = projector.isFirstTransposed
     ? matmul(weights.transposed(projector.first), joined, projector.first.rows)
     : blocks.project(joined, projector.first);
-  const made = projector.second === null
+  const last = projector.second === null
     ? first
     : blocks.project(bend(activation, first), projector.second);
   const deep = deepLayers.map((layer, i) => {
@@ -69,7 +71,7 @@ export function projectRows(
     const input = normOf(beside, { ...parts.config.norm, tensors: tensors.norm }, parts);
     return blocks.project(bend("gelu", blocks.project(input, tensors.first)), tensors.second);
   });
-  return besideEachOther([made, ...deep], outputLength / (1 + deep.length));
+  return besideEachOther([last, ...deep], outputLength / (1 + deep.length));
 }
 
 function bend(activation: Activation | null, x: Float64Array): Float64Array {
@@ -86,6 +88,20 @@ function besideEachOther(parts: readonly Float64Array[], length: number): Float6
   });
 }
 
+/** (scale · x - mean) · gains. */
+function standardRows(
+  x: Float64Array,
+  factor: number,
+  standard: ProjectorTensors["standard"],
+  { weights }: Parts,
+): Float64Array {
+  const scaled = x.map((value) => factor * value);
+  if (standard === undefined) return scaled;
+  const [mean, gains] = [weights.vector(standard.mean), weights.vector(standard.gains)];
+  const length = mean.length;
+  return scaled.map((value, i) => (value - mean[i % length]) * gains[i % length]);
+}
+
 function normOf(
   x: Float64Array,
   { kind, epsilon, tensors }: {
@@ -93,9 +109,11 @@ function normOf(
     readonly epsilon: number;
     readonly tensors: NormTensors;
   },
-  { weights }: Parts,
+  parts: Parts,
 ): Float64Array {
-  const weight = weights.vector(tensors.weight!);
+  const { weights } = parts;
+  const d = parts.config.embeddingLength;
+  const weight = tensors.weight ? weights.vector(tensors.weight) : new Float64Array(d).fill(1);
   const bias = tensors.bias && weights.vector(tensors.bias);
   if (kind === "layer") return layerNorm(x, { weight, bias, epsilon });
   const normalised = rmsNorm(x, weight, epsilon);

@@ -9,6 +9,8 @@ export type Cut =
   | "square"
   /** It keeps its shape, within a number of pixels. */
   | "ownShape"
+  /** It keeps its shape, and has a longest edge. */
+  | "ownEdge"
   /** Whole, as a square; and enlarged to the best of some sizes and cut into squares. */
   | "bestSize"
   /** Whole, as a square; and brought to a longest edge and cut into squares. */
@@ -58,6 +60,7 @@ const QWEN: ImageKind = {
 
 const KINDS: Readonly<Record<string, ImageKind>> = {
   gemma3: { ...COMMON, begin: "<start_of_image>", end: "<end_of_image>", seesAll: true },
+  gemma4v: { ...COMMON, cut: "ownShape", begin: "<|image>", end: "<image|>", seesAll: true },
   // The mean colour of CLIP's training.
   mlp: { ...COMMON, whole: { filter: "bicubic", around: [122, 116, 104] } },
   janus_pro: { ...COMMON, whole: { filter: "bilinear", around: [127, 127, 127] } },
@@ -68,12 +71,17 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     beforeWhole: "\n\n<fake_token_around_image><global-img>",
     behindWhole: "<fake_token_around_image>",
   },
+  nemotron_v2_vl: { ...COMMON, whole: BICUBIC },
   internvl: { ...COMMON, cut: "bestSize", whole: STRETCHED, begin: "<img>", end: "</img>" },
   pixtral: { ...COMMON, cut: "ownShape", end: "[IMG_END]" },
+  lightonocr: {
+    ...{ ...COMMON, cut: "ownEdge", whole: BICUBIC, begin: "<|im_start|>", end: "<|im_end|>" },
+  },
   kimivl: { ...COMMON, cut: "ownShape", begin: "<|media_start|>", end: "<|media_end|>" },
   "qwen2vl_merger": QWEN,
   "qwen2.5vl_merger": QWEN,
   "qwen3vl_merger": QWEN,
+  exaone4_5: { ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<vision>", end: "</vision>" },
   phi4: { ...COMMON, cut: "ownShape" },
   "dots_ocr": {
     ...{ ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<|img|>", end: "<|endofimg|>" },

@@ -20,6 +20,7 @@ export function positionsOf(
   table: Float32Array,
 ): Float32Array {
   const d = table.length / count;
+  if (resize === "sum") return sumsOf(grid, table, count / 2);
   const first = classRow === 0 ? 1 : 0;
   const patches = count - (classRow === null ? 0 : 1);
   const square = table.subarray(first * d, (first + patches) * d);
@@ -39,6 +40,21 @@ export function positionsOf(
         })
       );
       to += d;
+    }
+  }
+  return positions;
+}
+
+/** table: [2, length, d], columns' first. */
+function sumsOf({ rows, columns }: Grid, table: Float32Array, length: number): Float32Array {
+  const d = table.length / (2 * length);
+  const positions = new Float32Array(rows * columns * d);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) {
+      const to = (row * columns + column) * d;
+      for (let i = 0; i < d; i++) {
+        positions[to + i] = table[column * d + i] + table[(length + row) * d + i];
+      }
     }
   }
   return positions;

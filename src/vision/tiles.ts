@@ -26,6 +26,11 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
       return { whole: resize(image, square, kind.whole), parts: [] };
     case "ownShape":
       return { whole: resize(image, ownSize(image, config), kind.whole), parts: [] };
+    case "ownEdge": {
+      const { longestEdge, patchSize, mergeSide } = config;
+      const size = sizeOfLongestEdge(image, longestEdge!, patchSize * mergeSide);
+      return { whole: resize(image, size, kind.whole), parts: [] };
+    }
     case "bestSize": {
       const isSmall = image.width <= imageSize && image.height <= imageSize;
       const size = isSmall ? null : bestSize(image, candidates(config));

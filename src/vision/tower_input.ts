@@ -15,7 +15,7 @@ export function towerInput(tile: Raster, config: ImageConfig, tables: ImageTable
   const grid = gridOf(tile, config);
   const order = patchOrder(grid, config);
   const kept = order.length;
-  const count = kept + (config.classTokens === null ? 0 : 1);
+  const count = kept + config.classTokenCount;
   return {
     ...{ count, kept },
     patches: cutPatches(tile, { config, order, columns: grid.columns, count }),
@@ -63,7 +63,7 @@ function normalised(channel: number, { mean, deviation }: ImageConfig): Float32A
   );
 }
 
-/** [count, d]: learned positions; in a class token's row the token, too. Null: there is nothing. */
+/** [count, d]: learned positions; in class tokens' rows the tokens, too. Null: there is nothing. */
 function addedRows(
   { grid, order, config, tables, count }: {
     readonly grid: Grid;
@@ -77,7 +77,9 @@ function addedRows(
   const table = positions === null ? null : tables.positions!;
   const token = config.classTokens === null ? null : tables.classTokens!;
   if (table === null && token === null) return null;
-  const d = token?.length ?? table!.length / positions!.count;
+  const d = table === null
+    ? token!.length / config.classTokenCount
+    : table.length / positions!.count;
   const added = new Float32Array(count * d);
   if (table !== null) {
     const of = positionsOf(grid, positions!, table);
@@ -88,7 +90,9 @@ function addedRows(
     const position = classRow === null ? null : table!.subarray(classRow * d, (classRow + 1) * d);
     const bias = config.patchBias === null ? null : tables.patchBias!;
     const last = added.subarray(order.length * d);
-    for (let i = 0; i < d; i++) last[i] = token[i] + (position?.[i] ?? 0) - (bias?.[i] ?? 0);
+    for (let i = 0; i < last.length; i++) {
+      last[i] = token[i] + (position?.[i] ?? 0) - (bias?.[i % d] ?? 0);
+    }
   }
   return added;
 }

@@ -19,7 +19,7 @@ export interface Raster {
 export interface ImageTables {
   /** [count, d] */
   readonly positions: Float32Array | null;
-  /** [d] */
+  /** [count, d] */
   readonly classTokens: Float32Array | null;
   /** [d] */
   readonly patchBias: Float32Array | null;

@@ -1,6 +1,7 @@
 /**
  * Rows that llama.cpp (clip of npm's llama.rn 0.12.9, in F32) makes of `tinyPixels` by the tiny
  * towers of seed 1: six numbers at the beginning of the first one, six at the end of the last one.
+ * "gemma4v" makes 2c - 1 of colours itself: it was given (c + 1) / 2.
  * Of "mlp" they begin with the second row: it takes the first one for the class token. Data only.
  */
 import type { TinyVisionName } from "../support/tiny_vision.ts";
@@ -14,6 +15,10 @@ export const TINY_ROWS: Readonly<Record<TinyVisionName, readonly number[]>> = {
   "gemma3-odd": [
     -0.81475, -0.18326, -0.30605, 2.53096, -3.87192, -2.13319,
     2.66593, 1.02589, 1.46992, -4.49627, 2.60954, -2.08228,
+  ],
+  "gemma4v": [
+    -0.50813, 0.16865, -0.97405, 0.90087, 2.16711, -1.95682,
+    2.03356, -0.59789, -0.02330, -1.56076, -2.27988, 3.36889,
   ],
   "mlp": [
     14.75673, 0.19796, 0.75640, -0.10193, 1.57000, -4.87619,
@@ -35,11 +40,19 @@ export const TINY_ROWS: Readonly<Record<TinyVisionName, readonly number[]>> = {
     0.74320, -0.30890, -0.29525, 0.26945, 0.39356, -0.05917,
     1.43331, -1.54162, 1.38455, 0.54908, -0.52747, -2.44554,
   ],
+  "nemotron_v2_vl": [
+    6.47292, 3.27107, -0.17228, -6.05891, -5.66573, 8.66731,
+    0.98774, -7.26101, 0.12485, -2.36660, 5.21433, 1.60228,
+  ],
   "pixtral": [
     -8.92536, -8.33351, -1.59799, 8.04785, -3.75067, -14.58461,
     -1.28895, 3.54684, -5.31148, 2.43786, 0.51052, -3.74543,
   ],
   "pixtral-merging": [
+    2.68375, 2.40018, 2.51943, -5.76952, 2.09789, 0.63933,
+    5.51316, 1.35108, 1.10392, -0.71122, 2.91689, 0.88537,
+  ],
+  "lightonocr": [
     2.68375, 2.40018, 2.51943, -5.76952, 2.09789, 0.63933,
     5.51316, 1.35108, 1.10392, -0.71122, 2.91689, 0.88537,
   ],
@@ -50,6 +63,10 @@ export const TINY_ROWS: Readonly<Record<TinyVisionName, readonly number[]>> = {
   "qwen2.5vl_merger": [
     1.42576, 1.73485, 0.64649, -4.23516, 0.20121, 0.77548,
     -0.03020, -2.98790, -0.26313, 1.41725, -0.54291, -2.36551,
+  ],
+  "exaone4_5": [
+    1.21254, -3.13650, -2.84946, 1.85976, 2.71243, 1.98462,
+    3.00788, -0.09439, -3.02366, -0.65025, -2.04204, 1.39743,
   ],
   "qwen3vl_merger": [
     1.11946, -1.71374, -0.44661, -0.36125, -1.19904, 1.48370,

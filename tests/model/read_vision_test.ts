@@ -68,12 +68,69 @@ Deno.test("readVision() says what preparing images takes", () => {
   assertEquals(read(tiles, { kind: "internvl" }).images.tilesMax, 12);
 });
 
+Deno.test("readVision() makes Gemma 4's colours go from -1 to 1", () => {
+  const colours = {
+    "vision.image_mean": Float32Array.of(0, 0, 0.25),
+    "vision.image_std": Float32Array.of(1, 1, 0.5),
+  };
+  const { images } = read(colours, { kind: "gemma4v" });
+  assertEquals(images.mean, [0.5, 0.5, 0.5]);
+  assertEquals(images.deviation, [0.5, 0.5, 0.25]);
+});
+
+Deno.test("readVision() gives Gemma 4's images positions on both axes, as many as they may have", () => {
+  const of = (positionTables: number) => () =>
+    readVision(fileOf({ kind: "gemma4v", changes: { positionTables } })).images.positions;
+  assertEquals(of(50)()?.count, 100);
+  assertThrows(of(49), ModelFormatError, "49 columns and as many rows, and images may be 50");
+});
+
+Deno.test("readVision() refuses a projector of Gemma 4 whose numbers are kept within limits", () => {
+  const limited = withTensor(fileOf({ kind: "gemma4v" }), "v.blk.0.attn_q.input_max", {
+    dims: [1],
+  });
+  assertThrows(() => readVision(limited), UnsupportedModelError, "v.blk.0.attn_q.input_max");
+});
+
+Deno.test("readVision() lets LightOnOCR's images be as long as the file says, or a square's side", () => {
+  const of = (changes: Record<string, GgufValue | undefined>) =>
+    read(changes, { kind: "lightonocr" }).images;
+  const said = of({});
+  assertEquals([said.longestEdge, said.pixelsMin, said.pixelsMax], [64, 64, 64 * 64]);
+  const { longestEdge, pixelsMax } = of({ "vision.preproc_image_size": undefined });
+  assertEquals([longestEdge, pixelsMax], [24, 24 * 24]);
+  assertEquals(of({ "vision.preproc_image_size": 65 }).pixelsMax, 72 * 72);
+});
+
 Deno.test("readVision() counts a step's rows by the largest image, and a class token", () => {
   const countMax = (kind: TinyVisionName) =>
     readVision(fileOf({ kind })).description.config.patches?.countMax;
   assertEquals(["gemma3", "mlp", "pixtral"].map((kind) => countMax(kind as TinyVisionName)), [
     ...[36, 37, 1024],
   ]);
+});
+
+Deno.test("readVision() lets EXAONE's queries share keys, and its files have windows or not", () => {
+  const of = (n_wa_pattern: number | undefined) =>
+    read({ "vision.n_wa_pattern": n_wa_pattern }, { kind: "exaone4_5" });
+  const { images, description: { config, tensors } } = of(2);
+  assertEquals([config.headCount, config.headCountKv, images.windowSide], [6, 2, 8]);
+  assertEquals(tensors.layers[0].key?.rowStart, 96);
+  assertEquals(tensors.layers[0].value?.rowStart, 96 + 32);
+  for (const none of [0, undefined]) {
+    const { images, description: { config } } = of(none);
+    assertEquals([images.windowSide, config.layers[0].attentionChunk], [null, undefined]);
+  }
+});
+
+Deno.test("readVision() counts Nemotron's class tokens, which have no positions", () => {
+  const of = (classTokens: number) =>
+    readVision(fileOf({ kind: "nemotron_v2_vl", changes: { classTokens } }));
+  const { images, description: { config } } = of(3);
+  assertEquals([images.classTokenCount, images.positions?.count], [3, 36]);
+  assertEquals([images.positions?.classRow, config.patches?.countMax], [null, 39]);
+  assertThrows(() => of(0), ModelFormatError, "v.class_embd");
+  assertThrows(() => of(257), ModelFormatError, "v.class_embd");
 });
 
 Deno.test("readVision() leaves out layers behind the one that a file names", () => {
@@ -111,7 +168,7 @@ Deno.test("readVision() refuses files that are no projectors of images, and kind
   assertThrows(() => readVision(text), ModelFormatError, "give the mmproj file");
   assertThrows(() => read({ has_vision_encoder: false }), UnsupportedModelError, "of sounds");
   const unknown = assertThrows(() => read({ projector_type: "ldpv2" }), UnsupportedModelError);
-  assertStringIncludes(unknown.message, `"ldpv2": this version runs dots_ocr, gemma3, idefics3`);
+  assertStringIncludes(unknown.message, `"ldpv2": this version runs dots_ocr, exaone4_5, gemma3`);
   assertThrows(() => read({ projector_type: undefined }), ModelFormatError, "projector_type");
   const { images } = read({ projector_type: undefined, "vision.projector_type": "gemma3" });
   assertEquals(images.projector, "gemma3");
@@ -127,6 +184,7 @@ Deno.test("readVision() refuses numbers that make no sense together", () => {
   const wrong: readonly [Record<string, GgufValue>, string][] = [
     [{ use_gelu: true, use_silu: true }, "both are true"],
     [{ "vision.attention.head_count": 5 }, "a divisor of the width, 96"],
+    [{ "vision.attention.head_count_kv": 4 }, "a divisor of the number of heads, 6"],
     [{ "vision.block_count": 1000 }, "at most the number of tensors"],
     [{ "vision.patch_size": 25 }, "patch_size"],
     [{ "vision.image_size": 20 }, "a multiple of 2 patches"],

@@ -76,7 +76,12 @@ const MISTAKES = {
   ),
   "heads as they are": ofTower((d) => mapLayers(d, (l) => ({ ...l, queryNorm: null }))),
   "not turned": ofTower((d) =>
-    withConfig(d, ({ layers }) => ({ layers: layers.map((l) => ({ ...l, rope: null })) }))
+    withConfig(
+      d,
+      ({ layers }) => ({
+        layers: layers.map((l) => ({ ...l, rope: null, secondRope: undefined })),
+      }),
+    )
   ),
   "other pairs": ofTower((d) =>
     withRopes(d, { kind: d.config.ropes[0].kind === "norm" ? "neox" : "norm" })
@@ -86,6 +91,39 @@ const MISTAKES = {
   })),
   "frequencies in turns": ofAxes(powersOf(1)),
   "frequencies of each half": ofAxes(powersOf(0)),
+  "one half turned": ofTower((d) =>
+    withConfig(
+      d,
+      ({ layers }) => ({ layers: layers.map((l) => ({ ...l, secondRope: undefined })) }),
+    )
+  ),
+  "pairs of both halves": ofTower((d) =>
+    withConfig(d, ({ headDim, ropes: [first], layers }) => ({
+      ropes: [{
+        ...{ ...first, dimensionCount: headDim },
+        axes: {
+          axisOf: Array.from({ length: headDim / 2 }, (_, i) => 4 * i < headDim ? 2 : 1),
+          powerOf: Array.from({ length: headDim / 2 }, (_, i) => 2 * (i % (headDim / 4))),
+        },
+      }],
+      layers: layers.map((l) => ({ ...l, secondRope: undefined })),
+    }))
+  ),
+  "another base": ofTower((d) => withRopes(d, { frequencyBase: 10000 })),
+  "keys and values exchanged": ofTower((d) =>
+    mapLayers(d, (l) => ({ ...l, key: l.value, value: l.key }))
+  ),
+  "values as they are": ofTower((d) => mapLayers(d, (l) => ({ ...l, valueNorm: null }))),
+  "scores scaled": ofTower((d) =>
+    withConfig(d, ({ headDim }) => ({ attentionScale: 1 / Math.sqrt(headDim) }))
+  ),
+  "no norms behind blocks": ofTower((d) =>
+    mapLayers(d, (l) => ({ ...l, attentionPostNorm: null, feedForwardPostNorm: null }))
+  ),
+  "rows as they are": ofTensors(({ projector }) => ({
+    projector: { ...projector!, standard: undefined },
+  })),
+  "rows of another size": ofProjector(() => ({ mergedScale: 1 })),
   "no windows": ofTower((d) =>
     withConfig(d, ({ layers }) => ({
       layers: layers.map((l) => ({ ...l, attentionChunk: undefined })),
@@ -95,6 +133,12 @@ const MISTAKES = {
   "blocks by columns": ({ d: { config }, input }: Seen) => ({
     input: exchanged(input, config, config.projector!.mergedRows),
   }),
+  "class tokens with positions": ({ d: { config }, input }: Seen) => {
+    const added = input.added!.slice();
+    const from = input.kept * config.embeddingLength;
+    for (let i = from; i < added.length; i++) added[i] += added[i - from];
+    return { input: { ...input, added } };
+  },
   "patches without positions": ({ input }: Seen) => ({ input: { ...input, added: null } }),
 } satisfies Readonly<Record<string, Mistake>>;
 
@@ -107,6 +151,13 @@ const TURNING = ["not turned", "other pairs", "rows and columns exchanged"] as c
 const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[]>> = {
   "gemma3": [...SIGLIP, "no norm in the projector", "another epsilon in the projector"],
   "gemma3-odd": ["no last norm"],
+  "gemma4v": [
+    ...[...TURNING, "one half turned", "pairs of both halves", "another base"] as const,
+    ...["gelu of another kind", "another epsilon", "patches without positions"] as const,
+    ...["heads as they are", "values as they are", "scores scaled"] as const,
+    ...["no norms behind blocks", "rows as they are", "rows of another size"] as const,
+    ...["no norm in the projector"] as const,
+  ],
   "mlp": [
     ...["earlier rows only", "gelu of another kind", "another epsilon", "no first norm"] as const,
     ...["gelu of another kind in the projector", "patches without positions"] as const,
@@ -119,16 +170,27 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
     ...["blocks give all", "blocks by columns", "patches without positions"] as const,
   ],
   "internvl-norms": ["heads as they are"],
+  "nemotron_v2_vl": [
+    ...["earlier rows only", "gelu of another kind", "another epsilon"] as const,
+    ...["patches without positions", "no norm in the projector", "blocks by columns"] as const,
+    ...["another epsilon in the projector", "gelu of another kind in the projector"] as const,
+    "class tokens with positions",
+  ],
   "pixtral": [...TURNING, "gelu of another kind", "no first norm", "frequencies of each half"],
   "pixtral-merging": [
     ...["rows side by side", "blocks by columns", "no norm in the projector"] as const,
     "another epsilon in the projector",
+  ],
+  "lightonocr": [
+    ...[...TURNING, "frequencies of each half", "no first norm", "rows side by side"] as const,
+    "no norm in the projector",
   ],
   "qwen2vl_merger": [
     ...[...TURNING, "frequencies in turns", "one frame", "gelu of another kind"] as const,
     ...["no last norm", "blocks by columns"] as const,
   ],
   "qwen2.5vl_merger": ["no windows", "gelu of another kind"],
+  "exaone4_5": ["no windows", "not turned", "one frame", "keys and values exchanged"],
   "qwen3vl_merger": [
     ...["rows of another layer", "patches without positions", "one frame"] as const,
   ],
@@ -177,9 +239,9 @@ const METADATA: Partial<Record<TinyVisionName, MetadataEntry[]>> = {
 
 /** Images that keep their shapes are no squares, where no positions are learned. */
 function gridOf(name: TinyVisionName): TinyGrid {
-  if (name === "qwen2.5vl_merger") return { rows: 8, columns: 16 };
+  if (name === "qwen2.5vl_merger" || name === "exaone4_5") return { rows: 8, columns: 16 };
   const isFree = name.startsWith("pixtral") || name === "qwen2vl_merger" ||
-    name === "dots_ocr";
+    ["dots_ocr", "gemma4v", "lightonocr"].includes(name);
   return isFree ? { rows: 4, columns: 6 } : { rows: 6, columns: 6 };
 }
 

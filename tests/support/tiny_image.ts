@@ -37,13 +37,13 @@ export function tinyTowerInput(
   { images, config, grid, isLikePeer }: TinyImage,
   bytesOf: { readonly file: GgufFile; readonly bytes: Uint8Array<ArrayBuffer> },
 ): TowerInput {
-  const { patchSize, classTokens, positions: learned, firstPosition } = images;
+  const { patchSize, classTokens, classTokenCount, positions: learned, firstPosition } = images;
   const { embeddingLength: d, patches: of } = config;
   const pixels = tinyPixels(grid, patchSize);
   const classRow = learned?.classRow ?? null;
   const first = classRow === null || isLikePeer ? 0 : 1;
   const places = windowOrder(grid, images);
-  const count = places.length + (classTokens === null ? 0 : 1);
+  const count = places.length + classTokenCount;
   const length = of!.length;
   const patches = new Float32Array(count * length);
   const positions = new Int32Array(count * 3);
@@ -63,13 +63,16 @@ export function tinyTowerInput(
       positions.set([0, row + firstPosition, column + firstPosition], 3 * t);
     }
     const place = row * grid.columns + column + first;
-    if (table) added.set(table.subarray(place * d, (place + 1) * d), t * d);
+    if (learned?.resize === "sum") added.set(sumOf(table!, [row, column], d), t * d);
+    else if (table) added.set(table.subarray(place * d, (place + 1) * d), t * d);
   });
   if (classTokens !== null) {
     const token = floatsOf(bytesOf, classTokens);
-    const start = isLikePeer ? places.length * d : 0;
+    const position = classRow === null ? null : table!.subarray(
+      isLikePeer ? places.length * d : 0,
+    );
     const bias = images.patchBias === null ? null : floatsOf(bytesOf, images.patchBias);
-    const row = token.map((value, i) => value + (table?.[start + i] ?? 0) - (bias?.[i] ?? 0));
+    const row = token.map((value, i) => value + (position?.[i] ?? 0) - (bias?.[i % d] ?? 0));
     added.set(row, places.length * d);
   }
   return {
@@ -79,6 +82,12 @@ export function tinyTowerInput(
     positions: firstPosition === null ? null : positions,
     kept: places.length,
   };
+}
+
+/** A column's position, of the first half of a table, and a row's, of the second. */
+function sumOf(table: Float32Array, [row, column]: readonly [number, number], d: number) {
+  const rows = table.subarray(table.length / 2);
+  return Float32Array.from({ length: d }, (_, i) => table[column * d + i] + rows[row * d + i]);
 }
 
 /** Windows in reading order, where there are some, and blocks in each. */

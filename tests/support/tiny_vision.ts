@@ -106,9 +106,13 @@ function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned>
   if (kind.patchBias) yield { name: "v.patch_embd.bias", dims: [width], role: "bias" };
   const rows = side * side + (kind.classToken ? 1 : 0);
   if (kind.positions ?? true) {
-    yield { name: "v.position_embd.weight", dims: [width, rows], role: "table" };
+    const places = kind.positionTables === undefined ? [rows] : [kind.positionTables, 2];
+    yield { name: "v.position_embd.weight", dims: [width, ...places], role: "table" };
   }
   if (kind.classToken) yield { name: "v.class_embd", dims: [width], role: "bias" };
+  if (kind.classTokens) {
+    yield { name: "v.class_embd", dims: [width, kind.classTokens], role: "table" };
+  }
   if (kind.preNorm) yield* planNorm("v.pre_ln", width, kind);
   if (kind.postNorm) yield* planNorm("v.post_ln", width, kind);
   for (let layer = 0; layer < blockCount; layer++) yield* planLayer(kind, `v.blk.${layer}.`);
@@ -122,23 +126,26 @@ function planTensors(kind: TinyVisionKind, outputLength: number): Planned[] {
 }
 
 function* planLayer(kind: TinyVisionKind, at: string): Iterable<Planned> {
-  const { width, neurons } = { ...TINY_TOWER, ...kind };
+  const { width, heads, neurons } = { ...TINY_TOWER, ...kind };
   const matrix = function* (name: string, rows: number, columns: number): Iterable<Planned> {
     yield { name: `${at}${name}.weight`, dims: [columns, rows], role: "matrix" };
     if (kind.biases ?? true) yield { name: `${at}${name}.bias`, dims: [rows], role: "bias" };
   };
   yield* planNorm(`${at}ln1`, width, kind);
-  if (kind.fusedQkv) yield* matrix("attn_qkv", 3 * width, width);
+  const kvWidth = kind.kvHeads === undefined ? width : kind.kvHeads * width / heads;
+  if (kind.fusedQkv) yield* matrix("attn_qkv", width + 2 * kvWidth, width);
   else for (const name of ["attn_q", "attn_k", "attn_v"]) yield* matrix(name, width, width);
   for (const name of kind.headNorms ?? []) {
-    yield { name: `${at}${name}.weight`, dims: [width], role: "norm" };
+    yield { name: `${at}${name}.weight`, dims: [kind.headDim ?? width], role: "norm" };
   }
   yield* matrix("attn_out", width, width);
+  if (kind.postNorms) yield* planNorm(`${at}attn_post_norm`, width, kind);
   yield* planNorm(`${at}ln2`, width, kind);
   const [up, down] = kind.swapped ? ["ffn_down", "ffn_up"] : ["ffn_up", "ffn_down"];
   if (kind.gated) yield* matrix("ffn_gate", neurons, width);
   yield* matrix(up, neurons, width);
   yield* matrix(down, width, neurons);
+  if (kind.postNorms) yield* planNorm(`${at}ffn_post_norm`, width, kind);
   for (const name of kind.gains ? ["ls1", "ls2"] : []) {
     yield { name: `${at}${name}.weight`, dims: [width], role: "bias" };
   }

@@ -12,6 +12,8 @@ export interface TinyVisionKind {
   /** Left out: `TINY_TOWER`'s. */
   readonly width?: number;
   readonly heads?: number;
+  /** Left out: as many as heads. */
+  readonly kvHeads?: number;
   readonly neurons?: number;
   readonly blockCount?: number;
   /** Pixels on a side. */
@@ -23,11 +25,14 @@ export interface TinyVisionKind {
   /** Learned; left out: there are. */
   readonly positions?: boolean;
   readonly classToken?: boolean;
+  /** So many, without positions. */
+  readonly classTokens?: number;
   readonly preNorm?: boolean;
   readonly postNorm?: boolean;
   readonly fusedQkv?: boolean;
-  /** Of all heads together, by name. */
+  /** Of all heads together or, where `headDim` is there, of each, by name. */
   readonly headNorms?: readonly string[];
+  readonly headDim?: number;
   readonly gated?: boolean;
   /** Of layers; left out: there are. */
   readonly biases?: boolean;
@@ -35,6 +40,10 @@ export interface TinyVisionKind {
   readonly swapped?: boolean;
   /** What blocks give is multiplied number by number. */
   readonly gains?: boolean;
+  /** Norms behind blocks. */
+  readonly postNorms?: boolean;
+  /** Positions of so many columns, and as many of rows, instead of those of a square. */
+  readonly positionTables?: number;
   /** Keys without "clip.vision.". */
   readonly keys?: Readonly<Record<string, StoredValue>>;
   /** Tensors of the projector, in ggml's order of dimensions. */
@@ -86,6 +95,16 @@ export const TINY_KINDS = {
     keys: SIDE_2,
     tensors: gemmaProjector,
   },
+  "gemma4v": {
+    ...{ rms: true, biases: false, gated: true, postNorms: true, positionTables: 64 },
+    ...{ headDim: 16, headNorms: ["attn_q_norm", "attn_k_norm"] },
+    keys: { ...SIDE_2, "image_min_pixels": u32(256), "image_max_pixels": u32(1600) },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "v.std_bias", dims: [width] },
+      { name: "v.std_scale", dims: [width], role: "norm" },
+      { name: "mm.input_projection.weight", dims: [width, rows] },
+    ],
+  },
   "mlp": {
     ...{ activation: "quickGelu", swapped: true },
     ...{ classToken: true, preNorm: true },
@@ -115,6 +134,14 @@ export const TINY_KINDS = {
     headNorms: ["attn_q_norm", "attn_k_norm"],
     tensors: internProjector,
   },
+  "nemotron_v2_vl": {
+    ...{ patchBias: true, classTokens: 3, fusedQkv: true, keys: SIDE_2 },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.model.mlp.0.weight", dims: [4 * width], role: "norm" },
+      { name: "mm.model.mlp.1.weight", dims: [4 * width, NEURONS] },
+      { name: "mm.model.mlp.3.weight", dims: [NEURONS, rows] },
+    ],
+  },
   "pixtral": {
     ...{ rms: true, biases: false, gated: true, activation: "silu" },
     ...{ positions: false, preNorm: true },
@@ -134,6 +161,16 @@ export const TINY_KINDS = {
       { name: "v.token_embd.img_break", dims: [rows] },
     ],
   },
+  "lightonocr": {
+    ...{ rms: true, biases: false, gated: true, activation: "silu" },
+    ...{ positions: false, preNorm: true },
+    keys: { "spatial_merge_size": u32(2), "preproc_image_size": u32(64) },
+    tensors: ({ width: columns, outputLength: rows }) => [
+      { name: "mm.input_norm.weight", dims: [columns], role: "norm" },
+      { name: "mm.patch_merger.weight", dims: [4 * columns, columns] },
+      ...twoMatrices(["mm.1", "mm.2"], { columns, rows }).filter(({ dims }) => dims.length > 1),
+    ],
+  },
   "qwen2vl_merger": {
     ...{ twoFrames: true, positions: false, postNorm: true, activation: "quickGelu" },
     tensors: ({ width, outputLength: rows }) =>
@@ -143,6 +180,16 @@ export const TINY_KINDS = {
     ...{ twoFrames: true, positions: false, postNorm: true, activation: "silu" },
     ...{ rms: true, gated: true, patchSize: 14 },
     keys: { "n_wa_pattern": u32(2) },
+    tensors: ({ width, outputLength: rows }) =>
+      twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+  },
+  "exaone4_5": {
+    ...{ twoFrames: true, positions: false, postNorm: true, activation: "silu" },
+    ...{ rms: true, gated: true, fusedQkv: true, patchSize: 14, kvHeads: 2 },
+    keys: {
+      ...{ "attention.head_count_kv": u32(2), "n_wa_pattern": u32(2) },
+      ...{ "image_min_pixels": u32(784), "image_max_pixels": u32(112 * 112 * 4) },
+    },
     tensors: ({ width, outputLength: rows }) =>
       twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
   },

@@ -23,7 +23,13 @@ function config(
 ): ImageConfig {
   return {
     ...{ projector, imageSize, patchSize, mergeSide, ...HALF },
-    ...{ positions: null, classTokens: null, patchBias: null, firstPosition: null },
+    ...{
+      positions: null,
+      classTokens: null,
+      classTokenCount: 0,
+      patchBias: null,
+      firstPosition: null,
+    },
     ...{ windowSide: null, lineBreak: null, pixelsMin: null, pixelsMax: null },
     ...{ longestEdge: null, tilesMin: null, tilesMax: null, gridSizes: [] },
     ...more,
@@ -32,6 +38,7 @@ function config(
 
 export const IMAGE_CONFIGS = {
   gemma3: config("gemma3", [56, 14, 2], {}),
+  gemma4v: config("gemma4v", [64, 16, 3], rows(40, 280, 48)),
   mlp: config("mlp", [42, 14, 1], CLIP),
   "LLaVA 1.6": config("mlp", [42, 14, 1], {
     ...CLIP,
@@ -40,9 +47,12 @@ export const IMAGE_CONFIGS = {
   janus_pro: config("janus_pro", [48, 16, 1], {}),
   idefics3: config("idefics3", [64, 16, 2], { longestEdge: 150 }),
   internvl: config("internvl", [56, 14, 2], IMAGENET),
+  nemotron_v2_vl: config("nemotron_v2_vl", [64, 16, 2], CLIP),
   pixtral: config("pixtral", [64, 16, 1], { ...CLIP, ...rows(8, 64, 16) }),
+  lightonocr: config("lightonocr", [154, 14, 2], { ...CLIP, longestEdge: 154 }),
   kimivl: config("kimivl", [56, 14, 2], rows(8, 64, 28)),
   qwen2vl_merger: config("qwen2vl_merger", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),
+  exaone4_5: config("exaone4_5", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),
   qwen3vl_merger: config("qwen3vl_merger", [64, 16, 2], { ...CLIP, ...rows(8, 64, 32) }),
   lfm2: config("lfm2", [64, 16, 2], rows(4, 16, 32)),
 } satisfies Record<string, ImageConfig>;

@@ -22,8 +22,13 @@ function shown(part: LayoutPart): string {
 }
 
 Deno.test("prepareImage() lays out images of one tile", () => {
-  const { gemma3, mlp, janus_pro, kimivl } = IMAGE_CONFIGS;
+  const { gemma3, gemma4v, lightonocr, exaone4_5, nemotron_v2_vl, mlp, janus_pro, kimivl } =
+    IMAGE_CONFIGS;
   assertEquals(layoutOf(gemma3, 90, 40), "<start_of_image>{0: 0 + 4}<end_of_image>");
+  assertEquals(layoutOf(gemma4v, 133, 77), "<|image>{0: 0 + 45}<image|>");
+  assertEquals(layoutOf(lightonocr, 133, 77), "<|im_start|>{0: 0 + 24}<|im_end|>");
+  assertEquals(layoutOf(exaone4_5, 133, 77), "<vision>{0: 0 + 15}</vision>");
+  assertEquals(layoutOf(nemotron_v2_vl, 133, 77), "{0: 0 + 4}");
   assertEquals(layoutOf(mlp, 90, 40), "{0: 0 + 9}");
   assertEquals(layoutOf(janus_pro, 90, 40), "{0: 0 + 9}");
   assertEquals(layoutOf(kimivl, 133, 77), "<|media_start|>{0: 0 + 15}<|media_end|>");
@@ -75,5 +80,5 @@ Deno.test("prepareImage() says which kinds' rows see each other both ways", () =
   const seesAll = Object.entries(IMAGE_CONFIGS).filter(([, config]) =>
     prepareImage(seededImage(20, 20), config, NO_TABLES).seesAll
   );
-  assertEquals(seesAll.map(([kind]) => kind), ["gemma3"]);
+  assertEquals(seesAll.map(([kind]) => kind), ["gemma3", "gemma4v"]);
 });

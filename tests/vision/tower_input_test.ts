@@ -39,6 +39,13 @@ Deno.test("positionsOf() lets corners meet, as ggml_interpolate() with aligned c
   assertClose(resized(2, 2, "bilinearCorners"), [-0.5, -0.40099, -0.10396, -0.00495]);
 });
 
+Deno.test("positionsOf() adds a row's to a column's where a file has both", () => {
+  const table = Float32Array.of(1, 2, 3, 4, 10, 20, 30, 40);
+  const positions = { tensor: "positions", count: 8, classRow: null, resize: "sum" } as const;
+  const made = positionsOf({ rows: 2, columns: 3 }, positions, table);
+  assertEquals(Array.from(made), [11, 12, 13, 21, 22, 23]);
+});
+
 Deno.test("patchOrder() goes by blocks, and by windows of blocks; outcomeOrder() goes back", () => {
   assertEquals(
     Array.from(patchOrder({ rows: 2, columns: 6 }, { mergeSide: 2, windowSide: null })),
@@ -71,7 +78,7 @@ Deno.test("towerInput() puts a class token behind the patches, without what the 
   const config = {
     ...IMAGE_CONFIGS.mlp,
     positions: { tensor: "positions", count: 10, classRow: 0, resize: null },
-    classTokens: "class",
+    ...{ classTokens: "class", classTokenCount: 1 },
     patchBias: "bias",
   };
   const positions = Float32Array.from({ length: 20 }, (_, i) => i);
@@ -83,6 +90,20 @@ Deno.test("towerInput() puts a class token behind the patches, without what the 
   assertEquals(Array.from(input.added!.subarray(18)), [100 + 0 - 1000, 200 + 1 - 2000]);
   assert(input.patches.subarray(9 * 588).every((value) => value === 0));
   assertEquals(input.patches.length, 10 * 588);
+});
+
+Deno.test("towerInput() puts several class tokens behind the patches", () => {
+  const config = {
+    ...IMAGE_CONFIGS.nemotron_v2_vl,
+    ...{ patchSize: 32, classTokens: "class", classTokenCount: 2, patchBias: "bias" },
+    positions: { tensor: "positions", count: 4, classRow: null, resize: null },
+  };
+  const positions = Float32Array.from({ length: 8 }, (_, i) => i);
+  const classTokens = Float32Array.of(100, 200, 300, 400);
+  const tables = { positions, classTokens, patchBias: Float32Array.of(1, 2) };
+  const { count, kept, added } = towerInput(seededImage(64, 64), config, tables);
+  assertEquals([count, kept], [6, 4]);
+  assertEquals(Array.from(added!), [0, 1, 2, 3, 4, 5, 6, 7, 99, 198, 299, 398]);
 });
 
 Deno.test("prepareImage() refuses an image that is too long and thin for a tower", () => {
@@ -100,6 +121,6 @@ Deno.test("prepareImage() refuses a kind that it does not know", () => {
   assertThrows(
     () => prepareImage(seededImage(3, 3), config, NO_TABLES),
     UnsupportedModelError,
-    'of type "ldpv2": this version does for dots_ocr, gemma3',
+    'of type "ldpv2": this version does for dots_ocr, exaone4_5, gemma3',
   );
 });

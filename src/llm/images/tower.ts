@@ -59,8 +59,9 @@ export class Tower {
 
   /** Rows of an image that see each other, and so are one step of the model; undefined: none do. */
   get wholeRows(): number | undefined {
-    const { imageSize, patchSize, mergeSide } = this.images;
+    const { imageSize, patchSize, mergeSide, pixelsMax } = this.images;
     if (!this.#kind.seesAll) return undefined;
+    if (pixelsMax !== null) return Math.floor(pixelsMax / (patchSize * mergeSide) ** 2);
     return Math.floor(imageSize / patchSize / mergeSide) ** 2;
   }
 

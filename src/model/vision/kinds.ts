@@ -36,6 +36,33 @@ const gemma3: VisionKind = {
   },
 };
 
+/** Gemma 4: of any shape, norms behind blocks, positions of columns and of rows. */
+const gemma4v: VisionKind = {
+  ...COMMON,
+  name: "gemma4v",
+  norm: "rms",
+  resize: "sum",
+  rope: {
+    ...{ pairs: "neox", first: "column", isInterleaved: false, from: 0 },
+    ...{ isByHalves: true, base: 100 },
+  },
+  rows: { min: 40, max: 280 },
+  side: { key: SCALE_FACTOR, absent: 3 },
+  merge: "mean",
+  projector: {
+    norm: { of: "merged", kind: "rms", epsilon: null, tensor: null, isOptional: false },
+    isStandardized: true,
+    merger: null,
+    first: "mm.input_projection",
+    isFirstTransposed: false,
+    second: null,
+    biases: "none",
+    activation: null,
+  },
+  normalizesValues: true,
+  hasSignedColours: true,
+};
+
 /** LLaVA: CLIP with a class token, all layers but the last, which files do not have. */
 const mlp: VisionKind = {
   ...COMMON,
@@ -73,6 +100,22 @@ const internvl: VisionKind = {
     norm: { of: "merged", kind: "layer", epsilon: 1e-5, tensor: `${MVLM}0`, isOptional: false },
     first: `${MVLM}1`,
     second: `${MVLM}3`,
+  },
+};
+
+/** Nemotron Nano 2 VL: RADIO, with class tokens beside the image's patches. */
+const nemotron: VisionKind = {
+  ...COMMON,
+  name: "nemotron_v2_vl",
+  classToken: "many",
+  side: { key: SCALE_FACTOR, absent: 1 },
+  projector: {
+    ...TWO,
+    norm: { of: "merged", kind: "rms", epsilon: 1e-6, tensor: `${MVLM}0`, isOptional: false },
+    first: `${MVLM}1`,
+    second: `${MVLM}3`,
+    biases: "none",
+    activation: "relu2",
   },
 };
 
@@ -136,6 +179,15 @@ const pixtral: VisionKind = {
   lineBreak: "v.token_embd.img_break",
 };
 
+/** LightOnOCR: Pixtral's tower without anything between lines. */
+const lightonocr: VisionKind = {
+  ...pixtral,
+  name: "lightonocr",
+  rows: null,
+  isOfLongestEdge: true,
+  lineBreak: null,
+};
+
 /**
  * Qwen2-VL: an image is a film of two frames. Its authors allow 16384 rows, and advise 1280 at most
  * where memory and time count: attention takes their square.
@@ -159,6 +211,9 @@ const qwen25vl: VisionKind = {
   norm: "rms",
   windowPixels: 112,
 };
+
+/** EXAONE 4.5: the same, heads of queries sharing keys; files may have no windows. */
+const exaone: VisionKind = { ...qwen25vl, name: "exaone4_5", mayLackWindows: true };
 
 /** Qwen3-VL: learned positions, too, and rows of some layers beside those of the last. */
 const qwen3vl: VisionKind = {
@@ -210,13 +265,17 @@ const phi4: VisionKind = {
 /** In alphabetical order. */
 export const KINDS: readonly VisionKind[] = [
   dotsOcr,
+  exaone,
   gemma3,
+  gemma4v,
   idefics3,
   internvl,
   janusPro,
   kimivl,
   lfm2,
+  lightonocr,
   mlp,
+  nemotron,
   paddleocr,
   phi4,
   pixtral,

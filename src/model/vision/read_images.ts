@@ -3,10 +3,14 @@ import { formatError, type Hyperparameters } from "../hyperparameters.ts";
 import type { ImageConfig } from "../vision_types.ts";
 import type { TowerReader } from "./read_tower.ts";
 
+const CLASS_TOKENS = "v.class_embd";
+/** More than any tower has. */
+const CLASS_TOKENS_MAX = 256;
 /** Of the convolution. */
 const PATCH_BIAS = "v.patch_embd.bias";
 const IMAGE_SIZE_MAX = 65535;
 const PATCH_SIZE_MAX = 1024;
+const ABSENT = { min: 0, absent: 0 };
 /** Pixels of an image, and tiles: more than any file names. */
 const PIXELS_MAX = 2 ** 28;
 const TILES_MAX = 1024;
@@ -27,32 +31,51 @@ export function readImages(
     max: Math.min(imageSize, PATCH_SIZE_MAX),
   });
   const side = Math.floor(imageSize / patchSize);
-  if (kind.rows === null && side % mergeSide !== 0) {
+  const isSquare = kind.rows === null && !kind.isOfLongestEdge;
+  if (isSquare && side % mergeSide !== 0) {
     throw keys.wrong("image_size", `a multiple of ${mergeSide} patches of ${patchSize} pixels`);
   }
-  const hasClass = kind.classToken === "required" ||
-    kind.classToken === "ifThere" && checker.has("v.class_embd");
-  if (hasClass) checker.vector("v.class_embd", width);
+  const longestEdge = optional(keys, "preproc_image_size", IMAGE_SIZE_MAX) ??
+    (kind.isOfLongestEdge ? imageSize : null);
+  const pixels = kind.isOfLongestEdge
+    ? pixelsOfEdge(longestEdge!, patchSize * mergeSide)
+    : readPixels(keys, reader, patchSize * mergeSide);
+  const classTokenCount = readClassTokens(reader);
+  const hasClass = classTokenCount > 0;
   const lineBreak = kind.lineBreak !== null && checker.has(kind.lineBreak) ? kind.lineBreak : null;
   return {
     projector: kind.name,
     imageSize,
     patchSize,
-    mean: readColours(keys, reader, "image_mean"),
-    deviation: readColours(keys, reader, "image_std"),
+    ...readBothColours(keys, reader),
     mergeSide,
-    positions: readPositions(reader, { patches: side * side, hasClass }),
-    classTokens: hasClass ? "v.class_embd" : null,
+    positions: kind.resize === "sum"
+      ? readTables(reader, Math.floor((pixels.pixelsMax ?? 0) / patchSize ** 2 / mergeSide))
+      : readPositions(reader, {
+        patches: side * side,
+        hasClass: hasClass && kind.classToken !== "many",
+      }),
+    classTokens: hasClass ? CLASS_TOKENS : null,
+    classTokenCount,
     patchBias: hasClass && checker.has(PATCH_BIAS) ? PATCH_BIAS : null,
     firstPosition: kind.rope?.from ?? null,
     windowSide: readWindowSide(keys, reader, { patchSize, mergeSide }),
     lineBreak,
-    ...readPixels(keys, reader, patchSize * mergeSide),
-    longestEdge: optional(keys, "preproc_image_size", IMAGE_SIZE_MAX),
+    ...pixels,
+    longestEdge,
     tilesMin: optional(keys, "preproc_min_tiles", TILES_MAX),
     tilesMax: optional(keys, "preproc_max_tiles", TILES_MAX),
     gridSizes: readGridSizes(keys, reader),
   };
+}
+
+/** How many there are. */
+function readClassTokens({ kind: { classToken }, checker, file, width }: TowerReader): number {
+  const isOptional = classToken === "none" || classToken === "ifThere";
+  if (classToken === "none" || isOptional && !checker.has(CLASS_TOKENS)) return 0;
+  const found = file.tensors.get(CLASS_TOKENS)?.dims[1] ?? 1;
+  const count = classToken === "many" ? Math.min(found, CLASS_TOKENS_MAX) : 1;
+  return checker.vector(CLASS_TOKENS, width, count).length / width;
 }
 
 function readPositions(
@@ -66,16 +89,47 @@ function readPositions(
   return { tensor, count, classRow: hasClass ? 0 : null, resize: kind.resize };
 }
 
+/** A table of columns and one of rows; sideMax: patches on a side of the longest image. */
+function readTables(
+  { file, checker, width }: TowerReader,
+  sideMax: number,
+): ImageConfig["positions"] {
+  const tensor = "v.position_embd.weight";
+  const [, length = 1] = file.tensors.get(tensor)?.dims ?? [];
+  checker.matrix(tensor, { rows: length, columns: width, count: 2 });
+  if (length >= sideMax) return { tensor, count: 2 * length, classRow: null, resize: "sum" };
+  throw formatError(
+    file,
+    `Cannot use tensor "${tensor}": it has positions of ${length} columns and as many rows, and ` +
+      `images may be ${sideMax} patches long: get the file again or convert the model again`,
+  );
+}
+
 /** Whole blocks of patches. */
 function readWindowSide(
   keys: Hyperparameters,
-  { kind: { windowPixels } }: TowerReader,
+  { kind: { windowPixels, mayLackWindows } }: TowerReader,
   { patchSize, mergeSide }: { readonly patchSize: number; readonly mergeSide: number },
 ): number | null {
-  if (windowPixels === null) return null;
+  if (windowPixels === null || mayLackWindows && !keys.integer("n_wa_pattern", ABSENT)) return null;
   const blocks = Math.floor(windowPixels / (patchSize * mergeSide));
   if (blocks > 0) return blocks * mergeSide;
   throw keys.wrong("patch_size", `so small that windows of ${windowPixels} pixels have a block`);
+}
+
+/** What makes numbers that towers take of colours. */
+function readBothColours(
+  keys: Hyperparameters,
+  reader: TowerReader,
+): Pick<ImageConfig, "mean" | "deviation"> {
+  const mean = readColours(keys, reader, "image_mean");
+  const deviation = readColours(keys, reader, "image_std");
+  if (!reader.kind.hasSignedColours) return { mean, deviation };
+  // 2 · (c - mean) / deviation - 1
+  return {
+    mean: mean.map((value, channel) => value + deviation[channel] / 2),
+    deviation: deviation.map((value) => value / 2),
+  };
 }
 
 /** Three numbers; by deviations colours are divided. */
@@ -108,6 +162,11 @@ function readPixels(
     );
   if (pixelsMax >= Math.max(pixelsMin, least)) return { pixelsMin, pixelsMax };
   throw keys.wrong("image_max_pixels", `at least ${Math.max(pixelsMin, least)}`);
+}
+
+/** Up to a square with that edge, of whole rows. */
+function pixelsOfEdge(edge: number, rowSide: number) {
+  return { pixelsMin: rowSide ** 2, pixelsMax: (Math.ceil(edge / rowSide) * rowSide) ** 2 };
 }
 
 function optional(keys: Hyperparameters, key: string, max: number): number | null {

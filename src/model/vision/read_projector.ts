@@ -41,12 +41,14 @@ export function readProjector(
     columns: first.rows,
   });
   const rowLength = second?.rows ?? (isFirstTransposed ? first.columns : first.rows);
+  const standard = projector.isStandardized ? readStandard(reader) : null;
   const deep = readDeep(reader, { blockCount, rowLength, merged });
   return {
     config: {
       ...!checker.has(`${lastNorm}.weight`) && { lacksLastNorm: true },
       mergedRows,
       merge,
+      ...projector.isStandardized && { mergedScale: Math.sqrt(width) },
       norm: hasNorm ? { of: norm.of, kind: norm.kind, epsilon: norm.epsilon ?? epsilon } : null,
       activation: activation === "own" ? own : activation,
       ...deep.length > 0 && { deepLayers: deep.map(({ layer }) => layer) },
@@ -54,6 +56,7 @@ export function readProjector(
     },
     tensors: {
       norm: hasNorm ? projectorNorm(reader, norm.of === "rows" ? width : merged) : null,
+      ...standard !== null && { standard },
       ...merger !== null && { merger },
       ...isFirstTransposed && { isFirstTransposed },
       first,
@@ -61,6 +64,13 @@ export function readProjector(
       ...deep.length > 0 && { deep: deep.map(({ tensors }) => tensors) },
     },
   };
+}
+
+/** Both of them, or none. */
+function readStandard({ checker, width }: TowerReader): ProjectorTensors["standard"] | null {
+  const [mean, gains] = ["v.std_bias", "v.std_scale"];
+  if (!checker.has(mean) && !checker.has(gains)) return null;
+  return { mean: checker.vector(mean, width), gains: checker.vector(gains, width) };
 }
 
 /** Of layers that have projectors of their own. */
@@ -89,7 +99,8 @@ function readDeep(
 }
 
 function projectorNorm(reader: TowerReader, length: number): NormTensors {
-  return readNorm(reader, reader.kind.projector.norm!.tensor, length);
+  const { tensor } = reader.kind.projector.norm!;
+  return tensor === null ? { weight: null, bias: null } : readNorm(reader, tensor, length);
 }
 
 /** What comes out is as long as the file's matrix says: the text model's d is not known here. */

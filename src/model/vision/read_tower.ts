@@ -19,13 +19,15 @@ export interface TowerReader {
   /** Width of the residual stream, d. */
   readonly width: number;
   readonly heads: number;
+  /** Of keys and values. */
+  readonly kvHeads: number;
   readonly headDim: number;
 }
 
 /** Whatever a layer of a tower has not. */
 const NOTHING = {
   ...{ latent: null, attentionSinks: null, convolution: null, attentionGate: null },
-  ...{ stateSpace: null, attentionPostNorm: null, feedForwardPostNorm: null, valueNorm: null },
+  ...{ stateSpace: null },
   ...{ input: null, altUp: null, outputScale: null },
 };
 
@@ -66,7 +68,7 @@ export function isGated({ checker }: TowerReader): boolean {
 
 /** The tensors of layer `index`. */
 export function readLayer(reader: TowerReader, index: number): LayerTensors {
-  const { checker, width: d, heads, headDim } = reader;
+  const { checker, kind, width: d, heads, kvHeads, headDim } = reader;
   const at = `v.blk.${index}.`;
   const neurons = neuronCount(reader);
   const { up, down } = neuronNames(reader, at);
@@ -77,8 +79,11 @@ export function readLayer(reader: TowerReader, index: number): LayerTensors {
     ...NOTHING,
     attentionNorm: readNorm(reader, `${at}ln1`, d),
     ...queryKeyValue(reader, at),
-    queryNorm: headNorm(reader, `${at}attn_q_norm.weight`),
-    keyNorm: headNorm(reader, `${at}attn_k_norm.weight`),
+    queryNorm: headNorm(reader, `${at}attn_q_norm.weight`, heads),
+    keyNorm: headNorm(reader, `${at}attn_k_norm.weight`, kvHeads),
+    valueNorm: kind.normalizesValues ? { span: "head", weight: null } : null,
+    attentionPostNorm: normIfThere(reader, `${at}attn_post_norm`),
+    feedForwardPostNorm: normIfThere(reader, `${at}ffn_post_norm`),
     attentionOutput: biasedMatrix(reader, `${at}attn_out`, { rows: d, columns: heads * headDim }),
     feedForwardNorm: readNorm(reader, `${at}ln2`, d),
     feedForward: {
@@ -96,28 +101,38 @@ export function readLayer(reader: TowerReader, index: number): LayerTensors {
   };
 }
 
+function normIfThere(reader: TowerReader, name: string): NormTensors | null {
+  return reader.checker.has(`${name}.weight`) ? readNorm(reader, name, reader.width) : null;
+}
+
 /** Separate tensors, or one with the rows of all three. */
 function queryKeyValue(
   reader: TowerReader,
   at: string,
 ): Pick<LayerTensors, "query" | "key" | "value"> {
-  const { checker, width: columns, heads, headDim } = reader;
+  const { checker, width: columns, heads, kvHeads, headDim } = reader;
   const rows = heads * headDim;
+  const kvRows = kvHeads * headDim;
   if (!checker.has(`${at}attn_qkv.weight`)) {
-    const [query, key, value] = ["attn_q", "attn_k", "attn_v"].map((name) =>
-      biasedMatrix(reader, at + name, { rows, columns })
-    );
-    return { query, key, value };
+    return {
+      query: biasedMatrix(reader, `${at}attn_q`, { rows, columns }),
+      key: biasedMatrix(reader, `${at}attn_k`, { rows: kvRows, columns }),
+      value: biasedMatrix(reader, `${at}attn_v`, { rows: kvRows, columns }),
+    };
   }
-  const fused = biasedMatrix(reader, `${at}attn_qkv`, { rows: 3 * rows, columns });
-  const [query, key, value] = [0, 1, 2].map((part) => rowsOf(fused, part * rows, rows));
-  return { query, key, value };
+  const fused = biasedMatrix(reader, `${at}attn_qkv`, { rows: rows + 2 * kvRows, columns });
+  return {
+    query: rowsOf(fused, 0, rows),
+    key: rowsOf(fused, rows, kvRows),
+    value: rowsOf(fused, rows + kvRows, kvRows),
+  };
 }
 
 /** Of each head, or of all of them together, as the tensor's length says. */
 function headNorm(
-  { checker, file, heads, headDim }: TowerReader,
+  { checker, file, headDim }: TowerReader,
   name: string,
+  heads: number,
 ): HeadNormTensors | null {
   if (!checker.has(name)) return null;
   const isOfHead = file.tensors.get(name)?.dims[0] === headDim;

@@ -26,6 +26,10 @@ export interface TowerRope {
   readonly isInterleaved: boolean;
   /** Of the first patch. */
   readonly from: 0 | 1;
+  /** Both of a pair are in the same half of a head. Left out: halves are of pairs. */
+  readonly isByHalves?: true;
+  /** Left out: 10000. */
+  readonly base?: number;
 }
 
 /** The norm of a projector's input. */
@@ -34,8 +38,8 @@ export interface ProjectorNorm {
   readonly kind: "rms" | "layer";
   /** Null: as the tower's. */
   readonly epsilon: number | null;
-  /** Its tensors, without ".weight" and ".bias". */
-  readonly tensor: string;
+  /** Its tensors, without ".weight" and ".bias"; null: all weights are 1. */
+  readonly tensor: string | null;
   /** Files may have none. */
   readonly isOptional: boolean;
 }
@@ -51,14 +55,19 @@ export interface VisionKind {
   readonly mayBeSwapped: boolean;
   /** The matrix of patches is there twice, for two frames. */
   readonly hasTwoFrames: boolean;
-  /** "ifThere": and then a class token's position is the first one. */
-  readonly classToken: "none" | "required" | "ifThere";
+  /**
+   * "ifThere", "required": a class token's position is the first one; "many": class tokens have
+   * none.
+   */
+  readonly classToken: "none" | "required" | "ifThere" | "many";
   readonly positions: "none" | "required";
   /** Of positions, where images keep their shapes. */
   readonly resize: NonNullable<ImageConfig["positions"]>["resize"];
   readonly rope: TowerRope | null;
   /** Rows that come out of an image that keeps its shape, where the file does not say; or null. */
   readonly rows: { readonly min: number; readonly max: number } | null;
+  /** Images keep their shapes, and their longest edge is what the file says. */
+  readonly isOfLongestEdge: boolean;
   /** A list says which layers' outputs are wanted: of one, those behind it are left out. */
   readonly namesLayers: boolean;
   /** Side of a block of patches that is one row: the file's key, and what it is without. */
@@ -66,6 +75,8 @@ export interface VisionKind {
   readonly merge: ProjectorConfig["merge"];
   readonly projector: {
     readonly norm: ProjectorNorm | null;
+    /** What merging gives is multiplied by √d, and made standard where the file has that. */
+    readonly isStandardized?: true;
     /** Makes one row of merged ones, where it is there. */
     readonly merger: string | null;
     readonly first: string;
@@ -79,8 +90,14 @@ export interface VisionKind {
   readonly lineBreak: string | null;
   /** Most layers attend within windows of so many pixels on a side; null: none does. */
   readonly windowPixels: number | null;
+  /** Files may say that there are no windows, by not saying which layers see all. */
+  readonly mayLackWindows: boolean;
   /** Outcomes of some layers are projected, too: what their tensors are called before a number. */
   readonly deep: string | null;
+  /** Heads' values are normalised, too, and scores are not scaled. */
+  readonly normalizesValues: boolean;
+  /** A colour that the file's mean and deviation leave from 0 to 1 is one from -1 to 1. */
+  readonly hasSignedColours: boolean;
   /** Tensors that the text's side of other programs uses, which is not used here. */
   readonly unused: readonly string[];
 }
@@ -96,11 +113,15 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   resize: null,
   rope: null,
   rows: null,
+  isOfLongestEdge: false,
   namesLayers: false,
   side: null,
   merge: "concat",
   lineBreak: null,
   windowPixels: null,
+  mayLackWindows: false,
   deep: null,
+  normalizesValues: false,
+  hasSignedColours: false,
   unused: [],
 };
