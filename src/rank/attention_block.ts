@@ -290,7 +290,8 @@ export class AttentionBlock {
     const { kernels, space, config: { ropes }, n } = this.#state;
     const { kind, dimensionCount, start = 0 } = ropes[index];
     const neox = kind === "neox" ? 1 : 0;
-    const [from, stride] = [x + 4 * start, heads * headDim];
+    const from = x + 4 * start;
+    const stride = heads * headDim;
     kernels.rope_f32(from, stride, n, heads, headDim, dimensionCount, space.ropes[index], neox);
   }
 }
