@@ -156,8 +156,8 @@ export interface Kernels extends RowKernels, SparseKernels, StateKernels, KeyedK
   ): void;
 
   /**
-   * The same bits, of rows of ggml type 0, 1 or 30 (f32, f16, bf16), k at most 32768: faster where
-   * n is large, for rows are widened once, and columns pass in blocks. scratch:
+   * The same bits, of rows of ggml type 0, 1 or 30 (f32, f16, bf16), k at most 16384: faster where
+   * n is large, for both sides are packed as the loop reads them. scratch:
    * matmul_long_scratch_bytes() bytes.
    */
   matmul_long_f32(

@@ -124,7 +124,7 @@ export function multiply(
 /** From so many tokens on products of floats are those of many tokens. */
 export const LONG_TOKENS = 128;
 /** Columns that these can have. */
-const LONG_COLUMNS_MAX = 32768;
+const LONG_COLUMNS_MAX = 16384;
 
 function isLong({ scratch, columnCount }: Matrix, n: number): boolean {
   return scratch !== 0 && n >= LONG_TOKENS && columnCount <= LONG_COLUMNS_MAX;

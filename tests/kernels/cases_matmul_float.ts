@@ -28,7 +28,7 @@ export const floatMatmulCases: readonly KernelCase[] = [
   {
     name: "matmul_long_f32",
     sweep: sweepLong,
-    pages: 10,
+    pages: 120,
     legalCall: (arena) => [
       ...[1, arena.place(4096), 1280, 2, 300, arena.place(4096), 304, 2, arena.place(64), 4],
       arena.place(arena.kernels.matmul_long_scratch_bytes()),
@@ -40,9 +40,10 @@ export const floatMatmulCases: readonly KernelCase[] = [
 
 /** Types by ggml's number, and what computes the same. */
 const LONG_TYPES = [[0, "f32"], [1, "f16"], [30, "bf16"]] as const;
-/** More rows than pass at a time, odd ones, and columns of one block, of several, of none alike. */
+/** Rows and tokens of parts of tiles; more tokens than are packed at a time, more rows. */
 const LONG_SHAPES = [
   ...[[1, 16, 1], [3, 40, 5], [65, 1210, 6], [7, 2152, 9], [130, 172, 4], [1, 4304, 3]] as const,
+  ...[[18, 16384, 32], [563, 170, 7]] as const,
 ];
 
 /** The same bits as of the kernels that widen in registers. */
