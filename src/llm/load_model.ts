@@ -52,7 +52,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, described);
   const decision = await chooseGpu({ file, model: described, packed }, options);
   const { parts: [gpu] } = decision;
-  const model = describeWithGuesses({ file, packed, model: described }, options, gpu);
+  const model = describeWithGuesses({ file, packed, model: described }, module, options, gpu);
   let made: Tokenizer | undefined;
   const readTokenizer = () => made ??= tokenizerOf(file, model, path);
   const opening: Opening = { file, model, packed, module, options, readTokenizer };

@@ -105,10 +105,11 @@ export function describeForUse(file: GgufFile, options: LoadOptions = {}): Model
 /**
  * The same with the model's own guessing block, where it has one that these threads would use: not
  * with a GPU, a draft model, or a file that is read while it runs. One that is not what it should
- * be is left alone, and `onNotice` is told why: answers are the same without it.
+ * be, or finds no room, is left alone, and `onNotice` is told why: answers are the same without it.
  */
 export function describeWithGuesses(
   { file, packed = null, model }: DescribedModel,
+  module: WebAssembly.Module,
   options: LoadOptions,
   gpu?: GpuPart | null,
 ): ModelDescription {
@@ -117,7 +118,9 @@ export function describeWithGuesses(
   if (!isWanted || packed !== null || observe.length > 0 || options.quiet) return model;
   const contextLength = contextLengthFor(model, options);
   try {
-    return describeModel(file, { contextLength, predictorThreshold, guesses: true });
+    const guessing = describeModel(file, { contextLength, predictorThreshold, guesses: true });
+    if (guessing.config.guess !== undefined) planLoad({ file, model: guessing }, module, options, gpu);
+    return guessing;
   } catch (error) {
     if (!(error instanceof ModelFormatError || error instanceof UnsupportedModelError)) throw error;
     const text = `The model's own guesses are not used (--speculate): ${error.message}`;
@@ -187,8 +190,9 @@ export function planWhole(
 ): MemoryPlan {
   const { plan } = planWithin(of, module, { ...options, budgetBytes: Number.MAX_SAFE_INTEGER });
   check(plan.kind === "plan", "everything fits");
-  const whole = { ...of, model: describeWithGuesses(of, options, gpu) };
-  const { plans } = planLoad(whole, module, { ...options, memoryBytes: undefined }, gpu);
+  const unbounded = { ...options, memoryBytes: undefined };
+  const whole = { ...of, model: describeWithGuesses(of, module, unbounded, gpu) };
+  const { plans } = planLoad(whole, module, unbounded, gpu);
   const regions = usedRegions(plans, { units: unitsOf(plans), ioWorkers: 0 });
   const { budgetBytes } = options;
   return { ...plan, budgetBytes, regions, totalBytes: total(regions), ranks: usedByRanks(plans) };

@@ -8,6 +8,7 @@ import {
   memoryUse,
   planModel,
 } from "../../src/llm/mod.ts";
+import { bytesInMemory } from "../../src/llm/plan_load.ts";
 import { bytesPerToken } from "../../src/llm/memory_use.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
@@ -18,10 +19,16 @@ const FORM = { architecture: "qwen35", changes: { guesses: true } } as const;
 async function loading(path: string, options: LoadOptions) {
   const { file, packed } = openModelFile(path);
   const of = { file, packed, model: describeForUse(file, options) };
-  const model = describeWithGuesses(of, options);
-  const plans = planModel({ ...of, model }, await loadKernelModule(), { threads: 2, ...options });
+  const module = await loadKernelModule();
+  const model = describeWithGuesses(of, module, { threads: 2, ...options });
+  const plans = planModel({ ...of, model }, module, { threads: 2, ...options });
   const perToken = bytesPerToken(plans, model.config);
-  return { layers: plans[0].layers.length, use: memoryUse(plans), perToken };
+  return {
+    layers: plans[0].layers.length,
+    use: memoryUse(plans),
+    perToken,
+    bytes: bytesInMemory(plans),
+  };
 }
 
 Deno.test("a guessing block is loaded and counted unless nothing is to be guessed by it", () =>
@@ -35,6 +42,19 @@ Deno.test("a guessing block is loaded and counted unless nothing is to be guesse
     assertGreater(own.use.weightsBytes, off.use.weightsBytes + 4 * (64 * 128 + 3 * 64 * 96));
     assertGreater(own.use.kvBytes, off.use.kvBytes);
     assertEquals(own.perToken - off.perToken < 4096, true, "a token does not read its matrices");
+  }));
+
+Deno.test("a guessing block that finds no room is left out, and it is said why", () =>
+  withTinyFile(FORM, async (path) => {
+    const own = (await loading(path, {})).bytes;
+    const off = (await loading(path, { speculate: "off" })).bytes;
+    const said: string[] = [];
+    const onNotice: LoadOptions["onNotice"] = ({ text }) => said.push(text);
+    assertEquals((await loading(path, { onNotice, memoryBytes: own })).layers, 5);
+    assertEquals(said, []);
+    assertEquals((await loading(path, { onNotice, memoryBytes: off })).layers, 4);
+    assertEquals(said.length, 1);
+    assertStringIncludes(said[0], "own guesses are not used");
   }));
 
 Deno.test("a guessing block that is damaged is left alone, and it is said why", () =>

@@ -43,8 +43,8 @@ export class FileLoader implements ModelLoader {
     const path = this.#pathOf(id);
     const { file, packed } = openForUse(path, options);
     const described = describeForUse(file, options);
-    const model = describeWithGuesses({ file, packed, model: described }, options);
     const module = await loadKernelModule();
+    const model = describeWithGuesses({ file, packed, model: described }, module, options);
     const tower = openTower(path, { config: model.config, module }, options);
     const wholeRows = tower?.wholeRows;
     const plans = planModel({ file, model, packed }, module, { ...options, wholeRows });

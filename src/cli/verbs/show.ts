@@ -89,8 +89,8 @@ async function describeUse({ file, packed }: ModelFile, options: LoadOptions) {
     const described = describeForUse(file, options);
     const decision = await chooseGpu({ file, model: described, packed }, options);
     const { parts: [part] } = decision;
-    const model = describeWithGuesses({ file, packed, model: described }, options, part);
     const module = await loadKernelModule();
+    const model = describeWithGuesses({ file, packed, model: described }, module, options, part);
     const plans = planModel({ file, model, packed }, module, options, decision.parts[0]);
     const use = memoryUse(plans);
     const memory = {

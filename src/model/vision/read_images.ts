@@ -24,7 +24,7 @@ export function readImages(
   reader: TowerReader,
   mergeSide: number,
 ): ImageConfig {
-  const { kind, checker, width } = reader;
+  const { kind, checker } = reader;
   const imageSize = keys.integer("image_size", { min: 1, max: IMAGE_SIZE_MAX });
   const patchSize = keys.integer("patch_size", {
     min: 1,
