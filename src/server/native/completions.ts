@@ -73,19 +73,20 @@ async function reply(
   const answers = prompts.map((_, index) => new OpenAnswer(index, fields));
   const onWire = (of: NativeEnd) => chosenFields(endOnWire(model, of), fields.response_fields);
   /** Pieces as they come; the end of an answer brings what it has not sent. */
-  const read = async function* (signal: AbortSignal) {
-    for await (const event of startChoices(work, ask, signal)) {
+  const read = async function* (choices: AsyncIterable<ChoiceEvent>) {
+    for await (const event of choices) {
       const answer = answers[event.index];
       if (event.kind === "piece") answer.push(event);
       if (answers.every(({ isEnded }) => isEnded)) end.abort();
       yield event.kind === "end" ? answer.end(event) : answer;
     }
   };
+  const start = (signal: AbortSignal) => read(startChoices(work, ask, signal));
   const response = fields.stream
-    ? answerStream(work, EVENT_STREAM, (signal) => events(model, read(signal), onWire))
+    ? answerStream(work, EVENT_STREAM, (signal) => events(model, start(signal), onWire))
     : await whileWanted(work, async (signal) => {
       const ends: NativeEnd[] = [];
-      for await (const each of read(signal)) {
+      for await (const each of start(signal)) {
         if (!(each instanceof OpenAnswer)) ends[each.index] = each;
       }
       return Response.json(ends.length === 1 ? onWire(ends[0]) : ends.map(onWire));

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { RequestError } from "../../../src/base/errors.ts";
 import { post, readEvents, refused, testApp } from "../http_client.ts";
 
 const MARKS = { prefix: 1, suffix: 2, middle: 3, repository: null, file: null };
@@ -112,6 +113,14 @@ Deno.test("/infill leaves room for its answer, and reads files and what has begu
   assertEquals(model.requests.at(-1)!.ids, [
     ...[...ids(snippet), 1, ...ids("p"), 2, ...ids("s"), 3, ...ids("b")],
   ]);
+});
+
+Deno.test("/completion refuses with a status what its model refuses, streams too", async () => {
+  const refuse = () => new RequestError("Too long", { status: 400, code: "too_long" });
+  const { app } = testApp({ refuse });
+  for (const stream of [true, false]) {
+    assertEquals((await refused(app, "/completion", { prompt: "x", stream })).code, "too_long");
+  }
 });
 
 Deno.test("/completion and /infill name the field at fault", async () => {
