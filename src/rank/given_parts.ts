@@ -2,7 +2,6 @@
  * What of rows that a prompt brings along is added behind the first layers. The rank that has the
  * rows adds it to what its neurons give, so that no rank waits for it. Knows no images.
  */
-import type { Layer } from "./layer.ts";
 import type { Residual } from "./residual.ts";
 import type { StepState } from "./step_state.ts";
 
@@ -10,9 +9,10 @@ import type { StepState } from "./step_state.ts";
 export function addGivenParts(
   { given, config: { givenParts = 1 }, plan, n }: StepState,
   stepIds: Int32Array,
-  { residual, layer }: { readonly residual: Residual; readonly layer: Layer },
+  residual: Residual,
+  layerIndex: number,
 ): void {
-  const part = layer.index + 1;
+  const part = layerIndex + 1;
   if (given === null || part >= givenParts) return;
   for (let t = 0; t < n; t++) {
     if (stepIds[t] >= 0) continue;

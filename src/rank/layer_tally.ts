@@ -38,14 +38,15 @@ export class LayerTally {
 }
 
 /**
- * Own neurons of a layer that n tokens ask for: those of a mixture that they choose.
+ * Own neurons of a layer that n tokens ask for: those of a mixture that they choose. Takes no
+ * object, which would be one a layer and token where V8 does not inline the call.
  * usedCount: experts of a token.
  */
-export function neuronsAsked({ feedForward, steppedNeurons }: LayerPlan, by: {
-  readonly n: number;
-  readonly usedCount: number;
-}): number {
-  const { n, usedCount } = by;
+export function neuronsAsked(
+  { feedForward, steppedNeurons }: LayerPlan,
+  n: number,
+  usedCount: number,
+): number {
   if (feedForward === null) return 0;
   if (feedForward.kind === "experts") {
     const { experts, shared } = feedForward;

@@ -247,11 +247,11 @@ export class Rank implements RankSteps<Layer> {
   feedForward(layer: Layer): void {
     this.#feedForward.run(layer);
     gateNeurons(this.#state, this.#residual, layer);
-    addGivenParts(this.#state, this.#stepIds, { residual: this.#residual, layer });
+    addGivenParts(this.#state, this.#stepIds, this.#residual, layer.index);
     const { n } = this.#state;
     const asked = this.#state.isGpusAlone(layer.index)
       ? 0
-      : neuronsAsked(this.plan.layers[layer.index], { n, usedCount: this.#usedCount });
+      : neuronsAsked(this.plan.layers[layer.index], n, this.#usedCount);
     this.#tally.end(layer.index, asked, 0);
   }
 
