@@ -1,20 +1,16 @@
 /**
  * Reads tensors that adapters change: the model's rows as numbers, the products added, the sums in
  * their type. Whoever reads sees a tensor like any other, so that threads, GPUs, rows of tables and
- * measurements have adapters without knowing of them.
+ * measurements have adapters without knowing of them. Threads load it as they start: so it takes
+ * from others what needs nothing of Node's.
  */
 import { ModelFormatError, UnsupportedModelError } from "../base/errors.ts";
 import { check } from "../base/check.ts";
 import { MiB } from "../base/units.ts";
-import {
-  type GgufFile,
-  type GgufTensor,
-  type LowRankProduct,
-  type TensorMerger,
-  TensorReader,
-} from "../gguf/mod.ts";
+import type { GgufFile, GgufTensor, LowRankProduct } from "../gguf/mod.ts";
+import { type TensorMerger, TensorReader } from "../gguf/tensor_reader.ts";
+import { dequantize, dequantizeInto } from "../model/dequantize.ts";
 import { rowBytes } from "../model/dtypes.ts";
-import { dequantize, dequantizeInto } from "../model/mod.ts";
 import { encodeWeightsInto, isWeightType } from "../quantize/encode.ts";
 
 const PIECE_WEIGHTS = MiB / 4;

@@ -2,7 +2,7 @@
  * ggml's four-bit types whose levels are not evenly spaced: IQ4_NL, IQ4_XS, MXFP4. Layouts are
  * described at the decoders, in src/model/dequantize_blocks.ts and dequantize_superblocks.ts.
  */
-import { FP4_LEVELS, IQ4_LEVELS } from "../model/mod.ts";
+import { FP4_LEVELS, IQ4_LEVELS } from "../model/dequantize_blocks.ts";
 
 /** Weights of a block and of a superblock. */
 const BLOCK = 32;

@@ -3,7 +3,7 @@ import type { Kernels } from "../../wasm/kernels.ts";
 import { instantiateKernels } from "../../wasm/mod.ts";
 import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
-import { openTensors } from "../adapter/mod.ts";
+import { openTensors } from "../adapter/merge_rows.ts";
 import type { TensorReader } from "../gguf/tensor_reader.ts";
 import type { GgufPart, GgufTensor } from "../gguf/types.ts";
 import { type BoardSetup, type FileStamp, KernelQueue } from "../io/mod.ts";

@@ -54,8 +54,6 @@ export async function readJsonObject(
   if (encoding.toLowerCase() !== "identity") throw encodedError(encoding);
   const bytes = await readBytes(request, limits);
   const { bodyBytesMax } = limits;
-  // What is parsed is bounded by what it has besides letters: 32 MiB of brackets take seconds.
-  if (bytes.length > bodyBytesMax && bytesBesideBase64(bytes) > bodyBytesMax) throw tooLong(limits);
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
@@ -74,8 +72,8 @@ export async function readJsonObject(
 }
 
 async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {
-  const { bodyTimeoutMs, bodyRoom } = limits;
-  const bytesMax = limits.bodyBytesMax + (limits.imageBytesMax ?? 0);
+  const { bodyBytesMax, imageBytesMax = 0, bodyTimeoutMs, bodyRoom } = limits;
+  const bytesMax = bodyBytesMax + imageBytesMax;
   if (Number(request.headers.get("content-length") ?? 0) > bytesMax) throw tooLong(limits);
   if (!request.body) return new Uint8Array();
   const reader = request.body.getReader();
@@ -88,6 +86,8 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
   let body: Uint8Array = new Uint8Array();
   let byteCount = 0;
   let takenBytes = 0;
+  let countedBytes = 0;
+  let signCount = 0;
   try {
     for (let read = await reader.read(); !read.done; read = await reader.read()) {
       const at = byteCount;
@@ -97,6 +97,11 @@ async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Arr
       takenBytes = byteCount;
       body = at === 0 ? read.value : withRoom(body, { used: at, needed: byteCount });
       if (at > 0) body.set(read.value, at);
+      if (byteCount <= bodyBytesMax) continue;
+      // No image has signs besides letters: 32 MiB of brackets would take seconds to parse.
+      signCount += bytesBesideBase64(body.subarray(countedBytes, byteCount));
+      countedBytes = byteCount;
+      if (signCount > bodyBytesMax) throw tooLong(limits);
     }
   } catch (error) {
     if (!(error instanceof RequestError)) {
