@@ -5,17 +5,16 @@ import {
   CACHE_HITS,
   CACHE_MISSES,
   COUNT_FIELDS,
-  countsView,
   DISK_BYTES,
   DISK_READS,
   DISK_WAIT_MS,
   HOT_NEURONS,
-  layerCountsView,
   NEEDED_AHEAD,
   NEURONS,
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
 } from "../rank/counts.ts";
+import { countsView, layerCountsView } from "../rank/counts_view.ts";
 import type { RankSetup } from "../rank/open_rank.ts";
 
 export class RankCounts {

@@ -1,13 +1,9 @@
 /**
- * The codebooks of IQ types in a rank's arenas, where kernels look entries up: only models with
- * such types have them.
+ * Writes the codebooks of IQ types where kernels look entries up, in the arenas that have room for
+ * them.
  */
-import { check } from "../base/check.ts";
-import type { GgufTensor } from "../gguf/types.ts";
-import type { ArenaBuilder, ArenaPlan } from "../memory/arena.ts";
+import type { ArenaPlan } from "../memory/arena.ts";
 import {
-  CODEBOOKS_AT,
-  CODEBOOKS_END,
   EVEN_SIGNS_AT,
   IQ1_AT,
   IQ2_S_AT,
@@ -17,13 +13,8 @@ import {
   IQ3_XXS_AT,
   SIGNS_AT,
 } from "../memory/codebook_layout.ts";
-import {
-  codebook,
-  CODEBOOK_NAMES,
-  CODEBOOK_TYPES,
-  type CodebookName,
-  evenSigns,
-} from "../model/codebooks.ts";
+import { codebook, CODEBOOK_NAMES, type CodebookName, evenSigns } from "../model/codebooks.ts";
+import { CODEBOOK_REGION } from "./plan_codebooks.ts";
 
 const ADDRESSES: Readonly<Record<CodebookName, number>> = {
   IQ2_XXS: IQ2_XXS_AT,
@@ -34,18 +25,9 @@ const ADDRESSES: Readonly<Record<CodebookName, number>> = {
   IQ1: IQ1_AT,
 };
 
-const NAME = "codebooks";
-
-/** Makes room in an arena that is empty yet. */
-export function placeCodebooks(arena: ArenaBuilder, tensors: Iterable<GgufTensor>): void {
-  if (![...tensors].some(({ type }) => CODEBOOK_TYPES.includes(type))) return;
-  const at = arena.allocate(NAME, "activations", CODEBOOKS_END - CODEBOOKS_AT);
-  check(at === CODEBOOKS_AT, "codebooks lie where kernels look for them");
-}
-
 /** Writes them where there is room for them. */
 export function loadCodebooks({ regions }: ArenaPlan, memory: WebAssembly.Memory): void {
-  if (regions.some(({ name }) => name === NAME)) writeCodebooks(memory.buffer);
+  if (regions.some(({ name }) => name === CODEBOOK_REGION)) writeCodebooks(memory.buffer);
 }
 
 /** Writes them to an arena. */

@@ -2,8 +2,6 @@
  * What a rank counts while it computes, f64 [1 + layers, COUNT_FIELDS] in its first arena: all of
  * it, then what was counted for each layer (layer_tally.ts). All only grow.
  */
-import { floats64 } from "./arena_views.ts";
-import type { RankPlan } from "./plan_types.ts";
 
 /** Neurons whose down was not read, and bytes that a dense step would have read besides. */
 export const SKIPPED_NEURONS = 0;
@@ -27,21 +25,6 @@ export const NEEDED_AHEAD = 8;
 export const NEURONS = 9;
 export const HOT_NEURONS = 10;
 export const COUNT_FIELDS = 11;
-
-/** memory: the rank's first arena. */
-export function countsView(plan: RankPlan, memory: WebAssembly.Memory): Float64Array {
-  return floats64(memory, plan.workspaces[0].counts, COUNT_FIELDS);
-}
-
-/** A layer's share of the counts. memory: the rank's first arena. */
-export function layerCountsView(
-  plan: RankPlan,
-  memory: WebAssembly.Memory,
-  layer: number,
-): Float64Array {
-  const at = plan.workspaces[0].counts + countsBytes(layer);
-  return floats64(memory, at, COUNT_FIELDS);
-}
 
 /** Bytes of the counts of so many layers, and of all together. */
 export function countsBytes(layerCount: number): number {

@@ -9,7 +9,8 @@ import { type Activations, project, quantize } from "./matrix.ts";
 import type { Norm } from "./bound_norm.ts";
 import type { RoutingWorkspacePlan } from "./plan_types.ts";
 import type { Residual } from "./residual.ts";
-import { type Routes, routesOfToken, Routing } from "./routing.ts";
+import { type Routes, Routing } from "./routing.ts";
+import { routesOfToken } from "../model/routes_of_token.ts";
 import type { StepState } from "./step_state.ts";
 
 /** One arena's routing workspace as JavaScript sees it. */

@@ -7,59 +7,13 @@
 import { SEGMENT_POSITION, SEGMENT_ROWS, SEGMENT_WORDS } from "../memory/control_layout.ts";
 import { growthAt } from "../model/rope.ts";
 import type { LatentConfig } from "../model/types.ts";
+import type { LatentMatrices } from "./bound_latent.ts";
 import type { Layer } from "./layer.ts";
 import { type Activations, type Matrix, matrixOf, multiply, quantize, readsQ8 } from "./matrix.ts";
 import { type LatentPlan, type LatentWorkspace, queryStride } from "./plan_latent.ts";
 import type { Residual } from "./residual.ts";
 import { lengthOf } from "./shard.ts";
 import type { StepState } from "./step_state.ts";
-
-/** Matrices of latent attention, those of heads one by one. */
-export interface LatentMatrices {
-  readonly queryDown: { readonly matrix: Matrix; readonly norm: number } | null;
-  /** [turnedDim, …] of each own head. */
-  readonly turnedQueries: readonly Matrix[];
-  readonly plainQuery: Matrix;
-  /** Address of f32 [length]. */
-  readonly norm: number;
-  readonly keyUps: readonly Matrix[];
-  readonly valueUps: readonly Matrix[];
-  /** What reads the norm of the residual stream reads q8 tiles; so do queries. */
-  readonly readsQ8: boolean;
-  readonly queriesReadQ8: boolean;
-}
-
-export function bindLatent(
-  plan: { readonly query: Matrix; readonly key: Matrix; readonly latent: LatentPlan },
-  headCount: number,
-): LatentMatrices {
-  const { queryDown, plainQuery, norm, keyUp, valueUp } = plan.latent;
-  const { query } = plan;
-  const down = queryDown &&
-    { matrix: matrixOf(queryDown.matrix), norm: queryDown.norm.offsetBytes };
-  const queriesReadQ8 = readsQ8(query);
-  return {
-    queryDown: down,
-    turnedQueries: byHead(query, headCount),
-    plainQuery: matrixOf(plainQuery),
-    norm: norm.offsetBytes,
-    keyUps: byHead(matrixOf(keyUp), headCount),
-    valueUps: byHead(matrixOf(valueUp), headCount),
-    readsQ8: readsQ8(plan.key) || (down ? readsQ8(down.matrix) : queriesReadQ8),
-    queriesReadQ8,
-  };
-}
-
-/** As many packed rows for each head, be they rows or, neuron by neuron, columns. */
-function byHead(matrix: Matrix, headCount: number): Matrix[] {
-  const isByNeurons = matrix.layout === "neurons";
-  const rows = (isByNeurons ? matrix.columnCount : matrix.rowCount) / headCount;
-  return Array.from({ length: headCount }, (_, head) => ({
-    ...matrix,
-    offsetBytes: matrix.offsetBytes + head * rows * matrix.rowStrideBytes,
-    ...isByNeurons ? { columnCount: rows } : { rowCount: rows },
-  }));
-}
 
 /** What lies in a workspace for the products of single heads. */
 interface HeadInputs {

@@ -2,7 +2,7 @@
 import { cachedValueDim } from "../model/latent.ts";
 import { configOf, positionsAhead } from "../model/layer_config.ts";
 import type { ModelConfig } from "../model/types.ts";
-import { bindAltUp, type LayerAltUp } from "./alt_up.ts";
+import { bindAltUp, type LayerAltUp } from "./bound_alt_up.ts";
 import { floats } from "./arena_views.ts";
 import {
   bindDense,
@@ -15,14 +15,14 @@ import {
 } from "./bound_blocks.ts";
 import { addressOf, bindHeadNorm, bindNorm, type HeadNorm, type Norm } from "./bound_norm.ts";
 import type { InnerNorm } from "./inner_norms.ts";
-import { bindLatent, type LatentMatrices } from "./latent_heads.ts";
+import { bindLatent, type LatentMatrices } from "./bound_latent.ts";
 import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type { GatePlan } from "./plan_gate.ts";
 import type { DensePlan, HeadNormPlan, LayerPlan, RankPlan, StreamedPlan } from "./plan_types.ts";
 import type { LayerInputPlan } from "./plan_inputs.ts";
 import { lengthOf, type Range } from "./shard.ts";
 import { bindFinch, type Finch } from "./finch.ts";
-import { bindNeuronGate, type NeuronGate } from "./neuron_gate.ts";
+import { bindNeuronGate, type NeuronGate } from "./bound_neuron_gate.ts";
 import type { RowShift } from "./row_shift.ts";
 import { bindStateSpace, type StateSpace } from "./state_space.ts";
 import { bindKeyDeltas, type KeyDeltas } from "./key_deltas.ts";

@@ -3,7 +3,8 @@
  * layer's end what has come to them belongs to that layer. Neurons that are asked for ahead count
  * for the layer that asks. Knows nothing of what is counted.
  */
-import { COUNT_FIELDS, countsView, HOT_NEURONS, layerCountsView, NEURONS } from "./counts.ts";
+import { COUNT_FIELDS, HOT_NEURONS, NEURONS } from "./counts.ts";
+import { countsView, layerCountsView } from "./counts_view.ts";
 import type { DensePlan, LayerPlan, RankPlan, StreamedPlan } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
 

@@ -5,7 +5,13 @@
 import type { Kernels } from "../../wasm/kernels.ts";
 import type { MatrixLayout, MatrixPlan } from "./plan_types.ts";
 import { lengthOf } from "./shard.ts";
-import { columnQuantBytes, isQuantType, typeId, type WeightType } from "./weight_types.ts";
+import {
+  columnQuantBytes,
+  isQuantType,
+  LONG_TOKENS,
+  typeId,
+  type WeightType,
+} from "./weight_types.ts";
 
 /** Activations [n, k] in the forms that kernels read; addresses in the same arena. */
 export interface Activations {
@@ -121,8 +127,6 @@ export function multiply(
   return k;
 }
 
-/** From so many tokens on products of floats are those of many tokens. */
-export const LONG_TOKENS = 128;
 /** Columns that these can have. */
 const LONG_COLUMNS_MAX = 16384;
 

@@ -33,7 +33,7 @@ import type {
 import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planApart, planLayerInput } from "./plan_inputs.ts";
 import { activationOf } from "./plan_activation.ts";
-import { planNeuronGate } from "./neuron_gate.ts";
+import { planNeuronGate } from "./plan_neuron_gate.ts";
 import { planGate } from "./plan_gate.ts";
 import { planLatentHeads } from "./plan_latent.ts";
 import { planConvolution, planScales } from "./plan_vectors.ts";

@@ -12,7 +12,7 @@ import type { GatePlan } from "./plan_gate.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { ProjectorPlan, ProjectorWorkspace } from "./plan_projector.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
-import type { NeuronGatePlan } from "./neuron_gate.ts";
+import type { NeuronGatePlan } from "./plan_neuron_gate.ts";
 import type { FinchPlan } from "./plan_finch.ts";
 import type { KeyDeltaPlan } from "./plan_key_deltas.ts";
 import type { TimeMixPlan } from "./plan_time_mix.ts";

@@ -12,10 +12,10 @@ import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
 import { guessBytes, guessWorkspace } from "./plan_guess.ts";
-import { LONG_TOKENS } from "./matrix.ts";
 import { queryStride } from "./plan_latent.ts";
 import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_projector.ts";
-import { routesOfToken } from "./routing.ts";
+import { LONG_TOKENS } from "./weight_types.ts";
+import { routesOfToken } from "../model/routes_of_token.ts";
 import { channelsOf, convolvedRows, inputRows, stateBytes, stateWorkspace } from "./plan_state.ts";
 import { lengthOf, type Range, type Shard } from "./shard.ts";
 import {

@@ -7,7 +7,8 @@
  */
 import type { Control } from "../memory/control.ts";
 import { floats, floats64 } from "./arena_views.ts";
-import { countsView, SKIPPED_BYTES } from "./counts.ts";
+import { SKIPPED_BYTES } from "./counts.ts";
+import { countsView } from "./counts_view.ts";
 import type { Predictor } from "./bound_blocks.ts";
 import { type Activations, project, quantize, readsQ8 } from "./matrix.ts";
 import type { LayerPlan, PredictorPlan, RankPlan } from "./plan_types.ts";

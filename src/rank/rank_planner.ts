@@ -9,7 +9,7 @@ import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../memory/row_layout.ts"
 import { configOf } from "../model/layer_config.ts";
 import type { MatrixTensor, ModelDescription, VectorTensor } from "../model/types.ts";
 import { COLUMN_SCRATCH_BYTES } from "../memory/column_layout.ts";
-import { placeCodebooks } from "./codebook_region.ts";
+import { placeCodebooks } from "./plan_codebooks.ts";
 import { cacheBytes, kvBlocksOf, statePlacesOf } from "./kv_bytes.ts";
 import { dense, largestPredictor, type MatrixPart, type Placer, planLayer } from "./plan_layer.ts";
 import { layerInputOf, streamedBlocks } from "./layer_input_of.ts";

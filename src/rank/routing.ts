@@ -7,11 +7,6 @@ import type { ExpertsConfig } from "../model/types.ts";
 /** Weights whose sum is smaller are divided by this, as llama.cpp does: the smallest normal f16. */
 const WEIGHT_SUM_MIN = 2 ** -14;
 
-/** Routes of a token at most: to its experts, and to what goes along with them. */
-export function routesOfToken({ usedCount, companions }: ExpertsConfig): number {
-  return companions === undefined ? usedCount : 2 * usedCount;
-}
-
 /** Where a mixture's routes are written: by expert, then by token; then those to companions. */
 export interface Routes {
   /** Tokens, u32 [tokens · routes of a token]. */

@@ -7,7 +7,8 @@
  * a list is made.
  */
 import { check } from "../base/check.ts";
-import { countsView, SKIPPED_BYTES, SKIPPED_NEURONS } from "./counts.ts";
+import { SKIPPED_BYTES, SKIPPED_NEURONS } from "./counts.ts";
+import { countsView } from "./counts_view.ts";
 import type { Dense } from "./bound_blocks.ts";
 import { weighListed } from "./inner_norms.ts";
 import { activateListed, multiplyListed } from "./listed.ts";

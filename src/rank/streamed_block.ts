@@ -23,12 +23,12 @@ import {
   ASKED_AHEAD,
   CACHE_HITS,
   CACHE_MISSES,
-  countsView,
   HOT_NEURONS,
   NEEDED_AHEAD,
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
 } from "./counts.ts";
+import { countsView } from "./counts_view.ts";
 import { GatesFirst } from "./gates_first.ts";
 import type { GatePart, Streamed } from "./bound_blocks.ts";
 import { weighListed } from "./inner_norms.ts";

@@ -8,7 +8,7 @@ import type { PackedModel } from "../bundle/types.ts";
 import { NeuronCache } from "../cache/mod.ts";
 import { CacheSplit } from "./cache_split.ts";
 import { NeuronReads } from "./neuron_reads.ts";
-import { countsView } from "./counts.ts";
+import { countsView } from "./counts_view.ts";
 import { EmbeddingRows } from "./embedding_rows.ts";
 import type { Reads } from "../io/mod.ts";
 import { type Dense, hasAllGates, type Streamed } from "./bound_blocks.ts";

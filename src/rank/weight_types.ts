@@ -108,3 +108,6 @@ export function packedRowBytes(type: WeightType, columns: number): number {
 
 /** Time of a row of a list, in rows that are read one behind the other: NOTES.md. */
 export const LISTED_COST = 2;
+
+/** From so many tokens on products of floats are those of many tokens. */
+export const LONG_TOKENS = 128;
