@@ -2,10 +2,10 @@
  * The house rules that a machine can check: which folder may import which, how long files,
  * functions and lines may get, where npm packages come in. Tables change with ARCHITECTURE.md.
  */
-/// <reference lib="deno.unstable" />
 import { assertEquals } from "@std/assert";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { functionsOf, type Import, importsOf, type SourceFile } from "./support/source_file.ts";
 
 /**
  * What a part may import besides itself and src/base, by the beginning of the imported path.
@@ -22,7 +22,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/memory": [],
   "src/adapter": ["src/quantize/encode.ts", "src/model", "src/gguf"],
   "src/reference": ["src/adapter", "src/model", "src/gguf"],
-  "src/bundle": ["src/rank/weight_types.ts", "src/memory", "src/model", "src/gguf"],
+  "src/bundle": ["src/rank/plan/weight_types.ts", "src/memory", "src/model", "src/gguf"],
   "src/io": ["src/memory"],
   "src/cache": [],
   "src/shapes": [],
@@ -70,10 +70,10 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/engine/logprob_rows.ts",
     "src/engine/drafts/drafts.ts",
     "src/engine/row_independence.ts",
-    "src/rank/plan.ts",
-    "src/rank/plan_units.ts",
-    "src/rank/load_order.ts",
-    ...["src/rank/gpu/kept_shapes.ts", "src/rank/gpu/obstacle.ts"],
+    "src/rank/plan/plan.ts",
+    "src/rank/plan/plan_units.ts",
+    "src/rank/load/load_order.ts",
+    ...["src/rank/plan/kept_shapes.ts", "src/rank/gpu/obstacle.ts"],
     "src/adapter",
     "src/bundle",
     "src/planner",
@@ -107,7 +107,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "wasm",
     "src/quantize",
     "src/synth/seeded_random.ts",
-    "src/rank/weight_types.ts",
+    "src/rank/plan/weight_types.ts",
     "src/memory",
     "src/model",
     "src/gguf",
@@ -135,6 +135,11 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "docs/make": ["src/server"],
 };
 
+/** The folders of src/rank, each above those that it computes with; types go any way. */
+const RANK_FOLDERS = [
+  ...["plan", "bound", "step", "load", "neurons", "stream", "blocks", "tower", "gpu", "."],
+];
+
 /** Folders of the top level: the layout that README and ARCHITECTURE.md draw. */
 const TOP_FOLDERS = [
   ...[".ci", ".git", "builtin", "deploy", "docs", "examples", "gpu", "packaging", "src", "tests"],
@@ -151,19 +156,6 @@ const FUNCTION_LINES_MAX = 70;
 const LINE_COLUMNS_MAX = 100;
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-
-/** One import of a source file, its target relative to the root when it is a file. */
-interface Import {
-  readonly target: string;
-  readonly typeOnly: boolean;
-  readonly isFile: boolean;
-}
-
-interface SourceFile {
-  /** Relative to the root, with forward slashes. */
-  readonly path: string;
-  readonly text: string;
-}
 
 const SOURCES = [
   "mod.ts",
@@ -191,6 +183,24 @@ Deno.test("every import goes the way the table allows", () => {
         );
     }),
   );
+});
+
+Deno.test("folders of a rank import values of those before them only", () => {
+  const folderOf = (path: string) => relative("src/rank", dirname(path)) || ".";
+  const isUpward = (from: string, { target, typeOnly, isFile }: Import) =>
+    isFile && !typeOnly && isWithin(target, "src/rank") &&
+    RANK_FOLDERS.indexOf(folderOf(target)) > RANK_FOLDERS.indexOf(from);
+  const files = TYPESCRIPT.filter(({ path }) => isWithin(path, "src/rank"));
+  assertNone(files.flatMap((file) => {
+    const folder = folderOf(file.path);
+    if (!RANK_FOLDERS.includes(folder)) return [`${file.path}: its folder is not in the list`];
+    return importsOf(file).filter((each) => isUpward(folder, each))
+      .map(({ target }) => `${file.path} imports ${target}, which is behind it`);
+  }));
+  const forward = { target: "src/rank/forward.ts", typeOnly: false, isFile: true };
+  assertEquals(isUpward("blocks", forward), true);
+  assertEquals(isUpward("blocks", { ...forward, typeOnly: true }), false);
+  assertEquals(isUpward(".", { ...forward, target: "src/rank/plan/plan.ts" }), false);
 });
 
 Deno.test("isAllowed() refuses what the table leaves out, and values where it says type", () => {
@@ -315,68 +325,6 @@ function describeRule(part: string): string {
   const rules = MAY_IMPORT[part];
   if (rules === null) return "anything but tests";
   return ["itself", "src/base", ...rules].join(", ");
-}
-
-/** Every import, re-export, dynamic import and `new URL("….ts")` (a worker's entry) of a file. */
-function importsOf({ path, text }: SourceFile): Import[] {
-  const imports: Import[] = [];
-  const add = (specifier: string, typeOnly: boolean) => {
-    const isFile = /^\.\.?\//.test(specifier);
-    const target = isFile
-      ? relative(".", join(dirname(path), specifier)).replaceAll("\\", "/")
-      : specifier;
-    imports.push({ target, typeOnly, isFile });
-  };
-  const literal = (node: { type: string }) =>
-    node.type === "Literal" ? String((node as Deno.lint.StringLiteral).value) : null;
-  visit({ path, text }, () => ({
-    ImportDeclaration(node) {
-      const typeOnly = node.importKind === "type" ||
-        node.specifiers.length > 0 &&
-          node.specifiers.every((each) =>
-            each.type === "ImportSpecifier" && each.importKind === "type"
-          );
-      add(node.source.value, typeOnly);
-    },
-    ExportAllDeclaration: (node) => add(node.source.value, node.exportKind === "type"),
-    ExportNamedDeclaration(node) {
-      if (node.source) add(node.source.value, node.exportKind === "type");
-    },
-    ImportExpression(node) {
-      const specifier = literal(node.source);
-      if (specifier !== null) add(specifier, false);
-    },
-    NewExpression(node) {
-      const specifier = node.arguments.length === 2 ? literal(node.arguments[0]) : null;
-      if (specifier?.endsWith(".ts")) add(specifier, false);
-    },
-  }));
-  return imports;
-}
-
-/** First line and line count of every function with a body. */
-function functionsOf(file: SourceFile): { line: number; lines: number }[] {
-  const found: { line: number; lines: number }[] = [];
-  const measure = (node: { range: [number, number] }) =>
-    found.push({
-      line: lineCount(file.text.slice(0, node.range[0])),
-      lines: lineCount(file.text.slice(...node.range)),
-    });
-  visit(file, () => ({
-    FunctionDeclaration: measure,
-    FunctionExpression: measure,
-    ArrowFunctionExpression: measure,
-  }));
-  return found;
-}
-
-function lineCount(text: string): number {
-  return text.split("\n").length;
-}
-
-/** Walks a file's syntax tree with Deno's own parser: a lint rule that only looks. */
-function visit(file: SourceFile, create: () => Deno.lint.LintVisitor): void {
-  Deno.lint.runPlugin({ name: "architecture", rules: { look: { create } } }, file.path, file.text);
 }
 
 /** Files below a folder of the root, as paths relative to the root. */

@@ -88,7 +88,7 @@ export interface Kernels extends RowKernels, SparseKernels, StateKernels, KeyedK
   ): void;
   /**
    * The same bits. Where n = 1, `matmul_q8` reads four rows side by side, this one two: which is
-   * faster is the machine's business (src/rank/tune.ts).
+   * faster is the machine's business (src/rank/load/tune.ts).
    */
   matmul_q8_two_streams(
     type: number,
@@ -104,7 +104,7 @@ export interface Kernels extends RowKernels, SparseKernels, StateKernels, KeyedK
   /**
    * The same bits. Where n is a few, 2 to 16 at most, by type, this one unpacks rows in registers,
    * once for four tokens, `matmul_q8` into memory, once for all: which is faster is V8's and the
-   * machine's business (src/rank/tune.ts).
+   * machine's business (src/rank/load/tune.ts).
    */
   matmul_q8_few(
     type: number,

@@ -17,7 +17,7 @@ export function loadKernelModuleSync(): WebAssembly.Module {
 export interface KernelOptions {
   /**
    * Products of several tokens add up int8 products by fours, not by pairs: the same bits. Which is
-   * faster is the machine's business (src/rank/tune.ts). Default false.
+   * faster is the machine's business (src/rank/load/tune.ts). Default false.
    */
   readonly sumsByFours?: boolean;
 }

@@ -13,8 +13,8 @@ import { layerNeurons } from "../src/model/layer_neurons.ts";
 import type { ModelConfig } from "../src/model/types.ts";
 import type { GpuSetup } from "../src/rank/gpu/gpu_setup.ts";
 import type { DraftSetup } from "../src/rank/open_rank.ts";
-import type { RankPlan } from "../src/rank/plan_types.ts";
-import type { PackedUnits } from "../src/rank/streaming.ts";
+import type { RankPlan } from "../src/rank/plan/plan_types.ts";
+import type { PackedUnits } from "../src/rank/stream/streaming.ts";
 
 /** A model that guesses for another one: its memories are yet to be made. */
 export type EngineDraft = Omit<DraftSetup, "memories">;

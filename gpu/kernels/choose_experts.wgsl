@@ -1,4 +1,4 @@
-// Which experts tokens use and what each counts there, as src/rank/routing.ts chooses them, in f32.
+// Which experts tokens use and what each counts there, as src/rank/neurons/routing.ts chooses them, in f32.
 //
 // Of a token's logits come probabilities p: 0 softmax, 1 sigmoid, 2 the logits themselves (a softmax of
 // the chosen ones follows). The USED experts with the highest scores, p + bias, are chosen, of equal

@@ -1,7 +1,7 @@
 /**
  * Codes of superblocks whose files have some bits of a code here and others there, put together two
  * bytes at a time: a byte by itself would take minutes of a large model. Where bits lie is told in
- * src/model/dequantize_superblocks.ts; numbers here are words of 16 bits.
+ * src/model/quants/dequantize_superblocks.ts; numbers here are words of 16 bits.
  */
 
 /** Words of a block, and where parts of it begin. */

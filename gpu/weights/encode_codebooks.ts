@@ -1,7 +1,7 @@
 /**
  * Codes of types whose weights are looked up in a codebook: of each entry the codes of its levels,
  * which signs turn into their complements. Where indices and signs lie is told in
- * src/model/dequantize_codebooks.ts. What codes stand for: kernels/parts/levels.wgsl.
+ * src/model/quants/dequantize_codebooks.ts. What codes stand for: kernels/parts/levels.wgsl.
  */
 import { codebook, type CodebookName, evenSigns } from "../../src/model/mod.ts";
 

@@ -5,7 +5,7 @@
  */
 import { check } from "../../src/base/check.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import { packedScales, scaleQ3K } from "../../src/model/dequantize_superblocks.ts";
+import { packedScales, scaleQ3K } from "../../src/model/quants/dequantize_superblocks.ts";
 
 /** Weights of a superblock. */
 export const SUPERBLOCK = 256;

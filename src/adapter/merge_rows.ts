@@ -9,7 +9,7 @@ import { check } from "../base/check.ts";
 import { MiB } from "../base/units.ts";
 import type { GgufFile, GgufTensor, LowRankProduct } from "../gguf/mod.ts";
 import { type TensorMerger, TensorReader } from "../gguf/tensor_reader.ts";
-import { dequantize, dequantizeInto } from "../model/dequantize.ts";
+import { dequantize, dequantizeInto } from "../model/quants/dequantize.ts";
 import { rowBytes } from "../model/dtypes.ts";
 import { encodeWeightsInto, isWeightType } from "../quantize/encode.ts";
 

@@ -14,7 +14,7 @@ import {
   layoutByNeuron,
   packedRowBytes,
   type WeightType,
-} from "../rank/weight_types.ts";
+} from "../rank/plan/weight_types.ts";
 import type { BundlePart, BundleUnit } from "./types.ts";
 
 /** A unit without its place in a file and the order of its neurons. */

@@ -12,7 +12,7 @@ import {
   type PredictorMode,
 } from "../llm/mod.ts";
 import { DRAFTS_MAX } from "../engine/drafts/drafts.ts";
-import { STEP_TOKENS } from "../rank/plan.ts";
+import { STEP_TOKENS } from "../rank/plan/plan.ts";
 import { machineProfile } from "./machine.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../llm/built_in_model.ts";
 import { type AdapterFlags, adaptersOf, addAdapterOptions } from "./adapter_options.ts";

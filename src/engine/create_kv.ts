@@ -1,5 +1,5 @@
 /** The account of a runner's blocks of keys and values. */
-import { tableBlocks } from "../rank/kv_bytes.ts";
+import { tableBlocks } from "../rank/plan/kv_bytes.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { KvBlocks } from "./kv_blocks.ts";
 import type { StatePlaces } from "./state_places.ts";

@@ -3,8 +3,8 @@
  * ids; not what the rows are of.
  */
 import { RequestError } from "../base/errors.ts";
-import type { GivenRows } from "../rank/given_rows.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
+import type { GivenRows } from "../rank/step/given_rows.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
 
 /** Rows of a prompt that were given together. */
 export interface GivenSpan extends Pick<GivenRows, "seesAll" | "grid"> {

@@ -11,9 +11,9 @@ import { crc32 } from "../base/crc32.ts";
 import { check } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
 import { configOf } from "../model/layer_config.ts";
-import { blockBytes } from "../rank/kv_bytes.ts";
+import { blockBytes } from "../rank/plan/kv_bytes.ts";
 import type { RankSetup } from "../rank/open_rank.ts";
-import { lengthOf } from "../rank/shard.ts";
+import { lengthOf } from "../rank/plan/shard.ts";
 
 /** "GKV2": it changes when what a block's bytes mean does (src/memory/kv_layout.ts). */
 const MAGIC = 0x32564b47;

@@ -2,7 +2,7 @@
  * Which predictors are worth using: those that find nearly all neurons that fire, and that are
  * read in less time, guessed gates included, than the gates that they spare. Arithmetic only.
  */
-import { LISTED_COST } from "../rank/weight_types.ts";
+import { LISTED_COST } from "../rank/plan/weight_types.ts";
 import { type PredictorChoice, type PredictorPolicy, RECALL_MIN } from "./types.ts";
 
 /** What reading a predictor and the gates that it leaves may take of what all gates take. */

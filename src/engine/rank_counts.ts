@@ -13,8 +13,8 @@ import {
   NEURONS,
   SKIPPED_BYTES,
   SKIPPED_NEURONS,
-} from "../rank/counts.ts";
-import { countsView, layerCountsView } from "../rank/counts_view.ts";
+} from "../rank/plan/counts.ts";
+import { countsView, layerCountsView } from "../rank/step/counts_view.ts";
 import type { RankSetup } from "../rank/open_rank.ts";
 
 export class RankCounts {

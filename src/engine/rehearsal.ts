@@ -2,7 +2,7 @@
  * What a rehearsal of predictors left in all ranks' memories: reads it, and tells the ranks what
  * was decided. Knows ranks' plans; runs no steps.
  */
-import type { MatrixPlan, RankPlan } from "../rank/plan_types.ts";
+import type { MatrixPlan, RankPlan } from "../rank/plan/plan_types.ts";
 import {
   predictorPlan,
   RECALL_FIRED,
@@ -10,9 +10,9 @@ import {
   RECALL_PREDICTED,
   RECALL_TRUSTED,
   recallView,
-} from "../rank/predictors.ts";
-import { RECALL_FIELDS } from "../rank/plan_workspace.ts";
-import { lengthOf } from "../rank/shard.ts";
+} from "../rank/neurons/predictors.ts";
+import { RECALL_FIELDS } from "../rank/plan/plan_workspace.ts";
+import { lengthOf } from "../rank/plan/shard.ts";
 import type { RehearsedPredictor } from "./predictor_choice.ts";
 import type { PredictorChoice } from "./types.ts";
 

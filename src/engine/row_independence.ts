@@ -5,8 +5,8 @@ import type {
   MatrixPlan,
   RankPlan,
   StreamedPlan,
-} from "../rank/plan_types.ts";
-import { isQuantType } from "../rank/weight_types.ts";
+} from "../rank/plan/plan_types.ts";
+import { isQuantType } from "../rank/plan/weight_types.ts";
 
 /** All rows, those of sequences that generate, one each, or none. */
 export type IndependentRows = "all" | "answers" | "none";

@@ -16,11 +16,11 @@ import {
   SEGMENT_WORDS,
 } from "../memory/control_layout.ts";
 import { SharedText } from "../memory/shared_text.ts";
-import { tableBlocks } from "../rank/kv_bytes.ts";
+import { tableBlocks } from "../rank/plan/kv_bytes.ts";
 import type { TokenChain } from "../rank/gpu/token_chain.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
-import { lengthOf } from "../rank/shard.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
+import { lengthOf } from "../rank/plan/shard.ts";
 import { type GivenSpan, positionOn, wholeFrom } from "./given_spans.ts";
 import { ScoreBoard } from "./score_board.ts";
 

@@ -1,6 +1,6 @@
 /** A generation as the engine sees it: ids in, ids out. */
 import type { FinishReason, SamplingOptions, Timings } from "../llm/types.ts";
-import type { GivenRows } from "../rank/given_rows.ts";
+import type { GivenRows } from "../rank/step/given_rows.ts";
 import type { RequestGrammar } from "./chooser.ts";
 import type { LogprobRows } from "./logprob_rows.ts";
 

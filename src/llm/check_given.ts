@@ -5,7 +5,7 @@ import type { GivenRows } from "../engine/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { givenWidth } from "../model/given_width.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
 
 /** Ids are words of 32 bits. */
 const ID_MIN = -(2 ** 31);

@@ -6,7 +6,7 @@ import { describeGpu, type GpuDescription } from "../../gpu/mod.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import { isSilentKind } from "../model/mod.ts";
 import { DEFAULT_PROFILE, readGBps } from "../planner/mod.ts";
-import { type GpuOptions, STEP_TOKENS } from "../rank/plan.ts";
+import { type GpuOptions, STEP_TOKENS } from "../rank/plan/plan.ts";
 import { besideObstacle, gpuObstacle } from "../rank/gpu/obstacle.ts";
 import { chooseLongSteps } from "./choose_long_steps.ts";
 import { bytesPerToken, fittingContexts, fittingLayers, hasExperts } from "./gpu_memory.ts";

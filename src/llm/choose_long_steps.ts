@@ -9,9 +9,9 @@ import { matrixBytes } from "../../gpu/mod.ts";
 import { formatBytes } from "../base/units.ts";
 import type { MatrixTensor } from "../model/types.ts";
 import { DEFAULT_PROFILE, PREFILL_MACS_PER_THREAD } from "../planner/mod.ts";
-import type { GpuOptions } from "../rank/plan.ts";
+import type { GpuOptions } from "../rank/plan/plan.ts";
 import { expertsObstacle } from "../rank/gpu/obstacle.ts";
-import type { LongSteps } from "../rank/gpu/plan_types.ts";
+import type { LongSteps } from "../rank/plan/gpu_plan_types.ts";
 import { type LoadOptions, rankCountFor } from "./load_options.ts";
 import type { DescribedModel } from "./plan_load.ts";
 

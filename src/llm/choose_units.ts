@@ -7,15 +7,15 @@ import { formatBytes, MiB } from "../base/units.ts";
 import type { UnitShape } from "../bundle/units.ts";
 import { PAGE_BYTES } from "../memory/arena.ts";
 import { SLOT_RECORD_BYTES, usedBytes } from "../planner/mod.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
-import type { StreamingSteps } from "../rank/stream_types.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
+import type { StreamingSteps } from "../rank/plan/stream_types.ts";
 import {
   HOT_SHARE,
   slotBytesOf,
   type StreamingChoice,
   type UnitOptions,
   unitOptions,
-} from "../rank/plan_units.ts";
+} from "../rank/plan/plan_units.ts";
 
 const ARENA_BYTES_GOAL = 3.5 * 1024 * MiB;
 const SLOTS_MIN = 512;

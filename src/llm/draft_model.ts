@@ -6,7 +6,7 @@ import { independentRows } from "../engine/row_independence.ts";
 import type { EngineDraft } from "../../workers/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { ModelDescription } from "../model/types.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { LoadOptions } from "./load_options.ts";

@@ -7,7 +7,7 @@ import { latentMatrices } from "../model/latent.ts";
 import { stateMatrices } from "../model/state_matrices.ts";
 import type { LayerTensors, MatrixTensor } from "../model/types.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
-import { wholeLayerBytes } from "../rank/gpu/kept_shapes.ts";
+import { wholeLayerBytes } from "../rank/plan/kept_shapes.ts";
 import { expertsObstacle } from "../rank/gpu/obstacle.ts";
 import {
   contextLengthFor,

@@ -11,7 +11,7 @@ import { readLogprobs } from "../engine/logprob_rows.ts";
 import type { PredictorChoice } from "../engine/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";

@@ -10,7 +10,7 @@ import { getString } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { isSilentKind, layerNeurons } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
-import { bytesOfUnits, bytesToLoad } from "../rank/load_order.ts";
+import { bytesOfUnits, bytesToLoad } from "../rank/load/load_order.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";

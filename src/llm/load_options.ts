@@ -3,9 +3,9 @@ import type { Plane } from "../memory/observation.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { DRAFTS_MAX, type Speculate } from "../engine/drafts/drafts.ts";
 import type { MachineProfile } from "../planner/mod.ts";
-import { STEP_TOKENS } from "../rank/plan.ts";
-import type { StreamingChoice } from "../rank/plan_units.ts";
-import type { StreamingSteps } from "../rank/stream_types.ts";
+import { STEP_TOKENS } from "../rank/plan/plan.ts";
+import type { StreamingChoice } from "../rank/plan/plan_units.ts";
+import type { StreamingSteps } from "../rank/plan/stream_types.ts";
 import type { EngineOptions } from "./engine_options.ts";
 
 export type GpuMode = NonNullable<EngineOptions["gpu"]>;

@@ -1,14 +1,14 @@
 /** What of a model is in memory and what is not, by the plans of its threads. */
 import { bytesByKind } from "../memory/arena.ts";
 import type { ModelConfig } from "../model/types.ts";
-import { isTied, partsOfLayer } from "../rank/load_order.ts";
+import { isTied, partsOfLayer } from "../rank/load/load_order.ts";
 import type {
   DensePlan,
   LayerPlan,
   MatrixPlan,
   RankPlan,
   StreamedPlan,
-} from "../rank/plan_types.ts";
+} from "../rank/plan/plan_types.ts";
 
 /** Bytes of memory by what they are for, over all threads. */
 export interface MemoryUse {

@@ -3,7 +3,7 @@ import { canReadByKernel } from "../../workers/mod.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { usedBytes } from "../planner/mod.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
 import { readsPastFileCache } from "./file_cache.ts";
 import type { LoadOptions } from "./load_options.ts";
 import { memoryUse } from "./memory_use.ts";

@@ -18,9 +18,9 @@ import {
   usedBytes,
   usedRegions,
 } from "../planner/mod.ts";
-import { type PlanOptions, planRanks } from "../rank/plan.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
-import { ALL_STEPS, unitOptions } from "../rank/plan_units.ts";
+import { type PlanOptions, planRanks } from "../rank/plan/plan.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
+import { ALL_STEPS, unitOptions } from "../rank/plan/plan_units.ts";
 import { BudgetError } from "./choose_units.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import {

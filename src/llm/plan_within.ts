@@ -21,9 +21,9 @@ import {
   usedRegions,
   type Way,
 } from "../planner/mod.ts";
-import { planRanks } from "../rank/plan.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
-import { ALL_STEPS, type UnitOptions } from "../rank/plan_units.ts";
+import { planRanks } from "../rank/plan/plan.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
+import { ALL_STEPS, type UnitOptions } from "../rank/plan/plan_units.ts";
 import type { FiringStats } from "../stats/types.ts";
 import { BudgetError, chooseUnits } from "./choose_units.ts";
 import type { LoadOptions } from "./load_options.ts";

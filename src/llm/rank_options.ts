@@ -2,7 +2,7 @@
 import { instantiateKernels } from "../../wasm/mod.ts";
 import { check } from "../base/check.ts";
 import type { ModelDescription } from "../model/types.ts";
-import { type PlanOptions, tableBlocks } from "../rank/plan.ts";
+import { type PlanOptions, tableBlocks } from "../rank/plan/plan.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import { CHUNK_TOKENS_OF_LONG_STEPS } from "./choose_long_steps.ts";
 import {

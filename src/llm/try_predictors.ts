@@ -7,7 +7,7 @@ import type { PredictorChoice } from "../engine/types.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { type PredictorSummary, summarizePredictors } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import { allUnusable, type Notice, predictorNotices, REHEARSAL_TEXT } from "./predictor_report.ts";
 

@@ -1,8 +1,8 @@
 /** Which tensors of a file its threads read. Reads plans, no files. */
 import type { GgufFile, GgufTensor } from "../gguf/types.ts";
 import type { ModelDescription } from "../model/types.ts";
-import { piecesOf } from "../rank/load_order.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
+import { piecesOf } from "../rank/load/load_order.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
 
 /** The tensors that threads read, so that no thread is sent the whole header. */
 export function usedTensors(

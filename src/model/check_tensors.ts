@@ -7,7 +7,7 @@ import { Turns } from "../base/turns.ts";
 import { ModelFormatError } from "../base/errors.ts";
 import { MiB } from "../base/units.ts";
 import { type GgufFile, type GgufTensor, TensorReader } from "../gguf/mod.ts";
-import { DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
+import { DEQUANTIZED_TYPES, dequantizeInto } from "./quants/dequantize.ts";
 import { dtypeByName } from "./dtypes.ts";
 
 /** A multiple of most blocks' bytes would be larger; pieces are cut down to whole blocks. */

@@ -6,12 +6,12 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import { getString, type GgufFile } from "../gguf/mod.ts";
 import { FAMILIES } from "./families/mod.ts";
 import type { Family } from "./family.ts";
-import { Hyperparameters } from "./hyperparameters.ts";
+import { Hyperparameters } from "./read/hyperparameters.ts";
 import { isPowerInfer, requireRunnablePowerInfer } from "./powerinfer.ts";
-import { readConfig, type ReadOptions } from "./read_config.ts";
-import { readTensors } from "./read_tensors.ts";
-import { refuseAdapter } from "./refuse_adapter.ts";
-import { refuseProjector } from "./read_vision.ts";
+import { readConfig, type ReadOptions } from "./read/read_config.ts";
+import { readTensors } from "./read/read_tensors.ts";
+import { refuseAdapter } from "./read/refuse_adapter.ts";
+import { refuseProjector } from "./read/read_vision.ts";
 import type { ModelDescription } from "./types.ts";
 
 /** Values of `general.architecture` that this version runs. */

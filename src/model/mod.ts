@@ -1,10 +1,10 @@
 /** The door of `src/model`: what a model is, out of a parsed file. Multiplies no weights. */
 export { type CheckedTensors, checkTensors, type CheckTensorsOptions } from "./check_tensors.ts";
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
-export { isAdapter, refuseAdapter } from "./refuse_adapter.ts";
-export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./dequantize.ts";
-export { codebook, type CodebookName, evenSigns } from "./codebooks.ts";
-export { FP4_LEVELS, IQ4_LEVELS } from "./dequantize_blocks.ts";
+export { isAdapter, refuseAdapter } from "./read/refuse_adapter.ts";
+export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./quants/dequantize.ts";
+export { codebook, type CodebookName, evenSigns } from "./quants/codebooks.ts";
+export { FP4_LEVELS, IQ4_LEVELS } from "./quants/dequantize_blocks.ts";
 export { givenWidth } from "./given_width.ts";
 export { headMatrices } from "./head_matrices.ts";
 export { configOf, hasUnevenNeurons, positionsAhead } from "./layer_config.ts";
@@ -16,9 +16,9 @@ export {
   summarizePredictors,
 } from "./powerinfer.ts";
 export { cachedValueDim, mergedHeadDim, ownKeyDim, projectedQueryDim } from "./latent.ts";
-export { readVision, VISION_KINDS } from "./read_vision.ts";
+export { readVision, VISION_KINDS } from "./read/read_vision.ts";
 export { isSilentKind } from "./silent_kinds.ts";
-export type { ReadOptions } from "./read_config.ts";
+export type { ReadOptions } from "./read/read_config.ts";
 export { alibiSlopes } from "./alibi.ts";
 export {
   fillRopeTable,

@@ -5,8 +5,8 @@
  */
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { GgufFile } from "../gguf/mod.ts";
-import { Hyperparameters } from "./hyperparameters.ts";
-import { type LayerReader, rowsOf } from "./layer_reader.ts";
+import { Hyperparameters } from "./read/hyperparameters.ts";
+import { type LayerReader, rowsOf } from "./read/layer_reader.ts";
 import { isSilentKind } from "./silent_kinds.ts";
 import type {
   DenseTensors,

@@ -16,9 +16,9 @@ import {
 } from "../memory/column_layout.ts";
 import type { MatrixTensor } from "../model/mod.ts";
 import { rowBytes } from "../model/dtypes.ts";
-import { ArenaLoader } from "../rank/load_weights.ts";
-import type { MatrixPlan } from "../rank/plan_types.ts";
-import { byColumnsRowBytes, packedRowBytes, type WeightType } from "../rank/weight_types.ts";
+import { ArenaLoader } from "../rank/load/load_weights.ts";
+import type { MatrixPlan } from "../rank/plan/plan_types.ts";
+import { byColumnsRowBytes, packedRowBytes, type WeightType } from "../rank/plan/weight_types.ts";
 
 /** A unit, and where its weights come from. */
 export interface PackedUnit {

@@ -3,8 +3,8 @@
  * would be loaded by, and what neurons take. Knows no budget.
  */
 import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
-import { planRanks } from "../rank/plan.ts";
-import type { RankPlan } from "../rank/plan_types.ts";
+import { planRanks } from "../rank/plan/plan.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
 import { usageOf } from "./firing_rates.ts";
 import type { PlanInput } from "./plan_types.ts";
 

@@ -13,7 +13,7 @@ import {
 } from "../bundle/units.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import type { MatrixTensor, ModelDescription } from "../model/types.ts";
-import { packedRowBytes, type WeightType } from "../rank/weight_types.ts";
+import { packedRowBytes, type WeightType } from "../rank/plan/weight_types.ts";
 
 type Tensors = ReadonlyMap<string, GgufTensor>;
 

@@ -3,8 +3,8 @@ import type { RatedUnit } from "./firing_rates.ts";
 import type { MachineProfile } from "./machine_profile.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import type { ModelDescription } from "../model/types.ts";
-import type { KernelSizes } from "../rank/plan_workspace.ts";
-import type { KvType } from "../rank/plan_types.ts";
+import type { KernelSizes } from "../rank/plan/plan_workspace.ts";
+import type { KvType } from "../rank/plan/plan_types.ts";
 import type { FiringStats } from "../stats/mod.ts";
 
 export interface PlanInput {

@@ -1,6 +1,6 @@
 /** What a model takes that is in memory as a whole, by the plans that ranks would be loaded by. */
-import { planRanks } from "../rank/plan.ts";
-import { wholeUnits } from "../rank/plan_units.ts";
+import { planRanks } from "../rank/plan/plan.ts";
+import { wholeUnits } from "../rank/plan/plan_units.ts";
 import type { MemoryRegion, PlanInput, RankMemory } from "./plan_types.ts";
 import { total } from "./sums.ts";
 import { usedByRanks, usedRegions } from "./used_memory.ts";

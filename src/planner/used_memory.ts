@@ -3,7 +3,7 @@
  * budgets are held against, and that loading then has. Knows no budget.
  */
 import { bytesByKind, PAGE_BYTES } from "../memory/arena.ts";
-import type { MatrixPlan, RankPlan, StreamedPlan } from "../rank/plan_types.ts";
+import type { MatrixPlan, RankPlan, StreamedPlan } from "../rank/plan/plan_types.ts";
 import {
   IO_WORKER_BYTES,
   KERNEL_READS_BYTES,

@@ -1,7 +1,7 @@
 /**
  * ggml's types with blocks of 32 and evenly spaced levels, bit for bit as ggml's own quantiser: one
  * scale per block from the extreme weights, every operation rounded to f32. Layouts are described
- * at the decoders, in src/model/dequantize_blocks.ts.
+ * at the decoders, in src/model/quants/dequantize_blocks.ts.
  */
 
 /** Weights of a block. */

@@ -1,6 +1,6 @@
 /**
  * Our own type E0M4: 32 weights as scale · q + offset, both f16, q in 0 … 15. The layout is
- * described at the decoder, in src/model/dequantize_blocks.ts.
+ * described at the decoder, in src/model/quants/dequantize_blocks.ts.
  *
  * From floats, scale and offset are searched for the smallest squared error. Blocks of ggml's types
  * with the same levels need no search: they are moved over, and no weight changes.

@@ -1,8 +1,9 @@
 /**
  * ggml's four-bit types whose levels are not evenly spaced: IQ4_NL, IQ4_XS, MXFP4. Layouts are
- * described at the decoders, in src/model/dequantize_blocks.ts and dequantize_superblocks.ts.
+ * described at the decoders, dequantize_blocks.ts and dequantize_superblocks.ts of
+ * src/model/quants.
  */
-import { FP4_LEVELS, IQ4_LEVELS } from "../model/dequantize_blocks.ts";
+import { FP4_LEVELS, IQ4_LEVELS } from "../model/quants/dequantize_blocks.ts";
 
 /** Weights of a block and of a superblock. */
 const BLOCK = 32;

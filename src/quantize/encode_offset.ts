@@ -1,6 +1,6 @@
 /**
  * ggml's types with superblocks of 256 whose blocks have a scale and a minimum: Q2_K, Q4_K, Q5_K.
- * Layouts are described at the decoders, in src/model/dequantize_superblocks.ts.
+ * Layouts are described at the decoders, in src/model/quants/dequantize_superblocks.ts.
  */
 import { type Candidates, type Fit, fitOffset, ROUNDER, type Span } from "./fit.ts";
 

@@ -1,6 +1,6 @@
 /**
  * ggml's types with superblocks of 256 whose levels lie on both sides of zero: Q3_K, Q6_K. Layouts
- * are described at the decoders, in src/model/dequantize_superblocks.ts.
+ * are described at the decoders, in src/model/quants/dequantize_superblocks.ts.
  */
 import { type Candidates, type Fit, fitSigned, ROUNDER, type Span } from "./fit.ts";
 

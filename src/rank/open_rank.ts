@@ -19,25 +19,25 @@ import {
   STEP_KIND_READ,
   STEP_KIND_REHEARSE,
 } from "../memory/control_layout.ts";
-import { dequantize } from "../model/dequantize.ts";
+import { dequantize } from "../model/quants/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
 import type { ModelConfig, RopeConfig } from "../model/types.ts";
 import type { TowerInput } from "../model/vision_types.ts";
-import { GivenTable } from "./given_rows.ts";
-import { KeptRows } from "./kept_rows.ts";
-import { loadWeights } from "./load_weights.ts";
+import { GivenTable } from "./step/given_rows.ts";
+import { KeptRows } from "./blocks/kept_rows.ts";
+import { loadWeights } from "./load/load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import type { GpuRank } from "./gpu/gpu_rank.ts";
 import type { GpuHost, GpuSetup } from "./gpu/gpu_setup.ts";
 import type { TokenChain } from "./gpu/token_chain.ts";
-import { openQueue } from "./open_queue.ts";
-import type { RankPlan } from "./plan_types.ts";
+import { openQueue } from "./stream/open_queue.ts";
+import type { RankPlan } from "./plan/plan_types.ts";
 import type { RankSteps } from "./rank_steps.ts";
-import { type PackedUnits, Streaming } from "./streaming.ts";
+import { type PackedUnits, Streaming } from "./stream/streaming.ts";
 import { Rank } from "./rank.ts";
-import type { StepStateInput } from "./step_state.ts";
-import type { TokenRows } from "./token_table.ts";
-import { tuneKernels } from "./tune.ts";
+import type { StepStateInput } from "./step/step_state.ts";
+import type { TokenRows } from "./blocks/token_table.ts";
+import { tuneKernels } from "./load/tune.ts";
 import { type Walked, walkOf } from "./walk.ts";
 
 /** Everything a thread needs to become a rank; plain data and shared objects, can be posted. */

@@ -4,7 +4,7 @@
  * of them it walks.
  */
 import type { StepWords } from "../memory/control.ts";
-import type { Range } from "./shard.ts";
+import type { Range } from "./plan/shard.ts";
 
 /** What the walk itself looks at in a layer. */
 export interface WalkedLayer {

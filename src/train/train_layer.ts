@@ -5,7 +5,7 @@
  */
 import { check } from "../base/check.ts";
 import { createArenaMemory } from "../memory/arena.ts";
-import { LISTED_COST, packedRowBytes } from "../rank/weight_types.ts";
+import { LISTED_COST, packedRowBytes } from "../rank/plan/weight_types.ts";
 import { PredictorNetwork } from "./network.ts";
 import { type LayerSamples, splitSamples } from "./samples.ts";
 import { type OnBatch, type TrainOptions, trainRank } from "./train_rank.ts";

@@ -9,7 +9,7 @@ import { check } from "../base/check.ts";
 import { dtypeByName, rowBytes } from "../model/dtypes.ts";
 import { dequantizeInto } from "../model/mod.ts";
 import { encodeWeights } from "../quantize/mod.ts";
-import { packedRowBytes } from "../rank/weight_types.ts";
+import { packedRowBytes } from "../rank/plan/weight_types.ts";
 import { SeededRandom } from "../synth/seeded_random.ts";
 import { AdamW, type Parameters } from "./adamw.ts";
 import { measureInputScale } from "./input_scale.ts";

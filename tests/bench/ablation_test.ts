@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { CommanderError } from "commander";
 import { benchVerb } from "../../src/cli/verbs/bench.ts";
-import { ALL_STEPS } from "../../src/rank/plan_units.ts";
+import { ALL_STEPS } from "../../src/rank/plan/plan_units.ts";
 import { parseAblationArgs } from "./ablation_options.ts";
 import { type AblationRun, ablationTable, formatAblation } from "./ablation_report.ts";
 import { ablationSteps } from "./ablation_steps.ts";

@@ -8,8 +8,8 @@
  */
 import { openModelFile } from "../../src/bundle/mod.ts";
 import { CLUSTER_SLOTS, NeuronCache, NO_SLOT, PRESENT } from "../../src/cache/mod.ts";
-import { clustersByGain } from "../../src/rank/first_neurons.ts";
-import type { OwnUnit } from "../../src/rank/own_units.ts";
+import { clustersByGain } from "../../src/rank/load/first_neurons.ts";
+import type { OwnUnit } from "../../src/rank/plan/own_units.ts";
 import { Rng } from "../support/rng.ts";
 
 const HOT_SHARE = 0.95;

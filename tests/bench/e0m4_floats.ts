@@ -13,7 +13,7 @@ import { alignUp } from "../../src/base/check.ts";
 import { dequantize } from "../../src/model/mod.ts";
 import { rowBytes } from "../../src/model/dtypes.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
-import { packedRowBytes, typeId } from "../../src/rank/weight_types.ts";
+import { packedRowBytes, typeId } from "../../src/rank/plan/weight_types.ts";
 import { compileKernels } from "../../wasm/build.ts";
 import { instantiateKernels, type Kernels, loadKernelModuleSync } from "../../wasm/mod.ts";
 import { Rng } from "../support/rng.ts";

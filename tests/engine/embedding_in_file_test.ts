@@ -12,10 +12,10 @@ import {
 } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { openPacked } from "../../src/bundle/mod.ts";
-import type { StreamingChoice } from "../../src/rank/plan_units.ts";
+import type { StreamingChoice } from "../../src/rank/plan/plan_units.ts";
 import { type LoadedModel, type LoadOptions, memoryUse, planModel } from "../../src/llm/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import type { RankPlan } from "../../src/rank/plan_types.ts";
+import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { downsIn, FEW_SLOTS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";

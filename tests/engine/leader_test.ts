@@ -9,7 +9,7 @@ import { createArenaMemory } from "../../src/memory/arena.ts";
 import { controlWords } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { controlSize, RankRunner } from "../../src/rank/open_rank.ts";
-import { planRanks } from "../../src/rank/plan.ts";
+import { planRanks } from "../../src/rank/plan/plan.ts";
 import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 import { answerNow } from "../support/answer_now.ts";
 import { withTinyFile } from "../support/loaded_model.ts";

@@ -4,10 +4,10 @@
  */
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
-import type { StreamingChoice } from "../../src/rank/plan_units.ts";
+import type { StreamingChoice } from "../../src/rank/plan/plan_units.ts";
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import type { StreamTimings } from "../../src/llm/types.ts";
-import type { StreamingSteps } from "../../src/rank/stream_types.ts";
+import type { StreamingSteps } from "../../src/rank/plan/stream_types.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { downsIn, FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";

@@ -6,7 +6,7 @@ import { type MetadataEntry, u32 } from "../../src/gguf/mod.ts";
 import { type LoadedTower, loadTower, type TowerOptions } from "../../src/llm/images/load_tower.ts";
 import type { ImageConfig, TowerInput } from "../../src/model/mod.ts";
 import { towerOptionsFor } from "../../src/llm/rank_options.ts";
-import { planRanks } from "../../src/rank/plan.ts";
+import { planRanks } from "../../src/rank/plan/plan.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { nmse } from "../support/compare.ts";

@@ -20,7 +20,7 @@ import { FLAVOURS, randomBlocks } from "../kernels/data.ts";
 import { Rng } from "../support/rng.ts";
 import { normals } from "./cases/compare.ts";
 import { weightsOf } from "./cases/weights.ts";
-import { isQuantType, isWeightType } from "../../src/rank/weight_types.ts";
+import { isQuantType, isWeightType } from "../../src/rank/plan/weight_types.ts";
 
 const COLUMNS = 512;
 const ROWS = 3;

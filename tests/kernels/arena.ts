@@ -3,7 +3,7 @@
  * after the call that no canary, and no piece that was not named as an output, has changed.
  */
 import { CODEBOOKS_END } from "../../src/memory/codebook_layout.ts";
-import { writeCodebooks } from "../../src/rank/codebook_region.ts";
+import { writeCodebooks } from "../../src/rank/load/codebook_region.ts";
 import { instantiateKernels, type Kernels, loadKernelModuleSync } from "../../wasm/mod.ts";
 
 const CANARY_BYTES = 64;

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { alignUp } from "../../src/base/check.ts";
 import { COLUMN_SCRATCH_BYTES } from "../../src/memory/column_layout.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import { byColumnsRowBytes, columnQuantBytes } from "../../src/rank/weight_types.ts";
+import { byColumnsRowBytes, columnQuantBytes } from "../../src/rank/plan/weight_types.ts";
 import { dequantizeQ8, matmul, quantizeQ8 } from "../../src/reference/ops.ts";
 import { matmulColumns } from "../../src/reference/sparse_ops.ts";
 import { Rng } from "../support/rng.ts";

@@ -2,7 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { alignUp } from "../../src/base/check.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import { QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
+import { QUANT_TYPES, type QuantType } from "../../src/rank/plan/weight_types.ts";
 import { dequantizeQ8, matmul, quantizeQ8 } from "../../src/reference/ops.ts";
 import { Rng } from "../support/rng.ts";
 import type { Kernels } from "../../wasm/kernels.ts";

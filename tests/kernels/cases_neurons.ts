@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { alignUp } from "../../src/base/check.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import { type QuantType, WEIGHT_TYPES, type WeightType } from "../../src/rank/weight_types.ts";
+import { type QuantType, WEIGHT_TYPES, type WeightType } from "../../src/rank/plan/weight_types.ts";
 import { f16ToNumber } from "../../src/reference/ops.ts";
 import { type LevelRows, sumOfRoundedRows, sumOfRows } from "../../src/reference/sparse_ops.ts";
 import { Rng } from "../support/rng.ts";

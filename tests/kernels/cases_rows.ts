@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { alignUp } from "../../src/base/check.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import { packedRowBytes, QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
+import { packedRowBytes, QUANT_TYPES, type QuantType } from "../../src/rank/plan/weight_types.ts";
 import { bf16ToNumber, f16ToNumber, numberToBf16, numberToF16 } from "../../src/reference/ops.ts";
 import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";

@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { alignUp } from "../../src/base/check.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import { QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
+import { QUANT_TYPES, type QuantType } from "../../src/rank/plan/weight_types.ts";
 import {
   bf16ToNumber,
   dequantizeQ8,

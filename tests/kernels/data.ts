@@ -1,8 +1,8 @@
 /** Numbers for kernel tests: random, and at the edges of what the formats can hold. */
 import { assert } from "@std/assert";
-import { dequantize } from "../../src/model/dequantize.ts";
+import { dequantize } from "../../src/model/quants/dequantize.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import type { QuantType } from "../../src/rank/weight_types.ts";
+import type { QuantType } from "../../src/rank/plan/weight_types.ts";
 import { numberToF16 } from "../../src/reference/ops.ts";
 import { makeFloats, type Rng } from "../support/rng.ts";
 

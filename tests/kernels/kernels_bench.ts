@@ -8,7 +8,7 @@
  */
 import { alignUp } from "../../src/base/check.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import { packedRowBytes, QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
+import { packedRowBytes, QUANT_TYPES, type QuantType } from "../../src/rank/plan/weight_types.ts";
 import { instantiateKernels, type Kernels } from "../../wasm/mod.ts";
 import { Rng } from "../support/rng.ts";
 import { randomBlocks } from "./data.ts";

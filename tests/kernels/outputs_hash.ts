@@ -4,7 +4,7 @@
  */
 import { KV_BLOCK_POSITIONS, KV_SCALES_BYTES } from "../../src/memory/kv_layout.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import { QUANT_TYPES } from "../../src/rank/weight_types.ts";
+import { QUANT_TYPES } from "../../src/rank/plan/weight_types.ts";
 import { Rng } from "../support/rng.ts";
 import { TestArena } from "./arena.ts";
 import { encodeFloats, packRow } from "./cases_rows.ts";

@@ -1,6 +1,6 @@
 /** Rows that end where the memory ends are read ahead of, and not beyond it: that would trap. */
 import { assert } from "@std/assert";
-import { packedRowBytes } from "../../src/rank/weight_types.ts";
+import { packedRowBytes } from "../../src/rank/plan/weight_types.ts";
 import { instantiateKernels, type Kernels, loadKernelModuleSync } from "../../wasm/mod.ts";
 import { TYPE_Q4_0 } from "../../src/memory/row_layout.ts";
 

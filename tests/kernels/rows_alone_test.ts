@@ -5,7 +5,7 @@
 import { assertEquals } from "@std/assert";
 import { alignUp } from "../../src/base/check.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
-import { packedRowBytes, QUANT_TYPES, typeId } from "../../src/rank/weight_types.ts";
+import { packedRowBytes, QUANT_TYPES, typeId } from "../../src/rank/plan/weight_types.ts";
 import { loadKernelModuleSync } from "../../wasm/mod.ts";
 import { Rng } from "../support/rng.ts";
 import { TestArena } from "./arena.ts";

@@ -4,7 +4,7 @@ import type { GivenRows } from "../../src/engine/types.ts";
 import { checkGiven } from "../../src/llm/check_given.ts";
 import { checkIds } from "../../src/llm/check_ids.ts";
 import type { ModelConfig } from "../../src/model/types.ts";
-import type { RankPlan } from "../../src/rank/plan_types.ts";
+import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
 
 const WIDTH = 4;
 const config = {

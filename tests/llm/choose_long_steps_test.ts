@@ -4,7 +4,7 @@ import { chooseLongSteps, type LongStepsDecision } from "../../src/llm/choose_lo
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { DEFAULT_PROFILE, type GpuProfile } from "../../src/planner/mod.ts";
-import type { GpuOptions } from "../../src/rank/plan.ts";
+import type { GpuOptions } from "../../src/rank/plan/plan.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 

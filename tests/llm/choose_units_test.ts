@@ -5,8 +5,8 @@ import type { BundleUnit } from "../../src/bundle/types.ts";
 import { chooseUnits, type UnitBudget } from "../../src/llm/choose_units.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { processBytes } from "../../src/planner/calibration.ts";
-import type { RankPlan } from "../../src/rank/plan_types.ts";
-import { ALL_STEPS, slotBytesOf, type UnitOptions } from "../../src/rank/plan_units.ts";
+import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
+import { ALL_STEPS, slotBytesOf, type UnitOptions } from "../../src/rank/plan/plan_units.ts";
 
 const NEURONS = 4096;
 const UNITS = Array.from({ length: 8 }, (_, layer) => ({

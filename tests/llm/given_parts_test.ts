@@ -3,7 +3,7 @@ import { RequestError } from "../../src/base/errors.ts";
 import { parseGguf, u32 } from "../../src/gguf/mod.ts";
 import { checkGiven } from "../../src/llm/check_given.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import type { RankPlan } from "../../src/rank/plan_types.ts";
+import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
 import { idsOf, someRows } from "../support/given_rows.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 

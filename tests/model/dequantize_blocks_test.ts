@@ -1,6 +1,6 @@
 /** Blocks of 32, done by hand. */
 import { assertEquals } from "@std/assert";
-import { dequantize } from "../../src/model/dequantize.ts";
+import { dequantize } from "../../src/model/quants/dequantize.ts";
 
 /** A block that begins with `head`, zeros behind it; `rest` are single bytes. */
 function block(

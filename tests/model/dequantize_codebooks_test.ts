@@ -4,8 +4,8 @@
  * dequantiser makes of them: the first three, and the head of the SHA-256 of all as f32.
  */
 import { assertEquals } from "@std/assert";
-import { codebook, CODEBOOK_NAMES, evenSigns } from "../../src/model/codebooks.ts";
-import { dequantize } from "../../src/model/dequantize.ts";
+import { codebook, CODEBOOK_NAMES, evenSigns } from "../../src/model/quants/codebooks.ts";
+import { dequantize } from "../../src/model/quants/dequantize.ts";
 
 const GOLDEN = [
   {

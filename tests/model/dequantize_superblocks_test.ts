@@ -1,7 +1,7 @@
 /** Superblocks of 256, done by hand. */
 import { assertEquals } from "@std/assert";
 import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
-import { dequantize } from "../../src/model/dequantize.ts";
+import { dequantize } from "../../src/model/quants/dequantize.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
 
 type Bytes = Readonly<Record<number, number | readonly number[]>>;

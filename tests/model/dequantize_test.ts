@@ -1,6 +1,10 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
-import { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "../../src/model/dequantize.ts";
+import {
+  dequantize,
+  DEQUANTIZED_TYPES,
+  dequantizeInto,
+} from "../../src/model/quants/dequantize.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
 import {
   bf16ToNumber,

@@ -9,7 +9,7 @@ import { qwen2 } from "../../src/model/families/qwen2.ts";
 import { qwen3moe } from "../../src/model/families/qwen3moe.ts";
 import { smallthinker } from "../../src/model/families/smallthinker.ts";
 import type { ModelConfig } from "../../src/model/mod.ts";
-import { readConfig } from "../../src/model/read_config.ts";
+import { readConfig } from "../../src/model/read/read_config.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
 

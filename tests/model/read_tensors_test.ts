@@ -3,8 +3,8 @@ import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.t
 import { type GgufFile, parseGguf } from "../../src/gguf/mod.ts";
 import { qwen2 } from "../../src/model/families/qwen2.ts";
 import { DEQUANTIZED_TYPES, describeModel } from "../../src/model/mod.ts";
-import { readTensors } from "../../src/model/read_tensors.ts";
-import { VECTOR_TYPES } from "../../src/model/tensor_checker.ts";
+import { readTensors } from "../../src/model/read/read_tensors.ts";
+import { VECTOR_TYPES } from "../../src/model/read/tensor_checker.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
 import { LAYERED_FAMILIES } from "../support/tiny_layered_families.ts";
 import { tinyModel } from "../support/tiny_model.ts";

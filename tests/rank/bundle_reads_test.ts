@@ -3,12 +3,12 @@ import { assert, assertEquals } from "@std/assert";
 import { GATE_ONLY, NeuronCache, NO_SLOT, PRESENT } from "../../src/cache/mod.ts";
 import { DONE, FAILED, NO_TICKET, type ReadQueue } from "../../src/io/mod.ts";
 import { SharedText } from "../../src/memory/shared_text.ts";
-import { BundleReads } from "../../src/rank/bundle_reads.ts";
-import { COUNT_FIELDS } from "../../src/rank/counts.ts";
-import { NeuronReads } from "../../src/rank/neuron_reads.ts";
-import type { OwnUnit } from "../../src/rank/own_units.ts";
-import type { StreamPlan } from "../../src/rank/stream_types.ts";
-import type { StepState } from "../../src/rank/step_state.ts";
+import { BundleReads } from "../../src/rank/stream/bundle_reads.ts";
+import { COUNT_FIELDS } from "../../src/rank/plan/counts.ts";
+import { NeuronReads } from "../../src/rank/stream/neuron_reads.ts";
+import type { OwnUnit } from "../../src/rank/plan/own_units.ts";
+import type { StreamPlan } from "../../src/rank/plan/stream_types.ts";
+import type { StepState } from "../../src/rank/step/step_state.ts";
 
 const SLOTS = 8;
 const NEURONS = 16;

@@ -1,9 +1,9 @@
 /** The border in an arena's slots follows the number of sequences, and no slot lies. */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { CLUSTER_SLOTS, NeuronCache, PRESENT } from "../../src/cache/mod.ts";
-import { CacheSplit } from "../../src/rank/cache_split.ts";
-import type { NeuronReads } from "../../src/rank/neuron_reads.ts";
-import type { OwnUnit } from "../../src/rank/own_units.ts";
+import { CacheSplit } from "../../src/rank/stream/cache_split.ts";
+import type { NeuronReads } from "../../src/rank/stream/neuron_reads.ts";
+import type { OwnUnit } from "../../src/rank/plan/own_units.ts";
 import { Rng } from "../support/rng.ts";
 
 const UNITS = 3;

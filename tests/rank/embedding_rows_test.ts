@@ -1,8 +1,8 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { SharedText } from "../../src/memory/shared_text.ts";
-import { COUNT_FIELDS, DISK_BYTES, DISK_READS } from "../../src/rank/counts.ts";
-import { EmbeddingRows } from "../../src/rank/embedding_rows.ts";
-import type { RankPlan } from "../../src/rank/plan_types.ts";
+import { COUNT_FIELDS, DISK_BYTES, DISK_READS } from "../../src/rank/plan/counts.ts";
+import { EmbeddingRows } from "../../src/rank/stream/embedding_rows.ts";
+import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
 import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 import { byteAt, type FakeDiskOptions } from "../support/fake_disk.ts";
 import { World } from "../io/read_world.ts";

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
-import { firstNeurons } from "../../src/rank/first_neurons.ts";
-import type { OwnUnit } from "../../src/rank/own_units.ts";
+import { firstNeurons } from "../../src/rank/load/first_neurons.ts";
+import type { OwnUnit } from "../../src/rank/plan/own_units.ts";
 
 /** A unit of two stripes of 4 neurons; rates by position. */
 function unit(rates: readonly number[] | null): OwnUnit {

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import type { Gpu, MatrixHome } from "../../gpu/mod.ts";
 import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { GpuLoader } from "../../src/rank/gpu/gpu_weights.ts";
-import type { MatrixPlan } from "../../src/rank/plan_types.ts";
+import type { MatrixPlan } from "../../src/rank/plan/plan_types.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 
 /** Makes no buffer, and allows none above so many bytes. */

@@ -15,9 +15,9 @@ import {
   convolutionShape,
   keptBytes,
   stateShape,
-} from "../../src/rank/gpu/kept_shapes.ts";
-import { planShards } from "../../src/rank/shard.ts";
-import { ofLayer } from "../../src/rank/shard.ts";
+} from "../../src/rank/plan/kept_shapes.ts";
+import { planShards } from "../../src/rank/plan/shard.ts";
+import { ofLayer } from "../../src/rank/plan/shard.ts";
 import { gpuTest } from "../support/gpu.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import { tinyModel } from "../support/tiny_model.ts";

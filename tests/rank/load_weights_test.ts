@@ -4,7 +4,7 @@ import { parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { planModel } from "../../src/llm/mod.ts";
 import { createArenaMemory } from "../../src/memory/arena.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { loadWeights } from "../../src/rank/load_weights.ts";
+import { loadWeights } from "../../src/rank/load/load_weights.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 

@@ -1,9 +1,9 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { COUNT_FIELDS, DISK_BYTES, DISK_READS } from "../../src/rank/counts.ts";
-import { NeuronReads } from "../../src/rank/neuron_reads.ts";
-import type { OwnUnit } from "../../src/rank/own_units.ts";
-import type { StreamPlan } from "../../src/rank/stream_types.ts";
-import { ALL_STEPS } from "../../src/rank/plan_units.ts";
+import { COUNT_FIELDS, DISK_BYTES, DISK_READS } from "../../src/rank/plan/counts.ts";
+import { NeuronReads } from "../../src/rank/stream/neuron_reads.ts";
+import type { OwnUnit } from "../../src/rank/plan/own_units.ts";
+import type { StreamPlan } from "../../src/rank/plan/stream_types.ts";
+import { ALL_STEPS } from "../../src/rank/plan/plan_units.ts";
 import { byteAt, type FakeDiskOptions } from "../support/fake_disk.ts";
 import { World } from "../io/read_world.ts";
 

@@ -2,9 +2,9 @@
 import { assert, assertEquals } from "@std/assert";
 import { parseGguf, u32 } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { planRanks } from "../../src/rank/plan.ts";
-import type { RankPlan } from "../../src/rank/plan_types.ts";
-import { lengthOf } from "../../src/rank/shard.ts";
+import { planRanks } from "../../src/rank/plan/plan.ts";
+import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
+import { lengthOf } from "../../src/rank/plan/shard.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 
 /** Of the thread, and of a GPU with the most frequent neurons of the last layers. */

@@ -4,10 +4,10 @@ import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { parseGguf, u32 } from "../../src/gguf/mod.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
-import type { DensePlan, LayerPlan, MatrixPlan, RankPlan } from "../../src/rank/plan_types.ts";
-import type { KernelSizes } from "../../src/rank/plan_workspace.ts";
-import { lengthOf, type Range } from "../../src/rank/shard.ts";
+import { type PlanOptions, planRanks } from "../../src/rank/plan/plan.ts";
+import type { DensePlan, LayerPlan, MatrixPlan, RankPlan } from "../../src/rank/plan/plan_types.ts";
+import type { KernelSizes } from "../../src/rank/plan/plan_workspace.ts";
+import { lengthOf, type Range } from "../../src/rank/plan/shard.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
 const SIZES: KernelSizes = {

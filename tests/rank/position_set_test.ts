@@ -1,6 +1,6 @@
 /** A set of positions beside a sorted array. */
 import { assertEquals } from "@std/assert";
-import { PositionSet } from "../../src/rank/position_set.ts";
+import { PositionSet } from "../../src/rank/stream/position_set.ts";
 import { Rng } from "../support/rng.ts";
 
 Deno.test("PositionSet.take() gives what was added, in ascending order, and is empty then", () => {

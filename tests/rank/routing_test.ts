@@ -2,7 +2,7 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import type { ExpertsConfig } from "../../src/model/types.ts";
 import { chooseExperts } from "../../src/reference/routing.ts";
-import { Routing } from "../../src/rank/routing.ts";
+import { Routing } from "../../src/rank/neurons/routing.ts";
 import { Rng } from "../support/rng.ts";
 
 const CONFIG: ExpertsConfig = {

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { ModelConfig } from "../../src/model/types.ts";
-import { lengthOf, planShards, type Range } from "../../src/rank/shard.ts";
+import { lengthOf, planShards, type Range } from "../../src/rank/plan/shard.ts";
 
 const TINYLLAMA = {
   headCount: 32,

@@ -1,11 +1,11 @@
 /** Whole units that are brought into places, with a reader that reads nothing. */
 import { assertEquals } from "@std/assert";
-import type { Streamed } from "../../src/rank/bound_blocks.ts";
-import { CACHE_HITS, CACHE_MISSES, COUNT_FIELDS } from "../../src/rank/counts.ts";
-import type { OwnUnit } from "../../src/rank/own_units.ts";
-import { StagedUnits } from "../../src/rank/staged_units.ts";
-import { UnitPlaces } from "../../src/rank/unit_places.ts";
-import type { UnitReader } from "../../src/rank/unit_reader.ts";
+import type { Streamed } from "../../src/rank/bound/bound_blocks.ts";
+import { CACHE_HITS, CACHE_MISSES, COUNT_FIELDS } from "../../src/rank/plan/counts.ts";
+import type { OwnUnit } from "../../src/rank/plan/own_units.ts";
+import { StagedUnits } from "../../src/rank/stream/staged_units.ts";
+import { UnitPlaces } from "../../src/rank/stream/unit_places.ts";
+import type { UnitReader } from "../../src/rank/load/unit_reader.ts";
 
 const PLACE_BYTES = 4096;
 

@@ -1,6 +1,6 @@
 /** What of a step lives at the same time, where no run of a model would show that it must. */
 import { assert, assertEquals } from "@std/assert";
-import { stepGraph, type StepTensor } from "../../src/rank/step_graph.ts";
+import { stepGraph, type StepTensor } from "../../src/rank/plan/step_graph.ts";
 import { planMemory } from "../../src/shapes/mod.ts";
 import { Rng } from "../support/rng.ts";
 

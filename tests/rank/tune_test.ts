@@ -2,9 +2,9 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import { parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { planRanks } from "../../src/rank/plan.ts";
-import type { RankPlan } from "../../src/rank/plan_types.ts";
-import { tuneKernels } from "../../src/rank/tune.ts";
+import { planRanks } from "../../src/rank/plan/plan.ts";
+import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
+import { tuneKernels } from "../../src/rank/load/tune.ts";
 import type { Kernels } from "../../wasm/kernels.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 

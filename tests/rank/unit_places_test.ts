@@ -1,6 +1,6 @@
 /** Which whole units stay in an arena's places. */
 import { assertEquals } from "@std/assert";
-import { UnitPlaces } from "../../src/rank/unit_places.ts";
+import { UnitPlaces } from "../../src/rank/stream/unit_places.ts";
 import { Rng } from "../support/rng.ts";
 
 Deno.test("UnitPlaces keeps the units that were used last, but for one place", () => {

@@ -1,7 +1,7 @@
 /** Which types the kernels know, and what their rows take. */
 import { assert, assertEquals } from "@std/assert";
 import * as layout from "../../src/memory/row_layout.ts";
-import { DEQUANTIZED_TYPES } from "../../src/model/dequantize.ts";
+import { DEQUANTIZED_TYPES } from "../../src/model/quants/dequantize.ts";
 import { rowBytes } from "../../src/model/dtypes.ts";
 import {
   blockWeights,
@@ -10,7 +10,7 @@ import {
   QUANT_TYPES,
   typeId,
   WEIGHT_TYPES,
-} from "../../src/rank/weight_types.ts";
+} from "../../src/rank/plan/weight_types.ts";
 
 Deno.test("WEIGHT_TYPES are the types that can be read as numbers, so that each has a twin", () => {
   assertEquals([...WEIGHT_TYPES].sort(), [...DEQUANTIZED_TYPES].sort());

@@ -1,6 +1,6 @@
 /** What a model answers by one thread, the test's own: a thread takes 0.1 s of CPU to start. */
 import { assert } from "@std/assert";
-import type { PlanOptions } from "../../src/rank/plan.ts";
+import type { PlanOptions } from "../../src/rank/plan/plan.ts";
 import { answerNow } from "./answer_now.ts";
 import { type GivenPrompt, stepLogits } from "./given_rows.ts";
 import { openRanks } from "./poisoned_rank.ts";

@@ -1,6 +1,6 @@
 /** What a leader does before the first step: the sequence in slot 0 gets its blocks. */
-import { tableBlocks } from "../../src/rank/kv_bytes.ts";
-import type { RankPlan } from "../../src/rank/plan_types.ts";
+import { tableBlocks } from "../../src/rank/plan/kv_bytes.ts";
+import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
 
 /** Blocks of a whole context, in their order. */
 export function giveBlocks(plan: RankPlan, memories: readonly WebAssembly.Memory[]): void {

@@ -9,9 +9,9 @@ import { describeModel, ropeFrequencies } from "../../src/model/mod.ts";
 import { forward } from "../../src/rank/forward.ts";
 import { controlSize, openTokenRows, ropeFactors } from "../../src/rank/open_rank.ts";
 import { GpuRank } from "../../src/rank/gpu/gpu_rank.ts";
-import { tableBlocks } from "../../src/rank/kv_bytes.ts";
-import { lengthOf } from "../../src/rank/shard.ts";
-import { loadWeights } from "../../src/rank/load_weights.ts";
+import { tableBlocks } from "../../src/rank/plan/kv_bytes.ts";
+import { lengthOf } from "../../src/rank/plan/shard.ts";
+import { loadWeights } from "../../src/rank/load/load_weights.ts";
 import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 import { giveBlocks } from "./give_blocks.ts";
 

@@ -12,10 +12,10 @@ import { describeModel } from "../../src/model/mod.ts";
 import type { ModelConfig, ModelDescription } from "../../src/model/types.ts";
 import { usedTensors } from "../../src/llm/used_tensors.ts";
 import { controlSize, RankRunner, type RankSetup } from "../../src/rank/open_rank.ts";
-import { type PlanOptions, planRanks } from "../../src/rank/plan.ts";
-import type { RankPlan } from "../../src/rank/plan_types.ts";
-import { stepGraph } from "../../src/rank/step_graph.ts";
-import { LASTING_TENSORS, STEP_TENSORS } from "../../src/rank/step_tensors.ts";
+import { type PlanOptions, planRanks } from "../../src/rank/plan/plan.ts";
+import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
+import { stepGraph } from "../../src/rank/plan/step_graph.ts";
+import { LASTING_TENSORS, STEP_TENSORS } from "../../src/rank/plan/step_tensors.ts";
 import { type GraphTensor, Liveness, type StepGraph } from "../../src/shapes/mod.ts";
 import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 

@@ -1,6 +1,6 @@
 /** The committed binary is the sources', and its hot loops hold the intended instructions. */
 import { assert, assertEquals } from "@std/assert";
-import { QUANT_TYPES, type QuantType } from "../../src/rank/weight_types.ts";
+import { QUANT_TYPES, type QuantType } from "../../src/rank/plan/weight_types.ts";
 import { compileKernels } from "../../wasm/build.ts";
 
 const { binary, text } = await compileKernels();

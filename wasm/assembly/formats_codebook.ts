@@ -1,7 +1,8 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * The formats whose weights are looked up in codebooks: natural.ts says what is asked of them,
- * src/model/dequantize_codebooks.ts where their bits are, codebook_layout.ts where the codebooks.
+ * src/model/quants/dequantize_codebooks.ts where their bits are, codebook_layout.ts where the
+ * codebooks.
  *
  * Addresses, signs and scales of four blocks are made at once, in vectors: weight by weight they
  * would take longer than looking up. Codebooks' addresses are offsets of instructions, which are

@@ -1,8 +1,8 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * The formats of a bit, two bits or a ternary digit a weight; where their bits are:
- * src/model/dequantize_ternary.ts. TQ1_0 stays as it is in the file (natural.ts), the others are
- * packed as formats of more bits are (format.ts).
+ * src/model/quants/dequantize_ternary.ts. TQ1_0 stays as it is in the file (natural.ts), the others
+ * are packed as formats of more bits are (format.ts).
  */
 import { pack_bits_by_128, pack_pairs_by_128, pack_pairs_by_64 } from "./file_blocks";
 import { SHORT } from "./format";

@@ -2,8 +2,8 @@
 /**
  * Decoding: out[r] = Σ_i w[r, i] · act[i] for one token and rows of any format F, unpacked in
  * registers. Rows far from each other are read side by side: long streams for the prefetcher, which
- * neighbours are not. How many streams are fastest is the machine's business (src/rank/tune.ts):
- * four by themselves, or two that are read ahead of (read_ahead.ts).
+ * neighbours are not. How many streams are fastest is the machine's business
+ * (src/rank/load/tune.ts): four by themselves, or two that are read ahead of (read_ahead.ts).
  * Per superblock, a 16-bit lane collects half a block; what its sum begins with, and
  * what becomes of it, is in widen.ts. Everything is written as neighbouring pairs of 128-bit
  * operations, which V8 makes 256-bit ones of (--experimental-wasm-revectorize).

@@ -3,7 +3,7 @@
  * Ways to add up the products of a superblock, the same integers: products of several tokens
  * (gemm_q8.ts, gemm_few_q8.ts) are compiled for two of them. Fours are one operation where V8 has
  * AVX-VNNI (or ARM's dot product), and four of them elsewhere, where pairs are faster: which is
- * taken is measured (src/rank/tune.ts). A way is a class without instances, as a format is.
+ * taken is measured (src/rank/load/tune.ts). A way is a class without instances, as a format is.
  *
  * add(sums, x, w, lanes): `lanes` are the integer scales of the halves, for ways that widen at
  * once (`widens`); to the others add_blocks() has them.

@@ -5,7 +5,7 @@ import { check } from "../../base/check.ts";
 import { rowBytes } from "../../model/dtypes.ts";
 import { predictorObstacle } from "../../model/powerinfer.ts";
 import type { ModelDescription } from "../../model/types.ts";
-import { isWeightType, packedRowBytes } from "../../rank/weight_types.ts";
+import { isWeightType, packedRowBytes } from "../../rank/plan/weight_types.ts";
 import type { PredictorType } from "../../train/mod.ts";
 
 /** A model's layers as trainers see them. */

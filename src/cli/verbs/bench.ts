@@ -7,8 +7,8 @@ import { InvalidArgumentError } from "commander";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import type { LoadedModel, Timings } from "../../llm/mod.ts";
-import type { StreamingSteps } from "../../rank/stream_types.ts";
-import { ALL_STEPS } from "../../rank/plan_units.ts";
+import type { StreamingSteps } from "../../rank/plan/stream_types.ts";
+import { ALL_STEPS } from "../../rank/plan/plan_units.ts";
 import { benchPrompt, hashIds } from "../bench_prompt.ts";
 import { Interrupt } from "../interrupt.ts";
 import {

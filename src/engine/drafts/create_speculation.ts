@@ -1,6 +1,6 @@
 /** Who guesses for a runner's sequences, and how many guesses a step may have. */
 import type { RankRunner } from "../../rank/open_rank.ts";
-import { GUESSED_STATES } from "../../rank/plan_guess.ts";
+import { GUESSED_STATES } from "../../rank/plan/plan_guess.ts";
 import type { KvBlocks } from "../kv_blocks.ts";
 import { StepRunner } from "../step_runner.ts";
 import type { StepTimes } from "../step_times.ts";

@@ -6,7 +6,7 @@
  */
 import { STEP_KIND_DRAFT } from "../../memory/control_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
-import { tableBlocks } from "../../rank/kv_bytes.ts";
+import { tableBlocks } from "../../rank/plan/kv_bytes.ts";
 import type { StepRunner, StepText } from "../step_runner.ts";
 import { StepTimes } from "../step_times.ts";
 import type { DraftedText, Drafts, GuessCounts, ModelDrafter } from "./drafts.ts";

@@ -7,7 +7,7 @@
  * computed for somebody else, is made of zeros. Knows nothing of how texts are sampled.
  */
 import { STEP_KIND_GUESS } from "../../memory/control_layout.ts";
-import type { KeptSpan } from "../../rank/kept_rows.ts";
+import type { KeptSpan } from "../../rank/blocks/kept_rows.ts";
 import type { Scheduler } from "../scheduler.ts";
 import type { Sequence } from "../sequence.ts";
 import type { StepRunner } from "../step_runner.ts";

@@ -8,7 +8,7 @@ import type { Tokenizer } from "../../tokenizer/types.ts";
 import { ImagePreparer } from "../../../workers/mod.ts";
 import { givenWidth } from "../../model/given_width.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { RankPlan } from "../../rank/plan_types.ts";
+import type { RankPlan } from "../../rank/plan/plan_types.ts";
 import type { ImageTables, LayoutPart, PreparedImage } from "../../vision/mod.ts";
 import { TurnQueue } from "../queue.ts";
 import type { ChatMessage, EmbedOptions, GivenRows, SeenImages } from "../types.ts";

@@ -9,7 +9,7 @@ import { dequantize } from "../../model/mod.ts";
 import { givenWidth } from "../../model/given_width.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { ImageConfig, TowerInput } from "../../model/vision_types.ts";
-import type { RankPlan } from "../../rank/plan_types.ts";
+import type { RankPlan } from "../../rank/plan/plan_types.ts";
 import { type ImageKind, imageKindOf } from "../../vision/mod.ts";
 import type { LoadOptions } from "../load_options.ts";
 import type { Notice } from "../predictor_report.ts";

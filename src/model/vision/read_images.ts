@@ -1,5 +1,5 @@
 /** What preparing images takes, out of a projector's file. Knows no images. */
-import { formatError, type Hyperparameters } from "../hyperparameters.ts";
+import { formatError, type Hyperparameters } from "../read/hyperparameters.ts";
 import type { ImageConfig } from "../vision_types.ts";
 import type { TowerReader } from "./read_tower.ts";
 

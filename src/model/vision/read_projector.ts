@@ -1,5 +1,5 @@
 /** The projector of a tower: what it is and its tensors, each checked. Knows no layers. */
-import { formatError, type Hyperparameters } from "../hyperparameters.ts";
+import { formatError, type Hyperparameters } from "../read/hyperparameters.ts";
 import type { MatrixTensor, NormTensors } from "../types.ts";
 import type { DeepProjectorTensors, ProjectorConfig, ProjectorTensors } from "../vision_types.ts";
 import { biasedMatrix, readNorm, type TowerReader } from "./read_tower.ts";

@@ -1,7 +1,7 @@
 /** Layers of a tower: names of tensors, each checked. Knows no projectors. */
 import type { GgufFile } from "../../gguf/mod.ts";
-import { rowsOf } from "../layer_reader.ts";
-import type { TensorChecker } from "../tensor_checker.ts";
+import { rowsOf } from "../read/layer_reader.ts";
+import type { TensorChecker } from "../read/tensor_checker.ts";
 import type {
   HeadNormTensors,
   LayerTensors,

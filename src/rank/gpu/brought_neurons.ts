@@ -11,7 +11,7 @@ import {
   type WeightStream,
 } from "../../../gpu/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { DensePlan, RankPlan } from "../plan_types.ts";
+import type { DensePlan, RankPlan } from "../plan/plan_types.ts";
 import type { GpuLayer } from "./gpu_layer.ts";
 import { type GpuLoader, stackShape } from "./gpu_weights.ts";
 import { loadNeurons, stacksOfBlock } from "./layer_weights.ts";

@@ -1,6 +1,6 @@
 /** What a GPU computes of a layer's neurons, part by part. */
-import type { DensePlan, LayerPlan } from "../plan_types.ts";
-import { lengthOf } from "../shard.ts";
+import type { DensePlan, LayerPlan } from "../plan/plan_types.ts";
+import { lengthOf } from "../plan/shard.ts";
 
 export interface DensePart {
   readonly block: DensePlan;

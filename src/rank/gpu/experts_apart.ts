@@ -5,7 +5,7 @@
  */
 import { chooseExperts, type ProgramBuilder, type Rows } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
-import type { ApartPlan } from "../plan_inputs.ts";
+import type { ApartPlan } from "../plan/plan_inputs.ts";
 import { addExperts, addShared, type ExpertsPlace, type ExpertsWeights } from "./gpu_experts.ts";
 import type { GpuLoader } from "./gpu_weights.ts";
 import { addNorm, multiply } from "./layer_operations.ts";

@@ -14,7 +14,7 @@ import {
   scaleRows,
 } from "../../../gpu/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { LayerPlan, RankPlan } from "../plan_types.ts";
+import type { LayerPlan, RankPlan } from "../plan/plan_types.ts";
 import { addGated, type LayerInputs } from "./gpu_inputs.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { GpuLoader, Stacked } from "./gpu_weights.ts";

@@ -9,11 +9,11 @@ import {
   shortConvolution,
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
-import { lengthOf } from "../shard.ts";
+import { lengthOf } from "../plan/shard.ts";
 import type { HeadsStep } from "./gpu_heads.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import { loadProducts, type Product, type Stacked } from "./gpu_weights.ts";
-import { convolutionShape } from "./kept_shapes.ts";
+import { convolutionShape } from "../plan/kept_shapes.ts";
 import { multiplyAny } from "./layer_operations.ts";
 import type { LayerLoading } from "./layer_weights.ts";
 

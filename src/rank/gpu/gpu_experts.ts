@@ -20,7 +20,7 @@ import {
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { DensePlan, ExpertsPlan, RankPlan } from "../plan_types.ts";
+import type { DensePlan, ExpertsPlan, RankPlan } from "../plan/plan_types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import { type ApartNorms, loadApart } from "./experts_apart.ts";
 import { ownExperts } from "./own_experts.ts";

@@ -11,9 +11,9 @@ import {
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { GivenTable } from "../given_rows.ts";
-import type { RankPlan } from "../plan_types.ts";
-import { TokenTable } from "../token_table.ts";
+import type { GivenTable } from "../step/given_rows.ts";
+import type { RankPlan } from "../plan/plan_types.ts";
+import { TokenTable } from "../blocks/token_table.ts";
 import { SentRows as TableRows } from "./gpu_inputs.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";
 import type { GpuSpace } from "./gpu_space.ts";

@@ -19,7 +19,7 @@ import {
   weighRows,
 } from "../../../gpu/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import { lengthOf } from "../shard.ts";
+import { lengthOf } from "../plan/shard.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import { addLatentHeads } from "./latent_heads.ts";
 import { multiplyAny } from "./layer_operations.ts";

@@ -18,10 +18,10 @@ import {
 import { check } from "../../base/check.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { LayerPlan, MatrixPlan, RankPlan } from "../plan_types.ts";
-import type { TokenTable } from "../token_table.ts";
-import { lengthOf } from "../shard.ts";
-import { isWeightType } from "../weight_types.ts";
+import type { LayerPlan, MatrixPlan, RankPlan } from "../plan/plan_types.ts";
+import type { TokenTable } from "../blocks/token_table.ts";
+import { lengthOf } from "../plan/shard.ts";
+import { isWeightType } from "../plan/weight_types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { GpuLoader, Stacked } from "./gpu_weights.ts";
 import { multiply } from "./layer_operations.ts";

@@ -1,7 +1,7 @@
 /**
  * What is kept beside the residual stream on a GPU that has all of a model, and what ends a pass
- * through layers that are used several times: src/rank/kept_streams.ts. Knows plans; nothing of
- * attention and neurons.
+ * through layers that are used several times: src/rank/blocks/kept_streams.ts. Knows plans;
+ * nothing of attention and neurons.
  */
 import {
   addRows,
@@ -14,7 +14,7 @@ import {
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { LayerPlan, RankPlan } from "../plan_types.ts";
+import type { LayerPlan, RankPlan } from "../plan/plan_types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { GpuLoader } from "./gpu_weights.ts";
 import { addNorm } from "./layer_operations.ts";

@@ -5,7 +5,7 @@
  */
 import type { KvCache, OneInput, ProgramBuilder, Routes, Rows, When } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
-import type { LayerPlan, NormPlan } from "../plan_types.ts";
+import type { LayerPlan, NormPlan } from "../plan/plan_types.ts";
 import { denseParts } from "./dense_parts.ts";
 import { addExpertsApart } from "./experts_apart.ts";
 import {

@@ -1,8 +1,8 @@
 /** The end of the model on the GPU: logits of the step's last tokens. */
 import { type Program, type ProgramBuilder, scaleRows } from "../../../gpu/mod.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { RankPlan } from "../plan_types.ts";
-import { lengthOf } from "../shard.ts";
+import type { RankPlan } from "../plan/plan_types.ts";
+import { lengthOf } from "../plan/shard.ts";
 import { addNorm, multiply } from "./layer_operations.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { GpuLoader, Stacked } from "./gpu_weights.ts";

@@ -18,12 +18,12 @@ import {
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { StateSpaceConfig } from "../../model/types.ts";
-import type { StateSpacePlan } from "../plan_state.ts";
-import { lengthOf } from "../shard.ts";
+import type { StateSpacePlan } from "../plan/plan_state.ts";
+import { lengthOf } from "../plan/shard.ts";
 import type { HeadsStep } from "./gpu_heads.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import { type GpuLoader, loadProducts, type Product, type Stacked } from "./gpu_weights.ts";
-import { stateShape } from "./kept_shapes.ts";
+import { stateShape } from "../plan/kept_shapes.ts";
 import { multiply, multiplyAny } from "./layer_operations.ts";
 import type { LayerLoading } from "./layer_weights.ts";
 import { inputMatrices, type StateColumns, stateColumns } from "./state_columns.ts";

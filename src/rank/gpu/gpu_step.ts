@@ -15,9 +15,9 @@ import {
   SEGMENT_WORDS,
 } from "../../memory/control_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
-import { tableBlocks } from "../kv_bytes.ts";
-import type { RankPlan } from "../plan_types.ts";
-import type { StepState } from "../step_state.ts";
+import { tableBlocks } from "../plan/kv_bytes.ts";
+import type { RankPlan } from "../plan/plan_types.ts";
+import type { StepState } from "../step/step_state.ts";
 
 /** The most tokens of a step that are a sequence's each. */
 export function apartTokens({ sequences, logitsRows }: RankPlan): number {

@@ -4,10 +4,10 @@
  */
 import type { Program, ProgramBuilder, Routes, Rows } from "../../../gpu/mod.ts";
 import { configOf } from "../../model/layer_config.ts";
-import { floats } from "../arena_views.ts";
-import { bindNorm } from "../bound_norm.ts";
-import { cutsGroups } from "../plan_state.ts";
-import type { RankPlan } from "../plan_types.ts";
+import { floats } from "../bound/arena_views.ts";
+import { bindNorm } from "../bound/bound_norm.ts";
+import { cutsGroups } from "../plan/plan_state.ts";
+import type { RankPlan } from "../plan/plan_types.ts";
 import { GpuLayer, type LayerLeft, NOTHING_LEFT } from "./gpu_layer.ts";
 import { endStreams, startStreams, type StreamEnds } from "./gpu_alt_up.ts";
 import { addGivenPart } from "./gpu_given.ts";

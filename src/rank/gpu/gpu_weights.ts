@@ -14,12 +14,12 @@ import { alignUp, check, divExact } from "../../base/check.ts";
 import { MiB } from "../../base/units.ts";
 import type { TensorReader } from "../../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
-import { dequantize } from "../../model/dequantize.ts";
+import { dequantize } from "../../model/quants/dequantize.ts";
 import { rowBytes } from "../../model/dtypes.ts";
-import { deviceType } from "./device_placer.ts";
-import { filePieces, gatherColumns } from "../picked.ts";
-import type { MatrixPlan, VectorPlan } from "../plan_types.ts";
-import { lengthOf } from "../shard.ts";
+import { deviceType } from "../plan/device_placer.ts";
+import { filePieces, gatherColumns } from "../plan/picked.ts";
+import type { MatrixPlan, VectorPlan } from "../plan/plan_types.ts";
+import { lengthOf } from "../plan/shard.ts";
 
 /** File bytes that are read, encoded and uploaded at a time. */
 const PIECE_BYTES = 2 * MiB;

@@ -18,7 +18,7 @@ import {
 import { check } from "../../base/check.ts";
 import { ownKeyDim } from "../../model/latent.ts";
 import type { LatentConfig } from "../../model/types.ts";
-import { lengthOf } from "../shard.ts";
+import { lengthOf } from "../plan/shard.ts";
 import type { HeadsPlace, HeadsStep } from "./gpu_heads.ts";
 import { latentColumns, type LatentWeights } from "./latent_weights.ts";
 import { multiplyAny } from "./layer_operations.ts";

@@ -5,9 +5,9 @@
 import { check } from "../../base/check.ts";
 import { ownKeyDim } from "../../model/latent.ts";
 import type { LatentConfig } from "../../model/types.ts";
-import type { LatentPlan } from "../plan_latent.ts";
-import type { LayerPlan, MatrixPlan, VectorPlan } from "../plan_types.ts";
-import { lengthOf, type Range } from "../shard.ts";
+import type { LatentPlan } from "../plan/plan_latent.ts";
+import type { LayerPlan, MatrixPlan, VectorPlan } from "../plan/plan_types.ts";
+import { lengthOf, type Range } from "../plan/shard.ts";
 import { type GpuLoader, loadProducts, type Product, type Stacked } from "./gpu_weights.ts";
 
 export interface LatentWeights {

@@ -7,9 +7,15 @@ import { check } from "../../base/check.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import { dimsOnGpu } from "../../model/latent.ts";
 import type { ModelConfig, XieluCurve } from "../../model/types.ts";
-import type { GatePlan } from "../plan_gate.ts";
-import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
-import { lengthOf } from "../shard.ts";
+import type { GatePlan } from "../plan/plan_gate.ts";
+import type {
+  DensePlan,
+  HeadNormPlan,
+  LayerPlan,
+  MatrixPlan,
+  NormPlan,
+} from "../plan/plan_types.ts";
+import { lengthOf } from "../plan/shard.ts";
 import type { DensePart } from "./dense_parts.ts";
 import {
   type GpuLoader,

@@ -8,7 +8,7 @@ import {
   weightFormat,
 } from "../../../gpu/mod.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
-import { bypassLength } from "../plan_alt_up.ts";
+import { bypassLength } from "../plan/plan_alt_up.ts";
 import { denseMatrices } from "../../model/dense_matrices.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dtypeByName } from "../../model/dtypes.ts";

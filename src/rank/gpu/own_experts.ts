@@ -1,6 +1,6 @@
 /** Which layers a rank on a GPU has the experts of. */
-import type { ExpertsPlan, LayerPlan } from "../plan_types.ts";
-import { lengthOf } from "../shard.ts";
+import type { ExpertsPlan, LayerPlan } from "../plan/plan_types.ts";
+import { lengthOf } from "../plan/shard.ts";
 
 /** The experts that a rank on a GPU has of a layer; null: none. */
 export function ownExperts({ feedForward }: Pick<LayerPlan, "feedForward">): ExpertsPlan | null {

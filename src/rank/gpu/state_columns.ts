@@ -1,8 +1,8 @@
 /** Where in rows of what a layer's input gives its parts begin, of layers that keep states. */
 import type { StateSpaceConfig } from "../../model/types.ts";
-import { channelsOf, convolvedRows, type StateSpacePlan } from "../plan_state.ts";
-import type { MatrixPlan } from "../plan_types.ts";
-import { lengthOf } from "../shard.ts";
+import { channelsOf, convolvedRows, type StateSpacePlan } from "../plan/plan_state.ts";
+import type { MatrixPlan } from "../plan/plan_types.ts";
+import { lengthOf } from "../plan/shard.ts";
 import { productColumns } from "./gpu_weights.ts";
 
 export interface StateColumns {

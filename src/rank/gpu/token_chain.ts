@@ -31,9 +31,9 @@ import {
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
-import type { MatrixPlan } from "../plan_types.ts";
-import { lengthOf } from "../shard.ts";
-import { deviceType } from "./device_placer.ts";
+import type { MatrixPlan } from "../plan/plan_types.ts";
+import { lengthOf } from "../plan/shard.ts";
+import { deviceType } from "../plan/device_placer.ts";
 import type { StreamEnds } from "./gpu_alt_up.ts";
 import { addTokenInputs, tablePlans, type TokenInputs } from "./gpu_inputs.ts";
 import { addOutput, type GpuOutput, type OutputPlace } from "./gpu_output.ts";
@@ -41,7 +41,7 @@ import { NOTHING_LEFT } from "./gpu_layer.ts";
 import type { KeptStart } from "./gpu_kept.ts";
 import type { GpuStep } from "./gpu_step.ts";
 import { addLayers } from "./gpu_walk.ts";
-import { CHAIN_TOKENS_MAX, chainTokensOf } from "./kept_shapes.ts";
+import { CHAIN_TOKENS_MAX, chainTokensOf } from "../plan/kept_shapes.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 
 export type { ChainChoice };

@@ -1,6 +1,6 @@
 /** What the walk of a rank on a GPU sees of a layer. */
 import type { Program } from "../../../gpu/mod.ts";
-import type { Norm } from "../bound_norm.ts";
+import type { Norm } from "../bound/bound_norm.ts";
 import type { GpuLayer } from "./gpu_layer.ts";
 
 /** A layer with what it runs. */

@@ -1,7 +1,7 @@
 /** Weights of every type that a GPU has, as a file has them. Opens no GPU. */
 import { dequantize } from "../../../src/model/mod.ts";
 import { encodeWeights, isWeightType } from "../../../src/quantize/mod.ts";
-import type { QuantType } from "../../../src/rank/weight_types.ts";
+import type { QuantType } from "../../../src/rank/plan/weight_types.ts";
 import { randomBlocks } from "../../kernels/data.ts";
 import { Rng } from "../../support/rng.ts";
 import { normals } from "./compare.ts";

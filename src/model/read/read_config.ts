@@ -1,0 +1,397 @@
+/**
+ * Metadata keys to hyper-parameters. Knows the names of keys and what values make sense together;
+ * looks at tensors only for what they alone tell: vocabulary size, tied embeddings, parallel
+ * blocks.
+ */
+import { UnsupportedModelError } from "../../base/errors.ts";
+import type { GgufFile } from "../../gguf/mod.ts";
+import type { Family, ScaleShape } from "../family.ts";
+import { formatError, Hyperparameters } from "./hyperparameters.ts";
+import { readPredictorThreshold } from "../powerinfer.ts";
+import { readAltUp } from "./read_alt_up.ts";
+import { withGateCutoffs } from "./read_gate_cutoffs.ts";
+import { readExperts } from "./read_experts.ts";
+import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
+import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
+import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
+import { readGivenParts } from "./read_given_parts.ts";
+import { readGuess, withGuessingLayer } from "./read_guess.ts";
+import { isEncoder } from "./read_is_encoder.ts";
+import { readFeedForward } from "./read_feed_forward.ts";
+import { readLayers } from "./read_layers.ts";
+import {
+  attendsInTurns,
+  type NeuronLayers,
+  readNeuronLayers,
+  readStateSpace,
+  stateLayers,
+} from "./read_state_space.ts";
+import { readRepeats, type Repeat } from "./read_repeats.ts";
+import { rescaledLayers } from "./read_time_mix.ts";
+import { limitedLayers } from "./read_swiglu_limits.ts";
+import { curvedLayers } from "./read_xielu.ts";
+import type {
+  ExpertsConfig,
+  FeedForwardConfig,
+  LayerConfig,
+  ModelConfig,
+  NormConfig,
+} from "../types.ts";
+
+/** More blocks than any model has; keeps a corrupt count from becoming a million names. */
+const BLOCK_COUNT_MAX = 1024;
+
+/** Of the blocks so many, the last ones, guess tokens behind the next one. */
+const GUESSING_BLOCKS = "nextn_predict_layers";
+
+/** Keys that an indexer chooses. */
+const INDEXED_KEYS = "attention.indexer.top_k";
+
+/** What the reader must know beside the file. */
+export interface ReadOptions {
+  /**
+   * Tokens that will be used: decides between rotary factors, and no more than a model with learned
+   * positions has of them. Left out: the trained context.
+   */
+  readonly contextLength?: number;
+  /** Logit from which on a neuron is predicted to fire; left out: what the file says, or 0. */
+  readonly predictorThreshold?: number;
+  /** The first block that guesses is read, too, where there is one. */
+  readonly guesses?: boolean;
+}
+
+/**
+ * The hyper-parameters of a model.
+ * @throws {ModelFormatError} when a key is missing or values contradict each other or the file.
+ * @throws {UnsupportedModelError} when the model asks for something this version does not compute.
+ */
+export function readConfig(
+  file: GgufFile,
+  family: Family,
+  options: ReadOptions = {},
+): ModelConfig {
+  const keys = new Hyperparameters(file, family.architecture);
+  const embeddingLength = keys.integer("embedding_length", { min: 1 });
+  const { walked, guess, ownCount } = readBlocks(file, keys, family, options);
+  const repeats = readRepeats(keys, family, ownCount);
+  const blockCount = repeats?.length ?? ownCount;
+  const { attends, ...heads } = family.hasLatentAttention
+    ? { ...readLatentHeads(keys), attends: attendingLayers(keys, family, blockCount) }
+    : readHeads(keys, family, { embeddingLength, blockCount });
+  const scaleShape = { ...heads, embeddingLength, blockCount };
+  refuseObstacle(family, scaleShape);
+  const contextLength = keys.integer("context_length", { min: 1 });
+  const indexed = family.hasIndexer ? keys.integer(INDEXED_KEYS, { min: 1 }) : Infinity;
+  const usedContext = readUsedContext(family, { trained: contextLength, indexed }, options);
+  const vocabSize = readVocabSize(file, keys);
+  const experts = readExperts(file, keys, family, { blockCount, vocabSize });
+  const { ropes, layers } = readLayers(file, keys, family, {
+    blockCount,
+    isSloped: readAlibi(keys, family, scaleShape) > 0,
+    headDim: heads.headDim,
+    trainedContext: contextLength,
+    usedContext,
+    leadingDenseCount: experts?.leadingDenseCount ?? 0,
+  });
+  const feedForward = readFeedForward(file, keys, family, { blockCount, vocabSize });
+  const neurons = readNeurons(keys, family, { blockCount, experts });
+  const own = ownLayers(file, keys, family, {
+    ...{ heads, attends, neurons, embeddingLength, feedForward },
+    layers: limitedLayers(keys, family, layers),
+  });
+  return {
+    ...{ architecture: family.architecture, blockCount, embeddingLength },
+    feedForwardLength: neurons.count,
+    ...heads,
+    vocabSize,
+    contextLength: Math.min(contextLength, indexed),
+    norm: readNorm(keys, family),
+    ropes,
+    layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
+    ...guess && { guess, blockCount: walked, layers: withGuessingLayer(own) },
+    ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
+    stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
+    altUp: family.hasAltUp ? readAltUp(keys) : null,
+    feedForward,
+    experts,
+    hasParallelBlocks: areParallel(file, keys, family),
+    gatesAttention: family.attentionGates !== "none",
+    normalizesTurnedHeads: family.normalizesTurnedHeads,
+    layerInputLength: family.mayHaveLayerInputs
+      ? keys.integer("embedding_length_per_layer_input", { min: 0, absent: 0 })
+      : 0,
+    ...readScales(keys, family, scaleShape),
+    ...heads.latent && {
+      attentionScale: readLatentScale(keys, heads.latent, ropes[0]?.scaling),
+    },
+    queryTemperature: heads.latent && readLatentTemperature(keys, ropes[0]?.scaling),
+    alibiMaxBias: readAlibi(keys, family, scaleShape),
+    valueScale: family.hasOwnValues ? readAtLeast0(keys, "attention.value_scale", 1) || 1 : 1,
+    projectionClamp: family.mayClampProjections ? readAtLeast0(keys, "attention.clamp_kqv", 0) : 0,
+    attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
+    logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
+    tiedEmbeddings: !file.tensors.has("output.weight"),
+    predictorThreshold: options.predictorThreshold ?? readPredictorThreshold(file),
+  };
+}
+
+function walkedLayers(
+  layers: readonly LayerConfig[],
+  repeats: readonly Repeat[] | null,
+): readonly LayerConfig[] {
+  return repeats?.map((repeat, index) => ({ ...layers[index], ...repeat })) ?? layers;
+}
+
+/** What few families have. */
+function ownWays(
+  keys: Hyperparameters,
+  family: Family,
+  { vocabSize, isEncoder }: { readonly vocabSize: number; readonly isEncoder: boolean },
+): Partial<ModelConfig> {
+  const { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums } = family;
+  return {
+    ...readGivenParts(keys, family),
+    ...isEncoder && { isEncoder: true },
+    ...normalizesSums && { normalizesSums: true },
+    ...repeats === "cycles" && { keptStreams: 2 },
+    ...addsEmbedding && { keptStreams: 1 },
+    ...headNorm && { headNorm },
+    ...silencedTokens && silencedTokens.end < vocabSize && { silencedTokens },
+  };
+}
+
+/** Layers with what they have instead of what most families' have. */
+function ownLayers(
+  file: GgufFile,
+  keys: Hyperparameters,
+  family: Family,
+  by: {
+    readonly layers: readonly LayerConfig[];
+    readonly heads: Pick<ModelConfig, "headCount" | "headDim" | "valueDim">;
+    readonly attends: readonly boolean[] | null;
+    readonly neurons: NeuronLayers;
+    readonly embeddingLength: number;
+    readonly feedForward: FeedForwardConfig;
+  },
+): readonly LayerConfig[] {
+  const { layers, heads, attends, neurons, embeddingLength, feedForward } = by;
+  if (feedForward.activation === "xielu") return curvedLayers(file, layers);
+  if (family.stateSpace !== null) {
+    const kept = stateLayers(layers, family.stateSpace, {
+      attends: attendsInTurns(keys, family.stateSpace, layers.length) ?? attends,
+      hasNeurons: neurons.layers,
+    });
+    const { kind, shiftsNeurons } = family.stateSpace;
+    return kind === "added" && shiftsNeurons ? rescaledLayers(keys, kept) : kept;
+  }
+  if (family.layersDiffer) {
+    return shapedLayers(keys, layers, {
+      ...{ ...heads, feedForwardLength: neurons.count, mayLack: family.layersMayLack },
+    });
+  }
+  const headsWidth = heads.headCount * heads.headDim;
+  return convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength });
+}
+
+/** Of a model of latents: some of its layers may keep states instead. */
+function attendingLayers(keys: Hyperparameters, family: Family, blockCount: number) {
+  if (family.stateSpace?.attention !== "instead") return null;
+  return readKvHeads(keys, family, { headCount: 1, blockCount }).attends;
+}
+
+function refuseObstacle({ architecture, obstacle }: Family, shape: ScaleShape): void {
+  const what = obstacle?.(shape) ?? null;
+  if (what === null) return;
+  throw new UnsupportedModelError(
+    `Cannot run this ${architecture} model: ${what}, which this version does not compute: use ` +
+      "another model",
+  );
+}
+
+/** Of a dense block, and which layers have neurons: null where all do, or the family says. */
+function readNeurons(
+  keys: Hyperparameters,
+  family: Family,
+  { blockCount, experts }: { blockCount: number; experts: ExpertsConfig | null },
+): NeuronLayers {
+  const { stateSpace } = family;
+  if (stateSpace?.neurons === "none") return { count: 0, layers: null };
+  const isMixture = experts?.leadingDenseCount === 0 && !family.experts?.areInTurns;
+  if (stateSpace?.neurons === "apart") {
+    const { count, layers } = readNeuronLayers(keys, blockCount);
+    return { count: isMixture ? 0 : count, layers };
+  }
+  return { count: isMixture ? 0 : readNeuronCount(keys, family), layers: null };
+}
+
+function readNeuronCount(keys: Hyperparameters, family: Family): number {
+  const { countsGatesAndUps, layersDiffer } = family;
+  const key = "feed_forward_length";
+  if (layersDiffer) return largestOf(keys, key);
+  const count = keys.integer(key, { min: 1 });
+  if (!countsGatesAndUps) return count;
+  if (count % 2 !== 0) throw keys.wrong(key, "even: it counts gates and ups");
+  return count / 2;
+}
+
+function areParallel(file: GgufFile, keys: Hyperparameters, { mayBeParallel }: Family): boolean {
+  if (mayBeParallel === "said") return keys.flag("use_parallel_residual", true);
+  return mayBeParallel && !file.tensors.has("blk.0.ffn_norm.weight");
+}
+
+function readUsedContext(
+  { architecture, positions }: Family,
+  { trained, indexed }: { trained: number; indexed: number },
+  { contextLength: used = Math.min(trained, indexed) }: ReadOptions,
+): number {
+  if (used > indexed) {
+    throw new UnsupportedModelError(
+      `Cannot use ${used} tokens of context: of more than ${indexed} this ${architecture} model ` +
+        "chooses which to attend to, which this version does not compute: use a shorter context",
+    );
+  }
+  if (positions !== "learned" || used <= trained) return used;
+  throw new UnsupportedModelError(
+    `Cannot use ${used} tokens of context: this ${architecture} model has learned ${trained} ` +
+      "positions and knows no others: use a shorter context",
+  );
+}
+
+/** Blocks of the file: those that are computed, and behind them those that only guess. */
+export function readAllBlockCount(file: GgufFile, keys: Hyperparameters): number {
+  const blockCount = keys.integer("block_count", { min: 1, max: BLOCK_COUNT_MAX });
+  if (blockCount > file.tensors.size) {
+    throw keys.wrong("block_count", `at most the number of tensors, ${file.tensors.size}`);
+  }
+  return blockCount;
+}
+
+/** Blocks that are walked, and with the one that guesses, where it is read. */
+function readBlocks(
+  file: GgufFile,
+  keys: Hyperparameters,
+  family: Family,
+  { guesses = false }: ReadOptions,
+) {
+  const walked = readBlockCount(file, keys);
+  const guess = guesses ? readGuess(file, family, walked) : null;
+  return { walked, guess, ownCount: walked + (guess === null ? 0 : 1) };
+}
+
+function readBlockCount(file: GgufFile, keys: Hyperparameters): number {
+  const blockCount = readAllBlockCount(file, keys);
+  return blockCount - keys.integer(GUESSING_BLOCKS, { min: 0, max: blockCount - 1, absent: 0 });
+}
+
+function readHeads(
+  keys: Hyperparameters,
+  family: Family,
+  { embeddingLength, blockCount }: { embeddingLength: number; blockCount: number },
+) {
+  if (family.stateSpace?.attention === "none") {
+    return { headCount: 0, headCountKv: 0, headDim: 0, valueDim: 0, attends: null, latent: null };
+  }
+  const headCount = family.layersDiffer
+    ? largestOf(keys, "attention.head_count")
+    : keys.integer("attention.head_count", { min: 1 });
+  const { headCountKv, attends } = family.layersDiffer
+    ? { headCountKv: largestOf(keys, "attention.head_count_kv", headCount), attends: null }
+    : readKvHeads(keys, family, { headCount, blockCount });
+  if (!family.layersDiffer && headCount % headCountKv !== 0) {
+    throw keys.wrong("attention.head_count_kv", `a divisor of the head count, ${headCount}`);
+  }
+  if (!keys.has("attention.key_length") && embeddingLength % headCount !== 0) {
+    throw keys.wrong("attention.head_count", `a divisor of the width, ${embeddingLength}`);
+  }
+  const absent = embeddingLength / headCount;
+  const headDim = keys.integer("attention.key_length", { min: 1, absent });
+  const valueDim = keys.integer("attention.value_length", { min: 1, absent: headDim });
+  if (valueDim !== headDim && !(family.hasOwnValues && valueDim < headDim)) {
+    throw new UnsupportedModelError(
+      `Cannot run this model: its value heads have ${valueDim} dimensions, its key heads ` +
+        `${headDim}: this version needs them equal`,
+    );
+  }
+  return { headCount, headCountKv, headDim, valueDim, attends, latent: null };
+}
+
+function readVocabSize(file: GgufFile, keys: Hyperparameters): number {
+  const rows = file.tensors.get("token_embd.weight")?.dims[1];
+  if (rows === undefined) {
+    throw formatError(
+      file,
+      'Cannot find tensor "token_embd.weight" with one row per token: every model needs it: ' +
+        "get the file again or convert the model again",
+    );
+  }
+  const vocabSize = keys.integer("vocab_size", { min: 1, absent: rows });
+  if (vocabSize !== rows) {
+    throw keys.wrong("vocab_size", `the number of rows of "token_embd.weight", ${rows}`);
+  }
+  const tokens = file.metadata.get("tokenizer.ggml.tokens");
+  const tokenCount = typeof tokens === "object" ? tokens.length : rows;
+  if (tokenCount !== rows) {
+    throw formatError(
+      file,
+      `Cannot use metadata "tokenizer.ggml.tokens": it lists ${tokenCount} tokens, ` +
+        `"token_embd.weight" has ${rows} rows: convert the model again`,
+    );
+  }
+  return vocabSize;
+}
+
+function readNorm(keys: Hyperparameters, { norm, postNormEpsilon }: Family): NormConfig {
+  const post = postNormEpsilon === null ? {} : { postEpsilon: postNormEpsilon };
+  const [ofRms, ofLayer] = ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"];
+  if (norm === "rmsOfEither") {
+    return {
+      kind: "rms",
+      epsilon: keys.float(keys.has(ofRms) ? ofRms : ofLayer, { min: 0 }),
+      ...post,
+    };
+  }
+  const kind = norm === "said" ? keys.has(ofRms) ? "rms" : "layer" : norm;
+  return { kind, epsilon: keys.float(kind === "rms" ? ofRms : ofLayer, { min: 0 }), ...post };
+}
+
+/** Most files name a divisor of the logits; everything else multiplies. 0 means "not said". */
+function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
+  const defaults = family.scales?.(shape) ?? {};
+  const said = (key: string) => {
+    const value = keys.float(key, { min: -Infinity, absent: 0 });
+    if (value < 0) throw keys.wrong(key, "0 or more");
+    return value;
+  };
+  const factor = (key: string) => family.scales === null ? 0 : said(key);
+  const logitScale = factor("logit_scale");
+  return {
+    attentionScale: said(family.attentionScaleKey) ||
+      (defaults.attention ?? 1 / Math.sqrt(shape.headDim || 1)),
+    embeddingScale: factor("embedding_scale") || (defaults.embedding ?? 1),
+    residualScale: factor("residual_scale") || (defaults.residual ?? 1),
+    logitScale: logitScale === 0
+      ? defaults.logit ?? 1
+      : family.logitScale === "divides"
+      ? 1 / logitScale
+      : logitScale,
+  };
+}
+
+function readSoftCap(keys: Hyperparameters, key: string, absent: number | null): number {
+  return absent === null ? 0 : readAtLeast0(keys, key, absent);
+}
+
+function readAlibi(
+  keys: Hyperparameters,
+  { alibiMaxBias }: Family,
+  shape: ScaleShape,
+): number {
+  if (alibiMaxBias === null) return 0;
+  return readAtLeast0(keys, "attention.max_alibi_bias", alibiMaxBias(shape));
+}
+
+function readAtLeast0(keys: Hyperparameters, key: string, absent: number): number {
+  const value = keys.float(key, { min: -Infinity, absent });
+  if (value < 0) throw keys.wrong(key, "0 or more");
+  return value;
+}

@@ -1,0 +1,231 @@
+/**
+ * Layers that keep a state space of a sequence: its shape, which layers have one, and their
+ * tensors. Knows keys, names and shapes; reads no weights.
+ */
+import { check } from "../../base/check.ts";
+import type { StateSpaceChoices } from "../family.ts";
+import type { Hyperparameters } from "./hyperparameters.ts";
+import type { LayerReader } from "./layer_reader.ts";
+import { requireUnits } from "./state_units.ts";
+import { readTimeMix } from "./read_time_mix.ts";
+import type { LayerConfig, StateSpaceConfig, StateSpaceTensors } from "../types.ts";
+
+/** More are no short convolution: the kernels' bound. */
+const TAPS_MAX = 32;
+
+const NEURONS = "feed_forward_length";
+
+/**
+ * The shape of all layers' state spaces.
+ * @throws {ModelFormatError} when a key is missing or out of range.
+ * @throws {UnsupportedModelError} when kernels cannot take the shape.
+ */
+export function readStateSpace(
+  keys: Hyperparameters,
+  choices: StateSpaceChoices,
+): StateSpaceConfig {
+  const { kind, headsTakeTurns = false } = choices;
+  if (kind === "keyed" || kind === "added") return readTimeMix(keys, choices);
+  if (kind === "keyDeltas") return readKeyDeltas(keys);
+  const innerLength = keys.integer("ssm.inner_size", { min: 1 });
+  const rank = keys.integer("ssm.time_step_rank", { min: 1, max: innerLength });
+  const headCount = kind === "channels" ? innerLength : rank;
+  const groupCount = kind === "channels" ? 1 : keys.integer("ssm.group_count", { min: 1 });
+  if (innerLength % headCount !== 0) {
+    throw keys.wrong("ssm.time_step_rank", `a divisor of the channels, ${innerLength}`);
+  }
+  if (headCount % groupCount !== 0) {
+    throw keys.wrong("ssm.group_count", `a divisor of the heads, ${headCount}`);
+  }
+  const stateLength = keys.integer("ssm.state_size", { min: 1, max: 4095 });
+  const channels = kind === "channels" ? innerLength : innerLength / headCount;
+  requireUnits(channels, stateLength);
+  return {
+    kind,
+    taps: keys.integer("ssm.conv_kernel", { min: 2, max: TAPS_MAX }),
+    innerLength,
+    stateLength,
+    headCount,
+    groupCount,
+    headsTakeTurns,
+    stepRank: kind === "channels" ? rank : 0,
+    normalizesInputs: kind === "channels" && keys.flag("ssm.dt_b_c_rms", false),
+  };
+}
+
+/** The same of Kimi Linear: as many heads as attend elsewhere, each with a square. */
+function readKeyDeltas(keys: Hyperparameters): StateSpaceConfig {
+  const headCount = keys.integer("attention.head_count", { min: 1 });
+  const stateLength = keys.integer("kda.head_dim", { min: 1, max: 4095 });
+  requireUnits(stateLength);
+  return {
+    kind: "keyDeltas",
+    taps: keys.integer("ssm.conv_kernel", { min: 2, max: TAPS_MAX }),
+    ...{ innerLength: headCount * stateLength, stateLength },
+    ...{ headCount, groupCount: headCount, headsTakeTurns: false },
+    stepRank: stateLength,
+    normalizesInputs: false,
+  };
+}
+
+const INTERVAL = "full_attention_interval";
+const RECURRENT = "attention.recurrent_layers";
+
+/**
+ * Which layers attend, of a model that says which do not, or how often one does; null: it is no
+ * such model.
+ * @throws {ModelFormatError} when it is no list of as many as there are blocks.
+ */
+export function attendsInTurns(
+  keys: Hyperparameters,
+  { kind }: StateSpaceChoices,
+  blockCount: number,
+): readonly boolean[] | null {
+  if (kind !== "deltas") return null;
+  const said = keys.value(RECURRENT);
+  if (typeof said !== "object") {
+    const interval = keys.integer(INTERVAL, { min: 1, absent: 4 });
+    return Array.from({ length: blockCount }, (_, index) => (index + 1) % interval === 0);
+  }
+  const recurs = Array.from(said as ArrayLike<unknown>, (each) => each === true);
+  if (recurs.length < blockCount) {
+    throw keys.wrong(RECURRENT, `a list of yes and no for each of ${blockCount} blocks`);
+  }
+  return recurs.slice(0, blockCount).map((each) => !each);
+}
+
+/** Neurons of layers that have some; layers: which do, null: all alike. */
+export interface NeuronLayers {
+  readonly count: number;
+  readonly layers: readonly boolean[] | null;
+}
+
+/**
+ * Neurons of a model whose layers have one block each, by a list with a 0 for each that has other
+ * things.
+ * @throws {ModelFormatError} when it is no such list.
+ */
+export function readNeuronLayers(keys: Hyperparameters, blockCount: number): NeuronLayers {
+  const said = keys.value(NEURONS);
+  if (typeof said !== "object") {
+    return { count: keys.integer(NEURONS, { min: 1 }), layers: null };
+  }
+  const counts = Array.from(said as ArrayLike<unknown>, Number).slice(0, blockCount);
+  const count = counts.find((each) => each !== 0);
+  const isEven = counts.every((each) => each === 0 || each === count);
+  if (counts.length < blockCount || !isEven || !Number.isInteger(count) || count! < 1) {
+    throw keys.wrong(
+      NEURONS,
+      `a number, or one for each of ${blockCount} blocks, which is 0 or the same everywhere`,
+    );
+  }
+  return { count: count!, layers: counts.map((each) => each > 0) };
+}
+
+/** Layers as they are, with what the family has in the place of attention or beside it. */
+export function stateLayers(
+  layers: readonly LayerConfig[],
+  { attention, neurons }: StateSpaceChoices,
+  by: { readonly attends: readonly boolean[] | null; readonly hasNeurons: NeuronLayers["layers"] },
+): readonly LayerConfig[] {
+  const nothing = { slidingWindow: 0, rope: null, attends: false } as const;
+  return layers.map((layer, index): LayerConfig => {
+    if (neurons === "none") return { ...nothing, hasStates: true, hasNeurons: false };
+    if (attention === "none") return { ...nothing, hasStates: true };
+    if (attention === "beside") return { ...layer, hasStates: true };
+    const hasNeurons = by.hasNeurons?.[index] ?? neurons !== "apart";
+    const attends = by.attends?.[index] ?? true;
+    const own = neurons === "apart" && !hasNeurons ? { hasNeurons } as const : {};
+    if (neurons === "apart" && hasNeurons) return nothing;
+    return attends ? { ...layer, ...own } : { ...nothing, ...own, hasStates: true };
+  });
+}
+
+/** The tensors of a layer's state space, checked. */
+export function stateSpaceTensors(reader: LayerReader): StateSpaceTensors {
+  const { checker, config, family, at } = reader;
+  const { stateSpace, embeddingLength: width } = config;
+  check(stateSpace !== null && family.stateSpace !== null, "the model has state spaces");
+  const { kind, innerLength, stateLength, headCount, groupCount, taps } = stateSpace;
+  if (kind === "deltas") return deltaTensors(reader, stateSpace);
+  const isHeads = kind === "heads";
+  const convolved = innerLength + (isHeads ? 2 * groupCount * stateLength : 0);
+  const rows = innerLength + convolved + (isHeads ? headCount : 0);
+  const hasNorm = isHeads &&
+    (!family.stateSpace.mayLackNorm || firstHas(reader, "ssm_norm.weight"));
+  return {
+    input: checker.matrix(`${at}ssm_in.weight`, { rows, columns: width }),
+    deltas: null,
+    gateRow: isHeads ? 0 : innerLength,
+    convolvedRow: isHeads ? innerLength : 0,
+    convolution: checker.vector(`${at}ssm_conv1d.weight`, taps, convolved),
+    convolutionBias: firstHas(reader, "ssm_conv1d.bias")
+      ? checker.vector(`${at}ssm_conv1d.bias`, convolved)
+      : null,
+    shared: isHeads ? null : sharedTensors(reader, stateSpace),
+    stepBias: checker.vector(`${at}ssm_dt.bias`, headCount),
+    decay: isHeads
+      ? checker.vector(`${at}ssm_a`, 1, headCount)
+      : checker.vector(`${at}ssm_a`, stateLength, headCount),
+    skip: isHeads
+      ? checker.vector(`${at}ssm_d`, 1, headCount)
+      : checker.vector(`${at}ssm_d`, headCount),
+    norm: hasNorm
+      ? checker.vector(`${at}ssm_norm.weight`, innerLength / groupCount, groupCount)
+      : null,
+    output: checker.matrix(`${at}ssm_out.weight`, { rows: width, columns: innerLength }),
+  };
+}
+
+/** What some models have: all layers are like the first that keeps states. */
+function firstHas({ checker, config: { layers } }: LayerReader, name: string): boolean {
+  return checker.has(`blk.${layers.findIndex(({ hasStates }) => hasStates)}.${name}`);
+}
+
+/** Of a layer whose states are corrected. */
+function deltaTensors(
+  { checker, at, config: { embeddingLength: width } }: LayerReader,
+  { innerLength, stateLength, headCount, groupCount, taps }: StateSpaceConfig,
+): StateSpaceTensors {
+  const convolved = innerLength + 2 * groupCount * stateLength;
+  const matrix = (name: string, rows: number) =>
+    checker.matrix(`${at}${name}.weight`, { rows, columns: width });
+  const areMixed = checker.has(`${at}ssm_ba.weight`);
+  const [rates, steps] = areMixed
+    ? [matrix("ssm_ba", 2 * headCount), matrix("ssm_ba", 2 * headCount)]
+    : [matrix("ssm_beta", headCount), matrix("ssm_alpha", headCount)];
+  return {
+    input: matrix("attn_qkv", convolved),
+    deltas: { gate: matrix("attn_gate", innerLength), rates, steps, areMixed },
+    ...{ gateRow: 0, convolvedRow: 0, shared: null, skip: null },
+    convolution: checker.vector(`${at}ssm_conv1d.weight`, taps, convolved),
+    convolutionBias: null,
+    stepBias: checker.vector(`${at}ssm_dt.bias`, headCount),
+    decay: checker.vector(`${at}ssm_a`, headCount),
+    norm: checker.vector(`${at}ssm_norm.weight`, innerLength / headCount),
+    output: checker.matrix(`${at}ssm_out.weight`, { rows: width, columns: innerLength }),
+  };
+}
+
+/** What the first kind makes of all channels. */
+function sharedTensors(
+  reader: LayerReader,
+  { innerLength, stateLength, stepRank }: StateSpaceConfig,
+): StateSpaceTensors["shared"] {
+  const { checker, at } = reader;
+  const norm = (name: string, length: number) => checker.vector(`${at}ssm_${name}.weight`, length);
+  return {
+    matrix: checker.matrix(`${at}ssm_x.weight`, {
+      rows: stepRank + 2 * stateLength,
+      columns: innerLength,
+    }),
+    steps: checker.matrix(`${at}ssm_dt.weight`, { rows: innerLength, columns: stepRank }),
+    norms: firstHas(reader, "ssm_dt_norm.weight")
+      ? {
+        step: norm("dt_norm", stepRank),
+        input: norm("b_norm", stateLength),
+        output: norm("c_norm", stateLength),
+      }
+      : null,
+  };
+}

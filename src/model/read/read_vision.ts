@@ -1,0 +1,292 @@
+/**
+ * From the parsed header of a projector's file (llama.cpp's mmproj, of architecture "clip") to the
+ * description of its tower: an encoder that patches go into, and a projector behind it. Knows names
+ * and shapes; reads no weights.
+ */
+import { UnsupportedModelError } from "../../base/errors.ts";
+import { getNumbers, getString, type GgufFile } from "../../gguf/mod.ts";
+import { formatError, Hyperparameters } from "./hyperparameters.ts";
+import { TensorChecker } from "./tensor_checker.ts";
+import type { ModelConfig, ModelTensors, RopeConfig } from "../types.ts";
+import { KINDS } from "../vision/kinds.ts";
+import { readImages } from "../vision/read_images.ts";
+import { readMergeSide, readProjector } from "../vision/read_projector.ts";
+import {
+  isGated,
+  neuronCount,
+  readLayer,
+  readNorm,
+  type TowerReader,
+} from "../vision/read_tower.ts";
+import type { TowerRope, VisionKind } from "../vision/vision_kind.ts";
+import type { VisionModel } from "../vision_types.ts";
+
+/** Values of `clip.projector_type` that this version runs. */
+export const VISION_KINDS: readonly string[] = KINDS.map(({ name }) => name);
+
+/** `general.architecture` of files of projectors. */
+export const CLIP = "clip";
+
+/** Of files of 2023, which do not name their kind. */
+const FIRST_KIND = "mlp";
+
+/** More blocks than any tower has. */
+const BLOCK_COUNT_MAX = 1024;
+/** Patches are rows of a step: more of them would fill the memory. */
+const PATCHES_MAX = 65536;
+
+const ROPE_BASE = 10000;
+
+/**
+ * What a file's tower is and where its tensors are.
+ * @throws {ModelFormatError} when metadata or tensors are missing, senseless or contradictory.
+ * @throws {UnsupportedModelError} when the file is sound but this version cannot run it.
+ */
+export function readVision(file: GgufFile): VisionModel {
+  const kind = findKind(file);
+  const keys = new Hyperparameters(file, "clip.vision");
+  const width = keys.integer("embedding_length", { min: 1 });
+  const heads = keys.integer("attention.head_count", { min: 1, max: width });
+  if (!keys.has("attention.head_dim") && width % heads !== 0) {
+    throw keys.wrong("attention.head_count", `a divisor of the width, ${width}`);
+  }
+  const headDim = keys.integer("attention.head_dim", { min: 1, absent: width / heads });
+  const kvHeads = keys.integer("attention.head_count_kv", { min: 0, absent: 0 }) || heads;
+  if (heads % kvHeads !== 0) {
+    throw keys.wrong("attention.head_count_kv", `a divisor of the number of heads, ${heads}`);
+  }
+  const checker = new TensorChecker(file);
+  const reader: TowerReader = { file, checker, kind, width, heads, kvHeads, headDim };
+  const blockCount = readBlockCount(file, keys, kind);
+  const mergeSide = readMergeSide(keys, reader);
+  const images = readImages(keys, reader, mergeSide);
+  const config = readConfig(keys, reader, { blockCount, images });
+  const projector = readProjector(reader, {
+    mergeSide,
+    blockCount,
+    epsilon: config.norm.epsilon,
+    activation: config.feedForward.activation,
+  });
+  if (images.lineBreak !== null) {
+    checker.vector(images.lineBreak, projector.config.outputLength);
+  }
+  const tensors: ModelTensors = { ...readTower(reader, config), projector: projector.tensors };
+  checker.leave(...kind.unused, ...laterLayers(file, blockCount));
+  checker.refuseUnused({ start: 0, end: 0 });
+  return { description: { config: { ...config, projector: projector.config }, tensors }, images };
+}
+
+/**
+ * The error for a file that is asked to be a text model, where it is a projector.
+ * @throws {UnsupportedModelError} when it is one.
+ */
+export function refuseProjector(architecture: string): void {
+  if (architecture !== CLIP) return;
+  throw new UnsupportedModelError(
+    'Cannot run a model of architecture "clip" by itself: it is the projector of a model that ' +
+      "looks at images: give the model's own file, and this one with --mmproj",
+  );
+}
+
+function findKind(file: GgufFile): VisionKind {
+  const architecture = getString(file.metadata, "general.architecture");
+  if (architecture !== CLIP) {
+    throw formatError(
+      file,
+      `Cannot look at images with a model of architecture ${JSON.stringify(architecture)}: ` +
+        'projectors are of architecture "clip": give the mmproj file that belongs to the model',
+    );
+  }
+  const keys = new Hyperparameters(file, CLIP);
+  if (!keys.flag("has_vision_encoder", true)) {
+    throw new UnsupportedModelError(
+      "Cannot use this projector: it is of sounds, which this version does not hear: use one of " +
+        "images",
+    );
+  }
+  const name = keys.text("projector_type") || keys.text("vision.projector_type") ||
+    (keys.flag("has_llava_projector", false)
+      ? FIRST_KIND
+      : getString(file.metadata, "clip.projector_type"));
+  const kind = KINDS.find((each) => each.name === name);
+  if (kind !== undefined) return kind;
+  throw new UnsupportedModelError(
+    `Cannot use a projector of type ${JSON.stringify(name)}: this version runs ` +
+      VISION_KINDS.join(", "),
+  );
+}
+
+/** Layers that are computed. */
+function readBlockCount(file: GgufFile, keys: Hyperparameters, kind: VisionKind): number {
+  const all = keys.integer("block_count", { min: 1, max: BLOCK_COUNT_MAX });
+  if (all > file.tensors.size) {
+    throw keys.wrong("block_count", `at most the number of tensors, ${file.tensors.size}`);
+  }
+  const key = "feature_layer";
+  if (!kind.namesLayers || !keys.has(key)) return all;
+  const layers = getNumbers(file.metadata, `clip.vision.${key}`);
+  if (layers.length !== 1) {
+    throw new UnsupportedModelError(
+      `Cannot use this projector: it reads ${layers.length} layers of its tower at once, which ` +
+        "this version does not compute: use another model",
+    );
+  }
+  const [layer] = layers;
+  if (Number.isInteger(layer) && layer >= 1 && layer <= all) return layer;
+  throw formatError(
+    file,
+    `Cannot use metadata "clip.vision.${key}": it must be a layer from 1 to ${all}, the file ` +
+      `says ${layer}: get the file again or convert the model again`,
+  );
+}
+
+function* laterLayers(file: GgufFile, blockCount: number): Iterable<string> {
+  for (const name of file.tensors.keys()) {
+    if (Number(/^v\.blk\.(\d+)\./.exec(name)?.[1] ?? -1) >= blockCount) yield name;
+  }
+}
+
+function readConfig(
+  keys: Hyperparameters,
+  reader: TowerReader,
+  { blockCount, images }: { blockCount: number; images: VisionModel["images"] },
+): ModelConfig {
+  const { kind, width, heads, kvHeads, headDim, file } = reader;
+  const patchLength = 3 * images.patchSize ** 2;
+  const countMax = patchCountMax(keys, images);
+  const norm = typeof kind.norm === "string"
+    ? kind.norm
+    : kind.norm({ embeddingLength: width, blockCount });
+  return {
+    architecture: CLIP,
+    blockCount,
+    embeddingLength: width,
+    feedForwardLength: neuronCount(reader),
+    headCount: heads,
+    headCountKv: kvHeads,
+    headDim,
+    valueDim: headDim,
+    vocabSize: 0,
+    contextLength: countMax,
+    isEncoder: true,
+    patches: { length: patchLength, countMax },
+    norm: { kind: norm, epsilon: keys.float("attention.layer_norm_epsilon", { min: 0 }) },
+    attentionScale: kind.normalizesValues ? 1 : 1 / Math.sqrt(headDim),
+    ropes: kind.rope === null ? [] : towerRopes(kind.rope, headDim, keys),
+    layers: readLayers(keys, reader, { blockCount, images }),
+    feedForward: {
+      activation: readActivation(file),
+      isGated: isGated(reader),
+      activatesUp: false,
+      firingThreshold: 0,
+    },
+    ...PLAIN,
+  };
+}
+
+/** All layers see the whole image, or the last one of so many, and the others windows of it. */
+function readLayers(
+  keys: Hyperparameters,
+  { kind }: TowerReader,
+  { blockCount, images: { windowSide } }: { blockCount: number; images: VisionModel["images"] },
+): ModelConfig["layers"] {
+  const rope = kind.rope === null ? null : 0;
+  const period = windowSide === null ? 1 : keys.integer("n_wa_pattern", { min: 0 }) || 1;
+  return Array.from({ length: blockCount }, (_, index) => ({
+    slidingWindow: 0,
+    rope,
+    ...kind.rope?.isByHalves && { secondRope: 1 },
+    ...windowSide !== null && (index + 1) % period !== 0 && { attentionChunk: windowSide ** 2 },
+  }));
+}
+
+/** What towers have not. */
+const PLAIN = {
+  ...{ latent: null, stateSpace: null, altUp: null, experts: null, queryTemperature: null },
+  ...{ attentionSoftCap: 0, alibiMaxBias: 0, valueScale: 1, projectionClamp: 0 },
+  ...{ hasParallelBlocks: false, gatesAttention: false, normalizesTurnedHeads: false },
+  ...{ layerInputLength: 0, embeddingScale: 1, residualScale: 1, logitScale: 1, logitSoftCap: 0 },
+  ...{ tiedEmbeddings: true, predictorThreshold: 0 },
+};
+
+/** Rows of a step: patches of the largest image, and class tokens. */
+function patchCountMax(keys: Hyperparameters, images: VisionModel["images"]): number {
+  const { imageSize, patchSize, pixelsMax, classTokenCount } = images;
+  const patches = pixelsMax === null
+    ? Math.floor(imageSize / patchSize) ** 2
+    : Math.floor(pixelsMax / patchSize ** 2);
+  if (patches >= 1 && patches <= PATCHES_MAX) return patches + classTokenCount;
+  const key = pixelsMax === null ? "image_size" : "image_max_pixels";
+  throw keys.wrong(key, `1 to ${PATCHES_MAX} patches of ${patchSize} · ${patchSize} pixels`);
+}
+
+/** Pairs of the first half of a head turn by one of a patch's numbers, the others by the other. */
+function towerRopes(
+  { pairs, first, isInterleaved, isByHalves, base = ROPE_BASE }: TowerRope,
+  headDim: number,
+  keys: Hyperparameters,
+): RopeConfig[] {
+  if (headDim % 4 !== 0) throw keys.wrong("attention.head_count", "so that heads are of fours");
+  const quarter = headDim / 4;
+  const [ofFirst, ofSecond] = first === "row" ? [1, 2] as const : [2, 1] as const;
+  const axisOf = Array.from(
+    { length: 2 * quarter },
+    (_, pair) => pair < quarter ? ofFirst : ofSecond,
+  );
+  const powerOf = axisOf.map((_, pair) =>
+    2 * (pair % quarter) + (isInterleaved && pair >= quarter ? 1 : 0)
+  );
+  const common = {
+    kind: pairs,
+    frequencyBase: base,
+    scaling: {
+      ...{ type: "none" as const, factor: 1, originalContextLength: 0, attentionFactor: 1 },
+      ...{ extrapolation: 1, betaFast: 32, betaSlow: 1 },
+    },
+    factors: null,
+  };
+  if (!isByHalves) return [{ ...common, dimensionCount: headDim, axes: { axisOf, powerOf } }];
+  return [0, 1].map((half) => ({
+    ...common,
+    dimensionCount: headDim / 2,
+    start: half * headDim / 2,
+    axes: { axisOf: axisOf.slice(half * quarter, (half + 1) * quarter) },
+  }));
+}
+
+function readActivation(file: GgufFile): ModelConfig["feedForward"]["activation"] {
+  const keys = new Hyperparameters(file, CLIP);
+  const [isGelu, isSilu] = [keys.flag("use_gelu", false), keys.flag("use_silu", false)];
+  if (isGelu && isSilu) {
+    throw formatError(
+      file,
+      'Cannot use metadata "clip.use_gelu" and "clip.use_silu": both are true: convert the model ' +
+        "again",
+    );
+  }
+  return isGelu ? "gelu" : isSilu ? "silu" : "quickGelu";
+}
+
+/** Everything but the projector. */
+function readTower(reader: TowerReader, config: ModelConfig): ModelTensors {
+  const { checker, width, kind } = reader;
+  const side = Math.sqrt(config.patches!.length / 3);
+  const patch = (name: string) => checker.kernel(name, { rows: width, side, channels: 3 });
+  const tokenEmbedding = {
+    ...patch("v.patch_embd.weight"),
+    bias: checker.has("v.patch_embd.bias") ? checker.vector("v.patch_embd.bias", width) : null,
+  };
+  return {
+    tokenEmbedding,
+    ...kind.hasTwoFrames && { secondFrame: patch("v.patch_embd.weight.1") },
+    positionEmbedding: null,
+    altUp: null,
+    embeddingNorm: checker.has("v.pre_ln.weight") ? readNorm(reader, "v.pre_ln", width) : null,
+    tokenInputs: null,
+    outputNorm: checker.has(`${kind.lastNorm}.weight`)
+      ? readNorm(reader, kind.lastNorm, width)
+      : { weight: null, bias: null },
+    output: tokenEmbedding,
+    layers: Array.from({ length: config.blockCount }, (_, index) => readLayer(reader, index)),
+  };
+}

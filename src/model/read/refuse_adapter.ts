@@ -1,0 +1,19 @@
+/** Files of adapters, which name the architecture of the model that they change, and are none. */
+import { UnsupportedModelError } from "../../base/errors.ts";
+import type { GgufFile } from "../../gguf/mod.ts";
+
+/** True for a file that says it is an adapter: low-rank matrices, or a vector that steers. */
+export function isAdapter({ metadata }: Pick<GgufFile, "metadata">): boolean {
+  const type = metadata.get("general.type");
+  return type === "adapter" || metadata.has("adapter.type") ||
+    metadata.get("general.architecture") === "controlvector";
+}
+
+/** @throws {UnsupportedModelError} when the file is an adapter. */
+export function refuseAdapter(file: Pick<GgufFile, "metadata">): void {
+  if (!isAdapter(file)) return;
+  throw new UnsupportedModelError(
+    "Cannot run this file: it is an adapter, which changes a model and is none by itself: give " +
+      "the model's file, and this one with --lora",
+  );
+}

@@ -1,0 +1,297 @@
+/**
+ * Attention on one rank: its own heads from their projections to their share of the residual
+ * update. Knows nothing of other blocks; where heads need a sum over ranks, it joins by itself.
+ */
+import type { Control } from "../../memory/control.ts";
+import {
+  SEGMENT_POSITION,
+  SEGMENT_ROWS,
+  SEGMENT_SEES_ALL,
+  SEGMENT_SLOT,
+  SEGMENT_WORDS,
+} from "../../memory/control_layout.ts";
+import { ALL_AHEAD } from "../../model/layer_config.ts";
+import { tableBlocks } from "../plan/kv_bytes.ts";
+import { HEADS, rootFactors, weigh } from "../step/inner_norms.ts";
+import { LatentHeads } from "./latent_heads.ts";
+import type { HeadNorm } from "../bound/bound_norm.ts";
+import type { Gate, Layer } from "../bound/layer.ts";
+import { project } from "../bound/matrix.ts";
+import type { RankPlan } from "../plan/plan_types.ts";
+import { attendingTokens } from "../plan/plan_workspace.ts";
+import type { Residual } from "../step/residual.ts";
+import { lengthOf } from "../plan/shard.ts";
+import type { StepState } from "../step/step_state.ts";
+
+export class AttentionBlock {
+  readonly #state: StepState;
+  readonly #residual: Residual;
+  readonly #control: Control;
+  readonly #tableBytes: number;
+  readonly #latents: LatentHeads | null;
+  readonly #attendingTokens: number;
+  /** The first own head's number in the model. */
+  readonly #firstHead: number;
+  /** By layer: own key/value heads that a rank before this one owns, too. */
+  readonly #sharedKvHeads: readonly number[];
+
+  constructor(
+    state: StepState,
+    by: { residual: Residual; control: Control; plans: readonly RankPlan[] },
+  ) {
+    const { plan: { layers, rankIndex }, config } = state;
+    this.#state = state;
+    this.#residual = by.residual;
+    this.#control = by.control;
+    this.#tableBytes = tableBlocks(state.plan.contextLength) * 4;
+    this.#latents = config.latent && new LatentHeads(state, by.residual, config.latent);
+    this.#attendingTokens = attendingTokens(config, state.plan.chunkTokens);
+    this.#firstHead = layers[0]?.heads.start ?? 0;
+    const before = by.plans.slice(0, rankIndex);
+    this.#sharedKvHeads = layers.map(({ kvHeads }, index) => {
+      const end = Math.max(0, ...before.map((plan) => plan.layers[index].kvHeads.end));
+      return Math.min(lengthOf(kvHeads), Math.max(0, end - kvHeads.start));
+    });
+  }
+
+  /** query, key, value = W · norm(residual) + bias, for this rank's heads. */
+  project(layer: Layer): void {
+    if (layer.headCount === 0) return;
+    if (layer.latent !== null) return this.#latents!.project(layer, layer.latent);
+    const { query, key, value, attentionGate: gate } = layer;
+    const { kernels, space, plan, config, n } = this.#state;
+    const x = this.#residual.read(layer.attentionNorm, layer.projectionsReadQ8);
+    project(kernels, query, x, n, space.query, query.rowCount);
+    if (layer.hasKeys) {
+      project(kernels, key, x, n, space.key, key.rowCount);
+      project(kernels, value, x, n, space.value, value.rowCount);
+    }
+    if (gate !== null) {
+      project(kernels, gate.matrix, x, n, space.attentionGate, plan.strides.attention);
+    }
+    if (config.projectionClamp > 0) this.#clamp(layer);
+  }
+
+  #clamp({ query, key, value }: Layer): void {
+    const { kernels, space, n, fractions: { projectionClamp: limit } } = this.#state;
+    kernels.clamp_f32(space.query, query.rowCount, n, query.rowCount, limit);
+    kernels.clamp_f32(space.key, key.rowCount, n, key.rowCount, limit);
+    kernels.clamp_f32(space.value, value.rowCount, n, value.rowCount, limit);
+  }
+
+  /**
+   * query = norm(query), key = norm(key), in a few models value = norm(value). A norm over all
+   * heads of a token needs a sum over ranks: a small join more.
+   * @returns false when the leader aborted the step.
+   */
+  normalizeHeads(layer: Layer): boolean {
+    const { queryNorm, keyNorm, valueNorm } = layer;
+    const spansRanks = queryNorm?.span === "projection" || keyNorm?.span === "projection";
+    if (spansRanks && !this.#sumSquares(layer)) return false;
+    if (queryNorm !== null) this.#normalizeQueries(queryNorm, layer);
+    if (keyNorm !== null) this.#normalizeKeys(keyNorm, layer);
+    if (valueNorm !== null) {
+      this.#normalizeEach(valueNorm, this.#state.space.value, layer.kvHeadCount, layer.valueDim);
+    }
+    return true;
+  }
+
+  /** Turns queries and keys by their positions, where the layer encodes them. */
+  rotate(layer: Layer): void {
+    const { secondRope: second, headCount, kvHeadCount, headDim } = layer;
+    const { query, key } = this.#state.space;
+    if (layer.queryRope !== null) this.#rotateHeads(layer.queryRope, query, headCount, headDim);
+    if (second !== null) this.#rotateHeads(second, query, headCount, headDim);
+    if (!layer.hasKeys) return;
+    if (layer.rope !== null) this.#rotateHeads(layer.rope, key, kvHeadCount, headDim);
+    if (second !== null) this.#rotateHeads(second, key, kvHeadCount, headDim);
+  }
+
+  /** Writes the new keys and values into the cache, in place: no row is ever moved. */
+  remember(layer: Layer): void {
+    const { kernels, space, plan: { kvType, kvBlocks }, segments, segmentCount } = this.#state;
+    const { headDim, valueDim, kvHeadCount: heads } = layer;
+    if (heads === 0 || !layer.hasKeys) return;
+    const width = heads * headDim;
+    const isInteger = kvType === "i16";
+    const storeKeys = isInteger ? kernels.store_keys_i16 : kernels.store_keys_f32;
+    const storeValues = isInteger ? kernels.store_values_i16 : kernels.store_values_f32;
+    let { key } = space;
+    // A latent is the end of its key.
+    const valueWidth = layer.latent === null ? heads * valueDim : width;
+    let value = layer.latent === null ? space.value : key + (headDim - valueDim) * 4;
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const n = segments[at + SEGMENT_ROWS], position = segments[at + SEGMENT_POSITION];
+      const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
+      storeKeys(key, width, layer.keys, table, kvBlocks, position, n, heads, headDim);
+      storeValues(value, valueWidth, layer.values, table, kvBlocks, position, n, heads, valueDim);
+      key += n * width * 4;
+      value += n * valueWidth * 4;
+    }
+  }
+
+  /**
+   * attention = softmax(scale · query · keysᵀ) · values, causal unless the model is an encoder or
+   * the segment's rows see each other, within the layer's window, of each sequence by itself.
+   */
+  attend(layer: Layer): void {
+    const { headCount, headDim, valueDim, latent } = layer;
+    if (headCount === 0) return;
+    const { kernels, space, plan, config, segments, segmentCount, fractions } = this.#state;
+    const kernel = plan.kvType === "i16" ? kernels.attention_i16 : kernels.attention_f32;
+    const width = headCount * headDim;
+    let { query } = space;
+    let attention = latent === null ? space.attention : space.latent!.mixed;
+    const slopes = config.alibiMaxBias > 0 ? space.slopes + 4 * this.#firstHead : 0;
+    const outStride = latent === null ? plan.strides.attention : headCount * valueDim;
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const first = segments[at + SEGMENT_POSITION];
+      const end = first + segments[at + SEGMENT_ROWS];
+      const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
+      // However far: kernels see no further than the segment's end.
+      const ahead = segments[at + SEGMENT_SEES_ALL] === 1 ? ALL_AHEAD : layer.positionsAhead;
+      for (let position = first; position < end; position += this.#attendingTokens) {
+        const n = Math.min(end - position, this.#attendingTokens);
+        kernel(
+          query,
+          width,
+          layer.keys,
+          layer.values,
+          layer.kvHeadCount,
+          table,
+          plan.kvBlocks,
+          attention,
+          outStride,
+          space.scratch,
+          n,
+          position,
+          headCount,
+          layer.headOffset,
+          layer.groupSize,
+          headDim,
+          valueDim,
+          layer.slidingWindow,
+          fractions.attentionScale,
+          fractions.attentionSoftCap,
+          layer.sinks,
+          layer.attentionChunk,
+          slopes,
+          ahead,
+          end,
+        );
+        query += n * width * 4;
+        attention += n * outStride * 4;
+      }
+    }
+  }
+
+  /** Address of the table of a sequence's blocks. */
+  #tableOf(slot: number): number {
+    return this.#state.space.tables + slot * this.#tableBytes;
+  }
+
+  /** partial += Wo · attention, over this rank's heads. */
+  merge(layer: Layer): void {
+    if (layer.headCount > 0 && layer.latent !== null) this.#latents!.makeValues(layer.latent);
+    if (layer.attentionGate !== null) this.#gateHeads(layer, layer.attentionGate);
+    this.#scaleHeads(layer);
+    if (layer.innerNorm !== 0) {
+      const width = layer.headCount * layer.valueDim;
+      weigh(this.#state, layer.innerNorm, this.#state.inputs.attention, { row: HEADS, width });
+    }
+    this.#residual.add(layer.attentionOutput, this.#state.inputs.attention);
+    if (layer.attentionScale !== null) this.#residual.scalePartial(layer.attentionScale);
+    if (layer.attentionGains !== 0) this.#residual.weighPartial(layer.attentionGains);
+  }
+
+  /** attention *= what heads' outcomes count. */
+  #scaleHeads({ headCount, valueDim }: Layer): void {
+    const { kernels, space, plan, config, fractions: { valueScale }, n } = this.#state;
+    if (config.valueScale === 1 || headCount === 0) return;
+    kernels.scale_f32(space.attention, plan.strides.attention, n, headCount * valueDim, valueScale);
+  }
+
+  /** attention ⊙= act(gate), number by number, or by one for each head. */
+  #gateHeads({ headCount, valueDim }: Layer, { matrix, isPerHead, activation }: Gate): void {
+    if (headCount === 0) return;
+    const { kernels, space: { attention, attentionGate }, plan, n } = this.#state;
+    const { rowCount } = matrix;
+    const stride = plan.strides.attention;
+    if (activation === "sigmoid" && !isPerHead) {
+      kernels.sigmoid_mul_f32(attentionGate, attention, stride, attention, stride, n, rowCount);
+      return;
+    }
+    const act = activation === "sigmoid" ? kernels.sigmoid_f32 : kernels.softplus_f32;
+    act(attentionGate, stride, attentionGate, stride, n, rowCount);
+    for (let t = 0; t < n; t++) {
+      const heads = attention + 4 * t * stride, gates = attentionGate + 4 * t * stride;
+      if (isPerHead) kernels.scale_rows_f32(heads, valueDim, gates, headCount, valueDim);
+      else kernels.mul_weight_f32(heads, stride, gates, 1, rowCount);
+    }
+  }
+
+  /** Σ squares of this rank's queries and keys to where all ranks read them after the join. */
+  #sumSquares(layer: Layer): boolean {
+    const { kernels, space, plan: { chunkTokens }, n } = this.#state;
+    const { headDim } = layer;
+    const queryWidth = layer.headCount * headDim;
+    const keyWidth = layer.kvHeadCount * headDim;
+    // Counted by the rank that owns them, too.
+    const skipped = this.#sharedKvHeads[layer.index] * headDim;
+    const keys = space.key + skipped * 4;
+    const keySquares = space.squares + chunkTokens * 4;
+    kernels.row_squares_f32(space.query, queryWidth, n, queryWidth, space.squares);
+    kernels.row_squares_f32(keys, keyWidth, n, keyWidth - skipped, keySquares);
+    // Nobody writes squares again before the join after attention, which waits for all readers.
+    return this.#control.join();
+  }
+
+  #normalizeQueries(norm: HeadNorm, { headCount: own, headDim }: Layer): void {
+    const { space, config: { headCount } } = this.#state;
+    if (norm.span === "head") return this.#normalizeEach(norm, space.query, own, headDim);
+    const factors = rootFactors(this.#state, 0, headCount * headDim);
+    this.#scaleRows(norm, space.query, own * headDim, factors);
+  }
+
+  #normalizeKeys(norm: HeadNorm, { kvHeadCount: own, headDim, groupSize }: Layer): void {
+    const { space, config: { headCount } } = this.#state;
+    if (norm.span === "head") return this.#normalizeEach(norm, space.key, own, headDim);
+    const width = headCount / groupSize * headDim;
+    this.#scaleRows(norm, space.key, own * headDim, rootFactors(this.#state, 1, width));
+  }
+
+  /** Each head by itself. */
+  #normalizeEach(norm: HeadNorm, x: number, heads: number, headDim: number): void {
+    if (heads === 0) return;
+    const { kernels, space, config, fractions: { headEpsilon: epsilon }, n } = this.#state;
+    const { kind } = config.headNorm ?? config.norm;
+    const { weightStep } = norm;
+    const weight = norm.weight || space.ones;
+    const centred = kind === "layer" ? 1 : 0;
+    const stride = heads * headDim;
+    kernels.head_norm_f32(x, stride, n, heads, headDim, weight, weightStep, epsilon, centred);
+    if (norm.bias !== 0) kernels.add_bias_f32(x, stride, norm.bias, n, stride);
+    if (norm.gain === 0) return;
+    for (let t = 0; t < n; t++) {
+      kernels.scale_rows_f32(x + 4 * t * stride, headDim, norm.gain, heads, headDim);
+    }
+  }
+
+  /** All heads as one vector: x · factor of the row · weight. */
+  #scaleRows(norm: HeadNorm, x: number, width: number, factors: number): void {
+    if (width === 0) return;
+    const { kernels, n } = this.#state;
+    kernels.scale_rows_f32(x, width, factors, n, width);
+    kernels.mul_weight_f32(x, width, norm.weight, n, width);
+  }
+
+  #rotateHeads(index: number, x: number, heads: number, headDim: number): void {
+    if (heads === 0) return;
+    const { kernels, space, config: { ropes }, n } = this.#state;
+    const { kind, dimensionCount, start = 0 } = ropes[index];
+    const neox = kind === "neox" ? 1 : 0;
+    const from = x + 4 * start;
+    const stride = heads * headDim;
+    kernels.rope_f32(from, stride, n, heads, headDim, dimensionCount, space.ropes[index], neox);
+  }
+}

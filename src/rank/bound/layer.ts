@@ -1,0 +1,277 @@
+/** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
+import { cachedValueDim } from "../../model/latent.ts";
+import { configOf, positionsAhead } from "../../model/layer_config.ts";
+import type { ModelConfig } from "../../model/types.ts";
+import { bindAltUp, type LayerAltUp } from "./bound_alt_up.ts";
+import { floats } from "./arena_views.ts";
+import {
+  bindDense,
+  bindExperts,
+  bindStreamed,
+  type Dense,
+  type Experts,
+  slotsOf,
+  type Streamed,
+} from "./bound_blocks.ts";
+import { addressOf, bindHeadNorm, bindNorm, type HeadNorm, type Norm } from "./bound_norm.ts";
+import type { InnerNorm } from "../step/inner_norms.ts";
+import { bindLatent, type LatentMatrices } from "./bound_latent.ts";
+import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
+import type { GatePlan } from "../plan/plan_gate.ts";
+import type {
+  DensePlan,
+  HeadNormPlan,
+  LayerPlan,
+  RankPlan,
+  StreamedPlan,
+} from "../plan/plan_types.ts";
+import type { LayerInputPlan } from "../plan/plan_inputs.ts";
+import { lengthOf, type Range } from "../plan/shard.ts";
+import { bindFinch, type Finch } from "./finch.ts";
+import { bindNeuronGate, type NeuronGate } from "./bound_neuron_gate.ts";
+import type { RowShift } from "../step/row_shift.ts";
+import { bindStateSpace, type StateSpace } from "./state_space.ts";
+import { bindKeyDeltas, type KeyDeltas } from "./key_deltas.ts";
+import { bindNeuronShift, bindTimeMix, type TimeMix } from "./time_mix.ts";
+
+/** What heads are gated by: `GatePlan`. */
+export interface Gate extends Omit<GatePlan, "matrix"> {
+  readonly matrix: Matrix;
+}
+
+/** Of a layer that convolves instead of attending. */
+export interface Convolution {
+  readonly taps: number;
+  /** Address of f32 [taps, own channels]. */
+  readonly weights: number;
+}
+
+export interface Layer {
+  readonly index: number;
+  /** The arena it lies in. */
+  readonly arena: number;
+  /** Behind attention, or what is in its place: not where both blocks read the same input. */
+  readonly joinsAttention: boolean;
+  /** Behind the neurons, where the layer has some. */
+  readonly joinsNeurons: boolean;
+  /** Experts are chosen by the layer's input, before attention changes it. */
+  readonly routesEarly: boolean;
+  /** 0 = none. */
+  readonly slidingWindow: number;
+  /** How many positions behind its own a token sees: 0 but for encoders. */
+  readonly positionsAhead: number;
+  /** Positions of a chunk that a token sees its own of; 0: it sees those of all. */
+  readonly attentionChunk: number;
+  /** Index of the rotary embedding, or null. */
+  readonly rope: number | null;
+  /** The same for queries. */
+  readonly queryRope: number | null;
+  /** Turns other dimensions of both; null: nothing does. */
+  readonly secondRope: number | null;
+  /** Heads are normalised when they are turned already. */
+  readonly normalizesTurned: boolean;
+  /** Own query heads, and the key/value heads that they read. */
+  readonly headCount: number;
+  readonly kvHeadCount: number;
+  /** Dimensions of a key and of a value as the cache keeps them. */
+  readonly headDim: number;
+  readonly valueDim: number;
+  /** Query heads that read the same key/value head. */
+  readonly groupSize: number;
+  /** False: it reads another layer's keys and values. */
+  readonly hasKeys: boolean;
+  /** Place of the first own query head in the group of the first own key/value head. */
+  readonly headOffset: number;
+  readonly attentionNorm: Norm | null;
+  readonly query: Matrix;
+  readonly key: Matrix;
+  readonly value: Matrix;
+  /** True when one of query, key, value reads q8 tiles. */
+  readonly projectionsReadQ8: boolean;
+  /** Null: query, key and value are all there is. */
+  readonly latent: LatentMatrices | null;
+  readonly queryNorm: HeadNorm | null;
+  readonly keyNorm: HeadNorm | null;
+  readonly valueNorm: HeadNorm | null;
+  /** Address of f32 [headCount], or 0: heads have none. */
+  readonly sinks: number;
+  /** Null: the layer attends. */
+  readonly convolution: Convolution | null;
+  /** Null: heads are not gated. */
+  readonly attentionGate: Gate | null;
+  /** Of what heads give, before they are merged. */
+  readonly innerNorm: InnerNorm;
+  readonly attentionOutput: Matrix;
+  /** Null: the layer keeps none. */
+  readonly stateSpace: StateSpace | null;
+  /** The same of RWKV-7, of RWKV-6, and of Kimi Linear. */
+  readonly timeMix: TimeMix | null;
+  readonly finch: Finch | null;
+  readonly keyDeltas: KeyDeltas | null;
+  readonly attentionPostNorm: Norm | null;
+  readonly feedForwardNorm: Norm | null;
+  /** Of what neurons read; null: they read it as it is. */
+  readonly feedForwardShift: RowShift | null;
+  /** Of what neurons give; null: it is as it is. */
+  readonly neuronGate: NeuronGate | null;
+  /** Null: the layer has no neurons. */
+  readonly feedForward: Dense | Streamed | Experts | null;
+  /** More neurons of a dense block, computed in steps of so many tokens only. */
+  readonly steppedNeurons: readonly { readonly block: Dense; readonly tokens: Range }[];
+  readonly feedForwardPostNorm: Norm | null;
+  /** What it makes of what the token gives it; null: nothing. */
+  readonly input: LayerInput | null;
+  /** Null: there is one residual stream. */
+  readonly altUp: LayerAltUp | null;
+  /** Multiplies the residual stream at its end; null: nothing does. */
+  readonly outputScale: number | null;
+  /** Multiply what attention, and neurons, give; null: nothing does. */
+  readonly attentionScale: number | null;
+  readonly feedForwardScale: number | null;
+  /** Addresses of f32 [d] that multiply the same number by number; 0: nothing does. */
+  readonly attentionGains: number;
+  readonly feedForwardGains: number;
+  /** So much of the embedding is added at its end; null: nothing is. */
+  readonly embeddingScale: number | null;
+  /** Of a layer that ends a pass; null: it ends none. */
+  readonly endNorm: Norm | null;
+  /** Which of the kept streams that makes; null: none. */
+  readonly passEnd: 0 | 1 | null;
+  /** Of a layer that convolves its rings and ends. */
+  readonly keys: number;
+  readonly values: number;
+}
+
+/** A share of what a layer makes of its input: own rows of what gates it, own columns behind it. */
+export interface LayerInput {
+  readonly gate: Matrix;
+  readonly output: Matrix;
+  readonly norm: Norm;
+}
+
+const SCALES = ["outputScale", "attentionScale", "feedForwardScale", "embeddingScale"] as const;
+
+/** memory: the layer's arena. */
+export function bindLayer(
+  plan: LayerPlan,
+  by: { config: ModelConfig; index: number; memory: WebAssembly.Memory; rank: RankPlan },
+): Layer {
+  const { config, index, memory } = by;
+  const own = config.layers[index];
+  const isParallel = config.hasParallelBlocks;
+  const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
+  const attentionGate = plan.attentionGate &&
+    { ...plan.attentionGate, matrix: matrixOf(plan.attentionGate.matrix) };
+  const { headCount, headCountKv, headDim } = configOf(config, index);
+  const groupSize = headCount / headCountKv;
+  const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, headDim);
+  const kept = plan.keysOf === null ? plan : by.rank.layers[plan.keysOf];
+  const bound = {
+    index,
+    arena: plan.arena,
+    joinsAttention: !isParallel && mixesTokens(plan),
+    joinsNeurons: plan.feedForward !== null,
+    routesEarly: plan.feedForward?.kind === "experts" &&
+      config.experts?.routerInput !== "feedForward",
+    slidingWindow: own.slidingWindow,
+    positionsAhead: positionsAhead(config, index),
+    attentionChunk: own.attentionChunk ?? 0,
+    ...{ rope: own.rope, queryRope: own.queryRope ?? own.rope },
+    secondRope: own.secondRope ?? null,
+    normalizesTurned: config.normalizesTurnedHeads,
+    headCount: lengthOf(plan.heads),
+    kvHeadCount: lengthOf(plan.kvHeads),
+    ...{ headDim, valueDim: cachedValueDim(configOf(config, index)), groupSize },
+    hasKeys: plan.keysOf === null,
+    headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
+    attentionNorm: bindNorm(plan.attentionNorm),
+    ...{ query, key, value },
+    projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8),
+    latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
+    ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
+    valueNorm: headNorm(plan.valueNorm),
+    sinks: addressOf(plan.attentionSinks),
+    convolution: plan.convolution && {
+      taps: plan.convolution.taps,
+      weights: plan.convolution.weights.offsetBytes,
+    },
+    attentionGate,
+    innerNorm: addressOf(plan.innerNorm),
+    attentionOutput: boundMatrix(plan.attentionOutput),
+    ...bindStates(plan, { config, memory }),
+    attentionPostNorm: bindNorm(plan.attentionPostNorm),
+    feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
+    ...bindNeurons(plan, by),
+    feedForwardPostNorm: bindNorm(plan.feedForwardPostNorm),
+    input: plan.input && bindInput(plan.input),
+    altUp: plan.altUp && bindAltUp(plan.altUp, memory),
+    outputScale: null as number | null,
+    attentionScale: null as number | null,
+    feedForwardScale: null as number | null,
+    embeddingScale: null as number | null,
+    ...{ ...bindGains(plan), endNorm: bindNorm(plan.endNorm) },
+    passEnd: own.passEnd?.stream ?? null,
+    keys: kept.keysOffsetBytes,
+    values: kept.valuesOffsetBytes,
+  };
+  // Boxed once, as a threshold of neurons is.
+  if (own.endScale !== undefined) bound.outputScale = own.endScale;
+  for (const each of SCALES) {
+    const scale = plan[each];
+    if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
+  }
+  return bound;
+}
+
+function bindGains({ attentionGains, feedForwardGains }: LayerPlan) {
+  return {
+    attentionGains: addressOf(attentionGains),
+    feedForwardGains: addressOf(feedForwardGains),
+  };
+}
+
+/** It attends, convolves, or keeps a state. */
+function mixesTokens(plan: LayerPlan): boolean {
+  const { attentionOutput, stateSpace, timeMix, finch, keyDeltas } = plan;
+  return (attentionOutput ?? stateSpace ?? timeMix ?? finch ?? keyDeltas) !== null;
+}
+
+/** What the layer keeps of a text: of the four one at most. */
+function bindStates(
+  { stateSpace, timeMix, finch, keyDeltas, feedForwardShift: shift, neuronGate: gate }: LayerPlan,
+  { config: { stateSpace: config }, memory }: { config: ModelConfig; memory: WebAssembly.Memory },
+): Pick<
+  Layer,
+  "stateSpace" | "timeMix" | "finch" | "keyDeltas" | "feedForwardShift" | "neuronGate"
+> {
+  const kept = timeMix ?? finch;
+  return {
+    finch: finch && bindFinch(finch, config!),
+    neuronGate: gate && bindNeuronGate(gate, kept!),
+    stateSpace: stateSpace && bindStateSpace(stateSpace, { config: config!, memory }),
+    timeMix: timeMix && bindTimeMix(timeMix, config!),
+    keyDeltas: keyDeltas && bindKeyDeltas(keyDeltas, config!),
+    feedForwardShift: shift && bindNeuronShift(shift, kept!),
+  };
+}
+
+function bindNeurons(
+  { feedForward, steppedNeurons, arena }: LayerPlan,
+  { memory, rank }: { memory: WebAssembly.Memory; rank: RankPlan },
+): Pick<Layer, "feedForward" | "steppedNeurons"> {
+  const bind = (block: DensePlan | StreamedPlan) =>
+    block.kind === "dense" ? bindDense(block) : bindStreamed(block, slotsOf(rank, arena));
+  return {
+    feedForward: feedForward?.kind === "experts"
+      ? bindExperts(feedForward, { memory, bind })
+      : feedForward && bind(feedForward),
+    steppedNeurons: steppedNeurons.map(({ block, tokens }) => ({
+      block: bindDense(block),
+      tokens,
+    })),
+  };
+}
+
+function bindInput({ gate, output, norm }: LayerInputPlan): LayerInput {
+  return { gate: matrixOf(gate), output: matrixOf(output), norm: bindNorm(norm) };
+}

@@ -1,0 +1,251 @@
+/**
+ * Brings a rank's share of the weights from the file into its arenas. File bytes land in the
+ * arena's staging region and are repacked from there: no second copy of the model ever exists, and
+ * every rank does its part at the same time.
+ */
+import type { Kernels } from "../../../wasm/kernels.ts";
+import { check } from "../../base/check.ts";
+import { UnsupportedModelError } from "../../base/errors.ts";
+import { MiB } from "../../base/units.ts";
+import type { TensorReader } from "../../gguf/tensor_reader.ts";
+import type { GgufTensor } from "../../gguf/types.ts";
+import { dequantize } from "../../model/quants/dequantize.ts";
+import { rowBytes } from "../../model/dtypes.ts";
+import { COLUMN_GROUP_ROWS } from "../../memory/column_layout.ts";
+import { loadCodebooks } from "./codebook_region.ts";
+import { arenaPiecesOf } from "./load_order.ts";
+import { filePieces, gatherColumns } from "../plan/picked.ts";
+import type { MatrixPlan, RankPlan, VectorPlan } from "../plan/plan_types.ts";
+import { lengthOf, type Range } from "../plan/shard.ts";
+import { blockWeights, isQuantType, typeId } from "../plan/weight_types.ts";
+
+export interface LoadInput {
+  readonly plan: RankPlan;
+  readonly tensors: ReadonlyMap<string, GgufTensor>;
+  readonly reader: TensorReader;
+  /** This rank's kernels and memories, one per arena. */
+  readonly kernels: readonly Kernels[];
+  readonly memories: readonly WebAssembly.Memory[];
+  /** Told now and then, and at the end, how many bytes were read since the last call. */
+  readonly onProgress: (bytes: number) => void;
+}
+
+/** A message between threads costs as much as packing a piece of staging: few are sent. */
+const PROGRESS_BYTES = 32 * MiB;
+
+/**
+ * Loads everything that the plan places in arenas.
+ * @throws {ModelFormatError} when the file cannot be read any more.
+ * @throws {UnsupportedModelError} when a matrix row is larger than the staging region.
+ */
+export function loadWeights(input: LoadInput): void {
+  let unreportedBytes = 0;
+  const onProgress = (bytes: number) => {
+    unreportedBytes += bytes;
+    if (unreportedBytes < PROGRESS_BYTES) return;
+    input.onProgress(unreportedBytes);
+    unreportedBytes = 0;
+  };
+  const { plan, tensors, reader } = input;
+  const arenas = plan.arenas.map((_, arena) =>
+    new ArenaLoader({
+      ...{ tensors, reader, onProgress },
+      kernels: input.kernels[arena],
+      buffer: input.memories[arena].buffer,
+      stagingOffset: plan.workspaces[arena].staging,
+      stagingBytes: plan.stagingBytes,
+      scratchOffset: plan.workspaces[arena].normedQ8, // that no step uses yet
+    })
+  );
+  plan.arenas.forEach((arena, index) => loadCodebooks(arena, input.memories[index]));
+  for (const piece of arenaPiecesOf(plan)) {
+    if ("matrix" in piece) arenas[piece.arena].matrix(piece.matrix);
+    else arenas[piece.arena].vector(piece.vector);
+  }
+  if (unreportedBytes > 0) input.onProgress(unreportedBytes);
+}
+
+/** Whole rows of a file, one behind the other, and where they go; addresses in one arena. */
+export interface RowsToPack {
+  readonly source: number;
+  readonly fileRowBytes: number;
+  readonly target: number;
+  /** Of `Kernels.repack`. */
+  readonly scratch: number;
+}
+
+/** Packs the owned columns of rows of a matrix that lies by packed rows. */
+export function packRows(kernels: Kernels, plan: MatrixPlan, rows: number, by: RowsToPack): void {
+  const { fileRowBytes, target, scratch } = by;
+  const { type, rowStrideBytes: stride } = plan;
+  const own = plan.isTransposed ? plan.rows : plan.columns;
+  const columns = lengthOf(own);
+  const source = by.source + rowBytes(type, own.start);
+  if (isQuantType(type)) {
+    const blocks = Math.ceil(columns / blockWeights(type));
+    kernels.repack(typeId(type), source, fileRowBytes, target, stride, rows, blocks, scratch);
+  } else {
+    const bytes = rowBytes(type, columns);
+    kernels.repack_float(source, fileRowBytes, target, stride, rows, bytes);
+  }
+}
+
+/** Where weights come from, and the arena that they go to. */
+export interface ArenaLoading {
+  readonly tensors: ReadonlyMap<string, GgufTensor>;
+  readonly reader: TensorReader;
+  readonly kernels: Kernels;
+  /** Of the arena's memory. */
+  readonly buffer: ArrayBufferLike;
+  /** Where file bytes land: `stagingBytes`, and COLUMN_SCRATCH_BYTES more if any lie by columns. */
+  readonly stagingOffset: number;
+  readonly stagingBytes: number;
+  /** Scratch of `Kernels.repack`. */
+  readonly scratchOffset: number;
+  /** Told the bytes of every read. */
+  readonly onProgress: (bytes: number) => void;
+}
+
+/** Loads into one arena. */
+export class ArenaLoader {
+  readonly #in: ArenaLoading;
+
+  constructor(loading: ArenaLoading) {
+    this.#in = loading;
+  }
+
+  /** Whole file rows are read, as many as staging holds; the owned columns are repacked. */
+  matrix(plan: MatrixPlan): void {
+    if (lengthOf(plan.columns) === 0) return;
+    for (const { rows, place } of filePieces(plan)) this.#rows(plan, rows, place);
+  }
+
+  /** File rows that are neighbours, and the place of the first one among the matrix's own. */
+  #rows(plan: MatrixPlan, { start, end }: Range, place: number): void {
+    const tensor = this.#tensor(plan.tensor);
+    const fileRowBytes = rowBytes(tensor.type, tensor.dims[0]);
+    const fitting = Math.floor(this.#in.stagingBytes / fileRowBytes);
+    const { layout } = plan;
+    const rowsAtOnce = layout === "columns" ? fitting - fitting % COLUMN_GROUP_ROWS : fitting;
+    this.#requireStaging(plan.tensor, fileRowBytes);
+    for (let row = start; row < end; row += rowsAtOnce) {
+      const rows = Math.min(rowsAtOnce, end - row);
+      const staged = this.#stage(tensor, row * fileRowBytes, rows * fileRowBytes);
+      const target = plan.offsetBytes + (place + row - start) * plan.rowStrideBytes;
+      const own = gatherColumns(staged, plan, { type: tensor.type, fileRowBytes });
+      if (layout === "columns") this.#repackColumns(own, { fileRowBytes, row, rows });
+      else if (own.type !== tensor.type) this.#widen(own, tensor, { rows, target });
+      else if (layout === "neurons" && !own.isTransposed) {
+        this.#transpose(own, { fileRowBytes, row, rows });
+      } else {
+        const { stagingOffset: source, scratchOffset: scratch } = this.#in;
+        packRows(this.#in.kernels, own, rows, { source, fileRowBytes, target, scratch });
+      }
+    }
+  }
+
+  /** Norms, biases and short convolutions, widened to f32. */
+  vector(plan: VectorPlan): void {
+    let place = 0;
+    for (const range of plan.picked ?? [plan.range]) {
+      this.#floats({ ...plan, range, offsetBytes: plan.offsetBytes + place * 4 });
+      place += lengthOf(range);
+    }
+    if (plan.columns !== undefined) this.#layByColumns(plan, plan.columns);
+  }
+
+  #layByColumns({ offsetBytes, range }: VectorPlan, columns: number): void {
+    const own = new Float32Array(this.#in.buffer, offsetBytes, lengthOf(range));
+    const rows = own.slice();
+    const count = rows.length / columns;
+    rows.forEach((value, i) => own[i % columns * count + Math.floor(i / columns)] = value);
+  }
+
+  #floats(plan: VectorPlan): void {
+    const tensor = this.#tensor(plan.tensor);
+    const start = rowBytes(tensor.type, plan.range.start);
+    const count = lengthOf(plan.range);
+    if (count === 0) return;
+    const sizeBytes = rowBytes(tensor.type, count);
+    if (sizeBytes > this.#in.stagingBytes) return this.#floatsInTwo(plan);
+    this.#stage(tensor, start, sizeBytes);
+    const { dequantize_row_f32, dequantize_row_f16, dequantize_row_bf16 } = this.#in.kernels;
+    const widen = { F32: dequantize_row_f32, F16: dequantize_row_f16, BF16: dequantize_row_bf16 }[
+      tensor.type
+    ];
+    check(widen !== undefined, `type ${tensor.type} of vector ${plan.tensor} was checked`);
+    widen(this.#in.stagingOffset, count, plan.offsetBytes);
+  }
+
+  /** Decays of many channels are longer than staging. */
+  #floatsInTwo(plan: VectorPlan): void {
+    const { start, end } = plan.range;
+    const middle = start + Math.ceil((end - start) / 2);
+    this.#floats({ ...plan, range: { start, end: middle } });
+    const offsetBytes = plan.offsetBytes + (middle - start) * 4;
+    this.#floats({ ...plan, range: { start: middle, end }, offsetBytes });
+  }
+
+  /** Rows from `row` on, a multiple of those that are packed at a time. */
+  #repackColumns(plan: MatrixPlan, by: { fileRowBytes: number; row: number; rows: number }): void {
+    const { fileRowBytes, row, rows } = by;
+    const { type, columns, offsetBytes } = plan;
+    const source = this.#in.stagingOffset + rowBytes(type, columns.start);
+    const blocks = lengthOf(columns) / blockWeights(type);
+    const [all, first] = [lengthOf(plan.rows), row - plan.rows.start];
+    const id = typeId(type);
+    const scratch = this.#in.stagingOffset + this.#in.stagingBytes;
+    this.#in.kernels
+      .repack_columns(id, source, fileRowBytes, offsetBytes, all, first, rows, blocks, scratch);
+  }
+
+  /** Rows of floats from `row` on become columns of what lies neuron by neuron. */
+  #transpose(plan: MatrixPlan, by: { fileRowBytes: number; row: number; rows: number }): void {
+    const { fileRowBytes, row, rows } = by;
+    const { type, columns, offsetBytes, rowStrideBytes: stride } = plan;
+    const source = this.#in.stagingOffset + rowBytes(type, columns.start);
+    const weightBytes = rowBytes(type, 1);
+    const target = offsetBytes + (row - plan.rows.start) * weightBytes;
+    const count = lengthOf(columns);
+    this.#in.kernels
+      .repack_transposed(weightBytes, source, fileRowBytes, target, stride, rows, count);
+  }
+
+  /** Rows of a small matrix that is kept more exactly than the file has it. */
+  #widen(plan: MatrixPlan, tensor: GgufTensor, by: { rows: number; target: number }): void {
+    const { rows, target } = by;
+    check(plan.type === "F32", `tensor ${plan.tensor} is widened to f32`);
+    const staged = new Uint8Array(this.#in.buffer, this.#in.stagingOffset);
+    const bytes = staged.slice(0, rows * rowBytes(tensor.type, tensor.dims[0]));
+    const values = dequantize(tensor.type, bytes);
+    const { start, end } = plan.isTransposed ? plan.rows : plan.columns;
+    for (let r = 0; r < rows; r++) {
+      const first = r * tensor.dims[0];
+      const to = target + r * plan.rowStrideBytes;
+      const row = new Float32Array(this.#in.buffer, to, plan.rowStrideBytes / 4).fill(0);
+      row.set(values.subarray(first + start, first + end));
+    }
+  }
+
+  #requireStaging(tensor: string, rowSizeBytes: number): void {
+    const { stagingBytes } = this.#in;
+    if (rowSizeBytes <= stagingBytes) return;
+    throw new UnsupportedModelError(
+      `Cannot load tensor "${tensor}": one row has ${rowSizeBytes} bytes, staging ` +
+        `${stagingBytes}: this is no language model's tensor`,
+    );
+  }
+
+  #stage(tensor: GgufTensor, offsetBytes: number, sizeBytes: number): Uint8Array {
+    const staging = new Uint8Array(this.#in.buffer, this.#in.stagingOffset, sizeBytes);
+    this.#in.reader.read(tensor, offsetBytes, staging);
+    this.#in.onProgress(sizeBytes);
+    return staging;
+  }
+
+  #tensor(name: string): GgufTensor {
+    const tensor = this.#in.tensors.get(name);
+    check(tensor !== undefined, `tensor ${name} was posted with the plan`);
+    return tensor;
+  }
+}

@@ -1,0 +1,119 @@
+/** Neurons, whether of a dense block or of one expert: products with gate and up, activation. */
+import type { Kernels } from "../../../wasm/kernels.ts";
+import { check } from "../../base/check.ts";
+import type { Activation } from "../../model/types.ts";
+import type { Dense } from "../bound/bound_blocks.ts";
+import { type Activations, project } from "../bound/matrix.ts";
+import type { StepState } from "../step/step_state.ts";
+
+/**
+ * hidden = act(gate · x) · (up · x), or act(up · x) without a gate, of n tokens and this rank's
+ * neurons. The result lies in the workspace until the next call. Where the neurons have a
+ * threshold of loudness, what is not louder is zero. hasGates: their products are already at
+ * `space.gate`.
+ */
+export function activateNeurons(
+  state: StepState,
+  neurons: Dense,
+  x: Activations,
+  n: number,
+  hasGates = false,
+): Activations {
+  const {
+    kernels,
+    space,
+    fractions: { firingThreshold },
+    inputs: { hidden },
+    config: { feedForward },
+  } = state;
+  const { gate, up, threshold, curve } = neurons;
+  const width = up.rowCount;
+  project(kernels, up, x, n, space.up, width);
+  if (gate !== null && !hasGates) project(kernels, gate, x, n, space.gate, width);
+  if (feedForward.firingThreshold > 0) {
+    const decides = gate === null ? space.up : space.gate;
+    kernels.cut_below_f32(decides, width, n, width, firingThreshold);
+  }
+  if (curve !== 0) {
+    kernels.xielu_f32(space.up, width, hidden.f32, hidden.stride, n, width, curve);
+    return hidden;
+  }
+  const { gateLimit, upLimit } = neurons;
+  if (gateLimit !== null && upLimit !== null) {
+    kernels.silu_f32(space.gate, width, hidden.f32, hidden.stride, n, width);
+    // What SiLU has below 0 is above −0.3, which no limit is below.
+    kernels.clamp_f32(hidden.f32, hidden.stride, n, width, gateLimit);
+    kernels.clamp_f32(space.up, width, n, width, upLimit);
+    multiplyRows(state, hidden, n, width);
+    return hidden;
+  }
+  const alone = aloneKernel(kernels, feedForward.activation);
+  if (gate === null) {
+    alone(space.up, width, hidden.f32, hidden.stride, n, width);
+    if (threshold !== null) kernels.hush_f32(hidden.f32, hidden.stride, n, width, threshold);
+    return hidden;
+  }
+  if (feedForward.activatesUp) alone(space.up, width, space.up, width, n, width);
+  if (threshold !== null) {
+    alone(space.gate, width, hidden.f32, hidden.stride, n, width);
+    kernels.hush_f32(hidden.f32, hidden.stride, n, width, threshold);
+    multiplyRows(state, hidden, n, width);
+    return hidden;
+  }
+  const gated = gatedKernel(kernels, feedForward.activation);
+  gated(space.gate, space.up, width, hidden.f32, hidden.stride, n, width);
+  return hidden;
+}
+
+/** hidden ⊙= up, token by token. */
+function multiplyRows(
+  { kernels, space }: StepState,
+  hidden: Activations,
+  n: number,
+  width: number,
+): void {
+  for (let t = 0; t < n; t++) {
+    const row = hidden.f32 + t * hidden.stride * 4;
+    kernels.mul_weight_f32(row, hidden.stride, space.up + t * width * 4, 1, width);
+  }
+}
+
+/** The activation by itself. */
+export function aloneKernel(kernels: Kernels, activation: Activation): Kernels["silu_f32"] {
+  switch (activation) {
+    case "silu":
+      return kernels.silu_f32;
+    case "gelu":
+      return kernels.gelu_f32;
+    case "relu":
+      return kernels.relu_f32;
+    case "relu2":
+      return kernels.relu2_f32;
+    case "swiglu7":
+      return kernels.swiglu7_f32;
+    case "quickGelu":
+      return kernels.quick_gelu_f32;
+    case "xielu":
+      check(false, "it needs a curve, too");
+  }
+}
+
+/** The activation times a second input. */
+export function gatedKernel(kernels: Kernels, activation: Activation): Kernels["silu_mul_f32"] {
+  switch (activation) {
+    case "silu":
+      return kernels.silu_mul_f32;
+    case "gelu":
+      return kernels.gelu_mul_f32;
+    case "relu":
+      return kernels.relu_mul_f32;
+    case "relu2":
+      return kernels.relu2_mul_f32;
+    case "swiglu7":
+      return kernels.swiglu7_mul_f32;
+    case "quickGelu":
+      return kernels.quick_gelu_mul_f32;
+    case "xielu":
+      check(false, "its neurons have no gates");
+  }
+}

@@ -1,0 +1,53 @@
+/** What a rank's planner tells of one layer, and of the blocks that it streams. */
+import { configOf } from "../../model/layer_config.ts";
+import type { DenseTensors } from "../../model/types.ts";
+import { forEachBlock, type LayerInput, neuronsOf } from "./plan_layer.ts";
+import type { PlannerInput } from "./plan_options.ts";
+import { checkUnit } from "./plan_units.ts";
+import type { Range } from "./shard.ts";
+
+export function layerInputOf(
+  input: PlannerInput,
+  index: number,
+  hasPredictors: boolean,
+): LayerInput & { layer: number; adds: boolean } {
+  const { model: { config, tensors }, rankIndex, options, layouts, units } = input;
+  const neuronOrder = input.neuronOrders[index];
+  return {
+    config: configOf(config, index),
+    ...{ shard: input.layerShards[index], rankIndex, index, units },
+    rankCount: options.rankCount,
+    layer: index,
+    adds: rankIndex === 0,
+    neuronOrder,
+    tensors: tensors.layers[index],
+    isSilent: layouts.isSilentIn(index),
+    hasPredictors,
+    threshold: options.thresholds?.[index] ?? null,
+  };
+}
+
+/** A block whose neurons are streamed, and which of them are the rank's. */
+export interface StreamedBlock {
+  /** Of its layer. */
+  readonly index: number;
+  readonly block: DenseTensors;
+  readonly neurons: Range;
+}
+
+/** @throws {UnsupportedModelError} when tensors of a unit are not what it was packed from. */
+export function streamedBlocks(
+  { units, layerShards, model: { tensors } }: PlannerInput,
+): StreamedBlock[] {
+  const streamed: StreamedBlock[] = [];
+  if (units === null) return streamed;
+  tensors.layers.forEach(({ feedForward }, index) =>
+    forEachBlock(feedForward, (expert, block) => {
+      const unit = units.numberOf(index, expert);
+      if (unit === null || units.streamed(unit) === null) return;
+      checkUnit(units.options.units[unit], block);
+      streamed.push({ index, block, neurons: neuronsOf(layerShards[index], expert) });
+    })
+  );
+  return streamed;
+}

@@ -1,0 +1,168 @@
+/**
+ * A tower's projector in a plan: which part of its matrices a rank has, and what lies between them.
+ * Knows nothing of layers.
+ */
+import { alignUp, check } from "../../base/check.ts";
+import { FLOAT_ROW_PAD_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
+import type { MatrixTensor, ModelDescription, NormTensors } from "../../model/types.ts";
+import type { Placer } from "./plan_layer.ts";
+import { norm } from "./plan_norm.ts";
+import type { MatrixPlan, NormPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
+import type { KernelSizes } from "./plan_workspace.ts";
+import { cut, lengthOf, type Range } from "./shard.ts";
+import type { StepGraphInput, StepTensor } from "./step_graph.ts";
+
+/** A rank's share. */
+export interface ProjectorShare {
+  readonly last: ProjectionShare;
+  /** Of layers' outcomes. */
+  readonly deep: readonly ProjectionShare[];
+  /** Most rows of a step that come out. */
+  readonly rowsMax: number;
+  /** Numbers of a row that merging gives, of one that comes out, and of a patch. */
+  readonly mergedLength: number;
+  readonly outputLength: number;
+  readonly patchLength: number;
+  /** From one row to the next of what the matrices read. */
+  readonly mergedStride: number;
+  readonly hiddenStride: number;
+}
+
+/** Two matrices, or one, and what of them is the rank's. */
+export interface ProjectionShare {
+  readonly norm: NormTensors | null;
+  readonly first: MatrixTensor;
+  readonly isFirstTransposed?: boolean;
+  readonly second: MatrixTensor | null;
+  /** Neurons between two matrices; of a single one rows, or, if it is transposed, columns. */
+  readonly own: Range;
+}
+
+export interface ProjectionPlan {
+  readonly norm: NormPlan | null;
+  readonly first: MatrixPlan;
+  readonly second: MatrixPlan | null;
+  readonly own: Range;
+}
+
+export interface ProjectorPlan {
+  /** Whole on every rank: all need all that it gives. Null: there is none. */
+  readonly merger: MatrixPlan | null;
+  /** As `ProjectorTensors.standard`, whole as well; null: there is none. */
+  readonly standard: { readonly mean: VectorPlan; readonly gains: VectorPlan } | null;
+  readonly last: ProjectionPlan;
+  readonly deep: readonly ProjectionPlan[];
+  readonly mergedStride: number;
+  readonly hiddenStride: number;
+}
+
+/** Where a projector's rows are: what it reads, side by side, and what its neurons give. */
+export interface ProjectorWorkspace {
+  /** [rows, mergedStride], and as q8 tiles. */
+  readonly merged: number;
+  readonly mergedQ8: number;
+  /** [rows, hiddenStride], and as q8 tiles. */
+  readonly hidden: number;
+  readonly hiddenQ8: number;
+}
+
+/** blockOf: how finely columns of a matrix may be cut. Null: the model is no tower. */
+export function projectorShare(
+  { config, tensors }: ModelDescription,
+  { rankIndex: part, rankCount: parts, chunkTokens, blockOf }: {
+    readonly rankIndex: number;
+    readonly rankCount: number;
+    readonly chunkTokens: number;
+    readonly blockOf: (matrix: MatrixTensor) => number;
+  },
+): ProjectorShare | null {
+  const { patches, projector } = config;
+  if (projector === undefined || patches === undefined) return null;
+  const { merger: _, standard: __, deep = [], ...last } = tensors.projector!;
+  const shareOf = <T extends Omit<ProjectionShare, "own">>(of: T): ProjectionShare => {
+    const unit = of.second === null ? 1 : blockOf(of.second);
+    return { ...of, own: cut(of.first.rows, { parts, part, unit }) };
+  };
+  const shares = [last, ...deep].map(shareOf);
+  const { mergedRows, merge, outputLength } = projector;
+  const mergedLength = config.embeddingLength * (merge === "mean" ? 1 : mergedRows);
+  return {
+    ...{ last: shares[0], deep: shares.slice(1) },
+    rowsMax: Math.floor(chunkTokens / mergedRows),
+    ...{ mergedLength, outputLength, patchLength: patches.length },
+    mergedStride: alignUp(mergedLength, SUPERBLOCK_WEIGHTS),
+    hiddenStride: alignUp(Math.max(...shares.map(neuronsOf)), SUPERBLOCK_WEIGHTS),
+  };
+}
+
+function neuronsOf({ own, second }: ProjectionShare): number {
+  return second === null ? 0 : lengthOf(own);
+}
+
+/** adds: the rank is the one that adds the bias of what comes out. */
+export function planProjector(
+  place: Placer,
+  { tensors: { projector } }: ModelDescription,
+  { last, deep, mergedStride, hiddenStride }: ProjectorShare,
+  adds: boolean,
+): ProjectorPlan {
+  const { merger, standard } = projector!;
+  return {
+    standard: standard
+      ? { mean: place.vector(standard.mean), gains: place.vector(standard.gains) }
+      : null,
+    merger: merger ? place.matrix(merger, {}) : null,
+    last: planProjection(place, last, adds),
+    deep: deep.map((share) => planProjection(place, share, adds)),
+    ...{ mergedStride, hiddenStride },
+  };
+}
+
+function planProjection(place: Placer, share: ProjectionShare, adds: boolean): ProjectionPlan {
+  const { first, second, own, isFirstTransposed: isTransposed } = share;
+  check(!isTransposed || second === null, "of two matrices none is transposed");
+  return {
+    norm: norm(place, share.norm),
+    first: isTransposed
+      ? place.matrix(transposed(first), { columns: own, isTransposed, takesBias: adds })
+      : place.matrix(first, { rows: own }),
+    second: second && place.matrix(second, { columns: own, takesBias: adds }),
+    own,
+  };
+}
+
+/** As it is defined, where tensors are as the file has them. */
+function transposed({ rows, columns, ...matrix }: MatrixTensor): MatrixTensor {
+  return { ...matrix, rows: columns, columns: rows };
+}
+
+/** What a tower's steps take more, and what comes out of them in the place of logits. */
+export function projectorBytes(
+  share: ProjectorShare | null,
+  { strides, chunkTokens, sizes }: {
+    readonly strides: { readonly logits: number };
+    readonly chunkTokens: number;
+    readonly sizes: KernelSizes;
+  },
+): Partial<StepGraphInput["bytes"]> {
+  if (share === null) return {};
+  const { rowsMax, mergedLength, mergedStride, hiddenStride, patchLength } = share;
+  return {
+    // Products read whole steps of columns: the last row's are behind it.
+    patches: (chunkTokens * patchLength + FLOAT_ROW_PAD_WEIGHTS) * 4,
+    "projector.merged": rowsMax * mergedStride * 4,
+    "projector.q8": sizes.q8_bytes(rowsMax, mergedLength),
+    "projector.hidden": rowsMax * hiddenStride * 4,
+    "projector.hidden.q8": sizes.q8_bytes(rowsMax, Math.max(1, hiddenStride)),
+    logits: rowsMax * strides.logits * 4,
+  };
+}
+
+export function projectorWorkspace(at: (name: StepTensor) => number): WorkspacePlan["projector"] {
+  return {
+    merged: at("projector.merged"),
+    mergedQ8: at("projector.q8"),
+    hidden: at("projector.hidden"),
+    hiddenQ8: at("projector.hidden.q8"),
+  };
+}

@@ -1,0 +1,67 @@
+/**
+ * Rows of the residual stream that a prompt brings along, in place of embeddings: those of images.
+ * Ids below 0 name them. Knows nothing of where they come from.
+ */
+import { check } from "../../base/check.ts";
+import { givenWidth } from "../../model/given_width.ts";
+import type { ModelConfig } from "../../model/types.ts";
+
+/** Rows that follow one another in a prompt: of an image, or of a part of one. */
+export interface GivenRows {
+  /**
+   * Below 0: row k has id `firstId` - k, in the prompt as well. While an engine lives, an id never
+   * names two different rows.
+   */
+  readonly firstId: number;
+  /** [count, `givenWidth`]: as they enter the first layer, not scaled as embeddings are. */
+  readonly values: Float32Array;
+  /** They attend to each other both ways. */
+  readonly seesAll: boolean;
+  /** Where they stand in an image, row by row; null: they follow one another as texts do. */
+  readonly grid: { readonly rows: number; readonly columns: number } | null;
+}
+
+/** The rows of all prompts that are under way, on the thread that puts them in: rank 0's. */
+export class GivenTable {
+  readonly #length: number;
+  readonly #width: number;
+  readonly #all: GivenRows[] = [];
+
+  constructor(config: ModelConfig) {
+    this.#length = config.embeddingLength;
+    this.#width = givenWidth(config);
+  }
+
+  add(rows: readonly GivenRows[]): void {
+    this.#all.push(...rows);
+  }
+
+  /** Takes out what was added. */
+  remove(rows: readonly GivenRows[]): void {
+    for (const each of rows) {
+      const at = this.#all.indexOf(each);
+      if (at >= 0) this.#all.splice(at, 1);
+    }
+  }
+
+  /** Copies what of the row of an id enters the first layer to `to[at …]`. */
+  put(id: number, to: Float32Array, at: number): void {
+    const { values, from } = this.#find(id);
+    to.set(values.subarray(from, from + this.#length), at);
+  }
+
+  /** Adds another part of the row of an id, from 1 on, to `to[at …]`. */
+  addPart(id: number, part: number, to: Float32Array, at: number): void {
+    const { values, from } = this.#find(id);
+    const start = from + part * this.#length;
+    for (let i = 0; i < this.#length; i++) to[at + i] += values[start + i];
+  }
+
+  #find(id: number): { readonly values: Float32Array; readonly from: number } {
+    for (const { firstId, values } of this.#all) {
+      const from = (firstId - id) * this.#width;
+      if (from >= 0 && from < values.length) return { values, from };
+    }
+    check(false, "a row was given for each id below 0");
+  }
+}

@@ -1,0 +1,331 @@
+/**
+ * Where a rank is in its step: the step's tokens, the arena that the walk is in with its kernels
+ * and workspace, and whose turn it is of two partial sums. The blocks of a layer share it; it
+ * computes nothing but the rotary tables.
+ */
+import type { Kernels } from "../../../wasm/kernels.ts";
+import { check } from "../../base/check.ts";
+import type { StepWords } from "../../memory/control.ts";
+import {
+  POSITION_AXES,
+  SEGMENT_LOGITS,
+  SEGMENT_POSITION,
+  SEGMENT_ROWS,
+  SEGMENT_SLOT,
+  SEGMENT_STATE_FROM,
+  SEGMENT_STATE_TO,
+  SEGMENT_WORDS,
+  STEP_KIND_GUESS,
+  STEP_KIND_REHEARSE,
+} from "../../memory/control_layout.ts";
+import { alibiSlopes } from "../../model/alibi.ts";
+import { fillRopeTable, fillRopeTableByAxes, type RopeFrequencies } from "../../model/rope.ts";
+import type { ModelConfig } from "../../model/types.ts";
+import { ArenaViews, floats, type StepViews } from "../bound/arena_views.ts";
+import type { GivenTable } from "./given_rows.ts";
+import type { Activations } from "../bound/matrix.ts";
+import type { RankPlan, WorkspacePlan } from "../plan/plan_types.ts";
+import { exchangeFloats, rankStride } from "../plan/plan_state.ts";
+import { onesLength, predictorRows } from "../plan/plan_workspace.ts";
+
+export interface StepStateInput {
+  readonly config: ModelConfig;
+  /** The plans of all ranks: partial sums are read where the others left them. */
+  readonly plans: readonly RankPlan[];
+  readonly rankIndex: number;
+  /** One per rotary embedding of the model. */
+  readonly ropeFrequencies: readonly RopeFrequencies[];
+  /** Kernels bound to this rank's arenas, one each. */
+  readonly kernels: readonly Kernels[];
+  /** All ranks' arenas: [rank][arena]. */
+  readonly memories: readonly (readonly WebAssembly.Memory[])[];
+  /** Rows that prompts bring along; left out: another rank puts them in. */
+  readonly given?: GivenTable;
+}
+
+/** What matrix products read, per arena. */
+export interface Inputs {
+  /** The residual stream itself: in models that do not normalise what a block reads. */
+  readonly residual: Activations;
+  readonly normed: Activations;
+  readonly attention: Activations;
+  readonly hidden: Activations;
+  /** What state spaces give. */
+  readonly states: Activations;
+  /** What experts read where it is a norm of the layer's input. */
+  readonly early: Activations;
+  /** Between the matrices of a predictor. */
+  readonly predictor: Activations;
+  /** One of a few tokens by itself: what blocks read. */
+  readonly alone: Activations;
+}
+
+/**
+ * The fractions that kernels take, each boxed once. V8 keeps a number that is no small integer
+ * unboxed in its object, and boxes it anew for every call into WebAssembly that it does not inline;
+ * a field that was something else before keeps its box.
+ */
+export interface Fractions {
+  readonly epsilon: number;
+  /** Of norms of what blocks add. */
+  readonly postEpsilon: number;
+  /** Of norms of heads. */
+  readonly headEpsilon: number;
+  readonly attentionScale: number;
+  readonly attentionSoftCap: number;
+  readonly embeddingScale: number;
+  readonly projectionClamp: number;
+  readonly valueScale: number;
+  readonly residualScale: number;
+  /** 1 / √d. */
+  readonly routerScale: number;
+  readonly logitScale: number;
+  readonly logitSoftCap: number;
+  /** The largest f32 below the predictors' threshold: what is above it is predicted to fire. */
+  readonly belowThreshold: number;
+  /** Gates below it count as 0, and the largest f32 below it: what is above it fires. */
+  readonly firingThreshold: number;
+  readonly belowFiring: number;
+}
+
+/** Fields change in `begin`, `carryTo` and `takeTurn` only. */
+export class StepState {
+  readonly plan: RankPlan;
+  readonly config: ModelConfig;
+  readonly fractions: Fractions;
+  readonly arenaViews: ArenaViews;
+  /** Null: another rank puts them in. */
+  readonly given: GivenTable | null;
+  /** Tokens of the step. */
+  n = 0;
+  /** Of which sequences they are, [segmentCount, SEGMENT_WORDS]: control_layout.ts. */
+  segments: Int32Array;
+  segmentCount = 0;
+  /** Where they stand, [n, POSITION_AXES]; of models whose ropes have axes. */
+  positions: Int32Array;
+  /**
+   * Each token is another sequence's: what is computed for it does not depend on the others, so
+   * that sequences are answered as if they were alone.
+   */
+  isApart = false;
+  /** For how many of them logits are wanted. */
+  logitsCount = 0;
+  /** Predictors are compared with what fires: all neurons are computed. */
+  isRehearsal = false;
+  /** The step is the guessing block's. */
+  isGuess = false;
+  /** Views of the lengths that n tokens have. */
+  views: StepViews;
+  arena = 0;
+  kernels: Kernels;
+  space: WorkspacePlan;
+  inputs: Inputs;
+  /**
+   * Which of the two partials is written. They alternate, also from step to step: a slower rank may
+   * still read the other one while this rank is already past the join.
+   */
+  turn = 0;
+  readonly #frequencies: readonly RopeFrequencies[];
+  readonly #kernelsOf: readonly Kernels[];
+  readonly #inputsOf: readonly Inputs[];
+
+  constructor(input: StepStateInput) {
+    const { config, plans, rankIndex, memories } = input;
+    this.plan = plans[rankIndex];
+    this.config = config;
+    this.given = input.given ?? null;
+    const { stateSpace } = config;
+    this.fractions = boxedFractions(config);
+    this.arenaViews = new ArenaViews({
+      plan: this.plan,
+      memories,
+      workspaces: plans.map((other) => other.workspaces),
+      predictorRows: predictorRows(config, this.plan.chunkTokens),
+      stateFloats: exchangeFloats(stateSpace, this.plan.chunkTokens),
+      stateRows: {
+        rank: stateSpace && stateSpace.stepRank > 0 ? rankStride(stateSpace) : 0,
+        made: stateSpace?.kind === "channels" ? 2 * stateSpace.stateLength : 0,
+      },
+      streamCount: config.altUp?.streamCount ?? config.keptStreams ?? 0,
+      rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
+    });
+    this.views = this.arenaViews.forTokens(1);
+    this.segments = this.positions = new Int32Array(0);
+    this.#frequencies = input.ropeFrequencies;
+    this.#kernelsOf = input.kernels;
+    memories[rankIndex].forEach((memory, arena) => this.#writeConstants(memory, arena));
+    this.#inputsOf = this.plan.workspaces.map((space) => inputsOf(space, this.plan));
+    this.kernels = this.#kernelsOf[0];
+    this.space = this.plan.workspaces[0];
+    this.inputs = this.#inputsOf[0];
+  }
+
+  #writeConstants(memory: WebAssembly.Memory, arena: number): void {
+    const { ones, slopes } = this.plan.workspaces[arena];
+    const { headCount, alibiMaxBias } = this.config;
+    if (ones > 0) floats(memory, ones, onesLength(this.config)).fill(1);
+    for (const { arena: its, feedForward: block } of this.plan.layers) {
+      if (its !== arena || block === null || block.kind === "experts") continue;
+      const { curve } = block;
+      if (curve !== null) floats(memory, curve.offsetBytes, 4).set(curve.values);
+    }
+    if (slopes > 0) floats(memory, slopes, headCount).set(alibiSlopes(headCount, alibiMaxBias));
+  }
+
+  /** Takes over the step's words and prepares the rotary tables of all arenas. */
+  begin(step: StepWords): void {
+    check(step.tokenCount >= 1 && step.tokenCount <= this.plan.chunkTokens, "tokens of a step");
+    this.n = step.tokenCount;
+    this.segments = step.segments;
+    this.segmentCount = step.segmentCount;
+    this.positions = step.positions;
+    this.#takeSegments();
+    this.isApart = step.segmentCount === step.tokenCount;
+    this.isRehearsal = step.kind === STEP_KIND_REHEARSE;
+    this.isGuess = step.kind === STEP_KIND_GUESS;
+    this.views = this.arenaViews.forTokens(step.tokenCount);
+    this.#enterArena(0);
+    const tables = this.arenaViews.ropes;
+    for (let arena = 0; arena < tables.length; arena++) {
+      for (let rope = 0; rope < tables[arena].length; rope++) {
+        this.#fillTable(tables[arena][rope], rope);
+      }
+    }
+  }
+
+  /** Checks them, and counts the rows whose logits are wanted. */
+  #takeSegments(): void {
+    const { segments, segmentCount, plan } = this;
+    const { contextLength, logitsRows, sequences, statePlaces } = plan;
+    let rows = 0;
+    let logits = 0;
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const count = segments[at + SEGMENT_ROWS], position = segments[at + SEGMENT_POSITION];
+      const wanted = segments[at + SEGMENT_LOGITS], slot = segments[at + SEGMENT_SLOT];
+      check(slot >= 0 && slot < sequences, "a segment's sequence");
+      check(position >= 0 && count >= 1 && position + count <= contextLength, "it fits the cache");
+      const isPlaced = statePlaces === 0 || segments[at + SEGMENT_STATE_FROM] < statePlaces &&
+          segments[at + SEGMENT_STATE_TO] >= 0 && segments[at + SEGMENT_STATE_TO] < statePlaces;
+      check(isPlaced, "a segment's states have a place");
+      check(wanted >= 0 && wanted <= count, "logits of a segment");
+      rows += count;
+      logits += wanted;
+    }
+    check(rows === this.n && logits <= logitsRows, "a step's segments");
+    this.logitsCount = logits;
+  }
+
+  /** Cosines and sines of the step's rows. */
+  #fillTable(table: Float32Array, rope: number): void {
+    const { segments, segmentCount, config, positions } = this;
+    const rotated = config.ropes[rope].dimensionCount;
+    const frequencies = this.#frequencies[rope];
+    let t = 0;
+    if (frequencies.axisOf !== undefined) {
+      for (; t < this.n; t++) {
+        fillRopeTableByAxes(frequencies, positions, t * POSITION_AXES, table, t * rotated);
+      }
+      return;
+    }
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      const first = segments[at + SEGMENT_POSITION];
+      const end = first + segments[at + SEGMENT_ROWS];
+      for (let position = first; position < end; position++, t++) {
+        fillRopeTable(frequencies, position, table, t * rotated);
+      }
+    }
+  }
+
+  /** Goes to another arena, taking the residual stream along, and all others. */
+  carryTo(arena: number): void {
+    if (arena === this.arena) return;
+    const { residual, streams } = this.views;
+    residual[arena].set(residual[this.arena]);
+    for (let stream = 0; stream < streams[arena].length; stream++) {
+      streams[arena][stream].set(streams[this.arena][stream]);
+    }
+    this.#enterArena(arena);
+  }
+
+  /** The partial sum that is written, f32 [n, embeddingStride]. */
+  get partial(): number {
+    return this.space.partials[this.turn];
+  }
+
+  /** The step is so long that a GPU computes all neurons of the layer. */
+  isGpusAlone(layer: number): boolean {
+    const { longSteps } = this.plan;
+    return longSteps !== null && this.n >= longSteps.fromTokens && layer < longSteps.layers;
+  }
+
+  takeTurn(): void {
+    this.turn ^= 1;
+  }
+
+  #enterArena(arena: number): void {
+    this.arena = arena;
+    this.kernels = this.#kernelsOf[arena];
+    this.space = this.plan.workspaces[arena];
+    this.inputs = this.#inputsOf[arena];
+  }
+}
+
+function inputsOf(space: WorkspacePlan, plan: RankPlan): Inputs {
+  const { embedding, attention, hidden, predictor, states } = plan.strides;
+  return {
+    residual: { f32: space.residual, stride: embedding, q8: space.normedQ8 },
+    normed: { f32: space.normed, stride: embedding, q8: space.normedQ8 },
+    early: { f32: space.early, stride: embedding, q8: space.normedQ8 },
+    attention: { f32: space.attention, stride: attention, q8: space.attentionQ8 },
+    hidden: { f32: space.hidden, stride: hidden, q8: space.hiddenQ8 },
+    states: { f32: space.states?.out ?? 0, stride: states, q8: space.states?.outQ8 ?? 0 },
+    predictor: { f32: space.predictor, stride: predictor, q8: space.predictorQ8 },
+    alone: { f32: space.alone, stride: embedding, q8: space.aloneQ8 },
+  };
+}
+
+function boxedFractions(config: ModelConfig): Fractions {
+  const boxed: Record<keyof Fractions, number | null> = {
+    epsilon: null,
+    postEpsilon: null,
+    headEpsilon: null,
+    attentionScale: null,
+    attentionSoftCap: null,
+    embeddingScale: null,
+    projectionClamp: null,
+    valueScale: null,
+    residualScale: null,
+    routerScale: null,
+    logitScale: null,
+    logitSoftCap: null,
+    belowThreshold: null,
+    firingThreshold: null,
+    belowFiring: null,
+  };
+  boxed.epsilon = config.norm.epsilon;
+  boxed.postEpsilon = config.norm.postEpsilon ?? config.norm.epsilon;
+  boxed.headEpsilon = config.headNorm?.epsilon ?? config.norm.epsilon;
+  boxed.attentionScale = config.attentionScale;
+  boxed.attentionSoftCap = config.attentionSoftCap;
+  boxed.embeddingScale = config.embeddingScale;
+  boxed.projectionClamp = config.projectionClamp;
+  boxed.valueScale = config.valueScale;
+  boxed.residualScale = config.residualScale;
+  boxed.routerScale = 1 / Math.sqrt(config.embeddingLength);
+  boxed.logitScale = config.logitScale;
+  boxed.logitSoftCap = config.logitSoftCap;
+  boxed.belowThreshold = floatBelow(config.predictorThreshold);
+  const { firingThreshold } = config.feedForward;
+  boxed.firingThreshold = firingThreshold;
+  boxed.belowFiring = firingThreshold > 0 ? floatBelow(firingThreshold) : 0;
+  return boxed as Fractions;
+}
+
+/** The largest f32 below the f32 nearest to x. */
+function floatBelow(x: number): number {
+  const value = new Float32Array([x]);
+  const bits = new Int32Array(value.buffer);
+  if (value[0] === 0) return -(2 ** -149);
+  bits[0] += value[0] > 0 ? -1 : 1;
+  return value[0];
+}

@@ -1,0 +1,83 @@
+/**
+ * How an image's patches become rows of the residual stream: W · patch + b, and what is added to
+ * each row. The leader does it alone: patches come to its thread, and W is small. Knows nothing of
+ * images.
+ */
+import { check } from "../../base/check.ts";
+import { FLOAT_ROW_PAD_WEIGHTS } from "../../memory/row_layout.ts";
+import type { TowerInput } from "../../model/vision_types.ts";
+import { floats } from "../bound/arena_views.ts";
+import {
+  type Activations,
+  type Matrix,
+  matrixOf,
+  project,
+  quantize,
+  readsQ8,
+} from "../bound/matrix.ts";
+import type { Residual } from "../step/residual.ts";
+import type { StepState } from "../step/step_state.ts";
+
+export class PatchEmbedding {
+  readonly #state: StepState;
+  readonly #residual: Residual;
+  readonly #matrix: Matrix;
+  readonly #secondFrame: Matrix | null;
+  /** [chunkTokens, patch length], and what a product reads behind them. */
+  readonly #patches: Float32Array;
+  /** [chunkTokens, d]. */
+  readonly #added: Float32Array;
+  readonly #x: Activations;
+  #input: TowerInput | null = null;
+
+  /** memory: this rank's first arena. */
+  constructor(
+    state: StepState,
+    { residual, memory }: { residual: Residual; memory: WebAssembly.Memory },
+  ) {
+    const { plan: { chunkTokens, embedding, secondFrame, workspaces: [space] } } = state;
+    const { embeddingLength } = state.config;
+    this.#state = state;
+    this.#residual = residual;
+    this.#matrix = matrixOf(embedding);
+    this.#secondFrame = secondFrame && matrixOf(secondFrame);
+    const { columnCount } = this.#matrix;
+    const length = chunkTokens * columnCount + FLOAT_ROW_PAD_WEIGHTS;
+    this.#patches = floats(memory, space.patches, length);
+    this.#added = floats(memory, space.incoming, chunkTokens * embeddingLength);
+    this.#x = { f32: space.patches, stride: columnCount, q8: space.normedQ8 };
+  }
+
+  /** What the next step is of, on the rank that leads. */
+  take(input: TowerInput): void {
+    this.#input = input;
+  }
+
+  /** partial = W · patch + b, by one frame or two, + added; of all ranks but the leader nothing. */
+  embed(): void {
+    const { plan: { rankIndex, strides: { embedding: stride } } } = this.#state;
+    const { kernels, space, partial, config: { embeddingLength: d }, n } = this.#state;
+    this.#residual.clear();
+    if (rankIndex !== 0) return;
+    const input = this.#input;
+    check(input !== null && input.count === n, "a step's patches were given before it");
+    this.#input = null;
+    this.#patches.set(input.patches);
+    this.#patches.fill(0, input.patches.length, input.patches.length + FLOAT_ROW_PAD_WEIGHTS);
+    this.#project(this.#matrix, partial);
+    if (this.#secondFrame !== null) {
+      this.#project(this.#secondFrame, space.incoming);
+      kernels.add_f32(partial, stride, space.incoming, stride, n, d);
+    }
+    if (input.added === null) return;
+    this.#added.set(input.added);
+    kernels.add_f32(partial, stride, space.incoming, d, n, d);
+  }
+
+  /** to [n, embeddingStride] = matrix · patch + b. */
+  #project(matrix: Matrix, to: number): void {
+    const { kernels, n, plan: { strides: { embedding: stride } } } = this.#state;
+    if (readsQ8(matrix)) quantize(kernels, this.#x, n, matrix.columnCount);
+    project(kernels, matrix, this.#x, n, to, stride);
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * What makes rows of a text model of a tower's rows, on one rank: own neurons between two matrices,
+ * or own rows of a single one. What it leaves is a partial sum that the leader adds up.
+ */
+import type { Activation, ProjectorConfig } from "../../model/types.ts";
+import { floats } from "../bound/arena_views.ts";
+import { addressOf, bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
+import {
+  type Activations,
+  type Matrix,
+  matrixOf,
+  project,
+  quantize,
+  readsQ8,
+} from "../bound/matrix.ts";
+import { aloneKernel } from "../neurons/neurons.ts";
+import type { ProjectionPlan, ProjectorPlan } from "../plan/plan_projector.ts";
+import type { Residual } from "../step/residual.ts";
+import { RowMerger } from "./row_merger.ts";
+import type { StepState } from "../step/step_state.ts";
+
+/** What layers' outcomes are projected with: the only activation that there is. */
+const DEEP_ACTIVATION: Activation = "gelu";
+
+/** One or two matrices, bound. */
+interface Projection {
+  readonly norm: Norm | null;
+  readonly first: Matrix;
+  readonly second: Matrix | null;
+  /** Of a single matrix. */
+  readonly ownStart: number;
+  /** Between two matrices. */
+  readonly activation: Activation | null;
+  /** First column of what comes out. */
+  readonly outStart: number;
+}
+
+export class Projector {
+  readonly #state: StepState;
+  readonly #residual: Residual;
+  readonly #config: ProjectorConfig;
+  readonly #plan: ProjectorPlan;
+  readonly #merger: RowMerger;
+  readonly #lastNorm: Norm;
+  /** Addresses of f32 [merged width]; 0: there is none. */
+  readonly #standard: { readonly mean: number; readonly gains: number };
+  readonly #joins: Matrix | null;
+  readonly #last: Projection;
+  /** Of layers' outcomes, in the order of `deepLayers`. */
+  readonly #deep: readonly Projection[];
+  /** [logitsRows, logitsStride]. */
+  readonly #sums: Float32Array;
+
+  /** memories: this rank's, one per arena. */
+  constructor(
+    state: StepState,
+    by: {
+      residual: Residual;
+      memories: readonly WebAssembly.Memory[];
+      config: ProjectorConfig;
+      projector: ProjectorPlan;
+    },
+  ) {
+    const { plan: { outputNorm, outputArena, workspaces, logitsRows, strides } } = state;
+    const { config, projector } = by;
+    const memory = by.memories[outputArena];
+    this.#state = state;
+    this.#residual = by.residual;
+    this.#config = config;
+    this.#plan = projector;
+    this.#merger = new RowMerger(state, { config, memory, stride: projector.mergedStride });
+    this.#lastNorm = bindNorm(outputNorm);
+    const { standard } = projector;
+    this.#standard = {
+      mean: addressOf(standard && standard.mean),
+      gains: addressOf(standard && standard.gains),
+    };
+    this.#joins = projector.merger && matrixOf(projector.merger);
+    this.#last = bindProjection(projector.last, { activation: config.activation, outStart: 0 });
+    const part = config.outputLength / (1 + projector.deep.length);
+    this.#deep = projector.deep.map((plan, i) =>
+      bindProjection(plan, { activation: DEEP_ACTIVATION, outStart: (1 + i) * part })
+    );
+    this.#sums = floats(memory, workspaces[outputArena].logits, logitsRows * strides.logits);
+  }
+
+  /** Sums that layers add to have their bytes from the step's beginning. */
+  begin(): void {
+    if (this.#deep.length > 0) this.#clear();
+  }
+
+  #clear(): void {
+    const { plan: { strides }, logitsCount: m } = this.#state;
+    this.#sums.fill(0, 0, m * strides.logits);
+  }
+
+  /** Projects what the layer leaves, where the model does. */
+  endLayer(index: number): void {
+    const { deepLayers } = this.#config;
+    if (deepLayers === undefined || !deepLayers.includes(index)) return;
+    this.#state.carryTo(this.#state.plan.outputArena);
+    const { views, arena, logitsCount: m, config } = this.#state;
+    views.normed[arena].set(views.residual[arena]);
+    const x = this.#merger.merge(m);
+    const projection = this.#deep[deepLayers.indexOf(index)];
+    this.#normalize(config.norm, projection.norm!, x, { n: m, width: this.#merger.width });
+    this.#add(projection, x, m);
+  }
+
+  /**
+   * sums [logitsCount, outputLength] += own share of second · act(first · x), or of first · x, x
+   * being merged rows, the step's first ones; logitsStride apart.
+   */
+  run(): void {
+    this.#state.carryTo(this.#state.plan.outputArena);
+    const { logitsCount: m, plan: { strides: { embedding: stride } } } = this.#state;
+    const { space, views, arena, config: { embeddingLength: d } } = this.#state;
+    const { mergedRows, lacksLastNorm, norm } = this.#config;
+    const n = m * mergedRows;
+    if (this.#deep.length === 0) this.#clear();
+    if (lacksLastNorm) views.normed[arena].set(views.residual[arena]);
+    else this.#residual.normalize(space.residual, this.#lastNorm, space.normed, n);
+    const own = this.#last.norm;
+    if (norm?.of === "rows") {
+      this.#normalize(norm, own!, { f32: space.normed, stride }, { n, width: d });
+    }
+    const x = this.#merger.merge(m);
+    this.#standardize(x, m);
+    if (norm?.of === "merged") {
+      this.#normalize(norm, own!, x, { n: m, width: this.#merger.width });
+    }
+    this.#add(this.#last, this.#joins === null ? x : this.#makeOne(x, this.#joins, m), m);
+  }
+
+  /** x = (scale · x - mean) · gains, m rows: of -scale · x + mean, the other way round. */
+  #standardize({ f32: x, stride }: Activations, m: number): void {
+    const { kernels } = this.#state;
+    const { mean, gains } = this.#standard;
+    const { mergedScale } = this.#config;
+    const { width } = this.#merger;
+    if (mergedScale !== undefined) {
+      kernels.scale_f32(x, stride, m, width, mean === 0 ? mergedScale : -mergedScale);
+    }
+    if (mean === 0) return;
+    kernels.add_bias_f32(x, stride, mean, m, width);
+    kernels.scale_f32(x, stride, m, width, -1);
+    kernels.mul_weight_f32(x, stride, gains, m, width);
+  }
+
+  /** x = norm(x), n rows of `width` numbers. */
+  #normalize(
+    { kind, epsilon }: { kind: "rms" | "layer"; epsilon: number },
+    norm: Norm,
+    { f32: x, stride }: Pick<Activations, "f32" | "stride">,
+    { n, width }: { n: number; width: number },
+  ): void {
+    const { kernels, space: { ones } } = this.#state;
+    normalizeRows(kernels, kind, norm, ones, x, stride, x, stride, n, width, epsilon);
+  }
+
+  /** normed [m] = merger · x. */
+  #makeOne(x: Activations, merger: Matrix, m: number): Activations {
+    const { kernels, inputs: { normed } } = this.#state;
+    if (readsQ8(merger)) quantize(kernels, x, m, merger.columnCount);
+    project(kernels, merger, x, m, normed.f32, normed.stride);
+    return normed;
+  }
+
+  #add(projection: Projection, x: Activations, m: number): void {
+    const { first, second, activation, outStart } = projection;
+    const { kernels, space, plan: { strides: { logits: stride } } } = this.#state;
+    const out = space.logits + 4 * outStart;
+    if (second === null) return this.#addRows(projection, x, m);
+    if (first.rowCount === 0) return this.#addBias(second, out, m);
+    const { hiddenStride } = this.#plan;
+    const { hidden: f32, hiddenQ8: q8 } = space.projector!;
+    const { rowCount: width } = first;
+    if (readsQ8(first)) quantize(kernels, x, m, first.columnCount);
+    project(kernels, first, x, m, f32, hiddenStride);
+    const activate = aloneKernel(kernels, activation!);
+    activate(f32, hiddenStride, f32, hiddenStride, m, width);
+    const hidden = { f32, stride: hiddenStride, q8 };
+    if (readsQ8(second)) quantize(kernels, hidden, m, width);
+    project(kernels, second, hidden, m, out, stride);
+  }
+
+  /** A single matrix: own rows, or own columns where it lies column by column. */
+  #addRows({ first, ownStart }: Projection, x: Activations, m: number): void {
+    const { kernels, space: { logits: out }, plan: { strides: { logits: stride } } } = this.#state;
+    if (first.layout === "neurons") {
+      if (first.columnCount === 0) return this.#addBias(first, out, m);
+      project(kernels, first, { ...x, f32: x.f32 + 4 * ownStart }, m, out, stride);
+    } else if (first.rowCount > 0) {
+      if (readsQ8(first)) quantize(kernels, x, m, first.columnCount);
+      project(kernels, first, x, m, out + 4 * ownStart, stride);
+    }
+  }
+
+  /** A rank that multiplies nothing may still be the one that adds it. */
+  #addBias({ bias, rowCount }: Matrix, out: number, m: number): void {
+    const { kernels, plan: { strides: { logits: stride } } } = this.#state;
+    if (bias !== 0) kernels.add_bias_f32(out, stride, bias, m, rowCount);
+  }
+}
+
+function bindProjection(
+  { norm, first, second, own }: ProjectionPlan,
+  of: Pick<Projection, "activation" | "outStart">,
+): Projection {
+  return {
+    norm: bindNorm(norm),
+    first: matrixOf(first),
+    second: second && matrixOf(second),
+    ownStart: own.start,
+    ...of,
+  };
+}

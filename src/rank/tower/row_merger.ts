@@ -1,0 +1,94 @@
+/**
+ * Rows of a tower that follow one another become one: side by side, in turns, or their mean. Knows
+ * nothing of what reads them.
+ */
+import type { ProjectorConfig } from "../../model/types.ts";
+import { floats } from "../bound/arena_views.ts";
+import type { Activations } from "../bound/matrix.ts";
+import type { StepState } from "../step/step_state.ts";
+
+export class RowMerger {
+  readonly #state: StepState;
+  readonly #config: ProjectorConfig;
+  /** Numbers of a merged row. */
+  readonly width: number;
+  /** Where they are put; where rows are, if each is one by itself. */
+  readonly #merged: Activations;
+  /** What is merged, [chunkTokens, embeddingStride], and what becomes of it. */
+  readonly #rows: Float32Array;
+  readonly #to: Float32Array;
+
+  /** memory: that of the arena behind the last layer; stride: of merged rows. */
+  constructor(
+    state: StepState,
+    by: { config: ProjectorConfig; memory: WebAssembly.Memory; stride: number },
+  ) {
+    const { plan: { outputArena, workspaces, chunkTokens, logitsRows, strides } } = state;
+    const { config: { embeddingLength: d } } = state;
+    const { mergedRows: count, merge } = by.config;
+    const space = workspaces[outputArena];
+    const { merged, mergedQ8: q8 } = space.projector!;
+    this.#state = state;
+    this.#config = by.config;
+    this.width = merge === "mean" ? d : count * d;
+    this.#merged = count === 1
+      ? { f32: space.normed, stride: strides.embedding, q8 }
+      : { f32: merged, stride: by.stride, q8 };
+    this.#rows = floats(by.memory, space.normed, chunkTokens * strides.embedding);
+    this.#to = floats(by.memory, merged, logitsRows * by.stride);
+  }
+
+  /** m rows of what lies in `normed`, as long as that is not written again. */
+  merge(m: number): Activations {
+    const { merge, mergedRows } = this.#config;
+    if (mergedRows > 1) {
+      if (merge === "mean") this.#addUp(m);
+      else if (merge === "turns") this.#putInTurns(m);
+      else this.#putBeside(m);
+    }
+    return this.#merged;
+  }
+
+  #putBeside(m: number): void {
+    const { config: { embeddingLength: d }, plan: { strides: { embedding } } } = this.#state;
+    const { mergedRows: count } = this.#config;
+    const { stride } = this.#merged;
+    for (let row = 0; row < m; row++) {
+      const to = row * stride;
+      for (let i = 0; i < count; i++) {
+        const from = (row * count + i) * embedding;
+        this.#to.set(this.#rows.subarray(from, from + d), to + i * d);
+      }
+      this.#to.fill(0, to + count * d, to + stride);
+    }
+  }
+
+  /** The first numbers of all of them, then the second ones, … */
+  #putInTurns(m: number): void {
+    const { config: { embeddingLength: d }, plan: { strides: { embedding } } } = this.#state;
+    const { mergedRows: count } = this.#config;
+    const { stride } = this.#merged;
+    const rows = this.#rows, merged = this.#to;
+    for (let row = 0; row < m; row++) {
+      const to = row * stride;
+      for (let i = 0; i < count; i++) {
+        const from = (row * count + i) * embedding;
+        for (let j = 0; j < d; j++) merged[to + j * count + i] = rows[from + j];
+      }
+      merged.fill(0, to + count * d, to + stride);
+    }
+  }
+
+  #addUp(m: number): void {
+    const { kernels, config: { embeddingLength: d }, plan, space } = this.#state;
+    const { embedding } = plan.strides;
+    const { mergedRows: count } = this.#config;
+    const { f32, stride } = this.#merged;
+    this.#to.fill(0, 0, m * stride);
+    for (let i = 0; i < count; i++) {
+      const from = space.normed + 4 * i * embedding;
+      kernels.add_f32(f32, stride, from, count * embedding, m, d);
+    }
+    kernels.scale_f32(f32, stride, m, d, 1 / count);
+  }
+}
