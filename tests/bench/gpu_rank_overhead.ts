@@ -2,7 +2,10 @@
  * What a GPU costs the thread that drives it, whatever the GPU: encoding, submitting and joining of
  * a decoded token, on a model of 32 layers so narrow that computing it is next to nothing.
  *
- *   quiet deno run -A tests/bench/gpu_rank_overhead.ts
+ *   quiet deno run -A tests/bench/gpu_rank_overhead.ts [--no-work]
+ *
+ * A software GPU computes on the same cores, and in the driver's part of submitting. `--no-work`:
+ * dispatches have no workgroups, so that what is left is the cost of telling a GPU what to do.
  */
 import { openGpu, tuneKernels } from "../../gpu/mod.ts";
 import { Program } from "../../gpu/program.ts";
@@ -30,6 +33,12 @@ function timed<T extends object, K extends keyof T>(of: T, method: K, key: keyof
   } as T[K];
 }
 
+if (Deno.args.includes("--no-work")) {
+  const dispatch = GPUComputePassEncoder.prototype.dispatchWorkgroups;
+  GPUComputePassEncoder.prototype.dispatchWorkgroups = function () {
+    dispatch.call(this, 0, 0, 0);
+  };
+}
 timed(Program.prototype, "run", "run");
 timed(ReadBack.prototype, "readInto", "read");
 
