@@ -119,9 +119,7 @@ export function describeWithGuesses(
   const contextLength = contextLengthFor(model, options);
   try {
     const guessing = describeModel(file, { contextLength, predictorThreshold, guesses: true });
-    if (guessing.config.guess !== undefined) {
-      planLoad({ file, model: guessing }, module, options, gpu);
-    }
+    if (guessing.config.guess !== undefined) planLoad({ file, model: guessing }, module, options, gpu);
     return guessing;
   } catch (error) {
     if (!(error instanceof ModelFormatError || error instanceof UnsupportedModelError)) throw error;
