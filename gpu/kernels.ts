@@ -283,7 +283,7 @@ export const KERNELS = {
   },
   gate_states: { text: withParts(gateStates, partCurves, ...INT8_WRITE), bindings: "rwww" },
   guess_streams: { text: guessStreams, bindings: "wrww" },
-  head_norm: { text: withParts(headNorm, partSum64), bindings: "rw" },
+  head_norm: { text: withParts(headNorm, partSum64), bindings: "rrw" },
   heads_float: { text: withParts(heads, partSequences, ...ONE_FLOAT), bindings: "urrrwrwww" },
   heads_int8: {
     text: withParts(heads, partSequences, ...ONE_INT8),

@@ -30,7 +30,8 @@ export interface StepRows {
   readonly slots: Int32Array;
   /**
    * Place of the state that a sequence's first token goes on with, and of that which a token
-   * leaves; below 0: none. Left out: nobody keeps states.
+   * leaves; below 0: none. Left out: nobody keeps states. Of an encoder 1 less than the first row
+   * of the token's text, and than the one behind its last.
    */
   readonly states?: { readonly from: Int32Array; readonly to: Int32Array };
   /** Positions by axes, [n, POSITION_AXES]; left out: they are `positions`. */

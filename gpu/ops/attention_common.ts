@@ -32,6 +32,8 @@ export interface AttentionArgs {
   readonly window?: number;
   /** Positions come in spans of so many, of which a token sees its own; 0 or left out: of all. */
   readonly span?: number;
+  /** An encoder: a token sees what of its text is behind it, too. Left out: it does not. */
+  readonly bothWays?: boolean;
   /** Scores fall with distance, of heads that are not wide; null or left out: they do not. */
   readonly alibi?: AlibiArgs | null;
   /** Multiplies query · key. */
@@ -140,6 +142,7 @@ export function constantsOf({ input }: ProgramBuilder, args: AttentionArgs): Con
     HEAD_OFFSET: headOffset,
     WINDOW: args.window ?? 0,
     ...args.span ? { SPAN: args.span } : {},
+    ...args.bothWays ? { BOTH_WAYS: true } : {},
     ...alibiConstants(args),
     RECORD: input.recordWords,
     SCALE: scale,

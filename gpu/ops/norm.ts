@@ -129,6 +129,8 @@ export interface HeadNormArgs {
   readonly epsilon: number;
   /** f32 [width], the same for all heads, or [heads · width] if `weightPerHead`. */
   readonly weight: GPUBuffer;
+  /** As long; null or left out: none. */
+  readonly bias?: GPUBuffer | null;
   readonly weightPerHead?: boolean;
   /** Heads side by side; normalised in place. */
   readonly x: Rows;
@@ -139,7 +141,7 @@ export interface HeadNormArgs {
 
 /** Each head of x becomes its norm. */
 export function headNorm(builder: ProgramBuilder, args: HeadNormArgs): void {
-  const { kind, epsilon, weight, weightPerHead = false, x, heads, width } = args;
+  const { kind, epsilon, weight, bias = null, weightPerHead = false, x, heads, width } = args;
   checkRows(x, heads * width);
   builder.add({
     kernel: "head_norm",
@@ -148,10 +150,11 @@ export function headNorm(builder: ProgramBuilder, args: HeadNormArgs): void {
       EPSILON: epsilon,
       IS_LAYER: kind === "layer",
       IS_PER_HEAD: weightPerHead,
+      HAS_BIAS: bias !== null,
       X_START: x.column ?? 0,
       X_STRIDE: x.stride,
     },
-    bindings: [{ buffer: weight }, bindRows(x)],
+    bindings: [{ buffer: weight }, { buffer: bias ?? builder.gpu.nothing }, bindRows(x)],
     workgroups: [heads, N, 1],
   });
 }

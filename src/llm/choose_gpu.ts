@@ -5,12 +5,12 @@
 import { describeGpu, type GpuDescription } from "../../gpu/mod.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import { isSilentKind } from "../model/mod.ts";
-import { DEFAULT_PROFILE, readGBps } from "../planner/mod.ts";
 import { type GpuOptions, STEP_TOKENS } from "../rank/plan/plan.ts";
 import { besideObstacle, gpuObstacle } from "../rank/gpu/obstacle.ts";
 import { chooseLongSteps } from "./choose_long_steps.ts";
-import { bytesPerToken, fittingContexts, fittingLayers, hasExperts } from "./gpu_memory.ts";
-import { type GpuMode, hotSharesOf, type LoadOptions, rankCountFor } from "./load_options.ts";
+import { fittingContexts, fittingLayers, hasExperts } from "./gpu_memory.ts";
+import { expectedSpeeds } from "./gpu_speeds.ts";
+import { type GpuMode, hotSharesOf, type LoadOptions } from "./load_options.ts";
 import type { DescribedModel } from "./plan_load.ts";
 
 /** A GPU's part of a model. */
@@ -48,10 +48,6 @@ export interface GpuDecision {
 
 /** The GPU must be so much faster to be worth its noise. */
 const GAIN_MIN = 1.2;
-/** Of a layer, beside its products: attention, and as much for what products do in the end. */
-const SMALL_KERNELS = 2;
-/** More of a layer that mixes: router, choice, and what experts give put together. */
-const EXPERT_KERNELS = 3;
 /** Shares that are tried where not all fits. */
 const SMALLER_SHARES = [0.5, 0.25];
 /**
@@ -85,7 +81,8 @@ export async function chooseGpu(
   const asked = options.gpuLayers !== undefined || options.hotShare !== undefined;
   if (mode === "auto" && !asked && speeds !== null && speeds.gpu < GAIN_MIN * speeds.cpu) {
     return without(
-      `it would decode ${speeds.gpu.toFixed(1)} tok/s, the threads ${speeds.cpu.toFixed(1)}`,
+      `it would ${speeds.does} ${speeds.gpu.toFixed(1)} tok/s, the threads ` +
+        speeds.cpu.toFixed(1),
     );
   }
   const some = withContexts(partsFor(of, options, isSoftware), of, options);
@@ -103,7 +100,7 @@ export async function chooseGpu(
     parts,
     mayBeWithout: mode === "auto",
     reason: `${describePart(parts[0])}${more}`,
-    expectedDecodeTps: parts[0].isAlone ? speeds?.gpu ?? null : null,
+    expectedDecodeTps: parts[0].isAlone && speeds?.does === "decode" ? speeds.gpu : null,
   };
 }
 
@@ -185,7 +182,8 @@ function withContexts(
   of: DescribedModel,
   options: LoadOptions,
 ): readonly GpuPart[] {
-  const contexts = options.parallel === "auto" ? fittingContexts(of, options) : 1;
+  const isAuto = options.parallel === "auto" && !of.model.config.isEncoder;
+  const contexts = isAuto ? fittingContexts(of, options) : 1;
   return parts.length === 0 || contexts === 1 ? parts : [{ ...parts[0], contexts }, ...parts];
 }
 
@@ -230,22 +228,4 @@ export function describePart(part: GpuPart | null): string | null {
   return `the GPU computes, of the last ${layers} layers, ${percent(heads)} of the heads and ` +
     `${percent(neurons)} of the neurons${bySize}${which}${hasOutput ? ", and the output" : ""}; ` +
     `threads the rest${brought}`;
-}
-
-/** Decoded tokens per second by what was measured; null where the GPU was not. */
-function expectedSpeeds(
-  of: DescribedModel,
-  options: LoadOptions,
-): { readonly gpu: number; readonly cpu: number } | null {
-  const { profile = DEFAULT_PROFILE } = options;
-  if (profile.gpu === undefined) return null;
-  const bytes = bytesPerToken(of);
-  const { config } = of.model;
-  const { decodeGBps, stepMs, smallKernelMs = 0 } = profile.gpu;
-  const small = SMALL_KERNELS + (config.experts === null ? 0 : EXPERT_KERNELS);
-  const besideMs = stepMs + config.blockCount * small * smallKernelMs;
-  return {
-    gpu: 1 / (bytes / (decodeGBps * 1e9) + besideMs / 1e3),
-    cpu: readGBps(profile, rankCountFor(options)) * 1e9 / bytes,
-  };
 }

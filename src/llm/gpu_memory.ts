@@ -33,7 +33,7 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
     );
   const kept = Math.max(...layers.map((_, layer) =>
     wholeLayerBytes(config, layer, {
-      chunkTokens: options.chunkTokens ?? CHUNK_TOKENS_OF_LONG_STEPS,
+      chunkTokens: stepTokens(of, options),
       contextLength: contextLengthFor(of.model, options),
       sequences: parallel === "auto" ? 1 : parallel,
       kvType: options.kvType === "f32" ? "f32" : "i16",
@@ -42,12 +42,13 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
   const most = (matricesOf: (layer: LayerTensors) => MatrixTensor[]) =>
     Math.max(...layers.map((layer) => bytesOf(matricesOf(layer))));
   const expertsOf = hasExperts(of, options) ? expertMatrices : () => [];
-  const layerBytes = kept +
+  // Layers of an encoder share it.
+  const layerBytes = (config.isEncoder ? 0 : kept) +
     most((layer) => [
       ...[...headMatrices(layer), ...neuronMatrices(layer), ...expertsOf(layer)],
       ...layer.input === null ? [] : [layer.input.gate, layer.input.output],
     ]);
-  const room = gpuMemoryBytes - activationBytes(of, options);
+  const room = gpuMemoryBytes - activationBytes(of, options) - (config.isEncoder ? kept : 0);
   const ends = tokenInputs === null ? [output] : [output, tokenInputs.projection];
   if (room >= layers.length * layerBytes + bytesOf(ends)) return Infinity;
   const sets = gpuStreamFrom === 0 ? 0 : 2 * most(neuronMatrices);
@@ -109,7 +110,6 @@ function neuronMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
 /** Rows of a step, as if none shared bytes, and what comes back of them. */
 function activationBytes(of: DescribedModel, options: LoadOptions): number {
   const { config } = of.model;
-  const { chunkTokens = CHUNK_TOKENS_OF_LONG_STEPS } = options;
   const { embeddingLength, headCount, headCountKv, headDim, feedForwardLength } = config;
   const experts = hasExperts(of, options) ? config.experts : null;
   const ofExperts = experts === null
@@ -117,5 +117,11 @@ function activationBytes(of: DescribedModel, options: LoadOptions): number {
     : experts.usedCount * (3 * experts.feedForwardLength + embeddingLength);
   const floats = 4 * embeddingLength + (2 * headCount + 2 * headCountKv) * headDim +
     3 * feedForwardLength + ofExperts;
-  return 4 * chunkTokens * floats;
+  return 4 * stepTokens(of, options) * floats;
+}
+
+/** The most tokens of a step: of an encoder a text is one. */
+function stepTokens({ model }: DescribedModel, options: LoadOptions): number {
+  if (model.config.isEncoder) return contextLengthFor(model, options);
+  return options.chunkTokens ?? CHUNK_TOKENS_OF_LONG_STEPS;
 }

@@ -6,6 +6,7 @@ import { gpuTest } from "../support/gpu.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
 import { apartCases } from "./cases/apart.ts";
 import { attentionCases } from "./cases/attention.ts";
+import { bothWaysCases } from "./cases/both_ways.ts";
 import { convolutionCases } from "./cases/convolution.ts";
 import { elementwiseCases } from "./cases/elementwise.ts";
 import { chooseCases } from "./cases/choose.ts";
@@ -31,6 +32,7 @@ const CASES = [
   ...oneTokenCases,
   ...apartCases,
   ...attentionCases,
+  ...bothWaysCases,
   ...wideCases,
   ...latentCases,
   ...elementwiseCases,

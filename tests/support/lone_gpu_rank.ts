@@ -39,6 +39,8 @@ export interface LoneRank {
   readonly logitsRows: number;
   /** A step of these: logits of the last id of each, or of more; [own vocabulary] each. */
   readonly run: (segments: readonly LoneSegment[]) => Float32Array[];
+  /** The same of an encoder: what its last norm leaves of all ids, [ids, d]. */
+  readonly rows: (segments: readonly LoneSegment[]) => Float32Array;
   /** Block `index` of a sequence is this one of the caches. */
   readonly setBlock: (slot: number, index: number, block: number) => void;
 }
@@ -59,10 +61,7 @@ export async function openLoneRank(
   const layers = config.blockCount;
   const module = await loadKernelModule();
   const neurons = [options.hotShare ?? (isAlone ? 1 : 0.5)].flat();
-  const part: GpuPart = {
-    share: { heads: 1, neurons, hasOutput: true, layers },
-    ...{ isAlone, mayBeSoftware: true, isByFrequency: false, priority: "normal" },
-  };
+  const part = partOf({ isAlone, neurons, layers });
   const plans = planModel({ file, model }, module, { threads: 1, ...options }, part);
   const rankIndex = plans.length - 1;
   const plan = plans[rankIndex];
@@ -110,9 +109,30 @@ export async function openLoneRank(
     layers,
     logitsRows,
     run,
+    rows: (segments) => {
+      run(segments.map((each) => ({ ...each, logits: 0 })));
+      const count = segments.reduce((sum, { ids }) => sum + ids.length, 0);
+      return unpad(rank.finalRows(), count, config.embeddingLength);
+    },
     setBlock: (slot, index, block) => table[slot * blocks + index] = block,
     decode: (position) => void run([{ slot: 0, position, ids: [5 + position] }]),
   };
+}
+
+function partOf(
+  { isAlone, ...of }: { isAlone: boolean; neurons: number[]; layers: number },
+): GpuPart {
+  return {
+    share: { heads: 1, hasOutput: true, ...of },
+    ...{ isAlone, mayBeSoftware: true, isByFrequency: false, priority: "normal" },
+  };
+}
+
+/** The first `width` numbers of each row. */
+function unpad(rows: Float32Array, count: number, width: number): Float32Array {
+  const stride = rows.length / count;
+  const at = (i: number) => Math.floor(i / width) * stride + i % width;
+  return Float32Array.from({ length: count * width }, (_, i) => rows[at(i)]);
 }
 
 function wordsOf({ slot, position, ids: { length }, logits = 1 }: LoneSegment): number[] {

@@ -9,6 +9,7 @@ override GROUP_SIZE: u32;
 override HEAD_OFFSET: u32 = 0;
 override WINDOW: u32 = 0;
 override SPAN: u32 = 0; // positions come in spans of so many, of which a token sees its own; 0: of all
+override BOTH_WAYS: bool = false; // an encoder: positions are rows of the step, of which a token sees its text's
 override MAX_BIAS: f32 = 0.0; // scores fall with distance, down to 2^−MAX_BIAS a position; 0: they do not
 override BIAS_HEADS: u32 = 1; // the largest power of 2 that is not above the model's heads
 override FIRST_HEAD: u32 = 0; // number of head 0 in the model
@@ -41,13 +42,28 @@ fn headOf(j: u32, kvHead: u32) -> u32 {
 
 // The last position that a token sees.
 fn lastSeen(position: u32) -> u32 {
+  if (BOTH_WAYS) {
+    var last = textEndOf(position) - 1u;
+    if (SPAN > 0u) { last = min(last, spanStart(position) + SPAN - 1u); }
+    if (WINDOW > 0u) { last = min(last, position + WINDOW - 1u); }
+    return last;
+  }
   return select(position, step.position + step.tokens - 1u, step.seesAll != 0u);
 }
 
 fn firstSeen(position: u32) -> u32 {
-  if (SPAN > 0u) { return position - position % max(SPAN, 1u); }
-  if (WINDOW == 0u || position + 1u <= WINDOW) { return 0u; }
-  return position + 1u - WINDOW;
+  if (SPAN > 0u) { return spanStart(position); }
+  var first = 0u;
+  if (BOTH_WAYS) { first = textStartOf(position); }
+  if (WINDOW == 0u || position + 1u <= WINDOW) { return first; }
+  return max(first, position + 1u - WINDOW);
+}
+
+// Where a position's span begins: spans are counted from the beginning of its text.
+fn spanStart(position: u32) -> u32 {
+  var first = 0u;
+  if (BOTH_WAYS) { first = textStartOf(position); }
+  return position - (position - first) % max(SPAN, 1u);
 }
 
 fn capped(score: f32) -> f32 {
@@ -64,8 +80,8 @@ fn slopeOf(head: u32) -> f32 {
   return exp2(-MAX_BIAS * step / f32(BIAS_HEADS));
 }
 
-// The score of a position that a token at another one sees.
+// The score of a position that a token at another one sees, be it before that or behind.
 fn fallen(score: f32, slope: f32, position: u32, seen: u32) -> f32 {
   if (MAX_BIAS == 0.0) { return score; }
-  return score - slope * f32(position - seen);
+  return score - slope * f32(max(position, seen) - min(position, seen));
 }

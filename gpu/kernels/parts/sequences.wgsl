@@ -3,7 +3,8 @@
 // A token's record: its id, its position, the place of its keys and values in the cache, the word of
 // `records` where its sequence's table begins, its sequence's slot, and, plus 1, the places of the
 // state that its sequence goes on with and of the one that it leaves. The table has a sequence's
-// blocks of 32 positions.
+// blocks of 32 positions. Rows of an encoder's step are positions of one sequence, whatever texts they
+// are of; nobody keeps states there, and the last two words say where the token's text begins and ends.
 
 override RECORD: u32; // words of a token's record
 override IS_APART: bool = false; // each token is another sequence's
@@ -26,6 +27,11 @@ fn stateBefore(token: u32) -> u32 { return records[token * RECORD + 5u]; }
 
 // 0: it is not kept.
 fn stateBehind(token: u32) -> u32 { return records[token * RECORD + 6u]; }
+
+// Of an encoder: the first row of a token's text, and the one behind its last.
+fn textStartOf(token: u32) -> u32 { return records[token * RECORD + 5u]; }
+
+fn textEndOf(token: u32) -> u32 { return records[token * RECORD + 6u]; }
 
 // Tokens of the step that are before it in its sequence.
 fn earlierTokens(token: u32) -> u32 { return select(token, 0u, IS_APART); }

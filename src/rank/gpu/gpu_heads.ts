@@ -66,6 +66,7 @@ export function addHeads(
     ...{ heads, groupSize, cache: weights.cache },
     window: config.layers[index].slidingWindow,
     span: config.layers[index].attentionChunk,
+    bothWays: config.isEncoder,
     alibi: maxBias === 0 ? null : { maxBias, headCount, firstHead: plan.heads.start },
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
     scale: config.attentionScale,

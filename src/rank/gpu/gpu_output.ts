@@ -38,7 +38,7 @@ export async function buildOutput(of: OutputPlace, output: GpuOutput): Promise<P
 }
 
 /** partial [n, d] = norm(residual), of all tokens of a step: what vectors of texts are made of. */
-export async function buildRows(of: OutputPlace, { norm }: GpuOutput): Promise<Program> {
+export async function buildRows(of: OutputPlace, norm: GpuNorm): Promise<Program> {
   const { config, space: { residual, partial } } = of;
   const builder = of.makeBuilder();
   addNorm(builder, config, norm, { from: residual, to: partial });

@@ -5,21 +5,11 @@
  * block leaves comes back into its partial sum, so that joins are the same sums in the same order.
  * Knows when what is computed; what a layer computes is in gpu_layer.ts.
  */
-import {
-  createInt8Rows,
-  createReadBack,
-  createStepInput,
-  type Gpu,
-  GpuUnavailableError,
-  type Program,
-  ProgramBuilder,
-  type ReadBack,
-  type StepInput,
-} from "../../../gpu/mod.ts";
+import { type Gpu, GpuUnavailableError, type Program } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import { configOf } from "../../model/layer_config.ts";
 import type { Control, StepWords } from "../../memory/control.ts";
-import { bindNorm, type Norm } from "../bound/bound_norm.ts";
+import { addressOf, bindNorm, type Norm } from "../bound/bound_norm.ts";
 import { LayerTally, neuronsAsked } from "../step/layer_tally.ts";
 import type { RankPlan } from "../plan/plan_types.ts";
 import type { RankSteps } from "../rank_steps.ts";
@@ -28,22 +18,14 @@ import { StepState, type StepStateInput } from "../step/step_state.ts";
 import type { TokenRows } from "../blocks/token_table.ts";
 import { Vocabulary } from "../blocks/vocabulary.ts";
 import { floats } from "../bound/arena_views.ts";
-import { lengthOf } from "../plan/shard.ts";
-import { type Brought, type BroughtNeurons, openBrought } from "./brought_neurons.ts";
-import { buildOutput, buildRows, loadOutput } from "./gpu_output.ts";
+import type { Brought } from "./brought_neurons.ts";
 import type { GpuLayer } from "./gpu_layer.ts";
-import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
-import { apartTokens, GpuStep } from "./gpu_step.ts";
-import { loadKeptStart } from "./gpu_kept.ts";
-import { loadStreamEnds } from "./gpu_alt_up.ts";
-import { createGivenParts, type SentRows, sentWithSteps } from "./gpu_given.ts";
-import { loadTokenInputs } from "./gpu_inputs.ts";
-import { openLayers } from "./gpu_walk.ts";
+import { type GpuRankParts, openParts } from "./gpu_parts.ts";
+import { GpuStep } from "./gpu_step.ts";
 import type { Range } from "../plan/shard.ts";
-import { openRoutes } from "./gpu_experts.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
-import { GpuLoader, type GpuLoading } from "./gpu_weights.ts";
-import { openTokenChain, type TokenChain } from "./token_chain.ts";
+import type { GpuLoading } from "./gpu_weights.ts";
+import type { TokenChain } from "./token_chain.ts";
 
 export interface GpuRankInput extends StepStateInput, Omit<GpuLoading, "gpu"> {
   readonly gpu: Gpu;
@@ -54,25 +36,6 @@ export interface GpuRankInput extends StepStateInput, Omit<GpuLoading, "gpu"> {
   readonly awaitsLogits?: boolean;
   /** It can compute several tokens a wait, where it is alone. */
   readonly hasChain?: boolean;
-}
-
-/** What is made when the rank is opened. */
-interface GpuRankParts {
-  readonly space: GpuSpace;
-  readonly input: StepInput;
-  readonly layers: readonly WalkedGpuLayer[];
-  /** Null where nothing is brought. */
-  readonly brought: BroughtNeurons | null;
-  /** What of the tokens' rows goes to the GPU with a step. */
-  readonly sent: readonly SentRows[];
-  /** Null where it has no rows of the output. */
-  readonly output: Program | null;
-  /** Leaves the last norm of all tokens as a partial sum; null: others know it. */
-  readonly rows: Program | null;
-  readonly partialBack: ReadBack;
-  readonly logitsBack: ReadBack;
-  /** Null where a wait is for one token. */
-  readonly chain: TokenChain | null;
 }
 
 export class GpuRank implements RankSteps<WalkedGpuLayer> {
@@ -86,6 +49,8 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   readonly #parts: GpuRankParts;
   readonly #isAlone: boolean;
   readonly #embeddingNorm: Norm | null;
+  /** Address of f32 [d], or 0. */
+  readonly #tokenKind: number;
   readonly #awaitsLogits: boolean;
   readonly #tally: LayerTally;
   /** Logits of the last 1, 2, … tokens in the arena. */
@@ -109,9 +74,11 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     this.#isAlone = this.plan.gpu!.isAlone;
     this.#awaitsLogits = awaitsLogits;
     this.#embeddingNorm = bindNorm(this.plan.embeddingNorm);
+    this.#tokenKind = addressOf(this.plan.tokenKind);
     const [firstMemory] = input.memories[this.plan.rankIndex];
     this.#tally = new LayerTally(this.plan, firstMemory);
-    this.#step = new GpuStep(parts.input, { plan: this.plan, memory: firstMemory });
+    const { config: { isEncoder } } = input;
+    this.#step = new GpuStep(parts.input, { plan: this.plan, memory: firstMemory, isEncoder });
     const { workspaces, outputArena, logitsRows, strides, rankIndex } = this.plan;
     const memory = input.memories[rankIndex][outputArena];
     this.#logits = Array.from(
@@ -132,44 +99,9 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       );
     }
     const state = new StepState(input);
-    const { gpu, config } = input;
     const { plan } = state;
     check(!input.awaitsLogits || plan.gpu!.isAlone, "who works beside others waits on the spot");
-    const space = await createSpace(gpu, { plan, config });
-    const stepInput = await createStepInput(gpu, {
-      ...{ maxTokens: plan.chunkTokens, ropes: input.ropeFrequencies },
-      ...{ sequences: plan.sequences, contextLength: plan.contextLength },
-    });
-    const loader = new GpuLoader(input);
-    const routes = await openRoutes(gpu, plan, config);
-    const int8 = await createInt8Rows(gpu, {
-      ...{ tokens: plan.chunkTokens, columns: widestInput(plan, config) },
-      sequences: apartTokens(plan),
-    });
-    const makeBuilder = () => new ProgramBuilder(gpu, stepInput, int8);
-    const tokenInputs = await loadTokenInputs(loader, plan);
-    const streamEnds = await loadStreamEnds(loader, plan);
-    const keptStart = await loadKeptStart(loader, plan, config);
-    const givenParts = await createGivenParts(gpu, { plan, config });
-    const ends = { tokenInputs, streamEnds, keptStart, givenParts };
-    const of = { ...input, plan, space, routes, loader, ...ends, makeBuilder };
-    const layers = await openLayers(of);
-    const brought = await openBrought({ ...of, layers: layers.map(({ layer }) => layer) });
-    const output = lengthOf(plan.output.rows) > 0 ? await loadOutput(of) : null;
-    const rowBytes = plan.strides.embedding * 4;
-    return new GpuRank(input, state, {
-      ...{ space, layers, brought },
-      sent: sentWithSteps(input, { plan, space, givenParts }),
-      output: output && await buildOutput(of, output),
-      rows: output && plan.gpu!.isAlone ? await buildRows(of, output) : null,
-      input: stepInput,
-      partialBack: await createReadBack(gpu, plan.chunkTokens * rowBytes),
-      logitsBack: await createReadBack(gpu, Math.max(4, plan.logitsRows * plan.strides.logits * 4)),
-      // The last one to want memory: without it a wait is for one token.
-      chain: output && input.hasChain
-        ? await openTokenChain({ ...of, input: stepInput, output, layers })
-        : null,
-    });
+    return new GpuRank(input, state, await openParts(input, plan));
   }
 
   /** Null where a wait is for one token. */
@@ -201,7 +133,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   }
 
   joinEmbedding(): boolean {
-    if (!this.#residual.joinEmbedding(this.#embeddingNorm, 0)) return false;
+    if (!this.#residual.joinEmbedding(this.#embeddingNorm, this.#tokenKind)) return false;
     if (this.#isAlone) this.#sendResidual();
     for (const each of this.#parts.sent) each.send(this.#control.stepIds(), this.#step.n);
     return true;

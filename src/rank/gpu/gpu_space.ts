@@ -174,7 +174,7 @@ function widthsOf(
     streams: streamCount * strides.embedding,
     modes: streamCount,
     around: streamCount === 0 ? 0 : strides.embedding,
-    logits: lengthOf(output.rows),
+    logits: config.isEncoder ? 0 : lengthOf(output.rows),
   };
 }
 

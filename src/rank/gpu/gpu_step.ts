@@ -1,6 +1,7 @@
 /**
  * A step as a GPU is told of it: how many tokens, whose they are and where, which blocks of the
- * caches are whose, and where states are. Either all are one sequence's, or each is another one's.
+ * caches are whose, and where states are. Either all are one sequence's, or each is another one's;
+ * of an encoder they are whole texts.
  */
 import type { StepInput, StepRows, StepValues } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
@@ -39,10 +40,15 @@ export class GpuStep implements StepValues {
   readonly #contextLength: number;
   readonly #keepsStates: boolean;
   readonly #hasAxes: boolean;
+  readonly #isEncoder: boolean;
 
   constructor(
     input: StepInput,
-    { plan, memory }: { readonly plan: RankPlan; readonly memory: WebAssembly.Memory },
+    { plan, memory, isEncoder = false }: {
+      readonly plan: RankPlan;
+      readonly memory: WebAssembly.Memory;
+      readonly isEncoder?: boolean;
+    },
   ) {
     const { chunkTokens, contextLength, sequences, statePlaces, workspaces: [{ tables }] } = plan;
     this.#input = input;
@@ -51,6 +57,7 @@ export class GpuStep implements StepValues {
     const axes = new Int32Array(chunkTokens * POSITION_AXES);
     this.#rows = { positions: numbers(), slots: numbers(), states, axes };
     this.#hasAxes = input.hasAxes;
+    this.#isEncoder = isEncoder;
     this.#keepsStates = statePlaces > 0;
     this.#tableBlocks = tableBlocks(contextLength);
     this.#contextLength = contextLength;
@@ -74,6 +81,7 @@ export class GpuStep implements StepValues {
   begin(state: StepState, chained = 1): void {
     const { n, logitsCount, segments, segmentCount, positions: axes } = state;
     check(chained === 1 || n === 1, "a chain begins with a step of one token");
+    if (this.#isEncoder) return this.#beginTexts(state);
     const isOnes = areOnes(segments, segmentCount);
     check(isOnes || segmentCount === n, "tokens of one sequence, or of one each");
     this.seesAll = segments[SEGMENT_SEES_ALL] === 1;
@@ -100,6 +108,32 @@ export class GpuStep implements StepValues {
         this.#rows.states.from[t] = this.#rows.states.to[t] = NONE;
       }
       if (this.#keepsStates) this.#takeStates(segments, at, t);
+    }
+    this.#input.write(this, null, this.#rows);
+  }
+
+  /**
+   * Of an encoder: whole texts, one behind the other. Nobody reads keys and values when the step is
+   * over, so its rows are the positions of one sequence, and records say whose text they are of.
+   */
+  #beginTexts({ n, logitsCount, segments, segmentCount, positions: axes }: StepState): void {
+    this.n = n;
+    this.m = logitsCount;
+    this.isApart = n === 1;
+    const { positions, states: { from, to } } = this.#rows;
+    let first = 0;
+    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
+      check(segments[at + SEGMENT_POSITION] === 0, "texts are read as a whole");
+      const end = first + segments[at + SEGMENT_ROWS];
+      for (let t = first; t < end; t++) {
+        positions[t] = t;
+        from[t] = first - 1;
+        to[t] = end - 1;
+        for (let i = t * POSITION_AXES; i < (t + 1) * POSITION_AXES; i++) {
+          this.#rows.axes[i] = this.#hasAxes ? axes[i] : t - first;
+        }
+      }
+      first = end;
     }
     this.#input.write(this, null, this.#rows);
   }

@@ -2,7 +2,7 @@
  * The layers of a GPU's rank as they are walked: loaded, and with the lists of commands that each
  * runs. Knows how commands are put together; nothing of when they run.
  */
-import type { Program, ProgramBuilder, Routes, Rows } from "../../../gpu/mod.ts";
+import type { KvCache, Program, ProgramBuilder, Routes, Rows } from "../../../gpu/mod.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { floats } from "../bound/arena_views.ts";
 import { bindNorm } from "../bound/bound_norm.ts";
@@ -96,6 +96,8 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
         ...{ gpu, config: configOf(config, index), index, loader, space, routes },
         isAlone: plan.gpu!.isAlone,
         cacheOfOther: layerPlan.keysOf === null ? null : layers[layerPlan.keysOf].cache,
+        // Of an encoder a layer's are of no use behind it.
+        spareCaches: config.isEncoder ? cachesOf(layers) : [],
         plan: layerPlan,
         allFromTokens: index < longLayers ? longFrom : Infinity,
         ...{ contextLength: plan.contextLength, kvBlocks: plan.kvBlocks },
@@ -106,6 +108,10 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
     );
   }
   return layers;
+}
+
+function cachesOf(layers: readonly GpuLayer[]): KvCache[] {
+  return layers.map(({ cache }) => cache).filter((cache) => cache !== null);
 }
 
 /** Of a rank alone: commands of some layers together, at the first one of them. */

@@ -108,6 +108,8 @@ export interface LayerLoading {
   readonly kvType: "f16" | "f32";
   /** Of the layer whose keys and values it reads; null: it has its own. */
   readonly cacheOfOther: KvCache | null;
+  /** Of layers before, whose keys and values nobody reads any more; left out: there are none. */
+  readonly spareCaches?: readonly KvCache[];
   /** Of states; 0: no layer keeps any. */
   readonly statePlaces: number;
 }
@@ -171,6 +173,10 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
   );
   check(attentionOutput !== null, "what heads give is merged");
   const latent = config.latent && await loadLatent(loader, plan, config.latent);
+  const shape = { kvHeads, ...dimsOnGpu(config) };
+  const spare = input.spareCaches?.find((each) =>
+    each.kvHeads === kvHeads && each.headDim === shape.headDim && each.valueDim === shape.valueDim
+  );
   return {
     projections: latent?.projections ??
       await loadProducts(loader, hasKeys ? [query, key!, value!] : [query]),
@@ -184,11 +190,10 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
     scale: plan.attentionScale && await loader.vector(plan.attentionScale),
     output: await loader.stack([attentionOutput]),
     hasKeys,
-    cache: input.cacheOfOther ?? await createKvCache(gpu, `blk.${input.index}`, {
+    cache: input.cacheOfOther ?? spare ?? await createKvCache(gpu, `blk.${input.index}`, {
       positions: input.kvBlocks * KV_BLOCK_POSITIONS,
       contextLength: input.contextLength,
-      kvHeads,
-      ...dimsOnGpu(config),
+      ...shape,
       type: input.kvType,
     }),
   };

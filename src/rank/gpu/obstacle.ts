@@ -94,9 +94,6 @@ export function expertsObstacle(
 /** Of what layers have. */
 function layersObstacle({ config, tensors }: ModelDescription): string | null {
   const spans = tensors.layers.flatMap(({ queryNorm, keyNorm }) => [queryNorm, keyNorm]);
-  if (config.isEncoder || config.normalizesSums) {
-    return "texts that are read in both directions are the threads'";
-  }
   if (config.normalizesTurnedHeads && spans.some((each) => each?.span === "projection")) {
     return "heads that are turned already are normalised together by threads only";
   }
@@ -132,6 +129,9 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
 export function besideObstacle({ config, tensors }: ModelDescription): string | null {
   const isApart = ({ feedForward }: LayerTensors) =>
     feedForward?.kind === "experts" && feedForward.apart !== null;
+  if (config.isEncoder || config.normalizesSums) {
+    return "texts that are read in both directions are not shared out between a GPU and threads";
+  }
   if (tensors.layers.some(({ innerNorm }) => innerNorm !== undefined)) {
     return "norms inside of blocks are not shared out between a GPU and threads";
   }

@@ -6,6 +6,7 @@
 import {
   addRows,
   type HalfNorm,
+  headNorm,
   joinNorms,
   joinResidual,
   type NextNorm,
@@ -47,7 +48,8 @@ export function nextHalf(
 }
 
 /**
- * residual = factor · (residual + norm(residualScale · x)); by null: as it is.
+ * residual = factor · (residual + norm(residualScale · x)); by null: as it is. In models that
+ * normalise sums residual = factor · norm(residual + residualScale · x).
  * @returns the next norm, where the same dispatch makes it.
  */
 export function addToStream(
@@ -59,6 +61,12 @@ export function addToStream(
   const { residualScale: scale, embeddingLength: width, norm: { kind, epsilon } } = config;
   const { postEpsilon = epsilon } = config.norm;
   const reads = next?.norm ?? null;
+  if (config.normalizesSums) {
+    addRows(builder, { x, to: residual, width, scale });
+    normalizeSum(builder, config, { residual, by });
+    scaleStream(builder, residual, { width, factor });
+    return null;
+  }
   const isPlain = kind === "rms" && by?.bias === null && reads?.bias === null;
   if (isPlain) {
     joinNorms(builder, {
@@ -77,6 +85,15 @@ export function addToStream(
   return null;
 }
 
+/** residual = norm(residual); null: it stays as it is. */
+function normalizeSum(
+  builder: ProgramBuilder,
+  { embeddingLength: width, norm: { kind, epsilon, postEpsilon = epsilon } }: ModelConfig,
+  { residual: x, by }: { residual: Rows; by: GpuNorm | null },
+): void {
+  if (by !== null) headNorm(builder, { ...by, kind, epsilon: postEpsilon, x, heads: 1, width });
+}
+
 /** residual *= factor; null: it stays as it is. */
 function scaleStream(
   builder: ProgramBuilder,
@@ -90,7 +107,7 @@ function scaleStream(
 export type LeaveAs = "partial" | "rest" | "sum";
 
 /**
- * partial = W · x; "rest": partial += it; "sum": residual += it, or its norm.
+ * partial = W · x; "rest": partial += it; "sum": residual += it, or its norm, or the sum's norm.
  * @returns the next norm, or half of it, where it is made, too.
  */
 export function leaveProduct(
@@ -105,16 +122,18 @@ export function leaveProduct(
   },
 ): OneInput | null {
   const { space: { partial, residual }, config } = place;
-  if (as !== "sum" || by !== null) {
+  const normalizesSum = as === "sum" && by !== null && config.normalizesSums === true;
+  if (as !== "sum" || by !== null && !normalizesSum) {
     multiply(builder, stacked, { x, to: partial, accumulate: as === "rest" });
     return as === "sum" ? addToStream(builder, place, partial, { by, following }) : null;
   }
   const { residualScale: scale, embeddingLength: width } = config;
-  const next = nextHalf(place, following);
+  const next = normalizesSum ? null : nextHalf(place, following);
   const left: HalfNorm | null = next &&
     joinResidual(builder, { ...stacked, ...next, x, to: residual, scale });
   if (left !== null) return left;
   multiply(builder, stacked, { x, to: residual, accumulate: true, scale });
+  if (normalizesSum) normalizeSum(builder, config, { residual, by });
   scaleStream(builder, residual, { width, factor: following.factor });
   return null;
 }

@@ -62,10 +62,13 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
 
 /** Of these what goes to arenas: of a rank on a GPU what makes embeddings and what ends joins. */
 export function* arenaPiecesOf(plan: RankPlan): Generator<Piece> {
-  const { gpu, embedding, embeddingNorm, positions, layers } = plan;
+  const { gpu, embedding, embeddingNorm, positions, layers, tokenKind } = plan;
   if (gpu === null) return yield* piecesOf(plan);
+  // Of a tower the GPU has both ends, too.
+  if (plan.projector !== null) return;
   yield* inArena(0, [...partsOf(embedding), ...positions ? partsOf(positions) : []]);
   yield* inArena(0, partsOfNorm(embeddingNorm));
+  if (tokenKind !== null) yield* inArena(0, [{ vector: tokenKind }]);
   if (gpu.isAlone) return;
   for (const { arena, attentionPostNorm, feedForwardPostNorm, outputScale } of layers) {
     yield* inArena(arena, partsOfNorm(attentionPostNorm));
@@ -75,8 +78,9 @@ export function* arenaPiecesOf(plan: RankPlan): Generator<Piece> {
 }
 
 /** True where the output is the embedding table, as it lies there. */
-export function isTied({ embedding, output, gpu }: RankPlan): boolean {
-  return gpu === null && output.tensor === embedding.tensor &&
+export function isTied({ embedding, output }: RankPlan): boolean {
+  // On a GPU rows have no places in an arena.
+  return output.tensor === embedding.tensor && output.rowStrideBytes === embedding.rowStrideBytes &&
     output.rows.start === embedding.rows.start && output.rows.end === embedding.rows.end;
 }
 

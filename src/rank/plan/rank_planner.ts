@@ -24,7 +24,8 @@ import { planProjector, type ProjectorShare, projectorShare } from "./plan_proje
 import { sameWeights, sharing } from "./same_weights.ts";
 import { planGpu } from "./brought_plan.ts";
 import { DevicePlacer } from "./device_placer.ts";
-import { chainedStatePlaces, keptBytes } from "./kept_shapes.ts";
+import { chainedStatePlaces } from "./kept_shapes.ts";
+import { planOnGpu } from "./plan_on_gpu.ts";
 import {
   logitsRows,
   NO_WIDTHS,
@@ -213,7 +214,8 @@ export class RankPlanner implements Placer {
     if (!config.tiedEmbeddings || this.#projector !== null) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
     const outputNorm = norm(this.#device ?? this, tensors.outputNorm);
-    const isSame = this.#device === null && isSameRange(shard.vocab, shard.embedding);
+    const isSame = (this.#device === null || config.isEncoder) &&
+      isSameRange(shard.vocab, shard.embedding);
     const output = isSame
       ? this.#embedding.embedding
       : (this.#device ?? this).matrix(tensors.tokenEmbedding, { rows: shard.vocab });
@@ -276,33 +278,18 @@ export class RankPlanner implements Placer {
     return { ...plan, placesOffsetBytes: this.#arena.allocate(`blk.${index}.states`, "kv", bytes) };
   }
 
-  /** What ends a join is done on the rank's thread, where the other ranks' sums are. */
   #placeOnGpu(index: number, device: DevicePlacer): void {
-    const { model: { config, tensors }, options, kvType } = this.#in;
-    const { attentionPostNorm, feedForwardPostNorm, outputScale } = tensors.layers[index];
-    const place = this.#isAlone ? device : this;
-    this.#deviceKvBytes += keptBytes(this.#in.layerShards[index], {
-      ...{ ...options, kvType, config: configOf(config, index), layer: config.layers[index] },
-      statePlaces: this.#statePlaces,
-    });
     const arena = this.#arenas.length - 1;
     const shared = sameWeights(this.#layers, index, { ...this.#in, arena });
-    const { stateSpace, timeMix, finch, keyDeltas, ...weights } = shared ??
-      planLayer(device, this.#layerInput(index));
-    this.#layers.push({
-      ...weights,
-      arena,
-      ...sharing(shared, tensors.layers[index], place),
-      stateSpace: stateSpace && { ...stateSpace, placesOffsetBytes: 0 },
-      timeMix: timeMix && { ...timeMix, placesOffsetBytes: 0 },
-      finch: finch && { ...finch, placesOffsetBytes: 0 },
-      keyDeltas: keyDeltas && { ...keyDeltas, placesOffsetBytes: 0 },
-      attentionPostNorm: norm(place, attentionPostNorm),
-      feedForwardPostNorm: norm(place, feedForwardPostNorm),
-      outputScale: outputScale && place.vector(outputScale),
-      keysOffsetBytes: 0,
-      valuesOffsetBytes: 0,
+    const { layer, keptBytes } = planOnGpu(this.#in, index, {
+      ...{ arena, shared, statePlaces: this.#statePlaces },
+      weights: shared ?? planLayer(device, this.#layerInput(index)),
+      place: this.#isAlone ? device : this,
     });
+    this.#deviceKvBytes = this.#in.model.config.isEncoder
+      ? Math.max(this.#deviceKvBytes, keptBytes) // layers share it
+      : this.#deviceKvBytes + keptBytes;
+    this.#layers.push(layer);
   }
 
   placeOutput(): void {

@@ -80,13 +80,14 @@ export const checkSteps = (shape: AttentionShape): GpuCase["run"] => async (gpu)
 };
 
 /** Queries, keys and values side by side. */
-function columnsOf({ heads, kvHeads, headDim, valueDim = headDim }: AttentionShape): number {
+export function columnsOf({ heads, kvHeads, headDim, valueDim = headDim }: AttentionShape): number {
   return heads * headDim + kvHeads * (headDim + valueDim);
 }
 
-async function attendOnGpu(
+/** Turns heads, remembers them and attends. texts: bounds of each token's, as `StepRows.states`. */
+export async function attendOnGpu(
   gpu: Gpu,
-  { shape, cache, x, n, position, sequences, seesAll }: {
+  { shape, cache, x, n, position, sequences, seesAll, texts }: {
     shape: AttentionShape;
     cache: KvCache;
     x: Float32Array;
@@ -94,6 +95,7 @@ async function attendOnGpu(
     position: number;
     sequences?: readonly TestSequence[];
     seesAll?: boolean;
+    texts?: { readonly from: readonly number[]; readonly to: readonly number[] };
   },
 ): Promise<Float32Array> {
   const { heads, headDim, kind = "neox", groupSize, headOffset, window, softCap } = shape;
@@ -125,6 +127,7 @@ async function attendOnGpu(
     n,
     position,
     seesAll,
+    states: texts,
     // Another rope lies before it; how long both are together is a constant of shaders.
     ropes: [frequenciesOf({ ...shape, rotated: 2 + headDim - rotated }), frequenciesOf(shape)],
     contextLength: cache.contextLength,
@@ -137,6 +140,7 @@ async function attendOnGpu(
       rotateAndRemember(builder, { x, heads, cache, rope, norms });
       attention(builder, {
         ...{ x, to, heads, groupSize, headOffset, cache, window, span },
+        bothWays: texts !== undefined,
         alibi: alibi && { ...alibi, headCount: alibi.ofHeads },
         scale: 1 / Math.sqrt(headDim),
         softCap,
@@ -153,7 +157,7 @@ async function attendOnGpu(
 }
 
 /** What the cache keeps of numbers. */
-function kept(values: ArrayLike<number>, type: "f16" | "f32"): Iterable<number> {
+export function kept(values: ArrayLike<number>, type: "f16" | "f32"): Iterable<number> {
   return type === "f16" ? Float16Array.from(values) : Float32Array.from(values);
 }
 

@@ -108,42 +108,50 @@ async (gpu) => {
   }
 };
 
-const checkHeadNorm =
-  (kind: NormKind, heads: number, width: number, weightPerHead: boolean): GpuCase["run"] =>
-  async (gpu) => {
-    const n = 3;
-    const before = 4; // columns in front of the heads
-    const columns = before + heads * width;
-    const x = normals(5, n * columns);
-    const weightValues = normals(6, weightPerHead ? heads * width : width);
-    const weight = await gpu.createVector("weight", weightValues);
-    const actual = await runStep(gpu, {
-      n,
-      rows: { x: { values: x, width: columns } },
-      build: (builder, { x }) =>
-        headNorm(builder, {
-          kind,
-          epsilon: EPSILON,
-          weight,
-          weightPerHead,
-          x: { ...x, column: before },
-          heads,
-          width,
-        }),
-      read: "x",
-    });
-    const expected = Float64Array.from(x);
-    for (let t = 0; t < n; t++) {
-      for (let h = 0; h < heads; h++) {
-        const at = t * columns + before + h * width;
-        const weights = weightPerHead
-          ? weightValues.subarray(h * width, (h + 1) * width)
-          : weightValues;
-        expected.set(expectedNorm(kind, x.subarray(at, at + width), weights, null), at);
-      }
+const checkHeadNorm = (
+  kind: NormKind,
+  heads: number,
+  width: number,
+  weightPerHead: boolean,
+  hasBias = false,
+): GpuCase["run"] =>
+async (gpu) => {
+  const n = 3;
+  const before = 4; // columns in front of the heads
+  const columns = before + heads * width;
+  const x = normals(5, n * columns);
+  const weightValues = normals(6, weightPerHead ? heads * width : width);
+  const weight = await gpu.createVector("weight", weightValues);
+  const biasValues = hasBias ? normals(7, weightValues.length) : null;
+  const bias = biasValues && await gpu.createVector("bias", biasValues);
+  const actual = await runStep(gpu, {
+    n,
+    rows: { x: { values: x, width: columns } },
+    build: (builder, { x }) =>
+      headNorm(builder, {
+        kind,
+        epsilon: EPSILON,
+        weight,
+        bias,
+        weightPerHead,
+        x: { ...x, column: before },
+        heads,
+        width,
+      }),
+    read: "x",
+  });
+  const expected = Float64Array.from(x);
+  for (let t = 0; t < n; t++) {
+    for (let h = 0; h < heads; h++) {
+      const at = t * columns + before + h * width;
+      const first = weightPerHead ? h * width : 0;
+      const weights = weightValues.subarray(first, first + width);
+      const biases = biasValues && biasValues.subarray(first, first + width);
+      expected.set(expectedNorm(kind, x.subarray(at, at + width), weights, biases), at);
     }
-    assertNear(`${kind} heads ${heads}`, actual, expected, 1e-5);
-  };
+  }
+  assertNear(`${kind} heads ${heads}`, actual, expected, 1e-5);
+};
 
 export const normCases: readonly GpuCase[] = [
   {
@@ -175,6 +183,8 @@ export const normCases: readonly GpuCase[] = [
       await checkHeadNorm(kind, 5, 20, false)(gpu);
       await checkHeadNorm(kind, 3, 128, true)(gpu);
       await checkHeadNorm(kind, 1, 640, false)(gpu);
+      await checkHeadNorm(kind, 1, 100, false, true)(gpu);
+      await checkHeadNorm(kind, 2, 20, true, true)(gpu);
     },
   })),
 ];
