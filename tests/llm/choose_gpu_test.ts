@@ -244,3 +244,18 @@ Deno.test("chooseGpu() counts the small kernels of a mixture's layers", async ()
   assertAlmostEquals(await speedOf("llama"), 1 / 4, 1e-3);
   assertAlmostEquals(await speedOf("llama-moe"), 1 / 10, 1e-3);
 });
+
+Deno.test("chooseGpu() compares what an encoder reads, and has all of it or nothing", async () => {
+  const of = { architecture: "bert" } as const;
+  const fast = await decide({}, { of, measured: FAST });
+  assertEquals(fast.parts.map(({ isAlone, contexts }) => ({ isAlone, contexts })), [
+    { isAlone: true, contexts: undefined },
+  ]);
+  assertEquals(fast.expectedDecodeTps, null, "it writes nothing");
+  // A tenth of a second for a layer's small kernels: of two layers 64 tokens in 0.4 s.
+  const slow = await decide({}, { of, measured: { ...FAST, smallKernelMs: 100 } });
+  assertEquals(slow.parts, []);
+  assertStringIncludes(slow.reason, "it would read 160.0 tok/s, the threads");
+  const asked = () => decide({ gpu: "on", hotShare: 0.5 }, { of, measured: FAST });
+  await assertRejects(asked, UnsupportedModelError, "are not shared out between a GPU and threads");
+});
