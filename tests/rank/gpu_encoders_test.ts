@@ -22,9 +22,9 @@ const F32_NMSE = 1e-11;
 /** Longer than windows, and no multiple of a tile of tokens or of a block of positions. */
 const IDS = Array.from({ length: 61 }, ((rng) => () => rng.int(512))(new Rng(7)));
 /**
- * Of the families, those that have between them all that a GPU does for encoders only: learned
- * positions, kinds and norms of sums; experts; slopes; windows of layers without a first norm; heads
- * of another length with norms behind blocks.
+ * Of the families those that have between them all that a GPU does for encoders only: learned
+ * positions, kinds and norms of sums; experts; slopes; windows of layers without a first norm;
+ * heads of another length with norms behind blocks.
  */
 const FAMILIES: readonly TinyEncoderName[] = [
   "bert",
