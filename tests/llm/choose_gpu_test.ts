@@ -247,7 +247,7 @@ Deno.test("chooseGpu() counts the small kernels of a mixture's layers", async ()
 
 Deno.test("chooseGpu() compares what an encoder reads, and has all of it or nothing", async () => {
   const of = { architecture: "bert" } as const;
-  const fast = await decide({}, { of, measured: FAST });
+  const fast = await decide({ parallel: "auto" }, { of, measured: FAST });
   assertEquals(fast.parts.map(({ isAlone, contexts }) => ({ isAlone, contexts })), [
     { isAlone: true, contexts: undefined },
   ]);

@@ -75,3 +75,19 @@ Deno.test("planRanks() counts a latent once, as the key of one head", () => {
   const bytes = own.kvType === "f32" ? 4 : 2;
   assertEquals(own.gpu!.kvBytes, 2 * places * dims * bytes);
 });
+
+Deno.test("planRanks() counts an encoder's keys and values once, for layers share them", () => {
+  const file = parseGguf(tinyModel({ architecture: "bert", blockCount: 3 }));
+  const [own] = planRanks(describeModel(file), file.tensors, {
+    ...{ rankCount: 1, contextLength: 100, chunkTokens: 4, kvType: "f32" },
+    gpu: { layers: 3, heads: 1, neurons: [1], hasOutput: true },
+    sizes: {
+      q8_bytes: () => 1024,
+      neurons_scratch_bytes: () => 1024,
+      matmul_long_scratch_bytes: () => 1024,
+      attention_scratch_bytes: () => 1024,
+    },
+  });
+  const places = 128; // of 100 positions, by blocks
+  assertEquals(own.gpu!.kvBytes, places * 2 * 64 * 4);
+});
