@@ -258,6 +258,14 @@ export interface GapMarks {
   readonly file: number | null;
 }
 
+/** An adapter (LoRA) that a model was loaded with. */
+export interface AdapterUse {
+  /** Its file's, without folders. */
+  readonly name: string;
+  /** How much of it: 1, as it was trained. */
+  readonly scale: number;
+}
+
 /** What a model's file says about it. */
 export interface ModelDetails {
   /** Its family: "llama". */
@@ -279,6 +287,8 @@ export interface ModelDetails {
   readonly uses: readonly ("writing" | "vectors" | "ranking" | "images")[];
   /** Its own chat template; null: it has none. */
   readonly chatTemplate: string | null;
+  /** What is in its weights beside what its file has, in order. */
+  readonly adapters: readonly AdapterUse[];
   /** Marks of its training to fill gaps; null: it has none. */
   readonly gapMarks: GapMarks | null;
   /** Numbers, flags and short texts of its header, by key. */
@@ -373,7 +383,12 @@ export interface LanguageModel {
   /** What its neurons have done so far; left out: nobody counts. */
   readonly neurons?: NeuronActivity;
   /** Requests running and waiting now. */
-  readonly load: { readonly running: number; readonly waiting: number };
+  readonly load: {
+    readonly running: number;
+    readonly waiting: number;
+    /** How many may run at once; left out: nobody says. */
+    readonly runningMax?: number;
+  };
   /** Lets go of everything; answers under way are "cancelled". */
   close(): Promise<void>;
 }
