@@ -178,8 +178,8 @@ export class LoadedModel implements LanguageModel {
     return this.#prompts.whole(text, options);
   }
 
-  encodePair(query: string, document: string): number[] {
-    return this.#prompts.pair(query, document);
+  encodePair(...of: Parameters<PromptEncoder["pair"]>): number[] {
+    return this.#prompts.pair(...of);
   }
 
   encodeText(text: string, options?: Parameters<LanguageModel["encodeText"]>[1]): number[] {

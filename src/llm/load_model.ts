@@ -103,7 +103,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
     textHead: model.tensors.textHead
       ? new TextHead(file, model.tensors.textHead, model.config.norm)
       : null,
-    describe: () => describeModel(file, config, tokenizer, { ...options, tower }),
+    describe: () => describeModel(file, config, tokenizer, { ...options, ...model.tensors, tower }),
     fingerprint: () => sourceFingerprint({ file, packed }),
     notify: options.onNotice ?? warn,
   });

@@ -2,7 +2,7 @@
 import { basename } from "node:path";
 import { getNumber, getString } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
-import type { ModelConfig } from "../model/types.ts";
+import type { ModelConfig, TextHeadTensors } from "../model/types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { LoadOptions } from "./load_options.ts";
 import { ranksPairs } from "./read_pooling.ts";
@@ -15,6 +15,8 @@ const TEXT_CHARS_MAX = 200;
 export interface LoadedWith extends Pick<LoadOptions, "adapters"> {
   /** What it sees with; null or left out: it does not. */
   readonly tower?: object | null;
+  /** What is behind texts' vectors; left out: nothing. */
+  readonly textHead?: TextHeadTensors;
 }
 
 /** Sums up a header; costs a walk over it, so whoever asks often keeps the answer. */
@@ -22,7 +24,7 @@ export function describeModel(
   file: GgufFile,
   config: Pick<ModelConfig, "architecture" | "embeddingLength" | "vocabSize" | "isEncoder">,
   tokenizer: Tokenizer,
-  { adapters = [], tower = null }: LoadedWith = {},
+  { adapters = [], tower = null, textHead }: LoadedWith = {},
 ): ModelDetails {
   const tensors = [...file.tensors.values()];
   return {
@@ -38,6 +40,7 @@ export function describeModel(
       ...tower !== null ? ["images" as const] : [],
     ],
     chatTemplate: getString(file.metadata, "tokenizer.chat_template", "") || null,
+    scoresAreShares: textHead?.ranker?.isSoftmax ?? false,
     adapters: adapters.map(({ path, scale = 1 }) => ({ name: basename(path), scale })),
     gapMarks: gapMarks(file, tokenizer),
     metadata: Object.fromEntries([...file.metadata].flatMap(([key, value]) => {

@@ -287,6 +287,8 @@ export interface ModelDetails {
   readonly uses: readonly ("writing" | "vectors" | "ranking" | "images")[];
   /** Its own chat template; null: it has none. */
   readonly chatTemplate: string | null;
+  /** Scores of pairs (`rank`) are shares, 0 to 1; else they are any numbers. */
+  readonly scoresAreShares: boolean;
   /** What is in its weights beside what its file has, in order. */
   readonly adapters: readonly AdapterUse[];
   /** Marks of its training to fill gaps; null: it has none. */
@@ -334,8 +336,11 @@ export interface LanguageModel {
    * `isCut` what does not fit the context is left out. Left out: as a prompt's.
    */
   encodeWhole?(text: string, options?: { mustFit?: boolean; isCut?: boolean }): number[];
-  /** Ids of two texts that are read together (`rank`); left out: it cannot. */
-  encodePair?(query: string, document: string): number[];
+  /**
+   * Ids of two texts that are read together (`rank`); with `isCut` the end of a document that does
+   * not fit the context is left out. Left out: it cannot.
+   */
+  encodePair?(query: string, document: string, options?: { isCut?: boolean }): number[];
   /** Text of ids, control tokens left out. */
   decode(ids: readonly number[]): string;
   /** The token's bytes, as they appear in text; empty for control tokens. */

@@ -47,6 +47,7 @@ Deno.test("describeModel() counts what a file holds", () => {
       embeddingLength: 32,
       vocabSize: 99,
       chatTemplate: "{{ messages }}",
+      scoresAreShares: false,
       adapters: [],
       gapMarks: null,
       uses: ["writing", "vectors"],
