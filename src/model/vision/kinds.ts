@@ -60,6 +60,7 @@ const gemma4v: VisionKind = {
     activation: null,
   },
   normalizesValues: true,
+  mayLimitProducts: true,
   hasSignedColours: true,
 };
 
