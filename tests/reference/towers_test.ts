@@ -232,6 +232,7 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
     ...["rows and columns exchanged", "frequencies in turns", "no norm in the projector"] as const,
     ...["another epsilon in the projector", "patches without positions"] as const,
   ],
+  "kimik25": ["another epsilon in the projector", "patches without positions", "not turned"],
   "dots_ocr": [
     ...["no last norm", "no norm in the projector", "another epsilon in the projector"] as const,
     "rows and columns exchanged",

@@ -106,7 +106,8 @@ function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned>
   if (kind.patchBias) yield { name: "v.patch_embd.bias", dims: [width], role: "bias" };
   const rows = side * side + (kind.classToken ? 1 : 0);
   if (kind.positions ?? true) {
-    const places = kind.positionTables === undefined ? [rows] : [kind.positionTables, 2];
+    const square = kind.positionsByRows ? [side, side] : [rows];
+    const places = kind.positionTables === undefined ? square : [kind.positionTables, 2];
     yield { name: "v.position_embd.weight", dims: [width, ...places], role: "table" };
   }
   if (kind.classToken) yield { name: "v.class_embd", dims: [width], role: "bias" };

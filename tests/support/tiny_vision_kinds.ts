@@ -44,6 +44,8 @@ export interface TinyVisionKind {
   readonly postNorms?: boolean;
   /** Products of these matrices of layers have limits. */
   readonly limited?: readonly string[];
+  /** Positions are [rows, columns, d]. */
+  readonly positionsByRows?: boolean;
   /** Positions of so many columns, and as many of rows, instead of those of a square. */
   readonly positionTables?: number;
   /** Keys without "clip.vision.". */
@@ -225,6 +227,10 @@ export const TINY_KINDS = {
   },
   "kimivl": {
     ...{ ...SIGLIP, keys: SIDE_2 },
+    tensors: kimiProjector,
+  },
+  "kimik25": {
+    ...{ ...SIGLIP, positionsByRows: true, keys: { ...SIDE_2, ...PIXELS } },
     tensors: kimiProjector,
   },
   "dots_ocr": {

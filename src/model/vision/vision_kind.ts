@@ -60,7 +60,11 @@ export interface VisionKind {
    * none.
    */
   readonly classToken: "none" | "required" | "ifThere" | "many";
-  readonly positions: "none" | "required";
+  readonly positions:
+    | "none"
+    | "required"
+    /** As [rows, columns, d], of a square that the file's images need not have. */
+    | "byRows";
   /** Of positions, where images keep their shapes. */
   readonly resize: NonNullable<ImageConfig["positions"]>["resize"];
   readonly rope: TowerRope | null;
