@@ -32,6 +32,7 @@ export {
   WorkerError,
 } from "./src/base/errors.ts";
 export type {
+  AdapterUse,
   ChatMessage,
   ChatOptions,
   Conversations,

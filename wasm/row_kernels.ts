@@ -43,6 +43,20 @@ export interface RowKernels {
   scale_f32(x: number, xStride: number, n: number, d: number, factor: number): void;
   /** x[t, i] = 0 where x[t, i] < threshold; NaN stays. */
   clamp_f32(x: number, xStride: number, n: number, d: number, limit: number): void;
+  /**
+   * to[t, i] = x[t, i] within two numbers at addresses `least` and `most` (0: there is none), and
+   * zero for i in d .. toStride unless `to` is x.
+   */
+  clamp_between_f32(
+    x: number,
+    xStride: number,
+    n: number,
+    d: number,
+    least: number,
+    most: number,
+    to: number,
+    toStride: number,
+  ): void;
   /** x[t, i] = 0 where x[t, i] < threshold. */
   cut_below_f32(x: number, xStride: number, n: number, d: number, threshold: number): void;
   /** x[t, i] *= factors[t]; factors f32 [n]. */

@@ -22,7 +22,6 @@ import { checkIds, type IdLimits } from "./check_ids.ts";
 import { refuseEncoder } from "./read_pooling.ts";
 import type { ImageReader } from "./images/image_reader.ts";
 import { type IdSource, startGeneration } from "./generation.ts";
-import { describeModel } from "./model_details.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { Notice } from "./predictor_report.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
@@ -70,6 +69,8 @@ export interface LoadedModelParts {
   readonly textHead: TextHead | null;
   /** Null: it sees no images. */
   readonly images: ImageReader | null;
+  /** What its file says; made when it is needed. */
+  readonly describe: () => ModelDetails;
   /** Told when they cannot be kept. */
   readonly notify: (notice: Notice) => void;
 }
@@ -103,6 +104,7 @@ export class LoadedModel implements LanguageModel {
   #isClosed = false;
   readonly #queue: TurnQueue;
   #details: ModelDetails | undefined;
+  readonly #describe: () => ModelDetails;
   readonly #extras: RequestExtras;
   readonly #texts: TextReader;
   readonly #images: ImageReader | null;
@@ -137,6 +139,7 @@ export class LoadedModel implements LanguageModel {
       checkIds: (ids) => this.#checkIds(ids, { mayFill: true }),
       readAlone: (...of) => this.#readAlone(...of),
     });
+    this.#describe = parts.describe;
     const images = this.#images = parts.images;
     if (images !== null) this.lookAt = (...of) => images.lookAt(...of);
     this.#extras = new RequestExtras(tokenizer, config.vocabSize);
@@ -155,8 +158,8 @@ export class LoadedModel implements LanguageModel {
     return this.#engines.neurons;
   }
 
-  get load(): { readonly running: number; readonly waiting: number } {
-    return { running: this.#queue.running, waiting: this.#queue.waiting };
+  get load(): LanguageModel["load"] {
+    return this.#queue.load;
   }
 
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string {
@@ -175,8 +178,8 @@ export class LoadedModel implements LanguageModel {
     return this.#prompts.whole(text, options);
   }
 
-  encodePair(query: string, document: string): number[] {
-    return this.#prompts.pair(query, document);
+  encodePair(...of: Parameters<PromptEncoder["pair"]>): number[] {
+    return this.#prompts.pair(...of);
   }
 
   encodeText(text: string, options?: Parameters<LanguageModel["encodeText"]>[1]): number[] {
@@ -192,9 +195,7 @@ export class LoadedModel implements LanguageModel {
   }
 
   get details(): ModelDetails {
-    return this.#details ??= describeModel(this.file, this.config, this.tokenizer, {
-      seesImages: this.lookAt !== undefined,
-    });
+    return this.#details ??= this.#describe();
   }
 
   generate(request: GenerateRequest): Generation {
@@ -216,8 +217,7 @@ export class LoadedModel implements LanguageModel {
       },
       ...{ stop: request.stop ?? [], endSignal: request.endSignal },
       tokenizer: this.tokenizer,
-      signal: request.signal,
-      deadlineMs: request.deadlineMs,
+      ...{ signal: request.signal, deadlineMs: request.deadlineMs },
     });
   }
 

@@ -27,6 +27,7 @@ import {
   speculateFor,
   WAITING_MAX_DEFAULT,
 } from "./load_options.ts";
+import { describeModel } from "./model_details.ts";
 import { openForUse } from "./open_for_use.ts";
 import { describeForUse, describeWithGuesses, planLoad, type PlannedLoad } from "./plan_load.ts";
 import type { Notice } from "./predictor_report.ts";
@@ -102,6 +103,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
     textHead: model.tensors.textHead
       ? new TextHead(file, model.tensors.textHead, model.config.norm)
       : null,
+    describe: () => describeModel(file, config, tokenizer, { ...options, ...model.tensors, tower }),
     fingerprint: () => sourceFingerprint({ file, packed }),
     notify: options.onNotice ?? warn,
   });

@@ -18,6 +18,7 @@ export { type PlannedModel, planWithin } from "./plan_within.ts";
 export type { Notice } from "./predictor_report.ts";
 export type { PredictorMode, TriedPredictors } from "./try_predictors.ts";
 export type {
+  AdapterUse,
   ChatMessage,
   ChatOptions,
   Conversations,

@@ -1,23 +1,30 @@
 /** What people and clients ask about a model, from its file's header. Loads nothing. */
+import { basename } from "node:path";
 import { getNumber, getString } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
-import type { ModelConfig } from "../model/types.ts";
+import type { ModelConfig, TextHeadTensors } from "../model/types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
+import type { LoadOptions } from "./load_options.ts";
 import { ranksPairs } from "./read_pooling.ts";
 import type { GapMarks, ModelDetails } from "./types.ts";
 
 /** Texts of a header that are longer are documents: templates, licences. */
 const TEXT_CHARS_MAX = 200;
 
-/**
- * Sums up a header; costs a walk over it, so whoever asks often keeps the answer. seesImages: it
- * was loaded with a projector, of which its own file says nothing.
- */
+/** What a model was loaded with, of which its own file says nothing. */
+export interface LoadedWith extends Pick<LoadOptions, "adapters"> {
+  /** What it sees with; null or left out: it does not. */
+  readonly tower?: object | null;
+  /** What is behind texts' vectors; left out: nothing. */
+  readonly textHead?: TextHeadTensors;
+}
+
+/** Sums up a header; costs a walk over it, so whoever asks often keeps the answer. */
 export function describeModel(
   file: GgufFile,
   config: Pick<ModelConfig, "architecture" | "embeddingLength" | "vocabSize" | "isEncoder">,
   tokenizer: Tokenizer,
-  { seesImages = false }: { readonly seesImages?: boolean } = {},
+  { adapters = [], tower = null, textHead }: LoadedWith = {},
 ): ModelDetails {
   const tensors = [...file.tensors.values()];
   return {
@@ -30,9 +37,11 @@ export function describeModel(
     uses: [
       ...config.isEncoder ? [] : ["writing" as const],
       ranksPairs(file.metadata, config) ? "ranking" : "vectors",
-      ...seesImages ? ["images" as const] : [],
+      ...tower !== null ? ["images" as const] : [],
     ],
     chatTemplate: getString(file.metadata, "tokenizer.chat_template", "") || null,
+    scoresAreShares: textHead?.ranker?.isSoftmax ?? false,
+    adapters: adapters.map(({ path, scale = 1 }) => ({ name: basename(path), scale })),
     gapMarks: gapMarks(file, tokenizer),
     metadata: Object.fromEntries([...file.metadata].flatMap(([key, value]) => {
       const isShown = typeof value === "number" || typeof value === "boolean" ||

@@ -73,9 +73,22 @@ export class PromptEncoder {
     return frameIds(this.#tokenizer, ids.slice(0, Math.max(0, ids.length - over)));
   }
 
-  /** Ids of two texts, of which the model says how well the second goes with the first. */
-  pair(query: string, document: string): number[] {
-    return encodePair(this.#tokenizer, { query, document });
+  /**
+   * Ids of two texts, of which the model says how well the second goes with the first. isCut: the
+   * second loses of its end what does not fit.
+   */
+  pair(query: string, document: string, { isCut = false } = {}): number[] {
+    const encode = (document: string) => encodePair(this.#tokenizer, { query, document });
+    let ids = encode(document);
+    if (!isCut || ids.length <= this.#contextLength) return ids;
+    const own = this.#tokenizer.encode(document);
+    let count = own.length;
+    // What is left of a text may have some more tokens than it had in the whole.
+    for (let over; count > 0 && (over = ids.length - this.#contextLength) > 0;) {
+      count = Math.max(0, count - over);
+      ids = encode(this.#tokenizer.decode(own.slice(0, count)));
+    }
+    return ids;
   }
 
   #withBos(ids: number[]): number[] {

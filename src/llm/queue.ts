@@ -4,6 +4,7 @@
  */
 import { RequestError } from "../base/errors.ts";
 import { counted } from "../base/units.ts";
+import type { LanguageModel } from "./types.ts";
 
 /** Weight of the newest turn in the running average of turn lengths. */
 const AVERAGE_SHARE = 0.3;
@@ -38,6 +39,11 @@ export class TurnQueue {
 
   get running(): number {
     return this.#running;
+  }
+
+  get load(): LanguageModel["load"] {
+    const { running, waiting } = this;
+    return { running, waiting, runningMax: this.#in.runningMax };
   }
 
   get waiting(): number {

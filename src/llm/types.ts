@@ -258,6 +258,14 @@ export interface GapMarks {
   readonly file: number | null;
 }
 
+/** An adapter (LoRA) that a model was loaded with. */
+export interface AdapterUse {
+  /** Its file's, without folders. */
+  readonly name: string;
+  /** How much of it: 1, as it was trained. */
+  readonly scale: number;
+}
+
 /** What a model's file says about it. */
 export interface ModelDetails {
   /** Its family: "llama". */
@@ -279,6 +287,10 @@ export interface ModelDetails {
   readonly uses: readonly ("writing" | "vectors" | "ranking" | "images")[];
   /** Its own chat template; null: it has none. */
   readonly chatTemplate: string | null;
+  /** Scores of pairs (`rank`) are shares, 0 to 1; else they are any numbers. */
+  readonly scoresAreShares: boolean;
+  /** What is in its weights beside what its file has, in order. */
+  readonly adapters: readonly AdapterUse[];
   /** Marks of its training to fill gaps; null: it has none. */
   readonly gapMarks: GapMarks | null;
   /** Numbers, flags and short texts of its header, by key. */
@@ -324,8 +336,11 @@ export interface LanguageModel {
    * `isCut` what does not fit the context is left out. Left out: as a prompt's.
    */
   encodeWhole?(text: string, options?: { mustFit?: boolean; isCut?: boolean }): number[];
-  /** Ids of two texts that are read together (`rank`); left out: it cannot. */
-  encodePair?(query: string, document: string): number[];
+  /**
+   * Ids of two texts that are read together (`rank`); with `isCut` the end of a document that does
+   * not fit the context is left out. Left out: it cannot.
+   */
+  encodePair?(query: string, document: string, options?: { isCut?: boolean }): number[];
   /** Text of ids, control tokens left out. */
   decode(ids: readonly number[]): string;
   /** The token's bytes, as they appear in text; empty for control tokens. */
@@ -373,7 +388,12 @@ export interface LanguageModel {
   /** What its neurons have done so far; left out: nobody counts. */
   readonly neurons?: NeuronActivity;
   /** Requests running and waiting now. */
-  readonly load: { readonly running: number; readonly waiting: number };
+  readonly load: {
+    readonly running: number;
+    readonly waiting: number;
+    /** How many may run at once; left out: nobody says. */
+    readonly runningMax?: number;
+  };
   /** Lets go of everything; answers under way are "cancelled". */
   close(): Promise<void>;
 }

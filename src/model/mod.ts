@@ -58,6 +58,7 @@ export type {
   NormTensors,
   Pooling,
   PredictorTensors,
+  ProductLimits,
   QueryTemperature,
   RopeConfig,
   RopeScaling,

@@ -118,6 +118,8 @@ export interface ModelConfig {
   readonly valueScale: number;
   /** Queries, keys and values are cut off at ± this, before they are normalised; 0 = not. */
   readonly projectionClamp: number;
+  /** Some matrices have limits. Left out: none has. */
+  readonly limitsProducts?: true;
   /** The rotary embeddings that layers choose from. */
   readonly ropes: readonly RopeConfig[];
   readonly feedForward: FeedForwardConfig;
@@ -177,6 +179,16 @@ export interface MatrixTensor {
   readonly columns: number;
   /** [rows], or null. */
   readonly bias: VectorTensor | null;
+  /** Of its products; bias is added behind them. Left out: there are none. */
+  readonly limits?: ProductLimits;
+}
+
+/** What a product reads, and what it gives, stays within these: [1] each; null: no bound. */
+export interface ProductLimits {
+  readonly inputMin: VectorTensor | null;
+  readonly inputMax: VectorTensor | null;
+  readonly outputMin: VectorTensor | null;
+  readonly outputMax: VectorTensor | null;
 }
 
 export interface NormTensors {

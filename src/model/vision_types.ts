@@ -106,7 +106,7 @@ export interface ImageConfig {
      * How those of the square become those of another grid; null: images are squares. "sum": half
      * of them are columns' and half are rows', and a patch has the sum of both.
      */
-    readonly resize: "bilinear" | "bilinearCorners" | "sum" | null;
+    readonly resize: "bilinear" | "bilinearCorners" | "bicubic" | "sum" | null;
   } | null;
   /** Tensor of class tokens, [count, d], rows behind the patches; null: there are none. */
   readonly classTokens: string | null;

@@ -1,9 +1,10 @@
 /**
  * Which model files a server offers: those that were named, and those in a folder. Knows names and
- * paths; opens nothing.
+ * paths; looks no further into files than to see that they are models.
  */
 import { UsageError } from "../base/errors.ts";
 import { withoutLatest } from "../base/latest_tag.ts";
+import { type FileKind, FileKinds } from "./file_kind.ts";
 import type { FileFacts, ModelCatalog } from "./types.ts";
 
 /** A name that clients use, and the file. */
@@ -17,6 +18,8 @@ export interface CatalogOptions {
   readonly files: readonly NamedFile[];
   /** Every model file in it is offered, too; looked at again when it may have changed. */
   readonly folder?: string;
+  /** Adapters and projectors of the folder, too, as `list` and `rm` want them. Default false. */
+  readonly hasAllKinds?: boolean;
   /**
    * Makes what finds files by what they were pulled as; made anew when the folder may have changed.
    * Left out: names of files are the only ones.
@@ -30,13 +33,17 @@ export class FileCatalog implements ModelCatalog {
   readonly #named: readonly NamedFile[];
   readonly #folder: string | undefined;
   readonly #refreshMs: number;
+  readonly #hasAllKinds: boolean;
+  readonly #kinds = new FileKinds();
   readonly #namesOfPulled: NonNullable<CatalogOptions["namesOfPulled"]>;
   #pulledAs: ((name: string) => string | null) | null = null;
   #files: ReadonlyMap<string, string>;
   #seenMs = -Infinity;
 
   /** @throws {UsageError} when two named files have one name. */
-  constructor({ files, folder, refreshMs = 1_000, namesOfPulled }: CatalogOptions) {
+  constructor({ files, folder, refreshMs = 1_000, ...more }: CatalogOptions) {
+    const { hasAllKinds = false, namesOfPulled } = more;
+    this.#hasAllKinds = hasAllKinds;
     this.#named = files;
     this.#folder = folder;
     this.#refreshMs = refreshMs;
@@ -78,6 +85,12 @@ export class FileCatalog implements ModelCatalog {
     return this.#named.some((file) => file.id === id);
   }
 
+  /** What the file of an id is; undefined: there is none. */
+  kindOf(id: string): FileKind | undefined {
+    const path = this.pathOf(id);
+    return path === undefined ? undefined : this.#kinds.of(path);
+  }
+
   /** The folder has changed: it is looked at again when somebody asks. */
   refresh(): void {
     this.#seenMs = -Infinity;
@@ -89,7 +102,12 @@ export class FileCatalog implements ModelCatalog {
     this.#pulledAs = null;
     if (this.#folder === undefined) return this.#files;
     const files = new Map(this.#named.map(({ id, path }) => [id, path]));
-    for (const { id, path } of filesIn(this.#folder)) if (!files.has(id)) files.set(id, path);
+    const found = filesIn(this.#folder);
+    for (const { id, path } of found) {
+      const isOffered = this.#hasAllKinds || this.#kinds.of(path) === "model";
+      if (!files.has(id) && isOffered) files.set(id, path);
+    }
+    this.#kinds.keepOnly(found.map(({ path }) => path));
     return this.#files = files;
   }
 }

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { withoutLatest } from "../base/latest_tag.ts";
 import { PROJECTOR_ENDING } from "../base/projector_name.ts";
 import { explainWriteError } from "../base/write_errors.ts";
-import { FileCatalog, modelName } from "../models/mod.ts";
+import { FileCatalog, type FileKind, modelName } from "../models/mod.ts";
 import { PartialFile } from "./partial_file.ts";
 import { pulledAs } from "./pulled_names.ts";
 import { splitNumber } from "./reference.ts";
@@ -34,6 +34,8 @@ export interface StoredModel {
   readonly id: string;
   /** The file, of a split model the first part; null: it is not complete. */
   readonly path: string | null;
+  /** Of one that is not complete, "model". */
+  readonly kind: FileKind;
   /** Of all parts; of one that is not complete what is there. */
   readonly sizeBytes: number;
   readonly modifiedAt: Date;
@@ -61,7 +63,7 @@ export class ModelStore {
 
   constructor(folder: string) {
     this.folder = folder;
-    this.#catalog = new FileCatalog({ files: [], folder, refreshMs: 0 });
+    this.#catalog = new FileCatalog({ files: [], folder, refreshMs: 0, hasAllKinds: true });
   }
 
   /** Every model, by name; those that are not complete last. */
@@ -182,7 +184,8 @@ export class ModelStore {
       sizeBytes += stat?.size ?? 0;
       modifiedAt = stat?.mtime ?? modifiedAt;
     }
-    return { id, path, sizeBytes, modifiedAt, source: this.record(id)?.source ?? null };
+    const kind = this.#catalog.kindOf(id) ?? "model";
+    return { id, path, kind, sizeBytes, modifiedAt, source: this.record(id)?.source ?? null };
   }
 
   #unfinished(): StoredModel[] {
@@ -192,7 +195,7 @@ export class ModelStore {
       // Holes are no bytes.
       const sizeBytes = stats.reduce((sum, stat) => sum + (stat?.blocks ?? 0) * 512, 0);
       const modifiedAt = stats[0]?.mtime ?? new Date(0);
-      return { id, path: null, sizeBytes, modifiedAt, source: null };
+      return { id, path: null, kind: "model", sizeBytes, modifiedAt, source: null };
     });
   }
 

@@ -255,10 +255,11 @@ export class Rank implements RankSteps<Layer> {
     this.#tally.end(layer.index, asked, 0);
   }
 
-  joinAttention({ altUp, attentionNorm, attentionPostNorm, innerNorm }: Layer): boolean {
+  joinAttention(layer: Layer): boolean {
+    const { altUp, attentionNorm, attentionPostNorm, innerNorm, attentionOutput } = layer;
     if (altUp !== null) this.#altUp!.makeBypass(altUp, attentionNorm);
     const inner = innerNorm === 0 ? null : this.#innerHeads;
-    if (!this.#residual.join(attentionPostNorm, inner)) return false;
+    if (!this.#residual.join(attentionPostNorm, inner, attentionOutput.limits)) return false;
     if (altUp !== null) this.#altUp!.addBypass();
     return true;
   }
@@ -266,7 +267,9 @@ export class Rank implements RankSteps<Layer> {
   joinFeedForward(layer: Layer): boolean {
     const { feedForward: block, feedForwardPostNorm: norm } = layer;
     if (block?.kind !== "experts" || block.apart === null) {
-      return this.#residual.join(norm, hasInnerNorm(block) ? this.#innerNeurons : null);
+      const inner = hasInnerNorm(block) ? this.#innerNeurons : null;
+      const limits = block?.kind === "dense" ? block.down.limits : null;
+      return this.#residual.join(norm, inner, limits);
     }
     return this.#residual.joinBeside(block.apart.expertsPostNorm, norm);
   }

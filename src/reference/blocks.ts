@@ -68,8 +68,17 @@ export class ReferenceBlocks {
 
   /** W · h + b, [n, rows]; h [n, columns]. */
   project(h: Float64Array, matrix: MatrixTensor): Float64Array {
-    const product = matmul(this.#weights.matrix(matrix), h, matrix.columns);
+    const { limits } = matrix;
+    const x = limits ? this.#limit(h, limits.inputMin, limits.inputMax) : h;
+    const given = matmul(this.#weights.matrix(matrix), x, matrix.columns);
+    const product = limits ? this.#limit(given, limits.outputMin, limits.outputMax) : given;
     return matrix.bias === null ? product : addBias(product, this.#weights.vector(matrix.bias));
+  }
+
+  #limit(x: Float64Array, least: VectorTensor | null, most: VectorTensor | null): Float64Array {
+    const [low] = least ? this.#weights.vector(least) : [-Infinity];
+    const [high] = most ? this.#weights.vector(most) : [Infinity];
+    return x.map((value) => Math.min(Math.max(value, low), high));
   }
 
   /** x + s · norm(part), what a block gives; in some models norm(x + s · part). */

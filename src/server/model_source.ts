@@ -43,6 +43,8 @@ export interface ModelLease {
 
 /** What is known of a model without loading it. */
 export interface ModelCard extends Pick<LanguageModel, "id" | "created" | "failure" | "neurons"> {
+  /** Left out: it is not in memory. */
+  readonly load?: LanguageModel["load"];
   /** Tokens a request may use; left out: not known before it is loaded. */
   readonly contextLength?: number;
   readonly details?: LanguageModel["details"];

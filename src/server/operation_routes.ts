@@ -2,6 +2,7 @@
 import { METRICS_CONTENT_TYPE } from "../metrics/mod.ts";
 import { health, live, ready } from "./health.ts";
 import { neurons } from "./native/neurons.ts";
+import { PROPERTY_ROUTES } from "./native/properties.ts";
 import { listStates, load, nameSchema, unload } from "./manage_models.ts";
 import type { AppSettings } from "./options.ts";
 import type { Route } from "./route.ts";
@@ -18,6 +19,7 @@ export const OPERATION_ROUTES: readonly Route[] = [
     handle: neurons,
     summary: "What a model's neurons did since it was loaded, by layer",
   },
+  ...PROPERTY_ROUTES,
   { method: "GET", path: "/models", handle: listStates, summary: "Models and their states" },
   {
     method: "POST",

@@ -29,6 +29,7 @@ import { embeddings, embeddingsSchema } from "./openai/embeddings.ts";
 import { chatCompletions, completions } from "./openai/handlers.ts";
 import { listModels, showModel } from "./openai/models.ts";
 import { RERANK_ROUTES } from "./openai/rerank.ts";
+import { TEI_ROUTES } from "./openai/tei_embed.ts";
 import { responseSchema } from "./openai/response_request.ts";
 import { responses } from "./openai/responses.ts";
 import type { Handler, Route } from "./route.ts";
@@ -80,6 +81,7 @@ export const API_ROUTES: readonly Route[] = [
     promptField: "input",
   },
   ...RERANK_ROUTES,
+  ...TEI_ROUTES,
   {
     method: "POST",
     path: "/v1/responses",

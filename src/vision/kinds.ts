@@ -78,6 +78,10 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     ...{ ...COMMON, cut: "ownEdge", whole: BICUBIC, begin: "<|im_start|>", end: "<|im_end|>" },
   },
   kimivl: { ...COMMON, cut: "ownShape", begin: "<|media_start|>", end: "<|media_end|>" },
+  kimik25: {
+    ...{ ...COMMON, cut: "ownShape", whole: BICUBIC },
+    ...{ begin: "<|media_begin|>", end: "<|media_end|>" },
+  },
   "qwen2vl_merger": QWEN,
   "qwen2.5vl_merger": QWEN,
   "qwen3vl_merger": QWEN,

@@ -10,6 +10,8 @@ interface Taps {
 
 type Positions = NonNullable<ImageConfig["positions"]>;
 
+const TAPS = { bilinear: smoothTaps, bilinearCorners: cornerTaps, bicubic: cubicTaps } as const;
+
 /**
  * Positions of a grid's patches, [rows · columns, d], in reading order.
  * @param table [count, d], a class token's among them.
@@ -26,7 +28,7 @@ export function positionsOf(
   const square = table.subarray(first * d, (first + patches) * d);
   const side = Math.floor(Math.sqrt(patches));
   if (resize === null || grid.rows === side && grid.columns === side) return square;
-  const taps = resize === "bilinear" ? smoothTaps : cornerTaps;
+  const taps = TAPS[resize];
   const [down, across] = [taps(side, grid.rows), taps(side, grid.columns)];
   const positions = new Float32Array(grid.rows * grid.columns * d);
   let to = 0;
@@ -87,4 +89,26 @@ function cornerTaps(sourceCount: number, targetCount: number): Taps[] {
     const part = Math.min(at - first, 1);
     return sourceCount === 1 ? { first, weights: [1] } : { first, weights: [1 - part, part] };
   });
+}
+
+/** How far cubics swing: as PyTorch has it. */
+const CUBIC = -0.75;
+
+/** Pixels' centres meet; cubics through four places, of which those outside are the outermost. */
+function cubicTaps(sourceCount: number, targetCount: number): Taps[] {
+  const scale = sourceCount / targetCount;
+  return Array.from({ length: targetCount }, (_, i) => {
+    const at = (i + 0.5) * scale - 0.5;
+    const before = Math.floor(at) - 1;
+    const places = [0, 1, 2, 3].map((k) => Math.min(Math.max(before + k, 0), sourceCount - 1));
+    const weights = Array<number>(places[3] - places[0] + 1).fill(0);
+    places.forEach((place, k) => weights[place - places[0]] += cubicWeight(at - (before + k)));
+    return { first: places[0], weights };
+  });
+}
+
+function cubicWeight(distance: number): number {
+  const x = Math.abs(distance);
+  if (x <= 1) return ((CUBIC + 2) * x - (CUBIC + 3)) * x * x + 1;
+  return x < 2 ? ((CUBIC * x - 5 * CUBIC) * x + 8 * CUBIC) * x - 4 * CUBIC : 0;
 }

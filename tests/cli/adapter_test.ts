@@ -84,6 +84,18 @@ Deno.test("serve has the same model with other adapters under other names", () =
       assertEquals([reply.status, error], [200, undefined]);
       return choices[0].text;
     }));
+    const told = await Promise.all(
+      ["lora-adapters?model=same", "lora-adapters", "slots?model=poet"].map(async (route) =>
+        await (await fetch(`${url}/${route}`)).json()
+      ),
+    );
+    assertEquals(told.slice(0, 2), [[{ id: 0, path: "lora.gguf", scale: 0 }], []]);
+    assert(told[2].length >= 1 && !told[2][0].is_processing, JSON.stringify(told[2]));
+    const read = await fetch(`${url}/completion`, {
+      ...{ method: "POST", body: '{"prompt": [1, 17, 301], "n_predict": 0, "n_probs": 2}' },
+    });
+    const { tokens_predicted: predicted, tokens_evaluated: evaluated } = await read.json();
+    assertEquals([read.status, predicted, evaluated], [200, 0, 3]);
     child.kill("SIGINT");
     assertEquals((await finish(child, log)).code, 0);
     assertNotEquals(answers[1], answers[0]);

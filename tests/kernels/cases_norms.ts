@@ -1,5 +1,5 @@
 /** Norms and scales: what some families need and others do not. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import {
   clamp,
   cutBelow,
@@ -58,6 +58,13 @@ export const normCases: readonly KernelCase[] = [
     legalCall: (a) => [a.place(512), 64, 2, 60, 0.5],
     addresses: [0],
     counts: [1, 2, 3],
+  },
+  {
+    name: "clamp_between_f32",
+    sweep: sweepClampBetween,
+    legalCall: (a) => [a.place(512), 64, 2, 60, a.place(4), a.place(4), a.place(512), 64],
+    addresses: [0, 6],
+    counts: [1, 2, 3, 7],
   },
   {
     name: "scale_rows_f32",
@@ -220,6 +227,37 @@ function sweepClamp(arena: TestArena): void {
     arena.run(call, ...rowsOf(at, n, stride, d));
     const expected = Float32Array.from(clamp(unstride(x, n, stride, d), 0.25));
     assertEquals(unstride(arena.floats(at, n * stride), n, stride, d), expected);
+  }
+}
+
+/** Within two numbers, one or none, elsewhere or in its place. */
+function sweepClampBetween(arena: TestArena): void {
+  for (const { d, n, stride, rng } of shapes()) {
+    for (const [hasLeast, hasMost] of [[true, true], [true, false], [false, true]]) {
+      arena.reset();
+      const x = randomFloats(rng, n * stride);
+      const [at, least, most] = [x, [-0.2], [0.3]].map((of) => arena.put(Float32Array.from(of), 4));
+      const to = arena.place(4 * n * (d + 3));
+      const bounds = [hasLeast ? least : 0, hasMost ? most : 0] as const;
+      const kernel = arena.kernels.clamp_between_f32;
+      arena.run(() => kernel(at, stride, n, d, ...bounds, to, d + 3), [to, 4 * n * (d + 3)]);
+      const end = arena.memory.buffer.byteLength;
+      assertThrows(() => kernel(at, stride, n, d, end, 0, to, d + 3));
+      assertThrows(() => kernel(at, stride, n, d, 0, end, to, d + 3));
+      const of = (value: number) =>
+        Math.min(
+          Math.max(value, hasLeast ? Math.fround(-0.2) : -9),
+          hasMost ? Math.fround(0.3) : 9,
+        );
+      const expected = unstride(x, n, stride, d).map(of);
+      const out = arena.floats(to, n * (d + 3));
+      assertEquals(unstride(out, n, d + 3, d), expected);
+      for (let t = 0; t < n; t++) {
+        assertEquals(out.slice(t * (d + 3) + d, (t + 1) * (d + 3)), new Float32Array(3));
+      }
+      arena.run(() => kernel(at, stride, n, d, ...bounds, at, stride), ...rowsOf(at, n, stride, d));
+      assertEquals(unstride(arena.floats(at, n * stride), n, stride, d), expected);
+    }
   }
 }
 

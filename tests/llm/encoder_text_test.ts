@@ -58,6 +58,9 @@ Deno.test("rank() scores pairs by what stands between their marks", () =>
       withModel(path, { threads: 1, gpu: "off" }, async (model) => {
         const pairs = ["cat", "purrs"].map((document) => model.encodePair("a cat", document));
         assertEquals(pairs, [[CLS, A, CAT, SEP, CAT], [CLS, A, CAT, SEP, PURRS]]);
+        const cut = model.encodePair("a cat", "purrs ".repeat(100), { isCut: true });
+        assertEquals(cut, [CLS, A, CAT, SEP, ...Array(28).fill(PURRS)]);
+        assertEquals(model.encodePair("a ".repeat(40), "cat", { isCut: true }).length, 42);
         const scores = await model.rank(pairs);
         assertEquals(scores.length, 2);
         assertEquals(scores, [

@@ -47,6 +47,8 @@ Deno.test("describeModel() counts what a file holds", () => {
       embeddingLength: 32,
       vocabSize: 99,
       chatTemplate: "{{ messages }}",
+      scoresAreShares: false,
+      adapters: [],
       gapMarks: null,
       uses: ["writing", "vectors"],
       metadata: {
@@ -58,9 +60,13 @@ Deno.test("describeModel() counts what a file holds", () => {
   );
 });
 
-Deno.test("describeModel() says that a model sees where it was loaded so", () => {
+Deno.test("describeModel() says what a model was loaded with", () => {
   const config = { architecture: "llama", embeddingLength: 32, vocabSize: 99 };
-  const { uses } = describeModel(fileWith({}), config, tokenizerWith(), { seesImages: true });
+  const adapters = [{ path: "/x/a.gguf" }, { path: "b.gguf", scale: 0.5 }];
+  const loadedWith = { tower: {}, adapters };
+  const details = describeModel(fileWith({}), config, tokenizerWith(), loadedWith);
+  const { uses } = details;
+  assertEquals(details.adapters, [{ name: "a.gguf", scale: 1 }, { name: "b.gguf", scale: 0.5 }]);
   assertEquals(uses, ["writing", "vectors", "images"]);
 });
 

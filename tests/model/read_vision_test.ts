@@ -85,11 +85,17 @@ Deno.test("readVision() gives Gemma 4's images positions on both axes, as many a
   assertThrows(of(49), ModelFormatError, "49 columns and as many rows, and images may be 50");
 });
 
-Deno.test("readVision() refuses a projector of Gemma 4 whose numbers are kept within limits", () => {
-  const limited = withTensor(fileOf({ kind: "gemma4v" }), "v.blk.0.attn_q.input_max", {
-    dims: [1],
-  });
-  assertThrows(() => readVision(limited), UnsupportedModelError, "v.blk.0.attn_q.input_max");
+Deno.test("readVision() reads limits of products where Gemma 4's files have some, and of no other kind", () => {
+  const name = "v.blk.0.attn_q.input_max";
+  const limited = (kind: TinyVisionName, dims: number[]) => () =>
+    readVision(withTensor(fileOf({ kind }), name, { dims, type: "F32" })).description;
+  const { config, tensors } = limited("gemma4v", [1])();
+  const none = { inputMin: null, outputMin: null, outputMax: null };
+  const inputMax = { tensor: name, start: 0, length: 1 };
+  assertEquals(tensors.layers[0].query?.limits, { ...none, inputMax });
+  assertEquals([tensors.layers[0].key?.limits, config.limitsProducts], [undefined, true]);
+  assertThrows(limited("gemma4v", [2]), ModelFormatError, name);
+  assertThrows(limited("gemma3", [1]), UnsupportedModelError, name);
 });
 
 Deno.test("readVision() lets LightOnOCR's images be as long as the file says, or a square's side", () => {

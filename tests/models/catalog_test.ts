@@ -1,6 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../../src/base/errors.ts";
+import { encodeGguf, text } from "../../src/gguf/mod.ts";
 import { FileCatalog, modelName } from "../../src/models/mod.ts";
+import { tinyAdapter } from "../support/tiny_adapter.ts";
+import { tinyModel } from "../support/tiny_model.ts";
 
 Deno.test("modelName() is a file's name without its end", () => {
   assertEquals(modelName("/x/tiny.Q4_0.gguf"), "tiny.Q4_0");
@@ -54,6 +57,36 @@ Deno.test("FileCatalog.fileOf() has the size of all parts of a model, without op
     assertEquals([catalog.fileOf("s"), catalog.fileOf("none")], [undefined, undefined]);
     Deno.writeTextFileSync(name(2), "67");
     assertEquals(catalog.fileOf("s")?.sizeBytes, 7);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("FileCatalog offers no adapters and projectors of a folder, but to who wants them", () => {
+  const folder = Deno.makeTempDirSync();
+  const write = (name: string, bytes: Uint8Array) => Deno.writeFileSync(`${folder}/${name}`, bytes);
+  try {
+    const model = tinyModel();
+    const adapter = tinyAdapter(model);
+    write("model.gguf", model);
+    write("adapter.gguf", adapter);
+    const eyes = [["general.architecture", text("clip")]] as const;
+    write("eyes.gguf", encodeGguf({ metadata: eyes, tensors: [] }));
+    Deno.symlinkSync("/nowhere", `${folder}/link.gguf`);
+    Deno.symlinkSync("/dev/null", `${folder}/null.gguf`);
+    const named = [{ id: "mine", path: `${folder}/adapter.gguf` }];
+    const catalog = new FileCatalog({ files: named, folder, refreshMs: 0 });
+    assertEquals(catalog.ids(), ["mine", "link", "model", "null"]);
+    const all = new FileCatalog({ files: [], folder, refreshMs: 0, hasAllKinds: true });
+    assertEquals(all.ids().map((id) => [id, all.kindOf(id)]), [
+      ...[["adapter", "adapter"], ["eyes", "projector"]],
+      ...["link", "model", "null"].map((id) => [id, "model"]),
+    ]);
+    // What was half a file may have become another one.
+    write("adapter.gguf", model);
+    write("model.gguf", adapter);
+    assertEquals(catalog.ids(), ["mine", "adapter", "link", "null"]);
+    assertEquals(all.kindOf("none"), undefined);
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }

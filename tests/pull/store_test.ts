@@ -11,6 +11,8 @@ import {
   QUICK,
   withPulling,
 } from "./pull_support.ts";
+import { tinyAdapter } from "../support/tiny_adapter.ts";
+import { tinyModel } from "../support/tiny_model.ts";
 import { serveFaulty } from "./faulty_server.ts";
 
 /** A disk that is full after so many bytes. */
@@ -120,3 +122,15 @@ Deno.test("ModelStore finds models by name and by what they were pulled as, and 
     await Deno.writeTextFile(`${folder}/tiny.source.json`, '{"source": 1');
     assertEquals([store.record("tiny"), store.pathOf("tiny")], [null, path]);
   }));
+
+Deno.test("ModelStore lists adapters as what they are, and removes them like models", () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    Deno.writeFileSync(`${folder}/poet.gguf`, tinyAdapter(tinyModel()));
+    const store = new ModelStore(folder);
+    assertEquals(store.list().map(({ id, kind }) => [id, kind]), [["poet", "adapter"]]);
+    assertEquals(store.remove("poet"), ["poet.gguf"]);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});

@@ -5,9 +5,12 @@
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { list, type MetadataEntry, parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import {
+  type DenseTensors,
+  type MatrixTensor,
   type ModelConfig,
   type ModelDescription,
   type ModelTensors,
+  type ProductLimits,
   readVision,
   type TowerInput,
 } from "../../src/model/mod.ts";
@@ -139,8 +142,34 @@ const MISTAKES = {
     for (let i = from; i < added.length; i++) added[i] += added[i - from];
     return { input: { ...input, added } };
   },
+  "no limits": ofTower((d) => withoutLimits(d, [])),
+  "no limits of what products read": ofTower((d) => withoutLimits(d, ["outputMax"])),
+  "no limits of what products give": ofTower((d) => withoutLimits(d, ["inputMin", "inputMax"])),
   "patches without positions": ({ input }: Seen) => ({ input: { ...input, added: null } }),
 } satisfies Readonly<Record<string, Mistake>>;
+
+/** All but those that are kept. */
+function withoutLimits(d: ModelDescription, kept: readonly (keyof ProductLimits)[]) {
+  const bare = <M extends MatrixTensor | null>(matrix: M): M => {
+    const limits = matrix?.limits;
+    if (limits === undefined) return matrix;
+    const none = { inputMin: null, inputMax: null, outputMin: null, outputMax: null };
+    return {
+      ...matrix,
+      limits: { ...none, ...Object.fromEntries(kept.map((k) => [k, limits[k]])) },
+    };
+  };
+  return mapLayers(d, (l) => {
+    const block = l.feedForward as DenseTensors;
+    const { gate, up, down } = block;
+    return {
+      ...l,
+      ...{ query: bare(l.query), key: bare(l.key), value: bare(l.value) },
+      attentionOutput: bare(l.attentionOutput),
+      feedForward: { ...block, gate: bare(gate), up: bare(up), down: bare(down) },
+    };
+  });
+}
 
 const SIGLIP = [
   ...["earlier rows only", "gelu of another kind", "another epsilon", "no last norm"] as const,
@@ -157,6 +186,10 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
     ...["heads as they are", "values as they are", "scores scaled"] as const,
     ...["no norms behind blocks", "rows as they are", "rows of another size"] as const,
     ...["no norm in the projector"] as const,
+  ],
+  "gemma4v-limits": [
+    ...["no limits", "no limits of what products read"] as const,
+    "no limits of what products give",
   ],
   "mlp": [
     ...["earlier rows only", "gelu of another kind", "another epsilon", "no first norm"] as const,
@@ -199,6 +232,7 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
     ...["rows and columns exchanged", "frequencies in turns", "no norm in the projector"] as const,
     ...["another epsilon in the projector", "patches without positions"] as const,
   ],
+  "kimik25": ["another epsilon in the projector", "patches without positions", "not turned"],
   "dots_ocr": [
     ...["no last norm", "no norm in the projector", "another epsilon in the projector"] as const,
     "rows and columns exchanged",
@@ -241,7 +275,7 @@ const METADATA: Partial<Record<TinyVisionName, MetadataEntry[]>> = {
 function gridOf(name: TinyVisionName): TinyGrid {
   if (name === "qwen2.5vl_merger" || name === "exaone4_5") return { rows: 8, columns: 16 };
   const isFree = name.startsWith("pixtral") || name === "qwen2vl_merger" ||
-    ["dots_ocr", "gemma4v", "lightonocr"].includes(name);
+    ["dots_ocr", "gemma4v", "gemma4v-limits", "lightonocr"].includes(name);
   return isFree ? { rows: 4, columns: 6 } : { rows: 6, columns: 6 };
 }
 

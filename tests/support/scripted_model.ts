@@ -289,6 +289,8 @@ const DETAILS: ModelDetails = {
   vocabSize: 2 ** 16,
   chatTemplate: null,
   gapMarks: null,
+  scoresAreShares: false,
+  adapters: [],
   uses: ["writing", "vectors"],
   metadata: { "general.architecture": "scripted" },
 };

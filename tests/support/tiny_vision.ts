@@ -49,7 +49,7 @@ export interface TinyVisionOptions {
 interface Planned {
   readonly name: string;
   readonly dims: readonly number[];
-  readonly role: "matrix" | "norm" | "bias" | "table" | "kernel";
+  readonly role: "matrix" | "norm" | "bias" | "table" | "kernel" | number;
 }
 
 /** The bytes of a GGUF file. Same options, same bytes. */
@@ -106,7 +106,8 @@ function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned>
   if (kind.patchBias) yield { name: "v.patch_embd.bias", dims: [width], role: "bias" };
   const rows = side * side + (kind.classToken ? 1 : 0);
   if (kind.positions ?? true) {
-    const places = kind.positionTables === undefined ? [rows] : [kind.positionTables, 2];
+    const square = kind.positionsByRows ? [side, side] : [rows];
+    const places = kind.positionTables === undefined ? square : [kind.positionTables, 2];
     yield { name: "v.position_embd.weight", dims: [width, ...places], role: "table" };
   }
   if (kind.classToken) yield { name: "v.class_embd", dims: [width], role: "bias" };
@@ -130,6 +131,7 @@ function* planLayer(kind: TinyVisionKind, at: string): Iterable<Planned> {
   const matrix = function* (name: string, rows: number, columns: number): Iterable<Planned> {
     yield { name: `${at}${name}.weight`, dims: [columns, rows], role: "matrix" };
     if (kind.biases ?? true) yield { name: `${at}${name}.bias`, dims: [rows], role: "bias" };
+    if (kind.limited?.includes(name)) yield* planLimits(`${at}${name}`);
   };
   yield* planNorm(`${at}ln1`, width, kind);
   const kvWidth = kind.kvHeads === undefined ? width : kind.kvHeads * width / heads;
@@ -151,12 +153,30 @@ function* planLayer(kind: TinyVisionKind, at: string): Iterable<Planned> {
   }
 }
 
+/**
+ * Of a file that says three of four. Matrices that read the same have the same limits of it:
+ * llama.cpp limits what they read in its place, so that all of them get the limits of all.
+ */
+function* planLimits(name: string): Iterable<Planned> {
+  const reads = /attn_[qkv]$/.test(name)
+    ? 0
+    : /attn_out$/.test(name)
+    ? 1
+    : /down$/.test(name)
+    ? 2
+    : 3;
+  yield { name: `${name}.input_min`, dims: [1], role: -0.5 - reads / 8 };
+  yield { name: `${name}.input_max`, dims: [1], role: 0.6 + reads / 8 };
+  yield { name: `${name}.output_max`, dims: [1], role: 0.3 + name.length / 50 };
+}
+
 function* planNorm(name: string, length: number, kind: TinyVisionKind): Iterable<Planned> {
   yield { name: `${name}.weight`, dims: [length], role: "norm" };
   if (!kind.rms) yield { name: `${name}.bias`, dims: [length], role: "bias" };
 }
 
 function randomWeights({ dims, role }: Planned, length: number, rng: Rng): Float32Array {
+  if (typeof role === "number") return Float32Array.of(role);
   const fan = role === "kernel" ? dims[0] * dims[1] * dims[2] : dims[0];
   const [mean, deviation] = role === "norm"
     ? [1, 0.2]

@@ -42,6 +42,10 @@ export interface TinyVisionKind {
   readonly gains?: boolean;
   /** Norms behind blocks. */
   readonly postNorms?: boolean;
+  /** Products of these matrices of layers have limits. */
+  readonly limited?: readonly string[];
+  /** Positions are [rows, columns, d]. */
+  readonly positionsByRows?: boolean;
   /** Positions of so many columns, and as many of rows, instead of those of a square. */
   readonly positionTables?: number;
   /** Keys without "clip.vision.". */
@@ -102,6 +106,17 @@ export const TINY_KINDS = {
     tensors: ({ width, outputLength: rows }) => [
       { name: "v.std_bias", dims: [width] },
       { name: "v.std_scale", dims: [width], role: "norm" },
+      { name: "mm.input_projection.weight", dims: [width, rows] },
+    ],
+  },
+  /** Gemma 4's small ones: without the numbers that make rows standard. */
+  "gemma4v-limits": {
+    ...{ projector: "gemma4v", rms: true, biases: false, gated: true, postNorms: true },
+    ...{ headDim: 16, headNorms: ["attn_q_norm", "attn_k_norm"], positionTables: 64 },
+    blockCount: 1,
+    limited: ["attn_q", "attn_k", "attn_v", "attn_out", "ffn_gate", "ffn_up", "ffn_down"],
+    keys: { ...SIDE_2, "image_min_pixels": u32(256), "image_max_pixels": u32(1600) },
+    tensors: ({ width, outputLength: rows }) => [
       { name: "mm.input_projection.weight", dims: [width, rows] },
     ],
   },
@@ -212,6 +227,10 @@ export const TINY_KINDS = {
   },
   "kimivl": {
     ...{ ...SIGLIP, keys: SIDE_2 },
+    tensors: kimiProjector,
+  },
+  "kimik25": {
+    ...{ ...SIGLIP, positionsByRows: true, keys: { ...SIDE_2, ...PIXELS } },
     tensors: kimiProjector,
   },
   "dots_ocr": {

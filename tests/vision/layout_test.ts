@@ -22,8 +22,17 @@ function shown(part: LayoutPart): string {
 }
 
 Deno.test("prepareImage() lays out images of one tile", () => {
-  const { gemma3, gemma4v, lightonocr, exaone4_5, nemotron_v2_vl, mlp, janus_pro, kimivl } =
-    IMAGE_CONFIGS;
+  const {
+    gemma3,
+    gemma4v,
+    lightonocr,
+    exaone4_5,
+    nemotron_v2_vl,
+    mlp,
+    janus_pro,
+    kimik25,
+    kimivl,
+  } = IMAGE_CONFIGS;
   assertEquals(layoutOf(gemma3, 90, 40), "<start_of_image>{0: 0 + 4}<end_of_image>");
   assertEquals(layoutOf(gemma4v, 133, 77), "<|image>{0: 0 + 45}<image|>");
   assertEquals(layoutOf(lightonocr, 133, 77), "<|im_start|>{0: 0 + 24}<|im_end|>");
@@ -31,6 +40,7 @@ Deno.test("prepareImage() lays out images of one tile", () => {
   assertEquals(layoutOf(nemotron_v2_vl, 133, 77), "{0: 0 + 4}");
   assertEquals(layoutOf(mlp, 90, 40), "{0: 0 + 9}");
   assertEquals(layoutOf(janus_pro, 90, 40), "{0: 0 + 9}");
+  assertEquals(layoutOf(kimik25, 133, 77), "<|media_begin|>{0: 0 + 15}<|media_end|>");
   assertEquals(layoutOf(kimivl, 133, 77), "<|media_start|>{0: 0 + 15}<|media_end|>");
 });
 

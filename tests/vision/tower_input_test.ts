@@ -11,7 +11,11 @@ const NO_TABLES = { positions: null, classTokens: null, patchBias: null };
 /** A table of llama.cpp's numbers below: 16 positions of length 1. */
 const TABLE = Float32Array.from({ length: 16 }, (_, i) => i * 37 % 101 / 101 - 0.5);
 
-function resized(rows: number, columns: number, resize: "bilinear" | "bilinearCorners") {
+function resized(
+  rows: number,
+  columns: number,
+  resize: "bilinear" | "bilinearCorners" | "bicubic",
+) {
   const positions = { tensor: "positions", count: 16, classRow: null, resize };
   return Array.from(positionsOf({ rows, columns }, positions, TABLE));
 }
@@ -37,6 +41,18 @@ Deno.test("positionsOf() lets corners meet, as ggml_interpolate() with aligned c
     ...[-0.10396, 0.115842, 0.135644, -0.244554, -0.224752, -0.00495],
   ]);
   assertClose(resized(2, 2, "bilinearCorners"), [-0.5, -0.40099, -0.10396, -0.00495]);
+});
+
+Deno.test("positionsOf() lays cubics through a square's, as ggml_interpolate() does", () => {
+  assertClose(resized(3, 6, "bicubic"), [
+    ...[-0.4746, -0.268706, 0.013407, 0.166076, -0.069269, -0.365962],
+    ...[0.311511, 0.190594, 0.027753, -0.042469, -0.14867, -0.214573],
+    ...[-0.036984, 0.127903, 0.132723, -0.23289, -0.22807, -0.063184],
+  ]);
+  assertClose(resized(2, 2, "bicubic"), [-0.05959, -0.119556, 0.097028, -0.177783]);
+  assertClose(resized(7, 4, "bicubic").slice(0, 8), [
+    ...[-0.54617, -0.179833, 0.28572, -0.44716, -0.370054, 0.057781, 0.021876, -0.209546],
+  ]);
 });
 
 Deno.test("positionsOf() adds a row's to a column's where a file has both", () => {

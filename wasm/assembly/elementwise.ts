@@ -102,6 +102,41 @@ export function clamp_f32(x: usize, xStride: u32, n: u32, d: u32, limit: f32): v
   }
 }
 
+/**
+ * to[t, i] = x[t, i] within [least] .. [most], addresses of one number each (0: there is none); and
+ * zero for i in d .. toStride unless `to` is x.
+ */
+export function clamp_between_f32(
+  x: usize,
+  xStride: u32,
+  n: u32,
+  d: u32,
+  least: usize,
+  most: usize,
+  to: usize,
+  toStride: u32,
+): void {
+  check_f32_rows(x, n, xStride, d);
+  check_f32_rows(to, n, toStride, d);
+  if (least != 0) check_bytes(least, 4);
+  if (most != 0) check_bytes(most, 4);
+  const low: f32 = least == 0 ? -f32.MAX_VALUE : load<f32>(least);
+  const high: f32 = most == 0 ? f32.MAX_VALUE : load<f32>(most);
+  const lows = f32x4.splat(low), highs = f32x4.splat(high);
+  const whole = <usize>d & ~3;
+  for (let t: u32 = 0; t < n; t++) {
+    const from = x + ((t * xStride) << 2), row = to + ((t * toStride) << 2);
+    let i: usize = 0;
+    for (; i < whole; i += 4) {
+      v128.store(row + (i << 2), f32x4.min(f32x4.max(v128.load(from + (i << 2)), lows), highs));
+    }
+    for (; i < <usize>d; i++) {
+      store<f32>(row + (i << 2), min<f32>(max<f32>(load<f32>(from + (i << 2)), low), high));
+    }
+    if (to != x) memory.fill(row + (<usize>d << 2), 0, (<usize>toStride - d) << 2);
+  }
+}
+
 /** x[t, i] *= weight[i]. */
 export function mul_weight_f32(x: usize, xStride: u32, weight: usize, n: u32, d: u32): void {
   check_f32_rows(x, n, xStride, d);

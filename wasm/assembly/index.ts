@@ -24,6 +24,7 @@ export { fired_f32, hush_f32, loud_f32, pick_listed, scatter_f32 } from "./fired
 export {
   add_bias_f32,
   add_f32,
+  clamp_between_f32,
   clamp_f32,
   cut_below_f32,
   mul_weight_f32,

@@ -18,14 +18,21 @@ export function listVerb(): Command {
   return addModelsFolder(verb);
 }
 
+/** What is said of files that are no models. */
+const NOTES = {
+  model: "",
+  adapter: " (an adapter: --lora)",
+  projector: " (a projector: --mmproj)",
+};
+
 function list({ json, modelsDir }: Options): void {
   const folder = modelsFolder(modelsDir);
   const models = new ModelStore(folder).list();
   if (json) {
     return writeJson({
       folder,
-      models: models.map(({ id, path, sizeBytes, modifiedAt, source }) => ({
-        ...{ id, path, bytes: sizeBytes, modified_at: modifiedAt.toISOString(), source },
+      models: models.map(({ id, path, kind, sizeBytes, modifiedAt, source }) => ({
+        ...{ id, path, kind, bytes: sizeBytes, modified_at: modifiedAt.toISOString(), source },
         complete: path !== null,
       })),
     });
@@ -33,11 +40,11 @@ function list({ json, modelsDir }: Options): void {
   if (models.length === 0) {
     return writeErrorLine(`No models in ${folder} yet: ganglion pull hf:user/repo:QUANT`);
   }
-  const rows = models.map(({ id, path, sizeBytes, modifiedAt, source }) => [
+  const rows = models.map(({ id, path, kind, sizeBytes, modifiedAt, source }) => [
     id,
     formatBytes(sizeBytes),
     `${spanText((Date.now() - modifiedAt.getTime()) / 1000)} ago`,
-    path === null ? "not complete: pull it again" : source ?? "-",
+    path === null ? "not complete: pull it again" : (source ?? "-") + NOTES[kind],
   ]);
   writeOutLine(table([["NAME", "SIZE", "MODIFIED", "FROM"], ...rows]));
 }

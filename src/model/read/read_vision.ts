@@ -181,7 +181,12 @@ function readConfig(
       firingThreshold: 0,
     },
     ...PLAIN,
+    ...kind.mayLimitProducts && hasLimits(file) && { limitsProducts: true },
   };
+}
+
+function hasLimits({ tensors }: GgufFile): boolean {
+  return [...tensors.keys()].some((name) => /\.(input|output)_(min|max)$/.test(name));
 }
 
 /** All layers see the whole image, or the last one of so many, and the others windows of it. */

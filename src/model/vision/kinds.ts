@@ -60,6 +60,7 @@ const gemma4v: VisionKind = {
     activation: null,
   },
   normalizesValues: true,
+  mayLimitProducts: true,
   hasSignedColours: true,
 };
 
@@ -140,6 +141,17 @@ const kimivl: VisionKind = {
     first: "mm.1",
     second: "mm.2",
   },
+};
+
+/** Kimi K2.5: the same with cubics between positions. */
+const kimik25: VisionKind = {
+  ...kimivl,
+  name: "kimik25",
+  positions: "byRows",
+  resize: "bicubic",
+  // 4096 rows by its authors: see Qwen2-VL.
+  rows: { min: 2, max: 1280 },
+  projector: { ...kimivl.projector, norm: { ...kimivl.projector.norm!, epsilon: null } },
 };
 
 /** LFM2-VL: SigLIP 2, of any shape. */
@@ -271,6 +283,7 @@ export const KINDS: readonly VisionKind[] = [
   idefics3,
   internvl,
   janusPro,
+  kimik25,
   kimivl,
   lfm2,
   lightonocr,

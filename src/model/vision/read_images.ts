@@ -79,11 +79,16 @@ function readClassTokens({ kind: { classToken }, checker, file, width }: TowerRe
 }
 
 function readPositions(
-  { kind, checker, width }: TowerReader,
+  { kind, checker, file, width }: TowerReader,
   { patches, hasClass }: { readonly patches: number; readonly hasClass: boolean },
 ): ImageConfig["positions"] {
   if (kind.positions === "none") return null;
   const tensor = "v.position_embd.weight";
+  if (kind.positions === "byRows") {
+    const side = file.tensors.get(tensor)?.dims[1] ?? 1;
+    checker.matrix(tensor, { rows: side, columns: width, count: side });
+    return { tensor, count: side * side, classRow: null, resize: kind.resize };
+  }
   const count = patches + (hasClass ? 1 : 0);
   checker.matrix(tensor, { rows: count, columns: width });
   return { tensor, count, classRow: hasClass ? 0 : null, resize: kind.resize };

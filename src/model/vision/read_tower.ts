@@ -7,6 +7,7 @@ import type {
   LayerTensors,
   MatrixTensor,
   NormTensors,
+  ProductLimits,
   VectorTensor,
 } from "../types.ts";
 import type { VisionKind } from "./vision_kind.ts";
@@ -33,14 +34,27 @@ const NOTHING = {
 
 /** A matrix with its bias, if there is one. */
 export function biasedMatrix(
-  { checker }: Pick<TowerReader, "checker">,
+  { checker, kind }: Pick<TowerReader, "checker" | "kind">,
   name: string,
   shape: { readonly rows: number; readonly columns: number },
 ): MatrixTensor {
+  const limits = kind.mayLimitProducts ? readLimits(checker, name) : null;
   return {
     ...checker.matrix(`${name}.weight`, shape),
     bias: checker.has(`${name}.bias`) ? checker.vector(`${name}.bias`, shape.rows) : null,
+    ...limits && { limits },
   };
+}
+
+/** Of a matrix's products; null: there are none. */
+function readLimits(checker: TensorChecker, name: string): ProductLimits | null {
+  const limit = (of: string) =>
+    checker.has(`${name}.${of}`) ? checker.vector(`${name}.${of}`, 1) : null;
+  const limits = {
+    ...{ inputMin: limit("input_min"), inputMax: limit("input_max") },
+    ...{ outputMin: limit("output_min"), outputMax: limit("output_max") },
+  };
+  return Object.values(limits).some((each) => each !== null) ? limits : null;
 }
 
 /** A norm with its bias, if there is one. */

@@ -60,7 +60,11 @@ export interface VisionKind {
    * none.
    */
   readonly classToken: "none" | "required" | "ifThere" | "many";
-  readonly positions: "none" | "required";
+  readonly positions:
+    | "none"
+    | "required"
+    /** As [rows, columns, d], of a square that the file's images need not have. */
+    | "byRows";
   /** Of positions, where images keep their shapes. */
   readonly resize: NonNullable<ImageConfig["positions"]>["resize"];
   readonly rope: TowerRope | null;
@@ -96,6 +100,8 @@ export interface VisionKind {
   readonly deep: string | null;
   /** Heads' values are normalised, too, and scores are not scaled. */
   readonly normalizesValues: boolean;
+  /** What products read and give may have limits: Gemma 4's small ones. */
+  readonly mayLimitProducts: boolean;
   /** A colour that the file's mean and deviation leave from 0 to 1 is one from -1 to 1. */
   readonly hasSignedColours: boolean;
   /** Tensors that the text's side of other programs uses, which is not used here. */
@@ -122,6 +128,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   mayLackWindows: false,
   deep: null,
   normalizesValues: false,
+  mayLimitProducts: false,
   hasSignedColours: false,
   unused: [],
 };

@@ -3,7 +3,10 @@
  * kernel reads which form of activations; knows nothing of layers.
  */
 import type { Kernels } from "../../../wasm/kernels.ts";
-import type { MatrixLayout, MatrixPlan } from "../plan/plan_types.ts";
+import { alignUp } from "../../base/check.ts";
+import { SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
+import type { ProductLimitsPlan } from "../plan/plan_limits.ts";
+import type { MatrixLayout, MatrixPlan, VectorPlan } from "../plan/plan_types.ts";
 import { lengthOf } from "../plan/shard.ts";
 import {
   columnQuantBytes,
@@ -39,6 +42,17 @@ export interface Matrix {
   readonly columnStrideBytes: number;
   /** Scratch of products with a matrix that lies neuron by neuron, or of halves; 0: none. */
   readonly scratch: number;
+  /** Of its products; null: there are none. */
+  readonly limits: Limits | null;
+}
+
+/** Addresses of one number each (0: there is none), and of what a product reads within them. */
+export interface Limits {
+  readonly inputMin: number;
+  readonly inputMax: number;
+  readonly outputMin: number;
+  readonly outputMax: number;
+  readonly input: Activations;
 }
 
 export function matrixOf(plan: MatrixPlan): Matrix {
@@ -53,13 +67,23 @@ export function matrixOf(plan: MatrixPlan): Matrix {
     layout: plan.layout,
     columnStrideBytes: columnBytes(plan),
     scratch: plan.scratchOffsetBytes,
+    limits: plan.limits === undefined ? null : boundLimits(plan.limits, lengthOf(plan.columns)),
+  };
+}
+
+function boundLimits({ bounds, scratch }: ProductLimitsPlan, columns: number): Limits {
+  const at = (vector: VectorPlan | null) => vector === null ? 0 : vector.offsetBytes;
+  return {
+    ...{ inputMin: at(bounds.inputMin), inputMax: at(bounds.inputMax) },
+    ...{ outputMin: at(bounds.outputMin), outputMax: at(bounds.outputMax) },
+    input: { ...scratch, stride: alignUp(columns, SUPERBLOCK_WEIGHTS) },
   };
 }
 
 /** Nothing: of a layer that has none of it on any rank. */
 const NO_MATRIX: Matrix = {
   ...{ type: "F32", typeId: 0, offsetBytes: 0, rowStrideBytes: 0, rowCount: 0, columnCount: 0 },
-  ...{ bias: 0, layout: "rows", columnStrideBytes: 0, scratch: 0 },
+  ...{ bias: 0, layout: "rows", columnStrideBytes: 0, scratch: 0, limits: null },
 };
 
 /** A plan's matrix, or one of no rows and no columns. */
@@ -134,7 +158,7 @@ function isLong({ scratch, columnCount }: Matrix, n: number): boolean {
   return scratch !== 0 && n >= LONG_TOKENS && columnCount <= LONG_COLUMNS_MAX;
 }
 
-/** The same with the matrix's bias. */
+/** The same within the matrix's limits, and with its bias. */
 export function project(
   kernels: Kernels,
   m: Matrix,
@@ -143,9 +167,53 @@ export function project(
   out: number,
   outStride: number,
 ): number {
-  const read = multiply(kernels, m, x, n, out, outStride);
+  const { limits } = m;
+  if (limits === null) return projectPart(kernels, m, x, n, out, outStride);
+  const read = multiply(kernels, m, limitInput(kernels, m, limits, x, n), n, out, outStride);
+  limitOutput(kernels, limits, out, outStride, n, m.rowCount);
   if (m.bias !== 0) kernels.add_bias_f32(out, outStride, m.bias, n, m.rowCount);
   return read;
+}
+
+/** What is to be added to other ranks' products has limits as a whole only: `limitOutput`. */
+export function projectPart(
+  kernels: Kernels,
+  m: Matrix,
+  x: Activations,
+  n: number,
+  out: number,
+  outStride: number,
+): number {
+  const reads = m.limits === null ? x : limitInput(kernels, m, m.limits, x, n);
+  const read = multiply(kernels, m, reads, n, out, outStride);
+  if (m.bias !== 0) kernels.add_bias_f32(out, outStride, m.bias, n, m.rowCount);
+  return read;
+}
+
+function limitInput(
+  kernels: Kernels,
+  m: Matrix,
+  { inputMin, inputMax, input }: Limits,
+  x: Activations,
+  n: number,
+): Activations {
+  const { columnCount: k } = m;
+  kernels.clamp_between_f32(x.f32, x.stride, n, k, inputMin, inputMax, input.f32, input.stride);
+  if (readsQ8(m)) quantize(kernels, input, n, k);
+  return input;
+}
+
+/** Products [n, rows] within their limits. */
+export function limitOutput(
+  kernels: Kernels,
+  { outputMin, outputMax }: Limits,
+  out: number,
+  outStride: number,
+  n: number,
+  rows: number,
+): void {
+  if (outputMin === 0 && outputMax === 0) return;
+  kernels.clamp_between_f32(out, outStride, n, rows, outputMin, outputMax, out, outStride);
 }
 
 /** out f32 [columns] = row `index` of the matrix. `scratch`: any q8 tile that is free. */

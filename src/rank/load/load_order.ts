@@ -310,6 +310,8 @@ function* partsOfProjector({ merger, standard, last, deep }: ProjectorPlan): Gen
 function* partsOf(matrix: MatrixPlan): Generator<Part> {
   yield { matrix };
   if (matrix.bias !== null) yield { vector: matrix.bias };
+  if (matrix.limits === undefined) return;
+  for (const vector of Object.values(matrix.limits.bounds)) if (vector !== null) yield { vector };
 }
 
 function* partsOfNorm(norm: NormPlan | HeadNormPlan | null): Generator<Part> {

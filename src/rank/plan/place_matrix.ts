@@ -6,6 +6,7 @@ import type { MatrixTensor, VectorTensor } from "../../model/types.ts";
 import type { MatrixLayouts } from "./matrix_layouts.ts";
 import { pickedOf, pickedOfBias, shift, shiftAll } from "./picked.ts";
 import type { MatrixPart } from "./plan_layer.ts";
+import { type LimitedWorkspace, placeLimits } from "./plan_limits.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import { lengthOf, type Range } from "./shard.ts";
 import { byColumnsRowBytes, isHalf, packedRowBytes } from "./weight_types.ts";
@@ -35,18 +36,24 @@ export function placeVector(
 export interface ProductScratch {
   readonly neuronScratch: number;
   readonly widened: number;
+  readonly limited: LimitedWorkspace;
 }
+
+export const NO_SCRATCH: ProductScratch = {
+  ...{ neuronScratch: 0, widened: 0, limited: { f32: 0, q8: 0 } },
+};
 
 export function placeMatrix(
   place: PlaceBytes,
   matrix: MatrixTensor,
   part: MatrixPart & { readonly layouts: MatrixLayouts; readonly scratch: ProductScratch },
 ): MatrixPlan {
-  const { tensor, bias } = matrix;
+  const { tensor, bias, limits } = matrix;
   const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
     part;
   const { layouts } = part;
   const type = layouts.keptType(tensor, part);
+  const by = (bound: VectorTensor) => placeVector(place, bound);
   const isTransposed = part.isTransposed === true;
   const layout = layouts.layoutOf(matrix, part);
   const [packed, along] = layout === "neurons" ? [columns, rows] : [rows, columns];
@@ -72,5 +79,6 @@ export function placeMatrix(
       : isHalf(type)
       ? part.scratch.widened
       : 0,
+    ...limits && { limits: placeLimits(limits, by, part.scratch.limited) },
   };
 }

@@ -10,6 +10,7 @@ import type { AltUpPlan, LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { GatePlan } from "./plan_gate.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
+import type { LimitedWorkspace, ProductLimitsPlan } from "./plan_limits.ts";
 import type { ProjectorPlan, ProjectorWorkspace } from "./plan_projector.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
 import type { NeuronGatePlan } from "./plan_neuron_gate.ts";
@@ -58,6 +59,8 @@ export interface MatrixPlan {
   readonly isTransposed: boolean;
   /** Scratch of products with a matrix that lies neuron by neuron, or of halves; else 0. */
   readonly scratchOffsetBytes: number;
+  /** Of its products. Left out: there are none. */
+  readonly limits?: ProductLimitsPlan;
 }
 
 /** A piece of a vector, kept as f32. */
@@ -222,6 +225,8 @@ export interface WorkspacePlan {
   readonly neuronScratch: number;
   /** Rows of F16 and BF16 as f32, where steps are long: matrix.ts; 0: none. */
   readonly widened: number;
+  /** Zeros where no matrix has limits. */
+  readonly limited: LimitedWorkspace;
   /** What neurons give, [n, hiddenStride], and as q8 tiles. */
   readonly hidden: number;
   readonly hiddenQ8: number;

@@ -13,6 +13,7 @@ import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
 import { guessBytes, guessWorkspace } from "./plan_guess.ts";
 import { queryStride } from "./plan_latent.ts";
+import { limitedAt, limitedBytes } from "./plan_limits.ts";
 import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_projector.ts";
 import { LONG_TOKENS } from "./weight_types.ts";
 import { routesOfToken } from "../../model/routes_of_token.ts";
@@ -105,7 +106,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     alone: at("alone"),
     aloneQ8: at("alone.q8"),
     tokens: at("tokens"),
-    ...{ neuronScratch: at("neurons.scratch"), widened: at("widened") },
+    ...{ neuronScratch: at("neurons.scratch"), widened: at("widened"), limited: limitedAt(at) },
     hidden: at("hidden"),
     hiddenQ8: at("hidden.q8"),
     partials: [at("partial.0"), at("partial.1")],
@@ -209,6 +210,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     "neurons.scratch": input.hasNeurons ? sizes.neurons_scratch_bytes(widest) : 0,
     ...input.hasHalves && chunkTokens >= LONG_TOKENS &&
       { widened: sizes.matmul_long_scratch_bytes() },
+    ...limitedBytes(input),
     counts: countsBytes(config.layers.length),
     ...guessBytes(config, input),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,

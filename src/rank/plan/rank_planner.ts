@@ -15,7 +15,7 @@ import { dense, largestPredictor, type MatrixPart, type Placer, planLayer } from
 import { layerInputOf, streamedBlocks } from "./layer_input_of.ts";
 import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
-import { type PlaceBytes, placeMatrix, placeVector } from "./place_matrix.ts";
+import { NO_SCRATCH, type PlaceBytes, placeMatrix, placeVector } from "./place_matrix.ts";
 import { bypassLength, planAltUp } from "./plan_alt_up.ts";
 import { planGuess } from "./plan_guess.ts";
 import { planTokenInputs } from "./plan_inputs.ts";
@@ -328,7 +328,7 @@ export class RankPlanner implements Placer {
 
   matrix(matrix: MatrixTensor, part: MatrixPart): MatrixPlan {
     // Before its workspace is laid out, an arena is only measured.
-    const scratch = this.#workspaces.at(-1) ?? { neuronScratch: 0, widened: 0 };
+    const scratch = this.#workspaces.at(-1) ?? NO_SCRATCH;
     const { layouts } = this.#in;
     return placeMatrix(this.#bytes, matrix, { ...part, layouts, scratch });
   }

@@ -72,7 +72,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - state.first: the layers behind the first one read it;
  *  - squares, state.exchange: others read them until the join behind the one that they come with;
  *  - tokens, counts, recall: written once, or added to, over all steps;
- *  - widened: what products use while they last, whichever they are;
+ *  - widened, limited: what products use while they last, whichever they are;
  *  - ones, slopes: written once, when the rank starts;
  *  - guess.pairs, guess.q8: a guessing step has them across its first three joins;
  *  - guess.rows: the leader keeps them for guesses of later steps;
@@ -93,6 +93,8 @@ export const LASTING_TENSORS = [
   "recall",
   "tables",
   "widened",
+  "limited",
+  "limited.q8",
   "ones",
   "slopes",
   "guess.pairs",

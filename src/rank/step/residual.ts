@@ -5,7 +5,16 @@
 import type { Control } from "../../memory/control.ts";
 import { type Norm, normalizeRows } from "../bound/bound_norm.ts";
 import { rootFactors } from "./inner_norms.ts";
-import { type Activations, type Matrix, project, quantize, readsQ8 } from "../bound/matrix.ts";
+import {
+  type Activations,
+  limitOutput,
+  type Limits,
+  type Matrix,
+  project,
+  projectPart,
+  quantize,
+  readsQ8,
+} from "../bound/matrix.ts";
 import { type RowShift, shiftRows } from "./row_shift.ts";
 import type { StepState } from "./step_state.ts";
 
@@ -68,7 +77,7 @@ export class Residual {
     }
     if (readsQ8(matrix)) quantize(kernels, x, n, matrix.columnCount);
     const to = this.#isEmpty ? partial : space.incoming;
-    const read = project(kernels, matrix, x, n, to, stride);
+    const read = projectPart(kernels, matrix, x, n, to, stride);
     if (!this.#isEmpty) kernels.add_f32(partial, stride, space.incoming, stride, n, d);
     this.#isEmpty = false;
     return read;
@@ -216,10 +225,14 @@ export class Residual {
    * residual += norm(residualScale · Σ partials over ranks); norm null: just the sum; in models
    * that normalise sums residual = norm(residual + …). Sums are in rank order on every rank, so
    * that all copies of the stream stay equal bit for bit. inner: of a norm inside of the block,
-   * whose factors the sum lacks.
+   * whose factors the sum lacks; limits: of the sum, where that is a product which has some.
    * @returns false when the leader aborted the step.
    */
-  join(norm: Norm | null, inner: { row: number; width: number } | null = null): boolean {
+  join(
+    norm: Norm | null,
+    inner: { row: number; width: number } | null = null,
+    limits: Limits | null = null,
+  ): boolean {
     const { kernels, config, plan, space, views, arena, n, fractions } = this.#state;
     const { embeddingLength: d } = config;
     const scale = fractions.residualScale;
@@ -227,7 +240,7 @@ export class Residual {
     if (this.#isEmpty) this.clear();
     if (scale !== 1) kernels.scale_f32(this.#state.partial, stride, n, d, scale);
     if (!this.#meet()) return false;
-    if (norm === null && inner === null || config.normalizesSums) {
+    if (norm === null && inner === null && limits === null || config.normalizesSums) {
       this.#addPartials(space.residual);
       if (norm !== null) {
         this.#normalizeBy(fractions.postEpsilon, space.residual, norm, space.residual, n);
@@ -236,6 +249,7 @@ export class Residual {
       // What the blocks read is not needed any more: its place takes the sum.
       views.normed[arena].fill(0);
       this.#addPartials(space.normed);
+      if (limits !== null) limitOutput(kernels, limits, space.normed, stride, n, d);
       if (inner !== null) {
         const factors = rootFactors(this.#state, inner.row, inner.width);
         kernels.scale_rows_f32(space.normed, stride, factors, n, d);

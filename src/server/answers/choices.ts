@@ -56,6 +56,8 @@ export type ChoiceEvent =
     readonly index: number;
     readonly deltas: readonly Delta[];
     readonly logprobs: readonly TokenLogprobs[];
+    /** What the model wrote since the piece before: of text, some may be held back. */
+    readonly ids: readonly number[];
   }
   | {
     readonly kind: "end";
@@ -202,13 +204,15 @@ async function* readChoices(
       // What was on its way when it was told to end.
       if (choice.isStopped) continue;
       const { deltas, logprobs } = choice.push(event.chunk);
-      if (deltas.length + logprobs.length > 0) yield { kind: "piece", index, deltas, logprobs };
+      if (deltas.length + logprobs.length > 0) {
+        yield { kind: "piece", index, deltas, logprobs, ids: choice.takeIds() };
+      }
       continue;
     }
     // If it was the client who left, nobody reads this.
     if (event.result.finishReason === "cancelled") throw cutShort();
     const rest = choice.end();
-    if (rest.deltas.length > 0) yield { kind: "piece", index, ...rest };
+    if (rest.deltas.length > 0) yield { kind: "piece", index, ...rest, ids: choice.takeIds() };
     yield { kind: "end", index, ...choice.outcome(event.result) };
   }
 }
@@ -225,6 +229,7 @@ class OpenChoice {
   readonly #endGeneration: AbortController;
   #tokens = 0;
   #reasoningTokens = 0;
+  #newIds: number[] = [];
 
   constructor(
     { newParser, request: { stop } }: Ask,
@@ -243,6 +248,7 @@ class OpenChoice {
 
   push({ text, ids, logprobs = [] }: GenerateChunk): Piece {
     this.#tokens += ids.length;
+    for (const id of ids) this.#newIds.push(id);
     if (this.#parser === undefined) {
       return { deltas: text === "" ? [] : [{ kind: "text", text }], logprobs };
     }
@@ -251,6 +257,13 @@ class OpenChoice {
     const piece = this.#shown(deltas, logprobs);
     if (this.isStopped) this.#endGeneration.abort();
     return piece;
+  }
+
+  /** What was written since they were taken last. */
+  takeIds(): readonly number[] {
+    const ids = this.#newIds;
+    this.#newIds = [];
+    return ids;
   }
 
   /** What was held back. */

@@ -32,13 +32,13 @@ const biasPairs = listOf(
   Object.fromEntries(pairs.map(([id, bias]) => [String(id), bias === false ? NEVER : bias]))
 );
 
-const { model, stream, stop, priority, ignore_eos, logit_bias } = answerFields;
+const { model, stream, stop, priority, ignore_eos, logit_bias, lora } = answerFields;
 const { grammar, json_schema } = formatFields;
 
 /** What both have. */
 const fields = {
   ...samplingFields,
-  ...{ grammar, json_schema, model, stream, stop, priority, ignore_eos },
+  ...{ grammar, json_schema, model, stream, stop, priority, ignore_eos, lora },
   logit_bias: z.union([biasPairs, logit_bias], "expected pairs of a token id and its bias"),
   /** -1, -2: until the model ends, or the context is full. 0: the prompt is read, no more. */
   n_predict: optional(
@@ -89,8 +89,7 @@ export function toAsked(fields: AnswerFields): Pick<Ask, "request" | "grammarPar
   const { n_predict: count = -1, n_probs: top = 0, ...rest } = fields;
   const { grammar, param } = toAnswerFormat(rest);
   const { request } = toAnswerOptions(rest, {
-    // Nobody is shown it: what is asked for is that the prompt is read.
-    maxTokens: count < 0 ? undefined : Math.max(1, count),
+    maxTokens: count < 0 ? undefined : count,
     logprobs: top > 0 ? top : undefined,
     grammar,
   });

@@ -7,9 +7,12 @@ import { cachedOf, timingsOnWire } from "../openai/wire.ts";
 /** A piece of a stream. */
 export function pieceOnWire(
   model: LanguageModel,
-  { index, text, logprobs }: Pick<NativeEnd, "index" | "text" | "logprobs">,
+  { index, text, ids, logprobs }: Pick<NativeEnd, "index" | "text" | "ids" | "logprobs">,
 ) {
-  return { index, content: text, stop: false, ...probabilities(model, logprobs) };
+  return {
+    ...{ index, content: text, tokens: ids, stop: false },
+    ...probabilities(model, logprobs),
+  };
 }
 
 /** An answer, as it is when it has ended. */
@@ -17,7 +20,7 @@ export interface NativeEnd {
   readonly index: number;
   /** Of a stream, what has not been sent. */
   readonly text: string;
-  /** Empty where nobody asked for them. */
+  /** The same of ids; empty where nobody asked for them. */
   readonly ids: readonly number[];
   readonly logprobs: readonly TokenLogprobs[];
   /** Whether it was ended by its lines: see LineWatch. */

@@ -111,8 +111,12 @@ class OpenAnswer {
   readonly #index: number;
   readonly #watch: LineWatch;
   readonly #fields: AnswerFields;
+  /** What has not been taken. */
   #text = "";
+  #ids: number[] = [];
   #logprobs: TokenLogprobs[] = [];
+  /** Of all ids that came. */
+  #idCount = 0;
 
   constructor(index: number, fields: AnswerFields) {
     const { n_indent: indentMin, t_max_predict_ms: ms = -1 } = fields;
@@ -130,25 +134,33 @@ class OpenAnswer {
     return this.#text !== "" || this.#logprobs.length > 0;
   }
 
-  push({ deltas, logprobs }: ChoiceEvent & { readonly kind: "piece" }): void {
-    if (this.#fields.n_predict === 0 || this.isEnded) return;
+  push({ deltas, logprobs, ids }: ChoiceEvent & { readonly kind: "piece" }): void {
+    if (this.isEnded) return;
     for (const { text } of deltas.filter((delta) => delta.kind === "text")) {
       this.#text += this.#watch.push(text);
     }
+    for (const id of ids) this.#ids.push(id);
+    this.#idCount += ids.length;
     this.#logprobs.push(...logprobs);
   }
 
   /** What came since it was taken last. */
   take() {
-    const news = { index: this.#index, text: this.#text, logprobs: this.#logprobs };
-    [this.#text, this.#logprobs] = ["", []];
+    const news = {
+      ...{ index: this.#index, text: this.#text },
+      ...{ ids: this.#ids, logprobs: this.#logprobs },
+    };
+    [this.#text, this.#ids, this.#logprobs] = ["", [], []];
     return news;
   }
 
   end({ result }: ChoiceEvent & { readonly kind: "end" }): NativeEnd {
-    const { return_tokens: hasIds, n_predict: count } = this.#fields;
+    const { return_tokens: hasIds = false, stream = false } = this.#fields;
     const { isEnded: isCut, hasLine } = this.#watch;
-    const ids = hasIds && count !== 0 ? result.ids : [];
-    return { ...this.take(), ids, isCut, hasLine, result };
+    const news = this.take();
+    // Those without a text, or of one that ends the answer. What came too late is none of it.
+    const rest = isCut ? [] : result.ids.slice(this.#idCount);
+    const ids = hasIds || stream ? [...news.ids, ...rest] : [];
+    return { ...news, ids, isCut, hasLine, result };
   }
 }

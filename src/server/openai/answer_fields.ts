@@ -80,6 +80,14 @@ export const answerFields = {
    * with what it has.
    */
   max_time_ms: optional(z.int().min(1).max(COUNT_MAX)),
+  /** llama.cpp's: adapters of one request. */
+  lora: optional(
+    z.array(z.unknown()).max(
+      0,
+      "adapters are in a model's weights, and are not chosen by requests: start the server with " +
+        "--lora-model NAME=FILE, and ask for that model",
+    ),
+  ),
   logit_bias: optional(
     z.record(z.string().regex(/^\d{1,9}$/, "expected a token id"), z.number().min(-100).max(100))
       .refine((bias) => Object.keys(bias).length <= BIAS_COUNT_MAX, "too many ids"),

@@ -13,7 +13,7 @@ import { answerFields, CLIENT_HINTS } from "./answer_fields.ts";
 import { textsOrIds } from "./completion_request.ts";
 
 /** As many as OpenAI takes. */
-const INPUTS_MAX = 2048;
+export const INPUTS_MAX = 2048;
 const DIMENSIONS_MAX = 2 ** 20;
 
 export const embeddingsSchema = withOthers(
@@ -70,13 +70,17 @@ export function wholeIds(
 }
 
 /**
- * Vectors of length 1, [dimensions]: pooled hidden states, cut short if need be.
+ * Vectors [dimensions]: pooled hidden states, cut short if need be. isUnit: of length 1, which is
+ * the default.
  * @throws {RequestError} 400 when the model embeds nothing, or not in so many dimensions.
  */
 export async function embedAll(
   model: LanguageModel,
   inputs: readonly (readonly number[])[],
-  { dimensions, ...options }: EmbedOptions & { readonly dimensions?: number },
+  { dimensions, isUnit = true, ...options }: EmbedOptions & {
+    readonly dimensions?: number;
+    readonly isUnit?: boolean;
+  },
 ): Promise<Float32Array[]> {
   if (model.embed === undefined) {
     throw fieldError("model", `The model "${model.id}" makes no embeddings`, "model_not_supported");
@@ -86,7 +90,8 @@ export async function embedAll(
     if (dimensions !== undefined && dimensions > vector.length) {
       throw fieldError("dimensions", `This model's embeddings have ${vector.length} dimensions`);
     }
-    return unitVector(vector.slice(0, dimensions));
+    const short = vector.slice(0, dimensions);
+    return isUnit ? unitVector(short) : short;
   });
 }
 

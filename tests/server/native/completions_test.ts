@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { RequestError } from "../../../src/base/errors.ts";
-import { post, readEvents, refused, testApp } from "../http_client.ts";
+import { CHAT, hello, post, readEvents, refused, testApp } from "../http_client.ts";
 
 const MARKS = { prefix: 1, suffix: 2, middle: 3, repository: null, file: null };
 
@@ -78,7 +78,43 @@ Deno.test("/completion reads the prompt alone when no token is wanted", async ()
   const { app, model } = testApp({ script: ["Hi"] });
   const body = { prompt: "Say", n_predict: 0, return_tokens: true };
   const answer = await (await post(app, "/completion", body)).json();
-  assertEquals([answer.content, answer.tokens, model.requests[0].maxTokens], ["", [], 1]);
+  assertEquals([answer.content, answer.tokens, model.requests[0].maxTokens], ["", [], 0]);
+  assertEquals([answer.tokens_predicted, answer.stop_type], [0, "limit"]);
+});
+
+Deno.test("/completion streams the ids of its pieces; those without a text are the end's", async () => {
+  const script = ["He", "llo", "\n", "wor", "ld"];
+  const events = async (body: object) => {
+    const { app } = testApp({ script });
+    const response = await post(app, "/completion", { prompt: "Say", stream: true, ...body });
+    return (await readEvents(response)).map(({ tokens, stop }) => [stop, tokens]);
+  };
+  assertEquals(await events({}), [
+    ...["He", "llo", "\n", "wor", "ld"].map((text) => [false, ids(text)]),
+    [true, []],
+  ]);
+  // A stop string is held back, and no text.
+  assertEquals(await events({ stop: ["\nwo"] }), [
+    ...["He", "llo"].map((text) => [false, ids(text)]),
+    [true, ids("\nwor")],
+  ]);
+  // Of a line that is left out, nothing but the piece that it began in.
+  assertEquals(await events({ n_indent: 1 }), [
+    ...["He", "llo", "\n"].map((text) => [false, ids(text)]),
+    [true, ids("wor")],
+  ]);
+});
+
+Deno.test("/completion and chats refuse adapters of one request, and say how to have them", async () => {
+  const { app } = testApp();
+  const lora = [{ id: 0, scale: 0.5 }];
+  for (const [path, body] of [["/completion", { prompt: "x" }], [CHAT, hello]] as const) {
+    const { param, message } = await refused(app, path, { ...body, lora });
+    assertEquals(param, "lora");
+    assert(message.includes("--lora-model"), message);
+    const none = await post(app, path, { ...body, lora: [] });
+    assertEquals([none.status, none.headers.get("x-ignored-fields")], [200, null]);
+  }
 });
 
 Deno.test("/completion and /infill end with the lines that an editor wants", async () => {

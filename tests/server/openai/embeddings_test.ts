@@ -46,3 +46,19 @@ Deno.test("POST /v1/embeddings refuses bad input, and models that embed nothing"
   const error = await refused(without.app, PATH, { input: "x" });
   assertEquals([error.param, error.code], ["model", "model_not_supported"]);
 });
+
+Deno.test("POST /embed answers TEI's clients: vectors, as long as the model makes them on request", async () => {
+  const { app } = testApp({ embed });
+  const answer = async (body: object) => await (await post(app, "/embed", body)).json();
+  const unit = [...new Float32Array([0.6, 0.8, 0])];
+  assertEquals(await answer({ inputs: "a" }), [unit]);
+  assertEquals(await answer({ inputs: ["a", "b"], truncate: true }), [unit, unit]);
+  assertEquals(await answer({ inputs: ["ab"], normalize: false }), [[3, 4, 1]]);
+  assertEquals(await answer({ inputs: [[97]], dimensions: 2 }), [unit.slice(0, 2)]);
+  assertEquals((await refused(app, "/embed", { input: "a" })).param, "inputs");
+  assertEquals(
+    (await refused(app, "/embed", { inputs: "a", prompt_name: "x" })).param,
+    "prompt_name",
+  );
+  assertEquals((await refused(app, "/embed_sparse", { inputs: "a" }, 501)).code, "not_supported");
+});

@@ -41,6 +41,27 @@ Deno.test("POST /v1/rerank gives as many as are asked for, with their texts on r
   assertEquals((await results({ top_n: null }))[0], { index: 1, relevance_score: -1 });
 });
 
+Deno.test("POST /rerank answers TEI's clients in their form, with scores between 0 and 1", async () => {
+  const ask = { query: "q", texts: documents, truncate: true, truncation_direction: "Right" };
+  const answer = async (more: object, details = {}) => {
+    const { app } = testApp({ rank, details });
+    const response = await post(app, "/rerank", { ...ask, ...more });
+    assertEquals([response.status, response.headers.get("x-ignored-fields")], [200, null]);
+    return await response.json();
+  };
+  const raw = [{ index: 1, score: -1 }, { index: 2, score: -2 }, { index: 0, score: -3 }];
+  assertEquals(await answer({ raw_scores: true }), raw);
+  assertEquals(await answer({}, { scoresAreShares: true }), raw);
+  const sigmoid = (x: number) => 1 / (1 + Math.exp(-x));
+  const texts = ["a", "bb", "ccc"];
+  assertEquals(
+    await answer({ return_text: true }),
+    raw.map(({ index, score }, at) => ({ index, score: sigmoid(score), text: texts[at] })),
+  );
+  const { param } = await refused(testApp({ rank }).app, "/rerank", { ...ask, documents });
+  assertEquals(param, "texts");
+});
+
 Deno.test("POST /v1/rerank asks with the client's priority, and makes texts well-formed", async () => {
   const seen: [string, EmbedOptions | undefined][] = [];
   const { app } = testApp({ rank: (pair, options) => (seen.push([pair, options]), 0) });

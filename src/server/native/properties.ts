@@ -1,0 +1,107 @@
+/**
+ * What a model is and does, as llama.cpp's server tells it: `/props`, `/slots`, `/lora-adapters`.
+ * Clients look there for the context's length, images, and whether there is room. They only look:
+ * a model that is not in memory stays where it is.
+ */
+import type { Context } from "hono";
+import { z } from "zod";
+import project from "../../../deno.json" with { type: "json" };
+import { RequestError } from "../../base/errors.ts";
+import type { ServerEnv } from "../guards.ts";
+import { loadingError } from "../http_errors.ts";
+import type { AppSettings } from "../options.ts";
+import type { Route } from "../route.ts";
+import { type ShownModel, shownModel } from "./shown_model.ts";
+
+/** Left out: the default model. */
+const query = z.object({ model: z.string().optional() });
+const slotsQuery = query.extend({
+  /** 503 where no slot is free. */
+  fail_on_no_slot: z.string().optional(),
+});
+
+export const PROPERTY_ROUTES: readonly Route[] = [
+  {
+    method: "GET",
+    path: "/props",
+    handle: properties,
+    summary: "What a model is, as llama.cpp's server tells it",
+    query,
+  },
+  {
+    method: "GET",
+    path: "/slots",
+    handle: slots,
+    summary: "How many answers a model writes at once, and how many it writes now",
+    query: slotsQuery,
+  },
+  {
+    method: "GET",
+    path: "/lora-adapters",
+    handle: adapters,
+    summary: "The adapters that are in a model's weights",
+    query,
+  },
+  {
+    method: "POST",
+    path: "/lora-adapters",
+    handle: changeAdapters,
+    summary: "Refused: adapters are in the weights, and stay as they were loaded",
+  },
+];
+
+function properties(c: Context<ServerEnv>, settings: AppSettings): Response {
+  const { card, live } = look(c, settings);
+  const { id, contextLength = 0, details } = card;
+  return Response.json({
+    default_generation_settings: { n_ctx: contextLength },
+    total_slots: slotCount(live),
+    // Where files lie is nobody's business.
+    ...{ model_alias: id, model_path: id },
+    modalities: { vision: details?.uses.includes("images") ?? false, audio: false },
+    chat_template: details?.chatTemplate ?? "",
+    build_info: `ganglion-${project.version}`,
+    is_sleeping: live === null,
+  });
+}
+
+/** Answers have no slots of their own: the first so many are said to be busy. */
+function slots(c: Context<ServerEnv>, settings: AppSettings): Response {
+  const { card, live } = look(c, settings);
+  const count = slotCount(live);
+  const running = live?.load.running ?? 0;
+  if (c.req.query("fail_on_no_slot") && running >= count) {
+    throw new RequestError("No slot is free: try again later", {
+      status: 503,
+      type: "unavailable_error",
+      code: "no_free_slot",
+      retryAfterSeconds: 1,
+    });
+  }
+  return Response.json(Array.from({ length: count }, (_, id) => ({
+    ...{ id, n_ctx: card.contextLength ?? 0, is_processing: id < running },
+  })));
+}
+
+function adapters(c: Context<ServerEnv>, settings: AppSettings): Response {
+  const { adapters = [] } = look(c, settings).card.details ?? {};
+  return Response.json(adapters.map(({ name, scale }, id) => ({ id, path: name, scale })));
+}
+
+function changeAdapters(): Response {
+  throw new RequestError(
+    "Adapters are in a model's weights and cannot be changed while it runs: start the server " +
+      "with --lora-model NAME=FILE, and ask for that model",
+    { status: 501, code: "not_supported" },
+  );
+}
+
+/** @throws {RequestError} 503 while the first model is loaded. */
+function look(c: Context<ServerEnv>, { models }: AppSettings): ShownModel {
+  if (models.state === "loading") throw loadingError();
+  return shownModel(models, c.req.query("model"));
+}
+
+function slotCount(live: ShownModel["live"]): number {
+  return live === null ? 0 : live.load.runningMax ?? 1;
+}

@@ -1,0 +1,96 @@
+import { assert, assertEquals } from "@std/assert";
+import { loadedModels } from "../../../src/server/mod.ts";
+import type { ModelSource } from "../../../src/server/model_source.ts";
+import { ScriptedModel } from "../../support/scripted_model.ts";
+import { post, refused, testApp } from "../http_client.ts";
+
+/** Two answers at once, one of which is being written. */
+class HalfBusyModel extends ScriptedModel {
+  override get load() {
+    return { running: 1, waiting: 0, runningMax: 2 };
+  }
+}
+
+const ADAPTERS = [{ name: "poet.gguf", scale: 0.5 }, { name: "clerk.gguf", scale: 1 }];
+
+function twoModels() {
+  const busy = new HalfBusyModel({
+    ...{ id: "busy", contextLength: 4096 },
+    details: { chatTemplate: "{{ messages }}", adapters: ADAPTERS },
+  });
+  const sees = { ids: [], given: [] };
+  const other = new ScriptedModel({ id: "other", see: () => sees });
+  return testApp({}, { models: loadedModels([busy, other]) });
+}
+
+Deno.test("GET /props has what llama.cpp's clients look for, of the model that is asked for", async () => {
+  const { app } = twoModels();
+  const { build_info: build, ...props } = await (await app.request("/props")).json();
+  assertEquals(props, {
+    default_generation_settings: { n_ctx: 4096 },
+    ...{ total_slots: 2, model_alias: "busy", model_path: "busy", is_sleeping: false },
+    modalities: { vision: false, audio: false },
+    chat_template: "{{ messages }}",
+  });
+  assert(/^ganglion-\d/.test(build), build);
+  const other = await (await app.request("/props?model=other")).json();
+  assertEquals([other.model_alias, other.modalities.vision, other.total_slots], ["other", true, 1]);
+  assertEquals((await app.request("/props?model=none")).status, 404);
+});
+
+Deno.test("GET /slots says how many answers are written, and 503 where one more would wait", async () => {
+  const { app } = twoModels();
+  const slot = { n_ctx: 4096 };
+  assertEquals(await (await app.request("/slots")).json(), [
+    { id: 0, ...slot, is_processing: true },
+    { id: 1, ...slot, is_processing: false },
+  ]);
+  assertEquals((await app.request("/slots?fail_on_no_slot=1")).status, 200);
+  const one = { id: "one", state: "ready", leases: 0, waiting: 0, loadFailure: null };
+  const full = { load: { running: 2, waiting: 1, runningMax: 2 } };
+  const models = { ...managed([{ ...one, model: full }]) };
+  const { app: busy } = testApp({}, { models });
+  const none = await busy.request("/slots?fail_on_no_slot=1");
+  assertEquals([none.status, none.headers.get("retry-after")], [503, "1"]);
+});
+
+Deno.test("GET /lora-adapters shows what is in the weights; nothing changes it", async () => {
+  const { app } = twoModels();
+  assertEquals(await (await app.request("/lora-adapters")).json(), [
+    { id: 0, path: "poet.gguf", scale: 0.5 },
+    { id: 1, path: "clerk.gguf", scale: 1 },
+  ]);
+  assertEquals(await (await app.request("/lora-adapters?model=other")).json(), []);
+  const { message } = await refused(app, "/lora-adapters", [{ id: 0, scale: 1 }], 501);
+  assert(message.includes("--lora-model"), message);
+});
+
+Deno.test("GET /props, /slots and /lora-adapters load no model, and wait for none", async () => {
+  let asked = 0;
+  const card = { id: "far", model: null, state: "unloaded", leases: 0, waiting: 0 };
+  const models = managed([{ ...card, loadFailure: null }], () => asked++);
+  const { app } = testApp({}, { models });
+  const props = await (await app.request("/props")).json();
+  assertEquals([props.is_sleeping, props.default_generation_settings.n_ctx], [true, 0]);
+  for (const path of ["/slots", "/lora-adapters"]) {
+    assertEquals(await (await app.request(path)).json(), [], path);
+  }
+  assertEquals(asked, 0);
+  const { app: early } = testApp({}, { models: { ...models, state: "loading" } });
+  assertEquals((await early.request("/props")).status, 503);
+  assertEquals((await post(early, "/props", {})).status, 405);
+});
+
+/** A registry of which nothing but its list is wanted. */
+function managed(cards: readonly object[], onAcquire = () => {}): ModelSource {
+  const source = {
+    state: "ready" as const,
+    list: () => cards as never,
+    acquire: () => {
+      onAcquire();
+      return Promise.resolve(undefined);
+    },
+    unload: () => true,
+  };
+  return source;
+}
