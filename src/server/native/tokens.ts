@@ -27,20 +27,25 @@ export const tokenizeSchema = z.object({
 /** Ids of a text, which may be as long as a body: other requests have their turns meanwhile. */
 export async function tokenize(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const fields = await readWork(c, settings, tokenizeSchema);
-  return await withModel(c, settings, { id: fields.model }, (work) =>
-    whileWanted(work, async (signal) => {
-      const { model } = work.lease;
-      const { add_special: bos = false, parse_special: special = true } = fields;
-      const turns = new Turns(signal);
-      const ids = await encodeInTurns(model, fields.content.toWellFormed(), {
-        ...{ bos, special, turns },
-      });
-      if (!fields.with_pieces) return Response.json({ tokens: ids });
-      const tokens = await writePieces(model, ids, turns);
-      return new Response(`{"tokens":[${tokens}]}`, {
-        headers: { "content-type": "application/json" },
-      });
-    }));
+  return await withModel(
+    c,
+    settings,
+    { id: fields.model },
+    (work) =>
+      whileWanted(work, async (signal) => {
+        const { model } = work.lease;
+        const { add_special: bos = false, parse_special: special = true } = fields;
+        const turns = new Turns(signal);
+        const ids = await encodeInTurns(model, fields.content.toWellFormed(), {
+          ...{ bos, special, turns },
+        });
+        if (!fields.with_pieces) return Response.json({ tokens: ids });
+        const tokens = await writePieces(model, ids, turns);
+        return new Response(`{"tokens":[${tokens}]}`, {
+          headers: { "content-type": "application/json" },
+        });
+      }),
+  );
 }
 
 async function encodeInTurns(
