@@ -11,7 +11,7 @@ import {
   type AnswerOptions,
   onlyDefined,
   toAnswerOptions,
-  tokenCount,
+  answerTokens,
   TOP_LOGPROBS_MAX,
   UNSUPPORTED_ANSWER_FIELDS,
 } from "./answer_fields.ts";
@@ -59,7 +59,7 @@ export const chatSchema = withOthers(
     ...answerFields,
     ...conversationFields,
     ...formatFields,
-    max_completion_tokens: optional(tokenCount),
+    max_completion_tokens: answerTokens(),
     logprobs: optional(z.boolean()),
     top_logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
   }),

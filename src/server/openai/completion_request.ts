@@ -6,9 +6,9 @@ import { optional } from "../parse_fields.ts";
 import {
   ANSWER_HINTS,
   answerFields,
+  answerTokens,
   type AnswerOptions,
   CHOICES_MAX,
-  COUNT_MAX,
   onlyDefined,
   toAnswerOptions,
   TOP_LOGPROBS_MAX,
@@ -90,7 +90,7 @@ export const completionSchema = withOthers(
     ...answerFields,
     ...formatFields,
     /** 0: nothing but the prompt, which "echo" and "logprobs" show. */
-    max_tokens: optional(z.int().min(0).max(COUNT_MAX)),
+    max_tokens: answerTokens(0),
     prompt: textsOrIds(PROMPT_COUNT_MAX),
     echo: optional(z.boolean()),
     suffix: optional(z.string()),

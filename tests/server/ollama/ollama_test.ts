@@ -118,7 +118,7 @@ Deno.test("Ollama's routes refuse what they cannot do, in Ollama's form of error
   const { app, model } = testApp();
   const bad: [string, object, string][] = [
     ["/api/chat", { ...hello, options: { mirostat: 1 } }, "options.mirostat"],
-    ["/api/chat", { ...hello, options: { top_k: -1 } }, "options.top_k"],
+    ["/api/chat", { ...hello, options: { top_k: -2 } }, "options.top_k"],
     ["/api/chat", { ...hello, options: { num_predict: 0 } }, "options.num_predict"],
     ["/api/chat", { ...hello, format: "xml" }, "format"],
     ["/api/chat", { messages: [{ role: "user", content: "x", images: ["a"] }] }, "images"],
