@@ -9,9 +9,9 @@ import {
   ANSWER_HINTS,
   answerFields,
   type AnswerOptions,
+  answerTokens,
   onlyDefined,
   toAnswerOptions,
-  answerTokens,
   TOP_LOGPROBS_MAX,
   UNSUPPORTED_ANSWER_FIELDS,
 } from "./answer_fields.ts";

@@ -6,8 +6,8 @@ import { optional } from "../parse_fields.ts";
 import {
   ANSWER_HINTS,
   answerFields,
-  answerTokens,
   type AnswerOptions,
+  answerTokens,
   CHOICES_MAX,
   onlyDefined,
   toAnswerOptions,
