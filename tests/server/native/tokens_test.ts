@@ -73,6 +73,9 @@ Deno.test("/tokenize, /detokenize and /apply-template name the field at fault", 
   assertEquals((await refused(app, "/tokenize", {})).param, "content");
   assertEquals((await refused(app, "/tokenize", { content: 5 })).param, "content");
   assertEquals((await refused(app, "/detokenize", { tokens: [-1] })).param, "tokens[0]");
-  assertEquals((await refused(app, "/detokenize", { tokens: ["a"] })).param, "tokens[0]");
+  assertEquals((await refused(app, "/detokenize", { tokens: [1, "a"] })).param, "tokens[1]");
+  for (const tokens of [undefined, "1", Array(2 ** 20 + 1).fill(1)]) {
+    assertEquals((await refused(app, "/detokenize", { tokens })).param, "tokens");
+  }
   assertEquals((await refused(app, "/apply-template", { messages: [] })).param, "messages");
 });

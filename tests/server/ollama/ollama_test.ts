@@ -114,6 +114,15 @@ Deno.test("num_ctx makes the context shorter, not longer", async () => {
   assertStringIncludes((await long.json()).error, "--ctx-size");
 });
 
+Deno.test("/api/embed with nothing to embed loads the model, as clients warm one up", async () => {
+  const { app } = testApp();
+  for (const input of ["", []]) {
+    const response = await post(app, "/api/embed", { input });
+    const { embeddings, prompt_eval_count: count } = await response.json();
+    assertEquals([response.status, embeddings, count], [200, [], 0]);
+  }
+});
+
 Deno.test("Ollama's routes refuse what they cannot do, in Ollama's form of errors", async () => {
   const { app, model } = testApp();
   const bad: [string, object, string][] = [
