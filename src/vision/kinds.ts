@@ -78,6 +78,9 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     ...{ ...COMMON, cut: "ownEdge", whole: BICUBIC, begin: "<|im_start|>", end: "<|im_end|>" },
   },
   kimivl: { ...COMMON, cut: "ownShape", begin: "<|media_start|>", end: "<|media_end|>" },
+  glm4v: {
+    ...{ ...QWEN, begin: "<|begin_of_image|>", end: "<|end_of_image|>" },
+  },
   kimik25: {
     ...{ ...COMMON, cut: "ownShape", whole: BICUBIC },
     ...{ begin: "<|media_begin|>", end: "<|media_end|>" },

@@ -27,7 +27,8 @@ export interface TinyImage {
   readonly grid: TinyGrid;
   /**
    * As llama.cpp orders rows, which puts the class token behind the patches and gives it the last
-   * position, where it was trained with the first one; and keeps all rows but the first.
+   * position, where it was trained with the first one; and keeps all rows but the first. It takes
+   * patches in halves.
    */
   readonly isLikePeer?: boolean;
 }
@@ -77,7 +78,7 @@ export function tinyTowerInput(
   }
   return {
     count,
-    patches,
+    patches: isLikePeer ? Float32Array.from(new Float16Array(patches)) : patches,
     added: table === null && classTokens === null ? null : added,
     positions: firstPosition === null ? null : positions,
     kept: places.length,

@@ -114,11 +114,13 @@ function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned>
   if (kind.classTokens) {
     yield { name: "v.class_embd", dims: [width, kind.classTokens], role: "table" };
   }
+  if (kind.patchNorm) yield* planNorm("v.norm_embd", width, kind);
   if (kind.preNorm) yield* planNorm("v.pre_ln", width, kind);
   if (kind.postNorm) yield* planNorm("v.post_ln", width, kind);
   for (let layer = 0; layer < blockCount; layer++) yield* planLayer(kind, `v.blk.${layer}.`);
   for (const { name, dims, role } of kind.tensors({ width, outputLength })) {
-    yield { name, dims, role: role ?? (dims.length === 1 ? "bias" : "matrix") };
+    const own = dims.length === 1 ? "bias" : dims.length === 4 ? "kernel" : "matrix";
+    yield { name, dims, role: role ?? own };
   }
 }
 

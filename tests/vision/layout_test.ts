@@ -30,6 +30,7 @@ Deno.test("prepareImage() lays out images of one tile", () => {
     nemotron_v2_vl,
     mlp,
     janus_pro,
+    glm4v,
     kimik25,
     kimivl,
   } = IMAGE_CONFIGS;
@@ -40,6 +41,7 @@ Deno.test("prepareImage() lays out images of one tile", () => {
   assertEquals(layoutOf(nemotron_v2_vl, 133, 77), "{0: 0 + 4}");
   assertEquals(layoutOf(mlp, 90, 40), "{0: 0 + 9}");
   assertEquals(layoutOf(janus_pro, 90, 40), "{0: 0 + 9}");
+  assertEquals(layoutOf(glm4v, 133, 77), "<|begin_of_image|>{0: 0 + 15 as 3 x 5}<|end_of_image|>");
   assertEquals(layoutOf(kimik25, 133, 77), "<|media_begin|>{0: 0 + 15}<|media_end|>");
   assertEquals(layoutOf(kimivl, 133, 77), "<|media_start|>{0: 0 + 15}<|media_end|>");
 });

@@ -284,6 +284,7 @@ function readTower(reader: TowerReader, config: ModelConfig): ModelTensors {
   return {
     tokenEmbedding,
     ...kind.hasTwoFrames && { secondFrame: patch("v.patch_embd.weight.1") },
+    ...kind.patchNorm !== null && { patchNorm: readNorm(reader, kind.patchNorm, width) },
     positionEmbedding: null,
     altUp: null,
     embeddingNorm: checker.has("v.pre_ln.weight") ? readNorm(reader, "v.pre_ln", width) : null,

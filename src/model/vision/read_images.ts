@@ -84,6 +84,7 @@ function readPositions(
 ): ImageConfig["positions"] {
   if (kind.positions === "none") return null;
   const tensor = "v.position_embd.weight";
+  if (kind.positions === "ifThere" && !checker.has(tensor)) return null;
   if (kind.positions === "byRows") {
     const side = file.tensors.get(tensor)?.dims[1] ?? 1;
     checker.matrix(tensor, { rows: side, columns: width, count: side });
