@@ -255,6 +255,11 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
     ] as const,
     ...["no last norm", "blocks by columns", "not turned"] as const,
   ],
+  "llama4": [
+    ...["earlier rows only", "not turned", "rows and columns exchanged"] as const,
+    ...["a stage's gelu of another kind", "blocks by columns", "no first norm"] as const,
+    "gelu of another kind in the projector",
+  ],
   "dots_ocr": [
     ...["no last norm", "no norm in the projector", "another epsilon in the projector"] as const,
     "rows and columns exchanged",

@@ -42,7 +42,7 @@ export function tinyTowerInput(
   const { embeddingLength: d, patches: of } = config;
   const pixels = tinyPixels(grid, patchSize);
   const classRow = learned?.classRow ?? null;
-  const first = classRow === null || isLikePeer ? 0 : 1;
+  const first = classRow !== 0 || isLikePeer ? 0 : 1;
   const places = windowOrder(grid, images);
   const count = places.length + classTokenCount;
   const length = of!.length;
@@ -70,7 +70,7 @@ export function tinyTowerInput(
   if (classTokens !== null) {
     const token = floatsOf(bytesOf, classTokens);
     const position = classRow === null ? null : table!.subarray(
-      isLikePeer ? places.length * d : 0,
+      isLikePeer ? places.length * d : classRow * d,
     );
     const bias = images.patchBias === null ? null : floatsOf(bytesOf, images.patchBias);
     const row = token.map((value, i) => value + (position?.[i] ?? 0) - (bias?.[i % d] ?? 0));

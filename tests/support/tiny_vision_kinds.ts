@@ -21,6 +21,8 @@ export interface TinyVisionKind {
   /** Patches on a side. */
   readonly side?: number;
   readonly twoFrames?: boolean;
+  /** What patches are multiplied by is a matrix. */
+  readonly flatPatches?: boolean;
   readonly patchBias?: boolean;
   /** Learned; left out: there are. */
   readonly positions?: boolean;
@@ -247,6 +249,14 @@ export const TINY_KINDS = {
       { name: "mm.up.weight", dims: [80, NEURONS] },
       { name: "mm.gate.weight", dims: [80, NEURONS] },
       { name: "mm.down.weight", dims: [NEURONS, rows] },
+    ],
+  },
+  "llama4": {
+    ...{ flatPatches: true, classToken: true, preNorm: true, postNorm: true, keys: SIDE_2 },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.model.mlp.1.weight", dims: [4 * width, 112] },
+      { name: "mm.model.mlp.2.weight", dims: [112, NEURONS] },
+      { name: "mm.model.fc.weight", dims: [NEURONS, rows] },
     ],
   },
   "dots_ocr": {

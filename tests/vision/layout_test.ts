@@ -47,7 +47,7 @@ Deno.test("prepareImage() lays out images of one tile", () => {
 });
 
 Deno.test("prepareImage() lays out an image's parts before the whole", () => {
-  const { idefics3, internvl, lfm2 } = IMAGE_CONFIGS;
+  const { idefics3, internvl, lfm2, llama4 } = IMAGE_CONFIGS;
   const fake = "<fake_token_around_image>";
   assertEquals(
     layoutOf(idefics3, 100, 90),
@@ -56,6 +56,12 @@ Deno.test("prepareImage() lays out an image's parts before the whole", () => {
     ).join("\n") + `\n\n${fake}<global-img>{9: 0 + 4}${fake}`,
   );
   assertEquals(layoutOf(internvl, 40, 100), "<img>{0: 0 + 4}{1: 0 + 4}{2: 0 + 4}</img>");
+  assertEquals(layoutOf(llama4, 40, 50), "<|image_start|><|image|>{0: 0 + 4}<|image_end|>");
+  assertEquals(
+    layoutOf(llama4, 100, 110),
+    "<|image_start|>{0: 0 + 4}<|tile_x_separator|>{1: 0 + 4}<|tile_y_separator|>{2: 0 + 4}" +
+      "<|tile_x_separator|>{3: 0 + 4}<|tile_y_separator|><|image|>{4: 0 + 4}<|image_end|>",
+  );
   assertEquals(layoutOf(internvl, 40, 50), "<img>{0: 0 + 4}</img>");
   assertEquals(
     layoutOf(lfm2, 1200, 400),

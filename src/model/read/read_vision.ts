@@ -276,7 +276,10 @@ function readActivation(file: GgufFile): ModelConfig["feedForward"]["activation"
 function readTower(reader: TowerReader, config: ModelConfig): ModelTensors {
   const { checker, width, kind } = reader;
   const side = Math.sqrt(config.patches!.length / 3);
-  const patch = (name: string) => checker.kernel(name, { rows: width, side, channels: 3 });
+  const patch = (name: string) =>
+    kind.hasFlatPatches
+      ? checker.matrix(name, { rows: width, columns: 3 * side * side })
+      : checker.kernel(name, { rows: width, side, channels: 3 });
   const tokenEmbedding = {
     ...patch("v.patch_embd.weight"),
     bias: checker.has("v.patch_embd.bias") ? checker.vector("v.patch_embd.bias", width) : null,

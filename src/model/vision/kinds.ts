@@ -106,6 +106,24 @@ const internvl: VisionKind = {
   },
 };
 
+/** Llama 4: positions are learned, the class token's behind the patches', and turn heads, too. */
+const llama4: VisionKind = {
+  ...COMMON,
+  name: "llama4",
+  hasFlatPatches: true,
+  classToken: "last",
+  rope: { pairs: "norm", first: "column", isInterleaved: false, from: 1 },
+  side: { key: SCALE_FACTOR, absent: 1 },
+  projector: {
+    ...TWO,
+    norm: null,
+    stages: [{ ...PLAIN_STAGE, matrix: `${MVLM}1`, activation: "gelu" }],
+    first: `${MVLM}2`,
+    second: "mm.model.fc",
+    biases: "none",
+  },
+};
+
 /** Nemotron Nano 2 VL: RADIO, with class tokens beside the image's patches. */
 const nemotron: VisionKind = {
   ...COMMON,
@@ -315,6 +333,7 @@ export const KINDS: readonly VisionKind[] = [
   kimivl,
   lfm2,
   lightonocr,
+  llama4,
   mlp,
   nemotron,
   paddleocr,

@@ -69,11 +69,13 @@ export interface VisionKind {
   readonly mayBeSwapped: boolean;
   /** The matrix of patches is there twice, for two frames. */
   readonly hasTwoFrames: boolean;
+  /** The matrix of patches is one in the file, too: no convolution's kernels. */
+  readonly hasFlatPatches: boolean;
   /**
-   * "ifThere", "required": a class token's position is the first one; "many": class tokens have
-   * none.
+   * "ifThere", "required": a class token's position is the first one; "last": it is the last one;
+   * "many": class tokens have none.
    */
-  readonly classToken: "none" | "required" | "ifThere" | "many";
+  readonly classToken: "none" | "required" | "ifThere" | "last" | "many";
   readonly positions:
     | "none"
     | "required"
@@ -132,6 +134,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   patchNorm: null,
   mayBeSwapped: false,
   hasTwoFrames: false,
+  hasFlatPatches: false,
   classToken: "none",
   positions: "required",
   resize: null,
