@@ -71,7 +71,7 @@ export function readVision(file: GgufFile): VisionModel {
     checker.vector(images.lineBreak, projector.config.outputLength);
   }
   const tensors: ModelTensors = { ...readTower(reader, config), projector: projector.tensors };
-  checker.leave(...kind.unused, ...laterLayers(file, blockCount));
+  checker.leave(...kind.unused, ...laterLayers(file, blockCount), ...tensorsOfSounds(file));
   checker.refuseUnused({ start: 0, end: 0 });
   return { description: { config: { ...config, projector: projector.config }, tensors }, images };
 }
@@ -144,6 +144,12 @@ function* laterLayers(file: GgufFile, blockCount: number): Iterable<string> {
   for (const name of file.tensors.keys()) {
     if (Number(/^v\.blk\.(\d+)\./.exec(name)?.[1] ?? -1) >= blockCount) yield name;
   }
+}
+
+/** Of files of models that hear, too, as Gemma 4's small ones do. */
+function tensorsOfSounds(file: GgufFile): string[] {
+  if (!new Hyperparameters(file, CLIP).flag("has_audio_encoder", false)) return [];
+  return [...file.tensors.keys()].filter((name) => /^(a|mm\.a)\./.test(name));
 }
 
 function readConfig(
