@@ -85,7 +85,7 @@ Deno.test("the engine computes NVFP4 with factors of tensors, and of experts, as
   await withFile(withTensorScales(tinyModel(mixture)), async (path) => {
     await compareAt(path, "NVFP4", [[3, 64]]);
     const logitsOf = async (file: string) => {
-      let logits = new Float32Array(0);
+      let logits: Float32Array = new Float32Array(0);
       await withModel(file, { threads: 1 }, async (model) => {
         logits = await allLogits(model, IDS);
       });

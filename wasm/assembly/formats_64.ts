@@ -97,13 +97,13 @@ function larger_power(a: v128, b: v128, mask: v128): v128 {
   return v128.and(larger, i32x4.splat(0x7f800000));
 }
 
-/** D of a block whose halves have the packed scales a and b, but for the factor: d() of one lane. */
+/** D of a block whose halves have the packed scales a and b, but for the factor: as in d(). */
 @inline
 export function small_power(a: u32, b: u32): f32 {
   return reinterpret<f32>(<i32>power_of(max(a, b)) + POWER);
 }
 
-/** L of the half whose packed scale is `scale`; larger: that of both: l() of one lane. */
+/** L of the half whose packed scale is `scale`, as in l(); larger: of both halves. */
 @inline
 export function small_integer(scale: u32, larger: u32): i16 {
   const inverse = reinterpret<f32>(<u32>INVERSE - power_of(larger));
