@@ -16,8 +16,8 @@
  *   8 bits   a group is 32 rows: nibbles 2m and 2m + 1 are the quant of row 16m + 8h + 4v + j
  *
  * so that sums over columns in these lanes become neighbouring floats by two multiplications, and
- * both vectors are halves of one 256-bit operation. K-quants and NVFP4 have the scales of eight blocks in
- * front of them:
+ * both vectors are halves of one 256-bit operation. K-quants and NVFP4 have the scales of eight
+ * blocks in front of them:
  *
  *   type        quants   factors of a block              in front of eight blocks
  *   Q4_0        4 bits   f16 [R]
