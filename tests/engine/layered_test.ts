@@ -1,4 +1,5 @@
 /** Models whose layers differ: from disk, over arenas, and what is refused of them. */
+import "../support/thread_pool.ts";
 import { assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { openGguf } from "../../src/gguf/mod.ts";

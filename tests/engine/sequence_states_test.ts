@@ -2,6 +2,7 @@
  * Models whose layers keep states: what is remembered of a text, and where others go on behind it;
  * what a step that does not count leaves; what is refused.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import type { GenerateRequest, LoadedModel } from "../../src/llm/mod.ts";

@@ -1,3 +1,4 @@
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { openForUse } from "../../src/llm/mod.ts";
 import {

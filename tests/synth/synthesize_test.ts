@@ -1,3 +1,4 @@
+import "../support/thread_pool.ts";
 import {
   assert,
   assertAlmostEquals,
