@@ -8,7 +8,14 @@ import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import { dimsOnGpu } from "../../model/latent.ts";
 import type { ModelConfig, XieluCurve } from "../../model/types.ts";
 import type { GatePlan } from "../plan_gate.ts";
-import type { DensePlan, HeadNormPlan, LayerPlan, MatrixPlan, NormPlan } from "../plan_types.ts";
+import type {
+  DensePlan,
+  HeadNormPlan,
+  LayerPlan,
+  MatrixPlan,
+  NormPlan,
+  VectorPlan,
+} from "../plan_types.ts";
 import { lengthOf } from "../shard.ts";
 import type { DensePart } from "./dense_parts.ts";
 import {
@@ -182,7 +189,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
     gate: gate && { ...gate, stacked: await loader.stack([gate.matrix]) },
     innerNorm: plan.innerNorm && await loader.vector(plan.innerNorm),
     scale: plan.attentionScale && await loader.vector(plan.attentionScale),
-    output: await loader.stack([attentionOutput]),
+    output: await withGains(loader, attentionOutput, plan.attentionGains),
     hasKeys,
     cache: input.cacheOfOther ?? spare ?? await createKvCache(gpu, `blk.${input.index}`, {
       positions: input.kvBlocks * KV_BLOCK_POSITIONS,
@@ -191,6 +198,16 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
       type: input.kvType,
     }),
   };
+}
+
+async function withGains(
+  loader: GpuLoader,
+  matrix: MatrixPlan,
+  gains: VectorPlan | null,
+  home?: MatrixHome,
+): Promise<Stacked> {
+  const stacked = await loader.stack([matrix], { home });
+  return gains === null ? stacked : { ...stacked, gains: await loader.vector(gains) };
 }
 
 /**
@@ -207,7 +224,7 @@ export async function loadNeurons(
   const parts: NeuronPart[] = [];
   for (const { block, fromTokens } of shares) {
     const projections = await loadProducts(loader, projectionsOf(block), home);
-    const down = await loader.stack([block.down], { home });
+    const down = await withGains(loader, block.down, plan.feedForwardGains, home);
     const innerNorm = block.innerNorm && await loader.vector(block.innerNorm);
     const { limit, gateCutoff } = block;
     const scale = plan.feedForwardScale && await loader.vector(plan.feedForwardScale);
