@@ -14,13 +14,14 @@ import { usedTensors } from "../used_tensors.ts";
 export interface TowerOptions
   extends Pick<LoadOptions, "threads" | "kvType" | "arenaBytesMax" | "stuckMs"> {
   /** The GPU that has all of it; null or left out: threads do. */
-  readonly gpu?: GpuSetup | null;
+  readonly onGpu?: GpuSetup | null;
 }
 
 export interface PlannedTower {
+  readonly path: string;
   readonly file: GgufFile;
   readonly vision: VisionModel;
-  /** One per thread. */
+  /** One per thread, or that of a GPU. */
   readonly plans: readonly RankPlan[];
   readonly module: WebAssembly.Module;
   readonly options: TowerOptions;
@@ -44,8 +45,12 @@ export function planTower(
   const file = openGguf(path);
   const vision = readVision(file);
   const { description: model } = vision;
-  const plans = planRanks(model, file.tensors, towerOptionsFor(model, module, options, !!options.gpu));
-  return { file, vision, plans, module, options };
+  const plans = planRanks(
+    model,
+    file.tensors,
+    towerOptionsFor(model, module, options, !!options.onGpu),
+  );
+  return { path, file, vision, plans, module, options };
 }
 
 /** Starts a tower's threads. */
@@ -55,7 +60,7 @@ export async function startTower(
   return await EngineHandle.start({
     ...{ plans, module, config: model.config, parts: file.parts, stuckMs: options.stuckMs },
     tensors: usedTensors(file, model, plans),
-    ...options.gpu && { gpu: options.gpu },
+    ...options.onGpu && { gpu: options.onGpu },
   });
 }
 

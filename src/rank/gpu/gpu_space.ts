@@ -2,12 +2,7 @@
  * What a step needs between its weights on the GPU: pieces of one buffer, all f32 [tokens, stride],
  * where those that do not live together share bytes. Knows no model beyond its widths.
  */
-import {
-  ALIGN_BYTES,
-  attentionScratchBytes,
-  type Gpu,
-  type Rows,
-} from "../../../gpu/mod.ts";
+import { ALIGN_BYTES, attentionScratchBytes, type Gpu, type Rows } from "../../../gpu/mod.ts";
 import { alignUp } from "../../base/check.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dimsOnGpu, mergedHeadDim } from "../../model/latent.ts";
@@ -236,7 +231,10 @@ function planSpace(
     ...{ projected: scored("projected"), activated: scored("activated") },
     logits: scored("logits"),
   };
-  recordStep(graph, tensors, { layerCount: layers.length, isDeep: (projector?.deep.length ?? 0) > 0 });
+  recordStep(graph, tensors, {
+    layerCount: layers.length,
+    isDeep: (projector?.deep.length ?? 0) > 0,
+  });
   const bounds = { tokensMax: chunkTokens, contextMax: chunkTokens, batchMax: 1 };
   const plan = planMemory(graph, bounds, { alignBytes: ALIGN_BYTES, places: "fixed" });
   const starts: number[] = [];
@@ -267,7 +265,11 @@ function recordStep(
   const { residual, normed, partial, logits, inputs, inputRows, streams, around, patches } = of;
   // A layer may read the norm that the one before has made.
   graph.op("embed", { writes: [residual, normed, inputRows, patches] });
-  graph.op("embed patches", { reads: [patches], updates: [residual], writes: isDeep ? [logits] : [] });
+  graph.op("embed patches", {
+    reads: [patches],
+    updates: [residual],
+    writes: isDeep ? [logits] : [],
+  });
   graph.op("project inputs", { reads: [residual], writes: [inputs] });
   graph.op("add rows", { reads: [inputRows], updates: [inputs] });
   graph.op("start streams", { reads: [residual], writes: [streams, partial] });

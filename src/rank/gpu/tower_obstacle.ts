@@ -14,14 +14,17 @@ export function towerObstacle(
   model: ModelDescription,
   file: { readonly tensors: ReadonlyMap<string, GgufTensor> },
 ): string | null {
-  const { config: { patches, projector, layers, ropes }, tensors } = model;
+  const { config: { patches, projector, layers, ropes, limitsProducts }, tensors } = model;
+  if (limitsProducts) return "products that have limits are the threads'";
   const turnsByHalves = layers.some(({ secondRope }) => secondRope !== undefined) ||
     ropes.some(({ start = 0 }) => start > 0);
   if (turnsByHalves) return "heads of images that are turned by halves are the threads'";
   if (tensors.projector!.standard !== undefined) {
     return "rows of images that are made alike by a mean and gains are the threads'";
   }
-  if (patches!.countMax > ROWS_MAX) return `images of ${patches!.countMax} patches are the threads'`;
+  if (patches!.countMax > ROWS_MAX) {
+    return `images of ${patches!.countMax} patches are the threads'`;
+  }
   const { first, second, merger, deep = [], isFirstTransposed } = tensors.projector!;
   const widths = [patches!.length, projector!.outputLength / (1 + deep.length), first.rows];
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);

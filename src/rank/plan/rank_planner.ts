@@ -132,7 +132,9 @@ export class RankPlanner implements Placer {
       widths: this.#widths,
       stagingBytes: this.#stagingBytes + scratch,
       ...{ strides: this.#strides, leads: this.#leads },
-      projector: this.#device === null ? this.#projector : this.#projector && onDevice(this.#projector),
+      projector: this.#device === null
+        ? this.#projector
+        : this.#projector && onDevice(this.#projector),
       ...options,
       stream: this.#streamOfArena(),
       ...{ hasNeurons: layouts.hasNeurons, isSparse: layouts.isSparse },
