@@ -159,6 +159,15 @@ export interface RowKernels {
     n: number,
     d: number,
   ): void;
+  /** The same with g/2 · (1 + erf(g/√2)): |g| · 1e-7 away from it. */
+  gelu_erf_f32(
+    x: number,
+    inStride: number,
+    out: number,
+    outStride: number,
+    n: number,
+    d: number,
+  ): void;
   /** The same with gelu. */
   gelu_f32(
     x: number,

@@ -4,7 +4,7 @@
  * high half, which is ggml's own order in blocks of 32. Knows nothing of buffers.
  */
 import { check } from "../../src/base/check.ts";
-import { dequantizeInto } from "../../src/model/mod.ts";
+import { dequantizeInto, UE4M3 } from "../../src/model/mod.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
 import { joinFifths, joinPairs, joinSixths, pairHalves, PAIRS } from "./encode_bits.ts";
 import { isLookedUp, lookUp } from "./encode_codebooks.ts";
@@ -49,6 +49,9 @@ export function encodeBlocks(type: string, bytes: Uint8Array, format: WeightForm
     case "IQ4_XS":
     case "MXFP4":
       return recode(type, bytes, blocks, format);
+    case "NVFP4":
+    case "NVFP4S":
+      return { codes: recodeNvfp4(bytes, blocks), factors: encodeFactors(type, bytes, format) };
     default:
       return encodeSuperblocks(type, bytes, format) ?? encodeByValue(type, bytes, format);
   }
@@ -136,6 +139,22 @@ function recode(type: string, bytes: Uint8Array, blocks: number, format: CodeFor
     for (let from = b * blockBytes + codesAt; from < end; from++) codes[to++] = pairs[bytes[from]];
   }
   return { codes, factors: encodeFactors(type, bytes, format) };
+}
+
+/** Blocks that end with eight bytes for each 16 of 64 weights, as two pieces of 32. */
+function recodeNvfp4(bytes: Uint8Array, blocks: number): Uint8Array<ArrayBuffer> {
+  const blockBytes = bytes.length / blocks;
+  const codes = new Uint8Array(blocks * 32);
+  for (let b = 0; b < blocks; b++) {
+    const from = (b + 1) * blockBytes - 32;
+    for (let i = 0; i < 32; i++) {
+      const at = from + (i & 16) + (i & 7);
+      const shift = (i & 8) === 0 ? 0 : 4;
+      const [low, high] = [bytes[at] >> shift & 15, bytes[at + 8] >> shift & 15];
+      codes[b * 32 + i] = FP4_CODES[low] | FP4_CODES[high] << 4;
+    }
+  }
+  return codes;
 }
 
 /** Codes out of the weights themselves: (w − offset) / scale, an integer by definition. */
@@ -234,6 +253,18 @@ const FACTOR_READERS: Readonly<Record<string, FactorReader | undefined>> = {
     groups: 1,
     hasOffsets: false,
     read: (bytes, at) => ({ scale: FP4_SCALES[bytes.getUint8(at)] }),
+  },
+  NVFP4: {
+    groups: 4,
+    hasOffsets: false,
+    read: (bytes, at, group) => ({ scale: UE4M3[bytes.getUint8(at + group)] / 2 }),
+  },
+  NVFP4S: {
+    groups: 4,
+    hasOffsets: false,
+    read: (bytes, at, group) => ({
+      scale: bytes.getFloat32(at, true) * UE4M3[bytes.getUint8(at + 4 + group)] / 2,
+    }),
   },
 };
 

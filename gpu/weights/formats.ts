@@ -89,6 +89,8 @@ const FORMATS: Readonly<Record<string, WeightFormat>> = {
   IQ4_NL: nibble("scale16", { levels: "iq4" }),
   IQ4_XS: nibble("superScale", { levels: "iq4" }),
   MXFP4: nibble("scale32", { levels: "fp4", middle: 12 }),
+  NVFP4: nibble("scale16", { group: 16, levels: "fp4", middle: 12 }),
+  NVFP4S: nibble("scale32", { group: 16, levels: "fp4", middle: 12 }),
   IQ3_S: nibble("superScale", { middle: 7.5, unit: 2 }),
   IQ3_XXS: nibble("superScale", { levels: "iq3", middle: 31, unit: 1 / 2 }),
   IQ2_S: nibble("superScale", { group: 16, levels: "iq2", middle: 43, unit: 1 / 8 }),

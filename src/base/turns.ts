@@ -23,3 +23,18 @@ export class Turns {
     this.#nextMs = performance.now() + TURN_INTERVAL_MS;
   }
 }
+
+/** What `make` makes of each item, in order, with turns for others between them. */
+export async function mapInTurns<T, U>(
+  items: readonly T[],
+  signal: AbortSignal | undefined,
+  make: (item: T) => U,
+): Promise<U[]> {
+  const turns = new Turns(signal);
+  const made: U[] = [];
+  for (const item of items) {
+    made.push(make(item));
+    if (turns.isDue()) await turns.give();
+  }
+  return made;
+}

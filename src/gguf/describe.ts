@@ -79,7 +79,10 @@ function kindOf(name: string): string {
 /** The type that most bytes have. */
 function mainType(tensors: readonly GgufTensor[]): string {
   const bytes = new Map<string, number>();
-  for (const { type, sizeBytes } of tensors) bytes.set(type, (bytes.get(type) ?? 0) + sizeBytes);
+  for (const { type: own, scaled, sizeBytes } of tensors) {
+    const type = scaled?.base.type ?? own;
+    bytes.set(type, (bytes.get(type) ?? 0) + sizeBytes);
+  }
   const [first] = [...bytes].sort((a, b) => b[1] - a[1]);
   return first?.[0] ?? "none";
 }

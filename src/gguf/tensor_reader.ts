@@ -5,6 +5,7 @@
 import { check } from "../base/check.ts";
 import { ModelFormatError } from "../base/errors.ts";
 import { type ByteSource, memorySource, openFileSource } from "./byte_source.ts";
+import { readScaled } from "./scaled_tensors.ts";
 import type { GgufFile, GgufTensor } from "./types.ts";
 
 /** Makes the bytes of tensors that adapters change. */
@@ -73,9 +74,16 @@ export class TensorReader implements Disposable {
       check(this.#merger !== null, `"${tensor.name}" is read by who knows adapters`);
       return this.#merger.read(this, tensor, { offsetBytes, into });
     }
-    const source = this.#sources[tensor.part];
-    check(source !== undefined, `part ${tensor.part} of "${tensor.name}" is not open`);
-    source.read(tensor.offsetBytes + offsetBytes, into);
+    if (tensor.scaled !== undefined) {
+      return readScaled(tensor.scaled, (own) => this.#sourceOf(own), { offsetBytes, into });
+    }
+    this.#sourceOf(tensor).read(tensor.offsetBytes + offsetBytes, into);
+  }
+
+  #sourceOf({ part, name }: GgufTensor): ByteSource {
+    const source = this.#sources[part];
+    check(source !== undefined, `part ${part} of "${name}" is not open`);
+    return source;
   }
 
   /** All bytes of a tensor, in a buffer of their own: for vectors, not for matrices. */

@@ -70,6 +70,16 @@ export interface GgufTensor {
    * then, and only a reader that was opened with a `TensorMerger` reads it. Left out: nothing is.
    */
   readonly adapted?: AdaptedTensor;
+  /** Of NVFP4S: the file's tensor and the factors that a reader puts in front of its blocks. */
+  readonly scaled?: ScaledTensor;
+}
+
+/** A tensor whose blocks have a factor beside it: one, or one for each of its last dimension. */
+export interface ScaledTensor {
+  /** As the file has it, of type NVFP4. */
+  readonly base: GgufTensor;
+  /** F32 [count]. */
+  readonly factors: GgufTensor;
 }
 
 /** A tensor's own weights, and what is added to them. */

@@ -186,6 +186,10 @@ export class LoadedModel implements LanguageModel {
     return this.#prompts.text(text, options);
   }
 
+  encodeTextSteps(...of: Parameters<PromptEncoder["textSteps"]>): Generator<void, number[]> {
+    return this.#prompts.textSteps(...of);
+  }
+
   decode(ids: readonly number[]): string {
     return this.tokenizer.decode(ids);
   }
@@ -310,12 +314,7 @@ export class LoadedModel implements LanguageModel {
 
   /** Rate at which WASM kernels of all threads read the weights, GB/s: the roof of decoding. */
   async measureReadGbps(): Promise<number> {
-    const endTurn = await this.#queue.enter({ isAlone: true });
-    try {
-      return await (await this.#engines.ready()).readSpeedGbps();
-    } finally {
-      endTurn();
-    }
+    return await this.#readAlone([], {}, (engine) => engine.readSpeedGbps());
   }
 
   /**

@@ -60,6 +60,15 @@ export class PromptEncoder {
     return options.bos ? this.#withBos(ids) : ids;
   }
 
+  /** The same of a text of any length, in steps. */
+  *textSteps(
+    text: string,
+    { special, bos }: { special?: boolean; bos?: boolean } = {},
+  ): Generator<void, number[]> {
+    const ids = yield* this.#tokenizer.encodeSteps(text, { special });
+    return bos ? this.#withBos(ids) : ids;
+  }
+
   /**
    * Ids of a text that is read as a whole, with the marks around it. isCut: what does not fit is
    * left out, and not the marks.

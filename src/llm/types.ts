@@ -3,9 +3,11 @@
  * only this interface; tests put a scripted model behind it.
  */
 import type { GivenRows } from "../engine/types.ts";
+import type { ModelDetails } from "./details_types.ts";
 import type { Conversations, KvUse } from "./kept_types.ts";
 
 export type { GivenRows };
+export type { AdapterUse, GapMarks, ModelDetails } from "./details_types.ts";
 export type {
   GrammarLead,
   GrammarMark,
@@ -244,59 +246,6 @@ export interface ChatOptions {
   readonly images?: SeenImages;
 }
 
-/** Ids that mark the parts of a text with a gap, in the order in which they are written. */
-export interface GapMarks {
-  /** Before what comes before the gap. */
-  readonly prefix: number;
-  /** Before what comes after it. */
-  readonly suffix: number;
-  /** Before what fills it. */
-  readonly middle: number;
-  /** Before a repository's name; null: there is no such mark. */
-  readonly repository: number | null;
-  /** Before a file's name; null: there is no such mark. */
-  readonly file: number | null;
-}
-
-/** An adapter (LoRA) that a model was loaded with. */
-export interface AdapterUse {
-  /** Its file's, without folders. */
-  readonly name: string;
-  /** How much of it: 1, as it was trained. */
-  readonly scale: number;
-}
-
-/** What a model's file says about it. */
-export interface ModelDetails {
-  /** Its family: "llama". */
-  readonly architecture: string;
-  /** Numbers of all its tensors. */
-  readonly parameterCount: number;
-  /** The type of most of its weights: "Q4_0". */
-  readonly quantization: string;
-  /** Size of its file, or files. */
-  readonly fileBytes: number;
-  /** Numbers that a token is between two layers. */
-  readonly embeddingLength: number;
-  /** Ids are below it. */
-  readonly vocabSize: number;
-  /**
-   * What can be asked of it: texts behind a prompt, vectors of texts, scores of pairs of them; and
-   * whether prompts may have images.
-   */
-  readonly uses: readonly ("writing" | "vectors" | "ranking" | "images")[];
-  /** Its own chat template; null: it has none. */
-  readonly chatTemplate: string | null;
-  /** Scores of pairs (`rank`) are shares, 0 to 1; else they are any numbers. */
-  readonly scoresAreShares: boolean;
-  /** What is in its weights beside what its file has, in order. */
-  readonly adapters: readonly AdapterUse[];
-  /** Marks of its training to fill gaps; null: it has none. */
-  readonly gapMarks: GapMarks | null;
-  /** Numbers, flags and short texts of its header, by key. */
-  readonly metadata: Readonly<Record<string, string | number | boolean>>;
-}
-
 /** How texts are read as a whole. */
 export interface EmbedOptions {
   /** Leaves the queue when it is aborted, and ends the reading of a text within a step. */
@@ -331,6 +280,11 @@ export interface LanguageModel {
   encodePrompt(text: string, options?: Pick<ChatOptions, "mustFit">): number[];
   /** Ids of any text: special tokens parsed with `special`, BOS before it with `bos`. */
   encodeText(text: string, options?: { [K in "special" | "bos" | "mustFit"]?: boolean }): number[];
+  /** The same of a text of any length, in steps of some milliseconds; left out: it has no steps. */
+  encodeTextSteps?(
+    text: string,
+    options?: { [K in "special" | "bos"]?: boolean },
+  ): Generator<void, number[]>;
   /**
    * Ids of a text that is read as a whole (`embed`), with what the model wants around it; with
    * `isCut` what does not fit the context is left out. Left out: as a prompt's.

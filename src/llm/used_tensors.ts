@@ -27,9 +27,14 @@ export function usedTensors(
   return used;
 }
 
-/** What patches are multiplied by lies in files as [d, channels, side, side]: rows of a matrix. */
+/**
+ * What patches, or blocks of a tower's rows, are multiplied by lies in files as [d, channels, side,
+ * side]: rows of a matrix.
+ */
 function layFlat(used: Map<string, GgufTensor>, { tensors }: ModelDescription): void {
-  for (const matrix of [tensors.tokenEmbedding, tensors.secondFrame]) {
+  const stages = tensors.projector?.stages ?? [];
+  const kernels = [tensors.tokenEmbedding, tensors.secondFrame, ...stages.map((s) => s.matrix)];
+  for (const matrix of kernels) {
     const tensor = matrix && used.get(matrix.tensor);
     if (tensor) used.set(tensor.name, { ...tensor, dims: [matrix.columns, matrix.rows] });
   }

@@ -42,11 +42,21 @@ const SPIN_PROBES = 20_000;
  * that read need little of it, and a sleep at each of 150 joins costs more (NOTES.md).
  */
 const CROWDED_SPIN_PROBES = 2_000;
+/** What a thread's waits spin at most: see `boundSpin`. */
+let spinProbesMax = SPIN_PROBES;
 /** A sleeper looks up this often, so that a failed thread is noticed without a notification. */
 const SLEEP_MS_MAX = 200;
 
 // Atomics.pause is newer than TypeScript's library.
 const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
+
+/**
+ * From now on this thread's waits spin shorter: for tests, beside which other programs have the
+ * cores, so that a spinner takes the one of whom it waits for.
+ */
+export function boundSpin(probes: number): void {
+  spinProbesMax = probes;
+}
 
 /** Thrown on every rank when another one has failed; the failed one reports the cause itself. */
 export class RankFailedError extends Error {
@@ -101,7 +111,7 @@ export class Control {
     this.#size = size;
     const threads = size.rankCount + (size.otherThreads ?? 0);
     const isCrowded = threads > navigator.hardwareConcurrency;
-    this.#spinProbes = isCrowded ? CROWDED_SPIN_PROBES : SPIN_PROBES;
+    this.#spinProbes = Math.min(isCrowded ? CROWDED_SPIN_PROBES : SPIN_PROBES, spinProbesMax);
     // An odd number, which no even join has: join 0 comes again after 2^32 of them.
     if (size.leads) this.words[ABORT_AT_WORDS] = 1;
   }

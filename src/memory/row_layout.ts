@@ -34,6 +34,7 @@
  *   IQ4_NL   4 bits                        8 f16 scales
  *   IQ4_XS   4 bits                        8 x 6 bits: scales; f16 d
  *   MXFP4    4 bits                        8 exponents
+ *   NVFP4    4 bits                        16 UE5M3 scales of a block's halves; f32 scale
  *   TQ2_0    2 bits                        f16 d
  *   Q2_0     2 bits                        4 f16 scales
  *   Q1_0     1 bit                         2 f16 scales
@@ -42,8 +43,10 @@
  * behind the other (wasm/assembly/natural.ts).
  *
  * Lane j of n x 12 (or 6) bits is at bit 12·j (6·j). Scales of Q3_K, Q4_K, Q5_K and IQ4_XS are the
- * file's bits in another order; everything else is moved, not changed. Padding up to a superblock
- * is zero weight with zero factors. Float rows are plain, K rounded up to 16, padding zero.
+ * file's bits in another order; NVFP4's have an exponent of five bits, so that none is subnormal,
+ * and beside them is what their tensor is multiplied by; everything else is moved, not changed.
+ * Padding up to a superblock is zero weight with zero factors. Float rows are plain, K rounded up
+ * to 16, padding zero.
  */
 
 /** Weights per quantisation block. */
@@ -87,7 +90,10 @@ export const TYPE_IQ1_M = 29;
 export const TYPE_TQ1_0 = 34;
 export const TYPE_TQ2_0 = 35;
 export const TYPE_MXFP4 = 39;
+export const TYPE_NVFP4 = 40;
 export const TYPE_Q1_0 = 41;
 export const TYPE_Q2_0 = 42;
 /** Our own type; packed, it is Q4_1. */
 export const TYPE_E0M4 = 0x344d3045;
+/** NVFP4 with its tensor's scale in each block; packed, it is NVFP4. */
+export const TYPE_NVFP4S = 0x3453564e;

@@ -22,6 +22,12 @@ export interface Dtype {
 const E0M4_ID = 0x344d3045;
 
 /**
+ * NVFP4 with the factor of its tensor in front of each block, as an f32: what a reader makes of
+ * NVFP4 and its tensor of scales (`GgufTensor.scaled`). No model's file has it but packed ones.
+ */
+const NVFP4S_ID = 0x3453564e;
+
+/**
  * The types in files of today. Numbers that are missing were withdrawn by ggml: 4, 5 (Q4_2, Q4_3),
  * 31 to 33 (Q4_0_4_4 …) and 36 to 38 (IQ4_NL_4_4 …); such files must be converted again.
  */
@@ -62,6 +68,7 @@ export const DTYPES: readonly Dtype[] = [
   dtype(41, "Q1_0", 128, 18),
   dtype(42, "Q2_0", 64, 18),
   dtype(E0M4_ID, "E0M4", 32, 20),
+  dtype(NVFP4S_ID, "NVFP4S", 64, 40),
 ];
 
 const BY_ID: ReadonlyMap<number, Dtype> = new Map(DTYPES.map((type) => [type.id, type]));

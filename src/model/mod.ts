@@ -5,6 +5,7 @@ export { isAdapter, refuseAdapter } from "./read/refuse_adapter.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./quants/dequantize.ts";
 export { codebook, type CodebookName, evenSigns } from "./quants/codebooks.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./quants/dequantize_blocks.ts";
+export { UE4M3 } from "./quants/dequantize_nvfp4.ts";
 export { givenWidth } from "./given_width.ts";
 export { headMatrices } from "./head_matrices.ts";
 export { configOf, hasUnevenNeurons, positionsAhead } from "./layer_config.ts";

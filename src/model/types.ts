@@ -337,6 +337,8 @@ export interface ModelTensors {
    * the same. Left out: there is one frame.
    */
   readonly secondFrame?: MatrixTensor;
+  /** Of what patches give, before anything is added to it. Left out: there is none. */
+  readonly patchNorm?: NormTensors;
   /** [context, d], learned; added to the embeddings, or null. */
   readonly positionEmbedding: MatrixTensor | null;
   /** [d]: what tokens of the first kind, which all are, have more. Left out: there are no kinds. */

@@ -13,7 +13,13 @@ export interface PatchesConfig {
   readonly countMax: number;
 }
 
-/** What makes rows of a text model of a tower's rows: second · act(first · x), or first · x. */
+/** gelu by tanh, or by the error function, as the field's older models have it. */
+export type StageActivation = Activation | "geluErf";
+
+/**
+ * What makes rows of a text model of a tower's rows: second · act(first · x), with a gate second ·
+ * (act(gate · x) ⊙ first · x), or first · x.
+ */
 export interface ProjectorConfig {
   /** What the last layer leaves goes in as it is. Left out: the model's last norm of it. */
   readonly lacksLastNorm?: true;
@@ -31,6 +37,8 @@ export interface ProjectorConfig {
     readonly kind: "rms" | "layer";
     readonly epsilon: number;
   } | null;
+  /** What merged rows go through before that, one after the other. Left out: nothing. */
+  readonly stages?: readonly StageConfig[];
   /** Between the two matrices; null: there is one. */
   readonly activation: Activation | null;
   /**
@@ -40,6 +48,19 @@ export interface ProjectorConfig {
   readonly deepLayers?: readonly number[];
   /** Numbers of a row that comes out: the text model's d, as often as there are parts. */
   readonly outputLength: number;
+}
+
+/** act(norm(matrix · x)). */
+export interface StageConfig {
+  /** Of the layer's norm behind the matrix; null: there is none. */
+  readonly epsilon: number | null;
+  readonly activation: StageActivation | null;
+}
+
+export interface StageTensors {
+  /** A convolution's kernels over a whole block of patches are rows, too. */
+  readonly matrix: MatrixTensor;
+  readonly norm: NormTensors | null;
 }
 
 /** second · gelu(first · norm(merged rows)) of what a layer leaves; the norm is as the tower's. */
@@ -55,12 +76,14 @@ export interface ProjectorTensors {
   readonly norm: NormTensors | null;
   /** [merged length] each: (x - mean) · gains, before the norm of merged rows. Left out: x. */
   readonly standard?: { readonly mean: VectorTensor; readonly gains: VectorTensor };
-  /** [d, merged length]: makes one row of merged ones, before `first`. Left out: nothing does. */
-  readonly merger?: MatrixTensor;
+  /** Of `ProjectorConfig.stages`. */
+  readonly stages?: readonly StageTensors[];
   /** The file has `first` as [merged length, rows], and it says so. Left out: as it is defined. */
   readonly isFirstTransposed?: true;
   /** [neurons, merged length], or [outputLength, merged length] where it is the only one. */
   readonly first: MatrixTensor;
+  /** As `first`, of two matrices. Left out: there is none. */
+  readonly gate?: MatrixTensor;
   /** [outputLength, neurons]; null: there is one. */
   readonly second: MatrixTensor | null;
 }

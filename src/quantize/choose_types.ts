@@ -38,6 +38,7 @@ export const FILE_TYPES: Readonly<Record<Quant, number>> = {
   IQ4_XS: 30,
   BF16: 32,
   MXFP4: 38,
+  NVFP4: 39,
   E0M4: dtypeByName("E0M4")!.id,
 };
 
@@ -174,7 +175,7 @@ function blockOf(name: string): number {
   return Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? -1);
 }
 
-/** What stands in for a type of 256-weight blocks where rows are no multiple of them. */
+/** What stands in for a type of larger blocks where rows are no multiple of them. */
 const SMALLER_BLOCKS: Readonly<Partial<Record<WeightType, WeightType>>> = {
   Q2_K: "Q4_0",
   Q3_K: "Q4_0",
@@ -182,6 +183,7 @@ const SMALLER_BLOCKS: Readonly<Partial<Record<WeightType, WeightType>>> = {
   Q5_K: "Q5_1",
   Q6_K: "Q8_0",
   IQ4_XS: "IQ4_NL",
+  NVFP4: "Q4_0",
 };
 
 /** `wanted`, or the next best whose blocks divide rows of `columns` weights. */

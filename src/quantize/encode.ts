@@ -1,7 +1,7 @@
 /**
- * Floats to the bytes of a tensor type: whole blocks in, bytes out. Q8_0, Q4_0, Q4_1, Q5_0, Q5_1
- * and MXFP4 give ggml's own bits; the others are searched here for the smallest squared error.
- * Knows nothing of tensors and files.
+ * Floats to the bytes of a tensor type: whole blocks in, bytes out. Q8_0, Q4_0, Q4_1, Q5_0, Q5_1,
+ * MXFP4 and NVFP4 give ggml's own bits; the others are searched here for the smallest squared
+ * error. Knows nothing of tensors and files.
  */
 import { check } from "../base/check.ts";
 import { rowBytes } from "../model/dtypes.ts";
@@ -9,6 +9,7 @@ import { encodeQ4_0, encodeQ4_1, encodeQ5_0, encodeQ5_1, encodeQ8_0 } from "./en
 import { encodeE0m4 } from "./encode_e0m4.ts";
 import { encodeBf16, encodeF16, encodeF32 } from "./encode_floats.ts";
 import { encodeIq4Nl, encodeIq4Xs, encodeMxfp4 } from "./encode_levels.ts";
+import { encodeNvfp4 } from "./encode_nvfp4.ts";
 import { encodeQ2K, encodeQ4K, encodeQ5K } from "./encode_offset.ts";
 import { encodeQ3K, encodeQ6K } from "./encode_signed.ts";
 
@@ -32,6 +33,7 @@ const ENCODERS = {
   IQ4_NL: encodeIq4Nl,
   IQ4_XS: encodeIq4Xs,
   MXFP4: encodeMxfp4,
+  NVFP4: encodeNvfp4,
   E0M4: encodeE0m4,
 } as const satisfies Readonly<Record<string, Encoder>>;
 

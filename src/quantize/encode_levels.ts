@@ -122,7 +122,7 @@ export function encodeMxfp4(weights: Float32Array, into: DataView): void {
 }
 
 /** Index of the FP4 number next to `value`; of two equally near the one nearer to zero. */
-function nearestFp4(value: number): number {
+export function nearestFp4(value: number): number {
   const size = Math.abs(value);
   let best = 0;
   while (best < 7 && size > (FP4_LEVELS[best] + FP4_LEVELS[best + 1]) / 2) best++;

@@ -21,6 +21,17 @@ const SWIGLU_LIMIT = 7;
 const SWIGLU_STEEPNESS = 1.702;
 const QUICK_GELU_STEEPNESS = 1.702;
 
+/** x/2 · (1 + erf(x/√2)). */
+export function geluErf(x: number): number {
+  const z = Math.abs(x) / Math.SQRT2;
+  if (z > 6) return Math.max(0, x);
+  // erf(z) = 2/√π · e^(−z²) · (z + 2z³/3 + 4z⁵/15 + …): no term takes another's digits.
+  let term = z, sum = z;
+  for (let n = 1; term > sum * 1e-17; n++) sum += term *= 2 * z * z / (2 * n + 1);
+  const erf = Math.sign(x) * 2 / Math.sqrt(Math.PI) * Math.exp(-z * z) * sum;
+  return x / 2 * (1 + erf);
+}
+
 /**
  * silu(x) = x / (1 + exp(−x)); gelu(x) = x/2 · (1 + tanh(√(2/π) · (x + 0.044715·x³)));
  * quickGelu(x) = x / (1 + exp(−1.702·x)); relu(x) = max(0, x); relu2(x) = relu(x)²;

@@ -11,7 +11,7 @@ import type {
   ProjectorTensors,
   TowerInput,
 } from "../model/mod.ts";
-import { activate, layerNorm } from "./activation_ops.ts";
+import { activate, geluErf, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
@@ -25,14 +25,15 @@ interface Parts {
 /** W · patch + b, that of a second frame which is the same, and what is added: [n, d]. */
 export function embedPatches(
   { patches, added, count }: TowerInput,
-  { tokenEmbedding, secondFrame }: ModelTensors,
+  { tokenEmbedding, secondFrame, patchNorm }: ModelTensors,
   { config, blocks }: Parts,
 ): Float64Array {
   const rows = Float64Array.from(patches);
   check(rows.length === count * config.patches!.length, "patches of the model's length");
   const first = blocks.project(rows, tokenEmbedding);
   const both = secondFrame ? add(first, blocks.project(rows, secondFrame)) : first;
-  return added === null ? both : add(both, added);
+  const made = patchNorm ? blocks.norm(both, patchNorm) : both;
+  return added === null ? made : add(made, added);
 }
 
 /** What the last layer and its norm leave, and what each layer leaves, [n, d]. */
@@ -43,7 +44,7 @@ export interface TowerOutcome {
   readonly kept: number;
 }
 
-/** second · act(first · merger · merged rows), and behind each row what other layers' rows give. */
+/** second · act(first · stages of merged rows), and behind each what other layers' rows give. */
 export function projectRows(
   { rows, outcomes, kept }: TowerOutcome,
   { projector }: ModelTensors,
@@ -58,13 +59,25 @@ export function projectRows(
   const merged = mergeRows(norm?.of === "rows" ? normalise(own) : own, d, config);
   const made = standardRows(merged, config.mergedScale ?? 1, projector.standard, parts);
   const normed = norm?.of === "merged" ? normalise(made) : made;
-  const joined = projector.merger ? blocks.project(normed, projector.merger) : normed;
+  const joined = (config.stages ?? []).reduce((x, stage, i) => {
+    const { matrix, norm: own } = projector.stages![i];
+    const { epsilon, activation } = stage;
+    const product = blocks.project(x, matrix);
+    const even = own
+      ? normOf(product, { kind: "layer", epsilon: epsilon!, tensors: own }, parts)
+      : product;
+    if (activation === null) return even;
+    return activation === "geluErf" ? even.map(geluErf) : bend(activation, even);
+  }, normed);
   const first = projector.isFirstTransposed
     ? matmul(weights.transposed(projector.first), joined, projector.first.rows)
     : blocks.project(joined, projector.first);
-  const last = projector.second === null
-    ? first
-    : blocks.project(bend(activation, first), projector.second);
+  const last = projector.second === null ? first : blocks.project(
+    projector.gate
+      ? bend(activation, blocks.project(joined, projector.gate)).map((g, i) => g * first[i])
+      : bend(activation, first),
+    projector.second,
+  );
   const deep = deepLayers.map((layer, i) => {
     const tensors = projector.deep![i];
     const beside = mergeRows(outcomes[layer].subarray(0, kept * d), d, config);

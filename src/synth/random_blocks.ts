@@ -5,7 +5,7 @@
  */
 import { check } from "../base/check.ts";
 import { dtypeByName } from "../model/dtypes.ts";
-import { codebook, type CodebookName, IQ4_LEVELS } from "../model/mod.ts";
+import { codebook, type CodebookName, IQ4_LEVELS, UE4M3 } from "../model/mod.ts";
 import { encodeWeights } from "../quantize/mod.ts";
 import type { SeededRandom } from "./seeded_random.ts";
 import { isRandomType, type RandomType, type SynthType } from "./synth_types.ts";
@@ -102,6 +102,8 @@ const RECIPES: Readonly<Partial<Record<SynthType, Recipe>>> = {
 
 /** Root mean square of the FP4 numbers. */
 const FP4_DEVIATION = Math.sqrt(68.5 / 8);
+/** The code of 448. */
+const LARGEST_SCALE = 126;
 
 /** `count` blocks whose weights have mean 0 and the given standard deviation. */
 export function randomBlocks(
@@ -112,6 +114,11 @@ export function randomBlocks(
   if (type === "MXFP4") {
     const bytes = random.bytes(count * blockBytes);
     setExponents(bytes, { blockBytes, scale: deviation / FP4_DEVIATION, random });
+    return bytes;
+  }
+  if (type === "NVFP4") {
+    const bytes = random.bytes(count * blockBytes);
+    setSmallScales(bytes, { blockBytes, scale: deviation / FP4_DEVIATION, random });
     return bytes;
   }
   const recipe = RECIPES[type];
@@ -156,6 +163,24 @@ function setExponents(
   const shareOfNext = ((scale / 2 ** exponent) ** 2 - 1) / 3;
   for (let at = 0; at < bytes.length; at += blockBytes) {
     bytes[at] = 127 + exponent + (random.uniform() < shareOfNext ? 1 : 0);
+  }
+}
+
+/**
+ * Scales of eight bits: neighbouring ones, as often as gives the deviation. Below the least of them
+ * (2^-9) some are zero: real files have a factor for each tensor.
+ */
+function setSmallScales(
+  bytes: Uint8Array,
+  blocks: { blockBytes: number; scale: number; random: SeededRandom },
+): void {
+  const { blockBytes, scale, random } = blocks;
+  let code = 0;
+  while (code < LARGEST_SCALE - 1 && UE4M3[code + 1] <= scale) code++;
+  const [own, next] = [UE4M3[code] ** 2, UE4M3[code + 1] ** 2];
+  const shareOfNext = (scale * scale - own) / (next - own);
+  for (let at = 0; at < bytes.length; at += blockBytes) {
+    for (let g = 0; g < 4; g++) bytes[at + g] = code + (random.uniform() < shareOfNext ? 1 : 0);
   }
 }
 

@@ -10,7 +10,7 @@ import { getString, type StringArray } from "../gguf/mod.ts";
 import { fromByteAlphabet } from "./byte_alphabet.ts";
 import { ByteTrie } from "./byte_trie.ts";
 import { createIdOnlyTokenizer, NO_VOCABULARY_KINDS } from "./no_vocabulary.ts";
-import { findPreTokenizer, wordsOf } from "./split_words.ts";
+import { findPreTokenizer, wordBlocks } from "./split_words.ts";
 import { pairsFromMerges, pairsFromScores } from "./merge_pairs.ts";
 import { readSpaced, SPACE_MARK, SpacedText } from "./spaced_text.ts";
 import type { Tokenizer } from "./types.ts";
@@ -58,9 +58,8 @@ function sentencePiece(source: VocabMetadata): LoadedTokenizer {
     takesWholeWords: "none",
   });
   const text = new SpacedText(source, vocab);
-  const encodePlain: PlainTextEncoder = (plain, { afterSpecial, out }) => {
-    for (const word of text.wordsOf(plain, afterSpecial)) words.encode(word, out);
-  };
+  const encodePlain: PlainTextEncoder = (plain, { afterSpecial, out }) =>
+    inSteps(text.wordsOf(plain, afterSpecial), (word) => words.encode(word, out));
   return assemble(source, vocab, { encodePlain, addsBosByDefault: true });
 }
 
@@ -82,14 +81,14 @@ function spacedBpe(source: VocabMetadata, merges: StringArray): LoadedTokenizer 
   if (source.dropsWhiteSpace) {
     const encodePlain: PlainTextEncoder = (plain, { out }) => {
       const text = source.normalizer.lowercases ? lowered(plain) : plain;
-      for (const word of text.split(WHITE_SPACE)) {
-        words.encode(word.replaceAll(SPACE_MARK, " "), out);
-      }
+      const encode = (word: string) => words.encode(word.replaceAll(SPACE_MARK, " "), out);
+      return inSteps(text.split(WHITE_SPACE), encode);
     };
     return assemble(source, vocab, { encodePlain, addsBosByDefault: false });
   }
   const encodePlain: PlainTextEncoder = (plain, { out }) => {
-    for (const [line] of plain.replaceAll(SPACE_MARK, " ").matchAll(LINES)) words.encode(line, out);
+    const lines = plain.replaceAll(SPACE_MARK, " ").matchAll(LINES);
+    return inSteps(lines.map(([line]) => line), (line) => words.encode(line, out));
   };
   return assemble(source, vocab, { encodePlain, addsBosByDefault: true });
 }
@@ -119,8 +118,10 @@ function byteLevelBpe(source: VocabMetadata): LoadedTokenizer {
     unknownId: null,
     takesWholeWords: pre.ignoresMerges ? "all" : "none",
   });
-  const encodePlain: PlainTextEncoder = (plain, { out }) => {
-    for (const word of wordsOf(pre, plain)) words.encode(word, out);
+  const encodePlain: PlainTextEncoder = function* (plain, { out }) {
+    for (const block of wordBlocks(pre, plain)) {
+      yield* inSteps(block, (word) => words.encode(word, out));
+    }
   };
   return assemble(source, vocab, {
     encodePlain,
@@ -137,9 +138,14 @@ function longestFirst(source: VocabMetadata): LoadedTokenizer {
   const missing = singleByteIds(vocab).filter((id) => id < 0).length;
   if (missing > 0) source.warnings.push(`${missing} bytes are no token: texts lose them`);
   const utf8 = new TextEncoder();
-  const encodePlain: PlainTextEncoder = (plain, { out }) => {
+  const encodePlain: PlainTextEncoder = function* (plain, { out }) {
     const bytes = utf8.encode(plain);
+    let next = STEP_UNITS;
     for (let at = 0; at < bytes.length;) {
+      if (at >= next) {
+        yield;
+        next = at + STEP_UNITS;
+      }
       const found = trie.longest(bytes, at);
       const id = found?.id ?? vocab.unknownId;
       if (id !== null) out.push(id);
@@ -162,6 +168,7 @@ function wordPiece(source: VocabMetadata): LoadedTokenizer {
   const pieces = new WordPieces(trieOf(vocab, isText), vocab.unknownId);
   const encodePlain: PlainTextEncoder = (plain, { out }) => {
     words.forEach(plain, (word) => pieces.encode(word, out));
+    return [];
   };
   return assemble(source, vocab, {
     encodePlain,
@@ -186,7 +193,7 @@ function unigram(source: VocabMetadata): LoadedTokenizer {
     const normalized = text.normalize(plain);
     const begin = out.length;
     const words = cutsAtSpaces ? normalized.match(MARKED_WORD) ?? [] : [normalized];
-    for (const word of words) {
+    return inSteps(words, (word) => {
       let ids = cache.get(word);
       if (ids === undefined) cache.set(word, ids = spelling.spell(word));
       for (const id of ids) {
@@ -196,13 +203,28 @@ function unigram(source: VocabMetadata): LoadedTokenizer {
           if (vocab.unknownId !== null) out.push(vocab.unknownId);
         }
       }
-    }
+    });
   };
   return assemble(source, vocab, {
     encodePlain,
     addsBosByDefault: false,
     addsEosByDefault: true,
   });
+}
+
+/** UTF-16 units of words, or bytes, that are encoded in some milliseconds. */
+const STEP_UNITS = 1 << 16;
+
+/** Has every word encoded, with a step's end after so many units. */
+function* inSteps(words: Iterable<string>, encode: (word: string) => void): Generator<void> {
+  let units = 0;
+  for (const word of words) {
+    encode(word);
+    units += word.length;
+    if (units < STEP_UNITS) continue;
+    units = 0;
+    yield;
+  }
 }
 
 /** Scores by id, and what a character costs that is no token: 10 more than the least likely. */

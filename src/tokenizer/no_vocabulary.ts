@@ -20,15 +20,18 @@ export function createIdOnlyTokenizer(): LoadedTokenizer {
     pairTemplate: null,
     specialTexts: [],
     warnings: ["the model has no vocabulary: it takes token ids only"],
-    encode() {
-      throw new RequestError(
-        "Cannot read the text: this model has no vocabulary: send the prompt as token ids",
-        { status: 400, code: "no_vocabulary" },
-      );
-    },
+    encode: refuse,
+    encodeSteps: refuse,
     decode: () => "",
     bytesOf: () => new Uint8Array(0),
     pieceOf: () => "",
     streamDecoder: () => ({ push: () => "", flush: () => "" }),
   };
+}
+
+function refuse(): never {
+  throw new RequestError(
+    "Cannot read the text: this model has no vocabulary: send the prompt as token ids",
+    { status: 400, code: "no_vocabulary" },
+  );
 }

@@ -21,7 +21,7 @@ const CERTAIN_END = /[A-Za-z](?= [A-Za-z])/g;
  * @throws {UnsupportedModelError} when there is no pre-tokenizer of that name.
  */
 export function splitWords(pre: string, text: string): string[] {
-  return wordsOf(findPreTokenizer(pre), text);
+  return [...wordBlocks(findPreTokenizer(pre), text)].flat();
 }
 
 /**
@@ -39,12 +39,14 @@ export function findPreTokenizer(pre: string): PreTokenizer {
   );
 }
 
-/** `splitWords` with the pre-tokenizer at hand. */
-export function wordsOf(pre: PreTokenizer, text: string): string[] {
-  if (text === "") return [];
-  let pieces = blocksOf(text);
-  for (const stage of pre.stages) pieces = splitPieces(pieces, stage);
-  return pieces;
+/** `splitWords` with the pre-tokenizer at hand, block by block. */
+export function* wordBlocks(pre: PreTokenizer, text: string): Generator<readonly string[]> {
+  if (text === "") return;
+  for (const block of blocksOf(text)) {
+    let pieces = [block];
+    for (const stage of pre.stages) pieces = splitPieces(pieces, stage);
+    yield pieces;
+  }
 }
 
 /** `text` in blocks short enough for an expression, cut where a word ends if one does. */

@@ -35,6 +35,12 @@ export interface Tokenizer {
    */
   encode(text: string, options?: { special?: boolean }): number[];
 
+  /**
+   * The same in steps of some milliseconds, for who has other things to do meanwhile; some kinds
+   * have texts without ends of words whole in one step.
+   */
+  encodeSteps(text: string, options?: { special?: boolean }): Generator<void, number[]>;
+
   /** Text of `ids`; control tokens are left out unless `special: true`. */
   decode(ids: readonly number[], options?: { special?: boolean }): string;
 

@@ -10,13 +10,13 @@ import type { Vocab } from "./vocab.ts";
 import type { VocabKind } from "./vocab_metadata.ts";
 
 /**
- * Appends the ids of text without special tokens to `out`; `afterSpecial` at the beginning of a
- * text and behind a special token.
+ * Appends the ids of text without special tokens to `out`, in steps; `afterSpecial` at the
+ * beginning of a text and behind a special token.
  */
 export type PlainTextEncoder = (
   plain: string,
   context: { readonly afterSpecial: boolean; readonly out: number[] },
-) => void;
+) => Iterable<void>;
 
 /** What a vocabulary does not say. */
 export interface TokenizerRules {
@@ -94,7 +94,18 @@ export class VocabTokenizer implements Tokenizer, TokenBytes {
     );
   }
 
-  encode(text: string, { special = false }: { special?: boolean } = {}): number[] {
+  encode(text: string, options?: { special?: boolean }): number[] {
+    const steps = this.encodeSteps(text, options);
+    for (;;) {
+      const step = steps.next();
+      if (step.done) return step.value;
+    }
+  }
+
+  *encodeSteps(
+    text: string,
+    { special = false }: { special?: boolean } = {},
+  ): Generator<void, number[]> {
     const out: number[] = [];
     const matcher = special ? this.#specials : this.#userDefined;
     let afterSpecial = true;
@@ -104,7 +115,7 @@ export class VocabTokenizer implements Tokenizer, TokenBytes {
       if (match?.id === this.#swallowsBefore) plain = withoutEndSpaces(plain);
       if (special) plain = plain.replace(BREAKERS, "");
       if (plain !== "") {
-        this.#encodePlain(plain, { afterSpecial, out });
+        yield* this.#encodePlain(plain, { afterSpecial, out });
         afterSpecial = false;
       }
       if (match === null) break;

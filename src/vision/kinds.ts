@@ -24,6 +24,8 @@ export interface ImageKind {
   readonly whole: Resizing;
   /** Of the image that is cut. */
   readonly parts: Resizing;
+  /** Tiles on a side at most, any numbers of both; left out: as the file says. */
+  readonly tilesOfSides?: number;
   /** Around all of it. */
   readonly begin: string;
   readonly end: string;
@@ -34,6 +36,8 @@ export interface ImageKind {
   /** Around the whole image, which comes behind its parts. */
   readonly beforeWhole: string;
   readonly behindWhole: string;
+  /** Behind the last row of parts. */
+  readonly behindParts: string;
   /** Without parts, nothing is around the whole image. */
   readonly isWholeBare: boolean;
   /** Rows attend to each other both ways. */
@@ -49,7 +53,7 @@ const BICUBIC: Resizing = { filter: "bicubic", around: BLACK };
 
 const COMMON: ImageKind = {
   ...{ cut: "square", whole: BILINEAR, parts: BICUBIC, begin: "", end: "" },
-  ...{ beforePart: () => "", betweenRows: "", beforeWhole: "", behindWhole: "" },
+  ...{ beforePart: () => "", betweenRows: "", behindParts: "", beforeWhole: "", behindWhole: "" },
   ...{ isWholeBare: false, seesAll: false, hasGrid: false },
 };
 
@@ -73,11 +77,21 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
   },
   nemotron_v2_vl: { ...COMMON, whole: BICUBIC },
   internvl: { ...COMMON, cut: "bestSize", whole: STRETCHED, begin: "<img>", end: "</img>" },
+  llama4: {
+    ...{ ...COMMON, cut: "bestSize", whole: STRETCHED },
+    ...{ begin: "<|image_start|>", end: "<|image_end|>", beforeWhole: "<|image|>" },
+    beforePart: (_, column) => column > 1 ? "<|tile_x_separator|>" : "",
+    ...{ betweenRows: "<|tile_y_separator|>", behindParts: "<|tile_y_separator|>" },
+    tilesOfSides: 3,
+  },
   pixtral: { ...COMMON, cut: "ownShape", end: "[IMG_END]" },
   lightonocr: {
     ...{ ...COMMON, cut: "ownEdge", whole: BICUBIC, begin: "<|im_start|>", end: "<|im_end|>" },
   },
   kimivl: { ...COMMON, cut: "ownShape", begin: "<|media_start|>", end: "<|media_end|>" },
+  glm4v: {
+    ...{ ...QWEN, begin: "<|begin_of_image|>", end: "<|end_of_image|>" },
+  },
   kimik25: {
     ...{ ...COMMON, cut: "ownShape", whole: BICUBIC },
     ...{ begin: "<|media_begin|>", end: "<|media_end|>" },

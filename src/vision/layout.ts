@@ -22,6 +22,7 @@ export function layImage(
       layout.push({ text: kind.beforePart(y + 1, x + 1) }, ...layTile(tile++, grid, config, kind))
     );
   });
+  if (parts.length > 0) layout.push({ text: kind.behindParts });
   const isBare = kind.isWholeBare && parts.length === 0;
   layout.push({ text: isBare ? "" : kind.beforeWhole });
   layout.push(...layTile(tile, whole, config, kind));

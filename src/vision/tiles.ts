@@ -33,7 +33,7 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
     }
     case "bestSize": {
       const isSmall = image.width <= imageSize && image.height <= imageSize;
-      const size = isSmall ? null : bestSize(image, candidates(config));
+      const size = isSmall ? null : bestSize(image, candidates(config, kind));
       return cutInto(image, { kind, whole: square, cut: size, side: imageSize });
     }
     case "longestEdge": {
@@ -62,7 +62,11 @@ function ownSize(image: Size, config: ImageConfig): Size {
 }
 
 /** Sizes that a file lists, or all of whole tiles. */
-function candidates({ gridSizes, imageSize, tilesMin, tilesMax }: ImageConfig): Size[] {
+function candidates(
+  { gridSizes, imageSize, tilesMin, tilesMax }: ImageConfig,
+  { tilesOfSides }: ImageKind,
+): Size[] {
+  if (tilesOfSides !== undefined) return sizesOfSides(tilesOfSides, imageSize);
   if (gridSizes.length > 0) return gridSizes.map(([width, height]) => ({ width, height }));
   const [least, most] = [tilesMin ?? INTERNVL_TILES.min, tilesMax ?? INTERNVL_TILES.max];
   const sizes: Size[] = [];
@@ -73,6 +77,14 @@ function candidates({ gridSizes, imageSize, tilesMin, tilesMax }: ImageConfig): 
     }
   }
   return sizes;
+}
+
+/** All of so many tiles on a side at most but the one of a single tile. */
+function sizesOfSides(most: number, side: number): Size[] {
+  return Array.from({ length: most * most - 1 }, (_, i) => ({
+    width: (1 + Math.floor((i + 1) / most)) * side,
+    height: (1 + (i + 1) % most) * side,
+  }));
 }
 
 function cutInto(

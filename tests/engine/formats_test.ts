@@ -10,9 +10,10 @@ import { dtypeByName } from "../../src/model/dtypes.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { SYNTH_QUANTS, type SynthQuant } from "../../src/synth/mod.ts";
 import { nmse } from "../support/compare.ts";
-import { allLogits, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { allLogits, withFile, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
-import type { TinyModelOptions } from "../support/tiny_model.ts";
+import { withTensorScales } from "../support/scaled_model.ts";
+import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
 /** More than the 16 rows that `logits` computes at once, and no multiple of 4. */
 const IDS = Array.from({ length: 23 }, ((rng) => () => 3 + rng.int(390))(new Rng(5)));
@@ -70,28 +71,44 @@ for (const [index, type] of SYNTH_QUANTS.entries()) {
     compare({ ...NARROW, type, seed: 12 }, SHARED[1 - index % 2]));
 }
 
-for (const [index, type] of (["Q1_0", "Q2_0"] as const).entries()) {
+for (const [index, type] of (["Q1_0", "Q2_0", "NVFP4"] as const).entries()) {
   Deno.test(`the engine computes ${type} in rows that end within a superblock`, () =>
-    compare({ ...HALVES, type, seed: 13 }, SHARED[index]));
+    compare({ ...HALVES, type, seed: 13 }, SHARED[index % 2]));
 }
+
+Deno.test("the engine computes NVFP4 with factors of tensors, and of experts, as the reference does", async () => {
+  const dense = { ...HALVES, type: "NVFP4", seed: 14 } as const;
+  await withFile(withTensorScales(tinyModel(dense)), (path) => compareAt(path, "NVFP4", [[2, 7]]));
+  const experts = { count: 4, used: 2, length: 128 };
+  const mixture = { ...dense, architecture: "llama-moe", changes: { experts } } as const;
+  await withFile(
+    withTensorScales(tinyModel(mixture)),
+    (path) => compareAt(path, "NVFP4", [[3, 64]]),
+  );
+});
 
 /** One thread takes tokens one by one, as decoding does; several take chunks. */
 async function compare(
   options: TinyModelOptions & { type: SynthQuant },
   shared: typeof SHARED[number],
 ): Promise<void> {
-  await withTinyFile(options, async (path) => {
-    const file = openGguf(path);
-    using reader = TensorReader.open(file);
-    const exact = new ReferenceModel(file, { reader }).forward(IDS);
-    for (const [threads, chunkTokens] of [[1, 1], shared]) {
-      await withModel(path, { threads, chunkTokens, contextLength: 64 }, async (model) => {
-        const logits = await allLogits(model, IDS);
-        const error = nmse(logits, exact);
-        assertLess(error, largestError(options.type), `${threads} threads`);
-        if (options.type === "F32") return; // sums of floats have another order
-        assertEquals(await allLogits(model, IDS, 1), logits, "steps of one token");
-      });
-    }
-  });
+  await withTinyFile(options, (path) => compareAt(path, options.type, [[1, 1], shared]));
+}
+
+async function compareAt(
+  path: string,
+  type: SynthQuant,
+  ways: readonly (readonly [threads: number, chunkTokens: number])[],
+): Promise<void> {
+  const file = openGguf(path);
+  using reader = TensorReader.open(file);
+  const exact = new ReferenceModel(file, { reader }).forward(IDS);
+  for (const [threads, chunkTokens] of ways) {
+    await withModel(path, { threads, chunkTokens, contextLength: 64 }, async (model) => {
+      const logits = await allLogits(model, IDS);
+      assertLess(nmse(logits, exact), largestError(type), `${threads} threads`);
+      if (type === "F32") return; // sums of floats have another order
+      assertEquals(await allLogits(model, IDS, 1), logits, "steps of one token");
+    });
+  }
 }

@@ -186,6 +186,7 @@ gpuTest("a GPU computes experts of Q4_K and Q8_0 nearly as a thread does", async
 const WAYS_OF_TYPES = {
   ...{ "Q4_0": [GPU_ALONE, besideThreads(0.5)], "Q4_K": [GPU_ALONE, besideThreads(0.5)] },
   ...{ "E0M4": [besideThreads(0.5)], "MXFP4": [GPU_ALONE] },
+  ...{ "NVFP4": [GPU_ALONE] },
   ...{ "IQ4_XS": [besideThreads(0.5)], "BF16": [GPU_ALONE] },
 } as const;
 

@@ -83,7 +83,8 @@ for (const kind of NAMES.filter((name) => !REFUSED.includes(name))) {
 for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
   Deno.test(`the engine sees by weights of ${type} nearly as the reference does`, async () => {
     // The last one's images are so long that products are those of many tokens.
-    for (const kind of ["gemma3", "mlp", "qwen3vl_merger", "qwen2.5vl_merger"] as const) {
+    const kinds = ["gemma3", "mlp", "gemma4v-limits", "glm4v", "qwen3vl_merger"] as const;
+    for (const kind of [...kinds, "qwen2.5vl_merger"] as const) {
       await withTower({ kind, type }, [{ threads: 2 }], async (tower) => {
         const input = tower.input();
         const rows = await tower.engine.images.see(input);

@@ -2,6 +2,7 @@
  * Rows that llama.cpp (clip of npm's llama.rn 0.12.9, in F32) makes of `tinyPixels` by the tiny
  * towers of seed 1: six numbers at the beginning of the first one, six at the end of the last one.
  * "gemma4v" makes 2c - 1 of colours itself: it was given (c + 1) / 2.
+ * Of "llama4" its rows are in the order of columns, ours in that of lines, as the model's authors'.
  * Of "mlp" they begin with the second row: it takes the first one for the class token. Data only.
  */
 import type { TinyVisionName } from "../support/tiny_vision.ts";
@@ -87,6 +88,14 @@ export const TINY_ROWS: Readonly<Record<TinyVisionName, readonly number[]>> = {
   "kimik25": [
     -0.73705, 0.83992, -0.10506, -0.01628, 1.42556, -0.99605,
     1.27982, 4.25863, -0.51993, 0.29117, -3.27642, 0.10404,
+  ],
+  "glm4v": [
+    -0.55259, 0.20030, 0.16980, -0.35951, 1.33822, 1.09193,
+    -1.49848, 0.76939, -0.61775, -1.82660, -0.36702, 2.37571,
+  ],
+  "llama4": [
+    2.29662, -1.89939, -0.01179, 0.25820, -0.80575, -0.71559,
+    -0.30912, -1.23018, 0.26379, 3.92487, -2.84221, 0.16677,
   ],
   "dots_ocr": [
     0.68705, 1.98689, 2.51088, 0.14429, -0.20206, -1.37372,

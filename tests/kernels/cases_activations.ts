@@ -1,10 +1,11 @@
 /** What neurons do: every activation, alone and times a second input. */
-import { assert } from "@std/assert";
+import { assert, assertAlmostEquals } from "@std/assert";
 import type { XieluCurve } from "../../src/model/types.ts";
 import {
   activate,
   activateMul,
   type ActivationName,
+  geluErf,
   xielu,
 } from "../../src/reference/activation_ops.ts";
 import { Rng } from "../support/rng.ts";
@@ -42,6 +43,13 @@ export const activationCases: readonly KernelCase[] = [
     addresses: [0, 2, 6],
     counts: [1, 3, 4, 5],
   },
+  {
+    name: "gelu_erf_f32",
+    sweep: sweepGeluErf,
+    legalCall: (arena) => [arena.place(512), 64, arena.place(512), 64, 2, 60],
+    addresses: [0, 2],
+    counts: [1, 3, 4, 5],
+  },
   ...NAMES.flatMap((name) => ofNeurons(name)),
 ];
 
@@ -67,6 +75,23 @@ function ofNeurons(name: ActivationName): KernelCase[] {
       counts: [1, 3, 4, 5],
     },
   ];
+}
+
+/** By |x| · 1e-7 another, however small the result is. */
+function sweepGeluErf(arena: TestArena): void {
+  assertAlmostEquals(geluErf(1), 0.8413447460685429, 1e-15);
+  assertAlmostEquals(geluErf(-3), -0.0040496940948902835, 1e-15);
+  for (const { d, n, size, rng } of shapes()) {
+    arena.reset();
+    const stride = d + 6;
+    const x = randomFloats(rng, n * stride, size);
+    const at = arena.put(x, 4);
+    arena.run(() => arena.kernels.gelu_erf_f32(at, stride, at, stride, n, d), [at, 4 * n * stride]);
+    const given = unstride(x, n, stride, d);
+    unstride(arena.floats(at, n * stride), n, stride, d).forEach((value, i) =>
+      assert(Math.abs(value - geluErf(given[i])) <= 4e-7 * Math.abs(given[i]), `erf ${given[i]}`)
+    );
+  }
 }
 
 function sweepSigmoid(arena: TestArena): void {

@@ -51,6 +51,8 @@ const FACTORS: Record<QuantType, { halves: number[]; scales: [start: number, end
   IQ4_NL: { halves: [0], scales: [0, 0] },
   IQ4_XS: { halves: [0], scales: [2, 8] },
   MXFP4: { halves: [], scales: [0, 1] },
+  NVFP4: { halves: [], scales: [0, 4] },
+  NVFP4S: { halves: [], scales: [4, 8] },
   IQ2_XXS: { halves: [0], scales: [0, 0] },
   IQ2_XS: { halves: [0], scales: [66, 74] },
   IQ2_S: { halves: [0], scales: [74, 82] },
@@ -81,6 +83,7 @@ export function randomBlocks(
     if (type === "MXFP4") {
       block[0] = flavour === "subnormal scales" ? rng.int(2) : 110 + rng.int(20);
     }
+    if (type.startsWith("NVFP4")) setSmallScales(block.subarray(0, end), rng, flavour);
     if (type === "IQ1_M") setQuarters(block, numberToF16(blockScale(rng, flavour)));
     for (const half of halves) {
       const scale = numberToF16(blockScale(rng, flavour));
@@ -89,6 +92,14 @@ export function randomBlocks(
     }
   }
   return { bytes, weights: dequantize(type, bytes) };
+}
+
+/** Of NVFP4: scales with up to 2^11 between them, and the factor in front, if there is one. */
+function setSmallScales(bytes: Uint8Array, rng: Rng, flavour: Flavour): void {
+  const [from, count] = flavour === "subnormal scales" ? [0, 10] : [32, 95];
+  const scales = bytes.subarray(-4);
+  for (let i = 0; i < 4; i++) scales[i] = flavour === "zero rows" ? 0 : from + rng.int(count);
+  if (bytes.length === 8) new DataView(bytes.buffer, bytes.byteOffset).setFloat32(0, -0.0123, true);
 }
 
 /** The f16 scale of IQ1_M is the top four bits of its four last words. */

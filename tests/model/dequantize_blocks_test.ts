@@ -84,6 +84,22 @@ Deno.test("dequantize() reads an MXFP4 block: the FP4 numbers, both zeros among 
   assertEquals(dequantize("MXFP4", block(17, [129, ...nibbles])), expected);
 });
 
+Deno.test("dequantize() reads an NVFP4 block: scales of 16, and the tensor's in front", () => {
+  const codes = Array.from({ length: 8 }, (_, i) => i | (15 - i) << 4);
+  const numbers = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -6, -4, -3, -2, -1.5, -1, -0.5, 0];
+  const bytes = [0x38, 0x41, 0x03, 0x7e, ...codes, ...codes, ...codes, ...codes];
+  const scales = [1, 2.25, 3 * 2 ** -9, 448];
+  const expected = Float32Array.from(scales.flatMap((scale) => numbers.map((x) => scale * x)));
+  const plain = dequantize("NVFP4", Uint8Array.from(bytes));
+  assertEquals(plain.map((x) => x + 0), expected.map((x) => x + 0));
+  const factor = [...new Uint8Array(Float32Array.of(-0.25).buffer)];
+  const scaled = dequantize("NVFP4S", Uint8Array.from([...factor, ...bytes]));
+  assertEquals(scaled.map((x) => x + 0), expected.map((x) => -0.25 * x + 0));
+  // 127 would be NaN and is zero; the sign is not looked at.
+  const first = (scale: number) => dequantize("NVFP4", block(36, [scale, 0, 0, 0, 0x02]))[0];
+  assertEquals([0, 1, 127, 128, 0xb8].map(first), [0, 2 ** -9, 0, 0, 1]);
+});
+
 Deno.test("dequantize() reads MXFP4's smallest, largest and one but largest exponents", () => {
   const first = (exponent: number) => dequantize("MXFP4", block(17, [exponent, 0x07]))[0];
   assertEquals([0, 1, 127].map(first), [6 * 2 ** -127, 6 * 2 ** -126, 6]);

@@ -46,12 +46,12 @@ const BITS: Record<string, number> = {
   Q2_0: 2.25,
 };
 
-Deno.test("DTYPES has the bits per weight that ggml states, and our own type behind them", () => {
-  const own = DTYPES.at(-1)!;
-  assertEquals(own.name, "E0M4");
-  const number = new Uint8Array(Uint32Array.of(own.id).buffer);
-  assertEquals(new TextDecoder().decode(number), own.name, "its number is its name");
-  const bits = DTYPES.slice(0, -1).map(({ name, blockBytes, blockElements }) => (
+Deno.test("DTYPES has the bits per weight that ggml states, and our own types behind them", () => {
+  const own = DTYPES.slice(-2);
+  assertEquals(own.map(({ name }) => name), ["E0M4", "NVFP4S"]);
+  const text = (id: number) => new TextDecoder().decode(new Uint8Array(Uint32Array.of(id).buffer));
+  assertEquals(own.map(({ id }) => text(id)), ["E0M4", "NVS4"], "a number is a name");
+  const bits = DTYPES.slice(0, -2).map(({ name, blockBytes, blockElements }) => (
     [name, blockBytes * 8 / blockElements] as const
   ));
   assertEquals(Object.fromEntries(bits), BITS);

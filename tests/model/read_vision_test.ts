@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
-import { type GgufFile, type GgufValue, packStrings, parseGguf } from "../../src/gguf/mod.ts";
+import { bool, type GgufFile, type GgufValue, packStrings, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, readVision, VISION_KINDS } from "../../src/model/mod.ts";
 import { KINDS } from "../../src/model/vision/kinds.ts";
 import {
@@ -96,6 +96,19 @@ Deno.test("readVision() reads limits of products where Gemma 4's files have some
   assertEquals([tensors.layers[0].key?.limits, config.limitsProducts], [undefined, true]);
   assertThrows(limited("gemma4v", [2]), ModelFormatError, name);
   assertThrows(limited("gemma3", [1]), UnsupportedModelError, name);
+});
+
+Deno.test("readVision() leaves tensors of sounds alone in files that say they hear, and in no others", () => {
+  const hearing = (isSaid: boolean) => () => {
+    const file = fileOf({
+      kind: "gemma4v",
+      metadata: isSaid ? [["clip.has_audio_encoder", bool(true)]] : [],
+    });
+    const both = withTensor(file, "a.blk.0.ln1.weight", { dims: [4] });
+    return readVision(withTensor(both, "mm.a.input_projection.weight", { dims: [4, 4] }));
+  };
+  assertEquals(hearing(true)().images.projector, "gemma4v");
+  assertThrows(hearing(false), UnsupportedModelError, "a.blk.0.ln1.weight");
 });
 
 Deno.test("readVision() lets LightOnOCR's images be as long as the file says, or a square's side", () => {

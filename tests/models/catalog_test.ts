@@ -91,3 +91,22 @@ Deno.test("FileCatalog offers no adapters and projectors of a folder, but to who
     Deno.removeSync(folder, { recursive: true });
   }
 });
+
+// fault 24: a pipe.
+Deno.test("FileCatalog opens no pipe to see what it is: it might wait for ever", async () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    Deno.writeFileSync(`${folder}/adapter`, tinyAdapter(tinyModel()));
+    // Whoever opened it after all would read an adapter, and the test would not hang.
+    const script = "mkfifo pipe.gguf; exec 3<>pipe.gguf; cat adapter >&3; echo ready; read -r _";
+    const how = { cwd: folder, stdin: "piped", stdout: "piped" } as const;
+    const holder = new Deno.Command("sh", { args: ["-c", script], ...how }).spawn();
+    await holder.stdout.getReader().read();
+    const catalog = new FileCatalog({ files: [], folder, refreshMs: 0 });
+    assertEquals(catalog.ids(), ["pipe"]);
+    await holder.stdin.close();
+    await holder.status;
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});

@@ -85,6 +85,7 @@ const ERRORS: Readonly<Record<WeightType, number>> = {
   IQ4_NL: 0.078,
   IQ4_XS: 0.079,
   MXFP4: 0.13,
+  NVFP4: 0.099,
 };
 
 for (const type of WEIGHT_TYPES) {
@@ -110,13 +111,16 @@ for (const type of WEIGHT_TYPES) {
     assertEquals(read(new Float32Array(256)).map((x) => x + 0), new Float32Array(256));
     // The rounding of scale and minimum; and IQ4 has no zero: its least level is 1 of 127.
     const zero = type.startsWith("IQ4") ? 0.01 : 0.0005;
-    for (const value of [1, -1, 2 ** -10, -(2 ** 12)]) {
+    // NVFP4's scales have three bits of fraction, and end at 2^-9 and 448.
+    const isNarrow = type === "NVFP4";
+    const precision = isNarrow ? 0.065 : 0.02;
+    for (const value of isNarrow ? [1, -1, 2 ** -4, -(2 ** 10)] : [1, -1, 2 ** -10, -(2 ** 12)]) {
       for (const at of [0, 31, 100, 255]) {
         const weights = new Float32Array(256);
         weights[at] = value;
         const back = read(weights);
         // Alone, a weight decides its scale: it is kept to the precision of a scale.
-        assertAlmostEquals(back[at] / value, 1, 0.02, `${value} at ${at}`);
+        assertAlmostEquals(back[at] / value, 1, precision, `${value} at ${at}`);
         back[at] = 0;
         assert(rootMeanSquare(back) <= Math.abs(value) * zero, `others of ${value} at ${at}`);
       }
@@ -168,6 +172,21 @@ Deno.test("encodeWeights() to MXFP4 takes the exponent of the largest weight les
   const bytes = encodeWeights("MXFP4", block(7.9, -0.3, 0.25, 2.5, -6));
   assertEquals([...bytes.subarray(0, 6)], [127, 0x07, 0x09, 0x00, 0x04, 0x0f]);
   assertEquals(encodeWeights("MXFP4", block(8))[0], 128);
+});
+
+Deno.test("encodeWeights() to NVFP4 gives each 16 the scale next to a sixth of the largest", () => {
+  // 6 · 1.125 of the first 16, 6 · 2^-9 of the second, nothing of the third; the fourth's is 448.
+  const weights = new Float32Array(64);
+  weights.set([6.75, -0.5625, 0.8, 1.2], 0);
+  weights.set([-0.01171875, 0.002], 24);
+  weights[48] = 3000;
+  const bytes = encodeWeights("NVFP4", weights);
+  assertEquals([...bytes.subarray(0, 4)], [0x39, 1, 0, 0x7e]);
+  assertEquals([...bytes.subarray(4, 8)], [0x07, 0x09, 0x01, 0x02]);
+  assertEquals([...bytes.subarray(12, 14)], [0xf0, 0x20]);
+  assertEquals(bytes[28], 7);
+  // 7.9 units of 2^-9 are 7: ggml does not round up to the smallest normal scale.
+  assertEquals(encodeWeights("NVFP4", new Float32Array(64).fill(6 * 7.9 * 2 ** -9))[0], 7);
 });
 
 Deno.test("encodeWeights() ends on NaN and infinite weights, whatever the bytes", () => {

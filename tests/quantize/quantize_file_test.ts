@@ -303,7 +303,7 @@ Deno.test("quantizeFile() refuses types that it cannot read before it writes", a
   const bytes = encodeGguf({
     metadata: [["general.alignment", u32(32)], ["x", list(["a"])]],
     tensors: [
-      { name: "a.weight", type: "NVFP4", dims: [256, 2], pieces: () => [new Uint8Array(288)] },
+      { name: "a.weight", type: "Q8_K", dims: [256, 2], pieces: () => [new Uint8Array(584)] },
     ],
   });
   await withFile(bytes, async (folder, input) => {

@@ -142,6 +142,19 @@ const MISTAKES = {
     for (let i = from; i < added.length; i++) added[i] += added[i - from];
     return { input: { ...input, added } };
   },
+  "no norm of patches": ofTensors(() => ({ patchNorm: undefined })),
+  "norm behind positions": ofTensors(({ patchNorm }) => ({
+    ...{ patchNorm: undefined, embeddingNorm: patchNorm },
+  })),
+  "no gate in the projector": ofTensors(({ projector }) => ({
+    projector: { ...projector!, gate: undefined },
+  })),
+  "no norm of a stage": ofTensors(({ projector }) => ({
+    projector: { ...projector!, stages: projector!.stages!.map((s) => ({ ...s, norm: null })) },
+  })),
+  "a stage's gelu of another kind": ofProjector(({ stages }) => ({
+    stages: stages!.map((stage) => ({ ...stage, activation: stage.activation && "quickGelu" })),
+  })),
   "no limits": ofTower((d) => withoutLimits(d, [])),
   "no limits of what products read": ofTower((d) => withoutLimits(d, ["outputMax"])),
   "no limits of what products give": ofTower((d) => withoutLimits(d, ["inputMin", "inputMax"])),
@@ -233,6 +246,20 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
     ...["another epsilon in the projector", "patches without positions"] as const,
   ],
   "kimik25": ["another epsilon in the projector", "patches without positions", "not turned"],
+  "glm4v": [
+    ...["no norm of patches", "norm behind positions", "rows side by side", "one frame"] as const,
+    ...[
+      "no gate in the projector",
+      "no norm of a stage",
+      "a stage's gelu of another kind",
+    ] as const,
+    ...["no last norm", "blocks by columns", "not turned"] as const,
+  ],
+  "llama4": [
+    ...["earlier rows only", "not turned", "rows and columns exchanged"] as const,
+    ...["a stage's gelu of another kind", "blocks by columns", "no first norm"] as const,
+    "gelu of another kind in the projector",
+  ],
   "dots_ocr": [
     ...["no last norm", "no norm in the projector", "another epsilon in the projector"] as const,
     "rows and columns exchanged",

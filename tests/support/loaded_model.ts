@@ -18,13 +18,21 @@ export async function withModel(
 }
 
 /** Writes a tiny model to a temporary file for as long as `use` runs. */
-export async function withTinyFile(
+export function withTinyFile(
   options: TinyModelOptions,
+  use: (path: string) => Promise<void>,
+): Promise<void> {
+  return withFile(tinyModel(options), use);
+}
+
+/** The same of any model. */
+export async function withFile(
+  bytes: Uint8Array,
   use: (path: string) => Promise<void>,
 ): Promise<void> {
   const path = await Deno.makeTempFile({ prefix: "ganglion-tiny-", suffix: ".gguf" });
   try {
-    await Deno.writeFile(path, tinyModel(options));
+    await Deno.writeFile(path, bytes);
     await use(path);
   } finally {
     await Deno.remove(path);

@@ -1,6 +1,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 /** A thread's side of thread_pool.ts: is the thread of one script after another. */
+import { boundSpin } from "../../src/memory/control.ts";
 import { sharedDevice } from "./shared_device.ts";
 import { sizesAsData, type SizesOptions } from "./sizes_as_data.ts";
 
@@ -24,6 +25,9 @@ const close = self.close.bind(self);
 const device = sharedDevice();
 /** What came while the script was being loaded; null: it is. */
 let early: MessageEvent[] | null = null;
+
+// Another part of the suite has a core, too. A sleep costs no more than so many probes, 20 µs.
+boundSpin(500);
 
 // A script that ends its thread only stops being it.
 Object.defineProperty(self, "close", { value: () => {} });

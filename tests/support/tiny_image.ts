@@ -27,7 +27,8 @@ export interface TinyImage {
   readonly grid: TinyGrid;
   /**
    * As llama.cpp orders rows, which puts the class token behind the patches and gives it the last
-   * position, where it was trained with the first one; and keeps all rows but the first.
+   * position, where it was trained with the first one; and keeps all rows but the first. It takes
+   * patches in halves.
    */
   readonly isLikePeer?: boolean;
 }
@@ -41,7 +42,7 @@ export function tinyTowerInput(
   const { embeddingLength: d, patches: of } = config;
   const pixels = tinyPixels(grid, patchSize);
   const classRow = learned?.classRow ?? null;
-  const first = classRow === null || isLikePeer ? 0 : 1;
+  const first = classRow !== 0 || isLikePeer ? 0 : 1;
   const places = windowOrder(grid, images);
   const count = places.length + classTokenCount;
   const length = of!.length;
@@ -69,7 +70,7 @@ export function tinyTowerInput(
   if (classTokens !== null) {
     const token = floatsOf(bytesOf, classTokens);
     const position = classRow === null ? null : table!.subarray(
-      isLikePeer ? places.length * d : 0,
+      isLikePeer ? places.length * d : classRow * d,
     );
     const bias = images.patchBias === null ? null : floatsOf(bytesOf, images.patchBias);
     const row = token.map((value, i) => value + (position?.[i] ?? 0) - (bias?.[i % d] ?? 0));
@@ -77,7 +78,7 @@ export function tinyTowerInput(
   }
   return {
     count,
-    patches,
+    patches: isLikePeer ? Float32Array.from(new Float16Array(patches)) : patches,
     added: table === null && classTokens === null ? null : added,
     positions: firstPosition === null ? null : positions,
     kept: places.length,

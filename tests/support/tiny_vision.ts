@@ -100,7 +100,7 @@ function planMetadata(kind: TinyVisionKind, name: string): MetadataEntry[] {
 
 function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned> {
   const { width, side, blockCount, patchSize } = { ...TINY_TOWER, ...kind };
-  const kernel = [patchSize, patchSize, 3, width];
+  const kernel = kind.flatPatches ? [3 * patchSize ** 2, width] : [patchSize, patchSize, 3, width];
   yield { name: "v.patch_embd.weight", dims: kernel, role: "kernel" };
   if (kind.twoFrames) yield { name: "v.patch_embd.weight.1", dims: kernel, role: "kernel" };
   if (kind.patchBias) yield { name: "v.patch_embd.bias", dims: [width], role: "bias" };
@@ -114,11 +114,13 @@ function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned>
   if (kind.classTokens) {
     yield { name: "v.class_embd", dims: [width, kind.classTokens], role: "table" };
   }
+  if (kind.patchNorm) yield* planNorm("v.norm_embd", width, kind);
   if (kind.preNorm) yield* planNorm("v.pre_ln", width, kind);
   if (kind.postNorm) yield* planNorm("v.post_ln", width, kind);
   for (let layer = 0; layer < blockCount; layer++) yield* planLayer(kind, `v.blk.${layer}.`);
   for (const { name, dims, role } of kind.tensors({ width, outputLength })) {
-    yield { name, dims, role: role ?? (dims.length === 1 ? "bias" : "matrix") };
+    const own = dims.length === 1 ? "bias" : dims.length === 4 ? "kernel" : "matrix";
+    yield { name, dims, role: role ?? own };
   }
 }
 
@@ -177,7 +179,7 @@ function* planNorm(name: string, length: number, kind: TinyVisionKind): Iterable
 
 function randomWeights({ dims, role }: Planned, length: number, rng: Rng): Float32Array {
   if (typeof role === "number") return Float32Array.of(role);
-  const fan = role === "kernel" ? dims[0] * dims[1] * dims[2] : dims[0];
+  const fan = role === "kernel" && dims.length === 4 ? dims[0] * dims[1] * dims[2] : dims[0];
   const [mean, deviation] = role === "norm"
     ? [1, 0.2]
     : role === "bias"

@@ -21,6 +21,8 @@ export interface TinyVisionKind {
   /** Patches on a side. */
   readonly side?: number;
   readonly twoFrames?: boolean;
+  /** What patches are multiplied by is a matrix. */
+  readonly flatPatches?: boolean;
   readonly patchBias?: boolean;
   /** Learned; left out: there are. */
   readonly positions?: boolean;
@@ -28,6 +30,8 @@ export interface TinyVisionKind {
   /** So many, without positions. */
   readonly classTokens?: number;
   readonly preNorm?: boolean;
+  /** Of what patches give. */
+  readonly patchNorm?: boolean;
   readonly postNorm?: boolean;
   readonly fusedQkv?: boolean;
   /** Of all heads together or, where `headDim` is there, of each, by name. */
@@ -232,6 +236,28 @@ export const TINY_KINDS = {
   "kimik25": {
     ...{ ...SIGLIP, positionsByRows: true, keys: { ...SIDE_2, ...PIXELS } },
     tensors: kimiProjector,
+  },
+  "glm4v": {
+    ...{ rms: true, biases: false, gated: true, fusedQkv: true, activation: "silu" },
+    ...{ twoFrames: true, patchBias: true, patchNorm: true, postNorm: true, blockCount: 1 },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.patch_merger.weight", dims: [2, 2, width, 112] },
+      { name: "mm.patch_merger.bias", dims: [112] },
+      { name: "mm.model.fc.weight", dims: [112, 80] },
+      { name: "mm.post_norm.weight", dims: [80], role: "norm" },
+      { name: "mm.post_norm.bias", dims: [80] },
+      { name: "mm.up.weight", dims: [80, NEURONS] },
+      { name: "mm.gate.weight", dims: [80, NEURONS] },
+      { name: "mm.down.weight", dims: [NEURONS, rows] },
+    ],
+  },
+  "llama4": {
+    ...{ flatPatches: true, classToken: true, preNorm: true, postNorm: true, keys: SIDE_2 },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.model.mlp.1.weight", dims: [4 * width, 112] },
+      { name: "mm.model.mlp.2.weight", dims: [112, NEURONS] },
+      { name: "mm.model.fc.weight", dims: [NEURONS, rows] },
+    ],
   },
   "dots_ocr": {
     ...{ rms: true, biases: false, gated: true, fusedQkv: true, activation: "silu" },

@@ -113,3 +113,10 @@ function escaped(value: number): string {
   return named.get(value) ??
     (isPlain ? String.fromCharCode(value) : `\\x${value.toString(16).padStart(2, "0")}`);
 }
+
+Deno.test("encodeSteps() of rwkv stops on the way", () => {
+  const steps = TINY.encodeSteps(" the".repeat(1 << 15));
+  assertEquals(steps.next(), { done: false, value: undefined });
+  const { done, value } = steps.next();
+  assertEquals([done, (value as number[]).length], [true, 1 << 15]);
+});

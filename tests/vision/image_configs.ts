@@ -51,6 +51,8 @@ export const IMAGE_CONFIGS = {
   pixtral: config("pixtral", [64, 16, 1], { ...CLIP, ...rows(8, 64, 16) }),
   lightonocr: config("lightonocr", [154, 14, 2], { ...CLIP, longestEdge: 154 }),
   kimivl: config("kimivl", [56, 14, 2], rows(8, 64, 28)),
+  glm4v: config("glm4v", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),
+  llama4: config("llama4", [56, 14, 2], {}),
   kimik25: config("kimik25", [56, 14, 2], rows(2, 64, 28)),
   qwen2vl_merger: config("qwen2vl_merger", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),
   exaone4_5: config("exaone4_5", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),

@@ -30,6 +30,7 @@ Deno.test("prepareImage() lays out images of one tile", () => {
     nemotron_v2_vl,
     mlp,
     janus_pro,
+    glm4v,
     kimik25,
     kimivl,
   } = IMAGE_CONFIGS;
@@ -40,12 +41,13 @@ Deno.test("prepareImage() lays out images of one tile", () => {
   assertEquals(layoutOf(nemotron_v2_vl, 133, 77), "{0: 0 + 4}");
   assertEquals(layoutOf(mlp, 90, 40), "{0: 0 + 9}");
   assertEquals(layoutOf(janus_pro, 90, 40), "{0: 0 + 9}");
+  assertEquals(layoutOf(glm4v, 133, 77), "<|begin_of_image|>{0: 0 + 15 as 3 x 5}<|end_of_image|>");
   assertEquals(layoutOf(kimik25, 133, 77), "<|media_begin|>{0: 0 + 15}<|media_end|>");
   assertEquals(layoutOf(kimivl, 133, 77), "<|media_start|>{0: 0 + 15}<|media_end|>");
 });
 
 Deno.test("prepareImage() lays out an image's parts before the whole", () => {
-  const { idefics3, internvl, lfm2 } = IMAGE_CONFIGS;
+  const { idefics3, internvl, lfm2, llama4 } = IMAGE_CONFIGS;
   const fake = "<fake_token_around_image>";
   assertEquals(
     layoutOf(idefics3, 100, 90),
@@ -54,6 +56,12 @@ Deno.test("prepareImage() lays out an image's parts before the whole", () => {
     ).join("\n") + `\n\n${fake}<global-img>{9: 0 + 4}${fake}`,
   );
   assertEquals(layoutOf(internvl, 40, 100), "<img>{0: 0 + 4}{1: 0 + 4}{2: 0 + 4}</img>");
+  assertEquals(layoutOf(llama4, 40, 50), "<|image_start|><|image|>{0: 0 + 4}<|image_end|>");
+  assertEquals(
+    layoutOf(llama4, 100, 110),
+    "<|image_start|>{0: 0 + 4}<|tile_x_separator|>{1: 0 + 4}<|tile_y_separator|>{2: 0 + 4}" +
+      "<|tile_x_separator|>{3: 0 + 4}<|tile_y_separator|><|image|>{4: 0 + 4}<|image_end|>",
+  );
   assertEquals(layoutOf(internvl, 40, 50), "<img>{0: 0 + 4}</img>");
   assertEquals(
     layoutOf(lfm2, 1200, 400),

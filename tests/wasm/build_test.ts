@@ -52,6 +52,7 @@ const NATURAL_TYPES: readonly QuantType[] = [
 function fileOf(type: QuantType): string {
   if (type.endsWith("_K") || type === "IQ4_XS") return "256";
   if (/^IQ[123]/.test(type)) return "codebook";
+  if (type === "NVFP4") return "64";
   return /^TQ|^Q[12]_0/.test(type) ? "ternary" : "32";
 }
 
@@ -60,10 +61,14 @@ function formatOf(type: QuantType): string {
   return `wasm/assembly/formats_${fileOf(type)}/${type}`;
 }
 
+/** E0M4 is packed as Q4_1, NVFP4S as NVFP4; natural types are below. */
+function hasOwnProduct(type: QuantType): boolean {
+  return type !== "E0M4" && type !== "NVFP4S" && !NATURAL_TYPES.includes(type);
+}
+
 // Per kernel: dots (or multiply-adds) in the hot loop, all of them in pairs of 128 bits.
 const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[] = [
-  // E0M4 is packed as Q4_1 and has no product of its own.
-  ...QUANT_TYPES.filter((type) => type !== "E0M4" && !NATURAL_TYPES.includes(type)).map((type) => ({
+  ...QUANT_TYPES.filter(hasOwnProduct).map((type) => ({
     name: `gemv_q8/two_rows<${formatOf(type)},${PAIRS}>`,
     instruction: DOT,
     times: WIDE_TYPES.includes(type) ? 16 : 8,

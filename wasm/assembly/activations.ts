@@ -16,6 +16,7 @@ const SWIGLU7: i32 = 4;
 const SOFTPLUS: i32 = 5;
 const SIGMOID: i32 = 6;
 const QUICK_GELU: i32 = 7;
+const GELU_ERF: i32 = 8;
 
 /** What SWIGLU7 clamps to, and how steep its sigmoid and QUICK_GELU's are. */
 const SWIGLU_LIMIT: f32 = 7;
@@ -164,6 +165,18 @@ export function gelu_f32(
   alone(GELU, x, inStride, out, outStride, n, d);
 }
 
+/** The same with gelu by the error function. */
+export function gelu_erf_f32(
+  x: usize,
+  inStride: u32,
+  out: usize,
+  outStride: u32,
+  n: u32,
+  d: u32,
+): void {
+  alone(GELU_ERF, x, inStride, out, outStride, n, d);
+}
+
 /** The same with quickGelu. */
 export function quick_gelu_f32(
   x: usize,
@@ -294,6 +307,7 @@ function activate_x4(kind: i32, x: v128): v128 {
     );
     return f32x4.div(x, f32x4.add(one, exp_f32x4(minus2u)));
   }
+  if (kind == GELU_ERF) return gelu_erf_x4(x);
   if (kind == QUICK_GELU) {
     const e = exp_f32x4(f32x4.mul(x, f32x4.splat(-SIGMOID_STEEPNESS)));
     return f32x4.div(x, f32x4.add(one, e));
@@ -314,6 +328,24 @@ function factor_x4(kind: i32, up: v128): v128 {
   if (kind != SWIGLU7) return up;
   const low = f32x4.max(up, f32x4.splat(-SWIGLU_LIMIT));
   return f32x4.add(f32x4.min(low, f32x4.splat(SWIGLU_LIMIT)), f32x4.splat(1));
+}
+
+/**
+ * x/2 · (1 + erf(x/√2)): erfc(z) = e^(−z²) · t · a polynomial in t = 1 / (1 + p·z), z ≥ 0, by
+ * Abramowitz and Stegun, 7.1.26: 1.5e-7 at most.
+ */
+@inline
+function gelu_erf_x4(x: v128): v128 {
+  const z = f32x4.mul(f32x4.abs(x), f32x4.splat(0.7071067811865476));
+  const t = f32x4.div(f32x4.splat(1), madd(z, f32x4.splat(0.3275911), f32x4.splat(1)));
+  let p = madd(t, f32x4.splat(1.061405429), f32x4.splat(-1.453152027));
+  p = madd(p, t, f32x4.splat(1.421413741));
+  p = madd(p, t, f32x4.splat(-0.284496736));
+  p = madd(p, t, f32x4.splat(0.254829592));
+  const complement = f32x4.mul(f32x4.mul(p, t), exp_f32x4(f32x4.neg(f32x4.mul(z, z))));
+  const isNegative = f32x4.lt(x, f32x4.splat(0));
+  const twice = v128.bitselect(complement, f32x4.sub(f32x4.splat(2), complement), isNegative);
+  return f32x4.mul(f32x4.mul(x, f32x4.splat(0.5)), twice);
 }
 
 @inline

@@ -12,6 +12,8 @@ import {
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
+  TYPE_NVFP4,
+  TYPE_NVFP4S,
   TYPE_Q1_0,
   TYPE_Q2_0,
   TYPE_Q2_K,
@@ -31,6 +33,7 @@ import { check_bytes } from "./bounds";
 import { is_wide } from "./format";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { NVFP4 } from "./formats_64";
 import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
 import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
 import { Pairs } from "./product_sums";
@@ -68,6 +71,8 @@ export function dequantize_row_q(type: u32, row: usize, k: u32, out: usize, scra
     case TYPE_IQ4_NL: return row_to_floats<IQ4_NL>(row, k, out, scratch);
     case TYPE_IQ4_XS: return row_to_floats<IQ4_XS>(row, k, out, scratch);
     case TYPE_MXFP4: return row_to_floats<MXFP4>(row, k, out, scratch);
+    case TYPE_NVFP4S: // packed as NVFP4
+    case TYPE_NVFP4: return row_to_floats<NVFP4>(row, k, out, scratch);
     case TYPE_IQ2_XXS: return row_to_floats<IQ2_XXS>(row, k, out, scratch);
     case TYPE_IQ2_XS: return row_to_floats<IQ2_XS>(row, k, out, scratch);
     case TYPE_IQ3_XXS: return row_to_floats<IQ3_XXS>(row, k, out, scratch);

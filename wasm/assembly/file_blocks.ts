@@ -17,30 +17,63 @@ export function pack_word_nibbles(nibbles: usize, step: u32, to: usize): void {
   pack_nibbles(nibbles, step, to, true);
 }
 
+/**
+ * The same out of four blocks of 64 weights, `step` bytes apart, in which eight bytes are sixteen
+ * weights: NVFP4's.
+ */
+export function pack_nibbles_by_16(nibbles: usize, step: u32, to: usize): void {
+  for (let half: u32 = 0; half < 2; half++) {
+    const other = nibbles + step;
+    pack_four(
+      by_halves(v128.load(nibbles)),
+      by_halves(v128.load(nibbles, 16)),
+      by_halves(v128.load(other)),
+      by_halves(v128.load(other, 16)),
+      to,
+    );
+    nibbles += 2 * step;
+    to += 16;
+  }
+}
+
+/** Sixteen bytes of 16 weights in eight each, as ggml has blocks of 32. */
+@inline
+function by_halves(x: v128): v128 {
+  const four = i8x16.splat(15);
+  const low = v128.and(x, four), high = v128.and(i16x8.shr_u(x, 4), four);
+  const first = i64x2.shuffle(low, high, 0, 2), second = i64x2.shuffle(low, high, 1, 3);
+  return v128.or(first, i16x8.shl(second, 4));
+}
+
 @inline
 function pack_nibbles(nibbles: usize, step: u32, to: usize, byWords: bool): void {
   for (let half: u32 = 0; half < 2; half++) {
     let a = v128.load(nibbles), b = v128.load(nibbles + step);
     let c = v128.load(nibbles + 2 * step), d = v128.load(nibbles + 3 * step);
     if (byWords) a = across(a), b = across(b), c = across(c), d = across(d);
-    // Bytes 0..7 of a block hold weights of the lower places, bytes 8..15 of the upper ones.
-    const ab = i64x2.shuffle(a, b, 0, 2), AB = i64x2.shuffle(a, b, 1, 3);
-    const cd = i64x2.shuffle(c, d, 0, 2), CD = i64x2.shuffle(c, d, 1, 3);
-    const abFirst = low_nibbles(ab, AB), abSecond = high_nibbles(ab, AB);
-    const cdFirst = low_nibbles(cd, CD), cdSecond = high_nibbles(cd, CD);
-    store_places(
-      to,
-      i16x8.shuffle(abFirst, abSecond, 0, 8, 1, 9, 2, 10, 3, 11),
-      i16x8.shuffle(abFirst, abSecond, 4, 12, 5, 13, 6, 14, 7, 15),
-      i16x8.shuffle(cdFirst, cdSecond, 0, 8, 1, 9, 2, 10, 3, 11),
-      i16x8.shuffle(cdFirst, cdSecond, 4, 12, 5, 13, 6, 14, 7, 15),
-    );
+    pack_four(a, b, c, d, to);
     nibbles += 4 * step;
     to += 16;
   }
 }
 
-/** The same out of 128 bytes: 32 of them are two blocks (Q4_K, Q5_K), or 64 are four (Q6_K). */
+/** Four blocks: bytes 0..7 hold weights of the lower places, bytes 8..15 of the upper ones. */
+@inline
+function pack_four(a: v128, b: v128, c: v128, d: v128, to: usize): void {
+  const ab = i64x2.shuffle(a, b, 0, 2), AB = i64x2.shuffle(a, b, 1, 3);
+  const cd = i64x2.shuffle(c, d, 0, 2), CD = i64x2.shuffle(c, d, 1, 3);
+  const abFirst = low_nibbles(ab, AB), abSecond = high_nibbles(ab, AB);
+  const cdFirst = low_nibbles(cd, CD), cdSecond = high_nibbles(cd, CD);
+  store_places(
+    to,
+    i16x8.shuffle(abFirst, abSecond, 0, 8, 1, 9, 2, 10, 3, 11),
+    i16x8.shuffle(abFirst, abSecond, 4, 12, 5, 13, 6, 14, 7, 15),
+    i16x8.shuffle(cdFirst, cdSecond, 0, 8, 1, 9, 2, 10, 3, 11),
+    i16x8.shuffle(cdFirst, cdSecond, 4, 12, 5, 13, 6, 14, 7, 15),
+  );
+}
+
+/** As pack_block_nibbles(), of 128 bytes: 32 are two blocks (Q4_K, Q5_K), or 64 are four (Q6_K). */
 @inline
 export function pack_nibbles_by(weights: u32, nibbles: usize, to: usize): void {
   for (let half: u32 = 0; half < 2; half++) {

@@ -33,6 +33,7 @@ export {
   soft_cap_f32,
 } from "./elementwise";
 export {
+  gelu_erf_f32,
   gelu_f32,
   gelu_mul_f32,
   quick_gelu_f32,

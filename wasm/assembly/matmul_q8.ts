@@ -12,6 +12,8 @@ import {
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
+  TYPE_NVFP4,
+  TYPE_NVFP4S,
   TYPE_Q1_0,
   TYPE_Q2_0,
   TYPE_Q2_K,
@@ -30,6 +32,7 @@ import {
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { NVFP4 } from "./formats_64";
 import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
 import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
 import { is_wide } from "./format";
@@ -150,6 +153,9 @@ function matmul(
       return product<IQ4_XS>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_MXFP4:
       return product<MXFP4>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_NVFP4S: // packed as NVFP4
+    case TYPE_NVFP4:
+      return product<NVFP4>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_IQ2_XXS:
       return product<IQ2_XXS>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_IQ2_XS:
@@ -286,6 +292,9 @@ export function matmul_q8_rows(
       return listed<IQ4_XS>(w, rowStride, rows, k, acts, list, count, out);
     case TYPE_MXFP4:
       return listed<MXFP4>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_NVFP4S: // packed as NVFP4
+    case TYPE_NVFP4:
+      return listed<NVFP4>(w, rowStride, rows, k, acts, list, count, out);
     case TYPE_IQ2_XXS:
       return listed<IQ2_XXS>(w, rowStride, rows, k, acts, list, count, out);
     case TYPE_IQ2_XS:

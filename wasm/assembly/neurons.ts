@@ -18,6 +18,8 @@ import {
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
+  TYPE_NVFP4,
+  TYPE_NVFP4S,
   TYPE_Q1_0,
   TYPE_Q2_0,
   TYPE_Q2_K,
@@ -36,6 +38,7 @@ import {
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { NVFP4 } from "./formats_64";
 import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
 import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
 import { add_float_rows } from "./neurons_float";
@@ -142,6 +145,8 @@ function row_size(type: u32, d: u32): u64 {
     case TYPE_IQ4_NL: return row_bytes<IQ4_NL>(superblocks);
     case TYPE_IQ4_XS: return row_bytes<IQ4_XS>(superblocks);
     case TYPE_MXFP4: return row_bytes<MXFP4>(superblocks);
+    case TYPE_NVFP4S: // packed as NVFP4
+    case TYPE_NVFP4: return row_bytes<NVFP4>(superblocks);
     case TYPE_IQ2_XXS: return row_bytes<IQ2_XXS>(superblocks);
     case TYPE_IQ2_XS: return row_bytes<IQ2_XS>(superblocks);
     case TYPE_IQ3_XXS: return row_bytes<IQ3_XXS>(superblocks);
@@ -207,6 +212,9 @@ function add_rows(
       );
     case TYPE_MXFP4:
       return add_quant_rows<MXFP4>(w, rowStride, last, d, list, values, count, skips, out, scratch);
+    case TYPE_NVFP4S: // packed as NVFP4
+    case TYPE_NVFP4:
+      return add_quant_rows<NVFP4>(w, rowStride, last, d, list, values, count, skips, out, scratch);
     case TYPE_IQ2_XXS:
       return add_quant_rows<IQ2_XXS>(
         w, rowStride, last, d, list, values, count, skips, out, scratch,
@@ -276,6 +284,8 @@ function fill_row(type: u32, row: usize, d: u32, to: usize, forms: usize): void 
     case TYPE_IQ4_NL: return fill_quant_row<IQ4_NL>(row, d, to, forms);
     case TYPE_IQ4_XS: return fill_quant_row<IQ4_XS>(row, d, to, forms);
     case TYPE_MXFP4: return fill_quant_row<MXFP4>(row, d, to, forms);
+    case TYPE_NVFP4S: // packed as NVFP4
+    case TYPE_NVFP4: return fill_quant_row<NVFP4>(row, d, to, forms);
     case TYPE_IQ2_XXS: return fill_quant_row<IQ2_XXS>(row, d, to, forms);
     case TYPE_IQ2_XS: return fill_quant_row<IQ2_XS>(row, d, to, forms);
     case TYPE_IQ3_XXS: return fill_quant_row<IQ3_XXS>(row, d, to, forms);

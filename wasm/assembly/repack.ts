@@ -12,6 +12,8 @@ import {
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
+  TYPE_NVFP4,
+  TYPE_NVFP4S,
   TYPE_Q1_0,
   TYPE_Q2_0,
   TYPE_Q2_K,
@@ -30,6 +32,7 @@ import {
 import { check_bytes, check_rows } from "./bounds";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { E0M4, IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
+import { NVFP4, NVFP4S } from "./formats_64";
 import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
 import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
 import { is_natural } from "./natural";
@@ -65,6 +68,10 @@ export function repack(
       return pack_rows<IQ4_XS>(src, srcStride, dst, dstStride, rows, blocks, scratch);
     case TYPE_MXFP4:
       return pack_rows<MXFP4>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_NVFP4:
+      return pack_rows<NVFP4>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_NVFP4S:
+      return pack_rows<NVFP4S>(src, srcStride, dst, dstStride, rows, blocks, scratch);
     case TYPE_TQ2_0:
       return pack_rows<TQ2_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
     case TYPE_IQ2_XXS:

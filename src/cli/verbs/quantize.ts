@@ -23,8 +23,8 @@ interface Options extends Pick<AdapterFlags, "lora"> {
   readonly json?: boolean;
 }
 
-/** The types worth having: MXFP4 without training for it is worse than any other of four bits. */
-const OFFERED: readonly Quant[] = QUANTS.filter((quant) => quant !== "MXFP4");
+/** The types worth having: FP4 without training for it is worse than any other four bits. */
+const OFFERED: readonly Quant[] = QUANTS.filter((quant) => !quant.endsWith("FP4"));
 
 export function quantizeVerb(): Command {
   const verb = createDataVerb("quantize", "Store a model's matrices in another type.")

@@ -3,7 +3,7 @@
  * numbers of ggml, bit for bit: a weight is a product that f32 holds exactly, or such a product and
  * one sum that is rounded once. Knows nothing of tensors or files; the blocks are taken apart in
  * dequantize_blocks.ts (32 weights each), dequantize_superblocks.ts (256), dequantize_codebooks.ts
- * (256, looked up) and dequantize_ternary.ts.
+ * (256, looked up), dequantize_nvfp4.ts and dequantize_ternary.ts.
  */
 import { check } from "../../base/check.ts";
 import { UnsupportedModelError } from "../../base/errors.ts";
@@ -34,6 +34,7 @@ import {
   decodeQ5K,
   decodeQ6K,
 } from "./dequantize_superblocks.ts";
+import { decodeNvfp4, decodeNvfp4S } from "./dequantize_nvfp4.ts";
 import { decodeQ1_0, decodeQ2_0, decodeTq1_0, decodeTq2_0 } from "./dequantize_ternary.ts";
 import { dtypeByName } from "../dtypes.ts";
 
@@ -57,6 +58,8 @@ const DECODERS: ReadonlyMap<string, Decoder> = new Map([
   ["IQ4_NL", decodeIq4Nl],
   ["IQ4_XS", decodeIq4Xs],
   ["MXFP4", decodeMxfp4],
+  ["NVFP4", decodeNvfp4],
+  ["NVFP4S", decodeNvfp4S],
   ["IQ2_XXS", decodeIq2Xxs],
   ["IQ2_XS", decodeIq2Xs],
   ["IQ2_S", decodeIq2S],

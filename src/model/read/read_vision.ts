@@ -71,7 +71,7 @@ export function readVision(file: GgufFile): VisionModel {
     checker.vector(images.lineBreak, projector.config.outputLength);
   }
   const tensors: ModelTensors = { ...readTower(reader, config), projector: projector.tensors };
-  checker.leave(...kind.unused, ...laterLayers(file, blockCount));
+  checker.leave(...kind.unused, ...laterLayers(file, blockCount), ...tensorsOfSounds(file));
   checker.refuseUnused({ start: 0, end: 0 });
   return { description: { config: { ...config, projector: projector.config }, tensors }, images };
 }
@@ -144,6 +144,12 @@ function* laterLayers(file: GgufFile, blockCount: number): Iterable<string> {
   for (const name of file.tensors.keys()) {
     if (Number(/^v\.blk\.(\d+)\./.exec(name)?.[1] ?? -1) >= blockCount) yield name;
   }
+}
+
+/** Of files of models that hear, too, as Gemma 4's small ones do. */
+function tensorsOfSounds(file: GgufFile): string[] {
+  if (!new Hyperparameters(file, CLIP).flag("has_audio_encoder", false)) return [];
+  return [...file.tensors.keys()].filter((name) => /^(a|mm\.a)\./.test(name));
 }
 
 function readConfig(
@@ -276,7 +282,10 @@ function readActivation(file: GgufFile): ModelConfig["feedForward"]["activation"
 function readTower(reader: TowerReader, config: ModelConfig): ModelTensors {
   const { checker, width, kind } = reader;
   const side = Math.sqrt(config.patches!.length / 3);
-  const patch = (name: string) => checker.kernel(name, { rows: width, side, channels: 3 });
+  const patch = (name: string) =>
+    kind.hasFlatPatches
+      ? checker.matrix(name, { rows: width, columns: 3 * side * side })
+      : checker.kernel(name, { rows: width, side, channels: 3 });
   const tokenEmbedding = {
     ...patch("v.patch_embd.weight"),
     bias: checker.has("v.patch_embd.bias") ? checker.vector("v.patch_embd.bias", width) : null,
@@ -284,6 +293,7 @@ function readTower(reader: TowerReader, config: ModelConfig): ModelTensors {
   return {
     tokenEmbedding,
     ...kind.hasTwoFrames && { secondFrame: patch("v.patch_embd.weight.1") },
+    ...kind.patchNorm !== null && { patchNorm: readNorm(reader, kind.patchNorm, width) },
     positionEmbedding: null,
     altUp: null,
     embeddingNorm: checker.has("v.pre_ln.weight") ? readNorm(reader, "v.pre_ln", width) : null,

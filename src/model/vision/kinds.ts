@@ -4,11 +4,13 @@ import { COMMON, type VisionKind } from "./vision_kind.ts";
 /** Of projectors of two matrices with gelu between them. */
 const TWO = {
   norm: null,
-  merger: null,
+  stages: [],
   isFirstTransposed: false,
   biases: "required",
   activation: "gelu",
 } as const;
+
+const PLAIN_STAGE = { isOptional: false, isKernel: false, norm: null, activation: null } as const;
 
 const SCALE_FACTOR = "projector.scale_factor";
 const MERGE_SIZE = "spatial_merge_size";
@@ -27,7 +29,7 @@ const gemma3: VisionKind = {
       ...{ of: "merged", kind: "rms", epsilon: null },
       ...{ tensor: "mm.soft_emb_norm", isOptional: false },
     },
-    merger: null,
+    stages: [],
     first: "mm.input_projection",
     isFirstTransposed: true,
     second: null,
@@ -52,7 +54,7 @@ const gemma4v: VisionKind = {
   projector: {
     norm: { of: "merged", kind: "rms", epsilon: null, tensor: null, isOptional: false },
     isStandardized: true,
-    merger: null,
+    stages: [],
     first: "mm.input_projection",
     isFirstTransposed: false,
     second: null,
@@ -83,7 +85,7 @@ const idefics3: VisionKind = {
   mayBeSwapped: true,
   side: { key: SCALE_FACTOR, absent: 1 },
   projector: {
-    ...{ norm: null, merger: null, first: "mm.model.fc", isFirstTransposed: false },
+    ...{ norm: null, stages: [], first: "mm.model.fc", isFirstTransposed: false },
     ...{ second: null, biases: "none", activation: null },
   },
 };
@@ -101,6 +103,24 @@ const internvl: VisionKind = {
     norm: { of: "merged", kind: "layer", epsilon: 1e-5, tensor: `${MVLM}0`, isOptional: false },
     first: `${MVLM}1`,
     second: `${MVLM}3`,
+  },
+};
+
+/** Llama 4: positions are learned, the class token's behind the patches', and turn heads, too. */
+const llama4: VisionKind = {
+  ...COMMON,
+  name: "llama4",
+  hasFlatPatches: true,
+  classToken: "last",
+  rope: { pairs: "norm", first: "column", isInterleaved: false, from: 1 },
+  side: { key: SCALE_FACTOR, absent: 1 },
+  projector: {
+    ...TWO,
+    norm: null,
+    stages: [{ ...PLAIN_STAGE, matrix: `${MVLM}1`, activation: "gelu" }],
+    first: `${MVLM}2`,
+    second: "mm.model.fc",
+    biases: "none",
   },
 };
 
@@ -181,7 +201,7 @@ const pixtral: VisionKind = {
   merge: "turns",
   projector: {
     norm: { of: "rows", kind: "rms", epsilon: null, tensor: INPUT_NORM, isOptional: true },
-    merger: "mm.patch_merger",
+    stages: [{ ...PLAIN_STAGE, matrix: "mm.patch_merger", isOptional: true }],
     first: "mm.1",
     isFirstTransposed: false,
     second: "mm.2",
@@ -255,6 +275,31 @@ const dotsOcr: VisionKind = {
   },
 };
 
+/** GLM-4.1V and 4.5V, GLM-OCR (without positions): a norm of patches, a long projector. */
+const glm4v: VisionKind = {
+  ...qwen2vl,
+  name: "glm4v",
+  norm: "rms",
+  mayBeSwapped: false,
+  patchNorm: "v.norm_embd",
+  positions: "ifThere",
+  resize: "bicubic",
+  merge: "turns",
+  projector: {
+    norm: null,
+    stages: [{ ...PLAIN_STAGE, matrix: "mm.patch_merger", isKernel: true }, {
+      ...{ ...PLAIN_STAGE, matrix: "mm.model.fc", activation: "geluErf" },
+      norm: { tensor: "mm.post_norm", epsilon: 1e-5 },
+    }],
+    first: "mm.up",
+    gate: "mm.gate",
+    isFirstTransposed: false,
+    second: "mm.down",
+    biases: "ifThere",
+    activation: "own",
+  },
+};
+
 /** PaddleOCR-VL: SigLIP 2 that is turned, too. */
 const paddleocr: VisionKind = {
   ...kimivl,
@@ -280,6 +325,7 @@ export const KINDS: readonly VisionKind[] = [
   exaone,
   gemma3,
   gemma4v,
+  glm4v,
   idefics3,
   internvl,
   janusPro,
@@ -287,6 +333,7 @@ export const KINDS: readonly VisionKind[] = [
   kimivl,
   lfm2,
   lightonocr,
+  llama4,
   mlp,
   nemotron,
   paddleocr,

@@ -84,6 +84,7 @@ function readPositions(
 ): ImageConfig["positions"] {
   if (kind.positions === "none") return null;
   const tensor = "v.position_embd.weight";
+  if (kind.positions === "ifThere" && !checker.has(tensor)) return null;
   if (kind.positions === "byRows") {
     const side = file.tensors.get(tensor)?.dims[1] ?? 1;
     checker.matrix(tensor, { rows: side, columns: width, count: side });
@@ -91,7 +92,8 @@ function readPositions(
   }
   const count = patches + (hasClass ? 1 : 0);
   checker.matrix(tensor, { rows: count, columns: width });
-  return { tensor, count, classRow: hasClass ? 0 : null, resize: kind.resize };
+  const classRow = !hasClass ? null : kind.classToken === "last" ? patches : 0;
+  return { tensor, count, classRow, resize: kind.resize };
 }
 
 /** A table of columns and one of rows; sideMax: patches on a side of the longest image. */

@@ -1,7 +1,13 @@
 /** The projector of a tower: what it is and its tensors, each checked. Knows no layers. */
 import { formatError, type Hyperparameters } from "../read/hyperparameters.ts";
 import type { MatrixTensor, NormTensors } from "../types.ts";
-import type { DeepProjectorTensors, ProjectorConfig, ProjectorTensors } from "../vision_types.ts";
+import type {
+  DeepProjectorTensors,
+  ProjectorConfig,
+  ProjectorTensors,
+  StageConfig,
+  StageTensors,
+} from "../vision_types.ts";
 import { biasedMatrix, readNorm, type TowerReader } from "./read_tower.ts";
 
 /** A side of a block of patches: more than any file has. */
@@ -28,14 +34,15 @@ export function readProjector(
   const mergedRows = mergeSide * mergeSide;
   const merged = merge === "mean" ? width : width * mergedRows;
   const { norm, activation, isFirstTransposed } = projector;
-  const merger = projector.merger !== null && checker.has(`${projector.merger}.weight`)
-    ? matrixOf(reader, projector.merger, { rows: width, columns: merged })
-    : null;
-  const columns = merger?.rows ?? merged;
+  const stages = readStages(reader, { merged, mergeSide });
+  const columns = stages.at(-1)?.tensors.matrix.rows ?? merged;
   const hasNorm = norm !== null && !(norm.isOptional && !checker.has(`${norm.tensor}.weight`));
   const first = isFirstTransposed
     ? transposedMatrix(reader, projector.first, columns)
     : matrixOf(reader, projector.first, { rows: rowCount(reader, projector.first), columns });
+  const gate = projector.gate === undefined
+    ? null
+    : matrixOf(reader, projector.gate, { rows: first.rows, columns });
   const second = projector.second === null ? null : matrixOf(reader, projector.second, {
     rows: rowCount(reader, projector.second),
     columns: first.rows,
@@ -50,6 +57,7 @@ export function readProjector(
       merge,
       ...projector.isStandardized && { mergedScale: Math.sqrt(width) },
       norm: hasNorm ? { of: norm.of, kind: norm.kind, epsilon: norm.epsilon ?? epsilon } : null,
+      ...stages.length > 0 && { stages: stages.map(({ config }) => config) },
       activation: activation === "own" ? own : activation,
       ...deep.length > 0 && { deepLayers: deep.map(({ layer }) => layer) },
       outputLength: rowLength * (1 + deep.length),
@@ -57,13 +65,40 @@ export function readProjector(
     tensors: {
       norm: hasNorm ? projectorNorm(reader, norm.of === "rows" ? width : merged) : null,
       ...standard !== null && { standard },
-      ...merger !== null && { merger },
+      ...stages.length > 0 && { stages: stages.map(({ tensors }) => tensors) },
       ...isFirstTransposed && { isFirstTransposed },
       first,
+      ...gate !== null && { gate },
       second,
       ...deep.length > 0 && { deep: deep.map(({ tensors }) => tensors) },
     },
   };
+}
+
+/** What the file has of them. */
+function readStages(
+  reader: TowerReader,
+  { merged, mergeSide }: { readonly merged: number; readonly mergeSide: number },
+): { readonly config: StageConfig; readonly tensors: StageTensors }[] {
+  const { kind: { projector }, checker, file, width } = reader;
+  let columns = merged;
+  return projector.stages
+    .filter(({ isOptional, matrix }) => !isOptional || checker.has(`${matrix}.weight`))
+    .map(({ matrix: name, isKernel, norm, activation }) => {
+      const of = `${name}.weight`;
+      const rows = (isKernel ? file.tensors.get(of)?.dims[3] : checker.rowCount(of)) ?? 1;
+      const matrix = isKernel
+        ? {
+          ...checker.kernel(of, { rows, side: mergeSide, channels: width }),
+          bias: checker.vector(`${name}.bias`, rows),
+        }
+        : matrixOf(reader, name, { rows, columns });
+      columns = rows;
+      return {
+        config: { epsilon: norm && norm.epsilon, activation },
+        tensors: { matrix, norm: norm && readNorm(reader, norm.tensor, rows) },
+      };
+    });
 }
 
 /** Both of them, or none. */

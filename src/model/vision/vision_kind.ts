@@ -4,7 +4,7 @@
  */
 import type { Activation } from "../activation_types.ts";
 import type { NormConfig } from "../types.ts";
-import type { ImageConfig, ProjectorConfig } from "../vision_types.ts";
+import type { ImageConfig, ProjectorConfig, StageActivation } from "../vision_types.ts";
 
 /** What some kinds' files are told apart by. */
 export interface TowerShape {
@@ -44,6 +44,18 @@ export interface ProjectorNorm {
   readonly isOptional: boolean;
 }
 
+/** act(norm(matrix · x)). */
+export interface ProjectorStage {
+  /** Tensors without ".weight" and ".bias". */
+  readonly matrix: string;
+  /** Files may have none, and nothing is in its place. */
+  readonly isOptional: boolean;
+  /** The file has it as a convolution's kernels, [d, mergeSide, mergeSide] each. */
+  readonly isKernel: boolean;
+  readonly norm: { readonly tensor: string; readonly epsilon: number } | null;
+  readonly activation: StageActivation | null;
+}
+
 /** A kind of projector files. */
 export interface VisionKind {
   /** `clip.projector_type`. */
@@ -51,18 +63,23 @@ export interface VisionKind {
   readonly norm: NormConfig["kind"] | ((shape: TowerShape) => NormConfig["kind"]);
   /** What the last norm is called, without ".weight"; files may have none. */
   readonly lastNorm: string;
+  /** Of what patches give, before positions are added; null: there is none. */
+  readonly patchNorm: string | null;
   /** Files of 2024 call up down, and down up. */
   readonly mayBeSwapped: boolean;
   /** The matrix of patches is there twice, for two frames. */
   readonly hasTwoFrames: boolean;
+  /** The matrix of patches is one in the file, too: no convolution's kernels. */
+  readonly hasFlatPatches: boolean;
   /**
-   * "ifThere", "required": a class token's position is the first one; "many": class tokens have
-   * none.
+   * "ifThere", "required": a class token's position is the first one; "last": it is the last one;
+   * "many": class tokens have none.
    */
-  readonly classToken: "none" | "required" | "ifThere" | "many";
+  readonly classToken: "none" | "required" | "ifThere" | "last" | "many";
   readonly positions:
     | "none"
     | "required"
+    | "ifThere"
     /** As [rows, columns, d], of a square that the file's images need not have. */
     | "byRows";
   /** Of positions, where images keep their shapes. */
@@ -81,9 +98,11 @@ export interface VisionKind {
     readonly norm: ProjectorNorm | null;
     /** What merging gives is multiplied by √d, and made standard where the file has that. */
     readonly isStandardized?: true;
-    /** Makes one row of merged ones, where it is there. */
-    readonly merger: string | null;
+    /** What merged rows go through first. */
+    readonly stages: readonly ProjectorStage[];
     readonly first: string;
+    /** Left out: there is none. */
+    readonly gate?: string;
     readonly isFirstTransposed: boolean;
     readonly second: string | null;
     readonly biases: "none" | "required" | "ifThere";
@@ -112,8 +131,10 @@ export interface VisionKind {
 export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   norm: "layer",
   lastNorm: "v.post_ln",
+  patchNorm: null,
   mayBeSwapped: false,
   hasTwoFrames: false,
+  hasFlatPatches: false,
   classToken: "none",
   positions: "required",
   resize: null,

@@ -17,7 +17,7 @@ import {
 import { check } from "../../base/check.ts";
 import type { Activation, ModelConfig, ProjectorConfig } from "../../model/types.ts";
 import type { TowerInput } from "../../model/vision_types.ts";
-import type { ProjectionPlan } from "../plan/plan_projector.ts";
+import type { ProjectionPlan, ProjectorPlan } from "../plan/plan_projector.ts";
 import type { Ground } from "./gpu_parts.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { GpuStep } from "./gpu_step.ts";
@@ -136,7 +136,7 @@ export class TowerProjectors {
   static async open(of: TowerPlace): Promise<TowerProjectors | null> {
     const { plan: { projector, outputNorm }, loader, config } = of;
     if (projector === null) return null;
-    check(projector.standard === null, "obstacle.ts refuses rows that are made alike");
+    check(projector.standard === null, "tower_obstacle.ts refuses rows that are made alike");
     const { activation, outputLength, merge, mergedRows: count } = config.projector!;
     const { embeddingLength } = config;
     const merged = mergedWidth({ width: embeddingLength, count, merge });
@@ -149,7 +149,7 @@ export class TowerProjectors {
     const width = config.projector!.norm?.of === "rows" ? embeddingLength : merged;
     return new TowerProjectors(of, {
       lastNorm: await loadNorm(of, outputNorm),
-      joins: projector.merger && await loader.stack([projector.merger]),
+      joins: await loadJoins(loader, projector),
       last: await loadProjection(loader, projector.last, { activation, outStart: 0, width }),
       deep,
     });
@@ -219,6 +219,12 @@ export class TowerProjectors {
     activate(builder, { activation, isGated: false, x: projected, to: activated, neurons, count });
     multiply(builder, second, { x: activated, to, count });
   }
+}
+
+/** What makes one row of merged ones; null: nothing does. */
+async function loadJoins(loader: GpuLoader, { stages }: ProjectorPlan): Promise<Stacked | null> {
+  check(stages.length <= 1, "tower_obstacle.ts refuses others");
+  return stages.length === 0 ? null : await loader.stack([stages[0].matrix]);
 }
 
 /** width: of what its norm is of. */

@@ -14,7 +14,10 @@ export function towerObstacle(
   model: ModelDescription,
   file: { readonly tensors: ReadonlyMap<string, GgufTensor> },
 ): string | null {
-  const { config: { patches, projector, layers, ropes, limitsProducts }, tensors } = model;
+  const {
+    config: { patches, projector, layers, ropes, limitsProducts, embeddingLength },
+    tensors,
+  } = model;
   if (limitsProducts) return "products that have limits are the threads'";
   const turnsByHalves = layers.some(({ secondRope }) => secondRope !== undefined) ||
     ropes.some(({ start = 0 }) => start > 0);
@@ -22,16 +25,29 @@ export function towerObstacle(
   if (tensors.projector!.standard !== undefined) {
     return "rows of images that are made alike by a mean and gains are the threads'";
   }
+  if (tensors.patchNorm) return "patches that are normalised first are the threads'";
+  if (tensors.projector!.gate !== undefined) return "gates of projectors are the threads'";
+  const { stages = [] } = projector!;
+  // One that only makes a row of merged ones, and nothing between them.
+  const arePlain =
+    stages.every(({ epsilon, activation }) => epsilon === null && activation === null) &&
+    tensors.projector!.stages?.every(({ matrix: { rows } }) => rows === embeddingLength);
+  if (stages.length > 1 || stages.length === 1 && !arePlain) {
+    return "stages of projectors are the threads'";
+  }
   if (patches!.countMax > ROWS_MAX) {
     return `images of ${patches!.countMax} patches are the threads'`;
   }
-  const { first, second, merger, deep = [], isFirstTransposed } = tensors.projector!;
+  const { first, second, stages: joins = [], deep = [], isFirstTransposed } = tensors.projector!;
   const widths = [patches!.length, projector!.outputLength / (1 + deep.length), first.rows];
   const odd = widths.find((width) => width % WIDTH_UNIT !== 0);
   if (odd !== undefined) return `a width of ${odd} is no multiple of ${WIDTH_UNIT}`;
   const matrices = [
+    tensors.tokenEmbedding,
     ...isFirstTransposed ? [] : [first],
-    ...[second, merger, tensors.secondFrame].filter((each) => each !== undefined && each !== null),
+    ...[second, ...joins.map(({ matrix }) => matrix), tensors.secondFrame].filter((each) =>
+      each !== undefined && each !== null
+    ),
     ...deep.flatMap((each) => [each.first, each.second]),
   ];
   return matrices.map((each) => typeObstacle(each, file)).find((each) => each !== null) ??

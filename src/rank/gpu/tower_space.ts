@@ -31,7 +31,7 @@ export function towerWidths(
   return {
     patches: patches!.length,
     merged: mergedWidth({ width, count, merge }),
-    joined: plan.merger === null ? 0 : width,
+    joined: plan.stages.length === 0 ? 0 : width,
     ...{ projected: neurons, activated: neurons },
   };
 }

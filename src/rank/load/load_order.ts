@@ -35,6 +35,7 @@ export type Piece =
 export function* piecesOf(plan: RankPlan): Generator<Piece> {
   if (plan.embeddingInFile === null) yield* inArena(0, partsOf(plan.embedding));
   if (plan.secondFrame !== null) yield* inArena(0, partsOf(plan.secondFrame));
+  yield* inArena(0, partsOfNorm(plan.patchNorm));
   if (plan.positions !== null) yield* inArena(0, partsOf(plan.positions));
   yield* inArena(0, partsOfNorm(plan.embeddingNorm));
   if (plan.tokenKind !== null) yield* inArena(0, [{ vector: plan.tokenKind }]);
@@ -297,12 +298,13 @@ export function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Gen
   yield* partsOfNorm(rowNorm);
 }
 
-function* partsOfProjector({ merger, standard, last, deep }: ProjectorPlan): Generator<Part> {
+function* partsOfProjector({ stages, standard, last, deep }: ProjectorPlan): Generator<Part> {
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
-  if (merger !== null) yield* partsOf(merger);
-  for (const { norm, first, second } of [last, ...deep]) {
+  for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
+  for (const { norm, first, gate, second } of [last, ...deep]) {
     yield* partsOfNorm(norm);
     yield* partsOf(first);
+    if (gate !== null) yield* partsOf(gate);
     if (second !== null) yield* partsOf(second);
   }
 }

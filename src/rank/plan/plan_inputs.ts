@@ -1,14 +1,19 @@
 /**
  * Plans of what only some models have: inputs that tokens give layers, experts with norms of their
- * own. Knows shards and tensors.
+ * own, and what makes rows of images' patches. Knows shards and tensors.
  */
 import { check } from "../../base/check.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { rowBytes } from "../../model/dtypes.ts";
-import type { ApartTensors, LayerTensors, ModelDescription } from "../../model/types.ts";
+import type {
+  ApartTensors,
+  LayerTensors,
+  ModelDescription,
+  ModelTensors,
+} from "../../model/types.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
-import type { MatrixPlan, NormPlan, VectorPlan } from "./plan_types.ts";
+import type { MatrixPlan, NormPlan, RankPlan, VectorPlan } from "./plan_types.ts";
 import { lengthOf, type Range, scale, type Shard } from "./shard.ts";
 
 /** What a layer makes of what a token gives it: a rank's share, as of neurons. */
@@ -94,5 +99,17 @@ export function planTokenInputs(
       startBytes: rowBytes(table.type, columns.start),
       sizeBytes: rowBytes(table.type, lengthOf(columns)),
     },
+  };
+}
+
+/** What makes rows of patches beside the first matrix; rows: the rank's. */
+export function planPatches(
+  place: Placer,
+  { secondFrame, patchNorm }: ModelTensors,
+  rows: Range,
+): Pick<RankPlan, "secondFrame" | "patchNorm"> {
+  return {
+    secondFrame: secondFrame ? place.matrix(secondFrame, { rows }) : null,
+    patchNorm: norm(place, patchNorm ?? null),
   };
 }

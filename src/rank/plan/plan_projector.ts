@@ -26,6 +26,10 @@ export interface ProjectorShare {
   /** From one row to the next of what the matrices read. */
   readonly mergedStride: number;
   readonly hiddenStride: number;
+  /** Numbers of the longest row that is read; merged ones are made longer or shorter by stages. */
+  readonly widest: number;
+  readonly hasStages: boolean;
+  readonly hasGate: boolean;
 }
 
 /** Two matrices, or one, and what of them is the rank's. */
@@ -33,6 +37,7 @@ export interface ProjectionShare {
   readonly norm: NormTensors | null;
   readonly first: MatrixTensor;
   readonly isFirstTransposed?: boolean;
+  readonly gate?: MatrixTensor;
   readonly second: MatrixTensor | null;
   /** Neurons between two matrices; of a single one rows, or, if it is transposed, columns. */
   readonly own: Range;
@@ -41,13 +46,14 @@ export interface ProjectionShare {
 export interface ProjectionPlan {
   readonly norm: NormPlan | null;
   readonly first: MatrixPlan;
+  readonly gate: MatrixPlan | null;
   readonly second: MatrixPlan | null;
   readonly own: Range;
 }
 
 export interface ProjectorPlan {
-  /** Whole on every rank: all need all that it gives. Null: there is none. */
-  readonly merger: MatrixPlan | null;
+  /** Whole on every rank: all need all that they give. */
+  readonly stages: readonly { readonly matrix: MatrixPlan; readonly norm: NormPlan | null }[];
   /** As `ProjectorTensors.standard`, whole as well; null: there is none. */
   readonly standard: { readonly mean: VectorPlan; readonly gains: VectorPlan } | null;
   readonly last: ProjectionPlan;
@@ -64,6 +70,10 @@ export interface ProjectorWorkspace {
   /** [rows, hiddenStride], and as q8 tiles. */
   readonly hidden: number;
   readonly hiddenQ8: number;
+  /** [rows, mergedStride]: what stages leave, in turns with `merged`. */
+  readonly staged: number;
+  /** [rows, hiddenStride]. */
+  readonly gate: number;
 }
 
 /** blockOf: how finely columns of a matrix may be cut. Null: the model is no tower. */
@@ -78,7 +88,7 @@ export function projectorShare(
 ): ProjectorShare | null {
   const { patches, projector } = config;
   if (projector === undefined || patches === undefined) return null;
-  const { merger: _, standard: __, deep = [], ...last } = tensors.projector!;
+  const { stages = [], standard: _, deep = [], ...last } = tensors.projector!;
   const shareOf = <T extends Omit<ProjectionShare, "own">>(of: T): ProjectionShare => {
     const unit = of.second === null ? 1 : blockOf(of.second);
     return { ...of, own: cut(of.first.rows, { parts, part, unit }) };
@@ -86,11 +96,13 @@ export function projectorShare(
   const shares = [last, ...deep].map(shareOf);
   const { mergedRows, merge, outputLength } = projector;
   const mergedLength = config.embeddingLength * (merge === "mean" ? 1 : mergedRows);
+  const widest = Math.max(mergedLength, ...stages.map(({ matrix: { rows } }) => rows));
   return {
+    ...{ widest, hasStages: stages.length > 0, hasGate: last.gate !== undefined },
     ...{ last: shares[0], deep: shares.slice(1) },
     rowsMax: Math.floor(chunkTokens / mergedRows),
     ...{ mergedLength, outputLength, patchLength: patches.length },
-    mergedStride: alignUp(mergedLength, SUPERBLOCK_WEIGHTS),
+    mergedStride: alignUp(widest, SUPERBLOCK_WEIGHTS),
     hiddenStride: alignUp(Math.max(...shares.map(neuronsOf)), SUPERBLOCK_WEIGHTS),
   };
 }
@@ -106,12 +118,15 @@ export function planProjector(
   { last, deep, mergedStride, hiddenStride }: ProjectorShare,
   adds: boolean,
 ): ProjectorPlan {
-  const { merger, standard } = projector!;
+  const { stages = [], standard } = projector!;
   return {
     standard: standard
       ? { mean: place.vector(standard.mean), gains: place.vector(standard.gains) }
       : null,
-    merger: merger ? place.matrix(merger, {}) : null,
+    stages: stages.map(({ matrix, norm: own }) => ({
+      matrix: place.matrix(matrix, {}),
+      norm: norm(place, own),
+    })),
     last: planProjection(place, last, adds),
     deep: deep.map((share) => planProjection(place, share, adds)),
     ...{ mergedStride, hiddenStride },
@@ -119,13 +134,14 @@ export function planProjector(
 }
 
 function planProjection(place: Placer, share: ProjectionShare, adds: boolean): ProjectionPlan {
-  const { first, second, own, isFirstTransposed: isTransposed } = share;
+  const { first, gate, second, own, isFirstTransposed: isTransposed } = share;
   check(!isTransposed || second === null, "of two matrices none is transposed");
   return {
     norm: norm(place, share.norm),
     first: isTransposed
       ? place.matrix(transposed(first), { columns: own, isTransposed, takesBias: adds })
       : place.matrix(first, { rows: own }),
+    gate: gate ? place.matrix(gate, { rows: own }) : null,
     second: second && place.matrix(second, { columns: own, takesBias: adds }),
     own,
   };
@@ -151,14 +167,16 @@ export function projectorBytes(
   },
 ): Partial<StepGraphInput["bytes"]> {
   if (share === null) return {};
-  const { rowsMax, mergedLength, mergedStride, hiddenStride, patchLength } = share;
+  const { rowsMax, widest, mergedStride, hiddenStride, patchLength } = share;
   return {
     // Products read whole steps of columns: the last row's are behind it.
     patches: (chunkTokens * patchLength + FLOAT_ROW_PAD_WEIGHTS) * 4,
     "projector.merged": rowsMax * mergedStride * 4,
-    "projector.q8": sizes.q8_bytes(rowsMax, mergedLength),
+    "projector.q8": sizes.q8_bytes(rowsMax, widest),
     "projector.hidden": rowsMax * hiddenStride * 4,
     "projector.hidden.q8": sizes.q8_bytes(rowsMax, Math.max(1, hiddenStride)),
+    ...share.hasStages && { "projector.staged": rowsMax * mergedStride * 4 },
+    ...share.hasGate && { "projector.gate": rowsMax * hiddenStride * 4 },
     logits: rowsMax * strides.logits * 4,
   };
 }
@@ -169,5 +187,6 @@ export function projectorWorkspace(at: (name: StepTensor) => number): WorkspaceP
     mergedQ8: at("projector.q8"),
     hidden: at("projector.hidden"),
     hiddenQ8: at("projector.hidden.q8"),
+    ...{ staged: at("projector.staged"), gate: at("projector.gate") },
   };
 }

@@ -335,6 +335,8 @@ export interface RankPlan {
   readonly embedding: MatrixPlan;
   /** Of a tower: what patches are multiplied by, too. Null: nothing. */
   readonly secondFrame: MatrixPlan | null;
+  /** Of what patches give, in arena 0. Null: there is none. */
+  readonly patchNorm: NormPlan | null;
   /** The table, where it stays in a packed file; null: all own rows of it are in memory. */
   readonly embeddingInFile: RowsInFile | null;
   /** What tokens give layers; null: nothing. */

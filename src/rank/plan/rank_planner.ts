@@ -18,7 +18,7 @@ import type { PlannerInput } from "./plan_options.ts";
 import { NO_SCRATCH, type PlaceBytes, placeMatrix, placeVector } from "./place_matrix.ts";
 import { bypassLength, planAltUp } from "./plan_alt_up.ts";
 import { planGuess } from "./plan_guess.ts";
-import { planTokenInputs } from "./plan_inputs.ts";
+import { planPatches, planTokenInputs } from "./plan_inputs.ts";
 import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
 import { onDevice, planProjector, type ProjectorShare, projectorShare } from "./plan_projector.ts";
 import { sameWeights, sharing } from "./same_weights.ts";
@@ -74,7 +74,7 @@ export class RankPlanner implements Placer {
   /** Null unless the model is a tower. */
   readonly #projector: ProjectorShare | null;
   #projectorPlan: RankPlan["projector"] = null;
-  #secondFrame: RankPlan["secondFrame"] = null;
+  #ofPatches: Pick<RankPlan, "secondFrame" | "patchNorm"> | null = null;
   /** Where layers of a tower have their keys and values, by arena. */
   readonly #caches: Pick<LayerPlan, "keysOffsetBytes" | "valuesOffsetBytes">[] = [];
 
@@ -204,7 +204,7 @@ export class RankPlanner implements Placer {
     const place = this.#projector === null ? this : this.#device ?? this;
     this.#embedding = this.#leaveInFile(table) ??
       { embedding: place.matrix(table, { rows }), embeddingInFile: null };
-    this.#secondFrame = tensors.secondFrame ? place.matrix(tensors.secondFrame, { rows }) : null;
+    this.#ofPatches = planPatches(place, tensors, rows);
     if (positions !== null) {
       check(options.contextLength <= positions.rows, "the context was checked: it has positions");
       this.#positions = this.matrix(positions, { rows: shard.positions });
@@ -370,7 +370,7 @@ export class RankPlanner implements Placer {
       longSteps: options.gpu?.longSteps ?? null,
       arenas: this.#arenas.map((arena) => arena.build()),
       ...{ workspaces: this.#workspaces, strides: this.#strides },
-      ...{ ...this.#embedding, secondFrame: this.#secondFrame },
+      ...{ ...this.#embedding, ...this.#ofPatches! },
       ...{ embeddingNorm: this.#embeddingNorm, tokenKind: this.#tokenKind },
       ...{ tokenInputs: this.#tokenInputs, altUp: this.#altUp },
       ...{ secondStream: this.#secondStream, positions: this.#positions },

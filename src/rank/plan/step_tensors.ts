@@ -57,6 +57,8 @@ export const STEP_TENSORS = [
   "projector.q8",
   "projector.hidden",
   "projector.hidden.q8",
+  "projector.staged",
+  "projector.gate",
   "logits",
   "candidates",
 ] as const;

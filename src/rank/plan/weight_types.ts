@@ -16,7 +16,7 @@ import { dtypeByName } from "../../model/dtypes.ts";
 export const QUANT_TYPES = [
   ...["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"] as const,
   ...["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"] as const,
-  ...["IQ4_NL", "IQ4_XS", "MXFP4", "E0M4"] as const,
+  ...["IQ4_NL", "IQ4_XS", "MXFP4", "NVFP4", "NVFP4S", "E0M4"] as const,
   ...["IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S"] as const,
   ...["TQ2_0", "TQ1_0", "Q2_0", "Q1_0"] as const,
 ] as const;
@@ -96,12 +96,23 @@ export function columnQuantBytes(type: WeightType, rows: number): number {
   return BY_COLUMNS.get(type)!.quantBytes * rows / BLOCK_WEIGHTS;
 }
 
+/** Bytes of packed superblocks that are no longer as many as in the file. */
+const PACKED_SUPERBLOCK_BYTES: Readonly<Record<string, number | undefined>> = {
+  NVFP4: 148,
+  NVFP4S: 148,
+};
+
 /**
  * Bytes of a packed row of `columns` weights (row_layout.ts), aligned. A quantised row takes as
- * many as in its file, but for padding: to a superblock, and to the alignment.
+ * many as in its file, but for padding, to a superblock, and to the alignment, and for NVFP4, whose
+ * superblocks have four bytes more.
  */
 export function packedRowBytes(type: WeightType, columns: number): number {
   const { blockElements, blockBytes } = dtypeByName(type)!;
+  const own = PACKED_SUPERBLOCK_BYTES[type];
+  if (own !== undefined) {
+    return alignUp(Math.ceil(columns / SUPERBLOCK_WEIGHTS) * own, ROW_ALIGN_BYTES);
+  }
   const unit = isQuantType(type) ? SUPERBLOCK_WEIGHTS : FLOAT_ROW_PAD_WEIGHTS;
   return alignUp((alignUp(columns, unit) / blockElements) * blockBytes, ROW_ALIGN_BYTES);
 }

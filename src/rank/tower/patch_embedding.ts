@@ -7,6 +7,7 @@ import { check } from "../../base/check.ts";
 import { FLOAT_ROW_PAD_WEIGHTS } from "../../memory/row_layout.ts";
 import type { TowerInput } from "../../model/vision_types.ts";
 import { floats } from "../bound/arena_views.ts";
+import { bindNorm, type Norm } from "../bound/bound_norm.ts";
 import {
   type Activations,
   type Matrix,
@@ -23,6 +24,7 @@ export class PatchEmbedding {
   readonly #residual: Residual;
   readonly #matrix: Matrix;
   readonly #secondFrame: Matrix | null;
+  readonly #norm: Norm | null;
   /** [chunkTokens, patch length], and what a product reads behind them. */
   readonly #patches: Float32Array;
   /** [chunkTokens, d]. */
@@ -40,6 +42,7 @@ export class PatchEmbedding {
     this.#state = state;
     this.#residual = residual;
     this.#matrix = matrixOf(embedding);
+    this.#norm = bindNorm(state.plan.patchNorm);
     this.#secondFrame = secondFrame && matrixOf(secondFrame);
     const { columnCount } = this.#matrix;
     const length = chunkTokens * columnCount + FLOAT_ROW_PAD_WEIGHTS;
@@ -69,6 +72,7 @@ export class PatchEmbedding {
       this.#project(this.#secondFrame, space.incoming);
       kernels.add_f32(partial, stride, space.incoming, stride, n, d);
     }
+    if (this.#norm !== null) this.#residual.normalize(partial, this.#norm, partial, n);
     if (input.added === null) return;
     this.#added.set(input.added);
     kernels.add_f32(partial, stride, space.incoming, d, n, d);

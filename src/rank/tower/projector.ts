@@ -13,9 +13,10 @@ import {
   quantize,
   readsQ8,
 } from "../bound/matrix.ts";
-import { aloneKernel } from "../neurons/neurons.ts";
+import { aloneKernel, gatedKernel } from "../neurons/neurons.ts";
 import type { ProjectionPlan, ProjectorPlan } from "../plan/plan_projector.ts";
 import type { Residual } from "../step/residual.ts";
+import { ProjectorStages } from "./projector_stages.ts";
 import { RowMerger } from "./row_merger.ts";
 import type { StepState } from "../step/step_state.ts";
 
@@ -26,6 +27,7 @@ const DEEP_ACTIVATION: Activation = "gelu";
 interface Projection {
   readonly norm: Norm | null;
   readonly first: Matrix;
+  readonly gate: Matrix | null;
   readonly second: Matrix | null;
   /** Of a single matrix. */
   readonly ownStart: number;
@@ -44,7 +46,7 @@ export class Projector {
   readonly #lastNorm: Norm;
   /** Addresses of f32 [merged width]; 0: there is none. */
   readonly #standard: { readonly mean: number; readonly gains: number };
-  readonly #joins: Matrix | null;
+  readonly #stages: ProjectorStages;
   readonly #last: Projection;
   /** Of layers' outcomes, in the order of `deepLayers`. */
   readonly #deep: readonly Projection[];
@@ -75,7 +77,9 @@ export class Projector {
       mean: addressOf(standard && standard.mean),
       gains: addressOf(standard && standard.gains),
     };
-    this.#joins = projector.merger && matrixOf(projector.merger);
+    this.#stages = new ProjectorStages(state, {
+      ...{ configs: config.stages ?? [], plan: projector, memory },
+    });
     this.#last = bindProjection(projector.last, { activation: config.activation, outStart: 0 });
     const part = config.outputLength / (1 + projector.deep.length);
     this.#deep = projector.deep.map((plan, i) =>
@@ -129,7 +133,7 @@ export class Projector {
     if (norm?.of === "merged") {
       this.#normalize(norm, own!, x, { n: m, width: this.#merger.width });
     }
-    this.#add(this.#last, this.#joins === null ? x : this.#makeOne(x, this.#joins, m), m);
+    this.#add(this.#last, this.#stages.run(x, m), m);
   }
 
   /** x = (scale · x - mean) · gains, m rows: of -scale · x + mean, the other way round. */
@@ -158,16 +162,8 @@ export class Projector {
     normalizeRows(kernels, kind, norm, ones, x, stride, x, stride, n, width, epsilon);
   }
 
-  /** normed [m] = merger · x. */
-  #makeOne(x: Activations, merger: Matrix, m: number): Activations {
-    const { kernels, inputs: { normed } } = this.#state;
-    if (readsQ8(merger)) quantize(kernels, x, m, merger.columnCount);
-    project(kernels, merger, x, m, normed.f32, normed.stride);
-    return normed;
-  }
-
   #add(projection: Projection, x: Activations, m: number): void {
-    const { first, second, activation, outStart } = projection;
+    const { first, gate, second, activation, outStart } = projection;
     const { kernels, space, plan: { strides: { logits: stride } } } = this.#state;
     const out = space.logits + 4 * outStart;
     if (second === null) return this.#addRows(projection, x, m);
@@ -177,8 +173,15 @@ export class Projector {
     const { rowCount: width } = first;
     if (readsQ8(first)) quantize(kernels, x, m, first.columnCount);
     project(kernels, first, x, m, f32, hiddenStride);
-    const activate = aloneKernel(kernels, activation!);
-    activate(f32, hiddenStride, f32, hiddenStride, m, width);
+    if (gate === null) {
+      const activate = aloneKernel(kernels, activation!);
+      activate(f32, hiddenStride, f32, hiddenStride, m, width);
+    } else {
+      const gates = space.projector!.gate;
+      project(kernels, gate, x, m, gates, hiddenStride);
+      const activate = gatedKernel(kernels, activation!);
+      activate(gates, f32, hiddenStride, f32, hiddenStride, m, width);
+    }
     const hidden = { f32, stride: hiddenStride, q8 };
     if (readsQ8(second)) quantize(kernels, hidden, m, width);
     project(kernels, second, hidden, m, out, stride);
@@ -204,12 +207,13 @@ export class Projector {
 }
 
 function bindProjection(
-  { norm, first, second, own }: ProjectionPlan,
+  { norm, first, gate, second, own }: ProjectionPlan,
   of: Pick<Projection, "activation" | "outStart">,
 ): Projection {
   return {
     norm: bindNorm(norm),
     first: matrixOf(first),
+    gate: gate && matrixOf(gate),
     second: second && matrixOf(second),
     ownStart: own.start,
     ...of,

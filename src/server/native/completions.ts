@@ -20,7 +20,9 @@ export async function completion(c: Context<ServerEnv>, settings: AppSettings): 
   return await withModel(c, settings, { id: fields.model }, async (work) => {
     const { model } = work.lease;
     const prompts = fields.prompt.map((prompt) =>
-      "ids" in prompt ? prompt.ids : model.encodeText(prompt.text, { special: true, bos: true })
+      "ids" in prompt
+        ? prompt.ids
+        : model.encodeText(prompt.text, { special: true, bos: true, mustFit: true })
     );
     return await reply(work, fields, prompts);
   });

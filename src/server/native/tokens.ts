@@ -1,19 +1,21 @@
 /** The handlers that turn text into ids and back, as llama.cpp's server has them. */
 import type { Context } from "hono";
 import { z } from "zod";
+import { Turns } from "../../base/turns.ts";
 import type { LanguageModel } from "../../llm/types.ts";
-import { readWork, withModel } from "../answers/answer.ts";
+import { readWork, whileWanted, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { chatAsk } from "../openai/handlers.ts";
 import { CHAT_FIELDS_AS_HINTS, conversationFields } from "../openai/chat_request.ts";
 import { toConversation } from "../openai/chat_request.ts";
 import { withOthers } from "../known_fields.ts";
 import type { AppSettings } from "../options.ts";
-import { listOf, optional } from "../parse_fields.ts";
+import { optional } from "../parse_fields.ts";
 import { planTools } from "../tools/tool_plan.ts";
 
 const model = optional(z.string().max(512));
 const IDS_MAX = 2 ** 20;
+const ID_MAX = 2 ** 31 - 1;
 
 export const tokenizeSchema = z.object({
   model,
@@ -23,17 +25,67 @@ export const tokenizeSchema = z.object({
   with_pieces: optional(z.boolean()),
 });
 
-/** Ids of a text. */
+/** Ids of a text, which may be as long as a body: other requests have their turns meanwhile. */
 export async function tokenize(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const fields = await readWork(c, settings, tokenizeSchema);
-  return await withModel(c, settings, { id: fields.model }, ({ lease }) => {
-    const { add_special: bos = false, parse_special: special = true } = fields;
-    const ids = lease.model.encodeText(fields.content.toWellFormed(), { bos, special });
-    const tokens = fields.with_pieces
-      ? ids.map((id) => ({ id, piece: pieceOf(lease.model, id) }))
-      : ids;
-    return Response.json({ tokens });
-  });
+  return await withModel(
+    c,
+    settings,
+    { id: fields.model },
+    (work) =>
+      whileWanted(work, async (signal) => {
+        const { model } = work.lease;
+        const { add_special: bos = false, parse_special: special = true } = fields;
+        const turns = new Turns(signal);
+        const ids = await encodeInTurns(model, fields.content.toWellFormed(), {
+          ...{ bos, special, turns },
+        });
+        if (!fields.with_pieces) return Response.json({ tokens: ids });
+        const tokens = await writePieces(model, ids, turns);
+        return new Response(`{"tokens":[${tokens}]}`, {
+          headers: { "content-type": "application/json" },
+        });
+      }),
+  );
+}
+
+async function encodeInTurns(
+  model: LanguageModel,
+  text: string,
+  { turns, ...options }: { bos: boolean; special: boolean; turns: Turns },
+): Promise<number[]> {
+  const steps = model.encodeTextSteps?.(text, options);
+  if (steps === undefined) return model.encodeText(text, options);
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    if (turns.isDue()) await turns.give();
+  }
+}
+
+/** Ids that are written between two looks at the clock. */
+const IDS_AT_ONCE = 4096;
+
+/** Ids with their pieces as JSON, each piece written once: a text has most of them often. */
+async function writePieces(
+  model: LanguageModel,
+  ids: readonly number[],
+  turns: Turns,
+): Promise<string> {
+  const written = new Map<number, string>();
+  const parts: string[] = [];
+  for (let begin = 0; begin < ids.length; begin += IDS_AT_ONCE) {
+    const tokens = ids.slice(begin, begin + IDS_AT_ONCE).map((id) => {
+      let token = written.get(id);
+      if (token === undefined) {
+        written.set(id, token = JSON.stringify({ id, piece: pieceOf(model, id) }));
+      }
+      return token;
+    });
+    parts.push(tokens.join());
+    if (turns.isDue()) await turns.give();
+  }
+  return parts.join();
 }
 
 /** A token's text, or its bytes where they are no text of their own. */
@@ -48,8 +100,21 @@ function pieceOf(model: LanguageModel, id: number): string | number[] {
 
 export const detokenizeSchema = z.object({
   model,
-  tokens: listOf(z.int().min(0).max(2 ** 31 - 1), { max: IDS_MAX }),
+  tokens: z.unknown().transform((value, context): readonly number[] => {
+    const fault = faultOfIds(value);
+    if (fault === null) return value as number[];
+    context.addIssue({ code: "custom", ...fault });
+    return z.NEVER;
+  }).meta({ type: "array", items: { type: "integer" } }),
 });
+
+/** By hand: a million ids, each by a schema of its own, would take a third of a second. */
+function faultOfIds(value: unknown): { message: string; path: number[] } | null {
+  if (!Array.isArray(value)) return { message: "expected a list of token ids", path: [] };
+  if (value.length > IDS_MAX) return { message: `expected at most ${IDS_MAX} ids`, path: [] };
+  const wrong = value.findIndex((id) => !Number.isInteger(id) || id < 0 || id > ID_MAX);
+  return wrong < 0 ? null : { message: "expected a token id", path: [wrong] };
+}
 
 /** Text of ids; control tokens have none. */
 export async function detokenize(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {

@@ -4,6 +4,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import project from "../../../deno.json" with { type: "json" };
 import { RequestError } from "../../base/errors.ts";
+import { mapInTurns } from "../../base/turns.ts";
 import type { ModelDetails } from "../../llm/types.ts";
 import { readWork, whileWanted, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
@@ -86,10 +87,11 @@ const EMBEDDING_OTHERS = { hints: ["options"] };
 export const embedSchema = withOthers(
   z.object({
     model: modelName,
+    /** Empty: the model is loaded, and nothing is asked of it. */
     input: z.union([
-      z.string().transform((text) => [text]),
-      listOf(z.string(), { min: 1, max: 2048 }),
-    ]),
+      z.string().transform((text) => text === "" ? [] : [text]),
+      listOf(z.string(), { max: 2048 }),
+    ], "expected a string, or a list of up to 2048 strings"),
     truncate: optional(z.boolean()),
     dimensions: optional(z.int().min(1).max(2 ** 20)),
     keep_alive: keepAlive,
@@ -109,12 +111,15 @@ export async function embed(c: Context<ServerEnv>, settings: AppSettings): Promi
       whileWanted(work, async (signal) => {
         const { model } = work.lease;
         const loadedMs = performance.now();
-        const inputs = fields.input.map((text) => {
+        const inputs = await mapInTurns(fields.input, signal, (text) => {
           const isCut = fields.truncate !== false;
           const ids = wholeIds(model, text.toWellFormed(), { isCut });
           return isCut ? ids.slice(0, model.contextLength) : ids;
         });
-        const vectors = await embedAll(model, inputs, { signal, dimensions: fields.dimensions });
+        const { dimensions } = fields;
+        const vectors = inputs.length === 0
+          ? []
+          : await embedAll(model, inputs, { signal, dimensions });
         return Response.json({
           model: model.id,
           embeddings: vectors.map((vector) => [...vector]),

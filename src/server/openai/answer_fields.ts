@@ -34,6 +34,13 @@ const STOP_CHARS_MAX = 1024;
 const BIAS_COUNT_MAX = 10_000;
 
 export const tokenCount = z.int().min(1).max(COUNT_MAX);
+/** Tokens of an answer; clients of LM Studio and llama.cpp write -1 for "until it ends". */
+export function answerTokens(min = 1) {
+  const count = z.int().min(min).max(COUNT_MAX);
+  return optional(z.union([z.literal(-1).transform(() => Infinity), count], {
+    error: `expected an integer of at least ${min}, or -1`,
+  }));
+}
 const penalty = z.number().min(-2).max(2);
 const stopText = z.string().min(1).max(STOP_CHARS_MAX);
 
@@ -41,7 +48,8 @@ const stopText = z.string().min(1).max(STOP_CHARS_MAX);
 export const samplingFields = {
   seed: optional(z.int()),
   temperature: optional(z.number().min(0).max(5)),
-  top_k: optional(z.int().min(0).max(COUNT_MAX)),
+  /** 0 is all, and so is vLLM's -1. */
+  top_k: optional(z.int().min(-1).max(COUNT_MAX)),
   top_p: optional(z.number().min(0).max(1)),
   min_p: optional(z.number().min(0).max(1)),
   typical_p: optional(z.number().min(0).max(1)),
@@ -68,7 +76,7 @@ export const answerFields = {
     include_usage: optional(z.boolean()),
     include_obfuscation: optional(z.literal(false, "streams are not padded by this server")),
   })),
-  max_tokens: optional(tokenCount),
+  max_tokens: answerTokens(),
   stop: stopField,
   ignore_eos: optional(z.boolean()),
   prompt_cache_key: optional(z.string().max(1024)),
@@ -129,7 +137,7 @@ export function toSampling(fields: SamplingFields): SamplingOptions {
   const { seed, logit_bias: bias } = fields;
   return onlyDefined({
     temperature: fields.temperature,
-    topK: fields.top_k,
+    topK: fields.top_k === -1 ? 0 : fields.top_k,
     topP: fields.top_p,
     minP: fields.min_p,
     typicalP: fields.typical_p,

@@ -7,8 +7,8 @@ import {
   ANSWER_HINTS,
   answerFields,
   type AnswerOptions,
+  answerTokens,
   CHOICES_MAX,
-  COUNT_MAX,
   onlyDefined,
   toAnswerOptions,
   TOP_LOGPROBS_MAX,
@@ -90,7 +90,7 @@ export const completionSchema = withOthers(
     ...answerFields,
     ...formatFields,
     /** 0: nothing but the prompt, which "echo" and "logprobs" show. */
-    max_tokens: optional(z.int().min(0).max(COUNT_MAX)),
+    max_tokens: answerTokens(0),
     prompt: textsOrIds(PROMPT_COUNT_MAX),
     echo: optional(z.boolean()),
     suffix: optional(z.string()),

@@ -1,6 +1,7 @@
 /** The handler of `/v1/embeddings`, and what others need to embed texts. */
 import type { Context } from "hono";
 import { z } from "zod";
+import { mapInTurns } from "../../base/turns.ts";
 import type { EmbedOptions, LanguageModel } from "../../llm/types.ts";
 import { unitVector } from "../../llm/unit_vector.ts";
 import { readWork, whileWanted, withModel } from "../answers/answer.ts";
@@ -10,7 +11,7 @@ import type { AppSettings } from "../options.ts";
 import { withOthers } from "../known_fields.ts";
 import { optional } from "../parse_fields.ts";
 import { answerFields, CLIENT_HINTS } from "./answer_fields.ts";
-import { textsOrIds } from "./completion_request.ts";
+import { type TextOrIds, textsOrIds } from "./completion_request.ts";
 
 /** As many as OpenAI takes. */
 export const INPUTS_MAX = 2048;
@@ -40,9 +41,7 @@ export async function embeddings(
     (work) =>
       whileWanted(work, async (signal) => {
         const { model } = work.lease;
-        const inputs = fields.input.map((input) =>
-          "text" in input ? wholeIds(model, input.text, { mustFit: true }) : input.ids
-        );
+        const inputs = await encodeInputs(model, fields.input, { signal });
         const { dimensions, priority = 0 } = fields;
         const vectors = await embedAll(model, inputs, { signal, dimensions, priority: -priority });
         const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
@@ -57,6 +56,20 @@ export async function embeddings(
           usage: { prompt_tokens: tokens, total_tokens: tokens },
         });
       }),
+  );
+}
+
+/** Ids of all inputs; isCut: of texts that are too long, as many as fit. */
+export async function encodeInputs(
+  model: LanguageModel,
+  inputs: readonly TextOrIds[],
+  { signal, isCut = false }: { readonly signal: AbortSignal; readonly isCut?: boolean },
+): Promise<(readonly number[])[]> {
+  const how = isCut ? { isCut } : { mustFit: true };
+  return await mapInTurns(
+    inputs,
+    signal,
+    (input) => "text" in input ? wholeIds(model, input.text, how) : input.ids,
   );
 }
 

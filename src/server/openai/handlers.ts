@@ -84,8 +84,10 @@ export async function chatAsk(
   if (isBegun) {
     // A call that must be made is not thought about, nor is an answer that has begun.
     const closing = thoughts?.isOpened ? thoughts.marks.closing : "";
-    ids.push(...model.encodeText(closing + plan.opening, { special: true }));
-    ids.push(...model.encodeText(prefill, { mustFit: !isCounted }));
+    const opening = model.encodeText(closing + plan.opening, { special: true });
+    // One by one: a call has some hundred thousand arguments at most.
+    for (const id of opening) ids.push(id);
+    for (const id of model.encodeText(prefill, { mustFit: !isCounted })) ids.push(id);
   }
   const bound = plan.grammar ?? format.grammar;
   const isDue = plan.grammar === undefined || plan.isFormat === true;
@@ -193,7 +195,7 @@ function toPrompt(
   const text = "text" in prompt ? prompt.text : model.decode(prompt.ids);
   if (suffix === undefined) return { ids, echo: echo ? text : "" };
   const before = "text" in prompt ? model.encodeText(prompt.text) : prompt.ids;
-  const after = model.encodeText(suffix.toWellFormed());
+  const after = model.encodeText(suffix.toWellFormed(), { mustFit: true });
   return { ids: gapIds(model, { before, after }), echo: echo ? text : "" };
 }
 

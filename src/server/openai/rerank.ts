@@ -4,6 +4,7 @@
  */
 import type { Context } from "hono";
 import { z } from "zod";
+import { mapInTurns } from "../../base/turns.ts";
 import type { LanguageModel } from "../../llm/types.ts";
 import { readWork, whileWanted, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
@@ -87,7 +88,8 @@ async function rerank(c: Context<ServerEnv>, settings: AppSettings): Promise<Res
       whileWanted(work, async (signal) => {
         const { model } = work.lease;
         const priority = -(fields.priority ?? 0);
-        const pairs = encodePairs(model, { query, documents, isCut: fields.truncate });
+        const encode = pairEncoder(model, { query, isCut: fields.truncate });
+        const pairs = await mapInTurns(documents, signal, encode);
         const scores = await model.rank!(pairs, { signal, priority });
         const order = scores.map((_, index) => index)
           .sort((a, b) => scores[b] - scores[a] || a - b).slice(0, fields.top_n);
@@ -141,16 +143,12 @@ function sigmoid(x: number): number {
 }
 
 /** @throws {RequestError} 400 when the model says of no texts how well they answer. */
-function encodePairs(
+function pairEncoder(
   model: LanguageModel,
-  { query, documents, isCut }: {
-    readonly query: string;
-    readonly documents: readonly string[];
-    readonly isCut?: boolean;
-  },
-): number[][] {
+  { query, isCut }: { readonly query: string; readonly isCut?: boolean },
+): (document: string) => number[] {
   if (model.rank === undefined || model.encodePair === undefined) {
     throw fieldError("model", `The model "${model.id}" ranks no texts`, "model_not_supported");
   }
-  return documents.map((text) => model.encodePair!(query, text, { isCut }));
+  return (document) => model.encodePair!(query, document, { isCut });
 }

@@ -12,7 +12,7 @@ import type { AppSettings } from "../options.ts";
 import { harmless, optional } from "../parse_fields.ts";
 import type { Route } from "../route.ts";
 import { textsOrIds } from "./completion_request.ts";
-import { embedAll, embeddingsSchema, INPUTS_MAX, wholeIds } from "./embeddings.ts";
+import { embedAll, embeddingsSchema, encodeInputs, INPUTS_MAX } from "./embeddings.ts";
 
 const { model, dimensions, priority } = embeddingsSchema.shape;
 
@@ -58,12 +58,8 @@ async function embed(c: Context<ServerEnv>, settings: AppSettings): Promise<Resp
     (work) =>
       whileWanted(work, async (signal) => {
         const { model } = work.lease;
-        const { dimensions, normalize: isUnit, truncate: isCut = false, priority = 0 } = fields;
-        const inputs = fields.inputs.map((input) =>
-          "text" in input
-            ? wholeIds(model, input.text, isCut ? { isCut } : { mustFit: true })
-            : input.ids
-        );
+        const { dimensions, normalize: isUnit, truncate: isCut, priority = 0 } = fields;
+        const inputs = await encodeInputs(model, fields.inputs, { signal, isCut });
         const options = { signal, dimensions, isUnit, priority: -priority };
         const vectors = await embedAll(model, inputs, options);
         return Response.json(vectors.map((vector) => [...vector]));

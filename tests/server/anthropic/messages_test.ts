@@ -199,6 +199,10 @@ Deno.test("POST /v1/messages/count_tokens counts what a message would read", asy
   assertEquals(await (await post(short, `${PATH}/count_tokens`, long)).json(), {
     input_tokens: 50,
   });
+  // An answer that has begun may be as long as a body: not arguments of one call.
+  const begun = { role: "assistant", content: "y".repeat(400_000) };
+  const response = await post(app, `${PATH}/count_tokens`, { messages: [...long.messages, begun] });
+  assertEquals(await response.json(), { input_tokens: 400_050 });
 });
 
 Deno.test("a message that fails half-way ends with an error event, which tells no secret", async () => {

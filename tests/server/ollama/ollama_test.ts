@@ -114,11 +114,20 @@ Deno.test("num_ctx makes the context shorter, not longer", async () => {
   assertStringIncludes((await long.json()).error, "--ctx-size");
 });
 
+Deno.test("/api/embed with nothing to embed loads the model, as clients warm one up", async () => {
+  const { app } = testApp();
+  for (const input of ["", []]) {
+    const response = await post(app, "/api/embed", { input });
+    const { embeddings, prompt_eval_count: count } = await response.json();
+    assertEquals([response.status, embeddings, count], [200, [], 0]);
+  }
+});
+
 Deno.test("Ollama's routes refuse what they cannot do, in Ollama's form of errors", async () => {
   const { app, model } = testApp();
   const bad: [string, object, string][] = [
     ["/api/chat", { ...hello, options: { mirostat: 1 } }, "options.mirostat"],
-    ["/api/chat", { ...hello, options: { top_k: -1 } }, "options.top_k"],
+    ["/api/chat", { ...hello, options: { top_k: -2 } }, "options.top_k"],
     ["/api/chat", { ...hello, options: { num_predict: 0 } }, "options.num_predict"],
     ["/api/chat", { ...hello, format: "xml" }, "format"],
     ["/api/chat", { messages: [{ role: "user", content: "x", images: ["a"] }] }, "images"],

@@ -13,13 +13,13 @@ const BAD: Readonly<Record<string, readonly unknown[]>> = {
   model: [1, {}, "x".repeat(600)],
   stream: ["true", 1],
   stream_options: [true, { include_usage: "yes" }, { include_obfuscation: true }],
-  max_tokens: [...COUNTS, -1, 0],
-  max_completion_tokens: [...COUNTS, -1, 0],
+  max_tokens: [...COUNTS, -2, 0],
+  max_completion_tokens: [...COUNTS, -2, 0],
   stop: [1, "", [""], [1], Array(17).fill("x"), "x".repeat(2000), Array(100_000).fill("x")],
   ignore_eos: [1],
   seed: [...NO_NUMBERS, 1.5, 1e300],
   temperature: [...NO_NUMBERS, -0.1, 5.1, 1e300],
-  top_k: [...COUNTS, -1],
+  top_k: [...COUNTS, -2],
   top_p: [...NO_NUMBERS, -0.1, 1.1],
   min_p: [...NO_NUMBERS, -0.1, 1.1],
   typical_p: [...NO_NUMBERS, -0.1, 1.1],
@@ -134,4 +134,14 @@ Deno.test("no JSON value anywhere makes the server fail", async () => {
 Deno.test("pathName() writes paths as OpenAI does", () => {
   assertEquals(pathName(["messages", 0, "content", 2, "text"]), "messages[0].content[2].text");
   assertEquals(pathName([]), "");
+});
+
+Deno.test("-1 is no bound where other servers have it so: of tokens, and of top_k", async () => {
+  const { app, model } = testApp();
+  await post(app, CHAT, { ...hello, max_tokens: -1, top_k: -1 });
+  await post(app, CHAT, { ...hello, max_completion_tokens: -1 });
+  // Without it there would be OpenAI's 16.
+  await post(app, TEXT, { prompt: "x", max_tokens: -1 });
+  assertEquals(model.requests.map(({ maxTokens }) => maxTokens), [Infinity, Infinity, Infinity]);
+  assertEquals(model.requests[0].sampling?.topK, 0);
 });

@@ -1,0 +1,105 @@
+// deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
+/**
+ * NVFP4, whose blocks in a file have 64 weights: FP4 numbers, and for 16 of them a scale in UE4M3
+ * (4 bits of exponent, 3 of fraction, no sign). See format.ts.
+ *
+ * Sums of halves are integers and want integer scales. So the larger scale of a block's two halves
+ * gives the power that is D, and L are both over it, in units of 2^-14: up to 15 · 2^11, which
+ * times the sum of a half, 12 · 127 · 16 at most, and two of them, fits in 32 bits. Nothing is lost
+ * but where one scale is less than 2^-11 of the other: what is cut off is less than 2^-14 of it.
+ */
+import { pack_nibbles_by_16 } from "./file_blocks";
+import { SHORT } from "./format";
+import { half_lanes } from "./weight_bits";
+
+/** 2^(E − 127) times this is 1 · 2^14, in bits: 268 − E is the exponent of one over the power. */
+const INVERSE: i32 = <i32>0x86000000;
+/** From a power's bits to those of D: a packed exponent is 23 more, L 2^14, a number twice. */
+const POWER: i32 = 89 << 23;
+
+/** scale of the tensor · UE4M3 · FP4 number; computed with q − 12, which is twice the number. */
+@unmanaged
+export class NVFP4 {
+  @inline get blockBytes(): u32 { return 36; }
+  @inline get superblockBlocks(): u32 { return 4; }
+  @inline pack(src: usize, to: usize): void { pack_nibbles_by_16(src + 4, 36, to); }
+  @inline pack_factors(src: usize, to: usize): void {
+    pack_scales(src, 36, to);
+    store<f32>(to + 16, 1);
+  }
+
+  @inline get quantBytes(): u32 { return 128; }
+  @inline get factorBytes(): u32 { return 20; }
+  @inline get offset(): i32 { return 12; }
+  @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
+  @inline k1(zero: v128): v128 {
+    return v128.or(
+      i8x16(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0),
+      zero,
+    );
+  }
+  @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
+  }
+  @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
+    return i8x16.relaxed_swizzle(k1, v128.and(i16x8.shr_u(x, 4), k0));
+  }
+  @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(0x0ff00000), zero); }
+  @inline h1(zero: v128): v128 { return v128.or(i32x4.splat(POWER), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return v128.load(f + SHORT); }
+  @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
+    const both = half_lanes(lanes, half);
+    const power = larger_power(i32x4.shl(both, 20), i32x4.shl(both, 12), h0);
+    return f32x4.mul(i32x4.add(power, h1), v128.load32_splat(f + SHORT + 16));
+  }
+  @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
+    const both = half_lanes(lanes, half);
+    const first = v128.and(i32x4.shl(both, 20), h0), second = v128.and(i32x4.shl(both, 12), h0);
+    const inverse = i32x4.sub(i32x4.splat(INVERSE), larger_power(first, second, h0));
+    const x = i32x4.relaxed_trunc_f32x4_s(f32x4.mul(first, inverse));
+    const y = i32x4.relaxed_trunc_f32x4_s(f32x4.mul(second, inverse));
+    return v128.or(x, i32x4.shl(y, 16));
+  }
+}
+
+/** The same with the tensor's scale in front of each block. */
+@unmanaged
+export class NVFP4S {
+  @inline get blockBytes(): u32 { return 40; }
+  @inline get superblockBlocks(): u32 { return 4; }
+  @inline pack(src: usize, to: usize): void { pack_nibbles_by_16(src + 8, 40, to); }
+  @inline pack_factors(src: usize, to: usize): void {
+    pack_scales(src + 4, 40, to);
+    store<f32>(to + 16, load<f32>(src));
+  }
+
+  @inline get quantBytes(): u32 { return 128; }
+  @inline get factorBytes(): u32 { return 20; }
+  @inline get offset(): i32 { return 12; }
+}
+
+/** Bits of the power of two in the larger of two positive floats; `mask`: 8 bits of a scale. */
+@inline
+function larger_power(a: v128, b: v128, mask: v128): v128 {
+  const larger = i32x4.max_s(v128.and(a, mask), v128.and(b, mask));
+  return v128.and(larger, i32x4.splat(0x7f800000));
+}
+
+/** Sixteen scales of four blocks: with a bit of exponent more, so that none is subnormal. */
+function pack_scales(scales: usize, step: u32, to: usize): void {
+  for (let i: u32 = 0; i < 16; i++) {
+    store<u8>(to + i, with_five_bits(load<u8>(scales + (i >> 2) * step + (i & 3))));
+  }
+}
+
+/** UE4M3 to a byte of which five bits are the exponent, 16 more; ggml takes 0x7f for zero. */
+@inline
+function with_five_bits(byte: u32): u32 {
+  if (byte == 0x7f) return 0;
+  const bits = byte & 0x7f;
+  if (bits >= 8) return bits + 128;
+  if (bits == 0) return 0;
+  // 1 to 7 units of 2^-9: the first bit becomes the one that is not written.
+  const shift = clz<u32>(bits) - 28;
+  return ((17 - shift) << 3) | ((bits << shift) & 7);
+}
