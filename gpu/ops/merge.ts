@@ -15,7 +15,7 @@ export interface MergeArgs {
   readonly width: number;
   /** Rows of x that become one. */
   readonly count: number;
-  /** Side by side; in turns: the first numbers of all of them, then the second ones, …; their mean. */
+  /** Side by side; in turns: all first numbers, then all second ones, …; their mean. */
   readonly merge: keyof typeof MERGES;
 }
 

@@ -15,7 +15,7 @@ export type TowerChoice = { readonly onGpu: PlannedTower } | { readonly reason: 
 
 /** Of what `--gpu-memory` gives: the text model has the rest, and is asked more often. */
 const SHARE_MAX = 0.5;
-/** What starts with a device beside weights, keys and values: lists of commands, tables, reading back. */
+/** Beside weights, keys and values: lists of commands, tables, reading back. */
 const BESIDE_BYTES = 8 << 20;
 
 /** planned: the same on threads. */

@@ -1,6 +1,7 @@
 /**
  * The model behind a model's eyes: its projector's file, planned when the model is loaded, and its
- * threads (or one with a GPU), started when the first image comes. Patches in, rows of the text model's stream out.
+ * threads (or one with a GPU), started when the first image comes. Patches in, rows of the text
+ * model's stream out.
  */
 import type { EngineHandle } from "../../../workers/mod.ts";
 import { UnsupportedModelError } from "../../base/errors.ts";

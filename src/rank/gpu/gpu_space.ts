@@ -254,8 +254,8 @@ function planSpace(
 }
 
 /**
- * A step of any family: gpu_layer.ts does some of it, in this order. isDeep: outcomes of some layers
- * are projected, too.
+ * A step of any family: gpu_layer.ts does some of it, in this order. isDeep: outcomes of some
+ * layers are projected, too.
  */
 function recordStep(
   graph: StepGraph,

@@ -40,7 +40,7 @@ type TowerTensors = Readonly<
   Record<keyof TowerWidths | "residual" | "normed" | "logits", GraphTensor>
 >;
 
-/** Rows are merged and projected. isOneOfSome: other columns of what comes out are there already. */
+/** Rows are merged and projected. isOneOfSome: other columns of what comes out are there. */
 export function recordProjector(graph: StepGraph, of: TowerTensors, isOneOfSome: boolean): void {
   const { residual, normed, merged, joined, projected, activated, logits } = of;
   graph.op("merge rows", { reads: [residual, normed], writes: [merged] });
