@@ -7,9 +7,9 @@ import { UnsupportedModelError } from "../base/errors.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import type { DenseTensors, MatrixTensor, ModelDescription } from "../model/types.ts";
 import {
-  blockWeights,
   byColumnsRowBytes,
   columnQuantBytes,
+  columnsOfPiece,
   isWeightType,
   layoutByNeuron,
   packedRowBytes,
@@ -106,7 +106,7 @@ export function unitShape(source: UnitSource, tensors: Tensors, alignBytes: numb
     layer,
     expert,
     neurons,
-    stripes: stripeCount(neurons, isBlocked ? blockWeights(type) : BLOCK_NEURONS),
+    stripes: stripeCount(neurons, isBlocked ? columnsOfPiece(type) : BLOCK_NEURONS),
     gate: gatePart,
     up: upPart,
     down: downPart,

@@ -83,6 +83,7 @@ export class LoadedModel implements LanguageModel {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
   readonly contextLength: number;
+  readonly runningMax: number;
   readonly threads: number;
   /** Memories of each thread: more than one where its share is over 4 GiB. */
   readonly arenaCount: number;
@@ -143,10 +144,8 @@ export class LoadedModel implements LanguageModel {
     const images = this.#images = parts.images;
     if (images !== null) this.lookAt = (...of) => images.lookAt(...of);
     this.#extras = new RequestExtras(tokenizer, config.vocabSize);
-    this.#queue = new TurnQueue({
-      runningMax: plans[0].sequences,
-      waitingMax: parts.waitingMax,
-    });
+    const runningMax = this.runningMax = plans[0].sequences;
+    this.#queue = new TurnQueue({ runningMax, waitingMax: parts.waitingMax });
   }
 
   get kv(): KvUse {
@@ -158,8 +157,8 @@ export class LoadedModel implements LanguageModel {
     return this.#engines.neurons;
   }
 
-  get load(): LanguageModel["load"] {
-    return this.#queue.load;
+  get load(): { readonly running: number; readonly waiting: number } {
+    return { running: this.#queue.running, waiting: this.#queue.waiting };
   }
 
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string {

@@ -29,7 +29,7 @@ import {
 } from "./load_options.ts";
 import { describeModel } from "./model_details.ts";
 import { openForUse } from "./open_for_use.ts";
-import { describeForUse, describeWithGuesses, planLoad, type PlannedLoad } from "./plan_load.ts";
+import { describeForUse, planLoad, type PlannedLoad, planUse } from "./plan_load.ts";
 import type { Notice } from "./predictor_report.ts";
 import { type TriedPredictors, tryPredictors } from "./try_predictors.ts";
 import { TextHead } from "./text_head.ts";
@@ -53,10 +53,11 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, described);
   const decision = await chooseGpu({ file, model: described, packed }, options);
   const { parts: [gpu] } = decision;
-  const model = describeWithGuesses({ file, packed, model: described }, module, options, gpu);
+  const use = planUse({ file, packed, model: described }, module, options, gpu);
+  const { model } = use;
   let made: Tokenizer | undefined;
   const readTokenizer = () => made ??= tokenizerOf(file, model, path);
-  const opening: Opening = { file, model, packed, module, options, readTokenizer };
+  const opening: Opening = { file, ...use, gpu, packed, module, options, readTokenizer };
   const first = await openEngine(opening, decision, readTokenizer);
   const { engine, planned } = first;
   const { plans } = planned;
@@ -149,6 +150,9 @@ interface Opening {
   readonly packed: ModelFile["packed"];
   readonly module: WebAssembly.Module;
   readonly options: LoadOptions;
+  /** How it is to be run with this part on a GPU. */
+  readonly planned: PlannedLoad;
+  readonly gpu: GpuPart | null | undefined;
   /** Makes it when it is first asked for. */
   readonly readTokenizer: () => Tokenizer;
 }
@@ -170,11 +174,14 @@ function openEngine(
 }
 
 async function startEngine(
-  { file, model, packed, module, options, readTokenizer }: Opening,
+  opening: Opening,
   gpu: GpuPart | null,
   meanwhile?: () => void,
 ): Promise<StartedEngine> {
-  const planned = planLoad({ file, model, packed }, module, options, gpu);
+  const { file, model, packed, module, options, readTokenizer } = opening;
+  const planned = gpu === (opening.gpu ?? null)
+    ? opening.planned
+    : planLoad({ file, model, packed }, module, options, gpu);
   const { plans, ioWorkers, isDirect } = planned;
   const tensors = usedTensors(file, model, plans);
   const { draftModelPath } = options;

@@ -10,7 +10,7 @@ export { openForUse } from "./open_for_use.ts";
 export type { FiringRates, GpuMode, LoadOptions, QuietNeurons } from "./load_options.ts";
 export { chooseGpu, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 export { planBeside } from "./draft_model.ts";
-export { describeForUse, describeWithGuesses, planModel, planWhole } from "./plan_load.ts";
+export { describeForUse, planModel, planUse, planWhole } from "./plan_load.ts";
 export { LoadedModel } from "./language_model.ts";
 export type { LayerObservation } from "../../workers/mod.ts";
 export { type MemoryUse, memoryUse } from "./memory_use.ts";

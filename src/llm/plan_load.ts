@@ -102,32 +102,51 @@ export function describeForUse(file: GgufFile, options: LoadOptions = {}): Model
   });
 }
 
+/** A model as it would be run, and how. */
+export interface PlannedUse {
+  readonly model: ModelDescription;
+  readonly planned: PlannedLoad;
+}
+
 /**
- * The same with the model's own guessing block, where it has one that these threads would use: not
- * with a GPU, a draft model, or a file that is read while it runs. One that is not what it should
- * be, or finds no room, is left alone, and `onNotice` is told why: answers are the same without it.
+ * What `loadModel` would run, with the model's own guessing block, where it has one that these
+ * threads would use: not with a GPU, a draft model, or a file that is read while it runs. One that
+ * is not what it should be, or finds no room, is left alone, and `onNotice` is told why: answers
+ * are the same without it.
+ * @throws as `planModel`.
  */
-export function describeWithGuesses(
+export function planUse(
+  of: DescribedModel,
+  module: WebAssembly.Module,
+  options: LoadOptions,
+  gpu?: GpuPart | null,
+): PlannedUse {
+  return planWithGuesses(of, module, options, gpu) ??
+    { model: of.model, planned: planLoad(of, module, options, gpu) };
+}
+
+/** Null: it has no such block, or that is left alone. */
+function planWithGuesses(
   { file, packed = null, model }: DescribedModel,
   module: WebAssembly.Module,
   options: LoadOptions,
   gpu?: GpuPart | null,
-): ModelDescription {
+): PlannedUse | null {
   const { draftModelPath, observe = [], predictorThreshold } = options;
   const isWanted = speculateFor(options) !== 0 && draftModelPath === undefined && !gpu;
-  if (!isWanted || packed !== null || observe.length > 0 || options.quiet) return model;
+  if (!isWanted || packed !== null || observe.length > 0 || options.quiet) return null;
   const contextLength = contextLengthFor(model, options);
   try {
     const guessing = describeModel(file, { contextLength, predictorThreshold, guesses: true });
+    if (guessing.config.guess === undefined) return null;
     // It throws where there is no room.
-    const { config: { guess } } = guessing;
-    if (guess !== undefined) planLoad({ file, model: guessing }, module, options, gpu);
-    return guessing;
+    const planned = planLoad({ file, model: guessing }, module, options, gpu);
+    return { model: guessing, planned };
   } catch (error) {
     if (!(error instanceof ModelFormatError || error instanceof UnsupportedModelError)) throw error;
     const text = `The model's own guesses are not used (--speculate): ${error.message}`;
     options.onNotice?.({ kind: "warning", text });
-    return model;
+    return null;
   }
 }
 
@@ -193,8 +212,7 @@ export function planWhole(
   const { plan } = planWithin(of, module, { ...options, budgetBytes: Number.MAX_SAFE_INTEGER });
   check(plan.kind === "plan", "everything fits");
   const unbounded = { ...options, memoryBytes: undefined };
-  const whole = { ...of, model: describeWithGuesses(of, module, unbounded, gpu) };
-  const { plans } = planLoad(whole, module, unbounded, gpu);
+  const { plans } = planUse(of, module, unbounded, gpu).planned;
   const regions = usedRegions(plans, { units: unitsOf(plans), ioWorkers: 0 });
   const { budgetBytes } = options;
   return { ...plan, budgetBytes, regions, totalBytes: total(regions), ranks: usedByRanks(plans) };

@@ -4,7 +4,6 @@
  */
 import { RequestError } from "../base/errors.ts";
 import { counted } from "../base/units.ts";
-import type { LanguageModel } from "./types.ts";
 
 /** Weight of the newest turn in the running average of turn lengths. */
 const AVERAGE_SHARE = 0.3;
@@ -39,11 +38,6 @@ export class TurnQueue {
 
   get running(): number {
     return this.#running;
-  }
-
-  get load(): LanguageModel["load"] {
-    const { running, waiting } = this;
-    return { running, waiting, runningMax: this.#in.runningMax };
   }
 
   get waiting(): number {

@@ -342,12 +342,9 @@ export interface LanguageModel {
   /** What its neurons have done so far; left out: nobody counts. */
   readonly neurons?: NeuronActivity;
   /** Requests running and waiting now. */
-  readonly load: {
-    readonly running: number;
-    readonly waiting: number;
-    /** How many may run at once; left out: nobody says. */
-    readonly runningMax?: number;
-  };
+  readonly load: { readonly running: number; readonly waiting: number };
+  /** How many may run at once; left out: nobody says. */
+  readonly runningMax?: number;
   /** Lets go of everything; answers under way are "cancelled". */
   close(): Promise<void>;
 }

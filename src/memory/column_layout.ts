@@ -16,14 +16,15 @@
  *   8 bits   a group is 32 rows: nibbles 2m and 2m + 1 are the quant of row 16m + 8h + 4v + j
  *
  * so that sums over columns in these lanes become neighbouring floats by two multiplications, and
- * both vectors are halves of one 256-bit operation. K-quants have the scales of eight blocks in
- * front of them:
+ * both vectors are halves of one 256-bit operation. K-quants and NVFP4 have the scales of eight
+ * blocks in front of them:
  *
  *   type        quants   factors of a block              in front of eight blocks
  *   Q4_0        4 bits   f16 [R]
  *   Q4_1, E0M4  4 bits   f16 [R], f16 [R] minima
  *   Q5_0, Q8_0  8 bits   f16 [R]
  *   MXFP4       4 bits   u16 [R], upper halves of f32; nibbles are numbers in ascending order
+ *   NVFP4       4 bits   u8 [2][R], UE5M3 of each half   f32 [R], the tensor's factor
  *   Q3_K        4 bits   int8 [2][R], a scale each half  f32 [R] d
  *   Q6_K        8 bits   the same                        the same
  *   Q4_K        4 bits   u8 [R] scales, u8 [R] minima    f32 [R] d, f32 [R] −dmin

@@ -45,6 +45,7 @@ export interface ModelLease {
 export interface ModelCard extends Pick<LanguageModel, "id" | "created" | "failure" | "neurons"> {
   /** Left out: it is not in memory. */
   readonly load?: LanguageModel["load"];
+  readonly runningMax?: number;
   /** Tokens a request may use; left out: not known before it is loaded. */
   readonly contextLength?: number;
   readonly details?: LanguageModel["details"];

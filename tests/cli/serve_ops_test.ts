@@ -190,6 +190,8 @@ Deno.test("serve refuses flags that would leave the door open or closed", () =>
       [["--api-key-file", `${folder}/missing`], /Cannot use --api-key-file/],
       [["--keep-alive", "soon"], /A time is needed/],
       [[path], /Cannot serve two models named "tiny"/],
+      [["--lora-model", "tiny=poet.gguf"], /--lora-model tiny: another model is called so/],
+      [["--request-timeout", "0"], /A number of at least 0.001 is needed/],
     ];
     await Promise.all(cases.map(async ([flags, message]) => {
       const { code, stderr } = await runCli(["serve", path, "--port", "0", ...flags]);

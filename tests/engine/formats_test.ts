@@ -7,6 +7,7 @@ import "../support/thread_pool.ts";
 import { assertEquals, assertLess } from "@std/assert";
 import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
+import { packFile } from "../../src/pack/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { SYNTH_QUANTS, type SynthQuant } from "../../src/synth/mod.ts";
 import { nmse } from "../support/compare.ts";
@@ -81,10 +82,23 @@ Deno.test("the engine computes NVFP4 with factors of tensors, and of experts, as
   await withFile(withTensorScales(tinyModel(dense)), (path) => compareAt(path, "NVFP4", [[2, 7]]));
   const experts = { count: 4, used: 2, length: 128 };
   const mixture = { ...dense, architecture: "llama-moe", changes: { experts } } as const;
-  await withFile(
-    withTensorScales(tinyModel(mixture)),
-    (path) => compareAt(path, "NVFP4", [[3, 64]]),
-  );
+  await withFile(withTensorScales(tinyModel(mixture)), async (path) => {
+    await compareAt(path, "NVFP4", [[3, 64]]);
+    const logitsOf = async (file: string) => {
+      let logits: Float32Array = new Float32Array(0);
+      await withModel(file, { threads: 1 }, async (model) => {
+        logits = await allLogits(model, IDS);
+      });
+      return logits;
+    };
+    const out = `${path}.ganglion`;
+    try {
+      await packFile({ input: path, out, stats: null, alignBytes: 64 });
+      assertLess(nmse(await logitsOf(out), await logitsOf(path)), 1e-9, "packed");
+    } finally {
+      await Deno.remove(out).catch(() => {});
+    }
+  });
 });
 
 /** One thread takes tokens one by one, as decoding does; several take chunks. */

@@ -70,7 +70,9 @@ Deno.test("a gated ReLU model with biases answers alike with and without --dense
     assert(sparse.skippedNeurons > 0 && sparse.skippedBytes > 0);
   }));
 
-const BY_COLUMNS = ["Q4_1", "E0M4", "Q5_0", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "MXFP4"] as const;
+const BY_COLUMNS = [
+  ...["Q4_1", "E0M4", "Q5_0", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "MXFP4", "NVFP4"] as const,
+];
 for (const type of BY_COLUMNS) {
   Deno.test(`bamboo in ${type} answers alike with and without --dense`, () =>
     eachThreadCount({

@@ -42,7 +42,7 @@ for (
 Deno.test("rwkv7 in Q8_0 answers the same from disk as from memory", () =>
   eachBudget({ architecture: "rwkv7", type: "Q8_0" }));
 
-for (const type of ["E0M4", "Q4_K", "Q6_K", "MXFP4"] as const) {
+for (const type of ["E0M4", "Q4_K", "Q6_K", "MXFP4", "NVFP4"] as const) {
   Deno.test(`bamboo in ${type} answers the same from disk as from memory`, () =>
     eachBudget({
       ...{ architecture: "bamboo", type, blockCount: 2 },

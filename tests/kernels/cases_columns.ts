@@ -14,7 +14,7 @@ import { activationsFor, assertClose, type Flavour, FLAVOURS, randomBlocks } fro
 
 const COLUMN_TYPES = [
   ...["Q4_0", "Q4_1", "E0M4", "Q5_0", "Q8_0"] as const,
-  ...["Q3_K", "Q4_K", "Q5_K", "Q6_K", "MXFP4"] as const,
+  ...["Q3_K", "Q4_K", "Q5_K", "Q6_K", "MXFP4", "NVFP4", "NVFP4S"] as const,
 ] as const;
 type ColumnType = typeof COLUMN_TYPES[number];
 /** An address that the test's memory does not have. */

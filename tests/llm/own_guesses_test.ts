@@ -3,10 +3,10 @@ import { assertEquals, assertGreater, assertStringIncludes } from "@std/assert";
 import { openModelFile } from "../../src/bundle/mod.ts";
 import {
   describeForUse,
-  describeWithGuesses,
+  loadModel,
   type LoadOptions,
   memoryUse,
-  planModel,
+  planUse,
 } from "../../src/llm/mod.ts";
 import { bytesInMemory } from "../../src/llm/plan_load.ts";
 import { bytesPerToken } from "../../src/llm/memory_use.ts";
@@ -20,8 +20,7 @@ async function loading(path: string, options: LoadOptions) {
   const { file, packed } = openModelFile(path);
   const of = { file, packed, model: describeForUse(file, options) };
   const module = await loadKernelModule();
-  const model = describeWithGuesses(of, module, { threads: 2, ...options });
-  const plans = planModel({ ...of, model }, module, { threads: 2, ...options });
+  const { model, planned: { plans } } = planUse(of, module, { threads: 2, ...options });
   const perToken = bytesPerToken(plans, model.config);
   return {
     layers: plans[0].layers.length,
@@ -69,4 +68,19 @@ Deno.test("a guessing block that is damaged is left alone, and it is said why", 
     assertEquals((await loading(path, { onNotice })).layers, 4);
     assertEquals(said.length, 1);
     assertStringIncludes(said[0], 'Cannot find tensor "blk.4.attn_k.weight"');
+  }));
+
+Deno.test("loadModel() plans a model with a guessing block once", () =>
+  withTinyFile(FORM, async (path) => {
+    // A plan for as many requests as there is memory for looks at it.
+    let looks = 0;
+    const { systemMemoryInfo } = Deno;
+    Deno.systemMemoryInfo = () => (looks++, systemMemoryInfo());
+    try {
+      const model = await loadModel(path, { threads: 1, gpu: "off", parallel: "auto" });
+      await model.close();
+    } finally {
+      Deno.systemMemoryInfo = systemMemoryInfo;
+    }
+    assertEquals(looks, 1);
   }));

@@ -98,6 +98,11 @@ Deno.test("readVision() reads limits of products where Gemma 4's files have some
   assertThrows(limited("gemma3", [1]), UnsupportedModelError, name);
 });
 
+Deno.test("readVision() gives Llama 4's class token the last position, LLaVA's the first", () => {
+  const rowOf = (kind: TinyVisionName) => readVision(fileOf({ kind })).images.positions?.classRow;
+  assertEquals([rowOf("llama4"), rowOf("mlp"), rowOf("gemma3")], [36, 0, null]);
+});
+
 Deno.test("readVision() leaves tensors of sounds alone in files that say they hear, and in no others", () => {
   const hearing = (isSaid: boolean) => () => {
     const file = fileOf({

@@ -185,6 +185,9 @@ Deno.test("encodeWeights() to NVFP4 gives each 16 the scale next to a sixth of t
   assertEquals([...bytes.subarray(4, 8)], [0x07, 0x09, 0x01, 0x02]);
   assertEquals([...bytes.subarray(12, 14)], [0xf0, 0x20]);
   assertEquals(bytes[28], 7);
+  // Halfway between scales the larger one is taken.
+  const halfway = encodeWeights("NVFP4", new Float32Array(64).fill(6 * 1.0625));
+  assertEquals(halfway[0], 0x39);
   // 7.9 units of 2^-9 are 7: ggml does not round up to the smallest normal scale.
   assertEquals(encodeWeights("NVFP4", new Float32Array(64).fill(6 * 7.9 * 2 ** -9))[0], 7);
 });

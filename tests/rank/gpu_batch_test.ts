@@ -19,13 +19,15 @@ sizesAsData();
 const SEQUENCES = 16;
 const CONTEXT = 128;
 const BLOCKS = CONTEXT / 32;
-/** All sequences have so many ids; steps look at fewer: within a block, at its end, behind it. */
-const IDS = 72;
+/** Steps look within a block, at its end, behind it. */
 const POSITIONS = [40, 1, 31, 32, 7, 63, 5, 70, 33, 64, 3, 39, 8, 62, 0, 71];
 const SHAPE = { embeddingLength: 128, feedForwardLength: 256, headCount: 4, headCountKv: 2 };
 
+/** What each has in the caches: into the second block at least, which some steps do not look at. */
+const LENGTHS = POSITIONS.map((position) => Math.max(position + 1, 33));
+
 const rng = new Rng(31);
-const TEXTS = POSITIONS.map(() => Array.from({ length: IDS }, () => 3 + rng.int(500)));
+const TEXTS = LENGTHS.map((length) => Array.from({ length }, () => 3 + rng.int(500)));
 
 /** Sequence s at its ids from `first` on. */
 function segment(slot: number, first: number, end: number) {
@@ -51,7 +53,7 @@ async function withRank(
         rank.setBlock(slot, i, (BLOCKS - 1 - i) * SEQUENCES + (slot * 3) % SEQUENCES);
       }
     }
-    TEXTS.forEach((_, slot) => rank.run([segment(slot, 0, IDS)]));
+    LENGTHS.forEach((length, slot) => rank.run([segment(slot, 0, length)]));
     use(rank);
   });
 }

@@ -89,6 +89,7 @@ const PEER: Record<Kind, readonly (readonly [number, number, string, number])[]>
     [1, 90, "3 x 16", 11544911],
     [133, 77, "7 x 16", 3331582527],
     [40, 50, "16", 4074437701],
+    [20, 160, "4 x 16", 303950642],
   ],
   glm4v: [
     [1, 1, "36", 136340127],

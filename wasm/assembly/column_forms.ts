@@ -10,6 +10,7 @@ import {
   factors_of,
   has_levels,
   has_minima,
+  has_small_floats,
   is_super,
   levels_of,
   looked_up,
@@ -18,6 +19,7 @@ import {
   stores_bytes,
   superblock_at,
 } from "./columns";
+import { small_integer, small_power } from "./formats_64";
 import { multiply_panel } from "./gemm_q8";
 import { superblocks_of } from "./q8_tile";
 import { f16_at, madd } from "./simd";
@@ -90,6 +92,13 @@ function put_factors<F>(factors: usize, header: usize, rows: u32, row: u32, to: 
     return;
   }
   const d = load<f32>(header);
+  if (has_small_floats<F>()) {
+    const a = load<u8>(factors + row), b = load<u8>(factors + rows + row);
+    store<f32>(to, d * small_power(a, b), FORM_D);
+    store<i16>(to, small_integer(a, max(a, b)), FORM_L);
+    store<i16>(to, small_integer(b, max(a, b)), FORM_L + 2);
+    return;
+  }
   if (scales_halves<F>()) {
     store<f32>(to, d, FORM_D);
     store<i16>(to, <i16>load<i8>(factors + row), FORM_L);

@@ -9,6 +9,7 @@ import {
   column_bytes,
   has_levels,
   has_minima,
+  has_small_floats,
   is_super,
   levels_of,
   looked_up,
@@ -19,6 +20,8 @@ import {
 import { offset_of } from "./neurons_quant";
 import { RECORD_SCALES, RECORD_SUMS } from "./q8_tile";
 import { f16_bits_to_f32x4, F16_MASK, madd, opaque, TWO_POW_112_BITS } from "./simd";
+
+const TWO_POW_103: f32 = reinterpret<f32>(230 << 23);
 
 /**
  * out += the columns of list .. end by their activations, whose block is at `lane` of a record.
@@ -49,7 +52,8 @@ export function add_listed_columns<F>(
   const even = i32x4.splat(opaque(1, columnBytes)), odd = i32x4.splat(opaque(1 << 16, columnBytes));
   const mask = i32x4.splat(opaque(F16_MASK, columnBytes));
   const owed = f32x4.splat(reinterpret<f32>(opaque(TWO_POW_112_BITS, columnBytes)));
-  const factor = f32x4.splat(scale);
+  // Small floats are read as if they had the exponent of an f32: 2^103 of the numbers is lacking.
+  const factor = f32x4.splat(has_small_floats<F>() ? scale * TWO_POW_103 : scale);
   const taken: i32 = stores_bytes<F>() ? 136 : first;
   const rest = i32x4.splat(negative * (offset_here<F>() - taken));
   const least = f32x4.splat(scale * <f32>-negative);
@@ -212,11 +216,11 @@ function add_eight<F>(
     }
   } else {
     const e = f32x4.mul(v128.load(d), factor), g = f32x4.mul(v128.load(d, 16), factor);
-    const integers = scales_halves<F>()
+    const integers = scales_halves<F>() && !has_small_floats<F>()
       ? v128.load_ext<i8>(factors, 16)
       : v128.load_ext<u8>(factors, 16);
-    const l = f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(integers));
-    const L = f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(integers));
+    const l = number_of<F>(i32x4.extend_low_i16x8_s(integers));
+    const L = number_of<F>(i32x4.extend_high_i16x8_s(integers));
     p = madd(f32x4.mul(x, l), e, p);
     q = madd(f32x4.mul(y, L), g, q);
     if (!scales_halves<F>()) {
@@ -230,6 +234,12 @@ function add_eight<F>(
   }
   v128.store(out, p);
   v128.store(out, q, 16);
+}
+
+/** Four integers as floats, or the bits of small floats. */
+@inline
+function number_of<F>(lanes: v128): v128 {
+  return has_small_floats<F>() ? i32x4.shl(lanes, 20) : f32x4.convert_i32x4_s(lanes);
 }
 
 /** Four scales, of f16, or of the upper halves of f32. */

@@ -15,7 +15,7 @@ export function stores_bytes<F>(): bool {
 /** Has each half of a block its own scale? */
 @inline
 export function scales_halves<F>(): bool {
-  return isDefined(changetype<F>(0).l);
+  return isDefined(changetype<F>(0).l) || has_small_floats<F>();
 }
 
 /** Are quants looked up by codes of four bits? */
@@ -46,10 +46,22 @@ export function runs_halves<F>(): bool {
   return scales_halves<F>() || has_levels<F>();
 }
 
-/** Has a superblock factors, and a block small integers? */
+/** Have halves of blocks floats of eight bits, and a superblock what these are multiplied by? */
+@inline
+export function has_small_floats<F>(): bool {
+  return isDefined(changetype<F>(0).small_float);
+}
+
+/** Has a superblock factors, and a block small integers, or small floats? */
 @inline
 export function is_super<F>(): bool {
-  return changetype<F>(0).superblockBlocks == 1;
+  return changetype<F>(0).superblockBlocks == 1 || has_small_floats<F>();
+}
+
+/** Blocks of 32 columns in `blocks` blocks of a file. */
+@inline
+export function blocks_in<F>(blocks: u32): u32 {
+  return blocks * (8 / changetype<F>(0).superblockBlocks);
 }
 
 /** Has a block two f16 of each row, a scale and a minimum? */

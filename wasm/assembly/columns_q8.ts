@@ -8,6 +8,8 @@ import { COLUMN_GROUP_ROWS } from "../../src/memory/column_layout";
 import {
   TYPE_E0M4,
   TYPE_MXFP4,
+  TYPE_NVFP4,
+  TYPE_NVFP4S,
   TYPE_Q3_K,
   TYPE_Q4_0,
   TYPE_Q4_1,
@@ -23,11 +25,11 @@ import { multiply_forms } from "./column_forms";
 import {
   all_factors,
   BLOCK,
+  blocks_in,
   check_blocks,
   check_factors,
   column_bytes,
   factors_of,
-  is_super,
   quants_of,
   runs_halves,
   scales_halves,
@@ -35,9 +37,10 @@ import {
 } from "./columns";
 import { Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { MXFP4, Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
+import { NVFP4 } from "./formats_64";
 import { is_wide } from "./format";
 import { can_sum_fours, Fours, Pairs, Signs, sums_by_fours } from "./product_sums";
-import { RECORD_BYTES, RECORD_SCALES, records_bytes, superblocks_of } from "./q8_tile";
+import { RECORD_BYTES, RECORD_SCALES, records_bytes } from "./q8_tile";
 import { tile_bytes } from "./superblock_form";
 
 /** Two lists of columns in the scratch, and behind each other where they end. */
@@ -73,6 +76,8 @@ export function matmul_q8_columns(
     case TYPE_Q5_K: return product<Q5_K>(w, rows, k, acts, n, out, outStride);
     case TYPE_Q6_K: return product<Q6_K>(w, rows, k, acts, n, out, outStride);
     case TYPE_MXFP4: return product<MXFP4>(w, rows, k, acts, n, out, outStride);
+    case TYPE_NVFP4S: // packed as NVFP4
+    case TYPE_NVFP4: return product<NVFP4>(w, rows, k, acts, n, out, outStride);
     default: unreachable();
   }
   return 0;
@@ -105,6 +110,8 @@ export function matmul_q8_columns_at(
     case TYPE_Q5_K: return product_at<Q5_K>(factors, columns, rows, k, acts, out);
     case TYPE_Q6_K: return product_at<Q6_K>(factors, columns, rows, k, acts, out);
     case TYPE_MXFP4: return product_at<MXFP4>(factors, columns, rows, k, acts, out);
+    case TYPE_NVFP4S: // packed as NVFP4
+    case TYPE_NVFP4: return product_at<NVFP4>(factors, columns, rows, k, acts, out);
     default: unreachable();
   }
   return 0;
@@ -153,7 +160,8 @@ function product_at<F>(
 
 @inline
 function blocks_of<F>(k: u32): u32 {
-  return is_super<F>() ? superblocks_of(k) << 3 : (k >> 5) + u32((k & 31) != 0);
+  const columns: u32 = 32 * (8 / changetype<F>(0).superblockBlocks);
+  return blocks_in<F>(k / columns + u32(k % columns != 0));
 }
 
 /**

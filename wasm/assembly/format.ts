@@ -13,6 +13,8 @@
  *                           zeros they must be weights that are zero
  *     pack_factors(src, to) its factor record
  *     natural(src, i)       if it can lie by columns: quants i..i+15 in the order of the weights
+ *     small_float(src, i), whole(src)     if, by columns: the packed scale of the i-th 16 weights,
+ *                           and what all scales of the superblock are multiplied by
  *     levels()              if: these are codes, and their quants are looked up; the first is 0
  *   the packed row
  *     quantBytes, factorBytes         per superblock; where they lie in a row: row_layout.ts

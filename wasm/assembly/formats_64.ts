@@ -22,6 +22,12 @@ const POWER: i32 = 89 << 23;
 export class NVFP4 {
   @inline get blockBytes(): u32 { return 36; }
   @inline get superblockBlocks(): u32 { return 4; }
+  @inline natural(src: usize, i: u32): v128 { return natural_codes(src + 4, 36, i); }
+  @inline levels(): v128 {
+    return i8x16(0, 4, 6, 8, 9, 10, 11, 12, 12, 13, 14, 15, 16, 18, 20, 24);
+  }
+  @inline small_float(src: usize, i: u32): u32 { return packed_scale(src, 36, i); }
+  @inline whole(src: usize): f32 { return 1; }
   @inline pack(src: usize, to: usize): void { pack_nibbles_by_16(src + 4, 36, to); }
   @inline pack_factors(src: usize, to: usize): void {
     pack_scales(src, 36, to);
@@ -67,6 +73,12 @@ export class NVFP4 {
 export class NVFP4S {
   @inline get blockBytes(): u32 { return 40; }
   @inline get superblockBlocks(): u32 { return 4; }
+  @inline natural(src: usize, i: u32): v128 { return natural_codes(src + 8, 40, i); }
+  @inline levels(): v128 {
+    return i8x16(0, 4, 6, 8, 9, 10, 11, 12, 12, 13, 14, 15, 16, 18, 20, 24);
+  }
+  @inline small_float(src: usize, i: u32): u32 { return packed_scale(src + 4, 40, i); }
+  @inline whole(src: usize): f32 { return load<f32>(src); }
   @inline pack(src: usize, to: usize): void { pack_nibbles_by_16(src + 8, 40, to); }
   @inline pack_factors(src: usize, to: usize): void {
     pack_scales(src + 4, 40, to);
@@ -85,11 +97,43 @@ function larger_power(a: v128, b: v128, mask: v128): v128 {
   return v128.and(larger, i32x4.splat(0x7f800000));
 }
 
-/** Sixteen scales of four blocks: with a bit of exponent more, so that none is subnormal. */
+/** D of a block whose halves have the packed scales a and b, but for the factor: as in d(). */
+@inline
+export function small_power(a: u32, b: u32): f32 {
+  return reinterpret<f32>(<i32>power_of(max(a, b)) + POWER);
+}
+
+/** L of the half whose packed scale is `scale`, as in l(); larger: of both halves. */
+@inline
+export function small_integer(scale: u32, larger: u32): i16 {
+  const inverse = reinterpret<f32>(<u32>INVERSE - power_of(larger));
+  return <i16>(reinterpret<f32>(scale << 20) * inverse);
+}
+
+@inline
+function power_of(scale: u32): u32 {
+  return (scale << 20) & 0x7f800000;
+}
+
+/** Codes that ascend with the number, of weights i..i+15; nibbles: those of the first block. */
+@inline
+function natural_codes(nibbles: usize, step: u32, i: u32): v128 {
+  const ascending = i8x16(8, 9, 10, 11, 12, 13, 14, 15, 7, 6, 5, 4, 3, 2, 1, 0);
+  const both = v128.load64_zero(nibbles + (i >> 6) * step + ((i & 48) >> 1));
+  const four = i8x16.splat(15);
+  const low = v128.and(both, four), high = v128.and(i16x8.shr_u(both, 4), four);
+  return i8x16.relaxed_swizzle(ascending, i64x2.shuffle(low, high, 0, 2));
+}
+
+/** Sixteen scales of four blocks. */
 function pack_scales(scales: usize, step: u32, to: usize): void {
-  for (let i: u32 = 0; i < 16; i++) {
-    store<u8>(to + i, with_five_bits(load<u8>(scales + (i >> 2) * step + (i & 3))));
-  }
+  for (let i: u32 = 0; i < 16; i++) store<u8>(to + i, packed_scale(scales, step, i));
+}
+
+/** The i-th of them, with a bit of exponent more, so that none is subnormal. */
+@inline
+function packed_scale(scales: usize, step: u32, i: u32): u32 {
+  return with_five_bits(load<u8>(scales + (i >> 2) * step + (i & 3)));
 }
 
 /** UE4M3 to a byte of which five bits are the exponent, 16 more; ggml takes 0x7f for zero. */

@@ -4,6 +4,8 @@ import { COLUMN_GROUP_ROWS, COLUMN_SCRATCH_BYTES } from "../../src/memory/column
 import {
   TYPE_E0M4,
   TYPE_MXFP4,
+  TYPE_NVFP4,
+  TYPE_NVFP4S,
   TYPE_Q3_K,
   TYPE_Q4_0,
   TYPE_Q4_1,
@@ -17,11 +19,13 @@ import { check_bytes, check_rows } from "./bounds";
 import {
   all_factors,
   BLOCK,
+  blocks_in,
   check_blocks,
   column_bytes,
   factors_of,
   has_levels,
   has_minima,
+  has_small_floats,
   is_super,
   quants_of,
   scales_halves,
@@ -32,6 +36,7 @@ import { minimum_k, scale_k } from "./file_bits";
 import { halves_of, least_of, scale_of } from "./format";
 import { Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { E0M4, MXFP4, Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
+import { NVFP4, NVFP4S } from "./formats_64";
 import { Pairs } from "./product_sums";
 import { FORM_D, FORM_L, take_apart } from "./superblock_form";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
@@ -68,11 +73,15 @@ export function repack_columns(
     case TYPE_Q6_K: return pack<Q6_K>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
     case TYPE_MXFP4:
       return pack<MXFP4>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
+    case TYPE_NVFP4:
+      return pack<NVFP4>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
+    case TYPE_NVFP4S:
+      return pack<NVFP4S>(src, srcStride, dst, rows, firstRow, count, blocks, scratch);
     default: unreachable();
   }
 }
 
-/** `blocks`: of 32 weights where those have a scale each, else of 256. */
+/** `blocks`: of the file. */
 function pack<F>(
   src: usize,
   srcStride: u32,
@@ -85,7 +94,7 @@ function pack<F>(
 ): void {
   const f = changetype<F>(0);
   if (blocks >> 20 != 0) unreachable();
-  const thirtyTwos = is_super<F>() ? blocks << 3 : blocks;
+  const thirtyTwos = blocks_in<F>(blocks);
   check_rows(src, count, srcStride, <u64>blocks * f.blockBytes);
   check_blocks<F>(dst, rows, thirtyTwos);
   const columnBytes = column_bytes<F>(rows);
@@ -131,6 +140,15 @@ function pack_factors<F>(
     return;
   }
   const header = superblock_at<F>(factors, rows, b >> 3) + 4 * row;
+  if (has_small_floats<F>()) {
+    store<f32>(header, f.whole(file));
+    for (let j: u32 = 0; j < count; j++) {
+      const to = factors_of<F>(factors, rows, b + j) + row;
+      store<u8>(to, <u8>f.small_float(file, 2 * j));
+      store<u8>(to + rows, <u8>f.small_float(file, 2 * j + 1));
+    }
+    return;
+  }
   memory.fill(record, 0, 32);
   f.pack_factors(file, record);
   if (scales_halves<F>()) {

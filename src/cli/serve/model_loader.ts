@@ -2,7 +2,6 @@
 import { loadKernelModule } from "../../../wasm/mod.ts";
 import {
   describeForUse,
-  describeWithGuesses,
   type LoadedModel,
   loadModel,
   type LoadOptions,
@@ -10,7 +9,7 @@ import {
   openForUse,
   openTower,
   planBeside,
-  planModel,
+  planUse,
 } from "../../llm/mod.ts";
 import type { FileCatalog, ModelLoader } from "../../models/mod.ts";
 import type { NamedAdapter } from "../adapter_options.ts";
@@ -42,12 +41,14 @@ export class FileLoader implements ModelLoader {
     const options = { profile: machineProfile(), ...this.#optionsOf(id) };
     const path = this.#pathOf(id);
     const { file, packed } = openForUse(path, options);
-    const described = describeForUse(file, options);
+    const model = describeForUse(file, options);
     const module = await loadKernelModule();
-    const model = describeWithGuesses({ file, packed, model: described }, module, options);
     const tower = openTower(path, { config: model.config, module }, options);
     const wholeRows = tower?.wholeRows;
-    const plans = planModel({ file, model, packed }, module, { ...options, wholeRows });
+    const { planned: { plans } } = planUse({ file, packed, model }, module, {
+      ...options,
+      wholeRows,
+    });
     const { draftModelPath: draft } = options;
     const beside = draft === undefined ? [] : planBeside(draft, plans, module).plans;
     return memoryUse([...plans, ...beside, ...tower?.plans ?? []]).totalBytes;

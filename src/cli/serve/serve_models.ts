@@ -126,6 +126,9 @@ function createCatalog(
     path,
   }));
   for (const { id, adapter } of loraModel) {
+    if (files.some((file) => file.id === id)) {
+      throw new UsageError(`Cannot use --lora-model ${id}: another model is called so: rename it`);
+    }
     // What does not fit is known at once, not when somebody asks.
     openForUse(named[0], { adapters: [adapter] });
     files.push({ id, path: named[0] });

@@ -102,7 +102,12 @@ function addMainOptions(verb: Command): Command {
     )
     .option("--max-images <size>", "a request's images, in base64 (default: 32MiB)", byteSize)
     .option("--strict-requests", "refuse requests with fields that the server does not know")
-    .option("--request-timeout <s>", "seconds that work for a request may take", seconds)
+    .option(
+      "--request-timeout <s>",
+      "seconds that work for a request may take (default: any)",
+      // Of 0 no request would be answered; who means "any" leaves it out.
+      decimal({ min: 0.001 }),
+    )
     .option("--drain-timeout <s>", "seconds for running answers when it is stopped", seconds, 30)
     .option("--allow-hosts <names>", "more names that clients may use for this server", list)
     .option("--allow-origins <origins>", "sites whose pages may use the API; * is any", list)

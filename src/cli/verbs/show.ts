@@ -10,11 +10,10 @@ import type { GgufFile } from "../../gguf/types.ts";
 import {
   chooseGpu,
   describeForUse,
-  describeWithGuesses,
   type LoadOptions,
   memoryUse,
   openForUse,
-  planModel,
+  planUse,
   projectorBeside,
 } from "../../llm/mod.ts";
 import {
@@ -90,8 +89,8 @@ async function describeUse({ file, packed }: ModelFile, options: LoadOptions) {
     const decision = await chooseGpu({ file, model: described, packed }, options);
     const { parts: [part] } = decision;
     const module = await loadKernelModule();
-    const model = describeWithGuesses({ file, packed, model: described }, module, options, part);
-    const plans = planModel({ file, model, packed }, module, options, decision.parts[0]);
+    const planned = planUse({ file, packed, model: described }, module, options, part);
+    const { model, planned: { plans } } = planned;
     const use = memoryUse(plans);
     const memory = {
       ...{ weights: use.weightsBytes, slots: use.slotBytes, kv: use.kvBytes },

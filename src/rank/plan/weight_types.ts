@@ -63,6 +63,8 @@ const BY_COLUMNS: ReadonlyMap<string, ByColumns> = new Map([
   ["Q5_0", { quantBytes: 32, factorBytes: 2, superblockBytes: 0 }],
   ["Q8_0", { quantBytes: 32, factorBytes: 2, superblockBytes: 0 }],
   ["MXFP4", { quantBytes: 16, factorBytes: 2, superblockBytes: 0 }],
+  ["NVFP4", { quantBytes: 16, factorBytes: 2, superblockBytes: 4 }],
+  ["NVFP4S", { quantBytes: 16, factorBytes: 2, superblockBytes: 4 }],
   ["Q3_K", { quantBytes: 16, factorBytes: 2, superblockBytes: 4 }],
   ["Q4_K", { quantBytes: 16, factorBytes: 2, superblockBytes: 8 }],
   ["Q5_K", { quantBytes: 32, factorBytes: 2, superblockBytes: 8 }],
@@ -89,6 +91,11 @@ export function byColumnsRowBytes(type: WeightType, columns: number): number {
   const blocks = Math.ceil(columns / BLOCK_WEIGHTS);
   return blocks * (quantBytes + factorBytes) +
     Math.ceil(columns / SUPERBLOCK_WEIGHTS) * superblockBytes;
+}
+
+/** Columns by which a matrix by columns can be put together of others that lie so. */
+export function columnsOfPiece(type: WeightType): number {
+  return BY_COLUMNS.get(type)!.superblockBytes > 0 ? SUPERBLOCK_WEIGHTS : blockWeights(type);
 }
 
 /** Bytes of one column's quants in a matrix by columns of `rows` rows. */

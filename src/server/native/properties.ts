@@ -103,5 +103,5 @@ function look(c: Context<ServerEnv>, { models }: AppSettings): ShownModel {
 }
 
 function slotCount(live: ShownModel["live"]): number {
-  return live === null ? 0 : live.load.runningMax ?? 1;
+  return live === null ? 0 : live.runningMax ?? 1;
 }

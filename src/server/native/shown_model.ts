@@ -3,10 +3,12 @@ import type { LanguageModel } from "../../llm/types.ts";
 import { isManaged } from "../manage_models.ts";
 import { idOf, type ModelCard, modelNotFound, type ModelSource } from "../model_source.ts";
 
+type Live = Pick<LanguageModel, "neurons" | "load" | "runningMax">;
+
 export interface ShownModel {
   readonly card: ModelCard;
   /** What changes while it works; null: it is not in memory. */
-  readonly live: Pick<LanguageModel, "neurons" | "load"> | null;
+  readonly live: Live | null;
 }
 
 /**
@@ -27,6 +29,10 @@ export function shownModel(models: ModelSource, asked: string | undefined): Show
 
 const NO_LOAD = { running: 0, waiting: 0 };
 
-function liveOf({ neurons, load }: ModelCard): Partial<Pick<LanguageModel, "neurons" | "load">> {
-  return { ...neurons && { neurons }, ...load && { load } };
+function liveOf({ neurons, load, runningMax }: ModelCard): Partial<Live> {
+  return {
+    ...neurons && { neurons },
+    ...load && { load },
+    ...runningMax !== undefined && { runningMax },
+  };
 }

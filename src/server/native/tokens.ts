@@ -5,6 +5,7 @@ import { Turns } from "../../base/turns.ts";
 import type { LanguageModel } from "../../llm/types.ts";
 import { readWork, whileWanted, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
+import { fieldError } from "../http_errors.ts";
 import { chatAsk } from "../openai/handlers.ts";
 import { CHAT_FIELDS_AS_HINTS, conversationFields } from "../openai/chat_request.ts";
 import { toConversation } from "../openai/chat_request.ts";
@@ -123,7 +124,16 @@ export async function detokenize(c: Context<ServerEnv>, settings: AppSettings): 
     c,
     settings,
     { id: fields.model },
-    ({ lease }) => Response.json({ content: lease.model.decode(fields.tokens) }),
+    ({ lease: { model } }) => {
+      const { vocabSize = Infinity } = model.details ?? {};
+      const wrong = fields.tokens.findIndex((id) => id >= vocabSize);
+      if (wrong < 0) return Response.json({ content: model.decode(fields.tokens) });
+      throw fieldError(
+        `tokens[${wrong}]`,
+        `${fields.tokens[wrong]} is no token of this model: its ids are below ${vocabSize}`,
+        "invalid_token_id",
+      );
+    },
   );
 }
 

@@ -6,8 +6,10 @@ import { post, refused, testApp } from "../http_client.ts";
 
 /** Two answers at once, one of which is being written. */
 class HalfBusyModel extends ScriptedModel {
+  readonly runningMax = 2;
+
   override get load() {
-    return { running: 1, waiting: 0, runningMax: 2 };
+    return { running: 1, waiting: 0 };
   }
 }
 
@@ -47,7 +49,7 @@ Deno.test("GET /slots says how many answers are written, and 503 where one more 
   ]);
   assertEquals((await app.request("/slots?fail_on_no_slot=1")).status, 200);
   const one = { id: "one", state: "ready", leases: 0, waiting: 0, loadFailure: null };
-  const full = { load: { running: 2, waiting: 1, runningMax: 2 } };
+  const full = { load: { running: 2, waiting: 1 }, runningMax: 2 };
   const models = { ...managed([{ ...one, model: full }]) };
   const { app: busy } = testApp({}, { models });
   const none = await busy.request("/slots?fail_on_no_slot=1");

@@ -77,5 +77,6 @@ Deno.test("/tokenize, /detokenize and /apply-template name the field at fault", 
   for (const tokens of [undefined, "1", Array(2 ** 20 + 1).fill(1)]) {
     assertEquals((await refused(app, "/detokenize", { tokens })).param, "tokens");
   }
+  assertEquals((await refused(app, "/detokenize", { tokens: [7, 2 ** 16] })).param, "tokens[1]");
   assertEquals((await refused(app, "/apply-template", { messages: [] })).param, "messages");
 });
