@@ -38,6 +38,7 @@ import matvecFloat from "./kernels/matvec_float.wgsl" with { type: "text" };
 import matvecFloatRows from "./kernels/matvec_float_rows.wgsl" with { type: "text" };
 import matvecInt8 from "./kernels/matvec_int8.wgsl" with { type: "text" };
 import matvecNibble from "./kernels/matvec_nibble.wgsl" with { type: "text" };
+import mergeRows from "./kernels/merge_rows.wgsl" with { type: "text" };
 import norm from "./kernels/norm.wgsl" with { type: "text" };
 import partActivation from "./kernels/parts/activation.wgsl" with { type: "text" };
 import partAttentionRows from "./kernels/parts/attention_rows.wgsl" with { type: "text" };
@@ -316,6 +317,7 @@ export const KERNELS = {
   matvec_float_batched: batched("matvec_float"),
   matvec_nibble_batched: batched("matvec_nibble"),
   norm: { text: withParts(norm, partStep, partSumLanes, ...INT8_WRITE), bindings: "urrwww" },
+  merge_rows: { text: mergeRows, bindings: "ww" },
   match_lengths: { text: withParts(matchLengths, partSum64), bindings: "www" },
   quantize: { text: withParts(quantize, ...INT8_WRITE), bindings: "ww" },
   remember_latent: {

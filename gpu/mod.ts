@@ -53,6 +53,7 @@ export {
 export { chooseExperts, combineRoutes, EXPERTS_MAX, USED_EXPERTS_MAX } from "./ops/experts.ts";
 export { shortConvolution, type ShortConvolutionArgs } from "./ops/convolution.ts";
 export { embed, type EmbedArgs } from "./ops/embed.ts";
+export { type MergeArgs, mergedWidth, mergeRows } from "./ops/merge.ts";
 export { multiplyHeads, rememberLatent } from "./ops/latent.ts";
 export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
 export {

@@ -74,6 +74,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/rank/plan/plan_units.ts",
     "src/rank/load/load_order.ts",
     ...["src/rank/plan/kept_shapes.ts", "src/rank/gpu/obstacle.ts"],
+    "src/rank/gpu/tower_obstacle.ts",
     "src/adapter",
     "src/bundle",
     "src/planner",

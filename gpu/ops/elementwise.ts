@@ -67,18 +67,21 @@ export interface ActivateArgs extends ActivationArgs {
   readonly neurons: number;
   /** Neurons whose |act(gate)| is not above it give 0; left out: none for that. */
   readonly quietThreshold?: number;
+  /** "scored": of the first rows. Left out: "tokens". */
+  readonly count?: "tokens" | "scored";
 }
 
 /** to = act(gate) · up, or act(up) without gates. */
 export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
-  const { x, to, neurons, isGated } = args;
+  const { x, to, neurons, isGated, count = "tokens" } = args;
   checkRows(x, isGated ? 2 * neurons : neurons);
   checkRows(to, neurons);
   check(x.perToken === to.perToken, "each row gives one");
   const start = x.column ?? 0;
-  const int8 = builder.holdInt8(to, "tokens", neurons);
+  const int8 = builder.holdInt8(to, count, neurons);
   builder.add({
     kernel: "activate",
+    count,
     constants: {
       ...activationConstants(args),
       WIDTH: neurons,

@@ -135,6 +135,8 @@ export interface HeadNormArgs {
   /** Heads side by side; normalised in place. */
   readonly x: Rows;
   readonly heads: number;
+  /** "scored": of the first rows. Left out: "tokens". */
+  readonly count?: "tokens" | "scored";
   /** Of a head; where all heads are one vector: 1 head of all their dimensions. */
   readonly width: number;
 }
@@ -155,6 +157,7 @@ export function headNorm(builder: ProgramBuilder, args: HeadNormArgs): void {
       X_STRIDE: x.stride,
     },
     bindings: [{ buffer: weight }, { buffer: bias ?? builder.gpu.nothing }, bindRows(x)],
+    count: args.count,
     workgroups: [heads, N, 1],
   });
 }

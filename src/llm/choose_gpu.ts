@@ -47,7 +47,7 @@ export interface GpuDecision {
 }
 
 /** The GPU must be so much faster to be worth its noise. */
-const GAIN_MIN = 1.2;
+export const GAIN_MIN = 1.2;
 /** Shares that are tried where not all fits. */
 const SMALLER_SHARES = [0.5, 0.25];
 /**

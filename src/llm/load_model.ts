@@ -48,7 +48,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   const module = await loadKernelModule();
   const { config } = described;
   const tower = openTower(path, { config, module }, asked, asked.onNotice ?? warn);
-  const options: LoadOptions = { ...asked, ...forTower(tower) };
+  const options: LoadOptions = { ...asked, ...await forTower(tower, asked) };
   if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, described, options);
   if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, described);
   const decision = await chooseGpu({ file, model: described, packed }, options);
@@ -110,9 +110,16 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   });
 }
 
-/** What a model's eyes ask of it: steps as long as an image whose rows see each other. */
-function forTower(tower: Tower | null): LoadOptions {
-  return tower?.wholeRows === undefined ? {} : { wholeRows: tower.wholeRows };
+/** What a model's eyes ask of it: steps as long as an image whose rows see each other, and room. */
+async function forTower(tower: Tower | null, asked: LoadOptions): Promise<LoadOptions> {
+  if (tower === null) return {};
+  const { wholeRows } = tower;
+  const bytes = await tower.chooseGpu(asked, asked.onNotice ?? warn);
+  const { gpuMemoryBytes: all } = asked;
+  return {
+    ...wholeRows !== undefined && { wholeRows },
+    ...all !== undefined && bytes > 0 && { gpuMemoryBytes: all - bytes },
+  };
 }
 
 /** Where this model's keys and values are kept when it is closed; null: nowhere. */

@@ -57,16 +57,21 @@ export function rankOptionsFor(
   };
 }
 
-/** How a tower's ranks are planned: an image is one step, and one at a time. Without a GPU. */
+/**
+ * How a tower's ranks are planned: an image is one step, and one at a time.
+ * @param isOnGpu a GPU has all of it, in one thread; left out: threads do.
+ */
 export function towerOptionsFor(
-  { config: { patches } }: ModelDescription,
+  { config: { patches, blockCount: layers } }: ModelDescription,
   module: WebAssembly.Module,
   options: Pick<LoadOptions, "threads" | "kvType" | "arenaBytesMax">,
+  isOnGpu = false,
 ): PlanOptions {
   check(patches !== undefined, "a tower takes patches");
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   return {
-    rankCount: rankCountFor(options),
+    rankCount: isOnGpu ? 1 : rankCountFor(options),
+    gpu: isOnGpu ? { heads: 1, neurons: [1], hasOutput: true, layers } : undefined,
     contextLength: patches.countMax,
     chunkTokens: patches.countMax,
     sequences: 1,

@@ -222,7 +222,10 @@ export class RankRunner {
         // Software is never fast enough for it, and slow to compile what it takes.
         hasChain: setup.gpu.waitMs === null ? !gpu.info.isFallback : setup.gpu.waitMs > 0,
       });
-      const walked = walkOf(rank, rank.hasFinalRows ? { finalRows: () => rank.finalRows() } : {});
+      const walked = walkOf(rank, {
+        ...rank.hasFinalRows && { finalRows: () => rank.finalRows() },
+        takePatches: (input) => rank.takePatches(input),
+      });
       return new RankRunner(opening, walked, { gpu, gpuRank: rank, tokenRows });
     } catch (error) {
       gpu.close();
@@ -264,7 +267,7 @@ export class RankRunner {
 
   /** What a tower's next step is of. */
   takePatches(input: TowerInput): void {
-    check(this.#walked.takePatches !== undefined, "towers are on threads");
+    check(this.#walked.takePatches !== undefined, "a rank that leads");
     this.#walked.takePatches(input);
   }
 

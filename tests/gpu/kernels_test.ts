@@ -14,6 +14,7 @@ import { embedCases, matmulCases } from "./cases/matmul.ts";
 import { expertCases } from "./cases/experts.ts";
 import { gateCases } from "./cases/gate_states.ts";
 import { latentCases } from "./cases/latent.ts";
+import { mergeCases } from "./cases/merge.ts";
 import { normCases } from "./cases/norms.ts";
 import { oneTokenCases } from "./cases/one_token.ts";
 import { routeCases } from "./cases/routes.ts";
@@ -28,6 +29,7 @@ const CASES = [
   ...matmulCases,
   ...embedCases,
   ...chooseCases,
+  ...mergeCases,
   ...normCases,
   ...oneTokenCases,
   ...apartCases,

@@ -25,6 +25,7 @@ fn act(g: f32) -> f32 {
     return cut / (1.0 + exp(-max(1.702 * cut, -80.0)));
   }
   if (ACTIVATION == 1u) { return gelu(g); }
+  if (ACTIVATION == 6u) { return g / (1.0 + exp(-max(1.702 * g, -80.0))); }
   if (ACTIVATION == 5u) {
     let curved = select(CURVE_NEGATIVE * (lessOne(min(g, CURVE_LEAST)) - g), CURVE_POSITIVE * g * g, g > 0.0);
     return curved + CURVE_LINEAR * g;

@@ -4,18 +4,24 @@ import { loadKernelModule } from "../../../wasm/mod.ts";
 import { type GgufFile, openGguf } from "../../gguf/mod.ts";
 import { readVision, type VisionModel } from "../../model/mod.ts";
 import { planRanks } from "../../rank/plan/plan.ts";
+import type { GpuSetup } from "../../rank/gpu/gpu_setup.ts";
 import type { RankPlan } from "../../rank/plan/plan_types.ts";
 import type { LoadOptions } from "../load_options.ts";
 import { towerOptionsFor } from "../rank_options.ts";
 import { usedTensors } from "../used_tensors.ts";
 
-/** What of the options a tower looks at: it is always on threads. */
-export type TowerOptions = Pick<LoadOptions, "threads" | "kvType" | "arenaBytesMax" | "stuckMs">;
+/** What of the options a tower looks at. */
+export interface TowerOptions
+  extends Pick<LoadOptions, "threads" | "kvType" | "arenaBytesMax" | "stuckMs"> {
+  /** The GPU that has all of it; null or left out: threads do. */
+  readonly onGpu?: GpuSetup | null;
+}
 
 export interface PlannedTower {
+  readonly path: string;
   readonly file: GgufFile;
   readonly vision: VisionModel;
-  /** One per thread. */
+  /** One per thread, or that of a GPU. */
   readonly plans: readonly RankPlan[];
   readonly module: WebAssembly.Module;
   readonly options: TowerOptions;
@@ -39,8 +45,12 @@ export function planTower(
   const file = openGguf(path);
   const vision = readVision(file);
   const { description: model } = vision;
-  const plans = planRanks(model, file.tensors, towerOptionsFor(model, module, options));
-  return { file, vision, plans, module, options };
+  const plans = planRanks(
+    model,
+    file.tensors,
+    towerOptionsFor(model, module, options, !!options.onGpu),
+  );
+  return { path, file, vision, plans, module, options };
 }
 
 /** Starts a tower's threads. */
@@ -50,6 +60,7 @@ export async function startTower(
   return await EngineHandle.start({
     ...{ plans, module, config: model.config, parts: file.parts, stuckMs: options.stuckMs },
     tensors: usedTensors(file, model, plans),
+    ...options.onGpu && { gpu: options.onGpu },
   });
 }
 

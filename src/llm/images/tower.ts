@@ -1,6 +1,7 @@
 /**
  * The model behind a model's eyes: its projector's file, planned when the model is loaded, and its
- * threads, started when the first image comes. Patches in, rows of the text model's stream out.
+ * threads (or one with a GPU), started when the first image comes. Patches in, rows of the text
+ * model's stream out.
  */
 import type { EngineHandle } from "../../../workers/mod.ts";
 import { UnsupportedModelError } from "../../base/errors.ts";
@@ -13,6 +14,8 @@ import type { RankPlan } from "../../rank/plan/plan_types.ts";
 import { type ImageKind, imageKindOf } from "../../vision/mod.ts";
 import type { LoadOptions } from "../load_options.ts";
 import type { Notice } from "../predictor_report.ts";
+import { isGpuError } from "../engine_supply.ts";
+import { chooseTowerGpu, towerBytes } from "./choose_tower_gpu.ts";
 import { projectorBeside } from "./find_projector.ts";
 import { type PlannedTower, planTower, startTower, type TowerOptions } from "./load_tower.ts";
 
@@ -49,6 +52,9 @@ export class Tower {
   readonly #planned: PlannedTower;
   readonly #kind: ImageKind;
   readonly #floats = new Map<string, Float32Array>();
+  /** Null: threads look. */
+  #onGpu: PlannedTower | null = null;
+  #notify: (notice: Notice) => void = () => {};
   #engine: Promise<EngineHandle> | null = null;
   #isClosed = false;
 
@@ -88,7 +94,29 @@ export class Tower {
 
   /** What it takes once it has seen an image. */
   get plans(): readonly RankPlan[] {
-    return this.#planned.plans;
+    return (this.#onGpu ?? this.#planned).plans;
+  }
+
+  /**
+   * Has a GPU look, where that is asked for or pays and the GPU can; else threads do.
+   * @param options.describe left out: this machine's GPU.
+   * @returns the bytes that it may take of the GPU's memory.
+   */
+  async chooseGpu(
+    options: LoadOptions,
+    notify: (notice: Notice) => void,
+    by: Parameters<typeof chooseTowerGpu>[2] = {},
+  ): Promise<number> {
+    const choice = await chooseTowerGpu(this.#planned, options, by);
+    this.#notify = notify;
+    if ("onGpu" in choice) {
+      this.#onGpu = choice.onGpu;
+      return towerBytes(choice.onGpu);
+    }
+    const isAsked = options.gpu === "on" || options.gpu === "force";
+    const text = `Threads look at images, not the GPU: ${choice.reason}`;
+    if (isAsked) notify({ kind: "info", text });
+    return 0;
   }
 
   /** All of a tensor of the file, read once. */
@@ -119,10 +147,24 @@ export class Tower {
   }
 
   async #start(): Promise<EngineHandle> {
-    const engine = await startTower(this.#planned);
+    const engine = await this.#startOnGpu() ?? await startTower(this.#planned);
     // Whoever closed meanwhile found none.
     if (this.#isClosed) await engine.close();
     return engine;
+  }
+
+  /** Null where it cannot be: threads look from then on. */
+  async #startOnGpu(): Promise<EngineHandle | null> {
+    if (this.#onGpu === null) return null;
+    try {
+      return await startTower(this.#onGpu);
+    } catch (error) {
+      if (!isGpuError(error)) throw error;
+      this.#onGpu = null;
+      const reason = error instanceof Error ? error.message : String(error);
+      this.#notify({ kind: "warning", text: `Threads look at images, not the GPU: ${reason}` });
+      return null;
+    }
   }
 
   async close(): Promise<void> {

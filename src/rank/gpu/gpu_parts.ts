@@ -23,6 +23,7 @@ import { loadKeptStart } from "./gpu_kept.ts";
 import { buildOutput, buildRows, loadOutput } from "./gpu_output.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
+import { GpuTower, TowerProjectors } from "./gpu_tower.ts";
 import { apartTokens } from "./gpu_step.ts";
 import { openLayers } from "./gpu_walk.ts";
 import { GpuLoader } from "./gpu_weights.ts";
@@ -39,12 +40,14 @@ export interface GpuRankParts {
   readonly brought: BroughtNeurons | null;
   /** What of the tokens' rows goes to the GPU with a step. */
   readonly sent: readonly SentRows[];
-  /** Null where it has no rows of the output. */
+  /** Of a tower its projector; null where it has no rows of the output. */
   readonly output: Program | null;
   /** Leaves the last norm of all tokens as a partial sum; null: others know it. */
   readonly rows: Program | null;
   readonly partialBack: ReadBack;
   readonly logitsBack: ReadBack;
+  /** Null: ids go in. */
+  readonly tower: GpuTower | null;
   /** Null where a wait is for one token. */
   readonly chain: TokenChain | null;
 }
@@ -69,20 +72,23 @@ export async function openParts(input: GpuRankInput, plan: RankPlan): Promise<Gp
   const streamEnds = await loadStreamEnds(loader, plan);
   const keptStart = await loadKeptStart(loader, plan, config);
   const givenParts = await createGivenParts(gpu, { plan, config });
-  const of = { ...input, ...ground, tokenInputs, streamEnds, keptStart, givenParts };
+  const projectors = await TowerProjectors.open({ ...input, ...ground });
+  const ends = { tokenInputs, streamEnds, keptStart, givenParts, projectors };
+  const of = { ...input, ...ground, ...ends };
   const layers = await openLayers(of);
   const brought = await openBrought({ ...of, layers: layers.map(({ layer }) => layer) });
+  const tower = projectors && await GpuTower.open(of, projectors);
   // What comes of an encoder are rows.
   const scores = lengthOf(plan.output.rows) > 0 && !config.isEncoder;
   const output = scores ? await loadOutput(of) : null;
-  const hasRows = lengthOf(plan.output.rows) > 0 && plan.gpu!.isAlone;
+  const hasRows = lengthOf(plan.output.rows) > 0 && plan.gpu!.isAlone && tower === null;
   const lastNorm = output?.norm ?? (hasRows ? await loadNorm(of, plan.outputNorm) : null);
   return {
     ...{ space, layers, brought },
     sent: sentWithSteps(input, { plan, space, givenParts }),
-    output: output && await buildOutput(of, output),
+    output: tower?.end ?? (output && await buildOutput(of, output)),
     rows: hasRows ? await buildRows(of, lastNorm!) : null,
-    input: stepInput,
+    ...{ input: stepInput, tower },
     partialBack: await createReadBack(gpu, plan.chunkTokens * plan.strides.embedding * 4),
     logitsBack: await createReadBack(gpu, Math.max(4, plan.logitsRows * plan.strides.logits * 4)),
     // The last one to want memory: without it a wait is for one token.

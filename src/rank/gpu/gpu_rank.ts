@@ -8,6 +8,7 @@
 import { type Gpu, GpuUnavailableError, type Program } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import { configOf } from "../../model/layer_config.ts";
+import type { TowerInput } from "../../model/vision_types.ts";
 import type { Control, StepWords } from "../../memory/control.ts";
 import { addressOf, bindNorm, type Norm } from "../bound/bound_norm.ts";
 import { LayerTally, neuronsAsked } from "../step/layer_tally.ts";
@@ -122,9 +123,18 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
 
   // --- the residual stream ---------------------------------------------------------------------
 
-  /** The table of embeddings lies in the arena: a token reads one row of it. */
+  /** The table of embeddings lies in the arena: a token reads one row of it. Patches are sent. */
   embed(): void {
-    this.#vocabulary.embed();
+    const { tower } = this.#parts;
+    if (tower === null) return this.#vocabulary.embed();
+    const { views, arena } = this.#state;
+    tower.embed(this.#step, views.residual[arena]);
+  }
+
+  /** What the next step is of: of a tower. */
+  takePatches(input: TowerInput): void {
+    check(this.#parts.tower !== null, "patches are a tower's");
+    this.#parts.tower.take(input);
   }
 
   /** Who has a GPU guesses nothing. */
@@ -133,6 +143,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   }
 
   joinEmbedding(): boolean {
+    if (this.#parts.tower !== null) return this.#control.join();
     if (!this.#residual.joinEmbedding(this.#embeddingNorm, this.#tokenKind)) return false;
     if (this.#isAlone) this.#sendResidual();
     for (const each of this.#parts.sent) each.send(this.#control.stepIds(), this.#step.n);

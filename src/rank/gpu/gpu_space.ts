@@ -16,12 +16,13 @@ import { apartTokens } from "./gpu_step.ts";
 import { latentColumns } from "./latent_weights.ts";
 import { ownExperts } from "./own_experts.ts";
 import { stateColumns } from "./state_columns.ts";
+import { recordProjector, type TowerWidths, towerWidths } from "./tower_space.ts";
 
 /** Floats that kernels read at a time. */
 const STRIDE_UNIT = 4;
 
 /** Floats of a token in each. */
-interface SpaceWidths {
+interface SpaceWidths extends TowerWidths {
   /** The residual stream, what blocks read of it and leave for it: as wide as in an arena. */
   readonly residual: number;
   readonly normed: number;
@@ -57,7 +58,7 @@ interface SpaceWidths {
   readonly streams: number;
   readonly modes: number;
   readonly around: number;
-  /** Of tokens whose logits are wanted: own rows of the output. */
+  /** Of tokens whose logits are wanted: own rows of the output; of a tower what comes out. */
   readonly logits: number;
 }
 
@@ -124,6 +125,11 @@ export async function createSpace(
     streams: rowsOf("streams"),
     modes: rowsOf("modes"),
     around: rowsOf("around"),
+    patches: rowsOf("patches"),
+    merged: rowsOf("merged"),
+    joined: rowsOf("joined"),
+    projected: rowsOf("projected"),
+    activated: rowsOf("activated"),
     logits: rowsOf("logits"),
     scratch: await gpu.createBuffer("attention scratch", Math.max(ALIGN_BYTES, ...scratchBytes)),
     plannedBytes,
@@ -132,7 +138,7 @@ export async function createSpace(
 }
 
 function widthsOf(
-  { layers, strides, output, gpu, tokenInputs }: RankPlan,
+  { layers, strides, output, gpu, tokenInputs, projector }: RankPlan,
   config: ModelConfig,
 ): SpaceWidths {
   const { experts } = config;
@@ -174,7 +180,8 @@ function widthsOf(
     streams: streamCount * strides.embedding,
     modes: streamCount,
     around: streamCount === 0 ? 0 : strides.embedding,
-    logits: config.isEncoder ? 0 : lengthOf(output.rows),
+    ...towerWidths(projector, config),
+    logits: config.projector?.outputLength ?? (config.isEncoder ? 0 : lengthOf(output.rows)),
   };
 }
 
@@ -200,10 +207,15 @@ export function widestInput(plan: RankPlan, config: ModelConfig): number {
 }
 
 /** Where the pieces lie in one buffer. */
-function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: RankPlan) {
+function planSpace(
+  widths: SpaceWidths,
+  { chunkTokens, logitsRows, layers, projector }: RankPlan,
+) {
   const graph = new StepGraph();
   const rows = (name: SpaceName) =>
     graph.tensor(name, { shape: [N, strideOf(widths[name])], type: "f32" });
+  const scored = (name: SpaceName) =>
+    graph.tensor(name, { shape: [logitsRows, strideOf(widths[name])], type: "f32" });
   const tensors: Record<SpaceName, GraphTensor> = {
     ...{ residual: rows("residual"), normed: rows("normed"), partial: rows("partial") },
     ...{ heads: rows("heads"), attention: rows("attention"), gates: rows("gates") },
@@ -214,12 +226,15 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
     ...{ router: rows("router"), given: rows("given"), early: rows("early") },
     ...{ inputs: rows("inputs"), inputRows: rows("inputRows") },
     ...{ streams: rows("streams"), modes: rows("modes"), around: rows("around") },
-    logits: graph.tensor("logits", {
-      shape: [logitsRows, strideOf(widths.logits)],
-      type: "f32",
-    }),
+    patches: rows("patches"),
+    ...{ merged: scored("merged"), joined: scored("joined") },
+    ...{ projected: scored("projected"), activated: scored("activated") },
+    logits: scored("logits"),
   };
-  recordStep(graph, tensors, layers.length);
+  recordStep(graph, tensors, {
+    layerCount: layers.length,
+    isDeep: (projector?.deep.length ?? 0) > 0,
+  });
   const bounds = { tokensMax: chunkTokens, contextMax: chunkTokens, batchMax: 1 };
   const plan = planMemory(graph, bounds, { alignBytes: ALIGN_BYTES, places: "fixed" });
   const starts: number[] = [];
@@ -238,11 +253,23 @@ function planSpace(widths: SpaceWidths, { chunkTokens, logitsRows, layers }: Ran
   return { offsets, sizes, plannedBytes, apartBytes: plan.apartBytes };
 }
 
-/** A step of any family: gpu_layer.ts does some of it, in this order. */
-function recordStep(graph: StepGraph, of: StepTensors, layerCount: number) {
-  const { residual, normed, partial, logits, inputs, inputRows, streams, around } = of;
+/**
+ * A step of any family: gpu_layer.ts does some of it, in this order. isDeep: outcomes of some
+ * layers are projected, too.
+ */
+function recordStep(
+  graph: StepGraph,
+  of: StepTensors,
+  { layerCount, isDeep }: { layerCount: number; isDeep: boolean },
+) {
+  const { residual, normed, partial, logits, inputs, inputRows, streams, around, patches } = of;
   // A layer may read the norm that the one before has made.
-  graph.op("embed", { writes: [residual, normed, inputRows] });
+  graph.op("embed", { writes: [residual, normed, inputRows, patches] });
+  graph.op("embed patches", {
+    reads: [patches],
+    updates: [residual],
+    writes: isDeep ? [logits] : [],
+  });
   graph.op("project inputs", { reads: [residual], writes: [inputs] });
   graph.op("add rows", { reads: [inputRows], updates: [inputs] });
   graph.op("start streams", { reads: [residual], writes: [streams, partial] });
@@ -250,10 +277,12 @@ function recordStep(graph: StepGraph, of: StepTensors, layerCount: number) {
     recordMixers(graph, of);
     recordNeurons(graph, of);
     recordEnd(graph, of);
+    if (isDeep) recordProjector(graph, of, true);
   });
   graph.op("end streams", { reads: [streams], writes: [partial, around], updates: [residual] });
   graph.op("output norm", { reads: [residual], writes: [normed] });
-  graph.op("output", { reads: [normed, residual], writes: [logits] });
+  recordProjector(graph, of, isDeep);
+  if (!isDeep) graph.op("output", { reads: [normed, residual], writes: [logits] });
   graph.op("read", { reads: [logits, residual] });
 }
 

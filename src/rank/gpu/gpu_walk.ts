@@ -17,6 +17,7 @@ import type { GpuRankInput } from "./gpu_rank.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { NormReaders } from "./layer_operations.ts";
 import type { GpuLoader } from "./gpu_weights.ts";
+import type { TowerProjectors } from "./gpu_tower.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 
 /** Layers whose commands go to the GPU together where it is alone; between them a step can end. */
@@ -37,6 +38,8 @@ export type Opening = GpuRankInput & {
   readonly keptStart: KeptStart | null;
   /** Null: given rows have no parts, or others add them. */
   readonly givenParts: Rows | null;
+  /** Null: it is no tower. */
+  readonly projectors: TowerProjectors | null;
   readonly makeBuilder: () => ProgramBuilder;
 };
 
@@ -141,7 +144,9 @@ export function addLayers(
   builder: ProgramBuilder,
   layers: readonly GpuLayer[],
   { from, end, before }: { from: number; end: number; before: LayerLeft },
-  of: Pick<Opening, "streamEnds" | "keptStart" | "givenParts" | "config" | "space">,
+  of:
+    & Pick<Opening, "streamEnds" | "keptStart" | "givenParts" | "config" | "space">
+    & { readonly projectors?: TowerProjectors | null },
 ): LayerLeft {
   const { streamEnds, keptStart } = of;
   let left = before;
@@ -151,6 +156,7 @@ export function addLayers(
     const next: NormReaders | null = layers[index + 1]?.readers ?? null;
     left = layers[index].addBlocks(builder, { before: left, next });
     addGivenPart(builder, index, of);
+    of.projectors?.endLayer(builder, index);
     builder.boundary();
   }
   if (end === layers.length && streamEnds !== null) endStreams(builder, streamEnds, of);

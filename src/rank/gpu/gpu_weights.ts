@@ -38,6 +38,8 @@ export interface GpuLoading {
 export interface Stacked {
   readonly matrix: GpuMatrix;
   readonly bias: GPUBuffer | null;
+  /** f32 [rows]: what comes of both is multiplied by it, for the stream. Left out: it is not. */
+  readonly gains?: GPUBuffer;
 }
 
 /** A product whose rows come from several matrices, side by side in what it gives. */

@@ -14,6 +14,7 @@ import type {
   LayerPlan,
   MatrixPlan,
   NormPlan,
+  VectorPlan,
 } from "../plan/plan_types.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { DensePart } from "./dense_parts.ts";
@@ -188,7 +189,7 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
     gate: gate && { ...gate, stacked: await loader.stack([gate.matrix]) },
     innerNorm: plan.innerNorm && await loader.vector(plan.innerNorm),
     scale: plan.attentionScale && await loader.vector(plan.attentionScale),
-    output: await loader.stack([attentionOutput]),
+    output: await withGains(loader, attentionOutput, plan.attentionGains),
     hasKeys,
     cache: input.cacheOfOther ?? spare ?? await createKvCache(gpu, `blk.${input.index}`, {
       positions: input.kvBlocks * KV_BLOCK_POSITIONS,
@@ -197,6 +198,16 @@ export async function loadAttention(input: LayerLoading): Promise<AttentionWeigh
       type: input.kvType,
     }),
   };
+}
+
+async function withGains(
+  loader: GpuLoader,
+  matrix: MatrixPlan,
+  gains: VectorPlan | null,
+  home?: MatrixHome,
+): Promise<Stacked> {
+  const stacked = await loader.stack([matrix], { home });
+  return gains === null ? stacked : { ...stacked, gains: await loader.vector(gains) };
 }
 
 /**
@@ -213,7 +224,7 @@ export async function loadNeurons(
   const parts: NeuronPart[] = [];
   for (const { block, fromTokens } of shares) {
     const projections = await loadProducts(loader, projectionsOf(block), home);
-    const down = await loader.stack([block.down], { home });
+    const down = await withGains(loader, block.down, plan.feedForwardGains, home);
     const innerNorm = block.innerNorm && await loader.vector(block.innerNorm);
     const { limit, gateCutoff } = block;
     const scale = plan.feedForwardScale && await loader.vector(plan.feedForwardScale);

@@ -15,6 +15,7 @@ import {
   type Rows,
   weighRows,
 } from "../../../gpu/mod.ts";
+import { check } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import type { Stacked } from "./gpu_weights.ts";
@@ -122,6 +123,13 @@ export function leaveProduct(
   },
 ): OneInput | null {
   const { space: { partial, residual }, config } = place;
+  if (stacked.gains !== undefined) {
+    check(as === "sum", "who has gains is alone, and its blocks follow one another");
+    multiply(builder, stacked, { x, to: partial });
+    const { gains: weights } = stacked;
+    weighRows(builder, { x: partial, width: config.embeddingLength, weights, columnsPerWeight: 1 });
+    return addToStream(builder, place, partial, { by, following });
+  }
   const normalizesSum = as === "sum" && by !== null && config.normalizesSums === true;
   if (as !== "sum" || by !== null && !normalizesSum) {
     multiply(builder, stacked, { x, to: partial, accumulate: as === "rest" });

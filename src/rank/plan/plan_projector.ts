@@ -152,6 +152,11 @@ function transposed({ rows, columns, ...matrix }: MatrixTensor): MatrixTensor {
   return { ...matrix, rows: columns, columns: rows };
 }
 
+/** Of what a GPU computes only what comes out lies in an arena. */
+export function onDevice(share: ProjectorShare): ProjectorShare {
+  return { ...share, mergedLength: 1, mergedStride: 1, hiddenStride: 1, patchLength: 0 };
+}
+
 /** What a tower's steps take more, and what comes out of them in the place of logits. */
 export function projectorBytes(
   share: ProjectorShare | null,

@@ -20,7 +20,7 @@ import { bypassLength, planAltUp } from "./plan_alt_up.ts";
 import { planGuess } from "./plan_guess.ts";
 import { planPatches, planTokenInputs } from "./plan_inputs.ts";
 import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
-import { planProjector, type ProjectorShare, projectorShare } from "./plan_projector.ts";
+import { onDevice, planProjector, type ProjectorShare, projectorShare } from "./plan_projector.ts";
 import { sameWeights, sharing } from "./same_weights.ts";
 import { planGpu } from "./brought_plan.ts";
 import { DevicePlacer } from "./device_placer.ts";
@@ -131,7 +131,10 @@ export class RankPlanner implements Placer {
       config,
       widths: this.#widths,
       stagingBytes: this.#stagingBytes + scratch,
-      ...{ strides: this.#strides, leads: this.#leads, projector: this.#projector },
+      ...{ strides: this.#strides, leads: this.#leads },
+      projector: this.#device === null
+        ? this.#projector
+        : this.#projector && onDevice(this.#projector),
       ...options,
       stream: this.#streamOfArena(),
       ...{ hasNeurons: layouts.hasNeurons, isSparse: layouts.isSparse },
@@ -197,14 +200,16 @@ export class RankPlanner implements Placer {
     const rows = this.#projector === null
       ? shard.embedding
       : { start: 0, end: this.#leads ? table.rows : 0 };
+    // A GPU that has a tower has both ends of it.
+    const place = this.#projector === null ? this : this.#device ?? this;
     this.#embedding = this.#leaveInFile(table) ??
-      { embedding: this.matrix(table, { rows }), embeddingInFile: null };
-    this.#ofPatches = planPatches(this, tensors, rows);
+      { embedding: place.matrix(table, { rows }), embeddingInFile: null };
+    this.#ofPatches = planPatches(place, tensors, rows);
     if (positions !== null) {
       check(options.contextLength <= positions.rows, "the context was checked: it has positions");
       this.#positions = this.matrix(positions, { rows: shard.positions });
     }
-    this.#embeddingNorm = norm(this, tensors.embeddingNorm);
+    this.#embeddingNorm = norm(place, tensors.embeddingNorm);
     this.#tokenKind = tensors.tokenKind ? this.vector(tensors.tokenKind) : null;
     const inputsPlace = this.#isAlone ? this.#device! : this;
     this.#tokenInputs = planTokenInputs(inputsPlace, this.#in.model, this.#in);
@@ -313,13 +318,14 @@ export class RankPlanner implements Placer {
   }
 
   #placeProjector(share: ProjectorShare, model: ModelDescription): void {
+    const place = this.#device ?? this;
     this.#output = {
-      outputNorm: norm(this, model.tensors.outputNorm),
+      outputNorm: norm(place, model.tensors.outputNorm),
       output: this.#embedding!.embedding,
       outputArena: this.#arenas.length - 1,
       guessNorm: null,
     };
-    this.#projectorPlan = planProjector(this, model, share, this.#leads);
+    this.#projectorPlan = planProjector(place, model, share, this.#leads);
   }
 
   vector(vector: VectorTensor, range?: Range, picked?: readonly Range[] | null): VectorPlan {

@@ -62,7 +62,7 @@ const checkActivate = (shape: ActivateShape, neurons: number): GpuCase["run"] =>
 };
 
 export const elementwiseCases: readonly GpuCase[] = [
-  ...(["silu", "gelu", "relu", "relu2"] as const).map((activation): GpuCase => ({
+  ...(["silu", "gelu", "quickGelu", "relu", "relu2"] as const).map((activation): GpuCase => ({
     kernels: ["activate"],
     name: `activate() makes ${activation} of gates and ups, with thresholds`,
     run: async (gpu) => {

@@ -1,0 +1,128 @@
+/** Who looks at images, a GPU or threads, and what becomes of one that cannot. */
+import "../../support/thread_pool.ts";
+import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
+import { describeGpu, type GpuDescription } from "../../../gpu/mod.ts";
+import { parseGguf } from "../../../src/gguf/mod.ts";
+import type { LoadOptions } from "../../../src/llm/mod.ts";
+import { planTower } from "../../../src/llm/images/load_tower.ts";
+import { Tower } from "../../../src/llm/images/tower.ts";
+import { describeModel } from "../../../src/model/mod.ts";
+import { DEFAULT_PROFILE } from "../../../src/planner/mod.ts";
+import { loadKernelModule } from "../../../wasm/mod.ts";
+import { nmse } from "../../support/compare.ts";
+import { gpuTest } from "../../support/gpu.ts";
+import { tinyTowerInput } from "../../support/tiny_image.ts";
+import { tinyModel } from "../../support/tiny_model.ts";
+import { tinyVision, type TinyVisionName } from "../../support/tiny_vision.ts";
+
+const REAL: GpuDescription = {
+  available: true,
+  adapter: { vendor: "v", architecture: "a", device: "d", description: "D", isFallback: false },
+};
+const SOFTWARE = { ...REAL, adapter: { ...REAL.adapter!, isFallback: true } };
+const FAST = {
+  ...DEFAULT_PROFILE,
+  gpu: { adapter: "D", copyGBps: 800, decodeGBps: 600, stepMs: 0, prefillGFlops: 9000 },
+};
+
+/** Towers of one file, what each may take of a GPU's memory, and what was said. */
+async function withTowers(
+  kind: TinyVisionName,
+  use: (
+    open: (options: LoadOptions, gpu: GpuDescription) => Promise<
+      { tower: Tower; bytes: number; said: string[]; see: () => Promise<Float32Array> }
+    >,
+  ) => Promise<void>,
+): Promise<void> {
+  const { config } = describeModel(parseGguf(tinyModel({ architecture: "gemma3" })));
+  const module = await loadKernelModule();
+  const path = await Deno.makeTempFile({ prefix: "ganglion-eyes-", suffix: ".gguf" });
+  const towers: Tower[] = [];
+  try {
+    const file = tinyVision({ kind });
+    await Deno.writeFile(path, file);
+    const { file: parsed, vision } = planTower(path, module);
+    const { images, description } = vision;
+    const grid = { rows: 6, columns: 6 };
+    const input = tinyTowerInput({ images, config: description.config, grid }, {
+      ...{ file: parsed, bytes: file },
+    });
+    await use(async (asked, gpu) => {
+      const options = { threads: 1, kvType: "f32", ...asked } as const;
+      const tower = Tower.open(path, { config, module }, options);
+      towers.push(tower);
+      const said: string[] = [];
+      const describe = () => Promise.resolve(gpu);
+      const notify = ({ kind, text }: { kind: string; text: string }) =>
+        void said.push(`${kind}: ${text}`);
+      const bytes = await tower.chooseGpu(options, notify, { describe });
+      return { tower, bytes, said, see: () => tower.see(input) };
+    });
+  } finally {
+    for (const tower of towers) await tower.close();
+    await Deno.remove(path);
+  }
+}
+
+const isOnGpu = ({ plans }: Tower) => plans[0].gpu !== null;
+
+Deno.test("Tower.chooseGpu() takes a GPU where it is asked for or pays, and says why not", () =>
+  withTowers("gemma3", async (open) => {
+    const cases: readonly (readonly [LoadOptions, GpuDescription, boolean, string?])[] = [
+      [{}, REAL, false],
+      [{ gpu: "off", profile: FAST }, REAL, false],
+      [{ profile: FAST }, REAL, true],
+      [{ profile: FAST }, SOFTWARE, false],
+      [{ profile: { ...FAST, gpu: { ...FAST.gpu, prefillGFlops: 1e-3 } } }, REAL, false],
+      [{ gpu: "on" }, REAL, true],
+      [{ gpu: "on" }, SOFTWARE, false, "only a software adapter"],
+      [{ gpu: "force" }, SOFTWARE, true],
+      [{ gpu: "on" }, { available: false, reason: "no adapter" }, false, "no adapter"],
+      [{ gpu: "on", gpuMemoryBytes: 1 << 30 }, REAL, true],
+      [{ gpu: "on", gpuMemoryBytes: 16 << 20 }, REAL, false, "more than half"],
+    ];
+    for (const [options, gpu, expected, text] of cases) {
+      const { tower, bytes, said } = await open(options, gpu);
+      const name = JSON.stringify({ ...options, profile: options.profile?.gpu });
+      assertEquals([isOnGpu(tower), bytes > 0], [expected, expected], name);
+      assertEquals(said.length, text === undefined ? 0 : 1, name);
+      if (text !== undefined) assertStringIncludes(said[0], text);
+    }
+  }));
+
+Deno.test("Tower.chooseGpu() leaves threads a kind that a GPU does not compute", () =>
+  withTowers("gemma4v-limits", async (open) => {
+    const { tower, said } = await open({ gpu: "force" }, SOFTWARE);
+    assert(!isOnGpu(tower));
+    assertEquals(said, [
+      "info: Threads look at images, not the GPU: products that have limits are the threads'",
+    ]);
+  }));
+
+gpuTest(
+  "a tower's GPU sees what its threads see, within the memory that it says",
+  () =>
+    withTowers("gemma3", async (open) => {
+      const description = await describeGpu();
+      const threads = await open({ gpu: "off" }, description);
+      const gpu = await open({ gpu: "force", gpuMemoryBytes: 1 << 30 }, description);
+      assert(isOnGpu(gpu.tower));
+      assertLess(nmse(await gpu.see(), Float64Array.from(await threads.see())), 1e-11);
+      assert(isOnGpu(gpu.tower), "it had room");
+      assertEquals(gpu.said, []);
+    }),
+);
+
+gpuTest("threads look where the GPU that was there is gone", async () => {
+  // What says that it is no software is not found by those who would use it.
+  if ((await describeGpu()).adapter?.isFallback !== true) return;
+  await withTowers("gemma3", async (open) => {
+    const lost = await open({ gpu: "on" }, REAL);
+    const threads = await open({ gpu: "off" }, REAL);
+    assert(isOnGpu(lost.tower));
+    assertEquals(await lost.see(), await threads.see());
+    assert(!isOnGpu(lost.tower));
+    assertEquals(lost.said.length, 1);
+    assertStringIncludes(lost.said[0], "warning: Threads look at images, not the GPU: ");
+  });
+});
