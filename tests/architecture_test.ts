@@ -27,6 +27,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/cache": [],
   "src/shapes": [],
   "src/vision": ["type src/model/vision_types.ts"],
+  "src/hearing": ["type src/vision/types.ts", "type src/model/vision_types.ts"],
   "src/rank": [
     "wasm",
     "gpu",
@@ -81,6 +82,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "type src/stats",
     "type src/rank",
     "src/vision/mod.ts",
+    "src/hearing/mod.ts",
     "src/tokenizer",
     "src/grammar",
     "src/chat",
@@ -124,6 +126,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/io",
     "src/train",
     "src/vision",
+    "src/hearing",
     "wasm",
     "src/memory",
     "src/model",

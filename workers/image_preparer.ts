@@ -1,11 +1,14 @@
 /**
- * A thread that prepares images, started for the first one. Decoding runs in it, so that nobody
- * else waits, and ends with it when it takes too long. Knows nothing of towers.
+ * A thread that prepares images or sounds, started for the first one. Decoding runs in it, so that
+ * nobody else waits, and ends with it when it takes too long. Knows nothing of towers.
  */
 import { RequestError, WorkerError } from "../src/base/errors.ts";
-import type { ImageConfig } from "../src/model/vision_types.ts";
+import { checkSoundSize } from "../src/hearing/mod.ts";
+import { isOfSounds } from "../src/model/is_of_sounds.ts";
+import type { ImageConfig, SoundConfig } from "../src/model/vision_types.ts";
 import { checkFileSize, type ImageTables, type PreparedImage } from "../src/vision/mod.ts";
 import { WorkerCaller } from "./caller.ts";
+import type { Calls } from "./protocol.ts";
 
 export interface ImagePreparerOptions {
   /** How long an image may take; default 30 s, ten times what the largest ones take. */
@@ -41,14 +44,14 @@ export class ImagePreparer {
   }
 
   /**
-   * An image file as the projector wants it. Images wait for each other. Aborting takes effect at
-   * once; what the thread has begun it ends.
+   * A file as the projector wants it. Images and sounds wait for each other. Aborting takes effect
+   * at once; what the thread has begun it ends.
    * @throws {RequestError} 400 when it is no image, damaged, larger than images may be, or takes
    *   too long; {UnsupportedModelError} for a projector of an unknown kind; the signal's reason.
    */
   prepare(
     file: Uint8Array,
-    config: ImageConfig,
+    config: ImageConfig | SoundConfig,
     tables: ImageTables,
     signal?: AbortSignal,
   ): Promise<PreparedImage> {
@@ -64,20 +67,22 @@ export class ImagePreparer {
   }
 
   async #prepare(
-    image: { readonly file: Uint8Array; readonly config: ImageConfig },
+    image: Pick<Calls["prepareImage"]["params"], "file" | "config">,
     tables: ImageTables,
     signal?: AbortSignal,
   ): Promise<PreparedImage> {
     signal?.throwIfAborted();
     if (this.#isClosed) throw new WorkerError("The thread of images is closed");
-    checkFileSize(image.file);
+    const hears = isOfSounds(image.config);
+    if (hears) checkSoundSize(image.file);
+    else checkFileSize(image.file);
     clearTimeout(this.#idleTimer);
     const started = this.#started ??= this.#start();
     // Tables may be large, and are the same for all images of a model.
     const isKnown = started.tables !== null && areSame(started.tables, tables);
     const sent = { ...image, tables: isKnown ? null : tables };
     started.tables = tables;
-    const timer = setTimeout(() => this.#giveUp(started), this.#timeoutMs);
+    const timer = setTimeout(() => this.#giveUp(started, hears), this.#timeoutMs);
     try {
       return await started.caller.call("prepareImage", sent);
     } finally {
@@ -104,12 +109,17 @@ export class ImagePreparer {
     return started;
   }
 
-  #giveUp(started: Started): void {
+  #giveUp(started: Started, hears: boolean): void {
+    const what = hears ? "listen to the sound" : "look at the image";
     const seconds = this.#timeoutMs / 1000;
     started.caller.giveUp(
       new RequestError(
-        `Cannot look at the image: preparing it takes more than ${seconds} s: send a smaller one`,
-        { status: 400, code: "image_too_large", param: "messages" },
+        `Cannot ${what}: preparing it takes more than ${seconds} s: send a smaller one`,
+        {
+          status: 400,
+          code: hears ? "audio_too_long" : "image_too_large",
+          param: "messages",
+        },
       ),
     );
     // It is busy, and does not hear that it should leave.

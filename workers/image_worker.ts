@@ -1,8 +1,10 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
-/** Entry of the thread that prepares images, one after the other. */
+/** Entry of the thread that prepares images and sounds, one after the other. */
+import { prepareSound } from "../src/hearing/prepare.ts";
 import type { ImageTables, PreparedImage } from "../src/vision/mod.ts";
 import { prepareFile } from "../src/vision/prepare.ts";
+import { isOfSounds } from "../src/model/is_of_sounds.ts";
 import { answerCalls, leave } from "./answer.ts";
 
 let known: ImageTables | null = null;
@@ -10,7 +12,10 @@ let known: ImageTables | null = null;
 answerCalls("images", {
   prepareImage({ file, config, tables }, later) {
     known = tables ?? known;
-    prepareFile(file, config, known!)
+    const prepared = isOfSounds(config)
+      ? prepareSound(file, config, known!)
+      : prepareFile(file, config, known!);
+    prepared
       .then((image) => later.done(image, buffersOf(image)))
       .catch((error) => later.failed(error));
     return null;

@@ -17,7 +17,7 @@ import type { TowerInput } from "../src/model/vision_types.ts";
 import type { BoardSetup, FileStamp, MeasuredReads, MeasureReads } from "../src/io/mod.ts";
 import type { DraftSetup, RankSetup } from "../src/rank/open_rank.ts";
 import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
-import type { ImageConfig } from "../src/model/vision_types.ts";
+import type { ImageConfig, SoundConfig } from "../src/model/vision_types.ts";
 import type { ImageTables, PreparedImage } from "../src/vision/mod.ts";
 
 /** What can be asked: parameters and result of every call. */
@@ -91,11 +91,11 @@ export interface Calls {
   trainLayer: { params: TrainerJob; result: LayerResult };
   /** Meters only. Milliseconds of each pass over a memory, which all threads begin together. */
   readMemory: { params: MeterJob; result: { readonly ms: readonly number[] } };
-  /** The thread of images only. Tables are null when they are as they were before. */
+  /** The thread of images and sounds only. Tables are null when they are as they were before. */
   prepareImage: {
     params: {
       readonly file: Uint8Array;
-      readonly config: ImageConfig;
+      readonly config: ImageConfig | SoundConfig;
       readonly tables: ImageTables | null;
     };
     result: PreparedImage;

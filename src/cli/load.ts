@@ -129,7 +129,7 @@ export function addDraftOption(verb: Command): Command {
 
 /** Adds the flag of a model's projector. */
 export function addProjectorOption(verb: Command): Command {
-  return verb.option("--mmproj <file>", "the model's projector, with which it sees images");
+  return verb.option("--mmproj <file>", "the model's projector: it sees or hears with it");
 }
 
 /** Adds the flags that say what a GPU computes. */

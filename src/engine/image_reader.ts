@@ -14,6 +14,7 @@ import {
   STEP_KIND_FORWARD,
 } from "../memory/control_layout.ts";
 import type { StepWords } from "../memory/control.ts";
+import { projectedRows } from "../model/projected_rows.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { TowerInput } from "../model/vision_types.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
@@ -52,8 +53,8 @@ export class ImageReader {
   see(input: TowerInput): Float32Array<ArrayBuffer> | null {
     const { control, setup: { config } } = this.#runner;
     checkInput(input, config);
-    const { mergedRows, outputLength } = config.projector!;
-    const rows = input.kept / mergedRows;
+    const { outputLength } = config.projector!;
+    const rows = projectedRows(config.projector!, input.kept)!;
     this.#fillStep(input, rows);
     this.#runner.takePatches(input);
     control.noticeCancels();
@@ -93,9 +94,10 @@ function checkInput(input: TowerInput, config: ModelConfig): void {
   const { count, patches, added, positions, kept } = input;
   const isWhole = Number.isInteger(count) && count >= 1 && count <= countMax;
   if (!isWhole) return refuse(`it has ${count} patches, from 1 to ${countMax} are possible`);
-  const mergedRows = projector?.mergedRows ?? 1;
-  if (!(kept >= mergedRows && kept <= count && kept % mergedRows === 0)) {
-    refuse(`${kept} of its ${count} rows are to be projected, a multiple of ${mergedRows} can be`);
+  const { mergedRows = 1, pooledRows = 1 } = projector ?? {};
+  if (!(kept > 0 && kept <= count && (!projector || projectedRows(projector, kept) !== null))) {
+    const rows = mergedRows * pooledRows;
+    refuse(`${kept} of its ${count} rows are to be projected, a multiple of ${rows} can be`);
   }
   refuseOther("numbers of patches", patches.length, count * length);
   if (added !== null) {

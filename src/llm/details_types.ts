@@ -38,9 +38,9 @@ export interface ModelDetails {
   readonly vocabSize: number;
   /**
    * What can be asked of it: texts behind a prompt, vectors of texts, scores of pairs of them; and
-   * whether prompts may have images.
+   * whether prompts may have images or sounds.
    */
-  readonly uses: readonly ("writing" | "vectors" | "ranking" | "images")[];
+  readonly uses: readonly ("writing" | "vectors" | "ranking" | "images" | "sounds")[];
   /** Its own chat template; null: it has none. */
   readonly chatTemplate: string | null;
   /** Scores of pairs (`rank`) are shares, 0 to 1; else they are any numbers. */

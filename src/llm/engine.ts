@@ -158,7 +158,8 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * Looks at the images of messages, for `chat` with `images`; takes seconds. Needs a projector:
+   * Looks at the images of messages, or listens to their sounds, for `chat` with `images`; takes
+   * seconds. Needs a projector:
    * `EngineOptions.projectorPath`.
    *
    * @example
@@ -172,11 +173,11 @@ export class Engine implements AsyncDisposable {
    * console.log(await engine.chat(messages, { images }).text());
    * ```
    *
-   * @throws {RequestError} when one is no image, is too large, or the model sees none.
+   * @throws {RequestError} when one is no image or sound, is too large, or the model reads none.
    */
   async lookAt(messages: readonly ChatMessage[], options: EmbedOptions = {}): Promise<SeenImages> {
     this.#checkOpen();
-    if (this.#model.lookAt === undefined) throw noImages();
+    if (this.#model.lookAt === undefined) throw noImages(messages);
     return await this.#model.lookAt(messages, options);
   }
 

@@ -65,9 +65,10 @@ export interface EngineOptions {
    */
   readonly draftModelPath?: string;
   /**
-   * The file of the model's projector (an "mmproj" .gguf), with which it sees images; its threads
-   * start with the first image, and its memory comes on top. Left out: the one that lies beside the
-   * model and has its name, as `model.mmproj.gguf` beside `model.gguf`; without one it sees none.
+   * The file of the model's projector (an "mmproj" .gguf), with which it sees images or hears
+   * sounds; its threads start with the first one, and its memory comes on top. Left out: the one
+   * that lies beside the model and has its name, as `model.mmproj.gguf` beside `model.gguf`;
+   * without one it reads text alone.
    */
   readonly projectorPath?: string;
   /**

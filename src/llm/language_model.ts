@@ -49,7 +49,7 @@ export interface LoadedModelParts {
   readonly file: GgufFile;
   readonly config: ModelConfig;
   readonly plans: readonly RankPlan[];
-  /** Of the model that guesses for it, and of what it sees images with. */
+  /** Of the model that guesses for it, and of what it sees or hears with. */
   readonly otherPlans: readonly RankPlan[];
   /** Decoded tokens per second that the planner expects of a packed model; else null. */
   readonly expectedDecodeTps: number | null;
@@ -67,7 +67,7 @@ export interface LoadedModelParts {
   readonly fingerprint: () => string;
   /** Null: the file has nothing behind texts' vectors. */
   readonly textHead: TextHead | null;
-  /** Null: it sees no images. */
+  /** Null: it neither sees nor hears. */
   readonly images: ImageReader | null;
   /** What its file says; made when it is needed. */
   readonly describe: () => ModelDetails;
@@ -109,7 +109,7 @@ export class LoadedModel implements LanguageModel {
   readonly #extras: RequestExtras;
   readonly #texts: TextReader;
   readonly #images: ImageReader | null;
-  /** Left out: it sees no images. */
+  /** Left out: it neither sees nor hears. */
   readonly lookAt: LanguageModel["lookAt"];
 
   constructor(parts: LoadedModelParts) {

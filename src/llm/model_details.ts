@@ -13,8 +13,8 @@ const TEXT_CHARS_MAX = 200;
 
 /** What a model was loaded with, of which its own file says nothing. */
 export interface LoadedWith extends Pick<LoadOptions, "adapters"> {
-  /** What it sees with; null or left out: it does not. */
-  readonly tower?: object | null;
+  /** What it sees or hears with; null or left out: it does neither. */
+  readonly tower?: { readonly kind: "images" | "sounds" } | null;
   /** What is behind texts' vectors; left out: nothing. */
   readonly textHead?: TextHeadTensors;
 }
@@ -37,7 +37,7 @@ export function describeModel(
     uses: [
       ...config.isEncoder ? [] : ["writing" as const],
       ranksPairs(file.metadata, config) ? "ranking" : "vectors",
-      ...tower !== null ? ["images" as const] : [],
+      ...tower === null ? [] : [tower.kind],
     ],
     chatTemplate: getString(file.metadata, "tokenizer.chat_template", "") || null,
     scoresAreShares: textHead?.ranker?.isSoftmax ?? false,

@@ -41,7 +41,7 @@ export class PromptEncoder {
   /** Texts between images are encoded by themselves, as they were when models were trained. */
   #withImages(messages: readonly ChatMessage[], options: ChatOptions = {}): number[] {
     const { images: seen, mustFit, ...rest } = options;
-    if (seen === undefined) throw noImages();
+    if (seen === undefined) throw noImages(messages);
     const render = (marked: readonly ChatMessage[]) => this.#chatTemplate.render(marked, rest);
     const placed = renderWithImages(messages, render);
     if (mustFit) this.#checkLength(placed.texts.join(""));

@@ -216,15 +216,17 @@ export interface ChatMessage {
   readonly [field: string]: unknown;
 }
 
-/** An image in a message. */
+/** An image in a message, or a sound. */
 export interface MessageImage {
   /** UTF-16 units of the message's content before it. */
   readonly at: number;
-  /** A PNG, JPEG, WebP or GIF file. */
+  /** A PNG, JPEG, WebP, GIF or BMP file; of a sound a WAV or an MP3. */
   readonly file: Uint8Array;
+  /** Left out: an image. */
+  readonly kind?: "image" | "sound";
 }
 
-/** What a model has seen of the images of a conversation. */
+/** What a model has seen of the images of a conversation, or heard of its sounds. */
 export interface SeenImages {
   /** By image, in order: what stands in its place, ids below 0 for rows of `given` among others. */
   readonly ids: readonly (readonly number[])[];
@@ -268,9 +270,10 @@ export interface LanguageModel {
   /** Ids of a conversation, rendered by the model's own template, ready to be answered. */
   encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[];
   /**
-   * Looks at the images of messages, so that `encodeChat` can put them in their places; left out:
-   * it sees none. isCounted: how many ids they take is wanted, and no rows.
-   * @throws {RequestError} 400 when one is no image, or too large; 503 when too many wait.
+   * Looks at the images of messages, or listens to their sounds, so that `encodeChat` can put them
+   * in their places; left out: it reads none. isCounted: how many ids they take is wanted, and no
+   * rows.
+   * @throws {RequestError} 400 when one is no image or sound, or too large; 503 when too many wait.
    */
   lookAt?(
     messages: readonly ChatMessage[],

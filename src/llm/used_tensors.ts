@@ -28,12 +28,13 @@ export function usedTensors(
 }
 
 /**
- * What patches, or blocks of a tower's rows, are multiplied by lies in files as [d, channels, side,
- * side]: rows of a matrix.
+ * What patches, frames, or blocks of a tower's rows, are multiplied by lies in files as [d,
+ * channels, side, side], or with one side: rows of a matrix.
  */
 function layFlat(used: Map<string, GgufTensor>, { tensors }: ModelDescription): void {
-  const stages = tensors.projector?.stages ?? [];
-  const kernels = [tensors.tokenEmbedding, tensors.secondFrame, ...stages.map((s) => s.matrix)];
+  const { tokenEmbedding, secondFrame, secondConvolution, projector } = tensors;
+  const stages = projector?.stages ?? [];
+  const kernels = [tokenEmbedding, secondFrame, secondConvolution, ...stages.map((s) => s.matrix)];
   for (const matrix of kernels) {
     const tensor = matrix && used.get(matrix.tensor);
     if (tensor) used.set(tensor.name, { ...tensor, dims: [matrix.columns, matrix.rows] });

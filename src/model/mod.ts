@@ -17,7 +17,9 @@ export {
   summarizePredictors,
 } from "./powerinfer.ts";
 export { cachedValueDim, mergedHeadDim, ownKeyDim, projectedQueryDim } from "./latent.ts";
+export { HEARING_KINDS, hears, readHearing } from "./read/read_hearing.ts";
 export { readVision, VISION_KINDS } from "./read/read_vision.ts";
+export { projectedRows } from "./projected_rows.ts";
 export { isSilentKind } from "./silent_kinds.ts";
 export type { ReadOptions } from "./read/read_config.ts";
 export { alibiSlopes } from "./alibi.ts";
@@ -72,10 +74,12 @@ export type {
   XieluCurve,
 } from "./types.ts";
 export type {
+  HearingModel,
   ImageConfig,
   PatchesConfig,
   ProjectorConfig,
   ProjectorTensors,
+  SoundConfig,
   TowerInput,
   VisionModel,
 } from "./vision_types.ts";

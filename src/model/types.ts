@@ -330,7 +330,10 @@ export interface LayerTensors {
 export interface ModelTensors {
   /** What guesses has before and behind its layer. Left out: nothing guesses. */
   readonly guess?: GuessTensors;
-  /** Of a model that looks at images: what patches are multiplied by, [d, patch length]. */
+  /**
+   * Of a model that looks at images: what patches are multiplied by, [d, patch length]; of one that
+   * hears: what 3 frames are.
+   */
   readonly tokenEmbedding: MatrixTensor;
   /**
    * Patches are multiplied by it, too, and both are added: images are films of two frames that are
@@ -339,6 +342,8 @@ export interface ModelTensors {
   readonly secondFrame?: MatrixTensor;
   /** Of what patches give, before anything is added to it. Left out: there is none. */
   readonly patchNorm?: NormTensors;
+  /** [d, 3 · d]: the second of two convolutions, of which `tokenEmbedding` is the first. */
+  readonly secondConvolution?: MatrixTensor;
   /** [context, d], learned; added to the embeddings, or null. */
   readonly positionEmbedding: MatrixTensor | null;
   /** [d]: what tokens of the first kind, which all are, have more. Left out: there are no kinds. */

@@ -1,14 +1,24 @@
 /**
- * What a model has that looks at images: patches go in instead of ids, and what comes out are rows
- * of a text model's stream. Data only. A file of such a model is what llama.cpp calls an mmproj.
+ * What a model has that looks at images or hears: patches, or frames of a spectrogram, go in
+ * instead of ids, and what comes out are rows of a text model's stream. Data only. A file of such a
+ * model is what llama.cpp calls an mmproj.
  */
 import type { Activation } from "./activation_types.ts";
 import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "./types.ts";
 
 /** What goes in, instead of rows of an embedding table: W · patch + b. */
 export interface PatchesConfig {
-  /** Numbers of a patch: 3 · side², channel by channel (R, G, B), each row by row. */
+  /**
+   * Numbers of a patch: 3 · side², channel by channel (R, G, B), each row by row. Of two
+   * convolutions what makes one row: two windows of 3 frames, each channel by channel.
+   */
   readonly length: number;
+  /**
+   * Two convolutions over time make rows, of 3 frames each, the second one every other frame, with
+   * gelu behind both: gelu(V · [h(2i - 1), h(2i), h(2i + 1)] + c) of h(t) = gelu(W · window t + b),
+   * channel by channel, h(-1) being zeros. Left out: one product does.
+   */
+  readonly areConvolved?: true;
   /** Most patches of an image, those beside the image's own (class tokens) included. */
   readonly countMax: number;
 }
@@ -21,6 +31,12 @@ export type StageActivation = Activation | "geluErf";
  * (act(gate · x) ⊙ first · x), or first · x.
  */
 export interface ProjectorConfig {
+  /** Means of so many rows that follow one another go into the model's last norm. Left out: 1. */
+  readonly pooledRows?: number;
+  /** Rows that the last merged one lacks are zeros. Left out: it lacks none. */
+  readonly isPadded?: true;
+  /** What `second` reads is normalised (RMS) with it and `ProjectorTensors.hiddenNorm`. */
+  readonly hiddenEpsilon?: number;
   /** What the last layer leaves goes in as it is. Left out: the model's last norm of it. */
   readonly lacksLastNorm?: true;
   /**
@@ -84,11 +100,13 @@ export interface ProjectorTensors {
   readonly first: MatrixTensor;
   /** As `first`, of two matrices. Left out: there is none. */
   readonly gate?: MatrixTensor;
+  /** [neurons], as `ProjectorConfig.hiddenEpsilon` says. Left out: there is no such norm. */
+  readonly hiddenNorm?: NormTensors;
   /** [outputLength, neurons]; null: there is one. */
   readonly second: MatrixTensor | null;
 }
 
-/** An image, or a part of it, as it goes into a tower. */
+/** An image or a sound, or a part of it, as it goes into a tower. */
 export interface TowerInput {
   /** Rows of the step, n. */
   readonly count: number;
@@ -165,4 +183,27 @@ export interface VisionModel {
   /** `config.patches` and `config.projector` are set. */
   readonly description: ModelDescription;
   readonly images: ImageConfig;
+}
+
+/** What preparing sounds takes: part of the file of a projector that hears. */
+export interface SoundConfig {
+  /** `clip.projector_type`: "ultravox", "qwen2a", "voxtral". */
+  readonly projector: string;
+  /** Bands of a spectrogram's frame, of which there are 100 a second. */
+  readonly melCount: number;
+  /** Learned positions, [count, d], one for two frames: a longer sound is cut. */
+  readonly positions: { readonly tensor: string; readonly count: number };
+  /** Frames that become a row of the text model. */
+  readonly framesOfRow: number;
+  /** The last row may be of fewer; otherwise what is missing at a sound's end is silence. */
+  readonly isPadded: boolean;
+  /** Every part is as long as there are positions, with silence behind it. */
+  readonly isWhole: boolean;
+}
+
+/** The file of a projector that hears, read. */
+export interface HearingModel {
+  /** `config.patches` (with `areConvolved`) and `config.projector` are set. */
+  readonly description: ModelDescription;
+  readonly sounds: SoundConfig;
 }

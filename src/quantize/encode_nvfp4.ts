@@ -3,7 +3,7 @@
  * no scales of tensors: who writes blocks without them is limited to weights of 2688 (448 · 6).
  */
 import { nearestFp4 } from "./encode_levels.ts";
-import { UE4M3 } from "../model/mod.ts";
+import { UE4M3 } from "../model/quants/dequantize_nvfp4.ts";
 
 const BLOCK = 64;
 const GROUP = 16;

@@ -38,7 +38,7 @@ import { append, type LayerCache } from "./layer_cache.ts";
 import { latentHeads, type OwnHeads } from "./latent_heads.ts";
 import { add, attention, rope } from "./ops.ts";
 import { growQueries, rotationTables } from "./rotations.ts";
-import { embedPatches, projectRows } from "./see.ts";
+import { embedPatches, meanRows, projectRows } from "./see.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
 import { poolRows, projectText, scoreText } from "./text_head.ts";
 import { timeMixLayer } from "./time_mix.ts";
@@ -170,7 +170,7 @@ export class ReferenceModel {
       streams = [ended.x, ...streams.slice(1)];
       this.#outcomes[layer] = streams[0];
     }
-    const merged = endStreams(streams, this.#tensors, this.#parts);
+    const merged = meanRows(endStreams(streams, this.#tensors, this.#parts), this.config);
     if (this.config.projector?.lacksLastNorm) return merged;
     return this.#show("norm", this.#blocks.norm(merged, outputNorm));
   }

@@ -1,6 +1,6 @@
 /**
- * Both ends of a model that looks at images: patches go in, and a projector makes rows of a text
- * model of what the last layer leaves. Formulas, in f64.
+ * Both ends of a model that looks at images or hears: patches or frames go in, and a projector
+ * makes rows of a text model of what the last layer leaves. Formulas, in f64.
  */
 import { check } from "../base/check.ts";
 import type {
@@ -11,6 +11,7 @@ import type {
   ProjectorTensors,
   TowerInput,
 } from "../model/mod.ts";
+import { projectedRows } from "../model/projected_rows.ts";
 import { activate, geluErf, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
@@ -22,18 +23,34 @@ interface Parts {
   readonly blocks: ReferenceBlocks;
 }
 
-/** W · patch + b, that of a second frame which is the same, and what is added: [n, d]. */
+/**
+ * W · patch + b, that of a second frame which is the same, or two convolutions; and what is added:
+ * [n, d].
+ */
 export function embedPatches(
   { patches, added, count }: TowerInput,
-  { tokenEmbedding, secondFrame, patchNorm }: ModelTensors,
+  { tokenEmbedding, secondFrame, secondConvolution, patchNorm }: ModelTensors,
   { config, blocks }: Parts,
 ): Float64Array {
   const rows = Float64Array.from(patches);
   check(rows.length === count * config.patches!.length, "patches of the model's length");
-  const first = blocks.project(rows, tokenEmbedding);
+  const product = blocks.project(rows, tokenEmbedding);
+  const first = secondConvolution === undefined
+    ? product
+    : bend("gelu", blocks.project(windowsOf(bend("gelu", product), count), secondConvolution));
   const both = secondFrame ? add(first, blocks.project(rows, secondFrame)) : first;
   const made = patchNorm ? blocks.norm(both, patchNorm) : both;
   return added === null ? made : add(made, added);
+}
+
+/** Of [2n, d] each 3 rows around every other one, number by number: [n, 3 · d]. */
+function windowsOf(rows: Float64Array, n: number): Float64Array {
+  const d = rows.length / (2 * n);
+  return Float64Array.from({ length: n * 3 * d }, (_, i) => {
+    const [window, within] = [Math.floor(i / (3 * d)), i % (3 * d)];
+    const row = 2 * window + within % 3 - 1;
+    return row < 0 ? 0 : rows[row * d + Math.floor(within / 3)];
+  });
 }
 
 /** What the last layer and its norm leave, and what each layer leaves, [n, d]. */
@@ -52,10 +69,12 @@ export function projectRows(
 ): Float64Array {
   const { weights, blocks, config: { embeddingLength: d, projector: config } } = parts;
   check(projector !== undefined && config !== undefined, "the model has a projector");
-  const { norm, activation, deepLayers = [], outputLength } = config;
-  check(kept % config.mergedRows === 0, "rows of whole blocks");
+  const { norm, activation, deepLayers = [], outputLength, hiddenEpsilon } = config;
+  const count = projectedRows(config, kept);
+  check(count !== null, "rows of whole blocks");
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
-  const own = rows.subarray(0, kept * d);
+  const own = new Float64Array(count * config.mergedRows * d);
+  own.set(rows.subarray(0, kept / (config.pooledRows ?? 1) * d));
   const merged = mergeRows(norm?.of === "rows" ? normalise(own) : own, d, config);
   const made = standardRows(merged, config.mergedScale ?? 1, projector.standard, parts);
   const normed = norm?.of === "merged" ? normalise(made) : made;
@@ -72,12 +91,17 @@ export function projectRows(
   const first = projector.isFirstTransposed
     ? matmul(weights.transposed(projector.first), joined, projector.first.rows)
     : blocks.project(joined, projector.first);
-  const last = projector.second === null ? first : blocks.project(
-    projector.gate
-      ? bend(activation, blocks.project(joined, projector.gate)).map((g, i) => g * first[i])
-      : bend(activation, first),
-    projector.second,
-  );
+  const neurons = projector.gate
+    ? multiply(bend(activation, blocks.project(joined, projector.gate)), first)
+    : projector.second && bend(activation, first);
+  const hidden = neurons && projector.hiddenNorm
+    ? normOf(
+      neurons,
+      { kind: "rms", epsilon: hiddenEpsilon!, tensors: projector.hiddenNorm },
+      parts,
+    )
+    : neurons;
+  const last = projector.second === null ? first : blocks.project(hidden!, projector.second);
   const deep = deepLayers.map((layer, i) => {
     const tensors = projector.deep![i];
     const beside = mergeRows(outcomes[layer].subarray(0, kept * d), d, config);
@@ -85,6 +109,22 @@ export function projectRows(
     return blocks.project(bend("gelu", blocks.project(input, tensors.first)), tensors.second);
   });
   return besideEachOther([last, ...deep], outputLength / (1 + deep.length));
+}
+
+function multiply(x: Float64Array, y: Float64Array): Float64Array {
+  return x.map((value, i) => value * y[i]);
+}
+
+/** What goes into the last norm: rows, or means of each so many [d] that follow one another. */
+export function meanRows(
+  rows: Float64Array,
+  { embeddingLength: d, projector }: ModelConfig,
+): Float64Array {
+  const count = projector?.pooledRows ?? 1;
+  if (count === 1) return rows;
+  const out = new Float64Array(rows.length / count);
+  rows.forEach((value, i) => out[Math.floor(i / (d * count)) * d + i % d] += value / count);
+  return out;
 }
 
 function bend(activation: Activation | null, x: Float64Array): Float64Array {

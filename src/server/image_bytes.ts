@@ -1,6 +1,6 @@
 /**
- * How much of a request's body is images. They count apart from its text: a telephone's photo has
- * as many bytes as a book, is decoded in a thread of its own, and never becomes tokens.
+ * How much of a request's body is images and sounds. They count apart from its text: a telephone's
+ * photo has as many bytes as a book, is decoded in a thread of its own, and never becomes tokens.
  */
 
 /** Bytes of the images of a body, at the places alone where an API takes images. */
@@ -24,7 +24,8 @@ function partsBytes(parts: unknown): number {
 }
 
 function partBytes(part: unknown): number {
-  const { type, image_url: url, source } = Object(part);
+  const { type, image_url: url, source, input_audio: audio } = Object(part);
+  if (type === "input_audio") return stringLength(Object(audio).data);
   if (type === "image") return stringLength(Object(source).data);
   if (type !== "image_url" && type !== "input_image") return 0;
   return stringLength(url) + stringLength(Object(url).url);

@@ -1,4 +1,4 @@
-/** Images in requests: bytes in base64, as all APIs have them. Knows no image format. */
+/** Images and sounds in requests: bytes in base64, as all APIs have them. Knows no format. */
 import type { z } from "zod";
 import type { ChatMessage, MessageImage } from "../llm/types.ts";
 
@@ -33,16 +33,20 @@ export function readImageUrl(url: unknown, refuse: Refuse): Uint8Array | null {
 }
 
 /** Bytes of base64; null: it was refused. */
-export function readBase64(text: unknown, refuse: Refuse): Uint8Array | null {
-  if (typeof text !== "string" || text === "") return refuse("expected an image in base64");
+export function readBase64(
+  text: unknown,
+  refuse: Refuse,
+  what = "an image",
+): Uint8Array | null {
+  if (typeof text !== "string" || text === "") return refuse(`expected ${what} in base64`);
   try {
     return Uint8Array.fromBase64(text);
   } catch {
-    return refuse("expected an image in base64: this is none");
+    return refuse(`expected ${what} in base64: this is none`);
   }
 }
 
-/** Text and images of a message, in the order in which they came. */
+/** Text, images and sounds of a message, in the order in which they came. */
 export class MessageContent {
   readonly #refuse: Refuse | undefined;
   readonly #images: MessageImage[] = [];
@@ -58,11 +62,11 @@ export class MessageContent {
   }
 
   /** Null is not added: it was refused. */
-  addImage(file: Uint8Array | null): void {
+  addImage(file: Uint8Array | null, kind?: MessageImage["kind"]): void {
     if (file === null) return;
     if (this.#refuse !== undefined && this.#images.length === IMAGES_MAX) {
-      this.#refuse(`a message has ${IMAGES_MAX} images at most`);
-    } else this.#images.push({ at: this.#text.length, file });
+      this.#refuse(`a message has ${IMAGES_MAX} images and sounds at most`);
+    } else this.#images.push({ at: this.#text.length, file, ...kind && { kind } });
   }
 
   /** As `ChatMessage` has them. */

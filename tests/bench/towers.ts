@@ -7,6 +7,7 @@
  */
 import { createHash } from "node:crypto";
 import { loadTower } from "../../src/llm/images/load_tower.ts";
+import type { ImageConfig } from "../../src/model/mod.ts";
 import { tinyTowerInput } from "../support/tiny_image.ts";
 import {
   TINY_TOWER,
@@ -41,12 +42,13 @@ async function look(name: string, type: TinyVisionOptions["type"], looks: number
   const { kind, changes } = SHAPES[name];
   const bytes = tinyVision({ kind, type, changes, outputLength: TINY_TOWER.outputLength });
   await Deno.writeFile(path, bytes);
-  const { engine, file, vision: { description: { config }, images } } = await loadTower(path, {
+  const { engine, file, description: { config }, reads } = await loadTower(path, {
     threads: THREADS,
   });
   try {
     const side = changes.side!;
     const grid = { rows: side, columns: side };
+    const images = reads as ImageConfig;
     const input = tinyTowerInput({ images, config, grid }, { file, bytes });
     const times: number[] = [];
     let rows = new Float32Array();

@@ -44,7 +44,8 @@ async function withTower(
     await Deno.writeFile(path, bytes);
     for (const each of options) {
       const tower = await loadTower(path, each);
-      const { file, vision: { description, images } } = tower;
+      const { file, description, reads } = tower;
+      const images = reads as ImageConfig;
       const { config } = description;
       try {
         await use({
@@ -125,7 +126,7 @@ Deno.test("a tower whose layers lie in several arenas sees the same", async () =
   const made = { kind: "qwen3vl_merger", metadata: [most] } as const;
   const seen: Float32Array[] = [];
   const options = [{ threads: 2 }, { threads: 2, arenaBytesMax: ARENA_BYTES }];
-  await withTower(made, options, async ({ engine, input, file, vision: { description } }) => {
+  await withTower(made, options, async ({ engine, input, file, description }) => {
     const module = await loadKernelModule();
     const own = towerOptionsFor(description, module, options[seen.length]);
     const [plan] = planRanks(description, file.tensors, own);

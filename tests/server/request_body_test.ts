@@ -63,6 +63,7 @@ Deno.test("readJsonObject() counts images apart, at the places where an API take
       }],
     },
     said({ type: "image", source }),
+    said({ type: "input_audio", input_audio: { data: BASE64, format: "wav" } }),
     said({ type: "tool_result", content: [{ type: "image", source }] }),
     { messages: [{ role: "user", content: "?", images: [BASE64, BASE64] }] },
     { prompt: "?", images: [BASE64, BASE64] },

@@ -137,7 +137,7 @@ export class ScriptedModel implements LanguageModel {
 
   encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[] {
     this.renderChat(messages, options);
-    if (countImages(messages) > 0 && options?.images === undefined) throw noImages();
+    if (countImages(messages) > 0 && options?.images === undefined) throw noImages(messages);
     const placed = renderWithImages(messages, joined);
     const seen = options?.images ?? { ids: [], given: [] };
     return idsWithImages(placed, seen, (text) => this.encodePrompt(text));

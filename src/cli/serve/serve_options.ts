@@ -97,10 +97,10 @@ function addMainOptions(verb: Command): Command {
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)
     .option(
       "--max-body <size>",
-      "the longest body of a request, without its images (default: 8MiB)",
+      "the longest body of a request, without images and sounds (default: 8MiB)",
       byteSizeFrom(KiB),
     )
-    .option("--max-images <size>", "a request's images, in base64 (default: 32MiB)", byteSize)
+    .option("--max-images <size>", "its images and sounds, in base64 (default: 32MiB)", byteSize)
     .option("--strict-requests", "refuse requests with fields that the server does not know")
     .option(
       "--request-timeout <s>",

@@ -34,6 +34,7 @@ interface Options extends LoadFlags, SamplingFlags {
   readonly maxTokens?: number;
   readonly system?: string;
   readonly image?: readonly string[];
+  readonly audio?: readonly string[];
   readonly raw?: boolean;
   readonly verbose?: boolean;
   readonly private?: boolean;
@@ -46,6 +47,7 @@ export function runVerb(): Command {
     .argument("[prompt]", "what to answer")
     .option("--system <text>", "instructions that stand before the conversation")
     .option("--image <file>", "an image to look at; may be given several times", appended)
+    .option("--audio <file>", "a sound to listen to; may be given several times", appended)
     .option("--raw", "continue the prompt as it is, without the chat template")
     .option("--max-tokens <n>", "longest answer (default: the context)", wholeNumber({ min: 1 }))
     .option("--verbose", "in a chat, say how fast each answer was")
@@ -69,8 +71,9 @@ async function run(
   if (prompt === undefined && (options.json || options.raw)) {
     throw new UsageError("Cannot chat with --json or --raw: give a PROMPT");
   }
-  if (options.image !== undefined && (prompt === undefined || options.raw)) {
-    throw new UsageError("Cannot use --image in a chat or with --raw: give a PROMPT that asks");
+  const option = options.image ? "--image" : options.audio ? "--audio" : null;
+  if (option !== null && (prompt === undefined || options.raw)) {
+    throw new UsageError(`Cannot use ${option} in a chat or with --raw: give a PROMPT that asks`);
   }
   if (options.raw && options.system !== undefined) {
     throw new UsageError("Cannot use --system with --raw: without a template it has no place");
@@ -108,11 +111,13 @@ function isPrompt(argument: string | undefined): boolean {
 async function encode(
   model: LoadedModel,
   prompt: string,
-  { raw, system, image: paths = [] }: Options,
+  { raw, system, image = [], audio = [] }: Options,
 ): Promise<Pick<GenerateRequest, "ids" | "given">> {
   if (raw) return { ids: model.encodePrompt(prompt) };
   const opening = system === undefined ? [] : [{ role: "system", content: system }];
-  const files = paths.map((path) => ({ at: 0, file: readBytes(path) }));
+  const read = (paths: readonly string[], kind: "image" | "sound") =>
+    paths.map((path) => ({ at: 0, file: readBytes(path), kind }));
+  const files = [...read(image, "image"), ...read(audio, "sound")];
   const user = { role: "user", content: prompt, ...(files.length > 0 && { images: files }) };
   const messages = [...opening, user];
   if (files.length === 0) return { ids: model.encodeChat(messages) };

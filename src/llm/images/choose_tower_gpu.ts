@@ -20,7 +20,7 @@ const BESIDE_BYTES = 8 << 20;
 
 /** planned: the same on threads. */
 export async function chooseTowerGpu(
-  { file, path, vision: { description: model }, module }: PlannedTower,
+  { file, path, description: model, module }: PlannedTower,
   options: LoadOptions,
   { describe = describeGpu }: { readonly describe?: () => Promise<GpuDescription> } = {},
 ): Promise<TowerChoice> {
@@ -53,7 +53,7 @@ export async function chooseTowerGpu(
 }
 
 /** What a tower takes of a GPU's memory at most: rows of a step as if none shared bytes. */
-export function towerBytes({ plans: [plan], vision: { description } }: PlannedTower): number {
+export function towerBytes({ plans: [plan], description }: PlannedTower): number {
   const { weightsBytes, kvBytes } = plan.gpu!;
   const { embeddingLength, headCount, headCountKv, headDim, feedForwardLength } =
     description.config;

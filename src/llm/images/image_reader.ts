@@ -1,17 +1,20 @@
 /**
- * Images of conversations, looked at once each: file to patches (src/vision), patches to rows (the
- * tower), rows to ids below 0, which stand for them in prompts. What was seen last is kept.
+ * Images or sounds of conversations, looked at once each: file to patches (src/vision,
+ * src/hearing), patches to rows (the tower), rows to ids below 0, which stand for them in prompts.
+ * What was seen last is kept.
  */
 import { RequestError } from "../../base/errors.ts";
 import { counted } from "../../base/units.ts";
 import type { Tokenizer } from "../../tokenizer/types.ts";
 import { ImagePreparer } from "../../../workers/mod.ts";
+import { isOfSounds } from "../../model/is_of_sounds.ts";
 import { givenWidth } from "../../model/given_width.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { RankPlan } from "../../rank/plan/plan_types.ts";
 import type { ImageTables, LayoutPart, PreparedImage } from "../../vision/mod.ts";
 import { TurnQueue } from "../queue.ts";
-import type { ChatMessage, EmbedOptions, GivenRows, SeenImages } from "../types.ts";
+import type { ChatMessage, EmbedOptions, GivenRows, MessageImage, SeenImages } from "../types.ts";
+import { notRead } from "./place_images.ts";
 import type { Tower } from "./tower.ts";
 
 /** Rows of images that are kept; the ones that were used longest ago are forgotten. */
@@ -32,7 +35,7 @@ interface Seen {
 }
 
 export interface ImageReaderParts {
-  readonly tower: Pick<Tower, "images" | "floats" | "see" | "close">;
+  readonly tower: Pick<Tower, "reads" | "floats" | "see" | "close">;
   readonly preparer: Pick<ImagePreparer, "prepare" | "close">;
   readonly tokenizer: Pick<Tokenizer, "encode">;
   /** Numbers of a row: `givenWidth`. */
@@ -53,7 +56,7 @@ export class ImageReader {
   #keptBytes = 0;
   #nextId = -1;
 
-  /** The eyes of a model. */
+  /** The eyes of a model, or its ears. */
   static of(
     tower: Tower,
     { config, tokenizer, plans: [{ contextLength }], waitingMax }: {
@@ -79,10 +82,12 @@ export class ImageReader {
   async lookAt(messages: readonly ChatMessage[], options: LookOptions = {}): Promise<SeenImages> {
     const seen: Seen[] = [];
     let left = options.isCounted ? COUNTED_TOKENS_MAX : this.#in.contextLength;
-    for (const { file } of messages.flatMap(({ images = [] }) => images)) {
+    const hears = isOfSounds(this.#in.tower.reads);
+    for (const { file, kind } of messages.flatMap(({ images = [] }) => images)) {
+      if (hears !== (kind === "sound")) throw notRead(kind);
       const next = await this.#lookAtOne(file, left, options);
       // A known one costs nothing, but a body has room for thousands of times the same.
-      requireRoom(next.ids.length, left);
+      requireRoom(next.ids.length, left, kind);
       left -= next.ids.length;
       seen.push(next);
     }
@@ -116,10 +121,10 @@ export class ImageReader {
   ): Promise<Seen> {
     const { tower, preparer } = this.#in;
     const tables = tablesOf(tower);
-    const image = await preparer.prepare(file, tower.images, tables, signal);
+    const image = await preparer.prepare(file, tower.reads, tables, signal);
     if (isCounted) return this.#place(image, null);
     const rows = image.layout.reduce((sum, part) => sum + ("count" in part ? part.count : 0), 0);
-    requireRoom(rows, room);
+    requireRoom(rows, room, isOfSounds(tower.reads) ? "sound" : "image");
     const tiles: Float32Array[] = [];
     for (const tile of image.tiles) tiles.push(await tower.see(tile, signal));
     const seen = this.#place(image, tiles);
@@ -154,7 +159,7 @@ export class ImageReader {
     this.#nextId -= count;
     if (-this.#nextId <= ROWS_MAX) return first;
     throw new RequestError(
-      "This model has seen as many images as it can tell apart: load it again",
+      "This model has seen or heard as much as it can tell apart: load it again",
       { status: 503, code: "images_exhausted" },
     );
   }
@@ -192,8 +197,12 @@ function shared(values: Float32Array): Float32Array {
 
 /** What a tower's images take of its file, in floats. */
 function tablesOf(tower: ImageReaderParts["tower"]): ImageTables {
-  const { positions, classTokens, patchBias } = tower.images;
+  const { reads } = tower;
   const floats = (name: string | null) => name === null ? null : tower.floats(name);
+  if (isOfSounds(reads)) {
+    return { positions: floats(reads.positions.tensor), classTokens: null, patchBias: null };
+  }
+  const { positions, classTokens, patchBias } = reads;
   return {
     positions: floats(positions?.tensor ?? null),
     classTokens: floats(classTokens),
@@ -217,10 +226,12 @@ function inOrder(
 }
 
 /** @throws {RequestError} 400, before the costly part. */
-function requireRoom(rows: number, room: number): void {
+function requireRoom(rows: number, room: number, kind: MessageImage["kind"]): void {
   if (rows < room) return;
+  const what = kind === "sound" ? "A sound" : "An image";
+  const left = Math.max(0, room - 1);
   throw new RequestError(
-    `An image takes ${counted(rows, "token")}, and there is room for ${Math.max(0, room - 1)}: ` +
+    `${what} takes ${counted(rows, "token")}, and there is room for ${left}: ` +
       "send a smaller one, or start with a larger --ctx-size",
     { status: 400, code: "context_length_exceeded", param: "messages" },
   );

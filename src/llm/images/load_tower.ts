@@ -1,8 +1,15 @@
-/** A projector's file (mmproj): planned, and threads that make rows of images' patches. */
+/** A projector's file (mmproj): planned, and threads that make rows of images or sounds. */
 import { EngineHandle } from "../../../workers/mod.ts";
 import { loadKernelModule } from "../../../wasm/mod.ts";
 import { type GgufFile, openGguf } from "../../gguf/mod.ts";
-import { readVision, type VisionModel } from "../../model/mod.ts";
+import {
+  hears,
+  type ImageConfig,
+  type ModelDescription,
+  readHearing,
+  readVision,
+  type SoundConfig,
+} from "../../model/mod.ts";
 import { planRanks } from "../../rank/plan/plan.ts";
 import type { GpuSetup } from "../../rank/gpu/gpu_setup.ts";
 import type { RankPlan } from "../../rank/plan/plan_types.ts";
@@ -20,7 +27,9 @@ export interface TowerOptions
 export interface PlannedTower {
   readonly path: string;
   readonly file: GgufFile;
-  readonly vision: VisionModel;
+  readonly description: ModelDescription;
+  /** What preparing images takes, or sounds. */
+  readonly reads: ImageConfig | SoundConfig;
   /** One per thread, or that of a GPU. */
   readonly plans: readonly RankPlan[];
   readonly module: WebAssembly.Module;
@@ -43,19 +52,27 @@ export function planTower(
   options: TowerOptions = {},
 ): PlannedTower {
   const file = openGguf(path);
-  const vision = readVision(file);
-  const { description: model } = vision;
+  const { description, reads } = readTower(file);
   const plans = planRanks(
-    model,
+    description,
     file.tensors,
-    towerOptionsFor(model, module, options, !!options.onGpu),
+    towerOptionsFor(description, module, options, !!options.onGpu),
   );
-  return { path, file, vision, plans, module, options };
+  return { path, file, description, reads, plans, module, options };
+}
+
+function readTower(file: GgufFile): Pick<PlannedTower, "description" | "reads"> {
+  if (hears(file)) {
+    const { description, sounds: reads } = readHearing(file);
+    return { description, reads };
+  }
+  const { description, images: reads } = readVision(file);
+  return { description, reads };
 }
 
 /** Starts a tower's threads. */
 export async function startTower(
-  { file, vision: { description: model }, plans, module, options }: PlannedTower,
+  { file, description: model, plans, module, options }: PlannedTower,
 ): Promise<EngineHandle> {
   return await EngineHandle.start({
     ...{ plans, module, config: model.config, parts: file.parts, stuckMs: options.stuckMs },

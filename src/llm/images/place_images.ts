@@ -1,9 +1,10 @@
 /**
- * Images of a conversation, on their way through a chat template: each is a mark in the text that
- * no client can know, and ids in its place afterwards. Works on texts; knows nothing of pixels.
+ * Images and sounds of a conversation, on their way through a chat template: each is a mark in the
+ * text that no client can know, and ids in its place afterwards. Works on texts; knows nothing of
+ * pixels.
  */
 import { RequestError } from "../../base/errors.ts";
-import type { ChatMessage, SeenImages } from "../types.ts";
+import type { ChatMessage, MessageImage, SeenImages } from "../types.ts";
 
 /** A rendered conversation: texts, and between any two of them the image of that number. */
 export interface PlacedImages {
@@ -48,9 +49,11 @@ export function renderWithImages(
   const left = Array.from({ length: count }, (_, index) => index)
     .find((index) => !placed.images.includes(index));
   if (left === undefined) return placed;
+  const sent = messages.flatMap(({ images = [] }) => images);
+  const what = sent[left].kind ?? "image";
   throw new RequestError(
-    `Cannot render the messages with the model's chat template: it leaves out image ${left + 1} ` +
-      `of ${count}: put images into messages of users`,
+    `Cannot render the messages with the model's chat template: it leaves out ${what} ` +
+      `${left + 1} of ${count}: put them into messages of users`,
     { status: 400, code: "chat_template_error", param: "messages" },
   );
 }
@@ -67,11 +70,20 @@ export function idsWithImages(
   ]);
 }
 
-/** What a model without eyes is not asked. */
-export function noImages(): RequestError {
+/** What a model without eyes is not asked, or one without ears. */
+export function notRead(kind: MessageImage["kind"]): RequestError {
+  const what = kind === "sound" ? "hears no sounds" : "reads no images";
   return new RequestError(
-    "This model reads no images: leave them out, or serve a model that does with its projector " +
+    `This model ${what}: leave them out, or serve a model that does with its projector ` +
       "(`--mmproj FILE`)",
-    { status: 400, code: "images_not_supported", param: "messages" },
+    {
+      ...{ status: 400, param: "messages" },
+      code: kind === "sound" ? "audio_not_supported" : "images_not_supported",
+    },
   );
+}
+
+/** The same of the first one that messages have. */
+export function noImages(messages: readonly ChatMessage[]): RequestError {
+  return notRead(messages.flatMap(({ images = [] }) => images)[0]?.kind);
 }

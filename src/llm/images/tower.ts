@@ -1,7 +1,7 @@
 /**
- * The model behind a model's eyes: its projector's file, planned when the model is loaded, and its
- * threads (or one with a GPU), started when the first image comes. Patches in, rows of the text
- * model's stream out.
+ * The model behind a model's eyes or ears: its projector's file, planned when the model is loaded,
+ * and its threads (or one with a GPU), started when the first image or sound comes. Patches in,
+ * rows of the text model's stream out.
  */
 import type { EngineHandle } from "../../../workers/mod.ts";
 import { UnsupportedModelError } from "../../base/errors.ts";
@@ -9,8 +9,10 @@ import { TensorReader } from "../../gguf/mod.ts";
 import { dequantize } from "../../model/mod.ts";
 import { givenWidth } from "../../model/given_width.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { ImageConfig, TowerInput } from "../../model/vision_types.ts";
+import { isOfSounds } from "../../model/is_of_sounds.ts";
+import type { ImageConfig, SoundConfig, TowerInput } from "../../model/vision_types.ts";
 import type { RankPlan } from "../../rank/plan/plan_types.ts";
+import { soundTexts } from "../../hearing/mod.ts";
 import { type ImageKind, imageKindOf } from "../../vision/mod.ts";
 import type { LoadOptions } from "../load_options.ts";
 import type { Notice } from "../predictor_report.ts";
@@ -19,14 +21,15 @@ import { chooseTowerGpu, towerBytes } from "./choose_tower_gpu.ts";
 import { projectorBeside } from "./find_projector.ts";
 import { type PlannedTower, planTower, startTower, type TowerOptions } from "./load_tower.ts";
 
-/** The model that is to see, and the kernels of its threads. */
+/** The model that is to see or hear, and the kernels of its threads. */
 export interface SeeingModel {
   readonly config: ModelConfig;
   readonly module: WebAssembly.Module;
 }
 
 /**
- * What a model sees images with: the projector that was named, or the one beside it; null: none.
+ * What a model sees images with, or hears sounds: the projector that was named, or the one beside
+ * it; null: none.
  * @throws as `Tower.open` of one that was named; without another one the model goes on.
  */
 export function openTower(
@@ -43,14 +46,15 @@ export function openTower(
     return Tower.open(path, of, options);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    notify({ kind: "warning", text: `The model sees no images: ${reason}` });
+    notify({ kind: "warning", text: `The model neither sees nor hears: ${reason}` });
     return null;
   }
 }
 
 export class Tower {
   readonly #planned: PlannedTower;
-  readonly #kind: ImageKind;
+  /** Null: it hears. */
+  readonly #kind: ImageKind | null;
   readonly #floats = new Map<string, Float32Array>();
   /** Null: threads look. */
   #onGpu: PlannedTower | null = null;
@@ -60,13 +64,16 @@ export class Tower {
 
   private constructor(planned: PlannedTower) {
     this.#planned = planned;
-    this.#kind = imageKindOf(planned.vision.images);
+    const { reads } = planned;
+    this.#kind = isOfSounds(reads) ? null : imageKindOf(reads);
+    if (isOfSounds(reads)) soundTexts(reads);
   }
 
   /** Rows of an image that see each other, and so are one step of the model; undefined: none do. */
   get wholeRows(): number | undefined {
-    const { imageSize, patchSize, mergeSide, pixelsMax } = this.images;
-    if (!this.#kind.seesAll) return undefined;
+    const { reads } = this;
+    if (isOfSounds(reads) || !this.#kind!.seesAll) return undefined;
+    const { imageSize, patchSize, mergeSide, pixelsMax } = reads;
     if (pixelsMax !== null) return Math.floor(pixelsMax / (patchSize * mergeSide) ** 2);
     return Math.floor(imageSize / patchSize / mergeSide) ** 2;
   }
@@ -78,21 +85,26 @@ export class Tower {
    */
   static open(path: string, { config, module }: SeeingModel, options: TowerOptions = {}): Tower {
     const planned = planTower(path, module, options);
-    const { outputLength } = planned.vision.description.config.projector!;
+    const { outputLength } = planned.description.config.projector!;
     const tower = new Tower(planned);
     const width = givenWidth(config);
     if (outputLength === width) return tower;
     throw new UnsupportedModelError(
-      `Cannot look at images with the projector "${path}": its rows have ${outputLength} ` +
+      `Cannot use the projector "${path}": its rows have ${outputLength} ` +
         `numbers, the model's ${width}: take the one that belongs to the model`,
     );
   }
 
-  get images(): ImageConfig {
-    return this.#planned.vision.images;
+  get kind(): "images" | "sounds" {
+    return isOfSounds(this.reads) ? "sounds" : "images";
   }
 
-  /** What it takes once it has seen an image. */
+  /** What preparing what it reads takes. */
+  get reads(): ImageConfig | SoundConfig {
+    return this.#planned.reads;
+  }
+
+  /** What it takes once it has seen an image, or heard a sound. */
   get plans(): readonly RankPlan[] {
     return (this.#onGpu ?? this.#planned).plans;
   }
@@ -114,7 +126,8 @@ export class Tower {
       return towerBytes(choice.onGpu);
     }
     const isAsked = options.gpu === "on" || options.gpu === "force";
-    const text = `Threads look at images, not the GPU: ${choice.reason}`;
+    const does = this.kind === "sounds" ? "hear sounds" : "look at images";
+    const text = `Threads ${does}, not the GPU: ${choice.reason}`;
     if (isAsked) notify({ kind: "info", text });
     return 0;
   }

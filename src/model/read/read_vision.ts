@@ -9,6 +9,7 @@ import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { TensorChecker } from "./tensor_checker.ts";
 import type { ModelConfig, ModelTensors, RopeConfig } from "../types.ts";
 import { KINDS } from "../vision/kinds.ts";
+import { PLAIN } from "../vision/plain_tower.ts";
 import { readImages } from "../vision/read_images.ts";
 import { readMergeSide, readProjector } from "../vision/read_projector.ts";
 import {
@@ -56,7 +57,7 @@ export function readVision(file: GgufFile): VisionModel {
     throw keys.wrong("attention.head_count_kv", `a divisor of the number of heads, ${heads}`);
   }
   const checker = new TensorChecker(file);
-  const reader: TowerReader = { file, checker, kind, width, heads, kvHeads, headDim };
+  const reader: TowerReader = { file, checker, kind, prefix: "v", width, heads, kvHeads, headDim };
   const blockCount = readBlockCount(file, keys, kind);
   const mergeSide = readMergeSide(keys, reader);
   const images = readImages(keys, reader, mergeSide);
@@ -84,7 +85,7 @@ export function refuseProjector(architecture: string): void {
   if (architecture !== CLIP) return;
   throw new UnsupportedModelError(
     'Cannot run a model of architecture "clip" by itself: it is the projector of a model that ' +
-      "looks at images: give the model's own file, and this one with --mmproj",
+      "looks at images or hears: give the model's own file, and this one with --mmproj",
   );
 }
 
@@ -100,7 +101,7 @@ function findKind(file: GgufFile): VisionKind {
   const keys = new Hyperparameters(file, CLIP);
   if (!keys.flag("has_vision_encoder", true)) {
     throw new UnsupportedModelError(
-      "Cannot use this projector: it is of sounds, which this version does not hear: use one of " +
+      "Cannot look at images with this projector: it is of sounds, or of nothing: use one of " +
         "images",
     );
   }
@@ -210,15 +211,6 @@ function readLayers(
     ...windowSide !== null && (index + 1) % period !== 0 && { attentionChunk: windowSide ** 2 },
   }));
 }
-
-/** What towers have not. */
-const PLAIN = {
-  ...{ latent: null, stateSpace: null, altUp: null, experts: null, queryTemperature: null },
-  ...{ attentionSoftCap: 0, alibiMaxBias: 0, valueScale: 1, projectionClamp: 0 },
-  ...{ hasParallelBlocks: false, gatesAttention: false, normalizesTurnedHeads: false },
-  ...{ layerInputLength: 0, embeddingScale: 1, residualScale: 1, logitScale: 1, logitSoftCap: 0 },
-  ...{ tiedEmbeddings: true, predictorThreshold: 0 },
-};
 
 /** Rows of a step: patches of the largest image, and class tokens. */
 function patchCountMax(keys: Hyperparameters, images: VisionModel["images"]): number {

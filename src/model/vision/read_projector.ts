@@ -1,5 +1,6 @@
 /** The projector of a tower: what it is and its tensors, each checked. Knows no layers. */
 import { formatError, type Hyperparameters } from "../read/hyperparameters.ts";
+import { rowsOf } from "../read/layer_reader.ts";
 import type { MatrixTensor, NormTensors } from "../types.ts";
 import type {
   DeepProjectorTensors,
@@ -22,8 +23,12 @@ export function readMergeSide(keys: Hyperparameters, { kind: { side } }: TowerRe
 /** What is behind the tower's last layer. */
 export function readProjector(
   reader: TowerReader,
-  { mergeSide, epsilon, activation: own, blockCount }: {
+  { mergeSide, stack = 1, isHalved = false, epsilon, activation: own, blockCount }: {
     readonly mergeSide: number;
+    /** Rows side by side, where they are no blocks of an image. */
+    readonly stack?: number;
+    /** The lower half of the first matrix is its gate. */
+    readonly isHalved?: boolean;
     readonly blockCount: number;
     /** Of the tower. */
     readonly epsilon: number;
@@ -31,16 +36,20 @@ export function readProjector(
   },
 ): { readonly config: ProjectorConfig; readonly tensors: ProjectorTensors } {
   const { kind: { merge, projector, lastNorm }, checker, width } = reader;
-  const mergedRows = mergeSide * mergeSide;
+  const mergedRows = mergeSide * mergeSide * stack;
   const merged = merge === "mean" ? width : width * mergedRows;
   const { norm, activation, isFirstTransposed } = projector;
   const stages = readStages(reader, { merged, mergeSide });
   const columns = stages.at(-1)?.tensors.matrix.rows ?? merged;
   const hasNorm = norm !== null && !(norm.isOptional && !checker.has(`${norm.tensor}.weight`));
-  const first = isFirstTransposed
+  const whole = isFirstTransposed
     ? transposedMatrix(reader, projector.first, columns)
     : matrixOf(reader, projector.first, { rows: rowCount(reader, projector.first), columns });
-  const gate = projector.gate === undefined
+  const half = Math.floor(whole.rows / 2);
+  const first = isHalved ? rowsOf(whole, 0, half) : whole;
+  const gate = isHalved
+    ? rowsOf(whole, half, half)
+    : projector.gate === undefined
     ? null
     : matrixOf(reader, projector.gate, { rows: first.rows, columns });
   const second = projector.second === null ? null : matrixOf(reader, projector.second, {

@@ -17,6 +17,8 @@ export interface TowerReader {
   readonly file: GgufFile;
   readonly checker: TensorChecker;
   readonly kind: VisionKind;
+  /** What names of tensors begin with: "v", or "a" where it hears. */
+  readonly prefix: "v" | "a";
   /** Width of the residual stream, d. */
   readonly width: number;
   readonly heads: number;
@@ -71,23 +73,23 @@ export function readNorm(
 
 /** Neurons of the tower's layers: the rows of the first one's matrix. */
 export function neuronCount(reader: TowerReader): number {
-  const { up } = neuronNames(reader, "v.blk.0.");
+  const { up } = neuronNames(reader, `${reader.prefix}.blk.0.`);
   return reader.checker.rowCount(`${up}.weight`) ?? 1;
 }
 
 /** True where neurons of all layers have gates: all are like the first. */
-export function isGated({ checker }: TowerReader): boolean {
-  return checker.has("v.blk.0.ffn_gate.weight");
+export function isGated({ checker, prefix }: TowerReader): boolean {
+  return checker.has(`${prefix}.blk.0.ffn_gate.weight`);
 }
 
 /** The tensors of layer `index`. */
 export function readLayer(reader: TowerReader, index: number): LayerTensors {
-  const { checker, kind, width: d, heads, kvHeads, headDim } = reader;
-  const at = `v.blk.${index}.`;
+  const { checker, kind, prefix, width: d, heads, kvHeads, headDim } = reader;
+  const at = `${prefix}.blk.${index}.`;
   const neurons = neuronCount(reader);
   const { up, down } = neuronNames(reader, at);
   const gains = (name: string): VectorTensor | null =>
-    checker.has("v.blk.0." + name) ? checker.vector(at + name, d) : null;
+    checker.has(`${prefix}.blk.0.${name}`) ? checker.vector(at + name, d) : null;
   const [attentionGains, feedForwardGains] = [gains("ls1.weight"), gains("ls2.weight")];
   return {
     ...NOTHING,

@@ -1,4 +1,4 @@
-/** What of image towers a GPU cannot do yet, told before anything is loaded. */
+/** What of towers a GPU cannot do yet, told before anything is loaded. */
 import { weightFormat } from "../../../gpu/mod.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import type { MatrixTensor, ModelDescription } from "../../model/types.ts";
@@ -18,6 +18,7 @@ export function towerObstacle(
     config: { patches, projector, layers, ropes, limitsProducts, embeddingLength },
     tensors,
   } = model;
+  if (patches!.areConvolved) return "towers that hear are the threads'";
   if (limitsProducts) return "products that have limits are the threads'";
   const turnsByHalves = layers.some(({ secondRope }) => secondRope !== undefined) ||
     ropes.some(({ start = 0 }) => start > 0);

@@ -34,7 +34,9 @@ export type Piece =
 /** Everything the plan names, in the order of the file as converters write it. */
 export function* piecesOf(plan: RankPlan): Generator<Piece> {
   if (plan.embeddingInFile === null) yield* inArena(0, partsOf(plan.embedding));
-  if (plan.secondFrame !== null) yield* inArena(0, partsOf(plan.secondFrame));
+  for (const matrix of [plan.secondFrame, plan.secondConvolution]) {
+    if (matrix !== null) yield* inArena(0, partsOf(matrix));
+  }
   yield* inArena(0, partsOfNorm(plan.patchNorm));
   if (plan.positions !== null) yield* inArena(0, partsOf(plan.positions));
   yield* inArena(0, partsOfNorm(plan.embeddingNorm));
@@ -301,10 +303,11 @@ export function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Gen
 function* partsOfProjector({ stages, standard, last, deep }: ProjectorPlan): Generator<Part> {
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
-  for (const { norm, first, gate, second } of [last, ...deep]) {
+  for (const { norm, first, gate, hiddenNorm, second } of [last, ...deep]) {
     yield* partsOfNorm(norm);
     yield* partsOf(first);
     if (gate !== null) yield* partsOf(gate);
+    yield* partsOfNorm(hiddenNorm);
     if (second !== null) yield* partsOf(second);
   }
 }

@@ -8,6 +8,7 @@ import { rowBytes } from "../../model/dtypes.ts";
 import type {
   ApartTensors,
   LayerTensors,
+  MatrixTensor,
   ModelDescription,
   ModelTensors,
 } from "../../model/types.ts";
@@ -105,11 +106,14 @@ export function planTokenInputs(
 /** What makes rows of patches beside the first matrix; rows: the rank's. */
 export function planPatches(
   place: Placer,
-  { secondFrame, patchNorm }: ModelTensors,
+  { secondFrame, secondConvolution, patchNorm }: ModelTensors,
   rows: Range,
-): Pick<RankPlan, "secondFrame" | "patchNorm"> {
+): Pick<RankPlan, "secondFrame" | "secondConvolution" | "patchNorm"> {
+  const own = (matrix?: MatrixTensor) =>
+    matrix === undefined ? null : place.matrix(matrix, { rows });
   return {
-    secondFrame: secondFrame ? place.matrix(secondFrame, { rows }) : null,
+    secondFrame: own(secondFrame),
+    secondConvolution: own(secondConvolution),
     patchNorm: norm(place, patchNorm ?? null),
   };
 }

@@ -4,7 +4,14 @@
  */
 import { alignUp, check } from "../../base/check.ts";
 import { FLOAT_ROW_PAD_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
-import type { MatrixTensor, ModelDescription, NormTensors } from "../../model/types.ts";
+import type {
+  MatrixTensor,
+  ModelDescription,
+  NormTensors,
+  ProjectorConfig,
+} from "../../model/types.ts";
+import { projectedRows } from "../../model/projected_rows.ts";
+import { CONVOLVED_ROWS } from "./convolved_rows.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
 import type { MatrixPlan, NormPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
@@ -23,6 +30,8 @@ export interface ProjectorShare {
   readonly mergedLength: number;
   readonly outputLength: number;
   readonly patchLength: number;
+  /** Numbers of a row of what two convolutions have between them; 0: there are no two. */
+  readonly convolvedLength: number;
   /** From one row to the next of what the matrices read. */
   readonly mergedStride: number;
   readonly hiddenStride: number;
@@ -39,6 +48,7 @@ export interface ProjectionShare {
   readonly isFirstTransposed?: boolean;
   readonly gate?: MatrixTensor;
   readonly second: MatrixTensor | null;
+  readonly hiddenNorm?: NormTensors;
   /** Neurons between two matrices; of a single one rows, or, if it is transposed, columns. */
   readonly own: Range;
 }
@@ -48,6 +58,8 @@ export interface ProjectionPlan {
   readonly first: MatrixPlan;
   readonly gate: MatrixPlan | null;
   readonly second: MatrixPlan | null;
+  /** Null: no norm is of neurons, or they are another rank's. */
+  readonly hiddenNorm: NormPlan | null;
   readonly own: Range;
 }
 
@@ -90,8 +102,10 @@ export function projectorShare(
   if (projector === undefined || patches === undefined) return null;
   const { stages = [], standard: _, deep = [], ...last } = tensors.projector!;
   const shareOf = <T extends Omit<ProjectionShare, "own">>(of: T): ProjectionShare => {
-    const unit = of.second === null ? 1 : blockOf(of.second);
-    return { ...of, own: cut(of.first.rows, { parts, part, unit }) };
+    const { first: { rows }, second, hiddenNorm } = of;
+    // A norm of all neurons wants them on one rank: they are few beside the tower's.
+    if (hiddenNorm !== undefined) return { ...of, own: { start: 0, end: part === 0 ? rows : 0 } };
+    return { ...of, own: cut(rows, { parts, part, unit: second === null ? 1 : blockOf(second) }) };
   };
   const shares = [last, ...deep].map(shareOf);
   const { mergedRows, merge, outputLength } = projector;
@@ -100,11 +114,19 @@ export function projectorShare(
   return {
     ...{ widest, hasStages: stages.length > 0, hasGate: last.gate !== undefined },
     ...{ last: shares[0], deep: shares.slice(1) },
-    rowsMax: Math.floor(chunkTokens / mergedRows),
+    rowsMax: mostRows(chunkTokens, projector),
     ...{ mergedLength, outputLength, patchLength: patches.length },
+    convolvedLength: patches.areConvolved ? config.embeddingLength : 0,
     mergedStride: alignUp(widest, SUPERBLOCK_WEIGHTS),
     hiddenStride: alignUp(Math.max(...shares.map(neuronsOf)), SUPERBLOCK_WEIGHTS),
   };
+}
+
+/** Rows that come out of so many; the last ones may make no whole one. */
+function mostRows(chunkTokens: number, projector: ProjectorConfig): number {
+  const { mergedRows, pooledRows = 1 } = projector;
+  return projectedRows(projector, chunkTokens) ??
+    Math.floor(chunkTokens / (mergedRows * pooledRows));
 }
 
 function neuronsOf({ own, second }: ProjectionShare): number {
@@ -134,7 +156,7 @@ export function planProjector(
 }
 
 function planProjection(place: Placer, share: ProjectionShare, adds: boolean): ProjectionPlan {
-  const { first, gate, second, own, isFirstTransposed: isTransposed } = share;
+  const { first, gate, hiddenNorm, second, own, isFirstTransposed: isTransposed } = share;
   check(!isTransposed || second === null, "of two matrices none is transposed");
   return {
     norm: norm(place, share.norm),
@@ -143,6 +165,7 @@ function planProjection(place: Placer, share: ProjectionShare, adds: boolean): P
       : place.matrix(first, { rows: own }),
     gate: gate ? place.matrix(gate, { rows: own }) : null,
     second: second && place.matrix(second, { columns: own, takesBias: adds }),
+    hiddenNorm: lengthOf(own) > 0 ? norm(place, hiddenNorm ?? null) : null,
     own,
   };
 }
@@ -167,10 +190,11 @@ export function projectorBytes(
   },
 ): Partial<StepGraphInput["bytes"]> {
   if (share === null) return {};
-  const { rowsMax, widest, mergedStride, hiddenStride, patchLength } = share;
+  const { rowsMax, widest, mergedStride, hiddenStride, patchLength, convolvedLength } = share;
   return {
     // Products read whole steps of columns: the last row's are behind it.
     patches: (chunkTokens * patchLength + FLOAT_ROW_PAD_WEIGHTS) * 4,
+    ...convolvedLength > 0 && convolutionBytes(chunkTokens, convolvedLength),
     "projector.merged": rowsMax * mergedStride * 4,
     "projector.q8": sizes.q8_bytes(rowsMax, widest),
     "projector.hidden": rowsMax * hiddenStride * 4,
@@ -178,6 +202,15 @@ export function projectorBytes(
     ...share.hasStages && { "projector.staged": rowsMax * mergedStride * 4 },
     ...share.hasGate && { "projector.gate": rowsMax * hiddenStride * 4 },
     logits: rowsMax * strides.logits * 4,
+  };
+}
+
+/** Rows that a piece's windows are of; the windows, and what a product reads behind them. */
+function convolutionBytes(chunkTokens: number, length: number): Partial<StepGraphInput["bytes"]> {
+  const rows = Math.min(CONVOLVED_ROWS, chunkTokens);
+  return {
+    convolved: (2 * rows + 1) * alignUp(length, SUPERBLOCK_WEIGHTS) * 4,
+    windows: (rows * 3 * length + FLOAT_ROW_PAD_WEIGHTS) * 4,
   };
 }
 

@@ -261,6 +261,9 @@ export interface WorkspacePlan {
   readonly candidates: number;
   /** Patches of an image, [n, patch length], in arena 0; of a tower. */
   readonly patches: number;
+  /** Between two convolutions: rows, [rows, embeddingStride], and windows of them side by side. */
+  readonly convolved: number;
+  readonly windows: number;
   /** Null where there is none: of a tower `logits` are its sums, [rows, logitsStride]. */
   readonly projector: ProjectorWorkspace | null;
   /** Null where no layer has experts. */
@@ -337,6 +340,8 @@ export interface RankPlan {
   readonly secondFrame: MatrixPlan | null;
   /** Of what patches give, in arena 0. Null: there is none. */
   readonly patchNorm: NormPlan | null;
+  /** The second of two convolutions, of which `embedding` is the first. Null: there is none. */
+  readonly secondConvolution: MatrixPlan | null;
   /** The table, where it stays in a packed file; null: all own rows of it are in memory. */
   readonly embeddingInFile: RowsInFile | null;
   /** What tokens give layers; null: nothing. */

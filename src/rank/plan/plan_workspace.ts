@@ -126,7 +126,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     scratch: at("attention.scratch"),
     logits: at("logits"),
     candidates: at("candidates"),
-    patches: at("patches"),
+    ...{ patches: at("patches"), convolved: at("convolved"), windows: at("windows") },
     projector: input.projector ? projectorWorkspace(at) : null,
     routing: experts && {
       logits: at("router.logits"),

@@ -74,7 +74,7 @@ export class RankPlanner implements Placer {
   /** Null unless the model is a tower. */
   readonly #projector: ProjectorShare | null;
   #projectorPlan: RankPlan["projector"] = null;
-  #ofPatches: Pick<RankPlan, "secondFrame" | "patchNorm"> | null = null;
+  #ofPatches: ReturnType<typeof planPatches> | null = null;
   /** Where layers of a tower have their keys and values, by arena. */
   readonly #caches: Pick<LayerPlan, "keysOffsetBytes" | "valuesOffsetBytes">[] = [];
 
@@ -376,9 +376,8 @@ export class RankPlanner implements Placer {
       ...{ secondStream: this.#secondStream, positions: this.#positions },
       ...{ layers: this.#layers, guess: this.#guess, ...this.#output },
       ...{ projector: this.#projectorPlan, stagingBytes: this.#stagingBytes },
-      chunkTokens: options.chunkTokens,
       logitsRows: this.#projector?.rowsMax ?? logitsRows(options.chunkTokens),
-      contextLength: options.contextLength,
+      ...{ chunkTokens: options.chunkTokens, contextLength: options.contextLength },
       sequences: options.sequences ?? 1,
       kvBlocks: kvBlocksOf(options),
       ...{ statePlaces: this.#statePlaces, kvType },

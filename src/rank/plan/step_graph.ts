@@ -72,7 +72,9 @@ class StepWalk {
     this.#op("load", { scratch: ["staging", "normed.q8"] });
     this.#op("begin", { writes: ["ropes"] });
     // Rows of a table that stays in a packed file come through staging.
-    this.#op("embed", { scratch: ["incoming", "normed.q8", "staging", "patches"] });
+    this.#op("embed", {
+      scratch: ["incoming", "normed.q8", "staging", "patches", "convolved", "windows"],
+    });
     if (this.#hasDeep) this.#op("embed.begin", { writes: ["logits"] });
     this.#op("joinEmbedding", { scratch: ["incoming"] });
     if (this.#hasInputs) this.#op("joinEmbedding.make", { scratch: ["normed.q8"] });

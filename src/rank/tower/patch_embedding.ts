@@ -1,7 +1,7 @@
 /**
- * How an image's patches become rows of the residual stream: W · patch + b, and what is added to
- * each row. The leader does it alone: patches come to its thread, and W is small. Knows nothing of
- * images.
+ * How an image's patches, or windows of a sound's frames, become rows of the residual stream: W ·
+ * patch + b, or two convolutions, and what is added to each row. The leader does it alone: patches
+ * come to its thread, and W is small. Knows nothing of images.
  */
 import { check } from "../../base/check.ts";
 import { FLOAT_ROW_PAD_WEIGHTS } from "../../memory/row_layout.ts";
@@ -18,6 +18,7 @@ import {
 } from "../bound/matrix.ts";
 import type { Residual } from "../step/residual.ts";
 import type { StepState } from "../step/step_state.ts";
+import { Convolutions } from "./convolutions.ts";
 
 export class PatchEmbedding {
   readonly #state: StepState;
@@ -25,6 +26,8 @@ export class PatchEmbedding {
   readonly #matrix: Matrix;
   readonly #secondFrame: Matrix | null;
   readonly #norm: Norm | null;
+  /** Null: a product makes rows. */
+  readonly #convolutions: Convolutions | null;
   /** [chunkTokens, patch length], and what a product reads behind them. */
   readonly #patches: Float32Array;
   /** [chunkTokens, d]. */
@@ -37,15 +40,17 @@ export class PatchEmbedding {
     state: StepState,
     { residual, memory }: { residual: Residual; memory: WebAssembly.Memory },
   ) {
-    const { plan: { chunkTokens, embedding, secondFrame, workspaces: [space] } } = state;
-    const { embeddingLength } = state.config;
+    const { plan: { chunkTokens, embedding, secondFrame, secondConvolution }, config } = state;
+    const { plan: { workspaces: [space] } } = state;
+    const { embeddingLength, patches } = config;
     this.#state = state;
     this.#residual = residual;
     this.#matrix = matrixOf(embedding);
     this.#norm = bindNorm(state.plan.patchNorm);
     this.#secondFrame = secondFrame && matrixOf(secondFrame);
+    this.#convolutions = secondConvolution && new Convolutions(state, memory, secondConvolution);
     const { columnCount } = this.#matrix;
-    const length = chunkTokens * columnCount + FLOAT_ROW_PAD_WEIGHTS;
+    const length = chunkTokens * patches!.length + FLOAT_ROW_PAD_WEIGHTS;
     this.#patches = floats(memory, space.patches, length);
     this.#added = floats(memory, space.incoming, chunkTokens * embeddingLength);
     this.#x = { f32: space.patches, stride: columnCount, q8: space.normedQ8 };
@@ -67,7 +72,8 @@ export class PatchEmbedding {
     this.#input = null;
     this.#patches.set(input.patches);
     this.#patches.fill(0, input.patches.length, input.patches.length + FLOAT_ROW_PAD_WEIGHTS);
-    this.#project(this.#matrix, partial);
+    if (this.#convolutions !== null) this.#convolutions.run(space.patches, partial);
+    else this.#project(this.#matrix, partial);
     if (this.#secondFrame !== null) {
       this.#project(this.#secondFrame, space.incoming);
       kernels.add_f32(partial, stride, space.incoming, stride, n, d);

@@ -29,6 +29,8 @@ interface Projection {
   readonly first: Matrix;
   readonly gate: Matrix | null;
   readonly second: Matrix | null;
+  /** Of what the second matrix reads. */
+  readonly hiddenNorm: Norm | null;
   /** Of a single matrix. */
   readonly ownStart: number;
   /** Between two matrices. */
@@ -118,22 +120,37 @@ export class Projector {
   run(): void {
     this.#state.carryTo(this.#state.plan.outputArena);
     const { logitsCount: m, plan: { strides: { embedding: stride } } } = this.#state;
-    const { space, views, arena, config: { embeddingLength: d } } = this.#state;
-    const { mergedRows, lacksLastNorm, norm } = this.#config;
-    const n = m * mergedRows;
+    const { space, views, arena, config: { embeddingLength: d }, n: count } = this.#state;
+    const { mergedRows, pooledRows = 1, lacksLastNorm, norm } = this.#config;
+    // The last merged row may lack some.
+    const n = Math.min(m * mergedRows, Math.floor(count / pooledRows));
     if (this.#deep.length === 0) this.#clear();
     if (lacksLastNorm) views.normed[arena].set(views.residual[arena]);
+    else if (pooledRows > 1) this.#normalizeMeans(pooledRows, n);
     else this.#residual.normalize(space.residual, this.#lastNorm, space.normed, n);
     const own = this.#last.norm;
     if (norm?.of === "rows") {
       this.#normalize(norm, own!, { f32: space.normed, stride }, { n, width: d });
     }
-    const x = this.#merger.merge(m);
+    const x = this.#merger.merge(m, n);
     this.#standardize(x, m);
     if (norm?.of === "merged") {
       this.#normalize(norm, own!, x, { n: m, width: this.#merger.width });
     }
     this.#add(this.#last, this.#stages.run(x, m), m);
+  }
+
+  /** normed [n] = the last norm of the means of each `count` rows of the stream. */
+  #normalizeMeans(count: number, n: number): void {
+    const { kernels, space: { residual: x, normed, ones }, plan, config } = this.#state;
+    const { embeddingLength: d, norm: { kind } } = config;
+    const { epsilon } = this.#state.fractions;
+    const { embedding } = plan.strides;
+    const stride = count * embedding;
+    for (let i = 1; i < count; i++) kernels.add_f32(x, stride, x + 4 * i * embedding, stride, n, d);
+    kernels.scale_f32(x, stride, n, d, 1 / count);
+    const norm = this.#lastNorm;
+    normalizeRows(kernels, kind, norm, ones, x, stride, normed, embedding, n, d, epsilon);
   }
 
   /** x = (scale · x - mean) · gains, m rows: of -scale · x + mean, the other way round. */
@@ -163,7 +180,7 @@ export class Projector {
   }
 
   #add(projection: Projection, x: Activations, m: number): void {
-    const { first, gate, second, activation, outStart } = projection;
+    const { first, gate, second, activation, outStart, hiddenNorm } = projection;
     const { kernels, space, plan: { strides: { logits: stride } } } = this.#state;
     const out = space.logits + 4 * outStart;
     if (second === null) return this.#addRows(projection, x, m);
@@ -181,6 +198,11 @@ export class Projector {
       project(kernels, gate, x, m, gates, hiddenStride);
       const activate = gatedKernel(kernels, activation!);
       activate(gates, f32, hiddenStride, f32, hiddenStride, m, width);
+    }
+    if (hiddenNorm !== null) {
+      const { hiddenEpsilon: epsilon = 0 } = this.#config;
+      const rows = { f32, stride: hiddenStride };
+      this.#normalize({ kind: "rms", epsilon }, hiddenNorm, rows, { n: m, width });
     }
     const hidden = { f32, stride: hiddenStride, q8 };
     if (readsQ8(second)) quantize(kernels, hidden, m, width);
@@ -207,7 +229,7 @@ export class Projector {
 }
 
 function bindProjection(
-  { norm, first, gate, second, own }: ProjectionPlan,
+  { norm, first, gate, hiddenNorm, second, own }: ProjectionPlan,
   of: Pick<Projection, "activation" | "outStart">,
 ): Projection {
   return {
@@ -215,6 +237,7 @@ function bindProjection(
     first: matrixOf(first),
     gate: gate && matrixOf(gate),
     second: second && matrixOf(second),
+    hiddenNorm: bindNorm(hiddenNorm),
     ownStart: own.start,
     ...of,
   };

@@ -38,28 +38,32 @@ export class RowMerger {
     this.#to = floats(by.memory, merged, logitsRows * by.stride);
   }
 
-  /** m rows of what lies in `normed`, as long as that is not written again. */
-  merge(m: number): Activations {
+  /**
+   * m rows of what lies in `normed`, as long as that is not written again; of `rows` rows of it,
+   * where the last ones may be fewer, side by side with zeros.
+   */
+  merge(m: number, rows = m * this.#config.mergedRows): Activations {
     const { merge, mergedRows } = this.#config;
     if (mergedRows > 1) {
       if (merge === "mean") this.#addUp(m);
       else if (merge === "turns") this.#putInTurns(m);
-      else this.#putBeside(m);
+      else this.#putBeside(m, rows);
     }
     return this.#merged;
   }
 
-  #putBeside(m: number): void {
+  #putBeside(m: number, rows: number): void {
     const { config: { embeddingLength: d }, plan: { strides: { embedding } } } = this.#state;
     const { mergedRows: count } = this.#config;
     const { stride } = this.#merged;
     for (let row = 0; row < m; row++) {
       const to = row * stride;
-      for (let i = 0; i < count; i++) {
+      const own = Math.min(count, rows - row * count);
+      for (let i = 0; i < own; i++) {
         const from = (row * count + i) * embedding;
         this.#to.set(this.#rows.subarray(from, from + d), to + i * d);
       }
-      this.#to.fill(0, to + count * d, to + stride);
+      this.#to.fill(0, to + own * d, to + stride);
     }
   }
 

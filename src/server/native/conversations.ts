@@ -139,7 +139,8 @@ async function idsOf(
   const conversation = toConversation({ ...fields, messages: messages! });
   // What stands for an image in a prompt means nothing to another process.
   if (messages!.some(({ images }) => images)) {
-    throw fieldError("messages", "Conversations with images cannot be kept: leave them out");
+    const why = "Conversations with images or sounds cannot be kept: leave them out";
+    throw fieldError("messages", why);
   }
   return (await chatAsk(work, { conversation, format: {}, request: {} })).prompts[0].ids;
 }

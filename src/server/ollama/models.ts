@@ -71,6 +71,7 @@ export async function show(c: Context<ServerEnv>, settings: AppSettings): Promis
         capabilities: [
           ...(uses.includes("writing") ? ["completion"] : []),
           ...(uses.includes("images") ? ["vision"] : []),
+          ...(uses.includes("sounds") ? ["audio"] : []),
           ...(hasTools ? ["tools"] : []),
           ...(details?.gapMarks ? ["insert"] : []),
           ...(model.embed !== undefined && uses.includes("vectors") ? ["embedding"] : []),

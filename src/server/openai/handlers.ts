@@ -110,8 +110,8 @@ export async function chatAsk(
 }
 
 /**
- * What the model sees of the messages' images, as long as somebody waits for it; null: none have
- * any, or it sees nothing, as whoever encodes them will say.
+ * What the model sees of the messages' images, or hears of their sounds, as long as somebody waits
+ * for it; null: none have any, or it reads neither, as whoever encodes them will say.
  */
 async function lookAtImages(
   work: Pick<Work, "settings" | "lease" | "request">,

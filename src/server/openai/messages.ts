@@ -1,7 +1,13 @@
 /** Messages of a chat as OpenAI's clients write them, to what chat templates read. */
 import { z } from "zod";
 import type { ChatMessage } from "../../llm/types.ts";
-import { type ContentFields, MessageContent, readImageUrl, refusal } from "../message_images.ts";
+import {
+  type ContentFields,
+  MessageContent,
+  readBase64,
+  readImageUrl,
+  refusal,
+} from "../message_images.ts";
 import { anyObject, isShallow, listOf, optional } from "../parse_fields.ts";
 
 const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
@@ -23,11 +29,18 @@ export const CONTENT_SCHEMA = {
       items: {
         type: "object",
         properties: {
-          type: { enum: ["text", "refusal", "image_url"] },
+          type: { enum: ["text", "refusal", "image_url", "input_audio"] },
           text: { type: "string" },
           image_url: {
             type: "object",
             properties: { url: { type: "string", description: "data:image/png;base64,…" } },
+          },
+          input_audio: {
+            type: "object",
+            properties: {
+              data: { type: "string", description: "a WAV or an MP3, in base64" },
+              format: { enum: ["wav", "mp3"], description: "the file itself says what it is" },
+            },
           },
         },
         required: ["type"],
@@ -37,7 +50,7 @@ export const CONTENT_SCHEMA = {
   ],
 };
 
-/** One message; its output is well-formed text, and images. */
+/** One message; its output is well-formed text, images and sounds. */
 const messageSchema = z.object({
   role: z.enum(ROLES, `expected ${ROLES.map((role) => `"${role}"`).join(", ")}`),
   content: z.unknown().optional().meta(CONTENT_SCHEMA),
@@ -112,7 +125,7 @@ export function objectOf(text: string): object {
   return { arguments: text };
 }
 
-/** A message's content: a text, or parts of it with images between them. */
+/** A message's content: a text, or parts of it with images and sounds between them. */
 export function contentOf(
   content: unknown,
   context: z.RefinementCtx,
@@ -124,7 +137,7 @@ export function contentOf(
   else if (!Array.isArray(content)) at()("expected a string or a list of parts");
   else {
     for (const [index, part] of content.entries()) {
-      const { type, text, refusal: refused, image_url: url } = Object(part);
+      const { type, text, refusal: refused, image_url: url, input_audio: audio } = Object(part);
       if (TEXT_TYPES.has(type)) {
         if (typeof text !== "string") at(index, "text")("expected a string");
         else message.addText(text);
@@ -132,6 +145,9 @@ export function contentOf(
       else if (hasImages && (type === "image_url" || type === "input_image")) {
         const isWrapped = typeof url === "object" && url !== null;
         message.addImage(readImageUrl(isWrapped ? url.url : url, at(index, "image_url")));
+      } else if (hasImages && type === "input_audio") {
+        const refuse = at(index, "input_audio", "data");
+        message.addImage(readBase64(Object(audio).data, refuse, "a sound"), "sound");
       } else at(index)(unknownPart(type, hasImages));
     }
   }
@@ -140,8 +156,8 @@ export function contentOf(
 
 function unknownPart(type: unknown, hasImages: boolean): string {
   if (typeof type !== "string") return "expected a part with a type";
-  if (!hasImages && type.endsWith("image") || type === "image_url") {
-    return "only messages of users, and what tools answer, have images";
+  if (!hasImages && type.endsWith("image") || type === "image_url" || type === "input_audio") {
+    return "only messages of users, and what tools answer, have images or sounds";
   }
   return `parts of type ${JSON.stringify(type.slice(0, 40))} are not supported by this server`;
 }

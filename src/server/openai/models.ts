@@ -45,7 +45,11 @@ export function modalitiesOf({ details }: ModelCard) {
   const { uses } = details;
   return {
     architecture: {
-      input_modalities: ["text", ...uses.includes("images") ? ["image"] : []],
+      input_modalities: [
+        "text",
+        ...uses.includes("images") ? ["image"] : [],
+        ...uses.includes("sounds") ? ["audio"] : [],
+      ],
       output_modalities: uses.includes("writing")
         ? ["text"]
         : [uses.includes("ranking") ? "rerank" : "embeddings"],

@@ -12,7 +12,7 @@ function reader(options: Partial<ImageReaderParts> = {}) {
   const gate = { opened: Promise.resolve() as Promise<unknown> };
   const parts: ImageReaderParts = {
     tower: {
-      images: { positions: null, classTokens: null } as ImageReaderParts["tower"]["images"],
+      reads: { positions: null, classTokens: null } as ImageReaderParts["tower"]["reads"],
       floats: () => new Float32Array(D),
       see: async ({ patches, kept }: TowerInput, signal?: AbortSignal) => {
         counts.seen++;

@@ -6,7 +6,7 @@ import { parseGguf } from "../../../src/gguf/mod.ts";
 import type { LoadOptions } from "../../../src/llm/mod.ts";
 import { planTower } from "../../../src/llm/images/load_tower.ts";
 import { Tower } from "../../../src/llm/images/tower.ts";
-import { describeModel } from "../../../src/model/mod.ts";
+import { describeModel, readVision } from "../../../src/model/mod.ts";
 import { DEFAULT_PROFILE } from "../../../src/planner/mod.ts";
 import { loadKernelModule } from "../../../wasm/mod.ts";
 import { nmse } from "../../support/compare.ts";
@@ -41,8 +41,8 @@ async function withTowers(
   try {
     const file = tinyVision({ kind });
     await Deno.writeFile(path, file);
-    const { file: parsed, vision } = planTower(path, module);
-    const { images, description } = vision;
+    const { file: parsed } = planTower(path, module);
+    const { images, description } = readVision(parsed);
     const grid = { rows: 6, columns: 6 };
     const input = tinyTowerInput({ images, config: description.config, grid }, {
       ...{ file: parsed, bytes: file },

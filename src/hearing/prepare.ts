@@ -1,0 +1,82 @@
+/** From the bytes of a sound file to what a tower reads and what a prompt says around it. */
+import type { SoundConfig, TowerInput } from "../model/vision_types.ts";
+import type { ImageTables, LayoutPart, PreparedImage } from "../vision/types.ts";
+import { decodeSound } from "./decode.ts";
+import { soundTexts } from "./kinds.ts";
+import { resample } from "./resample.ts";
+import { HOP, RATE, spectrogram } from "./spectrogram.ts";
+
+/** Frames of a tower's row, and frames that a convolution sees. */
+const FRAMES_OF_POSITION = 2;
+const TAPS = 3;
+
+/**
+ * Decodes and prepares a sound file. Takes up to seconds of this thread: see `ImagePreparer`.
+ * @throws {RequestError} 400 when it is no sound, damaged, or longer than sounds may be.
+ * @throws {UnsupportedModelError} when this version does not know the projector's kind.
+ */
+export async function prepareSound(
+  file: Uint8Array,
+  config: SoundConfig,
+  tables: ImageTables,
+): Promise<PreparedImage> {
+  return prepareSamples(resample(await decodeSound(file), RATE), config, tables);
+}
+
+/** The same of samples at `RATE`. */
+export function prepareSamples(
+  samples: Float32Array,
+  config: SoundConfig,
+  tables: ImageTables,
+): PreparedImage {
+  const { begin, end } = soundTexts(config);
+  const { melCount: bands, framesOfRow } = config;
+  const lengths = partsOf(Math.ceil(samples.length / HOP), config);
+  const all = spectrogram(samples, { frames: lengths.reduce((a, b) => a + b, 0), bands });
+  let at = 0;
+  const tiles = lengths.map((frames) => {
+    const own = all.subarray(at * bands, (at + frames) * bands);
+    at += frames;
+    return towerInput(own, config, tables.positions!);
+  });
+  const layout: LayoutPart[] = lengths.map((frames, tile) => ({
+    ...{ tile, first: 0, count: Math.ceil(frames / framesOfRow), grid: null },
+  }));
+  const text = (value: string): LayoutPart[] => value === "" ? [] : [{ text: value }];
+  return { tiles, seesAll: false, layout: [...text(begin), ...layout, ...text(end)] };
+}
+
+/** Frames of each part, of which a tower has no more than it has positions for. */
+function partsOf(
+  frames: number,
+  { positions, framesOfRow, isPadded, isWhole }: SoundConfig,
+): number[] {
+  const most = FRAMES_OF_POSITION * positions.count;
+  const unit = isWhole ? most : isPadded ? FRAMES_OF_POSITION : framesOfRow;
+  const parts: number[] = [];
+  for (let left = frames; left > 0; left -= most) {
+    parts.push(Math.min(most, Math.ceil(left / unit) * unit));
+  }
+  return parts;
+}
+
+/** Windows of frames [n · 2, bands · 3], band by band, nothing being around a part. */
+function towerInput(
+  frames: Float32Array,
+  { melCount: bands, positions }: SoundConfig,
+  table: Float32Array,
+): TowerInput {
+  const length = frames.length / bands;
+  const patches = new Float32Array(frames.length * TAPS);
+  let to = 0;
+  for (let frame = 0; frame < length; frame++) {
+    for (let band = 0; band < bands; band++) {
+      for (let at = frame - 1; at <= frame + 1; at++, to++) {
+        if (at >= 0 && at < length) patches[to] = frames[at * bands + band];
+      }
+    }
+  }
+  const count = length / FRAMES_OF_POSITION;
+  const added = table.slice(0, count * (table.length / positions.count));
+  return { count, patches, added, positions: null, kept: count };
+}

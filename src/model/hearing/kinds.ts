@@ -1,0 +1,64 @@
+/** Every kind of projector that hears which this version reads, as data. */
+import { COMMON, type VisionKind } from "../vision/vision_kind.ts";
+
+/** Towers are Whisper's encoder; what is behind it differs. */
+export interface HearingKind extends VisionKind {
+  /** Means of so many rows go into the last norm. */
+  readonly pooledRows: 1 | 2;
+  /** The file says how many rows are one, side by side. */
+  readonly isStacked: boolean;
+  /** The last rows of a sound may be fewer; what is missing are zeros. */
+  readonly isPadded: boolean;
+  /** The first matrix is twice as high: behind what is let through lies what lets it through. */
+  readonly isGated: boolean;
+  /** Sounds are trained with silence behind them, as long as there are positions. */
+  readonly isWhole: boolean;
+}
+
+const WHISPER: Omit<HearingKind, "name" | "projector"> = {
+  ...{ ...COMMON, lastNorm: "a.post_ln" },
+  ...{ pooledRows: 1, isStacked: false, isPadded: false, isGated: false, isWhole: false },
+};
+
+/** Of Qwen2-Audio: means of two rows. */
+const qwen2a: HearingKind = {
+  ...WHISPER,
+  name: "qwen2a",
+  pooledRows: 2,
+  projector: {
+    ...{ norm: null, stages: [], first: "mm.a.fc", isFirstTransposed: false },
+    ...{ second: null, biases: "required", activation: null },
+  },
+};
+
+/** Of Ultravox: eight rows side by side, norms before two matrices and between them. */
+const ultravox: HearingKind = {
+  ...WHISPER,
+  name: "ultravox",
+  ...{ isStacked: true, isPadded: true, isGated: true },
+  projector: {
+    norm: {
+      ...{ of: "merged", kind: "rms", epsilon: 1e-6 },
+      ...{ tensor: "mm.a.norm_pre", isOptional: false },
+    },
+    ...{ stages: [], first: "mm.a.mlp.1", isFirstTransposed: false, second: "mm.a.mlp.2" },
+    ...{ biases: "none", activation: "silu" },
+  },
+};
+
+/**
+ * Of Voxtral: four rows side by side. Its authors take no means of two rows, as llama.cpp does
+ * beforehand: half a minute is 375 rows.
+ */
+const voxtral: HearingKind = {
+  ...WHISPER,
+  name: "voxtral",
+  ...{ isStacked: true, isWhole: true },
+  projector: {
+    ...{ norm: null, stages: [], first: "mm.a.mlp.1", isFirstTransposed: false },
+    ...{ second: "mm.a.mlp.2", biases: "none", activation: "gelu" },
+  },
+};
+
+/** In alphabetical order. */
+export const HEARING: readonly HearingKind[] = [qwen2a, ultravox, voxtral];

@@ -1,0 +1,14 @@
+/** How many rows of a text model a tower's rows become. */
+import type { ProjectorConfig } from "./vision_types.ts";
+
+/**
+ * Rows that come out of the first `kept` ones of a tower; null: they are no whole ones, and the
+ * projector adds none.
+ */
+export function projectedRows(
+  { mergedRows, pooledRows = 1, isPadded }: ProjectorConfig,
+  kept: number,
+): number | null {
+  const rows = kept / (mergedRows * pooledRows);
+  return isPadded ? Math.ceil(rows) : Number.isInteger(rows) ? rows : null;
+}

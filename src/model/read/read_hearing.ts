@@ -1,0 +1,188 @@
+/**
+ * From the parsed header of a projector's file that hears (llama.cpp's mmproj with
+ * `clip.has_audio_encoder`) to the description of its tower: Whisper's encoder, which frames of a
+ * spectrogram go into, and a projector behind it. Knows names and shapes; reads no weights.
+ */
+import { UnsupportedModelError } from "../../base/errors.ts";
+import { getString, type GgufFile } from "../../gguf/mod.ts";
+import { HEARING, type HearingKind } from "../hearing/kinds.ts";
+import type { MatrixTensor, ModelConfig, ModelTensors, VectorTensor } from "../types.ts";
+import { PLAIN } from "../vision/plain_tower.ts";
+import { readProjector } from "../vision/read_projector.ts";
+import { neuronCount, readLayer, readNorm, type TowerReader } from "../vision/read_tower.ts";
+import type { HearingModel, SoundConfig } from "../vision_types.ts";
+import { Hyperparameters } from "./hyperparameters.ts";
+import { CLIP } from "./read_vision.ts";
+import { TensorChecker } from "./tensor_checker.ts";
+
+/** Values of `clip.projector_type` that this version runs of files that hear. */
+export const HEARING_KINDS: readonly string[] = HEARING.map(({ name }) => name);
+
+const BLOCK_COUNT_MAX = 1024;
+/** Numbers beyond which no file is sensible, and a step would fill the memory. */
+const MELS_MAX = 1024;
+const POSITIONS_MAX = 65536;
+const STACK_MAX = 64;
+
+/** Frames that a convolution sees. */
+const TAPS = 3;
+/** Frames that become one row: the second convolution makes every other one. */
+const FRAMES_OF_ROW = 2;
+
+/** Whether it is the file of a projector that hears, and does not see. */
+export function hears(file: GgufFile): boolean {
+  const keys = new Hyperparameters(file, CLIP);
+  return getString(file.metadata, "general.architecture") === CLIP &&
+    keys.flag("has_audio_encoder", false) && !keys.flag("has_vision_encoder", false);
+}
+
+/**
+ * What the tower of a file is that `hears`, and where its tensors are.
+ * @throws {ModelFormatError} when metadata or tensors are missing, senseless or contradictory.
+ * @throws {UnsupportedModelError} when the file is sound but this version cannot run it.
+ */
+export function readHearing(file: GgufFile): HearingModel {
+  const kind = findKind(file);
+  const keys = new Hyperparameters(file, "clip.audio");
+  const width = keys.integer("embedding_length", { min: 1 });
+  const heads = keys.integer("attention.head_count", { min: 1, max: width });
+  if (width % heads !== 0) {
+    throw keys.wrong("attention.head_count", `a divisor of the width, ${width}`);
+  }
+  const checker = new TensorChecker(file);
+  const headDim = width / heads;
+  const reader: TowerReader = {
+    ...{ file, checker, kind, prefix: "a", width, heads, kvHeads: heads, headDim },
+  };
+  const blockCount = keys.integer("block_count", { min: 1, max: BLOCK_COUNT_MAX });
+  if (blockCount > file.tensors.size) {
+    throw keys.wrong("block_count", `at most the number of tensors, ${file.tensors.size}`);
+  }
+  const stack = kind.isStacked
+    ? keys.integer("projector.stack_factor", { min: 1, max: STACK_MAX })
+    : 1;
+  const sounds = readSounds(keys, reader, { kind, stack });
+  const config = readConfig(keys, reader, { blockCount, sounds });
+  const projector = readStackedProjector(reader, kind, { blockCount, stack, config });
+  const tensors = { ...readTower(reader, { blockCount, sounds }), projector: projector.tensors };
+  checker.refuseUnused({ start: 0, end: 0 });
+  return { description: { config: { ...config, projector: projector.config }, tensors }, sounds };
+}
+
+function findKind(file: GgufFile): HearingKind {
+  const keys = new Hyperparameters(file, CLIP);
+  const name = keys.text("projector_type") || keys.text("audio.projector_type") ||
+    getString(file.metadata, "clip.projector_type");
+  const kind = HEARING.find((each) => each.name === name);
+  if (kind !== undefined) return kind;
+  throw new UnsupportedModelError(
+    `Cannot use a projector of type ${JSON.stringify(name)} to hear: this version runs ` +
+      HEARING_KINDS.join(", "),
+  );
+}
+
+function readSounds(
+  keys: Hyperparameters,
+  { file, checker, width }: TowerReader,
+  { kind, stack }: { readonly kind: HearingKind; readonly stack: number },
+): SoundConfig {
+  const tensor = "a.position_embd.weight";
+  const count = file.tensors.get(tensor)?.dims[1] ?? 1;
+  checker.matrix(tensor, { rows: count, columns: width });
+  const rowsOfOne = kind.pooledRows * stack;
+  if (count > POSITIONS_MAX || !kind.isPadded && count % rowsOfOne !== 0) {
+    throw new UnsupportedModelError(
+      `Cannot use tensor "${tensor}": it has ${count} positions: this version runs towers with a ` +
+        `multiple of ${rowsOfOne}, up to ${POSITIONS_MAX}: use another model`,
+    );
+  }
+  return {
+    projector: kind.name,
+    melCount: keys.integer("num_mel_bins", { min: 1, max: MELS_MAX }),
+    positions: { tensor, count },
+    framesOfRow: FRAMES_OF_ROW * rowsOfOne,
+    isPadded: kind.isPadded,
+    isWhole: kind.isWhole,
+  };
+}
+
+function readConfig(
+  keys: Hyperparameters,
+  reader: TowerReader,
+  { blockCount, sounds }: { readonly blockCount: number; readonly sounds: SoundConfig },
+): ModelConfig {
+  const { width, heads, headDim } = reader;
+  const { melCount, positions: { count: countMax } } = sounds;
+  return {
+    ...{ architecture: CLIP, blockCount, embeddingLength: width },
+    feedForwardLength: neuronCount(reader),
+    ...{ headCount: heads, headCountKv: heads, headDim, valueDim: headDim },
+    ...{ vocabSize: 0, contextLength: countMax, isEncoder: true },
+    patches: { length: FRAMES_OF_ROW * TAPS * melCount, countMax, areConvolved: true },
+    norm: { kind: "layer", epsilon: keys.float("attention.layer_norm_epsilon", { min: 0 }) },
+    attentionScale: 1 / Math.sqrt(headDim),
+    ropes: [],
+    layers: Array.from({ length: blockCount }, () => ({ slidingWindow: 0, rope: null })),
+    feedForward: { activation: "gelu", isGated: false, activatesUp: false, firingThreshold: 0 },
+    ...PLAIN,
+  };
+}
+
+/** As of images, with what projectors that hear have more. */
+function readStackedProjector(
+  reader: TowerReader,
+  { pooledRows, isPadded, isGated }: HearingKind,
+  { blockCount, stack, config: { norm: { epsilon } } }: {
+    readonly blockCount: number;
+    readonly stack: number;
+    readonly config: ModelConfig;
+  },
+): ReturnType<typeof readProjector> {
+  const of = { mergeSide: 1, stack, isHalved: isGated, blockCount, epsilon, activation: null };
+  const { config, tensors } = readProjector(reader, of);
+  return {
+    config: {
+      ...config,
+      ...pooledRows > 1 && { pooledRows },
+      ...isPadded && { isPadded },
+      ...isGated && { hiddenEpsilon: reader.kind.projector.norm!.epsilon! },
+    },
+    tensors: isGated
+      ? { ...tensors, hiddenNorm: readNorm(reader, "mm.a.norm_mid", tensors.first.rows) }
+      : tensors,
+  };
+}
+
+/** Everything but the projector. */
+function readTower(
+  reader: TowerReader,
+  { blockCount, sounds: { melCount } }: {
+    readonly blockCount: number;
+    readonly sounds: SoundConfig;
+  },
+): ModelTensors {
+  const { width, kind: { lastNorm } } = reader;
+  const tokenEmbedding = readConvolution(reader, "a.conv1d.1", melCount);
+  return {
+    tokenEmbedding,
+    secondConvolution: readConvolution(reader, "a.conv1d.2", width),
+    ...{ positionEmbedding: null, altUp: null, embeddingNorm: null, tokenInputs: null },
+    outputNorm: readNorm(reader, lastNorm, width),
+    output: tokenEmbedding,
+    layers: Array.from({ length: blockCount }, (_, index) => readLayer(reader, index)),
+  };
+}
+
+/** Kernels [d, channels, 3] as a matrix, each of them a row; biases are [d], or [d, 1]. */
+function readConvolution(
+  { checker, file, width }: TowerReader,
+  name: string,
+  channels: number,
+): MatrixTensor {
+  const kernels = checker.matrix(`${name}.weight`, { columns: TAPS, rows: channels, count: width });
+  const isUpright = file.tensors.get(`${name}.bias`)?.dims[0] === 1;
+  const bias: VectorTensor = isUpright
+    ? checker.vector(`${name}.bias`, 1, width)
+    : checker.vector(`${name}.bias`, width);
+  return { ...kernels, rows: width, columns: TAPS * channels, bias };
+}

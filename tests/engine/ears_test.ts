@@ -1,0 +1,100 @@
+/** Towers that hear on one thread and on several against the reference. */
+import "../support/thread_pool.ts";
+import { assertEquals, assertLess, assertRejects } from "@std/assert";
+import { RequestError } from "../../src/base/errors.ts";
+import { TensorReader } from "../../src/gguf/mod.ts";
+import { type LoadedTower, loadTower, type TowerOptions } from "../../src/llm/images/load_tower.ts";
+import { dequantize, type SoundConfig, type TowerInput } from "../../src/model/mod.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { nmse } from "../support/compare.ts";
+import {
+  TINY_HEARING_NAMES,
+  tinyHeard,
+  tinyHearing,
+  type TinyHearingOptions,
+} from "../support/tiny_hearing.ts";
+
+/** F32 weights. */
+const NMSE_MAX = 1e-11;
+
+interface TestTower extends LoadedTower {
+  readonly input: (frames: number) => TowerInput;
+  /** What the reference hears. */
+  readonly expected: (input: TowerInput) => Float64Array;
+}
+
+async function withTower(
+  made: TinyHearingOptions,
+  options: TowerOptions,
+  use: (tower: TestTower) => Promise<void>,
+): Promise<void> {
+  const path = await Deno.makeTempFile({ prefix: "ganglion-ears-", suffix: ".gguf" });
+  try {
+    const bytes = tinyHearing(made);
+    await Deno.writeFile(path, bytes);
+    const tower = await loadTower(path, options);
+    const { file, description, reads } = tower;
+    const sounds = reads as SoundConfig;
+    const reader = TensorReader.ofBytes(bytes);
+    const tensor = file.tensors.get(sounds.positions.tensor)!;
+    const table = dequantize(tensor.type, reader.readAll(tensor));
+    try {
+      await use({
+        ...tower,
+        input: (frames) => tinyHeard(frames, sounds, table),
+        expected: (input) => new ReferenceModel(file, { description, reader }).see(input),
+      });
+    } finally {
+      await tower.engine.close();
+    }
+  } finally {
+    await Deno.remove(path);
+  }
+}
+
+/** More rows than the convolutions make at a time, by one piece and a part of one. */
+const LONG = { positions: 72 };
+
+for (const kind of TINY_HEARING_NAMES) {
+  // All positions, the shortest sound, and what is no multiple of anything.
+  Deno.test(`the engine hears by ${kind} as the reference does, whatever came before`, async () => {
+    const shortest = kind === "ultravox" ? 2 : kind === "qwen2a" ? 4 : 8;
+    const uneven = kind === "ultravox" ? 38 : 40;
+    for (const [threads, lengths] of [[1, [uneven, shortest]], [3, [144, uneven]]] as const) {
+      await withTower({ kind, lengths: LONG }, { threads }, async ({ engine, input, expected }) => {
+        for (const frames of lengths) {
+          const sound = input(frames);
+          const rows = await engine.images.see(sound);
+          assertLess(nmse(rows, expected(sound)), NMSE_MAX, `${threads} threads, ${frames}`);
+        }
+      });
+    }
+  });
+}
+
+for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
+  Deno.test(`the engine hears by weights of ${type} nearly as the reference does`, () =>
+    withTower(
+      { kind: "ultravox", type, lengths: LONG },
+      { threads: 2 },
+      async ({ engine, input, expected }) => {
+        const sound = input(144);
+        assertLess(nmse(await engine.images.see(sound), expected(sound)), most);
+      },
+    ));
+}
+
+Deno.test("a tower takes no sounds of another shape", () =>
+  withTower({ kind: "voxtral" }, { threads: 1 }, async ({ engine, input }) => {
+    const sound = input(16);
+    const wrong: readonly (readonly [Partial<TowerInput>, string])[] = [
+      [{ count: 49 }, "49 patches, from 1 to 48"],
+      [{ kept: 6 }, "6 of its 8 rows"],
+      [{ patches: sound.patches.subarray(1) }, "383 numbers of patches, not 384"],
+      [{ positions: new Int32Array(24) }, "positions, which none turn"],
+    ];
+    for (const [change, message] of wrong) {
+      await assertRejects(() => engine.images.see({ ...sound, ...change }), RequestError, message);
+    }
+    assertEquals((await engine.images.see(sound)).length, 2 * 64);
+  }));

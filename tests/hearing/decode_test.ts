@@ -1,0 +1,98 @@
+/** Sound files to samples. */
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { RequestError } from "../../src/base/errors.ts";
+import { decodeSound } from "../../src/hearing/decode.ts";
+import { SECONDS_MAX, SOUND_BYTES_MAX } from "../../src/hearing/limits.ts";
+import { corpus } from "../support/fuzz.ts";
+import { tone, type WavOptions, writeWav } from "../support/sound_files.ts";
+
+const VALUES = [0, 0.5, -0.5, 0.25, 0.875, -0.75];
+
+function worst(found: Float32Array, expected: ArrayLike<number>): number {
+  assertEquals(found.length, expected.length);
+  return Math.max(...Array.from(found, (value, i) => Math.abs(value - expected[i])));
+}
+
+Deno.test("decodeSound() reads WAV of whole numbers and of floats", async () => {
+  const codings: readonly (readonly [Partial<WavOptions>, number])[] = [
+    [{ bits: 8 }, 1 / 100],
+    [{ bits: 16 }, 1 / 2 ** 14],
+    [{ bits: 24 }, 1 / 2 ** 22],
+    [{ bits: 32 }, 1e-7],
+    [{ bits: 32, isFloat: true }, 1e-9],
+    [{ bits: 64, isFloat: true }, 1e-9],
+    [{ bits: 24, isExtensible: true }, 1 / 2 ** 22],
+    // Writers that do not know the end yet.
+    [{ size: 0 }, 1 / 2 ** 14],
+    [{ size: 0xffffffff }, 1 / 2 ** 14],
+  ];
+  for (const [coding, most] of codings) {
+    const { rate, values } = await decodeSound(
+      writeWav({ ...coding, values: VALUES, rate: 8000 }),
+    );
+    assertEquals(rate, 8000);
+    assertLess(worst(values, VALUES), most, JSON.stringify(coding));
+  }
+});
+
+Deno.test("decodeSound() mixes channels", async () => {
+  const { values } = await decodeSound(writeWav({ values: VALUES, channels: 3 }));
+  assertLess(worst(values, [0, 0.375 / 3]), 1e-4);
+});
+
+Deno.test("decodeSound() takes what is no number, or louder than any sound, for silence", async () => {
+  const file = writeWav({ values: [NaN, Infinity, 1e30, -0.5], bits: 32, isFloat: true });
+  assertEquals([...(await decodeSound(file)).values], [0, 0, 0, -0.5]);
+});
+
+Deno.test("decodeSound() reads MP3", async () => {
+  const { rate, values } = await decodeSound(corpus("sound")[0].bytes);
+  assertEquals(rate, 16000);
+  // A tone of 440 Hz, as loud as it was: its energy is at that frequency and nowhere else.
+  const middle = values.subarray(2000, 8400);
+  let [re, im, all] = [0, 0, 0];
+  middle.forEach((value, i) => {
+    re += value * Math.cos(2 * Math.PI * 440 * i / rate);
+    im += value * Math.sin(2 * Math.PI * 440 * i / rate);
+    all += value * value;
+  });
+  // Its encoder makes everything a little quieter.
+  assertLess(Math.abs(all / middle.length - (0.95 * 12000 / 32768) ** 2 / 2), 0.001);
+  assertLess(Math.abs(2 * (re * re + im * im) / middle.length / all - 1), 0.01);
+});
+
+Deno.test("decodeSound() refuses files that are no sound, damaged or too long", async () => {
+  const sound = writeWav({ values: VALUES });
+  const change = (at: number, ...bytes: number[]) => {
+    const file = sound.slice();
+    file.set(bytes, at);
+    return file;
+  };
+  const long = new Uint8Array(56 + SECONDS_MAX * 1000 + 1);
+  long.set(writeWav({ values: [], rate: 1000, bits: 8, size: 0 }));
+  const refused: readonly (readonly [Uint8Array, string])[] = [
+    [new Uint8Array(), "empty"],
+    [new Uint8Array(SOUND_BYTES_MAX + 1), "20.0 MiB"],
+    [new TextEncoder().encode("RIFF    WEBP"), "no kind"],
+    [new Uint8Array(100), "no kind"],
+    [sound.subarray(0, 30), "ends within a part of 16 bytes"],
+    [sound.subarray(0, 40), "has no sound in it"],
+    [sound.subarray(0, sound.length - 3), "ends 3 bytes before its sound does"],
+    [writeWav({ values: [] }), "has no sound in it"],
+    [change(12, 120), "comes before what it is"],
+    [change(16, 15), "in 15 bytes"],
+    [change(20, 6), "coded as 6"],
+    [change(34, 12), "12 bits"],
+    [change(22, 0), "0 channels"],
+    [change(24, 0, 0, 0, 0), "0 samples a second"],
+    [change(32, 9), "of another size"],
+    [Uint8Array.of(0x49, 0x44, 0x33, 4, 0, 0, 0, 0, 0, 0), "none of it can be decoded"],
+    [long, "more than 10 minutes"],
+  ];
+  for (const [file, message] of refused) {
+    const error = await assertRejects(() => decodeSound(file), RequestError, message);
+    assertEquals([error.status, error.param], [400, "messages"]);
+    assert(["invalid_audio", "audio_too_long"].includes(error.code!), `${error.code}`);
+  }
+  assertEquals((await decodeSound(writeWav({ values: tone(99) }))).values.length, 99);
+});

@@ -1,0 +1,76 @@
+/** Sounds as towers read them. */
+import { assertEquals, assertLess, assertThrows } from "@std/assert";
+import { UnsupportedModelError } from "../../src/base/errors.ts";
+import { prepareSamples, prepareSound } from "../../src/hearing/prepare.ts";
+import { spectrogram } from "../../src/hearing/spectrogram.ts";
+import type { SoundConfig } from "../../src/model/mod.ts";
+import { nmse } from "../support/compare.ts";
+import { tone, writeWav } from "../support/sound_files.ts";
+
+const D = 2, POSITIONS = 24;
+const TABLES = {
+  positions: Float32Array.from({ length: D * POSITIONS }, (_, i) => i),
+  ...{ classTokens: null, patchBias: null },
+};
+
+const CONFIGS: Readonly<Record<string, SoundConfig>> = {
+  qwen2a: configOf("qwen2a", { framesOfRow: 4 }),
+  ultravox: configOf("ultravox", { framesOfRow: 16, isPadded: true }),
+  voxtral: configOf("voxtral", { framesOfRow: 8, isWhole: true }),
+};
+
+function configOf(projector: string, of: Partial<SoundConfig>): SoundConfig {
+  const positions = { tensor: "p", count: POSITIONS };
+  const common = { melCount: 8, positions, framesOfRow: 1, isPadded: false, isWhole: false };
+  return { ...common, projector, ...of };
+}
+
+/** Of a sound of so many frames: rows of each part of a tower, and what stands in the prompt. */
+function shown(name: string, frames: number): [counts: number[], layout: (string | number)[]] {
+  const { tiles, layout } = prepareSamples(tone(160 * frames - 3), CONFIGS[name], TABLES);
+  for (const { count, kept, patches, added } of tiles) {
+    assertEquals([kept, patches.length], [count, count * 2 * 3 * 8]);
+    assertEquals(added, TABLES.positions.slice(0, count * D));
+  }
+  return [
+    tiles.map(({ count }) => count),
+    layout.map((part) => "text" in part ? part.text : part.count),
+  ];
+}
+
+Deno.test("prepareSamples() cuts sounds where positions end, and says how many rows come out", () => {
+  const [begin, end] = ["<|audio_bos|>", "<|audio_eos|>"];
+  assertEquals(shown("qwen2a", 1), [[2], [begin, 1, end]]);
+  assertEquals(shown("qwen2a", 48), [[24], [begin, 12, end]]);
+  assertEquals(shown("qwen2a", 53), [[24, 4], [begin, 12, 2, end]]);
+  assertEquals(shown("ultravox", 5), [[3], [1]]);
+  assertEquals(shown("ultravox", 65), [[24, 9], [3, 2]]);
+  assertEquals(shown("voxtral", 1), [[24], ["[BEGIN_AUDIO]", 6]]);
+  assertEquals(shown("voxtral", 49), [[24, 24], ["[BEGIN_AUDIO]", 6, 6]]);
+});
+
+Deno.test("prepareSamples() lays three frames side by side, band by band, and none beyond a part", () => {
+  const samples = tone(160 * 50, { hertz: 700 });
+  const { tiles } = prepareSamples(samples, CONFIGS.qwen2a, TABLES);
+  const all = spectrogram(samples, { frames: 52, bands: 8 });
+  const at = (tile: number, frame: number, band: number, tap: number) =>
+    tiles[tile].patches[(frame * 8 + band) * 3 + tap];
+  const frameOf = (frame: number, band: number) => all[frame * 8 + band];
+  assertEquals([0, 1, 2].map((tap) => at(0, 7, 5, tap)), [6, 7, 8].map((f) => frameOf(f, 5)));
+  assertEquals([0, 1, 2].map((tap) => at(0, 0, 3, tap)), [0, frameOf(0, 3), frameOf(1, 3)]);
+  assertEquals([0, 1, 2].map((tap) => at(0, 47, 3, tap)), [frameOf(46, 3), frameOf(47, 3), 0]);
+  assertEquals([0, 1, 2].map((tap) => at(1, 0, 2, tap)), [0, frameOf(48, 2), frameOf(49, 2)]);
+});
+
+Deno.test("prepareSound() hears the same at another rate, and knows its kinds", async () => {
+  const [own, other] = await Promise.all([16000, 48000].map(async (rate) => {
+    const file = writeWav({ values: tone(rate / 4, { rate }), rate, bits: 32, isFloat: true });
+    return (await prepareSound(file, CONFIGS.qwen2a, TABLES)).tiles[0].patches;
+  }));
+  assertLess(nmse(own.subarray(300, 1100), Float64Array.from(other.subarray(300, 1100))), 1e-2);
+  assertThrows(
+    () => prepareSamples(tone(9), configOf("ears", {}), TABLES),
+    UnsupportedModelError,
+    '"ears"',
+  );
+});

@@ -1,0 +1,116 @@
+/** Projectors that hear, read from files, sound and otherwise. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
+import { type GgufFile, type GgufValue, packStrings, parseGguf } from "../../src/gguf/mod.ts";
+import {
+  describeModel,
+  HEARING_KINDS,
+  hears,
+  projectedRows,
+  readHearing,
+  readVision,
+} from "../../src/model/mod.ts";
+import { TINY_EAR, TINY_HEARING_NAMES, tinyHearing } from "../support/tiny_hearing.ts";
+import { tinyVision } from "../support/tiny_vision.ts";
+import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
+
+const fileOf = (kind: typeof TINY_HEARING_NAMES[number] = "ultravox"): GgufFile =>
+  parseGguf(tinyHearing({ kind }));
+
+const FILE = fileOf();
+
+/** With other values of `clip.` keys. */
+function read(changes: Readonly<Record<string, GgufValue | undefined>>, file = FILE) {
+  const keys = Object.entries(changes).map(([key, value]) => [`clip.${key}`, value]);
+  return readHearing(withMetadata(file, Object.fromEntries(keys)));
+}
+
+Deno.test("readHearing() reads towers of every kind", () => {
+  assertEquals([...HEARING_KINDS], [...TINY_HEARING_NAMES]);
+  for (const kind of TINY_HEARING_NAMES) {
+    const { description: { config, tensors }, sounds } = readHearing(fileOf(kind));
+    const { positions, melCount, hidden } = TINY_EAR;
+    assertEquals(sounds.projector, kind);
+    assertEquals([sounds.melCount, sounds.positions.count], [melCount, positions]);
+    assertEquals(config.patches, { length: 48, countMax: positions, areConvolved: true });
+    // 48 rows: of two, of four that may be fewer, of four.
+    const rows = { qwen2a: 24, ultravox: 12, voxtral: 12 }[kind];
+    assertEquals(projectedRows(config.projector!, positions), rows);
+    assertEquals(
+      projectedRows(config.projector!, 9),
+      { qwen2a: null, ultravox: 3, voxtral: null }[kind],
+    );
+    assertEquals(2 * positions / sounds.framesOfRow, rows);
+    const { gate, hiddenNorm, first } = tensors.projector!;
+    const isGated = kind === "ultravox";
+    assertEquals(
+      [gate?.rowStart, hiddenNorm?.weight?.length],
+      isGated ? [hidden, hidden] : [undefined, undefined],
+    );
+    assertEquals(first.rows, kind === "qwen2a" ? TINY_EAR.outputLength : hidden);
+    assertEquals(tensors.secondConvolution?.columns, 3 * TINY_EAR.width);
+  }
+});
+
+Deno.test("hears() tells projectors that hear from those that see, and from models", () => {
+  assertEquals([hears(fileOf()), hears(parseGguf(tinyVision()))], [true, false]);
+  assertEquals(hears(withMetadata(fileOf(), { "clip.has_vision_encoder": true })), false);
+  assertThrows(() => readVision(fileOf()), UnsupportedModelError, "of sounds");
+  assertThrows(() => describeModel(fileOf()), UnsupportedModelError, "--mmproj");
+});
+
+Deno.test("readHearing() takes a kind from what files of several towers call it", () => {
+  const named = { "projector_type": undefined, "audio.projector_type": "ultravox" };
+  assertEquals(read(named).sounds.projector, "ultravox");
+  for (const name of [undefined, "", "conformer", "gemma3"]) {
+    assertThrows(
+      () => read({ "projector_type": name }),
+      name === undefined || name === "" ? Error : UnsupportedModelError,
+    );
+  }
+});
+
+const SENSELESS: readonly (GgufValue | undefined)[] = [
+  ...[undefined, -1, 0, 0.5, NaN, Infinity, 2 ** 31, 2n ** 63n, true, "relu"],
+  ...[Uint32Array.of(1, 2), new Float32Array(3), packStrings(["a"])],
+];
+
+Deno.test("readHearing() refuses senseless numbers", () => {
+  const keys = ["embedding_length", "block_count", "attention.head_count", "num_mel_bins"];
+  for (const key of [...keys, "projector.stack_factor"]) {
+    for (const value of SENSELESS) {
+      assertThrows(() => read({ [`audio.${key}`]: value }), ModelFormatError, undefined, key);
+    }
+  }
+  for (const value of SENSELESS.filter((each) => each !== 0 && each !== 0.5)) {
+    if (value === 2 ** 31) continue;
+    const key = "audio.attention.layer_norm_epsilon";
+    assertThrows(() => read({ [key]: value }), ModelFormatError, undefined, `${value}`);
+  }
+  assertThrows(() => read({ "audio.attention.head_count": 7 }), ModelFormatError, "divisor");
+});
+
+Deno.test("readHearing() refuses files that lack a tensor, or have another one", () => {
+  for (const kind of TINY_HEARING_NAMES) {
+    const file = fileOf(kind);
+    const mayLack = /\.blk\.\d+\.(attn|ffn)_\w+\.bias$|\.(ln\d|post_ln)\.bias$/;
+    for (const name of file.tensors.keys()) {
+      if (mayLack.test(name)) continue;
+      assertThrows(() => readHearing(withoutTensor(file, name)), ModelFormatError, name);
+    }
+    const more = withTensor(file, "a.more", {
+      ...file.tensors.get("a.post_ln.bias")!,
+      name: "a.more",
+    });
+    assertThrows(() => readHearing(more), UnsupportedModelError, '"a.more"');
+  }
+});
+
+Deno.test("readHearing() refuses kernels of another length, and positions that make no rows", () => {
+  const wide = withTensor(fileOf(), "a.conv1d.1.weight", { dims: [5, 8, TINY_EAR.width] });
+  assertThrows(() => readHearing(wide), ModelFormatError, "asks for");
+  const odd = parseGguf(tinyHearing({ kind: "voxtral", lengths: { positions: 50 } }));
+  assertThrows(() => readHearing(odd), UnsupportedModelError, "multiple of 4");
+  const padded = parseGguf(tinyHearing({ lengths: { positions: 50 } }));
+  assertEquals(readHearing(padded).description.config.contextLength, 50);
+});

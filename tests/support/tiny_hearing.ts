@@ -1,0 +1,162 @@
+/**
+ * Small projector files that hear, of every kind that is read, with random weights made from a
+ * seed: two layers of 96, 8 bands, 48 positions, rows of 64 as tiny text models have.
+ */
+import { bool, encodeGguf, f32, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
+import type { SoundConfig, TowerInput } from "../../src/model/mod.ts";
+import { encodeWeights } from "../../src/quantize/mod.ts";
+import { makeFloats, Rng } from "./rng.ts";
+
+export type TinyHearingName = "qwen2a" | "ultravox" | "voxtral";
+export const TINY_HEARING_NAMES: readonly TinyHearingName[] = ["qwen2a", "ultravox", "voxtral"];
+
+/** Lengths of all kinds; an epsilon so large that another one makes other rows. */
+export const TINY_EAR = {
+  ...{ blockCount: 2, width: 96, heads: 6, neurons: 160, outputLength: 64 },
+  ...{ melCount: 8, positions: 48, stack: 4, hidden: 96, epsilon: 0.05 },
+} as const;
+
+export interface TinyHearingOptions {
+  /** Default "ultravox". */
+  readonly kind?: TinyHearingName;
+  readonly seed?: number;
+  /** Of matrices of layers and projectors; of convolutions F16 unless it is F32. Default F32. */
+  readonly type?: "F32" | "F16" | "Q8_0";
+  /** Of rows that come out; left out: `TINY_EAR`'s. */
+  readonly outputLength?: number;
+  /** Entries that replace or add to the file's metadata. */
+  readonly metadata?: readonly MetadataEntry[];
+  /** What replaces lengths. */
+  readonly lengths?: Partial<Record<keyof typeof TINY_EAR, number>>;
+}
+
+interface Planned {
+  readonly name: string;
+  readonly dims: readonly number[];
+  readonly role: "matrix" | "norm" | "bias" | "table" | "kernel";
+}
+
+/** The bytes of a GGUF file. Same options, same bytes. */
+export function tinyHearing(options: TinyHearingOptions = {}): Uint8Array<ArrayBuffer> {
+  const { kind = "ultravox", seed = 1, type = "F32" } = options;
+  const lengths = { ...TINY_EAR, ...options.lengths };
+  const { outputLength = lengths.outputLength } = options;
+  const rng = new Rng(seed);
+  const planned = [...planTower(lengths), ...planProjector(kind, { ...lengths, outputLength })];
+  const tensors = planned.map(({ name, dims, role }) => {
+    const length = dims.reduce((product, dimension) => product * dimension);
+    const fan = role === "kernel" ? dims[0] * dims[1] : dims[0];
+    const [mean, deviation] = role === "norm" ? [1, 0.2] : role === "bias" ? [0, 0.3] : [0, 0.5];
+    const spread = role === "matrix" || role === "kernel" ? 1.5 / Math.sqrt(fan) : deviation;
+    const values = makeFloats(length, () => mean + spread * rng.normal());
+    const kernelType = type === "F32" ? "F32" : "F16";
+    const own = role === "matrix" ? type : role === "kernel" ? kernelType : "F32";
+    const bytes = encodeWeights(own, values);
+    return { name, dims, type: own, pieces: () => [bytes] };
+  });
+  const metadata = new Map([...planMetadata(kind, lengths), ...options.metadata ?? []]);
+  return encodeGguf({ metadata: [...metadata], tensors });
+}
+
+type Lengths = Readonly<Record<keyof typeof TINY_EAR, number>>;
+
+function planMetadata(kind: TinyHearingName, lengths: Lengths): MetadataEntry[] {
+  const numbers = {
+    "embedding_length": u32(lengths.width),
+    "feed_forward_length": u32(lengths.neurons),
+    "block_count": u32(lengths.blockCount),
+    "projection_dim": u32(lengths.outputLength),
+    "attention.head_count": u32(lengths.heads),
+    "attention.layer_norm_epsilon": f32(lengths.epsilon),
+    "num_mel_bins": u32(lengths.melCount),
+    ...kind === "qwen2a" ? {} : { "projector.stack_factor": u32(lengths.stack) },
+  };
+  return [
+    ["general.architecture", text("clip")],
+    ["clip.has_audio_encoder", bool(true)],
+    ["clip.has_vision_encoder", bool(false)],
+    ["clip.projector_type", text(kind)],
+    ...Object.entries(numbers).map(([key, value]) => [`clip.audio.${key}`, value] as const),
+  ];
+}
+
+function* planTower({ width, neurons, melCount, positions, blockCount }: Lengths) {
+  const norm = function* (name: string): Iterable<Planned> {
+    yield { name: `${name}.weight`, dims: [width], role: "norm" };
+    yield { name: `${name}.bias`, dims: [width], role: "bias" };
+  };
+  const matrix = function* (name: string, rows: number, columns: number): Iterable<Planned> {
+    yield { name: `${name}.weight`, dims: [columns, rows], role: "matrix" };
+    // Keys have none.
+    if (!name.endsWith("attn_k")) yield { name: `${name}.bias`, dims: [rows], role: "bias" };
+  };
+  for (const [i, channels] of [melCount, width].entries()) {
+    const name = `a.conv1d.${i + 1}`;
+    yield { name: `${name}.weight`, dims: [3, channels, width], role: "kernel" } as Planned;
+    yield { name: `${name}.bias`, dims: [1, width], role: "bias" } as Planned;
+  }
+  yield { name: "a.position_embd.weight", dims: [width, positions], role: "table" } as Planned;
+  yield* norm("a.post_ln");
+  for (let layer = 0; layer < blockCount; layer++) {
+    const at = `a.blk.${layer}.`;
+    yield* norm(`${at}ln1`);
+    for (const name of ["attn_q", "attn_k", "attn_v", "attn_out"]) {
+      yield* matrix(`${at}${name}`, width, width);
+    }
+    yield* norm(`${at}ln2`);
+    yield* matrix(`${at}ffn_up`, neurons, width);
+    yield* matrix(`${at}ffn_down`, width, neurons);
+  }
+}
+
+function planProjector(
+  kind: TinyHearingName,
+  { width, stack, hidden, outputLength }: Lengths,
+): Planned[] {
+  const mlp = "mm.a.mlp.";
+  if (kind === "qwen2a") {
+    return [
+      { name: "mm.a.fc.weight", dims: [width, outputLength], role: "matrix" },
+      { name: "mm.a.fc.bias", dims: [outputLength], role: "bias" },
+    ];
+  }
+  const isGated = kind === "ultravox";
+  return [
+    {
+      name: `${mlp}1.weight`,
+      dims: [width * stack, isGated ? 2 * hidden : hidden],
+      role: "matrix",
+    },
+    { name: `${mlp}2.weight`, dims: [hidden, outputLength], role: "matrix" },
+    ...isGated
+      ? [
+        { name: "mm.a.norm_pre.weight", dims: [width * stack], role: "norm" } as const,
+        { name: "mm.a.norm_mid.weight", dims: [hidden], role: "norm" } as const,
+      ]
+      : [],
+  ];
+}
+
+/** A random spectrogram, [frames, bands], of numbers as Whisper's are. */
+export function tinyFrames(frames: number, { melCount }: SoundConfig): Float32Array {
+  const rng = new Rng(7);
+  return makeFloats(frames * melCount, () => 2 * rng.float() - 1);
+}
+
+/** Windows of 3 frames, band by band, and positions: [count, d] of the file's table. */
+export function tinyHeard(
+  frames: number,
+  sounds: SoundConfig,
+  table: Float32Array,
+): TowerInput {
+  const { melCount: mels, positions } = sounds;
+  const values = tinyFrames(frames, sounds);
+  const patches = Float32Array.from({ length: frames * mels * 3 }, (_, i) => {
+    const [frame, band, tap] = [Math.floor(i / (3 * mels)), Math.floor(i / 3) % mels, i % 3];
+    const at = frame + tap - 1;
+    return at < 0 || at >= frames ? 0 : values[at * mels + band];
+  });
+  const d = table.length / positions.count;
+  const count = frames / 2;
+  return { count, patches, added: table.slice(0, count * d), positions: null, kept: count };
+}

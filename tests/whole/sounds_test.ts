@@ -1,0 +1,95 @@
+/** The whole path of sounds: a model and its projector on their threads, files in, answers out. */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { RequestError } from "../../src/base/errors.ts";
+import { prepareSound } from "../../src/hearing/prepare.ts";
+import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
+import { type LoadedModel, loadModel } from "../../src/llm/mod.ts";
+import type { ChatMessage } from "../../src/llm/types.ts";
+import { dequantize, readHearing } from "../../src/model/mod.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { nmse } from "../support/compare.ts";
+import { corpus } from "../support/fuzz.ts";
+import { withTinyFile } from "../support/loaded_model.ts";
+import { tone, writeWav } from "../support/sound_files.ts";
+import { tinyHearing, type TinyHearingName } from "../support/tiny_hearing.ts";
+
+const A = writeWav({ values: tone(5000) });
+const B = writeWav({ values: tone(9001, { hertz: 3000, rate: 22050 }), rate: 22050, bits: 24 });
+
+function asking(...files: readonly Uint8Array[]): ChatMessage[] {
+  const images = files.map((file) => ({ at: 3, file, kind: "sound" as const }));
+  return [{ role: "user", content: "Is it a cat?", images }];
+}
+
+/** What the model says of sounds, greedily, and how sure it is. */
+async function answerTo(model: LoadedModel, messages: ChatMessage[]): Promise<string> {
+  const seen = await model.lookAt!(messages);
+  const ids = model.encodeChat(messages, { images: seen });
+  const asked = { ids, given: seen.given, sampling: { temperature: 0 }, maxTokens: 4 };
+  let answer = "";
+  const generation = model.generate({ ...asked, ignoreEnd: true, logprobs: 1 });
+  for await (const { logprobs = [] } of generation) {
+    for (const { id, logprob } of logprobs) answer += `${id} ${logprob.toFixed(3)} `;
+  }
+  return answer;
+}
+
+async function withHearing(
+  kind: TinyHearingName,
+  use: (model: LoadedModel, projectorPath: string) => Promise<void>,
+): Promise<void> {
+  await withTinyFile({ architecture: "llama" }, async (path) => {
+    const projectorPath = path.replace(".gguf", "-ears.gguf");
+    await Deno.writeFile(projectorPath, tinyHearing({ kind }));
+    try {
+      const model = await loadModel(path, { threads: 2, projectorPath });
+      try {
+        await use(model, projectorPath);
+      } finally {
+        await model.close();
+      }
+    } finally {
+      await Deno.remove(projectorPath);
+    }
+  });
+}
+
+Deno.test("answers depend on sounds, whose rows are the reference's", () =>
+  withHearing("ultravox", async (model, path) => {
+    assertEquals(model.details.uses, ["writing", "vectors", "sounds"]);
+    const mp3 = corpus("sound")[0].bytes;
+    const answers = [];
+    for (const file of [A, B, mp3]) answers.push(await answerTo(model, asking(file)));
+    assertEquals(new Set(answers).size, 3, `${answers}`);
+    assertEquals(await answerTo(model, asking(A)), answers[0]);
+    const { ids: [ids], given } = await model.lookAt!(asking(A));
+    // 5000 samples are 32 frames, of which 8 are a row.
+    assertEquals(ids.map((id) => id < 0), [true, true, true, true]);
+    const file = openGguf(path);
+    const { description, sounds } = readHearing(file);
+    const reader = TensorReader.open(file);
+    const tensor = file.tensors.get(sounds.positions.tensor)!;
+    const positions = dequantize(tensor.type, reader.readAll(tensor));
+    const tables = { positions, classTokens: null, patchBias: null };
+    const { tiles: [tile] } = await prepareSound(A, sounds, tables);
+    const expected = new ReferenceModel(file, { description, reader }).see(tile);
+    assert(nmse(given[0].values, expected) < 1e-11);
+    reader.close();
+  }));
+
+Deno.test("a model that hears is shown no images, and files that are no sounds are refused", () =>
+  withHearing("voxtral", async (model) => {
+    const image = [{ role: "user", content: "x", images: [{ at: 0, file: A }] }];
+    const wrong: readonly (readonly [ChatMessage[], string])[] = [
+      [image, "images_not_supported"],
+      [asking(new Uint8Array(99)), "invalid_audio"],
+      [asking(A.subarray(0, 40)), "invalid_audio"],
+      [asking(writeWav({ values: new Float32Array(500_000), bits: 8 })), "context_length_exceeded"],
+    ];
+    for (const [messages, code] of wrong) {
+      const error = await assertRejects(() => model.lookAt!(messages), RequestError);
+      assertEquals([error.status, error.code], [400, code]);
+    }
+    const { ids: [ids] } = await model.lookAt!(asking(A));
+    assertEquals(ids.filter((id) => id < 0).length, 12);
+  }));
