@@ -185,6 +185,7 @@ Deno.test("schemas that refer to themselves are handed on in bounded time (fault
 });
 
 const IMAGE_URL = "messages[0].content[0].image_url";
+const AUDIO_DATA = "messages[0].content[0].input_audio.data";
 const PIXEL = "data:image/png;base64,AAAA";
 const imageAt = (url: string) => ({ type: "image_url", image_url: { url } });
 
@@ -203,7 +204,8 @@ Deno.test("messages that are none are a 400 that names the place (fault 45)", as
     [[{ role: "user", content: [imageAt("data:image/png;base64,")] }], IMAGE_URL],
     [[{ role: "user", content: Array(65).fill(imageAt(PIXEL)) }], "messages[0].content"],
     [[{ role: "assistant", content: [imageAt(PIXEL)] }], "messages[0].content[0]"],
-    [[{ role: "user", content: [{ type: "input_audio" }] }], "messages[0].content[0]"],
+    [[{ role: "user", content: [{ type: "input_audio" }] }], AUDIO_DATA],
+    [[{ role: "user", content: [{ type: "video" }] }], "messages[0].content[0]"],
     [[{ role: "user", content: `${deep}`, name: 5 }], "messages[0].name"],
   ];
   for (const [messages, param] of bad) {
