@@ -87,6 +87,9 @@ export function readSummary(output: string): Sums | null {
   return { passed: Number(line[1]), failed: count("failed"), ignored: count("ignored") };
 }
 
+/** A process that has said that all its tests passed, and then crashed. */
+const DIED = "it died behind its tests";
+
 /**
  * What a part came to: one that fails without saying which test did, or of which no test is known
  * to have run, counts as one failure; `fault` says so.
@@ -94,7 +97,11 @@ export function readSummary(output: string): Sums | null {
 export function judge(output: string, isSuccess: boolean): { sums: Sums; fault: string | null } {
   const sums = readSummary(output);
   if (sums !== null && (isSuccess || sums.failed > 0)) return { sums, fault: null };
-  const fault = isSuccess ? "it ended without a test" : "it ended without saying what failed";
+  const fault = isSuccess
+    ? "it ended without a test"
+    : sums === null
+    ? "it ended without saying what failed"
+    : DIED;
   return { sums: { ...(sums ?? { passed: 0, ignored: 0 }), failed: 1 }, fault };
 }
 
@@ -113,18 +120,20 @@ export function whatFailed(output: string): string {
 
 /**
  * Parts that failed beside others are run once more, alone, unless there are more of them: then
- * something is broken. What passes alone counts as passed and is named at the end: a test whose
+ * something is broken. So are those that died behind their tests. What passes alone counts as passed and is named at the end: a test whose
  * time ran out on a machine that had other things to do; or a process with a GPU that crashed at
  * its end, where the last functions of Mesa's libraries run while a thread that had the GPU is torn
  * down (engines' threads are waited for, workers/process_end.ts; that of a test file with a device
  * of its own cannot be).
  */
 const ALONE_MAX = 3;
+const DIED_MAX = 6;
 
 /** A part as it runs. */
 class Run {
   output = "";
   sums: Sums = { passed: 0, failed: 1, ignored: 0 };
+  hasDied = false;
   readonly name: string;
   readonly #child: Deno.ChildProcess;
   readonly #startMs = performance.now();
@@ -143,6 +152,7 @@ class Run {
     const { sums, fault } = judge(this.output, (await status).success);
     if (fault !== null) this.output += `-- ${fault}\n`;
     this.sums = sums;
+    this.hasDied = fault === DIED;
   }
 
   report(): string {
@@ -183,11 +193,17 @@ export async function runAll(parts: readonly Part[], say = console.log): Promise
   const jobs = Math.min(navigator.hardwareConcurrency + 1, JOBS_MAX);
   await Promise.all(Array.from({ length: jobs }, work));
   const failed = ended.filter(({ sums }) => sums.failed > 0);
-  for (const run of failed.length > ALONE_MAX ? [] : failed) {
-    const alone = await once(run.part);
-    if (alone.sums.failed > 0) continue;
+  const died = failed.filter(({ hasDied }) => hasDied);
+  const others = failed.filter(({ hasDied }) => !hasDied);
+  const alone = [
+    ...others.length > ALONE_MAX ? [] : others,
+    ...died.length > DIED_MAX ? [] : died,
+  ];
+  for (const run of alone) {
+    const second = await once(run.part);
+    if (second.sums.failed > 0) continue;
     say(`-- passed alone, failed beside others: ${run.name}\n${whatFailed(run.output)}\n`);
-    ended[ended.indexOf(run)] = alone;
+    ended[ended.indexOf(run)] = second;
   }
   return conclude(ended, startMs, say);
 }

@@ -63,7 +63,7 @@ Deno.test("POST /conversations/save refuses images, which are numbers of this pr
     const { param, message } = await refused(app, "/conversations/save", body);
     assertEquals([param, message.split(":")[0]], [
       "messages",
-      "Conversations with images cannot be kept",
+      "Conversations with images or sounds cannot be kept",
     ]);
     assertEquals(keeping.saves, []);
   }));
