@@ -120,11 +120,11 @@ export function whatFailed(output: string): string {
 
 /**
  * Parts that failed beside others are run once more, alone, unless there are more of them: then
- * something is broken. So are those that died behind their tests. What passes alone counts as passed and is named at the end: a test whose
- * time ran out on a machine that had other things to do; or a process with a GPU that crashed at
- * its end, where the last functions of Mesa's libraries run while a thread that had the GPU is torn
- * down (engines' threads are waited for, workers/process_end.ts; that of a test file with a device
- * of its own cannot be).
+ * something is broken. So are those that died behind their tests, with a bound of their own. What
+ * passes alone counts as passed and is named at the end: a test whose time ran out on a machine
+ * that had other things to do; or a process with a GPU that crashed at its end, where the last
+ * functions of Mesa's libraries run while a thread that had the GPU is torn down (engines' threads
+ * are waited for, workers/process_end.ts; that of a test file with a device of its own cannot be).
  */
 const ALONE_MAX = 3;
 const DIED_MAX = 6;
