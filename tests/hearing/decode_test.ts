@@ -24,6 +24,7 @@ Deno.test("decodeSound() reads WAV of whole numbers and of floats", async () => 
     [{ bits: 24, isExtensible: true }, 1 / 2 ** 22],
     // Writers that do not know the end yet.
     [{ size: 0 }, 1 / 2 ** 14],
+    [{ size: 0x7ffff000 }, 1 / 2 ** 14],
     [{ size: 0xffffffff }, 1 / 2 ** 14],
   ];
   for (const [coding, most] of codings) {
@@ -68,6 +69,12 @@ Deno.test("decodeSound() refuses files that are no sound, damaged or too long", 
     file.set(bytes, at);
     return file;
   };
+  const cat = (...parts: Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
+  const listOf = (size: number) => Uint8Array.of(76, 73, 83, 84, size, 0, 0, 0, 1, 2, 3, 0);
+  const mp3 = corpus("sound")[0].bytes;
+  // Silence at another rate, 44.1 kHz: frames of 417 bytes.
+  const frame = Uint8Array.from({ length: 417 }, (_, i) => [0xff, 0xfb, 0x90, 0x64][i] ?? 0);
+  const frame44100 = (count: number) => cat(...Array(count).fill(frame));
   const long = new Uint8Array(56 + SECONDS_MAX * 1000 + 1);
   long.set(writeWav({ values: [], rate: 1000, bits: 8, size: 0 }));
   const refused: readonly (readonly [Uint8Array, string])[] = [
@@ -75,10 +82,15 @@ Deno.test("decodeSound() refuses files that are no sound, damaged or too long", 
     [new Uint8Array(SOUND_BYTES_MAX + 1), "20.0 MiB"],
     [new TextEncoder().encode("RIFF    WEBP"), "no kind"],
     [new Uint8Array(100), "no kind"],
+    [new TextEncoder().encode("....ftypM4A "), "is an MP4 or M4A, which is not read"],
+    [Uint8Array.of(0xff, 0xf1, 0x50, 0x80), "is an AAC"],
     [sound.subarray(0, 30), "ends within a part of 16 bytes"],
     [sound.subarray(0, 40), "has no sound in it"],
     [sound.subarray(0, sound.length - 3), "ends 3 bytes before its sound does"],
     [writeWav({ values: [] }), "has no sound in it"],
+    // No sound, and a note behind it.
+    [cat(writeWav({ values: [] }), listOf(3)), "has no sound in it"],
+    [cat(mp3, frame44100(3)), "change their rate"],
     [change(12, 120), "comes before what it is"],
     [change(16, 15), "in 15 bytes"],
     [change(20, 6), "coded as 6"],
@@ -95,4 +107,15 @@ Deno.test("decodeSound() refuses files that are no sound, damaged or too long", 
     assert(["invalid_audio", "audio_too_long"].includes(error.code!), `${error.code}`);
   }
   assertEquals((await decodeSound(writeWav({ values: tone(99) }))).values.length, 99);
+});
+
+Deno.test("decodeSound() hears all of an MP3 of many pieces", async () => {
+  const [{ bytes }] = corpus("sound");
+  const one = (await decodeSound(bytes)).values.length;
+  const many = new Uint8Array(30 * bytes.length);
+  for (let i = 0; i < 30; i++) many.set(bytes, i * bytes.length);
+  const { rate, values } = await decodeSound(many);
+  assertEquals(rate, 16000);
+  assertLess(Math.abs(values.length - 30 * one), 30 * 2000);
+  assertLess(0.1, Math.max(...values.subarray(values.length - 5000)));
 });
