@@ -1,6 +1,8 @@
 /** A sound file to samples of one channel. */
 import { RequestError } from "../base/errors.ts";
+import { decodeFlac } from "./decoders/flac.ts";
 import { decodeMp3 } from "./decoders/mp3.ts";
+import { decodeOpus } from "./decoders/opus.ts";
 import { decodeWav } from "./decoders/wav.ts";
 import { checkSoundSize } from "./limits.ts";
 import { damaged, unknown } from "./sound_error.ts";
@@ -12,6 +14,8 @@ const DECODERS: Readonly<
 > = {
   wav: decodeWav,
   mp3: decodeMp3,
+  flac: decodeFlac,
+  opus: decodeOpus,
 };
 
 /** No sound is louder, and its square is far from the largest number. */

@@ -3,8 +3,7 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
 import { decodeSound } from "../../src/hearing/decode.ts";
 import { SECONDS_MAX, SOUND_BYTES_MAX } from "../../src/hearing/limits.ts";
-import { corpus } from "../support/fuzz.ts";
-import { tone, type WavOptions, writeWav } from "../support/sound_files.ts";
+import { soundFile, tone, type WavOptions, writeWav } from "../support/sound_files.ts";
 
 const VALUES = [0, 0.5, -0.5, 0.25, 0.875, -0.75];
 
@@ -47,7 +46,7 @@ Deno.test("decodeSound() takes what is no number, or louder than any sound, for 
 });
 
 Deno.test("decodeSound() reads MP3", async () => {
-  const { rate, values } = await decodeSound(corpus("sound")[0].bytes);
+  const { rate, values } = await decodeSound(soundFile("tone.mp3"));
   assertEquals(rate, 16000);
   // A tone of 440 Hz, as loud as it was: its energy is at that frequency and nowhere else.
   const middle = values.subarray(2000, 8400);
@@ -71,7 +70,7 @@ Deno.test("decodeSound() refuses files that are no sound, damaged or too long", 
   };
   const cat = (...parts: Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
   const listOf = (size: number) => Uint8Array.of(76, 73, 83, 84, size, 0, 0, 0, 1, 2, 3, 0);
-  const mp3 = corpus("sound")[0].bytes;
+  const mp3 = soundFile("tone.mp3");
   // Silence at another rate, 44.1 kHz: frames of 417 bytes.
   const frame = Uint8Array.from({ length: 417 }, (_, i) => [0xff, 0xfb, 0x90, 0x64][i] ?? 0);
   const frame44100 = (count: number) => cat(...Array(count).fill(frame));
@@ -110,7 +109,7 @@ Deno.test("decodeSound() refuses files that are no sound, damaged or too long", 
 });
 
 Deno.test("decodeSound() hears all of an MP3 of many pieces", async () => {
-  const [{ bytes }] = corpus("sound");
+  const bytes = soundFile("tone.mp3");
   const one = (await decodeSound(bytes)).values.length;
   const many = new Uint8Array(30 * bytes.length);
   for (let i = 0; i < 30; i++) many.set(bytes, i * bytes.length);
