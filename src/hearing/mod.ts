@@ -4,3 +4,4 @@
  */
 export { checkSoundSize, SOUND_BYTES_MAX } from "./limits.ts";
 export { soundTexts } from "./kinds.ts";
+export { soundKindOf } from "./sound_kind.ts";
