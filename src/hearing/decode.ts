@@ -9,9 +9,10 @@ import { damaged, unknown } from "./sound_error.ts";
 import { SOUND_NAMES, type SoundKind, soundKindOf, unreadName } from "./sound_kind.ts";
 import type { Samples } from "./types.ts";
 
-const DECODERS: Readonly<
-  Record<SoundKind, (file: Uint8Array) => Samples | Promise<Samples>>
-> = {
+/** @throws {RequestError} 400 when a file is damaged, or too long. */
+type Decoder = (file: Uint8Array) => Samples | Promise<Samples>;
+
+const DECODERS: Readonly<Record<SoundKind, Decoder>> = {
   wav: decodeWav,
   mp3: decodeMp3,
   flac: decodeFlac,
@@ -23,9 +24,13 @@ const LOUDEST = 1e6;
 
 /**
  * Decodes a file, going by its first bytes; channels are mixed.
+ * @param decoders others than this version's (for tests).
  * @throws {RequestError} 400 when it is no sound, damaged, or longer than sounds may be.
  */
-export async function decodeSound(file: Uint8Array): Promise<Samples> {
+export async function decodeSound(
+  file: Uint8Array,
+  decoders: Readonly<Record<SoundKind, Decoder>> = DECODERS,
+): Promise<Samples> {
   checkSoundSize(file);
   const kind = soundKindOf(file);
   if (kind === null) {
@@ -35,7 +40,7 @@ export async function decodeSound(file: Uint8Array): Promise<Samples> {
       : `${name}, which is not read`;
     throw unknown(`its file is ${what}`);
   }
-  const samples = await decode(file, kind);
+  const samples = await decode(file, kind, decoders[kind]);
   const { values } = samples;
   if (values.length === 0) throw damaged(SOUND_NAMES[kind], "it has no sound in it");
   // Files of floats may have anything, and one such number would be in all of the spectrogram.
@@ -45,9 +50,9 @@ export async function decodeSound(file: Uint8Array): Promise<Samples> {
   return samples;
 }
 
-async function decode(file: Uint8Array, kind: SoundKind): Promise<Samples> {
+async function decode(file: Uint8Array, kind: SoundKind, by: Decoder): Promise<Samples> {
   try {
-    return await DECODERS[kind](file);
+    return await by(file);
   } catch (error) {
     // A decoder of WebAssembly may trap, as may any code that is given what it was not made for.
     const isTrap = error instanceof WebAssembly.RuntimeError || error instanceof RangeError;

@@ -71,9 +71,10 @@ export async function readUpload(
     if (isCut) fail(fieldError(own, `"${own}" is longer than ${fieldBytesOf(limits)} bytes`));
     fields.set(own, value);
   });
-  parser.on("fieldsLimit", () => {
+  const tooMany = () =>
     fail(fieldError(null, `The form has more than ${FIELDS_MAX} fields`, "invalid_form"));
-  });
+  parser.on("fieldsLimit", tooMany);
+  parser.on("partsLimit", tooMany);
   parser.on("file", (field, stream, filename) => {
     stream.on("error", fail);
     if (field === name) return file.resolve({ stream, filename: filename ?? "" });

@@ -118,3 +118,16 @@ Deno.test("decodeSound() hears all of an MP3 of many pieces", async () => {
   assertLess(Math.abs(values.length - 30 * one), 30 * 2000);
   assertLess(0.1, Math.max(...values.subarray(values.length - 5000)));
 });
+
+Deno.test("decodeSound() calls a file damaged that stops its decoder, and hides no other fault", async () => {
+  const file = writeWav({ values: VALUES });
+  const by = (error: Error) => {
+    const stop = () => Promise.reject(error);
+    return decodeSound(file, { wav: stop, mp3: stop, flac: stop, opus: stop });
+  };
+  for (const error of [new WebAssembly.RuntimeError("unreachable"), new RangeError("Invalid")]) {
+    const refusal = await assertRejects(() => by(error), RequestError, error.message);
+    assertEquals([refusal.status, refusal.code], [400, "invalid_audio"]);
+  }
+  await assertRejects(() => by(new TypeError("of ours")), TypeError);
+});

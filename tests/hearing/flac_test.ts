@@ -48,6 +48,12 @@ Deno.test("decodeSound() reads what encoders of FLAC seldom write", async () => 
   assertEquals(await heard([line]), [5, 7, 9, 11]);
   const unpacked: Bits[] = [[9 << 1, 8], [5, 16], [0, 2], [0, 4], [15, 4], [3, 5]];
   assertEquals(await heard([[...unpacked, [1, 3], [-1, 3], [-4, 3]]]), [5, 6, 5, 1]);
+  // Squares: a difference of three differences of which none is left.
+  const squares: Bits[] = [[11 << 1, 8], [1, 16], [4, 16], [9, 16], [0, 2], [0, 4], [0, 4]];
+  assertEquals(await heard([[...squares, [3, 2]]], { count: 5 }), [1, 4, 9, 16, 25]);
+  // Forty zeros before a one.
+  const zeros: Bits[] = [[8 << 1, 8], [0, 2], [0, 4], [0, 4], [0, 32], [1, 9], [7, 3]];
+  assertEquals(await heard([zeros]), [20, 0, 0, 0]);
   // Weights 3/2 and -1, in two parts of parameters of five bits.
   const linear: Bits[] = [[33 << 1, 8], [4, 16], [8, 16], [3, 4], [1, 5], [3, 4], [-2, 4]];
   const left2: Bits[] = [[1, 2], [1, 4], [0, 5], [1, 5], [1, 1], [0, 1], [1, 1], [1, 1]];
@@ -92,12 +98,13 @@ Deno.test("decodeSound() refuses FLAC that is damaged, or says more than it has"
 });
 
 Deno.test("decodeSound() begins with no more of a long FLAC than sounds may have", async () => {
-  // Each frame is a minute of silence in 19 bytes.
-  const frames = (count: number) => Array(count).fill({ count: 60000, subframes: [constant(0)] });
+  // Each frame is a minute in 19 bytes.
+  const frames = (count: number) => Array(count).fill({ count: 60000, subframes: [constant(9)] });
   const file = (count: number) => writeFlac({ rate: 1000, frames: frames(count) });
   const error = await assertRejects(() => decodeSound(file(11)), RequestError, "10 minutes");
   assertEquals(error.code, "audio_too_long");
-  assertEquals((await decodeSound(file(10))).values.length, SECONDS_MAX * 1000);
+  const { values } = await decodeSound(file(10));
+  assertEquals([values.length, new Set(values)], [SECONDS_MAX * 1000, new Set([9 / 2 ** 15])]);
   // At high rates ten minutes would be a gigabyte.
   assertThrows(() => checkLength(SAMPLES_MAX + 1, 655_350), RequestError, "57,600,000 samples");
   checkLength(SAMPLES_MAX, 655_350);

@@ -5,6 +5,7 @@ import { SOUND_BYTES_MAX } from "../../../src/hearing/mod.ts";
 import { RequestError } from "../../../src/base/errors.ts";
 import type { SeenImages } from "../../../src/llm/types.ts";
 import type { AppOptions } from "../../../src/server/mod.ts";
+import { Lifecycle } from "../../../src/server/options.ts";
 import { BodyRoom } from "../../../src/server/request_body.ts";
 import type { ScriptedModelOptions } from "../../support/scripted_model.ts";
 import { testApp, withServer } from "../http_client.ts";
@@ -133,10 +134,12 @@ async function send(
   script: ScriptedModelOptions,
   sound: Uint8Array<ArrayBuffer> | null,
   options: Partial<AppOptions> = {},
+  fields: Readonly<Record<string, string>> = {},
 ) {
   const { app } = testApp({ see, ...script }, options);
   const body = new FormData();
   if (sound !== null) body.set("file", new Blob([sound]), "a.wav");
+  for (const [name, value] of Object.entries(fields)) body.set(name, value);
   const response = await app.request("/v1/audio/transcriptions", { method: "POST", body });
   return [response.status, (await response.json()).error] as const;
 }
@@ -191,4 +194,16 @@ Deno.test("sounds that arrive take of the room of all bodies, and give it back",
   assertEquals([(await arriving).status, bodyRoom.bytes], [200, 0]);
   assertEquals([(await form(1000)).status, (await form(1501)).status], [200, 503]);
   assertEquals(bodyRoom.bytes, 0);
+});
+
+Deno.test("a form's empty fields ask for nothing, too many are refused, and so are all on the way out", async () => {
+  const empty = { language: "", temperature: "", response_format: "" };
+  assertEquals((await send({}, SOUND, {}, empty))[0], 200);
+  const many = Object.fromEntries(Array.from({ length: 18 }, (_, i) => [`f${i}`, "x"]));
+  const [status, error] = await send({}, SOUND, {}, many);
+  assertEquals([status, error.message], [400, "The form has more than 16 fields"]);
+  const lifecycle = new Lifecycle();
+  lifecycle.drain();
+  // Before the body is read, which is none.
+  assertEquals((await send({}, null, { lifecycle }))[0], 503);
 });
