@@ -1,4 +1,4 @@
-/** FLAC: frames of blocks, each channel predicted from its own samples, what is left in Rice's code. */
+/** FLAC: frames of blocks, each channel predicted from its own past, the rest in Rice code. */
 import { damaged } from "../sound_error.ts";
 import { SOUND_NAMES } from "../sound_kind.ts";
 import type { Samples } from "../types.ts";
