@@ -238,7 +238,9 @@ export class ScriptedModel implements LanguageModel {
     const { script = ["Hello", ", ", "world"] } = this.#options;
     const ids: number[] = [];
     const stop = new StopText(request.stop ?? []);
-    const most = Math.min(request.maxTokens ?? Infinity, this.contextLength - request.ids.length);
+    // A context is an end where a test names one; else there is room for whatever is said.
+    const { contextLength = Infinity } = this.#options;
+    const most = Math.min(request.maxTokens ?? Infinity, contextLength - request.ids.length);
     const end = (finishReason: FinishReason): GenerateResult => ({
       ...(stop.found !== null && { stopText: stop.found }),
       text: this.decode(ids),
