@@ -1,7 +1,9 @@
 /**
  * A model file with predictors: everything as it was, bit for bit, and two matrices more a layer,
- * under the names and with the key that PowerInfer's files have. The magic stays what it was.
+ * under the names and with the key that PowerInfer's files have; of a mixture's layer all experts'
+ * in two tensors, by names of our own (src/model/powerinfer.ts). The magic stays what it was.
  */
+import { check } from "../base/check.ts";
 import {
   changedMetadata,
   checkOutput,
@@ -16,6 +18,14 @@ import {
 } from "../gguf/mod.ts";
 import type { PredictorMatrix, TrainedPredictor } from "./trained_predictor.ts";
 
+/** A layer's predictors. */
+export interface LayerPredictors {
+  /** Of experts, in their order; else the only one is a dense block's. */
+  readonly isMixture: boolean;
+  /** Of one rank, and of one type a matrix. */
+  readonly predictors: readonly TrainedPredictor[];
+}
+
 /** What to write. */
 export interface WritePredictorsOptions extends WriteOptions {
   /** Path of a model; the first part of a split one stands for all. */
@@ -23,7 +33,7 @@ export interface WritePredictorsOptions extends WriteOptions {
   /** Path of the new file; what is there is replaced when the new file is complete. */
   readonly out: string;
   /** One a layer, the first layer's first. */
-  readonly predictors: readonly TrainedPredictor[];
+  readonly layers: readonly LayerPredictors[];
 }
 
 const COPY_BYTES = 4 << 20;
@@ -38,7 +48,7 @@ const THRESHOLD = 0;
  * @throws the signal's reason when it is aborted.
  */
 export async function writePredictors(options: WritePredictorsOptions): Promise<number> {
-  const { input, out, predictors } = options;
+  const { input, out, layers } = options;
   const file = openGguf(input);
   checkOutput(out, file);
   using reader = TensorReader.open(file);
@@ -54,18 +64,37 @@ export async function writePredictors(options: WritePredictorsOptions): Promise<
         dims: tensor.dims,
         pieces: () => copiedPieces(reader, tensor, buffer),
       })),
-      ...predictors.flatMap(({ fc1, fc2 }, layer) => [
-        matrixSpec(`blk.${layer}.fc1.weight`, fc1),
-        matrixSpec(`blk.${layer}.fc2.weight`, fc2),
-      ]),
+      ...layers.flatMap(layerSpecs),
     ],
   }, options);
 }
 
 function isPredictor(name: string): boolean {
-  return /^blk\.\d+\.fc[12]\.weight$/.test(name);
+  return /^blk\.\d+\.(fc[12]|ffn_fc[12]_exps)\.weight$/.test(name);
 }
 
-function matrixSpec(name: string, { type, rows, columns, bytes }: PredictorMatrix): TensorSpec {
-  return { name, type, dims: [columns, rows], pieces: () => [bytes] };
+function layerSpecs({ isMixture, predictors }: LayerPredictors, layer: number): TensorSpec[] {
+  return (["fc1", "fc2"] as const).map((which) => {
+    const matrices = predictors.map((predictor) => predictor[which]);
+    const name = isMixture ? `ffn_${which}_exps` : which;
+    return matrixSpec(`blk.${layer}.${name}.weight`, matrices, isMixture);
+  });
+}
+
+/** One matrix, or those of all experts, one behind the other. */
+function matrixSpec(
+  name: string,
+  matrices: readonly PredictorMatrix[],
+  isMixture: boolean,
+): TensorSpec {
+  const [{ type, rows, columns }] = matrices;
+  check(
+    matrices.every((each) => each.type === type && each.rows === rows && each.columns === columns),
+    `matrices of ${name} are alike`,
+  );
+  return {
+    ...{ name, type },
+    dims: isMixture ? [columns, rows, matrices.length] : [columns, rows],
+    pieces: () => matrices.map(({ bytes }) => bytes),
+  };
 }

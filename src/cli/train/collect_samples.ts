@@ -2,9 +2,9 @@
  * Samples of some layers, by running a text through the engine. What all layers of a large model
  * see does not fit into memory: it is collected in passes, a few layers each.
  */
-import type { LoadedModel } from "../../llm/mod.ts";
-import { type LayerSamples, sampleBytes, SampleRecorder } from "../../train/mod.ts";
-import type { TrainableModel } from "./check_trainable.ts";
+import type { LayerObservation, LoadedModel } from "../../llm/mod.ts";
+import { type BlockSamples, sampleBytes, SampleRecorder } from "../../train/mod.ts";
+import type { TrainableLayer, TrainableModel } from "./check_trainable.ts";
 
 /** Layers first .. first + count − 1. */
 export interface LayerRange {
@@ -16,7 +16,7 @@ export interface LayerRange {
 export interface Windows {
   /** Ids of each, BOS first where the model adds one. */
   readonly ids: readonly (readonly number[])[];
-  /** Samples of a layer that they give together. */
+  /** Tokens that they give samples of. */
   readonly sampleCount: number;
 }
 
@@ -44,47 +44,64 @@ export function cutWindows(
 
 /** Which layers are collected together, so that their samples take at most `bytes`, if possible. */
 export function planPasses(
-  { layerCount, inputLength, neuronCount }: TrainableModel,
+  { layers }: Pick<TrainableModel, "layers">,
   { samples, bytes }: { samples: number; bytes: number },
 ): LayerRange[] {
-  const perLayer = samples * sampleBytes(inputLength, neuronCount);
+  const perLayer = samples * Math.max(...layers.map(sampleBytes));
   const most = Math.max(1, Math.floor(bytes / perLayer));
   // As many passes as are needed, all of nearly the same size.
-  const passCount = Math.ceil(layerCount / most);
+  const passCount = Math.ceil(layers.length / most);
   return Array.from({ length: passCount }, (_, pass) => {
-    const first = Math.floor(pass * layerCount / passCount);
-    return { first, count: Math.floor((pass + 1) * layerCount / passCount) - first };
+    const first = Math.floor(pass * layers.length / passCount);
+    return { first, count: Math.floor((pass + 1) * layers.length / passCount) - first };
   });
 }
 
-/** Runs the windows and returns the samples of each layer of the range. */
+/** What is collected of a model. */
+interface Collected {
+  readonly layers: LayerRange;
+  readonly trainable: Pick<TrainableModel, "layers" | "shownNeurons">;
+  readonly signal: AbortSignal;
+  readonly onProgress: (doneTokens: number) => void;
+}
+
+/**
+ * Runs the windows.
+ * @returns the samples of each layer of the range: of its only block, or of each expert.
+ */
 export async function collectSamples(
   model: Pick<LoadedModel, "observe">,
   windows: Windows,
-  { layers, trainable, signal, onProgress }: {
-    layers: LayerRange;
-    trainable: TrainableModel;
-    signal: AbortSignal;
-    onProgress: (doneTokens: number) => void;
-  },
-): Promise<LayerSamples[]> {
-  const { inputLength: d, neuronCount: n } = trainable;
-  const room = windows.sampleCount;
-  const recorders = Array.from(
-    { length: layers.count },
-    () => new SampleRecorder({ inputLength: d, neuronCount: n, room }),
-  );
+  { layers: { first, count }, trainable, signal, onProgress }: Collected,
+): Promise<BlockSamples[][]> {
+  const { layers, shownNeurons } = trainable;
+  const recorders = layers.slice(first, first + count)
+    .map((layer) => new SampleRecorder(layer, windows.sampleCount));
   let done = 0;
   for (const ids of windows.ids) {
-    for await (const { layer, firstToken, tokens, residual, fired } of model.observe(ids)) {
+    for await (const seen of model.observe(ids)) {
       signal.throwIfAborted();
-      if (layer === trainable.layerCount - 1) onProgress(done += tokens);
-      const recorder = recorders[layer - layers.first];
-      if (recorder === undefined) continue;
-      for (let t = firstToken === 0 ? 1 : 0; t < tokens; t++) {
-        recorder.add(residual.subarray(t * d, (t + 1) * d), fired.subarray(t * n, (t + 1) * n));
-      }
+      if (seen.layer === layers.length - 1) onProgress(done += seen.tokens);
+      const recorder = recorders[seen.layer - first];
+      if (recorder !== undefined) record(recorder, layers[seen.layer], shownNeurons, seen);
     }
   }
   return recorders.map((recorder) => recorder.samples());
+}
+
+/** shownNeurons: a token's; those of a layer's blocks come first. */
+function record(
+  recorder: SampleRecorder,
+  { isMixture, inputLength: d, neuronCount, blockCount }: TrainableLayer,
+  shownNeurons: number,
+  { firstToken, tokens, residual, fired, chosen }: LayerObservation,
+): void {
+  for (let t = firstToken === 0 ? 1 : 0; t < tokens; t++) {
+    const neurons = t * shownNeurons;
+    recorder.add(
+      residual.subarray(t * d, (t + 1) * d),
+      fired.subarray(neurons, neurons + blockCount * neuronCount),
+      isMixture ? chosen.subarray(t * blockCount, (t + 1) * blockCount) : null,
+    );
+  }
 }
