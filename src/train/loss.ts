@@ -4,7 +4,7 @@
  * accuracy and computing one too many costs little.
  */
 import { check } from "../base/check.ts";
-import { firedBytes, type BlockSamples } from "./samples.ts";
+import { type BlockSamples, firedBytes } from "./samples.ts";
 import { sigmoid } from "./sigmoid.ts";
 
 /** What is added to the rate of firing neurons to give the weight of silent ones. */

@@ -23,4 +23,8 @@ export {
   type TrainedPredictor,
 } from "./trained_predictor.ts";
 export { RANK_STEP } from "./training_plan.ts";
-export { type LayerPredictors, writePredictors, type WritePredictorsOptions } from "./write_predictors.ts";
+export {
+  type LayerPredictors,
+  writePredictors,
+  type WritePredictorsOptions,
+} from "./write_predictors.ts";

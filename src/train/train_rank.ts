@@ -13,7 +13,7 @@ import { encodeMatrix } from "./encode_matrix.ts";
 import { measureInputScale } from "./input_scale.ts";
 import { negativeWeightOf } from "./loss.ts";
 import type { PredictorNetwork } from "./network.ts";
-import { firingRates, type BlockSamples, type SampleSplit } from "./samples.ts";
+import { type BlockSamples, firingRates, type SampleSplit } from "./samples.ts";
 import { type PredictorQuality, ScoreHistogram } from "./score_histogram.ts";
 import type { PredictorMatrix, PredictorType, TrainedPredictor } from "./trained_predictor.ts";
 

@@ -79,7 +79,7 @@ Deno.test("train refuses a text that is too short, and to replace the model it r
       stdin: "abc",
     });
     assertEquals([short.code, short.stdout], [2, ""]);
-    assertStringIncludes(short.stderr, "at least 64 are needed");
+    assertStringIncludes(short.stderr, "at least 256 are needed");
     const same = await runCli(["train", path, "--file", "-", "-o", path], { stdin: TEXT });
     assertEquals(same.code, 2);
     assertStringIncludes(same.stderr, "it is the file that is read");

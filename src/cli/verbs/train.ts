@@ -1,10 +1,13 @@
-/** `train MODEL --file F -o OUT`: predictors of silent neurons for a ReLU model, from a text. */
+/**
+ * `train MODEL --file F -o OUT`: predictors of silent neurons for a ReLU model, dense or of experts,
+ * from a text.
+ */
 import type { Command } from "commander";
 import { basename } from "node:path";
 import { loadKernelModule } from "../../../wasm/mod.ts";
 import { TrainerPool } from "../../../workers/mod.ts";
 import { UsageError } from "../../base/errors.ts";
-import { GiB } from "../../base/units.ts";
+import { GiB, MiB } from "../../base/units.ts";
 import { checkWritable } from "../../base/write_errors.ts";
 import { checkOutput, openGguf } from "../../gguf/mod.ts";
 import { describeForUse, type LoadedModel } from "../../llm/mod.ts";
@@ -14,6 +17,7 @@ import {
   type PredictorType,
   RANK_STEP,
   SAMPLES_MIN,
+  trainLayer,
   writePredictors,
 } from "../../train/mod.ts";
 import { Interrupt } from "../interrupt.ts";
@@ -51,6 +55,10 @@ interface Options {
 
 /** Tokens of a text that see one another. */
 const WINDOW_TOKENS = 512;
+/** What layers show of a step: a mixture of 47 billion weights shows 4 MiB a token. */
+const OBSERVED_BYTES_MAX = 256 * MiB;
+/** So many times the least are enough to learn from. */
+const GOOD_FACTOR = 20;
 /** Beyond, nearly everything is predicted; below, the model forgets. */
 const RECALL = { min: 0.5, max: 0.9999 };
 
@@ -95,12 +103,15 @@ async function train(path: string | undefined, options: Options): Promise<void> 
   const bytes = await writePredictors({
     input,
     out,
-    predictors: results.map(({ predictor }) => predictor),
+    layers: results.map(({ blocks }, layer) => ({
+      isMixture: trainable.layers[layer].isMixture,
+      predictors: blocks.map(({ predictor }) => predictor),
+    })),
     signal: interrupt.signal,
     onProgress: (doneBytes, totalBytes) => progress.update(doneBytes, totalBytes),
   });
   const seconds = (performance.now() - startMs) / 1000;
-  const report = createReport(results, { samples, bytes, seconds });
+  const report = createReport(results, { trainable, samples, bytes, seconds });
   if (options.json) writeJson(report);
   else writeOutLine(formatReport(report, out));
 }
@@ -118,26 +129,27 @@ async function trainAll(
 ): Promise<{ results: LayerResult[]; samples: number }> {
   await using model = await loadForVerb(input, {
     threads: options.threads,
-    observe: ["fired", "residual"],
+    observe: ["fired", "residual", "chosen"],
+    observeBytesMax: OBSERVED_BYTES_MAX,
     predictor: "off",
     contextLength: Math.min(WINDOW_TOKENS, trainable.contextLength),
   });
   // While it was loaded there was nothing to end in order.
   using interrupt = new Interrupt();
   const { signal } = interrupt;
-  const windows = windowsOf(model, text, options);
+  const windows = windowsOf(model, trainable, { text, options });
   const samples = windows.sampleCount;
   const passes = planPasses(trainable, { samples, bytes: options.memory });
-  const { layerCount } = trainable;
+  const layerCount = trainable.layers.length;
   const results: LayerResult[] = [];
   using progress = new Progress(`Training ${model.id}`);
   let finished = 0;
   let doing = "";
   const show = () => progress.update(finished, layerCount, doing);
+  const threads = options.threads ?? navigator.hardwareConcurrency;
   await using pool = new TrainerPool({
-    threads: options.threads ?? navigator.hardwareConcurrency,
+    ...{ threads, signal },
     module: await loadKernelModule(),
-    signal,
     onTrained(_samples, rank) {
       doing = `${finished} of ${layerCount} layers, now rank ${rank}`;
       show();
@@ -151,34 +163,59 @@ async function trainAll(
         show();
       },
     });
-    const jobs = collected.map((samples, i) => ({
-      samples,
-      training: {
+    const jobs = collected.map((blocks, i) => async () => {
+      const layer = layers.first + i;
+      const { gateRowBytes, usedCount } = trainable.layers[layer];
+      results[layer] = await trainLayer(blocks, {
         ...{ rank: options.rank, recall: options.recall, epochs: options.epochs },
         ...{ types: options.type ? [options.type] : trainable.types },
-        seed: options.seed + layers.first + i,
-        gateRowBytes: trainable.gateRowBytes[layers.first + i],
-      },
-    }));
-    results.push(...await pool.train(jobs, () => finished++));
+        ...{ seed: options.seed + layer, gateRowBytes, usedCount },
+      }, (samples, training) => pool.train(samples, training));
+      finished++;
+    });
+    await runSome(jobs, layersAtOnce(trainable, layers, threads));
   }
   return { results, samples };
+}
+
+/** So many that no thread waits while the last experts of a layer are trained. */
+function layersAtOnce({ layers }: TrainableModel, { first }: LayerRange, threads: number): number {
+  return 1 + Math.ceil(threads / layers[first].blockCount);
+}
+
+/** Runs jobs in their order, some at a time. Rejects with the first failure once all have ended. */
+async function runSome(jobs: readonly (() => Promise<void>)[], atOnce: number): Promise<void> {
+  let next = 0;
+  const work = async () => {
+    while (next < jobs.length) await jobs[next++]();
+  };
+  const ends = await Promise.allSettled(Array.from({ length: atOnce }, work));
+  for (const end of ends) if (end.status === "rejected") throw end.reason;
 }
 
 function describeLayers({ first, count }: LayerRange): string {
   return count === 1 ? `layer ${first}` : `layers ${first} to ${first + count - 1}`;
 }
 
-function windowsOf(model: LoadedModel, text: string, { tokens, special }: Options): Windows {
+function windowsOf(
+  model: LoadedModel,
+  { layers }: TrainableModel,
+  { text, options: { tokens, special } }: Pick<Work, "text" | "options">,
+): Windows {
   const { addBos, bosId } = model.tokenizer;
   const windows = cutWindows(model.tokenizer.encode(text, { special }), {
     length: model.contextLength,
     samples: tokens,
     bosId: addBos ? bosId : null,
   });
-  if (windows.sampleCount >= SAMPLES_MIN) return windows;
+  // So many that experts of a layer get enough on average, and one of them does.
+  const rarest = Math.max(...layers.map(({ blockCount, usedCount }) => blockCount / usedCount));
+  const least = Math.ceil(SAMPLES_MIN * rarest);
+  if (windows.sampleCount >= least) return windows;
+  const good = rarest === 1 ? "some ten thousand are good" : `${least * GOOD_FACTOR} are good`;
   throw new UsageError(
-    `Cannot train on ${windows.sampleCount} tokens: at least ${SAMPLES_MIN} are needed, and some ` +
-      "ten thousand are good: give a longer text with --file, or more --tokens",
+    `Cannot train on ${windows.sampleCount} tokens: at least ${least} are needed, and ${good}` +
+      `${rarest === 1 ? "" : ", for each is seen by few experts"}: give a longer text with ` +
+      "--file, or more --tokens",
   );
 }
