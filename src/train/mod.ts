@@ -15,9 +15,10 @@ export {
   trainLayer,
   type TrainPredictor,
 } from "./train_layer.ts";
+export { KeptLayers, type LayerSummary } from "./kept_layers.ts";
 export {
+  type MatrixForm,
   PREDICTOR_TYPES,
-  predictorBytes,
   type PredictorMatrix,
   type PredictorType,
   type TrainedPredictor,

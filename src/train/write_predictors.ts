@@ -3,7 +3,6 @@
  * under the names and with the key that PowerInfer's files have; of a mixture's layer all experts'
  * in two tensors, by names of our own (src/model/powerinfer.ts). The magic stays what it was.
  */
-import { check } from "../base/check.ts";
 import {
   changedMetadata,
   checkOutput,
@@ -16,14 +15,17 @@ import {
   writeGguf,
   type WriteOptions,
 } from "../gguf/mod.ts";
-import type { PredictorMatrix, TrainedPredictor } from "./trained_predictor.ts";
+import type { MatrixForm } from "./trained_predictor.ts";
 
 /** A layer's predictors. */
 export interface LayerPredictors {
-  /** Of experts, in their order; else the only one is a dense block's. */
-  readonly isMixture: boolean;
-  /** Of one rank, and of one type a matrix. */
-  readonly predictors: readonly TrainedPredictor[];
+  /** How many experts have one; null: the only one is a dense block's. */
+  readonly expertCount: number | null;
+  /** Of each, [rank, d] and [neurons, rank]. */
+  readonly fc1: MatrixForm;
+  readonly fc2: MatrixForm;
+  /** The bytes of one matrix, of all experts one behind the other, in pieces of any size. */
+  readonly pieces: (which: "fc1" | "fc2") => Iterable<Uint8Array>;
 }
 
 /** What to write. */
@@ -73,28 +75,15 @@ function isPredictor(name: string): boolean {
   return /^blk\.\d+\.(fc[12]|ffn_fc[12]_exps)\.weight$/.test(name);
 }
 
-function layerSpecs({ isMixture, predictors }: LayerPredictors, layer: number): TensorSpec[] {
+function layerSpecs(predictors: LayerPredictors, layer: number): TensorSpec[] {
+  const { expertCount, pieces } = predictors;
   return (["fc1", "fc2"] as const).map((which) => {
-    const matrices = predictors.map((predictor) => predictor[which]);
-    const name = isMixture ? `ffn_${which}_exps` : which;
-    return matrixSpec(`blk.${layer}.${name}.weight`, matrices, isMixture);
+    const { type, rows, columns } = predictors[which];
+    const name = expertCount === null ? which : `ffn_${which}_exps`;
+    return {
+      ...{ name: `blk.${layer}.${name}.weight`, type },
+      dims: expertCount === null ? [columns, rows] : [columns, rows, expertCount],
+      pieces: () => pieces(which),
+    };
   });
-}
-
-/** One matrix, or those of all experts, one behind the other. */
-function matrixSpec(
-  name: string,
-  matrices: readonly PredictorMatrix[],
-  isMixture: boolean,
-): TensorSpec {
-  const [{ type, rows, columns }] = matrices;
-  check(
-    matrices.every((each) => each.type === type && each.rows === rows && each.columns === columns),
-    `matrices of ${name} are alike`,
-  );
-  return {
-    ...{ name, type },
-    dims: isMixture ? [columns, rows, matrices.length] : [columns, rows],
-    pieces: () => matrices.map(({ bytes }) => bytes),
-  };
 }

@@ -91,7 +91,7 @@ async function assertAnswers(path: string, out: string): Promise<readonly number
   const file = openGguf(out);
   const description = describeModel(file);
   let ids: number[] = [];
-  let [predicted, everything, before] = [0, 0, 0].map(() => new Float32Array());
+  let predicted: Float32Array = new Float32Array(), everything = predicted, before = predicted;
   await withModel(out, { threads: 2 }, async (model) => {
     ids = model.encodePrompt(FRESH);
     for (const each of (await model.rehearsePredictors(ids))!) {

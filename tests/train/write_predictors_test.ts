@@ -21,7 +21,12 @@ function predictor(rank: number, value: number): TrainedPredictor {
 }
 
 function dense(predictor: TrainedPredictor): LayerPredictors {
-  return { isMixture: false, predictors: [predictor] };
+  return {
+    expertCount: null,
+    fc1: predictor.fc1,
+    fc2: predictor.fc2,
+    pieces: (which) => [predictor[which].bytes],
+  };
 }
 
 Deno.test("writePredictors() replaces the predictors that a file has", async () => {
@@ -65,9 +70,12 @@ Deno.test("writePredictors() writes those of experts one behind the other, in pl
     const [input, out] = ["input", "out"].map((name) => `${folder}/${name}`);
     const shape = { architecture: "drelu-moe", feedForwardLength: 96 } as const;
     Deno.writeFileSync(input, tinyModel({ ...shape, predictor: { rank: 4 } }));
+    const bytesOf = (first: number, which: "fc1" | "fc2") =>
+      [0, 1, 2, 3].map((expert) => predictor(32, first + expert)[which].bytes);
     const experts = (first: number): LayerPredictors => ({
-      isMixture: true,
-      predictors: [0, 1, 2, 3].map((expert) => predictor(32, first + expert)),
+      ...dense(predictor(32, first)),
+      expertCount: 4,
+      pieces: (which) => bytesOf(first, which),
     });
     await writePredictors({ input, out, layers: [experts(1), experts(5)] });
     const file = openGguf(out);
@@ -78,8 +86,8 @@ Deno.test("writePredictors() writes those of experts one behind the other, in pl
     );
     assertEquals([fc1.dims, fc2.dims], [[64, 32, 4], [32, 96, 4]]);
     using reader = TensorReader.open(file);
-    const bytes = experts(5).predictors.map((each) => each.fc2.bytes);
-    assertEquals(reader.readAll(fc2), Uint8Array.from(bytes.flatMap((each) => [...each])));
+    const bytes = bytesOf(5, "fc2").flatMap((each) => [...each]);
+    assertEquals(reader.readAll(fc2), Uint8Array.from(bytes));
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }

@@ -6,12 +6,6 @@ import type { LayerObservation, LoadedModel } from "../../llm/mod.ts";
 import { type BlockSamples, sampleBytes, SampleRecorder } from "../../train/mod.ts";
 import type { TrainableLayer, TrainableModel } from "./check_trainable.ts";
 
-/** Layers first .. first + count − 1. */
-export interface LayerRange {
-  readonly first: number;
-  readonly count: number;
-}
-
 /** What a text is cut into. */
 export interface Windows {
   /** Ids of each, BOS first where the model adds one. */
@@ -42,24 +36,30 @@ export function cutWindows(
   return { ids: windows, sampleCount };
 }
 
-/** Which layers are collected together, so that their samples take at most `bytes`, if possible. */
+/**
+ * Which of the layers `wanted` are collected together, so that their samples take at most `bytes`,
+ * if possible.
+ */
 export function planPasses(
   { layers }: Pick<TrainableModel, "layers">,
+  wanted: readonly number[],
   { samples, bytes }: { samples: number; bytes: number },
-): LayerRange[] {
+): number[][] {
   const perLayer = samples * Math.max(...layers.map(sampleBytes));
   const most = Math.max(1, Math.floor(bytes / perLayer));
   // As many passes as are needed, all of nearly the same size.
-  const passCount = Math.ceil(layers.length / most);
-  return Array.from({ length: passCount }, (_, pass) => {
-    const first = Math.floor(pass * layers.length / passCount);
-    return { first, count: Math.floor((pass + 1) * layers.length / passCount) - first };
-  });
+  const passCount = Math.ceil(wanted.length / most);
+  const beginOf = (pass: number) => Math.floor(pass * wanted.length / passCount);
+  return Array.from(
+    { length: passCount },
+    (_, pass) => wanted.slice(beginOf(pass), beginOf(pass + 1)),
+  );
 }
 
 /** What is collected of a model. */
 interface Collected {
-  readonly layers: LayerRange;
+  /** Their numbers. */
+  readonly wanted: readonly number[];
   readonly trainable: Pick<TrainableModel, "layers" | "shownNeurons">;
   readonly signal: AbortSignal;
   readonly onProgress: (doneTokens: number) => void;
@@ -67,26 +67,27 @@ interface Collected {
 
 /**
  * Runs the windows.
- * @returns the samples of each layer of the range: of its only block, or of each expert.
+ * @returns the samples of each wanted layer: of its only block, or of each expert.
  */
 export async function collectSamples(
   model: Pick<LoadedModel, "observe">,
   windows: Windows,
-  { layers: { first, count }, trainable, signal, onProgress }: Collected,
+  { wanted, trainable, signal, onProgress }: Collected,
 ): Promise<BlockSamples[][]> {
   const { layers, shownNeurons } = trainable;
-  const recorders = layers.slice(first, first + count)
-    .map((layer) => new SampleRecorder(layer, windows.sampleCount));
+  const recorders = new Map(
+    wanted.map((layer) => [layer, new SampleRecorder(layers[layer], windows.sampleCount)]),
+  );
   let done = 0;
   for (const ids of windows.ids) {
     for await (const seen of model.observe(ids)) {
       signal.throwIfAborted();
       if (seen.layer === layers.length - 1) onProgress(done += seen.tokens);
-      const recorder = recorders[seen.layer - first];
+      const recorder = recorders.get(seen.layer);
       if (recorder !== undefined) record(recorder, layers[seen.layer], shownNeurons, seen);
     }
   }
-  return recorders.map((recorder) => recorder.samples());
+  return [...recorders.values()].map((recorder) => recorder.samples());
 }
 
 /** shownNeurons: a token's; those of a layer's blocks come first. */

@@ -1,20 +1,19 @@
 /** What a training gave, layer by layer, for programs and for people. */
 import { formatBytes } from "../../base/units.ts";
-import { type LayerResult, predictorBytes, SAMPLES_MIN } from "../../train/mod.ts";
-import type { TrainableModel } from "./check_trainable.ts";
+import { rowBytes } from "../../model/dtypes.ts";
+import { type LayerSummary, type MatrixForm, SAMPLES_MIN } from "../../train/mod.ts";
+import type { TrainableLayer, TrainableModel } from "./check_trainable.ts";
 
 /** What else is to be said of a training. */
 interface AboutTraining {
   readonly trainable: Pick<TrainableModel, "layers" | "sharedNeurons">;
-  /** Tokens that samples were taken of. */
-  readonly samples: number;
   /** Of the new file. */
   readonly bytes: number;
   readonly seconds: number;
 }
 
 /** A layer's result, experts' one by one, and how long it took. */
-export function createReport(results: readonly LayerResult[], about: AboutTraining) {
+export function createReport(results: readonly LayerSummary[], about: AboutTraining) {
   const layers = results.map((result, layer) => ({
     layer,
     ...layerReport(result),
@@ -23,7 +22,7 @@ export function createReport(results: readonly LayerResult[], about: AboutTraini
   const mean = (of: (layer: typeof layers[number]) => number) =>
     layers.reduce((sum, layer) => sum + of(layer), 0) / layers.length;
   return {
-    samples: about.samples,
+    samples: tokensOf(results[0], about.trainable.layers[0]),
     layers,
     recall: mean((layer) => layer.recall),
     predicted_share: mean((layer) => layer.predicted_share),
@@ -35,22 +34,27 @@ export function createReport(results: readonly LayerResult[], about: AboutTraini
   };
 }
 
-function layerReport({ quality, rank, blocks, costBytes, gateBytes, tried }: LayerResult) {
+/** That samples were taken of: each is one of so many experts. */
+function tokensOf({ blocks }: LayerSummary, { usedCount }: TrainableLayer): number {
+  return blocks.reduce((sum, { samples }) => sum + samples, 0) / usedCount;
+}
+
+function layerReport({ quality, rank, blocks, costBytes, gateBytes, tried, ...of }: LayerSummary) {
   return {
     rank,
     recall: quality.recall,
     precision: quality.precision,
     predicted_share: quality.predictedShare,
     fired_share: quality.firedShare,
-    predictor_bytes: blocks.reduce((sum, { predictor }) => sum + predictorBytes(predictor), 0),
+    predictor_bytes: blocks.length * (bytesOf(of.fc1) + bytesOf(of.fc2)),
     cost_bytes: Math.round(costBytes),
     gate_bytes: gateBytes,
     tried: tried.map(({ rank, costBytes }) => ({ rank, cost_bytes: Math.round(costBytes) })),
   };
 }
 
-function expertReports({ blocks }: LayerResult) {
-  return blocks.map(({ predictor: { quality }, samples, isTrained }, expert) => ({
+function expertReports({ blocks }: LayerSummary) {
+  return blocks.map(({ quality, samples, isTrained }, expert) => ({
     expert,
     samples,
     is_trained: isTrained,
@@ -59,6 +63,10 @@ function expertReports({ blocks }: LayerResult) {
     predicted_share: quality.predictedShare,
     fired_share: quality.firedShare,
   }));
+}
+
+function bytesOf({ type, rows, columns }: MatrixForm): number {
+  return rows * rowBytes(type, columns);
 }
 
 export type TrainReport = ReturnType<typeof createReport>;

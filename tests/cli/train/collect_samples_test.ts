@@ -22,14 +22,16 @@ Deno.test("planPasses() takes as many passes as memory asks for, of like size", 
   const layer = { ...DENSE, inputLength: 32, neuronCount: 64 };
   const model = { layers: Array.from({ length: 7 }, () => layer) };
   // A layer's samples take 100 · (64 + 8 + 16) bytes.
-  const passes = (bytes: number) => planPasses(model, { samples: 100, bytes });
-  assertEquals(passes(1 << 20), [{ first: 0, count: 7 }]);
-  assertEquals(passes(4 * 8800), [{ first: 0, count: 3 }, { first: 3, count: 4 }]);
+  const all = [0, 1, 2, 3, 4, 5, 6];
+  const passes = (bytes: number) => planPasses(model, all, { samples: 100, bytes });
+  assertEquals(passes(1 << 20), [all]);
+  assertEquals(passes(4 * 8800), [[0, 1, 2], [3, 4, 5, 6]]);
   assertEquals(passes(1).length, 7);
+  assertEquals(planPasses(model, [1, 2, 6], { samples: 100, bytes: 2 * 8800 }), [[1], [2, 6]]);
   // The residual stream is kept once, bits for each expert that a token uses.
   const mixture = { layers: [layer, { ...layer, blockCount: 8, usedCount: 2 }] };
-  assertEquals(planPasses(mixture, { samples: 100, bytes: 2 * 100 * 112 }).length, 1);
-  assertEquals(planPasses(mixture, { samples: 100, bytes: 2 * 100 * 112 - 1 }).length, 2);
+  assertEquals(planPasses(mixture, [0, 1], { samples: 100, bytes: 2 * 100 * 112 }).length, 1);
+  assertEquals(planPasses(mixture, [0, 1], { samples: 100, bytes: 2 * 100 * 112 - 1 }).length, 2);
 });
 
 /** Shows ids as they are: of layer l, neuron 0 fires where the id is even, neuron 1 in odd l. */
@@ -56,7 +58,7 @@ Deno.test("collectSamples() keeps the layers of the range, without first tokens"
   const windows = { ids: [[9, 2, 3], [9, 5]], sampleCount: 3 };
   const seen: number[] = [];
   const collected = await collectSamples(PARROT, windows, {
-    layers: { first: 1, count: 2 },
+    wanted: [1, 2],
     trainable: PARROT_MODEL,
     signal: new AbortController().signal,
     onProgress: (tokens) => seen.push(tokens),
@@ -78,7 +80,7 @@ Deno.test("collectSamples() gives each expert the tokens that chose it, and shar
   const trainable = { layers: [PARROT_LAYER, layer, PARROT_LAYER], shownNeurons: 2 };
   const windows = { ids: [[9, 2, 3], [9, 5]], sampleCount: 3 };
   const [, mixture] = await collectSamples(PARROT, windows, {
-    ...{ layers: { first: 0, count: 3 }, trainable },
+    ...{ wanted: [0, 1, 2], trainable },
     signal: new AbortController().signal,
     onProgress() {},
   });
@@ -95,7 +97,7 @@ Deno.test("collectSamples() ends when its signal is aborted", async () => {
   await assertRejects(
     () =>
       collectSamples(PARROT, windows, {
-        layers: { first: 0, count: 3 },
+        wanted: [0, 1, 2],
         trainable: PARROT_MODEL,
         signal: AbortSignal.abort(new Error("enough")),
         onProgress() {},
