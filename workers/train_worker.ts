@@ -1,7 +1,7 @@
 /// <reference no-default-lib="true" />
 /// <reference lib="deno.worker" />
 /** Entry of a trainer's thread: one predictor after another. */
-import { PredictorTrainer } from "../src/train/mod.ts";
+import { PredictorTrainer } from "../src/train/predictor_trainer.ts";
 import { answerCalls, leave, reply } from "./answer.ts";
 
 /** Messages are for people to look at. */

@@ -1,8 +1,8 @@
 /**
  * Predictors that are trained already, layer by layer, on the disk: a mixture's are too large to
- * wait in memory for the last, and a training of hours that was interrupted goes on. NAME.part holds
- * matrices, NAME.part.journal says of each layer where, what they are worth, and what line and
- * matrices sum up to. What does not sum up is trained again.
+ * wait in memory for the last, and a training of hours that was interrupted goes on. NAME.part
+ * holds matrices, NAME.part.journal says of each layer where, what they are worth, and what line
+ * and matrices sum up to. What does not sum up is trained again.
  */
 import { closeSync, existsSync, openSync, readSync, rmSync } from "node:fs";
 import { crc32 } from "node:zlib";

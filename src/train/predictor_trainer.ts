@@ -17,10 +17,10 @@ export interface TrainerOptions extends TrainOptions {
 }
 
 /**
- * Fewer are too few to train on: of neighbouring tokens, which are alike, a predictor learns nothing
- * then that holds for others. With 64 it finds as large a share of the neurons that fire as it names
- * of all, which chance does, too; with 256 it finds 91 to 97 % and names 67 to 82 (NOTES.md,
- * "Training predictors of experts").
+ * Fewer are too few to train on: of neighbouring tokens, which are alike, a predictor learns
+ * nothing then that holds for others. With 64 it finds as large a share of the neurons that fire as
+ * it names of all, which chance does, too; with 256 it finds 91 to 97 % and names 67 to 82
+ * (NOTES.md, "Training predictors of experts").
  */
 export const SAMPLES_MIN = 256;
 const BATCH_MAX = 256;

@@ -13,7 +13,7 @@ import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { FEW_SLOTS, READERS } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
-import { type TinyModelOptions } from "../support/tiny_model.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
 
 const WORDS = REHEARSAL_TEXT.split(" ");
@@ -86,12 +86,12 @@ function assertWritten(path: string, out: string): void {
   }
 }
 
-/** The engine uses what was written, computes what the formula says of the new file, and misses little. */
+/** The engine uses what was written, computes what its formula says, and misses little. */
 async function assertAnswers(path: string, out: string): Promise<readonly number[]> {
   const file = openGguf(out);
   const description = describeModel(file);
   let ids: number[] = [];
-  let predicted: Float32Array = new Float32Array(), everything = predicted, before = predicted;
+  let predicted: Float32Array = new Float32Array();
   await withModel(out, { threads: 2 }, async (model) => {
     ids = model.encodePrompt(FRESH);
     for (const each of (await model.rehearsePredictors(ids))!) {
@@ -109,10 +109,14 @@ async function assertAnswers(path: string, out: string): Promise<readonly number
   assertLess(nmse(formula, exact), 0.02, "what is missed");
   // Who predicts all computes the same bits as who predicts nothing.
   const all = { threads: 2, predictor: "on", predictorThreshold: -1e30 } as const;
-  await withModel(out, all, async (model) => everything = await allLogits(model, ids, 1));
   const none = { threads: 2, predictor: "off" } as const;
-  await withModel(path, none, async (model) => before = await allLogits(model, ids, 1));
-  assertEquals(everything, before);
+  const answers: Float32Array[] = [];
+  for (const [file, options] of [[out, all], [path, none]] as const) {
+    await withModel(file, options, async (model) => {
+      answers.push(await allLogits(model, ids, 1));
+    });
+  }
+  assertEquals(answers[0], answers[1]);
   return ids;
 }
 

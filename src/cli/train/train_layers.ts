@@ -67,13 +67,14 @@ export async function trainLayers(job: TrainingJob): Promise<void> {
   const { sampleCount: samples } = windows;
   using progress = new Progress(`Training ${model.id}`);
   let doing = "";
+  let predictors = 0;
   const show = () => progress.update(kept.count, layerCount, doing);
   const threads = options.threads ?? navigator.hardwareConcurrency;
   await using pool = new TrainerPool({
     ...{ threads, signal },
     module: await loadKernelModule(),
     onTrained(_samples, rank) {
-      doing = `${kept.count} of ${layerCount} layers, now rank ${rank}`;
+      doing = `${kept.count} of ${layerCount} layers, ${predictors} predictors, now rank ${rank}`;
       show();
     },
   });
@@ -91,7 +92,11 @@ export async function trainLayers(job: TrainingJob): Promise<void> {
         ...{ rank: options.rank, recall: options.recall, epochs: options.epochs },
         types: typesOf(trainable, options),
         ...{ seed: options.seed + layer, gateRowBytes, usedCount },
-      }, (samples, training) => pool.train(samples, training));
+      }, async (samples, training) => {
+        const predictor = await pool.train(samples, training);
+        predictors++;
+        return predictor;
+      });
       kept.add(layer, result);
     });
     await runSome(jobs, layersAtOnce(trainable, wanted, threads));

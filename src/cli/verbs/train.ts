@@ -1,6 +1,7 @@
 /**
- * `train MODEL --file F -o OUT`: predictors of silent neurons for a ReLU model, dense or of experts,
- * from a text. What is trained is kept in OUT.part, and a run that was interrupted goes on from there.
+ * `train MODEL --file F -o OUT`: predictors of silent neurons for a ReLU model, dense or of
+ * experts, from a text. What is trained is kept in OUT.part, and a run that was interrupted goes on
+ * from there.
  */
 import type { Command } from "commander";
 import { createHash } from "node:crypto";
@@ -39,7 +40,7 @@ export function trainVerb(): Command {
   return createDataVerb("train", "Train predictors of silent neurons for a ReLU model.")
     .argument("[model]", "a .gguf file")
     .option("--file <file>", "a text like those the model will write; - is stdin")
-    .option("-o, --out <file>", "the file to write: the model and its predictors; OUT.part while at work")
+    .option("-o, --out <file>", "the model and its predictors to write; OUT.part while at work")
     .option("--special", "special tokens that the text spells are such, as in chats")
     .option("--rank <r>", `hidden units, a multiple of ${RANK_STEP}, or auto`, rankOption, "auto")
     .option("--recall <share>", "of the neurons that fire, how many to find", decimal(RECALL), 0.98)

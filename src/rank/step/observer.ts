@@ -67,8 +67,8 @@ export class Observer {
   }
 
   /**
-   * The same of expert `index`; tokens: those of the step that chose it. Every rank that has some of
-   * the expert's neurons says who chose it, and all say the same.
+   * The same of expert `index`; tokens: those of the step that chose it. Every rank that has some
+   * of the expert's neurons says who chose it, and all say the same.
    */
   seeExpert(
     block: Dense,

@@ -1,4 +1,4 @@
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { createReport, formatReport } from "../../../src/cli/train/report.ts";
 import type { LayerSummary, MatrixForm } from "../../../src/train/mod.ts";
 
@@ -36,10 +36,8 @@ Deno.test("formatReport() names experts that have learned nothing, the rarest fi
   assertEquals(report.layers.map((each) => each.predictor_bytes), [4096, 6 * 4096]);
   const said = formatReport(report, "out.gguf");
   assertMatch(said, /note: 5 of 6 experts were chosen by fewer than 256 tokens/);
-  assertMatch(
-    said,
-    /\(layer 1 expert 5: 6, layer 1 expert 4: 7, layer 1 expert 3: 8, layer 1 expert 1: 9, and 1 more\)/,
-  );
+  const rarest = "layer 1 expert 5: 6, layer 1 expert 4: 7, layer 1 expert 3: 8";
+  assertStringIncludes(said, `(${rarest}, layer 1 expert 1: 9, and 1 more)`);
   assertMatch(said, /note: the 64 neurons of a layer that every token uses get no predictors/);
 });
 
