@@ -4,12 +4,14 @@ import {
   type BlockSamples,
   type LayerTraining,
   PredictorTrainer,
+  SampleRecorder,
   SAMPLES_MIN,
   trainLayer,
 } from "../../src/train/mod.ts";
 import { dequantize } from "../../src/model/mod.ts";
 import { rankLadder } from "../../src/train/train_layer.ts";
 import { loadKernelModuleSync } from "../../wasm/mod.ts";
+import { Rng } from "../support/rng.ts";
 import { madeUpLayer } from "./made_up_layer.ts";
 
 const module = loadKernelModuleSync();
@@ -167,7 +169,7 @@ Deno.test("trainLayer() lets the predictor of an expert with too few tokens name
   assertAlmostEquals(ofAll.firedShare, 0.115, 0.02);
   const [first, second] = [fc1, fc2].map(({ type, bytes }) => dequantize(type, bytes));
   for (const x of [1, -1, 0]) {
-    const input = Float32Array.from({ length: 32 }, (_, i) => x * (i - 9));
+    const input = Float32Array.from({ length: 32 }, (_, i) => x * (i + 1));
     const hidden = product(first, input).map((value) => Math.max(0, value));
     const scores = product(second, hidden);
     assert(scores.every((score) => x === 0 ? score === 0 : score > 10), `${scores}`);
@@ -178,6 +180,34 @@ Deno.test("trainLayer() lets the predictor of an expert with too few tokens name
   assertAlmostEquals(quality.predictedShare, share, 1e-12);
   assertEquals([rank, gateBytes], [32, 2 * 96 * 64]);
   assertAlmostEquals(costBytes, 2 * (32 * 64 + 96 * 64) + 2 * share * gateBytes, 1e-6);
+});
+
+Deno.test("PredictorTrainer.train() learns the same of an expert's rows among others' as of its own", () => {
+  const size = { inputLength: 32, neuronCount: 96, blockCount: 2, usedCount: 1 };
+  const [own, other] = [
+    new SampleRecorder({ ...size, blockCount: 1 }, 300),
+    new SampleRecorder(size, 600),
+  ];
+  const rng = new Rng(6);
+  for (let s = 0; s < 600; s++) {
+    const isOwn = s % 3 === 1 || s % 6 === 0;
+    const input = Float32Array.from({ length: 32 }, () => rng.normal());
+    const fired = Uint8Array.from({ length: 96 }, (_, j) => input[j % 32] > 1 ? 1 : 0);
+    const none = new Uint8Array(96).fill(1);
+    if (isOwn) own.add(input, fired);
+    const both = Uint8Array.from(isOwn ? [...none, ...fired] : [...none, ...none]);
+    other.add(
+      input.map((value) => isOwn ? value : 3 * value),
+      both,
+      isOwn ? Uint8Array.of(0, 1) : Uint8Array.of(1, 0),
+    );
+  }
+  const options = { ...TRAINING, rank: 32, epochs: 1 };
+  const [alone, among] = [own.samples()[0], other.samples()[1]].map((samples) =>
+    new PredictorTrainer(module).train(samples, options)
+  );
+  assertEquals(own.samples()[0].count, 300);
+  assertEquals(among, alone);
 });
 
 Deno.test("trainLayer() gives all experts the rank with which a token costs least", async () => {

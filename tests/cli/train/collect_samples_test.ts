@@ -77,9 +77,21 @@ Deno.test("collectSamples() keeps the layers of the range, without first tokens"
 
 Deno.test("collectSamples() gives each expert the tokens that chose it, and shared neurons to none", async () => {
   const layer = { ...PARROT_LAYER, isMixture: true, neuronCount: 1, blockCount: 2 };
-  const trainable = { layers: [PARROT_LAYER, layer, PARROT_LAYER], shownNeurons: 2 };
+  const trainable = { layers: [PARROT_LAYER, layer, PARROT_LAYER], shownNeurons: 3 };
+  const parrot = {
+    async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
+      for await (const { fired, ...seen } of PARROT.observe(ids)) {
+        // A shared neuron behind those of experts, which fires where expert 0's does not.
+        const shown = Array.from({ length: seen.tokens }, (_, t) => {
+          const [first, second] = fired.subarray(2 * t);
+          return [first, second, 1 - first];
+        });
+        yield { ...seen, fired: Uint8Array.from(shown.flat()) };
+      }
+    },
+  };
   const windows = { ids: [[9, 2, 3], [9, 5]], sampleCount: 3 };
-  const [, mixture] = await collectSamples(PARROT, windows, {
+  const [, mixture] = await collectSamples(parrot, windows, {
     ...{ wanted: [0, 1, 2], trainable },
     signal: new AbortController().signal,
     onProgress() {},
