@@ -31,6 +31,16 @@ export async function inTurns<T>(
   }
 }
 
+/** What the steps of each item make, in order. */
+export function* mapSteps<T, U>(items: readonly T[], make: (item: T) => Steps<U>): Steps<U[]> {
+  const made: U[] = [];
+  for (const item of items) {
+    made.push(yield* make(item));
+    yield;
+  }
+  return made;
+}
+
 /** Items that are copied in a millisecond. */
 const STEP_ITEMS = 1 << 16;
 

@@ -39,7 +39,7 @@ for (const tokenizer of TOKENIZERS) {
     }
   });
 
-  Deno.test(`texts that ${tokenizer.kind} reads at the same time do not get into each other`, () => {
+  Deno.test(`texts that ${tokenizer.kind} reads at one time do not get into each other`, () => {
     const texts = Object.values(TEXTS).map((text) => text.slice(0, 3 << 14));
     const open = texts.map((text) => tokenizer.encodeSteps(text));
     const ended = open.map(() => null as readonly number[] | null);

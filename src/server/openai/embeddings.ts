@@ -1,10 +1,11 @@
 /** The handler of `/v1/embeddings`, and what others need to embed texts. */
 import type { Context } from "hono";
 import { z } from "zod";
-import { mapInTurns } from "../../base/turns.ts";
+import { inTurns, mapSteps, type Steps } from "../../base/steps.ts";
 import type { EmbedOptions, LanguageModel } from "../../llm/types.ts";
 import { unitVector } from "../../llm/unit_vector.ts";
 import { readWork, whileWanted, withModel } from "../answers/answer.ts";
+import { jsonInPieces, listPieces, memberPieces } from "../answers/json_pieces.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
@@ -45,16 +46,17 @@ export async function embeddings(
         const { dimensions, priority = 0 } = fields;
         const vectors = await embedAll(model, inputs, { signal, dimensions, priority: -priority });
         const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
-        return Response.json({
+        const isBase64 = fields.encoding_format === "base64";
+        const data = listPieces(vectors, (vector, index) => {
+          const embedding = isBase64 ? base64(vector) : [...vector];
+          return JSON.stringify({ object: "embedding", index, embedding });
+        });
+        const rest = {
           object: "list",
-          data: vectors.map((vector, index) => ({
-            object: "embedding",
-            index,
-            embedding: fields.encoding_format === "base64" ? base64(vector) : [...vector],
-          })),
           model: model.id,
           usage: { prompt_tokens: tokens, total_tokens: tokens },
-        });
+        };
+        return jsonInPieces(settings, memberPieces("data", data, rest));
       }),
   );
 }
@@ -66,20 +68,10 @@ export async function encodeInputs(
   { signal, isCut = false }: { readonly signal: AbortSignal; readonly isCut?: boolean },
 ): Promise<(readonly number[])[]> {
   const how = isCut ? { isCut } : { mustFit: true };
-  return await mapInTurns(
-    inputs,
-    signal,
-    (input) => "text" in input ? wholeIds(model, input.text, how) : input.ids,
-  );
-}
-
-/** Ids of a text whose vector is asked for. */
-export function wholeIds(
-  model: LanguageModel,
-  text: string,
-  options: { readonly mustFit?: boolean; readonly isCut?: boolean },
-): number[] {
-  return model.encodeWhole?.(text, options) ?? model.encodePrompt(text, options);
+  const steps = mapSteps(inputs, function* (input): Steps<readonly number[]> {
+    return "text" in input ? yield* model.inSteps.whole(input.text, how) : input.ids;
+  });
+  return await inTurns(steps, signal);
 }
 
 /**
@@ -99,13 +91,19 @@ export async function embedAll(
     throw fieldError("model", `The model "${model.id}" makes no embeddings`, "model_not_supported");
   }
   const vectors = await model.embed(inputs, options);
-  return vectors.map((vector) => {
-    if (dimensions !== undefined && dimensions > vector.length) {
-      throw fieldError("dimensions", `This model's embeddings have ${vector.length} dimensions`);
+  const length = vectors[0]?.length ?? 0;
+  if (dimensions !== undefined && dimensions > length) {
+    throw fieldError("dimensions", `This model's embeddings have ${length} dimensions`);
+  }
+  const steps = function* (): Steps<Float32Array[]> {
+    for (const [index, vector] of vectors.entries()) {
+      const short = vector.slice(0, dimensions);
+      vectors[index] = isUnit ? unitVector(short) : short;
+      yield;
     }
-    const short = vector.slice(0, dimensions);
-    return isUnit ? unitVector(short) : short;
-  });
+    return vectors;
+  };
+  return await inTurns(steps(), options.signal);
 }
 
 /** Little-endian floats, as OpenAI's client decodes them. */

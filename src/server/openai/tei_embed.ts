@@ -6,6 +6,7 @@ import { z } from "zod";
 import type { Context } from "hono";
 import { RequestError } from "../../base/errors.ts";
 import { readWork, whileWanted, withModel } from "../answers/answer.ts";
+import { jsonInPieces, listPieces, vectorOnWire } from "../answers/json_pieces.ts";
 import type { ServerEnv } from "../guards.ts";
 import { withOthers } from "../known_fields.ts";
 import type { AppSettings } from "../options.ts";
@@ -62,7 +63,7 @@ async function embed(c: Context<ServerEnv>, settings: AppSettings): Promise<Resp
         const inputs = await encodeInputs(model, fields.inputs, { signal, isCut });
         const options = { signal, dimensions, isUnit, priority: -priority };
         const vectors = await embedAll(model, inputs, options);
-        return Response.json(vectors.map((vector) => [...vector]));
+        return jsonInPieces(settings, listPieces(vectors, vectorOnWire));
       }),
   );
 }
