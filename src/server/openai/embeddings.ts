@@ -18,13 +18,26 @@ import { type TextOrIds, textsOrIds } from "./completion_request.ts";
 export const INPUTS_MAX = 2048;
 const DIMENSIONS_MAX = 2 ** 20;
 
+const fields = {
+  model: optional(z.string().max(512)),
+  encoding_format: optional(z.enum(["float", "base64"])),
+  dimensions: optional(z.int().min(1).max(DIMENSIONS_MAX)),
+  priority: answerFields.priority,
+};
+
 export const embeddingsSchema = withOthers(
+  z.object({ ...fields, input: textsOrIds(INPUTS_MAX) }),
+  { hints: CLIENT_HINTS },
+);
+
+export const rootEmbeddingsSchema = withOthers(
   z.object({
-    model: optional(z.string().max(512)),
-    input: textsOrIds(INPUTS_MAX),
-    encoding_format: optional(z.enum(["float", "base64"])),
-    dimensions: optional(z.int().min(1).max(DIMENSIONS_MAX)),
-    priority: answerFields.priority,
+    ...fields,
+    input: optional(textsOrIds(INPUTS_MAX)),
+    /** llama.cpp's name of `input`: the answer is a list of vectors then. */
+    content: optional(textsOrIds(INPUTS_MAX)),
+    /** -1: vectors of whatever length the model makes; 2: of length 1. */
+    embd_normalize: optional(z.union([z.literal(-1), z.literal(2)], "expected -1 or 2")),
   }),
   { hints: CLIENT_HINTS },
 );
@@ -34,7 +47,35 @@ export async function embeddings(
   c: Context<ServerEnv>,
   settings: AppSettings,
 ): Promise<Response> {
-  const fields = await readWork(c, settings, embeddingsSchema);
+  return await answer(c, settings, await readWork(c, settings, embeddingsSchema));
+}
+
+/** The same of paths without "/v1", where llama.cpp's clients ask in their own form, too. */
+export async function rootEmbeddings(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+): Promise<Response> {
+  const fields = await readWork(c, settings, rootEmbeddingsSchema);
+  const { input, content } = fields;
+  if (input !== undefined && content !== undefined) {
+    throw fieldError("content", `"content" is another name of "input": leave one out`);
+  }
+  const asked = input ?? content;
+  if (asked === undefined) throw fieldError("input", `"input" is missing: the texts to embed`);
+  return await answer(c, settings, { ...fields, input: asked, isNative: content !== undefined });
+}
+
+interface Asked extends z.output<typeof embeddingsSchema> {
+  /** llama.cpp's form of answers. */
+  readonly isNative?: boolean;
+  readonly embd_normalize?: -1 | 2;
+}
+
+async function answer(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+  fields: Asked,
+): Promise<Response> {
   return await withModel(
     c,
     settings,
@@ -44,7 +85,14 @@ export async function embeddings(
         const { model } = work.lease;
         const inputs = await encodeInputs(model, fields.input, { signal });
         const { dimensions, priority = 0 } = fields;
-        const vectors = await embedAll(model, inputs, { signal, dimensions, priority: -priority });
+        const isUnit = fields.embd_normalize !== -1;
+        const options = { signal, dimensions, isUnit, priority: -priority };
+        const vectors = await embedAll(model, inputs, options);
+        if (fields.isNative) {
+          const write = (vector: Float32Array, index: number) =>
+            JSON.stringify({ index, embedding: [[...vector]] });
+          return jsonInPieces(settings, listPieces(vectors, write));
+        }
         const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
         const isBase64 = fields.encoding_format === "base64";
         const data = listPieces(vectors, (vector, index) => {
