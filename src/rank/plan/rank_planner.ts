@@ -11,7 +11,8 @@ import type { MatrixTensor, ModelDescription, VectorTensor } from "../../model/t
 import { COLUMN_SCRATCH_BYTES } from "../../memory/column_layout.ts";
 import { placeCodebooks } from "./plan_codebooks.ts";
 import { cacheBytes, kvBlocksOf, statePlacesOf } from "./kv_bytes.ts";
-import { dense, largestPredictor, type MatrixPart, type Placer, planLayer } from "./plan_layer.ts";
+import { type MatrixPart, type Placer, planLayer } from "./plan_layer.ts";
+import { dense, largestPredictor } from "./plan_neurons.ts";
 import { layerInputOf, streamedBlocks } from "./layer_input_of.ts";
 import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
