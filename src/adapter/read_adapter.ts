@@ -3,7 +3,14 @@
  * Knows what must fit within the file, and nothing of the model that it is for.
  */
 import { ModelFormatError, UnsupportedModelError } from "../base/errors.ts";
-import { getNumber, getString, type GgufFile, type GgufTensor, openedAs, openGguf } from "../gguf/mod.ts";
+import {
+  getNumber,
+  getString,
+  type GgufFile,
+  type GgufTensor,
+  openedAs,
+  openGguf,
+} from "../gguf/mod.ts";
 import { DEQUANTIZED_TYPES, isAdapter } from "../model/mod.ts";
 
 /** The two matrices for one tensor; their shapes are checked where the tensor is known. */

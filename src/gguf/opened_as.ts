@@ -10,7 +10,10 @@ export function openedAs<T>(what: string, open: () => T): T {
     return open();
   } catch (error) {
     if (error instanceof ModelFormatError) {
-      error.message = error.message.replace(/^(Cannot (?:open|read)) the model:/, `$1 the ${what}:`);
+      error.message = error.message.replace(
+        /^(Cannot (?:open|read)) the model:/,
+        `$1 the ${what}:`,
+      );
     }
     throw error;
   }

@@ -2,7 +2,6 @@
  * A language model as its users see it: text in, text out. The server and the command line know
  * only this interface; tests put a scripted model behind it.
  */
-import type { Steps } from "../base/steps.ts";
 import type { GivenRows } from "../engine/types.ts";
 import type { ModelDetails } from "./details_types.ts";
 import type { Conversations, KvUse } from "./kept_types.ts";
@@ -260,24 +259,24 @@ export interface EmbedOptions {
 /** Ids of texts of any length, in steps of a few milliseconds. */
 export interface PromptSteps {
   /** As `LanguageModel.encodeChat`. */
-  chat(messages: readonly ChatMessage[], options?: ChatOptions): Steps<number[]>;
+  chat(messages: readonly ChatMessage[], options?: ChatOptions): Generator<void, number[]>;
   /** As `LanguageModel.encodePrompt`. */
-  prompt(text: string, options?: Pick<ChatOptions, "mustFit">): Steps<number[]>;
+  prompt(text: string, options?: Pick<ChatOptions, "mustFit">): Generator<void, number[]>;
   /** As `LanguageModel.encodeText`. */
   text(
     text: string,
     options?: { [K in "special" | "bos" | "mustFit"]?: boolean },
-  ): Steps<number[]>;
+  ): Generator<void, number[]>;
   /**
    * Of a text that is read as a whole (`embed`), with what the model wants around it; with `isCut`
    * what does not fit the context is left out.
    */
-  whole(text: string, options?: { mustFit?: boolean; isCut?: boolean }): Steps<number[]>;
+  whole(text: string, options?: { mustFit?: boolean; isCut?: boolean }): Generator<void, number[]>;
   /**
    * Of two texts that are read together (`rank`); with `isCut` the end of a document that does not
    * fit the context is left out.
    */
-  pair(query: string, document: string, options?: { isCut?: boolean }): Steps<number[]>;
+  pair(query: string, document: string, options?: { isCut?: boolean }): Generator<void, number[]>;
 }
 
 /** A model that answers; ids are its own. */

@@ -40,9 +40,7 @@ export async function tokenize(c: Context<ServerEnv>, settings: AppSettings): Pr
         const { add_special: bos = false, parse_special: special = true } = fields;
         const steps = model.inSteps.text(fields.content.toWellFormed(), { bos, special });
         const ids = await inTurns(steps, signal);
-        const tokens = fields.with_pieces
-          ? listPieces(ids, pieceWriter(model))
-          : numberPieces(ids);
+        const tokens = fields.with_pieces ? listPieces(ids, pieceWriter(model)) : numberPieces(ids);
         return jsonInPieces(settings, memberPieces("tokens", tokens, {}));
       }),
   );

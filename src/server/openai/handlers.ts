@@ -196,9 +196,7 @@ function* toPrompt(
   { echo, suffix }: CompletionRequest,
 ): Steps<Prompt> {
   const { inSteps } = model;
-  const ids = "text" in prompt
-    ? yield* inSteps.prompt(prompt.text, { mustFit: true })
-    : prompt.ids;
+  const ids = "text" in prompt ? yield* inSteps.prompt(prompt.text, { mustFit: true }) : prompt.ids;
   const text = "text" in prompt ? prompt.text : model.decode(prompt.ids);
   if (suffix === undefined) return { ids, echo: echo ? text : "" };
   const before = "text" in prompt ? yield* inSteps.text(prompt.text) : prompt.ids;
