@@ -145,7 +145,9 @@ export class ScriptedModel implements LanguageModel {
     if (countImages(messages) > 0 && options?.images === undefined) throw noImages(messages);
     const placed = renderWithImages(messages, joined);
     const seen = options?.images ?? { ids: [], given: [] };
-    return runSteps(idsWithImages(placed, seen, (text) => this.inSteps.prompt(text)));
+    return runSteps(
+      idsWithImages(placed, seen, (text) => inOneStep(() => this.encodePrompt(text))),
+    );
   }
 
   /** Each in one step. */
