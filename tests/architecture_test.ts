@@ -97,6 +97,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/pull": ["src/models", "src/bundle", "src/gguf", "deno.json"],
   "src/server": [
     "src/llm",
+    "src/hearing/mod.ts",
     "src/chat",
     "src/metrics",
     "src/batch/mod.ts",

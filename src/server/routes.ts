@@ -37,6 +37,7 @@ import { RERANK_ROUTES } from "./openai/rerank.ts";
 import { TEI_ROUTES } from "./openai/tei_embed.ts";
 import { responseSchema } from "./openai/response_request.ts";
 import { responses } from "./openai/responses.ts";
+import { TRANSCRIPTION_ROUTES } from "./openai/transcriptions.ts";
 import type { Handler, Route } from "./route.ts";
 
 /** One path of two APIs: Anthropic's clients say which version of theirs they speak. */
@@ -124,6 +125,7 @@ export const API_ROUTES: readonly Route[] = [
     body: embeddingsSchema,
     promptField: "input",
   },
+  ...TRANSCRIPTION_ROUTES,
   ...RERANK_ROUTES,
   ...TEI_ROUTES,
   {

@@ -52,7 +52,7 @@ const asked: readonly [path: string, body: object][] = [
 ];
 
 for (const [path, body] of asked) {
-  Deno.test(`${path} lets others have their turns while it encodes ${Object.keys(body)}`, async () => {
+  Deno.test(`${path} lets others have turns while it encodes ${Object.keys(body)}`, async () => {
     const model = new SteppedModel({ details: { gapMarks }, rank: () => 0 });
     const { app } = testApp({}, { models: loadedModels([model]) });
     const response = await post(app, path, { model: "scripted", ...body });

@@ -256,6 +256,9 @@ export class ScriptedModel implements LanguageModel {
     const { script = ["Hello", ", ", "world"] } = this.#options;
     const ids: number[] = [];
     const stop = new StopText(request.stop ?? []);
+    // A context is an end where a test names one; else there is room for whatever is said.
+    const { contextLength = Infinity } = this.#options;
+    const most = Math.min(request.maxTokens ?? Infinity, contextLength - request.ids.length);
     const end = (finishReason: FinishReason): GenerateResult => ({
       ...(stop.found !== null && { stopText: stop.found }),
       text: this.decode(ids),
@@ -274,7 +277,7 @@ export class ScriptedModel implements LanguageModel {
       if (request.signal?.aborted) return end("cancelled");
       if (step instanceof Error) throw step;
       if (typeof step === "string") {
-        const room = (request.maxTokens ?? Infinity) - ids.length;
+        const room = most - ids.length;
         const said = this.encodePrompt(step).slice(0, room);
         ids.push(...said);
         const logprobs = request.logprobs === undefined || this.#options.hasNoLogprobs
@@ -283,7 +286,7 @@ export class ScriptedModel implements LanguageModel {
         const text = stop.push(this.decode(said.filter((id) => !this.#isControl(id))));
         chunks.push({ text, ids: said, ...logprobs });
         if (stop.isStopped) return end("stop");
-        if (ids.length === request.maxTokens) return end("length");
+        if (ids.length === most) return end("length");
       } else {
         const wait = typeof step === "number" ? sleep(step) : step;
         await Promise.race([wait, aborted(request.signal), aborted(request.endSignal)]);

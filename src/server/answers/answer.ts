@@ -32,10 +32,14 @@ export async function readWork<T extends z.ZodType>(
   settings: AppSettings,
   schema: T,
 ): Promise<z.output<T>> {
-  const { lifecycle, models } = settings;
+  requireReady(settings);
+  return await readFields(c, settings, schema);
+}
+
+/** @throws {RequestError} 503 while no request can be answered. */
+export function requireReady({ lifecycle, models }: AppSettings): void {
   if (lifecycle.isDraining) throw shutdownError();
   if (models.state === "loading") throw loadingError();
-  return await readFields(c, settings, schema);
 }
 
 /**
