@@ -25,7 +25,12 @@ import { isAnthropic } from "./http_errors.ts";
 import { OLLAMA_ROUTES } from "./ollama/routes.ts";
 import { chatSchema } from "./openai/chat_request.ts";
 import { completionSchema } from "./openai/completion_request.ts";
-import { embeddings, embeddingsSchema } from "./openai/embeddings.ts";
+import {
+  embeddings,
+  embeddingsSchema,
+  rootEmbeddings,
+  rootEmbeddingsSchema,
+} from "./openai/embeddings.ts";
 import { chatCompletions, completions } from "./openai/handlers.ts";
 import { listModels, showModel } from "./openai/models.ts";
 import { RERANK_ROUTES } from "./openai/rerank.ts";
@@ -39,6 +44,44 @@ import type { Handler, Route } from "./route.ts";
 function byClient(handlers: { readonly anthropic: Handler; readonly openai: Handler }): Handler {
   return (c, settings) => handlers[isAnthropic(c) ? "anthropic" : "openai"](c, settings);
 }
+
+/** As llama.cpp's server has them, for clients whose base URL has no "/v1". */
+const ROOT_ALIASES: readonly Route[] = [
+  {
+    method: "POST",
+    path: "/chat/completions",
+    handle: chatCompletions,
+    summary: "The same as /v1/chat/completions",
+    body: chatSchema,
+    promptField: "messages",
+    stream: "text/event-stream",
+  },
+  {
+    method: "POST",
+    path: "/chat/completions/input_tokens",
+    handle: countChatTokens,
+    summary: "The same as /v1/chat/completions/input_tokens",
+    body: conversationSchema,
+    promptField: "messages",
+  },
+  {
+    method: "POST",
+    path: "/responses",
+    handle: responses,
+    summary: "The same as /v1/responses",
+    body: responseSchema,
+    promptField: "input",
+    stream: "text/event-stream",
+  },
+  ...["/embeddings", "/embedding"].map((path): Route => ({
+    method: "POST",
+    path,
+    handle: rootEmbeddings,
+    summary: "The same as /v1/embeddings; of `content`, as llama.cpp's server answers",
+    body: rootEmbeddingsSchema,
+    promptField: "content",
+  })),
+];
 
 /** Routes of the APIs; the page and those of operations are in app.ts. */
 export const API_ROUTES: readonly Route[] = [
@@ -55,6 +98,7 @@ export const API_ROUTES: readonly Route[] = [
     handle: byClient({ anthropic: anthropicModels.showModel, openai: showModel }),
     summary: "One model",
   },
+  ...ROOT_ALIASES,
   {
     method: "POST",
     path: "/v1/chat/completions",

@@ -5,6 +5,7 @@ import type { ChatMessage, GenerateRequest } from "../../llm/types.ts";
 import type { AcquireOptions } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";
 import {
+  answerFields as openaiFields,
   COUNT_MAX,
   onlyDefined,
   samplingFields,
@@ -90,6 +91,8 @@ export function leaseOptions({ models }: AppSettings, fields: {
   return { id, keepAliveMs: seconds < 0 ? Infinity : seconds * 1e3 };
 }
 
+const { lora } = openaiFields;
+
 /** What requests for text share. */
 export const answerFields = {
   model: modelName,
@@ -104,6 +107,7 @@ export const answerFields = {
   think: optional(z.union([z.boolean(), z.enum(["low", "medium", "high"])])),
   logprobs: optional(z.boolean()),
   top_logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
+  lora,
 };
 
 type AnswerFields = z.infer<z.ZodObject<typeof answerFields>>;
