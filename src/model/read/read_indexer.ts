@@ -35,6 +35,12 @@ export function readIndexer(
   if (indexer === null || latent === null) return null;
   const keyCount = keys.integer("attention.indexer.top_k", { min: 1 });
   if (usedContext <= keyCount) return null;
+  if (!keys.flag("attention.causal", true)) {
+    throw new UnsupportedModelError(
+      "Cannot run this model: it reads texts in both directions and chooses keys, which this " +
+        `version does not do together: use a context of at most ${keyCount} tokens`,
+    );
+  }
   const dims = "attention.indexer.key_length";
   const headDim = keys.integer(dims, { min: latent.turnedDim, max: DIMS_MAX });
   if (headDim % DIM_UNIT !== 0) {
