@@ -120,7 +120,7 @@ Deno.test("what moves RWKV-6's shares may be quantised, as other matrices may", 
 for (
   const architecture of [
     ...["gemma3", "smallthinker", "stablelm-parallel", "nanbeige", "hrm_text"] as const,
-    ...["deepseek2-old", "deepseek2-grouped", "rwkv7"] as const,
+    ...["deepseek2-old", "deepseek2-grouped", "rwkv7", "glm-dsa-chosen"] as const,
   ]
 ) {
   Deno.test(`the engine carries ${architecture} from arena to arena`, async () => {
