@@ -10,11 +10,13 @@
  */
 import type { RowKernels } from "./row_kernels.ts";
 import type { SparseKernels } from "./sparse_kernels.ts";
+import type { ChosenKernels } from "./chosen_kernels.ts";
 import type { KeyedKernels } from "./keyed_kernels.ts";
 import type { StateKernels } from "./state_kernels.ts";
 
 /** The exports of an instance. */
-export interface Kernels extends RowKernels, SparseKernels, StateKernels, KeyedKernels {
+export interface Kernels
+  extends RowKernels, SparseKernels, StateKernels, KeyedKernels, ChosenKernels {
   // --- weights into an arena -------------------------------------------------------------------
   /**
    * Repacks blocks of a file into packed rows. `src`: `rows` rows of `blocks` blocks of ggml type

@@ -11,6 +11,7 @@ import { crc32 } from "../base/crc32.ts";
 import { check } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
 import { configOf } from "../model/layer_config.ts";
+import { indexedKeysBytes } from "../rank/plan/plan_indexer.ts";
 import { blockBytes } from "../rank/plan/kv_bytes.ts";
 import type { RankSetup } from "../rank/open_rank.ts";
 import { lengthOf } from "../rank/plan/shard.ts";
@@ -113,11 +114,14 @@ function piecesOf({ plans, memories, config }: RankSetup): Piece[] {
   return plans.flatMap(({ layers, kvType }, rank) =>
     layers.flatMap((layer, index) => {
       const { arena, convolution, keysOf, keysOffsetBytes, valuesOffsetBytes } = layer;
+      const { indexedKeysOffsetBytes } = layer;
       const bytes = new Uint8Array(memories[rank][arena].buffer);
       const kvHeads = keysOf === null ? lengthOf(layer.kvHeads) : 0;
       const of = { kvHeads, config: configOf(config, index), taps: convolution?.taps };
       const { keysBytes, valuesBytes } = blockBytes(kvType, of);
+      const indexed = indexedKeysBytes(kvType, config, { layer: index, kvHeads, blocks: 1 });
       return [
+        { bytes, offsetBytes: indexedKeysOffsetBytes, blockBytes: indexed },
         { bytes, offsetBytes: keysOffsetBytes, blockBytes: keysBytes },
         { bytes, offsetBytes: valuesOffsetBytes, blockBytes: valuesBytes },
       ];

@@ -8,6 +8,7 @@ import type {
   AttentionGate,
   ExpertsConfig,
   FeedForwardConfig,
+  IndexerConfig,
   ModelConfig,
   NormConfig,
   RankerTensors,
@@ -172,10 +173,14 @@ export interface Family {
   /** Keys and values of all heads are made of one latent a token. */
   readonly hasLatentAttention: boolean;
   /**
-   * An indexer chooses which keys are attended to, as many as the file says. It is not computed:
-   * texts may be no longer than that, and all keys are chosen.
+   * An indexer chooses which keys are attended to, as many as the file says: which dimensions of
+   * its heads are turned together, and whether layers may use what an earlier one has chosen. Null:
+   * all keys are.
    */
-  readonly hasIndexer: boolean;
+  readonly indexer: {
+    readonly pairs: IndexerConfig["pairs"];
+    readonly mayShare: boolean;
+  } | null;
   /**
    * A block behind the layers guesses tokens, of rows as the last norm makes them, or of plain
    * ones; null: such blocks are left alone.
@@ -327,7 +332,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   isEncoder: false,
   embeddingNorm: "none",
   hasLatentAttention: false,
-  hasIndexer: false,
+  indexer: null,
   guessing: null,
   hasAttentionTemperature: false,
   norm: "rms",

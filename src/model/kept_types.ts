@@ -20,6 +20,36 @@ export interface LatentConfig {
 }
 
 /**
+ * What chooses keys for each token, so many of those before it and its own ("lightning indexer",
+ * DeepSeek-AI 2025, "DeepSeek-V3.2", 2.1): those with the largest sums over heads of
+ * weight · max(0, query · key). All heads share one key a token, which the cache keeps. The authors
+ * turn queries and keys by one orthogonal matrix more before they round them: that changes no
+ * product, and is left out here.
+ */
+export interface IndexerConfig {
+  readonly headCount: number;
+  /** Dimensions of a query and of a key, of which those that latents' heads turn come first. */
+  readonly headDim: number;
+  /** Keys that a token attends to at most. */
+  readonly keyCount: number;
+  /** Of keys' norm, which is none of the others' kind: (x - mean) / deviation · w + b. */
+  readonly epsilon: number;
+  /** Which dimensions are turned together, by the angles of latents' heads. */
+  readonly pairs: "norm" | "neox";
+}
+
+/** An indexer's weights. */
+export interface IndexerTensors {
+  /** Makes queries of what the heads' are made of, [heads · headDim, queryLength]. */
+  readonly query: MatrixTensor;
+  /** Makes the key, [headDim, d], and its norm, [headDim] each. */
+  readonly key: MatrixTensor;
+  readonly keyNorm: { readonly weight: VectorTensor; readonly bias: VectorTensor };
+  /** Makes what heads count, [heads, d]. */
+  readonly weights: MatrixTensor;
+}
+
+/**
  * Layers that keep a state of a sequence instead of, or beside, keys and values: a selective state
  * space (Gu & Dao 2023, "Mamba"; Dao & Gu 2024, "Transformers are SSMs"). Channels, after a short
  * convolution, each write into a state of their own and read from it.

@@ -28,6 +28,11 @@ export interface LayerConfig {
   readonly attends?: false;
   /** Multiplies the residual stream at its end. Left out: nothing does. */
   readonly endScale?: number;
+  /**
+   * It attends to keys that its own indexer chooses, or those that the last such layer before it
+   * has chosen. Left out: to all that it sees.
+   */
+  readonly choosesKeys?: "own" | "before";
   /** It keeps a state space. Left out: it does not. */
   readonly hasStates?: true;
   /** False: it has no neurons. Left out: it has. */

@@ -44,6 +44,8 @@ export type {
   FinchTensors,
   HeadNormTensors,
   HeadRows,
+  IndexerConfig,
+  IndexerTensors,
   KeyDeltaTensors,
   LatentConfig,
   LatentTensors,

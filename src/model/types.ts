@@ -19,6 +19,8 @@ import type { Pooling, RankerTensors, TextHeadTensors } from "./text_head_types.
 import type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling } from "./rope_types.ts";
 import type {
   FinchTensors,
+  IndexerConfig,
+  IndexerTensors,
   KeyDeltaTensors,
   LatentConfig,
   NeuronGateTensors,
@@ -36,6 +38,7 @@ export type { Pooling, RankerTensors, TextHeadTensors };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
 export type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling };
 export type { PatchesConfig, ProjectorConfig, ProjectorTensors };
+export type { IndexerConfig, IndexerTensors };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
 export type { FinchTensors, KeyDeltaTensors, NeuronGateTensors, TimeMixTensors };
 
@@ -80,6 +83,8 @@ export interface ModelConfig {
   readonly valueDim: number;
   /** Null: heads have keys and values of their own. */
   readonly latent: LatentConfig | null;
+  /** Chooses keys of latents, where layers say so. Left out: all are attended to. */
+  readonly indexer?: IndexerConfig;
   /** Null: no layer keeps a state space. */
   readonly stateSpace: StateSpaceConfig | null;
   /** Null: there is one residual stream. */
@@ -239,6 +244,8 @@ export interface LatentTensors {
   readonly isKeyUpTransposed: boolean;
   /** Makes a head's value, [valueDim, length] a head. */
   readonly valueUp: HeadRows;
+  /** Of a layer that chooses keys. Left out: it does not. */
+  readonly indexer?: IndexerTensors;
 }
 
 /** What a layer makes of what a token gives it: norm(output · (act(gate · x) ⊙ given)). */

@@ -122,7 +122,7 @@ export class Rank implements RankSteps<Layer> {
       start: new PatchEmbedding(state, { residual, memory: memories[0] }),
       end: new Projector(state, { residual, memories, config: config.projector!, projector }),
     };
-    this.#attention = new AttentionBlock(state, { residual, control, plans });
+    this.#attention = new AttentionBlock(state, { residual, control, plans, memories });
     this.#convolution = new ConvolutionBlock(state);
     const { stateSpace: shape } = config;
     this.#states = shape && new StateBlock(state, { residual, control, plans, shape });

@@ -14,7 +14,6 @@ import {
   type ModelConfig,
   type ModelDescription,
   type ModelTensors,
-  ownKeyDim,
   type Pooling,
   positionsAhead,
   type RopeFrequencies,
@@ -34,10 +33,11 @@ import { endLayer, tokenInputs } from "./layer_inputs.ts";
 import { endPass, startKept, sumOf } from "./kept_streams.ts";
 import { keyDeltaLayer } from "./key_delta_layer.ts";
 import { shiftRows, sigmoid } from "./keyed_scan.ts";
+import { chosenKeys, indexedKeys } from "./indexer.ts";
 import { append, type LayerCache } from "./layer_cache.ts";
-import { latentHeads, type OwnHeads } from "./latent_heads.ts";
-import { add, attention, rope } from "./ops.ts";
-import { growQueries, rotationTables } from "./rotations.ts";
+import { latentHeads, type OwnHeads, ownShape, queryInput } from "./latent_heads.ts";
+import { add, attention } from "./ops.ts";
+import { growQueries, rotationTables, turnHeads, type Turning } from "./rotations.ts";
 import { embedPatches, meanRows, projectRows } from "./see.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
 import { poolRows, projectText, scoreText } from "./text_head.ts";
@@ -69,15 +69,6 @@ interface Place {
   readonly given: ReferenceGiven;
 }
 
-/** How many heads, and of which width, a rotary embedding turns; null: none does. */
-interface Turning {
-  readonly heads: number;
-  readonly headDim: number;
-  readonly rope: number | null;
-  /** Turns other dimensions. */
-  readonly second?: number;
-}
-
 /** One sequence run by one model. */
 export class ReferenceModel {
   readonly config: ModelConfig;
@@ -89,6 +80,8 @@ export class ReferenceModel {
   readonly #onTensor: NonNullable<ReferenceOptions["onTensor"]>;
   readonly #thresholds: readonly number[];
   readonly #outcomes: Float64Array[] = [];
+  /** By the last layer that chose keys. */
+  #chosen: readonly Uint32Array[] = [];
 
   /**
    * Reads and dequantises all weights.
@@ -105,7 +98,9 @@ export class ReferenceModel {
       ropeFrequencies(each, each.factors && this.#weights.vector(each.factors))
     );
     const none = new Float64Array(0);
-    this.#caches = tensors.layers.map(() => ({ keys: none, values: none, rows: none, fed: none }));
+    this.#caches = tensors.layers.map(() => (
+      { keys: none, values: none, indexed: none, rows: none, fed: none }
+    ));
     this.#onTensor = options.onTensor ?? (() => {});
     this.#thresholds = options.thresholds ?? [];
   }
@@ -282,16 +277,17 @@ export class ReferenceModel {
   #attend(h: Float64Array, index: number, place: Place): Float64Array {
     const { layers, normalizesTurnedHeads } = this.config;
     const { headCount } = configOf(this.config, index);
-    const { kvHeads, keyDim, valueDim } = this.#heads(index);
+    const { kvHeads, keyDim, valueDim } = ownShape(this.config, index);
     const tensors = this.#tensors.layers[index];
     const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
 
     const { rope: keyRope, queryRope = keyRope, secondRope: second } = layers[index];
+    const turns = { ropes: this.config.ropes, rotations: place.rotations };
     const turned = (x: Float64Array, norm: HeadNormTensors | null, by: Turning) =>
       normalizesTurnedHeads
-        ? blocks.headNorm(this.#rotate(x, by, place), norm, keyDim)
-        : this.#rotate(blocks.headNorm(x, norm, keyDim), by, place);
+        ? blocks.headNorm(turnHeads(x, by, turns), norm, keyDim)
+        : turnHeads(blocks.headNorm(x, norm, keyDim), by, turns);
     const { query, key, value } = this.#project(h, tensors);
     const { keysOf = index } = layers[index];
     const hasKeys = keysOf === index;
@@ -312,6 +308,7 @@ export class ReferenceModel {
       cache.keys = append(cache.keys, kept * keyDim, k);
       cache.values = append(cache.values, kept * valueDim, v);
     }
+    const chosen = this.#choose(h, index, place);
     const heads = attention({ q, k: cache.keys, v: cache.values }, {
       p0: place.fromPosition,
       heads: headCount,
@@ -325,6 +322,7 @@ export class ReferenceModel {
       chunk: layers[index].attentionChunk,
       ahead: positionsAhead(this.config, index),
       lastOf: (position) => lastSeenBy(position, place.given),
+      listOf: (t) => chosen && chosen[t],
       ...this.config.alibiMaxBias > 0 && {
         slopes: alibiSlopes(headCount, this.config.alibiMaxBias),
       },
@@ -335,12 +333,21 @@ export class ReferenceModel {
     return blocks.project(blocks.innerNorm(gated, tensors.innerNorm), tensors.attentionOutput!);
   }
 
-  /** Of the model as it is defined: with latents all heads have keys and values of their own. */
-  #heads(layer: number): { kvHeads: number; keyDim: number; valueDim: number } {
-    const { latent, headCount, headCountKv, headDim, valueDim } = configOf(this.config, layer);
-    return latent === null
-      ? { kvHeads: headCountKv, keyDim: headDim, valueDim }
-      : { kvHeads: headCount, keyDim: ownKeyDim(latent), valueDim: latent.valueDim };
+  /** The positions that each new token attends to; null: all. */
+  #choose(h: Float64Array, index: number, { fromPosition, rotations }: Place) {
+    const { indexer: config, layers, ropes } = this.config;
+    const { choosesKeys, rope } = layers[index];
+    const { latent } = this.#tensors.layers[index];
+    if (choosesKeys === undefined) return null;
+    if (choosesKeys === "before") return this.#chosen;
+    const cache = this.#caches[index];
+    const input = {
+      ...{ config: config!, tensors: latent!.indexer!, weights: this.#weights, h },
+      short: queryInput(h, latent!, this.#parts),
+      ...{ rotation: rotations[rope!], rope: ropes[rope!] },
+    };
+    cache.indexed = append(cache.indexed, fromPosition * config!.headDim, indexedKeys(input));
+    return this.#chosen = chosenKeys(cache.indexed, input);
   }
 
   get #parts() {
@@ -380,17 +387,6 @@ export class ReferenceModel {
     const of = { p0: fromPosition, channels };
     const convolved = shortConvolution({ x: cache.values, gate, weights }, of);
     return blocks.project(show("heads", convolved), attentionOutput);
-  }
-
-  /** Heads turned as the layer turns them, if it does; x [n, heads, headDim]. */
-  #rotate(x: Float64Array, by: Turning, at: Place): Float64Array {
-    const { heads, headDim, rope: choice, second } = by;
-    const { rotations } = at;
-    if (choice === null) return x;
-    const { kind, dimensionCount: rotDim, start } = this.config.ropes[choice];
-    const turned = rope(x, rotations[choice], { heads, headDim, rotDim, start, kind });
-    if (second === undefined) return turned;
-    return this.#rotate(turned, { heads, headDim, rope: second }, at);
   }
 
   #show(name: string, data: Float64Array): Float64Array {

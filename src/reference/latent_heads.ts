@@ -4,6 +4,7 @@
  */
 import { check } from "../base/check.ts";
 import {
+  configOf,
   headMatrices,
   type HeadRows,
   type LatentTensors,
@@ -25,6 +26,17 @@ export interface OwnHeads {
   readonly value: Float64Array;
 }
 
+/** Heads of the model as it is defined: with latents all have keys and values of their own. */
+export function ownShape(
+  config: ModelConfig,
+  layer: number,
+): { readonly kvHeads: number; readonly keyDim: number; readonly valueDim: number } {
+  const { latent, headCount, headCountKv, headDim, valueDim } = configOf(config, layer);
+  return latent === null
+    ? { kvHeads: headCountKv, keyDim: headDim, valueDim }
+    : { kvHeads: headCount, keyDim: ownKeyDim(latent), valueDim: latent.valueDim };
+}
+
 /** h: what attention reads, [n, d]. */
 export function latentHeads(
   h: Float64Array,
@@ -40,8 +52,7 @@ export function latentHeads(
   const norm = (x: Float64Array, weight: VectorTensor) =>
     rmsNorm(x, weights.vector(weight), epsilon);
 
-  const { queryDown } = latent;
-  const short = queryDown ? norm(project(h, queryDown.matrix), queryDown.norm) : h;
+  const short = queryInput(h, latent, { config, weights });
   const matrices = headMatrices(tensors);
   const stored = project(short, matrices.query); // [n, heads, plain + turned]
   const both = project(h, matrices.key); // [n, latent + turned]
@@ -65,6 +76,18 @@ export function latentHeads(
     }
   }
   return { query, key, value };
+}
+
+/** What queries are made of, [n, queryLength], or [n, d]. */
+export function queryInput(
+  h: Float64Array,
+  { queryDown }: LatentTensors,
+  { config: { norm }, weights }: { config: ModelConfig; weights: ReferenceWeights },
+): Float64Array {
+  if (queryDown === null) return h;
+  const { matrix } = queryDown;
+  const made = matmul(weights.matrix(matrix), h, matrix.columns);
+  return rmsNorm(made, weights.vector(queryDown.norm), norm.epsilon);
 }
 
 /** The plain part of a head's key, [plainDim]; c: a token's latent. */

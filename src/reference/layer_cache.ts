@@ -10,6 +10,8 @@ export interface LayerCache {
   values: Float64Array;
   /** What a state space is made of, [positions, …]. */
   rows: Float64Array;
+  /** What an indexer scores, [positions, its dimensions]. */
+  indexed: Float64Array;
   /** What neurons read, where they read rows before, too, [positions, d]. */
   fed: Float64Array;
 }

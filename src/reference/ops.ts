@@ -240,6 +240,8 @@ export interface AttentionShape {
   readonly slopes?: Numbers;
   /** A token sees so many of the cache's positions behind its own; left out: none. */
   readonly ahead?: number;
+  /** The positions that new token t sees, whatever the others say; null: those. Left out: those. */
+  readonly listOf?: (t: number) => Iterable<number> | null;
   /** The last position that a token sees at least; left out: its own. */
   readonly lastOf?: (position: number) => number;
 }
@@ -269,13 +271,14 @@ export function attention(
     const first = chunk === 0 ? oldest : own - own % chunk;
     const end = chunk === 0 ? positions : Math.min(first + chunk, positions);
     const last = Math.min(Math.max(own + ahead, shape.lastOf?.(own) ?? 0), end - 1);
+    const seen = [...shape.listOf?.(t) ?? range(first, last)];
     for (let h = 0; h < heads; h++) {
       const head = (t * heads + h) * headDim;
       const kvHead = Math.floor((h + headOffset) / groupSize);
       const mixed = (t * heads + h) * valueDim;
       const cached = (p: number) => p * kvHeads + kvHead;
       const scores = [];
-      for (let p = first; p <= last; p++) {
+      for (const p of seen) {
         let dot = 0;
         for (let i = 0; i < headDim; i++) dot += q[head + i] * k[cached(p) * headDim + i];
         const score = dot * scale;
@@ -283,14 +286,18 @@ export function attention(
         scores.push(capped - (slopes?.[h] ?? 0) * Math.abs(own - p));
       }
       const weights = softmax(sinks === undefined ? scores : [...scores, sinks[h]]);
-      for (let p = first; p <= last; p++) {
+      seen.forEach((p, at) => {
         for (let i = 0; i < valueDim; i++) {
-          out[mixed + i] += weights[p - first] * v[cached(p) * valueDim + i];
+          out[mixed + i] += weights[at] * v[cached(p) * valueDim + i];
         }
-      }
+      });
     }
   }
   return out;
+}
+
+function range(first: number, last: number): number[] {
+  return Array.from({ length: last + 1 - first }, (_, i) => first + i);
 }
 
 // --- choosing a token ----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import {
   type QueryTemperature,
   type RopeFrequencies,
 } from "../model/mod.ts";
+import { rope } from "./ops.ts";
 import { positionsOf, type ReferenceGiven } from "./given_rows.ts";
 
 /** Cosines and sines of n tokens, [n, dimensionCount], for each of the model's ropes. */
@@ -24,6 +25,28 @@ export function rotationTables(
     }
     return table;
   });
+}
+
+/** How many heads, and of which width, a rotary embedding turns; null: none does. */
+export interface Turning {
+  readonly heads: number;
+  readonly headDim: number;
+  readonly rope: number | null;
+  /** Turns other dimensions. */
+  readonly second?: number;
+}
+
+/** Heads turned as the layer turns them, if it does; x [n, heads, headDim]; rotations: tables. */
+export function turnHeads(
+  x: Float64Array,
+  by: Turning,
+  at: { readonly ropes: ModelConfig["ropes"]; readonly rotations: readonly Float64Array[] },
+): Float64Array {
+  const { heads, headDim, rope: choice, second } = by;
+  if (choice === null) return x;
+  const { kind, dimensionCount: rotDim, start } = at.ropes[choice];
+  const turned = rope(x, at.rotations[choice], { heads, headDim, rotDim, start, kind });
+  return second === undefined ? turned : turnHeads(turned, { heads, headDim, rope: second }, at);
 }
 
 /** Queries [n, width] as long as their positions make them. */

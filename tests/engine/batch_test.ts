@@ -43,6 +43,9 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["deepseek2-grouped in Q4_0", { type: "Q4_0", architecture: "deepseek2-grouped" }, {
     threads: 3,
   }],
+  ["glm-dsa-chosen in Q8_0, in small steps", { type: "Q8_0", architecture: "glm-dsa-chosen" }, {
+    ...{ threads: 2, chunkTokens: 7 },
+  }],
   ["lfm2 in Q4_0, in small steps", { type: "Q4_0", architecture: "lfm2" }, {
     ...{ threads: 3, chunkTokens: 7 },
   }],

@@ -45,6 +45,9 @@ const Q8_0_NMSE: Partial<Record<TinyFamilyName, number>> = {
   "granitehybrid-moe": 3e-3,
   // Scores that nothing divides make much of little, too: 5.4e-2 in llama.cpp.
   "gemma4-moe": 3e-2,
+  // Rounding chooses other keys, one of 16 is much; llama.cpp is 6.4e-3 and 2.8e-2 away.
+  "deepseek32-chosen": 1.5e-2,
+  "glm-dsa-chosen": 6e-2,
 };
 /** F32 weights; measured 8e-13 at most, of Gemma 3n and 4 1.6e-12, 1.8e-12 and 4.2e-12. */
 const F32_NMSE = 2e-12;
@@ -120,7 +123,7 @@ Deno.test("what moves RWKV-6's shares may be quantised, as other matrices may", 
 for (
   const architecture of [
     ...["gemma3", "smallthinker", "stablelm-parallel", "nanbeige", "hrm_text"] as const,
-    ...["deepseek2-old", "deepseek2-grouped", "rwkv7"] as const,
+    ...["deepseek2-old", "deepseek2-grouped", "rwkv7", "glm-dsa-chosen"] as const,
   ]
 ) {
   Deno.test(`the engine carries ${architecture} from arena to arena`, async () => {

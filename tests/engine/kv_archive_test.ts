@@ -61,6 +61,9 @@ for (
     ["gemma4 in F32, f32 cache", { type: "F32", architecture: "gemma4" }, { kvType: "f32" }],
     ["lfm2 in Q8_0, two threads", { type: "Q8_0", architecture: "lfm2" }, { threads: 2 }],
     ["bamboo in Q4_0", { type: "Q4_0", architecture: "bamboo" }, { chunkTokens: 32 }],
+    ["deepseek32-chosen in Q8_0", { type: "Q8_0", architecture: "deepseek32-chosen" }, {
+      threads: 2,
+    }],
     ["deepseek2-old in Q8_0", { type: "Q8_0", architecture: "deepseek2-old" }, { threads: 2 }],
   ] as const
 ) {

@@ -63,6 +63,9 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["llama in Q4_0, a thread", { type: "Q4_0" }, { threads: 1 }],
   ["llama in F32, two threads", { type: "F32" }, { threads: 2 }],
   ["gemma2 in Q8_0, three threads", { type: "Q8_0", architecture: "gemma2" }, { threads: 3 }],
+  ["deepseek32-chosen in Q8_0", { type: "Q8_0", architecture: "deepseek32-chosen" }, {
+    threads: 2,
+  }],
   ["lfm2 in Q8_0, two threads", { type: "Q8_0", architecture: "lfm2", seed: 2 }, { threads: 2 }],
   ["qwen2moe in Q4_0, steps of 9", { type: "Q4_0", architecture: "qwen2moe" }, {
     ...{ threads: 2, chunkTokens: 9 },

@@ -7,6 +7,7 @@ import type { Kernels } from "../../wasm/mod.ts";
 import type { TestArena } from "./arena.ts";
 import { activationCases } from "./cases_activations.ts";
 import { attentionCases } from "./cases_attention.ts";
+import { chosenCases } from "./cases_chosen.ts";
 import { columnCases } from "./cases_columns.ts";
 import { convolutionCases } from "./cases_convolution.ts";
 import { elementwiseCases } from "./cases_elementwise.ts";
@@ -47,6 +48,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   ...quantisedMatmulCases,
   ...floatMatmulCases,
   ...attentionCases,
+  ...chosenCases,
   ...convolutionCases,
   ...deltaScanCases,
   ...keyedStateCases,

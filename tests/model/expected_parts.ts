@@ -61,11 +61,11 @@ export function leading(changes: Partial<NonNullable<ModelConfig["experts"]>>): 
 }
 
 /** Heads of 8 turned and 32 plain dimensions; the cache's have 8 and the latent's. */
-export function latent(queryLength: number, magnitude = 1): Differences {
+export function latent(queryLength: number, magnitude = 1, turnedDim = 8): Differences {
   return {
     headCountKv: 1,
-    headDim: 72,
-    latent: { length: 64, queryLength, turnedDim: 8, plainDim: 32, valueDim: 16 },
-    attentionScale: magnitude ** 2 / Math.sqrt(40),
+    headDim: 64 + turnedDim,
+    latent: { length: 64, queryLength, turnedDim, plainDim: 32, valueDim: 16 },
+    attentionScale: magnitude ** 2 / Math.sqrt(32 + turnedDim),
   };
 }

@@ -10,6 +10,8 @@ const TALKIE: Differences = {
   logitScale: Math.fround(0.7),
 };
 
+const INDEXER = { headCount: 8, headDim: 64, keyCount: 16, epsilon: 1e-6 };
+
 /** By family. */
 export const EXPECTED_SINGULAR: Readonly<Record<keyof typeof SINGULAR_FAMILIES, Differences>> = {
   "arctic": { ...experts({ routerInput: "ownNorm", sharedFeedForwardLength: 64 }) },
@@ -44,6 +46,19 @@ export const EXPECTED_SINGULAR: Readonly<Record<keyof typeof SINGULAR_FAMILIES, 
     ...experts({ gating: "sigmoid", sharedFeedForwardLength: 64, weightScale: 1.5 }),
     ...latent(48),
     ropes: [["norm", 8, 10000, 1]],
+  },
+  "deepseek32-chosen": {
+    ...experts({ gating: "sigmoid", sharedFeedForwardLength: 64, weightScale: 1.5 }),
+    ...latent(48, 1 + Math.fround(0.1) * Math.log(8), 32),
+    indexer: { ...INDEXER, pairs: "neox" },
+    ropes: [["norm", 32, 10000, 8]],
+  },
+  "glm-dsa-chosen": {
+    ...experts({ gating: "sigmoid", sharedFeedForwardLength: 64, weightScale: 1.5 }),
+    ...latent(48, 1, 32),
+    indexer: { ...INDEXER, pairs: "norm" },
+    blockCount: 4,
+    ropes: [["norm", 32, 10000, 1]],
   },
   "talkie": TALKIE,
   "talkie-scaled": TALKIE,

@@ -4,7 +4,7 @@ import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.t
 import { unitSources } from "../../src/bundle/units.ts";
 import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import type { TinyFamilyName } from "../support/tiny_families.ts";
+import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { withMetadata } from "./changed_file.ts";
 
@@ -56,15 +56,71 @@ Deno.test("describeModel() refuses companions that no groups have", () => {
   assertThrows(() => read("grovemoe", silent), ModelFormatError, "[4, 24, 64]");
 });
 
-Deno.test("describeModel() refuses contexts in which an indexer would choose keys", () => {
+Deno.test("describeModel() has an indexer choose keys where a context is longer than the choice", () => {
   const file = parseGguf(tinyModel({ architecture: "deepseek32" }));
   const chosen = withMetadata(file, { "deepseek32.attention.indexer.top_k": 100 });
-  const { config } = describeModel(chosen);
-  assertEquals([config.contextLength, config.ropes[0].scaling.factor], [100, 8]);
-  assertEquals(describeModel(file).config.contextLength, 256);
-  assertEquals(describeModel(chosen, { contextLength: 100 }).config.contextLength, 100);
-  const longer = () => describeModel(chosen, { contextLength: 101 });
-  assertThrows(longer, UnsupportedModelError, "of more than 100");
-  const none = { "deepseek32.attention.indexer.top_k": 0 };
-  assertThrows(() => describeModel(withMetadata(file, none)), ModelFormatError, "top_k");
+  const at = (contextLength?: number) => describeModel(chosen, { contextLength });
+  assertEquals(at().config.contextLength, 256);
+  for (const context of [undefined, 101]) {
+    const { config, tensors } = at(context);
+    assertEquals(config.indexer?.keyCount, 100);
+    assertEquals(config.layers.map(({ choosesKeys }) => choosesKeys), ["own", "own"]);
+    assertEquals(tensors.layers[0].latent?.indexer?.weights.rows, 2);
+  }
+  const { config, tensors } = at(100);
+  assertEquals([config.indexer, config.layers[0].choosesKeys], [undefined, undefined]);
+  assertEquals(tensors.layers[0].latent?.indexer, undefined);
+});
+
+Deno.test("describeModel() reads which layers of GLM 5 use what an earlier one has chosen", () => {
+  const key = "glm-dsa.attention.indexer.types";
+  const file = parseGguf(tinyModel({ architecture: "glm-dsa-chosen", blockCount: 7 }));
+  const of = (changes: Record<string, GgufValue | undefined>) =>
+    describeModel(withMetadata(file, changes), { contextLength: 256 }).config.layers
+      .map(({ choosesKeys }) => choosesKeys === "own" ? "o" : "b").join("");
+  const list = (...choosers: number[]) => ({ [key]: Int32Array.from(choosers) });
+  const all = { changes: TINY_FAMILIES["glm-dsa"], architecture: "glm-dsa-chosen" } as const;
+  assertThrows(() => of(list(0, 1, 1, 1, 1, 1, 1)), ModelFormatError, "for the first block");
+  assertThrows(() => of(list(1, 1)), ModelFormatError, "a list of 7");
+  assertThrows(() => of({ [key]: "no" }), ModelFormatError, "a list of 7");
+  assertEquals(of(list(1, 0, 0, 0, 0, 0, 0)), "obbbbbb");
+  // GLM 5 and 5.1 have one in every layer, 5.2, by its context, in the first two and every fourth.
+  const wide = parseGguf(tinyModel({ ...all, blockCount: 9 }));
+  const without = (contextLength: number) =>
+    describeModel(
+      withMetadata(wide, {
+        [key]: undefined,
+        "glm-dsa.block_count": 9,
+        "glm-dsa.nextn_predict_layers": 0,
+        "glm-dsa.attention.indexer.top_k": 16,
+        "glm-dsa.context_length": contextLength,
+      }),
+      { contextLength: 256 },
+    ).config.layers.map(({ choosesKeys }) => choosesKeys === "own" ? "o" : "b").join("");
+  assertEquals(without(1048575), "ooooooooo");
+  assertEquals(without(1048576), "ooobbbobb");
+});
+
+Deno.test("describeModel() refuses indexers that no kernel or no layer fits", () => {
+  const file = parseGguf(tinyModel({ architecture: "deepseek32-chosen" }));
+  const read = (changes: Record<string, GgufValue | undefined>) => () =>
+    describeModel(withMetadata(
+      file,
+      Object.fromEntries(
+        Object.entries(changes).map(([key, value]) => [`deepseek32.attention.${key}`, value]),
+      ),
+    ));
+  for (const topK of [0, -1, 2 ** 31, "no", undefined]) {
+    assertThrows(read({ "indexer.top_k": topK }), ModelFormatError, "top_k");
+  }
+  for (const length of [0, 31, 1028]) {
+    assertThrows(read({ "indexer.key_length": length }), ModelFormatError, "key_length");
+  }
+  assertThrows(read({ "indexer.key_length": 66 }), UnsupportedModelError, "at most 16 tokens");
+  for (const heads of [0, 1025]) {
+    assertThrows(read({ "indexer.head_count": heads }), ModelFormatError, "head_count");
+  }
+  assertThrows(read({ "indexer.key_length": 68 }), ModelFormatError, "indexer.attn_q_b");
+  assertThrows(read({ "q_lora_rank": 0 }), ModelFormatError, "q_lora_rank");
+  assertThrows(read({ "causal": false }), UnsupportedModelError, "at most 16 tokens");
 });

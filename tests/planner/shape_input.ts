@@ -35,6 +35,7 @@ export function shapeInput(name: ShapeName, options: ShapeOptions = {}): PlanInp
       neurons_scratch_bytes: (d) => d * 8,
       matmul_long_scratch_bytes: () => 1024,
       attention_scratch_bytes: (n, heads) => n * heads * 1024,
+      choose_scratch_bytes: () => 1024,
     },
     ...rest,
   };

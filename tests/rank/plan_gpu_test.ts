@@ -22,6 +22,7 @@ function planOf(
       neurons_scratch_bytes: () => 1024,
       matmul_long_scratch_bytes: () => 1024,
       attention_scratch_bytes: () => 1024,
+      choose_scratch_bytes: () => 1024,
     },
   });
   return { thread, own };
@@ -59,6 +60,7 @@ Deno.test("planRanks() counts weights of layers that are used several times once
         neurons_scratch_bytes: () => 1024,
         matmul_long_scratch_bytes: () => 1024,
         attention_scratch_bytes: () => 1024,
+        choose_scratch_bytes: () => 1024,
       },
     });
     return own.gpu!.weightsBytes;
@@ -86,6 +88,7 @@ Deno.test("planRanks() counts an encoder's keys and values once, for layers shar
       neurons_scratch_bytes: () => 1024,
       matmul_long_scratch_bytes: () => 1024,
       attention_scratch_bytes: () => 1024,
+      choose_scratch_bytes: () => 1024,
     },
   });
   const places = 128; // of 100 positions, by blocks

@@ -123,6 +123,7 @@ function planOf(
       neurons_scratch_bytes: (d) => d * 8,
       matmul_long_scratch_bytes: () => 1024,
       attention_scratch_bytes: () => 1024,
+      choose_scratch_bytes: () => 1024,
     },
   })[0];
 }

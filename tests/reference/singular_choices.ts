@@ -1,10 +1,34 @@
 /** As families_test.ts, of families of a kind of their own. */
-import type { ModelDescription } from "../../src/model/mod.ts";
+import type { IndexerConfig, IndexerTensors, ModelDescription } from "../../src/model/mod.ts";
 import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
 import { mapLayers, mapMixtures, withConfig, withExperts } from "./changed_description.ts";
 
 /** Beside those of other families. */
 export const SINGULAR_MISTAKES = {
+  "all keys": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => ({ ...layer, choosesKeys: undefined })),
+    })),
+  "one key less": (d: ModelDescription) =>
+    withIndexer(d, (indexer) => ({ keyCount: indexer.keyCount - 1 })),
+  "an indexer's pairs otherwise": (d: ModelDescription) =>
+    withIndexer(d, ({ pairs }) => ({ pairs: pairs === "neox" ? "norm" : "neox" })),
+  "an indexer's keys hardly normalised": (d: ModelDescription) =>
+    withIndexer(d, () => ({ epsilon: 1 })),
+  "an indexer's heads count alike": (d: ModelDescription) =>
+    changeIndexers(d, ({ weights, ...others }) => ({
+      ...others,
+      weights: { ...weights, ...others.key, rows: weights.rows },
+    })),
+  "no norm's bias in the indexer": (d: ModelDescription) =>
+    changeIndexers(d, ({ keyNorm: { weight }, ...others }) => ({
+      ...others,
+      keyNorm: { weight, bias: weight },
+    })),
+  "no choice in the last layer": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((l, index) => index === 3 ? { ...l, choosesKeys: undefined } : l),
+    })),
   "experts behind attention": (d: ModelDescription) =>
     mapMixtures(d, ({ inputNorm: _, ...block }) => ({ ...block, inputNorm: undefined })),
   "norms exchanged": (d: ModelDescription) =>
@@ -45,6 +69,24 @@ export const SINGULAR_MISTAKES = {
     mapLayers(d, (l) => ({ ...l, queryNorm: l.queryNorm && { ...l.queryNorm, gain: undefined } })),
 };
 
+function withIndexer(
+  d: ModelDescription,
+  change: (indexer: IndexerConfig) => Partial<IndexerConfig>,
+): ModelDescription {
+  return withConfig(d, ({ indexer }) => ({ indexer: { ...indexer!, ...change(indexer!) } }));
+}
+
+function changeIndexers(
+  d: ModelDescription,
+  change: (indexer: IndexerTensors) => IndexerTensors,
+): ModelDescription {
+  return mapLayers(d, (l) => {
+    const { latent } = l;
+    if (!latent?.indexer) return l;
+    return { ...l, latent: { ...latent, indexer: change(latent.indexer) } };
+  });
+}
+
 const MOE = ["experts in reverse", "weights not normalised"] as const;
 
 /** By family. */
@@ -77,6 +119,15 @@ export const SINGULAR_CHOICES = {
     ...["no bias of the choice", "no shared expert", "context not stretched"] as const,
   ],
   "glm-dsa": ["softmax", "pairs half a head apart"],
+  "deepseek32-chosen": [
+    ...["all keys", "one key less", "an indexer's pairs otherwise"] as const,
+    ...["an indexer's keys hardly normalised", "an indexer's heads count alike"] as const,
+    "no norm's bias in the indexer",
+  ],
+  "glm-dsa-chosen": [
+    ...["all keys", "one key less", "an indexer's pairs otherwise"] as const,
+    "no choice in the last layer",
+  ],
   "talkie": [
     ...["embedding added once", "heads without gains"] as const,
     ...["no head norms", "logits as they are", "embeddings as the table has them"] as const,

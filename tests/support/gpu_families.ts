@@ -8,6 +8,8 @@ const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
 export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   // What goes around attention; of real ones it is 64, and of the one of gpu_families_test.ts.
   "gemma3n": "a width of 10 is no multiple of 4",
+  "deepseek32-chosen": "keys that an indexer chooses are the threads'",
+  "glm-dsa-chosen": "keys that an indexer chooses are the threads'",
   "rwkv7": "states that decay key by key are the threads'",
   "arwkv7": "states that decay key by key are the threads'",
   "rwkv6": "states that decay key by key are the threads'",

@@ -102,6 +102,7 @@ export async function openRunner(
       matmul_long_scratch_bytes: () => inflation * sizes.matmul_long_scratch_bytes(),
       neurons_scratch_bytes: (d) => inflation * sizes.neurons_scratch_bytes(d),
       attention_scratch_bytes: (...of) => inflation * sizes.attention_scratch_bytes(...of),
+      choose_scratch_bytes: () => sizes.choose_scratch_bytes(),
     },
     ...options,
   });

@@ -104,8 +104,16 @@ export interface TinyFamily {
     readonly value: number;
     /** Of what queries are made of; left out: queries are made at once. */
     readonly query?: number;
-    /** An indexer has so many heads, of so many dimensions. */
-    readonly indexer?: { readonly heads: number; readonly headDim: number };
+    /**
+     * An indexer has so many heads, of so many dimensions, and chooses so many keys (left out: 256,
+     * which are all), in these layers (left out: in all).
+     */
+    readonly indexer?: {
+      readonly heads: number;
+      readonly headDim: number;
+      readonly keys?: number;
+      readonly choosers?: readonly boolean[];
+    };
     /** One tensor makes keys and values, as until 2025. */
     readonly isOld?: boolean;
   };

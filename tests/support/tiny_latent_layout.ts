@@ -1,5 +1,5 @@
 /** Latent attention in the file of a tiny model: keys and tensors. */
-import { type StoredValue, u32 } from "../../src/gguf/mod.ts";
+import { list, type StoredValue, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
 import type { TensorPlan, TinyShape } from "./tiny_layout.ts";
 
@@ -19,7 +19,10 @@ export function latentKeys(
     ...indexer && {
       "attention.indexer.head_count": u32(indexer.heads),
       "attention.indexer.key_length": u32(indexer.headDim),
-      "attention.indexer.top_k": u32(256),
+      "attention.indexer.top_k": u32(indexer.keys ?? 256),
+      ...indexer.choosers && {
+        "attention.indexer.types": list(Int32Array.from(indexer.choosers, Number)),
+      },
     },
     ...query && { "attention.q_lora_rank": u32(query) },
     ...isOld ? { ...own(""), "attention.head_count_kv": u32(headCount) } : {
@@ -35,8 +38,9 @@ export function planLatent(
   plan: TensorPlan,
   { embeddingLength: width, headCount }: TinyShape,
   { length, turned, plain, value, query, isOld, indexer }: TinyLatent,
+  block: number,
 ): void {
-  if (indexer) {
+  if (indexer && (indexer.choosers?.[block] ?? true)) {
     const { heads, headDim } = indexer;
     plan.matrix("indexer.attn_q_b", [query!, heads * headDim]);
     plan.matrix("indexer.attn_k", [width, headDim]);

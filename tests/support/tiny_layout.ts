@@ -259,7 +259,7 @@ function planAttention(
   const [queries, keys] = [headCount * headDim, headCountKv * headDim];
   const lacksNorm = family.lacksFirstNorm && block === 0;
   if (family.preNorms !== false && !lacksNorm) plan.norm("attn_norm", width);
-  if (family.latent) return planLatent(plan, shape, family.latent);
+  if (family.latent) return planLatent(plan, shape, family.latent, block);
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + keys + headCountKv * valueDim]);
   else {
     plan.matrix("attn_q", [width, family.gates === "turns" ? 2 * queries : queries]);

@@ -9,11 +9,32 @@ import { LEADING, LEADING_KEYS } from "./tiny_family_parts.ts";
 /** Tokens of a model of Chameleon that has some beside those of images, which are 4 to 8195. */
 export const CHAMELEON_VOCABULARY = 8300;
 
-/** An indexer that chooses as many keys as there are in a context: it is not computed. */
+/** An indexer that chooses as many keys as there are in a context. */
 const INDEXED = {
   ...{ length: 64, turned: 8, plain: 32, value: 16, query: 48 },
   indexer: { heads: 2, headDim: 64 },
 } as const;
+
+/**
+ * One that chooses. Of so many heads hardly ever all are silent: of keys that none asks for there
+ * are many that are equal, and a program may choose any of them. Half of a key is turned: llama.cpp
+ * takes the other half for what is not.
+ */
+const CHOSEN = {
+  ...{ ...INDEXED, turned: 32 },
+  indexer: { heads: 8, headDim: 64, keys: 16 },
+} as const;
+
+const DEEPSEEK32_KEYS = {
+  ...LEADING_KEYS,
+  "leading_dense_block_count": u32(0),
+  "expert_gating_func": u32(2),
+  "expert_weights_norm": bool(true),
+  "rope.scaling.type": text("yarn"),
+  "rope.scaling.factor": f32(8),
+  "rope.scaling.original_context_length": u32(32),
+  "rope.scaling.yarn_log_multiplier": f32(0.1),
+};
 
 /** Families, and after a dash forms of them. */
 export const SINGULAR_FAMILIES = {
@@ -82,16 +103,13 @@ export const SINGULAR_FAMILIES = {
   "deepseek32": {
     latent: { ...INDEXED },
     experts: { ...LEADING, leading: 0, hasChoiceBias: true },
-    keys: {
-      ...LEADING_KEYS,
-      "leading_dense_block_count": u32(0),
-      "expert_gating_func": u32(2),
-      "expert_weights_norm": bool(true),
-      "rope.scaling.type": text("yarn"),
-      "rope.scaling.factor": f32(8),
-      "rope.scaling.original_context_length": u32(32),
-      "rope.scaling.yarn_log_multiplier": f32(0.1),
-    },
+    keys: DEEPSEEK32_KEYS,
+  },
+  "deepseek32-chosen": {
+    architecture: "deepseek32",
+    latent: CHOSEN,
+    experts: { ...LEADING, leading: 0, hasChoiceBias: true },
+    keys: DEEPSEEK32_KEYS,
   },
   "glm-dsa": {
     latent: { ...INDEXED },
@@ -101,6 +119,20 @@ export const SINGULAR_FAMILIES = {
       "leading_dense_block_count": u32(0),
       "block_count": u32(3),
       "nextn_predict_layers": u32(1),
+      "expert_weights_norm": bool(true),
+    },
+  },
+  "glm-dsa-chosen": {
+    architecture: "glm-dsa",
+    blockCount: 4,
+    latent: {
+      ...CHOSEN,
+      indexer: { ...CHOSEN.indexer, choosers: [true, false, true, false] },
+    },
+    experts: { ...LEADING, leading: 0, hasChoiceBias: true },
+    keys: {
+      ...LEADING_KEYS,
+      "leading_dense_block_count": u32(0),
       "expert_weights_norm": bool(true),
     },
   },

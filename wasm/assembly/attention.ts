@@ -262,7 +262,7 @@ function fetch_next(call: Call): void {
 }
 
 /** Sets the group that query head h is the first of. */
-function begin_group(call: Call, h: u32): void {
+export function begin_group(call: Call, h: u32): void {
   call.firstHead = h;
   call.groupHeads = min((kv_head(call) + 1) * call.groupSize - call.headOffset, call.heads) - h;
   const queries = call.n * call.groupHeads;
@@ -279,7 +279,7 @@ function kv_head(call: Call): u32 {
  * Packs the group's n · groupHeads queries, token by token, into tiles, times the scale; the last
  * tile is filled up with zeros. Resets the tiles' states.
  */
-function pack_queries<T>(call: Call): void {
+export function pack_queries<T>(call: Call): void {
   const count = call.n * call.groupHeads;
   const step = call.width << 2;
   for (let first: u32 = 0; first < count; first += call.width) {

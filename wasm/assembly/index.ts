@@ -63,6 +63,13 @@ export { matmul_long_f32, matmul_long_scratch_bytes } from "./matmul_long_f32";
 export { rope_f32 } from "./rope";
 export { store_keys_f32, store_keys_i16, store_values_f32, store_values_i16 } from "./store";
 export { attention_f32, attention_i16, attention_scratch_bytes } from "./attention";
+export {
+  choose_positions,
+  choose_scratch_bytes,
+  score_positions_f32,
+  score_positions_i16,
+} from "./indexer";
+export { gather_positions_f32, gather_positions_i16 } from "./gather_positions";
 export { scan_deltas_f32 } from "./delta_scan";
 export { prepare_added_f32, scan_added_f32, shift_rows_f32 } from "./added_states";
 export {

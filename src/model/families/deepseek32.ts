@@ -1,4 +1,4 @@
-/** DeepSeek 3.2: DeepSeek 3, whose keys an indexer chooses in texts of more than 2048 tokens. */
+/** DeepSeek 3.2: DeepSeek 3, of whose keys an indexer chooses 2048 for each token. */
 import type { Family } from "../family.ts";
 import { deepseek2 } from "./deepseek2.ts";
 
@@ -6,6 +6,6 @@ import { deepseek2 } from "./deepseek2.ts";
 export const deepseek32: Family = {
   ...deepseek2,
   architecture: "deepseek32",
-  hasIndexer: true,
+  indexer: { pairs: "neox", mayShare: false },
   experts: { ...deepseek2.experts!, isRequired: true, gating: "sigmoid" },
 };

@@ -3,4 +3,8 @@ import type { Family } from "../family.ts";
 import { deepseek32 } from "./deepseek32.ts";
 
 /** The family `general.architecture = "glm-dsa"`. */
-export const glmDsa: Family = { ...deepseek32, architecture: "glm-dsa" };
+export const glmDsa: Family = {
+  ...deepseek32,
+  architecture: "glm-dsa",
+  indexer: { pairs: "norm", mayShare: true },
+};

@@ -14,6 +14,7 @@ import { readExperts } from "./read_experts.ts";
 import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
 import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
+import { choosingLayers, readIndexer } from "./read_indexer.ts";
 import { readGivenParts } from "./read_given_parts.ts";
 import { readGuess, withGuessingLayer } from "./read_guess.ts";
 import { isEncoder } from "./read_is_encoder.ts";
@@ -43,9 +44,6 @@ const BLOCK_COUNT_MAX = 1024;
 
 /** Of the blocks so many, the last ones, guess tokens behind the next one. */
 const GUESSING_BLOCKS = "nextn_predict_layers";
-
-/** Keys that an indexer chooses. */
-const INDEXED_KEYS = "attention.indexer.top_k";
 
 /** What the reader must know beside the file. */
 export interface ReadOptions {
@@ -81,8 +79,8 @@ export function readConfig(
   const scaleShape = { ...heads, embeddingLength, blockCount };
   refuseObstacle(family, scaleShape);
   const contextLength = keys.integer("context_length", { min: 1 });
-  const indexed = family.hasIndexer ? keys.integer(INDEXED_KEYS, { min: 1 }) : Infinity;
-  const usedContext = readUsedContext(family, { trained: contextLength, indexed }, options);
+  const usedContext = readUsedContext(family, contextLength, options);
+  const indexer = readIndexer(keys, family, { usedContext, latent: heads.latent });
   const vocabSize = readVocabSize(file, keys);
   const experts = readExperts(file, keys, family, { blockCount, vocabSize });
   const { ropes, layers } = readLayers(file, keys, family, {
@@ -104,11 +102,13 @@ export function readConfig(
     feedForwardLength: neurons.count,
     ...heads,
     vocabSize,
-    contextLength: Math.min(contextLength, indexed),
+    contextLength,
     norm: readNorm(keys, family),
     ropes,
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
     ...guess && { guess, blockCount: walked, layers: withGuessingLayer(own) },
+    ...indexer &&
+      { indexer, layers: choosingLayers(keys, family, { layers: own, blockCount: walked }) },
     ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
@@ -241,15 +241,9 @@ function areParallel(file: GgufFile, keys: Hyperparameters, { mayBeParallel }: F
 
 function readUsedContext(
   { architecture, positions }: Family,
-  { trained, indexed }: { trained: number; indexed: number },
-  { contextLength: used = Math.min(trained, indexed) }: ReadOptions,
+  trained: number,
+  { contextLength: used = trained }: ReadOptions,
 ): number {
-  if (used > indexed) {
-    throw new UnsupportedModelError(
-      `Cannot use ${used} tokens of context: of more than ${indexed} this ${architecture} model ` +
-        "chooses which to attend to, which this version does not compute: use a shorter context",
-    );
-  }
   if (positions !== "learned" || used <= trained) return used;
   throw new UnsupportedModelError(
     `Cannot use ${used} tokens of context: this ${architecture} model has learned ${trained} ` +

@@ -7,7 +7,7 @@ import { ownKeyDim } from "../latent.ts";
 import { type LayerReader, rowsOf } from "./layer_reader.ts";
 import type { HeadRows, LatentConfig, LatentTensors, LayerTensors } from "../types.ts";
 
-/** What chooses keys, which is for longer texts than are read. */
+/** What chooses keys. */
 const INDEXER = [
   ...["attn_q_b.weight", "attn_k.weight", "proj.weight"],
   ...["k_norm.weight", "k_norm.bias"],
@@ -25,7 +25,6 @@ export function latentTensors(
   const { length, queryLength } = latent;
   const queryRows = headCount * ownKeyDim(latent);
   const isShort = queryLength > 0;
-  if (reader.family.hasIndexer) checker.leave(...INDEXER.map((name) => `${at}indexer.${name}`));
   const both = checker.matrix(`${at}attn_kv_a_mqa.weight`, { rows: headDim, columns });
   return {
     query: isShort
@@ -42,6 +41,33 @@ export function latentTensors(
         : null,
       norm: checker.vector(`${at}attn_kv_a_norm.weight`, length),
       ...upTensors(reader, latent),
+      ...indexerTensors(reader, latent),
+    },
+  };
+}
+
+/** Where all keys are attended to, or those that a layer before has chosen, they are no use. */
+function indexerTensors(
+  { checker, family, config, at, index }: LayerReader,
+  { queryLength }: LatentConfig,
+): Pick<LatentTensors, "indexer"> {
+  const { indexer, embeddingLength: columns } = config;
+  if (indexer === undefined || config.layers[index].choosesKeys !== "own") {
+    if (family.indexer !== null) checker.leave(...INDEXER.map((name) => `${at}indexer.${name}`));
+    return {};
+  }
+  const { headCount, headDim } = indexer;
+  const matrix = (name: string, rows: number, columns: number) =>
+    checker.matrix(`${at}indexer.${name}.weight`, { rows, columns });
+  return {
+    indexer: {
+      query: matrix("attn_q_b", headCount * headDim, queryLength),
+      key: matrix("attn_k", headDim, columns),
+      keyNorm: {
+        weight: checker.vector(`${at}indexer.k_norm.weight`, headDim),
+        bias: checker.vector(`${at}indexer.k_norm.bias`, headDim),
+      },
+      weights: matrix("proj", headCount, columns),
     },
   };
 }

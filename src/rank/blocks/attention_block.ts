@@ -13,6 +13,7 @@ import {
 import { ALL_AHEAD } from "../../model/layer_config.ts";
 import { tableBlocks } from "../plan/kv_bytes.ts";
 import { HEADS, rootFactors, weigh } from "../step/inner_norms.ts";
+import { KeyChooser } from "./key_chooser.ts";
 import { LatentHeads } from "./latent_heads.ts";
 import type { HeadNorm } from "../bound/bound_norm.ts";
 import type { Gate, Layer } from "../bound/layer.ts";
@@ -29,6 +30,8 @@ export class AttentionBlock {
   readonly #control: Control;
   readonly #tableBytes: number;
   readonly #latents: LatentHeads | null;
+  /** Null: all keys are attended to. */
+  readonly #chooser: KeyChooser | null;
   readonly #attendingTokens: number;
   /** The first own head's number in the model. */
   readonly #firstHead: number;
@@ -37,14 +40,24 @@ export class AttentionBlock {
 
   constructor(
     state: StepState,
-    by: { residual: Residual; control: Control; plans: readonly RankPlan[] },
+    by: {
+      residual: Residual;
+      control: Control;
+      plans: readonly RankPlan[];
+      memories: readonly WebAssembly.Memory[];
+    },
   ) {
     const { plan: { layers, rankIndex }, config } = state;
     this.#state = state;
     this.#residual = by.residual;
     this.#control = by.control;
     this.#tableBytes = tableBlocks(state.plan.contextLength) * 4;
-    this.#latents = config.latent && new LatentHeads(state, by.residual, config.latent);
+    this.#chooser = config.indexer && state.plan.workspaces.every(({ indexer }) => indexer !== null)
+      ? new KeyChooser(state, { config: config.indexer, memories: by.memories })
+      : null;
+    const { residual } = by;
+    this.#latents = config.latent &&
+      new LatentHeads(state, { residual, chooser: this.#chooser }, config.latent);
     this.#attendingTokens = attendingTokens(config, state.plan.chunkTokens);
     this.#firstHead = layers[0]?.heads.start ?? 0;
     const before = by.plans.slice(0, rankIndex);
@@ -105,6 +118,7 @@ export class AttentionBlock {
     if (!layer.hasKeys) return;
     if (layer.rope !== null) this.#rotateHeads(layer.rope, key, kvHeadCount, headDim);
     if (second !== null) this.#rotateHeads(second, key, kvHeadCount, headDim);
+    if (layer.choosesKeys && headCount > 0) this.#chooser!.rotate(layer);
   }
 
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
@@ -112,6 +126,7 @@ export class AttentionBlock {
     const { kernels, space, plan: { kvType, kvBlocks }, segments, segmentCount } = this.#state;
     const { headDim, valueDim, kvHeadCount: heads } = layer;
     if (heads === 0 || !layer.hasKeys) return;
+    if (layer.choosesKeys) this.#chooser!.remember(layer);
     const width = heads * headDim;
     const isInteger = kvType === "i16";
     const storeKeys = isInteger ? kernels.store_keys_i16 : kernels.store_keys_f32;
@@ -142,6 +157,7 @@ export class AttentionBlock {
     const width = headCount * headDim;
     let { query } = space;
     let attention = latent === null ? space.attention : space.latent!.mixed;
+    if (layer.choosesKeys) this.#chooser!.attend(layer);
     const slopes = config.alibiMaxBias > 0 ? space.slopes + 4 * this.#firstHead : 0;
     const outStride = latent === null ? plan.strides.attention : headCount * valueDim;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
@@ -150,8 +166,10 @@ export class AttentionBlock {
       const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
       // However far: kernels see no further than the segment's end.
       const ahead = segments[at + SEGMENT_SEES_ALL] === 1 ? ALL_AHEAD : layer.positionsAhead;
-      for (let position = first; position < end; position += this.#attendingTokens) {
-        const n = Math.min(end - position, this.#attendingTokens);
+      // What is chosen for the others was attended to already.
+      const whole = Math.max(first, Math.min(end, layer.seesAllBefore));
+      for (let position = first; position < whole; position += this.#attendingTokens) {
+        const n = Math.min(whole - position, this.#attendingTokens);
         kernel(
           query,
           width,
@@ -182,6 +200,8 @@ export class AttentionBlock {
         query += n * width * 4;
         attention += n * outStride * 4;
       }
+      query += (end - whole) * width * 4;
+      attention += (end - whole) * outStride * 4;
     }
   }
 

@@ -11,6 +11,7 @@ import type { LatentMatrices } from "../bound/bound_latent.ts";
 import type { Layer } from "../bound/layer.ts";
 import { type Activations, type Matrix, multiply, quantize, readsQ8 } from "../bound/matrix.ts";
 import { type LatentWorkspace, queryStride } from "../plan/plan_latent.ts";
+import type { KeyChooser } from "./key_chooser.ts";
 import type { Residual } from "../step/residual.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { StepState } from "../step/step_state.ts";
@@ -27,10 +28,16 @@ export class LatentHeads {
   readonly #residual: Residual;
   readonly #latent: LatentConfig;
   readonly #inputs: readonly HeadInputs[];
+  readonly #chooser: KeyChooser | null;
 
-  constructor(state: StepState, residual: Residual, latent: LatentConfig) {
+  constructor(
+    state: StepState,
+    by: { readonly residual: Residual; readonly chooser: KeyChooser | null },
+    latent: LatentConfig,
+  ) {
     this.#state = state;
-    this.#residual = residual;
+    this.#residual = by.residual;
+    this.#chooser = by.chooser;
     this.#latent = latent;
     const { workspaces, layers } = state.plan;
     // Layers that keep states instead have none of them.
@@ -51,7 +58,9 @@ export class LatentHeads {
     kernels.head_norm_f32(latents, headDim, n, 1, length, matrices.norm, 0, epsilon, 0);
 
     const queryInput = this.#queryInput(matrices, x);
-    const { turnedQueries, plainQuery, keyUps } = matrices;
+    const { turnedQueries, plainQuery, keyUps, indexer } = matrices;
+    // As long as the tiles are of what queries are made of.
+    if (indexer !== null) this.#chooser!.project(indexer, x, queryInput);
     const heads = keyUps.length;
     const { plain } = this.#inputs[arena];
     multiply(kernels, plainQuery, queryInput, n, space.latent!.plain, plainQuery.rowCount);

@@ -1,4 +1,5 @@
 /** Latent attention as the walk uses it: matrices, those of heads one by one, bound once. */
+import { bindIndexer, type IndexerMatrices } from "./bound_indexer.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type { LatentPlan } from "../plan/plan_latent.ts";
 
@@ -12,6 +13,8 @@ export interface LatentMatrices {
   readonly norm: number;
   readonly keyUps: readonly Matrix[];
   readonly valueUps: readonly Matrix[];
+  /** Null: the layer chooses no keys. */
+  readonly indexer: IndexerMatrices | null;
   /** What reads the norm of the residual stream reads q8 tiles; so do queries. */
   readonly readsQ8: boolean;
   readonly queriesReadQ8: boolean;
@@ -25,7 +28,8 @@ export function bindLatent(
   const { query } = plan;
   const down = queryDown &&
     { matrix: matrixOf(queryDown.matrix), norm: queryDown.norm.offsetBytes };
-  const queriesReadQ8 = readsQ8(query);
+  const indexer = plan.latent.indexer && bindIndexer(plan.latent.indexer);
+  const queriesReadQ8 = readsQ8(query) || (indexer?.queriesReadQ8 ?? false);
   return {
     queryDown: down,
     turnedQueries: byHead(query, headCount),
@@ -33,7 +37,9 @@ export function bindLatent(
     norm: norm.offsetBytes,
     keyUps: byHead(matrixOf(keyUp), headCount),
     valueUps: byHead(matrixOf(valueUp), headCount),
-    readsQ8: readsQ8(plan.key) || (down ? readsQ8(down.matrix) : queriesReadQ8),
+    indexer,
+    readsQ8: readsQ8(plan.key) || (indexer?.readsQ8 ?? false) ||
+      (down ? readsQ8(down.matrix) : queriesReadQ8),
     queriesReadQ8,
   };
 }

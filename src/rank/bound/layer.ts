@@ -1,6 +1,6 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
 import { cachedValueDim } from "../../model/latent.ts";
-import { configOf, positionsAhead } from "../../model/layer_config.ts";
+import { ALL_AHEAD, configOf, positionsAhead } from "../../model/layer_config.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { bindAltUp, type LayerAltUp } from "./bound_alt_up.ts";
 import { floats } from "./arena_views.ts";
@@ -88,6 +88,9 @@ export interface Layer {
   readonly value: Matrix;
   /** True when one of query, key, value reads q8 tiles. */
   readonly projectionsReadQ8: boolean;
+  /** Tokens attend to chosen keys, but for those at the positions before this one: to all. */
+  readonly choosesKeys: boolean;
+  readonly seesAllBefore: number;
   /** Null: query, key and value are all there is. */
   readonly latent: LatentMatrices | null;
   readonly queryNorm: HeadNorm | null;
@@ -140,6 +143,8 @@ export interface Layer {
   /** Of a layer that convolves its rings and ends. */
   readonly keys: number;
   readonly values: number;
+  /** Keys of an indexer; 0: it has none. */
+  readonly indexedKeys: number;
 }
 
 /** A share of what a layer makes of its input: own rows of what gates it, own columns behind it. */
@@ -187,6 +192,8 @@ export function bindLayer(
     attentionNorm: bindNorm(plan.attentionNorm),
     ...{ query, key, value },
     projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8),
+    choosesKeys: own.choosesKeys !== undefined,
+    seesAllBefore: own.choosesKeys === undefined ? ALL_AHEAD : config.indexer!.keyCount,
     latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
     ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
     valueNorm: headNorm(plan.valueNorm),
@@ -213,6 +220,7 @@ export function bindLayer(
     passEnd: own.passEnd?.stream ?? null,
     keys: kept.keysOffsetBytes,
     values: kept.valuesOffsetBytes,
+    indexedKeys: kept.indexedKeysOffsetBytes,
   };
   // Boxed once, as a threshold of neurons is.
   if (own.endScale !== undefined) bound.outputScale = own.endScale;

@@ -97,6 +97,10 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (["keyed", "added", "keyDeltas"].includes(config.stateSpace?.kind ?? "")) {
     return "states that decay key by key are the threads'";
   }
+  if (config.indexer !== undefined) {
+    return "keys that an indexer chooses are the threads'; contexts of at most " +
+      `${config.indexer.keyCount} tokens need no choice`;
+  }
   if (tensors.layers.some(({ endNorm }) => (endNorm?.bias ?? null) !== null)) {
     return "biases of norms between passes are the threads'";
   }

@@ -195,7 +195,7 @@ function* partsOfAltUp(
 }
 
 function* partsOfLatent(
-  { queryDown, plainQuery, norm, keyUp, valueUp }: LatentPlan,
+  { queryDown, plainQuery, norm, keyUp, valueUp, indexer }: LatentPlan,
 ): Generator<Part> {
   if (queryDown !== null) {
     yield* partsOf(queryDown.matrix);
@@ -205,6 +205,10 @@ function* partsOfLatent(
   yield { vector: norm };
   yield* partsOf(keyUp);
   yield* partsOf(valueUp);
+  if (indexer === null) return;
+  for (const matrix of [indexer.query, indexer.key, indexer.weights]) yield* partsOf(matrix);
+  yield { vector: indexer.keyNorm.weight };
+  yield { vector: indexer.keyNorm.bias };
 }
 
 function* partsOfStateSpace(plan: StateSpacePlan): Generator<Part> {

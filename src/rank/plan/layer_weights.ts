@@ -3,9 +3,10 @@ import type { LayerPlan } from "./plan_types.ts";
 
 /** The weights of a layer's share. */
 export interface LayerWeights
-  extends
-    Omit<LayerPlan, "arena" | "keysOffsetBytes" | "valuesOffsetBytes" | StateName>,
-    StatePlans {}
+  extends Omit<LayerPlan, "arena" | CacheName | StateName>, StatePlans {}
+
+/** Places of what a layer keeps of tokens. */
+export type CacheName = "keysOffsetBytes" | "valuesOffsetBytes" | "indexedKeysOffsetBytes";
 
 /** What may keep states, without the places of these. */
 type StateName = "stateSpace" | "timeMix" | "finch" | "keyDeltas";

@@ -8,8 +8,10 @@ import { SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import { headMatrices } from "../../model/head_matrices.ts";
 import { ownKeyDim } from "../../model/latent.ts";
 import type { HeadRows, LatentConfig, LayerTensors, ModelConfig } from "../../model/types.ts";
+import { type IndexerPlan, planIndexer } from "./plan_indexer.ts";
 import type { Placer } from "./plan_layer.ts";
 import type { LayerPlan, MatrixPlan, VectorPlan } from "./plan_types.ts";
+import type { StepTensor } from "./step_tensors.ts";
 import type { Range } from "./shard.ts";
 
 /** Weights of latent attention beside the turned part of queries and the shared head. */
@@ -27,6 +29,8 @@ export interface LatentPlan {
   readonly keyUp: MatrixPlan;
   /** [own heads · valueDim, length]. */
   readonly valueUp: MatrixPlan;
+  /** Null: the layer chooses no keys. */
+  readonly indexer: IndexerPlan | null;
 }
 
 /** Where a step's intermediates of latent attention are, f32 unless said. */
@@ -39,6 +43,15 @@ export interface LatentWorkspace {
   readonly mixed: number;
   /** One of these at a time as q8 tiles. */
   readonly q8: number;
+}
+
+export function latentWorkspace(at: (name: StepTensor) => number): LatentWorkspace {
+  return {
+    down: at("latent.down"),
+    plain: at("latent.plain"),
+    mixed: at("latent.mixed"),
+    q8: at("latent.q8"),
+  };
 }
 
 /** Elements from one token to the next of what queries are made of. */
@@ -82,6 +95,7 @@ export function planLatentHeads(
         ? transposed(place, latent.keyUp, heads)
         : place.matrix(latent.keyUp.matrix, rowsOfHeads(latent.keyUp, heads)),
       valueUp: place.matrix(latent.valueUp.matrix, rowsOfHeads(latent.valueUp, heads)),
+      indexer: latent.indexer ? planIndexer(place, latent.indexer, isEmpty) : null,
     },
   };
 }

@@ -38,6 +38,7 @@ export function planOnGpu(
     outputScale: outputScale && place.vector(outputScale),
     keysOffsetBytes: 0,
     valuesOffsetBytes: 0,
+    indexedKeysOffsetBytes: 0,
   };
   const kept = keptBytes(layerShards[index], {
     ...{ ...options, kvType, config: configOf(config, index), layer: config.layers[index] },

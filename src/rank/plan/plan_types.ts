@@ -9,6 +9,7 @@ import type { GpuPlan, LongSteps, UnitPart } from "./gpu_plan_types.ts";
 import type { AltUpPlan, LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { GatePlan } from "./plan_gate.ts";
+import type { IndexerWorkspace } from "./plan_indexer.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { LimitedWorkspace, ProductLimitsPlan } from "./plan_limits.ts";
 import type { ProjectorPlan, ProjectorWorkspace } from "./plan_projector.ts";
@@ -152,14 +153,15 @@ export interface LayerPlan {
   readonly endNorm: NormPlan | null;
   /** Its weights are another layer's, which loads them. */
   readonly sharesWeights: boolean;
-  /** Number of the layer whose keys and values it reads, which has these places; null: its own. */
+  /** Number of the layer whose keys it reads, and has below; null: its own. */
   readonly keysOf: number | null;
   /**
-   * All blocks of keys and of values in the cache's type: src/memory/kv_layout.ts. Of a layer that
-   * convolves all rings, and all blocks' ends: convolution_layout.ts.
+   * All blocks of keys, values, and keys that an indexer scores: src/memory/kv_layout.ts. Of a
+   * layer that convolves rings, and blocks' ends.
    */
   readonly keysOffsetBytes: number;
   readonly valuesOffsetBytes: number;
+  readonly indexedKeysOffsetBytes: number;
 }
 
 /**
@@ -191,6 +193,7 @@ export interface WorkspacePlan {
   readonly key: number;
   readonly value: number;
   readonly latent: LatentWorkspace | null;
+  readonly indexer: IndexerWorkspace | null;
   /** What heads are gated by, [n, attentionStride]. */
   readonly attentionGate: number;
   /** [n, attentionStride], and as q8 tiles. */

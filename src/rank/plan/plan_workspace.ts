@@ -6,13 +6,14 @@ import { mergedHeadDim } from "../../model/latent.ts";
 import { configOf } from "../../model/layer_config.ts";
 import type { ModelConfig, StateSpaceConfig } from "../../model/types.ts";
 import { mostOf, N, planMemory } from "../../shapes/mod.ts";
-import type { IntermediatesPlan, WorkspacePlan, WorkspaceStrides } from "./plan_types.ts";
+import { indexerBytes, indexerWorkspace } from "./plan_indexer.ts";
+import type { IntermediatesPlan, KvType, WorkspacePlan, WorkspaceStrides } from "./plan_types.ts";
 import { planStream, type StreamSizes } from "./plan_stream.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
 import { guessBytes, guessWorkspace } from "./plan_guess.ts";
-import { queryStride } from "./plan_latent.ts";
+import { latentWorkspace, queryStride } from "./plan_latent.ts";
 import { limitedAt, limitedBytes } from "./plan_limits.ts";
 import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_projector.ts";
 import { LONG_TOKENS } from "./weight_types.ts";
@@ -35,6 +36,7 @@ export interface KernelSizes {
   neurons_scratch_bytes(d: number): number;
   matmul_long_scratch_bytes(): number;
   attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;
+  choose_scratch_bytes(): number;
 }
 
 export interface WorkspaceInput {
@@ -43,6 +45,8 @@ export interface WorkspaceInput {
   readonly strides: WorkspaceStrides;
   readonly chunkTokens: number;
   readonly contextLength: number;
+  /** Of the cache; left out: f32. */
+  readonly kvType?: KvType;
   /** Sequences that can be in a step. */
   readonly sequences?: number;
   /** Where file bytes land while weights are loaded. */
@@ -86,12 +90,8 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     value: at("value"),
     squares: at("squares"),
     states: input.config.stateSpace && stateWorkspace(at),
-    latent: input.config.latent && {
-      down: at("latent.down"),
-      plain: at("latent.plain"),
-      mixed: at("latent.mixed"),
-      q8: at("latent.q8"),
-    },
+    latent: input.config.latent && latentWorkspace(at),
+    indexer: indexerWorkspace(input.config, at),
     attentionGate: at("attention.gate"),
     attention: at("attention"),
     attentionQ8: at("attention.q8"),
@@ -198,6 +198,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...{ attention: floats(strides.attention), "attention.q8": tile(strides.attention) },
     ...config.gatesAttention && { "attention.gate": floats(strides.attention) },
     ...latentBytes(input),
+    ...indexerBytes(config, { ...input, heads, kvType: input.kvType ?? "f32" }),
     ...stateBytes(input),
     "attention.scratch": attentionScratch(input),
     ...{ gate: floats(neurons), up: floats(neurons), fired: neurons * 4 * listedTokens },

@@ -13,6 +13,8 @@ import { placeCodebooks } from "./plan_codebooks.ts";
 import { cacheBytes, kvBlocksOf, statePlacesOf } from "./kv_bytes.ts";
 import { type MatrixPart, type Placer, planLayer } from "./plan_layer.ts";
 import { dense, largestPredictor } from "./plan_neurons.ts";
+import type { CacheName } from "./layer_weights.ts";
+import { indexedKeysBytes } from "./plan_indexer.ts";
 import { layerInputOf, streamedBlocks } from "./layer_input_of.ts";
 import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
@@ -77,7 +79,7 @@ export class RankPlanner implements Placer {
   #projectorPlan: RankPlan["projector"] = null;
   #ofPatches: ReturnType<typeof planPatches> | null = null;
   /** Where layers of a tower have their keys and values, by arena. */
-  readonly #caches: Pick<LayerPlan, "keysOffsetBytes" | "valuesOffsetBytes">[] = [];
+  readonly #caches: Pick<LayerPlan, CacheName>[] = [];
 
   constructor(input: PlannerInput) {
     this.#in = input;
@@ -136,8 +138,7 @@ export class RankPlanner implements Placer {
       projector: this.#device === null
         ? this.#projector
         : this.#projector && onDevice(this.#projector),
-      ...options,
-      stream: this.#streamOfArena(),
+      ...{ ...options, kvType: this.#in.kvType, stream: this.#streamOfArena() },
       ...{ hasNeurons: layouts.hasNeurons, isSparse: layouts.isSparse },
       hasHalves: !this.#in.isOnGpu && layouts.hasHalves,
       ...{ hasPlainNorms: hasPlainNorms(tensors), hasExpertsApart: hasExpertsApart(tensors) },
@@ -267,12 +268,18 @@ export class RankPlanner implements Placer {
   #placeCache(
     index: number,
     { arena, keysBytes, valuesBytes }: ReturnType<typeof cacheBytes> & { readonly arena: number },
-  ): Pick<LayerPlan, "keysOffsetBytes" | "valuesOffsetBytes"> {
+  ): Pick<LayerPlan, CacheName> {
     const known = this.#caches[arena];
     if (known !== undefined) return known;
+    const { model: { config }, layerShards: { [index]: shard }, kvType, options } = this.#in;
+    const of = { layer: index, kvHeads: lengthOf(shard.kvHeads), blocks: kvBlocksOf(options) };
+    const indexedBytes = indexedKeysBytes(kvType, config, of);
     const cache = {
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
+      indexedKeysOffsetBytes: indexedBytes === 0
+        ? 0
+        : this.#arena.allocate(`blk.${index}.indexed`, "kv", indexedBytes),
     };
     if (this.#projector !== null) this.#caches[arena] = cache;
     return cache;

@@ -26,6 +26,13 @@ export interface StepGraphInput {
 /** Those of state spaces. */
 const STATE_TENSORS = STEP_TENSORS.filter((name) => name.startsWith("state."));
 
+/** What an indexer reads of new tokens, and what it needs for each of them. */
+const INDEXED = ["indexer.query", "indexer.key", "indexer.weights"] as const;
+const CHOOSING = [
+  ...["indexer.scores", "indexer.scratch"] as const,
+  ...["indexer.keys", "indexer.values", "indexer.table"] as const,
+];
+
 /** Those of a tower's projector. */
 const PROJECTOR_TENSORS = STEP_TENSORS.filter((name) => name.startsWith("projector."));
 
@@ -102,16 +109,17 @@ class StepWalk {
     this.#op("project.norm", { writes: ["normed", "normed.q8"] });
     this.#op("project", {
       reads: ["normed", "normed.q8"],
-      writes: ["query", "key", "value", "attention.gate"],
+      writes: ["query", "key", "value", "attention.gate", ...INDEXED],
       scratch: ["latent.down", "latent.plain", "latent.q8", "neurons.scratch"],
     });
     this.#op("normalizeHeads", { updates: ["query", "key"] });
-    this.#op("rotate", { reads: ["ropes"], updates: ["query", "key"] });
-    this.#op("remember", { reads: ["key", "value"] });
+    const turned = ["query", "key", "indexer.query", "indexer.key"] as const;
+    this.#op("rotate", { reads: ["ropes"], updates: turned });
+    this.#op("remember", { reads: ["key", "value", "indexer.key"] });
     this.#op("attend", {
-      reads: ["query"],
+      reads: ["query", "indexer.query", "indexer.weights"],
       writes: [mixed],
-      scratch: ["attention.scratch"],
+      scratch: ["attention.scratch", ...CHOOSING],
     });
     this.#op("mergeHeads", {
       reads: [mixed, "attention.gate"],

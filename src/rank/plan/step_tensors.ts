@@ -18,6 +18,14 @@ export const STEP_TENSORS = [
   "latent.plain",
   "latent.mixed",
   "latent.q8",
+  "indexer.query",
+  "indexer.key",
+  "indexer.weights",
+  "indexer.scores",
+  "indexer.scratch",
+  "indexer.keys",
+  "indexer.values",
+  "indexer.table",
   "state.input",
   "state.convolved",
   "state.convolved.q8",
@@ -75,6 +83,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - gate.moments: others read them until the join behind the neurons;
  *  - token.inputs: others read it until the step's last layer;
  *  - state.first: the layers behind the first one read it;
+ *  - indexer.lists: later layers may use what an earlier one has chosen;
  *  - squares, state.exchange: others read them until the join behind the one that they come with;
  *  - tokens, counts, recall: written once, or added to, over all steps;
  *  - widened, limited: what products use while they last, whichever they are;
@@ -93,6 +102,7 @@ export const LASTING_TENSORS = [
   "squares",
   "state.exchange",
   "state.first",
+  "indexer.lists",
   "tokens",
   "counts",
   "recall",

@@ -71,6 +71,8 @@ export interface Fractions {
   readonly postEpsilon: number;
   /** Of norms of heads. */
   readonly headEpsilon: number;
+  /** Of norms of an indexer's keys. */
+  readonly indexerEpsilon: number;
   readonly attentionScale: number;
   readonly attentionSoftCap: number;
   readonly embeddingScale: number;
@@ -289,6 +291,7 @@ function boxedFractions(config: ModelConfig): Fractions {
     epsilon: null,
     postEpsilon: null,
     headEpsilon: null,
+    indexerEpsilon: null,
     attentionScale: null,
     attentionSoftCap: null,
     embeddingScale: null,
@@ -305,6 +308,7 @@ function boxedFractions(config: ModelConfig): Fractions {
   boxed.epsilon = config.norm.epsilon;
   boxed.postEpsilon = config.norm.postEpsilon ?? config.norm.epsilon;
   boxed.headEpsilon = config.headNorm?.epsilon ?? config.norm.epsilon;
+  boxed.indexerEpsilon = config.indexer?.epsilon ?? 0;
   boxed.attentionScale = config.attentionScale;
   boxed.attentionSoftCap = config.attentionSoftCap;
   boxed.embeddingScale = config.embeddingScale;

@@ -1,0 +1,116 @@
+/**
+ * What chooses keys, on a rank: all of it on every rank that has heads, so that all choose alike.
+ * Its weights, its keys in the cache, and what a step leaves between its parts. Pure arithmetic.
+ */
+import type { IndexerTensors, ModelConfig } from "../../model/types.ts";
+import { N } from "../../shapes/mod.ts";
+import { kvBytes, tableBlocks } from "./kv_bytes.ts";
+import type { Placer } from "./plan_layer.ts";
+import type { KvType, MatrixPlan, VectorPlan } from "./plan_types.ts";
+import type { LastingTensor, StepGraphInput, StepTensor } from "./step_graph.ts";
+import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
+
+/** An indexer's weights: `IndexerTensors`. */
+export interface IndexerPlan {
+  readonly query: MatrixPlan;
+  readonly key: MatrixPlan;
+  readonly keyNorm: { readonly weight: VectorPlan; readonly bias: VectorPlan };
+  readonly weights: MatrixPlan;
+}
+
+/** Where a step's intermediates of the choice are, f32 unless said. */
+export interface IndexerWorkspace {
+  /** [n, heads · dimensions], [n, dimensions], [n, heads]. */
+  readonly query: number;
+  readonly key: number;
+  readonly weights: number;
+  /** Of one token, [context], and what kernels need for it, bytes. */
+  readonly scores: number;
+  readonly scratch: number;
+  /** Positions that are chosen, u32 [n, keyCount]: later layers may read them, too. */
+  readonly lists: number;
+  /** Those of one token: keys and values as in the cache, and the numbers of their blocks. */
+  readonly keys: number;
+  readonly values: number;
+  readonly table: number;
+}
+
+/** The sizes that only the kernels know. */
+export interface IndexerSizes {
+  attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;
+  choose_scratch_bytes(): number;
+}
+
+/** isEmpty: the rank has no heads. */
+export function planIndexer(
+  place: Placer,
+  { query, key, keyNorm, weights }: IndexerTensors,
+  isEmpty: boolean,
+): IndexerPlan {
+  const part = isEmpty ? { rows: { start: 0, end: 0 } } : {};
+  return {
+    query: place.matrix(query, part),
+    key: place.matrix(key, part),
+    keyNorm: { weight: place.vector(keyNorm.weight), bias: place.vector(keyNorm.bias) },
+    weights: place.matrix(weights, part),
+  };
+}
+
+/** Bytes of a layer's keys that are scored, in so many blocks; 0 where none are. */
+export function indexedKeysBytes(
+  type: KvType,
+  { indexer, layers }: Pick<ModelConfig, "indexer" | "layers">,
+  of: { readonly layer: number; readonly kvHeads: number; readonly blocks: number },
+): number {
+  if (indexer === undefined || layers[of.layer].choosesKeys !== "own") return 0;
+  const { headDim } = indexer;
+  const config = { headDim, valueDim: headDim, latent: null };
+  return kvBytes(type, { config, kvHeads: of.kvHeads, blocks: of.blocks }).keysBytes;
+}
+
+/** What intermediates take, by the new tokens N. */
+export function indexerBytes(
+  { indexer, headDim, valueDim, latent }: ModelConfig,
+  { heads, contextLength, kvType, sizes }: {
+    readonly heads: number;
+    readonly contextLength: number;
+    readonly kvType: KvType;
+    readonly sizes: IndexerSizes;
+  },
+): StepGraphInput["bytes"] {
+  if (indexer === undefined || heads === 0) return {};
+  const { headCount, headDim: dim, keyCount } = indexer;
+  const blocks = tableBlocks(keyCount);
+  const config = { headDim, valueDim, latent };
+  const { keysBytes, valuesBytes } = kvBytes(kvType, { kvHeads: 1, config, blocks });
+  return {
+    "indexer.query": N.times(4 * headCount * dim),
+    "indexer.key": N.times(4 * dim),
+    "indexer.weights": N.times(4 * headCount),
+    "indexer.scores": tableBlocks(contextLength) * KV_BLOCK_POSITIONS * 4,
+    "indexer.scratch": Math.max(
+      sizes.attention_scratch_bytes(1, headCount, headCount, dim),
+      sizes.choose_scratch_bytes(),
+    ),
+    "indexer.lists": N.times(4 * keyCount),
+    ...{ "indexer.keys": keysBytes, "indexer.values": valuesBytes, "indexer.table": blocks * 4 },
+  };
+}
+
+/** Null where nothing chooses. */
+export function indexerWorkspace(
+  { indexer }: ModelConfig,
+  at: (name: StepTensor | LastingTensor) => number,
+): IndexerWorkspace | null {
+  return indexer === undefined ? null : {
+    query: at("indexer.query"),
+    key: at("indexer.key"),
+    weights: at("indexer.weights"),
+    scores: at("indexer.scores"),
+    scratch: at("indexer.scratch"),
+    lists: at("indexer.lists"),
+    keys: at("indexer.keys"),
+    values: at("indexer.values"),
+    table: at("indexer.table"),
+  };
+}
