@@ -1,8 +1,25 @@
 /** Norms in a plan: whole ones, and those of own heads. */
 import type { HeadNormTensors, ModelTensors, NormTensors } from "../../model/types.ts";
 import type { Placer } from "./plan_layer.ts";
-import type { HeadNormPlan, NormPlan } from "./plan_types.ts";
+import type { VectorPlan } from "./plan_types.ts";
 import type { Range } from "./shard.ts";
+
+export interface NormPlan {
+  /** Null: all are 1. */
+  readonly weight: VectorPlan | null;
+  readonly bias: VectorPlan | null;
+}
+
+/** The norm of queries or keys: this rank's weights of it. */
+export interface HeadNormPlan {
+  readonly span: "head" | "projection";
+  /** [headDim] where all heads share them, else [own heads · headDim]; null: all are 1. */
+  readonly weight: VectorPlan | null;
+  /** [own heads · headDim], or null. */
+  readonly bias: VectorPlan | null;
+  /** [own heads], or null. */
+  readonly gain: VectorPlan | null;
+}
 
 /** A norm of the residual stream, whole on every rank. */
 export function norm(place: Placer, tensors: NormTensors): NormPlan;

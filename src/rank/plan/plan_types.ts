@@ -9,6 +9,7 @@ import type { GpuPlan, LongSteps, UnitPart } from "./gpu_plan_types.ts";
 import type { AltUpPlan, LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { GatePlan } from "./plan_gate.ts";
+import type { HeadNormPlan, NormPlan } from "./plan_norm.ts";
 import type { IndexerWorkspace } from "./plan_indexer.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { LimitedWorkspace, ProductLimitsPlan } from "./plan_limits.ts";
@@ -23,6 +24,7 @@ import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
 import type { WeightType } from "./weight_types.ts";
 
 export type * from "./plan_blocks.ts";
+export type { HeadNormPlan, NormPlan } from "./plan_norm.ts";
 
 /** Types of a cached key or value element; i16 has a scale per head and position. */
 export type KvType = "i16" | "f32";
@@ -75,23 +77,6 @@ export interface VectorPlan {
   /** As in a matrix, by ranges. */
   readonly picked: readonly Range[] | null;
   readonly offsetBytes: number;
-}
-
-export interface NormPlan {
-  /** Null: all are 1. */
-  readonly weight: VectorPlan | null;
-  readonly bias: VectorPlan | null;
-}
-
-/** The norm of queries or keys: this rank's weights of it. */
-export interface HeadNormPlan {
-  readonly span: "head" | "projection";
-  /** [headDim] where all heads share them, else [own heads · headDim]; null: all are 1. */
-  readonly weight: VectorPlan | null;
-  /** [own heads · headDim], or null. */
-  readonly bias: VectorPlan | null;
-  /** [own heads], or null. */
-  readonly gain: VectorPlan | null;
 }
 
 /** A layer's share: it lies in one arena as a whole, or on the GPU. */
