@@ -76,6 +76,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/rank/load/load_order.ts",
     ...["src/rank/plan/kept_shapes.ts", "src/rank/gpu/obstacle.ts"],
     "src/rank/gpu/tower_obstacle.ts",
+    "src/rank/gpu/unit_share.ts",
     "src/adapter",
     "src/bundle",
     "src/planner",
@@ -96,6 +97,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
   "src/pull": ["src/models", "src/bundle", "src/gguf", "deno.json"],
   "src/server": [
     "src/llm",
+    "src/hearing/mod.ts",
     "src/chat",
     "src/metrics",
     "src/batch/mod.ts",

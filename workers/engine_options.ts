@@ -71,6 +71,7 @@ export function observationOf(
     layerCount: config.blockCount,
     neuronCount: layerNeurons(config),
     embeddingLength: config.embeddingLength,
+    expertCount: config.experts?.count ?? 0,
     chunkTokens: plans[0].chunkTokens,
     bytesMax,
   });

@@ -16,7 +16,7 @@ import type { Pooling } from "../src/model/types.ts";
 import type { TowerInput } from "../src/model/vision_types.ts";
 import type { BoardSetup, FileStamp, MeasuredReads, MeasureReads } from "../src/io/mod.ts";
 import type { DraftSetup, RankSetup } from "../src/rank/open_rank.ts";
-import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
+import type { BlockSamples, TrainedPredictor, TrainerOptions } from "../src/train/mod.ts";
 import type { ImageConfig, SoundConfig } from "../src/model/vision_types.ts";
 import type { ImageTables, PreparedImage } from "../src/vision/mod.ts";
 
@@ -88,7 +88,7 @@ export interface Calls {
   /** Rank 0 only. Rate at which all ranks together read their weights, GB/s. */
   readSpeed: { params: Record<never, never>; result: { gbps: number } };
   /** Trainers only. Trains a layer's predictor; rejected once the word at `cancelWord` is not 0. */
-  trainLayer: { params: TrainerJob; result: LayerResult };
+  trainPredictor: { params: TrainerJob; result: TrainedPredictor };
   /** Meters only. Milliseconds of each pass over a memory, which all threads begin together. */
   readMemory: { params: MeterJob; result: { readonly ms: readonly number[] } };
   /** The thread of images and sounds only. Tables are null when they are as they were before. */
@@ -142,8 +142,8 @@ export interface ReadSetup {
 
 /** A layer's training as it is posted: nothing of it is copied. */
 export interface TrainerJob {
-  readonly samples: LayerSamples;
-  readonly training: LayerTraining;
+  readonly samples: BlockSamples;
+  readonly options: TrainerOptions;
   /** The compiled kernels. */
   readonly module: WebAssembly.Module;
   /** i32 [1] */

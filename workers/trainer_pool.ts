@@ -1,14 +1,8 @@
-/** Threads that train predictors, a layer each at a time. Knows nothing of models and files. */
-import type { LayerResult, LayerSamples, LayerTraining } from "../src/train/mod.ts";
+/** Threads that train predictors, one each at a time. Knows nothing of models and files. */
+import type { BlockSamples, TrainedPredictor, TrainerOptions } from "../src/train/mod.ts";
 import { WorkerCaller } from "./caller.ts";
 
-/** A layer to train. */
-export interface LayerJob {
-  readonly samples: LayerSamples;
-  readonly training: LayerTraining;
-}
-
-export interface TrainerOptions {
+export interface TrainerPoolOptions {
   readonly threads: number;
   /** The compiled kernels. */
   readonly module: WebAssembly.Module;
@@ -22,36 +16,40 @@ export interface TrainerOptions {
 const CLOSE_MS_MAX = 1_000;
 
 export class TrainerPool implements AsyncDisposable {
-  readonly #options: TrainerOptions;
+  readonly #options: TrainerPoolOptions;
   readonly #callers: WorkerCaller[] = [];
+  /** Threads without work, and work without a thread: one of them is empty. */
+  readonly #idle: WorkerCaller[] = [];
+  readonly #waiting: ((caller: WorkerCaller) => void)[] = [];
   readonly #cancelWord = new SharedArrayBuffer(4);
   readonly #cancel = () => Atomics.store(new Int32Array(this.#cancelWord), 0, 1);
+  /** The first failure: it ends all that is under way, and nothing begins behind it. */
+  #failure: { readonly reason: unknown } | null = null;
 
-  constructor(options: TrainerOptions) {
+  constructor(options: TrainerPoolOptions) {
     this.#options = options;
     options.signal.addEventListener("abort", this.#cancel);
   }
 
-  /** Trains all layers; results come in the order of the jobs, `onDone` as they are ready. */
-  async train(jobs: readonly LayerJob[], onDone: () => void = () => {}): Promise<LayerResult[]> {
-    const { signal, module, threads } = this.#options;
-    const results: LayerResult[] = [];
-    let next = 0;
-    const work = async (caller: WorkerCaller) => {
-      while (next < jobs.length) {
-        signal.throwIfAborted();
-        const index = next++;
-        const job = { ...jobs[index], module, cancelWord: this.#cancelWord };
-        results[index] = await caller.call("trainLayer", job);
-        onDone();
-      }
-    };
-    const count = Math.min(threads, jobs.length);
-    while (this.#callers.length < count) this.#callers.push(this.#start());
-    const ends = await Promise.allSettled(this.#callers.slice(0, count).map(work));
-    signal.throwIfAborted();
-    for (const end of ends) if (end.status === "rejected") throw end.reason;
-    return results;
+  /**
+   * Trains a predictor, as soon as a thread is free, in the order of calls.
+   * @throws the signal's reason, or what the first training failed with that did.
+   */
+  async train(samples: BlockSamples, options: TrainerOptions): Promise<TrainedPredictor> {
+    const { module } = this.#options;
+    const caller = await this.#take();
+    try {
+      this.#throwIfOver();
+      const job = { samples, options, module, cancelWord: this.#cancelWord };
+      return await caller.call("trainPredictor", job);
+    } catch (reason) {
+      this.#options.signal.throwIfAborted();
+      this.#failure ??= { reason };
+      this.#cancel();
+      throw this.#failure.reason;
+    } finally {
+      this.#giveBack(caller);
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -60,9 +58,30 @@ export class TrainerPool implements AsyncDisposable {
     await Promise.all(this.#callers.map((caller) => caller.close(CLOSE_MS_MAX)));
   }
 
+  #throwIfOver(): void {
+    this.#options.signal.throwIfAborted();
+    if (this.#failure !== null) throw this.#failure.reason;
+  }
+
+  async #take(): Promise<WorkerCaller> {
+    this.#throwIfOver();
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    if (this.#callers.length < this.#options.threads) return this.#start();
+    return await new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  #giveBack(caller: WorkerCaller): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#idle.push(caller);
+    else next(caller);
+  }
+
   #start(): WorkerCaller {
     const script = new URL("./train_worker.ts", import.meta.url);
     const { onTrained } = this.#options;
-    return new WorkerCaller(script, `trainer-${this.#callers.length}`, { onTrained });
+    const caller = new WorkerCaller(script, `trainer-${this.#callers.length}`, { onTrained });
+    this.#callers.push(caller);
+    return caller;
   }
 }

@@ -44,6 +44,11 @@ export function applyAdapters<File extends GgufFile>(
   const products = new Map<string, LowRankProduct[]>();
   for (const { adapter, scale } of used) {
     checkArchitecture(file, adapter);
+    // Nothing is added: what the model's matrices are stored as is not changed for that.
+    if (scale === 0) {
+      for (const [name, pair] of adapter.pairs) checkFits(name, tensors.get(name), pair);
+      continue;
+    }
     const firstPart = parts.length;
     const use = `adapter, ${scale} times, as ${type}`;
     parts.push(...adapter.file.parts.map((part) => ({ ...part, use })));

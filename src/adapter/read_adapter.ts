@@ -3,7 +3,14 @@
  * Knows what must fit within the file, and nothing of the model that it is for.
  */
 import { ModelFormatError, UnsupportedModelError } from "../base/errors.ts";
-import { getNumber, getString, type GgufFile, type GgufTensor, openGguf } from "../gguf/mod.ts";
+import {
+  getNumber,
+  getString,
+  type GgufFile,
+  type GgufTensor,
+  openedAs,
+  openGguf,
+} from "../gguf/mod.ts";
 import { DEQUANTIZED_TYPES, isAdapter } from "../model/mod.ts";
 
 /** The two matrices for one tensor; their shapes are checked where the tensor is known. */
@@ -38,7 +45,7 @@ const NORM = "_norm.weight";
  * @throws {UnsupportedModelError} when it is an adapter of another kind.
  */
 export function openAdapter(path: string): Adapter {
-  return readAdapter(openGguf(path));
+  return openedAs("adapter", () => readAdapter(openGguf(path)));
 }
 
 /** The same, of a header. */

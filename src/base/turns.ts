@@ -1,6 +1,9 @@
 /** Long work on a thread that others need, too: who does it gives them a turn now and then. */
 
-const TURN_INTERVAL_MS = 50;
+const TURN_INTERVAL_MS = 20;
+
+/** When the last of those who gave a turn goes on. */
+let lastTurn: Promise<void> = Promise.resolve();
 
 /** Gives other work of this thread its turn, now and then: Ctrl-C, timers, messages. */
 export class Turns {
@@ -16,25 +19,13 @@ export class Turns {
     return performance.now() >= this.#nextMs;
   }
 
-  /** @throws the signal's reason when it was aborted in the meantime. */
+  /**
+   * Goes on one after another, however many work so: others wait for one of them, not for all.
+   * @throws the signal's reason when it was aborted in the meantime.
+   */
   async give(): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await (lastTurn = lastTurn.then(() => new Promise((resolve) => setTimeout(resolve, 0))));
     this.#signal?.throwIfAborted();
     this.#nextMs = performance.now() + TURN_INTERVAL_MS;
   }
-}
-
-/** What `make` makes of each item, in order, with turns for others between them. */
-export async function mapInTurns<T, U>(
-  items: readonly T[],
-  signal: AbortSignal | undefined,
-  make: (item: T) => U,
-): Promise<U[]> {
-  const turns = new Turns(signal);
-  const made: U[] = [];
-  for (const item of items) {
-    made.push(make(item));
-    if (turns.isDue()) await turns.give();
-  }
-  return made;
 }

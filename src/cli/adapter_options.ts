@@ -39,12 +39,22 @@ export function adapterChoices(
   return [...before, ...list(text).map(adapterChoice)];
 }
 
+/** A path may have colons of its own: a file that is there is meant as it is written. */
 function adapterChoice(text: string): AdapterChoice {
   const [, path, scale] = /^(.+):([^:\\/]*)$/.exec(text) ?? [];
-  if (scale === undefined) return { path: text };
+  if (scale === undefined || isFile(text)) return { path: text };
   const value = scale.trim() === "" ? NaN : Number(scale);
   if (Number.isFinite(value)) return { path, scale: value };
+  if (/\.gguf$/i.test(scale)) return { path: text };
   throw new InvalidArgumentError("A file is needed, or a file and a number, such as a.gguf:0.5.");
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
 }
 
 /** A model with another adapter, and what clients call it. */

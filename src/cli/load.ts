@@ -1,6 +1,6 @@
 /** Loading a model for a verb: the flags for it, and progress while it lasts. */
 import type { Command } from "commander";
-import { Option } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import { basename } from "node:path";
 import { UsageError } from "../base/errors.ts";
 import {
@@ -116,7 +116,14 @@ const draftCount = wholeNumber({ max: DRAFTS_MAX });
 
 /** "auto", "off" or a number. */
 function speculate(text: string): NonNullable<LoadOptions["speculate"]> {
-  return text === "auto" || text === "off" ? text : draftCount(text);
+  if (text === "auto" || text === "off") return text;
+  try {
+    return draftCount(text);
+  } catch {
+    throw new InvalidArgumentError(
+      `auto, off or a whole number from 0 to ${DRAFTS_MAX} is needed.`,
+    );
+  }
 }
 
 /** Adds the flag of a model that guesses for the verb's. */

@@ -1,6 +1,7 @@
 /**
  * The door to GGUF: what a model file says, and the bytes of its tensors. Knows nothing of models.
  */
+export { openedAs } from "./opened_as.ts";
 export { openGguf, parseGguf } from "./parse.ts";
 export { describeGguf, type GgufSummary } from "./describe.ts";
 export { changedMetadata, checkOutput, copiedPieces, magicOf } from "./rewrite.ts";

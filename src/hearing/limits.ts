@@ -7,6 +7,12 @@ export const SOUND_BYTES_MAX = 20 * MiB;
 /** Of a sound: its samples are 115 MB at 48 kHz, and its spectrogram 31 MB of 128 bands. */
 export const SECONDS_MAX = 600;
 
+/**
+ * Whatever their rate: some codings make a minute of silence of a few bytes. Ten minutes of 96 kHz,
+ * 230 MB.
+ */
+export const SAMPLES_MAX = SECONDS_MAX * 96_000;
+
 /** @throws {RequestError} 400: files are larger than they may be, or empty. */
 export function checkSoundSize(bytes: Uint8Array): void {
   if (bytes.length === 0) throw unknown("its file is empty");
@@ -18,6 +24,10 @@ export function checkSoundSize(bytes: Uint8Array): void {
 
 /** @throws {RequestError} 400 when so many samples are longer than sounds may be. */
 export function checkLength(samples: number, rate: number): void {
+  if (samples > SAMPLES_MAX) {
+    const most = SAMPLES_MAX.toLocaleString("en");
+    throw tooLong(`it has more than ${most} samples, the most that sounds may have`);
+  }
   if (samples <= SECONDS_MAX * rate) return;
   const longer = `it takes more than ${SECONDS_MAX / 60} minutes, the most that sounds may take`;
   throw tooLong(longer);

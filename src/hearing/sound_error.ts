@@ -12,7 +12,7 @@ export function damaged(kind: string, what: string): RequestError {
 
 /** A file of no kind that is read. */
 export function unknown(what: string): RequestError {
-  return new RequestError(`Cannot read the sound: ${what}: send a WAV or an MP3`, {
+  return new RequestError(`Cannot read the sound: ${what}: send a WAV, MP3, FLAC or Opus`, {
     ...{ status: 400, code: "invalid_audio", param: "messages" },
   });
 }

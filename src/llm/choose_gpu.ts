@@ -4,13 +4,17 @@
  */
 import { describeGpu, type GpuDescription } from "../../gpu/mod.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
+import type { BundleUnit } from "../bundle/types.ts";
 import { isSilentKind } from "../model/mod.ts";
+import type { ModelDescription } from "../model/types.ts";
 import { type GpuOptions, STEP_TOKENS } from "../rank/plan/plan.ts";
 import { besideObstacle, gpuObstacle } from "../rank/gpu/obstacle.ts";
+import { unitsObstacle } from "../rank/gpu/unit_share.ts";
 import { chooseLongSteps } from "./choose_long_steps.ts";
 import { fittingContexts, fittingLayers, hasExperts } from "./gpu_memory.ts";
 import { expectedSpeeds } from "./gpu_speeds.ts";
 import { type GpuMode, hotSharesOf, type LoadOptions } from "./load_options.ts";
+import { type DescribedPacked, packedShares } from "./packed_share.ts";
 import type { DescribedModel } from "./plan_load.ts";
 
 /** A GPU's part of a model. */
@@ -95,13 +99,25 @@ export async function chooseGpu(
   // What is brought is said with the part; why nothing is, here.
   const more = isAlone || share.longSteps !== undefined || share.layers === 0
     ? ""
-    : `; ${chooseLongSteps(of, options, share).reason}`;
+    : `; ${whyNoMore(of, options, share)}`;
   return {
     parts,
     mayBeWithout: mode === "auto",
     reason: `${describePart(parts[0])}${more}`,
     expectedDecodeTps: parts[0].isAlone && speeds?.does === "decode" ? speeds.gpu : null,
   };
+}
+
+/** Why a GPU that has a part gets nothing besides. */
+function whyNoMore(of: DescribedModel, options: LoadOptions, share: GpuOptions): string {
+  return of.packed
+    ? ofPacked(of.model, of.packed.units)
+    : chooseLongSteps(of, options, share).reason;
+}
+
+/** What holds for packed files alone. */
+function ofPacked(model: ModelDescription, units: readonly BundleUnit[]): string {
+  return unitsObstacle(model, units) ?? "of a packed file the same ones in steps of any length";
 }
 
 function without(reason: string): GpuDecision {
@@ -120,7 +136,24 @@ function refuse(mode: GpuMode, reason: string): GpuDecision {
   );
 }
 
+/** Heads, and neurons that fire most often, beside the threads that read the others. */
+function partsOfPacked(
+  of: DescribedPacked,
+  options: LoadOptions,
+  isSoftware: boolean,
+): GpuPart[] {
+  return packedShares(of, options).map(({ layers, neurons }) => ({
+    share: { heads: 1, neurons: [neurons], hasOutput: layers > 0, layers },
+    isAlone: false,
+    mayBeSoftware: isSoftware,
+    isByFrequency: of.packed.units.every(({ rates }) => rates !== null),
+    priority: options.priority ?? "normal",
+  }));
+}
+
 function partsFor(of: DescribedModel, options: LoadOptions, isSoftware: boolean): GpuPart[] {
+  const { packed = null } = of;
+  if (packed !== null) return partsOfPacked({ ...of, packed }, options, isSoftware);
   const { config } = of.model;
   const { besideGpu = false, priority = "normal" } = options;
   const layers = Math.min(config.blockCount, options.gpuLayers ?? config.blockCount);
@@ -182,7 +215,7 @@ function withContexts(
   of: DescribedModel,
   options: LoadOptions,
 ): readonly GpuPart[] {
-  const isAuto = options.parallel === "auto" && !of.model.config.isEncoder;
+  const isAuto = options.parallel === "auto" && !of.model.config.isEncoder && !of.packed;
   const contexts = isAuto ? fittingContexts(of, options) : 1;
   return parts.length === 0 || contexts === 1 ? parts : [{ ...parts[0], contexts }, ...parts];
 }

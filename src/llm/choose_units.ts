@@ -69,15 +69,20 @@ export function chooseUnits(by: UnitBudget): UnitOptions {
   return mostResident(by); // whole blocks from disk for every token: slow, but it answers
 }
 
+/** A GPU streams nothing. */
+export function threadsOf(plans: readonly RankPlan[]): readonly RankPlan[] {
+  return plans.filter(({ gpu }) => gpu === null);
+}
+
 type Sized = { readonly options: UnitOptions; readonly bytes: number };
 
 /** As many slots as there is room for beside what is resident. */
 function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
   const { units, budgetBytes, steps } = by;
   const slotBytes = slotBytesOf(units, hasResidentGates);
-  const plans = by.plan(
+  const plans = threadsOf(by.plan(
     unitOptions(units, { residentUnits: 0, hasResidentGates, slotCount: 0 }),
-  );
+  ));
   const ranks = plans.length;
   // A token may need all neurons of all blocks that are computed at the same time.
   const fewestOfArena = Math.max(
@@ -119,7 +124,7 @@ function mostPlaces(by: UnitBudget): Sized["options"] {
     });
   for (let arenaCount = 1;; arenaCount++) {
     const least = try_(arenaCount, 1);
-    const places = by.plan(least.options)
+    const places = threadsOf(by.plan(least.options))
       .map(({ workspaces: [{ stream }] }) => stream!.placeBytes);
     const pages = places.length * arenaCount * PAGE_BYTES; // arenas are whole pages
     const bytes = arenaCount * places.reduce((sum, each) => sum + each, 0);

@@ -4,6 +4,7 @@ import { formatBytes } from "../base/units.ts";
 import { openModelFile } from "../bundle/mod.ts";
 import { independentRows } from "../engine/row_independence.ts";
 import type { EngineDraft } from "../../workers/mod.ts";
+import { openedAs } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { ModelDescription } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
@@ -76,7 +77,7 @@ export function planBeside(
   plans: readonly RankPlan[],
   module: WebAssembly.Module,
 ): { file: GgufFile; model: ModelDescription; plans: RankPlan[] } {
-  const { file, packed } = openModelFile(path);
+  const { file, packed } = openedAs("draft model", () => openModelFile(path));
   if (packed !== null) throw refusal(path, "it is a packed file: take its .gguf file");
   const [{ contextLength: most, chunkTokens, sequences: parallel }] = plans;
   const trained = describeForUse(file, {}).config.contextLength;

@@ -1,5 +1,6 @@
 /** The library's face: load a model file, ask it, close it. Knows nothing of HTTP. */
 import { RequestError } from "../base/errors.ts";
+import { runSteps } from "../base/steps.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 import type { EngineOptions } from "./engine_options.ts";
 import { noImages } from "./images/place_images.ts";
@@ -199,7 +200,7 @@ export class Engine implements AsyncDisposable {
    */
   async embed(text: string): Promise<Float32Array> {
     this.#checkOpen();
-    const [vector] = await this.#model.embed([this.#model.encodeWhole(text)]);
+    const [vector] = await this.#model.embed([runSteps(this.#model.inSteps.whole(text))]);
     return unitVector(vector);
   }
 

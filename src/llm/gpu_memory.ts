@@ -22,25 +22,12 @@ import type { DescribedModel } from "./plan_load.ts";
  * room for two of them when they are brought. Infinite where nobody set a limit.
  */
 export function fittingLayers(of: DescribedModel, options: LoadOptions): number {
-  const { gpuMemoryBytes, gpuStreamFrom, parallel = 1 } = options;
+  const { gpuMemoryBytes, gpuStreamFrom } = options;
   if (gpuMemoryBytes === undefined) return Infinity;
   const { tensors: { layers, output, tokenInputs }, config } = of.model;
-  const bytesOf = (matrices: readonly MatrixTensor[]) =>
-    matrices.reduce(
-      (sum, { tensor, rows, columns }) =>
-        sum + matrixBytes(of.file.tensors.get(tensor)!.type, rows, columns),
-      0,
-    );
-  const kept = Math.max(...layers.map((_, layer) =>
-    wholeLayerBytes(config, layer, {
-      chunkTokens: stepTokens(of, options),
-      contextLength: contextLengthFor(of.model, options),
-      sequences: parallel === "auto" ? 1 : parallel,
-      kvType: options.kvType === "f32" ? "f32" : "i16",
-    })
-  ));
+  const kept = keptBytes(of, options);
   const most = (matricesOf: (layer: LayerTensors) => MatrixTensor[]) =>
-    Math.max(...layers.map((layer) => bytesOf(matricesOf(layer))));
+    Math.max(...layers.map((layer) => bytesOf(of, matricesOf(layer))));
   const expertsOf = hasExperts(of, options) ? expertMatrices : () => [];
   // Layers of an encoder share it.
   const layerBytes = (config.isEncoder ? 0 : kept) +
@@ -50,9 +37,50 @@ export function fittingLayers(of: DescribedModel, options: LoadOptions): number 
     ]);
   const room = gpuMemoryBytes - activationBytes(of, options) - (config.isEncoder ? kept : 0);
   const ends = tokenInputs === null ? [output] : [output, tokenInputs.projection];
-  if (room >= layers.length * layerBytes + bytesOf(ends)) return Infinity;
+  if (room >= layers.length * layerBytes + bytesOf(of, ends)) return Infinity;
   const sets = gpuStreamFrom === 0 ? 0 : 2 * most(neuronMatrices);
   return Math.max(0, Math.floor((room - sets) / layerBytes));
+}
+
+/** What a GPU may take, beside activations, and what of a model's heads takes how much of it. */
+export interface RoomOnGpu {
+  /** Infinite where nobody set a limit. */
+  readonly roomBytes: number;
+  /** Of a layer: heads' matrices, and what it keeps of texts. */
+  readonly headBytes: number;
+  readonly outputBytes: number;
+}
+
+export function roomOnGpu(of: DescribedModel, options: LoadOptions): RoomOnGpu {
+  const { gpuMemoryBytes = Infinity } = options;
+  const { layers, output } = of.model.tensors;
+  return {
+    roomBytes: gpuMemoryBytes - activationBytes(of, options),
+    headBytes: keptBytes(of, options) +
+      Math.max(...layers.map((layer) => bytesOf(of, headMatrices(layer)))),
+    outputBytes: bytesOf(of, [output]),
+  };
+}
+
+/** Of the layer that keeps most of texts. */
+function keptBytes({ model }: DescribedModel, options: LoadOptions): number {
+  const { parallel = 1 } = options;
+  return Math.max(...model.tensors.layers.map((_, layer) =>
+    wholeLayerBytes(model.config, layer, {
+      chunkTokens: stepTokens({ model }, options),
+      contextLength: contextLengthFor(model, options),
+      sequences: parallel === "auto" ? 1 : parallel,
+      kvType: options.kvType === "f32" ? "f32" : "i16",
+    })
+  ));
+}
+
+function bytesOf({ file }: DescribedModel, matrices: readonly MatrixTensor[]): number {
+  return matrices.reduce(
+    (sum, { tensor, rows, columns }) =>
+      sum + matrixBytes(file.tensors.get(tensor)!.type, rows, columns),
+    0,
+  );
 }
 
 /**
@@ -121,7 +149,7 @@ function activationBytes(of: DescribedModel, options: LoadOptions): number {
 }
 
 /** The most tokens of a step: of an encoder a text is one. */
-function stepTokens({ model }: DescribedModel, options: LoadOptions): number {
+function stepTokens({ model }: Pick<DescribedModel, "model">, options: LoadOptions): number {
   if (model.config.isEncoder) return contextLengthFor(model, options);
   return options.chunkTokens ?? CHUNK_TOKENS_OF_LONG_STEPS;
 }

@@ -5,6 +5,7 @@
 import type { ChatTemplate } from "../chat/mod.ts";
 import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
+import { runSteps } from "../base/steps.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { readLogprobs } from "../engine/logprob_rows.ts";
@@ -41,6 +42,7 @@ import type {
   LanguageModel,
   ModelDetails,
   NeuronActivity,
+  PromptSteps,
   TokenLogprobs,
 } from "./types.ts";
 
@@ -166,27 +168,19 @@ export class LoadedModel implements LanguageModel {
   }
 
   encodeChat(messages: readonly ChatMessage[], options?: ChatOptions): number[] {
-    return this.#prompts.chat(messages, options);
+    return runSteps(this.#prompts.chat(messages, options));
   }
 
   encodePrompt(text: string, options?: Pick<ChatOptions, "mustFit">): number[] {
-    return this.#prompts.prompt(text, options);
-  }
-
-  encodeWhole(text: string, options?: { mustFit?: boolean; isCut?: boolean }): number[] {
-    return this.#prompts.whole(text, options);
-  }
-
-  encodePair(...of: Parameters<PromptEncoder["pair"]>): number[] {
-    return this.#prompts.pair(...of);
+    return runSteps(this.#prompts.prompt(text, options));
   }
 
   encodeText(text: string, options?: Parameters<LanguageModel["encodeText"]>[1]): number[] {
-    return this.#prompts.text(text, options);
+    return runSteps(this.#prompts.text(text, options));
   }
 
-  encodeTextSteps(...of: Parameters<PromptEncoder["textSteps"]>): Generator<void, number[]> {
-    return this.#prompts.textSteps(...of);
+  get inSteps(): PromptSteps {
+    return this.#prompts;
   }
 
   decode(ids: readonly number[]): string {

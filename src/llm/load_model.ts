@@ -65,7 +65,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   const predictors = await tryOrClose(engine, () =>
     tryPredictors({
       ...{ file, model, plans, tokenizer, engine },
-      mode: first.gpu === null ? options.predictor ?? "auto" : "off",
+      mode: first.gpu === null || packed !== null ? options.predictor ?? "auto" : "off",
       notify: options.onNotice ?? warn,
     }));
   const archive = archiveOf({ file, packed }, options);

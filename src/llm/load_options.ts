@@ -57,6 +57,8 @@ export interface LoadOptions extends EngineOptions {
   readonly besideGpu?: boolean;
   /** The GPU is lost in the step of that number, counted from 1 (for tests). */
   readonly gpuLossAtStep?: number;
+  /** The same of the GPU that looks at images, each time that it is opened (for tests). */
+  readonly gpuLossAtLook?: number;
   /**
    * Tokens that a GPU computes in one wait take at most so long together, ms; 0: one token a wait.
    * Left out: 16, and on software one token.

@@ -41,6 +41,7 @@ export type {
   MessageImage,
   ModelDetails,
   NeuronActivity,
+  PromptSteps,
   SamplingOptions,
   SeenImages,
   StreamTimings,

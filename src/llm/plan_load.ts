@@ -191,12 +191,13 @@ export function planLoad(
     const units = unitOptions(packed.units, { steps, ...options.streaming });
     const plans = planWith({
       packed: units,
+      hasPredictors: options.predictor !== "off",
       chunkTokens: Math.max(options.wholeRows ?? 1, chunkTokens),
     });
     const by = { options, budgetBytes, ioWorkers, units: packed.units.length };
     return { plans, ...readersOf({ packed, file }, plans, by), expectedDecodeTps: null };
   }
-  return planPacked({ file, model, packed }, module, options);
+  return planPacked({ file, model, packed }, module, options, gpu);
 }
 
 /**
@@ -223,6 +224,7 @@ function planPacked(
   of: PlannableModel,
   module: WebAssembly.Module,
   options: LoadOptions,
+  gpu?: GpuPart | null,
 ): PlannedLoad {
   const budget: LoadOptions & Budget = {
     ...options,
@@ -231,10 +233,13 @@ function planPacked(
     profile: options.profile ?? DEFAULT_PROFILE,
     stats: null,
   };
-  const { plan, ranks, isDirect } = planWithin(of, module, budget);
+  const { plan, ranks, isDirect } = planWithin(of, module, budget, gpu);
   if (plan.kind === "refusal") throw new BudgetError(plan.budgetBytes, plan.neededBytes);
+  const read = { plans: [...ranks!], isDirect, ioWorkers: plan.ioWorkers };
+  // What a GPU saves of the disk is in no formula.
+  if (gpu) return { ...read, expectedDecodeTps: null };
   return {
-    ...{ plans: [...ranks!], isDirect, ioWorkers: plan.ioWorkers },
+    ...read,
     expectedDecodeTps: plan.expected.tokensPerSecond,
     expectAgain: (predictedPerActive) => expectAgain(of, module, budget, predictedPerActive),
   };

@@ -7,7 +7,7 @@ import { check } from "../base/check.ts";
 import type { PackedModel } from "../bundle/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { isSilentKind, summarizePredictors } from "../model/mod.ts";
-import type { ModelDescription } from "../model/types.ts";
+import type { ModelConfig, ModelDescription } from "../model/types.ts";
 import {
   type MachineProfile,
   type MemoryPlan,
@@ -21,11 +21,12 @@ import {
   usedRegions,
   type Way,
 } from "../planner/mod.ts";
-import { planRanks } from "../rank/plan/plan.ts";
+import { clustersOnGpu, planRanks } from "../rank/plan/plan.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 import { ALL_STEPS, type UnitOptions } from "../rank/plan/plan_units.ts";
 import type { FiringStats } from "../stats/types.ts";
-import { BudgetError, chooseUnits } from "./choose_units.ts";
+import type { GpuPart } from "./choose_gpu.ts";
+import { BudgetError, chooseUnits, threadsOf } from "./choose_units.ts";
 import type { LoadOptions } from "./load_options.ts";
 import { readersOf, readsByKernel } from "./packed_readers.ts";
 import { rankOptionsFor } from "./rank_options.ts";
@@ -59,15 +60,17 @@ export interface PlannedModel {
 }
 
 /**
- * How the model is run within a budget, or would be, were it packed.
+ * How the model is run within a budget, or would be, were it packed; with a GPU's part of it, whose
+ * memory is not counted.
  * @throws {UnsupportedModelError} when it cannot be run at all.
  */
 export function planWithin(
   of: PlannableModel,
   module: WebAssembly.Module,
   options: LoadOptions & Budget,
+  gpu: GpuPart | null = null,
 ): PlannedModel {
-  const { input, obstacle } = inputOf(of, module, options);
+  const { input, obstacle } = inputOf(of, module, options, gpu);
   const other = { obstacle, ranks: null, isDirect: false };
   if (of.packed === null) {
     const plain = planMemory(input);
@@ -76,7 +79,7 @@ export function planWithin(
   }
   const asPacked = { ...input, isPacked: true };
   try {
-    return { ...layOut(of, decide(asPacked), { input: asPacked, module, options }), obstacle };
+    return { ...layOut(of, decide(asPacked), { input: asPacked, module, options, gpu }), obstacle };
   } catch (error) {
     if (!(error instanceof BudgetError)) throw error;
     const { budgetBytes, besideBytes = 0 } = options;
@@ -104,25 +107,43 @@ function inputOf(
   { file, packed, model }: PlannableModel,
   module: WebAssembly.Module,
   options: LoadOptions & Budget,
+  gpu: GpuPart | null = null,
 ): { input: PlanInput; obstacle: string | null } {
   const { units, obstacle } = packed === null
     ? modelUnits(model, file.tensors, ALIGN_BYTES)
-    : { units: packed.units, obstacle: null };
+    : { units: beside(gpu, packed.units, model.config), obstacle: null };
   const { rankCount, contextLength, sequences, kvType, isSparse, sizes } = rankOptionsFor(
     model,
     module,
     options,
+    gpu,
   );
   const { budgetBytes, besideBytes = 0, profile, stats, ioWorkers, gatesFirst } = options;
   const input: PlanInput = {
     ...{ model, tensors: file.tensors, units, isPacked: packed !== null },
-    ...{ threads: rankCount, contextLength, sequences, kvType, isSparse, sizes },
+    ...{ threads: gpu === null ? rankCount : rankCount - 1, gpu: gpu?.share },
+    ...{ contextLength, sequences, kvType, isSparse, sizes },
     ...{ budgetBytes: budgetBytes - besideBytes, profile, stats, ioWorkers },
     ways: waysOf(options),
     kernelReads: readsByKernel(packed ?? file.parts[0], options),
     readsGatesFirst: gatesFirst,
   };
   return { input, obstacle };
+}
+
+/** What threads have of units, of which a GPU has the most frequent clusters. */
+function beside(
+  gpu: GpuPart | null,
+  units: PackedModel["units"],
+  { blockCount }: ModelConfig,
+): PlanInput["units"] {
+  if (gpu === null) return units;
+  const { layers, neurons: [share] } = gpu.share;
+  return units.map((unit) => {
+    const isShared = unit.expert === null && unit.layer >= blockCount - layers;
+    const stripe = unit.neurons / unit.stripes;
+    return isShared ? { ...unit, gpuOfStripe: clustersOnGpu(share, stripe) } : unit;
+  });
 }
 
 /** What the user has decided already. */
@@ -150,10 +171,11 @@ function decide(input: PlanInput): MemoryPlan {
 function layOut(
   of: PlannableModel,
   decided: MemoryPlan,
-  { input, module, options }: {
+  { input, module, options, gpu }: {
     input: PlanInput;
     module: WebAssembly.Module;
     options: LoadOptions & Budget;
+    gpu: GpuPart | null;
   },
 ): Omit<PlannedModel, "obstacle"> {
   const { model, file } = of;
@@ -162,7 +184,7 @@ function layOut(
   const { budgetBytes, besideBytes = 0, observe = [], streamingSteps } = options;
   const { chunkTokens, ioWorkers, mergeGapBytes, hotFractions, expected } = decided;
   const sharedLane = experts !== null && experts.sharedFeedForwardLength > 0 ? 1 : 0;
-  const rankOptions = rankOptionsFor(model, module, { chunkTokens, ...options });
+  const rankOptions = rankOptionsFor(model, module, { chunkTokens, ...options }, gpu);
   // Where all gates are in memory no predictor is asked: their room is for slots.
   const planFor = (packed: UnitOptions) =>
     planRanks(model, file.tensors, {
@@ -209,11 +231,14 @@ function placesOf(
   }
   if (slotCount === 0) {
     const slots = residentUnits + arenaCount * (stagePlaces - 1);
-    const slotBytes = sum(ranks.map(({ workspaces }) => workspaces[0].stream!.placeBytes));
+    const slotBytes = sum(
+      threadsOf(ranks).map(({ workspaces }) => workspaces[0].stream!.placeBytes),
+    );
     return { way: "units", slots, slotBytes, residentShare: Math.min(1, slots / units.length) };
   }
   const slots = sum(
-    ranks.flatMap(({ workspaces }) => workspaces.map(({ stream }) => stream!.slotCount)),
+    threadsOf(ranks)
+      .flatMap(({ workspaces }) => workspaces.map(({ stream }) => stream!.slotCount)),
   );
   return {
     way: hasResidentGates ? "gates" : "predictor",

@@ -2,16 +2,18 @@
 import type { ChatTemplate } from "../chat/mod.ts";
 import { encodePair, frameIds } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
+import type { Steps } from "../base/steps.ts";
 import { checkLength } from "./check_ids.ts";
 import { countImages, idsWithImages, noImages, renderWithImages } from "./images/place_images.ts";
-import type { ChatMessage, ChatOptions, LanguageModel } from "./types.ts";
+import type { ChatMessage, ChatOptions, PromptSteps } from "./types.ts";
 
 /** Of these vocabularies one token may stand for any length of text that they do not know. */
 const MERGING_KINDS: readonly Tokenizer["kind"][] = ["bert", "t5"];
 /** `SPECIAL_TOKEN_BREAKER` where it is no half of a character. */
 const BREAKERS = /\uD800/gu;
 
-export class PromptEncoder {
+/** In steps; `runSteps` takes them all. */
+export class PromptEncoder implements PromptSteps {
   readonly #tokenizer: Tokenizer;
   readonly #chatTemplate: ChatTemplate;
   readonly #contextLength: number;
@@ -31,40 +33,34 @@ export class PromptEncoder {
     return renderWithImages(messages, render).texts.join("").replace(BREAKERS, "");
   }
 
-  chat(messages: readonly ChatMessage[], options?: ChatOptions): number[] {
-    if (countImages(messages) > 0) return this.#withImages(messages, options);
+  *chat(messages: readonly ChatMessage[], options?: ChatOptions): Steps<number[]> {
+    if (countImages(messages) > 0) return yield* this.#withImages(messages, options);
     const text = this.#chatTemplate.render(messages, options);
     if (options?.mustFit) this.#checkLength(text);
-    return this.#withBos(this.#tokenizer.encode(text, { special: true }));
+    return this.#withBos(yield* this.#tokenizer.encodeSteps(text, { special: true }));
   }
 
   /** Texts between images are encoded by themselves, as they were when models were trained. */
-  #withImages(messages: readonly ChatMessage[], options: ChatOptions = {}): number[] {
+  *#withImages(messages: readonly ChatMessage[], options: ChatOptions = {}): Steps<number[]> {
     const { images: seen, mustFit, ...rest } = options;
     if (seen === undefined) throw noImages(messages);
     const render = (marked: readonly ChatMessage[]) => this.#chatTemplate.render(marked, rest);
     const placed = renderWithImages(messages, render);
     if (mustFit) this.#checkLength(placed.texts.join(""));
-    const encode = (text: string) => this.#tokenizer.encode(text, { special: true });
-    return this.#withBos(idsWithImages(placed, seen, encode));
+    const encode = (text: string) => this.#tokenizer.encodeSteps(text, { special: true });
+    return this.#withBos(yield* idsWithImages(placed, seen, encode));
   }
 
-  prompt(text: string, { mustFit = false } = {}): number[] {
+  *prompt(text: string, { mustFit = false } = {}): Steps<number[]> {
     if (mustFit) this.#checkLength(text);
-    return this.#withBos(this.#tokenizer.encode(text));
+    return this.#withBos(yield* this.#tokenizer.encodeSteps(text));
   }
 
-  text(text: string, options: Parameters<LanguageModel["encodeText"]>[1] = {}): number[] {
-    if (options.mustFit) this.#checkLength(text);
-    const ids = this.#tokenizer.encode(text, { special: options.special });
-    return options.bos ? this.#withBos(ids) : ids;
-  }
-
-  /** The same of a text of any length, in steps. */
-  *textSteps(
+  *text(
     text: string,
-    { special, bos }: { special?: boolean; bos?: boolean } = {},
-  ): Generator<void, number[]> {
+    { special, bos, mustFit }: { special?: boolean; bos?: boolean; mustFit?: boolean } = {},
+  ): Steps<number[]> {
+    if (mustFit) this.#checkLength(text);
     const ids = yield* this.#tokenizer.encodeSteps(text, { special });
     return bos ? this.#withBos(ids) : ids;
   }
@@ -73,9 +69,9 @@ export class PromptEncoder {
    * Ids of a text that is read as a whole, with the marks around it. isCut: what does not fit is
    * left out, and not the marks.
    */
-  whole(text: string, { mustFit = false, isCut = false } = {}): number[] {
+  *whole(text: string, { mustFit = false, isCut = false } = {}): Steps<number[]> {
     if (mustFit) this.#checkLength(text);
-    const ids = this.#tokenizer.encode(text);
+    const ids = yield* this.#tokenizer.encodeSteps(text);
     const framed = frameIds(this.#tokenizer, ids);
     const over = framed.length - this.#contextLength;
     if (!isCut || over <= 0) return framed;
@@ -86,16 +82,16 @@ export class PromptEncoder {
    * Ids of two texts, of which the model says how well the second goes with the first. isCut: the
    * second loses of its end what does not fit.
    */
-  pair(query: string, document: string, { isCut = false } = {}): number[] {
+  *pair(query: string, document: string, { isCut = false } = {}): Steps<number[]> {
     const encode = (document: string) => encodePair(this.#tokenizer, { query, document });
-    let ids = encode(document);
+    let ids = yield* encode(document);
     if (!isCut || ids.length <= this.#contextLength) return ids;
-    const own = this.#tokenizer.encode(document);
+    const own = yield* this.#tokenizer.encodeSteps(document);
     let count = own.length;
     // What is left of a text may have some more tokens than it had in the whole.
     for (let over; count > 0 && (over = ids.length - this.#contextLength) > 0;) {
       count = Math.max(0, count - over);
-      ids = encode(this.#tokenizer.decode(own.slice(0, count)));
+      ids = yield* encode(this.#tokenizer.decode(own.slice(0, count)));
     }
     return ids;
   }

@@ -51,6 +51,7 @@ export function rankOptionsFor(
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
     thresholds: options.quiet?.thresholds,
+    // Beside a GPU only where what they name comes from the disk: plan_within.ts.
     hasPredictors: options.predictor !== "off" && !gpu,
     arenaBytesMax: options.arenaBytesMax,
     sizes: instantiateKernels(module, memory),

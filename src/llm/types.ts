@@ -220,7 +220,7 @@ export interface ChatMessage {
 export interface MessageImage {
   /** UTF-16 units of the message's content before it. */
   readonly at: number;
-  /** A PNG, JPEG, WebP, GIF or BMP file; of a sound a WAV or an MP3. */
+  /** A PNG, JPEG, WebP, GIF or BMP file; of a sound a WAV, MP3, FLAC or Opus. */
   readonly file: Uint8Array;
   /** Left out: an image. */
   readonly kind?: "image" | "sound";
@@ -256,6 +256,29 @@ export interface EmbedOptions {
   readonly priority?: number;
 }
 
+/** Ids of texts of any length, in steps of a few milliseconds. */
+export interface PromptSteps {
+  /** As `LanguageModel.encodeChat`. */
+  chat(messages: readonly ChatMessage[], options?: ChatOptions): Generator<void, number[]>;
+  /** As `LanguageModel.encodePrompt`. */
+  prompt(text: string, options?: Pick<ChatOptions, "mustFit">): Generator<void, number[]>;
+  /** As `LanguageModel.encodeText`. */
+  text(
+    text: string,
+    options?: { [K in "special" | "bos" | "mustFit"]?: boolean },
+  ): Generator<void, number[]>;
+  /**
+   * Of a text that is read as a whole (`embed`), with what the model wants around it; with `isCut`
+   * what does not fit the context is left out.
+   */
+  whole(text: string, options?: { mustFit?: boolean; isCut?: boolean }): Generator<void, number[]>;
+  /**
+   * Of two texts that are read together (`rank`); with `isCut` the end of a document that does not
+   * fit the context is left out.
+   */
+  pair(query: string, document: string, options?: { isCut?: boolean }): Generator<void, number[]>;
+}
+
 /** A model that answers; ids are its own. */
 export interface LanguageModel {
   /** The name clients use. */
@@ -283,21 +306,8 @@ export interface LanguageModel {
   encodePrompt(text: string, options?: Pick<ChatOptions, "mustFit">): number[];
   /** Ids of any text: special tokens parsed with `special`, BOS before it with `bos`. */
   encodeText(text: string, options?: { [K in "special" | "bos" | "mustFit"]?: boolean }): number[];
-  /** The same of a text of any length, in steps of some milliseconds; left out: it has no steps. */
-  encodeTextSteps?(
-    text: string,
-    options?: { [K in "special" | "bos"]?: boolean },
-  ): Generator<void, number[]>;
-  /**
-   * Ids of a text that is read as a whole (`embed`), with what the model wants around it; with
-   * `isCut` what does not fit the context is left out. Left out: as a prompt's.
-   */
-  encodeWhole?(text: string, options?: { mustFit?: boolean; isCut?: boolean }): number[];
-  /**
-   * Ids of two texts that are read together (`rank`); with `isCut` the end of a document that does
-   * not fit the context is left out. Left out: it cannot.
-   */
-  encodePair?(query: string, document: string, options?: { isCut?: boolean }): number[];
+  /** The same of texts of any length, for a thread that others need. */
+  readonly inSteps: PromptSteps;
   /** Text of ids, control tokens left out. */
   decode(ids: readonly number[]): string;
   /** The token's bytes, as they appear in text; empty for control tokens. */
@@ -311,7 +321,7 @@ export interface LanguageModel {
     options?: EmbedOptions,
   ): Promise<Float32Array[]>;
   /**
-   * How well the second text of each pair (`encodePair`) goes with the first: larger is better;
+   * How well the second text of each pair (`inSteps.pair`) goes with the first: larger is better;
    * left out: it does not say.
    * @throws {RequestError} when the ids do not fit, or the model has no weights for it.
    */

@@ -3,7 +3,8 @@
  * sleeps. Knows nothing of models.
  *
  * A waiting thread spins for a bounded time, because waking a sleeper costs 25 µs and more, and
- * then sleeps, because a spinner on a busy machine takes the core that the others need.
+ * then sleeps, because a spinner on a busy machine takes the core that the others need. How long
+ * it spins, spin_bound.ts learns.
  */
 import {
   ABORT_AT_WORDS,
@@ -34,6 +35,7 @@ import {
   STEP_SLEEPERS_WORD,
   STEP_TOKEN_COUNT_WORD,
 } from "./control_layout.ts";
+import { SHORT_PROBES, SpinBound } from "./spin_bound.ts";
 
 /** About 800 µs of spinning: one probe is an atomic load and a pause, about 40 ns. */
 const SPIN_PROBES = 20_000;
@@ -98,7 +100,9 @@ export interface DraftCounts {
 export class Control {
   readonly words: Int32Array;
   readonly #size: ControlOptions;
-  readonly #spinProbes: number;
+  /** Waits for a step, which may be of another request, and for a join end in different ways. */
+  readonly #stepSpin: SpinBound;
+  readonly #joinSpin: SpinBound;
   #stepSequence = 0;
   /** Joins reached so far, the same on all ranks; wraps around. */
   #joinCount = 0;
@@ -111,7 +115,9 @@ export class Control {
     this.#size = size;
     const threads = size.rankCount + (size.otherThreads ?? 0);
     const isCrowded = threads > navigator.hardwareConcurrency;
-    this.#spinProbes = Math.min(isCrowded ? CROWDED_SPIN_PROBES : SPIN_PROBES, spinProbesMax);
+    const probes = Math.min(isCrowded ? CROWDED_SPIN_PROBES : SPIN_PROBES, spinProbesMax);
+    this.#stepSpin = new SpinBound(probes);
+    this.#joinSpin = new SpinBound(probes);
     // An odd number, which no even join has: join 0 comes again after 2^32 of them.
     if (size.leads) this.words[ABORT_AT_WORDS] = 1;
   }
@@ -158,7 +164,7 @@ export class Control {
   awaitStep(step: StepWords): void {
     const words = this.words;
     const seen = this.#stepSequence;
-    this.#waitWhile(STEP_SEQUENCE_WORD, seen, STEP_SLEEPERS_WORD);
+    this.#waitWhile(STEP_SEQUENCE_WORD, seen, STEP_SLEEPERS_WORD, this.#stepSpin);
     this.#stepSequence = Atomics.load(words, STEP_SEQUENCE_WORD);
     step.kind = words[STEP_KIND_WORD];
     step.tokenCount = words[STEP_TOKEN_COUNT_WORD];
@@ -195,7 +201,8 @@ export class Control {
           Atomics.notify(words, BARRIER_GENERATION_WORD);
         }
       } else {
-        this.#waitWhile(BARRIER_GENERATION_WORD, generation, BARRIER_SLEEPERS_WORD);
+        const spin = this.#joinSpin;
+        this.#waitWhile(BARRIER_GENERATION_WORD, generation, BARRIER_SLEEPERS_WORD, spin);
       }
     }
     return Atomics.load(words, abortWord) !== this.#joinCount;
@@ -317,12 +324,17 @@ export class Control {
       slot * (SLOT_HEAD_WORDS + contextLength);
   }
 
-  #waitWhile(word: number, value: number, sleepersWord: number): void {
+  #waitWhile(word: number, value: number, sleepersWord: number, spin: SpinBound): void {
     const words = this.words;
-    for (let probe = 0; probe < this.#spinProbes; probe++) {
-      if (Atomics.load(words, word) !== value) return;
+    const { probes } = spin;
+    for (let probe = 0; probe < probes; probe++) {
+      if (Atomics.load(words, word) !== value) {
+        if (probe > SHORT_PROBES) spin.paid();
+        return;
+      }
       pause();
     }
+    spin.vain();
     Atomics.add(words, sleepersWord, 1);
     while (Atomics.load(words, word) === value) {
       if (Atomics.load(words, FAILED_WORD) !== 0) {

@@ -7,19 +7,22 @@
  *   fired       u8         [tokens, neurons]      1 where the neuron's activation is not zero
  *   gate        f32        [tokens, neurons]      before the activation (of up, without a gate)
  *   residual    f32        [tokens, embedding]    the stream as the feed-forward block finds it
+ *   chosen      u8         [tokens, experts]      1 where the token goes to the expert
  *
  * Neurons of a mixture of experts are numbered expert by expert, the shared expert's last.
  */
 import { alignUp, check } from "../base/check.ts";
 
 /** What can be shown. */
-export type Plane = "fired" | "gate" | "residual";
+export type Plane = "fired" | "gate" | "residual" | "chosen";
 
 export interface ObservationSize {
   readonly planes: readonly Plane[];
   readonly layerCount: number;
   readonly neuronCount: number;
   readonly embeddingLength: number;
+  /** Of a mixture; 0 where there are none. */
+  readonly expertCount: number;
   /** Tokens of a step at most. */
   readonly chunkTokens: number;
   /** Most bytes of the buffer; fewer tokens a step fit into a smaller one. Default: 64 MiB. */
@@ -46,12 +49,13 @@ export interface LayerViews {
   readonly fired: Uint8Array;
   readonly gate: Float32Array;
   readonly residual: Float32Array;
+  readonly chosen: Uint8Array;
 }
 
 /** More is not needed to keep threads busy; a token of a large model takes about a MiB. */
 const BYTES_MAX_DEFAULT = 64 << 20;
 const PLANE_ALIGN_BYTES = 64;
-const ELEMENT_BYTES = { fired: 1, gate: 4, residual: 4 } as const;
+const ELEMENT_BYTES = { fired: 1, gate: 4, residual: 4, chosen: 1 } as const;
 
 /** Lays out the buffer of an engine. */
 export function planObservation(size: ObservationSize): ObservationPlan {
@@ -88,10 +92,16 @@ export function layerViews({ plan, buffer }: Observation, layer: number, n: numb
     fired: new Uint8Array(buffer, ...place("fired")),
     gate: new Float32Array(buffer, ...place("gate")),
     residual: new Float32Array(buffer, ...place("residual")),
+    chosen: new Uint8Array(buffer, ...place("chosen")),
   };
 }
 
 function tokenBytes(size: ObservationSize, plane: Plane): number {
-  const elements = plane === "residual" ? size.embeddingLength : size.neuronCount;
-  return elements * ELEMENT_BYTES[plane];
+  return elementCount(size, plane) * ELEMENT_BYTES[plane];
+}
+
+/** Of one token. */
+function elementCount(size: ObservationSize, plane: Plane): number {
+  if (plane === "residual") return size.embeddingLength;
+  return plane === "chosen" ? size.expertCount : size.neuronCount;
 }

@@ -27,7 +27,7 @@ export interface ChatNode {
   readonly parentId: string | null;
   readonly role: "user" | "assistant";
   readonly content: string;
-  /** Shown before the text: data URLs. */
+  /** Shown before the text: data URLs, of sounds, too. */
   readonly images?: readonly string[];
   /** What the model thought before it answered. */
   readonly thoughts?: string;
@@ -74,6 +74,8 @@ export interface ModelInfo {
   readonly contextLength: number | null;
   /** False: it does not, or that is not known before it is loaded. */
   readonly seesImages: boolean;
+  /** The same of sounds. */
+  readonly hearsSounds: boolean;
 }
 
 /** What a layer's neurons did between two looks. */

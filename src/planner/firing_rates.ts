@@ -25,7 +25,10 @@ export interface FiringRates {
 }
 
 /** A unit, as far as it is known. */
-export type RatedUnit = UnitShape & Partial<Pick<BundleUnit, "rates">>;
+export type RatedUnit = UnitShape & Partial<Pick<BundleUnit, "rates">> & {
+  /** Of each stripe the first so many are a GPU's: nobody else computes them. Left out: none. */
+  readonly gpuOfStripe?: number;
+};
 
 /** Bins of the histogram: a factor of 1.04 each, down to one firing in 10 million tokens. */
 const BINS = 400;
@@ -50,7 +53,7 @@ export function firingRates(
     return histogram.build("counted");
   }
   if (units.length > 0 && units.every(({ rates }) => rates)) {
-    for (const { rates } of units) for (const rate of rates!) histogram.add(rate, 1);
+    for (const unit of units) addRates(histogram, unit, unit.rates!);
     return histogram.build("counted");
   }
   const samples = assumedRates();
@@ -59,6 +62,18 @@ export function firingRates(
     for (const rate of samples) histogram.add(usage * rate, unit.neurons / SAMPLES);
   }
   return histogram.build("assumed");
+}
+
+/** By position: stripe by stripe. */
+function addRates(
+  histogram: Histogram,
+  { neurons, stripes, gpuOfStripe = 0 }: RatedUnit,
+  rates: Float32Array,
+): void {
+  const inStripe = neurons / stripes;
+  rates.forEach((rate, position) => {
+    if (position % inStripe >= gpuOfStripe) histogram.add(rate, 1);
+  });
 }
 
 function allFire(units: readonly RatedUnit[], config: ModelConfig): FiringRates {

@@ -3,7 +3,7 @@
  * would be loaded by, and what neurons take. Knows no budget.
  */
 import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
-import { planRanks } from "../rank/plan/plan.ts";
+import { type PlanOptions, planRanks } from "../rank/plan/plan.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 import { usageOf } from "./firing_rates.ts";
 import type { PlanInput } from "./plan_types.ts";
@@ -147,14 +147,24 @@ export function fixedWeightCount(input: PlanInput): number {
     .reduce((sum, { dims }) => sum + dims.reduce((product, size) => product * size), 0);
 }
 
+/** Ranks of a plan; neurons: which share of them the GPU has in it, if there is one. */
+export function ranksOf(
+  { threads, gpu }: PlanInput,
+  neurons: readonly number[],
+): Pick<PlanOptions, "rankCount" | "gpu"> {
+  if (gpu === undefined) return { rankCount: threads };
+  return { rankCount: threads + 1, gpu: { ...gpu, neurons } };
+}
+
+/** Of threads. */
 function plansOf(
   input: PlanInput,
   { hasPredictors, chunkTokens }: { hasPredictors: boolean; chunkTokens: number },
 ): RankPlan[] {
-  const { model, tensors, threads, contextLength, sequences, kvType = "auto", isSparse, sizes } =
-    input;
-  return planRanks(model, tensors, {
-    ...{ rankCount: threads, contextLength, sequences, chunkTokens, kvType, isSparse },
-    ...{ hasPredictors, sizes },
+  const { model, tensors, contextLength, sequences, kvType = "auto", isSparse, sizes } = input;
+  const plans = planRanks(model, tensors, {
+    ...{ contextLength, sequences, chunkTokens, kvType, isSparse, hasPredictors, sizes },
+    ...ranksOf(input, [0]),
   });
+  return plans.filter(({ gpu }) => gpu === null);
 }

@@ -3,6 +3,7 @@ import type { RatedUnit } from "./firing_rates.ts";
 import type { MachineProfile } from "./machine_profile.ts";
 import type { GgufTensor } from "../gguf/types.ts";
 import type { ModelDescription } from "../model/types.ts";
+import type { GpuOptions } from "../rank/plan/plan_options.ts";
 import type { KernelSizes } from "../rank/plan/plan_workspace.ts";
 import type { KvType } from "../rank/plan/plan_types.ts";
 import type { FiringStats } from "../stats/mod.ts";
@@ -18,6 +19,8 @@ export interface PlanInput {
   readonly budgetBytes: number;
   /** Ranks: threads that compute. */
   readonly threads: number;
+  /** What a GPU has of a packed model beside them; left out: nothing. Its time is not expected. */
+  readonly gpu?: GpuOptions;
   readonly contextLength: number;
   /** Requests at a time, of so many keys and values; left out: 1. */
   readonly sequences?: number;

@@ -1,6 +1,7 @@
 /** What a model takes that is in memory as a whole, by the plans that ranks would be loaded by. */
 import { planRanks } from "../rank/plan/plan.ts";
 import { wholeUnits } from "../rank/plan/plan_units.ts";
+import { ranksOf } from "./model_bytes.ts";
 import type { MemoryRegion, PlanInput, RankMemory } from "./plan_types.ts";
 import { total } from "./sums.ts";
 import { usedByRanks, usedRegions } from "./used_memory.ts";
@@ -18,10 +19,11 @@ const READERS = [4, 1];
 
 /** Within the budget if that can be, else the smallest. */
 export function residentLayout(input: PlanInput, chunkTokens: number): ResidentLayout {
-  const { model, tensors, threads, contextLength, sequences, kvType = "auto" } = input;
+  const { model, tensors, contextLength, sequences, kvType = "auto" } = input;
   const { isSparse, ways, sizes, units, isPacked = false, budgetBytes } = input;
   const plans = planRanks(model, tensors, {
-    ...{ rankCount: threads, contextLength, sequences, chunkTokens, kvType, isSparse, sizes },
+    ...{ contextLength, sequences, chunkTokens, kvType, isSparse, sizes },
+    ...ranksOf(input, input.gpu?.neurons ?? []),
     // They are loaded before anybody knows whether they pay.
     hasPredictors: ways?.includes("predictor") ?? true,
     packed: isPacked ? wholeUnits(units) : undefined,

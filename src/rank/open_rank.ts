@@ -213,12 +213,13 @@ export class RankRunner {
       using reader = host.reader ?? openTensors({ parts: setup.parts });
       const opening = prepare(setup, reader, controlOf(setup), onProgress);
       const { control, tell } = opening;
-      const { tensors } = setup;
+      const { tensors, module, streams } = setup;
       const { awaitsLogits } = host;
       const tokenRows = openTokenRows(setup, opening.plan, host.reader);
       const rank = await GpuRank.open({
         ...stepInput(opening),
         ...{ gpu, control, tensors, reader, onProgress: tell, awaitsLogits, tokenRows },
+        packed: streams && { ...streams.packed, module },
         // Software is never fast enough for it, and slow to compile what it takes.
         hasChain: setup.gpu.waitMs === null ? !gpu.info.isFallback : setup.gpu.waitMs > 0,
       });

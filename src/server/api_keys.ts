@@ -9,7 +9,7 @@ import { PAGE_ROUTES } from "./page.ts";
 /** Answered without a key: the page asks for one, and whoever watches a server has none. */
 const PUBLIC_PATHS = new Set([
   ...PAGE_ROUTES.map(({ path }) => path),
-  ...["/health", "/livez", "/readyz"],
+  ...["/health", "/v1/health", "/livez", "/readyz"],
 ]);
 
 /** A set of keys that tells nothing by the time that looking takes. */

@@ -10,6 +10,7 @@ import type { Route } from "./route.ts";
 /** Routes of operations, in the document like all others. */
 export const OPERATION_ROUTES: readonly Route[] = [
   { method: "GET", path: "/health", handle: health, summary: "Whether requests are answered" },
+  { method: "GET", path: "/v1/health", handle: health, summary: "The same as /health" },
   { method: "GET", path: "/livez", handle: live, summary: "503: only a new process helps" },
   { method: "GET", path: "/readyz", handle: ready, summary: "Whether to send requests here" },
   { method: "GET", path: "/metrics", handle: showMetrics, summary: "Numbers for Prometheus" },

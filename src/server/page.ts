@@ -17,6 +17,7 @@ const POLICY = [
   "script-src 'self'",
   "style-src 'self'",
   "img-src data:",
+  "media-src data:",
   "connect-src 'self'",
   "base-uri 'none'",
   "form-action 'none'",

@@ -25,19 +25,63 @@ import { isAnthropic } from "./http_errors.ts";
 import { OLLAMA_ROUTES } from "./ollama/routes.ts";
 import { chatSchema } from "./openai/chat_request.ts";
 import { completionSchema } from "./openai/completion_request.ts";
-import { embeddings, embeddingsSchema } from "./openai/embeddings.ts";
+import {
+  embeddings,
+  embeddingsSchema,
+  rootEmbeddings,
+  rootEmbeddingsSchema,
+} from "./openai/embeddings.ts";
 import { chatCompletions, completions } from "./openai/handlers.ts";
 import { listModels, showModel } from "./openai/models.ts";
 import { RERANK_ROUTES } from "./openai/rerank.ts";
 import { TEI_ROUTES } from "./openai/tei_embed.ts";
 import { responseSchema } from "./openai/response_request.ts";
 import { responses } from "./openai/responses.ts";
+import { TRANSCRIPTION_ROUTES } from "./openai/transcriptions.ts";
 import type { Handler, Route } from "./route.ts";
 
 /** One path of two APIs: Anthropic's clients say which version of theirs they speak. */
 function byClient(handlers: { readonly anthropic: Handler; readonly openai: Handler }): Handler {
   return (c, settings) => handlers[isAnthropic(c) ? "anthropic" : "openai"](c, settings);
 }
+
+/** As llama.cpp's server has them, for clients whose base URL has no "/v1". */
+const ROOT_ALIASES: readonly Route[] = [
+  {
+    method: "POST",
+    path: "/chat/completions",
+    handle: chatCompletions,
+    summary: "The same as /v1/chat/completions",
+    body: chatSchema,
+    promptField: "messages",
+    stream: "text/event-stream",
+  },
+  {
+    method: "POST",
+    path: "/chat/completions/input_tokens",
+    handle: countChatTokens,
+    summary: "The same as /v1/chat/completions/input_tokens",
+    body: conversationSchema,
+    promptField: "messages",
+  },
+  {
+    method: "POST",
+    path: "/responses",
+    handle: responses,
+    summary: "The same as /v1/responses",
+    body: responseSchema,
+    promptField: "input",
+    stream: "text/event-stream",
+  },
+  ...["/embeddings", "/embedding"].map((path): Route => ({
+    method: "POST",
+    path,
+    handle: rootEmbeddings,
+    summary: "The same as /v1/embeddings; of `content`, as llama.cpp's server answers",
+    body: rootEmbeddingsSchema,
+    promptField: "content",
+  })),
+];
 
 /** Routes of the APIs; the page and those of operations are in app.ts. */
 export const API_ROUTES: readonly Route[] = [
@@ -54,6 +98,7 @@ export const API_ROUTES: readonly Route[] = [
     handle: byClient({ anthropic: anthropicModels.showModel, openai: showModel }),
     summary: "One model",
   },
+  ...ROOT_ALIASES,
   {
     method: "POST",
     path: "/v1/chat/completions",
@@ -80,6 +125,7 @@ export const API_ROUTES: readonly Route[] = [
     body: embeddingsSchema,
     promptField: "input",
   },
+  ...TRANSCRIPTION_ROUTES,
   ...RERANK_ROUTES,
   ...TEI_ROUTES,
   {

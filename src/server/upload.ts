@@ -13,6 +13,8 @@ export interface UploadLimits {
   readonly fileBytesMax: number;
   /** How long nothing of it may come; it may take so long, and its bytes at the least rate. */
   readonly stallMs: number;
+  /** Of each field beside the file; default 1 KiB. */
+  readonly fieldBytesMax?: number;
 }
 
 export interface Upload {
@@ -24,7 +26,10 @@ export interface Upload {
    *   than 16 KiB/s, 400 when the form breaks off or is broken.
    */
   readonly content: AsyncIterable<Uint8Array>;
-  /** The form's other fields; complete when `content` has been read. */
+  /**
+   * The form's other fields; complete when `content` has been read. Of a name that comes twice the
+   * last one counts.
+   */
   readonly fields: ReadonlyMap<string, string>;
 }
 
@@ -61,7 +66,15 @@ export async function readUpload(
     whole.reject(reason);
     source.destroy();
   };
-  parser.on("field", (field, value) => void fields.set(nameOf(field), value));
+  parser.on("field", (field, value, _isNameCut, isCut) => {
+    const own = nameOf(field);
+    if (isCut) fail(fieldError(own, `"${own}" is longer than ${fieldBytesOf(limits)} bytes`));
+    fields.set(own, value);
+  });
+  const tooMany = () =>
+    fail(fieldError(null, `The form has more than ${FIELDS_MAX} fields`, "invalid_form"));
+  parser.on("fieldsLimit", tooMany);
+  parser.on("partsLimit", tooMany);
   parser.on("file", (field, stream, filename) => {
     stream.on("error", fail);
     if (field === name) return file.resolve({ stream, filename: filename ?? "" });
@@ -90,13 +103,17 @@ function nameOf(field: string | undefined): string {
   return (field ?? "").slice(0, 100).toWellFormed();
 }
 
-function createParser(request: Request, { fileBytesMax }: UploadLimits): BusboyInstance {
+function fieldBytesOf({ fieldBytesMax = FIELD_BYTES_MAX }: UploadLimits): number {
+  return fieldBytesMax;
+}
+
+function createParser(request: Request, of: UploadLimits): BusboyInstance {
   const type = request.headers.get("content-type") ?? "";
   const limits = {
     ...{ files: 1, fields: FIELDS_MAX, parts: FIELDS_MAX + 1 },
-    ...{ fieldSize: FIELD_BYTES_MAX, fieldNameSize: 100, headerPairs: 32 },
+    ...{ fieldSize: fieldBytesOf(of), fieldNameSize: 100, headerPairs: 32 },
     // One more: a file of that length is not too long.
-    fileSize: fileBytesMax + 1,
+    fileSize: of.fileBytesMax + 1,
   };
   try {
     if (!/^multipart\/form-data\b/i.test(type)) throw new Error(`it is ${type || "of no type"}`);

@@ -33,23 +33,20 @@ const CHINESE = new RegExp(
 const BMP = 0x10000;
 /** Longer words are not made of arguments, of which a call may have some ten thousand. */
 const ARGUMENTS_MAX = 1024;
-/** Scratch space beyond this many units is given back after the word that needed it. */
-const KEPT_UNITS = 1 << 16;
 
-/** Cuts text, one at a time, in scratch space of its own. */
+/** Cuts texts. */
 export class BertWords {
   readonly #normalizer: BertNormalizer;
   /** By UTF-16 unit; what is beyond them is read anew each time. */
   readonly #actions = new Int32Array(BMP);
-  #word = new Uint16Array(256);
-  #length = 0;
 
   constructor(normalizer: BertNormalizer) {
     this.#normalizer = normalizer;
   }
 
-  /** Calls `take` with every word of `text`, none of which is empty. */
-  forEach(text: string, take: (word: string) => void): void {
+  /** The words of `text`, none of which is empty. */
+  *of(text: string): Generator<string> {
+    const word = new OpenWord();
     for (let at = 0; at < text.length; at++) {
       let code = text.charCodeAt(at);
       if ((code & 0xfc00) === 0xd800) code = text.codePointAt(at)!;
@@ -57,14 +54,13 @@ export class BertWords {
       const found = this.#read(code);
       const action = found & ((1 << ACTION_BITS) - 1);
       if (action === PART) {
-        this.#push(found >> ACTION_BITS);
+        word.push(found >> ACTION_BITS);
       } else if (action !== DROPPED) {
-        this.#end(take);
-        if (action === ALONE) take(String.fromCodePoint(found >> ACTION_BITS));
+        if (!word.isEmpty) yield word.take();
+        if (action === ALONE) yield String.fromCodePoint(found >> ACTION_BITS);
       }
     }
-    this.#end(take);
-    if (this.#word.length > KEPT_UNITS) this.#word = new Uint16Array(KEPT_UNITS);
+    if (!word.isEmpty) yield word.take();
   }
 
   #read(code: number): number {
@@ -72,30 +68,38 @@ export class BertWords {
     const known = this.#actions[code];
     return known !== UNREAD ? known : this.#actions[code] = actionOf(code, this.#normalizer);
   }
+}
 
-  #push(code: number): void {
-    if (this.#length + 2 > this.#word.length) {
-      const longer = new Uint16Array(2 * this.#word.length);
-      longer.set(this.#word);
-      this.#word = longer;
+/** What there is of a word. */
+class OpenWord {
+  #units = new Uint16Array(256);
+  #length = 0;
+
+  get isEmpty(): boolean {
+    return this.#length === 0;
+  }
+
+  push(code: number): void {
+    if (this.#length + 2 > this.#units.length) {
+      const longer = new Uint16Array(2 * this.#units.length);
+      longer.set(this.#units);
+      this.#units = longer;
     }
     if (code >= BMP) {
-      this.#word[this.#length++] = 0xd800 + ((code - BMP) >> 10);
-      this.#word[this.#length++] = 0xdc00 + (code & 0x3ff);
+      this.#units[this.#length++] = 0xd800 + ((code - BMP) >> 10);
+      this.#units[this.#length++] = 0xdc00 + (code & 0x3ff);
     } else {
-      this.#word[this.#length++] = code;
+      this.#units[this.#length++] = code;
     }
   }
 
-  #end(take: (word: string) => void): void {
-    if (this.#length === 0) return;
-    const units = this.#word.subarray(0, this.#length);
+  /** The word, which begins anew. */
+  take(): string {
+    const units = this.#units.subarray(0, this.#length);
     this.#length = 0;
-    take(
-      units.length <= ARGUMENTS_MAX
-        ? String.fromCharCode.apply(null, units as unknown as number[])
-        : new TextDecoder("utf-16le", { ignoreBOM: true }).decode(units),
-    );
+    return units.length <= ARGUMENTS_MAX
+      ? String.fromCharCode.apply(null, units as unknown as number[])
+      : new TextDecoder("utf-16le", { ignoreBOM: true }).decode(units);
   }
 }
 

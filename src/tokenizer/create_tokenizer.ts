@@ -1,4 +1,5 @@
 /** Builds a tokenizer from what a GGUF file says. Knows which parts each kind needs. */
+import type { Steps } from "../base/steps.ts";
 import { BertWords } from "./bert_words.ts";
 import { CharsMap } from "./chars_map.ts";
 import { TokenType } from "./token_types.ts";
@@ -12,7 +13,7 @@ import { ByteTrie } from "./byte_trie.ts";
 import { createIdOnlyTokenizer, NO_VOCABULARY_KINDS } from "./no_vocabulary.ts";
 import { findPreTokenizer, wordBlocks } from "./split_words.ts";
 import { pairsFromMerges, pairsFromScores } from "./merge_pairs.ts";
-import { readSpaced, SPACE_MARK, SpacedText } from "./spaced_text.ts";
+import { markedWords, readSpaced, SPACE_MARK, SpacedText } from "./spaced_text.ts";
 import type { Tokenizer } from "./types.ts";
 import { buildVocab, type Vocab } from "./vocab.ts";
 import { type Metadata, readVocabMetadata, type VocabMetadata } from "./vocab_metadata.ts";
@@ -59,7 +60,7 @@ function sentencePiece(source: VocabMetadata): LoadedTokenizer {
   });
   const text = new SpacedText(source, vocab);
   const encodePlain: PlainTextEncoder = (plain, { afterSpecial, out }) =>
-    inSteps(text.wordsOf(plain, afterSpecial), (word) => words.encode(word, out));
+    encodeWords(text.wordsOf(plain, afterSpecial), words, out);
   return assemble(source, vocab, { encodePlain, addsBosByDefault: true });
 }
 
@@ -80,20 +81,23 @@ function spacedBpe(source: VocabMetadata, merges: StringArray): LoadedTokenizer 
   });
   if (source.dropsWhiteSpace) {
     const encodePlain: PlainTextEncoder = (plain, { out }) => {
-      const text = source.normalizer.lowercases ? lowered(plain) : plain;
-      const encode = (word: string) => words.encode(word.replaceAll(SPACE_MARK, " "), out);
-      return inSteps(text.split(WHITE_SPACE), encode);
+      const spelt = plain.matchAll(BLACK_TEXT).map(([word]) => {
+        const text = source.normalizer.lowercases ? lowered(word) : word;
+        return text.replaceAll(SPACE_MARK, " ");
+      });
+      return encodeWords(spelt, words, out);
     };
     return assemble(source, vocab, { encodePlain, addsBosByDefault: false });
   }
   const encodePlain: PlainTextEncoder = (plain, { out }) => {
     const lines = plain.replaceAll(SPACE_MARK, " ").matchAll(LINES);
-    return inSteps(lines.map(([line]) => line), (line) => words.encode(line, out));
+    return encodeWords(lines.map(([line]) => line), words, out);
   };
   return assemble(source, vocab, { encodePlain, addsBosByDefault: true });
 }
 
-const WHITE_SPACE = /\p{White_Space}+/u;
+/** What stands between white space. */
+const BLACK_TEXT = /\P{White_Space}+/gu;
 
 /** Character by character: no letter becomes two, nor another at a word's end. */
 function lowered(text: string): string {
@@ -120,7 +124,8 @@ function byteLevelBpe(source: VocabMetadata): LoadedTokenizer {
   });
   const encodePlain: PlainTextEncoder = function* (plain, { out }) {
     for (const block of wordBlocks(pre, plain)) {
-      yield* inSteps(block, (word) => words.encode(word, out));
+      yield* encodeWords(block, words, out);
+      yield;
     }
   };
   return assemble(source, vocab, {
@@ -166,10 +171,8 @@ function wordPiece(source: VocabMetadata): LoadedTokenizer {
   const vocab = buildVocab(source);
   const words = new BertWords(source.normalizer);
   const pieces = new WordPieces(trieOf(vocab, isText), vocab.unknownId);
-  const encodePlain: PlainTextEncoder = (plain, { out }) => {
-    words.forEach(plain, (word) => pieces.encode(word, out));
-    return [];
-  };
+  const encodePlain: PlainTextEncoder = (plain, { out }) =>
+    encodeWords(words.of(plain), pieces, out);
   return assemble(source, vocab, {
     encodePlain,
     addsBosByDefault: true,
@@ -189,21 +192,32 @@ function unigram(source: VocabMetadata): LoadedTokenizer {
   const spelling = new Unigram({ tokens, ...unigramScores(source, vocab) });
   const cache = new WordCache();
   const cutsAtSpaces = !hasMarkWithin(vocab);
-  const encodePlain: PlainTextEncoder = (plain, { out }) => {
-    const normalized = text.normalize(plain);
+  const encodePlain: PlainTextEncoder = function* (plain, { out }) {
+    const normalized = yield* text.normalize(plain);
     const begin = out.length;
-    const words = cutsAtSpaces ? normalized.match(MARKED_WORD) ?? [] : [normalized];
-    return inSteps(words, (word) => {
-      let ids = cache.get(word);
-      if (ids === undefined) cache.set(word, ids = spelling.spell(word));
-      for (const id of ids) {
-        if (id !== UNKNOWN) out.push(id);
-        // One for a run of characters that are no tokens, which may go on across words.
-        else if (out.length === begin || out[out.length - 1] !== vocab.unknownId) {
-          if (vocab.unknownId !== null) out.push(vocab.unknownId);
-        }
+    const append = (id: number) => {
+      if (id !== UNKNOWN) out.push(id);
+      // One for a run of characters that are no tokens, which may go on across words.
+      else if (out.length === begin || out[out.length - 1] !== vocab.unknownId) {
+        if (vocab.unknownId !== null) out.push(vocab.unknownId);
       }
-    });
+    };
+    const encoder: WordSpeller = {
+      encode: (word) => {
+        let ids = cache.get(word);
+        if (ids === undefined) cache.set(word, ids = spelling.spell(word));
+        for (const id of ids) append(id);
+      },
+      *encodeLong(word) {
+        const ids = yield* spelling.spellLong(word);
+        for (let i = 0; i < ids.length; i++) {
+          if (i % STEP_UNITS === STEP_UNITS - 1) yield;
+          append(ids[i]);
+        }
+      },
+    };
+    const words = cutsAtSpaces ? markedWords(normalized, SPACE_MARK) : [normalized];
+    yield* encodeWords(words, encoder, out);
   };
   return assemble(source, vocab, {
     encodePlain,
@@ -212,14 +226,28 @@ function unigram(source: VocabMetadata): LoadedTokenizer {
   });
 }
 
-/** UTF-16 units of words, or bytes, that are encoded in some milliseconds. */
-const STEP_UNITS = 1 << 16;
+/** UTF-16 units of words, or bytes, that are encoded in a few milliseconds. */
+const STEP_UNITS = 1 << 14;
+/** Words that have steps of their own. */
+const LONG_UNITS = 1 << 12;
+
+/** Appends a word's ids. */
+interface WordSpeller {
+  encode(word: string, out: number[]): void;
+  /** In steps, between which others may be asked for other words. */
+  encodeLong(word: string, out: number[]): Steps<void>;
+}
 
 /** Has every word encoded, with a step's end after so many units. */
-function* inSteps(words: Iterable<string>, encode: (word: string) => void): Generator<void> {
+function* encodeWords(
+  words: Iterable<string>,
+  speller: WordSpeller,
+  out: number[],
+): Steps<void> {
   let units = 0;
   for (const word of words) {
-    encode(word);
+    if (word.length < LONG_UNITS) speller.encode(word, out);
+    else yield* speller.encodeLong(word, out);
     units += word.length;
     if (units < STEP_UNITS) continue;
     units = 0;
@@ -238,9 +266,6 @@ function unigramScores({ scores }: VocabMetadata, { types, size }: Vocab) {
   }
   return { scores: known, unknownScore: Math.fround((least === Infinity ? 0 : least) - 10) };
 }
-
-/** A run of "▁" and what follows it, up to the next. */
-const MARKED_WORD = /[^▁]+|▁+[^▁]*/g;
 
 /** Whether some token has "▁" behind another character: if none has, words are spelt alone. */
 function hasMarkWithin({ tokens, types, size }: Vocab): boolean {

@@ -1,4 +1,5 @@
 /** The marks around texts that a model reads as a whole: one by itself, or two together. */
+import { appendSteps, type Steps } from "../base/steps.ts";
 import { createSpecialTextBreaker } from "./special_breaker.ts";
 import type { Tokenizer } from "./types.ts";
 
@@ -27,7 +28,10 @@ export function frameIds(tokenizer: Tokenizer, ids: readonly number[]): number[]
  * Ids of a pair of texts: as the file's template has it, or with marks between them, "BOS query EOS
  * separator document EOS" of which the model may want but some. Neither text becomes a mark.
  */
-export function encodePair(tokenizer: Tokenizer, { query, document }: TextPair): number[] {
+export function* encodePair(
+  tokenizer: Tokenizer,
+  { query, document }: TextPair,
+): Steps<number[]> {
   const { pairTemplate } = tokenizer;
   if (pairTemplate !== null) {
     const broken = createSpecialTextBreaker(tokenizer.specialTexts);
@@ -35,21 +39,21 @@ export function encodePair(tokenizer: Tokenizer, { query, document }: TextPair):
       /\{(query|document)\}/g,
       (_, name) => broken(name === "query" ? query : document),
     );
-    return tokenizer.encode(text, { special: true });
+    return yield* tokenizer.encodeSteps(text, { special: true });
   }
   const { bosId, eosId, separatorId } = tokenizer;
   const ids: number[] = [];
   const mark = (isWanted: boolean, id: number | null) => {
     if (isWanted && id !== null) ids.push(id);
   };
-  const append = (text: string) => {
-    for (const id of tokenizer.encode(text)) ids.push(id);
+  const append = function* (text: string): Steps<void> {
+    yield* appendSteps(yield* tokenizer.encodeSteps(text), ids);
   };
   mark(tokenizer.addBos, bosId);
-  append(query);
+  yield* append(query);
   mark(tokenizer.addEos, eosId ?? separatorId);
   mark(tokenizer.addSeparator, separatorId);
-  append(document);
+  yield* append(document);
   mark(tokenizer.addEos, eosId ?? separatorId);
   return ids;
 }

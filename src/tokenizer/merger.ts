@@ -4,6 +4,7 @@
  * symbol ids; knows nothing of text. O(n log n) in the word's length.
  */
 import { check } from "../base/check.ts";
+import { runSteps } from "../base/steps.ts";
 import type { PairTable } from "./pair_table.ts";
 
 /** A heap entry is `rank * POSITIONS + position` in one exact number: it sorts as it should. */
@@ -14,6 +15,9 @@ const KEPT_SYMBOLS = 1 << 16;
 
 const NONE = -1;
 const MERGED_AWAY = -0x80000000;
+
+/** Of a long word, pairs that are looked up, or merged, in about a millisecond. */
+const STEP_PAIRS = 1 << 12;
 
 /** Merges words, one at a time, in scratch space of its own. */
 export class Merger {
@@ -32,25 +36,41 @@ export class Merger {
    * @returns how many are left, at the beginning of `symbols`.
    */
   merge(symbols: Int32Array, count: number): number {
+    return runSteps(this.mergeSteps(symbols, count));
+  }
+
+  /** The same in steps; until the last one it merges nothing else. */
+  *mergeSteps(symbols: Int32Array, count: number): Generator<void, number> {
     if (count < 2) return count;
     check(count < POSITIONS, `a word of ${count} symbols`);
-    this.#link(count);
-    for (let at = 0; at + 1 < count; at++) this.#push(symbols, at);
-    while (this.#heapSize > 0) this.#mergeBest(symbols);
+    if (count > this.#next.length) this.#allocate(Math.max(count, 2 * this.#next.length));
+    this.#heapSize = 0;
+    for (let begin = 0; begin < count; begin += STEP_PAIRS) {
+      if (begin > 0) yield;
+      const end = Math.min(count, begin + STEP_PAIRS);
+      for (let at = begin; at < end; at++) {
+        this.#next[at] = at + 1;
+        this.#previous[at] = at - 1;
+        if (at + 1 < count) this.#push(symbols, at);
+      }
+    }
+    this.#next[count - 1] = NONE;
+    while (!this.#mergeSome(symbols)) yield;
+    return this.#gather(symbols, count);
+  }
+
+  /** Merges some pairs; false: there are more. */
+  #mergeSome(symbols: Int32Array): boolean {
+    for (let left = STEP_PAIRS; this.#heapSize > 0 && left > 0; left--) this.#mergeBest(symbols);
+    return this.#heapSize === 0;
+  }
+
+  /** Puts what is left next to each other. */
+  #gather(symbols: Int32Array, count: number): number {
     let left = 0;
     for (let at = 0; at !== NONE; at = this.#next[at]) symbols[left++] = symbols[at];
     if (count > KEPT_SYMBOLS) this.#allocate(KEPT_SYMBOLS);
     return left;
-  }
-
-  #link(count: number): void {
-    if (count > this.#next.length) this.#allocate(Math.max(count, 2 * this.#next.length));
-    for (let at = 0; at < count; at++) {
-      this.#next[at] = at + 1;
-      this.#previous[at] = at - 1;
-    }
-    this.#next[count - 1] = NONE;
-    this.#heapSize = 0;
   }
 
   #allocate(count: number): void {

@@ -10,9 +10,6 @@ export const SPACE_MARK = "▁";
 const MARK_BYTES = [0xe2, 0x96, 0x81] as const;
 const SPACE = 0x20;
 
-/** A run of spaces and what follows it, up to the next. */
-const SPACED_WORD = /[^ ]+| +[^ ]*/g;
-
 /**
  * Reads `text` as the bytes that it stands for, "▁" being a space.
  * @returns how many bytes were put at `out[at]` and after.
@@ -44,12 +41,24 @@ export class SpacedText {
   }
 
   /** The pieces of `text` to merge one by one; with `atStart` the space prefix comes first. */
-  wordsOf(text: string, atStart: boolean): readonly string[] {
+  wordsOf(text: string, atStart: boolean): Iterable<string> {
     let spaced = text.replaceAll(SPACE_MARK, " ");
     if (this.#removesExtraSpaces) spaced = spaced.replace(/ {2,}/g, " ").replace(/^ | $/g, "");
     if (spaced === "") return [];
     if (this.#addsPrefix && atStart) spaced = " " + spaced;
-    return this.#cutsAtSpaces ? spaced.match(SPACED_WORD)! : [spaced];
+    return this.#cutsAtSpaces ? markedWords(spaced, " ") : [spaced];
+  }
+}
+
+/** `text` in words: runs of `mark`, a character, and what follows them up to the next. */
+export function* markedWords(text: string, mark: string): Generator<string> {
+  for (let begin = 0; begin < text.length;) {
+    let end = begin;
+    while (text[end] === mark) end++;
+    end = text.indexOf(mark, end);
+    if (end < 0) end = text.length;
+    yield text.slice(begin, end);
+    begin = end;
   }
 }
 

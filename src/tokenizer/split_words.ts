@@ -39,14 +39,10 @@ export function findPreTokenizer(pre: string): PreTokenizer {
   );
 }
 
-/** `splitWords` with the pre-tokenizer at hand, block by block. */
+/** `splitWords` with the pre-tokenizer at hand, some ten thousand units of `text` at a time. */
 export function* wordBlocks(pre: PreTokenizer, text: string): Generator<readonly string[]> {
   if (text === "") return;
-  for (const block of blocksOf(text)) {
-    let pieces = [block];
-    for (const stage of pre.stages) pieces = splitPieces(pieces, stage);
-    yield pieces;
-  }
+  for (const block of blocksOf(text)) yield* cutPieces([block], pre.stages, 0);
 }
 
 /** `text` in blocks short enough for an expression, cut where a word ends if one does. */
@@ -73,35 +69,58 @@ function lastWordEnd(block: string): number {
   return isHighSurrogate ? block.length - 1 : block.length;
 }
 
-/** Every piece cut into what `stage` matches and what lies between. */
-function splitPieces(
+/** UTF-16 units that are cut in a few milliseconds. */
+const STEP_UNITS = 1 << 14;
+
+/**
+ * Every piece cut into what the stage `index` matches and what lies between, and each of these by
+ * the stages behind it. Others may use the expressions between two steps.
+ */
+function* cutPieces(
   pieces: readonly string[],
-  { expression, charactersFromEnd }: Stage,
-): string[] {
-  const words: string[] = [];
+  stages: readonly Stage[],
+  index: number,
+): Generator<readonly string[]> {
+  if (index === stages.length) return yield pieces;
+  const { expression, charactersFromEnd } = stages[index];
+  let words: string[] = [];
+  let units = 0;
   for (const piece of pieces) {
     let end = 0;
-    expression.lastIndex = 0;
-    for (let match = expression.exec(piece); match !== null; match = expression.exec(piece)) {
+    for (;;) {
+      expression.lastIndex = end;
+      const match = expression.exec(piece);
+      if (match === null) break;
+      units += expression.lastIndex - end;
       if (match.index > end) words.push(piece.slice(end, match.index));
       end = expression.lastIndex;
       if (charactersFromEnd === 0) words.push(match[0]);
       else for (const group of groupsFromEnd(match[0], charactersFromEnd)) words.push(group);
+      if (units < STEP_UNITS) continue;
+      yield* cutPieces(words, stages, index + 1);
+      [words, units] = [[], 0];
     }
     if (end === 0) words.push(piece);
     else if (end < piece.length) words.push(piece.slice(end));
+    units += piece.length - end;
   }
-  return words;
+  if (words.length > 0) yield* cutPieces(words, stages, index + 1);
 }
 
 /** `word` in pieces of `length` characters, the first of them what is left. */
 function* groupsFromEnd(word: string, length: number): Generator<string> {
-  const characters = [...word];
-  let begin = 0;
-  let end = characters.length % length || length;
-  while (begin < characters.length) {
-    yield characters.slice(begin, end).join("");
-    begin = end;
-    end += length;
+  let count = 0;
+  for (let at = 0; at < word.length; at += unitsAt(word, at)) count++;
+  let left = count % length || length;
+  for (let begin = 0, at = 0; at < word.length;) {
+    at += unitsAt(word, at);
+    if (--left > 0) continue;
+    yield word.slice(begin, at);
+    [begin, left] = [at, length];
   }
+}
+
+/** UTF-16 units of the character at `at`. */
+function unitsAt(word: string, at: number): number {
+  return word.codePointAt(at)! > 0xffff ? 2 : 1;
 }

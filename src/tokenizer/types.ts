@@ -1,4 +1,5 @@
 /** Text to ids and back. Knows nothing of models beyond their vocabulary. */
+import type { Steps } from "../base/steps.ts";
 
 /**
  * A lone surrogate that no well-formed text contains. The chat template's renderer puts it inside
@@ -35,11 +36,8 @@ export interface Tokenizer {
    */
   encode(text: string, options?: { special?: boolean }): number[];
 
-  /**
-   * The same in steps of some milliseconds, for who has other things to do meanwhile; some kinds
-   * have texts without ends of words whole in one step.
-   */
-  encodeSteps(text: string, options?: { special?: boolean }): Generator<void, number[]>;
+  /** The same in steps of a few milliseconds, for who has other things to do meanwhile. */
+  encodeSteps(text: string, options?: { special?: boolean }): Steps<number[]>;
 
   /** Text of `ids`; control tokens are left out unless `special: true`. */
   decode(ids: readonly number[], options?: { special?: boolean }): string;

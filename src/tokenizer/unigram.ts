@@ -2,6 +2,7 @@
  * The most likely tokens of a word, by the sum of their scores (Viterbi's algorithm, Kudo 2018).
  * Works on UTF-8; knows nothing of how text is cut.
  */
+import { runSteps, type Steps } from "../base/steps.ts";
 import type { ByteTrie } from "./byte_trie.ts";
 import { utf8Length } from "./utf8.ts";
 
@@ -19,6 +20,8 @@ export interface UnigramRules {
 export const UNKNOWN = -1;
 /** Scratch space beyond this many bytes is given back after the word that needed it. */
 const KEPT_BYTES = 1 << 16;
+/** Of a long word, bytes that are spelt in a few milliseconds. */
+const STEP_BYTES = 1 << 13;
 
 /** Spells words, one at a time, in scratch space of its own. */
 export class Unigram {
@@ -37,6 +40,15 @@ export class Unigram {
 
   /** Ids of `word`, `UNKNOWN` for each character that is no token. */
   spell(word: string): readonly number[] {
+    return runSteps(this.#spellSteps(word));
+  }
+
+  /** The same in steps, of a long word: with space of its own, for others come in between. */
+  spellLong(word: string): Steps<readonly number[]> {
+    return new Unigram(this.#rules).#spellSteps(word);
+  }
+
+  *#spellSteps(word: string): Steps<readonly number[]> {
     // A UTF-16 unit is at most three bytes of UTF-8.
     if (3 * word.length > this.#bytes.length) this.#allocate(3 * word.length);
     const length = this.#utf8.encodeInto(word, this.#bytes).written;
@@ -45,7 +57,12 @@ export class Unigram {
     this.#ids.fill(UNKNOWN, 0, length + 1);
     this.#begins.fill(0, 0, length + 1);
     this.#sums[0] = 0;
+    let stepEnd = STEP_BYTES;
     for (let at = 0; at < length;) {
+      if (at >= stepEnd) {
+        yield;
+        stepEnd = at + STEP_BYTES;
+      }
       const next = Math.min(length, at + utf8Length(this.#bytes[at]));
       this.#extend({ at, next, length });
       at = next;

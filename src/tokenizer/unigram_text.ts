@@ -3,6 +3,7 @@
  * and before words. Knows nothing of tokens.
  */
 import { RequestError } from "../base/errors.ts";
+import type { Steps } from "../base/steps.ts";
 import type { CharsMap } from "./chars_map.ts";
 import { utf8Length } from "./utf8.ts";
 
@@ -19,12 +20,30 @@ export interface UnigramSpaces {
   readonly removesExtraSpaces: boolean;
 }
 
+/** Of a long text, bytes that are read in a few milliseconds. */
+const STEP_BYTES = 1 << 15;
+
 /** Prepares text for one vocabulary. */
 export class UnigramText {
+  readonly #spaces: UnigramSpaces;
+  readonly #map: CharsMap | null;
+
+  constructor(spaces: UnigramSpaces, map: CharsMap | null) {
+    this.#spaces = spaces;
+    this.#map = map;
+  }
+
+  /** @throws {RequestError} when the file's table makes far more of `text` than any real one. */
+  normalize(text: string): Steps<string> {
+    return new NormalizedText(this.#spaces, this.#map).read(text);
+  }
+}
+
+/** One text. */
+class NormalizedText {
   readonly #map: CharsMap | null;
   readonly #addsPrefix: boolean;
   readonly #merges: boolean;
-  readonly #utf8 = new TextEncoder();
   #out = NOTHING;
   #length = 0;
   #isInWord = false;
@@ -36,12 +55,15 @@ export class UnigramText {
     this.#map = map;
   }
 
-  /** @throws {RequestError} when the file's table makes far more of `text` than any real one. */
-  normalize(text: string): string {
-    const bytes = this.#utf8.encode(text);
+  *read(text: string): Steps<string> {
+    const bytes = new TextEncoder().encode(text);
     this.#out = new Uint8Array(bytes.length + (bytes.length >> 1) + 64);
-    [this.#length, this.#isInWord, this.#isPrefixed] = [0, false, false];
+    let stepEnd = STEP_BYTES;
     for (let at = 0; at < bytes.length;) {
+      if (at >= stepEnd) {
+        yield;
+        stepEnd = at + STEP_BYTES;
+      }
       const replaced = this.#map === null ? 0 : this.#map.match(bytes, at);
       if (replaced > 0) {
         const { replacements, begin, end } = this.#map!;
@@ -55,7 +77,6 @@ export class UnigramText {
       }
     }
     const normalized = this.#out.subarray(0, this.#length);
-    this.#out = NOTHING;
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(normalized);
   }
 

@@ -2,6 +2,7 @@
  * The tokenizer: finds special tokens, hands what lies between to the encoder of its kind, and
  * turns ids back into text. Knows nothing of merging.
  */
+import { runSteps, type Steps } from "../base/steps.ts";
 import { decodeIds, type TokenBytes, Utf8StreamDecoder } from "./decoder.ts";
 import { SpecialMatcher } from "./special_matcher.ts";
 import { TokenType } from "./token_types.ts";
@@ -42,6 +43,8 @@ const SPACES = /[ \t\n\v\f\r]*/y;
 const NEVER_SWALLOW: ReadonlySet<string> = new Set(["<unk>", "<s>", "<|endoftext|>"]);
 
 const NO_BYTES = new Uint8Array(0);
+/** UTF-16 units of texts between special tokens that are encoded in a few milliseconds. */
+const STEP_UNITS = 1 << 14;
 
 /** A tokenizer over one vocabulary. */
 export class VocabTokenizer implements Tokenizer, TokenBytes {
@@ -95,21 +98,22 @@ export class VocabTokenizer implements Tokenizer, TokenBytes {
   }
 
   encode(text: string, options?: { special?: boolean }): number[] {
-    const steps = this.encodeSteps(text, options);
-    for (;;) {
-      const step = steps.next();
-      if (step.done) return step.value;
-    }
+    return runSteps(this.encodeSteps(text, options));
   }
 
   *encodeSteps(
     text: string,
     { special = false }: { special?: boolean } = {},
-  ): Generator<void, number[]> {
+  ): Steps<number[]> {
     const out: number[] = [];
     const matcher = special ? this.#specials : this.#userDefined;
     let afterSpecial = true;
+    let stepEnd = STEP_UNITS;
     for (let at = 0; at < text.length;) {
+      if (at >= stepEnd) {
+        yield;
+        stepEnd = at + STEP_UNITS;
+      }
       const match = matcher.find(text, at);
       let plain = text.slice(at, match?.begin);
       if (match?.id === this.#swallowsBefore) plain = withoutEndSpaces(plain);

@@ -3,6 +3,7 @@
  * bytes. The half of encoding that SentencePiece and byte-level BPE share; knows nothing of how
  * text is cut into words.
  */
+import { appendSteps, runSteps, type Steps } from "../base/steps.ts";
 import { Merger } from "./merger.ts";
 import type { PairTable } from "./pair_table.ts";
 import type { SymbolTable } from "./symbol_table.ts";
@@ -29,6 +30,9 @@ export interface WordRules {
 const LINE_BREAK = 0x0a;
 /** Scratch space beyond this many bytes is given back after the word that needed it. */
 const KEPT_BYTES = 1 << 16;
+
+/** Of a long word, units that are looked up or spelt in a few milliseconds. */
+const STEP_UNITS = 1 << 14;
 
 /** Encodes words, one at a time, in scratch space of its own. */
 export class WordEncoder {
@@ -59,14 +63,27 @@ export class WordEncoder {
     for (let i = 0; i < ids.length; i++) out.push(ids[i]);
   }
 
+  /** The same in steps, of a long word: with space of its own, for others come in between. */
+  *encodeLong(word: string, out: number[]): Steps<void> {
+    yield* appendSteps(yield* new WordEncoder(this.#rules).#mergeSteps(word), out);
+  }
+
   #merge(word: string): readonly number[] {
+    return runSteps(this.#mergeSteps(word));
+  }
+
+  *#mergeSteps(word: string): Steps<readonly number[]> {
     // A UTF-16 unit is at most three bytes of UTF-8.
     this.#reserve(3 * word.length);
     const length = this.#utf8.encodeInto(word, this.#bytes).written;
-    const ids = this.#wholeWord(length) ?? this.#spell(this.#merger.merge(
-      this.#units,
-      this.#rules.units === "bytes" ? this.#toByteUnits(length) : this.#toCharacterUnits(length),
-    ));
+    let ids = this.#wholeWord(length);
+    if (ids === null) {
+      const { units } = this.#rules;
+      const count = units === "bytes"
+        ? this.#toByteUnits(length)
+        : yield* this.#toCharacterUnits(length);
+      ids = yield* this.#spell(yield* this.#merger.mergeSteps(this.#units, count));
+    }
     if (this.#bytes.length > KEPT_BYTES) this.#allocate(KEPT_BYTES);
     return ids;
   }
@@ -100,7 +117,7 @@ export class WordEncoder {
   }
 
   /** The same for each character. */
-  #toCharacterUnits(length: number): number {
+  *#toCharacterUnits(length: number): Steps<number> {
     const bytes = this.#bytes;
     let count = 0;
     for (let i = 0; i < length;) {
@@ -109,16 +126,18 @@ export class WordEncoder {
         ? this.#byteSymbols[bytes[i]]
         : this.#rules.symbols.find(bytes, i, end);
       this.#units[count++] = symbol >= 0 ? symbol : ~i;
+      if (count % STEP_UNITS === 0) yield;
       i = end;
     }
     return count;
   }
 
   /** Ids of the first `count` units: tokens as they are, all else byte by byte. */
-  #spell(count: number): readonly number[] {
+  *#spell(count: number): Steps<readonly number[]> {
     const { symbols, vocabSize, units } = this.#rules;
     const ids: number[] = [];
     for (let i = 0; i < count; i++) {
+      if (i % STEP_UNITS === STEP_UNITS - 1) yield;
       const symbol = this.#units[i];
       if (symbol >= vocabSize) {
         this.#spellBytes(symbols.bytesOf(symbol), ids);

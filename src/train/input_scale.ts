@@ -5,7 +5,7 @@
  * quantised block of fc1 can hold beside its neighbours.
  */
 import { dequantizeInto } from "../model/mod.ts";
-import type { LayerSamples } from "./samples.ts";
+import type { BlockSamples } from "./samples.ts";
 
 /** Dimensions are taken to differ from the median by this factor at most. */
 const SPREAD_MAX = 4;
@@ -15,7 +15,7 @@ const SAMPLES_MAX = 2048;
 /** Fills `scale`, f32 [d]; inputs times scale have a mean square of 1. */
 export function measureInputScale(
   scale: Float32Array,
-  samples: LayerSamples,
+  samples: BlockSamples,
   indices: Int32Array,
 ): void {
   const squares = meanSquares(samples, indices);
@@ -31,8 +31,8 @@ export function measureInputScale(
   for (let i = 0; i < scale.length; i++) scale[i] *= factor;
 }
 
-function meanSquares(samples: LayerSamples, indices: Int32Array): Float64Array {
-  const { inputLength, inputs } = samples;
+function meanSquares(samples: BlockSamples, indices: Int32Array): Float64Array {
+  const { inputLength, inputs, inputRows } = samples;
   const squares = new Float64Array(inputLength);
   const row = new Float32Array(inputLength);
   const step = Math.max(1, Math.floor(indices.length / SAMPLES_MAX));
@@ -40,7 +40,7 @@ function meanSquares(samples: LayerSamples, indices: Int32Array): Float64Array {
   for (let s = 0; s < indices.length; s += step, count++) {
     const bytes = new Uint8Array(
       inputs.buffer,
-      inputs.byteOffset + 2 * indices[s] * inputLength,
+      inputs.byteOffset + 2 * inputRows[indices[s]] * inputLength,
       2 * inputLength,
     );
     dequantizeInto("F16", bytes, row);

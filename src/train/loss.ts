@@ -4,7 +4,7 @@
  * accuracy and computing one too many costs little.
  */
 import { check } from "../base/check.ts";
-import { firedBytes, type LayerSamples } from "./samples.ts";
+import { type BlockSamples, firedBytes } from "./samples.ts";
 import { sigmoid } from "./sigmoid.ts";
 
 /** What is added to the rate of firing neurons to give the weight of silent ones. */
@@ -27,10 +27,12 @@ export class BatchLabels {
   }
 
   /** Samples `indices[first .. first + count - 1]` from now on. */
-  select(samples: LayerSamples, indices: Int32Array, at: { first: number; count: number }): void {
+  select(samples: BlockSamples, indices: Int32Array, at: { first: number; count: number }): void {
     check(at.count <= this.#offsets.length, `${at.count} samples in a batch`);
     const rowBytes = firedBytes(samples.neuronCount);
-    for (let i = 0; i < at.count; i++) this.#offsets[i] = indices[at.first + i] * rowBytes;
+    for (let i = 0; i < at.count; i++) {
+      this.#offsets[i] = samples.firedRows[indices[at.first + i]] * rowBytes;
+    }
     this.#fired = samples.fired as Uint8Array<ArrayBuffer & SharedArrayBuffer>;
     this.#count = at.count;
   }

@@ -9,7 +9,7 @@
 import { alignUp, check, divCeil } from "../base/check.ts";
 import { instantiateKernels, type Kernels } from "../../wasm/mod.ts";
 import { BatchLabels } from "./loss.ts";
-import type { LayerSamples } from "./samples.ts";
+import type { BlockSamples } from "./samples.ts";
 import { CHUNK_NEURONS, CHUNK_UNITS, type TrainingPlan } from "./training_plan.ts";
 import { type MatrixView, transpose } from "./transpose.ts";
 
@@ -110,13 +110,13 @@ export class PredictorNetwork {
    * Reads samples `indices[first .. first + count - 1]` and computes the hidden layer. Rows of the
    * batch beyond them keep what was there: the loss gives them no gradient.
    */
-  begin(samples: LayerSamples, indices: Int32Array, at: { first: number; count: number }): void {
+  begin(samples: BlockSamples, indices: Int32Array, at: { first: number; count: number }): void {
     const { plan } = this;
     const { inputLength, rank } = plan.shape;
     check(at.count <= plan.batch && at.first + at.count <= indices.length, "samples of a batch");
     this.labels.select(samples, indices, at);
     for (let t = 0; t < at.count; t++) {
-      const begin = indices[at.first + t] * inputLength;
+      const begin = samples.inputRows[indices[at.first + t]] * inputLength;
       for (let i = 0; i < inputLength; i++) this.#sample[i] = samples.inputs[begin + i];
       const row = plan.input + 4 * t * plan.inputStride;
       this.#kernels.dequantize_row_f16(plan.sample, inputLength, row);

@@ -1,52 +1,67 @@
 /**
- * A layer's predictor, its rank chosen by what it saves: the rank with which predictor and gate
- * rows together cost a token least, in bytes of memory, rows of a list counted as the loader counts
- * them. Ranks double until that gets worse.
+ * A layer's predictors: one of a dense block, or one of each expert, all of one rank and of one
+ * type a matrix, as files have them. The rank is chosen by what it saves: that with which
+ * predictors and gate rows together cost a token least, in bytes of memory, rows of a list counted
+ * as the loader counts them. Ranks double until that gets worse. Who trains is the caller's choice.
  */
 import { check } from "../base/check.ts";
-import { createArenaMemory } from "../memory/arena.ts";
 import { LISTED_COST, packedRowBytes } from "../rank/plan/weight_types.ts";
-import { PredictorNetwork } from "./network.ts";
-import { type LayerSamples, splitSamples } from "./samples.ts";
-import { type OnBatch, type TrainOptions, trainRank } from "./train_rank.ts";
+import { allFiring } from "./all_firing.ts";
+import type { BlockSamples } from "./samples.ts";
+import { SAMPLES_MIN, type TrainerOptions } from "./predictor_trainer.ts";
+import type { PredictorQuality } from "./score_histogram.ts";
 import type { PredictorMatrix, TrainedPredictor } from "./trained_predictor.ts";
-import { planTraining, RANK_STEP } from "./training_plan.ts";
+import { RANK_STEP } from "./training_plan.ts";
 
 /** What to train for a layer. */
-export interface LayerTraining extends TrainOptions {
+export interface LayerTraining extends Omit<TrainerOptions, "rank"> {
   /** A multiple of `RANK_STEP`, or "auto". */
   readonly rank: number | "auto";
   /** Bytes in memory of a row of the matrix that a prediction saves reading: the gate. */
   readonly gateRowBytes: number;
+  /** Experts that a token uses; 1 of a dense block. */
+  readonly usedCount: number;
 }
 
-/** Told what is going on: `samples` more have been trained on, with this rank. */
-export type OnTraining = (samples: number, rank: number) => void;
+/** Trains a predictor of one rank; several may be asked for at once. */
+export type TrainPredictor = (
+  samples: BlockSamples,
+  options: TrainerOptions,
+) => Promise<TrainedPredictor>;
 
-/** A layer's predictor and what was tried for it. */
-export interface LayerResult {
+/** The predictor of a dense block or of an expert. */
+export interface BlockResult {
   readonly predictor: TrainedPredictor;
+  /** Tokens of the text that the block saw. */
+  readonly samples: number;
+  /** False where they were fewer than `SAMPLES_MIN`: the predictor names all neurons. */
+  readonly isTrained: boolean;
+}
+
+/** A layer's predictors and what was tried for them. */
+export interface LayerResult {
+  /** The dense block, or experts in their order. */
+  readonly blocks: readonly BlockResult[];
+  /** Of all blocks together, each as often as tokens chose it. */
+  readonly quality: PredictorQuality;
   readonly rank: number;
   /**
-   * What a token reads of predictor and gate on average, in bytes of rows that are read one behind
-   * the other: those of a list count more.
+   * What a token reads of predictors and gates on average, in bytes of rows that are read one
+   * behind the other: those of a list count more.
    */
   readonly costBytes: number;
-  /** The same without a predictor: the whole gate. */
+  /** The same without predictors: whole gates. */
   readonly gateBytes: number;
   /** Every rank that was trained, with its bytes. */
   readonly tried: readonly { readonly rank: number; readonly costBytes: number }[];
 }
 
-/** Too few to train on: a batch and something to judge by. */
-export const SAMPLES_MIN = 64;
-const BATCH_MAX = 256;
-/** An epoch has at least so many steps, if there are samples for it. */
-const STEPS_MIN = 32;
 const RANK_MAX = 2048;
 
 /** Ranks that "auto" tries. */
-export function rankLadder({ inputLength, neuronCount }: LayerSamples): number[] {
+export function rankLadder(
+  { inputLength, neuronCount }: Pick<BlockSamples, "inputLength" | "neuronCount">,
+): number[] {
   const most = Math.min(RANK_MAX, Math.max(RANK_STEP, inputLength, neuronCount / 4));
   const ranks: number[] = [];
   for (let rank = RANK_STEP; rank <= most; rank *= 2) ranks.push(rank);
@@ -54,48 +69,68 @@ export function rankLadder({ inputLength, neuronCount }: LayerSamples): number[]
 }
 
 /**
- * Trains a layer's predictor. Same samples, same options: same bytes.
- * @param module the compiled kernels.
+ * Trains a layer's predictors. Same samples, same options: same bytes.
+ * @param blocks the dense block's samples, or each expert's; one at least has `SAMPLES_MIN`.
  */
-export function trainLayer(
-  samples: LayerSamples,
+export async function trainLayer(
+  blocks: readonly BlockSamples[],
   training: LayerTraining,
-  module: WebAssembly.Module,
-  onTraining: OnTraining = () => {},
-): LayerResult {
-  check(samples.count >= SAMPLES_MIN, `${samples.count} samples to train on`);
-  const ranks = training.rank === "auto" ? rankLadder(samples) : [training.rank];
-  const split = splitSamples(samples.count);
-  const batch = batchOf(split.training.length);
-  const planOf = (rank: number) => planTraining({ ...samples, rank }, batch);
-  const memory = createArenaMemory(planOf(Math.max(...ranks)).arena);
-  const gateBytes = samples.neuronCount * training.gateRowBytes;
+  train: TrainPredictor,
+): Promise<LayerResult> {
+  check(blocks.some(isEnough), "a layer with something to train on");
+  const ranks = training.rank === "auto" ? rankLadder(blocks[0]) : [training.rank];
+  const gateBytes = training.usedCount * blocks[0].neuronCount * training.gateRowBytes;
   const tried: { rank: number; costBytes: number }[] = [];
-  let best: { predictor: TrainedPredictor; rank: number; costBytes: number } | null = null;
+  let best: Omit<LayerResult, "gateBytes" | "tried"> | null = null;
   for (const rank of ranks) {
-    const plan = planOf(rank);
-    new Uint8Array(memory.buffer).fill(0, 0, tried.length > 0 ? memory.buffer.byteLength : 0);
-    const network = new PredictorNetwork(plan, module, memory);
-    const onBatch: OnBatch = (count) => onTraining(count, rank);
-    const predictor = trainRank(network, samples, split, training, onBatch);
-    const predictorBytes = packedBytes(predictor.fc2) + packedBytes(predictor.fc1);
-    const listedBytes = predictor.quality.predictedShare * gateBytes;
-    const costBytes = predictorBytes + LISTED_COST * listedBytes;
+    const results = await trainBlocks(blocks, { ...training, rank }, train);
+    const quality = qualityOfAll(results);
+    const { fc1, fc2 } = results[0].predictor;
+    const costBytes = training.usedCount * (packedBytes(fc2) + packedBytes(fc1)) +
+      LISTED_COST * quality.predictedShare * gateBytes;
     tried.push({ rank, costBytes });
     if (best !== null && costBytes >= best.costBytes) break;
-    best = { predictor, rank, costBytes };
+    best = { blocks: results, quality, rank, costBytes };
   }
   check(best !== null, "a rank was tried");
   return { ...best, gateBytes, tried };
 }
 
+async function trainBlocks(
+  blocks: readonly BlockSamples[],
+  options: TrainerOptions,
+  train: TrainPredictor,
+): Promise<BlockResult[]> {
+  return await Promise.all(blocks.map(async (samples): Promise<BlockResult> => {
+    const isTrained = isEnough(samples);
+    const predictor = isTrained ? await train(samples, options) : allFiring(samples, options);
+    return { predictor, samples: samples.count, isTrained };
+  }));
+}
+
+function isEnough({ count }: BlockSamples): boolean {
+  return count >= SAMPLES_MIN;
+}
+
+/** Blocks count by their samples, as if all of these had been held back. */
+function qualityOfAll(blocks: readonly BlockResult[]): PredictorQuality {
+  if (blocks.length === 1) return blocks[0].predictor.quality;
+  let [samples, fired, found, predicted] = [0, 0, 0, 0];
+  for (const { predictor: { quality }, samples: count } of blocks) {
+    samples += count;
+    fired += count * quality.firedShare;
+    found += count * quality.firedShare * quality.recall;
+    predicted += count * quality.predictedShare;
+  }
+  return {
+    recall: fired === 0 ? 1 : found / fired,
+    precision: predicted === 0 ? 1 : found / predicted,
+    predictedShare: predicted / samples,
+    firedShare: fired / samples,
+  };
+}
+
 /** Bytes of a matrix as ranks keep it: rows are padded. */
 function packedBytes({ type, rows, columns }: PredictorMatrix): number {
   return rows * packedRowBytes(type, columns);
-}
-
-/** Samples of a batch: a multiple of the kernels' 16 columns. */
-function batchOf(trainingCount: number): number {
-  const wanted = Math.min(BATCH_MAX, Math.floor(trainingCount / STEPS_MIN));
-  return Math.max(16, wanted & ~15);
 }

@@ -6,16 +6,14 @@
  * shifted at the end so that the stored matrices reach that recall with the threshold 0.
  */
 import { check } from "../base/check.ts";
-import { dtypeByName, rowBytes } from "../model/dtypes.ts";
 import { dequantizeInto } from "../model/mod.ts";
-import { encodeWeights } from "../quantize/mod.ts";
-import { packedRowBytes } from "../rank/plan/weight_types.ts";
 import { SeededRandom } from "../synth/seeded_random.ts";
 import { AdamW, type Parameters } from "./adamw.ts";
+import { encodeMatrix } from "./encode_matrix.ts";
 import { measureInputScale } from "./input_scale.ts";
 import { negativeWeightOf } from "./loss.ts";
 import type { PredictorNetwork } from "./network.ts";
-import { firingRates, type LayerSamples, type SampleSplit } from "./samples.ts";
+import { type BlockSamples, firingRates, type SampleSplit } from "./samples.ts";
 import { type PredictorQuality, ScoreHistogram } from "./score_histogram.ts";
 import type { PredictorMatrix, PredictorType, TrainedPredictor } from "./trained_predictor.ts";
 
@@ -51,7 +49,7 @@ const MEAN_RELU = 0.39894;
 /** Trains and stores. The network's weights are overwritten. */
 export function trainRank(
   network: PredictorNetwork,
-  samples: LayerSamples,
+  samples: BlockSamples,
   split: SampleSplit,
   options: TrainOptions,
   onBatch: OnBatch = () => {},
@@ -127,12 +125,12 @@ function initialise(
 /** Measures a predictor on the samples that were held back. */
 class Judge {
   readonly #network: PredictorNetwork;
-  readonly #samples: LayerSamples;
+  readonly #samples: BlockSamples;
   readonly #indices: Int32Array;
   readonly #histogram = new ScoreHistogram();
   readonly #hiddenMeans: Float32Array;
 
-  constructor(network: PredictorNetwork, samples: LayerSamples, indices: Int32Array) {
+  constructor(network: PredictorNetwork, samples: BlockSamples, indices: Int32Array) {
     this.#network = network;
     this.#samples = samples;
     this.#indices = indices;
@@ -185,7 +183,7 @@ function store(network: PredictorNetwork, judge: Judge, options: TrainOptions): 
   const { inputStride, shape: { rank, inputLength, neuronCount } } = network.plan;
   const rows1 = compactRows(network.fc1, { rows: rank, columns: inputLength, stride: inputStride });
   const rows2 = network.fc2.slice();
-  const fc1 = encode(rows1, { rows: rank, columns: inputLength }, options.types);
+  const fc1 = encodeMatrix(rows1, { rows: rank, columns: inputLength }, options.types);
   const stored = new Float32Array(rank * inputLength);
   dequantizeInto(fc1.type, fc1.bytes, stored);
   for (let k = 0; k < rank; k++) {
@@ -196,7 +194,7 @@ function store(network: PredictorNetwork, judge: Judge, options: TrainOptions): 
   let quality: PredictorQuality;
   for (let attempt = 1;; attempt++) {
     for (let i = 0; i < rows2.length; i++) rows2[i] += shift / rank;
-    fc2 = encode(rows2, { rows: neuronCount, columns: rank }, options.types);
+    fc2 = encodeMatrix(rows2, { rows: neuronCount, columns: rank }, options.types);
     dequantizeInto(fc2.type, fc2.bytes, network.fc2);
     const histogram = judge.measure();
     quality = histogram.quality(0);
@@ -209,25 +207,6 @@ function store(network: PredictorNetwork, judge: Judge, options: TrainOptions): 
 
 /** Shifts that are not worth another encoding. */
 const SHIFT_SPARE = 0.05;
-
-function encode(
-  values: Float32Array,
-  { rows, columns }: { rows: number; columns: number },
-  types: readonly PredictorType[],
-): PredictorMatrix {
-  check(values.every(Number.isFinite), "a predictor's weights are finite");
-  const type = smallestType(types, columns);
-  const bytes = encodeWeights(type, values);
-  check(bytes.length === rows * rowBytes(type, columns), `bytes of a predictor in ${type}`);
-  return { type, rows, columns, bytes };
-}
-
-/** F16 where rows end on no type's blocks. Short rows are smallest as floats: no padding. */
-function smallestType(types: readonly PredictorType[], columns: number): PredictorType {
-  const fitting = types.filter((type) => columns % dtypeByName(type)!.blockElements === 0);
-  const bytes = fitting.map((type) => packedRowBytes(type, columns));
-  return fitting[bytes.indexOf(Math.min(...bytes))] ?? "F16";
-}
 
 function compactRows(
   values: Float32Array,

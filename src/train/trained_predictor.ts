@@ -9,11 +9,15 @@ export const PREDICTOR_TYPES = ["F32", "F16", "Q8_0", "Q5_0", "Q4_0"] as const s
 
 export type PredictorType = typeof PREDICTOR_TYPES[number];
 
-/** A matrix of a predictor, rows one behind another. */
-export interface PredictorMatrix {
+/** A predictor's matrix but for its weights. */
+export interface MatrixForm {
   readonly type: PredictorType;
   readonly rows: number;
   readonly columns: number;
+}
+
+/** A matrix of a predictor, rows one behind another. */
+export interface PredictorMatrix extends MatrixForm {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
@@ -25,9 +29,4 @@ export interface TrainedPredictor {
   readonly fc2: PredictorMatrix;
   /** Of the matrices as they are stored, over the samples that were held back. */
   readonly quality: PredictorQuality;
-}
-
-/** Bytes of both matrices. */
-export function predictorBytes({ fc1, fc2 }: TrainedPredictor): number {
-  return fc1.bytes.length + fc2.bytes.length;
 }

@@ -1,6 +1,7 @@
 /**
  * A model file with predictors: everything as it was, bit for bit, and two matrices more a layer,
- * under the names and with the key that PowerInfer's files have. The magic stays what it was.
+ * under the names and with the key that PowerInfer's files have; of a mixture's layer all experts'
+ * in two tensors, by names of our own (src/model/powerinfer.ts). The magic stays what it was.
  */
 import {
   changedMetadata,
@@ -14,7 +15,18 @@ import {
   writeGguf,
   type WriteOptions,
 } from "../gguf/mod.ts";
-import type { PredictorMatrix, TrainedPredictor } from "./trained_predictor.ts";
+import type { MatrixForm } from "./trained_predictor.ts";
+
+/** A layer's predictors. */
+export interface LayerPredictors {
+  /** How many experts have one; null: the only one is a dense block's. */
+  readonly expertCount: number | null;
+  /** Of each, [rank, d] and [neurons, rank]. */
+  readonly fc1: MatrixForm;
+  readonly fc2: MatrixForm;
+  /** The bytes of one matrix, of all experts one behind the other, in pieces of any size. */
+  readonly pieces: (which: "fc1" | "fc2") => Iterable<Uint8Array>;
+}
 
 /** What to write. */
 export interface WritePredictorsOptions extends WriteOptions {
@@ -23,7 +35,7 @@ export interface WritePredictorsOptions extends WriteOptions {
   /** Path of the new file; what is there is replaced when the new file is complete. */
   readonly out: string;
   /** One a layer, the first layer's first. */
-  readonly predictors: readonly TrainedPredictor[];
+  readonly layers: readonly LayerPredictors[];
 }
 
 const COPY_BYTES = 4 << 20;
@@ -38,7 +50,7 @@ const THRESHOLD = 0;
  * @throws the signal's reason when it is aborted.
  */
 export async function writePredictors(options: WritePredictorsOptions): Promise<number> {
-  const { input, out, predictors } = options;
+  const { input, out, layers } = options;
   const file = openGguf(input);
   checkOutput(out, file);
   using reader = TensorReader.open(file);
@@ -54,18 +66,24 @@ export async function writePredictors(options: WritePredictorsOptions): Promise<
         dims: tensor.dims,
         pieces: () => copiedPieces(reader, tensor, buffer),
       })),
-      ...predictors.flatMap(({ fc1, fc2 }, layer) => [
-        matrixSpec(`blk.${layer}.fc1.weight`, fc1),
-        matrixSpec(`blk.${layer}.fc2.weight`, fc2),
-      ]),
+      ...layers.flatMap(layerSpecs),
     ],
   }, options);
 }
 
 function isPredictor(name: string): boolean {
-  return /^blk\.\d+\.fc[12]\.weight$/.test(name);
+  return /^blk\.\d+\.(fc[12]|ffn_fc[12]_exps)\.weight$/.test(name);
 }
 
-function matrixSpec(name: string, { type, rows, columns, bytes }: PredictorMatrix): TensorSpec {
-  return { name, type, dims: [columns, rows], pieces: () => [bytes] };
+function layerSpecs(predictors: LayerPredictors, layer: number): TensorSpec[] {
+  const { expertCount, pieces } = predictors;
+  return (["fc1", "fc2"] as const).map((which) => {
+    const { type, rows, columns } = predictors[which];
+    const name = expertCount === null ? which : `ffn_${which}_exps`;
+    return {
+      ...{ name: `blk.${layer}.${name}.weight`, type },
+      dims: expertCount === null ? [columns, rows] : [columns, rows, expertCount],
+      pieces: () => pieces(which),
+    };
+  });
 }

@@ -34,6 +34,21 @@ Deno.test("applyAdapters() takes an alpha of 0 for none said: the scale alone co
   assertEquals(tensors.get(UP)!.adapted!.products[0].scale, 0.5);
 });
 
+Deno.test("applyAdapters() leaves a model as it is of which it is to change nothing", () => {
+  const plain = parseGguf(tinyModel({ type: "Q4_0" }));
+  const { tensors, parts } = apply({ model: { type: "Q4_0" } }, { scale: 0 });
+  assertEquals([...tensors.values()].map(({ type }) => type), [
+    ...[...plain.tensors.values()].map(({ type }) => type),
+  ]);
+  assertEquals([parts.length, [...tensors.values()].some(({ adapted }) => adapted)], [1, false]);
+  // What does not fit is said all the same: it may be another file that was meant.
+  assertThrows(
+    () => apply({ of: { embeddingLength: 128 } }, { scale: 0 }),
+    UnsupportedModelError,
+    "give the model that it was trained on",
+  );
+});
+
 Deno.test("applyAdapters() keeps types of floats, makes others Q8_0, and obeys who asks", () => {
   const cases = [
     ["F32", undefined, "F32"],

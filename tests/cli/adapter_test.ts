@@ -23,6 +23,22 @@ Deno.test("--lora takes files, how much of each, and more of them", () => {
   }
 });
 
+Deno.test("--lora takes paths with colons in them: of files that are there, and by their ending", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const [path, other] = [`${folder}/a.gguf:0.5`, `${folder}/b:3`];
+    await Deno.writeTextFile(path, "");
+    await Deno.writeTextFile(other, "");
+    assertEquals(adapterChoices(path), [{ path }]);
+    assertEquals(adapterChoices(`${path}:2`), [{ path, scale: 2 }]);
+    assertEquals(adapterChoices(other), [{ path: other }]);
+    assertEquals(adapterChoices("org:a.gguf"), [{ path: "org:a.gguf" }]);
+    assertEquals(adapterChoices("C:a.gguf:0.5"), [{ path: "C:a.gguf", scale: 0.5 }]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 /** Logits as the command line writes them. */
 async function logits(out: string, args: string[], env = {}): Promise<Float32Array> {
   const fixed = ["--tokens", "1,17,300", "--threads", "1", "--out", out];

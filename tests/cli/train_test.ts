@@ -1,5 +1,6 @@
 /** The verb as its users run it, on tiny ReLU models with random weights. */
-import { assert, assertEquals, assertGreater, assertLess, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
+import { assertMatch, assertStringIncludes } from "@std/assert";
 import { openGguf, TensorReader, type TypedGgufFile } from "../../src/gguf/mod.ts";
 import { loadModel } from "../../src/llm/mod.ts";
 import { dequantize } from "../../src/model/mod.ts";
@@ -79,7 +80,7 @@ Deno.test("train refuses a text that is too short, and to replace the model it r
       stdin: "abc",
     });
     assertEquals([short.code, short.stdout], [2, ""]);
-    assertStringIncludes(short.stderr, "at least 64 are needed");
+    assertStringIncludes(short.stderr, "at least 256 are needed");
     const same = await runCli(["train", path, "--file", "-", "-o", path], { stdin: TEXT });
     assertEquals(same.code, 2);
     assertStringIncludes(same.stderr, "it is the file that is read");
@@ -113,6 +114,41 @@ Deno.test("train leaves nothing behind when it is interrupted", () =>
     assertEquals(code, 130);
     assertEquals([...Deno.readDirSync(folder)].length, 1);
   }, RELU));
+
+Deno.test("train goes on after a crash, to the same file, and not with another text or setting", () =>
+  withTinyModel(async (path, folder) => {
+    const file = `${folder}/text`;
+    Deno.writeTextFileSync(file, TEXT.slice(0, 1200));
+    const args = (out: string) => [
+      ...["train", path, "--file", file, "-o", out, "--epochs", "40", "--rank", "32"],
+      ...["--threads", "1"],
+    ];
+    const [out, whole] = [`${folder}/out.gguf`, `${folder}/whole.gguf`];
+    const child = startCli(args(out));
+    const journal = `${out}.part.journal`;
+    // The first line says what is trained, the second one that a layer is done.
+    while (linesOf(journal) < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+    child.kill("SIGKILL");
+    await Promise.all([child.status, child.stdout.cancel(), child.stderr.cancel()]);
+    const other = await runCli([...args(out), "--recall", "0.9", "--seed", "7"]);
+    assertEquals(other.code, 2, other.stderr);
+    assertStringIncludes(other.stderr, "it was begun with another --recall, --seed: delete it");
+    const again = await runCli(args(out));
+    assertEquals(again.code, 0, again.stderr);
+    assertMatch(again.said, /going on after [12] of 3 layers/);
+    assertEquals((await runCli(args(whole))).code, 0);
+    assertEquals(Deno.readFileSync(out), Deno.readFileSync(whole));
+    const names = [...Deno.readDirSync(folder)].map(({ name }) => name).toSorted();
+    assertEquals(names, ["out.gguf", "text", "tiny.gguf", "whole.gguf"]);
+  }, { ...RELU, blockCount: 3 }));
+
+function linesOf(path: string): number {
+  try {
+    return Deno.readTextFileSync(path).split("\n").length - 1;
+  } catch {
+    return 0;
+  }
+}
 
 /** Checks that `after` is `before`, bit for bit, with a key and two matrices a layer more. */
 function assertOnlyAdds(

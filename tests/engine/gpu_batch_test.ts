@@ -16,10 +16,13 @@ import { loadKernelModule } from "../../wasm/mod.ts";
 
 sizesAsData();
 
-/** Prompts of several lengths, some that begin alike; answers that end one after another. */
-const REQUESTS = someRequests(8, 16).map((request) => ({
+/**
+ * Prompts of several lengths, some that begin alike for more than a block of the caches; answers
+ * that end one after another.
+ */
+const REQUESTS = someRequests(8, 16).map((request, i) => ({
   ...request,
-  ids: request.ids.slice(-90),
+  ids: i % 4 === 1 ? request.ids.slice(34) : request.ids.slice(-40),
 }));
 const SHAPE = { blockCount: 2, embeddingLength: 256, feedForwardLength: 512, contextLength: 300 };
 /** Of floats, which come in no blocks; tests have one shape, so that shaders compile once. */
@@ -35,7 +38,7 @@ async function assertSame(path: string, options: LoadOptions, count: number) {
   await withModel(path, { ...options, parallel: count }, async (model) => {
     assertEquals(await hearTogether(model, requests), alone, "cold");
     assertEquals(await hearTogether(model, requests.toReversed()), alone.toReversed());
-    assertEquals(await hearAlone(model, requests), alone, "alone again");
+    assertEquals(await hearAlone(model, requests.slice(0, 3)), alone.slice(0, 3), "alone again");
   });
 }
 
@@ -86,7 +89,7 @@ gpuTest(
     withTinyFile(
       SMALL,
       (path) =>
-        withModel(path, { ...GPU_ALONE, parallel: "auto", contextLength: 64 }, async (model) => {
+        withModel(path, { ...GPU_ALONE, parallel: "auto", contextLength: 40 }, async (model) => {
           const events: string[] = [];
           const ask = async (name: string, ids: number[]) => {
             for await (const chunk of model.generate({ ids, ignoreEnd: true })) {
@@ -109,7 +112,7 @@ gpuTest(
     withTinyFile(SMALL, (path) =>
       withModel(path, { ...GPU_ALONE, parallel: 3 }, async (model) => {
         const cachedOf = async (text: number, sampling: (fork: number) => { seed?: number }) => {
-          const ids = Array.from({ length: 150 }, (_, i) => 3 + (i * text) % 400);
+          const ids = Array.from({ length: 75 }, (_, i) => 3 + (i * text) % 400);
           const results = await Promise.all(
             [0, 1, 2].map((fork) =>
               model.generate({ ids, maxTokens: 4, sampling: sampling(fork), ignoreEnd: true })
@@ -118,7 +121,7 @@ gpuTest(
           );
           return results.map(({ timings }) => timings.cachedTokens);
         };
-        assertEquals(await cachedOf(7, () => ({})), [0, 128, 128]);
+        assertEquals(await cachedOf(7, () => ({})), [0, 64, 64]);
         assertEquals(await cachedOf(11, (seed) => ({ seed })), [0, 0, 0]);
       })),
 );

@@ -17,7 +17,8 @@ import { sizesAsData } from "../support/sizes_as_data.ts";
 
 sizesAsData();
 
-const SHAPE = { seed: 3, contextLength: 224, blockCount: 2 } as const;
+/** A third of a token on llvmpipe is its output: the smallest vocabulary that can be made. */
+const SHAPE = { seed: 3, contextLength: 224, blockCount: 2, vocabSize: 360 } as const;
 
 /** One token a wait, and as many as there are. */
 function leadersOf(runner: RankRunner): { single: Leader; chained: Leader } {
@@ -76,12 +77,12 @@ function warm(runner: RankRunner, leaders: readonly Leader[]): void {
 }
 
 /** Ids by one token a wait and by several, and how often was waited. */
-function compare(runner: RankRunner, greedyTokens: number): void {
+function compare(runner: RankRunner): void {
   const { single, chained } = leadersOf(runner);
   warm(runner, [single, chained]);
   for (const sampling of [{ temperature: 0 }, { seed: 4 }, { seed: 5, temperature: 1.4 }]) {
     const isGreedy = sampling.temperature === 0;
-    const maxTokens = isGreedy ? greedyTokens : 50;
+    const maxTokens = 50;
     const request = { ...GREEDY, maxTokens, sampling };
     const one = answer(runner, single, request);
     const several = answer(runner, chained, request);
@@ -103,7 +104,7 @@ chainTest(
       const layers = architecture === "gemma4" ? {} : { blockCount };
       await withTinyFile({ ...shape, ...layers, architecture, type: "F32" }, async (path) => {
         const runner = await openChainRunner(path);
-        compare(runner, 50);
+        compare(runner);
         runner.close();
       });
     }
@@ -125,7 +126,7 @@ chainTest("a chain of tokens leaves a state of each, to go on behind any of them
 chainTest("a chain of tokens gives the ids of single ones, and takes a wait", async () => {
   await withTinyFile({ ...SHAPE, type: "Q4_0" }, async (path) => {
     const runner = await openChainRunner(path);
-    compare(runner, 100);
+    compare(runner);
     checkOtherChoices(runner);
     checkEnds(runner);
     checkSingles(runner);
@@ -232,7 +233,7 @@ function vocabularyOf(vocabSize: number): VocabularyBytes {
 function checkLeads(runner: RankRunner): void {
   const { single, chained } = leadersOf(runner);
   warm(runner, [chained]);
-  const vocabulary = vocabularyOf(512);
+  const vocabulary = vocabularyOf(SHAPE.vocabSize);
   const textOf = (id: number) =>
     new TextDecoder().decode(vocabulary.bytes.subarray(2 * id, 2 * id + 2));
   for (const sampling of [{ temperature: 0 }, { seed: 4 }]) {

@@ -3,8 +3,7 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
 import { decodeSound } from "../../src/hearing/decode.ts";
 import { SECONDS_MAX, SOUND_BYTES_MAX } from "../../src/hearing/limits.ts";
-import { corpus } from "../support/fuzz.ts";
-import { tone, type WavOptions, writeWav } from "../support/sound_files.ts";
+import { soundFile, tone, type WavOptions, writeWav } from "../support/sound_files.ts";
 
 const VALUES = [0, 0.5, -0.5, 0.25, 0.875, -0.75];
 
@@ -24,6 +23,7 @@ Deno.test("decodeSound() reads WAV of whole numbers and of floats", async () => 
     [{ bits: 24, isExtensible: true }, 1 / 2 ** 22],
     // Writers that do not know the end yet.
     [{ size: 0 }, 1 / 2 ** 14],
+    [{ size: 0x7ffff000 }, 1 / 2 ** 14],
     [{ size: 0xffffffff }, 1 / 2 ** 14],
   ];
   for (const [coding, most] of codings) {
@@ -46,7 +46,7 @@ Deno.test("decodeSound() takes what is no number, or louder than any sound, for 
 });
 
 Deno.test("decodeSound() reads MP3", async () => {
-  const { rate, values } = await decodeSound(corpus("sound")[0].bytes);
+  const { rate, values } = await decodeSound(soundFile("tone.mp3"));
   assertEquals(rate, 16000);
   // A tone of 440 Hz, as loud as it was: its energy is at that frequency and nowhere else.
   const middle = values.subarray(2000, 8400);
@@ -68,6 +68,12 @@ Deno.test("decodeSound() refuses files that are no sound, damaged or too long", 
     file.set(bytes, at);
     return file;
   };
+  const cat = (...parts: Uint8Array[]) => Uint8Array.from(parts.flatMap((part) => [...part]));
+  const listOf = (size: number) => Uint8Array.of(76, 73, 83, 84, size, 0, 0, 0, 1, 2, 3, 0);
+  const mp3 = soundFile("tone.mp3");
+  // Silence at another rate, 44.1 kHz: frames of 417 bytes.
+  const frame = Uint8Array.from({ length: 417 }, (_, i) => [0xff, 0xfb, 0x90, 0x64][i] ?? 0);
+  const frame44100 = (count: number) => cat(...Array(count).fill(frame));
   const long = new Uint8Array(56 + SECONDS_MAX * 1000 + 1);
   long.set(writeWav({ values: [], rate: 1000, bits: 8, size: 0 }));
   const refused: readonly (readonly [Uint8Array, string])[] = [
@@ -75,10 +81,15 @@ Deno.test("decodeSound() refuses files that are no sound, damaged or too long", 
     [new Uint8Array(SOUND_BYTES_MAX + 1), "20.0 MiB"],
     [new TextEncoder().encode("RIFF    WEBP"), "no kind"],
     [new Uint8Array(100), "no kind"],
+    [new TextEncoder().encode("....ftypM4A "), "is an MP4 or M4A, which is not read"],
+    [Uint8Array.of(0xff, 0xf1, 0x50, 0x80), "is an AAC"],
     [sound.subarray(0, 30), "ends within a part of 16 bytes"],
     [sound.subarray(0, 40), "has no sound in it"],
     [sound.subarray(0, sound.length - 3), "ends 3 bytes before its sound does"],
     [writeWav({ values: [] }), "has no sound in it"],
+    // No sound, and a note behind it.
+    [cat(writeWav({ values: [] }), listOf(3)), "has no sound in it"],
+    [cat(mp3, frame44100(3)), "change their rate"],
     [change(12, 120), "comes before what it is"],
     [change(16, 15), "in 15 bytes"],
     [change(20, 6), "coded as 6"],
@@ -95,4 +106,28 @@ Deno.test("decodeSound() refuses files that are no sound, damaged or too long", 
     assert(["invalid_audio", "audio_too_long"].includes(error.code!), `${error.code}`);
   }
   assertEquals((await decodeSound(writeWav({ values: tone(99) }))).values.length, 99);
+});
+
+Deno.test("decodeSound() hears all of an MP3 of many pieces", async () => {
+  const bytes = soundFile("tone.mp3");
+  const one = (await decodeSound(bytes)).values.length;
+  const many = new Uint8Array(30 * bytes.length);
+  for (let i = 0; i < 30; i++) many.set(bytes, i * bytes.length);
+  const { rate, values } = await decodeSound(many);
+  assertEquals(rate, 16000);
+  assertLess(Math.abs(values.length - 30 * one), 30 * 2000);
+  assertLess(0.1, Math.max(...values.subarray(values.length - 5000)));
+});
+
+Deno.test("decodeSound() calls a file damaged that stops its decoder, and hides no other fault", async () => {
+  const file = writeWav({ values: VALUES });
+  const by = (error: Error) => {
+    const stop = () => Promise.reject(error);
+    return decodeSound(file, { wav: stop, mp3: stop, flac: stop, opus: stop });
+  };
+  for (const error of [new WebAssembly.RuntimeError("unreachable"), new RangeError("Invalid")]) {
+    const refusal = await assertRejects(() => by(error), RequestError, error.message);
+    assertEquals([refusal.status, refusal.code], [400, "invalid_audio"]);
+  }
+  await assertRejects(() => by(new TypeError("of ours")), TypeError);
 });

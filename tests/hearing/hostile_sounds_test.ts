@@ -3,13 +3,16 @@ import { assert } from "@std/assert";
 import fc from "fast-check";
 import { RequestError } from "../../src/base/errors.ts";
 import { decodeSound } from "../../src/hearing/decode.ts";
-import { assertRefusal, corpus, damage, damages, fuzzRuns } from "../support/fuzz.ts";
-import { tone, writeWav } from "../support/sound_files.ts";
+import { assertRefusal, damage, damages, fuzzRuns } from "../support/fuzz.ts";
+import { soundFile, tone, writeWav } from "../support/sound_files.ts";
 
 const FILES = [
   writeWav({ values: tone(40) }),
   writeWav({ values: tone(40), bits: 24, channels: 2, isExtensible: true }),
-  corpus("sound")[0].bytes,
+  soundFile("tone.mp3"),
+  soundFile("stereo_24_bit.flac"),
+  soundFile("tone.flac"),
+  soundFile("tone.opus"),
 ];
 
 /** Before the sound of the longest. */
@@ -25,6 +28,6 @@ Deno.test("damaged sounds are refused, or are sounds of finite numbers", async (
         assertRefusal(error, [RequestError]);
       }
     }),
-    fuzzRuns(100),
+    fuzzRuns(200),
   );
 });

@@ -8,13 +8,14 @@ import {
 } from "@std/assert";
 import type { GpuDescription } from "../../gpu/mod.ts";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
-import type { PackedModel } from "../../src/bundle/mod.ts";
+import { openPacked } from "../../src/bundle/mod.ts";
 import { openGguf, u32 } from "../../src/gguf/mod.ts";
 import { chooseGpu, type LoadOptions } from "../../src/llm/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { DEFAULT_PROFILE, type GpuProfile } from "../../src/planner/mod.ts";
 import { RANDOM_TYPES } from "../../src/synth/synth_types.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
+import { withPacked } from "../support/packed_model.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 const REAL: GpuDescription = {
@@ -33,9 +34,8 @@ const SLOW: GpuProfile = { ...FAST, decodeGBps: 5 };
 
 async function decide(
   options: LoadOptions,
-  { gpu = REAL, of = {}, measured, packed }: {
+  { gpu = REAL, of = {}, measured }: {
     gpu?: GpuDescription;
-    packed?: PackedModel;
     of?: TinyModelOptions;
     measured?: GpuProfile;
   },
@@ -47,7 +47,7 @@ async function decide(
     const model = describeModel(file);
     const describe = () => Promise.resolve(gpu);
     const by = { threads: 1, profile, ...options };
-    decision = await chooseGpu({ file, model, packed }, by, { describe });
+    decision = await chooseGpu({ file, model }, by, { describe });
   });
   return decision;
 }
@@ -127,13 +127,55 @@ Deno.test("chooseGpu() gives requests a context each where nobody says how many,
   }
 });
 
-Deno.test("chooseGpu() has no part for a packed file, and says which file has one", async () => {
-  const packed = {} as PackedModel; // whatever it holds
-  const error = await assertRejects(() => decide({ gpu: "on" }, { packed }), UnsupportedModelError);
-  assertMatch(error.message, /takes the .gguf file that it was packed from: leave out --gpu on/);
-  const { parts, reason } = await decide({}, { packed, measured: FAST });
-  assertEquals(parts, []);
-  assertMatch(reason, /packed/);
+Deno.test("chooseGpu() has heads and the first clusters of a packed file, never all alone", async () => {
+  const sharesIn = async (path: string, options: LoadOptions) => {
+    const packed = openPacked(path);
+    const of = { file: packed.file, model: describeModel(packed.file), packed };
+    const describe = () => Promise.resolve(REAL);
+    const { parts, reason } = await chooseGpu(of, { gpu: "on", ...options }, { describe });
+    assert(parts.every(({ isAlone, share }) => !isAlone && share.heads === 1));
+    const shares = parts.map(({ share: { layers, neurons } }) => [layers, ...neurons]);
+    return { shares, text: reason };
+  };
+  const withTiny = (of: TinyModelOptions, use: (path: string) => Promise<void>) =>
+    withPacked(
+      { architecture: "bamboo", type: "Q4_0", feedForwardLength: 2048, ...of },
+      (_, path) => use(path),
+    );
+  await withTiny({}, async (path) => {
+    const all = await sharesIn(path, {});
+    assertEquals(all.shares, [1, .7, .5, .3, .15, 0].map((share) => [2, share]));
+    assertMatch(all.text, /of a packed file the same ones in steps of any length/);
+    const some = await sharesIn(path, { hotShare: [.4, 1], gpuLayers: 1 });
+    assertEquals(some.shares, [.4, .3, .15, 0].map((share) => [1, share]));
+    // What half of the neurons of two layers need: two matrices of Q4_0, one of f16.
+    const neurons = 2 * (2 * 2048 * 64 * 18 / 32 + 2 * 2048 * 64);
+    const least = async (share: number) => {
+      let [low, high] = [0, 1 << 24];
+      while (high - low > 1) {
+        const middle = (low + high) >> 1;
+        const { shares: [first] } = await sharesIn(path, { gpuMemoryBytes: middle })
+          .catch(() => ({ shares: [[0, -1]] }));
+        if (first[0] === 2 && first[1] >= share) high = middle;
+        else low = middle;
+      }
+      return high;
+    };
+    assertAlmostEquals(await least(.5) - await least(0), neurons / 2, 4096);
+  });
+  for (
+    const [of, pattern] of [
+      [{ architecture: "smallthinker" }, /experts of packed files are the threads'/],
+      [{ type: "NVFP4" }, /in NVFP4 are the threads'/],
+      [{ architecture: "llama-biased", type: "Q8_0" }, /that have biases are the threads'/],
+    ] satisfies [TinyModelOptions, RegExp][]
+  ) {
+    await withTiny(of, async (path) => {
+      const { shares, text } = await sharesIn(path, {});
+      assertEquals(shares.map(([, ...neurons]) => neurons), [[0]]);
+      assertMatch(text, pattern);
+    });
+  }
 });
 
 Deno.test("chooseGpu() leaves threads what it is told to, and experts that a GPU cannot do", async () => {

@@ -2,6 +2,9 @@
 import "../support/thread_pool.ts";
 import { assertEquals } from "@std/assert";
 import { type GgufValue, list, type StoredValue, text, u32 } from "../../src/gguf/mod.ts";
+import { runSteps } from "../../src/base/steps.ts";
+import type { LoadedModel } from "../../src/llm/mod.ts";
+import type { PromptSteps } from "../../src/llm/types.ts";
 import { bertMetadata, type Entry } from "../tokenizer/encoder_vocab.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { TINY_SHAPE, type TinyModelOptions } from "../support/tiny_model.ts";
@@ -15,6 +18,14 @@ function filled(entries: readonly Entry[], specials: number): Entry[] {
   const count = TINY_SHAPE.vocabSize - specials - entries.length;
   const rest = Array.from({ length: count }, (_, i): Entry => [`▁0${i}`, undefined, -99]);
   return [...entries, ...rest];
+}
+
+function whole(model: LoadedModel, ...of: Parameters<PromptSteps["whole"]>): number[] {
+  return runSteps(model.inSteps.whole(...of));
+}
+
+function pair(model: LoadedModel, ...of: Parameters<PromptSteps["pair"]>): number[] {
+  return runSteps(model.inSteps.pair(...of));
 }
 
 /** A tiny model with such a vocabulary. */
@@ -39,15 +50,15 @@ Deno.test("encodeWhole() puts an encoder's marks around a text, and keeps them w
     withVocabulary("bert", bertMetadata(WORDS)),
     (path) =>
       withModel(path, { threads: 1, gpu: "off" }, async (model) => {
-        const ids = model.encodeWhole("A cat purrs");
+        const ids = whole(model, "A cat purrs");
         assertEquals(ids, [CLS, A, CAT, PURRS, SEP]);
         const long = "cat ".repeat(40);
-        assertEquals(model.encodeWhole(long).length, 42);
-        const cut = model.encodeWhole(long, { isCut: true });
+        assertEquals(whole(model, long).length, 42);
+        const cut = whole(model, long, { isCut: true });
         assertEquals(cut, [CLS, ...Array(30).fill(CAT), SEP]);
         assertEquals((await model.embed([ids, cut])).map(({ length }) => length), [64, 64]);
         // A long text of which the vocabulary knows nothing is one token.
-        assertEquals(model.encodeWhole("x".repeat(5000), { mustFit: true }), [CLS, 1, SEP]);
+        assertEquals(whole(model, "x".repeat(5000), { mustFit: true }), [CLS, 1, SEP]);
       }),
   ));
 
@@ -56,11 +67,11 @@ Deno.test("rank() scores pairs by what stands between their marks", () =>
     withVocabulary("bert-ranker", bertMetadata(WORDS)),
     (path) =>
       withModel(path, { threads: 1, gpu: "off" }, async (model) => {
-        const pairs = ["cat", "purrs"].map((document) => model.encodePair("a cat", document));
+        const pairs = ["cat", "purrs"].map((document) => pair(model, "a cat", document));
         assertEquals(pairs, [[CLS, A, CAT, SEP, CAT], [CLS, A, CAT, SEP, PURRS]]);
-        const cut = model.encodePair("a cat", "purrs ".repeat(100), { isCut: true });
+        const cut = pair(model, "a cat", "purrs ".repeat(100), { isCut: true });
         assertEquals(cut, [CLS, A, CAT, SEP, ...Array(28).fill(PURRS)]);
-        assertEquals(model.encodePair("a ".repeat(40), "cat", { isCut: true }).length, 42);
+        assertEquals(pair(model, "a ".repeat(40), "cat", { isCut: true }).length, 42);
         const scores = await model.rank(pairs);
         assertEquals(scores.length, 2);
         assertEquals(scores, [

@@ -5,13 +5,14 @@ import { RequestError } from "../../src/base/errors.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import type { LoadedModel } from "../../src/llm/mod.ts";
 import type { Plane } from "../../src/memory/observation.ts";
+import { layerNeurons } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 
 const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
-const ALL: readonly Plane[] = ["fired", "gate", "residual"];
+const ALL = ["fired", "gate", "residual"] as const satisfies readonly Plane[];
 
 interface Seen {
   /** [ids, neurons] and [ids, d] per layer. */
@@ -69,6 +70,41 @@ Deno.test("observe() shows the same of experts with any number of threads, and w
     assertAlike(seen[1], seen[0]);
     assertAlike(seen[2], seen[0]);
   }));
+
+Deno.test("observe() shows which experts each token goes to, with any number of threads", () =>
+  withTinyFile({ architecture: "qwen2moe", seed: 5 }, async (path) => {
+    // Of five threads some have no neurons of an expert.
+    for (const threads of [1, 2, 5]) {
+      await withModel(path, { threads, observe: ["fired", "chosen"] }, async (model) => {
+        const { count, usedCount, feedForwardLength: neurons } = model.config.experts!;
+        const shown = layerNeurons(model.config);
+        for await (const { tokens, fired, chosen } of model.observe(IDS)) {
+          assertEquals(chosen.length, tokens * count);
+          for (let t = 0; t < tokens; t++) {
+            const own = chosen.subarray(t * count, (t + 1) * count);
+            assertEquals(own.reduce((sum, bit) => sum + bit), usedCount);
+            // SiLU's neurons are never zero: those of chosen experts fire, and no others.
+            own.forEach((bit, expert) => {
+              const from = t * shown + expert * neurons;
+              const its = fired.subarray(from, from + neurons);
+              assertEquals(its.reduce((sum, one) => sum + one), bit * neurons);
+            });
+          }
+        }
+      });
+    }
+  }));
+
+Deno.test("observe() shows of a dense model no experts", () =>
+  withTinyFile(
+    { architecture: "relu-llama", seed: 5 },
+    (path) =>
+      withModel(path, { threads: 1, observe: ["chosen", "residual"] }, async (model) => {
+        for await (const { tokens, chosen, residual } of model.observe(IDS)) {
+          assertEquals([chosen.length, residual.length], [0, tokens * 64]);
+        }
+      }),
+  ));
 
 Deno.test("observe() shows only what was asked for, and changes no answer", () =>
   withTinyFile({ architecture: "relu-llama", seed: 5 }, async (path) => {

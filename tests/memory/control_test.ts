@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Control, RankFailedError } from "../../src/memory/control.ts";
 import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
+import { SHORT_PROBES, SpinBound } from "../../src/memory/spin_bound.ts";
 import type { FollowerSetup } from "./control_follower.ts";
 
 const SIZE = { chunkTokens: 4, contextLength: 16, slots: 2 } as const;
@@ -121,4 +122,56 @@ Deno.test("Control.join() runs on after a cancel where the step must not be abor
   assert(!control.isCancelled(1));
   control.cancel(0);
   assert(!control.join());
+});
+
+/** What bounds are told while `run` waits: "paid" or "vain", and by which of them it is. */
+function toldBy(run: () => void): { readonly what: string; readonly by: SpinBound }[] {
+  const told: { what: string; by: SpinBound }[] = [];
+  const { paid, vain } = SpinBound.prototype;
+  SpinBound.prototype.paid = function () {
+    told.push({ what: "paid", by: this });
+    paid.call(this);
+  };
+  SpinBound.prototype.vain = function () {
+    told.push({ what: "vain", by: this });
+    vain.call(this);
+  };
+  try {
+    run();
+  } finally {
+    Object.assign(SpinBound.prototype, { paid, vain });
+  }
+  return told;
+}
+
+Deno.test("Control learns from waits for steps and for joins how long to spin, apart", () => {
+  const buffer = new SharedArrayBuffer(4 * controlWords(SIZE));
+  const control = new Control(buffer, { ...SIZE, rankCount: 2, leads: false });
+  const leader = new Control(buffer, { ...SIZE, rankCount: 2, leads: true });
+  const step = control.newStep();
+  // A step that comes after so many looks for it.
+  const awaitAfter = (looks: number) =>
+    toldBy(() => {
+      const { load } = Atomics;
+      let left = looks;
+      Object.assign(Atomics, {
+        load: (words: Int32Array, word: number) => {
+          if (--left === 0) leader.publish({ ...step, kind: STEP_KIND_FORWARD });
+          return load(words, word);
+        },
+      });
+      try {
+        control.awaitStep(step);
+      } finally {
+        Object.assign(Atomics, { load });
+      }
+    });
+  assertEquals(awaitAfter(SHORT_PROBES), []);
+  const [paid] = awaitAfter(SHORT_PROBES + 10);
+  assertEquals(paid.what, "paid");
+  leader.fail(1);
+  const [stepped] = toldBy(() => assertThrows(() => control.awaitStep(step), RankFailedError));
+  const [joined] = toldBy(() => assertThrows(() => control.join(), RankFailedError));
+  assertEquals([stepped.what, joined.what], ["vain", "vain"]);
+  assert(stepped.by === paid.by && joined.by !== paid.by);
 });

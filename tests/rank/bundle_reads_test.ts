@@ -44,6 +44,7 @@ function world(
         gate: { sizeBytes: REST_BYTES },
       },
       offsetBytes: unit * NEURONS * BUNDLE_BYTES,
+      gpuOfStripe: 0,
       positions: identity(),
       order: identity(),
     }) as unknown as OwnUnit;

@@ -15,6 +15,7 @@ function stage({ placeCount = 3 } = {}) {
   let isThere = true;
   const reader = {
     read: (unit: OwnUnit) => (asked.push(`read ${unit.count}`), isThere),
+    clear: () => {},
     prefetch: (unit: OwnUnit) => void asked.push(`ahead ${unit.count}`),
     failure: "it is gone",
   } as unknown as UnitReader;

@@ -65,7 +65,7 @@ Deno.test("createApp() answers unknown paths 404 and wrong methods 405 with Allo
     assertEquals((await response.json()).error.code, "unknown_url");
   }
   const near: [string, string][] = [
-    ["/chat/completions", "/v1/chat/completions"],
+    ["/messages", "/v1/messages"],
     ["/v1/v1/chat/completions", "/v1/chat/completions"],
     ["//v1/embeddings", "/v1/embeddings"],
     ["/v1/completions/", "/v1/completions"],

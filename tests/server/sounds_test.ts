@@ -1,6 +1,7 @@
 /** Sounds in requests: taken out, put in their places, refused where they cannot be heard. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { SeenImages } from "../../src/llm/types.ts";
+import { soundFile, writeWav } from "../support/sound_files.ts";
 import { post, refused, testApp } from "./http_client.ts";
 
 const DATA = Uint8Array.of(7, 8, 9).toBase64();
@@ -60,4 +61,31 @@ Deno.test("lists of models say which of them hear", async () => {
   assertEquals(architecture.input_modalities, ["text", "audio"]);
   const { capabilities } = await (await post(app, "/api/show", { model: "scripted" })).json();
   assertEquals([capabilities.includes("audio"), capabilities.includes("vision")], [true, false]);
+});
+
+Deno.test("responses and Ollama's messages have sounds, too, which are told from images", async () => {
+  const { app, model } = testApp({ see });
+  const kinds: unknown[] = [];
+  const { lookAt } = model;
+  const value: typeof lookAt = (messages, options) => {
+    for (const { images = [] } of messages) kinds.push(...images.map(({ kind }) => kind));
+    return lookAt!(messages, options);
+  };
+  Object.defineProperty(model, "lookAt", { value });
+  const ask = async (path: string, body: object) => {
+    const response = await post(app, path, { stream: false, ...body });
+    assertEquals(response.status, 200, await response.text());
+    return kinds.splice(0);
+  };
+  const input = [{ role: "user", content: [audio(DATA)] }];
+  assertEquals(await ask("/v1/responses", { input }), ["sound"]);
+  const output = [audio(DATA), { type: "input_text", text: "There." }];
+  const told = { type: "function_call_output", call_id: "a", output };
+  assertEquals(await ask("/v1/responses", { input: [told] }), ["sound"]);
+  const images = [writeWav({ values: [0] }), soundFile("tone.flac"), Uint8Array.of(0x89, 0x50)];
+  const asked = { content: "x", role: "user", images: images.map((file) => file.toBase64()) };
+  const found = ["sound", "sound", undefined];
+  assertEquals(await ask("/api/chat", { model: "scripted", messages: [asked] }), found);
+  const generate = { model: "scripted", prompt: "x", images: asked.images };
+  assertEquals(await ask("/api/generate", generate), found);
 });

@@ -4,6 +4,7 @@
  * unit of text, ids are the units' codes.
  */
 import { RequestError } from "../../src/base/errors.ts";
+import { runSteps, type Steps } from "../../src/base/steps.ts";
 import {
   countImages,
   idsWithImages,
@@ -22,6 +23,7 @@ import type {
   Generation,
   LanguageModel,
   ModelDetails,
+  PromptSteps,
   SeenImages,
 } from "../../src/llm/types.ts";
 
@@ -61,6 +63,11 @@ export interface Counters {
   failed: number;
 }
 
+// deno-lint-ignore require-yield
+function* inOneStep(encode: () => number[]): Steps<number[]> {
+  return encode();
+}
+
 function joined(messages: readonly ChatMessage[]): string {
   return messages.map((message) => message.content).join("\n");
 }
@@ -80,7 +87,6 @@ export class ScriptedModel implements LanguageModel {
   readonly details: ModelDetails;
   readonly embed: LanguageModel["embed"];
   readonly rank: LanguageModel["rank"];
-  readonly encodePair: LanguageModel["encodePair"];
   readonly lookAt: LanguageModel["lookAt"];
   readonly promptLogprobs: LanguageModel["promptLogprobs"];
   readonly counters: Counters = { accepted: 0, started: 0, completed: 0, aborted: 0, failed: 0 };
@@ -112,7 +118,6 @@ export class ScriptedModel implements LanguageModel {
       };
     }
     if (rank !== undefined) {
-      this.encodePair = (query, document) => this.encodePrompt(`${query}|${document}`);
       this.rank = (pairs, options) => {
         return Promise.resolve(pairs.map((ids) => rank(this.decode(ids), options)));
       };
@@ -140,7 +145,20 @@ export class ScriptedModel implements LanguageModel {
     if (countImages(messages) > 0 && options?.images === undefined) throw noImages(messages);
     const placed = renderWithImages(messages, joined);
     const seen = options?.images ?? { ids: [], given: [] };
-    return idsWithImages(placed, seen, (text) => this.encodePrompt(text));
+    return runSteps(
+      idsWithImages(placed, seen, (text) => inOneStep(() => this.encodePrompt(text))),
+    );
+  }
+
+  /** Each in one step. */
+  get inSteps(): PromptSteps {
+    return {
+      chat: (...of) => inOneStep(() => this.encodeChat(...of)),
+      prompt: (text) => inOneStep(() => this.encodePrompt(text)),
+      text: (...of) => inOneStep(() => this.encodeText(...of)),
+      whole: (text) => inOneStep(() => this.encodePrompt(text)),
+      pair: (query, document) => inOneStep(() => this.encodePrompt(`${query}|${document}`)),
+    };
   }
 
   encodeText(text: string, { special = false } = {}): number[] {
@@ -238,6 +256,9 @@ export class ScriptedModel implements LanguageModel {
     const { script = ["Hello", ", ", "world"] } = this.#options;
     const ids: number[] = [];
     const stop = new StopText(request.stop ?? []);
+    // A context is an end where a test names one; else there is room for whatever is said.
+    const { contextLength = Infinity } = this.#options;
+    const most = Math.min(request.maxTokens ?? Infinity, contextLength - request.ids.length);
     const end = (finishReason: FinishReason): GenerateResult => ({
       ...(stop.found !== null && { stopText: stop.found }),
       text: this.decode(ids),
@@ -256,7 +277,7 @@ export class ScriptedModel implements LanguageModel {
       if (request.signal?.aborted) return end("cancelled");
       if (step instanceof Error) throw step;
       if (typeof step === "string") {
-        const room = (request.maxTokens ?? Infinity) - ids.length;
+        const room = most - ids.length;
         const said = this.encodePrompt(step).slice(0, room);
         ids.push(...said);
         const logprobs = request.logprobs === undefined || this.#options.hasNoLogprobs
@@ -265,7 +286,7 @@ export class ScriptedModel implements LanguageModel {
         const text = stop.push(this.decode(said.filter((id) => !this.#isControl(id))));
         chunks.push({ text, ids: said, ...logprobs });
         if (stop.isStopped) return end("stop");
-        if (ids.length === request.maxTokens) return end("length");
+        if (ids.length === most) return end("length");
       } else {
         const wait = typeof step === "number" ? sleep(step) : step;
         await Promise.race([wait, aborted(request.signal), aborted(request.endSignal)]);

@@ -1,4 +1,6 @@
-/** Sound files for tests: WAV of every coding that is read. */
+/** Sound files for tests: WAV of every coding that is read, and files that were kept. */
+import { assert } from "@std/assert";
+import { corpus } from "./fuzz.ts";
 
 export interface WavOptions {
   readonly values: readonly number[] | Float32Array;
@@ -52,4 +54,11 @@ export function writeWav(options: WavOptions): Uint8Array<ArrayBuffer> {
 /** A tone, so many samples long. */
 export function tone(samples: number, { hertz = 440, rate = 16000 } = {}): Float32Array {
   return Float32Array.from({ length: samples }, (_, i) => Math.sin(2 * Math.PI * hertz * i / rate));
+}
+
+/** A file of `tests/corpus/sound`. */
+export function soundFile(name: string): Uint8Array {
+  const file = corpus("sound").find((each) => each.name === `${name}.bin`);
+  assert(file !== undefined, `${name} is there`);
+  return file.bytes;
 }

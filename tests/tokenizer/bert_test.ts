@@ -14,10 +14,11 @@ const [UNK, CLS, SEP] = [1, 2, 3];
 const TINY = createTokenizer(bertMetadata(PIECES));
 
 function wordsOf(text: string, changes: Partial<BertNormalizer> = {}): string[] {
-  const words: string[] = [];
-  new BertWords({ lowercases: true, stripsAccents: changes.lowercases ?? true, ...changes })
-    .forEach(text, (word) => words.push(word));
-  return words;
+  const cut = new BertWords({
+    ...{ lowercases: true, stripsAccents: changes.lowercases ?? true },
+    ...changes,
+  });
+  return [...cut.of(text)];
 }
 
 Deno.test("encode() of bert takes the longest token that begins a word, and then those within", () => {

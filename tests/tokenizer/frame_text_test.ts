@@ -1,4 +1,5 @@
 import { assertEquals } from "@std/assert";
+import { runSteps } from "../../src/base/steps.ts";
 import { createTokenizer, encodePair, frameIds } from "../../src/tokenizer/mod.ts";
 import { TokenType } from "../../src/tokenizer/token_types.ts";
 import { bertMetadata, type Entry, unigramMetadata } from "./encoder_vocab.ts";
@@ -13,7 +14,7 @@ function pairOf(metadata: Metadata, flags: Record<string, boolean> = {}, pair = 
   for (const [name, value] of Object.entries(flags)) {
     metadata.set(`tokenizer.ggml.add_${name}_token`, value);
   }
-  return encodePair(createTokenizer(metadata), pair);
+  return runSteps(encodePair(createTokenizer(metadata), pair));
 }
 
 Deno.test("frameIds() puts marks around a text as the vocabulary wants them, none twice", () => {

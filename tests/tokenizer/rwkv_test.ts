@@ -116,7 +116,7 @@ function escaped(value: number): string {
 
 Deno.test("encodeSteps() of rwkv stops on the way", () => {
   const steps = TINY.encodeSteps(" the".repeat(1 << 15));
-  assertEquals(steps.next(), { done: false, value: undefined });
-  const { done, value } = steps.next();
-  assertEquals([done, (value as number[]).length], [true, 1 << 15]);
+  let step = steps.next(), count = 0;
+  for (; !step.done; step = steps.next()) count++;
+  assertEquals([count, step.value.length], [7, 1 << 15]);
 });

@@ -1,5 +1,5 @@
 /** Layers that do not exist: samples whose neurons fire by a rule that a test knows. */
-import { type LayerSamples, SampleRecorder } from "../../src/train/mod.ts";
+import { type BlockSamples, SampleRecorder } from "../../src/train/mod.ts";
 import { Rng } from "../support/rng.ts";
 
 export interface MadeUpLayer {
@@ -14,14 +14,15 @@ export interface MadeUpLayer {
 }
 
 /** Neuron j fires when the input is large along a direction of its own, of the used dimensions. */
-export function madeUpLayer(layer: MadeUpLayer): LayerSamples {
+export function madeUpLayer(layer: MadeUpLayer): BlockSamples {
   const { inputLength, neuronCount, count, usedDimensions, threshold } = layer;
   const rng = new Rng(layer.seed ?? 1);
   const directions = Array.from(
     { length: neuronCount },
     () => Float64Array.from({ length: usedDimensions }, () => rng.normal()),
   );
-  const recorder = new SampleRecorder({ inputLength, neuronCount, room: count });
+  const size = { inputLength, neuronCount, blockCount: 1, usedCount: 1 };
+  const recorder = new SampleRecorder(size, count);
   const residual = new Float32Array(inputLength);
   for (let s = 0; s < count; s++) {
     for (let i = 0; i < inputLength; i++) residual[i] = rng.normal();
@@ -37,5 +38,5 @@ export function madeUpLayer(layer: MadeUpLayer): LayerSamples {
     // Scales differ, and do not matter.
     recorder.add(residual.map((value) => value * 3), fired);
   }
-  return recorder.samples();
+  return recorder.samples()[0];
 }

@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { createArenaMemory } from "../../src/memory/arena.ts";
 import { dequantize } from "../../src/model/mod.ts";
 import { PredictorNetwork } from "../../src/train/network.ts";
-import type { LayerSamples } from "../../src/train/mod.ts";
+import type { BlockSamples } from "../../src/train/mod.ts";
 import { planTraining } from "../../src/train/training_plan.ts";
 import { loadKernelModuleSync } from "../../wasm/mod.ts";
 import { Rng } from "../support/rng.ts";
@@ -15,7 +15,7 @@ const BATCH = 16;
 const NEGATIVE_WEIGHT = 0.3;
 const module = loadKernelModuleSync();
 
-function randomNetwork(samples: LayerSamples): PredictorNetwork {
+function randomNetwork(samples: BlockSamples): PredictorNetwork {
   const plan = planTraining({ ...samples, rank: SHAPE.rank }, BATCH);
   const network = new PredictorNetwork(plan, module, createArenaMemory(plan.arena));
   const rng = new Rng(4);
@@ -32,7 +32,7 @@ function randomNetwork(samples: LayerSamples): PredictorNetwork {
 /** The loss of some samples, in f64, by its formula; weights may be changed by `nudge`. */
 function slowLoss(
   network: PredictorNetwork,
-  samples: LayerSamples,
+  samples: BlockSamples,
   indices: readonly number[],
   nudge: { matrix: "fc1" | "fc2"; at: number; by: number } | null,
 ): number {
@@ -60,13 +60,13 @@ function slowLoss(
   return loss / indices.length;
 }
 
-function inputOf(samples: LayerSamples, index: number): Float64Array {
+function inputOf(samples: BlockSamples, index: number): Float64Array {
   const { inputLength, inputs } = samples;
   const bits = inputs.slice(index * inputLength, (index + 1) * inputLength);
   return Float64Array.from(dequantize("F16", new Uint8Array(bits.buffer)));
 }
 
-function isFired({ fired, neuronCount }: LayerSamples, index: number, j: number): boolean {
+function isFired({ fired, neuronCount }: BlockSamples, index: number, j: number): boolean {
   return (fired[index * Math.ceil(neuronCount / 8) + (j >> 3)] >> (j & 7) & 1) === 1;
 }
 

@@ -1,17 +1,20 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import { BatchLabels } from "../../src/train/loss.ts";
-import type { LayerSamples } from "../../src/train/mod.ts";
+import type { BlockSamples } from "../../src/train/mod.ts";
 import { ScoreHistogram } from "../../src/train/score_histogram.ts";
 
 /** Two samples of four neurons: 0 and 1 fire in the first, 1 and 3 in the second. */
-const SAMPLES: LayerSamples = {
+const SAMPLES: BlockSamples = {
   inputLength: 1,
   neuronCount: 4,
   count: 2,
   inputs: new Uint16Array(new SharedArrayBuffer(4)),
   fired: new Uint8Array(new SharedArrayBuffer(2)),
+  inputRows: new Int32Array(new SharedArrayBuffer(8)),
+  firedRows: new Int32Array(new SharedArrayBuffer(8)),
 };
 SAMPLES.fired.set([0b0011, 0b1010]);
+SAMPLES.firedRows.set([0, 1]);
 
 function histogramOf(scores: readonly number[], hiddenMeans: readonly number[]): ScoreHistogram {
   const labels = new BatchLabels(2);

@@ -8,9 +8,8 @@ import type { ChatMessage } from "../../src/llm/types.ts";
 import { dequantize, readHearing } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
-import { corpus } from "../support/fuzz.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
-import { tone, writeWav } from "../support/sound_files.ts";
+import { soundFile, tone, writeWav } from "../support/sound_files.ts";
 import { tinyHearing, type TinyHearingName } from "../support/tiny_hearing.ts";
 
 const A = writeWav({ values: tone(5000) });
@@ -57,10 +56,11 @@ async function withHearing(
 Deno.test("answers depend on sounds, whose rows are the reference's", () =>
   withHearing("ultravox", async (model, path) => {
     assertEquals(model.details.uses, ["writing", "vectors", "sounds"]);
-    const mp3 = corpus("sound")[0].bytes;
+    const mp3 = soundFile("tone.mp3");
     const answers = [];
-    for (const file of [A, B, mp3]) answers.push(await answerTo(model, asking(file)));
-    assertEquals(new Set(answers).size, 3, `${answers}`);
+    const flac = soundFile("stereo_24_bit.flac"), opus = soundFile("tone.opus");
+    for (const file of [A, B, mp3, flac, opus]) answers.push(await answerTo(model, asking(file)));
+    assertEquals(new Set(answers).size, 5, `${answers}`);
     assertEquals(await answerTo(model, asking(A)), answers[0]);
     const { ids: [ids], given } = await model.lookAt!(asking(A));
     // 5000 samples are 32 frames, of which 8 are a row.

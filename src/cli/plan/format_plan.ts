@@ -50,6 +50,7 @@ export function formatPlan(report: PlanReport, isEncoder: boolean): string {
   lines.push(
     "",
     `What computes: ${gpu.runs_on}${speed}.`,
+    ...gpu.is_beside_packed ? ["The GPU's time and memory are in none of these figures."] : [],
     profile.measured_at === "never"
       ? "Speeds are from built-in numbers of another machine: `ganglion doctor` measures this one."
       : `Speeds are from what \`ganglion doctor\` measured (${profile.measured_at}).`,

@@ -32,7 +32,12 @@ export function createPlanReport(input: PlanReportInput) {
     packed: whole !== null && plan.kind === "plan" && plan.way !== "resident"
       ? planFields(plan, isDirect)
       : null,
-    gpu: { runs_on: gpu.reason, expected_decode_tps: gpu.expectedDecodeTps },
+    gpu: {
+      runs_on: gpu.reason,
+      expected_decode_tps: gpu.expectedDecodeTps,
+      // Of a packed file; a plain one is planned as if no GPU were.
+      is_beside_packed: whole === null && gpu.parts.length > 0,
+    },
     profile: { measured_at: profile.measuredAt, machine: profile.machine },
   };
 }

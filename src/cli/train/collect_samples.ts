@@ -2,21 +2,15 @@
  * Samples of some layers, by running a text through the engine. What all layers of a large model
  * see does not fit into memory: it is collected in passes, a few layers each.
  */
-import type { LoadedModel } from "../../llm/mod.ts";
-import { type LayerSamples, sampleBytes, SampleRecorder } from "../../train/mod.ts";
-import type { TrainableModel } from "./check_trainable.ts";
-
-/** Layers first .. first + count − 1. */
-export interface LayerRange {
-  readonly first: number;
-  readonly count: number;
-}
+import type { LayerObservation, LoadedModel } from "../../llm/mod.ts";
+import { type BlockSamples, sampleBytes, SampleRecorder } from "../../train/mod.ts";
+import type { TrainableLayer, TrainableModel } from "./check_trainable.ts";
 
 /** What a text is cut into. */
 export interface Windows {
   /** Ids of each, BOS first where the model adds one. */
   readonly ids: readonly (readonly number[])[];
-  /** Samples of a layer that they give together. */
+  /** Tokens that they give samples of. */
   readonly sampleCount: number;
 }
 
@@ -42,49 +36,73 @@ export function cutWindows(
   return { ids: windows, sampleCount };
 }
 
-/** Which layers are collected together, so that their samples take at most `bytes`, if possible. */
+/**
+ * Which of the layers `wanted` are collected together, so that their samples take at most `bytes`,
+ * if possible.
+ */
 export function planPasses(
-  { layerCount, inputLength, neuronCount }: TrainableModel,
+  { layers }: Pick<TrainableModel, "layers">,
+  wanted: readonly number[],
   { samples, bytes }: { samples: number; bytes: number },
-): LayerRange[] {
-  const perLayer = samples * sampleBytes(inputLength, neuronCount);
+): number[][] {
+  const perLayer = samples * Math.max(...layers.map(sampleBytes));
   const most = Math.max(1, Math.floor(bytes / perLayer));
   // As many passes as are needed, all of nearly the same size.
-  const passCount = Math.ceil(layerCount / most);
-  return Array.from({ length: passCount }, (_, pass) => {
-    const first = Math.floor(pass * layerCount / passCount);
-    return { first, count: Math.floor((pass + 1) * layerCount / passCount) - first };
-  });
+  const passCount = Math.ceil(wanted.length / most);
+  const beginOf = (pass: number) => Math.floor(pass * wanted.length / passCount);
+  return Array.from(
+    { length: passCount },
+    (_, pass) => wanted.slice(beginOf(pass), beginOf(pass + 1)),
+  );
 }
 
-/** Runs the windows and returns the samples of each layer of the range. */
+/** What is collected of a model. */
+interface Collected {
+  /** Their numbers. */
+  readonly wanted: readonly number[];
+  readonly trainable: Pick<TrainableModel, "layers" | "shownNeurons">;
+  readonly signal: AbortSignal;
+  readonly onProgress: (doneTokens: number) => void;
+}
+
+/**
+ * Runs the windows.
+ * @returns the samples of each wanted layer: of its only block, or of each expert.
+ */
 export async function collectSamples(
   model: Pick<LoadedModel, "observe">,
   windows: Windows,
-  { layers, trainable, signal, onProgress }: {
-    layers: LayerRange;
-    trainable: TrainableModel;
-    signal: AbortSignal;
-    onProgress: (doneTokens: number) => void;
-  },
-): Promise<LayerSamples[]> {
-  const { inputLength: d, neuronCount: n } = trainable;
-  const room = windows.sampleCount;
-  const recorders = Array.from(
-    { length: layers.count },
-    () => new SampleRecorder({ inputLength: d, neuronCount: n, room }),
+  { wanted, trainable, signal, onProgress }: Collected,
+): Promise<BlockSamples[][]> {
+  const { layers, shownNeurons } = trainable;
+  const recorders = new Map(
+    wanted.map((layer) => [layer, new SampleRecorder(layers[layer], windows.sampleCount)]),
   );
   let done = 0;
   for (const ids of windows.ids) {
-    for await (const { layer, firstToken, tokens, residual, fired } of model.observe(ids)) {
+    for await (const seen of model.observe(ids)) {
       signal.throwIfAborted();
-      if (layer === trainable.layerCount - 1) onProgress(done += tokens);
-      const recorder = recorders[layer - layers.first];
-      if (recorder === undefined) continue;
-      for (let t = firstToken === 0 ? 1 : 0; t < tokens; t++) {
-        recorder.add(residual.subarray(t * d, (t + 1) * d), fired.subarray(t * n, (t + 1) * n));
-      }
+      if (seen.layer === layers.length - 1) onProgress(done += seen.tokens);
+      const recorder = recorders.get(seen.layer);
+      if (recorder !== undefined) record(recorder, layers[seen.layer], shownNeurons, seen);
     }
   }
-  return recorders.map((recorder) => recorder.samples());
+  return [...recorders.values()].map((recorder) => recorder.samples());
+}
+
+/** shownNeurons: a token's; those of a layer's blocks come first. */
+function record(
+  recorder: SampleRecorder,
+  { isMixture, inputLength: d, neuronCount, blockCount }: TrainableLayer,
+  shownNeurons: number,
+  { firstToken, tokens, residual, fired, chosen }: LayerObservation,
+): void {
+  for (let t = firstToken === 0 ? 1 : 0; t < tokens; t++) {
+    const neurons = t * shownNeurons;
+    recorder.add(
+      residual.subarray(t * d, (t + 1) * d),
+      fired.subarray(neurons, neurons + blockCount * neuronCount),
+      isMixture ? chosen.subarray(t * blockCount, (t + 1) * blockCount) : null,
+    );
+  }
 }

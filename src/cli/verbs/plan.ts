@@ -91,7 +91,7 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
   const gpu = await chooseGpu({ file, packed, model }, { ...load, profile, firing });
   const of = { file, packed, model };
   const loading = { ...load, profile, stats, budgetBytes };
-  const planned = planWithin(of, module, loading);
+  const planned = planWithin(of, module, loading, packed === null ? null : gpu.parts[0]);
   // A plain file is always read into memory as a whole; the rest is what packing would give.
   const whole = packed === null ? planWhole(of, module, loading, gpu.parts[0]) : null;
   requirePlan(planned, whole);

@@ -24,6 +24,7 @@ import {
 } from "../../model/mod.ts";
 import type { ModelDescription } from "../../model/types.ts";
 import { showAdapter } from "../show_adapter.ts";
+import { projectorRow, projectorUse } from "../show_projector.ts";
 import { Interrupt } from "../interrupt.ts";
 import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
 import { machineProfile } from "../machine.ts";
@@ -55,6 +56,7 @@ async function show(path: string | undefined, options: Options): Promise<void> {
     ...await createReport(model, load),
     packed: model.packed && describePacked(model.packed),
     projector: projectorBeside(model.file.parts[0].path),
+    reads: projectorUse(model.file),
     checked,
   };
   if (options.json) writeJson(report);
@@ -188,13 +190,15 @@ function formatChecked({ tensors, skipped }: CheckedTensors): string {
 
 type Report = Awaited<ReturnType<typeof createReport>> & {
   readonly packed: ReturnType<typeof describePacked> | null;
-  /** The file with which it sees images; null: it sees none. */
+  /** The file with which it sees images or hears sounds; null: it does neither. */
   readonly projector: string | null;
+  /** What it is the projector of; null: it is none. */
+  readonly reads: ReturnType<typeof projectorUse>;
   readonly checked: CheckedTensors | null;
 };
 
 function formatReport(report: Report): string {
-  const { memory_bytes: memory, predictors, packed, projector, checked } = report;
+  const { memory_bytes: memory, predictors, packed, projector, reads, checked } = report;
   const rows: [string, string][] = [
     ["name", report.name],
     ["architecture", report.arch],
@@ -211,7 +215,8 @@ function formatReport(report: Report): string {
   if (report.memory_bytes !== null) rows.push(["gpu", formatGpu(report.gpu)]);
   if (predictors !== null) rows.push(["predictors", formatPredictors(predictors)]);
   if (packed !== null) rows.push(["packed", formatPacked(packed)]);
-  if (projector !== null) rows.push(["images", `seen by its projector, ${basename(projector)}`]);
+  if (reads !== null) rows.push(["reads", `${reads}, beside a model: see --mmproj`]);
+  if (projector !== null) rows.push(projectorRow(projector));
   if (checked !== null) rows.push(["weights are", formatChecked(checked)]);
   return rows.map(([key, value]) => `${key.padEnd(12)}  ${value}`).join("\n");
 }

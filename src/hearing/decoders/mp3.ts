@@ -6,17 +6,11 @@ import { checkLength } from "../limits.ts";
 import { damaged } from "../sound_error.ts";
 import type { Samples } from "../types.ts";
 
-/** Of a file, decoded at once: so many more of a long one are not begun with. */
-const PIECE_BYTES = 1 << 16;
-
-/** Whether a file begins as one: with marks (ID3), or with a frame. */
-export function isMp3(file: Uint8Array): boolean {
-  const [a, b, c] = file;
-  if (a === 0x49 && b === 0x44 && c === 0x33) return true;
-  // Eleven ones; then neither layer, bit rate nor sample rate has the value that none may have.
-  const isFrame = a === 0xff && b >= 0xe0;
-  return isFrame && (b & 6) !== 0 && c >> 4 !== 15 && (c >> 2 & 3) !== 3;
-}
+/**
+ * Of a file, decoded at once, a frame or two: a piece has one rate, so a file that changes its own
+ * is noticed, and so many more bytes of a long one are not begun with.
+ */
+const PIECE_BYTES = 1 << 10;
 
 /** @throws {RequestError} 400 when nothing of it can be decoded, or it is too long. */
 export async function decodeMp3(file: Uint8Array): Promise<Samples> {
@@ -52,7 +46,9 @@ export async function decodeMp3(file: Uint8Array): Promise<Samples> {
 /** The mean of all channels. */
 function mix(channels: readonly Float32Array[], count: number): Float32Array {
   const [left, right = left] = channels;
-  return Float32Array.from({ length: count }, (_, i) => (left[i] + right[i]) / 2);
+  const mixed = new Float32Array(count);
+  for (let i = 0; i < count; i++) mixed[i] = (left[i] + right[i]) / 2;
+  return mixed;
 }
 
 /** Without what the library writes to the terminal about frames that it cannot decode. */

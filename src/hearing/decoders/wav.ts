@@ -13,19 +13,14 @@ const FLOATS = 3;
 /** What it is stands further behind. */
 const EXTENSIBLE = 0xfffe;
 
-/** Sizes that writers leave which do not know the end yet. */
-const OPEN_SIZES: ReadonlySet<number> = new Set([0, 0xffffffff, 0x7fffffff]);
+/** No file is as long: writers leave such sizes (or 0) which do not know the end yet. */
+const OPEN_SIZE_MIN = 0x7ff00000;
 
 interface Format {
   readonly isFloat: boolean;
   readonly channels: number;
   readonly rate: number;
   readonly bits: number;
-}
-
-/** Whether a file begins as one. */
-export function isWav(file: Uint8Array): boolean {
-  return nameAt(file, 0) === "RIFF" && nameAt(file, 8) === "WAVE";
 }
 
 /** @throws {RequestError} 400 when it is damaged, of a coding that is not read, or too long. */
@@ -38,7 +33,7 @@ export function decodeWav(file: Uint8Array): Samples {
     const from = at + 8, left = file.length - from;
     if (name === "data") {
       if (format === null) throw wav("its sound comes before what it is");
-      const isOpen = OPEN_SIZES.has(size);
+      const isOpen = size >= OPEN_SIZE_MIN || size === 0 && !isChunk(view, from);
       if (!isOpen && size > left) throw wav(`ends ${size - left} bytes before its sound does`);
       return mix(view, format, { from, size: isOpen ? left : size });
     }
@@ -48,6 +43,13 @@ export function decodeWav(file: Uint8Array): Samples {
     at = from + size + size % 2;
   }
   throw wav("has no sound in it");
+}
+
+/** Whether what is left is one more chunk, and no sound. */
+function isChunk(view: DataView, at: number): boolean {
+  if (at + 8 > view.byteLength) return false;
+  const size = view.getUint32(at + 4, true);
+  return at + 8 + size + size % 2 === view.byteLength;
 }
 
 function readFormat(view: DataView, at: number, size: number): Format {

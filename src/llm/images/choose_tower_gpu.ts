@@ -41,7 +41,7 @@ export async function chooseTowerGpu(
     mayBeSoftware: isSoftware,
     priority: options.priority ?? "normal",
     tuning: profile?.gpu?.tuning ?? null,
-    ...{ memoryBytes: null, lossAtStep: null, waitMs: null },
+    ...{ memoryBytes: null, lossAtStep: options.gpuLossAtLook ?? null, waitMs: null },
   };
   const onGpu = planTower(path, module, { ...options, onGpu: setup });
   if (gpuMemoryBytes === undefined) return { onGpu };

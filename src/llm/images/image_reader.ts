@@ -228,11 +228,11 @@ function inOrder(
 /** @throws {RequestError} 400, before the costly part. */
 function requireRoom(rows: number, room: number, kind: MessageImage["kind"]): void {
   if (rows < room) return;
-  const what = kind === "sound" ? "A sound" : "An image";
+  const [what, other] = kind === "sound" ? ["A sound", "shorter"] : ["An image", "smaller"];
   const left = Math.max(0, room - 1);
   throw new RequestError(
     `${what} takes ${counted(rows, "token")}, and there is room for ${left}: ` +
-      "send a smaller one, or start with a larger --ctx-size",
+      `send a ${other} one, or start with a larger --ctx-size`,
     { status: 400, code: "context_length_exceeded", param: "messages" },
   );
 }

@@ -1,7 +1,7 @@
 /** A projector's file (mmproj): planned, and threads that make rows of images or sounds. */
 import { EngineHandle } from "../../../workers/mod.ts";
 import { loadKernelModule } from "../../../wasm/mod.ts";
-import { type GgufFile, openGguf } from "../../gguf/mod.ts";
+import { type GgufFile, openedAs, openGguf } from "../../gguf/mod.ts";
 import {
   hears,
   type ImageConfig,
@@ -51,7 +51,7 @@ export function planTower(
   module: WebAssembly.Module,
   options: TowerOptions = {},
 ): PlannedTower {
-  const file = openGguf(path);
+  const file = openedAs("projector", () => openGguf(path));
   const { description, reads } = readTower(file);
   const plans = planRanks(
     description,

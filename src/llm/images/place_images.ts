@@ -4,6 +4,7 @@
  * pixels.
  */
 import { RequestError } from "../../base/errors.ts";
+import { appendSteps, type Steps } from "../../base/steps.ts";
 import type { ChatMessage, MessageImage, SeenImages } from "../types.ts";
 
 /** A rendered conversation: texts, and between any two of them the image of that number. */
@@ -59,15 +60,17 @@ export function renderWithImages(
 }
 
 /** Ids of a conversation: those of its texts, and of its images between them. */
-export function idsWithImages(
+export function* idsWithImages(
   { texts, images }: PlacedImages,
   seen: SeenImages,
-  encode: (text: string) => number[],
-): number[] {
-  return texts.flatMap((text, index) => [
-    ...text === "" ? [] : encode(text),
-    ...index < images.length ? seen.ids[images[index]] : [],
-  ]);
+  encode: (text: string) => Steps<number[]>,
+): Steps<number[]> {
+  const ids: number[] = [];
+  for (const [index, text] of texts.entries()) {
+    if (text !== "") yield* appendSteps(yield* encode(text), ids);
+    if (index < images.length) yield* appendSteps(seen.ids[images[index]], ids);
+  }
+  return ids;
 }
 
 /** What a model without eyes is not asked, or one without ears. */

@@ -144,10 +144,22 @@ export class Tower {
     return values;
   }
 
-  /** Rows of one tile, [kept / merged rows, outputLength]. One at a time. */
+  /**
+   * Rows of one tile, [kept / merged rows, outputLength]. One at a time. Where the GPU is lost
+   * meanwhile it is opened again, as it may be after a reset; where that is lost, too, threads look
+   * from then on.
+   */
   async see(input: TowerInput, signal?: AbortSignal): Promise<Float32Array> {
-    const engine = await this.#ready();
-    return await engine.images.see(input, signal);
+    for (let isAgain = false;; isAgain = true) {
+      const engine = await this.#ready();
+      try {
+        return await engine.images.see(input, signal);
+      } catch (error) {
+        const isLost = this.#onGpu !== null && isGpuError(engine.failure);
+        if (!isLost || this.#isClosed || signal?.aborted) throw error;
+        if (isAgain) this.#leaveGpu(engine.failure);
+      }
+    }
   }
 
   /** Its threads; others in their place when they have failed. */
@@ -173,11 +185,15 @@ export class Tower {
       return await startTower(this.#onGpu);
     } catch (error) {
       if (!isGpuError(error)) throw error;
-      this.#onGpu = null;
-      const reason = error instanceof Error ? error.message : String(error);
-      this.#notify({ kind: "warning", text: `Threads look at images, not the GPU: ${reason}` });
+      this.#leaveGpu(error);
       return null;
     }
+  }
+
+  #leaveGpu(error: unknown): void {
+    this.#onGpu = null;
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#notify({ kind: "warning", text: `Threads look at images, not the GPU: ${reason}` });
   }
 
   async close(): Promise<void> {

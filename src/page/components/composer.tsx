@@ -1,8 +1,9 @@
 /** Where people write. */
 import { useEffect, useRef, useState } from "preact/hooks";
-import { currentChat, currentModel } from "../state/app_state.ts";
+import { currentChat, currentModel, type Taken, takenBy } from "../state/app_state.ts";
 import { branchOf } from "../state/chat_tree.ts";
 import { IMAGE_TYPES } from "../state/image_urls.ts";
+import { SOUND_ACCEPT } from "../state/sound_urls.ts";
 import { useApp, useAppState } from "./context.ts";
 import { Icon, IconButton } from "./icon.tsx";
 import { ImageRow } from "./images.tsx";
@@ -12,7 +13,7 @@ export function Composer() {
   const chatId = useAppState((state) => state.chatId);
   const isRunning = useAppState((state) => state.running !== null);
   const { images, reading } = useAppState((state) => state.draft);
-  const sees = useAppState((state) => currentModel(state)?.seesImages ?? false);
+  const takes = useAppState((state) => takenBy(currentModel(state)));
   const [text, setText] = useState("");
   const input = useRef<HTMLTextAreaElement>(null);
   useEffect(() => input.current?.focus(), [chatId]);
@@ -69,7 +70,7 @@ export function Composer() {
           onKeyDown={onKeyDown}
           onPaste={onPaste}
         />
-        {sees && <AttachButton />}
+        {takes !== null && <AttachButton takes={takes} />}
         {isRunning ? <StopButton /> : <SendButton isEmpty={isEmpty || reading > 0} />}
       </form>
       <p class="hint">Everything stays on this machine. Answers can be wrong.</p>
@@ -77,19 +78,29 @@ export function Composer() {
   );
 }
 
-function AttachButton() {
+const ACCEPTED: Readonly<Record<Taken, string>> = {
+  "images": IMAGE_TYPES.join(),
+  "sounds": SOUND_ACCEPT,
+  "images and sounds": `${IMAGE_TYPES.join()},${SOUND_ACCEPT}`,
+};
+
+function AttachButton({ takes }: { readonly takes: Taken }) {
   const app = useApp();
   const file = useRef<HTMLInputElement>(null);
   return (
     <>
-      <IconButton icon="image" label="Attach images" onClick={() => file.current?.click()} />
+      <IconButton
+        icon={takes === "sounds" ? "sound" : "image"}
+        label={`Attach ${takes}`}
+        onClick={() => file.current?.click()}
+      />
       <input
         ref={file}
         type="file"
-        accept={IMAGE_TYPES.join()}
+        accept={ACCEPTED[takes]}
         multiple
         hidden
-        aria-label="Files of images"
+        aria-label={`Files of ${takes}`}
         onChange={(event) => {
           const input = event.currentTarget;
           app.images.attach([...input.files ?? []]);

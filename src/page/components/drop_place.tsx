@@ -1,12 +1,12 @@
-/** The middle of the page, onto which images can be dropped. */
+/** The middle of the page, onto which images and sounds can be dropped. */
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
-import { currentModel } from "../state/app_state.ts";
+import { currentModel, takenBy } from "../state/app_state.ts";
 import { useApp, useAppState } from "./context.ts";
 
 export function DropPlace({ children }: { readonly children: ComponentChildren }) {
   const app = useApp();
-  const sees = useAppState((state) => currentModel(state)?.seesImages ?? false);
+  const takes = useAppState((state) => takenBy(currentModel(state)));
   const [isOver, setOver] = useState(false);
   return (
     <div
@@ -27,7 +27,7 @@ export function DropPlace({ children }: { readonly children: ComponentChildren }
       }}
     >
       {children}
-      {isOver && sees && <p class="drop-hint">Drop images to show them to the model</p>}
+      {isOver && takes !== null && <p class="drop-hint">Drop {takes} for the model</p>}
     </div>
   );
 }

@@ -1,4 +1,5 @@
-/** Images of messages: small ones in a row, and one of them large. */
+/** Images of messages, small ones in a row and one of them large; and sounds, to be played. */
+import { isOfSound } from "../state/sound_urls.ts";
 import { useApp, useAppState } from "./context.ts";
 import { Dialog } from "./dialog.tsx";
 import { IconButton } from "./icon.tsx";
@@ -12,19 +13,28 @@ export function ImageRow({ images, reading = 0, onRemove }: {
 }) {
   const app = useApp();
   if (images.length + reading === 0) return null;
-  const nameOf = (index: number) => images.length === 1 ? "image" : `image ${index + 1}`;
+  const nameOf = (index: number) => {
+    const kind = isOfSound(images[index]) ? "sound" : "image";
+    return images.length === 1 ? kind : `${kind} ${index + 1}`;
+  };
+  const hasSounds = images.some(isOfSound), hasImages = !images.every(isOfSound);
+  const label = hasSounds ? hasImages ? "Images and sounds" : "Sounds" : "Images";
   return (
-    <ul class="images" aria-label="Images">
+    <ul class="images" aria-label={label}>
       {images.map((url, index) => (
         <li key={index}>
-          <button
-            type="button"
-            class="thumbnail"
-            aria-label={`Show ${nameOf(index)}`}
-            onClick={() => app.store.set({ dialog: "image", shownImage: url })}
-          >
-            <img src={url} alt="" />
-          </button>
+          {isOfSound(url)
+            ? <audio controls preload="metadata" src={url} aria-label={nameOf(index)} />
+            : (
+              <button
+                type="button"
+                class="thumbnail"
+                aria-label={`Show ${nameOf(index)}`}
+                onClick={() => app.store.set({ dialog: "image", shownImage: url })}
+              >
+                <img src={url} alt="" />
+              </button>
+            )}
           {onRemove !== undefined && (
             <IconButton
               icon="close"
@@ -37,7 +47,7 @@ export function ImageRow({ images, reading = 0, onRemove }: {
       ))}
       {Array.from({ length: reading }, (_, index) => (
         <li key={images.length + index}>
-          <span class="thumbnail is-reading" role="img" aria-label="An image is being read" />
+          <span class="thumbnail is-reading" role="img" aria-label="A file is being read" />
         </li>
       ))}
     </ul>

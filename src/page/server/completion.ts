@@ -1,5 +1,6 @@
 /** An answer to a conversation, piece by piece, and how fast it came. Knows nothing of chats. */
 import type { AnswerFacts, Settings } from "../types.ts";
+import { isOfSound, soundData } from "../state/sound_urls.ts";
 import type { Client } from "./client.ts";
 import { answerLost, failure, PageError } from "./errors.ts";
 import { readEvents } from "./event_stream.ts";
@@ -15,7 +16,7 @@ export interface Question {
 export interface QuestionMessage {
   readonly role: string;
   readonly content: string;
-  /** Data URLs, before the text; left out: none. */
+  /** Data URLs of images and sounds, before the text; left out: none. */
   readonly images?: readonly string[];
 }
 
@@ -87,7 +88,11 @@ function bodyOf({ model, messages, settings, cacheKey }: Question): Record<strin
 /** Parts only where there are images: every server reads plain text. */
 function messageOnWire({ role, content, images = [] }: QuestionMessage) {
   if (images.length === 0) return { role, content };
-  const shown = images.map((url) => ({ type: "image_url", image_url: { url } }));
+  const shown = images.map((url) =>
+    isOfSound(url)
+      ? { type: "input_audio", input_audio: { data: soundData(url) } }
+      : { type: "image_url", image_url: { url } }
+  );
   return { role, content: [...shown, ...content === "" ? [] : [{ type: "text", text: content }]] };
 }
 

@@ -53,7 +53,10 @@ const CURES: Readonly<Record<string, string>> = {
     "Begin a new chat, edit an earlier message, or start the server with a larger --ctx-size.",
   images_not_supported:
     "Choose another model at the top, or edit the messages that have images and remove them.",
-  body_too_large: "Begin a new chat, or edit earlier messages and remove some of their images.",
+  audio_not_supported:
+    "Choose another model at the top, or edit the messages that have sounds and remove them.",
+  body_too_large:
+    "Begin a new chat, or edit earlier messages and remove some of their images or sounds.",
   missing_api_key: KEY_CURE,
   invalid_api_key: KEY_CURE,
   model_not_found: "Choose another model at the top.",

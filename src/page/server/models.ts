@@ -17,13 +17,14 @@ export async function loadModel(client: Client, id: string): Promise<void> {
 // deno-lint-ignore no-explicit-any -- the server's own answer, of which each field is looked at
 function modelOf(model: any): ModelInfo {
   const { value, progress, error } = model?.status ?? {};
-  const modalities = model?.architecture?.input_modalities;
+  const modalities: unknown = model?.architecture?.input_modalities;
+  const takes = (name: string) => Array.isArray(modalities) && modalities.includes(name);
   return {
     id: String(model?.id ?? ""),
     state: STATES.includes(value) ? value : "unloaded",
     progress: typeof progress === "number" ? Math.min(1, Math.max(0, progress)) : null,
     error: typeof error === "string" ? error : null,
     contextLength: typeof model?.context_length === "number" ? model.context_length : null,
-    seesImages: Array.isArray(modalities) && modalities.includes("image"),
+    ...{ seesImages: takes("image"), hearsSounds: takes("audio") },
   };
 }

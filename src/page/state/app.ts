@@ -7,6 +7,7 @@ import { ImageDraft } from "./image_draft.ts";
 import { ModelWatch } from "./model_watch.ts";
 import { NeuronWatch } from "./neuron_watch.ts";
 import { readImage } from "./read_image.ts";
+import { readSound } from "./read_sound.ts";
 import { loadSettings, saveSettings } from "./settings.ts";
 import type { Settings } from "../types.ts";
 
@@ -29,7 +30,7 @@ export class App {
     this.models = new ModelWatch(this.store, client);
     this.neurons = new NeuronWatch(this.store, client);
     this.images = new ImageDraft({
-      ...{ store: this.store, read: readImage },
+      ...{ store: this.store, read: readImage, readSound },
       tell: (text) => this.tell(text),
     });
     this.chats = new ChatActions({

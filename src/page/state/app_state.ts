@@ -79,3 +79,12 @@ export function currentChat({ chats, chatId }: AppState): Chat | undefined {
 export function currentModel({ models, modelId }: AppState): ModelInfo | undefined {
   return models.find(({ id }) => id === modelId) ?? models[0];
 }
+
+/** What people may show a model. */
+export type Taken = "images" | "sounds" | "images and sounds";
+
+/** Null: texts alone. */
+export function takenBy(model: ModelInfo | undefined): Taken | null {
+  if (model?.seesImages) return model.hearsSounds ? "images and sounds" : "images";
+  return model?.hearsSounds ? "sounds" : null;
+}

@@ -4,6 +4,7 @@
  */
 import type { Chat, ChatNode } from "../types.ts";
 import { IMAGES_MAX, isImageUrl, withImages } from "./image_urls.ts";
+import { isSoundUrl } from "./sound_urls.ts";
 
 const FORMAT = "ganglion-chats";
 const CHATS_MAX = 10_000;
@@ -99,10 +100,11 @@ function readNode(value: unknown, ids: ReadonlyMap<string, string>): ChatNode | 
   };
 }
 
-/** Null: there is something that is no image, or too much. */
+/** Null: there is something that is neither image nor sound, or too much. */
 function readImages(images: unknown): readonly string[] | null {
   if (images === undefined) return [];
-  return Array.isArray(images) && images.length <= IMAGES_MAX && images.every(isImageUrl)
+  const isOne = (each: unknown) => isImageUrl(each) || isSoundUrl(each);
+  return Array.isArray(images) && images.length <= IMAGES_MAX && images.every(isOne)
     ? images
     : null;
 }

@@ -3,6 +3,7 @@
  * functions from chats to chats; knows no page.
  */
 import type { Chat, ChatNode } from "../types.ts";
+import { isOfSound } from "./sound_urls.ts";
 
 const TITLE_CHARS = 60;
 
@@ -24,12 +25,16 @@ export function siblingsOf(chat: Chat, node: ChatNode): readonly ChatNode[] {
   return chat.nodes.filter(({ parentId }) => parentId === node.parentId);
 }
 
+function nameOf(url: string | undefined): string {
+  return url === undefined ? "" : isOfSound(url) ? "Sound" : "Image";
+}
+
 /** Adds a message behind its parent and shows it. */
 export function addNode(chat: Chat, node: ChatNode): Chat {
   const isFirst = chat.nodes.length === 0 && node.role === "user";
   return {
     ...chat,
-    title: isFirst ? titleOf(node.content || (node.images ? "Image" : "")) : chat.title,
+    title: isFirst ? titleOf(node.content || nameOf(node.images?.[0])) : chat.title,
     nodes: [...chat.nodes, node],
     leafId: node.id,
     updatedMs: Date.now(),

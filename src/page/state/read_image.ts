@@ -53,7 +53,8 @@ function hasClearPixel(rgba: Uint8ClampedArray): boolean {
   return false;
 }
 
-function dataUrl(blob: Blob): Promise<string> {
+/** All of a file, as the page keeps it. */
+export function dataUrl(blob: Blob): Promise<string> {
   const reader = new FileReader();
   return new Promise((resolve, reject) => {
     reader.onload = () => resolve(String(reader.result));

@@ -167,10 +167,8 @@ export function project(
   out: number,
   outStride: number,
 ): number {
-  const { limits } = m;
-  if (limits === null) return projectPart(kernels, m, x, n, out, outStride);
-  const read = multiply(kernels, m, limitInput(kernels, m, limits, x, n), n, out, outStride);
-  limitOutput(kernels, limits, out, outStride, n, m.rowCount);
+  const read = multiplyWithin(kernels, m, x, n, out, outStride);
+  if (m.limits !== null) limitOutput(kernels, m.limits, out, outStride, n, m.rowCount);
   if (m.bias !== 0) kernels.add_bias_f32(out, outStride, m.bias, n, m.rowCount);
   return read;
 }
@@ -184,10 +182,22 @@ export function projectPart(
   out: number,
   outStride: number,
 ): number {
-  const reads = m.limits === null ? x : limitInput(kernels, m, m.limits, x, n);
-  const read = multiply(kernels, m, reads, n, out, outStride);
+  const read = multiplyWithin(kernels, m, x, n, out, outStride);
   if (m.bias !== 0) kernels.add_bias_f32(out, outStride, m.bias, n, m.rowCount);
   return read;
+}
+
+/** What is read within the matrix's limits; what comes out as it is. */
+function multiplyWithin(
+  kernels: Kernels,
+  m: Matrix,
+  x: Activations,
+  n: number,
+  out: number,
+  outStride: number,
+): number {
+  const reads = m.limits === null ? x : limitInput(kernels, m, m.limits, x, n);
+  return multiply(kernels, m, reads, n, out, outStride);
 }
 
 function limitInput(

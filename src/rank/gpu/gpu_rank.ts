@@ -13,6 +13,7 @@ import type { Control, StepWords } from "../../memory/control.ts";
 import { addressOf, bindNorm, type Norm } from "../bound/bound_norm.ts";
 import { LayerTally, neuronsAsked } from "../step/layer_tally.ts";
 import type { RankPlan } from "../plan/plan_types.ts";
+import { isTrusted, recallView } from "../neurons/predictors.ts";
 import type { RankSteps } from "../rank_steps.ts";
 import { Residual } from "../step/residual.ts";
 import { StepState, type StepStateInput } from "../step/step_state.ts";
@@ -24,11 +25,15 @@ import type { GpuLayer } from "./gpu_layer.ts";
 import { type GpuRankParts, openParts } from "./gpu_parts.ts";
 import { GpuStep } from "./gpu_step.ts";
 import type { Range } from "../plan/shard.ts";
+import { UnitWeights } from "./unit_weights.ts";
+import type { PackedUnits } from "../stream/streaming.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 import type { GpuLoading } from "./gpu_weights.ts";
 import type { TokenChain } from "./token_chain.ts";
 
 export interface GpuRankInput extends StepStateInput, Omit<GpuLoading, "gpu"> {
+  /** Whose neurons it has some of; null or left out: the model is no packed one. */
+  readonly packed?: PackedUnits & { readonly module: WebAssembly.Module } | null;
   readonly gpu: Gpu;
   readonly control: Control;
   /** Where a table that stays in the file is read; null: there is none. */
@@ -54,6 +59,8 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   readonly #tokenKind: number;
   readonly #awaitsLogits: boolean;
   readonly #tally: LayerTally;
+  /** What the leader has decided of predictors. */
+  readonly #recall: Float64Array;
   /** Logits of the last 1, 2, … tokens in the arena. */
   readonly #logits: readonly Float32Array[];
   readonly #step: GpuStep;
@@ -78,6 +85,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     this.#tokenKind = addressOf(this.plan.tokenKind);
     const [firstMemory] = input.memories[this.plan.rankIndex];
     this.#tally = new LayerTally(this.plan, firstMemory);
+    this.#recall = recallView(this.plan, firstMemory);
     const { config: { isEncoder } } = input;
     this.#step = new GpuStep(parts.input, { plan: this.plan, memory: firstMemory, isEncoder });
     const { workspaces, outputArena, logitsRows, strides, rankIndex } = this.plan;
@@ -102,7 +110,8 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     const state = new StepState(input);
     const { plan } = state;
     check(!input.awaitsLogits || plan.gpu!.isAlone, "who works beside others waits on the spot");
-    return new GpuRank(input, state, await openParts(input, plan));
+    using units = input.packed ? new UnitWeights(input.packed) : null;
+    return new GpuRank(input, state, await openParts({ ...input, units }, plan));
   }
 
   /** Null where a wait is for one token. */
@@ -253,8 +262,12 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return this.#join(postNorms.attention);
   }
 
-  predict(): boolean {
-    return true;
+  /** Threads exchange what predictors have between their matrices, in the steps that ask them. */
+  predict({ predictors, layer }: WalkedGpuLayer): boolean {
+    if (this.#isAlone || predictors === null) return true;
+    const { isRehearsal, isApart } = this.#state;
+    const asks = isApart && !predictors.haveAllGates && isTrusted(this.#recall, layer.index);
+    return isRehearsal || asks ? this.#control.join() : true;
   }
 
   feedForward(walked: WalkedGpuLayer): void {

@@ -7,7 +7,8 @@ import { configOf } from "../../model/layer_config.ts";
 import { floats } from "../bound/arena_views.ts";
 import { bindNorm } from "../bound/bound_norm.ts";
 import { cutsGroups } from "../plan/plan_state.ts";
-import type { RankPlan } from "../plan/plan_types.ts";
+import { predictorPlan } from "../neurons/predictors.ts";
+import type { LayerPlan, RankPlan } from "../plan/plan_types.ts";
 import { GpuLayer, type LayerLeft, NOTHING_LEFT } from "./gpu_layer.ts";
 import { endStreams, startStreams, type StreamEnds } from "./gpu_alt_up.ts";
 import { addGivenPart } from "./gpu_given.ts";
@@ -65,6 +66,7 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
         (own.attentionOutput !== null || own.stateSpace !== null),
       joinsNeurons: own.feedForward !== null,
       joinsStates: joinsStates(of, index),
+      predictors: predictorsOf(of.plans[0].layers[index]),
       several: several[index] ?? null,
       attention: isAlone || !layer.hasMixers ? null : await build((b) => layer.addAttention(b)),
       feedForward: isAlone || !layer.hasNeurons ? null : await build((b) => layer.addNeurons(b)),
@@ -87,6 +89,14 @@ function joinsStates({ plans, plan, config }: Opening, index: number): boolean {
   if (stateSpace === null || shape === null || plans.length === 1) return false;
   const { shared, deltas, norm } = stateSpace;
   return shared !== null || deltas === null && norm !== null && cutsGroups(plans, index, shape);
+}
+
+/** Of threads: whether they have predictors, and all gates, which they ask instead. */
+function predictorsOf(layer: LayerPlan): WalkedGpuLayer["predictors"] {
+  const { feedForward } = layer;
+  if (feedForward === null || predictorPlan(layer) === null) return null;
+  const blocks = feedForward.kind === "experts" ? feedForward.experts : [feedForward];
+  return { haveAllGates: blocks.some((each) => each.kind === "streamed" && each.gate !== null) };
 }
 
 async function loadLayers(of: Opening): Promise<GpuLayer[]> {

@@ -16,10 +16,12 @@ import type { TensorReader } from "../../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { dequantize } from "../../model/quants/dequantize.ts";
 import { rowBytes } from "../../model/dtypes.ts";
+import { bytesOfUnitPart } from "../load/load_order.ts";
 import { deviceType } from "../plan/device_placer.ts";
 import { filePieces, gatherColumns } from "../plan/picked.ts";
 import type { MatrixPlan, VectorPlan } from "../plan/plan_types.ts";
 import { lengthOf } from "../plan/shard.ts";
+import type { UnitWeights } from "./unit_weights.ts";
 
 /** File bytes that are read, encoded and uploaded at a time. */
 const PIECE_BYTES = 2 * MiB;
@@ -30,6 +32,8 @@ export interface GpuLoading {
   readonly gpu: Gpu;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   readonly reader: TensorReader;
+  /** Where neurons of a packed file come from; null or left out: it is no packed one. */
+  readonly units?: UnitWeights | null;
   /** Told the bytes of every read. */
   readonly onProgress: (bytes: number) => void;
 }
@@ -179,7 +183,8 @@ export class GpuLoader {
     let firstRow = 0;
     for (const plan of plans) {
       check(deviceType(plan) === deviceType(first), "matrices of a stack have one type");
-      if (plan.isTransposed) this.#writeTurned(matrix, plan, firstRow);
+      if (plan.ofUnit !== undefined) this.#writeUnit(matrix, plan, firstRow);
+      else if (plan.isTransposed) this.#writeTurned(matrix, plan, firstRow);
       else this.#write(matrix, plan, firstRow);
       firstRow += lengthOf(plan.rows);
     }
@@ -209,6 +214,13 @@ export class GpuLoader {
       place += lengthOf(range);
     }
     return values;
+  }
+
+  #writeUnit(matrix: GpuMatrix, plan: MatrixPlan, firstRow: number): void {
+    const { units } = this.#in;
+    check(units !== undefined && units !== null, "units were posted with the plan");
+    units.write(matrix, plan, firstRow);
+    this.#in.onProgress(bytesOfUnitPart(plan, this.#tensor(plan.tensor).type));
   }
 
   #write(matrix: GpuMatrix, plan: MatrixPlan, firstRow: number): void {

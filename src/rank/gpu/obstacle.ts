@@ -38,13 +38,10 @@ export function gpuObstacle(
   },
 ): string | null {
   const { model, file } = of;
-  if (of.packed !== undefined && of.packed !== null) {
-    return "the neurons of a packed file lie as threads read them; a GPU takes the .gguf file " +
-      "that it was packed from";
-  }
   if ((options.observe?.length ?? 0) > 0) return "neurons that are observed are the threads'";
   if (options.quiet !== undefined) return "quiet neurons are left out by threads only";
-  if (options.predictor === "on") return "predictors are asked by threads only";
+  // Those of a packed file name what comes from the disk, which is the threads'.
+  if (options.predictor === "on" && !of.packed) return "predictors are asked by threads only";
   return layersObstacle(model) ?? weightsObstacle(model, file);
 }
 

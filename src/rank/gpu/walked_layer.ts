@@ -10,6 +10,8 @@ export interface WalkedGpuLayer {
   readonly joinsNeurons: boolean;
   /** Others join within their states. */
   readonly joinsStates: boolean;
+  /** Others join within their predictors, where they ask them; null: they have none. */
+  readonly predictors: { readonly haveAllGates: boolean } | null;
   /** Alone: of this layer and those behind it, at the first one of a few; else null. */
   readonly several: Program | null;
   /** Beside others: null where it has no share of it. */

@@ -5,7 +5,10 @@
  */
 import type { OwnUnit } from "../plan/own_units.ts";
 
-/** Of a unit, by stripe: clusters that become hot, and neurons in all, these included. */
+/**
+ * Of a unit, by stripe: clusters that become hot, and neurons in all, these included; both counted
+ * behind those that are a GPU's.
+ */
 export interface FirstNeurons {
   readonly hotClusters: Uint32Array;
   readonly neurons: Uint32Array;
@@ -63,18 +66,20 @@ export function clustersByGain(
 }
 
 function clustersOf(unit: number, own: OwnUnit, clusterNeurons: number): Cluster[] {
-  const { count, stripes, rates } = own;
+  const { count, stripes, rates, gpuOfStripe } = own;
   const inStripe = count / stripes;
   const clusters: Cluster[] = [];
+  let number = 0;
   for (let stripe = 0; stripe < stripes; stripe++) {
-    for (let at = 0; at < inStripe; at += clusterNeurons) {
+    for (let at = 0; at < inStripe; at += clusterNeurons, number++) {
+      if (at < gpuOfStripe) continue;
       const size = Math.min(clusterNeurons, inStripe - at);
       const from = stripe * inStripe + at;
       // Without counts: what comes first in its stripe.
       const gain = rates === null
         ? -at
         : rates.subarray(from, from + size).reduce((sum, rate) => sum + rate, 0) / clusterNeurons;
-      clusters.push({ unit, stripe, cluster: clusters.length, size, gain });
+      clusters.push({ unit, stripe, cluster: number, size, gain });
     }
   }
   return clusters;

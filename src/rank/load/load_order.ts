@@ -1,7 +1,7 @@
 /** What a rank has to load, in which order, and how many bytes of the file that is. */
 import type { BundleUnit } from "../../bundle/types.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
-import { rowBytes } from "../../model/dtypes.ts";
+import { dtypeByName, rowBytes } from "../../model/dtypes.ts";
 import type {
   DensePlan,
   ExpertsPlan,
@@ -95,20 +95,32 @@ export function bytesToLoad(plan: RankPlan, tensors: ReadonlyMap<string, GgufTen
       bytes += rowBytes(tensors.get(piece.vector.tensor)!.type, lengthOf(piece.vector.range));
     } else if (lengthOf(piece.matrix.columns) > 0) {
       const tensor = tensors.get(piece.matrix.tensor)!;
+      if (piece.matrix.ofUnit !== undefined) {
+        bytes += bytesOfUnitPart(piece.matrix, tensor.type);
+        continue;
+      }
       bytes += lengthOf(fileRows(piece.matrix)) * rowBytes(tensor.type, tensor.dims[0]);
     }
   }
   return bytes;
 }
 
-/** Bytes of a packed file's bundles that loading reads, nearly. */
+/** Of neurons that a GPU has of a unit, a part of their bundles, nearly; type: the tensor's. */
+export function bytesOfUnitPart({ rows, columns }: MatrixPlan, type: string): number {
+  const { blockElements, blockBytes } = dtypeByName(type)!;
+  return Math.ceil(lengthOf(rows) * lengthOf(columns) / blockElements) * blockBytes;
+}
+
+/** Bytes of a packed file's bundles that loading reads into arenas, nearly. */
 export function bytesOfUnits(plans: readonly RankPlan[], units: readonly BundleUnit[]): number {
   let bytes = 0;
   for (const plan of plans) {
     for (const { block } of packedBlocks(plan)) {
       const isWhole = block.kind === "dense" || block.gate !== null;
       const own = block.kind === "dense" ? block.up.rows : block.neurons;
-      if (isWhole) bytes += lengthOf(own) * units[block.unit!].bundleBytes;
+      if (!isWhole) continue;
+      const { neurons, stripes, bundleBytes } = units[block.unit!];
+      bytes += lengthOf(own) * (1 - block.gpuOfStripe * stripes / neurons) * bundleBytes;
     }
     const { stream, workspaces } = plan;
     if (stream === null || stream.hasResidentGates) continue;

@@ -66,6 +66,7 @@ function loadWhole(input: LoadUnitsInput, own: OwnUnit, arena: number, block: De
     up: matrixOf(block.up),
     down: matrixOf(block.down),
   };
+  reader.clear(own, to);
   const isRead = reader.read(own, (address, first, count) => {
     reader.spread(own, { address, first, count }, to);
     input.onProgress(count * own.bundles.bundleBytes);
@@ -113,6 +114,7 @@ function loadStreamed(
     input.onProgress(count * bundleBytes);
   };
   if (gate === null && perStripe === 0) return;
+  if (gate !== null) reader.clear(own, { gate, up: null, down: null });
   if (reader.read(own, visit, gate === null ? perStripe : Infinity)) return;
   throw unreadable(input, reader.failure);
 }
@@ -127,11 +129,12 @@ function takeSlots(
   const slots = new Int32Array(own.count).fill(-1);
   const inStripe = own.count / own.stripes;
   const clustersInStripe = cache.units.clusterCount(unit) / own.stripes;
+  const clustersOnGpu = own.gpuOfStripe / CLUSTER_SLOTS;
   for (let stripe = 0; stripe < own.stripes; stripe++) {
-    const first = stripe * inStripe;
+    const first = stripe * inStripe + own.gpuOfStripe;
     let taken = 0;
     for (let c = 0; c < hotClusters[stripe]; c++) {
-      const cluster = stripe * clustersInStripe + c;
+      const cluster = stripe * clustersInStripe + clustersOnGpu + c;
       const frame = cache.claimCluster(unit, cluster);
       check(frame >= 0, "an empty cache has room for its hot clusters");
       const size = cache.units.clusterSize(unit, cluster);

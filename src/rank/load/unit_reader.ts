@@ -7,7 +7,7 @@ import { alignUp, check } from "../../base/check.ts";
 import { FAILED, PRIORITY_AHEAD, type Reads, SECTOR_BYTES_MAX } from "../../io/mod.ts";
 import { DISK_BYTES, DISK_READS, DISK_WAIT_MS } from "../plan/counts.ts";
 import type { Matrix } from "../bound/matrix.ts";
-import type { OwnUnit } from "../plan/own_units.ts";
+import { neuronsOnGpu, type OwnUnit } from "../plan/own_units.ts";
 import type { StreamWorkspacePlan } from "../plan/stream_types.ts";
 import type { StreamPlan } from "../plan/stream_types.ts";
 
@@ -36,7 +36,7 @@ export class UnitReader {
   readonly #tickets: Int32Array;
   /** Whose pieces are under way, how much of its stripes, and how many were asked for. */
   #unit: OwnUnit | null = null;
-  #runs: Runs = { count: 0, stride: 0, length: 0, perPiece: 0, pieces: 0 };
+  #runs: Runs = { skipped: 0, count: 0, stride: 0, length: 0, perPiece: 0, pieces: 0 };
   #asked = 0;
   #failure = "";
 
@@ -69,7 +69,8 @@ export class UnitReader {
   }
 
   /**
-   * Reads the unit, or the first `perStripe` bundles of each stripe.
+   * Reads the unit, or the first `perStripe` bundles of each stripe, but for those that are a
+   * GPU's, which no stripe begins with then.
    * @returns false when a piece could not be read: then it was not visited; the others were.
    */
   read(unit: OwnUnit, visit: VisitPiece, perStripe = Infinity): boolean {
@@ -115,11 +116,23 @@ export class UnitReader {
     this.#scatter(unit, address + down.offsetBytes, count, to.down);
   }
 
+  /** Makes zeros of what would be those neurons' that are a GPU's: they give nothing here. */
+  clear(unit: OwnUnit, to: NaturalPlaces): void {
+    const bytes = new Uint8Array(this.#by.memory.buffer);
+    for (const matrix of [to.gate, to.up, to.down]) {
+      if (matrix === null) continue;
+      const strideBytes = neuronBytes(matrix);
+      for (const neuron of neuronsOnGpu(unit)) {
+        const at = matrix.offsetBytes + neuron * strideBytes;
+        bytes.fill(0, at, at + strideBytes);
+      }
+    }
+  }
+
   /** Rows of `to` = parts of the `count` bundles whose first part is at `source`. */
   #scatter(unit: OwnUnit, source: number, count: number, to: Matrix): void {
     const { kernels, space } = this.#by;
-    const isByColumns = to.layout === "columns";
-    const strideBytes = isByColumns ? to.columnStrideBytes : to.rowStrideBytes;
+    const strideBytes = neuronBytes(to);
     const rows = to.layout === "rows" ? to.rowCount : to.columnCount;
     check(rows === unit.count, "the place has a row for every own neuron");
     const { bundleBytes } = unit.bundles;
@@ -165,8 +178,17 @@ export class UnitReader {
   }
 }
 
-/** What is read of a unit: `count` runs of `length` bundles, `stride` bundles apart, in pieces. */
+/** From one neuron's part of a matrix in natural order to the next one's. */
+function neuronBytes({ layout, columnStrideBytes, rowStrideBytes }: Matrix): number {
+  return layout === "columns" ? columnStrideBytes : rowStrideBytes;
+}
+
+/**
+ * What is read of a unit: `count` runs of `length` bundles, `stride` bundles apart, in pieces, the
+ * first of them behind `skipped` bundles.
+ */
 interface Runs {
+  readonly skipped: number;
   readonly count: number;
   readonly stride: number;
   readonly length: number;
@@ -177,10 +199,12 @@ interface Runs {
 function runsOf(unit: OwnUnit, perStripe: number, pieceBytes: number): Runs {
   const perPiece = Math.floor((pieceBytes - 2 * SECTOR_BYTES_MAX) / unit.bundles.bundleBytes);
   const stripe = unit.count / unit.stripes;
-  const isWhole = perStripe >= stripe;
+  const skipped = unit.gpuOfStripe;
+  const isWhole = perStripe >= stripe && skipped === 0;
   const count = isWhole ? 1 : unit.stripes;
-  const length = isWhole ? unit.count : perStripe;
-  return { count, stride: stripe, length, perPiece, pieces: count * Math.ceil(length / perPiece) };
+  const length = isWhole ? unit.count : Math.min(perStripe, stripe - skipped);
+  const pieces = count * Math.ceil(length / perPiece);
+  return { skipped, count, stride: stripe, length, perPiece, pieces };
 }
 
 /** Where an own bundle is in the file. */
@@ -189,10 +213,11 @@ function offsetOf({ offsetBytes, bundles: { bundleBytes } }: OwnUnit, bundle: nu
 }
 
 /** First bundle of a piece. */
-function firstOf({ count, stride, length, perPiece, pieces }: Runs, piece: number): number {
+function firstOf(runs: Runs, piece: number): number {
+  const { skipped, count, stride, length, perPiece, pieces } = runs;
   const perRun = pieces / count;
   const run = Math.floor(piece / perRun);
-  return run * (count === 1 ? length : stride) + (piece - run * perRun) * perPiece;
+  return skipped + run * (count === 1 ? length : stride) + (piece - run * perRun) * perPiece;
 }
 
 /** Bundles of a piece. */

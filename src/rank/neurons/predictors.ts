@@ -14,6 +14,7 @@ import { type Activations, project, quantize, readsQ8 } from "../bound/matrix.ts
 import type { LayerPlan, PredictorPlan, RankPlan } from "../plan/plan_types.ts";
 import { RECALL_FIELDS } from "../plan/plan_workspace.ts";
 import type { StepState } from "../step/step_state.ts";
+import type { Streaming } from "../stream/streaming.ts";
 
 /** Places in a layer's numbers. First: neurons that fired in the rehearsal. */
 export const RECALL_FIRED = 0;
@@ -29,10 +30,16 @@ export function recallView(plan: RankPlan, memory: WebAssembly.Memory): Float64A
   return floats64(memory, plan.workspaces[0].recall, plan.layers.length * RECALL_FIELDS);
 }
 
+/** True where the leader has decided that a layer's predictor is used; recall: a rank's. */
+export function isTrusted(recall: Float64Array, layer: number): boolean {
+  return recall[layer * RECALL_FIELDS + RECALL_TRUSTED] !== 0;
+}
+
 export class Predictors {
   readonly #state: StepState;
   readonly #memories: readonly WebAssembly.Memory[];
   readonly #control: Control;
+  readonly #streaming: Streaming | null;
   readonly #recall: Float64Array;
   readonly #counts: Float64Array;
   /** Where each rank's rows of the first matrix begin, and where the last ones end, by layer. */
@@ -45,10 +52,12 @@ export class Predictors {
       control: Control;
       plans: readonly RankPlan[];
       memories: readonly WebAssembly.Memory[];
+      streaming: Streaming | null;
     },
   ) {
     this.#state = state;
     this.#control = by.control;
+    this.#streaming = by.streaming;
     this.#starts = state.plan.layers.map((_, layer) => startsOf(by.plans, layer));
     this.#memories = by.memories;
     this.#recall = recallView(state.plan, by.memories[0]);
@@ -57,7 +66,7 @@ export class Predictors {
 
   /** True where the leader has decided that guesses are good enough. */
   isTrusted({ layer }: Predictor): boolean {
-    return this.#recall[layer * RECALL_FIELDS + RECALL_TRUSTED] !== 0;
+    return isTrusted(this.#recall, layer);
   }
 
   /**
@@ -87,7 +96,8 @@ export class Predictors {
     const starts = this.#starts[layer];
     const width = starts[starts.length - 1];
     const parts = arenaViews.predictors[arena];
-    for (let rank = 0; rank < parts.length; rank++) {
+    // A GPU, the last of the ranks, has no rows.
+    for (let rank = 0; rank < starts.length - 1; rank++) {
       if (rank === rankIndex) continue;
       for (let row = first; row < first + rows; row++) {
         const end = row * stride + starts[rank + 1];
@@ -113,9 +123,11 @@ export class Predictors {
   }
 
   /**
-   * Counts how the guesses for `n` tokens, made of rows `row` .., compare with what neurons gave.
+   * Counts how the guesses for `n` tokens, made of rows `row` .., compare with what neurons gave;
+   * of a GPU's nothing is known here.
    */
   compare(predictor: Predictor, hidden: Activations, row: number, n: number): void {
+    const onGpu = this.#streaming?.onGpu(predictor.layer) ?? null;
     this.#score(predictor, row, n);
     const { space, arena, fractions: { belowThreshold } } = this.#state;
     const { rowCount } = predictor.second;
@@ -124,6 +136,7 @@ export class Predictors {
     let [fired, found, predicted] = [0, 0, 0];
     for (let t = 0; t < n; t++) {
       for (let i = 0; i < rowCount; i++) {
+        if (onGpu !== null && onGpu[i] !== 0) continue;
         const fires = values[t * hidden.stride + i] !== 0;
         const isPredicted = !(scores[t * rowCount + i] <= belowThreshold);
         if (fires) fired++;

@@ -4,7 +4,7 @@
  */
 import { check } from "../../base/check.ts";
 import { activationOf } from "./plan_activation.ts";
-import { dense } from "./plan_layer.ts";
+import { dense } from "./plan_neurons.ts";
 import type { PlannerInput } from "./plan_options.ts";
 import type { DensePlan } from "./plan_types.ts";
 import { DevicePlacer } from "./device_placer.ts";

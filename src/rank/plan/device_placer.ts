@@ -6,6 +6,7 @@ import { matrixBytes } from "../../../gpu/mod.ts";
 import type { MatrixTensor, VectorTensor } from "../../model/types.ts";
 import type { MatrixPart, Placer } from "./plan_layer.ts";
 import { pickedOf, pickedOfBias, shift, shiftAll } from "./picked.ts";
+import type { UnitPart } from "./gpu_plan_types.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import { lengthOf, type Range } from "./shard.ts";
 import { isQuantType, type WeightType } from "./weight_types.ts";
@@ -27,6 +28,7 @@ export class DevicePlacer implements Placer {
     const { tensor, bias } = matrix;
     const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
       part;
+    if (part.ofUnit !== undefined) return this.#ofUnit(tensor, { rows, columns }, part.ofUnit);
     const isTransposed = part.isTransposed === true;
     const own = this.#typeOf(tensor);
     const isWidened = part.isWidened || part.isFloat && isQuantType(own);
@@ -48,6 +50,22 @@ export class DevicePlacer implements Placer {
         : this.vector(bias, rows, pickedOfBias(part)),
       layout: "rows",
       scratchOffsetBytes: 0,
+    };
+  }
+
+  /** Neurons of a packed unit; they have no biases. */
+  #ofUnit(
+    tensor: string,
+    { rows, columns }: Pick<MatrixPlan, "rows" | "columns">,
+    ofUnit: UnitPart,
+  ): MatrixPlan {
+    const own = this.#typeOf(tensor);
+    const type = ofUnit.part === "down" ? downType(own) : own;
+    this.#weightsBytes += matrixBytes(type, lengthOf(rows), lengthOf(columns));
+    return {
+      ...{ tensor, type, rows, columns, ofUnit },
+      ...{ isTransposed: false, picked: null, bias: null, layout: "rows" },
+      ...{ rowStrideBytes: 0, offsetBytes: 0, scratchOffsetBytes: 0 },
     };
   }
 
@@ -77,4 +95,13 @@ export class DevicePlacer implements Placer {
 /** Blocks of what is turned around lie the other way: its values are kept as floats. */
 export function deviceType({ type, isTransposed }: Pick<MatrixPlan, "type" | "isTransposed">) {
   return isTransposed && type !== "F16" ? "F32" : type;
+}
+
+/**
+ * What single columns of down are kept in on a GPU: chosen ones are no blocks of their type. A
+ * number of four bits and its scale in f16 are rounded to 11 bits; MXFP4's range is beyond f16's.
+ */
+export function downType(type: WeightType): WeightType {
+  if (type === "F16") return type;
+  return isQuantType(type) && type !== "MXFP4" ? "F16" : "F32";
 }

@@ -26,3 +26,10 @@ export interface LongSteps {
   readonly fromTokens: number;
   readonly layers: number;
 }
+
+/** A part of the neurons of a unit that a GPU has: the first ones of each stripe. */
+export interface UnitPart {
+  readonly unit: number;
+  readonly part: "gate" | "up" | "down";
+  readonly ofStripe: number;
+}

@@ -4,7 +4,8 @@
  * order says which neurons of the file are there. Pure arithmetic.
  */
 import { check, divCeil } from "../../base/check.ts";
-import type { Range } from "./shard.ts";
+import { CLUSTER_SLOTS } from "../../cache/mod.ts";
+import type { Range, Shard } from "./shard.ts";
 
 /** A GPU's share of the neurons is given for steps of so many tokens, or more. */
 export const STEP_TOKENS = [1, 2, 8, 32] as const;
@@ -44,6 +45,76 @@ export function hotSegments(
 export function shareOf(share: number, total: number, unit: number): number {
   check(share >= 0 && share <= 1, "a share was checked at the door");
   return share === 1 ? total : Math.min(total, Math.round(share * total / unit) * unit);
+}
+
+/** Whose a dense block's neurons are. */
+type NeuronShare = Pick<Shard, "neurons" | "steppedNeurons" | "gpuOfStripe">;
+
+/** Neurons of a dense block on both sides. */
+export interface SharedNeurons {
+  /** Of a thread, whose part it were without a GPU. */
+  readonly cpu: (part: number, shard: Shard) => NeuronShare;
+  readonly gpu: NeuronShare;
+}
+
+const NOTHING: Range = { start: 0, end: 0 };
+const ANY_TOKENS = Number.MAX_SAFE_INTEGER;
+
+/** By places, and by how many tokens a step has; cut: a thread's part of some of them. */
+export function inSegments(
+  total: number,
+  { segments, cut }: {
+    segments: readonly NeuronSegment[];
+    cut: (all: Range, part: number) => Range;
+  },
+): SharedNeurons {
+  const hot = segments.find(({ gpuFromTokens }) => gpuFromTokens === 1)?.neurons ?? NOTHING;
+  const cold = segments.find(({ gpuFromTokens }) => gpuFromTokens === null)?.neurons ??
+    { start: total, end: total };
+  const stepped = segments.flatMap(({ neurons, gpuFromTokens: from }) =>
+    from === null || from === 1 ? [] : [{ neurons, from }]
+  );
+  return {
+    cpu: (part) => ({
+      neurons: cut(cold, part),
+      steppedNeurons: stepped
+        .map(({ neurons, from }) => ({
+          neurons: cut(neurons, part),
+          tokens: { start: 1, end: from },
+        }))
+        .filter(({ neurons: { start, end } }) => end > start),
+      gpuOfStripe: 0,
+    }),
+    gpu: {
+      neurons: hot,
+      steppedNeurons: stepped.map(({ neurons, from }) => ({
+        neurons,
+        tokens: { start: from, end: ANY_TOKENS },
+      })),
+      gpuOfStripe: 0,
+    },
+  };
+}
+
+/**
+ * Of a packed model: whole clusters of each stripe, the same in steps of any length. Threads own
+ * stripes as ever, and leave out what is the GPU's.
+ */
+export function inStripes(
+  total: number,
+  { stripe, share }: { stripe: number; share: number },
+): SharedNeurons {
+  const gpuOfStripe = clustersOnGpu(share, stripe);
+  const rest = { steppedNeurons: [], gpuOfStripe };
+  return {
+    cpu: (_, { neurons }) => ({ neurons: gpuOfStripe === stripe ? NOTHING : neurons, ...rest }),
+    gpu: { neurons: { start: 0, end: total / stripe * gpuOfStripe }, ...rest },
+  };
+}
+
+/** Neurons of a stripe of so many that are a GPU's: whole clusters. */
+export function clustersOnGpu(share: number, stripe: number): number {
+  return shareOf(share, stripe, Math.min(CLUSTER_SLOTS, stripe));
 }
 
 /**

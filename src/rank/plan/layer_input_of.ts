@@ -1,7 +1,8 @@
 /** What a rank's planner tells of one layer, and of the blocks that it streams. */
 import { configOf } from "../../model/layer_config.ts";
 import type { DenseTensors } from "../../model/types.ts";
-import { forEachBlock, type LayerInput, neuronsOf } from "./plan_layer.ts";
+import type { LayerInput } from "./plan_layer.ts";
+import { forEachBlock, neuronsOf } from "./plan_neurons.ts";
 import type { PlannerInput } from "./plan_options.ts";
 import { checkUnit } from "./plan_units.ts";
 import type { Range } from "./shard.ts";
@@ -11,18 +12,19 @@ export function layerInputOf(
   index: number,
   hasPredictors: boolean,
 ): LayerInput & { layer: number; adds: boolean } {
-  const { model: { config, tensors }, rankIndex, options, layouts, units } = input;
+  const { model: { config, tensors }, rankIndex, options, layouts, units, gpuUnits } = input;
   const neuronOrder = input.neuronOrders[index];
   return {
     config: configOf(config, index),
-    ...{ shard: input.layerShards[index], rankIndex, index, units },
-    rankCount: options.rankCount,
+    ...{ shard: input.layerShards[index], rankIndex, index, units, gpuUnits },
+    threadCount: options.rankCount - (options.gpu === undefined ? 0 : 1),
     layer: index,
     adds: rankIndex === 0,
     neuronOrder,
     tensors: tensors.layers[index],
     isSilent: layouts.isSilentIn(index),
-    hasPredictors,
+    // A GPU asks none.
+    hasPredictors: hasPredictors && !input.isOnGpu,
     threshold: options.thresholds?.[index] ?? null,
   };
 }

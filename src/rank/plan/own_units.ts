@@ -13,6 +13,8 @@ export interface OwnUnit {
   /** Own neurons, counted from 0 on in their natural order. */
   readonly count: number;
   readonly stripes: number;
+  /** Of each stripe the first so many are a GPU's: nobody reads them here. */
+  readonly gpuOfStripe: number;
   /** Neuron at each own position, and the reverse, u32 [count]. */
   readonly order: Uint32Array;
   readonly positions: Uint32Array;
@@ -32,7 +34,8 @@ export function ownUnits(
     const neurons = block.kind === "streamed" ? block.neurons : block.up.rows;
     const bundles = units[block.unit!];
     const range = block.kind === "streamed" ? neurons : withinUnit(neurons, bundles.neurons);
-    if (lengthOf(range) > 0) own.set(block.unit!, ownUnit(bundles, arena, range));
+    const { gpuOfStripe } = block;
+    if (lengthOf(range) > 0) own.set(block.unit!, ownUnit(bundles, range, { arena, gpuOfStripe }));
   }
   return own;
 }
@@ -71,7 +74,11 @@ function withinUnit({ start, end }: Range, neurons: number): Range {
   return { start: start - first, end: end - first };
 }
 
-function ownUnit(bundles: BundleUnit, arena: number, { start, end }: Range): OwnUnit {
+function ownUnit(
+  bundles: BundleUnit,
+  { start, end }: Range,
+  of: Pick<OwnUnit, "arena" | "gpuOfStripe">,
+): OwnUnit {
   const stripeNeurons = bundles.neurons / bundles.stripes;
   check(start % stripeNeurons === 0 && end % stripeNeurons === 0, "ranks own whole stripes");
   const order = bundles.order.slice(start, end).map((neuron) => neuron - start);
@@ -79,8 +86,8 @@ function ownUnit(bundles: BundleUnit, arena: number, { start, end }: Range): Own
   order.forEach((neuron, position) => positions[neuron] = position);
   const share = start / bundles.neurons;
   return {
+    ...of,
     bundles,
-    arena,
     offsetBytes: bundles.offsetBytes + start * bundles.bundleBytes,
     count: order.length,
     stripes: order.length / stripeNeurons,
@@ -89,4 +96,17 @@ function ownUnit(bundles: BundleUnit, arena: number, { start, end }: Range): Own
     rates: bundles.rates?.subarray(start, end) ?? null,
     factorsOffsetBytes: bundles.factorsOffsetBytes + share * bundles.factorsSizeBytes,
   };
+}
+
+/** Own neurons of a unit that are a GPU's, by their numbers here; none as a rule. */
+export function* neuronsOnGpu(
+  { order, count, stripes, gpuOfStripe }: Pick<
+    OwnUnit,
+    "order" | "count" | "stripes" | "gpuOfStripe"
+  >,
+): Generator<number> {
+  const inStripe = count / stripes;
+  for (let stripe = 0; stripe < stripes; stripe++) {
+    for (let i = 0; i < gpuOfStripe; i++) yield order[stripe * inStripe + i];
+  }
 }

@@ -23,7 +23,7 @@ import { blockWeights, type WeightType } from "./weight_types.ts";
 import type { PlanOptions } from "./plan_options.ts";
 import { RankPlanner } from "./rank_planner.ts";
 
-export { STEP_TOKENS } from "./hot_neurons.ts";
+export { clustersOnGpu, STEP_TOKENS } from "./hot_neurons.ts";
 export { tableBlocks } from "./kv_bytes.ts";
 export type { GpuOptions, PlanOptions } from "./plan_options.ts";
 
@@ -90,18 +90,18 @@ export function planRanks(
       })
   );
   const orders = neuronOrders(model, options, { blocks, layouts });
-  const isExact = typesOf((layer) => layer.key ?? layer.stateSpace?.input ?? null).every((type) =>
-    type === "F32"
-  );
+  const keyTypes = typesOf((layer) => layer.key ?? layer.stateSpace?.input ?? null);
+  const isExact = keyTypes.every((type) => type === "F32");
   const kvType = options.kvType !== "auto" ? options.kvType : isExact ? "f32" : "i16";
-  const planners = withGpu.map((shard, rankIndex) =>
-    new RankPlanner({
-      ...{ model, tensors, layouts, options, shard, rankIndex, kvType, units },
+  const planners = withGpu.map((shard, rankIndex) => {
+    const isOnGpu = gpu !== undefined && rankIndex === rankCount - 1;
+    return new RankPlanner({
+      ...{ model, tensors, layouts, options, shard, rankIndex, kvType, isOnGpu },
+      ...isOnGpu ? { units: null, gpuUnits: units } : { units, gpuUnits: null },
       layerShards: config.layers.map((layer, index) => ofLayer(shardsOf[index][rankIndex], layer)),
       neuronOrders: layers.map((_, index) => index < firstOnGpu ? null : orders?.[index] ?? null),
-      isOnGpu: gpu !== undefined && rankIndex === rankCount - 1,
-    })
-  );
+    });
+  });
   placeAll(planners, config.layers.length, options.packed?.arenaCount);
   const plans = planners.map((planner) => planner.build());
   requireKeysNear(plans[0]);
@@ -156,13 +156,12 @@ function requireKeysNear({ layers }: RankPlan): void {
  */
 function neuronOrders(
   { config }: ModelDescription,
-  { gpu, rankCount }: PlanOptions,
+  { gpu, rankCount, packed }: PlanOptions,
   { blocks, layouts }: { blocks: ColumnBlocks; layouts: MatrixLayouts },
 ): readonly (readonly Range[])[] | null {
-  const isUneven = hasUnevenNeurons(config);
-  if (gpu?.rates === undefined || rankCount === 1 || config.experts !== null || isUneven) {
-    return null;
-  }
+  const isUneven = hasUnevenNeurons(config) || config.experts !== null;
+  // Those of a packed file are in its order.
+  if (gpu?.rates === undefined || rankCount === 1 || packed !== undefined || isUneven) return null;
   const segments = segmentsBeside(config, { blocks, gpu });
   const unit = layouts.cutDownTypes.length === 0 ? 1 : Math.max(blocks.down, BLOCK_WEIGHTS);
   return gpu.rates.map((rates) => orderByRate(rates, { unit, segments }));

@@ -37,6 +37,11 @@ export interface DensePlan {
   readonly isSilent: boolean;
   /** Number of the unit of a packed file that it is loaded from; null: tensors have their bytes. */
   readonly unit: number | null;
+  /**
+   * Of each stripe of that unit the first so many neurons are a GPU's: their rows here are zero, so
+   * that they give nothing; 0: none are.
+   */
+  readonly gpuOfStripe: number;
 }
 
 export interface SteppedDensePlan {
@@ -55,6 +60,8 @@ export interface StreamedPlan {
   readonly unit: number;
   /** Of the unit, this rank's. */
   readonly neurons: Range;
+  /** As of a dense block: nobody reads these, and nothing makes them fire. */
+  readonly gpuOfStripe: number;
   /** The rows of all gates, where they are resident; null: a gate comes with its bundle. */
   readonly gate: MatrixPlan | null;
   /** Where factors of own columns of down are, and their bytes; 0 where rows have theirs. */

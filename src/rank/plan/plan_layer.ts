@@ -4,34 +4,13 @@
  * business.
  */
 import { rowsOfHeads } from "./picked.ts";
-import { UnsupportedModelError } from "../../base/errors.ts";
 import type { UnitShape } from "../../bundle/units.ts";
 import { mergedHeadDim } from "../../model/latent.ts";
-import { predictedBlock, predictorObstacle } from "../../model/powerinfer.ts";
-import type {
-  DenseTensors,
-  ExpertTensors,
-  LayerConfig,
-  LayerTensors,
-  MatrixTensor,
-  ModelConfig,
-  ModelDescription,
-  PredictorTensors,
-  VectorTensor,
-  XieluCurve,
-} from "../../model/types.ts";
+import type { LayerTensors, MatrixTensor, ModelConfig, VectorTensor } from "../../model/types.ts";
 import type { LayerWeights } from "./layer_weights.ts";
-import type {
-  DensePlan,
-  ExpertsPlan,
-  LayerPlan,
-  MatrixPlan,
-  PredictorPlan,
-  StreamedPlan,
-  VectorPlan,
-} from "./plan_types.ts";
+import type { LayerPlan, MatrixPlan, VectorPlan } from "./plan_types.ts";
 import { planLayerAltUp } from "./plan_alt_up.ts";
-import { planApart, planLayerInput } from "./plan_inputs.ts";
+import { planLayerInput } from "./plan_inputs.ts";
 import { activationOf } from "./plan_activation.ts";
 import { planNeuronGate } from "./plan_neuron_gate.ts";
 import { planGate } from "./plan_gate.ts";
@@ -41,9 +20,10 @@ import { planStateSpace } from "./plan_state.ts";
 import { planFinch } from "./plan_finch.ts";
 import { planKeyDeltas } from "./plan_key_deltas.ts";
 import { planTimeMix } from "./plan_time_mix.ts";
-import { neuronsAt } from "./hot_neurons.ts";
+import type { UnitPart } from "./gpu_plan_types.ts";
+import { dense, denseShare, experts } from "./plan_neurons.ts";
 import { headNorm, norm } from "./plan_norm.ts";
-import { cut, lengthOf, type Range, scale, type Shard } from "./shard.ts";
+import { type Range, scale, type Shard } from "./shard.ts";
 
 /** Which part of a matrix, and what becomes of it. */
 export interface MatrixPart {
@@ -67,6 +47,8 @@ export interface MatrixPart {
    * neighbours.
    */
   readonly picked?: readonly Range[] | null;
+  /** What of a packed file's unit it is, on a GPU; left out: it is the tensor. */
+  readonly ofUnit?: UnitPart;
 }
 
 /** Lays weights into an arena. */
@@ -94,7 +76,8 @@ export interface LayerInput {
   readonly config: ModelConfig;
   readonly shard: Shard;
   readonly rankIndex: number;
-  readonly rankCount: number;
+  /** Ranks that are no GPU's. */
+  readonly threadCount: number;
   readonly tensors: LayerTensors;
   /** Number of the layer. */
   readonly index: number;
@@ -106,8 +89,10 @@ export interface LayerInput {
   readonly threshold: number | null;
   /** Which neurons of a dense block are at its shard's places; null: as in the file. */
   readonly neuronOrder: readonly Range[] | null;
-  /** Null: the model is no packed one. */
+  /** Null: the model is no packed one, or the rank is a GPU's. */
   readonly units: Units | null;
+  /** The same of a GPU's rank. */
+  readonly gpuUnits: Units | null;
 }
 
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
@@ -119,9 +104,10 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
   const { feedForward, stateSpace, timeMix, finch, keyDeltas, neuronGate } = tensors;
   const ofStates = { config, heads: shard.stateHeads };
-  const { curve, limits, gateCutoff } = config.layers[index];
+  const { curve, limits } = config.layers[index];
   const own = { order: input.neuronOrder, curve, limits };
-  const of = { layer: index, adds, isSilent, units: input.units, ...own };
+  const ofUnits = { units: input.units, gpuUnits: input.gpuUnits, gpuOfStripe: 0 };
+  const of = { layer: index, adds, isSilent, ...ofUnits, ...own };
   return {
     heads: shard.heads,
     kvHeads: shard.kvHeads,
@@ -151,16 +137,10 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     feedForwardNorm: norm(place, tensors.feedForwardNorm),
     feedForwardShift: tensors.feedForwardShift ? place.vector(tensors.feedForwardShift) : null,
     neuronGate: planNeuronGate(place, neuronGate),
-    feedForward: feedForward === null ? null : feedForward.kind === "dense"
-      ? {
-        ...block(place, feedForward, { ...of, neurons: shard.neurons, expert: null }),
-        predictor: predictor(place, feedForward, {
-          ...{ ...input, neurons: shard.neurons },
-          order: input.neuronOrder,
-        }),
-        ...input.threshold === null ? {} : { threshold: input.threshold },
-        ...gateCutoff === undefined ? {} : { gateCutoff },
-      }
+    feedForward: feedForward === null
+      ? null
+      : feedForward.kind === "dense"
+      ? denseShare(place, feedForward, { ...of, input })
       : experts(place, feedForward, { ...of, input }),
     steppedNeurons: feedForward?.kind !== "dense" ? [] : shard.steppedNeurons.map((each) => ({
       block: {
@@ -194,204 +174,4 @@ function ownHeads(
   };
   if (value === key) return { ...plan, value: plan.key };
   return { ...plan, value: value && place.matrix(value, { rows: own.value }) };
-}
-
-interface BlockInput {
-  readonly layer: number;
-  readonly expert: UnitShape["expert"];
-  readonly neurons: Range;
-  readonly adds: boolean;
-  readonly isSilent: boolean;
-  readonly order: readonly Range[] | null;
-  readonly units: Units | null;
-  readonly curve: XieluCurve | undefined;
-  readonly limits: LayerConfig["limits"];
-}
-
-/** Neurons whose weights are in memory, or come from a packed file as they are needed. */
-function block(place: Placer, tensors: DenseTensors, by: BlockInput): DensePlan | StreamedPlan {
-  const { units, layer, expert } = by;
-  const unit = units?.numberOf(layer, expert) ?? null;
-  const bundles = unit === null ? null : units!.streamed(unit);
-  const apart = {
-    innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, by.neurons) : null,
-    ...activationOf(place, by),
-  };
-  if (unit === null || bundles === null) {
-    return { ...dense(place, tensors, by), unit, ...apart };
-  }
-  if (by.isSilent) requireNoBiases(tensors);
-  const { neurons, adds } = by;
-  const bare = withoutBiases(tensors);
-  const gate = bare.gate !== null && units!.hasResidentGates
-    ? place.matrix(bare.gate, { rows: neurons })
-    : null;
-  // What is resident does not come again: slots begin behind it.
-  const start = gate === null ? 0 : bundles.restOffsetBytes;
-  const factorsSizeBytes = bundles.factorsSizeBytes * lengthOf(neurons) / bundles.neurons;
-  return {
-    kind: "streamed",
-    unit,
-    neurons,
-    gate,
-    factorsOffsetBytes: place.region(`unit.${unit}.factors`, factorsSizeBytes),
-    factorsSizeBytes,
-    inSlot: {
-      gate: bundles.gate === null || gate !== null ? null : bundles.gate.offsetBytes,
-      up: bundles.up.offsetBytes - start,
-      down: bundles.down.offsetBytes - start,
-    },
-    staged: place.inStage(() => ({ ...dense(place, bare, by), unit })),
-    biases: {
-      gate: tensors.gate?.bias ? place.vector(tensors.gate.bias, neurons) : null,
-      up: tensors.up.bias && place.vector(tensors.up.bias, neurons),
-      down: adds && tensors.down.bias ? place.vector(tensors.down.bias) : null,
-    },
-    ...apart,
-    predictor: null,
-  };
-}
-
-/** Those of units stay in memory. */
-function withoutBiases({ gate, up, down, ...tensors }: DenseTensors): DenseTensors {
-  const bare = (matrix: MatrixTensor) => ({ ...matrix, bias: null });
-  return { ...tensors, gate: gate && bare(gate), up: bare(up), down: bare(down) };
-}
-
-/** Neurons that are listed one by one are computed without. */
-function requireNoBiases({ gate, up, down }: DenseTensors): void {
-  for (const matrix of [gate, up, down]) {
-    if (matrix === null || matrix.bias === null) continue;
-    throw new UnsupportedModelError(
-      `Cannot stream this model: its neurons have biases, "${matrix.bias.tensor}": ` +
-        `give it enough memory to be loaded as a whole`,
-    );
-  }
-}
-
-/** The rank's share of a block, in memory as a whole, but for a norm inside of it and a curve. */
-export function dense(
-  place: Placer,
-  tensors: DenseTensors,
-  by: { neurons: Range; adds: boolean; isSilent: boolean; order: readonly Range[] | null },
-): DensePlan {
-  const { neurons, adds, isSilent: hasSilentColumns, order } = by;
-  const picked = order && neuronsAt(order, neurons);
-  const { gate, up, isDownTransposed: isTransposed } = tensors;
-  const stored = tensors.down;
-  const down = isTransposed ? { ...stored, rows: stored.columns, columns: stored.rows } : stored;
-  return {
-    kind: "dense",
-    gate: gate === null ? null : place.matrix(gate, { rows: neurons, picked }),
-    up: place.matrix(up, { rows: neurons, picked }),
-    down: place.matrix(down, {
-      columns: neurons,
-      picked,
-      takesBias: adds,
-      hasSilentColumns,
-      isTransposed,
-    }),
-    ...{ innerNorm: null, curve: null, limit: null },
-    predictor: null,
-    threshold: null,
-    gateCutoff: null,
-    isSilent: hasSilentColumns,
-    unit: null,
-  };
-}
-
-/**
- * Of the first matrix every rank has as many rows: what they give is exchanged. The second one's
- * rows are the rank's neurons. A rank without neurons has its rows of the first all the same.
- */
-function predictor(
-  place: Placer,
-  block: DenseTensors,
-  by: LayerInput & { readonly neurons: Range; readonly order: readonly Range[] | null },
-): PredictorPlan | null {
-  const predictor = usedPredictor(block, by);
-  if (predictor === null) return null;
-  const { index, rankIndex, rankCount, neurons, order } = by;
-  const picked = order && neuronsAt(order, neurons);
-  const { first, second } = predictor;
-  const rows = cut(first.rows, { parts: rankCount, part: rankIndex, unit: 1 });
-  return {
-    layer: index,
-    first: place.matrix(first, { rows }),
-    second: place.matrix(second, { rows: neurons, picked, readsRelu: true }),
-  };
-}
-
-/** Largest rank of a predictor that a model will have in memory; 0: there is none. */
-export function largestPredictor(
-  { config, tensors: { layers } }: ModelDescription,
-  hasPredictors: boolean,
-): number {
-  const blocks = layers.map(predictedBlock).filter((block) => block !== null);
-  const by = { config, hasPredictors };
-  return Math.max(0, ...blocks.map((block) => usedPredictor(block, by)?.first.rows ?? 0));
-}
-
-/** The predictor that a block will have in memory, or null. */
-export function usedPredictor(
-  block: DenseTensors,
-  { hasPredictors, config }: Pick<LayerInput, "hasPredictors" | "config">,
-): PredictorTensors | null {
-  const isUsed = hasPredictors && predictorObstacle(config.feedForward, block) === null;
-  return isUsed ? block.predictor : null;
-}
-
-function experts(
-  place: Placer,
-  tensors: ExpertTensors,
-  of: Omit<BlockInput, "expert" | "neurons"> & { input: LayerInput },
-): ExpertsPlan {
-  const by = { ...of, order: null };
-  const { input } = by;
-  const { shard } = input;
-  const { router, choiceBias, shared, sharedGate } = tensors;
-  return {
-    kind: "experts",
-    router: place.matrix(router, { isWidened: true }),
-    choiceBias: choiceBias === null ? null : place.vector(choiceBias),
-    experts: tensors.experts.map((expert, index) => {
-      const neurons = neuronsOf(shard, index);
-      return {
-        ...block(place, expert, { ...by, neurons, expert: index }),
-        predictor: predictor(place, expert, { ...input, neurons, order: null }),
-      };
-    }),
-    downBiases: shard.addsExpertBiases && tensors.downBiases
-      ? place.vector(tensors.downBiases)
-      : null,
-    shared: shared === null ? null : block(place, shared, {
-      ...{ ...by, neurons: shard.sharedNeurons, expert: "shared" },
-      adds: shard.addsExpertBiases,
-    }),
-    sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
-    scales: tensors.scales && place.vector(tensors.scales),
-    apart: planApart(place, tensors.apart),
-    inputNorm: norm(place, tensors.inputNorm ?? null),
-    companions: (tensors.companions ?? []).map((each) =>
-      dense(place, each, { ...by, neurons: shard.companionNeurons, adds: false, isSilent: false })
-    ),
-  };
-}
-
-/** Calls `visit` for each block of neurons of a layer. */
-export function forEachBlock(
-  feedForward: LayerTensors["feedForward"],
-  visit: (expert: UnitShape["expert"], block: DenseTensors) => void,
-): void {
-  if (feedForward === null) return;
-  if (feedForward.kind === "dense") return visit(null, feedForward);
-  feedForward.experts.forEach((expert, index) => visit(index, expert));
-  if (feedForward.shared !== null) visit("shared", feedForward.shared);
-}
-
-/** Which neurons of a block a rank owns. */
-export function neuronsOf(shard: Shard, expert: UnitShape["expert"]): Range {
-  if (expert === null) return shard.neurons;
-  if (expert === "shared") return shard.sharedNeurons;
-  return shard.expertNeurons[expert % shard.expertNeurons.length];
 }

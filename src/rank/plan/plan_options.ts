@@ -62,5 +62,8 @@ export interface PlannerInput {
   readonly isOnGpu: boolean;
   readonly rankIndex: number;
   readonly kvType: KvType;
+  /** Of a thread: null, the model is no packed one. */
   readonly units: UnitPlan | null;
+  /** Of a GPU, in the same way. */
+  readonly gpuUnits: UnitPlan | null;
 }

@@ -5,7 +5,7 @@
 import type { GuessPlan } from "./plan_guess.ts";
 import type { DensePlan, ExpertsPlan, SteppedDensePlan, StreamedPlan } from "./plan_blocks.ts";
 import type { ArenaPlan } from "../../memory/arena.ts";
-import type { GpuPlan, LongSteps } from "./gpu_plan_types.ts";
+import type { GpuPlan, LongSteps, UnitPart } from "./gpu_plan_types.ts";
 import type { AltUpPlan, LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { GatePlan } from "./plan_gate.ts";
@@ -62,6 +62,8 @@ export interface MatrixPlan {
   readonly scratchOffsetBytes: number;
   /** Of its products. Left out: there are none. */
   readonly limits?: ProductLimitsPlan;
+  /** Its bytes are those of a packed file's unit. Left out: the tensor's. */
+  readonly ofUnit?: UnitPart;
 }
 
 /** A piece of a vector, kept as f32. */
@@ -153,10 +155,7 @@ export interface LayerPlan {
   readonly sharesWeights: boolean;
   /** Number of the layer whose keys it reads, and has below; null: its own. */
   readonly keysOf: number | null;
-  /**
-   * All blocks of keys, values, and keys that an indexer scores: src/memory/kv_layout.ts. Of a
-   * layer that convolves rings, and blocks' ends.
-   */
+  /** Blocks of keys, values, and keys that are scored; or rings, and ends: src/memory. */
   readonly keysOffsetBytes: number;
   readonly valuesOffsetBytes: number;
   readonly indexedKeysOffsetBytes: number;

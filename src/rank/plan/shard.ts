@@ -6,7 +6,7 @@ import { check, divCeil } from "../../base/check.ts";
 import { mergedHeadDim } from "../../model/latent.ts";
 import type { LayerConfig, ModelConfig } from "../../model/types.ts";
 import { BLOCK_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
-import { hotSegments, type NeuronSegment, shareOf } from "./hot_neurons.ts";
+import { hotSegments, inSegments, inStripes, type NeuronSegment, shareOf } from "./hot_neurons.ts";
 
 /** Half-open: start .. end-1. */
 export interface Range {
@@ -24,6 +24,11 @@ export interface Shard {
   readonly neurons: Range;
   /** More of them, which it computes in some steps only: hot_neurons.ts. */
   readonly steppedNeurons: readonly SteppedNeurons[];
+  /**
+   * Of a packed model: the first so many neurons of each stripe, its most frequent ones, are a
+   * GPU's, whoever owns the stripe; 0: none are. The GPU's `neurons` are counted, no places.
+   */
+  readonly gpuOfStripe: number;
   /**
    * Of an expert: expert e's are number e modulo the length. Where the parts differ in size, every
    * rank has the large one of some experts.
@@ -111,6 +116,7 @@ export function planShards(
       stateHeads: cutStates(config, { parts, part, block: blocks.states ?? 1 }),
       neurons: neuronsOf(config.feedForwardLength, { stripe: stripes?.dense }),
       steppedNeurons: [],
+      gpuOfStripe: 0,
       expertNeurons: Array.from({ length: rankCount }, (_, turn) =>
         cutNeurons(feedForwardLength, {
           ...own,
@@ -130,7 +136,6 @@ export function planShards(
 }
 
 const NOTHING: Range = { start: 0, end: 0 };
-const ANY_TOKENS = Number.MAX_SAFE_INTEGER;
 
 /** Where the neurons of a dense block are cut between a GPU and threads. */
 export function segmentsBeside(
@@ -151,43 +156,33 @@ function besideGpu(
   },
 ): Shard[] {
   if (rankCount === 1) return planShards(config, { rankCount, contextLength, blocks });
-  const { headCount, feedForwardLength, vocabSize } = config;
+  const { headCount, vocabSize } = config;
   const parts = rankCount - 1;
   const headUnit = headsPerBlock(config, blocks.attentionOutput);
   const headBorder = shareOf(1 - gpu.heads, headCount, headUnit);
-  const segments = segmentsBeside(config, { blocks, gpu });
-  const hot = segments.find(({ gpuFromTokens }) => gpuFromTokens === 1)?.neurons ?? NOTHING;
-  const cold = segments.find(({ gpuFromTokens }) => gpuFromTokens === null)?.neurons ??
-    { start: feedForwardLength, end: feedForwardLength };
-  const stepped = segments.flatMap(({ neurons, gpuFromTokens: from }) =>
-    from === null || from === 1 ? [] : [{ neurons, from }]
-  );
+  const total = config.feedForwardLength;
+  const neurons = blocks.stripes === undefined
+    ? inSegments(total, {
+      segments: segmentsBeside(config, { blocks, gpu }),
+      cut: (all, part) => cutWithin(all, { parts, part, blocks }),
+    })
+    : inStripes(total, { stripe: blocks.stripes.dense, share: gpu.neurons[0] });
   const outputRows = gpu.hasOutput ? 0 : vocabSize;
-  const experts = ofExperts(config, gpu.neurons[0] === 1);
+  const experts = ofExperts(config, gpu.neurons[0] === 1 && blocks.stripes === undefined);
   const stateHeads = { start: 0, end: gpu.heads === 1 ? config.stateSpace?.headCount ?? 0 : 0 };
   const ordinary = planShards(config, { rankCount: parts, contextLength, blocks });
   const cpu = ordinary.map((shard, part): Shard => ({
     ...shard,
     ...headsOf(config, cut(headBorder, { parts, part, unit: headUnit })),
     stateHeads: lengthOf(stateHeads) > 0 ? NOTHING : shard.stateHeads,
-    neurons: cutWithin(cold, { parts, part, blocks }),
-    steppedNeurons: stepped
-      .map(({ neurons, from }) => ({
-        neurons: cutWithin(neurons, { parts, part, blocks }),
-        tokens: { start: 1, end: from },
-      }))
-      .filter(({ neurons }) => lengthOf(neurons) > 0),
+    ...neurons.cpu(part, shard),
     vocab: cut(outputRows, { parts, part, unit: 1 }),
     ...experts.cpu,
   }));
   return [...cpu, {
     ...headsOf(config, { start: headBorder, end: headCount }),
     stateHeads,
-    neurons: hot,
-    steppedNeurons: stepped.map(({ neurons, from }) => ({
-      neurons,
-      tokens: { start: from, end: ANY_TOKENS },
-    })),
+    ...neurons.gpu,
     ...experts.gpu,
     companionNeurons: NOTHING,
     inputLayers: NOTHING,

@@ -66,10 +66,20 @@ export class Observer {
     this.#see(block, hidden, { first: this.#state.plan.shard.neurons.start, tokens: null });
   }
 
-  /** The same of expert `index`; tokens: those of the step that chose it. */
-  seeExpert(block: Dense, hidden: Activations, chosen: { index: number; tokens: Uint32Array }) {
-    const { plan: { shard: { expertNeurons } } } = this.#state;
-    const { index, tokens } = chosen;
+  /**
+   * The same of expert `index`; tokens: those of the step that chose it. Every rank that has some
+   * of the expert's neurons says who chose it, and all say the same.
+   */
+  seeExpert(
+    block: Dense,
+    hidden: Activations,
+    { index, tokens }: { index: number; tokens: Uint32Array },
+  ): void {
+    const { config: { experts }, plan: { shard: { expertNeurons } } } = this.#state;
+    const { chosen } = this.#views;
+    if (chosen.length > 0) {
+      for (let j = 0; j < tokens.length; j++) chosen[tokens[j] * experts!.count + index] = 1;
+    }
     const own = expertNeurons[index % expertNeurons.length];
     this.#see(block, hidden, { first: this.#firstOf(index) + own.start, tokens });
   }

@@ -57,6 +57,7 @@ export class StagedUnits {
       up: inPlace.up,
       down: inPlace.down,
     };
+    reader.clear(unit, to);
     const isWhole = reader.read(
       unit,
       (address, first, count) => reader.spread(unit, { address, first, count }, to),

@@ -85,8 +85,10 @@ export class StreamedBlock {
     const lane = this.#lists[this.#state.arena].lanes[laneIndex];
     lane.parts = 0;
     this.#begun++;
-    if (listed !== null) this.#addPart(lane, block.unit, 0, listed);
-    else this.#beginByGates(block, x, lane);
+    if (listed !== null) {
+      const own = this.#reads.leaveToGpu(block.unit, lane.ids, listed);
+      this.#addPart(lane, block.unit, 0, own);
+    } else this.#beginByGates(block, x, lane);
     if (!this.#isPipelined) this.#reads.arrive(lane, lane.presentEnds[0], lane.ends[0], PRESENT);
   }
 
@@ -119,7 +121,8 @@ export class StreamedBlock {
    */
   readAhead(layer: number, unit: number, listed: number): void {
     const { predicted } = this.#lists[this.#state.arena];
-    this.#counts[ASKED_AHEAD] += this.#reads.askAhead(layer, unit, predicted, listed);
+    const own = this.#reads.leaveToGpu(unit, predicted, listed);
+    this.#counts[ASKED_AHEAD] += this.#reads.askAhead(layer, unit, predicted, own);
   }
 
   /** Begins with what was asked for ahead: one batch costs less than one for each block. */

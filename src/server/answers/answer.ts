@@ -5,6 +5,7 @@
 import type { Context } from "hono";
 import type { z } from "zod";
 import { RequestError } from "../../base/errors.ts";
+import { inTurns, type Steps } from "../../base/steps.ts";
 import type { ServerEnv } from "../guards.ts";
 import { loadingError, shutdownError } from "../http_errors.ts";
 import { acquireModel, type AcquireOptions, type ModelLease } from "../model_source.ts";
@@ -31,10 +32,14 @@ export async function readWork<T extends z.ZodType>(
   settings: AppSettings,
   schema: T,
 ): Promise<z.output<T>> {
-  const { lifecycle, models } = settings;
+  requireReady(settings);
+  return await readFields(c, settings, schema);
+}
+
+/** @throws {RequestError} 503 while no request can be answered. */
+export function requireReady({ lifecycle, models }: AppSettings): void {
   if (lifecycle.isDraining) throw shutdownError();
   if (models.state === "loading") throw loadingError();
-  return await readFields(c, settings, schema);
 }
 
 /**
@@ -94,6 +99,14 @@ export async function whileWanted<T>(
     clientSignal.removeEventListener("abort", stop.abort);
     stop.unlink();
   }
+}
+
+/** What `steps` make, while others have their turns, as long as somebody waits for it. */
+export function madeInTurns<T>(
+  work: Pick<Work, "settings" | "request">,
+  steps: Steps<T>,
+): Promise<T> {
+  return whileWanted(work, (signal) => inTurns(steps, signal));
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Prompts for what stands in a gap of a text, as models are taught to read them. */
+import type { Steps } from "../../base/steps.ts";
 import type { LanguageModel } from "../../llm/types.ts";
 import { fieldError } from "../http_errors.ts";
 
@@ -63,18 +64,18 @@ const SNIPPET = "\n\n--- snippet ---\n\n";
  * out, those that are farthest first, and of a long text what is near the gap stays.
  * @throws {RequestError} 400 as `gapIds`.
  */
-export function surroundedGapIds(
+export function* surroundedGapIds(
   model: LanguageModel,
   { before, after, files, begun }: Surroundings,
   tokensMax: number,
-): number[] {
+): Steps<number[]> {
   const field = "input_prefix";
   const marks = gapMarksOf(model, field);
-  const opening = model.encodeText(begun);
+  const opening = yield* model.inSteps.text(begun);
   const frame = gapIds(model, { before: [], after: [], begun: opening }, field).length;
   let room = Math.max(0, tokensMax - frame);
-  const allBefore = model.encodeText(before);
-  const allAfter = model.encodeText(after);
+  const allBefore = yield* model.inSteps.text(before);
+  const allAfter = yield* model.inSteps.text(after);
   const afterMost = Math.max(Math.floor(room * AFTER_SHARE), room - allBefore.length);
   const nearAfter = allAfter.slice(0, afterMost);
   room -= nearAfter.length;
@@ -87,9 +88,8 @@ export function surroundedGapIds(
   room -= head.length + foot.length;
   const pieces: number[][] = [];
   for (const { name, text } of files.toReversed()) {
-    const piece = hasMarks
-      ? [mark, ...model.encodeText(`${name}\n${text}`)]
-      : model.encodeText(SNIPPET + text);
+    const ids = yield* model.inSteps.text(hasMarks ? `${name}\n${text}` : SNIPPET + text);
+    const piece = hasMarks ? [mark, ...ids] : ids;
     room -= piece.length;
     if (room < 0) break;
     pieces.unshift(piece);

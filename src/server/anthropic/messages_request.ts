@@ -95,6 +95,7 @@ export const messagesSchema = withOthers(
     max_tokens: z.int().min(0).max(COUNT_MAX),
     stream: answerFields.stream,
     stop_sequences: stopField,
+    lora: answerFields.lora,
     ...samplingFields,
     prompt_cache_key: answerFields.prompt_cache_key,
     priority: answerFields.priority,

@@ -1,8 +1,16 @@
 /** `/completion` and `/infill`, as llama.cpp's server has them: editors ask it for code. */
 import type { Context } from "hono";
 import type { z } from "zod";
+import { mapSteps, type Steps } from "../../base/steps.ts";
 import type { LanguageModel, TokenLogprobs } from "../../llm/types.ts";
-import { answerStream, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
+import {
+  answerStream,
+  madeInTurns,
+  readWork,
+  whileWanted,
+  withModel,
+  type Work,
+} from "../answers/answer.ts";
 import { type Ask, type ChoiceEvent, startChoices } from "../answers/choices.ts";
 import { surroundedGapIds } from "../answers/gap_prompt.ts";
 import type { ServerEnv } from "../guards.ts";
@@ -19,12 +27,11 @@ export async function completion(c: Context<ServerEnv>, settings: AppSettings): 
   const fields = await readWork(c, settings, completionSchema);
   return await withModel(c, settings, { id: fields.model }, async (work) => {
     const { model } = work.lease;
-    const prompts = fields.prompt.map((prompt) =>
-      "ids" in prompt
-        ? prompt.ids
-        : model.encodeText(prompt.text, { special: true, bos: true, mustFit: true })
-    );
-    return await reply(work, fields, prompts);
+    const how = { special: true, bos: true, mustFit: true };
+    const steps = mapSteps(fields.prompt, function* (prompt): Steps<readonly number[]> {
+      return "ids" in prompt ? prompt.ids : yield* model.inSteps.text(prompt.text, how);
+    });
+    return await reply(work, fields, await madeInTurns(work, steps));
   });
 }
 
@@ -39,8 +46,9 @@ export async function infill(c: Context<ServerEnv>, settings: AppSettings): Prom
     const { n_predict: count = -1 } = fields;
     const most = Math.floor(model.contextLength * ANSWER_SHARE);
     const answerTokens = count < 0 ? most : Math.max(1, Math.min(count, most));
-    const ids = surroundedGapIds(model, toSurroundings(fields), model.contextLength - answerTokens);
-    return await reply(work, fields, [ids]);
+    const tokensMax = model.contextLength - answerTokens;
+    const steps = surroundedGapIds(model, toSurroundings(fields), tokensMax);
+    return await reply(work, fields, [await madeInTurns(work, steps)]);
   });
 }
 

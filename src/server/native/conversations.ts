@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { RequestError } from "../../base/errors.ts";
 import type { Conversations, LanguageModel } from "../../llm/types.ts";
-import { readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
+import { madeInTurns, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import { CHAT_FIELDS_AS_HINTS, conversationFields } from "../openai/chat_request.ts";
@@ -135,7 +135,9 @@ async function idsOf(
   if ((messages === undefined) === (prompt === undefined)) {
     throw fieldError("messages", `One of "messages" and "prompt" is needed`);
   }
-  if (prompt !== undefined) return model.encodePrompt(prompt.toWellFormed());
+  if (prompt !== undefined) {
+    return await madeInTurns(work, model.inSteps.prompt(prompt.toWellFormed()));
+  }
   const conversation = toConversation({ ...fields, messages: messages! });
   // What stands for an image in a prompt means nothing to another process.
   if (messages!.some(({ images }) => images)) {

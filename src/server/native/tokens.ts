@@ -1,9 +1,10 @@
 /** The handlers that turn text into ids and back, as llama.cpp's server has them. */
 import type { Context } from "hono";
 import { z } from "zod";
-import { Turns } from "../../base/turns.ts";
+import { inTurns } from "../../base/steps.ts";
 import type { LanguageModel } from "../../llm/types.ts";
 import { readWork, whileWanted, withModel } from "../answers/answer.ts";
+import { jsonInPieces, listPieces, memberPieces, numberPieces } from "../answers/json_pieces.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import { chatAsk } from "../openai/handlers.ts";
@@ -37,56 +38,24 @@ export async function tokenize(c: Context<ServerEnv>, settings: AppSettings): Pr
       whileWanted(work, async (signal) => {
         const { model } = work.lease;
         const { add_special: bos = false, parse_special: special = true } = fields;
-        const turns = new Turns(signal);
-        const ids = await encodeInTurns(model, fields.content.toWellFormed(), {
-          ...{ bos, special, turns },
-        });
-        if (!fields.with_pieces) return Response.json({ tokens: ids });
-        const tokens = await writePieces(model, ids, turns);
-        return new Response(`{"tokens":[${tokens}]}`, {
-          headers: { "content-type": "application/json" },
-        });
+        const steps = model.inSteps.text(fields.content.toWellFormed(), { bos, special });
+        const ids = await inTurns(steps, signal);
+        const tokens = fields.with_pieces ? listPieces(ids, pieceWriter(model)) : numberPieces(ids);
+        return jsonInPieces(settings, memberPieces("tokens", tokens, {}));
       }),
   );
 }
 
-async function encodeInTurns(
-  model: LanguageModel,
-  text: string,
-  { turns, ...options }: { bos: boolean; special: boolean; turns: Turns },
-): Promise<number[]> {
-  const steps = model.encodeTextSteps?.(text, options);
-  if (steps === undefined) return model.encodeText(text, options);
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-    if (turns.isDue()) await turns.give();
-  }
-}
-
-/** Ids that are written between two looks at the clock. */
-const IDS_AT_ONCE = 4096;
-
 /** Ids with their pieces as JSON, each piece written once: a text has most of them often. */
-async function writePieces(
-  model: LanguageModel,
-  ids: readonly number[],
-  turns: Turns,
-): Promise<string> {
+function pieceWriter(model: LanguageModel): (id: number) => string {
   const written = new Map<number, string>();
-  const parts: string[] = [];
-  for (let begin = 0; begin < ids.length; begin += IDS_AT_ONCE) {
-    const tokens = ids.slice(begin, begin + IDS_AT_ONCE).map((id) => {
-      let token = written.get(id);
-      if (token === undefined) {
-        written.set(id, token = JSON.stringify({ id, piece: pieceOf(model, id) }));
-      }
-      return token;
-    });
-    parts.push(tokens.join());
-    if (turns.isDue()) await turns.give();
-  }
-  return parts.join();
+  return (id) => {
+    let token = written.get(id);
+    if (token === undefined) {
+      written.set(id, token = JSON.stringify({ id, piece: pieceOf(model, id) }));
+    }
+    return token;
+  };
 }
 
 /** A token's text, or its bytes where they are no text of their own. */

@@ -2,8 +2,15 @@
 import type { Context } from "hono";
 import { z } from "zod";
 import { counted } from "../../base/units.ts";
-import type { LanguageModel } from "../../llm/types.ts";
-import { answerStream, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
+import type { LanguageModel, PromptSteps } from "../../llm/types.ts";
+import {
+  answerStream,
+  madeInTurns,
+  readWork,
+  whileWanted,
+  withModel,
+  type Work,
+} from "../answers/answer.ts";
 import {
   type Ask,
   type ChoiceEvent,
@@ -121,13 +128,12 @@ async function generateAsk(work: Work, fields: GenerateFields): Promise<Question
     );
   }
   const text = prompt.toWellFormed();
+  const encode = (...of: Parameters<PromptSteps["text"]>) =>
+    madeInTurns(work, model.inSteps.text(...of));
   const ids = suffix
-    ? gapIds(model, {
-      before: model.encodeText(text),
-      after: model.encodeText(suffix.toWellFormed()),
-    })
+    ? gapIds(model, { before: await encode(text), after: await encode(suffix.toWellFormed()) })
     // A raw prompt is written with the marks of the model's template in it.
-    : model.encodeText(text, { special: true, bos: true });
+    : await encode(text, { special: true, bos: true });
   const { grammar } = format;
   return {
     prompts: [{ ids, echo: "" }],

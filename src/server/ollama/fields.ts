@@ -5,6 +5,7 @@ import type { ChatMessage, GenerateRequest } from "../../llm/types.ts";
 import type { AcquireOptions } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";
 import {
+  answerFields as openaiFields,
   COUNT_MAX,
   onlyDefined,
   samplingFields,
@@ -14,6 +15,7 @@ import {
 } from "../openai/answer_fields.ts";
 import { type AnswerFormat, ANY_JSON_FORMAT, schemaFormat } from "../openai/format_fields.ts";
 import { functionFields } from "../openai/tool_fields.ts";
+import { soundKindOf } from "../../hearing/mod.ts";
 import type { Body, OtherFields } from "../known_fields.ts";
 import { type ContentFields, readBase64, refusal } from "../message_images.ts";
 import { anyObject, harmless, listOf, optional } from "../parse_fields.ts";
@@ -89,6 +91,8 @@ export function leaseOptions({ models }: AppSettings, fields: {
   return { id, keepAliveMs: seconds < 0 ? Infinity : seconds * 1e3 };
 }
 
+const { lora } = openaiFields;
+
 /** What requests for text share. */
 export const answerFields = {
   model: modelName,
@@ -103,6 +107,7 @@ export const answerFields = {
   think: optional(z.union([z.boolean(), z.enum(["low", "medium", "high"])])),
   logprobs: optional(z.boolean()),
   top_logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
+  lora,
 };
 
 type AnswerFields = z.infer<z.ZodObject<typeof answerFields>>;
@@ -148,7 +153,7 @@ export const toolsField = optional(
   ),
 );
 
-/** Images in base64, which stand before a message's text. */
+/** Images and sounds in base64, which stand before a message's text. */
 export const imagesField = optional(
   listOf(
     z.unknown().transform((text, context) => readBase64(text, refusal(context, [])) ?? z.NEVER),
@@ -185,14 +190,16 @@ const message = z.object({
   }),
 }));
 
-/** A message's text behind its images. */
+/** A message's text behind its images and sounds. */
 export function withImages(
   text: string,
   images: readonly Uint8Array[] = [],
 ): ContentFields {
   const content = text.toWellFormed();
   if (images.length === 0) return { content };
-  return { content, images: images.map((file) => ({ at: 0, file })) };
+  // This API has one place for both: files say themselves what they are.
+  const kindOf = (file: Uint8Array) => soundKindOf(file) === null ? {} : { kind: "sound" as const };
+  return { content, images: images.map((file) => ({ at: 0, file, ...kindOf(file) })) };
 }
 
 export const messagesField = optional(listOf(message));

@@ -4,12 +4,13 @@ import type { Context } from "hono";
 import { z } from "zod";
 import project from "../../../deno.json" with { type: "json" };
 import { RequestError } from "../../base/errors.ts";
-import { mapInTurns } from "../../base/turns.ts";
+import { inTurns, mapSteps } from "../../base/steps.ts";
 import type { ModelDetails } from "../../llm/types.ts";
 import { readWork, whileWanted, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import type { ModelCard, ModelSource } from "../model_source.ts";
-import { embedAll, wholeIds } from "../openai/embeddings.ts";
+import { jsonInPieces, listPieces, memberPieces, vectorOnWire } from "../answers/json_pieces.ts";
+import { embedAll } from "../openai/embeddings.ts";
 import type { AppSettings } from "../options.ts";
 import { withOthers } from "../known_fields.ts";
 import { listOf, optional } from "../parse_fields.ts";
@@ -112,22 +113,24 @@ export async function embed(c: Context<ServerEnv>, settings: AppSettings): Promi
       whileWanted(work, async (signal) => {
         const { model } = work.lease;
         const loadedMs = performance.now();
-        const inputs = await mapInTurns(fields.input, signal, (text) => {
-          const isCut = fields.truncate !== false;
-          const ids = wholeIds(model, text.toWellFormed(), { isCut });
+        const isCut = fields.truncate !== false;
+        const steps = mapSteps(fields.input, function* (text) {
+          const ids = yield* model.inSteps.whole(text.toWellFormed(), { isCut });
           return isCut ? ids.slice(0, model.contextLength) : ids;
         });
+        const inputs = await inTurns(steps, signal);
         const { dimensions } = fields;
         const vectors = inputs.length === 0
           ? []
           : await embedAll(model, inputs, { signal, dimensions });
-        return Response.json({
+        const rest = {
           model: model.id,
-          embeddings: vectors.map((vector) => [...vector]),
           total_duration: nanoseconds(performance.now() - startMs),
           load_duration: nanoseconds(loadedMs - startMs),
           prompt_eval_count: inputs.reduce((sum, ids) => sum + ids.length, 0),
-        });
+        };
+        const embeddings = listPieces(vectors, vectorOnWire);
+        return jsonInPieces(settings, memberPieces("embeddings", embeddings, rest));
       }),
   );
 }
@@ -151,8 +154,8 @@ export async function embeddings(c: Context<ServerEnv>, settings: AppSettings): 
     (work) =>
       whileWanted(work, async (signal) => {
         const { model } = work.lease;
-        const inputs = [wholeIds(model, fields.prompt.toWellFormed(), {})];
-        const [embedding] = await embedAll(model, inputs, { signal });
+        const ids = await inTurns(model.inSteps.whole(fields.prompt.toWellFormed()), signal);
+        const [embedding] = await embedAll(model, [ids], { signal });
         return Response.json({ embedding: [...embedding] });
       }),
   );

@@ -1,7 +1,8 @@
 /** The handlers of `/v1/chat/completions` and `/v1/completions`: body to prompts to answer. */
 import type { Context } from "hono";
 import type { ChatMessage, EmbedOptions, LanguageModel, SeenImages } from "../../llm/types.ts";
-import { readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
+import { mapSteps, type Steps } from "../../base/steps.ts";
+import { madeInTurns, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import type { Choice, Prompt } from "../answers/choices.ts";
 import { gapIds } from "../answers/gap_prompt.ts";
 import type { ServerEnv } from "../guards.ts";
@@ -71,13 +72,14 @@ export async function chatAsk(
   const { variables = thoughtVariables(conversation.variables, template) } = plan;
   const { priority } = request;
   const images = await lookAtImages(work, plan.messages, { isCounted, priority });
-  const ids = model.encodeChat(plan.messages, {
+  const steps = model.inSteps.chat(plan.messages, {
     mustFit: !isCounted,
     ...(images !== null && { images }),
     ...(plan.tools !== undefined && { tools: plan.tools }),
     ...(variables !== undefined && { variables }),
     ...(addGenerationPrompt !== undefined && { addGenerationPrompt }),
   });
+  const ids = await madeInTurns(work, steps);
   const thoughts = rawThoughts ? null : thoughtsOf(model, ids);
   const isBegun = plan.opening + prefill !== "";
   const isOpened = thoughts?.isOpened === true && !isBegun;
@@ -87,7 +89,8 @@ export async function chatAsk(
     const opening = model.encodeText(closing + plan.opening, { special: true });
     // One by one: a call has some hundred thousand arguments at most.
     for (const id of opening) ids.push(id);
-    for (const id of model.encodeText(prefill, { mustFit: !isCounted })) ids.push(id);
+    const begun = model.inSteps.text(prefill, { mustFit: !isCounted });
+    for (const id of await madeInTurns(work, begun)) ids.push(id);
   }
   const bound = plan.grammar ?? format.grammar;
   const isDue = plan.grammar === undefined || plan.isFormat === true;
@@ -138,11 +141,12 @@ export async function completions(
   settings: AppSettings,
 ): Promise<Response> {
   const request = toCompletionRequest(await readWork(c, settings, completionSchema));
-  return await withModel(c, settings, { id: request.model }, (work) => {
+  return await withModel(c, settings, { id: request.model }, async (work) => {
     const { model } = work.lease;
-    const prompts = request.prompts.map((prompt) => toPrompt(model, prompt, request));
+    const steps = mapSteps(request.prompts, (prompt) => toPrompt(model, prompt, request));
+    const prompts = await madeInTurns(work, steps);
     const { bestOf, count } = request;
-    return reply(work, {
+    return await reply(work, {
       ...request,
       ask: { prompts, count: bestOf, request: request.request, grammarParam: request.grammarParam },
       head: answerHead(
@@ -186,16 +190,17 @@ async function echoTokens(
   return all;
 }
 
-function toPrompt(
+function* toPrompt(
   model: LanguageModel,
   prompt: TextOrIds,
   { echo, suffix }: CompletionRequest,
-): Prompt {
-  const ids = "text" in prompt ? model.encodePrompt(prompt.text, { mustFit: true }) : prompt.ids;
+): Steps<Prompt> {
+  const { inSteps } = model;
+  const ids = "text" in prompt ? yield* inSteps.prompt(prompt.text, { mustFit: true }) : prompt.ids;
   const text = "text" in prompt ? prompt.text : model.decode(prompt.ids);
   if (suffix === undefined) return { ids, echo: echo ? text : "" };
-  const before = "text" in prompt ? model.encodeText(prompt.text) : prompt.ids;
-  const after = model.encodeText(suffix.toWellFormed(), { mustFit: true });
+  const before = "text" in prompt ? yield* inSteps.text(prompt.text) : prompt.ids;
+  const after = yield* inSteps.text(suffix.toWellFormed(), { mustFit: true });
   return { ids: gapIds(model, { before, after }), echo: echo ? text : "" };
 }
 

@@ -38,8 +38,8 @@ export const CONTENT_SCHEMA = {
           input_audio: {
             type: "object",
             properties: {
-              data: { type: "string", description: "a WAV or an MP3, in base64" },
-              format: { enum: ["wav", "mp3"], description: "the file itself says what it is" },
+              data: { type: "string", description: "a WAV, MP3, FLAC or Opus file, in base64" },
+              format: { type: "string", description: "the file itself says what it is" },
             },
           },
         },

@@ -4,7 +4,7 @@
  */
 import type { Context } from "hono";
 import { z } from "zod";
-import { mapInTurns } from "../../base/turns.ts";
+import { inTurns, mapSteps } from "../../base/steps.ts";
 import type { LanguageModel } from "../../llm/types.ts";
 import { readWork, whileWanted, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
@@ -88,8 +88,10 @@ async function rerank(c: Context<ServerEnv>, settings: AppSettings): Promise<Res
       whileWanted(work, async (signal) => {
         const { model } = work.lease;
         const priority = -(fields.priority ?? 0);
-        const encode = pairEncoder(model, { query, isCut: fields.truncate });
-        const pairs = await mapInTurns(documents, signal, encode);
+        refuseUnranked(model);
+        const options = { isCut: fields.truncate };
+        const encode = (document: string) => model.inSteps.pair(query, document, options);
+        const pairs = await inTurns(mapSteps(documents, encode), signal);
         const scores = await model.rank!(pairs, { signal, priority });
         const order = scores.map((_, index) => index)
           .sort((a, b) => scores[b] - scores[a] || a - b).slice(0, fields.top_n);
@@ -143,12 +145,7 @@ function sigmoid(x: number): number {
 }
 
 /** @throws {RequestError} 400 when the model says of no texts how well they answer. */
-function pairEncoder(
-  model: LanguageModel,
-  { query, isCut }: { readonly query: string; readonly isCut?: boolean },
-): (document: string) => number[] {
-  if (model.rank === undefined || model.encodePair === undefined) {
-    throw fieldError("model", `The model "${model.id}" ranks no texts`, "model_not_supported");
-  }
-  return (document) => model.encodePair!(query, document, { isCut });
+function refuseUnranked(model: LanguageModel): void {
+  if (model.rank !== undefined) return;
+  throw fieldError("model", `The model "${model.id}" ranks no texts`, "model_not_supported");
 }

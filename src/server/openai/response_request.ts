@@ -92,6 +92,7 @@ export const responseSchema = withOthers(
     metadata: optional(anyObject),
     prompt_cache_key: answerFields.prompt_cache_key,
     priority: answerFields.priority,
+    lora: answerFields.lora,
     max_time_ms: answerFields.max_time_ms,
   }),
   {

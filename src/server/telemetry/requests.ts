@@ -9,7 +9,7 @@ import type { AppSettings } from "../options.ts";
 
 /** Asked all the time, by machines or the page: worth a line only to those who debug. */
 const QUIET_ROUTES = new Set(
-  ["/health", "/livez", "/readyz", "/metrics", "/models", "/v1/neurons"],
+  ["/health", "/v1/health", "/livez", "/readyz", "/metrics", "/models", "/v1/neurons"],
 );
 
 /** Counts and logs what it lets through. */

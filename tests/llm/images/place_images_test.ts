@@ -1,6 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { RequestError } from "../../../src/base/errors.ts";
 import { createChatTemplate } from "../../../src/chat/mod.ts";
+import { runSteps } from "../../../src/base/steps.ts";
 import { idsWithImages, renderWithImages } from "../../../src/llm/images/place_images.ts";
 import type { ChatMessage } from "../../../src/llm/types.ts";
 
@@ -53,7 +54,11 @@ Deno.test("idsWithImages() encodes texts one by one, and none where there is non
   const encoded: string[] = [];
   const seen = { ids: [[7, -1, -2], [-9]], given: [] };
   const placed = { texts: ["", "b", "c"], images: [1, 0] };
-  const ids = idsWithImages(placed, seen, (text) => (encoded.push(text), [text.charCodeAt(0)]));
+  // deno-lint-ignore require-yield
+  const ids = runSteps(idsWithImages(placed, seen, function* (text) {
+    encoded.push(text);
+    return [text.charCodeAt(0)];
+  }));
   assertEquals(encoded, ["b", "c"]);
   assertEquals(ids, [-9, 98, 7, -1, -2, 99]);
 });

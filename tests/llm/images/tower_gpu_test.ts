@@ -3,7 +3,7 @@ import "../../support/thread_pool.ts";
 import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
 import { describeGpu, type GpuDescription } from "../../../gpu/mod.ts";
 import { parseGguf } from "../../../src/gguf/mod.ts";
-import type { LoadOptions } from "../../../src/llm/mod.ts";
+import { type LoadedModel, loadModel, type LoadOptions } from "../../../src/llm/mod.ts";
 import { planTower } from "../../../src/llm/images/load_tower.ts";
 import { Tower } from "../../../src/llm/images/tower.ts";
 import { describeModel, readVision } from "../../../src/model/mod.ts";
@@ -11,6 +11,8 @@ import { DEFAULT_PROFILE } from "../../../src/planner/mod.ts";
 import { loadKernelModule } from "../../../wasm/mod.ts";
 import { nmse } from "../../support/compare.ts";
 import { gpuTest } from "../../support/gpu.ts";
+import { withTinyFile } from "../../support/loaded_model.ts";
+import { writePng } from "../../support/png_writer.ts";
 import { tinyTowerInput } from "../../support/tiny_image.ts";
 import { tinyModel } from "../../support/tiny_model.ts";
 import { tinyVision, type TinyVisionName } from "../../support/tiny_vision.ts";
@@ -126,3 +128,72 @@ gpuTest("threads look where the GPU that was there is gone", async () => {
     assertStringIncludes(lost.said[0], "warning: Threads look at images, not the GPU: ");
   });
 });
+
+/** A model and its eyes on one GPU, and what was said meanwhile. */
+async function withSeeing(
+  options: LoadOptions,
+  use: (model: LoadedModel, said: readonly string[]) => Promise<void>,
+): Promise<void> {
+  await withTinyFile({ architecture: "gemma3" }, async (path) => {
+    const projectorPath = path.replace(".gguf", "-eyes.gguf");
+    await Deno.writeFile(projectorPath, tinyVision({ kind: "gemma3" }));
+    const said: string[] = [];
+    try {
+      const model = await loadModel(path, {
+        ...{ threads: 1, kvType: "f32", projectorPath, ...options },
+        onNotice: ({ kind, text }) => void said.push(`${kind}: ${text}`),
+      });
+      await use(model, said).finally(() => model.close());
+    } finally {
+      await Deno.remove(projectorPath);
+    }
+  });
+}
+
+/** The rows of an image, and what the model says behind it, greedily. */
+async function answerTo(model: LoadedModel): Promise<{ rows: Float32Array; ids: number[] }> {
+  const sample = (x: number, y: number, channel: number) => (x * 5 + y * 3 + channel * 60) % 256;
+  const file = writePng({ width: 40, height: 40, bits: 8, type: 2, sample });
+  const messages = [{ role: "user", content: "A cat?", images: [{ at: 0, file }] }];
+  const images = await model.lookAt!(messages);
+  const asked = { ids: model.encodeChat(messages, { images }), given: images.given };
+  const generation = model.generate({
+    ...{ ...asked, sampling: { temperature: 0 }, maxTokens: 4, ignoreEnd: true },
+  });
+  return { rows: images.given[0].values, ids: [...(await generation.result).ids] };
+}
+
+gpuTest(
+  "a model and its eyes share a GPU, answer as on threads, and live when it is lost",
+  async () => {
+    let threads: Awaited<ReturnType<typeof answerTo>> | null = null;
+    await withSeeing({ gpu: "off" }, async (model) => void (threads = await answerTo(model)));
+    const same = async (model: LoadedModel) => {
+      const { rows, ids } = await answerTo(model);
+      assertLess(nmse(rows, Float64Array.from(threads!.rows)), 1e-11);
+      assertEquals(ids, threads!.ids);
+    };
+    // Lost at each first look: opened again once, and left to threads then; the text's stays.
+    const lost = { gpu: "force", gpuMemoryBytes: 1 << 30, gpuLossAtLook: 1 } as const;
+    await withSeeing(lost, async (model, said) => {
+      await same(model);
+      const left = said.filter((text) => text.startsWith("warning: Threads look at images"));
+      assertEquals(left.length, 1);
+      assertStringIncludes(left[0], "The GPU");
+      await same(model);
+    });
+  },
+);
+
+gpuTest(
+  "a GPU that is lost while it looks is opened again, and is not given up for that",
+  () =>
+    withTowers("gemma3", async (open) => {
+      const description = await describeGpu();
+      const expected = Float64Array.from(await (await open({ gpu: "off" }, description)).see());
+      const lost = await open({ gpu: "force", gpuLossAtLook: 2 }, description);
+      for (const _look of [1, 2]) assertLess(nmse(await lost.see(), expected), 1e-11);
+      assert(isOnGpu(lost.tower));
+      assertEquals(lost.said, []);
+    }),
+);

@@ -6,16 +6,18 @@ import { ImageDraft } from "../../../src/page/state/image_draft.ts";
 async function withDraft(
   seesImages: boolean,
   use: (draft: ImageDraft, state: () => string, told: string[]) => Promise<void>,
+  hearsSounds = false,
 ): Promise<void> {
   Object.assign(globalThis, { matchMedia: () => ({ matches: true }) });
   try {
     const store = createStore();
     const model = { id: "m", state: "loaded", progress: null, error: null, contextLength: null };
-    store.set({ models: [{ ...model, state: "loaded", seesImages }] });
+    store.set({ models: [{ ...model, state: "loaded", seesImages, hearsSounds }] });
     const told: string[] = [];
     const read = ({ name }: File) =>
       name === "bad" ? Promise.reject(new Error("It is none.")) : Promise.resolve(name);
-    const draft = new ImageDraft({ store, read, tell: (text) => told.push(text) });
+    const readSound = ({ name }: File) => Promise.resolve(`(${name})`);
+    const draft = new ImageDraft({ store, read, readSound, tell: (text) => told.push(text) });
     const state = () => `${store.state.draft.images.join("")}+${store.state.draft.reading}`;
     await use(draft, state, told);
   } finally {
@@ -50,3 +52,18 @@ Deno.test("ImageDraft takes nothing for a model that sees nothing, and says so",
     await draft.attach(files("a"));
     assertEquals([state(), told.length], ["+0", 1]);
   }));
+
+Deno.test("ImageDraft takes sounds for a model that hears, and images only for one that sees", async () => {
+  await withDraft(false, async (draft, state, told) => {
+    await draft.attach(files("a.mp3 b.WAV"));
+    assertEquals([state(), ...told], ["(a.mp3)(b.WAV)+0"]);
+    await draft.attach(files("c.mp3 d.png"));
+    assertEquals(told, ["This model sees no images, or is not loaded yet: choose one that does."]);
+    await draft.attach(files("1.ogg 2.ogg 3.ogg 4.ogg 5.ogg 6.ogg 7.ogg"));
+    assertEquals(told.slice(1), ["A message has at most 8 sounds."]);
+  }, true);
+  await withDraft(true, async (draft, state, told) => {
+    await draft.attach(files("a.flac"));
+    assertEquals([state(), told.length, told[0].includes("hears no sounds")], ["+0", 1, true]);
+  });
+});

@@ -39,6 +39,7 @@ Deno.test("NeuronWatch looks once at a time, also when it is started again durin
       error: null,
       contextLength: null,
       seesImages: false,
+      hearsSounds: false,
     };
     store.set({ models: [{ ...model, state: "loaded" }], modelId: "m" });
     const watch = new NeuronWatch(store, { fetch } as unknown as Client);

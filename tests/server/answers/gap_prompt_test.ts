@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { RequestError } from "../../../src/base/errors.ts";
+import { runSteps } from "../../../src/base/steps.ts";
 import { gapIds, surroundedGapIds } from "../../../src/server/answers/gap_prompt.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
 
@@ -16,7 +17,7 @@ function prompt(
 ): string {
   const model = new ScriptedModel({ details: { gapMarks: marks } });
   const around = { before: "abcdef", after: "uvwxyz", files: [], begun: "", ...of };
-  return shown(surroundedGapIds(model, around, tokens));
+  return shown(runSteps(surroundedGapIds(model, around, tokens)));
 }
 
 Deno.test("gapIds() refuses models that have no marks, by the field that asked", () => {

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { RequestError } from "../../../src/base/errors.ts";
-import { CHAT, hello, post, readEvents, refused, testApp } from "../http_client.ts";
+import { post, readEvents, refused, testApp } from "../http_client.ts";
 
 const MARKS = { prefix: 1, suffix: 2, middle: 3, repository: null, file: null };
 
@@ -103,18 +103,6 @@ Deno.test("/completion streams the ids of its pieces; those without a text are t
     ...["He", "llo", "\n"].map((text) => [false, ids(text)]),
     [true, ids("wor")],
   ]);
-});
-
-Deno.test("/completion and chats refuse adapters of one request, and say how to have them", async () => {
-  const { app } = testApp();
-  const lora = [{ id: 0, scale: 0.5 }];
-  for (const [path, body] of [["/completion", { prompt: "x" }], [CHAT, hello]] as const) {
-    const { param, message } = await refused(app, path, { ...body, lora });
-    assertEquals(param, "lora");
-    assert(message.includes("--lora-model"), message);
-    const none = await post(app, path, { ...body, lora: [] });
-    assertEquals([none.status, none.headers.get("x-ignored-fields")], [200, null]);
-  }
 });
 
 Deno.test("/completion and /infill end with the lines that an editor wants", async () => {

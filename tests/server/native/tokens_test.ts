@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { loadedModels } from "../../../src/server/mod.ts";
+import type { Steps } from "../../../src/base/steps.ts";
+import type { PromptSteps } from "../../../src/llm/types.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
 import { hello, post, refused, testApp } from "../http_client.ts";
 
@@ -15,12 +17,15 @@ Deno.test("/tokenize and /detokenize are each other's inverse", async () => {
 
 class SteppedModel extends ScriptedModel {
   /** A step that takes as long as turns are apart; the id says whether somebody had one then. */
-  *encodeTextSteps(): Generator<void, number[]> {
-    let hadTurn = 0;
-    setTimeout(() => hadTurn = 1, 0);
-    for (const startMs = performance.now(); performance.now() - startMs < 60;);
-    yield;
-    return [hadTurn];
+  override get inSteps(): PromptSteps {
+    const text = function* (): Steps<number[]> {
+      let hadTurn = 0;
+      setTimeout(() => hadTurn = 1, 0);
+      for (const startMs = performance.now(); performance.now() - startMs < 60;);
+      yield;
+      return [hadTurn];
+    };
+    return { ...super.inSteps, text };
   }
 }
 

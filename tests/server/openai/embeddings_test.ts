@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assertAlmostEquals, assertEquals } from "@std/assert";
 import { post, refused, testApp } from "../http_client.ts";
 
 const PATH = "/v1/embeddings";
@@ -61,4 +61,37 @@ Deno.test("POST /embed answers TEI's clients: vectors, as long as the model make
     "prompt_name",
   );
   assertEquals((await refused(app, "/embed_sparse", { inputs: "a" }, 501)).code, "not_supported");
+});
+
+Deno.test("/embeddings and /embedding have OpenAI's form of input, and llama.cpp's of content", async () => {
+  const { app } = testApp();
+  const openai = await (await post(app, "/v1/embeddings", { input: ["ab"] })).json();
+  for (const path of ["/embeddings", "/embedding"]) {
+    assertEquals(await (await post(app, path, { input: ["ab"] })).json(), openai);
+    const native = await post(app, path, { content: ["abc", "é"], embd_normalize: -1 });
+    assertEquals(await native.json(), [
+      { index: 0, embedding: [[3, 1]] },
+      { index: 1, embedding: [[1, 1]] },
+    ]);
+    const [{ embedding: [[x, y]] }] = await (await post(app, path, { content: "abc" })).json();
+    assertAlmostEquals(x * x + y * y, 1, 1e-6);
+    assertEquals((await refused(app, path, {})).param, "input");
+    assertEquals((await refused(app, path, { input: "a", content: "a" })).param, "content");
+    const wrong = await refused(app, path, { content: "a", embd_normalize: 3 });
+    assertEquals(wrong.param, "embd_normalize");
+  }
+});
+
+Deno.test("GET /info tells TEI's clients what a model is", async () => {
+  const metadata = { "scripted.pooling_type": 2 };
+  const { app } = testApp({ details: { metadata } });
+  const info = await (await app.request("/info")).json();
+  assertEquals([info.model_id, info.max_input_length, info.max_client_batch_size], [
+    ...["scripted", 1_000_000, 2048],
+  ]);
+  assertEquals([info.model_dtype, info.model_type], ["f32", { embedding: { pooling: "cls" } }]);
+  const { app: ranker } = testApp({ rank: () => 0, details: { uses: ["ranking"] } });
+  const { model_type: type } = await (await ranker.request("/info")).json();
+  assertEquals(Object.keys(type), ["reranker"]);
+  assertEquals((await app.request("/info?model=other")).status, 200, "the only one there is");
 });

@@ -1,0 +1,20 @@
+/** Files that are read as models are, and are none: adapters, projectors, drafts. */
+import { ModelFormatError } from "../base/errors.ts";
+
+/**
+ * What `open` opens; where it cannot, the error calls the file `what` ("adapter"), for whoever
+ * gave two files looks for the wrong one else.
+ */
+export function openedAs<T>(what: string, open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof ModelFormatError) {
+      error.message = error.message.replace(
+        /^(Cannot (?:open|read)) the model:/,
+        `$1 the ${what}:`,
+      );
+    }
+    throw error;
+  }
+}

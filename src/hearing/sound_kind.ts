@@ -1,0 +1,54 @@
+/** What a sound file is, by its first bytes. Decodes nothing. */
+
+/** What is read. */
+export type SoundKind = "wav" | "mp3" | "flac" | "opus";
+
+/** As sentences have them. */
+export const SOUND_NAMES: Readonly<Record<SoundKind, string>> = {
+  wav: "a WAV",
+  mp3: "an MP3",
+  flac: "a FLAC",
+  opus: "an Ogg of Opus",
+};
+
+/** Where it is in an Ogg file, whose first page has one. */
+const FIRST_PACKET = 28;
+
+/** Null: it is none that is read. */
+export function soundKindOf(file: Uint8Array): SoundKind | null {
+  if (has(file, 0, "RIFF") && has(file, 8, "WAVE")) return "wav";
+  if (has(file, 0, "fLaC")) return "flac";
+  if (has(file, 0, "OggS") && has(file, FIRST_PACKET, "OpusHead")) return "opus";
+  return isMp3(file) ? "mp3" : null;
+}
+
+/** What people send that is not read, as a sentence has it; null: nobody knows. */
+export function unreadName(file: Uint8Array): string | null {
+  if (has(file, 0, "OggS")) {
+    return has(file, FIRST_PACKET, "\x01vorbis") ? "an Ogg of Vorbis" : "an Ogg without Opus";
+  }
+  if (has(file, 4, "ftyp")) return "an MP4 or M4A";
+  if (has(file, 0, "\x1aE\xdf\xa3")) return "a WebM or Matroska";
+  if (has(file, 0, "FORM") && has(file, 8, "AIF")) return "an AIFF";
+  if (has(file, 0, "RF64") || has(file, 0, "RIFX")) return "a WAV of a rare kind";
+  if (has(file, 0, "#!AMR")) return "an AMR";
+  // Twelve ones, and a layer that no MP3 has.
+  return file[0] === 0xff && (file[1] & 0xf6) === 0xf0 ? "an AAC" : null;
+}
+
+/** Whether a file begins as one: with marks (ID3), or with a frame. */
+function isMp3(file: Uint8Array): boolean {
+  if (has(file, 0, "ID3")) return true;
+  const [a, b, c] = file;
+  // Eleven ones; then neither layer, bit rate nor sample rate has the value that none may have.
+  const isFrame = a === 0xff && b >= 0xe0;
+  return isFrame && (b & 6) !== 0 && c >> 4 !== 15 && (c >> 2 & 3) !== 3;
+}
+
+/** Whether bytes are these, a letter each. */
+export function has(file: Uint8Array, at: number, letters: string): boolean {
+  for (let i = 0; i < letters.length; i++) {
+    if (file[at + i] !== letters.charCodeAt(i)) return false;
+  }
+  return true;
+}
