@@ -1,11 +1,14 @@
 /** What families of a kind of their own ask of the engine beyond logits. */
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
+import { describeForUse, planModel } from "../../src/llm/mod.ts";
+import { PAGE_BYTES } from "../../src/memory/arena.ts";
+import { loadKernelModule } from "../../wasm/mod.ts";
 import { openGguf, u32 } from "../../src/gguf/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
-import { greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
-import { CHAMELEON_VOCABULARY } from "../support/tiny_singular_families.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { CHAMELEON_VOCABULARY, SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
 import { TINY_PROMPT } from "../support/tiny_model.ts";
 
 const IDS = TINY_PROMPT.slice(0, 9);
@@ -62,4 +65,47 @@ Deno.test("LoadedModel.bytesPerToken leaves out companions of experts that no to
       return Promise.resolve();
     });
   });
+});
+
+Deno.test("layers in other arenas attend to the keys that the first one has chosen", async () => {
+  const { latent } = SINGULAR_FAMILIES["glm-dsa-chosen"];
+  const indexer = { ...latent.indexer, choosers: [true, false, false, false] };
+  const changes = { latent: { ...latent, indexer } };
+  await withTinyFile({ architecture: "glm-dsa-chosen", seed: 3, changes }, async (path) => {
+    const expected = new ReferenceModel(openGguf(path)).forward(TINY_PROMPT);
+    const options = { threads: 2, contextLength: 64, chunkTokens: 16 };
+    const file = openGguf(path), module = await loadKernelModule();
+    const planned = (arenaBytesMax?: number) =>
+      planModel({ file, model: describeForUse(file, options) }, module, {
+        ...options,
+        arenaBytesMax,
+      })[0].arenas;
+    const arenaBytesMax = 0.45 * PAGE_BYTES * planned()[0].pageCount;
+    assertEquals(planned(arenaBytesMax).length, 4);
+    await withModel(path, { ...options, arenaBytesMax }, async (model) => {
+      assertLess(nmse(await allLogits(model, TINY_PROMPT), expected), 2e-12);
+    });
+  });
+});
+
+Deno.test("indexers may be quantised where nothing else of a layer is, and the other way round", async () => {
+  const changes = {
+    latent: { ...SINGULAR_FAMILIES["deepseek32-chosen"].latent, query: 64 },
+  };
+  for (const isIndexer of [true, false]) {
+    const typeOf = (name: string) =>
+      /attn_|indexer/.test(name) && !/norm/.test(name)
+        ? /indexer/.test(name) === isIndexer ? "Q8_0" : "F32"
+        : undefined;
+    await withTinyFile(
+      { architecture: "deepseek32-chosen", seed: 3, changes, typeOf },
+      async (path) => {
+        const expected = new ReferenceModel(openGguf(path)).forward(TINY_PROMPT);
+        await withModel(path, { threads: 2, chunkTokens: 16 }, async (model) => {
+          const error = nmse(await allLogits(model, TINY_PROMPT), expected);
+          assertLess(error, 5e-2);
+        });
+      },
+    );
+  }
 });

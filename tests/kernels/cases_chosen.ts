@@ -31,7 +31,7 @@ function scratchOf(arena: TestArena): number {
   return arena.place(arena.kernels.choose_scratch_bytes());
 }
 
-/** Positions of a sequence in a cache of one head, in blocks in reverse, of which one is no one's. */
+/** A sequence in a cache of one head, in blocks in reverse, of which one is no one's. */
 function cacheOf(
   arena: TestArena,
   type: CacheType,

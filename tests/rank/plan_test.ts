@@ -14,8 +14,7 @@ const SIZES: KernelSizes = {
   q8_bytes: (n, k) => n * k * 2,
   neurons_scratch_bytes: (d) => d * 8,
   matmul_long_scratch_bytes: () => 1024,
-  attention_scratch_bytes: () => 1024,
-  choose_scratch_bytes: () => 1024,
+  ...{ attention_scratch_bytes: () => 1024, choose_scratch_bytes: () => 1024 },
 };
 
 const HALVES = /attn_output|ffn_down/;

@@ -1,7 +1,7 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
 import { cachedValueDim } from "../../model/latent.ts";
 import { ALL_AHEAD, configOf, positionsAhead } from "../../model/layer_config.ts";
-import type { ModelConfig } from "../../model/types.ts";
+import type { LayerConfig, ModelConfig } from "../../model/types.ts";
 import { bindAltUp, type LayerAltUp } from "./bound_alt_up.ts";
 import { floats } from "./arena_views.ts";
 import {
@@ -192,8 +192,7 @@ export function bindLayer(
     attentionNorm: bindNorm(plan.attentionNorm),
     ...{ query, key, value },
     projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8),
-    choosesKeys: own.choosesKeys !== undefined,
-    seesAllBefore: own.choosesKeys === undefined ? ALL_AHEAD : config.indexer!.keyCount,
+    ...bindChoice(own, config),
     latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
     ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
     valueNorm: headNorm(plan.valueNorm),
@@ -218,9 +217,7 @@ export function bindLayer(
     embeddingScale: null as number | null,
     ...{ ...bindGains(plan), endNorm: bindNorm(plan.endNorm) },
     passEnd: own.passEnd?.stream ?? null,
-    keys: kept.keysOffsetBytes,
-    values: kept.valuesOffsetBytes,
-    indexedKeys: kept.indexedKeysOffsetBytes,
+    ...bindCache(kept),
   };
   // Boxed once, as a threshold of neurons is.
   if (own.endScale !== undefined) bound.outputScale = own.endScale;
@@ -229,6 +226,20 @@ export function bindLayer(
     if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
   }
   return bound;
+}
+
+function bindChoice(
+  { choosesKeys }: LayerConfig,
+  { indexer }: ModelConfig,
+): Pick<Layer, "choosesKeys" | "seesAllBefore"> {
+  if (choosesKeys === undefined) return { choosesKeys: false, seesAllBefore: ALL_AHEAD };
+  return { choosesKeys: true, seesAllBefore: indexer!.keyCount };
+}
+
+function bindCache(
+  { keysOffsetBytes: keys, valuesOffsetBytes: values, indexedKeysOffsetBytes }: LayerPlan,
+): Pick<Layer, "keys" | "values" | "indexedKeys"> {
+  return { keys, values, indexedKeys: indexedKeysOffsetBytes };
 }
 
 function bindGains({ attentionGains, feedForwardGains }: LayerPlan) {

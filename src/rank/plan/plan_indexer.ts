@@ -4,7 +4,9 @@
  */
 import type { IndexerTensors, ModelConfig } from "../../model/types.ts";
 import { N } from "../../shapes/mod.ts";
-import { kvBytes, tableBlocks } from "./kv_bytes.ts";
+import { kvBlocksOf, kvBytes, tableBlocks } from "./kv_bytes.ts";
+import type { PlannerInput } from "./plan_options.ts";
+import { lengthOf } from "./shard.ts";
 import type { Placer } from "./plan_layer.ts";
 import type { KvType, MatrixPlan, VectorPlan } from "./plan_types.ts";
 import type { LastingTensor, StepGraphInput, StepTensor } from "./step_graph.ts";
@@ -66,6 +68,15 @@ export function indexedKeysBytes(
   const { headDim } = indexer;
   const config = { headDim, valueDim: headDim, latent: null };
   return kvBytes(type, { config, kvHeads: of.kvHeads, blocks: of.blocks }).keysBytes;
+}
+
+/** The same of all blocks of a rank. */
+export function indexedKeysOf(
+  { model: { config }, layerShards, kvType, options }: PlannerInput,
+  layer: number,
+): number {
+  const kvHeads = lengthOf(layerShards[layer].kvHeads);
+  return indexedKeysBytes(kvType, config, { layer, kvHeads, blocks: kvBlocksOf(options) });
 }
 
 /** What intermediates take, by the new tokens N. */

@@ -140,10 +140,7 @@ export interface LayerPlan {
   readonly sharesWeights: boolean;
   /** Number of the layer whose keys it reads, and has below; null: its own. */
   readonly keysOf: number | null;
-  /**
-   * All blocks of keys, values, and keys that an indexer scores: src/memory/kv_layout.ts. Of a
-   * layer that convolves rings, and blocks' ends.
-   */
+  /** Blocks of keys, values, and keys that are scored; or rings, and ends: src/memory. */
   readonly keysOffsetBytes: number;
   readonly valuesOffsetBytes: number;
   readonly indexedKeysOffsetBytes: number;

@@ -14,7 +14,7 @@ import { cacheBytes, kvBlocksOf, statePlacesOf } from "./kv_bytes.ts";
 import { type MatrixPart, type Placer, planLayer } from "./plan_layer.ts";
 import { dense, largestPredictor } from "./plan_neurons.ts";
 import type { CacheName } from "./layer_weights.ts";
-import { indexedKeysBytes } from "./plan_indexer.ts";
+import { indexedKeysOf } from "./plan_indexer.ts";
 import { layerInputOf, streamedBlocks } from "./layer_input_of.ts";
 import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
@@ -271,9 +271,7 @@ export class RankPlanner implements Placer {
   ): Pick<LayerPlan, CacheName> {
     const known = this.#caches[arena];
     if (known !== undefined) return known;
-    const { model: { config }, layerShards: { [index]: shard }, kvType, options } = this.#in;
-    const of = { layer: index, kvHeads: lengthOf(shard.kvHeads), blocks: kvBlocksOf(options) };
-    const indexedBytes = indexedKeysBytes(kvType, config, of);
+    const indexedBytes = indexedKeysOf(this.#in, index);
     const cache = {
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
       valuesOffsetBytes: this.#arena.allocate(`blk.${index}.values`, "kv", valuesBytes),
