@@ -24,12 +24,11 @@ const WAYS: Readonly<Record<string, LoadOptions>> = {
   "with 0.3 of the neurons": besideThreads(0.3),
 };
 
-/** Of the smallest model that has silent neurons, and of the smallest that has none. */
+/** Of a model of each family. */
 const EDGES: Readonly<Record<string, LoadOptions>> = {
   "with no neurons": besideThreads(0),
   "with all neurons": besideThreads(1),
 };
-const EDGES_OF = ["qwen2-f16", "bamboo-f16"];
 
 /** By other shaders: what is quantised is multiplied by integers on real GPUs. */
 const TUNED_WAY = { "alone, as tuned for a real one": GPU_ALONE_TUNED };
@@ -43,7 +42,7 @@ for (const name of GPU_GOLDEN_MODELS) {
     );
     const ways = {
       ...WAYS,
-      ...(EDGES_OF.includes(name) ? EDGES : {}),
+      ...(name.endsWith("f16") ? EDGES : {}),
       ...(/q4|llama-f16/.test(name) ? TUNED_WAY : {}),
     };
     for (const [way, options] of Object.entries(ways)) {
@@ -64,15 +63,20 @@ for (const name of GPU_GOLDEN_MODELS) {
 }
 
 const BUILT_IN = fileURLToPath(new URL("../../builtin/model.gguf", import.meta.url));
-const BABY_LLAMA = "babyllama105-f32";
 /** Three blocks of the cache. */
 const LONG = 70;
+const BESIDE = besideThreads(0.3);
 
 for (
-  const [name, path, ways, shared] of [
-    ["the built-in model", BUILT_IN, [GPU_ALONE_TUNED, besideThreads(0.3)], undefined],
-    [BABY_LLAMA, sharedPath(`models/${BABY_LLAMA}.gguf`), [GPU_ALONE], `models/${BABY_LLAMA}.gguf`],
-  ] as const
+  const { name, path, ways, shared } of [
+    { name: "the built-in model", path: BUILT_IN, ways: [GPU_ALONE_TUNED, BESIDE] },
+    {
+      name: "babyllama105",
+      path: sharedPath("models/babyllama105-f32.gguf"),
+      ways: [GPU_ALONE, BESIDE],
+      shared: "models/babyllama105-f32.gguf",
+    },
+  ]
 ) {
   gpuTest(`${name} says on a GPU what it says on threads, ${LONG} tokens long`, async () => {
     const answer = async (options: LoadOptions) => {
