@@ -1,5 +1,5 @@
 /**
- * `deno task test`: the whole suite, a process more side by side than there are cores. A part is a
+ * `deno task test`: the whole suite, a process for each core and one that waits. A part is a
  * folder of tests, a file where a folder takes minutes, or a task with permissions of its own; so
  * what a test measures of its process is its own folder's, and a part that dies takes no other with
  * it. `deno task test FILES` runs those only.
