@@ -1,4 +1,4 @@
-/** The handlers of `/v1/responses` and its `input_tokens`, without a memory: every request brings all that was said. */
+/** `/v1/responses` and its `input_tokens`. No memory: every request brings all that was said. */
 import type { Context } from "hono";
 import { answerStream, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import { type Ask, type ChoiceEvent, startChoices } from "../answers/choices.ts";
