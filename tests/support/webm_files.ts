@@ -20,22 +20,24 @@ export interface WebmOptions {
 const LACING = { xiph: 1, fixed: 2, ebml: 3 };
 /** Packets of a block, where they are laced. */
 const LACED = 4;
+/** The number of a picture's track. */
+const PICTURE = 101;
 const DOCUMENT = element(0x1a45dfa3, element(0x4282, new TextEncoder().encode("webm")));
 
 export function writeWebm(options: WebmOptions): Uint8Array {
   const { head, packets, codec = "A_OPUS", track = 1, isLive = false, hasOthers } = options;
   const parent = (name: number, ...parts: Uint8Array[]) =>
     isLive ? bytes(nameOf(name), 0x01, ...Array(7).fill(255), ...parts) : element(name, ...parts);
-  const others = (kind: number) =>
-    hasOthers ? [trackOf(100 + kind, kind, "V_VP8"), trackOf(track + 1, 2, codec, head)] : [];
-  const tracks = element(
-    0x1654ae6b,
-    ...others(1).slice(0, 1),
+  const tracks = [
+    ...hasOthers ? [trackOf(PICTURE, 1, "V_VP8")] : [],
     trackOf(track, 2, codec, head, options.inTrack),
-    ...others(1).slice(1),
-  );
+    ...hasOthers ? [trackOf(track + 1, 2, codec, head)] : [],
+  ];
   const info = element(0x1549a966, element(0x2ad7b1, 0x0f, 0x42, 0x40));
-  return bytes(DOCUMENT, parent(0x18538067, info, tracks, ...clusters(options, packets, parent)));
+  return bytes(
+    DOCUMENT,
+    parent(0x18538067, info, element(0x1654ae6b, ...tracks), ...clusters(options, packets, parent)),
+  );
 }
 
 function clusters(
@@ -53,7 +55,7 @@ function clusters(
       element(0xa1, block),
       ...isLast ? [element(0x75a2, 0, ...integer(paddingNs))] : [],
     );
-    const picture = element(0xa3, vint(101), 0, i, 0, 1, 2, 3);
+    const picture = element(0xa3, vint(PICTURE), 0, i, 0, 1, 2, 3);
     const other = element(0xa3, vint(track + 1), 0, i, 0, packets[0]);
     return hasOthers ? bytes(picture, other, ours) : ours;
   });
@@ -68,8 +70,8 @@ function trackOf(
   number: number,
   type: number,
   codec: string,
-  head = new Uint8Array(),
-  more = new Uint8Array(),
+  head: Uint8Array = new Uint8Array(),
+  more: Uint8Array = new Uint8Array(),
 ): Uint8Array {
   return element(
     0xae,

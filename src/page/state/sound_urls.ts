@@ -20,6 +20,8 @@ export const SOUND_HEAD_BYTES = 12;
 /** For a browser's dialog of files. */
 export const SOUND_ACCEPT = "audio/*,.wav,.mp3,.flac,.ogg,.opus,.webm";
 
+/** What people call sounds, whatever their browser calls them. */
+const NAMES = /\.(wav|mp3|flac|ogg|opus|webm|mka|m4a|aac|aiff?|wma)$/i;
 const HEAD = /^data:audio\/(?:wav|flac|ogg|mpeg|webm);base64,/;
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
