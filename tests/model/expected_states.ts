@@ -19,6 +19,13 @@ export const HEADS: StateSpaceConfig = {
   groupCount: 2,
   stepRank: 0,
 };
+export const CHANNEL_HEADS: StateSpaceConfig = {
+  ...CHANNELS,
+  kind: "channelHeads",
+  innerLength: 96,
+  headCount: 6,
+  stepRank: 64,
+};
 export const DELTAS: StateSpaceConfig = {
   ...HEADS,
   kind: "deltas",

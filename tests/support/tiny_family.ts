@@ -139,6 +139,8 @@ export interface TinyFamily {
     readonly hasNorm?: boolean;
     /** What channels make is normalised, with weights or without. */
     readonly normalizes?: "weighted" | "bare";
+    /** Channels make it for heads, of which there are `rank`. */
+    readonly isOfHeads?: boolean;
   };
   /** Layers are RWKV-7's. */
   readonly timeMix?: {

@@ -102,6 +102,7 @@ import { phi2 } from "./phi2.ts";
 import { phi3 } from "./phi3.ts";
 import { phimoe } from "./phimoe.ts";
 import { plamo } from "./plamo.ts";
+import { plamo2 } from "./plamo2.ts";
 import { plamo3 } from "./plamo3.ts";
 import { plm } from "./plm.ts";
 import { qwen } from "./qwen.ts";
@@ -234,6 +235,7 @@ export const FAMILIES: readonly Family[] = [
   phi3,
   phimoe,
   plamo,
+  plamo2,
   plamo3,
   plm,
   qwen,

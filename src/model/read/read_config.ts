@@ -12,7 +12,7 @@ import { readAltUp } from "./read_alt_up.ts";
 import { withGateCutoffs } from "./read_gate_cutoffs.ts";
 import { readExperts } from "./read_experts.ts";
 import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
-import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
+import { convolvingLayers, readHeadCount, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
 import { choosingLayers, readIndexer } from "./read_indexer.ts";
 import { readGivenParts } from "./read_given_parts.ts";
@@ -286,7 +286,7 @@ function readHeads(
   }
   const headCount = family.layersDiffer
     ? largestOf(keys, "attention.head_count")
-    : keys.integer("attention.head_count", { min: 1 });
+    : readHeadCount(keys, family, blockCount);
   const { headCountKv, attends } = family.layersDiffer
     ? { headCountKv: largestOf(keys, "attention.head_count_kv", headCount), attends: null }
     : readKvHeads(keys, family, { headCount, blockCount });

@@ -353,6 +353,7 @@ function readNorm(
 function headNorm(reader: LayerReader, name: string, heads: number): HeadNormTensors | null {
   const { checker, config, family, at, index } = reader;
   const { headDim } = config;
+  const first = `blk.${config.layers.findIndex(({ attends }) => attends !== false)}.`;
   switch (family.headNorms) {
     case "none":
       return null;
@@ -372,10 +373,10 @@ function headNorm(reader: LayerReader, name: string, heads: number): HeadNormTen
         ? { span: "head", weight: null }
         : { span: "head", weight: null, gain: checker.vector(at + name, 1, heads) };
     case "perHead": {
-      if (!checker.has(`blk.0.${name}`)) return null;
+      if (!checker.has(first + name)) return null;
       const weight = checker.vector(at + name, headDim, heads);
       const bias = name.replace(/weight$/, "bias");
-      if (family.headNorm === null || !checker.has(`blk.0.${bias}`)) {
+      if (family.headNorm === null || !checker.has(first + bias)) {
         return { span: "head", weight };
       }
       return { span: "head", weight, bias: checker.vector(at + bias, headDim, heads) };

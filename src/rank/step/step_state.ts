@@ -20,6 +20,7 @@ import {
 } from "../../memory/control_layout.ts";
 import { alibiSlopes } from "../../model/alibi.ts";
 import { fillRopeTable, fillRopeTableByAxes, type RopeFrequencies } from "../../model/rope.ts";
+import { areMadeOfAll } from "../../model/state_matrices.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { ArenaViews, floats, type StepViews } from "../bound/arena_views.ts";
 import type { GivenTable } from "./given_rows.ts";
@@ -146,7 +147,7 @@ export class StepState {
       stateFloats: exchangeFloats(stateSpace, this.plan.chunkTokens),
       stateRows: {
         rank: stateSpace && stateSpace.stepRank > 0 ? rankStride(stateSpace) : 0,
-        made: stateSpace?.kind === "channels" ? 2 * stateSpace.stateLength : 0,
+        made: stateSpace && areMadeOfAll(stateSpace) ? 2 * stateSpace.stateLength : 0,
       },
       streamCount: config.altUp?.streamCount ?? config.keptStreams ?? 0,
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
