@@ -85,9 +85,7 @@ export function stateLayer(tensors: StateSpaceTensors, input: StateLayerInput): 
     groups: groupCount,
     states: stateLength,
   });
-  const gate = tensors.isByHead
-    ? ofHeads(tensors.gateRow)
-    : column(tensors.gateRow, innerLength);
+  const gate = tensors.isByHead ? ofHeads(tensors.gateRow) : column(tensors.gateRow, innerLength);
   const gated = y.map((value, i) => value * gate[i] / (1 + Math.exp(-gate[i])));
   const out = tensors.norm === null
     ? gated
@@ -166,7 +164,9 @@ function headColumns(
   return Float64Array.from({ length: n * innerLength }, (_, i) => {
     const channel = i % innerLength;
     const head = Math.floor(channel / headDim);
-    return x[Math.floor(i / innerLength) * width + (head * 2) * headDim + first + channel % headDim];
+    return x[
+      Math.floor(i / innerLength) * width + (head * 2) * headDim + first + channel % headDim
+    ];
   });
 }
 

@@ -17,7 +17,15 @@ import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_RARER } from "./expected_rarer.ts";
 import { EXPECTED_SINGULAR } from "./expected_singular.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
-import { ADDED, CHANNEL_HEADS, CHANNELS, DELTAS, HEADS, KEY_DELTAS, KEYED } from "./expected_states.ts";
+import {
+  ADDED,
+  CHANNEL_HEADS,
+  CHANNELS,
+  DELTAS,
+  HEADS,
+  KEY_DELTAS,
+  KEYED,
+} from "./expected_states.ts";
 
 const QWEN35: Differences = {
   blockCount: 4,

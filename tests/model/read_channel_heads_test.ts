@@ -22,7 +22,12 @@ function read(changes: Record<string, GgufValue | undefined> = {}, options: Tiny
 Deno.test("describeModel() reads PLaMo 2's heads from lists, and turns all of each", () => {
   const { config, tensors } = read().model;
   assertEquals([config.headCount, config.headCountKv, config.headDim], [4, 2, 24]);
-  assertEquals(config.layers.map(({ hasStates }) => hasStates === true), [true, false, true, false]);
+  assertEquals(config.layers.map(({ hasStates }) => hasStates === true), [
+    true,
+    false,
+    true,
+    false,
+  ]);
   assertEquals(config.ropes.map(({ kind, dimensionCount }) => [kind, dimensionCount]), [
     ["neox", 24],
   ]);

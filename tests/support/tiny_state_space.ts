@@ -21,7 +21,8 @@ export function stateSpaceKeys(
     ...deltas && deltas !== "keys"
       ? { "full_attention_interval": u32(layers.indexOf("heads") + 1) }
       : attends && { "attention.head_count_kv": counts(headCountKv, "heads") },
-    ...isOfHeads && { "attention.head_count": counts(headCount, "heads"), "ssm.group_count": u32(0) },
+    ...isOfHeads &&
+      { "attention.head_count": counts(headCount, "heads"), "ssm.group_count": u32(0) },
     ...hasNone && { "attention.head_count": u32(0), "feed_forward_length": u32(0) },
     ...isApart && { "feed_forward_length": counts(neurons, "neurons") },
     "ssm.conv_kernel": u32(4),

@@ -117,7 +117,8 @@ export function inputRows(heads: Range, config: StateSpaceConfig): number {
   if (config.kind === "keyed") return 7 * keys;
   if (config.kind === "added") return 6 * keys;
   if (config.kind === "keyDeltas") return 7 * keys + lengthOf(heads);
-  const steps = { channels: 0, channelHeads: 0, heads: 1, deltas: 2 }[config.kind] * lengthOf(heads);
+  const steps = { channels: 0, channelHeads: 0, heads: 1, deltas: 2 }[config.kind] *
+    lengthOf(heads);
   return lengthOf(channelsOf(heads, config)) + convolvedRows(heads, config) + steps;
 }
 
