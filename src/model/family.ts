@@ -152,9 +152,12 @@ export interface Family {
   readonly architecture: string;
   /**
    * Which dimensions of a head its converted weights pair up, or a table added to embeddings;
-   * "sloped": scores fall with distance, if the file or `alibiMaxBias` says so.
+   * "sloped": scores fall with distance, if the file or `alibiMaxBias` says so. "bucketed": they
+   * have biases by distance.
    */
-  readonly positions: RopeConfig["kind"] | "learned" | "sloped" | "none";
+  readonly positions: RopeConfig["kind"] | "learned" | "sloped" | "bucketed" | "none";
+  /** What the file calls a tensor of a name that most have. Null: so. */
+  readonly nameInFile: ((name: string) => string) | null;
   /** How steeply, where the file does not say; above 0, heads are not rotated. Null: not. */
   readonly alibiMaxBias: ((shape: ScaleShape) => number) | null;
   /** The file may cut off queries, keys and values: `attention.clamp_kqv`. */
@@ -250,6 +253,8 @@ export interface Family {
    * and ups. Null: it does not.
    */
   readonly swigluLimits: "activated" | "gates" | null;
+  /** The activation of neurons without gates, where that is said by tensors; null: as above. */
+  readonly ungatedActivation: Activation | null;
   /** The activation of models that nothing but their shape tells apart; null: as above. */
   readonly activationOf: ((shape: MixtureShape) => Activation) | null;
   /**
@@ -327,6 +332,7 @@ export interface Family {
 export const COMMON: Omit<Family, "architecture" | "positions"> = {
   positionsOfSections: null,
   sections: null,
+  nameInFile: null,
   alibiMaxBias: null,
   mayClampProjections: false,
   isEncoder: false,
@@ -355,6 +361,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   hasOwnValues: false,
   feedForward: { activation: "silu", isGated: true, activatesUp: false },
   swigluLimits: null,
+  ungatedActivation: null,
   activationOf: null,
   fusesGateAndUp: false,
   countsGatesAndUps: false,

@@ -59,9 +59,9 @@ export interface StateSpaceConfig {
    * "channels": each has decays of its own, and time steps that, like what writes and reads, are
    * made of all convolved channels. "heads": channels of a head share one decay and step, heads of
    * a group share what writes and reads, and the layer's input makes all of it. "channelHeads": so,
-   * but there is one group, and what "channels" make so is made of all of them. "deltas": as "heads",
-   * but what a head writes is how much its state has to be corrected by; groups have keys and
-   * queries, heads values. "keyed": a head's state has a decay for each key's number, and what one
+   * but there is one group, and all convolved channels make that. "deltas": as "heads", but what a
+   * head writes is how much its state has to be corrected by; groups have keys and queries, heads
+   * values. "keyed": a head's state has a decay for each key's number, and what one
    * key brings back of it goes out by another one (`TimeMixTensors`). "keyDeltas": as "deltas",
    * with such decays, and each head has a key and a query (`KeyDeltaTensors`). "added": with such
    * decays, and what a key brings back stays (`FinchTensors`).

@@ -192,6 +192,8 @@ export interface TinyFamily {
   readonly outputNorm?: string;
   /** It has neither a last norm of its own nor an output. */
   readonly isEncoder?: boolean;
+  /** Tensors are called as T5's are, and scores have biases by distance in so many buckets. */
+  readonly scoreBuckets?: number;
   /** Rows of a table of kinds of tokens. */
   readonly tokenKinds?: number;
   /** Norms are of sums, and the last of these is the model's last one. */

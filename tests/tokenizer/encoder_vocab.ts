@@ -1,6 +1,6 @@
 /**
- * Vocabularies of encoders, and of PLaMo, made in the tests, as the metadata of a GGUF file, and random texts to
- * try them with: characters that all tables of Unicode from version 13 on agree on.
+ * Vocabularies of encoders, and PLaMo's, made in the tests, as the metadata of a GGUF file, and
+ * random texts to try them with: characters that all tables of Unicode from version 13 on have.
  */
 import { type GgufValue, packStrings } from "../../src/gguf/mod.ts";
 import { TokenType } from "../../src/tokenizer/token_types.ts";

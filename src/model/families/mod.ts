@@ -128,6 +128,7 @@ import { stablelm } from "./stablelm.ts";
 import { starcoder } from "./starcoder.ts";
 import { starcoder2 } from "./starcoder2.ts";
 import { step35 } from "./step35.ts";
+import { t5encoder } from "./t5encoder.ts";
 import { talkie } from "./talkie.ts";
 import { xverse } from "./xverse.ts";
 
@@ -261,6 +262,7 @@ export const FAMILIES: readonly Family[] = [
   starcoder,
   starcoder2,
   step35,
+  t5encoder,
   talkie,
   xverse,
 ];

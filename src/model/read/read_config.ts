@@ -28,6 +28,7 @@ import {
   stateLayers,
 } from "./read_state_space.ts";
 import { readRepeats, type Repeat } from "./read_repeats.ts";
+import { readScoreBiases } from "./read_score_biases.ts";
 import { rescaledLayers } from "./read_time_mix.ts";
 import { limitedLayers } from "./read_swiglu_limits.ts";
 import { curvedLayers } from "./read_xielu.ts";
@@ -150,6 +151,7 @@ function ownWays(
   const { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums } = family;
   return {
     ...readGivenParts(keys, family),
+    ...readScoreBiases(keys, family),
     ...isEncoder && { isEncoder: true },
     ...normalizesSums && { normalizesSums: true },
     ...repeats === "cycles" && { keptStreams: 2 },

@@ -14,6 +14,7 @@ import { configOf } from "../layer_config.ts";
 import { layerInputTensors, outputScale, tokenInputTensors } from "./read_layer_inputs.ts";
 import { guessTensors } from "./read_guess.ts";
 import { latentTensors } from "./read_latent_tensors.ts";
+import { checkScoreBiases } from "./read_score_biases.ts";
 import { stateSpaceTensors } from "./read_state_space.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
@@ -48,7 +49,7 @@ const FEED_FORWARD_POST_NORMS = ["post_ffw_norm", "layer_output_norm"];
  */
 export function readTensors(file: GgufFile, config: ModelConfig, family: Family): ModelTensors {
   const { embeddingLength: columns, vocabSize: rows } = config;
-  const checker = new TensorChecker(file);
+  const checker = new TensorChecker(file, family.nameInFile);
   const tokenEmbedding = checker.matrix("token_embd.weight", { rows, columns });
   const tensors: ModelTensors = {
     tokenEmbedding,
@@ -90,6 +91,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
   const guess = config.guess && guessTensors(checker, config);
   const textHead = textHeadTensors(checker, config, family);
   checkRopeFactors(checker, config);
+  checkScoreBiases(checker, config);
   const end = readAllBlockCount(file, new Hyperparameters(file, family.architecture));
   checker.refuseUnused({ start: config.blockCount, end });
   return { ...tensors, ...textHead && { textHead }, ...guess && { guess } };

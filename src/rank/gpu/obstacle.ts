@@ -100,6 +100,7 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (config.stateSpace?.kind === "channelHeads") {
     return "states of heads whose steps all channels make are the threads'";
   }
+  if (config.scoreBiases !== undefined) return "biases of scores by distance are the threads'";
   if (config.indexer !== undefined) {
     return "keys that an indexer chooses are the threads'; contexts of at most " +
       `${config.indexer.keyCount} tokens need no choice`;
