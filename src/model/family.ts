@@ -183,6 +183,8 @@ export interface Family {
   readonly indexer: {
     readonly pairs: IndexerConfig["pairs"];
     readonly mayShare: boolean;
+    /** Of blocks of them, for each head: in contexts of all blocks, which needs no choice. */
+    readonly ofBlocks?: true;
   } | null;
   /**
    * A block behind the layers guesses tokens, of rows as the last norm makes them, or of plain

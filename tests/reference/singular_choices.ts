@@ -109,6 +109,11 @@ export const SINGULAR_CHOICES = {
     ...["no post norms", "post norms before the blocks"] as const,
     "heads normalised as the stream",
   ],
+  "minimax-m3": [
+    ...[...MOE, "no shared expert", "no bias of the choice", "softmax", "SiLU"] as const,
+    ...["no head norms", "neighbouring pairs", "all dimensions rotated"] as const,
+    "gate and up exchanged",
+  ],
   "nanbeige": ["the first blocks only", "passes not normalised", "pairs half a head apart"],
   "nanbeige-plain": ["the first blocks only", "pairs half a head apart"],
   "hrm_text": [

@@ -66,3 +66,17 @@ export function planLatent(
   }
   plan.matrix("attn_output", [headCount * value, width], "residual");
 }
+
+/** What chooses blocks of keys, where a family has it. */
+export function planBlockIndexer(
+  plan: TensorPlan,
+  width: number,
+  { blockIndexer }: TinyFamily,
+): void {
+  if (!blockIndexer) return;
+  const { heads, headDim } = blockIndexer;
+  plan.matrix("indexer.q_proj", [width, heads * headDim]);
+  plan.matrix("indexer.k_proj", [width, headDim]);
+  plan.headNorm("indexer.q_norm", [headDim]);
+  plan.headNorm("indexer.k_norm", [headDim]);
+}

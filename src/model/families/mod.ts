@@ -79,6 +79,7 @@ import { mimo2 } from "./mimo2.ts";
 import { minicpm } from "./minicpm.ts";
 import { minicpm3 } from "./minicpm3.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
+import { minimaxM3 } from "./minimax_m3.ts";
 import { mistral3 } from "./mistral3.ts";
 import { mistral4 } from "./mistral4.ts";
 import { modernBert } from "./modern_bert.ts";
@@ -213,6 +214,7 @@ export const FAMILIES: readonly Family[] = [
   minicpm,
   minicpm3,
   minimaxM2,
+  minimaxM3,
   mistral3,
   mistral4,
   modernBert,

@@ -14,7 +14,7 @@ import { readExperts } from "./read_experts.ts";
 import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
 import { convolvingLayers, readHeadCount, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
-import { choosingLayers, readIndexer } from "./read_indexer.ts";
+import { choosingLayers, readContext, readIndexer } from "./read_indexer.ts";
 import { readGivenParts } from "./read_given_parts.ts";
 import { readGuess, withGuessingLayer } from "./read_guess.ts";
 import { isEncoder } from "./read_is_encoder.ts";
@@ -79,7 +79,7 @@ export function readConfig(
     : readHeads(keys, family, { embeddingLength, blockCount });
   const scaleShape = { ...heads, embeddingLength, blockCount };
   refuseObstacle(family, scaleShape);
-  const contextLength = keys.integer("context_length", { min: 1 });
+  const contextLength = readContext(keys, family, options);
   const usedContext = readUsedContext(family, contextLength, options);
   const indexer = readIndexer(keys, family, { usedContext, latent: heads.latent });
   const vocabSize = readVocabSize(file, keys);

@@ -1,11 +1,12 @@
 /**
  * Metadata keys to what chooses the keys that a model of latents attends to (DeepSeek-AI 2025,
- * "DeepSeek-V3.2", 2.1). Knows no tensors.
+ * "DeepSeek-V3.2", 2.1). Reads no weights.
  */
 import { UnsupportedModelError } from "../../base/errors.ts";
 import type { Family } from "../family.ts";
 import type { IndexerConfig, LatentConfig, LayerConfig } from "../types.ts";
 import { type Hyperparameters, isListFor } from "./hyperparameters.ts";
+import type { LayerReader } from "./layer_reader.ts";
 
 /** Which layers have an indexer of their own, where the family lets others go without. */
 const TYPES = "attention.indexer.types";
@@ -54,6 +55,35 @@ export function readIndexer(
   }
   const headCount = keys.integer("attention.indexer.head_count", { min: 1, max: HEADS_MAX });
   return { headCount, headDim, keyCount, epsilon: EPSILON, pairs: indexer.pairs };
+}
+
+/**
+ * Tokens of the trained context, and no more than there are keys to choose from where blocks are
+ * chosen: of that many all are.
+ * @throws {UnsupportedModelError} when more will be used.
+ */
+export function readContext(
+  keys: Hyperparameters,
+  { indexer, architecture }: Family,
+  { contextLength: used = 0 }: { readonly contextLength?: number },
+): number {
+  const trained = keys.integer("context_length", { min: 1 });
+  if (!indexer?.ofBlocks) return trained;
+  const blocks = keys.integer("attention.indexer.top_k", { min: 1 });
+  const most = blocks * keys.integer("attention.indexer.block_size", { min: 1 });
+  if (used <= most) return Math.min(trained, most);
+  throw new UnsupportedModelError(
+    `Cannot use ${used} tokens of context: beyond ${most} this ${architecture} model chooses ` +
+      "blocks of keys, which this version does not compute: use a shorter context",
+  );
+}
+
+/** Leaves alone what chooses blocks. */
+export function leaveBlockIndexer({ checker, family, at }: LayerReader): void {
+  if (!family.indexer?.ofBlocks) return;
+  checker.leave(...["q_proj", "k_proj", "q_norm", "k_norm"].map((name) => {
+    return `${at}indexer.${name}.weight`;
+  }));
 }
 
 /**
