@@ -3,7 +3,6 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
 import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 import { withMetadata } from "./changed_file.ts";
@@ -16,11 +15,11 @@ function read(changes: Record<string, GgufValue | undefined> = {}, options: Tiny
   const keys = { "rope.dimension_count": undefined, ...changes };
   const named = Object.entries(keys).map(([key, value]) => [`plamo2.${key}`, value]);
   const file = withMetadata(parseGguf(bytes), Object.fromEntries(named));
-  return { file, model: describeModel(file) };
+  return describeModel(file);
 }
 
 Deno.test("describeModel() reads PLaMo 2's heads from lists, and turns all of each", () => {
-  const { config, tensors } = read().model;
+  const { config, tensors } = read();
   assertEquals([config.headCount, config.headCountKv, config.headDim], [4, 2, 24]);
   assertEquals(config.layers.map(({ hasStates }) => hasStates === true), [
     true,
@@ -51,9 +50,9 @@ Deno.test("describeModel() takes norms of PLaMo 2's states with a suffix, too", 
 });
 
 Deno.test("describeModel() knows what PLaMo 2's steps are made of by the model's width", () => {
-  assertEquals(read().model.config.stateSpace?.stepRank, 64);
+  assertEquals(read().config.stateSpace?.stepRank, 64);
   const wide = { embeddingLength: 1280, blockCount: 2, feedForwardLength: 32 };
-  assertEquals(read({}, wide).model.config.stateSpace?.stepRank, 80);
+  assertEquals(read({}, wide).config.stateSpace?.stepRank, 80);
 });
 
 Deno.test("describeModel() refuses lists of PLaMo 2 that contradict each other, and odd states", () => {
@@ -69,11 +68,4 @@ Deno.test("describeModel() refuses lists of PLaMo 2 that contradict each other, 
   refuses("ssm.time_step_rank", 0, "ssm.time_step_rank");
   refuses("ssm.conv_kernel", 33, "ssm.conv_kernel");
   assertThrows(() => read({ "ssm.time_step_rank": 48 }), UnsupportedModelError, "a length of 2");
-});
-
-Deno.test("gpuObstacle() leaves PLaMo 2's states to the threads", () => {
-  assertEquals(
-    gpuObstacle(read(), {}),
-    "states of heads whose steps all channels make are the threads'",
-  );
 });

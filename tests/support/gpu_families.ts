@@ -10,7 +10,6 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "gemma3n": "a width of 10 is no multiple of 4",
   "deepseek32-chosen": "keys that an indexer chooses are the threads'",
   "glm-dsa-chosen": "keys that an indexer chooses are the threads'",
-  "plamo2": "states of heads whose steps all channels make are the threads'",
   "rwkv7": "states that decay key by key are the threads'",
   "arwkv7": "states that decay key by key are the threads'",
   "rwkv6": "states that decay key by key are the threads'",
