@@ -152,8 +152,7 @@ export interface Family {
   readonly architecture: string;
   /**
    * Which dimensions of a head its converted weights pair up, or a table added to embeddings;
-   * "sloped": scores fall with distance, if the file or `alibiMaxBias` says so. "bucketed": they
-   * have biases by distance.
+   * "sloped": scores may fall with distance. "bucketed": they have biases by distance.
    */
   readonly positions: RopeConfig["kind"] | "learned" | "sloped" | "bucketed" | "none";
   /** What the file calls a tensor of a name that most have. Null: so. */
@@ -183,7 +182,7 @@ export interface Family {
   readonly indexer: {
     readonly pairs: IndexerConfig["pairs"];
     readonly mayShare: boolean;
-    /** Of blocks of them, for each head: in contexts of all blocks, which needs no choice. */
+    /** Of blocks of them, by heads: in contexts of all blocks. */
     readonly ofBlocks?: true;
   } | null;
   /**
@@ -318,6 +317,8 @@ export interface Family {
   readonly logitSoftCap: number | null;
   /** What heads give, and what neurons give, is normalised before the matrix that merges it. */
   readonly hasInnerNorms: boolean;
+  /** What of layers texts have no use for, as tensors are called. */
+  readonly unused: readonly string[];
   /** Null: the family is dense. */
   readonly experts: ExpertChoices | null;
   /** Where files have weights that score how well two texts go together: what they do. */
@@ -390,6 +391,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   attentionSoftCap: null,
   logitSoftCap: null,
   hasInnerNorms: false,
+  unused: [],
   experts: null,
   ranks: { activation: "tanh", isSoftmax: false, reads: "first" },
   silencedTokens: null,

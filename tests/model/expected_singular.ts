@@ -31,6 +31,7 @@ export const EXPECTED_SINGULAR: Readonly<Record<keyof typeof SINGULAR_FAMILIES, 
     },
     contextLength: 128,
   },
+  "cogvlm": { ...NEOX, headCountKv: 4 },
   "nanbeige": { blockCount: 6 },
   "nanbeige-plain": {
     headDim: 24,

@@ -117,6 +117,8 @@ export interface TinyFamily {
     /** One tensor makes keys and values, as until 2025. */
     readonly isOld?: boolean;
   };
+  /** Layers have matrices for images, which are like those of texts. */
+  readonly hasImageMatrices?: boolean;
   /** Layers behind the leading ones choose blocks of keys, by so many heads. */
   readonly blockIndexer?: { readonly heads: number; readonly headDim: number };
   /** Some layers convolve over so many tokens; for each layer whether it attends instead. */

@@ -67,16 +67,25 @@ export function planLatent(
   plan.matrix("attn_output", [headCount * value, width], "residual");
 }
 
-/** What chooses blocks of keys, where a family has it. */
-export function planBlockIndexer(
+/** What texts have no use for: what chooses blocks of keys (MiniMax M3), images' (CogVLM). */
+export function planUnused(
   plan: TensorPlan,
-  width: number,
-  { blockIndexer }: TinyFamily,
+  shape: TinyShape,
+  { blockIndexer, hasImageMatrices }: TinyFamily,
+  block: number,
 ): void {
-  if (!blockIndexer) return;
-  const { heads, headDim } = blockIndexer;
-  plan.matrix("indexer.q_proj", [width, heads * headDim]);
-  plan.matrix("indexer.k_proj", [width, headDim]);
-  plan.headNorm("indexer.q_norm", [headDim]);
-  plan.headNorm("indexer.k_norm", [headDim]);
+  const { embeddingLength: width, headCount, headDim, feedForwardLength: neurons } = shape;
+  if (blockIndexer && block > 0) {
+    plan.matrix("indexer.q_proj", [width, blockIndexer.heads * blockIndexer.headDim]);
+    plan.matrix("indexer.k_proj", [width, blockIndexer.headDim]);
+    plan.headNorm("indexer.q_norm", [blockIndexer.headDim]);
+    plan.headNorm("indexer.k_norm", [blockIndexer.headDim]);
+  }
+  if (hasImageMatrices) {
+    plan.matrix("vis_attn_qkv", [width, 3 * headCount * headDim]);
+    plan.matrix("vis_attn_output", [headCount * headDim, width]);
+    plan.matrix("vis_gate", [width, neurons]);
+    plan.matrix("vis_up", [width, neurons]);
+    plan.matrix("vis_down", [neurons, width]);
+  }
 }

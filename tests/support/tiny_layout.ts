@@ -14,7 +14,7 @@ import {
   unevenKeys,
 } from "./tiny_layered.ts";
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
-import { latentKeys, planBlockIndexer, planLatent } from "./tiny_latent_layout.ts";
+import { latentKeys, planLatent, planUnused } from "./tiny_latent_layout.ts";
 import { planTextHead } from "./tiny_text_head.ts";
 import { planTimeMix, timeMixKeys } from "./tiny_time_mix.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
@@ -257,7 +257,7 @@ function planAttention(
   const [queries, keys] = [headCount * headDim, headCountKv * headDim];
   const lacksNorm = family.lacksFirstNorm && block === 0;
   if (family.preNorms !== false && !lacksNorm) plan.norm("attn_norm", width);
-  if (block > 0) planBlockIndexer(plan, width, family);
+  planUnused(plan, shape, family, block);
   if (family.latent) return planLatent(plan, shape, family.latent, block);
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + keys + headCountKv * valueDim]);
   else {

@@ -86,6 +86,7 @@ export const SINGULAR_FAMILIES = {
       "attention.indexer.local_blocks": u32(1),
     },
   },
+  "cogvlm": { headCountKv: 4, fusedQkv: true, hasImageMatrices: true },
   "nanbeige": { blockCount: 2, keys: { "num_loops": u32(3) } },
   "nanbeige-plain": {
     architecture: "nanbeige",

@@ -8,6 +8,7 @@ export const minimaxM3: Family = {
   positions: "neox",
   headNorms: "shared",
   indexer: { pairs: "neox", mayShare: false, ofBlocks: true },
+  unused: ["q_proj", "k_proj", "q_norm", "k_norm"].map((name) => `indexer.${name}`),
   feedForward: { activation: "swiglu7", isGated: true, activatesUp: false },
   experts: {
     isRequired: true,

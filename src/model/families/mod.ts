@@ -16,6 +16,7 @@ import { bloom } from "./bloom.ts";
 import { chameleon } from "./chameleon.ts";
 import { chatglm } from "./chatglm.ts";
 import { codeshell } from "./codeshell.ts";
+import { cogvlm } from "./cogvlm.ts";
 import { cohere2 } from "./cohere2.ts";
 import { cohere2moe } from "./cohere2moe.ts";
 import { commandR } from "./command_r.ts";
@@ -151,6 +152,7 @@ export const FAMILIES: readonly Family[] = [
   chameleon,
   chatglm,
   codeshell,
+  cogvlm,
   cohere2,
   cohere2moe,
   commandR,

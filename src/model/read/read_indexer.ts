@@ -1,12 +1,11 @@
 /**
  * Metadata keys to what chooses the keys that a model of latents attends to (DeepSeek-AI 2025,
- * "DeepSeek-V3.2", 2.1). Reads no weights.
+ * "DeepSeek-V3.2", 2.1). Knows no tensors.
  */
 import { UnsupportedModelError } from "../../base/errors.ts";
 import type { Family } from "../family.ts";
 import type { IndexerConfig, LatentConfig, LayerConfig } from "../types.ts";
 import { type Hyperparameters, isListFor } from "./hyperparameters.ts";
-import type { LayerReader } from "./layer_reader.ts";
 
 /** Which layers have an indexer of their own, where the family lets others go without. */
 const TYPES = "attention.indexer.types";
@@ -76,14 +75,6 @@ export function readContext(
     `Cannot use ${used} tokens of context: beyond ${most} this ${architecture} model chooses ` +
       "blocks of keys, which this version does not compute: use a shorter context",
   );
-}
-
-/** Leaves alone what chooses blocks. */
-export function leaveBlockIndexer({ checker, family, at }: LayerReader): void {
-  if (!family.indexer?.ofBlocks) return;
-  checker.leave(...["q_proj", "k_proj", "q_norm", "k_norm"].map((name) => {
-    return `${at}indexer.${name}.weight`;
-  }));
 }
 
 /**

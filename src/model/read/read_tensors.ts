@@ -13,7 +13,6 @@ import { convolutionTensors } from "./read_convolution.ts";
 import { configOf } from "../layer_config.ts";
 import { layerInputTensors, outputScale, tokenInputTensors } from "./read_layer_inputs.ts";
 import { guessTensors } from "./read_guess.ts";
-import { leaveBlockIndexer } from "./read_indexer.ts";
 import { latentTensors } from "./read_latent_tensors.ts";
 import { checkScoreBiases } from "./read_score_biases.ts";
 import { stateSpaceTensors } from "./read_state_space.ts";
@@ -115,7 +114,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
   const { checker, config, family, at } = reader;
   const { convolutionTaps: taps, attends, hasStates, hasNeurons } = config.layers[reader.index] ??
     NO_LAYER;
-  leaveBlockIndexer(reader);
+  checker.leave(...family.unused.map((name) => `${at}${name}.weight`));
   const norm = (name: string, isThere: boolean) =>
     isThere ? readNorm(checker, at + name, reader) : null;
   // Parallel blocks of two norms: the second one is attention's.
