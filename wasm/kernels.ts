@@ -311,8 +311,8 @@ export interface Kernels
    * sees those of its own chunk, whatever the window. slopes: f32 [heads] by which a head's scores
    * fall with each position of distance, after the cap; or 0: they do not. biases: f32
    * [heads, BIAS_SPAN] that a head's scores have more, by the distance to a position, in the layout
-   * of src/memory/bias_layout.ts; or 0: nothing. ahead: how many positions behind its own a token sees, of `end` that the sequence has; 0: none, and `end` does
-   * not count.
+   * of src/memory/bias_layout.ts; or 0: nothing. ahead: how many positions behind its own a token
+   * sees, of `end` that the sequence has; 0: none, and `end` does not count.
    */
   attention_i16(
     q: number,

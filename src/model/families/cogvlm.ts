@@ -1,4 +1,4 @@
-/** CogVLM, of which texts are read: Llama, with other matrices for images, which stay in the file. */
+/** CogVLM, of which texts are read: Llama, with matrices for images, which stay in the file. */
 import { COMMON, type Family } from "../family.ts";
 
 /** The family `general.architecture = "cogvlm"`. */
