@@ -6,6 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { dirname, join } from "node:path";
 import { apiReference } from "../../docs/make/api_reference.ts";
+import { fileIndex, firstSentence } from "../../docs/make/file_index.ts";
 import { fileLinks, listDocuments, REASONS, ROOT, shellBlocks } from "./documents.ts";
 import { Shell, which } from "./shell.ts";
 
@@ -58,6 +59,24 @@ Deno.test("docs/README.md lists every guide", () => {
 
 Deno.test("docs/api.md is what /openapi.json says: deno task docs:api", async () => {
   assertEquals(read("docs/api.md"), await apiReference());
+});
+
+Deno.test("docs/files.md is what the source files say: deno task docs:files", () => {
+  assertEquals(read("docs/files.md"), fileIndex());
+});
+
+Deno.test("firstSentence() reads the header of every kind of source", () => {
+  const cases = [
+    ["/**\n * Reads `x.y` of\n * a file. Knows no text.\n */\n", "Reads `x.y` of a file"],
+    ["/** What it is: part of types.ts. */\nexport {};\n", "What it is: part of types.ts"],
+    ["// to[t] = a * x[t]:\n//   more\n//\n// | a | table |\ncode", "to[t] = a \\* x[t]: more"],
+    ["/* Code, and its colours. */\ncode {}", "Code, and its colours"],
+    ["#!/bin/sh\n# Starts it.\nexec", "Starts it"],
+    ['"""Trains a model. Run once."""\n', "Trains a model"],
+    ["/** An Array<T>, `a<b>`. */", "An Array\\<T>, `a<b>`"],
+    [`/** ${"word ".repeat(60)}end. */`, `${"word ".repeat(40).trim()} …`],
+  ];
+  for (const [source, sentence] of cases) assertEquals(firstSentence(source), sentence);
 });
 
 Deno.test("shellBlocks() reads fences and their words", () => {
