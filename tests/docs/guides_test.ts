@@ -71,6 +71,7 @@ Deno.test("firstSentence() reads the header of every kind of source", () => {
     ["/** What it is: part of types.ts. */\nexport {};\n", "What it is: part of types.ts"],
     ["// to[t] = a * x[t]:\n//   more\n//\n// | a | table |\ncode", "to[t] = a \\* x[t]: more"],
     ["/* Code, and its colours. */\ncode {}", "Code, and its colours"],
+    ['/// <reference lib="deno.worker" />\n/** A thread. */', "A thread"],
     ["#!/bin/sh\n# Starts it.\nexec", "Starts it"],
     ['"""Trains a model. Run once."""\n', "Trains a model"],
     ["/** An Array<T>, `a<b>`. */", "An Array\\<T>, `a<b>`"],
