@@ -17,12 +17,15 @@ const POSITION = 1;
 const PLACE = 2;
 const RECORD_WORDS = 3;
 
+/** Who takes the segments. */
+type Steps = Pick<StepRunner, "add" | "chain">;
+
 /** Most borders within a step at which a sequence leaves states: for more there are no places. */
 const BORDERS_MAX = 2;
 
 export class SequenceStates {
   readonly places: StatePlaces;
-  readonly #kv: KvBlocks;
+  readonly #kv: Pick<KvBlocks, "contentBefore">;
   /** By slot: the place of the sequence's state, -1: it has none yet; */
   readonly #current: Int32Array;
   /** positions at which it is to be remembered; */
@@ -35,7 +38,7 @@ export class SequenceStates {
   /** Of the segment that is added. */
   readonly #segment = { from: -1, to: -1 };
 
-  constructor(kv: KvBlocks, places: StatePlaces, slots: number) {
+  constructor(kv: Pick<KvBlocks, "contentBefore">, places: StatePlaces, slots: number) {
     this.places = places;
     this.#written = new Int32Array(RECORD_WORDS * places.count);
     this.#kv = kv;
@@ -66,7 +69,7 @@ export class SequenceStates {
   }
 
   /** Adds rows of the sequence to the step, or its chain; logits: of how many of the last ones. */
-  add(steps: StepRunner, sequence: Sequence, rows: number, logits: number): void {
+  add(steps: Steps, sequence: Sequence, rows: number, logits: number): void {
     const { slot, computed } = sequence;
     if (steps.chain !== null && steps.chain.tokens > 1) {
       return this.#addChain(steps, sequence, steps.chain);
@@ -108,7 +111,7 @@ export class SequenceStates {
 
   /** A chain begins with the sequence's next row: each of its tokens leaves a state. */
   #addChain(
-    steps: StepRunner,
+    steps: Steps,
     sequence: Sequence,
     { tokens, states }: Pick<TokenChain, "tokens" | "states">,
   ): void {
