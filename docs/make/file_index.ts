@@ -54,8 +54,9 @@ export function firstSentence(source: string): string {
   const block = /^\/\*\*?([^]*?)\*\//.exec(text)?.[1].replaceAll(/^ *\* ?/gm, "");
   const lines = /^(?:(?:\/\/|#).*\n)+/.exec(text)?.[0].replaceAll(/^(?:\/\/|#) ?/gm, "");
   const quoted = /^"""([^]*?)"""/.exec(text)?.[1];
-  // A table, a list or a formula's second line is behind the first paragraph.
-  const paragraph = (block ?? lines ?? quoted ?? "").trim().split(/\n\s*\n|\n(?=[|*] |- )/)[0];
+  // A table, a list or a command is behind the first paragraph, or behind a line that ends it.
+  const paragraph =
+    (block ?? lines ?? quoted ?? "").trim().split(/\n\s*\n|\n(?=[|*] |- )|(?<=\.)\n/)[0];
   const flat = paragraph.replaceAll(/\s+/g, " ").trim();
   const sentence = /^.*?[.:](?= [A-Z"`(]|$)/.exec(flat)?.[0] ?? flat;
   const short = sentence.length <= SENTENCE_CHARACTERS_MAX

@@ -42,6 +42,21 @@ Deno.test("commands within sentences have verbs that there are", () => {
   }
 });
 
+/** Flags of programs that are not this one's. */
+const OTHERS_FLAGS = ["--gpus", "--now", "--openai-api-base", "--openai-api-key", "--rm"];
+
+Deno.test("flags in documents are there", () => {
+  const places = ["src/cli", "packaging", "docs/make", "tests/bench"];
+  const sources = places.flatMap(sourcesBelow).concat("src/page/build.ts", "deno.json").map(read);
+  const flagsOf = (text: string) =>
+    [...text.matchAll(/(?<![\w-])--[a-z][a-z\d-]+/g)].map(([flag]) => flag);
+  const known = new Set([...sources.flatMap(flagsOf), ...OTHERS_FLAGS]);
+  for (const document of listDocuments()) {
+    const unknown = flagsOf(read(document)).filter((flag) => !known.has(flag));
+    assertEquals(unknown, [], document);
+  }
+});
+
 Deno.test("links between documents lead to files", () => {
   for (const document of listDocuments()) {
     for (const link of fileLinks(read(document))) {
@@ -87,6 +102,13 @@ Deno.test("shellBlocks() reads fences and their words", () => {
     { text: "w\n", line: 9, isServer: false, atRoot: false, skip: "long" },
   ]);
 });
+
+/** TypeScript and shell scripts below a folder, relative to the root. */
+function sourcesBelow(folder: string): string[] {
+  return [...Deno.readDirSync(join(ROOT, folder))].flatMap(({ name, isDirectory }) =>
+    isDirectory ? sourcesBelow(`${folder}/${name}`) : [`${folder}/${name}`]
+  ).filter((path) => /\.(ts|sh)$/.test(path));
+}
 
 function exists(path: string): boolean {
   try {
