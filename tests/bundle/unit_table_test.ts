@@ -1,4 +1,4 @@
-/** Tables of units by themselves: what is written is read again, and rates are believed as shares. */
+/** Tables of units by themselves: what is written is read again, rates are shares. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { ModelFormatError } from "../../src/base/errors.ts";
 import { decodeTable, encodeTable } from "../../src/bundle/unit_table.ts";

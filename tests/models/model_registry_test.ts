@@ -317,25 +317,6 @@ Deno.test("ModelRegistry gives up a model whose engine fails again and again", a
   await registry.close();
 });
 
-Deno.test("ModelRegistry forgives failures that are ten minutes old", async () => {
-  const { acquire, loader, registry } = setUp(["a"]);
-  const now = performance.now.bind(performance);
-  let laterMs = 0;
-  performance.now = () => now() + laterMs;
-  try {
-    for (let i = 0; i < 5; i++) {
-      const lease = await acquire("a");
-      loader.models[i].failure = new Error("dead");
-      lease.release();
-      laterMs += 4 * 60_000;
-    }
-    (await acquire("a")).release();
-  } finally {
-    delete (performance as Partial<Performance>).now;
-  }
-  await registry.close();
-});
-
 // fault 55: a model for which there is no room.
 Deno.test("ModelRegistry gives all its memory to a model that needs more", async () => {
   const { acquire, registry, states } = setUp(["a", "b", "huge"]);
