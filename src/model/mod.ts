@@ -16,7 +16,7 @@ export {
   type PredictorSummary,
   summarizePredictors,
 } from "./powerinfer.ts";
-export { cachedValueDim, mergedHeadDim, ownKeyDim, projectedQueryDim } from "./latent.ts";
+export { cachedValueDim, mergedHeadDim, ownKeyDim } from "./latent.ts";
 export { HEARING_KINDS, hears, readHearing } from "./read/read_hearing.ts";
 export { readVision, VISION_KINDS } from "./read/read_vision.ts";
 export { projectedRows } from "./projected_rows.ts";

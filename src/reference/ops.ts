@@ -46,7 +46,7 @@ export function numberToBf16(value: number): number {
 }
 
 /** The integer nearest to `value`, ties to the even one. */
-export function roundHalfEven(value: number): number {
+function roundHalfEven(value: number): number {
   const down = Math.floor(value);
   const rest = value - down;
   if (rest !== 0.5) return rest < 0.5 ? down : down + 1;

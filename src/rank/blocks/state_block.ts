@@ -14,7 +14,7 @@ import {
 } from "../../memory/control_layout.ts";
 import type { StateSpaceConfig } from "../../model/types.ts";
 import type { Layer } from "../bound/layer.ts";
-import { type Activations, type Matrix, multiply, quantize, readsQ8 } from "../bound/matrix.ts";
+import { type Activations, multiply, quantize, readsQ8 } from "../bound/matrix.ts";
 import { cutsGroups, rankStride } from "../plan/plan_state.ts";
 import type { RankPlan } from "../plan/plan_types.ts";
 import type { Residual } from "../step/residual.ts";
@@ -28,6 +28,9 @@ export class StateBlock {
   readonly #shape: StateSpaceConfig;
   /** By layer: some group is shared out among ranks. */
   readonly #cutsGroups: readonly boolean[];
+  /** What products of `#share` read, written for each: nothing is made per token. */
+  readonly #convolved = { f32: 0, stride: 0, q8: 0 };
+  readonly #steps = { f32: 0, stride: 0, q8: 0 };
 
   constructor(
     state: StepState,
@@ -42,6 +45,7 @@ export class StateBlock {
     this.#residual = by.residual;
     this.#control = by.control;
     this.#shape = by.shape;
+    this.#steps.stride = rankStride(by.shape);
     this.#cutsGroups = state.plan.layers.map((_, index) => cutsGroups(by.plans, index, by.shape));
   }
 
@@ -80,12 +84,12 @@ export class StateBlock {
     x: Activations,
   ): void {
     const { kernels, space, n } = this.#state;
-    const to = (matrix: Matrix, row: number) =>
-      multiply(kernels, matrix, x, n, space.states!.input + row * 4, inputRows);
-    to(gate, 0);
-    to(input, convolvedRow);
-    to(rates, convolvedRow + convolvedRows);
-    to(steps, convolvedRow + convolvedRows + headCount);
+    const out = space.states!.input;
+    const ratesRow = convolvedRow + convolvedRows;
+    multiply(kernels, gate, x, n, out, inputRows);
+    multiply(kernels, input, x, n, out + convolvedRow * 4, inputRows);
+    multiply(kernels, rates, x, n, out + ratesRow * 4, inputRows);
+    multiply(kernels, steps, x, n, out + (ratesRow + headCount) * 4, inputRows);
   }
 
   /**
@@ -181,14 +185,19 @@ export class StateBlock {
     const { headCount, channelCount: width } = states;
     if (width === 0) arenaViews.states[arena][rankIndex].fill(0);
     else {
-      const x = { f32: convolved, stride: width, q8: convolvedQ8 };
+      const x = this.#convolved;
+      x.f32 = convolved;
+      x.stride = width;
+      x.q8 = convolvedQ8;
       if (readsQ8(shared.matrix)) quantize(kernels, x, n, width);
       multiply(kernels, shared.matrix, x, n, exchange, stepRank + 2 * stateLength);
     }
     if (!this.#control.join()) return false;
     if (width === 0) return true;
     this.#addShared(shared);
-    const x: Activations = { f32: rank, stride: rankStride(this.#shape), q8: rankQ8 };
+    const x = this.#steps;
+    x.f32 = rank;
+    x.q8 = rankQ8;
     if (readsQ8(shared.steps)) quantize(kernels, x, n, stepRank);
     multiply(kernels, shared.steps, x, n, steps, headCount);
     kernels.add_bias_f32(steps, headCount, states.stepBias, n, headCount);
@@ -206,10 +215,9 @@ export class StateBlock {
     for (let t = 0; t < n; t++) {
       const row = t * (stepRank + 2 * stateLength);
       const at = t * 2 * stateLength;
-      const [step, input, output] = norms ?? [];
-      this.#addPart(rank, t * stride, row + rows[0], stepRank, step);
-      this.#addPart(made, at, row + rows[1], stateLength, input);
-      this.#addPart(made, at + stateLength, row + rows[2], stateLength, output);
+      this.#addPart(rank, t * stride, row + rows[0], stepRank, norms?.[0]);
+      this.#addPart(made, at, row + rows[1], stateLength, norms?.[1]);
+      this.#addPart(made, at + stateLength, row + rows[2], stateLength, norms?.[2]);
     }
   }
 

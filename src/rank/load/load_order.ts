@@ -310,7 +310,7 @@ function* biasesOfUnit(block: DensePlan | StreamedPlan): Generator<Part> {
 }
 
 /** What a guessing block has before its layer. */
-export function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Generator<Part> {
+function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Generator<Part> {
   yield* partsOf(merge);
   yield* partsOfNorm(embeddingNorm);
   yield* partsOfNorm(rowNorm);

@@ -201,7 +201,7 @@ export function largestPredictor(
 }
 
 /** The predictor that a block will have in memory, or null. */
-export function usedPredictor(
+function usedPredictor(
   block: DenseTensors,
   { hasPredictors, config }: Pick<LayerInput, "hasPredictors" | "config">,
 ): PredictorTensors | null {

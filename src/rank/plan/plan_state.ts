@@ -87,7 +87,7 @@ export function channelsOf(
 }
 
 /** Where heads are in the file: those of a shard are numbered group by group. */
-export function headsInFile(
+function headsInFile(
   heads: Range,
   { headCount, groupCount, headsTakeTurns }: StateSpaceConfig,
 ): readonly Range[] {

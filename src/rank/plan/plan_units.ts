@@ -54,7 +54,7 @@ export type StreamingChoice =
 
 /** One sequential read, and how many of them are under way in each arena. */
 export const PIECE_BYTES = MiB;
-export const PIECES_AHEAD = 16;
+const PIECES_AHEAD = 16;
 /** What a disk brings in the time that a read takes from ranks, whatever its size (NOTES.md). */
 const GAP_BYTES = 24 * KiB;
 /** Of slots: what fires often stays, whatever a token needs; the rest follows the text. */
