@@ -102,12 +102,24 @@ gpuTest("predictors name what threads read, and leave to a GPU what is its own",
   }
 });
 
+function typeOfPredictors(name: string) {
+  return name.includes("fc2") ? "Q8_0" as const : undefined;
+}
+
 gpuTest("neurons of quantised types come to a GPU out of a packed file", async () => {
   await compare({ architecture: "relu-llama", type: "Q4_0" }, [["slots", .5, 1]], QUANT_NMSE);
   // Neurons that all fire; down that lies neuron by neuron.
   await compare({ architecture: "llama", type: "Q8_0" }, [["stage", .5, 1]], QUANT_NMSE);
   const byNeuron = { architecture: "bamboo", type: "Q4_0", magic: "PWRI" } as const;
   await compare(byNeuron, [["slots", .5, 1]], QUANT_NMSE);
+  // Predictors that lie by columns, of which rows are picked.
+  const byColumns = { predictor: { rank: 32 }, typeOf: typeOfPredictors };
+  const wide = { embeddingLength: 128, ...byColumns };
+  await compare(
+    { architecture: "bamboo", type: "Q4_0", ...wide },
+    [["predicted", .5, 1]],
+    QUANT_NMSE,
+  );
   const superblocks = { embeddingLength: 256, feedForwardLength: 4096, blockCount: 1 };
   await compare(
     { architecture: "bamboo", type: "Q4_K", ...superblocks },

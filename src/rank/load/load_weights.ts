@@ -16,7 +16,7 @@ import { loadCodebooks } from "./codebook_region.ts";
 import { arenaPiecesOf } from "./load_order.ts";
 import { fileBatches, gatherColumns } from "../plan/picked.ts";
 import type { MatrixPlan, RankPlan, VectorPlan } from "../plan/plan_types.ts";
-import { lengthOf, type Range } from "../plan/shard.ts";
+import { lengthOf } from "../plan/shard.ts";
 import { blockWeights, isQuantType, typeId } from "../plan/weight_types.ts";
 
 export interface LoadInput {
