@@ -189,7 +189,10 @@ export class ArenaLoader {
   }
 
   /** Own rows from `first` on, a multiple of those that are packed at a time. */
-  #repackColumns(plan: MatrixPlan, by: { fileRowBytes: number; first: number; rows: number }): void {
+  #repackColumns(
+    plan: MatrixPlan,
+    by: { fileRowBytes: number; first: number; rows: number },
+  ): void {
     const { fileRowBytes, first, rows } = by;
     const { type, columns, offsetBytes } = plan;
     const source = this.#in.stagingOffset + rowBytes(type, columns.start);
