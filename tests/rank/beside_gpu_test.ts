@@ -18,17 +18,18 @@ const SIZES = {
   ...{ attention_scratch_bytes: () => 1024, choose_scratch_bytes: () => 1024 },
 };
 
-/** Threads' plans beside a GPU that has a share of the neurons of the last layer of two. */
+/** Threads' plans beside a GPU that has a share of the neurons of the last layers, of two. */
 function plansOf(
   path: string,
   share: number,
   choice: Partial<typeof FEW_SLOTS>,
+  layers = 1,
 ): { plans: readonly RankPlan[]; units: readonly BundleUnit[] } {
   const { file, units } = openPacked(path);
   const plans = planRanks(describeModel(file), file.tensors, {
     ...{ rankCount: THREADS + 1, contextLength: 64, chunkTokens: 4, sizes: SIZES },
     kvType: "auto",
-    gpu: { heads: 1, neurons: [share], hasOutput: true, layers: 1 },
+    gpu: { heads: 1, neurons: [share], hasOutput: true, layers },
     packed: unitOptions(units, { ...FEW_SLOTS, ...choice }),
   });
   return { plans: plans.filter(({ gpu }) => gpu === null), units };
@@ -73,6 +74,9 @@ Deno.test("threads have no gates, ups and predictors' rows of neurons that are a
     assertEquals(half.gates, [none.gates[0], none.gates[1] / 2]);
     assertEquals(half.seconds, [none.seconds[0], none.seconds[1] / 2]);
     assertEquals(half.lists, none.lists, "the other layer's neurons are listed, all of them");
+    const { plans: both } = plansOf(path, .5, {}, 2);
+    const lists = both.map(({ workspaces: [{ stream }] }) => stream!.neuronCount);
+    assertEquals(lists, none.lists.map((count) => count / 2));
     const whole = { residentUnits: 2, hasResidentGates: false, slotCount: 0 };
     const all = bytesIn(0, whole);
     const rest = bytesIn(.75, whole);
@@ -83,7 +87,7 @@ Deno.test("threads have no gates, ups and predictors' rows of neurons that are a
   }));
 
 Deno.test("ownUnits() counts what is left beside a GPU, and knows bundles and columns of it", () =>
-  withPacked(WIDE, (_, path) => {
+  withPacked({ ...WIDE, predictor: { rank: 32 } }, (_, path) => {
     const { plans, units } = plansOf(path, .25, {});
     let neurons = 0;
     for (const plan of plans) {
@@ -94,6 +98,11 @@ Deno.test("ownUnits() counts what is left beside a GPU, and knows bundles and co
       const inStripe = columnCount / stripes;
       assertEquals([gpuOfStripe, count], [inStripe / 4, columnCount * 3 / 4]);
       const start = (last.offsetBytes - bundles.offsetBytes) / bundles.bundleBytes;
+      const { feedForward } = plan.layers[1];
+      assert(feedForward !== null && feedForward.kind !== "experts");
+      const picked = feedForward.predictor!.second.picked!.ranges
+        .flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+      assertEquals(picked, [...last.columns].map((column) => start + column));
       for (let neuron = 0; neuron < count; neuron++) {
         const bundle = last.bundleOf[neuron];
         assertEquals(bundles.order[start + bundle] - start, last.columns[neuron]);
