@@ -41,6 +41,8 @@ interface Answers {
   readonly ids: readonly number[];
   /** Read for the ids. */
   readonly diskBytes: number;
+  /** Share of the threads' firing neurons that predictors found in the rehearsal; 1: none do. */
+  readonly recall: number;
 }
 
 async function ask(path: string, options: LoadOptions): Promise<Answers> {
@@ -52,7 +54,11 @@ async function ask(path: string, options: LoadOptions): Promise<Answers> {
     const sampling = { temperature: 0 };
     const asked = { ids: IDS.slice(0, 9), maxTokens: 8, sampling, ignoreEnd: true };
     const { ids, timings } = await model.generate(asked).result;
-    answers = { logits, single, ids, diskBytes: timings.streamed!.diskBytes };
+    const { diskBytes } = timings.streamed!;
+    const choices = model.predictors?.choices ?? [];
+    const sumOf = (of: "fired" | "found") => choices.reduce((sum, choice) => sum + choice[of], 0);
+    const recall = sumOf("fired") === 0 ? 1 : sumOf("found") / sumOf("fired");
+    answers = { logits, single, ids, diskBytes, recall };
   });
   return answers!;
 }
@@ -73,6 +79,7 @@ async function compare(
       const name = `${way}, ${hotShare}, ${threads} threads`;
       assertLess(nmse(found.logits, expected.logits), bound, name);
       assertLess(nmse(found.single, expected.single), bound, name);
+      assertLess(expected.recall - found.recall, .02, name);
       if (bound === F32_NMSE) assertEquals(found.ids, expected.ids, name);
       if (way === "memory") continue;
       if (hotShare === 1) assertLess(found.diskBytes, .01 * expected.diskBytes, name);

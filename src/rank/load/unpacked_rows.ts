@@ -217,7 +217,7 @@ function sourcesOf(
 function movesOf(sources: Int32Array): Move[][] | null {
   if (sources.includes(-1)) return null;
   const moves: Move[] = [];
-  /** Of the word that bits go to now: by the word that they come from, and how far they go in it. */
+  /** Of the word that bits go to now: by the word that they come from, and how far they go. */
   const ofWord = new Map<number, Move>();
   sources.forEach((source, bit) => {
     if (bit % WORD_BITS === 0) ofWord.clear();
