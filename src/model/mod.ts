@@ -23,6 +23,7 @@ export { projectedRows } from "./projected_rows.ts";
 export { isSilentKind } from "./silent_kinds.ts";
 export type { ReadOptions } from "./read/read_config.ts";
 export { alibiSlopes } from "./alibi.ts";
+export { bucketOf } from "./score_biases.ts";
 export {
   fillRopeTable,
   fillRopeTableByAxes,

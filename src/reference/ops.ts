@@ -238,6 +238,8 @@ export interface AttentionShape {
   readonly chunk?: number;
   /** [heads]: scores fall by so much with each position of distance. */
   readonly slopes?: Numbers;
+  /** What a head's score of a position has more, by how far that is behind a token's own. */
+  readonly biasOf?: (head: number, distance: number) => number;
   /** A token sees so many of the cache's positions behind its own; left out: none. */
   readonly ahead?: number;
   /** The positions that new token t sees, whatever the others say; null: those. Left out: those. */
@@ -283,7 +285,8 @@ export function attention(
         for (let i = 0; i < headDim; i++) dot += q[head + i] * k[cached(p) * headDim + i];
         const score = dot * scale;
         const capped = softCap === 0 ? score : softCap * Math.tanh(score / softCap);
-        scores.push(capped - (slopes?.[h] ?? 0) * Math.abs(own - p));
+        const more = shape.biasOf?.(h, p - own) ?? 0;
+        scores.push(capped - (slopes?.[h] ?? 0) * Math.abs(own - p) + more);
       }
       const weights = softmax(sinks === undefined ? scores : [...scores, sinks[h]]);
       seen.forEach((p, at) => {

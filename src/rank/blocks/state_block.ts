@@ -172,13 +172,13 @@ export class StateBlock {
 
   /**
    * What all channels make together: a sum over ranks, a small join more. steps =
-   * softplus(matrix · (their part of it) + bias): of channels.
+   * softplus(matrix · (their part of it) + bias): of channels, or of heads.
    */
   #share(states: StateSpace, shared: NonNullable<StateSpace["shared"]>): boolean {
     const { kernels, space, arenaViews, arena, plan: { rankIndex }, n } = this.#state;
     const { stepRank, stateLength } = this.#shape;
     const { convolved, convolvedQ8, exchange, rank, rankQ8, steps } = space.states!;
-    const { headCount: width } = states;
+    const { headCount, channelCount: width } = states;
     if (width === 0) arenaViews.states[arena][rankIndex].fill(0);
     else {
       const x = { f32: convolved, stride: width, q8: convolvedQ8 };
@@ -187,17 +187,17 @@ export class StateBlock {
     }
     if (!this.#control.join()) return false;
     if (width === 0) return true;
-    this.#addShared(shared.norms);
+    this.#addShared(shared);
     const x: Activations = { f32: rank, stride: rankStride(this.#shape), q8: rankQ8 };
     if (readsQ8(shared.steps)) quantize(kernels, x, n, stepRank);
-    multiply(kernels, shared.steps, x, n, steps, width);
-    kernels.add_bias_f32(steps, width, states.stepBias, n, width);
-    kernels.softplus_f32(steps, width, steps, width, n, width);
+    multiply(kernels, shared.steps, x, n, steps, headCount);
+    kernels.add_bias_f32(steps, headCount, states.stepBias, n, headCount);
+    kernels.softplus_f32(steps, headCount, steps, headCount, n, headCount);
     return true;
   }
 
   /** Σ over ranks, in their order, part by part, which some models normalise. */
-  #addShared(norms: NonNullable<StateSpace["shared"]>["norms"]): void {
+  #addShared({ norms, rows }: NonNullable<StateSpace["shared"]>): void {
     const { arenaViews, arena, n } = this.#state;
     const { stepRank, stateLength } = this.#shape;
     const { rank, made } = arenaViews.stateParts[arena];
@@ -207,9 +207,9 @@ export class StateBlock {
       const row = t * (stepRank + 2 * stateLength);
       const at = t * 2 * stateLength;
       const [step, input, output] = norms ?? [];
-      this.#addPart(rank, t * stride, row, stepRank, step);
-      this.#addPart(made, at, row + stepRank, stateLength, input);
-      this.#addPart(made, at + stateLength, row + stepRank + stateLength, stateLength, output);
+      this.#addPart(rank, t * stride, row + rows[0], stepRank, step);
+      this.#addPart(made, at, row + rows[1], stateLength, input);
+      this.#addPart(made, at + stateLength, row + rows[2], stateLength, output);
     }
   }
 
@@ -233,7 +233,7 @@ export class StateBlock {
     const { kernels, space, segments, segmentCount } = this.#state;
     const { kind, stateLength, innerLength, headCount: allHeads, groupCount } = this.#shape;
     const { inputRows, convolvedRows: width, headCount, channelCount, decay, skip } = states;
-    const isHeads = kind === "heads";
+    const areHeads = kind !== "channels", isHeads = kind === "heads";
     const { steps, convolved, made, input } = space.states!;
     const stateAt = states.places + (this.#shape.taps - 1) * width * 4;
     const bcStride = isHeads ? width : 2 * stateLength;
@@ -249,7 +249,7 @@ export class StateBlock {
       const before = from < 0 ? 0 : stateAt + from * states.placeBytes;
       const behind = stateAt + to * states.placeBytes;
       const out = input + (row * inputRows + states.convolvedRow) * 4;
-      if (isHeads) {
+      if (areHeads) {
         kernels.scan_heads_f32(
           x,
           width,

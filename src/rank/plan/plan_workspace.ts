@@ -1,6 +1,7 @@
 /** Lays out what a step needs between its weights: the workspace, the same in every arena. */
 import { alignUp } from "../../base/check.ts";
 import type { ArenaBuilder } from "../../memory/arena.ts";
+import { BIAS_SPAN } from "../../memory/bias_layout.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import { mergedHeadDim } from "../../model/latent.ts";
 import { configOf } from "../../model/layer_config.ts";
@@ -217,6 +218,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
     ...input.hasPlainNorms && { ones: onesLength(config) * 4 },
     ...config.alibiMaxBias > 0 && { slopes: config.headCount * 4 },
+    ...config.scoreBiases && { slopes: config.headCount * BIAS_SPAN * 4 },
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
     ...projectorBytes(input.projector ?? null, input),
