@@ -116,11 +116,8 @@ export function bytesOfUnits(plans: readonly RankPlan[], units: readonly BundleU
   let bytes = 0;
   for (const plan of plans) {
     for (const { block } of packedBlocks(plan)) {
-      const isWhole = block.kind === "dense" || block.gate !== null;
-      const own = block.kind === "dense" ? block.up.rows : block.neurons;
-      if (!isWhole) continue;
-      const { neurons, stripes, bundleBytes } = units[block.unit!];
-      bytes += lengthOf(own) * (1 - block.gpuOfStripe * stripes / neurons) * bundleBytes;
+      const own = block.kind === "dense" ? block.up.rows : block.gate?.rows;
+      if (own !== undefined) bytes += lengthOf(own) * units[block.unit!].bundleBytes;
     }
     const { stream, workspaces } = plan;
     if (stream === null || stream.hasResidentGates) continue;
