@@ -13,6 +13,7 @@ import {
 } from "../base/errors.ts";
 import { EXIT_INTERRUPTED, InterruptedError } from "./interrupt.ts";
 import { BrokenPipeError, writeErrorLine, writeOut } from "./output.ts";
+import { refuseEmptyNames } from "./empty_names.ts";
 import { applySettings } from "./settings.ts";
 import { benchVerb } from "./verbs/bench.ts";
 import { completionsVerb } from "./verbs/completions.ts";
@@ -60,14 +61,17 @@ function createProgram(): Command {
   const program = new Command("ganglion")
     .description("Runs large language models in Deno: no native code, no dependencies to install.")
     .version(project.version, "--version", "print the version")
-    .helpOption("--help", "print this help")
-    .helpCommand(false)
+    .helpOption("-h, --help", "print this help")
+    .helpCommand("help [verb]", "print the help of a verb")
     .addHelpText("after", HELP_AFTER)
     // A verb's arguments are its own: `tokenize MODEL --text --version` is a text.
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut, writeErr: (text) => writeErrorLine(text.trimEnd()) })
-    .hook("preAction", (_program, verb) => applySettings(verb));
+    .hook("preAction", (_program, verb) => {
+      applySettings(verb);
+      refuseEmptyNames(verb);
+    });
   for (
     const verb of [
       serveVerb(),
@@ -113,10 +117,14 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`;
 function report(error: unknown, program: Command, [word]: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT_OK; // --help, --version
-    const verb = program.commands.map((each) => each.name()).find((name) => name === word);
+    const names = program.commands.map((each) => each.name());
     if (error.code === "commander.unknownCommand") {
-      writeErrorLine(`The verbs are: ${program.commands.map((verb) => verb.name()).join(", ")}`);
-    } else if (verb !== undefined) writeErrorLine(`See ganglion ${verb} --help`);
+      writeErrorLine(`The verbs are: ${names.join(", ")}`);
+    } else if (error.code === "commander.excessArguments" && word === "run") {
+      writeErrorLine(`A prompt of several words is one argument: ganglion run MODEL "two words"`);
+    } else if (error.code !== "commander.help") {
+      writeErrorLine(`See ganglion ${names.includes(word) ? `${word} ` : ""}--help`);
+    }
     return EXIT_USAGE; // commander has printed the message
   }
   if (error instanceof BrokenPipeError) return EXIT_OK; // `… | head` has seen enough
