@@ -253,6 +253,12 @@ function readUsedContext(
 /** Blocks of the file: those that are computed, and behind them those that only guess. */
 export function readAllBlockCount(file: GgufFile, keys: Hyperparameters): number {
   const blockCount = keys.integer("block_count", { min: 1, max: BLOCK_COUNT_MAX });
+  if (file.tensors.size === 0) {
+    throw new UnsupportedModelError(
+      "Cannot run a file without weights: it is a vocabulary only, good for tokenize and " +
+        "detokenize: give a model's file",
+    );
+  }
   if (blockCount > file.tensors.size) {
     throw keys.wrong("block_count", `at most the number of tensors, ${file.tensors.size}`);
   }
