@@ -69,6 +69,7 @@ export function readConfig(
   options: ReadOptions = {},
 ): ModelConfig {
   const keys = new Hyperparameters(file, family.architecture);
+  refuseVocabulary(file);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
   const { walked, guess, ownCount } = readBlocks(file, keys, family, options);
   const repeats = readRepeats(keys, family, ownCount);
@@ -250,15 +251,18 @@ function readUsedContext(
   );
 }
 
+/** @throws {UnsupportedModelError} of a file that tokenizers are tried with. */
+function refuseVocabulary({ tensors }: GgufFile): void {
+  if (tensors.size > 0) return;
+  throw new UnsupportedModelError(
+    "Cannot run a file without weights: it is a vocabulary only, good for tokenize and " +
+      "detokenize: give a model's file",
+  );
+}
+
 /** Blocks of the file: those that are computed, and behind them those that only guess. */
 export function readAllBlockCount(file: GgufFile, keys: Hyperparameters): number {
   const blockCount = keys.integer("block_count", { min: 1, max: BLOCK_COUNT_MAX });
-  if (file.tensors.size === 0) {
-    throw new UnsupportedModelError(
-      "Cannot run a file without weights: it is a vocabulary only, good for tokenize and " +
-        "detokenize: give a model's file",
-    );
-  }
   if (blockCount > file.tensors.size) {
     throw keys.wrong("block_count", `at most the number of tensors, ${file.tensors.size}`);
   }
