@@ -14,7 +14,9 @@ export function readTextFile(file: string): string {
     return new TextDecoder("utf-8", { ignoreBOM: true, fatal: true }).decode(bytes);
   } catch {
     const name = file === "-" ? "stdin" : `"${file}"`;
-    writeErrorLine(`note: ${name} is not UTF-8 everywhere: bytes that are not are read as "\ufffd"`);
+    writeErrorLine(
+      `note: ${name} is not UTF-8 everywhere: bytes that are not are read as "\ufffd"`,
+    );
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
   }
 }
