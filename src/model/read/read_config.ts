@@ -68,8 +68,7 @@ export function readConfig(
   family: Family,
   options: ReadOptions = {},
 ): ModelConfig {
-  const keys = new Hyperparameters(file, family.architecture);
-  refuseVocabulary(file);
+  const keys = keysOf(file, family);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
   const { walked, guess, ownCount } = readBlocks(file, keys, family, options);
   const repeats = readRepeats(keys, family, ownCount);
@@ -252,8 +251,8 @@ function readUsedContext(
 }
 
 /** @throws {UnsupportedModelError} of a file that tokenizers are tried with. */
-function refuseVocabulary({ tensors }: GgufFile): void {
-  if (tensors.size > 0) return;
+function keysOf(file: GgufFile, { architecture }: Family): Hyperparameters {
+  if (file.tensors.size > 0) return new Hyperparameters(file, architecture);
   throw new UnsupportedModelError(
     "Cannot run a file without weights: it is a vocabulary only, good for tokenize and " +
       "detokenize: give a model's file",
