@@ -69,7 +69,7 @@ export function readConfig(
   family: Family,
   options: ReadOptions = {},
 ): ModelConfig {
-  const keys = new Hyperparameters(file, family.architecture);
+  const keys = keysOf(file, family);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
   const { walked, guess, ownCount } = readBlocks(file, keys, family, options);
   const repeats = readRepeats(keys, family, ownCount);
@@ -249,6 +249,15 @@ function readUsedContext(
   throw new UnsupportedModelError(
     `Cannot use ${used} tokens of context: this ${architecture} model has learned ${trained} ` +
       "positions and knows no others: use a shorter context",
+  );
+}
+
+/** @throws {UnsupportedModelError} of a file that tokenizers are tried with. */
+function keysOf(file: GgufFile, { architecture }: Family): Hyperparameters {
+  if (file.tensors.size > 0) return new Hyperparameters(file, architecture);
+  throw new UnsupportedModelError(
+    "Cannot run a file without weights: it is a vocabulary only, good for tokenize and " +
+      "detokenize: give a model's file",
   );
 }
 
