@@ -181,6 +181,34 @@ Deno.test("Leader.step() guesses nothing in a step that runs to its end whoever 
     assertEquals([draftedTokens ?? 0, predictedTokens], [0, 40]);
   }));
 
+// fault 49: the second of two who leave is heard as soon as the first.
+Deno.test("Leader.step() may be aborted again where nobody is left of the step that was", () =>
+  withTinyFile({ contextLength: 256 }, async (path) => {
+    const { leader, runner: { control } } = await openLeader(path, 0, {
+      ...{ sequences: 2, kvBlocks: 32 },
+    });
+    const request = {
+      ids: Array.from({ length: 200 }, (_, i) => 5 + i % 40),
+      ...{ maxTokens: 9, sampling: { temperature: 0 }, endIds: [] },
+    };
+    const noticeCancels = control.noticeCancels.bind(control);
+    const publish = control.publish.bind(control);
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const mayAborts: boolean[] = [];
+      control.noticeCancels = (mayAbort = true) => {
+        mayAborts.push(mayAbort);
+        noticeCancels(mayAbort);
+      };
+      control.publish = (step) => {
+        publish(step);
+        control.cancel(0); // within the first step
+      };
+      control.openSlot(0);
+      assertEquals(answerNow(leader, request).finishReason, "cancelled");
+      assertEquals(mayAborts, [true, true]);
+    }
+  }));
+
 /** Writes a copy of what is remembered; how many blocks that is. */
 async function save(archive: KvArchive, path: string, ids?: readonly number[]): Promise<number> {
   const copy = archive.copy(ids);
