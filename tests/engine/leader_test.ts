@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertGreater, assertLess, assertThrows } from "@std/assert";
+import { RequestError } from "../../src/base/errors.ts";
 import type { Speculate } from "../../src/engine/drafts/drafts.ts";
 import type { KvArchive } from "../../src/engine/kv_archive.ts";
 import { writeKvFile } from "../../src/engine/kv_file.ts";
@@ -99,7 +100,9 @@ Deno.test("Leader.step() refuses logits that are not numbers, and answers the ne
     const { leader } = await openLeader(path);
     const generate = (ids: number[]) =>
       answerNow(leader, { ids, maxTokens: 4, sampling: { temperature: 0 }, endIds: [] });
-    assertThrows(() => generate([5, 9, 9, 9, 9, 9, 9, 9]), Error, "Cannot choose token 8");
+    const damaged = () => generate([5, 9, 9, 9, 9, 9, 9, 9]);
+    const error = assertThrows(damaged, RequestError, "Cannot choose token 8");
+    assertEquals([error.status, error.code], [500, "model_damaged"]);
     assertEquals(generate([5, 6]).timings.predictedTokens, 4);
   });
 });
