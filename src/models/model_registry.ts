@@ -213,8 +213,7 @@ export class ModelRegistry implements AsyncDisposable {
     if (this.#isClosed) this.#unload(entry, "closing");
     else if (entry.model?.failure) {
       this.#unload(entry, isModelChanged(entry.model.failure) ? "changed" : "failed");
-    }
-    else if (entry.leaving !== null) this.#unload(entry, entry.leaving);
+    } else if (entry.leaving !== null) this.#unload(entry, entry.leaving);
     else if (entry.keepAliveMs <= 0) this.#unload(entry, "stopped");
     else entry.startTimer(() => this.#unload(entry, "idle"));
   }

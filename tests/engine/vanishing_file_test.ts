@@ -29,8 +29,12 @@ Deno.test("a packed file that is cut under the model ends requests, not the engi
     assertEquals((await greedyIds(model, IDS, 4)).length, 4);
     await Deno.truncate(path, 20_000);
     await delay(1_100); // it is looked at once a second
-    for (const id of [1, 2]) {
-      const error = await assertRejects(() => greedyIds(model, [id, 9, 10], 4), RequestError);
+    const asks = [
+      () => model.negativeLogLikelihood([1, 9, 10], 1),
+      () => greedyIds(model, [2, 9, 10], 4),
+    ];
+    for (const ask of asks) {
+      const error = await assertRejects<RequestError>(ask, RequestError);
       assertStringIncludes(error.message, "changed while it was in use");
       assertEquals([error.status, error.code], [503, "model_changed"]);
       assert(!error.message.includes(path.slice(0, path.lastIndexOf("/"))), error.message);

@@ -115,6 +115,7 @@ const TABLE: [unknown, string[], string[]][] = [
   ],
   [{ anyOf: [{ type: "integer" }, { type: "null" }] }, ["1", "null"], ["true"]],
   [{ oneOf: [{ const: 1 }, { const: 2 }] }, ["1", "2"], ["3"]],
+  [{ enum: [1, 12, 123, 2] }, ["1", "12", "123", "2"], ["13", "1234"]],
   [
     {
       oneOf: ["a", "b"].map((kind) => ({
@@ -187,13 +188,15 @@ const WRONG: [unknown, string][] = [
   [{ if: {} }, '"$.if"'],
   [{ patternProperties: {} }, "this word"],
   [{ propertyNames: { pattern: "^a" } }, '"$.propertyNames": only {"type": "string"}'],
+  [{ propertyNames: { type: "integer" } }, '"$.propertyNames": only {"type": "string"}'],
   [{ contains: {} }, "this word"],
   [{ __proto__: null, foo: 1 }, '"$.foo"'],
   [{ type: "array", uniqueItems: true }, '"$.uniqueItems"'],
   [{ type: "number", multipleOf: 0.1 }, '"$.multipleOf"'],
   [{ type: "string", format: "regex" }, '"$.format": "regex" is none of'],
   [{ type: "string", format: 1 }, '"$.format": it is no text'],
-  [{ type: "string", format: "date", pattern: "0" }, '"$.format": it is not supported beside'],
+  [{ type: "string", format: "date", pattern: "^0" }, '"$.format": it is not supported beside'],
+  [{ type: "string", format: "date", pattern: "0$" }, '"$.format": it is not supported beside'],
   [{ type: "string", minLength: -1 }, '"$.minLength": it is no whole number'],
   [{ type: "string", minLength: 3, maxLength: 2 }, "above maxLength"],
   [{ type: "string", minLength: 1e9 }, "no answer is as long"],

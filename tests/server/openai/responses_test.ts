@@ -111,10 +111,14 @@ Deno.test("POST /v1/responses shows functions of namespaces under longer names, 
   const namesOf = (given: unknown) => (given as typeof calls).map((each) => each.function.name);
   assertEquals(namesOf(calls), ["crew__f"]);
   assertEquals(namesOf(model.chatOptions[0]?.tools), ["other", "crew__f"]);
+  // A client's own way to end a namespace's name.
+  const ended = { type: "namespace", name: "crew__", tools };
+  await (await post(app, PATH, { input: "q", tools: [ended] })).text();
+  assertEquals(namesOf(model.chatOptions[1]?.tools), ["crew__f"]);
   const tool_choice = { type: "function", namespace: "crew", name: "f" };
   const forced = await post(app, PATH, { ...body, tool_choice });
   assertEquals(forced.status, 200, await forced.text());
-  assert(JSON.stringify(model.requests[1].grammar).includes("crew__f"));
+  assert(JSON.stringify(model.requests[2].grammar).includes("crew__f"));
 });
 
 Deno.test("POST /v1/responses takes a conversation of items", async () => {
