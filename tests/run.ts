@@ -1,5 +1,5 @@
 /**
- * `deno task test`: the whole suite, a process more side by side than there are cores. A part is a
+ * `deno task test`: the whole suite, a process for each core and one that waits. A part is a
  * folder of tests, a file where a folder takes minutes, or a task with permissions of its own; so
  * what a test measures of its process is its own folder's, and a part that dies takes no other with
  * it. `deno task test FILES` runs those only.
@@ -28,6 +28,11 @@ const EARLY = [
   ...["tests/gpu/", "tests/kernels", "tests/engine/", "test:", "tests/docs", "tests/packaging"],
   ...["tests/server", "tests/batch", "tests/wasm", "tests/synth", "tests/golden"],
   ...["tests/cli/", "tests/whole/", "tests/workers", "tests/bench"],
+];
+/** Of what waits for clocks, for other processes and for whom it asks. */
+const WAITING = [
+  ...["tests/server", "tests/batch", "tests/packaging", "tests/cli/", "tests/bench", "tests/docs"],
+  ...["tests/pull", "tests/deploy", "test:page"],
 ];
 /** By code that V8 has optimised; as it begins, and with all checks, by `test:safe`. */
 const OPTIMISED = "tests/kernels";
@@ -71,6 +76,16 @@ function isTest(name: string): boolean {
 function rank(part: Part): number {
   const place = EARLY.findIndex((beginning) => part.at(-1)!.startsWith(beginning));
   return place < 0 ? EARLY.length : place;
+}
+
+/**
+ * The part that is begun next, taken out of those that are left: the first one that waits for most
+ * of its time, or the first one that does not; where there is none of them, the first one.
+ */
+export function takePart(left: Part[], isWaiting: boolean): Part | undefined {
+  const waits = (part: Part) => WAITING.some((beginning) => part.at(-1)!.startsWith(beginning));
+  const place = left.findIndex((part) => waits(part) === isWaiting);
+  return left.splice(Math.max(place, 0), 1)[0];
 }
 
 /**
@@ -168,7 +183,7 @@ class Run {
 /** Runs all parts and says what they came to; the exit status. */
 export async function runAll(parts: readonly Part[], say = console.log): Promise<number> {
   const startMs = performance.now();
-  const waiting = [...parts];
+  const left = [...parts];
   const running = new Set<Run>();
   const ended: Run[] = [];
   // Whoever ends a run that hangs wants to see where.
@@ -184,14 +199,15 @@ export async function runAll(parts: readonly Part[], say = console.log): Promise
     say(run.report());
     return run;
   };
-  const work = async () => {
-    for (let part = waiting.shift(); part !== undefined; part = waiting.shift()) {
+  const work = async (isWaiting: boolean) => {
+    for (let part = takePart(left, isWaiting); part; part = takePart(left, isWaiting)) {
       ended.push(await once(part));
     }
   };
-  // Parts wait for clocks and for other processes a fifth of their time.
-  const jobs = Math.min(navigator.hardwareConcurrency + 1, JOBS_MAX);
-  await Promise.all(Array.from({ length: jobs }, work));
+  // A part that computes for each core: one more makes each of them take a fifth more of its core's
+  // time. What it leaves idle takes a part that waits.
+  const cores = Math.min(navigator.hardwareConcurrency, JOBS_MAX - 1);
+  await Promise.all([...Array.from({ length: cores }, () => work(false)), work(true)]);
   const failed = ended.filter(({ sums }) => sums.failed > 0);
   const died = failed.filter(({ hasDied }) => hasDied);
   const others = failed.filter(({ hasDied }) => !hasDied);

@@ -1,6 +1,15 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "node:path";
-import { judge, listParts, readSummary, runAll, testsIn, whatFailed } from "./run.ts";
+import {
+  judge,
+  listParts,
+  type Part,
+  readSummary,
+  runAll,
+  takePart,
+  testsIn,
+  whatFailed,
+} from "./run.ts";
 
 Deno.test("listParts() has every test file once, and every task of tests", () => {
   const parts = listParts();
@@ -14,6 +23,16 @@ Deno.test("listParts() has every test file once, and every task of tests", () =>
   const own = Object.keys(tasks).filter((name) => /^test:/.test(name) && !others.includes(name));
   const run = parts.map(([task]) => task).filter((task) => task !== "test:files");
   assertEquals(run.toSorted(), own.toSorted());
+});
+
+Deno.test("takePart() takes each part once, what waits apart from what computes as long as it can", () => {
+  const all: Part[] = ["llm", "server", "cli/x_test.ts", "gguf"].map((
+    name,
+  ) => ["test:files", `tests/${name}`]);
+  const left = [...all];
+  const wanted = [true, false, false, false, true];
+  const taken = wanted.map((isWaiting) => takePart(left, isWaiting));
+  assertEquals(taken, [all[1], all[0], all[3], all[2], undefined]);
 });
 
 Deno.test("readSummary() reads the last line of deno test, in colours or not", () => {

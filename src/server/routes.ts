@@ -36,7 +36,7 @@ import { listModels, showModel } from "./openai/models.ts";
 import { RERANK_ROUTES } from "./openai/rerank.ts";
 import { TEI_ROUTES } from "./openai/tei_embed.ts";
 import { responseSchema } from "./openai/response_request.ts";
-import { responses } from "./openai/responses.ts";
+import { countResponseTokens, responses } from "./openai/responses.ts";
 import { TRANSCRIPTION_ROUTES } from "./openai/transcriptions.ts";
 import type { Handler, Route } from "./route.ts";
 
@@ -72,6 +72,14 @@ const ROOT_ALIASES: readonly Route[] = [
     body: responseSchema,
     promptField: "input",
     stream: "text/event-stream",
+  },
+  {
+    method: "POST",
+    path: "/responses/input_tokens",
+    handle: countResponseTokens,
+    summary: "The same as /v1/responses/input_tokens",
+    body: responseSchema,
+    promptField: "input",
   },
   ...["/embeddings", "/embedding"].map((path): Route => ({
     method: "POST",
@@ -136,6 +144,14 @@ export const API_ROUTES: readonly Route[] = [
     body: responseSchema,
     promptField: "input",
     stream: "text/event-stream",
+  },
+  {
+    method: "POST",
+    path: "/v1/responses/input_tokens",
+    handle: countResponseTokens,
+    summary: "Counts the tokens of what the model would read",
+    body: responseSchema,
+    promptField: "input",
   },
   {
     method: "POST",

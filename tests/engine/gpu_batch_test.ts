@@ -164,7 +164,7 @@ const PROFILE = { profile: GPU_ALONE_TUNED.profile };
 const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions, requests?: 4])[] = [
   ["llama in F32", { ...SMALL, architecture: "llama" }, GPU_ALONE],
   ["llama in Q4_0 by integers", { ...SMALL, architecture: "llama", type: "Q4_0" }, GPU_ALONE_TUNED],
-  ["llama beside two threads", { ...SMALL, architecture: "llama" }, besideThreads(0.5, 2)],
+  ["llama beside two threads", { ...SMALL, architecture: "llama" }, besideThreads(0.5, 2), 4],
   ["falcon-h1 in F32", { ...SMALL, architecture: "falcon-h1" }, GPU_ALONE, 4],
   // By steps for which there are no tiles: these are llama's.
   ["qwen35 in Q4_0 by integers", { ...SMALL, architecture: "qwen35", type: "Q4_0" }, {

@@ -21,8 +21,12 @@ sizesAsData({ afterFirst: true });
 
 const WAYS: Readonly<Record<string, LoadOptions>> = {
   "alone": GPU_ALONE,
-  "with no neurons": besideThreads(0),
   "with 0.3 of the neurons": besideThreads(0.3),
+};
+
+/** Of a model of each family. */
+const EDGES: Readonly<Record<string, LoadOptions>> = {
+  "with no neurons": besideThreads(0),
   "with all neurons": besideThreads(1),
 };
 
@@ -36,7 +40,11 @@ for (const name of GPU_GOLDEN_MODELS) {
     const { tolerance }: { tolerance: Record<string, { vs_exact_nmse: number }> } = readJson(
       `${folder}/meta.json`,
     );
-    const ways = /q4|llama-f16/.test(name) ? { ...WAYS, ...TUNED_WAY } : WAYS;
+    const ways = {
+      ...WAYS,
+      ...(name.endsWith("f16") ? EDGES : {}),
+      ...(/q4|llama-f16/.test(name) ? TUNED_WAY : {}),
+    };
     for (const [way, options] of Object.entries(ways)) {
       await withModel(sharedPath(`${folder}/model.gguf`), options, async (model) => {
         assert(model.gpu !== null);
@@ -57,12 +65,18 @@ for (const name of GPU_GOLDEN_MODELS) {
 const BUILT_IN = fileURLToPath(new URL("../../builtin/model.gguf", import.meta.url));
 /** Three blocks of the cache. */
 const LONG = 70;
+const BESIDE = besideThreads(0.3);
 
 for (
-  const [name, path, shared] of [
-    ["the built-in model", BUILT_IN, undefined],
-    ["babyllama105", sharedPath("models/babyllama105-f32.gguf"), "models/babyllama105-f32.gguf"],
-  ] as const
+  const { name, path, ways, shared } of [
+    { name: "the built-in model", path: BUILT_IN, ways: [GPU_ALONE_TUNED, BESIDE] },
+    {
+      name: "babyllama105",
+      path: sharedPath("models/babyllama105-f32.gguf"),
+      ways: [GPU_ALONE, BESIDE],
+      shared: "models/babyllama105-f32.gguf",
+    },
+  ]
 ) {
   gpuTest(`${name} says on a GPU what it says on threads, ${LONG} tokens long`, async () => {
     const answer = async (options: LoadOptions) => {
@@ -73,7 +87,7 @@ for (
       return ids;
     };
     const expected = await answer({ gpu: "off" });
-    for (const options of [GPU_ALONE, GPU_ALONE_TUNED, besideThreads(0.3)]) {
+    for (const options of ways) {
       assertEquals(await answer(options), expected);
     }
   }, { shared });

@@ -11,6 +11,7 @@ Deno.test("clients whose base URL has no /v1 are answered as all others", async 
       ["/chat/completions", hello],
       ["/chat/completions/input_tokens", hello],
       ["/responses", { input: "Hi" }],
+      ["/responses/input_tokens", { input: "Hi" }],
     ] as const
   ) {
     const [here, there] = await Promise.all(

@@ -36,6 +36,7 @@ const asked: readonly [path: string, body: object][] = [
   ["/v1/messages", { ...hello, max_tokens: 1 }],
   ["/v1/messages/count_tokens", hello],
   ["/v1/responses", { input: "a" }],
+  ["/v1/responses/input_tokens", { input: "a" }],
   ["/v1/completions", { prompt: "a" }],
   ["/v1/completions", { prompt: "a", suffix: "b" }],
   ["/completion", { prompt: "a" }],

@@ -5,7 +5,7 @@ import { type Ask, type ChoiceEvent, startChoices } from "../answers/choices.ts"
 import { namedEvent, type StreamFormat } from "../answers/event_stream.ts";
 import type { ServerEnv } from "../guards.ts";
 import { anthropicErrorBody, toRequestError } from "../http_errors.ts";
-import { chatAsk } from "../openai/handlers.ts";
+import { chatAsk, countAsked } from "../openai/handlers.ts";
 import type { AppSettings } from "../options.ts";
 import { withPrefixKey } from "../prefix_key.ts";
 import { type MessageEvent, MessageWriter } from "./message_writer.ts";
@@ -71,12 +71,10 @@ function streamFormat({ requestId }: Work): StreamFormat {
 /** How many tokens a conversation takes. */
 export async function countTokens(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const request = toCounted(await readWork(c, settings, countSchema));
-  return await withModel(c, settings, { id: request.model }, async (work) => {
-    const { prompts: [{ ids }] } = await chatAsk(work, {
-      ...request,
-      request: {},
-      isCounted: true,
-    });
-    return Response.json({ input_tokens: ids.length });
-  });
+  return await withModel(
+    c,
+    settings,
+    { id: request.model },
+    async (work) => Response.json({ input_tokens: await countAsked(work, request) }),
+  );
 }

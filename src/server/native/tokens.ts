@@ -7,10 +7,14 @@ import { readWork, whileWanted, withModel } from "../answers/answer.ts";
 import { jsonInPieces, listPieces, memberPieces, numberPieces } from "../answers/json_pieces.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
-import { chatAsk } from "../openai/handlers.ts";
-import { CHAT_FIELDS_AS_HINTS, conversationFields } from "../openai/chat_request.ts";
-import { toConversation } from "../openai/chat_request.ts";
 import { withOthers } from "../known_fields.ts";
+import {
+  CHAT_FIELDS_AS_HINTS,
+  conversationFields,
+  toConversation,
+} from "../openai/chat_request.ts";
+import { countAsked } from "../openai/handlers.ts";
+import { inputTokens } from "../openai/wire.ts";
 import type { AppSettings } from "../options.ts";
 import { optional } from "../parse_fields.ts";
 import { planTools } from "../tools/tool_plan.ts";
@@ -137,11 +141,7 @@ export async function countChatTokens(
 ): Promise<Response> {
   const fields = await readWork(c, settings, conversationSchema);
   return await withModel(c, settings, { id: fields.model }, async (work) => {
-    const conversation = toConversation(fields);
-    const { prompts: [{ ids }] } = await chatAsk(work, {
-      ...{ conversation, format: {}, request: {} },
-      isCounted: true,
-    });
-    return Response.json({ object: "response.input_tokens", input_tokens: ids.length });
+    const asked = { conversation: toConversation(fields), format: {} };
+    return Response.json(inputTokens(await countAsked(work, asked)));
   });
 }

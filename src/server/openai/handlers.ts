@@ -51,6 +51,19 @@ export async function chatCompletions(
 const THOUGHT_IDS_MAX = 16;
 
 /**
+ * How many tokens a conversation takes, as `chatAsk` makes it; it may be longer than the context.
+ * @throws {RequestError} as `chatAsk`.
+ */
+export async function countAsked(
+  work: Work,
+  { conversation, format }: Pick<ChatRequest, "conversation" | "format">,
+): Promise<number> {
+  const asked = { conversation, format, request: {}, isCounted: true };
+  const { prompts: [{ ids }] } = await chatAsk(work, asked);
+  return ids.length;
+}
+
+/**
  * A conversation as the model is asked it: rendered, with its functions, in its format; its images
  * are seen.
  * @param isCounted only its tokens are wanted: it may be longer than the context.

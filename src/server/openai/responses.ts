@@ -1,4 +1,4 @@
-/** The handler of `/v1/responses`, without a memory: every request brings all that was said. */
+/** `/v1/responses` and its `input_tokens`. No memory: every request brings all that was said. */
 import type { Context } from "hono";
 import { answerStream, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
 import { type Ask, type ChoiceEvent, startChoices } from "../answers/choices.ts";
@@ -7,11 +7,11 @@ import type { ServerEnv } from "../guards.ts";
 import { errorBody, toRequestError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
 import { withPrefixKey } from "../prefix_key.ts";
-import { chatAsk } from "./handlers.ts";
+import { chatAsk, countAsked } from "./handlers.ts";
 import { chatLogprobs } from "./logprobs.ts";
 import { responseSchema, toResponseRequest } from "./response_request.ts";
 import { type ResponseEvent, ResponseWriter } from "./response_writer.ts";
-import { EVENT_STREAM } from "./wire.ts";
+import { EVENT_STREAM, inputTokens } from "./wire.ts";
 
 /** Answers a conversation with items of output. */
 export async function responses(
@@ -25,6 +25,20 @@ export async function responses(
     const response = await answer(work, request, ask);
     return withPrefixKey(response, work.request, { cacheKey: request.cacheKey, ids });
   });
+}
+
+/** How many tokens the same request would have read. */
+export async function countResponseTokens(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+): Promise<Response> {
+  const request = toResponseRequest(await readWork(c, settings, responseSchema));
+  return await withModel(
+    c,
+    settings,
+    { id: request.model },
+    async (work) => Response.json(inputTokens(await countAsked(work, request))),
+  );
 }
 
 type Asked = ReturnType<typeof toResponseRequest>;

@@ -226,3 +226,8 @@ export function cachedOf(timings: Timings): number {
 function ratio(a: number, b: number): number {
   return b > 0 ? a / b : 0;
 }
+
+/** How many tokens something would have been read as, in OpenAI's words. */
+export function inputTokens(count: number) {
+  return { object: "response.input_tokens", input_tokens: count };
+}

@@ -206,6 +206,27 @@ Deno.test("POST /v1/responses binds formats, chooses tools, tells log probabilit
   assertEquals(body.output[0].content[0].logprobs.length, 27);
 });
 
+Deno.test("POST /v1/responses/input_tokens counts what the same request reads", async () => {
+  const { app } = testApp({ details, script: [`{"name":"f","arguments":{}}`] });
+  const counts = new Set<number>();
+  for (
+    const fields of [
+      {},
+      { instructions: "Be brief" },
+      { tools, tool_choice: { type: "function", name: "f" } },
+      { stream: true, max_output_tokens: 5, text: { format: { type: "json_object" } } },
+    ]
+  ) {
+    const asked = { input: "Hi", ...fields };
+    const counted = await (await post(app, `${PATH}/input_tokens`, asked)).json();
+    const { usage } = await (await post(app, PATH, { ...asked, stream: false })).json();
+    assertEquals(counted, { object: "response.input_tokens", input_tokens: usage.input_tokens });
+    counts.add(usage.input_tokens);
+  }
+  assertEquals(counts.size, 3);
+  assertEquals((await refused(app, `${PATH}/input_tokens`, { input: 5 })).param, "input");
+});
+
 const TOOL = "tools[0]";
 const named = (name: string) => ({ ...tools[0], name });
 const IMAGE_URL = "input[0].content[0].image_url";
