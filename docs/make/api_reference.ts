@@ -13,6 +13,7 @@ interface Schema {
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
   readonly anyOf?: readonly Schema[];
+  readonly oneOf?: readonly Schema[];
   readonly items?: Schema;
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
@@ -121,6 +122,7 @@ function fields(schema: Schema, before: string, depth: number): string[] {
 /** The object that a field is, or a list of; null where it is neither, or one of several. */
 function innerObject(field: Schema): { schema: Schema; mark: string } | null {
   if (field.properties !== undefined) return { schema: field, mark: "" };
+  if (field.oneOf !== undefined) return { schema: ofAllKinds(field.oneOf), mark: "" };
   if (field.items !== undefined) {
     const inner = innerObject(field.items);
     return inner === null ? null : { ...inner, mark: "[]" };
@@ -129,7 +131,18 @@ function innerObject(field: Schema): { schema: Schema; mark: string } | null {
   return others.length === 1 ? innerObject(others[0]) : null;
 }
 
-function typeOf({ anyOf, items, properties, ...field }: Schema): string {
+/** Objects that their types tell apart, as one with the fields of all. */
+function ofAllKinds(kinds: readonly Schema[]): Schema {
+  const properties = Object.assign({}, ...kinds.toReversed().map((kind) => kind.properties));
+  const type = { enum: kinds.map((kind) => kind.properties?.type?.const) };
+  const required = kinds[0].required?.filter((name) =>
+    kinds.every((kind) => kind.required?.includes(name))
+  );
+  return { properties: { ...properties, type }, required };
+}
+
+function typeOf({ anyOf, oneOf, items, properties, ...field }: Schema): string {
+  if (oneOf !== undefined) return "object";
   if (anyOf !== undefined) {
     const kinds = anyOf.filter(({ type }) => type !== "null").map(typeOf);
     return [...new Set(kinds)].join(" or ");

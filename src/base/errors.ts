@@ -108,6 +108,24 @@ export class RequestError extends Error {
   }
 }
 
+/** How a read ends that failed because the file is not what was loaded any more. */
+export const FILE_CHANGED_TEXT = "the model file changed while it was in use: load it again";
+const MODEL_CHANGED = "model_changed";
+
+/** What a request fails with whose read of a model failed; where the file is, is not told. */
+export function readError(why: string): RequestError {
+  const isChanged = why.endsWith(FILE_CHANGED_TEXT);
+  return new RequestError(withoutFolders(why), {
+    status: isChanged ? 503 : 500,
+    code: isChanged ? MODEL_CHANGED : "model_unreadable",
+  });
+}
+
+/** True where a model only has to be loaded again, from the file as it is now. */
+export function isModelChanged(error: unknown): error is RequestError {
+  return error instanceof RequestError && error.code === MODEL_CHANGED;
+}
+
 /** Bad command-line usage: exit status 2. */
 export class UsageError extends Error {
   /** What tells it from other errors across threads. */

@@ -2,6 +2,7 @@
  * Chooses the ids of one answer: the sampler, the grammar it is held to, and the log probabilities
  * that were asked for. Works on ids; knows nothing of text.
  */
+import { RequestError } from "../base/errors.ts";
 import {
   buildTokenTrie,
   type Grammar,
@@ -126,9 +127,10 @@ export class Chooser {
 }
 
 /** Why no id can be chosen where scores are not numbers. */
-export function noLogits(position: number): Error {
-  return new Error(
+export function noLogits(position: number): RequestError {
+  return new RequestError(
     `Cannot choose token ${position}: its logits are not numbers: weights of the model are NaN, ` +
       `infinite or far too large: download the file again, or take another one`,
+    { status: 500, code: "model_damaged" },
   );
 }

@@ -144,6 +144,8 @@ export class Leader {
   step(): void {
     const { control } = this.#runner;
     this.errands.advance();
+    // Where nobody is left of the step that was aborted, nobody has to get on.
+    this.#wasAborted &&= this.#scheduler.active.some(({ slot }) => !control.isCancelled(slot));
     control.noticeCancels(!this.#wasAborted);
     this.#dropCancelled();
     this.#scheduler.admit(this.#takeIn);

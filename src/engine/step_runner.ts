@@ -3,6 +3,7 @@
  * neither requests nor what a step is for.
  */
 import { check } from "../base/check.ts";
+import { readError } from "../base/errors.ts";
 import type { StepWords } from "../memory/control.ts";
 import {
   POSITION_AXES,
@@ -178,14 +179,15 @@ export class StepRunner {
   /**
    * Runs the step on all ranks.
    * @returns false when it was aborted.
-   * @throws {Error} when it is void, or a rank has failed.
+   * @throws {RequestError} when it is void: a read has failed.
+   * @throws {Error} when a rank has failed.
    */
   run(): boolean {
     const isComplete = runOnAll(this.runner, this.#step);
     if (this.chain !== null) this.chain.tokens = 1;
     // Every rank has finished the step: what it left in the cache is behind the counted positions.
     const failure = this.#readFailure?.take() ?? "";
-    if (failure !== "") throw new Error(failure);
+    if (failure !== "") throw readError(failure);
     return isComplete;
   }
 

@@ -22,7 +22,8 @@ export function checkNetwork(
     if (kinds[state] === SPLIT) return known(a[state]) || known(b[state]);
     if (kinds[state] === CALL) return known(a[state]) && known(b[state]);
     if (kinds[state] === REPEAT) return (min[state] === 0 || known(a[state])) && known(b[state]);
-    return network.edges[state].some(([, , next]) => known(next));
+    for (const edge of network.edges[state]) if (known(edge[2])) return true;
+    return false;
   });
   if (isProductive[start] === 0) {
     throw grammarError(
@@ -57,7 +58,7 @@ function collectUsers(network: NetworkBuilder): Users {
     for (let state = 0; state < count; state++) {
       const kind = network.kinds[state];
       if (kind === BYTES || kind === FREE) {
-        for (const [, , next] of network.edges[state]) use(next, state);
+        for (const edge of network.edges[state]) use(edge[2], state);
       } else if (kind !== END) {
         use(network.a[state], state);
         use(network.b[state], state);
@@ -102,7 +103,8 @@ function prune(network: NetworkBuilder, isProductive: Uint8Array): void {
       kinds[state] = DEAD;
       edges[state] = [];
     } else if (kind === BYTES || kind === FREE) {
-      edges[state] = edges[state].filter(([, , next]) => isProductive[next] === 1);
+      const goesOn = (edge: NetworkBuilder["edges"][number][number]) => isProductive[edge[2]] === 1;
+      if (!edges[state].every(goesOn)) edges[state] = edges[state].filter(goesOn);
     } else if (kind === SPLIT) {
       if (isProductive[a[state]] === 0) a[state] = b[state];
       if (isProductive[b[state]] === 0) b[state] = a[state];

@@ -38,6 +38,8 @@ const SHORT_ESCAPES: ReadonlyMap<number, string> = new Map([
 
 export class JsonRules {
   readonly book: RuleBook;
+  /** By set: patterns have the same few characters again and again. */
+  readonly #characters = new Map<string, Expression>();
   readonly #rules = new Map<string, number>();
 
   constructor(book: RuleBook) {
@@ -139,6 +141,13 @@ export class JsonRules {
 
   /** A character of the set as a string holds it, escaped in one way where it must be. */
   characterOf(set: CodePoints): Expression {
+    const key = set.join();
+    let made = this.#characters.get(key);
+    if (made === undefined) this.#characters.set(key, made = this.#makeCharacter(set));
+    return made;
+  }
+
+  #makeCharacter(set: CodePoints): Expression {
     const plain = common(set, PLAIN_CHARACTERS);
     const escapes: string[] = [];
     for (let point = 0; point <= 0x5c; point++) {

@@ -2,11 +2,12 @@
  * Expressions → states. Works from the end to the beginning: whoever builds a part knows the state
  * that follows it. Knows nothing of stacks or of tokens.
  */
-import { utf8Sequences } from "./code_points.ts";
+import { type CodePoints, utf8Sequences } from "./code_points.ts";
 import { type Expression, isWrittenOut, type RuleBook, tooLarge } from "./expression.ts";
 import { leadTable, type LeadTarget } from "./lead_table.ts";
 import { REPEAT_MAX } from "./limits.ts";
 import { BYTES, CALL, END, FREE, type Network, REPEAT, SPLIT } from "./network.ts";
+import { WordTree } from "./word_tree.ts";
 
 type Edge = readonly [first: number, last: number, next: number];
 
@@ -26,6 +27,8 @@ export class NetworkBuilder {
   /** Rules that have an entry, in the order of being named. */
   readonly #named: number[] = [];
   #rule = 0;
+  /** What patterns share is the same set each time. */
+  readonly #sequences = new Map<CodePoints, number[][]>();
 
   constructor(book: RuleBook) {
     this.#book = book;
@@ -134,25 +137,18 @@ export class NetworkBuilder {
 
   /** Byte strings as a tree of their beginnings. */
   #buildWords(words: readonly Uint8Array[], next: number): number {
-    const nodes: { readonly children: Map<number, number>; isEnd: boolean }[] = [];
-    const node = () => nodes.push({ children: new Map(), isEnd: false }) - 1;
-    node();
-    for (const word of words) {
-      let at = 0;
-      for (const byte of word) {
-        let child = nodes[at].children.get(byte);
-        if (child === undefined) nodes[at].children.set(byte, child = node());
-        at = child;
-      }
-      nodes[at].isEnd = true;
-    }
+    const tree = new WordTree(words);
     // Children come after their parents: the last ones are built first.
-    const states = new Int32Array(nodes.length);
-    for (let at = nodes.length - 1; at >= 0; at--) {
-      const { children, isEnd } = nodes[at];
-      if (isEnd && children.size === 0) states[at] = next;
+    const states = new Int32Array(tree.size);
+    for (let at = tree.size - 1; at >= 0; at--) {
+      const edges: Edge[] = [];
+      for (let child = tree.first[at]; child > 0; child = tree.next[child]) {
+        const byte = tree.bytes[child];
+        edges.push([byte, byte, states[child]]);
+      }
+      const isEnd = tree.ends[at];
+      if (isEnd && edges.length === 0) states[at] = next;
       else {
-        const edges = [...children].map(([byte, child]): Edge => [byte, byte, states[child]]);
         const state = this.#bytes(edges);
         states[at] = isEnd ? this.#state(SPLIT, state, next) : state;
       }
@@ -160,7 +156,12 @@ export class NetworkBuilder {
     return states[0];
   }
 
-  #buildClass(set: readonly number[], next: number): number {
+  #buildClass(set: CodePoints, next: number): number {
+    let sequences = this.#sequences.get(set);
+    if (sequences === undefined) this.#sequences.set(set, sequences = utf8Sequences(set));
+    if (sequences.every((bytes) => bytes.length === 2)) {
+      return this.#bytes(sequences.map(([first, last]): Edge => [first, last, next]));
+    }
     const suffixes = new Map<string, number>();
     const stateOf = (bytes: readonly number[]): number => {
       if (bytes.length === 0) return next;
@@ -173,7 +174,7 @@ export class NetworkBuilder {
       return state;
     };
     return this.#bytes(
-      utf8Sequences(set).map((bytes): Edge => [bytes[0], bytes[1], stateOf(bytes.slice(2))]),
+      sequences.map((bytes): Edge => [bytes[0], bytes[1], stateOf(bytes.slice(2))]),
     );
   }
 
@@ -242,7 +243,7 @@ export class NetworkBuilder {
       min: Int32Array.from(this.min),
       max: Int32Array.from(this.max),
       edgeStarts,
-      edges: Int32Array.from(this.edges.flat(2)),
+      edges: flatEdges(this.edges, edgeStarts),
       start,
       byteClasses,
       classCount,
@@ -267,6 +268,17 @@ function withOthers(targets: ReadonlyMap<number, number>, other: number): Edge[]
 
 function targetOf(edges: readonly Edge[], byte: number): number {
   return edges.find(([first, last]) => byte >= first && byte <= last)![2];
+}
+
+function flatEdges(edges: readonly Edge[][], starts: Int32Array): Int32Array {
+  const flat = new Int32Array(3 * starts[edges.length]);
+  let at = 0;
+  for (const each of edges) {
+    for (const edge of each) {
+      for (let i = 0; i < 3; i++) flat[at++] = edge[i];
+    }
+  }
+  return flat;
 }
 
 /** Bytes between the same borders of edges are of one class. */

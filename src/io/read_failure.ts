@@ -1,4 +1,5 @@
 /** What users are told of reads that failed: what, where, and what to do. */
+import { FILE_CHANGED_TEXT } from "../base/errors.ts";
 
 /** Which read of which file. */
 export interface FailedRead {
@@ -8,7 +9,7 @@ export interface FailedRead {
 }
 
 export function changedText(read: FailedRead): string {
-  return `${what(read)}: the model file changed while it was in use: load it again`;
+  return `${what(read)}: ${FILE_CHANGED_TEXT}`;
 }
 
 /** came: bytes that did. */

@@ -3,8 +3,9 @@
  * is lost costs the request that ran on it, not the server. Knows no text.
  */
 import type { EngineHandle } from "../../workers/mod.ts";
-import { WorkerError } from "../base/errors.ts";
+import { isModelChanged, RequestError, WorkerError } from "../base/errors.ts";
 import type { GpuPart } from "./choose_gpu.ts";
+import type { IdSource } from "./generation.ts";
 import type { Notice } from "./predictor_report.ts";
 import type { NeuronActivity } from "./types.ts";
 
@@ -20,6 +21,8 @@ export class EngineSupply {
   /** Another engine is being started. */
   #reopening: Promise<EngineHandle> | null = null;
   #isClosed = false;
+  /** Its file is not what was loaded any more: every request that reads it fails. */
+  #changed: RequestError | null = null;
 
   /** reopen: on the GPU again, or without one. */
   constructor(first: OpenEngine, reopen: () => Promise<OpenEngine>) {
@@ -45,7 +48,34 @@ export class EngineSupply {
   /** Why no request can be served any more, or null; a GPU's failure ends only its request. */
   get failure(): Error | null {
     const { failure } = this.#open.engine;
-    return isGpuError(failure) ? null : failure;
+    return isGpuError(failure) ? this.#changed : failure ?? this.#changed;
+  }
+
+  /** The ids of an answer as they come, of an engine that can give some. */
+  async *generate(...of: Parameters<IdSource>): ReturnType<IdSource> {
+    const engine = await this.ready();
+    try {
+      return yield* engine.generate(...of);
+    } catch (error) {
+      throw this.#noted(error);
+    }
+  }
+
+  /** What `read` makes of an engine that can be asked. */
+  async use<T>(read: (engine: EngineHandle) => Promise<T>): Promise<T> {
+    const engine = await this.ready();
+    try {
+      return await read(engine);
+    } catch (error) {
+      throw this.#noted(error);
+    }
+  }
+
+  /** Whoever loads the model again can answer soon. */
+  #noted(error: unknown): unknown {
+    if (!isModelChanged(error)) return error;
+    const { message, status, code } = error;
+    return this.#changed = new RequestError(message, { status, code, retryAfterSeconds: 1 });
   }
 
   /**

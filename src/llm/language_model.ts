@@ -4,7 +4,7 @@
  */
 import type { ChatTemplate } from "../chat/mod.ts";
 import { check } from "../base/check.ts";
-import { RequestError } from "../base/errors.ts";
+import { isModelChanged, RequestError } from "../base/errors.ts";
 import { runSteps } from "../base/steps.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { KvArchiveFile } from "../engine/kv_archive.ts";
@@ -22,7 +22,7 @@ import { checkGiven } from "./check_given.ts";
 import { checkIds, type IdLimits } from "./check_ids.ts";
 import { refuseEncoder } from "./read_pooling.ts";
 import type { ImageReader } from "./images/image_reader.ts";
-import { type IdSource, startGeneration } from "./generation.ts";
+import { startGeneration } from "./generation.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
 import type { Notice } from "./predictor_report.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
@@ -202,7 +202,7 @@ export class LoadedModel implements LanguageModel {
     this.#checkAlive();
     const maxTokens = this.#tokensOf(request.maxTokens);
     return startGeneration(this.#queue, {
-      source: (...of) => this.#start(...of),
+      source: (...of) => this.#engines.generate(...of),
       request: {
         ids: request.ids,
         ...given.length === 0 ? {} : { given },
@@ -344,11 +344,6 @@ export class LoadedModel implements LanguageModel {
     return this.#engines.gpu;
   }
 
-  async *#start(...of: Parameters<IdSource>): ReturnType<IdSource> {
-    const engine = await this.#engines.ready();
-    return yield* engine.generate(...of);
-  }
-
   /** Has whole texts read while no request runs. */
   async #readAlone<T>(
     texts: Texts,
@@ -359,7 +354,7 @@ export class LoadedModel implements LanguageModel {
     this.#checkAlive();
     const endTurn = await this.#queue.enter({ ...options, isAlone: true });
     try {
-      return await read(await this.#engines.ready());
+      return await this.#engines.use(read);
     } finally {
       endTurn();
     }
@@ -378,6 +373,7 @@ export class LoadedModel implements LanguageModel {
   #checkAlive(): void {
     const { failure } = this.#engines;
     if (failure === null) return;
+    if (isModelChanged(failure)) throw failure;
     throw new RequestError(`The engine has failed: ${failure.message}: load the model again`, {
       status: 500,
       code: "engine_failed",

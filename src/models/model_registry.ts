@@ -6,7 +6,7 @@
  * Requests that wait are served in the order in which they came. The first one that needs memory
  * closes the models that must go for it to newcomers: a busy model cannot keep another one out.
  */
-import { RequestError, withoutFolders } from "../base/errors.ts";
+import { isModelChanged, RequestError, withoutFolders } from "../base/errors.ts";
 import { findNamed } from "../base/latest_tag.ts";
 import { counted } from "../base/units.ts";
 import type { LanguageModel } from "../llm/types.ts";
@@ -211,8 +211,9 @@ export class ModelRegistry implements AsyncDisposable {
   #rest(entry: Entry): void {
     if (entry.state !== "ready") return;
     if (this.#isClosed) this.#unload(entry, "closing");
-    else if (entry.model?.failure) this.#unload(entry, "failed");
-    else if (entry.leaving !== null) this.#unload(entry, entry.leaving);
+    else if (entry.model?.failure) {
+      this.#unload(entry, isModelChanged(entry.model.failure) ? "changed" : "failed");
+    } else if (entry.leaving !== null) this.#unload(entry, entry.leaving);
     else if (entry.keepAliveMs <= 0) this.#unload(entry, "stopped");
     else entry.startTimer(() => this.#unload(entry, "idle"));
   }

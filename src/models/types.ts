@@ -81,7 +81,7 @@ export interface ModelStatus {
 }
 
 /** Why a loaded model left. */
-export type UnloadReason = "idle" | "evicted" | "stopped" | "failed" | "closing";
+export type UnloadReason = "idle" | "evicted" | "stopped" | "failed" | "changed" | "closing";
 
 /** What happened, for logs and metrics. */
 export type RegistryEvent =

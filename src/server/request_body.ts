@@ -1,5 +1,6 @@
 /** A request's body to a JSON object, within limits of size and time. */
 import { RequestError } from "../base/errors.ts";
+import { Turns } from "../base/turns.ts";
 import { formatBytes } from "../base/units.ts";
 import { fieldError } from "./http_errors.ts";
 import { bytesBesideBase64, imageBytes } from "./image_bytes.ts";
@@ -40,6 +41,12 @@ export class BodyRoom {
 }
 
 /**
+ * What a longer body asks for may take this thread a while (a schema of half a megabyte: half a
+ * second): others have a turn before each of them.
+ */
+const TURN_BYTES = 1 << 14;
+
+/**
  * Reads the body as a JSON object, whatever its content type says. Of a key that occurs twice, the
  * last value counts.
  * @throws {RequestError} 413 when it is too long, 503 when others leave it no room, 408 when it
@@ -53,6 +60,7 @@ export async function readJsonObject(
   const encoding = request.headers.get("content-encoding") ?? "identity";
   if (encoding.toLowerCase() !== "identity") throw encodedError(encoding);
   const bytes = await readBytes(request, limits);
+  if (bytes.length > TURN_BYTES) await new Turns(undefined).give();
   const { bodyBytesMax } = limits;
   let value: unknown;
   try {

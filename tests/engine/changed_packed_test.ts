@@ -1,6 +1,6 @@
 /** Packed files that become others while they are in use. */
 import "../support/thread_pool.ts";
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
 import { greedyIds, withModel } from "../support/loaded_model.ts";
 import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
@@ -36,6 +36,7 @@ for (
             const ids = [7, 8, 9 + attempt];
             const error = await assertRejects(() => greedyIds(model, ids, 4), Error);
             assertStringIncludes(error.message, "changed while it was in use");
+            assertStrictEquals(model.failure, error);
           }
         });
       },

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertGreater, assertLess, assertThrows } from "@std/assert";
+import { RequestError } from "../../src/base/errors.ts";
 import type { Speculate } from "../../src/engine/drafts/drafts.ts";
 import type { KvArchive } from "../../src/engine/kv_archive.ts";
 import { writeKvFile } from "../../src/engine/kv_file.ts";
@@ -101,7 +102,9 @@ Deno.test("Leader.step() refuses logits that are not numbers, and answers the ne
     const { leader } = await openLeader(path);
     const generate = (ids: number[]) =>
       answerNow(leader, { ids, maxTokens: 4, sampling: { temperature: 0 }, endIds: [] });
-    assertThrows(() => generate([5, 9, 9, 9, 9, 9, 9, 9]), Error, "Cannot choose token 8");
+    const damaged = () => generate([5, 9, 9, 9, 9, 9, 9, 9]);
+    const error = assertThrows(damaged, RequestError, "Cannot choose token 8");
+    assertEquals([error.status, error.code], [500, "model_damaged"]);
     assertEquals(generate([5, 6]).timings.predictedTokens, 4);
   });
 });
@@ -181,6 +184,34 @@ Deno.test("Leader.step() guesses nothing in a step that runs to its end whoever 
     };
     const { draftedTokens, predictedTokens } = answerNow(leader, request).timings;
     assertEquals([draftedTokens ?? 0, predictedTokens], [0, 40]);
+  }));
+
+// fault 49: the second of two who leave is heard as soon as the first.
+Deno.test("Leader.step() may be aborted again where nobody is left of the step that was", () =>
+  withTinyFile({ contextLength: 256 }, async (path) => {
+    const { leader, runner: { control } } = await openLeader(path, 0, {
+      ...{ sequences: 2, kvBlocks: 32 },
+    });
+    const request = {
+      ids: Array.from({ length: 200 }, (_, i) => 5 + i % 40),
+      ...{ maxTokens: 9, sampling: { temperature: 0 }, endIds: [] },
+    };
+    const noticeCancels = control.noticeCancels.bind(control);
+    const publish = control.publish.bind(control);
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const mayAborts: boolean[] = [];
+      control.noticeCancels = (mayAbort = true) => {
+        mayAborts.push(mayAbort);
+        noticeCancels(mayAbort);
+      };
+      control.publish = (step) => {
+        publish(step);
+        control.cancel(0); // within the first step
+      };
+      control.openSlot(0);
+      assertEquals(answerNow(leader, request).finishReason, "cancelled");
+      assertEquals(mayAborts, [true, true]);
+    }
   }));
 
 /** Writes a copy of what is remembered; how many blocks that is. */

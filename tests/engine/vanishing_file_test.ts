@@ -1,6 +1,13 @@
 /** A packed model whose file is cut, replaced or deleted while tokens are read from it. */
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStrictEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
+import { RequestError } from "../../src/base/errors.ts";
 import type { LoadedModel } from "../../src/llm/mod.ts";
 import { greedyIds, withModel } from "../support/loaded_model.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
@@ -22,9 +29,18 @@ Deno.test("a packed file that is cut under the model ends requests, not the engi
     assertEquals((await greedyIds(model, IDS, 4)).length, 4);
     await Deno.truncate(path, 20_000);
     await delay(1_100); // it is looked at once a second
-    for (const id of [1, 2]) {
-      const error = await assertRejects(() => greedyIds(model, [id, 9, 10], 4), Error);
+    const asks = [
+      () => model.negativeLogLikelihood([1, 9, 10], 1),
+      () => greedyIds(model, [2, 9, 10], 4),
+    ];
+    for (const ask of asks) {
+      const error = await assertRejects<RequestError>(ask, RequestError);
       assertStringIncludes(error.message, "changed while it was in use");
+      assertEquals([error.status, error.code], [503, "model_changed"]);
+      assert(!error.message.includes(path.slice(0, path.lastIndexOf("/"))), error.message);
+      // Who keeps it loads it again.
+      assertStrictEquals(model.failure, error);
+      assertEquals(error.retryAfterSeconds, 1);
     }
   }));
 

@@ -97,8 +97,25 @@ const TABLE: [unknown, string[], string[]][] = [
   [{ type: "string", format: "uuid" }, ['"00000000-0000-4000-8000-000000000000"'], ['"0"']],
   [{ type: "string", format: "ipv4" }, ['"127.0.0.1"'], ['"256.0.0.1"']],
   [{ type: "string", format: "email" }, ['"a.b@example.com"'], ['"a@"']],
+  // What zod writes: a pattern beside each format, formats of its own, names that are texts.
+  [{ type: "string", format: "date", pattern: "^20\\d\\d-0[1-9]-01$" }, ['"2024-02-01"'], [
+    '"1999-02-01"',
+    '"2024-02-28"',
+  ]],
+  [{ type: "string", format: "starts_with", pattern: "^ab.*" }, ['"abc"'], ['"cab"']],
+  [{ type: "string", format: "password" }, ['"x"'], ["1"]],
+  [
+    {
+      type: "object",
+      propertyNames: { type: "string", description: "d" },
+      additionalProperties: { type: "number" },
+    },
+    ['{"a":1}', "{}"],
+    ['{"a":"b"}'],
+  ],
   [{ anyOf: [{ type: "integer" }, { type: "null" }] }, ["1", "null"], ["true"]],
   [{ oneOf: [{ const: 1 }, { const: 2 }] }, ["1", "2"], ["3"]],
+  [{ enum: [1, 12, 123, 2] }, ["1", "12", "123", "2"], ["13", "1234"]],
   [
     {
       oneOf: ["a", "b"].map((kind) => ({
@@ -170,12 +187,16 @@ const WRONG: [unknown, string][] = [
   [{ properties: { a: { not: {} } } }, '"$.properties.a.not": this word is not supported'],
   [{ if: {} }, '"$.if"'],
   [{ patternProperties: {} }, "this word"],
-  [{ propertyNames: {} }, "this word"],
+  [{ propertyNames: { pattern: "^a" } }, '"$.propertyNames": only {"type": "string"}'],
+  [{ propertyNames: { type: "integer" } }, '"$.propertyNames": only {"type": "string"}'],
   [{ contains: {} }, "this word"],
   [{ __proto__: null, foo: 1 }, '"$.foo"'],
   [{ type: "array", uniqueItems: true }, '"$.uniqueItems"'],
   [{ type: "number", multipleOf: 0.1 }, '"$.multipleOf"'],
-  [{ type: "string", format: "color" }, '"$.format": "color" is none of'],
+  [{ type: "string", format: "regex" }, '"$.format": "regex" is none of'],
+  [{ type: "string", format: 1 }, '"$.format": it is no text'],
+  [{ type: "string", format: "date", pattern: "^0" }, '"$.format": it is not supported beside'],
+  [{ type: "string", format: "date", pattern: "0$" }, '"$.format": it is not supported beside'],
   [{ type: "string", minLength: -1 }, '"$.minLength": it is no whole number'],
   [{ type: "string", minLength: 3, maxLength: 2 }, "above maxLength"],
   [{ type: "string", minLength: 1e9 }, "no answer is as long"],

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
-import { RequestError } from "../../src/base/errors.ts";
+import { FILE_CHANGED_TEXT, readError, RequestError } from "../../src/base/errors.ts";
 import { ModelRegistry, type RegistryEvent, type RegistryOptions } from "../../src/models/mod.ts";
 import { ScriptedModel } from "../support/scripted_model.ts";
 
@@ -299,6 +299,20 @@ Deno.test("ModelRegistry replaces a model whose engine has failed for good", asy
   (await next).release();
   (await acquire("a")).release();
   assertEquals([loader.loads.length, unloaded()], [3, ["a failed", "a failed"]]);
+  await registry.close();
+});
+
+// fault 23: changed while loaded.
+Deno.test("ModelRegistry loads a model again whose file has changed, as often as it does", async () => {
+  const { acquire, loader, registry, unloaded } = setUp(["a"]);
+  for (let i = 0; i < 5; i++) {
+    const lease = await acquire("a");
+    loader.models[i].failure = readError(`Cannot read "a": ${FILE_CHANGED_TEXT}`);
+    lease.release();
+  }
+  (await acquire("a")).release();
+  assertEquals(registry.list()[0].failure, null);
+  assertEquals(unloaded(), Array(5).fill("a changed"));
   await registry.close();
 });
 

@@ -24,6 +24,25 @@ Deno.test("readJsonObject() refuses what is not a JSON object in UTF-8", async (
   }
 });
 
+// fault 43, fault 60: a schema may take long to read, but others have turns between two of them.
+Deno.test("readJsonObject() lets others have a turn before each long body", async () => {
+  const order: string[] = [];
+  let isOver = false;
+  const others = (async () => {
+    while (!isOver) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      order.push("turn");
+    }
+  })();
+  const body = JSON.stringify({ a: "x".repeat(20_000) });
+  const read = () => readJsonObject(request(body), { ...limits, bodyBytesMax: 1 << 20 });
+  await Promise.all(Array.from({ length: 4 }, () => read().then(() => order.push("body"))));
+  isOver = true;
+  await others;
+  const bodies = order.join(" ").replace(/^(turn )+/, "").replace(/( turn)+$/, "");
+  assertEquals(bodies.replace(/turn( turn)+/g, "turn"), "body turn body turn body turn body");
+});
+
 Deno.test("readJsonObject() refuses compressed bodies, and says that they are", async () => {
   const init = (encoding: string) => ({
     ...{ method: "POST", body: `{"a": 2}` },

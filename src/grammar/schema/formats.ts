@@ -36,3 +36,16 @@ export const FORMATS: ReadonlyMap<string, string> = new Map([
   ],
   ["uri", `^https?://${HOST}(?::[1-9]\\d{0,3})?${PATH}$`],
 ]);
+
+/** Formats that JSON Schema defines, too, and that nothing here writes. */
+export const OTHER_FORMATS: ReadonlySet<string> = new Set([
+  "idn-email",
+  "idn-hostname",
+  "iri",
+  "iri-reference",
+  "json-pointer",
+  "regex",
+  "relative-json-pointer",
+  "uri-reference",
+  "uri-template",
+]);

@@ -14,6 +14,7 @@ import {
 import {
   at,
   countOf,
+  isAnnotation,
   isObject,
   type SchemaContext,
   schemaError,
@@ -34,6 +35,7 @@ export function convertObject(
   path: string,
 ): Expression {
   const { json } = context;
+  checkNames(wordOf(schema, "propertyNames"), at(path, "propertyNames"));
   const members = readMembers(context, schema, path);
   const others = wordOf(schema, "additionalProperties");
   const properties = wordOf(schema, "properties");
@@ -70,6 +72,16 @@ export function convertObject(
     first = isRequired ? sequence(pair, rest) : choice(sequence(pair, rest), start);
   }
   return sequence(text("{"), json.space, first, text("}"));
+}
+
+/** Names are texts; zod says so of every record. */
+function checkNames(of: unknown, path: string): void {
+  if (of === undefined || of === true) return;
+  const isAnyText = isObject(of) &&
+    Object.entries(of).every(([word, value]) =>
+      isAnnotation(word) || word === "type" && value === "string"
+    );
+  if (!isAnyText) throw schemaError(path, 'only {"type": "string"} is supported: leave it out');
 }
 
 function readMembers(context: SchemaContext, schema: SchemaObject, path: string): Member[] {

@@ -45,6 +45,7 @@ export const WORDS_OF_TYPE: ReadonlyMap<TypeName, readonly string[]> = new Map([
     "properties",
     "required",
     "additionalProperties",
+    "propertyNames",
     "minProperties",
     "maxProperties",
   ]],

@@ -3,7 +3,7 @@ import type { Expression } from "../expression.ts";
 import { sequence, text } from "../expression.ts";
 import { REPEAT_MIN_MAX } from "../limits.ts";
 import { type Bound, numbersBetween, RANGE_END } from "./decimal_range.ts";
-import { FORMATS } from "./formats.ts";
+import { FORMATS, OTHER_FORMATS } from "./formats.ts";
 import { PatternError, readPattern } from "./regular_expression.ts";
 import {
   at,
@@ -44,25 +44,41 @@ export function convertString(
   }
 }
 
-/** The pattern that strings must match, and the word that says so; null: there is none. */
+/**
+ * The pattern that strings must match, and the word that says so; null: there is none. A pattern
+ * of the whole text (zod writes one beside every format) says all that a format would; a format
+ * that JSON Schema does not define asks for nothing.
+ */
 function patternOf(schema: SchemaObject, path: string): readonly [string, string] | null {
   const pattern = wordOf(schema, "pattern");
   const format = wordOf(schema, "format");
-  if (pattern !== undefined && format !== undefined) {
-    throw schemaError(at(path, "format"), "it is not supported beside a pattern: leave out one");
+  if (format !== undefined && typeof format !== "string") {
+    throw schemaError(at(path, "format"), "it is no text: correct it");
   }
   if (pattern !== undefined) {
-    if (typeof pattern === "string") return ["pattern", pattern];
-    throw schemaError(at(path, "pattern"), "it is no text: correct it");
+    if (typeof pattern !== "string") {
+      throw schemaError(at(path, "pattern"), "it is no text: correct it");
+    }
+    const isWhole = pattern.startsWith("^") && pattern.endsWith("$");
+    if (isWhole || format === undefined || !isDefined(format)) return ["pattern", pattern];
+    throw schemaError(
+      at(path, "format"),
+      "it is not supported beside a pattern that does not say the whole text, from ^ to $: " +
+        "leave out one",
+    );
   }
-  if (format === undefined) return null;
-  const known = FORMATS.get(String(format));
+  if (format === undefined || !isDefined(format)) return null;
+  const known = FORMATS.get(format);
   if (known !== undefined) return ["format", known];
   throw schemaError(
     at(path, "format"),
-    `${JSON.stringify(format)?.slice(0, 40)} is none of ${[...FORMATS.keys()].join(", ")}: ` +
-      "leave it out",
+    `${JSON.stringify(format)} is none of ${[...FORMATS.keys()].join(", ")}: leave it out`,
   );
+}
+
+/** Whether a checker may hold an answer to it. */
+function isDefined(format: string): boolean {
+  return FORMATS.has(format) || OTHER_FORMATS.has(format);
 }
 
 /** What a number of the schema looks like. */

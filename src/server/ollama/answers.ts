@@ -162,16 +162,12 @@ async function reply(
   return withPrefixKey(response, work.request, ask.prompts[0]);
 }
 
-/** `num_ctx` can make the context shorter than it is, not longer. */
+/**
+ * `num_ctx` can make the context shorter than it is, not longer: clients send a large one whatever
+ * they ask, and Ollama's servers, too, give what there is.
+ */
 function withinContext(model: LanguageModel, ask: Ask, contextLength: number | undefined): Ask {
-  if (contextLength === undefined) return ask;
-  if (contextLength > model.contextLength) {
-    throw fieldError(
-      "options.num_ctx",
-      `"options.num_ctx" is at most ${model.contextLength} here: start the server with a larger ` +
-        "--ctx-size",
-    );
-  }
+  if (contextLength === undefined || contextLength >= model.contextLength) return ask;
   const room = contextLength - ask.prompts[0].ids.length;
   if (room < 1) {
     const count = counted(ask.prompts[0].ids.length, "token");

@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { ChatMessage } from "../../llm/types.ts";
 import { listOf, optional } from "../parse_fields.ts";
 import { CONTENT_SCHEMA, contentOf, objectOf } from "./messages.ts";
+import { nameWithin } from "./namespaces.ts";
 
 const callId = z.string().max(256);
 
@@ -18,6 +19,7 @@ const messageItem = z.object({
 const callItem = z.object({
   type: z.literal("function_call"),
   call_id: callId,
+  namespace: optional(z.string().max(128)),
   name: z.string().max(256),
   arguments: z.string(),
 }).transform((item): ChatMessage => ({
@@ -26,7 +28,10 @@ const callItem = z.object({
   tool_calls: [{
     id: item.call_id,
     type: "function",
-    function: { name: item.name, arguments: objectOf(item.arguments) },
+    function: {
+      name: nameWithin(item.namespace, item.name),
+      arguments: objectOf(item.arguments),
+    },
   }],
 }));
 

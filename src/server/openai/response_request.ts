@@ -13,22 +13,46 @@ import {
 import { type ChatRequest, reasoningEffort, withEffort } from "./chat_request.ts";
 import { ANY_JSON_FORMAT, jsonSchema, schemaFormat } from "./format_fields.ts";
 import { inputSchema } from "./response_input.ts";
+import { flattened, nameWithin, type OwnName } from "./namespaces.ts";
 import { chooseTools, functionFields, functionName, type ToolChoice } from "./tool_fields.ts";
 
 /** A request for a response, as a chat, and what its answer repeats of it. */
 export interface ResponseRequest extends ChatRequest {
   /** Fields of the answer that are the request's. */
   readonly repeated: Body;
+  /** How the client knows functions of namespaces, by the names that the model sees. */
+  readonly ownNames: ReadonlyMap<string, OwnName>;
 }
 
 const TOOLS_MAX = 128;
 const LOGPROBS = "message.output_text.logprobs";
 
-const ONLY_FUNCTIONS = 'this server knows tools of type "function" only';
+const ONLY_FUNCTIONS = 'this server knows tools of type "function" and "namespace" only';
 const namedFunction = z.object({
   type: z.literal("function", ONLY_FUNCTIONS),
+  namespace: optional(functionName),
   name: functionName,
 });
+
+const functionTool = z.object({ type: z.literal("function", ONLY_FUNCTIONS), ...functionFields });
+
+/** Codex offers a search that reaches nothing outside, unasked: no model misses that. */
+const NO_SEARCH = `${ONLY_FUNCTIONS}, and searches the web for nobody`;
+const idleSearch = z.object({
+  type: z.literal("web_search"),
+  external_web_access: z.literal(false, NO_SEARCH),
+});
+
+const tool = z.discriminatedUnion("type", [
+  functionTool,
+  z.object({
+    type: z.literal("namespace"),
+    name: functionName,
+    description: optional(z.string()),
+    tools: listOf(functionTool, { min: 1, max: TOOLS_MAX }),
+  }),
+  idleSearch,
+], ONLY_FUNCTIONS);
 
 const textFormat = z.discriminatedUnion("type", [
   z.object({ type: z.literal("text") }),
@@ -68,11 +92,7 @@ export const responseSchema = withOthers(
     ...samplingFields,
     top_logprobs: optional(z.int().min(0).max(TOP_LOGPROBS_MAX)),
     include: optional(listOf(z.enum([LOGPROBS, "reasoning.encrypted_content"]))),
-    tools: optional(
-      listOf(z.object({ type: z.literal("function", ONLY_FUNCTIONS), ...functionFields }), {
-        max: TOOLS_MAX,
-      }),
-    ),
+    tools: optional(listOf(tool, { max: TOOLS_MAX })),
     tool_choice: optional(z.union([
       z.enum(["none", "auto", "required"]),
       namedFunction,
@@ -104,6 +124,7 @@ export const responseSchema = withOthers(
 /** @throws {RequestError} 400 that names the field at fault. */
 export function toResponseRequest(fields: z.output<typeof responseSchema>): ResponseRequest {
   const { instructions, input, include = [], top_logprobs: top, text, tools = [] } = fields;
+  const { functions, ownNames } = flattened(tools);
   const choice = choiceOf(fields.tool_choice);
   const isParallel = fields.parallel_tool_calls ?? true;
   const opening = instructions === undefined
@@ -119,10 +140,11 @@ export function toResponseRequest(fields: z.output<typeof responseSchema>): Resp
     ...options,
     conversation: {
       messages: [...opening, ...input],
-      tools: chooseTools(tools, choice, isParallel),
+      tools: chooseTools(functions, choice, isParallel),
       ...(variables !== undefined && { variables }),
     },
     format: formatOf(text?.format),
+    ownNames,
     repeated: {
       instructions: instructions ?? null,
       max_output_tokens: fields.max_output_tokens ?? null,
@@ -134,7 +156,9 @@ export function toResponseRequest(fields: z.output<typeof responseSchema>): Resp
       temperature: fields.temperature ?? null,
       text: { format: text?.format ?? { type: "text" } },
       tool_choice: fields.tool_choice ?? "auto",
-      tools: tools.map((each) => ({ ...each, strict: each.strict ?? false })),
+      tools: tools.map((each) =>
+        each.type === "function" ? { ...each, strict: each.strict ?? false } : each
+      ),
       top_logprobs: top ?? 0,
       top_p: fields.top_p ?? null,
       truncation: "disabled",
@@ -151,6 +175,7 @@ function choiceOf(
   choice: z.infer<typeof responseSchema>["tool_choice"],
 ): ToolChoice | undefined {
   if (typeof choice !== "object") return choice;
-  if (choice.type === "function") return { mode: "required", names: [choice.name] };
-  return { mode: choice.mode, names: choice.tools.map(({ name }) => name) };
+  const seen = (each: z.infer<typeof namedFunction>) => nameWithin(each.namespace, each.name);
+  if (choice.type === "function") return { mode: "required", names: [seen(choice)] };
+  return { mode: choice.mode, names: choice.tools.map(seen) };
 }

@@ -7,6 +7,7 @@ import type { ChoiceFinish } from "../answers/choices.ts";
 import { errorBody, toRequestError } from "../http_errors.ts";
 import type { Body } from "../known_fields.ts";
 import type { Delta } from "../tools/answer_parser.ts";
+import type { OwnName } from "./namespaces.ts";
 import { cachedOf, freshId } from "./wire.ts";
 
 /** An event of a stream, without its number. */
@@ -20,6 +21,8 @@ export interface ResponseHead {
   readonly model: string;
   /** Fields that are the request's. */
   readonly repeated: Body;
+  /** How the client knows functions of namespaces. */
+  readonly ownNames: ReadonlyMap<string, OwnName>;
   readonly promptTokens: number;
   /** Writes log probabilities; null: none were asked for. */
   readonly logprobs: ((tokens: readonly TokenLogprobs[]) => unknown[]) | null;
@@ -37,7 +40,8 @@ interface CallItem {
   readonly kind: "call";
   readonly id: string;
   readonly callId: string;
-  readonly name: string;
+  /** As the client knows it, in a namespace or in none. */
+  readonly own: { readonly name: string; readonly namespace?: string };
   arguments: string;
 }
 
@@ -126,7 +130,11 @@ export class ResponseWriter {
   }
 
   #add(delta: Delta, logprobs: unknown[]): ResponseEvent[] {
-    if (delta.kind === "call") return this.#begin(newCall(delta));
+    if (delta.kind === "call") {
+      const { id: callId, name } = delta;
+      const own = this.#head.ownNames.get(name) ?? { name };
+      return this.#begin({ kind: "call", id: freshId("fc_"), callId, own, arguments: "" });
+    }
     const { kind } = delta;
     const events = kind !== "arguments" && this.#items.at(-1)?.kind !== kind
       ? this.#begin({ kind, id: freshId(TEXT_IDS[kind]), text: "", logprobs: [] })
@@ -183,7 +191,7 @@ export class ResponseWriter {
       item: itemOnWire(item, status),
     };
     if (item.kind === "call") {
-      const { name, arguments: args } = item;
+      const { own: { name }, arguments: args } = item;
       return [
         { type: "response.function_call_arguments.done", ...at, name, arguments: args },
         done,
@@ -212,14 +220,10 @@ function textName({ kind }: TextItem): string {
 
 const EMPTY_TEXT: Delta = { kind: "text", text: "" };
 
-function newCall({ id, name }: Extract<Delta, { kind: "call" }>): CallItem {
-  return { kind: "call", id: freshId("fc_"), callId: id, name, arguments: "" };
-}
-
 function itemOnWire(item: Item, status: Status) {
   if (item.kind === "call") {
-    const { id, callId, name, arguments: args } = item;
-    return { id, type: "function_call", status, call_id: callId, name, arguments: args };
+    const { id, callId, own, arguments: args } = item;
+    return { id, type: "function_call", status, call_id: callId, ...own, arguments: args };
   }
   const { id } = item;
   const content = [partOnWire(item)];

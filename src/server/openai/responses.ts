@@ -48,6 +48,7 @@ function answer(work: Work, request: Asked, ask: Ask): Response | Promise<Respon
   const writer = new ResponseWriter({
     model: model.id,
     repeated: request.repeated,
+    ownNames: request.ownNames,
     promptTokens: ask.prompts[0].ids.length,
     logprobs: request.request.logprobs === undefined
       ? null

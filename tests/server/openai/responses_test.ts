@@ -83,6 +83,44 @@ Deno.test("POST /v1/responses streams the events that the whole answer is made o
   assertMatch(call_id, /^call_/);
 });
 
+// What Codex sends: namespaces of functions, and a search that reaches nothing outside.
+Deno.test("POST /v1/responses shows functions of namespaces under longer names, to models only", async () => {
+  const script = [CALL.replace(`"f"`, `"crew__f"`)];
+  const { app, model } = testApp({ details, script });
+  const offered = [
+    { ...tools[0], name: "other" },
+    { type: "namespace", name: "crew", description: "d", tools },
+    { type: "web_search", external_web_access: false },
+  ];
+  const input = [
+    { role: "user", content: "q" },
+    { type: "function_call", call_id: "c", namespace: "crew", name: "f", arguments: "{}" },
+    { type: "function_call_output", call_id: "c", output: "1" },
+  ];
+  const body = { input, tools: offered, stream: true };
+  const events = await readEvents(await post(app, PATH, body));
+  const { output: [{ type, namespace, name }], tools: repeated } = events.at(-1).response;
+  assertEquals([type, namespace, name], ["function_call", "crew", "f"]);
+  const [added, done] = ["added", "done"].map((end) =>
+    events.find((event) => event.type === `response.output_item.${end}`).item
+  );
+  assertEquals([added.namespace, added.name, done.namespace], ["crew", "f", "crew"]);
+  assertEquals(events.find((event) => event.type.endsWith("arguments.done")).name, "f");
+  assertEquals(repeated, offered);
+  const calls = model.chats[0][1].tool_calls as { function: { name: string } }[];
+  const namesOf = (given: unknown) => (given as typeof calls).map((each) => each.function.name);
+  assertEquals(namesOf(calls), ["crew__f"]);
+  assertEquals(namesOf(model.chatOptions[0]?.tools), ["other", "crew__f"]);
+  // A client's own way to end a namespace's name.
+  const ended = { type: "namespace", name: "crew__", tools };
+  await (await post(app, PATH, { input: "q", tools: [ended] })).text();
+  assertEquals(namesOf(model.chatOptions[1]?.tools), ["crew__f"]);
+  const tool_choice = { type: "function", namespace: "crew", name: "f" };
+  const forced = await post(app, PATH, { ...body, tool_choice });
+  assertEquals(forced.status, 200, await forced.text());
+  assert(JSON.stringify(model.requests[2].grammar).includes("crew__f"));
+});
+
 Deno.test("POST /v1/responses takes a conversation of items", async () => {
   const { app, model } = testApp({ details });
   const response = await post(app, PATH, {
@@ -189,6 +227,8 @@ Deno.test("POST /v1/responses/input_tokens counts what the same request reads", 
   assertEquals((await refused(app, `${PATH}/input_tokens`, { input: 5 })).param, "input");
 });
 
+const TOOL = "tools[0]";
+const named = (name: string) => ({ ...tools[0], name });
 const IMAGE_URL = "input[0].content[0].image_url";
 
 Deno.test("POST /v1/responses refuses what needs a memory, and items it does not know", async () => {
@@ -199,7 +239,13 @@ Deno.test("POST /v1/responses refuses what needs a memory, and items it does not
     [{ background: true }, "background"],
     [{ store: true }, "store"],
     [{ truncation: "auto" }, "truncation"],
-    [{ tools: [{ type: "web_search" }] }, "tools[0].type"],
+    [{ tools: [{ type: "web_search" }] }, "tools[0].external_web_access"],
+    [{ tools: [{ type: "file_search" }] }, "tools[0].type"],
+    [
+      { tools: [{ type: "namespace", name: "n".repeat(99), tools: [named("m".repeat(99))] }] },
+      TOOL,
+    ],
+    [{ tools: [named("n__f"), { type: "namespace", name: "n", tools }] }, "tools[1]"],
     [{ input: [] }, "input"],
     [{ input: 5 }, "input"],
     [{ input: [{ role: "user", content: [{ type: "input_video" }] }] }, "input[0].content[0]"],
