@@ -319,7 +319,7 @@ export interface Widths {
   readonly queries: number;
   readonly keys: number;
   readonly merged: number;
-  /** Of a block, or numbers of what tokens give a layer; without what of a packed file a GPU has. */
+  /** Of a block, or what tokens give a layer; without what of a packed file a GPU has. */
   readonly neurons: number;
   readonly listed: number;
   /** Of what it makes of tokens' inputs. */
