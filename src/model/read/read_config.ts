@@ -1,7 +1,6 @@
 /**
  * Metadata keys to hyper-parameters. Knows the names of keys and what values make sense together;
- * looks at tensors only for what they alone tell: vocabulary size, tied embeddings, parallel
- * blocks.
+ * looks at tensors only for what they alone tell: vocabulary size, ties, parallel blocks.
  */
 import { UnsupportedModelError } from "../../base/errors.ts";
 import type { GgufFile } from "../../gguf/mod.ts";

@@ -11,6 +11,7 @@ const KINDS: readonly (readonly [begin: RegExp, type: string])[] = [
   [/^RIFF....WAVE/s, "audio/wav"],
   [/^fLaC/, "audio/flac"],
   [/^OggS/, "audio/ogg"],
+  // deno-lint-ignore no-control-regex
   [/^\x1aE\xdf\xa3/, "audio/webm"],
   [/^(ID3|\xff[\xe2-\xe7\xf2-\xff])/, "audio/mpeg"],
 ];
@@ -33,8 +34,7 @@ export function soundTypeOf(head: Uint8Array): string | null {
 
 /** Whether people mean a sound with a file, whatever is in it. */
 export function isSoundFile({ type, name }: { readonly type: string; readonly name: string }) {
-  return type.startsWith("audio/") ||
-    /\.(wav|mp3|flac|ogg|opus|webm|mka|m4a|aac|aiff?|wma)$/i.test(name);
+  return type.startsWith("audio/") || NAMES.test(name);
 }
 
 /** Whether a value is a sound that the page would make itself: no other address. */

@@ -120,9 +120,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
       ropeAt += ropeBytes(dimensionCount, input.chunkTokens);
       return own;
     }),
-    tables: at("tables"),
-    ones: at("ones"),
-    slopes: at("slopes"),
+    ...{ tables: at("tables"), ones: at("ones"), slopes: at("slopes") },
     guess: guessWorkspace(input.config, at),
     scratch: at("attention.scratch"),
     logits: at("logits"),
