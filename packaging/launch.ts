@@ -13,7 +13,7 @@ export interface Launch {
 }
 
 /** Nothing of the user's folder (deno.json, package.json), nothing from the network. */
-export const ALONE_FLAGS: readonly string[] = ["--no-config", "--no-remote", "--no-npm"];
+const ALONE_FLAGS: readonly string[] = ["--no-config", "--no-remote", "--no-npm"];
 
 /** The flags of the task `ganglion`. */
 export function readLaunch(): Launch {

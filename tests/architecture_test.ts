@@ -154,6 +154,17 @@ const TOP_FOLDERS = [
 /** What .gitignore leaves out: build results that may lie about in a checkout. */
 const IGNORED_FOLDERS = [".gl", "cov", "dist", "node_modules"];
 
+/** Files that block or wake threads, each with a reason in its header or where it does. */
+const BLOCKING = [
+  "src/batch/sqlite/database.ts",
+  "src/io/board.ts",
+  "src/io/read_queue.ts",
+  "src/io/serve_reads.ts",
+  "src/memory/control.ts",
+  "workers/meter_worker.ts",
+  "workers/process_end.ts",
+];
+
 /** The only file that names an npm package directly; all others go through the import map. */
 const NPM_DOOR = "tests/support/std_assert.ts";
 
@@ -245,6 +256,14 @@ Deno.test("importsOf() sees every form of import", () => {
       "hono",
     ],
   );
+});
+
+Deno.test("few files block or wake threads, and one spins", () => {
+  const files = TYPESCRIPT.filter(({ path }) => /^(src|workers|gpu|wasm)\//.test(path));
+  const using = (call: RegExp) =>
+    files.filter(({ text }) => call.test(text)).map(({ path }) => path);
+  assertEquals(using(/Atomics\.(wait|waitAsync|notify)\(/).sort(), BLOCKING);
+  assertEquals(using(/Atomics\W+(as \W+)?pause/), ["src/memory/control.ts"]);
 });
 
 Deno.test("packages come in through the import map only", () => {

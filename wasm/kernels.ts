@@ -309,9 +309,10 @@ export interface Kernels
    * sinks: f32 [heads], a score of each head beside those of positions, whose value is nothing; or
    * 0: there are none. chunk: where it is not 0, positions come in chunks of so many, and token t
    * sees those of its own chunk, whatever the window. slopes: f32 [heads] by which a head's scores
-   * fall with each position of distance, after the cap; or 0: they do not. ahead: how many
-   * positions behind its own a token sees, of `end` that the sequence has; 0: none, and `end` does
-   * not count.
+   * fall with each position of distance, after the cap; or 0: they do not. biases: f32
+   * [heads, BIAS_SPAN] that a head's scores have more, by the distance to a position, in the layout
+   * of src/memory/bias_layout.ts; or 0: nothing. ahead: how many positions behind its own a token
+   * sees, of `end` that the sequence has; 0: none, and `end` does not count.
    */
   attention_i16(
     q: number,
@@ -337,6 +338,7 @@ export interface Kernels
     sinks: number,
     chunk: number,
     slopes: number,
+    biases: number,
     ahead: number,
     end: number,
   ): void;
@@ -365,6 +367,7 @@ export interface Kernels
     sinks: number,
     chunk: number,
     slopes: number,
+    biases: number,
     ahead: number,
     end: number,
   ): void;

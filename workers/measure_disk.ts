@@ -1,6 +1,7 @@
 /** How fast this machine's disk is read by threads: what a plan for a large model goes by. */
 import { closeSync, fsyncSync, openSync, statSync, writeSync } from "node:fs";
 import process from "node:process";
+import { setImmediate } from "node:timers/promises";
 import { KiB, MiB } from "../src/base/units.ts";
 import { WorkerCaller } from "./caller.ts";
 
@@ -23,28 +24,46 @@ export interface RandomReads {
 const SIZES_BYTES = [4 * KiB, 8 * KiB, 64 * KiB, MiB];
 const WORKERS = [1, 4, 8, 16];
 const SEQUENTIAL_WORKERS = 4;
-/** 17 measurements: about two seconds and a half in all. */
+/** One to start the threads, one in a row, and each size with each number of threads. */
+const MEASUREMENTS = 2 + SIZES_BYTES.length * WORKERS.length;
+/** Of each: about two seconds and a half in all. */
 const PHASE_MS = 130;
 /** Of the file that is made where a folder is measured. */
 const FILE_BYTES = 256 * MiB;
 const CLOSE_MS_MAX = 1_000;
 
+/** What else there is to say of a measurement. */
+export interface MeasureDiskOptions {
+  /** Ends it: between two of its parts, each a fraction of a second. */
+  readonly signal?: AbortSignal;
+  /** How many of its parts are done. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
 /**
  * Measures reads of a file, or of a temporary one in a folder, which is removed again.
  * @throws {WorkerError} when it cannot be read.
+ * @throws the signal's reason when it is aborted.
  */
-export async function measureDisk(path: string): Promise<DiskProfile> {
-  if (!statSync(path).isDirectory()) return await measureFile(path);
+export async function measureDisk(
+  path: string,
+  options: MeasureDiskOptions = {},
+): Promise<DiskProfile> {
+  if (!statSync(path).isDirectory()) return await measureFile(path, options);
   const file = Deno.makeTempFileSync({ dir: path, prefix: "ganglion-disk-" });
   try {
     writeFile(file);
-    return await measureFile(file);
+    return await measureFile(file, options);
   } finally {
     Deno.removeSync(file);
   }
 }
 
-async function measureFile(path: string): Promise<DiskProfile> {
+async function measureFile(
+  path: string,
+  { signal, onProgress }: MeasureDiskOptions,
+): Promise<DiskProfile> {
+  let done = 0;
   const script = new URL("./io_worker.ts", import.meta.url);
   const callers = Array.from(
     { length: Math.max(...WORKERS) },
@@ -52,6 +71,10 @@ async function measureFile(path: string): Promise<DiskProfile> {
   );
   try {
     const measure = async (sizeBytes: number, threads: number, random: boolean) => {
+      // What came while the file was written is heard only now.
+      await setImmediate();
+      signal?.throwIfAborted();
+      onProgress?.(done++, MEASUREMENTS);
       const before = process.cpuUsage();
       const startMs = performance.now();
       const durationMs = PHASE_MS;

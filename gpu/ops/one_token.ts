@@ -62,7 +62,7 @@ const PIECE_VEC4S = 3;
 type Reading = "float" | "int8" | "int8_subgroups";
 
 /** How products of one token read a matrix; null: not at all, and `matmul` does it. */
-export function readingOf(builder: ProgramBuilder, matrix: GpuMatrix): Reading | null {
+function readingOf(builder: ProgramBuilder, matrix: GpuMatrix): Reading | null {
   if (matrix.parts.length !== 1 || matrix.rows % 4 !== 0) return null;
   if (matrix.format.family === "float") return "float";
   const { few } = kernelsFor(builder, { matrix, columnCount: matrix.columns });

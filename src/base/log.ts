@@ -78,9 +78,6 @@ export class Log {
   }
 }
 
-/** Writes nothing. */
-export const SILENT_LOG: Log = new Log({ level: "error", write: () => {} });
-
 /** Plain words as they are, everything else in quotes. */
 function bare(value: unknown): string {
   return typeof value === "string" && !/^[\w.:/+@-]+$/.test(value) ? quoted(value) : String(value);

@@ -7,6 +7,10 @@ import process from "node:process";
  * @param done how much was written, for a disk that is full; left out: it does not matter.
  */
 export function explainWriteError(error: unknown, path: string, done = ""): unknown {
+  if (error instanceof Deno.errors.NotCapable) {
+    const advice = "Deno does not let this program: give another path, or see --allow-write";
+    return new Error(`Cannot write "${path}": ${advice}`, { cause: error });
+  }
   const { code } = error as { code?: unknown };
   if (typeof code !== "string" || !SYSTEM_CODE.test(code)) return error;
   const advice = WRITE_ADVICE[code] ?? `${code}: check the disk and the path`;

@@ -27,7 +27,7 @@ export const FILE_PAGE_BYTES = 4096;
  * At multiples of what bundles may begin: of a cache line, or of a disk's sectors. Slots of memory
  * are as large as bundles, and a read of sectors goes straight into them; of less, over a buffer.
  */
-export const BUNDLE_ALIGNMENTS = [64, 512, 4096] as const;
+const BUNDLE_ALIGNMENTS = [64, 512, 4096] as const;
 export type BundleAlignment = typeof BUNDLE_ALIGNMENTS[number];
 
 /** What the first page says. */

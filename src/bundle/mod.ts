@@ -1,10 +1,5 @@
 /** The door to packed files: what they hold, opened and checked. Writes nothing. */
-export {
-  isPackedFile,
-  type ModelFile,
-  openModelFile,
-  sourceFingerprint,
-} from "./open_model_file.ts";
+export { type ModelFile, openModelFile, sourceFingerprint } from "./open_model_file.ts";
 export { openPacked } from "./open_packed.ts";
 export type { BundleAlignment } from "./format.ts";
 export { nameOfUnit } from "./units.ts";

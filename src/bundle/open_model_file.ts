@@ -34,7 +34,7 @@ export function sourceFingerprint({ file, packed }: ModelFile): string {
  * True for a file that begins as packed ones do.
  * @throws {ModelFormatError} when it cannot be read.
  */
-export function isPackedFile(path: string): boolean {
+function isPackedFile(path: string): boolean {
   const source = openFileSource(path);
   try {
     if (source.sizeBytes < MAGIC.length) return false;

@@ -30,7 +30,7 @@ export function tableSize(units: readonly UnitShape[], hasRates: boolean): numbe
 
 export interface TableInput {
   readonly shapes: readonly UnitShape[];
-  readonly places: readonly UnitPlace[];
+  readonly places: readonly Pick<UnitPlace, "offsetBytes" | "factorsOffsetBytes">[];
   /** Numbers of tensors. */
   readonly tensorIndex: ReadonlyMap<string, number>;
 }

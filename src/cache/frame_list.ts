@@ -14,8 +14,8 @@
 import { check } from "../base/check.ts";
 
 export const RECORD_WORDS = 4;
-export const PREVIOUS = 0;
-export const NEXT = 1;
+const PREVIOUS = 0;
+const NEXT = 1;
 export const USED_AT = 2;
 export const META = 3;
 

@@ -35,10 +35,13 @@ function defaultFolder(): string | null {
  * @throws {UsageError} when it is none of these; a path of a file is not looked at.
  */
 export function modelPath(text: string, folder?: string): string {
-  if (existsSync(text)) return text;
+  const isThere = existsSync(text);
+  // A folder is no model: one that is called like a model does not hide it.
+  if (isThere && !Deno.statSync(text).isDirectory) return text;
   const path = findPulled(text, folder);
   if (path !== null) return path;
   if (text === BUILT_IN_MODEL_ID) return BUILT_IN_MODEL_PATH;
+  if (isThere) return text;
   if (isReference(text)) {
     throw new UsageError(`Cannot use "${text}": it is not here yet: ganglion pull ${text}`);
   }

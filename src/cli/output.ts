@@ -12,12 +12,16 @@ export class BrokenPipeError extends Error {
 
 const encoder = new TextEncoder();
 
+/** A line on the terminal that will be written over: nothing else may stand behind it. */
+let hasPassingLine = false;
+
 /**
  * Writes text to stdout as it is.
  * @throws {BrokenPipeError} when the reader has closed it.
  * @throws {Error} "Cannot write …" when the system refuses, as a full disk does.
  */
 export function writeOut(text: string): void {
+  takePassingLineAway();
   try {
     writeAll(Deno.stdout, text);
   } catch (error) {
@@ -41,6 +45,27 @@ export function writeJson(document: unknown): void {
  * and neither is a reason for a server to end.
  */
 export function writeError(text: string): void {
+  takePassingLineAway();
+  tell(text);
+}
+
+/** Shows a line on the terminal of stderr until another one, or anything else, takes its place. */
+export function writePassingLine(line: string): void {
+  tell(`${LINE_BEGIN}${line}`);
+  hasPassingLine = true;
+}
+
+/** Takes the line away that `writePassingLine` has shown, if it is still there. */
+export function takePassingLineAway(): void {
+  if (!hasPassingLine) return;
+  hasPassingLine = false;
+  tell(LINE_BEGIN);
+}
+
+/** To the line's begin, and what stands there goes. */
+const LINE_BEGIN = "\r\x1b[K";
+
+function tell(text: string): void {
   try {
     writeAll(Deno.stderr, text);
   } catch {

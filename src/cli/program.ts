@@ -13,29 +13,37 @@ import {
 } from "../base/errors.ts";
 import { EXIT_INTERRUPTED, InterruptedError } from "./interrupt.ts";
 import { BrokenPipeError, writeErrorLine, writeOut } from "./output.ts";
+import { refuseEmptyNames } from "./empty_names.ts";
 import { applySettings } from "./settings.ts";
-import { benchVerb } from "./verbs/bench.ts";
-import { completionsVerb } from "./verbs/completions.ts";
-import { detokenizeVerb } from "./verbs/detokenize.ts";
-import { doctorVerb } from "./verbs/doctor.ts";
-import { listVerb } from "./verbs/list.ts";
-import { logitsVerb } from "./verbs/logits.ts";
-import { packVerb } from "./verbs/pack.ts";
-import { perplexityVerb } from "./verbs/perplexity.ts";
-import { planVerb } from "./verbs/plan.ts";
-import { profileVerb } from "./verbs/profile.ts";
-import { psVerb } from "./verbs/ps.ts";
-import { pullVerb } from "./verbs/pull.ts";
-import { quantizeVerb } from "./verbs/quantize.ts";
-import { rmVerb } from "./verbs/rm.ts";
-import { runVerb } from "./verbs/run.ts";
-import { serveVerb } from "./verbs/serve.ts";
-import { showVerb } from "./verbs/show.ts";
-import { stopVerb } from "./verbs/stop.ts";
-import { synthVerb } from "./verbs/synth.ts";
-import { tokenizeVerb } from "./verbs/tokenize.ts";
-import { trainVerb } from "./verbs/train.ts";
-import { verifyVerb } from "./verbs/verify.ts";
+
+/**
+ * How each verb is made, in the order of the help. A verb brings all that it computes with along:
+ * who asks for one of them does not wait until the others are read.
+ */
+const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
+  serve: async () => (await import("./verbs/serve.ts")).serveVerb(),
+  run: async () => (await import("./verbs/run.ts")).runVerb(),
+  pull: async () => (await import("./verbs/pull.ts")).pullVerb(),
+  list: async () => (await import("./verbs/list.ts")).listVerb(),
+  show: async () => (await import("./verbs/show.ts")).showVerb(),
+  rm: async () => (await import("./verbs/rm.ts")).rmVerb(),
+  ps: async () => (await import("./verbs/ps.ts")).psVerb(),
+  stop: async () => (await import("./verbs/stop.ts")).stopVerb(),
+  bench: async () => (await import("./verbs/bench.ts")).benchVerb(),
+  logits: async () => (await import("./verbs/logits.ts")).logitsVerb(),
+  tokenize: async () => (await import("./verbs/tokenize.ts")).tokenizeVerb(),
+  detokenize: async () => (await import("./verbs/detokenize.ts")).detokenizeVerb(),
+  perplexity: async () => (await import("./verbs/perplexity.ts")).perplexityVerb(),
+  profile: async () => (await import("./verbs/profile.ts")).profileVerb(),
+  verify: async () => (await import("./verbs/verify.ts")).verifyVerb(),
+  quantize: async () => (await import("./verbs/quantize.ts")).quantizeVerb(),
+  pack: async () => (await import("./verbs/pack.ts")).packVerb(),
+  plan: async () => (await import("./verbs/plan.ts")).planVerb(),
+  train: async () => (await import("./verbs/train.ts")).trainVerb(),
+  synth: async () => (await import("./verbs/synth.ts")).synthVerb(),
+  doctor: async () => (await import("./verbs/doctor.ts")).doctorVerb(),
+  completions: async () => (await import("./verbs/completions.ts")).completionsVerb(),
+};
 
 /** Exit statuses. */
 const EXIT_OK = 0;
@@ -47,56 +55,42 @@ const EXIT_USAGE = 2;
  * @returns the exit status.
  */
 export async function runCli(args: readonly string[]): Promise<number> {
-  const program = createProgram();
+  const program = await createProgram(args);
   try {
     await program.parseAsync([...args], { from: "user" });
     return EXIT_OK;
   } catch (error) {
-    return report(error, program, args);
+    return report(error, args);
   }
 }
 
-function createProgram(): Command {
+async function createProgram(args: readonly string[]): Promise<Command> {
   const program = new Command("ganglion")
     .description("Runs large language models in Deno: no native code, no dependencies to install.")
     .version(project.version, "--version", "print the version")
-    .helpOption("--help", "print this help")
-    .helpCommand(false)
+    .helpOption("-h, --help", "print this help")
+    .helpCommand("help [verb]", "print the help of a verb")
     .addHelpText("after", HELP_AFTER)
     // A verb's arguments are its own: `tokenize MODEL --text --version` is a text.
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut, writeErr: (text) => writeErrorLine(text.trimEnd()) })
-    .hook("preAction", (_program, verb) => applySettings(verb));
-  for (
-    const verb of [
-      serveVerb(),
-      runVerb(),
-      pullVerb(),
-      listVerb(),
-      showVerb(),
-      rmVerb(),
-      psVerb(),
-      stopVerb(),
-      benchVerb(),
-      logitsVerb(),
-      tokenizeVerb(),
-      detokenizeVerb(),
-      perplexityVerb(),
-      profileVerb(),
-      verifyVerb(),
-      quantizeVerb(),
-      packVerb(),
-      planVerb(),
-      trainVerb(),
-      synthVerb(),
-      doctorVerb(),
-      completionsVerb(),
-    ]
-  ) {
-    program.addCommand(verb.copyInheritedSettings(program));
+    .hook("preAction", (_program, verb) => {
+      applySettings(verb);
+      refuseEmptyNames(verb);
+    });
+  for (const name of verbsFor(args)) {
+    program.addCommand((await VERBS[name]()).copyInheritedSettings(program));
   }
   return program;
+}
+
+/** Verbs that a command line needs: one that is named, or all, of which help tells. */
+function verbsFor([word]: readonly string[]): readonly string[] {
+  if (word === "--version") return [];
+  // Completions are of all verbs.
+  const isAlone = word !== undefined && Object.hasOwn(VERBS, word) && word !== "completions";
+  return isAlone ? [word] : Object.keys(VERBS);
 }
 
 const HELP_AFTER = `
@@ -110,13 +104,17 @@ A flag beats the environment, which beats the config file, which beats the defau
 Exit status: 0 done, 1 failed, 2 wrong usage.`;
 
 /** Tells what went wrong; returns the exit status for it. */
-function report(error: unknown, program: Command, [word]: readonly string[]): number {
+function report(error: unknown, [word]: readonly string[]): number {
   if (error instanceof CommanderError) {
     if (error.exitCode === 0) return EXIT_OK; // --help, --version
-    const verb = program.commands.map((each) => each.name()).find((name) => name === word);
+    const names = Object.keys(VERBS);
     if (error.code === "commander.unknownCommand") {
-      writeErrorLine(`The verbs are: ${program.commands.map((verb) => verb.name()).join(", ")}`);
-    } else if (verb !== undefined) writeErrorLine(`See ganglion ${verb} --help`);
+      writeErrorLine(`The verbs are: ${names.join(", ")}`);
+    } else if (error.code === "commander.excessArguments" && word === "run") {
+      writeErrorLine(`A prompt of several words is one argument: ganglion run MODEL "two words"`);
+    } else if (error.code !== "commander.help") {
+      writeErrorLine(`See ganglion ${names.includes(word) ? `${word} ` : ""}--help`);
+    }
     return EXIT_USAGE; // commander has printed the message
   }
   if (error instanceof BrokenPipeError) return EXIT_OK; // `… | head` has seen enough

@@ -3,7 +3,8 @@
  * work that is over quickly.
  */
 import { formatBytes } from "../base/units.ts";
-import { writeError, writeErrorLine } from "./output.ts";
+import { takePassingLineAway, writeErrorLine, writePassingLine } from "./output.ts";
+import { getEnv } from "./settings.ts";
 
 /** Work that ends sooner than this shows nothing. */
 const QUIET_MS = 500;
@@ -15,9 +16,9 @@ const LEAST_BAR_COLUMNS = 10;
 /** Progress through a known number of bytes, or of anything else. */
 export class Progress implements Disposable {
   readonly #label: string;
-  readonly #isTerminal = Deno.stderr.isTerminal();
+  /** A dumb one, as editors have, cannot write over a line. */
+  readonly #isTerminal = Deno.stderr.isTerminal() && getEnv("TERM") !== "dumb";
   #nextMs = performance.now() + QUIET_MS;
-  #shown = false;
 
   /** @param label what is going on, for example "Loading model.gguf". */
   constructor(label: string) {
@@ -32,25 +33,18 @@ export class Progress implements Disposable {
     const now = performance.now();
     if (now < this.#nextMs) return;
     this.#nextMs = now + (this.#isTerminal ? TERMINAL_INTERVAL_MS : LINE_INTERVAL_MS);
-    this.#shown = true;
     const share = total > 0 ? Math.min(1, done / total) : 0;
     const beside = detail ?? `${formatBytes(done)} of ${formatBytes(total)}`;
     if (!this.#isTerminal) {
       return writeErrorLine(`${this.#label}: ${percentText(share)} (${beside})`);
     }
-    const line = progressLine({ label: this.#label, share, beside, columns: terminalColumns() });
-    writeError(`\r\x1b[K${line}`);
-  }
-
-  /** Says something in a line of its own. */
-  note(text: string): void {
-    this[Symbol.dispose]();
-    writeErrorLine(text);
+    const columns = terminalColumns();
+    writePassingLine(progressLine({ label: this.#label, share, beside, columns }));
   }
 
   /** Takes the bar away. */
   [Symbol.dispose](): void {
-    if (this.#shown && this.#isTerminal) writeError("\r\x1b[K");
+    takePassingLineAway();
   }
 }
 

@@ -3,6 +3,7 @@ import { formatBytes } from "../base/units.ts";
 import { isReference, type PulledModel, pullModel, type PullProgress } from "../pull/mod.ts";
 import { Interrupt, InterruptedError } from "./interrupt.ts";
 import { findPulled, modelsFolder } from "./models_folder.ts";
+import { writeErrorLine } from "./output.ts";
 import { Progress } from "./progress.ts";
 import { type PullFlags, toPullOptions } from "./pull_options.ts";
 import { spanText } from "./table.ts";
@@ -38,11 +39,11 @@ export async function pullWithProgress(
     sha256: options.sha256?.toLowerCase(),
     signal: interrupt.signal,
     onProgress: (now) => progress.update(now.doneBytes, now.totalBytes, rate.describe(now)),
-    onNotice: (text) => progress.note(text),
+    onNotice: (text) => writeErrorLine(text),
   });
   return await pulling.catch((error) => {
     if (error instanceof InterruptedError) {
-      progress.note("Interrupted: what came is kept, and the same command goes on from there");
+      writeErrorLine("Interrupted: what came is kept, and the same command goes on from there");
     }
     throw error;
   });

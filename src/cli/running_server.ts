@@ -1,5 +1,5 @@
 /** A server that runs already, as other verbs talk to it: over HTTP, like any client. */
-import type { Command } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { fetchReason } from "../base/network_errors.ts";
 import { wholeNumber } from "./option_values.ts";
 
@@ -16,8 +16,14 @@ export function addServerAddress(verb: Command): Command {
   return verb
     .option("--host <address>", "address of the server", "127.0.0.1")
     .option("--port <n>", "port of the server", wholeNumber({ min: 1, max: 65535 }), 11711)
-    .option("--url <url>", "where the server is, instead of --host and --port")
+    .option("--url <url>", "where the server is, instead of --host and --port", webAddress)
     .option("--api-key <key>", "a key that the server knows");
+}
+
+/** "http://host:port" → itself. */
+function webAddress(text: string): string {
+  if (/^https?:\/\/./i.test(text) && URL.canParse(text)) return text;
+  throw new InvalidArgumentError("An address is needed, such as http://127.0.0.1:11711.");
 }
 
 /** How long a server may take to answer. */

@@ -1,14 +1,24 @@
 /** Texts and other files for verbs, from files or stdin. */
 import { concatBytes } from "../base/bytes.ts";
 import { readReason } from "../base/read_errors.ts";
+import { writeErrorLine } from "./output.ts";
 
 /**
- * The text of a file, byte for byte: a byte order mark is text. "-" is stdin.
+ * The text of a file, byte for byte: a byte order mark is text. "-" is stdin, and so is
+ * "/dev/stdin", which Deno opens for nobody. What is no UTF-8 is told: it becomes "\ufffd".
  * @throws {Error} when there is none, or it may not be read.
  */
 export function readTextFile(file: string): string {
-  const bytes = file === "-" ? readStdin() : readBytes(file);
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  const bytes = file === "-" || file === "/dev/stdin" ? readStdin() : readBytes(file);
+  try {
+    return new TextDecoder("utf-8", { ignoreBOM: true, fatal: true }).decode(bytes);
+  } catch {
+    const name = file === "-" ? "stdin" : `"${file}"`;
+    writeErrorLine(
+      `note: ${name} is not UTF-8 everywhere: bytes that are not are read as "\ufffd"`,
+    );
+    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  }
 }
 
 /** @throws {Error} when there is no such file, or it may not be read. */

@@ -10,7 +10,7 @@ import { getEnv } from "./settings.ts";
 export function createVerb(name: string, summary: string): Command {
   return new Command(name)
     .description(summary)
-    .helpOption("--help", "print this help")
+    .helpOption("-h, --help", "print this help")
     .option("--config <file>", "read settings from this JSON file");
 }
 

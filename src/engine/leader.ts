@@ -42,7 +42,7 @@ export interface LeaderOptions {
   readonly speculate?: Speculate;
   /** A smaller model that guesses, too. */
   readonly draft?: RankRunner;
-  /** Tokens of one wait for a GPU take at most so long together, ms. Default 16. */
+  /** Tokens of one wait for a GPU take at most so long together, ms. Default: as `Chains`. */
   readonly waitMs?: number | null;
 }
 

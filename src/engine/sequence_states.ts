@@ -1,7 +1,7 @@
 /**
  * States of the sequences that are under way: where a step reads them and where it writes them, and
  * at which positions they are remembered. A sequence's rows are cut into segments there, each of
- * which goes on with the state that the one before it leaves.
+ * which goes on with the state that the one before it leaves. Allocates nothing per step.
  */
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
 import type { TokenChain } from "../rank/gpu/token_chain.ts";
@@ -10,30 +10,37 @@ import type { Sequence } from "./sequence.ts";
 import type { StatePlaces } from "./state_places.ts";
 import type { StepRunner } from "./step_runner.ts";
 
-/** A state that the step under way writes. */
-interface Written {
-  readonly slot: number;
-  /** Tokens that it is of. */
-  readonly position: number;
-  readonly place: number;
-}
+/** A state that the step under way writes: words of a record. */
+const SLOT = 0;
+/** Tokens that it is of. */
+const POSITION = 1;
+const PLACE = 2;
+const RECORD_WORDS = 3;
+
+/** Who takes the segments. */
+type Steps = Pick<StepRunner, "add" | "chain">;
 
 /** Most borders within a step at which a sequence leaves states: for more there are no places. */
 const BORDERS_MAX = 2;
 
 export class SequenceStates {
   readonly places: StatePlaces;
-  readonly #kv: KvBlocks;
+  readonly #kv: Pick<KvBlocks, "contentBefore">;
   /** By slot: the place of the sequence's state, -1: it has none yet; */
   readonly #current: Int32Array;
   /** positions at which it is to be remembered; */
   readonly #borders: number[][];
   /** and the content that it is remembered for as far as the answer has come; 0: none. */
   readonly #answered: Float64Array;
-  #written: Written[] = [];
+  /** [writtenCount, RECORD_WORDS], in the order in which the step writes them. */
+  readonly #written: Int32Array;
+  #writtenCount = 0;
+  /** Of the segment that is added. */
+  readonly #segment = { from: -1, to: -1 };
 
-  constructor(kv: KvBlocks, places: StatePlaces, slots: number) {
+  constructor(kv: Pick<KvBlocks, "contentBefore">, places: StatePlaces, slots: number) {
     this.places = places;
+    this.#written = new Int32Array(RECORD_WORDS * places.count);
     this.#kv = kv;
     this.#current = new Int32Array(slots).fill(-1);
     this.#borders = Array.from({ length: slots }, () => []);
@@ -62,42 +69,57 @@ export class SequenceStates {
   }
 
   /** Adds rows of the sequence to the step, or its chain; logits: of how many of the last ones. */
-  add(steps: StepRunner, sequence: Sequence, rows: number, logits: number): void {
+  add(steps: Steps, sequence: Sequence, rows: number, logits: number): void {
     const { slot, computed } = sequence;
     if (steps.chain !== null && steps.chain.tokens > 1) {
       return this.#addChain(steps, sequence, steps.chain);
     }
     const end = computed + rows;
-    const cuts = this.#borders[slot].filter((border) => border > computed && border < end)
-      .sort((a, b) => a - b).slice(0, BORDERS_MAX);
-    // What follows the last known id is guessed: each guess may be the last right one.
-    for (let position = sequence.known; position < end; position++) {
-      if (!cuts.includes(position)) cuts.push(position);
-    }
-    let from = computed;
-    let place = this.#current[slot];
-    for (const position of [...cuts, end]) {
-      const to = this.places.take();
+    let bordersLeft = BORDERS_MAX;
+    for (let from = computed; from < end;) {
+      const border = bordersLeft > 0 ? this.#borderBehind(slot, from) : end;
+      // What follows the last known id is guessed: each guess may be the last right one.
+      const position = Math.min(border, Math.max(sequence.known, from + 1), end);
+      if (position === border) bordersLeft--;
       const wanted = Math.max(0, Math.min(position - from, logits - (end - position)));
-      steps.add(sequence, from, position - from, wanted, { from: place, to });
-      this.#written.push({ slot, position, place: to });
+      this.#segment.from = from === computed ? this.#current[slot] : this.#segment.to;
+      this.#segment.to = this.#write(slot, position);
+      steps.add(sequence, from, position - from, wanted, this.#segment);
       from = position;
-      place = to;
     }
+  }
+
+  /** The first border behind a position; Infinity: there is none. */
+  #borderBehind(slot: number, position: number): number {
+    const borders = this.#borders[slot];
+    let first = Infinity;
+    for (let i = 0; i < borders.length; i++) {
+      if (borders[i] > position && borders[i] < first) first = borders[i];
+    }
+    return first;
+  }
+
+  /** A place for the state that the step leaves behind so many tokens of the sequence. */
+  #write(slot: number, position: number): number {
+    const place = this.places.take();
+    const at = RECORD_WORDS * this.#writtenCount++;
+    this.#written[at + SLOT] = slot;
+    this.#written[at + POSITION] = position;
+    this.#written[at + PLACE] = place;
+    return place;
   }
 
   /** A chain begins with the sequence's next row: each of its tokens leaves a state. */
   #addChain(
-    steps: StepRunner,
+    steps: Steps,
     sequence: Sequence,
     { tokens, states }: Pick<TokenChain, "tokens" | "states">,
   ): void {
     const { slot, computed } = sequence;
-    for (let i = 0; i < tokens; i++) {
-      states[i] = this.places.take();
-      this.#written.push({ slot, position: computed + i + 1, place: states[i] });
-    }
-    steps.add(sequence, computed, 1, 1, { from: this.#current[slot], to: states[0] });
+    for (let i = 0; i < tokens; i++) states[i] = this.#write(slot, computed + i + 1);
+    this.#segment.from = this.#current[slot];
+    this.#segment.to = states[0];
+    steps.add(sequence, computed, 1, 1, this.#segment);
   }
 
   /**
@@ -105,13 +127,18 @@ export class SequenceStates {
    */
   keep(sequence: Sequence): void {
     const { slot, computed } = sequence;
-    const counts = (each: Written) => each.slot === slot && each.position <= computed;
-    for (const { position, place } of this.#written.filter(counts)) {
-      this.#remember(sequence, position, place);
-      this.places.leave(this.#current[slot]);
-      this.#current[slot] = place;
+    const written = this.#written;
+    let left = 0;
+    for (let i = 0; i < this.#writtenCount; i++) {
+      const at = RECORD_WORDS * i;
+      const position = written[at + POSITION], place = written[at + PLACE];
+      if (written[at + SLOT] === slot && position <= computed) {
+        this.#remember(sequence, position, place);
+        this.places.leave(this.#current[slot]);
+        this.#current[slot] = place;
+      } else written.copyWithin(RECORD_WORDS * left++, at, at + RECORD_WORDS);
     }
-    this.#written = this.#written.filter((each) => !counts(each));
+    this.#writtenCount = left;
   }
 
   #remember({ slot, promptTokens, isExact }: Sequence, position: number, place: number): void {
@@ -128,8 +155,10 @@ export class SequenceStates {
 
   /** What is left does not count: all of a step, or the end of a chain. */
   drop(): void {
-    for (const { place } of this.#written) this.places.leave(place);
-    this.#written = [];
+    for (let i = 0; i < this.#writtenCount; i++) {
+      this.places.leave(this.#written[RECORD_WORDS * i + PLACE]);
+    }
+    this.#writtenCount = 0;
   }
 
   close(slot: number): void {

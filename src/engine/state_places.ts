@@ -9,6 +9,7 @@ import { check } from "../base/check.ts";
 import { BlockList } from "./block_list.ts";
 
 export class StatePlaces {
+  readonly count: number;
   /** By place: who has it, memory counts, too; the content that it is remembered for, or 0. */
   readonly #uses: Int32Array;
   readonly #contents: Float64Array;
@@ -19,6 +20,7 @@ export class StatePlaces {
   readonly #byContent = new Map<number, number>();
 
   constructor(places: number) {
+    this.count = places;
     this.#uses = new Int32Array(places);
     this.#contents = new Float64Array(places);
     this.#isExact = new Uint8Array(places);

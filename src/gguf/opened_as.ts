@@ -1,4 +1,4 @@
-/** Files that are read as models are, and are none: adapters, projectors, drafts. */
+/** Files that are opened beside a model (adapters, projectors, drafts): errors name which one. */
 import { ModelFormatError } from "../base/errors.ts";
 
 /**

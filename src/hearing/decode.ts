@@ -2,7 +2,7 @@
 import { RequestError } from "../base/errors.ts";
 import { decodeFlac } from "./decoders/flac.ts";
 import { decodeMp3 } from "./decoders/mp3.ts";
-import { decodeOpus } from "./decoders/opus.ts";
+import { decodeOggOpus, decodeWebm } from "./decoders/opus.ts";
 import { decodeWav } from "./decoders/wav.ts";
 import { checkSoundSize } from "./limits.ts";
 import { damaged, unknown } from "./sound_error.ts";
@@ -16,7 +16,8 @@ const DECODERS: Readonly<Record<SoundKind, Decoder>> = {
   wav: decodeWav,
   mp3: decodeMp3,
   flac: decodeFlac,
-  opus: decodeOpus,
+  opus: decodeOggOpus,
+  webm: decodeWebm,
 };
 
 /** No sound is louder, and its square is far from the largest number. */

@@ -1,7 +1,7 @@
 /** What a sound file is, by its first bytes. Decodes nothing. */
 
 /** What is read. */
-export type SoundKind = "wav" | "mp3" | "flac" | "opus";
+export type SoundKind = "wav" | "mp3" | "flac" | "opus" | "webm";
 
 /** As sentences have them. */
 export const SOUND_NAMES: Readonly<Record<SoundKind, string>> = {
@@ -9,6 +9,7 @@ export const SOUND_NAMES: Readonly<Record<SoundKind, string>> = {
   mp3: "an MP3",
   flac: "a FLAC",
   opus: "an Ogg of Opus",
+  webm: "a WebM or Matroska",
 };
 
 /** Where it is in an Ogg file, whose first page has one. */
@@ -18,6 +19,7 @@ const FIRST_PACKET = 28;
 export function soundKindOf(file: Uint8Array): SoundKind | null {
   if (has(file, 0, "RIFF") && has(file, 8, "WAVE")) return "wav";
   if (has(file, 0, "fLaC")) return "flac";
+  if (has(file, 0, "\x1aE\xdf\xa3")) return "webm";
   if (has(file, 0, "OggS") && has(file, FIRST_PACKET, "OpusHead")) return "opus";
   return isMp3(file) ? "mp3" : null;
 }
@@ -28,7 +30,6 @@ export function unreadName(file: Uint8Array): string | null {
     return has(file, FIRST_PACKET, "\x01vorbis") ? "an Ogg of Vorbis" : "an Ogg without Opus";
   }
   if (has(file, 4, "ftyp")) return "an MP4 or M4A";
-  if (has(file, 0, "\x1aE\xdf\xa3")) return "a WebM or Matroska";
   if (has(file, 0, "FORM") && has(file, 8, "AIF")) return "an AIFF";
   if (has(file, 0, "RF64") || has(file, 0, "RIFX")) return "a WAV of a rare kind";
   if (has(file, 0, "#!AMR")) return "an AMR";

@@ -52,7 +52,7 @@ export const PIECE_COUNT = 6;
 export const CAME = 7;
 /** What the system said, [REASON_BYTES] of ASCII, ended by 0. */
 export const REASON = 8;
-export const REASON_BYTES = 32;
+const REASON_BYTES = 32;
 /** Pieces: [offset in the span, address, bytes]. */
 export const PIECES = 16;
 export const PIECE_WORDS = 3;

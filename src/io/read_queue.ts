@@ -48,8 +48,6 @@ export interface ReadQueueOptions {
   readonly gapBytesMax?: number;
   /** merge(): the most bytes of a span; workers have room for so many. */
   readonly spanBytesMax?: number;
-  /** How long wait() looks before it sleeps. */
-  readonly spinUs?: number;
 }
 
 /** Room that every worker has for spans. */
@@ -58,13 +56,8 @@ export const SPAN_BYTES_MAX = 256 * 1024;
 const SLEEP_MS_MAX = 200;
 /** Who is awake takes the next read without being woken, which costs more than half a read. */
 const READS_PER_WAKE = 2;
-/** A probe is an atomic load and a pause, about 40 ns. */
-const PROBES_PER_US = 25;
 /** Failures whose entries are used again are remembered, the last so many. */
 const OLD_FAILURES_MAX = 4096;
-
-// Atomics.pause is newer than TypeScript's library.
-const pause: () => void = (Atomics as { pause?: () => void }).pause ?? (() => {});
 
 /** How a rank reads: by threads, or by the kernel (kernel_queue.ts). */
 export type Reads = Pick<
@@ -78,7 +71,6 @@ export class ReadQueue {
   readonly #path: string;
   readonly #gapBytesMax: number;
   readonly #spanBytesMax: number;
-  readonly #spinProbes: number;
   /** By priority: the ring, its entries, requests made. */
   readonly #rings: readonly number[];
   readonly #entries: readonly number[];
@@ -94,14 +86,13 @@ export class ReadQueue {
   readonly #oldFailures = new Map<number, string>();
 
   constructor(setup: BoardSetup, rank: number, options: ReadQueueOptions) {
-    const { path, gapBytesMax = 0, spanBytesMax = 64 * 1024, spinUs = 0 } = options;
+    const { path, gapBytesMax = 0, spanBytesMax = 64 * 1024 } = options;
     check(spanBytesMax <= SPAN_BYTES_MAX, "workers have room for a span");
     this.#board = new Board(setup);
     this.#words = this.#board.words;
     this.#path = path;
     this.#gapBytesMax = gapBytesMax;
     this.#spanBytesMax = spanBytesMax;
-    this.#spinProbes = spinUs * PROBES_PER_US;
     const priorities = [...Array(PRIORITY_COUNT).keys()];
     this.#rings = priorities.map((priority) => this.#board.ringWord(rank, priority));
     this.#entries = priorities.map((priority) => this.#board.entriesWord(rank, priority));
@@ -282,10 +273,7 @@ export class ReadQueue {
   #waitFor(word: number): ReadState {
     const words = this.#words;
     const at = word + STATE;
-    for (let probe = 0; probe < this.#spinProbes; probe++) {
-      if (Atomics.load(words, at) > WATCHED) break;
-      pause();
-    }
+    // Sleeps at once: a read takes longer than to be woken, and who spins has a worker's core.
     for (;;) {
       const state = Atomics.compareExchange(words, at, ASKED, WATCHED);
       if (state > WATCHED) return readState(state);

@@ -4,9 +4,8 @@
  */
 import { UnsupportedModelError } from "../base/errors.ts";
 import { formatBytes, MiB } from "../base/units.ts";
-import type { UnitShape } from "../bundle/units.ts";
 import { PAGE_BYTES } from "../memory/arena.ts";
-import { SLOT_RECORD_BYTES, usedBytes } from "../planner/mod.ts";
+import { besideGpu, type PlanInput, SLOT_RECORD_BYTES, sum, usedBytes } from "../planner/mod.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 import type { StreamingSteps } from "../rank/plan/stream_types.ts";
 import {
@@ -21,7 +20,7 @@ const ARENA_BYTES_GOAL = 3.5 * 1024 * MiB;
 const SLOTS_MIN = 512;
 
 export interface UnitBudget {
-  readonly units: readonly UnitShape[];
+  readonly units: PlanInput["units"];
   readonly budgetBytes: number;
   /** Of these, what is needed for something else. */
   readonly besideBytes: number;
@@ -101,7 +100,7 @@ function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
     // Arenas are whole pages, and what lies behind slots is aligned.
     const spare = budgetBytes - base.bytes - ranks * arenaCount * PAGE_BYTES;
     const room = steps.cache ? Math.max(0, spare) : 0;
-    const total = units.reduce((sum, { neurons }) => sum + neurons, 0);
+    const total = sum(units.map(besideGpu));
     const slots = Math.min(
       fewest + Math.floor(room / (slotBytes + SLOT_RECORD_BYTES) / ranks),
       Math.ceil(total / ranks) + fewest,

@@ -61,7 +61,7 @@ export interface LoadOptions extends EngineOptions {
   readonly gpuLossAtLook?: number;
   /**
    * Tokens that a GPU computes in one wait take at most so long together, ms; 0: one token a wait.
-   * Left out: 16, and on software one token.
+   * Left out: 33, and on software one token.
    */
   readonly gpuWaitMs?: number;
   /**

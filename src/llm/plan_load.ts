@@ -31,7 +31,7 @@ import {
   speculateFor,
 } from "./load_options.ts";
 import { readersOf, readsByKernel } from "./packed_readers.ts";
-import { type Budget, expectAgain, type PlannableModel, planWithin } from "./plan_within.ts";
+import { type Budget, type PlannableModel, planWithin } from "./plan_within.ts";
 import { rankOptionsFor } from "./rank_options.ts";
 
 /** A model as its files describe it. */
@@ -233,7 +233,7 @@ function planPacked(
     profile: options.profile ?? DEFAULT_PROFILE,
     stats: null,
   };
-  const { plan, ranks, isDirect } = planWithin(of, module, budget, gpu);
+  const { plan, ranks, isDirect, expectAgain } = planWithin(of, module, budget, gpu);
   if (plan.kind === "refusal") throw new BudgetError(plan.budgetBytes, plan.neededBytes);
   const read = { plans: [...ranks!], isDirect, ioWorkers: plan.ioWorkers };
   // What a GPU saves of the disk is in no formula.
@@ -241,7 +241,7 @@ function planPacked(
   return {
     ...read,
     expectedDecodeTps: plan.expected.tokensPerSecond,
-    expectAgain: (predictedPerActive) => expectAgain(of, module, budget, predictedPerActive),
+    expectAgain,
   };
 }
 

@@ -9,6 +9,8 @@ import type { GgufFile } from "../gguf/types.ts";
 import { isSilentKind, summarizePredictors } from "../model/mod.ts";
 import type { ModelConfig, ModelDescription } from "../model/types.ts";
 import {
+  besideGpu,
+  expectLaidOut,
   type MachineProfile,
   type MemoryPlan,
   modelUnits,
@@ -57,6 +59,8 @@ export interface PlannedModel {
   readonly ranks: readonly RankPlan[] | null;
   /** A packed model is read past the system's file cache. */
   readonly isDirect: boolean;
+  /** Tokens a second, once somebody has counted predicted neurons for each that fires. */
+  readonly expectAgain?: (predictedPerActive: number) => number;
 }
 
 /**
@@ -90,17 +94,6 @@ export function planWithin(
     const plan = { kind: "refusal", budgetBytes, neededBytes, residentBytes } as const;
     return { ...other, plan };
   }
-}
-
-/** Tokens a second, once somebody has counted predicted neurons for each that fires. */
-export function expectAgain(
-  of: PlannableModel,
-  module: WebAssembly.Module,
-  options: LoadOptions & Budget,
-  predictedPerActive: number,
-): number {
-  const { input } = inputOf(of, module, options);
-  return decide({ ...input, predictedPerActive }).expected.tokensPerSecond;
 }
 
 function inputOf(
@@ -183,6 +176,7 @@ function layOut(
   const { units } = input;
   const { budgetBytes, besideBytes = 0, observe = [], streamingSteps } = options;
   const { chunkTokens, ioWorkers, mergeGapBytes, hotFractions, expected } = decided;
+  const steps = { ...ALL_STEPS, ...streamingSteps };
   const sharedLane = experts !== null && experts.sharedFeedForwardLength > 0 ? 1 : 0;
   const rankOptions = rankOptionsFor(model, module, { chunkTokens, ...options }, gpu);
   // Where all gates are in memory no predictor is asked: their room is for slots.
@@ -193,7 +187,7 @@ function layOut(
     });
   const chosen = chooseUnits({
     ...{ units, budgetBytes, besideBytes, ioWorkers },
-    steps: { ...ALL_STEPS, ...streamingSteps },
+    steps,
     gapBytes: mergeGapBytes || undefined,
     readsGatesFirst: expected.readsGatesFirst,
     hotShare: decided.way === "units" || decided.slots === 0 ? undefined : hotFractions,
@@ -203,12 +197,22 @@ function layOut(
     lanes: experts === null ? 1 : experts.usedCount + sharedLane,
     plan: planFor,
   });
-  const ranks = planFor(chosen);
+  const places = placesOf(planFor(chosen), chosen);
+  const laid = { chunkTokens, ioWorkers, ...places };
+  const again = { ...input, readsGatesFirst: chosen.readsGatesFirst };
+  const found = expectLaidOut(again, laid);
+  // The border that is best of the slots that there are, and no more of them than neurons.
+  const hotShare = places.slotBytes > 0 && steps.cache ? found.hotFractions : chosen.hotShare;
+  const ranks = planFor({ ...chosen, hotShare });
   const readers = readersOf(of, ranks, { options, budgetBytes, ioWorkers, units: units.length });
   const regions = usedRegions(ranks, { units: units.length, ioWorkers: readers.ioWorkers });
   const taken = { regions, totalBytes: total(regions), ranks: usedByRanks(ranks) };
-  const plan = { ...decided, budgetBytes, ...taken, ...placesOf(ranks, chosen), ...readers };
-  return { plan, ranks, isDirect: readers.isDirect };
+  return {
+    plan: { ...decided, budgetBytes, ...taken, ...places, ...found, ...readers },
+    ...{ ranks, isDirect: readers.isDirect },
+    expectAgain: (predictedPerActive) =>
+      expectLaidOut({ ...again, predictedPerActive }, laid).expected.tokensPerSecond,
+  };
 }
 
 /** What the user asks for comes first; then what the planner decided, where it can be done. */
@@ -244,6 +248,6 @@ function placesOf(
     way: hasResidentGates ? "gates" : "predictor",
     slots,
     slotBytes: ranks[0].stream!.slotBytes,
-    residentShare: Math.min(1, slots / sum(units.map(({ neurons }) => neurons))),
+    residentShare: Math.min(1, slots / sum(units.map(besideGpu))),
   };
 }

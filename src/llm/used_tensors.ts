@@ -22,6 +22,7 @@ export function usedTensors(
     }
   }
   for (const { factors } of model.config.ropes) if (factors !== null) names.add(factors.tensor);
+  if (model.config.scoreBiases) names.add(model.config.scoreBiases.table.tensor);
   const used = new Map([...file.tensors].filter(([name]) => names.has(name)));
   if (model.config.patches !== undefined) layFlat(used, model);
   return used;

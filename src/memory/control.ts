@@ -1,6 +1,6 @@
 /**
- * The threads' meeting place, over the words of control_layout.ts. The only file that spins or
- * sleeps. Knows nothing of models.
+ * The threads' meeting place, over the words of control_layout.ts. The only file that spins; for
+ * reads, ranks and workers sleep and wake in src/io. Knows nothing of models.
  *
  * A waiting thread spins for a bounded time, because waking a sleeper costs 25 µs and more, and
  * then sleeps, because a spinner on a busy machine takes the core that the others need. How long

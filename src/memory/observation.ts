@@ -58,7 +58,7 @@ const PLANE_ALIGN_BYTES = 64;
 const ELEMENT_BYTES = { fired: 1, gate: 4, residual: 4, chosen: 1 } as const;
 
 /** Lays out the buffer of an engine. */
-export function planObservation(size: ObservationSize): ObservationPlan {
+function planObservation(size: ObservationSize): ObservationPlan {
   const perToken = size.planes.reduce((sum, plane) => sum + tokenBytes(size, plane), 0);
   const { bytesMax = BYTES_MAX_DEFAULT } = size;
   const fitting = Math.floor(bytesMax / Math.max(1, perToken * size.layerCount));

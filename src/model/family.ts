@@ -152,9 +152,11 @@ export interface Family {
   readonly architecture: string;
   /**
    * Which dimensions of a head its converted weights pair up, or a table added to embeddings;
-   * "sloped": scores fall with distance, if the file or `alibiMaxBias` says so.
+   * "sloped": scores may fall with distance. "bucketed": they have biases by distance.
    */
-  readonly positions: RopeConfig["kind"] | "learned" | "sloped" | "none";
+  readonly positions: RopeConfig["kind"] | "learned" | "sloped" | "bucketed" | "none";
+  /** What the file calls a tensor of a name that most have. Null: so. */
+  readonly nameInFile: ((name: string) => string) | null;
   /** How steeply, where the file does not say; above 0, heads are not rotated. Null: not. */
   readonly alibiMaxBias: ((shape: ScaleShape) => number) | null;
   /** The file may cut off queries, keys and values: `attention.clamp_kqv`. */
@@ -180,6 +182,8 @@ export interface Family {
   readonly indexer: {
     readonly pairs: IndexerConfig["pairs"];
     readonly mayShare: boolean;
+    /** Of blocks of them, by heads: in contexts of all blocks. */
+    readonly ofBlocks?: true;
   } | null;
   /**
    * A block behind the layers guesses tokens, of rows as the last norm makes them, or of plain
@@ -250,6 +254,8 @@ export interface Family {
    * and ups. Null: it does not.
    */
   readonly swigluLimits: "activated" | "gates" | null;
+  /** The activation of neurons without gates, where that is said by tensors; null: as above. */
+  readonly ungatedActivation: Activation | null;
   /** The activation of models that nothing but their shape tells apart; null: as above. */
   readonly activationOf: ((shape: MixtureShape) => Activation) | null;
   /**
@@ -311,6 +317,8 @@ export interface Family {
   readonly logitSoftCap: number | null;
   /** What heads give, and what neurons give, is normalised before the matrix that merges it. */
   readonly hasInnerNorms: boolean;
+  /** What of layers texts have no use for, as tensors are called. */
+  readonly unused: readonly string[];
   /** Null: the family is dense. */
   readonly experts: ExpertChoices | null;
   /** Where files have weights that score how well two texts go together: what they do. */
@@ -327,6 +335,7 @@ export interface Family {
 export const COMMON: Omit<Family, "architecture" | "positions"> = {
   positionsOfSections: null,
   sections: null,
+  nameInFile: null,
   alibiMaxBias: null,
   mayClampProjections: false,
   isEncoder: false,
@@ -355,6 +364,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   hasOwnValues: false,
   feedForward: { activation: "silu", isGated: true, activatesUp: false },
   swigluLimits: null,
+  ungatedActivation: null,
   activationOf: null,
   fusesGateAndUp: false,
   countsGatesAndUps: false,
@@ -381,6 +391,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   attentionSoftCap: null,
   logitSoftCap: null,
   hasInnerNorms: false,
+  unused: [],
   experts: null,
   ranks: { activation: "tanh", isSoftmax: false, reads: "first" },
   silencedTokens: null,

@@ -58,14 +58,15 @@ export interface StateSpaceConfig {
   /**
    * "channels": each has decays of its own, and time steps that, like what writes and reads, are
    * made of all convolved channels. "heads": channels of a head share one decay and step, heads of
-   * a group share what writes and reads, and the layer's input makes all of it. "deltas": the same,
-   * but what a head writes is how much its state has to be corrected by; groups have keys and
-   * queries, heads values. "keyed": a head's state has a decay for each key's number, and what one
+   * a group share what writes and reads, and the layer's input makes all of it. "channelHeads": so,
+   * but there is one group, and all convolved channels make that. "deltas": as "heads", but what a
+   * head writes is how much its state has to be corrected by; groups have keys and queries, heads
+   * values. "keyed": a head's state has a decay for each key's number, and what one
    * key brings back of it goes out by another one (`TimeMixTensors`). "keyDeltas": as "deltas",
    * with such decays, and each head has a key and a query (`KeyDeltaTensors`). "added": with such
    * decays, and what a key brings back stays (`FinchTensors`).
    */
-  readonly kind: "channels" | "heads" | "deltas" | "keyed" | "keyDeltas" | "added";
+  readonly kind: "channels" | "heads" | "channelHeads" | "deltas" | "keyed" | "keyDeltas" | "added";
   /** Tokens that the convolution sees, the last of them the token itself. */
   readonly taps: number;
   /** Channels. */
@@ -168,14 +169,18 @@ export interface StateSpaceTensors {
   /** Its first rows of what gates, and of what is convolved. */
   readonly gateRow: number;
   readonly convolvedRow: number;
+  /** Both are the first head's: each head has its rows of both together. Left out: they are not. */
+  readonly isByHead?: true;
   /** [convolved rows, taps], the token's own tap last, and [convolved rows] or null. */
   readonly convolution: VectorTensor;
   readonly convolutionBias: VectorTensor | null;
-  /** Of "channels": what is made of all convolved channels. */
+  /** Of "channels" and "channelHeads": what is made of all convolved channels. */
   readonly shared: {
-    /** [stepRank + 2 · state, inner]: steps, what writes, what reads. */
+    /** [stepRank + 2 · state, inner]: what makes steps, what writes, and what reads. */
     readonly matrix: MatrixTensor;
-    /** [inner, stepRank]: steps of channels. */
+    /** Its first row of each. */
+    readonly rows: Readonly<Record<"step" | "input" | "output", number>>;
+    /** [heads, stepRank]: steps. */
     readonly steps: MatrixTensor;
     /** Of the three parts; null: they are not normalised, or without weights. */
     readonly norms: {

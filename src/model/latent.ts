@@ -16,11 +16,6 @@ export function dimsOnGpu(
   return { headDim, valueDim: cachedValueDim(config), sharesKeys: latent !== null };
 }
 
-/** Dimensions of a query as the query matrix makes it. */
-export function projectedQueryDim({ headDim, latent }: Omit<Heads, "valueDim">): number {
-  return latent === null ? headDim : ownKeyDim(latent);
-}
-
 /** Dimensions that a head gives to the output projection. */
 export function mergedHeadDim({ valueDim, latent }: Omit<Heads, "headDim">): number {
   return latent === null ? valueDim : latent.valueDim;

@@ -16,13 +16,14 @@ export {
   type PredictorSummary,
   summarizePredictors,
 } from "./powerinfer.ts";
-export { cachedValueDim, mergedHeadDim, ownKeyDim, projectedQueryDim } from "./latent.ts";
+export { cachedValueDim, mergedHeadDim, ownKeyDim } from "./latent.ts";
 export { HEARING_KINDS, hears, readHearing } from "./read/read_hearing.ts";
 export { readVision, VISION_KINDS } from "./read/read_vision.ts";
 export { projectedRows } from "./projected_rows.ts";
 export { isSilentKind } from "./silent_kinds.ts";
 export type { ReadOptions } from "./read/read_config.ts";
 export { alibiSlopes } from "./alibi.ts";
+export { bucketOf } from "./score_biases.ts";
 export {
   fillRopeTable,
   fillRopeTableByAxes,

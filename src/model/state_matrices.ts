@@ -1,6 +1,12 @@
-/** The matrices of a layer's state space, in the order in which a token meets them. */
-import type { MatrixTensor, StateSpaceTensors } from "./types.ts";
+/** What a state space is made of, as far as several have to know it. */
+import type { MatrixTensor, StateSpaceConfig, StateSpaceTensors } from "./types.ts";
 
+/** Steps, what writes and what reads are made of all convolved channels. */
+export function areMadeOfAll({ kind }: Pick<StateSpaceConfig, "kind">): boolean {
+  return kind === "channels" || kind === "channelHeads";
+}
+
+/** The matrices of a layer's state space, in the order in which a token meets them. */
 export function stateMatrices(
   { input, deltas, shared, output }: StateSpaceTensors,
 ): MatrixTensor[] {

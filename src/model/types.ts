@@ -15,6 +15,7 @@ import type {
 } from "./feed_forward_types.ts";
 import type { GuessConfig, GuessTensors } from "./guess_types.ts";
 import type { LayerConfig, LayerShape } from "./layer_types.ts";
+import type { ScoreBiases } from "./score_biases.ts";
 import type { Pooling, RankerTensors, TextHeadTensors } from "./text_head_types.ts";
 import type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling } from "./rope_types.ts";
 import type {
@@ -119,6 +120,8 @@ export interface ModelConfig {
    * `alibiSlopes`. 0 = they do not.
    */
   readonly alibiMaxBias: number;
+  /** Scores have biases by distance, in buckets. Left out: they have none. */
+  readonly scoreBiases?: ScoreBiases;
   /** Multiplies what heads give; usually 1. */
   readonly valueScale: number;
   /** Queries, keys and values are cut off at ± this, before they are normalised; 0 = not. */

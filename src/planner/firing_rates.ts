@@ -25,7 +25,7 @@ export interface FiringRates {
 }
 
 /** A unit, as far as it is known. */
-export type RatedUnit = UnitShape & Partial<Pick<BundleUnit, "rates">> & {
+export type RatedUnit = UnitShape & Partial<Pick<BundleUnit, "rates" | "order">> & {
   /** Of each stripe the first so many are a GPU's: nobody else computes them. Left out: none. */
   readonly gpuOfStripe?: number;
 };
@@ -34,6 +34,11 @@ export type RatedUnit = UnitShape & Partial<Pick<BundleUnit, "rates">> & {
 const BINS = 400;
 const LOG_RATE_MIN = Math.log(1e-7);
 const SAMPLES = 512;
+
+/** Neurons of a unit that threads have. */
+export function besideGpu({ neurons, stripes, gpuOfStripe = 0 }: RatedUnit): number {
+  return neurons - stripes * gpuOfStripe;
+}
 
 /** Share of tokens for which a unit is computed at all. */
 export function usageOf({ expert }: Pick<UnitShape, "expert">, { experts }: ModelConfig): number {
@@ -59,7 +64,7 @@ export function firingRates(
   const samples = assumedRates();
   for (const unit of units) {
     const usage = usageOf(unit, config);
-    for (const rate of samples) histogram.add(usage * rate, unit.neurons / SAMPLES);
+    for (const rate of samples) histogram.add(usage * rate, besideGpu(unit) / SAMPLES);
   }
   return histogram.build("assumed");
 }
@@ -78,7 +83,7 @@ function addRates(
 
 function allFire(units: readonly RatedUnit[], config: ModelConfig): FiringRates {
   const histogram = new Histogram();
-  for (const unit of units) histogram.add(usageOf(unit, config), unit.neurons);
+  for (const unit of units) histogram.add(usageOf(unit, config), besideGpu(unit));
   return histogram.build("all");
 }
 
@@ -86,11 +91,14 @@ function allFire(units: readonly RatedUnit[], config: ModelConfig): FiringRates 
 function addCounted(histogram: Histogram, units: readonly RatedUnit[], stats: FiringStats): void {
   const tokens = Math.max(1, stats.units["1"]);
   const begins = new Map<number, number>();
-  for (const { layer, neurons } of units) {
+  for (const unit of units) {
+    const { layer, neurons, order, stripes, gpuOfStripe = 0 } = unit;
     const begin = begins.get(layer) ?? 0;
     begins.set(layer, begin + neurons);
-    for (const count of layerCounts(stats, "1", layer).subarray(begin, begin + neurons)) {
-      histogram.add(count / tokens, 1);
+    const counts = layerCounts(stats, "1", layer).subarray(begin, begin + neurons);
+    for (let position = 0; position < neurons; position++) {
+      if (position % (neurons / stripes) < gpuOfStripe) continue;
+      histogram.add(counts[order?.[position] ?? position] / tokens, 1);
     }
   }
 }

@@ -4,6 +4,8 @@ export { DEFAULT_PROFILE, machineId, PROFILE_VERSION } from "./machine_profile.t
 export type { GpuProfile, MachineProfile, RandomReads } from "./machine_profile.ts";
 export { profilePath, readGBps, readProfile, writeProfile } from "./machine_profile.ts";
 export { modelUnits } from "./model_units.ts";
+export { besideGpu } from "./firing_rates.ts";
+export { expectLaidOut, type LaidOut } from "./expectations.ts";
 export { planMemory } from "./plan_memory.ts";
 export type {
   ArenaSlots,

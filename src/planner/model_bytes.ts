@@ -5,7 +5,7 @@
 import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import { type PlanOptions, planRanks } from "../rank/plan/plan.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
-import { usageOf } from "./firing_rates.ts";
+import { besideGpu, usageOf } from "./firing_rates.ts";
 import type { PlanInput } from "./plan_types.ts";
 
 /** What a rank always holds. */
@@ -111,7 +111,8 @@ export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
   };
   const perLayer = new Map<number, number>();
   for (const unit of units) {
-    const { neurons, gate, up, down, restOffsetBytes, bundleBytes, factorsSizeBytes, layer } = unit;
+    const { gate, up, down, restOffsetBytes, bundleBytes, factorsSizeBytes, layer } = unit;
+    const neurons = besideGpu(unit);
     const usage = usageOf(unit, config);
     const ownGate = gate?.sizeBytes ?? 0;
     sums.neurons += neurons;

@@ -6,8 +6,7 @@
  *   fixed  = weights of no neuron + keys and values + workspace of each arena + factors of down
  *          + gates (way "gates") + tables of neurons + staging + reading threads + process
  *   slots  = (budget − fixed) / (slot + its record)
- *   hits   = hit_rate.ts, with the hot share that is best of 16 up to a limit by batch size
- *   speed  = decode_time.ts
+ *   hits, speed = expectations.ts
  *
  * Knows nothing of threads and files.
  */
@@ -16,29 +15,18 @@ import { GiB, MiB } from "../base/units.ts";
 import { CLUSTER_SLOTS } from "../cache/neuron_cache.ts";
 import {
   ARENA_SLACK_BYTES,
-  HOT_SHARE_MAX,
   IO_WORKER_BYTES,
   KERNEL_READS_BYTES,
   NEURON_RECORD_BYTES,
   PREDICTED_PER_ACTIVE,
-  PREFILL_MACS_PER_THREAD,
   processBytes,
   SLOT_RECORD_BYTES,
   SLOTS_MIN_PER_ACTIVE,
   SLOTS_MIN_PER_RANK,
 } from "./calibration.ts";
-import { type DecodeInput, expectDecode } from "./decode_time.ts";
 import { measuredWorkers, mergeGapBytes } from "./disk_speed.ts";
-import { type FiringRates, firingRates } from "./firing_rates.ts";
-import { hitRate, ratesOfBatch } from "./hit_rate.ts";
-import {
-  canPredict,
-  type FixedModel,
-  fixedModel,
-  fixedWeightCount,
-  sumUnits,
-  type UnitSums,
-} from "./model_bytes.ts";
+import { Expectations } from "./expectations.ts";
+import type { UnitSums } from "./model_bytes.ts";
 import { type ResidentLayout, residentLayout } from "./resident_layout.ts";
 import { requestSeconds, sum, total } from "./sums.ts";
 import { planWholeUnits } from "./whole_units.ts";
@@ -56,7 +44,6 @@ const CHUNKS = [64, 128, 256, 512] as const;
 const CHUNK_TOKENS_RESIDENT = { dense: 64, mixture: 256 } as const;
 /** Prompts read their neurons in pieces of about this, two a rank. */
 const STAGED_BYTES = MiB;
-const HOT_STEPS = 16;
 /** Threads that read. */
 const WORKERS_PER_CORE_MAX = 4;
 /** A rank with more would have no machine to run on. */
@@ -88,20 +75,12 @@ export function planMemory(input: PlanInput): MemoryPlan | PlanRefusal {
 class MemoryPlanner {
   readonly #in: PlanInput;
   readonly #sums: UnitSums;
-  readonly #rates: FiringRates;
-  readonly #ways: readonly ("gates" | "predictor")[];
-  readonly #fixed = new Map<string, FixedModel>();
+  readonly #expectations: Expectations;
 
   constructor(input: PlanInput) {
     this.#in = input;
-    this.#sums = sumUnits(input);
-    const { model: { config }, units, stats, isSparse } = input;
-    const activation = isSparse === false ? "silu" : config.feedForward.activation;
-    const feedForward = { ...config.feedForward, activation };
-    this.#rates = firingRates(units, { ...config, feedForward }, stats);
-    const { ways = ["gates", "predictor"] } = input;
-    const canAsk = isSparse !== false && canPredict(input);
-    this.#ways = canAsk ? ways : ["gates"];
+    this.#expectations = new Expectations(input);
+    this.#sums = this.#expectations.sums;
   }
 
   plan(): MemoryPlan | PlanRefusal {
@@ -115,13 +94,14 @@ class MemoryPlanner {
     if (this.#in.units.length === 0) {
       return { kind: "refusal", budgetBytes, neededBytes: residentBytes, residentBytes };
     }
-    if (this.#rates.source === "all") {
+    if (this.#expectations.rates.source === "all") {
       return planWholeUnits({
         residentBytes,
-        ...{ input: this.#in, sums: this.#sums, firing: this.#rates.perToken, chunks: CHUNKS },
+        ...{ input: this.#in, sums: this.#sums, chunks: CHUNKS },
+        firing: this.#expectations.rates.perToken,
         workers: this.#workerCounts(),
-        fixedOf: (chunkTokens) => this.#fixedOf({ way: "gates", chunkTokens }),
-        prefill: (chunkTokens, share) => this.#prefill(chunkTokens, share),
+        fixedOf: (chunkTokens) => this.#expectations.fixedOf({ way: "gates", chunkTokens }),
+        prefill: (chunkTokens, share) => this.#expectations.prefill(chunkTokens, share),
       });
     }
     let best: Sized | null = null;
@@ -139,7 +119,7 @@ class MemoryPlanner {
   #choices(): Choice[] {
     const { budgetBytes, threads } = this.#in;
     const arenasMax = divCeil(budgetBytes / threads, 4 * GiB - ARENA_SLACK_BYTES) + 1;
-    return this.#ways.flatMap((way) =>
+    return this.#expectations.ways.flatMap((way) =>
       CHUNKS.flatMap((chunkTokens) =>
         this.#workerCounts().flatMap((ioWorkers) =>
           Array.from(
@@ -165,12 +145,14 @@ class MemoryPlanner {
   #size(choice: Choice): Sized | null {
     const slots = this.#slots(choice);
     if (slots < this.#slotsMin(choice.way)) return null;
-    const { rate } = this.#bestHot(0, slots, [0, this.#hotShareMax(0)]);
+    const expectations = this.#expectations;
+    const { rate } = expectations.bestHot(0, slots, [0, expectations.hotShareMax(0)]);
+    const share = slots / this.#sums.neurons;
     return {
       ...choice,
       slots,
-      expected: this.#expect(choice.way, choice, { rate, share: slots / this.#sums.neurons }),
-      prefillTokensPerSecond: this.#prefill(choice.chunkTokens, slots / this.#sums.neurons),
+      expected: expectations.decode(choice.way, choice, { rate, share }),
+      prefillTokensPerSecond: expectations.prefill(choice.chunkTokens, share),
     };
   }
 
@@ -193,7 +175,7 @@ class MemoryPlanner {
 
   /** Fewer slots than the neurons of a layer that are used at once would be no cache. */
   #slotsMin(way: Choice["way"]): number {
-    const used = this.#rates.perToken / this.#in.model.config.blockCount *
+    const used = this.#expectations.rates.perToken / this.#in.model.config.blockCount *
       (way === "predictor" ? PREDICTED_PER_ACTIVE : 1);
     const least = Math.max(SLOTS_MIN_PER_ACTIVE * used, SLOTS_MIN_PER_RANK * this.#in.threads);
     return Math.min(this.#sums.neurons, Math.ceil(least));
@@ -212,7 +194,7 @@ class MemoryPlanner {
   #regions(choice: Choice, slots: number): MemoryRegion[] {
     const { way, arenas, ioWorkers } = choice;
     const sums = this.#sums;
-    const { ranks } = this.#fixedOf(choice);
+    const { ranks } = this.#expectations.fixedOf(choice);
     const over = (of: (rank: typeof ranks[number]) => number) => sum(ranks.map(of));
     const slotBytes = sums.slotBytes[way];
     return [
@@ -238,79 +220,12 @@ class MemoryPlanner {
     return divCeil(STAGED_BYTES, cluster) * cluster;
   }
 
-  #fixedOf({ way, chunkTokens }: Pick<Choice, "way" | "chunkTokens">): FixedModel {
-    const key = `${way} ${chunkTokens}`;
-    let fixed = this.#fixed.get(key);
-    if (fixed === undefined) {
-      fixed = fixedModel(this.#in, { hasPredictors: way === "predictor", chunkTokens });
-      this.#fixed.set(key, fixed);
-    }
-    return fixed;
-  }
-
-  /**
-   * rate: of firings that find their neuron; share: of neurons that have slots. Who is named in
-   * vain nearly fires, as often as who does, or is anyone: half and half (NOTES.md).
-   */
-  #expect(
-    way: DecodeInput["way"],
-    choice: Pick<Choice, "chunkTokens" | "ioWorkers">,
-    { rate, share }: { rate: number; share: number },
-  ): ExpectedDecode {
-    const { profile, threads, contextLength, model: { config } } = this.#in;
-    const fixed = this.#fixedOf({ ...choice, way: way === "predictor" ? way : "gates" });
-    return expectDecode({
-      ...{ way, profile, threads, contextLength, sums: this.#sums, hitRate: rate },
-      ioWorkers: choice.ioWorkers,
-      layers: config.blockCount,
-      isSparse: this.#rates.source !== "all",
-      firing: this.#rates.perToken,
-      fixedBytes: fixed.readPerToken,
-      predictorBytes: fixed.readPerToken -
-        this.#fixedOf({ ...choice, way: "gates" }).readPerToken,
-      predictedPerActive: this.#in.predictedPerActive ?? PREDICTED_PER_ACTIVE,
-      vainHitRate: this.#in.predictedPerActive === undefined ? rate : (rate + share) / 2,
-      contextBytes: sum(fixed.ranks.map(({ context }) => context)),
-      readsGatesFirst: this.#in.readsGatesFirst,
-    });
-  }
-
-  /** A piece of a prompt reads all neurons once, in long reads, while it computes. */
-  #prefill(chunkTokens: number, residentShare: number): number {
-    const { profile, threads } = this.#in;
-    const weights = fixedWeightCount(this.#in) + this.#sums.usedWeights;
-    const computing = chunkTokens * weights / (threads * PREFILL_MACS_PER_THREAD);
-    const bytes = this.#sums.bundleBytes * Math.max(0, 1 - residentShare);
-    return chunkTokens / Math.max(computing, bytes / profile.disk.sequentialBytesPerS);
-  }
-
-  #hotShareMax(more: number): number {
-    // Without counts nobody knows which clusters are hot.
-    return this.#rates.source === "assumed" ? 0 : HOT_SHARE_MAX[more];
-  }
-
-  /** The best of some shares of the slots that may be hot while `more` + 1 sequences decode. */
-  #bestHot(
-    more: number,
-    slots: number,
-    shares: readonly number[],
-  ): { share: number; rate: number } {
-    const bins = ratesOfBatch(this.#rates.bins, more + 1);
-    return shares
-      .map((share) => ({ share, rate: hitRate(bins, slots, Math.floor(share * slots)) }))
-      .reduce((best, each) => each.rate > best.rate ? each : best);
-  }
-
   #build(sized: Sized): MemoryPlan {
     const { profile, budgetBytes } = this.#in;
     const { way, slots, ioWorkers } = sized;
     const regions = this.#regions(sized, slots);
-    const hot = HOT_SHARE_MAX.map((_, more) => {
-      const most = this.#hotShareMax(more);
-      const steps = most === 0 ? 0 : HOT_STEPS;
-      const tried = Array.from({ length: steps + 1 }, (_, i) => most * i / HOT_STEPS);
-      return this.#bestHot(more, slots, tried);
-    });
+    const hot = this.#expectations.hot(slots);
+    const share = slots / this.#sums.neurons;
     const shares = hot.map(({ share }) => share);
     const readBytes = this.#sums.slotBytes[way];
     const gap = mergeGapBytes(profile.disk);
@@ -321,13 +236,13 @@ class MemoryPlanner {
       totalBytes: total(regions),
       ranks: this.#ranks(sized, shares),
       slotBytes: this.#sums.slotBytes[way],
-      residentShare: slots / this.#sums.neurons,
+      residentShare: share,
       hotFractions: shares,
       mergeGapBytes: Math.max(1, Math.floor(gap / bundleBytes)) * bundleBytes,
       chunkTokens: sized.chunkTokens,
       prefillTokensPerSecond: sized.prefillTokensPerSecond,
-      expected: this.#expect(way, sized, { rate: hot[0].rate, share: slots / this.#sums.neurons }),
-      rates: this.#rates.source,
+      expected: this.#expectations.decode(way, sized, { rate: hot[0].rate, share }),
+      rates: this.#expectations.rates.source,
     };
   }
 
@@ -335,7 +250,7 @@ class MemoryPlanner {
   #ranks(sized: Sized, hotShares: readonly number[]): MemoryPlan["ranks"] {
     const { threads, model: { config } } = this.#in;
     const { arenas, way } = sized;
-    const { ranks } = this.#fixedOf(sized);
+    const { ranks } = this.#expectations.fixedOf(sized);
     const ownFixed = new Set<MemoryRegion["name"]>(["weights", "context", "workspace"]);
     const shared = this.#regions(sized, 0)
       .filter(({ name }) => !ownFixed.has(name) && name !== "process" && name !== "io");
@@ -359,15 +274,6 @@ class MemoryPlanner {
     });
   }
 
-  /** In memory, too, predictors are asked where that is faster than all gates. */
-  #expectResident(chunkTokens: number): ExpectedDecode {
-    const [gates, predicted] = (["resident", "predictor"] as const)
-      .map((way) => this.#expect(way, { chunkTokens, ioWorkers: 1 }, { rate: 1, share: 1 }));
-    const isPredicted = this.#ways.includes("predictor") &&
-      predicted.tokensPerSecond > gates.tokensPerSecond;
-    return isPredicted ? predicted : gates;
-  }
-
   #residentPlan(resident: ResidentLayout, chunkTokens: number): MemoryPlan {
     return {
       kind: "plan",
@@ -376,9 +282,9 @@ class MemoryPlanner {
       ...{ budgetBytes: this.#in.budgetBytes, chunkTokens },
       ...{ slotBytes: 0, slots: 0, residentShare: 1, hotFractions: [1] },
       ...{ readBytes: 0, mergeGapBytes: 0 },
-      prefillTokensPerSecond: this.#prefill(chunkTokens, 1),
-      expected: this.#expectResident(chunkTokens),
-      rates: this.#rates.source,
+      prefillTokensPerSecond: this.#expectations.prefill(chunkTokens, 1),
+      expected: this.#expectations.ofResident(chunkTokens),
+      rates: this.#expectations.rates.source,
     };
   }
 }

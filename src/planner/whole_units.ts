@@ -97,7 +97,7 @@ function planOf(by: Choice): MemoryPlan | PlanRefusal {
       ...{ slotBytes: unitBytes, slots: places, hotFractions: [0] },
       ...{ readBytes: PIECE_BYTES, mergeGapBytes: 0 },
       prefillTokensPerSecond: by.prefill(chunkTokens, residentShare),
-      expected: expect(by, residentShare),
+      expected: expectWholeUnits(by, residentShare),
       rates: "all",
     };
   }
@@ -140,8 +140,9 @@ function ranksOf(by: Choice, arenas: number, places: number): MemoryPlan["ranks"
   }));
 }
 
-function expect(
-  { input, sums, fixed, firing }: Choice,
+/** What to expect where so large a share of the units has room. */
+export function expectWholeUnits(
+  { input, sums, fixed, firing }: Pick<Choice, "input" | "sums" | "fixed" | "firing">,
   residentShare: number,
 ): ExpectedDecode {
   const { profile, threads, model: { config } } = input;

@@ -237,7 +237,7 @@ export class PartialFile {
 }
 
 /** Writes bytes one behind the other, and notes each piece that they complete. */
-export class PieceWriter {
+class PieceWriter {
   readonly #file: PartialFile;
   #offset: number;
   #sum = 0;

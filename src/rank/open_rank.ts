@@ -19,12 +19,12 @@ import {
   STEP_KIND_READ,
   STEP_KIND_REHEARSE,
 } from "../memory/control_layout.ts";
-import { dequantize } from "../model/quants/dequantize.ts";
 import { ropeFrequencies } from "../model/rope.ts";
-import type { ModelConfig, RopeConfig } from "../model/types.ts";
+import type { ModelConfig } from "../model/types.ts";
 import type { TowerInput } from "../model/vision_types.ts";
 import { GivenTable } from "./step/given_rows.ts";
 import { KeptRows } from "./blocks/kept_rows.ts";
+import { ropeFactors, vectorOf } from "./load/small_vectors.ts";
 import { loadWeights } from "./load/load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
 import type { GpuRank } from "./gpu/gpu_rank.ts";
@@ -382,18 +382,8 @@ function stepInput({ setup, kernels, reader, given }: Opening): StepStateInput {
     ropeFrequencies: config.ropes.map((rope) =>
       ropeFrequencies(rope, ropeFactors(rope, tensors, reader))
     ),
+    ...config.scoreBiases && {
+      scoreBiases: vectorOf(config.scoreBiases.table, tensors, reader),
+    },
   };
-}
-
-/** Frequency divisors of the rotary embedding, where the model carries them. */
-export function ropeFactors(
-  rope: RopeConfig,
-  tensors: ReadonlyMap<string, GgufTensor>,
-  reader: TensorReader,
-): Float32Array | null {
-  if (rope.factors === null) return null;
-  const { tensor: name, start, length } = rope.factors;
-  const tensor = tensors.get(name);
-  check(tensor !== undefined, `tensor ${name} was posted with the plan`);
-  return dequantize(tensor.type, reader.readAll(tensor)).subarray(start, start + length);
 }

@@ -5,7 +5,6 @@
  */
 import type { GgufFile, TensorReader } from "../gguf/mod.ts";
 import {
-  alibiSlopes,
   configOf,
   describeModel,
   headMatrices,
@@ -24,6 +23,7 @@ import {
 import { capLogits, clamp } from "./activation_ops.ts";
 import { addBypass, correctStreams, endStreams, guessStreams, startStreams } from "./alt_up.ts";
 import { ReferenceBlocks } from "./blocks.ts";
+import { byDistance } from "./by_distance.ts";
 import { shortConvolution } from "./convolution.ts";
 import { embedTokens } from "./embed.ts";
 import { lastSeenBy, type ReferenceGiven } from "./given_rows.ts";
@@ -323,9 +323,7 @@ export class ReferenceModel {
       ahead: positionsAhead(this.config, index),
       lastOf: (position) => lastSeenBy(position, place.given),
       listOf: (t) => chosen && chosen[t],
-      ...this.config.alibiMaxBias > 0 && {
-        slopes: alibiSlopes(headCount, this.config.alibiMaxBias),
-      },
+      ...byDistance(this.config, headCount, this.#weights),
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
     const counted = heads.map((value) => value * this.config.valueScale);

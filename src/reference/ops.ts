@@ -46,7 +46,7 @@ export function numberToBf16(value: number): number {
 }
 
 /** The integer nearest to `value`, ties to the even one. */
-export function roundHalfEven(value: number): number {
+function roundHalfEven(value: number): number {
   const down = Math.floor(value);
   const rest = value - down;
   if (rest !== 0.5) return rest < 0.5 ? down : down + 1;
@@ -238,6 +238,8 @@ export interface AttentionShape {
   readonly chunk?: number;
   /** [heads]: scores fall by so much with each position of distance. */
   readonly slopes?: Numbers;
+  /** What a head's score of a position has more, by how far that is behind a token's own. */
+  readonly biasOf?: (head: number, distance: number) => number;
   /** A token sees so many of the cache's positions behind its own; left out: none. */
   readonly ahead?: number;
   /** The positions that new token t sees, whatever the others say; null: those. Left out: those. */
@@ -283,7 +285,8 @@ export function attention(
         for (let i = 0; i < headDim; i++) dot += q[head + i] * k[cached(p) * headDim + i];
         const score = dot * scale;
         const capped = softCap === 0 ? score : softCap * Math.tanh(score / softCap);
-        scores.push(capped - (slopes?.[h] ?? 0) * Math.abs(own - p));
+        const more = shape.biasOf?.(h, p - own) ?? 0;
+        scores.push(capped - (slopes?.[h] ?? 0) * Math.abs(own - p) + more);
       }
       const weights = softmax(sinks === undefined ? scores : [...scores, sinks[h]]);
       seen.forEach((p, at) => {

@@ -62,14 +62,15 @@ export function stateLayer(tensors: StateSpaceTensors, input: StateLayerInput): 
   const column = (start: number, length: number) => columns(rows, { width, start, length });
   const convolved = tensors.convolution.length / stateSpace.taps;
   const bias = tensors.convolutionBias && weights.vector(tensors.convolutionBias);
+  const ofHeads = (first: number) => headColumns(rows, { width, first, headCount, innerLength });
   const x = stateConvolution({
-    x: column(tensors.convolvedRow, convolved),
+    x: tensors.isByHead ? ofHeads(tensors.convolvedRow) : column(tensors.convolvedRow, convolved),
     weights: weights.vector(tensors.convolution),
     bias,
   }, { p0: 0, channels: convolved });
   const steps = column(innerLength + convolved, width - innerLength - convolved);
   const scanned = tensors.shared === null
-    ? ofHeads(x, steps, stateSpace)
+    ? scannedHeads(x, steps, stateSpace)
     : ofChannels(x, tensors, { stateSpace, weights, epsilon });
   const stepBias = weights.vector(tensors.stepBias);
   const y = selectiveScan({
@@ -84,7 +85,7 @@ export function stateLayer(tensors: StateSpaceTensors, input: StateLayerInput): 
     groups: groupCount,
     states: stateLength,
   });
-  const gate = column(tensors.gateRow, innerLength);
+  const gate = tensors.isByHead ? ofHeads(tensors.gateRow) : column(tensors.gateRow, innerLength);
   const gated = y.map((value, i) => value * gate[i] / (1 + Math.exp(-gate[i])));
   const out = tensors.norm === null
     ? gated
@@ -99,7 +100,7 @@ function skipOf({ skip }: StateSpaceTensors, weights: ReferenceWeights): Float32
 }
 
 /** The convolution's rows are channels, what writes, and what reads. */
-function ofHeads(
+function scannedHeads(
   convolved: Float64Array,
   dt: Float64Array,
   { innerLength, stateLength, groupCount }: StateSpaceConfig,
@@ -125,20 +126,20 @@ function ofChannels(
   check(shared !== null, "channels share what they make");
   const width = stepRank + 2 * stateLength;
   const made = matmul(weights.matrix(shared.matrix), x, innerLength);
-  const part = (start: number, length: number, norm: "step" | "input" | "output") => {
-    const own = columns(made, { width, start, length });
+  const part = (norm: "step" | "input" | "output", length: number) => {
+    const own = columns(made, { width, start: shared.rows[norm], length });
     if (shared.norms === null && !normalizesInputs) return own;
     const weight = shared.norms === null
       ? new Float64Array(length).fill(1)
       : weights.vector(shared.norms[norm]);
     return rmsNorm(own, weight, epsilon);
   };
-  const steps = part(0, stepRank, "step");
+  const steps = part("step", stepRank);
   return {
     x,
     dt: matmul(weights.matrix(shared.steps), steps, stepRank),
-    b: part(stepRank, stateLength, "input"),
-    c: part(stepRank + stateLength, stateLength, "output"),
+    b: part("input", stateLength),
+    c: part("output", stateLength),
   };
 }
 
@@ -151,6 +152,22 @@ function groupNorm(
   const length = weight.length / groupCount;
   const ones = new Float64Array(length).fill(1);
   return rmsNorm(x, ones, epsilon).map((value, i) => value * weight[i % weight.length]);
+}
+
+/** Of each row a head's part, of all heads; as much of each head again lies between them. */
+function headColumns(
+  x: Float64Array,
+  by: { width: number; first: number; headCount: number; innerLength: number },
+): Float64Array {
+  const { width, first, headCount, innerLength } = by;
+  const [n, headDim] = [x.length / width, innerLength / headCount];
+  return Float64Array.from({ length: n * innerLength }, (_, i) => {
+    const channel = i % innerLength;
+    const head = Math.floor(channel / headDim);
+    return x[
+      Math.floor(i / innerLength) * width + (head * 2) * headDim + first + channel % headDim
+    ];
+  });
 }
 
 /** Of each row a part. */

@@ -40,11 +40,6 @@ export function mostOf(e: ExprLike, bounds: Bounds): number {
   return -search(toExpr(e).times(-1), bounds, null);
 }
 
-/** A number that the expression never falls below; its minimum where that can be found. */
-export function leastOf(e: ExprLike, bounds: Bounds): number {
-  return search(toExpr(e), bounds, null);
-}
-
 /** A box, and what the expression is there at least. */
 interface Candidate {
   readonly box: Box;

@@ -1,8 +1,7 @@
 /**
  * Expressions as programs of a few words, for sizes that are asked for while a model runs: nothing
- * is allocated, and what does not change is not computed again.
+ * is allocated.
  */
-import { check } from "../base/check.ts";
 import { type Expr, type ExprLike, toExpr } from "./expr.ts";
 
 const PUSH_CONSTANT = 0;
@@ -67,6 +66,7 @@ export class ExprProgram {
   }
 }
 
+/** The program whose value is that of `e`. */
 export function compileExpr(e: ExprLike): ExprProgram {
   return new ExprProgram(toExpr(e));
 }
@@ -96,60 +96,5 @@ function emit({ terms }: Expr, words: number[]): number {
   return deepest;
 }
 
-/** Symbols are padded up to multiples of this before sizes are computed (papers.md 2.1). */
+/** Contexts are padded up to multiples of this before sizes are computed (papers.md 2.1). */
 export const BUCKET_TOKENS = 64;
-
-/**
- * Values of some expressions with the symbols' padded values, computed anew only when one of these
- * changes. N and S = P + N are rounded up to whole buckets, as far as the limits allow, P is what
- * is left of S, and B is as it is: what grows with N and S is never too small. One new token is no
- * bucket: decoding has sizes of its own.
- */
-export class BucketedSizes {
-  /** In the order of the expressions. */
-  readonly values: Float64Array;
-  /** How often they were computed. */
-  evaluations = 0;
-  readonly #programs: readonly ExprProgram[];
-  readonly #contextMax: number;
-  readonly #tokensMax: number;
-  readonly #bucket: number;
-  #n = -1;
-  #s = -1;
-  #b = -1;
-
-  constructor(
-    sizes: readonly ExprLike[],
-    limits: { tokensMax: number; contextMax: number; bucket?: number },
-  ) {
-    this.#programs = sizes.map(compileExpr);
-    this.values = new Float64Array(sizes.length);
-    this.#tokensMax = limits.tokensMax;
-    this.#contextMax = limits.contextMax;
-    this.#bucket = limits.bucket ?? BUCKET_TOKENS;
-  }
-
-  /**
-   * Takes over the symbols of a step.
-   * @returns true when `values` may have changed.
-   */
-  update(n: number, p: number, b = 1): boolean {
-    check(n >= 1 && n <= this.#tokensMax && p >= 0 && p + n <= this.#contextMax, "a step's sizes");
-    const tokens = n === 1 ? 1 : Math.min(this.#padded(n), this.#tokensMax);
-    // All that can be seen: at least the padded tokens themselves.
-    const all = Math.max(tokens, Math.min(this.#padded(p + n), this.#contextMax));
-    if (tokens === this.#n && all === this.#s && b === this.#b) return false;
-    this.#n = tokens;
-    this.#s = all;
-    this.#b = b;
-    this.evaluations++;
-    for (let i = 0; i < this.#programs.length; i++) {
-      this.values[i] = this.#programs[i].evaluate(tokens, all - tokens, b);
-    }
-    return true;
-  }
-
-  #padded(count: number): number {
-    return Math.ceil(count / this.#bucket) * this.#bucket;
-  }
-}

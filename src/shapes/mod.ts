@@ -1,6 +1,6 @@
 /** Symbolic sizes, graphs of steps and plans of their memory: what other folders may use. */
-export { type Bounds, isAlwaysAtMost, leastOf, mostOf } from "./bounds.ts";
-export { BUCKET_TOKENS, BucketedSizes, compileExpr, type ExprProgram } from "./compile.ts";
+export { type Bounds, isAlwaysAtMost, mostOf } from "./bounds.ts";
+export { BUCKET_TOKENS, compileExpr, type ExprProgram } from "./compile.ts";
 export { B, constant, Expr, type ExprLike, N, P, S, type SymbolValues, toExpr } from "./expr.ts";
 export {
   type MemoryPlan,

@@ -43,19 +43,6 @@ export function activeFraction(stats: FiringStats, bucket: Bucket, layer: number
   return stats.units[bucket] === 0 ? 0 : fired / stats.units[bucket] / neuronCount;
 }
 
-/**
- * A layer's neurons, most frequent first; of equally frequent ones the lower number: the order that
- * a file of neuron bundles has.
- */
-export function neuronsByFrequency(
-  stats: FiringStats,
-  bucket: Bucket,
-  layer: number,
-): Uint32Array {
-  const counts = layerCounts(stats, bucket, layer);
-  return Uint32Array.from(counts.keys()).sort((a, b) => counts[b] - counts[a] || a - b);
-}
-
 /** Share of a layer's neurons, the most frequent ones, that make 80 % of its firings. */
 export function hotFraction(stats: FiringStats, layer: number): number {
   const counts = layerCounts(stats, "1", layer).toSorted((a, b) => b - a);

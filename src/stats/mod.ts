@@ -6,7 +6,6 @@ export {
   hotFraction,
   layerCounts,
   measuredCost,
-  neuronsByFrequency,
   thresholdsFor,
 } from "./firing_stats.ts";
 export { hotColdChart } from "./hot_cold_chart.ts";

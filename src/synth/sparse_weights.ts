@@ -26,7 +26,7 @@ const BLOCKS_OF_FULL_GAIN = 32;
  * How often the up half of a dReLU neuron lets through what the gate let through. Publishers count
  * neurons whose product is zero; this is how few of them the gate leaves to the up half.
  */
-export const UP_RATE = 0.9;
+const UP_RATE = 0.9;
 
 /** How a model is to be bent. */
 export interface SparseOptions {

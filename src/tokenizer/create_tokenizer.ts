@@ -1,6 +1,7 @@
 /** Builds a tokenizer from what a GGUF file says. Knows which parts each kind needs. */
 import type { Steps } from "../base/steps.ts";
 import { BertWords } from "./bert_words.ts";
+import { type CheapestRules, costsOfScores, spellCheapest } from "./cheapest_spelling.ts";
 import { CharsMap } from "./chars_map.ts";
 import { TokenType } from "./token_types.ts";
 import { Unigram, UNKNOWN } from "./unigram.ts";
@@ -40,6 +41,7 @@ export function createTokenizer(metadata: Metadata): LoadedTokenizer {
   if (source.kind === "rwkv") return longestFirst(source);
   if (source.kind === "bert") return wordPiece(source);
   if (source.kind === "t5") return unigram(source);
+  if (source.kind === "plamo2") return cheapest(source);
   if (source.kind === "gpt2") return byteLevelBpe(source);
   return source.merges === null ? sentencePiece(source) : spacedBpe(source, source.merges);
 }
@@ -224,6 +226,27 @@ function unigram(source: VocabMetadata): LoadedTokenizer {
     addsBosByDefault: false,
     addsEosByDefault: true,
   });
+}
+
+/** PLaMo 2 and 3: of all ways to spell a text the cheapest; other characters are spelt in bytes. */
+function cheapest(source: VocabMetadata): LoadedTokenizer {
+  const vocab = buildVocab(source);
+  const { byteIds, unknownId, size } = vocab;
+  if (source.scores === null) {
+    source.warnings.push("the tokens have no scores: the fewest that fit are as good as any");
+  }
+  const missing = byteIds.filter((id) => id < 0).length;
+  if (missing > 0) source.warnings.push(`${missing} bytes are no token: texts lose them`);
+  const rules: CheapestRules = {
+    tokens: trieOf(vocab, isText),
+    costs: costsOfScores(source.scores ?? new Float64Array(size)),
+    spellBytes: (bytes, out) => {
+      if (unknownId !== null && bytes.some((byte) => byteIds[byte] < 0)) out.push(unknownId);
+      else for (const byte of bytes) if (byteIds[byte] >= 0) out.push(byteIds[byte]);
+    },
+  };
+  const encodePlain: PlainTextEncoder = (plain, { out }) => spellCheapest(plain, rules, out);
+  return assemble(source, vocab, { encodePlain, addsBosByDefault: false });
 }
 
 /** UTF-16 units of words, or bytes, that are encoded in a few milliseconds. */

@@ -11,9 +11,10 @@ export const SPECIAL_TOKEN_BREAKER = "\uD800";
 export interface Tokenizer {
   /**
    * "llama" (SentencePiece), "gpt2" (byte-level BPE), "rwkv" (the longest token that fits), "bert"
-   * (WordPiece), "t5" (unigram), or "none" where there is no vocabulary.
+   * (WordPiece), "t5" (unigram), "plamo2" (the cheapest tokens), or "none" where there is no
+   * vocabulary.
    */
-  readonly kind: "llama" | "gpt2" | "rwkv" | "bert" | "t5" | "none";
+  readonly kind: "llama" | "gpt2" | "rwkv" | "bert" | "t5" | "plamo2" | "none";
   readonly vocabSize: number;
   readonly bosId: number | null;
   readonly eosId: number | null;

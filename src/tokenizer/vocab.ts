@@ -70,6 +70,11 @@ const USUAL_IDS: Readonly<
   llama: { bos: [1, "<s>"], eos: [2, "</s>"], unknown: [0, "<unk>"] },
   bert: { bos: [101, "[CLS]"], unknown: [100, "[UNK]"], separator: [102, "[SEP]"] },
   t5: { eos: [1, "</s>"], unknown: [2, "<unk>"] },
+  plamo2: {
+    bos: [1, "<|plamo:bos|>"],
+    eos: [2, "<|plamo:eos|>"],
+    unknown: [0, "<|plamo:unk|>"],
+  },
   gpt2: {},
   rwkv: {},
 };
@@ -193,12 +198,24 @@ function readMarked(text: Uint8Array, type: number, out: Uint8Array): Appearance
   return { length: readSpaced(text, out, 0), mayMerge: false };
 }
 
+/** Writes to `out` a token of PLaMo's vocabularies, which are spelt as they appear. */
+function readPlain(text: Uint8Array, type: number, out: Uint8Array): Appearance {
+  if (isSilent(type)) return NOTHING;
+  if (type === TokenType.byte) {
+    out[0] = byteOf(text);
+    return { length: 1, mayMerge: false };
+  }
+  out.set(text);
+  return { length: text.length, mayMerge: false };
+}
+
 const READERS: Readonly<Record<VocabMetadata["kind"], ReadToken>> = {
   llama: readSentencePiece,
   gpt2: readByteLevel,
   rwkv: readEscapedToken,
   bert: readMarked,
   t5: readMarked,
+  plamo2: readPlain,
 };
 
 /** Whether tokens of this type never appear in text. */

@@ -27,13 +27,18 @@ const SWALLOWING_PRE = /jina-v2-(?:de|es|code)/;
 const SWALLOWING_ARCHITECTURE = /nomic-bert-moe|jina-bert-v3/;
 
 /** `tokenizer.ggml.model`, and what is spelt like it. */
-export type VocabKind = "llama" | "gpt2" | "rwkv" | "bert" | "t5";
+export type VocabKind = "llama" | "gpt2" | "rwkv" | "bert" | "t5" | "plamo2";
+
+/** Those whose files list no merges. */
+const SCORED_KINDS: ReadonlySet<string> = new Set(
+  ["rwkv", "bert", "t5", "llama", "plamo2"] satisfies VocabKind[],
+);
 
 /** The vocabulary as the file has it. */
 export interface VocabMetadata {
   /**
    * How tokens are spelt: with "▁" for spaces ("llama", "t5"), in letters for bytes, with escapes,
-   * or with "▁" before those that begin a word ("bert").
+   * with "▁" before those that begin a word ("bert"), or as they are ("plamo2").
    */
   readonly kind: VocabKind;
   readonly tokens: StringArray;
@@ -154,13 +159,13 @@ function readKind(
     return { kind: "llama", listsMerges: true, dropsWhiteSpace: kind === "whitespace" };
   }
   if (kind === "gpt2") return { kind, listsMerges: true, dropsWhiteSpace: false };
-  if (kind === "rwkv" || kind === "bert" || kind === "t5" || kind === "llama") {
-    return { kind, listsMerges: false, dropsWhiteSpace: false };
+  if (SCORED_KINDS.has(kind)) {
+    return { kind: kind as VocabKind, listsMerges: false, dropsWhiteSpace: false };
   }
   throw new UnsupportedModelError(
     `Cannot use a tokenizer of the kind "${kind.slice(0, 80)}": only "llama" (SentencePiece), ` +
       `"gpt2" (byte-level BPE), "bert" (WordPiece), "t5" (unigram), "gemma4", ` +
-      `"whitespace" and "rwkv" are supported: choose a model with one of these`,
+      `"whitespace", "plamo2" and "rwkv" are supported: choose a model with one of these`,
   );
 }
 

@@ -166,10 +166,14 @@ function encode(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
+/** In pieces, all in the same bytes, as files are read. */
 async function* cut(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
+  const buffer = new Uint8Array(size);
   for (let at = 0; at < bytes.length; at += size) {
     await Promise.resolve();
-    yield bytes.subarray(at, at + size);
+    const piece = bytes.subarray(at, at + size);
+    buffer.set(piece);
+    yield buffer.subarray(0, piece.length);
   }
 }
 

@@ -1,5 +1,6 @@
 /** What people do wrong, and whether they are told what to do: one table. */
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { encodeGguf, type MetadataEntry, text } from "../../src/gguf/mod.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { runCli, startCli } from "./run_cli.ts";
 import { serveFaulty } from "../pull/faulty_server.ts";
@@ -10,6 +11,16 @@ type Mistake = readonly [args: string, code: number, message: string];
 
 const MISTAKES: readonly Mistake[] = [
   // Paths and files.
+  ["show EMPTY", 2, 'Cannot use "" as MODEL: it is empty: name one, or leave it out'],
+  ["quantize FOLDER/tiny.gguf EMPTY --type q8_0", 2, 'Cannot use "" as OUT: it is empty'],
+  ["rm EMPTY", 2, 'Cannot use "" as MODELS: it is empty'],
+  ["logits FOLDER/tiny.gguf --tokens 1 --out EMPTY", 2, 'Cannot use --out "": it is empty'],
+  ["run FOLDER/tiny.gguf a --image EMPTY", 2, 'Cannot use --image "": it is empty'],
+  ["synth --shape llama-160m -o FOLDER", 1, "the path is a folder: give the path of a file"],
+  ["doctor --dir FOLDER/none", 2, "there is no such folder"],
+  ["plan FOLDER/words.gguf", 1, "it is a vocabulary only, good for tokenize and detokenize"],
+  ["rm FOLDER/tiny.gguf", 1, "delete the file yourself"],
+  ["rm built-in", 1, "it is a part of Ganglion"],
   ["run FOLDER/none.gguf a", 1, "there is no such file: check the path"],
   ["run FOLDER a", 1, "the path is a directory: give the path of a .gguf file"],
   ["run FOLDER/cut.gguf a", 1, "download the file again"],
@@ -29,6 +40,9 @@ const MISTAKES: readonly Mistake[] = [
   ["logits FOLDER/tiny.gguf --tokens 1 --out FOLDER", 1, "the path is a folder"],
   // Flags and their values.
   ["runn a", 2, "(Did you mean run?)"],
+  ["--frob", 2, "See ganglion --help"],
+  ["run FOLDER/tiny.gguf two words", 2, "A prompt of several words is one argument"],
+  ["ps --url localhost:11711", 2, "An address is needed, such as http://127.0.0.1:11711"],
   ["run FOLDER/tiny.gguf a --temprature 1", 2, "(Did you mean --temperature?)"],
   ["run FOLDER/tiny.gguf a --ctx 64", 2, "See ganglion run --help"],
   ["run FOLDER/tiny.gguf a --threads many", 2, "A whole number from 1 to 64 is needed"],
@@ -55,7 +69,7 @@ Deno.test("mistakes are answered with what to do, in a line or two, and no stack
     const closed = String(closedPort());
     const say = async ([args, code, message]: Mistake) => {
       const words = args.split(" ").map((word) =>
-        word.replace("FOLDER", folder).replace("CLOSED", closed)
+        word.replace("FOLDER", folder).replace("CLOSED", closed).replace("EMPTY", "")
       );
       const { stderr, ...result } = await runCli(words, { env: { GANGLION_MODELS_DIR: folder } });
       assertStringIncludes(stderr, message, args);
@@ -109,6 +123,12 @@ Deno.test("pull asks a server once whose certificate nobody vouches for, and say
   });
 });
 
+/** What tokenizers are tried with. */
+function withoutWeights(): Uint8Array {
+  const metadata: MetadataEntry[] = [["general.architecture", text("llama")]];
+  return encodeGguf({ metadata, tensors: [] });
+}
+
 /** A port that was free a moment ago. */
 function closedPort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
@@ -122,6 +142,7 @@ async function withFiles(use: (folder: string) => Promise<void>): Promise<void> 
   try {
     await Deno.writeFile(`${folder}/tiny.gguf`, model);
     await Deno.writeFile(`${folder}/cut.gguf`, model.subarray(0, model.length - 1000));
+    await Deno.writeFile(`${folder}/words.gguf`, withoutWeights());
     await Deno.writeTextFile(`${folder}/empty.gguf`, "");
     await Deno.writeTextFile(`${folder}/text.gguf`, "hello");
     await use(folder);

@@ -1,6 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { withTinyModel } from "./run_cli.ts";
+import { startCli, withTinyModel } from "./run_cli.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
@@ -55,4 +56,18 @@ Deno.test("logits that are refused leave the file that was there", () =>
     assertEquals(await Deno.readTextFile(out), "dear");
     assertEquals((await runInShell("", [...args, "1"])).code, 0);
     assertEquals((await Deno.stat(out)).size, 4 * 512);
+  }));
+
+Deno.test("logits that are interrupted leave no file that looks whole", () =>
+  withTinyModel(async (path, folder) => {
+    const out = `${folder}/logits`;
+    const ids = Array(20_000).fill(5).join(",");
+    const child = startCli(["logits", path, "--exact", "--tokens", ids, "--out", out]);
+    for await (const piece of child.stderr.pipeThrough(new TextDecoderStream())) {
+      if (!/Computing logits .*: \d+ % \(\d+ of 20000 tokens\)/.test(piece)) continue;
+      assertEquals(existsSync(out), true);
+      child.kill("SIGINT");
+    }
+    assertEquals([(await child.status).code, existsSync(out)], [130, false]);
+    await Promise.all([child.stdin.close(), child.stdout.cancel()]);
   }));

@@ -136,3 +136,15 @@ Deno.test("profile reads a packed model as the model, and packing by its statist
     assertEquals(long.code, 2);
     assertStringIncludes(long.stderr, "is the most");
   }, { ...RELU, contextLength: 256 }));
+
+Deno.test("pack puts a pulled model beside it, and bench finds all that lies in memory there", () =>
+  withTinyModel(async (_path, folder) => {
+    const env = { GANGLION_MODELS_DIR: folder };
+    assertEquals((await runCli(["pack", "tiny"], { env })).code, 0);
+    const args = ["--memory", "1GiB", "--prompt-tokens", "2", "--gen-tokens", "2", "--repeat", "1"];
+    const packed = `${folder}/tiny.ganglion`;
+    const { stdout } = await runCli(["bench", packed, ...args, "--json"], { env });
+    const { cache_hit_rate, disk_bytes_per_token } = JSON.parse(stdout);
+    assertEquals([cache_hit_rate, disk_bytes_per_token], [1, 0]);
+    assertEquals((await runCli(["pack", "built-in"], { env })).code, 2);
+  }));

@@ -31,6 +31,13 @@ Deno.test("every verb has a --help of its own", async () => {
   }
 });
 
+Deno.test("-h and help are --help, too", async () => {
+  const { stdout } = await runCli(["show", "--help"]);
+  for (const words of [["show", "-h"], ["help", "show"]]) {
+    assertEquals(await runCli(words), { code: 0, stdout, stderr: "", said: "" });
+  }
+});
+
 Deno.test("ganglion --version prints the version of deno.json and nothing else", async () => {
   const { version } = JSON.parse(
     Deno.readTextFileSync(new URL("../../deno.json", import.meta.url)),

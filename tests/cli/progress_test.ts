@@ -32,6 +32,43 @@ Deno.test("progressLine() never fills a terminal's line: bar, label and the rest
   assertEquals(line(30), "███░░░░░░░ 30 %");
 });
 
+/** What a verb does whose answer comes while the bar is there. */
+const ANSWER = `
+  const at = (name) => import(new URL(name, ${
+  JSON.stringify(import.meta.resolve("../../src/cli/"))
+}));
+  const [{ Progress }, { writeOutLine }] = [await at("progress.ts"), await at("output.ts")];
+  using progress = new Progress("Work");
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  progress.update(1, 2, "half");
+  writeOutLine("answer");
+`;
+
+Deno.test({
+  name: `a bar goes before the answer comes, and is plain lines on a dumb terminal${SKIPPED}`,
+  ignore: SKIPPED !== "",
+  fn: async () => {
+    const script = await Deno.makeTempFile({ suffix: ".ts" });
+    await Deno.writeTextFile(script, ANSWER);
+    const config = fileURLToPath(import.meta.resolve("../../deno.json"));
+    const words = [Deno.execPath(), "run", "--no-check", "-A", "--config", config, script];
+    try {
+      for (
+        const [term, shown] of [["xterm", /50 % \(half\)\r.\[Kanswer/], ["dumb", /answer/]] as const
+      ) {
+        await runOnTerminal(words, { TERM: term }, async ({ log, see, ended }) => {
+          await see(shown);
+          assertEquals(await ended, 0);
+          if (term === "dumb") assertMatch(log.text, /Work: 50 % \(half\)\r\nanswer\r\n$/);
+          else assertEquals(log.text.split("answer")[1], "\r\n");
+        });
+      }
+    } finally {
+      await Deno.remove(script);
+    }
+  },
+});
+
 /** A model of 3.5 MB whose every piece takes so long that the whole takes some seconds. */
 const slowly = () => ({ ...honest(), pace: { bytes: 32_768, ms: 40 } });
 

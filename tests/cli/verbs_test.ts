@@ -33,6 +33,20 @@ Deno.test("tokenize reads - as stdin and prints ids that --ids reads", () =>
     );
   }));
 
+Deno.test("tokenize takes the flag's text before the environment's, and tells what is no UTF-8", () =>
+  withTinyModel(async (path, folder) => {
+    const given = await runCli(["tokenize", path, "--text", "a"]);
+    const env = { GANGLION_FILE: "/nowhere" };
+    assertEquals((await runCli(["tokenize", path, "--text", "a"], { env })).stdout, given.stdout);
+    await Deno.writeFile(`${folder}/text`, Uint8Array.of(97, 255));
+    const { code, stderr } = await runCli(["tokenize", path, "--file", `${folder}/text`]);
+    assertEquals(code, 0);
+    assertStringIncludes(stderr, `"${folder}/text" is not UTF-8 everywhere`);
+    assertEquals(given.stderr, "");
+    const piped = await runCli(["tokenize", path, "--file", "/dev/stdin"], { stdin: "a" });
+    assertEquals([piped.stdout, piped.stderr], [given.stdout, ""]);
+  }));
+
 Deno.test("tokenize takes a text that looks like a flag", () =>
   withTinyModel(async (path) => {
     const { ids } = await runJson(["tokenize", path, "--text", "--version", "--json"]);

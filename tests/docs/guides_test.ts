@@ -6,6 +6,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { dirname, join } from "node:path";
 import { apiReference } from "../../docs/make/api_reference.ts";
+import { fileIndex, firstSentence } from "../../docs/make/file_index.ts";
 import { fileLinks, listDocuments, REASONS, ROOT, shellBlocks } from "./documents.ts";
 import { Shell, which } from "./shell.ts";
 
@@ -41,6 +42,21 @@ Deno.test("commands within sentences have verbs that there are", () => {
   }
 });
 
+/** Flags of programs that are not this one's. */
+const OTHERS_FLAGS = ["--gpus", "--now", "--openai-api-base", "--openai-api-key", "--rm"];
+
+Deno.test("flags in documents are there", () => {
+  const places = ["src/cli", "packaging", "docs/make", "tests/bench"];
+  const sources = places.flatMap(sourcesBelow).concat("src/page/build.ts", "deno.json").map(read);
+  const flagsOf = (text: string) =>
+    [...text.matchAll(/(?<![\w-])--[a-z][a-z\d-]+/g)].map(([flag]) => flag);
+  const known = new Set([...sources.flatMap(flagsOf), ...OTHERS_FLAGS]);
+  for (const document of listDocuments()) {
+    const unknown = flagsOf(read(document)).filter((flag) => !known.has(flag));
+    assertEquals(unknown, [], document);
+  }
+});
+
 Deno.test("links between documents lead to files", () => {
   for (const document of listDocuments()) {
     for (const link of fileLinks(read(document))) {
@@ -60,6 +76,25 @@ Deno.test("docs/api.md is what /openapi.json says: deno task docs:api", async ()
   assertEquals(read("docs/api.md"), await apiReference());
 });
 
+Deno.test("docs/files.md is what the source files say: deno task docs:files", () => {
+  assertEquals(read("docs/files.md"), fileIndex());
+});
+
+Deno.test("firstSentence() reads the header of every kind of source", () => {
+  const cases = [
+    ["/**\n * Reads `x.y` of\n * a file. Knows no text.\n */\n", "Reads `x.y` of a file"],
+    ["/** What it is: part of types.ts. */\nexport {};\n", "What it is: part of types.ts"],
+    ["// to[t] = a * x[t]:\n//   more\n//\n// | a | table |\ncode", "to[t] = a \\* x[t]: more"],
+    ["/* Code, and its colours. */\ncode {}", "Code, and its colours"],
+    ['/// <reference lib="deno.worker" />\n/** A thread. */', "A thread"],
+    ["#!/bin/sh\n# Starts it.\nexec", "Starts it"],
+    ['"""Trains a model. Run once."""\n', "Trains a model"],
+    ["/** An Array<T>, `a<b>`. */", "An Array\\<T>, `a<b>`"],
+    [`/** ${"word ".repeat(60)}end. */`, `${"word ".repeat(40).trim()} …`],
+  ];
+  for (const [source, sentence] of cases) assertEquals(firstSentence(source), sentence);
+});
+
 Deno.test("shellBlocks() reads fences and their words", () => {
   const text = "a\n```sh server root\nx\ny\n```\n```ts\nz\n```\n```sh skip=long\nw\n```\n";
   assertEquals(shellBlocks(text), [
@@ -67,6 +102,13 @@ Deno.test("shellBlocks() reads fences and their words", () => {
     { text: "w\n", line: 9, isServer: false, atRoot: false, skip: "long" },
   ]);
 });
+
+/** TypeScript and shell scripts below a folder, relative to the root. */
+function sourcesBelow(folder: string): string[] {
+  return [...Deno.readDirSync(join(ROOT, folder))].flatMap(({ name, isDirectory }) =>
+    isDirectory ? sourcesBelow(`${folder}/${name}`) : [`${folder}/${name}`]
+  ).filter((path) => /\.(ts|sh)$/.test(path));
+}
 
 function exists(path: string): boolean {
   try {

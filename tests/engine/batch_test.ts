@@ -52,6 +52,9 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["jamba in Q8_0, in small steps", { type: "Q8_0", architecture: "jamba" }, {
     ...{ threads: 2, chunkTokens: 7 },
   }],
+  ["plamo2 in Q8_0, in small steps", { type: "Q8_0", architecture: "plamo2" }, {
+    ...{ threads: 3, chunkTokens: 7 },
+  }],
   ["granitehybrid in Q4_0", { type: "Q4_0", architecture: "granitehybrid" }, { threads: 3 }],
   ["nemotron_h in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "nemotron_h" }, {
     threads: 2,

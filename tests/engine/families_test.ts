@@ -38,6 +38,7 @@ const DECIDED_SEEDS: Partial<Record<TinyFamilyName, number>> = {
   "qwen3next": 4,
   "kimi-linear": 5,
   "laguna": 2,
+  "minimax-m3": 3,
   "laguna-unwindowed": 9,
 };
 /** States carry on what rounding has made different; llama.cpp's logits are as far away: 5e-3. */

@@ -41,6 +41,8 @@ interface Answers {
   readonly ids: readonly number[];
   /** Read for the ids. */
   readonly diskBytes: number;
+  /** Share of the threads' firing neurons that predictors found in the rehearsal; 1: none do. */
+  readonly recall: number;
 }
 
 async function ask(path: string, options: LoadOptions): Promise<Answers> {
@@ -52,7 +54,11 @@ async function ask(path: string, options: LoadOptions): Promise<Answers> {
     const sampling = { temperature: 0 };
     const asked = { ids: IDS.slice(0, 9), maxTokens: 8, sampling, ignoreEnd: true };
     const { ids, timings } = await model.generate(asked).result;
-    answers = { logits, single, ids, diskBytes: timings.streamed!.diskBytes };
+    const { diskBytes } = timings.streamed!;
+    const choices = model.predictors?.choices ?? [];
+    const sumOf = (of: "fired" | "found") => choices.reduce((sum, choice) => sum + choice[of], 0);
+    const recall = sumOf("fired") === 0 ? 1 : sumOf("found") / sumOf("fired");
+    answers = { logits, single, ids, diskBytes, recall };
   });
   return answers!;
 }
@@ -73,6 +79,7 @@ async function compare(
       const name = `${way}, ${hotShare}, ${threads} threads`;
       assertLess(nmse(found.logits, expected.logits), bound, name);
       assertLess(nmse(found.single, expected.single), bound, name);
+      assertLess(expected.recall - found.recall, .02, name);
       if (bound === F32_NMSE) assertEquals(found.ids, expected.ids, name);
       if (way === "memory") continue;
       if (hotShare === 1) assertLess(found.diskBytes, .01 * expected.diskBytes, name);
@@ -102,12 +109,24 @@ gpuTest("predictors name what threads read, and leave to a GPU what is its own",
   }
 });
 
+function typeOfPredictors(name: string) {
+  return name.includes("fc2") ? "Q8_0" as const : undefined;
+}
+
 gpuTest("neurons of quantised types come to a GPU out of a packed file", async () => {
   await compare({ architecture: "relu-llama", type: "Q4_0" }, [["slots", .5, 1]], QUANT_NMSE);
   // Neurons that all fire; down that lies neuron by neuron.
   await compare({ architecture: "llama", type: "Q8_0" }, [["stage", .5, 1]], QUANT_NMSE);
   const byNeuron = { architecture: "bamboo", type: "Q4_0", magic: "PWRI" } as const;
   await compare(byNeuron, [["slots", .5, 1]], QUANT_NMSE);
+  // Predictors that lie by columns, of which rows are picked.
+  const byColumns = { predictor: { rank: 32 }, typeOf: typeOfPredictors };
+  const wide = { embeddingLength: 128, ...byColumns };
+  await compare(
+    { architecture: "bamboo", type: "Q4_0", ...wide },
+    [["predicted", .5, 1]],
+    QUANT_NMSE,
+  );
   const superblocks = { embeddingLength: 256, feedForwardLength: 4096, blockCount: 1 };
   await compare(
     { architecture: "bamboo", type: "Q4_K", ...superblocks },

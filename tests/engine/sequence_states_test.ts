@@ -6,6 +6,10 @@ import "../support/thread_pool.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import type { GenerateRequest, LoadedModel } from "../../src/llm/mod.ts";
+import type { Sequence } from "../../src/engine/sequence.ts";
+import { SequenceStates } from "../../src/engine/sequence_states.ts";
+import { StatePlaces } from "../../src/engine/state_places.ts";
+import type { StepRunner } from "../../src/engine/step_runner.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 
 const FORM = { architecture: "granitehybrid", type: "Q8_0", contextLength: 400 } as const;
@@ -139,3 +143,36 @@ Deno.test("generate() answers the same where guesses are asked for: there are no
       assert(timings.draftedTokens === undefined);
     });
   }));
+
+Deno.test("SequenceStates.add() cuts a step at its first two borders, and at each guess", () => {
+  const places = new StatePlaces(12);
+  const states = new SequenceStates({ contentBefore: (_, position) => position }, places, 1);
+  const cuts: number[][] = [];
+  const add: StepRunner["add"] = (_, from, rows, logits, segment) =>
+    cuts.push([from, rows, logits, segment!.from, segment!.to]);
+  const sequence = { slot: 0, promptTokens: 170, known: 170, computed: 0, isExact: true };
+  const take = (rows: number, logits: number, counts: number) => {
+    cuts.length = 0;
+    states.add({ add, chain: null }, sequence as Sequence, rows, logits);
+    sequence.computed += counts;
+    states.keep(sequence as Sequence);
+    states.drop();
+    return [...cuts];
+  };
+  states.open(sequence as Sequence, 0, 64);
+  states.want(0, 130);
+  states.want(0, 40);
+  // Wanted are 160, 64, 128 and 32: the first two of them, whatever the order.
+  assertEquals(take(170, 1, 170), [[0, 32, 0, -1, 0], [32, 32, 0, 0, 1], [64, 106, 1, 1, 2]]);
+  assertEquals([places.remembered, places.find(32, true), places.find(64, true)], [2, 0, 1]);
+  // Of three guesses one is right: the sequence goes on with the state behind it.
+  sequence.known = 171;
+  const [own, ...guesses] = take(4, 4, 2);
+  assertEquals(own.slice(0, 4), [170, 1, 1, 2]);
+  assertEquals(guesses.map((cut) => cut.slice(0, 3)), [[171, 1, 1], [172, 1, 1], [173, 1, 1]]);
+  assertEquals(guesses[0][3], own[4]);
+  sequence.known = 173;
+  assertEquals(take(1, 1, 1).map((cut) => cut.slice(0, 4)), [[172, 1, 1, guesses[0][4]]]);
+  // A place that the sequence has, two that are remembered.
+  assertEquals(places.available, 12 - 1);
+});

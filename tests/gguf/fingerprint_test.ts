@@ -1,7 +1,7 @@
 import { assertEquals, assertNotEquals } from "@std/assert";
 import { fingerprint } from "../../src/gguf/mod.ts";
 
-Deno.test("fingerprint() tells any change of a small file, its size, and its parts' order", async () => {
+Deno.test("fingerprint() tells any change of a small file, the ends of a large one, its size, and its parts' order", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const part = async (name: string, bytes: Uint8Array) => {
@@ -18,6 +18,12 @@ Deno.test("fingerprint() tells any change of a small file, its size, and its par
     const prints = [[one], [changed], [shorter], [one, changed], [changed, one]].map(fingerprint);
     assertEquals(new Set(prints).size, prints.length);
     assertNotEquals(fingerprint([one]), fingerprint([one, one]));
+    // Of a large file its first and its last bytes count.
+    const large = new Uint8Array(3 << 20);
+    const ends = [large, large.with(0, 1), large.with(large.length - 1, 1)];
+    const largePrints = new Set<string>();
+    for (const end of ends) largePrints.add(fingerprint([await part("large", end)]));
+    assertEquals(largePrints.size, ends.length);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

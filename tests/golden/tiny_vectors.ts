@@ -1,6 +1,7 @@
 /**
- * Vectors that llama.cpp (npm's node-llama-cpp 3.22.1) makes of `TINY_PROMPT` by the tiny encoders
- * of seed 1: the first numbers of each, of rankers the score. Data only.
+ * Vectors that llama.cpp (npm's node-llama-cpp 3.22.1; of T5 llama.rn 0.12.9) makes of
+ * `TINY_PROMPT` by the tiny encoders of seed 1: the first numbers of each, of rankers the score.
+ * Data only.
  */
 import type { TinyEncoderName } from "../support/tiny_encoder_families.ts";
 
@@ -17,6 +18,8 @@ export const TINY_VECTORS: Readonly<Record<TinyEncoderName, readonly number[]>> 
   "modern-bert": [0.17151, 0.60638, 1.05373, -0.58860, -1.12437, 2.62589, 1.44878, 1.73830],
   "modern-bert-ranker": [-0.60467],
   "neo-bert": [-1.57590, -0.85645, -0.67932, -0.25276, -1.06923, 0.53220, -0.43493, -2.39352],
+  "t5encoder": [0.37689, 0.25191, -0.13679, 0.12329, 0.44039, 0.65854, -0.44721, 0.63535],
+  "t5encoder-gated": [-0.06897, 0.20807, -0.18984, -0.19856, -0.38990, -0.33348, 0.10665, -0.32123],
   "eurobert": [-0.72404, 0.20547, 0.25830, -0.25826, 0.31999, -0.25470, -0.49261, 0.45107],
   "llama-embed": [-0.56427, 0.21317, 0.24292, -0.13805, 0.29862, -0.39096, -0.42518, 0.28504],
   "gemma-embedding": [1.78362, -0.25741, -4.81727, 3.11722, 4.75071, -8.29257, 4.57588, 2.36382],

@@ -123,7 +123,7 @@ Deno.test("decodeSound() calls a file damaged that stops its decoder, and hides 
   const file = writeWav({ values: VALUES });
   const by = (error: Error) => {
     const stop = () => Promise.reject(error);
-    return decodeSound(file, { wav: stop, mp3: stop, flac: stop, opus: stop });
+    return decodeSound(file, { wav: stop, mp3: stop, flac: stop, opus: stop, webm: stop });
   };
   for (const error of [new WebAssembly.RuntimeError("unreachable"), new RangeError("Invalid")]) {
     const refusal = await assertRejects(() => by(error), RequestError, error.message);

@@ -13,6 +13,7 @@ const FILES = [
   soundFile("stereo_24_bit.flac"),
   soundFile("tone.flac"),
   soundFile("tone.opus"),
+  soundFile("tone.webm"),
 ];
 
 /** Before the sound of the longest. */

@@ -39,7 +39,7 @@ export function sweepLargest(arena: TestArena, type: CacheType): void {
     // deno-fmt-ignore
     kernels[`attention_${type}`](
       qAt, headDim, keysAt, valuesAt, 1, table, 1, out, headDim, scratch,
-      1, positions - 1, 1, 0, 1, headDim, headDim, 0, scale, 0, 0, 0, 0, 0, 0,
+      1, positions - 1, 1, 0, 1, headDim, headDim, 0, scale, 0, 0, 0, 0, 0, 0, 0,
     );
     const shape = { p0: positions - 1, heads: 1, kvHeads: 1, groupSize: 1, headDim, scale };
     const expected = attention({ q, k: keys, v: values }, shape);
@@ -73,7 +73,7 @@ export function sweepBadNumber(
   // deno-fmt-ignore
   kernels[`attention_${type}`](
     q, headDim, keys, values, 1, table, 1, out, headDim, scratch,
-    1, positions - 1, 1, 0, 1, headDim, headDim, 0, 0.25, 0, 0, 0, 0, 0, 0,
+    1, positions - 1, 1, 0, 1, headDim, headDim, 0, 0.25, 0, 0, 0, 0, 0, 0, 0,
   );
   const got = arena.floats(out, headDim);
   assert(got.some((x) => !Number.isFinite(x)), `attention_${type}: ${bad} in a ${where} is hidden`);

@@ -20,6 +20,8 @@ export interface AttentionCase {
   readonly chunk?: number;
   /** The steepest slope of scores; left out: they have none. */
   readonly slope?: number;
+  /** How large biases of scores are; left out: they have none. */
+  readonly bias?: number;
   /** How many positions behind its own a token sees; left out: none. */
   readonly ahead?: number;
   /** Positions of the sequence behind the tokens; left out: none. */
@@ -78,6 +80,10 @@ export function* attentionShapes(type: CacheType): Generator<AttentionCase> {
   }
   for (const slope of [0.01, 0.5, 4]) {
     for (const n of [1, 3, 20]) yield { ...usual, n, p0: 70, slope, heads: 5, headOffset: 1 };
+  }
+  for (const n of [1, 3, 21]) yield { ...usual, n, p0: 300, bias: 2, heads: 5, headOffset: 1 };
+  for (const behind of [1, 130, 290]) {
+    yield { ...usual, n: 33, p0: 190, bias: 3, heads: 5, ahead: 2 ** 31 - 1, behind };
   }
   for (const ahead of [1, 16, 31, 32, 2 ** 31 - 1]) {
     yield { ...usual, n: 40, p0: 0, ahead, heads: 5 };

@@ -1,6 +1,7 @@
 /** The key/value cache and attention over it. */
 import { assert, assertEquals } from "@std/assert";
 import { alignUp } from "../../src/base/check.ts";
+import { BIAS_MAX, BIAS_REACH, BIAS_SPAN } from "../../src/memory/bias_layout.ts";
 import {
   KV_BLOCK_POSITIONS,
   KV_LEVEL_MAX,
@@ -233,11 +234,12 @@ function attentionCase(type: CacheType): KernelCase {
       arena.place(8), // sinks
       0, // chunk
       arena.place(8), // slopes
+      arena.place(2 * 4 * BIAS_SPAN), // biases
       1, // ahead
       40, // end
     ],
-    addresses: [0, 2, 3, 5, 7, 9, 20, 22],
-    counts: [1, 4, 6, 8, 10, 11, 12, 13, 15, 16, 24],
+    addresses: [0, 2, 3, 5, 7, 9, 20, 22, 23],
+    counts: [1, 4, 6, 8, 10, 11, 12, 13, 15, 16, 25],
   };
 }
 
@@ -253,7 +255,7 @@ function attentionTolerance({ type, size, headDim }: AttentionCase): number {
 
 function sweepShape(arena: TestArena, shape: AttentionCase): void {
   const { type, n, p0, heads, headOffset, groupSize, headDim, window, softCap, size } = shape;
-  const { valueDim = headDim, sink, chunk = 0, slope, ahead = 0, behind = 0 } = shape;
+  const { valueDim = headDim, sink, chunk = 0, slope, bias, ahead = 0, behind = 0 } = shape;
   const rng = new Rng(n * 1000 + p0 + headDim);
   const label = `attention_${type} ${JSON.stringify(shape)}`;
   arena.reset();
@@ -278,6 +280,8 @@ function sweepShape(arena: TestArena, shape: AttentionCase): void {
   const slopes = slope === undefined
     ? undefined
     : Float32Array.from({ length: heads }, (_, h) => slope / 2 ** h);
+  const { biases, biasOf } = randomBiases(rng, heads, bias);
+  const biasesAt = biases === undefined ? 0 : arena.put(biases, 4);
   const slopesAt = slopes === undefined ? 0 : arena.put(slopes, 4);
   const sinksAt = sinks === undefined ? 0 : arena.put(sinks, 4);
   const outStride = heads * valueDim + 12;
@@ -291,7 +295,7 @@ function sweepShape(arena: TestArena, shape: AttentionCase): void {
       qAt, heads * headDim + 4, keys.at, values.at, kvHeads, tableAt, table.blocks,
       out, outStride, scratch,
       n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap,
-      sinksAt, chunk, slopesAt, ahead, positions,
+      sinksAt, chunk, slopesAt, biasesAt, ahead, positions,
     ),
     [out, 4 * n * outStride],
     [scratch, scratchBytes],
@@ -301,7 +305,7 @@ function sweepShape(arena: TestArena, shape: AttentionCase): void {
     { q: unstride(q, n, heads * headDim + 4, heads * headDim), k: keys.exact, v: values.exact },
     {
       ...{ p0, heads, kvHeads, groupSize, headOffset, headDim, valueDim, window, scale, softCap },
-      ...{ sinks, chunk, slopes, ahead },
+      ...{ sinks, chunk, slopes, ahead, biasOf },
     },
   );
   assertClose(
@@ -314,6 +318,23 @@ function sweepShape(arena: TestArena, shape: AttentionCase): void {
     const padding = got.subarray(t * outStride + heads * valueDim, (t + 1) * outStride);
     assert(padding.every((value) => value === 0), `${label}: padding is zero`);
   }
+}
+
+/** Biases of scores as they lie, and as they are meant; undefined: there are none. */
+function randomBiases(rng: Rng, heads: number, size: number | undefined) {
+  if (size === undefined) return {};
+  const biases = randomFloats(rng, heads * BIAS_SPAN, size);
+  const biasOf = (head: number, distance: number) => {
+    const near = Math.max(-BIAS_REACH, Math.min(BIAS_REACH, distance));
+    return biases[head * BIAS_SPAN + BIAS_MAX + near];
+  };
+  // The three distances beyond what is told apart have what the last one has.
+  for (let i = 0; i < heads; i++) {
+    const own = biases.subarray(i * BIAS_SPAN, (i + 1) * BIAS_SPAN);
+    own.fill(own[BIAS_MAX - BIAS_REACH], 0, BIAS_MAX - BIAS_REACH);
+    own.fill(own[BIAS_MAX + BIAS_REACH], BIAS_MAX + BIAS_REACH);
+  }
+  return { biases, biasOf };
 }
 
 /** A cache in its layout, NaN where there is nothing; what its elements stand for. */

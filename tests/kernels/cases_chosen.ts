@@ -208,7 +208,8 @@ function assertAttends(
   const attend = arena.kernels[`attention_${type}`];
   const run = (keys: number, values: number, table: number, blocks: number) => {
     const out = arena.place(3 * valueDim * 4);
-    const place = [1, count - 1, 3, 0, 3, headDim, valueDim, 0, 0.3, 0, 0, 0, 0, 0, count] as const;
+    const nothing = [0, 0, 0, 0, 0, 0] as const;
+    const place = [1, count - 1, 3, 0, 3, headDim, valueDim, 0, 0.3, ...nothing, count] as const;
     attend(
       query,
       3 * headDim,

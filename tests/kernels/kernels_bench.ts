@@ -203,7 +203,7 @@ function benchAttention(bench: Bench, type: "i16" | "f32"): void {
       // deno-fmt-ignore
       const time = seconds(bench, () => kernels[`attention_${type}`](
         actsAt, heads * headDim, WEIGHTS_AT, values, kvHeads, table, 128, outAt, heads * headDim,
-        scratch, n, p0, heads, 0, groupSize, headDim, headDim, 0, 0.125, 0, 0, 0, 0, 0, 0,
+        scratch, n, p0, heads, 0, groupSize, headDim, headDim, 0, 0.125, 0, 0, 0, 0, 0, 0, 0,
       ));
       const seen = n * p0 + n * (n + 1) / 2;
       const macs = 2 * seen * heads * headDim;

@@ -120,7 +120,7 @@ function attention(arena: TestArena, type: "i16" | "f32", n: number, seed: numbe
     // deno-fmt-ignore
     kernels[`attention_${type}`](
       q, width, k, v, kvHeads, table, blocks, out, width, scratch,
-      n, p0, heads, 0, groupSize, headDim, headDim, 0, 0.125, 7 * (n & 1), 0, 0, 0, 0, 0,
+      n, p0, heads, 0, groupSize, headDim, headDim, 0, 0.125, 7 * (n & 1), 0, 0, 0, 0, 0, 0,
     );
   }
   return [arena.slice(out, 4 * n * width)];

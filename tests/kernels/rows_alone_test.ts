@@ -100,7 +100,7 @@ for (const type of ["i16", "f32"] as const) {
           kernels[`attention_${type}`](
             q + 4 * first * width, width, keys, values, kvHeads, table, blocks, out, width, scratch,
             n, p0 + first, heads, 0, groupSize, headDim, headDim, window, 0.125,
-            0, 0, 0, 0, 0, 0,
+            0, 0, 0, 0, 0, 0, 0,
           )
         );
       }

@@ -10,7 +10,8 @@ import { ALL_STEPS, slotBytesOf, type UnitOptions } from "../../src/rank/plan/pl
 
 const NEURONS = 4096;
 const UNITS = Array.from({ length: 8 }, (_, layer) => ({
-  ...{ layer, expert: null, neurons: NEURONS, restOffsetBytes: 1024, bundleBytes: 4096 },
+  ...{ layer, expert: null, neurons: NEURONS, stripes: 1 },
+  ...{ restOffsetBytes: 1024, bundleBytes: 4096 },
 })) as unknown as BundleUnit[];
 const UNIT_BYTES = NEURONS * 4096;
 const FIXED_BYTES = 64 * MiB;

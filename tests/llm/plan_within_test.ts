@@ -1,12 +1,23 @@
-import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertAlmostEquals,
+  assertEquals,
+  assertGreater,
+  assertLessOrEqual,
+  assertThrows,
+} from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { MiB } from "../../src/base/units.ts";
 import { openModelFile } from "../../src/bundle/mod.ts";
+import { CLUSTER_SLOTS } from "../../src/cache/mod.ts";
 import { text } from "../../src/gguf/mod.ts";
+import type { GpuPart } from "../../src/llm/choose_gpu.ts";
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import { describeForUse, planLoad, planWhole } from "../../src/llm/plan_load.ts";
 import { planWithin } from "../../src/llm/plan_within.ts";
-import { DEFAULT_PROFILE, usedBytes } from "../../src/planner/mod.ts";
+import { besideGpu, type FiringRates, firingRates } from "../../src/planner/firing_rates.ts";
+import { hitRate } from "../../src/planner/hit_rate.ts";
+import { DEFAULT_PROFILE, sum, usedBytes } from "../../src/planner/mod.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { withPacked } from "../support/packed_model.ts";
@@ -84,6 +95,58 @@ for (const [what, tiny, more, ways] of PACKED) {
       assertThrows(() => loadedBytes(path, least - 1, options), UnsupportedModelError);
       return Promise.resolve();
     }));
+}
+
+/** Half of the neurons of the last three layers, and the heads of these. */
+const ON_GPU: GpuPart = {
+  share: { heads: 1, neurons: [.5], hasOutput: true, layers: 3 },
+  ...{ isAlone: false, mayBeSoftware: true, isByFrequency: true, priority: "normal" },
+};
+
+Deno.test("planWithin() expects of the disk what slots that are laid out will find", () =>
+  withPacked({ ...WIDE, architecture: "bamboo", predictor: { rank: 64 } }, (_, path) => {
+    const options: LoadOptions = { ...THREADS, threads: 1 };
+    const of = open(path, options);
+    for (const gpu of [null, ON_GPU]) {
+      const by = { ...options, profile: DEFAULT_PROFILE, stats: null };
+      const within = (budgetBytes: number) =>
+        planWithin(of, MODULE, { ...by, budgetBytes }, gpu).plan;
+      const refusal = within(0);
+      assert(refusal.kind === "refusal");
+      const units = of.packed!.units.map((unit) => ({
+        ...unit,
+        gpuOfStripe: gpu !== null && unit.layer >= 5 ? unit.neurons / unit.stripes / 2 : 0,
+      }));
+      const { bins, perToken } = firingRates(units, of.model.config, null);
+      const seen = new Set<number>();
+      for (let budget = refusal.neededBytes; seen.size < 3; budget += MiB) {
+        const plan = within(budget);
+        assert(plan.kind === "plan" && plan.way !== "resident", "it has slots, or comes as units");
+        const { plans } = planLoad(of, MODULE, { ...options, memoryBytes: budget }, gpu);
+        const [{ workspaces, stream }] = plans;
+        const slots = workspaces.reduce((sum, { stream }) => sum + stream!.slotCount, 0);
+        if (plan.way === "units") continue;
+        assertEquals(plan.slots, slots);
+        assertEquals(plan.residentShare, Math.min(1, slots / sum(units.map(besideGpu))));
+        const hot = CLUSTER_SLOTS * workspaces.length * stream!.hotClusters[0];
+        const found = hitRate(bins, slots, hot);
+        assertAlmostEquals(plan.expected.hitRate, found, .01, `${slots} slots, ${hot} hot`);
+        assertLessOrEqual(found, mostFound(bins, slots) / perToken + 1e-9);
+        assertEquals(plan.expected.firingNeurons, perToken);
+        seen.add(slots);
+      }
+    }
+    return Promise.resolve();
+  }));
+
+/** Firings that those find who always have the most frequent neurons. */
+function mostFound(bins: FiringRates["bins"], slots: number): number {
+  let found = 0;
+  for (const { rate, neurons } of bins) {
+    found += rate * Math.min(neurons, slots);
+    slots -= Math.min(neurons, slots);
+  }
+  return found;
 }
 
 Deno.test("planWithin() has fewer threads read where there is no memory for more", () =>

@@ -10,10 +10,11 @@ function vain(spin: SpinBound, count: number): void {
 
 /** Sleeps until a long spin is tried. */
 function sleepsToTrial(spin: SpinBound): number {
-  for (let sleeps = 0;; sleeps++) {
+  for (let sleeps = 0; sleeps < 10_000; sleeps++) {
     if (spin.probes === MAX) return sleeps;
     spin.vain();
   }
+  throw new Error("a long spin is never tried again");
 }
 
 Deno.test("SpinBound spins shortly after four waits in vain, and long as long as it pays", () => {

@@ -7,6 +7,9 @@ Deno.test("Histogram puts a value into the first bucket whose bound it does not 
   histogram.observe(0.5, 10);
   assertEquals([...histogram.counts], [12, 2, 2]);
   assertEquals([histogram.count, histogram.sum], [16, Infinity]);
+  const times = new Histogram([1]);
+  times.observe(0.5, 10);
+  assertEquals([times.count, times.sum], [10, 5]);
   assertThrows(() => new Histogram([2, 1]));
 });
 

@@ -1,6 +1,6 @@
 /** As expected_families.ts, of families of a kind of their own. Data only. */
 import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
-import { type Differences, experts, latent, NEOX, WIDE_NEOX } from "./expected_parts.ts";
+import { type Differences, experts, latent, leading, NEOX, WIDE_NEOX } from "./expected_parts.ts";
 
 const CHAMELEON: Differences = { headNorm: { kind: "layer", epsilon: 1e-5 } };
 
@@ -23,6 +23,15 @@ export const EXPECTED_SINGULAR: Readonly<Record<keyof typeof SINGULAR_FAMILIES, 
   },
   "chameleon": { ...CHAMELEON, norm: { kind: "rms", epsilon: Math.fround(0.05) } },
   "chameleon-behind": CHAMELEON,
+  "minimax-m3": {
+    ...leading({ gating: "sigmoid" }),
+    ...{ headDim: 24, attentionScale: 1 / Math.sqrt(24), ropes: [["neox", 16, 10000, 1]] },
+    feedForward: {
+      ...{ activation: "swiglu7", isGated: true, activatesUp: false, firingThreshold: 0 },
+    },
+    contextLength: 128,
+  },
+  "cogvlm": { ...NEOX, headCountKv: 4 },
   "nanbeige": { blockCount: 6 },
   "nanbeige-plain": {
     headDim: 24,

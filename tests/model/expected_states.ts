@@ -1,5 +1,6 @@
 /** Shapes of the states of tiny families. Data only. */
 import type { StateSpaceConfig } from "../../src/model/mod.ts";
+import { type Differences, WIDE_NEOX } from "./expected_parts.ts";
 
 export const CHANNELS: StateSpaceConfig = {
   kind: "channels",
@@ -18,6 +19,15 @@ export const HEADS: StateSpaceConfig = {
   headCount: 8,
   groupCount: 2,
   stepRank: 0,
+};
+/** PLaMo 2's. */
+export const PLAMO2: Differences = {
+  ...{ ...WIDE_NEOX, blockCount: 4 },
+  stateSpace: {
+    ...{ ...CHANNELS, kind: "channelHeads" },
+    ...{ innerLength: 96, headCount: 6, stepRank: 64 },
+  },
+  layers: "0:0 s 0:0 s",
 };
 export const DELTAS: StateSpaceConfig = {
   ...HEADS,

@@ -24,8 +24,8 @@ const OPTIONAL = new RegExp(
 /** Nor are they models without these: Gemma 4's values may be what keys are made of. */
 const OPTIONAL_OF_LAYERS = /\.(layer_output_scale\.weight|ffn_down_exps\.scale|attn_v\.weight)$/;
 
-/** Indexers are not computed: nobody looks at what they are made of. */
-const UNUSED = /\.indexer\./;
+/** Some indexers, and what is for images, are not computed: nobody looks at their shapes. */
+const UNUSED = /\.(indexer\.|vis_)/;
 
 for (const architecture of Object.keys(TINY_FAMILIES) as TinyFamilyName[]) {
   const file = parseGguf(tinyModel({ architecture }));

@@ -48,6 +48,23 @@ Deno.test("unitSources() refuses layers that are used several times", () => {
   assertThrows(() => unitSources(read("nanbeige", {})), UnsupportedModelError, message);
 });
 
+Deno.test("describeModel() has MiniMax M3 attend to all keys in contexts of all blocks", () => {
+  const file = parseGguf(tinyModel({ architecture: "minimax-m3" }));
+  const length = (contextLength?: number, blocks = 4) =>
+    describeModel(withMetadata(file, { "minimax-m3.attention.indexer.top_k": blocks }), {
+      contextLength,
+    }).config.contextLength;
+  assertEquals([length(), length(128), length(5), length(256, 9)], [128, 128, 128, 256]);
+  for (const context of [129, 256]) {
+    assertThrows(() => length(context), UnsupportedModelError, "beyond 128");
+  }
+  for (const key of ["top_k", "block_size"]) {
+    const name = `attention.indexer.${key}`;
+    assertThrows(() => read("minimax-m3", { [name]: undefined }), ModelFormatError, name);
+    assertThrows(() => read("minimax-m3", { [name]: 0 }), ModelFormatError, name);
+  }
+});
+
 Deno.test("describeModel() refuses companions that no groups have", () => {
   assertThrows(() => read("grovemoe", { experts_per_group: 3 }), ModelFormatError, "a divisor");
   assertThrows(() => read("grovemoe", { expert_group_scale: -1 }), ModelFormatError, "0 or more");

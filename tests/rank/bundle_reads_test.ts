@@ -44,8 +44,8 @@ function world(
         gate: { sizeBytes: REST_BYTES },
       },
       offsetBytes: unit * NEURONS * BUNDLE_BYTES,
-      gpuOfStripe: 0,
       positions: identity(),
+      bundleOf: identity(),
       order: identity(),
     }) as unknown as OwnUnit;
   const steps = { bundles: true };

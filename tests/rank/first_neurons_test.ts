@@ -7,7 +7,6 @@ function unit(rates: readonly number[] | null): OwnUnit {
   return {
     count: 8,
     stripes: 2,
-    gpuOfStripe: 0,
     rates: rates === null ? null : new Float32Array(rates),
   } as unknown as OwnUnit;
 }

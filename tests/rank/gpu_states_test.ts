@@ -17,7 +17,7 @@ import type { TinyFamilyName } from "../support/tiny_families.ts";
 sizesAsData();
 
 /** A kind of states each, with heads beside them or in other layers. */
-const FAMILIES: readonly TinyFamilyName[] = ["qwen35", "falcon-h1", "jamba"];
+const FAMILIES: readonly TinyFamilyName[] = ["qwen35", "falcon-h1", "jamba", "plamo2"];
 /** Of texts before what is decoded. */
 const LENGTHS = [3, 40, 17, 33];
 const DECODED = 5;

@@ -1,10 +1,12 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { planModel } from "../../src/llm/mod.ts";
 import { createArenaMemory } from "../../src/memory/arena.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { loadWeights } from "../../src/rank/load/load_weights.ts";
+import { ArenaLoader, loadWeights } from "../../src/rank/load/load_weights.ts";
+import type { MatrixPlan } from "../../src/rank/plan/plan_types.ts";
+import { lengthOf } from "../../src/rank/plan/shard.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { instantiateKernels, loadKernelModule } from "../../wasm/mod.ts";
 
@@ -32,4 +34,40 @@ Deno.test("loadWeights() refuses rows that are larger than staging, and brings v
   load(192);
   const stored = TensorReader.ofBytes(bytes).readAll(file.tensors.get(tensor)!);
   assertEquals(own, new Float32Array(stored.slice().buffer));
+});
+
+Deno.test("loadWeights() brings rows that are picked one by one, however they lie", async () => {
+  const module = await loadKernelModule();
+  const bytes = tinyModel({
+    ...{ architecture: "bamboo", type: "Q4_0", feedForwardLength: 2048, predictor: { rank: 32 } },
+    typeOf: (name) => name.includes("fc2") ? "Q4_0" : undefined,
+  });
+  const file = parseGguf(bytes);
+  const [plan] = planModel({ file, model: describeModel(file) }, module, { threads: 1 });
+  const [{ feedForward }] = plan.layers;
+  assert(feedForward?.kind === "dense");
+  const { up, predictor } = feedForward;
+  assertEquals([up.layout, predictor!.second.layout], ["rows", "columns"]);
+  const neurons = lengthOf(up.rows);
+  /** All rows as they would lie, in an order that is the file's, in ranges of a few. */
+  const load = (matrix: MatrixPlan, ranges: MatrixPlan["picked"], stagingBytes: number) => {
+    const memory = createArenaMemory(plan.arenas[0]);
+    new ArenaLoader({
+      ...{ tensors: file.tensors, reader: TensorReader.ofBytes(bytes), stagingBytes },
+      kernels: instantiateKernels(module, memory),
+      buffer: memory.buffer,
+      stagingOffset: plan.workspaces[0].staging,
+      scratchOffset: plan.workspaces[0].normedQ8,
+      onProgress: () => {},
+    }).matrix({ ...matrix, picked: ranges });
+    return new Uint8Array(memory.buffer, matrix.offsetBytes, neurons * matrix.rowStrideBytes);
+  };
+  const ranges = Array.from({ length: neurons / 4 }, (_, i) => ({ start: 4 * i, end: 4 * i + 4 }));
+  for (const matrix of [up, predictor!.second]) {
+    const expected = load(matrix, null, plan.stagingBytes);
+    for (const stagingBytes of [plan.stagingBytes, 64 * 36]) {
+      const found = load(matrix, { axis: "rows", ranges }, stagingBytes);
+      assertEquals(found, expected, `${matrix.tensor} by ${stagingBytes}`);
+    }
+  }
 });

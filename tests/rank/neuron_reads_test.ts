@@ -17,7 +17,7 @@ const BUNDLE_BYTES = 2048;
 /** Neurons 3 and 0 are neighbours in the file. */
 const UNIT = {
   bundles: { ...PARTS, bundleBytes: BUNDLE_BYTES, restOffsetBytes: 512 },
-  ...{ offsetBytes: 8192, positions: Uint32Array.of(2, 0, 5, 1) },
+  ...{ offsetBytes: 8192, bundleOf: Uint32Array.of(2, 0, 5, 1) },
 } as unknown as OwnUnit;
 
 function readsIn(
@@ -42,7 +42,7 @@ function assertBundle(
   address: number,
   { skippedBytes, endBytes = BUNDLE_BYTES }: { skippedBytes: number; endBytes?: number },
 ): void {
-  const start = UNIT.offsetBytes + UNIT.positions[neuron] * BUNDLE_BYTES + skippedBytes;
+  const start = UNIT.offsetBytes + UNIT.bundleOf[neuron] * BUNDLE_BYTES + skippedBytes;
   const size = endBytes - skippedBytes;
   const expected = Uint8Array.from({ length: size }, (_, i) => byteAt(start + i));
   assertEquals(world.arena(0, 0).slice(address, address + size), expected);

@@ -49,6 +49,20 @@ Deno.test("RowUnpacker gives back rows of every type that packing does not compu
         unpacker.unpack(packed(type, row, columns, packedBytes), back);
         assertEquals(back, row, `${type}, ${columns} columns`);
       }
+      // More rows than are moved together, here and there.
+      const files = Array.from(
+        { length: 35 },
+        () => Uint8Array.from({ length: fileBytes }, () => rng.int(256)),
+      );
+      const starts = Float64Array.from(files, (_, i) => i * (packedBytes + 3));
+      const all = new Uint8Array(starts.at(-1)! + packedBytes);
+      files.forEach((file, i) => all.set(packed(type, file, columns, packedBytes), starts[i]));
+      const rows = new Uint8Array(files.length * fileBytes).fill(255);
+      unpacker.unpackRows(all, starts, rows);
+      files.forEach((file, i) => {
+        const own = rows.subarray(i * fileBytes, (i + 1) * fileBytes);
+        assertEquals(own, file, `${type}, row ${i}`);
+      });
     }
   }
 });

@@ -38,6 +38,17 @@ const MISTAKES = {
   "not turned": (d: ModelDescription) =>
     withConfig(d, ({ layers }) => ({ layers: layers.map((l) => ({ ...l, rope: null })) })),
   "no slopes": (d: ModelDescription) => withConfig(d, () => ({ alibiMaxBias: 0 })),
+  "no biases of scores": (d: ModelDescription) => withConfig(d, () => ({ scoreBiases: undefined })),
+  "half of the buckets": (d: ModelDescription) =>
+    withConfig(d, ({ scoreBiases: own }) => ({
+      scoreBiases: { ...own!, bucketCount: own!.bucketCount / 2 },
+    })),
+  "other buckets": (d: ModelDescription) =>
+    withConfig(d, ({ scoreBiases: own }) => ({
+      scoreBiases: { ...own!, table: { ...own!.table, start: 4, length: own!.table.length - 4 } },
+    })),
+  "scores scaled": (d: ModelDescription) =>
+    withConfig(d, ({ headDim }) => ({ attentionScale: 1 / Math.sqrt(headDim) })),
   "gate and up exchanged": (d: ModelDescription) =>
     mapLayers(d, (l) => {
       const { feedForward: block } = l;
@@ -88,6 +99,16 @@ const BERT = [
 ] as const;
 const BEFORE = ["earlier tokens only", "not turned", "gate and up exchanged"] as const;
 
+const T5 = [
+  ...[
+    "earlier tokens only",
+    "no biases of scores",
+    "half of the buckets",
+    "scores scaled",
+  ] as const,
+  "other buckets",
+] as const;
+
 const CHOICES: Readonly<Record<TinyEncoderName, readonly Mistake[]>> = {
   "bert": [...BERT, "no learned positions", "no biases"],
   "bert-ranker": ["the other activation of the head", "another row ranked"],
@@ -103,6 +124,8 @@ const CHOICES: Readonly<Record<TinyEncoderName, readonly Mistake[]>> = {
     "the head's norm left out",
   ],
   "neo-bert": [...BEFORE, "the other activation"],
+  "t5encoder": [...T5, "the other activation"],
+  "t5encoder-gated": [...T5, "gate and up exchanged", "the other activation"],
   "eurobert": BEFORE,
   "llama-embed": BEFORE,
   "gemma-embedding": [...BEFORE, "no windows", "windows of twice the length", "no projections"],

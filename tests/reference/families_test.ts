@@ -315,6 +315,13 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
     ...["gated by steps", "softmax", "no bias of the choice", "no shared expert"] as const,
   ],
   "jamba": [...MOE, ...STATES, "what channels make as it is", "weights normalised"],
+  "plamo2": [
+    ...["what gates convolved", "gates of all heads first", "steps go around states"] as const,
+    ...["steps made of the first rows", "what writes and what reads exchanged"] as const,
+    ...["what channels make as it is", "channels read what they write", "no states"] as const,
+    ...["decays and biases exchanged", "no head norms", "no post norms"] as const,
+    ...["gate and up exchanged", "neighbouring pairs", "no rope"] as const,
+  ],
   "lfm2": ["gates convolved", "no head norms", "neighbouring pairs"],
   "lfm2-windowed": ["gates convolved", "no windows", "a window more"],
   "lfm2moe": [...MOE, "gates convolved", "no bias of the choice", "softmax"],

@@ -1,5 +1,10 @@
 /** As families_test.ts, of families of a kind of their own. */
-import type { IndexerConfig, IndexerTensors, ModelDescription } from "../../src/model/mod.ts";
+import type {
+  IndexerConfig,
+  IndexerTensors,
+  MatrixTensor,
+  ModelDescription,
+} from "../../src/model/mod.ts";
 import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
 import { mapLayers, mapMixtures, withConfig, withExperts } from "./changed_description.ts";
 
@@ -38,6 +43,8 @@ export const SINGULAR_MISTAKES = {
       const exchanged = { ...feedForward, inputNorm: feedForwardNorm! };
       return { ...l, feedForward: exchanged, feedForwardNorm: feedForward.inputNorm };
     }),
+  "texts read as images": (d: ModelDescription) =>
+    mapLayers(d, (l) => ({ ...l, attentionOutput: ofImages(l.attentionOutput!) })),
   "no companions": (d: ModelDescription) => mapMixtures(d, () => ({ companions: undefined })),
   "companions in reverse": (d: ModelDescription) =>
     mapMixtures(d, ({ companions }) => ({ companions: companions?.toReversed() })),
@@ -89,6 +96,10 @@ function changeIndexers(
 
 const MOE = ["experts in reverse", "weights not normalised"] as const;
 
+function ofImages(matrix: MatrixTensor): MatrixTensor {
+  return { ...matrix, tensor: matrix.tensor.replace("attn_", "vis_attn_") };
+}
+
 /** By family. */
 export const SINGULAR_CHOICES = {
   "arctic": [
@@ -109,6 +120,12 @@ export const SINGULAR_CHOICES = {
     ...["no post norms", "post norms before the blocks"] as const,
     "heads normalised as the stream",
   ],
+  "minimax-m3": [
+    ...[...MOE, "no shared expert", "no bias of the choice", "softmax", "SiLU"] as const,
+    ...["no head norms", "neighbouring pairs", "all dimensions rotated"] as const,
+    "gate and up exchanged",
+  ],
+  "cogvlm": ["neighbouring pairs", "gate and up exchanged", "texts read as images"],
   "nanbeige": ["the first blocks only", "passes not normalised", "pairs half a head apart"],
   "nanbeige-plain": ["the first blocks only", "pairs half a head apart"],
   "hrm_text": [

@@ -16,6 +16,21 @@ export const STATE_MISTAKES = {
   "what gates convolved": (d) =>
     mapStates(d, ({ gateRow, convolvedRow }) => ({ gateRow: convolvedRow, convolvedRow: gateRow })),
   "steps go around states": (d) => mapStates(d, ({ stepBias }) => ({ skip: stepBias })),
+  "gates of all heads first": (d) =>
+    mapStates(d, ({ input, isByHead, convolvedRow }) => (
+      { isByHead: undefined, convolvedRow: isByHead ? input.rows / 2 : convolvedRow }
+    )),
+  "steps made of the first rows": (d) =>
+    mapStates(d, ({ shared }) => ({
+      shared: shared && { ...shared, rows: { ...shared.rows, step: 0, output: 64, input: 80 } },
+    })),
+  "what writes and what reads exchanged": (d) =>
+    mapStates(d, ({ shared }) => ({
+      shared: shared && {
+        ...shared,
+        rows: { ...shared.rows, input: shared.rows.output, output: shared.rows.input },
+      },
+    })),
   "states not normalised": (d) => mapStates(d, () => ({ norm: null })),
   "decays and biases exchanged": (d) =>
     mapStates(d, ({ decay, stepBias }) => ({ decay: stepBias, stepBias: decay })),

@@ -1,7 +1,7 @@
 /** Symbolic sizes against plain arithmetic, and what canonical form promises. */
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
-import { BucketedSizes, compileExpr } from "../../src/shapes/compile.ts";
+import { compileExpr } from "../../src/shapes/compile.ts";
 import { B, constant, type Expr, N, P, S } from "../../src/shapes/expr.ts";
 import { fuzzRuns } from "../support/fuzz.ts";
 import { symbolValues, type Twin, twins } from "./random_expr.ts";
@@ -74,26 +74,4 @@ Deno.test("Expr prints what it is", () => {
 
 Deno.test("Expr refuses coefficients that floats cannot hold", () => {
   assertThrows(() => N.times(2 ** 40).times(2 ** 20), Error, "2^53");
-});
-
-Deno.test("BucketedSizes computes once for 64 decoded tokens, and never too little", () => {
-  const e = [S.times(128), N.times(S), S.ceilDiv(48).times(N), constant(7)];
-  const limits = { tokensMax: 100, contextMax: 700 };
-  const sizes = new BucketedSizes(e, limits);
-  let changes = 0;
-  for (let p = 1; p < 700; p++) if (sizes.update(1, p)) changes++;
-  assertEquals(changes, Math.ceil(700 / 64));
-  assertEquals(sizes.evaluations, changes);
-  assertEquals([...sizes.values], [700 * 128, 700, 15, 7], "the context's end is no bucket's");
-  fc.assert(
-    fc.property(fc.integer({ min: 1, max: 100 }), fc.nat(600), (n, p) => {
-      sizes.update(n, p);
-      assertEquals(sizes.update(n, p), false, "nothing has changed");
-      const at = { N: n, P: p, B: 1 };
-      e.forEach((each, i) => assert(sizes.values[i] >= each.evaluate(at), `${each}`));
-    }),
-    fuzzRuns(100),
-  );
-  assertThrows(() => sizes.update(101, 0), Error, "sizes");
-  assertThrows(() => sizes.update(1, 700), Error, "sizes");
 });

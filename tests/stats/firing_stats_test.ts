@@ -5,7 +5,6 @@ import {
   hotFraction,
   layerCounts,
   measuredCost,
-  neuronsByFrequency,
   thresholdsFor,
 } from "../../src/stats/firing_stats.ts";
 import {
@@ -17,13 +16,12 @@ import {
 import { Rng } from "../support/rng.ts";
 import { someStats, SUBJECT } from "./stats_fixture.ts";
 
-Deno.test("activeFraction(), neuronsByFrequency() and hotFraction() read a layer's counts", () => {
+Deno.test("activeFraction() and hotFraction() read a layer's counts", () => {
   const stats = emptyStats({ ...SUBJECT, sparsity: null });
   stats.units["1"] = 10;
   layerCounts(stats, "1", 1).set([1, 9, 0, 1, 0]);
   assertEquals(activeFraction(stats, "1", 0), 0);
   assertAlmostEquals(activeFraction(stats, "1", 1), 11 / 50);
-  assertEquals([...neuronsByFrequency(stats, "1", 1)], [1, 0, 3, 2, 4]);
   // 9 of 11 firings are more than 80 %: one neuron of five is hot.
   assertEquals([hotFraction(stats, 0), hotFraction(stats, 1)], [0, 1 / 5]);
   layerCounts(stats, "1", 1).set([2, 8, 0, 1, 0]);

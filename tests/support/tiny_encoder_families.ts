@@ -80,6 +80,16 @@ export const ENCODER_FAMILIES = {
     ...{ fusedQkv: true, neurons: "fused", outputNorm: "enc.output_norm" },
     keys: CLS,
   },
+  "t5encoder": {
+    ...{ ...ENCODER, headDim: 24, neurons: "plain", scoreBuckets: 32 },
+    outputNorm: "enc.output_norm",
+    keys: { "pooling_type": u32(1), "attention.relative_buckets_count": u32(32) },
+  },
+  "t5encoder-gated": {
+    ...{ ...ENCODER, architecture: "t5encoder", scoreBuckets: 12 },
+    outputNorm: "enc.output_norm",
+    keys: { "pooling_type": u32(1), "attention.relative_buckets_count": u32(12) },
+  },
   "eurobert": { ...ENCODER, headCountKv: 2, keys: MEAN },
   "llama-embed": { ...ENCODER, headCountKv: 2, keys: MEAN },
   "gemma-embedding": {

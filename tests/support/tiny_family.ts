@@ -117,6 +117,10 @@ export interface TinyFamily {
     /** One tensor makes keys and values, as until 2025. */
     readonly isOld?: boolean;
   };
+  /** Layers have matrices for images, which are like those of texts. */
+  readonly hasImageMatrices?: boolean;
+  /** Layers behind the leading ones choose blocks of keys, by so many heads. */
+  readonly blockIndexer?: { readonly heads: number; readonly headDim: number };
   /** Some layers convolve over so many tokens; for each layer whether it attends instead. */
   readonly convolution?: { readonly taps: number; readonly attends: readonly boolean[] };
   /** Layers that keep state spaces; "both": beside heads. */
@@ -139,6 +143,8 @@ export interface TinyFamily {
     readonly hasNorm?: boolean;
     /** What channels make is normalised, with weights or without. */
     readonly normalizes?: "weighted" | "bare";
+    /** Channels make it for heads, of which there are `rank`. */
+    readonly isOfHeads?: boolean;
   };
   /** Layers are RWKV-7's. */
   readonly timeMix?: {
@@ -190,6 +196,8 @@ export interface TinyFamily {
   readonly outputNorm?: string;
   /** It has neither a last norm of its own nor an output. */
   readonly isEncoder?: boolean;
+  /** Tensors are called as T5's are, and scores have biases by distance in so many buckets. */
+  readonly scoreBuckets?: number;
   /** Rows of a table of kinds of tokens. */
   readonly tokenKinds?: number;
   /** Norms are of sums, and the last of these is the model's last one. */

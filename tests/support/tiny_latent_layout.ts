@@ -66,3 +66,26 @@ export function planLatent(
   }
   plan.matrix("attn_output", [headCount * value, width], "residual");
 }
+
+/** What texts have no use for: what chooses blocks of keys (MiniMax M3), images' (CogVLM). */
+export function planUnused(
+  plan: TensorPlan,
+  shape: TinyShape,
+  { blockIndexer, hasImageMatrices }: TinyFamily,
+  block: number,
+): void {
+  const { embeddingLength: width, headCount, headDim, feedForwardLength: neurons } = shape;
+  if (blockIndexer && block > 0) {
+    plan.matrix("indexer.q_proj", [width, blockIndexer.heads * blockIndexer.headDim]);
+    plan.matrix("indexer.k_proj", [width, blockIndexer.headDim]);
+    plan.headNorm("indexer.q_norm", [blockIndexer.headDim]);
+    plan.headNorm("indexer.k_norm", [blockIndexer.headDim]);
+  }
+  if (hasImageMatrices) {
+    plan.matrix("vis_attn_qkv", [width, 3 * headCount * headDim]);
+    plan.matrix("vis_attn_output", [headCount * headDim, width]);
+    plan.matrix("vis_gate", [width, neurons]);
+    plan.matrix("vis_up", [width, neurons]);
+    plan.matrix("vis_down", [neurons, width]);
+  }
+}

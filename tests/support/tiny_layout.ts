@@ -14,7 +14,8 @@ import {
   unevenKeys,
 } from "./tiny_layered.ts";
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
-import { latentKeys, planLatent } from "./tiny_latent_layout.ts";
+import { latentKeys, planLatent, planUnused } from "./tiny_latent_layout.ts";
+import { planTextHead } from "./tiny_text_head.ts";
 import { planTimeMix, timeMixKeys } from "./tiny_time_mix.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
 
@@ -126,6 +127,7 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
     const kind = family.stateSpace?.layers[block] ?? "heads";
     const own = layerShape(shape, family, block);
     const { timeMix } = family;
+    if (family.scoreBuckets && block === 0) plan.scoreBiases(shape.headCount, family.scoreBuckets);
     if (timeMix || kind === "state" || kind === "neurons") plan.norm("attn_norm", width);
     else if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
     else if (own.headCount > 0) planAttention(plan, own, family, block);
@@ -159,24 +161,6 @@ function planGuess(plan: TensorPlan, shape: TinyShape, family: TinyFamily): void
   planFeedForward(plan, shape, { ...family, experts }, blockCount - 1);
   plan.matrix("nextn.eh_proj", [2 * width, width]);
   for (const name of ["enorm", "hnorm", "shared_head_norm"]) plan.norm(`nextn.${name}`, width);
-}
-
-/** What follows a text's vector. */
-function planTextHead(plan: TensorPlan, width: number, { ranker, projections }: TinyFamily): void {
-  let columns = width;
-  for (const [index, rows] of projections?.entries() ?? []) {
-    plan.matrix(`dense_${index + 2}`, [columns, rows]);
-    columns = rows;
-  }
-  if (!ranker) return;
-  const { dense, output, hasNorm, hasBiases } = ranker;
-  if (dense) {
-    plan.matrix("cls", [width, dense]);
-    if (hasBiases) plan.bias("cls", dense);
-    if (hasNorm) plan.wholeNorm("cls.norm.weight", dense);
-  }
-  plan.matrix("cls.output", [dense ?? width, output]);
-  if (hasBiases) plan.bias("cls.output", output);
 }
 
 function hasNeurons({ stateSpace }: TinyFamily, kind: TinyStateSpace["layers"][number]): boolean {
@@ -226,6 +210,11 @@ export class TensorPlan {
     this.#add("attn_sinks.weight", [headCount], "norm");
   }
 
+  /** So are biases by distance. */
+  scoreBiases(headCount: number, buckets: number): void {
+    this.#add("attn_rel_b.weight", [headCount, buckets], "norm");
+  }
+
   /** By its whole name; about 1. */
   factors(name: string, ...dims: readonly number[]): void {
     this.#add(name, dims, "norm");
@@ -244,8 +233,17 @@ export class TensorPlan {
   }
 
   #add(name: string, dims: readonly number[], role: TensorRole): void {
-    this.tensors.push({ name: this.prefix + name, role, type: "F32", dims });
+    const own = this.prefix + name;
+    this.tensors.push({
+      name: this.#family.scoreBuckets ? nameOfT5(own) : own,
+      ...{ role, type: "F32", dims },
+    });
   }
+}
+
+/** Layers of T5's encoder are called otherwise. */
+function nameOfT5(name: string): string {
+  return name.replace(/^blk/, "enc.blk").replace("attn_output", "attn_o");
 }
 
 function planAttention(
@@ -259,6 +257,7 @@ function planAttention(
   const [queries, keys] = [headCount * headDim, headCountKv * headDim];
   const lacksNorm = family.lacksFirstNorm && block === 0;
   if (family.preNorms !== false && !lacksNorm) plan.norm("attn_norm", width);
+  planUnused(plan, shape, family, block);
   if (family.latent) return planLatent(plan, shape, family.latent, block);
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + keys + headCountKv * valueDim]);
   else {

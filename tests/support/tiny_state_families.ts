@@ -174,6 +174,18 @@ export const TINY_STATE_FAMILIES = {
       "leading_dense_block_count": u32(1),
     },
   },
+  "plamo2": {
+    blockCount: 4,
+    headDim: 24,
+    headNorms: "perHead",
+    fusedQkv: true,
+    neurons: "fused",
+    postNormNames: ["post_attention_norm", "post_ffw_norm"],
+    stateSpace: {
+      ...{ inner: 96, state: 16, rank: 6, isOfHeads: true },
+      layers: ["heads", "state", "heads", "state"],
+    },
+  },
   "jamba": {
     blockCount: 4,
     feedForwardLength: 64,

@@ -8,8 +8,8 @@ export type TinyStateSpace = NonNullable<TinyFamily["stateSpace"]>;
 
 /** Keys without "<architecture>.", and those that say which layers do what. */
 export function stateSpaceKeys(
-  { inner, state, rank, groups, layers, normalizes, isApart, deltas }: TinyStateSpace,
-  { headCountKv, feedForwardLength, blockCount }: TinyShape,
+  { inner, state, rank, groups, layers, normalizes, isApart, deltas, isOfHeads }: TinyStateSpace,
+  { headCount, headCountKv, feedForwardLength, blockCount }: TinyShape,
   experts: TinyFamily["experts"],
 ): Record<string, StoredValue> {
   const attends = layers.includes("heads");
@@ -21,6 +21,8 @@ export function stateSpaceKeys(
     ...deltas && deltas !== "keys"
       ? { "full_attention_interval": u32(layers.indexOf("heads") + 1) }
       : attends && { "attention.head_count_kv": counts(headCountKv, "heads") },
+    ...isOfHeads &&
+      { "attention.head_count": counts(headCount, "heads"), "ssm.group_count": u32(0) },
     ...hasNone && { "attention.head_count": u32(0), "feed_forward_length": u32(0) },
     ...isApart && { "feed_forward_length": counts(neurons, "neurons") },
     "ssm.conv_kernel": u32(4),
@@ -37,10 +39,11 @@ export function stateSpaceKeys(
 export function planStateSpace(
   plan: TensorPlan,
   { embeddingLength: width }: TinyShape,
-  { inner, state, rank, groups, hasNorm, normalizes, deltas }: TinyStateSpace,
+  { inner, state, rank, groups, hasNorm, normalizes, deltas, isOfHeads }: TinyStateSpace,
 ): void {
   if (deltas === "keys") return planKeyDeltas(plan, width, { inner, state, rank });
   if (deltas) return planDeltas(plan, width, { inner, state, rank, groups: groups!, deltas });
+  if (isOfHeads) return planChannelHeads(plan, width, { inner, state, rank });
   const convolved = inner + 2 * (groups ?? 0) * state;
   const heads = groups ? rank : 0;
   plan.matrix("ssm_in", [width, inner + convolved + heads]);
@@ -60,6 +63,27 @@ export function planStateSpace(
   plan.factors("ssm_d", ...groups ? [1, heads] : [inner]);
   if (groups && hasNorm !== false) plan.headNorm("ssm_norm", [inner / groups, groups]);
   plan.matrix("ssm_out", [inner, width], "residual");
+}
+
+/** The same of PLaMo 2, whose norms have no suffix. */
+function planChannelHeads(
+  plan: TensorPlan,
+  width: number,
+  { inner, state, rank: heads }: Pick<TinyStateSpace, "inner" | "state" | "rank">,
+): void {
+  const steps = Math.max(64, width / 16);
+  plan.matrix("ssm_in", [width, 2 * inner]);
+  plan.matrix("ssm_conv1d", [4, inner]);
+  plan.matrix("ssm_x", [inner, steps + 2 * state]);
+  for (const [name, length] of [["dt", steps], ["b", state], ["c", state]] as const) {
+    plan.wholeNorm(`ssm_${name}_norm`, length);
+  }
+  plan.matrix("ssm_dt", [steps, heads]);
+  plan.bias("ssm_dt", heads);
+  plan.vector("ssm_a", heads);
+  plan.factors("ssm_d", heads);
+  plan.matrix("ssm_out", [inner, width], "residual");
+  plan.wholeNorm("post_attention_norm", width);
 }
 
 /** The same of Kimi Linear. */

@@ -16,6 +16,7 @@ import {
   bertMetadata,
   charsMap,
   type Entry,
+  plamoMetadata,
   randomPieces,
   randomText,
   unigramMetadata,
@@ -32,6 +33,7 @@ export interface Peer {
 
 const TEXTS = 800;
 const MARKS = ["[CLS]", "[MASK]", "[UNK]", "<s>", "</s>", "<unk>", "<user>"];
+const PLAMO_MARKS = ["<|plamo:bos|>", "<|plamo:op|>", "<|plamo:unk|>", "<0x41>", "<user>"];
 
 /** What characters become: one, several, none, a space, by pairs and by the longest. */
 const REPLACED: (readonly [string, string])[] = [
@@ -66,9 +68,16 @@ export function encoderPeers(): Peer[] {
     for (const [key, value] of changes) metadata.set(key, value);
     const rng = new Rng(name.length);
     const special = name.endsWith("special");
-    const texts = Array.from({ length: TEXTS }, () => randomText(rng, MARKS));
+    const marks = name === "plamo2-special" ? PLAMO_MARKS : MARKS;
+    const texts = Array.from({ length: TEXTS }, () => randomText(rng, marks));
     return { name, metadata, texts: ["", " ", "\0a\0", ...texts], special };
   };
+  // Whole scores, so that there are equal ways; and some that no text becomes.
+  const plamo = randomPieces(new Rng(3), 900).map(([text, , score]): Entry => {
+    const spelt = text.replaceAll("▁", " ");
+    return [spelt, , spelt.length === 3 ? -1000.25 : Math.round(score! / 4)];
+  });
+  plamo.push(["hopeless", , -2000], ["  ", , -3], ["a b", , -1], ["\n\n", , 2]);
   const user: Entry = ["<user>", TokenType.userDefined];
   return [
     peer("bert", bertMetadata([...bert, user]), []),
@@ -85,6 +94,8 @@ export function encoderPeers(): Peer[] {
       flag("add_space_prefix", true),
     ]),
     peer("t5-bare-special", unigramMetadata(unigram), []),
+    peer("plamo2", plamoMetadata(plamo), []),
+    peer("plamo2-special", plamoMetadata([user, ...plamo]), []),
   ];
 }
 

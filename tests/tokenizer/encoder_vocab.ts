@@ -1,6 +1,6 @@
 /**
- * Vocabularies of encoders made in the tests, as the metadata of a GGUF file, and random texts to
- * try them with: characters that all tables of Unicode from version 13 on agree on.
+ * Vocabularies of encoders, and PLaMo's, made in the tests, as the metadata of a GGUF file, and
+ * random texts to try them with: characters that all tables of Unicode from version 13 on have.
  */
 import { type GgufValue, packStrings } from "../../src/gguf/mod.ts";
 import { TokenType } from "../../src/tokenizer/token_types.ts";
@@ -33,6 +33,16 @@ export function unigramMetadata(pieces: readonly Entry[]): Metadata {
     unknown: 3,
     seperator: 2,
   });
+}
+
+/** PLaMo: unknown, BOS, EOS, padding, "op" (ids 0 to 4), bytes from 5 on, then `pieces`. */
+export function plamoMetadata(pieces: readonly Entry[]): Metadata {
+  const specials = ["bos", "eos", "pad", "op"].map((name): Entry => [`<|plamo:${name}|>`, control]);
+  const bytes = Array.from({ length: 256 }, (_, value): Entry => {
+    return [`<0x${value.toString(16).toUpperCase().padStart(2, "0")}>`, TokenType.byte];
+  });
+  const all: Entry[] = [["<|plamo:unk|>", unknown], ...specials, ...bytes, ...pieces];
+  return vocabulary("plamo2", all, { bos: 1, eos: 2, unknown: 0, eot: 4 });
 }
 
 function vocabulary(model: string, entries: Entry[], ids: Record<string, number>): Metadata {

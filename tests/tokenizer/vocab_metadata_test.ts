@@ -10,7 +10,7 @@ import { ALPHABET, bpeMetadata, type Metadata, spmMetadata } from "./tiny_vocab.
 const KEY = "tokenizer.ggml.";
 
 Deno.test("createTokenizer() refuses other kinds of tokenizers by their name", () => {
-  for (const kind of ["plamo2", "hybriddna", ""]) {
+  for (const kind of ["plamo", "hybriddna", ""]) {
     const metadata = bpeMetadata([]).set(`${KEY}model`, kind);
     assertThrows(() => createTokenizer(metadata), UnsupportedModelError, `"${kind}"`);
   }

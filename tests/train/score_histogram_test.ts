@@ -35,6 +35,9 @@ Deno.test("quality() counts what is predicted, what fires and what is both", () 
   const { recall, precision, predictedShare, firedShare } = histogram.quality(0);
   assertEquals([recall, predictedShare, firedShare], [2 / 4, 3 / 8, 4 / 8]);
   assertAlmostEquals(precision, 2 / 3);
+  // Of two scores on both sides of 0, as near to it as is told apart, one is predicted.
+  const near = histogramOf([0.005, -0.005, -9, -9, -9, -9, -9, -9], [1, 1]);
+  assertEquals(near.quality(0).predictedShare, 1 / 8);
 });
 
 Deno.test("shiftFor() finds the smallest shift that reaches the recall", () => {

@@ -62,6 +62,8 @@ Deno.test("answers depend on sounds, whose rows are the reference's", () =>
     for (const file of [A, B, mp3, flac, opus]) answers.push(await answerTo(model, asking(file)));
     assertEquals(new Set(answers).size, 5, `${answers}`);
     assertEquals(await answerTo(model, asking(A)), answers[0]);
+    // The same packets in another kind of file.
+    assertEquals(await answerTo(model, asking(soundFile("tone.webm"))), answers[4]);
     const { ids: [ids], given } = await model.lookAt!(asking(A));
     // 5000 samples are 32 frames, of which 8 are a row.
     assertEquals(ids.map((id) => id < 0), [true, true, true, true]);

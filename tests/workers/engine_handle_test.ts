@@ -38,8 +38,12 @@ Deno.test("EngineHandle.start() rejects with what onProgress throws", async () =
 });
 
 Deno.test("EngineHandle.start() ends all threads when what is done meanwhile fails", async () => {
-  await withTinyFile({ metadata: [["tokenizer.ggml.model", text("plamo2")]] }, async (path) => {
-    await assertRejects(() => loadModel(path, { threads: 3 }), UnsupportedModelError, '"plamo2"');
+  await withTinyFile({ metadata: [["tokenizer.ggml.model", text("hybriddna")]] }, async (path) => {
+    await assertRejects(
+      () => loadModel(path, { threads: 3 }),
+      UnsupportedModelError,
+      '"hybriddna"',
+    );
     // A process ends by itself when it has nothing to do and no thread is left.
     const door = new URL("../../src/llm/mod.ts", import.meta.url);
     const code = `import { loadModel } from ${JSON.stringify(door)};

@@ -1,4 +1,4 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { measureDisk } from "../../workers/measure_disk.ts";
 
 Deno.test("measureDisk() reads a file in all sizes with all numbers of workers", async () => {
@@ -13,5 +13,23 @@ Deno.test("measureDisk() reads a file in all sizes with all numbers of workers",
     }
   } finally {
     Deno.removeSync(path);
+  }
+});
+
+Deno.test("measureDisk() ends between two parts when it is aborted, and leaves no file", async () => {
+  const folder = Deno.makeTempDirSync({ prefix: "ganglion-measure-" });
+  try {
+    const controller = new AbortController();
+    const seen: number[] = [];
+    const onProgress = (done: number, total: number) => {
+      assertEquals(total, 18);
+      seen.push(done);
+      if (done === 1) controller.abort(new Error("enough"));
+    };
+    const { signal } = controller;
+    await assertRejects(() => measureDisk(folder, { signal, onProgress }), Error, "enough");
+    assertEquals([seen, [...Deno.readDirSync(folder)]], [[0, 1], []]);
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
   }
 });

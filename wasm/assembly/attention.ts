@@ -37,6 +37,7 @@ import { mix_tile } from "./attention_mix";
 import { score_tile } from "./attention_score";
 import { prepare_values, sink_share, soften_tile } from "./attention_soften";
 import { check_bytes, check_f32_rows } from "./bounds";
+import { BIAS_SPAN } from "../../src/memory/bias_layout";
 import { KV_LEVEL_MAX } from "../../src/memory/kv_layout";
 
 /** Bytes of scratch, exact as f64. It does not grow with the positions. */
@@ -68,13 +69,14 @@ export function attention_i16(
   sinks: usize,
   chunk: u32,
   slopes: usize,
+  biases: usize,
   ahead: u32,
   end: u32,
 ): void {
   attention<i16>(
     q, qStride, keys, values, kvHeads, table, blocks, out, outStride, scratch,
     n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap, sinks,
-    chunk, slopes, ahead, end,
+    chunk, slopes, biases, ahead, end,
   );
 }
 
@@ -102,13 +104,14 @@ export function attention_f32(
   sinks: usize,
   chunk: u32,
   slopes: usize,
+  biases: usize,
   ahead: u32,
   end: u32,
 ): void {
   attention<f32>(
     q, qStride, keys, values, kvHeads, table, blocks, out, outStride, scratch,
     n, p0, heads, headOffset, groupSize, headDim, valueDim, window, scale, softCap, sinks,
-    chunk, slopes, ahead, end,
+    chunk, slopes, biases, ahead, end,
   );
 }
 
@@ -136,6 +139,7 @@ function attention<T>(
   sinks: usize,
   chunk: u32,
   slopes: usize,
+  biases: usize,
   ahead: u32,
   end: u32,
 ): void {
@@ -157,6 +161,7 @@ function attention<T>(
 
   if (sinks != 0) check_bytes(sinks, <u64>heads << 2);
   if (slopes != 0) check_bytes(slopes, <u64>heads << 2);
+  if (biases != 0) check_bytes(biases, <u64>heads * (BIAS_SPAN << 2));
 
   check_bytes(table, (positions + BLOCK_POSITIONS - 1) / BLOCK_POSITIONS << 2);
 
@@ -183,6 +188,7 @@ function attention<T>(
   call.sinks = sinks;
   call.chunk = chunk;
   call.slopes = slopes;
+  call.biases = biases;
   call.ahead = ahead;
   call.positions = <u32>positions;
   place_scratch(call);

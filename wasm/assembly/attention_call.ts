@@ -72,6 +72,8 @@ export class Call {
   chunk: u32;
   /** f32 [heads] by which scores fall with each position, or 0: they do not. */
   slopes: usize;
+  /** f32 [heads, BIAS_SPAN] that scores have more, by distance; or 0: nothing. */
+  biases: usize;
   /** How many positions behind its own a token sees: 0 in causal models. */
   ahead: u32;
   /** Positions that there are of the sequence. */

@@ -8,6 +8,7 @@
  * Over integers a block's weights are taken relative to the block's own maximum, multiplied by the
  * scales of the positions' values, and rounded: fixed point of 13 bits.
  */
+import { BIAS_MAX, BIAS_REACH, BIAS_SPAN } from "../../src/memory/bias_layout";
 import { KV_LEVEL_MAX } from "../../src/memory/kv_layout";
 import {
   BLOCK_POSITIONS,
@@ -69,6 +70,7 @@ export function soften_tile<T>(
   let weights = call.valueWeights, step: u32 = 0;
   if (call.softCap > 0) cap_rows(scores, lanes, call.softCap);
   if (call.slopes != 0) slope_rows(call, first, lanes, begin);
+  if (call.biases != 0) bias_rows(call, first, lanes, begin);
   if (first_seen(call, newest) > begin || seen_end(call, oldest) < begin + BLOCK_POSITIONS) {
     cut_rows<T>(call, states, values, first, lanes, begin);
     weights = call.cutWeights;
@@ -177,6 +179,23 @@ function slope_rows(call: Call, first: u32, lanes: u32, begin: u32): void {
     for (let at = row; at != row + SCORE_ROW_BYTES; at += 16) {
       v128.store(at, f32x4.add(v128.load(at), f32x4.mul(f32x4.abs(distances), slopes)));
       distances = f32x4.add(distances, four);
+    }
+  }
+}
+
+/** score += each head's bias of the distance: beyond BIAS_REACH that of the last ones. */
+function bias_rows(call: Call, first: u32, lanes: u32, begin: u32): void {
+  const log2e = f32x4.splat(LOG2_E);
+  for (let lane: u32 = 0; lane < lanes; lane++) {
+    const t = (first + lane) / call.groupHeads;
+    const head = call.firstHead + (first + lane) % call.groupHeads;
+    const biases = call.biases + head * (BIAS_SPAN << 2);
+    const row = call.scores + lane * SCORE_ROW_BYTES;
+    let distance = <i32>begin - <i32>(call.p0 + t);
+    for (let at = row; at != row + SCORE_ROW_BYTES; at += 16, distance += 4) {
+      const near = max<i32>(-BIAS_MAX, min<i32>(BIAS_REACH, distance));
+      const own = v128.load(biases + ((near + BIAS_MAX) << 2));
+      v128.store(at, f32x4.add(v128.load(at), f32x4.mul(own, log2e)));
     }
   }
 }

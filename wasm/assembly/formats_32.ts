@@ -9,6 +9,7 @@ import {
   pack_word_nibbles,
 } from "./file_blocks";
 import { SHORT } from "./format";
+import { fp4_ascending_codes, fp4_ascending_levels, fp4_levels } from "./fp4";
 import { F16_MASK, madd, TWO_POW_112 } from "./simd";
 import { f16_x4, half_lanes } from "./weight_bits";
 
@@ -267,12 +268,9 @@ export class MXFP4 {
   @inline get superblockBlocks(): u32 { return 8; }
   // By columns: codes that ascend with the number.
   @inline natural(src: usize, i: u32): v128 {
-    const ascending = i8x16(8, 9, 10, 11, 12, 13, 14, 15, 7, 6, 5, 4, 3, 2, 1, 0);
-    return i8x16.relaxed_swizzle(ascending, block_nibbles(src + 1, 17, i));
+    return fp4_ascending_codes(block_nibbles(src + 1, 17, i));
   }
-  @inline levels(): v128 {
-    return i8x16(0, 4, 6, 8, 9, 10, 11, 12, 12, 13, 14, 15, 16, 18, 20, 24);
-  }
+  @inline levels(): v128 { return fp4_ascending_levels(); }
   @inline pack(src: usize, to: usize): void { pack_block_nibbles(src + 1, 17, to); }
   @inline pack_factors(src: usize, to: usize): void {
     for (let j: u32 = 0; j < 8; j++) store<u8>(to + j, load<u8>(src + 17 * j));
@@ -282,12 +280,7 @@ export class MXFP4 {
   @inline get factorBytes(): u32 { return 8; }
   @inline get offset(): i32 { return 12; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
-  @inline k1(zero: v128): v128 {
-    return v128.or(
-      i8x16(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0),
-      zero,
-    );
-  }
+  @inline k1(zero: v128): v128 { return v128.or(fp4_levels(), zero); }
   @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
   }

@@ -10,6 +10,7 @@
  */
 import { pack_nibbles_by_16 } from "./file_blocks";
 import { SHORT } from "./format";
+import { fp4_ascending_codes, fp4_ascending_levels, fp4_levels } from "./fp4";
 import { half_lanes } from "./weight_bits";
 
 /** 2^(E − 127) times this is 1 · 2^14, in bits: 268 − E is the exponent of one over the power. */
@@ -23,9 +24,7 @@ export class NVFP4 {
   @inline get blockBytes(): u32 { return 36; }
   @inline get superblockBlocks(): u32 { return 4; }
   @inline natural(src: usize, i: u32): v128 { return natural_codes(src + 4, 36, i); }
-  @inline levels(): v128 {
-    return i8x16(0, 4, 6, 8, 9, 10, 11, 12, 12, 13, 14, 15, 16, 18, 20, 24);
-  }
+  @inline levels(): v128 { return fp4_ascending_levels(); }
   @inline small_float(src: usize, i: u32): u32 { return packed_scale(src, 36, i); }
   @inline whole(src: usize): f32 { return 1; }
   @inline pack(src: usize, to: usize): void { pack_nibbles_by_16(src + 4, 36, to); }
@@ -38,12 +37,7 @@ export class NVFP4 {
   @inline get factorBytes(): u32 { return 20; }
   @inline get offset(): i32 { return 12; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
-  @inline k1(zero: v128): v128 {
-    return v128.or(
-      i8x16(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0),
-      zero,
-    );
-  }
+  @inline k1(zero: v128): v128 { return v128.or(fp4_levels(), zero); }
   @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
   }
@@ -74,9 +68,7 @@ export class NVFP4S {
   @inline get blockBytes(): u32 { return 40; }
   @inline get superblockBlocks(): u32 { return 4; }
   @inline natural(src: usize, i: u32): v128 { return natural_codes(src + 8, 40, i); }
-  @inline levels(): v128 {
-    return i8x16(0, 4, 6, 8, 9, 10, 11, 12, 12, 13, 14, 15, 16, 18, 20, 24);
-  }
+  @inline levels(): v128 { return fp4_ascending_levels(); }
   @inline small_float(src: usize, i: u32): u32 { return packed_scale(src + 4, 40, i); }
   @inline whole(src: usize): f32 { return load<f32>(src); }
   @inline pack(src: usize, to: usize): void { pack_nibbles_by_16(src + 8, 40, to); }
@@ -118,11 +110,10 @@ function power_of(scale: u32): u32 {
 /** Codes that ascend with the number, of weights i..i+15; nibbles: those of the first block. */
 @inline
 function natural_codes(nibbles: usize, step: u32, i: u32): v128 {
-  const ascending = i8x16(8, 9, 10, 11, 12, 13, 14, 15, 7, 6, 5, 4, 3, 2, 1, 0);
   const both = v128.load64_zero(nibbles + (i >> 6) * step + ((i & 48) >> 1));
   const four = i8x16.splat(15);
   const low = v128.and(both, four), high = v128.and(i16x8.shr_u(both, 4), four);
-  return i8x16.relaxed_swizzle(ascending, i64x2.shuffle(low, high, 0, 2));
+  return fp4_ascending_codes(i64x2.shuffle(low, high, 0, 2));
 }
 
 /** Sixteen scales of four blocks. */

@@ -1,5 +1,6 @@
 /** The command line as data: what completions are made of. Knows no shell. */
 import type { Command } from "commander";
+import { takesPath } from "../empty_names.ts";
 
 export interface FlagFacts {
   /** With its dashes. */
@@ -36,7 +37,7 @@ export function describeProgram(program: Command): VerbFacts[] {
         name: long as string,
         summary: description,
         takesValue: required || optional,
-        takesPath: /[<[](?:file|folder|stats)\b/.test(flags),
+        takesPath: takesPath(flags),
         choices: argChoices ?? [],
       })),
   }));

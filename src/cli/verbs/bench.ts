@@ -5,7 +5,7 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { UsageError } from "../../base/errors.ts";
-import { formatBytes } from "../../base/units.ts";
+import { counted, formatBytes } from "../../base/units.ts";
 import type { LoadedModel, Timings } from "../../llm/mod.ts";
 import type { StreamingSteps } from "../../rank/plan/stream_types.ts";
 import { ALL_STEPS } from "../../rank/plan/plan_units.ts";
@@ -198,7 +198,8 @@ function diskOf({ streamed }: Timings, genTokens: number) {
       neededAhead: 0,
     };
   return {
-    hitRate: streamed === undefined ? null : hits / Math.max(1, hits + misses),
+    // Where all of it is in memory, nothing is looked for in the cache.
+    hitRate: streamed === undefined ? null : misses === 0 ? 1 : hits / (hits + misses),
     diskReads: diskReads / genTokens,
     diskBytes: diskBytes / genTokens,
     diskWaitMs: diskWaitMs / genTokens,
@@ -268,7 +269,7 @@ async function createReport(
 function formatReport(report: Report): string {
   const share = (report.weights_gbps / report.peak_read_gbps * 100).toFixed(0);
   return [
-    `model    ${report.model}, ${report.threads} thread(s)`,
+    `model    ${report.model}, ${counted(report.threads, "thread")}`,
     `prefill  ${formatSpread(report.prefill_tps)} tok/s`,
     `decode   ${formatSpread(report.decode_tps)} tok/s${
       report.expected_decode_tps === null

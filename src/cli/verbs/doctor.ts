@@ -1,8 +1,10 @@
 /** `doctor`: what this machine can do for a model, measured where it cannot be asked. */
 import type { Command } from "commander";
+import { existsSync } from "node:fs";
 import project from "../../../deno.json" with { type: "json" };
 import { describeGpu, type GpuDescription } from "../../../gpu/mod.ts";
 import { type DiskProfile, measureDisk } from "../../../workers/mod.ts";
+import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import type { GpuProfile } from "../../planner/mod.ts";
 import { advise } from "../doctor/advice.ts";
@@ -10,7 +12,9 @@ import { measureGpu } from "../doctor/gpu_speeds.ts";
 import { keepProfile } from "../doctor/keep_profile.ts";
 import { defaultDiskFolder, hasRoomToMeasure, measureReadGbps } from "../doctor/speeds.ts";
 import { wasmFeatures } from "../doctor/wasm_features.ts";
+import { Interrupt } from "../interrupt.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
+import { Progress } from "../progress.ts";
 import { SPEED_FLAGS, v8Flags } from "../v8_flags.ts";
 import { createDataVerb } from "../verb.ts";
 
@@ -32,16 +36,33 @@ export function doctorVerb(): Command {
 }
 
 async function doctor(options: Options): Promise<void> {
-  const report = await examine(options.dir ?? defaultDiskFolder());
+  const folder = options.dir ?? defaultDiskFolder();
+  if (!existsSync(folder)) {
+    throw new UsageError(`Cannot measure the disk of "${folder}": there is no such folder`);
+  }
+  const report = await (async () => {
+    using interrupt = new Interrupt();
+    using progress = new Progress("Measuring");
+    return await examine(folder, { signal: interrupt.signal, progress });
+  })();
   if (options.json) writeJson(report);
   else writeOutLine(formatReport(report));
 }
 
 type Report = Awaited<ReturnType<typeof examine>>;
 
+interface Watch {
+  readonly signal: AbortSignal;
+  readonly progress: Progress;
+}
+
+/** Of the time that all of it takes, roughly. */
+const MEMORY_SHARE = 0.3;
+const GPU_FROM = 0.9;
+
 /** What was found, and what it means. */
-async function examine(diskFolder: string) {
-  const found = await measure(diskFolder);
+async function examine(diskFolder: string, watch: Watch) {
+  const found = await measure(diskFolder, watch);
   const { memory, disk, gpu, gpu_rates: rates } = found;
   const advice = advise({
     ...{ cores: found.cores, missingFlags: found.missing_flags, wasm: found.wasm },
@@ -63,11 +84,22 @@ async function examine(diskFolder: string) {
   return { ...found, advice };
 }
 
-async function measure(diskFolder: string) {
+async function measure(diskFolder: string, { signal, progress }: Watch) {
   const inForce = v8Flags();
   const { total, available } = Deno.systemMemoryInfo();
-  const readGBps = hasRoomToMeasure(available) ? await measureByThreads() : null;
-  const disk = await measureDisk(diskFolder);
+  const readGBps = hasRoomToMeasure(available)
+    ? await measureByThreads((done, total) => {
+      signal.throwIfAborted();
+      progress.update(MEMORY_SHARE * done / total, 1, "memory");
+    })
+    : null;
+  const disk = await measureDisk(diskFolder, {
+    signal,
+    onProgress: (done, total) =>
+      progress.update(MEMORY_SHARE + (GPU_FROM - MEMORY_SHARE) * done / total, 1, "disk"),
+  });
+  signal.throwIfAborted();
+  progress.update(GPU_FROM, 1, "GPU");
   const gpu = await describeGpu();
   const gpuRates = await ratesOf(gpu);
   return {
@@ -114,10 +146,15 @@ function describeDisk(disk: DiskProfile, folder: string) {
 }
 
 /** With one thread, with two, … */
-async function measureByThreads(): Promise<number[]> {
+async function measureByThreads(
+  onProgress: (done: number, total: number) => void,
+): Promise<number[]> {
   const rates: number[] = [];
   const most = Math.min(navigator.hardwareConcurrency, THREADS_MAX);
-  for (let threads = 1; threads <= most; threads++) rates.push(await measureReadGbps(threads));
+  for (let threads = 1; threads <= most; threads++) {
+    onProgress(threads - 1, most);
+    rates.push(await measureReadGbps(threads));
+  }
   return rates;
 }
 

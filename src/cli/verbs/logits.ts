@@ -3,16 +3,20 @@
  * [tokens, vocab]; the ids are taken as they are.
  */
 import type { Command } from "commander";
-import { existsSync } from "node:fs";
+import { basename } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { UsageError } from "../../base/errors.ts";
-import { explainWriteError } from "../../base/write_errors.ts";
 import type { GgufFile } from "../../gguf/mod.ts";
+import { checkIds } from "../../llm/check_ids.ts";
 import { openForUse } from "../../llm/mod.ts";
 import { describeModel } from "../../model/mod.ts";
 import { ReferenceModel } from "../../reference/forward.ts";
+import { Interrupt } from "../interrupt.ts";
 import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
+import { LogitsFile } from "../logits_file.ts";
 import { tokenIds } from "../option_values.ts";
 import { writeErrorLine, writeJson } from "../output.ts";
+import { Progress } from "../progress.ts";
 import { createDataVerb, requireModel, requireOption } from "../verb.ts";
 
 interface Options extends LoadFlags {
@@ -21,9 +25,6 @@ interface Options extends LoadFlags {
   readonly exact?: boolean;
   readonly json?: boolean;
 }
-
-/** Writes rows in order; the array may be overwritten afterwards. */
-type RowSink = (rows: Float32Array) => void;
 
 export function logitsVerb(): Command {
   const verb = createDataVerb("logits", "Write the logits of every position of a token sequence.")
@@ -40,32 +41,23 @@ async function logits(model: string | undefined, options: Options): Promise<void
   const ids = requireOption(options.tokens, "--tokens");
   const out = requireOption(options.out, "--out");
   if (ids.length === 0) throw new UsageError("Cannot compute logits of no tokens: see --tokens");
+  using file = new LogitsFile(out);
   const compute = options.exact ? computeExact : computeFast;
-  const isNew = !existsSync(out);
-  using file = createFile(out);
   let vocabSize: number;
   try {
-    vocabSize = await compute(path, { ids, flags: options, sink: replacing(file, out) });
+    vocabSize = await compute(path, { ids, flags: options, file });
   } catch (error) {
-    if (isNew) Deno.removeSync(out);
+    file.discard();
     throw error;
   }
   if (options.json) writeJson({ n_tokens: ids.length, n_vocab: vocabSize });
   else writeErrorLine(`${ids.length} x ${vocabSize} logits in ${out}`);
 }
 
-function createFile(path: string): Deno.FsFile {
-  try {
-    return Deno.openSync(path, { write: true, create: true });
-  } catch (error) {
-    throw explainWriteError(error, path);
-  }
-}
-
 interface Job {
   readonly ids: readonly number[];
   readonly flags: LoadFlags;
-  readonly sink: RowSink;
+  readonly file: LogitsFile;
 }
 
 /** Tokens, where the model was trained for as many. */
@@ -83,17 +75,21 @@ function contextLengthFor(file: GgufFile, { ids, flags }: Job): number {
 
 /** @returns the vocabulary's size. */
 async function computeFast(path: string, job: Job): Promise<number> {
-  const { ids, flags, sink } = job;
+  const { ids, flags } = job;
   const options = toLoadOptions(flags);
   const contextLength = contextLengthFor(openForUse(path, options).file, job);
   await using model = await loadForVerb(path, { ...options, contextLength });
-  await model.logits(ids, sink);
-  return model.config.vocabSize;
+  const { vocabSize } = model.config;
+  // While it was loaded there was nothing to end in order.
+  using interrupt = new Interrupt();
+  using rows = new RowSink(path, { job, vocabSize, signal: interrupt.signal });
+  await model.logits(ids, (some) => rows.add(some));
+  return vocabSize;
 }
 
 /** One position at a time: a row of logits is all that is held. */
-function computeExact(path: string, job: Job): Promise<number> {
-  const { ids, sink } = job;
+async function computeExact(path: string, job: Job): Promise<number> {
+  const { ids } = job;
   const options = toLoadOptions(job.flags);
   const { predictor, predictorThreshold, quiet } = options;
   const { file, packed } = openForUse(path, options);
@@ -107,34 +103,40 @@ function computeExact(path: string, job: Job): Promise<number> {
     thresholds: quiet?.thresholds,
   });
   const { vocabSize } = reference.config;
-  const unknown = ids.find((id) => id >= vocabSize);
-  if (unknown !== undefined) {
-    throw new UsageError(
-      `Cannot compute token ${unknown}: this model's ids end at ${vocabSize - 1}`,
-    );
+  checkIds(ids, { contextLength, vocabSize, mayFill: true });
+  using interrupt = new Interrupt();
+  using rows = new RowSink(path, { job, vocabSize, signal: interrupt.signal });
+  for (let position = 0; position < ids.length; position++) {
+    rows.add(reference.forward([ids[position]], position));
+    await setImmediate(); // lets a Ctrl-C come in
   }
-  ids.forEach((id, position) => sink(reference.forward([id], position)));
-  return Promise.resolve(vocabSize);
+  return vocabSize;
 }
 
-/** Takes the place of what the file had once there is something to write: ids may be refused. */
-function replacing(file: Deno.FsFile, path: string): RowSink {
-  let isEmpty = !file.statSync().isFile;
-  return (rows) => {
-    try {
-      if (!isEmpty) file.truncateSync(0);
-      isEmpty = true;
-      write(file, rows);
-    } catch (error) {
-      throw explainWriteError(error, path);
-    }
-  };
-}
+/** Writes rows in order, shows how far they are, and ends when it is interrupted. */
+class RowSink implements Disposable {
+  readonly #progress: Progress;
+  readonly #of: { readonly job: Job; readonly vocabSize: number; readonly signal: AbortSignal };
+  #rows = 0;
 
-/** Appends floats as little-endian bytes, whatever this machine's order is. */
-function write(file: Deno.FsFile, rows: Float32Array): void {
-  const bytes = new DataView(new ArrayBuffer(rows.byteLength));
-  rows.forEach((value, index) => bytes.setFloat32(index * 4, value, true));
-  let rest = new Uint8Array(bytes.buffer);
-  while (rest.length > 0) rest = rest.subarray(file.writeSync(rest));
+  constructor(
+    path: string,
+    of: { readonly job: Job; readonly vocabSize: number; readonly signal: AbortSignal },
+  ) {
+    this.#progress = new Progress(`Computing logits with ${basename(path)}`);
+    this.#of = of;
+  }
+
+  /** @param rows [rows, vocab]; may be overwritten afterwards. */
+  add(rows: Float32Array): void {
+    const { job: { file, ids }, vocabSize, signal } = this.#of;
+    signal.throwIfAborted();
+    file.append(rows);
+    this.#rows += rows.length / vocabSize;
+    this.#progress.update(this.#rows, ids.length, `${this.#rows} of ${ids.length} tokens`);
+  }
+
+  [Symbol.dispose](): void {
+    this.#progress[Symbol.dispose]();
+  }
 }

@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { basename } from "node:path";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
+import { BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
 import type { BundleAlignment } from "../../bundle/mod.ts";
 import { isDiskFull } from "../../base/write_errors.ts";
 import { checkPacked, packFile, type PackResult, partPath } from "../../pack/mod.ts";
@@ -46,7 +47,7 @@ export function packVerb(): Command {
 async function pack(path: string | undefined, options: Options): Promise<void> {
   if (options.check !== undefined) return await check(options.check, path, options);
   const input = requireModel(path);
-  const out = options.out ?? defaultOut(path);
+  const out = options.out ?? defaultOut(input);
   const stats = options.stats === undefined ? null : readStats(options.stats);
   using interrupt = new Interrupt();
   using progress = new Progress(`Packing ${basename(out)}`);
@@ -102,8 +103,8 @@ async function check(path: string, model: string | undefined, { json }: Options)
  * Beside the model, without what names its parts.
  * @throws {UsageError} for the built-in model: nobody looks for files beside it.
  */
-function defaultOut(model: string | undefined): string {
-  if (model === undefined) throw new UsageError("Cannot go on without --out: see --help");
+function defaultOut(model: string): string {
+  if (model === BUILT_IN_MODEL_PATH) throw new UsageError("Cannot go on without --out: see --help");
   return `${model.replace(/(-\d{5}-of-\d{5})?\.gguf$/i, "")}.ganglion`;
 }
 

@@ -107,9 +107,12 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
 function requirePlan({ plan, obstacle }: PlannedModel, whole: MemoryPlan | null): void {
   if (whole !== null && whole.totalBytes <= plan.budgetBytes) return;
   if (plan.kind === "plan" && (plan.way === "resident" || obstacle === null)) return;
-  // A plain file that cannot be packed has to fit as it is.
-  const least = obstacle !== null && whole !== null ? whole : plan;
-  const needed = least.kind === "refusal" ? least.neededBytes : least.totalBytes;
+  // A plain file that cannot be packed, or is too small for it to pay, has to fit as it is.
+  const neededBy = (of: MemoryPlan | PlannedModel["plan"]) =>
+    of.kind === "refusal" ? of.neededBytes : of.totalBytes;
+  const isLess = whole !== null && (obstacle !== null || neededBy(whole) < neededBy(plan));
+  const least = isLess ? whole : plan;
+  const needed = neededBy(least);
   const what = whole === null ? "it" : least === whole ? "as a whole it" : "packed, it";
   throw new Error(
     `Cannot run this model within ${formatBytes(plan.budgetBytes)}: ${what} needs at least ` +

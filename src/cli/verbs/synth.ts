@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { basename } from "node:path";
 import { formatBytes } from "../../base/units.ts";
+import { checkWritable } from "../../base/write_errors.ts";
 import {
   describeShapes,
   type ShapeName,
@@ -58,6 +59,7 @@ const SHARE = { min: 0, max: 1 };
 async function synth(options: Options): Promise<void> {
   if (options.list) return listShapes(options);
   const path = requireOption(options.out, "--out");
+  checkWritable(path);
   using interrupt = new Interrupt();
   using progress = new Progress(`Writing ${basename(path)}`);
   const result = await synthesize({

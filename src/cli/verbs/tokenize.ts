@@ -23,13 +23,21 @@ export function tokenizeVerb(): Command {
     .action(tokenize);
 }
 
-function tokenize(model: string | undefined, options: Options): void {
+function tokenize(model: string | undefined, options: Options, verb: Command): void {
   const path = requireModel(model);
-  const text = readText(options);
+  const text = readText(stronger(options, verb));
   const { file: { metadata } } = openModelFile(path);
   const ids = createTokenizer(metadata).encode(text, { special: options.special });
   if (options.json) writeJson({ ids });
   else writeOutLine(ids.join(","));
+}
+
+/** Of the two ways to give a text a flag beats the environment, as everywhere. */
+function stronger(options: Options, verb: Command): Options {
+  const isFlag = (name: string) => verb.getOptionValueSource(name) === "cli";
+  if (isFlag("text") && !isFlag("file")) return { ...options, file: undefined };
+  if (isFlag("file") && !isFlag("text")) return { ...options, text: undefined };
+  return options;
 }
 
 function readText({ text, file }: Options): string {

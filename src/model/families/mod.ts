@@ -16,6 +16,7 @@ import { bloom } from "./bloom.ts";
 import { chameleon } from "./chameleon.ts";
 import { chatglm } from "./chatglm.ts";
 import { codeshell } from "./codeshell.ts";
+import { cogvlm } from "./cogvlm.ts";
 import { cohere2 } from "./cohere2.ts";
 import { cohere2moe } from "./cohere2moe.ts";
 import { commandR } from "./command_r.ts";
@@ -79,6 +80,7 @@ import { mimo2 } from "./mimo2.ts";
 import { minicpm } from "./minicpm.ts";
 import { minicpm3 } from "./minicpm3.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
+import { minimaxM3 } from "./minimax_m3.ts";
 import { mistral3 } from "./mistral3.ts";
 import { mistral4 } from "./mistral4.ts";
 import { modernBert } from "./modern_bert.ts";
@@ -102,6 +104,7 @@ import { phi2 } from "./phi2.ts";
 import { phi3 } from "./phi3.ts";
 import { phimoe } from "./phimoe.ts";
 import { plamo } from "./plamo.ts";
+import { plamo2 } from "./plamo2.ts";
 import { plamo3 } from "./plamo3.ts";
 import { plm } from "./plm.ts";
 import { qwen } from "./qwen.ts";
@@ -127,6 +130,7 @@ import { stablelm } from "./stablelm.ts";
 import { starcoder } from "./starcoder.ts";
 import { starcoder2 } from "./starcoder2.ts";
 import { step35 } from "./step35.ts";
+import { t5encoder } from "./t5encoder.ts";
 import { talkie } from "./talkie.ts";
 import { xverse } from "./xverse.ts";
 
@@ -148,6 +152,7 @@ export const FAMILIES: readonly Family[] = [
   chameleon,
   chatglm,
   codeshell,
+  cogvlm,
   cohere2,
   cohere2moe,
   commandR,
@@ -211,6 +216,7 @@ export const FAMILIES: readonly Family[] = [
   minicpm,
   minicpm3,
   minimaxM2,
+  minimaxM3,
   mistral3,
   mistral4,
   modernBert,
@@ -234,6 +240,7 @@ export const FAMILIES: readonly Family[] = [
   phi3,
   phimoe,
   plamo,
+  plamo2,
   plamo3,
   plm,
   qwen,
@@ -259,6 +266,7 @@ export const FAMILIES: readonly Family[] = [
   starcoder,
   starcoder2,
   step35,
+  t5encoder,
   talkie,
   xverse,
 ];

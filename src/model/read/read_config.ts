@@ -12,9 +12,9 @@ import { readAltUp } from "./read_alt_up.ts";
 import { withGateCutoffs } from "./read_gate_cutoffs.ts";
 import { readExperts } from "./read_experts.ts";
 import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
-import { convolvingLayers, readKvHeads } from "./read_convolution.ts";
+import { convolvingLayers, readHeadCount, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
-import { choosingLayers, readIndexer } from "./read_indexer.ts";
+import { choosingLayers, readContext, readIndexer } from "./read_indexer.ts";
 import { readGivenParts } from "./read_given_parts.ts";
 import { readGuess, withGuessingLayer } from "./read_guess.ts";
 import { isEncoder } from "./read_is_encoder.ts";
@@ -28,6 +28,7 @@ import {
   stateLayers,
 } from "./read_state_space.ts";
 import { readRepeats, type Repeat } from "./read_repeats.ts";
+import { readScoreBiases } from "./read_score_biases.ts";
 import { rescaledLayers } from "./read_time_mix.ts";
 import { limitedLayers } from "./read_swiglu_limits.ts";
 import { curvedLayers } from "./read_xielu.ts";
@@ -68,7 +69,7 @@ export function readConfig(
   family: Family,
   options: ReadOptions = {},
 ): ModelConfig {
-  const keys = new Hyperparameters(file, family.architecture);
+  const keys = keysOf(file, family);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
   const { walked, guess, ownCount } = readBlocks(file, keys, family, options);
   const repeats = readRepeats(keys, family, ownCount);
@@ -78,7 +79,7 @@ export function readConfig(
     : readHeads(keys, family, { embeddingLength, blockCount });
   const scaleShape = { ...heads, embeddingLength, blockCount };
   refuseObstacle(family, scaleShape);
-  const contextLength = keys.integer("context_length", { min: 1 });
+  const contextLength = readContext(keys, family, options);
   const usedContext = readUsedContext(family, contextLength, options);
   const indexer = readIndexer(keys, family, { usedContext, latent: heads.latent });
   const vocabSize = readVocabSize(file, keys);
@@ -150,6 +151,7 @@ function ownWays(
   const { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums } = family;
   return {
     ...readGivenParts(keys, family),
+    ...readScoreBiases(keys, family),
     ...isEncoder && { isEncoder: true },
     ...normalizesSums && { normalizesSums: true },
     ...repeats === "cycles" && { keptStreams: 2 },
@@ -250,6 +252,15 @@ function readUsedContext(
   );
 }
 
+/** @throws {UnsupportedModelError} of a file that tokenizers are tried with. */
+function keysOf(file: GgufFile, { architecture }: Family): Hyperparameters {
+  if (file.tensors.size > 0) return new Hyperparameters(file, architecture);
+  throw new UnsupportedModelError(
+    "Cannot run a file without weights: it is a vocabulary only, good for tokenize and " +
+      "detokenize: give a model's file",
+  );
+}
+
 /** Blocks of the file: those that are computed, and behind them those that only guess. */
 export function readAllBlockCount(file: GgufFile, keys: Hyperparameters): number {
   const blockCount = keys.integer("block_count", { min: 1, max: BLOCK_COUNT_MAX });
@@ -286,7 +297,7 @@ function readHeads(
   }
   const headCount = family.layersDiffer
     ? largestOf(keys, "attention.head_count")
-    : keys.integer("attention.head_count", { min: 1 });
+    : readHeadCount(keys, family, blockCount);
   const { headCountKv, attends } = family.layersDiffer
     ? { headCountKv: largestOf(keys, "attention.head_count_kv", headCount), attends: null }
     : readKvHeads(keys, family, { headCount, blockCount });

@@ -8,6 +8,7 @@ import type { Hyperparameters } from "./hyperparameters.ts";
 import { type LayerReader, rowsOf } from "./layer_reader.ts";
 import type { LayerConfig, LayerTensors } from "../types.ts";
 
+const HEADS = "attention.head_count";
 const KEY_VALUE_HEADS = "attention.head_count_kv";
 const TAPS = "shortconv.l_cache";
 /** More are no short convolution: what is kept of 32 positions would be all of them. */
@@ -34,16 +35,48 @@ export function readKvHeads(
     const headCountKv = keys.integer(KEY_VALUE_HEADS, { min: 1, absent: headCount });
     return { headCountKv, attends: null };
   }
-  const counts = Array.from(said as ArrayLike<unknown>, Number);
-  const headCountKv = counts.find((count) => count !== 0);
-  const isEven = counts.every((count) => count === 0 || count === headCountKv);
-  if (counts.length < blockCount || !isEven || !isCount(headCountKv)) {
+  const { count: headCountKv, has: attends } = listedCounts(keys, KEY_VALUE_HEADS, blockCount);
+  return { headCountKv, attends };
+}
+
+/**
+ * Query heads of layers that attend: a number, or of some models a list with a 0 for each layer
+ * that has other things.
+ * @throws {ModelFormatError} when it is no such list, or lists other layers than those with keys.
+ */
+export function readHeadCount(
+  keys: Hyperparameters,
+  { stateSpace }: Family,
+  blockCount: number,
+): number {
+  if (stateSpace?.attention !== "instead" || typeof keys.value(HEADS) !== "object") {
+    return keys.integer(HEADS, { min: 1 });
+  }
+  const { count, has } = listedCounts(keys, HEADS, blockCount);
+  const { has: hasKeys } = listedCounts(keys, KEY_VALUE_HEADS, blockCount);
+  if (has.some((attends, index) => attends !== hasKeys[index])) {
+    throw keys.wrong(HEADS, `0 in the same blocks as "${KEY_VALUE_HEADS}"`);
+  }
+  return count;
+}
+
+/** A number that layers have in common, and which of them. */
+function listedCounts(
+  keys: Hyperparameters,
+  key: string,
+  blockCount: number,
+): { readonly count: number; readonly has: readonly boolean[] } {
+  const said = keys.value(key);
+  const counts = typeof said === "object" ? Array.from(said as ArrayLike<unknown>, Number) : [];
+  const count = counts.find((each) => each !== 0);
+  const isEven = counts.every((each) => each === 0 || each === count);
+  if (counts.length < blockCount || !isEven || !isCount(count)) {
     throw keys.wrong(
-      KEY_VALUE_HEADS,
+      key,
       `a number, or one for each of ${blockCount} blocks, which is 0 or the same everywhere`,
     );
   }
-  return { headCountKv, attends: counts.slice(0, blockCount).map((count) => count > 0) };
+  return { count, has: counts.slice(0, blockCount).map((each) => each > 0) };
 }
 
 function isCount(value: number | undefined): value is number {

@@ -41,8 +41,9 @@ export function readFeedForward(
   family: Family,
   shape: MixtureShape,
 ): FeedForwardConfig {
-  const own = family.activationOf?.(shape) ?? family.feedForward.activation;
-  const gated = family.fusesGateAndUp === "said" ? { isGated: hasGates(file, keys) } : {};
+  const gated = family.fusesGateAndUp === "said" ? { isGated: hasGates(file, keys, family) } : {};
+  const ungated = gated.isGated === false ? family.ungatedActivation : null;
+  const own = ungated ?? family.activationOf?.(shape) ?? family.feedForward.activation;
   const feedForward = { ...family.feedForward, ...gated, activation: own, firingThreshold: 0 };
   const said = keys.text("hidden_activation") ?? (isPowerInfer(file) ? "relu" : null);
   if (said === null) return feedForward;
@@ -71,8 +72,14 @@ export function readFeedForward(
 }
 
 /** Gates have a tensor of their own, or lie with ups in one. */
-function hasGates({ tensors }: GgufFile, keys: Hyperparameters): boolean {
-  const rows = tensors.get("blk.0.ffn_up.weight")?.dims[1];
-  return tensors.has("blk.0.ffn_gate.weight") ||
+function hasGates(
+  { tensors }: GgufFile,
+  keys: Hyperparameters,
+  { nameInFile }: Family,
+): boolean {
+  const [gate, up] = ["gate", "up"].map((name) => `blk.0.ffn_${name}.weight`)
+    .map((name) => nameInFile?.(name) ?? name);
+  const rows = tensors.get(up)?.dims[1];
+  return tensors.has(gate) ||
     rows === 2 * keys.integer("feed_forward_length", { min: 1 });
 }

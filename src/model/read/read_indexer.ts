@@ -57,6 +57,27 @@ export function readIndexer(
 }
 
 /**
+ * Tokens of the trained context, and no more than there are keys to choose from where blocks are
+ * chosen: of that many all are.
+ * @throws {UnsupportedModelError} when more will be used.
+ */
+export function readContext(
+  keys: Hyperparameters,
+  { indexer, architecture }: Family,
+  { contextLength: used = 0 }: { readonly contextLength?: number },
+): number {
+  const trained = keys.integer("context_length", { min: 1 });
+  if (!indexer?.ofBlocks) return trained;
+  const blocks = keys.integer("attention.indexer.top_k", { min: 1 });
+  const most = blocks * keys.integer("attention.indexer.block_size", { min: 1 });
+  if (used <= most) return Math.min(trained, most);
+  throw new UnsupportedModelError(
+    `Cannot use ${used} tokens of context: beyond ${most} this ${architecture} model chooses ` +
+      "blocks of keys, which this version does not compute: use a shorter context",
+  );
+}
+
+/**
  * The layers, of which those that attend choose keys, or use those that the last one before them
  * has chosen. The one that guesses is no part of the choice: it sees all.
  */

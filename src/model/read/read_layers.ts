@@ -167,7 +167,7 @@ function readRope(
   shape: LayerShape,
 ): RopeConfig | null {
   const { positions } = family;
-  if (positions === "learned" || positions === "none") return null;
+  if (positions === "learned" || positions === "bucketed" || positions === "none") return null;
   if (positions === "sloped" || shape.isSloped) return null;
   if (family.rotationIsOptional && !keys.flag("rope.scaling.finetuned", true)) return null;
   const scaling = readRopeScaling(keys, shape.trainedContext, family.hasLatentAttention);

@@ -13,6 +13,10 @@ import type { LayerConfig, StateSpaceConfig, StateSpaceTensors } from "../types.
 /** More are no short convolution: the kernels' bound. */
 const TAPS_MAX = 32;
 
+/** PLaMo 2's steps are made of so many numbers at least, and of one for so many of the width. */
+const STEP_RANK_MIN = 64;
+const STEP_RANK_PER = 16;
+
 const NEURONS = "feed_forward_length";
 
 /**
@@ -27,6 +31,7 @@ export function readStateSpace(
   const { kind, headsTakeTurns = false } = choices;
   if (kind === "keyed" || kind === "added") return readTimeMix(keys, choices);
   if (kind === "keyDeltas") return readKeyDeltas(keys);
+  if (kind === "channelHeads") return readChannelHeads(keys);
   const innerLength = keys.integer("ssm.inner_size", { min: 1 });
   const rank = keys.integer("ssm.time_step_rank", { min: 1, max: innerLength });
   const headCount = kind === "channels" ? innerLength : rank;
@@ -50,6 +55,25 @@ export function readStateSpace(
     headsTakeTurns,
     stepRank: kind === "channels" ? rank : 0,
     normalizesInputs: kind === "channels" && keys.flag("ssm.dt_b_c_rms", false),
+  };
+}
+
+/** The same of PLaMo 2, whose files say nothing of what steps are made of. */
+function readChannelHeads(keys: Hyperparameters): StateSpaceConfig {
+  const innerLength = keys.integer("ssm.inner_size", { min: 1 });
+  const headCount = keys.integer("ssm.time_step_rank", { min: 1, max: innerLength });
+  if (innerLength % headCount !== 0) {
+    throw keys.wrong("ssm.time_step_rank", `a divisor of the channels, ${innerLength}`);
+  }
+  const stateLength = keys.integer("ssm.state_size", { min: 1, max: 4095 });
+  requireUnits(innerLength / headCount, stateLength);
+  const width = keys.integer("embedding_length", { min: 1 });
+  return {
+    kind: "channelHeads",
+    taps: keys.integer("ssm.conv_kernel", { min: 2, max: TAPS_MAX }),
+    ...{ innerLength, stateLength, headCount, groupCount: 1, headsTakeTurns: false },
+    stepRank: Math.max(STEP_RANK_MIN, Math.floor(width / STEP_RANK_PER)),
+    normalizesInputs: false,
   };
 }
 
@@ -148,6 +172,7 @@ export function stateSpaceTensors(reader: LayerReader): StateSpaceTensors {
   check(stateSpace !== null && family.stateSpace !== null, "the model has state spaces");
   const { kind, innerLength, stateLength, headCount, groupCount, taps } = stateSpace;
   if (kind === "deltas") return deltaTensors(reader, stateSpace);
+  if (kind === "channelHeads") return channelHeadTensors(reader, stateSpace);
   const isHeads = kind === "heads";
   const convolved = innerLength + (isHeads ? 2 * groupCount * stateLength : 0);
   const rows = innerLength + convolved + (isHeads ? headCount : 0);
@@ -207,6 +232,41 @@ function deltaTensors(
   };
 }
 
+/** Of PLaMo 2, whose norms have no suffix in the files of its converter. */
+function channelHeadTensors(
+  { checker, at, config: { embeddingLength: width } }: LayerReader,
+  { innerLength, stateLength, headCount, taps, stepRank }: StateSpaceConfig,
+): StateSpaceTensors {
+  const norm = (name: string, length: number) => {
+    const bare = `${at}ssm_${name}`;
+    return checker.vector(checker.has(bare) ? bare : `${bare}.weight`, length);
+  };
+  return {
+    input: checker.matrix(`${at}ssm_in.weight`, { rows: 2 * innerLength, columns: width }),
+    ...{ deltas: null, gateRow: 0, convolvedRow: innerLength / headCount, isByHead: true },
+    convolution: checker.vector(`${at}ssm_conv1d.weight`, taps, innerLength),
+    convolutionBias: null,
+    shared: {
+      matrix: checker.matrix(`${at}ssm_x.weight`, {
+        rows: stepRank + 2 * stateLength,
+        columns: innerLength,
+      }),
+      rows: { input: 0, output: stateLength, step: 2 * stateLength },
+      steps: checker.matrix(`${at}ssm_dt.weight`, { rows: headCount, columns: stepRank }),
+      norms: {
+        step: norm("dt_norm", stepRank),
+        input: norm("b_norm", stateLength),
+        output: norm("c_norm", stateLength),
+      },
+    },
+    stepBias: checker.vector(`${at}ssm_dt.bias`, headCount),
+    decay: checker.vector(`${at}ssm_a`, headCount),
+    skip: checker.vector(`${at}ssm_d`, headCount),
+    norm: null,
+    output: checker.matrix(`${at}ssm_out.weight`, { rows: width, columns: innerLength }),
+  };
+}
+
 /** What the first kind makes of all channels. */
 function sharedTensors(
   reader: LayerReader,
@@ -219,6 +279,7 @@ function sharedTensors(
       rows: stepRank + 2 * stateLength,
       columns: innerLength,
     }),
+    rows: { step: 0, input: stepRank, output: stepRank + stateLength },
     steps: checker.matrix(`${at}ssm_dt.weight`, { rows: innerLength, columns: stepRank }),
     norms: firstHas(reader, "ssm_dt_norm.weight")
       ? {

@@ -14,6 +14,7 @@ import { configOf } from "../layer_config.ts";
 import { layerInputTensors, outputScale, tokenInputTensors } from "./read_layer_inputs.ts";
 import { guessTensors } from "./read_guess.ts";
 import { latentTensors } from "./read_latent_tensors.ts";
+import { checkScoreBiases } from "./read_score_biases.ts";
 import { stateSpaceTensors } from "./read_state_space.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
@@ -48,7 +49,7 @@ const FEED_FORWARD_POST_NORMS = ["post_ffw_norm", "layer_output_norm"];
  */
 export function readTensors(file: GgufFile, config: ModelConfig, family: Family): ModelTensors {
   const { embeddingLength: columns, vocabSize: rows } = config;
-  const checker = new TensorChecker(file);
+  const checker = new TensorChecker(file, family.nameInFile);
   const tokenEmbedding = checker.matrix("token_embd.weight", { rows, columns });
   const tensors: ModelTensors = {
     tokenEmbedding,
@@ -90,6 +91,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
   const guess = config.guess && guessTensors(checker, config);
   const textHead = textHeadTensors(checker, config, family);
   checkRopeFactors(checker, config);
+  checkScoreBiases(checker, config);
   const end = readAllBlockCount(file, new Hyperparameters(file, family.architecture));
   checker.refuseUnused({ start: config.blockCount, end });
   return { ...tensors, ...textHead && { textHead }, ...guess && { guess } };
@@ -112,6 +114,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
   const { checker, config, family, at } = reader;
   const { convolutionTaps: taps, attends, hasStates, hasNeurons } = config.layers[reader.index] ??
     NO_LAYER;
+  checker.leave(...family.unused.map((name) => `${at}${name}.weight`));
   const norm = (name: string, isThere: boolean) =>
     isThere ? readNorm(checker, at + name, reader) : null;
   // Parallel blocks of two norms: the second one is attention's.
@@ -353,6 +356,7 @@ function readNorm(
 function headNorm(reader: LayerReader, name: string, heads: number): HeadNormTensors | null {
   const { checker, config, family, at, index } = reader;
   const { headDim } = config;
+  const first = `blk.${config.layers.findIndex(({ attends }) => attends !== false)}.`;
   switch (family.headNorms) {
     case "none":
       return null;
@@ -372,10 +376,10 @@ function headNorm(reader: LayerReader, name: string, heads: number): HeadNormTen
         ? { span: "head", weight: null }
         : { span: "head", weight: null, gain: checker.vector(at + name, 1, heads) };
     case "perHead": {
-      if (!checker.has(`blk.0.${name}`)) return null;
+      if (!checker.has(first + name)) return null;
       const weight = checker.vector(at + name, headDim, heads);
       const bias = name.replace(/weight$/, "bias");
-      if (family.headNorm === null || !checker.has(`blk.0.${bias}`)) {
+      if (family.headNorm === null || !checker.has(first + bias)) {
         return { span: "head", weight };
       }
       return { span: "head", weight, bias: checker.vector(at + bias, headDim, heads) };

@@ -22,25 +22,28 @@ export interface MatrixShape {
 /** Checks tensors one by one and remembers which were asked for. */
 export class TensorChecker {
   readonly #file: GgufFile;
+  readonly #nameInFile: (name: string) => string;
   readonly #used = new Set<string>();
 
-  constructor(file: GgufFile) {
+  /** nameInFile: what the file calls a tensor, where that is another name than it is asked by. */
+  constructor(file: GgufFile, nameInFile: ((name: string) => string) | null = null) {
     this.#file = file;
+    this.#nameInFile = nameInFile ?? ((name) => name);
   }
 
   /** True when the file has the tensor. */
   has(name: string): boolean {
-    return this.#file.tensors.has(name);
+    return this.#file.tensors.has(this.#nameInFile(name));
   }
 
   /** Tensors that the model may have and has no use for. */
   leave(...names: readonly string[]): void {
-    for (const name of names) this.#used.add(name);
+    for (const name of names) this.#used.add(this.#nameInFile(name));
   }
 
   /** Rows of the tensor as the file has it; undefined where it has none. */
   rowCount(name: string): number | undefined {
-    const tensor = this.#file.tensors.get(name);
+    const tensor = this.#file.tensors.get(this.#nameInFile(name));
     return tensor && (tensor.dims[1] ?? 1);
   }
 
@@ -49,8 +52,8 @@ export class TensorChecker {
    * @throws {ModelFormatError | UnsupportedModelError} when it is missing or not like that.
    */
   matrix(name: string, { rows, columns, count = 1 }: MatrixShape): MatrixTensor {
-    this.#check(name, [columns, rows, count], DEQUANTIZED_TYPES);
-    return { tensor: name, rowStart: 0, rows: rows * count, columns, bias: null };
+    const tensor = this.#check(name, [columns, rows, count], DEQUANTIZED_TYPES);
+    return { tensor, rowStart: 0, rows: rows * count, columns, bias: null };
   }
 
   /**
@@ -66,8 +69,8 @@ export class TensorChecker {
       readonly side: number;
     },
   ): MatrixTensor {
-    this.#check(name, [side, side, channels, rows], DEQUANTIZED_TYPES);
-    return { tensor: name, rowStart: 0, rows, columns: channels * side * side, bias: null };
+    const tensor = this.#check(name, [side, side, channels, rows], DEQUANTIZED_TYPES);
+    return { tensor, rowStart: 0, rows, columns: channels * side * side, bias: null };
   }
 
   /**
@@ -75,22 +78,22 @@ export class TensorChecker {
    * @throws {ModelFormatError | UnsupportedModelError} when it is missing or not like that.
    */
   vector(name: string, length: number, count = 1): VectorTensor {
-    this.#check(name, [length, count], VECTOR_TYPES);
-    return { tensor: name, start: 0, length: length * count };
+    const tensor = this.#check(name, [length, count], VECTOR_TYPES);
+    return { tensor, start: 0, length: length * count };
   }
 
   /** The same of a tensor that may have dimensions of 1 between these two. */
   stackedVectors(name: string, length: number, count: number): VectorTensor {
-    const dims = this.#file.tensors.get(name)?.dims ?? [];
+    const dims = this.#file.tensors.get(this.#nameInFile(name))?.dims ?? [];
     const between = Math.max(0, dims.length - 2);
     const ones = dims.findIndex((dimension, i) => i > 0 && dimension !== 1);
     const isSpread = ones > 1 && ones <= between + 1;
-    this.#check(
+    const tensor = this.#check(
       name,
       isSpread ? [length, ...Array(ones - 1).fill(1), count] : [length, count],
       VECTOR_TYPES,
     );
-    return { tensor: name, start: 0, length: length * count };
+    return { tensor, start: 0, length: length * count };
   }
 
   /**
@@ -110,7 +113,9 @@ export class TensorChecker {
     }
   }
 
-  #check(name: string, dims: readonly number[], types: readonly string[]): void {
+  /** Returns what the file calls it. */
+  #check(asked: string, dims: readonly number[], types: readonly string[]): string {
+    const name = this.#nameInFile(asked);
     const tensor = this.#file.tensors.get(name);
     if (!tensor) {
       throw formatError(
@@ -127,6 +132,7 @@ export class TensorChecker {
       );
     }
     this.#used.add(name);
+    return name;
   }
 }
 

@@ -11,7 +11,9 @@ export async function readSound(file: File): Promise<string> {
   const head = new Uint8Array(await file.slice(0, SOUND_HEAD_BYTES).arrayBuffer());
   const type = soundTypeOf(head);
   if (type === null) {
-    throw new Error(`${name} is no sound that models hear here: WAV, MP3, FLAC and Opus are.`);
+    throw new Error(
+      `${name} is no sound that models hear here: WAV, MP3, FLAC, Opus and WebM are.`,
+    );
   }
   // Before all of it is read.
   if (file.size > SOUND_CHARS_MAX * 3 / 4 - 64) {

@@ -11,15 +11,18 @@ const KINDS: readonly (readonly [begin: RegExp, type: string])[] = [
   [/^RIFF....WAVE/s, "audio/wav"],
   [/^fLaC/, "audio/flac"],
   [/^OggS/, "audio/ogg"],
+  [/^\x1aE\xdf\xa3/, "audio/webm"],
   [/^(ID3|\xff[\xe2-\xe7\xf2-\xff])/, "audio/mpeg"],
 ];
 /** Bytes that are enough to tell. */
 export const SOUND_HEAD_BYTES = 12;
 
 /** For a browser's dialog of files. */
-export const SOUND_ACCEPT = "audio/*,.wav,.mp3,.flac,.ogg,.opus";
+export const SOUND_ACCEPT = "audio/*,.wav,.mp3,.flac,.ogg,.opus,.webm";
 
-const HEAD = /^data:audio\/(?:wav|flac|ogg|mpeg);base64,/;
+/** What people call sounds, whatever their browser calls them. */
+const NAMES = /\.(wav|mp3|flac|ogg|opus|webm|mka|m4a|aac|aiff?|wma)$/i;
+const HEAD = /^data:audio\/(?:wav|flac|ogg|mpeg|webm);base64,/;
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 /** What a file is that begins so; null: no sound that servers read. */
@@ -30,7 +33,8 @@ export function soundTypeOf(head: Uint8Array): string | null {
 
 /** Whether people mean a sound with a file, whatever is in it. */
 export function isSoundFile({ type, name }: { readonly type: string; readonly name: string }) {
-  return type.startsWith("audio/") || /\.(wav|mp3|flac|ogg|opus|m4a|aac|aiff?|wma)$/i.test(name);
+  return type.startsWith("audio/") ||
+    /\.(wav|mp3|flac|ogg|opus|webm|mka|m4a|aac|aiff?|wma)$/i.test(name);
 }
 
 /** Whether a value is a sound that the page would make itself: no other address. */

@@ -116,6 +116,6 @@ function codeOf(text: string, info: string): string {
 }
 
 /** Text as HTML that shows it. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);
 }

@@ -2,6 +2,7 @@
  * Attention on one rank: its own heads from their projections to their share of the residual
  * update. Knows nothing of other blocks; where heads need a sum over ranks, it joins by itself.
  */
+import { BIAS_SPAN } from "../../memory/bias_layout.ts";
 import type { Control } from "../../memory/control.ts";
 import {
   SEGMENT_POSITION,
@@ -159,6 +160,7 @@ export class AttentionBlock {
     let attention = latent === null ? space.attention : space.latent!.mixed;
     if (layer.choosesKeys) this.#chooser!.attend(layer);
     const slopes = config.alibiMaxBias > 0 ? space.slopes + 4 * this.#firstHead : 0;
+    const biases = config.scoreBiases ? space.slopes + 4 * BIAS_SPAN * this.#firstHead : 0;
     const outStride = latent === null ? plan.strides.attention : headCount * valueDim;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const first = segments[at + SEGMENT_POSITION];
@@ -194,6 +196,7 @@ export class AttentionBlock {
           layer.sinks,
           layer.attentionChunk,
           slopes,
+          biases,
           ahead,
           end,
         );

@@ -22,7 +22,7 @@ import {
 } from "../bound/matrix.ts";
 import { rankStride } from "../plan/plan_state.ts";
 import type { Residual } from "../step/residual.ts";
-import { type RowShift, shiftRows } from "../step/row_shift.ts";
+import { shiftRows } from "../step/row_shift.ts";
 import type { StepState } from "../step/step_state.ts";
 import { NORM_EPSILON } from "../bound/time_mix.ts";
 
@@ -37,6 +37,11 @@ export class FinchBlock {
   readonly #residual: Residual;
   readonly #lowRanks: LowRankProducts;
   readonly #rankStride: number;
+  /** By arena: where rows are mixed with those before them. */
+  readonly #rows: readonly Activations[];
+  /** Written for each product and each shift, for nothing is made per token. */
+  readonly #between = { f32: 0, stride: 0, q8: 0 };
+  readonly #shift = { weights: 0, weightsStride: 0, places: 0, placeBytes: 0 };
   /** Boxed once: `Fractions`. */
   readonly #fractions: { epsilon: number | null; scale: number | null } = {
     ...{ epsilon: null, scale: null },
@@ -48,6 +53,11 @@ export class FinchBlock {
     this.#lowRanks = new LowRankProducts(state);
     const shape = state.config.stateSpace!;
     this.#rankStride = rankStride(shape);
+    this.#between.stride = this.#rankStride;
+    const { workspaces, strides: { embedding: stride } } = state.plan;
+    this.#rows = workspaces.map(({ states }) => (
+      { f32: states?.convolved ?? 0, stride, q8: states?.convolvedQ8 ?? 0 }
+    ));
     this.#fractions.epsilon = NORM_EPSILON;
     this.#fractions.scale = 1 / Math.sqrt(shape.stateLength);
   }
@@ -75,10 +85,13 @@ export class FinchBlock {
   }
 
   /** What moves all five shares, tanh(W · row), in the place between two matrices. */
-  #makeMoves({ first, moves, places, placeBytes }: Finch, x: number): void {
+  #makeMoves(finch: Finch, x: number): void {
     const { kernels, space, n } = this.#state;
     const { rank } = space.states!;
-    const rows = this.#shift({ weights: first, weightsStride: 0, places, placeBytes }, x, true);
+    const { moves } = finch;
+    this.#shift.weights = finch.first;
+    this.#shift.weightsStride = 0;
+    const rows = this.#mixed(finch, x, true);
     this.#lowRanks.clear();
     if (readsQ8(moves)) this.#quantize(rows);
     multiply(kernels, moves, rows, n, rank, this.#rankStride);
@@ -86,24 +99,29 @@ export class FinchBlock {
   }
 
   /** The layer's rows mixed with those before them by a share that each has for itself. */
-  #shifted({ shares, places, placeBytes }: Finch, x: number, part: number): Activations {
+  #shifted(finch: Finch, x: number, part: number): Activations {
     const { kernels, space, config: { embeddingLength: d }, plan, n } = this.#state;
-    const { rank, rankQ8: q8, steps } = space.states!;
-    const { weights, moves } = shares[part];
-    const f32 = rank + part * moves.columnCount * 4;
-    const between: Activations = { f32, stride: this.#rankStride, q8 };
+    const { rank, rankQ8, steps } = space.states!;
+    const { weights, moves } = finch.shares[part];
+    const between = this.#between;
+    between.f32 = rank + part * moves.columnCount * 4;
+    between.q8 = rankQ8;
     const stride = plan.strides.embedding;
     if (readsQ8(moves)) quantize(kernels, between, n, moves.columnCount);
     multiply(kernels, moves, between, n, steps, stride);
     kernels.add_bias_f32(steps, stride, weights, n, d);
-    return this.#shift({ weights: steps, weightsStride: stride, places, placeBytes }, x, false);
+    this.#shift.weights = steps;
+    this.#shift.weightsStride = stride;
+    return this.#mixed(finch, x, false);
   }
 
-  #shift(by: RowShift, x: number, keeps: boolean): Activations {
-    const { space, plan } = this.#state;
-    const { convolved: f32, convolvedQ8: q8 } = space.states!;
-    shiftRows(this.#state, by, { x, out: f32, keeps });
-    return { f32, stride: plan.strides.embedding, q8 };
+  /** Rows mixed by the weights of `#shift`. */
+  #mixed({ places, placeBytes }: Finch, x: number, keeps: boolean): Activations {
+    const rows = this.#rows[this.#state.arena];
+    this.#shift.places = places;
+    this.#shift.placeBytes = placeBytes;
+    shiftRows(this.#state, this.#shift, x, rows.f32, keeps);
+    return rows;
   }
 
   #quantize(x: Activations): void {
@@ -123,7 +141,7 @@ export class FinchBlock {
     const stride = PARTS * channelCount;
     const out = this.#part(finch, DECAY);
     if (readsQ8(decay.first)) this.#quantize(x);
-    this.#lowRanks.multiply(decay, x, "tanh", { out, stride });
+    this.#lowRanks.multiply(decay, x, "tanh", out, stride);
     const key = this.#part(finch, KEY);
     kernels.prepare_added_f32(out, key, stride, readsBefore ? 0 : 1, n, channelCount);
   }

@@ -163,6 +163,7 @@ export class KeyChooser {
       0,
       0,
       0,
+      0,
       keyCount,
     );
   }

@@ -11,7 +11,7 @@ import {
 import type { KeyDeltas } from "../bound/key_deltas.ts";
 import type { Layer } from "../bound/layer.ts";
 import { LowRankProducts } from "../bound/low_rank.ts";
-import { type Activations, type Matrix, multiply } from "../bound/matrix.ts";
+import { type Activations, multiply } from "../bound/matrix.ts";
 import type { Residual } from "../step/residual.ts";
 import type { StepState } from "../step/step_state.ts";
 
@@ -51,13 +51,13 @@ export class KeyDeltaBlock {
   #project(deltas: KeyDeltas, x: Activations): void {
     const { kernels, n } = this.#state;
     const { inputRows: stride, convolved, rates, steps, gate } = deltas;
-    const to = (matrix: Matrix, part: number) =>
-      multiply(kernels, matrix, x, n, this.#part(deltas, part), stride);
-    for (let i = 0; i < convolved.length; i++) to(convolved[i].matrix, CONVOLVED + i);
-    to(rates, RATES);
+    for (let i = 0; i < convolved.length; i++) {
+      multiply(kernels, convolved[i].matrix, x, n, this.#part(deltas, CONVOLVED + i), stride);
+    }
+    multiply(kernels, rates, x, n, this.#part(deltas, RATES), stride);
     this.#lowRanks.clear();
-    this.#lowRanks.multiply(steps, x, "none", { out: this.#part(deltas, STEPS), stride });
-    this.#lowRanks.multiply(gate, x, "none", { out: this.#part(deltas, GATE), stride });
+    this.#lowRanks.multiply(steps, x, "none", this.#part(deltas, STEPS), stride);
+    this.#lowRanks.multiply(gate, x, "none", this.#part(deltas, GATE), stride);
   }
 
   /** Queries, keys and values, each of each sequence by itself. */

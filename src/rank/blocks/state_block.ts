@@ -14,7 +14,7 @@ import {
 } from "../../memory/control_layout.ts";
 import type { StateSpaceConfig } from "../../model/types.ts";
 import type { Layer } from "../bound/layer.ts";
-import { type Activations, type Matrix, multiply, quantize, readsQ8 } from "../bound/matrix.ts";
+import { type Activations, multiply, quantize, readsQ8 } from "../bound/matrix.ts";
 import { cutsGroups, rankStride } from "../plan/plan_state.ts";
 import type { RankPlan } from "../plan/plan_types.ts";
 import type { Residual } from "../step/residual.ts";
@@ -28,6 +28,9 @@ export class StateBlock {
   readonly #shape: StateSpaceConfig;
   /** By layer: some group is shared out among ranks. */
   readonly #cutsGroups: readonly boolean[];
+  /** What products of `#share` read, written for each: nothing is made per token. */
+  readonly #convolved = { f32: 0, stride: 0, q8: 0 };
+  readonly #steps = { f32: 0, stride: 0, q8: 0 };
 
   constructor(
     state: StepState,
@@ -42,6 +45,7 @@ export class StateBlock {
     this.#residual = by.residual;
     this.#control = by.control;
     this.#shape = by.shape;
+    this.#steps.stride = rankStride(by.shape);
     this.#cutsGroups = state.plan.layers.map((_, index) => cutsGroups(by.plans, index, by.shape));
   }
 
@@ -80,12 +84,12 @@ export class StateBlock {
     x: Activations,
   ): void {
     const { kernels, space, n } = this.#state;
-    const to = (matrix: Matrix, row: number) =>
-      multiply(kernels, matrix, x, n, space.states!.input + row * 4, inputRows);
-    to(gate, 0);
-    to(input, convolvedRow);
-    to(rates, convolvedRow + convolvedRows);
-    to(steps, convolvedRow + convolvedRows + headCount);
+    const out = space.states!.input;
+    const ratesRow = convolvedRow + convolvedRows;
+    multiply(kernels, gate, x, n, out, inputRows);
+    multiply(kernels, input, x, n, out + convolvedRow * 4, inputRows);
+    multiply(kernels, rates, x, n, out + ratesRow * 4, inputRows);
+    multiply(kernels, steps, x, n, out + (ratesRow + headCount) * 4, inputRows);
   }
 
   /**
@@ -172,32 +176,37 @@ export class StateBlock {
 
   /**
    * What all channels make together: a sum over ranks, a small join more. steps =
-   * softplus(matrix · (their part of it) + bias): of channels.
+   * softplus(matrix · (their part of it) + bias): of channels, or of heads.
    */
   #share(states: StateSpace, shared: NonNullable<StateSpace["shared"]>): boolean {
     const { kernels, space, arenaViews, arena, plan: { rankIndex }, n } = this.#state;
     const { stepRank, stateLength } = this.#shape;
     const { convolved, convolvedQ8, exchange, rank, rankQ8, steps } = space.states!;
-    const { headCount: width } = states;
+    const { headCount, channelCount: width } = states;
     if (width === 0) arenaViews.states[arena][rankIndex].fill(0);
     else {
-      const x = { f32: convolved, stride: width, q8: convolvedQ8 };
+      const x = this.#convolved;
+      x.f32 = convolved;
+      x.stride = width;
+      x.q8 = convolvedQ8;
       if (readsQ8(shared.matrix)) quantize(kernels, x, n, width);
       multiply(kernels, shared.matrix, x, n, exchange, stepRank + 2 * stateLength);
     }
     if (!this.#control.join()) return false;
     if (width === 0) return true;
-    this.#addShared(shared.norms);
-    const x: Activations = { f32: rank, stride: rankStride(this.#shape), q8: rankQ8 };
+    this.#addShared(shared);
+    const x = this.#steps;
+    x.f32 = rank;
+    x.q8 = rankQ8;
     if (readsQ8(shared.steps)) quantize(kernels, x, n, stepRank);
-    multiply(kernels, shared.steps, x, n, steps, width);
-    kernels.add_bias_f32(steps, width, states.stepBias, n, width);
-    kernels.softplus_f32(steps, width, steps, width, n, width);
+    multiply(kernels, shared.steps, x, n, steps, headCount);
+    kernels.add_bias_f32(steps, headCount, states.stepBias, n, headCount);
+    kernels.softplus_f32(steps, headCount, steps, headCount, n, headCount);
     return true;
   }
 
   /** Σ over ranks, in their order, part by part, which some models normalise. */
-  #addShared(norms: NonNullable<StateSpace["shared"]>["norms"]): void {
+  #addShared({ norms, rows }: NonNullable<StateSpace["shared"]>): void {
     const { arenaViews, arena, n } = this.#state;
     const { stepRank, stateLength } = this.#shape;
     const { rank, made } = arenaViews.stateParts[arena];
@@ -206,10 +215,9 @@ export class StateBlock {
     for (let t = 0; t < n; t++) {
       const row = t * (stepRank + 2 * stateLength);
       const at = t * 2 * stateLength;
-      const [step, input, output] = norms ?? [];
-      this.#addPart(rank, t * stride, row, stepRank, step);
-      this.#addPart(made, at, row + stepRank, stateLength, input);
-      this.#addPart(made, at + stateLength, row + stepRank + stateLength, stateLength, output);
+      this.#addPart(rank, t * stride, row + rows[0], stepRank, norms?.[0]);
+      this.#addPart(made, at, row + rows[1], stateLength, norms?.[1]);
+      this.#addPart(made, at + stateLength, row + rows[2], stateLength, norms?.[2]);
     }
   }
 
@@ -233,7 +241,7 @@ export class StateBlock {
     const { kernels, space, segments, segmentCount } = this.#state;
     const { kind, stateLength, innerLength, headCount: allHeads, groupCount } = this.#shape;
     const { inputRows, convolvedRows: width, headCount, channelCount, decay, skip } = states;
-    const isHeads = kind === "heads";
+    const areHeads = kind !== "channels", isHeads = kind === "heads";
     const { steps, convolved, made, input } = space.states!;
     const stateAt = states.places + (this.#shape.taps - 1) * width * 4;
     const bcStride = isHeads ? width : 2 * stateLength;
@@ -249,7 +257,7 @@ export class StateBlock {
       const before = from < 0 ? 0 : stateAt + from * states.placeBytes;
       const behind = stateAt + to * states.placeBytes;
       const out = input + (row * inputRows + states.convolvedRow) * 4;
-      if (isHeads) {
+      if (areHeads) {
         kernels.scan_heads_f32(
           x,
           width,

@@ -33,6 +33,11 @@ export class TimeMixBlock {
   /** Where a step's first values are. */
   #firstArena = 0;
   readonly #lowRanks: LowRankProducts;
+  /** By arena: where rows are mixed with those before them. */
+  readonly #rows: readonly Activations[];
+  /** Where the layer's values are, and floats from one token's to the next one's. */
+  #values = 0;
+  #valueStride = 0;
   /** Boxed once: `Fractions`. */
   readonly #fractions: { epsilon: number | null } = { epsilon: null };
 
@@ -45,6 +50,10 @@ export class TimeMixBlock {
     this.#residual = by.residual;
     this.#memories = by.memories;
     this.#lowRanks = new LowRankProducts(state);
+    const { workspaces, strides: { embedding: stride } } = state.plan;
+    this.#rows = workspaces.map(({ states }) => (
+      { f32: states?.convolved ?? 0, stride, q8: states?.convolvedQ8 ?? 0 }
+    ));
     this.#fractions.epsilon = NORM_EPSILON;
   }
 
@@ -54,11 +63,11 @@ export class TimeMixBlock {
       const x = this.#residual.read(layer.attentionNorm, false).f32;
       this.#lowRanks.clear();
       this.#makeKeys(mix, x);
-      const v = this.#makeValues(mix, x);
+      this.#makeValues(mix, x);
       if (mix.gate !== null) {
         this.#makeLowRank(mix.gate, this.#shifted(mix, x, GATE), "sigmoid", GATE, mix);
       }
-      this.#scan(mix, v);
+      this.#scan(mix);
     }
     this.#residual.add(mix.output, this.#state.inputs.states);
   }
@@ -75,15 +84,10 @@ export class TimeMixBlock {
 
   /** The layer's rows mixed with those before them by one of its shares. */
   #shifted(mix: TimeMix, x: number, share: number): Activations {
-    const { space, config: { embeddingLength: d }, plan } = this.#state;
-    const { convolved: f32, convolvedQ8: q8 } = space.states!;
-    const { places, placeBytes } = mix;
+    const rows = this.#rows[this.#state.arena];
     // The first one asks first: a segment may go on behind one of the same step.
-    const keeps = share === RECEPTANCE;
-    const weights = mix.shifts + share * d * 4;
-    const by = { weights, weightsStride: 0, places, placeBytes };
-    shiftRows(this.#state, by, { x, out: f32, keeps });
-    return { f32, stride: plan.strides.embedding, q8 };
+    shiftRows(this.#state, mix.shifts[share], x, rows.f32, share === RECEPTANCE);
+    return rows;
   }
 
   #makeKeys(mix: TimeMix, x: number): void {
@@ -107,8 +111,8 @@ export class TimeMixBlock {
     );
   }
 
-  /** @returns where values are: those of the first layer stay for the step. */
-  #makeValues(mix: TimeMix, x: number): { at: number; stride: number } {
+  /** Makes the layer's values: those of the first layer stay for the step. */
+  #makeValues(mix: TimeMix, x: number): void {
     const { kernels, space, arena, n } = this.#state;
     const width = this.#width(mix);
     const { first, steps } = space.states!;
@@ -117,15 +121,18 @@ export class TimeMixBlock {
       this.#firstArena = arena;
       if (readsQ8(mix.value)) this.#quantize(rows);
       multiply(kernels, mix.value, rows, n, first, width);
-      return { at: first, stride: width };
+      this.#values = first;
+      this.#valueStride = width;
+      return;
     }
     this.#carryFirst(width);
     const at = this.#part(mix, VALUE), stride = PARTS * width;
+    this.#values = at;
+    this.#valueStride = stride;
     this.#multiply(mix.value, rows, VALUE, mix);
     if (readsQ8(mix.firstValue.first)) this.#quantize(rows);
-    this.#lowRanks.multiply(mix.firstValue, rows, "none", { out: steps, stride: width });
+    this.#lowRanks.multiply(mix.firstValue, rows, "none", steps, width);
     kernels.approach_f32(at, stride, first, width, steps, width, n, width);
-    return { at, stride };
   }
 
   /** Takes the first layer's values along where the layers change arenas. */
@@ -152,11 +159,10 @@ export class TimeMixBlock {
 
   #makeLowRank(low: LowRank, x: Activations, act: BetweenAct, part: number, mix: TimeMix): void {
     if (readsQ8(low.first)) this.#quantize(x);
-    const to = { out: this.#part(mix, part), stride: PARTS * this.#width(mix) };
-    this.#lowRanks.multiply(low, x, act, to);
+    this.#lowRanks.multiply(low, x, act, this.#part(mix, part), PARTS * this.#width(mix));
   }
 
-  #scan(mix: TimeMix, v: { at: number; stride: number }): void {
+  #scan(mix: TimeMix): void {
     const { kernels, space, segments, segmentCount, plan, n } = this.#state;
     const { headCount, headDim, stateLength, places, placeBytes, rowsBytes } = mix;
     const { out } = space.states!;
@@ -174,8 +180,8 @@ export class TimeMixBlock {
         this.#part(mix, BACK) + first,
         this.#part(mix, RATE) + first,
         stride,
-        v.at + row * v.stride * 4,
-        v.stride,
+        this.#values + row * this.#valueStride * 4,
+        this.#valueStride,
         from < 0 ? 0 : places + from * placeBytes + rowsBytes,
         places + to * placeBytes + rowsBytes,
         out + row * outStride * 4,
@@ -193,8 +199,8 @@ export class TimeMixBlock {
       this.#part(mix, KEY),
       stride,
       mix.bonus,
-      v.at,
-      v.stride,
+      this.#values,
+      this.#valueStride,
       out,
       outStride,
       n,

@@ -2,6 +2,7 @@
 import { check } from "../../base/check.ts";
 import type { SwigluLimit } from "../../model/types.ts";
 import { floats } from "./arena_views.ts";
+import { inOrder } from "../plan/own_units.ts";
 import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
 import type { InnerNorm } from "../step/inner_norms.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
@@ -32,6 +33,8 @@ export interface Dense {
   readonly gate: Matrix | null;
   readonly up: Matrix;
   readonly down: Matrix;
+  /** Address of the column of down that each neuron has, u32 [rows of up]; 0: its number. */
+  readonly columns: number;
   /** Of what neurons give, before down. */
   readonly innerNorm: InnerNorm;
   /** Address of what xIELU reads; 0: another activation. */
@@ -69,8 +72,10 @@ export interface Streamed {
   readonly kind: "streamed";
   /** Number of the unit in the packed file. */
   readonly unit: number;
-  /** Number of own neurons. */
+  /** Number of own neurons, and of columns of down; which one each has, u32 [count]. */
   readonly count: number;
+  readonly columnCount: number;
+  readonly columns: Uint32Array;
   /** All gates, [own neurons, d], where they are resident, part by part; else empty. */
   readonly gateParts: readonly GatePart[];
   /** Rows of the slots, [slots, d]: gates where they are not resident, and ups. */
@@ -158,6 +163,7 @@ export function bindDense(plan: DensePlan): Dense {
     gate,
     up,
     down: matrixOf(plan.down),
+    columns: plan.columnsOffsetBytes,
     innerNorm: addressOf(plan.innerNorm),
     curve: plan.curve?.offsetBytes ?? 0,
     predictor: plan.predictor && bindPredictor(plan.predictor),
@@ -206,7 +212,11 @@ export function slotsOf({ stream, workspaces }: RankPlan, arena: number): Slots 
   return { offsetBytes: space.slots, count, bytes: stream.slotBytes };
 }
 
-export function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
+export function bindStreamed(
+  plan: StreamedPlan,
+  slots: Slots,
+  { buffer }: WebAssembly.Memory,
+): Streamed {
   const { unit, neurons, inSlot, factorsOffsetBytes } = plan;
   const ofUnit = bindDense(plan.staged);
   const gate = plan.gate && matrixOf(plan.gate);
@@ -233,10 +243,13 @@ export function bindStreamed(plan: StreamedPlan, slots: Slots): Streamed {
     bias: 0,
   });
   const isByNeurons = staged.down.layout === "neurons";
+  const count = staged.up.rowCount;
   return {
     kind: "streamed",
     unit,
-    count: lengthOf(neurons),
+    count,
+    columnCount: lengthOf(neurons),
+    columns: staged.columns === 0 ? inOrder(count) : new Uint32Array(buffer, staged.columns, count),
     gateParts: gate === null ? [] : partsOf(gate),
     gateSlots: staged.gate !== null && inSlot.gate !== null
       ? bySlots(staged.gate, inSlot.gate)

@@ -279,7 +279,7 @@ function bindNeurons(
   { memory, rank }: { memory: WebAssembly.Memory; rank: RankPlan },
 ): Pick<Layer, "feedForward" | "steppedNeurons"> {
   const bind = (block: DensePlan | StreamedPlan) =>
-    block.kind === "dense" ? bindDense(block) : bindStreamed(block, slotsOf(rank, arena));
+    block.kind === "dense" ? bindDense(block) : bindStreamed(block, slotsOf(rank, arena), memory);
   return {
     feedForward: feedForward?.kind === "experts"
       ? bindExperts(feedForward, { memory, bind })

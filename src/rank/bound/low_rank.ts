@@ -23,10 +23,16 @@ export type BetweenAct = "tanh" | "sigmoid" | "none";
 export class LowRankProducts {
   readonly #state: StepState;
   readonly #stride: number;
+  /** By arena: what is between. */
+  readonly #between: readonly Activations[];
 
   constructor(state: StepState) {
     this.#state = state;
-    this.#stride = rankStride(state.config.stateSpace!);
+    const stride = rankStride(state.config.stateSpace!);
+    this.#stride = stride;
+    this.#between = state.plan.workspaces.map(({ states }) => (
+      { f32: states?.rank ?? 0, stride, q8: states?.rankQ8 ?? 0 }
+    ));
   }
 
   /** Before a layer's first product: what is between is read beyond its width. */
@@ -37,23 +43,23 @@ export class LowRankProducts {
 
   /**
    * out = second · act(first · x) + bias, [n, own inner] of outStride; x as q8 tiles, too, where
-   * the first matrix reads these.
+   * the first matrix reads these. Positional, as kernels are: called for each token.
    */
   multiply(
     { first, second, bias }: LowRank,
     x: Activations,
     act: BetweenAct,
-    to: { readonly out: number; readonly stride: number },
+    out: number,
+    outStride: number,
   ): void {
-    const { kernels, space, n } = this.#state;
-    const { rank: f32, rankQ8: q8 } = space.states!;
-    const stride = this.#stride;
-    const between: Activations = { f32, stride, q8 };
+    const { kernels, arena, n } = this.#state;
+    const between = this.#between[arena];
+    const { f32, stride } = between;
     multiply(kernels, first, x, n, f32, stride);
     if (act === "tanh") kernels.soft_cap_f32(f32, n * stride, 1);
     if (act === "sigmoid") kernels.sigmoid_f32(f32, stride, f32, stride, n, first.rowCount);
     if (readsQ8(second)) quantize(kernels, between, n, second.columnCount);
-    multiply(kernels, second, between, n, to.out, to.stride);
-    if (bias !== 0) kernels.add_bias_f32(to.out, to.stride, bias, n, second.rowCount);
+    multiply(kernels, second, between, n, out, outStride);
+    if (bias !== 0) kernels.add_bias_f32(out, outStride, bias, n, second.rowCount);
   }
 }

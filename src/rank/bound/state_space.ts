@@ -38,6 +38,8 @@ export interface StateSpace {
     readonly steps: Matrix;
     /** Of steps, of what writes and of what reads; null: there are no weights. */
     readonly norms: readonly [Float32Array, Float32Array, Float32Array] | null;
+    /** Where they begin in what the matrix gives of a token. */
+    readonly rows: readonly [step: number, input: number, output: number];
   } | null;
   readonly stepBias: number;
   readonly decay: number;
@@ -83,6 +85,7 @@ export function bindStateSpace(
       steps: matrixOf(shared.steps),
       norms: shared.norms &&
         [values(shared.norms.step), values(shared.norms.input), values(shared.norms.output)],
+      rows: [shared.rows.step, shared.rows.input, shared.rows.output],
     },
     stepBias: plan.stepBias.offsetBytes,
     decay: plan.decay.offsetBytes,

@@ -17,8 +17,8 @@ export interface TimeMix {
   readonly headCount: number;
   readonly headDim: number;
   readonly stateLength: number;
-  /** [5 or 6, d]. */
-  readonly shifts: number;
+  /** What rows are mixed by for each of 5 or 6 parts. */
+  readonly shifts: readonly RowShift[];
   readonly receptance: Matrix;
   readonly key: Matrix;
   readonly value: Matrix;
@@ -44,9 +44,13 @@ export function bindTimeMix(plan: TimeMixPlan, config: StateSpaceConfig): TimeMi
   const headCount = lengthOf(plan.heads);
   const headDim = config.innerLength / config.headCount;
   const statesBytes = 4 * lengthOf(channelsOf(plan.heads, config)) * config.stateLength;
+  const { placesOffsetBytes: places, placeBytes } = plan;
+  const rowBytes = 4 * lengthOf(plan.receptance.columns);
   return {
     ...{ headCount, headDim, stateLength: config.stateLength },
-    shifts: plan.shifts.offsetBytes,
+    shifts: Array.from({ length: gate === null ? 5 : 6 }, (_, part) => (
+      { weights: plan.shifts.offsetBytes + part * rowBytes, weightsStride: 0, places, placeBytes }
+    )),
     receptance: matrixOf(plan.receptance),
     key: matrixOf(plan.key),
     value: matrixOf(plan.value),
@@ -60,9 +64,7 @@ export function bindTimeMix(plan: TimeMixPlan, config: StateSpaceConfig): TimeMi
     bonus: plan.bonus.offsetBytes,
     norm: addressOf(norm && norm.weight),
     normBias: addressOf(norm && norm.bias),
-    places: plan.placesOffsetBytes,
-    placeBytes: plan.placeBytes,
-    rowsBytes: plan.placeBytes - statesBytes,
+    ...{ places, placeBytes, rowsBytes: placeBytes - statesBytes },
   };
 }
 

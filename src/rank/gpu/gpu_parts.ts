@@ -99,7 +99,7 @@ export async function openParts(input: GpuRankInput, plan: RankPlan): Promise<Gp
 }
 
 /** @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
-export async function openGround(input: GpuRankInput, plan: RankPlan): Promise<Ground> {
+async function openGround(input: GpuRankInput, plan: RankPlan): Promise<Ground> {
   const { gpu, config } = input;
   const space = await createSpace(gpu, { plan, config });
   const stepInput = await createStepInput(gpu, {

@@ -6,6 +6,7 @@ import { ALIGN_BYTES, attentionScratchBytes, type Gpu, type Rows } from "../../.
 import { alignUp } from "../../base/check.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dimsOnGpu, mergedHeadDim } from "../../model/latent.ts";
+import { areMadeOfAll } from "../../model/state_matrices.ts";
 import type { ModelConfig, StateSpaceConfig } from "../../model/types.ts";
 import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts";
 import { channelsOf, convolvedRows } from "../plan/plan_state.ts";
@@ -188,15 +189,15 @@ function widthsOf(
 function stateWidths(layers: readonly LayerPlan[], config: StateSpaceConfig | null) {
   const plans = layers.map(({ stateSpace }) => stateSpace).filter((plan) => plan !== null);
   if (config === null) return { stateInput: 0, convolved: 0, scanned: 0, made: 0, steps: 0 };
-  const { kind, stepRank, stateLength } = config;
+  const { stepRank, stateLength } = config;
   const channels = Math.max(...plans.map(({ heads }) => lengthOf(channelsOf(heads, config))));
-  const isShared = kind === "channels";
+  const isShared = areMadeOfAll(config);
   return {
     stateInput: Math.max(...plans.map((plan) => stateColumns(plan, config).width)),
     convolved: Math.max(...plans.map(({ heads }) => convolvedRows(heads, config))),
     scanned: channels,
     made: isShared ? stepRank + 2 * stateLength : 0,
-    steps: isShared ? channels : 0,
+    steps: isShared ? Math.max(...plans.map(({ heads }) => lengthOf(heads))) : 0,
   };
 }
 

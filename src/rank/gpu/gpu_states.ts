@@ -38,7 +38,7 @@ export interface StateWeights {
   readonly convolutionBias: GPUBuffer | null;
   /** Biases of steps, what goes around the states, if anything does, decays. */
   readonly vectors: GPUBuffer;
-  /** Of "channels". */
+  /** Of "channels" and "channelHeads". */
   readonly shared: SharedWeights | null;
   readonly norm: GateStatesArgs["norm"];
   readonly places: StatePlaces;
@@ -48,6 +48,8 @@ export interface StateWeights {
 /** What all channels make together: steps, what writes, what reads; norms of these, or null. */
 interface SharedWeights {
   readonly matrix: Stacked;
+  /** Where each of them begins. */
+  readonly rows: readonly number[];
   readonly norms: readonly GPUBuffer[] | null;
   readonly steps: Stacked;
 }
@@ -91,6 +93,7 @@ async function loadShared(
   const made = own ?? (normalizesInputs ? plain : null);
   return {
     matrix: await loader.stack([shared.matrix]),
+    rows: [shared.rows.step, shared.rows.input, shared.rows.output],
     norms: made && await Promise.all(made.map((make) => make())),
     steps: await loader.stack([shared.steps]),
   };
@@ -176,15 +179,15 @@ function scan(builder: ProgramBuilder, weights: StateWeights, space: GpuSpace): 
 function share(
   builder: ProgramBuilder,
   { config: { stepRank, stateLength }, epsilon }: StateWeights,
-  { matrix, norms, steps }: SharedWeights,
+  { matrix, rows, norms, steps }: SharedWeights,
   { convolved, made, steps: to }: GpuSpace,
 ): { writes: Rows; reads: Rows; steps: Rows } {
   multiply(builder, matrix, { x: convolved, to: made });
-  const parts = [0, stepRank, stepRank + stateLength].map((column) => ({ ...made, column }));
+  const parts = rows.map((column) => ({ ...made, column }));
   for (const [index, weight] of (norms ?? []).entries()) {
     const width = index === 0 ? stepRank : stateLength;
     headNorm(builder, { kind: "rms", weight, x: parts[index], heads: 1, width, epsilon });
   }
-  matmul(builder, { ...steps, x: made, to });
+  matmul(builder, { ...steps, x: parts[0], to });
   return { writes: parts[1], reads: parts[2], steps: to };
 }

@@ -235,7 +235,7 @@ export async function loadNeurons(
 }
 
 /** As the model has it. */
-export function curveOf({ curve }: DensePlan): XieluCurve | null {
+function curveOf({ curve }: DensePlan): XieluCurve | null {
   if (curve === null) return null;
   const [negative, positive, linear, least] = curve.values;
   return { negative, positive, linear, least };

@@ -29,7 +29,7 @@ export function stateColumns(plan: StateSpacePlan, config: StateSpaceConfig): St
   }
   const channels = lengthOf(channelsOf(plan.heads, config));
   const convolved = convolvedRows(plan.heads, config);
-  const hasGateFirst = config.kind === "heads";
+  const hasGateFirst = config.kind !== "channels";
   return {
     ...{ width, rates: 0, steps: channels + convolved },
     ...{ gate: hasGateFirst ? 0 : convolved, convolved: hasGateFirst ? channels : 0 },

@@ -72,13 +72,10 @@ export class UnitWeights implements Disposable {
     const count = bundles.neurons.length;
     check(count === lengthOf(plan.rows), "the plan counts the same neurons");
     const rows = new Uint8Array(Math.min(ROWS_AT_ONCE, count) * unpacker.fileBytes);
+    const starts = bundles.starts.map((start) => start + part.offsetBytes);
     for (let first = 0; first < count; first += ROWS_AT_ONCE) {
       const end = Math.min(first + ROWS_AT_ONCE, count);
-      for (let i = first; i < end; i++) {
-        const at = (i - first) * unpacker.fileBytes;
-        const row = rows.subarray(at, at + unpacker.fileBytes);
-        unpacker.unpack(partOf(bundles, i, part), row);
-      }
+      unpacker.unpackRows(bundles.bytes, starts.subarray(first, end), rows);
       matrix.write(rows.subarray(0, (end - first) * unpacker.fileBytes), {
         ...{ firstRow: firstRow + first, fileColumns: columns, columnStart: 0 },
       });

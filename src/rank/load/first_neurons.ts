@@ -5,10 +5,7 @@
  */
 import type { OwnUnit } from "../plan/own_units.ts";
 
-/**
- * Of a unit, by stripe: clusters that become hot, and neurons in all, these included; both counted
- * behind those that are a GPU's.
- */
+/** Of a unit, by stripe: clusters that become hot, and neurons in all, these included. */
 export interface FirstNeurons {
   readonly hotClusters: Uint32Array;
   readonly neurons: Uint32Array;
@@ -66,20 +63,18 @@ export function clustersByGain(
 }
 
 function clustersOf(unit: number, own: OwnUnit, clusterNeurons: number): Cluster[] {
-  const { count, stripes, rates, gpuOfStripe } = own;
+  const { count, stripes, rates } = own;
   const inStripe = count / stripes;
   const clusters: Cluster[] = [];
-  let number = 0;
   for (let stripe = 0; stripe < stripes; stripe++) {
-    for (let at = 0; at < inStripe; at += clusterNeurons, number++) {
-      if (at < gpuOfStripe) continue;
+    for (let at = 0; at < inStripe; at += clusterNeurons) {
       const size = Math.min(clusterNeurons, inStripe - at);
       const from = stripe * inStripe + at;
       // Without counts: what comes first in its stripe.
       const gain = rates === null
         ? -at
         : rates.subarray(from, from + size).reduce((sum, rate) => sum + rate, 0) / clusterNeurons;
-      clusters.push({ unit, stripe, cluster: number, size, gain });
+      clusters.push({ unit, stripe, cluster: clusters.length, size, gain });
     }
   }
   return clusters;

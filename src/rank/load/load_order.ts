@@ -116,11 +116,8 @@ export function bytesOfUnits(plans: readonly RankPlan[], units: readonly BundleU
   let bytes = 0;
   for (const plan of plans) {
     for (const { block } of packedBlocks(plan)) {
-      const isWhole = block.kind === "dense" || block.gate !== null;
-      const own = block.kind === "dense" ? block.up.rows : block.neurons;
-      if (!isWhole) continue;
-      const { neurons, stripes, bundleBytes } = units[block.unit!];
-      bytes += lengthOf(own) * (1 - block.gpuOfStripe * stripes / neurons) * bundleBytes;
+      const own = block.kind === "dense" ? block.up.rows : block.gate?.rows;
+      if (own !== undefined) bytes += lengthOf(own) * units[block.unit!].bundleBytes;
     }
     const { stream, workspaces } = plan;
     if (stream === null || stream.hasResidentGates) continue;
@@ -310,7 +307,7 @@ function* biasesOfUnit(block: DensePlan | StreamedPlan): Generator<Part> {
 }
 
 /** What a guessing block has before its layer. */
-export function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Generator<Part> {
+function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Generator<Part> {
   yield* partsOf(merge);
   yield* partsOfNorm(embeddingNorm);
   yield* partsOfNorm(rowNorm);

@@ -38,6 +38,7 @@ export function loadUnits(input: LoadUnitsInput): void {
   for (const { arena, block } of packedBlocks(input.plan)) {
     const own = input.units.get(block.unit!);
     if (own === undefined) continue;
+    loadColumns(input, own, arena, block);
     if (block.kind === "dense") loadWhole(input, own, arena, block);
     else {
       const first = firstOf[arena].get(block.unit)!;
@@ -59,6 +60,18 @@ function firstOfArena(
   });
 }
 
+/** Which column of down each neuron has, where some have none here. */
+function loadColumns(
+  { arenas }: LoadUnitsInput,
+  { columns }: OwnUnit,
+  arena: number,
+  block: DensePlan | StreamedPlan,
+): void {
+  const { columnsOffsetBytes } = block.kind === "dense" ? block : block.staged;
+  if (columnsOffsetBytes === 0) return;
+  new Uint32Array(arenas[arena].memory.buffer, columnsOffsetBytes, columns.length).set(columns);
+}
+
 function loadWhole(input: LoadUnitsInput, own: OwnUnit, arena: number, block: DensePlan): void {
   const { reader } = input.arenas[arena];
   const to = {
@@ -66,13 +79,13 @@ function loadWhole(input: LoadUnitsInput, own: OwnUnit, arena: number, block: De
     up: matrixOf(block.up),
     down: matrixOf(block.down),
   };
-  reader.clear(own, to);
+  reader.clear(own, to.down);
   const isRead = reader.read(own, (address, first, count) => {
     reader.spread(own, { address, first, count }, to);
     input.onProgress(count * own.bundles.bundleBytes);
   });
   if (!isRead) throw unreadable(input, reader.failure);
-  const sizeBytes = own.count / own.bundles.neurons * own.bundles.factorsSizeBytes;
+  const sizeBytes = own.columnCount / own.bundles.neurons * own.bundles.factorsSizeBytes;
   loadFactors(input, own, arena, { to: endOfColumns(to.down), sizeBytes });
 }
 
@@ -114,7 +127,6 @@ function loadStreamed(
     input.onProgress(count * bundleBytes);
   };
   if (gate === null && perStripe === 0) return;
-  if (gate !== null) reader.clear(own, { gate, up: null, down: null });
   if (reader.read(own, visit, gate === null ? perStripe : Infinity)) return;
   throw unreadable(input, reader.failure);
 }
@@ -129,12 +141,11 @@ function takeSlots(
   const slots = new Int32Array(own.count).fill(-1);
   const inStripe = own.count / own.stripes;
   const clustersInStripe = cache.units.clusterCount(unit) / own.stripes;
-  const clustersOnGpu = own.gpuOfStripe / CLUSTER_SLOTS;
   for (let stripe = 0; stripe < own.stripes; stripe++) {
-    const first = stripe * inStripe + own.gpuOfStripe;
+    const first = stripe * inStripe;
     let taken = 0;
     for (let c = 0; c < hotClusters[stripe]; c++) {
-      const cluster = stripe * clustersInStripe + clustersOnGpu + c;
+      const cluster = stripe * clustersInStripe + c;
       const frame = cache.claimCluster(unit, cluster);
       check(frame >= 0, "an empty cache has room for its hot clusters");
       const size = cache.units.clusterSize(unit, cluster);

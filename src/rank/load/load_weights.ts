@@ -14,9 +14,9 @@ import { rowBytes } from "../../model/dtypes.ts";
 import { COLUMN_GROUP_ROWS } from "../../memory/column_layout.ts";
 import { loadCodebooks } from "./codebook_region.ts";
 import { arenaPiecesOf } from "./load_order.ts";
-import { filePieces, gatherColumns } from "../plan/picked.ts";
+import { fileBatches, gatherColumns } from "../plan/picked.ts";
 import type { MatrixPlan, RankPlan, VectorPlan } from "../plan/plan_types.ts";
-import { lengthOf, type Range } from "../plan/shard.ts";
+import { lengthOf } from "../plan/shard.ts";
 import { blockWeights, isQuantType, typeId } from "../plan/weight_types.ts";
 
 export interface LoadInput {
@@ -117,30 +117,32 @@ export class ArenaLoader {
   /** Whole file rows are read, as many as staging holds; the owned columns are repacked. */
   matrix(plan: MatrixPlan): void {
     if (lengthOf(plan.columns) === 0) return;
-    for (const { rows, place } of filePieces(plan)) this.#rows(plan, rows, place);
-  }
-
-  /** File rows that are neighbours, and the place of the first one among the matrix's own. */
-  #rows(plan: MatrixPlan, { start, end }: Range, place: number): void {
     const tensor = this.#tensor(plan.tensor);
     const fileRowBytes = rowBytes(tensor.type, tensor.dims[0]);
     const fitting = Math.floor(this.#in.stagingBytes / fileRowBytes);
     const { layout } = plan;
     const rowsAtOnce = layout === "columns" ? fitting - fitting % COLUMN_GROUP_ROWS : fitting;
     this.#requireStaging(plan.tensor, fileRowBytes);
-    for (let row = start; row < end; row += rowsAtOnce) {
-      const rows = Math.min(rowsAtOnce, end - row);
-      const staged = this.#stage(tensor, row * fileRowBytes, rows * fileRowBytes);
-      const target = plan.offsetBytes + (place + row - start) * plan.rowStrideBytes;
+    let place = 0;
+    for (const pieces of fileBatches(plan, rowsAtOnce)) {
+      let rows = 0;
+      for (const piece of pieces) {
+        const wanted = [piece.start * fileRowBytes, lengthOf(piece) * fileRowBytes] as const;
+        this.#stage(tensor, ...wanted, rows * fileRowBytes);
+        rows += lengthOf(piece);
+      }
+      const staged = new Uint8Array(this.#in.buffer, this.#in.stagingOffset, rows * fileRowBytes);
+      const target = plan.offsetBytes + place * plan.rowStrideBytes;
       const own = gatherColumns(staged, plan, { type: tensor.type, fileRowBytes });
-      if (layout === "columns") this.#repackColumns(own, { fileRowBytes, row, rows });
+      if (layout === "columns") this.#repackColumns(own, { fileRowBytes, first: place, rows });
       else if (own.type !== tensor.type) this.#widen(own, tensor, { rows, target });
       else if (layout === "neurons" && !own.isTransposed) {
-        this.#transpose(own, { fileRowBytes, row, rows });
+        this.#transpose(own, { fileRowBytes, first: place, rows });
       } else {
         const { stagingOffset: source, scratchOffset: scratch } = this.#in;
         packRows(this.#in.kernels, own, rows, { source, fileRowBytes, target, scratch });
       }
+      place += rows;
     }
   }
 
@@ -186,26 +188,29 @@ export class ArenaLoader {
     this.#floats({ ...plan, range: { start: middle, end }, offsetBytes });
   }
 
-  /** Rows from `row` on, a multiple of those that are packed at a time. */
-  #repackColumns(plan: MatrixPlan, by: { fileRowBytes: number; row: number; rows: number }): void {
-    const { fileRowBytes, row, rows } = by;
+  /** Own rows from `first` on, a multiple of those that are packed at a time. */
+  #repackColumns(
+    plan: MatrixPlan,
+    by: { fileRowBytes: number; first: number; rows: number },
+  ): void {
+    const { fileRowBytes, first, rows } = by;
     const { type, columns, offsetBytes } = plan;
     const source = this.#in.stagingOffset + rowBytes(type, columns.start);
     const blocks = lengthOf(columns) / blockWeights(type);
-    const [all, first] = [lengthOf(plan.rows), row - plan.rows.start];
+    const all = lengthOf(plan.rows);
     const id = typeId(type);
     const scratch = this.#in.stagingOffset + this.#in.stagingBytes;
     this.#in.kernels
       .repack_columns(id, source, fileRowBytes, offsetBytes, all, first, rows, blocks, scratch);
   }
 
-  /** Rows of floats from `row` on become columns of what lies neuron by neuron. */
-  #transpose(plan: MatrixPlan, by: { fileRowBytes: number; row: number; rows: number }): void {
-    const { fileRowBytes, row, rows } = by;
+  /** Own rows of floats from `first` on become columns of what lies neuron by neuron. */
+  #transpose(plan: MatrixPlan, by: { fileRowBytes: number; first: number; rows: number }): void {
+    const { fileRowBytes, first, rows } = by;
     const { type, columns, offsetBytes, rowStrideBytes: stride } = plan;
     const source = this.#in.stagingOffset + rowBytes(type, columns.start);
     const weightBytes = rowBytes(type, 1);
-    const target = offsetBytes + (row - plan.rows.start) * weightBytes;
+    const target = offsetBytes + first * weightBytes;
     const count = lengthOf(columns);
     this.#in.kernels
       .repack_transposed(weightBytes, source, fileRowBytes, target, stride, rows, count);
@@ -236,8 +241,9 @@ export class ArenaLoader {
     );
   }
 
-  #stage(tensor: GgufTensor, offsetBytes: number, sizeBytes: number): Uint8Array {
-    const staging = new Uint8Array(this.#in.buffer, this.#in.stagingOffset, sizeBytes);
+  /** behind: so many bytes of staging are in use. */
+  #stage(tensor: GgufTensor, offsetBytes: number, sizeBytes: number, behind = 0): Uint8Array {
+    const staging = new Uint8Array(this.#in.buffer, this.#in.stagingOffset + behind, sizeBytes);
     this.#in.reader.read(tensor, offsetBytes, staging);
     this.#in.onProgress(sizeBytes);
     return staging;

@@ -7,7 +7,7 @@ import { alignUp, check } from "../../base/check.ts";
 import { FAILED, PRIORITY_AHEAD, type Reads, SECTOR_BYTES_MAX } from "../../io/mod.ts";
 import { DISK_BYTES, DISK_READS, DISK_WAIT_MS } from "../plan/counts.ts";
 import type { Matrix } from "../bound/matrix.ts";
-import { neuronsOnGpu, type OwnUnit } from "../plan/own_units.ts";
+import type { OwnUnit } from "../plan/own_units.ts";
 import type { StreamWorkspacePlan } from "../plan/stream_types.ts";
 import type { StreamPlan } from "../plan/stream_types.ts";
 
@@ -36,7 +36,7 @@ export class UnitReader {
   readonly #tickets: Int32Array;
   /** Whose pieces are under way, how much of its stripes, and how many were asked for. */
   #unit: OwnUnit | null = null;
-  #runs: Runs = { skipped: 0, count: 0, stride: 0, length: 0, perPiece: 0, pieces: 0 };
+  #runs: Runs = { count: 0, stride: 0, length: 0, perPiece: 0, pieces: 0 };
   #asked = 0;
   #failure = "";
 
@@ -69,8 +69,7 @@ export class UnitReader {
   }
 
   /**
-   * Reads the unit, or the first `perStripe` bundles of each stripe, but for those that are a
-   * GPU's, which no stripe begins with then.
+   * Reads the unit, or the first `perStripe` own bundles of each stripe.
    * @returns false when a piece could not be read: then it was not visited; the others were.
    */
   read(unit: OwnUnit, visit: VisitPiece, perStripe = Infinity): boolean {
@@ -107,23 +106,26 @@ export class UnitReader {
   ): void {
     const { address, first, count } = piece;
     const { gate, up, down } = unit.bundles;
-    this.#order.set(unit.order.subarray(first, first + count));
+    const order = this.#order.subarray(0, count);
+    order.set(unit.order.subarray(first, first + count));
     if (to.gate !== null && gate !== null) {
       this.#scatter(unit, address + gate.offsetBytes, count, to.gate);
     }
     if (to.up !== null) this.#scatter(unit, address + up.offsetBytes, count, to.up);
     if (to.down === null) return;
+    for (let i = 0; i < count; i++) order[i] = unit.columns[order[i]];
     this.#scatter(unit, address + down.offsetBytes, count, to.down);
   }
 
-  /** Makes zeros of what would be those neurons' that are a GPU's: they give nothing here. */
-  clear(unit: OwnUnit, to: NaturalPlaces): void {
+  /** Makes zeros of down's columns that are a GPU's: whole blocks are read with what is between. */
+  clear({ columns, count, columnCount }: OwnUnit, down: Matrix): void {
+    if (count === columnCount) return;
     const bytes = new Uint8Array(this.#by.memory.buffer);
-    for (const matrix of [to.gate, to.up, to.down]) {
-      if (matrix === null) continue;
-      const strideBytes = neuronBytes(matrix);
-      for (const neuron of neuronsOnGpu(unit)) {
-        const at = matrix.offsetBytes + neuron * strideBytes;
+    const strideBytes = neuronBytes(down);
+    for (let column = 0, neuron = 0; column < columnCount; column++) {
+      if (columns[neuron] === column) neuron++;
+      else {
+        const at = down.offsetBytes + column * strideBytes;
         bytes.fill(0, at, at + strideBytes);
       }
     }
@@ -134,7 +136,8 @@ export class UnitReader {
     const { kernels, space } = this.#by;
     const strideBytes = neuronBytes(to);
     const rows = to.layout === "rows" ? to.rowCount : to.columnCount;
-    check(rows === unit.count, "the place has a row for every own neuron");
+    const own = to.layout === "rows" ? unit.count : unit.columnCount;
+    check(rows === own, "the place has a row for every own neuron");
     const { bundleBytes } = unit.bundles;
     kernels.scatter_rows(
       source,
@@ -183,12 +186,8 @@ function neuronBytes({ layout, columnStrideBytes, rowStrideBytes }: Matrix): num
   return layout === "columns" ? columnStrideBytes : rowStrideBytes;
 }
 
-/**
- * What is read of a unit: `count` runs of `length` bundles, `stride` bundles apart, in pieces, the
- * first of them behind `skipped` bundles.
- */
+/** What is read of a unit: `count` runs of `length` own bundles, `stride` apart, in pieces. */
 interface Runs {
-  readonly skipped: number;
   readonly count: number;
   readonly stride: number;
   readonly length: number;
@@ -199,25 +198,24 @@ interface Runs {
 function runsOf(unit: OwnUnit, perStripe: number, pieceBytes: number): Runs {
   const perPiece = Math.floor((pieceBytes - 2 * SECTOR_BYTES_MAX) / unit.bundles.bundleBytes);
   const stripe = unit.count / unit.stripes;
-  const skipped = unit.gpuOfStripe;
-  const isWhole = perStripe >= stripe && skipped === 0;
+  const isWhole = perStripe >= stripe && unit.gpuOfStripe === 0;
   const count = isWhole ? 1 : unit.stripes;
-  const length = isWhole ? unit.count : Math.min(perStripe, stripe - skipped);
+  const length = isWhole ? unit.count : Math.min(perStripe, stripe);
   const pieces = count * Math.ceil(length / perPiece);
-  return { skipped, count, stride: stripe, length, perPiece, pieces };
+  return { count, stride: stripe, length, perPiece, pieces };
 }
 
-/** Where an own bundle is in the file. */
-function offsetOf({ offsetBytes, bundles: { bundleBytes } }: OwnUnit, bundle: number): number {
-  return offsetBytes + bundle * bundleBytes;
+/** Where the bundle at an own position is in the file. */
+function offsetOf(unit: OwnUnit, position: number): number {
+  const { offsetBytes, bundles: { bundleBytes }, order, bundleOf } = unit;
+  return offsetBytes + bundleOf[order[position]] * bundleBytes;
 }
 
-/** First bundle of a piece. */
-function firstOf(runs: Runs, piece: number): number {
-  const { skipped, count, stride, length, perPiece, pieces } = runs;
+/** Own position of the first bundle of a piece. */
+function firstOf({ count, stride, length, perPiece, pieces }: Runs, piece: number): number {
   const perRun = pieces / count;
   const run = Math.floor(piece / perRun);
-  return skipped + run * (count === 1 ? length : stride) + (piece - run * perRun) * perPiece;
+  return run * (count === 1 ? length : stride) + (piece - run * perRun) * perPiece;
 }
 
 /** Bundles of a piece. */

@@ -19,14 +19,21 @@ import {
 /** Asked for by `Kernels.repack`. */
 const SCRATCH_BYTES = 1024;
 
-/** Bits of one byte that go to one byte together. */
+/** Rows that a move is made in one after the other: they stay in a core's caches. */
+const ROWS_AT_ONCE = 32;
+/** Made in one pass. */
+const MOVES_AT_ONCE = 4;
+const WORD_BYTES = 4;
+const WORD_BITS = 32;
+
+/** Bits of a word that go to a word together: ((source << left) >>> right) & mask. */
 interface Move {
+  /** Numbers of words in a row, packed and not. */
   readonly from: number;
   readonly to: number;
-  /** Left of the source byte's lowest bit, and of the target's. */
-  readonly fromBit: number;
-  readonly toBit: number;
-  readonly bits: number;
+  readonly left: number;
+  readonly right: number;
+  mask: number;
 }
 
 /** Unpacks rows of one type and length. */
@@ -36,26 +43,22 @@ export class RowUnpacker {
   readonly packedBytes: number;
   /** Bytes of a file's row that is all zeros when packed; floats: null, they are as they are. */
   readonly #zeros: Uint8Array | null;
-  /** By move: byte of the packed row, how far right, which bits stay, how far left, and where. */
-  readonly #from: Uint32Array;
-  readonly #right: Uint8Array;
-  readonly #mask: Uint8Array;
-  readonly #left: Uint8Array;
-  readonly #to: Uint32Array;
+  readonly #moves: readonly (readonly Move[])[];
+  /** Some rows, packed and not, whole words each. */
+  readonly #packed: Uint8Array;
+  readonly #rows: Uint8Array;
 
   private constructor(
-    sizes: { fileBytes: number; packedBytes: number },
+    { fileBytes, packedBytes }: { fileBytes: number; packedBytes: number },
     zeros: Uint8Array | null,
-    moves: readonly Move[],
+    moves: readonly (readonly Move[])[],
   ) {
-    this.fileBytes = sizes.fileBytes;
-    this.packedBytes = sizes.packedBytes;
+    this.fileBytes = fileBytes;
+    this.packedBytes = packedBytes;
     this.#zeros = zeros;
-    this.#from = Uint32Array.from(moves, ({ from }) => from);
-    this.#right = Uint8Array.from(moves, ({ fromBit }) => fromBit);
-    this.#mask = Uint8Array.from(moves, ({ bits }) => (1 << bits) - 1);
-    this.#left = Uint8Array.from(moves, ({ toBit }) => toBit);
-    this.#to = Uint32Array.from(moves, ({ to }) => to);
+    this.#moves = moves;
+    this.#packed = new Uint8Array(ROWS_AT_ONCE * alignUp(packedBytes, WORD_BYTES));
+    this.#rows = new Uint8Array(ROWS_AT_ONCE * alignUp(fileBytes, WORD_BYTES));
   }
 
   /**
@@ -72,19 +75,51 @@ export class RowUnpacker {
     const zeros = pack(new Uint8Array(sizes.fileBytes));
     const moves = movesOf(sourcesOf(pack, zeros, sizes.fileBytes));
     if (moves === null) return null;
-    const unpacker = new RowUnpacker(sizes, unpackedZeros(zeros, moves, sizes.fileBytes), moves);
-    return unpacker.#isRight(pack) ? unpacker : null;
+    const unpacker = new RowUnpacker(sizes, null, moves);
+    // What moves alone make of a packed row of zeros: what is XORed to them is left.
+    const left = new Uint8Array(sizes.fileBytes);
+    unpacker.#move(zeros, Float64Array.of(0), left);
+    const whole = new RowUnpacker(sizes, left, moves);
+    return whole.#isRight(pack) ? whole : null;
   }
 
   /** packed: [packedBytes]; row: [fileBytes], all of it is written. */
   unpack(packed: Uint8Array, row: Uint8Array): void {
-    if (this.#zeros === null) return row.set(packed.subarray(0, this.fileBytes));
-    row.set(this.#zeros);
-    const [from, right, mask, left, to] = [
-      ...[this.#from, this.#right, this.#mask, this.#left, this.#to],
-    ];
-    for (let i = 0; i < from.length; i++) {
-      row[to[i]] ^= ((packed[from[i]] >> right[i]) & mask[i]) << left[i];
+    this.unpackRows(packed, Float64Array.of(0), row);
+  }
+
+  /** The same of rows that begin at `starts`; rows: [starts.length, fileBytes]. */
+  unpackRows(packed: Uint8Array, starts: Float64Array, rows: Uint8Array): void {
+    const { fileBytes } = this;
+    if (this.#zeros !== null) return this.#move(packed, starts, rows);
+    starts.forEach((start, i) =>
+      rows.set(packed.subarray(start, start + fileBytes), i * fileBytes)
+    );
+  }
+
+  #move(packed: Uint8Array, starts: Float64Array, rows: Uint8Array): void {
+    const { fileBytes, packedBytes } = this;
+    const packedStride = alignUp(packedBytes, WORD_BYTES);
+    const stride = alignUp(fileBytes, WORD_BYTES);
+    const words = {
+      source: new Int32Array(this.#packed.buffer),
+      sourceStride: packedStride / WORD_BYTES,
+      target: new Int32Array(this.#rows.buffer),
+      targetStride: stride / WORD_BYTES,
+    };
+    for (let first = 0; first < starts.length; first += ROWS_AT_ONCE) {
+      const count = Math.min(ROWS_AT_ONCE, starts.length - first);
+      for (let i = 0; i < count; i++) {
+        const start = starts[first + i];
+        this.#packed.set(packed.subarray(start, start + packedBytes), i * packedStride);
+        if (this.#zeros === null) this.#rows.fill(0, i * stride, (i + 1) * stride);
+        else this.#rows.set(this.#zeros, i * stride);
+      }
+      for (const moves of this.#moves) moveIn(count, moves, words);
+      for (let i = 0; i < count; i++) {
+        const row = this.#rows.subarray(i * stride, i * stride + fileBytes);
+        rows.set(row, (first + i) * fileBytes);
+      }
     }
   }
 
@@ -102,6 +137,29 @@ export class RowUnpacker {
     }
     return true;
   }
+}
+
+/** Makes moves that go to one word in `count` rows: one write for all of them. */
+function moveIn(count: number, [a, b, c, d]: readonly Move[], words: Words): void {
+  const { source, sourceStride, target, targetStride } = words;
+  const [aLeft, aRight, aMask, fromA] = [a.left, a.right, a.mask, a.from];
+  const [bLeft, bRight, bMask, fromB] = [b.left, b.right, b.mask, b.from - fromA];
+  const [cLeft, cRight, cMask, fromC] = [c.left, c.right, c.mask, c.from - fromA];
+  const [dLeft, dRight, dMask, fromD] = [d.left, d.right, d.mask, d.from - fromA];
+  for (let i = 0, s = fromA, t = a.to; i < count; i++, s += sourceStride, t += targetStride) {
+    target[t] ^= (((source[s] << aLeft) >>> aRight) & aMask) ^
+      (((source[s + fromB] << bLeft) >>> bRight) & bMask) ^
+      (((source[s + fromC] << cLeft) >>> cRight) & cMask) ^
+      (((source[s + fromD] << dLeft) >>> dRight) & dMask);
+  }
+}
+
+/** Rows as words, and how many words each has. */
+interface Words {
+  readonly source: Int32Array;
+  readonly sourceStride: number;
+  readonly target: Int32Array;
+  readonly targetStride: number;
 }
 
 /** Packs one row, by the kernels, in a memory of its own. */
@@ -152,24 +210,36 @@ function sourcesOf(
   return sources;
 }
 
-/** Neighbours that stay neighbours as one; null: some bit of the row is nowhere. */
-function movesOf(sources: Int32Array): Move[] | null {
+/**
+ * Bits of a word that go as far as one another as one, MOVES_AT_ONCE that go to the same word
+ * together; null: some bit of the row is nowhere.
+ */
+function movesOf(sources: Int32Array): Move[][] | null {
   if (sources.includes(-1)) return null;
   const moves: Move[] = [];
-  for (let bit = 0, bits = 1; bit < sources.length; bit += bits) {
-    const source = sources[bit];
-    const most = 8 - Math.max(bit & 7, source & 7);
-    for (bits = 1; bits < most && sources[bit + bits] === source + bits;) bits++;
-    moves.push({ from: source >> 3, fromBit: source & 7, to: bit >> 3, toBit: bit & 7, bits });
+  /** Of the word that bits go to now: by the word that they come from, and how far they go. */
+  const ofWord = new Map<number, Move>();
+  sources.forEach((source, bit) => {
+    if (bit % WORD_BITS === 0) ofWord.clear();
+    const [from, to] = [Math.floor(source / WORD_BITS), Math.floor(bit / WORD_BITS)];
+    const shift = bit % WORD_BITS - source % WORD_BITS;
+    const key = 2 * WORD_BITS * from + shift;
+    let move = ofWord.get(key);
+    if (move === undefined) {
+      move = { from, to, left: Math.max(0, shift), right: Math.max(0, -shift), mask: 0 };
+      ofWord.set(key, move);
+      moves.push(move);
+    }
+    move.mask |= 1 << bit % WORD_BITS;
+  });
+  const together: Move[][] = [];
+  for (const move of moves) {
+    const last = together.at(-1);
+    if (last?.[0].to === move.to && last.length < MOVES_AT_ONCE) last.push(move);
+    else together.push([move]);
   }
-  return moves;
-}
-
-/** What moves alone make of a packed row of zeros: what is XORed to them is left. */
-function unpackedZeros(zeros: Uint8Array, moves: readonly Move[], fileBytes: number): Uint8Array {
-  const row = new Uint8Array(fileBytes);
-  for (const { from, fromBit, to, toBit, bits } of moves) {
-    row[to] |= (zeros[from] >> fromBit & (1 << bits) - 1) << toBit;
+  for (const some of together) {
+    while (some.length < MOVES_AT_ONCE) some.push({ ...some[0], mask: 0 });
   }
-  return row;
+  return together;
 }

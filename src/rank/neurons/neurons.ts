@@ -8,9 +8,9 @@ import type { StepState } from "../step/step_state.ts";
 
 /**
  * hidden = act(gate · x) · (up · x), or act(up · x) without a gate, of n tokens and this rank's
- * neurons. The result lies in the workspace until the next call. Where the neurons have a
- * threshold of loudness, what is not louder is zero. hasGates: their products are already at
- * `space.gate`.
+ * neurons, each at its column of down. It lies in the workspace until the next call. Where the
+ * neurons have a threshold of loudness, what is not louder is zero. hasGates: their products are
+ * already at `space.gate`.
  */
 export function activateNeurons(
   state: StepState,
@@ -19,13 +19,31 @@ export function activateNeurons(
   n: number,
   hasGates = false,
 ): Activations {
-  const {
-    kernels,
-    space,
-    fractions: { firingThreshold },
-    inputs: { hidden },
-    config: { feedForward },
-  } = state;
+  const { kernels, space, inputs: { hidden } } = state;
+  const { columns, up: { rowCount } } = neurons;
+  if (columns === 0) {
+    activate(state, neurons, x, n, hasGates, hidden.f32, hidden.stride);
+    return hidden;
+  }
+  activate(state, neurons, x, n, hasGates, space.gate, rowCount);
+  for (let t = 0; t < n; t++) {
+    const row = hidden.f32 + t * hidden.stride * 4;
+    kernels.scatter_f32(space.gate + t * rowCount * 4, columns, rowCount, row, hidden.stride);
+  }
+  return hidden;
+}
+
+/** The same, one neuron behind the other, into rows at `to`, `stride` apart, or of the gates. */
+function activate(
+  state: StepState,
+  neurons: Dense,
+  x: Activations,
+  n: number,
+  hasGates: boolean,
+  to: number,
+  stride: number,
+): void {
+  const { kernels, space, fractions: { firingThreshold }, config: { feedForward } } = state;
   const { gate, up, threshold, curve } = neurons;
   const width = up.rowCount;
   project(kernels, up, x, n, space.up, width);
@@ -35,46 +53,43 @@ export function activateNeurons(
     kernels.cut_below_f32(decides, width, n, width, firingThreshold);
   }
   if (curve !== 0) {
-    kernels.xielu_f32(space.up, width, hidden.f32, hidden.stride, n, width, curve);
-    return hidden;
+    return kernels.xielu_f32(space.up, width, to, stride, n, width, curve);
   }
   const { gateLimit, upLimit } = neurons;
   if (gateLimit !== null && upLimit !== null) {
-    kernels.silu_f32(space.gate, width, hidden.f32, hidden.stride, n, width);
+    kernels.silu_f32(space.gate, width, to, stride, n, width);
     // What SiLU has below 0 is above −0.3, which no limit is below.
-    kernels.clamp_f32(hidden.f32, hidden.stride, n, width, gateLimit);
+    kernels.clamp_f32(to, stride, n, width, gateLimit);
     kernels.clamp_f32(space.up, width, n, width, upLimit);
-    multiplyRows(state, hidden, n, width);
-    return hidden;
+    return multiplyRows(state, to, stride, n, width);
   }
   const alone = aloneKernel(kernels, feedForward.activation);
   if (gate === null) {
-    alone(space.up, width, hidden.f32, hidden.stride, n, width);
-    if (threshold !== null) kernels.hush_f32(hidden.f32, hidden.stride, n, width, threshold);
-    return hidden;
+    alone(space.up, width, to, stride, n, width);
+    if (threshold !== null) kernels.hush_f32(to, stride, n, width, threshold);
+    return;
   }
   if (feedForward.activatesUp) alone(space.up, width, space.up, width, n, width);
   if (threshold !== null) {
-    alone(space.gate, width, hidden.f32, hidden.stride, n, width);
-    kernels.hush_f32(hidden.f32, hidden.stride, n, width, threshold);
-    multiplyRows(state, hidden, n, width);
-    return hidden;
+    alone(space.gate, width, to, stride, n, width);
+    kernels.hush_f32(to, stride, n, width, threshold);
+    return multiplyRows(state, to, stride, n, width);
   }
   const gated = gatedKernel(kernels, feedForward.activation);
-  gated(space.gate, space.up, width, hidden.f32, hidden.stride, n, width);
-  return hidden;
+  gated(space.gate, space.up, width, to, stride, n, width);
 }
 
-/** hidden ⊙= up, token by token. */
+/** Rows at `rows` ⊙= up, token by token. */
 function multiplyRows(
   { kernels, space }: StepState,
-  hidden: Activations,
+  rows: number,
+  stride: number,
   n: number,
   width: number,
 ): void {
   for (let t = 0; t < n; t++) {
-    const row = hidden.f32 + t * hidden.stride * 4;
-    kernels.mul_weight_f32(row, hidden.stride, space.up + t * width * 4, 1, width);
+    const row = rows + t * stride * 4;
+    kernels.mul_weight_f32(row, stride, space.up + t * width * 4, 1, width);
   }
 }
 

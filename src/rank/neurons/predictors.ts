@@ -124,10 +124,10 @@ export class Predictors {
 
   /**
    * Counts how the guesses for `n` tokens, made of rows `row` .., compare with what neurons gave;
-   * of a GPU's nothing is known here.
+   * of a GPU's nothing is asked here.
    */
   compare(predictor: Predictor, hidden: Activations, row: number, n: number): void {
-    const onGpu = this.#streaming?.onGpu(predictor.layer) ?? null;
+    const columns = this.#streaming?.columnsOf(predictor.layer) ?? null;
     this.#score(predictor, row, n);
     const { space, arena, fractions: { belowThreshold } } = this.#state;
     const { rowCount } = predictor.second;
@@ -136,8 +136,7 @@ export class Predictors {
     let [fired, found, predicted] = [0, 0, 0];
     for (let t = 0; t < n; t++) {
       for (let i = 0; i < rowCount; i++) {
-        if (onGpu !== null && onGpu[i] !== 0) continue;
-        const fires = values[t * hidden.stride + i] !== 0;
+        const fires = values[t * hidden.stride + (columns === null ? i : columns[i])] !== 0;
         const isPredicted = !(scores[t * rowCount + i] <= belowThreshold);
         if (fires) fired++;
         if (isPredicted) predicted++;

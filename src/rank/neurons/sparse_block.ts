@@ -29,6 +29,8 @@ export class SparseBlock {
   readonly #counts: Float64Array;
   /** How many neurons fire, by token. */
   readonly #fired = new Int32Array(LOGITS_ROWS);
+  /** All of each arena. */
+  readonly #words: readonly Uint32Array[];
 
   /** memories: this rank's; the counts are in the first one. */
   constructor(
@@ -39,6 +41,7 @@ export class SparseBlock {
     this.#residual = by.residual;
     const { workspaces } = state.plan;
     this.#counts = countsView(state.plan, by.memories[0]);
+    this.#words = by.memories.map(({ buffer }) => new Uint32Array(buffer));
     by.memories.forEach(({ buffer }, arena) => {
       new Uint32Array(buffer, workspaces[arena].tokens, LOGITS_ROWS).forEach((_, t, to) =>
         to[t] = t
@@ -143,11 +146,12 @@ export class SparseBlock {
   #addActivated(block: Dense, x: Activations, rows: number, weights: number): void {
     const { kernels } = this.#state;
     const { down, up: { rowCount } } = block;
+    const { columnCount } = down;
     const hidden = activateNeurons(this.#state, block, x, 1);
     check(block.innerNorm === 0, "what is normalised inside of a block is gated, without biases");
-    if (weights !== 0) kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, 1, rowCount);
+    if (weights !== 0) kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, 1, columnCount);
     const read = down.layout === "neurons"
-      ? this.#residual.addFired(down, 0, hidden.f32, rowCount, rows)
+      ? this.#residual.addFired(down, 0, hidden.f32, columnCount, rows)
       : this.#residual.addRows(down, hidden, rows, 1);
     this.#countSkipped(block, rowCount, read);
   }
@@ -184,10 +188,18 @@ export class SparseBlock {
       weighListed(this.#state, innerNorm, { list, values, count, rows, neurons: up.rowCount });
     }
     if (weights !== 0) kernels.scale_rows_f32(values, count, weights, 1, count);
+    if (block.columns !== 0) this.#toColumns(list, count, block.columns);
     const read = down.layout === "neurons"
       ? this.#residual.addFired(down, list, values, count, rows)
       : this.#addScattered(down, list, values, count, rows);
     this.#countSkipped(block, count, read);
+  }
+
+  /** Makes of `count` neurons at `list` their columns of down; columns: as of `Dense`. */
+  #toColumns(list: number, count: number, columns: number): void {
+    const words = this.#words[this.#state.arena];
+    const [first, end, table] = [list / 4, list / 4 + count, columns / 4];
+    for (let i = first; i < end; i++) words[i] = words[table + words[i]];
   }
 
   /** computed: neurons whose up was read; read: columns of down. */

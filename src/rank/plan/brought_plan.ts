@@ -47,7 +47,7 @@ function planBrought(
     brought.push(
       neurons.start === neurons.end ? null : {
         ...dense(placer, feedForward, {
-          ...{ neurons, order: neuronOrders[index] },
+          ...{ neurons, neuronsOnGpu: 0, order: neuronOrders[index] },
           ...{ adds: false, isSilent: layouts.isSilent },
         }),
         ...activationOf(placer, { layer: index, expert: null, curve, limits }),

@@ -48,7 +48,10 @@ export function shareOf(share: number, total: number, unit: number): number {
 }
 
 /** Whose a dense block's neurons are. */
-type NeuronShare = Pick<Shard, "neurons" | "steppedNeurons" | "gpuOfStripe">;
+type NeuronShare = Pick<
+  Shard,
+  "neurons" | "steppedNeurons" | "gpuOfStripe" | "neuronsOnGpu"
+>;
 
 /** Neurons of a dense block on both sides. */
 export interface SharedNeurons {
@@ -83,7 +86,7 @@ export function inSegments(
           tokens: { start: 1, end: from },
         }))
         .filter(({ neurons: { start, end } }) => end > start),
-      gpuOfStripe: 0,
+      ...{ gpuOfStripe: 0, neuronsOnGpu: 0 },
     }),
     gpu: {
       neurons: hot,
@@ -91,7 +94,7 @@ export function inSegments(
         neurons,
         tokens: { start: from, end: ANY_TOKENS },
       })),
-      gpuOfStripe: 0,
+      ...{ gpuOfStripe: 0, neuronsOnGpu: 0 },
     },
   };
 }
@@ -107,8 +110,16 @@ export function inStripes(
   const gpuOfStripe = clustersOnGpu(share, stripe);
   const rest = { steppedNeurons: [], gpuOfStripe };
   return {
-    cpu: (_, { neurons }) => ({ neurons: gpuOfStripe === stripe ? NOTHING : neurons, ...rest }),
-    gpu: { neurons: { start: 0, end: total / stripe * gpuOfStripe }, ...rest },
+    cpu: (_, { neurons: { start, end } }) => ({
+      ...rest,
+      neurons: gpuOfStripe === stripe ? NOTHING : { start, end },
+      neuronsOnGpu: gpuOfStripe === stripe ? 0 : (end - start) / stripe * gpuOfStripe,
+    }),
+    gpu: {
+      ...rest,
+      neurons: { start: 0, end: total / stripe * gpuOfStripe },
+      neuronsOnGpu: 0,
+    },
   };
 }
 

@@ -35,6 +35,8 @@ export interface StreamedBlock {
   readonly index: number;
   readonly block: DenseTensors;
   readonly neurons: Range;
+  /** Of these. */
+  readonly neuronsOnGpu: number;
 }
 
 /** @throws {UnsupportedModelError} when tensors of a unit are not what it was packed from. */
@@ -48,7 +50,9 @@ export function streamedBlocks(
       const unit = units.numberOf(index, expert);
       if (unit === null || units.streamed(unit) === null) return;
       checkUnit(units.options.units[unit], block);
-      streamed.push({ index, block, neurons: neuronsOf(layerShards[index], expert) });
+      const shard = layerShards[index];
+      const neuronsOnGpu = expert === null ? shard.neuronsOnGpu : 0;
+      streamed.push({ index, block, neurons: neuronsOf(shard, expert), neuronsOnGpu });
     })
   );
   return streamed;

@@ -50,6 +50,24 @@ export function* filePieces(plan: MatrixPlan): Generator<{ rows: Range; place: n
   }
 }
 
+/** The same, put together: `rowsAtOnce` own rows at a time, at last fewer. */
+export function* fileBatches(plan: MatrixPlan, rowsAtOnce: number): Generator<Range[]> {
+  let batch: Range[] = [];
+  let left = rowsAtOnce;
+  for (const { rows: { start: first, end } } of filePieces(plan)) {
+    for (let start = first; start < end;) {
+      const piece = { start, end: Math.min(end, start + left) };
+      batch.push(piece);
+      left -= lengthOf(piece);
+      start = piece.end;
+      if (left > 0) continue;
+      yield batch;
+      [batch, left] = [[], rowsAtOnce];
+    }
+  }
+  if (batch.length > 0) yield batch;
+}
+
 /**
  * Moves picked columns to the beginning of each of the file's rows, whose bytes these are.
  * @returns the matrix as it lies there now.

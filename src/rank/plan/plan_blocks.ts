@@ -38,10 +38,12 @@ export interface DensePlan {
   /** Number of the unit of a packed file that it is loaded from; null: tensors have their bytes. */
   readonly unit: number | null;
   /**
-   * Of each stripe of that unit the first so many neurons are a GPU's: their rows here are zero, so
-   * that they give nothing; 0: none are.
+   * Of each stripe of that unit the first so many neurons are a GPU's; 0: none are. Gate and up
+   * have no rows of these, and their columns of down are zero.
    */
   readonly gpuOfStripe: number;
+  /** Where the column of down of each row is, u32 [rows of up]; 0: it is of the same number. */
+  readonly columnsOffsetBytes: number;
 }
 
 export interface SteppedDensePlan {
@@ -60,7 +62,7 @@ export interface StreamedPlan {
   readonly unit: number;
   /** Of the unit, this rank's. */
   readonly neurons: Range;
-  /** As of a dense block: nobody reads these, and nothing makes them fire. */
+  /** As of a dense block: nobody reads these. */
   readonly gpuOfStripe: number;
   /** The rows of all gates, where they are resident; null: a gate comes with its bundle. */
   readonly gate: MatrixPlan | null;

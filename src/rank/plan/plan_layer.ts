@@ -70,6 +70,11 @@ export interface Units {
   streamed(unit: number): UnitShape | null;
   /** All of a streamed unit's gates are. */
   readonly hasResidentGates: boolean;
+  /**
+   * Which of its neurons a thread has in a dense block of which a GPU has some; null: neighbours,
+   * or nobody knows.
+   */
+  besideGpu(layer: number, shard: Shard): readonly Range[] | null;
 }
 
 export interface LayerInput {
@@ -106,7 +111,8 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const ofStates = { config, heads: shard.stateHeads };
   const { curve, limits } = config.layers[index];
   const own = { order: input.neuronOrder, curve, limits };
-  const ofUnits = { units: input.units, gpuUnits: input.gpuUnits, gpuOfStripe: 0 };
+  const { units, gpuUnits } = input;
+  const ofUnits = { units, gpuUnits, gpuOfStripe: 0, neuronsOnGpu: 0 };
   const of = { layer: index, adds, isSilent, ...ofUnits, ...own };
   return {
     heads: shard.heads,

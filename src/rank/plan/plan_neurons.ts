@@ -23,7 +23,7 @@ import { planApart } from "./plan_inputs.ts";
 import type { LayerInput, Placer, Units } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
 import type { DensePlan, ExpertsPlan, PredictorPlan, StreamedPlan } from "./plan_types.ts";
-import { cut, lengthOf, type Range, type Shard } from "./shard.ts";
+import { besideGpu, cut, lengthOf, type Range, type Shard } from "./shard.ts";
 
 interface BlockInput {
   readonly layer: number;
@@ -35,6 +35,7 @@ interface BlockInput {
   readonly units: Units | null;
   readonly gpuUnits: Units | null;
   readonly gpuOfStripe: number;
+  readonly neuronsOnGpu: number;
   readonly curve: XieluCurve | undefined;
   readonly limits: LayerConfig["limits"];
 }
@@ -45,11 +46,13 @@ export function denseShare(
   tensors: DenseTensors,
   { input, ...of }: Omit<BlockInput, "expert" | "neurons"> & { input: LayerInput },
 ): DensePlan | StreamedPlan {
-  const { shard: { neurons, gpuOfStripe }, neuronOrder: order, threshold, config, index } = input;
+  const { shard, neuronOrder: order, threshold, config, index, units } = input;
+  const { neurons, gpuOfStripe, neuronsOnGpu } = shard;
   const { gateCutoff } = config.layers[index];
+  const own = { neurons: besideGpu(shard), picked: units?.besideGpu(index, shard) ?? null };
   return {
-    ...block(place, tensors, { ...of, neurons, gpuOfStripe, expert: null }),
-    predictor: predictor(place, tensors, { ...input, neurons, order }),
+    ...block(place, tensors, { ...of, neurons, gpuOfStripe, neuronsOnGpu, expert: null }),
+    predictor: predictor(place, tensors, { ...input, ...own, order }),
     ...threshold === null ? {} : { threshold },
     ...gateCutoff === undefined ? {} : { gateCutoff },
   };
@@ -73,14 +76,15 @@ function block(
   if (onGpu !== null) {
     return { ...dense(place, tensors, { ...by, ofUnit: { unit: onGpu, gpuOfStripe } }), ...apart };
   }
+  const { neurons, adds } = by;
+  const own = { gpuOfStripe, ...ownColumns(place, by) };
   if (unit === null || bundles === null) {
-    return { ...dense(place, tensors, by), unit, gpuOfStripe, ...apart };
+    return { ...dense(place, tensors, by), unit, ...own, ...apart };
   }
   if (by.isSilent) requireNoBiases(tensors);
-  const { neurons, adds } = by;
   const bare = withoutBiases(tensors);
   const gate = bare.gate !== null && units!.hasResidentGates
-    ? place.matrix(bare.gate, { rows: neurons })
+    ? place.matrix(bare.gate, { rows: besideGpu(by) })
     : null;
   // What is resident does not come again: slots begin behind it.
   const start = gate === null ? 0 : bundles.restOffsetBytes;
@@ -98,7 +102,7 @@ function block(
       up: bundles.up.offsetBytes - start,
       down: bundles.down.offsetBytes - start,
     },
-    staged: place.inStage(() => ({ ...dense(place, bare, by), unit })),
+    staged: { ...place.inStage(() => dense(place, bare, by)), unit, ...own },
     biases: {
       gate: tensors.gate?.bias ? place.vector(tensors.gate.bias, neurons) : null,
       up: tensors.up.bias && place.vector(tensors.up.bias, neurons),
@@ -107,6 +111,16 @@ function block(
     ...apart,
     predictor: null,
   };
+}
+
+/** Which columns of down neurons have: a GPU's are between them. */
+function ownColumns(
+  place: Placer,
+  { layer, neuronsOnGpu, ...by }: BlockInput,
+): Pick<DensePlan, "columnsOffsetBytes"> {
+  if (neuronsOnGpu === 0) return { columnsOffsetBytes: 0 };
+  const sizeBytes = 4 * lengthOf(besideGpu({ neuronsOnGpu, ...by }));
+  return { columnsOffsetBytes: place.region(`blk.${layer}.columns`, sizeBytes) };
 }
 
 /** Those of units stay in memory. */
@@ -135,11 +149,14 @@ export function dense(
     adds: boolean;
     isSilent: boolean;
     order: readonly Range[] | null;
+    /** Of these, so many have no rows here. */
+    neuronsOnGpu: number;
     /** On a GPU: neurons are counted, and come from that unit. */
     ofUnit?: { unit: number; gpuOfStripe: number };
   },
 ): DensePlan {
   const { neurons, adds, isSilent: hasSilentColumns, order, ofUnit } = by;
+  const rows = besideGpu(by);
   const fromUnit = (part: UnitPart["part"]) =>
     ofUnit && { ofUnit: { unit: ofUnit.unit, part, ofStripe: ofUnit.gpuOfStripe } };
   const picked = order && neuronsAt(order, neurons);
@@ -148,8 +165,8 @@ export function dense(
   const down = isTransposed ? { ...stored, rows: stored.columns, columns: stored.rows } : stored;
   return {
     kind: "dense",
-    gate: gate && place.matrix(gate, { rows: neurons, picked, ...fromUnit("gate") }),
-    up: place.matrix(up, { rows: neurons, picked, ...fromUnit("up") }),
+    gate: gate && place.matrix(gate, { rows, picked, ...fromUnit("gate") }),
+    up: place.matrix(up, { rows, picked, ...fromUnit("up") }),
     down: place.matrix(down, {
       columns: neurons,
       picked,
@@ -164,7 +181,7 @@ export function dense(
     gateCutoff: null,
     isSilent: hasSilentColumns,
     unit: null,
-    gpuOfStripe: 0,
+    ...{ gpuOfStripe: 0, columnsOffsetBytes: 0 },
   };
 }
 
@@ -175,12 +192,17 @@ export function dense(
 function predictor(
   place: Placer,
   block: DenseTensors,
-  by: LayerInput & { readonly neurons: Range; readonly order: readonly Range[] | null },
+  by: LayerInput & {
+    readonly neurons: Range;
+    readonly order: readonly Range[] | null;
+    /** Which rows of the second they are, where they are not neighbours. */
+    readonly picked?: readonly Range[] | null;
+  },
 ): PredictorPlan | null {
   const predictor = usedPredictor(block, by);
   if (predictor === null) return null;
   const { index, rankIndex, threadCount, neurons, order } = by;
-  const picked = order && neuronsAt(order, neurons);
+  const picked = by.picked ?? (order && neuronsAt(order, neurons));
   const { first, second } = predictor;
   const rows = cut(first.rows, { parts: threadCount, part: rankIndex, unit: 1 });
   return {
@@ -201,7 +223,7 @@ export function largestPredictor(
 }
 
 /** The predictor that a block will have in memory, or null. */
-export function usedPredictor(
+function usedPredictor(
   block: DenseTensors,
   { hasPredictors, config }: Pick<LayerInput, "hasPredictors" | "config">,
 ): PredictorTensors | null {

@@ -5,6 +5,7 @@
  */
 import { alignUp, check } from "../../base/check.ts";
 import { SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
+import { areMadeOfAll } from "../../model/state_matrices.ts";
 import type {
   DeltaTensors,
   MatrixTensor,
@@ -33,6 +34,8 @@ export interface StateSpacePlan {
     /** Columns of own channels: what it gives is added up over ranks. */
     readonly matrix: MatrixPlan;
     readonly steps: MatrixPlan;
+    /** Of the matrix, the first of each part. */
+    readonly rows: Readonly<Record<"step" | "input" | "output", number>>;
     readonly norms: Readonly<Record<"step" | "input" | "output", VectorPlan>> | null;
   } | null;
   readonly stepBias: VectorPlan;
@@ -84,7 +87,7 @@ export function channelsOf(
 }
 
 /** Where heads are in the file: those of a shard are numbered group by group. */
-export function headsInFile(
+function headsInFile(
   heads: Range,
   { headCount, groupCount, headsTakeTurns }: StateSpaceConfig,
 ): readonly Range[] {
@@ -100,11 +103,11 @@ export function headsInFile(
 
 /** Rows that are convolved for some heads. */
 export function convolvedRows(heads: Range, config: StateSpaceConfig): number {
-  const { kind, timeMix } = config;
+  const { timeMix } = config;
   // Of RWKV the row before, whole on every rank: kept as a convolution's are.
   if (timeMix !== undefined) return timeMix.width * (timeMix.shiftsNeurons ? 2 : 1);
   const own = lengthOf(channelsOf(heads, config));
-  if (kind === "channels") return own;
+  if (areMadeOfAll(config)) return own;
   return own + 2 * lengthOf(groupsOf(heads, config)) * config.stateLength;
 }
 
@@ -114,7 +117,8 @@ export function inputRows(heads: Range, config: StateSpaceConfig): number {
   if (config.kind === "keyed") return 7 * keys;
   if (config.kind === "added") return 6 * keys;
   if (config.kind === "keyDeltas") return 7 * keys + lengthOf(heads);
-  const steps = { channels: 0, heads: 1, deltas: 2 }[config.kind] * lengthOf(heads);
+  const steps = { channels: 0, channelHeads: 0, heads: 1, deltas: 2 }[config.kind] *
+    lengthOf(heads);
   return lengthOf(channelsOf(heads, config)) + convolvedRows(heads, config) + steps;
 }
 
@@ -134,7 +138,7 @@ export function exchangeFloats(config: StateSpaceConfig | null, chunkTokens: num
   if (config === null) return 0;
   const { kind, stepRank, stateLength, groupCount } = config;
   if (kind === "keyed" || kind === "added" || kind === "keyDeltas") return 0;
-  return chunkTokens * (kind === "channels" ? stepRank + 2 * stateLength : 2 * groupCount);
+  return chunkTokens * (areMadeOfAll(config) ? stepRank + 2 * stateLength : 2 * groupCount);
 }
 
 /** Ranks have parts of the same group of a layer: what is summed up of it is over all of them. */
@@ -162,15 +166,16 @@ export function planStateSpace(
   const channels = channelsOf(heads, shape);
   const convolved = convolvedRanges(heads, shape);
   const at = (range: Range, start: number) => scaled(range, 1, start);
+  const inFile = (parts: Range[]) => tensors.isByHead ? channelsInTurn(heads, shape) : parts;
   const rows = [
-    { start: tensors.gateRow, part: [channels] },
-    { start: tensors.convolvedRow, part: convolved },
+    { start: tensors.gateRow, part: inFile([channels]) },
+    { start: tensors.convolvedRow, part: inFile(convolved) },
     { start: tensors.input.rows - shape.headCount, part: shape.kind === "heads" ? [heads] : [] },
   ].sort((a, b) => a.start - b.start);
   const { shared } = tensors;
   const { taps, stateLength } = shape;
   const count = convolvedRows(heads, shape);
-  const ofState = (range: Range) => scaled(range, shape.kind === "heads" ? 1 : stateLength);
+  const ofState = (range: Range) => scaled(range, shape.kind === "channels" ? stateLength : 1);
   return {
     heads,
     input: place.matrix(tensors.input, {
@@ -190,7 +195,8 @@ export function planStateSpace(
       place.vector(tensors.convolutionBias, { start: 0, end: count }, filled(convolved)),
     shared: shared && {
       matrix: place.matrix(shared.matrix, { columns: channels }),
-      steps: place.matrix(shared.steps, { rows: channels }),
+      steps: place.matrix(shared.steps, { rows: heads }),
+      rows: shared.rows,
       norms: shared.norms && {
         step: place.vector(shared.norms.step),
         input: place.vector(shared.norms.input),
@@ -260,12 +266,21 @@ function planDeltas(
 
 /** Of what is convolved: channels, and what writes and reads of groups. */
 function convolvedRanges(heads: Range, config: StateSpaceConfig): Range[] {
-  const { kind, innerLength, stateLength, groupCount } = config;
+  const { innerLength, stateLength, groupCount } = config;
   const channels = channelsOf(heads, config);
-  if (kind === "channels") return [channels];
+  if (areMadeOfAll(config)) return [channels];
   const groups = groupsOf(heads, config);
   const writes = scaled(groups, stateLength, innerLength);
   return [channels, writes, scaled(writes, 1, groupCount * stateLength)];
+}
+
+/** Channels of each head where those of gates lie between them. */
+function channelsInTurn(heads: Range, { innerLength, headCount }: StateSpaceConfig): Range[] {
+  const width = innerLength / headCount;
+  return Array.from({ length: lengthOf(heads) }, (_, index) => {
+    const start = (heads.start + index) * 2 * width;
+    return { start, end: start + width };
+  });
 }
 
 /** Nothing is read for ranges that are empty. */
@@ -314,7 +329,7 @@ export function stateBytes(
       "state.rank": floats(rankStride(shape)),
       "state.rank.q8": tile(shape.stepRank),
     },
-    ...shape.kind === "channels" && {
+    ...areMadeOfAll(shape) && {
       "state.convolved.q8": tile(states.convolved),
       "state.rank": floats(rankStride(shape)),
       "state.rank.q8": tile(shape.stepRank),

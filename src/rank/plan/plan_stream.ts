@@ -15,7 +15,7 @@ export interface StreamSizes extends StreamPlan {
 interface StreamInput {
   /** Null unless the model is a packed one. */
   readonly stream: StreamSizes | null;
-  readonly widths: { readonly neurons: number };
+  readonly widths: { readonly neurons: number; readonly listed: number };
   readonly config: Pick<ModelConfig, "experts">;
 }
 
@@ -26,14 +26,14 @@ interface StreamInput {
  */
 export function planStream(
   arena: ArenaBuilder,
-  { stream, widths: { neurons }, config: { experts } }: StreamInput,
+  { stream, widths: { neurons, listed }, config: { experts } }: StreamInput,
 ): StreamWorkspacePlan | null {
   if (stream === null) return null;
   const words = (name: string, count: number) => arena.allocate(name, "activations", count * 4);
   const list = (name: string) => ({
-    ids: words(`${name}.ids`, neurons),
-    values: words(`${name}.values`, neurons),
-    slots: words(`${name}.slots`, neurons),
+    ids: words(`${name}.ids`, listed),
+    values: words(`${name}.values`, listed),
+    slots: words(`${name}.slots`, listed),
   });
   const laneCount = experts === null
     ? 1
@@ -50,10 +50,11 @@ export function planStream(
     ...{ slots, slotCount, stage, placeBytes, spareFirst },
     spareCount: Math.max(0, spareEnd - spareFirst),
     raw: arena.allocate("raw", "activations", rawBytes, SECTOR_BYTES_MAX),
-    neuronCount: neurons,
+    neuronCount: listed,
+    columnCount: neurons,
     lanes: Array.from({ length: laneCount }, (_, lane) => list(`lane.${lane}`)),
     fired: list("fired"),
     places: words("places", alignUp(neurons, SUPERBLOCK_WEIGHTS)),
-    order: words("order", neurons),
+    order: words("order", listed),
   };
 }

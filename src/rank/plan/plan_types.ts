@@ -233,7 +233,10 @@ export interface WorkspacePlan {
   readonly tables: number;
   /** Weights of norms that have none, f32 [widest]; 0: all have some. */
   readonly ones: number;
-  /** How fast scores of each of the model's heads fall, f32 [heads]; 0: they do not. */
+  /**
+   * How fast scores of each of the model's heads fall, f32 [heads], or their biases by distance,
+   * [heads, BIAS_SPAN]; 0: neither.
+   */
   readonly slopes: number;
   /**
    * Of guesses: embeddings beside rows, [n, 2 · embeddingStride], the same as q8 tiles; and on the

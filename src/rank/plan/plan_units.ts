@@ -6,11 +6,13 @@ import { alignUp, divCeil } from "../../base/check.ts";
 import { UnsupportedModelError } from "../../base/errors.ts";
 import { KiB, MiB } from "../../base/units.ts";
 import { CLUSTER_SLOTS } from "../../cache/mod.ts";
+import type { BundleUnit } from "../../bundle/types.ts";
 import type { UnitShape } from "../../bundle/units.ts";
 import { SECTOR_BYTES_MAX } from "../../io/mod.ts";
 import type { DenseTensors } from "../../model/types.ts";
 import type { Units } from "./plan_layer.ts";
 import type { MatrixLayout } from "./plan_types.ts";
+import type { Range, Shard } from "./shard.ts";
 import type { StreamingSteps, StreamPlan } from "./stream_types.ts";
 
 /** How a packed model is to be run. */
@@ -54,7 +56,7 @@ export type StreamingChoice =
 
 /** One sequential read, and how many of them are under way in each arena. */
 export const PIECE_BYTES = MiB;
-export const PIECES_AHEAD = 16;
+const PIECES_AHEAD = 16;
 /** What a disk brings in the time that a read takes from ranks, whatever its size (NOTES.md). */
 const GAP_BYTES = 24 * KiB;
 /** Of slots: what fires often stays, whatever a token needs; the rest follows the text. */
@@ -108,6 +110,18 @@ export class UnitPlan implements Units {
 
   streamed(unit: number): UnitShape | null {
     return unit < this.options.residentUnits ? null : this.options.units[unit];
+  }
+
+  besideGpu(layer: number, { neurons, gpuOfStripe }: Shard): readonly Range[] | null {
+    const unit = this.#numbers.get(key(layer, null));
+    if (unit === undefined || gpuOfStripe === 0) return null;
+    const { order, stripes, neurons: count } = this.options.units[unit] as Partial<BundleUnit>;
+    if (order === undefined || stripes === undefined || count === undefined) return null;
+    const inStripe = count / stripes;
+    const own = order.filter((_, bundle) =>
+      bundle >= neurons.start && bundle < neurons.end && bundle % inStripe >= gpuOfStripe
+    );
+    return rangesOf(own.sort());
   }
 
   /**
@@ -171,6 +185,17 @@ function streamPlan(
     gapBytes: options.gapBytes,
     steps,
   };
+}
+
+/** Ascending numbers as ranges. */
+function rangesOf(numbers: Uint32Array): Range[] {
+  const ranges: Range[] = [];
+  for (let i = 0, first = 0; i < numbers.length; i++) {
+    if (numbers[i + 1] === numbers[i] + 1) continue;
+    ranges.push({ start: numbers[first], end: numbers[i] + 1 });
+    first = i + 1;
+  }
+  return ranges;
 }
 
 function key(layer: number, expert: UnitShape["expert"]): string {

@@ -1,6 +1,7 @@
 /** Lays out what a step needs between its weights: the workspace, the same in every arena. */
 import { alignUp } from "../../base/check.ts";
 import type { ArenaBuilder } from "../../memory/arena.ts";
+import { BIAS_SPAN } from "../../memory/bias_layout.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import { mergedHeadDim } from "../../model/latent.ts";
 import { configOf } from "../../model/layer_config.ts";
@@ -19,7 +20,7 @@ import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_
 import { LONG_TOKENS } from "./weight_types.ts";
 import { routesOfToken } from "../../model/routes_of_token.ts";
 import { channelsOf, convolvedRows, inputRows, stateBytes, stateWorkspace } from "./plan_state.ts";
-import { lengthOf, type Range, type Shard } from "./shard.ts";
+import { besideGpu, lengthOf, type Range, type Shard } from "./shard.ts";
 import {
   type LastingTensor,
   stepGraph,
@@ -217,6 +218,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
     ...input.hasPlainNorms && { ones: onesLength(config) * 4 },
     ...config.alibiMaxBias > 0 && { slopes: config.headCount * 4 },
+    ...config.scoreBiases && { slopes: config.headCount * BIAS_SPAN * 4 },
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
     ...projectorBytes(input.projector ?? null, input),
@@ -319,6 +321,8 @@ export interface Widths {
   readonly merged: number;
   /** Of the dense block, an expert, the shared expert, or numbers of what tokens give a layer. */
   readonly neurons: number;
+  /** The same without what of a packed file a GPU has. */
+  readonly listed: number;
   /** Of what it makes of tokens' inputs. */
   readonly tokenInputs: number;
   /** Of state spaces. */
@@ -342,7 +346,7 @@ export function stridesOf(
 
 /** Of a rank whose layers are all elsewhere. */
 export const NO_WIDTHS: Widths = {
-  ...{ heads: 0, queries: 0, keys: 0, merged: 0, neurons: 0, tokenInputs: 0 },
+  ...{ heads: 0, queries: 0, keys: 0, merged: 0, neurons: 0, listed: 0, tokenInputs: 0 },
   states: { heads: 0, channels: 0, input: 0, convolved: 0 },
 };
 
@@ -362,6 +366,7 @@ export function widthsOf(
     keys: most(({ kvHeads }, { headDim }) => lengthOf(kvHeads) * headDim),
     merged: most(({ heads }, layer) => lengthOf(heads) * mergedHeadDim(layer)),
     neurons: most((shard) => Math.max(largestBlock(shard), lengthOf(shard.inputNumbers))),
+    listed: most((shard) => largestBlock({ ...shard, neurons: besideGpu(shard) })),
     tokenInputs: most(({ inputLayers }) => lengthOf(inputLayers) * layerInputLength),
     states: {
       heads: most(({ stateHeads }) => lengthOf(stateHeads)),

@@ -160,10 +160,10 @@ export class RankPlanner implements Placer {
   #largestStage(): number {
     let most = 0;
     this.#stages.push(0); // places do not matter yet
-    for (const { index, block, neurons } of streamedBlocks(this.#in)) {
+    for (const { index, block, neurons, neuronsOnGpu } of streamedBlocks(this.#in)) {
       const input = this.#layerInput(index);
       this.inStage(() => {
-        dense(this, block, { ...input, neurons, order: null });
+        dense(this, block, { ...input, neurons, neuronsOnGpu, order: null });
         most = Math.max(most, this.#stagedBytes!);
       });
     }

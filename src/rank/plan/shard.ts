@@ -29,6 +29,8 @@ export interface Shard {
    * GPU's, whoever owns the stripe; 0: none are. The GPU's `neurons` are counted, no places.
    */
   readonly gpuOfStripe: number;
+  /** How many of a thread's `neurons` that are: they lie nowhere but in the file. */
+  readonly neuronsOnGpu: number;
   /**
    * Of an expert: expert e's are number e modulo the length. Where the parts differ in size, every
    * rank has the large one of some experts.
@@ -85,6 +87,11 @@ export interface ColumnBlocks {
   readonly stripes?: { readonly dense: number; readonly expert: number; readonly shared: number };
 }
 
+/** A thread's neurons as it counts them: those that are left of its range beside a GPU's. */
+export function besideGpu({ neurons, neuronsOnGpu }: Pick<Shard, "neurons" | "neuronsOnGpu">) {
+  return { start: neurons.start, end: neurons.end - neuronsOnGpu };
+}
+
 /**
  * Shards of `rankCount` ranks. Cuts fall on block borders of the column-sharded matrices, so that
  * no block is split; a small model may leave a rank without heads or neurons. gpu: the last rank is
@@ -101,7 +108,7 @@ export function planShards(
 ): Shard[] {
   const { rankCount, contextLength, blocks, gpu } = options;
   check(rankCount >= 1, "at least one rank");
-  if (gpu !== undefined) return besideGpu(config, { ...options, gpu });
+  if (gpu !== undefined) return planBesideGpu(config, { ...options, gpu });
   const headUnit = headsPerBlock(config, blocks.attentionOutput);
   const parts = rankCount;
   const own = { parts, blocks };
@@ -117,6 +124,7 @@ export function planShards(
       neurons: neuronsOf(config.feedForwardLength, { stripe: stripes?.dense }),
       steppedNeurons: [],
       gpuOfStripe: 0,
+      neuronsOnGpu: 0,
       expertNeurons: Array.from({ length: rankCount }, (_, turn) =>
         cutNeurons(feedForwardLength, {
           ...own,
@@ -146,7 +154,7 @@ export function segmentsBeside(
 }
 
 /** The same where the last rank is a GPU: alone it has all of it. */
-function besideGpu(
+function planBesideGpu(
   config: ModelConfig,
   { rankCount, contextLength, blocks, gpu }: {
     rankCount: number;

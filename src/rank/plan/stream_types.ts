@@ -57,11 +57,13 @@ export interface StreamWorkspacePlan {
   readonly raw: number;
   /** Most own neurons of a block: lists have room for so many. */
   readonly neuronCount: number;
+  /** The same with those that a GPU has of it: down has columns of them. */
+  readonly columnCount: number;
   /** One for each block that is computed at the same time: the dense one, or the chosen experts. */
   readonly lanes: readonly ListPlan[];
   /** The neurons that fire, of one of them. */
   readonly fired: ListPlan;
-  /** Of all own neurons: where columns of down are, or in which slots; u32 [neurons]. */
+  /** Of all columns of down: where they are, or in which slots; u32 [columns]. */
   readonly places: number;
   /** Neurons of a piece of a sequential read, u32 [neurons]. */
   readonly order: number;

@@ -61,5 +61,5 @@ export function neuronsAsked(
 }
 
 function widthOf(block: DensePlan | StreamedPlan): number {
-  return lengthOf(block.kind === "dense" ? block.up.rows : block.neurons);
+  return lengthOf((block.kind === "dense" ? block : block.staged).up.rows);
 }

@@ -44,7 +44,7 @@ export class Residual {
     const { inputs, kernels, space, config, n } = this.#state;
     const x = norm === null ? inputs.residual : inputs.normed;
     if (norm !== null) this.normalize(space.residual, norm, space.normed, n);
-    if (shift !== null) shiftRows(this.#state, shift, { x: x.f32, out: x.f32, keeps });
+    if (shift !== null) shiftRows(this.#state, shift, x.f32, x.f32, keeps);
     if (wantsQ8) quantize(kernels, x, n, config.embeddingLength);
     return x;
   }

@@ -25,7 +25,9 @@ export interface RowShift {
 export function shiftRows(
   { kernels, segments, segmentCount, config: { embeddingLength: d }, plan }: StepState,
   { weights, weightsStride, places, placeBytes }: RowShift,
-  by: { x: number; out: number; keeps: boolean },
+  x: number,
+  out: number,
+  keeps: boolean,
 ): void {
   const stride = plan.strides.embedding;
   let row = 0;
@@ -33,13 +35,13 @@ export function shiftRows(
     const n = segments[at + SEGMENT_ROWS];
     const from = segments[at + SEGMENT_STATE_FROM], to = segments[at + SEGMENT_STATE_TO];
     kernels.shift_rows_f32(
-      by.x + row * stride * 4,
+      x + row * stride * 4,
       stride,
       from < 0 ? 0 : places + from * placeBytes,
-      by.keeps ? places + to * placeBytes : 0,
+      keeps ? places + to * placeBytes : 0,
       weights + row * weightsStride * 4,
       weightsStride,
-      by.out + row * stride * 4,
+      out + row * stride * 4,
       stride,
       n,
       d,

@@ -20,8 +20,10 @@ import {
 } from "../../memory/control_layout.ts";
 import { alibiSlopes } from "../../model/alibi.ts";
 import { fillRopeTable, fillRopeTableByAxes, type RopeFrequencies } from "../../model/rope.ts";
+import { areMadeOfAll } from "../../model/state_matrices.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { ArenaViews, floats, type StepViews } from "../bound/arena_views.ts";
+import { biasRows } from "./bias_rows.ts";
 import type { GivenTable } from "./given_rows.ts";
 import type { Activations } from "../bound/matrix.ts";
 import type { RankPlan, WorkspacePlan } from "../plan/plan_types.ts";
@@ -35,6 +37,8 @@ export interface StepStateInput {
   readonly rankIndex: number;
   /** One per rotary embedding of the model. */
   readonly ropeFrequencies: readonly RopeFrequencies[];
+  /** Of each bucket and head, where scores have biases. */
+  readonly scoreBiases?: Float32Array;
   /** Kernels bound to this rank's arenas, one each. */
   readonly kernels: readonly Kernels[];
   /** All ranks' arenas: [rank][arena]. */
@@ -146,7 +150,7 @@ export class StepState {
       stateFloats: exchangeFloats(stateSpace, this.plan.chunkTokens),
       stateRows: {
         rank: stateSpace && stateSpace.stepRank > 0 ? rankStride(stateSpace) : 0,
-        made: stateSpace?.kind === "channels" ? 2 * stateSpace.stateLength : 0,
+        made: stateSpace && areMadeOfAll(stateSpace) ? 2 * stateSpace.stateLength : 0,
       },
       streamCount: config.altUp?.streamCount ?? config.keptStreams ?? 0,
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
@@ -155,23 +159,34 @@ export class StepState {
     this.segments = this.positions = new Int32Array(0);
     this.#frequencies = input.ropeFrequencies;
     this.#kernelsOf = input.kernels;
-    memories[rankIndex].forEach((memory, arena) => this.#writeConstants(memory, arena));
+    memories[rankIndex].forEach((memory, arena) =>
+      this.#writeConstants(memory, arena, input.scoreBiases)
+    );
     this.#inputsOf = this.plan.workspaces.map((space) => inputsOf(space, this.plan));
     this.kernels = this.#kernelsOf[0];
     this.space = this.plan.workspaces[0];
     this.inputs = this.#inputsOf[0];
   }
 
-  #writeConstants(memory: WebAssembly.Memory, arena: number): void {
+  #writeConstants(
+    memory: WebAssembly.Memory,
+    arena: number,
+    table: StepStateInput["scoreBiases"],
+  ): void {
     const { ones, slopes } = this.plan.workspaces[arena];
-    const { headCount, alibiMaxBias } = this.config;
+    const { headCount, alibiMaxBias, scoreBiases } = this.config;
     if (ones > 0) floats(memory, ones, onesLength(this.config)).fill(1);
     for (const { arena: its, feedForward: block } of this.plan.layers) {
       if (its !== arena || block === null || block.kind === "experts") continue;
       const { curve } = block;
       if (curve !== null) floats(memory, curve.offsetBytes, 4).set(curve.values);
     }
-    if (slopes > 0) floats(memory, slopes, headCount).set(alibiSlopes(headCount, alibiMaxBias));
+    if (scoreBiases !== undefined) {
+      const rows = biasRows(table!, scoreBiases.bucketCount);
+      floats(memory, slopes, rows.length).set(rows);
+    } else if (slopes > 0) {
+      floats(memory, slopes, headCount).set(alibiSlopes(headCount, alibiMaxBias));
+    }
   }
 
   /** Takes over the step's words and prepares the rotary tables of all arenas. */

@@ -161,32 +161,9 @@ export class BundleReads {
     return this.#noted.take(order, to, first);
   }
 
-  /**
-   * Takes those that are a GPU's out of a list of a unit's neurons: predictors know nothing of it.
-   * @returns how many stay.
-   */
-  leaveToGpu(unit: number, neurons: Uint32Array, count: number): number {
-    const { gpuOfStripe, positions, stripes } = this.#streams[this.#state.arena].units.get(unit)!;
-    if (gpuOfStripe === 0) return count;
-    const inStripe = positions.length / stripes;
-    let kept = 0;
-    for (let i = 0; i < count; i++) {
-      if (positions[neurons[i]] % inStripe >= gpuOfStripe) neurons[kept++] = neurons[i];
-    }
-    return kept;
-  }
-
   /** True where a neuron of the unit has no slot. */
   lacks(unit: number): boolean {
-    const { cache, units } = this.#streams[this.#state.arena];
-    const { gpuOfStripe, positions, stripes } = units.get(unit)!;
-    const slots = cache.slotsOf(unit);
-    if (gpuOfStripe === 0) return slots.includes(-1);
-    const inStripe = positions.length / stripes;
-    for (let neuron = 0; neuron < slots.length; neuron++) {
-      if (slots[neuron] < 0 && positions[neuron] % inStripe >= gpuOfStripe) return true;
-    }
-    return false;
+    return this.#streams[this.#state.arena].cache.slotsOf(unit).includes(-1);
   }
 
   /**

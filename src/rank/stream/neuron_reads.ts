@@ -33,7 +33,7 @@ export class NeuronReads {
   ask(own: OwnUnit, neuron: number, arena: number, address: number): number {
     const { bundleBytes, restOffsetBytes, gate, up, down } = own.bundles;
     const { hasResidentGates, steps } = this.#by.stream;
-    const bundle = own.offsetBytes + own.positions[neuron] * bundleBytes;
+    const bundle = own.offsetBytes + own.bundleOf[neuron] * bundleBytes;
     const start = hasResidentGates ? restOffsetBytes : 0;
     const slot = address - start;
     if (steps.bundles) return this.#read(bundle, start, bundleBytes, arena, slot);
@@ -45,14 +45,14 @@ export class NeuronReads {
   /** Asks for a neuron's gate alone, into the slot of a whole bundle. @returns its ticket. */
   askGate(own: OwnUnit, neuron: number, arena: number, address: number): number {
     const { bundleBytes, gate } = own.bundles;
-    const bundle = own.offsetBytes + own.positions[neuron] * bundleBytes;
+    const bundle = own.offsetBytes + own.bundleOf[neuron] * bundleBytes;
     return this.#reads.merge(PRIORITY_GATE, bundle, gate!.sizeBytes, arena, address);
   }
 
   /** Asks for what `askGate` left out. @returns its ticket. */
   askRest(own: OwnUnit, neuron: number, arena: number, address: number): number {
     const { bundleBytes, restOffsetBytes } = own.bundles;
-    const bundle = own.offsetBytes + own.positions[neuron] * bundleBytes;
+    const bundle = own.offsetBytes + own.bundleOf[neuron] * bundleBytes;
     return this.#read(bundle, restOffsetBytes, bundleBytes, arena, address);
   }
 

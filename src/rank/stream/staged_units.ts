@@ -57,13 +57,13 @@ export class StagedUnits {
       up: inPlace.up,
       down: inPlace.down,
     };
-    reader.clear(unit, to);
+    reader.clear(unit, to.down);
     const isWhole = reader.read(
       unit,
       (address, first, count) => reader.spread(unit, { address, first, count }, to),
     );
     if (block.factors !== 0) {
-      const target = inPlace.down.offsetBytes + unit.count * inPlace.down.columnStrideBytes;
+      const target = inPlace.down.offsetBytes + unit.columnCount * inPlace.down.columnStrideBytes;
       new Uint8Array(memory.buffer)
         .copyWithin(target, block.factors, block.factors + block.factorsSizeBytes);
     }

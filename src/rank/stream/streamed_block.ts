@@ -86,8 +86,7 @@ export class StreamedBlock {
     lane.parts = 0;
     this.#begun++;
     if (listed !== null) {
-      const own = this.#reads.leaveToGpu(block.unit, lane.ids, listed);
-      this.#addPart(lane, block.unit, 0, own);
+      this.#addPart(lane, block.unit, 0, listed);
     } else this.#beginByGates(block, x, lane);
     if (!this.#isPipelined) this.#reads.arrive(lane, lane.presentEnds[0], lane.ends[0], PRESENT);
   }
@@ -121,8 +120,7 @@ export class StreamedBlock {
    */
   readAhead(layer: number, unit: number, listed: number): void {
     const { predicted } = this.#lists[this.#state.arena];
-    const own = this.#reads.leaveToGpu(unit, predicted, listed);
-    this.#counts[ASKED_AHEAD] += this.#reads.askAhead(layer, unit, predicted, own);
+    this.#counts[ASKED_AHEAD] += this.#reads.askAhead(layer, unit, predicted, listed);
   }
 
   /** Begins with what was asked for ahead: one batch costs less than one for each block. */
@@ -300,18 +298,19 @@ export class StreamedBlock {
     return end;
   }
 
-  /** partial[rows[0]] += down · the values of the `count` neurons. */
+  /** partial[rows[0]] += down · the values of the `count` neurons, whose list is overwritten. */
   #addDown(block: Streamed, { ids, slots, at }: List, count: number, rows: number): void {
     const { kernels, space, arena, plan, inputs: { hidden } } = this.#state;
     const { residual } = this.#by;
     const { slotBytes } = plan.stream!;
     const { places } = this.#lists[arena];
     const columns = space.stream!.places;
-    kernels.scatter_f32(at.values, at.ids, count, hidden.f32, hidden.stride);
     // Down goes over all neurons in their order, whatever order they came in: sums keep their bits.
+    for (let i = 0; i < count; i++) ids[i] = block.columns[ids[i]];
+    kernels.scatter_f32(at.values, at.ids, count, hidden.f32, hidden.stride);
     if (block.downSlots.layout === "neurons") {
       for (let i = 0; i < count; i++) places[ids[i]] = slots[i];
-      residual.addFired(block.downSlots, columns, hidden.f32, block.count, rows);
+      residual.addFired(block.downSlots, columns, hidden.f32, block.columnCount, rows);
     } else {
       for (let i = 0; i < count; i++) places[ids[i]] = block.downInSlot + slots[i] * slotBytes;
       residual.addColumnsAt(block.downSlots, hidden, { factors: block.factors, columns, rows });

@@ -33,7 +33,7 @@ export interface Lists {
   readonly lanes: readonly Lane[];
   /** The neurons that fire, of the block that is being finished. */
   readonly fired: List;
-  /** Where columns of down are, or the slots of neurons, u32 [own neurons]. */
+  /** Where columns of down are, or the slots of their neurons, u32 [columns]. */
   readonly places: Uint32Array;
   /** What a predictor lists, u32. */
   readonly predicted: Uint32Array;
@@ -44,8 +44,8 @@ export interface Lists {
 /** The lists of one arena. */
 export function listsOf({ plan }: StepState, memory: WebAssembly.Memory, arena: number): Lists {
   const space = plan.workspaces[arena].stream!;
-  const { neuronCount } = space;
-  const words = (at: number) => new Uint32Array(memory.buffer, at, neuronCount);
+  const { neuronCount, columnCount } = space;
+  const words = (at: number, count = neuronCount) => new Uint32Array(memory.buffer, at, count);
   const listOf = (at: ListPlan): List => ({
     at,
     ids: words(at.ids),
@@ -61,7 +61,7 @@ export function listsOf({ plan }: StepState, memory: WebAssembly.Memory, arena: 
       parts: 0,
     })),
     fired: listOf(space.fired),
-    places: words(space.places),
+    places: words(space.places, columnCount),
     predicted: words(plan.workspaces[arena].fired),
     valueOf: new Float32Array(neuronCount),
   };

@@ -15,7 +15,7 @@ import { type Dense, hasAllGates, type Streamed } from "../bound/bound_blocks.ts
 import type { Layer } from "../bound/layer.ts";
 import { loadUnits } from "../load/load_units.ts";
 import type { SharedText } from "../../memory/shared_text.ts";
-import { neuronsOnGpu, type OwnUnit, ownUnits, streamedUnits } from "../plan/own_units.ts";
+import { type OwnUnit, ownUnits, streamedUnits } from "../plan/own_units.ts";
 import type { RankPlan } from "../plan/plan_types.ts";
 import { StagedUnits } from "./staged_units.ts";
 import type { StepState } from "../step/step_state.ts";
@@ -132,15 +132,12 @@ export class Streaming {
     for (const split of this.#splits) split.follow(sequences);
   }
 
-  /** Which own neurons of a layer's dense block are a GPU's: not 0; null: none are. */
-  onGpu(layer: number): Uint8Array | null {
+  /** The column of down that each own neuron of a layer's dense block has; null: its number. */
+  columnsOf(layer: number): Uint32Array | null {
     const { feedForward } = this.#input.plan.layers[layer];
     if (feedForward === null || feedForward.kind === "experts") return null;
     const own = feedForward.unit === null ? undefined : this.#units.get(feedForward.unit);
-    if (own === undefined || own.gpuOfStripe === 0) return null;
-    const onGpu = new Uint8Array(own.count);
-    for (const neuron of neuronsOnGpu(own)) onGpu[neuron] = 1;
-    return onGpu;
+    return own?.columns ?? null;
   }
 
   /** For blocks that one token lists. */

@@ -38,7 +38,7 @@ export const CONTENT_SCHEMA = {
           input_audio: {
             type: "object",
             properties: {
-              data: { type: "string", description: "a WAV, MP3, FLAC or Opus file, in base64" },
+              data: { type: "string", description: "WAV, MP3, FLAC, Opus or WebM, in base64" },
               format: { type: "string", description: "the file itself says what it is" },
             },
           },

@@ -14,6 +14,7 @@ Deno.test("soundTypeOf() knows the files that servers read by their first bytes"
     [soundFile("tone.mp3"), "audio/mpeg"],
     [soundFile("tone.flac"), "audio/flac"],
     [soundFile("tone.opus"), "audio/ogg"],
+    [soundFile("tone.webm"), "audio/webm"],
     [new TextEncoder().encode("....ftypM4A "), null],
     [Uint8Array.of(0xff, 0xd8, 0xff, 0xe0), null],
     [new Uint8Array(), null],
@@ -24,6 +25,7 @@ Deno.test("soundTypeOf() knows the files that servers read by their first bytes"
 Deno.test("chats of files may have sounds, and nothing that looks like one", () => {
   const url = "data:audio/wav;base64,UklGRg==";
   assertEquals([isSoundUrl(url), soundData(url)], [true, "UklGRg=="]);
+  assertEquals(isSoundUrl("data:audio/webm;base64,GkXfow=="), true);
   const wrong = [
     7,
     "data:audio/svg+xml;base64,UklGRg==",

@@ -1,0 +1,118 @@
+/** What threads have of a packed file's neurons beside a GPU: plans and numbers, no adapter. */
+import { assert, assertEquals } from "@std/assert";
+import { openPacked } from "../../src/bundle/mod.ts";
+import type { BundleUnit } from "../../src/bundle/types.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import { ownUnits } from "../../src/rank/plan/own_units.ts";
+import { planRanks } from "../../src/rank/plan/plan.ts";
+import { unitOptions } from "../../src/rank/plan/plan_units.ts";
+import type { MatrixPlan, RankPlan } from "../../src/rank/plan/plan_types.ts";
+import { lengthOf } from "../../src/rank/plan/shard.ts";
+import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
+
+const NEURONS = 2048;
+const THREADS = 2;
+const SIZES = {
+  q8_bytes: (n: number, k: number) => n * k * 2,
+  ...{ neurons_scratch_bytes: () => 1024, matmul_long_scratch_bytes: () => 1024 },
+  ...{ attention_scratch_bytes: () => 1024, choose_scratch_bytes: () => 1024 },
+};
+
+/** Threads' plans beside a GPU that has a share of the neurons of the last layers, of two. */
+function plansOf(
+  path: string,
+  share: number,
+  choice: Partial<typeof FEW_SLOTS>,
+  layers = 1,
+): { plans: readonly RankPlan[]; units: readonly BundleUnit[] } {
+  const { file, units } = openPacked(path);
+  const plans = planRanks(describeModel(file), file.tensors, {
+    ...{ rankCount: THREADS + 1, contextLength: 64, chunkTokens: 4, sizes: SIZES },
+    kvType: "auto",
+    gpu: { heads: 1, neurons: [share], hasOutput: true, layers },
+    packed: unitOptions(units, { ...FEW_SLOTS, ...choice }),
+  });
+  return { plans: plans.filter(({ gpu }) => gpu === null), units };
+}
+
+const WIDE = { architecture: "bamboo", type: "Q4_0", feedForwardLength: NEURONS } as const;
+
+/** Bytes of matrices of each layer, over all threads. */
+function layerBytes(
+  plans: readonly RankPlan[],
+  of: (layer: RankPlan["layers"][number]) => MatrixPlan | null | undefined,
+): number[] {
+  return [0, 1].map((layer) =>
+    plans.reduce((sum, { layers }) => {
+      const matrix = of(layers[layer]);
+      return sum + (matrix ? lengthOf(matrix.rows) * matrix.rowStrideBytes : 0);
+    }, 0)
+  );
+}
+
+Deno.test("threads have no gates, ups and predictors' rows of neurons that are a GPU's", () =>
+  withPacked({ ...WIDE, predictor: { rank: 32 } }, (_, path) => {
+    const neuronsOf = ({ feedForward }: RankPlan["layers"][number]) => {
+      assert(feedForward !== null && feedForward.kind !== "experts");
+      return feedForward;
+    };
+    const bytesIn = (share: number, choice: Partial<typeof FEW_SLOTS>) => {
+      const { plans } = plansOf(path, share, choice);
+      return {
+        gates: layerBytes(plans, (layer) => neuronsOf(layer).gate),
+        ups: layerBytes(plans, (layer) => {
+          const block = neuronsOf(layer);
+          return block.kind === "dense" ? block.up : null;
+        }),
+        seconds: layerBytes(plans, (layer) => neuronsOf(layer).predictor?.second),
+        lists: plans.map(({ workspaces: [{ stream }] }) => stream!.neuronCount),
+      };
+    };
+    const none = bytesIn(0, {});
+    const half = bytesIn(.5, {});
+    assert(none.gates[1] > 0 && none.seconds[1] > 0);
+    assertEquals(half.gates, [none.gates[0], none.gates[1] / 2]);
+    assertEquals(half.seconds, [none.seconds[0], none.seconds[1] / 2]);
+    assertEquals(half.lists, none.lists, "the other layer's neurons are listed, all of them");
+    const { plans: both } = plansOf(path, .5, {}, 2);
+    const lists = both.map(({ workspaces: [{ stream }] }) => stream!.neuronCount);
+    assertEquals(lists, none.lists.map((count) => count / 2));
+    const whole = { residentUnits: 2, hasResidentGates: false, slotCount: 0 };
+    const all = bytesIn(0, whole);
+    const rest = bytesIn(.75, whole);
+    assertEquals(rest.ups, [all.ups[0], all.ups[1] / 4]);
+    assertEquals(rest.gates, [all.gates[0], all.gates[1] / 4]);
+    assertEquals(bytesIn(1, {}).gates, [none.gates[0], 0]);
+    return Promise.resolve();
+  }));
+
+Deno.test("ownUnits() counts what is left beside a GPU, and knows bundles and columns of it", () =>
+  withPacked({ ...WIDE, predictor: { rank: 32 } }, (_, path) => {
+    const { plans, units } = plansOf(path, .25, {});
+    let neurons = 0;
+    for (const plan of plans) {
+      const own = ownUnits(plan, units);
+      const [first, last] = [own.get(0)!, own.get(1)!];
+      assertEquals([first.gpuOfStripe, first.columns[7], first.bundleOf], [0, 7, first.positions]);
+      const { count, columnCount, stripes, gpuOfStripe, bundles } = last;
+      const inStripe = columnCount / stripes;
+      assertEquals([gpuOfStripe, count], [inStripe / 4, columnCount * 3 / 4]);
+      const start = (last.offsetBytes - bundles.offsetBytes) / bundles.bundleBytes;
+      const { feedForward } = plan.layers[1];
+      assert(feedForward !== null && feedForward.kind !== "experts");
+      const picked = feedForward.predictor!.second.picked!.ranges
+        .flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+      assertEquals(picked, [...last.columns].map((column) => start + column));
+      for (let neuron = 0; neuron < count; neuron++) {
+        const bundle = last.bundleOf[neuron];
+        assertEquals(bundles.order[start + bundle] - start, last.columns[neuron]);
+        assert(bundle % inStripe >= gpuOfStripe);
+        assertEquals(last.order[last.positions[neuron]], neuron);
+        assert(neuron === 0 || last.columns[neuron] > last.columns[neuron - 1], "in their order");
+        assertEquals(last.rates![last.positions[neuron]], bundles.rates![start + bundle]);
+      }
+      neurons += count;
+    }
+    assertEquals(neurons, NEURONS * 3 / 4);
+    return Promise.resolve();
+  }));
