@@ -319,9 +319,8 @@ export interface Widths {
   readonly queries: number;
   readonly keys: number;
   readonly merged: number;
-  /** Of the dense block, an expert, the shared expert, or numbers of what tokens give a layer. */
+  /** Of a block, or what tokens give a layer; without what of a packed file a GPU has. */
   readonly neurons: number;
-  /** The same without what of a packed file a GPU has. */
   readonly listed: number;
   /** Of what it makes of tokens' inputs. */
   readonly tokenInputs: number;
