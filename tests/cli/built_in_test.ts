@@ -28,7 +28,7 @@ Deno.test("the built-in model can be named as servers name it", async () => {
   assertMatch(stdout, /^Hello!/);
   const removed = await runCli(["rm", "built-in"]);
   assertEquals(removed.code, 1);
-  assertMatch(removed.stderr, /none was pulled under that name/);
+  assertMatch(removed.stderr, /Cannot remove "built-in": it is a part of Ganglion/);
 });
 
 Deno.test("show without a MODEL describes the built-in one", async () => {
