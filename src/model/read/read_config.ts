@@ -256,7 +256,7 @@ function readUsedContext(
 function keysOf(file: GgufFile, { architecture }: Family): Hyperparameters {
   if (file.tensors.size > 0) return new Hyperparameters(file, architecture);
   const what = "it is a vocabulary only, good for tokenize and detokenize";
-  throw new UnsupportedModelError(`Cannot run a file without weights: ${what}: give a model's`);
+  throw new UnsupportedModelError(`Cannot run a file without weights: ${what}: give a model`);
 }
 
 /** Blocks of the file: those that are computed, and behind them those that only guess. */
