@@ -254,10 +254,8 @@ function readUsedContext(
 /** @throws {UnsupportedModelError} of a file that tokenizers are tried with. */
 function keysOf(file: GgufFile, { architecture }: Family): Hyperparameters {
   if (file.tensors.size > 0) return new Hyperparameters(file, architecture);
-  throw new UnsupportedModelError(
-    "Cannot run a file without weights: it is a vocabulary only, good for tokenize and " +
-      "detokenize: give a model's file",
-  );
+  const what = "it is a vocabulary only, good for tokenize and detokenize";
+  throw new UnsupportedModelError(`Cannot run a file without weights: ${what}: give a model`);
 }
 
 /** Blocks of the file: those that are computed, and behind them those that only guess. */
