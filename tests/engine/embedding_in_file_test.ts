@@ -11,6 +11,7 @@ import {
   assertStringIncludes,
 } from "@std/assert";
 import { setTimeout as delay } from "node:timers/promises";
+import { isModelChanged, RequestError } from "../../src/base/errors.ts";
 import { openPacked } from "../../src/bundle/mod.ts";
 import type { StreamingChoice } from "../../src/rank/plan/plan_units.ts";
 import { type LoadedModel, type LoadOptions, memoryUse, planModel } from "../../src/llm/mod.ts";
@@ -111,20 +112,21 @@ Deno.test("a token reads one row of a table in the file, and nothing else that i
     });
   }));
 
-Deno.test("a row of the table that cannot be read ends its request, not the engine", () =>
+Deno.test("a row of the table that cannot be read ends its request, and asks for the file anew", () =>
   withPacked(BAMBOO, async (_, packed) => {
-    await withModel(packed, { threads: 2, streaming: ALL_FOUND, ioWorkers: 2 }, async (model) => {
-      assertEquals((await greedyIds(model, [7], 4)).length, 4);
-      await Deno.utime(packed, new Date(), new Date(2000, 1, 1));
-      await delay(1_100); // it is looked at once a second
-      const [{ embeddingInFile }, second] = plansOf(packed, { threads: 2, streaming: ALL_FOUND });
-      const { start } = second.shard.vocab;
-      for (const id of [9, start + 5]) {
-        const error = await assertRejects(() => greedyIds(model, [id], 4), Error);
+    const options = { threads: 2, streaming: ALL_FOUND };
+    const [{ embeddingInFile }, second] = plansOf(packed, options);
+    // A row of each rank's.
+    for (const id of [9, second.shard.vocab.start + 5]) {
+      await withModel(packed, { ...options, ioWorkers: 2 }, async (model) => {
+        assertEquals((await greedyIds(model, [7], 4)).length, 4);
+        await Deno.utime(packed, new Date(), new Date(2000, 1, id));
+        await delay(1_100); // it is looked at once a second
+        const error = await assertRejects(() => greedyIds(model, [id], 4), RequestError);
         const at = embeddingInFile!.fileOffsetBytes + 36 * id;
         assertStringIncludes(error.message, `36 bytes at byte ${at} of`);
         assertStringIncludes(error.message, "changed while it was in use");
-      }
-      assertEquals(model.failure ?? null, null);
-    });
+        assertEquals([error.status, isModelChanged(model.failure)], [503, true]);
+      });
+    }
   }));
