@@ -84,7 +84,8 @@ function readFormat(view: DataView, at: number, size: number): Format {
   if (!BITS[coding]?.(bits)) {
     const name = UNREAD[coding] ?? `${coding}`;
     throw wav(
-      `is coded as ${name} with ${bits} bits, where whole numbers, floats, µ-law and A-law are read`,
+      `is coded as ${name} with ${bits} bits, where whole numbers, floats, µ-law and A-law are ` +
+        "read",
     );
   }
   const bytes = Math.ceil(bits / 8);
