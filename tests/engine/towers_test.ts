@@ -114,9 +114,16 @@ Deno.test("a tower's rows do not depend on the images before, nor on the arenas"
     }
   }));
 
-Deno.test("queries take as many rows of fewer patches than they are, and of thin images", () =>
-  withTower({ kind: "resampler" }, [{ threads: 3 }], async ({ engine, input, expected }) => {
-    for (const [rows, columns] of [[1, 2], [6, 6], [2, 30]]) {
+/** Queries ask it: squares of so many patches on a side, and images of twice as many patches. */
+function resamplerOf(side: number): TinyVisionOptions {
+  const pixels = u32(side * TINY_TOWER.patchSize);
+  return { kind: "resampler", metadata: [["clip.vision.image_size", pixels]] };
+}
+
+Deno.test("queries take as many rows of fewer patches than they are, and of large images", () =>
+  // The leader has no head of it; the last image is read in two pieces.
+  withTower(resamplerOf(12), [{ threads: 5 }], async ({ engine, input, expected }) => {
+    for (const [rows, columns] of [[1, 2], [6, 6], [13, 11]]) {
       const image = input({ rows, columns });
       const seen = await engine.images.see(image);
       assertEquals(seen.length, 5 * 64);
@@ -125,6 +132,12 @@ Deno.test("queries take as many rows of fewer patches than they are, and of thin
     // Where patches are is asked for.
     const nowhere = { ...input(), positions: null };
     await assertRejects(() => engine.images.see(nowhere), RequestError, "no positions");
+  }));
+
+Deno.test("queries may be more than any image has patches", () =>
+  withTower(resamplerOf(1), [{ threads: 1 }], async ({ engine, input, expected }) => {
+    const image = input({ rows: 1, columns: 2 });
+    assertLess(nmse(await engine.images.see(image), expected(image)), NMSE_MAX);
   }));
 
 /** The same over memory that threads share. */
