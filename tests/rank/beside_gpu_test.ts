@@ -5,9 +5,10 @@ import type { BundleUnit } from "../../src/bundle/types.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { ownUnits } from "../../src/rank/plan/own_units.ts";
 import { planRanks } from "../../src/rank/plan/plan.ts";
-import { unitOptions } from "../../src/rank/plan/plan_units.ts";
+import { shiftAll } from "../../src/rank/plan/picked.ts";
+import { unitOptions, UnitPlan } from "../../src/rank/plan/plan_units.ts";
 import type { MatrixPlan, RankPlan } from "../../src/rank/plan/plan_types.ts";
-import { lengthOf } from "../../src/rank/plan/shard.ts";
+import { lengthOf, type Range } from "../../src/rank/plan/shard.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
@@ -176,3 +177,36 @@ function assertOwnColumns(plan: RankPlan, units: readonly BundleUnit[], unit: nu
   const before = (unit - 4) * NEURONS;
   assertEquals(picked, [...columns].map((column) => before + start + column));
 }
+
+Deno.test("lists have room for what of experts is left to threads, and so has the stage", () =>
+  withPacked(MIXTURE, (_, path) => {
+    const roomIn = (share: number) =>
+      plansOf(path, share, { hasResidentGates: false }, 2).plans.map(({ workspaces }) => {
+        const { neuronCount, placeBytes } = workspaces[0].stream!;
+        return { neuronCount, placeBytes };
+      });
+    const [none, half] = [roomIn(0), roomIn(.5)];
+    assertEquals(half.map((each) => each.neuronCount), none.map((each) => each.neuronCount / 2));
+    half.forEach((each, rank) => assert(each.placeBytes < none[rank].placeBytes));
+    return Promise.resolve();
+  }));
+
+Deno.test("what is left of a unit is remembered by what was asked", () =>
+  withPacked(MIXTURE, (_, path) => {
+    const { units } = openPacked(path);
+    const plan = new UnitPlan(unitOptions(units, FEW_SLOTS));
+    const leftOf = (expert: number, neurons: Range, gpuOfStripe: number) => {
+      const own = { neurons, gpuOfStripe, neuronsOnGpu: 0 };
+      return plan.besideGpu(1, expert, own)!.reduce((sum, range) => sum + lengthOf(range), 0);
+    };
+    const all = { start: 0, end: NEURONS };
+    const half = { start: 0, end: NEURONS / 2 };
+    const stripe = NEURONS / units[0].stripes;
+    assertEquals(leftOf(0, all, stripe / 2), NEURONS / 2);
+    assertEquals(leftOf(0, all, stripe / 4), NEURONS * 3 / 4);
+    assertEquals(leftOf(0, half, stripe / 4), NEURONS * 3 / 8);
+    const first = plan.besideGpu(1, 0, { neurons: all, gpuOfStripe: stripe / 2, neuronsOnGpu: 0 })!;
+    assertEquals(shiftAll(first, 5)[0].start, first[0].start + 5);
+    assertEquals(shiftAll(first, 7)[0].start, first[0].start + 7);
+    return Promise.resolve();
+  }));
