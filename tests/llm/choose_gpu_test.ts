@@ -166,7 +166,7 @@ Deno.test("chooseGpu() has heads and the first clusters of a packed file, never 
     const least = await leastMemory(path, .5);
     assertAlmostEquals(least - await leastMemory(path, 0), neurons / 2, 4096);
   });
-  // Of each expert it has whole clusters: here four.
+  // Of each expert it has whole clusters: of stripes of 32 four, or none.
   const experts = { ...TINY_FAMILIES["drelu-moe"].experts, length: 256 };
   await withTiny({ architecture: "drelu-moe", changes: { experts } }, async (path) => {
     assertEquals((await sharesIn(path, {})).shares, [1, .7, .5, .3, 0].map((share) => [2, share]));

@@ -120,7 +120,7 @@ Deno.test("ownUnits() counts what is left beside a GPU, and knows bundles and co
     return Promise.resolve();
   }));
 
-/** Two experts of four a token; stripes of two clusters. */
+/** Two experts of four a token. */
 const MIXTURE: TinyModelOptions = {
   ...{ architecture: "drelu-moe" as const, type: "Q4_0" as const, predictor: { rank: 32 } },
   changes: { experts: { count: 4, used: 2, length: NEURONS } },
