@@ -23,7 +23,7 @@ import { TINY_MODELS, type TinyModelOptions } from "../support/tiny_model.ts";
 
 sizesAsData();
 
-/** A family whose experts have stripes of several clusters; shared: of the one that all tokens use. */
+/** A family whose experts have stripes of several clusters; shared: of what all tokens use. */
 function wide(
   architecture: TinyFamilyName,
   { shared = 0, ...more }: TinyModelOptions & { shared?: number } = {},
