@@ -50,7 +50,13 @@ export {
   CHOSEN_WORDS,
   TOO_MANY,
 } from "./ops/choose.ts";
-export { chooseExperts, combineRoutes, EXPERTS_MAX, USED_EXPERTS_MAX } from "./ops/experts.ts";
+export {
+  chooseExperts,
+  combineRoutes,
+  EXPERTS_MAX,
+  sortRoutes,
+  USED_EXPERTS_MAX,
+} from "./ops/experts.ts";
 export { shortConvolution, type ShortConvolutionArgs } from "./ops/convolution.ts";
 export { embed, type EmbedArgs } from "./ops/embed.ts";
 export { type MergeArgs, mergedWidth, mergeRows } from "./ops/merge.ts";
@@ -86,7 +92,7 @@ export {
 export { correctStreams, guessStreams, matchLengths, STREAMS_MAX } from "./ops/streams.ts";
 export { type Program, ProgramBuilder, type When } from "./program.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
-export { createRoutes, type Routes } from "./routes.ts";
+export { createRoutes, type Routes, writeRoutes } from "./routes.ts";
 export { ALIGN_BYTES, columnsFrom, fromColumn, type Rows } from "./rows.ts";
 export {
   createStatePlaces,

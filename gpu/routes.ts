@@ -1,8 +1,8 @@
 /**
- * Which experts the tokens of a step use: a buffer that `chooseExperts` fills and products of
- * experts read. A route is a token's way to one of its experts. u32 words, one part behind the
- * other: expert and weight (f32) of each route, [tokens, used, 2]; numbers of routes by expert,
- * [tokens · used]; tiles of neighbours among these, of 32 and of 128, [tiles, 3].
+ * Which experts the tokens of a step use: a buffer that `chooseExperts` or `writeRoutes` fills and
+ * products of experts read. A route is a token's way to one of its experts. u32 words, one part
+ * behind the other: expert and weight (f32) of each route, [tokens, used, 2]; numbers of routes by
+ * expert, [tokens · used]; tiles of neighbours among these, of 32 and of 128, [tiles, 3].
  */
 import { type Expr, N } from "../src/shapes/mod.ts";
 import type { Gpu } from "./device.ts";
@@ -22,6 +22,14 @@ export interface Routes {
   /** Words where parts begin. */
   readonly order: number;
   readonly tiles: Readonly<Record<TileSize, number>>;
+}
+
+/**
+ * Puts the choice of n tokens there that was made elsewhere, u32 [n, used, 2] as above; then
+ * `sortRoutes`.
+ */
+export function writeRoutes(gpu: Gpu, { buffer }: Routes, words: Uint32Array): void {
+  gpu.write(buffer, 0, words);
 }
 
 /** Of steps of up to `maxTokens`. @throws {GpuOutOfMemoryError} when the GPU has no room for it. */

@@ -34,13 +34,12 @@ export interface ChooseExpertsArgs {
   readonly routes: Routes;
 }
 
-/** Fills the routes of a step's tokens; of many, also by expert. */
+/** Fills the routes of a step's tokens, and sorts them. */
 export function chooseExperts(builder: ProgramBuilder, args: ChooseExpertsArgs): void {
   const { logits, config, choiceBias, scales, routes } = args;
   const { experts, used, buffer } = routes;
   checkRows(logits, experts);
   check(experts === config.count && used === config.usedCount, "routes are made for the mixture");
-  check(experts <= EXPERTS_MAX && used <= USED_EXPERTS_MAX, "whoever builds has asked how many");
   const { nothing } = builder.gpu;
   builder.add({
     kernel: "choose_experts",
@@ -65,7 +64,13 @@ export function chooseExperts(builder: ProgramBuilder, args: ChooseExpertsArgs):
     ],
     workgroups: [N, 1, 1],
   });
-  const { order, tiles } = routes;
+  sortRoutes(builder, routes);
+}
+
+/** Sorts the routes of many tokens by expert, once they are chosen. */
+export function sortRoutes(builder: ProgramBuilder, routes: Routes): void {
+  const { experts, used, order, tiles, buffer } = routes;
+  check(experts <= EXPERTS_MAX && used <= USED_EXPERTS_MAX, "whoever builds has asked how many");
   builder.add({
     kernel: "sort_routes",
     constants: {

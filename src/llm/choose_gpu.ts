@@ -6,7 +6,6 @@ import { describeGpu, type GpuDescription } from "../../gpu/mod.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import { isSilentKind } from "../model/mod.ts";
-import type { ModelDescription } from "../model/types.ts";
 import { type GpuOptions, STEP_TOKENS } from "../rank/plan/plan.ts";
 import { besideObstacle, gpuObstacle } from "../rank/gpu/obstacle.ts";
 import { unitsObstacle } from "../rank/gpu/unit_share.ts";
@@ -110,14 +109,12 @@ export async function chooseGpu(
 
 /** Why a GPU that has a part gets nothing besides. */
 function whyNoMore(of: DescribedModel, options: LoadOptions, share: GpuOptions): string {
-  return of.packed
-    ? ofPacked(of.model, of.packed.units)
-    : chooseLongSteps(of, options, share).reason;
+  return of.packed ? ofPacked(of, of.packed.units) : chooseLongSteps(of, options, share).reason;
 }
 
 /** What holds for packed files alone. */
-function ofPacked(model: ModelDescription, units: readonly BundleUnit[]): string {
-  return unitsObstacle(model, units) ?? "of a packed file the same ones in steps of any length";
+function ofPacked(of: DescribedModel, units: readonly BundleUnit[]): string {
+  return unitsObstacle(of, units) ?? "of a packed file the same ones in steps of any length";
 }
 
 function without(reason: string): GpuDecision {

@@ -23,7 +23,8 @@ import {
   usedRegions,
   type Way,
 } from "../planner/mod.ts";
-import { clustersOnGpu, planRanks } from "../rank/plan/plan.ts";
+import { clustersOfUnit } from "../rank/gpu/unit_share.ts";
+import { planRanks } from "../rank/plan/plan.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 import { ALL_STEPS, type UnitOptions } from "../rank/plan/plan_units.ts";
 import type { FiringStats } from "../stats/types.ts";
@@ -133,9 +134,8 @@ function beside(
   if (gpu === null) return units;
   const { layers, neurons: [share] } = gpu.share;
   return units.map((unit) => {
-    const isShared = unit.expert === null && unit.layer >= blockCount - layers;
-    const stripe = unit.neurons / unit.stripes;
-    return isShared ? { ...unit, gpuOfStripe: clustersOnGpu(share, stripe) } : unit;
+    if (unit.layer < blockCount - layers) return unit;
+    return { ...unit, gpuOfStripe: clustersOfUnit(unit, share, units) };
   });
 }
 

@@ -16,6 +16,7 @@ import { DEFAULT_PROFILE, type GpuProfile } from "../../src/planner/mod.ts";
 import { RANDOM_TYPES } from "../../src/synth/synth_types.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { withPacked } from "../support/packed_model.ts";
+import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 const REAL: GpuDescription = {
@@ -137,6 +138,18 @@ Deno.test("chooseGpu() has heads and the first clusters of a packed file, never 
     const shares = parts.map(({ share: { layers, neurons } }) => [layers, ...neurons]);
     return { shares, text: reason };
   };
+  /** Bytes with which it has that share of both layers. */
+  const leastMemory = async (path: string, share: number) => {
+    let [low, high] = [0, 1 << 24];
+    while (high - low > 1) {
+      const middle = (low + high) >> 1;
+      const { shares: [first] } = await sharesIn(path, { gpuMemoryBytes: middle })
+        .catch(() => ({ shares: [[0, -1]] }));
+      if (first[0] === 2 && first[1] >= share) high = middle;
+      else low = middle;
+    }
+    return high;
+  };
   const withTiny = (of: TinyModelOptions, use: (path: string) => Promise<void>) =>
     withPacked(
       { architecture: "bamboo", type: "Q4_0", feedForwardLength: 2048, ...of },
@@ -150,22 +163,22 @@ Deno.test("chooseGpu() has heads and the first clusters of a packed file, never 
     assertEquals(some.shares, [.4, .3, .15, 0].map((share) => [1, share]));
     // What half of the neurons of two layers need: two matrices of Q4_0, one of f16.
     const neurons = 2 * (2 * 2048 * 64 * 18 / 32 + 2 * 2048 * 64);
-    const least = async (share: number) => {
-      let [low, high] = [0, 1 << 24];
-      while (high - low > 1) {
-        const middle = (low + high) >> 1;
-        const { shares: [first] } = await sharesIn(path, { gpuMemoryBytes: middle })
-          .catch(() => ({ shares: [[0, -1]] }));
-        if (first[0] === 2 && first[1] >= share) high = middle;
-        else low = middle;
-      }
-      return high;
-    };
-    assertAlmostEquals(await least(.5) - await least(0), neurons / 2, 4096);
+    const least = await leastMemory(path, .5);
+    assertAlmostEquals(least - await leastMemory(path, 0), neurons / 2, 4096);
+  });
+  // Of each expert it has whole clusters: of stripes of 32 four, or none.
+  const experts = { ...TINY_FAMILIES["drelu-moe"].experts, length: 256 };
+  await withTiny({ architecture: "drelu-moe", changes: { experts } }, async (path) => {
+    assertEquals((await sharesIn(path, {})).shares, [1, .7, .5, .3, 0].map((share) => [2, share]));
+    assertEquals((await sharesIn(path, { hotShare: [.1] })).shares, [[2, 0]]);
+    const all = 4 * 2 * (2 * 256 * 64 * 18 / 32 + 2 * 256 * 64);
+    const least = await leastMemory(path, 1);
+    assertAlmostEquals(least - await leastMemory(path, 0), all, 4096);
   });
   for (
     const [of, pattern] of [
-      [{ architecture: "smallthinker" }, /experts of packed files are the threads'/],
+      [{ architecture: "grovemoe" }, /what goes along with experts is the threads'/],
+      [{ architecture: "gpt-oss", type: "Q8_0" }, /that have biases are the threads'/],
       [{ type: "NVFP4" }, /in NVFP4 are the threads'/],
       [{ architecture: "llama-biased", type: "Q8_0" }, /that have biases are the threads'/],
     ] satisfies [TinyModelOptions, RegExp][]

@@ -139,6 +139,38 @@ Deno.test("planWithin() expects of the disk what slots that are laid out will fi
     return Promise.resolve();
   }));
 
+Deno.test("planWithin() leaves out of a mixture what a GPU has of its experts", () =>
+  withPacked(
+    { ...{ architecture: "drelu-moe", type: "Q4_0" }, changes: { experts: MIXTURE } },
+    (_, path) => {
+      const options: LoadOptions = { ...THREADS, threads: 1 };
+      const of = open(path, options);
+      const firingIn = (gpu: GpuPart | null) => {
+        const by = { ...options, profile: DEFAULT_PROFILE, stats: null };
+        const { plan } = planWithin(of, MODULE, { ...by, budgetBytes: 1024 * MiB }, gpu);
+        assert(plan.kind === "plan");
+        return plan.expected.firingNeurons;
+      };
+      const ratesOf = (left: (layer: number, position: number) => boolean) =>
+        of.packed!.units.reduce((sum, { layer, rates }) =>
+          sum + rates!.reduce((own, rate, i) => own + (left(layer, i) ? rate : 0), 0), 0);
+      assertAlmostEquals(
+        firingIn(null),
+        ratesOf(() =>
+          true
+        ),
+        .01,
+      );
+      const isLeft = (layer: number, position: number) => layer === 0 || position % 32 >= 16;
+      const part = { ...ON_GPU, share: { ...ON_GPU.share, layers: 1 } };
+      assertAlmostEquals(firingIn(part), ratesOf(isLeft), .01);
+      return Promise.resolve();
+    },
+  ));
+
+/** In stripes of 32. */
+const MIXTURE = { count: 4, used: 2, length: 256 };
+
 /** Firings that those find who always have the most frequent neurons. */
 function mostFound(bins: FiringRates["bins"], slots: number): number {
   let found = 0;

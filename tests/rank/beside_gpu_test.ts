@@ -5,10 +5,12 @@ import type { BundleUnit } from "../../src/bundle/types.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { ownUnits } from "../../src/rank/plan/own_units.ts";
 import { planRanks } from "../../src/rank/plan/plan.ts";
-import { unitOptions } from "../../src/rank/plan/plan_units.ts";
+import { shiftAll } from "../../src/rank/plan/picked.ts";
+import { unitOptions, UnitPlan } from "../../src/rank/plan/plan_units.ts";
 import type { MatrixPlan, RankPlan } from "../../src/rank/plan/plan_types.ts";
-import { lengthOf } from "../../src/rank/plan/shard.ts";
+import { lengthOf, type Range } from "../../src/rank/plan/shard.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 const NEURONS = 2048;
 const THREADS = 2;
@@ -24,7 +26,7 @@ function plansOf(
   share: number,
   choice: Partial<typeof FEW_SLOTS>,
   layers = 1,
-): { plans: readonly RankPlan[]; units: readonly BundleUnit[] } {
+): { plans: readonly RankPlan[]; gpu: RankPlan; units: readonly BundleUnit[] } {
   const { file, units } = openPacked(path);
   const plans = planRanks(describeModel(file), file.tensors, {
     ...{ rankCount: THREADS + 1, contextLength: 64, chunkTokens: 4, sizes: SIZES },
@@ -32,7 +34,8 @@ function plansOf(
     gpu: { heads: 1, neurons: [share], hasOutput: true, layers },
     packed: unitOptions(units, { ...FEW_SLOTS, ...choice }),
   });
-  return { plans: plans.filter(({ gpu }) => gpu === null), units };
+  const isGpus = ({ gpu }: RankPlan) => gpu !== null;
+  return { plans: plans.filter((plan) => !isGpus(plan)), gpu: plans.find(isGpus)!, units };
 }
 
 const WIDE = { architecture: "bamboo", type: "Q4_0", feedForwardLength: NEURONS } as const;
@@ -114,5 +117,96 @@ Deno.test("ownUnits() counts what is left beside a GPU, and knows bundles and co
       neurons += count;
     }
     assertEquals(neurons, NEURONS * 3 / 4);
+    return Promise.resolve();
+  }));
+
+/** Two experts of four a token. */
+const MIXTURE: TinyModelOptions = {
+  ...{ architecture: "drelu-moe" as const, type: "Q4_0" as const, predictor: { rank: 32 } },
+  changes: { experts: { count: 4, used: 2, length: NEURONS } },
+};
+
+function expertsOf({ feedForward }: RankPlan["layers"][number]) {
+  assert(feedForward?.kind === "experts");
+  return feedForward;
+}
+
+Deno.test("of each expert threads have what a GPU does not, and both have all of the router", () =>
+  withPacked(MIXTURE, (_, path) => {
+    for (const [share, left] of [[0, 1], [.5, .5], [1, 0]]) {
+      const { plans, gpu, units } = plansOf(path, share, { residentUnits: 99 });
+      const layer = gpu.layers[1];
+      assertEquals(expertsOf(gpu.layers[0]).choosesInArena, false, "the first one is the threads'");
+      assertEquals(expertsOf(layer).choosesInArena, share > 0);
+      // A thread's and the GPU's: the same rows of the same type in an arena.
+      const shown = (
+        { router: { rows, type, offsetBytes } }: ReturnType<typeof expertsOf>,
+      ) => [rows, type, offsetBytes > 0];
+      if (share > 0) assertEquals(shown(expertsOf(layer)), shown(expertsOf(plans[0].layers[1])));
+      assertEquals(layer.feedForwardNorm!.weight!.offsetBytes > 0, share > 0);
+      for (let expert = 0; expert < 4; expert++) {
+        const rows = layerBytes(plans, (each) => {
+          const block = expertsOf(each).experts[expert];
+          return block.kind === "dense" ? block.up : null;
+        });
+        assertEquals(rows[1], left * rows[0], `expert ${expert}, ${share}`);
+        const seconds = layerBytes(
+          plans,
+          (each) => expertsOf(each).experts[expert].predictor?.second,
+        );
+        assertEquals(seconds[1], left * seconds[0]);
+        const own = expertsOf(layer).experts[expert];
+        assert(own.kind === "dense");
+        assertEquals(lengthOf(own.up.rows), (1 - left) * NEURONS);
+        assertEquals(own.up.ofUnit?.unit, share > 0 ? 4 + expert : undefined);
+        if (left !== .5) continue;
+        for (const plan of plans) assertOwnColumns(plan, units, 4 + expert);
+      }
+    }
+    return Promise.resolve();
+  }));
+
+/** Rows of the predictor of an expert's unit are those of the neurons that a thread has. */
+function assertOwnColumns(plan: RankPlan, units: readonly BundleUnit[], unit: number) {
+  const own = ownUnits(plan, units).get(unit)!;
+  const { columns, offsetBytes, bundles } = own;
+  const start = (offsetBytes - bundles.offsetBytes) / bundles.bundleBytes;
+  const { second } = expertsOf(plan.layers[1]).experts[unit - 4].predictor!;
+  const picked = second.picked!.ranges
+    .flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+  const before = (unit - 4) * NEURONS;
+  assertEquals(picked, [...columns].map((column) => before + start + column));
+}
+
+Deno.test("lists have room for what of experts is left to threads, and so has the stage", () =>
+  withPacked(MIXTURE, (_, path) => {
+    const roomIn = (share: number) =>
+      plansOf(path, share, { hasResidentGates: false }, 2).plans.map(({ workspaces }) => {
+        const { neuronCount, placeBytes } = workspaces[0].stream!;
+        return { neuronCount, placeBytes };
+      });
+    const [none, half] = [roomIn(0), roomIn(.5)];
+    assertEquals(half.map((each) => each.neuronCount), none.map((each) => each.neuronCount / 2));
+    half.forEach((each, rank) => assert(each.placeBytes < none[rank].placeBytes));
+    return Promise.resolve();
+  }));
+
+Deno.test("what is left of a unit is remembered by what was asked", () =>
+  withPacked(MIXTURE, (_, path) => {
+    const { units } = openPacked(path);
+    const plan = new UnitPlan(unitOptions(units, FEW_SLOTS));
+    const leftOf = (expert: number, neurons: Range, gpuOfStripe: number) => {
+      const own = { neurons, gpuOfStripe, neuronsOnGpu: 0 };
+      return plan.besideGpu(1, expert, own)!.reduce((sum, range) => sum + lengthOf(range), 0);
+    };
+    const all = { start: 0, end: NEURONS };
+    const half = { start: 0, end: NEURONS / 2 };
+    const stripe = NEURONS / units[0].stripes;
+    assertEquals(leftOf(0, all, stripe / 2), NEURONS / 2);
+    assertEquals(leftOf(0, all, stripe / 4), NEURONS * 3 / 4);
+    assertEquals(leftOf(0, half, stripe / 4), NEURONS * 3 / 8);
+    const first = plan.besideGpu(1, 0, { neurons: all, gpuOfStripe: stripe / 2, neuronsOnGpu: 0 })!;
+    assertEquals(shiftAll(first, 5)[0].start, first[0].start + 5);
+    assertEquals(shiftAll(first, 7)[0].start, first[0].start + 7);
     return Promise.resolve();
   }));

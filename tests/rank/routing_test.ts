@@ -89,6 +89,25 @@ Deno.test("Routing.route() sorts by expert, and tokens within one", () => {
   assertEquals([...routes.rows.subarray(0, 6)], [1, 0, 0, 1, 2, 2]);
 });
 
+Deno.test("Routing.writeByToken() has the same routes by token, best first, as a GPU reads them", () => {
+  const routing = new Routing(CONFIG, 4);
+  const routes = { rows: new Uint32Array(8), weights: new Float32Array(8) };
+  const scales = Float32Array.of(1, 2, 4, 8);
+  const logits = Float32Array.of(0, 3, 1, 9, 9, 0, 5, 1);
+  routing.route(logits, 2, { choiceBias: null, scales }, routes);
+  const experts = new Uint32Array(16).fill(77);
+  const weights = new Float32Array(experts.buffer);
+  routing.writeByToken(2, scales, experts, weights);
+  const found = [0, 1, 2, 3].map((route) => [experts[2 * route], weights[2 * route + 1]]);
+  assertEquals(found.map(([expert]) => expert), [3, 1, 0, 2]);
+  // By expert they lie so: token 1 to 0, token 0 to 1, token 1 to 2, token 0 to 3.
+  const [first, second, third, fourth] = routes.weights;
+  assertEquals(found.map(([, weight]) => weight), [fourth, second, first, third]);
+  assertEquals([...experts.subarray(8)], Array(8).fill(77), "nothing behind the step's tokens");
+  routing.writeByToken(2, null, experts, weights);
+  assertEquals(weights[1], fourth / 8);
+});
+
 Deno.test("Routing.route() keeps weights finite for any logits", () => {
   const rng = new Rng(4);
   for (const gating of ["softmax", "softmaxOfChosen", "sigmoid"] as const) {

@@ -244,7 +244,7 @@ export class FeedForwardBlock {
     const hasGates = attempt === "gated" || block.gateCutoff !== null;
     const hidden = activateNeurons(this.#state, block, x, n, hasGates);
     this.#observer?.seeDense(block, hidden);
-    if (isRehearsal && predictor !== null) this.#predictors?.compare(predictor, hidden, 0, n);
+    if (isRehearsal && predictor !== null) this.#predictors?.compare(block, hidden, 0, n);
     if (block.innerNorm !== 0) {
       const width = block.up.rowCount;
       weigh(this.#state, block.innerNorm, hidden, { row: NEURONS, width });
@@ -346,10 +346,10 @@ export class FeedForwardBlock {
       tokens: routes.rows.subarray(first, first + count),
     });
     if (isRehearsal && predictor !== null) {
-      this.#predictors?.compare(predictor, hidden, first, count);
+      this.#predictors?.compare(expert, hidden, first, count);
     }
     if (weights !== 0) {
-      kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.up.rowCount);
+      kernels.scale_rows_f32(hidden.f32, hidden.stride, weights, count, expert.down.columnCount);
     }
     this.#residual.addRows(expert.down, hidden, rows, count);
   }

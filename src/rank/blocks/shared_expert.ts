@@ -55,7 +55,7 @@ export class SharedExpert {
     const hidden = activateNeurons(this.#state, shared, x, n, attempt === "gated");
     observer?.seeShared(shared, hidden);
     const { f32, stride } = hidden;
-    if (weights !== 0) kernels.scale_rows_f32(f32, stride, weights, n, shared.up.rowCount);
+    if (weights !== 0) kernels.scale_rows_f32(f32, stride, weights, n, shared.down.columnCount);
     residual.add(shared.down, hidden);
   }
 }

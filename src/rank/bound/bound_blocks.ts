@@ -12,6 +12,7 @@ import type {
   PredictorPlan,
   RankPlan,
   StreamedPlan,
+  VectorPlan,
 } from "../plan/plan_types.ts";
 import { lengthOf } from "../plan/shard.ts";
 
@@ -307,6 +308,16 @@ function partsOf(gate: Matrix): GatePart[] {
   });
 }
 
+/** What experts are chosen by; memory: of the layer's arena. */
+export function bindChooser(
+  { router, choiceBias, scales }: ExpertsPlan,
+  memory: WebAssembly.Memory,
+): Pick<Experts, "router" | "choiceBias" | "scales"> {
+  const vector = (plan: VectorPlan | null) =>
+    plan && floats(memory, plan.offsetBytes, lengthOf(plan.range));
+  return { router: matrixOf(router), choiceBias: vector(choiceBias), scales: vector(scales) };
+}
+
 export function bindExperts(
   plan: ExpertsPlan,
   { memory, bind }: {
@@ -318,14 +329,11 @@ export function bindExperts(
   const shared = plan.shared && bind(plan.shared);
   return {
     kind: "experts",
-    router: matrixOf(plan.router),
-    choiceBias: plan.choiceBias &&
-      floats(memory, plan.choiceBias.offsetBytes, lengthOf(plan.choiceBias.range)),
+    ...bindChooser(plan, memory),
     experts,
     downBiases: addressOf(plan.downBiases),
     shared,
     sharedGate: plan.sharedGate && matrixOf(plan.sharedGate),
-    scales: plan.scales && floats(memory, plan.scales.offsetBytes, lengthOf(plan.scales.range)),
     apart: plan.apart && {
       routerNorm: bindNorm(plan.apart.routerNorm),
       sharedNorm: bindNorm(plan.apart.sharedNorm),

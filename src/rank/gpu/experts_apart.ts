@@ -37,6 +37,7 @@ export function addExpertsApart(
   const { config, space: { residual, normed, partial, given, router: logits }, routes } = place;
   const { router, choiceBias, scales, shared, norm, apart } = weights;
   check(shared !== null && norm !== null, "both kinds of experts read a norm");
+  check(router !== null, "they are not shared out with threads");
   const normalize = (by: GpuNorm, rows: { from: Rows; to: Rows; accumulate?: boolean }) =>
     addNorm(builder, config, by, rows);
   const target = { to: partial, accumulate: false, scale: 1, next: null };

@@ -16,6 +16,7 @@ import {
   type ProgramBuilder,
   type Routes,
   type Rows,
+  sortRoutes,
   weighRows,
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
@@ -44,7 +45,8 @@ import { fire, multiply, multiplyAny } from "./layer_operations.ts";
 export interface ExpertsWeights {
   /** Of what router and experts read. */
   readonly norm: GpuNorm | null;
-  readonly router: Stacked;
+  /** Null: the rank's thread chooses, and so have bias and scales no use: chosen_routes.ts. */
+  readonly router: Stacked | null;
   /** f32 [experts], or null. */
   readonly choiceBias: GPUBuffer | null;
   readonly scales: GPUBuffer | null;
@@ -80,11 +82,12 @@ export async function loadExperts(
   if (mixture === null) return null;
   const { router, choiceBias, scales, shared, sharedGate, downBiases } = mixture;
   const experts = await loadAll(loader, mixture.experts.map(asDense));
+  const choosesHere = !mixture.choosesInArena;
   return {
     norm: await loadBlockNorm({ plan, loader, config }),
-    router: await loader.stack([router]),
-    choiceBias: choiceBias && await loader.vector(choiceBias),
-    scales: scales && await loader.vector(scales),
+    router: choosesHere ? await loader.stack([router]) : null,
+    choiceBias: choosesHere && choiceBias ? await loader.vector(choiceBias) : null,
+    scales: choosesHere && scales ? await loader.vector(scales) : null,
     experts: downBiases === null
       ? experts
       : { ...experts, down: { ...experts.down, bias: await loader.vector(downBiases) } },
@@ -96,7 +99,7 @@ export async function loadExperts(
 }
 
 function asDense(plan: ExpertsPlan["experts"][number]): DensePlan {
-  check(plan.kind === "dense", "a GPU refuses packed files");
+  check(plan.kind === "dense", "a GPU streams nothing");
   return plan;
 }
 
@@ -138,7 +141,8 @@ export function readersOf(
   { router, experts, shared, sharedGate, apart, inputNorm }: ExpertsWeights,
   config: ModelConfig,
 ): GpuMatrix[] | null {
-  if (apart !== null || inputNorm !== null || config.experts!.weighsInputs) return null;
+  if (router === null || apart !== null || inputNorm !== null) return null;
+  if (config.experts!.weighsInputs) return null;
   const blocks = [experts, ...shared === null ? [] : [shared]];
   if (blocks.some(({ projections }) => projections.length > 1)) return null;
   const projections = blocks.map(({ projections: [{ stacked }] }) => stacked.matrix);
@@ -162,13 +166,14 @@ export interface ExpertsPlace {
   readonly routes: Routes;
 }
 
-/** Lets tokens choose their experts, by what the router makes of x. */
+/** Lets tokens choose their experts, by what the router makes of x; or sorts what was chosen. */
 export function addChoice(
   builder: ProgramBuilder,
   { router, choiceBias, scales }: ExpertsWeights,
   { config, space, routes }: ExpertsPlace,
   x: OneInput,
 ): void {
+  if (router === null) return sortRoutes(builder, routes);
   multiplyAny(builder, router, { x, to: space.router });
   const logits = space.router;
   chooseExperts(builder, { logits, config: config.experts!, choiceBias, scales, routes });

@@ -327,9 +327,10 @@ export class GpuLayer {
     return this.isParallel && this.plan.feedForwardNorm === null && norm !== null && this.hasMixers;
   }
 
-  /** Experts are chosen by the residual stream as it is before attention. */
+  /** Experts are chosen here by the residual stream as it is before attention. */
   get #choosesEarly(): boolean {
-    return this.#experts !== null && this.#in.config.experts?.routerInput !== "feedForward";
+    const { router = null } = this.#experts ?? {};
+    return router !== null && this.#in.config.experts?.routerInput !== "feedForward";
   }
 
   #choose(builder: ProgramBuilder, x: OneInput): void {

@@ -36,6 +36,8 @@ export interface GpuRankParts {
   readonly space: GpuSpace;
   readonly input: StepInput;
   readonly layers: readonly WalkedGpuLayer[];
+  /** Null where no layer has experts on the GPU. */
+  readonly routes: Routes | null;
   /** Null where nothing is brought. */
   readonly brought: BroughtNeurons | null;
   /** What of the tokens' rows goes to the GPU with a step. */
@@ -67,7 +69,7 @@ export interface Ground {
 export async function openParts(input: GpuRankInput, plan: RankPlan): Promise<GpuRankParts> {
   const { gpu, config } = input;
   const ground = await openGround(input, plan);
-  const { space, stepInput, loader } = ground;
+  const { space, stepInput, loader, routes } = ground;
   const tokenInputs = await loadTokenInputs(loader, plan);
   const streamEnds = await loadStreamEnds(loader, plan);
   const keptStart = await loadKeptStart(loader, plan, config);
@@ -84,7 +86,7 @@ export async function openParts(input: GpuRankInput, plan: RankPlan): Promise<Gp
   const hasRows = lengthOf(plan.output.rows) > 0 && plan.gpu!.isAlone && tower === null;
   const lastNorm = output?.norm ?? (hasRows ? await loadNorm(of, plan.outputNorm) : null);
   return {
-    ...{ space, layers, brought },
+    ...{ space, layers, routes, brought },
     sent: sentWithSteps(input, { plan, space, givenParts }),
     output: tower?.end ?? (output && await buildOutput(of, output)),
     rows: hasRows ? await buildRows(of, lastNorm!) : null,

@@ -21,6 +21,7 @@ import type { TokenRows } from "../blocks/token_table.ts";
 import { Vocabulary } from "../blocks/vocabulary.ts";
 import { floats } from "../bound/arena_views.ts";
 import type { Brought } from "./brought_neurons.ts";
+import { ChosenRoutes } from "./chosen_routes.ts";
 import type { GpuLayer } from "./gpu_layer.ts";
 import { type GpuRankParts, openParts } from "./gpu_parts.ts";
 import { GpuStep } from "./gpu_step.ts";
@@ -64,6 +65,8 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   /** Logits of the last 1, 2, … tokens in the arena. */
   readonly #logits: readonly Float32Array[];
   readonly #step: GpuStep;
+  /** Null: it has no experts, or chooses them on the GPU. */
+  readonly #chosen: ChosenRoutes | null;
   /** Commands run whose partial sum is not read yet. */
   #isUnderWay = false;
   /** Logits are on their way, and `arrived` was not called. */
@@ -87,6 +90,10 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     this.#tally = new LayerTally(this.plan, firstMemory);
     this.#recall = recallView(this.plan, firstMemory);
     const { config: { isEncoder } } = input;
+    this.#chosen = ChosenRoutes.of(state, {
+      ...{ gpu: input.gpu, routes: parts.routes, residual: this.#residual },
+      memories: input.memories[this.plan.rankIndex],
+    });
     this.#step = new GpuStep(parts.input, { plan: this.plan, memory: firstMemory, isEncoder });
     const { workspaces, outputArena, logitsRows, strides, rankIndex } = this.plan;
     const memory = input.memories[rankIndex][outputArena];
@@ -199,8 +206,10 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return each;
   }
 
-  /** Where experts are its own it is a part of attention, or of the block. */
-  routeEarly(): void {}
+  /** Where all experts are its own it is a part of attention, or of the block. */
+  routeEarly({ layer }: WalkedGpuLayer): void {
+    this.#chosen?.chooseEarly(layer.index);
+  }
 
   /** All of attention: the GPU needs no say between its parts. */
   project(walked: WalkedGpuLayer): void {
@@ -274,6 +283,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     const { feedForward, layer } = walked;
     const brought = this.#broughtTo(layer);
     if (feedForward !== null && this.#hasNeurons(walked)) {
+      this.#chosen?.send(layer.index);
       this.#runBlock(feedForward, brought === null);
     }
     if (brought !== null) {

@@ -10,7 +10,7 @@ import { areMadeOfAll } from "../../model/state_matrices.ts";
 import type { ModelConfig, StateSpaceConfig } from "../../model/types.ts";
 import { type GraphTensor, N, planMemory, StepGraph } from "../../shapes/mod.ts";
 import { channelsOf, convolvedRows } from "../plan/plan_state.ts";
-import type { LayerPlan, RankPlan } from "../plan/plan_types.ts";
+import type { ExpertsPlan, LayerPlan, RankPlan } from "../plan/plan_types.ts";
 import { lengthOf } from "../plan/shard.ts";
 import { denseParts } from "./dense_parts.ts";
 import { apartTokens } from "./gpu_step.ts";
@@ -156,7 +156,10 @@ function widthsOf(
   const ofLatents = most(({ heads }, { latent }) => lengthOf(heads) * (latent?.length ?? 0));
   const neurons = Math.max(
     ...[own, ...brought, inputs === 0 ? 0 : config.layerInputLength, strides.bypass],
-    ...mixes ? [routed * experts!.feedForwardLength, experts!.sharedFeedForwardLength] : [],
+    ...layers.map(ownExperts).filter((own) => own !== null).flatMap(({ experts, shared }) => [
+      routed * neuronsOf(experts[0]),
+      shared === null ? 0 : neuronsOf(shared),
+    ]),
   );
   return {
     residual: strides.embedding,
@@ -184,6 +187,11 @@ function widthsOf(
     ...towerWidths(projector, config),
     logits: config.projector?.outputLength ?? (config.isEncoder ? 0 : lengthOf(output.rows)),
   };
+}
+
+/** Of a block of its own: none is streamed there. */
+function neuronsOf(block: ExpertsPlan["experts"][number]): number {
+  return block.kind === "dense" ? lengthOf(block.up.rows) : 0;
 }
 
 function stateWidths(layers: readonly LayerPlan[], config: StateSpaceConfig | null) {

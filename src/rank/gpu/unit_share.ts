@@ -1,26 +1,36 @@
 /** What a GPU can have of a packed file's units, said before loading. Reads no weights. */
 import { matrixBytes } from "../../../gpu/mod.ts";
 import type { BundleUnit } from "../../bundle/types.ts";
+import type { GgufTensor } from "../../gguf/types.ts";
 import type { ModelDescription } from "../../model/types.ts";
 import { hasColumnValues } from "../load/column_values.ts";
 import { downType } from "../plan/device_placer.ts";
+import { clustersOnGpu } from "../plan/hot_neurons.ts";
 import type { WeightType } from "../plan/weight_types.ts";
+import { expertsObstacle } from "./obstacle.ts";
 
 /** Types whose packing computes something: unpacked_rows.ts gives none of their rows back. */
 const COMPUTED_TYPES = ["NVFP4", "NVFP4S"];
 
 /** Why neurons of it are the threads'; null: a GPU can have some. */
 export function unitsObstacle(
-  { config, tensors }: ModelDescription,
+  of: {
+    readonly model: ModelDescription;
+    readonly file: { readonly tensors: ReadonlyMap<string, GgufTensor> };
+  },
   units: readonly BundleUnit[],
 ): string | null {
-  if (config.experts !== null) return "experts of packed files are the threads'";
-  for (const { feedForward } of tensors.layers) {
-    if (feedForward?.kind !== "dense") continue;
-    const { gate, up, down } = feedForward;
-    if ([gate, up, down].some((matrix) => matrix?.bias)) {
-      return "neurons of packed files that have biases are the threads'";
-    }
+  const obstacle = expertsObstacle(of);
+  if (obstacle !== null) return obstacle;
+  for (const { feedForward } of of.model.tensors.layers) {
+    if (feedForward === null) continue;
+    const blocks = feedForward.kind === "dense"
+      ? [feedForward]
+      : [...feedForward.experts, ...feedForward.shared ? [feedForward.shared] : []];
+    const matrices = blocks.flatMap(({ gate, up, down }) => [gate, up, down]);
+    const hasBiases = matrices.some((matrix) => matrix?.bias) ||
+      feedForward.kind === "experts" && !!feedForward.downBiases;
+    if (hasBiases) return "neurons of packed files that have biases are the threads'";
   }
   for (const { gate, up, down, downLayout } of units) {
     const types = [gate?.type ?? up.type, up.type, down.type];
@@ -32,6 +42,20 @@ export function unitsObstacle(
   }
   return null;
 }
+
+/** Neurons of a stripe of the unit that are a GPU's, which has a share of each; all: units. */
+export function clustersOfUnit(
+  { layer, expert, neurons, stripes }: StripedUnit,
+  share: number,
+  all: readonly StripedUnit[],
+): number {
+  const other = expert !== "shared"
+    ? undefined
+    : all.find((each) => each.layer === layer && typeof each.expert === "number");
+  return clustersOnGpu(share, neurons / stripes, other && other.neurons / other.stripes);
+}
+
+type StripedUnit = Pick<BundleUnit, "layer" | "expert" | "neurons" | "stripes">;
 
 /** Bytes on a GPU of all neurons of a unit; width: of the residual stream. */
 export function unitBytes({ gate, up, down, neurons }: BundleUnit, width: number): number {

@@ -74,11 +74,22 @@ export function* arenaPiecesOf(plan: RankPlan): Generator<Piece> {
   yield* inArena(0, partsOfNorm(embeddingNorm));
   if (tokenKind !== null) yield* inArena(0, [{ vector: tokenKind }]);
   if (gpu.isAlone) return;
-  for (const { arena, attentionPostNorm, feedForwardPostNorm, outputScale } of layers) {
+  for (const layer of layers) {
+    const { arena, attentionPostNorm, feedForwardPostNorm, outputScale } = layer;
     yield* inArena(arena, partsOfNorm(attentionPostNorm));
     yield* inArena(arena, partsOfNorm(feedForwardPostNorm));
     if (outputScale !== null) yield* inArena(arena, [{ vector: outputScale }]);
+    yield* inArena(arena, partsOfChoice(layer));
   }
+}
+
+/** Of a rank on a GPU whose thread chooses experts: what it needs for that. */
+function* partsOfChoice(layer: LayerPlan): Generator<Part> {
+  const { feedForward: mixture, feedForwardNorm, attentionNorm } = layer;
+  if (mixture?.kind !== "experts" || !mixture.choosesInArena) return;
+  for (const norm of [attentionNorm, feedForwardNorm]) yield* partsOfNorm(norm);
+  yield* partsOf(mixture.router);
+  for (const vector of [mixture.choiceBias, mixture.scales]) if (vector !== null) yield { vector };
 }
 
 /** True where the output is the embedding table, as it lies there. */

@@ -24,6 +24,9 @@ export interface RoutingViews {
   readonly gathered: Activations;
 }
 
+/** What a mixture's experts are chosen by. */
+export type Chooser = Pick<Experts, "router" | "choiceBias" | "scales">;
+
 export class ExpertRoutes {
   readonly #state: StepState;
   readonly #routing: Routing | null;
@@ -50,12 +53,18 @@ export class ExpertRoutes {
   }
 
   /** Lets the step's tokens choose by what the router makes of x. */
-  choose(block: Experts, x: Activations): void {
+  choose(block: Chooser, x: Activations): void {
     const { kernels, n } = this.#state;
     const { plan, logits, routes } = this.views;
     check(this.#routing !== null, "a model with experts has routes");
     project(kernels, block.router, x, n, plan.logits, block.router.rowCount);
     this.#routing.route(logits, n, block, routes);
+  }
+
+  /** What was chosen, by token: `Routing.writeByToken`. */
+  writeByToken({ scales }: Chooser, experts: Uint32Array, weights: Float32Array): void {
+    check(this.#routing !== null, "a model with experts has routes");
+    this.#routing.writeByToken(this.#state.n, scales, experts, weights);
   }
 
   /** The same before attention, by a norm of the residual stream that experts read, too. */

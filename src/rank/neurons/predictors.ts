@@ -9,12 +9,12 @@ import type { Control } from "../../memory/control.ts";
 import { floats, floats64 } from "../bound/arena_views.ts";
 import { SKIPPED_BYTES } from "../plan/counts.ts";
 import { countsView } from "../step/counts_view.ts";
-import type { Predictor } from "../bound/bound_blocks.ts";
+import { check } from "../../base/check.ts";
+import type { Dense, Predictor } from "../bound/bound_blocks.ts";
 import { type Activations, project, quantize, readsQ8 } from "../bound/matrix.ts";
 import type { LayerPlan, PredictorPlan, RankPlan } from "../plan/plan_types.ts";
 import { RECALL_FIELDS } from "../plan/plan_workspace.ts";
 import type { StepState } from "../step/step_state.ts";
-import type { Streaming } from "../stream/streaming.ts";
 
 /** Places in a layer's numbers. First: neurons that fired in the rehearsal. */
 export const RECALL_FIRED = 0;
@@ -39,7 +39,6 @@ export class Predictors {
   readonly #state: StepState;
   readonly #memories: readonly WebAssembly.Memory[];
   readonly #control: Control;
-  readonly #streaming: Streaming | null;
   readonly #recall: Float64Array;
   readonly #counts: Float64Array;
   /** Where each rank's rows of the first matrix begin, and where the last ones end, by layer. */
@@ -52,12 +51,10 @@ export class Predictors {
       control: Control;
       plans: readonly RankPlan[];
       memories: readonly WebAssembly.Memory[];
-      streaming: Streaming | null;
     },
   ) {
     this.#state = state;
     this.#control = by.control;
-    this.#streaming = by.streaming;
     this.#starts = state.plan.layers.map((_, layer) => startsOf(by.plans, layer));
     this.#memories = by.memories;
     this.#recall = recallView(state.plan, by.memories[0]);
@@ -124,15 +121,17 @@ export class Predictors {
 
   /**
    * Counts how the guesses for `n` tokens, made of rows `row` .., compare with what neurons gave;
-   * of a GPU's nothing is asked here.
+   * of a GPU's nothing is asked here. block: one that has a predictor.
    */
-  compare(predictor: Predictor, hidden: Activations, row: number, n: number): void {
-    const columns = this.#streaming?.columnsOf(predictor.layer) ?? null;
+  compare({ predictor, columns: table }: Dense, hidden: Activations, row: number, n: number): void {
+    check(predictor !== null, "guesses are a predictor's");
     this.#score(predictor, row, n);
     const { space, arena, fractions: { belowThreshold } } = this.#state;
     const { rowCount } = predictor.second;
     const scores = floats(this.#memories[arena], space.gate, n * rowCount);
     const values = floats(this.#memories[arena], hidden.f32, n * hidden.stride);
+    const { buffer } = this.#memories[arena];
+    const columns = table === 0 ? null : new Uint32Array(buffer, table, rowCount);
     let [fired, found, predicted] = [0, 0, 0];
     for (let t = 0; t < n; t++) {
       for (let i = 0; i < rowCount; i++) {

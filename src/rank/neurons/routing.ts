@@ -66,6 +66,26 @@ export class Routing {
     this.#sort(n, scales, to);
   }
 
+  /**
+   * The routes that were chosen last, by token, as a GPU reads them: expert and what it counts, of
+   * n tokens. scales: as of `route`.
+   * @param experts u32 [n, usedCount, 2], of which every other word is written.
+   * @param weights the same bytes as f32, of which the others are.
+   */
+  writeByToken(
+    n: number,
+    scales: Float32Array | null,
+    experts: Uint32Array,
+    weights: Float32Array,
+  ): void {
+    const routes = n * this.#config.usedCount;
+    for (let j = 0; j < routes; j++) {
+      const expert = this.#chosen[j];
+      experts[2 * j] = expert;
+      weights[2 * j + 1] = scales === null ? this.#weights[j] : this.#weights[j] * scales[expert];
+    }
+  }
+
   /** probabilities and scores of token t's experts. */
   #rate(logits: Float32Array, t: number, choiceBias: Float32Array | null): void {
     const { count, gating } = this.#config;

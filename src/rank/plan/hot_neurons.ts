@@ -5,7 +5,7 @@
  */
 import { check, divCeil } from "../../base/check.ts";
 import { CLUSTER_SLOTS } from "../../cache/mod.ts";
-import type { Range, Shard } from "./shard.ts";
+import type { OnGpu, Range, Shard } from "./shard.ts";
 
 /** A GPU's share of the neurons is given for steps of so many tokens, or more. */
 export const STEP_TOKENS = [1, 2, 8, 32] as const;
@@ -48,10 +48,7 @@ export function shareOf(share: number, total: number, unit: number): number {
 }
 
 /** Whose a dense block's neurons are. */
-type NeuronShare = Pick<
-  Shard,
-  "neurons" | "steppedNeurons" | "gpuOfStripe" | "neuronsOnGpu"
->;
+type NeuronShare = Pick<Shard, "neurons" | "steppedNeurons" | keyof OnGpu>;
 
 /** Neurons of a dense block on both sides. */
 export interface SharedNeurons {
@@ -100,31 +97,12 @@ export function inSegments(
 }
 
 /**
- * Of a packed model: whole clusters of each stripe, the same in steps of any length. Threads own
- * stripes as ever, and leave out what is the GPU's.
+ * Neurons of a stripe of so many that are a GPU's: whole clusters. Of an expert that all tokens use
+ * there are none where there are none of the others': it has all blocks of a layer, or none.
+ * experts: of a stripe of the others. Left out: there are no others.
  */
-export function inStripes(
-  total: number,
-  { stripe, share }: { stripe: number; share: number },
-): SharedNeurons {
-  const gpuOfStripe = clustersOnGpu(share, stripe);
-  const rest = { steppedNeurons: [], gpuOfStripe };
-  return {
-    cpu: (_, { neurons: { start, end } }) => ({
-      ...rest,
-      neurons: gpuOfStripe === stripe ? NOTHING : { start, end },
-      neuronsOnGpu: gpuOfStripe === stripe ? 0 : (end - start) / stripe * gpuOfStripe,
-    }),
-    gpu: {
-      ...rest,
-      neurons: { start: 0, end: total / stripe * gpuOfStripe },
-      neuronsOnGpu: 0,
-    },
-  };
-}
-
-/** Neurons of a stripe of so many that are a GPU's: whole clusters. */
-export function clustersOnGpu(share: number, stripe: number): number {
+export function clustersOnGpu(share: number, stripe: number, experts?: number): number {
+  if (experts !== undefined && clustersOnGpu(share, experts) === 0) return 0;
   return shareOf(share, stripe, Math.min(CLUSTER_SLOTS, stripe));
 }
 

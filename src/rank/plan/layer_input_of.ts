@@ -1,8 +1,8 @@
 /** What a rank's planner tells of one layer, and of the blocks that it streams. */
 import { configOf } from "../../model/layer_config.ts";
 import type { DenseTensors } from "../../model/types.ts";
-import type { LayerInput } from "./plan_layer.ts";
-import { forEachBlock, neuronsOf } from "./plan_neurons.ts";
+import type { LayerInput, Placer } from "./plan_layer.ts";
+import { forEachBlock, neuronsOf, onGpuOf } from "./plan_neurons.ts";
 import type { PlannerInput } from "./plan_options.ts";
 import { checkUnit } from "./plan_units.ts";
 import type { Range } from "./shard.ts";
@@ -10,13 +10,16 @@ import type { Range } from "./shard.ts";
 export function layerInputOf(
   input: PlannerInput,
   index: number,
-  hasPredictors: boolean,
+  { hasPredictors, arena }: { readonly hasPredictors: boolean; readonly arena: Placer },
 ): LayerInput & { layer: number; adds: boolean } {
   const { model: { config, tensors }, rankIndex, options, layouts, units, gpuUnits } = input;
   const neuronOrder = input.neuronOrders[index];
+  const shard = input.layerShards[index];
+  // Threads have other neurons of the same experts.
+  const sharesExperts = input.isOnGpu && shard.expertsOnGpu.some((each) => each.gpuOfStripe > 0);
   return {
     config: configOf(config, index),
-    ...{ shard: input.layerShards[index], rankIndex, index, units, gpuUnits },
+    ...{ shard, rankIndex, index, units, gpuUnits },
     threadCount: options.rankCount - (options.gpu === undefined ? 0 : 1),
     layer: index,
     adds: rankIndex === 0,
@@ -25,6 +28,7 @@ export function layerInputOf(
     isSilent: layouts.isSilentIn(index),
     // A GPU asks none.
     hasPredictors: hasPredictors && !input.isOnGpu,
+    chooserPlace: sharesExperts ? arena : null,
     threshold: options.thresholds?.[index] ?? null,
   };
 }
@@ -51,7 +55,7 @@ export function streamedBlocks(
       if (unit === null || units.streamed(unit) === null) return;
       checkUnit(units.options.units[unit], block);
       const shard = layerShards[index];
-      const neuronsOnGpu = expert === null ? shard.neuronsOnGpu : 0;
+      const { neuronsOnGpu } = onGpuOf(shard, expert);
       streamed.push({ index, block, neurons: neuronsOf(shard, expert), neuronsOnGpu });
     })
   );

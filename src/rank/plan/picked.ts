@@ -25,9 +25,17 @@ export function pickedOfBias({ columns, picked = null }: MatrixPart): readonly R
   return columns === undefined ? picked : null;
 }
 
+/** What was shifted last, by what it was made of: plans are made anew for each budget. */
+const lastShifted = new WeakMap<readonly Range[], { by: number; ranges: readonly Range[] }>();
+
 /** Ranges are posted between threads with every plan: those that stay the same are shared. */
 export function shiftAll(ranges: readonly Range[], by: number): readonly Range[] {
-  return by === 0 ? ranges : ranges.map((range) => shift(range, by));
+  if (by === 0) return ranges;
+  const last = lastShifted.get(ranges);
+  if (last?.by === by) return last.ranges;
+  const shifted = ranges.map((range) => shift(range, by));
+  lastShifted.set(ranges, { by, ranges: shifted });
+  return shifted;
 }
 
 export function shift({ start, end }: Range, by: number): Range {

@@ -85,6 +85,11 @@ export interface StreamedPlan {
 /** A share of every expert. */
 export interface ExpertsPlan {
   readonly kind: "experts";
+  /**
+   * Of a rank on a GPU: router, biases and scales of the choice are in its arena, and its thread
+   * chooses as all threads do, with the same bits. False: it is a thread, or the GPU chooses.
+   */
+  readonly choosesInArena: boolean;
   /** The whole router, on every rank, so that all choose alike without a join; F32 or float. */
   readonly router: MatrixPlan;
   readonly choiceBias: VectorPlan | null;

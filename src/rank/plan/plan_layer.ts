@@ -23,7 +23,7 @@ import { planTimeMix } from "./plan_time_mix.ts";
 import type { UnitPart } from "./gpu_plan_types.ts";
 import { dense, denseShare, experts } from "./plan_neurons.ts";
 import { headNorm, norm } from "./plan_norm.ts";
-import { type Range, scale, type Shard } from "./shard.ts";
+import { type OnGpu, type Range, scale, type Shard } from "./shard.ts";
 
 /** Which part of a matrix, and what becomes of it. */
 export interface MatrixPart {
@@ -71,10 +71,14 @@ export interface Units {
   /** All of a streamed unit's gates are. */
   readonly hasResidentGates: boolean;
   /**
-   * Which of its neurons a thread has in a dense block of which a GPU has some; null: neighbours,
-   * or nobody knows.
+   * Which of a block's neurons a thread has that owns these, where a GPU has some of them; null:
+   * neighbours, or nobody knows.
    */
-  besideGpu(layer: number, shard: Shard): readonly Range[] | null;
+  besideGpu(
+    layer: number,
+    expert: UnitShape["expert"],
+    own: OnGpu & { readonly neurons: Range },
+  ): readonly Range[] | null;
 }
 
 export interface LayerInput {
@@ -98,6 +102,11 @@ export interface LayerInput {
   readonly units: Units | null;
   /** The same of a GPU's rank. */
   readonly gpuUnits: Units | null;
+  /**
+   * Where a GPU's rank has what tokens choose experts by, so that its thread chooses with the bits
+   * of the others; null: where its other weights are.
+   */
+  readonly chooserPlace: Placer | null;
 }
 
 export function planLayer(place: Placer, input: LayerInput): LayerWeights {
@@ -114,10 +123,12 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const { units, gpuUnits } = input;
   const ofUnits = { units, gpuUnits, gpuOfStripe: 0, neuronsOnGpu: 0 };
   const of = { layer: index, adds, isSilent, ...ofUnits, ...own };
+  // Where blocks read the same, experts are chosen by attention's norm.
+  const readsPlace = input.chooserPlace ?? place;
   return {
     heads: shard.heads,
     kvHeads: shard.kvHeads,
-    attentionNorm: norm(place, tensors.attentionNorm),
+    attentionNorm: norm(readsPlace, tensors.attentionNorm),
     ...tensors.latent
       ? planLatentHeads(place, tensors, { config, heads: shard.heads })
       : ownHeads(place, tensors, { heads: shard.heads, query, key: keyValue, value }),
@@ -140,7 +151,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     finch: finch ? planFinch(place, finch, ofStates) : null,
     keyDeltas: keyDeltas ? planKeyDeltas(place, keyDeltas, ofStates) : null,
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
-    feedForwardNorm: norm(place, tensors.feedForwardNorm),
+    feedForwardNorm: norm(readsPlace, tensors.feedForwardNorm),
     feedForwardShift: tensors.feedForwardShift ? place.vector(tensors.feedForwardShift) : null,
     neuronGate: planNeuronGate(place, neuronGate),
     feedForward: feedForward === null

@@ -23,9 +23,9 @@ import { planApart } from "./plan_inputs.ts";
 import type { LayerInput, Placer, Units } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
 import type { DensePlan, ExpertsPlan, PredictorPlan, StreamedPlan } from "./plan_types.ts";
-import { besideGpu, cut, lengthOf, type Range, type Shard } from "./shard.ts";
+import { besideGpu, cut, lengthOf, type OnGpu, type Range, type Shard } from "./shard.ts";
 
-interface BlockInput {
+interface BlockInput extends OnGpu {
   readonly layer: number;
   readonly expert: UnitShape["expert"];
   readonly neurons: Range;
@@ -34,8 +34,6 @@ interface BlockInput {
   readonly order: readonly Range[] | null;
   readonly units: Units | null;
   readonly gpuUnits: Units | null;
-  readonly gpuOfStripe: number;
-  readonly neuronsOnGpu: number;
   readonly curve: XieluCurve | undefined;
   readonly limits: LayerConfig["limits"];
 }
@@ -49,7 +47,7 @@ export function denseShare(
   const { shard, neuronOrder: order, threshold, config, index, units } = input;
   const { neurons, gpuOfStripe, neuronsOnGpu } = shard;
   const { gateCutoff } = config.layers[index];
-  const own = { neurons: besideGpu(shard), picked: units?.besideGpu(index, shard) ?? null };
+  const own = { neurons: besideGpu(shard), picked: units?.besideGpu(index, null, shard) ?? null };
   return {
     ...block(place, tensors, { ...of, neurons, gpuOfStripe, neuronsOnGpu, expert: null }),
     predictor: predictor(place, tensors, { ...input, ...own, order }),
@@ -238,28 +236,33 @@ export function experts(
 ): ExpertsPlan {
   const by = { ...of, order: null };
   const { input } = by;
-  const { shard } = input;
+  const { shard, units, index: layer, chooserPlace } = input;
   const { router, choiceBias, shared, sharedGate } = tensors;
+  const chooser = chooserPlace ?? place;
   return {
     kind: "experts",
-    router: place.matrix(router, { isWidened: true }),
-    choiceBias: choiceBias === null ? null : place.vector(choiceBias),
+    choosesInArena: chooserPlace !== null,
+    router: chooser.matrix(router, { isWidened: true }),
+    choiceBias: choiceBias === null ? null : chooser.vector(choiceBias),
     experts: tensors.experts.map((expert, index) => {
       const neurons = neuronsOf(shard, index);
+      const own = { neurons, ...onGpuOf(shard, index) };
+      const picked = units?.besideGpu(layer, index, own) ?? null;
+      const asked = { neurons: besideGpu(own), picked, order: null };
       return {
-        ...block(place, expert, { ...by, neurons, expert: index }),
-        predictor: predictor(place, expert, { ...input, neurons, order: null }),
+        ...block(place, expert, { ...by, ...own, expert: index }),
+        predictor: predictor(place, expert, { ...input, ...asked }),
       };
     }),
     downBiases: shard.addsExpertBiases && tensors.downBiases
       ? place.vector(tensors.downBiases)
       : null,
     shared: shared === null ? null : block(place, shared, {
-      ...{ ...by, neurons: shard.sharedNeurons, expert: "shared" },
+      ...{ ...by, neurons: shard.sharedNeurons, ...shard.sharedOnGpu, expert: "shared" },
       adds: shard.addsExpertBiases,
     }),
     sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
-    scales: tensors.scales && place.vector(tensors.scales),
+    scales: tensors.scales && chooser.vector(tensors.scales),
     apart: planApart(place, tensors.apart),
     inputNorm: norm(place, tensors.inputNorm ?? null),
     companions: (tensors.companions ?? []).map((each) =>
@@ -277,6 +280,13 @@ export function forEachBlock(
   if (feedForward.kind === "dense") return visit(null, feedForward);
   feedForward.experts.forEach((expert, index) => visit(index, expert));
   if (feedForward.shared !== null) visit("shared", feedForward.shared);
+}
+
+/** What of the block's neurons is a GPU's. */
+export function onGpuOf(shard: Shard, expert: UnitShape["expert"]): OnGpu {
+  const { gpuOfStripe, neuronsOnGpu, sharedOnGpu, expertsOnGpu } = shard;
+  if (expert === null) return { gpuOfStripe, neuronsOnGpu };
+  return expert === "shared" ? sharedOnGpu : expertsOnGpu[expert % expertsOnGpu.length];
 }
 
 /** Which neurons of a block a rank owns. */

@@ -12,7 +12,7 @@ import { SECTOR_BYTES_MAX } from "../../io/mod.ts";
 import type { DenseTensors } from "../../model/types.ts";
 import type { Units } from "./plan_layer.ts";
 import type { MatrixLayout } from "./plan_types.ts";
-import type { Range, Shard } from "./shard.ts";
+import type { OnGpu, Range } from "./shard.ts";
 import type { StreamingSteps, StreamPlan } from "./stream_types.ts";
 
 /** How a packed model is to be run. */
@@ -112,16 +112,14 @@ export class UnitPlan implements Units {
     return unit < this.options.residentUnits ? null : this.options.units[unit];
   }
 
-  besideGpu(layer: number, { neurons, gpuOfStripe }: Shard): readonly Range[] | null {
-    const unit = this.#numbers.get(key(layer, null));
+  besideGpu(
+    layer: number,
+    expert: UnitShape["expert"],
+    { neurons, gpuOfStripe }: OnGpu & { readonly neurons: Range },
+  ): readonly Range[] | null {
+    const unit = this.#numbers.get(key(layer, expert));
     if (unit === undefined || gpuOfStripe === 0) return null;
-    const { order, stripes, neurons: count } = this.options.units[unit] as Partial<BundleUnit>;
-    if (order === undefined || stripes === undefined || count === undefined) return null;
-    const inStripe = count / stripes;
-    const own = order.filter((_, bundle) =>
-      bundle >= neurons.start && bundle < neurons.end && bundle % inStripe >= gpuOfStripe
-    );
-    return rangesOf(own.sort());
+    return leftOf(this.options.units[unit], neurons, gpuOfStripe);
   }
 
   /**
@@ -185,6 +183,30 @@ function streamPlan(
     gapBytes: options.gapBytes,
     steps,
   };
+}
+
+/** By the order of a unit: plans are made anew for each budget, and experts are many. */
+const left = new WeakMap<Uint32Array, Map<string, readonly Range[]>>();
+
+/** Neurons of a thread's bundles without the first ones of each stripe. */
+function leftOf(
+  { order, stripes, neurons: count }: UnitShape & Partial<Pick<BundleUnit, "order">>,
+  { start, end }: Range,
+  gpuOfStripe: number,
+): readonly Range[] | null {
+  if (order === undefined) return null;
+  const known = left.get(order) ?? new Map<string, readonly Range[]>();
+  left.set(order, known);
+  const name = `${start} ${end} ${gpuOfStripe}`;
+  const found = known.get(name);
+  if (found !== undefined) return found;
+  const inStripe = count / stripes;
+  const own = order.filter((_, bundle) =>
+    bundle >= start && bundle < end && bundle % inStripe >= gpuOfStripe
+  );
+  const ranges = rangesOf(own.sort());
+  known.set(name, ranges);
+  return ranges;
 }
 
 /** Ascending numbers as ranges. */

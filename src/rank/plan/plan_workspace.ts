@@ -20,7 +20,7 @@ import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_
 import { LONG_TOKENS } from "./weight_types.ts";
 import { routesOfToken } from "../../model/routes_of_token.ts";
 import { channelsOf, convolvedRows, inputRows, stateBytes, stateWorkspace } from "./plan_state.ts";
-import { besideGpu, lengthOf, type Range, type Shard } from "./shard.ts";
+import { lengthOf, type Range, type Shard, withoutGpus } from "./shard.ts";
 import {
   type LastingTensor,
   stepGraph,
@@ -363,7 +363,7 @@ export function widthsOf(
     keys: most(({ kvHeads }, { headDim }) => lengthOf(kvHeads) * headDim),
     merged: most(({ heads }, layer) => lengthOf(heads) * mergedHeadDim(layer)),
     neurons: most((shard) => Math.max(largestBlock(shard), lengthOf(shard.inputNumbers))),
-    listed: most((shard) => largestBlock({ ...shard, neurons: besideGpu(shard) })),
+    listed: most((shard) => largestBlock(withoutGpus(shard))),
     tokenInputs: most(({ inputLayers }) => lengthOf(inputLayers) * layerInputLength),
     states: {
       heads: most(({ stateHeads }) => lengthOf(stateHeads)),

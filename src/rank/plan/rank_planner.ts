@@ -172,7 +172,7 @@ export class RankPlanner implements Placer {
   }
 
   #layerInput(index: number) {
-    return layerInputOf(this.#in, index, this.#hasPredictors);
+    return layerInputOf(this.#in, index, { hasPredictors: this.#hasPredictors, arena: this });
   }
 
   inStage<T>(place: () => T): T {

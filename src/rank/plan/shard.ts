@@ -6,7 +6,8 @@ import { check, divCeil } from "../../base/check.ts";
 import { mergedHeadDim } from "../../model/latent.ts";
 import type { LayerConfig, ModelConfig } from "../../model/types.ts";
 import { BLOCK_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
-import { hotSegments, inSegments, inStripes, type NeuronSegment, shareOf } from "./hot_neurons.ts";
+import { hotSegments, inSegments, type NeuronSegment, shareOf } from "./hot_neurons.ts";
+import { denseInStripes, expertsInStripes, NONE_ON_GPU, wholeExperts } from "./in_stripes.ts";
 
 /** Half-open: start .. end-1. */
 export interface Range {
@@ -14,7 +15,19 @@ export interface Range {
   readonly end: number;
 }
 
-export interface Shard {
+/** What of a packed model's block is a GPU's. */
+export interface OnGpu {
+  /**
+   * The first so many neurons of each stripe, its most frequent ones, whoever owns the stripe; 0:
+   * none are. The GPU's ranges of neurons are counted, no places.
+   */
+  readonly gpuOfStripe: number;
+  /** How many of a thread's neurons that are: they lie nowhere but in the file. */
+  readonly neuronsOnGpu: number;
+}
+
+/** Of the dense block what is a GPU's, beside what there is of each kind of block. */
+export interface Shard extends OnGpu {
   readonly heads: Range;
   /** The key/value heads that `heads` read; neighbours may both own one at a border. */
   readonly kvHeads: Range;
@@ -25,19 +38,15 @@ export interface Shard {
   /** More of them, which it computes in some steps only: hot_neurons.ts. */
   readonly steppedNeurons: readonly SteppedNeurons[];
   /**
-   * Of a packed model: the first so many neurons of each stripe, its most frequent ones, are a
-   * GPU's, whoever owns the stripe; 0: none are. The GPU's `neurons` are counted, no places.
-   */
-  readonly gpuOfStripe: number;
-  /** How many of a thread's `neurons` that are: they lie nowhere but in the file. */
-  readonly neuronsOnGpu: number;
-  /**
    * Of an expert: expert e's are number e modulo the length. Where the parts differ in size, every
    * rank has the large one of some experts.
    */
   readonly expertNeurons: readonly Range[];
+  /** As many as `expertNeurons`. */
+  readonly expertsOnGpu: readonly OnGpu[];
   /** Of the expert that every token uses. */
   readonly sharedNeurons: Range;
+  readonly sharedOnGpu: OnGpu;
   /** Of what goes along with experts. */
   readonly companionNeurons: Range;
   /** It adds the biases of experts' down: one rank does. */
@@ -88,8 +97,23 @@ export interface ColumnBlocks {
 }
 
 /** A thread's neurons as it counts them: those that are left of its range beside a GPU's. */
-export function besideGpu({ neurons, neuronsOnGpu }: Pick<Shard, "neurons" | "neuronsOnGpu">) {
+export function besideGpu(
+  { neurons, neuronsOnGpu }: { readonly neurons: Range; readonly neuronsOnGpu: number },
+): Range {
   return { start: neurons.start, end: neurons.end - neuronsOnGpu };
+}
+
+/** A thread's shard with the neurons that are left of its blocks. */
+export function withoutGpus(shard: Shard): Shard {
+  const { expertNeurons, expertsOnGpu, sharedNeurons, sharedOnGpu } = shard;
+  return {
+    ...shard,
+    neurons: besideGpu(shard),
+    expertNeurons: expertNeurons.map((neurons, turn) =>
+      besideGpu({ ...expertsOnGpu[turn], neurons })
+    ),
+    sharedNeurons: besideGpu({ ...sharedOnGpu, neurons: sharedNeurons }),
+  };
 }
 
 /**
@@ -123,8 +147,9 @@ export function planShards(
       stateHeads: cutStates(config, { parts, part, block: blocks.states ?? 1 }),
       neurons: neuronsOf(config.feedForwardLength, { stripe: stripes?.dense }),
       steppedNeurons: [],
-      gpuOfStripe: 0,
-      neuronsOnGpu: 0,
+      ...NONE_ON_GPU,
+      expertsOnGpu: Array.from({ length: rankCount }, () => NONE_ON_GPU),
+      sharedOnGpu: NONE_ON_GPU,
       expertNeurons: Array.from({ length: rankCount }, (_, turn) =>
         cutNeurons(feedForwardLength, {
           ...own,
@@ -174,9 +199,11 @@ function planBesideGpu(
       segments: segmentsBeside(config, { blocks, gpu }),
       cut: (all, part) => cutWithin(all, { parts, part, blocks }),
     })
-    : inStripes(total, { stripe: blocks.stripes.dense, share: gpu.neurons[0] });
+    : denseInStripes(total, { stripe: blocks.stripes.dense, share: gpu.neurons[0] });
   const outputRows = gpu.hasOutput ? 0 : vocabSize;
-  const experts = ofExperts(config, gpu.neurons[0] === 1 && blocks.stripes === undefined);
+  const experts = blocks.stripes === undefined
+    ? wholeExperts(config, gpu.neurons[0] === 1)
+    : expertsInStripes(config, { stripes: blocks.stripes, share: gpu.neurons[0] });
   const stateHeads = { start: 0, end: gpu.heads === 1 ? config.stateSpace?.headCount ?? 0 : 0 };
   const ordinary = planShards(config, { rankCount: parts, contextLength, blocks });
   const cpu = ordinary.map((shard, part): Shard => ({
@@ -185,7 +212,7 @@ function planBesideGpu(
     stateHeads: lengthOf(stateHeads) > 0 ? NOTHING : shard.stateHeads,
     ...neurons.cpu(part, shard),
     vocab: cut(outputRows, { parts, part, unit: 1 }),
-    ...experts.cpu,
+    ...experts.cpu(shard),
   }));
   return [...cpu, {
     ...headsOf(config, { start: headBorder, end: headCount }),
@@ -199,26 +226,6 @@ function planBesideGpu(
     vocab: { start: outputRows, end: vocabSize },
     positions: NOTHING,
   }];
-}
-
-type ExpertShare = Pick<Shard, "expertNeurons" | "sharedNeurons" | "addsExpertBiases">;
-
-/** What differs from a shard without a GPU: experts are whole on one side or the other. */
-function ofExperts(
-  { experts }: ModelConfig,
-  areGpus: boolean,
-): { cpu: Partial<ExpertShare>; gpu: ExpertShare } {
-  const none = { expertNeurons: [NOTHING], sharedNeurons: NOTHING, addsExpertBiases: false };
-  if (!areGpus || experts === null) return { cpu: {}, gpu: none };
-  const { feedForwardLength, sharedFeedForwardLength } = experts;
-  return {
-    cpu: none,
-    gpu: {
-      expertNeurons: [{ start: 0, end: feedForwardLength }],
-      sharedNeurons: { start: 0, end: sharedFeedForwardLength },
-      addsExpertBiases: true,
-    },
-  };
 }
 
 /** Query heads with the key/value heads that they read. */

@@ -132,14 +132,6 @@ export class Streaming {
     for (const split of this.#splits) split.follow(sequences);
   }
 
-  /** The column of down that each own neuron of a layer's dense block has; null: its number. */
-  columnsOf(layer: number): Uint32Array | null {
-    const { feedForward } = this.#input.plan.layers[layer];
-    if (feedForward === null || feedForward.kind === "experts") return null;
-    const own = feedForward.unit === null ? undefined : this.#units.get(feedForward.unit);
-    return own?.columns ?? null;
-  }
-
   /** For blocks that one token lists. */
   get neurons(): StreamedBlock {
     return this.#neurons!;
