@@ -34,6 +34,53 @@ export interface ChosenKernels {
     scratch: number,
   ): void;
   /**
+   * scores f32 [heads, stride] = of each block of so many of the positions 0 .. positions-1 the
+   * largest product of a head's query with a key, in a cache as above; of the last so many blocks
+   * Infinity. Blocks are of 32 positions each, or several times as many. q f32 [heads, headDim];
+   * headDim % 4 == 0. stride ≥ blocks. scratch: attention_scratch_bytes(1, heads, heads, headDim).
+   */
+  score_blocks_i16(
+    q: number,
+    keys: number,
+    table: number,
+    blocks: number,
+    positions: number,
+    heads: number,
+    headDim: number,
+    blockPositions: number,
+    lastBlocks: number,
+    scores: number,
+    stride: number,
+    scratch: number,
+  ): void;
+  /** The same over an f32 cache. */
+  score_blocks_f32(
+    q: number,
+    keys: number,
+    table: number,
+    blocks: number,
+    positions: number,
+    heads: number,
+    headDim: number,
+    blockPositions: number,
+    lastBlocks: number,
+    scores: number,
+    stride: number,
+    scratch: number,
+  ): void;
+  /**
+   * toTable u32 [k · each] = the numbers that a table u32 [count] has for the blocks list u32 [k],
+   * of which each is `each` neighbours in it; what it has no numbers for has the last one.
+   */
+  list_blocks(
+    table: number,
+    count: number,
+    list: number,
+    k: number,
+    each: number,
+    toTable: number,
+  ): void;
+  /**
    * list u32 [k] = the positions of the k largest of scores f32 [n], ascending; of equal ones the
    * first. k ≤ n. scratch: choose_scratch_bytes() bytes.
    */

@@ -182,7 +182,7 @@ export interface Family {
   readonly indexer: {
     readonly pairs: IndexerConfig["pairs"];
     readonly mayShare: boolean;
-    /** Of blocks of them, by heads: in contexts of all blocks. */
+    /** Of blocks of them, each key/value head for itself, behind the leading dense layers. */
     readonly ofBlocks?: true;
   } | null;
   /**

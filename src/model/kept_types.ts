@@ -50,6 +50,32 @@ export interface IndexerTensors {
 }
 
 /**
+ * What chooses blocks of keys, neighbouring positions, for each token and key/value head ("MiniMax
+ * Sparse Attention", MiniMax 2026): those in which its query's largest product with a key is
+ * largest, and the last ones, the token's own among them, whatever is in them. All heads share one
+ * key a token, which the cache keeps. Queries and keys are normalised and turned as heads' are.
+ */
+export interface BlockIndexerConfig {
+  /** Dimensions of a query and of a key, of which those that heads turn come first. */
+  readonly headDim: number;
+  /** Positions of a block, and blocks that a token attends to. */
+  readonly blockPositions: number;
+  readonly blockCount: number;
+  /** Of these the last ones, which are chosen unseen. */
+  readonly lastBlocks: number;
+}
+
+/** Its weights. */
+export interface BlockIndexerTensors {
+  /** [kvHeads · headDim, d] and [headDim, d]. */
+  readonly query: MatrixTensor;
+  readonly key: MatrixTensor;
+  /** [headDim] each: of each head. */
+  readonly queryNorm: VectorTensor;
+  readonly keyNorm: VectorTensor;
+}
+
+/**
  * Layers that keep a state of a sequence instead of, or beside, keys and values: a selective state
  * space (Gu & Dao 2023, "Mamba"; Dao & Gu 2024, "Transformers are SSMs"). Channels, after a short
  * convolution, each write into a state of their own and read from it.

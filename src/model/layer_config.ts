@@ -15,6 +15,14 @@ export function hasUnevenNeurons({ layers, feedForwardLength }: ModelConfig): bo
   );
 }
 
+/** Keys that a token attends to at most where layers choose some; Infinity: none does. */
+export function chosenKeyCount(
+  { indexer, blockIndexer }: Pick<ModelConfig, "indexer" | "blockIndexer">,
+): number {
+  if (blockIndexer === undefined) return indexer?.keyCount ?? Infinity;
+  return blockIndexer.blockCount * blockIndexer.blockPositions;
+}
+
 /** Positions are counted in 31 bits. */
 const POSITIONS_MAX = 2 ** 31;
 

@@ -33,6 +33,8 @@ export interface LayerConfig {
    * has chosen. Left out: to all that it sees.
    */
   readonly choosesKeys?: "own" | "before";
+  /** The same of blocks of keys, which each key/value head chooses. Left out: none does. */
+  readonly choosesBlocks?: true;
   /** It keeps a state space. Left out: it does not. */
   readonly hasStates?: true;
   /** False: it has no neurons. Left out: it has. */

@@ -37,6 +37,8 @@ export type {
   AltUpTensors,
   ApartTensors,
   AttentionGate,
+  BlockIndexerConfig,
+  BlockIndexerTensors,
   DenseTensors,
   ExpertsConfig,
   ExpertTensors,

@@ -19,6 +19,8 @@ import type { ScoreBiases } from "./score_biases.ts";
 import type { Pooling, RankerTensors, TextHeadTensors } from "./text_head_types.ts";
 import type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling } from "./rope_types.ts";
 import type {
+  BlockIndexerConfig,
+  BlockIndexerTensors,
   FinchTensors,
   IndexerConfig,
   IndexerTensors,
@@ -39,7 +41,7 @@ export type { Pooling, RankerTensors, TextHeadTensors };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
 export type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling };
 export type { PatchesConfig, ProjectorConfig, ProjectorTensors };
-export type { IndexerConfig, IndexerTensors };
+export type { BlockIndexerConfig, BlockIndexerTensors, IndexerConfig, IndexerTensors };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
 export type { FinchTensors, KeyDeltaTensors, NeuronGateTensors, TimeMixTensors };
 
@@ -86,6 +88,8 @@ export interface ModelConfig {
   readonly latent: LatentConfig | null;
   /** Chooses keys of latents, where layers say so. Left out: all are attended to. */
   readonly indexer?: IndexerConfig;
+  /** Chooses blocks of keys, where layers say so. Left out: all are attended to. */
+  readonly blockIndexer?: BlockIndexerConfig;
   /** Null: no layer keeps a state space. */
   readonly stateSpace: StateSpaceConfig | null;
   /** Null: there is one residual stream. */
@@ -290,6 +294,8 @@ export interface LayerTensors {
    * turned part, `value` those of the latent, a head of `query` those of the plain part first.
    */
   readonly latent: LatentTensors | null;
+  /** Of a layer that chooses blocks of keys. Left out: it does not. */
+  readonly blockIndexer?: BlockIndexerTensors;
   readonly queryNorm: HeadNormTensors | null;
   readonly keyNorm: HeadNormTensors | null;
   readonly valueNorm: HeadNormTensors | null;

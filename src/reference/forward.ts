@@ -23,6 +23,7 @@ import {
 import { capLogits, clamp } from "./activation_ops.ts";
 import { addBypass, correctStreams, endStreams, guessStreams, startStreams } from "./alt_up.ts";
 import { ReferenceBlocks } from "./blocks.ts";
+import { blockKeys, chosenBlocks } from "./block_indexer.ts";
 import { byDistance } from "./by_distance.ts";
 import { shortConvolution } from "./convolution.ts";
 import { embedTokens } from "./embed.ts";
@@ -308,7 +309,6 @@ export class ReferenceModel {
       cache.keys = append(cache.keys, kept * keyDim, k);
       cache.values = append(cache.values, kept * valueDim, v);
     }
-    const chosen = this.#choose(h, index, place);
     const heads = attention({ q, k: cache.keys, v: cache.values }, {
       p0: place.fromPosition,
       heads: headCount,
@@ -322,7 +322,7 @@ export class ReferenceModel {
       chunk: layers[index].attentionChunk,
       ahead: positionsAhead(this.config, index),
       lastOf: (position) => lastSeenBy(position, place.given),
-      listOf: (t) => chosen && chosen[t],
+      ...this.#choose(h, index, place),
       ...byDistance(this.config, headCount, this.#weights),
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
@@ -331,21 +331,26 @@ export class ReferenceModel {
     return blocks.project(blocks.innerNorm(gated, tensors.innerNorm), tensors.attentionOutput!);
   }
 
-  /** The positions that each new token attends to; null: all. */
+  /** The positions that each new token attends to; nothing: all. */
   #choose(h: Float64Array, index: number, { fromPosition, rotations }: Place) {
-    const { indexer: config, layers, ropes } = this.config;
-    const { choosesKeys, rope } = layers[index];
+    const { indexer, layers, ropes } = this.config;
+    const { choosesKeys, choosesBlocks, rope } = layers[index];
     const { latent } = this.#tensors.layers[index];
-    if (choosesKeys === undefined) return null;
-    if (choosesKeys === "before") return this.#chosen;
     const cache = this.#caches[index];
-    const input = {
-      ...{ config: config!, tensors: latent!.indexer!, weights: this.#weights, h },
-      short: queryInput(h, latent!, this.#parts),
-      ...{ rotation: rotations[rope!], rope: ropes[rope!] },
-    };
-    cache.indexed = append(cache.indexed, fromPosition * config!.headDim, indexedKeys(input));
-    return this.#chosen = chosenKeys(cache.indexed, input);
+    if (!choosesKeys && !choosesBlocks) return {};
+    const input = { weights: this.#weights, h, rotation: rotations[rope!], rope: ropes[rope!] };
+    if (choosesBlocks) {
+      const of = { ...input, config: this.config, layer: this.#tensors.layers[index] };
+      cache.indexed = append(cache.indexed, ...blockKeys(of, fromPosition));
+      return { listOf: chosenBlocks(cache.indexed, of) };
+    }
+    if (choosesKeys === "own") {
+      const short = queryInput(h, latent!, this.#parts);
+      const of = { ...input, config: indexer!, tensors: latent!.indexer!, short };
+      cache.indexed = append(cache.indexed, fromPosition * indexer!.headDim, indexedKeys(of));
+      this.#chosen = chosenKeys(cache.indexed, of);
+    }
+    return { listOf: (t: number) => this.#chosen[t] };
   }
 
   get #parts() {

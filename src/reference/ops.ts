@@ -242,8 +242,11 @@ export interface AttentionShape {
   readonly biasOf?: (head: number, distance: number) => number;
   /** A token sees so many of the cache's positions behind its own; left out: none. */
   readonly ahead?: number;
-  /** The positions that new token t sees, whatever the others say; null: those. Left out: those. */
-  readonly listOf?: (t: number) => Iterable<number> | null;
+  /**
+   * The positions that new token t sees by a key/value head, whatever the others say; null: those.
+   * Left out: those.
+   */
+  readonly listOf?: (t: number, kvHead: number) => Iterable<number> | null;
   /** The last position that a token sees at least; left out: its own. */
   readonly lastOf?: (position: number) => number;
 }
@@ -273,10 +276,11 @@ export function attention(
     const first = chunk === 0 ? oldest : own - own % chunk;
     const end = chunk === 0 ? positions : Math.min(first + chunk, positions);
     const last = Math.min(Math.max(own + ahead, shape.lastOf?.(own) ?? 0), end - 1);
-    const seen = [...shape.listOf?.(t) ?? range(first, last)];
+    const all = range(first, last);
     for (let h = 0; h < heads; h++) {
       const head = (t * heads + h) * headDim;
       const kvHead = Math.floor((h + headOffset) / groupSize);
+      const seen = [...shape.listOf?.(t, kvHead) ?? all];
       const mixed = (t * heads + h) * valueDim;
       const cached = (p: number) => p * kvHeads + kvHead;
       const scores = [];

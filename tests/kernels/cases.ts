@@ -7,6 +7,7 @@ import type { Kernels } from "../../wasm/mod.ts";
 import type { TestArena } from "./arena.ts";
 import { activationCases } from "./cases_activations.ts";
 import { attentionCases } from "./cases_attention.ts";
+import { blockCases } from "./cases_blocks.ts";
 import { chosenCases } from "./cases_chosen.ts";
 import { columnCases } from "./cases_columns.ts";
 import { convolutionCases } from "./cases_convolution.ts";
@@ -49,6 +50,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   ...floatMatmulCases,
   ...attentionCases,
   ...chosenCases,
+  ...blockCases,
   ...convolutionCases,
   ...deltaScanCases,
   ...keyedStateCases,

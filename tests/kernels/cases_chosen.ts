@@ -32,7 +32,7 @@ function scratchOf(arena: TestArena): number {
 }
 
 /** A sequence in a cache of one head, in blocks in reverse, of which one is no one's. */
-function cacheOf(
+export function cacheOf(
   arena: TestArena,
   type: CacheType,
   { x, headDim, what }: { x: Float32Array; headDim: number; what: "keys" | "values" },

@@ -29,7 +29,6 @@ export const EXPECTED_SINGULAR: Readonly<Record<keyof typeof SINGULAR_FAMILIES, 
     feedForward: {
       ...{ activation: "swiglu7", isGated: true, activatesUp: false, firingThreshold: 0 },
     },
-    contextLength: 128,
   },
   "cogvlm": { ...NEOX, headCountKv: 4 },
   "nanbeige": { blockCount: 6 },

@@ -48,21 +48,48 @@ Deno.test("unitSources() refuses layers that are used several times", () => {
   assertThrows(() => unitSources(read("nanbeige", {})), UnsupportedModelError, message);
 });
 
-Deno.test("describeModel() has MiniMax M3 attend to all keys in contexts of all blocks", () => {
-  const file = parseGguf(tinyModel({ architecture: "minimax-m3" }));
-  const length = (contextLength?: number, blocks = 4) =>
-    describeModel(withMetadata(file, { "minimax-m3.attention.indexer.top_k": blocks }), {
-      contextLength,
-    }).config.contextLength;
-  assertEquals([length(), length(128), length(5), length(256, 9)], [128, 128, 128, 256]);
-  for (const context of [129, 256]) {
-    assertThrows(() => length(context), UnsupportedModelError, "beyond 128");
+Deno.test("describeModel() has MiniMax M3 choose blocks of keys where there are more than it chooses", () => {
+  const tiny = parseGguf(tinyModel({ architecture: "minimax-m3" }));
+  const file = withMetadata(tiny, { "minimax-m3.attention.indexer.top_k": 4 });
+  const at = (contextLength?: number) => describeModel(file, { contextLength });
+  for (const context of [undefined, 129]) {
+    const { config: { blockIndexer, contextLength, layers }, tensors } = at(context);
+    assertEquals(contextLength, 256);
+    const blocks = { blockPositions: 32, blockCount: 4, lastBlocks: 1 };
+    assertEquals(blockIndexer, { headDim: 32, ...blocks });
+    // Those behind the leading dense one do.
+    assertEquals(layers.map(({ choosesBlocks = false }) => choosesBlocks), [false, true, true]);
+    const indexers = tensors.layers.map(({ blockIndexer: own }) => own?.query.rows);
+    assertEquals(indexers, [undefined, 64, 64]);
   }
-  for (const key of ["top_k", "block_size"]) {
-    const name = `attention.indexer.${key}`;
-    assertThrows(() => read("minimax-m3", { [name]: undefined }), ModelFormatError, name);
-    assertThrows(() => read("minimax-m3", { [name]: 0 }), ModelFormatError, name);
+  const { config, tensors } = at(128);
+  assertEquals([config.blockIndexer, config.layers[1].choosesBlocks], [undefined, undefined]);
+  assertEquals(tensors.layers[1].blockIndexer, undefined);
+});
+
+Deno.test("describeModel() refuses blocks of keys that no kernel or no layer fits", () => {
+  const of = (changes: Record<string, GgufValue | undefined>) => () =>
+    read(
+      "minimax-m3",
+      Object.fromEntries(
+        Object.entries({ "indexer.top_k": 4, ...changes })
+          .map(([key, value]) => [`attention.${key}`, value]),
+      ),
+    );
+  for (const key of ["top_k", "block_size", "key_length", "local_blocks", "head_count"]) {
+    for (const value of [undefined, 0, -1, 2 ** 31, "no"]) {
+      assertThrows(of({ [`indexer.${key}`]: value }), ModelFormatError, `indexer.${key}`);
+    }
   }
+  // Its own block is one of them, heads are those of keys, and what is turned has room.
+  assertThrows(of({ "indexer.local_blocks": 5 }), ModelFormatError, "local_blocks");
+  assertThrows(of({ "indexer.head_count": 3 }), ModelFormatError, "key/value heads, 2");
+  assertThrows(of({ "indexer.key_length": 12 }), ModelFormatError, "16 or more");
+  assertThrows(of({ "indexer.key_length": 36 }), ModelFormatError, "indexer.q_proj");
+  for (const odd of [{ "indexer.key_length": 34 }, { "indexer.block_size": 48 }]) {
+    assertThrows(of(odd), UnsupportedModelError, "use a context of at most");
+  }
+  assertThrows(of({ causal: false }), UnsupportedModelError, "at most 128 tokens");
 });
 
 Deno.test("describeModel() refuses companions that no groups have", () => {

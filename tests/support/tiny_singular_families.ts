@@ -81,7 +81,8 @@ export const SINGULAR_FAMILIES = {
       "expert_weights_norm": bool(true),
       "attention.indexer.head_count": u32(2),
       "attention.indexer.key_length": u32(32),
-      "attention.indexer.top_k": u32(4),
+      // As many blocks as a context has: chosen_blocks_test.ts has others.
+      "attention.indexer.top_k": u32(8),
       "attention.indexer.block_size": u32(32),
       "attention.indexer.local_blocks": u32(1),
     },

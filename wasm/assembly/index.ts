@@ -69,6 +69,7 @@ export {
   score_positions_f32,
   score_positions_i16,
 } from "./indexer";
+export { list_blocks, score_blocks_f32, score_blocks_i16 } from "./block_scores";
 export { gather_positions_f32, gather_positions_i16 } from "./gather_positions";
 export { scan_deltas_f32 } from "./delta_scan";
 export { prepare_added_f32, scan_added_f32, shift_rows_f32 } from "./added_states";

@@ -1,4 +1,7 @@
-/** MiniMax M3: gpt-oss's neurons, the first layers dense, an expert that all tokens use. */
+/**
+ * MiniMax M3: gpt-oss's neurons, the first layers dense, an expert that all tokens use, blocks of
+ * keys that heads choose.
+ */
 import { COMMON, type Family } from "../family.ts";
 
 /** The family `general.architecture = "minimax-m3"`. */

@@ -13,7 +13,8 @@ import { readExperts } from "./read_experts.ts";
 import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
 import { convolvingLayers, readHeadCount, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
-import { choosingLayers, readContext, readIndexer } from "./read_indexer.ts";
+import { readBlockChoice } from "./read_block_indexer.ts";
+import { readChoice } from "./read_indexer.ts";
 import { readGivenParts } from "./read_given_parts.ts";
 import { readGuess, withGuessingLayer } from "./read_guess.ts";
 import { isEncoder } from "./read_is_encoder.ts";
@@ -78,9 +79,8 @@ export function readConfig(
     : readHeads(keys, family, { embeddingLength, blockCount });
   const scaleShape = { ...heads, embeddingLength, blockCount };
   refuseObstacle(family, scaleShape);
-  const contextLength = readContext(keys, family, options);
+  const contextLength = keys.integer("context_length", { min: 1 });
   const usedContext = readUsedContext(family, contextLength, options);
-  const indexer = readIndexer(keys, family, { usedContext, latent: heads.latent });
   const vocabSize = readVocabSize(file, keys);
   const experts = readExperts(file, keys, family, { blockCount, vocabSize });
   const { ropes, layers } = readLayers(file, keys, family, {
@@ -106,8 +106,8 @@ export function readConfig(
     ropes,
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
     ...guess && { guess, blockCount: walked, layers: withGuessingLayer(own) },
-    ...indexer &&
-      { indexer, layers: choosingLayers(keys, family, { layers: own, blockCount: walked }) },
+    ...readChoice(keys, family, { ...heads, usedContext, layers: own, blockCount: walked }),
+    ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
     ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,

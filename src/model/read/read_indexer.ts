@@ -4,7 +4,7 @@
  */
 import { UnsupportedModelError } from "../../base/errors.ts";
 import type { Family } from "../family.ts";
-import type { IndexerConfig, LatentConfig, LayerConfig } from "../types.ts";
+import type { IndexerConfig, LatentConfig, LayerConfig, ModelConfig } from "../types.ts";
 import { type Hyperparameters, isListFor } from "./hyperparameters.ts";
 
 /** Which layers have an indexer of their own, where the family lets others go without. */
@@ -21,16 +21,34 @@ const SHARED_CONTEXT = 1048576;
 const LEADING_LAYERS = 2;
 const LAYERS_OF_A_CHOICE = 4;
 
+/** What an indexer may be for. */
+interface ChoiceInput {
+  readonly usedContext: number;
+  readonly latent: LatentConfig | null;
+  readonly layers: readonly LayerConfig[];
+  /** Of the layers those that do not guess. */
+  readonly blockCount: number;
+}
+
 /**
- * Null: the family has none, or the context is no longer than what an indexer chooses, which is all
- * of it then.
+ * Nothing: the family has none, or the context is no longer than what an indexer chooses, which is
+ * all of it then.
  * @throws {ModelFormatError} when a key is missing, out of range, or contradicts another.
  * @throws {UnsupportedModelError} when the width of keys has no kernel.
  */
-export function readIndexer(
+export function readChoice(
+  keys: Hyperparameters,
+  family: Family,
+  input: ChoiceInput,
+): Pick<ModelConfig, "indexer"> & Partial<Pick<ModelConfig, "layers">> {
+  const indexer = readIndexer(keys, family, input);
+  return indexer === null ? {} : { indexer, layers: choosingLayers(keys, family, input) };
+}
+
+function readIndexer(
   keys: Hyperparameters,
   { indexer }: Family,
-  { usedContext, latent }: { readonly usedContext: number; readonly latent: LatentConfig | null },
+  { usedContext, latent }: ChoiceInput,
 ): IndexerConfig | null {
   if (indexer === null || latent === null) return null;
   const keyCount = keys.integer("attention.indexer.top_k", { min: 1 });
@@ -57,34 +75,13 @@ export function readIndexer(
 }
 
 /**
- * Tokens of the trained context, and no more than there are keys to choose from where blocks are
- * chosen: of that many all are.
- * @throws {UnsupportedModelError} when more will be used.
- */
-export function readContext(
-  keys: Hyperparameters,
-  { indexer, architecture }: Family,
-  { contextLength: used = 0 }: { readonly contextLength?: number },
-): number {
-  const trained = keys.integer("context_length", { min: 1 });
-  if (!indexer?.ofBlocks) return trained;
-  const blocks = keys.integer("attention.indexer.top_k", { min: 1 });
-  const most = blocks * keys.integer("attention.indexer.block_size", { min: 1 });
-  if (used <= most) return Math.min(trained, most);
-  throw new UnsupportedModelError(
-    `Cannot use ${used} tokens of context: beyond ${most} this ${architecture} model chooses ` +
-      "blocks of keys, which this version does not compute: use a shorter context",
-  );
-}
-
-/**
  * The layers, of which those that attend choose keys, or use those that the last one before them
  * has chosen. The one that guesses is no part of the choice: it sees all.
  */
-export function choosingLayers(
+function choosingLayers(
   keys: Hyperparameters,
   { indexer }: Family,
-  { layers, blockCount }: { readonly layers: readonly LayerConfig[]; readonly blockCount: number },
+  { layers, blockCount }: ChoiceInput,
 ): readonly LayerConfig[] {
   const choose = indexer?.mayShare ? choosersOf(keys, blockCount) : null;
   return layers.map((layer, index) =>

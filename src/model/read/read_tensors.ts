@@ -8,6 +8,7 @@ import { Hyperparameters } from "./hyperparameters.ts";
 import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
 import { mergedHeadDim } from "../latent.ts";
 import { altUpTensors, layerAltUpTensors } from "./read_alt_up.ts";
+import { blockIndexerTensors } from "./read_block_indexer.ts";
 import { readAllBlockCount } from "./read_config.ts";
 import { convolutionTensors } from "./read_convolution.ts";
 import { configOf } from "../layer_config.ts";
@@ -252,6 +253,7 @@ function attentionTensors(reader: LayerReader) {
   const columns = headCount * mergedHeadDim(reader.config);
   return {
     ...queryKeyValue(reader),
+    ...blockIndexerTensors(reader),
     queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
     keyNorm: hasKeys ? headNorm(reader, "attn_k_norm.weight", headCountKv) : null,
     valueNorm: family.normalizesValues && hasKeys ? { span: "head" as const, weight: null } : null,

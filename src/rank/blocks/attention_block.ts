@@ -14,6 +14,7 @@ import {
 import { ALL_AHEAD } from "../../model/layer_config.ts";
 import { tableBlocks } from "../plan/kv_bytes.ts";
 import { HEADS, rootFactors, weigh } from "../step/inner_norms.ts";
+import { BlockChooser } from "./block_chooser.ts";
 import { KeyChooser } from "./key_chooser.ts";
 import { LatentHeads } from "./latent_heads.ts";
 import type { HeadNorm } from "../bound/bound_norm.ts";
@@ -33,6 +34,8 @@ export class AttentionBlock {
   readonly #latents: LatentHeads | null;
   /** Null: all keys are attended to. */
   readonly #chooser: KeyChooser | null;
+  /** The same of blocks of keys. */
+  readonly #blockChooser: BlockChooser | null;
   readonly #attendingTokens: number;
   /** The first own head's number in the model. */
   readonly #firstHead: number;
@@ -56,6 +59,7 @@ export class AttentionBlock {
     this.#chooser = config.indexer && state.plan.workspaces.every(({ indexer }) => indexer !== null)
       ? new KeyChooser(state, { config: config.indexer, memories: by.memories })
       : null;
+    this.#blockChooser = config.blockIndexer ? new BlockChooser(state, config.blockIndexer) : null;
     const { residual } = by;
     this.#latents = config.latent &&
       new LatentHeads(state, { residual, chooser: this.#chooser }, config.latent);
@@ -83,6 +87,7 @@ export class AttentionBlock {
     if (gate !== null) {
       project(kernels, gate.matrix, x, n, space.attentionGate, plan.strides.attention);
     }
+    if (layer.blockIndexer !== null) this.#blockChooser!.project(layer, layer.blockIndexer, x);
     if (config.projectionClamp > 0) this.#clamp(layer);
   }
 
@@ -119,7 +124,7 @@ export class AttentionBlock {
     if (!layer.hasKeys) return;
     if (layer.rope !== null) this.#rotateHeads(layer.rope, key, kvHeadCount, headDim);
     if (second !== null) this.#rotateHeads(second, key, kvHeadCount, headDim);
-    if (layer.choosesKeys && headCount > 0) this.#chooser!.rotate(layer);
+    if (layer.choosesKeys && headCount > 0) this.#chooserOf(layer).rotate(layer);
   }
 
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
@@ -127,7 +132,7 @@ export class AttentionBlock {
     const { kernels, space, plan: { kvType, kvBlocks }, segments, segmentCount } = this.#state;
     const { headDim, valueDim, kvHeadCount: heads } = layer;
     if (heads === 0 || !layer.hasKeys) return;
-    if (layer.choosesKeys) this.#chooser!.remember(layer);
+    if (layer.choosesKeys) this.#chooserOf(layer).remember(layer);
     const width = heads * headDim;
     const isInteger = kvType === "i16";
     const storeKeys = isInteger ? kernels.store_keys_i16 : kernels.store_keys_f32;
@@ -158,7 +163,7 @@ export class AttentionBlock {
     const width = headCount * headDim;
     let { query } = space;
     let attention = latent === null ? space.attention : space.latent!.mixed;
-    if (layer.choosesKeys) this.#chooser!.attend(layer);
+    if (layer.choosesKeys) this.#chooserOf(layer).attend(layer);
     const slopes = config.alibiMaxBias > 0 ? space.slopes + 4 * this.#firstHead : 0;
     const biases = config.scoreBiases ? space.slopes + 4 * BIAS_SPAN * this.#firstHead : 0;
     const outStride = latent === null ? plan.strides.attention : headCount * valueDim;
@@ -206,6 +211,10 @@ export class AttentionBlock {
       query += (end - whole) * width * 4;
       attention += (end - whole) * outStride * 4;
     }
+  }
+
+  #chooserOf({ blockIndexer }: Layer): KeyChooser | BlockChooser {
+    return blockIndexer === null ? this.#chooser! : this.#blockChooser!;
   }
 
   /** Address of the table of a sequence's blocks. */

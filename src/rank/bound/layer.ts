@@ -1,6 +1,6 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
 import { cachedValueDim } from "../../model/latent.ts";
-import { ALL_AHEAD, configOf, positionsAhead } from "../../model/layer_config.ts";
+import { ALL_AHEAD, chosenKeyCount, configOf, positionsAhead } from "../../model/layer_config.ts";
 import type { LayerConfig, ModelConfig } from "../../model/types.ts";
 import { bindAltUp, type LayerAltUp } from "./bound_alt_up.ts";
 import { floats } from "./arena_views.ts";
@@ -15,6 +15,7 @@ import {
 } from "./bound_blocks.ts";
 import { addressOf, bindHeadNorm, bindNorm, type HeadNorm, type Norm } from "./bound_norm.ts";
 import type { InnerNorm } from "../step/inner_norms.ts";
+import { bindBlockIndexer, type BlockIndexerMatrices } from "./bound_block_indexer.ts";
 import { bindLatent, type LatentMatrices } from "./bound_latent.ts";
 import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type { GatePlan } from "../plan/plan_gate.ts";
@@ -93,6 +94,8 @@ export interface Layer {
   readonly seesAllBefore: number;
   /** Null: query, key and value are all there is. */
   readonly latent: LatentMatrices | null;
+  /** Null: it chooses no blocks of keys. */
+  readonly blockIndexer: BlockIndexerMatrices | null;
   readonly queryNorm: HeadNorm | null;
   readonly keyNorm: HeadNorm | null;
   readonly valueNorm: HeadNorm | null;
@@ -167,6 +170,7 @@ export function bindLayer(
   const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
   const attentionGate = plan.attentionGate &&
     { ...plan.attentionGate, matrix: matrixOf(plan.attentionGate.matrix) };
+  const blockIndexer = plan.blockIndexer && bindBlockIndexer(plan.blockIndexer);
   const { headCount, headCountKv, headDim } = configOf(config, index);
   const groupSize = headCount / headCountKv;
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, headDim);
@@ -184,15 +188,14 @@ export function bindLayer(
     ...{ rope: own.rope, queryRope: own.queryRope ?? own.rope },
     secondRope: own.secondRope ?? null,
     normalizesTurned: config.normalizesTurnedHeads,
-    headCount: lengthOf(plan.heads),
-    kvHeadCount: lengthOf(plan.kvHeads),
+    ...{ headCount: lengthOf(plan.heads), kvHeadCount: lengthOf(plan.kvHeads) },
     ...{ headDim, valueDim: cachedValueDim(configOf(config, index)), groupSize },
     hasKeys: plan.keysOf === null,
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
-    attentionNorm: bindNorm(plan.attentionNorm),
-    ...{ query, key, value },
-    projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8),
-    ...bindChoice(own, config),
+    ...{ attentionNorm: bindNorm(plan.attentionNorm), query, key, value },
+    projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8) ||
+      (blockIndexer?.readsQ8 ?? false),
+    ...{ ...bindChoice(own, config), blockIndexer },
     latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
     ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
     valueNorm: headNorm(plan.valueNorm),
@@ -229,11 +232,11 @@ export function bindLayer(
 }
 
 function bindChoice(
-  { choosesKeys }: LayerConfig,
-  { indexer }: ModelConfig,
+  { choosesKeys, choosesBlocks }: LayerConfig,
+  config: ModelConfig,
 ): Pick<Layer, "choosesKeys" | "seesAllBefore"> {
-  if (choosesKeys === undefined) return { choosesKeys: false, seesAllBefore: ALL_AHEAD };
-  return { choosesKeys: true, seesAllBefore: indexer!.keyCount };
+  const chooses = choosesKeys !== undefined || choosesBlocks === true;
+  return { choosesKeys: chooses, seesAllBefore: chooses ? chosenKeyCount(config) : ALL_AHEAD };
 }
 
 function bindCache(

@@ -10,7 +10,7 @@ import {
 import type { GgufTensor } from "../../gguf/types.ts";
 import { bypassLength } from "../plan/plan_alt_up.ts";
 import { denseMatrices } from "../../model/dense_matrices.ts";
-import { configOf } from "../../model/layer_config.ts";
+import { chosenKeyCount, configOf } from "../../model/layer_config.ts";
 import { dtypeByName } from "../../model/dtypes.ts";
 import { latentMatrices, ownKeyDim } from "../../model/latent.ts";
 import { stateMatrices } from "../../model/state_matrices.ts";
@@ -98,9 +98,9 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
     return "states that decay key by key are the threads'";
   }
   if (config.scoreBiases !== undefined) return "biases of scores by distance are the threads'";
-  if (config.indexer !== undefined) {
+  if (chosenKeyCount(config) < Infinity) {
     return "keys that an indexer chooses are the threads'; contexts of at most " +
-      `${config.indexer.keyCount} tokens need no choice`;
+      `${chosenKeyCount(config)} tokens need no choice`;
   }
   if (tensors.layers.some(({ endNorm }) => (endNorm?.bias ?? null) !== null)) {
     return "biases of norms between passes are the threads'";

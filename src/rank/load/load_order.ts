@@ -15,6 +15,7 @@ import type {
 } from "../plan/plan_types.ts";
 import type { LayerAltUpPlan } from "../plan/plan_alt_up.ts";
 import type { GuessPlan } from "../plan/plan_guess.ts";
+import type { BlockIndexerPlan } from "../plan/plan_block_indexer.ts";
 import type { LatentPlan } from "../plan/plan_latent.ts";
 import type { StateSpacePlan } from "../plan/plan_state.ts";
 import type { FinchPlan } from "../plan/plan_finch.ts";
@@ -151,6 +152,7 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.key !== null) yield* partsOf(layer.key);
   if (layer.value !== null && !areOne(layer.key, layer.value)) yield* partsOf(layer.value);
   if (layer.latent !== null) yield* partsOfLatent(layer.latent);
+  if (layer.blockIndexer !== null) yield* partsOfBlockIndexer(layer.blockIndexer);
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
   if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
@@ -218,6 +220,15 @@ function* partsOfLatent(
   for (const matrix of [indexer.query, indexer.key, indexer.weights]) yield* partsOf(matrix);
   yield { vector: indexer.keyNorm.weight };
   yield { vector: indexer.keyNorm.bias };
+}
+
+function* partsOfBlockIndexer(
+  { query, key, queryNorm, keyNorm }: BlockIndexerPlan,
+): Generator<Part> {
+  yield* partsOf(query);
+  yield* partsOf(key);
+  yield { vector: queryNorm };
+  yield { vector: keyNorm };
 }
 
 function* partsOfStateSpace(plan: StateSpacePlan): Generator<Part> {

@@ -4,6 +4,7 @@
  */
 import type { IndexerTensors, ModelConfig } from "../../model/types.ts";
 import { N } from "../../shapes/mod.ts";
+import { blockIndexerBytes } from "./plan_block_indexer.ts";
 import { kvBlocksOf, kvBytes, tableBlocks } from "./kv_bytes.ts";
 import type { PlannerInput } from "./plan_options.ts";
 import { lengthOf } from "./shard.ts";
@@ -20,7 +21,7 @@ export interface IndexerPlan {
   readonly weights: MatrixPlan;
 }
 
-/** Where a step's intermediates of the choice are, f32 unless said. */
+/** Where a step's intermediates of the choice are, f32 unless said: `blockIndexerBytes`, too. */
 export interface IndexerWorkspace {
   /** [n, heads · dimensions], [n, dimensions], [n, heads]. */
   readonly query: number;
@@ -61,13 +62,16 @@ export function planIndexer(
 /** Bytes of a layer's keys that are scored, in so many blocks; 0 where none are. */
 export function indexedKeysBytes(
   type: KvType,
-  { indexer, layers }: Pick<ModelConfig, "indexer" | "layers">,
+  { indexer, blockIndexer, layers }: Pick<ModelConfig, "indexer" | "blockIndexer" | "layers">,
   of: { readonly layer: number; readonly kvHeads: number; readonly blocks: number },
 ): number {
-  if (indexer === undefined || layers[of.layer].choosesKeys !== "own") return 0;
-  const { headDim } = indexer;
+  const { choosesKeys, choosesBlocks } = layers[of.layer];
+  if (choosesKeys !== "own" && !choosesBlocks) return 0;
+  const { headDim } = (indexer ?? blockIndexer)!;
   const config = { headDim, valueDim: headDim, latent: null };
-  return kvBytes(type, { config, kvHeads: of.kvHeads, blocks: of.blocks }).keysBytes;
+  // All heads share them.
+  const kvHeads = Math.min(1, of.kvHeads);
+  return kvBytes(type, { config, kvHeads, blocks: of.blocks }).keysBytes;
 }
 
 /** The same of all blocks of a rank. */
@@ -81,7 +85,7 @@ export function indexedKeysOf(
 
 /** What intermediates take, by the new tokens N. */
 export function indexerBytes(
-  { indexer, headDim, valueDim, latent }: ModelConfig,
+  config: ModelConfig,
   { heads, contextLength, kvType, sizes }: {
     readonly heads: number;
     readonly contextLength: number;
@@ -89,11 +93,13 @@ export function indexerBytes(
     readonly sizes: IndexerSizes;
   },
 ): StepGraphInput["bytes"] {
-  if (indexer === undefined || heads === 0) return {};
+  const { indexer, headDim, valueDim, latent } = config;
+  if (heads === 0) return {};
+  if (indexer === undefined) return blockIndexerBytes(config, { heads, contextLength, sizes });
   const { headCount, headDim: dim, keyCount } = indexer;
   const blocks = tableBlocks(keyCount);
-  const config = { headDim, valueDim, latent };
-  const { keysBytes, valuesBytes } = kvBytes(kvType, { kvHeads: 1, config, blocks });
+  const own = { headDim, valueDim, latent };
+  const { keysBytes, valuesBytes } = kvBytes(kvType, { kvHeads: 1, config: own, blocks });
   return {
     "indexer.query": N.times(4 * headCount * dim),
     "indexer.key": N.times(4 * dim),
@@ -110,10 +116,10 @@ export function indexerBytes(
 
 /** Null where nothing chooses. */
 export function indexerWorkspace(
-  { indexer }: ModelConfig,
+  { indexer, blockIndexer }: ModelConfig,
   at: (name: StepTensor | LastingTensor) => number,
 ): IndexerWorkspace | null {
-  return indexer === undefined ? null : {
+  return (indexer ?? blockIndexer) === undefined ? null : {
     query: at("indexer.query"),
     key: at("indexer.key"),
     weights: at("indexer.weights"),

@@ -13,6 +13,7 @@ import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planLayerInput } from "./plan_inputs.ts";
 import { activationOf } from "./plan_activation.ts";
 import { planNeuronGate } from "./plan_neuron_gate.ts";
+import { planBlockIndexer } from "./plan_block_indexer.ts";
 import { planGate } from "./plan_gate.ts";
 import { planLatentHeads } from "./plan_latent.ts";
 import { planConvolution, planScales } from "./plan_vectors.ts";
@@ -132,6 +133,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     ...tensors.latent
       ? planLatentHeads(place, tensors, { config, heads: shard.heads })
       : ownHeads(place, tensors, { heads: shard.heads, query, key: keyValue, value }),
+    blockIndexer: planBlockIndexer(place, tensors.blockIndexer, { config, kvHeads: shard.kvHeads }),
     queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
     valueNorm: headNorm(place, tensors.valueNorm, { rows: value, headDim: config.valueDim }),

@@ -8,6 +8,7 @@ import type { ArenaPlan } from "../../memory/arena.ts";
 import type { GpuPlan, LongSteps, UnitPart } from "./gpu_plan_types.ts";
 import type { AltUpPlan, LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
+import type { BlockIndexerPlan } from "./plan_block_indexer.ts";
 import type { GatePlan } from "./plan_gate.ts";
 import type { HeadNormPlan, NormPlan } from "./plan_norm.ts";
 import type { IndexerWorkspace } from "./plan_indexer.ts";
@@ -92,6 +93,8 @@ export interface LayerPlan {
   readonly value: MatrixPlan | null;
   /** Null: heads have keys and values of their own. */
   readonly latent: LatentPlan | null;
+  /** Null: it chooses no blocks of keys. */
+  readonly blockIndexer: BlockIndexerPlan | null;
   readonly queryNorm: HeadNormPlan | null;
   readonly keyNorm: HeadNormPlan | null;
   readonly valueNorm: HeadNormPlan | null;

@@ -1,0 +1,195 @@
+/** Blocks of keys that heads choose (MiniMax M3): the reference, and the engine beside it. */
+import "../support/thread_pool.ts";
+import { assertEquals, assertGreater, assertLess, assertStringIncludes } from "@std/assert";
+import { writeKvFile } from "../../src/engine/kv_file.ts";
+import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
+import { openGguf, u32 } from "../../src/gguf/mod.ts";
+import { describeForUse, planModel } from "../../src/llm/mod.ts";
+import { PAGE_BYTES } from "../../src/memory/arena.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { loadKernelModule } from "../../wasm/mod.ts";
+import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
+import { answerNow } from "../support/answer_now.ts";
+import { answersHere } from "../support/answers_here.ts";
+import { nmse } from "../support/compare.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { openRanks } from "../support/poisoned_rank.ts";
+import { Rng } from "../support/rng.ts";
+
+/** Five blocks of 32 positions, of which heads choose two. */
+const IDS = Array.from({ length: 150 }, ((rng) => () => rng.int(512))(new Rng(7)));
+const CHOSEN = {
+  architecture: "minimax-m3",
+  seed: 3,
+  metadata: [["minimax-m3.attention.indexer.top_k", u32(2)] as const],
+} as const;
+const F32_NMSE = 2e-12;
+
+Deno.test("the engine has heads choose blocks of keys as the reference does", () =>
+  withTinyFile(CHOSEN, async (path) => {
+    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+    const alone = await answersHere(path, IDS, { chunkTokens: 1 });
+    assertLess(nmse(alone.logits, exact), F32_NMSE, "one thread");
+    // Three ranks have some heads of a group each.
+    for (const options of [{ threads: 3, chunkTokens: 64 }, { threads: 2, chunkTokens: 16 }]) {
+      await withModel(path, { ...options, gpu: "off" }, async (model) => {
+        assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE, `${options.threads}`);
+        const cold = await greedyIds(model, IDS.slice(0, 140), 8);
+        assertEquals(await greedyIds(model, IDS.slice(0, 140), 8), cold, "by what is cached");
+      });
+    }
+  }));
+
+Deno.test("nothing that is dead is read where heads choose blocks of keys", () =>
+  withTinyFile(CHOSEN, async (path) => {
+    const ids = IDS.slice(0, 110), exact = new ReferenceModel(openGguf(path)).forward(ids);
+    const options = { contextLength: 128, chunkTokens: 16 };
+    using ranks = await openRanks(path, options, { poisons: true });
+    const logits = new Float32Array(exact.length);
+    ranks.leader.texts.scoreAll(ids, (rows, first) => logits.set(rows, first * 512));
+    assertLess(nmse(logits, exact), F32_NMSE);
+  }));
+
+Deno.test("requests together are answered as alone where heads choose blocks of keys", () =>
+  withTinyFile(CHOSEN, async (path) => {
+    const prompts = [140, 97, 40].map((length) => IDS.slice(0, length).toReversed());
+    const answers: number[][] = [];
+    for (const parallel of [1, 3]) {
+      await withModel(path, { threads: 2, parallel, gpu: "off" }, async (model) => {
+        const all = prompts.map((ids) => greedyIds(model, ids, 12));
+        answers.push((await Promise.all(all)).flat());
+      });
+    }
+    assertEquals(answers[1], answers[0]);
+  }));
+
+Deno.test("blocks of keys of 16 bits, and quantised indexers, are nearly as good", () =>
+  withTinyFile(CHOSEN, async (path) => {
+    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+    await withModel(path, { threads: 2, kvType: "i16", gpu: "off" }, async (model) => {
+      assertLess(nmse(await allLogits(model, IDS), exact), 1e-3);
+    });
+    const typeOf = (name: string) => /indexer\..*proj/.test(name) ? "Q8_0" : undefined;
+    await withTinyFile({ ...CHOSEN, typeOf }, async (quantised) => {
+      const expected = new ReferenceModel(openGguf(quantised)).forward(IDS);
+      await withModel(quantised, { threads: 2, gpu: "off" }, async (model) => {
+        assertLess(nmse(await allLogits(model, IDS), expected), 5e-2);
+      });
+    });
+  }));
+
+Deno.test("blocks of keys are chosen in several arenas", () =>
+  withTinyFile(CHOSEN, async (path) => {
+    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+    const options = { threads: 2, contextLength: 160, chunkTokens: 32 };
+    const file = openGguf(path), module = await loadKernelModule();
+    const planned = (arenaBytesMax?: number) =>
+      planModel({ file, model: describeForUse(file, options) }, module, {
+        ...options,
+        arenaBytesMax,
+      })[0].arenas;
+    const arenaBytesMax = 0.6 * PAGE_BYTES * planned()[0].pageCount;
+    assertGreater(planned(arenaBytesMax).length, 1);
+    await withModel(path, { ...options, arenaBytesMax, gpu: "off" }, async (model) => {
+      assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE);
+    });
+  }));
+
+Deno.test("keys of blocks go into a file of keys and values, and come back", () =>
+  withTinyFile(CHOSEN, async (path) => {
+    const options = { contextLength: 160, chunkTokens: 32, rankCount: 1 };
+    const request = { ids: IDS.slice(0, 140), maxTokens: 8, sampling: { temperature: 0 } };
+    const open = () => openRanks(path, options, { poisons: false });
+    const kv = `${path}.kv`;
+    try {
+      using ranks = await open();
+      const answer = (of: typeof ranks) => {
+        const { timings } = answerNow(of.leader, { ...request, endIds: [] });
+        return { ids: [...of.outputIds.slice(0, 8)], cached: timings.cachedTokens };
+      };
+      const cold = answer(ranks);
+      assertEquals(cold.cached, 0);
+      const copy = ranks.leader.archive({ modelFingerprint: "tiny" })!.copy(request.ids);
+      const { start, sizeBytes, recordBytes } = copy;
+      const next = () => Promise.resolve(copy.next(recordBytes));
+      await writeKvFile({ start, sizeBytes, next }, { path: kv });
+      using others = await open();
+      const restoring = others.leader.archive({ modelFingerprint: "tiny" })!.restoring(kv);
+      while (!restoring.next().done);
+      assertEquals(answer(others), { ...cold, cached: 128 });
+    } finally {
+      await Deno.remove(kv);
+    }
+  }));
+
+Deno.test("gpuObstacle() leaves blocks of keys that are chosen to the threads", () =>
+  withTinyFile(CHOSEN, (path) => {
+    const file = openGguf(path);
+    const of = (contextLength: number) =>
+      gpuObstacle({ file, model: describeModel(file, { contextLength }) }, {});
+    assertStringIncludes(of(65)!, "contexts of at most 64 tokens need no choice");
+    assertEquals(of(64), null);
+    return Promise.resolve();
+  }));
+
+/** llama.cpp's best logits at two of IDS, with flash attention: else it does not choose. */
+const LLAMA_CPP = [
+  [99, [[129, 5.9859], [437, 5.8433], [352, 5.5312]]],
+  [149, [[328, 7.1559], [201, 6.0018], [64, 5.8907]]],
+] as const;
+
+Deno.test("ReferenceModel chooses blocks of keys as llama.cpp does", () =>
+  withTinyFile(CHOSEN, (path) => {
+    const logits = new ReferenceModel(openGguf(path)).forward(IDS);
+    for (const [index, best] of LLAMA_CPP) {
+      const row = logits.subarray(index * 512, (index + 1) * 512);
+      const order = Array.from(row, (_, id) => id).sort((a, b) => row[b] - row[a]);
+      assertEquals(order.slice(0, best.length), best.map(([id]) => id));
+      for (const [id, value] of best) assertLess(Math.abs(row[id] - value), 5e-3);
+    }
+    return Promise.resolve();
+  }));
+
+const MISTAKES: Record<string, (d: ModelDescription) => ModelDescription> = {
+  "all keys": (d) => changed(d, () => ({ blockCount: 8 })),
+  "a block less": (d) => changed(d, () => ({ blockCount: 1 })),
+  "two last blocks": (d) => changed(d, () => ({ lastBlocks: 2 })),
+  "blocks of twice the length": (d) => changed(d, () => ({ blockPositions: 64 })),
+  "norms exchanged": (d) =>
+    withIndexers(d, ({ queryNorm, keyNorm, ...own }) => ({
+      ...own,
+      ...{ queryNorm: keyNorm, keyNorm: queryNorm },
+    })),
+  "heads' keys in the indexer's place": (d) =>
+    withIndexers(d, (own) => ({ ...own, key: { ...own.query, rows: own.key.rows } })),
+};
+
+for (const [name, mistake] of Object.entries(MISTAKES)) {
+  Deno.test(`ReferenceModel computes otherwise with ${name}`, () =>
+    withTinyFile(CHOSEN, (path) => {
+      const file = openGguf(path);
+      const right = new ReferenceModel(file).forward(IDS);
+      const wrong = new ReferenceModel(file, { description: mistake(describeModel(file)) });
+      assertGreater(nmse(wrong.forward(IDS), right), 1e-4);
+      return Promise.resolve();
+    }));
+}
+
+type Indexer = NonNullable<ModelDescription["tensors"]["layers"][number]["blockIndexer"]>;
+
+function changed(
+  { config, tensors }: ModelDescription,
+  change: () => Partial<NonNullable<ModelDescription["config"]["blockIndexer"]>>,
+): ModelDescription {
+  return { tensors, config: { ...config, blockIndexer: { ...config.blockIndexer!, ...change() } } };
+}
+
+function withIndexers(
+  { config, tensors }: ModelDescription,
+  change: (indexer: Indexer) => Indexer,
+): ModelDescription {
+  const layers = tensors.layers.map((layer) =>
+    layer.blockIndexer ? { ...layer, blockIndexer: change(layer.blockIndexer) } : layer
+  );
+  return { config, tensors: { ...tensors, layers } };
+}
