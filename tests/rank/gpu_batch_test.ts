@@ -20,11 +20,11 @@ const SEQUENCES = 16;
 const CONTEXT = 128;
 const BLOCKS = CONTEXT / 32;
 /** Steps look within a block, at its end, behind it. */
-const POSITIONS = [40, 1, 31, 32, 7, 63, 5, 70, 33, 64, 3, 39, 8, 62, 0, 71];
+const POSITIONS = [40, 1, 31, 32, 7, 63, 5, 33, 2, 64, 3, 39, 8, 62, 0, 30];
 const SHAPE = { embeddingLength: 128, feedForwardLength: 256, headCount: 4, headCountKv: 2 };
 
-/** What each has in the caches: into the second block at least, which some steps do not look at. */
-const LENGTHS = POSITIONS.map((position) => Math.max(position + 1, 33));
+/** What each has in the caches: some into the second block, which their steps do not look at. */
+const LENGTHS = POSITIONS.map((at, slot) => slot % 4 === 1 ? Math.max(at + 1, 33) : at + 1);
 
 const rng = new Rng(31);
 const TEXTS = LENGTHS.map((length) => Array.from({ length }, () => 3 + rng.int(500)));

@@ -5,17 +5,16 @@
  * engine around such ranks, and ranks beside threads.
  */
 import "../support/thread_pool.ts";
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assert, assertLess } from "@std/assert";
 import type { Gpu } from "../../gpu/mod.ts";
 import { openGguf, u32 } from "../../src/gguf/mod.ts";
 import { chooseGpu } from "../../src/llm/choose_gpu.ts";
 import { describeForUse } from "../../src/llm/plan_load.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
-import { argmax } from "../../src/reference/ops.ts";
 import { nmse } from "../support/compare.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { GPU_TAKEN, gpuForm } from "../support/gpu_families.ts";
-import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { allLogits, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
 import { Rng } from "../support/rng.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
@@ -24,10 +23,10 @@ import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 sizesAsData();
 
-/** Longer than the windows; of the steps of 16 rows of logits the last one is of two. */
+/** Longer than the windows. */
 const IDS = Array.from({ length: 34 }, ((rng) => () => rng.int(512))(new Rng(7)));
-const PROMPT_TOKENS = 9;
-const ANSWER_TOKENS = 16;
+/** Tokens of steps, of at most 16 rows of logits: the last ones are decoded, beyond a block. */
+const STEPS = [16, 11, 2, 1, 1, 1, 1, 1];
 /** F32 weights, keys and values: only the order of sums differs. */
 const F32_NMSE = 1e-11;
 
@@ -92,8 +91,6 @@ async function compare(gpu: Gpu, of: TinyModelOptions): Promise<void> {
     const rank = await openLoneRank(path, gpu, true);
     await withModel(path, { threads: 1, gpu: "off" }, async (model) => {
       assertLess(nmse(logitsOf(rank), await allLogits(model, IDS)), F32_NMSE);
-      const expected = await greedyIds(model, IDS.slice(0, PROMPT_TOKENS), ANSWER_TOKENS);
-      assertEquals(answerOf(rank), expected);
     });
   });
 }
@@ -108,23 +105,13 @@ async function assertTaken(path: string, { info }: Gpu): Promise<void> {
   assert(part.isAlone);
 }
 
-/** Logits of every position, [IDS, vocabulary], in steps of as many rows as there can be. */
-function logitsOf({ run, logitsRows }: LoneRank): Float32Array {
+/** Logits of every position, [IDS, vocabulary]. */
+function logitsOf({ run }: LoneRank): Float32Array {
   const rows: Float32Array[] = [];
-  for (let position = 0; position < IDS.length; position += logitsRows) {
-    const ids = IDS.slice(position, position + logitsRows);
-    rows.push(...run([{ slot: 0, position, ids, logits: ids.length }]));
+  for (const count of STEPS) {
+    const position = rows.length;
+    const ids = IDS.slice(position, position + count);
+    rows.push(...run([{ slot: 0, position, ids, logits: count }]));
   }
   return Float32Array.from(rows.flatMap((row) => [...row]));
-}
-
-/** The best ids behind a prompt, one by one. */
-function answerOf({ run }: LoneRank): number[] {
-  const ids = IDS.slice(0, PROMPT_TOKENS);
-  let [row] = run([{ slot: 0, position: 0, ids }]);
-  while (ids.length < PROMPT_TOKENS + ANSWER_TOKENS) {
-    ids.push(argmax(row));
-    [row] = run([{ slot: 0, position: ids.length - 1, ids: ids.slice(-1) }]);
-  }
-  return ids.slice(PROMPT_TOKENS);
 }
