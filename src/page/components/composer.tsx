@@ -7,6 +7,7 @@ import { SOUND_ACCEPT } from "../state/sound_urls.ts";
 import { useApp, useAppState } from "./context.ts";
 import { Icon, IconButton } from "./icon.tsx";
 import { ImageRow } from "./images.tsx";
+import { VoiceButton, VoiceRow } from "./voice.tsx";
 
 export function Composer() {
   const app = useApp();
@@ -14,14 +15,22 @@ export function Composer() {
   const isRunning = useAppState((state) => state.running !== null);
   const { images, reading } = useAppState((state) => state.draft);
   const takes = useAppState((state) => takenBy(currentModel(state)));
+  const dictated = useAppState((state) => state.dictated);
+  const isSaying = useAppState((state) => state.voice !== null);
   const [text, setText] = useState("");
   const input = useRef<HTMLTextAreaElement>(null);
   useEffect(() => input.current?.focus(), [chatId]);
   useEffect(() => fit(input.current), [text]);
+  useEffect(() => {
+    if (dictated === "") return;
+    setText((before) => before.trim() === "" ? dictated : `${before.trimEnd()} ${dictated}`);
+    app.store.set({ dictated: "" });
+    input.current?.focus();
+  }, [dictated]);
   const isEmpty = text.trim() === "" && images.length === 0;
   const send = () => {
-    // What is being read is to be in this message.
-    if (isRunning || isEmpty || reading > 0) return;
+    // What is being read, or said, is to be in this message.
+    if (isRunning || isEmpty || reading > 0 || isSaying) return;
     app.chats.send(text.trim(), images);
     app.images.clear();
     setText("");
@@ -58,6 +67,7 @@ export function Composer() {
         }}
       >
         <ImageRow images={images} reading={reading} onRemove={remove} />
+        <VoiceRow onDiscard={() => input.current?.focus() /* its button is gone */} />
         <textarea
           id="message"
           ref={input}
@@ -71,7 +81,8 @@ export function Composer() {
           onPaste={onPaste}
         />
         {takes !== null && <AttachButton takes={takes} />}
-        {isRunning ? <StopButton /> : <SendButton isEmpty={isEmpty || reading > 0} />}
+        <VoiceButton />
+        {isRunning ? <StopButton /> : <SendButton isEmpty={isEmpty || reading > 0 || isSaying} />}
       </form>
       <p class="hint">Everything stays on this machine. Answers can be wrong.</p>
     </footer>

@@ -103,7 +103,10 @@ export async function launch(): Promise<Browser> {
   const { chromium } = await import("playwright-core");
   return await chromium.launch({
     executablePath: CHROMIUM,
-    args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    args: [
+      ...["--no-sandbox", "--disable-dev-shm-usage"],
+      "--use-fake-device-for-media-stream", // a microphone that beeps
+    ],
   });
 }
 
