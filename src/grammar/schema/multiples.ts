@@ -1,6 +1,6 @@
 /**
- * Multiples of a number, digit by digit: what is left over when the digits so far are divided. Exact,
- * as decimals are; knows nothing of bounds, or of how JSON writes numbers.
+ * Multiples of a number, digit by digit: what is left over when the digits so far are divided.
+ * Exact, as decimals are; knows nothing of bounds, or of how JSON writes numbers.
  */
 import { codePoints } from "../code_points.ts";
 import type { Machine } from "./languages.ts";

@@ -4,7 +4,7 @@
  */
 import type { CodePoints } from "../code_points.ts";
 import { choice, type Expression, repeat, sequence } from "../expression.ts";
-import { type Language, Languages } from "./languages.ts";
+import type { Language, Languages } from "./languages.ts";
 import { PatternError, type PatternNode } from "./regular_expression.ts";
 
 /** What strings that match look like. */

@@ -65,7 +65,9 @@ export class VoiceDraft {
       this.#startMs = this.#now();
       this.#look();
       this.#timer = setInterval(() => this.#look(), LOOK_MS);
-      recording.gone.then(() => this.#recording === recording && this.#end());
+      recording.gone.then(() => {
+        if (this.#recording === recording) this.#end();
+      });
     } catch (error) {
       if (signal.aborted) return;
       this.#leave();

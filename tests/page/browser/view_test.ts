@@ -97,6 +97,21 @@ pageTest("choosing a model loads it and says how far it is", async ({ page }) =>
   assertEquals(await picker.inputValue(), LARGE);
 }, { server: { models: registry } });
 
+pageTest(
+  "the page asks for each of its files once, and for the libraries early",
+  async ({ page }) => {
+    const files = await page.evaluate<[string, string][]>(
+      `performance.getEntriesByType("resource").filter(({ name }) => name.includes("/page/"))
+      .map(({ name, initiatorType }) => [new URL(name).pathname, initiatorType])`,
+    );
+    assertEquals(files.toSorted(), [
+      ["/page/app.css", "link"],
+      ["/page/app.js", "script"],
+      ["/page/vendor.js", "link"],
+    ]);
+  },
+);
+
 pageTest("settings go with every question, and outlive the page", async ({ page, model }) => {
   await page.getByRole("button", { name: "Settings" }).click();
   await page.getByLabel("System prompt").fill("Be brief.");
