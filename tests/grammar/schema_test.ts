@@ -115,6 +115,9 @@ const TABLE: [unknown, string[], string[]][] = [
     ['"ab"', '"ba"'],
     ['"a"', '"aa"', '"cab"'],
   ],
+  [{ type: "string", pattern: "^(?!(?!a)).b$" }, ['"ab"'], ['"bb"']],
+  [{ type: "string", pattern: "^(?:(?=a)a){0}c$" }, ['"c"'], ['"ac"']],
+  [{ type: "string", format: "email", pattern: "^A@B$" }, ['"A@B"'], ['"a@b.example"']],
   // What zod writes of durations and of addresses of people.
   [
     {
@@ -279,6 +282,7 @@ const WRONG: [unknown, string][] = [
     ["*a", "nothing stands before"],
     ["a**", "nothing stands before"],
     ["(?:(?=a)b)*", "it looks ahead, or ends, within a repetition"],
+    ["(?:(?=a).){2}", "it looks ahead, or ends, within a repetition"],
     ["(?<!a)b", "looking behind"],
     ["^(?!a)a$", "no text is all that is asked for"],
     ["a$b", "no text is all that is asked for"],

@@ -122,6 +122,15 @@ export async function lastAnswer(page: Page) {
   return page.getByRole("article", { name: "Answer" }).last();
 }
 
+/** Waits until something is true of the page, whose policy lets nothing be evaluated in it twice. */
+export async function until(page: Page, expression: string): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    if (await page.evaluate(expression)) return;
+    await page.waitForTimeout(50);
+  }
+  throw new Error(`It is not so after 5 s: ${expression}`);
+}
+
 /** What axe finds on the page that keeps people out. */
 export async function seriousFindings(page: Page): Promise<readonly string[]> {
   const { default: axe } = await import("axe-core");

@@ -4,7 +4,7 @@ import type { Page } from "playwright-core";
 import { decodeSound } from "../../../src/hearing/decode.ts";
 import type { SeenImages } from "../../../src/llm/types.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
-import { closeBrowserAtEnd, lastAnswer, pageTest, seriousFindings } from "./page_world.ts";
+import { closeBrowserAtEnd, lastAnswer, pageTest, seriousFindings, until } from "./page_world.ts";
 
 closeBrowserAtEnd();
 
@@ -29,14 +29,15 @@ pageTest("what is recorded goes with the message, and is what the server reads",
   const clock = page.getByRole("timer", { name: "Length of the recording" });
   await clock.getByText("0:01").waitFor();
   assertEquals(await seriousFindings(page), []);
-  await page.waitForFunction(
-    `document.querySelector(".level span").style.transform !== "scaleX(0.000)"`,
+  await until(
+    page,
+    `Number(/[\\d.]+/.exec(document.querySelector(".level span").style.transform)) > 0.1`,
   );
   assert(await button(page, "Send message").isDisabled());
   await button(page, "End the recording").press("Enter");
   await page.locator("audio").waitFor();
   await clock.waitFor({ state: "detached" });
-  await page.waitForFunction(`document.querySelector("audio").duration < 60`);
+  await until(page, `document.querySelector("audio").duration < 60`);
   assertEquals(await seriousFindings(page), []);
   await button(page, "Send message").click();
   await lastAnswer(page);
@@ -55,7 +56,7 @@ pageTest("for a model that does not hear another one writes down what is said", 
   await page.keyboard.press("Alt+r");
   await page.getByRole("timer").getByText("0:01").waitFor();
   await page.keyboard.press("Alt+r");
-  await page.waitForFunction(`document.querySelector("#message").value === "I say: It beeps."`);
+  await until(page, `document.querySelector("#message").value === "I say: It beeps."`);
   assertEquals(writer.chats.at(-1)![0].images!.length, 1);
   assertEquals(await page.evaluate("document.activeElement.id"), "message");
   await button(page, "Say the message").click();

@@ -18,6 +18,13 @@ interface World {
   unplug: () => void;
 }
 
+/** Until nothing is recorded or written; or a second. */
+async function untilDone(store: AppStore): Promise<void> {
+  for (let i = 0; i < 100 && store.state.voice !== null; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
 /** Models by what they hear: the first one answers. */
 async function withVoice(hear: boolean[], use: (world: World) => Promise<void>): Promise<void> {
   Object.assign(globalThis, { matchMedia: () => ({ matches: true }) });
@@ -83,15 +90,13 @@ Deno.test("VoiceDraft ends a recording at the server's limit, and when the micro
   await withVoice([true], async (world) => {
     await world.voice.toggle();
     world.nowMs = RECORDING_SECONDS_MAX * 1000;
-    while (world.store.state.voice !== null) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
+    await untilDone(world.store);
     assertEquals(world.done.slice(1), ["end", "attach recording.webm"]);
   });
   await withVoice([true], async ({ store, voice, done, unplug }) => {
     await voice.toggle();
     unplug();
-    while (store.state.voice !== null) await new Promise((resolve) => setTimeout(resolve, 1));
+    await untilDone(store);
     assertEquals(done, ["end", "attach recording.webm"]);
   });
 });
@@ -120,6 +125,15 @@ Deno.test("VoiceDraft leaves nothing of what is discarded, at every moment of it
     await written;
     const left = [store.state.voice, store.state.dictated];
     assertEquals([done, ...left], [["end", "ask m1"], null, ""]);
+    const late = Promise.withResolvers<string>();
+    world.transcribe = () => late.promise;
+    await voice.toggle();
+    const writing = voice.toggle();
+    for (let i = 0; i < 10; i++) await Promise.resolve();
+    voice.discard();
+    late.resolve("Too late.");
+    await writing;
+    assertEquals(store.state.dictated, "");
   });
 });
 
