@@ -11,6 +11,8 @@ export const UNITS_MAX = 1000;
 const PLACES_MAX = 12;
 
 const MINUS = 0x2d, POINT = 0x2e, ZERO = 0x30, NINE = 0x39;
+/** All that numbers without exponents are written with. */
+const POINTS = [MINUS, POINT, ...Array.from({ length: 10 }, (_, digit) => ZERO + digit)];
 
 /** Reads a number without an exponent; null: one of too many digits. */
 export function multiplesOf(value: number): Machine & { readonly first: number } | null {
@@ -24,9 +26,8 @@ export function multiplesOf(value: number): Machine & { readonly first: number }
   if (units > UNITS_MAX) return null;
   // A state is what is left over, and how many places behind the point were read; -1: no point yet.
   const stateOf = (left: number, read: number) => left + units * (read + 1);
-  return {
-    first: stateOf(0, -1),
-    step(state, point) {
+  const raw = {
+    step(state: number, point: number) {
       const left = state % units;
       const read = Math.floor(state / units) - 1;
       if (point === MINUS) return state;
@@ -34,14 +35,50 @@ export function multiplesOf(value: number): Machine & { readonly first: number }
       if (point < ZERO || point > NINE || read === places) return null;
       return stateOf((10 * left + point - ZERO) % units, read < 0 ? read : read + 1);
     },
-    accepts(state) {
+    accepts(state: number) {
       let left = state % units;
       for (let i = Math.max(0, Math.floor(state / units) - 1); i < places; i++) {
         left = 10 * left % units;
       }
       return left === 0;
     },
-    sets: [codePoints([MINUS, MINUS]), codePoints([POINT, POINT])]
-      .concat(Array.from({ length: 10 }, (_, digit) => codePoints([ZERO + digit, ZERO + digit]))),
   };
+  const same = sameStates(units * (places + 2), raw);
+  return {
+    first: same[stateOf(0, -1)],
+    step(state, point) {
+      const next = raw.step(state, point);
+      return next === null ? null : same[next];
+    },
+    accepts: raw.accepts,
+    sets: POINTS.map((point) => codePoints([point, point])),
+  };
+}
+
+/**
+ * By state, the first one behind which the same texts follow (Moore 1956): of a hundred what is left
+ * over has a hundred states, three of which differ.
+ */
+function sameStates(count: number, { step, accepts }: Pick<Machine, "step" | "accepts">): number[] {
+  let classes = Array.from({ length: count }, (_, state) => accepts(state) ? 1 : 0);
+  for (let found = 0;;) {
+    const numbers = new Map<string, number>();
+    const finer = classes.map((own, state) => {
+      const nexts = POINTS.map((point) => {
+        const next = step(state, point);
+        return next === null ? -1 : classes[next];
+      });
+      const key = `${own} ${nexts.join()}`;
+      if (!numbers.has(key)) numbers.set(key, numbers.size);
+      return numbers.get(key)!;
+    });
+    classes = finer;
+    if (numbers.size === found) break;
+    found = numbers.size;
+  }
+  const firsts = new Map<number, number>();
+  return classes.map((each, state) => {
+    if (!firsts.has(each)) firsts.set(each, state);
+    return firsts.get(each)!;
+  });
 }
