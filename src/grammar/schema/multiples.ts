@@ -56,11 +56,11 @@ export function multiplesOf(value: number): Machine & { readonly first: number }
 }
 
 /**
- * By state, the first one behind which the same texts follow (Moore 1956): of a hundred what is left
- * over has a hundred states, three of which differ.
+ * By state, the first one behind which the same texts follow (Moore 1956): what a hundred leaves
+ * over has a hundred states, of which three differ.
  */
 function sameStates(count: number, { step, accepts }: Pick<Machine, "step" | "accepts">): number[] {
-  let classes = Array.from({ length: count }, (_, state) => accepts(state) ? 1 : 0);
+  let classes: number[] = Array.from({ length: count }, (_, state) => accepts(state) ? 1 : 0);
   for (let found = 0;;) {
     const numbers = new Map<string, number>();
     const finer = classes.map((own, state) => {

@@ -122,7 +122,7 @@ export async function lastAnswer(page: Page) {
   return page.getByRole("article", { name: "Answer" }).last();
 }
 
-/** Waits until something is true of the page, whose policy lets nothing be evaluated in it twice. */
+/** Waits until something is true of the page, whose policy lets it evaluate nothing by itself. */
 export async function until(page: Page, expression: string): Promise<void> {
   for (let i = 0; i < 100; i++) {
     if (await page.evaluate(expression)) return;
