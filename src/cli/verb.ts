@@ -43,3 +43,12 @@ export function requireOption<T>(value: T | undefined, flag: string): T {
   if (value === undefined) throw new UsageError(`Cannot go on without ${flag}: see --help`);
   return value;
 }
+
+/** @throws {UsageError} when an id is none of a vocabulary. */
+export function requireKnownIds(ids: readonly number[], vocabSize: number): void {
+  const unknown = ids.find((id) => id >= vocabSize);
+  if (unknown === undefined) return;
+  throw new UsageError(
+    `Cannot use the id ${unknown}: the ids of this vocabulary are 0 to ${vocabSize - 1}`,
+  );
+}

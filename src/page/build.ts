@@ -1,17 +1,22 @@
 /**
- * Makes of the page's sources what the server sends: one script and one style, in built/.
+ * Makes of the page's sources what the server sends, in built/: a script of the libraries, a script
+ * of the page's own, which imports that one, and a style.
  *
  *   deno task build:page           write them
  *   deno task build:page --check   exit 1 when the committed ones are not what comes out
  */
 import { fileURLToPath } from "node:url";
+import { importFrom, librariesOf } from "./vendor_imports.ts";
 
 const FOLDER = new URL("./built/", import.meta.url);
-const ENTRY = fileURLToPath(new URL("./main.tsx", import.meta.url));
+const MAIN = new URL("./main.tsx", import.meta.url);
+const VENDOR = new URL("./vendor.ts", import.meta.url);
 const CONFIG = new URL("../../deno.json", import.meta.url);
 
 /** In the order in which rules override one another. */
-const STYLES = ["base", "layout", "sidebar", "message", "images", "code", "dialog", "neurons"];
+const STYLES = [
+  ...["base", "layout", "sidebar", "message", "images", "voice", "code", "dialog", "neurons"],
+];
 
 /** Packages whose licences want to be shown with them; DOMPurify's own comment names its. */
 const LICENSED = ["preact", "marked", "highlight.js"];
@@ -24,14 +29,19 @@ export async function buildPage(): Promise<Readonly<Record<string, string>>> {
   const style = await Promise.all(
     STYLES.map((name) => Deno.readTextFile(new URL(`./style/${name}.css`, import.meta.url))),
   );
+  const libraries = librariesOf(await Deno.readTextFile(VENDOR));
+  const outside = libraries.map(({ specifier }) => `--external=${specifier}`);
+  const script = importFrom("./vendor.js", libraries, await bundle(MAIN, outside));
   return {
-    "chat.js": `${(await bundle()).trimEnd()}\n${await licenses()}`,
+    "vendor.js": `${(await bundle(VENDOR)).trimEnd()}\n${await licenses()}`,
+    "chat.js": `${script.trimEnd()}\n`,
     "chat.css": style.join("\n"),
   };
 }
 
-async function bundle(): Promise<string> {
-  return await deno(["bundle", "--quiet", "--minify", "--platform", "browser", ENTRY]);
+async function bundle(entry: URL, flags: readonly string[] = []): Promise<string> {
+  const path = fileURLToPath(entry);
+  return await deno(["bundle", "--quiet", "--minify", "--platform", "browser", ...flags, path]);
 }
 
 /** The licences' texts, as a comment that stays. */

@@ -6,11 +6,13 @@ import type { ServerEnv } from "./guards.ts";
 import { errorResponse } from "./http_errors.ts";
 import { PAGE_ROUTES } from "./page.ts";
 
-/** Answered without a key: the page asks for one, and whoever watches a server has none. */
+/** Read without a key: the page asks for one, and whoever watches a server has none. */
 const PUBLIC_PATHS = new Set([
   ...PAGE_ROUTES.map(({ path }) => path),
   ...["/health", "/v1/health", "/livez", "/readyz"],
 ]);
+/** At a path of the page vectors are posted for, too. */
+const READING = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /** A set of keys that tells nothing by the time that looking takes. */
 export class ApiKeys {
@@ -51,7 +53,9 @@ export function ownerOf(request: Request, keys: ApiKeys): string {
 /** Answers 401 to who has no key, on paths that are not public. */
 export function requireKey(keys: ApiKeys): MiddlewareHandler<ServerEnv> {
   return async (c, next) => {
-    if (keys.isEmpty || PUBLIC_PATHS.has(c.req.path)) return await next();
+    const { method, path } = c.req;
+    const isPublic = READING.has(method) && PUBLIC_PATHS.has(path);
+    if (keys.isEmpty || isPublic) return await next();
     const given = givenKey(c.req.raw);
     if (given !== undefined && keys.has(given)) return await next();
     const response = errorResponse(keyError(given === undefined), c);

@@ -1,14 +1,17 @@
 /**
- * The chat page: a document, its script and its style, made by src/page/build.ts, under a policy
- * that lets them load nothing else. Knows nothing of what the page does.
+ * The chat page: a document, its scripts (the page's own, and that of its libraries) and its style,
+ * made by src/page/build.ts, under a policy that lets them load nothing else. Knows nothing of what
+ * the page does.
  */
 import { createHash } from "node:crypto";
 import script from "../page/built/chat.js" with { type: "text" };
+import vendor from "../page/built/vendor.js" with { type: "text" };
 import style from "../page/built/chat.css" with { type: "text" };
 import document from "../page/index.html" with { type: "text" };
 import type { Route } from "./route.ts";
 
 export const SCRIPT_PATH = "/page/app.js";
+export const VENDOR_PATH = "/page/vendor.js";
 export const STYLE_PATH = "/page/app.css";
 
 /** Of these, and of nothing else: no script in the document, no other host, no eval. */
@@ -33,10 +36,17 @@ interface PageFile {
   readonly version: string;
 }
 
-const SCRIPT = versioned(script, "text/javascript; charset=utf-8");
+const JAVASCRIPT = "text/javascript; charset=utf-8";
+const VENDOR = versioned(vendor, JAVASCRIPT);
+/** Its version changes with the libraries', whose address is in it. */
+const SCRIPT = versioned(
+  script.replace('"./vendor.js"', () => `"${VENDOR_PATH}?v=${VENDOR.version}"`),
+  JAVASCRIPT,
+);
 const STYLE = versioned(style, "text/css; charset=utf-8");
 const PAGE = document
   .replace("STYLE", () => `${STYLE_PATH}?v=${STYLE.version}`)
+  .replace("VENDOR", () => `${VENDOR_PATH}?v=${VENDOR.version}`)
   .replace("SCRIPT", () => `${SCRIPT_PATH}?v=${SCRIPT.version}`);
 
 /** What a browser needs for the page. */
@@ -52,6 +62,12 @@ export const PAGE_ROUTES: readonly Route[] = [
     path: SCRIPT_PATH,
     handle: (c) => fileAnswer(SCRIPT, c.req.query("v")),
     summary: "The chat page's script",
+  },
+  {
+    method: "GET",
+    path: VENDOR_PATH,
+    handle: (c) => fileAnswer(VENDOR, c.req.query("v")),
+    summary: "The libraries of the chat page's script",
   },
   {
     method: "GET",

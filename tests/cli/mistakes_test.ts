@@ -50,6 +50,8 @@ const MISTAKES: readonly Mistake[] = [
   ["run FOLDER/tiny.gguf a --gpu maybe", 2, "Allowed choices are auto, off, on, force"],
   ["quantize FOLDER/tiny.gguf FOLDER/x.gguf --type Q9", 2, "Allowed choices are F32, F16"],
   ["tokenize FOLDER/tiny.gguf", 2, "give --text or --file"],
+  ["logits FOLDER/tiny.gguf --tokens 1,999 --out FOLDER/x", 2, "Cannot use the id 999: the ids of"],
+  ["detokenize FOLDER/tiny.gguf --ids 1,999", 2, "Cannot use the id 999: the ids of this"],
   // What the machine has not.
   ["run FOLDER/tiny.gguf a --memory 64KiB", 1, "or raise --memory"],
   ["serve FOLDER/tiny.gguf --host 203.0.113.7", 1, "give one that has with --host, or 0.0.0.0"],

@@ -52,7 +52,7 @@ Deno.test("logits that are refused leave the file that was there", () =>
     const out = `${folder}/logits`;
     await Deno.writeTextFile(out, "dear");
     const args = ["logits", path, "--out", out, "--tokens"];
-    assertEquals((await runInShell("", [...args, "1,99999"])).code, 1);
+    assertEquals((await runInShell("", [...args, "1,99999"])).code, 2);
     assertEquals(await Deno.readTextFile(out), "dear");
     assertEquals((await runInShell("", [...args, "1"])).code, 0);
     assertEquals((await Deno.stat(out)).size, 4 * 512);

@@ -46,6 +46,8 @@ Deno.test("requireKey() leaves the page and health to everybody, and nothing els
     assertEquals(response.status, 200, path);
     await response.body?.cancel();
   }
+  const posted = await post(app, "/", { inputs: "a" });
+  assertEquals([posted.status, (await posted.json()).error.code], [401, "missing_api_key"]);
   for (const path of ["/metrics", "/models", "/v1/models", "/health/x", "//health"]) {
     const response = await app.request(path);
     assertEquals(response.status, 401, path);

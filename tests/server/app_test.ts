@@ -83,7 +83,8 @@ Deno.test("createApp() answers unknown paths 404 and wrong methods 405 with Allo
     [CHAT, "DELETE", "POST, OPTIONS"],
     ["/v1/models", "POST", "GET, HEAD, OPTIONS"],
     ["/health", "PUT", "GET, HEAD, OPTIONS"],
-    ["/", "POST", "GET, HEAD, OPTIONS"],
+    ["/page/app.js", "POST", "GET, HEAD, OPTIONS"],
+    ["/", "DELETE", "GET, POST, HEAD, OPTIONS"],
   ];
   for (const [path, method, allow] of wrong) {
     const response = await app.request(path, { method });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertStringIncludes } from "@std/assert";
 import { buildPage } from "../../src/page/build.ts";
-import { SCRIPT_PATH, STYLE_PATH } from "../../src/server/page.ts";
+import { SCRIPT_PATH, STYLE_PATH, VENDOR_PATH } from "../../src/server/page.ts";
 import { testApp } from "./http_client.ts";
 
 Deno.test("GET / is a document whose policy lets it load its own script and style, no more", async () => {
@@ -16,10 +16,11 @@ Deno.test("GET / is a document whose policy lets it load its own script and styl
   assertFalse(/<script(?![^>]*\ssrc=)|<style|\s(on\w+|style)=/i.test(html), "nothing is inline");
 });
 
-Deno.test("GET / names script and style by their content, and both are there to be kept", async () => {
+Deno.test("GET / names scripts and style by their content, and all are there to be kept", async () => {
   const { app } = testApp();
   const html = await (await app.request("/")).text();
-  for (const [path, type] of [[SCRIPT_PATH, "text/javascript"], [STYLE_PATH, "text/css"]]) {
+  for (const path of [SCRIPT_PATH, VENDOR_PATH, STYLE_PATH]) {
+    const type = path === STYLE_PATH ? "text/css" : "text/javascript";
     const named = new RegExp(`"(${path.replace(".", "\\.")}\\?v=[0-9a-f]{16})"`).exec(html)?.[1];
     assert(named !== undefined, path);
     const response = await app.request(named);
@@ -29,9 +30,19 @@ Deno.test("GET / names script and style by their content, and both are there to 
   }
 });
 
+Deno.test("the script imports its libraries by the address that GET / has begun to load", async () => {
+  const { app } = testApp();
+  const html = await (await app.request("/")).text();
+  const script = await (await app.request(SCRIPT_PATH)).text();
+  const imported = [...script.matchAll(/\bfrom\s*"([^"]+)"/g)].map(([, address]) => address);
+  assertEquals(imported.length, 1);
+  assertStringIncludes(html, `<link rel="modulepreload" href="${imported[0]}">`);
+  assertEquals(imported[0].split("?")[0], VENDOR_PATH);
+});
+
 Deno.test("script and style of another version than asked for are not to be kept", async () => {
   const { app } = testApp();
-  for (const path of [SCRIPT_PATH, STYLE_PATH]) {
+  for (const path of [SCRIPT_PATH, VENDOR_PATH, STYLE_PATH]) {
     for (const query of ["", "?v=", "?v=0123456789abcdef", "?w=1"]) {
       const { headers } = await app.request(path + query);
       assertEquals(headers.get("cache-control"), "no-cache", path + query);
@@ -44,10 +55,17 @@ Deno.test("src/page/built is what src/page/build.ts makes, licences of packages 
     const url = new URL(`../../src/page/built/${name}`, import.meta.url);
     assert(await Deno.readTextFile(url) === text, `${name} is stale: deno task build:page`);
   }
-  const script = await Deno.readTextFile(
-    new URL("../../src/page/built/chat.js", import.meta.url),
+  const [libraries, script] = await Promise.all(
+    ["vendor.js", "chat.js"].map((name) =>
+      Deno.readTextFile(new URL(`../../src/page/built/${name}`, import.meta.url))
+    ),
   );
   for (const name of ["Jason Miller", "Christopher Jeffrey", "Ivan Sagalaev", "Cure53"]) {
-    assertStringIncludes(script, name);
+    assertStringIncludes(libraries, name);
+  }
+  // What is a library's is there alone.
+  for (const name of ["Cure53", "hljs-", "diffed", "blockquote>"]) {
+    assertStringIncludes(libraries, name);
+    assertFalse(script.includes(name), name);
   }
 });

@@ -1,11 +1,10 @@
 /** `detokenize MODEL --ids 1,2,3`: the text of token ids. */
 import type { Command } from "commander";
-import { UsageError } from "../../base/errors.ts";
 import { openModelFile } from "../../bundle/mod.ts";
 import { createTokenizer } from "../../tokenizer/mod.ts";
 import { tokenIds } from "../option_values.ts";
 import { writeJson, writeOutLine } from "../output.ts";
-import { createDataVerb, requireModel, requireOption } from "../verb.ts";
+import { createDataVerb, requireKnownIds, requireModel, requireOption } from "../verb.ts";
 
 interface Options {
   readonly ids?: readonly number[];
@@ -25,13 +24,7 @@ function detokenize(model: string | undefined, options: Options): void {
   const path = requireModel(model);
   const ids = requireOption(options.ids, "--ids");
   const tokenizer = createTokenizer(openModelFile(path).file.metadata);
-  const unknown = ids.find((id) => id >= tokenizer.vocabSize);
-  if (unknown !== undefined) {
-    throw new UsageError(
-      `Cannot detokenize id ${unknown}: the ids of this vocabulary are 0 to ` +
-        `${tokenizer.vocabSize - 1}`,
-    );
-  }
+  requireKnownIds(ids, tokenizer.vocabSize);
   const text = tokenizer.decode(ids, { special: options.special });
   if (options.json) writeJson({ text });
   else writeOutLine(text);

@@ -17,7 +17,7 @@ import { LogitsFile } from "../logits_file.ts";
 import { tokenIds } from "../option_values.ts";
 import { writeErrorLine, writeJson } from "../output.ts";
 import { Progress } from "../progress.ts";
-import { createDataVerb, requireModel, requireOption } from "../verb.ts";
+import { createDataVerb, requireKnownIds, requireModel, requireOption } from "../verb.ts";
 
 interface Options extends LoadFlags {
   readonly tokens?: readonly number[];
@@ -66,10 +66,12 @@ const CONTEXT_LENGTH_MIN = 256;
 /**
  * Room for the ids, unless the user wants another context. Rotary factors may depend on it: it is
  * one for the first 256 ids, so that a few more of them do not change the others' logits.
+ * @throws {UsageError} when the model does not have an id.
  */
 function contextLengthFor(file: GgufFile, { ids, flags }: Job): number {
+  const { contextLength, vocabSize } = describeModel(file).config;
+  requireKnownIds(ids, vocabSize);
   if (flags.ctxSize !== undefined) return flags.ctxSize;
-  const { contextLength } = describeModel(file).config;
   return Math.max(ids.length, Math.min(contextLength, CONTEXT_LENGTH_MIN));
 }
 

@@ -24,7 +24,8 @@ import {
   wordOf,
   WORDS_OF_TYPE,
 } from "./schema_types.ts";
-import { convertNumber, convertString } from "./text_schema.ts";
+import { convertNumber } from "./number_schema.ts";
+import { convertString } from "./text_schema.ts";
 
 /**
  * Adds the rules of a schema to those of JSON. @returns the number of the one for the whole value.

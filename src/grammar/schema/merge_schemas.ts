@@ -3,6 +3,7 @@
  * to. Words that cannot be put together are refused. Knows nothing of references.
  */
 import {
+  AllPatterns,
   at,
   canonical,
   isAnnotation,
@@ -73,7 +74,12 @@ function mergeWord(
     return { allOf: [left, right] };
   }
   if (canonical(left) === canonical(right)) return left;
+  if (word === "pattern") return new AllPatterns([left, right].flatMap(patternsIn));
   throw schemaError(at(path, word), "two different ones must both hold: make them one");
+}
+
+function patternsIn(pattern: unknown): readonly unknown[] {
+  return pattern instanceof AllPatterns ? pattern.sources : [pattern];
 }
 
 function commonTypes(a: readonly TypeName[], b: readonly TypeName[]): TypeName[] {

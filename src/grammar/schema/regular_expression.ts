@@ -1,19 +1,25 @@
 /**
- * Reads a subset of JavaScript's regular expressions, as `pattern` has them, into what a string of
- * JSON may hold. What it cannot express (looking around, referring back) it refuses.
+ * Reads a subset of JavaScript's regular expressions, as `pattern` has them, into a tree of what a
+ * whole text must be. What it has no words for (looking behind, referring back) it refuses.
  */
 import { ANY_CODE_POINT, type CodePoints, codePoints, without } from "../code_points.ts";
-import { choice, type Expression, nothing, repeat, sequence } from "../expression.ts";
 import { REPEAT_MIN_MAX } from "../limits.ts";
 
-/** What a pattern is read into. */
-export interface ReadPattern {
-  /** What stands between the quotes. */
-  readonly expression: Expression;
-  /** Characters that a match has, at least and at most. */
-  readonly min: number;
-  readonly max: number;
-}
+/** A part of a pattern. */
+export type PatternNode =
+  /** One character. */
+  | { readonly kind: "set"; readonly set: CodePoints }
+  | { readonly kind: "sequence" | "choice"; readonly parts: readonly PatternNode[] }
+  | {
+    readonly kind: "repeat";
+    readonly body: PatternNode;
+    readonly min: number;
+    readonly max: number;
+  }
+  /** What follows does, or does not, begin so; it is not passed. */
+  | { readonly kind: "ahead"; readonly body: PatternNode; readonly isNot: boolean }
+  /** Nothing follows. */
+  | { readonly kind: "end" };
 
 /** A pattern that is not understood; `message` says what of it. */
 export class PatternError extends Error {
@@ -52,97 +58,94 @@ const HEX = /x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}/y;
 
 /**
  * Reads a pattern.
- * @param characterOf how a string holds one character of a set.
  * @throws {PatternError} where it is none, or one that is not supported.
  */
-export function readPattern(
-  source: string,
-  characterOf: (set: CodePoints) => Expression,
-): ReadPattern {
+export function readPattern(source: string): PatternNode {
   if (source.length > PATTERN_LENGTH_MAX) {
     throw new PatternError(`it is longer than ${PATTERN_LENGTH_MAX} characters`);
   }
-  return new PatternReader(source, characterOf).read();
+  return new PatternReader(source).read();
 }
 
 class PatternReader {
   readonly #source: string;
-  readonly #characterOf: (set: CodePoints) => Expression;
   #at = 0;
 
-  constructor(source: string, characterOf: (set: CodePoints) => Expression) {
+  constructor(source: string) {
     this.#source = source;
-    this.#characterOf = characterOf;
   }
 
-  read(): ReadPattern {
-    const parts: ReadPattern[] = [];
+  read(): PatternNode {
+    const parts: PatternNode[] = [];
     do parts.push(this.#anchored()); while (this.#take("|"));
     if (this.#at < this.#source.length) throw this.#error(`"${this.#peek}" is not expected`);
     return anyOf(parts);
   }
 
   /** An alternative of the whole: free text goes before and behind it unless it is anchored. */
-  #anchored(): ReadPattern {
+  #anchored(): PatternNode {
     const isFromStart = this.#take("^");
     const middle = this.#sequence(0);
     const isToEnd = this.#take("$");
-    const free = this.#repeated(this.#one(ANY_CODE_POINT), 0, Infinity);
-    return inOrder([...isFromStart ? [] : [free], middle, ...isToEnd ? [] : [free]]);
+    return inOrder([...isFromStart ? [] : [FREE], middle, ...isToEnd ? [] : [FREE]]);
   }
 
-  #alternatives(depth: number): ReadPattern {
+  #alternatives(depth: number): PatternNode {
     if (depth > DEPTH_MAX) throw this.#error(`groups are nested deeper than ${DEPTH_MAX}`);
-    const parts: ReadPattern[] = [];
+    const parts: PatternNode[] = [];
     do parts.push(this.#sequence(depth)); while (this.#take("|"));
     return anyOf(parts);
   }
 
-  #sequence(depth: number): ReadPattern {
-    const parts: ReadPattern[] = [];
+  #sequence(depth: number): PatternNode {
+    const parts: PatternNode[] = [];
     for (;;) {
       const char = this.#peek;
       if (char === "" || char === "|" || char === ")") break;
-      if (char === "^" || char === "$") {
-        const isLast = char === "$" && depth === 0 &&
+      if (char === "^") throw this.#error('"^" is supported at the beginning of the whole only');
+      if (char === "$") {
+        const isLast = depth === 0 &&
           (this.#at + 1 === this.#source.length || this.#source[this.#at + 1] === "|");
         if (isLast) break;
-        throw this.#error(`"${char}" is supported at the ends of the whole only`);
-      }
-      parts.push(this.#quantified(this.#atom(depth)));
+        this.#at++;
+        parts.push({ kind: "end" });
+      } else parts.push(this.#quantified(this.#atom(depth)));
     }
     return inOrder(parts);
   }
 
-  #atom(depth: number): ReadPattern {
+  #atom(depth: number): PatternNode {
     if (this.#take("(")) return this.#group(depth);
-    if (this.#take("[")) return this.#one(this.#class());
-    if (this.#take(".")) return this.#one(NO_LINE_END);
-    if (this.#take("\\")) return this.#one(this.#escape(false));
+    if (this.#take("[")) return { kind: "set", set: this.#class() };
+    if (this.#take(".")) return { kind: "set", set: NO_LINE_END };
+    if (this.#take("\\")) return { kind: "set", set: this.#escape(false) };
     const char = this.#peek;
     if ("*+?{".includes(char)) throw this.#error(`nothing stands before "${char}"`);
     if ("]}".includes(char)) throw this.#error(`"${char}" needs a backslash`);
     this.#at += char.length;
-    return this.#one(single(char.codePointAt(0)!));
+    return { kind: "set", set: single(char.codePointAt(0)!) };
   }
 
-  #group(depth: number): ReadPattern {
+  #group(depth: number): PatternNode {
+    let ahead: "=" | "!" | null = null;
     if (this.#take("?")) {
       const isNamed = /^<[A-Za-z_$][\w$]*>/.exec(this.#source.slice(this.#at, this.#at + 80));
       if (isNamed !== null) this.#at += isNamed[0].length;
-      else if (!this.#take(":")) throw this.#error("looking ahead or behind is not supported");
+      else if (this.#take("=")) ahead = "=";
+      else if (this.#take("!")) ahead = "!";
+      else if (!this.#take(":")) throw this.#error("looking behind is not supported");
     }
-    const inner = this.#alternatives(depth + 1);
+    const body = this.#alternatives(depth + 1);
     if (!this.#take(")")) throw this.#error('")" is missing');
-    return inner;
+    return ahead === null ? body : { kind: "ahead", body, isNot: ahead === "!" };
   }
 
-  #quantified(part: ReadPattern): ReadPattern {
+  #quantified(part: PatternNode): PatternNode {
     const char = this.#peek;
-    let result: ReadPattern;
+    let result: PatternNode;
     if (char === "*" || char === "+" || char === "?") {
       this.#at++;
-      result = this.#repeated(part, char === "+" ? 1 : 0, char === "?" ? 1 : Infinity);
+      result = repeated(part, char === "+" ? 1 : 0, char === "?" ? 1 : Infinity);
     } else if (char === "{") {
       COUNTS.lastIndex = this.#at;
       const match = COUNTS.exec(this.#source);
@@ -152,7 +155,7 @@ class PatternReader {
       if (max < min) throw this.#error(`{${min},${max}} repeats more often than it may`);
       if (min > REPEAT_MIN_MAX) throw this.#error(`more than ${REPEAT_MIN_MAX} repetitions`);
       this.#at = COUNTS.lastIndex;
-      result = this.#repeated(part, min, max);
+      result = repeated(part, min, max);
     } else return part;
     this.#take("?"); // which match is preferred makes no difference to whether there is one
     if (this.#peek !== "" && "*+?{".includes(this.#peek)) {
@@ -209,15 +212,6 @@ class PatternReader {
     return single(char.codePointAt(0)!);
   }
 
-  #one(set: CodePoints): ReadPattern {
-    return { expression: this.#characterOf(set), min: 1, max: 1 };
-  }
-
-  #repeated({ expression, min: least, max: most }: ReadPattern, min: number, max: number) {
-    const longest = most === 0 || max === 0 ? 0 : most * max;
-    return { expression: repeat(expression, min, max), min: least * min, max: longest };
-  }
-
   get #peek(): string {
     const point = this.#source.codePointAt(this.#at);
     return point === undefined ? "" : String.fromCodePoint(point);
@@ -238,19 +232,17 @@ function single(point: number): CodePoints {
   return codePoints([point, point]);
 }
 
-function inOrder(parts: readonly ReadPattern[]): ReadPattern {
-  if (parts.length === 0) return { expression: nothing(), min: 0, max: 0 };
-  return {
-    expression: sequence(...parts.map((part) => part.expression)),
-    min: parts.reduce((sum, part) => sum + part.min, 0),
-    max: parts.reduce((sum, part) => sum + part.max, 0),
-  };
+function inOrder(parts: readonly PatternNode[]): PatternNode {
+  return parts.length === 1 ? parts[0] : { kind: "sequence", parts };
 }
 
-function anyOf(parts: readonly ReadPattern[]): ReadPattern {
-  return {
-    expression: choice(...parts.map((part) => part.expression)),
-    min: parts.reduce((least, part) => Math.min(least, part.min), Infinity),
-    max: parts.reduce((most, part) => Math.max(most, part.max), 0),
-  };
+function anyOf(parts: readonly PatternNode[]): PatternNode {
+  return parts.length === 1 ? parts[0] : { kind: "choice", parts };
 }
+
+function repeated(body: PatternNode, min: number, max: number): PatternNode {
+  return { kind: "repeat", body, min, max };
+}
+
+/** Any text, or none. */
+const FREE = repeated({ kind: "set", set: ANY_CODE_POINT }, 0, Infinity);

@@ -60,6 +60,15 @@ export const WORDS_OF_TYPE: ReadonlyMap<TypeName, readonly string[]> = new Map([
   ]],
 ]);
 
+/** What `pattern` becomes where several must match: no schema from outside has one. */
+export class AllPatterns {
+  readonly sources: readonly unknown[];
+
+  constructor(sources: readonly unknown[]) {
+    this.sources = [...new Set(sources)];
+  }
+}
+
 /** A schema that cannot be followed. what: what of it, and what to do about it. */
 export function schemaError(path: string, what: string): RequestError {
   const short = path.length > 200 ? `${path.slice(0, 90)} … ${path.slice(-90)}` : path;

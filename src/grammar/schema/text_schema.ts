@@ -1,11 +1,14 @@
-/** Strings and numbers: lengths, patterns, formats, bounds. */
-import type { Expression } from "../expression.ts";
-import { sequence, text } from "../expression.ts";
+/** Strings: lengths, patterns, formats. */
+import { ANY_CODE_POINT, type CodePoints } from "../code_points.ts";
+import { type Expression, sequence, text } from "../expression.ts";
 import { REPEAT_MIN_MAX } from "../limits.ts";
-import { type Bound, numbersBetween, RANGE_END } from "./decimal_range.ts";
 import { FORMATS, OTHER_FORMATS } from "./formats.ts";
-import { PatternError, readPattern } from "./regular_expression.ts";
+import { automatonText } from "./automaton_text.ts";
+import { LanguageError, Languages } from "./languages.ts";
+import { patternLanguage, patternText } from "./pattern_text.ts";
+import { PatternError, type PatternNode, readPattern } from "./regular_expression.ts";
 import {
+  AllPatterns,
   at,
   countOf,
   type SchemaContext,
@@ -16,7 +19,7 @@ import {
 
 /** What a string of the schema looks like, with its quotes. */
 export function convertString(
-  { json }: SchemaContext,
+  context: SchemaContext,
   schema: SchemaObject,
   path: string,
 ): Expression {
@@ -26,18 +29,13 @@ export function convertString(
   if (min > REPEAT_MIN_MAX) {
     throw schemaError(at(path, "minLength"), `more than ${REPEAT_MIN_MAX}: no answer is as long`);
   }
-  const found = patternOf(schema, path);
+  const { json } = context;
+  const found = patternsOf(schema, path);
   if (found === null) return min === 0 && max === Infinity ? json.string : json.stringOf(min, max);
-  const [word, pattern] = found;
+  const { word, patterns } = found;
   try {
-    const read = readPattern(pattern, (set) => {
-      const part = json.characterOf(set);
-      return part.size <= 40 ? part : json.once(`characters ${set.join()}`, () => part);
-    });
-    if (read.min < min || read.max > max) {
-      throw new PatternError("its matches are not sure to keep to minLength and maxLength");
-    }
-    return sequence(text('"'), json.shared(at(path, word), read.expression), text('"'));
+    const body = matching(context, patterns.map(readPattern), { min, max });
+    return sequence(text('"'), json.shared(at(path, word), body), text('"'));
   } catch (error) {
     if (!(error instanceof PatternError)) throw error;
     throw schemaError(at(path, word), `${error.message}: change it or leave it out`);
@@ -45,31 +43,63 @@ export function convertString(
 }
 
 /**
- * The pattern that strings must match, and the word that says so; null: there is none. A pattern
+ * What stands between the quotes of strings that match all patterns.
+ * @throws {PatternError} where there are none, or that would be too large.
+ */
+function matching(
+  { json }: SchemaContext,
+  patterns: readonly PatternNode[],
+  { min, max }: { readonly min: number; readonly max: number },
+): Expression {
+  const characterOf = (set: CodePoints) => {
+    const part = json.characterOf(set);
+    return part.size <= 40 ? part : json.once(`characters ${set.join()}`, () => part);
+  };
+  const only = patterns.length === 1 ? patternText(patterns[0], characterOf) : null;
+  if (only !== null && only.min >= min && only.max <= max) return only.expression;
+  const languages = new Languages();
+  try {
+    const length = languages.repeat(languages.set(ANY_CODE_POINT), min, max);
+    const all = patterns.map((each) => patternLanguage(each, languages));
+    const automaton = languages.automatonOf(languages.and(length, ...all));
+    if (automaton.states.length === 0) throw new PatternError("no text is all that is asked for");
+    return automatonText(json, automaton, characterOf);
+  } catch (error) {
+    if (!(error instanceof LanguageError)) throw error;
+    const what = only === null
+      ? "it looks ahead, or there are several"
+      : "its matches are not sure to keep to minLength and maxLength";
+    throw new PatternError(`${what}, which takes ${error.message}`);
+  }
+}
+
+/**
+ * The patterns that strings must match, and the word that says so; null: there is none. A pattern
  * of the whole text (zod writes one beside every format) says all that a format would; a format
  * that JSON Schema does not define asks for nothing.
  */
-function patternOf(schema: SchemaObject, path: string): readonly [string, string] | null {
+function patternsOf(
+  schema: SchemaObject,
+  path: string,
+): { readonly word: string; readonly patterns: readonly string[] } | null {
   const pattern = wordOf(schema, "pattern");
   const format = wordOf(schema, "format");
   if (format !== undefined && typeof format !== "string") {
     throw schemaError(at(path, "format"), "it is no text: correct it");
   }
-  if (pattern !== undefined) {
-    if (typeof pattern !== "string") {
-      throw schemaError(at(path, "pattern"), "it is no text: correct it");
-    }
-    const isWhole = pattern.startsWith("^") && pattern.endsWith("$");
-    if (isWhole || format === undefined || !isDefined(format)) return ["pattern", pattern];
-    throw schemaError(
-      at(path, "format"),
-      "it is not supported beside a pattern that does not say the whole text, from ^ to $: " +
-        "leave out one",
-    );
+  const own = pattern === undefined ? [] : [pattern];
+  const patterns = pattern instanceof AllPatterns ? pattern.sources : own;
+  if (!patterns.every((each) => typeof each === "string")) {
+    throw schemaError(at(path, "pattern"), "it is no text: correct it");
   }
-  if (format === undefined || !isDefined(format)) return null;
+  const isWhole = patterns.some((each) => each.startsWith("^") && each.endsWith("$"));
+  if (isWhole || format === undefined || !isDefined(format)) {
+    return patterns.length === 0 ? null : { word: "pattern", patterns };
+  }
   const known = FORMATS.get(format);
-  if (known !== undefined) return ["format", known];
+  if (known !== undefined) {
+    return { word: patterns.length === 0 ? "format" : "pattern", patterns: [...patterns, known] };
+  }
   throw schemaError(
     at(path, "format"),
     `${JSON.stringify(format)} is none of ${[...FORMATS.keys()].join(", ")}: leave it out`,
@@ -79,58 +109,4 @@ function patternOf(schema: SchemaObject, path: string): readonly [string, string
 /** Whether a checker may hold an answer to it. */
 function isDefined(format: string): boolean {
   return FORMATS.has(format) || OTHER_FORMATS.has(format);
-}
-
-/** What a number of the schema looks like. */
-export function convertNumber(
-  { json }: SchemaContext,
-  schema: SchemaObject,
-  of: { isInteger: boolean; path: string },
-): Expression {
-  const { isInteger, path } = of;
-  const multiple = wordOf(schema, "multipleOf");
-  if (multiple !== undefined && !(multiple === 1 && isInteger)) {
-    throw schemaError(at(path, "multipleOf"), "only 1, of integers, is supported: leave it out");
-  }
-  const low = tighter(schema, path, { words: ["minimum", "exclusiveMinimum"], sign: 1 });
-  const high = tighter(schema, path, { words: ["maximum", "exclusiveMaximum"], sign: -1 });
-  if (low === null && high === null) return isInteger ? json.integer : json.number;
-  const from = isInteger ? inward(low, 1) : low;
-  const to = isInteger ? inward(high, -1) : high;
-  if (from !== null && from.value >= RANGE_END || to !== null && to.value <= -RANGE_END) {
-    throw schemaError(path, `numbers beyond ${RANGE_END} are not supported: move the bound`);
-  }
-  const isEmpty = from !== null && to !== null &&
-    (from.value > to.value || from.value === to.value && (from.isOpen || to.isOpen));
-  if (isEmpty) throw schemaError(path, "no number is within its bounds: correct them");
-  const range = numbersBetween({ low: from, high: to, isInteger });
-  if (range !== null) return json.shared(path, range);
-  throw schemaError(path, "a bound has more than 15 digits before or behind its point: round it");
-}
-
-/** The bound that says more; sign: 1 of a lower bound, -1 of an upper one. */
-function tighter(
-  schema: SchemaObject,
-  path: string,
-  { words, sign }: { words: readonly [string, string]; sign: 1 | -1 },
-): Bound | null {
-  const bounds = words.flatMap((word, index) => {
-    const value = wordOf(schema, word);
-    if (value === undefined) return [];
-    if (typeof value === "number" && Number.isFinite(value)) {
-      return [{ value, isOpen: index === 1 }];
-    }
-    throw schemaError(at(path, word), "it is no number: correct it");
-  });
-  if (bounds.length < 2) return bounds[0] ?? null;
-  const [closed, open] = bounds;
-  return sign * open.value >= sign * closed.value ? open : closed;
-}
-
-/** The integer that is the first within a bound. */
-function inward(bound: Bound | null, sign: 1 | -1): Bound | null {
-  if (bound === null) return null;
-  const { value, isOpen } = bound;
-  const whole = sign * Math.ceil(sign * value);
-  return { value: whole === value && isOpen ? value + sign : whole, isOpen: false };
 }

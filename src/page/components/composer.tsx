@@ -1,5 +1,6 @@
 /** Where people write. */
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { App } from "../state/app.ts";
 import { currentChat, currentModel, type Taken, takenBy } from "../state/app_state.ts";
 import { branchOf } from "../state/chat_tree.ts";
 import { IMAGE_TYPES } from "../state/image_urls.ts";
@@ -7,6 +8,7 @@ import { SOUND_ACCEPT } from "../state/sound_urls.ts";
 import { useApp, useAppState } from "./context.ts";
 import { Icon, IconButton } from "./icon.tsx";
 import { ImageRow } from "./images.tsx";
+import { VoiceButton, VoiceRow } from "./voice.tsx";
 
 export function Composer() {
   const app = useApp();
@@ -14,14 +16,19 @@ export function Composer() {
   const isRunning = useAppState((state) => state.running !== null);
   const { images, reading } = useAppState((state) => state.draft);
   const takes = useAppState((state) => takenBy(currentModel(state)));
+  const isSaying = useAppState((state) => state.voice !== null);
   const [text, setText] = useState("");
   const input = useRef<HTMLTextAreaElement>(null);
   useEffect(() => input.current?.focus(), [chatId]);
   useEffect(() => fit(input.current), [text]);
+  useDictated((said) => {
+    setText((before) => before.trim() === "" ? said : `${before.trimEnd()} ${said}`);
+    input.current?.focus();
+  });
   const isEmpty = text.trim() === "" && images.length === 0;
   const send = () => {
-    // What is being read is to be in this message.
-    if (isRunning || isEmpty || reading > 0) return;
+    // What is being read, or said, is to be in this message.
+    if (isRunning || isEmpty || reading > 0 || isSaying) return;
     app.chats.send(text.trim(), images);
     app.images.clear();
     setText("");
@@ -31,16 +38,11 @@ export function Composer() {
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       send();
-    } else if (event.key === "ArrowUp" && text === "") {
-      const chat = currentChat(app.store.state);
-      const last = chat && branchOf(chat).findLast(({ role }) => role === "user");
-      if (last && !isRunning) app.store.set({ editingId: last.id });
-    }
+    } else if (event.key === "ArrowUp" && text === "") editLast(app);
   };
   const onPaste = (event: ClipboardEvent) => {
-    const files = [...event.clipboardData?.files ?? []];
-    // Programs that copy text put a picture of it beside it.
-    if (files.length === 0 || event.clipboardData!.types.includes("text/plain")) return;
+    const files = pastedFiles(event);
+    if (files.length === 0) return;
     event.preventDefault();
     app.images.attach(files);
   };
@@ -52,12 +54,10 @@ export function Composer() {
     <footer class="composer-place">
       <form
         class="composer"
-        onSubmit={(event) => {
-          event.preventDefault();
-          send();
-        }}
+        onSubmit={(event) => (event.preventDefault(), send())}
       >
         <ImageRow images={images} reading={reading} onRemove={remove} />
+        <VoiceRow onDiscard={() => input.current?.focus() /* its button is gone */} />
         <textarea
           id="message"
           ref={input}
@@ -71,11 +71,36 @@ export function Composer() {
           onPaste={onPaste}
         />
         {takes !== null && <AttachButton takes={takes} />}
-        {isRunning ? <StopButton /> : <SendButton isEmpty={isEmpty || reading > 0} />}
+        <VoiceButton />
+        {isRunning ? <StopButton /> : <SendButton isEmpty={isEmpty || reading > 0 || isSaying} />}
       </form>
       <p class="hint">Everything stays on this machine. Answers can be wrong.</p>
     </footer>
   );
+}
+
+/** Edits the message that was sent last. */
+function editLast({ store }: App): void {
+  const chat = currentChat(store.state);
+  const last = chat && branchOf(chat).findLast(({ role }) => role === "user");
+  if (last && store.state.running === null) store.set({ editingId: last.id });
+}
+
+/** Takes what was said and is to be a part of the text, once. */
+function useDictated(take: (said: string) => void): void {
+  const app = useApp();
+  const dictated = useAppState((state) => state.dictated);
+  useEffect(() => {
+    if (dictated === "") return;
+    take(dictated);
+    app.store.set({ dictated: "" });
+  }, [dictated]);
+}
+
+/** What is pasted, where that is files. */
+function pastedFiles({ clipboardData }: ClipboardEvent): readonly File[] {
+  // Programs that copy text put a picture of it beside it.
+  return clipboardData?.types.includes("text/plain") ? [] : [...clipboardData?.files ?? []];
 }
 
 const ACCEPTED: Readonly<Record<Taken, string>> = {

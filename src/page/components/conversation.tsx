@@ -26,12 +26,13 @@ export function Conversation() {
   const branch = chat ? branchOf(chat) : [];
   const stayAtEnd = () => {
     const main = place.current!;
-    if (isAtEnd.current) main.scrollTop = main.scrollHeight;
+    // A welcome has no end that would be news.
+    if (isAtEnd.current) main.scrollTop = branch.length === 0 ? 0 : main.scrollHeight;
   };
   useLayoutEffect(stayAtEnd);
   useEffect(() => {
     isAtEnd.current = true;
-    place.current!.scrollTop = place.current!.scrollHeight;
+    stayAtEnd();
   }, [chat?.id, running?.nodeId]);
   const onScroll = () => {
     const { scrollHeight, scrollTop, clientHeight } = place.current!;

@@ -18,6 +18,7 @@ const PATHS = {
   keyboard: "M3 7h18v10H3zM7 11h.01M11 11h.01M15 11h.01M8 14h8",
   image: "M4 5h16v14H4zM4 16l5-5 4 4 3-3 4 4M15.5 9h.01",
   sound: "M5 10v4M9 6v12M13 9v6M17 4v16M21 10v4",
+  microphone: "M12 4a3 3 0 0 0-3 3v4a3 3 0 0 0 6 0V7a3 3 0 0 0-3-3M6 11a6 6 0 0 0 12 0M12 17v4",
   export: "M12 4v11M7 10l5 5 5-5M5 20h14",
   import: "M12 15V4M7 9l5-5 5 5M5 20h14",
 } as const;

@@ -23,18 +23,16 @@ export function ImageRow({ images, reading = 0, onRemove }: {
     <ul class="images" aria-label={label}>
       {images.map((url, index) => (
         <li key={index}>
-          {isOfSound(url)
-            ? <audio controls preload="metadata" src={url} aria-label={nameOf(index)} />
-            : (
-              <button
-                type="button"
-                class="thumbnail"
-                aria-label={`Show ${nameOf(index)}`}
-                onClick={() => app.store.set({ dialog: "image", shownImage: url })}
-              >
-                <img src={url} alt="" />
-              </button>
-            )}
+          {isOfSound(url) ? <Sound url={url} name={nameOf(index)} /> : (
+            <button
+              type="button"
+              class="thumbnail"
+              aria-label={`Show ${nameOf(index)}`}
+              onClick={() => app.store.set({ dialog: "image", shownImage: url })}
+            >
+              <img src={url} alt="" />
+            </button>
+          )}
           {onRemove !== undefined && (
             <IconButton
               icon="close"
@@ -52,6 +50,25 @@ export function ImageRow({ images, reading = 0, onRemove }: {
       ))}
     </ul>
   );
+}
+
+function Sound({ url, name }: { readonly url: string; readonly name: string }) {
+  return (
+    <audio
+      controls
+      preload="metadata"
+      src={url}
+      aria-label={name}
+      onLoadedMetadata={({ currentTarget }) => findLength(currentTarget)}
+    />
+  );
+}
+
+/** A browser's own recordings do not say how long they are: that is at their end. */
+function findLength(sound: HTMLAudioElement): void {
+  if (sound.duration !== Infinity) return;
+  sound.addEventListener("durationchange", () => sound.currentTime = 0, { once: true });
+  sound.currentTime = Number.MAX_SAFE_INTEGER;
 }
 
 export function ImageDialog() {

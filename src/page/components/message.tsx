@@ -99,16 +99,7 @@ export function AnswerMessage({ node, versions, isRunning }: MessageProps & {
           <div>{thoughts}</div>
         </details>
       )}
-      {content === "" && isRunning
-        ? (
-          <p class="waiting">
-            <span />
-            <span />
-            <span />
-            <span class="unseen">Thinking</span>
-          </p>
-        )
-        : <Prose text={content} />}
+      {content === "" && isRunning ? <Waiting modelId={node.model} /> : <Prose text={content} />}
       {trouble !== undefined && <TroubleNote trouble={trouble} label="Try again" onAgain={again} />}
       <div class="message-actions">
         {!isRunning && (
@@ -127,6 +118,23 @@ export function AnswerMessage({ node, versions, isRunning }: MessageProps & {
         <Facts node={node} />
       </div>
     </article>
+  );
+}
+
+/** Nothing has come yet: a model that is large takes minutes before it begins. */
+function Waiting({ modelId }: { readonly modelId: string | undefined }) {
+  const words = useAppState(({ models }) => {
+    const { state, progress } = models.find(({ id }) => id === modelId) ?? {};
+    if (state !== "loading") return null;
+    return `Loading the model${progress == null ? "…" : `: ${Math.floor(progress * 100)} %`}`;
+  });
+  return (
+    <p class="waiting">
+      <span />
+      <span />
+      <span />
+      <em class={words === null ? "unseen" : "faint"}>{words ?? "Thinking"}</em>
+    </p>
   );
 }
 

@@ -1,4 +1,5 @@
 /** What keys do, wherever the cursor is. */
+import { hearingModel } from "../state/app_state.ts";
 import type { App } from "../state/app.ts";
 
 /** As they are told to people. */
@@ -11,6 +12,7 @@ export const SHORTCUTS: readonly (readonly [keys: string, does: string])[] = [
   ["Ctrl K", "Search chats"],
   ["Ctrl B", "Show or hide chats"],
   ["Alt N", "Show or hide neurons"],
+  ["Alt R", "Record what you say, where a model hears, and end it"],
   ["Ctrl ,", "Settings"],
   ["Ctrl /", "These keys"],
 ];
@@ -29,6 +31,7 @@ export function handleShortcut(app: App, event: KeyboardEvent): void {
   else if (isCommand && key === ",") store.set({ dialog: "settings" });
   else if (isCommand && key === "/") store.set({ dialog: "shortcuts" });
   else if (event.altKey && key === "n") store.set({ isNeuronsOpen: !isNeuronsOpen });
+  else if (event.altKey && key === "r" && hearingModel(store.state) !== null) app.voice.toggle();
   else return;
   event.preventDefault();
 }

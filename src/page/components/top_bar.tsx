@@ -64,7 +64,15 @@ function ModelPicker() {
           ))}
         </select>
       )}
-      <span class="picker-state" role="status">{wordsOf(connection, model)}</span>
+      <span class={`picker-state${isLoading ? " wide-only" : ""}`} role="status">
+        {connection === "lost"
+          ? (
+            <>
+              No connection<span class="wide-only">: is the server running?</span>
+            </>
+          )
+          : wordsOf(connection, model)}
+      </span>
       {isLoading && (
         <progress
           aria-label="Loading the model"
@@ -87,7 +95,6 @@ function dotOf(connection: string, model: ModelInfo | undefined): string {
 }
 
 function wordsOf(connection: string, model: ModelInfo | undefined): string {
-  if (connection === "lost") return "No connection: is the server running?";
   if (connection === "connecting") return "Connecting…";
   if (connection === "starting" || model?.state === "loading") {
     return model?.progress == null ? "Loading…" : `Loading ${Math.floor(model.progress * 100)} %`;

@@ -1,5 +1,6 @@
 /** The page's parts put together: its state, what people can do, what goes on by itself. */
 import { Client } from "../server/client.ts";
+import { transcribe } from "../server/transcribe.ts";
 import { type AppStore, createStore } from "./app_state.ts";
 import { ChatActions } from "./chat_actions.ts";
 import { ChatStorage } from "./chat_storage.ts";
@@ -8,7 +9,9 @@ import { ModelWatch } from "./model_watch.ts";
 import { NeuronWatch } from "./neuron_watch.ts";
 import { readImage } from "./read_image.ts";
 import { readSound } from "./read_sound.ts";
+import { startRecording } from "./recording.ts";
 import { loadSettings, saveSettings } from "./settings.ts";
+import { VoiceDraft } from "./voice_draft.ts";
 import type { Settings } from "../types.ts";
 
 const NOTICE_MS = 6000;
@@ -17,6 +20,7 @@ export class App {
   readonly store: AppStore;
   readonly chats: ChatActions;
   readonly images: ImageDraft;
+  readonly voice: VoiceDraft;
   readonly models: ModelWatch;
   readonly neurons: NeuronWatch;
   #answerKey: ((key: string | null) => void) | null = null;
@@ -31,6 +35,12 @@ export class App {
     this.neurons = new NeuronWatch(this.store, client);
     this.images = new ImageDraft({
       ...{ store: this.store, read: readImage, readSound },
+      tell: (text) => this.tell(text),
+    });
+    this.voice = new VoiceDraft({
+      ...{ store: this.store, start: startRecording },
+      attach: (files) => this.images.attach(files),
+      transcribe: (file, model, signal) => transcribe(client, { file, model }, signal),
       tell: (text) => this.tell(text),
     });
     this.chats = new ChatActions({

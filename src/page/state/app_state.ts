@@ -28,6 +28,15 @@ export interface Neurons {
   readonly isIdle: boolean;
 }
 
+/** A microphone that is asked for, listens, or whose sound is being attached or written down. */
+export interface Voice {
+  readonly phase: "asking" | "recording" | "writing";
+  /** Of the recording so far. */
+  readonly seconds: number;
+  /** How loud it is, 0 to 1. */
+  readonly level: number;
+}
+
 export interface AppState {
   readonly chats: readonly Chat[];
   /** False until the browser has told which chats there are. */
@@ -56,6 +65,9 @@ export interface AppState {
   readonly editingId: string | null;
   /** Images of the message that is being written, and how many more are being read. */
   readonly draft: { readonly images: readonly string[]; readonly reading: number };
+  readonly voice: Voice | null;
+  /** What was said and is to be a part of the message's text; "": nothing more. */
+  readonly dictated: string;
 }
 
 export type AppStore = Store<AppState>;
@@ -66,7 +78,7 @@ export function createStore(settings: Settings = DEFAULT_SETTINGS): AppStore {
     ...{ connection: "connecting", models: [], modelId: "", trouble: null, dialog: null },
     ...{ isKeyWrong: false, isSidebarOpen: matchMedia("(min-width: 60rem)").matches },
     ...{ isNeuronsOpen: false, neurons: null, notice: null, editingId: null, shownImage: null },
-    draft: { images: [], reading: 0 },
+    ...{ draft: { images: [], reading: 0 }, voice: null, dictated: "" },
   });
 }
 
@@ -78,6 +90,13 @@ export function currentChat({ chats, chatId }: AppState): Chat | undefined {
 /** The model that would answer now. */
 export function currentModel({ models, modelId }: AppState): ModelInfo | undefined {
   return models.find(({ id }) => id === modelId) ?? models[0];
+}
+
+/** The model that would hear what is said: the one that answers, or any that can; null: none. */
+export function hearingModel(state: AppState): string | null {
+  const model = currentModel(state);
+  if (model?.hearsSounds) return model.id;
+  return state.models.find(({ hearsSounds }) => hearsSounds)?.id ?? null;
 }
 
 /** What people may show a model. */

@@ -28,7 +28,8 @@ marked.use({
       return linkOf(href, this.parser.parseInline(tokens));
     },
     code: ({ text, lang }: Tokens.Code) => codeOf(text, lang ?? ""),
-    checkbox: ({ checked }: Tokens.Checkbox) => checked ? "☑ " : "☐ ",
+    checkbox: ({ checked }: Tokens.Checkbox) =>
+      `<span class="check">${checked ? "☑" : "☐"} </span>`,
     table(token: Tokens.Table) {
       const row = (cells: Tokens.TableCell[], tag: string) =>
         `<tr>${

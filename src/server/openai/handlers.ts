@@ -34,9 +34,10 @@ export async function chatCompletions(
   const request = toChatRequest(await readWork(c, settings, chatSchema));
   return await withModel(c, settings, { id: request.model }, async (work) => {
     const { model } = work.lease;
-    const { count, request: { logprobs } } = request;
+    const { count, request: { logprobs }, conversation: { tools, prefill } } = request;
     return reply(work, {
       ...request,
+      isCall: tools?.mode === "required" && prefill === undefined,
       ask: { ...await chatAsk(work, request), count },
       head: answerHead(
         "chat",

@@ -13,6 +13,8 @@ export interface Reply {
   readonly head: AnswerHead;
   readonly stream: boolean;
   readonly includeUsage: boolean;
+  /** The answer is to be calls: it has no text, not even an empty one. */
+  readonly isCall?: boolean;
   /** Finds out how likely the prompts were, one after another, where answers repeat that, too. */
   readonly echoTokens?: (signal: AbortSignal) => Promise<readonly (readonly WrittenToken[])[]>;
   /** The client's name for the beginning that its prompts have in common. */
@@ -94,10 +96,10 @@ async function* chunksBehindEcho(work: Work, parts: Reply, signal: AbortSignal) 
 
 async function* chunks(
   events: ReturnType<typeof startChoices>,
-  { ask, head, includeUsage }: Reply,
+  { ask, head, includeUsage, isCall }: Reply,
   tokens: readonly (readonly WrittenToken[])[] = [],
 ): AsyncGenerator<string> {
-  const writer = createChunkWriter(head, includeUsage);
+  const writer = createChunkWriter(head, { includeUsage, isCall });
   const ended: Ended[] = [];
   for (const index of Array(ask.prompts.length * ask.count).keys()) {
     const opening = writer.opening(index);

@@ -1,6 +1,6 @@
 /**
- * Vectors of texts in the form of Hugging Face's server of embeddings (TEI): `/embed`, for clients
- * that know nothing else. Its `/rerank` is in rerank.ts.
+ * Vectors of texts in the form of Hugging Face's server of embeddings (TEI): `/embed`, and `/`,
+ * where huggingface_hub posts to. Its `/rerank` is in rerank.ts.
  */
 import { z } from "zod";
 import type { Context } from "hono";
@@ -38,14 +38,14 @@ const embedSchema = withOthers(
 );
 
 export const TEI_ROUTES: readonly Route[] = [
-  {
+  ...["/embed", "/"].map((path): Route => ({
     method: "POST",
-    path: "/embed",
+    path,
     handle: embed,
-    summary: "Vectors of texts, as TEI has it",
+    summary: path === "/" ? "The same as /embed" : "Vectors of texts, as TEI has it",
     body: embedSchema,
     promptField: "inputs",
-  },
+  })),
   {
     method: "GET",
     path: "/info",

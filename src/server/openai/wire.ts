@@ -114,8 +114,14 @@ export interface ChunkWriter {
   usage(usage: Usage): string;
 }
 
-/** A writer whose chunks count tokens at the end if `includeUsage`. */
-export function createChunkWriter(head: AnswerHead, includeUsage: boolean): ChunkWriter {
+/**
+ * A writer whose chunks count tokens at the end if `includeUsage`; of a call that must be made they
+ * begin without a text, which some clients would show.
+ */
+export function createChunkWriter(
+  head: AnswerHead,
+  { includeUsage, isCall = false }: { readonly includeUsage: boolean; readonly isCall?: boolean },
+): ChunkWriter {
   const { id, created, model, kind, logprobs } = head;
   const object = kind === "chat" ? "chat.completion.chunk" : "text_completion";
   // All but the text is the same in every chunk: serialised once.
@@ -129,9 +135,11 @@ export function createChunkWriter(head: AnswerHead, includeUsage: boolean): Chun
     `data: ${fields},"choices":[{"index":${index},${payload},"logprobs":${chances},` +
     `"finish_reason":${reason}}]${noUsage}${rest}}\n\n`;
   const isChat = kind === "chat";
+  const text = isCall ? "null" : `""`;
   const payloadOf = isChat ? chatPayload : textPayload;
   return {
-    opening: (index) => isChat ? chunk(index, `"delta":{"role":"assistant","content":""}`) : "",
+    opening: (index) =>
+      isChat ? chunk(index, `"delta":{"role":"assistant","content":${text}}`) : "",
     piece: (index, deltas, tokens) => {
       const hasLogprobs = logprobs !== null && tokens.length > 0;
       const chances = hasLogprobs ? JSON.stringify(logprobs.of(index, tokens)) : "null";

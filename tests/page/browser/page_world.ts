@@ -103,7 +103,10 @@ export async function launch(): Promise<Browser> {
   const { chromium } = await import("playwright-core");
   return await chromium.launch({
     executablePath: CHROMIUM,
-    args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    args: [
+      ...["--no-sandbox", "--disable-dev-shm-usage"],
+      "--use-fake-device-for-media-stream", // a microphone that beeps
+    ],
   });
 }
 
@@ -117,6 +120,15 @@ export async function say(page: Page, text: string): Promise<void> {
 export async function lastAnswer(page: Page) {
   await page.getByRole("button", { name: "Send message" }).waitFor();
   return page.getByRole("article", { name: "Answer" }).last();
+}
+
+/** Waits until something is true of the page, whose policy lets it evaluate nothing by itself. */
+export async function until(page: Page, expression: string): Promise<void> {
+  for (let i = 0; i < 100; i++) {
+    if (await page.evaluate(expression)) return;
+    await page.waitForTimeout(50);
+  }
+  throw new Error(`It is not so after 5 s: ${expression}`);
 }
 
 /** What axe finds on the page that keeps people out. */

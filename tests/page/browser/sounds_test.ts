@@ -4,7 +4,14 @@ import type { Page } from "playwright-core";
 import type { SeenImages } from "../../../src/llm/types.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
 import { soundFile, tone, writeWav } from "../../support/sound_files.ts";
-import { closeBrowserAtEnd, lastAnswer, pageTest, say, seriousFindings } from "./page_world.ts";
+import {
+  closeBrowserAtEnd,
+  lastAnswer,
+  pageTest,
+  say,
+  seriousFindings,
+  until,
+} from "./page_world.ts";
 
 closeBrowserAtEnd();
 
@@ -63,3 +70,14 @@ pageTest("sounds are attached, played, kept, and a model hears them", async (wor
   await page.getByLabel("Model", { exact: true }).selectOption("deaf");
   await page.getByRole("button", { name: "Attach sounds" }).waitFor({ state: "detached" });
 }, { models: [ears, deaf] });
+
+pageTest("of a sound that does not say how long it is the length is found", async ({ page }) => {
+  const file = soundFile("tone.webm").slice();
+  // The element that says it becomes one of nothing, as long: recorders do not know it yet.
+  const at = file.findIndex((byte, i) => byte === 0x44 && file[i + 1] === 0x89);
+  file[at] = 0xec;
+  await page.getByLabel("Files of sounds").setInputFiles([fileOf("a.webm", "audio/webm", file)]);
+  await page.locator("audio").waitFor();
+  await until(page, `document.querySelector("audio").duration < 60`);
+  await until(page, `document.querySelector("audio").currentTime === 0`);
+}, { models: [ears] });

@@ -58,13 +58,14 @@ pageTest("the neuron view says of a dense model that all is computed", async ({ 
   assertMatch((await panel.locator(".numbers").textContent())!, /skipped0 %computed100 %/);
 }, { models: [new DenseModel({ id: "dense" })] });
 
+const LARGE = "large-model-with-a-name-that-no-telephone-has-room-for-Q4_K_M";
 const loading = Promise.withResolvers<void>();
 const registry = new ModelRegistry({
-  catalog: { ids: () => ["small", "large"] },
+  catalog: { ids: () => ["small", LARGE] },
   loader: {
     bytesOf: () => Promise.resolve(1),
     async load(id, onProgress): Promise<LanguageModel> {
-      if (id === "large") {
+      if (id === LARGE) {
         onProgress(0.42);
         await loading.promise;
       }
@@ -77,17 +78,39 @@ const registry = new ModelRegistry({
 
 pageTest("choosing a model loads it and says how far it is", async ({ page }) => {
   const picker = page.getByLabel("Model", { exact: true });
-  await picker.selectOption("large");
+  await picker.selectOption(LARGE);
   await page.getByText("Loading 42 %").waitFor();
   assertEquals(await page.getByRole("progressbar").getAttribute("value"), "0.42");
+  await say(page, "Who are you?");
+  await page.getByText("Loading the model: 42 %").waitFor();
+  await page.setViewportSize({ width: 390, height: 844 });
+  for (const button of ["Stop the answer", "Settings"]) {
+    const box = await page.getByRole("button", { name: button }).boundingBox();
+    assert(box!.x + box!.width <= 390, `${button} is on the page`);
+  }
+  await page.setViewportSize({ width: 1280, height: 860 });
   loading.resolve();
   await page.getByText("Loading 42 %").waitFor({ state: "detached" });
-  await say(page, "Who are you?");
-  await (await lastAnswer(page)).getByText("I am large").waitFor();
+  await (await lastAnswer(page)).getByText(`I am ${LARGE}`).waitFor();
   await page.reload();
   await picker.waitFor();
-  assertEquals(await picker.inputValue(), "large");
+  assertEquals(await picker.inputValue(), LARGE);
 }, { server: { models: registry } });
+
+pageTest(
+  "the page asks for each of its files once, and for the libraries early",
+  async ({ page }) => {
+    const files = await page.evaluate<[string, string][]>(
+      `performance.getEntriesByType("resource").filter(({ name }) => name.includes("/page/"))
+      .map(({ name, initiatorType }) => [new URL(name).pathname, initiatorType])`,
+    );
+    assertEquals(files.toSorted(), [
+      ["/page/app.css", "link"],
+      ["/page/app.js", "script"],
+      ["/page/vendor.js", "link"],
+    ]);
+  },
+);
 
 pageTest("settings go with every question, and outlive the page", async ({ page, model }) => {
   await page.getByRole("button", { name: "Settings" }).click();
@@ -128,6 +151,32 @@ pageTest("everything can be done by keys", async ({ page }) => {
   await page.getByText("What shall we think about?").waitFor();
   assertEquals(await page.evaluate("document.activeElement.id"), "message");
 });
+
+const WIDE = `|${"Quantisation|".repeat(8)}\n|${"-|".repeat(8)}\n|${"a|".repeat(8)}`;
+
+pageTest(
+  "on a small page the welcome begins at its top, and words of tables stay whole",
+  async ({ page }) => {
+    const scrolled = () => page.evaluate("document.querySelector('main').scrollTop");
+    assertEquals(await scrolled(), 0);
+    await say(page, "Hi");
+    await lastAnswer(page);
+    const lines = await page.locator("th").first().evaluate((cell) => {
+      const range = cell.ownerDocument.createRange();
+      range.selectNodeContents(cell);
+      return range.getClientRects().length;
+    });
+    assertEquals(lines, 1);
+    const [width, shown] = await page.evaluate<number[]>(
+      "[document.querySelector('main').scrollWidth, document.querySelector('main').clientWidth]",
+    );
+    assertEquals(width, shown);
+  },
+  {
+    models: [new ScriptedModel({ script: [WIDE] })],
+    viewport: { width: 320, height: 480 },
+  },
+);
 
 const EVERYTHING =
   "# Title\n\nText with `code` and [a link](https://example.com).\n\n```js\nlet a;\n" +

@@ -46,6 +46,12 @@ Deno.test("makeBlocks() shows what is too deep or too long as it is, and never a
   }
 });
 
+Deno.test("makeBlocks() marks what is to do and what is done, for a list without dots", () => {
+  const [html] = htmlOf("- [ ] a\n- [x] b");
+  assertStringIncludes(html, '<span class="check">☐ </span>a');
+  assertStringIncludes(html, '<span class="check">☑ </span>b');
+});
+
 Deno.test("makeBlocks() takes quotations and lists of some levels as they are meant", () => {
   assertStringIncludes(htmlOf("> > > a")[0], "<blockquote>\n<blockquote>\n<blockquote>");
   const list = Array.from({ length: 20 }, (_, level) => `${"  ".repeat(level)}- a`).join("\n");

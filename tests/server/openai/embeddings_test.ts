@@ -55,6 +55,10 @@ Deno.test("POST /embed answers TEI's clients: vectors, as long as the model make
   assertEquals(await answer({ inputs: ["a", "b"], truncate: true }), [unit, unit]);
   assertEquals(await answer({ inputs: ["ab"], normalize: false }), [[3, 4, 1]]);
   assertEquals(await answer({ inputs: [[97]], dimensions: 2 }), [unit.slice(0, 2)]);
+  // huggingface_hub's feature_extraction() posts to the address that it is given.
+  const sent = { inputs: "a", normalize: true, truncate: null, truncation_direction: null };
+  assertEquals(await (await post(app, "/", { ...sent, prompt_name: null })).json(), [unit]);
+  assertEquals((await refused(app, "/", {})).param, "inputs");
   assertEquals((await refused(app, "/embed", { input: "a" })).param, "inputs");
   assertEquals(
     (await refused(app, "/embed", { inputs: "a", prompt_name: "x" })).param,

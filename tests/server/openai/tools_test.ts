@@ -90,6 +90,19 @@ Deno.test("a call that must be made and is cut off before its name is no text", 
   assertEquals([message.content, message.tool_calls, finish_reason], ["", undefined, "length"]);
 });
 
+Deno.test("a stream of a call that must be made begins without a text, others with an empty one", async () => {
+  const { app } = testApp({ details, script: [CALL.slice("<tool_call>".length)] });
+  const first = async (choice: string, more = {}) => {
+    const asked = { ...hello, tools, tool_choice: choice, stream: true, ...more };
+    const text = await (await post(app, CHAT, asked)).text();
+    return JSON.parse(text.split("\n\n")[0].slice("data: ".length)).choices[0].delta;
+  };
+  assertEquals(await first("required"), { role: "assistant", content: null });
+  for (const choice of ["auto", "none"]) {
+    assertEquals(await first(choice), { role: "assistant", content: "" });
+  }
+});
+
 Deno.test("arguments are an object where a schema leaves it open, and none where there are none", async () => {
   const { app, model } = testApp({ details });
   const schemaOf = async (parameters: unknown) => {

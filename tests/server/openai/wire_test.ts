@@ -9,7 +9,7 @@ import {
 const timings = { promptTokens: 0, promptMs: 0, predictedTokens: 0, predictedMs: 0 };
 
 Deno.test("createChunkWriter() escapes every text into one line of JSON", () => {
-  const writer = createChunkWriter(answerHead("chat", `m"\n`, null), false);
+  const writer = createChunkWriter(answerHead("chat", `m"\n`, null), { includeUsage: false });
   for (const text of [`"\\\n\r\u2028\u0000`, "🙂", "data: [DONE]\n\n", "\ud800"]) {
     const event = writer.piece(0, [{ kind: "text", text }], []);
     assertEquals(event.match(/[\r\n]/g)?.length, 2);
