@@ -135,11 +135,12 @@ export function whatFailed(output: string): string {
 
 /**
  * Parts that failed beside others are run once more, alone, unless there are more of them: then
- * something is broken. So are those that died behind their tests, with a bound of their own. What
- * passes alone counts as passed and is named at the end: a test whose time ran out on a machine
- * that had other things to do; or a process with a GPU that crashed at its end, where the last
- * functions of Mesa's libraries run while a thread that had the GPU is torn down (engines' threads
- * are waited for, workers/process_end.ts; that of a test file with a device of its own cannot be).
+ * something is broken. Those that died behind their tests are begun again at once, for company does
+ * not matter there. What passes then counts as passed and is named: a test whose time ran out on a
+ * machine that had other things to do; or a process with a GPU that crashed at its end, where the
+ * last functions of Mesa's libraries run while a thread that had the GPU is torn down (engines'
+ * threads are waited for, workers/process_end.ts; that of a test file with a device of its own
+ * cannot be).
  */
 const ALONE_MAX = 3;
 const DIED_MAX = 6;
@@ -199,29 +200,38 @@ export async function runAll(parts: readonly Part[], say = console.log): Promise
     say(run.report());
     return run;
   };
+  const died = new Map<Part, Run>();
   const work = async (isWaiting: boolean) => {
     for (let part = takePart(left, isWaiting); part; part = takePart(left, isWaiting)) {
-      ended.push(await once(part));
+      const run = await once(part);
+      if (run.hasDied && !died.has(part) && died.size < DIED_MAX) {
+        died.set(part, run);
+        left.unshift(part);
+        continue;
+      }
+      ended.push(run);
+      if (died.has(part) && run.sums.failed === 0) {
+        sayAgain("died behind its tests", died.get(part)!, say);
+      }
     }
   };
   // A part that computes for each core: one more makes each of them take a fifth more of its core's
   // time. What it leaves idle takes a part that waits.
   const cores = Math.min(navigator.hardwareConcurrency, JOBS_MAX - 1);
   await Promise.all([...Array.from({ length: cores }, () => work(false)), work(true)]);
-  const failed = ended.filter(({ sums }) => sums.failed > 0);
-  const died = failed.filter(({ hasDied }) => hasDied);
-  const others = failed.filter(({ hasDied }) => !hasDied);
-  const alone = [
-    ...others.length > ALONE_MAX ? [] : others,
-    ...died.length > DIED_MAX ? [] : died,
-  ];
-  for (const run of alone) {
+  const failed = ended.filter(({ sums, hasDied }) => sums.failed > 0 && !hasDied);
+  for (const run of failed.length > ALONE_MAX ? [] : failed) {
     const second = await once(run.part);
     if (second.sums.failed > 0) continue;
-    say(`-- passed alone, failed beside others: ${run.name}\n${whatFailed(run.output)}\n`);
+    sayAgain("failed beside others", run, say);
     ended[ended.indexOf(run)] = second;
   }
   return conclude(ended, startMs, say);
+}
+
+/** Names a part that passed the second time. run: whose output says why it did not at first. */
+function sayAgain(why: string, { name, output }: Run, say: (text: string) => void): void {
+  say(`-- passed again, ${why}: ${name}\n${whatFailed(output)}\n`);
 }
 
 /** Prints what failed, and the last line, which `.ci/run` reads; the exit status. */

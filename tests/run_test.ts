@@ -83,10 +83,31 @@ Deno.test("runAll() gives a part that failed a second time alone, and names it",
   try {
     assertEquals(await run(once), 0);
     assertMatch(said.at(-1)!, /^ok \| 1 passed \| 0 failed /);
-    assertMatch(said.at(-2)!, /^-- passed alone, failed beside others: .*late_test.ts\n[^]*late/);
+    assertMatch(said.at(-2)!, /^-- passed again, failed beside others: .*late_test.ts\n[^]*late/);
     assertEquals(await run(`throw "never";`), 1);
     assertMatch(said.at(-1)!, /^FAILED \| 0 passed \| 1 failed /);
     assertMatch(said.at(-2)!, /^== .*late_test.ts, again\n[^]*never/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("runAll() begins a part that died behind its tests again, and once only", async () => {
+  const folder = await Deno.makeTempDir();
+  const mark = JSON.stringify(join(folder, "mark"));
+  const passed = "echo 'ok | 1 passed | 0 failed (1s)'";
+  const said: string[] = [];
+  const run = (command: string) => {
+    said.length = 0;
+    return runAll([["--eval", command]], (line) => said.push(line));
+  };
+  try {
+    assertEquals(await run(`mkdir ${mark} && ${passed} && exit 3 || ${passed}`), 0);
+    assertMatch(said.at(-1)!, /^ok \| 1 passed \| 0 failed /);
+    assertMatch(said.at(-2)!, /^-- passed again, died behind its tests: .*\n[^]*it died/);
+    assertEquals(await run(`${passed} && exit 3`), 1);
+    assertMatch(said.at(-1)!, /^FAILED \| 1 passed \| 1 failed /);
+    assertEquals(said.filter((line) => /^== .*\(\d+ s\)/.test(line)).length, 2);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
