@@ -1,12 +1,21 @@
+import { join } from "node:path";
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import { heldOutQuestions } from "../../builtin/evaluation/evaluate.ts";
-import { isRight, normalize, readQuestions } from "../../builtin/evaluation/grade.ts";
+import { heldOutQuestions, serviceQuestions } from "../../builtin/evaluation/evaluate.ts";
+import {
+  isRight,
+  normalize,
+  type Question,
+  readQuestions,
+} from "../../builtin/evaluation/grade.ts";
 import { type Conversation, renderChat, Storyteller } from "../../builtin/recipe/conversations.ts";
 import { Dice, expand, fill } from "../../builtin/recipe/draw.ts";
+import { exportModel } from "../../builtin/recipe/export.ts";
 import { readFacts } from "../../builtin/recipe/facts.ts";
 import { SPECIAL, tokenizerMetadata } from "../../builtin/recipe/model_file.ts";
+import { restore } from "../../builtin/recipe/restore.ts";
 import { trainTokenizer } from "../../builtin/recipe/train_tokenizer.ts";
 import { encodeGguf, parseGguf } from "../../src/gguf/mod.ts";
+import { BUILT_IN_MODEL_PATH } from "../../src/llm/built_in_model.ts";
 import { createTokenizer } from "../../src/tokenizer/mod.ts";
 
 /** As many as a tenth of the training data or so. */
@@ -27,7 +36,7 @@ Deno.test("no held-out question is asked in the training data", () => {
       for (const question of questionsOf(teller.next(care))) asked.add(normalize(question));
     }
   }
-  const heldOut = heldOutQuestions().map(({ text }) => text);
+  const heldOut = allHeldOut().map(({ text }) => text);
   assertEquals(heldOut.filter((question) => asked.has(normalize(question))), []);
   assert(asked.has("tell me a story"), "the set holds what is asked");
 });
@@ -35,7 +44,7 @@ Deno.test("no held-out question is asked in the training data", () => {
 Deno.test("no held-out question shares three of four words with a line of the facts", () => {
   const lines = readFacts().intents.flatMap((intent) => intent.lines);
   const dice = new Dice(7);
-  const close = heldOutQuestions().flatMap(({ text }) => {
+  const close = allHeldOut().flatMap(({ text }) => {
     const words = wordsOf(text);
     // All words of a pattern hold those of every question that it makes.
     const likely = lines.filter((line) => shared(words, wordsOf(line)) >= 0.75 * words.size);
@@ -45,6 +54,21 @@ Deno.test("no held-out question shares three of four words with a line of the fa
     });
   });
   assertEquals(close, []);
+});
+
+Deno.test("restore() leaves what exportModel() makes the same file of again", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await restore(BUILT_IN_MODEL_PATH, folder);
+    const out = join(folder, "again.gguf");
+    const tokenizer = join(folder, "tokenizer.gguf");
+    await exportModel({ weights: folder, tokenizer, out, quant: "Q8_0" });
+    const [before, after] = [BUILT_IN_MODEL_PATH, out].map((path) => Deno.readFileSync(path));
+    assertEquals(after.length, before.length);
+    assert(after.every((byte, at) => byte === before[at]));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("isRight() wants a fact of each group as whole words, and no forbidden one", () => {
@@ -107,6 +131,10 @@ Deno.test("trainTokenizer() makes tokens of what occurs often, and the file's te
   assertEquals(tokenizer.encode("<|im_start|>", { special: true }), [1]);
   assertEquals([...tokenizer.endIds].includes(2), true);
 });
+
+function allHeldOut(): Question[] {
+  return [...heldOutQuestions(), ...serviceQuestions()];
+}
 
 function questionsOf(conversation: Conversation): string[] {
   if (typeof conversation === "string") return [];
