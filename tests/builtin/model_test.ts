@@ -11,7 +11,7 @@ import { kl } from "../support/compare.ts";
 import { allLogits, withModel } from "../support/loaded_model.ts";
 
 const BYTES_MAX = 12e6;
-/** The aim is 0.9: NOTES.md says why it is not reached. */
+/** The aim of its card. */
 const RIGHT_SHARE_MIN = 0.9;
 const SKIPPED_SHARE_MIN = 0.85;
 const KL_MEAN_MAX = 1e-4;

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { heldOutQuestions, serviceQuestions } from "../../builtin/evaluation/evaluate.ts";
 import {
@@ -96,6 +97,17 @@ Deno.test("readFacts() gives every intent an answer and a way to ask", () => {
   }
 });
 
+Deno.test("the facts name every verb, and no flag that the command line has not", () => {
+  const { intents } = readFacts();
+  const verbs = intents.find(({ id }) => id === "a verb@fact")!.answer.match(/[a-z]+/g)!;
+  const cli = fileURLToPath(new URL("../../src/cli/", import.meta.url));
+  const files = [...Deno.readDirSync(join(cli, "verbs"))].map(({ name }) => name);
+  assertEquals(files.filter((name) => !verbs.includes(name.replace(".ts", ""))), []);
+  const sources = textsUnder(cli).join("\n");
+  const flags = new Set(intents.flatMap(({ answer }) => answer.match(/--[a-z][a-z0-9-]+/g) ?? []));
+  assertEquals([...flags].filter((flag) => !sources.includes(flag)), []);
+});
+
 Deno.test("Storyteller tells the same from the same seed, and ends every chat with an answer", () => {
   const facts = readFacts();
   const tell = (seed: number) => {
@@ -131,6 +143,13 @@ Deno.test("trainTokenizer() makes tokens of what occurs often, and the file's te
   assertEquals(tokenizer.encode("<|im_start|>", { special: true }), [1]);
   assertEquals([...tokenizer.endIds].includes(2), true);
 });
+
+function textsUnder(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    const path = join(folder, name);
+    return isDirectory ? textsUnder(path) : [Deno.readTextFileSync(path)];
+  });
+}
 
 function allHeldOut(): Question[] {
   return [...heldOutQuestions(), ...serviceQuestions()];
