@@ -103,9 +103,9 @@ function checkInput(input: TowerInput, config: ModelConfig): void {
   if (added !== null) {
     refuseOther("numbers to add", added.length, count * config.embeddingLength);
   }
-  const turns = config.ropes.length > 0;
-  if (turns !== (positions !== null)) {
-    refuse(turns ? "its patches have no positions" : "its patches have positions, which none turn");
+  const asks = config.ropes.length > 0 || projector?.resampler !== undefined;
+  if (asks !== (positions !== null)) {
+    refuse(asks ? "its patches have no positions" : "its patches have positions, which none turn");
   }
   if (positions !== null) refuseOther("positions", positions.length, count * 3);
 }

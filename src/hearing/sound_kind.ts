@@ -17,7 +17,8 @@ const FIRST_PACKET = 28;
 
 /** Null: it is none that is read. */
 export function soundKindOf(file: Uint8Array): SoundKind | null {
-  if (has(file, 0, "RIFF") && has(file, 8, "WAVE")) return "wav";
+  // One for more than 4 GiB says its size elsewhere, and instead of it that it does.
+  if ((has(file, 0, "RIFF") || has(file, 0, "RF64")) && has(file, 8, "WAVE")) return "wav";
   if (has(file, 0, "fLaC")) return "flac";
   if (has(file, 0, "\x1aE\xdf\xa3")) return "webm";
   if (has(file, 0, "OggS") && has(file, FIRST_PACKET, "OpusHead")) return "opus";
@@ -31,7 +32,7 @@ export function unreadName(file: Uint8Array): string | null {
   }
   if (has(file, 4, "ftyp")) return "an MP4 or M4A";
   if (has(file, 0, "FORM") && has(file, 8, "AIF")) return "an AIFF";
-  if (has(file, 0, "RF64") || has(file, 0, "RIFX")) return "a WAV of a rare kind";
+  if (has(file, 0, "RIFX")) return "a WAV of a rare kind";
   if (has(file, 0, "#!AMR")) return "an AMR";
   // Twelve ones, and a layer that no MP3 has.
   return file[0] === 0xff && (file[1] & 0xf6) === 0xf0 ? "an AAC" : null;

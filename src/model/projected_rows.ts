@@ -6,9 +6,10 @@ import type { ProjectorConfig } from "./vision_types.ts";
  * projector adds none.
  */
 export function projectedRows(
-  { mergedRows, pooledRows = 1, isPadded }: ProjectorConfig,
+  { mergedRows, pooledRows = 1, isPadded, resampler }: ProjectorConfig,
   kept: number,
 ): number | null {
+  if (resampler !== undefined) return resampler.queryCount;
   const rows = kept / (mergedRows * pooledRows);
   return isPadded ? Math.ceil(rows) : Number.isInteger(rows) ? rows : null;
 }

@@ -352,6 +352,8 @@ export interface ModelTensors {
   readonly secondFrame?: MatrixTensor;
   /** Of what patches give, before anything is added to it. Left out: there is none. */
   readonly patchNorm?: NormTensors;
+  /** Of a tower's patches, before they are multiplied; left out: there is none. */
+  readonly pixelNorm?: NormTensors;
   /** [d, 3 · d]: the second of two convolutions, of which `tokenEmbedding` is the first. */
   readonly secondConvolution?: MatrixTensor;
   /** [context, d], learned; added to the embeddings, or null. */

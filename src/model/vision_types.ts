@@ -33,6 +33,8 @@ export type StageActivation = Activation | "geluErf";
 export interface ProjectorConfig {
   /** Means of so many rows that follow one another go into the model's last norm. Left out: 1. */
   readonly pooledRows?: number;
+  /** Learned queries take what they want of rows. Left out: rows are merged. */
+  readonly resampler?: ResamplerConfig;
   /** Rows that the last merged one lacks are zeros. Left out: it lacks none. */
   readonly isPadded?: true;
   /** What `second` reads is normalised (RMS) with it and `ProjectorTensors.hiddenNorm`. */
@@ -66,6 +68,35 @@ export interface ProjectorConfig {
   readonly outputLength: number;
 }
 
+/**
+ * One layer of attention of learned queries to a tower's rows. Keys are made of v + p, values of v,
+ * v being norm(input · row) and p sines and cosines of a patch's column and row, half of the
+ * numbers each: sin(place · w), then cos(place · w), w falling from 1 to almost 1/10000.
+ */
+export interface ResamplerConfig {
+  /** Rows that come out, however many go in. */
+  readonly queryCount: number;
+  /** Numbers of a row between the tower and what comes out, E. */
+  readonly width: number;
+  readonly headDim: number;
+  /** Of its norms, which are of layers. */
+  readonly epsilon: number;
+}
+
+export interface ResamplerTensors {
+  /** [queryCount, E], which are normalised first. */
+  readonly queries: VectorTensor;
+  readonly queryNorm: NormTensors;
+  /** [E, d], and the norm of what it gives. */
+  readonly input: MatrixTensor;
+  readonly inputNorm: NormTensors;
+  /** [E, E] each. */
+  readonly query: MatrixTensor;
+  readonly key: MatrixTensor;
+  readonly value: MatrixTensor;
+  readonly output: MatrixTensor;
+}
+
 /** act(norm(matrix · x)). */
 export interface StageConfig {
   /** Of the layer's norm behind the matrix; null: there is none. */
@@ -89,6 +120,8 @@ export interface DeepProjectorTensors {
 export interface ProjectorTensors {
   /** Of `ProjectorConfig.deepLayers`. Left out: there are none. */
   readonly deep?: readonly DeepProjectorTensors[];
+  /** Of `ProjectorConfig.resampler`. */
+  readonly resampler?: ResamplerTensors;
   readonly norm: NormTensors | null;
   /** [merged length] each: (x - mean) · gains, before the norm of merged rows. Left out: x. */
   readonly standard?: { readonly mean: VectorTensor; readonly gains: VectorTensor };
@@ -114,9 +147,9 @@ export interface TowerInput {
   readonly patches: Float32Array;
   /** [n, d]: added to W · patch + b (positions, class token); null: nothing is. */
   readonly added: Float32Array | null;
-  /** [n, 3]: for `RopeAxes`; null: nothing turns. */
+  /** [n, 3]: for `RopeAxes`, and for a resampler's keys; null: nobody asks where patches are. */
   readonly positions: Int32Array | null;
-  /** The first so many rows reach the projector; kept / mergedRows rows come out. */
+  /** The first so many rows reach the projector; `projectedRows` come out. */
   readonly kept: number;
 }
 
@@ -145,9 +178,10 @@ export interface ImageConfig {
     readonly classRow: number | null;
     /**
      * How those of the square become those of another grid; null: images are squares. "sum": half
-     * of them are columns' and half are rows', and a patch has the sum of both.
+     * of them are columns' and half are rows', and a patch has the sum of both. "spread": each
+     * patch has the one of the square's at its share of the way across and down.
      */
-    readonly resize: "bilinear" | "bilinearCorners" | "bicubic" | "sum" | null;
+    readonly resize: "bilinear" | "bilinearCorners" | "bicubic" | "sum" | "spread" | null;
   } | null;
   /** Tensor of class tokens, [count, d], rows behind the patches; null: there are none. */
   readonly classTokens: string | null;
@@ -155,8 +189,9 @@ export interface ImageConfig {
   /** [d]: what the tower adds to all rows, and a class token must do without; null: nothing. */
   readonly patchBias: string | null;
   /**
-   * Row and column of the first patch, from which others count, where they turn rows (numbers 1 and
-   * 2 of each three of `TowerInput.positions`; a class token's are 0); null: nothing is turned.
+   * Row and column of the first patch, from which others count, where a tower asks for them
+   * (numbers 1 and 2 of each three of `TowerInput.positions`; a class token's are 0); null: it
+   * does not.
    */
   readonly firstPosition: 0 | 1 | null;
   /**
@@ -174,6 +209,10 @@ export interface ImageConfig {
   /** Tiles of an image; null: the file does not say. */
   readonly tilesMin: number | null;
   readonly tilesMax: number | null;
+  /** Rows that come out of a tile, whatever its size. Left out: one of each block of patches. */
+  readonly tileRows?: number;
+  /** Marks around parts are those of MiniCPM-V 2.5. Left out: those of its kind. */
+  readonly hasOldMarks?: true;
   /** Sizes of which the best is chosen (LLaVA 1.6), pixels; mostly none. */
   readonly gridSizes: readonly (readonly [width: number, height: number])[];
 }

@@ -40,6 +40,6 @@ export function forward<L extends WalkedLayer>(rank: RankSteps<L>): boolean {
   }
   if (!rank.endStreams()) return false; //     residual [n, d]  of several, in few models
   if (rank.logitsCount === 0) return true;
-  rank.scoreVocabulary(); //                   logits   [m, own rows]  of norm(residual)
+  if (!rank.scoreVocabulary()) return false; // logits  [m, own rows]  of norm(residual)
   return rank.meet();
 }

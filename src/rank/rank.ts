@@ -92,7 +92,7 @@ export class Rank implements RankSteps<Layer> {
   readonly #innerNeurons: { readonly row: number; readonly width: number };
 
   constructor(input: RankInput) {
-    const { config, plans, control } = input;
+    const { config, plans, control, memories: all } = input;
     const memories = input.memories[input.rankIndex];
     const state = new StepState(input);
     const residual = new Residual(state, control);
@@ -109,7 +109,6 @@ export class Rank implements RankSteps<Layer> {
       bindLayer(layer, { config, index, memory: memories[layer.arena], rank: this.plan })
     );
     const { observation, streaming, tokenRows } = input;
-    const { memories: all } = input;
     this.#inputs = tokenRows &&
       new LayerInputs(state, { residual, control, plans, memories: all, rows: tokenRows });
     this.#altUp = this.plan.altUp && new AltUp(state, { residual, memories });
@@ -120,7 +119,9 @@ export class Rank implements RankSteps<Layer> {
     const { plan: { projector } } = this;
     this.#tower = projector && {
       start: new PatchEmbedding(state, { residual, memory: memories[0] }),
-      end: new Projector(state, { residual, memories, config: config.projector!, projector }),
+      end: new Projector(state, {
+        ...{ residual, control, memories, plans, all, config: config.projector!, projector },
+      }),
     };
     this.#attention = new AttentionBlock(state, { residual, control, plans, memories });
     this.#convolution = new ConvolutionBlock(state);
@@ -298,9 +299,10 @@ export class Rank implements RankSteps<Layer> {
   }
 
   /** In a tower what comes out are rows of a text model. */
-  scoreVocabulary(): void {
-    if (this.#tower === null) this.#vocabulary.score();
-    else this.#tower.end.run();
+  scoreVocabulary(): boolean {
+    if (this.#tower !== null) return this.#tower.end.run();
+    this.#vocabulary.score();
+    return true;
   }
 
   /** norm(residual) of all tokens of the step that has ended, [n, embeddingStride]: a view. */

@@ -45,7 +45,7 @@ export interface RankSteps<L extends WalkedLayer = WalkedLayer> {
   endLayer(layer: L): boolean;
 
   endStreams(): boolean;
-  scoreVocabulary(): void;
+  scoreVocabulary(): boolean;
   /** Waits for the others; everybody's logits are readable after it. */
   meet(): boolean;
 }

@@ -14,6 +14,7 @@ import type {
 import { projectedRows } from "../model/projected_rows.ts";
 import { activate, geluErf, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
+import { resample } from "./resample.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
@@ -29,10 +30,11 @@ interface Parts {
  */
 export function embedPatches(
   { patches, added, count }: TowerInput,
-  { tokenEmbedding, secondFrame, secondConvolution, patchNorm }: ModelTensors,
+  { tokenEmbedding, secondFrame, secondConvolution, patchNorm, pixelNorm }: ModelTensors,
   { config, blocks }: Parts,
 ): Float64Array {
-  const rows = Float64Array.from(patches);
+  const pixels = Float64Array.from(patches);
+  const rows = pixelNorm ? blocks.norm(pixels, pixelNorm) : pixels;
   check(rows.length === count * config.patches!.length, "patches of the model's length");
   const product = blocks.project(rows, tokenEmbedding);
   const first = secondConvolution === undefined
@@ -59,11 +61,13 @@ export interface TowerOutcome {
   readonly outcomes: readonly Float64Array[];
   /** Of rows, the first ones. */
   readonly kept: number;
+  /** As `TowerInput`'s. */
+  readonly positions: Int32Array | null;
 }
 
 /** second · act(first · stages of merged rows), and behind each what other layers' rows give. */
 export function projectRows(
-  { rows, outcomes, kept }: TowerOutcome,
+  { rows, outcomes, kept, positions }: TowerOutcome,
   { projector }: ModelTensors,
   parts: Parts,
 ): Float64Array {
@@ -73,9 +77,18 @@ export function projectRows(
   const count = projectedRows(config, kept);
   check(count !== null, "rows of whole blocks");
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
+  const { resampler } = config;
+  const pooled = rows.subarray(0, kept / (config.pooledRows ?? 1) * d);
   const own = new Float64Array(count * config.mergedRows * d);
-  own.set(rows.subarray(0, kept / (config.pooledRows ?? 1) * d));
-  const merged = mergeRows(norm?.of === "rows" ? normalise(own) : own, d, config);
+  if (resampler === undefined) own.set(pooled);
+  const merged = resampler
+    ? resample(pooled, positions!, {
+      config: resampler,
+      tensors: projector.resampler!,
+      blocks,
+      weights,
+    })
+    : mergeRows(norm?.of === "rows" ? normalise(own) : own, d, config);
   const made = standardRows(merged, config.mergedScale ?? 1, projector.standard, parts);
   const normed = norm?.of === "merged" ? normalise(made) : made;
   const joined = (config.stages ?? []).reduce((x, stage, i) => {

@@ -16,7 +16,9 @@ export type Cut =
   /** Whole, as a square; and brought to a longest edge and cut into squares. */
   | "longestEdge"
   /** Whole, in its own shape; and where it is large, as a grid of squares. */
-  | "bestGrid";
+  | "bestGrid"
+  /** Whole, in its own shape; and where it is large, as a grid of parts in shapes of their own. */
+  | "slices";
 
 export interface ImageKind {
   readonly cut: Cut;
@@ -29,11 +31,16 @@ export interface ImageKind {
   /** Around all of it. */
   readonly begin: string;
   readonly end: string;
+  /** The whole image comes before its parts. */
+  readonly isWholeFirst: boolean;
+  /** Before the first part. */
+  readonly beforeParts: string;
   /** Before a part in that row and column, counted from 1. */
   readonly beforePart: (row: number, column: number) => string;
+  readonly behindPart: string;
   /** Between rows of parts. */
   readonly betweenRows: string;
-  /** Around the whole image, which comes behind its parts. */
+  /** Around the whole image. */
   readonly beforeWhole: string;
   readonly behindWhole: string;
   /** Behind the last row of parts. */
@@ -53,8 +60,13 @@ const BICUBIC: Resizing = { filter: "bicubic", around: BLACK };
 
 const COMMON: ImageKind = {
   ...{ cut: "square", whole: BILINEAR, parts: BICUBIC, begin: "", end: "" },
-  ...{ beforePart: () => "", betweenRows: "", behindParts: "", beforeWhole: "", behindWhole: "" },
+  ...{ isWholeFirst: false, beforeParts: "", beforePart: () => "", behindPart: "" },
+  ...{ betweenRows: "", behindParts: "", beforeWhole: "", behindWhole: "" },
   ...{ isWholeBare: false, seesAll: false, hasGrid: false },
+};
+
+const GEMMA_4: ImageKind = {
+  ...{ ...COMMON, cut: "ownShape", begin: "<|image>", end: "<image|>", seesAll: true },
 };
 
 const QWEN: ImageKind = {
@@ -62,9 +74,23 @@ const QWEN: ImageKind = {
   ...{ cut: "ownShape", begin: "<|vision_start|>", end: "<|vision_end|>", hasGrid: true },
 };
 
+/** MiniCPM-V 2.6 and later. */
+const RESAMPLER: ImageKind = {
+  ...{ ...COMMON, cut: "slices", whole: STRETCHED, isWholeFirst: true },
+  ...{ beforeWhole: "<image>", behindWhole: "</image>" },
+  ...{ beforePart: () => "<slice>", behindPart: "</slice>", betweenRows: "\n" },
+};
+
+/** MiniCPM-V 2.5. */
+const OLD_RESAMPLER: ImageKind = {
+  ...{ ...RESAMPLER, beforePart: () => "<image>", behindPart: "</image>" },
+  ...{ beforeParts: "<slice>", behindParts: "</slice>" },
+};
+
 const KINDS: Readonly<Record<string, ImageKind>> = {
   gemma3: { ...COMMON, begin: "<start_of_image>", end: "<end_of_image>", seesAll: true },
-  gemma4v: { ...COMMON, cut: "ownShape", begin: "<|image>", end: "<image|>", seesAll: true },
+  gemma4v: GEMMA_4,
+  gemma4uv: GEMMA_4,
   // The mean colour of CLIP's training.
   mlp: { ...COMMON, whole: { filter: "bicubic", around: [122, 116, 104] } },
   janus_pro: { ...COMMON, whole: { filter: "bilinear", around: [127, 127, 127] } },
@@ -101,6 +127,7 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
   "qwen3vl_merger": QWEN,
   exaone4_5: { ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<vision>", end: "</vision>" },
   phi4: { ...COMMON, cut: "ownShape" },
+  resampler: RESAMPLER,
   "dots_ocr": {
     ...{ ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<|img|>", end: "<|endofimg|>" },
   },
@@ -118,7 +145,7 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
  * What a projector's kind has done.
  * @throws {UnsupportedModelError} when this version does not prepare images for it.
  */
-export function imageKindOf({ projector, gridSizes }: ImageConfig): ImageKind {
+export function imageKindOf({ projector, gridSizes, hasOldMarks }: ImageConfig): ImageKind {
   const kind = KINDS[projector];
   if (kind === undefined) {
     throw new UnsupportedModelError(
@@ -126,6 +153,7 @@ export function imageKindOf({ projector, gridSizes }: ImageConfig): ImageKind {
         `does for ${Object.keys(KINDS).sort().join(", ")}`,
     );
   }
+  if (hasOldMarks) return OLD_RESAMPLER;
   // LLaVA 1.6 says by these that it looks at parts, too, which lie on black.
   if (kind.cut !== "square" || gridSizes.length === 0) return kind;
   return { ...kind, cut: "bestSize", whole: STRETCHED, parts: BICUBIC };

@@ -14,25 +14,42 @@ export function layImage(
   config: ImageConfig,
   kind: ImageKind,
 ): LayoutPart[] {
-  const layout: LayoutPart[] = [{ text: kind.begin }];
+  const ofParts = layParts(parts, config, kind);
+  const isBare = kind.isWholeBare && parts.length === 0;
+  const ofWhole: LayoutPart[] = [
+    { text: isBare ? "" : kind.beforeWhole },
+    ...layTile(parts.flat().length, whole, config, kind),
+    { text: isBare ? "" : kind.behindWhole },
+  ];
+  const both = kind.isWholeFirst ? [...ofWhole, ...ofParts] : [...ofParts, ...ofWhole];
+  return joinTexts([{ text: kind.begin }, ...both, { text: kind.end }]);
+}
+
+function layParts(
+  parts: readonly (readonly Grid[])[],
+  config: ImageConfig,
+  kind: ImageKind,
+): LayoutPart[] {
+  if (parts.length === 0) return [];
+  const layout: LayoutPart[] = [{ text: kind.beforeParts }];
   let tile = 0;
   parts.forEach((row, y) => {
     if (y > 0) layout.push({ text: kind.betweenRows });
     row.forEach((grid, x) =>
-      layout.push({ text: kind.beforePart(y + 1, x + 1) }, ...layTile(tile++, grid, config, kind))
+      layout.push(
+        { text: kind.beforePart(y + 1, x + 1) },
+        ...layTile(tile++, grid, config, kind),
+        { text: kind.behindPart },
+      )
     );
   });
-  if (parts.length > 0) layout.push({ text: kind.behindParts });
-  const isBare = kind.isWholeBare && parts.length === 0;
-  layout.push({ text: isBare ? "" : kind.beforeWhole });
-  layout.push(...layTile(tile, whole, config, kind));
-  layout.push({ text: isBare ? "" : kind.behindWhole }, { text: kind.end });
-  return joinTexts(layout);
+  return [...layout, { text: kind.behindParts }];
 }
 
 /** Rows of a tile, in reading order; some kinds have something between its lines. */
 function layTile(tile: number, grid: Grid, config: ImageConfig, kind: ImageKind): LayoutPart[] {
-  const { mergeSide, lineBreak } = config;
+  const { mergeSide, lineBreak, tileRows } = config;
+  if (tileRows !== undefined) return [{ tile, first: 0, count: tileRows, grid: null }];
   const rows = Math.floor(grid.rows / mergeSide);
   const columns = Math.floor(grid.columns / mergeSide);
   const found = outcomeOrder(grid, config);

@@ -28,6 +28,7 @@ export function positionsOf(
   const square = table.subarray(first * d, (first + patches) * d);
   const side = Math.floor(Math.sqrt(patches));
   if (resize === null || grid.rows === side && grid.columns === side) return square;
+  if (resize === "spread") return spread(grid, square, side);
   const taps = TAPS[resize];
   const [down, across] = [taps(side, grid.rows), taps(side, grid.columns)];
   const positions = new Float32Array(grid.rows * grid.columns * d);
@@ -42,6 +43,20 @@ export function positionsOf(
         })
       );
       to += d;
+    }
+  }
+  return positions;
+}
+
+/** square: [side · side, d]; of each patch the place that its first pixel would be at. */
+function spread({ rows, columns }: Grid, square: Float32Array, side: number): Float32Array {
+  const d = square.length / side ** 2;
+  const positions = new Float32Array(rows * columns * d);
+  for (let row = 0; row < rows; row++) {
+    const down = Math.floor(side * row / rows);
+    for (let column = 0; column < columns; column++) {
+      const place = down * side + Math.floor(side * column / columns);
+      positions.set(square.subarray(place * d, (place + 1) * d), (row * columns + column) * d);
     }
   }
   return positions;

@@ -37,7 +37,11 @@ export function sizeWithinPixels(
     };
   }
   if (size.width * size.height <= pixelsMax) return size;
-  throw tooLarge(
+  throw tooLong({ width, height });
+}
+
+function tooLong({ width, height }: Size): Error {
+  return tooLarge(
     `${width} · ${height} pixels are too long and thin for this model`,
     "send it in pieces that are less so",
   );
@@ -48,6 +52,51 @@ export function sizeOfLongestEdge({ width, height }: Size, longest: number, alig
   const scale = min(fround(longest / width), fround(longest / height));
   const side = (value: number) => Math.ceil(fround(fround(value * scale) / align)) * align;
   return { width: side(width), height: side(height) };
+}
+
+/**
+ * The size of an image's shape with about as many pixels as a square, in whole `align`s.
+ * @throws {RequestError} 400 when whole ones are too many: the image is too long and thin.
+ */
+export function sizeLikeSquare(
+  { width, height }: Size,
+  { side, align, pixelsMax }: {
+    readonly side: number;
+    readonly align: number;
+    readonly pixelsMax: number;
+  },
+): Size {
+  const shape = fround(width / height);
+  const tall = Math.trunc(fround(side / fround(sqrt(shape))));
+  const wide = Math.trunc(fround(tall * shape));
+  const whole = (length: number) => max(align, Math.round(fround(length / align)) * align);
+  const size = { width: whole(wide), height: whole(tall) };
+  if (size.width * size.height <= pixelsMax) return size;
+  throw tooLong({ width, height });
+}
+
+/** Most parts of an image. */
+const SLICES_MAX = 9;
+
+/**
+ * Columns and rows of parts, about as many as squares have an image's pixels, nearest to its shape;
+ * null: a square has them all.
+ */
+export function slicesOf({ width, height }: Size, side: number): Size | null {
+  const squares = fround(fround(width * height) / (side * side));
+  if (squares <= 1) return null;
+  const count = min(Math.ceil(squares), SLICES_MAX);
+  const shape = fround(Math.log(fround(width / height)));
+  let best: Size = { width: 1, height: 1 };
+  let bestDifference = Infinity;
+  for (const all of [count - 1, count, count + 1]) {
+    if (all === 1 || all > SLICES_MAX) continue;
+    for (const grid of gridsByArea(all, all)) {
+      const difference = fround(Math.abs(shape - Math.log(grid.width / grid.height)));
+      if (difference < bestDifference) [best, bestDifference] = [grid, difference];
+    }
+  }
+  return best;
 }
 
 /** Of sizes, the one in which an image keeps most of its pixels, and then wastes least. */

@@ -2,7 +2,14 @@
 import type { ImageConfig } from "../model/vision_types.ts";
 import type { ImageKind } from "./kinds.ts";
 import { crop, resize, type Size } from "./resize.ts";
-import { bestGrid, bestSize, sizeOfLongestEdge, sizeWithinPixels } from "./sizes.ts";
+import {
+  bestGrid,
+  bestSize,
+  sizeLikeSquare,
+  sizeOfLongestEdge,
+  sizeWithinPixels,
+  slicesOf,
+} from "./sizes.ts";
 import type { Raster } from "./types.ts";
 
 /** What is looked at of an image. */
@@ -34,22 +41,43 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
     case "bestSize": {
       const isSmall = image.width <= imageSize && image.height <= imageSize;
       const size = isSmall ? null : bestSize(image, candidates(config, kind));
-      return cutInto(image, { kind, whole: square, cut: size, side: imageSize });
+      return cutInto(image, { kind, whole: square, cut: size, part: square });
     }
     case "longestEdge": {
       const size = config.longestEdge === null
         ? null
         : sizeOfLongestEdge(image, config.longestEdge, imageSize);
-      return cutInto(image, { kind, whole: square, cut: size, side: imageSize });
+      return cutInto(image, { kind, whole: square, cut: size, part: square });
     }
     case "bestGrid": {
       const { tileSide, tolerance } = LFM2_TILES;
       const isSmall = Math.max(image.width, image.height) <= tileSide * tolerance;
       const grid = isSmall ? null : bestGrid(image, LFM2_TILES);
       const cut = grid && { width: grid.width * tileSide, height: grid.height * tileSide };
-      return cutInto(image, { kind, whole: ownSize(image, config), cut, side: tileSide });
+      const part = { width: tileSide, height: tileSide };
+      return cutInto(image, { kind, whole: ownSize(image, config), cut, part });
     }
+    case "slices":
+      return cutSlices(image, config, kind);
   }
+}
+
+/** Parts are as many as squares would fill the image, and each is about as large as one. */
+function cutSlices(image: Raster, config: ImageConfig, kind: ImageKind): ImageTiles {
+  const { imageSize, patchSize, pixelsMax } = config;
+  const sizeOf = (of: Size) =>
+    sizeLikeSquare(of, { side: imageSize, align: patchSize, pixelsMax: pixelsMax! });
+  const whole = sizeOf(image);
+  const grid = slicesOf(image, imageSize);
+  if (grid === null) return cutInto(image, { kind, whole, cut: null, part: whole });
+  const share = (length: number, count: number) =>
+    Math.floor(Math.max(count, Math.round(Math.fround(length / count)) * count) / count);
+  const part = sizeOf({
+    width: share(image.width, grid.width),
+    height: share(image.height, grid.height),
+  });
+  const cut = { width: grid.width * part.width, height: grid.height * part.height };
+  return cutInto(image, { kind, whole, cut, part });
 }
 
 function ownSize(image: Size, config: ImageConfig): Size {
@@ -89,20 +117,20 @@ function sizesOfSides(most: number, side: number): Size[] {
 
 function cutInto(
   image: Raster,
-  { kind, whole, cut, side }: {
+  { kind, whole, cut, part }: {
     readonly kind: ImageKind;
     readonly whole: Size;
     readonly cut: Size | null;
-    readonly side: number;
+    readonly part: Size;
   },
 ): ImageTiles {
   const parts: Raster[][] = [];
   if (cut !== null) {
     const enlarged = resize(image, cut, kind.parts);
-    for (let top = 0; top < cut.height; top += side) {
+    for (let top = 0; top < cut.height; top += part.height) {
       const row: Raster[] = [];
-      for (let left = 0; left < cut.width; left += side) {
-        row.push(crop(enlarged, { left, top, width: side, height: side }));
+      for (let left = 0; left < cut.width; left += part.width) {
+        row.push(crop(enlarged, { left, top, ...part }));
       }
       parts.push(row);
     }

@@ -29,6 +29,8 @@ const GPU: GpuSetup = {
 /** What threads see, and why; all others a GPU sees, a kind that is new here as well. */
 const THREADS: { readonly [Kind in TinyVisionName]?: string } = {
   "llama4": "stages of projectors are the threads'",
+  "resampler": "queries that rows are asked by are the threads'",
+  "gemma4uv": "towers without layers are the threads'",
   "glm4v": "patches that are normalised first are the threads'",
   "gemma4v": "heads of images that are turned by halves are the threads'",
   "gemma4v-limits": "products that have limits are the threads'",

@@ -85,7 +85,7 @@ for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
   Deno.test(`the engine sees by weights of ${type} nearly as the reference does`, async () => {
     // The last one's images are so long that products are those of many tokens.
     const kinds = ["gemma3", "mlp", "gemma4v-limits", "glm4v", "qwen3vl_merger"] as const;
-    for (const kind of [...kinds, "qwen2.5vl_merger"] as const) {
+    for (const kind of [...kinds, "resampler", "qwen2.5vl_merger"] as const) {
       await withTower({ kind, type }, [{ threads: 2 }], async (tower) => {
         const input = tower.input();
         const rows = await tower.engine.images.see(input);
@@ -112,6 +112,32 @@ Deno.test("a tower's rows do not depend on the images before, nor on the arenas"
     for (const [i, each] of [...inputs.entries()].reverse()) {
       assertEquals(await engine.images.see(shared(each)), first[i]);
     }
+  }));
+
+/** Queries ask it: squares of so many patches on a side, and images of twice as many patches. */
+function resamplerOf(side: number): TinyVisionOptions {
+  const pixels = u32(side * TINY_TOWER.patchSize);
+  return { kind: "resampler", metadata: [["clip.vision.image_size", pixels]] };
+}
+
+Deno.test("queries take as many rows of fewer patches than they are, and of large images", () =>
+  // The leader has no head of it; the last image is read in two pieces.
+  withTower(resamplerOf(12), [{ threads: 5 }], async ({ engine, input, expected }) => {
+    for (const [rows, columns] of [[1, 2], [6, 6], [13, 11]]) {
+      const image = input({ rows, columns });
+      const seen = await engine.images.see(image);
+      assertEquals(seen.length, 5 * 64);
+      assertLess(nmse(seen, expected(image)), NMSE_MAX, `${rows} · ${columns}`);
+    }
+    // Where patches are is asked for.
+    const nowhere = { ...input(), positions: null };
+    await assertRejects(() => engine.images.see(nowhere), RequestError, "no positions");
+  }));
+
+Deno.test("queries may be more than any image has patches", () =>
+  withTower(resamplerOf(1), [{ threads: 1 }], async ({ engine, input, expected }) => {
+    const image = input({ rows: 1, columns: 2 });
+    assertLess(nmse(await engine.images.see(image), expected(image)), NMSE_MAX);
   }));
 
 /** The same over memory that threads share. */

@@ -35,6 +35,50 @@ Deno.test("decodeSound() reads WAV of whole numbers and of floats", async () => 
   }
 });
 
+/** A WAV of bytes as they are. */
+function wavOf(bytes: readonly number[], how: { coding: number; bits: number }): Uint8Array {
+  const { coding, bits } = how;
+  const size = Math.ceil(bits / 8);
+  const file = writeWav({ values: Array(bytes.length / size).fill(0), bits: 8 * size });
+  file.set(bytes, file.length - bytes.length);
+  file[20] = coding;
+  file[34] = bits;
+  return file;
+}
+
+Deno.test("decodeSound() reads what telephones send, by both laws", async () => {
+  // Extremes, the smallest ones and some between, of 16 bits, as ffmpeg makes them, too.
+  const muLaw: [byte: number, value: number][] = [
+    ...[[0x00, -32124], [0x80, 32124], [0xff, 0], [0x7f, 0], [0xfe, 8], [0x7e, -8]] as const,
+    ...[[0xef, 132], [0x6f, -132], [0x9a, 10876], [0x31, -3772]] as const,
+  ].map(([byte, value]) => [byte, value]);
+  const aLaw: [byte: number, value: number][] = [
+    ...[[0x2a, -32256], [0xaa, 32256], [0xd5, 8], [0x55, -8], [0xd4, 24], [0xc5, 264]] as const,
+    ...[[0x45, -264], [0xf5, 528], [0x9a, 4032], [0x31, -10496]] as const,
+  ].map(([byte, value]) => [byte, value]);
+  for (const [coding, law] of [[7, muLaw], [6, aLaw]] as const) {
+    const file = wavOf(law.map(([byte]) => byte), { coding, bits: 8 });
+    const { values } = await decodeSound(file);
+    assertEquals([...values].map((value) => value * 2 ** 15), law.map(([, value]) => value));
+  }
+});
+
+Deno.test("decodeSound() reads WAV whose numbers do not fill their bytes", async () => {
+  // From above: 20 bits of 24, 12 of 16.
+  const twenty = await decodeSound(
+    wavOf([0x00, 0x00, 0x40, 0x10, 0, 0xc0], { coding: 1, bits: 20 }),
+  );
+  assertEquals([...twenty.values], [0.5, -0.5 + 16 / 2 ** 23]);
+  const twelve = await decodeSound(wavOf([0x10, 0x40], { coding: 1, bits: 12 }));
+  assertEquals([...twelve.values], [0.5 + 16 / 2 ** 15]);
+});
+
+Deno.test("decodeSound() reads a WAV that says its size elsewhere", async () => {
+  const file = writeWav({ values: VALUES, size: 0xffffffff });
+  file.set(new TextEncoder().encode("RF64"));
+  assertLess(worst((await decodeSound(file)).values, VALUES), 1 / 2 ** 14);
+});
+
 Deno.test("decodeSound() mixes channels", async () => {
   const { values } = await decodeSound(writeWav({ values: VALUES, channels: 3 }));
   assertLess(worst(values, [0, 0.375 / 3]), 1e-4);
@@ -92,8 +136,13 @@ Deno.test("decodeSound() refuses files that are no sound, damaged or too long", 
     [cat(mp3, frame44100(3)), "change their rate"],
     [change(12, 120), "comes before what it is"],
     [change(16, 15), "in 15 bytes"],
-    [change(20, 6), "coded as 6"],
-    [change(34, 12), "12 bits"],
+    [change(20, 0x11), "coded as ADPCM with 16 bits"],
+    [change(20, 9), "coded as 9 with 16 bits"],
+    // A telephone's bytes are bytes.
+    [change(20, 6), "coded as 6 with 16 bits"],
+    [change(20, 3), "coded as 3 with 16 bits"],
+    [change(34, 40), "40 bits"],
+    [change(34, 0), "0 bits"],
     [change(22, 0), "0 channels"],
     [change(24, 0, 0, 0, 0), "0 samples a second"],
     [change(32, 9), "of another size"],

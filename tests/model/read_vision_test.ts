@@ -98,6 +98,31 @@ Deno.test("readVision() reads limits of products where Gemma 4's files have some
   assertThrows(limited("gemma3", [1]), UnsupportedModelError, name);
 });
 
+Deno.test("readVision() knows MiniCPM-V's versions by the file, and refuses later ones and other heads", () => {
+  const kind = "resampler";
+  const { description: { config: { projector, patches } }, images } = read({}, { kind });
+  const { epsilon } = TINY_TOWER;
+  assertEquals(projector!.resampler, {
+    ...{ queryCount: 5, width: 256, headDim: 128, epsilon: Math.fround(epsilon) },
+  });
+  assertEquals([images.tileRows, images.firstPosition, images.positions?.count], [5, 0, 70 * 70]);
+  // Two squares of 6 · 6 patches.
+  assertEquals([patches!.countMax, images.pixelsMax], [72, 2 * 24 ** 2]);
+  const marksOf = (version?: number) =>
+    read({ minicpmv_version: version }, { kind }).images.hasOldMarks ?? false;
+  const versions = [undefined, 0, 2, 3, 4, 5, 6, 100045];
+  assertEquals(versions.map(marksOf), versions.map((version) => (version ?? 0) <= 2));
+  assertThrows(() => marksOf(7), UnsupportedModelError, "version 7 of MiniCPM-V");
+  assertEquals(
+    read({ minicpmv_query_num: undefined }, { kind }).images.tileRows,
+    5,
+  );
+  assertThrows(() => read({ minicpmv_query_num: 6 }, { kind }), ModelFormatError, "query");
+  const lengths = { dims: [64, 255], type: "F32" } as const;
+  const odd = () => readVision(withTensor(fileOf({ kind }), "resampler.kv.weight", lengths));
+  assertThrows(odd, ModelFormatError, "255 rows, which are no heads of 128");
+});
+
 Deno.test("readVision() gives Llama 4's class token the last position, LLaVA's the first", () => {
   const rowOf = (kind: TinyVisionName) => readVision(fileOf({ kind })).images.positions?.classRow;
   assertEquals([rowOf("llama4"), rowOf("mlp"), rowOf("gemma3")], [36, 0, null]);

@@ -14,6 +14,7 @@ const FORMS: readonly (TinyVisionOptions & { readonly rankCount: number })[] = [
   { kind: "pixtral-merging", type: "F16", rankCount: 1 },
   { kind: "qwen3vl_merger", type: "Q8_0", rankCount: 2 },
   { kind: "idefics3", type: "F32", rankCount: 2 },
+  { kind: "resampler", type: "Q8_0", rankCount: 2 },
 ];
 
 for (const { rankCount, ...made } of FORMS) {

@@ -11,6 +11,7 @@ import {
   type ModelDescription,
   type ModelTensors,
   type ProductLimits,
+  projectedRows,
   readVision,
   type TowerInput,
 } from "../../src/model/mod.ts";
@@ -64,7 +65,9 @@ const MISTAKES = {
   }),
   "gelu of another kind in the projector": ofProjector(() => ({ activation: "quickGelu" })),
   "another epsilon": ofTower((d) =>
-    withConfig(d, ({ norm }) => ({ norm: { ...norm, epsilon: 1e-5 } }))
+    withConfig(d, ({ norm }) => ({
+      norm: { ...norm, epsilon: norm.epsilon > 1e-4 ? 1e-5 : 0.05 },
+    }))
   ),
   "another epsilon in the projector": ofProjector(({ norm }) => ({
     norm: { ...norm!, epsilon: norm!.epsilon > 0.01 ? 1e-5 : 0.05 },
@@ -142,6 +145,7 @@ const MISTAKES = {
     for (let i = from; i < added.length; i++) added[i] += added[i - from];
     return { input: { ...input, added } };
   },
+  "pixels as they are": ofTensors(() => ({ pixelNorm: undefined })),
   "no norm of patches": ofTensors(() => ({ patchNorm: undefined })),
   "norm behind positions": ofTensors(({ patchNorm }) => ({
     ...{ patchNorm: undefined, embeddingNorm: patchNorm },
@@ -154,6 +158,28 @@ const MISTAKES = {
   })),
   "a stage's gelu of another kind": ofProjector(({ stages }) => ({
     stages: stages!.map((stage) => ({ ...stage, activation: stage.activation && "quickGelu" })),
+  })),
+  "keys without places": ({ input }: Seen) => ({
+    input: { ...input, positions: new Int32Array(input.positions!.length) },
+  }),
+  "keys of rows before columns": ({ input }: Seen) => ({
+    input: {
+      ...input,
+      positions: input.positions!.map((_, i) => input.positions![i - i % 3 + (3 - i % 3) % 3]),
+    },
+  }),
+  "queries and keys exchanged": ofTensors(({ projector }) => ({
+    projector: {
+      ...projector!,
+      resampler: {
+        ...projector!.resampler!,
+        query: projector!.resampler!.key,
+        key: projector!.resampler!.query,
+      },
+    },
+  })),
+  "another epsilon of queries": ofProjector(({ resampler }) => ({
+    resampler: { ...resampler!, epsilon: 1e-5 },
   })),
   "no limits": ofTower((d) => withoutLimits(d, [])),
   "no limits of what products read": ofTower((d) => withoutLimits(d, ["outputMax"])),
@@ -203,6 +229,11 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
   "gemma4v-limits": [
     ...["no limits", "no limits of what products read"] as const,
     "no limits of what products give",
+  ],
+  "gemma4uv": [
+    ...["pixels as they are", "no norm of patches", "no first norm"] as const,
+    ...["patches without positions", "no norm in the projector", "another epsilon"] as const,
+    "another epsilon in the projector",
   ],
   "mlp": [
     ...["earlier rows only", "gelu of another kind", "another epsilon", "no first norm"] as const,
@@ -266,12 +297,24 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
   ],
   "paddleocr": ["not turned", "patches without positions", "another epsilon in the projector"],
   "phi4": ["patches without positions"],
+  "resampler": [
+    ...SIGLIP,
+    ...[
+      "keys without places",
+      "keys of rows before columns",
+      "queries and keys exchanged",
+    ] as const,
+    ...["another epsilon of queries", "another epsilon in the projector"] as const,
+    "no norm in the projector",
+  ],
   "janus_pro": [...SIGLIP, "gelu of another kind in the projector"],
 };
 
 for (const name of Object.keys(TINY_KINDS) as TinyVisionName[]) {
   Deno.test(`rows by ${name} are llama.cpp's, and by what it is not are not`, () => {
-    const bytes = tinyVision({ kind: name, metadata: METADATA[name] });
+    // llama.cpp wants rows as long as the queries.
+    const outputLength = name === "resampler" ? 256 : undefined;
+    const bytes = tinyVision({ kind: name, metadata: METADATA[name], outputLength });
     const file = parseGguf(bytes);
     const { description: d, images } = readVision(file);
     const grid = gridOf(name);
@@ -281,7 +324,8 @@ for (const name of Object.keys(TINY_KINDS) as TinyVisionName[]) {
       const reader = TensorReader.ofBytes(bytes);
       const rows = new ReferenceModel(file, { description: d, reader }).see(input);
       const { outputLength } = d.config.projector!;
-      assertEquals(rows.length, input.kept / d.config.projector!.mergedRows * outputLength);
+      const count = projectedRows(d.config.projector!, input.kept)!;
+      assertEquals(rows.length, count * outputLength);
       const start = name === "mlp" ? outputLength : 0;
       const ends = [...rows.subarray(start, start + 6), ...rows.subarray(rows.length - 6)];
       return nmse(Float64Array.from(ends), Float64Array.from(TINY_ROWS[name]));
@@ -301,8 +345,8 @@ const METADATA: Partial<Record<TinyVisionName, MetadataEntry[]>> = {
 /** Images that keep their shapes are no squares, where no positions are learned. */
 function gridOf(name: TinyVisionName): TinyGrid {
   if (name === "qwen2.5vl_merger" || name === "exaone4_5") return { rows: 8, columns: 16 };
-  const isFree = name.startsWith("pixtral") || name === "qwen2vl_merger" ||
-    ["dots_ocr", "gemma4v", "gemma4v-limits", "lightonocr"].includes(name);
+  const isFree = name.startsWith("pixtral") || name === "resampler" || name === "qwen2vl_merger" ||
+    ["dots_ocr", "gemma4v", "gemma4uv", "gemma4v-limits", "lightonocr"].includes(name);
   return isFree ? { rows: 4, columns: 6 } : { rows: 6, columns: 6 };
 }
 

@@ -6,6 +6,7 @@ import {
   type ModelConfig,
   type TowerInput,
 } from "../../src/model/mod.ts";
+import { positionsOf } from "../../src/vision/positions.ts";
 import { makeFloats, Rng } from "./rng.ts";
 
 /** Patches of an image, by lines. */
@@ -64,7 +65,10 @@ export function tinyTowerInput(
       positions.set([0, row + firstPosition, column + firstPosition], 3 * t);
     }
     const place = row * grid.columns + column + first;
-    if (learned?.resize === "sum") added.set(sumOf(table!, [row, column], d), t * d);
+    if (learned?.resize === "spread") {
+      const of = positionsOf(grid, learned, table!);
+      added.set(of.subarray(place * d, (place + 1) * d), t * d);
+    } else if (learned?.resize === "sum") added.set(sumOf(table!, [row, column], d), t * d);
     else if (table) added.set(table.subarray(place * d, (place + 1) * d), t * d);
   });
   if (classTokens !== null) {

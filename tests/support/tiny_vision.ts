@@ -94,17 +94,19 @@ function planMetadata(kind: TinyVisionKind, name: string): MetadataEntry[] {
     ...kind.activation === "quickGelu" ? [] : [
       [`clip.use_${kind.activation ?? "gelu"}`, bool(true)] as const,
     ],
+    ...Object.entries(kind.fileKeys ?? {}).map(([key, value]) => [`clip.${key}`, value] as const),
     ...Object.entries(vision).map(([key, value]) => [`clip.vision.${key}`, value] as const),
   ];
 }
 
 function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned> {
   const { width, side, blockCount, patchSize } = { ...TINY_TOWER, ...kind };
-  const kernel = kind.flatPatches ? [3 * patchSize ** 2, width] : [patchSize, patchSize, 3, width];
+  const patch = 3 * (kind.patchNorms ? 2 * patchSize : patchSize) ** 2;
+  const kernel = kind.flatPatches ? [patch, width] : [patchSize, patchSize, 3, width];
   yield { name: "v.patch_embd.weight", dims: kernel, role: "kernel" };
   if (kind.twoFrames) yield { name: "v.patch_embd.weight.1", dims: kernel, role: "kernel" };
   if (kind.patchBias) yield { name: "v.patch_embd.bias", dims: [width], role: "bias" };
-  const rows = side * side + (kind.classToken ? 1 : 0);
+  const rows = (kind.positionSide ?? side) ** 2 + (kind.classToken ? 1 : 0);
   if (kind.positions ?? true) {
     const square = kind.positionsByRows ? [side, side] : [rows];
     const places = kind.positionTables === undefined ? square : [kind.positionTables, 2];
@@ -113,6 +115,11 @@ function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned>
   if (kind.classToken) yield { name: "v.class_embd", dims: [width], role: "bias" };
   if (kind.classTokens) {
     yield { name: "v.class_embd", dims: [width, kind.classTokens], role: "table" };
+  }
+  if (kind.patchNorms) {
+    for (const [at, length] of [patch, width, width].entries()) {
+      yield* planNorm(`v.patch_norm.${at + 1}`, length, kind);
+    }
   }
   if (kind.patchNorm) yield* planNorm("v.norm_embd", width, kind);
   if (kind.preNorm) yield* planNorm("v.pre_ln", width, kind);

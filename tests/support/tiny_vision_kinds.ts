@@ -32,6 +32,8 @@ export interface TinyVisionKind {
   readonly preNorm?: boolean;
   /** Of what patches give. */
   readonly patchNorm?: boolean;
+  /** Three: of patches, of what they give, and of that with positions; blocks are patches. */
+  readonly patchNorms?: boolean;
   readonly postNorm?: boolean;
   readonly fusedQkv?: boolean;
   /** Of all heads together or, where `headDim` is there, of each, by name. */
@@ -52,6 +54,10 @@ export interface TinyVisionKind {
   readonly positionsByRows?: boolean;
   /** Positions of so many columns, and as many of rows, instead of those of a square. */
   readonly positionTables?: number;
+  /** Positions of a square of so many on a side, whatever images are. */
+  readonly positionSide?: number;
+  /** Keys without "clip.". */
+  readonly fileKeys?: Readonly<Record<string, StoredValue>>;
   /** Keys without "clip.vision.". */
   readonly keys?: Readonly<Record<string, StoredValue>>;
   /** Tensors of the projector, in ggml's order of dimensions. */
@@ -67,7 +73,7 @@ interface TinyTensor {
   readonly name: string;
   readonly dims: readonly number[];
   /** Left out: vectors are biases, others matrices. */
-  readonly role?: "norm";
+  readonly role?: "norm" | "table";
 }
 
 const SIGLIP = { patchBias: true, postNorm: true } as const;
@@ -75,6 +81,8 @@ const SIGLIP = { patchBias: true, postNorm: true } as const;
 const NEURONS = 128;
 
 const PIXELS = { "image_min_pixels": u32(256), "image_max_pixels": u32(16384) };
+/** As converters write it, with a sign. */
+const VERSION_3: StoredValue = { type: "i32", value: 3 };
 const SIDE_2 = { "projector.scale_factor": u32(2) };
 
 /** Two matrices with biases, of rows of `columns`. */
@@ -120,6 +128,21 @@ export const TINY_KINDS = {
     blockCount: 1,
     limited: ["attn_q", "attn_k", "attn_v", "attn_out", "ffn_gate", "ffn_up", "ffn_down"],
     keys: { ...SIDE_2, "image_min_pixels": u32(256), "image_max_pixels": u32(1600) },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.input_projection.weight", dims: [width, rows] },
+    ],
+  },
+  "gemma4uv": {
+    ...{
+      flatPatches: true,
+      patchBias: true,
+      positionTables: 64,
+      patchSize: 4,
+      blockCount: 0,
+      neurons: 1,
+    },
+    patchNorms: true,
+    keys: { ...SIDE_2, "image_min_pixels": u32(256), "image_max_pixels": u32(2304) },
     tensors: ({ width, outputLength: rows }) => [
       { name: "mm.input_projection.weight", dims: [width, rows] },
     ],
@@ -278,12 +301,37 @@ export const TINY_KINDS = {
     tensors: ({ width: columns, outputLength: rows }) =>
       twoMatrices(["mm.0", "mm.2"], { columns, rows }),
   },
+  "resampler": {
+    ...{ ...SIGLIP, width: 64, heads: 4, neurons: 96, positionSide: 70 },
+    fileKeys: { "minicpmv_version": VERSION_3, "minicpmv_query_num": u32(5) },
+    tensors: resampler,
+  },
   "janus_pro": {
     ...SIGLIP,
     tensors: ({ width: columns, outputLength: rows }) =>
       twoMatrices(["mm.0", "mm.1"], { columns, rows }),
   },
 } as const satisfies Readonly<Record<string, TinyVisionKind>>;
+
+/** Five queries by two heads of 128. */
+function resampler({ width, outputLength: rows }: TinyLengths): readonly TinyTensor[] {
+  const own = 256;
+  const normOf = (name: string): TinyTensor[] => [
+    { name: `resampler.ln_${name}.weight`, dims: [own], role: "norm" },
+    { name: `resampler.ln_${name}.bias`, dims: [own] },
+  ];
+  return [
+    { name: "resampler.query", dims: [own, 5], role: "table" },
+    { name: "resampler.pos_embed_k", dims: [own, 4], role: "table" },
+    { name: "resampler.kv.weight", dims: [width, own] },
+    ...["q", "k", "v", "out"].flatMap((name) => [
+      { name: `resampler.attn.${name}.weight`, dims: [own, own] },
+      { name: `resampler.attn.${name}.bias`, dims: [own] },
+    ]),
+    ...["q", "kv", "post"].flatMap(normOf),
+    { name: "resampler.proj.weight", dims: [own, rows] },
+  ];
+}
 
 /** A norm, and a matrix that lies column by column. */
 function gemmaProjector({ width, outputLength }: TinyLengths): readonly TinyTensor[] {

@@ -39,6 +39,7 @@ function config(
 export const IMAGE_CONFIGS = {
   gemma3: config("gemma3", [56, 14, 2], {}),
   gemma4v: config("gemma4v", [64, 16, 3], rows(40, 280, 48)),
+  gemma4uv: config("gemma4uv", [96, 48, 1], rows(40, 280, 48)),
   mlp: config("mlp", [42, 14, 1], CLIP),
   "LLaVA 1.6": config("mlp", [42, 14, 1], {
     ...CLIP,
@@ -58,4 +59,7 @@ export const IMAGE_CONFIGS = {
   exaone4_5: config("exaone4_5", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),
   qwen3vl_merger: config("qwen3vl_merger", [64, 16, 2], { ...CLIP, ...rows(8, 64, 32) }),
   lfm2: config("lfm2", [64, 16, 2], rows(4, 16, 32)),
+  resampler: config("resampler", [56, 14, 1], {
+    ...{ tileRows: 5, pixelsMax: 2 * 56 ** 2, firstPosition: 0 },
+  }),
 } satisfies Record<string, ImageConfig>;

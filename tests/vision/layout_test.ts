@@ -70,6 +70,23 @@ Deno.test("prepareImage() lays out an image's parts before the whole", () => {
   );
 });
 
+Deno.test("prepareImage() lays out MiniCPM-V's whole images before their slices", () => {
+  const { resampler } = IMAGE_CONFIGS;
+  assertEquals(layoutOf(resampler, 40, 50), "<image>{0: 0 + 5}</image>");
+  assertEquals(
+    layoutOf(resampler, 133, 77),
+    "<image>{4: 0 + 5}</image><slice>{0: 0 + 5}</slice><slice>{1: 0 + 5}</slice>\n" +
+      "<slice>{2: 0 + 5}</slice><slice>{3: 0 + 5}</slice>",
+  );
+  const old = { ...resampler, hasOldMarks: true } as const;
+  assertEquals(layoutOf(old, 40, 50), "<image>{0: 0 + 5}</image>");
+  assertEquals(
+    layoutOf(old, 40, 100),
+    "<image>{3: 0 + 5}</image><slice><image>{0: 0 + 5}</image>\n<image>{1: 0 + 5}</image>\n" +
+      "<image>{2: 0 + 5}</image></slice>",
+  );
+});
+
 Deno.test("prepareImage() says of LFM2-VL's images without parts what the model was trained with", () => {
   // llama.cpp has a thumbnail's mark there, too.
   assertEquals(layoutOf(IMAGE_CONFIGS.lfm2, 30, 20), "<|image_start|>{0: 0 + 6}<|image_end|>");
@@ -98,5 +115,5 @@ Deno.test("prepareImage() says which kinds' rows see each other both ways", () =
   const seesAll = Object.entries(IMAGE_CONFIGS).filter(([, config]) =>
     prepareImage(seededImage(20, 20), config, NO_TABLES).seesAll
   );
-  assertEquals(seesAll.map(([kind]) => kind), ["gemma3", "gemma4v"]);
+  assertEquals(seesAll.map(([kind]) => kind), ["gemma3", "gemma4v", "gemma4uv"]);
 });

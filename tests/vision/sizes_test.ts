@@ -1,6 +1,7 @@
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
+import { RequestError } from "../../src/base/errors.ts";
 import { imageKindOf } from "../../src/vision/kinds.ts";
-import { bestGrid, bestSize } from "../../src/vision/sizes.ts";
+import { bestGrid, bestSize, sizeLikeSquare, slicesOf } from "../../src/vision/sizes.ts";
 import { cutImage } from "../../src/vision/tiles.ts";
 import { IMAGE_CONFIGS } from "./image_configs.ts";
 import { seededImage } from "./seeded_image.ts";
@@ -39,4 +40,29 @@ Deno.test("cutImage() makes whole windows where a tower attends in windows", () 
     return [whole.width / 112, whole.height / 112];
   };
   assertEquals([sizeOf(300, 200), sizeOf(50, 400), sizeOf(900, 900)], [[3, 2], [1, 4], [3, 3]]);
+});
+
+Deno.test("sizeLikeSquare() keeps shapes as far as whole patches do, and refuses the thinnest", () => {
+  const square = { side: 448, align: 14, pixelsMax: 2 * 448 ** 2 };
+  const sizeOf = (width: number, height: number) =>
+    Object.values(sizeLikeSquare({ width, height }, square));
+  assertEquals(sizeOf(448, 448), [448, 448]);
+  assertEquals(sizeOf(30, 20), [546, 364]);
+  assertEquals(sizeOf(4000, 1000), [896, 224]);
+  // Seven pixels become a patch, six would, too, and fourteen times as many.
+  assertEquals(sizeOf(4000, 1), [28000, 14]);
+  assertThrows(() => sizeOf(1, 5400), RequestError, "too long and thin");
+});
+
+Deno.test("slicesOf() cuts what a square does not hold into up to nine parts of like shape", () => {
+  const gridOf = (width: number, height: number) => {
+    const grid = slicesOf({ width, height }, 448);
+    return grid && [grid.width, grid.height];
+  };
+  assertEquals([gridOf(448, 448), gridOf(4480, 44)], [null, null]);
+  assertEquals([gridOf(449, 448), gridOf(448, 900)], [[2, 1], [1, 2]]);
+  assertEquals([gridOf(1000, 700), gridOf(4000, 3000), gridOf(300, 9000)], [[2, 2], [3, 3], [
+    1,
+    9,
+  ]]);
 });

@@ -1,26 +1,49 @@
-/** WAV: chunks of RIFF with whole numbers of 8 to 32 bits, or floats. */
+/** WAV: chunks of RIFF with whole numbers of up to 32 bits, floats, or a telephone's bytes. */
 import { checkLength } from "../limits.ts";
 import { damaged } from "../sound_error.ts";
 import type { Samples } from "../types.ts";
+import { A_LAW, MU_LAW } from "./g711.ts";
 
 const CHUNKS_FROM = 12;
 const CHANNELS_MAX = 64;
 const RATE_MIN = 1_000;
 const RATE_MAX = 384_000;
 
+/** Numbers of codings. */
 const INTEGERS = 1;
 const FLOATS = 3;
+const A_LAW_BYTES = 6;
+const MU_LAW_BYTES = 7;
 /** What it is stands further behind. */
 const EXTENSIBLE = 0xfffe;
+
+/** Bits of a sample that codings may have; of whole numbers they fill their bytes from above. */
+const BITS: Readonly<Record<number, (bits: number) => boolean>> = {
+  [INTEGERS]: (bits) => bits >= 1 && bits <= 32,
+  [FLOATS]: (bits) => bits === 32 || bits === 64,
+  [A_LAW_BYTES]: (bits) => bits === 8,
+  [MU_LAW_BYTES]: (bits) => bits === 8,
+};
+
+/** What people have that is not read, as a sentence has it. */
+const UNREAD: Readonly<Record<number, string>> = {
+  0x02: "ADPCM",
+  0x11: "ADPCM",
+  0x31: "GSM",
+  0x50: "MP2",
+  0x55: "MP3",
+  0xff: "AAC",
+};
 
 /** No file is as long: writers leave such sizes (or 0) which do not know the end yet. */
 const OPEN_SIZE_MIN = 0x7ff00000;
 
 interface Format {
-  readonly isFloat: boolean;
+  readonly coding: number;
   readonly channels: number;
   readonly rate: number;
-  readonly bits: number;
+  /** Of a sample of a channel. */
+  readonly bytes: number;
 }
 
 /** @throws {RequestError} 400 when it is damaged, of a coding that is not read, or too long. */
@@ -58,29 +81,31 @@ function readFormat(view: DataView, at: number, size: number): Format {
   const coding = named === EXTENSIBLE && size >= 26 ? view.getUint16(at + 24, true) : named;
   const channels = view.getUint16(at + 2, true), rate = view.getUint32(at + 4, true);
   const bits = view.getUint16(at + 14, true);
-  const isFloat = coding === FLOATS;
-  const known = isFloat ? [32, 64] : coding === INTEGERS ? [8, 16, 24, 32] : [];
-  if (!known.includes(bits)) {
-    throw wav(`is coded as ${coding} with ${bits} bits, where whole numbers or floats are read`);
+  if (!BITS[coding]?.(bits)) {
+    const name = UNREAD[coding] ?? `${coding}`;
+    throw wav(
+      `is coded as ${name} with ${bits} bits, where whole numbers, floats, µ-law and A-law are ` +
+        "read",
+    );
   }
+  const bytes = Math.ceil(bits / 8);
   if (channels < 1 || channels > CHANNELS_MAX) throw wav(`has ${channels} channels`);
   if (rate < RATE_MIN || rate > RATE_MAX) throw wav(`has ${rate} samples a second`);
-  if (view.getUint16(at + 12, true) !== channels * bits / 8) {
+  if (view.getUint16(at + 12, true) !== channels * bytes) {
     throw wav("says that its samples are of another size than its channels");
   }
-  return { isFloat, channels, rate, bits };
+  return { coding, channels, rate, bytes };
 }
 
 /** The mean of all channels. */
 function mix(
   view: DataView,
-  { isFloat, channels, rate, bits }: Format,
+  { coding, channels, rate, bytes }: Format,
   { from, size }: { readonly from: number; readonly size: number },
 ): Samples {
-  const bytes = bits / 8;
   const count = Math.floor(size / (bytes * channels));
   checkLength(count, rate);
-  const read = readerOf(isFloat, bits);
+  const read = readerOf(coding, bytes);
   const values = new Float32Array(count);
   for (let i = 0, at = from; i < count; i++) {
     let sum = 0;
@@ -90,19 +115,23 @@ function mix(
   return { rate, values };
 }
 
-/** Whole numbers become -1 to 1; those of 8 bits have no sign. */
-function readerOf(isFloat: boolean, bits: number): (view: DataView, at: number) => number {
-  if (isFloat) {
-    return bits === 32
+/** Whole numbers become -1 to 1; those of one byte have no sign. */
+function readerOf(coding: number, bytes: number): (view: DataView, at: number) => number {
+  if (coding === FLOATS) {
+    return bytes === 4
       ? (view, at) => view.getFloat32(at, true)
       : (view, at) => view.getFloat64(at, true);
   }
-  switch (bits) {
-    case 8:
+  if (coding !== INTEGERS) {
+    const values = coding === A_LAW_BYTES ? A_LAW : MU_LAW;
+    return (view, at) => values[view.getUint8(at)];
+  }
+  switch (bytes) {
+    case 1:
       return (view, at) => (view.getUint8(at) - 128) / 128;
-    case 16:
+    case 2:
       return (view, at) => view.getInt16(at, true) / 2 ** 15;
-    case 24:
+    case 3:
       return (view, at) => (view.getUint16(at, true) + view.getInt8(at + 2) * 65536) / 2 ** 23;
     default:
       return (view, at) => view.getInt32(at, true) / 2 ** 31;

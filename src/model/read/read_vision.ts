@@ -37,6 +37,7 @@ const BLOCK_COUNT_MAX = 1024;
 const PATCHES_MAX = 65536;
 
 const ROPE_BASE = 10000;
+const EPSILON = "attention.layer_norm_epsilon";
 
 /**
  * What a file's tower is and where its tensors are.
@@ -47,7 +48,7 @@ export function readVision(file: GgufFile): VisionModel {
   const kind = findKind(file);
   const keys = new Hyperparameters(file, "clip.vision");
   const width = keys.integer("embedding_length", { min: 1 });
-  const heads = keys.integer("attention.head_count", { min: 1, max: width });
+  const heads = kind.hasLayers ? keys.integer("attention.head_count", { min: 1, max: width }) : 1;
   if (!keys.has("attention.head_dim") && width % heads !== 0) {
     throw keys.wrong("attention.head_count", `a divisor of the width, ${width}`);
   }
@@ -65,7 +66,7 @@ export function readVision(file: GgufFile): VisionModel {
   const projector = readProjector(reader, {
     mergeSide,
     blockCount,
-    epsilon: config.norm.epsilon,
+    epsilon: keys.float(EPSILON, { min: 0 }),
     activation: config.feedForward.activation,
   });
   if (images.lineBreak !== null) {
@@ -74,7 +75,10 @@ export function readVision(file: GgufFile): VisionModel {
   const tensors: ModelTensors = { ...readTower(reader, config), projector: projector.tensors };
   checker.leave(...kind.unused, ...laterLayers(file, blockCount), ...tensorsOfSounds(file));
   checker.refuseUnused({ start: 0, end: 0 });
-  return { description: { config: { ...config, projector: projector.config }, tensors }, images };
+  const description = { config: { ...config, projector: projector.config }, tensors };
+  const { resampler } = projector.config;
+  if (resampler === undefined) return { description, images };
+  return { description, images: { ...images, tileRows: resampler.queryCount } };
 }
 
 /**
@@ -119,6 +123,7 @@ function findKind(file: GgufFile): VisionKind {
 
 /** Layers that are computed. */
 function readBlockCount(file: GgufFile, keys: Hyperparameters, kind: VisionKind): number {
+  if (!kind.hasLayers) return 0;
   const all = keys.integer("block_count", { min: 1, max: BLOCK_COUNT_MAX });
   if (all > file.tensors.size) {
     throw keys.wrong("block_count", `at most the number of tensors, ${file.tensors.size}`);
@@ -177,7 +182,7 @@ function readConfig(
     contextLength: countMax,
     isEncoder: true,
     patches: { length: patchLength, countMax },
-    norm: { kind: norm, epsilon: keys.float("attention.layer_norm_epsilon", { min: 0 }) },
+    norm: { kind: norm, epsilon: kind.epsilon ?? keys.float(EPSILON, { min: 0 }) },
     attentionScale: kind.normalizesValues ? 1 : 1 / Math.sqrt(headDim),
     ropes: kind.rope === null ? [] : towerRopes(kind.rope, headDim, keys),
     layers: readLayers(keys, reader, { blockCount, images }),
@@ -285,10 +290,14 @@ function readTower(reader: TowerReader, config: ModelConfig): ModelTensors {
   return {
     tokenEmbedding,
     ...kind.hasTwoFrames && { secondFrame: patch("v.patch_embd.weight.1") },
+    ...kind.pixelNorm !== null &&
+      { pixelNorm: readNorm(reader, kind.pixelNorm, config.patches!.length) },
     ...kind.patchNorm !== null && { patchNorm: readNorm(reader, kind.patchNorm, width) },
     positionEmbedding: null,
     altUp: null,
-    embeddingNorm: checker.has("v.pre_ln.weight") ? readNorm(reader, "v.pre_ln", width) : null,
+    embeddingNorm: checker.has(`${kind.embeddingNorm}.weight`)
+      ? readNorm(reader, kind.embeddingNorm, width)
+      : null,
     tokenInputs: null,
     outputNorm: checker.has(`${kind.lastNorm}.weight`)
       ? readNorm(reader, kind.lastNorm, width)

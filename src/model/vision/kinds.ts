@@ -66,6 +66,27 @@ const gemma4v: VisionKind = {
   hasSignedColours: true,
 };
 
+/** Gemma 4 of one piece: no layers, and a patch is what is a block elsewhere. */
+const gemma4uv: VisionKind = {
+  ...COMMON,
+  name: "gemma4uv",
+  hasLayers: false,
+  hasFlatPatches: true,
+  hasBlocksAsPatches: true,
+  pixelNorm: "v.patch_norm.1",
+  patchNorm: "v.patch_norm.2",
+  embeddingNorm: "v.patch_norm.3",
+  epsilon: 1e-5,
+  resize: "sum",
+  rows: gemma4v.rows,
+  side: gemma4v.side,
+  projector: {
+    norm: { of: "rows", kind: "rms", epsilon: null, tensor: null, isOptional: false },
+    ...{ stages: [], first: "mm.input_projection", isFirstTransposed: false },
+    ...{ second: null, biases: "none", activation: null },
+  },
+};
+
 /** LLaVA: CLIP with a class token, all layers but the last, which files do not have. */
 const mlp: VisionKind = {
   ...COMMON,
@@ -319,11 +340,31 @@ const phi4: VisionKind = {
   projector: { ...TWO, first: "mm.0", second: "mm.2" },
 };
 
+/** MiniCPM-V 2.5 to 4.5 and MiniCPM-o: SigLIP, of whose rows queries take what they want. */
+const resampler: VisionKind = {
+  ...COMMON,
+  name: "resampler",
+  mayBeSwapped: true,
+  resize: "spread",
+  isResampled: true,
+  projector: {
+    norm: {
+      ...{ of: "merged", kind: "layer", epsilon: null },
+      ...{ tensor: "resampler.ln_post", isOptional: false },
+    },
+    ...{ stages: [], first: "resampler.proj", isFirstTransposed: false },
+    ...{ second: null, biases: "none", activation: null },
+  },
+  // Sines and cosines that are made anew, for other shapes than a square, too.
+  unused: ["resampler.pos_embed_k"],
+};
+
 /** In alphabetical order. */
 export const KINDS: readonly VisionKind[] = [
   dotsOcr,
   exaone,
   gemma3,
+  gemma4uv,
   gemma4v,
   glm4v,
   idefics3,
@@ -342,4 +383,5 @@ export const KINDS: readonly VisionKind[] = [
   qwen25vl,
   qwen2vl,
   qwen3vl,
+  resampler,
 ];

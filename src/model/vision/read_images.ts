@@ -1,6 +1,8 @@
 /** What preparing images takes, out of a projector's file. Knows no images. */
 import { formatError, type Hyperparameters } from "../read/hyperparameters.ts";
 import type { ImageConfig } from "../vision_types.ts";
+import { readBlockSide } from "./read_projector.ts";
+import { hasOldMarks } from "./read_resampler.ts";
 import type { TowerReader } from "./read_tower.ts";
 
 const CLASS_TOKENS = "v.class_embd";
@@ -14,6 +16,11 @@ const ABSENT = { min: 0, absent: 0 };
 /** Pixels of an image, and tiles: more than any file names. */
 const PIXELS_MAX = 2 ** 28;
 const TILES_MAX = 1024;
+/**
+ * Tiles that are cut to about the square's size are so much larger at most: of whole patches, the
+ * thinnest get more.
+ */
+const CUT_SQUARES = 2;
 
 /**
  * Sizes, colours, positions and tiles.
@@ -26,10 +33,7 @@ export function readImages(
 ): ImageConfig {
   const { kind, checker } = reader;
   const imageSize = keys.integer("image_size", { min: 1, max: IMAGE_SIZE_MAX });
-  const patchSize = keys.integer("patch_size", {
-    min: 1,
-    max: Math.min(imageSize, PATCH_SIZE_MAX),
-  });
+  const patchSize = readPatchSize(keys, reader, imageSize);
   const side = Math.floor(imageSize / patchSize);
   const isSquare = kind.rows === null && !kind.isOfLongestEdge;
   if (isSquare && side % mergeSide !== 0) {
@@ -37,7 +41,9 @@ export function readImages(
   }
   const longestEdge = optional(keys, "preproc_image_size", IMAGE_SIZE_MAX) ??
     (kind.isOfLongestEdge ? imageSize : null);
-  const pixels = kind.isOfLongestEdge
+  const pixels = kind.isResampled
+    ? { pixelsMin: null, pixelsMax: CUT_SQUARES * imageSize ** 2 }
+    : kind.isOfLongestEdge
     ? pixelsOfEdge(longestEdge!, patchSize * mergeSide)
     : readPixels(keys, reader, patchSize * mergeSide);
   const classTokenCount = readClassTokens(reader);
@@ -58,7 +64,7 @@ export function readImages(
     classTokens: hasClass ? CLASS_TOKENS : null,
     classTokenCount,
     patchBias: hasClass && checker.has(PATCH_BIAS) ? PATCH_BIAS : null,
-    firstPosition: kind.rope?.from ?? null,
+    firstPosition: kind.isResampled ? 0 : kind.rope?.from ?? null,
     windowSide: readWindowSide(keys, reader, { patchSize, mergeSide }),
     lineBreak,
     ...pixels,
@@ -66,7 +72,16 @@ export function readImages(
     tilesMin: optional(keys, "preproc_min_tiles", TILES_MAX),
     tilesMax: optional(keys, "preproc_max_tiles", TILES_MAX),
     gridSizes: readGridSizes(keys, reader),
+    ...kind.isResampled && hasOldMarks(reader) && { hasOldMarks: true },
   };
+}
+
+/** Pixels on a side. */
+function readPatchSize(keys: Hyperparameters, reader: TowerReader, imageSize: number): number {
+  const size = keys.integer("patch_size", { min: 1, max: Math.min(imageSize, PATCH_SIZE_MAX) });
+  const all = reader.kind.hasBlocksAsPatches ? size * readBlockSide(keys, reader) : size;
+  if (all <= PATCH_SIZE_MAX) return all;
+  throw keys.wrong("patch_size", `at most ${PATCH_SIZE_MAX} with the others of its block`);
 }
 
 /** How many there are. */
@@ -90,10 +105,17 @@ function readPositions(
     checker.matrix(tensor, { rows: side, columns: width, count: side });
     return { tensor, count: side * side, classRow: null, resize: kind.resize };
   }
-  const count = patches + (hasClass ? 1 : 0);
+  const count = kind.resize === "spread"
+    ? squareCount(checker.rowCount(tensor) ?? 1)
+    : patches + (hasClass ? 1 : 0);
   checker.matrix(tensor, { rows: count, columns: width });
   const classRow = !hasClass ? null : kind.classToken === "last" ? patches : 0;
   return { tensor, count, classRow, resize: kind.resize };
+}
+
+/** The largest square within so many. */
+function squareCount(count: number): number {
+  return Math.floor(Math.sqrt(count)) ** 2;
 }
 
 /** A table of columns and one of rows; sideMax: patches on a side of the longest image. */

@@ -9,13 +9,19 @@ import type {
   StageConfig,
   StageTensors,
 } from "../vision_types.ts";
+import { readResampler } from "./read_resampler.ts";
 import { biasedMatrix, readNorm, type TowerReader } from "./read_tower.ts";
 
 /** A side of a block of patches: more than any file has. */
 const SIDE_MAX = 64;
 
 /** Patches on a side of a block that becomes one row. */
-export function readMergeSide(keys: Hyperparameters, { kind: { side } }: TowerReader): number {
+export function readMergeSide(keys: Hyperparameters, reader: TowerReader): number {
+  return reader.kind.hasBlocksAsPatches ? 1 : readBlockSide(keys, reader);
+}
+
+/** What the file says of it. */
+export function readBlockSide(keys: Hyperparameters, { kind: { side } }: TowerReader): number {
   if (side === null) return 1;
   return keys.integer(side.key, { min: 1, max: SIDE_MAX, absent: side.absent });
 }
@@ -37,7 +43,8 @@ export function readProjector(
 ): { readonly config: ProjectorConfig; readonly tensors: ProjectorTensors } {
   const { kind: { merge, projector, lastNorm }, checker, width } = reader;
   const mergedRows = mergeSide * mergeSide * stack;
-  const merged = merge === "mean" ? width : width * mergedRows;
+  const resampler = reader.kind.isResampled ? readResampler(reader, epsilon) : null;
+  const merged = resampler?.config.width ?? (merge === "mean" ? width : width * mergedRows);
   const { norm, activation, isFirstTransposed } = projector;
   const stages = readStages(reader, { merged, mergeSide });
   const columns = stages.at(-1)?.tensors.matrix.rows ?? merged;
@@ -62,6 +69,7 @@ export function readProjector(
   return {
     config: {
       ...!checker.has(`${lastNorm}.weight`) && { lacksLastNorm: true },
+      ...resampler !== null && { resampler: resampler.config },
       mergedRows,
       merge,
       ...projector.isStandardized && { mergedScale: Math.sqrt(width) },
@@ -73,6 +81,7 @@ export function readProjector(
     },
     tensors: {
       norm: hasNorm ? projectorNorm(reader, norm.of === "rows" ? width : merged) : null,
+      ...resampler !== null && { resampler: resampler.tensors },
       ...standard !== null && { standard },
       ...stages.length > 0 && { stages: stages.map(({ tensors }) => tensors) },
       ...isFirstTransposed && { isFirstTransposed },

@@ -63,8 +63,16 @@ export interface VisionKind {
   readonly norm: NormConfig["kind"] | ((shape: TowerShape) => NormConfig["kind"]);
   /** What the last norm is called, without ".weight"; files may have none. */
   readonly lastNorm: string;
+  /** Of patches' own numbers; null: there is none. */
+  readonly pixelNorm: string | null;
   /** Of what patches give, before positions are added; null: there is none. */
   readonly patchNorm: string | null;
+  /** Of what positions were added to; files may have none. */
+  readonly embeddingNorm: string;
+  /** False: rows are projected as they go in. */
+  readonly hasLayers: boolean;
+  /** Of the tower's norms; null: as the file says. */
+  readonly epsilon: number | null;
   /** Files of 2024 call up down, and down up. */
   readonly mayBeSwapped: boolean;
   /** The matrix of patches is there twice, for two frames. */
@@ -82,6 +90,8 @@ export interface VisionKind {
     | "ifThere"
     /** As [rows, columns, d], of a square that the file's images need not have. */
     | "byRows";
+  /** Learned queries make rows of patches, and images are cut to about the square's size. */
+  readonly isResampled: boolean;
   /** Of positions, where images keep their shapes. */
   readonly resize: NonNullable<ImageConfig["positions"]>["resize"];
   readonly rope: TowerRope | null;
@@ -93,6 +103,8 @@ export interface VisionKind {
   readonly namesLayers: boolean;
   /** Side of a block of patches that is one row: the file's key, and what it is without. */
   readonly side: { readonly key: string; readonly absent: number } | null;
+  /** What the file calls a block of patches is one patch. */
+  readonly hasBlocksAsPatches: boolean;
   readonly merge: ProjectorConfig["merge"];
   readonly projector: {
     readonly norm: ProjectorNorm | null;
@@ -131,18 +143,24 @@ export interface VisionKind {
 export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   norm: "layer",
   lastNorm: "v.post_ln",
+  pixelNorm: null,
   patchNorm: null,
+  embeddingNorm: "v.pre_ln",
+  hasLayers: true,
+  epsilon: null,
   mayBeSwapped: false,
   hasTwoFrames: false,
   hasFlatPatches: false,
   classToken: "none",
   positions: "required",
   resize: null,
+  isResampled: false,
   rope: null,
   rows: null,
   isOfLongestEdge: false,
   namesLayers: false,
   side: null,
+  hasBlocksAsPatches: false,
   merge: "concat",
   lineBreak: null,
   windowPixels: null,

@@ -299,7 +299,12 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
 
   // --- the end ---------------------------------------------------------------------------------
 
-  scoreVocabulary(): void {
+  scoreVocabulary(): boolean {
+    this.#score();
+    return true;
+  }
+
+  #score(): void {
     const { output, logitsBack, space: { logits } } = this.#parts;
     if (output === null) return;
     this.#state.carryTo(this.plan.outputArena);

@@ -26,7 +26,9 @@ export function towerObstacle(
   if (tensors.projector!.standard !== undefined) {
     return "rows of images that are made alike by a mean and gains are the threads'";
   }
+  if (layers.length === 0) return "towers without layers are the threads'";
   if (tensors.patchNorm) return "patches that are normalised first are the threads'";
+  if (projector!.resampler) return "queries that rows are asked by are the threads'";
   if (tensors.projector!.gate !== undefined) return "gates of projectors are the threads'";
   const { stages = [] } = projector!;
   // One that only makes a row of merged ones, and nothing between them.

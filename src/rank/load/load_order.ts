@@ -21,6 +21,7 @@ import type { FinchPlan } from "../plan/plan_finch.ts";
 import type { KeyDeltaPlan } from "../plan/plan_key_deltas.ts";
 import type { LowRankPlan } from "../plan/plan_low_rank.ts";
 import type { ProjectorPlan } from "../plan/plan_projector.ts";
+import type { ResamplerPlan } from "../plan/plan_resampler.ts";
 import type { TimeMixPlan } from "../plan/plan_time_mix.ts";
 import { packedBlocks } from "../plan/own_units.ts";
 import { fileRows } from "../plan/picked.ts";
@@ -37,7 +38,7 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
   for (const matrix of [plan.secondFrame, plan.secondConvolution]) {
     if (matrix !== null) yield* inArena(0, partsOf(matrix));
   }
-  yield* inArena(0, partsOfNorm(plan.patchNorm));
+  yield* inArena(0, [...partsOfNorm(plan.pixelNorm), ...partsOfNorm(plan.patchNorm)]);
   if (plan.positions !== null) yield* inArena(0, partsOf(plan.positions));
   yield* inArena(0, partsOfNorm(plan.embeddingNorm));
   if (plan.tokenKind !== null) yield* inArena(0, [{ vector: plan.tokenKind }]);
@@ -313,7 +314,10 @@ function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Generator<
   yield* partsOfNorm(rowNorm);
 }
 
-function* partsOfProjector({ stages, standard, last, deep }: ProjectorPlan): Generator<Part> {
+function* partsOfProjector(
+  { stages, standard, resampler, last, deep }: ProjectorPlan,
+): Generator<Part> {
+  if (resampler !== null) yield* partsOfResampler(resampler);
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
   for (const { norm, first, gate, hiddenNorm, second } of [last, ...deep]) {
@@ -322,6 +326,14 @@ function* partsOfProjector({ stages, standard, last, deep }: ProjectorPlan): Gen
     if (gate !== null) yield* partsOf(gate);
     yield* partsOfNorm(hiddenNorm);
     if (second !== null) yield* partsOf(second);
+  }
+}
+
+function* partsOfResampler(plan: ResamplerPlan): Generator<Part> {
+  yield { vector: plan.queries };
+  for (const norm of [plan.queryNorm, plan.inputNorm]) yield* partsOfNorm(norm);
+  for (const matrix of [plan.input, plan.query, plan.key, plan.value, plan.output]) {
+    yield* partsOf(matrix);
   }
 }
 

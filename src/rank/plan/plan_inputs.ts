@@ -106,14 +106,15 @@ export function planTokenInputs(
 /** What makes rows of patches beside the first matrix; rows: the rank's. */
 export function planPatches(
   place: Placer,
-  { secondFrame, secondConvolution, patchNorm }: ModelTensors,
+  { secondFrame, secondConvolution, patchNorm, pixelNorm }: ModelTensors,
   rows: Range,
-): Pick<RankPlan, "secondFrame" | "secondConvolution" | "patchNorm"> {
+): Pick<RankPlan, "secondFrame" | "secondConvolution" | "patchNorm" | "pixelNorm"> {
   const own = (matrix?: MatrixTensor) =>
     matrix === undefined ? null : place.matrix(matrix, { rows });
   return {
     secondFrame: own(secondFrame),
     secondConvolution: own(secondConvolution),
     patchNorm: norm(place, patchNorm ?? null),
+    pixelNorm: norm(place, pixelNorm ?? null),
   };
 }

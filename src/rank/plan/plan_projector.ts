@@ -14,16 +14,25 @@ import { projectedRows } from "../../model/projected_rows.ts";
 import { CONVOLVED_ROWS } from "./convolved_rows.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
+import {
+  planResampler,
+  resamplerBytes,
+  type ResamplerPlan,
+  type ResamplerShare,
+  resamplerShare,
+} from "./plan_resampler.ts";
 import type { MatrixPlan, NormPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
 import { cut, lengthOf, type Range } from "./shard.ts";
-import type { StepGraphInput, StepTensor } from "./step_graph.ts";
+import type { LastingTensor, StepGraphInput, StepTensor } from "./step_graph.ts";
 
 /** A rank's share. */
 export interface ProjectorShare {
   readonly last: ProjectionShare;
   /** Of layers' outcomes. */
   readonly deep: readonly ProjectionShare[];
+  /** Null: rows are merged. */
+  readonly resampler: ResamplerShare | null;
   /** Most rows of a step that come out. */
   readonly rowsMax: number;
   /** Numbers of a row that merging gives, of one that comes out, and of a patch. */
@@ -68,6 +77,8 @@ export interface ProjectorPlan {
   readonly stages: readonly { readonly matrix: MatrixPlan; readonly norm: NormPlan | null }[];
   /** As `ProjectorTensors.standard`, whole as well; null: there is none. */
   readonly standard: { readonly mean: VectorPlan; readonly gains: VectorPlan } | null;
+  /** Null: rows are merged. */
+  readonly resampler: ResamplerPlan | null;
   readonly last: ProjectionPlan;
   readonly deep: readonly ProjectionPlan[];
   readonly mergedStride: number;
@@ -86,21 +97,27 @@ export interface ProjectorWorkspace {
   readonly staged: number;
   /** [rows, hiddenStride]. */
   readonly gate: number;
+  /** What a resampler has: `ResamplerPlaces`. */
+  readonly resampler: number;
+  /** [queries, stride]: what own heads of it give; others read it until the step ends. */
+  readonly sums: number;
 }
 
 /** blockOf: how finely columns of a matrix may be cut. Null: the model is no tower. */
 export function projectorShare(
-  { config, tensors }: ModelDescription,
-  { rankIndex: part, rankCount: parts, chunkTokens, blockOf }: {
+  model: ModelDescription,
+  of: {
     readonly rankIndex: number;
     readonly rankCount: number;
     readonly chunkTokens: number;
     readonly blockOf: (matrix: MatrixTensor) => number;
   },
 ): ProjectorShare | null {
+  const { config, tensors } = model;
+  const { rankIndex: part, rankCount: parts, chunkTokens, blockOf } = of;
   const { patches, projector } = config;
   if (projector === undefined || patches === undefined) return null;
-  const { stages = [], standard: _, deep = [], ...last } = tensors.projector!;
+  const { stages = [], standard: _, resampler: _queries, deep = [], ...last } = tensors.projector!;
   const shareOf = <T extends Omit<ProjectionShare, "own">>(of: T): ProjectionShare => {
     const { first: { rows }, second, hiddenNorm } = of;
     // A norm of all neurons wants them on one rank: they are few beside the tower's.
@@ -109,11 +126,13 @@ export function projectorShare(
   };
   const shares = [last, ...deep].map(shareOf);
   const { mergedRows, merge, outputLength } = projector;
-  const mergedLength = config.embeddingLength * (merge === "mean" ? 1 : mergedRows);
+  const resampler = resamplerShare(model, of);
+  const mergedLength = projector.resampler?.width ??
+    config.embeddingLength * (merge === "mean" ? 1 : mergedRows);
   const widest = Math.max(mergedLength, ...stages.map(({ matrix: { rows } }) => rows));
   return {
     ...{ widest, hasStages: stages.length > 0, hasGate: last.gate !== undefined },
-    ...{ last: shares[0], deep: shares.slice(1) },
+    ...{ last: shares[0], deep: shares.slice(1), resampler },
     rowsMax: mostRows(chunkTokens, projector),
     ...{ mergedLength, outputLength, patchLength: patches.length },
     convolvedLength: patches.areConvolved ? config.embeddingLength : 0,
@@ -137,8 +156,8 @@ function neuronsOf({ own, second }: ProjectionShare): number {
 export function planProjector(
   place: Placer,
   { tensors: { projector } }: ModelDescription,
-  { last, deep, mergedStride, hiddenStride }: ProjectorShare,
-  adds: boolean,
+  { last, deep, resampler, mergedStride, hiddenStride }: ProjectorShare,
+  { adds, sizes }: { readonly adds: boolean; readonly sizes: KernelSizes },
 ): ProjectorPlan {
   const { stages = [], standard } = projector!;
   return {
@@ -149,6 +168,7 @@ export function planProjector(
       matrix: place.matrix(matrix, {}),
       norm: norm(place, own),
     })),
+    resampler: resampler && planResampler(place, resampler, { adds, sizes }),
     last: planProjection(place, last, adds),
     deep: deep.map((share) => planProjection(place, share, adds)),
     ...{ mergedStride, hiddenStride },
@@ -177,7 +197,14 @@ function transposed({ rows, columns, ...matrix }: MatrixTensor): MatrixTensor {
 
 /** Of what a GPU computes only what comes out lies in an arena. */
 export function onDevice(share: ProjectorShare): ProjectorShare {
-  return { ...share, mergedLength: 1, mergedStride: 1, hiddenStride: 1, patchLength: 0 };
+  return {
+    ...share,
+    resampler: null,
+    mergedLength: 1,
+    mergedStride: 1,
+    hiddenStride: 1,
+    patchLength: 0,
+  };
 }
 
 /** What a tower's steps take more, and what comes out of them in the place of logits. */
@@ -201,6 +228,7 @@ export function projectorBytes(
     "projector.hidden.q8": sizes.q8_bytes(rowsMax, Math.max(1, hiddenStride)),
     ...share.hasStages && { "projector.staged": rowsMax * mergedStride * 4 },
     ...share.hasGate && { "projector.gate": rowsMax * hiddenStride * 4 },
+    ...resamplerBytes(share.resampler, sizes),
     logits: rowsMax * strides.logits * 4,
   };
 }
@@ -214,12 +242,15 @@ function convolutionBytes(chunkTokens: number, length: number): Partial<StepGrap
   };
 }
 
-export function projectorWorkspace(at: (name: StepTensor) => number): WorkspacePlan["projector"] {
+export function projectorWorkspace(
+  at: (name: StepTensor | LastingTensor) => number,
+): WorkspacePlan["projector"] {
   return {
     merged: at("projector.merged"),
     mergedQ8: at("projector.q8"),
     hidden: at("projector.hidden"),
     hiddenQ8: at("projector.hidden.q8"),
     ...{ staged: at("projector.staged"), gate: at("projector.gate") },
+    ...{ resampler: at("projector.resampler"), sums: at("resampler.sums") },
   };
 }

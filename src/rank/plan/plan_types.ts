@@ -330,6 +330,8 @@ export interface RankPlan {
   readonly secondFrame: MatrixPlan | null;
   /** Of what patches give, in arena 0. Null: there is none. */
   readonly patchNorm: NormPlan | null;
+  /** Of patches themselves. */
+  readonly pixelNorm: NormPlan | null;
   /** The second of two convolutions, of which `embedding` is the first. Null: there is none. */
   readonly secondConvolution: MatrixPlan | null;
   /** The table, where it stays in a packed file; null: all own rows of it are in memory. */

@@ -242,7 +242,7 @@ function attentionScratch({ config, widths: { heads }, chunkTokens, sizes }: Wor
     const groupSize = headCountKv === 0 ? 1 : headCount / headCountKv;
     return sizes.attention_scratch_bytes(n, Math.max(1, heads), groupSize, headDim);
   });
-  return Math.max(...most);
+  return Math.max(0, ...most);
 }
 
 /** Weights of the widest norm that has none. */
@@ -354,7 +354,7 @@ export function widthsOf(
 ): Widths {
   const { stateSpace, layerInputLength } = config;
   const most = (of: (shard: Shard, layer: ModelConfig) => number) =>
-    Math.max(...shards.map((shard, layer) => of(shard, configOf(config, layer))));
+    Math.max(0, ...shards.map((shard, layer) => of(shard, configOf(config, layer))));
   const ofStates = (of: (own: Range, shape: StateSpaceConfig) => number) =>
     stateSpace === null ? 0 : most(({ stateHeads }) => of(stateHeads, stateSpace));
   return {

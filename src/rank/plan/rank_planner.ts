@@ -331,7 +331,9 @@ export class RankPlanner implements Placer {
       outputArena: this.#arenas.length - 1,
       guessNorm: null,
     };
-    this.#projectorPlan = planProjector(place, model, share, this.#leads);
+    this.#projectorPlan = planProjector(place, model, share, {
+      ...{ adds: this.#leads, sizes: this.#in.options.sizes },
+    });
   }
 
   vector(vector: VectorTensor, range?: Range, picked?: readonly Range[] | null): VectorPlan {

@@ -86,7 +86,8 @@ class StepWalk {
     this.#op("joinEmbedding", { scratch: ["incoming"] });
     if (this.#hasInputs) this.#op("joinEmbedding.make", { scratch: ["normed.q8"] });
     if (this.#hasStreams) this.#mixEnds("joinEmbedding.startStreams");
-    this.#graph.repeat(this.#input.config.blockCount, () => this.#layer());
+    const { blockCount } = this.#input.config;
+    if (blockCount > 0) this.#graph.repeat(blockCount, () => this.#layer());
     if (this.#hasStreams) this.#mixEnds("endStreams");
     this.#op("scoreVocabulary", {
       scratch: ["normed", "normed.q8", "neurons.scratch", ...PROJECTOR_TENSORS],

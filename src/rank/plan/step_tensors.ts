@@ -69,6 +69,7 @@ export const STEP_TENSORS = [
   "projector.gate",
   "projector.hidden.q8",
   "projector.staged",
+  "projector.resampler",
   "projector.gate",
   "logits",
   "candidates",
@@ -84,6 +85,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - token.inputs: others read it until the step's last layer;
  *  - state.first: the layers behind the first one read it;
  *  - indexer.lists: later layers may use what an earlier one has chosen;
+ *  - resampler.sums: others read them until the step ends;
  *  - squares, state.exchange: others read them until the join behind the one that they come with;
  *  - tokens, counts, recall: written once, or added to, over all steps;
  *  - widened, limited: what products use while they last, whichever they are;
@@ -99,6 +101,7 @@ export const LASTING_TENSORS = [
   "partial.0",
   "partial.1",
   "token.inputs",
+  "resampler.sums",
   "squares",
   "state.exchange",
   "state.first",

@@ -7,7 +7,7 @@ import { check } from "../../base/check.ts";
 import { FLOAT_ROW_PAD_WEIGHTS } from "../../memory/row_layout.ts";
 import type { TowerInput } from "../../model/vision_types.ts";
 import { floats } from "../bound/arena_views.ts";
-import { bindNorm, type Norm } from "../bound/bound_norm.ts";
+import { bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
 import {
   type Activations,
   type Matrix,
@@ -26,6 +26,8 @@ export class PatchEmbedding {
   readonly #matrix: Matrix;
   readonly #secondFrame: Matrix | null;
   readonly #norm: Norm | null;
+  /** Of patches themselves. */
+  readonly #pixelNorm: Norm | null;
   /** Null: a product makes rows. */
   readonly #convolutions: Convolutions | null;
   /** [chunkTokens, patch length], and what a product reads behind them. */
@@ -47,6 +49,7 @@ export class PatchEmbedding {
     this.#residual = residual;
     this.#matrix = matrixOf(embedding);
     this.#norm = bindNorm(state.plan.patchNorm);
+    this.#pixelNorm = bindNorm(state.plan.pixelNorm);
     this.#secondFrame = secondFrame && matrixOf(secondFrame);
     this.#convolutions = secondConvolution && new Convolutions(state, memory, secondConvolution);
     const { columnCount } = this.#matrix;
@@ -72,6 +75,7 @@ export class PatchEmbedding {
     this.#input = null;
     this.#patches.set(input.patches);
     this.#patches.fill(0, input.patches.length, input.patches.length + FLOAT_ROW_PAD_WEIGHTS);
+    if (this.#pixelNorm !== null) this.#normalizePatches(this.#pixelNorm, n);
     if (this.#convolutions !== null) this.#convolutions.run(space.patches, partial);
     else this.#project(this.#matrix, partial);
     if (this.#secondFrame !== null) {
@@ -82,6 +86,14 @@ export class PatchEmbedding {
     if (input.added === null) return;
     this.#added.set(input.added);
     kernels.add_f32(partial, stride, space.incoming, d, n, d);
+  }
+
+  /** Each patch by its own mean and deviation. */
+  #normalizePatches(norm: Norm, n: number): void {
+    const { kernels, space: { ones }, config: { norm: { kind } }, fractions } = this.#state;
+    const { f32: x, stride } = this.#x;
+    const { epsilon } = fractions;
+    normalizeRows(kernels, kind, norm, ones, x, stride, x, stride, n, stride, epsilon);
   }
 
   /** to [n, embeddingStride] = matrix · patch + b. */

@@ -2,6 +2,7 @@
  * What makes rows of a text model of a tower's rows, on one rank: own neurons between two matrices,
  * or own rows of a single one. What it leaves is a partial sum that the leader adds up.
  */
+import type { Control } from "../../memory/control.ts";
 import type { Activation, ProjectorConfig } from "../../model/types.ts";
 import { floats } from "../bound/arena_views.ts";
 import { addressOf, bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
@@ -16,7 +17,9 @@ import {
 import { aloneKernel, gatedKernel } from "../neurons/neurons.ts";
 import type { ProjectionPlan, ProjectorPlan } from "../plan/plan_projector.ts";
 import type { Residual } from "../step/residual.ts";
+import type { RankPlan } from "../plan/plan_types.ts";
 import { ProjectorStages } from "./projector_stages.ts";
+import { Resampler } from "./resampler.ts";
 import { RowMerger } from "./row_merger.ts";
 import type { StepState } from "../step/step_state.ts";
 
@@ -45,6 +48,8 @@ export class Projector {
   readonly #config: ProjectorConfig;
   readonly #plan: ProjectorPlan;
   readonly #merger: RowMerger;
+  /** Null: rows are merged. */
+  readonly #resampler: Resampler | null;
   readonly #lastNorm: Norm;
   /** Addresses of f32 [merged width]; 0: there is none. */
   readonly #standard: { readonly mean: number; readonly gains: number };
@@ -60,7 +65,11 @@ export class Projector {
     state: StepState,
     by: {
       residual: Residual;
+      control: Control;
       memories: readonly WebAssembly.Memory[];
+      plans: readonly RankPlan[];
+      /** Of all ranks. */
+      all: readonly (readonly WebAssembly.Memory[])[];
       config: ProjectorConfig;
       projector: ProjectorPlan;
     },
@@ -73,6 +82,11 @@ export class Projector {
     this.#config = config;
     this.#plan = projector;
     this.#merger = new RowMerger(state, { config, memory, stride: projector.mergedStride });
+    const { control, plans, all } = by;
+    const { resampler, mergedStride: outStride } = projector;
+    this.#resampler = resampler && new Resampler(state, {
+      ...{ control, plans, all, config: config.resampler!, plan: resampler, outStride },
+    });
     this.#lastNorm = bindNorm(outputNorm);
     const { standard } = projector;
     this.#standard = {
@@ -115,15 +129,17 @@ export class Projector {
 
   /**
    * sums [logitsCount, outputLength] += own share of second · act(first · x), or of first · x, x
-   * being merged rows, the step's first ones; logitsStride apart.
+   * being merged rows, the step's first ones, or what queries took of all; logitsStride apart.
+   * @returns false when the leader aborted the step.
    */
-  run(): void {
+  run(): boolean {
     this.#state.carryTo(this.#state.plan.outputArena);
     const { logitsCount: m, plan: { strides: { embedding: stride } } } = this.#state;
     const { space, views, arena, config: { embeddingLength: d }, n: count } = this.#state;
     const { mergedRows, pooledRows = 1, lacksLastNorm, norm } = this.#config;
-    // The last merged row may lack some.
-    const n = Math.min(m * mergedRows, Math.floor(count / pooledRows));
+    // The last merged row may lack some; queries are of all rows.
+    const all = this.#resampler === null ? m * mergedRows : count;
+    const n = Math.min(all, Math.floor(count / pooledRows));
     if (this.#deep.length === 0) this.#clear();
     if (lacksLastNorm) views.normed[arena].set(views.residual[arena]);
     else if (pooledRows > 1) this.#normalizeMeans(pooledRows, n);
@@ -132,12 +148,15 @@ export class Projector {
     if (norm?.of === "rows") {
       this.#normalize(norm, own!, { f32: space.normed, stride }, { n, width: d });
     }
-    const x = this.#merger.merge(m, n);
+    if (this.#resampler !== null && !this.#resampler.run(n)) return false;
+    const width = this.#config.resampler?.width ?? this.#merger.width;
+    const x = this.#resampler?.out ?? this.#merger.merge(m, n);
     this.#standardize(x, m);
     if (norm?.of === "merged") {
-      this.#normalize(norm, own!, x, { n: m, width: this.#merger.width });
+      this.#normalize(norm, own!, x, { n: m, width });
     }
     this.#add(this.#last, this.#stages.run(x, m), m);
+    return true;
   }
 
   /** normed [n] = the last norm of the means of each `count` rows of the stream. */
