@@ -48,7 +48,16 @@ export async function evaluate(
 
 /** The held-out questions of this folder. */
 export function heldOutQuestions(): Question[] {
-  return readQuestions(Deno.readTextFileSync(new URL("questions.txt", import.meta.url)));
+  return questionsOf("questions.txt");
+}
+
+/** Those of what servers and requests do, which came later and are counted apart. */
+export function serviceQuestions(): Question[] {
+  return questionsOf("service.txt");
+}
+
+function questionsOf(file: string): Question[] {
+  return readQuestions(Deno.readTextFileSync(new URL(file, import.meta.url)));
 }
 
 if (import.meta.main) {

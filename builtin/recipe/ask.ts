@@ -54,6 +54,8 @@ const PROPER_NAMES = [
   "MacBook ThinkPad Chromebook Node Hugging Face Safetensors Vulkan Metal TurboSparse iPad iPhone",
   "Monday Friday Saturday Sunday January March June July December Android Anna Tom Peter Maria",
   "Excel Photoshop Facebook Bamboo WiFi YouTube Roman Olympics Java Rust SQL Bluetooth WebUI",
+  "Anthropic LoRA LoRAs HTTPS TLS SSL GBNF Prometheus Grafana HAProxy Codex Cline Aider Zed",
+  "DeepSeek GLM Voxtral Whisper LLaVA Pixtral LangChain BERT BGE MP3 PNG JPEG RAG MCP VS IDE",
 ].join(" ").split(" ");
 /** Slots whose words are names. */
 const NAME_SLOTS = ["place", "person", "language"];

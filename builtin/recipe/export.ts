@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openGguf, storedMetadata, type TensorSpec, writeGguf } from "../../src/gguf/mod.ts";
-import { quantizeFile, QUANTS } from "../../src/quantize/mod.ts";
+import { type Quant, quantizeFile, QUANTS } from "../../src/quantize/mod.ts";
 import { modelMetadata, type Shape } from "./model_file.ts";
 
 /** What train.py writes beside the weights: where each tensor lies, counted in floats. */
@@ -14,24 +14,25 @@ interface Weights {
   readonly tensors: readonly { name: string; dims: number[]; offset: number }[];
 }
 
-const { values } = parseArgs({
-  options: {
-    weights: { type: "string" },
-    tokenizer: { type: "string" },
-    out: { type: "string", default: "builtin/model.gguf" },
-    type: { type: "string", default: "Q8_0" },
-  },
-});
-if (!values.weights || !values.tokenizer) {
-  throw new Error("Cannot go on without --weights and --tokenizer");
+/** What a model's file is made of. */
+export interface ExportOptions {
+  /** Folder with weights.f32 and weights.json. */
+  readonly weights: string;
+  /** GGUF file that has the vocabulary. */
+  readonly tokenizer: string;
+  readonly out: string;
+  readonly quant: Quant;
 }
-const quant = QUANTS.find((each) => each === values.type);
-if (!quant) throw new Error(`Cannot write the type "${values.type}": one of ${QUANTS.join(", ")}`);
-const plain = `${values.out}.f32`;
-await writePlain(values.weights, values.tokenizer, plain);
-const { bytes } = await quantizeFile({ input: plain, out: values.out, quant });
-Deno.removeSync(plain);
-console.log(`${values.out}: ${bytes} bytes`);
+
+/** Writes the model; returns the file's bytes. */
+export async function exportModel(options: ExportOptions): Promise<number> {
+  const { weights, tokenizer, out, quant } = options;
+  const plain = `${out}.f32`;
+  await writePlain(weights, tokenizer, plain);
+  const { bytes } = await quantizeFile({ input: plain, out, quant });
+  Deno.removeSync(plain);
+  return bytes;
+}
 
 /** The model in F32. */
 async function writePlain(folder: string, tokenizer: string, out: string): Promise<void> {
@@ -47,4 +48,20 @@ async function writePlain(folder: string, tokenizer: string, out: string): Promi
       return { name, type: "F32", dims, pieces: () => [bytes] };
     }),
   });
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      weights: { type: "string" },
+      tokenizer: { type: "string" },
+      out: { type: "string", default: "builtin/model.gguf" },
+      type: { type: "string", default: "Q8_0" },
+    },
+  });
+  const { weights, tokenizer, out, type } = values;
+  if (!weights || !tokenizer) throw new Error("Cannot go on without --weights and --tokenizer");
+  const quant = QUANTS.find((each) => each === type);
+  if (!quant) throw new Error(`Cannot write the type "${type}": one of ${QUANTS.join(", ")}`);
+  console.log(`${out}: ${await exportModel({ weights, tokenizer, out, quant })} bytes`);
 }

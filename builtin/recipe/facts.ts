@@ -39,7 +39,7 @@ export interface Facts {
 const FOLDER = fileURLToPath(new URL("../facts/", import.meta.url));
 const TOPIC_FILES = [
   ...["verbs.txt", "flags.txt", "concepts.txt", "project.txt", "self.txt"],
-  "more.txt",
+  ...["more.txt", "service.txt"],
 ];
 /** Ways to ask by intents' ids. */
 const WAYS_FILES = ["paraphrases.txt", "voices.txt"];

@@ -34,7 +34,7 @@ const CONTEXT_MAX = 256;
 const DECISIVE_IDS = 3;
 const DECISIVE_WEIGHT = 5;
 /** Most answers end early: how they go on is learned soon. */
-const CUT_SHARE = 0.94;
+const CUT_SHARE = 0.88;
 const CUT_IDS = 3;
 /** Some texts are followed by what follows a text: nothing, for as long as one asks. */
 const TAIL_SHARE = 0.06;

@@ -33,6 +33,7 @@ def read_arguments():
     parser.add_argument("--data", required=True, help="folder that generate.ts wrote")
     parser.add_argument("--out", required=True, help="folder for checkpoints and weights")
     parser.add_argument("--resume", help="checkpoint to go on from")
+    parser.add_argument("--weights", help="folder that restore.ts wrote: weights to begin with")
     parser.add_argument("--steps", type=int, default=6000, help="last step")
     parser.add_argument("--decay-steps", type=int, default=1500, help="in which the rate falls")
     parser.add_argument("--minutes", type=float, default=math.inf, help="after which it ends")
@@ -179,6 +180,19 @@ def write_weights(model, folder):
         json.dump({"shape": asdict(model.shape), "tensors": described}, file)
 
 
+def read_weights(model, folder):
+    """What write_weights, or restore.ts, has written; optimizers and the topics' head begin anew."""
+    with open(os.path.join(folder, "weights.json")) as file:
+        described = {each["name"]: each for each in json.load(file)["tensors"]}
+    floats = np.fromfile(os.path.join(folder, "weights.f32"), np.float32)
+    with torch.no_grad():
+        for name, tensor in gguf_tensors(model):
+            begin = described[name]["offset"]
+            values = torch.from_numpy(floats[begin : begin + tensor.numel()])
+            # Parts of one parameter are views of it, so this writes into the parameter.
+            tensor.copy_(values.view_as(tensor))
+
+
 def save(folder, model, head, optimizers, penalty, step):
     state = {
         "model": model.state_dict(),
@@ -250,6 +264,8 @@ def train(arguments):
     optimizers = [make_optimizer(each, arguments.rate) for each in (model, head)]
     parameters = [*model.parameters(), *head.parameters()]
     penalty = Penalty(arguments)
+    if arguments.weights:
+        read_weights(model, arguments.weights)
     first = resume(arguments.resume, model, head, optimizers, penalty) if arguments.resume else 0
     seed = 1000 * arguments.seed + first + 7 * rank
     batches = iter(Batches(arguments.data, arguments.batch_tokens, seed))

@@ -1,12 +1,22 @@
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import { heldOutQuestions } from "../../builtin/evaluation/evaluate.ts";
-import { isRight, normalize, readQuestions } from "../../builtin/evaluation/grade.ts";
+import { heldOutQuestions, serviceQuestions } from "../../builtin/evaluation/evaluate.ts";
+import {
+  isRight,
+  normalize,
+  type Question,
+  readQuestions,
+} from "../../builtin/evaluation/grade.ts";
 import { type Conversation, renderChat, Storyteller } from "../../builtin/recipe/conversations.ts";
 import { Dice, expand, fill } from "../../builtin/recipe/draw.ts";
+import { exportModel } from "../../builtin/recipe/export.ts";
 import { readFacts } from "../../builtin/recipe/facts.ts";
 import { SPECIAL, tokenizerMetadata } from "../../builtin/recipe/model_file.ts";
+import { restore } from "../../builtin/recipe/restore.ts";
 import { trainTokenizer } from "../../builtin/recipe/train_tokenizer.ts";
 import { encodeGguf, parseGguf } from "../../src/gguf/mod.ts";
+import { BUILT_IN_MODEL_PATH } from "../../src/llm/built_in_model.ts";
 import { createTokenizer } from "../../src/tokenizer/mod.ts";
 
 /** As many as a tenth of the training data or so. */
@@ -27,7 +37,7 @@ Deno.test("no held-out question is asked in the training data", () => {
       for (const question of questionsOf(teller.next(care))) asked.add(normalize(question));
     }
   }
-  const heldOut = heldOutQuestions().map(({ text }) => text);
+  const heldOut = allHeldOut().map(({ text }) => text);
   assertEquals(heldOut.filter((question) => asked.has(normalize(question))), []);
   assert(asked.has("tell me a story"), "the set holds what is asked");
 });
@@ -35,7 +45,7 @@ Deno.test("no held-out question is asked in the training data", () => {
 Deno.test("no held-out question shares three of four words with a line of the facts", () => {
   const lines = readFacts().intents.flatMap((intent) => intent.lines);
   const dice = new Dice(7);
-  const close = heldOutQuestions().flatMap(({ text }) => {
+  const close = allHeldOut().flatMap(({ text }) => {
     const words = wordsOf(text);
     // All words of a pattern hold those of every question that it makes.
     const likely = lines.filter((line) => shared(words, wordsOf(line)) >= 0.75 * words.size);
@@ -45,6 +55,21 @@ Deno.test("no held-out question shares three of four words with a line of the fa
     });
   });
   assertEquals(close, []);
+});
+
+Deno.test("restore() leaves what exportModel() makes the same file of again", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    await restore(BUILT_IN_MODEL_PATH, folder);
+    const out = join(folder, "again.gguf");
+    const tokenizer = join(folder, "tokenizer.gguf");
+    await exportModel({ weights: folder, tokenizer, out, quant: "Q8_0" });
+    const [before, after] = [BUILT_IN_MODEL_PATH, out].map((path) => Deno.readFileSync(path));
+    assertEquals(after.length, before.length);
+    assert(after.every((byte, at) => byte === before[at]));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 Deno.test("isRight() wants a fact of each group as whole words, and no forbidden one", () => {
@@ -70,6 +95,17 @@ Deno.test("readFacts() gives every intent an answer and a way to ask", () => {
     const used = [...asks, ...answers].flatMap((text) => text.match(/\{\w+\}/g) ?? []);
     assertEquals(used.filter((slot) => !slots.has(slot.slice(1, -1))), [], "slots have words");
   }
+});
+
+Deno.test("the facts name every verb, and no flag that the command line has not", () => {
+  const { intents } = readFacts();
+  const verbs = intents.find(({ id }) => id === "a verb@fact")!.answer.match(/[a-z]+/g)!;
+  const cli = fileURLToPath(new URL("../../src/cli/", import.meta.url));
+  const files = [...Deno.readDirSync(join(cli, "verbs"))].map(({ name }) => name);
+  assertEquals(files.filter((name) => !verbs.includes(name.replace(".ts", ""))), []);
+  const sources = textsUnder(cli).join("\n");
+  const flags = new Set(intents.flatMap(({ answer }) => answer.match(/--[a-z][a-z0-9-]+/g) ?? []));
+  assertEquals([...flags].filter((flag) => !sources.includes(flag)), []);
 });
 
 Deno.test("Storyteller tells the same from the same seed, and ends every chat with an answer", () => {
@@ -107,6 +143,17 @@ Deno.test("trainTokenizer() makes tokens of what occurs often, and the file's te
   assertEquals(tokenizer.encode("<|im_start|>", { special: true }), [1]);
   assertEquals([...tokenizer.endIds].includes(2), true);
 });
+
+function textsUnder(folder: string): string[] {
+  return [...Deno.readDirSync(folder)].flatMap(({ name, isDirectory }) => {
+    const path = join(folder, name);
+    return isDirectory ? textsUnder(path) : [Deno.readTextFileSync(path)];
+  });
+}
+
+function allHeldOut(): Question[] {
+  return [...heldOutQuestions(), ...serviceQuestions()];
+}
 
 function questionsOf(conversation: Conversation): string[] {
   if (typeof conversation === "string") return [];
