@@ -36,8 +36,17 @@ const SHORT_ESCAPES: ReadonlyMap<number, string> = new Map([
   [0x09, "\\t"],
 ]);
 
+/** Work that is left for the automata of a grammar (schema/languages.ts). */
+export interface WorkBudget {
+  left: number;
+}
+
+/** One and a half times what one of them may take: less than half a second. */
+const AUTOMATA_WORK_MAX = 600_000;
+
 export class JsonRules {
   readonly book: RuleBook;
+  readonly automata: WorkBudget = { left: AUTOMATA_WORK_MAX };
   /** By set: patterns have the same few characters again and again. */
   readonly #characters = new Map<string, Expression>();
   readonly #rules = new Map<string, number>();

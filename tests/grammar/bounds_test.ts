@@ -1,5 +1,5 @@
 /** What one step of an answer may take, for which all answers wait; the same for all of them. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Completions } from "../../src/grammar/completions.ts";
 import { Configurations } from "../../src/grammar/configurations.ts";
 import {
@@ -9,7 +9,7 @@ import {
   GrammarMatcher,
 } from "../../src/grammar/mod.ts";
 import { shortestEnds } from "../../src/grammar/shortest_ends.ts";
-import { gbnf, idsIn, vocabularyOf } from "./tiny.ts";
+import { gbnf, idsIn, schema, vocabularyOf } from "./tiny.ts";
 
 /** Alternatives that begin alike and are all as long: every stack's end is a nearest one. */
 function alike(count: number, body: string): string {
@@ -78,4 +78,40 @@ Deno.test("Completions.idsOf() says the same of many ends whatever was read befo
   for (let i = 0; i < count; i += 7) {
     assertEquals(idsBehind(`p${String(i).padStart(3, "0")}d`), alone);
   }
+});
+
+/** A schema of an object with so many members. */
+function members(count: number, of: (index: number) => unknown) {
+  const all = Array.from({ length: count }, (_, i) => [`m${i}`, of(i)]);
+  return schema({ type: "object", properties: Object.fromEntries(all) });
+}
+
+Deno.test("automata of a schema have one account of work, and equal ones are made once", () => {
+  compileGrammar(
+    members(60, () => ({ type: "integer", multipleOf: 701, minimum: 0, maximum: 1e5 })),
+  );
+  compileGrammar(members(60, () => ({ type: "string", pattern: "^(?=.*[A-Z])(?=.*[0-9]).{8,}$" })));
+  const numbers = members(
+    60,
+    (i) => ({ type: "integer", multipleOf: 701 + i, minimum: i, maximum: 1e5 }),
+  );
+  assertThrows(() => compileGrammar(numbers), Error, "more work than a schema is worth");
+  const texts = members(60, (i) => ({ type: "string", pattern: `^(?=.*a.{9}$).*${i}` }));
+  assertThrows(() => compileGrammar(texts), Error, "more work than a schema is worth");
+  // What is left over of divisions is counted, too: 14,000 states of which few differ.
+  const fine = schema({ type: "number", multipleOf: 9.97e-10, minimum: 0, maximum: 0 });
+  assertThrows(() => compileGrammar(fine), Error, "more work than a schema is worth");
+});
+
+Deno.test("a pattern is refused soon that takes long to put together", () => {
+  const letters = Array.from({ length: 100 }, (_, i) => String.fromCharCode(0x4e00 + i)).join("|");
+  const pattern = `^(?:q|(?:${letters})${"x".repeat(1500)}){500}(?=z)`;
+  const times = [1, 2, 3].map(() => {
+    const start = performance.now();
+    assertThrows(() => compileGrammar(schema({ type: "string", pattern })), Error, "more work");
+    return performance.now() - start;
+  });
+  assert(Math.min(...times) < 700, `${times} ms`); // 1600 when only what is new was counted
+  const allOf = Array.from({ length: 65 }, (_, i) => ({ pattern: `a${i}` }));
+  assertThrows(() => compileGrammar(schema({ type: "string", allOf })), Error, "more than 64");
 });

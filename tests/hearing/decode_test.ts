@@ -77,6 +77,28 @@ Deno.test("decodeSound() reads a WAV that says its size elsewhere", async () => 
   const file = writeWav({ values: VALUES, size: 0xffffffff });
   file.set(new TextEncoder().encode("RF64"));
   assertLess(worst((await decodeSound(file)).values, VALUES), 1 / 2 ** 14);
+  // RF64 says it in a chunk before, and more may come behind the sound.
+  const size = new Uint8Array(8 + 28);
+  size.set(new TextEncoder().encode("ds64"));
+  new DataView(size.buffer).setUint32(4, 28, true);
+  new DataView(size.buffer).setBigUint64(8 + 8, BigInt(2 * VALUES.length), true);
+  const list = [..."LIST"].map((letter) => letter.charCodeAt(0));
+  const behind = [...list, 40, 0, 0, 0, ...new Array(40).fill(77)];
+  const long = Uint8Array.of(...file.subarray(0, 12), ...size, ...file.subarray(12), ...behind);
+  const { values } = await decodeSound(long);
+  assertEquals(values.length, VALUES.length);
+  assertLess(worst(values, VALUES), 1 / 2 ** 14);
+});
+
+Deno.test("decodeSound() takes parts behind a sound of no length for no sound, and few of them", async () => {
+  const part = [...[..."LIST"].map((letter) => letter.charCodeAt(0)), 4, 0, 0, 0, 1, 2, 3, 4];
+  const empty = writeWav({ values: [] });
+  const silent = Uint8Array.of(...empty, ...part, ...part);
+  await assertRejects(() => decodeSound(silent), Error, "it has no sound in it");
+  const many = new Uint8Array(8 * 2000 + empty.length);
+  many.set(empty.subarray(0, 12));
+  many.set(empty.subarray(12), 12 + 8 * 2000);
+  await assertRejects(() => decodeSound(many), Error, "more than 1000 parts");
 });
 
 Deno.test("decodeSound() mixes channels", async () => {

@@ -3,6 +3,7 @@
  * a character is found by derivatives (Brzozowski 1964), and with it an automaton. Each language is
  * made once, so that equal ones are the same. Knows nothing of schemas or of JSON.
  */
+import type { WorkBudget } from "../json_rules.ts";
 import { ANY_CODE_POINT, type CodePoints, codePoints, hasCodePoint } from "../code_points.ts";
 
 /** A set of texts; `id` by which equal ones are found again. */
@@ -42,7 +43,7 @@ export interface Automaton {
 }
 
 /** Work that an automaton may take, about a tenth of a second. */
-const WORK_MAX = 200_000;
+const WORK_MAX = 400_000;
 const STATES_MAX = 4000;
 /** Sets of characters that are told apart. */
 const SETS_MAX = 256;
@@ -59,12 +60,30 @@ export class Languages {
   readonly #machines: Machine[] = [];
   readonly #sets = new Map<string, CodePoints>();
   readonly #behind = new Map<number, Map<number, Language>>();
+  readonly #budget: WorkBudget;
   #work = 0;
 
   /** No text at all. */
-  readonly none: Language = this.#make("none", { kind: "or", parts: [], hasEmptyText: false });
-  readonly emptyText: Language = this.#make("", { kind: "empty text", hasEmptyText: true });
-  readonly anyText: Language = this.repeat(this.set(ANY_CODE_POINT), 0, Infinity);
+  readonly none: Language;
+  readonly emptyText: Language;
+  readonly anyText: Language;
+
+  /** budget: of all that are made for one grammar. */
+  constructor(budget: WorkBudget) {
+    this.#budget = budget;
+    this.none = this.#make("none", { kind: "or", parts: [], hasEmptyText: false });
+    this.emptyText = this.#make("", { kind: "empty text", hasEmptyText: true });
+    this.anyText = this.repeat(this.set(ANY_CODE_POINT), 0, Infinity);
+  }
+
+  /** Counts work. @throws {LanguageError} when there was too much. */
+  spend(units: number): void {
+    this.#work += units;
+    this.#budget.left -= units;
+    if (this.#work > WORK_MAX || this.#budget.left < 0) {
+      throw new LanguageError("more work than a schema is worth");
+    }
+  }
 
   /** One character of the set. */
   set(set: CodePoints): Language {
@@ -171,7 +190,7 @@ export class Languages {
 
   /** What texts of the language go on with behind a character. */
   #after(language: Language, point: number): Language {
-    if (++this.#work > WORK_MAX) throw new LanguageError("more work than a schema is worth");
+    this.spend(1);
     const { kind } = language;
     if (kind === "empty text") return this.none;
     if (kind === "set") {
@@ -212,9 +231,9 @@ export class Languages {
   }
 
   #make(key: string, shape: Shape): Language {
+    this.spend(1 + ("parts" in shape ? shape.parts.length : 0));
     let made = this.#made.get(key);
     if (made === undefined) {
-      this.#work += 1 + ("parts" in shape ? shape.parts.length : 0);
       made = { id: this.#made.size, ...shape } as Language;
       this.#made.set(key, made);
     }

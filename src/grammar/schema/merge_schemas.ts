@@ -57,6 +57,9 @@ const SMALLER: ReadonlySet<string> = new Set([
   "exclusiveMaximum",
 ]);
 
+/** Patterns of one text. */
+const PATTERNS_MAX = 64;
+
 function mergeWord(
   word: string,
   [left, right]: readonly [unknown, unknown],
@@ -73,8 +76,12 @@ function mergeWord(
   if (word === "items" && !wordOf(a, "prefixItems") && !wordOf(b, "prefixItems")) {
     return { allOf: [left, right] };
   }
+  if (word === "pattern") {
+    const patterns = new AllPatterns([left, right].flatMap(patternsIn));
+    if (patterns.sources.length <= PATTERNS_MAX) return patterns;
+    throw schemaError(at(path, word), `more than ${PATTERNS_MAX} must hold: leave some out`);
+  }
   if (canonical(left) === canonical(right)) return left;
-  if (word === "pattern") return new AllPatterns([left, right].flatMap(patternsIn));
   throw schemaError(at(path, word), "two different ones must both hold: make them one");
 }
 

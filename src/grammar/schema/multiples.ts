@@ -14,8 +14,14 @@ const MINUS = 0x2d, POINT = 0x2e, ZERO = 0x30, NINE = 0x39;
 /** All that numbers without exponents are written with. */
 const POINTS = [MINUS, POINT, ...Array.from({ length: 10 }, (_, digit) => ZERO + digit)];
 
-/** Reads a number without an exponent; null: one of too many digits. */
-export function multiplesOf(value: number): Machine & { readonly first: number } | null {
+/**
+ * Reads a number without an exponent; null: one of too many digits.
+ * @param spend counts work, and throws when there was too much.
+ */
+export function multiplesOf(
+  value: number,
+  spend: (units: number) => void = () => {},
+): Machine & { readonly first: number } | null {
   const found = /^(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(String(value));
   if (found === null) return null;
   const [, whole, fraction = "", exponent = "0"] = found;
@@ -43,7 +49,7 @@ export function multiplesOf(value: number): Machine & { readonly first: number }
       return left === 0;
     },
   };
-  const same = sameStates(units * (places + 2), raw);
+  const same = sameStates(units * (places + 2), raw, spend);
   return {
     first: same[stateOf(0, -1)],
     step(state, point) {
@@ -59,9 +65,14 @@ export function multiplesOf(value: number): Machine & { readonly first: number }
  * By state, the first one behind which the same texts follow (Moore 1956): what a hundred leaves
  * over has a hundred states, of which three differ.
  */
-function sameStates(count: number, { step, accepts }: Pick<Machine, "step" | "accepts">): number[] {
+function sameStates(
+  count: number,
+  { step, accepts }: Pick<Machine, "step" | "accepts">,
+  spend: (units: number) => void,
+): number[] {
   let classes: number[] = Array.from({ length: count }, (_, state) => accepts(state) ? 1 : 0);
   for (let found = 0;;) {
+    spend(count * POINTS.length);
     const numbers = new Map<string, number>();
     const finer = classes.map((own, state) => {
       const nexts = POINTS.map((point) => {

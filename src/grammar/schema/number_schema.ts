@@ -7,6 +7,8 @@ import { LanguageError, Languages } from "./languages.ts";
 import { multiplesOf, UNITS_MAX } from "./multiples.ts";
 import { at, type SchemaContext, schemaError, type SchemaObject, wordOf } from "./schema_types.ts";
 
+const BOUND_WORDS = ["minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum"];
+
 /** What a number of the schema looks like. */
 export function convertNumber(
   context: SchemaContext,
@@ -17,25 +19,35 @@ export function convertNumber(
   const multiple = wordOf(schema, "multipleOf");
   if (multiple === undefined || multiple === 1 && of.isInteger) return within;
   const here = at(of.path, "multipleOf");
-  if (typeof multiple !== "number" || !(multiple > 0)) {
+  if (typeof multiple !== "number" || !(multiple > 0) || !Number.isFinite(multiple)) {
     throw schemaError(here, "it is no number above 0: correct it");
   }
-  const machine = multiplesOf(multiple);
-  if (machine === null) {
-    throw schemaError(here, `it has more than ${UNITS_MAX} units of its last digit: leave it out`);
-  }
-  const languages = new Languages();
+  const bounds = BOUND_WORDS.map((word) => wordOf(schema, word) ?? null);
+  const name = `multiples ${JSON.stringify([multiple, of.isInteger, ...bounds])}`;
+  return context.json.once(name, () => multiplesWithin(context, { within, multiple, path: here }));
+}
+
+function multiplesWithin(
+  { json }: SchemaContext,
+  { within, multiple, path }: { within: Expression; multiple: number; path: string },
+): Expression {
+  const languages = new Languages(json.automata);
   try {
-    const range = expressionLanguage(context.json.book, within, languages);
+    const machine = multiplesOf(multiple, (units) => languages.spend(units));
+    if (machine === null) {
+      const bound = `${UNITS_MAX} units of its last digit`;
+      throw schemaError(path, `it has more than ${bound}: leave it out`);
+    }
+    const range = expressionLanguage(json.book, within, languages);
     const all = languages.and(range, languages.machine(machine, machine.first));
     const automaton = languages.automatonOf(all);
     if (automaton.states.length === 0) {
-      throw schemaError(here, "no multiple of it is within the bounds: correct them");
+      throw schemaError(path, "no multiple of it is within the bounds: correct them");
     }
-    return automatonText(context.json, automaton, oneOf);
+    return automatonText(json, automaton, oneOf);
   } catch (error) {
     if (!(error instanceof LanguageError)) throw error;
-    throw schemaError(here, `it takes ${error.message}: leave it out`);
+    throw schemaError(path, `it takes ${error.message}: leave it out`);
   }
 }
 

@@ -34,7 +34,7 @@ export function convertString(
   if (found === null) return min === 0 && max === Infinity ? json.string : json.stringOf(min, max);
   const { word, patterns } = found;
   try {
-    const body = matching(context, patterns.map(readPattern), { min, max });
+    const body = matching(context, patterns, { min, max });
     return sequence(text('"'), json.shared(at(path, word), body), text('"'));
   } catch (error) {
     if (!(error instanceof PatternError)) throw error;
@@ -48,29 +48,33 @@ export function convertString(
  */
 function matching(
   { json }: SchemaContext,
-  patterns: readonly PatternNode[],
+  sources: readonly string[],
   { min, max }: { readonly min: number; readonly max: number },
 ): Expression {
   const characterOf = (set: CodePoints) => {
     const part = json.characterOf(set);
     return part.size <= 40 ? part : json.once(`characters ${set.join()}`, () => part);
   };
+  const patterns = sources.map(readPattern);
   const only = patterns.length === 1 ? patternText(patterns[0], characterOf) : null;
   if (only !== null && only.min >= min && only.max <= max) return only.expression;
-  const languages = new Languages();
-  try {
-    const length = languages.repeat(languages.set(ANY_CODE_POINT), min, max);
-    const all = patterns.map((each) => patternLanguage(each, languages));
-    const automaton = languages.automatonOf(languages.and(length, ...all));
-    if (automaton.states.length === 0) throw new PatternError("no text is all that is asked for");
-    return automatonText(json, automaton, characterOf);
-  } catch (error) {
-    if (!(error instanceof LanguageError)) throw error;
-    const what = only === null
-      ? "it looks ahead, or there are several"
-      : "its matches are not sure to keep to minLength and maxLength";
-    throw new PatternError(`${what}, which takes ${error.message}`);
-  }
+  const name = `texts ${JSON.stringify([sources, min, `${max}`])}`;
+  return json.once(name, () => {
+    const languages = new Languages(json.automata);
+    try {
+      const length = languages.repeat(languages.set(ANY_CODE_POINT), min, max);
+      const all = patterns.map((each) => patternLanguage(each, languages));
+      const automaton = languages.automatonOf(languages.and(length, ...all));
+      if (automaton.states.length === 0) throw new PatternError("no text is all that is asked for");
+      return automatonText(json, automaton, characterOf);
+    } catch (error) {
+      if (!(error instanceof LanguageError)) throw error;
+      const what = only === null
+        ? "it looks ahead, or there are several"
+        : "its matches are not sure to keep to minLength and maxLength";
+      throw new PatternError(`${what}, which takes ${error.message}`);
+    }
+  });
 }
 
 /**

@@ -37,6 +37,10 @@ const UNREAD: Readonly<Record<number, string>> = {
 
 /** No file is as long: writers leave such sizes (or 0) which do not know the end yet. */
 const OPEN_SIZE_MIN = 0x7ff00000;
+/** Of RF64: a size that its chunk `ds64` says. */
+const LONG_SIZE = 0xffffffff;
+/** Files have a handful. */
+const CHUNKS_MAX = 1000;
 
 interface Format {
   readonly coding: number;
@@ -50,29 +54,36 @@ interface Format {
 export function decodeWav(file: Uint8Array): Samples {
   const view = new DataView(file.buffer, file.byteOffset, file.length);
   let format: Format | null = null;
-  for (let at = CHUNKS_FROM; at + 8 <= file.length;) {
+  let longSize: number | null = null;
+  for (let at = CHUNKS_FROM, count = 0; at + 8 <= file.length;) {
+    if (++count > CHUNKS_MAX) throw wav(`has more than ${CHUNKS_MAX} parts`);
     const name = nameAt(file, at);
     const size = view.getUint32(at + 4, true);
     const from = at + 8, left = file.length - from;
     if (name === "data") {
       if (format === null) throw wav("its sound comes before what it is");
-      const isOpen = size >= OPEN_SIZE_MIN || size === 0 && !isChunk(view, from);
-      if (!isOpen && size > left) throw wav(`ends ${size - left} bytes before its sound does`);
-      return mix(view, format, { from, size: isOpen ? left : size });
+      const known = size === LONG_SIZE ? longSize ?? size : size;
+      const isOpen = known >= OPEN_SIZE_MIN || known === 0 && !areChunks(view, from);
+      if (!isOpen && known > left) throw wav(`ends ${known - left} bytes before its sound does`);
+      return mix(view, format, { from, size: isOpen ? left : known });
     }
     if (size > left) throw wav(`ends within a part of ${size} bytes`);
     if (name === "fmt ") format = readFormat(view, from, size);
+    if (name === "ds64" && size >= 16) longSize = Number(view.getBigUint64(from + 8, true));
     // Chunks begin at even places.
     at = from + size + size % 2;
   }
   throw wav("has no sound in it");
 }
 
-/** Whether what is left is one more chunk, and no sound. */
-function isChunk(view: DataView, at: number): boolean {
-  if (at + 8 > view.byteLength) return false;
-  const size = view.getUint32(at + 4, true);
-  return at + 8 + size + size % 2 === view.byteLength;
+/** Whether what is left is more chunks, to the end of the file, and no sound. */
+function areChunks(view: DataView, first: number): boolean {
+  let at = first;
+  for (let count = 0; at + 8 <= view.byteLength && count < CHUNKS_MAX; count++) {
+    const size = view.getUint32(at + 4, true);
+    at += 8 + size + size % 2;
+  }
+  return at > first && at === view.byteLength;
 }
 
 function readFormat(view: DataView, at: number, size: number): Format {

@@ -30,10 +30,17 @@ export function handleShortcut(app: App, event: KeyboardEvent): void {
   else if (isCommand && key === "b") store.set({ isSidebarOpen: !isSidebarOpen });
   else if (isCommand && key === ",") store.set({ dialog: "settings" });
   else if (isCommand && key === "/") store.set({ dialog: "shortcuts" });
-  else if (event.altKey && key === "n") store.set({ isNeuronsOpen: !isNeuronsOpen });
-  else if (event.altKey && key === "r" && hearingModel(store.state) !== null) app.voice.toggle();
-  else return;
+  else if (isAlt(event, "N")) store.set({ isNeuronsOpen: !isNeuronsOpen });
+  else if (isAlt(event, "R") && hearingModel(store.state) !== null) {
+    // Who holds the key means it once.
+    if (!event.repeat) app.voice.toggle();
+  } else return;
   event.preventDefault();
+}
+
+/** Alt and a letter: on a Mac that types another one, so its place on the keyboard counts, too. */
+function isAlt({ altKey, key, code }: KeyboardEvent, letter: string): boolean {
+  return altKey && (key.toUpperCase() === letter || code === `Key${letter}`);
 }
 
 /** Closes what lies over the conversation on a narrow page; false: nothing does. */

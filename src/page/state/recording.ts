@@ -60,13 +60,13 @@ function record(stream: MediaStream, type: string): Recording {
   const parts: Blob[] = [];
   recorder.ondataavailable = ({ data }) => parts.push(data);
   const ended = new Promise<void>((resolve) => recorder.onstop = () => resolve());
+  recorder.start();
   const meter = new LevelMeter(stream);
   const stop = () => {
     if (recorder.state !== "inactive") recorder.stop();
     meter.close();
     close(stream);
   };
-  recorder.start();
   return {
     level: () => meter.level,
     async end() {
@@ -87,7 +87,12 @@ class LevelMeter {
 
   constructor(stream: MediaStream) {
     this.#analyser.fftSize = LEVEL_SAMPLES;
-    this.#context.createMediaStreamSource(stream).connect(this.#analyser);
+    try {
+      this.#context.createMediaStreamSource(stream).connect(this.#analyser);
+    } catch (error) {
+      this.close(); // browsers give few of them
+      throw error;
+    }
   }
 
   get level(): number {
