@@ -6,7 +6,7 @@ import { FORMATS, OTHER_FORMATS } from "./formats.ts";
 import { automatonText } from "./automaton_text.ts";
 import { LanguageError, Languages } from "./languages.ts";
 import { patternLanguage, patternText } from "./pattern_text.ts";
-import { PatternError, type PatternNode, readPattern } from "./regular_expression.ts";
+import { PatternError, readPattern } from "./regular_expression.ts";
 import {
   AllPatterns,
   at,
