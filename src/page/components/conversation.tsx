@@ -1,9 +1,11 @@
 /** The messages of the branch that is shown, or a welcome. */
+import type { RefObject } from "preact";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { currentChat } from "../state/app_state.ts";
 import { branchOf, siblingsOf } from "../state/chat_tree.ts";
 import { useApp, useAppState } from "./context.ts";
 import { AnswerMessage, UserMessage } from "./message.tsx";
+import { useOlderLater } from "./older_later.ts";
 import { TroubleNote } from "./trouble_note.tsx";
 import { Mark } from "./icon.tsx";
 
@@ -24,12 +26,14 @@ export function Conversation() {
   const place = useRef<HTMLElement>(null);
   const isAtEnd = useRef(true);
   const branch = chat ? branchOf(chat) : [];
+  const { first, restFrom, restEnd, isWhole } = useOlderLater(chat?.id, branch.length);
   const stayAtEnd = () => {
     const main = place.current!;
     // A welcome has no end that would be news.
     if (isAtEnd.current) main.scrollTop = branch.length === 0 ? 0 : main.scrollHeight;
   };
   useLayoutEffect(stayAtEnd);
+  useStayingPut(place, first);
   useEffect(() => {
     isAtEnd.current = true;
     stayAtEnd();
@@ -61,24 +65,35 @@ export function Conversation() {
         class="column log"
         role="log"
         aria-label="Conversation"
-        aria-busy={running !== null && running.chatId === chat?.id}
+        aria-busy={!isWhole || running !== null && running.chatId === chat?.id}
       >
-        {chat && branch.map((node) => {
-          const versions = siblingsOf(chat, node);
+        {chat && branch.map((node, at) => {
+          if (at < first) return null; // its place is kept: messages behind it are not moved
+          const common = {
+            ...{ node, versions: siblingsOf(chat, node) },
+            isResting: at >= restFrom && at < restEnd,
+          };
           return node.role === "user"
-            ? <UserMessage key={node.id} node={node} versions={versions} />
-            : (
-              <AnswerMessage
-                key={node.id}
-                node={node}
-                versions={versions}
-                isRunning={running?.nodeId === node.id}
-              />
-            );
+            ? <UserMessage key={node.id} {...common} />
+            : <AnswerMessage key={node.id} {...common} isRunning={running?.nodeId === node.id} />;
         })}
       </div>
     </main>
   );
+}
+
+/** Older messages that appear above what is read leave it where it is. */
+function useStayingPut(place: RefObject<HTMLElement | null>, first: number): void {
+  const before = useRef({ first, height: 0 });
+  useLayoutEffect(() => {
+    const main = place.current!;
+    const { scrollHeight, scrollTop } = main;
+    // Most browsers see to that by themselves, but for those who are at the very top.
+    const isSeenTo = CSS.supports("overflow-anchor", "auto") && scrollTop > 0;
+    const hasCome = first < before.current.first;
+    if (hasCome && !isSeenTo) main.scrollTop += scrollHeight - before.current.height;
+    before.current = { first, height: scrollHeight };
+  });
 }
 
 function Welcome() {

@@ -12,16 +12,18 @@ interface MessageProps {
   readonly node: ChatNode;
   /** All versions of it, oldest first. */
   readonly versions: readonly ChatNode[];
+  /** Drawn only where it is seen (older_later.ts). */
+  readonly isResting: boolean;
 }
 
-export function UserMessage({ node, versions }: MessageProps) {
+export function UserMessage({ node, versions, isResting }: MessageProps) {
   const app = useApp();
   const isEditing = useAppState((state) => state.editingId === node.id);
   const isBusy = useAppState((state) => state.running !== null);
   const edit = (editingId: string | null) => app.store.set({ editingId });
   if (isEditing) return <MessageEditor node={node} onEnd={() => edit(null)} />;
   return (
-    <article class="message user" aria-label="You">
+    <article class={`message user${isResting ? " is-resting" : ""}`} aria-label="You">
       <ImageRow images={node.images ?? []} />
       {node.content !== "" && <div class="bubble">{node.content}</div>}
       <div class="message-actions">
@@ -84,15 +86,16 @@ function MessageEditor({ node, onEnd }: { node: ChatNode; onEnd: () => void }) {
   );
 }
 
-export function AnswerMessage({ node, versions, isRunning }: MessageProps & {
+export function AnswerMessage({ node, versions, isResting, isRunning }: MessageProps & {
   readonly isRunning: boolean;
 }) {
   const app = useApp();
   const isBusy = useAppState((state) => state.running !== null);
   const again = () => app.chats.regenerate(node);
   const { content, thoughts, trouble } = node;
+  const state = isRunning ? " is-running" : isResting ? " is-resting" : "";
   return (
-    <article class={`message answer${isRunning ? " is-running" : ""}`} aria-label="Answer">
+    <article class={`message answer${state}`} aria-label="Answer">
       {thoughts !== undefined && (
         <details class="thoughts" open={isRunning && content === ""}>
           <summary>Thoughts</summary>
@@ -185,7 +188,9 @@ function secondsOf(ms: number): string {
   return ms < 995 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-function Versions({ node, versions, isBusy }: MessageProps & { readonly isBusy: boolean }) {
+function Versions({ node, versions, isBusy }: Omit<MessageProps, "isResting"> & {
+  readonly isBusy: boolean;
+}) {
   const app = useApp();
   if (versions.length < 2) return null;
   const index = versions.indexOf(node);

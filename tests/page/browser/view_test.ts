@@ -3,7 +3,15 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { LanguageModel, NeuronActivity } from "../../../src/llm/types.ts";
 import { ModelRegistry } from "../../../src/models/mod.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
-import { closeBrowserAtEnd, lastAnswer, pageTest, say, seriousFindings } from "./page_world.ts";
+import {
+  closeBrowserAtEnd,
+  lastAnswer,
+  pageTest,
+  say,
+  seriousFindings,
+  until,
+} from "./page_world.ts";
+import type { Page } from "playwright-core";
 
 closeBrowserAtEnd();
 
@@ -100,15 +108,11 @@ pageTest("choosing a model loads it and says how far it is", async ({ page }) =>
 pageTest(
   "the page asks for each of its files once, and for the libraries early",
   async ({ page }) => {
-    const files = await page.evaluate<[string, string][]>(
+    const files = await page.evaluate<string[]>(
       `performance.getEntriesByType("resource").filter(({ name }) => name.includes("/page/"))
-      .map(({ name, initiatorType }) => [new URL(name).pathname, initiatorType])`,
+      .toSorted((a, b) => a.startTime - b.startTime).map(({ name }) => new URL(name).pathname)`,
     );
-    assertEquals(files.toSorted(), [
-      ["/page/app.css", "link"],
-      ["/page/app.js", "script"],
-      ["/page/vendor.js", "link"],
-    ]);
+    assertEquals(files, ["/page/app.css", "/page/vendor.js", "/page/app.js"]);
   },
 );
 
@@ -210,4 +214,76 @@ for (const colorScheme of ["light", "dark"] as const) {
       ...{ colorScheme, viewport: { width, height: 844 }, reducedMotion: "reduce" },
     });
   }
+}
+
+/** Keeps a chat of `count` messages in the browser's database, and opens the page anew. */
+async function keepLongChat(page: Page, count: number): Promise<void> {
+  const nodes = Array.from({ length: count }, (_, i) => ({
+    ...{ id: `n${i}`, parentId: i === 0 ? null : `n${i - 1}` },
+    ...i % 2 === 0
+      ? { role: "user", content: `Question ${i}?` }
+      : { role: "assistant", content: `Answer ${i}.\n\n| a | b |\n|---|---|\n| 1 | 2 |` },
+  }));
+  const chat = { id: "long", title: "A long one", createdMs: 1, updatedMs: 2, nodes };
+  await page.evaluate(`new Promise((resolve, reject) => {
+    const request = indexedDB.open("ganglion", 1);
+    request.onsuccess = () => {
+      const change = request.result.transaction("chats", "readwrite");
+      change.objectStore("chats").put(${JSON.stringify({ ...chat, leafId: `n${count - 1}` })});
+      change.oncomplete = () => resolve(null);
+      change.onerror = () => reject(change.error);
+    };
+  })`);
+  await page.reload();
+  await page.getByText("A long one").waitFor();
+}
+
+const TOP_OF = (id: string) =>
+  `[...document.querySelectorAll("article")].find(({ textContent }) =>
+    textContent.startsWith("${id}")).getBoundingClientRect().top`;
+
+for (const anchors of [true, false]) {
+  for (const by of ["-= 500", "= 0"]) {
+    const how = `${anchors ? "" : ", by itself"}, scrolled ${by}`;
+    pageTest(
+      `a long chat opens at its end, and what is read stays where it is${how}`,
+      ({ page }) => readLongChat(page, by, anchors),
+    );
+  }
+}
+
+/**
+ * by: how far up somebody reads while older messages come; 0 is the top of what there is.
+ * anchors: the browser keeps in place what is read.
+ */
+async function readLongChat(page: Page, by: string, anchors: boolean): Promise<void> {
+  if (!anchors) await page.addInitScript("CSS.supports = () => false");
+  await keepLongChat(page, 120);
+  // Before the page hears anybody again: how many messages the click itself has shown.
+  const shown = await page.evaluate<number>(`new Promise((resolve) => {
+    ${anchors ? "" : `document.querySelector("main").style.overflowAnchor = "none";`}
+    const button = [...document.querySelectorAll("button")]
+      .find(({ textContent }) => textContent.includes("A long one"));
+    button.click();
+    requestAnimationFrame(() => resolve(document.querySelectorAll("article").length));
+  })`);
+  assertEquals(shown, 16);
+  const fromEnd = `(({ scrollHeight, scrollTop, clientHeight }) =>
+    scrollHeight - scrollTop - clientHeight)(document.querySelector("main"))`;
+  assert(await page.evaluate<number>(fromEnd) < 2, "at the end");
+  const answer = by === "= 0" ? "Answer 105." : "Answer 113.";
+  // Somebody reads further up while older messages come.
+  await page.evaluate(`document.querySelector("main").scrollTop ${by}`);
+  await page.waitForTimeout(50);
+  const top = await page.evaluate<number>(TOP_OF(answer));
+  await until(page, `document.querySelectorAll("article").length === 120`);
+  await until(page, `document.querySelectorAll(".is-resting").length === 104`);
+  await until(page, `document.querySelector("[role=log]").ariaBusy === "false"`);
+  assert(Math.abs(await page.evaluate<number>(TOP_OF(answer)) - top) < 2);
+  // What rests is as high as it was: the end is where it would be with all of it drawn.
+  const height = await page.evaluate<number>(`document.querySelector("main").scrollHeight`);
+  await page.evaluate(`document.querySelectorAll("article")
+    .forEach(({ style }) => style.contentVisibility = "visible")`);
+  const drawn = await page.evaluate<number>(`document.querySelector("main").scrollHeight`);
+  assert(Math.abs(drawn - height) < 2, `${height}, drawn ${drawn}`);
 }
