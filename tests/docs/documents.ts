@@ -38,6 +38,15 @@ export function listDocuments(): string[] {
   return ["README.md", ...guides.map((name) => `docs/${name}`)];
 }
 
+/** ARCHITECTURE.md, CONTRIBUTING.md and what is told in more depth, relative to the root. */
+export function listInternals(): string[] {
+  const parts = [...Deno.readDirSync(join(ROOT, "docs/architecture"))].map(({ name }) => name);
+  return [
+    ...["ARCHITECTURE.md", "CONTRIBUTING.md"],
+    ...parts.sort().map((name) => `docs/architecture/${name}`),
+  ];
+}
+
 /** Shell blocks of a document's text. */
 export function shellBlocks(text: string): ShellBlock[] {
   return [...text.matchAll(/^```sh\b(.*)\n([^]*?)^```$/gm)].map((match) => {

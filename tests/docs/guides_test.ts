@@ -7,7 +7,14 @@ import { assert, assertEquals } from "@std/assert";
 import { dirname, join } from "node:path";
 import { apiReference } from "../../docs/make/api_reference.ts";
 import { fileIndex, firstSentence } from "../../docs/make/file_index.ts";
-import { fileLinks, listDocuments, REASONS, ROOT, shellBlocks } from "./documents.ts";
+import {
+  fileLinks,
+  listDocuments,
+  listInternals,
+  REASONS,
+  ROOT,
+  shellBlocks,
+} from "./documents.ts";
 import { Shell, which } from "./shell.ts";
 
 const read = (path: string) => Deno.readTextFileSync(join(ROOT, path));
@@ -58,12 +65,25 @@ Deno.test("flags in documents are there", () => {
 });
 
 Deno.test("links between documents lead to files", () => {
-  for (const document of listDocuments()) {
+  for (const document of [...listDocuments(), ...listInternals()]) {
     for (const link of fileLinks(read(document))) {
       const path = join(ROOT, dirname(document), link);
       assert(exists(path), `${document} links to ${link}, which is not there`);
     }
   }
+});
+
+Deno.test("files that ARCHITECTURE.md and what it links to name are there", () => {
+  const folders = ["src", "wasm", "gpu", "workers", "tests", "packaging", "docs/make"];
+  const files = folders.flatMap(filesBelow).concat("mod.ts");
+  for (const document of listInternals()) {
+    const text = read(document);
+    const named = [...text.matchAll(/`([\w./-]+\.(?:ts|tsx|wgsl))`/g)].map(([, name]) => name);
+    const missing = named.filter((name) => !files.some((path) => `/${path}`.endsWith(`/${name}`)));
+    assertEquals(missing, [], document);
+  }
+  const linked = fileLinks(read("ARCHITECTURE.md"));
+  assertEquals(listInternals().slice(2).filter((path) => !linked.includes(path)), []);
 });
 
 Deno.test("docs/README.md lists every guide", () => {
@@ -105,9 +125,13 @@ Deno.test("shellBlocks() reads fences and their words", () => {
 
 /** TypeScript and shell scripts below a folder, relative to the root. */
 function sourcesBelow(folder: string): string[] {
+  return filesBelow(folder).filter((path) => /\.(ts|sh)$/.test(path));
+}
+
+function filesBelow(folder: string): string[] {
   return [...Deno.readDirSync(join(ROOT, folder))].flatMap(({ name, isDirectory }) =>
-    isDirectory ? sourcesBelow(`${folder}/${name}`) : [`${folder}/${name}`]
-  ).filter((path) => /\.(ts|sh)$/.test(path));
+    isDirectory ? filesBelow(`${folder}/${name}`) : [`${folder}/${name}`]
+  );
 }
 
 function exists(path: string): boolean {
