@@ -96,7 +96,8 @@ function isAllowedHost(host: string, allowed: ReadonlySet<string>): boolean {
 }
 
 function isSameOrigin(origin: string, host: string): boolean {
-  return URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
+  const url = URL.parse(origin);
+  return url !== null && /^https?:$/.test(url.protocol) && url.host === host.toLowerCase();
 }
 
 function hostError(host: string): RequestError {
