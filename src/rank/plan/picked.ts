@@ -21,8 +21,10 @@ export function pickedOf(
 }
 
 /** The same of the bias of rows: null, where rows are not what is picked. */
-export function pickedOfBias({ columns, picked = null }: MatrixPart): readonly Range[] | null {
-  return columns === undefined ? picked : null;
+export function pickedOfBias(
+  { columns, picked = null, pickedBias = null }: MatrixPart,
+): readonly Range[] | null {
+  return columns === undefined ? pickedBias ?? picked : null;
 }
 
 /** What was shifted last, by what it was made of: plans are made anew for each budget. */

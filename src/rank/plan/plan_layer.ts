@@ -48,6 +48,8 @@ export interface MatrixPart {
    * neighbours.
    */
   readonly picked?: readonly Range[] | null;
+  /** Which of the bias's numbers the rows have, where it lies apart from them: of units. */
+  readonly pickedBias?: readonly Range[] | null;
   /** What of a packed file's unit it is, on a GPU; left out: it is the tensor. */
   readonly ofUnit?: UnitPart;
 }
@@ -79,6 +81,12 @@ export interface Units {
     layer: number,
     expert: UnitShape["expert"],
     own: OnGpu & { readonly neurons: Range },
+  ): readonly Range[] | null;
+  /** Which of a block's neurons a GPU has; null: nobody knows. */
+  onGpu(
+    layer: number,
+    expert: UnitShape["expert"],
+    gpuOfStripe: number,
   ): readonly Range[] | null;
 }
 

@@ -119,7 +119,20 @@ export class UnitPlan implements Units {
   ): readonly Range[] | null {
     const unit = this.#numbers.get(key(layer, expert));
     if (unit === undefined || gpuOfStripe === 0) return null;
-    return leftOf(this.options.units[unit], neurons, gpuOfStripe);
+    const of = this.options.units[unit];
+    return rangesIn(of, neurons, { first: gpuOfStripe, end: of.neurons / of.stripes });
+  }
+
+  onGpu(
+    layer: number,
+    expert: UnitShape["expert"],
+    gpuOfStripe: number,
+  ): readonly Range[] | null {
+    const unit = this.#numbers.get(key(layer, expert));
+    if (unit === undefined || gpuOfStripe === 0) return null;
+    const of = this.options.units[unit];
+    const neurons = { start: 0, end: of.neurons };
+    return rangesIn(of, neurons, { first: 0, end: gpuOfStripe });
   }
 
   /**
@@ -186,23 +199,24 @@ function streamPlan(
 }
 
 /** By the order of a unit: plans are made anew for each budget, and experts are many. */
-const left = new WeakMap<Uint32Array, Map<string, readonly Range[]>>();
+const rangesOfUnits = new WeakMap<Uint32Array, Map<string, readonly Range[]>>();
 
-/** Neurons of a thread's bundles without the first ones of each stripe. */
-function leftOf(
+/** Neurons of some bundles, of which are meant those at places first .. end-1 of each stripe. */
+function rangesIn(
   { order, stripes, neurons: count }: UnitShape & Partial<Pick<BundleUnit, "order">>,
   { start, end }: Range,
-  gpuOfStripe: number,
+  inEach: { readonly first: number; readonly end: number },
 ): readonly Range[] | null {
   if (order === undefined) return null;
-  const known = left.get(order) ?? new Map<string, readonly Range[]>();
-  left.set(order, known);
-  const name = `${start} ${end} ${gpuOfStripe}`;
+  const known = rangesOfUnits.get(order) ?? new Map<string, readonly Range[]>();
+  rangesOfUnits.set(order, known);
+  const name = `${start} ${end} ${inEach.first} ${inEach.end}`;
   const found = known.get(name);
   if (found !== undefined) return found;
   const inStripe = count / stripes;
   const own = order.filter((_, bundle) =>
-    bundle >= start && bundle < end && bundle % inStripe >= gpuOfStripe
+    bundle >= start && bundle < end && bundle % inStripe >= inEach.first &&
+    bundle % inStripe < inEach.end
   );
   const ranges = rangesOf(own.sort());
   known.set(name, ranges);
