@@ -49,7 +49,8 @@ gpuTest(
     withPacked(wideExperts("gpt-oss"), async (_, path) => {
       const requests = someRequests(3, 8).map((each) => ({ ...each, ids: each.ids.slice(-20) }));
       const options = {
-        ...{ gpu: "force", hotShare: .5, threads: 1, ioWorkers: 2 },
+        gpu: "force",
+        ...{ hotShare: .5, threads: 1, ioWorkers: 2 },
         ...WAYS.stage,
       } as const;
       await withModel(path, { ...options, parallel: 1 }, async (alone) => {

@@ -3,7 +3,11 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
 import type { ExpertsConfig, StateSpaceConfig } from "../../src/model/types.ts";
-import { expertsObstacle, gpuObstacle, sharedExpertsObstacle } from "../../src/rank/gpu/obstacle.ts";
+import {
+  expertsObstacle,
+  gpuObstacle,
+  sharedExpertsObstacle,
+} from "../../src/rank/gpu/obstacle.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
 function describe(of: TinyModelOptions) {
