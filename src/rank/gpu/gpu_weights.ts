@@ -20,6 +20,7 @@ import { bytesOfUnitPart } from "../load/load_order.ts";
 import { deviceType } from "../plan/device_placer.ts";
 import { filePieces, gatherColumns } from "../plan/picked.ts";
 import type { MatrixPlan, VectorPlan } from "../plan/plan_types.ts";
+import { NEAR_GAP, nearRanges } from "../plan/ranges.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { UnitWeights } from "./unit_weights.ts";
 
@@ -242,12 +243,16 @@ export class GpuLoader {
     const tensor = this.#tensor(name);
     const values = new Float32Array(lengthOf(all));
     let place = 0;
-    for (const range of picked ?? [all]) {
-      const bytes = new Uint8Array(rowBytes(tensor.type, lengthOf(range)));
-      this.#in.reader.read(tensor, rowBytes(tensor.type, range.start), bytes);
-      this.#in.onProgress(bytes.length);
-      values.set(dequantize(tensor.type, bytes), place);
-      place += lengthOf(range);
+    for (const near of nearRanges(picked ?? [all], { most: Infinity, gap: NEAR_GAP })) {
+      const { start } = near[0];
+      const bytes = new Uint8Array(rowBytes(tensor.type, near[near.length - 1].end - start));
+      this.#in.reader.read(tensor, rowBytes(tensor.type, start), bytes);
+      const found = dequantize(tensor.type, bytes);
+      for (const range of near) {
+        values.set(found.subarray(range.start - start, range.end - start), place);
+        place += lengthOf(range);
+        this.#in.onProgress(rowBytes(tensor.type, lengthOf(range)));
+      }
     }
     return values;
   }

@@ -5,7 +5,8 @@
 import { matrixBytes } from "../../../gpu/mod.ts";
 import type { MatrixTensor, VectorTensor } from "../../model/types.ts";
 import type { MatrixPart, Placer } from "./plan_layer.ts";
-import { pickedOf, pickedOfBias, shift, shiftAll } from "./picked.ts";
+import { pickedOf, pickedOfBias } from "./picked.ts";
+import { type Ranges, shift, shiftAll } from "./ranges.ts";
 import type { UnitPart } from "./gpu_plan_types.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import { lengthOf, type Range } from "./shard.ts";
@@ -75,7 +76,7 @@ export class DevicePlacer implements Placer {
   vector(
     { tensor, start, length }: VectorTensor,
     range: Range = { start: 0, end: length },
-    picked: readonly Range[] | null = null,
+    picked: Ranges | null = null,
   ): VectorPlan {
     this.#weightsBytes += lengthOf(range) * 4;
     return {

@@ -23,6 +23,7 @@ import { planApart } from "./plan_inputs.ts";
 import type { LayerInput, Placer, Units } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
 import type { DensePlan, ExpertsPlan, PredictorPlan, StreamedPlan } from "./plan_types.ts";
+import type { Ranges } from "./ranges.ts";
 import { besideGpu, cut, lengthOf, type OnGpu, type Range, type Shard } from "./shard.ts";
 
 interface BlockInput extends OnGpu {
@@ -160,7 +161,7 @@ export function dense(
     /** On a GPU: neurons are counted, and come from that unit. */
     ofUnit?: { unit: number; gpuOfStripe: number };
     /** Whose biases they have, where a unit's neurons are counted. */
-    pickedBiases?: readonly Range[] | null;
+    pickedBiases?: Ranges | null;
   },
 ): DensePlan {
   const { neurons, adds, isSilent: hasSilentColumns, order, ofUnit, pickedBiases: pickedBias } = by;
@@ -204,7 +205,7 @@ function predictor(
     readonly neurons: Range;
     readonly order: readonly Range[] | null;
     /** Which rows of the second they are, where they are not neighbours. */
-    readonly picked?: readonly Range[] | null;
+    readonly picked?: Ranges | null;
   },
 ): PredictorPlan | null {
   const predictor = usedPredictor(block, by);

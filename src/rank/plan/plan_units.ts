@@ -12,6 +12,7 @@ import { SECTOR_BYTES_MAX } from "../../io/mod.ts";
 import type { DenseTensors } from "../../model/types.ts";
 import type { Units } from "./plan_layer.ts";
 import type { MatrixLayout } from "./plan_types.ts";
+import { type Ranges, shareRanges } from "./ranges.ts";
 import type { OnGpu, Range } from "./shard.ts";
 import type { StreamingSteps, StreamPlan } from "./stream_types.ts";
 
@@ -116,7 +117,7 @@ export class UnitPlan implements Units {
     layer: number,
     expert: UnitShape["expert"],
     { neurons, gpuOfStripe }: OnGpu & { readonly neurons: Range },
-  ): readonly Range[] | null {
+  ): Ranges | null {
     const unit = this.#numbers.get(key(layer, expert));
     if (unit === undefined || gpuOfStripe === 0) return null;
     const of = this.options.units[unit];
@@ -127,7 +128,7 @@ export class UnitPlan implements Units {
     layer: number,
     expert: UnitShape["expert"],
     gpuOfStripe: number,
-  ): readonly Range[] | null {
+  ): Ranges | null {
     const unit = this.#numbers.get(key(layer, expert));
     if (unit === undefined || gpuOfStripe === 0) return null;
     const of = this.options.units[unit];
@@ -199,16 +200,16 @@ function streamPlan(
 }
 
 /** By the order of a unit: plans are made anew for each budget, and experts are many. */
-const rangesOfUnits = new WeakMap<Uint32Array, Map<string, readonly Range[]>>();
+const rangesOfUnits = new WeakMap<Uint32Array, Map<string, Ranges>>();
 
 /** Neurons of some bundles, of which are meant those at places first .. end-1 of each stripe. */
 function rangesIn(
   { order, stripes, neurons: count }: UnitShape & Partial<Pick<BundleUnit, "order">>,
   { start, end }: Range,
   inEach: { readonly first: number; readonly end: number },
-): readonly Range[] | null {
+): Ranges | null {
   if (order === undefined) return null;
-  const known = rangesOfUnits.get(order) ?? new Map<string, readonly Range[]>();
+  const known = rangesOfUnits.get(order) ?? new Map<string, Ranges>();
   rangesOfUnits.set(order, known);
   const name = `${start} ${end} ${inEach.first} ${inEach.end}`;
   const found = known.get(name);
@@ -218,19 +219,8 @@ function rangesIn(
     bundle >= start && bundle < end && bundle % inStripe >= inEach.first &&
     bundle % inStripe < inEach.end
   );
-  const ranges = rangesOf(own.sort());
+  const ranges = shareRanges(own.sort());
   known.set(name, ranges);
-  return ranges;
-}
-
-/** Ascending numbers as ranges. */
-function rangesOf(numbers: Uint32Array): Range[] {
-  const ranges: Range[] = [];
-  for (let i = 0, first = 0; i < numbers.length; i++) {
-    if (numbers[i + 1] === numbers[i] + 1) continue;
-    ranges.push({ start: numbers[first], end: numbers[i] + 1 });
-    first = i + 1;
-  }
   return ranges;
 }
 
