@@ -213,3 +213,32 @@ Deno.test("what is left of a unit is remembered by what was asked", () =>
     assert(first.bounds.buffer instanceof SharedArrayBuffer);
     return Promise.resolve();
   }));
+
+Deno.test("each neuron's biases are on one side, and are counted in what a GPU needs", () =>
+  withPacked(
+    { architecture: "llama-biased", type: "Q8_0", feedForwardLength: NEURONS },
+    (_, path) => {
+      for (const residentUnits of [0, 9]) {
+        const choice = { residentUnits, hasResidentGates: false, slotCount: 0 };
+        const { plans, gpu } = plansOf(path, .5, choice);
+        const upsOf = ({ layers: [, { feedForward }] }: RankPlan) => {
+          assert(feedForward !== null && feedForward.kind !== "experts");
+          return feedForward.kind === "dense" ? feedForward.up.bias : feedForward.biases.up;
+        };
+        const numbers = [...plans, gpu].map((plan) => {
+          const { range, picked } = upsOf(plan)!;
+          const found = [...eachRange(picked!)]
+            .flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+          assertEquals(found.length, lengthOf(range));
+          return found;
+        });
+        assertEquals(numbers.at(-1)!.length, NEURONS / 2);
+        assertEquals(numbers.flat().sort((a, b) => a - b), [...Array(NEURONS).keys()]);
+        const none = plansOf(path, 0, choice).gpu.gpu!.weightsBytes;
+        // Of Q8_0 two rows, a column in halves, and biases of gate and up.
+        const each = 2 * (64 + 64 / 32 * 2) + 2 * 64 + 2 * 4;
+        assertEquals(gpu.gpu!.weightsBytes - none, NEURONS / 2 * each);
+      }
+      return Promise.resolve();
+    },
+  ));
