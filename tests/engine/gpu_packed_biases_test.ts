@@ -33,7 +33,10 @@ gpuTest(
   () =>
     compareBeside(
       wideExperts("gpt-oss"),
-      [["stage", 0, 1], ["stage", .3, 2], ["stage", .5, 1], ["stage", 1, 1], ["memory", .5, 1]],
+      [
+        ...[["stage", 0, 1], ["stage", .3, 2], ["stage", .5, 1], ["stage", 1, 1]] as const,
+        ...[["memory", .5, 1], ["memory", 1, 2]] as const,
+      ],
       F32_NMSE,
     ),
 );

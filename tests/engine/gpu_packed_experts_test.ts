@@ -46,7 +46,7 @@ gpuTest(
   () =>
     compareBeside(
       wide("grovemoe"),
-      [["stage", .5, 2], ["stage", 1, 1], ["memory", .3, 1]],
+      [["stage", .5, 2], ["memory", 1, 1], ["memory", .3, 1]],
       F32_NMSE,
     ),
 );

@@ -178,6 +178,10 @@ Deno.test("chooseGpu() has heads and the first clusters of a packed file, never 
   for (
     const [of, pattern] of [
       [{ type: "NVFP4" }, /in NVFP4 are the threads'/],
+      [{
+        architecture: "llama-moe-old",
+        typeOf: (name) => name === "blk.1.ffn_up.2.weight" ? "F16" : undefined,
+      }, /several types in a layer/],
     ] satisfies [TinyModelOptions, RegExp][]
   ) {
     await withTiny(of, async (path) => {

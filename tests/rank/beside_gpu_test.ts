@@ -7,7 +7,7 @@ import { ownUnits } from "../../src/rank/plan/own_units.ts";
 import { planRanks } from "../../src/rank/plan/plan.ts";
 import { unitOptions, UnitPlan } from "../../src/rank/plan/plan_units.ts";
 import type { MatrixPlan, RankPlan } from "../../src/rank/plan/plan_types.ts";
-import { eachRange, shiftAll } from "../../src/rank/plan/ranges.ts";
+import { eachRange, type Ranges, shiftAll } from "../../src/rank/plan/ranges.ts";
 import { lengthOf, type Range } from "../../src/rank/plan/shard.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
@@ -207,6 +207,13 @@ Deno.test("what is left of a unit is remembered by what was asked", () =>
     assertEquals(leftOf(0, all, stripe / 4), NEURONS * 3 / 4);
     assertEquals(leftOf(0, half, stripe / 4), NEURONS * 3 / 8);
     const first = plan.besideGpu(1, 0, { neurons: all, gpuOfStripe: stripe / 2, neuronsOnGpu: 0 })!;
+    assert(
+      first === plan.besideGpu(1, 0, { neurons: all, gpuOfStripe: stripe / 2, neuronsOnGpu: 0 }),
+    );
+    const [hot, hotter] = [2, 4].map((part) => plan.onGpu(1, 0, stripe / part)!);
+    const countOf = (ranges: Ranges) =>
+      [...eachRange(ranges)].reduce((sum, range) => sum + lengthOf(range), 0);
+    assertEquals([countOf(hot), countOf(hotter)], [NEURONS / 2, NEURONS / 4]);
     // All who ask have the same numbers, wherever in its tensor a matrix begins.
     const shifted = shiftAll(first, 5);
     assert("bounds" in shifted && "bounds" in first && shifted.bounds === first.bounds);
