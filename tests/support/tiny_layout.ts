@@ -16,6 +16,7 @@ import {
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
 import { latentKeys, planLatent, planUnused } from "./tiny_latent_layout.ts";
 import { planTextHead } from "./tiny_text_head.ts";
+import { nameOfT5, planWriting } from "./tiny_writing.ts";
 import { planTimeMix, timeMixKeys } from "./tiny_time_mix.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
 
@@ -143,6 +144,10 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
     }
   }
   if (family.guesses) planGuess(plan, shape, family);
+  planWriting(plan, shape, family, {
+    heads: () => planAttention(plan, shape, family, 0),
+    neurons: () => planFeedForward(plan, shape, family, 0),
+  });
   plan.prefix = "";
   if (family.secondStream) plan.factors("hrm.z_l_init", width);
   if (!family.sumNorms) plan.norm(family.outputNorm ?? "output_norm", width);
@@ -239,11 +244,6 @@ export class TensorPlan {
       ...{ role, type: "F32", dims },
     });
   }
-}
-
-/** Layers of T5's encoder are called otherwise. */
-function nameOfT5(name: string): string {
-  return name.replace(/^blk/, "enc.blk").replace("attn_output", "attn_o");
 }
 
 function planAttention(
