@@ -15,6 +15,15 @@ export interface GivenSpan extends Pick<GivenRows, "seesAll" | "grid"> {
   /** The position of the first one on all axes, and of what follows the last one. */
   readonly position: number;
   readonly positionBehind: number;
+  /** It is what the prompt's last id begins to answer. Left out: rows that were given. */
+  readonly isSource?: true;
+}
+
+/** Of the prompt of a model that answers a source: all but the id that the answer begins with. */
+export function sourceSpan({ length }: ArrayLike<number>): GivenSpan {
+  const end = length - 1;
+  const position = { position: 0, positionBehind: end };
+  return { start: 0, end, seesAll: true, grid: null, ...position, isSource: true };
 }
 
 /**
@@ -51,8 +60,8 @@ export function givenSpans(
 }
 
 /** Its rows attend to each other both ways: they are computed in one step, or none of them is. */
-export function isWhole({ seesAll, start, end }: GivenSpan): boolean {
-  return seesAll && end - start > 1;
+export function isWhole({ seesAll, start, end, isSource }: GivenSpan): boolean {
+  return seesAll && (isSource === true || end - start > 1);
 }
 
 /** Rows can see those behind their own: no layer goes token by token. */
