@@ -61,8 +61,8 @@ export interface LayerConfig {
   readonly block?: number;
   /**
    * It ends a pass through layers that are used several times, or through those that read a source:
-   * what it leaves is normalised. Stream null: that goes on; else it is that one of the kept streams
-   * from now on, and their sum goes on.
+   * what it leaves is normalised. Stream null: that goes on; else it is that one of the kept
+   * streams from now on, and their sum goes on.
    */
   readonly passEnd?: { readonly stream: 0 | 1 | null };
 }
