@@ -15,7 +15,7 @@ Deno.test("show says how many layers read and write, run answers, perplexity has
     const measured = await runCli(["perplexity", path, "--file", "-"], {
       stdin: "the ".repeat(400),
     });
-    assertEquals(measured.code, 2);
+    assertEquals(measured.code, 1);
     assertStringIncludes(
       measured.stderr,
       "with this model: t5 reads a source and writes an answer",
