@@ -65,7 +65,10 @@ function damageEmbedding(path: string, id: number): void {
 const BYTES_PER_TOKEN = 64;
 /** A model of each kind, once with guesses in each step and once with those that pay. */
 const ALLOCATION_CASES = [
-  ...[["llama", 3], ["gemma2", "auto"], ["qwen2moe", 0], ["jamba", 0], ["rwkv7", 0]],
+  ...[["llama", 3], ["gemma2", "auto"], ["qwen2moe", 0], ["jamba", 0], ["rwkv7", 0], [
+    "deepseek4",
+    0,
+  ]],
 ] as const;
 
 for (const [architecture, speculate] of ALLOCATION_CASES) {

@@ -190,8 +190,10 @@ export class HyperStreams {
   /** Numbers `step` apart, by their sum. */
   #divide(x: Float32Array, at: number, step: number): void {
     const end = at + step * this.#streamCount;
-    let sum = this.#epsilon;
+    let sum = 0;
     for (let i = at; i < end; i += step) sum += x[i];
+    // A sum that began as the field would be boxed.
+    sum += this.#epsilon;
     for (let i = at; i < end; i += step) x[i] /= sum;
   }
 
