@@ -67,6 +67,7 @@ const BYTES_PER_TOKEN = 64;
 const ALLOCATION_CASES = [
   ...[["llama", 3], ["gemma2", "auto"], ["qwen2moe", 0], ["jamba", 0], ["rwkv7", 0]],
   ["t5", 0],
+  ["deepseek4", 0],
 ] as const;
 
 for (const [architecture, speculate] of ALLOCATION_CASES) {

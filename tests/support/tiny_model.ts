@@ -21,9 +21,10 @@ import { ENCODER_FAMILIES, type TinyEncoderName } from "./tiny_encoder_families.
 import { SOURCE_FAMILIES, type TinySourceName } from "./tiny_source_families.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
 import type { TinyFamily } from "./tiny_family.ts";
+import { listedExperts } from "./tiny_compressed_layout.ts";
 import { keepConstant, predictorWeights } from "./tiny_predictor.ts";
 import { sizeOfStreams } from "./tiny_layered.ts";
-import { tinyMetadata, type TinyShape, tinyTensors } from "./tiny_layout.ts";
+import { tinyMetadata, type TinyShape, type TinyTensor, tinyTensors } from "./tiny_layout.ts";
 
 /** Families of all kinds: those that go on with a text, encoders, those that answer a source. */
 export type TinyModelName = TinyFamilyName | TinyEncoderName | TinySourceName;
@@ -78,7 +79,7 @@ export const TINY_SHAPE: Omit<TinyShape, "headDim" | "predictor"> = {
 export const TINY_PROMPT: readonly number[] = randomIds(48);
 
 /** A tensor whose bytes are made up. */
-type FilledTensor = PlannedTensor & { readonly pieces: () => Uint8Array[] };
+type FilledTensor = TinyTensor & { readonly pieces: () => Uint8Array[] };
 
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
@@ -90,6 +91,11 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
   const rng = new Rng(options.seed ?? 1);
   const predicting = shape.predictor && predictorWeights(shape, family, options.seed ?? 1);
   const tensors = tinyTensors(shape, family, type).map((planned): FilledTensor => {
+    if (planned.role === "table") {
+      const [used, tokens] = planned.dims, { count } = family.experts!;
+      const bytes = listedExperts(rng, { tokens, used, count });
+      return { ...planned, pieces: () => [bytes] };
+    }
     const tensor = { ...planned, type: options.typeOf?.(planned.name) ?? planned.type };
     const random = () => randomWeights(tensor, { shape, family, rng });
     if (isRandomType(tensor.type)) {
