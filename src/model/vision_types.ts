@@ -47,6 +47,12 @@ export interface ProjectorConfig {
    */
   readonly mergedRows: number;
   readonly merge: "concat" | "turns" | "mean";
+  /**
+   * Three rows come out behind an image's own: what stands at the end of each line of it, before
+   * it and behind it; and all are normalised (RMS), as `ProjectorTensors.frame` says. Left out:
+   * neither.
+   */
+  readonly frameEpsilon?: number;
   /** Multiplies what merging gives, before `ProjectorTensors.standard`. Left out: nothing does. */
   readonly mergedScale?: number;
   /** Of each row before it is merged, or of what merging gives; null: there is none. */
@@ -127,6 +133,16 @@ export interface ProjectorTensors {
   readonly standard?: { readonly mean: VectorTensor; readonly gains: VectorTensor };
   /** Of `ProjectorConfig.stages`. */
   readonly stages?: readonly StageTensors[];
+  /**
+   * Of `ProjectorConfig.frameEpsilon`: what the last matrix reads of a line's end, [its columns],
+   * what comes out before and behind an image, [outputLength] each, and the norm of all.
+   */
+  readonly frame?: {
+    readonly lineEnd: VectorTensor;
+    readonly begin: VectorTensor;
+    readonly end: VectorTensor;
+    readonly norm: NormTensors;
+  };
   /** The file has `first` as [merged length, rows], and it says so. Left out: as it is defined. */
   readonly isFirstTransposed?: true;
   /** [neurons, merged length], or [outputLength, merged length] where it is the only one. */
@@ -179,9 +195,12 @@ export interface ImageConfig {
     /**
      * How those of the square become those of another grid; null: images are squares. "sum": half
      * of them are columns' and half are rows', and a patch has the sum of both. "spread": each
-     * patch has the one of the square's at its share of the way across and down.
+     * patch has the one of the square's at its share of the way across and down. "bilinearTenth":
+     * between four, for grids a tenth of a patch larger, as Hunyuan was trained.
      */
-    readonly resize: "bilinear" | "bilinearCorners" | "bicubic" | "sum" | "spread" | null;
+    readonly resize:
+      | ("bilinear" | "bilinearTenth" | "bilinearCorners" | "bicubic" | "sum" | "spread")
+      | null;
   } | null;
   /** Tensor of class tokens, [count, d], rows behind the patches; null: there are none. */
   readonly classTokens: string | null;
@@ -211,6 +230,8 @@ export interface ImageConfig {
   readonly tilesMax: number | null;
   /** Rows that come out of a tile, whatever its size. Left out: one of each block of patches. */
   readonly tileRows?: number;
+  /** Ends of lines, a begin and an end are rows, too: see `ProjectorConfig.frameEpsilon`. */
+  readonly isFramed?: true;
   /** Marks around parts are those of MiniCPM-V 2.5. Left out: those of its kind. */
   readonly hasOldMarks?: true;
   /** Sizes of which the best is chosen (LLaVA 1.6), pixels; mostly none. */

@@ -122,6 +122,11 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     ...{ ...COMMON, cut: "ownShape", whole: BICUBIC },
     ...{ begin: "<|media_begin|>", end: "<|media_end|>" },
   },
+  hunyuanvl: {
+    ...{ ...QWEN, whole: { filter: "bicubicAntialias", around: null } },
+    begin: "<｜hy_place▁holder▁no▁100｜>",
+    end: "<｜hy_place▁holder▁no▁101｜>",
+  },
   "qwen2vl_merger": QWEN,
   "qwen2.5vl_merger": QWEN,
   "qwen3vl_merger": QWEN,

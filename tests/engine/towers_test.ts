@@ -85,7 +85,7 @@ for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
   Deno.test(`the engine sees by weights of ${type} nearly as the reference does`, async () => {
     // The last one's images are so long that products are those of many tokens.
     const kinds = ["gemma3", "mlp", "gemma4v-limits", "glm4v", "qwen3vl_merger"] as const;
-    for (const kind of [...kinds, "resampler", "qwen2.5vl_merger"] as const) {
+    for (const kind of [...kinds, "hunyuanvl", "resampler", "qwen2.5vl_merger"] as const) {
       await withTower({ kind, type }, [{ threads: 2 }], async (tower) => {
         const input = tower.input();
         const rows = await tower.engine.images.see(input);

@@ -123,6 +123,26 @@ Deno.test("readVision() knows MiniCPM-V's versions by the file, and refuses late
   assertThrows(odd, ModelFormatError, "255 rows, which are no heads of 128");
 });
 
+Deno.test("readVision() refuses convolutions and rows around Hunyuan's images of other lengths", () => {
+  const file = fileOf({ kind: "hunyuanvl" });
+  const { images, description: { config: { projector } } } = readVision(file);
+  assertEquals([images.isFramed, images.pixelsMin, images.positions?.count], [true, 256, 36]);
+  assertEquals([projector!.frameEpsilon, projector!.merge], [Math.fround(0.05), "turns"]);
+  const other: Readonly<Record<string, readonly number[]>> = {
+    "mm.0.weight": [3, 3, 96, 112],
+    "mm.2.weight": [2, 2, 112, 128],
+    "v.image_newline": [64],
+    "mm.image_begin": [128],
+    "mm.image_end": [128],
+    "mm.post_norm.weight": [128],
+    "v.position_embd.weight": [96, 37],
+  };
+  for (const [name, dims] of Object.entries(other)) {
+    const changed = withTensor(file, name, { dims, type: "F32" });
+    assertThrows(() => readVision(changed), ModelFormatError, name);
+  }
+});
+
 Deno.test("readVision() gives Llama 4's class token the last position, LLaVA's the first", () => {
   const rowOf = (kind: TinyVisionName) => readVision(fileOf({ kind })).images.positions?.classRow;
   assertEquals([rowOf("llama4"), rowOf("mlp"), rowOf("gemma3")], [36, 0, null]);

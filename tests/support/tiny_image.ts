@@ -65,7 +65,7 @@ export function tinyTowerInput(
       positions.set([0, row + firstPosition, column + firstPosition], 3 * t);
     }
     const place = row * grid.columns + column + first;
-    if (learned?.resize === "spread") {
+    if (learned?.resize === "spread" || learned?.resize === "bilinearTenth") {
       const of = positionsOf(grid, learned, table!);
       added.set(of.subarray(place * d, (place + 1) * d), t * d);
     } else if (learned?.resize === "sum") added.set(sumOf(table!, [row, column], d), t * d);

@@ -73,6 +73,7 @@ export function readImages(
     tilesMax: optional(keys, "preproc_max_tiles", TILES_MAX),
     gridSizes: readGridSizes(keys, reader),
     ...kind.isResampled && hasOldMarks(reader) && { hasOldMarks: true },
+    ...kind.projector.frame && { isFramed: true },
   };
 }
 
@@ -105,7 +106,7 @@ function readPositions(
     checker.matrix(tensor, { rows: side, columns: width, count: side });
     return { tensor, count: side * side, classRow: null, resize: kind.resize };
   }
-  const count = kind.resize === "spread"
+  const count = kind.resize === "spread" || kind.resize === "bilinearTenth"
     ? squareCount(checker.rowCount(tensor) ?? 1)
     : patches + (hasClass ? 1 : 0);
   checker.matrix(tensor, { rows: count, columns: width });

@@ -50,7 +50,10 @@ export interface ProjectorStage {
   readonly matrix: string;
   /** Files may have none, and nothing is in its place. */
   readonly isOptional: boolean;
-  /** The file has it as a convolution's kernels, [d, mergeSide, mergeSide] each. */
+  /**
+   * The file has it as a convolution's kernels: [d, mergeSide, mergeSide] each, or, where another
+   * stage is before it, [columns, 1, 1].
+   */
   readonly isKernel: boolean;
   readonly norm: { readonly tensor: string; readonly epsilon: number } | null;
   readonly activation: StageActivation | null;
@@ -110,6 +113,8 @@ export interface VisionKind {
     readonly norm: ProjectorNorm | null;
     /** What merging gives is multiplied by √d, and made standard where the file has that. */
     readonly isStandardized?: true;
+    /** Rows around those of an image, and the norm of all: what their tensors are called. */
+    readonly frame?: Readonly<Record<"lineEnd" | "begin" | "end" | "norm", string>>;
     /** What merged rows go through first. */
     readonly stages: readonly ProjectorStage[];
     readonly first: string;
@@ -171,3 +176,8 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   hasSignedColours: false,
   unused: [],
 };
+
+/** A stage of a matrix alone. */
+export const PLAIN_STAGE = {
+  ...{ isOptional: false, isKernel: false, norm: null, activation: null },
+} as const satisfies Partial<ProjectorStage>;

@@ -342,7 +342,11 @@ function* partsOfProjector(
   if (resampler !== null) yield* partsOfResampler(resampler);
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
-  for (const { norm, first, gate, hiddenNorm, second } of [last, ...deep]) {
+  for (const { norm, first, gate, hiddenNorm, second, frame } of [last, ...deep]) {
+    if (frame !== null) {
+      for (const vector of [frame.lineEnd, frame.begin, frame.end]) yield { vector };
+      yield* partsOfNorm(frame.norm);
+    }
     yield* partsOfNorm(norm);
     yield* partsOf(first);
     if (gate !== null) yield* partsOf(gate);
