@@ -9,7 +9,8 @@ import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "
 /** What goes in, instead of rows of an embedding table: W · patch + b. */
 export interface PatchesConfig {
   /**
-   * Numbers of a patch: 3 · side², channel by channel (R, G, B), each row by row. Of two
+   * Numbers of a patch: 3 · side², channel by channel (R, G, B), each row by row, or pixel by pixel
+   * (`ImageConfig.hasColoursLast`). Of two
    * convolutions what makes one row: two windows of 3 frames, each channel by channel.
    */
   readonly length: number;
@@ -218,6 +219,10 @@ export interface ImageConfig {
    * another, and so do the rows that come out; null: there are no windows.
    */
   readonly windowSide: number | null;
+  /** Images are whole numbers of blocks, and their edges may cut off windows. Left out: neither. */
+  readonly hasCutWindows?: true;
+  /** A patch's pixels are in reading order, each with its colours. Left out: colour by colour. */
+  readonly hasColoursLast?: true;
   /** [outputLength]: a row between the image's lines; null: there is none. */
   readonly lineBreak: string | null;
   /** Of an image that keeps its shape, pixels; null: its size is fixed. */

@@ -47,9 +47,20 @@ export function positionsOf(
   token: number,
   { positions, axes = 3 }: ReferenceGiven,
 ): Int32Array {
-  const on = (axis: number) =>
-    axis < axes ? positions?.[axes * token + axis] ?? token : token;
+  const on = (axis: number) => axis < axes ? positions?.[axes * token + axis] ?? token : token;
   return Int32Array.of(on(0), on(1), on(2), on(3));
+}
+
+/** Patches of the window that each is in, rows and columns of `side`; nothing: all. */
+export function windowsOf(given: ReferenceGiven, side: number | undefined) {
+  if (side === undefined) return {};
+  const count = given.positions!.length / (given.axes ?? 3);
+  const windows = Array.from({ length: count }, (_, token) => {
+    const [, row, column] = positionsOf(token, given);
+    return `${Math.floor(row / side)} ${Math.floor(column / side)}`;
+  });
+  const all = windows.map((_, token) => token);
+  return { listOf: (t: number) => all.filter((token) => windows[token] === windows[t]) };
 }
 
 /** The last token that a token sees at least. */

@@ -143,6 +143,26 @@ Deno.test("readVision() refuses convolutions and rows around Hunyuan's images of
   }
 });
 
+Deno.test("readVision() reads which of Youtu-VL's layers see windows, and of what size these are", () => {
+  const of = (changes: Record<string, GgufValue | undefined>) => read(changes, { kind: "youtuvl" });
+  const key = "vision.wa_layer_indexes";
+  const sidesOf = (changes: Record<string, GgufValue | undefined>) =>
+    of(changes).description.config.layers.map(({ windowSide }) => windowSide);
+  const { images } = of({});
+  assertEquals([images.windowSide, images.hasCutWindows, images.hasColoursLast], [4, true, true]);
+  assertEquals(sidesOf({}), [4, undefined]);
+  assertEquals(sidesOf({ [key]: Int32Array.of(0, 1) }), [undefined, undefined]);
+  assertEquals(sidesOf({ [key]: new Int32Array(0) }), [undefined, undefined]);
+  for (const layer of [-1, 2]) {
+    const named = () => of({ [key]: Int32Array.of(layer) });
+    assertThrows(named, ModelFormatError, `names layer ${layer}, and there are 2`);
+  }
+  for (const size of [undefined, 0, 7]) {
+    assertThrows(() => of({ "vision.window_size": size }), ModelFormatError, "window_size");
+  }
+  assertEquals(of({ "vision.window_size": 23 }).images.windowSide, 4);
+});
+
 Deno.test("readVision() gives Llama 4's class token the last position, LLaVA's the first", () => {
   const rowOf = (kind: TinyVisionName) => readVision(fileOf({ kind })).images.positions?.classRow;
   assertEquals([rowOf("llama4"), rowOf("mlp"), rowOf("gemma3")], [36, 0, null]);

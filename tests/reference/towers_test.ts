@@ -137,7 +137,7 @@ const MISTAKES = {
   "rows of another size": ofProjector(() => ({ mergedScale: 1 })),
   "no windows": ofTower((d) =>
     withConfig(d, ({ layers }) => ({
-      layers: layers.map((l) => ({ ...l, attentionChunk: undefined })),
+      layers: layers.map((l) => ({ ...l, attentionChunk: undefined, windowSide: undefined })),
     }))
   ),
   "rows of another layer": ofProjector(() => ({ deepLayers: [1] })),
@@ -312,6 +312,11 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
     "rows and columns exchanged",
   ],
   "paddleocr": ["not turned", "patches without positions", "another epsilon in the projector"],
+  "youtuvl": [
+    ...["no windows", "not turned", "rows and columns exchanged", "no last norm"] as const,
+    ...["no norm in the projector", "another epsilon in the projector"] as const,
+    ...["gelu of another kind", "blocks by columns"] as const,
+  ],
   "phi4": ["patches without positions"],
   "resampler": [
     ...SIGLIP,
@@ -368,6 +373,7 @@ const METADATA: Partial<Record<TinyVisionName, MetadataEntry[]>> = {
 /** Images that keep their shapes are no squares, where no positions are learned. */
 function gridOf(name: TinyVisionName): TinyGrid {
   if (name === "qwen2.5vl_merger" || name === "exaone4_5") return { rows: 8, columns: 16 };
+  if (name === "youtuvl") return { rows: 10, columns: 6 };
   const isFree = name.startsWith("pixtral") || name === "resampler" || name === "qwen2vl_merger" ||
     ["dots_ocr", "gemma4v", "gemma4uv", "gemma4v-limits", "hunyuanvl", "lightonocr"].includes(name);
   return isFree ? { rows: 4, columns: 6 } : { rows: 6, columns: 6 };

@@ -300,6 +300,14 @@ export const TINY_KINDS = {
     ...{ ...SIGLIP, keys: PIXELS },
     tensors: kimiProjector,
   },
+  "youtuvl": {
+    ...{ flatPatches: true, patchBias: true, positions: false, postNorm: true },
+    keys: { "window_size": u32(16), "wa_layer_indexes": list(Int32Array.of(1)) },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.input_norm.weight", dims: [width], role: "norm" },
+      ...twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+    ],
+  },
   "phi4": {
     ...{ ...SIGLIP, keys: PIXELS },
     tensors: ({ width: columns, outputLength: rows }) =>

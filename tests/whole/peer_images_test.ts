@@ -25,6 +25,14 @@ interface Case {
 const VOCAB_SIZE = 512;
 
 const CASES: Readonly<Record<string, Case>> = {
+  youtuvl: {
+    text: { architecture: "deepseek2" },
+    eyes: { kind: "youtuvl" },
+    marks: ["<|vision_start|>", "<|vision_end|>"],
+    size: [33, 120],
+    promptLength: 86,
+    ids: [56, 117, 409, 159, 109, 409, 159, 409],
+  },
   // llama.cpp gives texts a 0 for the number of an image; its authors, and we, their position:
   // a llama.cpp that does, too, was asked.
   hunyuanvl: {

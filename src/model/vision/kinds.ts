@@ -1,5 +1,5 @@
 /** Every kind of projector files that this version reads. */
-import { hunyuanvl } from "./newer_kinds.ts";
+import { hunyuanvl, youtuvl } from "./newer_kinds.ts";
 import { COMMON, PLAIN_STAGE, type VisionKind } from "./vision_kind.ts";
 
 /** Of projectors of two matrices with gelu between them. */
@@ -384,4 +384,5 @@ export const KINDS: readonly VisionKind[] = [
   qwen2vl,
   qwen3vl,
   resampler,
+  youtuvl,
 ];

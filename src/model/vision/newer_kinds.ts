@@ -28,3 +28,22 @@ export const hunyuanvl: VisionKind = {
   // Between pictures of a film.
   unused: ["v.view_seperator"],
 };
+
+/** Youtu-VL: SigLIP 2 that is turned, of any shape, with windows that edges cut off. */
+export const youtuvl: VisionKind = {
+  ...COMMON,
+  name: "youtuvl",
+  hasFlatPatches: true,
+  hasColoursLast: true,
+  positions: "none",
+  rope: { pairs: "neox", first: "row", isInterleaved: false, from: 0 },
+  // 62500 rows by its authors, which is an image of 64 megapixels: see Qwen2-VL.
+  rows: { min: 1, max: 4096 },
+  side: { key: MERGE_SIZE, absent: 2 },
+  namesWindows: true,
+  projector: {
+    norm: { of: "rows", kind: "rms", epsilon: 1e-6, tensor: "mm.input_norm", isOptional: false },
+    ...{ stages: [], first: "mm.0", isFirstTransposed: false, second: "mm.2" },
+    ...{ biases: "required", activation: "gelu" },
+  },
+};

@@ -74,6 +74,8 @@ export function readImages(
     gridSizes: readGridSizes(keys, reader),
     ...kind.isResampled && hasOldMarks(reader) && { hasOldMarks: true },
     ...kind.projector.frame && { isFramed: true },
+    ...kind.namesWindows && { hasCutWindows: true },
+    ...kind.hasColoursLast && { hasColoursLast: true },
   };
 }
 
@@ -138,12 +140,16 @@ function readTables(
 /** Whole blocks of patches. */
 function readWindowSide(
   keys: Hyperparameters,
-  { kind: { windowPixels, mayLackWindows } }: TowerReader,
+  { kind: { windowPixels: pixels, mayLackWindows, namesWindows } }: TowerReader,
   { patchSize, mergeSide }: { readonly patchSize: number; readonly mergeSide: number },
 ): number | null {
+  const windowPixels = namesWindows
+    ? keys.integer("window_size", { min: 1, max: IMAGE_SIZE_MAX })
+    : pixels;
   if (windowPixels === null || mayLackWindows && !keys.integer("n_wa_pattern", ABSENT)) return null;
   const blocks = Math.floor(windowPixels / (patchSize * mergeSide));
   if (blocks > 0) return blocks * mergeSide;
+  if (namesWindows) throw keys.wrong("window_size", `at least ${patchSize * mergeSide}`);
   throw keys.wrong("patch_size", `so small that windows of ${windowPixels} pixels have a block`);
 }
 

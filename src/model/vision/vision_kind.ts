@@ -82,6 +82,8 @@ export interface VisionKind {
   readonly hasTwoFrames: boolean;
   /** The matrix of patches is one in the file, too: no convolution's kernels. */
   readonly hasFlatPatches: boolean;
+  /** Its columns are a patch's pixels in reading order, each with its three colours. */
+  readonly hasColoursLast: boolean;
   /**
    * "ifThere", "required": a class token's position is the first one; "last": it is the last one;
    * "many": class tokens have none.
@@ -130,6 +132,11 @@ export interface VisionKind {
   readonly lineBreak: string | null;
   /** Most layers attend within windows of so many pixels on a side; null: none does. */
   readonly windowPixels: number | null;
+  /**
+   * The file says how many pixels, and which layers see all; images need not be whole numbers of
+   * windows.
+   */
+  readonly namesWindows: boolean;
   /** Files may say that there are no windows, by not saying which layers see all. */
   readonly mayLackWindows: boolean;
   /** Outcomes of some layers are projected, too: what their tensors are called before a number. */
@@ -156,6 +163,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   mayBeSwapped: false,
   hasTwoFrames: false,
   hasFlatPatches: false,
+  hasColoursLast: false,
   classToken: "none",
   positions: "required",
   resize: null,
@@ -169,6 +177,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   merge: "concat",
   lineBreak: null,
   windowPixels: null,
+  namesWindows: false,
   mayLackWindows: false,
   deep: null,
   normalizesValues: false,
