@@ -49,7 +49,7 @@ export function guards(settings: AppSettings): MiddlewareHandler<ServerEnv> {
     }
     const origin = c.req.header("origin");
     if (origin === undefined || isSameOrigin(origin, host)) return await next();
-    const isAllowed = origins.has("*") || origins.has(origin);
+    const isAllowed = origins.has("*") || origins.has(origin) || OF_PROGRAMS.test(origin);
     if (!isAllowed) {
       if (c.req.method === "GET" || c.req.method === "HEAD") return await next();
       return errorResponse(originError(origin), c);
@@ -59,6 +59,12 @@ export function guards(settings: AppSettings): MiddlewareHandler<ServerEnv> {
     allowOrigin(c.res.headers, origin, c.req.header("access-control-request-headers"));
   };
 }
+
+/**
+ * Windows of programs on this machine (Electron's and Tauri's, an editor's): no site's page can have
+ * such an origin, and what is installed could ask without a browser as well.
+ */
+const OF_PROGRAMS = /^(?:app|tauri|vscode-webview|vscode-file):\/\//;
 
 const ALLOWED_HEADERS = [
   ...["authorization", "content-type", "x-api-key", "x-request-id", "x-prefix-key"],
@@ -90,7 +96,8 @@ function isAllowedHost(host: string, allowed: ReadonlySet<string>): boolean {
 }
 
 function isSameOrigin(origin: string, host: string): boolean {
-  return URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
+  const url = URL.parse(origin);
+  return url !== null && /^https?:$/.test(url.protocol) && url.host === host.toLowerCase();
 }
 
 function hostError(host: string): RequestError {

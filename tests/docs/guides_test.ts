@@ -5,6 +5,9 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { dirname, join } from "node:path";
+import { compileGrammar } from "../../src/grammar/mod.ts";
+import { FORMATS } from "../../src/grammar/schema/formats.ts";
+import { WORDS_OF_TYPE } from "../../src/grammar/schema/schema_types.ts";
 import { apiReference } from "../../docs/make/api_reference.ts";
 import { fileIndex, firstSentence } from "../../docs/make/file_index.ts";
 import {
@@ -84,6 +87,31 @@ Deno.test("files that ARCHITECTURE.md and what it links to name are there", () =
   }
   const linked = fileLinks(read("ARCHITECTURE.md"));
   assertEquals(listInternals().slice(2).filter((path) => !linked.includes(path)), []);
+});
+
+Deno.test("docs/clients.md names the words of JSON Schema that hold, and such that are refused", () => {
+  const rows = read("docs/clients.md").split("\n").filter((line) => line.startsWith("|"));
+  const wordsOf = (row: string) =>
+    [...rows.find((line) => line.startsWith(`| ${row} `))!.matchAll(/`([a-z$]\w+)`/gi)]
+      .map(([, word]) => word);
+  const listed = ["objects", "lists", "texts", "numbers"].flatMap(wordsOf);
+  const known = [...WORDS_OF_TYPE.values()].flat();
+  const unsaid = ["propertyNames", "uniqueItems"]; // of zod's records; false is no wish
+  assertEquals(known.filter((word) => !listed.includes(word)).sort(), unsaid);
+  const samples: Record<string, unknown> = { allOf: [true], uniqueItems: true };
+  const isKnown = (word: string) => {
+    try {
+      const schema = { type: ["array", "object"], [word]: samples[word] ?? {} };
+      compileGrammar({ kind: "jsonSchema", schema });
+      return true;
+    } catch (error) {
+      return !/not supported/.test(String(error));
+    }
+  };
+  assertEquals(listed.filter((word) => !isKnown(word)), []);
+  assertEquals(wordsOf("refused").filter(isKnown), []);
+  const texts = rows.find((line) => line.startsWith("| texts "))!;
+  for (const format of FORMATS.keys()) assert(texts.includes(format), format);
 });
 
 Deno.test("docs/README.md lists every guide", () => {

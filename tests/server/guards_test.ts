@@ -26,7 +26,9 @@ Deno.test("guards() refuse other sites' pages, and answer those that are allowed
   const { app, model } = testApp({}, { allowedOrigins: ["https://ok.example"] });
   const send = (origin: string) =>
     post(app, CHAT, hello, { headers: { host: "localhost:5", origin } });
-  for (const origin of ["https://evil.example", "null", "http://localhost:6", "localhost:5"]) {
+  const foreign = ["https://evil.example", "null", "http://localhost:6", "localhost:5"];
+  foreign.push("https://app://x", "file://", "chrome-extension://x", "xapp://x", "tauri:x");
+  for (const origin of foreign) {
     const response = await send(origin);
     assertEquals(response.status, 403);
     assertEquals((await response.json()).error.code, "origin_not_allowed");
@@ -39,6 +41,14 @@ Deno.test("guards() refuse other sites' pages, and answer those that are allowed
   assertEquals(allowed.headers.get("access-control-allow-origin"), "https://ok.example");
   const read = await app.request("/health", { headers: { origin: "https://evil.example" } });
   assertEquals([read.status, read.headers.get("access-control-allow-origin")], [200, null]);
+});
+
+Deno.test("guards() let programs with windows of their own in, whose origins no site has", async () => {
+  const { app } = testApp();
+  for (const origin of ["app://obsidian.md", "tauri://localhost", "vscode-webview://0a1b2c"]) {
+    const { status, headers } = await post(app, CHAT, hello, { headers: { origin } });
+    assertEquals([status, headers.get("access-control-allow-origin")], [200, origin]);
+  }
 });
 
 Deno.test("guards() answer preflights of allowed origins only", async () => {
