@@ -30,6 +30,7 @@ export type {
   GenerateResult,
   Generation,
   GivenRows,
+  RowGrid,
   GrammarLead,
   GrammarMark,
   GrammarPart,
