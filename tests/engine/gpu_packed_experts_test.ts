@@ -5,7 +5,6 @@
  */
 import "../support/thread_pool.ts";
 import { assertEquals } from "@std/assert";
-import { u32 } from "../../src/gguf/mod.ts";
 import {
   compareBeside,
   F32_NMSE,
@@ -18,32 +17,9 @@ import { withModel } from "../support/loaded_model.ts";
 import { withPacked } from "../support/packed_model.ts";
 import { hearAlone, hearTogether, someRequests } from "../support/some_requests.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
-import type { TinyFamilyName } from "../support/tiny_families.ts";
-import { TINY_MODELS, type TinyModelOptions } from "../support/tiny_model.ts";
+import { wideExperts as wide } from "../support/wide_experts.ts";
 
 sizesAsData();
-
-/** A family whose experts have stripes of several clusters; shared: of what all tokens use. */
-function wide(
-  architecture: TinyFamilyName,
-  { shared = 0, ...more }: TinyModelOptions & { shared?: number } = {},
-): TinyModelOptions {
-  const { experts, architecture: name = architecture } = TINY_MODELS[architecture];
-  // Few of them; groups are as they are.
-  const few = experts!.count > 8 ? {} : { count: 3, used: 2 };
-  const changes = { experts: { ...experts!, ...few, length: LENGTH, ...shared > 0 && { shared } } };
-  return {
-    ...{ architecture, type: "F32", changes },
-    metadata: [
-      [`${name}.expert_feed_forward_length`, u32(LENGTH)],
-      ...experts!.leading ? [[`${name}.feed_forward_length`, u32(2048)] as const] : [],
-      ...shared > 0 ? [[`${name}.expert_shared_feed_forward_length`, u32(shared)] as const] : [],
-    ],
-    ...more,
-  };
-}
-
-const LENGTH = 1024;
 
 gpuTest(
   "a packed dReLU mixture answers the same with experts' hot neurons on a GPU",
@@ -63,6 +39,16 @@ gpuTest(
     await compareBeside(wide("qwen2moe", { shared: 2048 }), [["stage", .5, 1]], F32_NMSE);
     await compareBeside(wide("deepseek2-grouped", { shared: 2048 }), [["memory", .5, 1]], F32_NMSE);
   },
+);
+
+gpuTest(
+  "companions of experts stay the threads' where both sides have neurons of each expert",
+  () =>
+    compareBeside(
+      wide("grovemoe"),
+      [["stage", .5, 2], ["memory", 1, 1], ["memory", .3, 1]],
+      F32_NMSE,
+    ),
 );
 
 gpuTest(

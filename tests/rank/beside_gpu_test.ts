@@ -5,9 +5,9 @@ import type { BundleUnit } from "../../src/bundle/types.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { ownUnits } from "../../src/rank/plan/own_units.ts";
 import { planRanks } from "../../src/rank/plan/plan.ts";
-import { shiftAll } from "../../src/rank/plan/picked.ts";
 import { unitOptions, UnitPlan } from "../../src/rank/plan/plan_units.ts";
 import type { MatrixPlan, RankPlan } from "../../src/rank/plan/plan_types.ts";
+import { eachRange, type Ranges, shiftAll } from "../../src/rank/plan/ranges.ts";
 import { lengthOf, type Range } from "../../src/rank/plan/shard.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
@@ -103,7 +103,7 @@ Deno.test("ownUnits() counts what is left beside a GPU, and knows bundles and co
       const start = (last.offsetBytes - bundles.offsetBytes) / bundles.bundleBytes;
       const { feedForward } = plan.layers[1];
       assert(feedForward !== null && feedForward.kind !== "experts");
-      const picked = feedForward.predictor!.second.picked!.ranges
+      const picked = [...eachRange(feedForward.predictor!.second.picked!.ranges)]
         .flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
       assertEquals(picked, [...last.columns].map((column) => start + column));
       for (let neuron = 0; neuron < count; neuron++) {
@@ -172,7 +172,7 @@ function assertOwnColumns(plan: RankPlan, units: readonly BundleUnit[], unit: nu
   const { columns, offsetBytes, bundles } = own;
   const start = (offsetBytes - bundles.offsetBytes) / bundles.bundleBytes;
   const { second } = expertsOf(plan.layers[1]).experts[unit - 4].predictor!;
-  const picked = second.picked!.ranges
+  const picked = [...eachRange(second.picked!.ranges)]
     .flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
   const before = (unit - 4) * NEURONS;
   assertEquals(picked, [...columns].map((column) => before + start + column));
@@ -197,7 +197,8 @@ Deno.test("what is left of a unit is remembered by what was asked", () =>
     const plan = new UnitPlan(unitOptions(units, FEW_SLOTS));
     const leftOf = (expert: number, neurons: Range, gpuOfStripe: number) => {
       const own = { neurons, gpuOfStripe, neuronsOnGpu: 0 };
-      return plan.besideGpu(1, expert, own)!.reduce((sum, range) => sum + lengthOf(range), 0);
+      return [...eachRange(plan.besideGpu(1, expert, own)!)]
+        .reduce((sum, range) => sum + lengthOf(range), 0);
     };
     const all = { start: 0, end: NEURONS };
     const half = { start: 0, end: NEURONS / 2 };
@@ -206,7 +207,45 @@ Deno.test("what is left of a unit is remembered by what was asked", () =>
     assertEquals(leftOf(0, all, stripe / 4), NEURONS * 3 / 4);
     assertEquals(leftOf(0, half, stripe / 4), NEURONS * 3 / 8);
     const first = plan.besideGpu(1, 0, { neurons: all, gpuOfStripe: stripe / 2, neuronsOnGpu: 0 })!;
-    assertEquals(shiftAll(first, 5)[0].start, first[0].start + 5);
-    assertEquals(shiftAll(first, 7)[0].start, first[0].start + 7);
+    assert(
+      first === plan.besideGpu(1, 0, { neurons: all, gpuOfStripe: stripe / 2, neuronsOnGpu: 0 }),
+    );
+    const [hot, hotter] = [2, 4].map((part) => plan.onGpu(1, 0, stripe / part)!);
+    const countOf = (ranges: Ranges) =>
+      [...eachRange(ranges)].reduce((sum, range) => sum + lengthOf(range), 0);
+    assertEquals([countOf(hot), countOf(hotter)], [NEURONS / 2, NEURONS / 4]);
+    // All who ask have the same numbers, wherever in its tensor a matrix begins.
+    const shifted = shiftAll(first, 5);
+    assert("bounds" in shifted && "bounds" in first && shifted.bounds === first.bounds);
+    assert(first.bounds.buffer instanceof SharedArrayBuffer);
     return Promise.resolve();
   }));
+
+Deno.test("each neuron's biases are on one side, and are counted in what a GPU needs", () =>
+  withPacked(
+    { architecture: "llama-biased", type: "Q8_0", feedForwardLength: NEURONS },
+    (_, path) => {
+      for (const residentUnits of [0, 9]) {
+        const choice = { residentUnits, hasResidentGates: false, slotCount: 0 };
+        const { plans, gpu } = plansOf(path, .5, choice);
+        const upsOf = ({ layers: [, { feedForward }] }: RankPlan) => {
+          assert(feedForward !== null && feedForward.kind !== "experts");
+          return feedForward.kind === "dense" ? feedForward.up.bias : feedForward.biases.up;
+        };
+        const numbers = [...plans, gpu].map((plan) => {
+          const { range, picked } = upsOf(plan)!;
+          const found = [...eachRange(picked!)]
+            .flatMap(({ start, end }) => Array.from({ length: end - start }, (_, i) => start + i));
+          assertEquals(found.length, lengthOf(range));
+          return found;
+        });
+        assertEquals(numbers.at(-1)!.length, NEURONS / 2);
+        assertEquals(numbers.flat().sort((a, b) => a - b), [...Array(NEURONS).keys()]);
+        const none = plansOf(path, 0, choice).gpu.gpu!.weightsBytes;
+        // Of Q8_0 two rows, a column in halves, and biases of gate and up.
+        const each = 2 * (64 + 64 / 32 * 2) + 2 * 64 + 2 * 4;
+        assertEquals(gpu.gpu!.weightsBytes - none, NEURONS / 2 * each);
+      }
+      return Promise.resolve();
+    },
+  ));

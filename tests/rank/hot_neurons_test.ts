@@ -4,6 +4,7 @@ import { type GpuPart, planModel } from "../../src/llm/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { hotSegments, neuronsAt, orderByRate } from "../../src/rank/plan/hot_neurons.ts";
 import type { DensePlan, MatrixPlan, RankPlan } from "../../src/rank/plan/plan_types.ts";
+import { eachRange } from "../../src/rank/plan/ranges.ts";
 import { lengthOf, type Range } from "../../src/rank/plan/shard.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 import { Rng } from "../support/rng.ts";
@@ -64,7 +65,7 @@ Deno.test("orderByRate() is a permutation, and the file's order where all fire a
 /** Neurons of the file that a block's matrices are read from: rows of up, columns of down. */
 function neuronsOf({ gate, up, down }: DensePlan): number[] {
   const ofMatrix = ({ picked, rows, columns }: MatrixPlan, axis: "rows" | "columns") =>
-    flat(picked?.ranges ?? [axis === "rows" ? rows : columns]);
+    flat([...eachRange(picked?.ranges ?? [axis === "rows" ? rows : columns])]);
   const found = ofMatrix(up, "rows");
   const width = lengthOf(up.rows);
   if (gate !== null) assertEquals(ofMatrix(gate, "rows"), found);

@@ -71,3 +71,42 @@ Deno.test("loadWeights() brings rows that are picked one by one, however they li
     }
   }
 });
+
+Deno.test("loadWeights() reads what lies near in a vector at once, and keeps what was picked", async () => {
+  const module = await loadKernelModule();
+  const bytes = tinyModel({ type: "F16", feedForwardLength: 2048, architecture: "llama-biased" });
+  const file = parseGguf(bytes);
+  const [plan] = planModel({ file, model: describeModel(file) }, module, { threads: 1 });
+  const tensor = "blk.1.ffn_up.bias";
+  const stored = TensorReader.ofBytes(bytes).readAll(file.tensors.get(tensor)!);
+  const values = new Float32Array(stored.slice().buffer);
+  // Odd ones, some further on, and one that lies before them.
+  const picked = [...Array(300).keys()].map((i) => 2 * i + 1 + (i < 200 ? 0 : 800))
+    .map((start) => ({ start, end: start + 1 + start % 3 % 2 }));
+  picked.push({ start: 4, end: 9 });
+  const load = (stagingBytes: number) => {
+    let [reads, told] = [0, 0];
+    const memory = createArenaMemory(plan.arenas[0]);
+    const whole = TensorReader.ofBytes(bytes);
+    const read: TensorReader["read"] = (...by) => {
+      reads++;
+      whole.read(...by);
+    };
+    const count = picked.reduce((sum, range) => sum + lengthOf(range), 0);
+    const { offsetBytes } = plan.layers[0].attentionNorm!.weight!;
+    new ArenaLoader({
+      ...{ tensors: file.tensors, reader: { read } as TensorReader, stagingBytes },
+      kernels: instantiateKernels(module, memory),
+      buffer: memory.buffer,
+      stagingOffset: plan.workspaces[0].staging,
+      scratchOffset: plan.workspaces[0].normedQ8,
+      onProgress: (bytes) => told += bytes,
+    }).vector({ tensor, range: { start: 0, end: count }, picked, offsetBytes });
+    assertEquals(told, 4 * count);
+    const expected = picked.flatMap(({ start, end }) => [...values.subarray(start, end)]);
+    assertEquals([...new Float32Array(memory.buffer, offsetBytes, count)], expected);
+    return reads;
+  };
+  assertEquals(load(plan.stagingBytes), 3);
+  assert(load(512) > 5);
+});

@@ -3,7 +3,11 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
 import type { ExpertsConfig, StateSpaceConfig } from "../../src/model/types.ts";
-import { expertsObstacle, gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
+import {
+  expertsObstacle,
+  gpuObstacle,
+  sharedExpertsObstacle,
+} from "../../src/rank/gpu/obstacle.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
 function describe(of: TinyModelOptions) {
@@ -17,6 +21,7 @@ Deno.test("expertsObstacle() names what no shader has of experts", () => {
       architecture: "llama-moe-old",
       typeOf: (name) => name === "blk.1.ffn_up.2.weight" ? "F16" : undefined,
     }, "several types in a layer"],
+    [{ architecture: "grovemoe" }, "what goes along with experts"],
   ];
   for (const [of, reason] of refused) {
     assertStringIncludes(expertsObstacle(describe(of)) ?? "", reason);
@@ -24,6 +29,8 @@ Deno.test("expertsObstacle() names what no shader has of experts", () => {
   for (const architecture of ["llama", "llama-moe", "llama-moe-old", "qwen2moe"] as const) {
     assertEquals(expertsObstacle(describe({ architecture })), null);
   }
+  // Where a GPU has some neurons of each expert, companions are the threads'.
+  assertEquals(sharedExpertsObstacle(describe({ architecture: "grovemoe" })), null);
 });
 
 Deno.test("expertsObstacle() knows how many experts there may be, and how wide, and how they lie", () => {

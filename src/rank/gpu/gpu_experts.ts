@@ -21,7 +21,7 @@ import {
 } from "../../../gpu/mod.ts";
 import { check } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import type { DensePlan, ExpertsPlan, RankPlan } from "../plan/plan_types.ts";
+import type { DensePlan, ExpertsPlan, MatrixPlan, RankPlan } from "../plan/plan_types.ts";
 import type { GpuSpace } from "./gpu_space.ts";
 import { type ApartNorms, loadApart } from "./experts_apart.ts";
 import { ownExperts } from "./own_experts.ts";
@@ -112,17 +112,20 @@ async function loadAll(
   plans: readonly DensePlan[],
 ): Promise<NeuronMatrices> {
   const { length: experts } = plans;
-  const projections: Product[] = [];
-  let column = 0;
+  const all: MatrixPlan[][] = [];
   let first = 0;
   for (const { length } of stacksOf(projectionsOf(plans[0]))) {
-    const together = plans.flatMap((plan) => projectionsOf(plan).slice(first, first + length));
-    const stacked = await loader.stack(together, { experts });
-    projections.push({ stacked, column });
-    column += stacked.matrix.rows / experts;
+    all.push(plans.flatMap((plan) => projectionsOf(plan).slice(first, first + length)));
     first += length;
   }
-  const down = await loader.stack(plans.map(({ down }) => down), { experts });
+  const stacks = await loader.stacks([...all, plans.map(({ down }) => down)], { experts });
+  const projections: Product[] = [];
+  let column = 0;
+  for (const stacked of stacks.slice(0, -1)) {
+    projections.push({ stacked, column });
+    column += stacked.matrix.rows / experts;
+  }
+  const [down] = stacks.slice(-1);
   return { projections, down, limit: plans[0].limit, ...PLAIN };
 }
 

@@ -20,6 +20,7 @@ import { bytesOfUnitPart } from "../load/load_order.ts";
 import { deviceType } from "../plan/device_placer.ts";
 import { filePieces, gatherColumns } from "../plan/picked.ts";
 import type { MatrixPlan, VectorPlan } from "../plan/plan_types.ts";
+import { NEAR_GAP, nearRanges } from "../plan/ranges.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { UnitWeights } from "./unit_weights.ts";
 
@@ -33,7 +34,7 @@ export interface GpuLoading {
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   readonly reader: TensorReader;
   /** Where neurons of a packed file come from; null or left out: it is no packed one. */
-  readonly units?: UnitWeights | null;
+  readonly units?: Pick<UnitWeights, "write"> | null;
   /** Told the bytes of every read. */
   readonly onProgress: (bytes: number) => void;
 }
@@ -106,6 +107,24 @@ export function productColumns(
   return { columns, width };
 }
 
+/** Room on the GPU, and what is to be there; at: the number of the stack. */
+interface OpenStack {
+  readonly at: number;
+  readonly plans: readonly MatrixPlan[];
+  readonly matrix: GpuMatrix;
+}
+
+async function open(
+  home: MatrixHome,
+  plans: readonly MatrixPlan[],
+  experts: number,
+): Promise<GpuMatrix> {
+  const label = [...new Set(plans.map(({ tensor }) => tensor))].join(" + ");
+  const shape = stackShape(plans);
+  const ofEach = experts === 1 ? {} : { expertRows: divExact(shape.rows, experts) };
+  return await createMatrix(home, label, { ...shape, ...ofEach });
+}
+
 export class GpuLoader {
   readonly #in: GpuLoading;
   readonly #piece = new Uint8Array(PIECE_BYTES);
@@ -159,36 +178,54 @@ export class GpuLoader {
     plans: readonly MatrixPlan[],
     { home = this.#in.gpu, experts = 1 }: { home?: MatrixHome; experts?: number } = {},
   ): Promise<Stacked> {
-    const known = home === this.#in.gpu ? this.#stacks.get(plans[0]) : undefined;
-    if (known?.plans.length === plans.length && known.plans.every((each, i) => each === plans[i])) {
-      return known.stacked;
-    }
-    const stacked = await this.#stack(plans, { home, experts });
-    if (home === this.#in.gpu) this.#stacks.set(plans[0], { plans, stacked });
-    return stacked;
+    return (await this.stacks([plans], { home, experts }))[0];
   }
 
-  async #stack(
-    plans: readonly MatrixPlan[],
-    { home, experts }: { home: MatrixHome; experts: number },
-  ): Promise<Stacked> {
-    const [first] = plans;
-    const label = [...new Set(plans.map(({ tensor }) => tensor))].join(" + ");
-    const stacked = stackShape(plans);
-    const shape = experts === 1
-      ? stacked
-      : { ...stacked, expertRows: divExact(stacked.rows, experts) };
-    const { rows } = shape;
-    const matrix = await createMatrix(home, label, shape);
-    let firstRow = 0;
-    for (const plan of plans) {
-      check(deviceType(plan) === deviceType(first), "matrices of a stack have one type");
-      if (plan.ofUnit !== undefined) this.#writeUnit(matrix, plan, firstRow);
-      else if (plan.isTransposed) this.#writeTurned(matrix, plan, firstRow);
-      else this.#write(matrix, plan, firstRow);
-      firstRow += lengthOf(plan.rows);
+  /**
+   * Several of these. What they have of a unit of a packed file is written together: it is read
+   * once.
+   * @throws {GpuOutOfMemoryError} when the GPU has no room for them.
+   */
+  async stacks(
+    all: readonly (readonly MatrixPlan[])[],
+    { home = this.#in.gpu, experts = 1 }: { home?: MatrixHome; experts?: number } = {},
+  ): Promise<Stacked[]> {
+    const stacks: (Stacked | null)[] = all.map((plans) => this.#known(plans, home));
+    const opened: OpenStack[] = [];
+    for (const [at, plans] of all.entries()) {
+      if (stacks[at] === null) opened.push({ at, plans, matrix: await open(home, plans, experts) });
     }
-    return { matrix, bias: await this.#stackedBias(plans, rows) };
+    this.#writeAll(opened);
+    for (const { at, plans, matrix } of opened) {
+      const stacked = { matrix, bias: await this.#stackedBias(plans, matrix.rows) };
+      if (home === this.#in.gpu) this.#stacks.set(plans[0], { plans, stacked });
+      stacks[at] = stacked;
+    }
+    return stacks.map((each) => each!);
+  }
+
+  #known(plans: readonly MatrixPlan[], home: MatrixHome): Stacked | null {
+    const known = home === this.#in.gpu ? this.#stacks.get(plans[0]) : undefined;
+    const areSame = known?.plans.length === plans.length &&
+      known.plans.every((each, i) => each === plans[i]);
+    return areSame ? known.stacked : null;
+  }
+
+  #writeAll(opened: readonly OpenStack[]): void {
+    const ofUnits: { plan: MatrixPlan; matrix: GpuMatrix; firstRow: number }[] = [];
+    for (const { plans, matrix } of opened) {
+      let firstRow = 0;
+      for (const plan of plans) {
+        check(deviceType(plan) === deviceType(plans[0]), "matrices of a stack have one type");
+        if (plan.ofUnit !== undefined) ofUnits.push({ plan, matrix, firstRow });
+        else if (plan.isTransposed) this.#writeTurned(matrix, plan, firstRow);
+        else this.#write(matrix, plan, firstRow);
+        firstRow += lengthOf(plan.rows);
+      }
+    }
+    // Stable: of a unit they stay in their order.
+    ofUnits.sort((a, b) => a.plan.ofUnit!.unit - b.plan.ofUnit!.unit);
+    for (const { plan, matrix, firstRow } of ofUnits) this.#writeUnit(matrix, plan, firstRow);
   }
 
   async #stackedBias(plans: readonly MatrixPlan[], rows: number): Promise<GPUBuffer | null> {
@@ -206,12 +243,16 @@ export class GpuLoader {
     const tensor = this.#tensor(name);
     const values = new Float32Array(lengthOf(all));
     let place = 0;
-    for (const range of picked ?? [all]) {
-      const bytes = new Uint8Array(rowBytes(tensor.type, lengthOf(range)));
-      this.#in.reader.read(tensor, rowBytes(tensor.type, range.start), bytes);
-      this.#in.onProgress(bytes.length);
-      values.set(dequantize(tensor.type, bytes), place);
-      place += lengthOf(range);
+    for (const near of nearRanges(picked ?? [all], { most: Infinity, gap: NEAR_GAP })) {
+      const { start } = near[0];
+      const bytes = new Uint8Array(rowBytes(tensor.type, near[near.length - 1].end - start));
+      this.#in.reader.read(tensor, rowBytes(tensor.type, start), bytes);
+      const found = dequantize(tensor.type, bytes);
+      for (const range of near) {
+        values.set(found.subarray(range.start - start, range.end - start), place);
+        place += lengthOf(range);
+        this.#in.onProgress(rowBytes(tensor.type, lengthOf(range)));
+      }
     }
     return values;
   }

@@ -7,6 +7,7 @@ import { ownKeyDim } from "../../model/latent.ts";
 import type { LatentConfig } from "../../model/types.ts";
 import type { LatentPlan } from "../plan/plan_latent.ts";
 import type { LayerPlan, MatrixPlan, VectorPlan } from "../plan/plan_types.ts";
+import { eachRange } from "../plan/ranges.ts";
 import { lengthOf, type Range } from "../plan/shard.ts";
 import { type GpuLoader, loadProducts, type Product, type Stacked } from "./gpu_weights.ts";
 
@@ -71,13 +72,13 @@ function wholeQueries(turned: MatrixPlan, plain: LatentPlan["plainQuery"]): Matr
 function wholeBias(turned: VectorPlan, plain: VectorPlan | null): VectorPlan {
   check(plain !== null, "both parts of queries are of one matrix");
   const length = lengthOf(turned.range) + lengthOf(plain.range);
-  const picked = inTurns(turned.picked ?? [], plain.picked ?? []);
+  const picked = inTurns([...eachRange(turned.picked ?? [])], [...eachRange(plain.picked ?? [])]);
   return { ...turned, range: { start: 0, end: length }, picked };
 }
 
 function rangesOf(picked: MatrixPlan["picked"]): readonly Range[] {
   check(picked?.axis === "rows", "of each head a part of its rows is picked");
-  return picked.ranges;
+  return [...eachRange(picked.ranges)];
 }
 
 function inTurns(first: readonly Range[], second: readonly Range[]): Range[] {

@@ -21,6 +21,11 @@ import type {
   ModelDescription,
 } from "../../model/types.ts";
 
+interface DescribedTensors {
+  readonly model: ModelDescription;
+  readonly file: { readonly tensors: ReadonlyMap<string, GgufTensor> };
+}
+
 /** What must be even for kernels that read four floats at a time. */
 const WIDTH_UNIT = 4;
 
@@ -49,16 +54,20 @@ export function gpuObstacle(
  * Why experts of a model, of which a GPU can have something, are the threads'; null: it can have
  * them, or there are none.
  */
-export function expertsObstacle(
-  { model: { config, tensors }, file }: {
-    readonly model: ModelDescription;
-    readonly file: { readonly tensors: ReadonlyMap<string, GgufTensor> };
-  },
+export function expertsObstacle(of: DescribedTensors): string | null {
+  if (of.model.config.experts?.companions !== undefined) {
+    return "what goes along with experts is the threads'";
+  }
+  return sharedExpertsObstacle(of);
+}
+
+/** The same where both sides have some neurons of each, and threads what goes along with them. */
+export function sharedExpertsObstacle(
+  { model: { config, tensors }, file }: DescribedTensors,
 ): string | null {
   const { experts } = config;
   if (experts === null) return null;
   const { count, usedCount, feedForwardLength, sharedFeedForwardLength, weighsInputs } = experts;
-  if (experts.companions !== undefined) return "what goes along with experts is the threads'";
   if (count > EXPERTS_MAX || usedCount > USED_EXPERTS_MAX) {
     return `${usedCount} of ${count} experts are too many to choose from there`;
   }

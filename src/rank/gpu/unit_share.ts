@@ -7,7 +7,7 @@ import { hasColumnValues } from "../load/column_values.ts";
 import { downType } from "../plan/device_placer.ts";
 import { clustersOnGpu } from "../plan/hot_neurons.ts";
 import type { WeightType } from "../plan/weight_types.ts";
-import { expertsObstacle } from "./obstacle.ts";
+import { sharedExpertsObstacle } from "./obstacle.ts";
 
 /** Types whose packing computes something: unpacked_rows.ts gives none of their rows back. */
 const COMPUTED_TYPES = ["NVFP4", "NVFP4S"];
@@ -20,18 +20,8 @@ export function unitsObstacle(
   },
   units: readonly BundleUnit[],
 ): string | null {
-  const obstacle = expertsObstacle(of);
+  const obstacle = sharedExpertsObstacle(of);
   if (obstacle !== null) return obstacle;
-  for (const { feedForward } of of.model.tensors.layers) {
-    if (feedForward === null) continue;
-    const blocks = feedForward.kind === "dense"
-      ? [feedForward]
-      : [...feedForward.experts, ...feedForward.shared ? [feedForward.shared] : []];
-    const matrices = blocks.flatMap(({ gate, up, down }) => [gate, up, down]);
-    const hasBiases = matrices.some((matrix) => matrix?.bias) ||
-      feedForward.kind === "experts" && !!feedForward.downBiases;
-    if (hasBiases) return "neurons of packed files that have biases are the threads'";
-  }
   for (const { gate, up, down, downLayout } of units) {
     const types = [gate?.type ?? up.type, up.type, down.type];
     const computed = types.find((type) => COMPUTED_TYPES.includes(type));

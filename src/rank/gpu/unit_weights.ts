@@ -22,6 +22,8 @@ const ROWS_AT_ONCE = 256;
 const STRIP_FLOATS = 1 << 22;
 const STRIP_ROWS = 64;
 const F16_MAX = 65504;
+/** What f16 rounds off numbers of a strip is a 32,768th of this: less than threads round off. */
+const STRIP_LEAST = 2 ** -10;
 
 /** Bundles of a unit that are a GPU's, in memory. */
 interface HotBundles {
@@ -96,12 +98,7 @@ export class UnitWeights implements Disposable {
       const end = Math.min(outputs, first + most);
       const into = new Float32Array((end - first) * stride);
       for (let at = 0; at < stride; at++) put(at, { first, end, into, stride });
-      if (type === "F16" && into.some((value) => Math.abs(value) > F16_MAX)) {
-        throw new UnsupportedModelError(
-          `Cannot put neurons on the GPU: "${tensor}" has numbers beyond ${F16_MAX}: load the ` +
-            "model with --hot-share 0",
-        );
-      }
+      if (type === "F16") checkHalves(into, { tensor, from: unit.down.type });
       matrix.writeFloats(into, firstRow + first);
     }
   }
@@ -160,6 +157,22 @@ export class UnitWeights implements Disposable {
       starts: Float64Array.from(places, ({ start }) => start),
     };
   }
+}
+
+/** @throws {UnsupportedModelError} where halves are no place for these. */
+export function checkHalves(
+  values: Float32Array,
+  { tensor, from }: { readonly tensor: string; readonly from: string },
+): void {
+  let most = 0;
+  for (const value of values) most = Math.max(most, Math.abs(value));
+  // Other types have scales in f16 themselves.
+  const areSmall = from === "MXFP4" && most > 0 && most < STRIP_LEAST;
+  if (!(most > F16_MAX) && !areSmall) return;
+  const what = areSmall ? `no numbers but those under ${STRIP_LEAST}` : `numbers beyond ${F16_MAX}`;
+  throw new UnsupportedModelError(
+    `Cannot put neurons on the GPU: "${tensor}" has ${what}: load the model with --hot-share 0`,
+  );
 }
 
 type PutColumn = (

@@ -16,6 +16,7 @@ import { loadCodebooks } from "./codebook_region.ts";
 import { arenaPiecesOf } from "./load_order.ts";
 import { fileBatches, gatherColumns } from "../plan/picked.ts";
 import type { MatrixPlan, RankPlan, VectorPlan } from "../plan/plan_types.ts";
+import { NEAR_GAP, nearRanges, type Ranges } from "../plan/ranges.ts";
 import { lengthOf } from "../plan/shard.ts";
 import { blockWeights, isQuantType, typeId } from "../plan/weight_types.ts";
 
@@ -148,11 +149,8 @@ export class ArenaLoader {
 
   /** Norms, biases and short convolutions, widened to f32. */
   vector(plan: VectorPlan): void {
-    let place = 0;
-    for (const range of plan.picked ?? [plan.range]) {
-      this.#floats({ ...plan, range, offsetBytes: plan.offsetBytes + place * 4 });
-      place += lengthOf(range);
-    }
+    if (plan.picked === null) this.#floats(plan);
+    else this.#pickedFloats(plan, plan.picked);
     if (plan.columns !== undefined) this.#layByColumns(plan, plan.columns);
   }
 
@@ -163,6 +161,36 @@ export class ArenaLoader {
     rows.forEach((value, i) => own[i % columns * count + Math.floor(i / columns)] = value);
   }
 
+  /** Near ones are one read: a bias of neurons is picked in pieces of one or two. */
+  #pickedFloats(plan: VectorPlan, picked: Ranges): void {
+    const tensor = this.#tensor(plan.tensor);
+    const { stagingOffset, stagingBytes, reader, buffer, onProgress } = this.#in;
+    const bytesOf = (count: number) => rowBytes(tensor.type, count);
+    const most = Math.floor(stagingBytes / bytesOf(1));
+    let { offsetBytes } = plan;
+    for (const near of nearRanges(picked, { most, gap: NEAR_GAP })) {
+      const { start } = near[0];
+      if (near.length > 1) {
+        const sizeBytes = bytesOf(near[near.length - 1].end - start);
+        reader.read(tensor, bytesOf(start), new Uint8Array(buffer, stagingOffset, sizeBytes));
+      }
+      for (const range of near) {
+        const count = lengthOf(range);
+        if (near.length === 1) this.#floats({ ...plan, range, offsetBytes });
+        else {
+          this.#widenFloats(
+            tensor,
+            stagingOffset + bytesOf(range.start - start),
+            count,
+            offsetBytes,
+          );
+          onProgress(bytesOf(count));
+        }
+        offsetBytes += 4 * count;
+      }
+    }
+  }
+
   #floats(plan: VectorPlan): void {
     const tensor = this.#tensor(plan.tensor);
     const start = rowBytes(tensor.type, plan.range.start);
@@ -171,12 +199,16 @@ export class ArenaLoader {
     const sizeBytes = rowBytes(tensor.type, count);
     if (sizeBytes > this.#in.stagingBytes) return this.#floatsInTwo(plan);
     this.#stage(tensor, start, sizeBytes);
+    this.#widenFloats(tensor, this.#in.stagingOffset, count, plan.offsetBytes);
+  }
+
+  #widenFloats({ type, name }: GgufTensor, from: number, count: number, to: number): void {
     const { dequantize_row_f32, dequantize_row_f16, dequantize_row_bf16 } = this.#in.kernels;
     const widen = { F32: dequantize_row_f32, F16: dequantize_row_f16, BF16: dequantize_row_bf16 }[
-      tensor.type
+      type
     ];
-    check(widen !== undefined, `type ${tensor.type} of vector ${plan.tensor} was checked`);
-    widen(this.#in.stagingOffset, count, plan.offsetBytes);
+    check(widen !== undefined, `type ${type} of vector ${name} was checked`);
+    widen(from, count, to);
   }
 
   /** Decays of many channels are longer than staging. */

@@ -5,7 +5,8 @@
 import { matrixBytes } from "../../../gpu/mod.ts";
 import type { MatrixTensor, VectorTensor } from "../../model/types.ts";
 import type { MatrixPart, Placer } from "./plan_layer.ts";
-import { pickedOf, pickedOfBias, shift, shiftAll } from "./picked.ts";
+import { pickedOf, pickedOfBias } from "./picked.ts";
+import { type Ranges, shift, shiftAll } from "./ranges.ts";
 import type { UnitPart } from "./gpu_plan_types.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import { lengthOf, type Range } from "./shard.ts";
@@ -28,7 +29,12 @@ export class DevicePlacer implements Placer {
     const { tensor, bias } = matrix;
     const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
       part;
-    if (part.ofUnit !== undefined) return this.#ofUnit(tensor, { rows, columns }, part.ofUnit);
+    const ownBias = bias === null || part.takesBias === false
+      ? null
+      : this.vector(bias, rows, pickedOfBias(part));
+    if (part.ofUnit !== undefined) {
+      return this.#ofUnit(tensor, { rows, columns, bias: ownBias }, part.ofUnit);
+    }
     const isTransposed = part.isTransposed === true;
     const own = this.#typeOf(tensor);
     const isWidened = part.isWidened || part.isFloat && isQuantType(own);
@@ -45,26 +51,24 @@ export class DevicePlacer implements Placer {
       picked: pickedOf(matrix, part),
       rowStrideBytes: 0,
       offsetBytes: 0,
-      bias: bias === null || part.takesBias === false
-        ? null
-        : this.vector(bias, rows, pickedOfBias(part)),
+      bias: ownBias,
       layout: "rows",
       scratchOffsetBytes: 0,
     };
   }
 
-  /** Neurons of a packed unit; they have no biases. */
+  /** Neurons of a packed unit, whose biases are no part of it. */
   #ofUnit(
     tensor: string,
-    { rows, columns }: Pick<MatrixPlan, "rows" | "columns">,
+    { rows, columns, bias }: Pick<MatrixPlan, "rows" | "columns" | "bias">,
     ofUnit: UnitPart,
   ): MatrixPlan {
     const own = this.#typeOf(tensor);
     const type = ofUnit.part === "down" ? downType(own) : own;
     this.#weightsBytes += matrixBytes(type, lengthOf(rows), lengthOf(columns));
     return {
-      ...{ tensor, type, rows, columns, ofUnit },
-      ...{ isTransposed: false, picked: null, bias: null, layout: "rows" },
+      ...{ tensor, type, rows, columns, bias, ofUnit },
+      ...{ isTransposed: false, picked: null, layout: "rows" },
       ...{ rowStrideBytes: 0, offsetBytes: 0, scratchOffsetBytes: 0 },
     };
   }
@@ -72,7 +76,7 @@ export class DevicePlacer implements Placer {
   vector(
     { tensor, start, length }: VectorTensor,
     range: Range = { start: 0, end: length },
-    picked: readonly Range[] | null = null,
+    picked: Ranges | null = null,
   ): VectorPlan {
     this.#weightsBytes += lengthOf(range) * 4;
     return {
@@ -99,9 +103,10 @@ export function deviceType({ type, isTransposed }: Pick<MatrixPlan, "type" | "is
 
 /**
  * What single columns of down are kept in on a GPU: chosen ones are no blocks of their type. A
- * number of four bits and its scale in f16 are rounded to 11 bits; MXFP4's range is beyond f16's.
+ * number of four bits and its scale in f16 are rounded to 11 bits. MXFP4's are exact where powers
+ * of two from -23 to 13 are their scales: unit_weights.ts refuses those that are not near.
  */
 export function downType(type: WeightType): WeightType {
   if (type === "F16") return type;
-  return isQuantType(type) && type !== "MXFP4" ? "F16" : "F32";
+  return isQuantType(type) ? "F16" : "F32";
 }

@@ -6,6 +6,7 @@ import { rowBytes } from "../../model/dtypes.ts";
 import type { HeadRows, MatrixTensor } from "../../model/types.ts";
 import type { MatrixPart } from "./plan_layer.ts";
 import type { MatrixPlan, Picked } from "./plan_types.ts";
+import { eachRange, type Ranges, shiftAll } from "./ranges.ts";
 import { lengthOf, type Range } from "./shard.ts";
 
 /** What a matrix is read from; null: its rows and columns are neighbours in the file. */
@@ -21,25 +22,10 @@ export function pickedOf(
 }
 
 /** The same of the bias of rows: null, where rows are not what is picked. */
-export function pickedOfBias({ columns, picked = null }: MatrixPart): readonly Range[] | null {
-  return columns === undefined ? picked : null;
-}
-
-/** What was shifted last, by what it was made of: plans are made anew for each budget. */
-const lastShifted = new WeakMap<readonly Range[], { by: number; ranges: readonly Range[] }>();
-
-/** Ranges are posted between threads with every plan: those that stay the same are shared. */
-export function shiftAll(ranges: readonly Range[], by: number): readonly Range[] {
-  if (by === 0) return ranges;
-  const last = lastShifted.get(ranges);
-  if (last?.by === by) return last.ranges;
-  const shifted = ranges.map((range) => shift(range, by));
-  lastShifted.set(ranges, { by, ranges: shifted });
-  return shifted;
-}
-
-export function shift({ start, end }: Range, by: number): Range {
-  return { start: start + by, end: end + by };
+export function pickedOfBias(
+  { columns, picked = null, pickedBias = null }: MatrixPart,
+): Ranges | null {
+  return columns === undefined ? pickedBias ?? picked : null;
 }
 
 /** Which rows of its tensor a matrix is read from, were none picked. */
@@ -52,7 +38,7 @@ export function* filePieces(plan: MatrixPlan): Generator<{ rows: Range; place: n
   const { picked } = plan;
   if (picked?.axis !== "rows") return yield { rows: fileRows(plan), place: 0 };
   let place = 0;
-  for (const rows of picked.ranges) {
+  for (const rows of eachRange(picked.ranges)) {
     yield { rows, place };
     place += lengthOf(rows);
   }
@@ -87,7 +73,9 @@ export function gatherColumns(
 ): MatrixPlan {
   const { picked } = plan;
   if (picked?.axis !== "columns") return plan;
-  const cuts = picked.ranges.map(({ start, end }) => [rowBytes(type, start), rowBytes(type, end)]);
+  const cuts = [...eachRange(picked.ranges)].map((
+    { start, end },
+  ) => [rowBytes(type, start), rowBytes(type, end)]);
   const row = new Uint8Array(cuts.reduce((sum, [from, to]) => sum + to - from, 0));
   for (let at = 0; at < bytes.length; at += fileRowBytes) {
     let end = 0;

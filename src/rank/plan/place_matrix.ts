@@ -4,10 +4,11 @@ import { COLUMN_ALIGN_BYTES } from "../../memory/column_layout.ts";
 import { FLOAT_ROW_PAD_WEIGHTS, REGION_ALIGN_BYTES } from "../../memory/row_layout.ts";
 import type { MatrixTensor, VectorTensor } from "../../model/types.ts";
 import type { MatrixLayouts } from "./matrix_layouts.ts";
-import { pickedOf, pickedOfBias, shift, shiftAll } from "./picked.ts";
+import { pickedOf, pickedOfBias } from "./picked.ts";
 import type { MatrixPart } from "./plan_layer.ts";
 import { type LimitedWorkspace, placeLimits } from "./plan_limits.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
+import { type Ranges, shift, shiftAll } from "./ranges.ts";
 import { lengthOf, type Range } from "./shard.ts";
 import { byColumnsRowBytes, isHalf, packedRowBytes } from "./weight_types.ts";
 
@@ -20,7 +21,7 @@ export function placeVector(
   { tensor, start, length }: VectorTensor,
   { range = { start: 0, end: length }, picked = null }: {
     readonly range?: Range;
-    readonly picked?: readonly Range[] | null;
+    readonly picked?: Ranges | null;
   } = {},
 ): VectorPlan {
   const bytes = alignUp(lengthOf(range), FLOAT_ROW_PAD_WEIGHTS) * 4;

@@ -24,6 +24,7 @@ import { planTimeMix } from "./plan_time_mix.ts";
 import type { UnitPart } from "./gpu_plan_types.ts";
 import { dense, denseShare, experts } from "./plan_neurons.ts";
 import { headNorm, norm } from "./plan_norm.ts";
+import type { Ranges } from "./ranges.ts";
 import { type OnGpu, type Range, scale, type Shard } from "./shard.ts";
 
 /** Which part of a matrix, and what becomes of it. */
@@ -47,7 +48,9 @@ export interface MatrixPart {
    * Which of the matrix the columns are, or the rows where all columns are wanted; left out:
    * neighbours.
    */
-  readonly picked?: readonly Range[] | null;
+  readonly picked?: Ranges | null;
+  /** Which of the bias's numbers the rows have, where it lies apart from them: of units. */
+  readonly pickedBias?: Ranges | null;
   /** What of a packed file's unit it is, on a GPU; left out: it is the tensor. */
   readonly ofUnit?: UnitPart;
 }
@@ -56,7 +59,7 @@ export interface MatrixPart {
 export interface Placer {
   matrix(matrix: MatrixTensor, part: MatrixPart): MatrixPlan;
   /** A range of a vector; left out: all. picked: which of the vector it is, as in a matrix. */
-  vector(vector: VectorTensor, range?: Range, picked?: readonly Range[] | null): VectorPlan;
+  vector(vector: VectorTensor, range?: Range, picked?: Ranges | null): VectorPlan;
   /** Bytes that are no tensor's. */
   region(name: string, sizeBytes: number): number;
   /** What `place` lays, it lays into the place that units are staged in. */
@@ -79,7 +82,13 @@ export interface Units {
     layer: number,
     expert: UnitShape["expert"],
     own: OnGpu & { readonly neurons: Range },
-  ): readonly Range[] | null;
+  ): Ranges | null;
+  /** Which of a block's neurons a GPU has; null: nobody knows. */
+  onGpu(
+    layer: number,
+    expert: UnitShape["expert"],
+    gpuOfStripe: number,
+  ): Ranges | null;
 }
 
 export interface LayerInput {

@@ -23,6 +23,7 @@ import { planApart } from "./plan_inputs.ts";
 import type { LayerInput, Placer, Units } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
 import type { DensePlan, ExpertsPlan, PredictorPlan, StreamedPlan } from "./plan_types.ts";
+import type { Ranges } from "./ranges.ts";
 import { besideGpu, cut, lengthOf, type OnGpu, type Range, type Shard } from "./shard.ts";
 
 interface BlockInput extends OnGpu {
@@ -70,19 +71,22 @@ function block(
     innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, by.neurons) : null,
     ...activationOf(place, by),
   };
-  if (gpuOfStripe > 0) requireNoBiases(tensors);
   if (onGpu !== null) {
-    return { ...dense(place, tensors, { ...by, ofUnit: { unit: onGpu, gpuOfStripe } }), ...apart };
+    const ofUnit = { unit: onGpu, gpuOfStripe };
+    const pickedBiases = gpuUnits!.onGpu(layer, expert, gpuOfStripe);
+    return { ...dense(place, tensors, { ...by, ofUnit, pickedBiases }), ...apart };
   }
   const { neurons, adds } = by;
   const own = { gpuOfStripe, ...ownColumns(place, by) };
+  const pickedBiases = hasBiases(tensors) ? units?.besideGpu(layer, expert, by) ?? null : null;
   if (unit === null || bundles === null) {
-    return { ...dense(place, tensors, by), unit, ...own, ...apart };
+    return { ...dense(place, tensors, { ...by, pickedBiases }), unit, ...own, ...apart };
   }
   if (by.isSilent) requireNoBiases(tensors);
   const bare = withoutBiases(tensors);
+  const rows = besideGpu(by);
   const gate = bare.gate !== null && units!.hasResidentGates
-    ? place.matrix(bare.gate, { rows: besideGpu(by) })
+    ? place.matrix(bare.gate, { rows })
     : null;
   // What is resident does not come again: slots begin behind it.
   const start = gate === null ? 0 : bundles.restOffsetBytes;
@@ -102,8 +106,8 @@ function block(
     },
     staged: { ...place.inStage(() => dense(place, bare, by)), unit, ...own },
     biases: {
-      gate: tensors.gate?.bias ? place.vector(tensors.gate.bias, neurons) : null,
-      up: tensors.up.bias && place.vector(tensors.up.bias, neurons),
+      gate: tensors.gate?.bias ? place.vector(tensors.gate.bias, rows, pickedBiases) : null,
+      up: tensors.up.bias && place.vector(tensors.up.bias, rows, pickedBiases),
       down: adds && tensors.down.bias ? place.vector(tensors.down.bias) : null,
     },
     ...apart,
@@ -125,6 +129,11 @@ function ownColumns(
 function withoutBiases({ gate, up, down, ...tensors }: DenseTensors): DenseTensors {
   const bare = (matrix: MatrixTensor) => ({ ...matrix, bias: null });
   return { ...tensors, gate: gate && bare(gate), up: bare(up), down: bare(down) };
+}
+
+/** Of neurons, not of what comes out of a block. */
+function hasBiases({ gate, up }: DenseTensors): boolean {
+  return (gate?.bias ?? null) !== null || up.bias !== null;
 }
 
 /** Neurons that are listed one by one are computed without. */
@@ -151,9 +160,11 @@ export function dense(
     neuronsOnGpu: number;
     /** On a GPU: neurons are counted, and come from that unit. */
     ofUnit?: { unit: number; gpuOfStripe: number };
+    /** Whose biases they have, where a unit's neurons are counted. */
+    pickedBiases?: Ranges | null;
   },
 ): DensePlan {
-  const { neurons, adds, isSilent: hasSilentColumns, order, ofUnit } = by;
+  const { neurons, adds, isSilent: hasSilentColumns, order, ofUnit, pickedBiases: pickedBias } = by;
   const rows = besideGpu(by);
   const fromUnit = (part: UnitPart["part"]) =>
     ofUnit && { ofUnit: { unit: ofUnit.unit, part, ofStripe: ofUnit.gpuOfStripe } };
@@ -163,8 +174,8 @@ export function dense(
   const down = isTransposed ? { ...stored, rows: stored.columns, columns: stored.rows } : stored;
   return {
     kind: "dense",
-    gate: gate && place.matrix(gate, { rows, picked, ...fromUnit("gate") }),
-    up: place.matrix(up, { rows, picked, ...fromUnit("up") }),
+    gate: gate && place.matrix(gate, { rows, picked, pickedBias, ...fromUnit("gate") }),
+    up: place.matrix(up, { rows, picked, pickedBias, ...fromUnit("up") }),
     down: place.matrix(down, {
       columns: neurons,
       picked,
@@ -194,7 +205,7 @@ function predictor(
     readonly neurons: Range;
     readonly order: readonly Range[] | null;
     /** Which rows of the second they are, where they are not neighbours. */
-    readonly picked?: readonly Range[] | null;
+    readonly picked?: Ranges | null;
   },
 ): PredictorPlan | null {
   const predictor = usedPredictor(block, by);

@@ -20,6 +20,7 @@ import type { NeuronGatePlan } from "./plan_neuron_gate.ts";
 import type { FinchPlan } from "./plan_finch.ts";
 import type { KeyDeltaPlan } from "./plan_key_deltas.ts";
 import type { TimeMixPlan } from "./plan_time_mix.ts";
+import type { Ranges } from "./ranges.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
 import type { WeightType } from "./weight_types.ts";
@@ -40,7 +41,7 @@ export type MatrixLayout = "rows" | "columns" | "neurons";
 /** Rows or columns of a tensor that are not neighbours there, in the order in which they lie. */
 export interface Picked {
   readonly axis: "rows" | "columns";
-  readonly ranges: readonly Range[];
+  readonly ranges: Ranges;
 }
 
 /** A block of a matrix: rows × columns of a tensor, how it lies, and what its products get. */
@@ -76,7 +77,7 @@ export interface VectorPlan {
   readonly tensor: string;
   readonly range: Range;
   /** As in a matrix, by ranges. */
-  readonly picked: readonly Range[] | null;
+  readonly picked: Ranges | null;
   readonly offsetBytes: number;
 }
 

@@ -12,6 +12,7 @@ import { SECTOR_BYTES_MAX } from "../../io/mod.ts";
 import type { DenseTensors } from "../../model/types.ts";
 import type { Units } from "./plan_layer.ts";
 import type { MatrixLayout } from "./plan_types.ts";
+import { type Ranges, shareRanges } from "./ranges.ts";
 import type { OnGpu, Range } from "./shard.ts";
 import type { StreamingSteps, StreamPlan } from "./stream_types.ts";
 
@@ -116,10 +117,23 @@ export class UnitPlan implements Units {
     layer: number,
     expert: UnitShape["expert"],
     { neurons, gpuOfStripe }: OnGpu & { readonly neurons: Range },
-  ): readonly Range[] | null {
+  ): Ranges | null {
     const unit = this.#numbers.get(key(layer, expert));
     if (unit === undefined || gpuOfStripe === 0) return null;
-    return leftOf(this.options.units[unit], neurons, gpuOfStripe);
+    const of = this.options.units[unit];
+    return rangesIn(of, neurons, { first: gpuOfStripe, end: of.neurons / of.stripes });
+  }
+
+  onGpu(
+    layer: number,
+    expert: UnitShape["expert"],
+    gpuOfStripe: number,
+  ): Ranges | null {
+    const unit = this.#numbers.get(key(layer, expert));
+    if (unit === undefined || gpuOfStripe === 0) return null;
+    const of = this.options.units[unit];
+    const neurons = { start: 0, end: of.neurons };
+    return rangesIn(of, neurons, { first: 0, end: gpuOfStripe });
   }
 
   /**
@@ -186,37 +200,27 @@ function streamPlan(
 }
 
 /** By the order of a unit: plans are made anew for each budget, and experts are many. */
-const left = new WeakMap<Uint32Array, Map<string, readonly Range[]>>();
+const rangesOfUnits = new WeakMap<Uint32Array, Map<string, Ranges>>();
 
-/** Neurons of a thread's bundles without the first ones of each stripe. */
-function leftOf(
+/** Neurons of some bundles, of which are meant those at places first .. end-1 of each stripe. */
+function rangesIn(
   { order, stripes, neurons: count }: UnitShape & Partial<Pick<BundleUnit, "order">>,
   { start, end }: Range,
-  gpuOfStripe: number,
-): readonly Range[] | null {
+  inEach: { readonly first: number; readonly end: number },
+): Ranges | null {
   if (order === undefined) return null;
-  const known = left.get(order) ?? new Map<string, readonly Range[]>();
-  left.set(order, known);
-  const name = `${start} ${end} ${gpuOfStripe}`;
+  const known = rangesOfUnits.get(order) ?? new Map<string, Ranges>();
+  rangesOfUnits.set(order, known);
+  const name = `${start} ${end} ${inEach.first} ${inEach.end}`;
   const found = known.get(name);
   if (found !== undefined) return found;
   const inStripe = count / stripes;
   const own = order.filter((_, bundle) =>
-    bundle >= start && bundle < end && bundle % inStripe >= gpuOfStripe
+    bundle >= start && bundle < end && bundle % inStripe >= inEach.first &&
+    bundle % inStripe < inEach.end
   );
-  const ranges = rangesOf(own.sort());
+  const ranges = shareRanges(own.sort());
   known.set(name, ranges);
-  return ranges;
-}
-
-/** Ascending numbers as ranges. */
-function rangesOf(numbers: Uint32Array): Range[] {
-  const ranges: Range[] = [];
-  for (let i = 0, first = 0; i < numbers.length; i++) {
-    if (numbers[i + 1] === numbers[i] + 1) continue;
-    ranges.push({ start: numbers[first], end: numbers[i] + 1 });
-    first = i + 1;
-  }
   return ranges;
 }
 

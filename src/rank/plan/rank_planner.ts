@@ -336,7 +336,7 @@ export class RankPlanner implements Placer {
     });
   }
 
-  vector(vector: VectorTensor, range?: Range, picked?: readonly Range[] | null): VectorPlan {
+  vector(vector: VectorTensor, range?: Range, picked?: MatrixPart["picked"]): VectorPlan {
     return placeVector(this.#bytes, vector, { range, picked });
   }
 

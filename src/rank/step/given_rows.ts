@@ -23,7 +23,9 @@ export interface GivenRows {
 
 /** Rows of an image, line by line. */
 export interface RowGrid {
+  /** Lines. */
   readonly rows: number;
+  /** Rows in a line. */
   readonly columns: number;
   /**
    * A row stands before all of them and one behind, which stand as text does; the last column is
