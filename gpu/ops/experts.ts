@@ -9,7 +9,7 @@ import { MANY_TOKENS } from "./matmul.ts";
 import { beginHalfNorm, type HalfNorm, type NextNorm } from "./one_token.ts";
 
 /** Numbers of the shader. */
-const GATINGS: Readonly<Record<ExpertsConfig["gating"], number>> = {
+const GATINGS: Readonly<Partial<Record<ExpertsConfig["gating"], number>>> = {
   softmax: 0,
   sigmoid: 1,
   softmaxOfChosen: 2,
@@ -45,7 +45,7 @@ export function chooseExperts(builder: ProgramBuilder, args: ChooseExpertsArgs):
     kernel: "choose_experts",
     constants: {
       ...{ EXPERTS: experts, ROOM: divCeil(experts, 4), USED: used },
-      GATING: GATINGS[config.gating],
+      GATING: GATINGS[config.gating]!,
       NORMALIZES: config.normalizesWeights,
       WEIGHT_SCALE: config.weightScale,
       HAS_BIAS: choiceBias !== null,

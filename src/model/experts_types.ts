@@ -8,10 +8,10 @@ export interface ExpertsConfig {
   /** Neurons of one expert. */
   readonly feedForwardLength: number;
   /**
-   * How router logits become weights: softmax or sigmoid over all experts before the choice, or
-   * softmax over the chosen ones only.
+   * How router logits become weights: softmax, sigmoid or the root of softplus over all experts
+   * before the choice, or softmax over the chosen ones only.
    */
-  readonly gating: "softmax" | "sigmoid" | "softmaxOfChosen";
+  readonly gating: "softmax" | "sigmoid" | "rootSoftplus" | "softmaxOfChosen";
   /** Weights of the chosen experts are divided by their sum. */
   readonly normalizesWeights: boolean;
   /** Multiplies the weights in the end; usually 1. */
@@ -25,6 +25,8 @@ export interface ExpertsConfig {
   readonly sharedFeedForwardLength: number;
   /** How much that one counts where it has no gate. Left out: 1. */
   readonly sharedWeight?: number;
+  /** In so many layers, the first ones, it is the token that says which: `expertsOfTokens`. */
+  readonly listedLayers?: number;
   /** So many layers, the first ones, have a dense block instead. */
   readonly leadingDenseCount: number;
   /** Behind them one of so many layers in a row mixes, the last one. Left out: all do. */

@@ -15,6 +15,9 @@ import type {
   RopeConfig,
   StateSpaceConfig,
 } from "./types.ts";
+import type { AlternatingWindows } from "./window_types.ts";
+
+export type { AlternatingWindows };
 
 /** Matrices that may have a bias, as their tensors are called, without "blk.N.". */
 export type BiasedMatrix =
@@ -40,37 +43,6 @@ export const EXPERT_BIASES = [
   ...["ffn_gate_inp", "ffn_gate_exps"] as const,
   ...["ffn_up_exps", "ffn_down_exps"] as const,
 ];
-
-/** Layers with and without a window, in turns. */
-export interface AlternatingWindows {
-  /** Of so many layers in a row one sees everything, where the file does not say. */
-  readonly period: number;
-  /** Which of them. */
-  readonly globalLayer: "first" | "last";
-  /** Tokens that the others see, where the file does not say; 0: then all layers see everything. */
-  readonly defaultLength: number;
-  /** Base of the windowed layers where the file names none; null: that of the others. */
-  readonly localRopeBase: number | null;
-  /** Stretching the context stretches the windowed layers, too. */
-  readonly scalesLocalRope: boolean;
-  /** Layers that see everything know no positions. */
-  readonly globalIsUnrotated: boolean;
-  /** Windows do not slide: tokens see those of their own chunk. Left out: they do. */
-  readonly areChunks?: boolean;
-  /** Of queries of layers that know no positions. Left out: they are as long as ever. */
-  readonly temperature?: NonNullable<RopeConfig["temperature"]>;
-  /** But those before mixtures do. Left out: they do not. */
-  readonly rotatesLeading?: boolean;
-  /** Layers that see everything turn half of the dimensions that the file says. Left out: all. */
-  readonly globalTurnsHalf?: true;
-  /** Windowed layers turn so many dimensions as a key "…_swa" says. Left out: as many as others. */
-  readonly haveOwnRotation?: true;
-  /**
-   * Heads of windowed layers have a width of their own, keys "…_swa", and no rotary factors. Left
-   * out: they are like the others.
-   */
-  readonly haveOwnHeads?: boolean;
-}
 
 /** What some families' files are told apart by. */
 export interface MixtureShape {
@@ -185,6 +157,11 @@ export interface Family {
     /** Of blocks of them, each key/value head for itself, behind the leading dense layers. */
     readonly ofBlocks?: true;
   } | null;
+  /**
+   * Keys of several tokens are compressed into one, layers mix residual streams, and tokens may say
+   * which experts they use: read_compression.ts.
+   */
+  readonly compressesKeys: boolean;
   /**
    * A block behind the layers guesses tokens, of rows as the last norm makes them, or of plain
    * ones; null: such blocks are left alone.
@@ -342,6 +319,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   embeddingNorm: "none",
   hasLatentAttention: false,
   indexer: null,
+  compressesKeys: false,
   guessing: null,
   hasAttentionTemperature: false,
   norm: "rms",

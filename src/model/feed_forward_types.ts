@@ -42,6 +42,8 @@ export interface ExpertTensors {
   readonly router: MatrixTensor;
   /** Added to the router's probabilities for the choice only, [expert count], or null. */
   readonly choiceBias: VectorTensor | null;
+  /** The experts that tokens use, [vocab, usedCount] whole numbers. Left out: they choose. */
+  readonly expertsOfTokens?: VectorTensor;
   /** Down has no biases of its own: see `downBiases`. */
   readonly experts: readonly DenseTensors[];
   /** [expert count · d], counted as much as the experts are; or null. */

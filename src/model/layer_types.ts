@@ -40,6 +40,10 @@ export interface LayerConfig {
   readonly choosesKeys?: "own" | "before";
   /** The same of blocks of keys, which each key/value head chooses. Left out: none does. */
   readonly choosesBlocks?: true;
+  /** So many tokens make one key more, with `ModelConfig.compression`. Left out: none do. */
+  readonly keyRatio?: 4 | 128;
+  /** Turns back what heads give, whose values are turned keys. Left out: nothing does. */
+  readonly backRope?: number;
   /** It keeps a state space. Left out: it does not. */
   readonly hasStates?: true;
   /** False: it has no neurons. Left out: it has. */

@@ -39,6 +39,8 @@ export type {
   AttentionGate,
   BlockIndexerConfig,
   BlockIndexerTensors,
+  CompressedTensors,
+  CompressionConfig,
   DenseTensors,
   ExpertsConfig,
   ExpertTensors,
@@ -47,6 +49,8 @@ export type {
   FinchTensors,
   HeadNormTensors,
   HeadRows,
+  HyperConfig,
+  HyperTensors,
   IndexerConfig,
   IndexerTensors,
   KeyDeltaTensors,
@@ -78,6 +82,7 @@ export type {
   VectorTensor,
   XieluCurve,
 } from "./types.ts";
+export type { CompressorTensors } from "./compressed_types.ts";
 export type {
   HearingModel,
   ImageConfig,

@@ -43,7 +43,8 @@ export function ropeFrequencies(
     const power = axes?.powerOf?.[i] ?? i;
     const own = frequencyBase ** (-2 * power / dimensionCount) / (factors?.[i] ?? 1);
     const kept = mixed === 0 ? 0 : mixed * keptShare(config, i);
-    inverseFrequencies[i] = own * kept + own / scaling.factor * (1 - kept);
+    const frequency = own * kept + own / scaling.factor * (1 - kept);
+    inverseFrequencies[i] = config.turnsBack ? -frequency : frequency;
   }
   const yarnMagnitude = mixed === 0 ? 1 : 1 + 0.1 * Math.log(stretch);
   const magnitude = yarnMagnitude * scaling.attentionFactor;

@@ -31,6 +31,8 @@ export interface RopeConfig {
   readonly factors: VectorTensor | null;
   /** Where tokens have more than one position. Left out: all pairs turn by the first one. */
   readonly axes?: RopeAxes;
+  /** It turns the other way. Left out: it does not. */
+  readonly turnsBack?: true;
   /** Of queries that are made longer. Left out: they are not. */
   readonly temperature?: QueryTemperature;
 }

@@ -14,7 +14,15 @@ import type {
   PredictorTensors,
 } from "./feed_forward_types.ts";
 import type { GuessConfig, GuessTensors } from "./guess_types.ts";
+import type {
+  CompressedTensors,
+  CompressionConfig,
+  HyperConfig,
+  HyperTensors,
+  LayerHyperTensors,
+} from "./compressed_types.ts";
 import type { LayerConfig, LayerShape } from "./layer_types.ts";
+import type { LayerInputTensors, TokenInputTensors } from "./layer_input_types.ts";
 import type { ScoreBiases } from "./score_biases.ts";
 import type { Pooling, RankerTensors, TextHeadTensors } from "./text_head_types.ts";
 import type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling } from "./rope_types.ts";
@@ -36,6 +44,8 @@ import type { PatchesConfig, ProjectorConfig, ProjectorTensors } from "./vision_
 export type { DeltaTensors, LowRankTensors, TimeMixConfig } from "./kept_types.ts";
 export type { ApartTensors, DenseTensors, ExpertTensors, FeedForwardTensors, PredictorTensors };
 export type { Activation, LayerConfig, LayerShape, SwigluLimit, XieluCurve };
+export type { CompressedTensors, CompressionConfig, HyperConfig, HyperTensors, LayerHyperTensors };
+export type { LayerInputTensors, TokenInputTensors };
 export type { GuessConfig, GuessTensors };
 export type { Pooling, RankerTensors, TextHeadTensors };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
@@ -90,6 +100,10 @@ export interface ModelConfig {
   readonly indexer?: IndexerConfig;
   /** Chooses blocks of keys, where layers say so. Left out: all are attended to. */
   readonly blockIndexer?: BlockIndexerConfig;
+  /** Heads share a key that is its value, and compressed ones. Left out: they do not. */
+  readonly compression?: CompressionConfig;
+  /** Layers mix several residual streams. Left out: there is one, or those of `altUp`. */
+  readonly hyper?: HyperConfig;
   /** Null: no layer keeps a state space. */
   readonly stateSpace: StateSpaceConfig | null;
   /** Null: there is one residual stream. */
@@ -255,25 +269,6 @@ export interface LatentTensors {
   readonly indexer?: IndexerTensors;
 }
 
-/** What a layer makes of what a token gives it: norm(output · (act(gate · x) ⊙ given)). */
-export interface LayerInputTensors {
-  /** [p, d], p being `ModelConfig.layerInputLength`. */
-  readonly gate: MatrixTensor;
-  /** [d, p]. */
-  readonly output: MatrixTensor;
-  readonly norm: NormTensors;
-}
-
-/** What tokens give layers: (√p · row of the table + norm(projection · embedding / √d)) / √2. */
-export interface TokenInputTensors {
-  /** [vocab, layers · p]. */
-  readonly table: MatrixTensor;
-  /** [layers · p, d]. */
-  readonly projection: MatrixTensor;
-  /** [p]: of each layer by itself. */
-  readonly norm: VectorTensor;
-}
-
 /**
  * A layer's weights. One that convolves has them in the same places: "key" and "value" make what is
  * convolved, key ⊙ value, and "query" what the outcome is multiplied by before the output
@@ -296,6 +291,10 @@ export interface LayerTensors {
   readonly latent: LatentTensors | null;
   /** Of a layer that chooses blocks of keys. Left out: it does not. */
   readonly blockIndexer?: BlockIndexerTensors;
+  /** Of a model of compressed keys; value is key then. Left out: it has none. */
+  readonly compressed?: CompressedTensors;
+  /** Of a model whose layers mix streams. Left out: they do not. */
+  readonly hyper?: LayerHyperTensors;
   readonly queryNorm: HeadNormTensors | null;
   readonly keyNorm: HeadNormTensors | null;
   readonly valueNorm: HeadNormTensors | null;
@@ -368,6 +367,8 @@ export interface ModelTensors {
   readonly tokenKind?: VectorTensor;
   /** Null: there is one residual stream. */
   readonly altUp: AltUpTensors | null;
+  /** What makes one of streams that layers mix. Left out: they do not. */
+  readonly hyperEnd?: HyperTensors;
   /** Of the embeddings; null: they go in as they are. */
   readonly embeddingNorm: NormTensors | null;
   /** Null: tokens give layers nothing but their embedding. */

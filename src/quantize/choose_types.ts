@@ -75,7 +75,10 @@ function isMatrix({ dims }: TensorShape): boolean {
   return dims.slice(1).some((dimension) => dimension > 1);
 }
 
-/** Small tensors that decide much: norms, routers, positions, convolutions, predictors. */
+/**
+ * Small tensors that decide much: norms, routers, positions, convolutions, predictors, what mixes
+ * streams; and tables of whole numbers.
+ */
 function isKeptAsItIs(name: string): boolean {
   return !name.endsWith("weight") || name.endsWith("_norm.weight") ||
     /(^|\.)(ffn_gate_inp|position_embd|token_types|ssm_conv1d|shortconv\.conv|attn_rel_b)\.weight$/
@@ -83,6 +86,7 @@ function isKeptAsItIs(name: string): boolean {
     /^blk\.\d+\.(fc[12]|ffn_fc[12]_exps|laurel_.*|time_mix_([wavg]\d|lerp_fused))\.weight$/.test(
       name,
     ) ||
+    /(_compressor_ape|\.hc_(attn|ffn)_fn|output_hc_fn|ffn_gate_tid2eid)\.weight$/.test(name) ||
     name.includes("altup_") ||
     name.includes("per_layer_model_proj");
 }

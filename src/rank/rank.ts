@@ -11,12 +11,14 @@ import { AltUp } from "./blocks/alt_up.ts";
 import { AttentionBlock } from "./blocks/attention_block.ts";
 import { ConvolutionBlock, convolves } from "./blocks/convolution_block.ts";
 import { FeedForwardBlock } from "./blocks/feed_forward_block.ts";
+import { bindHyper } from "./bound/bound_hyper.ts";
 import { hasInnerNorm } from "./bound/bound_blocks.ts";
 import { addressOf, bindNorm, type Norm } from "./bound/bound_norm.ts";
 import { addGivenParts } from "./blocks/given_parts.ts";
 import { bindLayer, type Layer } from "./bound/layer.ts";
 import { GuessBlock } from "./blocks/guess_block.ts";
 import { HEADS, NEURONS } from "./step/inner_norms.ts";
+import { HyperStreams } from "./blocks/hyper_streams.ts";
 import { KeptStreams } from "./blocks/kept_streams.ts";
 import { LayerInputs } from "./blocks/layer_inputs.ts";
 import { LayerTally, neuronsAsked } from "./step/layer_tally.ts";
@@ -67,6 +69,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #inputs: LayerInputs | null;
   /** Null where there is one residual stream. */
   readonly #altUp: AltUp | null;
+  /** Null where layers mix no streams. */
+  readonly #hyper: HyperStreams | null;
   readonly #kept: KeptStreams;
   readonly #vocabulary: Vocabulary;
   /** Both ends of a tower, instead; null: the model is none. */
@@ -112,7 +116,9 @@ export class Rank implements RankSteps<Layer> {
     this.#inputs = tokenRows &&
       new LayerInputs(state, { residual, control, plans, memories: all, rows: tokenRows });
     this.#altUp = this.plan.altUp && new AltUp(state, { residual, memories });
-    const { secondStream: second } = this.plan;
+    const { secondStream: second, hyperEnd } = this.plan;
+    this.#hyper = hyperEnd &&
+      new HyperStreams(state, { residual, memories, end: bindHyper(hyperEnd, memories[0]) });
     this.#kept = new KeptStreams(state, { residual, memory: memories[0], second });
     const rows = streaming?.embeddingRows ?? null;
     this.#vocabulary = new Vocabulary(state, { residual, control, rows });
@@ -186,6 +192,7 @@ export class Rank implements RankSteps<Layer> {
     if (!this.#residual.joinEmbedding(this.#embeddingNorm, this.#tokenKind)) return false;
     this.#inputs?.make();
     this.#kept.start();
+    this.#hyper?.start();
     return this.#altUp === null || this.#altUp.start();
   }
 
@@ -195,6 +202,7 @@ export class Rank implements RankSteps<Layer> {
     const layer = this.#layers[index];
     this.#state.carryTo(layer.arena);
     if (layer.altUp !== null) this.#altUp!.guess(layer.altUp);
+    if (layer.hyper !== null) this.#hyper!.enter(layer.hyper.attention);
     return layer;
   }
 
@@ -258,6 +266,11 @@ export class Rank implements RankSteps<Layer> {
 
   joinAttention(layer: Layer): boolean {
     const { altUp, attentionNorm, attentionPostNorm, innerNorm, attentionOutput } = layer;
+    if (layer.hyper !== null) {
+      if (!this.#hyper!.leave()) return false;
+      this.#hyper!.enter(layer.hyper.feedForward);
+      return true;
+    }
     if (altUp !== null) this.#altUp!.makeBypass(altUp, attentionNorm);
     const inner = innerNorm === 0 ? null : this.#innerHeads;
     if (!this.#residual.join(attentionPostNorm, inner, attentionOutput.limits)) return false;
@@ -267,6 +280,7 @@ export class Rank implements RankSteps<Layer> {
 
   joinFeedForward(layer: Layer): boolean {
     const { feedForward: block, feedForwardPostNorm: norm } = layer;
+    if (layer.hyper !== null) return this.#hyper!.leave();
     if (block?.kind !== "experts" || block.apart === null) {
       const inner = hasInnerNorm(block) ? this.#innerNeurons : null;
       const limits = block?.kind === "dense" ? block.down.limits : null;
@@ -288,6 +302,7 @@ export class Rank implements RankSteps<Layer> {
   }
 
   endStreams(): boolean {
+    this.#hyper?.end();
     return this.#altUp === null || this.#altUp.end();
   }
 

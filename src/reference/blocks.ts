@@ -46,6 +46,8 @@ export interface FeedForwardInputs {
   readonly gateCutoff?: number;
   /** Of the layer's xIELU. */
   readonly curve?: XieluCurve;
+  /** Of its tokens, where these say which experts they use. */
+  readonly ids?: readonly number[];
   /** Of the layer's SwiGLU. */
   readonly limits?: LayerConfig["limits"];
 }
@@ -149,7 +151,7 @@ export class ReferenceBlocks {
     const { experts } = this.#config;
     const reads = experts?.routerInput === "layerInput" ? layerInput : h;
     const router = show("router", this.project(reads, tensors.router));
-    return this.#mix({ h, residual, router }, tensors, limits);
+    return this.#mix({ h, residual, router }, tensors, limits, by.ids);
   }
 
   /** post(shared(norm(x))) + post(experts(norm(x))), chosen by a third norm of x over √d. */
@@ -218,17 +220,22 @@ export class ReferenceBlocks {
     { h, residual, router }: Record<"h" | "residual" | "router", Float64Array>,
     tensors: ExpertTensors,
     limits?: LayerConfig["limits"],
+    ids?: readonly number[],
   ): Float64Array {
     const { embeddingLength: width, experts } = this.#config;
     check(experts !== null, "a dense model has no experts");
     const choiceBias = tensors.choiceBias && this.#weights.vector(tensors.choiceBias);
     const scales = tensors.scales && this.#weights.vector(tensors.scales);
     const downBiases = tensors.downBiases && this.#weights.vector(tensors.downBiases);
+    const table = tensors.expertsOfTokens && this.#weights.vector(tensors.expertsOfTokens);
+    const { usedCount } = experts;
+    const listed = (t: number) =>
+      table && Array.from(table.subarray(ids![t] * usedCount, (ids![t] + 1) * usedCount));
     const out = new Float64Array(h.length);
     for (let t = 0; t < h.length / width; t++) {
       const token = h.subarray(t * width, (t + 1) * width);
       const logits = router.subarray(t * experts.count, (t + 1) * experts.count);
-      const shares = chooseExperts(logits, choiceBias, experts)
+      const shares = chooseExperts(logits, choiceBias, { ...experts, listed: listed(t) })
         .flatMap(({ expert, weight }) => [{
           dense: tensors.experts[expert],
           weight: weight * (scales?.[expert] ?? 1),

@@ -32,8 +32,9 @@ import { finchLayer } from "./finch_layer.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
 import { endPass, startKept, sumOf } from "./kept_streams.ts";
+import { hyperWalk } from "./hyper_walk.ts";
 import { keyDeltaLayer } from "./key_delta_layer.ts";
-import { shiftRows, sigmoid } from "./keyed_scan.ts";
+import { gateNeurons, mixWithBefore } from "./neuron_rows.ts";
 import { chosenKeys, indexedKeys } from "./indexer.ts";
 import { append, type LayerCache } from "./layer_cache.ts";
 import { latentHeads, type OwnHeads, ownShape, queryInput } from "./latent_heads.ts";
@@ -152,6 +153,12 @@ export class ReferenceModel {
     const { outputNorm } = this.#tensors;
     const x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
     this.#show("embedding", x);
+    if (this.config.hyper !== undefined) {
+      const show = (name: string, data: Float64Array) => this.#show(name, data);
+      const of = { ...this.#parts, ...place, tensors: this.#tensors, caches: this.#caches };
+      const merged = hyperWalk(x, { ...of, ids, show });
+      return this.#show("norm", this.#blocks.norm(merged, outputNorm));
+    }
     const inputs = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
     let kept = startKept(x, this.#tensors, this.#parts);
     let streams = startStreams(sumOf(kept, x), this.#tensors, this.#parts);
@@ -194,12 +201,16 @@ export class ReferenceModel {
     const reads = hasParallelBlocks
       ? tensors.feedForwardNorm === null ? attends : blocks.norm(x, tensors.feedForwardNorm)
       : blocks.norm(y, tensors.feedForwardNorm);
-    const h = show("feed-forward norm", this.#shift(reads, index, place));
+    const around = { ...this.#parts, tensors, cache: this.#caches[index] };
+    const h = show(
+      "feed-forward norm",
+      mixWithBefore(reads, place.fromPosition * this.config.embeddingLength, around),
+    );
     const residual = hasParallelBlocks ? x : y;
     const { gateCutoff, curve, limits } = this.config.layers[index];
     const threshold = this.#thresholds[index];
     const inputs = { h, layerInput: x, residual, threshold, gateCutoff, curve, limits };
-    const given = this.#gate(blocks.feedForward(inputs, tensors.feedForward, show), index);
+    const given = gateNeurons(blocks.feedForward(inputs, tensors.feedForward, show), around);
     const neurons = this.#scale(given, tensors.feedForwardGains ?? tensors.feedForwardScale);
     const fed = blocks.join(y, neurons, tensors.feedForwardPostNorm);
     const { endScale = 1 } = this.config.layers[index];
@@ -249,26 +260,6 @@ export class ReferenceModel {
       out = made.out;
     }
     return this.#show(`layer ${index} states`, out.subarray(out.length - h.length));
-  }
-
-  /** What neurons give, times sigmoid(matrix · shifted row), where it is gated. */
-  #gate(neurons: Float64Array, index: number): Float64Array {
-    const { neuronGate } = this.#tensors.layers[index];
-    if (neuronGate === undefined) return neurons;
-    const rows = shiftRows(this.#caches[index].fed, this.#weights.vector(neuronGate.shift));
-    const own = rows.subarray(rows.length - neurons.length);
-    const gate = this.#blocks.project(own, neuronGate.matrix);
-    return neurons.map((value, i) => value * sigmoid(gate[i]));
-  }
-
-  /** What neurons read, mixed with what they read before it, where they do. */
-  #shift(h: Float64Array, index: number, { fromPosition }: Place): Float64Array {
-    const { feedForwardShift } = this.#tensors.layers[index];
-    if (feedForwardShift === undefined) return h;
-    const cache = this.#caches[index];
-    cache.fed = append(cache.fed, fromPosition * this.config.embeddingLength, h);
-    const rows = shiftRows(cache.fed, this.#weights.vector(feedForwardShift));
-    return rows.subarray(rows.length - h.length);
   }
 
   /**

@@ -15,13 +15,15 @@ const WEIGHT_SUM_MIN = 2 ** -14;
 /**
  * The experts of one token, the likeliest first; among equals the one that comes first.
  *
+ * config.listed: those that the token itself says, instead.
+ *
  * @param logits     router's, [expert count]
  * @param choiceBias added to the probabilities for the choice only, [expert count], or null
  */
 export function chooseExperts(
   logits: Numbers,
   choiceBias: Numbers | null,
-  config: ExpertsConfig,
+  config: ExpertsConfig & { readonly listed?: readonly number[] },
 ): ExpertShare[] {
   const probabilities = gate(logits, config.gating);
   const scores = Array.from(probabilities, (each, expert) => each + (choiceBias?.[expert] ?? 0));
@@ -31,7 +33,7 @@ export function chooseExperts(
     rank: isOpen(expert) ? score : -Infinity,
   }));
   order.sort((a, b) => b.rank - a.rank || a.expert - b.expert);
-  const chosen = order.slice(0, config.usedCount).map(({ expert }) => expert);
+  const chosen = config.listed ?? order.slice(0, config.usedCount).map(({ expert }) => expert);
 
   let weights: Float64Array = Float64Array.from(chosen, (expert) => probabilities[expert]);
   if (config.gating === "softmaxOfChosen") weights = softmax(weights);
@@ -62,9 +64,16 @@ function gate(logits: Numbers, gating: ExpertsConfig["gating"]): Float64Array {
       return softmax(logits);
     case "sigmoid":
       return Float64Array.from(logits, sigmoid);
+    case "rootSoftplus":
+      return Float64Array.from(logits, (x) => Math.sqrt(softplus(x)));
     case "softmaxOfChosen":
       return Float64Array.from(logits);
   }
+}
+
+/** ln(1 + exp(x)). */
+function softplus(x: number): number {
+  return Math.max(0, x) + Math.log1p(Math.exp(-Math.abs(x)));
 }
 
 /** 1 / (1 + exp(−x)). */

@@ -61,8 +61,8 @@ export function guards(settings: AppSettings): MiddlewareHandler<ServerEnv> {
 }
 
 /**
- * Windows of programs on this machine (Electron's and Tauri's, an editor's): no site's page can have
- * such an origin, and what is installed could ask without a browser as well.
+ * Windows of programs on this machine (Electron's and Tauri's, an editor's): no site's page can
+ * have such an origin, and what is installed could ask without a browser as well.
  */
 const OF_PROGRAMS = /^(?:app|tauri|vscode-webview|vscode-file):\/\//;
 

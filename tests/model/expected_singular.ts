@@ -68,6 +68,23 @@ export const EXPECTED_SINGULAR: Readonly<Record<keyof typeof SINGULAR_FAMILIES, 
     blockCount: 4,
     ropes: [["norm", 32, 10000, 1]],
   },
+  "deepseek4": {
+    ...experts({
+      ...{ gating: "rootSoftplus", sharedFeedForwardLength: 32, weightScale: 1.5 },
+      ...{ normalizesWeights: true, listedLayers: 1 },
+    }),
+    ...{ blockCount: 4, headCountKv: 1, headDim: 32, attentionScale: 1 / Math.sqrt(32) },
+    compression: {
+      ...{ queryLength: 48, turnedDim: 16, groupCount: 2, groupLength: 24 },
+      indexer: { headCount: 8, headDim: 64, keyCount: 4 },
+    },
+    hyper: { streamCount: 4, rounds: 5, epsilon: Math.fround(1e-6) },
+    ropes: [
+      ...[["norm", 16, 10000, 1], ["norm", 16, 10000, 1]] as const,
+      ...[["norm", 16, 40000, 8], ["norm", 16, 40000, 8]] as const,
+    ],
+    layers: "8:0<0.31,0.31 8:2<0.47,0.47 8:2 8:2<0.73,0.73",
+  },
   "talkie": TALKIE,
   "talkie-scaled": TALKIE,
 };

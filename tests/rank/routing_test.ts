@@ -56,6 +56,22 @@ Deno.test("Routing.route() weighs by softmax over all, over the chosen, or by si
   ]);
 });
 
+Deno.test("Routing.route() takes the experts that a table has for a token, and weighs them", () => {
+  const config = { ...CONFIG, gating: "rootSoftplus", normalizesWeights: true } as const;
+  const routes = { rows: new Uint32Array(4), weights: new Float32Array(4) };
+  const expertsOfTokens = Float32Array.of(0, 1, 3, 0, 2, 1);
+  // The second row is no token's: it chooses.
+  const routing = new Routing(config, 2, Int32Array.of(1, -1));
+  const logits = Float32Array.of(1, 3, 2, -30, 1, 3, 2, -30);
+  routing.route(logits, 2, { ...PLAIN, expertsOfTokens }, routes);
+  assertEquals([...routing.starts], [0, 1, 2, 3, 4]);
+  assertEquals([...routes.rows], [0, 1, 1, 0]);
+  const root = (x: number) => Math.sqrt(Math.log1p(Math.exp(x)));
+  const listed = root(1) + root(-30), chosen = root(3) + root(2);
+  const expected = [root(1) / listed, root(3) / chosen, root(2) / chosen, root(-30) / listed];
+  expected.forEach((weight, i) => assertAlmostEquals(routes.weights[i], weight, 1e-6));
+});
+
 Deno.test("Routing.route() adds the bias for the choice only", () => {
   const { experts, weights } = route([[1, 3, 2, 0]], { gating: "sigmoid" }, [0, 0, 0, 9]);
   assertEquals(experts, [[1, 3]]);

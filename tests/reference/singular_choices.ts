@@ -6,10 +6,12 @@ import type {
   ModelDescription,
 } from "../../src/model/mod.ts";
 import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
+import { COMPRESSED_CHOICES, COMPRESSED_MISTAKES } from "./compressed_choices.ts";
 import { mapLayers, mapMixtures, withConfig, withExperts } from "./changed_description.ts";
 
 /** Beside those of other families. */
 export const SINGULAR_MISTAKES = {
+  ...COMPRESSED_MISTAKES,
   "all keys": (d: ModelDescription) =>
     withConfig(d, ({ layers }) => ({
       layers: layers.map((layer) => ({ ...layer, choosesKeys: undefined })),
@@ -136,6 +138,7 @@ export const SINGULAR_CHOICES = {
     ...["no bias of the choice", "no shared expert", "context not stretched"] as const,
   ],
   "glm-dsa": ["softmax", "pairs half a head apart"],
+  "deepseek4": COMPRESSED_CHOICES,
   "deepseek32-chosen": [
     ...["all keys", "one key less", "an indexer's pairs otherwise"] as const,
     ...["an indexer's keys hardly normalised", "an indexer's heads count alike"] as const,

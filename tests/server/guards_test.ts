@@ -43,7 +43,7 @@ Deno.test("guards() refuse other sites' pages, and answer those that are allowed
   assertEquals([read.status, read.headers.get("access-control-allow-origin")], [200, null]);
 });
 
-Deno.test("guards() let programs with windows of their own in, whose origins no site has", async () => {
+Deno.test("guards() let in programs with windows of their own, whose origins no site has", async () => {
   const { app } = testApp();
   for (const origin of ["app://obsidian.md", "tauri://localhost", "vscode-webview://0a1b2c"]) {
     const { status, headers } = await post(app, CHAT, hello, { headers: { origin } });

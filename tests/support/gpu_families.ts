@@ -10,6 +10,7 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "gemma3n": "a width of 10 is no multiple of 4",
   "deepseek32-chosen": "keys that an indexer chooses are the threads'",
   "glm-dsa-chosen": "keys that an indexer chooses are the threads'",
+  "deepseek4": "keys that are compressed are the threads'",
   "rwkv7": "states that decay key by key are the threads'",
   "arwkv7": "states that decay key by key are the threads'",
   "rwkv6": "states that decay key by key are the threads'",

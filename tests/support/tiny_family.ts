@@ -117,6 +117,20 @@ export interface TinyFamily {
     /** One tensor makes keys and values, as until 2025. */
     readonly isOld?: boolean;
   };
+  /**
+   * Keys are compressed, of so many tokens by layer (0: none are); the first so many layers list
+   * the experts of tokens.
+   */
+  readonly compression?: {
+    readonly ratios: readonly number[];
+    /** Of what queries are made of. */
+    readonly query: number;
+    readonly groups: number;
+    readonly groupLength: number;
+    readonly indexer: Readonly<Record<"heads" | "headDim" | "keys", number>>;
+    readonly rounds: number;
+    readonly listed: number;
+  };
   /** Layers have matrices for images, which are like those of texts. */
   readonly hasImageMatrices?: boolean;
   /** Layers behind the leading ones choose blocks of keys, by so many heads. */

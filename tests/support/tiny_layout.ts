@@ -4,7 +4,6 @@ import type { PlannedTensor, TensorRole } from "../../src/synth/layout.ts";
 import { fileTypeOf, type SynthQuant, synthTypes } from "../../src/synth/synth_types.ts";
 import type { TinyFamily } from "./tiny_family.ts";
 import {
-  APART_NORMS,
   hasKeys,
   hasValues,
   layeredKeys,
@@ -15,9 +14,19 @@ import {
 } from "./tiny_layered.ts";
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
 import { latentKeys, planLatent, planUnused } from "./tiny_latent_layout.ts";
+import { compressionKeys, planCompressed, planHyperEnd } from "./tiny_compressed_layout.ts";
+import { planExperts } from "./tiny_experts_layout.ts";
 import { planTextHead } from "./tiny_text_head.ts";
 import { planTimeMix, timeMixKeys } from "./tiny_time_mix.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
+
+/** A tensor of floats, or of whole numbers. */
+export type TinyTensor = PlannedTensor | {
+  readonly name: string;
+  readonly role: "table";
+  readonly type: "I32";
+  readonly dims: readonly number[];
+};
 
 /** Everything that decides which tensors a tiny model has and how large they are. */
 export interface TinyShape {
@@ -64,6 +73,7 @@ export function tinyMetadata(
     [`attention.${epsilonKey}`]: f32(shape.epsilon),
     "rope.dimension_count": u32(family.rotatedDims ?? shape.headDim),
     ...family.latent && latentKeys(family.latent, shape),
+    ...family.compression && compressionKeys(family.compression),
     "rope.freq_base": f32(shape.ropeBase),
     "vocab_size": u32(shape.vocabSize),
     ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
@@ -106,13 +116,15 @@ export function tinyTensors(
   shape: TinyShape,
   family: TinyFamily,
   quant: SynthQuant,
-): PlannedTensor[] {
-  const tensors = floatTensors(shape, family);
-  const chosen = synthTypes(tensors, quant);
-  return tensors.map((tensor) => ({ ...tensor, type: chosen.get(tensor.name) ?? "F32" }));
+): TinyTensor[] {
+  const tensors = allTensors(shape, family);
+  const chosen = synthTypes(tensors.filter((each) => each.role !== "table"), quant);
+  return tensors.map((tensor) =>
+    tensor.role === "table" ? tensor : { ...tensor, type: chosen.get(tensor.name) ?? "F32" }
+  );
 }
 
-function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
+function allTensors(shape: TinyShape, family: TinyFamily): TinyTensor[] {
   const { embeddingLength: width, vocabSize } = shape;
   const plan = new TensorPlan(family);
   plan.matrix("token_embd", [width, vocabSize], "embedding");
@@ -146,6 +158,7 @@ function floatTensors(shape: TinyShape, family: TinyFamily): PlannedTensor[] {
   plan.prefix = "";
   if (family.secondStream) plan.factors("hrm.z_l_init", width);
   if (!family.sumNorms) plan.norm(family.outputNorm ?? "output_norm", width);
+  if (family.compression) planHyperEnd(plan, width);
   planTextHead(plan, width, family);
   if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");
   if (family.outputBias) plan.bias("output", vocabSize);
@@ -170,7 +183,7 @@ function hasNeurons({ stateSpace }: TinyFamily, kind: TinyStateSpace["layers"][n
 
 /** Collects tensors of a model or a layer. */
 export class TensorPlan {
-  readonly tensors: PlannedTensor[] = [];
+  readonly tensors: TinyTensor[] = [];
   /** What names begin with. */
   prefix = "";
   readonly #family: TinyFamily;
@@ -213,6 +226,11 @@ export class TensorPlan {
   /** So are biases by distance. */
   scoreBiases(headCount: number, buckets: number): void {
     this.#add("attn_rel_b.weight", [headCount, buckets], "norm");
+  }
+
+  /** Of whole numbers, by its whole name. */
+  table(name: string, ...dims: readonly number[]): void {
+    this.tensors.push({ name: this.prefix + name, role: "table", type: "I32", dims });
   }
 
   /** By its whole name; about 1. */
@@ -258,6 +276,7 @@ function planAttention(
   const lacksNorm = family.lacksFirstNorm && block === 0;
   if (family.preNorms !== false && !lacksNorm) plan.norm("attn_norm", width);
   planUnused(plan, shape, family, block);
+  if (family.compression) return planCompressed(plan, shape, family.compression, block);
   if (family.latent) return planLatent(plan, shape, family.latent, block);
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + keys + headCountKv * valueDim]);
   else {
@@ -319,7 +338,8 @@ function planFeedForward(
   const { leading = 0, period = 1, layers = [block] } = family.experts ?? {};
   const isMixture = block >= leading && (block + 1) % period === 0 && layers.includes(block);
   if (family.experts && isMixture) {
-    planExperts(plan, width, { ...family.experts, rank });
+    const listedRows = block < (family.compression?.listed ?? 0) ? shape.vocabSize : 0;
+    planExperts(plan, width, { ...family.experts, rank, listedRows });
   } else {
     if (family.innerNorms) plan.norm("ffn_sub_norm", neurons);
     if (!family.neurons) plan.matrix("ffn_gate", [width, neurons], "gate");
@@ -335,65 +355,4 @@ function planFeedForward(
   if (family.sumNorms) plan.norm("layer_output_norm", width);
   else if (family.postNormNames) plan.wholeNorm(family.postNormNames[1], width);
   else if (family.postNorms) plan.norm("post_ffw_norm", width);
-}
-
-function planExperts(
-  plan: TensorPlan,
-  width: number,
-  by: NonNullable<TinyFamily["experts"]> & { rank: number },
-): void {
-  const { count, length, hasChoiceBias, choiceBias, hasBiases, isOld, isFused, rank } = by;
-  const each = (name: string, dims: readonly number[], role?: TensorRole) => {
-    if (!isOld) return plan.matrix(`${name}_exps`, [...dims, count], role);
-    for (let expert = 0; expert < count; expert++) plan.matrix(`${name}.${expert}`, dims, role);
-  };
-  plan.matrix("ffn_gate_inp", [width, count], "gate");
-  if (by.isApart) {
-    plan.factors("ffn_gate_inp.scale", width);
-    plan.factors("ffn_down_exps.scale", count);
-    for (const name of APART_NORMS) plan.factors(`${name}.weight`, width);
-  }
-  if (hasChoiceBias) plan.vector(choiceBias ?? "exp_probs_b.bias", count);
-  if (isFused) plan.matrix("ffn_gate_up_exps", [width, 2 * length, count]);
-  else {
-    if (!by.isUngated) each("ffn_gate", [width, length], "gate");
-    each("ffn_up", [width, length]);
-  }
-  each("ffn_down", [length, width], "residual");
-  if (by.hasInputNorm) plan.norm("ffn_norm_exps", width);
-  if (by.companions) {
-    const { groupSize, length: neurons } = by.companions;
-    plan.matrix("ffn_gate_chexps", [width, neurons, count / groupSize], "gate");
-    plan.matrix("ffn_up_chexps", [width, neurons, count / groupSize]);
-    plan.matrix("ffn_down_chexps", [neurons, width, count / groupSize], "residual");
-  }
-  if (hasBiases) {
-    plan.bias("ffn_gate_inp", count);
-    plan.bias("ffn_gate_exps", length, count);
-    plan.bias("ffn_up_exps", length, count);
-    plan.bias("ffn_down_exps", width, count);
-  }
-  if (rank > 0) {
-    plan.matrix("ffn_fc1_exps", [width, rank, count]);
-    plan.matrix("ffn_fc2_exps", [rank, length, count]);
-  }
-  planShared(plan, width, by);
-}
-
-function planShared(
-  plan: TensorPlan,
-  width: number,
-  { shared, isPlain, isDense, isApart, isFused, isUngated }: NonNullable<TinyFamily["experts"]>,
-): void {
-  if (!shared) return;
-  const suffix = isDense || isApart ? "" : "_shexp";
-  if (isApart) {
-    plan.matrix("ffn_gate", [width, shared], "gate");
-    plan.matrix("ffn_up", [width, shared]);
-    return plan.matrix("ffn_down", [shared, width], "residual");
-  }
-  if (!isPlain) plan.matrix("ffn_gate_inp_shexp", [width], "gate");
-  if (!isFused && !isUngated) plan.matrix(`ffn_gate${suffix}`, [width, shared], "gate");
-  plan.matrix(`ffn_up${suffix}`, [width, isFused ? 2 * shared : shared]);
-  plan.matrix(`ffn_down${suffix}`, [shared, width], "residual");
 }

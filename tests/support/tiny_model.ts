@@ -20,9 +20,10 @@ import { makeFloats, Rng } from "./rng.ts";
 import { ENCODER_FAMILIES, type TinyEncoderName } from "./tiny_encoder_families.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
 import type { TinyFamily } from "./tiny_family.ts";
+import { listedExperts } from "./tiny_compressed_layout.ts";
 import { keepConstant, predictorWeights } from "./tiny_predictor.ts";
 import { sizeOfStreams } from "./tiny_layered.ts";
-import { tinyMetadata, type TinyShape, tinyTensors } from "./tiny_layout.ts";
+import { tinyMetadata, type TinyShape, type TinyTensor, tinyTensors } from "./tiny_layout.ts";
 
 /** Families of all kinds: those that predict tokens, and encoders. */
 export type TinyModelName = TinyFamilyName | TinyEncoderName;
@@ -76,7 +77,7 @@ export const TINY_SHAPE: Omit<TinyShape, "headDim" | "predictor"> = {
 export const TINY_PROMPT: readonly number[] = randomIds(48);
 
 /** A tensor whose bytes are made up. */
-type FilledTensor = PlannedTensor & { readonly pieces: () => Uint8Array[] };
+type FilledTensor = TinyTensor & { readonly pieces: () => Uint8Array[] };
 
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffer> {
@@ -88,6 +89,11 @@ export function tinyModel(options: TinyModelOptions = {}): Uint8Array<ArrayBuffe
   const rng = new Rng(options.seed ?? 1);
   const predicting = shape.predictor && predictorWeights(shape, family, options.seed ?? 1);
   const tensors = tinyTensors(shape, family, type).map((planned): FilledTensor => {
+    if (planned.role === "table") {
+      const [used, tokens] = planned.dims, { count } = family.experts!;
+      const bytes = listedExperts(rng, { tokens, used, count });
+      return { ...planned, pieces: () => [bytes] };
+    }
     const tensor = { ...planned, type: options.typeOf?.(planned.name) ?? planned.type };
     const random = () => randomWeights(tensor, { shape, family, rng });
     if (isRandomType(tensor.type)) {

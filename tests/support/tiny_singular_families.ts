@@ -2,7 +2,7 @@
  * More of what tests make tiny models of, said as in tiny_families.ts, which has them all: families
  * whose layers are put together as no others' are.
  */
-import { bool, f32, text, u32 } from "../../src/gguf/mod.ts";
+import { bool, f32, list, text, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
 import { LEADING, LEADING_KEYS } from "./tiny_family_parts.ts";
 
@@ -35,6 +35,13 @@ const DEEPSEEK32_KEYS = {
   "rope.scaling.original_context_length": u32(32),
   "rope.scaling.yarn_log_multiplier": f32(0.1),
 };
+
+/** Keys of one, 4 and 128 tokens, 4 of those of 4 being chosen; the first layer lists experts. */
+const COMPRESSED = {
+  ratios: [0, 4, 128, 4],
+  ...{ query: 48, groups: 2, groupLength: 24, rounds: 5, listed: 1 },
+  indexer: { heads: 8, headDim: 64, keys: 4 },
+} as const;
 
 /** Families, and after a dash forms of them. */
 export const SINGULAR_FAMILIES = {
@@ -140,6 +147,23 @@ export const SINGULAR_FAMILIES = {
       "block_count": u32(3),
       "nextn_predict_layers": u32(1),
       "expert_weights_norm": bool(true),
+    },
+  },
+  "deepseek4": {
+    ...{ blockCount: 4, headCountKv: 1, headDim: 32, rotatedDims: 16 },
+    compression: COMPRESSED,
+    experts: { ...LEADING, leading: 0, shared: 32, hasChoiceBias: true },
+    keys: {
+      "attention.sliding_window": u32(8),
+      "expert_feed_forward_length": u32(32),
+      "expert_shared_count": u32(1),
+      "expert_weights_scale": f32(1.5),
+      "expert_weights_norm": bool(true),
+      "expert_gating_func": u32(4),
+      "swiglu_clamp_exp": list(Float32Array.of(0.5, 0.7, 0, 1)),
+      "rope.scaling.type": text("yarn"),
+      "rope.scaling.factor": f32(8),
+      "rope.scaling.original_context_length": u32(32),
     },
   },
   "glm-dsa-chosen": {

@@ -26,6 +26,7 @@ import { deepseek } from "./deepseek.ts";
 import { deepseek2 } from "./deepseek2.ts";
 import { deepseek2Ocr } from "./deepseek2_ocr.ts";
 import { deepseek32 } from "./deepseek32.ts";
+import { deepseek4 } from "./deepseek4.ts";
 import { dots1 } from "./dots1.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
@@ -162,6 +163,7 @@ export const FAMILIES: readonly Family[] = [
   deepseek2,
   deepseek2Ocr,
   deepseek32,
+  deepseek4,
   dots1,
   ernie45,
   ernie45Moe,

@@ -93,7 +93,7 @@ export function dequantize(type: string, bytes: Uint8Array): Float32Array<ArrayB
  * @throws {UnsupportedModelError} when the engine does not compute with that type.
  */
 export function dequantizeInto(type: string, bytes: Uint8Array, out: Float32Array): void {
-  const decode = DECODERS.get(type);
+  const decode = DECODERS.get(type) ?? (type === "I32" ? decodeI32 : undefined);
   const dtype = dtypeByName(type);
   if (!decode || !dtype) {
     throw new UnsupportedModelError(
@@ -112,6 +112,11 @@ function decodeF32(bytes: DataView, out: Float32Array): void {
 
 function decodeF16(bytes: DataView, out: Float32Array): void {
   for (let i = 0; i < out.length; i++) out[i] = bytes.getFloat16(2 * i, true);
+}
+
+/** Whole numbers of tables, which are no weights: f32 holds those up to 2^24. */
+function decodeI32(bytes: DataView, out: Float32Array): void {
+  for (let i = 0; i < out.length; i++) out[i] = bytes.getInt32(4 * i, true);
 }
 
 /** The upper half of an f32. */

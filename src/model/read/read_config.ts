@@ -6,6 +6,8 @@ import { UnsupportedModelError } from "../../base/errors.ts";
 import type { GgufFile } from "../../gguf/mod.ts";
 import type { Family, ScaleShape } from "../family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
+import { readCompression } from "./read_compression.ts";
+import { readNorm } from "./read_norm.ts";
 import { readPredictorThreshold } from "../powerinfer.ts";
 import { readAltUp } from "./read_alt_up.ts";
 import { withGateCutoffs } from "./read_gate_cutoffs.ts";
@@ -32,13 +34,7 @@ import { readScoreBiases } from "./read_score_biases.ts";
 import { rescaledLayers } from "./read_time_mix.ts";
 import { limitedLayers } from "./read_swiglu_limits.ts";
 import { curvedLayers } from "./read_xielu.ts";
-import type {
-  ExpertsConfig,
-  FeedForwardConfig,
-  LayerConfig,
-  ModelConfig,
-  NormConfig,
-} from "../types.ts";
+import type { ExpertsConfig, FeedForwardConfig, LayerConfig, ModelConfig } from "../types.ts";
 
 /** More blocks than any model has; keeps a corrupt count from becoming a million names. */
 const BLOCK_COUNT_MAX = 1024;
@@ -103,16 +99,16 @@ export function readConfig(
     ...heads,
     ...{ vocabSize, contextLength },
     norm: readNorm(keys, family),
-    ropes,
+    ...{ ropes, experts },
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
     ...guess && { guess, blockCount: walked, layers: withGuessingLayer(own) },
     ...readChoice(keys, family, { ...heads, usedContext, layers: own, blockCount: walked }),
     ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
     ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
+    ...family.compressesKeys && readCompression(keys, { ...heads, layers: own, ropes, experts }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
-    experts,
     hasParallelBlocks: areParallel(file, keys, family),
     gatesAttention: family.attentionGates !== "none",
     normalizesTurnedHeads: family.normalizesTurnedHeads,
@@ -274,14 +270,21 @@ function readBlocks(
   family: Family,
   { guesses = false }: ReadOptions,
 ) {
-  const walked = readBlockCount(file, keys);
+  const walked = readBlockCount(file, keys, family);
   const guess = guesses ? readGuess(file, family, walked) : null;
   return { walked, guess, ownCount: walked + (guess === null ? 0 : 1) };
 }
 
-function readBlockCount(file: GgufFile, keys: Hyperparameters): number {
+function readBlockCount(
+  file: GgufFile,
+  keys: Hyperparameters,
+  { compressesKeys }: Family,
+): number {
   const blockCount = readAllBlockCount(file, keys);
-  return blockCount - keys.integer(GUESSING_BLOCKS, { min: 0, max: blockCount - 1, absent: 0 });
+  const count = keys.integer(GUESSING_BLOCKS, { min: 0, max: blockCount - 1, absent: 0 });
+  // Some files say how many there were, and have none of them.
+  const first = `blk.${blockCount - count}.nextn.eh_proj.weight`;
+  return compressesKeys && !file.tensors.has(first) ? blockCount : blockCount - count;
 }
 
 function readHeads(
@@ -339,20 +342,6 @@ function readVocabSize(file: GgufFile, keys: Hyperparameters): number {
     );
   }
   return vocabSize;
-}
-
-function readNorm(keys: Hyperparameters, { norm, postNormEpsilon }: Family): NormConfig {
-  const post = postNormEpsilon === null ? {} : { postEpsilon: postNormEpsilon };
-  const [ofRms, ofLayer] = ["attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon"];
-  if (norm === "rmsOfEither") {
-    return {
-      kind: "rms",
-      epsilon: keys.float(keys.has(ofRms) ? ofRms : ofLayer, { min: 0 }),
-      ...post,
-    };
-  }
-  const kind = norm === "said" ? keys.has(ofRms) ? "rms" : "layer" : norm;
-  return { kind, epsilon: keys.float(kind === "rms" ? ofRms : ofLayer, { min: 0 }), ...post };
 }
 
 /** Most files name a divisor of the logits; everything else multiplies. 0 means "not said". */

@@ -17,6 +17,7 @@ const GATINGS: ReadonlyMap<number, ExpertsConfig["gating"]> = new Map([
   [1, "softmax"],
   [2, "sigmoid"],
   [3, "softmaxOfChosen"],
+  [4, "rootSoftplus"],
 ]);
 
 /**

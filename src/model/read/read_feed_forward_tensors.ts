@@ -101,12 +101,21 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
   const ups = expertMatrices(reader, "ffn_up", inner);
   const downs = expertMatrices(reader, "ffn_down", { rows: width, columns: neurons, count });
   const predictors = expertPredictors(reader, experts);
+  const isListed = reader.index < (experts.listedLayers ?? 0);
+  const first = firstMixture(config) + (experts.listedLayers ?? 0);
   const choiceBias = ["exp_probs_b.bias", "exp_probs_b"]
-    .find((name) => checker.has(`blk.${firstMixture(config)}.${name}`));
+    .find((name) => !isListed && checker.has(`blk.${first}.${name}`));
   return {
     kind: "experts",
     router: readMatrix(reader, "ffn_gate_inp", { rows: count, columns: width }),
     choiceBias: choiceBias === undefined ? null : checker.vector(at + choiceBias, count),
+    ...isListed && {
+      expertsOfTokens: checker.table(
+        `${at}ffn_gate_tid2eid.weight`,
+        experts.usedCount,
+        config.vocabSize,
+      ),
+    },
     experts: ups.map((up, index) => ({
       kind: "dense",
       gate: gates && gates[index],

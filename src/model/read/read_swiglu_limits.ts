@@ -12,7 +12,7 @@ const LEAST = 0.3;
  */
 export function limitedLayers(
   keys: Hyperparameters,
-  { swigluLimits: kind }: Family,
+  { swigluLimits: kind, compressesKeys }: Family,
   layers: readonly LayerConfig[],
 ): readonly LayerConfig[] {
   if (kind === null) return layers;
@@ -22,7 +22,9 @@ export function limitedLayers(
       // A gate that is cut off at l gives silu(l) at most, and all below l is as it was.
       return { gate: kind === "gates" ? limit / (1 + Math.exp(-limit)) : limit, up: limit };
     });
-  const experts = read("swiglu_clamp_exp"), others = read("swiglu_clamp_shexp");
+  const experts = read("swiglu_clamp_exp");
+  const isForAll = compressesKeys && !keys.has("swiglu_clamp_shexp");
+  const others = isForAll ? experts : read("swiglu_clamp_shexp");
   return layers.map((layer, i) =>
     experts[i] === null && others[i] === null
       ? layer

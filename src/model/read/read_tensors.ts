@@ -11,6 +11,8 @@ import { altUpTensors, layerAltUpTensors } from "./read_alt_up.ts";
 import { blockIndexerTensors } from "./read_block_indexer.ts";
 import { readAllBlockCount } from "./read_config.ts";
 import { convolutionTensors } from "./read_convolution.ts";
+import { compressedTensors } from "./read_compressed_tensors.ts";
+import { hyperEnd, layerHyperTensors } from "./read_hyper.ts";
 import { configOf } from "../layer_config.ts";
 import { layerInputTensors, outputScale, tokenInputTensors } from "./read_layer_inputs.ts";
 import { guessTensors } from "./read_guess.ts";
@@ -66,6 +68,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
       tokenKind: firstKind(checker, columns),
     },
     altUp: altUpTensors(checker, config),
+    ...hyperEnd(checker, config),
     tokenInputs: tokenInputTensors(checker, config),
     ...config.keptStreams === 2 && {
       secondStream: checker.vector("hrm.z_l_init", columns),
@@ -136,7 +139,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
     ...attends === false
       ? NO_HEADS
       : taps === undefined
-      ? attentionTensors(reader)
+      ? config.compression ? compressedTensors(reader) : attentionTensors(reader)
       : convolutionTensors(reader, taps),
     ...hasStates ? stateTensors(reader) : { stateSpace: null },
     attentionPostNorm: norm(postNorm(reader, ATTENTION_POST_NORMS), family.hasPostNorms),
@@ -151,6 +154,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
     ),
     input: layerInputTensors(reader),
     altUp: layerAltUpTensors(reader),
+    ...layerHyperTensors(reader),
     outputScale: outputScale(reader),
     ...config.layers[reader.index]?.passEnd && {
       endNorm: readNorm(checker, family.outputNorm, reader),

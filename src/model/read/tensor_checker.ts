@@ -11,6 +11,9 @@ import type { MatrixTensor, VectorTensor } from "../types.ts";
 /** Types that a norm, bias or list of frequencies may have; a matrix may have any that is read. */
 export const VECTOR_TYPES: readonly string[] = ["F32", "F16", "BF16"];
 
+/** Types that a list of whole numbers may have. */
+const TABLE_TYPES: readonly string[] = ["I32"];
+
 /** A tensor of `rows` rows with what else is in it: fused rows, many experts. */
 export interface MatrixShape {
   readonly rows: number;
@@ -79,6 +82,12 @@ export class TensorChecker {
    */
   vector(name: string, length: number, count = 1): VectorTensor {
     const tensor = this.#check(name, [length, count], VECTOR_TYPES);
+    return { tensor, start: 0, length: length * count };
+  }
+
+  /** A whole tensor of whole numbers, [count, length]. */
+  table(name: string, length: number, count: number): VectorTensor {
+    const tensor = this.#check(name, [length, count], TABLE_TYPES);
     return { tensor, start: 0, length: length * count };
   }
 

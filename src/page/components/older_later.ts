@@ -1,7 +1,7 @@
 /**
  * A long chat opens at its end: its newest messages are shown at once, the older ones a few at a
- * time, so that no key or click waits for all of them. A message that has been laid out once, and is
- * far from the end, may rest: the browser then knows its height and draws it only where it is seen.
+ * time, so that no key or click waits for all of them. A message that has been laid out once, and
+ * is far from the end, may rest: the browser knows its height and draws it only where it is seen.
  */
 import { useEffect, useRef, useState } from "preact/hooks";
 
@@ -46,7 +46,7 @@ export function useOlderLater(chatId: string | undefined, count: number): Shown 
   const shown = shownAfter(chat.batches, chat.count, count);
   useEffect(() => {
     if (shown.isWhole) return;
-    let timer = 0;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const next = () => {
       chat.batches++;
       show({});

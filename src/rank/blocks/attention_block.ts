@@ -16,6 +16,7 @@ import { ALL_AHEAD } from "../../model/layer_config.ts";
 import { tableBlocks } from "../plan/kv_bytes.ts";
 import { HEADS, rootFactors, weigh } from "../step/inner_norms.ts";
 import { BlockChooser } from "./block_chooser.ts";
+import { CompressedHeads } from "./compressed_heads.ts";
 import { KeyChooser } from "./key_chooser.ts";
 import { LatentHeads } from "./latent_heads.ts";
 import type { HeadNorm } from "../bound/bound_norm.ts";
@@ -33,6 +34,8 @@ export class AttentionBlock {
   readonly #control: Control;
   readonly #tableBytes: number;
   readonly #latents: LatentHeads | null;
+  /** Null: keys are of single tokens, or the rank has no heads. */
+  readonly #compressed: CompressedHeads | null;
   /** Null: all keys are attended to. */
   readonly #chooser: KeyChooser | null;
   /** The same of blocks of keys. */
@@ -62,6 +65,8 @@ export class AttentionBlock {
       : null;
     this.#blockChooser = config.blockIndexer ? new BlockChooser(state, config.blockIndexer) : null;
     const { residual } = by;
+    const hasHeads = layers.some(({ heads }) => lengthOf(heads) > 0);
+    this.#compressed = config.compression && hasHeads ? new CompressedHeads(state, by) : null;
     this.#latents = config.latent &&
       new LatentHeads(state, { residual, chooser: this.#chooser }, config.latent);
     this.#attendingTokens = attendingTokens(config, state.plan.chunkTokens);
@@ -77,6 +82,7 @@ export class AttentionBlock {
   project(layer: Layer): void {
     if (layer.headCount === 0) return;
     if (layer.latent !== null) return this.#latents!.project(layer, layer.latent);
+    if (layer.compressed !== null) return this.#compressed!.project(layer, layer.compressed);
     const { query, key, value, attentionGate: gate } = layer;
     const { kernels, space, plan, config, n } = this.#state;
     const x = this.#residual.read(layer.attentionNorm, layer.projectionsReadQ8);
@@ -126,6 +132,7 @@ export class AttentionBlock {
     if (layer.rope !== null) this.#rotateHeads(layer.rope, key, kvHeadCount, headDim);
     if (second !== null) this.#rotateHeads(second, key, kvHeadCount, headDim);
     if (layer.choosesKeys && headCount > 0) this.#chooserOf(layer).rotate(layer);
+    if (layer.compressed !== null && headCount > 0) this.#compressed!.rotate(layer);
   }
 
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
@@ -134,14 +141,16 @@ export class AttentionBlock {
     const { headDim, valueDim, kvHeadCount: heads } = layer;
     if (heads === 0 || !layer.hasKeys) return;
     if (layer.choosesKeys) this.#chooserOf(layer).remember(layer);
+    if (layer.compressed !== null) this.#compressed!.remember(layer, layer.compressed);
     const width = heads * headDim;
     const isInteger = kvType === "i16";
     const storeKeys = isInteger ? kernels.store_keys_i16 : kernels.store_keys_f32;
     const storeValues = isInteger ? kernels.store_values_i16 : kernels.store_values_f32;
     let { key } = space;
-    // A latent is the end of its key.
-    const valueWidth = layer.latent === null ? heads * valueDim : width;
-    let value = layer.latent === null ? space.value : key + (headDim - valueDim) * 4;
+    // A latent is the end of its key; of compressed keys all of it is the value.
+    const hasValues = layer.latent === null && layer.compressed === null;
+    const valueWidth = hasValues ? heads * valueDim : width;
+    let value = hasValues ? space.value : key + (headDim - valueDim) * 4;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const n = segments[at + SEGMENT_ROWS], position = segments[at + SEGMENT_POSITION];
       const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
@@ -157,8 +166,9 @@ export class AttentionBlock {
    * the segment's rows see each other, within the layer's window, of each sequence by itself.
    */
   attend(layer: Layer): void {
-    const { headCount, headDim, valueDim, latent } = layer;
+    const { headCount, headDim, valueDim, latent, compressed } = layer;
     if (headCount === 0) return;
+    if (compressed?.keys) return this.#compressed!.attend(layer, compressed);
     const { kernels, space, plan, config, segments, segmentCount, fractions } = this.#state;
     const kernel = plan.kvType === "i16" ? kernels.attention_i16 : kernels.attention_f32;
     const width = headCount * headDim;
@@ -244,6 +254,9 @@ export class AttentionBlock {
 
   /** partial += Wo · attention, over this rank's heads. */
   merge(layer: Layer): void {
+    if (layer.headCount > 0 && layer.compressed !== null) {
+      return this.#compressed!.merge(layer, layer.compressed);
+    }
     if (layer.headCount > 0 && layer.latent !== null) this.#latents!.makeValues(layer.latent);
     if (layer.attentionGate !== null) this.#gateHeads(layer, layer.attentionGate);
     this.#scaleHeads(layer);

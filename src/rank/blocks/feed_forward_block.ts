@@ -87,7 +87,7 @@ export class FeedForwardBlock {
       : null;
     const cutsGates = state.config.layers.some(({ gateCutoff }) => gateCutoff !== undefined);
     this.#gateCutoff = cutsGates ? new GateCutoff(state, by) : null;
-    this.#routes = new ExpertRoutes(state, by.memories);
+    this.#routes = new ExpertRoutes(state, by.memories, by.control.stepIds());
     this.#adding = { residual: by.residual, routes: this.#routes };
     this.#shared = new SharedExpert(state, {
       ...by,

@@ -1,5 +1,6 @@
 /** Blocks of neurons, experts and predictors as the walk uses them, bound when the rank starts. */
 import { check } from "../../base/check.ts";
+import { ModelFormatError } from "../../base/errors.ts";
 import type { SwigluLimit } from "../../model/types.ts";
 import { floats } from "./arena_views.ts";
 import { inOrder } from "../plan/own_units.ts";
@@ -132,6 +133,8 @@ export interface Experts {
   readonly router: Matrix;
   /** [experts], or null. */
   readonly choiceBias: Float32Array | null;
+  /** [vocab, used], or null: tokens choose. */
+  readonly expertsOfTokens: Float32Array | null;
   readonly experts: readonly (Dense | Streamed)[];
   /** Address of f32 [experts, d], or 0: none, or another rank's to add. */
   readonly downBiases: number;
@@ -308,14 +311,33 @@ function partsOf(gate: Matrix): GatePart[] {
   });
 }
 
+/** What a mixture's experts are chosen by. */
+export type Chooser = Pick<Experts, "router" | "choiceBias" | "scales" | "expertsOfTokens">;
+
+/** @throws {ModelFormatError} when a token is to use an expert that there is not. */
+function checkTable(table: Float32Array, tensor: string, expertCount: number): void {
+  const at = table.findIndex((expert) => !(expert >= 0 && expert < expertCount));
+  if (at < 0) return;
+  throw new ModelFormatError(
+    `Cannot use tensor "${tensor}": number ${at} of it is ${table[at]}, the model has ` +
+      `${expertCount} experts: get the file again or convert the model again`,
+    { offsetBytes: 0 },
+  );
+}
+
 /** What experts are chosen by; memory: of the layer's arena. */
 export function bindChooser(
-  { router, choiceBias, scales }: ExpertsPlan,
+  { router, choiceBias, scales, expertsOfTokens: table, experts }: ExpertsPlan,
   memory: WebAssembly.Memory,
-): Pick<Experts, "router" | "choiceBias" | "scales"> {
+): Chooser {
   const vector = (plan: VectorPlan | null) =>
     plan && floats(memory, plan.offsetBytes, lengthOf(plan.range));
-  return { router: matrixOf(router), choiceBias: vector(choiceBias), scales: vector(scales) };
+  const expertsOfTokens = vector(table);
+  if (expertsOfTokens !== null) checkTable(expertsOfTokens, table!.tensor, experts.length);
+  return {
+    ...{ router: matrixOf(router), choiceBias: vector(choiceBias), scales: vector(scales) },
+    expertsOfTokens,
+  };
 }
 
 export function bindExperts(

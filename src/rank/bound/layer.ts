@@ -16,6 +16,8 @@ import {
 import { addressOf, bindHeadNorm, bindNorm, type HeadNorm, type Norm } from "./bound_norm.ts";
 import type { InnerNorm } from "../step/inner_norms.ts";
 import { bindBlockIndexer, type BlockIndexerMatrices } from "./bound_block_indexer.ts";
+import { bindCompressed, type CompressedMatrices } from "./bound_compressed.ts";
+import { bindLayerHyper, type LayerHyper } from "./bound_hyper.ts";
 import { bindLatent, type LatentMatrices } from "./bound_latent.ts";
 import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type { GatePlan } from "../plan/plan_gate.ts";
@@ -96,6 +98,10 @@ export interface Layer {
   readonly seesAllBefore: number;
   /** Null: query, key and value are all there is. */
   readonly latent: LatentMatrices | null;
+  /** Null: keys are of single tokens. */
+  readonly compressed: CompressedMatrices | null;
+  /** Turns heads' outcomes back; null: nothing does. */
+  readonly backRope: number | null;
   /** Null: it chooses no blocks of keys. */
   readonly blockIndexer: BlockIndexerMatrices | null;
   readonly queryNorm: HeadNorm | null;
@@ -131,6 +137,8 @@ export interface Layer {
   readonly input: LayerInput | null;
   /** Null: there is one residual stream. */
   readonly altUp: LayerAltUp | null;
+  /** Null: it mixes no streams. */
+  readonly hyper: LayerHyper | null;
   /** Multiplies the residual stream at its end; null: nothing does. */
   readonly outputScale: number | null;
   /** Multiply what attention, and neurons, give; null: nothing does. */
@@ -188,8 +196,7 @@ export function bindLayer(
     positionsAhead: positionsAhead(config, index),
     ...{ attentionChunk: own.attentionChunk ?? 0, windowSide: own.windowSide ?? 0 },
     ...{ rope: own.rope, queryRope: own.queryRope ?? own.rope },
-    secondRope: own.secondRope ?? null,
-    normalizesTurned: config.normalizesTurnedHeads,
+    ...{ secondRope: own.secondRope ?? null, normalizesTurned: config.normalizesTurnedHeads },
     ...{ headCount: lengthOf(plan.heads), kvHeadCount: lengthOf(plan.kvHeads) },
     ...{ headDim, valueDim: cachedValueDim(configOf(config, index)), groupSize },
     hasKeys: plan.keysOf === null,
@@ -199,6 +206,7 @@ export function bindLayer(
       (blockIndexer?.readsQ8 ?? false),
     ...{ ...bindChoice(own, config), blockIndexer },
     latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
+    ...bindCompression(plan, { query, key, own, config, memory }),
     ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
     valueNorm: headNorm(plan.valueNorm),
     sinks: addressOf(plan.attentionSinks),
@@ -239,6 +247,26 @@ function bindChoice(
 ): Pick<Layer, "choosesKeys" | "seesAllBefore"> {
   const chooses = choosesKeys !== undefined || choosesBlocks === true;
   return { choosesKeys: chooses, seesAllBefore: chooses ? chosenKeyCount(config) : ALL_AHEAD };
+}
+
+/** Of models that compress keys and mix streams. */
+function bindCompression(
+  { compressed, hyper }: LayerPlan,
+  { query, key, own, config, memory }: {
+    readonly query: Matrix;
+    readonly key: Matrix;
+    readonly own: LayerConfig;
+    readonly config: ModelConfig;
+    readonly memory: WebAssembly.Memory;
+  },
+): Pick<Layer, "compressed" | "backRope" | "hyper"> {
+  return {
+    compressed: compressed && bindCompressed({ query, key, compressed }, {
+      ...{ groupLength: config.compression!.groupLength, memory },
+    }),
+    backRope: own.backRope ?? null,
+    hyper: hyper && bindLayerHyper(hyper, memory),
+  };
 }
 
 function bindCache(

@@ -5,9 +5,9 @@
  * and tells the GPU: no join, and no word from other ranks. Knows nothing of what experts compute.
  */
 import { type Gpu, type Routes, writeRoutes } from "../../../gpu/mod.ts";
-import { bindChooser } from "../bound/bound_blocks.ts";
+import { bindChooser, type Chooser } from "../bound/bound_blocks.ts";
 import { bindNorm, type Norm } from "../bound/bound_norm.ts";
-import { type Chooser, ExpertRoutes } from "../neurons/expert_routes.ts";
+import { ExpertRoutes } from "../neurons/expert_routes.ts";
 import type { Residual } from "../step/residual.ts";
 import type { StepState } from "../step/step_state.ts";
 
@@ -37,7 +37,7 @@ export class ChosenRoutes {
     this.#residual = by.residual;
     this.#gpu = by.gpu;
     this.#to = by.routes;
-    this.#routes = new ExpertRoutes(state, by.memories);
+    this.#routes = new ExpertRoutes(state, by.memories, null);
     this.#choosesEarly = experts!.routerInput === "layerInput";
     this.#layers = layers.map(({ arena, feedForward, feedForwardNorm, attentionNorm }) => {
       if (feedForward?.kind !== "experts" || !feedForward.choosesInArena) return null;

@@ -14,6 +14,8 @@ import type {
   VectorPlan,
 } from "../plan/plan_types.ts";
 import type { LayerAltUpPlan } from "../plan/plan_alt_up.ts";
+import type { CompressedPlan } from "../plan/plan_compressed.ts";
+import type { HyperPlan } from "../plan/plan_hyper.ts";
 import type { GuessPlan } from "../plan/plan_guess.ts";
 import type { BlockIndexerPlan } from "../plan/plan_block_indexer.ts";
 import type { LatentPlan } from "../plan/plan_latent.ts";
@@ -49,6 +51,7 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
   for (const matrix of [...plan.altUp?.starts ?? [], ...plan.altUp?.ends ?? []]) {
     yield* inArena(0, partsOf(matrix));
   }
+  if (plan.hyperEnd !== null) yield* inArena(0, partsOfHyper(plan.hyperEnd));
   if (plan.secondStream !== null) yield* inArena(0, [{ vector: plan.secondStream }]);
   for (const layer of plan.layers) {
     if (!layer.sharesWeights) yield* inArena(layer.arena, partsOfLayer(layer));
@@ -152,6 +155,7 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.key !== null) yield* partsOf(layer.key);
   if (layer.value !== null && !areOne(layer.key, layer.value)) yield* partsOf(layer.value);
   if (layer.latent !== null) yield* partsOfLatent(layer.latent);
+  if (layer.compressed !== null) yield* partsOfCompressed(layer.compressed);
   if (layer.blockIndexer !== null) yield* partsOfBlockIndexer(layer.blockIndexer);
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
@@ -182,6 +186,7 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
     yield* partsOfNorm(layer.input.norm);
   }
   if (layer.altUp !== null) yield* partsOfAltUp(layer.altUp);
+  for (const each of Object.values(layer.hyper ?? {})) yield* partsOfHyper(each);
   const { outputScale, attentionScale, feedForwardScale, embeddingScale } = layer;
   const scales = [outputScale, attentionScale, feedForwardScale, embeddingScale];
   for (const vector of [...scales, layer.attentionGains, layer.feedForwardGains]) {
@@ -203,6 +208,25 @@ function* partsOfAltUp(
   yield* partsOf(bypass.down);
   yield* partsOf(bypass.up);
   yield* partsOfNorm(bypass.norm);
+}
+
+function* partsOfHyper({ mixers, base, scale }: HyperPlan): Generator<Part> {
+  for (const matrix of mixers) yield* partsOf(matrix);
+  for (const vector of [base, scale]) yield { vector };
+}
+
+function* partsOfCompressed(
+  { queryDown, groups, keys, indexer }: CompressedPlan,
+): Generator<Part> {
+  yield* partsOf(queryDown.matrix);
+  yield { vector: queryDown.norm };
+  yield* partsOf(groups);
+  if (indexer !== null) yield* [...partsOf(indexer.query), ...partsOf(indexer.weights)];
+  for (const each of [keys, indexer?.keys ?? null]) {
+    if (each === null) continue;
+    yield* [...partsOf(each.key), ...partsOf(each.gate)];
+    for (const vector of [each.places, each.norm]) yield { vector };
+  }
 }
 
 function* partsOfLatent(
@@ -288,6 +312,7 @@ function* partsOfKeyDeltas(plan: KeyDeltaPlan): Generator<Part> {
 function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   yield* partsOf(plan.router);
   if (plan.choiceBias !== null) yield { vector: plan.choiceBias };
+  if (plan.expertsOfTokens !== null) yield { vector: plan.expertsOfTokens };
   if (plan.scales !== null) yield { vector: plan.scales };
   yield* partsOfNorm(plan.inputNorm);
   for (const each of plan.companions) yield* partsOfBlock(each);
@@ -343,14 +368,11 @@ function* partsOfProjector(
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
   for (const { norm, first, gate, hiddenNorm, second, frame } of [last, ...deep]) {
-    if (frame !== null) {
-      for (const vector of [frame.lineEnd, frame.begin, frame.end]) yield { vector };
-      yield* partsOfNorm(frame.norm);
-    }
-    yield* partsOfNorm(norm);
+    const { lineEnd, begin, end } = frame ?? {};
+    for (const vector of [lineEnd, begin, end]) if (vector) yield { vector };
+    for (const each of [norm, hiddenNorm, frame?.norm ?? null]) yield* partsOfNorm(each);
     yield* partsOf(first);
     if (gate !== null) yield* partsOf(gate);
-    yield* partsOfNorm(hiddenNorm);
     if (second !== null) yield* partsOf(second);
   }
 }

@@ -198,8 +198,10 @@ export class ArenaLoader {
     if (count === 0) return;
     const sizeBytes = rowBytes(tensor.type, count);
     if (sizeBytes > this.#in.stagingBytes) return this.#floatsInTwo(plan);
-    this.#stage(tensor, start, sizeBytes);
-    this.#widenFloats(tensor, this.#in.stagingOffset, count, plan.offsetBytes);
+    const staged = this.#stage(tensor, start, sizeBytes);
+    if (tensor.type === "I32") {
+      new Float32Array(this.#in.buffer, plan.offsetBytes, count).set(dequantize("I32", staged));
+    } else this.#widenFloats(tensor, this.#in.stagingOffset, count, plan.offsetBytes);
   }
 
   #widenFloats({ type, name }: GgufTensor, from: number, count: number, to: number): void {

@@ -4,7 +4,7 @@
  */
 import { check } from "../../base/check.ts";
 import { floats } from "../bound/arena_views.ts";
-import type { Experts } from "../bound/bound_blocks.ts";
+import type { Chooser, Experts } from "../bound/bound_blocks.ts";
 import { type Activations, project, quantize } from "../bound/matrix.ts";
 import type { Norm } from "../bound/bound_norm.ts";
 import type { RoutingWorkspacePlan } from "../plan/plan_types.ts";
@@ -24,20 +24,21 @@ export interface RoutingViews {
   readonly gathered: Activations;
 }
 
-/** What a mixture's experts are chosen by. */
-export type Chooser = Pick<Experts, "router" | "choiceBias" | "scales">;
-
 export class ExpertRoutes {
   readonly #state: StepState;
   readonly #routing: Routing | null;
   /** Per arena; empty where no layer has experts. */
   readonly #views: readonly RoutingViews[];
 
-  /** memories: this rank's, one per arena. */
-  constructor(state: StepState, memories: readonly WebAssembly.Memory[]) {
+  /** memories: this rank's, one per arena; ids: of the step's tokens, or null. */
+  constructor(
+    state: StepState,
+    memories: readonly WebAssembly.Memory[],
+    ids: Int32Array | null,
+  ) {
     const { plan, config: { experts } } = state;
     this.#state = state;
-    this.#routing = experts && new Routing(experts, plan.chunkTokens);
+    this.#routing = experts && new Routing(experts, plan.chunkTokens, ids);
     this.#views = memories.flatMap((memory, arena) => routingViews(state, memory, arena));
   }
 

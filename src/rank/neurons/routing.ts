@@ -18,6 +18,8 @@ export interface Routes {
 /** What a layer's experts have each, [experts], or null. */
 export interface ExpertFactors {
   readonly choiceBias: Float32Array | null;
+  /** [vocab, used]: the experts that tokens use; left out or null: they choose. */
+  readonly expertsOfTokens?: Float32Array | null;
   readonly scales: Float32Array | null;
 }
 
@@ -38,7 +40,11 @@ export class Routing {
   /** Of one token, [groups]: the sums of the two best scores of each. */
   readonly #groups: Float64Array | null;
 
-  constructor(config: ExpertsConfig, chunkTokens: number) {
+  /** Of a step's tokens; null: nobody knows, and all choose. */
+  readonly #ids: Int32Array | null;
+
+  constructor(config: ExpertsConfig, chunkTokens: number, ids: Int32Array | null = null) {
+    this.#ids = ids;
     this.#config = config;
     const groupCount = config.companions ? config.count / config.companions.groupSize : 0;
     this.starts = new Int32Array(config.count + groupCount + 1);
@@ -56,11 +62,15 @@ export class Routing {
    * @param choiceBias [experts], added for the choice only, or null.
    * @param scales     [experts], multiply what each counts, or null.
    */
-  route(logits: Float32Array, n: number, { choiceBias, scales }: ExpertFactors, to: Routes): void {
+  route(logits: Float32Array, n: number, by: ExpertFactors, to: Routes): void {
+    const { choiceBias, scales, expertsOfTokens: table = null } = by;
+    const ids = table === null ? null : this.#ids;
     for (let t = 0; t < n; t++) {
       this.#rate(logits, t, choiceBias);
       if (this.#groups !== null) this.#closeGroups();
-      this.#choose(t);
+      // Rows that are no token's choose.
+      if (ids === null || ids[t] < 0) this.#choose(t);
+      else this.#takeListed(t, table!, ids[t]);
       this.#weigh(t);
     }
     this.#sort(n, scales, to);
@@ -101,6 +111,11 @@ export class Routing {
       for (let e = 0; e < count; e++) probabilities[e] /= sum;
     } else if (gating === "sigmoid") {
       for (let e = 0; e < count; e++) probabilities[e] = 1 / (1 + Math.exp(-logits[first + e]));
+    } else if (gating === "rootSoftplus") {
+      for (let e = 0; e < count; e++) {
+        const x = logits[first + e];
+        probabilities[e] = Math.sqrt(Math.max(0, x) + Math.log1p(Math.exp(-Math.abs(x))));
+      }
     } else {
       for (let e = 0; e < count; e++) probabilities[e] = logits[first + e];
     }
@@ -151,6 +166,14 @@ export class Routing {
         chosen[place] = chosen[place - 1];
       }
       chosen[place] = e;
+    }
+  }
+
+  /** Those of a token's row in a table. */
+  #takeListed(t: number, table: Float32Array, id: number): void {
+    const { usedCount } = this.#config;
+    for (let j = 0; j < usedCount; j++) {
+      this.#chosen[t * usedCount + j] = table[id * usedCount + j];
     }
   }
 

@@ -1,9 +1,15 @@
 /** Plans of what several residual streams take. Knows shards and tensors. */
-import type { AltUpTensors, LayerAltUpTensors, ModelConfig } from "../../model/types.ts";
+import type {
+  AltUpTensors,
+  LayerAltUpTensors,
+  ModelConfig,
+  ModelDescription,
+} from "../../model/types.ts";
 import { N } from "../../shapes/mod.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
-import type { MatrixPlan, NormPlan, VectorPlan, WorkspaceStrides } from "./plan_types.ts";
+import { hyperBytes, planHyper } from "./plan_hyper.ts";
+import type { MatrixPlan, NormPlan, RankPlan, VectorPlan, WorkspaceStrides } from "./plan_types.ts";
 import { cut, type Range } from "./shard.ts";
 import type { StepGraphInput } from "./step_graph.ts";
 
@@ -31,7 +37,20 @@ export interface LayerAltUpPlan {
   };
 }
 
-export function planAltUp(
+/** All that is there of several streams beside layers; whole: who has what is on every rank. */
+export function planStreams(
+  { inputs, whole }: { readonly inputs: Placer; readonly whole: Placer },
+  { tensors: { altUp, hyperEnd, secondStream }, config }: ModelDescription,
+  by: { rankIndex: number; rankCount: number },
+): Pick<RankPlan, "altUp" | "hyperEnd" | "secondStream"> {
+  return {
+    altUp: planAltUp(inputs, altUp, by),
+    hyperEnd: hyperEnd ? planHyper(whole, hyperEnd, config) : null,
+    secondStream: secondStream ? inputs.vector(secondStream) : null,
+  };
+}
+
+function planAltUp(
   place: Placer,
   tensors: AltUpTensors | null,
   { rankIndex, rankCount }: { rankIndex: number; rankCount: number },
@@ -74,14 +93,15 @@ export function bypassLength(layers: readonly { altUp: LayerAltUpTensors | null 
 
 /** Of several residual streams, and of gates that are cut off. */
 export function altUpBytes(
-  { config: { altUp, layers, keptStreams }, strides, chunkTokens }: {
-    readonly config: Pick<ModelConfig, "altUp" | "layers" | "keptStreams">;
+  { config: { altUp, hyper, layers, keptStreams }, strides, chunkTokens }: {
+    readonly config: Pick<ModelConfig, "altUp" | "hyper" | "layers" | "keptStreams">;
     readonly strides: WorkspaceStrides;
     readonly chunkTokens: number;
   },
 ): Partial<StepGraphInput["bytes"]> {
   const isCut = layers.some(({ gateCutoff }) => gateCutoff !== undefined);
   const moments = isCut && { "gate.moments": chunkTokens * 2 * 8 };
+  if (hyper !== undefined) return { ...moments, ...hyperBytes(hyper, { strides, chunkTokens }) };
   if (altUp === null) {
     if (keptStreams === undefined) return { ...moments };
     return { ...moments, streams: keptStreams * chunkTokens * strides.embedding * 4 };

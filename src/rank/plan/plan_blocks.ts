@@ -93,6 +93,8 @@ export interface ExpertsPlan {
   /** The whole router, on every rank, so that all choose alike without a join; F32 or float. */
   readonly router: MatrixPlan;
   readonly choiceBias: VectorPlan | null;
+  /** [vocab, used], or null: tokens choose. */
+  readonly expertsOfTokens: VectorPlan | null;
   readonly experts: readonly (DensePlan | StreamedPlan)[];
   /** [experts, d], on the rank that adds what is added to sums; null: none, or not here. */
   readonly downBiases: VectorPlan | null;

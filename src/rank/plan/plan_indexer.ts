@@ -4,6 +4,7 @@
  */
 import type { IndexerTensors, ModelConfig } from "../../model/types.ts";
 import { N } from "../../shapes/mod.ts";
+import { compressedBytes, keptBytes } from "./plan_compressed.ts";
 import { blockIndexerBytes } from "./plan_block_indexer.ts";
 import { kvBlocksOf, kvBytes, tableBlocks } from "./kv_bytes.ts";
 import type { PlannerInput } from "./plan_options.ts";
@@ -59,19 +60,23 @@ export function planIndexer(
   };
 }
 
-/** Bytes of a layer's keys that are scored, in so many blocks; 0 where none are. */
+/** Bytes of what a layer keeps beside keys and values, in so many blocks; 0: nothing. */
 export function indexedKeysBytes(
   type: KvType,
-  { indexer, blockIndexer, layers }: Pick<ModelConfig, "indexer" | "blockIndexer" | "layers">,
+  config: ModelConfig,
   of: { readonly layer: number; readonly kvHeads: number; readonly blocks: number },
 ): number {
+  const { indexer, blockIndexer, layers } = config;
+  if (config.compression !== undefined) {
+    return keptBytes(config, of.layer, of.kvHeads > 0 ? of.blocks : 0);
+  }
   const { choosesKeys, choosesBlocks } = layers[of.layer];
   if (choosesKeys !== "own" && !choosesBlocks) return 0;
   const { headDim } = (indexer ?? blockIndexer)!;
-  const config = { headDim, valueDim: headDim, latent: null };
+  const shape = { headDim, valueDim: headDim, latent: null };
   // All heads share them.
   const kvHeads = Math.min(1, of.kvHeads);
-  return kvBytes(type, { config, kvHeads, blocks: of.blocks }).keysBytes;
+  return kvBytes(type, { config: shape, kvHeads, blocks: of.blocks }).keysBytes;
 }
 
 /** The same of all blocks of a rank. */
@@ -86,15 +91,12 @@ export function indexedKeysOf(
 /** What intermediates take, by the new tokens N. */
 export function indexerBytes(
   config: ModelConfig,
-  { heads, contextLength, kvType, sizes }: {
-    readonly heads: number;
-    readonly contextLength: number;
-    readonly kvType: KvType;
-    readonly sizes: IndexerSizes;
-  },
+  of: Parameters<typeof compressedBytes>[1],
 ): StepGraphInput["bytes"] {
   const { indexer, headDim, valueDim, latent } = config;
+  const { heads, contextLength, kvType, sizes } = of;
   if (heads === 0) return {};
+  if (config.compression !== undefined) return compressedBytes(config, of);
   if (indexer === undefined) return blockIndexerBytes(config, { heads, contextLength, sizes });
   const { headCount, headDim: dim, keyCount } = indexer;
   const blocks = tableBlocks(keyCount);
@@ -116,10 +118,10 @@ export function indexerBytes(
 
 /** Null where nothing chooses. */
 export function indexerWorkspace(
-  { indexer, blockIndexer }: ModelConfig,
+  { indexer, blockIndexer, compression }: ModelConfig,
   at: (name: StepTensor | LastingTensor) => number,
 ): IndexerWorkspace | null {
-  return (indexer ?? blockIndexer) === undefined ? null : {
+  return (indexer ?? blockIndexer ?? compression) === undefined ? null : {
     query: at("indexer.query"),
     key: at("indexer.key"),
     weights: at("indexer.weights"),

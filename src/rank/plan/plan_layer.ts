@@ -9,6 +9,8 @@ import { mergedHeadDim } from "../../model/latent.ts";
 import type { LayerTensors, MatrixTensor, ModelConfig, VectorTensor } from "../../model/types.ts";
 import type { LayerWeights } from "./layer_weights.ts";
 import type { LayerPlan, MatrixPlan, VectorPlan } from "./plan_types.ts";
+import { groupRows, planCompressed } from "./plan_compressed.ts";
+import { planLayerHyper } from "./plan_hyper.ts";
 import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planLayerInput } from "./plan_inputs.ts";
 import { activationOf } from "./plan_activation.ts";
@@ -143,6 +145,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       ? planLatentHeads(place, tensors, { config, heads: shard.heads })
       : ownHeads(place, tensors, { heads: shard.heads, query, key: keyValue, value }),
     blockIndexer: planBlockIndexer(place, tensors.blockIndexer, { config, kvHeads: shard.kvHeads }),
+    compressed: planCompressed(place, tensors.compressed, { config, heads: shard.heads }),
     queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
     valueNorm: headNorm(place, tensors.valueNorm, { rows: value, headDim: config.valueDim }),
@@ -154,7 +157,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     attentionGate: planGate(place, tensors.attentionGate, shard.heads),
     innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, merged) : null,
     attentionOutput: tensors.attentionOutput && place.matrix(tensors.attentionOutput, {
-      columns: merged,
+      columns: tensors.compressed ? groupRows(config, shard.heads) : merged,
       takesBias: adds,
     }),
     stateSpace: stateSpace && planStateSpace(place, stateSpace, ofStates),
@@ -180,6 +183,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     feedForwardPostNorm: norm(place, tensors.feedForwardPostNorm),
     input: planLayerInput(place, tensors.input, shard),
     altUp: planLayerAltUp(place, tensors.altUp),
+    hyper: planLayerHyper(place, tensors.hyper, config),
     outputScale: tensors.outputScale && place.vector(tensors.outputScale),
     ...planScales(place, tensors),
     endNorm: norm(place, tensors.endNorm ?? null),

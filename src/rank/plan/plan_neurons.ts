@@ -255,6 +255,7 @@ export function experts(
     choosesInArena: chooserPlace !== null,
     router: chooser.matrix(router, { isWidened: true }),
     choiceBias: choiceBias === null ? null : chooser.vector(choiceBias),
+    expertsOfTokens: tensors.expertsOfTokens ? chooser.vector(tensors.expertsOfTokens) : null,
     experts: tensors.experts.map((expert, index) => {
       const neurons = neuronsOf(shard, index);
       const own = { neurons, ...onGpuOf(shard, index) };

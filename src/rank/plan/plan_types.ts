@@ -9,9 +9,12 @@ import type { GpuPlan, LongSteps, UnitPart } from "./gpu_plan_types.ts";
 import type { AltUpPlan, LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { BlockIndexerPlan } from "./plan_block_indexer.ts";
+import type { CompressedPlan, CompressedWorkspace } from "./plan_compressed.ts";
+import type { HyperPlan, LayerHyperPlan } from "./plan_hyper.ts";
 import type { GatePlan } from "./plan_gate.ts";
 import type { HeadNormPlan, NormPlan } from "./plan_norm.ts";
 import type { IndexerWorkspace } from "./plan_indexer.ts";
+import type { IntermediatesPlan } from "./intermediates_types.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { LimitedWorkspace, ProductLimitsPlan } from "./plan_limits.ts";
 import type { ProjectorPlan, ProjectorWorkspace } from "./plan_projector.ts";
@@ -26,6 +29,7 @@ import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
 import type { WeightType } from "./weight_types.ts";
 
 export type * from "./plan_blocks.ts";
+export type * from "./intermediates_types.ts";
 export type { HeadNormPlan, NormPlan } from "./plan_norm.ts";
 
 /** Types of a cached key or value element; i16 has a scale per head and position. */
@@ -96,6 +100,8 @@ export interface LayerPlan {
   readonly latent: LatentPlan | null;
   /** Null: it chooses no blocks of keys. */
   readonly blockIndexer: BlockIndexerPlan | null;
+  /** Null: keys are of single tokens. */
+  readonly compressed: CompressedPlan | null;
   readonly queryNorm: HeadNormPlan | null;
   readonly keyNorm: HeadNormPlan | null;
   readonly valueNorm: HeadNormPlan | null;
@@ -129,6 +135,8 @@ export interface LayerPlan {
   readonly input: LayerInputPlan | null;
   /** Null: there is one residual stream. */
   readonly altUp: LayerAltUpPlan | null;
+  /** Null: it mixes no streams. */
+  readonly hyper: LayerHyperPlan | null;
   /** [1]: multiplies the residual stream at its end; or null. */
   readonly outputScale: VectorPlan | null;
   /** [1] each, or null: of what attention and neurons give, and of the embedding at its end. */
@@ -144,7 +152,7 @@ export interface LayerPlan {
   readonly sharesWeights: boolean;
   /** Number of the layer whose keys it reads, and has below; null: its own. */
   readonly keysOf: number | null;
-  /** Blocks of keys, values, and keys that are scored; or rings, and ends: src/memory. */
+  /** Blocks of keys, values, and what is kept beside them; or rings, and ends: src/memory. */
   readonly keysOffsetBytes: number;
   readonly valuesOffsetBytes: number;
   readonly indexedKeysOffsetBytes: number;
@@ -168,6 +176,9 @@ export interface WorkspacePlan {
    */
   readonly streams: number;
   readonly streamsOfOne: number;
+  /** The same of streams that layers mix: of one token, and numbers: hyper_streams.ts. */
+  readonly hyperOne: number;
+  readonly hyperWords: number;
   readonly streamWords: number;
   readonly around: number;
   readonly bypass: number;
@@ -179,6 +190,8 @@ export interface WorkspacePlan {
   readonly key: number;
   readonly value: number;
   readonly latent: LatentWorkspace | null;
+  /** Null: keys are of single tokens. */
+  readonly compressed: CompressedWorkspace | null;
   readonly indexer: IndexerWorkspace | null;
   /** What heads are gated by, [n, attentionStride]. */
   readonly attentionGate: number;
@@ -266,23 +279,6 @@ export interface WorkspacePlan {
   readonly stream: StreamWorkspacePlan | null;
 }
 
-/** The intermediates of a step in one arena: those that do not live together share bytes. */
-export interface IntermediatesPlan {
-  readonly places: readonly IntermediatePlace[];
-  /** Bytes of all of them, and what they would take if each had bytes of its own. */
-  readonly plannedBytes: number;
-  readonly apartBytes: number;
-}
-
-export interface IntermediatePlace {
-  /** As step_graph.ts calls it. */
-  readonly name: string;
-  readonly offsetBytes: number;
-  readonly sizeBytes: number;
-  /** It keeps its bytes from step to step. */
-  readonly isLasting: boolean;
-}
-
 /** Where tokens meet experts; see routing.ts for the order of the routes. */
 export interface RoutingWorkspacePlan {
   /** [n, experts]. */
@@ -344,6 +340,8 @@ export interface RankPlan {
   readonly tokenInputs: TokenInputsPlan | null;
   /** Null: there is one residual stream. */
   readonly altUp: AltUpPlan | null;
+  /** What makes one of streams that layers mix, in arena 0; null: they mix none. */
+  readonly hyperEnd: HyperPlan | null;
   /** What the second of two kept streams begins with, in arena 0; or null. */
   readonly secondStream: VectorPlan | null;
   /** Rows of the learned positions, in arena 0, or null. */

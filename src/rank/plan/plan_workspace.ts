@@ -13,6 +13,7 @@ import { planStream, type StreamSizes } from "./plan_stream.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
+import { compressedWorkspace } from "./plan_compressed.ts";
 import { guessBytes, guessWorkspace } from "./plan_guess.ts";
 import { latentWorkspace, queryStride } from "./plan_latent.ts";
 import { limitedAt, limitedBytes } from "./plan_limits.ts";
@@ -83,6 +84,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     staging: at("staging"),
     residual: at("residual"),
     ...{ streams: at("streams"), streamsOfOne: at("streams.one") },
+    ...{ hyperOne: at("hyper.one"), hyperWords: at("hyper.words") },
     ...{ streamWords: at("streams.words"), around: at("around"), bypass: at("bypass") },
     normed: at("normed"),
     normedQ8: at("normed.q8"),
@@ -92,12 +94,12 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     squares: at("squares"),
     states: input.config.stateSpace && stateWorkspace(at),
     latent: input.config.latent && latentWorkspace(at),
+    compressed: compressedWorkspace(input.config, at),
     indexer: indexerWorkspace(input.config, at),
     attentionGate: at("attention.gate"),
     attention: at("attention"),
     attentionQ8: at("attention.q8"),
-    gate: at("gate"),
-    up: at("up"),
+    ...{ gate: at("gate"), up: at("up") },
     gateMoments: at("gate.moments"),
     fired: at("fired"),
     counts: at("counts"),

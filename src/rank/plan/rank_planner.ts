@@ -19,7 +19,7 @@ import { layerInputOf, streamedBlocks } from "./layer_input_of.ts";
 import type { LayerPlan, MatrixPlan, RankPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { PlannerInput } from "./plan_options.ts";
 import { NO_SCRATCH, type PlaceBytes, placeMatrix, placeVector } from "./place_matrix.ts";
-import { bypassLength, planAltUp } from "./plan_alt_up.ts";
+import { bypassLength, planStreams } from "./plan_alt_up.ts";
 import { planGuess } from "./plan_guess.ts";
 import { planPatches, planTokenInputs } from "./plan_inputs.ts";
 import { hasExpertsApart, hasPlainNorms, norm } from "./plan_norm.ts";
@@ -70,8 +70,7 @@ export class RankPlanner implements Placer {
   #embeddingNorm: RankPlan["embeddingNorm"] = null;
   #tokenKind: RankPlan["tokenKind"] = null;
   #tokenInputs: RankPlan["tokenInputs"] = null;
-  #altUp: RankPlan["altUp"] = null;
-  #secondStream: RankPlan["secondStream"] = null;
+  #streams: ReturnType<typeof planStreams> | null = null;
   #guess: RankPlan["guess"] = null;
   #output: Pick<RankPlan, "output" | "outputArena" | "outputNorm" | "guessNorm"> | null = null;
   /** Null unless the model is a tower. */
@@ -216,8 +215,8 @@ export class RankPlanner implements Placer {
     const inputsPlace = this.#isAlone ? this.#device! : this;
     this.#tokenInputs = planTokenInputs(inputsPlace, this.#in.model, this.#in);
     const { rankIndex, options: { rankCount } } = this.#in;
-    this.#altUp = planAltUp(inputsPlace, tensors.altUp, { rankIndex, rankCount });
-    this.#secondStream = tensors.secondStream ? inputsPlace.vector(tensors.secondStream) : null;
+    const places = { inputs: inputsPlace, whole: this };
+    this.#streams = planStreams(places, this.#in.model, { rankIndex, rankCount });
     if (!config.tiedEmbeddings || this.#projector !== null) return;
     // The table is the output, too, and the norm that feeds it lies beside it.
     const outputNorm = norm(this.#device ?? this, tensors.outputNorm);
@@ -380,8 +379,7 @@ export class RankPlanner implements Placer {
       ...{ workspaces: this.#workspaces, strides: this.#strides },
       ...{ ...this.#embedding, ...this.#ofPatches! },
       ...{ embeddingNorm: this.#embeddingNorm, tokenKind: this.#tokenKind },
-      ...{ tokenInputs: this.#tokenInputs, altUp: this.#altUp },
-      ...{ secondStream: this.#secondStream, positions: this.#positions },
+      ...{ tokenInputs: this.#tokenInputs, positions: this.#positions, ...this.#streams! },
       ...{ layers: this.#layers, guess: this.#guess, ...this.#output },
       ...{ projector: this.#projectorPlan, stagingBytes: this.#stagingBytes },
       logitsRows: this.#projector?.rowsMax ?? logitsRows(options.chunkTokens),

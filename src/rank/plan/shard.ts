@@ -5,6 +5,7 @@
 import { check, divCeil } from "../../base/check.ts";
 import { mergedHeadDim } from "../../model/latent.ts";
 import type { LayerConfig, ModelConfig } from "../../model/types.ts";
+import { headsPerCut } from "./heads_per_cut.ts";
 import { BLOCK_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import { hotSegments, inSegments, type NeuronSegment, shareOf } from "./hot_neurons.ts";
 import { denseInStripes, expertsInStripes, NONE_ON_GPU, wholeExperts } from "./in_stripes.ts";
@@ -328,6 +329,7 @@ export function cut(total: number, by: { parts: number; part: number; unit: numb
 
 /** Fewest heads whose width is a whole number of blocks. */
 function headsPerBlock(config: ModelConfig, block: number): number {
+  if (config.compression !== undefined) return headsPerCut(config, block);
   const dim = mergedHeadDim(config);
   check(dim >= 0, "heads have a width");
   let heads = 1;

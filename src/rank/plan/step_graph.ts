@@ -33,6 +33,13 @@ const CHOOSING = [
   ...["indexer.keys", "indexer.values", "indexer.table"] as const,
 ];
 
+/** What latents, and compressed keys, have between two matrices. */
+const PROJECTING = [
+  ...["latent.down", "latent.plain", "latent.q8"] as const,
+  ...["compressed.down", "compressed.q8"] as const,
+];
+const MERGING = ["compressed.merged", "compressed.q8"] as const;
+
 /** Those of a tower's projector. */
 const PROJECTOR_TENSORS = STEP_TENSORS.filter((name) => name.startsWith("projector."));
 
@@ -111,7 +118,7 @@ class StepWalk {
     this.#op("project", {
       reads: ["normed", "normed.q8"],
       writes: ["query", "key", "value", "attention.gate", ...INDEXED],
-      scratch: ["latent.down", "latent.plain", "latent.q8", "neurons.scratch"],
+      scratch: [...PROJECTING, "neurons.scratch"],
     });
     this.#op("normalizeHeads", { updates: ["query", "key"] });
     const turned = ["query", "key", "indexer.query", "indexer.key"] as const;
@@ -123,8 +130,9 @@ class StepWalk {
       scratch: ["attention.scratch", ...CHOOSING],
     });
     this.#op("mergeHeads", {
-      reads: [mixed, "attention.gate"],
-      scratch: ["attention.q8", "incoming", "neurons.scratch", ...merged],
+      reads: ["attention.gate"],
+      updates: [mixed],
+      scratch: ["attention.q8", "incoming", "neurons.scratch", ...merged, ...MERGING],
     });
     // All of it begins and ends here.
     if (this.#input.bytes["state.input"] !== undefined) {

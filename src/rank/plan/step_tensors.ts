@@ -18,6 +18,9 @@ export const STEP_TENSORS = [
   "latent.plain",
   "latent.mixed",
   "latent.q8",
+  "compressed.down",
+  "compressed.merged",
+  "compressed.q8",
   "indexer.query",
   "indexer.key",
   "indexer.weights",
@@ -81,6 +84,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - residual: the stream itself, from the first join to the last;
  *  - partials: others read one of them while this rank fills the other, also in the next step;
  *  - streams: all residual streams, as residual;
+ *  - hyper.one, hyper.words: a block's end reads what its beginning has left;
  *  - gate.moments: others read them until the join behind the neurons;
  *  - token.inputs: others read it until the step's last layer;
  *  - state.first: the layers behind the first one read it;
@@ -97,6 +101,8 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
 export const LASTING_TENSORS = [
   "residual",
   "streams",
+  "hyper.one",
+  "hyper.words",
   "gate.moments",
   "partial.0",
   "partial.1",

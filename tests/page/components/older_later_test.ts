@@ -1,4 +1,4 @@
-/** Long chats open at their end, older messages come a few at a time, and what was drawn may rest. */
+/** Long chats open at their end, older messages come later, and what was drawn may rest. */
 import { assert, assertEquals } from "@std/assert";
 import { shownAfter } from "../../../src/page/components/older_later.ts";
 
@@ -26,7 +26,7 @@ Deno.test("a long chat comes from its end, every message once, and rests when it
   assertEquals(batches, (count - 16) / 8 + 1);
 });
 
-Deno.test("messages that are added, and shorter versions, leave a screen of the newest ones", () => {
+Deno.test("messages that are added, and shorter versions, leave the newest ones", () => {
   assertEquals(shownAfter(0, 40, 50).first, 24);
   assertEquals(shownAfter(0, 40, 50).restEnd, 34);
   assertEquals(shownAfter(0, 40, 20).first, 4);

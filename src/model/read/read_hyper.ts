@@ -1,0 +1,45 @@
+/** Tensor names of what mixes residual streams. Knows names and shapes; reads no weights. */
+import type { LayerReader } from "./layer_reader.ts";
+import type { TensorChecker } from "./tensor_checker.ts";
+import type { HyperTensors, LayerTensors, ModelConfig, ModelTensors } from "../types.ts";
+
+/** Shares of what is read, of where it goes, and of what goes from stream to stream. */
+const KINDS = 3;
+
+/** Of a layer; nothing where there is one stream. */
+export function layerHyperTensors(
+  { checker, config, at }: LayerReader,
+): Pick<LayerTensors, "hyper"> {
+  if (config.hyper === undefined) return {};
+  const { streamCount: m } = config.hyper;
+  const of = (name: string) =>
+    hyperTensors(checker, `${at}${name}`, { config, rows: m * (2 + m), kinds: KINDS });
+  return { hyper: { attention: of("hc_attn"), feedForward: of("hc_ffn") } };
+}
+
+/** Of the model's end. */
+export function hyperEnd(
+  checker: TensorChecker,
+  config: ModelConfig,
+): Pick<ModelTensors, "hyperEnd"> {
+  if (config.hyper === undefined) return {};
+  const of = { config, rows: config.hyper.streamCount, kinds: 1 };
+  return { hyperEnd: hyperTensors(checker, "output_hc", of) };
+}
+
+function hyperTensors(
+  checker: TensorChecker,
+  name: string,
+  { config, rows, kinds }: {
+    readonly config: ModelConfig;
+    readonly rows: number;
+    readonly kinds: number;
+  },
+): HyperTensors {
+  const columns = config.hyper!.streamCount * config.embeddingLength;
+  return {
+    mixer: checker.matrix(`${name}_fn.weight`, { rows, columns }),
+    base: checker.vector(`${name}_base.weight`, rows),
+    scale: checker.vector(`${name}_scale.weight`, kinds),
+  };
+}

@@ -1,0 +1,77 @@
+/** Plans of what mixes residual streams, whole on every rank. Pure arithmetic. */
+import type {
+  HyperConfig,
+  HyperTensors,
+  LayerHyperTensors,
+  ModelConfig,
+} from "../../model/types.ts";
+import type { Placer } from "./plan_layer.ts";
+import type { MatrixPlan, VectorPlan, WorkspaceStrides } from "./plan_types.ts";
+import type { StepGraphInput } from "./step_graph.ts";
+
+/** `HyperTensors`; of the mixer each stream's columns by themselves. */
+export interface HyperPlan {
+  readonly mixers: readonly MatrixPlan[];
+  readonly base: VectorPlan;
+  readonly scale: VectorPlan;
+}
+
+export interface LayerHyperPlan {
+  readonly attention: HyperPlan;
+  readonly feedForward: HyperPlan;
+}
+
+export function planLayerHyper(
+  place: Placer,
+  tensors: LayerHyperTensors | undefined,
+  config: ModelConfig,
+): LayerHyperPlan | null {
+  if (tensors === undefined) return null;
+  return {
+    attention: planHyper(place, tensors.attention, config),
+    feedForward: planHyper(place, tensors.feedForward, config),
+  };
+}
+
+/** Small, and what they make decides much: a quantised type is kept as floats. */
+export function planHyper(
+  place: Placer,
+  { mixer, base, scale }: HyperTensors,
+  { embeddingLength: d, hyper }: ModelConfig,
+): HyperPlan {
+  return {
+    mixers: Array.from({ length: hyper!.streamCount }, (_, stream) => {
+      const columns = { start: stream * d, end: (stream + 1) * d };
+      return place.matrix(mixer, { columns, isFloat: true });
+    }),
+    base: place.vector(base),
+    scale: place.vector(scale),
+  };
+}
+
+/** Numbers that mix streams of a token: what is read, where it goes, from stream to stream. */
+export function sharesOf(streamCount: number): number {
+  return streamCount * (2 + streamCount);
+}
+
+/**
+ * Words beside streams. Of n tokens: sums of products, one stream's products, and shares,
+ * [n, shares] each; squares, [n]; then u32 numbers of a token's rows, [streams].
+ */
+export function hyperWords(streamCount: number, n: number): number {
+  return n * (3 * sharesOf(streamCount) + 1) + streamCount;
+}
+
+export function hyperBytes(
+  { streamCount }: HyperConfig,
+  { strides, chunkTokens }: {
+    readonly strides: WorkspaceStrides;
+    readonly chunkTokens: number;
+  },
+): Partial<StepGraphInput["bytes"]> {
+  return {
+    streams: streamCount * chunkTokens * strides.embedding * 4,
+    "hyper.one": streamCount * strides.embedding * 4,
+    "hyper.words": hyperWords(streamCount, chunkTokens) * 4,
+  };
+}

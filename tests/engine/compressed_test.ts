@@ -1,0 +1,208 @@
+/** Keys of several tokens' and streams that layers mix (DeepSeek 4): the engine. */
+import "../support/thread_pool.ts";
+import {
+  assertEquals,
+  assertGreater,
+  assertLess,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
+import { writeKvFile } from "../../src/engine/kv_file.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import { openGguf, u32 } from "../../src/gguf/mod.ts";
+import { describeForUse, type LoadOptions, planModel } from "../../src/llm/mod.ts";
+import { PAGE_BYTES } from "../../src/memory/arena.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { loadKernelModule } from "../../wasm/mod.ts";
+import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
+import { answerNow } from "../support/answer_now.ts";
+import { answersHere } from "../support/answers_here.ts";
+import { nmse } from "../support/compare.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
+import { openRanks } from "../support/poisoned_rank.ts";
+import { Rng } from "../support/rng.ts";
+
+/** One key of 128 tokens, and 37 of four, of which tokens attend to four. */
+const IDS = Array.from({ length: 150 }, ((rng) => () => 3 + rng.int(509))(new Rng(7)));
+const COMPRESSED = { architecture: "deepseek4", seed: 3 } as const;
+/** 50 tokens of their own and 20 keys of four, of which there are 37. */
+const WIDE = {
+  ...COMPRESSED,
+  metadata: [
+    ["deepseek4.attention.sliding_window", u32(50)],
+    ["deepseek4.attention.indexer.top_k", u32(20)],
+  ],
+} as const;
+const F32_NMSE = 1e-12;
+
+Deno.test("the engine compresses keys and mixes streams as the reference does", () =>
+  withTinyFile(COMPRESSED, async (path) => {
+    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+    const alone = await answersHere(path, IDS, { chunkTokens: 1 });
+    assertLess(nmse(alone.logits, exact), F32_NMSE, "one thread");
+    // Of three threads one has no heads: there are two groups of them.
+    for (const options of [{ threads: 3, chunkTokens: 64 }, { threads: 2, chunkTokens: 7 }]) {
+      await withModel(path, { ...options, gpu: "off" }, async (model) => {
+        assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE, `${options.threads}`);
+        const cold = await greedyIds(model, IDS.slice(0, 140), 8);
+        assertEquals(await greedyIds(model, IDS.slice(0, 140), 8), cold, "by what is cached");
+      });
+    }
+  }));
+
+/** llama.cpp's best logits at two of IDS: where the key of 128 tokens is made, and at the end. */
+const LLAMA_CPP = [
+  [127, [[177, 6.0391], [303, 5.9883], [228, 5.6821]]],
+  [149, [[130, 5.3017], [475, 5.037], [69, 4.6994]]],
+] as const;
+
+Deno.test("ReferenceModel compresses keys of 4 and of 128 tokens as llama.cpp does", () =>
+  withTinyFile(COMPRESSED, (path) => {
+    const model = new ReferenceModel(openGguf(path));
+    const logits = model.forward(IDS);
+    for (const [index, best] of LLAMA_CPP) {
+      for (const [id, value] of best) {
+        assertLess(Math.abs(logits[index * 512 + id] - value), 1e-4, `logit ${id} at ${index}`);
+      }
+    }
+    const pieces = [[0, 5], [5, 130], [130, 150]].flatMap(([from, to]) => [
+      ...model.forward(IDS.slice(from, to), from),
+    ]);
+    assertEquals(Float32Array.from(pieces), logits, "in pieces");
+    return Promise.resolve();
+  }));
+
+Deno.test("nothing that is dead is read where keys are compressed", () =>
+  withTinyFile(COMPRESSED, async (path) => {
+    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+    const options = { contextLength: 160, chunkTokens: 16 };
+    using ranks = await openRanks(path, options, { poisons: true });
+    const logits = new Float32Array(exact.length);
+    ranks.leader.texts.scoreAll(IDS, (rows, first) => logits.set(rows, first * 512));
+    assertLess(nmse(logits, exact), F32_NMSE);
+  }));
+
+Deno.test("windows and chosen keys go on over several blocks, side by side", () =>
+  withTinyFile(WIDE, async (path) => {
+    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+    const alone = await answersHere(path, IDS, { chunkTokens: 16 });
+    assertLess(nmse(alone.logits, exact), F32_NMSE);
+    const short = await answersHere(path, IDS, { chunkTokens: 16, kvType: "i16" });
+    assertLess(nmse(short.logits, exact), 1e-4);
+  }));
+
+Deno.test("requests together are answered as alone where keys are compressed", () =>
+  withTinyFile(COMPRESSED, async (path) => {
+    const prompts = [140, 97, 40].map((length) => IDS.slice(0, length).toReversed());
+    const answers: number[][] = [];
+    for (const parallel of [1, 3]) {
+      await withModel(path, { threads: 2, parallel, gpu: "off" }, async (model) => {
+        const all = prompts.map((ids) => greedyIds(model, ids, 12));
+        answers.push((await Promise.all(all)).flat());
+      });
+    }
+    assertEquals(answers[1], answers[0]);
+  }));
+
+Deno.test("compressed keys of 16 bits, and quantised weights, are nearly as good", () =>
+  withTinyFile(COMPRESSED, async (path) => {
+    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+    await withModel(path, { threads: 2, kvType: "i16", gpu: "off" }, async (model) => {
+      assertLess(nmse(await allLogits(model, IDS), exact), 1e-3);
+    });
+    await withTinyFile({ ...COMPRESSED, type: "Q8_0" }, async (quantised) => {
+      const expected = new ReferenceModel(openGguf(quantised)).forward(IDS);
+      await withModel(quantised, { threads: 2, gpu: "off" }, async (model) => {
+        assertLess(nmse(await allLogits(model, IDS), expected), 5e-2);
+      });
+    });
+  }));
+
+Deno.test("keys are compressed, and streams mixed, in several arenas", () =>
+  withTinyFile(COMPRESSED, async (path) => {
+    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+    const options = { threads: 2, contextLength: 160, chunkTokens: 32 };
+    const file = openGguf(path), module = await loadKernelModule();
+    const planned = (arenaBytesMax?: number) =>
+      planModel({ file, model: describeForUse(file, options) }, module, {
+        ...options,
+        arenaBytesMax,
+      })[0].arenas;
+    const arenaBytesMax = 0.75 * PAGE_BYTES * planned()[0].pageCount;
+    assertGreater(planned(arenaBytesMax).length, 1);
+    await withModel(path, { ...options, arenaBytesMax, gpu: "off" }, async (model) => {
+      assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE);
+    });
+    // Of three threads one has no heads, and keeps nothing.
+    const ofThree = { ...options, threads: 3 };
+    const plans = planModel({ file, model: describeForUse(file, ofThree) }, module, ofThree);
+    const kept = plans.map(({ layers }) => layers[1].indexedKeysOffsetBytes > 0);
+    assertEquals(kept, [true, false, true]);
+  }));
+
+Deno.test("compressed keys go into a file of keys and values, and come back", () =>
+  withTinyFile(COMPRESSED, async (path) => {
+    const options = { contextLength: 160, chunkTokens: 32, rankCount: 1 };
+    const request = { ids: IDS.slice(0, 140), maxTokens: 8, sampling: { temperature: 0 } };
+    const open = () => openRanks(path, options, { poisons: false });
+    const kv = `${path}.kv`;
+    try {
+      using ranks = await open();
+      const answer = (of: typeof ranks) => {
+        const { timings } = answerNow(of.leader, { ...request, endIds: [] });
+        return { ids: [...of.outputIds.slice(0, 8)], cached: timings.cachedTokens };
+      };
+      const cold = answer(ranks);
+      assertEquals(cold.cached, 0);
+      const copy = ranks.leader.archive({ modelFingerprint: "tiny" })!.copy(request.ids);
+      const { start, sizeBytes, recordBytes } = copy;
+      const next = () => Promise.resolve(copy.next(recordBytes));
+      await writeKvFile({ start, sizeBytes, next }, { path: kv });
+      using others = await open();
+      const restoring = others.leader.archive({ modelFingerprint: "tiny" })!.restoring(kv);
+      while (!restoring.next().done);
+      assertEquals(answer(others), { ...cold, cached: 128 });
+    } finally {
+      await Deno.remove(kv);
+    }
+  }));
+
+Deno.test("experts that tokens list come from a packed file as from memory", () =>
+  withPacked({ ...COMPRESSED, type: "Q8_0" }, async (path, packed) => {
+    const ask = async (file: string, options: LoadOptions) => {
+      let answer: { logits: Float32Array; ids: number[] } = {
+        logits: new Float32Array(0),
+        ids: [],
+      };
+      await withModel(file, { threads: 2, gpu: "off", ...options }, async (model) => {
+        const logits = await allLogits(model, IDS.slice(0, 60));
+        answer = { logits, ids: await greedyIds(model, IDS.slice(0, 60), 8) };
+      });
+      return answer;
+    };
+    const whole = await ask(path, {});
+    const streamed = await ask(packed, { ...READERS, streaming: FEW_SLOTS });
+    assertLess(nmse(streamed.logits, whole.logits), 1e-3);
+    assertEquals(streamed.ids[0], whole.ids[0]);
+  }));
+
+Deno.test("a table that names an expert that there is not is refused when it is loaded", () =>
+  withTinyFile(COMPRESSED, async (path) => {
+    const name = "blk.0.ffn_gate_tid2eid.weight";
+    const { tensors } = openGguf(path);
+    const bytes = await Deno.readFile(path);
+    new DataView(bytes.buffer).setInt32(tensors.get(name)!.offsetBytes + 4 * 7, 8, true);
+    await Deno.writeFile(path, bytes);
+    const error = await assertRejects(() =>
+      withModel(path, { threads: 1, gpu: "off" }, () => Promise.resolve())
+    );
+    assertStringIncludes(String(error), `"${name}": number 7 of it is 8, the model has 8 experts`);
+  }));
+
+Deno.test("gpuObstacle() leaves compressed keys to the threads", () =>
+  withTinyFile(COMPRESSED, (path) => {
+    const file = openGguf(path);
+    assertStringIncludes(gpuObstacle({ file, model: describeModel(file) }, {})!, "compressed");
+    return Promise.resolve();
+  }));
