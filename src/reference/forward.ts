@@ -27,7 +27,7 @@ import { blockKeys, chosenBlocks } from "./block_indexer.ts";
 import { byDistance } from "./by_distance.ts";
 import { shortConvolution } from "./convolution.ts";
 import { embedTokens } from "./embed.ts";
-import { lastSeenBy, type ReferenceGiven } from "./given_rows.ts";
+import { lastSeenBy, type ReferenceGiven, windowsOf } from "./given_rows.ts";
 import { finchLayer } from "./finch_layer.ts";
 import { gateHeads, projectHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
@@ -314,6 +314,7 @@ export class ReferenceModel {
       ahead: positionsAhead(this.config, index),
       lastOf: (position) => lastSeenBy(position, place.given),
       ...this.#choose(h, index, place),
+      ...windowsOf(place.given, layers[index].windowSide),
       ...byDistance(this.config, headCount, this.#weights),
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });

@@ -5,6 +5,7 @@
 import { BIAS_SPAN } from "../../memory/bias_layout.ts";
 import type { Control } from "../../memory/control.ts";
 import {
+  POSITION_AXES,
   SEGMENT_POSITION,
   SEGMENT_ROWS,
   SEGMENT_SEES_ALL,
@@ -185,8 +186,13 @@ export class AttentionBlock {
       const ahead = segments[at + SEGMENT_SEES_ALL] === 1 ? ALL_AHEAD : layer.positionsAhead;
       // What is chosen for the others was attended to already.
       const whole = Math.max(first, Math.min(end, layer.seesAllBefore));
-      for (let position = first; position < whole; position += this.#attendingTokens) {
-        const n = Math.min(whole - position, this.#attendingTokens);
+      let window = first, windowEnd = layer.windowSide === 0 ? end : first;
+      for (let position = first, n = 0; position < whole; position += n) {
+        if (position === windowEnd) {
+          window = position;
+          windowEnd = this.#endOfWindow(position, end, layer.windowSide);
+        }
+        n = Math.min(whole, windowEnd, position + this.#attendingTokens) - position;
         kernel(
           query,
           width,
@@ -209,11 +215,12 @@ export class AttentionBlock {
           fractions.attentionScale,
           fractions.attentionSoftCap,
           layer.sinks,
-          layer.attentionChunk,
+          // The first window is the largest, so that each is shorter than all that is before it.
+          layer.windowSide === 0 ? layer.attentionChunk : window,
           slopes,
           biases,
           ahead,
-          end,
+          windowEnd,
         );
         query += n * width * 4;
         attention += n * outStride * 4;
@@ -221,6 +228,19 @@ export class AttentionBlock {
       query += (end - whole) * width * 4;
       attention += (end - whole) * outStride * 4;
     }
+  }
+
+  /** Of the patches from `start` on, which of them is the first of another window. */
+  #endOfWindow(start: number, end: number, side: number): number {
+    const { positions } = this.#state;
+    const at = start * POSITION_AXES;
+    const row = Math.floor(positions[at + 1] / side), column = Math.floor(positions[at + 2] / side);
+    for (let i = start + 1; i < end; i++) {
+      const at = i * POSITION_AXES;
+      if (Math.floor(positions[at + 1] / side) !== row) return i;
+      if (Math.floor(positions[at + 2] / side) !== column) return i;
+    }
+    return end;
   }
 
   #chooserOf({ blockIndexer }: Layer): KeyChooser | BlockChooser {
