@@ -58,6 +58,7 @@ export type {
   NeuronActivity,
   Notice,
   PromptSteps,
+  RowGrid,
   SamplingOptions,
   SeenImages,
   StreamTimings,

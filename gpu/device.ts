@@ -310,6 +310,7 @@ export async function primeForReading(buffer: GPUBuffer): Promise<void> {
 /**
  * Waits for the GPU and shows the first `bytes` of a primed buffer, in Deno. A buffer that was not
  * primed would end the process here.
+ * @param goOn sends an idle GPU something to do while what it left is looked at.
  * @throws {GpuLostError} when the device is gone.
  */
 export function readPrimed(
@@ -317,8 +318,10 @@ export function readPrimed(
   buffer: GPUBuffer,
   bytes: number,
   show: (data: ArrayBuffer) => void,
+  goOn: () => void = ignore,
 ): void {
   buffer.mapAsync(GPUMapMode.READ, 0, bytes).catch(ignore);
+  goOn();
   let data: ArrayBuffer;
   try {
     data = buffer.getMappedRange(0, bytes);

@@ -5,7 +5,7 @@
  */
 import { divExact } from "../src/base/check.ts";
 import type { Gpu } from "./device.ts";
-import type { Range } from "./program.ts";
+import type { Range } from "./step_kinds.ts";
 
 /** Columns of a piece. */
 export const INT8_COLUMNS = 32;

@@ -90,7 +90,8 @@ export {
   stateConvolution,
 } from "./ops/states.ts";
 export { correctStreams, guessStreams, matchLengths, STREAMS_MAX } from "./ops/streams.ts";
-export { type Program, ProgramBuilder, type When } from "./program.ts";
+export { type Program, ProgramBuilder } from "./program.ts";
+export type { When } from "./step_kinds.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
 export { createRoutes, type Routes, writeRoutes } from "./routes.ts";
 export { ALIGN_BYTES, columnsFrom, fromColumn, type Rows } from "./rows.ts";

@@ -15,12 +15,8 @@ import type { Rows } from "./rows.ts";
 import { Schedule } from "./schedule.ts";
 import { type ReadRequest, SliceEncoder } from "./slice_encoder.ts";
 import { SlicePace } from "./slice_pace.ts";
+import { ANY, both, kindOf, limitsOf, type Range, type When } from "./step_kinds.ts";
 import { contextOf, isApart, type StepInput, type StepValues } from "./step_input.ts";
-
-/** From and to, both included. */
-export type Range = readonly [number, number];
-
-const ANY: Range = [0, Infinity];
 
 /** Of a sequence each: steps whose shaders are compiled before they come. */
 const APART_TOKENS = [1, 2, 4, 8] as const;
@@ -40,14 +36,6 @@ export interface Dispatch {
   /** Rows that it binds and whose 8 bits stay true: it puts them there, or only reads them. */
   readonly keeps?: Rows;
   readonly when?: When;
-}
-
-/** Which steps: where count and longest context are within these, and who is beside whom. */
-export interface When {
-  readonly tokens?: Range;
-  readonly context?: Range;
-  /** Tokens of a sequence each, one or several; false: several of one sequence. Left out: both. */
-  readonly isApart?: boolean;
 }
 
 /** What steps of a kind do. */
@@ -271,6 +259,17 @@ export class Program {
     this.#runSlices(step, read);
   }
 
+  /**
+   * Commands of a step that will follow what is under way, to be sent by themselves.
+   * @returns null where they would have to go in slices, as far as is known.
+   */
+  encodeBehind(step: StepValues): GPUCommandBuffer | null {
+    const { schedule, slices, pace } = this.#find(step);
+    if (!pace.isWhole) return null;
+    schedule.update(step);
+    return slices.encodeAll();
+  }
+
   #runSlices(step: StepValues, read?: ReadRequest): SliceEncoder {
     const gpu = this.#gpu;
     const { slices, pace, units } = this.#begin(step, read);
@@ -357,37 +356,4 @@ export class Program {
     }
     return ready.toReversed();
   }
-}
-
-/** Steps of both kinds; null: there are none. */
-function both(a: When = {}, b: When = {}): When | null {
-  const tokens = overlap(a.tokens, b.tokens);
-  const context = overlap(a.context, b.context);
-  const isApart = a.isApart ?? b.isApart;
-  const isNone = tokens[0] > tokens[1] || context[0] > context[1] ||
-    isApart !== (b.isApart ?? isApart);
-  return isNone ? null : { tokens, context, isApart };
-}
-
-function overlap([from, to]: Range = ANY, [otherFrom, otherTo]: Range = ANY): Range {
-  return [Math.max(from, otherFrom), Math.min(to, otherTo)];
-}
-
-/** Where conditions begin or cease to hold, ascending. */
-function limitsOf(
-  dispatches: readonly Dispatch[],
-  rangeOf: (dispatch: Dispatch) => Range | undefined,
-): number[] {
-  const limits = dispatches.flatMap((dispatch) => {
-    const range = rangeOf(dispatch);
-    return range === undefined ? [] : [range[0], range[1] + 1];
-  });
-  return [...new Set(limits)].filter(Number.isFinite).toSorted((a, b) => a - b);
-}
-
-/** How many limits a value has reached. */
-function kindOf(value: number, limits: readonly number[]): number {
-  let kind = 0;
-  while (kind < limits.length && value >= limits[kind]) kind++;
-  return kind;
 }

@@ -41,12 +41,13 @@ export class ReadBack {
 
   /**
    * Waits for the step and copies what it left, in Deno.
+   * @param goOn between the two: sends an idle GPU something that leaves this buffer alone.
    * @throws {GpuLostError} when the GPU is gone or the step came to nothing.
    */
-  readInto(target: Float32Array): void {
+  readInto(target: Float32Array, goOn?: () => void): void {
     check(this.#gpu.isQuick, "waiting on the spot works in Deno only");
     this.#target = target;
-    readPrimed(this.#gpu, this.buffer, STAMP_BYTES + this.#bytes, this.#take);
+    readPrimed(this.#gpu, this.buffer, STAMP_BYTES + this.#bytes, this.#take, goOn);
   }
 
   /** As `readInto`, everywhere. */

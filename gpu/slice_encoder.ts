@@ -46,6 +46,11 @@ export class SliceEncoder {
     return this.#encode(unit, endUnit, read);
   }
 
+  /** All commands, for whoever sends them himself. */
+  encodeAll(): GPUCommandBuffer {
+    return this.#encode(0, this.#schedule.unitEnds.length);
+  }
+
   /** Encodes slices for a step like the one before. */
   encodeAhead(ends: readonly number[], read?: ReadRequest): void {
     this.#ahead.length = 0;

@@ -33,6 +33,11 @@ export class SlicePace {
     this.unitsPerSlice = priority === "background" ? 1 : Math.min(4, Math.max(1, units));
   }
 
+  /** All of a step is one slice, by steps that were waited for. */
+  get isWhole(): boolean {
+    return this.#steps >= MEASURED_STEPS && this.unitsPerSlice >= this.#units;
+  }
+
   /** A step begins. */
   begin(): void {
     this.#steps++;

@@ -2,8 +2,10 @@
  * Steps of one token each that follow one another without anybody looking at the ids between them:
  * all but the first are written to a table at once, and a dispatch puts the next one over the step
  * between two tokens, with the id that was chosen of the one before: it costs less than copies do.
- * Knows headers and records; not how ids are chosen.
+ * The table has two halves, a chain each, in turns: so a chain can go on into the next one before
+ * anybody has read what it left. Knows headers and records; not how ids are chosen.
  */
+import { check } from "../src/base/check.ts";
 import { POSITION_AXES } from "../src/memory/control_layout.ts";
 import type { Gpu } from "./device.ts";
 import { CHOSEN_WORDS } from "./ops/choose.ts";
@@ -24,9 +26,24 @@ export interface ChainChoice {
 
 /** Words of a header before those of the choice: choose.wgsl. */
 const CHOICE_WORD = SEQUENCE_OFFSET / 4 + 1;
-const CHOICE_WORDS = 6;
+/** Behind it, and behind whether tokens see each other (0): where the next token's step is. */
+const NEXT_WORD = CHOICE_WORD + 7;
+const CHAIN_WORDS = 8;
 
-/** @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
+/** What of a chain's tokens is to be written. */
+export interface ChainTokens {
+  /** Of the chain. */
+  readonly tokens: number;
+  /** The first of them, which the chain before has gone on with. Left out: none. */
+  readonly taken?: number;
+  /** The first ones of the next chain. Left out: none. */
+  readonly ahead?: number;
+}
+
+/**
+ * @param tokensMax of a chain and those that are ahead of it.
+ * @throws {GpuOutOfMemoryError} when the GPU has no room for it.
+ */
 export async function createStepChain(
   gpu: Gpu,
   input: StepInput,
@@ -34,19 +51,19 @@ export async function createStepChain(
 ): Promise<StepChain> {
   const table = await gpu.createBuffer(
     "steps of a chain",
-    tokensMax * stepBytes(input),
+    2 * tokensMax * stepBytes(input),
     GPUBufferUsage.COPY_DST | GPUBufferUsage.STORAGE,
   );
   const chosen = await gpu.createBuffer(
     "chosen ids",
-    tokensMax * CHOSEN_WORDS * 4,
+    2 * tokensMax * CHOSEN_WORDS * 4,
     GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
   );
   return new StepChain(gpu, { input, table, chosen, tokensMax });
 }
 
 export class StepChain {
-  /** u32 [tokensMax, CHOSEN_WORDS], by `chooseToken`. */
+  /** u32 [2, tokensMax, CHOSEN_WORDS], by `chooseToken`. */
   readonly chosen: GPUBuffer;
   readonly #gpu: Gpu;
   readonly #input: StepInput;
@@ -54,6 +71,9 @@ export class StepChain {
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #floats: Float32Array<ArrayBuffer>;
   readonly #axes = new Int32Array(POSITION_AXES);
+  readonly #tokensMax: number;
+  /** Of the chain that was written last: 0 or 1. */
+  #half = 0;
 
   constructor(
     gpu: Gpu,
@@ -68,47 +88,88 @@ export class StepChain {
     this.#input = input;
     this.#table = table;
     this.chosen = chosen;
-    const bytes = stepBytes(input);
-    this.#words = new Uint32Array(tokensMax * bytes / 4);
+    this.#tokensMax = tokensMax;
+    this.#words = new Uint32Array(2 * tokensMax * stepBytes(input) / 4);
     this.#floats = new Float32Array(this.#words.buffer);
   }
 
+  /** Bytes of `chosen` before the chain's. */
+  get chosenOffset(): number {
+    return this.#half * this.#tokensMax * CHOSEN_WORDS * 4;
+  }
+
   /**
-   * Behind the first token's layers, which are under way: how its id is chosen, and the steps of
-   * the others.
-   * @param at.position of the first token; `turns`: as its rotary embedding has it.
-   * @param by.states places that tokens leave their states in, [tokens]; null: nobody keeps states.
+   * How ids are chosen, and the steps of all tokens but those that were written with the chain
+   * before. Where none was, the first one's layers are under way, and it goes on where they end.
+   * @param at.position of the chain's first token; `turns`: as its rotary embedding has it.
+   * @param by.states places that tokens leave their states in, [tokens + ahead]; null: nobody keeps
+   *   states. `choice` has as many points.
    */
   write(
-    tokens: number,
-    { position, turns = position, slot }: {
+    { tokens, taken = 0, ahead = 0 }: ChainTokens,
+    at: { readonly position: number; readonly turns?: number; readonly slot: number },
+    by: { readonly choice: ChainChoice; readonly states: Int32Array | null },
+  ): void {
+    check(taken < tokens && tokens + ahead <= this.#tokensMax, "tokens that a chain has room for");
+    if (taken > 0) this.#half = 1 - this.#half;
+    const own = this.#half * this.#tokensMax, next = (1 - this.#half) * this.#tokensMax;
+    for (let index = taken; index < tokens + ahead; index++) {
+      const place = index < tokens ? own + index : next + index - tokens;
+      this.#fill(index, place, at, by);
+      this.#words[this.#wordOf(place) + NEXT_WORD] = index === tokens - 1 ? next : place + 1;
+    }
+    if (taken === 0) {
+      const word = this.#wordOf(own) + CHOICE_WORD;
+      const { buffer } = this.#input;
+      this.#gpu.device.queue.writeBuffer(buffer, 4 * CHOICE_WORD, this.#words, word, CHAIN_WORDS);
+    }
+    this.#send(own + taken, tokens - taken);
+    if (ahead > 0) this.#send(next, ahead);
+  }
+
+  /** Token `index` of a chain, at a place of the table. */
+  #fill(
+    index: number,
+    place: number,
+    { position: first, turns = first, slot }: {
       readonly position: number;
       readonly turns?: number;
       readonly slot: number;
     },
     { choice, states }: { readonly choice: ChainChoice; readonly states: Int32Array | null },
   ): void {
-    const stride = stepBytes(this.#input) / 4;
-    for (let index = 0; index < tokens; index++) {
-      const at = index * stride;
-      this.#words[at] = 1;
-      this.#words[at + 1] = position + index;
-      this.#words[at + 2] = 1;
-      this.#words[at + SEQUENCE_OFFSET / 4] = this.#input.sequence;
-      this.#writeChoice(at + CHOICE_WORD, index, choice);
-      const record = at + HEADER_BYTES / 4;
-      // The first token's record is written already.
-      const from = states?.[index - 1] ?? -1;
-      const to = states?.[index] ?? -1;
-      // Tokens of texts stand at one place on all axes.
-      this.#axes.fill(turns + index);
-      const token = { id: 0, position: position + index, slot, from, to };
-      this.#input.fillRecord(this, record, { ...token, axes: this.#axes, first: 0 });
-    }
-    const { queue } = this.#gpu.device;
-    const byte = 4 * CHOICE_WORD;
-    queue.writeBuffer(this.#input.buffer, byte, this.#words, CHOICE_WORD, CHOICE_WORDS);
-    queue.writeBuffer(this.#table, 0, this.#words, 0, tokens * stride);
+    const at = this.#wordOf(place);
+    const position = first + index;
+    this.#words[at] = 1;
+    this.#words[at + 1] = position;
+    this.#words[at + 2] = 1;
+    this.#words[at + SEQUENCE_OFFSET / 4] = this.#input.sequence;
+    const word = at + CHOICE_WORD;
+    this.#words[word] = place;
+    this.#words[word + 1] = choice.topK;
+    this.#floats[word + 2] = choice.temperature;
+    this.#floats[word + 3] = choice.topP;
+    this.#floats[word + 4] = choice.minP;
+    this.#floats[word + 5] = choice.points[index];
+    // The first token's record is written already.
+    const from = states?.[index - 1] ?? -1;
+    const to = states?.[index] ?? -1;
+    // Tokens of texts stand at one place on all axes.
+    this.#axes.fill(turns + index);
+    const token = { id: 0, position, slot, from, to };
+    const record = at + HEADER_BYTES / 4;
+    this.#input.fillRecord(this, record, { ...token, axes: this.#axes, first: 0 });
+  }
+
+  #send(place: number, count: number): void {
+    const at = this.#wordOf(place);
+    const words = this.#wordOf(count);
+    this.#gpu.device.queue.writeBuffer(this.#table, 4 * at, this.#words, at, words);
+  }
+
+  /** Word of the table where a place begins. */
+  #wordOf(place: number): number {
+    return place * stepBytes(this.#input) / 4;
   }
 
   /** What makes the next token the step, of the id that was chosen of the one before. */
@@ -118,6 +179,7 @@ export class StepChain {
       constants: {
         WORDS: stepBytes(this.#input) / 4,
         INDEX: CHOICE_WORD,
+        NEXT: NEXT_WORD,
         ID: HEADER_BYTES / 4,
         CHOSEN_WORDS,
       },
@@ -137,15 +199,6 @@ export class StepChain {
 
   get floats(): Float32Array {
     return this.#floats;
-  }
-
-  #writeChoice(at: number, index: number, choice: ChainChoice): void {
-    this.#words[at] = index;
-    this.#words[at + 1] = choice.topK;
-    this.#floats[at + 2] = choice.temperature;
-    this.#floats[at + 3] = choice.topP;
-    this.#floats[at + 4] = choice.minP;
-    this.#floats[at + 5] = choice.points[index];
   }
 }
 

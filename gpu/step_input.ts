@@ -192,6 +192,11 @@ export class StepInput {
     check(!isApart(step) || n <= this.sequences, `${n} of ${this.sequences} sequences`);
     check(rows !== null || n === 1 || !isApart(step), "who is apart says where");
     if (ids !== null || rows === null || !this.#isAhead(step, rows)) this.#send(step, ids, rows);
+    this.goOn();
+  }
+
+  /** A step that follows is there, by `StepChain`: only what has changed in tables is written. */
+  goOn(): void {
     this.#sequence = (this.#sequence + 1) >>> 0;
     this.#ahead.n = 0;
     if (this.#changedFrom >= this.#changedTo) return;

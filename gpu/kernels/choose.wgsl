@@ -4,10 +4,10 @@
 //
 // | binding | what | shape |
 // |---|---|---|
-// | choice | the token's number and the sampler's settings: step_chain.ts | – |
+// | choice | the token's place and the sampler's settings: step_chain.ts | – |
 // | logits | bits of f32 | [WIDTH], from X_START |
 // | maxima | keys by choose_maxima.wgsl | [PARTS, LANES] |
-// | chosen | id, how many candidates, 0, 0, their logits' bits, their ids | [tokens, 4 + 2 · BEST] |
+// | chosen | id, how many candidates, 0, 0, their logits' bits, their ids | [places, 4 + 2 · BEST] |
 //
 // Candidates are the BEST largest logits, of equal ones those of smaller ids, in this order. The
 // BEST-th largest of the columns' maxima is a bound that BEST logits reach; what reaches it is
@@ -15,7 +15,7 @@
 
 struct Choice {
   tokens: u32, position: u32, scored: u32, sequence: u32,
-  index: u32, // of the token in its chain
+  index: u32, // place of the token
   top_k: u32,
   temperature: f32, // 0: the best one
   top_p: f32, min_p: f32,

@@ -4,7 +4,8 @@ import { N, S } from "../../src/shapes/mod.ts";
 import { bindCache, headConstants, type KvCache, type QueriesAlone } from "../kv_cache.ts";
 import { INT8_COLUMNS } from "../int8_rows.ts";
 import type { Constants } from "../pipelines.ts";
-import type { ProgramBuilder, Range, When } from "../program.ts";
+import type { ProgramBuilder } from "../program.ts";
+import type { Range, When } from "../step_kinds.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
 import {
   addCombine,

@@ -3,7 +3,8 @@ import type { QueryTemperature } from "../../src/model/mod.ts";
 import { N } from "../../src/shapes/mod.ts";
 import type { KvCache } from "../kv_cache.ts";
 import type { Constants } from "../pipelines.ts";
-import type { ProgramBuilder, When } from "../program.ts";
+import type { ProgramBuilder } from "../program.ts";
+import type { When } from "../step_kinds.ts";
 import { bindRows, type Rows } from "../rows.ts";
 import { MANY_TOKENS } from "./matmul.ts";
 

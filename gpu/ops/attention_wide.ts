@@ -7,7 +7,8 @@ import { KV_BLOCK_POSITIONS } from "../../src/memory/kv_layout.ts";
 import { S } from "../../src/shapes/mod.ts";
 import type { KvShape } from "../kv_cache.ts";
 import type { Constants } from "../pipelines.ts";
-import type { ProgramBuilder, When } from "../program.ts";
+import type { ProgramBuilder } from "../program.ts";
+import type { When } from "../step_kinds.ts";
 import { bindRows, checkRows } from "../rows.ts";
 import {
   addCombine,

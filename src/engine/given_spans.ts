@@ -3,7 +3,7 @@
  * ids; not what the rows are of.
  */
 import { RequestError } from "../base/errors.ts";
-import type { GivenRows } from "../rank/step/given_rows.ts";
+import type { GivenRows, RowGrid } from "../rank/step/given_rows.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 
 /** Rows of a prompt that were given together. */
@@ -12,6 +12,8 @@ export interface GivenSpan extends Pick<GivenRows, "seesAll" | "grid"> {
   readonly start: number;
   /** Index behind the last one. */
   readonly end: number;
+  /** How many images before it have a number. */
+  readonly number: number;
   /** The position of the first one on all axes, and of what follows the last one. */
   readonly position: number;
   readonly positionBehind: number;
@@ -39,6 +41,7 @@ export function givenSpans(
   const byFirst = new Map(given.map((each) => [each.firstId, each]));
   // How far behind its index a text's token stands.
   let lag = 0;
+  let number = 0;
   for (let start = 0; start < ids.length;) {
     if (ids[start] >= 0) {
       start++;
@@ -52,11 +55,17 @@ export function givenSpans(
     const { seesAll, grid } = rows;
     const position = start - lag;
     // An image is as far across as its longer side (Wang et al. 2024, "Qwen2-VL").
-    if (grid !== null) lag += count - Math.max(grid.rows, grid.columns);
-    spans.push({ start, end, seesAll, grid, position, positionBehind: end - lag });
+    if (grid !== null && !grid.isFramed) lag += count - Math.max(grid.rows, grid.columns);
+    spans.push({ start, end, seesAll, grid, number, position, positionBehind: end - lag });
+    if (grid?.isFramed) number++;
     start = end;
   }
   return spans;
+}
+
+/** How many rows there are of it. */
+export function rowsOfGrid({ rows, columns, isFramed }: RowGrid): number {
+  return rows * columns + (isFramed ? 2 : 0);
 }
 
 /** Its rows attend to each other both ways: they are computed in one step, or none of them is. */
@@ -77,16 +86,21 @@ export function wholeFrom(index: number, spans: readonly GivenSpan[]): GivenSpan
   return null;
 }
 
-/** Where the id at `index` stands on an axis: 0 in the text, 1 and 2 a row and a column. */
+/** Where the id at `index` stands on an axis: see `RopeAxes`. */
 export function positionOn(axis: number, index: number, spans: readonly GivenSpan[]): number {
   let i = spans.length - 1;
   while (i >= 0 && spans[i].start > index) i--;
   if (i < 0) return index;
-  const { start, end, grid, position, positionBehind } = spans[i];
+  const { start, end, grid, position, positionBehind, number } = spans[i];
   if (index >= end) return positionBehind + index - end;
   if (grid === null) return position + index - start;
-  if (axis === 0) return position;
-  const { columns } = grid;
+  const { columns, isFramed } = grid;
+  if (isFramed) {
+    if (axis === 0 || index === start || index === end - 1) return position + index - start;
+    const place = index - start - 1;
+    return axis === 3 ? number : axis === 1 ? Math.floor(place / columns) : place % columns;
+  }
+  if (axis === 0 || axis === 3) return position;
   const row = Math.floor((index - start) / columns);
   return position + (axis === 1 ? row : index - start - row * columns);
 }

@@ -5,6 +5,7 @@
 import { RequestError } from "../base/errors.ts";
 import { check } from "../base/check.ts";
 import {
+  POSITION_AXES,
   SEGMENT_LOGITS,
   SEGMENT_POSITION,
   SEGMENT_ROWS,
@@ -19,6 +20,9 @@ import type { ModelConfig } from "../model/types.ts";
 import type { TowerInput } from "../model/vision_types.ts";
 import type { RankRunner } from "../rank/open_rank.ts";
 import { runOnAll, tablesOf } from "./step_runner.ts";
+
+/** Numbers of a patch in `TowerInput.positions`. */
+const PLACE_AXES = 3;
 
 /** There is one sequence, of which a step is all. */
 const SLOT = 0;
@@ -74,7 +78,10 @@ export class ImageReader {
     segments[SEGMENT_LOGITS] = rows;
     segments[SEGMENT_STATE_FROM] = -1;
     segments[SEGMENT_STATE_TO] = 0;
-    if (positions !== null) step.positions.set(positions);
+    if (positions === null) return;
+    for (let i = 0; i < positions.length; i++) {
+      step.positions[Math.floor(i / PLACE_AXES) * POSITION_AXES + i % PLACE_AXES] = positions[i];
+    }
   }
 
   /** In the order of ranks: the same bits from image to image. */

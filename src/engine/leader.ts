@@ -174,10 +174,10 @@ export class Leader {
     if (!this.#wasAborted) {
       this.#speculation?.keep(this.#scheduler);
       this.#takeResults();
-      this.#times.stop(rows, this.#chained);
+      if (!this.#chains?.hasWaste) this.#times.stop(rows, this.#chained);
     }
-    // All of a step that was aborted, and what is left of a chain.
-    this.#states?.drop();
+    // All of a step that was aborted, and what is left of a chain, unless the next one goes on.
+    if (this.#wasAborted || !this.#steps.chain?.sentCount) this.#states?.drop();
     control.kvTokens = this.#kv.usedTokens;
     control.announceOutput();
   }
@@ -258,11 +258,13 @@ export class Leader {
   #fillStep(): number {
     const { active, sequences, rows, count } = this.#scheduler;
     let total = 0;
+    const { ahead = 0, goesOn = false } = this.#chains ?? {};
+    if (!goesOn) this.#states?.drop();
     this.#steps.begin(STEP_KIND_FORWARD, active.length);
     for (let i = 0; i < count; i++) {
       const { slot, computed, known } = sequences[i];
       const end = computed + rows[i];
-      this.#kv.grow(slot, end + this.#chained - 1);
+      this.#kv.grow(slot, end + this.#chained + ahead - 1);
       // Of the last id that is known, and of those behind it, which are guessed.
       const logits = Math.max(0, end - known + 1);
       if (this.#states === null) this.#steps.add(sequences[i], computed, rows[i], logits);

@@ -3,6 +3,7 @@
  * at which positions they are remembered. A sequence's rows are cut into segments there, each of
  * which goes on with the state that the one before it leaves. Allocates nothing per step.
  */
+import { check } from "../base/check.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
 import type { TokenChain } from "../rank/gpu/token_chain.ts";
 import type { KvBlocks } from "./kv_blocks.ts";
@@ -109,14 +110,25 @@ export class SequenceStates {
     return place;
   }
 
-  /** A chain begins with the sequence's next row: each of its tokens leaves a state. */
+  /**
+   * A chain begins with the sequence's next row: each of its tokens leaves a state, and so do those
+   * that are ahead of the next one.
+   */
   #addChain(
     steps: Steps,
     sequence: Sequence,
-    { tokens, states }: Pick<TokenChain, "tokens" | "states">,
+    { chained, states }: Pick<TokenChain, "chained" | "states">,
   ): void {
     const { slot, computed } = sequence;
-    for (let i = 0; i < tokens; i++) states[i] = this.#write(slot, computed + i + 1);
+    // What the chain before has gone ahead with has left some.
+    const there = this.#writtenCount;
+    check(there < chained, "a chain goes on behind what is there");
+    for (let i = 0; i < there; i++) {
+      const at = RECORD_WORDS * i;
+      check(this.#written[at + POSITION] === computed + i + 1, "states of this chain's tokens");
+      states[i] = this.#written[at + PLACE];
+    }
+    for (let i = there; i < chained; i++) states[i] = this.#write(slot, computed + i + 1);
     this.#segment.from = this.#current[slot];
     this.#segment.to = states[0];
     steps.add(sequence, computed, 1, 1, this.#segment);
@@ -153,7 +165,7 @@ export class SequenceStates {
     this.#answered[slot] = content;
   }
 
-  /** What is left does not count: all of a step, or the end of a chain. */
+  /** What is left does not count: all of a step, the end of a chain, or what was ahead of one. */
   drop(): void {
     for (let i = 0; i < this.#writtenCount; i++) {
       this.places.leave(this.#written[RECORD_WORDS * i + PLACE]);

@@ -190,7 +190,11 @@ export class StepRunner {
    */
   run(): boolean {
     const isComplete = runOnAll(this.runner, this.#step);
-    if (this.chain !== null) this.chain.tokens = 1;
+    if (this.chain !== null) {
+      this.chain.tokens = 1;
+      this.chain.ahead = 0;
+      this.chain.goesOn = false;
+    }
     // Every rank has finished the step: what it left in the cache is behind the counted positions.
     const failure = this.#readFailure?.take() ?? "";
     if (failure !== "") throw readError(failure);

@@ -1,10 +1,10 @@
 /** A generation as the engine sees it: ids in, ids out. */
 import type { FinishReason, SamplingOptions, Timings } from "../llm/types.ts";
-import type { GivenRows } from "../rank/step/given_rows.ts";
+import type { GivenRows, RowGrid } from "../rank/step/given_rows.ts";
 import type { RequestGrammar } from "./chooser.ts";
 import type { LogprobRows } from "./logprob_rows.ts";
 
-export type { GivenRows };
+export type { GivenRows, RowGrid };
 
 export interface EngineRequest {
   /**

@@ -1,6 +1,6 @@
 /** Rows that a prompt brings along, before anything is computed of them. */
 import { RequestError } from "../base/errors.ts";
-import { canSeeAll, givenSpans } from "../engine/given_spans.ts";
+import { canSeeAll, givenSpans, rowsOfGrid } from "../engine/given_spans.ts";
 import type { GivenRows } from "../engine/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
@@ -64,8 +64,8 @@ function checkRows(
   if (bad >= 0) throw wrong(`row ${Math.floor(bad / width)} holds ${values[bad]}`);
   if (grid !== null) {
     const isSize = (size: number) => Number.isInteger(size) && size >= 1;
-    if (!isSize(grid.rows) || !isSize(grid.columns) || grid.rows * grid.columns !== count) {
-      throw wrong(`${grid.rows} times ${grid.columns} are not ${count}`);
+    if (!isSize(grid.rows) || !isSize(grid.columns) || rowsOfGrid(grid) !== count) {
+      throw wrong(`${grid.rows} times ${grid.columns} are ${rowsOfGrid(grid)}, not ${count}`);
     }
     if (!ropes.some(({ axes }) => axes !== undefined)) {
       throw wrong("this model has no positions of rows and columns");

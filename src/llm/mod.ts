@@ -42,6 +42,7 @@ export type {
   ModelDetails,
   NeuronActivity,
   PromptSteps,
+  RowGrid,
   SamplingOptions,
   SeenImages,
   StreamTimings,

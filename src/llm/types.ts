@@ -2,11 +2,11 @@
  * A language model as its users see it: text in, text out. The server and the command line know
  * only this interface; tests put a scripted model behind it.
  */
-import type { GivenRows } from "../engine/types.ts";
+import type { GivenRows, RowGrid } from "../engine/types.ts";
 import type { ModelDetails } from "./details_types.ts";
 import type { Conversations, KvUse } from "./kept_types.ts";
 
-export type { GivenRows };
+export type { GivenRows, RowGrid };
 export type { AdapterUse, GapMarks, ModelDetails } from "./details_types.ts";
 export type {
   GrammarLead,

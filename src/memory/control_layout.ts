@@ -76,7 +76,7 @@ export const SEGMENT_SOURCE = 7;
  * Where a row stands: in the text or in time, and the row and the column of an image. Of what
  * stands in no image they are alike. Written for models only that tell them apart (`RopeAxes`).
  */
-export const POSITION_AXES = 3;
+export const POSITION_AXES = 4;
 
 /** What a slot begins with; ids of its answer [contextLength] follow. */
 export const SLOT_HEAD_WORDS = 16;

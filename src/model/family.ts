@@ -91,7 +91,7 @@ export interface Family {
   /** The same where the file names sections, which are alike for texts; null: as without. */
   readonly positionsOfSections: RopeConfig["kind"] | null;
   /** How a file's sections of pairs, one for each axis of a position, lie; null: it has none. */
-  readonly sections: "inTurn" | "interleaved" | null;
+  readonly sections: "inTurn" | "interleaved" | "columnsFirst" | null;
   /** Keys and values of all heads are made of one latent a token. */
   readonly hasLatentAttention: boolean;
   /**

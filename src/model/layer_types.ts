@@ -13,6 +13,11 @@ export interface LayerConfig {
    * Positions come in chunks of so many; a token attends to those of its own. Left out: of all.
    */
   readonly attentionChunk?: number;
+  /**
+   * Patches of an image come in windows of so many rows and columns, which may be cut off by its
+   * edges; one attends to those of its own, which follow one another. Left out: to all.
+   */
+  readonly windowSide?: number;
   /** Index into `ModelConfig.ropes`; null: positions are not encoded here. */
   readonly rope: number | null;
   /** The same for queries, where another one turns them than keys. */

@@ -38,12 +38,12 @@ export interface RopeConfig {
 }
 
 /**
- * Which of a token's three positions turns a pair: 0 (in the text, or in time), 1 (an image's row)
- * or 2 (its column). Of what stands in no image all three are the same.
+ * Which of a token's positions turns a pair: 0 (in the text, or in time), 1 (an image's row), 2
+ * (its column) or 3 (which image of the prompt it is). Of what stands in no image all are the same.
  */
 export interface RopeAxes {
   /** [dimensionCount / 2]. */
-  readonly axisOf: readonly (0 | 1 | 2)[];
+  readonly axisOf: readonly (0 | 1 | 2 | 3)[];
   /** i of a pair's frequency base^(-2i / dimensionCount). Left out: the pair's own number. */
   readonly powerOf?: readonly number[];
 }

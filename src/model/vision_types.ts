@@ -9,7 +9,8 @@ import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "
 /** What goes in, instead of rows of an embedding table: W · patch + b. */
 export interface PatchesConfig {
   /**
-   * Numbers of a patch: 3 · side², channel by channel (R, G, B), each row by row. Of two
+   * Numbers of a patch: 3 · side², channel by channel (R, G, B), each row by row, or pixel by pixel
+   * (`ImageConfig.hasColoursLast`). Of two
    * convolutions what makes one row: two windows of 3 frames, each channel by channel.
    */
   readonly length: number;
@@ -47,6 +48,12 @@ export interface ProjectorConfig {
    */
   readonly mergedRows: number;
   readonly merge: "concat" | "turns" | "mean";
+  /**
+   * Three rows come out behind an image's own: what stands at the end of each line of it, before
+   * it and behind it; and all are normalised (RMS), as `ProjectorTensors.frame` says. Left out:
+   * neither.
+   */
+  readonly frameEpsilon?: number;
   /** Multiplies what merging gives, before `ProjectorTensors.standard`. Left out: nothing does. */
   readonly mergedScale?: number;
   /** Of each row before it is merged, or of what merging gives; null: there is none. */
@@ -127,6 +134,16 @@ export interface ProjectorTensors {
   readonly standard?: { readonly mean: VectorTensor; readonly gains: VectorTensor };
   /** Of `ProjectorConfig.stages`. */
   readonly stages?: readonly StageTensors[];
+  /**
+   * Of `ProjectorConfig.frameEpsilon`: what the last matrix reads of a line's end, [its columns],
+   * what comes out before and behind an image, [outputLength] each, and the norm of all.
+   */
+  readonly frame?: {
+    readonly lineEnd: VectorTensor;
+    readonly begin: VectorTensor;
+    readonly end: VectorTensor;
+    readonly norm: NormTensors;
+  };
   /** The file has `first` as [merged length, rows], and it says so. Left out: as it is defined. */
   readonly isFirstTransposed?: true;
   /** [neurons, merged length], or [outputLength, merged length] where it is the only one. */
@@ -179,9 +196,12 @@ export interface ImageConfig {
     /**
      * How those of the square become those of another grid; null: images are squares. "sum": half
      * of them are columns' and half are rows', and a patch has the sum of both. "spread": each
-     * patch has the one of the square's at its share of the way across and down.
+     * patch has the one of the square's at its share of the way across and down. "bilinearTenth":
+     * between four, for grids a tenth of a patch larger, as Hunyuan was trained.
      */
-    readonly resize: "bilinear" | "bilinearCorners" | "bicubic" | "sum" | "spread" | null;
+    readonly resize:
+      | ("bilinear" | "bilinearTenth" | "bilinearCorners" | "bicubic" | "sum" | "spread")
+      | null;
   } | null;
   /** Tensor of class tokens, [count, d], rows behind the patches; null: there are none. */
   readonly classTokens: string | null;
@@ -199,6 +219,10 @@ export interface ImageConfig {
    * another, and so do the rows that come out; null: there are no windows.
    */
   readonly windowSide: number | null;
+  /** Images are whole numbers of blocks, and their edges may cut off windows. Left out: neither. */
+  readonly hasCutWindows?: true;
+  /** A patch's pixels are in reading order, each with its colours. Left out: colour by colour. */
+  readonly hasColoursLast?: true;
   /** [outputLength]: a row between the image's lines; null: there is none. */
   readonly lineBreak: string | null;
   /** Of an image that keeps its shape, pixels; null: its size is fixed. */
@@ -211,6 +235,8 @@ export interface ImageConfig {
   readonly tilesMax: number | null;
   /** Rows that come out of a tile, whatever its size. Left out: one of each block of patches. */
   readonly tileRows?: number;
+  /** Ends of lines, a begin and an end are rows, too: see `ProjectorConfig.frameEpsilon`. */
+  readonly isFramed?: true;
   /** Marks around parts are those of MiniCPM-V 2.5. Left out: those of its kind. */
   readonly hasOldMarks?: true;
   /** Sizes of which the best is chosen (LLaVA 1.6), pixels; mostly none. */

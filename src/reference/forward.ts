@@ -26,7 +26,7 @@ import { blockKeys, chosenBlocks } from "./block_indexer.ts";
 import { byDistance } from "./by_distance.ts";
 import { shortConvolution } from "./convolution.ts";
 import { embedTokens } from "./embed.ts";
-import { lastSeenBy, type ReferenceGiven } from "./given_rows.ts";
+import { lastSeenBy, type ReferenceGiven, windowsOf } from "./given_rows.ts";
 import { finchLayer } from "./finch_layer.ts";
 import { gateHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
@@ -328,7 +328,12 @@ export class ReferenceModel {
       ahead: positionsAhead(this.config, index),
       lastOf: (position) => lastSeenBy(position, place.given),
       ...this.#choose(h, index, place),
+<<<<<<< HEAD
       ...byDistance(this.config, { ...layers[index], headCount }, this.#weights),
+=======
+      ...windowsOf(place.given, layers[index].windowSide),
+      ...byDistance(this.config, headCount, this.#weights),
+>>>>>>> main
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
     const counted = heads.map((value) => value * this.config.valueScale);

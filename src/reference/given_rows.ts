@@ -9,8 +9,10 @@ import type { ModelConfig } from "../model/mod.ts";
 export interface ReferenceGiven {
   /** Rows [parts · d] of ids below 0. */
   readonly rows?: ReadonlyMap<number, ArrayLike<number>>;
-  /** Positions by axes, [tokens, 3]; left out: tokens stand where they follow one another. */
+  /** Positions by axes, [tokens, 3 or 4]; left out: tokens stand where they follow one another. */
   readonly positions?: ArrayLike<number>;
+  /** How many of a token there are. Left out: 3, an image's number is of no interest. */
+  readonly axes?: 3 | 4;
   /** Tokens from `start` to before `end` see each other both ways. */
   readonly bothWays?: readonly { readonly start: number; readonly end: number }[];
 }
@@ -41,9 +43,24 @@ export function addGivenParts(
 }
 
 /** The positions of a token, by axes. */
-export function positionsOf(token: number, { positions }: ReferenceGiven): Int32Array {
-  const on = (axis: number) => positions?.[3 * token + axis] ?? token;
-  return Int32Array.of(on(0), on(1), on(2));
+export function positionsOf(
+  token: number,
+  { positions, axes = 3 }: ReferenceGiven,
+): Int32Array {
+  const on = (axis: number) => axis < axes ? positions?.[axes * token + axis] ?? token : token;
+  return Int32Array.of(on(0), on(1), on(2), on(3));
+}
+
+/** Patches of the window that each is in, rows and columns of `side`; nothing: all. */
+export function windowsOf(given: ReferenceGiven, side: number | undefined) {
+  if (side === undefined) return {};
+  const count = given.positions!.length / (given.axes ?? 3);
+  const windows = Array.from({ length: count }, (_, token) => {
+    const [, row, column] = positionsOf(token, given);
+    return `${Math.floor(row / side)} ${Math.floor(column / side)}`;
+  });
+  const all = windows.map((_, token) => token);
+  return { listOf: (t: number) => all.filter((token) => windows[token] === windows[t]) };
 }
 
 /** The last token that a token sees at least. */

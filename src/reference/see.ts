@@ -11,7 +11,7 @@ import type {
   ProjectorTensors,
   TowerInput,
 } from "../model/mod.ts";
-import { projectedRows } from "../model/projected_rows.ts";
+import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
 import { activate, geluErf, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { resample } from "./resample.ts";
@@ -79,7 +79,8 @@ export function projectRows(
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
   const { resampler } = config;
   const pooled = rows.subarray(0, kept / (config.pooledRows ?? 1) * d);
-  const own = new Float64Array(count * config.mergedRows * d);
+  const merging = count - (config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
+  const own = new Float64Array(merging * config.mergedRows * d);
   if (resampler === undefined) own.set(pooled);
   const merged = resampler
     ? resample(pooled, positions!, {
@@ -101,9 +102,11 @@ export function projectRows(
     if (activation === null) return even;
     return activation === "geluErf" ? even.map(geluErf) : bend(activation, even);
   }, normed);
+  const { frame } = projector;
+  const read = frame ? oneBehind(joined, weights.vector(frame.lineEnd)) : joined;
   const first = projector.isFirstTransposed
-    ? matmul(weights.transposed(projector.first), joined, projector.first.rows)
-    : blocks.project(joined, projector.first);
+    ? matmul(weights.transposed(projector.first), read, projector.first.rows)
+    : blocks.project(read, projector.first);
   const neurons = projector.gate
     ? multiply(bend(activation, blocks.project(joined, projector.gate)), first)
     : projector.second && bend(activation, first);
@@ -114,7 +117,12 @@ export function projectRows(
       parts,
     )
     : neurons;
-  const last = projector.second === null ? first : blocks.project(hidden!, projector.second);
+  const bare = projector.second === null ? first : blocks.project(hidden!, projector.second);
+  const last = frame
+    ? normOf(oneBehind(bare, weights.vector(frame.begin), weights.vector(frame.end)), {
+      ...{ kind: "rms", epsilon: config.frameEpsilon!, tensors: frame.norm },
+    }, parts)
+    : bare;
   const deep = deepLayers.map((layer, i) => {
     const tensors = projector.deep![i];
     const beside = mergeRows(outcomes[layer].subarray(0, kept * d), d, config);
@@ -122,6 +130,11 @@ export function projectRows(
     return blocks.project(bend("gelu", blocks.project(input, tensors.first)), tensors.second);
   });
   return besideEachOther([last, ...deep], outputLength / (1 + deep.length));
+}
+
+/** Rows behind rows. */
+function oneBehind(...parts: readonly ArrayLike<number>[]): Float64Array {
+  return Float64Array.from(parts.flatMap((part) => Array.from(part)));
 }
 
 function multiply(x: Float64Array, y: Float64Array): Float64Array {

@@ -9,6 +9,8 @@ export type Cut =
   | "square"
   /** It keeps its shape, within a number of pixels. */
   | "ownShape"
+  /** It keeps its shape, in whole blocks, made smaller by steps as long as it has too many. */
+  | "ownShapeBySteps"
   /** It keeps its shape, and has a longest edge. */
   | "ownEdge"
   /** Whole, as a square; and enlarged to the best of some sizes and cut into squares. */
@@ -122,6 +124,11 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     ...{ ...COMMON, cut: "ownShape", whole: BICUBIC },
     ...{ begin: "<|media_begin|>", end: "<|media_end|>" },
   },
+  hunyuanvl: {
+    ...{ ...QWEN, whole: { filter: "bicubicAntialias", around: null } },
+    begin: "<｜hy_place▁holder▁no▁100｜>",
+    end: "<｜hy_place▁holder▁no▁101｜>",
+  },
   "qwen2vl_merger": QWEN,
   "qwen2.5vl_merger": QWEN,
   "qwen3vl_merger": QWEN,
@@ -131,6 +138,7 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
   "dots_ocr": {
     ...{ ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<|img|>", end: "<|endofimg|>" },
   },
+  youtuvl: { ...QWEN, cut: "ownShapeBySteps", whole: STRETCHED },
   paddleocr: { ...QWEN, begin: "<|IMAGE_START|>", end: "<|IMAGE_END|>" },
   lfm2: {
     ...{ ...COMMON, cut: "bestGrid", whole: STRETCHED, parts: BILINEAR },

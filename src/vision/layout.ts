@@ -52,6 +52,7 @@ function layTile(tile: number, grid: Grid, config: ImageConfig, kind: ImageKind)
   if (tileRows !== undefined) return [{ tile, first: 0, count: tileRows, grid: null }];
   const rows = Math.floor(grid.rows / mergeSide);
   const columns = Math.floor(grid.columns / mergeSide);
+  if (config.isFramed) return [{ tile, ...framed(rows, columns) }];
   const found = outcomeOrder(grid, config);
   const order = found && { order: found };
   if (lineBreak === null) {
@@ -62,6 +63,18 @@ function layTile(tile: number, grid: Grid, config: ImageConfig, kind: ImageKind)
     ...y > 0 ? [{ tensor: lineBreak, first: 0, count: 1, grid: null }] : [],
     { tile, first: y * columns, count: columns, grid: null, ...order },
   ]).flat();
+}
+
+/** The rows behind a tile's own (`ProjectorConfig.frameEpsilon`) in their places. */
+function framed(rows: number, columns: number) {
+  const [lineEnd, begin, end] = [0, 1, 2].map((i) => rows * columns + i);
+  const lines = Array.from(
+    { length: rows * (columns + 1) },
+    (_, i) => i % (columns + 1) === columns ? lineEnd : i - Math.floor(i / (columns + 1)),
+  );
+  const order = Int32Array.of(begin, ...lines, end);
+  const grid = { rows, columns: columns + 1, isFramed: true as const };
+  return { first: 0, count: order.length, grid, order };
 }
 
 function joinTexts(layout: readonly LayoutPart[]): LayoutPart[] {

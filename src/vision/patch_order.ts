@@ -40,7 +40,12 @@ function placesByBlocks({ rows, columns }: Grid, sides: readonly number[]): Int3
     for (let row = 0; row < within.rows; row += side) {
       for (let column = 0; column < within.columns; column += side) {
         if (level < 0) places[count++] = (top + row) * columns + left + column;
-        else visit(top + row, left + column, { rows: side, columns: side }, level - 1);
+        else {
+          // Edges of an image cut off windows.
+          const [down, across] = [within.rows - row, within.columns - column];
+          const own = { rows: Math.min(side, down), columns: Math.min(side, across) };
+          visit(top + row, left + column, own, level - 1);
+        }
       }
     }
   };

@@ -10,7 +10,10 @@ interface Taps {
 
 type Positions = NonNullable<ImageConfig["positions"]>;
 
-const TAPS = { bilinear: smoothTaps, bilinearCorners: cornerTaps, bicubic: cubicTaps } as const;
+const TAPS = {
+  ...{ bilinear: smoothTaps, bilinearTenth: tenthTaps },
+  ...{ bilinearCorners: cornerTaps, bicubic: cubicTaps },
+} as const;
 
 /**
  * Positions of a grid's patches, [rows · columns, d], in reading order.
@@ -27,7 +30,8 @@ export function positionsOf(
   const patches = count - (classRow === null ? 0 : 1);
   const square = table.subarray(first * d, (first + patches) * d);
   const side = Math.floor(Math.sqrt(patches));
-  if (resize === null || grid.rows === side && grid.columns === side) return square;
+  const isSquare = grid.rows === side && grid.columns === side;
+  if (resize === null || isSquare && resize !== "bilinearTenth") return square;
   if (resize === "spread") return spread(grid, square, side);
   const taps = TAPS[resize];
   const [down, across] = [taps(side, grid.rows), taps(side, grid.columns)];
@@ -91,6 +95,20 @@ function smoothTaps(sourceCount: number, targetCount: number): Taps[] {
     );
     const sum = weights.reduce((total, weight) => total + weight, 0);
     return { first, weights: weights.map((weight) => weight / sum) };
+  });
+}
+
+/** As if the target were a tenth of a place longer; in single precision, as it was trained. */
+function tenthTaps(sourceCount: number, targetCount: number): Taps[] {
+  const { fround } = Math;
+  const scale = fround(fround(targetCount + fround(0.1)) / sourceCount);
+  return Array.from({ length: targetCount }, (_, i) => {
+    const at = fround(fround((i + 0.5) / scale) - 0.5);
+    const place = (value: number) => Math.min(Math.max(value, 0), sourceCount - 1);
+    const first = place(Math.floor(at));
+    const second = place(Math.floor(at) + 1);
+    const part = Math.min(Math.max(at - first, 0), 1);
+    return { first, weights: first === second ? [1] : [1 - part, part] };
   });
 }
 

@@ -3,6 +3,7 @@
  * pixels, without a filter. In single precision where that decides what comes out, since what a
  * model sees should not depend on who shows it.
  */
+import { writeFiltered } from "./resize_filtered.ts";
 import type { Raster } from "./types.ts";
 
 export interface Size {
@@ -12,18 +13,22 @@ export interface Size {
 
 /** How an image becomes one of another size. */
 export interface Resizing {
-  readonly filter: "bilinear" | "bicubic";
+  readonly filter: keyof typeof WRITE;
   /** Colour around an image that keeps its shape; null: it is stretched. */
   readonly around: readonly [red: number, green: number, blue: number] | null;
 }
 
 const { fround } = Math;
 
+const WRITE = {
+  ...{ bilinear: writeBilinear, bicubic: writeBicubic, bicubicAntialias: writeFiltered },
+} as const;
+
 /** An image of that size; of the size that it has, the image itself. */
 export function resize(source: Raster, size: Size, { filter, around }: Resizing): Raster {
   if (source.width === size.width && source.height === size.height) return source;
   const target = blankRaster(size);
-  const write = filter === "bilinear" ? writeBilinear : writeBicubic;
+  const write = WRITE[filter];
   if (around === null) {
     write(source, target);
     return target;

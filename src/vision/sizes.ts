@@ -40,6 +40,32 @@ export function sizeWithinPixels(
   throw tooLong({ width, height });
 }
 
+/** What a scale is made smaller by. */
+const STEP = fround(0.02);
+
+/**
+ * The size of an image's shape, or of fiftieths of it less, whose sides are rounded up to whole
+ * `align`s and that has no more patches than there may be.
+ * @throws {RequestError} 400 when there is none: the image is too long and thin.
+ */
+export function sizeBySteps(
+  { width, height }: Size,
+  { patchSize, align, pixelsMax }: {
+    readonly patchSize: number;
+    readonly align: number;
+    readonly pixelsMax: number;
+  },
+): Size {
+  const most = Math.trunc(pixelsMax / patchSize ** 2);
+  for (let scale = 1; scale > STEP / 2; scale = fround(scale - STEP)) {
+    const side = (length: number) =>
+      max(align, Math.ceil(fround(fround(length * scale) / align)) * align);
+    const size = { width: side(width), height: side(height) };
+    if (size.width / patchSize * (size.height / patchSize) <= most) return size;
+  }
+  throw tooLong({ width, height });
+}
+
 function tooLong({ width, height }: Size): Error {
   return tooLarge(
     `${width} · ${height} pixels are too long and thin for this model`,

@@ -5,6 +5,7 @@ import { crop, resize, type Size } from "./resize.ts";
 import {
   bestGrid,
   bestSize,
+  sizeBySteps,
   sizeLikeSquare,
   sizeOfLongestEdge,
   sizeWithinPixels,
@@ -33,6 +34,13 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
       return { whole: resize(image, square, kind.whole), parts: [] };
     case "ownShape":
       return { whole: resize(image, ownSize(image, config), kind.whole), parts: [] };
+    case "ownShapeBySteps": {
+      const { patchSize, mergeSide, pixelsMax } = config;
+      const size = sizeBySteps(image, {
+        ...{ patchSize, align: patchSize * mergeSide, pixelsMax: pixelsMax! },
+      });
+      return { whole: resize(image, size, kind.whole), parts: [] };
+    }
     case "ownEdge": {
       const { longestEdge, patchSize, mergeSide } = config;
       const size = sizeOfLongestEdge(image, longestEdge!, patchSize * mergeSide);

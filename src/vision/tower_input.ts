@@ -24,7 +24,7 @@ export function towerInput(tile: Raster, config: ImageConfig, tables: ImageTable
   };
 }
 
-/** [count, 3 · side²], channel by channel. */
+/** [count, 3 · side²], channel by channel or pixel by pixel. */
 function cutPatches(
   { bytes, start, rowStride, pixelStride, channels }: Raster,
   { config, order, columns, count }: {
@@ -37,20 +37,24 @@ function cutPatches(
   const { patchSize } = config;
   const patches = new Float32Array(count * 3 * patchSize ** 2);
   const values = channels.map((_, channel) => normalised(channel, config));
-  let to = 0;
+  const plane = patchSize ** 2;
+  const [ofPixel, ofChannel] = config.hasColoursLast ? [3, 1] : [1, plane];
+  let first = 0;
   for (const place of order) {
     const row = Math.floor(place / columns);
     const corner = start + row * patchSize * rowStride +
       (place - row * columns) * patchSize * pixelStride;
     for (let channel = 0; channel < 3; channel++) {
+      let to = first + channel * ofChannel;
       const valueOf = values[channel];
       for (let y = 0; y < patchSize; y++) {
         let from = corner + y * rowStride + channels[channel];
-        for (let x = 0; x < patchSize; x++, from += pixelStride) {
-          patches[to++] = valueOf[bytes[from]];
+        for (let x = 0; x < patchSize; x++, from += pixelStride, to += ofPixel) {
+          patches[to] = valueOf[bytes[from]];
         }
       }
     }
+    first += 3 * plane;
   }
   return patches;
 }

@@ -30,7 +30,12 @@ export interface PreparedRows {
   readonly first: number;
   readonly count: number;
   /** Of rows that a text model places in two dimensions; null: as text has them. */
-  readonly grid: { readonly rows: number; readonly columns: number } | null;
+  readonly grid: {
+    readonly rows: number;
+    readonly columns: number;
+    /** See `RowGrid`. */
+    readonly isFramed?: true;
+  } | null;
 }
 
 /** A part of what an image is in a prompt. */

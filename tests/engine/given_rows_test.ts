@@ -3,7 +3,7 @@
  * embeddings give what the ids give, to the bit: families_test.ts.
  */
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
-import { openGguf, u32 } from "../../src/gguf/mod.ts";
+import { list, openGguf, u32 } from "../../src/gguf/mod.ts";
 import { givenWidth } from "../../src/model/given_width.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
@@ -17,6 +17,40 @@ import {
 } from "../support/given_rows.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { openRanks } from "../support/poisoned_rank.ts";
+
+Deno.test("tokens of hunyuan_vl stand behind all rows of images, which are numbered", async () => {
+  const metadata = [
+    ["hunyuan_vl.rope.dimension_sections", list(Int32Array.of(1, 2, 2, 1))] as const,
+  ];
+  await withTinyFile({ architecture: "hunyuan_vl", seed: 3, metadata }, async (path) => {
+    using ranks = await openRanks(path, {}, { poisons: false });
+    const { embeddingLength: width } = ranks.runner.setup.config;
+    const image = (firstId: number, rows: number, columns: number) => ({
+      ...{ firstId, seesAll: false, grid: { rows, columns, isFramed: true as const } },
+      values: someRows(-firstId, { count: rows * columns + 2, width }),
+    });
+    const given = [image(-1, 2, 3), image(-100, 4, 2)];
+    const [first, second] = given.map((rows) => idsOf(rows, width));
+    const prompt = { ids: [3, ...first, 44, 200, ...second, 6, 90, 5], given };
+    const as = referenceOf(prompt, width);
+    const exact = new ReferenceModel(openGguf(path));
+    const expected = exact.forward(prompt.ids, 0, as);
+    assertLess(nmse(stepLogits(ranks.runner, prompt), expected), 2e-12);
+    assertLess(nmse(stepLogits(ranks.runner, prompt, [3, 5, 11]), expected), 2e-12);
+    const places = Array.from(as.positions!);
+    // Rows for columns, images without numbers, and rows that take less room.
+    for (const [one, other] of [[1, 2], [3, 0]]) {
+      const positions = places.map((place, i) =>
+        i % 4 === one
+          ? places[i - one + other]
+          : i % 4 === other && other > 0
+          ? places[i - 1]
+          : place
+      );
+      assertGreater(nmse(exact.forward(prompt.ids, 0, { ...as, positions }), expected), 1e-6);
+    }
+  });
+});
 
 for (const architecture of ["gemma3n", "gemma4"] as const) {
   Deno.test(`given rows of ${architecture} give layers what id 0 gives`, async () => {

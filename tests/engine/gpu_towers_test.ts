@@ -29,6 +29,8 @@ const GPU: GpuSetup = {
 /** What threads see, and why; all others a GPU sees, a kind that is new here as well. */
 const THREADS: { readonly [Kind in TinyVisionName]?: string } = {
   "llama4": "stages of projectors are the threads'",
+  "hunyuanvl": "rows around those of images are the threads'",
+  "youtuvl": "windows that edges of images cut off are the threads'",
   "resampler": "queries that rows are asked by are the threads'",
   "gemma4uv": "towers without layers are the threads'",
   "glm4v": "patches that are normalised first are the threads'",

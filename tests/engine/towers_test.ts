@@ -85,7 +85,7 @@ for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
   Deno.test(`the engine sees by weights of ${type} nearly as the reference does`, async () => {
     // The last one's images are so long that products are those of many tokens.
     const kinds = ["gemma3", "mlp", "gemma4v-limits", "glm4v", "qwen3vl_merger"] as const;
-    for (const kind of [...kinds, "resampler", "qwen2.5vl_merger"] as const) {
+    for (const kind of [...kinds, "hunyuanvl", "resampler", "qwen2.5vl_merger"] as const) {
       await withTower({ kind, type }, [{ threads: 2 }], async (tower) => {
         const input = tower.input();
         const rows = await tower.engine.images.see(input);
@@ -95,6 +95,16 @@ for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
     }
   });
 }
+
+Deno.test("windows that edges cut off are seen as they are, on any number of threads", () =>
+  withTower({ kind: "youtuvl", seed: 4 }, [{ threads: 1 }, { threads: 3 }], async (tower) => {
+    // Of windows of 4 · 4 the last ones have 2 rows or columns; one is all there is of the third.
+    for (const [rows, columns] of [[10, 6], [2, 30], [2, 4], [38, 38]]) {
+      const input = tower.input({ rows, columns });
+      const seen = await tower.engine.images.see(input);
+      assertLess(nmse(seen, tower.expected(input)), NMSE_MAX, `${rows} · ${columns}`);
+    }
+  }));
 
 Deno.test("a tower's rows do not depend on the images before, nor on the arenas", () =>
   withTower({ kind: "gemma3" }, [{ threads: 2 }], async ({ engine, input, expected }) => {

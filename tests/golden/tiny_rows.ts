@@ -3,6 +3,8 @@
  * towers of seed 1: six numbers at the beginning of the first one, six at the end of the last one.
  * "gemma4v" makes 2c - 1 of colours itself: it was given (c + 1) / 2.
  * Of "llama4" its rows are in the order of columns, ours in that of lines, as the model's authors'.
+ * Of "hunyuanvl" ends of four rows: of the image's last one, of a line's end, of what is before an
+ * image, and of what is behind it.
  * Of "mlp" they begin with the second row: it takes the first one for the class token. Data only.
  */
 import type { TinyVisionName } from "../support/tiny_vision.ts";
@@ -97,6 +99,13 @@ export const TINY_ROWS: Readonly<Record<TinyVisionName, readonly number[]>> = {
     0.47199, 0.29733, 0.37146, -0.86973, 0.36836, -1.15447,
     1.70587, 0.66218, 0.33639, 0.51999, 1.08020, 1.00168,
   ],
+  "hunyuanvl": [
+    2.02524, 1.74443, -0.42838, 0.19408, 1.16540, 0.06265,
+    1.18682, -0.00422, 0.74473, -0.24328, -0.09742, -0.02618,
+    0.38813, 0.99276, 0.45392, 1.84036, 2.03585, -0.40072,
+    0.40382, -0.77086, 0.65342, 0.24356, 1.83273, 1.77978,
+    -1.45922, -0.56727, -0.40852, -0.91586, 0.23939, -0.26132,
+  ],
   "llama4": [
     2.29662, -1.89939, -0.01179, 0.25820, -0.80575, -0.71559,
     -0.30912, -1.23018, 0.26379, 3.92487, -2.84221, 0.16677,
@@ -108,6 +117,10 @@ export const TINY_ROWS: Readonly<Record<TinyVisionName, readonly number[]>> = {
   "paddleocr": [
     -0.78566, 0.75500, -0.01843, 0.74166, 1.51443, -1.92513,
     1.65482, 4.52542, -0.11168, 0.04375, -3.92685, -0.51111,
+  ],
+  "youtuvl": [
+    0.41614, -0.07352, 0.40651, -0.34631, 3.52497, 2.13200,
+    1.38005, -0.96528, 2.55519, 0.68586, 0.40679, -1.53922,
   ],
   "phi4": [
     -4.01709, 0.53795, 1.08005, 4.20664, 2.35570, -1.11571,

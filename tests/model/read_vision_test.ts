@@ -123,6 +123,46 @@ Deno.test("readVision() knows MiniCPM-V's versions by the file, and refuses late
   assertThrows(odd, ModelFormatError, "255 rows, which are no heads of 128");
 });
 
+Deno.test("readVision() refuses convolutions and rows around Hunyuan's images of other lengths", () => {
+  const file = fileOf({ kind: "hunyuanvl" });
+  const { images, description: { config: { projector } } } = readVision(file);
+  assertEquals([images.isFramed, images.pixelsMin, images.positions?.count], [true, 256, 36]);
+  assertEquals([projector!.frameEpsilon, projector!.merge], [Math.fround(0.05), "turns"]);
+  const other: Readonly<Record<string, readonly number[]>> = {
+    "mm.0.weight": [3, 3, 96, 112],
+    "mm.2.weight": [2, 2, 112, 128],
+    "v.image_newline": [64],
+    "mm.image_begin": [128],
+    "mm.image_end": [128],
+    "mm.post_norm.weight": [128],
+    "v.position_embd.weight": [96, 37],
+  };
+  for (const [name, dims] of Object.entries(other)) {
+    const changed = withTensor(file, name, { dims, type: "F32" });
+    assertThrows(() => readVision(changed), ModelFormatError, name);
+  }
+});
+
+Deno.test("readVision() reads which of Youtu-VL's layers see windows, and of what size these are", () => {
+  const of = (changes: Record<string, GgufValue | undefined>) => read(changes, { kind: "youtuvl" });
+  const key = "vision.wa_layer_indexes";
+  const sidesOf = (changes: Record<string, GgufValue | undefined>) =>
+    of(changes).description.config.layers.map(({ windowSide }) => windowSide);
+  const { images } = of({});
+  assertEquals([images.windowSide, images.hasCutWindows, images.hasColoursLast], [4, true, true]);
+  assertEquals(sidesOf({}), [4, undefined]);
+  assertEquals(sidesOf({ [key]: Int32Array.of(0, 1) }), [undefined, undefined]);
+  assertEquals(sidesOf({ [key]: new Int32Array(0) }), [undefined, undefined]);
+  for (const layer of [-1, 2]) {
+    const named = () => of({ [key]: Int32Array.of(layer) });
+    assertThrows(named, ModelFormatError, `names layer ${layer}, and there are 2`);
+  }
+  for (const size of [undefined, 0, 7]) {
+    assertThrows(() => of({ "vision.window_size": size }), ModelFormatError, "window_size");
+  }
+  assertEquals(of({ "vision.window_size": 23 }).images.windowSide, 4);
+});
+
 Deno.test("readVision() gives Llama 4's class token the last position, LLaVA's the first", () => {
   const rowOf = (kind: TinyVisionName) => readVision(fileOf({ kind })).images.positions?.classRow;
   assertEquals([rowOf("llama4"), rowOf("mlp"), rowOf("gemma3")], [36, 0, null]);

@@ -35,6 +35,7 @@ interface Seen {
 
 type Mistake = (seen: Seen) => Partial<Seen>;
 type RopeAxes = NonNullable<ModelConfig["ropes"][number]["axes"]>;
+type Frame = NonNullable<NonNullable<ModelTensors["projector"]>["frame"]>;
 type Projector = NonNullable<ModelConfig["projector"]>;
 
 const ofTower = (change: (d: ModelDescription) => ModelDescription): Mistake => ({ d }) => ({
@@ -42,6 +43,10 @@ const ofTower = (change: (d: ModelDescription) => ModelDescription): Mistake => 
 });
 const ofTensors = (change: (tensors: ModelTensors) => Partial<ModelTensors>) =>
   ofTower(({ config, tensors }) => ({ config, tensors: { ...tensors, ...change(tensors) } }));
+const ofFrame = (change: (frame: Frame) => Partial<Frame>) =>
+  ofTensors(({ projector }) => ({
+    projector: { ...projector!, frame: { ...projector!.frame!, ...change(projector!.frame!) } },
+  }));
 const ofProjector = (change: (projector: Projector) => Partial<Projector>) =>
   ofTower((d) =>
     withConfig(d, ({ projector }) => ({ projector: { ...projector!, ...change(projector!) } }))
@@ -132,7 +137,7 @@ const MISTAKES = {
   "rows of another size": ofProjector(() => ({ mergedScale: 1 })),
   "no windows": ofTower((d) =>
     withConfig(d, ({ layers }) => ({
-      layers: layers.map((l) => ({ ...l, attentionChunk: undefined })),
+      layers: layers.map((l) => ({ ...l, attentionChunk: undefined, windowSide: undefined })),
     }))
   ),
   "rows of another layer": ofProjector(() => ({ deepLayers: [1] })),
@@ -158,6 +163,11 @@ const MISTAKES = {
   })),
   "a stage's gelu of another kind": ofProjector(({ stages }) => ({
     stages: stages!.map((stage) => ({ ...stage, activation: stage.activation && "quickGelu" })),
+  })),
+  "rows as they come out": ofFrame(() => ({ norm: { weight: null, bias: null } })),
+  "a begin for an end": ofFrame(({ begin }) => ({ end: begin })),
+  "no end of lines": ofFrame(({ lineEnd }) => ({
+    lineEnd: { ...lineEnd, tensor: "mm.2.bias" },
   })),
   "keys without places": ({ input }: Seen) => ({
     input: { ...input, positions: new Int32Array(input.positions!.length) },
@@ -286,6 +296,12 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
     ] as const,
     ...["no last norm", "blocks by columns", "not turned"] as const,
   ],
+  "hunyuanvl": [
+    ...["earlier rows only", "gelu of another kind", "patches without positions"] as const,
+    ...["no norm in the projector", "a stage's gelu of another kind"] as const,
+    ...["rows side by side", "blocks by columns", "rows as they come out"] as const,
+    ...["a begin for an end", "no end of lines"] as const,
+  ],
   "llama4": [
     ...["earlier rows only", "not turned", "rows and columns exchanged"] as const,
     ...["a stage's gelu of another kind", "blocks by columns", "no first norm"] as const,
@@ -296,6 +312,11 @@ const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MISTAKES)[
     "rows and columns exchanged",
   ],
   "paddleocr": ["not turned", "patches without positions", "another epsilon in the projector"],
+  "youtuvl": [
+    ...["no windows", "not turned", "rows and columns exchanged", "no last norm"] as const,
+    ...["no norm in the projector", "another epsilon in the projector"] as const,
+    ...["gelu of another kind", "blocks by columns"] as const,
+  ],
   "phi4": ["patches without positions"],
   "resampler": [
     ...SIGLIP,
@@ -327,7 +348,14 @@ for (const name of Object.keys(TINY_KINDS) as TinyVisionName[]) {
       const count = projectedRows(d.config.projector!, input.kept)!;
       assertEquals(rows.length, count * outputLength);
       const start = name === "mlp" ? outputLength : 0;
-      const ends = [...rows.subarray(start, start + 6), ...rows.subarray(rows.length - 6)];
+      const behind = name === "hunyuanvl" ? [3, 2, 1, 0] : [0];
+      const ends = [
+        ...rows.subarray(start, start + 6),
+        ...behind.flatMap((row) => {
+          const end = rows.length - row * outputLength;
+          return [...rows.subarray(end - 6, end)];
+        }),
+      ];
       return nmse(Float64Array.from(ends), Float64Array.from(TINY_ROWS[name]));
     };
     assertLess(error(seen), NMSE_MAX);
@@ -345,8 +373,9 @@ const METADATA: Partial<Record<TinyVisionName, MetadataEntry[]>> = {
 /** Images that keep their shapes are no squares, where no positions are learned. */
 function gridOf(name: TinyVisionName): TinyGrid {
   if (name === "qwen2.5vl_merger" || name === "exaone4_5") return { rows: 8, columns: 16 };
+  if (name === "youtuvl") return { rows: 10, columns: 6 };
   const isFree = name.startsWith("pixtral") || name === "resampler" || name === "qwen2vl_merger" ||
-    ["dots_ocr", "gemma4v", "gemma4uv", "gemma4v-limits", "lightonocr"].includes(name);
+    ["dots_ocr", "gemma4v", "gemma4uv", "gemma4v-limits", "hunyuanvl", "lightonocr"].includes(name);
   return isFree ? { rows: 4, columns: 6 } : { rows: 6, columns: 6 };
 }
 

@@ -69,7 +69,7 @@ export function referenceOf({ ids, given }: GivenPrompt, width: number): Referen
   );
   return {
     rows,
-    positions: positionsOf(ids.length, spans),
+    ...{ positions: positionsOf(ids.length, spans), axes: 4 },
     bothWays: spans.filter((span) => span.seesAll),
   };
 }
@@ -96,12 +96,24 @@ export function referenceIds(
 function positionsOf(count: number, spans: readonly GivenSpan[]): number[] {
   const positions: number[] = [];
   let next = 0;
+  let number = 0;
   for (let index = 0; index < count;) {
     const span = spans.find(({ start }) => start === index);
     const { rows, columns } = span?.grid ?? { rows: 1, columns: 1 };
+    if (span?.grid?.isFramed) {
+      const text = (at: number) => [at, at, at, at];
+      positions.push(...text(next++));
+      for (let place = 0; place < rows * columns; place++, next++) {
+        positions.push(next, Math.floor(place / columns), place % columns, number);
+      }
+      positions.push(...text(next++));
+      index += rows * columns + 2;
+      number++;
+      continue;
+    }
     for (let row = 0; row < rows; row++) {
       for (let column = 0; column < columns; column++, index++) {
-        positions.push(next, next + row, next + column);
+        positions.push(next, next + row, next + column, next);
       }
     }
     next += Math.max(rows, columns);

@@ -53,10 +53,11 @@ export function tinyTowerInput(
   const table = learned && floatsOf(bytesOf, learned.tensor);
   places.forEach(([row, column], t) => {
     for (let i = 0; i < length; i++) {
+      const of = images.hasColoursLast ? i % 3 * patchSize ** 2 + Math.floor(i / 3) : i;
       const [channel, y, x] = [
-        Math.floor(i / patchSize ** 2),
-        Math.floor(i / patchSize) % patchSize,
-        i % patchSize,
+        Math.floor(of / patchSize ** 2),
+        Math.floor(of / patchSize) % patchSize,
+        of % patchSize,
       ];
       const pixel = (row * patchSize + y) * grid.columns * patchSize + column * patchSize + x;
       patches[t * length + i] = pixels[pixel * 3 + channel];
@@ -65,7 +66,7 @@ export function tinyTowerInput(
       positions.set([0, row + firstPosition, column + firstPosition], 3 * t);
     }
     const place = row * grid.columns + column + first;
-    if (learned?.resize === "spread") {
+    if (learned?.resize === "spread" || learned?.resize === "bilinearTenth") {
       const of = positionsOf(grid, learned, table!);
       added.set(of.subarray(place * d, (place + 1) * d), t * d);
     } else if (learned?.resize === "sum") added.set(sumOf(table!, [row, column], d), t * d);
@@ -99,13 +100,12 @@ function sumOf(table: Float32Array, [row, column]: readonly [number, number], d:
 function windowOrder(grid: TinyGrid, { windowSide, mergeSide }: ImageConfig): [number, number][] {
   if (windowSide === null) return blockOrder(grid, mergeSide);
   const blocks = blockOrder({ rows: windowSide, columns: windowSide }, mergeSide);
-  const windows = blockOrder(
-    { rows: grid.rows / windowSide, columns: grid.columns / windowSide },
-    1,
-  );
+  const windows = blockOrder({
+    ...{ rows: Math.ceil(grid.rows / windowSide), columns: Math.ceil(grid.columns / windowSide) },
+  }, 1);
   return windows.flatMap(([row, column]) =>
     blocks.map(([y, x]): [number, number] => [row * windowSide + y, column * windowSide + x])
-  );
+  ).filter(([row, column]) => row < grid.rows && column < grid.columns);
 }
 
 /** Rows and columns in reading order of blocks, and within them. */

@@ -274,6 +274,10 @@ export const TINY_KINDS = {
       { name: "mm.down.weight", dims: [NEURONS, rows] },
     ],
   },
+  "hunyuanvl": {
+    ...{ patchBias: true, postNorm: false, keys: PIXELS },
+    tensors: hunyuanProjector,
+  },
   "llama4": {
     ...{ flatPatches: true, classToken: true, preNorm: true, postNorm: true, keys: SIDE_2 },
     tensors: ({ width, outputLength: rows }) => [
@@ -296,6 +300,14 @@ export const TINY_KINDS = {
     ...{ ...SIGLIP, keys: PIXELS },
     tensors: kimiProjector,
   },
+  "youtuvl": {
+    ...{ flatPatches: true, patchBias: true, positions: false, postNorm: true },
+    keys: { "window_size": u32(16), "wa_layer_indexes": list(Int32Array.of(1)) },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.input_norm.weight", dims: [width], role: "norm" },
+      ...twoMatrices(["mm.0", "mm.2"], { columns: 4 * width, rows }),
+    ],
+  },
   "phi4": {
     ...{ ...SIGLIP, keys: PIXELS },
     tensors: ({ width: columns, outputLength: rows }) =>
@@ -312,6 +324,24 @@ export const TINY_KINDS = {
       twoMatrices(["mm.0", "mm.1"], { columns, rows }),
   },
 } as const satisfies Readonly<Record<string, TinyVisionKind>>;
+
+/** Two convolutions, a matrix, and what stands around an image. */
+function hunyuanProjector({ width, outputLength: rows }: TinyLengths): readonly TinyTensor[] {
+  return [
+    { name: "mm.pre_norm.weight", dims: [width], role: "norm" },
+    { name: "mm.0.weight", dims: [2, 2, width, 112] },
+    { name: "mm.0.bias", dims: [112] },
+    { name: "mm.2.weight", dims: [1, 1, 112, NEURONS] },
+    { name: "mm.2.bias", dims: [NEURONS] },
+    { name: "mm.model.fc.weight", dims: [NEURONS, rows] },
+    { name: "mm.model.fc.bias", dims: [rows] },
+    { name: "v.image_newline", dims: [NEURONS] },
+    { name: "v.view_seperator", dims: [NEURONS] },
+    { name: "mm.image_begin", dims: [rows] },
+    { name: "mm.image_end", dims: [rows] },
+    { name: "mm.post_norm.weight", dims: [rows], role: "norm" },
+  ];
+}
 
 /** Five queries by two heads of 128. */
 function resampler({ width, outputLength: rows }: TinyLengths): readonly TinyTensor[] {

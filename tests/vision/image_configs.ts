@@ -59,6 +59,10 @@ export const IMAGE_CONFIGS = {
   exaone4_5: config("exaone4_5", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),
   qwen3vl_merger: config("qwen3vl_merger", [64, 16, 2], { ...CLIP, ...rows(8, 64, 32) }),
   lfm2: config("lfm2", [64, 16, 2], rows(4, 16, 32)),
+  hunyuanvl: config("hunyuanvl", [64, 16, 2], { ...CLIP, ...rows(8, 64, 32), isFramed: true }),
+  youtuvl: config("youtuvl", [64, 16, 2], {
+    ...{ ...rows(1, 64, 32), windowSide: 8, hasCutWindows: true, hasColoursLast: true },
+  }),
   resampler: config("resampler", [56, 14, 1], {
     ...{ tileRows: 5, pixelsMax: 2 * 56 ** 2, firstPosition: 0 },
   }),

@@ -21,21 +21,39 @@ function shown(part: LayoutPart): string {
   return `{${of}: ${part.first} + ${part.count}${grid}}`;
 }
 
+Deno.test("prepareImage() puts ends behind Hunyuan's lines, and a row on either side of all", () => {
+  const { layout } = prepareImage(seededImage(133, 77), IMAGE_CONFIGS.hunyuanvl, NO_TABLES);
+  const part = layout.find((each) => "tile" in each)!;
+  // Of 8 rows 8 is an end of a line, 9 the begin, 10 the end.
+  assertEquals([...part.order!], [9, 0, 1, 2, 3, 8, 4, 5, 6, 7, 8, 10]);
+  assertEquals(part.grid?.isFramed, true);
+});
+
 Deno.test("prepareImage() lays out images of one tile", () => {
   const {
     gemma3,
     gemma4v,
     lightonocr,
     exaone4_5,
+    hunyuanvl,
     nemotron_v2_vl,
     mlp,
     janus_pro,
     glm4v,
     kimik25,
     kimivl,
+    youtuvl,
   } = IMAGE_CONFIGS;
   assertEquals(layoutOf(gemma3, 90, 40), "<start_of_image>{0: 0 + 4}<end_of_image>");
   assertEquals(layoutOf(gemma4v, 133, 77), "<|image>{0: 0 + 45}<image|>");
+  const [before, behind] = [100, 101].map((i) => `<｜hy_place▁holder▁no▁${i}｜>`);
+  assertEquals(layoutOf(hunyuanvl, 133, 77), `${before}{0: 0 + 12 as 2 x 5}${behind}`);
+  const windows = prepareImage(seededImage(133, 77), youtuvl, NO_TABLES).layout[1] as {
+    order: Int32Array;
+  };
+  // 3 rows and 5 columns, in windows of 4 · 4 blocks, of which the second has one column.
+  assertEquals([...windows.order], [0, 1, 2, 3, 12, 4, 5, 6, 7, 13, 8, 9, 10, 11, 14]);
+  assertEquals(layoutOf(youtuvl, 133, 77), "<|vision_start|>{0: 0 + 15 as 3 x 5}<|vision_end|>");
   assertEquals(layoutOf(lightonocr, 133, 77), "<|im_start|>{0: 0 + 24}<|im_end|>");
   assertEquals(layoutOf(exaone4_5, 133, 77), "<vision>{0: 0 + 15}</vision>");
   assertEquals(layoutOf(nemotron_v2_vl, 133, 77), "{0: 0 + 4}");

@@ -1,7 +1,13 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
 import { imageKindOf } from "../../src/vision/kinds.ts";
-import { bestGrid, bestSize, sizeLikeSquare, slicesOf } from "../../src/vision/sizes.ts";
+import {
+  bestGrid,
+  bestSize,
+  sizeBySteps,
+  sizeLikeSquare,
+  slicesOf,
+} from "../../src/vision/sizes.ts";
 import { cutImage } from "../../src/vision/tiles.ts";
 import { IMAGE_CONFIGS } from "./image_configs.ts";
 import { seededImage } from "./seeded_image.ts";
@@ -65,4 +71,15 @@ Deno.test("slicesOf() cuts what a square does not hold into up to nine parts of 
     1,
     9,
   ]]);
+});
+
+Deno.test("sizeBySteps() takes fiftieths off until patches are few enough, or nothing is left", () => {
+  const of = (width: number, height: number) =>
+    sizeBySteps({ width, height }, { patchSize: 16, align: 32, pixelsMax: 4 * 32 * 32 });
+  assertEquals(of(33, 20), { width: 64, height: 32 });
+  assertEquals(of(64, 64), { width: 64, height: 64 });
+  // 0.96 of 67 is 64.3, 0.94 of it is less.
+  assertEquals(of(67, 40), { width: 64, height: 64 });
+  assertEquals(of(64, 640), { width: 32, height: 128 });
+  assertThrows(() => of(60000, 20), RequestError, "too long and thin");
 });

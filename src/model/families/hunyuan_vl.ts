@@ -1,4 +1,4 @@
-/** The text of Hunyuan VL: Hunyuan whose file may stretch the context. */
+/** The text of Hunyuan VL: Hunyuan whose file may stretch the context, and places images. */
 import type { Family } from "../family.ts";
 import { hunyuanDense } from "./hunyuan_dense.ts";
 
@@ -7,4 +7,5 @@ export const hunyuanVl: Family = {
   ...hunyuanDense,
   architecture: "hunyuan_vl",
   mayStretchBase: true,
+  sections: "columnsFirst",
 };

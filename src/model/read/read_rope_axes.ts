@@ -27,6 +27,7 @@ export function readRopeAxes(
   if (said.length < 3 || said.length > 4 || !said.every(isCount)) {
     throw keys.wrong(KEY, `3 or 4 numbers from 0 to ${pairs}, the number of pairs that turn`);
   }
+  if (order === "columnsFirst") return { axes: { axisOf: columnsFirst(said, pairs) } };
   const [time, row, column, more = 0] = said;
   // What a fourth position is, nobody has said: of texts it is as the others.
   if (more > 0) return {};
@@ -37,6 +38,14 @@ export function readRopeAxes(
       axisOf: Array.from({ length: pairs }, (_, i) => axisOf(i % sum, [time, row, column])),
     },
   };
+}
+
+/** Section by section: time, an image's column, its row, its number (Hunyuan, XD-RoPE). */
+function columnsFirst(said: readonly number[], pairs: number): RopeAxes["axisOf"] {
+  const axes = said.flatMap((length, section) =>
+    Array.from({ length }, () => ([0, 2, 1, 3] as const)[section])
+  );
+  return Array.from({ length: pairs }, (_, pair) => axes[pair % axes.length]);
 }
 
 function listOf(keys: Hyperparameters): unknown[] {

@@ -204,10 +204,17 @@ function hasLimits({ tensors }: GgufFile): boolean {
 /** All layers see the whole image, or the last one of so many, and the others windows of it. */
 function readLayers(
   keys: Hyperparameters,
-  { kind }: TowerReader,
+  { kind, file }: TowerReader,
   { blockCount, images: { windowSide } }: { blockCount: number; images: VisionModel["images"] },
 ): ModelConfig["layers"] {
   const rope = kind.rope === null ? null : 0;
+  if (kind.namesWindows) {
+    const whole = wholeLayers(file, blockCount);
+    return Array.from({ length: blockCount }, (_, index) => ({
+      ...{ slidingWindow: 0, rope },
+      ...!whole.has(index) && { windowSide: windowSide! },
+    }));
+  }
   const period = windowSide === null ? 1 : keys.integer("n_wa_pattern", { min: 0 }) || 1;
   return Array.from({ length: blockCount }, (_, index) => ({
     slidingWindow: 0,
@@ -215,6 +222,20 @@ function readLayers(
     ...kind.rope?.isByHalves && { secondRope: 1 },
     ...windowSide !== null && (index + 1) % period !== 0 && { attentionChunk: windowSide ** 2 },
   }));
+}
+
+/** Which layers see the whole image; an empty list: all of them. */
+function wholeLayers(file: GgufFile, blockCount: number): ReadonlySet<number> {
+  const key = "clip.vision.wa_layer_indexes";
+  const layers = getNumbers(file.metadata, key);
+  const isLayer = (layer: number) => Number.isInteger(layer) && layer >= 0 && layer < blockCount;
+  const wrong = layers.find((layer) => !isLayer(layer));
+  if (wrong === undefined) return new Set(layers.length > 0 ? layers : Array(blockCount).keys());
+  throw formatError(
+    file,
+    `Cannot use metadata "${key}": it names layer ${wrong}, and there are ${blockCount}: get the ` +
+      "file again or convert the model again",
+  );
 }
 
 /** Rows of a step: patches of the largest image, and class tokens. */

@@ -1,5 +1,6 @@
 /** Every kind of projector files that this version reads. */
-import { COMMON, type VisionKind } from "./vision_kind.ts";
+import { hunyuanvl, youtuvl } from "./newer_kinds.ts";
+import { COMMON, PLAIN_STAGE, type VisionKind } from "./vision_kind.ts";
 
 /** Of projectors of two matrices with gelu between them. */
 const TWO = {
@@ -9,8 +10,6 @@ const TWO = {
   biases: "required",
   activation: "gelu",
 } as const;
-
-const PLAIN_STAGE = { isOptional: false, isKernel: false, norm: null, activation: null } as const;
 
 const SCALE_FACTOR = "projector.scale_factor";
 const MERGE_SIZE = "spatial_merge_size";
@@ -367,6 +366,7 @@ export const KINDS: readonly VisionKind[] = [
   gemma4uv,
   gemma4v,
   glm4v,
+  hunyuanvl,
   idefics3,
   internvl,
   janusPro,
@@ -384,4 +384,5 @@ export const KINDS: readonly VisionKind[] = [
   qwen2vl,
   qwen3vl,
   resampler,
+  youtuvl,
 ];

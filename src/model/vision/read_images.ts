@@ -73,6 +73,9 @@ export function readImages(
     tilesMax: optional(keys, "preproc_max_tiles", TILES_MAX),
     gridSizes: readGridSizes(keys, reader),
     ...kind.isResampled && hasOldMarks(reader) && { hasOldMarks: true },
+    ...kind.projector.frame && { isFramed: true },
+    ...kind.namesWindows && { hasCutWindows: true },
+    ...kind.hasColoursLast && { hasColoursLast: true },
   };
 }
 
@@ -105,7 +108,7 @@ function readPositions(
     checker.matrix(tensor, { rows: side, columns: width, count: side });
     return { tensor, count: side * side, classRow: null, resize: kind.resize };
   }
-  const count = kind.resize === "spread"
+  const count = kind.resize === "spread" || kind.resize === "bilinearTenth"
     ? squareCount(checker.rowCount(tensor) ?? 1)
     : patches + (hasClass ? 1 : 0);
   checker.matrix(tensor, { rows: count, columns: width });
@@ -137,12 +140,16 @@ function readTables(
 /** Whole blocks of patches. */
 function readWindowSide(
   keys: Hyperparameters,
-  { kind: { windowPixels, mayLackWindows } }: TowerReader,
+  { kind: { windowPixels: pixels, mayLackWindows, namesWindows } }: TowerReader,
   { patchSize, mergeSide }: { readonly patchSize: number; readonly mergeSide: number },
 ): number | null {
+  const windowPixels = namesWindows
+    ? keys.integer("window_size", { min: 1, max: IMAGE_SIZE_MAX })
+    : pixels;
   if (windowPixels === null || mayLackWindows && !keys.integer("n_wa_pattern", ABSENT)) return null;
   const blocks = Math.floor(windowPixels / (patchSize * mergeSide));
   if (blocks > 0) return blocks * mergeSide;
+  if (namesWindows) throw keys.wrong("window_size", `at least ${patchSize * mergeSide}`);
   throw keys.wrong("patch_size", `so small that windows of ${windowPixels} pixels have a block`);
 }
 

@@ -75,6 +75,7 @@ export function readProjector(
       ...projector.isStandardized && { mergedScale: Math.sqrt(width) },
       norm: hasNorm ? { of: norm.of, kind: norm.kind, epsilon: norm.epsilon ?? epsilon } : null,
       ...stages.length > 0 && { stages: stages.map(({ config }) => config) },
+      ...projector.frame && { frameEpsilon: epsilon },
       activation: activation === "own" ? own : activation,
       ...deep.length > 0 && { deepLayers: deep.map(({ layer }) => layer) },
       outputLength: rowLength * (1 + deep.length),
@@ -84,6 +85,7 @@ export function readProjector(
       ...resampler !== null && { resampler: resampler.tensors },
       ...standard !== null && { standard },
       ...stages.length > 0 && { stages: stages.map(({ tensors }) => tensors) },
+      ...projector.frame && { frame: readFrame(reader, { columns, rowLength }) },
       ...isFirstTransposed && { isFirstTransposed },
       first,
       ...gate !== null && { gate },
@@ -102,12 +104,17 @@ function readStages(
   let columns = merged;
   return projector.stages
     .filter(({ isOptional, matrix }) => !isOptional || checker.has(`${matrix}.weight`))
-    .map(({ matrix: name, isKernel, norm, activation }) => {
+    .map(({ matrix: name, isKernel, norm, activation }, index) => {
       const of = `${name}.weight`;
       const rows = (isKernel ? file.tensors.get(of)?.dims[3] : checker.rowCount(of)) ?? 1;
       const matrix = isKernel
         ? {
-          ...checker.kernel(of, { rows, side: mergeSide, channels: width }),
+          ...checker.kernel(
+            of,
+            index === 0 ? { rows, side: mergeSide, channels: width } : {
+              ...{ rows, side: 1, channels: columns },
+            },
+          ),
           bias: checker.vector(`${name}.bias`, rows),
         }
         : matrixOf(reader, name, { rows, columns });
@@ -124,6 +131,19 @@ function readStandard({ checker, width }: TowerReader): ProjectorTensors["standa
   const [mean, gains] = ["v.std_bias", "v.std_scale"];
   if (!checker.has(mean) && !checker.has(gains)) return null;
   return { mean: checker.vector(mean, width), gains: checker.vector(gains, width) };
+}
+
+function readFrame(
+  { kind: { projector: { frame } }, checker }: TowerReader,
+  { columns, rowLength }: { readonly columns: number; readonly rowLength: number },
+): NonNullable<ProjectorTensors["frame"]> {
+  const { lineEnd, begin, end, norm } = frame!;
+  return {
+    lineEnd: checker.vector(lineEnd, columns),
+    begin: checker.vector(begin, rowLength),
+    end: checker.vector(end, rowLength),
+    norm: readNorm({ checker }, norm, rowLength),
+  };
 }
 
 /** Of layers that have projectors of their own. */

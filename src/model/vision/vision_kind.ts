@@ -50,7 +50,10 @@ export interface ProjectorStage {
   readonly matrix: string;
   /** Files may have none, and nothing is in its place. */
   readonly isOptional: boolean;
-  /** The file has it as a convolution's kernels, [d, mergeSide, mergeSide] each. */
+  /**
+   * The file has it as a convolution's kernels: [d, mergeSide, mergeSide] each, or, where another
+   * stage is before it, [columns, 1, 1].
+   */
   readonly isKernel: boolean;
   readonly norm: { readonly tensor: string; readonly epsilon: number } | null;
   readonly activation: StageActivation | null;
@@ -79,6 +82,8 @@ export interface VisionKind {
   readonly hasTwoFrames: boolean;
   /** The matrix of patches is one in the file, too: no convolution's kernels. */
   readonly hasFlatPatches: boolean;
+  /** Its columns are a patch's pixels in reading order, each with its three colours. */
+  readonly hasColoursLast: boolean;
   /**
    * "ifThere", "required": a class token's position is the first one; "last": it is the last one;
    * "many": class tokens have none.
@@ -110,6 +115,8 @@ export interface VisionKind {
     readonly norm: ProjectorNorm | null;
     /** What merging gives is multiplied by √d, and made standard where the file has that. */
     readonly isStandardized?: true;
+    /** Rows around those of an image, and the norm of all: what their tensors are called. */
+    readonly frame?: Readonly<Record<"lineEnd" | "begin" | "end" | "norm", string>>;
     /** What merged rows go through first. */
     readonly stages: readonly ProjectorStage[];
     readonly first: string;
@@ -125,6 +132,11 @@ export interface VisionKind {
   readonly lineBreak: string | null;
   /** Most layers attend within windows of so many pixels on a side; null: none does. */
   readonly windowPixels: number | null;
+  /**
+   * The file says how many pixels, and which layers see all; images need not be whole numbers of
+   * windows.
+   */
+  readonly namesWindows: boolean;
   /** Files may say that there are no windows, by not saying which layers see all. */
   readonly mayLackWindows: boolean;
   /** Outcomes of some layers are projected, too: what their tensors are called before a number. */
@@ -151,6 +163,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   mayBeSwapped: false,
   hasTwoFrames: false,
   hasFlatPatches: false,
+  hasColoursLast: false,
   classToken: "none",
   positions: "required",
   resize: null,
@@ -164,6 +177,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   merge: "concat",
   lineBreak: null,
   windowPixels: null,
+  namesWindows: false,
   mayLackWindows: false,
   deep: null,
   normalizesValues: false,
@@ -171,3 +185,8 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   hasSignedColours: false,
   unused: [],
 };
+
+/** A stage of a matrix alone. */
+export const PLAIN_STAGE = {
+  ...{ isOptional: false, isKernel: false, norm: null, activation: null },
+} as const satisfies Partial<ProjectorStage>;

@@ -5,6 +5,7 @@
 import { BIAS_SPAN } from "../../memory/bias_layout.ts";
 import type { Control } from "../../memory/control.ts";
 import {
+  POSITION_AXES,
   SEGMENT_POSITION,
   SEGMENT_ROWS,
   SEGMENT_SEES_ALL,
@@ -201,8 +202,13 @@ export class AttentionBlock {
       const ahead = segments[at + SEGMENT_SEES_ALL] === 1 ? ALL_AHEAD : layer.positionsAhead;
       // What is chosen for the others was attended to already.
       const whole = Math.max(first, Math.min(end, layer.seesAllBefore));
-      for (let position = first; position < whole; position += this.#attendingTokens) {
-        const n = Math.min(whole - position, this.#attendingTokens);
+      let window = first, windowEnd = layer.windowSide === 0 ? end : first;
+      for (let position = first, n = 0; position < whole; position += n) {
+        if (position === windowEnd) {
+          window = position;
+          windowEnd = this.#endOfWindow(position, end, layer.windowSide);
+        }
+        n = Math.min(whole, windowEnd, position + this.#attendingTokens) - position;
         kernel(
           query,
           width,
@@ -225,11 +231,16 @@ export class AttentionBlock {
           fractions.attentionScale,
           fractions.attentionSoftCap,
           layer.sinks,
-          layer.attentionChunk,
+          // The first window is the largest, so that each is shorter than all that is before it.
+          layer.windowSide === 0 ? layer.attentionChunk : window,
           slopes,
           biases,
           ahead,
+<<<<<<< HEAD
           seen,
+=======
+          windowEnd,
+>>>>>>> main
         );
         query += n * width * 4;
         attention += n * outStride * 4;
@@ -239,6 +250,7 @@ export class AttentionBlock {
     }
   }
 
+<<<<<<< HEAD
   /**
    * Where a segment's first row stands among the keys and values that the layer has: of what is
    * answered it has no source before it; what asks a source stands nowhere in it.
@@ -255,6 +267,19 @@ export class AttentionBlock {
     const { space, config: { headCount } } = this.#state;
     if (stage === "asks") return 0;
     return space.slopes + 4 * BIAS_SPAN * (this.#firstHead + (stage === "writes" ? headCount : 0));
+=======
+  /** Of the patches from `start` on, which of them is the first of another window. */
+  #endOfWindow(start: number, end: number, side: number): number {
+    const { positions } = this.#state;
+    const at = start * POSITION_AXES;
+    const row = Math.floor(positions[at + 1] / side), column = Math.floor(positions[at + 2] / side);
+    for (let i = start + 1; i < end; i++) {
+      const at = i * POSITION_AXES;
+      if (Math.floor(positions[at + 1] / side) !== row) return i;
+      if (Math.floor(positions[at + 2] / side) !== column) return i;
+    }
+    return end;
+>>>>>>> main
   }
 
   #chooserOf({ blockIndexer }: Layer): KeyChooser | BlockChooser {

@@ -66,6 +66,8 @@ export interface Layer {
   readonly positionsAhead: number;
   /** Positions of a chunk that a token sees its own of; 0: it sees those of all. */
   readonly attentionChunk: number;
+  /** Rows and columns of a window of patches; 0: there are none. */
+  readonly windowSide: number;
   /** Index of the rotary embedding, or null. */
   readonly rope: number | null;
   /** The same for queries. */
@@ -194,7 +196,7 @@ export function bindLayer(
       config.experts?.routerInput !== "feedForward",
     slidingWindow: own.slidingWindow,
     positionsAhead: positionsAhead(config, index),
-    attentionChunk: own.attentionChunk ?? 0,
+    ...{ attentionChunk: own.attentionChunk ?? 0, windowSide: own.windowSide ?? 0 },
     ...{ rope: own.rope, queryRope: own.queryRope ?? own.rope },
     ...{ secondRope: own.secondRope ?? null, normalizesTurned: config.normalizesTurnedHeads },
     ...{ headCount: lengthOf(plan.heads), kvHeadCount: lengthOf(plan.kvHeads) },

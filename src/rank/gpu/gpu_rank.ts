@@ -133,7 +133,9 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   begin(step: StepWords): void {
     check(!this.#isAwaited, "logits of the step before have arrived");
     this.#state.begin(step);
-    this.#step.begin(this.#state, this.#parts.chain?.tokens);
+    const { chain } = this.#parts;
+    chain?.begin();
+    this.#step.begin(this.#state, chain ?? undefined);
     this.#isUnderWay = false;
   }
 
@@ -142,6 +144,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   /** The table of embeddings lies in the arena: a token reads one row of it. Patches are sent. */
   embed(): void {
     const { tower } = this.#parts;
+    if (this.#goesOn) return;
     if (tower === null) return this.#vocabulary.embed();
     const { views, arena } = this.#state;
     tower.embed(this.#step, views.residual[arena]);
@@ -159,7 +162,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   }
 
   joinEmbedding(): boolean {
-    if (this.#parts.tower !== null) return this.#control.join();
+    if (this.#parts.tower !== null || this.#goesOn) return this.#control.join();
     if (!this.#residual.joinEmbedding(this.#embeddingNorm, this.#tokenKind)) return false;
     if (this.#isAlone) this.#sendResidual();
     for (const each of this.#parts.sent) each.send(this.#control.stepIds(), this.#step.n);
@@ -214,7 +217,7 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
   /** All of attention: the GPU needs no say between its parts. */
   project(walked: WalkedGpuLayer): void {
     const { attention, joinsAttention, layer, several } = walked;
-    if (several !== null) several.run(this.#step);
+    if (several !== null && !this.#goesOn) several.run(this.#step);
     const brought = this.#broughtTo(layer);
     const isLast = joinsAttention || !this.#hasNeurons(walked) && brought === null;
     if (attention !== null) this.#runBlock(attention, isLast);
@@ -296,6 +299,11 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       ? n * configOf(this.#state.config, layer.index).feedForwardLength
       : neuronsAsked(this.plan.layers[layer.index], n, usedCount) * this.#chained;
     this.#tally.end(layer.index, asked, asked);
+  }
+
+  /** The step's first tokens are on the GPU already: only what comes behind them is to be sent. */
+  get #goesOn(): boolean {
+    return this.#parts.chain?.goesOn ?? false;
   }
 
   /** Tokens that one of the step stands for. */

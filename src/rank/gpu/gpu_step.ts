@@ -75,10 +75,14 @@ export class GpuStep implements StepValues {
   }
 
   /**
-   * Takes the step over, and writes it.
-   * @param chained tokens that its only one stands for: a chain, of which it is the first.
+   * Takes the step over, and writes it, unless it goes on by itself.
+   * @param options.chained tokens that its only one stands for, and that follow them: a chain, of
+   *   which it is the first.
    */
-  begin(state: StepState, chained = 1): void {
+  begin(
+    state: StepState,
+    { chained = 1, goesOn = false }: { readonly chained?: number; readonly goesOn?: boolean } = {},
+  ): void {
     const { n, logitsCount, segments, segmentCount, positions: axes } = state;
     check(chained === 1 || n === 1, "a chain begins with a step of one token");
     if (this.#isEncoder) return this.#beginTexts(state);
@@ -109,7 +113,8 @@ export class GpuStep implements StepValues {
       }
       if (this.#keepsStates) this.#takeStates(segments, at, t);
     }
-    this.#input.write(this, null, this.#rows);
+    if (goesOn) this.#input.goOn();
+    else this.#input.write(this, null, this.#rows);
   }
 
   /**

@@ -7,6 +7,11 @@
  * The first token's layers are those of every step. A token behind it is one list of commands, from
  * its id to the choice of the next: a short one goes to the GPU in one piece (3 % more tokens a
  * second than in five, on an H100), others in slices as every program does.
+ *
+ * A wait ends when the GPU is idle: Deno knows no other one. So the first tokens of the next chain
+ * are encoded before a wait, and sent when it ends, before anybody looks at what it has brought:
+ * the GPU needs nobody to tell it the id. Who then begins something else writes over them, as over
+ * all that is computed behind a wrong id.
  */
 import {
   CANDIDATES_MAX,
@@ -93,7 +98,7 @@ export async function openTokenChain(of: TokenChainInput): Promise<TokenChain | 
   const tables = tablePlans(plan, of.tensors);
   if (tables === null || [embedding, ...tables].some((each) => !hasShader(each))) return null;
   try {
-    return new TokenChain(await openParts(of, tables[0] ?? null));
+    return new TokenChain(gpu, await openParts(of, tables[0] ?? null));
   } catch (error) {
     if (error instanceof GpuOutOfMemoryError) return null;
     throw error;
@@ -147,7 +152,7 @@ function hasShader(plan: MatrixPlan): boolean {
 }
 
 export class TokenChain {
-  /** The most tokens of a wait. */
+  /** The most tokens of a wait, those that are ahead included. */
   readonly tokensMax: number;
   /** Where layers keep states: places that tokens leave theirs in. Is filled in before a step. */
   readonly states = new Int32Array(CHAIN_TOKENS_MAX);
@@ -158,12 +163,24 @@ export class TokenChain {
   };
   /** Of the next step, or of the one under way: set before the step, 1 again behind it. */
   tokens = 1;
+  /** Tokens of the chain behind it to go ahead with: set as `tokens` is, 0 again. */
+  ahead = 0;
+  /** The step is the chain that the one before has gone ahead with: likewise, false again. */
+  goesOn = false;
+  /** Commands of the tokens that are ahead. */
+  readonly #commands: GPUCommandBuffer[] = [];
+  /** Tokens that were sent ahead of the next step. */
+  #sentCount = 0;
+  /** Of the step under way, those that were sent before it began. */
+  #takenCount = 0;
+  readonly #gpu: Gpu;
   readonly #parts: ChainParts;
   readonly #floats = new Float32Array(CHAIN_TOKENS_MAX * CHOSEN_WORDS);
   readonly #words = new Uint32Array(this.#floats.buffer);
   readonly #best: readonly BestIds[];
 
-  constructor(parts: ChainParts) {
+  constructor(gpu: Gpu, parts: ChainParts) {
+    this.#gpu = gpu;
     this.#parts = parts;
     this.tokensMax = parts.tokensMax;
     const buffer = this.#floats.buffer;
@@ -180,26 +197,70 @@ export class TokenChain {
     });
   }
 
+  /** Tokens of the next step that are on the GPU already, if it is one that goes on. */
+  get sentCount(): number {
+    return this.#sentCount;
+  }
+
+  /** Tokens that the step's only row stands for, and those that follow them. */
+  get chained(): number {
+    return this.tokens + this.ahead;
+  }
+
+  /** A step begins. What was sent ahead of another one counts for nothing. */
+  begin(): void {
+    check(!this.goesOn || this.#sentCount > 0, "tokens were sent ahead");
+    this.#takenCount = this.goesOn ? this.#sentCount : 0;
+    this.#sentCount = this.#commands.length = 0;
+  }
+
   /**
-   * Behind the first token's layers: its logits, and all of the other tokens.
+   * Behind the first token's layers: its logits, and all of the other tokens. Where the chain goes
+   * on, all but those that are there.
    * @throws {GpuLostError} when the GPU is gone or the tokens came to nothing.
    */
   run(step: GpuStep): void {
-    const { tokens, states } = this;
+    const { tokens, ahead, choice } = this;
     const { steps, output, token, back, keepsStates } = this.#parts;
+    const taken = this.#takenCount;
     check(step.n === 1 && step.m === 1, "a chain is of single tokens");
-    check(tokens > 1 && tokens <= this.tokensMax, `a chain of ${tokens} tokens`);
-    steps.write(tokens, step, { choice: this.choice, states: keepsStates ? states : null });
-    output.run(step);
+    check(tokens > 1 && tokens + ahead <= this.tokensMax, `a chain of ${tokens} + ${ahead} tokens`);
+    const states = keepsStates ? this.states : null;
+    steps.write({ tokens, taken, ahead }, step, { choice, states });
+    if (taken === 0) output.run(step);
     const bytes = tokens * CHOSEN_WORDS * 4;
-    const read = { to: back, from: steps.chosen, offsetBytes: 0, bytes };
+    const read = { to: back, from: steps.chosen, offsetBytes: steps.chosenOffset, bytes };
     for (let index = 1; index < tokens; index++) {
-      step.goOn(keepsStates ? states[index] : null);
+      step.goOn(states && states[index]);
+      if (index < taken) continue;
       token.runBehind(step, index === tokens - 1 ? read : undefined);
     }
-    step.writeAhead();
-    back.readInto(this.#floats);
+    if (ahead === 0) step.writeAhead();
+    else this.#encodeAhead(step, states);
+    back.readInto(this.#floats, this.#sendAhead);
   }
+
+  /** All, or none where some may be long: those would go in slices, which are waited for. */
+  #encodeAhead(step: GpuStep, states: Int32Array | null): void {
+    const { tokens, ahead } = this;
+    for (let index = tokens; index < tokens + ahead; index++) {
+      step.goOn(states && states[index]);
+      const commands = this.#parts.token.encodeBehind(step);
+      if (commands === null) {
+        this.#commands.length = 0;
+        return;
+      }
+      this.#commands.push(commands);
+    }
+  }
+
+  /** A field: nothing is made per step. */
+  readonly #sendAhead = (): void => {
+    // One by one: the GPU begins the sooner.
+    for (let i = 0; i < this.#commands.length; i++) this.#gpu.submit([this.#commands[i]]);
+    this.#sentCount = this.#commands.length;
+    this.#commands.length = 0;
+  };
 
   /** Of a token: what the next one was computed of. */
   idAt(index: number): number {

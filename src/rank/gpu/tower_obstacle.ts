@@ -30,6 +30,10 @@ export function towerObstacle(
   if (tensors.patchNorm) return "patches that are normalised first are the threads'";
   if (projector!.resampler) return "queries that rows are asked by are the threads'";
   if (tensors.projector!.gate !== undefined) return "gates of projectors are the threads'";
+  if (layers.some(({ windowSide }) => windowSide !== undefined)) {
+    return "windows that edges of images cut off are the threads'";
+  }
+  if (tensors.projector!.frame) return "rows around those of images are the threads'";
   const { stages = [] } = projector!;
   // One that only makes a row of merged ones, and nothing between them.
   const arePlain =

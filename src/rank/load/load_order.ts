@@ -367,11 +367,12 @@ function* partsOfProjector(
   if (resampler !== null) yield* partsOfResampler(resampler);
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
-  for (const { norm, first, gate, hiddenNorm, second } of [last, ...deep]) {
-    yield* partsOfNorm(norm);
+  for (const { norm, first, gate, hiddenNorm, second, frame } of [last, ...deep]) {
+    const { lineEnd, begin, end } = frame ?? {};
+    for (const vector of [lineEnd, begin, end]) if (vector) yield { vector };
+    for (const each of [norm, hiddenNorm, frame?.norm ?? null]) yield* partsOfNorm(each);
     yield* partsOf(first);
     if (gate !== null) yield* partsOf(gate);
-    yield* partsOfNorm(hiddenNorm);
     if (second !== null) yield* partsOf(second);
   }
 }

@@ -9,6 +9,7 @@ import type {
   ModelDescription,
   NormTensors,
   ProjectorConfig,
+  ProjectorTensors,
 } from "../../model/types.ts";
 import { projectedRows } from "../../model/projected_rows.ts";
 import { CONVOLVED_ROWS } from "./convolved_rows.ts";
@@ -58,6 +59,7 @@ export interface ProjectionShare {
   readonly gate?: MatrixTensor;
   readonly second: MatrixTensor | null;
   readonly hiddenNorm?: NormTensors;
+  readonly frame?: ProjectorTensors["frame"];
   /** Neurons between two matrices; of a single one rows, or, if it is transposed, columns. */
   readonly own: Range;
 }
@@ -69,7 +71,17 @@ export interface ProjectionPlan {
   readonly second: MatrixPlan | null;
   /** Null: no norm is of neurons, or they are another rank's. */
   readonly hiddenNorm: NormPlan | null;
+  /** Null: there is none, or it is another rank's. */
+  readonly frame: FramePlan | null;
   readonly own: Range;
+}
+
+/** As `ProjectorTensors.frame`. */
+export interface FramePlan {
+  readonly lineEnd: VectorPlan;
+  readonly begin: VectorPlan;
+  readonly end: VectorPlan;
+  readonly norm: NormPlan;
 }
 
 export interface ProjectorPlan {
@@ -119,9 +131,9 @@ export function projectorShare(
   if (projector === undefined || patches === undefined) return null;
   const { stages = [], standard: _, resampler: _queries, deep = [], ...last } = tensors.projector!;
   const shareOf = <T extends Omit<ProjectionShare, "own">>(of: T): ProjectionShare => {
-    const { first: { rows }, second, hiddenNorm } = of;
-    // A norm of all neurons wants them on one rank: they are few beside the tower's.
-    if (hiddenNorm !== undefined) return { ...of, own: { start: 0, end: part === 0 ? rows : 0 } };
+    const { first: { rows }, second, hiddenNorm, frame } = of;
+    // A norm of all neurons, or rows, wants them on one rank: they are few beside the tower's.
+    if (hiddenNorm ?? frame) return { ...of, own: { start: 0, end: part === 0 ? rows : 0 } };
     return { ...of, own: cut(rows, { parts, part, unit: second === null ? 1 : blockOf(second) }) };
   };
   const shares = [last, ...deep].map(shareOf);
@@ -176,7 +188,7 @@ export function planProjector(
 }
 
 function planProjection(place: Placer, share: ProjectionShare, adds: boolean): ProjectionPlan {
-  const { first, gate, hiddenNorm, second, own, isFirstTransposed: isTransposed } = share;
+  const { first, gate, hiddenNorm, frame, second, own, isFirstTransposed: isTransposed } = share;
   check(!isTransposed || second === null, "of two matrices none is transposed");
   return {
     norm: norm(place, share.norm),
@@ -186,6 +198,14 @@ function planProjection(place: Placer, share: ProjectionShare, adds: boolean): P
     gate: gate ? place.matrix(gate, { rows: own }) : null,
     second: second && place.matrix(second, { columns: own, takesBias: adds }),
     hiddenNorm: lengthOf(own) > 0 ? norm(place, hiddenNorm ?? null) : null,
+    frame: frame && lengthOf(own) > 0
+      ? {
+        lineEnd: place.vector(frame.lineEnd),
+        begin: place.vector(frame.begin),
+        end: place.vector(frame.end),
+        norm: norm(place, frame.norm),
+      }
+      : null,
     own,
   };
 }

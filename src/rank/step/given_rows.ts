@@ -18,7 +18,21 @@ export interface GivenRows {
   /** They attend to each other both ways. */
   readonly seesAll: boolean;
   /** Where they stand in an image, row by row; null: they follow one another as texts do. */
-  readonly grid: { readonly rows: number; readonly columns: number } | null;
+  readonly grid: RowGrid | null;
+}
+
+/** Rows of an image, line by line. */
+export interface RowGrid {
+  /** Lines. */
+  readonly rows: number;
+  /** Rows in a line. */
+  readonly columns: number;
+  /**
+   * A row stands before all of them and one behind, which stand as text does; the last column is
+   * lines' ends. Rows take as many positions as there are of them. Left out: they take as many as
+   * the longer side has.
+   */
+  readonly isFramed?: true;
 }
 
 /** The rows of all prompts that are under way, on the thread that puts them in: rank 0's. */

@@ -3,6 +3,7 @@
  * or own rows of a single one. What it leaves is a partial sum that the leader adds up.
  */
 import type { Control } from "../../memory/control.ts";
+import { FRAME_ROWS } from "../../model/projected_rows.ts";
 import type { Activation, ProjectorConfig } from "../../model/types.ts";
 import { floats } from "../bound/arena_views.ts";
 import { addressOf, bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
@@ -15,9 +16,10 @@ import {
   readsQ8,
 } from "../bound/matrix.ts";
 import { aloneKernel, gatedKernel } from "../neurons/neurons.ts";
-import type { ProjectionPlan, ProjectorPlan } from "../plan/plan_projector.ts";
+import type { FramePlan, ProjectionPlan, ProjectorPlan } from "../plan/plan_projector.ts";
 import type { Residual } from "../step/residual.ts";
-import type { RankPlan } from "../plan/plan_types.ts";
+import { lengthOf } from "../plan/shard.ts";
+import type { RankPlan, VectorPlan } from "../plan/plan_types.ts";
 import { ProjectorStages } from "./projector_stages.ts";
 import { Resampler } from "./resampler.ts";
 import { RowMerger } from "./row_merger.ts";
@@ -34,6 +36,7 @@ interface Projection {
   readonly second: Matrix | null;
   /** Of what the second matrix reads. */
   readonly hiddenNorm: Norm | null;
+  readonly frame: { readonly norm: Norm; readonly plan: FramePlan } | null;
   /** Of a single matrix. */
   readonly ownStart: number;
   /** Between two matrices. */
@@ -59,6 +62,8 @@ export class Projector {
   readonly #deep: readonly Projection[];
   /** [logitsRows, logitsStride]. */
   readonly #sums: Float32Array;
+  /** All of the arena. */
+  readonly #arena: Float32Array;
 
   /** memories: this rank's, one per arena. */
   constructor(
@@ -101,6 +106,7 @@ export class Projector {
     this.#deep = projector.deep.map((plan, i) =>
       bindProjection(plan, { activation: DEEP_ACTIVATION, outStart: (1 + i) * part })
     );
+    this.#arena = floats(memory, 0, memory.buffer.byteLength / 4);
     this.#sums = floats(memory, workspaces[outputArena].logits, logitsRows * strides.logits);
   }
 
@@ -134,7 +140,8 @@ export class Projector {
    */
   run(): boolean {
     this.#state.carryTo(this.#state.plan.outputArena);
-    const { logitsCount: m, plan: { strides: { embedding: stride } } } = this.#state;
+    const { logitsCount, plan: { strides: { embedding: stride } } } = this.#state;
+    const m = logitsCount - (this.#config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
     const { space, views, arena, config: { embeddingLength: d }, n: count } = this.#state;
     const { mergedRows, pooledRows = 1, lacksLastNorm, norm } = this.#config;
     // The last merged row may lack some; queries are of all rows.
@@ -155,8 +162,31 @@ export class Projector {
     if (norm?.of === "merged") {
       this.#normalize(norm, own!, x, { n: m, width });
     }
-    this.#add(this.#last, this.#stages.run(x, m), m);
+    this.#addLast(this.#stages.run(x, m), m);
     return true;
+  }
+
+  /** What the last matrices give of m rows, and of what stands around them. */
+  #addLast(x: Activations, m: number): void {
+    const { frame } = this.#last;
+    if (frame === null) return this.#add(this.#last, x, m);
+    const { space: { logits: sums }, plan: { strides: { logits: stride } } } = this.#state;
+    const { lineEnd, begin, end } = frame.plan;
+    const behind = x.f32 + 4 * m * x.stride;
+    // Products read to the end of a row.
+    this.#arena.fill(0, behind / 4, behind / 4 + x.stride);
+    this.#put(lineEnd, behind);
+    this.#add(this.#last, x, m + 1);
+    this.#put(begin, sums + 4 * (m + 1) * stride);
+    this.#put(end, sums + 4 * (m + 2) * stride);
+    const of = { kind: "rms" as const, epsilon: this.#config.frameEpsilon! };
+    const { outputLength: width } = this.#config;
+    this.#normalize(of, frame.norm, { f32: sums, stride }, { n: m + FRAME_ROWS, width });
+  }
+
+  #put({ offsetBytes, range }: VectorPlan, to: number): void {
+    const from = offsetBytes / 4;
+    this.#arena.copyWithin(to / 4, from, from + lengthOf(range));
   }
 
   /** normed [n] = the last norm of the means of each `count` rows of the stream. */
@@ -248,7 +278,7 @@ export class Projector {
 }
 
 function bindProjection(
-  { norm, first, gate, hiddenNorm, second, own }: ProjectionPlan,
+  { norm, first, gate, hiddenNorm, frame, second, own }: ProjectionPlan,
   of: Pick<Projection, "activation" | "outStart">,
 ): Projection {
   return {
@@ -257,6 +287,7 @@ function bindProjection(
     gate: gate && matrixOf(gate),
     second: second && matrixOf(second),
     hiddenNorm: bindNorm(hiddenNorm),
+    frame: frame && { norm: bindNorm(frame.norm), plan: frame },
     ownStart: own.start,
     ...of,
   };

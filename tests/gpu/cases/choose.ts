@@ -49,7 +49,7 @@ async function openChoice(gpu: Gpu, width: number) {
   const floats = new Float32Array(CHOSEN_WORDS);
   return async (values: Float32Array, choice: ChainChoice = GREEDY): Promise<Chosen> => {
     input.write(step, [0]);
-    chain.write(1, { position: 0, slot: 0 }, { choice, states: null });
+    chain.write({ tokens: 1 }, { position: 0, slot: 0 }, { choice, states: null });
     gpu.write(buffer, 0, values);
     program.run(step, { to: back, from: chain.chosen, offsetBytes: 0, bytes });
     await back.readIntoLater(floats);
@@ -93,7 +93,7 @@ async function stepBehind(gpu: Gpu, id: number): Promise<{ got: Uint32Array; ste
   const program = await builder.build([step]);
   input.write(step, [1]);
   const choice = { ...GREEDY, points: new Float64Array(3) };
-  chain.write(3, { position: 5, slot: 0 }, { choice, states: Int32Array.of(7, 9, 8) });
+  chain.write({ tokens: 3 }, { position: 5, slot: 0 }, { choice, states: Int32Array.of(7, 9, 8) });
   gpu.write(logits, 0, Float32Array.from({ length: width }, (_, at) => at === id ? 2 : -at));
   const bytes = 256 + 4 * input.recordWords;
   const back = await createReadBack(gpu, bytes);

@@ -1,0 +1,49 @@
+/** Kinds of projector files whose towers or projectors do what no others do. */
+import { COMMON, PLAIN_STAGE, type VisionKind } from "./vision_kind.ts";
+
+const MERGE_SIZE = "spatial_merge_size";
+
+/** HunyuanOCR, and HunyuanVL: of any shape, with rows around those of an image. */
+export const hunyuanvl: VisionKind = {
+  ...COMMON,
+  name: "hunyuanvl",
+  resize: "bilinearTenth",
+  // 16384 rows by llama.cpp: see Qwen2-VL; its files say how many.
+  rows: { min: 256, max: 4096 },
+  side: { key: MERGE_SIZE, absent: 2 },
+  merge: "turns",
+  projector: {
+    norm: { of: "rows", kind: "rms", epsilon: null, tensor: "mm.pre_norm", isOptional: false },
+    stages: [
+      { ...PLAIN_STAGE, matrix: "mm.0", isKernel: true, activation: "gelu" },
+      { ...PLAIN_STAGE, matrix: "mm.2", isKernel: true },
+    ],
+    ...{ first: "mm.model.fc", isFirstTransposed: false, second: null },
+    ...{ biases: "required", activation: null },
+    frame: {
+      ...{ lineEnd: "v.image_newline", begin: "mm.image_begin", end: "mm.image_end" },
+      norm: "mm.post_norm",
+    },
+  },
+  // Between pictures of a film.
+  unused: ["v.view_seperator"],
+};
+
+/** Youtu-VL: SigLIP 2 that is turned, of any shape, with windows that edges cut off. */
+export const youtuvl: VisionKind = {
+  ...COMMON,
+  name: "youtuvl",
+  hasFlatPatches: true,
+  hasColoursLast: true,
+  positions: "none",
+  rope: { pairs: "neox", first: "row", isInterleaved: false, from: 0 },
+  // 62500 rows by its authors, which is an image of 64 megapixels: see Qwen2-VL.
+  rows: { min: 1, max: 4096 },
+  side: { key: MERGE_SIZE, absent: 2 },
+  namesWindows: true,
+  projector: {
+    norm: { of: "rows", kind: "rms", epsilon: 1e-6, tensor: "mm.input_norm", isOptional: false },
+    ...{ stages: [], first: "mm.0", isFirstTransposed: false, second: "mm.2" },
+    ...{ biases: "required", activation: "gelu" },
+  },
+};

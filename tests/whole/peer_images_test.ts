@@ -1,0 +1,107 @@
+/**
+ * From files to ids: a tiny text model and a tiny projector, a PNG, and the eight greedy ids that
+ * llama.cpp's mtmd (npm's llama.rn 0.12.9) has behind the same prompt, of whose ids as many are
+ * rows of the image.
+ */
+import { assertEquals } from "@std/assert";
+import { bool, list, type MetadataEntry, text } from "../../src/gguf/mod.ts";
+import { loadModel } from "../../src/llm/mod.ts";
+import type { ChatMessage } from "../../src/llm/types.ts";
+import { bytePairVocabulary } from "../../src/synth/vocabulary.ts";
+import { writePng } from "../support/png_writer.ts";
+import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
+import { tinyVision, type TinyVisionOptions } from "../support/tiny_vision.ts";
+
+interface Case {
+  readonly text: TinyModelOptions;
+  readonly eyes: TinyVisionOptions;
+  /** Special tokens around images, the vocabulary's last ones. */
+  readonly marks: readonly string[];
+  readonly size: readonly [width: number, height: number];
+  readonly promptLength: number;
+  readonly ids: readonly number[];
+}
+
+const VOCAB_SIZE = 512;
+
+const CASES: Readonly<Record<string, Case>> = {
+  youtuvl: {
+    text: { architecture: "deepseek2" },
+    eyes: { kind: "youtuvl" },
+    marks: ["<|vision_start|>", "<|vision_end|>"],
+    size: [33, 120],
+    promptLength: 86,
+    ids: [56, 117, 409, 159, 109, 409, 159, 409],
+  },
+  // llama.cpp gives texts a 0 for the number of an image; its authors, and we, their position:
+  // a llama.cpp that does, too, was asked.
+  hunyuanvl: {
+    text: {
+      architecture: "hunyuan_vl",
+      metadata: [["hunyuan_vl.rope.dimension_sections", list(Int32Array.of(3, 3, 3, 3))]],
+    },
+    eyes: { kind: "hunyuanvl" },
+    marks: [100, 101].map((i) => `<｜hy_place▁holder▁no▁${i}｜>`),
+    size: [77, 45],
+    promptLength: 79,
+    ids: [477, 397, 474, 313, 158, 468, 158, 410],
+  },
+};
+
+for (const [name, each] of Object.entries(CASES)) {
+  Deno.test(`images by ${name} lead to the ids that llama.cpp has`, async () => {
+    const directory = await Deno.makeTempDir({ prefix: "ganglion-peer-images-" });
+    try {
+      const path = `${directory}/model.gguf`;
+      const metadata = [...each.text.metadata ?? [], ...vocabularyWith(each.marks)];
+      await Deno.writeFile(path, tinyModel({ vocabSize: VOCAB_SIZE, ...each.text, metadata }));
+      const projectorPath = `${directory}/eyes.gguf`;
+      await Deno.writeFile(projectorPath, tinyVision(each.eyes));
+      const model = await loadModel(path, { threads: 2, projectorPath });
+      try {
+        const messages: ChatMessage[] = [{
+          ...{ role: "user", content: "saywhat is it" },
+          images: [{ at: 3, file: pngOf(each.size) }],
+        }];
+        const seen = await model.lookAt!(messages, {});
+        const ids = model.encodeChat(messages, { images: seen });
+        assertEquals(ids.length, each.promptLength);
+        const { given } = seen;
+        const sampling = { temperature: 0 };
+        const asked = model.generate({ ids, given, sampling, maxTokens: 8, ignoreEnd: true });
+        for await (const _ of asked);
+        assertEquals((await asked.result).ids, each.ids);
+      } finally {
+        await model.close();
+      }
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  });
+}
+
+function pngOf([width, height]: readonly [number, number]): Uint8Array<ArrayBuffer> {
+  const sample = (x: number, y: number, c: number) => (x * 5 + y * 3 + c * 60 + (x >> 3) * y) % 256;
+  return writePng({ width, height, bits: 8, type: 2, sample });
+}
+
+/** A vocabulary of byte pairs, and a template that says nothing of its own. */
+function vocabularyWith(marks: readonly string[]): MetadataEntry[] {
+  const all = new Map(bytePairVocabulary(VOCAB_SIZE));
+  const listOf = (key: string) => {
+    const stored = all.get(key)!;
+    return Array.from(stored.value as ArrayLike<unknown>);
+  };
+  const tokens = listOf("tokenizer.ggml.tokens") as string[];
+  const types = Int32Array.from(listOf("tokenizer.ggml.token_type") as number[]);
+  const first = VOCAB_SIZE - marks.length;
+  marks.forEach((mark, i) => {
+    tokens[first + i] = mark;
+    types[first + i] = 3;
+  });
+  all.set("tokenizer.ggml.tokens", list(tokens));
+  all.set("tokenizer.ggml.token_type", list(types));
+  all.set("tokenizer.chat_template", text("{{ messages[0].content }}"));
+  all.set("tokenizer.ggml.add_bos_token", bool(false));
+  return [...all];
+}
