@@ -24,7 +24,7 @@ export interface GivenSpan extends Pick<GivenRows, "seesAll" | "grid"> {
 /** Of the prompt of a model that answers a source: all but the id that the answer begins with. */
 export function sourceSpan({ length }: ArrayLike<number>): GivenSpan {
   const end = length - 1;
-  const position = { position: 0, positionBehind: end };
+  const position = { number: 0, position: 0, positionBehind: end };
   return { start: 0, end, seesAll: true, grid: null, ...position, isSource: true };
 }
 

@@ -18,7 +18,7 @@ import { canSeeAll, isWhole } from "./given_spans.ts";
 import { createKv } from "./create_kv.ts";
 import type { KvBlocks } from "./kv_blocks.ts";
 import { RankCounts } from "./rank_counts.ts";
-import { independentRows } from "./row_independence.ts";
+import { anyOnGpu, independentRows } from "./row_independence.ts";
 import { type Admission, Scheduler } from "./scheduler.ts";
 import {
   answerTokensMax,
@@ -60,8 +60,7 @@ export class Leader {
   readonly #tools: ChoosingTools;
   /** By slot. */
   readonly #rooms: readonly SequenceRoom[];
-  /** Prompts are sources, of which all rows depend on all: none is used again. */
-  readonly #answersSources: boolean;
+  readonly #answersSources: boolean; // of which all rows depend on all: none is used again
   /** Prompts have steps of their own: rows would not be the same beside others. */
   readonly #takesTurns: boolean;
   /** How long its steps take. */
@@ -190,8 +189,7 @@ export class Leader {
   /** Keys and values as a file has them; null: they are on a GPU, or not all. Between steps. */
   archive(of: Pick<KvArchiveFile, "modelFingerprint">): KvArchive | null {
     const { setup, control } = this.#runner;
-    const isOnGpu = setup.plans.some(({ gpu }) => gpu !== null);
-    if (isOnGpu || this.#states !== null || this.#answersSources) return null;
+    if (this.#states !== null || this.#answersSources || anyOnGpu(setup.plans)) return null;
     return new KvArchive(setup, this.#kv, of, () => control.beat());
   }
 

@@ -328,12 +328,8 @@ export class ReferenceModel {
       ahead: positionsAhead(this.config, index),
       lastOf: (position) => lastSeenBy(position, place.given),
       ...this.#choose(h, index, place),
-<<<<<<< HEAD
-      ...byDistance(this.config, { ...layers[index], headCount }, this.#weights),
-=======
       ...windowsOf(place.given, layers[index].windowSide),
-      ...byDistance(this.config, headCount, this.#weights),
->>>>>>> main
+      ...byDistance(this.config, { ...layers[index], headCount }, this.#weights),
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
     const counted = heads.map((value) => value * this.config.valueScale);

@@ -196,7 +196,7 @@ export class AttentionBlock {
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const first = this.#placeOf(layer, at);
       const end = first + segments[at + SEGMENT_ROWS];
-      const seen = layer.stage === "asks" ? segments[at + SEGMENT_SOURCE] : end;
+      const source = segments[at + SEGMENT_SOURCE];
       const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
       // However far: kernels see no further than the segment's end, or the source's.
       const ahead = segments[at + SEGMENT_SEES_ALL] === 1 ? ALL_AHEAD : layer.positionsAhead;
@@ -236,11 +236,7 @@ export class AttentionBlock {
           slopes,
           biases,
           ahead,
-<<<<<<< HEAD
-          seen,
-=======
-          windowEnd,
->>>>>>> main
+          layer.stage === "asks" ? source : windowEnd,
         );
         query += n * width * 4;
         attention += n * outStride * 4;
@@ -250,7 +246,6 @@ export class AttentionBlock {
     }
   }
 
-<<<<<<< HEAD
   /**
    * Where a segment's first row stands among the keys and values that the layer has: of what is
    * answered it has no source before it; what asks a source stands nowhere in it.
@@ -267,7 +262,8 @@ export class AttentionBlock {
     const { space, config: { headCount } } = this.#state;
     if (stage === "asks") return 0;
     return space.slopes + 4 * BIAS_SPAN * (this.#firstHead + (stage === "writes" ? headCount : 0));
-=======
+  }
+
   /** Of the patches from `start` on, which of them is the first of another window. */
   #endOfWindow(start: number, end: number, side: number): number {
     const { positions } = this.#state;
@@ -279,7 +275,6 @@ export class AttentionBlock {
       if (Math.floor(positions[at + 2] / side) !== column) return i;
     }
     return end;
->>>>>>> main
   }
 
   #chooserOf({ blockIndexer }: Layer): KeyChooser | BlockChooser {
