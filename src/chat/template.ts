@@ -6,7 +6,8 @@
  * - Without one, a vocabulary that has `<|im_start|>` gets ChatML.
  * - RWKV's files may have a name, "rwkv-world", in the place of a template, or none.
  * - Without either, the model was never taught to chat: the messages are joined into one text that
- *   the model continues, as a story model does.
+ *   the model continues, as a story model does; of one that answers a source, the last text of the
+ *   user's is the source.
  */
 import { Environment, parse, tokenize } from "@huggingface/jinja";
 import { RequestError } from "../base/errors.ts";
@@ -28,6 +29,8 @@ export interface ChatTemplateSource {
   readonly specialTexts: readonly string[];
   /** Turns are paragraphs that say whose they are, where there is no template. Default: no. */
   readonly hasParagraphs?: boolean;
+  /** The model answers a source and goes on with nothing. Default: no. */
+  readonly answersSources?: boolean;
   /** For tests: what `strftime_now` reads. */
   readonly now?: () => Date;
 }
@@ -41,11 +44,12 @@ export interface RenderOptions {
 }
 
 export interface ChatTemplate {
-  readonly style: "jinja" | "chatml" | "paragraphs" | "continue";
+  readonly style: "jinja" | "chatml" | "paragraphs" | "continue" | "source";
   /** Why every rendering will fail; null when the template could be read. */
   readonly fault: string | null;
   /**
-   * The prompt, to be encoded with `special: true`. It may or may not begin with `bosText`.
+   * The prompt, to be encoded with `special: true`; a source is a user's text and no more, and is
+   * encoded as that. It may or may not begin with `bosText`.
    * @throws {RequestError} 400 when the template refuses the messages, fails, or is too costly.
    */
   render(messages: readonly ChatMessage[], options?: RenderOptions): string;
@@ -61,6 +65,11 @@ export function createChatTemplate(source: ChatTemplateSource): ChatTemplate {
     return { style: "paragraphs", fault: null, render };
   }
   if (template !== null) return jinjaTemplate(source, template, breakSpecials);
+  if (source.answersSources) {
+    const render: ChatTemplate["render"] = (messages) =>
+      messages.findLast(({ role }) => role === "user")?.content ?? "";
+    return { style: "source", fault: null, render };
+  }
   const isChatMl = source.specialTexts.includes("<|im_start|>");
   return {
     style: isChatMl ? "chatml" : "continue",

@@ -112,6 +112,11 @@ export class Chooser {
     return this.#sampler.sample();
   }
 
+  /** The prompt's first `count` ids were not said: those of a source. */
+  skip(count: number): void {
+    this.#promptRest -= count;
+  }
+
   /** Is told the ids of the prompt, then those of the answer as they are chosen, in order. */
   accept(id: number): void {
     const isPrompts = this.#promptRest > 0;

@@ -17,6 +17,15 @@ export interface GivenSpan extends Pick<GivenRows, "seesAll" | "grid"> {
   /** The position of the first one on all axes, and of what follows the last one. */
   readonly position: number;
   readonly positionBehind: number;
+  /** It is what the prompt's last id begins to answer. Left out: rows that were given. */
+  readonly isSource?: true;
+}
+
+/** Of the prompt of a model that answers a source: all but the id that the answer begins with. */
+export function sourceSpan({ length }: ArrayLike<number>): GivenSpan {
+  const end = length - 1;
+  const position = { number: 0, position: 0, positionBehind: end };
+  return { start: 0, end, seesAll: true, grid: null, ...position, isSource: true };
 }
 
 /**
@@ -60,8 +69,8 @@ export function rowsOfGrid({ rows, columns, isFramed }: RowGrid): number {
 }
 
 /** Its rows attend to each other both ways: they are computed in one step, or none of them is. */
-export function isWhole({ seesAll, start, end }: GivenSpan): boolean {
-  return seesAll && end - start > 1;
+export function isWhole({ seesAll, start, end, isSource }: GivenSpan): boolean {
+  return seesAll && (isSource === true || end - start > 1);
 }
 
 /** Rows can see those behind their own: no layer goes token by token. */

@@ -14,12 +14,11 @@ import type { Speculate } from "./drafts/drafts.ts";
 import type { Speculation } from "./drafts/speculation.ts";
 import { Errands } from "./errands.ts";
 import { KvArchive, type KvArchiveFile } from "./kv_archive.ts";
-import { givenWidth } from "../model/given_width.ts";
 import { canSeeAll, isWhole } from "./given_spans.ts";
 import { createKv } from "./create_kv.ts";
 import type { KvBlocks } from "./kv_blocks.ts";
 import { RankCounts } from "./rank_counts.ts";
-import { independentRows } from "./row_independence.ts";
+import { anyOnGpu, independentRows } from "./row_independence.ts";
 import { type Admission, Scheduler } from "./scheduler.ts";
 import {
   answerTokensMax,
@@ -61,7 +60,8 @@ export class Leader {
   readonly #tools: ChoosingTools;
   /** By slot. */
   readonly #rooms: readonly SequenceRoom[];
-  /** Prompts have steps of their own, because their rows are not the same beside others. */
+  readonly #answersSources: boolean; // of which all rows depend on all: none is used again
+  /** Prompts have steps of their own: rows would not be the same beside others. */
   readonly #takesTurns: boolean;
   /** How long its steps take. */
   readonly #times: StepTimes;
@@ -78,12 +78,13 @@ export class Leader {
     const { plan, control, plan: { contextLength, sequences, chunkTokens, logitsRows } } = runner;
     this.#runner = runner;
     this.#steps = new StepRunner(runner);
-    const { plans, observation, streams } = runner.setup;
+    const { plans, observation, streams, config } = runner.setup;
     const independent = independentRows(plans, { isObserved: observation !== null });
-    this.#takesTurns = independent !== "all";
+    this.#answersSources = config.source !== undefined;
+    this.#takesTurns = independent !== "all" || this.#answersSources;
     this.#scheduler = new Scheduler({
       ...{ chunkTokens, logitsRows, takesTurns: this.#takesTurns },
-      sharesAnswers: independent === "answers",
+      sharesAnswers: independent !== "none",
     });
     const places = plan.statePlaces === 0 ? null : new StatePlaces(plan.statePlaces);
     this.#kv = createKv(runner, this.#steps, { takesTurns: this.#takesTurns, places });
@@ -119,14 +120,13 @@ export class Leader {
    * @throws {RequestError} 400 when its grammar cannot be followed, or rows are not given.
    */
   begin(request: EngineRequest, slot: number, end: SequenceEnd): void {
-    const { ids } = request;
+    const { ids } = request, { config } = this.#runner.setup;
     check(ids.length > 0 && ids.length < this.#runner.plan.contextLength, "the prompt fits");
     const { active, waiting } = this.#scheduler;
     check(![...active, ...waiting].some((other) => other.slot === slot), "a slot that is free");
     const room = this.#rooms[slot];
     const chooser = new Chooser(request, this.#tools, answerTokensMax(request, room));
-    const width = givenWidth(this.#runner.setup.config);
-    const sequence = new Sequence(request, { room, chooser, end, width });
+    const sequence = new Sequence(request, { room, chooser, end, config });
     this.#checkWholes(sequence);
     this.#runner.given.add(sequence.given);
     this.#scheduler.add(sequence);
@@ -189,7 +189,7 @@ export class Leader {
   /** Keys and values as a file has them; null: they are on a GPU, or not all. Between steps. */
   archive(of: Pick<KvArchiveFile, "modelFingerprint">): KvArchive | null {
     const { setup, control } = this.#runner;
-    if (setup.plans.some(({ gpu }) => gpu !== null) || this.#states !== null) return null;
+    if (this.#states !== null || this.#answersSources || anyOnGpu(setup.plans)) return null;
     return new KvArchive(setup, this.#kv, of, () => control.beat());
   }
 
@@ -223,7 +223,7 @@ export class Leader {
       promptTokens,
       totalTokens: promptTokens + maxTokens,
       isExact: sequence.isRepeatable,
-      mayEndAt: sequence.mayEndAt,
+      ...{ mayEndAt: sequence.mayEndAt, reuses: !this.#answersSources },
     });
     if (reused < 0) return "full";
     sequence.start(reused);
@@ -240,7 +240,7 @@ export class Leader {
    * turns, who has to be answered alike each time uses whole chunks only, and does not wait.
    */
   #isComputedElsewhere(sequence: Sequence): boolean {
-    if (this.#takesTurns && sequence.isRepeatable) return false;
+    if (this.#answersSources || this.#takesTurns && sequence.isRepeatable) return false;
     const { active } = this.#scheduler;
     for (let i = 0; i < active.length; i++) {
       if (active[i].isGenerating) continue;

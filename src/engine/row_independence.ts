@@ -35,6 +35,11 @@ export function independentRows(
   return hasGpu ? "answers" : "all";
 }
 
+/** A GPU is one of the ranks. */
+export function anyOnGpu(plans: readonly RankPlan[]): boolean {
+  return plans.some(({ gpu }) => gpu !== null);
+}
+
 function blocksOf({ feedForward: plan, steppedNeurons }: LayerPlan): (DensePlan | StreamedPlan)[] {
   if (plan === null) return [];
   if (plan.kind !== "experts") return [plan, ...steppedNeurons.map(({ block }) => block)];

@@ -2,7 +2,9 @@
 import type { FinishReason, Timings } from "../llm/types.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { Chooser } from "./chooser.ts";
-import { type GivenSpan, givenSpans, wholeFrom } from "./given_spans.ts";
+import { type GivenSpan, givenSpans, sourceSpan, wholeFrom } from "./given_spans.ts";
+import { givenWidth } from "../model/given_width.ts";
+import type { ModelConfig } from "../model/types.ts";
 import type { Schedulable } from "./scheduler.ts";
 import type { TokenTimes } from "./token_times.ts";
 import type { EngineRequest, EngineResult, GivenRows } from "./types.ts";
@@ -60,17 +62,24 @@ export class Sequence implements Schedulable {
   #countedBefore: readonly number[] = [];
 
   /**
-   * The prompt fits: checked at the door. width: numbers of a given row.
+   * The prompt fits: checked at the door. Of a model that answers a source it is that, and the id
+   * that its answer begins with.
    * @throws {RequestError} 400 where an id below 0 is none of a row's.
    */
   constructor(
     request: EngineRequest,
-    of: { room: SequenceRoom; chooser: Chooser; end: SequenceEnd; width: number },
+    of: {
+      room: SequenceRoom;
+      chooser: Chooser;
+      end: SequenceEnd;
+      config: Parameters<typeof givenWidth>[0] & Pick<ModelConfig, "source">;
+    },
   ) {
     const { ids, sampling, endIds, priority = 0, given = [] } = request;
-    const { room, chooser } = of;
+    const { room, chooser, config } = of;
+    const answersSource = config.source !== undefined;
     this.given = given;
-    this.spans = givenSpans(ids, given, of.width);
+    this.spans = answersSource ? [sourceSpan(ids)] : givenSpans(ids, given, givenWidth(config));
     this.#room = room;
     this.slot = room.slot;
     this.tokenMs = room.tokenMs;
@@ -82,10 +91,10 @@ export class Sequence implements Schedulable {
     this.maxTokens = answerTokensMax(request, room);
     this.isRepeatable = sampling.seed !== undefined || sampling.temperature === 0;
     this.#endIds = new Set(endIds);
-    for (let i = 0; i < ids.length; i++) {
-      room.ids[i] = ids[i];
-      chooser.accept(ids[i]);
-    }
+    room.ids.set(ids);
+    const unsaid = answersSource ? ids.length - 1 : 0;
+    chooser.skip(unsaid);
+    for (let i = unsaid; i < ids.length; i++) chooser.accept(ids[i]);
   }
 
   get isGenerating(): boolean {

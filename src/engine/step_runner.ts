@@ -12,6 +12,7 @@ import {
   SEGMENT_ROWS,
   SEGMENT_SEES_ALL,
   SEGMENT_SLOT,
+  SEGMENT_SOURCE,
   SEGMENT_STATE_FROM,
   SEGMENT_STATE_TO,
   SEGMENT_WORDS,
@@ -128,6 +129,7 @@ export class StepRunner {
       const wanted = Math.min(next - at, Math.max(0, logits - (end - next)));
       this.addAt(slot, at, next - at, wanted, states);
       if (isInWhole) this.#seeAll(states);
+      if (spans[0]?.isSource) this.#setLast(SEGMENT_SOURCE, spans[0].end);
     }
     if (this.positions !== null && spans.length > 0) this.#stand(this.positions, from, rows, spans);
   }
@@ -148,7 +150,7 @@ export class StepRunner {
     segments[at + SEGMENT_LOGITS] = logits;
     segments[at + SEGMENT_STATE_FROM] = from;
     segments[at + SEGMENT_STATE_TO] = to;
-    segments[at + SEGMENT_SEES_ALL] = 0;
+    segments[at + SEGMENT_SEES_ALL] = segments[at + SEGMENT_SOURCE] = 0;
     this.#step.segmentCount++;
     this.#step.tokenCount += rows;
     if (this.positions !== null) this.#stand(this.positions, position, rows, NO_SPANS);
@@ -157,8 +159,12 @@ export class StepRunner {
   /** The last segment's rows attend to each other both ways. */
   #seeAll(states: SegmentStates): void {
     check(states === NO_STATES, "states go on token by token");
+    this.#setLast(SEGMENT_SEES_ALL, 1);
+  }
+
+  #setLast(word: number, value: number): void {
     const { segments, segmentCount } = this.#step;
-    segments[(segmentCount - 1) * SEGMENT_WORDS + SEGMENT_SEES_ALL] = 1;
+    segments[(segmentCount - 1) * SEGMENT_WORDS + word] = value;
   }
 
   /** The last `rows` rows follow one another from index `from` of their text on. */

@@ -6,7 +6,7 @@ import { independentRows } from "../engine/row_independence.ts";
 import type { EngineDraft } from "../../workers/mod.ts";
 import { openedAs } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
-import type { ModelDescription } from "../model/types.ts";
+import type { ModelConfig, ModelDescription } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
@@ -20,6 +20,7 @@ export interface GuessedFor {
   readonly plans: readonly RankPlan[];
   readonly tokenizer: Tokenizer;
   readonly module: WebAssembly.Module;
+  readonly config: Pick<ModelConfig, "source">;
 }
 
 /**
@@ -30,7 +31,7 @@ export interface GuessedFor {
  */
 export function planDraft(
   path: string,
-  { plans, tokenizer, module }: GuessedFor,
+  { plans, tokenizer, module, config }: GuessedFor,
   { memoryBytes = Infinity, besideBytes = 0 }: LoadOptions,
 ): EngineDraft {
   if (independentRows(plans, { isObserved: false }) !== "all") {
@@ -38,6 +39,13 @@ export function planDraft(
       path,
       "the model that it is for does not compute several tokens to the same bits as one (silent " +
         "neurons are left out, it is packed or on a GPU): leave out --draft-model, or try --dense",
+    );
+  }
+  if (config.source) {
+    throw refusal(
+      path,
+      "the model that it is for answers a source, which a draft model knows nothing of: leave " +
+        "out --draft-model",
     );
   }
   if (plans[0].statePlaces > 0) {
@@ -88,6 +96,7 @@ export function planBeside(
   };
   const model = describeForUse(file, options);
   if (model.config.isEncoder) throw refusal(path, "it is an encoder, which guesses nothing");
+  if (model.config.source) throw refusal(path, "it answers a source, and goes on with no text");
   return { file, model, plans: planModel({ file, model }, module, options) };
 }
 

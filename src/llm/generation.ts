@@ -25,6 +25,8 @@ export interface GenerationInput {
   /** Ends it like a stop string. */
   readonly endSignal?: AbortSignal;
   readonly tokenizer: Tokenizer;
+  /** The answer is a text by itself: no space that begins its first word. Left out: it goes on. */
+  readonly beginsText?: boolean;
   readonly signal?: AbortSignal;
   /** Milliseconds after which it ends, whether it runs or waits. */
   readonly deadlineMs?: number;
@@ -95,7 +97,7 @@ async function run(
   const signal = AbortSignal.any([input.signal, stopEngine.signal, endSignal]);
   const drafts: DraftCounts = { drafted: 0, accepted: 0 };
   const stream = input.source(input.request, signal, drafts);
-  const decoder = input.tokenizer.streamDecoder();
+  const decoder = input.tokenizer.streamDecoder({ atStart: input.beginsText });
   const stop = new StopText(input.stop);
   const ids: number[] = [];
   let text = "";

@@ -20,7 +20,7 @@ import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
 import { checkGiven } from "./check_given.ts";
 import { checkIds, type IdLimits } from "./check_ids.ts";
-import { refuseEncoder } from "./read_pooling.ts";
+import { refuseEncoder, refuseSource } from "./read_pooling.ts";
 import type { ImageReader } from "./images/image_reader.ts";
 import { startGeneration } from "./generation.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
@@ -85,6 +85,7 @@ export class LoadedModel implements LanguageModel {
   readonly config: ModelConfig;
   readonly tokenizer: Tokenizer;
   readonly contextLength: number;
+  readonly answersSources: boolean;
   readonly runningMax: number;
   readonly threads: number;
   /** Memories of each thread: more than one where its share is over 4 GiB. */
@@ -131,7 +132,8 @@ export class LoadedModel implements LanguageModel {
     this.expectedDecodeTps = parts.expectedDecodeTps;
     this.predictors = parts.predictors;
     this.runsOn = parts.runsOn;
-    this.#prompts = new PromptEncoder({ ...parts, contextLength });
+    const isFramed = this.answersSources = config.source !== undefined;
+    this.#prompts = new PromptEncoder({ ...parts, contextLength, isFramed });
     this.#engines = parts.engines;
     this.conversations = new KeptConversations(parts.engines, parts.fingerprint);
     this.#archive = parts.archive;
@@ -197,14 +199,16 @@ export class LoadedModel implements LanguageModel {
 
   generate(request: GenerateRequest): Generation {
     refuseEncoder(this.config);
-    const { given = [] } = request;
-    this.#checkIds(request.ids, { given });
+    const { given = [] } = request, { source } = this.config;
+    // An empty source is none, as an empty prompt.
+    const ids = source && request.ids.length > 0 ? [...request.ids, source.startId] : request.ids;
+    this.#checkIds(ids, { given });
     this.#checkAlive();
     const maxTokens = this.#tokensOf(request.maxTokens);
     return startGeneration(this.#queue, {
       source: (...of) => this.#engines.generate(...of),
       request: {
-        ids: request.ids,
+        ids,
         ...given.length === 0 ? {} : { given },
         maxTokens,
         sampling: request.sampling ?? {},
@@ -213,7 +217,7 @@ export class LoadedModel implements LanguageModel {
         ...this.#extras.of(request, maxTokens),
       },
       ...{ stop: request.stop ?? [], endSignal: request.endSignal },
-      tokenizer: this.tokenizer,
+      ...{ tokenizer: this.tokenizer, beginsText: this.answersSources },
       ...{ signal: request.signal, deadlineMs: request.deadlineMs },
     });
   }
@@ -228,7 +232,7 @@ export class LoadedModel implements LanguageModel {
     onRows: (rows: Float32Array, firstPosition: number) => void,
     { stepTokens }: { stepTokens?: number } = {},
   ): Promise<void> {
-    refuseEncoder(this.config);
+    this.#refuse("predict every token of a text");
     await this.#readAlone([ids], {}, (engine) => engine.logits(ids, onRows, stepTokens));
   }
 
@@ -239,7 +243,7 @@ export class LoadedModel implements LanguageModel {
    */
   async negativeLogLikelihood(ids: readonly number[], from: number): Promise<number> {
     check(Number.isInteger(from) && from >= 1, `ids from index ${from} on are predicted`);
-    refuseEncoder(this.config);
+    this.#refuse("measure how surprising a text is");
     return await this.#readAlone([ids], {}, (engine) => engine.texts.score(ids, from));
   }
 
@@ -266,7 +270,7 @@ export class LoadedModel implements LanguageModel {
     top: number,
     options: EmbedOptions = {},
   ): Promise<TokenLogprobs[]> {
-    refuseEncoder(this.config);
+    this.#refuse("say how likely a prompt is");
     const rows = logprobRows(top, Math.max(0, ids.length - 1));
     await this.#readAlone(
       [ids],
@@ -283,7 +287,7 @@ export class LoadedModel implements LanguageModel {
    * @throws {RequestError} when the ids do not fit the context or the vocabulary.
    */
   async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
-    refuseEncoder(this.config);
+    this.#refuse("observe neurons");
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
     const endTurn = await this.#queue.enter({ isAlone: true });
@@ -342,6 +346,12 @@ export class LoadedModel implements LanguageModel {
   /** What of it a GPU computes now; null: nothing. */
   get gpu(): GpuPart | null {
     return this.#engines.gpu;
+  }
+
+  /** Of a model whose texts do not go on: what cannot be done with one. */
+  #refuse(what: string): void {
+    refuseEncoder(this.config);
+    refuseSource(this.config, what);
   }
 
   /** Has whole texts read while no request runs. */

@@ -91,6 +91,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
       eosText: tokenizer.eosId === null ? "" : tokenizer.pieceOf(tokenizer.eosId),
       specialTexts: tokenizer.specialTexts,
       hasParagraphs: tokenizer.kind === "rwkv",
+      answersSources: model.config.source !== undefined,
     }),
     // A GPU that failed once may come back; a server that was told to use it lives without it.
     engines: new EngineSupply(first, () =>
@@ -185,9 +186,11 @@ async function startEngine(
   const { plans, ioWorkers, isDirect } = planned;
   const tensors = usedTensors(file, model, plans);
   const { draftModelPath } = options;
-  const draft = draftModelPath === undefined || speculateFor(options) === 0
-    ? undefined
-    : planDraft(draftModelPath, { plans, module, tokenizer: readTokenizer() }, options);
+  const draft = draftModelPath === undefined || speculateFor(options) === 0 ? undefined : planDraft(
+    draftModelPath,
+    { plans, module, config: model.config, tokenizer: readTokenizer() },
+    options,
+  );
   const totalBytes = bytesOfDraft(draft) +
     plans.reduce((sum, plan) => sum + bytesToLoad(plan, tensors), 0) +
     (packed === null ? 0 : bytesOfUnits(plans, packed.units));

@@ -53,7 +53,7 @@ export function memoryUse(plans: readonly RankPlan[]): MemoryUse {
 
 /**
  * All weights but what a token does not look at: of tables it reads a row (unless the table is the
- * output), of experts those it uses.
+ * output), of experts those it uses, of layers those that write.
  */
 export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): number {
   const unusedShare = config.experts === null
@@ -68,8 +68,9 @@ export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): 
     }
     if (!isTied(plan) && embeddingInFile === null) bytes -= matrixBytes(embedding);
     if (positions !== null) bytes -= matrixBytes(positions);
-    for (const layer of layers) {
+    for (const [index, layer] of layers.entries()) {
       const { feedForward } = layer;
+      if (config.layers[index]?.stage === "reads") bytes -= layerBytes(layer);
       if (layer.sharesWeights) bytes += layerBytes(layer);
       bytes += streamedBytes(feedForward);
       if (feedForward?.kind !== "experts") continue;

@@ -17,14 +17,22 @@ export class PromptEncoder implements PromptSteps {
   readonly #tokenizer: Tokenizer;
   readonly #chatTemplate: ChatTemplate;
   readonly #contextLength: number;
+  /** Prompts are texts that the model reads as a whole, with all marks that it wants. */
+  readonly #isFramed: boolean;
   #tokenBytesMax: number | undefined;
 
   constructor(
-    by: { tokenizer: Tokenizer; chatTemplate: ChatTemplate; contextLength: number },
+    by: {
+      readonly tokenizer: Tokenizer;
+      readonly chatTemplate: ChatTemplate;
+      readonly contextLength: number;
+      readonly isFramed: boolean;
+    },
   ) {
     this.#tokenizer = by.tokenizer;
     this.#chatTemplate = by.chatTemplate;
     this.#contextLength = by.contextLength;
+    this.#isFramed = by.isFramed;
   }
 
   /** Of an image nothing is shown. */
@@ -37,7 +45,8 @@ export class PromptEncoder implements PromptSteps {
     if (countImages(messages) > 0) return yield* this.#withImages(messages, options);
     const text = this.#chatTemplate.render(messages, options);
     if (options?.mustFit) this.#checkLength(text);
-    return this.#withBos(yield* this.#tokenizer.encodeSteps(text, { special: true }));
+    const special = this.#chatTemplate.style !== "source";
+    return this.#withMarks(yield* this.#tokenizer.encodeSteps(text, { special }));
   }
 
   /** Texts between images are encoded by themselves, as they were when models were trained. */
@@ -48,12 +57,12 @@ export class PromptEncoder implements PromptSteps {
     const placed = renderWithImages(messages, render);
     if (mustFit) this.#checkLength(placed.texts.join(""));
     const encode = (text: string) => this.#tokenizer.encodeSteps(text, { special: true });
-    return this.#withBos(yield* idsWithImages(placed, seen, encode));
+    return this.#withMarks(yield* idsWithImages(placed, seen, encode));
   }
 
   *prompt(text: string, { mustFit = false } = {}): Steps<number[]> {
     if (mustFit) this.#checkLength(text);
-    return this.#withBos(yield* this.#tokenizer.encodeSteps(text));
+    return this.#withMarks(yield* this.#tokenizer.encodeSteps(text));
   }
 
   *text(
@@ -62,7 +71,7 @@ export class PromptEncoder implements PromptSteps {
   ): Steps<number[]> {
     if (mustFit) this.#checkLength(text);
     const ids = yield* this.#tokenizer.encodeSteps(text, { special });
-    return bos ? this.#withBos(ids) : ids;
+    return bos ? this.#withMarks(ids) : ids;
   }
 
   /**
@@ -96,7 +105,8 @@ export class PromptEncoder implements PromptSteps {
     return ids;
   }
 
-  #withBos(ids: number[]): number[] {
+  #withMarks(ids: number[]): number[] {
+    if (this.#isFramed) return frameIds(this.#tokenizer, ids);
     const { addBos, bosId } = this.#tokenizer;
     return addBos && bosId !== null && ids[0] !== bosId ? [bosId, ...ids] : ids;
   }

@@ -41,8 +41,8 @@ export function rankOptionsFor(
     rankCount: !gpu ? rankCountFor(options) : rankCountWithGpu(options, gpu.isAlone),
     gpu: gpu ? { ...gpu.share, rates: options.firing?.counts } : undefined,
     contextLength,
-    // An encoder's tokens see all others: a text is one step.
-    chunkTokens: model.config.isEncoder
+    // Where tokens see all others a text is one step, or a source.
+    chunkTokens: model.config.isEncoder || model.config.source
       ? contextLength
       : Math.max(options.wholeRows ?? 1, chunkTokensOf(model, options, gpu)),
     ...model.config.isEncoder

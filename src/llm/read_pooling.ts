@@ -66,3 +66,16 @@ export function refuseEncoder({ isEncoder, architecture }: ModelConfig): void {
     { status: 400, code: "unsupported" },
   );
 }
+
+/**
+ * What is asked of a text that goes on has no meaning where there are a source and an answer.
+ * @throws {RequestError} 400 for a model that answers a source.
+ */
+export function refuseSource({ source, architecture }: ModelConfig, what: string): void {
+  if (source === undefined) return;
+  throw new RequestError(
+    `Cannot ${what} with this model: ${architecture} reads a source and writes an answer to it, ` +
+      "and has no text that goes on: ask it for completions, or take another model",
+    { status: 400, code: "unsupported" },
+  );
+}

@@ -287,6 +287,11 @@ export interface LanguageModel {
   readonly created: number;
   /** Tokens a request may use, prompt and answer together. */
   readonly contextLength: number;
+  /**
+   * Prompts are sources, which answers do not go on with but begin anew. False or left out: an
+   * answer goes on where its prompt ends.
+   */
+  readonly answersSources?: boolean;
 
   /** A conversation rendered by the model's own template, with SPECIAL_TOKEN_BREAKERs taken out. */
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string;

@@ -2,6 +2,7 @@
 import type { GgufFile, GgufTensor } from "../gguf/types.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { piecesOf } from "../rank/load/load_order.ts";
+import { biasTables } from "../model/score_biases.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 
 /** The tensors that threads read, so that no thread is sent the whole header. */
@@ -22,7 +23,8 @@ export function usedTensors(
     }
   }
   for (const { factors } of model.config.ropes) if (factors !== null) names.add(factors.tensor);
-  if (model.config.scoreBiases) names.add(model.config.scoreBiases.table.tensor);
+  const { scoreBiases } = model.config;
+  if (scoreBiases) { for (const { tensor } of biasTables(scoreBiases)) names.add(tensor); }
   const used = new Map([...file.tensors].filter(([name]) => names.has(name)));
   if (model.config.patches !== undefined) layFlat(used, model);
   return used;

@@ -57,9 +57,10 @@ export const SEGMENTS_WORD = 80;
  * A segment is some rows of a step that follow one another in one sequence: the sequence's slot,
  * the position of the first row, how many there are, for how many of the last ones logits are
  * wanted; and, where layers keep states, the place that they are read from (-1: there are none
- * yet) and the one that they are written to.
+ * yet) and the one that they are written to; and of a model that answers a source, how long that
+ * is.
  */
-export const SEGMENT_WORDS = 7;
+export const SEGMENT_WORDS = 8;
 export const SEGMENT_SLOT = 0;
 export const SEGMENT_POSITION = 1;
 export const SEGMENT_ROWS = 2;
@@ -68,6 +69,8 @@ export const SEGMENT_STATE_FROM = 4;
 export const SEGMENT_STATE_TO = 5;
 /** 1: its rows attend to each other both ways; 0: to those before them. */
 export const SEGMENT_SEES_ALL = 6;
+/** Positions of the sequence's source: its rows are these, or come behind them. 0: it has none. */
+export const SEGMENT_SOURCE = 7;
 
 /**
  * Where a row stands: in the text or in time, and the row and the column of an image. Of what

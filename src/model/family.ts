@@ -3,21 +3,22 @@
  * and tensor names of GGUF, so a family is a handful of choices; reading and checking are done
  * once, in read_config.ts and read_tensors.ts. Knows no files.
  */
+import type { ExpertChoices, MixtureShape, StateSpaceChoices } from "./family_choices.ts";
 import type {
   Activation,
   AttentionGate,
-  ExpertsConfig,
   FeedForwardConfig,
   IndexerConfig,
   ModelConfig,
   NormConfig,
   RankerTensors,
   RopeConfig,
-  StateSpaceConfig,
 } from "./types.ts";
 import type { AlternatingWindows } from "./window_types.ts";
 
 export type { AlternatingWindows };
+
+export type { ExpertChoices, MixtureShape, StateSpaceChoices };
 
 /** Matrices that may have a bias, as their tensors are called, without "blk.N.". */
 export type BiasedMatrix =
@@ -43,64 +44,6 @@ export const EXPERT_BIASES = [
   ...["ffn_gate_inp", "ffn_gate_exps"] as const,
   ...["ffn_up_exps", "ffn_down_exps"] as const,
 ];
-
-/** What some families' files are told apart by. */
-export interface MixtureShape {
-  readonly blockCount: number;
-  readonly vocabSize: number;
-}
-
-/** How a family mixes experts. */
-export interface ExpertChoices {
-  /** False: a file without experts is a dense model of the family. */
-  readonly isRequired: boolean;
-  /** Where the file does not say. */
-  readonly gating: ExpertsConfig["gating"] | ((shape: MixtureShape) => ExpertsConfig["gating"]);
-  readonly normalizesWeights: boolean;
-  readonly routerInput: ExpertsConfig["routerInput"];
-  /**
-   * One expert is used by every token: as much as its own gate says; "plain": once, if there is
-   * any; "dense": so, and its tensors are called as a dense block's are; "apart": so, and it has
-   * norms of its own.
-   */
-  readonly sharedExpert: "none" | "gated" | "plain" | "dense" | "apart";
-  /** Where there is one, it and all others together count so much each. Left out: 1. */
-  readonly jointWeight?: number;
-  /**
-   * "ofEach": the file says how long each of the shared experts is; "asOthers": there is one, as
-   * long as the others; "asStream": as the residual stream is wide. Left out: the file says how
-   * long all of them are together.
-   */
-  readonly sharedLength?: "ofEach" | "asOthers" | "asStream";
-  /** `feed_forward_length` is one expert's. Left out: that of all that a token uses. */
-  readonly saysLengthOfEach?: true;
-  /** Groups of experts have companions. Left out: they have none. */
-  readonly haveCompanions?: true;
-  /** One of so many layers may mix, as the file says. Left out: all do. */
-  readonly mayAlternate?: boolean;
-  /** Weights multiply what experts read. Left out: what they give. */
-  readonly weighsInputs?: true;
-  /** Layers without a router have a dense block, of as many neurons as an expert. Left out: no. */
-  readonly areInTurns?: boolean;
-}
-
-/** Which layers of a family keep a state space, and what they have beside it. */
-export interface StateSpaceChoices {
-  readonly kind: StateSpaceConfig["kind"];
-  /** No layer attends; all do, too; or some do instead. */
-  readonly attention: "none" | "beside" | "instead";
-  /** Every layer has neurons; those that have neither a state nor heads do; none does. */
-  readonly neurons: "each" | "apart" | "none";
-  /** Heads of a group are no neighbours. Left out: they are. */
-  readonly headsTakeTurns?: boolean;
-  /** What states give is normalised in files that have weights for it. Left out: in all. */
-  readonly mayLackNorm?: boolean;
-  /**
-   * Of "keyed" and "added": neurons read rows that are mixed with those of the token before, too.
-   * Left out: they do not.
-   */
-  readonly shiftsNeurons?: boolean;
-}
 
 /** The lengths that default scales depend on. */
 export interface ScaleShape {
@@ -138,6 +81,11 @@ export interface Family {
    * all, the token itself in the middle. Else the file may say so: `attention.causal` is false.
    */
   readonly isEncoder: boolean;
+  /**
+   * Its first layers read a source as an encoder does, others write an answer to it, and ask the
+   * source between: read_source.ts. What the norm behind the first ones is called; null: none do.
+   */
+  readonly sourceNorm: string | null;
   /** Embeddings are normalised, with weights or without. */
   readonly embeddingNorm: "none" | "weighted" | "plain";
   /** The same where the file names sections, which are alike for texts; null: as without. */
@@ -316,6 +264,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   alibiMaxBias: null,
   mayClampProjections: false,
   isEncoder: false,
+  sourceNorm: null,
   embeddingNorm: "none",
   hasLatentAttention: false,
   indexer: null,

@@ -29,7 +29,12 @@ const POSITIONS_MAX = 2 ** 31;
 /** So many positions behind its own a token sees, where it sees all. */
 export const ALL_AHEAD = POSITIONS_MAX - 1;
 
-/** How many positions behind its own a token of a layer sees: none but of encoders. */
+/**
+ * How many positions behind its own a token of a layer sees: none but where a text, or a source, is
+ * seen as a whole.
+ */
 export function positionsAhead({ isEncoder, layers }: ModelConfig, layer: number): number {
-  return isEncoder ? (layers[layer].slidingWindow || POSITIONS_MAX) - 1 : 0;
+  const { stage, slidingWindow } = layers[layer];
+  const seesAll = isEncoder || stage === "reads" || stage === "asks";
+  return seesAll ? (slidingWindow || POSITIONS_MAX) - 1 : 0;
 }

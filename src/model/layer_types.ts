@@ -64,14 +64,24 @@ export interface LayerConfig {
    * and as 0 below it. Left out: as they are.
    */
   readonly gateCutoff?: number;
+  /** Left out: there is no source apart from what is written. */
+  readonly stage?: SourceStage;
   /** Number of the file's block that it is. Left out: its own. */
   readonly block?: number;
   /**
-   * It ends a pass through layers that are used several times: what it leaves is normalised. Stream
-   * null: that goes on; else it is that one of the kept streams from now on, and their sum goes on.
+   * It ends a pass through layers that are used several times, or through those that read a source:
+   * what it leaves is normalised. Stream null: that goes on; else it is that one of the kept
+   * streams from now on, and their sum goes on.
    */
   readonly passEnd?: { readonly stream: 0 | 1 | null };
 }
+
+/**
+ * Of a model that answers a source. "reads": what the layer reads is the source, all of it at once.
+ * "writes": it attends to what is answered already. "asks": it attends to the source, whose keys
+ * and values it makes of what the reading layers leave.
+ */
+export type SourceStage = "reads" | "writes" | "asks";
 
 /** Numbers of a model that are another one's in some layers. */
 export type LayerShape = Pick<

@@ -14,13 +14,23 @@ export interface ScoreBiases {
   readonly bucketCount: number;
   /** [buckets, heads]. */
   readonly table: VectorTensor;
+  /** The same of layers that write: all are of the direction in which they look. Or left out. */
+  readonly written?: VectorTensor;
 }
 
-/** The bucket of a position so far behind a token's own; before it distances are negative. */
-export function bucketOf(distance: number, bucketCount: number): number {
-  const half = Math.floor(bucketCount / 2);
-  const first = distance > 0 ? half : 0;
-  const away = Math.abs(distance);
+/** Its tables: the one of both directions, and behind it that of one, where there is one. */
+export function biasTables({ table, written }: ScoreBiases): readonly VectorTensor[] {
+  return written === undefined ? [table] : [table, written];
+}
+
+/**
+ * The bucket of a position so far behind a token's own; before it distances are negative.
+ * isOneWay: nothing behind is seen, all buckets are of what is before.
+ */
+export function bucketOf(distance: number, bucketCount: number, isOneWay = false): number {
+  const half = isOneWay ? bucketCount : Math.floor(bucketCount / 2);
+  const first = distance > 0 && !isOneWay ? half : 0;
+  const away = isOneWay ? Math.max(0, -distance) : Math.abs(distance);
   const exact = Math.floor(half / 2);
   if (away < exact) return first + away;
   // In floats of 32 bits, as models were trained with: there borders of buckets are.

@@ -24,6 +24,7 @@ import type {
 import type { LayerConfig, LayerShape } from "./layer_types.ts";
 import type { LayerInputTensors, TokenInputTensors } from "./layer_input_types.ts";
 import type { ScoreBiases } from "./score_biases.ts";
+import type { SourceConfig } from "./source_types.ts";
 import type { Pooling, RankerTensors, TextHeadTensors } from "./text_head_types.ts";
 import type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling } from "./rope_types.ts";
 import type {
@@ -117,6 +118,8 @@ export interface ModelConfig {
    * of them are vectors: nothing is predicted. Left out: they do not.
    */
   readonly isEncoder?: true;
+  /** It answers a source, which it reads apart. Left out: it goes on with a text. */
+  readonly source?: SourceConfig;
   /** Patches of an image go in, and a projector is behind the last norm. Left out: ids go in. */
   readonly patches?: PatchesConfig;
   readonly projector?: ProjectorConfig;

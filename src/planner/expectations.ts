@@ -16,6 +16,7 @@ import {
   type UnitSums,
 } from "./model_bytes.ts";
 import type { ExpectedDecode, MemoryPlan, PlanInput } from "./plan_types.ts";
+import { answeringLayers } from "./source_share.ts";
 import { sum } from "./sums.ts";
 import { expectWholeUnits } from "./whole_units.ts";
 
@@ -97,7 +98,7 @@ export class Expectations {
     return expectDecode({
       ...{ way, profile, threads, contextLength, sums: this.sums, hitRate: rate },
       ioWorkers: choice.ioWorkers,
-      layers: config.blockCount,
+      layers: answeringLayers(config),
       isSparse: this.rates.source !== "all",
       firing: this.rates.perToken,
       fixedBytes: fixed.readPerToken,

@@ -7,6 +7,7 @@ import type { ModelConfig } from "../model/types.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import type { UnitShape } from "../bundle/units.ts";
 import { type FiringStats, layerCounts } from "../stats/mod.ts";
+import { sharesOf } from "./source_share.ts";
 import { ACTIVE_SHARE, LOG_RATE_SPREAD, RATE_MAX } from "./calibration.ts";
 
 /** Neurons that fire about as often. */
@@ -40,8 +41,14 @@ export function besideGpu({ neurons, stripes, gpuOfStripe = 0 }: RatedUnit): num
   return neurons - stripes * gpuOfStripe;
 }
 
-/** Share of tokens for which a unit is computed at all. */
-export function usageOf({ expert }: Pick<UnitShape, "expert">, { experts }: ModelConfig): number {
+/** Share of tokens, of an answer or of a prompt, for which a unit is computed at all. */
+export function usageOf(
+  { expert, layer }: Pick<UnitShape, "expert" | "layer">,
+  config: ModelConfig,
+  tokens: "ofAnswer" | "ofPrompt" = "ofAnswer",
+): number {
+  if (!sharesOf(config, layer)[tokens]) return 0;
+  const { experts } = config;
   return typeof expert === "number" && experts !== null ? experts.usedCount / experts.count : 1;
 }
 

@@ -6,6 +6,7 @@ import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import { type PlanOptions, planRanks } from "../rank/plan/plan.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 import { besideGpu, usageOf } from "./firing_rates.ts";
+import { unusedTensors } from "./source_share.ts";
 import type { PlanInput } from "./plan_types.ts";
 
 /** What a rank always holds. */
@@ -42,6 +43,7 @@ export function fixedModel(
   const plans = plansOf(input, by);
   const { experts } = model.config;
   const predictors = predictorTensors(input);
+  const unused = unusedTensors(model, "ofAnswer");
   // A token reads predictors of the experts that it uses.
   const predictorShare = experts === null ? 1 : experts.usedCount / experts.count;
   let readPerToken = 0;
@@ -53,6 +55,7 @@ export function fixedModel(
         else if (kind === "activations") bytes.workspace += arena === 0 ? sizeBytes : 0;
         else if (!onDisk.has(name)) {
           bytes.weights += sizeBytes;
+          if (unused.has(name)) continue;
           readPerToken += (predictors.has(name) ? predictorShare : 1) * sizeBytes;
         }
       }
@@ -124,7 +127,8 @@ export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
     sums.usedGateBytes += usage * neurons * ownGate;
     sums.usedFactorsBytes += usage * factorsSizeBytes;
     sums.rest += neurons * (up.sizeBytes + down.sizeBytes);
-    sums.usedWeights += usage * neurons * (gate === null ? 2 : 3) * config.embeddingLength;
+    sums.usedWeights += usageOf(unit, config, "ofPrompt") * neurons * (gate === null ? 2 : 3) *
+      config.embeddingLength;
     perLayer.set(layer, (perLayer.get(layer) ?? 0) + usage * neurons);
   }
   return {
@@ -139,7 +143,8 @@ export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
 export function fixedWeightCount(input: PlanInput): number {
   const { model, tensors, units } = input;
   const { tokenEmbedding, tokenInputs } = model.tensors;
-  const left = new Set([tokenEmbedding.tensor, ...predictorTensors(input)]);
+  const unused = unusedTensors(model, "ofPrompt");
+  const left = new Set([tokenEmbedding.tensor, ...predictorTensors(input), ...unused]);
   if (tokenInputs !== null) left.add(tokenInputs.table.tensor);
   for (const { gate, up, down } of units) {
     for (const part of [gate, up, down]) if (part !== null) left.add(part.tensor);

@@ -85,7 +85,7 @@ class MemoryPlanner {
 
   plan(): MemoryPlan | PlanRefusal {
     const { budgetBytes, contextLength, model: { config } } = this.#in;
-    const chunk = config.isEncoder
+    const chunk = config.isEncoder || config.source
       ? contextLength
       : CHUNK_TOKENS_RESIDENT[config.experts === null ? "dense" : "mixture"];
     const resident = residentLayout(this.#in, chunk);

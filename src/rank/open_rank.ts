@@ -20,6 +20,7 @@ import {
   STEP_KIND_REHEARSE,
 } from "../memory/control_layout.ts";
 import { ropeFrequencies } from "../model/rope.ts";
+import { biasTables } from "../model/score_biases.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { TowerInput } from "../model/vision_types.ts";
 import { GivenTable } from "./step/given_rows.ts";
@@ -383,7 +384,8 @@ function stepInput({ setup, kernels, reader, given }: Opening): StepStateInput {
       ropeFrequencies(rope, ropeFactors(rope, tensors, reader))
     ),
     ...config.scoreBiases && {
-      scoreBiases: vectorOf(config.scoreBiases.table, tensors, reader),
+      scoreBiases: biasTables(config.scoreBiases)
+        .map((table) => vectorOf(table, tensors, reader)),
     },
   };
 }

@@ -58,7 +58,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #control: Control;
   readonly #stepIds: Int32Array;
   readonly #layers: readonly Layer[];
-  /** Numbers of the model's layers, and of the one that guesses. */
+  /** Numbers of layers that read a source, of the model's others, and of the one that guesses. */
+  readonly #reading: Range;
   readonly #walked: Range;
   readonly #guessing: Range;
   readonly #residual: Residual;
@@ -107,7 +108,9 @@ export class Rank implements RankSteps<Layer> {
     this.#residual = residual;
     this.#embeddingNorm = bindNorm(this.plan.embeddingNorm);
     this.#tokenKind = addressOf(this.plan.tokenKind);
-    this.#walked = { start: 0, end: config.blockCount };
+    const { readingLayers = 0 } = config.source ?? {};
+    this.#reading = { start: 0, end: readingLayers };
+    this.#walked = { start: readingLayers, end: config.blockCount };
     this.#guessing = { start: config.blockCount, end: config.blockCount + 1 };
     this.#layers = this.plan.layers.map((layer, index) =>
       bindLayer(layer, { config, index, memory: memories[layer.arena], rank: this.plan })
@@ -161,6 +164,7 @@ export class Rank implements RankSteps<Layer> {
   }
 
   get layers(): Range {
+    if (this.#state.isReading) return this.#reading;
     return this.#state.isGuess ? this.#guessing : this.#walked;
   }
 
@@ -198,7 +202,7 @@ export class Rank implements RankSteps<Layer> {
 
   /** Goes to the layer's arena, taking the residual stream along; of several it is a guess. */
   enterLayer(index: number): Layer {
-    if (index === 0 || index === this.#guessing.start) this.#tally.begin();
+    if (index === this.layers.start) this.#tally.begin();
     const layer = this.#layers[index];
     this.#state.carryTo(layer.arena);
     if (layer.altUp !== null) this.#altUp!.guess(layer.altUp);
@@ -298,7 +302,21 @@ export class Rank implements RankSteps<Layer> {
     if (input !== null && !this.#residual.join(input.norm)) return false;
     if (outputScale !== null) this.#residual.scale(outputScale);
     this.#kept.end(layer);
-    return true;
+    const endsSource = this.#state.isReading && layer.index === this.#reading.end - 1;
+    return !endsSource || this.#rememberSource();
+  }
+
+  /**
+   * What has read a source leaves it to the layers that ask it, in whatever arenas they are. The
+   * join is for the step's words, which nobody may change before all ranks are done with them.
+   */
+  #rememberSource(): boolean {
+    for (let index = this.#walked.start; index < this.#walked.end; index++) {
+      const layer = this.#layers[index];
+      this.#state.carryTo(layer.arena);
+      this.#attention.rememberSource(layer);
+    }
+    return this.#control.join();
   }
 
   endStreams(): boolean {

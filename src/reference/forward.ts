@@ -9,7 +9,6 @@ import {
   describeModel,
   headMatrices,
   type HeadNormTensors,
-  type LayerTensors,
   type ModelConfig,
   type ModelDescription,
   type ModelTensors,
@@ -20,7 +19,7 @@ import {
   type TowerInput,
   type VectorTensor,
 } from "../model/mod.ts";
-import { capLogits, clamp } from "./activation_ops.ts";
+import { capLogits } from "./activation_ops.ts";
 import { addBypass, correctStreams, endStreams, guessStreams, startStreams } from "./alt_up.ts";
 import { ReferenceBlocks } from "./blocks.ts";
 import { blockKeys, chosenBlocks } from "./block_indexer.ts";
@@ -29,7 +28,7 @@ import { shortConvolution } from "./convolution.ts";
 import { embedTokens } from "./embed.ts";
 import { lastSeenBy, type ReferenceGiven, windowsOf } from "./given_rows.ts";
 import { finchLayer } from "./finch_layer.ts";
-import { gateHeads, projectHeads } from "./gated_heads.ts";
+import { gateHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
 import { endPass, startKept, sumOf } from "./kept_streams.ts";
 import { hyperWalk } from "./hyper_walk.ts";
@@ -37,10 +36,12 @@ import { keyDeltaLayer } from "./key_delta_layer.ts";
 import { gateNeurons, mixWithBefore } from "./neuron_rows.ts";
 import { chosenKeys, indexedKeys } from "./indexer.ts";
 import { append, type LayerCache } from "./layer_cache.ts";
-import { latentHeads, type OwnHeads, ownShape, queryInput } from "./latent_heads.ts";
+import { ownShape, queryInput } from "./latent_heads.ts";
 import { add, attention } from "./ops.ts";
 import { growQueries, rotationTables, turnHeads, type Turning } from "./rotations.ts";
+import { ownHeads } from "./own_heads.ts";
 import { embedPatches, meanRows, projectRows } from "./see.ts";
+import { sourceKeys, walkedLayers } from "./source.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
 import { poolRows, projectText, scoreText } from "./text_head.ts";
 import { timeMixLayer } from "./time_mix.ts";
@@ -69,6 +70,8 @@ interface Place {
   /** Cosines and sines of all of them, [n, dimensionCount], for each of the model's ropes. */
   readonly rotations: readonly Float64Array[];
   readonly given: ReferenceGiven;
+  /** They are a source. Left out: what goes on, or answers one. */
+  readonly stage?: "reads";
 }
 
 /** One sequence run by one model. */
@@ -108,14 +111,23 @@ export class ReferenceModel {
   }
 
   /**
-   * Runs new tokens after the first `fromPosition` ones; what came later before is forgotten.
+   * Runs new tokens after the first `fromPosition` ones, of a source's answer after those of it;
+   * what came later before is forgotten.
    * @returns logits after each new token, f32 [n, vocabSize].
    */
   forward(ids: readonly number[], fromPosition = 0, given: ReferenceGiven = {}): Float32Array {
-    const rows = this.#rows(ids, fromPosition, given);
+    const rows = this.#rows(ids, fromPosition, { given });
     const logits = this.#blocks.project(rows, this.#tensors.output);
     const capped = capLogits(logits, this.config);
     return Float32Array.from(this.#show("logits", capped)); // [n, vocabSize]
+  }
+
+  /** Reads a source, which what `forward` runs from now on is an answer to. */
+  read(ids: readonly number[]): void {
+    this.#rows(ids, 0, { stage: "reads" });
+    const left = this.#outcomes[this.config.source!.readingLayers - 1];
+    sourceKeys(left, this.#tensors.layers, this.#parts)
+      .forEach((kept, index) => Object.assign(this.#caches[index], kept));
   }
 
   /** The vector of a text. */
@@ -142,11 +154,12 @@ export class ReferenceModel {
   }
 
   /** What the last norm leaves of each token, [n, embeddingLength]. */
-  #rows(ids: readonly number[], fromPosition: number, given: ReferenceGiven = {}): Float64Array {
+  #rows(ids: readonly number[], fromPosition: number, more: Partial<Place> = {}): Float64Array {
+    const { given = {}, stage } = more;
     const tokens = { n: ids.length, ids, fromPosition, given };
     const rotations = rotationTables(this.config, this.#frequencies, tokens, given);
     const embeddings = embedTokens(tokens, this.#tensors, this.#parts);
-    return this.#walk(embeddings, ids, { fromPosition, rotations, given });
+    return this.#walk(embeddings, ids, { fromPosition, rotations, given, stage });
   }
 
   #walk(embeddings: Float64Array, ids: readonly number[], place: Place): Float64Array {
@@ -162,7 +175,8 @@ export class ReferenceModel {
     const inputs = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
     let kept = startKept(x, this.#tensors, this.#parts);
     let streams = startStreams(sumOf(kept, x), this.#tensors, this.#parts);
-    for (let layer = 0; layer < this.config.blockCount; layer++) {
+    const { start, end } = walkedLayers(this.config, place.stage);
+    for (let layer = start; layer < end; layer++) {
       const tensors = this.#tensors.layers[layer];
       const guesses = guessStreams(streams, tensors.altUp, this.#parts);
       const made = this.#layer(guesses[0], layer, place);
@@ -280,9 +294,9 @@ export class ReferenceModel {
       normalizesTurnedHeads
         ? blocks.headNorm(turnHeads(x, by, turns), norm, keyDim)
         : turnHeads(blocks.headNorm(x, norm, keyDim), by, turns);
-    const { query, key, value } = this.#project(h, tensors);
+    const { query, key, value } = ownHeads(h, tensors, this.#parts);
     const { keysOf = index } = layers[index];
-    const hasKeys = keysOf === index;
+    const hasKeys = keysOf === index && layers[index].stage !== "asks";
     const v = hasKeys ? show("value", blocks.headNorm(value, tensors.valueNorm, valueDim)) : value;
     const ofQuery = { headDim: keyDim, heads: headCount, rope: queryRope, second };
     const grown = growQueries(query, {
@@ -315,7 +329,7 @@ export class ReferenceModel {
       lastOf: (position) => lastSeenBy(position, place.given),
       ...this.#choose(h, index, place),
       ...windowsOf(place.given, layers[index].windowSide),
-      ...byDistance(this.config, headCount, this.#weights),
+      ...byDistance(this.config, { ...layers[index], headCount }, this.#weights),
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });
     const counted = heads.map((value) => value * this.config.valueScale);
@@ -347,22 +361,6 @@ export class ReferenceModel {
 
   get #parts() {
     return { config: this.config, weights: this.#weights, blocks: this.#blocks };
-  }
-
-  #project(h: Float64Array, tensors: LayerTensors): OwnHeads {
-    if (tensors.latent) {
-      return latentHeads(h, tensors, { config: this.config, weights: this.#weights });
-    }
-    const limit = this.config.projectionClamp;
-    const clamped = (heads: Float64Array) => limit > 0 ? clamp(heads, limit) : heads;
-    const [key, value] = [tensors.key, tensors.value].map((each) =>
-      each === null ? new Float64Array(0) : clamped(this.#blocks.project(h, each))
-    );
-    const rows = tensors.attentionGate?.query ?? null;
-    const query = clamped(
-      rows === null ? this.#blocks.project(h, tensors.query!) : projectHeads(h, rows, this.#blocks),
-    );
-    return { query, key, value };
   }
 
   /** Wo · (Wq·h ⊙ convolution(Wk·h ⊙ Wv·h)): what the matrices are called, see LayerTensors. */

@@ -349,6 +349,21 @@ Deno.test("createChatTemplate() gives RWKV paragraphs, whether its file has thei
   assertEquals(template("{{ messages[0].content }}", { hasParagraphs: true }).style, "jinja");
 });
 
+Deno.test("createChatTemplate() gives a model that answers a source what a user said last", () => {
+  const of = { answersSources: true, specialTexts: ["</s>"] };
+  const chat = template(null, of);
+  assertEquals(chat.style, "source");
+  const rendered = chat.render([
+    { role: "system", content: "Be kind." },
+    user("a"),
+    { role: "assistant", content: "b" },
+    user("c </s> d"),
+  ]);
+  assertEquals(rendered, "c </s> d");
+  assertEquals(chat.render([{ role: "system", content: "Be kind." }]), "");
+  assertEquals(template("{{ messages[0].content }}", of).style, "jinja");
+});
+
 Deno.test("createChatTemplate() without a template or chat tokens continues the text", () => {
   const story = template(null);
   assertEquals(story.style, "continue");

@@ -65,10 +65,9 @@ function damageEmbedding(path: string, id: number): void {
 const BYTES_PER_TOKEN = 64;
 /** A model of each kind, once with guesses in each step and once with those that pay. */
 const ALLOCATION_CASES = [
-  ...[["llama", 3], ["gemma2", "auto"], ["qwen2moe", 0], ["jamba", 0], ["rwkv7", 0], [
-    "deepseek4",
-    0,
-  ]],
+  ...[["llama", 3], ["gemma2", "auto"], ["qwen2moe", 0], ["jamba", 0], ["rwkv7", 0]],
+  ["t5", 0],
+  ["deepseek4", 0],
 ] as const;
 
 for (const [architecture, speculate] of ALLOCATION_CASES) {
@@ -167,6 +166,31 @@ Deno.test("Leader.step() lets who finds no room wait, in turn, and the others go
     assertEquals(ends, [0, 2, 1]);
     assertEquals(requests.map((_, slot) => idsOf(slot)), alone);
     assertEquals(runner.control.kvTokens, 0);
+  });
+});
+
+Deno.test("Leader.step() reads sources one by one, and answers to them have steps together", async () => {
+  await withTinyFile({ architecture: "t5-gated" }, async (path) => {
+    const { leader, runner } = await openLeader(path, 3, { sequences: 3, kvBlocks: 24 });
+    const [ids, maxTokens] = [Array.from({ length: 41 }, (_, i) => 3 + i), 30];
+    let ended = 0;
+    for (const slot of [0, 1, 2]) {
+      runner.control.openSlot(slot);
+      // Without a seed: those of other models would wait for what the first one computes.
+      leader.begin({ ids, maxTokens, sampling: {}, endIds: [] }, slot, {
+        done: () => void ended++,
+        failed: (error) => {
+          throw error;
+        },
+      });
+    }
+    let steps = 0;
+    for (; leader.hasWork; steps++) leader.step();
+    assertEquals(ended, 3);
+    // Three sources and three beginnings, between which those before go on, then 29 ids of all.
+    assertLess(steps, 3 + 3 + maxTokens + 9);
+    assertGreater(steps, 3 + maxTokens);
+    assertEquals(leader.archive({ modelFingerprint: "any" }), null);
   });
 });
 

@@ -30,9 +30,18 @@ Deno.test("bucketOf() has near distances apart and far ones together, by directi
   ]);
 });
 
+Deno.test("bucketOf() has all buckets before a token that sees nothing behind", () => {
+  const before = [0, 1, 15, 16, 19, 20, 31, 32, 63, 64, 107, 108, 127, 128, 9999];
+  assertEquals(before.map((distance) => bucketOf(-distance, 32, true)), [
+    ...[0, 1, 15, 16, 17, 17, 21, 21, 26, 26, 30, 30, 31, 31, 31],
+  ]);
+  assertEquals([1, 64].map((distance) => bucketOf(distance, 32, true)), [0, 0]);
+});
+
 Deno.test("biasRows() lays a head's biases from the farthest before to the farthest behind", () => {
   const table = Float32Array.from({ length: 2 * 32 }, (_, i) => i);
   const rows = biasRows(table, 32);
+  assertEquals(biasRows(table, 32, true)[BIAS_MAX - 40], 2 * bucketOf(-40, 32, true));
   assertEquals(rows.length, 2 * BIAS_SPAN);
   for (const head of [0, 1]) {
     for (const distance of [-BIAS_MAX, -BIAS_REACH, -20, -1, 0, 1, 64, BIAS_MAX]) {

@@ -91,7 +91,7 @@ export async function openLoneRank(
   const run = (segments: readonly LoneSegment[]) => {
     const ids = segments.flatMap((each) => each.ids);
     control.stepIds().set(ids);
-    step.segments.set(segments.flatMap((each) => [...wordsOf(each), ...statesOf(each), 0]));
+    step.segments.set(segments.flatMap((each) => [...wordsOf(each), ...statesOf(each), 0, 0]));
     step.positions.set(segments.flatMap(positionsOf));
     const counts = { tokenCount: ids.length, segmentCount: segments.length };
     rank.begin({ ...step, kind: STEP_KIND_FORWARD, ...counts });

@@ -212,6 +212,8 @@ export interface TinyFamily {
   readonly isEncoder?: boolean;
   /** Tensors are called as T5's are, and scores have biases by distance in so many buckets. */
   readonly scoreBuckets?: number;
+  /** So many blocks more write an answer to what the others read. */
+  readonly writingBlocks?: number;
   /** Rows of a table of kinds of tokens. */
   readonly tokenKinds?: number;
   /** Norms are of sums, and the last of these is the model's last one. */

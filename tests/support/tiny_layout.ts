@@ -17,6 +17,7 @@ import { latentKeys, planLatent, planUnused } from "./tiny_latent_layout.ts";
 import { compressionKeys, planCompressed, planHyperEnd } from "./tiny_compressed_layout.ts";
 import { planExperts } from "./tiny_experts_layout.ts";
 import { planTextHead } from "./tiny_text_head.ts";
+import { nameOfT5, planWriting } from "./tiny_writing.ts";
 import { planTimeMix, timeMixKeys } from "./tiny_time_mix.ts";
 import type { TinyPredictor } from "./tiny_predictor.ts";
 
@@ -155,6 +156,10 @@ function allTensors(shape: TinyShape, family: TinyFamily): TinyTensor[] {
     }
   }
   if (family.guesses) planGuess(plan, shape, family);
+  planWriting(plan, shape, family, {
+    heads: () => planAttention(plan, shape, family, 0),
+    neurons: () => planFeedForward(plan, shape, family, 0),
+  });
   plan.prefix = "";
   if (family.secondStream) plan.factors("hrm.z_l_init", width);
   if (!family.sumNorms) plan.norm(family.outputNorm ?? "output_norm", width);
@@ -257,11 +262,6 @@ export class TensorPlan {
       ...{ role, type: "F32", dims },
     });
   }
-}
-
-/** Layers of T5's encoder are called otherwise. */
-function nameOfT5(name: string): string {
-  return name.replace(/^blk/, "enc.blk").replace("attn_output", "attn_o");
 }
 
 function planAttention(

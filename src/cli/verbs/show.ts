@@ -110,7 +110,9 @@ async function describeUse({ file, packed }: ModelFile, options: LoadOptions) {
     };
     const predictors = describePredictors(file, model);
     const threads = plans.length;
-    return { memory_bytes: memory, threads, ctx_size, sparse, predictors, gpu };
+    const { source, blockCount } = model.config;
+    const writing = source && { writing_layers: (blockCount - source.readingLayers) / 2 };
+    return { memory_bytes: memory, threads, ctx_size, sparse, predictors, gpu, ...writing };
   } catch (error) {
     if (error instanceof ModelFormatError || error instanceof UnsupportedModelError) {
       return { memory_bytes: null, reason: error.message, predictors: null };
@@ -188,6 +190,13 @@ function formatChecked({ tensors, skipped }: CheckedTensors): string {
   return `all numbers, in ${tensors} tensors${rest}`;
 }
 
+/** Of a model that answers a source its reader's and its writer's. */
+function formatLayers(report: Report): string {
+  const { layers } = report;
+  const writing = report.memory_bytes === null ? undefined : report.writing_layers;
+  return writing === undefined ? `${layers ?? "?"}` : `${layers} that read, ${writing} that write`;
+}
+
 type Report = Awaited<ReturnType<typeof createReport>> & {
   readonly packed: ReturnType<typeof describePacked> | null;
   /** The file with which it sees images or hears sounds; null: it does neither. */
@@ -204,7 +213,7 @@ function formatReport(report: Report): string {
     ["architecture", report.arch],
     ["parameters", report.parameters.toLocaleString("en")],
     ["weights", report.quant],
-    ["layers", `${report.layers ?? "?"}`],
+    ["layers", formatLayers(report)],
     ["context", `${report.context ?? "?"} tokens`],
     ["file", formatBytes(report.file_bytes)],
     [

@@ -131,6 +131,7 @@ import { stablelm } from "./stablelm.ts";
 import { starcoder } from "./starcoder.ts";
 import { starcoder2 } from "./starcoder2.ts";
 import { step35 } from "./step35.ts";
+import { t5 } from "./t5.ts";
 import { t5encoder } from "./t5encoder.ts";
 import { talkie } from "./talkie.ts";
 import { xverse } from "./xverse.ts";
@@ -268,6 +269,7 @@ export const FAMILIES: readonly Family[] = [
   starcoder,
   starcoder2,
   step35,
+  t5,
   t5encoder,
   talkie,
   xverse,

@@ -30,6 +30,7 @@ import {
   stateLayers,
 } from "./read_state_space.ts";
 import { readRepeats, type Repeat } from "./read_repeats.ts";
+import { readSource, readSourceLayers, type SourceLayer } from "./read_source.ts";
 import { readScoreBiases } from "./read_score_biases.ts";
 import { rescaledLayers } from "./read_time_mix.ts";
 import { limitedLayers } from "./read_swiglu_limits.ts";
@@ -68,7 +69,7 @@ export function readConfig(
   const keys = keysOf(file, family);
   const embeddingLength = keys.integer("embedding_length", { min: 1 });
   const { walked, guess, ownCount } = readBlocks(file, keys, family, options);
-  const repeats = readRepeats(keys, family, ownCount);
+  const repeats = readSourceLayers(keys, family, ownCount) ?? readRepeats(keys, family, ownCount);
   const blockCount = repeats?.length ?? ownCount;
   const { attends, ...heads } = family.hasLatentAttention
     ? { ...readLatentHeads(keys), attends: attendingLayers(keys, family, blockCount) }
@@ -103,6 +104,7 @@ export function readConfig(
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
     ...guess && { guess, blockCount: walked, layers: withGuessingLayer(own) },
     ...readChoice(keys, family, { ...heads, usedContext, layers: own, blockCount: walked }),
+    ...readSource(file, keys, family, { readingLayers: ownCount, vocabSize }),
     ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
     ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
     ...family.compressesKeys && readCompression(keys, { ...heads, layers: own, ropes, experts }),
@@ -132,7 +134,7 @@ export function readConfig(
 
 function walkedLayers(
   layers: readonly LayerConfig[],
-  repeats: readonly Repeat[] | null,
+  repeats: readonly (Repeat | SourceLayer)[] | null,
 ): readonly LayerConfig[] {
   return repeats?.map((repeat, index) => ({ ...layers[index], ...repeat })) ?? layers;
 }

@@ -4,8 +4,9 @@ import type { ModelConfig } from "../types.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
 import type { TensorChecker } from "./tensor_checker.ts";
 
-/** All layers have those of the first one. */
+/** All layers have those of the first one, in each of both directions. */
 const TABLE = "enc.blk.0.attn_rel_b.weight";
+const WRITTEN_TABLE = "dec.blk.0.attn_rel_b.weight";
 /** Fewer leave no near distances a bucket of their own, more no far ones. */
 const BUCKETS_MIN = 4;
 const BUCKETS_MAX = 256;
@@ -13,14 +14,15 @@ const BUCKETS_MAX = 256;
 /** @throws {ModelFormatError} when the number of buckets is missing or out of range. */
 export function readScoreBiases(
   keys: Hyperparameters,
-  { positions }: Family,
+  { positions, sourceNorm }: Family,
 ): Pick<ModelConfig, "scoreBiases"> {
   if (positions !== "bucketed") return {};
   const key = "attention.relative_buckets_count";
   const bucketCount = keys.integer(key, { min: BUCKETS_MIN, max: BUCKETS_MAX });
   const headCount = keys.integer("attention.head_count", { min: 1 });
   const table = { tensor: TABLE, start: 0, length: bucketCount * headCount };
-  return { scoreBiases: { bucketCount, table } };
+  const written = sourceNorm === null ? undefined : { ...table, tensor: WRITTEN_TABLE };
+  return { scoreBiases: { bucketCount, table, ...written && { written } } };
 }
 
 /** @throws {ModelFormatError} when they are not there, or not of that shape. */
@@ -29,5 +31,7 @@ export function checkScoreBiases(
   { scoreBiases, headCount }: ModelConfig,
 ): void {
   if (scoreBiases === undefined) return;
-  checker.vector(scoreBiases.table.tensor, headCount, scoreBiases.bucketCount);
+  const { bucketCount, table, written } = scoreBiases;
+  checker.vector(table.tensor, headCount, bucketCount);
+  if (written !== undefined) checker.vector(written.tensor, headCount, bucketCount);
 }

@@ -19,6 +19,7 @@ import { guessTensors } from "./read_guess.ts";
 import { latentTensors } from "./read_latent_tensors.ts";
 import { checkScoreBiases } from "./read_score_biases.ts";
 import { stateSpaceTensors } from "./read_state_space.ts";
+import { layerPrefix, leaveSourceBiases } from "./read_source.ts";
 import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
 import { finchTensors } from "./read_finch_tensors.ts";
@@ -88,7 +89,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
           config: configOf(config, index),
           family,
           index,
-          at: `blk.${config.layers[index]?.block ?? index}.`,
+          at: layerPrefix(config, index),
         }),
     ),
   };
@@ -96,6 +97,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
   const textHead = textHeadTensors(checker, config, family);
   checkRopeFactors(checker, config);
   checkScoreBiases(checker, config);
+  leaveSourceBiases(checker, config);
   const end = readAllBlockCount(file, new Hyperparameters(file, family.architecture));
   checker.refuseUnused({ start: config.blockCount, end });
   return { ...tensors, ...textHead && { textHead }, ...guess && { guess } };
@@ -157,7 +159,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
     ...layerHyperTensors(reader),
     outputScale: outputScale(reader),
     ...config.layers[reader.index]?.passEnd && {
-      endNorm: readNorm(checker, family.outputNorm, reader),
+      endNorm: readNorm(checker, family.sourceNorm ?? family.outputNorm, reader),
     },
     ...family.addsEmbedding && blockScales(reader),
   };

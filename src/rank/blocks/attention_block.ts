@@ -10,6 +10,7 @@ import {
   SEGMENT_ROWS,
   SEGMENT_SEES_ALL,
   SEGMENT_SLOT,
+  SEGMENT_SOURCE,
   SEGMENT_WORDS,
 } from "../../memory/control_layout.ts";
 import { ALL_AHEAD } from "../../model/layer_config.ts";
@@ -21,7 +22,7 @@ import { KeyChooser } from "./key_chooser.ts";
 import { LatentHeads } from "./latent_heads.ts";
 import type { HeadNorm } from "../bound/bound_norm.ts";
 import type { Gate, Layer } from "../bound/layer.ts";
-import { project } from "../bound/matrix.ts";
+import { type Activations, project } from "../bound/matrix.ts";
 import type { RankPlan } from "../plan/plan_types.ts";
 import { attendingTokens } from "../plan/plan_workspace.ts";
 import type { Residual } from "../step/residual.ts";
@@ -83,19 +84,22 @@ export class AttentionBlock {
     if (layer.headCount === 0) return;
     if (layer.latent !== null) return this.#latents!.project(layer, layer.latent);
     if (layer.compressed !== null) return this.#compressed!.project(layer, layer.compressed);
-    const { query, key, value, attentionGate: gate } = layer;
+    const { query, attentionGate: gate } = layer;
     const { kernels, space, plan, config, n } = this.#state;
     const x = this.#residual.read(layer.attentionNorm, layer.projectionsReadQ8);
     project(kernels, query, x, n, space.query, query.rowCount);
-    if (layer.hasKeys) {
-      project(kernels, key, x, n, space.key, key.rowCount);
-      project(kernels, value, x, n, space.value, value.rowCount);
-    }
+    if (layer.hasKeys) this.#projectKeys(layer, x);
     if (gate !== null) {
       project(kernels, gate.matrix, x, n, space.attentionGate, plan.strides.attention);
     }
     if (layer.blockIndexer !== null) this.#blockChooser!.project(layer, layer.blockIndexer, x);
     if (config.projectionClamp > 0) this.#clamp(layer);
+  }
+
+  #projectKeys({ key, value }: Layer, x: Activations): void {
+    const { kernels, space, n } = this.#state;
+    project(kernels, key, x, n, space.key, key.rowCount);
+    project(kernels, value, x, n, space.value, value.rowCount);
   }
 
   #clamp({ query, key, value }: Layer): void {
@@ -137,11 +141,22 @@ export class AttentionBlock {
 
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
   remember(layer: Layer): void {
-    const { kernels, space, plan: { kvType, kvBlocks }, segments, segmentCount } = this.#state;
-    const { headDim, valueDim, kvHeadCount: heads } = layer;
-    if (heads === 0 || !layer.hasKeys) return;
+    if (layer.kvHeadCount === 0 || !layer.hasKeys) return;
     if (layer.choosesKeys) this.#chooserOf(layer).remember(layer);
     if (layer.compressed !== null) this.#compressed!.remember(layer, layer.compressed);
+    this.#store(layer);
+  }
+
+  /** The same of a source, whose rows are the residual stream as it is, where the layer asks it. */
+  rememberSource(layer: Layer): void {
+    if (layer.kvHeadCount === 0 || layer.stage !== "asks") return;
+    this.#projectKeys(layer, this.#residual.read(null, layer.projectionsReadQ8));
+    this.#store(layer);
+  }
+
+  #store(layer: Layer): void {
+    const { kernels, space, plan: { kvType, kvBlocks }, segments, segmentCount } = this.#state;
+    const { headDim, valueDim, kvHeadCount: heads } = layer;
     const width = heads * headDim;
     const isInteger = kvType === "i16";
     const storeKeys = isInteger ? kernels.store_keys_i16 : kernels.store_keys_f32;
@@ -152,7 +167,7 @@ export class AttentionBlock {
     const valueWidth = hasValues ? heads * valueDim : width;
     let value = hasValues ? space.value : key + (headDim - valueDim) * 4;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
-      const n = segments[at + SEGMENT_ROWS], position = segments[at + SEGMENT_POSITION];
+      const n = segments[at + SEGMENT_ROWS], position = this.#placeOf(layer, at);
       const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
       storeKeys(key, width, layer.keys, table, kvBlocks, position, n, heads, headDim);
       storeValues(value, valueWidth, layer.values, table, kvBlocks, position, n, heads, valueDim);
@@ -176,13 +191,14 @@ export class AttentionBlock {
     let attention = latent === null ? space.attention : space.latent!.mixed;
     if (layer.choosesKeys) this.#chooserOf(layer).attend(layer);
     const slopes = config.alibiMaxBias > 0 ? space.slopes + 4 * this.#firstHead : 0;
-    const biases = config.scoreBiases ? space.slopes + 4 * BIAS_SPAN * this.#firstHead : 0;
+    const biases = config.scoreBiases ? this.#biasesOf(layer) : 0;
     const outStride = latent === null ? plan.strides.attention : headCount * valueDim;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
-      const first = segments[at + SEGMENT_POSITION];
+      const first = this.#placeOf(layer, at);
       const end = first + segments[at + SEGMENT_ROWS];
+      const source = segments[at + SEGMENT_SOURCE];
       const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
-      // However far: kernels see no further than the segment's end.
+      // However far: kernels see no further than the segment's end, or the source's.
       const ahead = segments[at + SEGMENT_SEES_ALL] === 1 ? ALL_AHEAD : layer.positionsAhead;
       // What is chosen for the others was attended to already.
       const whole = Math.max(first, Math.min(end, layer.seesAllBefore));
@@ -220,7 +236,7 @@ export class AttentionBlock {
           slopes,
           biases,
           ahead,
-          windowEnd,
+          layer.stage === "asks" ? source : windowEnd,
         );
         query += n * width * 4;
         attention += n * outStride * 4;
@@ -228,6 +244,24 @@ export class AttentionBlock {
       query += (end - whole) * width * 4;
       attention += (end - whole) * outStride * 4;
     }
+  }
+
+  /**
+   * Where a segment's first row stands among the keys and values that the layer has: of what is
+   * answered it has no source before it; what asks a source stands nowhere in it.
+   */
+  #placeOf({ stage }: Layer, at: number): number {
+    const { segments } = this.#state;
+    if (stage === "asks" && !this.#state.isReading) return 0;
+    const position = segments[at + SEGMENT_POSITION];
+    return stage === "writes" ? position - segments[at + SEGMENT_SOURCE] : position;
+  }
+
+  /** Address of the biases of own heads, by the layer's direction; 0: a source is nowhere near. */
+  #biasesOf({ stage }: Layer): number {
+    const { space, config: { headCount } } = this.#state;
+    if (stage === "asks") return 0;
+    return space.slopes + 4 * BIAS_SPAN * (this.#firstHead + (stage === "writes" ? headCount : 0));
   }
 
   /** Of the patches from `start` on, which of them is the first of another window. */

@@ -1,6 +1,7 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
 import { cachedValueDim } from "../../model/latent.ts";
 import { ALL_AHEAD, chosenKeyCount, configOf, positionsAhead } from "../../model/layer_config.ts";
+import type { SourceStage } from "../../model/layer_types.ts";
 import type { LayerConfig, ModelConfig } from "../../model/types.ts";
 import { bindAltUp, type LayerAltUp } from "./bound_alt_up.ts";
 import { floats } from "./arena_views.ts";
@@ -83,8 +84,10 @@ export interface Layer {
   readonly valueDim: number;
   /** Query heads that read the same key/value head. */
   readonly groupSize: number;
-  /** False: it reads another layer's keys and values. */
+  /** False: it reads another layer's keys and values, or those of a source, made with that. */
   readonly hasKeys: boolean;
+  /** Null: there is no source apart from what is written. */
+  readonly stage: SourceStage | null;
   /** Place of the first own query head in the group of the first own key/value head. */
   readonly headOffset: number;
   readonly attentionNorm: Norm | null;
@@ -186,8 +189,7 @@ export function bindLayer(
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, headDim);
   const kept = plan.keysOf === null ? plan : by.rank.layers[plan.keysOf];
   const bound = {
-    index,
-    arena: plan.arena,
+    ...{ index, arena: plan.arena },
     joinsAttention: !isParallel && mixesTokens(plan),
     joinsNeurons: plan.feedForward !== null,
     routesEarly: plan.feedForward?.kind === "experts" &&
@@ -199,7 +201,8 @@ export function bindLayer(
     ...{ secondRope: own.secondRope ?? null, normalizesTurned: config.normalizesTurnedHeads },
     ...{ headCount: lengthOf(plan.heads), kvHeadCount: lengthOf(plan.kvHeads) },
     ...{ headDim, valueDim: cachedValueDim(configOf(config, index)), groupSize },
-    hasKeys: plan.keysOf === null,
+    hasKeys: plan.keysOf === null && own.stage !== "asks",
+    stage: own.stage ?? null,
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
     ...{ attentionNorm: bindNorm(plan.attentionNorm), query, key, value },
     projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8) ||

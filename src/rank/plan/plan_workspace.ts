@@ -1,7 +1,6 @@
 /** Lays out what a step needs between its weights: the workspace, the same in every arena. */
 import { alignUp } from "../../base/check.ts";
 import type { ArenaBuilder } from "../../memory/arena.ts";
-import { BIAS_SPAN } from "../../memory/bias_layout.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import { mergedHeadDim } from "../../model/latent.ts";
 import { configOf } from "../../model/layer_config.ts";
@@ -17,6 +16,7 @@ import { compressedWorkspace } from "./plan_compressed.ts";
 import { guessBytes, guessWorkspace } from "./plan_guess.ts";
 import { latentWorkspace, queryStride } from "./plan_latent.ts";
 import { limitedAt, limitedBytes } from "./plan_limits.ts";
+import { slopesBytes } from "./plan_slopes.ts";
 import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_projector.ts";
 import { LONG_TOKENS } from "./weight_types.ts";
 import { routesOfToken } from "../../model/routes_of_token.ts";
@@ -217,8 +217,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...guessBytes(config, input),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
     ...input.hasPlainNorms && { ones: onesLength(config) * 4 },
-    ...config.alibiMaxBias > 0 && { slopes: config.headCount * 4 },
-    ...config.scoreBiases && { slopes: config.headCount * BIAS_SPAN * 4 },
+    ...slopesBytes(config),
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
     ...projectorBytes(input.projector ?? null, input),
@@ -231,9 +230,9 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
 /** More queries at once would leave the cache while they pass an encoder's keys. */
 const QUERIES_OF_LONG_STEPS = 64;
 
-/** Tokens that attend at once: of a causal step all, of an encoder's, a whole text, some. */
-export function attendingTokens({ isEncoder }: ModelConfig, chunkTokens: number): number {
-  return isEncoder ? Math.min(QUERIES_OF_LONG_STEPS, chunkTokens) : chunkTokens;
+/** Tokens that attend at once: of a causal step all, of one that is a whole text some. */
+export function attendingTokens({ isEncoder, source }: ModelConfig, chunkTokens: number): number {
+  return isEncoder || source ? Math.min(QUERIES_OF_LONG_STEPS, chunkTokens) : chunkTokens;
 }
 
 /** Of the layer that takes the most. */

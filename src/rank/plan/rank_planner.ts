@@ -77,7 +77,7 @@ export class RankPlanner implements Placer {
   readonly #projector: ProjectorShare | null;
   #projectorPlan: RankPlan["projector"] = null;
   #ofPatches: ReturnType<typeof planPatches> | null = null;
-  /** Where layers of a tower have their keys and values, by arena. */
+  /** Where layers that leave nothing have their keys and values, by arena. */
   readonly #caches: Pick<LayerPlan, CacheName>[] = [];
 
   constructor(input: PlannerInput) {
@@ -130,8 +130,7 @@ export class RankPlanner implements Placer {
     const { model: { config, tensors }, layouts, options } = this.#in;
     const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
     const input = {
-      config,
-      widths: this.#widths,
+      ...{ config, widths: this.#widths },
       stagingBytes: this.#stagingBytes + scratch,
       ...{ strides: this.#strides, leads: this.#leads },
       projector: this.#device === null
@@ -263,13 +262,14 @@ export class RankPlanner implements Placer {
     });
   }
 
-  /** Of a tower all layers of an arena have one: a layer's are of no use behind it. */
+  /** Of a tower all layers of an arena have one, or of what reads: it is of no use behind them. */
   #placeCache(
     index: number,
     { arena, keysBytes, valuesBytes }: ReturnType<typeof cacheBytes> & { readonly arena: number },
   ): Pick<LayerPlan, CacheName> {
-    const known = this.#caches[arena];
-    if (known !== undefined) return known;
+    const { layers } = this.#in.model.config;
+    const isShort = this.#projector !== null || layers[index].stage === "reads";
+    if (isShort && this.#caches[arena] !== undefined) return this.#caches[arena];
     const indexedBytes = indexedKeysOf(this.#in, index);
     const cache = {
       keysOffsetBytes: this.#arena.allocate(`blk.${index}.keys`, "kv", keysBytes),
@@ -278,7 +278,7 @@ export class RankPlanner implements Placer {
         ? 0
         : this.#arena.allocate(`blk.${index}.indexed`, "kv", indexedBytes),
     };
-    if (this.#projector !== null) this.#caches[arena] = cache;
+    if (isShort) this.#caches[arena] = cache;
     return cache;
   }
 

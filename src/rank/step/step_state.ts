@@ -12,6 +12,7 @@ import {
   SEGMENT_POSITION,
   SEGMENT_ROWS,
   SEGMENT_SLOT,
+  SEGMENT_SOURCE,
   SEGMENT_STATE_FROM,
   SEGMENT_STATE_TO,
   SEGMENT_WORDS,
@@ -38,7 +39,7 @@ export interface StepStateInput {
   /** One per rotary embedding of the model. */
   readonly ropeFrequencies: readonly RopeFrequencies[];
   /** Of each bucket and head, where scores have biases. */
-  readonly scoreBiases?: Float32Array;
+  readonly scoreBiases?: readonly Float32Array[];
   /** Kernels bound to this rank's arenas, one each. */
   readonly kernels: readonly Kernels[];
   /** All ranks' arenas: [rank][arena]. */
@@ -120,6 +121,8 @@ export class StepState {
   isRehearsal = false;
   /** The step is the guessing block's. */
   isGuess = false;
+  /** Its rows are sources, all of each; else they come behind them, or there are none. */
+  isReading = false;
   /** Views of the lengths that n tokens have. */
   views: StepViews;
   arena = 0;
@@ -171,7 +174,7 @@ export class StepState {
   #writeConstants(
     memory: WebAssembly.Memory,
     arena: number,
-    table: StepStateInput["scoreBiases"],
+    tables: StepStateInput["scoreBiases"],
   ): void {
     const { ones, slopes } = this.plan.workspaces[arena];
     const { headCount, alibiMaxBias, scoreBiases } = this.config;
@@ -182,8 +185,10 @@ export class StepState {
       if (curve !== null) floats(memory, curve.offsetBytes, 4).set(curve.values);
     }
     if (scoreBiases !== undefined) {
-      const rows = biasRows(table!, scoreBiases.bucketCount);
-      floats(memory, slopes, rows.length).set(rows);
+      tables!.forEach((table, index) => {
+        const rows = biasRows(table, scoreBiases.bucketCount, index > 0);
+        floats(memory, slopes + 4 * index * rows.length, rows.length).set(rows);
+      });
     } else if (slopes > 0) {
       floats(memory, slopes, headCount).set(alibiSlopes(headCount, alibiMaxBias));
     }
@@ -227,11 +232,25 @@ export class StepState {
           segments[at + SEGMENT_STATE_TO] >= 0 && segments[at + SEGMENT_STATE_TO] < statePlaces;
       check(isPlaced, "a segment's states have a place");
       check(wanted >= 0 && wanted <= Math.max(count, least), "logits of a segment");
+      this.#takeSource(at);
       rows += count;
       logits += wanted;
     }
     check(rows === this.n && logits <= logitsRows, "a step's segments");
     this.logitsCount = logits;
+  }
+
+  /** Segments of a step read sources, or answer some, or have none: all alike. */
+  #takeSource(at: number): void {
+    const { segments, config: { source } } = this;
+    const length = segments[at + SEGMENT_SOURCE], rows = segments[at + SEGMENT_ROWS];
+    const position = segments[at + SEGMENT_POSITION];
+    const isReading = length > 0 && position < length;
+    if (at === 0) this.isReading = isReading;
+    check(length > 0 === (source !== undefined), "a segment's source");
+    check(isReading === this.isReading, "steps read sources or answer some");
+    check(!isReading || position === 0 && rows === length, "a source is one step");
+    check(length === 0 || rows <= length, "an answer goes on by fewer ids than its source has");
   }
 
   /** Cosines and sines of the step's rows. */

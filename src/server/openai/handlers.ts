@@ -78,6 +78,7 @@ export async function chatAsk(
 ) {
   const { model } = work.lease;
   const { messages, tools, addGenerationPrompt, rawThoughts, prefill = "" } = conversation;
+  if (model.answersSources) refuseBegun(conversation);
   const marks = harmonyMarksOf(model);
   const plan = marks === null
     ? planTools(model, messages, tools, { answerSchema: format.schema, isBegun: prefill !== "" })
@@ -124,6 +125,26 @@ export async function chatAsk(
     },
     newParser,
   };
+}
+
+/**
+ * Of a model that answers a source: what would have to stand in its answer, or before it.
+ * @throws {RequestError} 400 for an answer that is begun, and for functions.
+ */
+function refuseBegun({ tools, prefill }: ChatRequest["conversation"]): void {
+  if (tools !== null) {
+    throw fieldError(
+      "tools",
+      `This model answers a source and was never told of functions: leave out "tools"`,
+      "unsupported_parameter",
+    );
+  }
+  if (prefill === undefined) return;
+  throw fieldError(
+    "messages",
+    "This model answers a source and goes on with no answer: let the last message be a user's",
+    "unsupported_parameter",
+  );
 }
 
 /**
