@@ -256,8 +256,8 @@ export class Leader {
   #fillStep(): number {
     const { active, sequences, rows, count } = this.#scheduler;
     let total = 0;
-    const { ahead = 0, goesOn = false } = this.#chains ?? {};
-    if (!goesOn) this.#states?.drop();
+    const ahead = this.#chains?.ahead ?? 0;
+    if (!this.#chains?.goesOn) this.#states?.drop();
     this.#steps.begin(STEP_KIND_FORWARD, active.length);
     for (let i = 0; i < count; i++) {
       const { slot, computed, known } = sequences[i];

@@ -238,8 +238,7 @@ export class FeedForwardBlock {
       this.#sparse?.countPredictor(predictor.sizeBytes);
     }
     const x = this.#read(block, layer);
-    const to = { count: n, rows: space.tokens, weights: 0 };
-    const attempt = isRehearsal ? "refused" : addFired(this.#sparse, block, x, to);
+    const attempt = isRehearsal ? "refused" : addFired(this.#sparse, block, x, n, space.tokens, 0);
     if (attempt === "added") return;
     const hasGates = attempt === "gated" || block.gateCutoff !== null;
     const hidden = activateNeurons(this.#state, block, x, n, hasGates);
@@ -337,8 +336,9 @@ export class FeedForwardBlock {
       }
       this.#sparse?.countPredictor(predictor.sizeBytes);
     }
-    const to = { count, rows, weights };
-    const attempt = isRehearsal ? "refused" : addFired(this.#sparse, expert, x, to);
+    const attempt = isRehearsal
+      ? "refused"
+      : addFired(this.#sparse, expert, x, count, rows, weights);
     if (attempt === "added") return;
     const hidden = activateNeurons(this.#state, expert, x, count, attempt === "gated");
     this.#observer?.seeExpert(expert, hidden, {

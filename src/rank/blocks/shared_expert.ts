@@ -50,7 +50,7 @@ export class SharedExpert {
       multiply(kernels, block.sharedGate, x, n, weights, 1);
       for (let t = 0; t < n; t++) sharedWeights[t] = 1 / (1 + Math.exp(-sharedWeights[t]));
     } else if (weights !== 0) sharedWeights.fill(weight, 0, n);
-    const attempt = addFired(sparse, shared, x, { count: n, rows: space.tokens, weights });
+    const attempt = addFired(sparse, shared, x, n, space.tokens, weights);
     if (attempt === "added") return;
     const hidden = activateNeurons(this.#state, shared, x, n, attempt === "gated");
     observer?.seeShared(shared, hidden);

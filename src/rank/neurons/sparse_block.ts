@@ -261,7 +261,9 @@ export function addFired(
   sparse: SparseBlock | null,
   block: Dense,
   x: Activations,
-  { count, rows, weights }: { count: number; rows: number; weights: number },
+  count: number,
+  rows: number,
+  weights: number,
 ): "added" | "gated" | "refused" {
   if (sparse === null || !sparse.canAdd(block, count)) return "refused";
   return sparse.add(block, x, count, rows, weights) ? "added" : "gated";
