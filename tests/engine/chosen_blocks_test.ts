@@ -1,16 +1,12 @@
 /** Blocks of keys that heads choose (MiniMax M3): the reference, and the engine beside it. */
 import "../support/thread_pool.ts";
 import { assertEquals, assertGreater, assertLess, assertStringIncludes } from "@std/assert";
-import { writeKvFile } from "../../src/engine/kv_file.ts";
 import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
 import { openGguf, u32 } from "../../src/gguf/mod.ts";
-import { describeForUse, planModel } from "../../src/llm/mod.ts";
-import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
-import { loadKernelModule } from "../../wasm/mod.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
-import { answerNow } from "../support/answer_now.ts";
 import { answersHere } from "../support/answers_here.ts";
+import { checkRestored, checkSeveralArenas, checkTogether } from "../support/attention_checks.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { openRanks } from "../support/poisoned_rank.ts";
@@ -51,17 +47,7 @@ Deno.test("nothing that is dead is read where heads choose blocks of keys", () =
   }));
 
 Deno.test("requests together are answered as alone where heads choose blocks of keys", () =>
-  withTinyFile(CHOSEN, async (path) => {
-    const prompts = [140, 97, 40].map((length) => IDS.slice(0, length).toReversed());
-    const answers: number[][] = [];
-    for (const parallel of [1, 3]) {
-      await withModel(path, { threads: 2, parallel, gpu: "off" }, async (model) => {
-        const all = prompts.map((ids) => greedyIds(model, ids, 12));
-        answers.push((await Promise.all(all)).flat());
-      });
-    }
-    assertEquals(answers[1], answers[0]);
-  }));
+  withTinyFile(CHOSEN, (path) => checkTogether(path, IDS)));
 
 Deno.test("blocks of keys of 16 bits, and quantised indexers, are nearly as good", () =>
   withTinyFile(CHOSEN, async (path) => {
@@ -79,48 +65,10 @@ Deno.test("blocks of keys of 16 bits, and quantised indexers, are nearly as good
   }));
 
 Deno.test("blocks of keys are chosen in several arenas", () =>
-  withTinyFile(CHOSEN, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    const options = { threads: 2, contextLength: 160, chunkTokens: 32 };
-    const file = openGguf(path), module = await loadKernelModule();
-    const planned = (arenaBytesMax?: number) =>
-      planModel({ file, model: describeForUse(file, options) }, module, {
-        ...options,
-        arenaBytesMax,
-      })[0].arenas;
-    const arenaBytesMax = 0.6 * PAGE_BYTES * planned()[0].pageCount;
-    assertGreater(planned(arenaBytesMax).length, 1);
-    await withModel(path, { ...options, arenaBytesMax, gpu: "off" }, async (model) => {
-      assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE);
-    });
-  }));
+  withTinyFile(CHOSEN, (path) => checkSeveralArenas(path, IDS, { share: 0.6, nmseMax: F32_NMSE })));
 
 Deno.test("keys of blocks go into a file of keys and values, and come back", () =>
-  withTinyFile(CHOSEN, async (path) => {
-    const options = { contextLength: 160, chunkTokens: 32, rankCount: 1 };
-    const request = { ids: IDS.slice(0, 140), maxTokens: 8, sampling: { temperature: 0 } };
-    const open = () => openRanks(path, options, { poisons: false });
-    const kv = `${path}.kv`;
-    try {
-      using ranks = await open();
-      const answer = (of: typeof ranks) => {
-        const { timings } = answerNow(of.leader, { ...request, endIds: [] });
-        return { ids: [...of.outputIds.slice(0, 8)], cached: timings.cachedTokens };
-      };
-      const cold = answer(ranks);
-      assertEquals(cold.cached, 0);
-      const copy = ranks.leader.archive({ modelFingerprint: "tiny" })!.copy(request.ids);
-      const { start, sizeBytes, recordBytes } = copy;
-      const next = () => Promise.resolve(copy.next(recordBytes));
-      await writeKvFile({ start, sizeBytes, next }, { path: kv });
-      using others = await open();
-      const restoring = others.leader.archive({ modelFingerprint: "tiny" })!.restoring(kv);
-      while (!restoring.next().done);
-      assertEquals(answer(others), { ...cold, cached: 128 });
-    } finally {
-      await Deno.remove(kv);
-    }
-  }));
+  withTinyFile(CHOSEN, (path) => checkRestored(path, IDS)));
 
 Deno.test("gpuObstacle() leaves blocks of keys that are chosen to the threads", () =>
   withTinyFile(CHOSEN, (path) => {

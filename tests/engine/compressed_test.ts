@@ -1,22 +1,14 @@
 /** Keys of several tokens' and streams that layers mix (DeepSeek 4): the engine. */
 import "../support/thread_pool.ts";
-import {
-  assertEquals,
-  assertGreater,
-  assertLess,
-  assertRejects,
-  assertStringIncludes,
-} from "@std/assert";
-import { writeKvFile } from "../../src/engine/kv_file.ts";
+import { assertEquals, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { describeModel } from "../../src/model/mod.ts";
 import { openGguf, u32 } from "../../src/gguf/mod.ts";
 import { describeForUse, type LoadOptions, planModel } from "../../src/llm/mod.ts";
-import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
-import { answerNow } from "../support/answer_now.ts";
 import { answersHere } from "../support/answers_here.ts";
+import { checkRestored, checkSeveralArenas, checkTogether } from "../support/attention_checks.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
@@ -93,17 +85,7 @@ Deno.test("windows and chosen keys go on over several blocks, side by side", () 
   }));
 
 Deno.test("requests together are answered as alone where keys are compressed", () =>
-  withTinyFile(COMPRESSED, async (path) => {
-    const prompts = [140, 97, 40].map((length) => IDS.slice(0, length).toReversed());
-    const answers: number[][] = [];
-    for (const parallel of [1, 3]) {
-      await withModel(path, { threads: 2, parallel, gpu: "off" }, async (model) => {
-        const all = prompts.map((ids) => greedyIds(model, ids, 12));
-        answers.push((await Promise.all(all)).flat());
-      });
-    }
-    assertEquals(answers[1], answers[0]);
-  }));
+  withTinyFile(COMPRESSED, (path) => checkTogether(path, IDS)));
 
 Deno.test("compressed keys of 16 bits, and quantised weights, are nearly as good", () =>
   withTinyFile(COMPRESSED, async (path) => {
@@ -120,53 +102,22 @@ Deno.test("compressed keys of 16 bits, and quantised weights, are nearly as good
   }));
 
 Deno.test("keys are compressed, and streams mixed, in several arenas", () =>
+  withTinyFile(
+    COMPRESSED,
+    (path) => checkSeveralArenas(path, IDS, { share: 0.75, nmseMax: F32_NMSE }),
+  ));
+
+Deno.test("a thread without heads keeps nothing of compressed keys", () =>
   withTinyFile(COMPRESSED, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    const options = { threads: 2, contextLength: 160, chunkTokens: 32 };
+    const options = { threads: 3, contextLength: 160, chunkTokens: 32 };
     const file = openGguf(path), module = await loadKernelModule();
-    const planned = (arenaBytesMax?: number) =>
-      planModel({ file, model: describeForUse(file, options) }, module, {
-        ...options,
-        arenaBytesMax,
-      })[0].arenas;
-    const arenaBytesMax = 0.75 * PAGE_BYTES * planned()[0].pageCount;
-    assertGreater(planned(arenaBytesMax).length, 1);
-    await withModel(path, { ...options, arenaBytesMax, gpu: "off" }, async (model) => {
-      assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE);
-    });
-    // Of three threads one has no heads, and keeps nothing.
-    const ofThree = { ...options, threads: 3 };
-    const plans = planModel({ file, model: describeForUse(file, ofThree) }, module, ofThree);
+    const plans = planModel({ file, model: describeForUse(file, options) }, module, options);
     const kept = plans.map(({ layers }) => layers[1].indexedKeysOffsetBytes > 0);
     assertEquals(kept, [true, false, true]);
   }));
 
 Deno.test("compressed keys go into a file of keys and values, and come back", () =>
-  withTinyFile(COMPRESSED, async (path) => {
-    const options = { contextLength: 160, chunkTokens: 32, rankCount: 1 };
-    const request = { ids: IDS.slice(0, 140), maxTokens: 8, sampling: { temperature: 0 } };
-    const open = () => openRanks(path, options, { poisons: false });
-    const kv = `${path}.kv`;
-    try {
-      using ranks = await open();
-      const answer = (of: typeof ranks) => {
-        const { timings } = answerNow(of.leader, { ...request, endIds: [] });
-        return { ids: [...of.outputIds.slice(0, 8)], cached: timings.cachedTokens };
-      };
-      const cold = answer(ranks);
-      assertEquals(cold.cached, 0);
-      const copy = ranks.leader.archive({ modelFingerprint: "tiny" })!.copy(request.ids);
-      const { start, sizeBytes, recordBytes } = copy;
-      const next = () => Promise.resolve(copy.next(recordBytes));
-      await writeKvFile({ start, sizeBytes, next }, { path: kv });
-      using others = await open();
-      const restoring = others.leader.archive({ modelFingerprint: "tiny" })!.restoring(kv);
-      while (!restoring.next().done);
-      assertEquals(answer(others), { ...cold, cached: 128 });
-    } finally {
-      await Deno.remove(kv);
-    }
-  }));
+  withTinyFile(COMPRESSED, (path) => checkRestored(path, IDS)));
 
 Deno.test("experts that tokens list come from a packed file as from memory", () =>
   withPacked({ ...COMPRESSED, type: "Q8_0" }, async (path, packed) => {

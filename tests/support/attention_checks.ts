@@ -1,0 +1,76 @@
+/**
+ * What any way to attend has to hold, whatever it keeps of tokens: requests together as each alone,
+ * several arenas as one, and what is kept goes into a file and comes back.
+ */
+import { assertEquals, assertGreater, assertLess } from "@std/assert";
+import { writeKvFile } from "../../src/engine/kv_file.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { describeForUse, planModel } from "../../src/llm/mod.ts";
+import { PAGE_BYTES } from "../../src/memory/arena.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { loadKernelModule } from "../../wasm/mod.ts";
+import { answerNow } from "./answer_now.ts";
+import { nmse } from "./compare.ts";
+import { allLogits, greedyIds, withModel } from "./loaded_model.ts";
+import { openRanks } from "./poisoned_rank.ts";
+
+/** Two threads, prompts of 140, 97 and 40 of `ids`: the same answers, one and three at once. */
+export async function checkTogether(path: string, ids: readonly number[]): Promise<void> {
+  const prompts = [140, 97, 40].map((length) => ids.slice(0, length).toReversed());
+  const answers: number[][] = [];
+  for (const parallel of [1, 3]) {
+    await withModel(path, { threads: 2, parallel, gpu: "off" }, async (model) => {
+      const all = prompts.map((prompt) => greedyIds(model, prompt, 12));
+      answers.push((await Promise.all(all)).flat());
+    });
+  }
+  assertEquals(answers[1], answers[0]);
+}
+
+/** Two threads whose arenas have `share` of the pages of one: the reference's logits. */
+export async function checkSeveralArenas(
+  path: string,
+  ids: readonly number[],
+  { share, nmseMax }: { readonly share: number; readonly nmseMax: number },
+): Promise<void> {
+  const exact = new ReferenceModel(openGguf(path)).forward(ids);
+  const options = { threads: 2, contextLength: 160, chunkTokens: 32 };
+  const file = openGguf(path), module = await loadKernelModule();
+  const planned = (arenaBytesMax?: number) =>
+    planModel({ file, model: describeForUse(file, options) }, module, {
+      ...options,
+      arenaBytesMax,
+    })[0].arenas;
+  const arenaBytesMax = share * PAGE_BYTES * planned()[0].pageCount;
+  assertGreater(planned(arenaBytesMax).length, 1);
+  await withModel(path, { ...options, arenaBytesMax, gpu: "off" }, async (model) => {
+    assertLess(nmse(await allLogits(model, ids), exact), nmseMax);
+  });
+}
+
+/** A prompt of 140 of `ids`: 128 of them come from a file that another engine wrote. */
+export async function checkRestored(path: string, ids: readonly number[]): Promise<void> {
+  const options = { contextLength: 160, chunkTokens: 32, rankCount: 1 };
+  const request = { ids: ids.slice(0, 140), maxTokens: 8, sampling: { temperature: 0 } };
+  const open = () => openRanks(path, options, { poisons: false });
+  const kv = `${path}.kv`;
+  try {
+    using ranks = await open();
+    const answer = (of: typeof ranks) => {
+      const { timings } = answerNow(of.leader, { ...request, endIds: [] });
+      return { ids: [...of.outputIds.slice(0, 8)], cached: timings.cachedTokens };
+    };
+    const cold = answer(ranks);
+    assertEquals(cold.cached, 0);
+    const copy = ranks.leader.archive({ modelFingerprint: "tiny" })!.copy(request.ids);
+    const { start, sizeBytes, recordBytes } = copy;
+    const next = () => Promise.resolve(copy.next(recordBytes));
+    await writeKvFile({ start, sizeBytes, next }, { path: kv });
+    using others = await open();
+    const restoring = others.leader.archive({ modelFingerprint: "tiny" })!.restoring(kv);
+    while (!restoring.next().done);
+    assertEquals(answer(others), { ...cold, cached: 128 });
+  } finally {
+    await Deno.remove(kv);
+  }
+}
