@@ -163,10 +163,10 @@ Deno.test("a table that names an expert that there is not, or one twice, is refu
     assertStringIncludes(twice, "as is another one of its token, 2");
   }));
 
-Deno.test("a file may compress no keys, or choose more of them than a context has", () => {
+Deno.test("a file may compress no keys, or choose more of them than a context has", async () => {
   const all = [["deepseek4.attention.indexer.top_k", u32(2 ** 31 - 1)]] as const;
   const files = [{ ...COMPRESSED, metadata: all }, { ...COMPRESSED, blockCount: 1 }];
-  return Promise.all(files.map((shape) =>
+  await Promise.all(files.map((shape) =>
     withTinyFile(shape, async (path) => {
       const exact = new ReferenceModel(openGguf(path)).forward(IDS);
       const { logits } = await answersHere(path, IDS, { chunkTokens: 16, contextLength: 2 ** 15 });
