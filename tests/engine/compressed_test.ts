@@ -138,18 +138,42 @@ Deno.test("experts that tokens list come from a packed file as from memory", () 
     assertEquals(streamed.ids[0], whole.ids[0]);
   }));
 
-Deno.test("a table that names an expert that there is not is refused when it is loaded", () =>
+Deno.test("a table that names an expert that there is not, or one twice, is refused", () =>
   withTinyFile(COMPRESSED, async (path) => {
     const name = "blk.0.ffn_gate_tid2eid.weight";
-    const { tensors } = openGguf(path);
-    const bytes = await Deno.readFile(path);
-    new DataView(bytes.buffer).setInt32(tensors.get(name)!.offsetBytes + 4 * 7, 8, true);
-    await Deno.writeFile(path, bytes);
-    const error = await assertRejects(() =>
-      withModel(path, { threads: 1, gpu: "off" }, () => Promise.resolve())
-    );
-    assertStringIncludes(String(error), `"${name}": number 7 of it is 8, the model has 8 experts`);
+    const { offsetBytes } = openGguf(path).tensors.get(name)!;
+    const whole = await Deno.readFile(path);
+    const load = async (change: (table: DataView) => void) => {
+      const bytes = whole.slice();
+      change(new DataView(bytes.buffer, offsetBytes));
+      await Deno.writeFile(path, bytes);
+      return String(
+        await assertRejects(() =>
+          withModel(path, { threads: 1, gpu: "off" }, () => Promise.resolve())
+        ),
+      );
+    };
+    const tooLarge = await load((table) => table.setInt32(4 * 7, 8, true));
+    assertStringIncludes(tooLarge, `"${name}": number 7 of it is 8, the model has 8 experts`);
+    const negative = await load((table) => table.setInt32(4 * 7, -1, true));
+    assertStringIncludes(negative, "number 7 of it is -1, the model");
+    // Rows of an expert would be more than a step has tokens, for which there is room.
+    const twice = await load((table) => table.setInt32(4 * 8, table.getInt32(4 * 6, true), true));
+    assertStringIncludes(twice, `"${name}": number 8 of it is`);
+    assertStringIncludes(twice, "as is another one of its token, 2");
   }));
+
+Deno.test("a file may compress no keys, or choose more of them than a context has", async () => {
+  const all = [["deepseek4.attention.indexer.top_k", u32(2 ** 31 - 1)]] as const;
+  const files = [{ ...COMPRESSED, metadata: all }, { ...COMPRESSED, blockCount: 1 }];
+  await Promise.all(files.map((shape) =>
+    withTinyFile(shape, async (path) => {
+      const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+      const { logits } = await answersHere(path, IDS, { chunkTokens: 16, contextLength: 2 ** 15 });
+      assertLess(nmse(logits, exact), F32_NMSE);
+    })
+  ));
+});
 
 Deno.test("gpuObstacle() leaves compressed keys to the threads", () =>
   withTinyFile(COMPRESSED, (path) => {

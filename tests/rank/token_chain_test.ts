@@ -111,3 +111,21 @@ chainTest("a chain's token that takes long goes to the GPU in slices", async () 
   // Layers, and the output.
   assertEquals({ submissions, copies }, { submissions: 15 * (LAYERS + 1), copies: 2 });
 }, 20);
+
+chainTest(
+  "what was sent ahead counts for nothing where another step comes first",
+  () =>
+    withTinyFile({ ...SHAPE, blockCount: 1 }, async (path) => {
+      const runner = await openChainRunner(path);
+      const leader = new Leader(runner, { waitMs: Infinity });
+      answer(runner, leader);
+      const end = { done: () => {}, failed: () => {} };
+      runner.control.openSlot(0);
+      leader.begin(GREEDY, 0, end);
+      while (runner.chain!.sentCount === 0) leader.step();
+      runner.control.openSlot(1);
+      leader.begin({ ...GREEDY, ids: [9, 8] }, 1, end);
+      leader.step();
+      assertEquals(runner.chain!.sentCount, 0, "the other one's prompt");
+    }),
+);

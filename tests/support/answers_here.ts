@@ -12,7 +12,7 @@ import { openRanks } from "./poisoned_rank.ts";
 export async function answersHere(
   path: string,
   ids: readonly number[],
-  options: Partial<Pick<PlanOptions, "chunkTokens" | "kvType">> = {},
+  options: Partial<Pick<PlanOptions, "chunkTokens" | "kvType" | "contextLength">> = {},
   prompt?: GivenPrompt,
 ): Promise<{
   readonly logits: Float32Array;

@@ -19,10 +19,12 @@ import type { Layer } from "../bound/layer.ts";
 import { type Activations, multiply, quantize, readsQ8 } from "../bound/matrix.ts";
 import { tableBlocks } from "../plan/kv_bytes.ts";
 import {
+  compressedKeys,
   compressedStrides,
   gatheredBlocks,
   type KeptLayout,
   keptLayout,
+  listLength,
   windowOf,
 } from "../plan/plan_compressed.ts";
 import type { IndexerWorkspace } from "../plan/plan_indexer.ts";
@@ -94,7 +96,8 @@ export class CompressedHeads {
     const { workspaces, chunkTokens, sequences } = plan;
     const { compressed, indexer, tables } = workspaces[arena];
     const strides = compressedStrides(config);
-    const { indexer: { headCount, keyCount } } = this.#compression;
+    const { indexer: { headCount } } = this.#compression;
+    const { scored } = compressedKeys(config, plan.contextLength);
     const rowFloats = config.layers.map((_, layer) => keptLayout(config, layer)?.rowFloats ?? 0);
     const { down, merged, q8 } = compressed!;
     const { key, weights, scores, scratch, lists, table } = indexer!;
@@ -105,9 +108,9 @@ export class CompressedHeads {
       mergedFloats: floats(memory, merged, chunkTokens * strides.merged),
       rows: floats(memory, key, chunkTokens * Math.max(...rowFloats)),
       weights: floats(memory, weights, chunkTokens * headCount),
-      scores: floats(memory, scores, Math.ceil(plan.contextLength / 4)),
+      scores: floats(memory, scores, scored),
       products: floats(memory, scratch, headCount * 8),
-      list: numbers(lists, Math.max(this.#window, keyCount)),
+      list: numbers(lists, listLength(config, plan.contextLength)),
       table: numbers(table, this.#tableLength),
       tables: numbers(tables, sequences * this.#blocks),
     };
@@ -160,8 +163,7 @@ export class CompressedHeads {
     if (kept === null || keys === null) return;
     const { segments, segmentCount, arena } = this.#state;
     const { rows } = this.#views[arena];
-    const { rowFloats, ratio, width, indexedWidth } = kept;
-    const { keysAt, indexedAt } = kept;
+    const { rowFloats, ratio, width, indexedWidth, keysAt, indexedAt } = kept;
     let row = 0;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const first = segments[at + SEGMENT_POSITION], slot = segments[at + SEGMENT_SLOT];

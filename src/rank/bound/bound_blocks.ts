@@ -1,8 +1,8 @@
 /** Blocks of neurons, experts and predictors as the walk uses them, bound when the rank starts. */
 import { check } from "../../base/check.ts";
-import { ModelFormatError } from "../../base/errors.ts";
 import type { SwigluLimit } from "../../model/types.ts";
 import { floats } from "./arena_views.ts";
+import { checkListedExperts } from "./listed_experts.ts";
 import { inOrder } from "../plan/own_units.ts";
 import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
 import type { InnerNorm } from "../step/inner_norms.ts";
@@ -314,26 +314,18 @@ function partsOf(gate: Matrix): GatePart[] {
 /** What a mixture's experts are chosen by. */
 export type Chooser = Pick<Experts, "router" | "choiceBias" | "scales" | "expertsOfTokens">;
 
-/** @throws {ModelFormatError} when a token is to use an expert that there is not. */
-function checkTable(table: Float32Array, tensor: string, expertCount: number): void {
-  const at = table.findIndex((expert) => !(expert >= 0 && expert < expertCount));
-  if (at < 0) return;
-  throw new ModelFormatError(
-    `Cannot use tensor "${tensor}": number ${at} of it is ${table[at]}, the model has ` +
-      `${expertCount} experts: get the file again or convert the model again`,
-    { offsetBytes: 0 },
-  );
-}
-
-/** What experts are chosen by; memory: of the layer's arena. */
+/** What experts are chosen by; memory: of the layer's arena; usedCount: experts of a token. */
 export function bindChooser(
   { router, choiceBias, scales, expertsOfTokens: table, experts }: ExpertsPlan,
-  memory: WebAssembly.Memory,
+  { memory, usedCount }: { readonly memory: WebAssembly.Memory; readonly usedCount: number },
 ): Chooser {
   const vector = (plan: VectorPlan | null) =>
     plan && floats(memory, plan.offsetBytes, lengthOf(plan.range));
   const expertsOfTokens = vector(table);
-  if (expertsOfTokens !== null) checkTable(expertsOfTokens, table!.tensor, experts.length);
+  if (expertsOfTokens !== null) {
+    const counts = { expertCount: experts.length, usedCount };
+    checkListedExperts(expertsOfTokens, table!.tensor, counts);
+  }
   return {
     ...{ router: matrixOf(router), choiceBias: vector(choiceBias), scales: vector(scales) },
     expertsOfTokens,
@@ -342,8 +334,9 @@ export function bindChooser(
 
 export function bindExperts(
   plan: ExpertsPlan,
-  { memory, bind }: {
+  { memory, usedCount, bind }: {
     memory: WebAssembly.Memory;
+    usedCount: number;
     bind: (block: DensePlan | StreamedPlan) => Dense | Streamed;
   },
 ): Experts {
@@ -351,7 +344,7 @@ export function bindExperts(
   const shared = plan.shared && bind(plan.shared);
   return {
     kind: "experts",
-    ...bindChooser(plan, memory),
+    ...bindChooser(plan, { memory, usedCount }),
     experts,
     downBiases: addressOf(plan.downBiases),
     shared,

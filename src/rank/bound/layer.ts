@@ -312,13 +312,18 @@ function bindStates(
 
 function bindNeurons(
   { feedForward, steppedNeurons, arena }: LayerPlan,
-  { memory, rank }: { memory: WebAssembly.Memory; rank: RankPlan },
+  { memory, rank, config }: {
+    memory: WebAssembly.Memory;
+    rank: RankPlan;
+    config: ModelConfig;
+  },
 ): Pick<Layer, "feedForward" | "steppedNeurons"> {
+  const usedCount = config.experts?.usedCount ?? 0;
   const bind = (block: DensePlan | StreamedPlan) =>
     block.kind === "dense" ? bindDense(block) : bindStreamed(block, slotsOf(rank, arena), memory);
   return {
     feedForward: feedForward?.kind === "experts"
-      ? bindExperts(feedForward, { memory, bind })
+      ? bindExperts(feedForward, { memory, usedCount, bind })
       : feedForward && bind(feedForward),
     steppedNeurons: steppedNeurons.map(({ block, tokens }) => ({
       block: bindDense(block),

@@ -129,7 +129,7 @@ export function keptBytes(config: ModelConfig, layer: number, blocks: number): n
   return 4 * blocks * (keptLayout(config, layer)?.blockFloats ?? 0);
 }
 
-/** Most compressed keys that a token of a layer attends to, and that there are. */
+/** Most compressed keys that a token of a layer attends to, and of which an indexer chooses. */
 export function compressedKeys(
   { layers, compression }: ModelConfig,
   contextLength: number,
@@ -148,6 +148,14 @@ export function compressedKeys(
 /** Tokens' own keys that one attends to. */
 export function windowOf({ layers }: ModelConfig, contextLength: number): number {
   return Math.min(contextLength, layers[0].slidingWindow);
+}
+
+/** Numbers in a list of keys: of a window, or of those that an indexer chooses. */
+export function listLength(config: ModelConfig, contextLength: number): number {
+  const { scored } = compressedKeys(config, contextLength);
+  // A file may say any number of those.
+  const chosen = Math.min(config.compression!.indexer.keyCount, scored);
+  return Math.max(windowOf(config, contextLength), chosen);
 }
 
 /** Blocks of keys that a token attends to, side by side. */
@@ -174,7 +182,6 @@ export function compressedBytes(
     ...config.layers.map((_, i) => keptLayout(config, i)?.rowFloats ?? 0),
   );
   const { scored } = compressedKeys(config, contextLength);
-  const window = windowOf(config, contextLength);
   const blocks = gatheredBlocks(config, contextLength);
   const { keysBytes, valuesBytes } = kvBytes(kvType, { kvHeads: 1, config, blocks });
   const perBlock = KV_BLOCK_POSITIONS / LEAST_RATIO;
@@ -190,7 +197,7 @@ export function compressedBytes(
       4 * perBlock * indexer.headCount,
       sizes.choose_scratch_bytes(),
     ),
-    "indexer.lists": 4 * Math.max(window, indexer.keyCount),
+    "indexer.lists": 4 * listLength(config, contextLength),
     ...{ "indexer.keys": keysBytes, "indexer.values": valuesBytes, "indexer.table": blocks * 4 },
   };
 }

@@ -157,7 +157,7 @@ export function projectorShare(
 function mostRows(chunkTokens: number, projector: ProjectorConfig): number {
   const { mergedRows, pooledRows = 1 } = projector;
   return projectedRows(projector, chunkTokens) ??
-    Math.floor(chunkTokens / (mergedRows * pooledRows));
+    projectedRows(projector, chunkTokens - chunkTokens % (mergedRows * pooledRows))!;
 }
 
 function neuronsOf({ own, second }: ProjectionShare): number {
