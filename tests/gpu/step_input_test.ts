@@ -8,6 +8,7 @@ import {
   type StepValues,
 } from "../../gpu/mod.ts";
 import { SEQUENCE_OFFSET } from "../../gpu/step_input.ts";
+import { POSITION_AXES } from "../../src/memory/control_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../../src/memory/kv_layout.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { Rng } from "../support/rng.ts";
@@ -35,7 +36,7 @@ class Steps {
   readonly #from = new Int32Array(SEQUENCES).fill(-1);
   readonly #to = new Int32Array(SEQUENCES);
   /** By slot: how far behind its place in a text a token stands, on each axis. */
-  readonly #lags = new Int32Array(3 * SEQUENCES);
+  readonly #lags = new Int32Array(POSITION_AXES * SEQUENCES);
   #isKept = true;
   #n = 1;
   #m = 1;
@@ -62,7 +63,9 @@ class Steps {
       // It stays, or goes to the same place of another block.
       else if (rng.int(2) === 0) this.#positions[slot] += KV_BLOCK_POSITIONS + 1;
       this.#positions[slot] %= BLOCKS * KV_BLOCK_POSITIONS;
-      if (rng.int(24) === 0) this.#lags[3 * slot + rng.int(3)] = rng.int(20);
+      if (rng.int(24) === 0) {
+        this.#lags[POSITION_AXES * slot + rng.int(POSITION_AXES)] = rng.int(20);
+      }
       if (rng.int(12) > 0) continue;
       // What it has behind it is elsewhere now.
       const index = rng.int(BLOCKS);
@@ -77,9 +80,9 @@ class Steps {
       from: slots.map((slot) => this.#from[slot]),
       to: slots.map((slot) => this.#to[slot]),
     };
-    const axes = Int32Array.from({ length: 3 * this.#n }, (_, i) => {
-      const t = Math.floor(i / 3);
-      return positions[t] - this.#lags[3 * slots[t] + i % 3];
+    const axes = Int32Array.from({ length: POSITION_AXES * this.#n }, (_, i) => {
+      const t = Math.floor(i / POSITION_AXES);
+      return positions[t] - this.#lags[POSITION_AXES * slots[t] + i % POSITION_AXES];
     });
     return { step, rows: { positions, slots, axes, ...this.#isKept && { states } } };
   }

@@ -18,7 +18,7 @@ Deno.test("checkGiven() takes rows of as many parts as the model adds", () => {
     checkGiven(ids, [image], { config, plans: [plan as RankPlan] });
   };
   check(3);
-  assertThrows(() => check(1), RequestError, "2 times 3 are not 2");
+  assertThrows(() => check(1), RequestError, "2 times 3 are 6, not 2");
   const alone = { gpu: { isAlone: true }, chunkTokens: 64 };
   check(3, alone);
   for (const [plan, behind] of [[alone, []], [{ ...alone, chunkTokens: 7 }, [4]]] as const) {

@@ -235,10 +235,11 @@ Deno.test("readConfig() reads how experts are weighed", () => {
   const key = "smallthinker.expert_gating_func";
   assertEquals(expertsWith({ [key]: 1 })?.gating, "softmax");
   assertEquals(expertsWith({ [key]: 3 })?.gating, "softmaxOfChosen");
+  assertEquals(expertsWith({ [key]: 4 })?.gating, "rootSoftplus");
   for (const unsaid of [0, undefined]) {
     assertEquals(expertsWith({ [key]: unsaid })?.gating, "sigmoid");
   }
-  assertThrows(() => expertsWith({ [key]: 4 }), UnsupportedModelError, "number 4");
+  assertThrows(() => expertsWith({ [key]: 5 }), UnsupportedModelError, "number 5");
   const weighed = expertsWith({
     "smallthinker.expert_weights_scale": 2.5,
     "smallthinker.expert_weights_norm": false,

@@ -4,7 +4,7 @@ import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
 import { type GpuPart, type LoadOptions, planModel } from "../../src/llm/mod.ts";
 import { createArenaMemory } from "../../src/memory/arena.ts";
 import { Control } from "../../src/memory/control.ts";
-import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
+import { controlWords, POSITION_AXES, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { describeModel, ropeFrequencies } from "../../src/model/mod.ts";
 import { forward } from "../../src/rank/forward.ts";
 import { ropeFactors } from "../../src/rank/load/small_vectors.ts";
@@ -142,7 +142,8 @@ function wordsOf({ slot, position, ids: { length }, logits = 1 }: LoneSegment): 
 
 /** Of its rows, by axes. */
 function positionsOf({ ids: { length }, position }: LoneSegment): number[] {
-  return Array.from({ length: 3 * length }, (_, i) => position + Math.floor(i / 3));
+  const count = POSITION_AXES * length;
+  return Array.from({ length: count }, (_, i) => position + Math.floor(i / POSITION_AXES));
 }
 
 /** Places that states of segments are read from and written to, one step after another. */
