@@ -9,7 +9,7 @@ import { chooseGpu } from "../../src/llm/choose_gpu.ts";
 import type { LoadOptions } from "../../src/llm/load_options.ts";
 import { describeForUse, planModel } from "../../src/llm/plan_load.ts";
 import { createArenaMemory } from "../../src/memory/arena.ts";
-import { controlWords, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
+import { controlWords, POSITION_AXES, STEP_KIND_FORWARD } from "../../src/memory/control_layout.ts";
 import { controlSize, RankRunner } from "../../src/rank/open_rank.ts";
 import { argmax } from "../../src/reference/ops.ts";
 import { giveBlocks } from "./give_blocks.ts";
@@ -146,7 +146,9 @@ export class PageModel {
     const from = position === 0 ? -1 : this.#place;
     this.#place = from === 0 ? 1 : 0;
     step.segments.set([0, position, ids.length, logitsCount, from, this.#place]);
-    for (let i = 0; i < 3 * ids.length; i++) step.positions[i] = position + Math.floor(i / 3);
+    for (let i = 0; i < POSITION_AXES * ids.length; i++) {
+      step.positions[i] = position + Math.floor(i / POSITION_AXES);
+    }
     const kind = STEP_KIND_FORWARD;
     this.#runner.runStep({ ...step, kind, tokenCount: ids.length, segmentCount: 1 });
   }
