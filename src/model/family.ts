@@ -94,14 +94,22 @@ export interface Family {
   readonly sections: "inTurn" | "interleaved" | "columnsFirst" | null;
   /** Keys and values of all heads are made of one latent a token. */
   readonly hasLatentAttention: boolean;
+  /** What grows with a stretched context: all of their scores, or what turned parts give alone. */
+  readonly latentStretch: "scores" | "turned";
   /**
    * An indexer chooses which keys are attended to, as many as the file says: which dimensions of
-   * its heads are turned together, and whether layers may use what an earlier one has chosen. Null:
-   * all keys are.
+   * its heads are turned together, and whether layers may use what an earlier one has chosen;
+   * "listed": the file says which do. Null: all keys are.
    */
   readonly indexer: {
     readonly pairs: IndexerConfig["pairs"];
-    readonly mayShare: boolean;
+    readonly mayShare: boolean | "listed";
+    /** The last dimensions of its heads are turned. Left out: the first ones. */
+    readonly turnsLast?: true;
+    /** Its keys are normalised with the stream's epsilon. Left out: with one of their own. */
+    readonly takesEpsilon?: true;
+    /** The file may say nothing of one: all keys are attended to then. Left out: it may not. */
+    readonly mayLack?: true;
     /** Of blocks of them, each key/value head for itself, behind the leading dense layers. */
     readonly ofBlocks?: true;
   } | null;
@@ -110,6 +118,8 @@ export interface Family {
    * which experts they use: read_compression.ts.
    */
   readonly compressesKeys: boolean;
+  /** Layers have residual streams side by side: read_streams.ts. */
+  readonly hasStreams: boolean;
   /**
    * A block behind the layers guesses tokens, of rows as the last norm makes them, or of plain
    * ones; null: such blocks are left alone.
@@ -267,8 +277,10 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   sourceNorm: null,
   embeddingNorm: "none",
   hasLatentAttention: false,
+  latentStretch: "scores",
   indexer: null,
   compressesKeys: false,
+  hasStreams: false,
   guessing: null,
   hasAttentionTemperature: false,
   norm: "rms",

@@ -28,8 +28,12 @@ export interface LatentConfig {
  */
 export interface IndexerConfig {
   readonly headCount: number;
-  /** Dimensions of a query and of a key, of which those that latents' heads turn come first. */
+  /**
+   * Dimensions of a query and of a key, of which as many as latents' heads turn are turned, from
+   * `start` on. Left out: the first ones.
+   */
   readonly headDim: number;
+  readonly start?: number;
   /** Keys that a token attends to at most. */
   readonly keyCount: number;
   /** Of keys' norm, which is none of the others' kind: (x - mean) / deviation · w + b. */

@@ -169,7 +169,8 @@ export class ReferenceModel {
     if (this.config.hyper !== undefined) {
       const show = (name: string, data: Float64Array) => this.#show(name, data);
       const of = { ...this.#parts, ...place, tensors: this.#tensors, caches: this.#caches };
-      const merged = hyperWalk(x, { ...of, ids, show });
+      const attend = (h: Float64Array, index: number) => this.#attend(h, index, place);
+      const merged = hyperWalk(x, { ...of, ids, show, attend });
       return this.#show("norm", this.#blocks.norm(merged, outputNorm));
     }
     const inputs = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);

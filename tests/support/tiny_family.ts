@@ -131,6 +131,8 @@ export interface TinyFamily {
     readonly rounds: number;
     readonly listed: number;
   };
+  /** So many residual streams lie side by side, as Hunyuan 4's do. */
+  readonly streams?: number;
   /** Layers have matrices for images, which are like those of texts. */
   readonly hasImageMatrices?: boolean;
   /** Layers behind the leading ones choose blocks of keys, by so many heads. */

@@ -37,9 +37,13 @@ export function latentKeys(
 export function planLatent(
   plan: TensorPlan,
   { embeddingLength: width, headCount }: TinyShape,
-  { length, turned, plain, value, query, isOld, indexer }: TinyLatent,
+  { latent, sinks, gates }: TinyFamily & { readonly latent: TinyLatent },
   block: number,
 ): void {
+  const { length, turned, plain, value, query, isOld, indexer } = latent;
+  if (sinks) plan.sinks(headCount);
+  if (gates === "apart") plan.matrix("attn_gate", [width, headCount * value]);
+  if (gates === "perHead") plan.matrix("attn_gate", [width, headCount]);
   if (indexer && (indexer.choosers?.[block] ?? true)) {
     const { heads, headDim } = indexer;
     plan.matrix("indexer.attn_q_b", [query!, heads * headDim]);

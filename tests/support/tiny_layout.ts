@@ -14,7 +14,13 @@ import {
 } from "./tiny_layered.ts";
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
 import { latentKeys, planLatent, planUnused } from "./tiny_latent_layout.ts";
-import { compressionKeys, planCompressed, planHyperEnd } from "./tiny_compressed_layout.ts";
+import {
+  compressionKeys,
+  planCompressed,
+  planHyperEnd,
+  planMixers,
+  streamKeys,
+} from "./tiny_compressed_layout.ts";
 import { planExperts } from "./tiny_experts_layout.ts";
 import { planTextHead } from "./tiny_text_head.ts";
 import { nameOfT5, planWriting } from "./tiny_writing.ts";
@@ -75,6 +81,7 @@ export function tinyMetadata(
     "rope.dimension_count": u32(family.rotatedDims ?? shape.headDim),
     ...family.latent && latentKeys(family.latent, shape),
     ...family.compression && compressionKeys(family.compression),
+    ...family.streams && streamKeys(family.streams),
     "rope.freq_base": f32(shape.ropeBase),
     "vocab_size": u32(shape.vocabSize),
     ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
@@ -163,7 +170,7 @@ function allTensors(shape: TinyShape, family: TinyFamily): TinyTensor[] {
   plan.prefix = "";
   if (family.secondStream) plan.factors("hrm.z_l_init", width);
   if (!family.sumNorms) plan.norm(family.outputNorm ?? "output_norm", width);
-  if (family.compression) planHyperEnd(plan, width);
+  planHyperEnd(plan, width, family);
   planTextHead(plan, width, family);
   if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");
   if (family.outputBias) plan.bias("output", vocabSize);
@@ -277,7 +284,8 @@ function planAttention(
   if (family.preNorms !== false && !lacksNorm) plan.norm("attn_norm", width);
   planUnused(plan, shape, family, block);
   if (family.compression) return planCompressed(plan, shape, family.compression, block);
-  if (family.latent) return planLatent(plan, shape, family.latent, block);
+  if (family.streams) planMixers(plan, width, { streams: family.streams, areMixed: false });
+  if (family.latent) return planLatent(plan, shape, { ...family, latent: family.latent }, block);
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + keys + headCountKv * valueDim]);
   else {
     plan.matrix("attn_q", [width, family.gates === "turns" ? 2 * queries : queries]);

@@ -59,6 +59,7 @@ import { hunyuanDense } from "./hunyuan_dense.ts";
 import { hunyuanMoe } from "./hunyuan_moe.ts";
 import { hunyuanVl } from "./hunyuan_vl.ts";
 import { hyV3 } from "./hy_v3.ts";
+import { hyV4 } from "./hy_v4.ts";
 import { internlm2 } from "./internlm2.ts";
 import { jais } from "./jais.ts";
 import { jais2 } from "./jais2.ts";
@@ -197,6 +198,7 @@ export const FAMILIES: readonly Family[] = [
   hunyuanMoe,
   hunyuanVl,
   hyV3,
+  hyV4,
   internlm2,
   jais,
   jais2,

@@ -12,6 +12,7 @@ import { readPredictorThreshold } from "../powerinfer.ts";
 import { readAltUp } from "./read_alt_up.ts";
 import { withGateCutoffs } from "./read_gate_cutoffs.ts";
 import { readExperts } from "./read_experts.ts";
+import { readParallelStreams } from "./read_streams.ts";
 import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
 import { convolvingLayers, readHeadCount, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
@@ -80,6 +81,7 @@ export function readConfig(
   const usedContext = readUsedContext(family, contextLength, options);
   const vocabSize = readVocabSize(file, keys);
   const experts = readExperts(file, keys, family, { blockCount, vocabSize });
+  const norm = readNorm(keys, family);
   const { ropes, layers } = readLayers(file, keys, family, {
     blockCount,
     isSloped: readAlibi(keys, family, scaleShape) > 0,
@@ -99,15 +101,18 @@ export function readConfig(
     feedForwardLength: neurons.count,
     ...heads,
     ...{ vocabSize, contextLength },
-    norm: readNorm(keys, family),
+    norm,
     ...{ ropes, experts },
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
     ...guess && { guess, blockCount: walked, layers: withGuessingLayer(own) },
-    ...readChoice(keys, family, { ...heads, usedContext, layers: own, blockCount: walked }),
+    ...readChoice(keys, family, {
+      ...{ ...heads, usedContext, layers: own, blockCount: walked, epsilon: norm.epsilon },
+    }),
     ...readSource(file, keys, family, { readingLayers: ownCount, vocabSize }),
     ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
     ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
     ...family.compressesKeys && readCompression(keys, { ...heads, layers: own, ropes, experts }),
+    ...family.hasStreams && { hyper: readParallelStreams(keys) },
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
@@ -119,7 +124,7 @@ export function readConfig(
       : 0,
     ...readScales(keys, family, scaleShape),
     ...heads.latent && {
-      attentionScale: readLatentScale(keys, heads.latent, ropes[0]?.scaling),
+      attentionScale: readLatentScale(keys, family, heads.latent, ropes[0]?.scaling),
     },
     queryTemperature: heads.latent && readLatentTemperature(keys, ropes[0]?.scaling),
     alibiMaxBias: readAlibi(keys, family, scaleShape),

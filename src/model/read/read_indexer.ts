@@ -28,6 +28,8 @@ interface ChoiceInput {
   readonly layers: readonly LayerConfig[];
   /** Of the layers those that do not guess. */
   readonly blockCount: number;
+  /** Of norms of the residual stream. */
+  readonly epsilon: number;
 }
 
 /**
@@ -48,11 +50,12 @@ export function readChoice(
 function readIndexer(
   keys: Hyperparameters,
   { indexer }: Family,
-  { usedContext, latent }: ChoiceInput,
+  { usedContext, latent, epsilon }: ChoiceInput,
 ): IndexerConfig | null {
   if (indexer === null || latent === null) return null;
-  const keyCount = keys.integer("attention.indexer.top_k", { min: 1 });
-  if (usedContext <= keyCount) return null;
+  const bound = indexer.mayLack ? { min: 0, absent: 0 } : { min: 1 };
+  const keyCount = keys.integer("attention.indexer.top_k", bound);
+  if (keyCount === 0 || usedContext <= keyCount) return null;
   if (!keys.flag("attention.causal", true)) {
     throw new UnsupportedModelError(
       "Cannot run this model: it reads texts in both directions and chooses keys, which this " +
@@ -71,7 +74,11 @@ function readIndexer(
     throw keys.wrong("attention.q_lora_rank", "1 or more: an indexer's queries are made of it");
   }
   const headCount = keys.integer("attention.indexer.head_count", { min: 1, max: HEADS_MAX });
-  return { headCount, headDim, keyCount, epsilon: EPSILON, pairs: indexer.pairs };
+  return {
+    ...{ headCount, headDim, keyCount, pairs: indexer.pairs },
+    epsilon: indexer.takesEpsilon ? epsilon : EPSILON,
+    ...indexer.turnsLast && { start: headDim - latent.turnedDim },
+  };
 }
 
 /**
@@ -83,7 +90,9 @@ function choosingLayers(
   { indexer }: Family,
   { layers, blockCount }: ChoiceInput,
 ): readonly LayerConfig[] {
-  const choose = indexer?.mayShare ? choosersOf(keys, blockCount) : null;
+  const choose = indexer?.mayShare
+    ? choosersOf(keys, blockCount, indexer.mayShare === "listed")
+    : null;
   return layers.map((layer, index) =>
     index >= blockCount
       ? layer
@@ -91,9 +100,13 @@ function choosingLayers(
   );
 }
 
-function choosersOf(keys: Hyperparameters, blockCount: number): (layer: number) => boolean {
+function choosersOf(
+  keys: Hyperparameters,
+  blockCount: number,
+  areListed: boolean,
+): (layer: number) => boolean {
   const said = keys.value(TYPES);
-  if (said === undefined) {
+  if (said === undefined && !areListed) {
     const context = keys.integer("context_length", { min: 1 });
     return (layer) =>
       context < SHARED_CONTEXT || layer < LEADING_LAYERS ||

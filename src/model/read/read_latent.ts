@@ -3,6 +3,7 @@
  * as they are defined, or the one head that the cache keeps. Knows no tensors.
  */
 import { UnsupportedModelError } from "../../base/errors.ts";
+import type { Family } from "../family.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
 import { ownKeyDim } from "../latent.ts";
 import type { LatentConfig, QueryTemperature, RopeScaling } from "../types.ts";
@@ -87,15 +88,16 @@ export function readLatentTemperature(
 /**
  * What multiplies query · key: 1 / √dimensions, times the square of YaRN's magnitude for scores,
  * which such files keep apart from the cosines' ("yarn_log_multiplier", a tenth of DeepSeek's
- * `mscale_all_dim`).
+ * `mscale_all_dim`), unless the family knows the cosines' alone.
  */
 export function readLatentScale(
   keys: Hyperparameters,
+  { latentStretch }: Family,
   latent: LatentConfig,
   scaling: RopeScaling | undefined,
 ): number {
   const usual = 1 / Math.sqrt(ownKeyDim(latent));
-  if (scaling === undefined) return usual;
+  if (scaling === undefined || latentStretch === "turned") return usual;
   const { attentionFactor, factor } = scaling;
   const stretch = Math.log(Math.max(1, factor));
   const said = keys.float("rope.scaling.yarn_log_multiplier", { min: -Infinity, absent: 0 });

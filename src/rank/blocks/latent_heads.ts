@@ -53,6 +53,11 @@ export class LatentHeads {
     const { kernels, space, n, arena, config: { headDim }, fractions: { epsilon } } = this.#state;
     const { length, turnedDim } = this.#latent;
     const x = this.#residual.read(layer.attentionNorm, matrices.readsQ8);
+    const { attentionGate: gate } = layer;
+    if (gate !== null) {
+      const { attention: stride } = this.#state.plan.strides;
+      multiply(kernels, gate.matrix, x, n, space.attentionGate, stride);
+    }
     multiply(kernels, layer.key, x, n, space.key, headDim);
     const latents = space.key + turnedDim * 4;
     kernels.head_norm_f32(latents, headDim, n, 1, length, matrices.norm, 0, epsilon, 0);

@@ -1,5 +1,5 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
-import { cachedValueDim } from "../../model/latent.ts";
+import { cachedValueDim, mergedHeadDim } from "../../model/latent.ts";
 import { ALL_AHEAD, chosenKeyCount, configOf, positionsAhead } from "../../model/layer_config.ts";
 import type { SourceStage } from "../../model/layer_types.ts";
 import type { LayerConfig, ModelConfig } from "../../model/types.ts";
@@ -82,6 +82,8 @@ export interface Layer {
   /** Dimensions of a key and of a value as the cache keeps them. */
   readonly headDim: number;
   readonly valueDim: number;
+  /** Dimensions that a head gives on: those of a value that is made of latents. */
+  readonly mergedDim: number;
   /** Query heads that read the same key/value head. */
   readonly groupSize: number;
   /** False: it reads another layer's keys and values, or those of a source, made with that. */
@@ -201,6 +203,7 @@ export function bindLayer(
     ...{ secondRope: own.secondRope ?? null, normalizesTurned: config.normalizesTurnedHeads },
     ...{ headCount: lengthOf(plan.heads), kvHeadCount: lengthOf(plan.kvHeads) },
     ...{ headDim, valueDim: cachedValueDim(configOf(config, index)), groupSize },
+    mergedDim: mergedHeadDim(configOf(config, index)),
     hasKeys: plan.keysOf === null && own.stage !== "asks",
     stage: own.stage ?? null,
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
@@ -208,7 +211,10 @@ export function bindLayer(
     projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8) ||
       (blockIndexer?.readsQ8 ?? false),
     ...{ ...bindChoice(own, config), blockIndexer },
-    latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
+    latent: plan.latent && bindLatent(
+      { query, key, latent: plan.latent, gate: attentionGate && attentionGate.matrix },
+      lengthOf(plan.heads),
+    ),
     ...bindCompression(plan, { query, key, own, config, memory }),
     ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
     valueNorm: headNorm(plan.valueNorm),

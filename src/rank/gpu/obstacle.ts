@@ -107,6 +107,10 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
     return "states that decay key by key are the threads'";
   }
   if (config.compression !== undefined) return "keys that are compressed are the threads'";
+  if (config.hyper !== undefined) return "residual streams that layers mix are the threads'";
+  if (tensors.layers.some(({ latent, attentionGate: gate }) => latent !== null && gate !== null)) {
+    return "gates of heads that latents make are the threads'";
+  }
   if (config.scoreBiases !== undefined) return "biases of scores by distance are the threads'";
   if (chosenKeyCount(config) < Infinity) {
     return "keys that an indexer chooses are the threads'; contexts of at most " +
