@@ -3,11 +3,11 @@ import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
 import type { Best } from "./tiny_logits.ts";
 
 /**
- * llama.cpp's, of "hy_v4" of its v0.5.0. Of "grovemoe" it computes another thing: companions read what experts have given
- * there, and are weighed as other experts than their own are. With that its logits are those of
- * a reference that is changed so (NMSE 3.9e-14). Of "chameleon-behind" neurons read what
- * attention adds there, not what is added to (as changed, NMSE 1.4e-13). Logits of "chameleon"
- * are with CHAMELEON_VOCABULARY.
+ * llama.cpp's; of "hy_v4" its v0.5.0's. Of "grovemoe" it computes another thing: companions read
+ * what experts have given there, and are weighed as other experts than their own are. With that its
+ * logits are those of a reference that is changed so (NMSE 3.9e-14). Of "chameleon-behind" neurons
+ * read what attention adds there, not what is added to (as changed, NMSE 1.4e-13). Logits of
+ * "chameleon" are with CHAMELEON_VOCABULARY.
  */
 export const SINGULAR_LOGITS: Readonly<
   Partial<Record<keyof typeof SINGULAR_FAMILIES, readonly [at11: Best, at47: Best]>>

@@ -4,7 +4,13 @@
  */
 import { UnsupportedModelError } from "../../base/errors.ts";
 import type { Family } from "../family.ts";
-import type { IndexerConfig, LatentConfig, LayerConfig, ModelConfig } from "../types.ts";
+import type {
+  IndexerConfig,
+  LatentConfig,
+  LayerConfig,
+  ModelConfig,
+  NormConfig,
+} from "../types.ts";
 import { type Hyperparameters, isListFor } from "./hyperparameters.ts";
 
 /** Which layers have an indexer of their own, where the family lets others go without. */
@@ -28,8 +34,8 @@ interface ChoiceInput {
   readonly layers: readonly LayerConfig[];
   /** Of the layers those that do not guess. */
   readonly blockCount: number;
-  /** Of norms of the residual stream. */
-  readonly epsilon: number;
+  /** Of the residual stream. */
+  readonly norm: NormConfig;
 }
 
 /**
@@ -50,7 +56,7 @@ export function readChoice(
 function readIndexer(
   keys: Hyperparameters,
   { indexer }: Family,
-  { usedContext, latent, epsilon }: ChoiceInput,
+  { usedContext, latent, norm }: ChoiceInput,
 ): IndexerConfig | null {
   if (indexer === null || latent === null) return null;
   const bound = indexer.mayLack ? { min: 0, absent: 0 } : { min: 1 };
@@ -76,7 +82,7 @@ function readIndexer(
   const headCount = keys.integer("attention.indexer.head_count", { min: 1, max: HEADS_MAX });
   return {
     ...{ headCount, headDim, keyCount, pairs: indexer.pairs },
-    epsilon: indexer.takesEpsilon ? epsilon : EPSILON,
+    epsilon: indexer.takesEpsilon ? norm.epsilon : EPSILON,
     ...indexer.turnsLast && { start: headDim - latent.turnedDim },
   };
 }

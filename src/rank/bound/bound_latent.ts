@@ -1,7 +1,8 @@
 /** Latent attention as the walk uses it: matrices, those of heads one by one, bound once. */
 import { bindIndexer, type IndexerMatrices } from "./bound_indexer.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
-import type { LatentPlan } from "../plan/plan_latent.ts";
+import type { LayerPlan } from "../plan/plan_types.ts";
+import { lengthOf } from "../plan/shard.ts";
 
 /** Matrices of latent attention, those of heads one by one. */
 export interface LatentMatrices {
@@ -20,21 +21,21 @@ export interface LatentMatrices {
   readonly queriesReadQ8: boolean;
 }
 
+/** gate: what gates heads, or null. */
 export function bindLatent(
-  plan: {
+  { latent, heads }: Pick<LayerPlan, "latent" | "heads">,
+  { query, key, gate }: {
     readonly query: Matrix;
     readonly key: Matrix;
-    readonly latent: LatentPlan;
-    /** What gates heads; null: nothing does. */
-    readonly gate: Matrix | null;
+    readonly gate: { readonly matrix: Matrix } | null;
   },
-  headCount: number,
-): LatentMatrices {
-  const { queryDown, plainQuery, norm, keyUp, valueUp } = plan.latent;
-  const { query, gate } = plan;
+): LatentMatrices | null {
+  if (latent === null) return null;
+  const headCount = lengthOf(heads);
+  const { queryDown, plainQuery, norm, keyUp, valueUp } = latent;
   const down = queryDown &&
     { matrix: matrixOf(queryDown.matrix), norm: queryDown.norm.offsetBytes };
-  const indexer = plan.latent.indexer && bindIndexer(plan.latent.indexer);
+  const indexer = latent.indexer && bindIndexer(latent.indexer);
   const queriesReadQ8 = readsQ8(query) || (indexer?.queriesReadQ8 ?? false);
   return {
     queryDown: down,
@@ -44,7 +45,8 @@ export function bindLatent(
     keyUps: byHead(matrixOf(keyUp), headCount),
     valueUps: byHead(matrixOf(valueUp), headCount),
     indexer,
-    readsQ8: readsQ8(plan.key) || (indexer?.readsQ8 ?? false) || gate !== null && readsQ8(gate) ||
+    readsQ8: readsQ8(key) || (indexer?.readsQ8 ?? false) ||
+      gate !== null && readsQ8(gate.matrix) ||
       (down ? readsQ8(down.matrix) : queriesReadQ8),
     queriesReadQ8,
   };

@@ -202,8 +202,7 @@ export function bindLayer(
     ...{ rope: own.rope, queryRope: own.queryRope ?? own.rope },
     ...{ secondRope: own.secondRope ?? null, normalizesTurned: config.normalizesTurnedHeads },
     ...{ headCount: lengthOf(plan.heads), kvHeadCount: lengthOf(plan.kvHeads) },
-    ...{ headDim, valueDim: cachedValueDim(configOf(config, index)), groupSize },
-    mergedDim: mergedHeadDim(configOf(config, index)),
+    ...{ headDim, groupSize, ...valueDims(configOf(config, index)) },
     hasKeys: plan.keysOf === null && own.stage !== "asks",
     stage: own.stage ?? null,
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
@@ -211,10 +210,7 @@ export function bindLayer(
     projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8) ||
       (blockIndexer?.readsQ8 ?? false),
     ...{ ...bindChoice(own, config), blockIndexer },
-    latent: plan.latent && bindLatent(
-      { query, key, latent: plan.latent, gate: attentionGate && attentionGate.matrix },
-      lengthOf(plan.heads),
-    ),
+    latent: bindLatent(plan, { query, key, gate: attentionGate }),
     ...bindCompression(plan, { query, key, own, config, memory }),
     ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
     valueNorm: headNorm(plan.valueNorm),
@@ -248,6 +244,10 @@ export function bindLayer(
     if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
   }
   return bound;
+}
+
+function valueDims(config: ModelConfig): Pick<Layer, "valueDim" | "mergedDim"> {
+  return { valueDim: cachedValueDim(config), mergedDim: mergedHeadDim(config) };
 }
 
 function bindChoice(
