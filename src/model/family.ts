@@ -96,6 +96,8 @@ export interface Family {
   readonly hasLatentAttention: boolean;
   /** What grows with a stretched context: all of their scores, or what turned parts give alone. */
   readonly latentStretch: "scores" | "turned";
+  /** The turned part of their keys, which is one for all heads, is normalised. */
+  readonly normalizesTurnedPart: boolean;
   /**
    * An indexer chooses which keys are attended to, as many as the file says: which dimensions of
    * its heads are turned together, and whether layers may use what an earlier one has chosen;
@@ -206,7 +208,8 @@ export interface Family {
   readonly windows: "none" | "all" | AlternatingWindows;
   /**
    * Layers may differ in heads' widths, numbers of heads and neurons, and the last ones may read
-   * the keys and values of others: read_layer_shapes.ts.
+   * the keys and values of others: read_layer_shapes.ts. With latents they differ in numbers of
+   * heads, and windowed ones in latents: read_latent_shapes.ts.
    */
   readonly layersDiffer: boolean;
   /** They may have no heads, or no neurons. */
@@ -278,6 +281,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   embeddingNorm: "none",
   hasLatentAttention: false,
   latentStretch: "scores",
+  normalizesTurnedPart: false,
   indexer: null,
   compressesKeys: false,
   hasStreams: false,

@@ -260,8 +260,9 @@ export interface AttentionGate {
 export interface LatentTensors {
   /** Makes what queries are made of, [queryLength, d], and its norm, [queryLength]; or null. */
   readonly queryDown: { readonly matrix: MatrixTensor; readonly norm: VectorTensor } | null;
-  /** The latent's norm, [length]. */
+  /** The latent's norm, [length], and the turned part's, [turnedDim]. Left out: it has none. */
   readonly norm: VectorTensor;
+  readonly turnedNorm?: VectorTensor;
   /** Makes the plain part of a head's key, transposed: [length, plainDim] a head. */
   readonly keyUp: HeadRows;
   /** The file has it as it is defined, [plainDim, length] a head. */

@@ -283,7 +283,8 @@ export class ReferenceModel {
    */
   #attend(h: Float64Array, index: number, place: Place): Float64Array {
     const { layers, normalizesTurnedHeads } = this.config;
-    const { headCount } = configOf(this.config, index);
+    const config = configOf(this.config, index);
+    const { headCount } = config;
     const { kvHeads, keyDim, valueDim } = ownShape(this.config, index);
     const tensors = this.#tensors.layers[index];
     const blocks = this.#blocks;
@@ -295,7 +296,7 @@ export class ReferenceModel {
       normalizesTurnedHeads
         ? blocks.headNorm(turnHeads(x, by, turns), norm, keyDim)
         : turnHeads(blocks.headNorm(x, norm, keyDim), by, turns);
-    const { query, key, value } = ownHeads(h, tensors, this.#parts);
+    const { query, key, value } = ownHeads(h, tensors, { ...this.#parts, config });
     const { keysOf = index } = layers[index];
     const hasKeys = keysOf === index && layers[index].stage !== "asks";
     const v = hasKeys ? show("value", blocks.headNorm(value, tensors.valueNorm, valueDim)) : value;
@@ -323,7 +324,7 @@ export class ReferenceModel {
       headDim: keyDim,
       valueDim,
       window: layers[index].slidingWindow,
-      scale: this.config.attentionScale,
+      scale: config.attentionScale,
       softCap: this.config.attentionSoftCap,
       chunk: layers[index].attentionChunk,
       ahead: positionsAhead(this.config, index),

@@ -3,11 +3,11 @@ import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
 import type { Best } from "./tiny_logits.ts";
 
 /**
- * llama.cpp's; of "hy_v4" its v0.5.0's. Of "grovemoe" it computes another thing: companions read
- * what experts have given there, and are weighed as other experts than their own are. With that its
- * logits are those of a reference that is changed so (NMSE 3.9e-14). Of "chameleon-behind" neurons
- * read what attention adds there, not what is added to (as changed, NMSE 1.4e-13). Logits of
- * "chameleon" are with CHAMELEON_VOCABULARY.
+ * llama.cpp's; of "hy_v4" and "dots3note" its v0.5.0's. Of "grovemoe" it computes another thing:
+ * companions read what experts have given there, and are weighed as other experts than their own
+ * are. With that its logits are those of a reference that is changed so (NMSE 3.9e-14). Of
+ * "chameleon-behind" neurons read what attention adds there, not what is added to (as changed, NMSE
+ * 1.4e-13). Logits of "chameleon" are with CHAMELEON_VOCABULARY.
  */
 export const SINGULAR_LOGITS: Readonly<
   Partial<Record<keyof typeof SINGULAR_FAMILIES, readonly [at11: Best, at47: Best]>>
@@ -72,6 +72,14 @@ export const SINGULAR_LOGITS: Readonly<
     [[364, 5.7148], [106, 5.1875], [142, 4.9899]],
     [[340, 5.1759], [95, 5.0082], [246, 4.8181]],
   ],
+  "dots3note": [
+    [[298, 5.906], [405, 5.8977], [137, 5.7929]],
+    [[15, 5.5683], [479, 5.0708], [53, 4.8612]],
+  ],
+  "dots3note-chosen": [
+    [[354, 5.5844], [359, 5.0032], [448, 4.8934]],
+    [[465, 6.5384], [414, 5.2648], [88, 4.6059]],
+  ],
   "glm-dsa-chosen": [
     [[176, 7.0112], [86, 6.3867], [129, 6.1727]],
     [[56, 5.3035], [429, 5.3015], [39, 5.0792]],
@@ -98,5 +106,7 @@ export const SINGULAR_GREEDY: Readonly<Record<keyof typeof SINGULAR_FAMILIES, re
     "deepseek4": [169, 132, 499, 116, 96, 99, 160, 132, 99, 95, 403, 106],
     "hy_v4": [412, 269, 101, 424, 444, 507, 472, 506, 428, 271, 151, 163],
     "hy_v4-chosen": [364, 300, 364, 300, 364, 300, 364, 184, 355, 142, 56, 367],
+    "dots3note": [298, 404, 27, 274, 495, 213, 149, 75, 279, 473, 175, 90],
+    "dots3note-chosen": [354, 184, 71, 117, 374, 49, 311, 165, 104, 67, 125, 303],
     "glm-dsa-chosen": [176, 21, 364, 400, 113, 10, 217, 462, 91, 389, 283, 211],
   };

@@ -20,6 +20,8 @@ const HY_V4: Differences = {
   ropes: [["norm", 8, 10000, 1]],
 };
 
+const DOTS3: Differences = { ...leading({ gating: "sigmoid" }), gatesAttention: true };
+
 const INDEXER = { headCount: 8, headDim: 64, keyCount: 16, epsilon: 1e-6 };
 
 /** By family. */
@@ -103,6 +105,17 @@ export const EXPECTED_SINGULAR: Readonly<Record<keyof typeof SINGULAR_FAMILIES, 
     indexer: { ...INDEXER, pairs: "norm", epsilon: Math.fround(1e-5), start: 32 },
     ropes: [["norm", 32, 10000, 8]],
     layers: "0:0<0.31 0:0<0.47 0:0<0.39 0:0<0.73",
+  },
+  "dots3note": {
+    ...{ ...DOTS3, ...latent(48), blockCount: 4 },
+    ropes: [["norm", 8, 10000, 1], ["norm", 8, 500, 1]],
+    layers: "8:1(40x2/1,96) 0:0 8:1(40x2/1,96) 0:0",
+  },
+  "dots3note-chosen": {
+    ...{ ...DOTS3, ...latent(48, 1, 32), blockCount: 4 },
+    indexer: { ...INDEXER, pairs: "neox" },
+    ropes: [["norm", 32, 10000, 8], ["norm", 32, 500, 8]],
+    layers: "8:1(64x2/1,96) 0:0 8:1(64x2/1,96) 0:0",
   },
   "talkie": TALKIE,
   "talkie-scaled": TALKIE,

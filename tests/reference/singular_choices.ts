@@ -32,6 +32,15 @@ export const SINGULAR_MISTAKES = {
     withConfig(d, ({ attentionScale }) => ({
       attentionScale: attentionScale * (1 + 0.1 * Math.log(8)) ** 2,
     })),
+  "turned parts as they are": (d: ModelDescription) =>
+    mapLayers(d, ({ latent, ...l }) => ({
+      ...l,
+      latent: latent && { ...latent, turnedNorm: undefined },
+    })),
+  "scores alike in all layers": (d: ModelDescription) =>
+    withConfig(d, ({ layers, attentionScale }) => ({
+      layers: layers.map((l) => ({ ...l, shape: l.shape && { ...l.shape, attentionScale } })),
+    })),
   "streams that take twice": (d: ModelDescription) =>
     withConfig(d, ({ hyper }) => ({ hyper: { ...hyper!, magnitude: 2 } })),
   "streams that may take nothing": (d: ModelDescription) =>
@@ -164,6 +173,17 @@ export const SINGULAR_CHOICES = {
   ],
   "glm-dsa": ["softmax", "pairs half a head apart"],
   "deepseek4": COMPRESSED_CHOICES,
+  "dots3note": [
+    ...[...MOE, "heads not gated", "gates as heads have them", "no windows"] as const,
+    ...["a window more", "one rope for all layers", "turned parts as they are"] as const,
+    ...["scores alike in all layers", "no shared expert", "no bias of the choice"] as const,
+    "pairs half a head apart",
+  ],
+  "dots3note-chosen": [
+    ...["all keys", "one key less", "an indexer's pairs otherwise"] as const,
+    ...["an indexer's heads count alike", "an indexer's keys hardly normalised"] as const,
+    ...["scores stretched, too", "context not stretched"] as const,
+  ],
   "hy_v4": [
     ...[...MOE, "no sinks", "heads not gated", "gates as heads have them"] as const,
     ...["streams that take twice", "streams that may take nothing"] as const,

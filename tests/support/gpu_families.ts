@@ -11,6 +11,8 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "deepseek32-chosen": "keys that an indexer chooses are the threads'",
   "glm-dsa-chosen": "keys that an indexer chooses are the threads'",
   "deepseek4": "keys that are compressed are the threads'",
+  "dots3note": "gates of heads that latents make are the threads'",
+  "dots3note-chosen": "gates of heads that latents make are the threads'",
   "hy_v4": "residual streams that layers mix are the threads'",
   "hy_v4-chosen": "residual streams that layers mix are the threads'",
   "rwkv7": "states that decay key by key are the threads'",

@@ -116,6 +116,16 @@ export interface TinyFamily {
     };
     /** One tensor makes keys and values, as until 2025. */
     readonly isOld?: boolean;
+    /** The turned part of keys is normalised. */
+    readonly turnedNorm?: boolean;
+    /** For each layer whether it has a window; those that do have other latents, and no indexer. */
+    readonly windowed?: {
+      readonly layers: readonly boolean[];
+      readonly heads: number;
+      readonly length: number;
+      readonly plain: number;
+      readonly value: number;
+    };
   };
   /**
    * Keys are compressed, of so many tokens by layer (0: none are); the first so many layers list

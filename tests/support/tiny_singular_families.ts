@@ -59,6 +59,17 @@ const HY_V4 = {
   },
 } as const;
 
+/** Layers with windows, of two heads and smaller latents, before those that choose. */
+const DOTS3 = {
+  ...{ blockCount: 4, gates: "perHead" as const },
+  experts: { ...LEADING, hasChoiceBias: true },
+  keys: { ...LEADING_KEYS, "expert_gating_func": u32(2), "expert_weights_norm": bool(true) },
+} as const;
+const DOTS3_LATENTS = {
+  turnedNorm: true,
+  windowed: { layers: [true, false, true, false], heads: 2, length: 32, plain: 16, value: 32 },
+} as const;
+
 /** Families, and after a dash forms of them. */
 export const SINGULAR_FAMILIES = {
   "arctic": {
@@ -149,6 +160,12 @@ export const SINGULAR_FAMILIES = {
       ...CHOSEN,
       indexer: { ...CHOSEN.indexer, choosers: [true, false, true, false] },
     },
+  },
+  "dots3note": { ...DOTS3, latent: { ...INDEXED, ...DOTS3_LATENTS } },
+  "dots3note-chosen": {
+    ...{ ...DOTS3, architecture: "dots3note" },
+    latent: { ...CHOSEN, ...DOTS3_LATENTS },
+    keys: { ...DOTS3.keys, ...STRETCHED },
   },
   "talkie-scaled": {
     architecture: "talkie",

@@ -28,6 +28,7 @@ import { deepseek2Ocr } from "./deepseek2_ocr.ts";
 import { deepseek32 } from "./deepseek32.ts";
 import { deepseek4 } from "./deepseek4.ts";
 import { dots1 } from "./dots1.ts";
+import { dots3note } from "./dots3note.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
 import { euroBert } from "./eurobert.ts";
@@ -167,6 +168,7 @@ export const FAMILIES: readonly Family[] = [
   deepseek32,
   deepseek4,
   dots1,
+  dots3note,
   ernie45,
   ernie45Moe,
   euroBert,

@@ -13,6 +13,7 @@ import { readAltUp } from "./read_alt_up.ts";
 import { withGateCutoffs } from "./read_gate_cutoffs.ts";
 import { readExperts } from "./read_experts.ts";
 import { readParallelStreams } from "./read_streams.ts";
+import { latentLayers } from "./read_latent_shapes.ts";
 import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
 import { convolvingLayers, readHeadCount, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
@@ -73,7 +74,7 @@ export function readConfig(
   const repeats = readSourceLayers(keys, family, ownCount) ?? readRepeats(keys, family, ownCount);
   const blockCount = repeats?.length ?? ownCount;
   const { attends, ...heads } = family.hasLatentAttention
-    ? { ...readLatentHeads(keys), attends: attendingLayers(keys, family, blockCount) }
+    ? { ...readLatentHeads(keys, family), attends: attendingLayers(keys, family, blockCount) }
     : readHeads(keys, family, { embeddingLength, blockCount });
   const scaleShape = { ...heads, embeddingLength, blockCount };
   refuseObstacle(family, scaleShape);
@@ -167,7 +168,7 @@ function ownLayers(
   family: Family,
   by: {
     readonly layers: readonly LayerConfig[];
-    readonly heads: Pick<ModelConfig, "headCount" | "headDim" | "valueDim">;
+    readonly heads: Pick<ModelConfig, "headCount" | "headDim" | "valueDim" | "latent">;
     readonly attends: readonly boolean[] | null;
     readonly neurons: NeuronLayers;
     readonly embeddingLength: number;
@@ -184,12 +185,17 @@ function ownLayers(
     const { kind, shiftsNeurons } = family.stateSpace;
     return kind === "added" && shiftsNeurons ? rescaledLayers(keys, kept) : kept;
   }
+  const { headCount, latent } = heads;
+  if (family.layersDiffer && latent !== null) {
+    const feedForwardLength = neurons.count;
+    return latentLayers(keys, layers, { ...heads, headCountKv: 1, latent, feedForwardLength });
+  }
   if (family.layersDiffer) {
     return shapedLayers(keys, layers, {
       ...{ ...heads, feedForwardLength: neurons.count, mayLack: family.layersMayLack },
     });
   }
-  const headsWidth = heads.headCount * heads.headDim;
+  const headsWidth = headCount * heads.headDim;
   return convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength });
 }
 

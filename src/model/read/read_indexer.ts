@@ -88,8 +88,8 @@ function readIndexer(
 }
 
 /**
- * The layers, of which those that attend choose keys, or use those that the last one before them
- * has chosen. The one that guesses is no part of the choice: it sees all.
+ * The layers, of which those that see everything choose keys, or use those that the last one before
+ * them has chosen. The one that guesses is no part of the choice: it sees all.
  */
 function choosingLayers(
   keys: Hyperparameters,
@@ -100,7 +100,7 @@ function choosingLayers(
     ? choosersOf(keys, blockCount, indexer.mayShare === "listed")
     : null;
   return layers.map((layer, index) =>
-    index >= blockCount
+    index >= blockCount || layer.slidingWindow > 0
       ? layer
       : { ...layer, choosesKeys: choose === null || choose(index) ? "own" : "before" }
   );

@@ -69,7 +69,7 @@ export class AttentionBlock {
     const hasHeads = layers.some(({ heads }) => lengthOf(heads) > 0);
     this.#compressed = config.compression && hasHeads ? new CompressedHeads(state, by) : null;
     this.#latents = config.latent &&
-      new LatentHeads(state, { residual, chooser: this.#chooser }, config.latent);
+      new LatentHeads(state, { residual, chooser: this.#chooser });
     this.#attendingTokens = attendingTokens(config, state.plan.chunkTokens);
     this.#firstHead = layers[0]?.heads.start ?? 0;
     const before = by.plans.slice(0, rankIndex);
@@ -228,7 +228,7 @@ export class AttentionBlock {
           headDim,
           valueDim,
           layer.slidingWindow,
-          fractions.attentionScale,
+          layer.scoreScale ?? fractions.attentionScale,
           fractions.attentionSoftCap,
           layer.sinks,
           // The first window is the largest, so that each is shorter than all that is before it.
@@ -291,7 +291,9 @@ export class AttentionBlock {
     if (layer.headCount > 0 && layer.compressed !== null) {
       return this.#compressed!.merge(layer, layer.compressed);
     }
-    if (layer.headCount > 0 && layer.latent !== null) this.#latents!.makeValues(layer.latent);
+    if (layer.headCount > 0 && layer.latent !== null) {
+      this.#latents!.makeValues(layer, layer.latent);
+    }
     if (layer.attentionGate !== null) this.#gateHeads(layer, layer.attentionGate);
     this.#scaleHeads(layer);
     if (layer.innerNorm !== 0) {

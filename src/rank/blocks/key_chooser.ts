@@ -157,7 +157,7 @@ export class KeyChooser {
       headDim,
       valueDim,
       0,
-      fractions.attentionScale,
+      layer.scoreScale ?? fractions.attentionScale,
       fractions.attentionSoftCap,
       layer.sinks,
       0,

@@ -1,4 +1,5 @@
 /** Latent attention as the walk uses it: matrices, those of heads one by one, bound once. */
+import { addressOf } from "./bound_norm.ts";
 import { bindIndexer, type IndexerMatrices } from "./bound_indexer.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type { LayerPlan } from "../plan/plan_types.ts";
@@ -10,8 +11,9 @@ export interface LatentMatrices {
   /** [turnedDim, …] of each own head. */
   readonly turnedQueries: readonly Matrix[];
   readonly plainQuery: Matrix;
-  /** Address of f32 [length]. */
+  /** Address of f32 [length]; and of f32 [turnedDim], or 0. */
   readonly norm: number;
+  readonly turnedNorm: number;
   readonly keyUps: readonly Matrix[];
   readonly valueUps: readonly Matrix[];
   /** Null: the layer chooses no keys. */
@@ -32,7 +34,7 @@ export function bindLatent(
 ): LatentMatrices | null {
   if (latent === null) return null;
   const headCount = lengthOf(heads);
-  const { queryDown, plainQuery, norm, keyUp, valueUp } = latent;
+  const { queryDown, plainQuery, norm, turnedNorm, keyUp, valueUp } = latent;
   const down = queryDown &&
     { matrix: matrixOf(queryDown.matrix), norm: queryDown.norm.offsetBytes };
   const indexer = latent.indexer && bindIndexer(latent.indexer);
@@ -41,7 +43,7 @@ export function bindLatent(
     queryDown: down,
     turnedQueries: byHead(query, headCount),
     plainQuery: matrixOf(plainQuery),
-    norm: norm.offsetBytes,
+    ...{ norm: norm.offsetBytes, turnedNorm: addressOf(turnedNorm) },
     keyUps: byHead(matrixOf(keyUp), headCount),
     valueUps: byHead(matrixOf(valueUp), headCount),
     indexer,

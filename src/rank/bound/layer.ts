@@ -144,6 +144,8 @@ export interface Layer {
   readonly altUp: LayerAltUp | null;
   /** Null: it mixes no streams. */
   readonly hyper: LayerHyper | null;
+  /** Multiplies query · key; null: what does in the model's other layers. */
+  readonly scoreScale: number | null;
   /** Multiplies the residual stream at its end; null: nothing does. */
   readonly outputScale: number | null;
   /** Multiply what attention, and neurons, give; null: nothing does. */
@@ -229,6 +231,7 @@ export function bindLayer(
     feedForwardPostNorm: bindNorm(plan.feedForwardPostNorm),
     input: plan.input && bindInput(plan.input),
     altUp: plan.altUp && bindAltUp(plan.altUp, memory),
+    scoreScale: null as number | null,
     outputScale: null as number | null,
     attentionScale: null as number | null,
     feedForwardScale: null as number | null,
@@ -237,13 +240,22 @@ export function bindLayer(
     passEnd: own.passEnd?.stream ?? null,
     ...bindCache(kept),
   };
-  // Boxed once, as a threshold of neurons is.
-  if (own.endScale !== undefined) bound.outputScale = own.endScale;
+  boxScales(bound, plan, { own, memory });
+  return bound;
+}
+
+/** Boxed once, as a threshold of neurons is. */
+function boxScales(
+  to: Record<(typeof SCALES)[number] | "scoreScale", number | null>,
+  plan: LayerPlan,
+  { own, memory }: { readonly own: LayerConfig; readonly memory: WebAssembly.Memory },
+): void {
+  if (own.shape?.attentionScale !== undefined) to.scoreScale = own.shape.attentionScale;
+  if (own.endScale !== undefined) to.outputScale = own.endScale;
   for (const each of SCALES) {
     const scale = plan[each];
-    if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
+    if (scale) to[each] = floats(memory, scale.offsetBytes, 1)[0];
   }
-  return bound;
 }
 
 function valueDims(config: ModelConfig): Pick<Layer, "valueDim" | "mergedDim"> {

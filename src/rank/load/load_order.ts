@@ -230,14 +230,14 @@ function* partsOfCompressed(
 }
 
 function* partsOfLatent(
-  { queryDown, plainQuery, norm, keyUp, valueUp, indexer }: LatentPlan,
+  { queryDown, plainQuery, norm, turnedNorm, keyUp, valueUp, indexer }: LatentPlan,
 ): Generator<Part> {
   if (queryDown !== null) {
     yield* partsOf(queryDown.matrix);
     yield { vector: queryDown.norm };
   }
   yield* partsOf(plainQuery);
-  yield { vector: norm };
+  for (const vector of [norm, turnedNorm]) if (vector !== null) yield { vector };
   yield* partsOf(keyUp);
   yield* partsOf(valueUp);
   if (indexer === null) return;

@@ -2,7 +2,7 @@
 import { alignUp } from "../../base/check.ts";
 import type { ArenaBuilder } from "../../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
-import { mergedHeadDim } from "../../model/latent.ts";
+import { latentsOf, mergedHeadDim } from "../../model/latent.ts";
 import { configOf } from "../../model/layer_config.ts";
 import type { ModelConfig, StateSpaceConfig } from "../../model/types.ts";
 import { mostOf, N, planMemory } from "../../shapes/mod.ts";
@@ -14,7 +14,7 @@ import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
 import { compressedWorkspace } from "./plan_compressed.ts";
 import { guessBytes, guessWorkspace } from "./plan_guess.ts";
-import { latentWorkspace, queryStride } from "./plan_latent.ts";
+import { latentBytes, latentWorkspace } from "./plan_latent.ts";
 import { limitedAt, limitedBytes } from "./plan_limits.ts";
 import { slopesBytes } from "./plan_slopes.ts";
 import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_projector.ts";
@@ -189,7 +189,8 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     (sum, { dimensionCount }) => sum + ropeBytes(dimensionCount, chunkTokens),
     0,
   );
-  const widest = Math.max(d, config.latent?.length ?? 0, config.projector?.outputLength ?? 0);
+  const lengths = latentsOf(config).map(({ length }) => length);
+  const widest = Math.max(d, ...lengths, config.projector?.outputLength ?? 0);
   const listedTokens = input.isSparse ? logitsRows(chunkTokens) : 1;
   return {
     ...{ staging: input.stagingBytes, residual: floats(strides.embedding) },
@@ -198,7 +199,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...{ value: floats(config.latent ? 0 : keys), squares: floats(4) },
     ...{ attention: floats(strides.attention), "attention.q8": tile(strides.attention) },
     ...config.gatesAttention && { "attention.gate": floats(strides.attention) },
-    ...latentBytes(input),
+    ...latentBytes(config, { heads, chunkTokens, sizes }),
     ...indexerBytes(config, { ...input, heads, kvType: input.kvType ?? "f32" }),
     ...stateBytes(input),
     "attention.scratch": attentionScratch(input),
@@ -251,19 +252,6 @@ export function onesLength(config: ModelConfig): number {
   const headDims = config.layers.map((_, layer) => configOf(config, layer).headDim);
   const { embeddingLength, projector } = config;
   return Math.max(embeddingLength * (projector?.mergedRows ?? 1), ...headDims);
-}
-
-function latentBytes(
-  { config: { latent }, widths: { heads }, chunkTokens, sizes }: WorkspaceInput,
-): Partial<StepGraphInput["bytes"]> {
-  if (latent === null) return {};
-  const { length, plainDim, queryLength } = latent;
-  return {
-    "latent.down": N.times(4 * queryStride(latent)),
-    "latent.plain": N.times(4 * heads * plainDim),
-    "latent.mixed": N.times(4 * heads * length),
-    "latent.q8": sizes.q8_bytes(chunkTokens, Math.max(length, plainDim, queryLength)),
-  };
 }
 
 /** Cosines and sines of a step, whole regions: tables of several embeddings follow one another. */
