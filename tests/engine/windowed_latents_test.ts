@@ -83,6 +83,21 @@ Deno.test("layers keep as much of a token as their own latents take", () =>
     assertEquals(bytes, [[64, 32, 0], [96, 64, 64]].map((dims) => dims.map((dim) => 640 * dim)));
   }));
 
+Deno.test("what lies between products has room for the largest of all layers' latents", async () => {
+  const windowed = { ...LATENTS.windowed, heads: 6, length: 96, plain: 48 };
+  const changes = { latent: { ...LATENTS, windowed } };
+  await withTinyFile({ ...CHOSEN, changes }, async (path) => {
+    const options = { threads: 1, contextLength: 64, chunkTokens: 16 };
+    const file = openGguf(path), module = await loadKernelModule();
+    const [plan] = planModel({ file, model: describeForUse(file, options) }, module, options);
+    const { places } = plan.workspaces[0].intermediates;
+    const bytes = ["latent.plain", "latent.mixed"].map((name) =>
+      places.find((place) => place.name === name)!.sizeBytes
+    );
+    assertEquals(bytes, [48, 96].map((dim) => 16 * 4 * 6 * dim));
+  });
+});
+
 Deno.test("keys of 16 bits, and weights of four, are nearly as good where latents differ", async () => {
   await withTinyFile(CHOSEN, async (path) => {
     const exact = new ReferenceModel(openGguf(path)).forward(IDS);

@@ -5,8 +5,10 @@ import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { configOf } from "../../src/model/layer_config.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { tinyModel } from "../support/tiny_model.ts";
+import { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
 import { withMetadata, withoutTensor } from "./changed_file.ts";
 
+const LATENTS = SINGULAR_FAMILIES["dots3note-chosen"].latent;
 const FILE = parseGguf(tinyModel({ architecture: "dots3note-chosen" }));
 
 function read(changes: Record<string, GgufValue | undefined>, contextLength?: number) {
@@ -30,12 +32,17 @@ Deno.test("describeModel() reads latents, heads and scales of windowed layers an
   assertEquals([first, second].map(({ latent }) => latent?.indexer?.weights.rows), [undefined, 8]);
 });
 
-Deno.test("describeModel() has a layer of as many heads as the others be like them", () => {
-  const { config } = describeModel(parseGguf(tinyModel({ architecture: "dots3note-chosen" })), {
-    contextLength: 16,
-  });
-  assertEquals(config.indexer, undefined);
-  assertEquals(config.layers.map(({ shape }) => shape === undefined), [false, true, false, true]);
+Deno.test("describeModel() has layers of as many heads and the same latents be like each other", () => {
+  const shapes = (windowedHeads: number) => {
+    const windowed = { ...LATENTS.windowed, heads: windowedHeads };
+    const changes = { latent: { ...LATENTS, windowed } };
+    const file = parseGguf(tinyModel({ architecture: "dots3note-chosen", changes }));
+    const { config } = describeModel(file, { contextLength: 16 });
+    assertEquals(config.indexer, undefined);
+    return config.layers.map(({ shape }) => shape?.headCount);
+  };
+  assertEquals(shapes(2), [2, undefined, 2, undefined]);
+  assertEquals(shapes(6), [6, 4, 6, 4]);
 });
 
 Deno.test("describeModel() refuses latents of windowed layers that make no sense", () => {

@@ -1,5 +1,5 @@
 /** What models whose streams lie side by side must say, and what of it is refused. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
 import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
@@ -34,6 +34,12 @@ Deno.test("describeModel() has Hunyuan 4 attend to all keys where a file or a co
   assertEquals(of({ "attention.indexer.top_k": undefined }), none);
   assertEquals(of({ "attention.indexer.top_k": 0 }), none);
   assertEquals(of({}, 16), none);
+});
+
+Deno.test("describeModel() has a stretched context change Hunyuan 4's cosines, not its scores", () => {
+  const { config } = read({ "rope.scaling.yarn_log_multiplier": 0.1 });
+  assertEquals(config.attentionScale, 1 / Math.sqrt(64));
+  assertAlmostEquals(config.ropes[0].scaling.attentionFactor, 1 / (1 + 0.01 * Math.log(8)), 1e-12);
 });
 
 Deno.test("describeModel() refuses streams and choices that make no sense", () => {
