@@ -249,7 +249,7 @@ export interface Family {
   /** Where files have weights that score how well two texts go together: what they do. */
   readonly ranks: Pick<RankerTensors, "reads" | "activation" | "isSoftmax">;
   /** Tokens that are never said, in models that have more; null: all may be. */
-  readonly silencedTokens: ModelConfig["silencedTokens"] | null;
+  readonly silencedTokens: { readonly start: number; readonly end: number } | null;
   /** What is chosen otherwise where a flag of the file is set; null: nothing is. */
   readonly variant: { readonly key: string; readonly choices: Partial<Family> } | null;
   /** What of such a model this version does not compute; null: nothing. */

@@ -180,8 +180,8 @@ export interface ModelConfig {
   readonly logitScale: number;
   /** Logits become cap · tanh(logit / cap), after the scale; 0 = not. */
   readonly logitSoftCap: number;
-  /** Logits of these tokens are −∞: they are never said. Left out: all may be. */
-  readonly silencedTokens?: { readonly start: number; readonly end: number };
+  /** Logits of these tokens are −∞: they are never said. In order, apart. Left out: all may be. */
+  readonly silencedTokens?: readonly { readonly start: number; readonly end: number }[];
   /** True when the output projection is the embedding table. */
   readonly tiedEmbeddings: boolean;
   /** Logit from which on a predictor says that a neuron fires. */

@@ -138,7 +138,6 @@ const EAST_ASIAN = String.raw`[\uac00-\ud7a3\u3131-\u318e]+|` +
 
 /** Chameleon's texts of images, white space of code, and marks, each by itself. */
 const CHAMELEON = [
-  "<sentinel:[0-9]+>",
   "IMGIMG[A-I]{1,4}Z",
   String.raw`[\t\n]| {4}| {2}`,
   DIGIT,

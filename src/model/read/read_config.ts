@@ -32,6 +32,7 @@ import {
 import { readRepeats, type Repeat } from "./read_repeats.ts";
 import { readSource, readSourceLayers, type SourceLayer } from "./read_source.ts";
 import { readScoreBiases } from "./read_score_biases.ts";
+import { readSilencedTokens } from "./read_silenced_tokens.ts";
 import { rescaledLayers } from "./read_time_mix.ts";
 import { limitedLayers } from "./read_swiglu_limits.ts";
 import { curvedLayers } from "./read_xielu.ts";
@@ -106,7 +107,8 @@ export function readConfig(
     ...readChoice(keys, family, { ...heads, usedContext, layers: own, blockCount: walked }),
     ...readSource(file, keys, family, { readingLayers: ownCount, vocabSize }),
     ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
-    ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
+    ...ownWays(keys, family, isEncoder(keys, family, own)),
+    ...readSilencedTokens(file, family, vocabSize),
     ...family.compressesKeys && readCompression(keys, { ...heads, layers: own, ropes, experts }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
@@ -143,9 +145,9 @@ function walkedLayers(
 function ownWays(
   keys: Hyperparameters,
   family: Family,
-  { vocabSize, isEncoder }: { readonly vocabSize: number; readonly isEncoder: boolean },
+  isEncoder: boolean,
 ): Partial<ModelConfig> {
-  const { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums } = family;
+  const { repeats, addsEmbedding, headNorm, normalizesSums } = family;
   return {
     ...readGivenParts(keys, family),
     ...readScoreBiases(keys, family),
@@ -154,7 +156,6 @@ function ownWays(
     ...repeats === "cycles" && { keptStreams: 2 },
     ...addsEmbedding && { keptStreams: 1 },
     ...headNorm && { headNorm },
-    ...silencedTokens && silencedTokens.end < vocabSize && { silencedTokens },
   };
 }
 
