@@ -6,6 +6,7 @@ import type { LanguageModel } from "../../llm/types.ts";
 import { ESCAPE_QUOTE, GEMMA_QUOTE } from "./gemma_arguments.ts";
 import {
   ARGUMENT_TAGS,
+  ATEM_TAGS,
   DSML,
   DSML_TAGS,
   FUNCTION_TAGS,
@@ -219,6 +220,12 @@ function nativeFormat(template: string): CallFormat | null {
     const block = `${DSML}${has("function_calls") ? "function_calls" : "tool_calls"}>`;
     const [open, close] = [`<${block}`, `</${block}`];
     return { ...PLAIN, name: "markup", open, close, markup: DSML_TAGS, endsThoughts: true };
+  }
+  if (has("<atem:function_calls>")) {
+    const [open, close] = ["<atem:function_calls>", "</atem:function_calls>"];
+    // A call that must be made is a message to a tool.
+    const textEnd = " to=tool<|message|>";
+    return { ...PLAIN, name: "markup", open, close, markup: ATEM_TAGS, textEnd };
   }
   if (has(">>>all")) {
     const more = { textLead: "all\n", hasTextArguments: true };
