@@ -9,7 +9,6 @@ import type {
   AttentionGate,
   FeedForwardConfig,
   IndexerConfig,
-  ModelConfig,
   NormConfig,
   RankerTensors,
   RopeConfig,

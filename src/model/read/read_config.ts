@@ -107,8 +107,7 @@ export function readConfig(
     ...readChoice(keys, family, { ...heads, usedContext, layers: own, blockCount: walked }),
     ...readSource(file, keys, family, { readingLayers: ownCount, vocabSize }),
     ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
-    ...ownWays(keys, family, isEncoder(keys, family, own)),
-    ...readSilencedTokens(file, family, vocabSize),
+    ...{ ...ownWays(keys, family, own), ...readSilencedTokens(file, family, vocabSize) },
     ...family.compressesKeys && readCompression(keys, { ...heads, layers: own, ropes, experts }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
@@ -145,13 +144,13 @@ function walkedLayers(
 function ownWays(
   keys: Hyperparameters,
   family: Family,
-  isEncoder: boolean,
+  layers: readonly LayerConfig[],
 ): Partial<ModelConfig> {
   const { repeats, addsEmbedding, headNorm, normalizesSums } = family;
   return {
     ...readGivenParts(keys, family),
     ...readScoreBiases(keys, family),
-    ...isEncoder && { isEncoder: true },
+    ...isEncoder(keys, family, layers) && { isEncoder: true },
     ...normalizesSums && { normalizesSums: true },
     ...repeats === "cycles" && { keptStreams: 2 },
     ...addsEmbedding && { keptStreams: 1 },

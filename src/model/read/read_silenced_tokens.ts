@@ -1,6 +1,6 @@
 /**
- * Which tokens a model never says: those of its family, and those that a file lists (of Gemma 4 what
- * stands for images and sounds). Knows names of keys; what becomes of logits is others'.
+ * Which tokens a model never says: those of its family, and those that a file lists (of Gemma 4
+ * what stands for images and sounds). Knows names of keys; what becomes of logits is others'.
  */
 import { getNumbers, type GgufFile } from "../../gguf/mod.ts";
 import type { Family } from "../family.ts";

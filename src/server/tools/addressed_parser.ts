@@ -1,7 +1,7 @@
 /**
- * Answers whose messages say whom they are for, as Muse Glimmer writes them: thoughts to itself, text
- * to the user, calls to tools. Marks have no text of their own: they are told by their ids. The
- * prompt has begun the first head already. What is no thought is read by another parser.
+ * Answers whose messages say whom they are for, as Muse Glimmer writes them: thoughts to itself,
+ * text to the user, calls to tools. Marks have no text of their own: they are told by their ids.
+ * The prompt has begun the first head already. What is no thought is read by another parser.
  */
 import type { LanguageModel } from "../../llm/types.ts";
 import type { AnswerParser, Delta } from "./answer_parser.ts";

@@ -258,8 +258,7 @@ export class CallParser implements AnswerParser {
 
   #beginsWrittenName(char: string): boolean {
     const { hasPythonCalls, gemmaQuote, hasDottedCalls } = this.#options.format;
-    const isWritten = hasPythonCalls || gemmaQuote !== undefined || hasDottedCalls;
-    return isWritten === true && /\w/.test(char);
+    return Boolean(hasPythonCalls || gemmaQuote || hasDottedCalls) && /\w/.test(char);
   }
 
   #beginWrittenName(char: string): void {

@@ -1,6 +1,7 @@
 /**
- * Arguments of a call as Gemma 4 and FunctionGemma write them, behind `{`, to JSON: names are bare, texts stand
- * between marks of their own, and everything else is as in JSON. Works character by character.
+ * Arguments of a call as Gemma 4 and FunctionGemma write them, behind `{`, to JSON: names are bare,
+ * texts stand between marks of their own, and everything else is as in JSON. Works character by
+ * character.
  */
 
 /** What texts of Gemma 4 stand between. */

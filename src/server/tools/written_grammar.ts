@@ -1,7 +1,7 @@
 /**
  * What calls whose arguments are no JSON are bound to: `call:name{argument:value,…}` as Gemma 4 and
- * FunctionGemma write them, `name(argument=value, …)` as Python would. Members are those of the function's
- * schema, in any order and number; their values are of the types it says. Pure.
+ * FunctionGemma write them, `name(argument=value, …)` as Python would. Members are those of the
+ * function's schema, in any order and number; their values are of the types it says. Pure.
  */
 import type { GrammarPart, GrammarSource } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
