@@ -122,6 +122,7 @@ chainTest(
       });
     }
   },
+  { isDeep: true },
 );
 
 chainTest(
