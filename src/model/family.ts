@@ -110,6 +110,8 @@ export interface Family {
    * which experts they use: read_compression.ts.
    */
   readonly compressesKeys: boolean;
+  /** Streams are gated, an indexer chooses groups of keys, and tokens name rows: read_gated.ts. */
+  readonly gatesStreams: boolean;
   /**
    * A block behind the layers guesses tokens, of rows as the last norm makes them, or of plain
    * ones; null: such blocks are left alone.
@@ -269,6 +271,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   hasLatentAttention: false,
   indexer: null,
   compressesKeys: false,
+  gatesStreams: false,
   guessing: null,
   hasAttentionTemperature: false,
   norm: "rms",

@@ -71,6 +71,24 @@ const RWKV6: TinyFamily = {
   },
 };
 
+/** Groups of four positions, of which tokens attend to four; some tokens end what is named before. */
+const QWEN4: TinyFamily = {
+  ...QWEN35,
+  preNorms: false,
+  experts: { count: 8, used: 3, length: 32, shared: 64 },
+  gated: {
+    rank: 24,
+    ratios: [0, 4, 0, 4],
+    indexer: { heads: 8, headDim: 32, keys: 16 },
+    ngrams: { length: 3, heads: 2, taps: 3 },
+  },
+  keys: {
+    ...QWEN35.keys,
+    "expert_feed_forward_length": u32(32),
+    "expert_shared_feed_forward_length": u32(64),
+  },
+};
+
 /** Forms of the families that keep states. */
 export const TINY_STATE_FAMILIES = {
   "rwkv7": RWKV7,
@@ -152,6 +170,17 @@ export const TINY_STATE_FAMILIES = {
       "expert_feed_forward_length": u32(32),
       "expert_shared_feed_forward_length": u32(64),
     },
+  },
+  "qwen4exp": QWEN4,
+  "qwen4exp-single": {
+    ...QWEN4,
+    architecture: "qwen4exp",
+    gated: { ...QWEN4.gated!, ratios: [0, 1, 0, 1] },
+  },
+  "qwen4exp-dense": {
+    ...QWEN4,
+    architecture: "qwen4exp",
+    gated: { ...QWEN4.gated!, ratios: [0, 0, 0, 0], ngrams: undefined },
   },
   "kimi-linear": {
     blockCount: 4,

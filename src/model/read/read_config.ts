@@ -7,6 +7,7 @@ import type { GgufFile } from "../../gguf/mod.ts";
 import type { Family, ScaleShape } from "../family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { readCompression } from "./read_compression.ts";
+import { readGated } from "./read_gated.ts";
 import { readNorm } from "./read_norm.ts";
 import { readPredictorThreshold } from "../powerinfer.ts";
 import { readAltUp } from "./read_alt_up.ts";
@@ -108,6 +109,7 @@ export function readConfig(
     ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
     ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
     ...family.compressesKeys && readCompression(keys, { ...heads, layers: own, ropes, experts }),
+    ...readGated(keys, family, { ...scaleShape, usedContext, layers: own, vocabSize }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
