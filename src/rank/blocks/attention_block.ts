@@ -18,6 +18,7 @@ import { tableBlocks } from "../plan/kv_bytes.ts";
 import { HEADS, rootFactors, weigh } from "../step/inner_norms.ts";
 import { BlockChooser } from "./block_chooser.ts";
 import { CompressedHeads } from "./compressed_heads.ts";
+import { GroupChooser } from "./group_chooser.ts";
 import { KeyChooser } from "./key_chooser.ts";
 import { LatentHeads } from "./latent_heads.ts";
 import type { HeadNorm } from "../bound/bound_norm.ts";
@@ -39,8 +40,9 @@ export class AttentionBlock {
   readonly #compressed: CompressedHeads | null;
   /** Null: all keys are attended to. */
   readonly #chooser: KeyChooser | null;
-  /** The same of blocks of keys. */
+  /** The same of blocks of keys, and of groups. */
   readonly #blockChooser: BlockChooser | null;
+  readonly #groupChooser: GroupChooser | null;
   readonly #attendingTokens: number;
   /** The first own head's number in the model. */
   readonly #firstHead: number;
@@ -65,8 +67,12 @@ export class AttentionBlock {
       ? new KeyChooser(state, { config: config.indexer, memories: by.memories })
       : null;
     this.#blockChooser = config.blockIndexer ? new BlockChooser(state, config.blockIndexer) : null;
-    const { residual } = by;
+    const { residual, memories } = by;
     const hasHeads = layers.some(({ heads }) => lengthOf(heads) > 0);
+    const { groupIndexer } = config;
+    this.#groupChooser = groupIndexer && hasHeads
+      ? new GroupChooser(state, { config: groupIndexer, memories })
+      : null;
     this.#compressed = config.compression && hasHeads ? new CompressedHeads(state, by) : null;
     this.#latents = config.latent &&
       new LatentHeads(state, { residual, chooser: this.#chooser }, config.latent);
@@ -93,6 +99,8 @@ export class AttentionBlock {
       project(kernels, gate.matrix, x, n, space.attentionGate, plan.strides.attention);
     }
     if (layer.blockIndexer !== null) this.#blockChooser!.project(layer, layer.blockIndexer, x);
+    const groups = layer.gated === null ? null : layer.gated.groupIndexer;
+    if (groups !== null) this.#groupChooser!.project(groups, x);
     if (config.projectionClamp > 0) this.#clamp(layer);
   }
 
@@ -277,7 +285,8 @@ export class AttentionBlock {
     return end;
   }
 
-  #chooserOf({ blockIndexer }: Layer): KeyChooser | BlockChooser {
+  #chooserOf({ blockIndexer, gated }: Layer): KeyChooser | BlockChooser | GroupChooser {
+    if (gated !== null) return this.#groupChooser!;
     return blockIndexer === null ? this.#chooser! : this.#blockChooser!;
   }
 

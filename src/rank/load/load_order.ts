@@ -16,6 +16,7 @@ import type {
 import type { LayerAltUpPlan } from "../plan/plan_alt_up.ts";
 import type { CompressedPlan } from "../plan/plan_compressed.ts";
 import type { HyperPlan } from "../plan/plan_hyper.ts";
+import { gatedPieces, mixPieces } from "../plan/plan_gated.ts";
 import type { GuessPlan } from "../plan/plan_guess.ts";
 import type { BlockIndexerPlan } from "../plan/plan_block_indexer.ts";
 import type { LatentPlan } from "../plan/plan_latent.ts";
@@ -52,6 +53,7 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
     yield* inArena(0, partsOf(matrix));
   }
   if (plan.hyperEnd !== null) yield* inArena(0, partsOfHyper(plan.hyperEnd));
+  if (plan.gatedEnd !== null) yield* inArena(0, partsOfGated(mixPieces(plan.gatedEnd)));
   if (plan.secondStream !== null) yield* inArena(0, [{ vector: plan.secondStream }]);
   for (const layer of plan.layers) {
     if (!layer.sharesWeights) yield* inArena(layer.arena, partsOfLayer(layer));
@@ -187,6 +189,7 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   }
   if (layer.altUp !== null) yield* partsOfAltUp(layer.altUp);
   for (const each of Object.values(layer.hyper ?? {})) yield* partsOfHyper(each);
+  if (layer.gated !== null) yield* partsOfGated(gatedPieces(layer.gated));
   const { outputScale, attentionScale, feedForwardScale, embeddingScale } = layer;
   const scales = [outputScale, attentionScale, feedForwardScale, embeddingScale];
   for (const vector of [...scales, layer.attentionGains, layer.feedForwardGains]) {
@@ -213,6 +216,11 @@ function* partsOfAltUp(
 function* partsOfHyper({ mixers, base, scale }: HyperPlan): Generator<Part> {
   for (const matrix of mixers) yield* partsOf(matrix);
   for (const vector of [base, scale]) yield { vector };
+}
+
+function* partsOfGated({ matrices, vectors }: ReturnType<typeof gatedPieces>): Generator<Part> {
+  for (const matrix of matrices) yield* partsOf(matrix);
+  for (const vector of vectors) yield { vector };
 }
 
 function* partsOfCompressed(

@@ -10,6 +10,7 @@ import type { LayerTensors, MatrixTensor, ModelConfig, VectorTensor } from "../.
 import type { LayerWeights } from "./layer_weights.ts";
 import type { LayerPlan, MatrixPlan, VectorPlan } from "./plan_types.ts";
 import { groupRows, planCompressed } from "./plan_compressed.ts";
+import { ngramPlaceBytes, planGated } from "./plan_gated.ts";
 import { planLayerHyper } from "./plan_hyper.ts";
 import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planLayerInput } from "./plan_inputs.ts";
@@ -27,7 +28,7 @@ import type { UnitPart } from "./gpu_plan_types.ts";
 import { dense, denseShare, experts } from "./plan_neurons.ts";
 import { headNorm, norm } from "./plan_norm.ts";
 import type { Ranges } from "./ranges.ts";
-import { type OnGpu, type Range, scale, type Shard } from "./shard.ts";
+import { lengthOf, type OnGpu, type Range, scale, type Shard } from "./shard.ts";
 
 /** Which part of a matrix, and what becomes of it. */
 export interface MatrixPart {
@@ -160,7 +161,8 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       columns: tensors.compressed ? groupRows(config, shard.heads) : merged,
       takesBias: adds,
     }),
-    stateSpace: stateSpace && planStateSpace(place, stateSpace, ofStates),
+    stateSpace: stateSpace &&
+      keepingMore(planStateSpace(place, stateSpace, ofStates), ngramPlaceBytes(config, index)),
     timeMix: timeMix ? planTimeMix(place, timeMix, ofStates) : null,
     finch: finch ? planFinch(place, finch, ofStates) : null,
     keyDeltas: keyDeltas ? planKeyDeltas(place, keyDeltas, ofStates) : null,
@@ -184,12 +186,17 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     input: planLayerInput(place, tensors.input, shard),
     altUp: planLayerAltUp(place, tensors.altUp),
     hyper: planLayerHyper(place, tensors.hyper, config),
+    gated: planGated(place, tensors, lengthOf(shard.heads) > 0),
     outputScale: tensors.outputScale && place.vector(tensors.outputScale),
     ...planScales(place, tensors),
     endNorm: norm(place, tensors.endNorm ?? null),
     sharesWeights: false,
     keysOf: config.layers[index].keysOf ?? null,
   };
+}
+
+function keepingMore<P extends { readonly placeBytes: number }>(plan: P, bytes: number): P {
+  return { ...plan, placeBytes: plan.placeBytes + bytes };
 }
 
 /** What makes queries, keys and values; the latter may be one matrix, which lies there once. */
