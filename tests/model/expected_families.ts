@@ -17,7 +17,16 @@ import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_RARER } from "./expected_rarer.ts";
 import { EXPECTED_SINGULAR } from "./expected_singular.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
-import { ADDED, CHANNELS, DELTAS, HEADS, KEY_DELTAS, KEYED, PLAMO2 } from "./expected_states.ts";
+import {
+  ADDED,
+  CHANNELS,
+  DELTAS,
+  HEADS,
+  KEY_DELTAS,
+  KEYED,
+  PLAMO2,
+  QWEN4,
+} from "./expected_states.ts";
 
 const QWEN35: Differences = {
   blockCount: 4,
@@ -311,6 +320,11 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   },
   "qwen35": QWEN35,
   "qwen35moe": { ...QWEN35, ...experts({ sharedFeedForwardLength: 64 }) },
+  "qwen4exp": {
+    ...{ ...QWEN35, ...experts({ sharedFeedForwardLength: 64 }) },
+    ...{ stateSpace: { ...DELTAS, gatesBySigmoid: true }, ...QWEN4 },
+    layers: "s 0:0 s 0:0",
+  },
   "qwen3next": {
     ...QWEN35,
     ...experts({ sharedFeedForwardLength: 64 }),

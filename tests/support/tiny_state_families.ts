@@ -71,7 +71,7 @@ const RWKV6: TinyFamily = {
   },
 };
 
-/** Groups of four positions, of which tokens attend to four; some tokens end what is named before. */
+/** Groups of four positions, of which tokens attend to two; some tokens end what is named before. */
 const QWEN4: TinyFamily = {
   ...QWEN35,
   preNorms: false,
@@ -79,7 +79,7 @@ const QWEN4: TinyFamily = {
   gated: {
     rank: 24,
     ratios: [0, 4, 0, 4],
-    indexer: { heads: 8, headDim: 32, keys: 16 },
+    indexer: { heads: 8, headDim: 32, keys: 8 },
     ngrams: { length: 3, heads: 2, taps: 3 },
   },
   keys: {
@@ -172,16 +172,6 @@ export const TINY_STATE_FAMILIES = {
     },
   },
   "qwen4exp": QWEN4,
-  "qwen4exp-single": {
-    ...QWEN4,
-    architecture: "qwen4exp",
-    gated: { ...QWEN4.gated!, ratios: [0, 1, 0, 1] },
-  },
-  "qwen4exp-dense": {
-    ...QWEN4,
-    architecture: "qwen4exp",
-    gated: { ...QWEN4.gated!, ratios: [0, 0, 0, 0], ngrams: undefined },
-  },
   "kimi-linear": {
     blockCount: 4,
     latent: { length: 32, turned: 16, plain: 16, value: 16 },

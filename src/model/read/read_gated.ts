@@ -16,8 +16,8 @@ const STREAMS_MAX = 8;
 const LENGTH_MAX = 65536;
 const HEADS_MAX = 1024;
 const DIMS_MAX = 1024;
-/** Kernels read so many dimensions of a key at a time. */
-const DIM_UNIT = 4;
+/** Rows of keys are whole ones of so many numbers. */
+const DIM_UNIT = 16;
 /** Positions of a block of the cache: groups lie in one. */
 const POSITION_UNIT = 32;
 const RATIOS = "attention.compress_ratios";
