@@ -47,8 +47,8 @@ export const GATED_MISTAKES = {
   "names that no token ends": (d: ModelDescription) => withNames(d, () => ({ endToken: 511 })),
   "heads of names in reverse": (d: ModelDescription) =>
     withNames(d, ({ heads }) => ({ heads: heads.toReversed() })),
-  "keys and queries of names exchanged": (d: ModelDescription) =>
-    mapNames(d, ({ keyNorm, queryNorm }) => ({ keyNorm: queryNorm, queryNorm: keyNorm })),
+  "names' first values for all": (d: ModelDescription) =>
+    mapNames(d, ({ value, key }) => ({ value: { ...key, rows: value.rows } })),
   "what is named convolved as queries are": (d: ModelDescription) =>
     mapNames(d, ({ queryNorm }) => ({ valueNorm: queryNorm })),
 };
@@ -59,7 +59,7 @@ export const GATED_CHOICES = [
   ...["an indexer's first head alone"] as const,
   ...["tokens that name nothing", "names without the last token but one"] as const,
   ...["names that no token ends", "heads of names in reverse"] as const,
-  ...["keys and queries of names exchanged", "no shared expert"] as const,
+  ...["names' first values for all", "no shared expert"] as const,
   ...["what is named convolved as queries are", "heads gated by queries"] as const,
 ] as const;
 
