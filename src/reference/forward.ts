@@ -343,13 +343,13 @@ export class ReferenceModel {
   }
 
   /** The positions that each new token attends to; nothing: all. */
-  #choose(h: Float64Array, index: number, { fromPosition, rotations }: Place) {
+  #choose(h: Float64Array, index: number, { fromPosition, rotations, given }: Place) {
     const { indexer, layers, ropes } = this.config;
     const { choosesKeys, choosesBlocks, groupRatio, rope } = layers[index];
     const { latent } = this.#tensors.layers[index];
     const cache = this.#caches[index];
     if (groupRatio !== undefined) {
-      const of = { ...this.#parts, layer: this.#tensors.layers[index], h, groupRatio };
+      const of = { ...this.#parts, layer: this.#tensors.layers[index], h, groupRatio, given };
       cache.indexed = append(cache.indexed, ...groupRows(of, fromPosition));
       return { listOf: chosenGroups(cache.indexed, { ...of, rope: rope!, rotations }) };
     }

@@ -2,11 +2,16 @@
  * Which groups of neighbouring positions tokens attend to where an indexer chooses them (Qwen 4),
  * as formulas. Knows nothing of attention.
  */
-import type { LayerTensors, ModelConfig } from "../model/mod.ts";
+import {
+  fillRopeTableByAxes,
+  type LayerTensors,
+  type ModelConfig,
+  ropeFrequencies,
+} from "../model/mod.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
+import { positionsOf, type ReferenceGiven } from "./given_rows.ts";
 import { rmsNorm, rope } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
-import { fillRopeTable, ropeFrequencies } from "../model/mod.ts";
 
 /** What new tokens of a layer bring. */
 export interface GroupIndexerInput {
@@ -17,6 +22,7 @@ export interface GroupIndexerInput {
   /** What attention reads, [n, d]. */
   readonly h: Float64Array;
   readonly groupRatio: number;
+  readonly given: ReferenceGiven;
 }
 
 /** Numbers of the cache that stay, and what groups' keys are means of, [n, headDim]. */
@@ -72,7 +78,7 @@ export function chosenGroups(
 /** Of whole groups, [groups, headDim]. */
 function groupKeys(
   rows: Float64Array,
-  { config, layer, weights, groupRatio: ratio, rope: index }: GroupIndexerInput & {
+  { config, layer, weights, given, groupRatio: ratio, rope: index }: GroupIndexerInput & {
     readonly rope: number;
   },
 ): Float64Array {
@@ -91,7 +97,8 @@ function groupKeys(
   const frequencies = ropeFrequencies(config.ropes[index], null);
   const angles = new Float64Array(count * rotDim);
   for (let group = 0; group < count; group++) {
-    fillRopeTable(frequencies, group * ratio, angles, group * rotDim);
+    const positions = positionsOf(group * ratio, given);
+    fillRopeTableByAxes(frequencies, positions, 0, angles, group * rotDim);
   }
   return rope(normed, angles, { heads: 1, headDim, rotDim, kind });
 }

@@ -2,7 +2,7 @@
 import "../support/thread_pool.ts";
 import { assertEquals, assertLess, assertStringIncludes } from "@std/assert";
 import { describeModel } from "../../src/model/mod.ts";
-import { openGguf } from "../../src/gguf/mod.ts";
+import { openGguf, u32 } from "../../src/gguf/mod.ts";
 import { describeForUse, planModel } from "../../src/llm/mod.ts";
 import { NgramRows } from "../../src/rank/blocks/ngram_rows.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
@@ -12,6 +12,8 @@ import { answersHere } from "../support/answers_here.ts";
 import { checkSeveralArenas, checkTogether } from "../support/attention_checks.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { idsOf, referenceOf, someRows } from "../support/given_rows.ts";
+import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
 import { openRanks } from "../support/poisoned_rank.ts";
 import { Rng } from "../support/rng.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
@@ -97,6 +99,35 @@ Deno.test("nothing that is dead is read where streams are gated", () =>
     const logits = new Float32Array(exact.length);
     ranks.leader.texts.scoreAll(IDS, (rows, first) => logits.set(rows, first * 512));
     assertLess(nmse(logits, exact), F32_NMSE);
+  }));
+
+Deno.test("an image's rows name what one token does, and groups stand where their first row does", () =>
+  withTinyFile(
+    { ...GATED, metadata: [["qwen4exp.ple.image_token_id", u32(300)]] },
+    async (path) => {
+      const image = { firstId: -7, values: someRows(5, { count: 12, width: 64 }), seesAll: false };
+      const own = idsOf({ ...image, grid: null }, 64);
+      const prompt = {
+        ids: [...IDS.slice(0, 10), ...own, ...IDS.slice(10, 60)],
+        given: [{ ...image, grid: { rows: 3, columns: 4 } }],
+      };
+      const { ofPrompt } = await answersHere(path, IDS.slice(0, 20), { chunkTokens: 64 }, prompt);
+      const model = new ReferenceModel(openGguf(path));
+      const exact = model.forward(prompt.ids, 0, referenceOf(prompt, 64));
+      assertLess(nmse(ofPrompt!, exact), F32_NMSE);
+    },
+  ));
+
+Deno.test("experts come from a packed file as from memory, and rows of names, too", () =>
+  withPacked({ ...GATED, type: "Q8_0" }, async (path, packed) => {
+    const logits: Float32Array[] = [];
+    const options = { ...READERS, streaming: FEW_SLOTS };
+    for (const [file, more] of [[path, {}], [packed, options]] as const) {
+      await withModel(file, { threads: 2, gpu: "off", ...more }, async (model) => {
+        logits.push(await allLogits(model, IDS.slice(0, 60)));
+      });
+    }
+    assertLess(nmse(logits[1], logits[0]), 1e-3);
   }));
 
 Deno.test("requests together are answered as alone where tokens name rows", () =>

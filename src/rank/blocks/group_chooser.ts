@@ -5,6 +5,7 @@
  * same.
  */
 import {
+  POSITION_AXES,
   SEGMENT_POSITION,
   SEGMENT_ROWS,
   SEGMENT_SLOT,
@@ -12,7 +13,7 @@ import {
 } from "../../memory/control_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import type { GroupIndexerConfig } from "../../model/gated_types.ts";
-import { fillRopeTable, type RopeFrequencies, ropeFrequencies } from "../../model/rope.ts";
+import { fillRopeTableByAxes, type RopeFrequencies, ropeFrequencies } from "../../model/rope.ts";
 import { floats } from "../bound/arena_views.ts";
 import type { GroupIndexerMatrices } from "../bound/bound_gated.ts";
 import type { Layer } from "../bound/layer.ts";
@@ -50,6 +51,8 @@ export class GroupChooser {
   readonly #frequencies: readonly RopeFrequencies[];
   readonly #angles: Float32Array;
   readonly #squares = new Float64Array(1);
+  /** Of one group's first position, by axes. */
+  readonly #axes = new Int32Array(POSITION_AXES);
   /** By arena; by layer: null where it chooses none, or the rank has no heads. */
   readonly #views: readonly Views[];
   readonly #kept: readonly (Kept | null)[];
@@ -120,17 +123,22 @@ export class GroupChooser {
   remember(layer: Layer): void {
     const kept = this.#kept[layer.index];
     if (kept === null) return;
-    const { segments, segmentCount, arena } = this.#state;
+    const { segments, segmentCount, arena, positions } = this.#state;
     const { headDim } = this.#config;
     const { rows } = this.#views[arena];
+    const hasAxes = this.#frequencies[layer.rope ?? 0]?.axisOf !== undefined;
     let row = 0;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const first = segments[at + SEGMENT_POSITION], slot = segments[at + SEGMENT_SLOT];
       const end = first + segments[at + SEGMENT_ROWS];
       for (let position = first; position < end; position++, row++) {
         const block = this.#blockOf(slot, position) * kept.blockFloats;
-        const to = block + (position % KV_BLOCK_POSITIONS) * headDim, from = row * headDim;
+        const to = block + (position % KV_BLOCK_POSITIONS) * kept.rowFloats, from = row * headDim;
         for (let i = 0; i < headDim; i++) kept.floats[to + i] = rows[from + i];
+        for (let axis = 0; axis < POSITION_AXES; axis++) {
+          const own = hasAxes ? positions[row * POSITION_AXES + axis] : position;
+          kept.floats[to + headDim + axis] = own;
+        }
         if ((position + 1) % kept.ratio === 0) this.#makeKey(layer, kept, block, position);
       }
     }
@@ -138,28 +146,29 @@ export class GroupChooser {
 
   /** The key of the group that ends at a position, whose rows are in one block. */
   #makeKey(layer: Layer, kept: Kept, block: number, position: number): void {
-    const { ratio, floats: all, keysAt, groups } = kept;
+    const { ratio, floats: all, keysAt, groups, rowFloats } = kept;
     const { headDim } = this.#config;
     const weights = layer.gated!.groupIndexer!.keyWeights, squares = this.#squares;
     const first = position + 1 - ratio;
-    const from = block + (first % KV_BLOCK_POSITIONS) * headDim;
+    const from = block + (first % KV_BLOCK_POSITIONS) * rowFloats;
     const to = block + keysAt + Math.floor(first / ratio) % groups * headDim;
     squares[0] = 0;
     for (let i = 0; i < headDim; i++) {
       let sum = 0;
-      for (let p = 0; p < ratio; p++) sum += all[from + p * headDim + i];
+      for (let p = 0; p < ratio; p++) sum += all[from + p * rowFloats + i];
       all[to + i] = sum / ratio;
       squares[0] += all[to + i] * all[to + i];
     }
     const factor = 1 / Math.sqrt(squares[0] / headDim + this.#state.config.norm.epsilon);
     for (let i = 0; i < headDim; i++) all[to + i] *= factor * weights[i];
-    if (layer.rope !== null) this.#turn(all, to, layer.rope, first);
+    for (let i = 0; i < POSITION_AXES; i++) this.#axes[i] = all[from + headDim + i];
+    if (layer.rope !== null) this.#turn(all, to, layer.rope);
   }
 
-  #turn(all: Float32Array, at: number, rope: number, position: number): void {
+  #turn(all: Float32Array, at: number, rope: number): void {
     const { dimensionCount, kind } = this.#state.config.ropes[rope];
     const half = dimensionCount / 2, angles = this.#angles;
-    fillRopeTable(this.#frequencies[rope], position, angles, 0);
+    fillRopeTableByAxes(this.#frequencies[rope], this.#axes, 0, angles, 0);
     const isNeox = kind === "neox";
     for (let i = 0; i < half; i++) {
       const x = isNeox ? at + i : at + 2 * i, y = isNeox ? x + half : x + 1;

@@ -3,6 +3,7 @@
  * name: whole on every rank, groups on those with heads. Pure arithmetic.
  */
 import { alignUp } from "../../base/check.ts";
+import { POSITION_AXES } from "../../memory/control_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import { SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import type {
@@ -220,11 +221,12 @@ export function gatedWorkspace(
 }
 
 /**
- * How what a layer keeps beside keys and values lies: floats of one block of 32 positions, what
- * groups' keys are means of, [32, headDim], then the keys of its groups.
+ * How what a layer keeps beside keys and values lies: floats of one block of 32 positions, of each
+ * what groups' keys are means of, [headDim], and where it stands by axes; then the groups' keys.
  */
 export interface GroupLayout {
   readonly ratio: number;
+  readonly rowFloats: number;
   readonly groups: number;
   readonly keysAt: number;
   readonly blockFloats: number;
@@ -235,8 +237,9 @@ export function groupLayout(config: ModelConfig, layer: number): GroupLayout | n
   const ratio = config.layers[layer].groupRatio;
   if (ratio === undefined) return null;
   const { headDim } = config.groupIndexer!;
-  const groups = KV_BLOCK_POSITIONS / ratio, keysAt = KV_BLOCK_POSITIONS * headDim;
-  return { ratio, groups, keysAt, blockFloats: keysAt + groups * headDim };
+  const groups = KV_BLOCK_POSITIONS / ratio, rowFloats = headDim + POSITION_AXES;
+  const keysAt = KV_BLOCK_POSITIONS * rowFloats;
+  return { ratio, rowFloats, groups, keysAt, blockFloats: keysAt + groups * headDim };
 }
 
 /** Bytes of all that in so many blocks. */
