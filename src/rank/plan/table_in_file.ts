@@ -4,5 +4,5 @@ import type { RankPlan } from "./plan_types.ts";
 /** Its name; undefined: there is none. */
 export function tableInFile({ tokenInputs, layers }: RankPlan): string | undefined {
   if (tokenInputs !== null) return tokenInputs.table.tensor;
-  return layers.find(({ gated }) => gated?.ngrams)?.gated!.ngrams!.table;
+  return layers.find(({ gated }) => gated?.ngrams)?.gated?.ngrams?.table;
 }
