@@ -4,7 +4,6 @@ import type { ModelDescription } from "../model/types.ts";
 import { piecesOf } from "../rank/load/load_order.ts";
 import { biasTables } from "../model/score_biases.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
-import { tableInFile } from "../rank/plan/table_in_file.ts";
 
 /** The tensors that threads read, so that no thread is sent the whole header. */
 export function usedTensors(
@@ -17,13 +16,13 @@ export function usedTensors(
       .map((region) => region.name),
   );
   for (const plan of plans) {
-    const table = tableInFile(plan);
-    if (table !== undefined) names.add(table);
+    if (plan.tokenInputs !== null) names.add(plan.tokenInputs.table.tensor);
     if (plan.gpu === null) continue;
     for (const piece of piecesOf(plan)) {
       names.add("matrix" in piece ? piece.matrix.tensor : piece.vector.tensor);
     }
   }
+  for (const { ngrams } of model.tensors.layers) if (ngrams) names.add(ngrams.table.tensor);
   for (const { factors } of model.config.ropes) if (factors !== null) names.add(factors.tensor);
   const { scoreBiases } = model.config;
   if (scoreBiases) { for (const { tensor } of biasTables(scoreBiases)) names.add(tensor); }

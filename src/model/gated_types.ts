@@ -24,7 +24,7 @@ export interface GatedLayer {
   readonly ngrams?: NgramTensors;
 }
 
-/** Residual streams, of which each block reads a gated mean, and to all of which each block adds. */
+/** Residual streams, of which each block reads a gated mean, and to all of which it adds. */
 export interface GatedStreamsConfig {
   readonly streamCount: number;
   /** Numbers between the two matrices that make gates. */

@@ -103,7 +103,7 @@ export class Rank implements RankSteps<Layer> {
   readonly #innerNeurons: { readonly row: number; readonly width: number };
 
   constructor(input: RankInput) {
-    const { config, plans, control, memories: all } = input;
+    const { config, plans, control, memories: all, observation, streaming, tokenRows } = input;
     const memories = input.memories[input.rankIndex];
     const state = new StepState(input);
     const residual = new Residual(state, control);
@@ -121,23 +121,21 @@ export class Rank implements RankSteps<Layer> {
     this.#layers = this.plan.layers.map((layer, index) =>
       bindLayer(layer, { config, index, memory: memories[layer.arena], rank: this.plan })
     );
-    const { observation, streaming, tokenRows } = input;
     this.#inputs = tokenRows && this.plan.tokenInputs &&
       new LayerInputs(state, { residual, control, plans, memories: all, rows: tokenRows });
     this.#altUp = this.plan.altUp && new AltUp(state, { residual, memories });
-    const { secondStream: second, hyperEnd, gatedEnd } = this.plan;
+    const { secondStream: second, hyperEnd, gatedEnd, projector } = this.plan;
     this.#hyper = hyperEnd &&
       new HyperStreams(state, { residual, memories, end: bindHyper(hyperEnd, memories[0]) });
     this.#gated = gatedEnd &&
       new GatedStreams(state, { residual, memories, end: bindGatedMix(gatedEnd) });
     const named = this.#layers.find(({ gated }) => gated?.ngrams);
-    this.#ngrams = named === undefined ? null : new NgramBlock(state, {
-      ...{ layer: named, control, rows: tokenRows!, memory: memories[named.arena] },
-    });
+    this.#ngrams = named
+      ? new NgramBlock(state, { layer: named, control, rows: tokenRows!, memories })
+      : null;
     this.#kept = new KeptStreams(state, { residual, memory: memories[0], second });
     const rows = streaming?.embeddingRows ?? null;
     this.#vocabulary = new Vocabulary(state, { residual, control, rows });
-    const { plan: { projector } } = this;
     this.#tower = projector && {
       start: new PatchEmbedding(state, { residual, memory: memories[0] }),
       end: new Projector(state, {

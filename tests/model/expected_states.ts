@@ -76,8 +76,18 @@ export const ADDED: StateSpaceConfig = {
     moved: { rank: 12, keyHeads: 2, readsBefore: true },
   },
 };
-/** What Qwen 4 has beside Qwen 3.5; multipliers by 16 bits, the lowest first. */
+export const QWEN35: Differences = {
+  blockCount: 4,
+  headDim: 32,
+  attentionScale: 1 / Math.sqrt(32),
+  gatesAttention: true,
+  ropes: [["neox", 16, 10000, 1]],
+  stateSpace: DELTAS,
+  layers: "s 0:0 s 0:0",
+};
+/** What Qwen 4 has beside Qwen 3.5, but for experts; multipliers by 16 bits, the lowest first. */
 export const QWEN4: Differences = {
+  ...{ ...QWEN35, stateSpace: { ...DELTAS, gatesBySigmoid: true } },
   gatedStreams: { streamCount: 3, rank: 24 },
   groupIndexer: { headCount: 8, headDim: 32, keyCount: 8 },
   ngrams: {

@@ -71,7 +71,7 @@ const RWKV6: TinyFamily = {
   },
 };
 
-/** Groups of four positions, of which tokens attend to two; some tokens end what is named before. */
+/** Groups of four positions, of which tokens attend to two; a token ends what is named before. */
 const QWEN4: TinyFamily = {
   ...QWEN35,
   preNorms: false,

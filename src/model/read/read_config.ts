@@ -127,8 +127,7 @@ export function readConfig(
     alibiMaxBias: readAlibi(keys, family, scaleShape),
     valueScale: family.hasOwnValues ? readAtLeast0(keys, "attention.value_scale", 1) || 1 : 1,
     projectionClamp: family.mayClampProjections ? readAtLeast0(keys, "attention.clamp_kqv", 0) : 0,
-    attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
-    logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
+    ...readSoftCaps(keys, family),
     tiedEmbeddings: !file.tensors.has("output.weight"),
     predictorThreshold: options.predictorThreshold ?? readPredictorThreshold(file),
   };
@@ -368,6 +367,13 @@ function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
       : family.logitScale === "divides"
       ? 1 / logitScale
       : logitScale,
+  };
+}
+
+function readSoftCaps(keys: Hyperparameters, { attentionSoftCap, logitSoftCap }: Family) {
+  return {
+    attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", attentionSoftCap),
+    logitSoftCap: readSoftCap(keys, "final_logit_softcapping", logitSoftCap),
   };
 }
 

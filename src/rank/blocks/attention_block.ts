@@ -38,9 +38,8 @@ export class AttentionBlock {
   readonly #latents: LatentHeads | null;
   /** Null: keys are of single tokens, or the rank has no heads. */
   readonly #compressed: CompressedHeads | null;
-  /** Null: all keys are attended to. */
+  /** Null: all keys are attended to. Of keys, of blocks of them, and of groups. */
   readonly #chooser: KeyChooser | null;
-  /** The same of blocks of keys, and of groups. */
   readonly #blockChooser: BlockChooser | null;
   readonly #groupChooser: GroupChooser | null;
   readonly #attendingTokens: number;
@@ -60,19 +59,16 @@ export class AttentionBlock {
   ) {
     const { plan: { layers, rankIndex }, config } = state;
     this.#state = state;
-    this.#residual = by.residual;
     this.#control = by.control;
     this.#tableBytes = tableBlocks(state.plan.contextLength) * 4;
+    const { residual, memories } = by;
+    this.#residual = residual;
     this.#chooser = config.indexer && state.plan.workspaces.every(({ indexer }) => indexer !== null)
-      ? new KeyChooser(state, { config: config.indexer, memories: by.memories })
+      ? new KeyChooser(state, { config: config.indexer, memories })
       : null;
     this.#blockChooser = config.blockIndexer ? new BlockChooser(state, config.blockIndexer) : null;
-    const { residual, memories } = by;
     const hasHeads = layers.some(({ heads }) => lengthOf(heads) > 0);
-    const { groupIndexer } = config;
-    this.#groupChooser = groupIndexer && hasHeads
-      ? new GroupChooser(state, { config: groupIndexer, memories })
-      : null;
+    this.#groupChooser = config.groupIndexer && hasHeads ? new GroupChooser(state, memories) : null;
     this.#compressed = config.compression && hasHeads ? new CompressedHeads(state, by) : null;
     this.#latents = config.latent &&
       new LatentHeads(state, { residual, chooser: this.#chooser }, config.latent);
@@ -99,8 +95,7 @@ export class AttentionBlock {
       project(kernels, gate.matrix, x, n, space.attentionGate, plan.strides.attention);
     }
     if (layer.blockIndexer !== null) this.#blockChooser!.project(layer, layer.blockIndexer, x);
-    const groups = layer.gated === null ? null : layer.gated.groupIndexer;
-    if (groups !== null) this.#groupChooser!.project(groups, x);
+    if (layer.gated?.groupIndexer) this.#groupChooser!.project(layer.gated.groupIndexer, x);
     if (config.projectionClamp > 0) this.#clamp(layer);
   }
 

@@ -58,25 +58,22 @@ export class GroupChooser {
   readonly #kept: readonly (Kept | null)[];
 
   /** memories: this rank's, one per arena. */
-  constructor(
-    state: StepState,
-    by: { config: GroupIndexerConfig; memories: readonly WebAssembly.Memory[] },
-  ) {
+  constructor(state: StepState, memories: readonly WebAssembly.Memory[]) {
     const { config, plan } = state;
     this.#state = state;
-    this.#config = by.config;
+    this.#config = config.groupIndexer!;
     this.#blocks = tableBlocks(plan.contextLength);
     this.#gathered = tableBlocks(groupPositions(config));
     this.#frequencies = config.ropes.map((rope) => ropeFrequencies(rope, null));
     this.#angles = new Float32Array(
       Math.max(0, ...config.ropes.map((rope) => rope.dimensionCount)),
     );
-    this.#views = by.memories.map((memory, arena) => this.#viewsOf(memory, arena));
+    this.#views = memories.map((memory, arena) => this.#viewsOf(memory, arena));
     this.#kept = plan.layers.map((layer, index) => {
       const layout = groupLayout(config, index);
       if (layout === null || layer.heads.start === layer.heads.end) return null;
       const at = layer.indexedKeysOffsetBytes;
-      const all = floats(by.memories[layer.arena], at, plan.kvBlocks * layout.blockFloats);
+      const all = floats(memories[layer.arena], at, plan.kvBlocks * layout.blockFloats);
       return { ...layout, floats: all, at };
     });
   }

@@ -48,9 +48,15 @@ export class NgramBlock {
   /** Sums of one stream of a token: of squares of its key, itself, and the value; and products. */
   readonly #sums = new Float64Array(4);
 
+  /** layer: the one before which tokens name rows; memories: this rank's, one per arena. */
   constructor(
     state: StepState,
-    by: { layer: Layer; control: Control; rows: TokenRows; memory: WebAssembly.Memory },
+    by: {
+      layer: Layer;
+      control: Control;
+      rows: TokenRows;
+      memories: readonly WebAssembly.Memory[];
+    },
   ) {
     const { config, plan: { workspaces, chunkTokens, strides } } = state;
     const { ngrams } = config;
@@ -65,7 +71,7 @@ export class NgramBlock {
     this.#values = new Float32Array(ngrams.rowLength);
     const { named, namedQ8, key, value, past } = workspaces[by.layer.arena].gated!;
     this.#stride = gatedStrides(config).all;
-    const { memory } = by;
+    const memory = by.memories[by.layer.arena];
     this.#named = { f32: named, stride: strides.embedding, q8: namedQ8 };
     this.#namedFloats = floats(memory, named, chunkTokens * strides.embedding);
     this.#keys = floats(memory, key, chunkTokens * this.#stride);

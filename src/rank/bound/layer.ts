@@ -188,10 +188,7 @@ export function bindLayer(
   const attentionGate = plan.attentionGate &&
     { ...plan.attentionGate, matrix: matrixOf(plan.attentionGate.matrix) };
   const blockIndexer = plan.blockIndexer && bindBlockIndexer(plan.blockIndexer);
-  const gated = plan.gated && bindGated(plan.gated, {
-    ...{ memory, config: config.ngrams, kept: plan.stateSpace },
-    keptBytes: ngramPlaceBytes(config, index),
-  });
+  const gated = gatedOf(plan, by);
   const { headCount, headCountKv, headDim } = configOf(config, index);
   const groupSize = headCount / headCountKv;
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, headDim);
@@ -233,9 +230,8 @@ export function bindLayer(
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
     ...bindNeurons(plan, by),
     feedForwardPostNorm: bindNorm(plan.feedForwardPostNorm),
-    input: plan.input && bindInput(plan.input),
+    ...{ input: plan.input && bindInput(plan.input), outputScale: null as number | null },
     altUp: plan.altUp && bindAltUp(plan.altUp, memory),
-    outputScale: null as number | null,
     attentionScale: null as number | null,
     feedForwardScale: null as number | null,
     embeddingScale: null as number | null,
@@ -250,6 +246,14 @@ export function bindLayer(
     if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
   }
   return bound;
+}
+
+function gatedOf(
+  { gated, stateSpace: kept }: LayerPlan,
+  { config, index, memory }: { config: ModelConfig; index: number; memory: WebAssembly.Memory },
+): GatedLayer | null {
+  const keptBytes = ngramPlaceBytes(config, index);
+  return gated && bindGated(gated, { memory, config: config.ngrams, kept, keptBytes });
 }
 
 function bindChoice(

@@ -130,7 +130,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const merged = scale(shard.heads, mergedHeadDim(config));
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
   const { feedForward, stateSpace, timeMix, finch, keyDeltas, neuronGate } = tensors;
-  const ofStates = { config, heads: shard.stateHeads };
+  const ofStates = { config, heads: shard.stateHeads, keptBytes: ngramPlaceBytes(config, index) };
   const { curve, limits } = config.layers[index];
   const own = { order: input.neuronOrder, curve, limits };
   const { units, gpuUnits } = input;
@@ -161,8 +161,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
       columns: tensors.compressed ? groupRows(config, shard.heads) : merged,
       takesBias: adds,
     }),
-    stateSpace: stateSpace &&
-      keepingMore(planStateSpace(place, stateSpace, ofStates), ngramPlaceBytes(config, index)),
+    stateSpace: stateSpace && planStateSpace(place, stateSpace, ofStates),
     timeMix: timeMix ? planTimeMix(place, timeMix, ofStates) : null,
     finch: finch ? planFinch(place, finch, ofStates) : null,
     keyDeltas: keyDeltas ? planKeyDeltas(place, keyDeltas, ofStates) : null,
@@ -190,13 +189,8 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     outputScale: tensors.outputScale && place.vector(tensors.outputScale),
     ...planScales(place, tensors),
     endNorm: norm(place, tensors.endNorm ?? null),
-    sharesWeights: false,
-    keysOf: config.layers[index].keysOf ?? null,
+    ...{ sharesWeights: false, keysOf: config.layers[index].keysOf ?? null },
   };
-}
-
-function keepingMore<P extends { readonly placeBytes: number }>(plan: P, bytes: number): P {
-  return { ...plan, placeBytes: plan.placeBytes + bytes };
 }
 
 /** What makes queries, keys and values; the latter may be one matrix, which lies there once. */
