@@ -109,6 +109,8 @@ export interface Family {
    * which experts they use: read_compression.ts.
    */
   readonly compressesKeys: boolean;
+  /** Streams are gated, an indexer chooses groups of keys, and tokens name rows: read_gated.ts. */
+  readonly gatesStreams: boolean;
   /**
    * A block behind the layers guesses tokens, of rows as the last norm makes them, or of plain
    * ones; null: such blocks are left alone.
@@ -268,6 +270,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   hasLatentAttention: false,
   indexer: null,
   compressesKeys: false,
+  gatesStreams: false,
   guessing: null,
   hasAttentionTemperature: false,
   norm: "rms",

@@ -7,6 +7,7 @@ import type { GgufFile } from "../../gguf/mod.ts";
 import type { Family, ScaleShape } from "../family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { readCompression } from "./read_compression.ts";
+import { readGated } from "./read_gated.ts";
 import { readNorm } from "./read_norm.ts";
 import { readPredictorThreshold } from "../powerinfer.ts";
 import { readAltUp } from "./read_alt_up.ts";
@@ -109,6 +110,7 @@ export function readConfig(
     ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
     ...{ ...ownWays(keys, family, own), ...readSilencedTokens(file, family, vocabSize) },
     ...family.compressesKeys && readCompression(keys, { ...heads, layers: own, ropes, experts }),
+    ...readGated(keys, family, { ...scaleShape, usedContext, layers: own, vocabSize }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
@@ -126,8 +128,7 @@ export function readConfig(
     alibiMaxBias: readAlibi(keys, family, scaleShape),
     valueScale: family.hasOwnValues ? readAtLeast0(keys, "attention.value_scale", 1) || 1 : 1,
     projectionClamp: family.mayClampProjections ? readAtLeast0(keys, "attention.clamp_kqv", 0) : 0,
-    attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
-    logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
+    ...readSoftCaps(keys, family),
     tiedEmbeddings: !file.tensors.has("output.weight"),
     predictorThreshold: options.predictorThreshold ?? readPredictorThreshold(file),
   };
@@ -366,6 +367,13 @@ function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
       : family.logitScale === "divides"
       ? 1 / logitScale
       : logitScale,
+  };
+}
+
+function readSoftCaps(keys: Hyperparameters, { attentionSoftCap, logitSoftCap }: Family) {
+  return {
+    attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", attentionSoftCap),
+    logitSoftCap: readSoftCap(keys, "final_logit_softcapping", logitSoftCap),
   };
 }
 
