@@ -3,7 +3,7 @@
  * or of how the logits came to be.
  *
  * The order is llama.cpp's: penalties, bias, then the steps (base/sampler_steps.ts), unless a
- * request has them in another one, and a draw. The steps before the temperature see probabilities as
+ * request has them in another one, and a draw. Steps before the temperature see probabilities as
  * the model gives them, and a hot temperature spreads the draw over what they left.
  *
  * Where not every id may come (a grammar), one is chosen as if all might, which costs nothing and

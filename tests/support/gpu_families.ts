@@ -15,6 +15,7 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "dots3note-chosen": "gates of heads that latents make are the threads'",
   "hy_v4": "residual streams that layers mix are the threads'",
   "hy_v4-chosen": "residual streams that layers mix are the threads'",
+  "qwen4exp": "residual streams that are gated are the threads'",
   "rwkv7": "states that decay key by key are the threads'",
   "arwkv7": "states that decay key by key are the threads'",
   "rwkv6": "states that decay key by key are the threads'",
