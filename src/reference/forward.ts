@@ -288,8 +288,7 @@ export class ReferenceModel {
    */
   #attend(h: Float64Array, index: number, place: Place): Float64Array {
     const { layers, normalizesTurnedHeads } = this.config;
-    const config = configOf(this.config, index);
-    const { headCount } = config;
+    const config = configOf(this.config, index), { headCount } = config;
     const { kvHeads, keyDim, valueDim } = ownShape(this.config, index);
     const tensors = this.#tensors.layers[index];
     const blocks = this.#blocks;

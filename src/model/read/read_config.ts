@@ -34,6 +34,7 @@ import {
 } from "./read_state_space.ts";
 import { readRepeats, type Repeat } from "./read_repeats.ts";
 import { readSource, readSourceLayers, type SourceLayer } from "./read_source.ts";
+import { refuseObstacle } from "./refuse_obstacle.ts";
 import { readScoreBiases } from "./read_score_biases.ts";
 import { readSilencedTokens } from "./read_silenced_tokens.ts";
 import { rescaledLayers } from "./read_time_mix.ts";
@@ -204,15 +205,6 @@ function ownLayers(
 function attendingLayers(keys: Hyperparameters, family: Family, blockCount: number) {
   if (family.stateSpace?.attention !== "instead") return null;
   return readKvHeads(keys, family, { headCount: 1, blockCount }).attends;
-}
-
-function refuseObstacle({ architecture, obstacle }: Family, shape: ScaleShape): void {
-  const what = obstacle?.(shape) ?? null;
-  if (what === null) return;
-  throw new UnsupportedModelError(
-    `Cannot run this ${architecture} model: ${what}, which this version does not compute: use ` +
-      "another model",
-  );
 }
 
 /** Of a dense block, and which layers have neurons: null where all do, or the family says. */

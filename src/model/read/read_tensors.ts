@@ -280,8 +280,7 @@ function attentionTensors(reader: LayerReader) {
 /** Gates of their own; or of each head's rows in one tensor the second half makes them. */
 function attentionGate(reader: LayerReader): AttentionGate | null {
   const { checker, at, family, config } = reader;
-  const { embeddingLength: columns, headCount } = config;
-  const headDim = mergedHeadDim(config);
+  const { embeddingLength: columns, headCount } = config, headDim = mergedHeadDim(config);
   const { attentionGates, gateActivation: activation } = family;
   if (attentionGates === "none") return null;
   if (attentionGates === "apart") {

@@ -295,9 +295,7 @@ export class AttentionBlock {
     if (layer.headCount > 0 && layer.compressed !== null) {
       return this.#compressed!.merge(layer, layer.compressed);
     }
-    if (layer.headCount > 0 && layer.latent !== null) {
-      this.#latents!.makeValues(layer, layer.latent);
-    }
+    if (layer.headCount > 0 && layer.latent !== null) this.#latents!.makeValues(layer);
     if (layer.attentionGate !== null) this.#gateHeads(layer, layer.attentionGate);
     this.#scaleHeads(layer);
     if (layer.innerNorm !== 0) {

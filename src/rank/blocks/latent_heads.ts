@@ -119,7 +119,8 @@ export class LatentHeads {
   }
 
   /** attention = Wvalues · mixed latents, of each own head. */
-  makeValues({ index, mergedDim }: Layer, { valueUps }: LatentMatrices): void {
+  makeValues({ index, mergedDim, latent }: Layer): void {
+    const { valueUps } = latent!;
     const { space, plan: { strides } } = this.#state;
     const { mixed } = this.#inputs[index]!;
     for (let head = 0; head < valueUps.length; head++) {
