@@ -155,7 +155,7 @@ export class CallParser implements AnswerParser {
       if (frame !== undefined) {
         const blanks = this.#held.slice(0, -frame.length);
         this.#held = "";
-        return this.#say(blanks);
+        return this.#say(this.#calls === 0 ? blanks : "");
       }
       if (begun === open) {
         this.#raw = this.#held;
