@@ -8,9 +8,14 @@ export interface SoundTexts {
   readonly end: string;
 }
 
+const NOTHING: SoundTexts = { begin: "", end: "" };
+
 const TEXTS: Readonly<Record<string, SoundTexts>> = {
+  glma: NOTHING,
+  meralion: NOTHING,
+  musicflamingo: { begin: "<sound>", end: "" },
   qwen2a: { begin: "<|audio_bos|>", end: "<|audio_eos|>" },
-  ultravox: { begin: "", end: "" },
+  ultravox: NOTHING,
   voxtral: { begin: "[BEGIN_AUDIO]", end: "" },
 };
 

@@ -30,7 +30,7 @@ export function prepareSamples(
   tables: ImageTables,
 ): PreparedImage {
   const { begin, end } = soundTexts(config);
-  const { melCount: bands, framesOfRow } = config;
+  const { melCount: bands, framesOfRow, around } = config;
   const lengths = partsOf(Math.ceil(samples.length / HOP), config);
   const all = spectrogram(samples, { frames: lengths.reduce((a, b) => a + b, 0), bands });
   let at = 0;
@@ -39,9 +39,11 @@ export function prepareSamples(
     at += frames;
     return towerInput(own, config, tables.positions!);
   });
-  const layout: LayoutPart[] = lengths.map((frames, tile) => ({
-    ...{ tile, first: 0, count: Math.ceil(frames / framesOfRow), grid: null },
-  }));
+  const layout = lengths.flatMap((frames, tile): LayoutPart[] => {
+    const rows = { tile, first: 0, count: Math.ceil(frames / framesOfRow), grid: null };
+    const one = (tensor: string) => ({ tensor, first: 0, count: 1, grid: null });
+    return around ? [one(around.begin), rows, one(around.end)] : [rows];
+  });
   const text = (value: string): LayoutPart[] => value === "" ? [] : [{ text: value }];
   return { tiles, seesAll: false, layout: [...text(begin), ...layout, ...text(end)] };
 }

@@ -252,7 +252,7 @@ export interface VisionModel {
 
 /** What preparing sounds takes: part of the file of a projector that hears. */
 export interface SoundConfig {
-  /** `clip.projector_type`: "ultravox", "qwen2a", "voxtral". */
+  /** `clip.projector_type`: "ultravox", "qwen2a", "voxtral", … */
   readonly projector: string;
   /** Bands of a spectrogram's frame, of which there are 100 a second. */
   readonly melCount: number;
@@ -264,6 +264,8 @@ export interface SoundConfig {
   readonly isPadded: boolean;
   /** Every part is as long as there are positions, with silence behind it. */
   readonly isWhole: boolean;
+  /** Tensors [outputLength]: rows before each part and behind it. Left out: none. */
+  readonly around?: { readonly begin: string; readonly end: string };
 }
 
 /** The file of a projector that hears, read. */

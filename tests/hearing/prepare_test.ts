@@ -14,6 +14,11 @@ const TABLES = {
 };
 
 const CONFIGS: Readonly<Record<string, SoundConfig>> = {
+  glma: configOf("glma", {
+    ...{ framesOfRow: 8, isWhole: true, around: { begin: "v.boi", end: "v.eoi" } },
+  }),
+  meralion: configOf("meralion", { framesOfRow: 8, isWhole: true }),
+  musicflamingo: configOf("musicflamingo", { framesOfRow: 4 }),
   qwen2a: configOf("qwen2a", { framesOfRow: 4 }),
   ultravox: configOf("ultravox", { framesOfRow: 16, isPadded: true }),
   voxtral: configOf("voxtral", { framesOfRow: 8, isWhole: true }),
@@ -34,7 +39,12 @@ function shown(name: string, frames: number): [counts: number[], layout: (string
   }
   return [
     tiles.map(({ count }) => count),
-    layout.map((part) => "text" in part ? part.text : part.count),
+    layout.map((part) => {
+      if ("text" in part) return part.text;
+      if ("tile" in part) return part.count;
+      assertEquals([part.first, part.count], [0, 1]);
+      return part.tensor;
+    }),
   ];
 }
 
@@ -45,6 +55,11 @@ Deno.test("prepareSamples() cuts sounds where positions end, and says how many r
   assertEquals(shown("qwen2a", 53), [[24, 4], [begin, 12, 2, end]]);
   assertEquals(shown("ultravox", 5), [[3], [1]]);
   assertEquals(shown("ultravox", 65), [[24, 9], [3, 2]]);
+  const glma = ["v.boi", 6, "v.eoi"];
+  assertEquals(shown("glma", 25), [[24], glma]);
+  assertEquals(shown("glma", 49), [[24, 24], [...glma, ...glma]]);
+  assertEquals(shown("meralion", 7), [[24], [6]]);
+  assertEquals(shown("musicflamingo", 53), [[24, 4], ["<sound>", 12, 2]]);
   assertEquals(shown("voxtral", 1), [[24], ["[BEGIN_AUDIO]", 6]]);
   assertEquals(shown("voxtral", 49), [[24, 24], ["[BEGIN_AUDIO]", 6, 6]]);
 });

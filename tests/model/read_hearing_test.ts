@@ -33,19 +33,23 @@ Deno.test("readHearing() reads towers of every kind", () => {
     assertEquals(sounds.projector, kind);
     assertEquals([sounds.melCount, sounds.positions.count], [melCount, positions]);
     assertEquals(config.patches, { length: 48, countMax: positions, areConvolved: true });
-    // 48 rows: of two, of four that may be fewer, of four.
-    const rows = { qwen2a: 24, ultravox: 12, voxtral: 12 }[kind];
+    // 48 rows: of two, or of four, which may be fewer of one kind.
+    const rows = kind === "qwen2a" || kind === "musicflamingo" ? 24 : 12;
     assertEquals(projectedRows(config.projector!, positions), rows);
-    assertEquals(
-      projectedRows(config.projector!, 9),
-      { qwen2a: null, ultravox: 3, voxtral: null }[kind],
-    );
+    assertEquals(projectedRows(config.projector!, 9), kind === "ultravox" ? 3 : null);
     assertEquals(2 * positions / sounds.framesOfRow, rows);
     const { gate, hiddenNorm, first } = tensors.projector!;
-    const isGated = kind === "ultravox";
     assertEquals(
-      [gate?.rowStart, hiddenNorm?.weight?.length],
-      isGated ? [hidden, hidden] : [undefined, undefined],
+      [gate?.tensor, gate?.rowStart, hiddenNorm?.weight?.length],
+      kind === "ultravox"
+        ? ["mm.a.mlp.1.weight", hidden, hidden]
+        : kind === "meralion"
+        ? ["mm.a.mlp.1.weight", 0, undefined]
+        : [undefined, undefined, undefined],
+    );
+    assertEquals(
+      sounds.around,
+      kind === "glma" ? { begin: "v.boi", end: "v.eoi" } : undefined,
     );
     assertEquals(first.rows, kind === "qwen2a" ? TINY_EAR.outputLength : hidden);
     assertEquals(tensors.secondConvolution?.columns, 3 * TINY_EAR.width);
@@ -93,7 +97,7 @@ Deno.test("readHearing() refuses senseless numbers", () => {
 Deno.test("readHearing() refuses files that lack a tensor, or have another one", () => {
   for (const kind of TINY_HEARING_NAMES) {
     const file = fileOf(kind);
-    const mayLack = /\.blk\.\d+\.(attn|ffn)_\w+\.bias$|\.(ln\d|post_ln)\.bias$/;
+    const mayLack = /\.blk\.\d+\.(attn|ffn)_\w+\.bias$|\.(ln\d|post_ln|norm_pre)\.bias$/;
     for (const name of file.tensors.keys()) {
       if (mayLack.test(name)) continue;
       assertThrows(() => readHearing(withoutTensor(file, name)), ModelFormatError, name);

@@ -58,6 +58,11 @@ const MISTAKES = {
   "another activation": ofProjector(({ activation }) => ({
     activation: activation === "silu" ? "quickGelu" : "silu",
   })),
+  "no norm in the projector": ofProjector(() => ({ norm: null })),
+  "no means of rows": ofProjector(() => ({ pooledRows: 1 })),
+  "a first stage that bends nothing": ofProjector(({ stages }) => ({
+    stages: stages!.map((stage) => ({ ...stage, activation: null })),
+  })),
   "gates and what they let through exchanged": ({ d }) => {
     const { projector } = d.tensors;
     const exchanged = { ...projector!, first: projector!.gate!, gate: projector!.first };
@@ -70,7 +75,16 @@ const ALL = [
   "the first convolution's windows the other way round" as const,
 ];
 const CHOICES: Readonly<Record<TinyHearingName, readonly (keyof typeof MISTAKES)[]>> = {
-  qwen2a: ALL,
+  glma: [
+    ...[...ALL, "another epsilon in the projector", "rows in turns", "another activation"] as const,
+    "no norm in the projector",
+  ],
+  meralion: [
+    ...[...ALL, "another epsilon in the projector", "rows in turns", "another activation"] as const,
+    ...["gates and what they let through exchanged", "a first stage that bends nothing"] as const,
+  ],
+  musicflamingo: [...ALL, "another activation", "no means of rows"],
+  qwen2a: [...ALL, "no means of rows"],
   ultravox: [
     ...ALL,
     ...["another epsilon in the projector", "another epsilon behind gates"] as const,

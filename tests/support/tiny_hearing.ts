@@ -7,8 +7,10 @@ import type { SoundConfig, TowerInput } from "../../src/model/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
 import { makeFloats, Rng } from "./rng.ts";
 
-export type TinyHearingName = "qwen2a" | "ultravox" | "voxtral";
-export const TINY_HEARING_NAMES: readonly TinyHearingName[] = ["qwen2a", "ultravox", "voxtral"];
+export const TINY_HEARING_NAMES = [
+  ...["glma", "meralion", "musicflamingo", "qwen2a", "ultravox", "voxtral"] as const,
+] as const;
+export type TinyHearingName = typeof TINY_HEARING_NAMES[number];
 
 /** Lengths of all kinds; an epsilon so large that another one makes other rows. */
 export const TINY_EAR = {
@@ -69,7 +71,7 @@ function planMetadata(kind: TinyHearingName, lengths: Lengths): MetadataEntry[] 
     "attention.head_count": u32(lengths.heads),
     "attention.layer_norm_epsilon": f32(lengths.epsilon),
     "num_mel_bins": u32(lengths.melCount),
-    ...kind === "qwen2a" ? {} : { "projector.stack_factor": u32(lengths.stack) },
+    ...isPooled(kind) ? {} : { "projector.stack_factor": u32(lengths.stack) },
   };
   return [
     ["general.architecture", text("clip")],
@@ -78,6 +80,11 @@ function planMetadata(kind: TinyHearingName, lengths: Lengths): MetadataEntry[] 
     ["clip.projector_type", text(kind)],
     ...Object.entries(numbers).map(([key, value]) => [`clip.audio.${key}`, value] as const),
   ];
+}
+
+/** Means of two rows, and none side by side. */
+function isPooled(kind: TinyHearingName): boolean {
+  return kind === "qwen2a" || kind === "musicflamingo";
 }
 
 function* planTower({ width, neurons, melCount, positions, blockCount }: Lengths) {
@@ -113,28 +120,48 @@ function planProjector(
   kind: TinyHearingName,
   { width, stack, hidden, outputLength }: Lengths,
 ): Planned[] {
-  const mlp = "mm.a.mlp.";
-  if (kind === "qwen2a") {
-    return [
-      { name: "mm.a.fc.weight", dims: [width, outputLength], role: "matrix" },
-      { name: "mm.a.fc.bias", dims: [outputLength], role: "bias" },
-    ];
-  }
-  const isGated = kind === "ultravox";
-  return [
-    {
-      name: `${mlp}1.weight`,
-      dims: [width * stack, isGated ? 2 * hidden : hidden],
-      role: "matrix",
-    },
-    { name: `${mlp}2.weight`, dims: [hidden, outputLength], role: "matrix" },
-    ...isGated
-      ? [
-        { name: "mm.a.norm_pre.weight", dims: [width * stack], role: "norm" } as const,
-        { name: "mm.a.norm_mid.weight", dims: [hidden], role: "norm" } as const,
-      ]
-      : [],
+  const matrix = (name: string, dims: readonly [columns: number, rows: number]): Planned => (
+    { name: `mm.a.${name}.weight`, dims, role: "matrix" }
+  );
+  const biased = (name: string, dims: readonly [columns: number, rows: number]): Planned[] => [
+    matrix(name, dims),
+    { name: `mm.a.${name}.bias`, dims: [dims[1]], role: "bias" },
   ];
+  const gains = (name: string, length: number): Planned => (
+    { name: `mm.a.${name}.weight`, dims: [length], role: "norm" }
+  );
+  const norm = (name: string, length: number): Planned[] => [
+    gains(name, length),
+    { name: `mm.a.${name}.bias`, dims: [length], role: "bias" },
+  ];
+  const stacked = width * stack;
+  switch (kind) {
+    case "qwen2a":
+      return biased("fc", [width, outputLength]);
+    case "musicflamingo":
+      return [...biased("mlp.1", [width, hidden]), ...biased("mlp.2", [hidden, outputLength])];
+    case "glma":
+      return [
+        ...[...norm("norm_pre", width), ...biased("mlp.1", [stacked, hidden])],
+        ...biased("mlp.2", [hidden, outputLength]),
+        ...["v.boi", "v.eoi"].map((name): Planned => (
+          { name, dims: [outputLength], role: "table" }
+        )),
+      ];
+    case "meralion":
+      return [
+        ...[...norm("norm_pre", stacked), ...biased("mlp.0", [stacked, 2 * hidden])],
+        ...[...biased("mlp.1", [2 * hidden, hidden]), ...biased("mlp.2", [2 * hidden, hidden])],
+        ...biased("mlp.3", [hidden, outputLength]),
+      ];
+    case "ultravox":
+      return [
+        ...[matrix("mlp.1", [stacked, 2 * hidden]), matrix("mlp.2", [hidden, outputLength])],
+        ...[gains("norm_pre", stacked), gains("norm_mid", hidden)],
+      ];
+    case "voxtral":
+      return [matrix("mlp.1", [stacked, hidden]), matrix("mlp.2", [hidden, outputLength])];
+  }
 }
 
 /** A random spectrogram, [frames, bands], of numbers as Whisper's are. */

@@ -79,6 +79,18 @@ Deno.test("answers depend on sounds, whose rows are the reference's", () =>
     reader.close();
   }));
 
+Deno.test("GLM-ASR's sounds stand between two rows that its file has", () =>
+  withHearing("glma", async (model, path) => {
+    const { ids: [ids], given } = await model.lookAt!(asking(A));
+    assertEquals([ids.length, given.map(({ values }) => values.length)], [14, [64, 12 * 64, 64]]);
+    using reader = TensorReader.open(openGguf(path));
+    for (const [place, name] of [[0, "v.boi"], [2, "v.eoi"]] as const) {
+      const tensor = openGguf(path).tensors.get(name)!;
+      const expected = dequantize(tensor.type, reader.readAll(tensor));
+      assertEquals([...given[place].values], [...expected]);
+    }
+  }));
+
 Deno.test("a model that hears is shown no images, and files that are no sounds are refused", () =>
   withHearing("voxtral", async (model) => {
     const image = [{ role: "user", content: "x", images: [{ at: 0, file: A }] }];

@@ -1,5 +1,5 @@
 /** Every kind of projector that hears which this version reads, as data. */
-import { COMMON, type VisionKind } from "../vision/vision_kind.ts";
+import { COMMON, PLAIN_STAGE, type VisionKind } from "../vision/vision_kind.ts";
 
 /** Towers are Whisper's encoder; what is behind it differs. */
 export interface HearingKind extends VisionKind {
@@ -13,6 +13,8 @@ export interface HearingKind extends VisionKind {
   readonly isGated: boolean;
   /** Sounds are trained with silence behind them, as long as there are positions. */
   readonly isWhole: boolean;
+  /** Tensors of a row before each part of a sound and of one behind it. Left out: none. */
+  readonly around?: { readonly begin: string; readonly end: string };
 }
 
 const WHISPER: Omit<HearingKind, "name" | "projector"> = {
@@ -60,5 +62,46 @@ const voxtral: HearingKind = {
   },
 };
 
+/** Of GLM-ASR: four normalised rows side by side, and a row at each end of half a minute. */
+const glma: HearingKind = {
+  ...WHISPER,
+  name: "glma",
+  ...{ isStacked: true, isWhole: true, around: { begin: "v.boi", end: "v.eoi" } },
+  projector: {
+    norm: { of: "rows", kind: "layer", epsilon: null, tensor: "mm.a.norm_pre", isOptional: false },
+    ...{ stages: [], first: "mm.a.mlp.1", isFirstTransposed: false },
+    ...{ second: "mm.a.mlp.2", biases: "required", activation: "gelu" },
+  },
+};
+
+/** Of MERaLiON: fifteen rows become one, which a gate lets through. */
+const meralion: HearingKind = {
+  ...WHISPER,
+  name: "meralion",
+  ...{ isStacked: true, isWhole: true },
+  projector: {
+    norm: {
+      ...{ of: "merged", kind: "layer", epsilon: null },
+      ...{ tensor: "mm.a.norm_pre", isOptional: false },
+    },
+    stages: [{ ...PLAIN_STAGE, matrix: "mm.a.mlp.0", activation: "silu" }],
+    ...{ first: "mm.a.mlp.2", gate: "mm.a.mlp.1", isFirstTransposed: false },
+    ...{ second: "mm.a.mlp.3", biases: "required", activation: "silu" },
+  },
+};
+
+/** Of Music Flamingo: means of two rows. */
+const musicFlamingo: HearingKind = {
+  ...WHISPER,
+  name: "musicflamingo",
+  pooledRows: 2,
+  projector: {
+    ...{ norm: null, stages: [], first: "mm.a.mlp.1", isFirstTransposed: false },
+    ...{ second: "mm.a.mlp.2", biases: "required", activation: "gelu" },
+  },
+};
+
 /** In alphabetical order. */
-export const HEARING: readonly HearingKind[] = [qwen2a, ultravox, voxtral];
+export const HEARING: readonly HearingKind[] = [
+  ...[glma, meralion, musicFlamingo, qwen2a, ultravox, voxtral],
+];

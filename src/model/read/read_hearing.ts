@@ -65,6 +65,10 @@ export function readHearing(file: GgufFile): HearingModel {
   const config = readConfig(keys, reader, { blockCount, sounds });
   const projector = readStackedProjector(reader, kind, { blockCount, stack, config });
   const tensors = { ...readTower(reader, { blockCount, sounds }), projector: projector.tensors };
+  const { around } = sounds;
+  for (const name of around ? [around.begin, around.end] : []) {
+    checker.vector(name, projector.config.outputLength);
+  }
   checker.refuseUnused({ start: 0, end: 0 });
   return { description: { config: { ...config, projector: projector.config }, tensors }, sounds };
 }
@@ -103,6 +107,7 @@ function readSounds(
     framesOfRow: FRAMES_OF_ROW * rowsOfOne,
     isPadded: kind.isPadded,
     isWhole: kind.isWhole,
+    ...kind.around && { around: kind.around },
   };
 }
 
