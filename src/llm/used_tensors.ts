@@ -40,6 +40,7 @@ function layFlat(used: Map<string, GgufTensor>, { tensors }: ModelDescription): 
   const kernels = [tokenEmbedding, secondFrame, secondConvolution, ...stages.map((s) => s.matrix)];
   for (const matrix of kernels) {
     const tensor = matrix && used.get(matrix.tensor);
-    if (tensor) used.set(tensor.name, { ...tensor, dims: [matrix.columns, matrix.rows] });
+    const isLaid = matrix && matrix.rows > 0;
+    if (tensor && isLaid) used.set(tensor.name, { ...tensor, dims: [matrix.columns, matrix.rows] });
   }
 }

@@ -20,6 +20,8 @@ export interface PatchesConfig {
    * channel by channel, h(-1) being zeros. Left out: one product does.
    */
   readonly areConvolved?: true;
+  /** Patches are rows of the tower themselves, d numbers each. Left out: they are made to be. */
+  readonly areRows?: true;
   /** Most patches of an image, those beside the image's own (class tokens) included. */
   readonly countMax: number;
 }
@@ -254,12 +256,16 @@ export interface VisionModel {
 export interface SoundConfig {
   /** `clip.projector_type`: "ultravox", "qwen2a", "voxtral", … */
   readonly projector: string;
-  /** Bands of a spectrogram's frame, of which there are 100 a second. */
+  /** Bands of a spectrogram's frame, of which there are 100 a second; 0: there is none. */
   readonly melCount: number;
-  /** Learned positions, [count, d], one for two frames: a longer sound is cut. */
-  readonly positions: { readonly tensor: string; readonly count: number };
-  /** Frames that become a row of the text model. */
-  readonly framesOfRow: number;
+  /** Samples that are a row, where there is no spectrogram. */
+  readonly samplesOfRow?: number;
+  /** Rows of a part: a longer sound is cut. */
+  readonly rowsMax: number;
+  /** Learned positions, [count, d], one for two frames; null: there are none. */
+  readonly positions: { readonly tensor: string; readonly count: number } | null;
+  /** Rows of the tower that become one of the text model. */
+  readonly rowsOfOne: number;
   /** The last row may be of fewer; otherwise what is missing at a sound's end is silence. */
   readonly isPadded: boolean;
   /** Every part is as long as there are positions, with silence behind it. */
@@ -270,7 +276,7 @@ export interface SoundConfig {
 
 /** The file of a projector that hears, read. */
 export interface HearingModel {
-  /** `config.patches` (with `areConvolved`) and `config.projector` are set. */
+  /** `config.patches` and `config.projector` are set. */
   readonly description: ModelDescription;
   readonly sounds: SoundConfig;
 }

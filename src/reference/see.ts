@@ -36,6 +36,7 @@ export function embedPatches(
   const pixels = Float64Array.from(patches);
   const rows = pixelNorm ? blocks.norm(pixels, pixelNorm) : pixels;
   check(rows.length === count * config.patches!.length, "patches of the model's length");
+  if (config.patches!.areRows) return rows;
   const product = blocks.project(rows, tokenEmbedding);
   const first = secondConvolution === undefined
     ? product

@@ -4,7 +4,7 @@ import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
 import { TensorReader } from "../../src/gguf/mod.ts";
 import { type LoadedTower, loadTower, type TowerOptions } from "../../src/llm/images/load_tower.ts";
-import { dequantize, type SoundConfig, type TowerInput } from "../../src/model/mod.ts";
+import type { SoundConfig, TowerInput } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import {
@@ -12,6 +12,7 @@ import {
   tinyHeard,
   tinyHearing,
   type TinyHearingOptions,
+  tinyPositions,
 } from "../support/tiny_hearing.ts";
 
 /** F32 weights. */
@@ -36,8 +37,7 @@ async function withTower(
     const { file, description, reads } = tower;
     const sounds = reads as SoundConfig;
     const reader = TensorReader.ofBytes(bytes);
-    const tensor = file.tensors.get(sounds.positions.tensor)!;
-    const table = dequantize(tensor.type, reader.readAll(tensor));
+    const table = tinyPositions(bytes, sounds);
     try {
       await use({
         ...tower,

@@ -8,6 +8,10 @@ import type { TinyHearingName } from "../support/tiny_hearing.ts";
 
 // deno-fmt-ignore
 export const TINY_HEARD: Readonly<Record<TinyHearingName, readonly number[]>> = {
+  "gemma4ua": [
+    -3.14649, 2.58049, 1.80343, 0.81015, -0.65332, 1.65276,
+    2.99590, -1.12385, 3.67896, 0.44498, 1.21741, 0.77306,
+  ],
   "glma": [
     -1.83034, -2.51586, -2.60555, -1.49170, 1.25088, -0.81108,
     3.28586, -0.48868, -0.95901, 2.69591, -1.68733, 0.42024,

@@ -14,19 +14,29 @@ const TABLES = {
 };
 
 const CONFIGS: Readonly<Record<string, SoundConfig>> = {
-  glma: configOf("glma", {
-    ...{ framesOfRow: 8, isWhole: true, around: { begin: "v.boi", end: "v.eoi" } },
+  gemma4ua: configOf("gemma4ua", {
+    ...{ melCount: 0, samplesOfRow: 160, positions: null, isPadded: true },
   }),
-  meralion: configOf("meralion", { framesOfRow: 8, isWhole: true }),
-  musicflamingo: configOf("musicflamingo", { framesOfRow: 4 }),
-  qwen2a: configOf("qwen2a", { framesOfRow: 4 }),
-  ultravox: configOf("ultravox", { framesOfRow: 16, isPadded: true }),
-  voxtral: configOf("voxtral", { framesOfRow: 8, isWhole: true }),
+  glma: configOf("glma", {
+    ...{ rowsOfOne: 4, isWhole: true, around: { begin: "v.boi", end: "v.eoi" } },
+  }),
+  meralion: configOf("meralion", { rowsOfOne: 4, isWhole: true }),
+  musicflamingo: configOf("musicflamingo", { rowsOfOne: 2 }),
+  qwen2a: configOf("qwen2a", { rowsOfOne: 2 }),
+  ultravox: configOf("ultravox", { rowsOfOne: 8, isPadded: true }),
+  voxtral: configOf("voxtral", { rowsOfOne: 4, isWhole: true }),
 };
 
 function configOf(projector: string, of: Partial<SoundConfig>): SoundConfig {
   const positions = { tensor: "p", count: POSITIONS };
-  const common = { melCount: 8, positions, framesOfRow: 1, isPadded: false, isWhole: false };
+  const common = {
+    melCount: 8,
+    rowsMax: POSITIONS,
+    positions,
+    rowsOfOne: 1,
+    isPadded: false,
+    isWhole: false,
+  };
   return { ...common, projector, ...of };
 }
 
@@ -75,6 +85,21 @@ Deno.test("prepareSamples() lays three frames side by side, band by band, and no
   assertEquals([0, 1, 2].map((tap) => at(0, 0, 3, tap)), [0, frameOf(0, 3), frameOf(1, 3)]);
   assertEquals([0, 1, 2].map((tap) => at(0, 47, 3, tap)), [frameOf(46, 3), frameOf(47, 3), 0]);
   assertEquals([0, 1, 2].map((tap) => at(1, 0, 2, tap)), [0, frameOf(48, 2), frameOf(49, 2)]);
+});
+
+Deno.test("prepareSamples() leaves samples as they are where no tower hears them", () => {
+  const samples = tone(160 * 53 - 3);
+  const { tiles, layout } = prepareSamples(samples, CONFIGS.gemma4ua, TABLES);
+  assertEquals(layout, [
+    { text: "<|audio>" },
+    ...[24, 24, 5].map((count, tile) => ({ tile, first: 0, count, grid: null })),
+    { text: "<audio|>" },
+  ]);
+  assertEquals(tiles.map(({ count, kept, added }) => [count, kept, added]), [
+    ...[[24, 24, null], [24, 24, null], [5, 5, null]],
+  ]);
+  const all = tiles.flatMap(({ patches }) => [...patches]);
+  assertEquals(all, [...samples, 0, 0, 0]);
 });
 
 Deno.test("prepareSound() hears the same at another rate, and knows its kinds", async () => {

@@ -5,7 +5,6 @@
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import {
-  dequantize,
   type ModelConfig,
   type ModelDescription,
   projectedRows,
@@ -20,6 +19,7 @@ import {
   tinyHeard,
   tinyHearing,
   type TinyHearingName,
+  tinyPositions,
 } from "../support/tiny_hearing.ts";
 import { withConfig } from "./changed_description.ts";
 
@@ -75,6 +75,7 @@ const ALL = [
   "the first convolution's windows the other way round" as const,
 ];
 const CHOICES: Readonly<Record<TinyHearingName, readonly (keyof typeof MISTAKES)[]>> = {
+  gemma4ua: ["another epsilon in the projector", "no norm in the projector"],
   glma: [
     ...[...ALL, "another epsilon in the projector", "rows in turns", "another activation"] as const,
     "no norm in the projector",
@@ -99,9 +100,7 @@ for (const name of TINY_HEARING_NAMES) {
     const bytes = tinyHearing({ kind: name });
     const file = parseGguf(bytes);
     const { description, sounds } = readHearing(file);
-    const reader = TensorReader.ofBytes(bytes);
-    const tensor = file.tensors.get(sounds.positions.tensor)!;
-    const input = tinyHeard(FRAMES, sounds, dequantize(tensor.type, reader.readAll(tensor)));
+    const input = tinyHeard(FRAMES, sounds, tinyPositions(bytes, sounds));
     const d = name === "voxtral" ? asPeer(description) : description;
     const error = (heard: Heard) => {
       const own = TensorReader.ofBytes(bytes);

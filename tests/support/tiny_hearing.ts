@@ -2,13 +2,22 @@
  * Small projector files that hear, of every kind that is read, with random weights made from a
  * seed: two layers of 96, 8 bands, 48 positions, rows of 64 as tiny text models have.
  */
-import { bool, encodeGguf, f32, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
-import type { SoundConfig, TowerInput } from "../../src/model/mod.ts";
+import {
+  bool,
+  encodeGguf,
+  f32,
+  type MetadataEntry,
+  parseGguf,
+  TensorReader,
+  text,
+  u32,
+} from "../../src/gguf/mod.ts";
+import { dequantize, type SoundConfig, type TowerInput } from "../../src/model/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
 import { makeFloats, Rng } from "./rng.ts";
 
 export const TINY_HEARING_NAMES = [
-  ...["glma", "meralion", "musicflamingo", "qwen2a", "ultravox", "voxtral"] as const,
+  ...["gemma4ua", "glma", "meralion", "musicflamingo", "qwen2a", "ultravox", "voxtral"] as const,
 ] as const;
 export type TinyHearingName = typeof TINY_HEARING_NAMES[number];
 
@@ -17,6 +26,9 @@ export const TINY_EAR = {
   ...{ blockCount: 2, width: 96, heads: 6, neurons: 160, outputLength: 64 },
   ...{ melCount: 8, positions: 48, stack: 4, hidden: 96, epsilon: 0.05 },
 } as const;
+
+/** Samples of a row of a kind that has no tower. */
+const TINY_SAMPLES = 640;
 
 export interface TinyHearingOptions {
   /** Default "ultravox". */
@@ -44,7 +56,10 @@ export function tinyHearing(options: TinyHearingOptions = {}): Uint8Array<ArrayB
   const lengths = { ...TINY_EAR, ...options.lengths };
   const { outputLength = lengths.outputLength } = options;
   const rng = new Rng(seed);
-  const planned = [...planTower(lengths), ...planProjector(kind, { ...lengths, outputLength })];
+  const planned = [
+    ...kind === "gemma4ua" ? [] : planTower(lengths),
+    ...planProjector(kind, { ...lengths, outputLength }),
+  ];
   const tensors = planned.map(({ name, dims, role }) => {
     const length = dims.reduce((product, dimension) => product * dimension);
     const fan = role === "kernel" ? dims[0] * dims[1] : dims[0];
@@ -66,7 +81,7 @@ function planMetadata(kind: TinyHearingName, lengths: Lengths): MetadataEntry[] 
   const numbers = {
     "embedding_length": u32(lengths.width),
     "feed_forward_length": u32(lengths.neurons),
-    "block_count": u32(lengths.blockCount),
+    "block_count": u32(kind === "gemma4ua" ? 0 : lengths.blockCount),
     "projection_dim": u32(lengths.outputLength),
     "attention.head_count": u32(lengths.heads),
     "attention.layer_norm_epsilon": f32(lengths.epsilon),
@@ -138,6 +153,8 @@ function planProjector(
   switch (kind) {
     case "qwen2a":
       return biased("fc", [width, outputLength]);
+    case "gemma4ua":
+      return [matrix("input_projection", [TINY_SAMPLES, outputLength])];
     case "musicflamingo":
       return [...biased("mlp.1", [width, hidden]), ...biased("mlp.2", [hidden, outputLength])];
     case "glma":
@@ -164,26 +181,39 @@ function planProjector(
   }
 }
 
-/** A random spectrogram, [frames, bands], of numbers as Whisper's are. */
-export function tinyFrames(frames: number, { melCount }: SoundConfig): Float32Array {
+/** The file's learned positions; null: it has none. */
+export function tinyPositions(bytes: Uint8Array<ArrayBuffer>, sounds: SoundConfig) {
+  if (sounds.positions === null) return null;
+  const tensor = parseGguf(bytes).tensors.get(sounds.positions.tensor)!;
+  return dequantize(tensor.type, TensorReader.ofBytes(bytes).readAll(tensor));
+}
+
+/** A random spectrogram, [frames, bands], of numbers as Whisper's are; or samples, [rows, …]. */
+export function tinyFrames(
+  frames: number,
+  { melCount, samplesOfRow }: SoundConfig,
+): Float32Array<ArrayBuffer> {
   const rng = new Rng(7);
-  return makeFloats(frames * melCount, () => 2 * rng.float() - 1);
+  return makeFloats(frames * (samplesOfRow ?? melCount), () => 2 * rng.float() - 1);
 }
 
 /** Windows of 3 frames, band by band, and positions: [count, d] of the file's table. */
 export function tinyHeard(
   frames: number,
   sounds: SoundConfig,
-  table: Float32Array,
+  table: Float32Array | null,
 ): TowerInput {
-  const { melCount: mels, positions } = sounds;
+  const { melCount: mels, positions, samplesOfRow } = sounds;
   const values = tinyFrames(frames, sounds);
+  if (samplesOfRow !== undefined) {
+    return { count: frames, patches: values, added: null, positions: null, kept: frames };
+  }
   const patches = Float32Array.from({ length: frames * mels * 3 }, (_, i) => {
     const [frame, band, tap] = [Math.floor(i / (3 * mels)), Math.floor(i / 3) % mels, i % 3];
     const at = frame + tap - 1;
     return at < 0 || at >= frames ? 0 : values[at * mels + band];
   });
-  const d = table.length / positions.count;
+  const d = table!.length / positions!.count;
   const count = frames / 2;
-  return { count, patches, added: table.slice(0, count * d), positions: null, kept: count };
+  return { count, patches, added: table!.slice(0, count * d), positions: null, kept: count };
 }

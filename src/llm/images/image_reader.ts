@@ -200,7 +200,7 @@ function tablesOf(tower: ImageReaderParts["tower"]): ImageTables {
   const { reads } = tower;
   const floats = (name: string | null) => name === null ? null : tower.floats(name);
   if (isOfSounds(reads)) {
-    return { positions: floats(reads.positions.tensor), classTokens: null, patchBias: null };
+    return { positions: floats(reads.positions?.tensor ?? null), classTokens: null, patchBias: null };
   }
   const { positions, classTokens, patchBias } = reads;
   return {

@@ -1,8 +1,10 @@
 /** Every kind of projector that hears which this version reads, as data. */
 import { COMMON, PLAIN_STAGE, type VisionKind } from "../vision/vision_kind.ts";
 
-/** Towers are Whisper's encoder; what is behind it differs. */
+/** Towers are Whisper's encoder, or there is none; what is behind it differs. */
 export interface HearingKind extends VisionKind {
+  /** There is no tower, and so many samples are a row. Left out: a spectrogram goes into one. */
+  readonly samplesOfRow?: number;
   /** Means of so many rows go into the last norm. */
   readonly pooledRows: 1 | 2;
   /** The file says how many rows are one, side by side. */
@@ -62,6 +64,20 @@ const voxtral: HearingKind = {
   },
 };
 
+/** Of Gemma 4 without towers: 40 ms of samples are projected as they are. */
+const gemma4ua: HearingKind = {
+  ...WHISPER,
+  name: "gemma4ua",
+  hasLayers: false,
+  samplesOfRow: 640,
+  epsilon: 1e-6,
+  projector: {
+    norm: { of: "rows", kind: "rms", epsilon: 1e-6, tensor: null, isOptional: false },
+    ...{ stages: [], first: "mm.a.input_projection", isFirstTransposed: false },
+    ...{ second: null, biases: "none", activation: null },
+  },
+};
+
 /** Of GLM-ASR: four normalised rows side by side, and a row at each end of half a minute. */
 const glma: HearingKind = {
   ...WHISPER,
@@ -103,5 +119,5 @@ const musicFlamingo: HearingKind = {
 
 /** In alphabetical order. */
 export const HEARING: readonly HearingKind[] = [
-  ...[glma, meralion, musicFlamingo, qwen2a, ultravox, voxtral],
+  ...[gemma4ua, glma, meralion, musicFlamingo, qwen2a, ultravox, voxtral],
 ];

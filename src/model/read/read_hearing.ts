@@ -6,6 +6,7 @@
 import { UnsupportedModelError } from "../../base/errors.ts";
 import { getString, type GgufFile } from "../../gguf/mod.ts";
 import { HEARING, type HearingKind } from "../hearing/kinds.ts";
+import { readUnencoded } from "../hearing/read_unencoded.ts";
 import type { MatrixTensor, ModelConfig, ModelTensors, VectorTensor } from "../types.ts";
 import { PLAIN } from "../vision/plain_tower.ts";
 import { readProjector } from "../vision/read_projector.ts";
@@ -43,6 +44,7 @@ export function hears(file: GgufFile): boolean {
  */
 export function readHearing(file: GgufFile): HearingModel {
   const kind = findKind(file);
+  if (kind.samplesOfRow !== undefined) return readUnencoded(file, kind, kind.samplesOfRow);
   const keys = new Hyperparameters(file, "clip.audio");
   const width = keys.integer("embedding_length", { min: 1 });
   const heads = keys.integer("attention.head_count", { min: 1, max: width });
@@ -103,8 +105,9 @@ function readSounds(
   return {
     projector: kind.name,
     melCount: keys.integer("num_mel_bins", { min: 1, max: MELS_MAX }),
+    rowsMax: count,
     positions: { tensor, count },
-    framesOfRow: FRAMES_OF_ROW * rowsOfOne,
+    rowsOfOne,
     isPadded: kind.isPadded,
     isWhole: kind.isWhole,
     ...kind.around && { around: kind.around },
@@ -117,7 +120,7 @@ function readConfig(
   { blockCount, sounds }: { readonly blockCount: number; readonly sounds: SoundConfig },
 ): ModelConfig {
   const { width, heads, headDim } = reader;
-  const { melCount, positions: { count: countMax } } = sounds;
+  const { melCount, rowsMax: countMax } = sounds;
   return {
     ...{ architecture: CLIP, blockCount, embeddingLength: width },
     feedForwardLength: neuronCount(reader),

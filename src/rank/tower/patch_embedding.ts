@@ -67,7 +67,8 @@ export class PatchEmbedding {
   /** partial = W · patch + b, by one frame or two, + added; of all ranks but the leader nothing. */
   embed(): void {
     const { plan: { rankIndex, strides: { embedding: stride } } } = this.#state;
-    const { kernels, space, partial, config: { embeddingLength: d }, n } = this.#state;
+    const { kernels, space, partial, n } = this.#state;
+    const { embeddingLength: d, patches: { areRows } = {} } = this.#state.config;
     this.#residual.clear();
     if (rankIndex !== 0) return;
     const input = this.#input;
@@ -77,6 +78,8 @@ export class PatchEmbedding {
     this.#patches.fill(0, input.patches.length, input.patches.length + FLOAT_ROW_PAD_WEIGHTS);
     if (this.#pixelNorm !== null) this.#normalizePatches(this.#pixelNorm, n);
     if (this.#convolutions !== null) this.#convolutions.run(space.patches, partial);
+    // They are added to nothing.
+    else if (areRows) kernels.add_f32(partial, stride, space.patches, d, n, d);
     else this.#project(this.#matrix, partial);
     if (this.#secondFrame !== null) {
       this.#project(this.#secondFrame, space.incoming);
