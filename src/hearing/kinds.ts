@@ -15,6 +15,7 @@ const TEXTS: Readonly<Record<string, SoundTexts>> = {
   glma: NOTHING,
   meralion: NOTHING,
   musicflamingo: { begin: "<sound>", end: "" },
+  "qwen2.5o": { begin: "<|audio_bos|>", end: "<|audio_eos|>" },
   qwen2a: { begin: "<|audio_bos|>", end: "<|audio_eos|>" },
   ultravox: NOTHING,
   voxtral: { begin: "[BEGIN_AUDIO]", end: "" },

@@ -22,6 +22,7 @@ const CONFIGS: Readonly<Record<string, SoundConfig>> = {
   }),
   meralion: configOf("meralion", { rowsOfOne: 4, isWhole: true }),
   musicflamingo: configOf("musicflamingo", { rowsOfOne: 2 }),
+  "qwen2.5o": configOf("qwen2.5o", { rowsOfOne: 2, rowsMax: 10 }),
   qwen2a: configOf("qwen2a", { rowsOfOne: 2 }),
   ultravox: configOf("ultravox", { rowsOfOne: 8, isPadded: true }),
   voxtral: configOf("voxtral", { rowsOfOne: 4, isWhole: true }),
@@ -63,6 +64,7 @@ Deno.test("prepareSamples() cuts sounds where positions end, and says how many r
   assertEquals(shown("qwen2a", 1), [[2], [begin, 1, end]]);
   assertEquals(shown("qwen2a", 48), [[24], [begin, 12, end]]);
   assertEquals(shown("qwen2a", 53), [[24, 4], [begin, 12, 2, end]]);
+  assertEquals(shown("qwen2.5o", 53), [[10, 10, 8], [begin, 5, 5, 4, end]]);
   assertEquals(shown("ultravox", 5), [[3], [1]]);
   assertEquals(shown("ultravox", 65), [[24, 9], [3, 2]]);
   const glma = ["v.boi", 6, "v.eoi"];

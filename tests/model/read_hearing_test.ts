@@ -9,8 +9,15 @@ import {
   projectedRows,
   readHearing,
   readVision,
+  sees,
 } from "../../src/model/mod.ts";
-import { TINY_EAR, TINY_HEARING_NAMES, tinyHearing } from "../support/tiny_hearing.ts";
+import { tinyBoth } from "../support/tiny_both.ts";
+import {
+  TINY_EAR,
+  TINY_HEARING_NAMES,
+  tinyHearing,
+  type TinyHearingName,
+} from "../support/tiny_hearing.ts";
 import { tinyVision } from "../support/tiny_vision.ts";
 import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
 
@@ -34,7 +41,7 @@ Deno.test("readHearing() reads towers of every kind", () => {
     assertEquals([sounds.melCount, sounds.positions?.count], [melCount, positions]);
     assertEquals(config.patches, { length: 48, countMax: positions, areConvolved: true });
     // 48 rows: of two, or of four, which may be fewer of one kind.
-    const rows = kind === "qwen2a" || kind === "musicflamingo" ? 24 : 12;
+    const rows = kind.startsWith("qwen2") || kind === "musicflamingo" ? 24 : 12;
     assertEquals(projectedRows(config.projector!, positions), rows);
     assertEquals(projectedRows(config.projector!, 9), kind === "ultravox" ? 3 : null);
     assertEquals(positions / sounds.rowsOfOne, rows);
@@ -51,9 +58,35 @@ Deno.test("readHearing() reads towers of every kind", () => {
       sounds.around,
       kind === "glma" ? { begin: "v.boi", end: "v.eoi" } : undefined,
     );
-    assertEquals(first.rows, kind === "qwen2a" ? TINY_EAR.outputLength : hidden);
+    assertEquals(first.rows, kind.startsWith("qwen2") ? TINY_EAR.outputLength : hidden);
     assertEquals(tensors.secondConvolution?.columns, 3 * TINY_EAR.width);
   }
+});
+
+Deno.test("readHearing() and readVision() read a file of both, each its own", () => {
+  for (
+    const [names, vision, audio] of [
+      ["qwen2.5o", "qwen2.5vl_merger", "qwen2.5o"],
+      [{ vision: "gemma4uv", audio: "gemma4ua" }, "gemma4uv", "gemma4ua"],
+    ] as const
+  ) {
+    const file = parseGguf(tinyBoth(names, { vision: { kind: vision }, audio: { kind: audio } }));
+    assertEquals([sees(file), hears(file)], [true, true]);
+    assertEquals(readVision(file).images.projector, vision);
+    assertEquals(readHearing(file).sounds.projector, audio);
+    const more = withTensor(file, "more", { ...[...file.tensors.values()][0], name: "more" });
+    assertThrows(() => readHearing(more), UnsupportedModelError, '"more"');
+  }
+});
+
+Deno.test("readHearing() cuts Qwen 2.5 Omni's sounds into two seconds", () => {
+  const of = (kind: TinyHearingName) => {
+    const file = parseGguf(tinyHearing({ kind, lengths: { positions: 144 } }));
+    const { description: { config }, sounds } = readHearing(file);
+    return [config.contextLength, sounds.rowsMax, sounds.positions?.count];
+  };
+  assertEquals(of("qwen2.5o"), [100, 100, 144]);
+  assertEquals(of("qwen2a"), [144, 144, 144]);
 });
 
 Deno.test("readHearing() reads a projector of samples, whatever it says of layers", () => {
@@ -73,7 +106,12 @@ Deno.test("readHearing() reads a projector of samples, whatever it says of layer
 
 Deno.test("hears() tells projectors that hear from those that see, and from models", () => {
   assertEquals([hears(fileOf()), hears(parseGguf(tinyVision()))], [true, false]);
-  assertEquals(hears(withMetadata(fileOf(), { "clip.has_vision_encoder": true })), false);
+  assertEquals([sees(fileOf()), sees(parseGguf(tinyVision()))], [false, true]);
+  const both = withMetadata(fileOf(), { "clip.has_vision_encoder": true });
+  assertEquals([sees(both), hears(both)], [true, true]);
+  // What hears in a way that nobody knows here sees all the same.
+  const other = withMetadata(both, { "clip.projector_type": "gemma4v" });
+  assertEquals([sees(other), hears(other)], [true, false]);
   assertThrows(() => readVision(fileOf()), UnsupportedModelError, "of sounds");
   assertThrows(() => describeModel(fileOf()), UnsupportedModelError, "--mmproj");
 });

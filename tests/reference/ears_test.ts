@@ -85,6 +85,7 @@ const CHOICES: Readonly<Record<TinyHearingName, readonly (keyof typeof MISTAKES)
     ...["gates and what they let through exchanged", "a first stage that bends nothing"] as const,
   ],
   musicflamingo: [...ALL, "another activation", "no means of rows"],
+  "qwen2.5o": [...ALL, "no means of rows"],
   qwen2a: [...ALL, "no means of rows"],
   ultravox: [
     ...ALL,

@@ -17,7 +17,16 @@ import { encodeWeights } from "../../src/quantize/mod.ts";
 import { makeFloats, Rng } from "./rng.ts";
 
 export const TINY_HEARING_NAMES = [
-  ...["gemma4ua", "glma", "meralion", "musicflamingo", "qwen2a", "ultravox", "voxtral"] as const,
+  ...[
+    "gemma4ua",
+    "glma",
+    "meralion",
+    "musicflamingo",
+    "qwen2.5o",
+    "qwen2a",
+    "ultravox",
+    "voxtral",
+  ] as const,
 ] as const;
 export type TinyHearingName = typeof TINY_HEARING_NAMES[number];
 
@@ -99,7 +108,7 @@ function planMetadata(kind: TinyHearingName, lengths: Lengths): MetadataEntry[] 
 
 /** Means of two rows, and none side by side. */
 function isPooled(kind: TinyHearingName): boolean {
-  return kind === "qwen2a" || kind === "musicflamingo";
+  return kind === "qwen2a" || kind === "qwen2.5o" || kind === "musicflamingo";
 }
 
 function* planTower({ width, neurons, melCount, positions, blockCount }: Lengths) {
@@ -152,6 +161,7 @@ function planProjector(
   const stacked = width * stack;
   switch (kind) {
     case "qwen2a":
+    case "qwen2.5o":
       return biased("fc", [width, outputLength]);
     case "gemma4ua":
       return [matrix("input_projection", [TINY_SAMPLES, outputLength])];

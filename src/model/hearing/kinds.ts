@@ -15,6 +15,8 @@ export interface HearingKind extends VisionKind {
   readonly isGated: boolean;
   /** Sounds are trained with silence behind them, as long as there are positions. */
   readonly isWhole: boolean;
+  /** Sounds are heard in parts of so many rows of the tower. Left out: as long as positions are. */
+  readonly partRows?: number;
   /** Tensors of a row before each part of a sound and of one behind it. Left out: none. */
   readonly around?: { readonly begin: string; readonly end: string };
 }
@@ -34,6 +36,9 @@ const qwen2a: HearingKind = {
     ...{ second: null, biases: "required", activation: null },
   },
 };
+
+/** Of Qwen 2.5 Omni, whose authors have it hear two seconds at a time. */
+const qwen25o: HearingKind = { ...qwen2a, name: "qwen2.5o", partRows: 100 };
 
 /** Of Ultravox: eight rows side by side, norms before two matrices and between them. */
 const ultravox: HearingKind = {
@@ -119,5 +124,5 @@ const musicFlamingo: HearingKind = {
 
 /** In alphabetical order. */
 export const HEARING: readonly HearingKind[] = [
-  ...[gemma4ua, glma, meralion, musicFlamingo, qwen2a, ultravox, voxtral],
+  ...[gemma4ua, glma, meralion, musicFlamingo, qwen25o, qwen2a, ultravox, voxtral],
 ];

@@ -6,6 +6,7 @@ import type { GgufFile } from "../../gguf/mod.ts";
 import { rowsOf } from "../read/layer_reader.ts";
 import { CLIP } from "../read/read_vision.ts";
 import { TensorChecker } from "../read/tensor_checker.ts";
+import { tensorsOfImages } from "./tensors_of_images.ts";
 import { PLAIN } from "../vision/plain_tower.ts";
 import { readProjector } from "../vision/read_projector.ts";
 import type { TowerReader } from "../vision/read_tower.ts";
@@ -24,6 +25,7 @@ export function readUnencoded(file: GgufFile, kind: HearingKind, width: number):
   const epsilon = kind.epsilon!;
   const of = { mergeSide: 1, blockCount: 0, epsilon, activation: null };
   const { config: projector, tensors } = readProjector(reader, of);
+  checker.leave(...tensorsOfImages(file));
   checker.refuseUnused({ start: 0, end: 0 });
   // Nothing is multiplied by it.
   const nothing = rowsOf(tensors.first, 0, 0);

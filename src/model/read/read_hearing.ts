@@ -7,6 +7,7 @@ import { UnsupportedModelError } from "../../base/errors.ts";
 import { getString, type GgufFile } from "../../gguf/mod.ts";
 import { HEARING, type HearingKind } from "../hearing/kinds.ts";
 import { readUnencoded } from "../hearing/read_unencoded.ts";
+import { tensorsOfImages } from "../hearing/tensors_of_images.ts";
 import type { MatrixTensor, ModelConfig, ModelTensors, VectorTensor } from "../types.ts";
 import { PLAIN } from "../vision/plain_tower.ts";
 import { readProjector } from "../vision/read_projector.ts";
@@ -30,11 +31,23 @@ const TAPS = 3;
 /** Frames that become one row: the second convolution makes every other one. */
 const FRAMES_OF_ROW = 2;
 
-/** Whether it is the file of a projector that hears, and does not see. */
+/**
+ * Whether it is the file of a projector that hears; of one that sees as well, whether in a way that
+ * this version knows.
+ */
 export function hears(file: GgufFile): boolean {
   const keys = new Hyperparameters(file, CLIP);
-  return getString(file.metadata, "general.architecture") === CLIP &&
-    keys.flag("has_audio_encoder", false) && !keys.flag("has_vision_encoder", false);
+  if (getString(file.metadata, "general.architecture") !== CLIP) return false;
+  if (!keys.flag("has_audio_encoder", false)) return false;
+  return !keys.flag("has_vision_encoder", false) || kindOf(file) !== undefined;
+}
+
+/** Whether it is no projector that hears alone: everything else is taken for one that sees. */
+export function sees(file: GgufFile): boolean {
+  const keys = new Hyperparameters(file, CLIP);
+  const isOfSounds = getString(file.metadata, "general.architecture") === CLIP &&
+    keys.flag("has_audio_encoder", false);
+  return !isOfSounds || keys.flag("has_vision_encoder", false);
 }
 
 /**
@@ -71,16 +84,25 @@ export function readHearing(file: GgufFile): HearingModel {
   for (const name of around ? [around.begin, around.end] : []) {
     checker.vector(name, projector.config.outputLength);
   }
+  checker.leave(...tensorsOfImages(file));
   checker.refuseUnused({ start: 0, end: 0 });
   return { description: { config: { ...config, projector: projector.config }, tensors }, sounds };
 }
 
-function findKind(file: GgufFile): HearingKind {
+function kindOf(file: GgufFile): HearingKind | undefined {
+  const name = nameOf(file);
+  return HEARING.find((each) => each.name === name);
+}
+
+function nameOf(file: GgufFile): string {
   const keys = new Hyperparameters(file, CLIP);
-  const name = keys.text("projector_type") || keys.text("audio.projector_type") ||
-    getString(file.metadata, "clip.projector_type");
-  const kind = HEARING.find((each) => each.name === name);
+  return keys.text("projector_type") || keys.text("audio.projector_type") || "";
+}
+
+function findKind(file: GgufFile): HearingKind {
+  const kind = kindOf(file);
   if (kind !== undefined) return kind;
+  const name = nameOf(file) || getString(file.metadata, "clip.projector_type");
   throw new UnsupportedModelError(
     `Cannot use a projector of type ${JSON.stringify(name)} to hear: this version runs ` +
       HEARING_KINDS.join(", "),
@@ -105,7 +127,7 @@ function readSounds(
   return {
     projector: kind.name,
     melCount: keys.integer("num_mel_bins", { min: 1, max: MELS_MAX }),
-    rowsMax: count,
+    rowsMax: Math.min(count, kind.partRows ?? count),
     positions: { tensor, count },
     rowsOfOne,
     isPadded: kind.isPadded,

@@ -1,6 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { RequestError } from "../../../src/base/errors.ts";
-import { ImageReader, type ImageReaderParts } from "../../../src/llm/images/image_reader.ts";
+import {
+  ImageReader,
+  type ImageReaderParts,
+  type LookingTower,
+} from "../../../src/llm/images/image_reader.ts";
 import type { ChatMessage } from "../../../src/llm/types.ts";
 import type { TowerInput } from "../../../src/model/vision_types.ts";
 
@@ -11,8 +15,8 @@ function reader(options: Partial<ImageReaderParts> = {}) {
   const counts = { prepared: 0, seen: 0, closed: 0, seeing: 0, seeingMost: 0 };
   const gate = { opened: Promise.resolve() as Promise<unknown> };
   const parts: ImageReaderParts = {
-    tower: {
-      reads: { positions: null, classTokens: null } as ImageReaderParts["tower"]["reads"],
+    towers: [{
+      reads: { positions: null, classTokens: null } as LookingTower["reads"],
       floats: () => new Float32Array(D),
       see: async ({ patches, kept }: TowerInput, signal?: AbortSignal) => {
         counts.seen++;
@@ -23,7 +27,7 @@ function reader(options: Partial<ImageReaderParts> = {}) {
         return Float32Array.from({ length: kept * D }, (_, i) => patches[Math.floor(i / D)]);
       },
       close: () => (counts.closed++, Promise.resolve()),
-    },
+    }],
     preparer: {
       prepare: (file) => {
         counts.prepared++;
