@@ -17,6 +17,7 @@ const TEXTS: Readonly<Record<string, SoundTexts>> = {
   musicflamingo: { begin: "<sound>", end: "" },
   "qwen2.5o": { begin: "<|audio_bos|>", end: "<|audio_eos|>" },
   qwen2a: { begin: "<|audio_bos|>", end: "<|audio_eos|>" },
+  qwen3a: { begin: "<|audio_start|>", end: "<|audio_end|>" },
   ultravox: NOTHING,
   voxtral: { begin: "[BEGIN_AUDIO]", end: "" },
 };

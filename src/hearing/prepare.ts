@@ -30,9 +30,11 @@ export function prepareSamples(
   tables: ImageTables,
 ): PreparedImage {
   const { begin, end } = soundTexts(config);
-  const tiles = config.samplesOfRow === undefined
-    ? tilesOfFrames(samples, config, tables.positions!)
-    : tilesOfSamples(samples, { length: config.samplesOfRow, rowsMax: config.rowsMax });
+  const tiles = config.samplesOfRow !== undefined
+    ? tilesOfSamples(samples, { length: config.samplesOfRow, rowsMax: config.rowsMax })
+    : config.pieces
+    ? tilesOfPieces(samples, config.pieces, { config, table: tables.positions! })
+    : tilesOfFrames(samples, config, tables.positions!);
   const layout = tiles.flatMap(({ count }, tile) => rowsOf(tile, count, config));
   const text = (value: string): LayoutPart[] => value === "" ? [] : [{ text: value }];
   return { tiles, seesAll: false, layout: [...text(begin), ...layout, ...text(end)] };
@@ -58,6 +60,44 @@ function tilesOfSamples(
     const patches = new Float32Array(count * length);
     patches.set(own);
     tiles.push({ count, patches, added: null, positions: null, kept: count });
+  }
+  return tiles;
+}
+
+/**
+ * Whole frames of a sound as they are, in pieces whose last one may be shorter. Of its rows the
+ * tower has those that are of its own frames.
+ */
+function tilesOfPieces(
+  samples: Float32Array,
+  piece: NonNullable<SoundConfig["pieces"]>,
+  { config: { melCount: bands, rowsMax, positions }, table }: {
+    readonly config: SoundConfig;
+    readonly table: Float32Array;
+  },
+): TowerInput[] {
+  const all = Math.max(1, Math.floor(samples.length / HOP));
+  const values = spectrogram(samples, { frames: all, bands, isMirrored: true });
+  const most = piece.frames * (rowsMax / piece.rows);
+  const d = table.length / positions!.count;
+  const tiles: TowerInput[] = [];
+  for (let first = 0; first < all; first += most) {
+    const frames = Math.min(most, all - first);
+    const whole = Math.floor(frames / piece.frames);
+    // A piece's rows bring more frames than it has: what is left over is not looked at.
+    const { framesOfRow: room } = piece;
+    const count = whole * piece.rows + Math.ceil(frames % piece.frames / room);
+    const patches = new Float32Array(count * room * bands);
+    for (let at = 0; at < frames; at += piece.frames) {
+      const end = first + Math.min(frames, at + piece.frames);
+      const own = values.subarray((first + at) * bands, end * bands);
+      patches.set(own, at / piece.frames * piece.rows * room * bands);
+    }
+    const added = new Float32Array(count * d);
+    for (let row = 0; row < count; row += piece.rows) {
+      added.set(table.subarray(0, Math.min(piece.rows, count - row) * d), row * d);
+    }
+    tiles.push({ count, patches, added, positions: null, kept: count });
   }
   return tiles;
 }

@@ -101,11 +101,12 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
       )),
     waitingMax,
     archive,
-    images: towers.length === 0 ? null : ImageReader.of(towers, { config, tokenizer, plans, waitingMax }),
+    images: ImageReader.of(towers, { config, tokenizer, plans, waitingMax }),
     textHead: model.tensors.textHead
       ? new TextHead(file, model.tensors.textHead, model.config.norm)
       : null,
-    describe: () => describeModel(file, config, tokenizer, { ...options, ...model.tensors, towers }),
+    describe: () =>
+      describeModel(file, config, tokenizer, { ...options, ...model.tensors, towers }),
     fingerprint: () => sourceFingerprint({ file, packed }),
     notify: options.onNotice ?? warn,
   });

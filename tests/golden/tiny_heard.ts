@@ -1,8 +1,8 @@
 /**
  * Rows that llama.cpp (clip of npm's llama.rn 0.12.9, of kinds that it has not of v0.5.0, in F32)
- * makes of 96 `tinyFrames` by the tiny towers that hear of seed 1: six numbers at the beginning of
- * the first one, six at the end of the last one, rows around a sound left out. Of "voxtral" it
- * takes means of two rows before the last norm, as its authors do not. Data only.
+ * makes of 96 `tinyFrames` (of "qwen3a" of 300) by the tiny towers that hear of seed 1: six numbers
+ * at the beginning of the first one, six at the end of the last one, rows around a sound left out.
+ * Of "voxtral" it takes means of two rows before the last norm, as its authors do not. Data only.
  */
 import type { TinyHearingName } from "../support/tiny_hearing.ts";
 
@@ -31,6 +31,10 @@ export const TINY_HEARD: Readonly<Record<TinyHearingName, readonly number[]>> = 
   "qwen2a": [
     1.94021, 0.26393, 0.30725, -1.08605, 3.78974, -0.52341,
     0.74390, 0.80459, 0.48813, 1.51471, -0.01111, 1.43067,
+  ],
+  "qwen3a": [
+    -0.91453, -2.96864, 1.33922, -1.50765, -2.02945, -1.90584,
+    1.63247, -1.48414, 2.19554, 0.02271, -0.87855, -1.94683,
   ],
   "ultravox": [
     -2.46444, -0.64333, 0.61330, 0.39915, -0.58133, 1.51619,

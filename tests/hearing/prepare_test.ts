@@ -24,6 +24,7 @@ const CONFIGS: Readonly<Record<string, SoundConfig>> = {
   musicflamingo: configOf("musicflamingo", { rowsOfOne: 2 }),
   "qwen2.5o": configOf("qwen2.5o", { rowsOfOne: 2, rowsMax: 10 }),
   qwen2a: configOf("qwen2a", { rowsOfOne: 2 }),
+  qwen3a: configOf("qwen3a", { rowsMax: 26, pieces: { frames: 100, rows: 13, framesOfRow: 8 } }),
   ultravox: configOf("ultravox", { rowsOfOne: 8, isPadded: true }),
   voxtral: configOf("voxtral", { rowsOfOne: 4, isWhole: true }),
 };
@@ -87,6 +88,37 @@ Deno.test("prepareSamples() lays three frames side by side, band by band, and no
   assertEquals([0, 1, 2].map((tap) => at(0, 0, 3, tap)), [0, frameOf(0, 3), frameOf(1, 3)]);
   assertEquals([0, 1, 2].map((tap) => at(0, 47, 3, tap)), [frameOf(46, 3), frameOf(47, 3), 0]);
   assertEquals([0, 1, 2].map((tap) => at(1, 0, 2, tap)), [0, frameOf(48, 2), frameOf(49, 2)]);
+});
+
+Deno.test("prepareSamples() lays pieces of frames, and counts rows of the last one by its own", () => {
+  const shownOf = (samples: number) => {
+    const { tiles, layout } = prepareSamples(tone(samples), CONFIGS.qwen3a, TABLES);
+    return {
+      ...{ tiles, counts: tiles.map(({ count }) => count) },
+      texts: layout.map((part) => "text" in part ? part.text : part.count),
+    };
+  };
+  const [begin, end] = ["<|audio_start|>", "<|audio_end|>"];
+  // Frames are whole ones; a sound of none has one.
+  assertEquals(shownOf(9).texts, [begin, 1, end]);
+  assertEquals(shownOf(160 * 100).texts, [begin, 13, end]);
+  assertEquals(shownOf(160 * 101 - 1).texts, [begin, 13, end]);
+  assertEquals(shownOf(160 * 101).texts, [begin, 14, end]);
+  const samples = 160 * 409 + 7;
+  const { tiles, counts, texts } = shownOf(samples);
+  assertEquals([counts, texts], [[26, 26, 2], [begin, 26, 26, 2, end]]);
+  const all = spectrogram(tone(samples), { frames: 409, bands: 8, isMirrored: true });
+  const frameOf = (
+    tile: number,
+    place: number,
+  ) => [...tiles[tile].patches.subarray(place * 8, place * 8 + 8)];
+  const given = (frame: number) => [...all.subarray(frame * 8, frame * 8 + 8)];
+  const nothing = Array(8).fill(0);
+  assertEquals([frameOf(0, 99), frameOf(0, 100)], [given(99), nothing]);
+  assertEquals([frameOf(1, 104), frameOf(2, 8)], [given(300), given(408)]);
+  assertEquals(frameOf(2, 9), nothing);
+  assertEquals(tiles[1].added!.slice(13 * D), TABLES.positions.slice(0, 13 * D));
+  assertEquals(tiles[2].added, TABLES.positions.slice(0, 2 * D));
 });
 
 Deno.test("prepareSamples() leaves samples as they are where no tower hears them", () => {

@@ -26,6 +26,11 @@ const fileOf = (kind: typeof TINY_HEARING_NAMES[number] = "ultravox"): GgufFile 
 
 const FILE = fileOf();
 
+/** Two convolutions over time are before its layers. */
+function isWhisper(kind: TinyHearingName): boolean {
+  return kind !== "gemma4ua" && kind !== "qwen3a";
+}
+
 /** With other values of `clip.` keys. */
 function read(changes: Readonly<Record<string, GgufValue | undefined>>, file = FILE) {
   const keys = Object.entries(changes).map(([key, value]) => [`clip.${key}`, value]);
@@ -34,7 +39,7 @@ function read(changes: Readonly<Record<string, GgufValue | undefined>>, file = F
 
 Deno.test("readHearing() reads towers of every kind", () => {
   assertEquals([...HEARING_KINDS], [...TINY_HEARING_NAMES]);
-  for (const kind of TINY_HEARING_NAMES.filter((each) => each !== "gemma4ua")) {
+  for (const kind of TINY_HEARING_NAMES.filter(isWhisper)) {
     const { description: { config, tensors }, sounds } = readHearing(fileOf(kind));
     const { positions, melCount, hidden } = TINY_EAR;
     assertEquals(sounds.projector, kind);
@@ -87,6 +92,32 @@ Deno.test("readHearing() cuts Qwen 2.5 Omni's sounds into two seconds", () => {
   };
   assertEquals(of("qwen2.5o"), [100, 100, 144]);
   assertEquals(of("qwen2a"), [144, 144, 144]);
+});
+
+Deno.test("readHearing() reads convolutions over a plane, by the sizes of their tensors", () => {
+  const file = fileOf("qwen3a");
+  const { description: { config, tensors }, sounds } = readHearing(file);
+  const plane = { frames: 100, rows: 13, bands: 12, channels: TINY_EAR.channels };
+  assertEquals(config.patches, { length: 8 * 12, countMax: 8 * 13, plane });
+  assertEquals([sounds.rowsMax, sounds.pieces], [8 * 13, {
+    frames: 100,
+    rows: 13,
+    framesOfRow: 8,
+  }]);
+  const columns = tensors.planeMatrices?.map((matrix) => matrix.columns);
+  assertEquals([tensors.tokenEmbedding.columns, columns], [9, [180, 180, 40]]);
+  const few = parseGguf(tinyHearing({ kind: "qwen3a", lengths: { positions: 12 } }));
+  assertThrows(() => readHearing(few), ModelFormatError, "12 positions");
+  const wrong: [string, number[]][] = [
+    ["a.conv2d.1.weight", [3, 3, 2, 20]],
+    ["a.conv2d.2.weight", [3, 5, 20, 20]],
+    ["a.conv2d.3.weight", [3, 3, 20, 21]],
+    ["a.conv_out.weight", [20, TINY_EAR.width]],
+    ["a.conv2d.1.weight", [3, 3, 1, 5000]],
+  ];
+  for (const [name, dims] of wrong) {
+    assertThrows(() => readHearing(withTensor(file, name, { dims })), ModelFormatError, name);
+  }
 });
 
 Deno.test("readHearing() reads a projector of samples, whatever it says of layers", () => {

@@ -24,6 +24,7 @@ export const TINY_HEARING_NAMES = [
     "musicflamingo",
     "qwen2.5o",
     "qwen2a",
+    "qwen3a",
     "ultravox",
     "voxtral",
   ] as const,
@@ -33,8 +34,11 @@ export type TinyHearingName = typeof TINY_HEARING_NAMES[number];
 /** Lengths of all kinds; an epsilon so large that another one makes other rows. */
 export const TINY_EAR = {
   ...{ blockCount: 2, width: 96, heads: 6, neurons: 160, outputLength: 64 },
-  ...{ melCount: 8, positions: 48, stack: 4, hidden: 96, epsilon: 0.05 },
+  ...{ melCount: 8, positions: 48, stack: 4, hidden: 96, epsilon: 0.05, channels: 20 },
 } as const;
+
+/** Of which two are left of each time. */
+const PLANE = { melCount: 12 };
 
 /** Samples of a row of a kind that has no tower. */
 const TINY_SAMPLES = 640;
@@ -62,16 +66,16 @@ interface Planned {
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyHearing(options: TinyHearingOptions = {}): Uint8Array<ArrayBuffer> {
   const { kind = "ultravox", seed = 1, type = "F32" } = options;
-  const lengths = { ...TINY_EAR, ...options.lengths };
+  const lengths = { ...TINY_EAR, ...kind === "qwen3a" && PLANE, ...options.lengths };
   const { outputLength = lengths.outputLength } = options;
   const rng = new Rng(seed);
   const planned = [
-    ...kind === "gemma4ua" ? [] : planTower(lengths),
+    ...kind === "gemma4ua" ? [] : planTower(lengths, kind === "qwen3a"),
     ...planProjector(kind, { ...lengths, outputLength }),
   ];
   const tensors = planned.map(({ name, dims, role }) => {
     const length = dims.reduce((product, dimension) => product * dimension);
-    const fan = role === "kernel" ? dims[0] * dims[1] : dims[0];
+    const fan = role === "kernel" ? dims.slice(0, -1).reduce((a, b) => a * b) : dims[0];
     const [mean, deviation] = role === "norm" ? [1, 0.2] : role === "bias" ? [0, 0.3] : [0, 0.5];
     const spread = role === "matrix" || role === "kernel" ? 1.5 / Math.sqrt(fan) : deviation;
     const values = makeFloats(length, () => mean + spread * rng.normal());
@@ -95,7 +99,7 @@ function planMetadata(kind: TinyHearingName, lengths: Lengths): MetadataEntry[] 
     "attention.head_count": u32(lengths.heads),
     "attention.layer_norm_epsilon": f32(lengths.epsilon),
     "num_mel_bins": u32(lengths.melCount),
-    ...isPooled(kind) ? {} : { "projector.stack_factor": u32(lengths.stack) },
+    ...isPooled(kind) || kind === "qwen3a" ? {} : { "projector.stack_factor": u32(lengths.stack) },
   };
   return [
     ["general.architecture", text("clip")],
@@ -111,7 +115,10 @@ function isPooled(kind: TinyHearingName): boolean {
   return kind === "qwen2a" || kind === "qwen2.5o" || kind === "musicflamingo";
 }
 
-function* planTower({ width, neurons, melCount, positions, blockCount }: Lengths) {
+function* planTower(
+  { width, neurons, melCount, positions, blockCount, channels }: Lengths,
+  isOfPlanes: boolean,
+) {
   const norm = function* (name: string): Iterable<Planned> {
     yield { name: `${name}.weight`, dims: [width], role: "norm" };
     yield { name: `${name}.bias`, dims: [width], role: "bias" };
@@ -121,10 +128,19 @@ function* planTower({ width, neurons, melCount, positions, blockCount }: Lengths
     // Keys have none.
     if (!name.endsWith("attn_k")) yield { name: `${name}.bias`, dims: [rows], role: "bias" };
   };
-  for (const [i, channels] of [melCount, width].entries()) {
+  for (const [i, from] of isOfPlanes ? [] : [melCount, width].entries()) {
     const name = `a.conv1d.${i + 1}`;
-    yield { name: `${name}.weight`, dims: [3, channels, width], role: "kernel" } as Planned;
+    yield { name: `${name}.weight`, dims: [3, from, width], role: "kernel" } as Planned;
     yield { name: `${name}.bias`, dims: [1, width], role: "bias" } as Planned;
+  }
+  for (const [i, from] of isOfPlanes ? [1, channels, channels].entries() : []) {
+    const name = `a.conv2d.${i + 1}`;
+    yield { name: `${name}.weight`, dims: [3, 3, from, channels], role: "kernel" } as Planned;
+    yield { name: `${name}.bias`, dims: [channels], role: "bias" } as Planned;
+  }
+  if (isOfPlanes) {
+    const columns = channels * Math.ceil(melCount / 8);
+    yield { name: "a.conv_out.weight", dims: [columns, width], role: "matrix" } as Planned;
   }
   yield { name: "a.position_embd.weight", dims: [width, positions], role: "table" } as Planned;
   yield* norm("a.post_ln");
@@ -166,6 +182,7 @@ function planProjector(
     case "gemma4ua":
       return [matrix("input_projection", [TINY_SAMPLES, outputLength])];
     case "musicflamingo":
+    case "qwen3a":
       return [...biased("mlp.1", [width, hidden]), ...biased("mlp.2", [hidden, outputLength])];
     case "glma":
       return [
@@ -224,6 +241,31 @@ export function tinyHeard(
     return at < 0 || at >= frames ? 0 : values[at * mels + band];
   });
   const d = table!.length / positions!.count;
+  if (sounds.pieces !== undefined) return inPieces(values, sounds, table!);
   const count = frames / 2;
   return { count, patches, added: table!.slice(0, count * d), positions: null, kept: count };
+}
+
+/** Pieces of 100 frames, each with its own rows and positions: 8 frames of room a row. */
+function inPieces(
+  values: Float32Array,
+  { melCount: mels, positions }: SoundConfig,
+  table: Float32Array,
+): TowerInput {
+  const frames = values.length / mels;
+  const d = table.length / positions!.count;
+  const rows = Array.from(
+    { length: Math.ceil(frames / 100) },
+    (_, piece) => Math.ceil(Math.min(100, frames - 100 * piece) / 8),
+  );
+  const count = rows.reduce((sum, own) => sum + own, 0);
+  const patches = new Float32Array(count * 8 * mels), added = new Float32Array(count * d);
+  for (let frame = 0; frame < frames; frame++) {
+    const to = Math.floor(frame / 100) * 13 * 8 + frame % 100;
+    patches.set(values.subarray(frame * mels, (frame + 1) * mels), to * mels);
+  }
+  for (let row = 0; row < count; row++) {
+    added.set(table.subarray(row % 13 * d, (row % 13 + 1) * d), row * d);
+  }
+  return { count, patches, added, positions: null, kept: count };
 }

@@ -66,7 +66,7 @@ export class ImageReader {
   #keptBytes = 0;
   #nextId = -1;
 
-  /** The eyes of a model, or its ears. */
+  /** The eyes of a model, its ears, or both; null: it has neither. */
   static of(
     towers: readonly Tower[],
     { config, tokenizer, plans: [{ contextLength }], waitingMax }: {
@@ -75,7 +75,8 @@ export class ImageReader {
       readonly plans: readonly RankPlan[];
       readonly waitingMax: number;
     },
-  ): ImageReader {
+  ): ImageReader | null {
+    if (towers.length === 0) return null;
     return new ImageReader({
       ...{ towers, preparer: new ImagePreparer(), tokenizer, contextLength, waitingMax },
       rowLength: givenWidth(config),
@@ -216,7 +217,8 @@ function tablesOf(tower: LookingTower): ImageTables {
   const { reads } = tower;
   const floats = (name: string | null) => name === null ? null : tower.floats(name);
   if (isOfSounds(reads)) {
-    return { positions: floats(reads.positions?.tensor ?? null), classTokens: null, patchBias: null };
+    const positions = floats(reads.positions?.tensor ?? null);
+    return { positions, classTokens: null, patchBias: null };
   }
   const { positions, classTokens, patchBias } = reads;
   return {

@@ -15,6 +15,11 @@ export interface HearingKind extends VisionKind {
   readonly isGated: boolean;
   /** Sounds are trained with silence behind them, as long as there are positions. */
   readonly isWhole: boolean;
+  /**
+   * Pieces of so many frames go through convolutions over both axes, and so many pieces at a time
+   * through the layers. Left out: two convolutions over time make rows.
+   */
+  readonly pieces?: { readonly frames: number; readonly most: number };
   /** Sounds are heard in parts of so many rows of the tower. Left out: as long as positions are. */
   readonly partRows?: number;
   /** Tensors of a row before each part of a sound and of one behind it. Left out: none. */
@@ -39,6 +44,17 @@ const qwen2a: HearingKind = {
 
 /** Of Qwen 2.5 Omni, whose authors have it hear two seconds at a time. */
 const qwen25o: HearingKind = { ...qwen2a, name: "qwen2.5o", partRows: 100 };
+
+/** Of Qwen3-ASR and Qwen3-Omni: a second at a time through convolutions, eight through layers. */
+const qwen3a: HearingKind = {
+  ...WHISPER,
+  name: "qwen3a",
+  pieces: { frames: 100, most: 8 },
+  projector: {
+    ...{ norm: null, stages: [], first: "mm.a.mlp.1", isFirstTransposed: false },
+    ...{ second: "mm.a.mlp.2", biases: "required", activation: "gelu" },
+  },
+};
 
 /** Of Ultravox: eight rows side by side, norms before two matrices and between them. */
 const ultravox: HearingKind = {
@@ -124,5 +140,5 @@ const musicFlamingo: HearingKind = {
 
 /** In alphabetical order. */
 export const HEARING: readonly HearingKind[] = [
-  ...[gemma4ua, glma, meralion, musicFlamingo, qwen25o, qwen2a, ultravox, voxtral],
+  ...[gemma4ua, glma, meralion, musicFlamingo, qwen25o, qwen2a, qwen3a, ultravox, voxtral],
 ];

@@ -6,14 +6,16 @@
 import { UnsupportedModelError } from "../../base/errors.ts";
 import { getString, type GgufFile } from "../../gguf/mod.ts";
 import { HEARING, type HearingKind } from "../hearing/kinds.ts";
+import { type PlaneTensors, readPlane } from "../hearing/read_plane.ts";
 import { readUnencoded } from "../hearing/read_unencoded.ts";
 import { tensorsOfImages } from "../hearing/tensors_of_images.ts";
+import { framesOfRow, halvedThrice } from "../plane.ts";
 import type { MatrixTensor, ModelConfig, ModelTensors, VectorTensor } from "../types.ts";
 import { PLAIN } from "../vision/plain_tower.ts";
 import { readProjector } from "../vision/read_projector.ts";
 import { neuronCount, readLayer, readNorm, type TowerReader } from "../vision/read_tower.ts";
 import type { HearingModel, SoundConfig } from "../vision_types.ts";
-import { Hyperparameters } from "./hyperparameters.ts";
+import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { CLIP } from "./read_vision.ts";
 import { TensorChecker } from "./tensor_checker.ts";
 
@@ -77,9 +79,12 @@ export function readHearing(file: GgufFile): HearingModel {
     ? keys.integer("projector.stack_factor", { min: 1, max: STACK_MAX })
     : 1;
   const sounds = readSounds(keys, reader, { kind, stack });
-  const config = readConfig(keys, reader, { blockCount, sounds });
+  const { pieces } = kind;
+  const plane = pieces ? readPlane(reader, { ...pieces, bands: sounds.melCount }) : null;
+  const config = readConfig(keys, reader, { blockCount, sounds, plane });
   const projector = readStackedProjector(reader, kind, { blockCount, stack, config });
-  const tensors = { ...readTower(reader, { blockCount, sounds }), projector: projector.tensors };
+  const tower = readTower(reader, { blockCount, sounds, plane });
+  const tensors = { ...tower, projector: projector.tensors };
   const { around } = sounds;
   for (const name of around ? [around.begin, around.end] : []) {
     checker.vector(name, projector.config.outputLength);
@@ -118,6 +123,15 @@ function readSounds(
   const count = file.tensors.get(tensor)?.dims[1] ?? 1;
   checker.matrix(tensor, { rows: count, columns: width });
   const rowsOfOne = kind.pooledRows * stack;
+  const { pieces } = kind;
+  const rowsOfPiece = pieces ? halvedThrice(pieces.frames) : 0;
+  if (count < rowsOfPiece) {
+    throw formatError(
+      file,
+      `Cannot use tensor "${tensor}": it has ${count} positions, and a piece of a sound ` +
+        `${rowsOfPiece}: convert the model again`,
+    );
+  }
   if (count > POSITIONS_MAX || !kind.isPadded && count % rowsOfOne !== 0) {
     throw new UnsupportedModelError(
       `Cannot use tensor "${tensor}": it has ${count} positions: this version runs towers with a ` +
@@ -127,7 +141,8 @@ function readSounds(
   return {
     projector: kind.name,
     melCount: keys.integer("num_mel_bins", { min: 1, max: MELS_MAX }),
-    rowsMax: Math.min(count, kind.partRows ?? count),
+    rowsMax: pieces ? pieces.most * rowsOfPiece : Math.min(count, kind.partRows ?? count),
+    ...pieces && { pieces: pieceOf(pieces.frames) },
     positions: { tensor, count },
     rowsOfOne,
     isPadded: kind.isPadded,
@@ -136,10 +151,23 @@ function readSounds(
   };
 }
 
+/** What a piece of so many frames becomes. */
+function pieceOf(frames: number): SoundConfig["pieces"] {
+  const piece = { frames, rows: halvedThrice(frames) };
+  return { ...piece, framesOfRow: framesOfRow(piece) };
+}
+
+/** What configuration and tensors of a tower are read by. */
+interface TowerParts {
+  readonly blockCount: number;
+  readonly sounds: SoundConfig;
+  readonly plane: PlaneTensors | null;
+}
+
 function readConfig(
   keys: Hyperparameters,
   reader: TowerReader,
-  { blockCount, sounds }: { readonly blockCount: number; readonly sounds: SoundConfig },
+  { blockCount, sounds, plane }: TowerParts,
 ): ModelConfig {
   const { width, heads, headDim } = reader;
   const { melCount, rowsMax: countMax } = sounds;
@@ -148,7 +176,9 @@ function readConfig(
     feedForwardLength: neuronCount(reader),
     ...{ headCount: heads, headCountKv: heads, headDim, valueDim: headDim },
     ...{ vocabSize: 0, contextLength: countMax, isEncoder: true },
-    patches: { length: FRAMES_OF_ROW * TAPS * melCount, countMax, areConvolved: true },
+    patches: plane
+      ? { length: framesOfRow(plane.config) * melCount, countMax, plane: plane.config }
+      : { length: FRAMES_OF_ROW * TAPS * melCount, countMax, areConvolved: true },
     norm: { kind: "layer", epsilon: keys.float("attention.layer_norm_epsilon", { min: 0 }) },
     attentionScale: 1 / Math.sqrt(headDim),
     ropes: [],
@@ -186,16 +216,15 @@ function readStackedProjector(
 /** Everything but the projector. */
 function readTower(
   reader: TowerReader,
-  { blockCount, sounds: { melCount } }: {
-    readonly blockCount: number;
-    readonly sounds: SoundConfig;
-  },
+  { blockCount, sounds: { melCount }, plane }: TowerParts,
 ): ModelTensors {
   const { width, kind: { lastNorm } } = reader;
-  const tokenEmbedding = readConvolution(reader, "a.conv1d.1", melCount);
+  const tokenEmbedding = plane ? plane.first : readConvolution(reader, "a.conv1d.1", melCount);
   return {
     tokenEmbedding,
-    secondConvolution: readConvolution(reader, "a.conv1d.2", width),
+    ...plane
+      ? { planeMatrices: plane.others }
+      : { secondConvolution: readConvolution(reader, "a.conv1d.2", width) },
     ...{ positionEmbedding: null, altUp: null, embeddingNorm: null, tokenInputs: null },
     outputNorm: readNorm(reader, lastNorm, width),
     output: tokenEmbedding,
