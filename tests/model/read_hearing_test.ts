@@ -191,6 +191,10 @@ Deno.test("readHearing() refuses files that lack a tensor, or have another one",
       name: "a.more",
     });
     assertThrows(() => readHearing(more), UnsupportedModelError, '"a.more"');
+    // Tensors of images are another tower's where the file says that it sees, and nobody's else.
+    const ofImages = withTensor(file, "v.more", { ...more.tensors.get("a.more"), name: "v.more" });
+    assertThrows(() => readHearing(ofImages), UnsupportedModelError, '"v.more"');
+    readHearing(withMetadata(ofImages, { "clip.has_vision_encoder": true }));
   }
 });
 
