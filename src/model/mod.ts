@@ -17,7 +17,7 @@ export {
   summarizePredictors,
 } from "./powerinfer.ts";
 export { cachedValueDim, mergedHeadDim, ownKeyDim } from "./latent.ts";
-export { HEARING_KINDS, hears, readHearing } from "./read/read_hearing.ts";
+export { HEARING_KINDS, hears, readHearing, sees } from "./read/read_hearing.ts";
 export { readVision, VISION_KINDS } from "./read/read_vision.ts";
 export { projectedRows } from "./projected_rows.ts";
 export { isSilentKind } from "./silent_kinds.ts";

@@ -366,6 +366,11 @@ export interface ModelTensors {
   readonly pixelNorm?: NormTensors;
   /** [d, 3 · d]: the second of two convolutions, of which `tokenEmbedding` is the first. */
   readonly secondConvolution?: MatrixTensor;
+  /**
+   * Of a plane's convolutions, of which `tokenEmbedding` is the first: two matrices [channels, 9 ·
+   * channels], and what makes rows, [d, channels · bands]. Left out: there are none.
+   */
+  readonly planeMatrices?: readonly MatrixTensor[];
   /** [context, d], learned; added to the embeddings, or null. */
   readonly positionEmbedding: MatrixTensor | null;
   /** [d]: what tokens of the first kind, which all are, have more. Left out: there are no kinds. */

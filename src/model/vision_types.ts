@@ -4,6 +4,7 @@
  * model is what llama.cpp calls an mmproj.
  */
 import type { Activation } from "./activation_types.ts";
+import type { PlaneConfig } from "./plane.ts";
 import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "./types.ts";
 
 /** What goes in, instead of rows of an embedding table: W · patch + b. */
@@ -20,6 +21,13 @@ export interface PatchesConfig {
    * channel by channel, h(-1) being zeros. Left out: one product does.
    */
   readonly areConvolved?: true;
+  /**
+   * Rows bring frames of pieces of a spectrogram, frame by frame, which convolutions over both axes
+   * make rows of. Left out: they do not.
+   */
+  readonly plane?: PlaneConfig;
+  /** Patches are rows of the tower themselves, d numbers each. Left out: they are made to be. */
+  readonly areRows?: true;
   /** Most patches of an image, those beside the image's own (class tokens) included. */
   readonly countMax: number;
 }
@@ -252,23 +260,34 @@ export interface VisionModel {
 
 /** What preparing sounds takes: part of the file of a projector that hears. */
 export interface SoundConfig {
-  /** `clip.projector_type`: "ultravox", "qwen2a", "voxtral". */
+  /** `clip.projector_type`: "ultravox", "qwen2a", "voxtral", … */
   readonly projector: string;
-  /** Bands of a spectrogram's frame, of which there are 100 a second. */
+  /** Bands of a spectrogram's frame, of which there are 100 a second; 0: there is none. */
   readonly melCount: number;
-  /** Learned positions, [count, d], one for two frames: a longer sound is cut. */
-  readonly positions: { readonly tensor: string; readonly count: number };
-  /** Frames that become a row of the text model. */
-  readonly framesOfRow: number;
+  /** Samples that are a row, where there is no spectrogram. */
+  readonly samplesOfRow?: number;
+  /**
+   * Pieces of so many frames become so many rows each, each row of `framesOfRow`, the last one of
+   * what is left. Left out: two frames become one.
+   */
+  readonly pieces?: Pick<PlaneConfig, "frames" | "rows"> & { readonly framesOfRow: number };
+  /** Rows of a part: a longer sound is cut. */
+  readonly rowsMax: number;
+  /** Learned positions, [count, d], of a part's rows, or of a piece's; null: there are none. */
+  readonly positions: { readonly tensor: string; readonly count: number } | null;
+  /** Rows of the tower that become one of the text model. */
+  readonly rowsOfOne: number;
   /** The last row may be of fewer; otherwise what is missing at a sound's end is silence. */
   readonly isPadded: boolean;
   /** Every part is as long as there are positions, with silence behind it. */
   readonly isWhole: boolean;
+  /** Tensors [outputLength]: rows before each part and behind it. Left out: none. */
+  readonly around?: { readonly begin: string; readonly end: string };
 }
 
 /** The file of a projector that hears, read. */
 export interface HearingModel {
-  /** `config.patches` (with `areConvolved`) and `config.projector` are set. */
+  /** `config.patches` and `config.projector` are set. */
   readonly description: ModelDescription;
   readonly sounds: SoundConfig;
 }

@@ -14,6 +14,7 @@ import type {
 import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
 import { activate, geluErf, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
+import { convolvePlanes, type PlaneKernels } from "./planes.ts";
 import { resample } from "./resample.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
@@ -25,17 +26,27 @@ interface Parts {
 }
 
 /**
- * W · patch + b, that of a second frame which is the same, or two convolutions; and what is added:
- * [n, d].
+ * W · patch + b, that of a second frame which is the same, two convolutions over time, or three
+ * over a plane; and what is added: [n, d].
  */
 export function embedPatches(
   { patches, added, count }: TowerInput,
-  { tokenEmbedding, secondFrame, secondConvolution, patchNorm, pixelNorm }: ModelTensors,
-  { config, blocks }: Parts,
+  tensors: ModelTensors,
+  { config, blocks, weights }: Parts,
 ): Float64Array {
+  const { tokenEmbedding, secondFrame, secondConvolution, patchNorm, pixelNorm } = tensors;
   const pixels = Float64Array.from(patches);
   const rows = pixelNorm ? blocks.norm(pixels, pixelNorm) : pixels;
   check(rows.length === count * config.patches!.length, "patches of the model's length");
+  const { areRows, plane } = config.patches!;
+  if (areRows) return rows;
+  if (plane) {
+    const made = blocks.project(
+      convolvePlanes(rows, count, { config: plane, kernels: kernelsOf(tensors, weights) }),
+      tensors.planeMatrices![2],
+    );
+    return added === null ? made : add(made, added);
+  }
   const product = blocks.project(rows, tokenEmbedding);
   const first = secondConvolution === undefined
     ? product
@@ -43,6 +54,15 @@ export function embedPatches(
   const both = secondFrame ? add(first, blocks.project(rows, secondFrame)) : first;
   const made = patchNorm ? blocks.norm(both, patchNorm) : both;
   return added === null ? made : add(made, added);
+}
+
+function kernelsOf(
+  { tokenEmbedding, planeMatrices }: ModelTensors,
+  weights: ReferenceWeights,
+): PlaneKernels[] {
+  return [tokenEmbedding, ...planeMatrices!.slice(0, 2)].map((matrix) => ({
+    ...{ weights: weights.matrix(matrix), biases: weights.vector(matrix.bias!) },
+  }));
 }
 
 /** Of [2n, d] each 3 rows around every other one, number by number: [n, 3 · d]. */

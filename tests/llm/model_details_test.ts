@@ -64,7 +64,7 @@ Deno.test("describeModel() counts what a file holds", () => {
 Deno.test("describeModel() says what a model was loaded with", () => {
   const config = { architecture: "llama", embeddingLength: 32, vocabSize: 99 };
   const adapters = [{ path: "/x/a.gguf" }, { path: "b.gguf", scale: 0.5 }];
-  const loadedWith = { tower: { kind: "images" as const }, adapters };
+  const loadedWith = { towers: [{ kind: "images" as const }], adapters };
   const details = describeModel(fileWith({}), config, tokenizerWith(), loadedWith);
   const { uses } = details;
   assertEquals(details.adapters, [{ name: "a.gguf", scale: 1 }, { name: "b.gguf", scale: 0.5 }]);

@@ -31,6 +31,9 @@ export const CLIP = "clip";
 /** Of files of 2023, which do not name their kind. */
 const FIRST_KIND = "mlp";
 
+/** What files that hear, too, call a kind. */
+const WITH_SOUNDS: Readonly<Record<string, string>> = { "qwen2.5o": "qwen2.5vl_merger" };
+
 /** More blocks than any tower has. */
 const BLOCK_COUNT_MAX = 1024;
 /** Patches are rows of a step: more of them would fill the memory. */
@@ -113,7 +116,7 @@ function findKind(file: GgufFile): VisionKind {
     (keys.flag("has_llava_projector", false)
       ? FIRST_KIND
       : getString(file.metadata, "clip.projector_type"));
-  const kind = KINDS.find((each) => each.name === name);
+  const kind = KINDS.find((each) => each.name === (WITH_SOUNDS[name ?? ""] ?? name));
   if (kind !== undefined) return kind;
   throw new UnsupportedModelError(
     `Cannot use a projector of type ${JSON.stringify(name)}: this version runs ` +

@@ -38,7 +38,7 @@ export type Piece =
 /** Everything the plan names, in the order of the file as converters write it. */
 export function* piecesOf(plan: RankPlan): Generator<Piece> {
   if (plan.embeddingInFile === null) yield* inArena(0, partsOf(plan.embedding));
-  for (const matrix of [plan.secondFrame, plan.secondConvolution]) {
+  for (const matrix of [plan.secondFrame, plan.secondConvolution, ...plan.planeMatrices]) {
     if (matrix !== null) yield* inArena(0, partsOf(matrix));
   }
   yield* inArena(0, [...partsOfNorm(plan.pixelNorm), ...partsOfNorm(plan.patchNorm)]);

@@ -12,9 +12,11 @@ import type {
   ProjectorTensors,
 } from "../../model/types.ts";
 import { projectedRows } from "../../model/projected_rows.ts";
+import type { PlaneConfig } from "../../model/plane.ts";
 import { CONVOLVED_ROWS } from "./convolved_rows.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
+import { planeFloats } from "./plane_bytes.ts";
 import {
   planResampler,
   resamplerBytes,
@@ -42,6 +44,8 @@ export interface ProjectorShare {
   readonly patchLength: number;
   /** Numbers of a row of what two convolutions have between them; 0: there are no two. */
   readonly convolvedLength: number;
+  /** Null: no convolutions are over a plane. */
+  readonly plane: PlaneConfig | null;
   /** From one row to the next of what the matrices read. */
   readonly mergedStride: number;
   readonly hiddenStride: number;
@@ -148,6 +152,7 @@ export function projectorShare(
     rowsMax: mostRows(chunkTokens, projector),
     ...{ mergedLength, outputLength, patchLength: patches.length },
     convolvedLength: patches.areConvolved ? config.embeddingLength : 0,
+    plane: patches.plane ?? null,
     mergedStride: alignUp(widest, SUPERBLOCK_WEIGHTS),
     hiddenStride: alignUp(Math.max(...shares.map(neuronsOf)), SUPERBLOCK_WEIGHTS),
   };
@@ -223,7 +228,7 @@ export function onDevice(share: ProjectorShare): ProjectorShare {
     mergedLength: 1,
     mergedStride: 1,
     hiddenStride: 1,
-    patchLength: 0,
+    ...{ patchLength: 0, plane: null },
   };
 }
 
@@ -242,6 +247,7 @@ export function projectorBytes(
     // Products read whole steps of columns: the last row's are behind it.
     patches: (chunkTokens * patchLength + FLOAT_ROW_PAD_WEIGHTS) * 4,
     ...convolvedLength > 0 && convolutionBytes(chunkTokens, convolvedLength),
+    ...share.plane && planeBytes(share.plane, sizes),
     "projector.merged": rowsMax * mergedStride * 4,
     "projector.q8": sizes.q8_bytes(rowsMax, widest),
     "projector.hidden": rowsMax * hiddenStride * 4,
@@ -259,6 +265,14 @@ function convolutionBytes(chunkTokens: number, length: number): Partial<StepGrap
   return {
     convolved: (2 * rows + 1) * alignUp(length, SUPERBLOCK_WEIGHTS) * 4,
     windows: (rows * 3 * length + FLOAT_ROW_PAD_WEIGHTS) * 4,
+  };
+}
+
+function planeBytes(plane: PlaneConfig, sizes: KernelSizes): Partial<StepGraphInput["bytes"]> {
+  const { first, second, windows, columns } = planeFloats(plane);
+  return {
+    ...{ convolved: 4 * first, "convolved.again": 4 * second, windows: 4 * windows },
+    "convolved.q8": sizes.q8_bytes(plane.rows, columns),
   };
 }
 

@@ -275,6 +275,9 @@ export interface WorkspacePlan {
   /** Between two convolutions: rows, [rows, embeddingStride], and windows of them side by side. */
   readonly convolved: number;
   readonly windows: number;
+  /** Of a plane's convolutions: what the second one gives, and tiles of what makes rows. */
+  readonly convolvedAgain: number;
+  readonly convolvedQ8: number;
   /** Null where there is none: of a tower `logits` are its sums, [rows, logitsStride]. */
   readonly projector: ProjectorWorkspace | null;
   /** Null where no layer has experts. */
@@ -338,6 +341,8 @@ export interface RankPlan {
   readonly pixelNorm: NormPlan | null;
   /** The second of two convolutions, of which `embedding` is the first. Null: there is none. */
   readonly secondConvolution: MatrixPlan | null;
+  /** As `ModelTensors.planeMatrices`; empty where there are none. */
+  readonly planeMatrices: readonly MatrixPlan[];
   /** The table, where it stays in a packed file; null: all own rows of it are in memory. */
   readonly embeddingInFile: RowsInFile | null;
   /** What tokens give layers; null: nothing. */

@@ -128,6 +128,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     logits: at("logits"),
     candidates: at("candidates"),
     ...{ patches: at("patches"), convolved: at("convolved"), windows: at("windows") },
+    ...{ convolvedAgain: at("convolved.again"), convolvedQ8: at("convolved.q8") },
     projector: input.projector ? projectorWorkspace(at) : null,
     routing: experts && {
       logits: at("router.logits"),

@@ -91,7 +91,10 @@ class StepWalk {
     this.#op("begin", { writes: ["ropes"] });
     // Rows of a table that stays in a packed file come through staging.
     this.#op("embed", {
-      scratch: ["incoming", "normed.q8", "staging", "patches", "convolved", "windows"],
+      scratch: [
+        ...["incoming", "normed.q8", "staging", "patches", "windows"] as const,
+        ...["convolved", "convolved.again", "convolved.q8"] as const,
+      ],
     });
     if (this.#hasDeep) this.#op("embed.begin", { writes: ["logits"] });
     this.#op("joinEmbedding", { scratch: ["incoming"] });

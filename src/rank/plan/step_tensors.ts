@@ -10,6 +10,8 @@ export const STEP_TENSORS = [
   "normed.q8",
   "patches",
   "convolved",
+  "convolved.again",
+  "convolved.q8",
   "windows",
   "query",
   "key",
