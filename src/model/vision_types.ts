@@ -36,6 +36,12 @@ export interface ProjectorConfig {
   readonly pooledRows?: number;
   /** Learned queries take what they want of rows. Left out: rows are merged. */
   readonly resampler?: ResamplerConfig;
+  /**
+   * Behind layer `behind` each so many rows that follow one another become one, which the layers
+   * behind it go on with: their mean + second · gelu(first · norm(side by side)), the norm as the
+   * tower's (`ProjectorTensors.fold`). Left out: as many come out of layers as go in.
+   */
+  readonly fold?: { readonly behind: number; readonly rows: number };
   /** Rows that the last merged one lacks are zeros. Left out: it lacks none. */
   readonly isPadded?: true;
   /** What `second` reads is normalised (RMS) with it and `ProjectorTensors.hiddenNorm`. */
@@ -65,7 +71,7 @@ export interface ProjectorConfig {
   /** What merged rows go through before that, one after the other. Left out: nothing. */
   readonly stages?: readonly StageConfig[];
   /** Between the two matrices; null: there is one. */
-  readonly activation: Activation | null;
+  readonly activation: StageActivation | null;
   /**
    * Layers whose outcomes are projected, too (`ProjectorTensors.deep`): what comes of each stands
    * behind the row itself, in this order. Left out: none.
@@ -129,6 +135,8 @@ export interface ProjectorTensors {
   readonly deep?: readonly DeepProjectorTensors[];
   /** Of `ProjectorConfig.resampler`. */
   readonly resampler?: ResamplerTensors;
+  /** Of `ProjectorConfig.fold`, first [neurons, rows · d], second [d, neurons]. */
+  readonly fold?: DeepProjectorTensors;
   readonly norm: NormTensors | null;
   /** [merged length] each: (x - mean) · gains, before the norm of merged rows. Left out: x. */
   readonly standard?: { readonly mean: VectorTensor; readonly gains: VectorTensor };
@@ -187,6 +195,8 @@ export interface ImageConfig {
   readonly deviation: readonly number[];
   /** A row that comes out is made of so many times so many patches; 1: of one. */
   readonly mergeSide: number;
+  /** Patches on a side of a block that becomes one row between layers. Left out: none does. */
+  readonly foldSide?: number;
   /** Learned positions, [count, d]; null: there are none. */
   readonly positions: {
     readonly tensor: string;

@@ -80,6 +80,21 @@ export function sizeOfLongestEdge({ width, height }: Size, longest: number, alig
   return { width: side(width), height: side(height) };
 }
 
+/** Halves become even. */
+export function roundedToEven(value: number): number {
+  const below = Math.floor(value);
+  return value - below === 0.5 ? below + below % 2 : Math.round(value);
+}
+
+/** The size of an image's shape with that longest edge; the other one is even, or 1. */
+export function evenSizeOfEdge({ width, height }: Size, longest: number): Size {
+  const shape = width / height;
+  const even = (length: number) => max(1, Math.trunc(length) + Math.trunc(length) % 2);
+  return width >= height
+    ? { width: longest, height: even(longest / shape) }
+    : { width: even(longest * shape), height: longest };
+}
+
 /**
  * The size of an image's shape with about as many pixels as a square, in whole `align`s.
  * @throws {RequestError} 400 when whole ones are too many: the image is too long and thin.
