@@ -4,13 +4,13 @@
  */
 import { check } from "../base/check.ts";
 import type {
-  Activation,
   ModelConfig,
   ModelTensors,
   NormTensors,
   ProjectorTensors,
   TowerInput,
 } from "../model/mod.ts";
+import type { StageActivation } from "../model/vision_types.ts";
 import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
 import { activate, geluErf, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
@@ -78,7 +78,8 @@ export function projectRows(
   check(count !== null, "rows of whole blocks");
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
   const { resampler } = config;
-  const pooled = rows.subarray(0, kept / (config.pooledRows ?? 1) * d);
+  const fewer = (config.pooledRows ?? 1) * (config.fold?.rows ?? 1);
+  const pooled = rows.subarray(0, kept / fewer * d);
   const merging = count - (config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
   const own = new Float64Array(merging * config.mergedRows * d);
   if (resampler === undefined) own.set(pooled);
@@ -100,7 +101,7 @@ export function projectRows(
       ? normOf(product, { kind: "layer", epsilon: epsilon!, tensors: own }, parts)
       : product;
     if (activation === null) return even;
-    return activation === "geluErf" ? even.map(geluErf) : bend(activation, even);
+    return bend(activation, even);
   }, normed);
   const { frame } = projector;
   const read = frame ? oneBehind(joined, weights.vector(frame.lineEnd)) : joined;
@@ -132,6 +133,21 @@ export function projectRows(
   return besideEachOther([last, ...deep], outputLength / (1 + deep.length));
 }
 
+/** What goes on behind that layer: each so many rows as one, or the rows. */
+export function foldRows(
+  x: Float64Array,
+  layer: number,
+  { projector }: ModelTensors,
+  { config, blocks, weights }: Parts,
+): Float64Array {
+  const { embeddingLength: d, projector: { fold } = {}, norm } = config;
+  if (fold === undefined || fold.behind !== layer) return x;
+  const { first, second, norm: tensors } = projector!.fold!;
+  const input = normOf(x, { ...norm, tensors }, { config, blocks, weights });
+  const made = blocks.project(bend("gelu", blocks.project(input, first)), second);
+  return add(made, mergeRows(x, d, { mergedRows: fold.rows, merge: "mean" }));
+}
+
 /** Rows behind rows. */
 function oneBehind(...parts: readonly ArrayLike<number>[]): Float64Array {
   return Float64Array.from(parts.flatMap((part) => Array.from(part)));
@@ -153,7 +169,8 @@ export function meanRows(
   return out;
 }
 
-function bend(activation: Activation | null, x: Float64Array): Float64Array {
+function bend(activation: StageActivation | null, x: Float64Array): Float64Array {
+  if (activation === "geluErf") return x.map(geluErf);
   check(activation !== null && activation !== "xielu", "an activation without a curve");
   return activate(activation, x);
 }
@@ -203,7 +220,10 @@ function normOf(
 function mergeRows(
   rows: Float64Array,
   d: number,
-  { mergedRows: count, merge }: NonNullable<ModelConfig["projector"]>,
+  { mergedRows: count, merge }: Pick<
+    NonNullable<ModelConfig["projector"]>,
+    "mergedRows" | "merge"
+  >,
 ): Float64Array {
   if (merge === "concat") return Float64Array.from(rows);
   const out = new Float64Array(merge === "mean" ? rows.length / count : rows.length);

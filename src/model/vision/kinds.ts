@@ -1,5 +1,5 @@
 /** Every kind of projector files that this version reads. */
-import { hunyuanvl, youtuvl } from "./newer_kinds.ts";
+import { hunyuanvl, minicpmv46, youtuvl } from "./newer_kinds.ts";
 import { COMMON, PLAIN_STAGE, type VisionKind } from "./vision_kind.ts";
 
 /** Of projectors of two matrices with gelu between them. */
@@ -345,6 +345,7 @@ const resampler: VisionKind = {
   name: "resampler",
   mayBeSwapped: true,
   resize: "spread",
+  isLikeSquare: true,
   isResampled: true,
   projector: {
     norm: {
@@ -375,6 +376,7 @@ export const KINDS: readonly VisionKind[] = [
   lfm2,
   lightonocr,
   llama4,
+  minicpmv46,
   mlp,
   nemotron,
   paddleocr,

@@ -1,6 +1,7 @@
 /** Kinds of projector files whose towers or projectors do what no others do. */
 import { COMMON, PLAIN_STAGE, type VisionKind } from "./vision_kind.ts";
 
+const SCALE_FACTOR = "projector.scale_factor";
 const MERGE_SIZE = "spatial_merge_size";
 
 /** HunyuanOCR, and HunyuanVL: of any shape, with rows around those of an image. */
@@ -27,6 +28,22 @@ export const hunyuanvl: VisionKind = {
   },
   // Between pictures of a film.
   unused: ["v.view_seperator"],
+};
+
+/** MiniCPM-V 4.6: SigLIP, of whose patches blocks become rows between two layers, or behind them. */
+export const minicpmv46: VisionKind = {
+  ...COMMON,
+  name: "minicpmv4_6",
+  mayBeSwapped: true,
+  resize: "spread",
+  isLikeSquare: true,
+  foldsRows: true,
+  side: { key: SCALE_FACTOR, absent: 4 },
+  projector: {
+    norm: { of: "merged", kind: "layer", epsilon: null, tensor: "mm.input_norm", isOptional: false },
+    ...{ stages: [], first: "mm.up", isFirstTransposed: false, second: "mm.down" },
+    ...{ biases: "ifThere", activation: "geluErf" },
+  },
 };
 
 /** Youtu-VL: SigLIP 2 that is turned, of any shape, with windows that edges cut off. */

@@ -29,19 +29,19 @@ const CUT_SQUARES = 2;
 export function readImages(
   keys: Hyperparameters,
   reader: TowerReader,
-  mergeSide: number,
+  { mergeSide, foldSide }: { readonly mergeSide: number; readonly foldSide: number },
 ): ImageConfig {
   const { kind, checker } = reader;
   const imageSize = keys.integer("image_size", { min: 1, max: IMAGE_SIZE_MAX });
   const patchSize = readPatchSize(keys, reader, imageSize);
   const side = Math.floor(imageSize / patchSize);
-  const isSquare = kind.rows === null && !kind.isOfLongestEdge;
+  const isSquare = kind.rows === null && !kind.isOfLongestEdge && !kind.isLikeSquare;
   if (isSquare && side % mergeSide !== 0) {
     throw keys.wrong("image_size", `a multiple of ${mergeSide} patches of ${patchSize} pixels`);
   }
   const longestEdge = optional(keys, "preproc_image_size", IMAGE_SIZE_MAX) ??
     (kind.isOfLongestEdge ? imageSize : null);
-  const pixels = kind.isResampled
+  const pixels = kind.isLikeSquare
     ? { pixelsMin: null, pixelsMax: CUT_SQUARES * imageSize ** 2 }
     : kind.isOfLongestEdge
     ? pixelsOfEdge(longestEdge!, patchSize * mergeSide)
@@ -55,6 +55,7 @@ export function readImages(
     patchSize,
     ...readBothColours(keys, reader),
     mergeSide,
+    ...foldSide > 1 && { foldSide },
     positions: kind.resize === "sum"
       ? readTables(reader, Math.floor((pixels.pixelsMax ?? 0) / patchSize ** 2 / mergeSide))
       : readPositions(reader, {

@@ -9,6 +9,7 @@ import type {
   StageConfig,
   StageTensors,
 } from "../vision_types.ts";
+import { readFold } from "./read_fold.ts";
 import { readResampler } from "./read_resampler.ts";
 import { biasedMatrix, readNorm, type TowerReader } from "./read_tower.ts";
 
@@ -29,8 +30,10 @@ export function readBlockSide(keys: Hyperparameters, { kind: { side } }: TowerRe
 /** What is behind the tower's last layer. */
 export function readProjector(
   reader: TowerReader,
-  { mergeSide, stack = 1, isHalved = false, epsilon, activation: own, blockCount }: {
+  { mergeSide, foldedBehind = null, stack = 1, isHalved = false, epsilon, activation: own, blockCount }: {
     readonly mergeSide: number;
+    /** Rows are folded behind that layer; null: behind none. */
+    readonly foldedBehind?: number | null;
     /** Rows side by side, where they are no blocks of an image. */
     readonly stack?: number;
     /** The lower half of the first matrix is its gate. */
@@ -66,10 +69,12 @@ export function readProjector(
   const rowLength = second?.rows ?? (isFirstTransposed ? first.columns : first.rows);
   const standard = projector.isStandardized ? readStandard(reader) : null;
   const deep = readDeep(reader, { blockCount, rowLength, merged });
+  const fold = foldedBehind === null ? null : readFold(reader);
   return {
     config: {
       ...!checker.has(`${lastNorm}.weight`) && { lacksLastNorm: true },
       ...resampler !== null && { resampler: resampler.config },
+      ...fold !== null && { fold: { behind: foldedBehind!, rows: fold.rows } },
       mergedRows,
       merge,
       ...projector.isStandardized && { mergedScale: Math.sqrt(width) },
@@ -83,6 +88,7 @@ export function readProjector(
     tensors: {
       norm: hasNorm ? projectorNorm(reader, norm.of === "rows" ? width : merged) : null,
       ...resampler !== null && { resampler: resampler.tensors },
+      ...fold !== null && { fold: fold.tensors },
       ...standard !== null && { standard },
       ...stages.length > 0 && { stages: stages.map(({ tensors }) => tensors) },
       ...projector.frame && { frame: readFrame(reader, { columns, rowLength }) },

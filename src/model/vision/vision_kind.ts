@@ -2,7 +2,6 @@
  * What sets one kind of projector files apart from the next, as data: towers are encoders that
  * differ in little, projectors in a few choices. Knows no files.
  */
-import type { Activation } from "../activation_types.ts";
 import type { NormConfig } from "../types.ts";
 import type { ImageConfig, ProjectorConfig, StageActivation } from "../vision_types.ts";
 
@@ -95,8 +94,12 @@ export interface VisionKind {
     | "ifThere"
     /** As [rows, columns, d], of a square that the file's images need not have. */
     | "byRows";
-  /** Learned queries make rows of patches, and images are cut to about the square's size. */
+  /** Images, or parts of them, are cut to about the square's size, in their own shapes. */
+  readonly isLikeSquare: boolean;
+  /** Learned queries make rows of patches. */
   readonly isResampled: boolean;
+  /** Of blocks of four patches on a side those of two become rows between layers. */
+  readonly foldsRows: boolean;
   /** Of positions, where images keep their shapes. */
   readonly resize: NonNullable<ImageConfig["positions"]>["resize"];
   readonly rope: TowerRope | null;
@@ -126,7 +129,7 @@ export interface VisionKind {
     readonly second: string | null;
     readonly biases: "none" | "required" | "ifThere";
     /** Null: there is one matrix; "own": the tower's. */
-    readonly activation: Activation | "own" | null;
+    readonly activation: StageActivation | "own" | null;
   };
   /** A row between the image's lines. */
   readonly lineBreak: string | null;
@@ -167,7 +170,9 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   classToken: "none",
   positions: "required",
   resize: null,
+  isLikeSquare: false,
   isResampled: false,
+  foldsRows: false,
   rope: null,
   rows: null,
   isOfLongestEdge: false,

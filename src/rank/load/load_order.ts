@@ -362,12 +362,15 @@ function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Generator<
 }
 
 function* partsOfProjector(
-  { stages, standard, resampler, last, deep }: ProjectorPlan,
+  { stages, standard, resampler, fold, last, deep }: ProjectorPlan,
 ): Generator<Part> {
   if (resampler !== null) yield* partsOfResampler(resampler);
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
-  for (const { norm, first, gate, hiddenNorm, second, frame } of [last, ...deep]) {
+  for (const { norm, first, gate, hiddenNorm, second, frame } of [
+    ...fold === null ? [] : [fold],
+    ...[last, ...deep],
+  ]) {
     const { lineEnd, begin, end } = frame ?? {};
     for (const vector of [lineEnd, begin, end]) if (vector) yield { vector };
     for (const each of [norm, hiddenNorm, frame?.norm ?? null]) yield* partsOfNorm(each);

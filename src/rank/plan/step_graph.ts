@@ -171,6 +171,9 @@ class StepWalk {
       const scratch = ["normed", "neurons.scratch", ...PROJECTOR_TENSORS] as const;
       this.#op("endLayer.project", { updates: ["logits"], scratch });
     }
+    if (this.#input.config.projector?.fold === undefined) return;
+    this.#op("endLayer.fold", { scratch: ["neurons.scratch", ...PROJECTOR_TENSORS] });
+    this.#join("endLayer.joinFold", []);
   }
 
   /** Some layers' outcomes are projected, too, to where the last one's will be. */

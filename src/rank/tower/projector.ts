@@ -5,6 +5,7 @@
 import type { Control } from "../../memory/control.ts";
 import { FRAME_ROWS } from "../../model/projected_rows.ts";
 import type { Activation, ProjectorConfig } from "../../model/types.ts";
+import type { StageActivation } from "../../model/vision_types.ts";
 import { floats } from "../bound/arena_views.ts";
 import { addressOf, bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
 import {
@@ -15,13 +16,15 @@ import {
   quantize,
   readsQ8,
 } from "../bound/matrix.ts";
-import { aloneKernel, gatedKernel } from "../neurons/neurons.ts";
+import { check } from "../../base/check.ts";
+import { gatedKernel } from "../neurons/neurons.ts";
 import type { FramePlan, ProjectionPlan, ProjectorPlan } from "../plan/plan_projector.ts";
 import type { Residual } from "../step/residual.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { RankPlan, VectorPlan } from "../plan/plan_types.ts";
-import { ProjectorStages } from "./projector_stages.ts";
+import { ProjectorStages, stageKernel } from "./projector_stages.ts";
 import { Resampler } from "./resampler.ts";
+import { RowFold } from "./row_fold.ts";
 import { RowMerger } from "./row_merger.ts";
 import type { StepState } from "../step/step_state.ts";
 
@@ -40,7 +43,7 @@ interface Projection {
   /** Of a single matrix. */
   readonly ownStart: number;
   /** Between two matrices. */
-  readonly activation: Activation | null;
+  readonly activation: StageActivation | null;
   /** First column of what comes out. */
   readonly outStart: number;
 }
@@ -53,6 +56,8 @@ export class Projector {
   readonly #merger: RowMerger;
   /** Null: rows are merged. */
   readonly #resampler: Resampler | null;
+  /** Null: all rows come to the last layer. */
+  readonly #fold: RowFold | null;
   readonly #lastNorm: Norm;
   /** Addresses of f32 [merged width]; 0: there is none. */
   readonly #standard: { readonly mean: number; readonly gains: number };
@@ -92,6 +97,9 @@ export class Projector {
     this.#resampler = resampler && new Resampler(state, {
       ...{ control, plans, all, config: config.resampler!, plan: resampler, outStride },
     });
+    this.#fold = projector.fold && new RowFold(state, {
+      ...{ residual: by.residual, memory, rows: config.fold!.rows, plan: projector },
+    });
     this.#lastNorm = bindNorm(outputNorm);
     const { standard } = projector;
     this.#standard = {
@@ -120,10 +128,14 @@ export class Projector {
     this.#sums.fill(0, 0, m * strides.logits);
   }
 
-  /** Projects what the layer leaves, where the model does. */
-  endLayer(index: number): void {
+  /**
+   * Projects what the layer leaves, or makes fewer rows of it, where the model does.
+   * @returns false when the leader aborted the step.
+   */
+  endLayer(index: number): boolean {
+    if (this.#fold !== null && this.#config.fold!.behind === index) return this.#fold.run();
     const { deepLayers } = this.#config;
-    if (deepLayers === undefined || !deepLayers.includes(index)) return;
+    if (deepLayers === undefined || !deepLayers.includes(index)) return true;
     this.#state.carryTo(this.#state.plan.outputArena);
     const { views, arena, logitsCount: m, config } = this.#state;
     views.normed[arena].set(views.residual[arena]);
@@ -131,6 +143,7 @@ export class Projector {
     const projection = this.#deep[deepLayers.indexOf(index)];
     this.#normalize(config.norm, projection.norm!, x, { n: m, width: this.#merger.width });
     this.#add(projection, x, m);
+    return true;
   }
 
   /**
@@ -240,9 +253,10 @@ export class Projector {
     if (readsQ8(first)) quantize(kernels, x, m, first.columnCount);
     project(kernels, first, x, m, f32, hiddenStride);
     if (gate === null) {
-      const activate = aloneKernel(kernels, activation!);
+      const activate = stageKernel(kernels, activation!);
       activate(f32, hiddenStride, f32, hiddenStride, m, width);
     } else {
+      check(activation !== "geluErf", "what gates are bent by has a kernel");
       const gates = space.projector!.gate;
       project(kernels, gate, x, m, gates, hiddenStride);
       const activate = gatedKernel(kernels, activation!);

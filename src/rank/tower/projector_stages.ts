@@ -73,6 +73,6 @@ export class ProjectorStages {
   }
 }
 
-function stageKernel(kernels: Kernels, activation: StageActivation): Kernels["gelu_f32"] {
+export function stageKernel(kernels: Kernels, activation: StageActivation): Kernels["gelu_f32"] {
   return activation === "geluErf" ? kernels.gelu_erf_f32 : aloneKernel(kernels, activation);
 }
