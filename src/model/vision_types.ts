@@ -24,9 +24,6 @@ export interface PatchesConfig {
   readonly countMax: number;
 }
 
-/** gelu by tanh, or by the error function, as the field's older models have it. */
-export type StageActivation = Activation | "geluErf";
-
 /**
  * What makes rows of a text model of a tower's rows: second · act(first · x), with a gate second ·
  * (act(gate · x) ⊙ first · x), or first · x.
@@ -71,7 +68,7 @@ export interface ProjectorConfig {
   /** What merged rows go through before that, one after the other. Left out: nothing. */
   readonly stages?: readonly StageConfig[];
   /** Between the two matrices; null: there is one. */
-  readonly activation: StageActivation | null;
+  readonly activation: Activation | null;
   /**
    * Layers whose outcomes are projected, too (`ProjectorTensors.deep`): what comes of each stands
    * behind the row itself, in this order. Left out: none.
@@ -114,7 +111,7 @@ export interface ResamplerTensors {
 export interface StageConfig {
   /** Of the layer's norm behind the matrix; null: there is none. */
   readonly epsilon: number | null;
-  readonly activation: StageActivation | null;
+  readonly activation: Activation | null;
 }
 
 export interface StageTensors {
@@ -206,11 +203,13 @@ export interface ImageConfig {
     /**
      * How those of the square become those of another grid; null: images are squares. "sum": half
      * of them are columns' and half are rows', and a patch has the sum of both. "spread": each
-     * patch has the one of the square's at its share of the way across and down. "bilinearTenth":
-     * between four, for grids a tenth of a patch larger, as Hunyuan was trained.
+     * patch has the one of the square's at its share of the way across and down. "bilinearCentres":
+     * between four, where pixels' centres meet. "bilinearTenth": the same for grids a tenth of a
+     * patch larger, as Hunyuan was trained.
      */
     readonly resize:
-      | ("bilinear" | "bilinearTenth" | "bilinearCorners" | "bicubic" | "sum" | "spread")
+      | ("bilinear" | "bilinearCentres" | "bilinearTenth" | "bilinearCorners" | "bicubic")
+      | ("sum" | "spread")
       | null;
   } | null;
   /** Tensor of class tokens, [count, d], rows behind the patches; null: there are none. */
@@ -231,6 +230,8 @@ export interface ImageConfig {
   readonly windowSide: number | null;
   /** Images are whole numbers of blocks, and their edges may cut off windows. Left out: neither. */
   readonly hasCutWindows?: true;
+  /** Tensors of rows before and behind an image's own, [outputLength] each. Left out: none. */
+  readonly around?: { readonly begin: string; readonly end: string };
   /** A patch's pixels are in reading order, each with its colours. Left out: colour by colour. */
   readonly hasColoursLast?: true;
   /** [outputLength]: a row between the image's lines; null: there is none. */

@@ -9,6 +9,7 @@ import type { Numbers } from "./ops.ts";
 export const ACTIVATION_NAMES = [
   "silu",
   "gelu",
+  "geluErf",
   "quickGelu",
   "relu",
   "relu2",
@@ -34,7 +35,7 @@ export function geluErf(x: number): number {
 
 /**
  * silu(x) = x / (1 + exp(−x)); gelu(x) = x/2 · (1 + tanh(√(2/π) · (x + 0.044715·x³)));
- * quickGelu(x) = x / (1 + exp(−1.702·x)); relu(x) = max(0, x); relu2(x) = relu(x)²;
+ * geluErf(x) = x/2 · (1 + erf(x/√2)); quickGelu(x) = x / (1 + exp(−1.702·x)); relu(x) = max(0, x); relu2(x) = relu(x)²;
  * swiglu7(x) = y / (1 + exp(−1.702·y)), y = min(x, 7).
  */
 export function activation(name: ActivationName, x: number): number {
@@ -44,6 +45,8 @@ export function activation(name: ActivationName, x: number): number {
     case "gelu":
       // 1 + tanh(u) = 2 / (1 + exp(−2u)), which keeps its digits where tanh is near −1.
       return x / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+    case "geluErf":
+      return geluErf(x);
     case "quickGelu":
       return x / (1 + Math.exp(-QUICK_GELU_STEEPNESS * x));
     case "relu":

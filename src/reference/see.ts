@@ -4,15 +4,15 @@
  */
 import { check } from "../base/check.ts";
 import type {
+  Activation,
   ModelConfig,
   ModelTensors,
   NormTensors,
   ProjectorTensors,
   TowerInput,
 } from "../model/mod.ts";
-import type { StageActivation } from "../model/vision_types.ts";
 import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
-import { activate, geluErf, layerNorm } from "./activation_ops.ts";
+import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { resample } from "./resample.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
@@ -169,8 +169,7 @@ export function meanRows(
   return out;
 }
 
-function bend(activation: StageActivation | null, x: Float64Array): Float64Array {
-  if (activation === "geluErf") return x.map(geluErf);
+function bend(activation: Activation | null, x: Float64Array): Float64Array {
   check(activation !== null && activation !== "xielu", "an activation without a curve");
   return activate(activation, x);
 }

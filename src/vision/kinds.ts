@@ -11,6 +11,8 @@ export type Cut =
   | "ownShape"
   /** It keeps its shape, in whole blocks, made smaller by steps as long as it has too many. */
   | "ownShapeBySteps"
+  /** The grid of whole blocks that is most like its shape. */
+  | "nearestShape"
   /** It keeps its shape, and has a longest edge. */
   | "ownEdge"
   /** Whole, as a square; and enlarged to the best of some sizes and cut into squares. */
@@ -125,6 +127,12 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     ...{ ...COMMON, cut: "ownEdge", begin: "<|im_start|>", end: "<|im_end|>" },
   },
   kimivl: { ...COMMON, cut: "ownShape", begin: "<|media_start|>", end: "<|media_end|>" },
+  // Rows of the file are around its images.
+  adapter: COMMON,
+  "muse-glimmer": {
+    ...{ ...COMMON, cut: "nearestShape", whole: LANCZOS },
+    ...{ begin: "<|image_start|>", end: "<|image_end|>" },
+  },
   glm4v: {
     ...{ ...QWEN, begin: "<|begin_of_image|>", end: "<|end_of_image|>" },
   },

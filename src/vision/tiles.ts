@@ -10,6 +10,7 @@ import {
   sizeBySteps,
   sizeLikeSquare,
   sizeOfLongestEdge,
+  sizeOfNearestShape,
   sizeWithinPixels,
   slicesOf,
 } from "./sizes.ts";
@@ -41,6 +42,12 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
       const size = sizeBySteps(image, {
         ...{ patchSize, align: patchSize * mergeSide, pixelsMax: pixelsMax! },
       });
+      return { whole: resize(image, size, kind.whole), parts: [] };
+    }
+    case "nearestShape": {
+      const { patchSize, mergeSide, pixelsMax } = config;
+      const align = patchSize * mergeSide;
+      const size = sizeOfNearestShape(image, { align, pixelsMax: pixelsMax! });
       return { whole: resize(image, size, kind.whole), parts: [] };
     }
     case "ownEdge": {

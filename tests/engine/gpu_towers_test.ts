@@ -31,6 +31,8 @@ const THREADS: { readonly [Kind in TinyVisionName]?: string } = {
   "llama4": "stages of projectors are the threads'",
   "hunyuanvl": "rows around those of images are the threads'",
   "youtuvl": "windows that edges of images cut off are the threads'",
+  "adapter": "gates of projectors are the threads'",
+  "muse-glimmer": "gelu by the error function is the threads'",
   "minicpmv4_6": "rows that become fewer between layers are the threads'",
   "minicpmv4_6-four": "gelu by the error function is the threads'",
   "resampler": "queries that rows are asked by are the threads'",

@@ -7,6 +7,7 @@ import {
   TINY_KINDS,
   TINY_TOWER,
   tinyVision,
+  type TinyVisionKind,
   type TinyVisionName,
   type TinyVisionOptions,
 } from "../support/tiny_vision.ts";
@@ -163,6 +164,32 @@ Deno.test("readVision() reads where MiniCPM-V 4.6's rows become fewer, and that 
   assertEquals(square, 44, "images need not be whole blocks");
 });
 
+Deno.test("readVision() has Muse Glimmer's windows as large as the square that has positions", () => {
+  const of = (changes: Partial<TinyVisionKind>) =>
+    readVision(fileOf({ kind: "muse-glimmer", changes }));
+  const { images, description: { config } } = of({ blockCount: 6 });
+  assertEquals([images.windowSide, images.hasCutWindows, images.firstPosition], [4, true, 0]);
+  assertEquals([images.positions?.count, images.pixelsMax], [16, 16384]);
+  // Each fourth layer and the last one see all.
+  const sides = config.layers.map(({ windowSide }) => windowSide);
+  assertEquals(sides, [4, 4, 4, undefined, 4, undefined]);
+  assertEquals(config.feedForward.activation, "geluErf");
+  assertThrows(() => of({ positionSide: 5 }), ModelFormatError, "divisor of the side");
+});
+
+Deno.test("readVision() reads rows around GLM-Edge's images, as long as those of the text", () => {
+  const file = fileOf({ kind: "adapter" });
+  const { images, description: { config: { projector } } } = readVision(file);
+  assertEquals(images.around, { begin: "adapter.boi", end: "adapter.eoi" });
+  // The tower's epsilon in the projector, too.
+  assertEquals(projector!.stages!.map(({ epsilon }) => epsilon), [null, Math.fround(0.05)]);
+  for (const name of ["adapter.boi", "adapter.eoi"]) {
+    assertThrows(() => readVision(withoutTensor(file, name)), ModelFormatError, name);
+    const longer = withTensor(file, name, { dims: [96], type: "F32" });
+    assertThrows(() => readVision(longer), ModelFormatError, name);
+  }
+});
+
 Deno.test("readVision() refuses convolutions and rows around Hunyuan's images of other lengths", () => {
   const file = fileOf({ kind: "hunyuanvl" });
   const { images, description: { config: { projector } } } = readVision(file);
@@ -297,7 +324,10 @@ Deno.test("readVision() refuses files that are no projectors of images, and kind
   assertThrows(() => readVision(text), ModelFormatError, "give the mmproj file");
   assertThrows(() => read({ has_vision_encoder: false }), UnsupportedModelError, "of sounds");
   const unknown = assertThrows(() => read({ projector_type: "ldpv2" }), UnsupportedModelError);
-  assertStringIncludes(unknown.message, `"ldpv2": this version runs dots_ocr, exaone4_5, gemma3`);
+  assertStringIncludes(
+    unknown.message,
+    `"ldpv2": this version runs adapter, dots_ocr, exaone4_5, gemma3`,
+  );
   assertThrows(() => read({ projector_type: undefined }), ModelFormatError, "projector_type");
   const { images } = read({ projector_type: undefined, "vision.projector_type": "gemma3" });
   assertEquals(images.projector, "gemma3");

@@ -56,7 +56,8 @@ export const MISTAKES = {
   "earlier rows only": ofTower((d) => withConfig(d, () => ({ isEncoder: undefined }))),
   "gelu of another kind": ofTower((d) => {
     const { activation } = d.config.feedForward;
-    return withActivation(d, { activation: activation === "gelu" ? "quickGelu" : "gelu" });
+    const isGelu = activation === "gelu" || activation === "geluErf";
+    return withActivation(d, { activation: isGelu ? "quickGelu" : "gelu" });
   }),
   "gelu of another kind in the projector": ofProjector(() => ({ activation: "quickGelu" })),
   "another epsilon": ofTower((d) =>
@@ -129,6 +130,9 @@ export const MISTAKES = {
     withConfig(d, ({ layers }) => ({
       layers: layers.map((l) => ({ ...l, attentionChunk: undefined, windowSide: undefined })),
     }))
+  ),
+  "windows in the last layer": ofTower((d) =>
+    withConfig(d, ({ layers }) => ({ layers: layers.toReversed() }))
   ),
   "rows of another layer": ofProjector(() => ({ deepLayers: [1] })),
   "blocks by columns": ({ d: { config }, input }: Seen) => ({
@@ -316,6 +320,16 @@ export const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MIS
     ...["gelu of another kind", "blocks by columns"] as const,
   ],
   "phi4": ["patches without positions"],
+  "adapter": [
+    ...[...SIGLIP, "no gate in the projector", "no norm of a stage"] as const,
+    ...["a stage's gelu of another kind", "rows side by side", "blocks by columns"] as const,
+  ],
+  "muse-glimmer": [
+    ...[...TURNING, "frequencies in turns", "no windows", "windows in the last layer"] as const,
+    ...["no first norm", "no last norm", "another epsilon", "patches without positions"] as const,
+    ...["gelu of another kind", "a stage's gelu of another kind", "rows side by side"] as const,
+    "blocks by columns",
+  ],
   "minicpmv4_6": [
     ...[...SIGLIP, "no windows", "blocks by columns", "no bias of folded rows"] as const,
     ...["another norm of folded rows", "folded one layer later"] as const,

@@ -66,8 +66,8 @@ export function tinyTowerInput(
       positions.set([0, row + firstPosition, column + firstPosition], 3 * t);
     }
     const place = row * grid.columns + column + first;
-    if (learned?.resize === "spread" || learned?.resize === "bilinearTenth") {
-      const of = positionsOf(grid, learned, table!);
+    if (["spread", "bilinearTenth", "bilinearCentres"].includes(learned?.resize ?? "")) {
+      const of = positionsOf(grid, learned!, table!);
       added.set(of.subarray(place * d, (place + 1) * d), t * d);
     } else if (learned?.resize === "sum") added.set(sumOf(table!, [row, column], d), t * d);
     else if (table) added.set(table.subarray(place * d, (place + 1) * d), t * d);

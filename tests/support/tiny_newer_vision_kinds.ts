@@ -1,6 +1,8 @@
 /** Tiny projector files of kinds whose towers or projectors do what few others do, as data. */
 import { list } from "../../src/gguf/mod.ts";
 import {
+  NEURONS,
+  PIXELS,
   SIDE_2,
   SIGLIP,
   type TinyLengths,
@@ -21,6 +23,30 @@ export const NEWER_TINY_KINDS = {
     ...{ ...SIGLIP, width: 64, heads: 4, neurons: 96, positionSide: 70 },
     ...{ projector: "minicpmv4_6", keys: SIDE_2 },
     tensors: miniProjector,
+  },
+  "adapter": {
+    ...{ ...SIGLIP, activation: "silu" },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "adapter.conv.weight", dims: [2, 2, width, 112] },
+      { name: "adapter.conv.bias", dims: [112] },
+      { name: "adapter.linear.linear.weight", dims: [112, NEURONS] },
+      { name: "adapter.linear.norm1.weight", dims: [NEURONS], role: "norm" },
+      { name: "adapter.linear.norm1.bias", dims: [NEURONS] },
+      { name: "adapter.linear.dense_h_to_4h.weight", dims: [NEURONS, 144] },
+      { name: "adapter.linear.gate.weight", dims: [NEURONS, 144] },
+      { name: "adapter.linear.dense_4h_to_h.weight", dims: [144, rows] },
+      { name: "adapter.boi", dims: [rows] },
+      { name: "adapter.eoi", dims: [rows] },
+    ],
+  },
+  /** Windows of 4 · 4 patches in the first layer of two. */
+  "muse-glimmer": {
+    ...{ patchBias: true, preNorm: true, postNorm: true, positionSide: 4, keys: PIXELS },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.0.weight", dims: [4 * width, NEURONS] },
+      { name: "mm.1.weight", dims: [NEURONS, 112] },
+      { name: "mm.2.weight", dims: [112, rows] },
+    ],
   },
 } as const satisfies Readonly<Record<string, TinyVisionKind>>;
 

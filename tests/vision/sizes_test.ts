@@ -6,6 +6,7 @@ import {
   bestSize,
   sizeBySteps,
   sizeLikeSquare,
+  sizeOfNearestShape,
   slicesOf,
 } from "../../src/vision/sizes.ts";
 import { cutImage } from "../../src/vision/tiles.ts";
@@ -82,4 +83,14 @@ Deno.test("sizeBySteps() takes fiftieths off until patches are few enough, or no
   assertEquals(of(67, 40), { width: 64, height: 64 });
   assertEquals(of(64, 640), { width: 32, height: 128 });
   assertThrows(() => of(60000, 20), RequestError, "too long and thin");
+});
+
+Deno.test("sizeOfNearestShape() takes the grid most like an image, and refuses what is too thin", () => {
+  const of = (width: number, height: number) =>
+    Object.values(sizeOfNearestShape({ width, height }, { align: 8, pixelsMax: 4096 }));
+  // Of grids of one shape the largest.
+  assertEquals([of(20, 20), of(1, 1), of(20, 10)], [[24, 24], [8, 8], [16, 8]]);
+  // 64 blocks at most, and so of each shape.
+  assertEquals([of(1000, 1000), of(1000, 990), of(3000, 50)], [[64, 64], [64, 64], [488, 8]]);
+  assertThrows(() => of(100_000, 1), RequestError, "too long and thin");
 });

@@ -27,6 +27,23 @@ const VOCAB_SIZE = 512;
 const MINI = ["<image>", "</image>", "<slice>", "</slice>"];
 
 const CASES: Readonly<Record<string, Case>> = {
+  // Rows of the file are around its images.
+  adapter: {
+    text: { architecture: "chatglm" },
+    eyes: { kind: "adapter" },
+    marks: [],
+    size: [77, 45],
+    promptLength: 20,
+    ids: [59, 388, 84, 376, 416, 144, 328, 103],
+  },
+  "muse-glimmer": {
+    text: { architecture: "muse-glimmer" },
+    eyes: { kind: "muse-glimmer" },
+    marks: ["<|image_start|>", "<|image_end|>"],
+    size: [33, 120],
+    promptLength: 71,
+    ids: [301, 301, 301, 301, 457, 172, 418, 320],
+  },
   minicpmv4_6: {
     text: { architecture: "qwen3" },
     eyes: { kind: "minicpmv4_6" },

@@ -78,8 +78,9 @@ export function readVision(file: GgufFile): VisionModel {
     epsilon: keys.float(EPSILON, { min: 0 }),
     activation: config.feedForward.activation,
   });
-  if (images.lineBreak !== null) {
-    checker.vector(images.lineBreak, projector.config.outputLength);
+  const { lineBreak, around } = images;
+  for (const row of [lineBreak, around?.begin, around?.end]) {
+    if (row) checker.vector(row, projector.config.outputLength);
   }
   const tensors: ModelTensors = {
     ...readTower(reader, config, foldedBehind),
@@ -206,7 +207,7 @@ function readConfig(
     ropes: kind.rope === null ? [] : towerRopes(kind.rope, headDim, keys),
     layers,
     feedForward: {
-      activation: readActivation(file),
+      activation: kind.activation ?? readActivation(file),
       isGated: isGated(reader),
       activatesUp: false,
       firingThreshold: 0,
@@ -227,8 +228,8 @@ function readLayers(
   { blockCount, images: { windowSide } }: { blockCount: number; images: VisionModel["images"] },
 ): ModelConfig["layers"] {
   const rope = kind.rope === null ? null : 0;
-  if (kind.namesWindows) {
-    const whole = wholeLayers(file, blockCount);
+  if (kind.namesWindows || kind.hasWindowsOfPositions) {
+    const whole = kind.namesWindows ? wholeLayers(file, blockCount) : fourthLayers(blockCount);
     return Array.from({ length: blockCount }, (_, index) => ({
       ...{ slidingWindow: 0, rope },
       ...!whole.has(index) && { windowSide: windowSide! },
@@ -241,6 +242,12 @@ function readLayers(
     ...kind.rope?.isByHalves && { secondRope: 1 },
     ...windowSide !== null && (index + 1) % period !== 0 && { attentionChunk: windowSide ** 2 },
   }));
+}
+
+/** Each fourth one, and the last one. */
+function fourthLayers(blockCount: number): ReadonlySet<number> {
+  const fourth = Array.from({ length: Math.floor(blockCount / 4) }, (_, i) => 4 * i + 3);
+  return new Set([...fourth, blockCount - 1]);
 }
 
 /** Which layers see the whole image; an empty list: all of them. */

@@ -1,5 +1,5 @@
 /** Every kind of projector files that this version reads. */
-import { hunyuanvl, minicpmv46, youtuvl } from "./newer_kinds.ts";
+import { adapter, hunyuanvl, minicpmv46, museGlimmer, youtuvl } from "./newer_kinds.ts";
 import { COMMON, PLAIN_STAGE, type VisionKind } from "./vision_kind.ts";
 
 /** Of projectors of two matrices with gelu between them. */
@@ -361,6 +361,7 @@ const resampler: VisionKind = {
 
 /** In alphabetical order. */
 export const KINDS: readonly VisionKind[] = [
+  adapter,
   dotsOcr,
   exaone,
   gemma3,
@@ -378,6 +379,7 @@ export const KINDS: readonly VisionKind[] = [
   llama4,
   minicpmv46,
   mlp,
+  museGlimmer,
   nemotron,
   paddleocr,
   phi4,

@@ -30,6 +30,47 @@ export const hunyuanvl: VisionKind = {
   unused: ["v.view_seperator"],
 };
 
+/** GLM-Edge: SigLIP, a convolution over blocks, and learned rows around an image. */
+export const adapter: VisionKind = {
+  ...COMMON,
+  name: "adapter",
+  mayBeSwapped: true,
+  side: { key: SCALE_FACTOR, absent: 2 },
+  merge: "turns",
+  around: { begin: "adapter.boi", end: "adapter.eoi" },
+  projector: {
+    norm: null,
+    stages: [{ ...PLAIN_STAGE, matrix: "adapter.conv", isKernel: true }, {
+      ...{ ...PLAIN_STAGE, matrix: "adapter.linear.linear", activation: "gelu" },
+      norm: { tensor: "adapter.linear.norm1", epsilon: null },
+    }],
+    ...{ first: "adapter.linear.dense_h_to_4h", gate: "adapter.linear.gate" },
+    ...{ isFirstTransposed: false, second: "adapter.linear.dense_4h_to_h" },
+    ...{ biases: "none", activation: "silu" },
+  },
+};
+
+/** Muse Glimmer: of any shape, turned, with windows that edges cut off. */
+export const museGlimmer: VisionKind = {
+  ...COMMON,
+  name: "muse-glimmer",
+  resize: "bilinearCentres",
+  // Its authors count rows and columns from 1, which turns queries and keys alike.
+  rope: { pairs: "norm", first: "column", isInterleaved: false, from: 0 },
+  rows: { min: 1, max: 4096 },
+  side: { key: MERGE_SIZE, absent: 2 },
+  merge: "turns",
+  hasWindowsOfPositions: true,
+  activation: "geluErf",
+  projector: {
+    norm: null,
+    stages: ["mm.0", "mm.1"].map((matrix) => (
+      { ...PLAIN_STAGE, matrix, activation: "geluErf" as const }
+    )),
+    ...{ first: "mm.2", isFirstTransposed: false, second: null, biases: "none", activation: null },
+  },
+};
+
 /** MiniCPM-V 4.6: SigLIP, of whose patches blocks become rows between two layers, or behind them. */
 export const minicpmv46: VisionKind = {
   ...COMMON,

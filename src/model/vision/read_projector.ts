@@ -49,7 +49,7 @@ export function readProjector(
   const resampler = reader.kind.isResampled ? readResampler(reader, epsilon) : null;
   const merged = resampler?.config.width ?? (merge === "mean" ? width : width * mergedRows);
   const { norm, activation, isFirstTransposed } = projector;
-  const stages = readStages(reader, { merged, mergeSide });
+  const stages = readStages(reader, { merged, mergeSide, epsilon });
   const columns = stages.at(-1)?.tensors.matrix.rows ?? merged;
   const hasNorm = norm !== null && !(norm.isOptional && !checker.has(`${norm.tensor}.weight`));
   const whole = isFirstTransposed
@@ -104,7 +104,7 @@ export function readProjector(
 /** What the file has of them. */
 function readStages(
   reader: TowerReader,
-  { merged, mergeSide }: { readonly merged: number; readonly mergeSide: number },
+  { merged, mergeSide, epsilon }: Readonly<Record<"merged" | "mergeSide" | "epsilon", number>>,
 ): { readonly config: StageConfig; readonly tensors: StageTensors }[] {
   const { kind: { projector }, checker, file, width } = reader;
   let columns = merged;
@@ -126,7 +126,7 @@ function readStages(
         : matrixOf(reader, name, { rows, columns });
       columns = rows;
       return {
-        config: { epsilon: norm && norm.epsilon, activation },
+        config: { epsilon: norm && (norm.epsilon ?? epsilon), activation },
         tensors: { matrix, norm: norm && readNorm(reader, norm.tensor, rows) },
       };
     });

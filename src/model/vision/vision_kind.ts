@@ -3,7 +3,8 @@
  * differ in little, projectors in a few choices. Knows no files.
  */
 import type { NormConfig } from "../types.ts";
-import type { ImageConfig, ProjectorConfig, StageActivation } from "../vision_types.ts";
+import type { Activation } from "../activation_types.ts";
+import type { ImageConfig, ProjectorConfig } from "../vision_types.ts";
 
 /** What some kinds' files are told apart by. */
 export interface TowerShape {
@@ -54,8 +55,9 @@ export interface ProjectorStage {
    * stage is before it, [columns, 1, 1].
    */
   readonly isKernel: boolean;
-  readonly norm: { readonly tensor: string; readonly epsilon: number } | null;
-  readonly activation: StageActivation | null;
+  /** Epsilon null: as the tower's. */
+  readonly norm: { readonly tensor: string; readonly epsilon: number | null } | null;
+  readonly activation: Activation | null;
 }
 
 /** A kind of projector files. */
@@ -75,6 +77,8 @@ export interface VisionKind {
   readonly hasLayers: boolean;
   /** Of the tower's norms; null: as the file says. */
   readonly epsilon: number | null;
+  /** Of layers; null: as the file says. */
+  readonly activation: Activation | null;
   /** Files of 2024 call up down, and down up. */
   readonly mayBeSwapped: boolean;
   /** The matrix of patches is there twice, for two frames. */
@@ -129,10 +133,12 @@ export interface VisionKind {
     readonly second: string | null;
     readonly biases: "none" | "required" | "ifThere";
     /** Null: there is one matrix; "own": the tower's. */
-    readonly activation: StageActivation | "own" | null;
+    readonly activation: Activation | "own" | null;
   };
   /** A row between the image's lines. */
   readonly lineBreak: string | null;
+  /** Rows before and behind an image's own; null: there are none. */
+  readonly around: ImageConfig["around"] | null;
   /** Most layers attend within windows of so many pixels on a side; null: none does. */
   readonly windowPixels: number | null;
   /**
@@ -140,6 +146,11 @@ export interface VisionKind {
    * windows.
    */
   readonly namesWindows: boolean;
+  /**
+   * Windows are as large as the square that has positions, every fourth layer and the last one see
+   * all, and images need not be whole numbers of windows.
+   */
+  readonly hasWindowsOfPositions: boolean;
   /** Files may say that there are no windows, by not saying which layers see all. */
   readonly mayLackWindows: boolean;
   /** Outcomes of some layers are projected, too: what their tensors are called before a number. */
@@ -163,6 +174,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   embeddingNorm: "v.pre_ln",
   hasLayers: true,
   epsilon: null,
+  activation: null,
   mayBeSwapped: false,
   hasTwoFrames: false,
   hasFlatPatches: false,
@@ -181,8 +193,10 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   hasBlocksAsPatches: false,
   merge: "concat",
   lineBreak: null,
+  around: null,
   windowPixels: null,
   namesWindows: false,
+  hasWindowsOfPositions: false,
   mayLackWindows: false,
   deep: null,
   normalizesValues: false,

@@ -5,7 +5,6 @@
 import type { Control } from "../../memory/control.ts";
 import { FRAME_ROWS } from "../../model/projected_rows.ts";
 import type { Activation, ProjectorConfig } from "../../model/types.ts";
-import type { StageActivation } from "../../model/vision_types.ts";
 import { floats } from "../bound/arena_views.ts";
 import { addressOf, bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
 import {
@@ -16,13 +15,12 @@ import {
   quantize,
   readsQ8,
 } from "../bound/matrix.ts";
-import { check } from "../../base/check.ts";
-import { gatedKernel } from "../neurons/neurons.ts";
+import { aloneKernel, gatedKernel } from "../neurons/neurons.ts";
 import type { FramePlan, ProjectionPlan, ProjectorPlan } from "../plan/plan_projector.ts";
 import type { Residual } from "../step/residual.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { RankPlan, VectorPlan } from "../plan/plan_types.ts";
-import { ProjectorStages, stageKernel } from "./projector_stages.ts";
+import { ProjectorStages } from "./projector_stages.ts";
 import { Resampler } from "./resampler.ts";
 import { RowFold } from "./row_fold.ts";
 import { RowMerger } from "./row_merger.ts";
@@ -43,7 +41,7 @@ interface Projection {
   /** Of a single matrix. */
   readonly ownStart: number;
   /** Between two matrices. */
-  readonly activation: StageActivation | null;
+  readonly activation: Activation | null;
   /** First column of what comes out. */
   readonly outStart: number;
 }
@@ -253,10 +251,9 @@ export class Projector {
     if (readsQ8(first)) quantize(kernels, x, m, first.columnCount);
     project(kernels, first, x, m, f32, hiddenStride);
     if (gate === null) {
-      const activate = stageKernel(kernels, activation!);
+      const activate = aloneKernel(kernels, activation!);
       activate(f32, hiddenStride, f32, hiddenStride, m, width);
     } else {
-      check(activation !== "geluErf", "what gates are bent by has a kernel");
       const gates = space.projector!.gate;
       project(kernels, gate, x, m, gates, hiddenStride);
       const activate = gatedKernel(kernels, activation!);
