@@ -35,7 +35,8 @@ export function geluErf(x: number): number {
 
 /**
  * silu(x) = x / (1 + exp(−x)); gelu(x) = x/2 · (1 + tanh(√(2/π) · (x + 0.044715·x³)));
- * geluErf(x) = x/2 · (1 + erf(x/√2)); quickGelu(x) = x / (1 + exp(−1.702·x)); relu(x) = max(0, x); relu2(x) = relu(x)²;
+ * geluErf(x) = x/2 · (1 + erf(x/√2)); quickGelu(x) = x / (1 + exp(−1.702·x));
+ * relu(x) = max(0, x); relu2(x) = relu(x)²;
  * swiglu7(x) = y / (1 + exp(−1.702·y)), y = min(x, 7).
  */
 export function activation(name: ActivationName, x: number): number {

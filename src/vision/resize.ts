@@ -1,6 +1,6 @@
 /**
  * Other sizes of images, stretched or within a frame. Which size an image's shape has in a frame is
- * told in single precision, as elsewhere, since what a model sees should not depend on who shows it.
+ * told in single precision, as elsewhere: what a model sees should not depend on who shows it.
  */
 import { type CURVES, writeFiltered } from "./resize_filtered.ts";
 import type { Raster } from "./types.ts";

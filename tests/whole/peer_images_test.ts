@@ -1,7 +1,7 @@
 /**
  * From files to ids: a tiny text model and a tiny projector, a PNG, and the eight greedy ids that
- * llama.cpp's mtmd 0.5.0 (of npm's llama.rn 0.13.0-rc.5) has behind the same prompt, of whose ids as many are
- * rows of the image.
+ * llama.cpp's mtmd 0.5.0 (of npm's llama.rn 0.13.0-rc.5) has behind the same prompt, of whose ids
+ * as many are rows of the image.
  */
 import { assertEquals } from "@std/assert";
 import { bool, list, type MetadataEntry, text } from "../../src/gguf/mod.ts";

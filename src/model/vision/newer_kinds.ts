@@ -71,7 +71,7 @@ export const museGlimmer: VisionKind = {
   },
 };
 
-/** MiniCPM-V 4.6: SigLIP, of whose patches blocks become rows between two layers, or behind them. */
+/** MiniCPM-V 4.6: SigLIP, blocks of whose patches become rows between two layers, or behind. */
 export const minicpmv46: VisionKind = {
   ...COMMON,
   name: "minicpmv4_6",
@@ -81,7 +81,10 @@ export const minicpmv46: VisionKind = {
   foldsRows: true,
   side: { key: SCALE_FACTOR, absent: 4 },
   projector: {
-    norm: { of: "merged", kind: "layer", epsilon: null, tensor: "mm.input_norm", isOptional: false },
+    norm: {
+      ...{ of: "merged", kind: "layer", epsilon: null },
+      ...{ tensor: "mm.input_norm", isOptional: false },
+    },
     ...{ stages: [], first: "mm.up", isFirstTransposed: false, second: "mm.down" },
     ...{ biases: "ifThere", activation: "geluErf" },
   },

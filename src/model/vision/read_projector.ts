@@ -27,23 +27,27 @@ export function readBlockSide(keys: Hyperparameters, { kind: { side } }: TowerRe
   return keys.integer(side.key, { min: 1, max: SIDE_MAX, absent: side.absent });
 }
 
+/** What reading a projector takes beside its tower. */
+export interface ProjectorOf {
+  readonly mergeSide: number;
+  /** Rows are folded behind that layer; null: behind none. */
+  readonly foldedBehind?: number | null;
+  /** Rows side by side, where they are no blocks of an image. */
+  readonly stack?: number;
+  /** The lower half of the first matrix is its gate. */
+  readonly isHalved?: boolean;
+  readonly blockCount: number;
+  /** Of the tower. */
+  readonly epsilon: number;
+  readonly activation: ProjectorConfig["activation"];
+}
+
 /** What is behind the tower's last layer. */
 export function readProjector(
   reader: TowerReader,
-  { mergeSide, foldedBehind = null, stack = 1, isHalved = false, epsilon, activation: own, blockCount }: {
-    readonly mergeSide: number;
-    /** Rows are folded behind that layer; null: behind none. */
-    readonly foldedBehind?: number | null;
-    /** Rows side by side, where they are no blocks of an image. */
-    readonly stack?: number;
-    /** The lower half of the first matrix is its gate. */
-    readonly isHalved?: boolean;
-    readonly blockCount: number;
-    /** Of the tower. */
-    readonly epsilon: number;
-    readonly activation: ProjectorConfig["activation"];
-  },
+  of: ProjectorOf,
 ): { readonly config: ProjectorConfig; readonly tensors: ProjectorTensors } {
+  const { mergeSide, foldedBehind = null, stack = 1, isHalved = false, epsilon, blockCount } = of;
   const { kind: { merge, projector, lastNorm }, checker, width } = reader;
   const mergedRows = mergeSide * mergeSide * stack;
   const resampler = reader.kind.isResampled ? readResampler(reader, epsilon) : null;
@@ -81,7 +85,7 @@ export function readProjector(
       norm: hasNorm ? { of: norm.of, kind: norm.kind, epsilon: norm.epsilon ?? epsilon } : null,
       ...stages.length > 0 && { stages: stages.map(({ config }) => config) },
       ...projector.frame && { frameEpsilon: epsilon },
-      activation: activation === "own" ? own : activation,
+      activation: activation === "own" ? of.activation : activation,
       ...deep.length > 0 && { deepLayers: deep.map(({ layer }) => layer) },
       outputLength: rowLength * (1 + deep.length),
     },

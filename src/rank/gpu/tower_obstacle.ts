@@ -30,7 +30,9 @@ export function towerObstacle(
   if (tensors.patchNorm) return "patches that are normalised first are the threads'";
   if (projector!.resampler) return "queries that rows are asked by are the threads'";
   if (projector!.fold) return "rows that become fewer between layers are the threads'";
-  if ([projector!.activation, feedForward.activation].includes("geluErf")) return "gelu by the error function is the threads'";
+  if ([projector!.activation, feedForward.activation].includes("geluErf")) {
+    return "gelu by the error function is the threads'";
+  }
   if (tensors.projector!.gate !== undefined) return "gates of projectors are the threads'";
   if (layers.some(({ windowSide }) => windowSide !== undefined)) {
     return "windows that edges of images cut off are the threads'";

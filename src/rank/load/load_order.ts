@@ -367,12 +367,11 @@ function* partsOfProjector(
   if (resampler !== null) yield* partsOfResampler(resampler);
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
-  for (const { norm, first, gate, hiddenNorm, second, frame } of [
-    ...fold === null ? [] : [fold],
-    ...[last, ...deep],
-  ]) {
-    const { lineEnd, begin, end } = frame ?? {};
-    for (const vector of [lineEnd, begin, end]) if (vector) yield { vector };
+  for (const part of [fold, last, ...deep]) {
+    if (part === null) continue;
+    const { norm, first, gate, hiddenNorm, second, frame } = part;
+    const around = frame && [frame.lineEnd, frame.begin, frame.end];
+    for (const vector of around ?? []) yield { vector };
     for (const each of [norm, hiddenNorm, frame?.norm ?? null]) yield* partsOfNorm(each);
     yield* partsOf(first);
     if (gate !== null) yield* partsOf(gate);

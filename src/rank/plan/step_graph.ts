@@ -163,7 +163,7 @@ class StepWalk {
         scratch: ["incoming", "neurons.scratch"],
       });
     }
-    // Other ranks copy their part of what predictors have from here until they come to this join.
+    // Others copy their part of what predictors have from here until they come to this join.
     this.#join("joinFeedForward", ["predictor", "beside"]);
     if (this.#hasStreams) this.#mix("endLayer.correct");
     if (this.#hasInputs) this.#endLayer();
@@ -171,7 +171,11 @@ class StepWalk {
       const scratch = ["normed", "neurons.scratch", ...PROJECTOR_TENSORS] as const;
       this.#op("endLayer.project", { updates: ["logits"], scratch });
     }
-    if (this.#input.config.projector?.fold === undefined) return;
+    if (this.#input.config.projector?.fold !== undefined) this.#fold();
+  }
+
+  /** Of a tower, behind one of its layers. */
+  #fold(): void {
     this.#op("endLayer.fold", { scratch: ["neurons.scratch", ...PROJECTOR_TENSORS] });
     this.#join("endLayer.joinFold", []);
   }

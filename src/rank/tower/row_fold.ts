@@ -105,7 +105,8 @@ export class RowFold {
       return;
     }
     const norm = this.#norm;
-    normalizeRows(kernels, kind, norm, space.ones, merged, stride, merged, stride, n, width, epsilon);
+    const { ones } = space;
+    normalizeRows(kernels, kind, norm, ones, merged, stride, merged, stride, n, width, epsilon);
     const x = { f32: merged, stride, q8: mergedQ8 };
     if (readsQ8(first)) quantize(kernels, x, n, first.columnCount);
     project(kernels, first, x, n, hidden, between);
