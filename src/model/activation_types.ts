@@ -2,8 +2,9 @@
 
 /**
  * act(g): silu = g·sigmoid(g); gelu by tanh; geluErf by the error function, never gated;
- * quickGelu = g·sigmoid(1.702·g); relu = max(0, g); relu2 = max(0, g)². swiglu7 is gpt-oss's: g·sigmoid(1.702·g) of min(g, 7), times
- * clamp(u, −7, 7) + 1 instead of u; always gated. xielu: see `XieluCurve`; never gated.
+ * quickGelu = g·sigmoid(1.702·g); relu = max(0, g); relu2 = max(0, g)². swiglu7 is gpt-oss's:
+ * g·sigmoid(1.702·g) of min(g, 7), times clamp(u, −7, 7) + 1 instead of u; always gated.
+ * xielu: see `XieluCurve`; never gated.
  */
 export type Activation =
   | "silu"

@@ -9,7 +9,6 @@ import type { Numbers } from "./ops.ts";
 export const ACTIVATION_NAMES = [
   "silu",
   "gelu",
-  "geluErf",
   "quickGelu",
   "relu",
   "relu2",
@@ -39,7 +38,7 @@ export function geluErf(x: number): number {
  * relu(x) = max(0, x); relu2(x) = relu(x)²;
  * swiglu7(x) = y / (1 + exp(−1.702·y)), y = min(x, 7).
  */
-export function activation(name: ActivationName, x: number): number {
+export function activation(name: ActivationName | "geluErf", x: number): number {
   switch (name) {
     case "silu":
       return x / (1 + Math.exp(-x));
@@ -70,7 +69,7 @@ export function xielu(
 }
 
 /** act(x[i]). */
-export function activate(name: ActivationName, x: Numbers): Float64Array {
+export function activate(name: ActivationName | "geluErf", x: Numbers): Float64Array {
   return Float64Array.from(x, (value) => activation(name, value));
 }
 

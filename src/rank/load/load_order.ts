@@ -367,11 +367,9 @@ function* partsOfProjector(
   if (resampler !== null) yield* partsOfResampler(resampler);
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
-  for (const part of [fold, last, ...deep]) {
-    if (part === null) continue;
-    const { norm, first, gate, hiddenNorm, second, frame } = part;
-    const around = frame && [frame.lineEnd, frame.begin, frame.end];
-    for (const vector of around ?? []) yield { vector };
+  const all = fold === null ? [last, ...deep] : [fold, last, ...deep];
+  for (const { norm, first, gate, hiddenNorm, second, frame } of all) {
+    for (const vector of frame ? [frame.lineEnd, frame.begin, frame.end] : []) yield { vector };
     for (const each of [norm, hiddenNorm, frame?.norm ?? null]) yield* partsOfNorm(each);
     yield* partsOf(first);
     if (gate !== null) yield* partsOf(gate);
