@@ -4,6 +4,7 @@ import { imageKindOf } from "../../src/vision/kinds.ts";
 import {
   bestGrid,
   bestSize,
+  evenSizeOfEdge,
   sizeBySteps,
   sizeLikeSquare,
   sizeOfNearestShape,
@@ -93,4 +94,11 @@ Deno.test("sizeOfNearestShape() takes the grid most like an image, and refuses w
   // 64 blocks at most, and so of each shape.
   assertEquals([of(1000, 1000), of(1000, 990), of(3000, 50)], [[64, 64], [64, 64], [488, 8]]);
   assertThrows(() => of(100_000, 1), RequestError, "too long and thin");
+});
+
+Deno.test("evenSizeOfEdge() rounds the shorter edge down, and up to an even one", () => {
+  const of = (width: number, height: number) =>
+    Object.values(evenSizeOfEdge({ width, height }, 150));
+  assertEquals([of(133, 77), of(77, 133), of(300, 200)], [[150, 86], [86, 150], [150, 100]]);
+  assertEquals([of(1, 400), of(40, 25)], [[1, 150], [150, 94]]);
 });
