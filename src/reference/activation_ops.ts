@@ -101,7 +101,11 @@ export function cutOffRows(x: Numbers, width: number, deviations: number): Float
 }
 
 /** act(gate[i]) · up[i]; swiglu7: act(gate[i]) · (clamp(up[i], −7, 7) + 1). */
-export function activateMul(name: ActivationName | "geluErf", gate: Numbers, up: Numbers): Float64Array {
+export function activateMul(
+  name: ActivationName | "geluErf",
+  gate: Numbers,
+  up: Numbers,
+): Float64Array {
   const factor = (x: number) =>
     name === "swiglu7" ? Math.max(-SWIGLU_LIMIT, Math.min(x, SWIGLU_LIMIT)) + 1 : x;
   return Float64Array.from(gate, (value, i) => activation(name, value) * factor(up[i]));
