@@ -29,6 +29,8 @@ import { embedTokens } from "./embed.ts";
 import { lastSeenBy, type ReferenceGiven, windowsOf } from "./given_rows.ts";
 import { finchLayer } from "./finch_layer.ts";
 import { gateHeads } from "./gated_heads.ts";
+import { gatedWalk } from "./gated_walk.ts";
+import { chosenGroups, groupRows } from "./group_indexer.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
 import { endPass, startKept, sumOf } from "./kept_streams.ts";
 import { hyperWalk } from "./hyper_walk.ts";
@@ -166,11 +168,14 @@ export class ReferenceModel {
     const { outputNorm } = this.#tensors;
     const x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
     this.#show("embedding", x);
+    const show = (name: string, data: Float64Array) => this.#show(name, data);
+    const of = { ...this.#parts, ...place, tensors: this.#tensors, caches: this.#caches };
     if (this.config.hyper !== undefined) {
-      const show = (name: string, data: Float64Array) => this.#show(name, data);
-      const of = { ...this.#parts, ...place, tensors: this.#tensors, caches: this.#caches };
       const merged = hyperWalk(x, { ...of, ids, show });
       return this.#show("norm", this.#blocks.norm(merged, outputNorm));
+    }
+    if (this.config.gatedStreams !== undefined) {
+      return gatedWalk(x, { ...of, ids, show, mix: (h, index) => this.#mix(h, index, place) });
     }
     const inputs = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
     let kept = startKept(x, this.#tensors, this.#parts);
@@ -338,11 +343,16 @@ export class ReferenceModel {
   }
 
   /** The positions that each new token attends to; nothing: all. */
-  #choose(h: Float64Array, index: number, { fromPosition, rotations }: Place) {
+  #choose(h: Float64Array, index: number, { fromPosition, rotations, given }: Place) {
     const { indexer, layers, ropes } = this.config;
-    const { choosesKeys, choosesBlocks, rope } = layers[index];
+    const { choosesKeys, choosesBlocks, groupRatio, rope } = layers[index];
     const { latent } = this.#tensors.layers[index];
     const cache = this.#caches[index];
+    if (groupRatio !== undefined) {
+      const of = { ...this.#parts, layer: this.#tensors.layers[index], h, groupRatio, given };
+      cache.indexed = append(cache.indexed, ...groupRows(of, fromPosition));
+      return { listOf: chosenGroups(cache.indexed, { ...of, rope: rope!, rotations }) };
+    }
     if (!choosesKeys && !choosesBlocks) return {};
     const input = { weights: this.#weights, h, rotation: rotations[rope!], rope: ropes[rope!] };
     if (choosesBlocks) {

@@ -98,7 +98,7 @@ export class Projector {
     this.#fold = projector.fold && new RowFold(state, {
       ...{ residual: by.residual, memory, rows: config.fold!.rows, plan: projector },
     });
-    this.#lastNorm = bindNorm(outputNorm);
+    this.#lastNorm = bindNorm(outputNorm!);
     const { standard } = projector;
     this.#standard = {
       mean: addressOf(standard && standard.mean),
