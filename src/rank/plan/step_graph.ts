@@ -173,15 +173,16 @@ class StepWalk {
     this.#join("joinFeedForward", ["predictor", "beside"]);
     if (this.#hasStreams) this.#mix("endLayer.correct");
     if (this.#hasInputs) this.#endLayer();
+    this.#endTowerLayer();
+  }
+
+  /** What a tower does behind some of its layers. */
+  #endTowerLayer(): void {
     if (this.#hasDeep) {
       const scratch = ["normed", "neurons.scratch", ...PROJECTOR_TENSORS] as const;
       this.#op("endLayer.project", { updates: ["logits"], scratch });
     }
-    if (this.#input.config.projector?.fold !== undefined) this.#fold();
-  }
-
-  /** Of a tower, behind one of its layers. */
-  #fold(): void {
+    if (this.#input.config.projector?.fold === undefined) return;
     this.#op("endLayer.fold", { scratch: ["neurons.scratch", ...PROJECTOR_TENSORS] });
     this.#join("endLayer.joinFold", []);
   }
