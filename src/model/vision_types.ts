@@ -32,9 +32,6 @@ export interface PatchesConfig {
   readonly countMax: number;
 }
 
-/** gelu by tanh, or by the error function, as the field's older models have it. */
-export type StageActivation = Activation | "geluErf";
-
 /**
  * What makes rows of a text model of a tower's rows: second · act(first · x), with a gate second ·
  * (act(gate · x) ⊙ first · x), or first · x.
@@ -44,6 +41,12 @@ export interface ProjectorConfig {
   readonly pooledRows?: number;
   /** Learned queries take what they want of rows. Left out: rows are merged. */
   readonly resampler?: ResamplerConfig;
+  /**
+   * Behind layer `behind` each so many rows that follow one another become one, which the layers
+   * behind it go on with: their mean + second · gelu(first · norm(side by side)), the norm as the
+   * tower's (`ProjectorTensors.fold`). Left out: as many come out of layers as go in.
+   */
+  readonly fold?: { readonly behind: number; readonly rows: number };
   /** Rows that the last merged one lacks are zeros. Left out: it lacks none. */
   readonly isPadded?: true;
   /** What `second` reads is normalised (RMS) with it and `ProjectorTensors.hiddenNorm`. */
@@ -116,7 +119,7 @@ export interface ResamplerTensors {
 export interface StageConfig {
   /** Of the layer's norm behind the matrix; null: there is none. */
   readonly epsilon: number | null;
-  readonly activation: StageActivation | null;
+  readonly activation: Activation | null;
 }
 
 export interface StageTensors {
@@ -137,6 +140,8 @@ export interface ProjectorTensors {
   readonly deep?: readonly DeepProjectorTensors[];
   /** Of `ProjectorConfig.resampler`. */
   readonly resampler?: ResamplerTensors;
+  /** Of `ProjectorConfig.fold`, first [neurons, rows · d], second [d, neurons]. */
+  readonly fold?: DeepProjectorTensors;
   readonly norm: NormTensors | null;
   /** [merged length] each: (x - mean) · gains, before the norm of merged rows. Left out: x. */
   readonly standard?: { readonly mean: VectorTensor; readonly gains: VectorTensor };
@@ -195,6 +200,8 @@ export interface ImageConfig {
   readonly deviation: readonly number[];
   /** A row that comes out is made of so many times so many patches; 1: of one. */
   readonly mergeSide: number;
+  /** Patches on a side of a block that becomes one row between layers. Left out: none does. */
+  readonly foldSide?: number;
   /** Learned positions, [count, d]; null: there are none. */
   readonly positions: {
     readonly tensor: string;
@@ -204,11 +211,13 @@ export interface ImageConfig {
     /**
      * How those of the square become those of another grid; null: images are squares. "sum": half
      * of them are columns' and half are rows', and a patch has the sum of both. "spread": each
-     * patch has the one of the square's at its share of the way across and down. "bilinearTenth":
-     * between four, for grids a tenth of a patch larger, as Hunyuan was trained.
+     * patch has the one of the square's at its share of the way across and down. "bilinearCentres":
+     * between four, where pixels' centres meet. "bilinearTenth": the same for grids a tenth of a
+     * patch larger, as Hunyuan was trained.
      */
     readonly resize:
-      | ("bilinear" | "bilinearTenth" | "bilinearCorners" | "bicubic" | "sum" | "spread")
+      | ("bilinear" | "bilinearCentres" | "bilinearTenth" | "bilinearCorners" | "bicubic")
+      | ("sum" | "spread")
       | null;
   } | null;
   /** Tensor of class tokens, [count, d], rows behind the patches; null: there are none. */
@@ -229,6 +238,8 @@ export interface ImageConfig {
   readonly windowSide: number | null;
   /** Images are whole numbers of blocks, and their edges may cut off windows. Left out: neither. */
   readonly hasCutWindows?: true;
+  /** Tensors of rows before and behind an image's own, [outputLength] each. Left out: none. */
+  readonly around?: { readonly begin: string; readonly end: string };
   /** A patch's pixels are in reading order, each with its colours. Left out: colour by colour. */
   readonly hasColoursLast?: true;
   /** [outputLength]: a row between the image's lines; null: there is none. */

@@ -315,7 +315,7 @@ export class Rank implements RankSteps<Layer> {
 
   endLayer(layer: Layer): boolean {
     const { input, altUp, outputScale } = layer;
-    this.#tower?.end.endLayer(layer.index);
+    if (this.#tower !== null && !this.#tower.end.endLayer(layer.index)) return false;
     if (altUp !== null) this.#altUp!.correct(altUp);
     if (input !== null) this.#inputs!.add(layer, input);
     if (altUp !== null) return this.#altUp!.joinInput(input && input.norm);

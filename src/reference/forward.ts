@@ -42,7 +42,7 @@ import { ownShape, queryInput } from "./latent_heads.ts";
 import { add, attention } from "./ops.ts";
 import { growQueries, rotationTables, turnHeads, type Turning } from "./rotations.ts";
 import { ownHeads } from "./own_heads.ts";
-import { embedPatches, meanRows, projectRows } from "./see.ts";
+import { embedPatches, foldRows, meanRows, projectRows } from "./see.ts";
 import { sourceKeys, walkedLayers } from "./source.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
 import { poolRows, projectText, scoreText } from "./text_head.ts";
@@ -190,7 +190,7 @@ export class ReferenceModel {
       streams = endLayer(streams, inputs, { layer, tensors, ids, ...place, ...this.#parts });
       const ended = endPass(streams[0], kept, { layer, tensors, ...this.#parts });
       kept = ended.kept;
-      streams = [ended.x, ...streams.slice(1)];
+      streams = [foldRows(ended.x, layer, this.#tensors, this.#parts), ...streams.slice(1)];
       this.#outcomes[layer] = streams[0];
     }
     const merged = meanRows(endStreams(streams, this.#tensors, this.#parts), this.config);

@@ -12,7 +12,7 @@ import type {
   TowerInput,
 } from "../model/mod.ts";
 import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
-import { activate, geluErf, layerNorm } from "./activation_ops.ts";
+import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { convolvePlanes, type PlaneKernels } from "./planes.ts";
 import { resample } from "./resample.ts";
@@ -98,7 +98,8 @@ export function projectRows(
   check(count !== null, "rows of whole blocks");
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
   const { resampler } = config;
-  const pooled = rows.subarray(0, kept / (config.pooledRows ?? 1) * d);
+  const fewer = (config.pooledRows ?? 1) * (config.fold?.rows ?? 1);
+  const pooled = rows.subarray(0, kept / fewer * d);
   const merging = count - (config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
   const own = new Float64Array(merging * config.mergedRows * d);
   if (resampler === undefined) own.set(pooled);
@@ -120,7 +121,7 @@ export function projectRows(
       ? normOf(product, { kind: "layer", epsilon: epsilon!, tensors: own }, parts)
       : product;
     if (activation === null) return even;
-    return activation === "geluErf" ? even.map(geluErf) : bend(activation, even);
+    return bend(activation, even);
   }, normed);
   const { frame } = projector;
   const read = frame ? oneBehind(joined, weights.vector(frame.lineEnd)) : joined;
@@ -150,6 +151,21 @@ export function projectRows(
     return blocks.project(bend("gelu", blocks.project(input, tensors.first)), tensors.second);
   });
   return besideEachOther([last, ...deep], outputLength / (1 + deep.length));
+}
+
+/** What goes on behind that layer: each so many rows as one, or the rows. */
+export function foldRows(
+  x: Float64Array,
+  layer: number,
+  { projector }: ModelTensors,
+  { config, blocks, weights }: Parts,
+): Float64Array {
+  const { embeddingLength: d, projector: { fold } = {}, norm } = config;
+  if (fold === undefined || fold.behind !== layer) return x;
+  const { first, second, norm: tensors } = projector!.fold!;
+  const input = normOf(x, { ...norm, tensors }, { config, blocks, weights });
+  const made = blocks.project(bend("gelu", blocks.project(input, first)), second);
+  return add(made, mergeRows(x, d, { mergedRows: fold.rows, merge: "mean" }));
 }
 
 /** Rows behind rows. */
@@ -223,7 +239,10 @@ function normOf(
 function mergeRows(
   rows: Float64Array,
   d: number,
-  { mergedRows: count, merge }: NonNullable<ModelConfig["projector"]>,
+  { mergedRows: count, merge }: Pick<
+    NonNullable<ModelConfig["projector"]>,
+    "mergedRows" | "merge"
+  >,
 ): Float64Array {
   if (merge === "concat") return Float64Array.from(rows);
   const out = new Float64Array(merge === "mean" ? rows.length / count : rows.length);

@@ -362,14 +362,14 @@ function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Generator<
 }
 
 function* partsOfProjector(
-  { stages, standard, resampler, last, deep }: ProjectorPlan,
+  { stages, standard, resampler, fold, last, deep }: ProjectorPlan,
 ): Generator<Part> {
   if (resampler !== null) yield* partsOfResampler(resampler);
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
-  for (const { norm, first, gate, hiddenNorm, second, frame } of [last, ...deep]) {
-    const { lineEnd, begin, end } = frame ?? {};
-    for (const vector of [lineEnd, begin, end]) if (vector) yield { vector };
+  const all = fold === null ? [last, ...deep] : [fold, last, ...deep];
+  for (const { norm, first, gate, hiddenNorm, second, frame } of all) {
+    for (const vector of frame ? [frame.lineEnd, frame.begin, frame.end] : []) yield { vector };
     for (const each of [norm, hiddenNorm, frame?.norm ?? null]) yield* partsOfNorm(each);
     yield* partsOf(first);
     if (gate !== null) yield* partsOf(gate);

@@ -172,14 +172,22 @@ class StepWalk {
         scratch: ["incoming", "neurons.scratch"],
       });
     }
-    // Other ranks copy their part of what predictors have from here until they come to this join.
+    // Others copy their part of what predictors have from here until they come to this join.
     this.#join("joinFeedForward", ["predictor", "beside"]);
     if (this.#hasStreams) this.#mix("endLayer.correct");
     if (this.#hasInputs) this.#endLayer();
+    this.#endTowerLayer();
+  }
+
+  /** What a tower does behind some of its layers. */
+  #endTowerLayer(): void {
     if (this.#hasDeep) {
       const scratch = ["normed", "neurons.scratch", ...PROJECTOR_TENSORS] as const;
       this.#op("endLayer.project", { updates: ["logits"], scratch });
     }
+    if (this.#input.config.projector?.fold === undefined) return;
+    this.#op("endLayer.fold", { scratch: ["neurons.scratch", ...PROJECTOR_TENSORS] });
+    this.#join("endLayer.joinFold", []);
   }
 
   /** Some layers' outcomes are projected, too, to where the last one's will be. */
