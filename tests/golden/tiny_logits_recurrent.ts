@@ -1,6 +1,7 @@
 /**
  * Logits of families whose states decay key by key, as tiny_logits.ts has the others', by the
- * llama.cpp that node-llama-cpp 3.22.1 has, cache F32. Data only.
+ * llama.cpp that node-llama-cpp 3.22.1 has, cache F32 ("barbet": that of llama.rn 0.13.0-rc.5, for
+ * the former does not know it). Data only.
  */
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 
@@ -28,6 +29,10 @@ export const RECURRENT_LOGITS: Readonly<
   "rwkv6qwen2": [
     [[456, 6.306], [489, 5.37], [150, 4.7319]],
     [[328, 6.0182], [54, 5.3269], [63, 5.1002]],
+  ],
+  "barbet": [
+    [[108, 6.1793], [290, 5.2703], [321, 5.2602]],
+    [[486, 5.3774], [65, 5.0298], [58, 4.7596]],
   ],
   "kimi-linear": [
     [[23, 7.3022], [299, 6.6825], [466, 5.162]],

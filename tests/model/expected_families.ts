@@ -17,7 +17,7 @@ import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_RARER } from "./expected_rarer.ts";
 import { EXPECTED_SINGULAR } from "./expected_singular.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
-import { ADDED, CHANNELS, DELTAS, HEADS, KEY_DELTAS, KEYED, PLAMO2 } from "./expected_states.ts";
+import { ADDED, BARBET, CHANNELS, DELTAS, HEADS, KEY_DELTAS, KEYED, PLAMO2 } from "./expected_states.ts";
 
 const QWEN35: Differences = {
   blockCount: 4,
@@ -336,6 +336,7 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     layers: "s 0:- s s",
   },
   "plamo2": PLAMO2,
+  "barbet": BARBET,
   "lfm2": {
     ...NEOX,
     blockCount: 4,

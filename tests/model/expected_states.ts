@@ -29,6 +29,11 @@ export const PLAMO2: Differences = {
   },
   layers: "0:0 s 0:0 s",
 };
+export const BARBET: Differences = {
+  ...{ ...WIDE_NEOX, blockCount: 4 },
+  stateSpace: HEADS,
+  layers: "0:0 0:0 s 0:0",
+};
 export const DELTAS: StateSpaceConfig = {
   ...HEADS,
   kind: "deltas",

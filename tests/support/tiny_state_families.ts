@@ -186,6 +186,12 @@ export const TINY_STATE_FAMILIES = {
       layers: ["heads", "state", "heads", "state"],
     },
   },
+  "barbet": {
+    blockCount: 4,
+    headDim: 24,
+    headNorms: "shared",
+    stateSpace: { ...MAMBA2, layers: ["heads", "heads", "state", "heads"] },
+  },
   "jamba": {
     blockCount: 4,
     feedForwardLength: 64,

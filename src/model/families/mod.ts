@@ -9,6 +9,7 @@ import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
 import { bailingmoe2 } from "./bailingmoe2.ts";
 import { bamboo } from "./bamboo.ts";
+import { barbet } from "./barbet.ts";
 import { bert } from "./bert.ts";
 import { bitnet } from "./bitnet.ts";
 import { bitnetB158 } from "./bitnet_b158.ts";
@@ -147,6 +148,7 @@ export const FAMILIES: readonly Family[] = [
   bailingmoe,
   bailingmoe2,
   bamboo,
+  barbet,
   bert,
   bitnet,
   bitnetB158,
