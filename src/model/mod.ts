@@ -54,6 +54,7 @@ export type {
   IndexerConfig,
   IndexerTensors,
   KeyDeltaTensors,
+  LightningTensors,
   LatentConfig,
   LatentTensors,
   LayerAltUpTensors,

@@ -35,6 +35,7 @@ import type {
   IndexerTensors,
   KeyDeltaTensors,
   LatentConfig,
+  LightningTensors,
   NeuronGateTensors,
   StateSpaceConfig,
   StateSpaceTensors,
@@ -54,7 +55,7 @@ export type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling };
 export type { PatchesConfig, ProjectorConfig, ProjectorTensors };
 export type { BlockIndexerConfig, BlockIndexerTensors, IndexerConfig, IndexerTensors };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
-export type { FinchTensors, KeyDeltaTensors, NeuronGateTensors, TimeMixTensors };
+export type { FinchTensors, KeyDeltaTensors, LightningTensors, NeuronGateTensors, TimeMixTensors };
 
 /** How activations are normalised, everywhere in the model. */
 export interface NormConfig {
@@ -312,10 +313,11 @@ export interface LayerTensors {
   readonly attentionGate: AttentionGate | null;
   /** Reads what attention reads, and adds to what it adds; or null. */
   readonly stateSpace: StateSpaceTensors | null;
-  /** The same of RWKV-7, RWKV-6, and of Kimi Linear. Left out: the layer has none. */
+  /** The same of RWKV-7, RWKV-6, Kimi Linear, MiniMax 01. Left out: the layer has none. */
   readonly timeMix?: TimeMixTensors;
   readonly finch?: FinchTensors;
   readonly keyDeltas?: KeyDeltaTensors;
+  readonly lightning?: LightningTensors;
   /** Of what attention adds to the residual stream. */
   readonly attentionPostNorm: NormTensors | null;
   /** Null: the block reads the residual stream as it is, or what attention reads, if parallel. */

@@ -1,6 +1,6 @@
 /** Shapes of the states of tiny families. Data only. */
 import type { StateSpaceConfig } from "../../src/model/mod.ts";
-import { type Differences, WIDE_NEOX } from "./expected_parts.ts";
+import { type Differences, experts, WIDE_NEOX } from "./expected_parts.ts";
 
 export const CHANNELS: StateSpaceConfig = {
   kind: "channels",
@@ -21,7 +21,7 @@ export const HEADS: StateSpaceConfig = {
   stepRank: 0,
 };
 /** PLaMo 2's. */
-export const PLAMO2: Differences = {
+const PLAMO2: Differences = {
   ...{ ...WIDE_NEOX, blockCount: 4 },
   stateSpace: {
     ...{ ...CHANNELS, kind: "channelHeads" },
@@ -29,10 +29,23 @@ export const PLAMO2: Differences = {
   },
   layers: "0:0 s 0:0 s",
 };
-export const BARBET: Differences = {
+const BARBET: Differences = {
   ...{ ...WIDE_NEOX, blockCount: 4 },
   stateSpace: HEADS,
-  layers: "0:0 0:0 s 0:0",
+  layers: "0:0 s 0:0 s",
+};
+/** Sums whose stream counts 2.5 times as much are normalised as 2/5 of them are. */
+const MINIMAX_01: Differences = {
+  ...{ ...WIDE_NEOX, ...experts({}), blockCount: 4 },
+  ropes: [["neox", 12, 10000, 1]],
+  residualScale: 0.4,
+  norm: { kind: "rms", epsilon: Math.fround(0.2), postEpsilon: Math.fround(0.2) / 2.5 ** 2 },
+  normalizesSums: true,
+  stateSpace: {
+    ...{ ...HEADS, kind: "lightning", taps: 1 },
+    ...{ innerLength: 96, stateLength: 24, headCount: 4, groupCount: 4 },
+  },
+  layers: "s s 0:0 s",
 };
 export const DELTAS: StateSpaceConfig = {
   ...HEADS,
@@ -80,4 +93,21 @@ export const ADDED: StateSpaceConfig = {
     ranks: { decay: 20, rate: 0, value: 0, gate: 0 },
     moved: { rank: 12, keyHeads: 2, readsBefore: true },
   },
+};
+
+const MAMBA: Differences = {
+  ...{ headCount: 0, headCountKv: 0, headDim: 0, feedForwardLength: 0 },
+  attentionScale: 1,
+  ropes: [],
+  layers: "s- s-",
+};
+
+/** Of some families. */
+export const EXPECTED_STATES = {
+  "mamba": { ...MAMBA, tiedEmbeddings: true, stateSpace: CHANNELS },
+  "mamba-falcon": { ...MAMBA, stateSpace: { ...CHANNELS, normalizesInputs: true } },
+  "mamba2": { ...MAMBA, stateSpace: HEADS },
+  "plamo2": PLAMO2,
+  "barbet": BARBET,
+  "minimax-01": MINIMAX_01,
 };

@@ -21,6 +21,12 @@ const ADDED_NEURONS: readonly StateMistake[] = [
 ];
 
 export const RECURRENT_CHOICES = {
+  "minimax-01": [
+    ...["experts in reverse", "one expert fewer", "weights not normalised"] as const,
+    ...["lightning attention gated by queries", "no lightning attention"] as const,
+    ...["sums as they are", "the stream counts once", "one epsilon for all norms"] as const,
+    ...["all dimensions rotated", "neighbouring pairs", "no rope"] as const,
+  ],
   "barbet": [
     ...["convolved without a bias", "what gates convolved", "steps go around states"] as const,
     ...["states not normalised", "no states", "no head norms", "neighbouring pairs"] as const,

@@ -81,6 +81,7 @@ import { mellum } from "./mellum.ts";
 import { mimo2 } from "./mimo2.ts";
 import { minicpm } from "./minicpm.ts";
 import { minicpm3 } from "./minicpm3.ts";
+import { minimax01 } from "./minimax_01.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
 import { minimaxM3 } from "./minimax_m3.ts";
 import { mistral3 } from "./mistral3.ts";
@@ -220,6 +221,7 @@ export const FAMILIES: readonly Family[] = [
   mimo2,
   minicpm,
   minicpm3,
+  minimax01,
   minimaxM2,
   minimaxM3,
   mistral3,
