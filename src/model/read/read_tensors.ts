@@ -125,8 +125,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
   const { convolutionTaps: taps, attends, hasStates, hasNeurons } = config.layers[reader.index] ??
     NO_LAYER;
   checker.leave(...family.unused.map((name) => `${at}${name}.weight`));
-  const norm = (name: string, isThere: boolean) =>
-    isThere ? readNorm(checker, name, reader) : null;
+  const norm = (name: string, isThere: boolean) => isThere ? readNorm(checker, name, reader) : null;
   // Parallel blocks of two norms: the second one is attention's.
   const hasSecond = config.hasParallelBlocks && checker.has("blk.0.attn_norm_2.weight");
   const hasOwnNorm = !config.hasParallelBlocks || family.mayBeParallel === "said" || hasSecond;
