@@ -67,6 +67,9 @@ const MARK_TEXTS: readonly (readonly [prefix: string, suffix: string, middle: st
   ["<fim-prefix>", "<fim-suffix>", "<fim-middle>"],
   ["▁<PRE>", "▁<SUF>", "▁<MID>"],
   ["<PRE>", "<SUF>", "<MID>"],
+  ["<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"],
+  ["<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"],
+  ["<|prefix|>", "<|suffix|>", "<|middle|>"],
 ];
 
 function gapMarks({ metadata }: GgufFile, tokenizer: Tokenizer): GapMarks | null {

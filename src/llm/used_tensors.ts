@@ -22,6 +22,7 @@ export function usedTensors(
       names.add("matrix" in piece ? piece.matrix.tensor : piece.vector.tensor);
     }
   }
+  for (const { ngrams } of model.tensors.layers) if (ngrams) names.add(ngrams.table.tensor);
   for (const { factors } of model.config.ropes) if (factors !== null) names.add(factors.tensor);
   const { scoreBiases } = model.config;
   if (scoreBiases) { for (const { tensor } of biasTables(scoreBiases)) names.add(tensor); }

@@ -9,7 +9,6 @@ import type {
   AttentionGate,
   FeedForwardConfig,
   IndexerConfig,
-  ModelConfig,
   NormConfig,
   RankerTensors,
   RopeConfig,
@@ -110,6 +109,8 @@ export interface Family {
    * which experts they use: read_compression.ts.
    */
   readonly compressesKeys: boolean;
+  /** Streams are gated, an indexer chooses groups of keys, and tokens name rows: read_gated.ts. */
+  readonly gatesStreams: boolean;
   /**
    * A block behind the layers guesses tokens, of rows as the last norm makes them, or of plain
    * ones; null: such blocks are left alone.
@@ -254,7 +255,7 @@ export interface Family {
   /** Where files have weights that score how well two texts go together: what they do. */
   readonly ranks: Pick<RankerTensors, "reads" | "activation" | "isSoftmax">;
   /** Tokens that are never said, in models that have more; null: all may be. */
-  readonly silencedTokens: ModelConfig["silencedTokens"] | null;
+  readonly silencedTokens: { readonly start: number; readonly end: number } | null;
   /** What is chosen otherwise where a flag of the file is set; null: nothing is. */
   readonly variant: { readonly key: string; readonly choices: Partial<Family> } | null;
   /** What of such a model this version does not compute; null: nothing. */
@@ -274,6 +275,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   hasLatentAttention: false,
   indexer: null,
   compressesKeys: false,
+  gatesStreams: false,
   guessing: null,
   hasAttentionTemperature: false,
   norm: "rms",

@@ -113,6 +113,8 @@ export interface StateSpaceConfig {
   readonly groupCount: number;
   /** Head h is of group h mod groups: heads of a group are no neighbours. Only of "deltas". */
   readonly headsTakeTurns: boolean;
+  /** What gates the outcome goes through a sigmoid. Left out: through SiLU. */
+  readonly gatesBySigmoid?: true;
   /** Numbers that time steps are made of, the most between two matrices; 0: there are no two. */
   readonly stepRank: number;
   /** Steps, and what writes and reads, are normalised, without weights. */

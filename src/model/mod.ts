@@ -32,6 +32,14 @@ export {
   ropeFrequencies,
 } from "./rope.ts";
 export type {
+  GatedMixTensors,
+  GatedStreamsConfig,
+  GroupIndexerConfig,
+  GroupIndexerTensors,
+  NgramConfig,
+  NgramTensors,
+} from "./gated_types.ts";
+export type {
   Activation,
   AltUpConfig,
   AltUpTensors,

@@ -21,6 +21,7 @@ import type {
   HyperTensors,
   LayerHyperTensors,
 } from "./compressed_types.ts";
+import type { GatedLayer, GatedMixTensors, GatedModel } from "./gated_types.ts";
 import type { LayerConfig, LayerShape } from "./layer_types.ts";
 import type { LayerInputTensors, TokenInputTensors } from "./layer_input_types.ts";
 import type { ScoreBiases } from "./score_biases.ts";
@@ -81,7 +82,7 @@ export interface FeedForwardConfig {
 }
 
 /** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */
-export interface ModelConfig {
+export interface ModelConfig extends GatedModel {
   /** `general.architecture`: "llama", "qwen2", … */
   readonly architecture: string;
   readonly blockCount: number;
@@ -124,10 +125,7 @@ export interface ModelConfig {
   /** Patches of an image go in, and a projector is behind the last norm. Left out: ids go in. */
   readonly patches?: PatchesConfig;
   readonly projector?: ProjectorConfig;
-  /**
-   * Rows given in place of embeddings have so many parts of embeddingLength numbers: the first goes
-   * in, the others are added behind the first layers, one behind each. Left out: one.
-   */
+  /** Of given rows: one part goes in, others are added behind the first layers. Left out: one. */
   readonly givenParts?: number;
   /** Norms behind blocks are of the sum with the residual stream. Left out: of what is added. */
   readonly normalizesSums?: true;
@@ -181,8 +179,8 @@ export interface ModelConfig {
   readonly logitScale: number;
   /** Logits become cap · tanh(logit / cap), after the scale; 0 = not. */
   readonly logitSoftCap: number;
-  /** Logits of these tokens are −∞: they are never said. Left out: all may be. */
-  readonly silencedTokens?: { readonly start: number; readonly end: number };
+  /** Logits of these tokens are −∞: they are never said. In order, apart. Left out: all may be. */
+  readonly silencedTokens?: readonly { readonly start: number; readonly end: number }[];
   /** True when the output projection is the embedding table. */
   readonly tiedEmbeddings: boolean;
   /** Logit from which on a predictor says that a neuron fires. */
@@ -278,7 +276,7 @@ export interface LatentTensors {
  * convolved, key ⊙ value, and "query" what the outcome is multiplied by before the output
  * projection. Its channels are shared out as the dimensions of heads are.
  */
-export interface LayerTensors {
+export interface LayerTensors extends GatedLayer {
   /** Null: attention reads the residual stream as it is; or the layer has none of what reads it. */
   readonly attentionNorm: NormTensors | null;
   /**
@@ -374,13 +372,16 @@ export interface ModelTensors {
   readonly altUp: AltUpTensors | null;
   /** What makes one of streams that layers mix. Left out: they do not. */
   readonly hyperEnd?: HyperTensors;
+  /** The same of gated ones, in the place of a last norm. Left out: they are not gated. */
+  readonly gatedEnd?: GatedMixTensors;
   /** Of the embeddings; null: they go in as they are. */
   readonly embeddingNorm: NormTensors | null;
   /** Null: tokens give layers nothing but their embedding. */
   readonly tokenInputs: TokenInputTensors | null;
   /** What the second of two kept streams begins with, [d]. Left out: there is none. */
   readonly secondStream?: VectorTensor;
-  readonly outputNorm: NormTensors;
+  /** Null: what makes one of gated streams has it. */
+  readonly outputNorm: NormTensors | null;
   /** Equals `tokenEmbedding` when tied. */
   readonly output: MatrixTensor;
   /** Behind the last norm of a model that looks at images. Left out: there is none. */

@@ -142,13 +142,12 @@ export function softCap(x: Numbers, cap: number): Float64Array {
 /** Logits [n, vocabSize] as the model scales and caps them; −∞ of tokens that are never said. */
 export function capLogits(
   logits: Float64Array,
-  { logitScale, logitSoftCap, vocabSize, silencedTokens: silenced }: ModelConfig,
+  { logitScale, logitSoftCap, vocabSize, silencedTokens: silenced = [] }: ModelConfig,
 ): Float64Array {
   const scaled = logits.map((value) => value * logitScale);
   const capped = logitSoftCap === 0 ? scaled : softCap(scaled, logitSoftCap);
-  if (silenced === undefined) return capped;
-  return capped.map((value, i) => {
-    const id = i % vocabSize;
-    return id >= silenced.start && id < silenced.end ? -Infinity : value;
-  });
+  for (let row = 0; row < capped.length; row += vocabSize) {
+    for (const { start, end } of silenced) capped.fill(-Infinity, row + start, row + end);
+  }
+  return capped;
 }

@@ -108,7 +108,7 @@ export class ReferenceBlocks {
   }
 
   /** The last norm, [n, d]; where sums are normalised it is of one, too. */
-  lastNorm(x: Float64Array, tensors: NormTensors): Float64Array {
+  lastNorm(x: Float64Array, tensors: NormTensors | null): Float64Array {
     const { normalizesSums, norm: { epsilon, postEpsilon = epsilon } } = this.#config;
     return this.norm(x, tensors, normalizesSums ? postEpsilon : epsilon);
   }

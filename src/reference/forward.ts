@@ -29,6 +29,8 @@ import { embedTokens } from "./embed.ts";
 import { lastSeenBy, type ReferenceGiven, windowsOf } from "./given_rows.ts";
 import { finchLayer } from "./finch_layer.ts";
 import { gateHeads } from "./gated_heads.ts";
+import { gatedWalk } from "./gated_walk.ts";
+import { chosenGroups, groupRows } from "./group_indexer.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
 import { endPass, startKept, sumOf } from "./kept_streams.ts";
 import { hyperWalk } from "./hyper_walk.ts";
@@ -167,11 +169,14 @@ export class ReferenceModel {
     const { outputNorm } = this.#tensors;
     const x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
     this.#show("embedding", x);
+    const show = (name: string, data: Float64Array) => this.#show(name, data);
+    const of = { ...this.#parts, ...place, tensors: this.#tensors, caches: this.#caches };
     if (this.config.hyper !== undefined) {
-      const show = (name: string, data: Float64Array) => this.#show(name, data);
-      const of = { ...this.#parts, ...place, tensors: this.#tensors, caches: this.#caches };
       const merged = hyperWalk(x, { ...of, ids, show });
       return this.#show("norm", this.#blocks.norm(merged, outputNorm));
+    }
+    if (this.config.gatedStreams !== undefined) {
+      return gatedWalk(x, { ...of, ids, show, mix: (h, index) => this.#mix(h, index, place) });
     }
     const inputs = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
     let kept = startKept(x, this.#tensors, this.#parts);
@@ -242,9 +247,8 @@ export class ReferenceModel {
   /** What attention gives, or a convolution in its place, and a state space, of what is there. */
   #mix(h: Float64Array, index: number, place: Place): Float64Array {
     const tensors = this.#tensors.layers[index];
-    const { timeMix, finch, keyDeltas, lightning } = tensors;
+    const { timeMix, finch, keyDeltas, lightning, query, convolution, stateSpace } = tensors;
     if (timeMix ?? finch ?? keyDeltas ?? lightning) return this.#recur(h, index, place);
-    const { query, convolution, stateSpace } = tensors;
     const attended = query === null
       ? new Float64Array(h.length)
       : convolution === null
@@ -341,11 +345,16 @@ export class ReferenceModel {
   }
 
   /** The positions that each new token attends to; nothing: all. */
-  #choose(h: Float64Array, index: number, { fromPosition, rotations }: Place) {
+  #choose(h: Float64Array, index: number, { fromPosition, rotations, given }: Place) {
     const { indexer, layers, ropes } = this.config;
-    const { choosesKeys, choosesBlocks, rope } = layers[index];
+    const { choosesKeys, choosesBlocks, groupRatio, rope } = layers[index];
     const { latent } = this.#tensors.layers[index];
     const cache = this.#caches[index];
+    if (groupRatio !== undefined) {
+      const of = { ...this.#parts, layer: this.#tensors.layers[index], h, groupRatio, given };
+      cache.indexed = append(cache.indexed, ...groupRows(of, fromPosition));
+      return { listOf: chosenGroups(cache.indexed, { ...of, rope: rope!, rotations }) };
+    }
     if (!choosesKeys && !choosesBlocks) return {};
     const input = { weights: this.#weights, h, rotation: rotations[rope!], rope: ropes[rope!] };
     if (choosesBlocks) {
@@ -373,7 +382,6 @@ export class ReferenceModel {
     const { query, key, value, attentionOutput } = headMatrices(tensors);
     const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
-
     const gate = show("query", blocks.project(h, query));
     const inputs = show("key", blocks.project(h, key));
     const rows = show("value", blocks.project(h, value).map((x, i) => x * inputs[i]));

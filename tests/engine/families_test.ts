@@ -56,7 +56,7 @@ const F32_NMSE = 2e-12;
 const F32_NMSE_GEMMAS = 8e-12;
 const GEMMAS: readonly TinyFamilyName[] = ["gemma3n", "gemma4", "gemma4-moe"];
 /** Their tokens give layers more than embeddings. */
-const WITH_INPUTS: readonly TinyFamilyName[] = ["gemma3n", "gemma4", "deepseek4"];
+const WITH_INPUTS: readonly TinyFamilyName[] = ["gemma3n", "gemma4", "deepseek4", "qwen4exp"];
 
 for (const architecture of FAMILIES) {
   Deno.test(`the engine computes ${architecture} as the reference does`, async () => {

@@ -95,4 +95,14 @@ Deno.test("describeModel() finds marks of gaps by the file's keys, or by their t
     ...none,
   });
   assertEquals(marks({}, "<fim_suffix>", "<fim_middle>"), null);
+  // DeepSeek's, whose hole is where the text behind it begins; GLM 4.5's; Falcon H1's.
+  for (
+    const texts of [
+      ["<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"],
+      ["<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"],
+      ["<|prefix|>", "<|suffix|>", "<|middle|>"],
+    ]
+  ) {
+    assertEquals(marks({}, ...texts), { prefix: 0, suffix: 1, middle: 2, ...none });
+  }
 });

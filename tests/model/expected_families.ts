@@ -25,17 +25,10 @@ import {
   HEADS,
   KEY_DELTAS,
   KEYED,
+  QWEN35,
+  QWEN4,
 } from "./expected_states.ts";
 
-const QWEN35: Differences = {
-  blockCount: 4,
-  headDim: 32,
-  attentionScale: 1 / Math.sqrt(32),
-  gatesAttention: true,
-  ropes: [["neox", 16, 10000, 1]],
-  stateSpace: DELTAS,
-  layers: "s 0:0 s 0:0",
-};
 /** All layers have states and neurons, and none attends. */
 const RECURRENT: Differences = {
   ...{ headCount: 0, headCountKv: 0, headDim: 0, embeddingLength: 128 },
@@ -310,6 +303,7 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   },
   "qwen35": QWEN35,
   "qwen35moe": { ...QWEN35, ...experts({ sharedFeedForwardLength: 64 }) },
+  "qwen4exp": { ...QWEN4, ...experts({ sharedFeedForwardLength: 64 }) },
   "qwen3next": {
     ...QWEN35,
     ...experts({ sharedFeedForwardLength: 64 }),

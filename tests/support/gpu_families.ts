@@ -11,6 +11,7 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "deepseek32-chosen": "keys that an indexer chooses are the threads'",
   "glm-dsa-chosen": "keys that an indexer chooses are the threads'",
   "deepseek4": "keys that are compressed are the threads'",
+  "qwen4exp": "residual streams that are gated are the threads'",
   "rwkv7": "states that decay key by key are the threads'",
   "arwkv7": "states that decay key by key are the threads'",
   "rwkv6": "states that decay key by key are the threads'",

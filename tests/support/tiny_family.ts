@@ -131,6 +131,15 @@ export interface TinyFamily {
     readonly rounds: number;
     readonly listed: number;
   };
+  /** Streams are gated; the first layer looks up what several tokens name; layers choose groups. */
+  readonly gated?: {
+    readonly rank: number;
+    /** Positions of a group, by layer. */
+    readonly ratios: readonly number[];
+    readonly indexer: Readonly<Record<"heads" | "headDim" | "keys", number>>;
+    /** Left out: nothing is looked up. */
+    readonly ngrams?: { readonly length: number; readonly heads: number; readonly taps: number };
+  };
   /** Layers have matrices for images, which are like those of texts. */
   readonly hasImageMatrices?: boolean;
   /** Layers behind the leading ones choose blocks of keys, by so many heads. */

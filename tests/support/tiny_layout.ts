@@ -15,6 +15,7 @@ import {
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
 import { latentKeys, planLatent, planUnused } from "./tiny_latent_layout.ts";
 import { compressionKeys, planCompressed, planHyperEnd } from "./tiny_compressed_layout.ts";
+import { gatedKeys, planGated, planGatedEnd, planGroupIndexer } from "./tiny_gated_layout.ts";
 import { planExperts } from "./tiny_experts_layout.ts";
 import { planTextHead } from "./tiny_text_head.ts";
 import { nameOfT5, planWriting } from "./tiny_writing.ts";
@@ -75,6 +76,7 @@ export function tinyMetadata(
     "rope.dimension_count": u32(family.rotatedDims ?? shape.headDim),
     ...family.latent && latentKeys(family.latent, shape),
     ...family.compression && compressionKeys(family.compression),
+    ...family.gated && gatedKeys(family.gated, shape),
     "rope.freq_base": f32(shape.ropeBase),
     "vocab_size": u32(shape.vocabSize),
     ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
@@ -141,14 +143,16 @@ function allTensors(shape: TinyShape, family: TinyFamily): TinyTensor[] {
     const own = layerShape(shape, family, block);
     const { timeMix } = family;
     if (family.scoreBuckets && block === 0) plan.scoreBiases(shape.headCount, family.scoreBuckets);
-    if (timeMix || kind === "state" || kind === "neurons") plan.norm("attn_norm", width);
-    else if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
+    if (timeMix || kind === "state" || kind === "neurons") {
+      if (family.preNorms !== false) plan.norm("attn_norm", width);
+    } else if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
     else if (own.headCount > 0) planAttention(plan, own, family, block);
     if (timeMix) planTimeMix(plan, shape, { timeMix, block });
     if (kind === "state" || kind === "both") planStateSpace(plan, shape, family.stateSpace!);
     if (hasNeurons(family, kind) && !timeMix?.shiftsNeurons && own.feedForwardLength > 0) {
       planFeedForward(plan, shape, family, block);
     }
+    if (family.gated) planGated(plan, shape, family.gated, block);
     if (family.layered) planLayerEnd(plan, shape, family.layered);
     if (family.blockScales) plan.factors("layer_output_scale.weight", 1);
     if (family.blockScales === "all") {
@@ -162,8 +166,9 @@ function allTensors(shape: TinyShape, family: TinyFamily): TinyTensor[] {
   });
   plan.prefix = "";
   if (family.secondStream) plan.factors("hrm.z_l_init", width);
-  if (!family.sumNorms) plan.norm(family.outputNorm ?? "output_norm", width);
+  if (!family.sumNorms && !family.gated) plan.norm(family.outputNorm ?? "output_norm", width);
   if (family.compression) planHyperEnd(plan, width);
+  if (family.gated) planGatedEnd(plan, shape, family.gated);
   planTextHead(plan, width, family);
   if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");
   if (family.outputBias) plan.bias("output", vocabSize);
@@ -304,6 +309,7 @@ function planAttention(
     }
   }
   if (family.innerNorms) plan.norm("attn_sub_norm", queries);
+  if (family.gated) planGroupIndexer(plan, shape, family.gated);
   plan.matrix("attn_output", [headCount * valueDim, width], "residual");
   plan.biases({ attn_output: width });
   const { sinks } = family;

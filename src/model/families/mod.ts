@@ -121,6 +121,7 @@ import { qwen3moe } from "./qwen3moe.ts";
 import { qwen3next } from "./qwen3next.ts";
 import { qwen3vl } from "./qwen3vl.ts";
 import { qwen3vlmoe } from "./qwen3vlmoe.ts";
+import { qwen4exp } from "./qwen4exp.ts";
 import { refact } from "./refact.ts";
 import { rwkv6 } from "./rwkv6.ts";
 import { rwkv6qwen2 } from "./rwkv6qwen2.ts";
@@ -261,6 +262,7 @@ export const FAMILIES: readonly Family[] = [
   qwen3next,
   qwen3vl,
   qwen3vlmoe,
+  qwen4exp,
   refact,
   rwkv6,
   rwkv6qwen2,

@@ -7,6 +7,7 @@ import type { GgufFile } from "../../gguf/mod.ts";
 import type { Family, ScaleShape } from "../family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { readCompression } from "./read_compression.ts";
+import { readGated } from "./read_gated.ts";
 import { readNorm, readWeighedSums } from "./read_norm.ts";
 import { readPredictorThreshold } from "../powerinfer.ts";
 import { readAltUp } from "./read_alt_up.ts";
@@ -32,6 +33,7 @@ import {
 import { readRepeats, type Repeat } from "./read_repeats.ts";
 import { readSource, readSourceLayers, type SourceLayer } from "./read_source.ts";
 import { readScoreBiases } from "./read_score_biases.ts";
+import { readSilencedTokens } from "./read_silenced_tokens.ts";
 import { rescaledLayers } from "./read_time_mix.ts";
 import { limitedLayers } from "./read_swiglu_limits.ts";
 import { curvedLayers } from "./read_xielu.ts";
@@ -106,8 +108,9 @@ export function readConfig(
     ...readChoice(keys, family, { ...heads, usedContext, layers: own, blockCount: walked }),
     ...readSource(file, keys, family, { readingLayers: ownCount, vocabSize }),
     ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
-    ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
+    ...{ ...ownWays(keys, family, own), ...readSilencedTokens(file, family, vocabSize) },
     ...family.compressesKeys && readCompression(keys, { ...heads, layers: own, ropes, experts }),
+    ...readGated(keys, family, { ...scaleShape, usedContext, layers: own, vocabSize }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
@@ -125,8 +128,7 @@ export function readConfig(
     alibiMaxBias: readAlibi(keys, family, scaleShape),
     valueScale: family.hasOwnValues ? readAtLeast0(keys, "attention.value_scale", 1) || 1 : 1,
     projectionClamp: family.mayClampProjections ? readAtLeast0(keys, "attention.clamp_kqv", 0) : 0,
-    attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
-    logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
+    ...readSoftCaps(keys, family),
     tiedEmbeddings: !file.tensors.has("output.weight"),
     predictorThreshold: options.predictorThreshold ?? readPredictorThreshold(file),
   };
@@ -143,18 +145,17 @@ function walkedLayers(
 function ownWays(
   keys: Hyperparameters,
   family: Family,
-  { vocabSize, isEncoder }: { readonly vocabSize: number; readonly isEncoder: boolean },
+  layers: readonly LayerConfig[],
 ): Partial<ModelConfig> {
-  const { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums } = family;
+  const { repeats, addsEmbedding, headNorm, normalizesSums } = family;
   return {
     ...readGivenParts(keys, family),
     ...readScoreBiases(keys, family),
-    ...isEncoder && { isEncoder: true },
+    ...isEncoder(keys, family, layers) && { isEncoder: true },
     ...normalizesSums && { normalizesSums: true },
     ...repeats === "cycles" && { keptStreams: 2 },
     ...addsEmbedding && { keptStreams: 1 },
     ...headNorm && { headNorm },
-    ...silencedTokens && silencedTokens.end < vocabSize && { silencedTokens },
   };
 }
 
@@ -367,6 +368,13 @@ function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
       ? 1 / logitScale
       : logitScale,
     ...family.normalizesSums === "asRead" && readWeighedSums(keys, family),
+  };
+}
+
+function readSoftCaps(keys: Hyperparameters, { attentionSoftCap, logitSoftCap }: Family) {
+  return {
+    attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", attentionSoftCap),
+    logitSoftCap: readSoftCap(keys, "final_logit_softcapping", logitSoftCap),
   };
 }
 

@@ -19,6 +19,7 @@ import { blockIndexerTensors } from "./read_block_indexer.ts";
 import { readAllBlockCount } from "./read_config.ts";
 import { convolutionTensors } from "./read_convolution.ts";
 import { compressedTensors } from "./read_compressed_tensors.ts";
+import { gatedEnd, gatedLayer, groupIndexerTensors } from "./read_gated.ts";
 import { hyperEnd, layerHyperTensors } from "./read_hyper.ts";
 import { configOf } from "../layer_config.ts";
 import { layerInputTensors, outputScale, tokenInputTensors } from "./read_layer_inputs.ts";
@@ -58,6 +59,7 @@ const UNNORMALIZED_EXPERTS = 128;
 export function readTensors(file: GgufFile, config: ModelConfig, family: Family): ModelTensors {
   const { embeddingLength: columns, vocabSize: rows } = config;
   const checker = new TensorChecker(file, family.nameInFile);
+  const reader = { config, family };
   const tokenEmbedding = checker.matrix("token_embd.weight", { rows, columns });
   const tensors: ModelTensors = {
     tokenEmbedding,
@@ -65,7 +67,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
       ? checker.matrix("position_embd.weight", { rows: config.contextLength, columns })
       : null,
     embeddingNorm: family.embeddingNorm === "weighted"
-      ? readNorm(checker, embeddingNorm(family), { config, family })
+      ? readNorm(checker, embeddingNorm(family), reader)
       : family.embeddingNorm === "plain"
       ? { weight: null, bias: null }
       : null,
@@ -74,11 +76,12 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     },
     altUp: altUpTensors(checker, config),
     ...hyperEnd(checker, config),
+    ...gatedEnd(checker, config),
     tokenInputs: tokenInputTensors(checker, config),
     ...config.keptStreams === 2 && {
       secondStream: checker.vector("hrm.z_l_init", columns),
     },
-    outputNorm: readNorm(checker, lastNorm(config, family), { config, family }),
+    outputNorm: family.gatesStreams ? null : readNorm(checker, lastNorm(config, family), reader),
     output: config.tiedEmbeddings ? tokenEmbedding : {
       ...checker.matrix("output.weight", { rows, columns }),
       bias: family.requiredBiases.includes("output") || checker.has("output.bias")
@@ -160,6 +163,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
     input: layerInputTensors(reader),
     altUp: layerAltUpTensors(reader),
     ...layerHyperTensors(reader),
+    ...gatedLayer(reader),
     outputScale: outputScale(reader),
     ...config.layers[reader.index]?.passEnd && {
       endNorm: readNorm(checker, family.sourceNorm ?? family.outputNorm, reader),
@@ -247,7 +251,7 @@ function attentionTensors(reader: LayerReader) {
   const columns = headCount * mergedHeadDim(reader.config);
   return {
     ...queryKeyValue(reader),
-    ...blockIndexerTensors(reader),
+    ...{ ...blockIndexerTensors(reader), ...groupIndexerTensors(reader) },
     queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
     keyNorm: hasKeys ? headNorm(reader, "attn_k_norm.weight", headCountKv) : null,
     valueNorm: family.normalizesValues && hasKeys ? { span: "head" as const, weight: null } : null,

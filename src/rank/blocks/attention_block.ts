@@ -18,6 +18,7 @@ import { tableBlocks } from "../plan/kv_bytes.ts";
 import { HEADS, rootFactors, weigh } from "../step/inner_norms.ts";
 import { BlockChooser } from "./block_chooser.ts";
 import { CompressedHeads } from "./compressed_heads.ts";
+import { GroupChooser } from "./group_chooser.ts";
 import { KeyChooser } from "./key_chooser.ts";
 import { LatentHeads } from "./latent_heads.ts";
 import type { HeadNorm } from "../bound/bound_norm.ts";
@@ -37,10 +38,10 @@ export class AttentionBlock {
   readonly #latents: LatentHeads | null;
   /** Null: keys are of single tokens, or the rank has no heads. */
   readonly #compressed: CompressedHeads | null;
-  /** Null: all keys are attended to. */
+  /** Null: all keys are attended to. Of keys, of blocks of them, and of groups. */
   readonly #chooser: KeyChooser | null;
-  /** The same of blocks of keys. */
   readonly #blockChooser: BlockChooser | null;
+  readonly #groupChooser: GroupChooser | null;
   readonly #attendingTokens: number;
   /** The first own head's number in the model. */
   readonly #firstHead: number;
@@ -58,15 +59,16 @@ export class AttentionBlock {
   ) {
     const { plan: { layers, rankIndex }, config } = state;
     this.#state = state;
-    this.#residual = by.residual;
     this.#control = by.control;
     this.#tableBytes = tableBlocks(state.plan.contextLength) * 4;
+    const { residual, memories } = by;
+    this.#residual = residual;
     this.#chooser = config.indexer && state.plan.workspaces.every(({ indexer }) => indexer !== null)
-      ? new KeyChooser(state, { config: config.indexer, memories: by.memories })
+      ? new KeyChooser(state, { config: config.indexer, memories })
       : null;
     this.#blockChooser = config.blockIndexer ? new BlockChooser(state, config.blockIndexer) : null;
-    const { residual } = by;
     const hasHeads = layers.some(({ heads }) => lengthOf(heads) > 0);
+    this.#groupChooser = config.groupIndexer && hasHeads ? new GroupChooser(state, memories) : null;
     this.#compressed = config.compression && hasHeads ? new CompressedHeads(state, by) : null;
     this.#latents = config.latent &&
       new LatentHeads(state, { residual, chooser: this.#chooser }, config.latent);
@@ -93,6 +95,7 @@ export class AttentionBlock {
       project(kernels, gate.matrix, x, n, space.attentionGate, plan.strides.attention);
     }
     if (layer.blockIndexer !== null) this.#blockChooser!.project(layer, layer.blockIndexer, x);
+    if (layer.gated?.groupIndexer) this.#groupChooser!.project(layer.gated.groupIndexer, x);
     if (config.projectionClamp > 0) this.#clamp(layer);
   }
 
@@ -277,7 +280,8 @@ export class AttentionBlock {
     return end;
   }
 
-  #chooserOf({ blockIndexer }: Layer): KeyChooser | BlockChooser {
+  #chooserOf({ blockIndexer, gated }: Layer): KeyChooser | BlockChooser | GroupChooser {
+    if (gated !== null) return this.#groupChooser!;
     return blockIndexer === null ? this.#chooser! : this.#blockChooser!;
   }
 

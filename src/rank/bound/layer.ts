@@ -18,7 +18,9 @@ import { addressOf, bindHeadNorm, bindNorm, type HeadNorm, type Norm } from "./b
 import type { InnerNorm } from "../step/inner_norms.ts";
 import { bindBlockIndexer, type BlockIndexerMatrices } from "./bound_block_indexer.ts";
 import { bindCompressed, type CompressedMatrices } from "./bound_compressed.ts";
+import { bindGated, type GatedLayer } from "./bound_gated.ts";
 import { bindLayerHyper, type LayerHyper } from "./bound_hyper.ts";
+import { ngramPlaceBytes } from "../plan/plan_gated.ts";
 import { bindLatent, type LatentMatrices } from "./bound_latent.ts";
 import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type { GatePlan } from "../plan/plan_gate.ts";
@@ -144,6 +146,8 @@ export interface Layer {
   readonly altUp: LayerAltUp | null;
   /** Null: it mixes no streams. */
   readonly hyper: LayerHyper | null;
+  /** Null: streams are not gated. */
+  readonly gated: GatedLayer | null;
   /** Multiplies the residual stream at its end; null: nothing does. */
   readonly outputScale: number | null;
   /** Multiply what attention, and neurons, give; null: nothing does. */
@@ -186,6 +190,7 @@ export function bindLayer(
   const attentionGate = plan.attentionGate &&
     { ...plan.attentionGate, matrix: matrixOf(plan.attentionGate.matrix) };
   const blockIndexer = plan.blockIndexer && bindBlockIndexer(plan.blockIndexer);
+  const gated = gatedOf(plan, by);
   const { headCount, headCountKv, headDim } = configOf(config, index);
   const groupSize = headCount / headCountKv;
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, headDim);
@@ -208,8 +213,8 @@ export function bindLayer(
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
     ...{ attentionNorm: bindNorm(plan.attentionNorm), query, key, value },
     projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8) ||
-      (blockIndexer?.readsQ8 ?? false),
-    ...{ ...bindChoice(own, config), blockIndexer },
+      (blockIndexer ?? gated?.groupIndexer)?.readsQ8 === true,
+    ...{ ...bindChoice(own, config), blockIndexer, gated },
     latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
     ...bindCompression(plan, { query, key, own, config, memory }),
     ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
@@ -227,9 +232,8 @@ export function bindLayer(
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
     ...bindNeurons(plan, by),
     feedForwardPostNorm: bindNorm(plan.feedForwardPostNorm),
-    input: plan.input && bindInput(plan.input),
+    ...{ input: plan.input && bindInput(plan.input), outputScale: null as number | null },
     altUp: plan.altUp && bindAltUp(plan.altUp, memory),
-    outputScale: null as number | null,
     attentionScale: null as number | null,
     feedForwardScale: null as number | null,
     embeddingScale: null as number | null,
@@ -246,10 +250,21 @@ export function bindLayer(
   return bound;
 }
 
+function gatedOf(
+  { gated, stateSpace: kept }: LayerPlan,
+  { config, index, memory }: { config: ModelConfig; index: number; memory: WebAssembly.Memory },
+): GatedLayer | null {
+  const keptBytes = ngramPlaceBytes(config, index);
+  return gated && bindGated(gated, { memory, config: config.ngrams, kept, keptBytes });
+}
+
 function bindChoice(
-  { choosesKeys, choosesBlocks }: LayerConfig,
+  { choosesKeys, choosesBlocks, groupRatio }: LayerConfig,
   config: ModelConfig,
 ): Pick<Layer, "choosesKeys" | "seesAllBefore"> {
+  if (groupRatio !== undefined) {
+    return { choosesKeys: true, seesAllBefore: config.groupIndexer!.keyCount + groupRatio - 1 };
+  }
   const chooses = choosesKeys !== undefined || choosesBlocks === true;
   return { choosesKeys: chooses, seesAllBefore: chooses ? chosenKeyCount(config) : ALL_AHEAD };
 }

@@ -148,7 +148,7 @@ export class TowerProjectors {
     }
     const width = config.projector!.norm?.of === "rows" ? embeddingLength : merged;
     return new TowerProjectors(of, {
-      lastNorm: await loadNorm(of, outputNorm),
+      lastNorm: await loadNorm(of, outputNorm!),
       joins: await loadJoins(loader, projector),
       last: await loadProjection(loader, projector.last, { activation, outStart: 0, width }),
       deep,

@@ -107,6 +107,7 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (["keyed", "added", "keyDeltas"].includes(config.stateSpace?.kind ?? "")) {
     return "states that decay key by key are the threads'";
   }
+  if (config.gatedStreams !== undefined) return "residual streams that are gated are the threads'";
   if (config.compression !== undefined) return "keys that are compressed are the threads'";
   if (config.scoreBiases !== undefined) return "biases of scores by distance are the threads'";
   if (chosenKeyCount(config) < Infinity) {

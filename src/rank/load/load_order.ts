@@ -14,8 +14,8 @@ import type {
 import type { LayerAltUpPlan } from "../plan/plan_alt_up.ts";
 import type { CompressedPlan } from "../plan/plan_compressed.ts";
 import type { HyperPlan } from "../plan/plan_hyper.ts";
+import { gatedPieces, mixPieces } from "../plan/plan_gated.ts";
 import type { GuessPlan } from "../plan/plan_guess.ts";
-import type { BlockIndexerPlan } from "../plan/plan_block_indexer.ts";
 import type { LatentPlan } from "../plan/plan_latent.ts";
 import type { StateSpacePlan } from "../plan/plan_state.ts";
 import type { FinchPlan } from "../plan/plan_finch.ts";
@@ -51,6 +51,7 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
     yield* inArena(0, partsOf(matrix));
   }
   if (plan.hyperEnd !== null) yield* inArena(0, partsOfHyper(plan.hyperEnd));
+  if (plan.gatedEnd !== null) yield* inArena(0, partsOfAll(mixPieces(plan.gatedEnd)));
   if (plan.secondStream !== null) yield* inArena(0, [{ vector: plan.secondStream }]);
   for (const layer of plan.layers) {
     if (!layer.sharesWeights) yield* inArena(layer.arena, partsOfLayer(layer));
@@ -153,7 +154,10 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.value !== null && !areOne(layer.key, layer.value)) yield* partsOf(layer.value);
   if (layer.latent !== null) yield* partsOfLatent(layer.latent);
   if (layer.compressed !== null) yield* partsOfCompressed(layer.compressed);
-  if (layer.blockIndexer !== null) yield* partsOfBlockIndexer(layer.blockIndexer);
+  if (layer.blockIndexer !== null) {
+    const { query, key, queryNorm, keyNorm } = layer.blockIndexer;
+    yield* partsOfAll({ matrices: [query, key], vectors: [queryNorm, keyNorm] });
+  }
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
   if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
@@ -185,6 +189,7 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   }
   if (layer.altUp !== null) yield* partsOfAltUp(layer.altUp);
   for (const each of Object.values(layer.hyper ?? {})) yield* partsOfHyper(each);
+  if (layer.gated !== null) yield* partsOfAll(gatedPieces(layer.gated));
   const { outputScale, attentionScale, feedForwardScale, embeddingScale } = layer;
   const scales = [outputScale, attentionScale, feedForwardScale, embeddingScale];
   for (const vector of [...scales, layer.attentionGains, layer.feedForwardGains]) {
@@ -209,8 +214,12 @@ function* partsOfAltUp(
 }
 
 function* partsOfHyper({ mixers, base, scale }: HyperPlan): Generator<Part> {
-  for (const matrix of mixers) yield* partsOf(matrix);
-  for (const vector of [base, scale]) yield { vector };
+  yield* partsOfAll({ matrices: mixers, vectors: [base, scale] });
+}
+
+function* partsOfAll({ matrices, vectors }: ReturnType<typeof gatedPieces>): Generator<Part> {
+  for (const matrix of matrices) yield* partsOf(matrix);
+  for (const vector of vectors) yield { vector };
 }
 
 function* partsOfCompressed(
@@ -242,15 +251,6 @@ function* partsOfLatent(
   for (const matrix of [indexer.query, indexer.key, indexer.weights]) yield* partsOf(matrix);
   yield { vector: indexer.keyNorm.weight };
   yield { vector: indexer.keyNorm.bias };
-}
-
-function* partsOfBlockIndexer(
-  { query, key, queryNorm, keyNorm }: BlockIndexerPlan,
-): Generator<Part> {
-  yield* partsOf(query);
-  yield* partsOf(key);
-  yield { vector: queryNorm };
-  yield { vector: keyNorm };
 }
 
 function* partsOfStateSpace(plan: StateSpacePlan): Generator<Part> {

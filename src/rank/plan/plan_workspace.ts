@@ -13,6 +13,7 @@ import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
 import { compressedWorkspace } from "./plan_compressed.ts";
+import { gatedWorkspace } from "./plan_gated.ts";
 import { guessBytes, guessWorkspace } from "./plan_guess.ts";
 import { latentWorkspace, queryStride } from "./plan_latent.ts";
 import { limitedAt, limitedBytes } from "./plan_limits.ts";
@@ -94,18 +95,17 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     squares: at("squares"),
     states: input.config.stateSpace && stateWorkspace(at),
     latent: input.config.latent && latentWorkspace(at),
-    compressed: compressedWorkspace(input.config, at),
+    ...{
+      compressed: compressedWorkspace(input.config, at),
+      gated: gatedWorkspace(input.config, at),
+    },
     indexer: indexerWorkspace(input.config, at),
     attentionGate: at("attention.gate"),
     attention: at("attention"),
     attentionQ8: at("attention.q8"),
     ...{ gate: at("gate"), up: at("up") },
-    gateMoments: at("gate.moments"),
-    fired: at("fired"),
-    counts: at("counts"),
-    predictor: at("predictor"),
-    predictorQ8: at("predictor.q8"),
-    recall: at("recall"),
+    ...{ gateMoments: at("gate.moments"), fired: at("fired"), counts: at("counts") },
+    ...{ predictor: at("predictor"), predictorQ8: at("predictor.q8"), recall: at("recall") },
     alone: at("alone"),
     aloneQ8: at("alone.q8"),
     tokens: at("tokens"),

@@ -40,6 +40,10 @@ const PROJECTING = [
 ];
 const MERGING = ["compressed.merged", "compressed.q8"] as const;
 
+/** What gated streams are read by, and what is looked up before a layer. */
+const GATING = ["gated.rows", "gated.gates", "gated.low", "gated.q8"] as const;
+const NAMING = STEP_TENSORS.filter((name) => name.startsWith("ngram."));
+
 /** Those of a tower's projector. */
 const PROJECTOR_TENSORS = STEP_TENSORS.filter((name) => name.startsWith("projector."));
 
@@ -109,6 +113,7 @@ class StepWalk {
     const hasLatents = this.#input.bytes["latent.mixed"] !== undefined;
     const mixed = hasLatents ? "latent.mixed" : "attention";
     const merged = hasLatents ? ["attention", "latent.q8"] as const : [];
+    this.#op("enterLayer.name", { scratch: NAMING });
     if (this.#hasStreams) this.#mix("enterLayer.guess");
     if (this.#readsEarly) this.#op("routeEarly.norm", { writes: ["early"] });
     if (this.#routesEarly) {
@@ -145,6 +150,7 @@ class StepWalk {
       this.#op("joinAttention.bypass", { writes: ["around"], scratch: ["normed", "bypass"] });
     }
     if (!hasParallelBlocks) this.#join("joinAttention", ["around"]);
+    if (this.#hasGates) this.#op("joinAttention.enter", { scratch: GATING });
     if (this.#isApart) this.#feedShared();
     if (this.#input.hasPredictors) this.#predict();
     if (this.#cutsGates) this.#op("predict.cutGates", { writes: ["normed", "normed.q8", "gate"] });
@@ -182,17 +188,23 @@ class StepWalk {
     return this.#input.bytes.streams !== undefined;
   }
 
+  /** Streams are gated. */
+  get #hasGates(): boolean {
+    return this.#input.bytes["gated.rows"] !== undefined;
+  }
+
   get #cutsGates(): boolean {
     return this.#input.bytes["gate.moments"] !== undefined;
   }
 
   /** One stream becomes several, or several one. */
   #mixEnds(name: string): void {
-    this.#op(name, { scratch: ["normed", "normed.q8", "incoming", "streams.words"] });
+    const scratch = ["normed", "normed.q8", "incoming", "streams.words", ...GATING] as const;
+    this.#op(name, { scratch });
   }
 
   #mix(name: string): void {
-    this.#op(name, { scratch: ["normed", "streams.one", "streams.words"] });
+    this.#op(name, { scratch: ["normed", "streams.one", "streams.words", ...GATING] });
   }
 
   get #isApart(): boolean {

@@ -49,16 +49,20 @@ export class Residual {
     return x;
   }
 
-  /** to = norm(from), n rows of embeddingStride; `to` may be `from`. */
-  normalize(from: number, norm: Norm, to: number, n: number): void {
+  /** to = norm(from), n rows of embeddingStride; `to` may be `from`. norm null: a copy. */
+  normalize(from: number, norm: Norm | null, to: number, n: number): void {
+    if (norm === null) {
+      const { kernels, plan: { strides } } = this.#state;
+      return kernels.dequantize_row_f32(from, n * strides.embedding, to);
+    }
     this.#normalizeBy(this.#state.fractions.epsilon, from, norm, to, n);
   }
 
   /** The same by the last norm: where sums are normalised it is of one, too. */
-  normalizeLast(from: number, norm: Norm, to: number, n: number): void {
-    const { config, fractions } = this.#state;
-    const epsilon = config.normalizesSums ? fractions.postEpsilon : fractions.epsilon;
-    this.#normalizeBy(epsilon, from, norm, to, n);
+  normalizeLast(from: number, norm: Norm | null, to: number, n: number): void {
+    const { config, fractions: { postEpsilon } } = this.#state;
+    if (norm === null || !config.normalizesSums) return this.normalize(from, norm, to, n);
+    this.#normalizeBy(postEpsilon, from, norm, to, n);
   }
 
   #normalizeBy(epsilon: number, from: number, norm: Norm, to: number, n: number): void {

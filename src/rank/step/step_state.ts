@@ -155,7 +155,8 @@ export class StepState {
         rank: stateSpace && stateSpace.stepRank > 0 ? rankStride(stateSpace) : 0,
         made: stateSpace && areMadeOfAll(stateSpace) ? 2 * stateSpace.stateLength : 0,
       },
-      streamCount: (config.altUp ?? config.hyper)?.streamCount ?? config.keptStreams ?? 0,
+      streamCount: (config.altUp ?? config.hyper ?? config.gatedStreams)?.streamCount ??
+        config.keptStreams ?? 0,
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
     });
     this.views = this.arenaViews.forTokens(1);

@@ -92,7 +92,7 @@ export class Projector {
     this.#resampler = resampler && new Resampler(state, {
       ...{ control, plans, all, config: config.resampler!, plan: resampler, outStride },
     });
-    this.#lastNorm = bindNorm(outputNorm);
+    this.#lastNorm = bindNorm(outputNorm!);
     const { standard } = projector;
     this.#standard = {
       mean: addressOf(standard && standard.mean),
