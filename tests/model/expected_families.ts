@@ -21,10 +21,10 @@ import {
   ADDED,
   CHANNELS,
   DELTAS,
+  EXPECTED_STATES,
   HEADS,
   KEY_DELTAS,
   KEYED,
-  PLAMO2,
   QWEN35,
   QWEN4,
 } from "./expected_states.ts";
@@ -45,12 +45,6 @@ const RWKV6: Differences = {
 const KIMI_HEADS: Differences = {
   ...{ headCountKv: 1, headDim: 48, attentionScale: 1 / Math.sqrt(32) },
   latent: { length: 32, queryLength: 0, turnedDim: 16, plainDim: 16, valueDim: 16 },
-};
-const MAMBA: Differences = {
-  ...{ headCount: 0, headCountKv: 0, headDim: 0, feedForwardLength: 0 },
-  attentionScale: 1,
-  ropes: [],
-  layers: "s- s-",
 };
 const GRANITE_HYBRID: Differences = {
   blockCount: 4,
@@ -287,9 +281,6 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
       },
     },
   },
-  "mamba": { ...MAMBA, tiedEmbeddings: true, stateSpace: CHANNELS },
-  "mamba-falcon": { ...MAMBA, stateSpace: { ...CHANNELS, normalizesInputs: true } },
-  "mamba2": { ...MAMBA, stateSpace: HEADS },
   "falcon-h1": {
     ...WIDE_NEOX,
     stateSpace: { ...HEADS, innerLength: 96, stateLength: 32, headCount: 6 },
@@ -337,7 +328,7 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     stateSpace: { ...CHANNELS, stepRank: 8 },
     layers: "s 0:- s s",
   },
-  "plamo2": PLAMO2,
+  ...EXPECTED_STATES,
   "lfm2": {
     ...NEOX,
     blockCount: 4,
