@@ -176,9 +176,8 @@ export class ReferenceModel {
       const merged = hyperWalk(x, { ...of, ids, show, attend });
       return this.#show("norm", this.#blocks.norm(merged, outputNorm));
     }
-    if (this.config.gatedStreams !== undefined) {
-      return gatedWalk(x, { ...of, ids, show, mix: (h, index) => this.#mix(h, index, place) });
-    }
+    const mix = (h: Float64Array, index: number) => this.#mix(h, index, place);
+    if (this.config.gatedStreams !== undefined) return gatedWalk(x, { ...of, ids, show, mix });
     const inputs = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
     let kept = startKept(x, this.#tensors, this.#parts);
     let streams = startStreams(sumOf(kept, x), this.#tensors, this.#parts);
