@@ -93,8 +93,8 @@ function groupKeys(
     return sum / ratio;
   });
   const normed = rmsNorm(means, weights.vector(layer.groupIndexer!.keyNorm), config.norm.epsilon);
-  const { kind, dimensionCount: rotDim } = config.ropes[index];
-  const frequencies = ropeFrequencies(config.ropes[index], null);
+  const { kind, dimensionCount: rotDim, factors } = config.ropes[index];
+  const frequencies = ropeFrequencies(config.ropes[index], factors && weights.vector(factors));
   const angles = new Float64Array(count * rotDim);
   for (let group = 0; group < count; group++) {
     const positions = positionsOf(group * ratio, given);

@@ -2,7 +2,7 @@
 import "../support/thread_pool.ts";
 import { assertEquals, assertLess, assertStringIncludes } from "@std/assert";
 import { describeModel } from "../../src/model/mod.ts";
-import { openGguf, u32 } from "../../src/gguf/mod.ts";
+import { openGguf, parseGguf, u32 } from "../../src/gguf/mod.ts";
 import { describeForUse, planModel } from "../../src/llm/mod.ts";
 import { NgramRows } from "../../src/rank/blocks/ngram_rows.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
@@ -11,13 +11,19 @@ import { loadKernelModule } from "../../wasm/mod.ts";
 import { answersHere } from "../support/answers_here.ts";
 import { checkSeveralArenas, checkTogether } from "../support/attention_checks.ts";
 import { nmse } from "../support/compare.ts";
-import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import {
+  allLogits,
+  greedyIds,
+  withFile,
+  withModel,
+  withTinyFile,
+} from "../support/loaded_model.ts";
 import { idsOf, referenceOf, someRows } from "../support/given_rows.ts";
 import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
 import { openRanks } from "../support/poisoned_rank.ts";
 import { Rng } from "../support/rng.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
-import { TINY_PROMPT } from "../support/tiny_model.ts";
+import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
 
 /** 37 groups of four, of which tokens attend to two. */
 const IDS = Array.from({ length: 150 }, ((rng) => () => 3 + rng.int(509))(new Rng(7)));
@@ -54,6 +60,25 @@ Deno.test("groups may be single positions, or as long as a block, and choices se
       assertLess(nmse(short.logits, exact), 1e-4);
     });
   }
+});
+
+Deno.test("groups' keys are turned by the file's factors, as all else that is turned", async () => {
+  const scaling = { type: "linear", factor: 2, originalContextLength: 64 } as const;
+  const made = [[2, undefined], [1, scaling]] as const;
+  const logits: Float32Array[] = [];
+  for (const [factor, ropeScaling] of made) {
+    const changes = { rotatedDims: 16 };
+    const bytes = tinyModel({ ...GATED, changes, ropeFactors: true, ropeScaling });
+    const { offsetBytes, dims } = parseGguf(bytes).tensors.get("rope_freqs.weight")!;
+    new Float32Array(bytes.buffer, offsetBytes, dims[0]).fill(factor);
+    await withFile(bytes, async (path) => {
+      const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+      const alone = await answersHere(path, IDS, { chunkTokens: 16 });
+      assertLess(nmse(alone.logits, exact), F32_NMSE, `${factor}`);
+      logits.push(alone.logits);
+    });
+  }
+  assertEquals(logits[0], logits[1], "twice as slow is twice as slow");
 });
 
 Deno.test("layers may choose no groups, and tokens name nothing", async () => {

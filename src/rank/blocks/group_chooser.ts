@@ -13,7 +13,7 @@ import {
 } from "../../memory/control_layout.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import type { GroupIndexerConfig } from "../../model/gated_types.ts";
-import { fillRopeTableByAxes, type RopeFrequencies, ropeFrequencies } from "../../model/rope.ts";
+import { fillRopeTableByAxes } from "../../model/rope.ts";
 import { floats } from "../bound/arena_views.ts";
 import type { GroupIndexerMatrices } from "../bound/bound_gated.ts";
 import type { Layer } from "../bound/layer.ts";
@@ -47,8 +47,7 @@ export class GroupChooser {
   /** Blocks of a sequence's table, and of keys side by side. */
   readonly #blocks: number;
   readonly #gathered: number;
-  /** Of the model's ropes, and the angles of one group. */
-  readonly #frequencies: readonly RopeFrequencies[];
+  /** Of one group. */
   readonly #angles: Float32Array;
   readonly #squares = new Float64Array(1);
   /** Of one group's first position, by axes. */
@@ -64,7 +63,6 @@ export class GroupChooser {
     this.#config = config.groupIndexer!;
     this.#blocks = tableBlocks(plan.contextLength);
     this.#gathered = tableBlocks(groupPositions(config));
-    this.#frequencies = config.ropes.map((rope) => ropeFrequencies(rope, null));
     this.#angles = new Float32Array(
       Math.max(0, ...config.ropes.map((rope) => rope.dimensionCount)),
     );
@@ -120,10 +118,10 @@ export class GroupChooser {
   remember(layer: Layer): void {
     const kept = this.#kept[layer.index];
     if (kept === null) return;
-    const { segments, segmentCount, arena, positions } = this.#state;
+    const { segments, segmentCount, arena, positions, ropeFrequencies } = this.#state;
     const { headDim } = this.#config;
     const { rows } = this.#views[arena];
-    const hasAxes = this.#frequencies[layer.rope ?? 0]?.axisOf !== undefined;
+    const hasAxes = ropeFrequencies[layer.rope ?? 0]?.axisOf !== undefined;
     let row = 0;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const first = segments[at + SEGMENT_POSITION], slot = segments[at + SEGMENT_SLOT];
@@ -165,7 +163,7 @@ export class GroupChooser {
   #turn(all: Float32Array, at: number, rope: number): void {
     const { dimensionCount, kind } = this.#state.config.ropes[rope];
     const half = dimensionCount / 2, angles = this.#angles;
-    fillRopeTableByAxes(this.#frequencies[rope], this.#axes, 0, angles, 0);
+    fillRopeTableByAxes(this.#state.ropeFrequencies[rope], this.#axes, 0, angles, 0);
     const isNeox = kind === "neox";
     for (let i = 0; i < half; i++) {
       const x = isNeox ? at + i : at + 2 * i, y = isNeox ? x + half : x + 1;

@@ -136,7 +136,8 @@ export class StepState {
   turn = 0;
   /** The segment of a step that goes on with fewer rows. */
   readonly #shortened = new Int32Array(SEGMENT_WORDS);
-  readonly #frequencies: readonly RopeFrequencies[];
+  /** Of the model's ropes, with the file's factors. */
+  readonly ropeFrequencies: readonly RopeFrequencies[];
   readonly #kernelsOf: readonly Kernels[];
   readonly #inputsOf: readonly Inputs[];
 
@@ -163,7 +164,7 @@ export class StepState {
     });
     this.views = this.arenaViews.forTokens(1);
     this.segments = this.positions = new Int32Array(0);
-    this.#frequencies = input.ropeFrequencies;
+    this.ropeFrequencies = input.ropeFrequencies;
     this.#kernelsOf = input.kernels;
     memories[rankIndex].forEach((memory, arena) =>
       this.#writeConstants(memory, arena, input.scoreBiases)
@@ -264,7 +265,7 @@ export class StepState {
   #fillTable(table: Float32Array, rope: number): void {
     const { segments, segmentCount, config, positions } = this;
     const rotated = config.ropes[rope].dimensionCount;
-    const frequencies = this.#frequencies[rope];
+    const frequencies = this.ropeFrequencies[rope];
     let t = 0;
     if (frequencies.axisOf !== undefined) {
       for (; t < this.n; t++) {
