@@ -5,9 +5,10 @@ import { ModelFormatError, UnsupportedModelError, UsageError } from "../../src/b
 import { type GgufFile, type GgufValue, packStrings, parseGguf } from "../../src/gguf/mod.ts";
 import { describeForUse, planModel } from "../../src/llm/mod.ts";
 import { dtypeByName, DTYPES } from "../../src/model/dtypes.ts";
-import { readVision } from "../../src/model/mod.ts";
+import { readHearing, readVision } from "../../src/model/mod.ts";
 import { createTokenizer } from "../../src/tokenizer/mod.ts";
 import { assertRefusal, fuzzRuns, timed } from "../support/fuzz.ts";
+import { TINY_HEARING_NAMES, tinyHearing } from "../support/tiny_hearing.ts";
 import { TINY_MODELS, tinyModel, type TinyModelName } from "../support/tiny_model.ts";
 import { TINY_KINDS, tinyVision, type TinyVisionName } from "../support/tiny_vision.ts";
 import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
@@ -48,11 +49,20 @@ const change: fc.Arbitrary<Change> = fc.oneof(
 );
 
 Deno.test("a model with any faults is planned, or refused in a few words", async () => {
-  const files = FAMILIES.map((architecture) =>
-    parseGguf(tinyModel({ architecture, blockCount: 1 }))
-  );
   const kernels = await loadKernelModule();
   const options = { threads: 2, contextLength: 64 };
+  const plan = (file: GgufFile) => {
+    const model = describeForUse(file, options);
+    planModel({ file, model, packed: null }, kernels, options);
+  };
+  // Of one block where there can be one: a file that is refused as it is would hide every fault.
+  const files = FAMILIES.map((architecture) => {
+    const [small, own] = [{ architecture, blockCount: 1 }, { architecture }]
+      .map((each) => parseGguf(tinyModel(each)));
+    const isFine = isPlanned(() => plan(small));
+    if (!isFine) plan(own);
+    return isFine ? small : own;
+  });
   fc.assert(
     fc.property(
       fc.nat(files.length - 1),
@@ -66,26 +76,29 @@ Deno.test("a model with any faults is planned, or refused in a few words", async
             assertRefusal(error, [ModelFormatError, UnsupportedModelError, UsageError]);
           }
         };
-        attempt(() => {
-          const model = describeForUse(file, options);
-          planModel({ file, model, packed: null }, kernels, options);
-        });
+        attempt(() => plan(file));
         attempt(() => createTokenizer(file.metadata));
       },
     ),
-    fuzzRuns(1500),
+    fuzzRuns(1000),
   );
 });
 
 Deno.test("a projector with any faults is read, or refused in a few words", () => {
-  const files = KINDS.map((kind) => parseGguf(tinyVision({ kind })));
+  const towers = [
+    ...KINDS.map((kind) => ({ kind, read: readVision, file: parseGguf(tinyVision({ kind })) })),
+    ...TINY_HEARING_NAMES.map((kind) => (
+      { kind, read: readHearing, file: parseGguf(tinyHearing({ kind })) }
+    )),
+  ];
   fc.assert(
     fc.property(
-      fc.nat(files.length - 1),
+      fc.nat(towers.length - 1),
       fc.array(change, { minLength: 1, maxLength: 3 }),
-      (kind, changes) => {
+      (index, changes) => {
+        const { kind, read, file } = towers[index];
         try {
-          timed(() => readVision(changes.reduce(changed, files[kind])), KINDS[kind]);
+          timed(() => read(changes.reduce(changed, file)), kind);
         } catch (error) {
           assertRefusal(error, [ModelFormatError, UnsupportedModelError]);
         }
@@ -94,6 +107,16 @@ Deno.test("a projector with any faults is read, or refused in a few words", () =
     fuzzRuns(1500),
   );
 });
+
+function isPlanned(plan: () => void): boolean {
+  try {
+    plan();
+    return true;
+  } catch (error) {
+    if (error instanceof ModelFormatError || error instanceof UnsupportedModelError) return false;
+    throw error;
+  }
+}
 
 function changed(file: GgufFile, change: Change): GgufFile {
   const pick = (names: Iterable<string>) => {
@@ -104,6 +127,7 @@ function changed(file: GgufFile, change: Change): GgufFile {
     // The first keys are the model's, the last ones the vocabulary's.
     return withMetadata(file, { [pick(file.metadata.keys())]: change.value });
   }
+  if (file.tensors.size === 0) return file;
   const name = pick(file.tensors.keys());
   if (change.kind === "gone") return withoutTensor(file, name);
   const { dims, type } = { ...file.tensors.get(name)!, ...change };
