@@ -53,6 +53,10 @@ Deno.test("readVision() reads where MiniCPM-V 4.6's rows become fewer, and that 
   }
   const square = read({ "vision.image_size": 44 }, { kind }).images.imageSize;
   assertEquals(square, 44, "images need not be whole blocks");
+  // Of 16 · 16 pixels is a block: two squares of 12 have so many, of 11 not.
+  assertEquals(of({ "vision.image_size": 12 }).images.pixelsMax, 288);
+  const small = () => of({ "vision.image_size": 11 });
+  assertThrows(small, ModelFormatError, "large enough for 4 patches of 4 pixels");
 });
 
 Deno.test("readVision() has Muse Glimmer's windows as large as the square that has positions", () => {

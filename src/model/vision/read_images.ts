@@ -40,6 +40,10 @@ export function readImages(
   if (isSquare && side % mergeSide !== 0) {
     throw keys.wrong("image_size", `a multiple of ${mergeSide} patches of ${patchSize} pixels`);
   }
+  // An image is one block of patches at least.
+  if (kind.isLikeSquare && CUT_SQUARES * imageSize ** 2 < (patchSize * mergeSide) ** 2) {
+    throw keys.wrong("image_size", `large enough for ${mergeSide} patches of ${patchSize} pixels`);
+  }
   const longestEdge = optional(keys, "preproc_image_size", IMAGE_SIZE_MAX) ??
     (kind.isOfLongestEdge ? imageSize : null);
   const pixels = kind.isLikeSquare
