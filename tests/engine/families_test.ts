@@ -36,6 +36,7 @@ const DECIDED_SEEDS: Partial<Record<TinyFamilyName, number>> = {
   "granitehybrid-moe": 2,
   "qwen35moe": 3,
   "qwen3next": 4,
+  "bailingmoe3": 5,
   "kimi-linear": 5,
   "laguna": 2,
   "minimax-m3": 3,

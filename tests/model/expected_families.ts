@@ -17,7 +17,16 @@ import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_RARER } from "./expected_rarer.ts";
 import { EXPECTED_SINGULAR } from "./expected_singular.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
-import { ADDED, CHANNELS, DELTAS, HEADS, KEY_DELTAS, KEYED, PLAMO2 } from "./expected_states.ts";
+import {
+  ADDED,
+  CHANNELS,
+  DELTAS,
+  FLOORED_DELTAS,
+  HEADS,
+  KEY_DELTAS,
+  KEYED,
+  PLAMO2,
+} from "./expected_states.ts";
 
 const QWEN35: Differences = {
   blockCount: 4,
@@ -315,6 +324,15 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     ...QWEN35,
     ...experts({ sharedFeedForwardLength: 64 }),
     stateSpace: { ...DELTAS, headsTakeTurns: false },
+  },
+  "bailingmoe3": {
+    ...leading({ sharedFeedForwardLength: 32, gating: "sigmoid", weightScale: 2.5 }),
+    ...{ ...KIMI_HEADS, attentionScale: 1 / Math.sqrt(48), gatesAttention: true },
+    latent: { length: 32, queryLength: 48, turnedDim: 16, plainDim: 32, valueDim: 16 },
+    blockCount: 4,
+    ropes: [["norm", 16, 10000, 1]],
+    stateSpace: FLOORED_DELTAS,
+    layers: "s<0.5 s<0.5 0:0<0.7,0.4 s<0.6",
   },
   "kimi-linear": {
     ...leading({ sharedFeedForwardLength: 32, gating: "sigmoid", weightScale: Math.fround(2.446) }),

@@ -64,6 +64,9 @@ export const KEY_DELTAS: StateSpaceConfig = {
   stepRank: 24,
 };
 
+/** Ling 3's. */
+export const FLOORED_DELTAS: StateSpaceConfig = { ...KEY_DELTAS, stepRank: 0, decayFloor: -5 };
+
 /** RWKV-6's. */
 export const ADDED: StateSpaceConfig = {
   ...KEYED,

@@ -310,6 +310,12 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "qwen35": [...DELTAS, "no head norms", "heads gated by queries"],
   "qwen35moe": [...MOE, ...DELTAS, "no shared expert", "heads gated by queries"],
   "qwen3next": [...MOE, ...DELTAS, "heads gated by queries", "no gate of the shared expert"],
+  "bailingmoe3": [
+    ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,
+    ...["gated by steps", "decays without a floor", "heads as they are", "no limits"] as const,
+    ...["softmax", "no bias of the choice", "no shared expert", "weights not normalised"] as const,
+    ...["pairs half a head apart", "no rope"] as const,
+  ],
   "kimi-linear": [
     ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,
     ...["gated by steps", "softmax", "no bias of the choice", "no shared expert"] as const,

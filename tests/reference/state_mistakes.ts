@@ -103,6 +103,10 @@ export const STATE_MISTAKES = {
     }),
   "steps without a bias": (d) =>
     mapKeyDeltas(d, ({ steps }) => ({ steps: { ...steps, bias: null } })),
+  "decays without a floor": ({ config, tensors }) => {
+    const { decayFloor: _, ...stateSpace } = config.stateSpace!;
+    return { config: { ...config, stateSpace }, tensors };
+  },
   "gated by steps": (d) => mapKeyDeltas(d, ({ steps }) => ({ gate: { ...steps, bias: null } })),
   "neurons read another row": (d) =>
     mapLayers(d, (layer) => ({ ...layer, feedForwardShift: layer.neuronGate?.shift })),

@@ -151,6 +151,12 @@ export interface TinyFamily {
      * as Kimi Linear's are.
      */
     readonly deltas?: "apart" | "mixed" | "keys";
+    /** What one matrix makes of Kimi Linear's two, as its tensor is called. */
+    readonly whole?: { readonly steps?: string; readonly gate?: string };
+    /** Numbers of heads that say how fast states decay are above 0. */
+    readonly hasSpeeds?: boolean;
+    /** They have one dimension. */
+    readonly isFlat?: boolean;
     /** Layers with a state or heads have no neurons. */
     readonly isApart?: boolean;
     /** False: what comes out is not normalised. */

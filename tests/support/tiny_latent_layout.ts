@@ -38,7 +38,7 @@ export function planLatent(
   plan: TensorPlan,
   { embeddingLength: width, headCount }: TinyShape,
   { length, turned, plain, value, query, isOld, indexer }: TinyLatent,
-  block: number,
+  { block, gates }: { readonly block: number; readonly gates: TinyFamily["gates"] },
 ): void {
   if (indexer && (indexer.choosers?.[block] ?? true)) {
     const { heads, headDim } = indexer;
@@ -64,6 +64,7 @@ export function planLatent(
     plan.matrix("attn_k_b", [plain, length, headCount]);
     plan.matrix("attn_v_b", [length, value, headCount]);
   }
+  if (gates) plan.matrix("attn_gate", [width, gates === "perHead" ? headCount : headCount * value]);
   plan.matrix("attn_output", [headCount * value, width], "residual");
 }
 

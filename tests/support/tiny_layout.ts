@@ -277,7 +277,9 @@ function planAttention(
   if (family.preNorms !== false && !lacksNorm) plan.norm("attn_norm", width);
   planUnused(plan, shape, family, block);
   if (family.compression) return planCompressed(plan, shape, family.compression, block);
-  if (family.latent) return planLatent(plan, shape, family.latent, block);
+  if (family.latent) {
+    return planLatent(plan, shape, family.latent, { block, gates: family.gates });
+  }
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + keys + headCountKv * valueDim]);
   else {
     plan.matrix("attn_q", [width, family.gates === "turns" ? 2 * queries : queries]);

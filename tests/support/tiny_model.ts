@@ -186,7 +186,10 @@ function randomWeights(
 ): Float32Array {
   const count = tensor.dims.reduce((product, dimension) => product * dimension);
   // Decays of state spaces are below 0.
-  if (tensor.name.endsWith(".ssm_a")) return makeFloats(count, () => -Math.exp(rng.normal()));
+  if (tensor.name.endsWith(".ssm_a")) {
+    const sign = family.stateSpace?.hasSpeeds ? 1 : -1;
+    return makeFloats(count, () => sign * Math.exp(rng.normal()));
+  }
   const { mean, deviation } = weightDistribution(tensor, shape);
   const size = sizeOf(tensor, shape, family);
   return makeFloats(count, () => size * (mean + deviation * rng.normal()));

@@ -174,6 +174,33 @@ export const TINY_STATE_FAMILIES = {
       "leading_dense_block_count": u32(1),
     },
   },
+  "bailingmoe3": {
+    blockCount: 4,
+    gates: "perHead",
+    latent: { length: 32, query: 48, turned: 16, plain: 32, value: 16 },
+    stateSpace: {
+      ...{ inner: 96, state: 24, rank: 4, groups: 4, deltas: "keys" },
+      ...{ whole: { steps: "ssm_f_a", gate: "ssm_g_a" }, hasSpeeds: true },
+      layers: ["state", "state", "heads", "state"],
+    },
+    experts: {
+      ...{ count: 8, used: 3, length: 32, shared: 32, isPlain: true },
+      ...{ hasChoiceBias: true, leading: 1 },
+    },
+    keys: {
+      "feed_forward_length": u32(96),
+      "attention.head_count_kv": list(Int32Array.of(0, 0, 1, 0)),
+      "kda.gate_lower_bound": f32(-5),
+      "expert_feed_forward_length": u32(32),
+      "expert_shared_count": u32(1),
+      "expert_gating_func": u32(2),
+      "expert_weights_scale": f32(2.5),
+      "expert_weights_norm": bool(true),
+      "leading_dense_block_count": u32(1),
+      "swiglu_clamp_exp": list(Float32Array.of(0, 0.5, 0.7, 0)),
+      "swiglu_clamp_shexp": list(Float32Array.of(0.5, 0, 0.4, 0.6)),
+    },
+  },
   "plamo2": {
     blockCount: 4,
     headDim: 24,

@@ -8,6 +8,7 @@ import { arwkv7 } from "./arwkv7.ts";
 import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
 import { bailingmoe2 } from "./bailingmoe2.ts";
+import { bailingmoe3 } from "./bailingmoe3.ts";
 import { bamboo } from "./bamboo.ts";
 import { bert } from "./bert.ts";
 import { bitnet } from "./bitnet.ts";
@@ -146,6 +147,7 @@ export const FAMILIES: readonly Family[] = [
   baichuan,
   bailingmoe,
   bailingmoe2,
+  bailingmoe3,
   bamboo,
   bert,
   bitnet,

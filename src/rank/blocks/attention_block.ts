@@ -311,7 +311,7 @@ export class AttentionBlock {
   }
 
   /** attention ⊙= act(gate), number by number, or by one for each head. */
-  #gateHeads({ headCount, valueDim }: Layer, { matrix, isPerHead, activation }: Gate): void {
+  #gateHeads({ headCount }: Layer, { matrix, headDim, isPerHead, activation }: Gate): void {
     if (headCount === 0) return;
     const { kernels, space: { attention, attentionGate }, plan, n } = this.#state;
     const { rowCount } = matrix;
@@ -324,7 +324,7 @@ export class AttentionBlock {
     act(attentionGate, stride, attentionGate, stride, n, rowCount);
     for (let t = 0; t < n; t++) {
       const heads = attention + 4 * t * stride, gates = attentionGate + 4 * t * stride;
-      if (isPerHead) kernels.scale_rows_f32(heads, valueDim, gates, headCount, valueDim);
+      if (isPerHead) kernels.scale_rows_f32(heads, headDim, gates, headCount, headDim);
       else kernels.mul_weight_f32(heads, stride, gates, 1, rowCount);
     }
   }

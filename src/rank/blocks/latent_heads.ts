@@ -50,9 +50,14 @@ export class LatentHeads {
    * key = [W · norm(residual), norm(W · norm(residual))]. What comes first is turned later.
    */
   project(layer: Layer, matrices: LatentMatrices): void {
-    const { kernels, space, n, arena, config: { headDim }, fractions: { epsilon } } = this.#state;
+    const { kernels, space, n, arena, plan, config: { headDim }, fractions } = this.#state;
+    const { epsilon } = fractions;
     const { length, turnedDim } = this.#latent;
     const x = this.#residual.read(layer.attentionNorm, matrices.readsQ8);
+    const { attentionGate: gate } = layer;
+    if (gate !== null) {
+      multiply(kernels, gate.matrix, x, n, space.attentionGate, plan.strides.attention);
+    }
     multiply(kernels, layer.key, x, n, space.key, headDim);
     const latents = space.key + turnedDim * 4;
     kernels.head_norm_f32(latents, headDim, n, 1, length, matrices.norm, 0, epsilon, 0);

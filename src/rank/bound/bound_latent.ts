@@ -21,11 +21,16 @@ export interface LatentMatrices {
 }
 
 export function bindLatent(
-  plan: { readonly query: Matrix; readonly key: Matrix; readonly latent: LatentPlan },
+  plan: {
+    readonly query: Matrix;
+    readonly key: Matrix;
+    readonly attentionGate: { readonly matrix: Matrix } | null;
+    readonly latent: LatentPlan;
+  },
   headCount: number,
 ): LatentMatrices {
   const { queryDown, plainQuery, norm, keyUp, valueUp } = plan.latent;
-  const { query } = plan;
+  const { query, attentionGate: gate } = plan;
   const down = queryDown &&
     { matrix: matrixOf(queryDown.matrix), norm: queryDown.norm.offsetBytes };
   const indexer = plan.latent.indexer && bindIndexer(plan.latent.indexer);
@@ -38,7 +43,8 @@ export function bindLatent(
     keyUps: byHead(matrixOf(keyUp), headCount),
     valueUps: byHead(matrixOf(valueUp), headCount),
     indexer,
-    readsQ8: readsQ8(plan.key) || (indexer?.readsQ8 ?? false) ||
+    readsQ8: readsQ8(plan.key) || (gate !== null && readsQ8(gate.matrix)) ||
+      (indexer?.readsQ8 ?? false) ||
       (down ? readsQ8(down.matrix) : queriesReadQ8),
     queriesReadQ8,
   };

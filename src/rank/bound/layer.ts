@@ -1,5 +1,5 @@
 /** A layer's share as the walk uses it: addresses and sizes, bound once when the rank starts. */
-import { cachedValueDim } from "../../model/latent.ts";
+import { cachedValueDim, mergedHeadDim } from "../../model/latent.ts";
 import { ALL_AHEAD, chosenKeyCount, configOf, positionsAhead } from "../../model/layer_config.ts";
 import type { SourceStage } from "../../model/layer_types.ts";
 import type { LayerConfig, ModelConfig } from "../../model/types.ts";
@@ -41,6 +41,8 @@ import { bindNeuronShift, bindTimeMix, type TimeMix } from "./time_mix.ts";
 /** What heads are gated by: `GatePlan`. */
 export interface Gate extends Omit<GatePlan, "matrix"> {
   readonly matrix: Matrix;
+  /** Of a head's outcome. */
+  readonly headDim: number;
 }
 
 /** Of a layer that convolves instead of attending. */
@@ -182,7 +184,11 @@ export function bindLayer(
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
   const attentionGate = plan.attentionGate &&
-    { ...plan.attentionGate, matrix: matrixOf(plan.attentionGate.matrix) };
+    {
+      ...plan.attentionGate,
+      matrix: matrixOf(plan.attentionGate.matrix),
+      headDim: mergedHeadDim(configOf(config, index)),
+    };
   const blockIndexer = plan.blockIndexer && bindBlockIndexer(plan.blockIndexer);
   const { headCount, headCountKv, headDim } = configOf(config, index);
   const groupSize = headCount / headCountKv;
@@ -208,7 +214,8 @@ export function bindLayer(
     projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8) ||
       (blockIndexer?.readsQ8 ?? false),
     ...{ ...bindChoice(own, config), blockIndexer },
-    latent: plan.latent && bindLatent({ query, key, latent: plan.latent }, lengthOf(plan.heads)),
+    latent: plan.latent &&
+      bindLatent({ query, key, attentionGate, latent: plan.latent }, lengthOf(plan.heads)),
     ...bindCompression(plan, { query, key, own, config, memory }),
     ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
     valueNorm: headNorm(plan.valueNorm),

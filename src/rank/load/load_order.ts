@@ -284,7 +284,7 @@ function* partsOfTimeMix(plan: TimeMixPlan): Generator<Part> {
 }
 
 function* partsOfLowRank({ first, second, bias }: LowRankPlan): Generator<Part> {
-  yield* partsOf(first);
+  if (first !== null) yield* partsOf(first);
   yield* partsOf(second);
   if (bias !== null) yield { vector: bias };
 }
