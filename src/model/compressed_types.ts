@@ -58,7 +58,14 @@ export interface CompressedTensors {
 
 /** Residual streams, of which each block reads a mixture, and which each block mixes anew. */
 export interface HyperConfig {
+  /** Of those that are kept, and the one that goes on. */
   readonly streamCount: number;
+  /**
+   * Every so many layers the stream is kept as it is, and goes on with what attention gives alone;
+   * blocks read all that are kept and the stream, by a softmax (Kimi Team 2026, "Attention
+   * Residuals"). Left out: streams are mixed.
+   */
+  readonly keepsEvery?: number;
   /** Rounds that make rows and columns of the mixing matrix sums of nearly 1 (Sinkhorn). */
   readonly rounds: number;
   /** Added to what is divided by, and to shares of what is read. */
@@ -70,11 +77,11 @@ export interface HyperConfig {
  * of where it goes, and m · m of what goes from stream to stream; at the model's end the first m.
  */
 export interface HyperTensors {
-  /** [m · (2 + m) or m, m · d]. */
+  /** [m · (2 + m) or m, m · d]; where streams are kept, what scores a normalised one, [1, d]. */
   readonly mixer: MatrixTensor;
-  /** Added to them, as many; and what each kind is multiplied by before, [3 or 1]. */
-  readonly base: VectorTensor;
-  readonly scale: VectorTensor;
+  /** Added to them, as many; and what each kind is multiplied by before, [3 or 1]; or null. */
+  readonly base: VectorTensor | null;
+  readonly scale: VectorTensor | null;
 }
 
 /** Of both blocks of a layer. */

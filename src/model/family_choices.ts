@@ -31,6 +31,8 @@ export interface ExpertChoices {
   readonly sharedLength?: "ofEach" | "asOthers" | "asStream";
   /** `feed_forward_length` is one expert's. Left out: that of all that a token uses. */
   readonly saysLengthOfEach?: true;
+  /** Experts may read latents, as long as the file says. Left out: such a file is refused. */
+  readonly mayReadLatents?: true;
   /** Groups of experts have companions. Left out: they have none. */
   readonly haveCompanions?: true;
   /** One of so many layers may mix, as the file says. Left out: all do. */

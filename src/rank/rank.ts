@@ -19,6 +19,7 @@ import { bindLayer, type Layer } from "./bound/layer.ts";
 import { GuessBlock } from "./blocks/guess_block.ts";
 import { HEADS, NEURONS } from "./step/inner_norms.ts";
 import { HyperStreams } from "./blocks/hyper_streams.ts";
+import { KeptInputs } from "./blocks/kept_inputs.ts";
 import { KeptStreams } from "./blocks/kept_streams.ts";
 import { LayerInputs } from "./blocks/layer_inputs.ts";
 import { LayerTally, neuronsAsked } from "./step/layer_tally.ts";
@@ -71,7 +72,7 @@ export class Rank implements RankSteps<Layer> {
   /** Null where there is one residual stream. */
   readonly #altUp: AltUp | null;
   /** Null where layers mix no streams. */
-  readonly #hyper: HyperStreams | null;
+  readonly #hyper: HyperStreams | KeptInputs | null;
   readonly #kept: KeptStreams;
   readonly #vocabulary: Vocabulary;
   /** Both ends of a tower, instead; null: the model is none. */
@@ -120,8 +121,10 @@ export class Rank implements RankSteps<Layer> {
       new LayerInputs(state, { residual, control, plans, memories: all, rows: tokenRows });
     this.#altUp = this.plan.altUp && new AltUp(state, { residual, memories });
     const { secondStream: second, hyperEnd } = this.plan;
-    this.#hyper = hyperEnd &&
-      new HyperStreams(state, { residual, memories, end: bindHyper(hyperEnd, memories[0]) });
+    const mixing = hyperEnd && { residual, memories, end: bindHyper(hyperEnd, memories[0]) };
+    this.#hyper = mixing && config.hyper!.keepsEvery === undefined
+      ? new HyperStreams(state, mixing)
+      : mixing && new KeptInputs(state, mixing);
     this.#kept = new KeptStreams(state, { residual, memory: memories[0], second });
     const rows = streaming?.embeddingRows ?? null;
     this.#vocabulary = new Vocabulary(state, { residual, control, rows });

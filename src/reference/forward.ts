@@ -32,6 +32,7 @@ import { gateHeads } from "./gated_heads.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
 import { endPass, startKept, sumOf } from "./kept_streams.ts";
 import { hyperWalk } from "./hyper_walk.ts";
+import { keptInputsWalk } from "./kept_inputs_walk.ts";
 import { keyDeltaLayer } from "./key_delta_layer.ts";
 import { gateNeurons, mixWithBefore } from "./neuron_rows.ts";
 import { chosenKeys, indexedKeys } from "./indexer.ts";
@@ -168,8 +169,11 @@ export class ReferenceModel {
     this.#show("embedding", x);
     if (this.config.hyper !== undefined) {
       const show = (name: string, data: Float64Array) => this.#show(name, data);
-      const of = { ...this.#parts, ...place, tensors: this.#tensors, caches: this.#caches };
-      const merged = hyperWalk(x, { ...of, ids, show });
+      const of = { ...this.#parts, ...place, tensors: this.#tensors, caches: this.#caches, show };
+      const mix = (h: Float64Array, layer: number) => this.#mix(h, layer, place);
+      const merged = this.config.hyper.keepsEvery === undefined
+        ? hyperWalk(x, { ...of, ids })
+        : keptInputsWalk(x, { ...of, mix });
       return this.#show("norm", this.#blocks.norm(merged, outputNorm));
     }
     const inputs = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);

@@ -71,6 +71,9 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["bailingmoe3 in Q4_0, in small steps", { type: "Q4_0", architecture: "bailingmoe3" }, {
     ...{ threads: 2, chunkTokens: 7 },
   }],
+  ["kimi-k3 in Q4_0, in small steps", { type: "Q4_0", architecture: "kimi-k3" }, {
+    ...{ threads: 3, chunkTokens: 7 },
+  }],
   ["kimi-linear in Q4_0, in small steps", { type: "Q4_0", architecture: "kimi-linear" }, {
     ...{ threads: 3, chunkTokens: 7 },
   }],

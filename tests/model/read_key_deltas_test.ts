@@ -1,15 +1,19 @@
 /** What files of Ling 3 and Kimi K3 say of states that are corrected key by key. */
 import { assertEquals, assertThrows } from "@std/assert";
-import { ModelFormatError } from "../../src/base/errors.ts";
+import { unitObstacle } from "../../src/bundle/units.ts";
+import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
 import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { withMetadata } from "./changed_file.ts";
 
-function read(changes: Record<string, GgufValue | undefined>) {
-  const named = Object.entries(changes).map(([key, value]) => [`bailingmoe3.${key}`, value]);
-  const file = parseGguf(tinyModel({ architecture: "bailingmoe3" }));
+function read(
+  changes: Record<string, GgufValue | undefined>,
+  architecture: "bailingmoe3" | "kimi-k3" = "bailingmoe3",
+) {
+  const named = Object.entries(changes).map(([key, value]) => [`${architecture}.${key}`, value]);
+  const file = parseGguf(tinyModel({ architecture }));
   return describeModel(withMetadata(file, Object.fromEntries(named)));
 }
 
@@ -55,5 +59,57 @@ Deno.test("describeModel() finds the last norm of Ling 3's guesses by either nam
     const { guess, layers } = describeModel({ ...file, tensors }, { guesses: true }).tensors;
     assertEquals(guess?.outputNorm?.weight?.tensor, `blk.4.${name}.weight`);
     assertEquals(layers[4].attentionGate?.gate.count, 1);
+  }
+});
+
+Deno.test("describeModel() reads how often Kimi K3's layers keep what they read, or refuses", () => {
+  const key = "attn_res.block_size";
+  for (const period of [undefined, -1, 1.5, "2"]) {
+    assertThrows(() => read({ [key]: period }, "kimi-k3"), ModelFormatError, key);
+  }
+  assertEquals(read({ [key]: 3 }, "kimi-k3").config.hyper?.streamCount, 3);
+  assertEquals(read({ [key]: 9 }, "kimi-k3").config.hyper?.streamCount, 2);
+  const form = { architecture: "kimi-k3", blockCount: 66 } as const;
+  const stateSpace = {
+    ...TINY_FAMILIES[form.architecture].stateSpace,
+    layers: Array(66).fill("heads"),
+  };
+  const many = parseGguf(tinyModel({ ...form, changes: { stateSpace } }));
+  const kvHeads = { "kimi-k3.attention.head_count_kv": Int32Array.from({ length: 66 }, () => 1) };
+  const of = (period: number) =>
+    describeModel(withMetadata(many, { ...kvHeads, [`kimi-k3.${key}`]: period }));
+  assertThrows(() => of(1), UnsupportedModelError, "its layers read 67 states of the stream");
+});
+
+Deno.test("describeModel() refuses caps of Kimi K3's neurons that are none", () => {
+  const [gate, up] = ["activation.situ_beta", "activation.situ_linear_beta"];
+  for (const cap of [undefined, 0, -1, NaN]) {
+    assertThrows(() => read({ [gate]: cap }, "kimi-k3"), ModelFormatError, gate);
+  }
+  for (const cap of [undefined, NaN, Infinity]) {
+    assertThrows(() => read({ [up]: cap }, "kimi-k3"), ModelFormatError, up);
+  }
+  const capOf = (cap: number) => read({ [up]: cap }, "kimi-k3").config.feedForward.softCaps?.up;
+  assertEquals([2, 0, -1].map(capOf), [2, 0, 0], "none is below 0");
+});
+
+Deno.test("describeModel() refuses latents of Kimi K3's experts that have no kernels", () => {
+  const key = "expert_latent_length";
+  assertThrows(() => read({ [key]: 24 }, "kimi-k3"), UnsupportedModelError, "24 numbers");
+  assertThrows(() => read({ [key]: 128 }, "kimi-k3"), ModelFormatError, key);
+  const model = read({}, "kimi-k3");
+  assertEquals(unitObstacle(model)?.includes("read latents"), true);
+});
+
+Deno.test("describeModel() takes decays of one dimension or two, of as many heads", () => {
+  const file = parseGguf(tinyModel({ architecture: "kimi-k3" }));
+  const as = (dims: number[]) => {
+    const tensors = new Map(file.tensors);
+    tensors.set("blk.1.ssm_a", { ...tensors.get("blk.1.ssm_a")!, dims });
+    return describeModel({ ...file, tensors }).tensors.layers[1].keyDeltas?.decay.length;
+  };
+  assertEquals([as([4]), as([1, 4])], [4, 4]);
+  for (const dims of [[3], [4, 2], [2, 2], [1, 3]]) {
+    assertThrows(() => as(dims), ModelFormatError, "blk.1.ssm_a");
   }
 });

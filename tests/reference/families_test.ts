@@ -316,6 +316,14 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
     ...["softmax", "no bias of the choice", "no shared expert", "weights not normalised"] as const,
     ...["pairs half a head apart", "no rope"] as const,
   ],
+  "kimi-k3": [
+    ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,
+    ...["gated by steps", "decays without a floor", "heads as they are"] as const,
+    ...["inputs kept by every layer", "blocks score alike", "ups are not capped"] as const,
+    ...["the end scores as the first layer", "gates and ups are not capped"] as const,
+    ...["latents' sums as they are", "no shared expert"] as const,
+    ...["softmax", "no bias of the choice"] as const,
+  ],
   "kimi-linear": [
     ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,
     ...["gated by steps", "softmax", "no bias of the choice", "no shared expert"] as const,

@@ -212,8 +212,12 @@ function randomCodes(
 function sizeOf({ name }: PlannedTensor, shape: TinyShape, family: TinyFamily): number {
   return tiedSize(name, shape.tied ? family.embeddingScale ?? 1 : 1) *
     (family.layered?.altUp ? sizeOfStreams(name, shape) : 1) *
+    (name.endsWith("_res_score.weight") ? SCORE_SIZE : 1) *
     (family.headGains ? gainSize(name) : 1);
 }
+
+/** What was kept before is told apart, but scores do not make much of rounding. */
+const SCORE_SIZE = 0.25;
 
 /** Gains of heads, and factors of what blocks give, are not nearly 1, nor embeddings' lengths. */
 function gainSize(name: string): number {

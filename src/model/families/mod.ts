@@ -66,6 +66,7 @@ import { jais2 } from "./jais2.ts";
 import { jamba } from "./jamba.ts";
 import { jinaBertV2 } from "./jina_bert_v2.ts";
 import { jinaBertV3 } from "./jina_bert_v3.ts";
+import { kimiK3 } from "./kimi_k3.ts";
 import { kimiLinear } from "./kimi_linear.ts";
 import { laguna } from "./laguna.ts";
 import { lfm2 } from "./lfm2.ts";
@@ -205,6 +206,7 @@ export const FAMILIES: readonly Family[] = [
   jamba,
   jinaBertV2,
   jinaBertV3,
+  kimiK3,
   kimiLinear,
   laguna,
   lfm2,

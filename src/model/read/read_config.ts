@@ -18,6 +18,7 @@ import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
 import { readBlockChoice } from "./read_block_indexer.ts";
 import { readChoice } from "./read_indexer.ts";
 import { readGivenParts } from "./read_given_parts.ts";
+import { readKeptInputs } from "./read_kept_inputs.ts";
 import { readGuess, withGuessingLayer } from "./read_guess.ts";
 import { isEncoder } from "./read_is_encoder.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
@@ -108,6 +109,7 @@ export function readConfig(
     ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
     ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
     ...family.compressesKeys && readCompression(keys, { ...heads, layers: own, ropes, experts }),
+    ...family.keepsInputs && readKeptInputs(keys, blockCount),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,

@@ -11,7 +11,11 @@ export function layerHyperTensors(
   { checker, config, at }: LayerReader,
 ): Pick<LayerTensors, "hyper"> {
   if (config.hyper === undefined) return {};
-  const { streamCount: m } = config.hyper;
+  const { streamCount: m, keepsEvery } = config.hyper;
+  if (keepsEvery !== undefined) {
+    const scored = (name: string) => scoreTensors(checker, `${at}${name}`, config);
+    return { hyper: { attention: scored("attn_res_score"), feedForward: scored("ffn_res_score") } };
+  }
   const of = (name: string) =>
     hyperTensors(checker, `${at}${name}`, { config, rows: m * (2 + m), kinds: KINDS });
   return { hyper: { attention: of("hc_attn"), feedForward: of("hc_ffn") } };
@@ -23,8 +27,21 @@ export function hyperEnd(
   config: ModelConfig,
 ): Pick<ModelTensors, "hyperEnd"> {
   if (config.hyper === undefined) return {};
+  if (config.hyper.keepsEvery !== undefined) {
+    return { hyperEnd: scoreTensors(checker, "output_res_score", config) };
+  }
   const of = { config, rows: config.hyper.streamCount, kinds: 1 };
   return { hyperEnd: hyperTensors(checker, "output_hc", of) };
+}
+
+/** What scores streams that are kept. */
+function scoreTensors(
+  checker: TensorChecker,
+  name: string,
+  { embeddingLength: columns }: ModelConfig,
+): HyperTensors {
+  const mixer = checker.matrix(`${name}.weight`, { rows: 1, columns });
+  return { mixer, base: null, scale: null };
 }
 
 function hyperTensors(

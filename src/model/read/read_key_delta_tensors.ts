@@ -31,7 +31,9 @@ export function keyDeltaTensors({ checker, at, config, family }: LayerReader): K
     output: matrix("attn_output", width, inner),
     convolutions: { query: taken("q"), key: taken("k"), value: taken("v") },
     steps: made("ssm_f", whole?.steps, checker.vector(`${at}ssm_dt.bias`, inner)),
-    decay: checker.vector(`${at}ssm_a`, 1, heads),
+    decay: checker.rowCount(`${at}ssm_a`) === heads
+      ? checker.vector(`${at}ssm_a`, 1, heads)
+      : checker.vector(`${at}ssm_a`, heads),
     rates: matrix("ssm_beta", heads, width),
     gate: made("ssm_g", whole?.gate, null),
     norm: checker.vector(`${at}ssm_norm.weight`, rank),

@@ -18,6 +18,7 @@ import type { CompressedPlan } from "../plan/plan_compressed.ts";
 import type { HyperPlan } from "../plan/plan_hyper.ts";
 import type { GuessPlan } from "../plan/plan_guess.ts";
 import type { BlockIndexerPlan } from "../plan/plan_block_indexer.ts";
+import type { LatentExpertsPlan } from "../plan/plan_latent_experts.ts";
 import type { LatentPlan } from "../plan/plan_latent.ts";
 import type { StateSpacePlan } from "../plan/plan_state.ts";
 import type { FinchPlan } from "../plan/plan_finch.ts";
@@ -212,7 +213,7 @@ function* partsOfAltUp(
 
 function* partsOfHyper({ mixers, base, scale }: HyperPlan): Generator<Part> {
   for (const matrix of mixers) yield* partsOf(matrix);
-  for (const vector of [base, scale]) yield { vector };
+  for (const vector of [base, scale]) if (vector !== null) yield { vector };
 }
 
 function* partsOfCompressed(
@@ -317,6 +318,7 @@ function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   yield* partsOfNorm(plan.inputNorm);
   for (const each of plan.companions) yield* partsOfBlock(each);
   for (const norm of Object.values(plan.apart ?? {})) yield* partsOfNorm(norm);
+  if (plan.latent !== null) yield* partsOfLatentExperts(plan.latent);
   // Tensor by tensor, not expert by expert: the file is read in its order.
   const inFile = plan.experts.filter((expert) => expert.unit === null) as readonly DensePlan[];
   for (const { gate } of inFile) if (gate !== null) yield* partsOf(gate);
@@ -330,6 +332,11 @@ function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   }
   if (plan.sharedGate !== null) yield* partsOf(plan.sharedGate);
   if (plan.shared !== null) yield* partsOfBlock(plan.shared);
+}
+
+function* partsOfLatentExperts({ down, norm, up }: LatentExpertsPlan): Generator<Part> {
+  for (const matrix of [down, up]) yield* partsOf(matrix);
+  if (norm !== null) yield { vector: norm };
 }
 
 /** Of units of a packed file, only what is not packed: load_units.ts brings the rest. */

@@ -12,8 +12,8 @@ import type { StepGraphInput } from "./step_graph.ts";
 /** `HyperTensors`; of the mixer each stream's columns by themselves. */
 export interface HyperPlan {
   readonly mixers: readonly MatrixPlan[];
-  readonly base: VectorPlan;
-  readonly scale: VectorPlan;
+  readonly base: VectorPlan | null;
+  readonly scale: VectorPlan | null;
 }
 
 export interface LayerHyperPlan {
@@ -39,6 +39,9 @@ export function planHyper(
   { mixer, base, scale }: HyperTensors,
   { embeddingLength: d, hyper }: ModelConfig,
 ): HyperPlan {
+  if (base === null || scale === null) {
+    return { mixers: [place.matrix(mixer, { isFloat: true })], base: null, scale: null };
+  }
   return {
     mixers: Array.from({ length: hyper!.streamCount }, (_, stream) => {
       const columns = { start: stream * d, end: (stream + 1) * d };
@@ -62,8 +65,13 @@ export function hyperWords(streamCount: number, n: number): number {
   return n * (3 * sharesOf(streamCount) + 1) + streamCount;
 }
 
+/** Where streams are kept: scores of one, [n], squares, [n], shares, [n, streams], and a number. */
+export function keptWords(streamCount: number, n: number): number {
+  return n * (2 + streamCount) + 1;
+}
+
 export function hyperBytes(
-  { streamCount }: HyperConfig,
+  { streamCount, keepsEvery }: HyperConfig,
   { strides, chunkTokens }: {
     readonly strides: WorkspaceStrides;
     readonly chunkTokens: number;
@@ -71,7 +79,11 @@ export function hyperBytes(
 ): Partial<StepGraphInput["bytes"]> {
   return {
     streams: streamCount * chunkTokens * strides.embedding * 4,
-    "hyper.one": streamCount * strides.embedding * 4,
-    "hyper.words": hyperWords(streamCount, chunkTokens) * 4,
+    ...keepsEvery === undefined
+      ? {
+        "hyper.one": streamCount * strides.embedding * 4,
+        "hyper.words": hyperWords(streamCount, chunkTokens) * 4,
+      }
+      : { "hyper.words": keptWords(streamCount, chunkTokens) * 4 },
   };
 }
