@@ -172,7 +172,12 @@ export function stateLayers(
 ): readonly LayerConfig[] {
   return layers.map((layer, index): LayerConfig => {
     const { limits } = layer; // of neurons, which such a layer may have
-    const nothing = { slidingWindow: 0, rope: null, attends: false, ...limits && { limits } };
+    const nothing: LayerConfig = {
+      slidingWindow: 0,
+      rope: null,
+      attends: false,
+      ...limits && { limits },
+    };
     if (neurons === "none") return { ...nothing, hasStates: true, hasNeurons: false };
     if (attention === "none") return { ...nothing, hasStates: true };
     if (attention === "beside") return { ...layer, hasStates: true };
