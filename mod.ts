@@ -59,6 +59,7 @@ export type {
   Notice,
   PromptSteps,
   RowGrid,
+  SamplerStep,
   SamplingOptions,
   SeenImages,
   StreamTimings,

@@ -13,13 +13,22 @@ export interface SamplingFlags {
   readonly repeatPenalty?: number;
   readonly frequencyPenalty?: number;
   readonly presencePenalty?: number;
+  readonly topNSigma?: number;
+  readonly xtcProbability?: number;
+  readonly xtcThreshold?: number;
+  readonly dryMultiplier?: number;
+  readonly mirostat?: number;
   readonly seed?: number;
 }
 
-/** Adds the sampling flags; the defaults named here are those of `SamplingOptions`. */
+/**
+ * Adds the sampling flags; the defaults named here are those of `SamplingOptions`, where a model's
+ * file says nothing.
+ */
 export function addSamplingOptions(verb: Command): Command {
   const share = decimal({ min: 0, max: 1 });
   const penalty = decimal({ min: -2, max: 2 });
+  const some = decimal({ min: 0 });
   return verb
     .option("--temperature <t>", "0 takes the best token (default: 0.8)", decimal({ min: 0 }))
     .option("--top-k <k>", "choose among the k best; 0 is all (default: 40)", wholeNumber())
@@ -29,6 +38,11 @@ export function addSamplingOptions(verb: Command): Command {
     .option("--repeat-penalty <r>", "1 is off (default: 1)", decimal({ min: 0.01 }))
     .option("--frequency-penalty <f>", "0 is off (default: 0)", penalty)
     .option("--presence-penalty <f>", "0 is off (default: 0)", penalty)
+    .option("--top-n-sigma <n>", "keep n deviations below the best; 0 is off (default: 0)", some)
+    .option("--xtc-probability <p>", "how often top choices are left out (default: 0)", share)
+    .option("--xtc-threshold <p>", "what a top choice is (default: 0.1)", share)
+    .option("--dry-multiplier <m>", "penalty of repetitions; 0 is off (default: 0)", some)
+    .option("--mirostat <n>", "1, 2: as surprising as 5 bits (default: 0)", wholeNumber({ max: 2 }))
     .option("--seed <n>", "the same seed gives the same answer", wholeNumber());
 }
 
@@ -43,6 +57,11 @@ export function toSamplingOptions(flags: SamplingFlags): SamplingOptions {
     repeatPenalty: flags.repeatPenalty,
     frequencyPenalty: flags.frequencyPenalty,
     presencePenalty: flags.presencePenalty,
+    topNSigma: flags.topNSigma,
+    xtcProbability: flags.xtcProbability,
+    xtcThreshold: flags.xtcThreshold,
+    dryMultiplier: flags.dryMultiplier,
+    mirostat: flags.mirostat as SamplingOptions["mirostat"],
     seed: flags.seed,
   };
 }

@@ -73,7 +73,7 @@ export class Chooser {
   constructor(request: EngineRequest, tools: ChoosingTools, tokensMax: number) {
     const { board } = tools;
     this.#matcher = tools.matcherFor(request, tokensMax);
-    this.#sampler = new Sampler(request.sampling, board, this.#matcher);
+    this.#sampler = new Sampler(request.sampling, board, this.#matcher, request.breakers);
     const { logprobs } = request;
     this.#recorder = logprobs ? new LogprobRecorder(logprobs, board, tools.logits) : null;
     this.#promptRest = request.ids.length;

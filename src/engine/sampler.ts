@@ -2,8 +2,8 @@
  * Chooses the next id from the logits on a board. Works on ids and numbers; knows nothing of text
  * or of how the logits came to be.
  *
- * The order of the steps is llama.cpp's: penalties, bias, top-k, typical, top-p, min-p,
- * temperature, then one draw. The steps before the temperature therefore see the probabilities as
+ * The order is llama.cpp's: penalties, bias, then the steps (base/sampler_steps.ts), unless a
+ * request has them in another one, and a draw. Steps before the temperature see probabilities as
  * the model gives them, and a hot temperature spreads the draw over what they left.
  *
  * Where not every id may come (a grammar), one is chosen as if all might, which costs nothing and
@@ -16,9 +16,13 @@ import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
 import type { ChainChoice } from "../rank/gpu/token_chain.ts";
 import type { SamplingOptions } from "../llm/types.ts";
+import { Mirostat } from "./mirostat.ts";
+import { Repeats } from "./repeats.ts";
 import { Candidates } from "./sampler_candidates.ts";
 import { randomSeed, SeededRandom } from "./sampler_random.ts";
 import { RecentIds } from "./sampler_recent_ids.ts";
+import { readSettings, type Settings } from "./sampler_settings.ts";
+import type { SamplerStep } from "../base/sampler_steps.ts";
 import { ORDERED_MAX, type ScoreBoard } from "./score_board.ts";
 
 /** Which ids may come: a `GrammarMatcher`. */
@@ -40,10 +44,22 @@ export class Sampler {
   readonly #candidates: Candidates;
   /** What the penalties look at; null when none is on. */
   readonly #recent: RecentIds | null;
+  /** What DRY looks at; null when it is off. */
+  readonly #repeats: Repeats | null;
+  /** Chooses in place of the steps; null when it is off. */
+  readonly #mirostat: Mirostat | null;
   readonly #filter: IdFilter | null;
 
-  /** Options out of range count as the nearest in range or as off; biases of unknown ids do not. */
-  constructor(options: SamplingOptions, board: ScoreBoard, filter: IdFilter | null = null) {
+  /**
+   * Options out of range count as the nearest in range or as off; biases of unknown ids do not.
+   * breakers: ids that no repetition goes across, for DRY.
+   */
+  constructor(
+    options: SamplingOptions,
+    board: ScoreBoard,
+    filter: IdFilter | null = null,
+    breakers: readonly number[] = [],
+  ) {
     const { vocabSize } = board;
     const settings = readSettings(options, vocabSize);
     this.seed = options.seed ?? randomSeed();
@@ -52,16 +68,20 @@ export class Sampler {
     this.#board = board;
     this.#filter = filter;
     this.#candidates = new Candidates(board, {
-      countMax: settings.topK,
-      typical: settings.typicalP < 1,
+      countMax: settings.mirostat > 0 ? vocabSize : settings.firstK,
+      typical: settings.steps.includes("typicalP"),
     });
     this.#recent = hasPenalties(settings) ? new RecentIds(vocabSize, settings.repeatLastN) : null;
+    this.#repeats = hasDry(settings) ? new Repeats(vocabSize, settings, breakers) : null;
+    this.#mirostat = settings.mirostat > 0 ? new Mirostat(vocabSize, settings) : null;
   }
 
   /** Tells the penalties of an id of the prompt or the answer, in order. */
   accept(id: number): void {
     check(Number.isInteger(id) && id >= 0 && id < this.#board.vocabSize, `no id ${id}`);
     this.#recent?.add(id);
+    this.#repeats?.add(id);
+    this.#mirostat?.accept(id);
   }
 
   /**
@@ -70,13 +90,13 @@ export class Sampler {
    *   that leaves few.
    */
   foretell(choice: ChainChoice, count: number): boolean {
-    const { temperature, typicalP, topK, topP, minP, biasIds } = this.#settings;
-    if (this.#recent !== null || biasIds.length > 0) return false;
+    const { temperature, firstK, topP, minP, biasIds, isUsual } = this.#settings;
+    if (this.#recent !== null || this.#repeats !== null || biasIds.length > 0) return false;
     if (this.#filter !== null && !this.#filter.isFree) return false;
     choice.temperature = temperature;
     if (temperature === 0) return true;
-    if (typicalP < 1 || topK > ORDERED_MAX) return false;
-    choice.topK = topK;
+    if (!isUsual || firstK > ORDERED_MAX) return false;
+    choice.topK = firstK;
     choice.topP = topP;
     choice.minP = minP;
     this.#random.peek(choice.points, count);
@@ -113,63 +133,50 @@ export class Sampler {
   }
 
   #choose(): number {
-    const { temperature, typicalP, topP, minP } = this.#settings;
+    const { temperature, steps, firstK } = this.#settings;
     if (temperature === 0) return this.#board.largest();
 
     const candidates = this.#candidates;
-    candidates.reset();
+    candidates.reset(firstK);
     if (candidates.count === 0) return this.#board.largest();
-    if (typicalP < 1) candidates.keepTypical(typicalP);
-    if (topP < 1) candidates.keepTopP(topP);
-    if (minP > 0) candidates.keepMinP(minP);
-    return candidates.pick(temperature, this.#random.next());
+    if (this.#mirostat) {
+      return this.#mirostat.draw(candidates, temperature, this.#random.next());
+    }
+    for (let i = 0; i < steps.length; i++) this.#narrow(steps[i]);
+    return candidates.pick(this.#random.next());
+  }
+
+  #narrow(step: SamplerStep): void {
+    const candidates = this.#candidates;
+    const { topNSigma, topK, typicalP, topP, minP, xtcProbability, xtcThreshold } = this.#settings;
+    if (step === "topK") candidates.keepLargest(topK);
+    else if (step === "topP") candidates.keepTopP(topP);
+    else if (step === "minP") candidates.keepMinP(minP);
+    else if (step === "typicalP") candidates.keepTypical(typicalP);
+    else if (step === "topNSigma") candidates.keepNSigma(topNSigma);
+    else if (step === "temperature") this.#temper();
+    else if (this.#random.next() < xtcProbability) candidates.dropTop(xtcThreshold);
+  }
+
+  /** Divides by the temperature, which may depend on how sure the model is. */
+  #temper(): void {
+    const { temperature, temperatureRange, temperatureExponent } = this.#settings;
+    const candidates = this.#candidates;
+    if (temperatureRange === 0) return candidates.temper(temperature);
+    const coldest = Math.max(0, temperature - temperatureRange);
+    const span = temperature + temperatureRange - coldest;
+    const chosen = coldest + span * candidates.uncertainty() ** temperatureExponent;
+    if (chosen > 0) candidates.temper(chosen);
+    else candidates.keepLargest(1);
   }
 
   /** Adds penalties and biases to the scores in place: of few ids, whatever the vocabulary. */
   #adjust(scores: Float32Array): void {
     if (this.#recent) penalise(scores, this.#recent, this.#settings);
+    this.#repeats?.penalise(scores);
     const { biasIds, biases } = this.#settings;
     for (let i = 0; i < biasIds.length; i++) scores[biasIds[i]] += biases[i];
   }
-}
-
-/** Every option with its default filled in and forced into range. */
-interface Settings {
-  readonly temperature: number;
-  /** 1 to vocabSize, which is all. */
-  readonly topK: number;
-  readonly typicalP: number;
-  readonly topP: number;
-  readonly minP: number;
-  readonly repeatPenalty: number;
-  /** -1 = all. */
-  readonly repeatLastN: number;
-  readonly frequencyPenalty: number;
-  readonly presencePenalty: number;
-  readonly biasIds: Int32Array;
-  readonly biases: Float64Array;
-}
-
-function readSettings(options: SamplingOptions, vocabSize: number): Settings {
-  const topK = Math.floor(options.topK ?? 40);
-  const bias = [...options.logitBias ?? []].filter(([id]) =>
-    Number.isInteger(id) && id >= 0 && id < vocabSize
-  );
-  const { repeatPenalty = 1 } = options;
-  return boxed({
-    // Finite, so that an infinite distance from the best stays infinite.
-    temperature: clamp(options.temperature ?? 0.8, 0, Number.MAX_VALUE),
-    topK: topK > 0 ? Math.min(topK, vocabSize) : vocabSize,
-    typicalP: clamp(options.typicalP ?? 1, 0, 1),
-    topP: clamp(options.topP ?? 0.95, 0, 1),
-    minP: clamp(options.minP ?? 0.05, 0, 1),
-    repeatPenalty: repeatPenalty > 0 ? repeatPenalty : 1,
-    repeatLastN: Math.max(-1, Math.floor(options.repeatLastN ?? 64)),
-    frequencyPenalty: options.frequencyPenalty ?? 0,
-    presencePenalty: options.presencePenalty ?? 0,
-    biasIds: Int32Array.from(bias, ([id]) => id),
-    biases: Float64Array.from(bias, ([, value]) => value),
-  });
 }
 
 function nothingFits(): RequestError {
@@ -180,24 +187,14 @@ function nothingFits(): RequestError {
   );
 }
 
-/**
- * The settings with numbers that stay objects: one that V8 keeps unboxed in a field would be boxed
- * anew at each call that it does not inline. What began as null is kept as it is put there.
- */
-function boxed(settings: Settings): Settings {
-  const nothing = Object.keys(settings).map((name) => [name, null] as const);
-  return Object.assign(Object.fromEntries(nothing), settings);
-}
-
-/** The nearest number from `min` to `max`; `min` for NaN. */
-function clamp(value: number, min: number, max: number): number {
-  return value > min ? Math.min(max, value) : min;
-}
-
 function hasPenalties(settings: Settings): boolean {
   const { repeatLastN, repeatPenalty, frequencyPenalty, presencePenalty } = settings;
   if (repeatLastN === 0) return false;
   return repeatPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
+}
+
+function hasDry({ dryMultiplier, dryBase, dryLastN }: Settings): boolean {
+  return dryMultiplier !== 0 && dryBase >= 1 && dryLastN !== 0;
 }
 
 /** Makes remembered ids less likely, whichever sign their logits have. */

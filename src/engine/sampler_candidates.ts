@@ -1,7 +1,8 @@
 /**
  * The ids that may still be chosen, narrowed step by step. Every step sees the probabilities of
- * what the step before it left, summing to 1, at temperature 1. Works on scores; knows nothing of
- * penalties, seeds or text. Nothing here allocates after the constructor.
+ * what the step before it left, summing to 1, at temperature 1 until a step gives another one.
+ * Works on scores; knows nothing of penalties, seeds or text. Nothing here allocates after the
+ * constructor.
  */
 import { ORDERED_MAX, type ScoreBoard } from "./score_board.ts";
 
@@ -15,6 +16,8 @@ export class Candidates {
   readonly #weights: Float64Array;
   /** How typical each id is, by id; made for `keepTypical` only. */
   readonly #typicality: Float32Array;
+  /** [1]: by what logits are divided. */
+  readonly #temperature = Float64Array.of(1);
   #count = 0;
   #best = -Infinity;
   /** The best one comes first. */
@@ -33,10 +36,114 @@ export class Candidates {
     return this.#count;
   }
 
-  /** Starts over with the `countMax` best of the ids whose score is a number above -Infinity. */
-  reset(): void {
-    this.#isOrdered = this.#weights.length <= ORDERED_MAX;
-    this.#keep(this.#board.keepLargest(this.#weights.length));
+  /**
+   * Starts over with the `count` best (left out: `countMax`) of the ids whose score is a number
+   * above -Infinity, at temperature 1.
+   */
+  reset(count = this.#weights.length): void {
+    this.#temperature[0] = 1;
+    this.#isOrdered = count <= ORDERED_MAX;
+    this.#keep(this.#board.keepLargest(count));
+  }
+
+  /** Keeps the `count` best ones. */
+  keepLargest(count: number): void {
+    if (this.#isOrdered) this.#keep(Math.min(count, this.#count));
+    else if (count < this.#count) this.#keepMass(this.#scores, count, true);
+  }
+
+  /**
+   * Keeps the ones whose score is at most `count` standard deviations of all scores below the best
+   * (Tang et al. 2024, "Top-nσ").
+   */
+  keepNSigma(count: number): void {
+    let sum = 0;
+    for (let i = 0; i < this.#count; i++) sum += this.#behindBest(this.#ids[i]);
+    const mean = sum / this.#count;
+    let squares = 0;
+    for (let i = 0; i < this.#count; i++) {
+      squares += (this.#behindBest(this.#ids[i]) - mean) ** 2;
+    }
+    const least = -count * Math.sqrt(squares / this.#count);
+    let kept = 0;
+    for (let i = 0; i < this.#count; i++) {
+      const id = this.#ids[i];
+      // Nothing is left out where a score is infinite, and so the deviation.
+      if (!(this.#behindBest(id) < least)) this.#ids[kept++] = id;
+    }
+    this.#keep(kept);
+  }
+
+  /**
+   * Leaves out those of at least `threshold` of the probability, but the least likely of them
+   * ("exclude top choices").
+   */
+  dropTop(threshold: number): void {
+    const needed = threshold * this.#totalWeight();
+    let spared = -1;
+    let top = 0;
+    for (let i = 0; i < this.#count; i++) {
+      const id = this.#ids[i];
+      if (this.#weight(id) < needed) continue;
+      top++;
+      if (spared < 0 || isLarger(this.#scores, spared, id)) spared = id;
+    }
+    if (top < 2) return;
+    let kept = 0;
+    for (let i = 0; i < this.#count; i++) {
+      const id = this.#ids[i];
+      if (id === spared || this.#weight(id) < needed) this.#ids[kept++] = id;
+    }
+    this.#keep(kept);
+  }
+
+  /** Keeps the ones of at least `share` of the probability; the best one in any case. */
+  keepShare(share: number): void {
+    const needed = Math.min(share * this.#totalWeight(), 1);
+    this.keepMinP(needed);
+  }
+
+  /** The probability of `id`, which is one of them. */
+  shareOf(id: number): number {
+    return this.#weight(id) / this.#totalWeight();
+  }
+
+  /** From here on logits are divided by `temperature` (above 0), too. */
+  temper(temperature: number): void {
+    this.#temperature[0] *= temperature;
+  }
+
+  /**
+   * How unsure the choice is: the entropy of the probabilities over that of as many equal ones; 0
+   * where there is one.
+   */
+  uncertainty(): number {
+    if (this.#count <= 1) return 0;
+    const total = this.#totalWeight();
+    let entropy = 0;
+    for (let i = 0; i < this.#count; i++) {
+      const share = this.#weight(this.#ids[i]) / total;
+      if (share > 0) entropy -= share * Math.log(share);
+    }
+    return entropy / Math.log(this.#count);
+  }
+
+  /**
+   * How fast probabilities at `temperature` fall with the rank, as the exponent of a power law: by
+   * least squares through neighbours of at most some hundred candidates, which this sorts. NaN of
+   * one candidate.
+   */
+  fall(temperature: number): number {
+    const { ids, scores } = this.#board;
+    sortByScore(ids, this.#count, scores);
+    let products = 0;
+    let squares = 0;
+    for (let i = 0; i + 1 < this.#count; i++) {
+      const step = Math.log((i + 2) / (i + 1));
+      products += step * (scores[ids[i]] - scores[ids[i + 1]]) / temperature;
+      squares += step * step;
+    }
+    return products / squares;
   }
 
   /** Keeps the best ones whose probabilities just reach `mass`. */
@@ -55,13 +162,13 @@ export class Candidates {
     let weighted = 0;
     for (let i = 0; i < this.#count; i++) {
       const weight = this.#weight(this.#ids[i]);
-      if (weight > 0) weighted += weight * this.#behindBest(this.#ids[i]);
+      if (weight > 0) weighted += weight * this.#exponent(this.#ids[i]);
     }
     // With ln p = behind - ln(total), the expected surprise is ln(total) - weighted / total: the
     // distance between the two is free of ln(total).
     for (let i = 0; i < this.#count; i++) {
       const id = this.#ids[i];
-      this.#typicality[id] = -Math.abs(weighted / total - this.#behindBest(id));
+      this.#typicality[id] = -Math.abs(weighted / total - this.#exponent(id));
     }
     this.#keepMass(this.#typicality, mass * total);
     this.#isOrdered = false;
@@ -77,15 +184,12 @@ export class Candidates {
     this.#keep(count);
   }
 
-  /**
-   * The candidate at `point` (in [0, 1)) of the distribution at `temperature` (above 0). There must
-   * be a candidate.
-   */
-  pick(temperature: number, point: number): number {
+  /** The candidate at `point` (in [0, 1)) of the distribution. There must be one. */
+  pick(point: number): number {
     const weights = this.#weights;
     let total = 0;
     for (let i = 0; i < this.#count; i++) {
-      weights[i] = Math.exp(this.#behindBest(this.#ids[i]) / temperature);
+      weights[i] = this.#weight(this.#ids[i]);
       total += weights[i];
     }
     let rest = point * total;
@@ -107,10 +211,11 @@ export class Candidates {
   }
 
   /**
-   * Keeps the ids with the largest keys until their weights reach `mass`; one at least. A
-   * quickselect that counts weights: takes time proportional to the candidates, sorts nothing.
+   * Keeps the ids with the largest keys until their weights (or each as 1) reach `mass`; one at
+   * least. A quickselect that counts weights: takes time proportional to the candidates, sorts
+   * nothing.
    */
-  #keepMass(keys: Float32Array, mass: number): void {
+  #keepMass(keys: Float32Array, mass: number, countsEach = false): void {
     const ids = this.#ids;
     let missing = Math.max(mass, Number.MIN_VALUE); // the best one is in whatever the mass
     // Before `from` all are in, from `to` on all are out, and every key in is above every key out.
@@ -122,14 +227,14 @@ export class Candidates {
       let weightAbove = 0;
       for (let i = from; i < to - 1; i++) {
         if (!isLarger(keys, ids[i], pivot)) continue;
-        weightAbove += this.#weight(ids[i]);
+        weightAbove += countsEach ? 1 : this.#weight(ids[i]);
         swap(ids, split++, i);
       }
       swap(ids, split, to - 1);
       if (weightAbove >= missing) {
         to = split;
       } else {
-        missing -= weightAbove + this.#weight(pivot);
+        missing -= weightAbove + (countsEach ? 1 : this.#weight(pivot));
         from = split + 1;
       }
     }
@@ -150,7 +255,12 @@ export class Candidates {
 
   /** The probability of `id` over that of the best. */
   #weight(id: number): number {
-    return Math.exp(this.#behindBest(id));
+    return Math.exp(this.#exponent(id));
+  }
+
+  /** ln of the probability of `id` over that of the best. */
+  #exponent(id: number): number {
+    return this.#behindBest(id) / this.#temperature[0];
   }
 
   /** The score of `id` less the best one, at most 0; also where both are infinite. */
@@ -169,6 +279,16 @@ function movePivotToEnd(ids: Int32Array, from: number, to: number, keys: Float32
   if (isLarger(keys, ids[last], ids[middle])) swap(ids, last, middle);
   swap(ids, middle, last);
   return ids[last];
+}
+
+/** Puts the first `count` ids, few of them, into the order of their scores, the best one first. */
+function sortByScore(ids: Int32Array, count: number, scores: Float32Array): void {
+  for (let i = 1; i < count; i++) {
+    const id = ids[i];
+    let at = i;
+    for (; at > 0 && isLarger(scores, id, ids[at - 1]); at--) ids[at] = ids[at - 1];
+    ids[at] = id;
+  }
 }
 
 function isLarger(keys: Float32Array, a: number, b: number): boolean {

@@ -16,6 +16,8 @@ export interface EngineRequest {
   readonly given?: readonly GivenRows[];
   readonly maxTokens: number;
   readonly sampling: SamplingOptions;
+  /** Ids that no repetition goes across, for DRY; left out: there are none. */
+  readonly breakers?: readonly number[];
   /** Ids that end the answer. */
   readonly endIds: readonly number[];
   /** Larger ones are served first; left out: 0. */

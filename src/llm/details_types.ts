@@ -1,4 +1,5 @@
 /** What is known of a model beside what it answers: part of types.ts. */
+import type { SamplingOptions } from "./types.ts";
 
 /** Ids that mark the parts of a text with a gap, in the order in which they are written. */
 export interface GapMarks {
@@ -47,6 +48,8 @@ export interface ModelDetails {
   readonly scoresAreShares: boolean;
   /** What is in its weights beside what its file has, in order. */
   readonly adapters: readonly AdapterUse[];
+  /** How its file wants ids to be chosen where a request does not say. */
+  readonly sampling: SamplingOptions;
   /** Marks of its training to fill gaps; null: it has none. */
   readonly gapMarks: GapMarks | null;
   /** Numbers, flags and short texts of its header, by key. */

@@ -31,6 +31,7 @@ import { TurnQueue } from "./queue.ts";
 import type { TextHead } from "./text_head.ts";
 import { TextReader, type Texts } from "./text_reader.ts";
 import { logprobRows, RequestExtras } from "./request_extras.ts";
+import { readSampling } from "./sampling_defaults.ts";
 import type {
   ChatMessage,
   ChatOptions,
@@ -147,7 +148,8 @@ export class LoadedModel implements LanguageModel {
     this.#describe = parts.describe;
     const images = this.#images = parts.images;
     if (images !== null) this.lookAt = (...of) => images.lookAt(...of);
-    this.#extras = new RequestExtras(tokenizer, config.vocabSize);
+    const sampling = readSampling(parts.file.metadata);
+    this.#extras = new RequestExtras(tokenizer, config.vocabSize, sampling);
     const runningMax = this.runningMax = plans[0].sequences;
     this.#queue = new TurnQueue({ runningMax, waitingMax: parts.waitingMax });
   }
@@ -211,7 +213,6 @@ export class LoadedModel implements LanguageModel {
         ids,
         ...given.length === 0 ? {} : { given },
         maxTokens,
-        sampling: request.sampling ?? {},
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
         priority: request.priority,
         ...this.#extras.of(request, maxTokens),

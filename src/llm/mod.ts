@@ -43,6 +43,7 @@ export type {
   NeuronActivity,
   PromptSteps,
   RowGrid,
+  SamplerStep,
   SamplingOptions,
   SeenImages,
   StreamTimings,

@@ -6,6 +6,7 @@ import type { ModelConfig, TextHeadTensors } from "../model/types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { LoadOptions } from "./load_options.ts";
 import { ranksPairs } from "./read_pooling.ts";
+import { readSampling } from "./sampling_defaults.ts";
 import type { GapMarks, ModelDetails } from "./types.ts";
 
 /** Texts of a header that are longer are documents: templates, licences. */
@@ -42,6 +43,7 @@ export function describeModel(
     chatTemplate: getString(file.metadata, "tokenizer.chat_template", "") || null,
     scoresAreShares: textHead?.ranker?.isSoftmax ?? false,
     adapters: adapters.map(({ path, scale = 1 }) => ({ name: basename(path), scale })),
+    sampling: readSampling(file.metadata),
     gapMarks: gapMarks(file, tokenizer),
     metadata: Object.fromEntries([...file.metadata].flatMap(([key, value]) => {
       const isShown = typeof value === "number" || typeof value === "boolean" ||

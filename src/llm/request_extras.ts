@@ -1,6 +1,6 @@
 /**
- * What a request asks of the engine beside ids: a compiled grammar, room for log probabilities.
- * Knows the tokenizer; knows nothing of how ids are chosen.
+ * What a request asks of the engine beside its prompt: how ids are chosen, a compiled grammar, room
+ * for log probabilities. Knows the tokenizer and the file's wishes; the choosing is the engine's.
  */
 import { RequestError } from "../base/errors.ts";
 import { createLogprobRows, type LogprobRows, LOGPROBS_TOP_MAX } from "../engine/logprob_rows.ts";
@@ -13,7 +13,9 @@ import {
   type VocabularyBytes,
 } from "../grammar/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
-import type { GenerateRequest, GrammarSource } from "./types.ts";
+import { BreakerIds } from "./breaker_ids.ts";
+import { withDefaults } from "./sampling_defaults.ts";
+import type { GenerateRequest, GrammarSource, SamplingOptions } from "./types.ts";
 
 /** Compiled grammars that are kept, and characters of their sources. */
 const KEPT_MAX = 32;
@@ -23,14 +25,21 @@ const KEPT_LENGTH_MAX = 1 << 16;
 export class RequestExtras {
   readonly #tokenizer: Tokenizer;
   readonly #vocabSize: number;
+  readonly #sampling: SamplingOptions;
+  readonly #breakers: BreakerIds;
   #vocabulary: VocabularyBytes | null = null;
   /** By source as JSON, the one that was used last at the end. */
   readonly #kept = new Map<string, Grammar>();
 
-  /** vocabSize: ids that the model has logits of. */
-  constructor(tokenizer: Tokenizer, vocabSize: number) {
+  /**
+   * vocabSize: ids that the model has logits of.
+   * sampling: what the model's file says of it.
+   */
+  constructor(tokenizer: Tokenizer, vocabSize: number, sampling: SamplingOptions = {}) {
+    this.#sampling = sampling;
     this.#tokenizer = tokenizer;
     this.#vocabSize = vocabSize;
+    this.#breakers = new BreakerIds(tokenizer, vocabSize);
   }
 
   /**
@@ -38,10 +47,14 @@ export class RequestExtras {
    * @throws {RequestError} 400 for a grammar that is refused, or more alternatives than there are.
    */
   of(
-    { grammar, logprobs }: GenerateRequest,
+    { grammar, logprobs, sampling: asked }: GenerateRequest,
     maxTokens: number,
-  ): Pick<EngineRequest, "grammar" | "logprobs"> {
+  ): Pick<EngineRequest, "sampling" | "breakers" | "grammar" | "logprobs"> {
+    const sampling = withDefaults(this.#sampling, asked);
+    const { dryMultiplier = 0, dryBreakers } = sampling;
     return {
+      sampling,
+      ...dryMultiplier === 0 ? {} : { breakers: this.#breakers.of(dryBreakers) },
       ...grammar === undefined ? {} : { grammar: this.#grammarOf(grammar) },
       ...logprobs === undefined ? {} : { logprobs: logprobRows(logprobs, maxTokens) },
     };

@@ -2,11 +2,12 @@
  * A language model as its users see it: text in, text out. The server and the command line know
  * only this interface; tests put a scripted model behind it.
  */
+import type { SamplerStep } from "../base/sampler_steps.ts";
 import type { GivenRows, RowGrid } from "../engine/types.ts";
 import type { ModelDetails } from "./details_types.ts";
 import type { Conversations, KvUse } from "./kept_types.ts";
 
-export type { GivenRows, RowGrid };
+export type { GivenRows, RowGrid, SamplerStep };
 export type { AdapterUse, GapMarks, ModelDetails } from "./details_types.ts";
 export type {
   GrammarLead,
@@ -38,6 +39,37 @@ export interface SamplingOptions {
   readonly frequencyPenalty?: number;
   /** Subtracted when the id occurred at all; 0 = off (default). */
   readonly presencePenalty?: number;
+  /** Keep what is at most so many deviations of all logits below the best; 0 = off (default). */
+  readonly topNSigma?: number;
+  /**
+   * How often all choices of at least `xtcThreshold` but the least likely of them are left out;
+   * 0 = off (default).
+   */
+  readonly xtcProbability?: number;
+  /** A share of the probability; default 0.1, above 0.5 = off. */
+  readonly xtcThreshold?: number;
+  /** The temperature is so much less where the model is sure, so much more where it is not. */
+  readonly temperatureRange?: number;
+  /** How the model's uncertainty, 0 to 1, is bent for that; default 1. */
+  readonly temperatureExponent?: number;
+  /** Penalty of an id that goes on with what was said before; 0 = off (default). */
+  readonly dryMultiplier?: number;
+  /** By what it grows with each id that has been repeated; default 1.75. */
+  readonly dryBase?: number;
+  /** Repetitions of fewer ids cost nothing; default 2. */
+  readonly dryAllowedLength?: number;
+  /** How many recent ids are looked at; default -1 = all. */
+  readonly dryLastN?: number;
+  /** No repetition goes on across an id that has one of these in it; default `\n : " *`. */
+  readonly dryBreakers?: readonly string[];
+  /** Keeps answers as surprising as `mirostatTau`, in place of the steps; 0 = off, 1, 2. */
+  readonly mirostat?: 0 | 1 | 2;
+  /** Bits of surprise of an id; default 5. */
+  readonly mirostatTau?: number;
+  /** How fast that is learnt; default 0.1. */
+  readonly mirostatEta?: number;
+  /** The steps in another order than `SAMPLER_STEPS`; those that are left out are off. */
+  readonly steps?: readonly SamplerStep[];
   /** Added to the logits of these ids; -Infinity forbids. */
   readonly logitBias?: ReadonlyMap<number, number>;
   /** Same seed and request, same ids. Left out: a fresh random seed. */

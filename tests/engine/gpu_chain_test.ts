@@ -121,6 +121,7 @@ chainTest(
       });
     }
   },
+  { isDeep: true },
 );
 
 chainTest("a chain of tokens leaves a state of each, to go on behind any of them", async () => {

@@ -24,6 +24,17 @@ for (const ties of [false, true]) {
     }
   });
 
+  Deno.test(`Candidates.keepLargest() leaves of more what a full sort puts first, ${title}`, () => {
+    for (const size of SIZES) {
+      for (const k of [1, 2, size >> 1, size, size + 1].filter((each) => each > 0)) {
+        const logits = scores(size, size + k);
+        const candidates = reset(logits);
+        candidates.keepLargest(k);
+        assertEquals(idsOf(candidates), new Set(sorted(logits).slice(0, k)), `${k} of ${size}`);
+      }
+    }
+  });
+
   Deno.test(`Candidates.keepTopP() keeps what a full sort and a running sum do, ${title}`, () => {
     for (const size of SIZES) {
       for (const mass of [0, 0.1, 0.5, 0.9, 0.999, 1]) {
@@ -78,19 +89,19 @@ Deno.test("Candidates.reset() starts over with every id that has a number above 
 Deno.test("Candidates.pick() maps points of [0, 1) to ids by their share", () => {
   const candidates = reset(Float32Array.of(Math.log(0.5), Math.log(0.25), Math.log(0.25)));
   const points = [0, 0.49, 0.51, 0.74, 0.76, 1 - 2 ** -53];
-  assertEquals(points.map((point) => candidates.pick(1, point)), [0, 0, 1, 1, 2, 2]);
+  assertEquals(points.map((point) => candidates.pick(point)), [0, 0, 1, 1, 2, 2]);
 });
 
 Deno.test("Candidates.pick() never picks an id whose share rounds to zero", () => {
   const candidates = reset(Float32Array.of(-2000, 0, -2000));
-  assertEquals([0, 0.5, 1 - 2 ** -53].map((point) => candidates.pick(1, point)), [1, 1, 1]);
+  assertEquals([0, 0.5, 1 - 2 ** -53].map((point) => candidates.pick(point)), [1, 1, 1]);
   // With sums that do not come out even, the last point may lie beyond all shares.
   const rng = new Rng(6);
   for (let i = 0; i < 300; i++) {
     const scores = Float32Array.from({ length: 40 }, () => rng.normal());
     scores[39] = -2000;
     const last = scores.indexOf(Math.min(...scores.subarray(0, 39)));
-    assertEquals(reset(scores).pick(1, 1 - 2 ** -53), last);
+    assertEquals(reset(scores).pick(1 - 2 ** -53), last);
   }
 });
 
@@ -115,9 +126,8 @@ function reset(scores: Float32Array, countMax = scores.length): Candidates {
 /** The candidates, by drawing at a temperature where all are equally likely. */
 function idsOf(candidates: Candidates): Set<number> {
   const { count } = candidates;
-  return new Set(
-    Array.from({ length: count }, (_, i) => candidates.pick(Number.MAX_VALUE, (i + 0.5) / count)),
-  );
+  candidates.temper(Number.MAX_VALUE);
+  return new Set(Array.from({ length: count }, (_, i) => candidates.pick((i + 0.5) / count)));
 }
 
 /** Ids by descending key, the smaller id first among equals. */

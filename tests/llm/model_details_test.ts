@@ -49,6 +49,7 @@ Deno.test("describeModel() counts what a file holds", () => {
       chatTemplate: "{{ messages }}",
       scoresAreShares: false,
       adapters: [],
+      sampling: {},
       gapMarks: null,
       uses: ["writing", "vectors"],
       metadata: {

@@ -110,7 +110,7 @@ chainTest("a chain's token that takes long goes to the GPU in slices", async () 
   assertEquals(sent.filter((count) => count > 0), [], "nothing is ahead");
   // Layers, and the output.
   assertEquals({ submissions, copies }, { submissions: 15 * (LAYERS + 1), copies: 2 });
-}, 20);
+}, { sliceMs: 20 });
 
 chainTest(
   "what was sent ahead counts for nothing where another step comes first",

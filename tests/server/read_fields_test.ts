@@ -54,7 +54,7 @@ Deno.test("x-ignored-fields names fields that are not known, in every API, strea
     thinking: { type: "enabled", tokens: 1 },
   };
   assertEquals(await ignored("/v1/messages", anthropic), "stop, thinking.tokens");
-  const options = { temprature: 1, num_gpu: 1, num_ctx: 20, mirostat_tau: 5 };
+  const options = { temprature: 1, num_gpu: 1, num_ctx: 20, mirostat_tau: 5, use_mmap: true };
   assertEquals(
     await ignored(GENERATE, { prompt: "a", stream: false, temperature: 1, options }),
     "temperature, options.temprature",

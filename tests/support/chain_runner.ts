@@ -8,6 +8,7 @@ import { controlWords } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { controlSize, RankRunner } from "../../src/rank/open_rank.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
+import { notDeep } from "./deep.ts";
 import { missingGpu } from "./gpu.ts";
 import { tunedAsReal } from "./tuning.ts";
 
@@ -46,11 +47,16 @@ export async function openChainRunner(path: string): Promise<RankRunner> {
  * A test of such ranks.
  * @param sliceMs what every slice takes, whatever else the machine does.
  */
-export function chainTest(name: string, fn: () => Promise<void>, sliceMs = 0.1): void {
+export function chainTest(
+  name: string,
+  fn: () => Promise<void>,
+  { sliceMs = 0.1, isDeep = false }: { sliceMs?: number; isDeep?: boolean } = {},
+): void {
+  const missing = missingGpu ?? (isDeep ? notDeep : null);
   // Devices go with the process: tests/support/gpu.ts says why.
   Deno.test({
-    name: missingGpu === null ? name : `${name} [skipped: ${missingGpu}]`,
-    ignore: missingGpu !== null,
+    name: missing === null ? name : `${name} [skipped: ${missing}]`,
+    ignore: missing !== null,
     ...{ sanitizeResources: false, sanitizeOps: false },
     fn: async () => {
       const { now } = performance;

@@ -4,6 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { notDeep } from "./deep.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
 /**
@@ -35,13 +36,15 @@ const TYPES: Readonly<Record<string, string>> = {
   wasm: "application/wasm",
 };
 
-/** A test that needs Chromium. `.ci/run` does not install it: see CONTRIBUTING.md. */
+/** A deep test that needs Chromium: see CONTRIBUTING.md. */
 export function chromiumTest(
   name: string,
   run: () => Promise<void>,
   { missing = null }: { missing?: string | null } = {},
 ): void {
-  const absent = existsSync(CHROMIUM) ? missing : `no ${CHROMIUM}: apt-get install chromium`;
+  const absent = existsSync(CHROMIUM)
+    ? missing ?? notDeep
+    : `no ${CHROMIUM}: apt-get install chromium`;
   const skipped = absent === null ? name : `${name} [skipped: ${absent}]`;
   Deno.test({ name: skipped, ignore: absent !== null, fn: run });
 }

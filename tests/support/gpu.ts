@@ -17,6 +17,7 @@ import {
 } from "../../gpu/mod.ts";
 import { KV_BLOCK_POSITIONS } from "../../src/memory/kv_layout.ts";
 import type { RopeFrequencies } from "../../src/model/mod.ts";
+import { notDeep } from "./deep.ts";
 
 /** The device, or why there is none. */
 const opened: Gpu | string = await openGpu({ adapter: "fallback-allowed" }).catch((error) => {
@@ -27,12 +28,17 @@ const opened: Gpu | string = await openGpu({ adapter: "fallback-allowed" }).catc
 /** Why there is no GPU; null when there is one. */
 export const missingGpu: string | null = typeof opened === "string" ? opened : null;
 
-/** A test that needs a GPU of some kind. */
-export function gpuTest(name: string, run: (gpu: Gpu) => Promise<void>): void {
-  if (typeof opened === "string") {
-    // A machine without a Vulkan or GL driver has no adapter to compute on: what a kernel gives
-    // cannot be seen there. `.ci/run` installs a driver in software, so there nothing is skipped.
-    Deno.test({ name: `${name} [skipped: ${opened}]`, ignore: true, fn: () => {} });
+/** A test that needs a GPU of some kind; a deep one is not run in the gate. */
+export function gpuTest(
+  name: string,
+  run: (gpu: Gpu) => Promise<void>,
+  { isDeep = false }: { isDeep?: boolean } = {},
+): void {
+  // A machine without a Vulkan or GL driver has no adapter to compute on: what a kernel gives
+  // cannot be seen there. `.ci/run` installs a driver in software.
+  const missing = missingGpu ?? (isDeep ? notDeep : null);
+  if (typeof opened === "string" || missing !== null) {
+    Deno.test({ name: `${name} [skipped: ${missing}]`, ignore: true, fn: () => {} });
     return;
   }
   // The device outlives a test: its resources are no leak.

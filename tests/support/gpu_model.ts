@@ -5,21 +5,27 @@
 import { describeGpu } from "../../gpu/mod.ts";
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import { DEFAULT_PROFILE } from "../../src/planner/mod.ts";
+import { notDeep } from "./deep.ts";
 import { hasShared } from "./shared.ts";
 import { tunedAsReal } from "./tuning.ts";
 
 const { available, reason, adapter } = await describeGpu();
 
-/** A test that needs a GPU adapter, and perhaps a file of the shared folder. */
+/**
+ * A test that needs a GPU adapter, and perhaps a file of the shared folder; a deep one is not run
+ * in the gate.
+ */
 export function gpuTest(
   name: string,
   run: () => void | Promise<void>,
-  { shared }: { shared?: string } = {},
+  { shared, isDeep = false }: { shared?: string; isDeep?: boolean } = {},
 ): void {
   const missing = !available
     ? `no GPU: ${reason}`
     : shared !== undefined && !hasShared(shared)
     ? `no shared/${shared}`
+    : isDeep
+    ? notDeep
     : null;
   const skipped = missing === null ? name : `${name} [skipped: ${missing}]`;
   Deno.test({ name: skipped, ignore: missing !== null, fn: run });

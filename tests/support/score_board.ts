@@ -23,9 +23,9 @@ export class LogitsSampler {
   readonly board: ScoreBoard;
   readonly #sampler: Sampler;
 
-  constructor(options: SamplingOptions, vocabSize: number) {
+  constructor(options: SamplingOptions, vocabSize: number, breakers: readonly number[] = []) {
     this.board = createScoreBoard(vocabSize);
-    this.#sampler = new Sampler(options, this.board);
+    this.#sampler = new Sampler(options, this.board, null, breakers);
   }
 
   get seed(): number {

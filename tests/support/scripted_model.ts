@@ -309,6 +309,7 @@ const DETAILS: ModelDetails = {
   embeddingLength: 2,
   vocabSize: 2 ** 16,
   chatTemplate: null,
+  sampling: {},
   gapMarks: null,
   scoresAreShares: false,
   adapters: [],

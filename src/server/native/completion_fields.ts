@@ -59,7 +59,7 @@ const fields = {
 /** What both requests ask for. */
 export type AnswerFields = z.output<z.ZodObject<typeof fields>>;
 
-const { n_probs: _read, samplers: _ignored, ...unsupported } = UNSUPPORTED_ANSWER_FIELDS;
+const { n_probs: _read, ...unsupported } = UNSUPPORTED_ANSWER_FIELDS;
 const others = {
   unsupported,
   hints: [...ANSWER_HINTS, "n_discard", "min_keep", "t_max_prompt_ms", "post_sampling_probs"],

@@ -7,8 +7,10 @@ import type { Context } from "hono";
 import { z } from "zod";
 import project from "../../../deno.json" with { type: "json" };
 import { RequestError } from "../../base/errors.ts";
+import type { SamplingOptions } from "../../llm/types.ts";
 import type { ServerEnv } from "../guards.ts";
 import { loadingError } from "../http_errors.ts";
+import { onlyDefined } from "../openai/answer_fields.ts";
 import type { AppSettings } from "../options.ts";
 import type { Route } from "../route.ts";
 import { type ShownModel, shownModel } from "./shown_model.ts";
@@ -54,7 +56,7 @@ function properties(c: Context<ServerEnv>, settings: AppSettings): Response {
   const { card, live } = look(c, settings);
   const { id, contextLength = 0, details } = card;
   return Response.json({
-    default_generation_settings: { n_ctx: contextLength },
+    default_generation_settings: { n_ctx: contextLength, params: defaultsOf(details?.sampling) },
     total_slots: slotCount(live),
     // Where files lie is nobody's business.
     ...{ model_alias: id, model_path: id },
@@ -63,6 +65,22 @@ function properties(c: Context<ServerEnv>, settings: AppSettings): Response {
     build_info: `ganglion-${project.version}`,
     is_sleeping: live === null,
   });
+}
+
+/** What is taken where a request does not say: the file's, or llama.cpp's. */
+function defaultsOf(sampling: SamplingOptions = {}) {
+  const { temperature = 0.8, topK = 40, topP = 0.95, minP = 0.05, repeatPenalty = 1 } = sampling;
+  return {
+    ...{ temperature, top_k: topK, top_p: topP, min_p: minP, repeat_penalty: repeatPenalty },
+    ...onlyDefined({
+      repeat_last_n: sampling.repeatLastN,
+      xtc_probability: sampling.xtcProbability,
+      xtc_threshold: sampling.xtcThreshold,
+      mirostat: sampling.mirostat,
+      mirostat_tau: sampling.mirostatTau,
+      mirostat_eta: sampling.mirostatEta,
+    }),
+  };
 }
 
 /** Answers have no slots of their own: the first so many are said to be busy. */

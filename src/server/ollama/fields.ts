@@ -48,11 +48,10 @@ export const OTHER_FIELDS: OtherFields = {
     width: never,
     height: never,
     steps: never,
-    // These change answers in ways that this server does not know.
-    "options.mirostat": isOneOf(0),
+    // It changes answers in ways that this server does not know.
     "options.tfs_z": isOneOf(0, 1),
   },
-  hints: [...LOADING_OPTIONS, "mirostat_tau", "mirostat_eta"].map((name) => `options.${name}`),
+  hints: LOADING_OPTIONS.map((name) => `options.${name}`),
 };
 
 export const modelName = optional(z.string().max(512));

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import type { GenerateRequest, SamplingOptions } from "../../llm/types.ts";
+import { stepsNamed } from "../../llm/sampling_defaults.ts";
 import type { UnsupportedFields } from "../known_fields.ts";
 import { harmless, listOf, optional } from "../parse_fields.ts";
 
@@ -31,6 +32,8 @@ const PRIORITY_MAX = 1_000_000;
 export const BACKGROUND_PRIORITY = PRIORITY_MAX;
 const STOP_COUNT_MAX = 16;
 const STOP_CHARS_MAX = 1024;
+const BREAKER_COUNT_MAX = 64;
+const BREAKER_CHARS_MAX = 256;
 const BIAS_COUNT_MAX = 10_000;
 
 export const tokenCount = z.int().min(1).max(COUNT_MAX);
@@ -57,6 +60,28 @@ export const samplingFields = {
   repeat_last_n: optional(z.int().min(-1).max(COUNT_MAX)),
   frequency_penalty: optional(penalty),
   presence_penalty: optional(penalty),
+  // llama.cpp's; -1 is off.
+  top_n_sigma: optional(z.number().min(-1).max(100)),
+  xtc_probability: optional(z.number().min(0).max(1)),
+  xtc_threshold: optional(z.number().min(0).max(1)),
+  dynatemp_range: optional(z.number().min(0).max(5)),
+  dynatemp_exponent: optional(z.number().min(0).max(100)),
+  dry_multiplier: optional(z.number().min(0).max(100)),
+  /** Below 1: as if it was left out. */
+  dry_base: optional(z.number().min(0).max(100)),
+  dry_allowed_length: optional(z.int().min(0).max(COUNT_MAX)),
+  dry_penalty_last_n: optional(z.int().min(-1).max(COUNT_MAX)),
+  dry_sequence_breakers: optional(
+    listOf(z.string().max(BREAKER_CHARS_MAX), { max: BREAKER_COUNT_MAX }),
+  ),
+  mirostat: optional(z.union([z.literal(0), z.literal(1), z.literal(2)], "expected 0, 1 or 2")),
+  mirostat_tau: optional(z.number().min(0).max(100)),
+  mirostat_eta: optional(z.number().min(0).max(1)),
+  /** Names of steps, or their letters. */
+  samplers: optional(
+    z.union([listOf(z.string().max(32), { max: 32 }), z.string().max(32).transform(letters)])
+      .transform((names, context) => stepsNamed(names) ?? unknownSteps(context)),
+  ),
 };
 
 /** Texts that end an answer: one, or a list. */
@@ -66,6 +91,16 @@ export const stopField = optional(
     listOf(stopText, { max: STOP_COUNT_MAX }),
   ], `expected up to ${STOP_COUNT_MAX} strings of 1 to ${STOP_CHARS_MAX} characters`),
 );
+
+function letters(text: string): string[] {
+  return [...text];
+}
+
+function unknownSteps(context: z.RefinementCtx): never {
+  const names = "top_n_sigma, top_k, typ_p, top_p, min_p, xtc, temperature, penalties, dry";
+  context.addIssue(`expected names of samplers: ${names}`);
+  return z.NEVER;
+}
 
 /** The fields, as they are named on the wire. */
 export const answerFields = {
@@ -145,6 +180,20 @@ export function toSampling(fields: SamplingFields): SamplingOptions {
     repeatLastN: fields.repeat_last_n,
     frequencyPenalty: fields.frequency_penalty,
     presencePenalty: fields.presence_penalty,
+    topNSigma: fields.top_n_sigma,
+    xtcProbability: fields.xtc_probability,
+    xtcThreshold: fields.xtc_threshold,
+    temperatureRange: fields.dynatemp_range,
+    temperatureExponent: fields.dynatemp_exponent,
+    dryMultiplier: fields.dry_multiplier,
+    dryBase: (fields.dry_base ?? 0) < 1 ? undefined : fields.dry_base,
+    dryAllowedLength: fields.dry_allowed_length,
+    dryLastN: fields.dry_penalty_last_n,
+    dryBreakers: fields.dry_sequence_breakers,
+    mirostat: fields.mirostat,
+    mirostatTau: fields.mirostat_tau,
+    mirostatEta: fields.mirostat_eta,
+    steps: fields.samplers,
     logitBias: bias && new Map(Object.entries(bias).map(([id, value]) => [Number(id), value])),
     // llama.cpp's clients write -1 for "any".
     seed: seed === -1 ? undefined : seed,
@@ -170,12 +219,8 @@ export const UNSUPPORTED_ANSWER_FIELDS: UnsupportedFields = {
   store: isOneOf(false),
   service_tier: isOneOf("auto", "default"),
   verbosity: isOneOf("medium"),
-  // Samplers of llama.cpp's that change answers.
-  mirostat: isOneOf(0),
-  dry_multiplier: isOneOf(0),
-  xtc_probability: isOneOf(0),
-  dynatemp_range: isOneOf(0),
-  samplers: never,
+  // A sampler of llama.cpp's; below 0 it is off.
+  adaptive_target: (value) => typeof value === "number" && value < 0,
   n_probs: isOneOf(0),
   continue_final_message: isOneOf(false),
 };
@@ -192,7 +237,6 @@ export const ANSWER_HINTS = [
   "prediction",
   ...["cache_prompt", "id_slot", "n_keep", "timings_per_token", "return_progress"],
   ...["cache_salt", "spaces_between_special_tokens"],
-  // Of samplers that are off, as above.
-  ...["mirostat_tau", "mirostat_eta", "xtc_threshold", "dynatemp_exponent", "dry_base"],
-  ...["dry_allowed_length", "dry_penalty_last_n", "dry_sequence_breakers"],
+  // Of a sampler that is off, as above.
+  "adaptive_decay",
 ];

@@ -114,6 +114,8 @@ export function byReading(
   return READINGS.map(({ reading: way, types }) => ({
     kernels: [`${job}_${way}` as KernelName],
     name: `${name}, read as ${way}`,
+    // The same by integers, but for how rows' sums meet.
+    isDeep: way === "int8",
     run: (gpu) =>
       reading(gpu, way, async () => {
         for (const [index, type] of types.entries()) {

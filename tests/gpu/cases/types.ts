@@ -7,6 +7,8 @@ export interface GpuCase {
   readonly kernels: readonly KernelName[];
   /** A sentence. */
   readonly name: string;
+  /** Not in the gate: others run the shaders, too, by other types or readings. */
+  readonly isDeep?: boolean;
   /** Throws when they differ. */
   readonly run: (gpu: Gpu) => Promise<void>;
 }

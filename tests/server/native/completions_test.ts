@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { SAMPLER_STEPS } from "../../../src/base/sampler_steps.ts";
 import { RequestError } from "../../../src/base/errors.ts";
 import { post, readEvents, refused, testApp } from "../http_client.ts";
 
@@ -61,8 +62,9 @@ Deno.test("/completion takes llama.cpp's names of options", async () => {
   });
   assertEquals([maxTokens, ignoreEnd, logprobs], [5, true, undefined]);
   assertEquals(grammar, { kind: "gbnf", text: 'root ::= "x"' });
-  const ignored = await post(app, "/completion", { prompt: "Say", samplers: ["infill"] });
-  assertEquals(ignored.headers.get("x-ignored-fields"), "samplers");
+  // llama.vim's own step stands for the usual ones.
+  await post(app, "/completion", { prompt: "Say", samplers: ["top_k", "infill"] });
+  assertEquals(model.requests[1].sampling, { steps: SAMPLER_STEPS });
 });
 
 Deno.test("/completion shows probabilities where they are asked for", async () => {
@@ -153,7 +155,7 @@ Deno.test("/completion and /infill name the field at fault", async () => {
     const [path, body, param] of [
       ["/completion", {}, "prompt"],
       ["/completion", { prompt: "x", n_predict: -3 }, "n_predict"],
-      ["/completion", { prompt: "x", mirostat: 2 }, "mirostat"],
+      ["/completion", { prompt: "x", mirostat: 3 }, "mirostat"],
       ["/completion", { prompt: "x", logit_bias: [["a", 1]] }, "logit_bias[0][0]"],
       ["/completion", { prompt: "x", logit_bias: [[2 ** 30, 1]] }, "logit_bias"],
       ["/infill", { input_prefix: "x" }, "input_suffix"],

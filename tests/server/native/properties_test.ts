@@ -18,7 +18,10 @@ const ADAPTERS = [{ name: "poet.gguf", scale: 0.5 }, { name: "clerk.gguf", scale
 function twoModels() {
   const busy = new HalfBusyModel({
     ...{ id: "busy", contextLength: 4096 },
-    details: { chatTemplate: "{{ messages }}", adapters: ADAPTERS },
+    details: {
+      ...{ chatTemplate: "{{ messages }}", adapters: ADAPTERS },
+      sampling: { temperature: 0.6, topK: 20, xtcProbability: 0.5 },
+    },
   });
   const sees = { ids: [], given: [] };
   const other = new ScriptedModel({ id: "other", see: () => sees });
@@ -29,7 +32,13 @@ Deno.test("GET /props has what llama.cpp's clients look for, of the model that i
   const { app } = twoModels();
   const { build_info: build, ...props } = await (await app.request("/props")).json();
   assertEquals(props, {
-    default_generation_settings: { n_ctx: 4096 },
+    default_generation_settings: {
+      n_ctx: 4096,
+      params: {
+        ...{ temperature: 0.6, top_k: 20, top_p: 0.95, min_p: 0.05, repeat_penalty: 1 },
+        xtc_probability: 0.5,
+      },
+    },
     ...{ total_slots: 2, model_alias: "busy", model_path: "busy", is_sleeping: false },
     modalities: { vision: false, audio: false },
     chat_template: "{{ messages }}",

@@ -127,7 +127,7 @@ Deno.test("/api/embed with nothing to embed loads the model, as clients warm one
 Deno.test("Ollama's routes refuse what they cannot do, in Ollama's form of errors", async () => {
   const { app, model } = testApp();
   const bad: [string, object, string][] = [
-    ["/api/chat", { ...hello, options: { mirostat: 1 } }, "options.mirostat"],
+    ["/api/chat", { ...hello, options: { mirostat: 3 } }, "options.mirostat"],
     ["/api/chat", { ...hello, options: { top_k: -2 } }, "options.top_k"],
     ["/api/chat", { ...hello, options: { num_predict: 0 } }, "options.num_predict"],
     ["/api/chat", { ...hello, format: "xml" }, "format"],

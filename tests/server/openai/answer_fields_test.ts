@@ -52,7 +52,21 @@ const BAD: Readonly<Record<string, readonly unknown[]>> = {
   grammar: [5, {}, "x".repeat(300_000)],
   json_schema: ["x", 5],
   chat_template_kwargs: ["x", []],
-  mirostat: [1, 2],
+  mirostat: [...NO_NUMBERS, 3, -1],
+  mirostat_tau: [...NO_NUMBERS, -1, 101],
+  mirostat_eta: [...NO_NUMBERS, -0.1, 2],
+  adaptive_target: [0, 0.5, "x"],
+  top_n_sigma: [...NO_NUMBERS, -2, 101],
+  xtc_probability: [...NO_NUMBERS, -0.1, 1.1],
+  xtc_threshold: [...NO_NUMBERS, -0.1, 1.1],
+  dynatemp_range: [...NO_NUMBERS, -0.1, 6],
+  dynatemp_exponent: [...NO_NUMBERS, -0.1],
+  dry_multiplier: [...NO_NUMBERS, -1, 1e9],
+  dry_base: [...NO_NUMBERS, -1, 1e9],
+  dry_allowed_length: [...COUNTS, -1],
+  dry_penalty_last_n: [...COUNTS, -2],
+  dry_sequence_breakers: ["x", [1], Array(65).fill("x"), ["x".repeat(257)]],
+  samplers: [1, ["top_k", "made_up"], ["__proto__"], "kz", Array(33).fill("top_k")],
 };
 
 Deno.test("parseFields() refuses every bad value with a 400 that names its field", async () => {
