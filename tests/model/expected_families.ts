@@ -1,4 +1,5 @@
 /** How the config of each tiny family differs from a llama's of the same shape. Data only. */
+import { KEY_DELTA_FAMILIES } from "./expected_key_deltas.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import {
   COHERE,
@@ -17,17 +18,7 @@ import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_RARER } from "./expected_rarer.ts";
 import { EXPECTED_SINGULAR } from "./expected_singular.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
-import {
-  ADDED,
-  CHANNELS,
-  DELTAS,
-  FLOORED_DELTAS,
-  HALF_WHOLE_DELTAS,
-  HEADS,
-  KEY_DELTAS,
-  KEYED,
-  PLAMO2,
-} from "./expected_states.ts";
+import { ADDED, CHANNELS, DELTAS, HEADS, KEYED, PLAMO2 } from "./expected_states.ts";
 
 const QWEN35: Differences = {
   blockCount: 4,
@@ -50,10 +41,6 @@ const RWKV6: Differences = {
   norm: { kind: "layer", epsilon: Math.fround(1e-5) },
   feedForward: { activation: "relu2", ...UNGATED },
   stateSpace: ADDED,
-};
-const KIMI_HEADS: Differences = {
-  ...{ headCountKv: 1, headDim: 48, attentionScale: 1 / Math.sqrt(32) },
-  latent: { length: 32, queryLength: 0, turnedDim: 16, plainDim: 16, valueDim: 16 },
 };
 const MAMBA: Differences = {
   ...{ headCount: 0, headCountKv: 0, headDim: 0, feedForwardLength: 0 },
@@ -326,39 +313,7 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     ...experts({ sharedFeedForwardLength: 64 }),
     stateSpace: { ...DELTAS, headsTakeTurns: false },
   },
-  "bailingmoe3": {
-    ...leading({ sharedFeedForwardLength: 32, gating: "sigmoid", weightScale: 2.5 }),
-    ...{ ...KIMI_HEADS, attentionScale: 1 / Math.sqrt(48), gatesAttention: true },
-    latent: { length: 32, queryLength: 48, turnedDim: 16, plainDim: 32, valueDim: 16 },
-    blockCount: 4,
-    ropes: [["norm", 16, 10000, 1]],
-    stateSpace: FLOORED_DELTAS,
-    layers: "s<0.5 s<0.5 0:0<0.7,0.4 s<0.6",
-  },
-  "kimi-k3": {
-    ...leading({
-      ...{ sharedFeedForwardLength: 64, gating: "sigmoid", weightScale: 2.5, latentLength: 32 },
-    }),
-    ...{ ...KIMI_HEADS, attentionScale: 1 / Math.sqrt(48), gatesAttention: true },
-    latent: { length: 32, queryLength: 48, turnedDim: 16, plainDim: 32, valueDim: 16 },
-    blockCount: 5,
-    ropes: [],
-    hyper: { streamCount: 4, rounds: 0, epsilon: 0, keepsEvery: 2 },
-    feedForward: {
-      ...{ activation: "silu", isGated: true, activatesUp: false, firingThreshold: 0 },
-      softCaps: { gate: Math.fround(0.7), up: Math.fround(1.2) },
-    },
-    stateSpace: HALF_WHOLE_DELTAS,
-    layers: "s s 0:- s 0:-",
-  },
-  "kimi-linear": {
-    ...leading({ sharedFeedForwardLength: 32, gating: "sigmoid", weightScale: Math.fround(2.446) }),
-    ...KIMI_HEADS,
-    blockCount: 4,
-    ropes: [],
-    stateSpace: KEY_DELTAS,
-    layers: "s s 0:- s",
-  },
+  ...KEY_DELTA_FAMILIES,
   "jamba": {
     ...experts({
       ...{ count: 4, usedCount: 2, feedForwardLength: 64, normalizesWeights: false },

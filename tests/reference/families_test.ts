@@ -310,20 +310,6 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "qwen35": [...DELTAS, "no head norms", "heads gated by queries"],
   "qwen35moe": [...MOE, ...DELTAS, "no shared expert", "heads gated by queries"],
   "qwen3next": [...MOE, ...DELTAS, "heads gated by queries", "no gate of the shared expert"],
-  "bailingmoe3": [
-    ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,
-    ...["gated by steps", "decays without a floor", "heads as they are", "no limits"] as const,
-    ...["softmax", "no bias of the choice", "no shared expert", "weights not normalised"] as const,
-    ...["pairs half a head apart", "no rope"] as const,
-  ],
-  "kimi-k3": [
-    ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,
-    ...["gated by steps", "decays without a floor", "heads as they are"] as const,
-    ...["inputs kept by every layer", "blocks score alike", "ups are not capped"] as const,
-    ...["the end scores as the first layer", "gates and ups are not capped"] as const,
-    ...["latents' sums as they are", "no shared expert"] as const,
-    ...["softmax", "no bias of the choice"] as const,
-  ],
   "kimi-linear": [
     ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,
     ...["gated by steps", "softmax", "no bias of the choice", "no shared expert"] as const,

@@ -107,9 +107,8 @@ export function readConfig(
     ...readChoice(keys, family, { ...heads, usedContext, layers: own, blockCount: walked }),
     ...readSource(file, keys, family, { readingLayers: ownCount, vocabSize }),
     ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
-    ...ownWays(keys, family, { vocabSize, isEncoder: isEncoder(keys, family, own) }),
+    ...ownWays(keys, family, { vocabSize, blockCount, isEncoder: isEncoder(keys, family, own) }),
     ...family.compressesKeys && readCompression(keys, { ...heads, layers: own, ropes, experts }),
-    ...family.keepsInputs && readKeptInputs(keys, blockCount),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
@@ -145,11 +144,14 @@ function walkedLayers(
 function ownWays(
   keys: Hyperparameters,
   family: Family,
-  { vocabSize, isEncoder }: { readonly vocabSize: number; readonly isEncoder: boolean },
+  { vocabSize, blockCount, isEncoder }: Record<"vocabSize" | "blockCount", number> & {
+    readonly isEncoder: boolean;
+  },
 ): Partial<ModelConfig> {
   const { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums } = family;
   return {
     ...readGivenParts(keys, family),
+    ...family.keepsInputs && readKeptInputs(keys, blockCount),
     ...readScoreBiases(keys, family),
     ...isEncoder && { isEncoder: true },
     ...normalizesSums && { normalizesSums: true },

@@ -3,7 +3,6 @@
  * that tokens chose. Every rank has neurons of every expert, so ranks stay balanced whatever is
  * chosen, and no join is needed to choose.
  */
-import type { Control } from "../../memory/control.ts";
 import { addCompanions, addDownBiases } from "../neurons/beside_experts.ts";
 import { ExpertRoutes } from "../neurons/expert_routes.ts";
 import type { Dense, Experts, Predictor, Streamed } from "../bound/bound_blocks.ts";
@@ -15,10 +14,10 @@ import { GateCutoff } from "../neurons/gate_cutoff.ts";
 import { GuessAhead } from "../stream/guess_ahead.ts";
 import { activateNeurons } from "../neurons/neurons.ts";
 import type { Observer } from "../step/observer.ts";
-import type { RankPlan } from "../plan/plan_types.ts";
 import type { Residual } from "../step/residual.ts";
 import { type PredictedTokens, Predictors } from "../neurons/predictors.ts";
 import { LatentExperts } from "./latent_experts.ts";
+import type { FeedForwardParts } from "./feed_forward_parts.ts";
 import { SharedExpert } from "./shared_expert.ts";
 import { addFired, SparseBlock } from "../neurons/sparse_block.ts";
 import type { Streaming } from "../stream/streaming.ts";
@@ -56,16 +55,7 @@ export class FeedForwardBlock {
   /** memories: this rank's, one per arena. */
   constructor(
     state: StepState,
-    by: {
-      residual: Residual;
-      control: Control;
-      plans: readonly RankPlan[];
-      memories: readonly WebAssembly.Memory[];
-      /** All ranks'. */
-      all: readonly (readonly WebAssembly.Memory[])[];
-      observer: Observer | null;
-      streaming: Streaming | null;
-    },
+    by: FeedForwardParts,
   ) {
     const { plan } = state;
     this.#streaming = by.streaming;

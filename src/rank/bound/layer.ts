@@ -183,12 +183,7 @@ export function bindLayer(
   const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
-  const attentionGate = plan.attentionGate &&
-    {
-      ...plan.attentionGate,
-      matrix: matrixOf(plan.attentionGate.matrix),
-      headDim: mergedHeadDim(configOf(config, index)),
-    };
+  const attentionGate = bindGate(plan.attentionGate, mergedHeadDim(configOf(config, index)));
   const blockIndexer = plan.blockIndexer && bindBlockIndexer(plan.blockIndexer);
   const { headCount, headCountKv, headDim } = configOf(config, index);
   const groupSize = headCount / headCountKv;
@@ -249,6 +244,10 @@ export function bindLayer(
     if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
   }
   return bound;
+}
+
+function bindGate(plan: GatePlan | null, headDim: number): Gate | null {
+  return plan && { ...plan, matrix: matrixOf(plan.matrix), headDim };
 }
 
 function bindChoice(

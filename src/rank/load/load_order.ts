@@ -18,7 +18,6 @@ import type { CompressedPlan } from "../plan/plan_compressed.ts";
 import type { HyperPlan } from "../plan/plan_hyper.ts";
 import type { GuessPlan } from "../plan/plan_guess.ts";
 import type { BlockIndexerPlan } from "../plan/plan_block_indexer.ts";
-import type { LatentExpertsPlan } from "../plan/plan_latent_experts.ts";
 import type { LatentPlan } from "../plan/plan_latent.ts";
 import type { StateSpacePlan } from "../plan/plan_state.ts";
 import type { FinchPlan } from "../plan/plan_finch.ts";
@@ -312,13 +311,12 @@ function* partsOfKeyDeltas(plan: KeyDeltaPlan): Generator<Part> {
 
 function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   yield* partsOf(plan.router);
-  if (plan.choiceBias !== null) yield { vector: plan.choiceBias };
-  if (plan.expertsOfTokens !== null) yield { vector: plan.expertsOfTokens };
-  if (plan.scales !== null) yield { vector: plan.scales };
+  const { choiceBias, expertsOfTokens: table, scales, latent } = plan;
+  for (const vector of [choiceBias, table, scales, latent?.norm]) if (vector) yield { vector };
   yield* partsOfNorm(plan.inputNorm);
   for (const each of plan.companions) yield* partsOfBlock(each);
   for (const norm of Object.values(plan.apart ?? {})) yield* partsOfNorm(norm);
-  if (plan.latent !== null) yield* partsOfLatentExperts(plan.latent);
+  if (latent !== null) yield* [...partsOf(latent.down), ...partsOf(latent.up)];
   // Tensor by tensor, not expert by expert: the file is read in its order.
   const inFile = plan.experts.filter((expert) => expert.unit === null) as readonly DensePlan[];
   for (const { gate } of inFile) if (gate !== null) yield* partsOf(gate);
@@ -332,11 +330,6 @@ function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   }
   if (plan.sharedGate !== null) yield* partsOf(plan.sharedGate);
   if (plan.shared !== null) yield* partsOfBlock(plan.shared);
-}
-
-function* partsOfLatentExperts({ down, norm, up }: LatentExpertsPlan): Generator<Part> {
-  for (const matrix of [down, up]) yield* partsOf(matrix);
-  if (norm !== null) yield { vector: norm };
 }
 
 /** Of units of a packed file, only what is not packed: load_units.ts brings the rest. */
