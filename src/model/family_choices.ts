@@ -54,7 +54,7 @@ export interface StateSpaceChoices {
   readonly headsTakeTurns?: boolean;
   /** What states give is normalised in files that have weights for it. Left out: in all. */
   readonly mayLackNorm?: boolean;
-  /** Of "keyDeltas": what one matrix makes instead of two, as its tensor is called. Left out: none. */
+  /** Of "keyDeltas": what one matrix makes, not two, as its tensor is called. Left out: none. */
   readonly wholeMatrices?: { readonly steps?: string; readonly gate?: string };
   /** Of "keyDeltas": decays have a floor, always or where the file says one. Left out: none. */
   readonly decayFloor?: "always" | "ifSaid";

@@ -77,7 +77,7 @@ export interface FeedForwardConfig {
    * activation itself.
    */
   readonly firingThreshold: number;
-  /** x becomes cap · tanh(x / cap), of SiLU but for its σ(x), and of ups; 0: not. Left out: both. */
+  /** x is cap · tanh(x / cap), of SiLU but for its σ(x), and of ups; 0: not. Left out: none. */
   readonly softCaps?: { readonly gate: number; readonly up: number };
 }
 

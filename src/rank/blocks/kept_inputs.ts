@@ -74,7 +74,7 @@ export class KeptInputs {
     this.#begins = false;
   }
 
-  /** residual = what a block reads; behind that the stream is kept, where it is the layer's turn. */
+  /** residual = what a block reads; then the stream is kept where it is the layer's turn. */
   enter({ mixers }: Hyper): void {
     const layer = this.#entered >> 1, isSecond = (this.#entered & 1) === 1;
     this.#entered++;
