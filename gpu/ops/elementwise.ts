@@ -8,7 +8,7 @@ import type { Routes } from "../routes.ts";
 import { bindRows, checkRows, countRows, placeOf, type Rows } from "../rows.ts";
 
 /** What shaders are told of activations. */
-const ACTIVATIONS: Readonly<Record<Activation, number>> = {
+const ACTIVATIONS: Readonly<Record<Exclude<Activation, "geluErf">, number>> = {
   silu: 0,
   gelu: 1,
   relu: 2,
@@ -39,6 +39,7 @@ export interface ActivationArgs {
 export function activationConstants(args: ActivationArgs): Constants {
   const { activation, isGated, activatesUp = false, firingThreshold = 0, limit, curve } = args;
   check((activation === "xielu") === !!curve, "xielu has a curve");
+  check(activation !== "geluErf", "gelu by the error function is the threads'");
   check(isGated || activation !== "swiglu7" && !limit, "neurons without gates");
   return {
     ACTIVATION: ACTIVATIONS[activation],

@@ -1,12 +1,16 @@
 /** What `show` says of a projector: its own file, or the one beside a model. */
 import { basename } from "node:path";
 import { getString, type GgufFile, openGguf } from "../gguf/mod.ts";
-import { hears } from "../model/mod.ts";
+import { hears, sees } from "../model/mod.ts";
+
+/** What is done with what a file makes rows of. */
+const VERBS = { images: "seen", sounds: "heard", "images and sounds": "seen and heard" } as const;
 
 /** What a file makes rows of; null: it is no projector. */
-export function projectorUse(file: GgufFile): "images" | "sounds" | null {
+export function projectorUse(file: GgufFile): keyof typeof VERBS | null {
   if (getString(file.metadata, "general.architecture") !== "clip") return null;
-  return hears(file) ? "sounds" : "images";
+  if (!sees(file)) return "sounds";
+  return hears(file) ? "images and sounds" : "images";
 }
 
 /** A line of the one beside a model. A file that cannot be read is said to be such: no failure. */
@@ -19,5 +23,5 @@ export function projectorRow(path: string): [key: string, value: string] {
     return ["projector", `${name}, which cannot be read`];
   }
   if (use === null) return ["projector", `${name}, which is none`];
-  return [use, `${use === "sounds" ? "heard" : "seen"} by its projector, ${name}`];
+  return [use, `${VERBS[use]} by its projector, ${name}`];
 }

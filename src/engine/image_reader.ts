@@ -101,9 +101,10 @@ function checkInput(input: TowerInput, config: ModelConfig): void {
   const { count, patches, added, positions, kept } = input;
   const isWhole = Number.isInteger(count) && count >= 1 && count <= countMax;
   if (!isWhole) return refuse(`it has ${count} patches, from 1 to ${countMax} are possible`);
-  const { mergedRows = 1, pooledRows = 1 } = projector ?? {};
+  const { mergedRows = 1, pooledRows = 1, fold: { rows: folded } = { rows: 1 } } = projector ?? {};
+  if (count % folded !== 0) refuse(`it has ${count} patches, which are no blocks of ${folded}`);
   if (!(kept > 0 && kept <= count && (!projector || projectedRows(projector, kept) !== null))) {
-    const rows = mergedRows * pooledRows;
+    const rows = mergedRows * pooledRows * folded;
     refuse(`${kept} of its ${count} rows are to be projected, a multiple of ${rows} can be`);
   }
   refuseOther("numbers of patches", patches.length, count * length);

@@ -5,6 +5,7 @@
 import { check } from "../base/check.ts";
 import { readError } from "../base/errors.ts";
 import type { StepWords } from "../memory/control.ts";
+import type { ModelConfig } from "../model/types.ts";
 import {
   POSITION_AXES,
   SEGMENT_LOGITS,
@@ -66,6 +67,8 @@ export class StepRunner {
   /** Tables of blocks in all ranks' arenas, [sequences, tableBlocks] each. */
   readonly #tables: readonly Uint32Array[];
   readonly #tableBlocks: number;
+  /** Tokens that are never said. */
+  readonly #silenced: NonNullable<ModelConfig["silencedTokens"]>;
   /** Why a step of a packed model is void: a read that failed. Null: it is no packed one. */
   readonly #readFailure: SharedText | null;
 
@@ -85,7 +88,8 @@ export class StepRunner {
       const at = workspaces[outputArena].logits + row * strides.logits * 4;
       return new Float32Array(memories[rank][outputArena].buffer, at, length);
     };
-    const { vocabSize } = config;
+    const { vocabSize, silencedTokens } = config;
+    this.#silenced = silencedTokens ?? [];
     this.#rows = Array.from({ length: logitsRows }, (_, row) => rowOf(0, row, vocabSize));
     this.#own = this.#rows.map((logits) => logits.subarray(0, lengthOf(shard.vocab)));
     this.#parts = this.#rows.map((_, row) =>
@@ -215,19 +219,30 @@ export class StepRunner {
     this.#putParts(scores, row);
   }
 
-  /** Puts the best logits of a chain's token on the board; false: they are not known. */
+  /**
+   * Puts the best logits of a chain's token on the board; false: they are not known, or some are of
+   * tokens that are never said, which the GPU does not know.
+   */
   takeBest(index: number): boolean {
     const best = this.chain!.bestAt(index);
-    if (best !== null) this.board.showBest(best);
-    return best !== null;
+    if (best === null) return false;
+    if (this.#silenced.length > 0) {
+      for (let i = 0; i < best.count; i++) if (this.#isSilenced(best.ids[i])) return false;
+    }
+    this.board.showBest(best);
+    return true;
   }
 
   #putParts(to: Float32Array, row: number): void {
     const { plans } = this.runner.setup;
     const parts = this.#parts[row];
     for (let i = 0; i < parts.length; i++) to.set(parts[i], plans[i + 1].shard.vocab.start);
-    const { silencedTokens: silenced } = this.runner.setup.config;
-    if (silenced !== undefined) to.fill(-Infinity, silenced.start, silenced.end);
+    for (const { start, end } of this.#silenced) to.fill(-Infinity, start, end);
+  }
+
+  #isSilenced(id: number): boolean {
+    for (const { start, end } of this.#silenced) if (id >= start && id < end) return true;
+    return false;
   }
 
   /** Block `index` of the slot's sequence is block `block` of the pool; all ranks read it. */

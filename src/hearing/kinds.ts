@@ -8,9 +8,17 @@ export interface SoundTexts {
   readonly end: string;
 }
 
+const NOTHING: SoundTexts = { begin: "", end: "" };
+
 const TEXTS: Readonly<Record<string, SoundTexts>> = {
+  gemma4ua: { begin: "<|audio>", end: "<audio|>" },
+  glma: NOTHING,
+  meralion: NOTHING,
+  musicflamingo: { begin: "<sound>", end: "" },
+  "qwen2.5o": { begin: "<|audio_bos|>", end: "<|audio_eos|>" },
   qwen2a: { begin: "<|audio_bos|>", end: "<|audio_eos|>" },
-  ultravox: { begin: "", end: "" },
+  qwen3a: { begin: "<|audio_start|>", end: "<|audio_end|>" },
+  ultravox: NOTHING,
   voxtral: { begin: "[BEGIN_AUDIO]", end: "" },
 };
 

@@ -30,29 +30,101 @@ export function prepareSamples(
   tables: ImageTables,
 ): PreparedImage {
   const { begin, end } = soundTexts(config);
-  const { melCount: bands, framesOfRow } = config;
+  const tiles = config.samplesOfRow !== undefined
+    ? tilesOfSamples(samples, { length: config.samplesOfRow, rowsMax: config.rowsMax })
+    : config.pieces
+    ? tilesOfPieces(samples, config.pieces, { config, table: tables.positions! })
+    : tilesOfFrames(samples, config, tables.positions!);
+  const layout = tiles.flatMap(({ count }, tile) => rowsOf(tile, count, config));
+  const text = (value: string): LayoutPart[] => value === "" ? [] : [{ text: value }];
+  return { tiles, seesAll: false, layout: [...text(begin), ...layout, ...text(end)] };
+}
+
+/** What becomes of a part, of whose tower so many rows are. */
+function rowsOf(tile: number, inner: number, { rowsOfOne, around }: SoundConfig): LayoutPart[] {
+  const count = Math.ceil(inner / rowsOfOne);
+  const rows = { tile, first: 0, count, grid: null };
+  const one = (tensor: string) => ({ tensor, first: 0, count: 1, grid: null });
+  return around ? [one(around.begin), rows, one(around.end)] : [rows];
+}
+
+/** Samples as they are; behind the last ones there is silence. */
+function tilesOfSamples(
+  samples: Float32Array,
+  { length, rowsMax }: { readonly length: number; readonly rowsMax: number },
+): TowerInput[] {
+  const tiles: TowerInput[] = [];
+  for (let at = 0; at < samples.length; at += rowsMax * length) {
+    const own = samples.subarray(at, at + rowsMax * length);
+    const count = Math.ceil(own.length / length);
+    const patches = new Float32Array(count * length);
+    patches.set(own);
+    tiles.push({ count, patches, added: null, positions: null, kept: count });
+  }
+  return tiles;
+}
+
+/**
+ * Whole frames of a sound as they are, in pieces whose last one may be shorter. Of its rows the
+ * tower has those that are of its own frames.
+ */
+function tilesOfPieces(
+  samples: Float32Array,
+  piece: NonNullable<SoundConfig["pieces"]>,
+  { config: { melCount: bands, rowsMax, positions }, table }: {
+    readonly config: SoundConfig;
+    readonly table: Float32Array;
+  },
+): TowerInput[] {
+  const all = Math.max(1, Math.floor(samples.length / HOP));
+  const values = spectrogram(samples, { frames: all, bands, isMirrored: true });
+  const most = piece.frames * (rowsMax / piece.rows);
+  const d = table.length / positions!.count;
+  const tiles: TowerInput[] = [];
+  for (let first = 0; first < all; first += most) {
+    const frames = Math.min(most, all - first);
+    const whole = Math.floor(frames / piece.frames);
+    // A piece's rows bring more frames than it has: what is left over is not looked at.
+    const { framesOfRow: room } = piece;
+    const count = whole * piece.rows + Math.ceil(frames % piece.frames / room);
+    const patches = new Float32Array(count * room * bands);
+    for (let at = 0; at < frames; at += piece.frames) {
+      const end = first + Math.min(frames, at + piece.frames);
+      const own = values.subarray((first + at) * bands, end * bands);
+      patches.set(own, at / piece.frames * piece.rows * room * bands);
+    }
+    const added = new Float32Array(count * d);
+    for (let row = 0; row < count; row += piece.rows) {
+      added.set(table.subarray(0, Math.min(piece.rows, count - row) * d), row * d);
+    }
+    tiles.push({ count, patches, added, positions: null, kept: count });
+  }
+  return tiles;
+}
+
+function tilesOfFrames(
+  samples: Float32Array,
+  config: SoundConfig,
+  table: Float32Array,
+): TowerInput[] {
+  const { melCount: bands } = config;
   const lengths = partsOf(Math.ceil(samples.length / HOP), config);
   const all = spectrogram(samples, { frames: lengths.reduce((a, b) => a + b, 0), bands });
   let at = 0;
-  const tiles = lengths.map((frames) => {
+  return lengths.map((frames) => {
     const own = all.subarray(at * bands, (at + frames) * bands);
     at += frames;
-    return towerInput(own, config, tables.positions!);
+    return towerInput(own, config, table);
   });
-  const layout: LayoutPart[] = lengths.map((frames, tile) => ({
-    ...{ tile, first: 0, count: Math.ceil(frames / framesOfRow), grid: null },
-  }));
-  const text = (value: string): LayoutPart[] => value === "" ? [] : [{ text: value }];
-  return { tiles, seesAll: false, layout: [...text(begin), ...layout, ...text(end)] };
 }
 
 /** Frames of each part, of which a tower has no more than it has positions for. */
 function partsOf(
   frames: number,
-  { positions, framesOfRow, isPadded, isWhole }: SoundConfig,
+  { rowsMax, rowsOfOne, isPadded, isWhole }: SoundConfig,
 ): number[] {
-  const most = FRAMES_OF_POSITION * positions.count;
-  const unit = isWhole ? most : isPadded ? FRAMES_OF_POSITION : framesOfRow;
+  const most = FRAMES_OF_POSITION * rowsMax;
+  const unit = isWhole ? most : FRAMES_OF_POSITION * (isPadded ? 1 : rowsOfOne);
   const parts: number[] = [];
   for (let left = frames; left > 0; left -= most) {
     parts.push(Math.min(most, Math.ceil(left / unit) * unit));
@@ -77,6 +149,6 @@ function towerInput(
     }
   }
   const count = length / FRAMES_OF_POSITION;
-  const added = table.slice(0, count * (table.length / positions.count));
+  const added = table.slice(0, count * (table.length / positions!.count));
   return { count, patches, added, positions: null, kept: count };
 }

@@ -19,18 +19,22 @@ const POWER_MIN = 1e-10;
 
 /**
  * [frames, bands]: frame f is of the samples around HOP · f. Before the sound it is mirrored,
- * behind it there is silence.
+ * behind it there is silence, or it is mirrored, too.
  */
 export function spectrogram(
   samples: Float32Array,
-  { frames, bands }: { readonly frames: number; readonly bands: number },
+  { frames, bands, isMirrored = false }: {
+    readonly frames: number;
+    readonly bands: number;
+    readonly isMirrored?: boolean;
+  },
 ): Float32Array {
   const filters = melFilters(bands);
   const fourier = new Fourier();
   const out = new Float32Array(frames * bands);
   let loudest = -Infinity;
   for (let frame = 0; frame < frames; frame++) {
-    const powers = fourier.powersAt(samples, HOP * frame - HALF);
+    const powers = fourier.powersAt(samples, HOP * frame - HALF, isMirrored);
     for (let band = 0; band < bands; band++) {
       const { first, weights } = filters[band];
       let sum = 0;
@@ -65,11 +69,13 @@ class Fourier {
   readonly #powers = new Float64Array(BINS);
 
   /** [BINS], until the next call. */
-  powersAt(samples: Float32Array, from: number): Float64Array {
+  powersAt(samples: Float32Array, from: number, isMirrored: boolean): Float64Array {
     const x = this.#samples;
+    const last = samples.length - 1;
     for (let i = 0; i < WINDOW; i++) {
-      const at = Math.abs(from + i);
-      x[i] = at < samples.length ? this.#window[i] * samples[at] : 0;
+      let at = Math.abs(from + i);
+      if (isMirrored && at > last) at = 2 * last - at;
+      x[i] = at >= 0 && at <= last ? this.#window[i] * samples[at] : 0;
     }
     this.#fold();
     const powers = this.#powers;

@@ -17,7 +17,7 @@ import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choos
 import { planDraft } from "./draft_model.ts";
 import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts";
 import { ImageReader } from "./images/image_reader.ts";
-import { openTower, type Tower } from "./images/tower.ts";
+import { openTowers, type Tower } from "./images/tower.ts";
 import { LoadedModel } from "./language_model.ts";
 import {
   checkLoadOptions,
@@ -47,8 +47,8 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   const described = describeForUse(file, asked);
   const module = await loadKernelModule();
   const { config } = described;
-  const tower = openTower(path, { config, module }, asked, asked.onNotice ?? warn);
-  const options: LoadOptions = { ...asked, ...await forTower(tower, asked) };
+  const towers = openTowers(path, { config, module }, asked, asked.onNotice ?? warn);
+  const options: LoadOptions = { ...asked, ...await forTowers(towers, asked) };
   if (options.quiet !== undefined) checkQuiet(options.quiet, { file, packed }, described, options);
   if (options.firing !== undefined) checkFiring(options.firing, { file, packed }, described);
   const decision = await chooseGpu({ file, model: described, packed }, options);
@@ -78,7 +78,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
     file,
     config: model.config,
     plans,
-    otherPlans: [...first.draft?.plans ?? [], ...tower?.plans ?? []],
+    otherPlans: [...first.draft?.plans ?? [], ...towers.flatMap((tower) => tower.plans)],
     expectedDecodeTps: first.gpu?.isAlone
       ? decision.expectedDecodeTps
       : expected(planned, predictors),
@@ -101,26 +101,31 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
       )),
     waitingMax,
     archive,
-    images: tower && ImageReader.of(tower, { config, tokenizer, plans, waitingMax }),
+    images: ImageReader.of(towers, { config, tokenizer, plans, waitingMax }),
     textHead: model.tensors.textHead
       ? new TextHead(file, model.tensors.textHead, model.config.norm)
       : null,
-    describe: () => describeModel(file, config, tokenizer, { ...options, ...model.tensors, tower }),
+    describe: () =>
+      describeModel(file, config, tokenizer, { ...options, ...model.tensors, towers }),
     fingerprint: () => sourceFingerprint({ file, packed }),
     notify: options.onNotice ?? warn,
   });
 }
 
 /** What a model's eyes ask of it: steps as long as an image whose rows see each other, and room. */
-async function forTower(tower: Tower | null, asked: LoadOptions): Promise<LoadOptions> {
-  if (tower === null) return {};
-  const { wholeRows } = tower;
-  const bytes = await tower.chooseGpu(asked, asked.onNotice ?? warn);
-  const { gpuMemoryBytes: all } = asked;
-  return {
-    ...wholeRows !== undefined && { wholeRows },
-    ...all !== undefined && bytes > 0 && { gpuMemoryBytes: all - bytes },
-  };
+async function forTowers(towers: readonly Tower[], asked: LoadOptions): Promise<LoadOptions> {
+  let options: LoadOptions = {};
+  for (const tower of towers) {
+    const { wholeRows } = tower;
+    const bytes = await tower.chooseGpu({ ...asked, ...options }, asked.onNotice ?? warn);
+    const all = options.gpuMemoryBytes ?? asked.gpuMemoryBytes;
+    options = {
+      ...options,
+      ...wholeRows !== undefined && { wholeRows },
+      ...all !== undefined && bytes > 0 && { gpuMemoryBytes: all - bytes },
+    };
+  }
+  return options;
 }
 
 /** Where this model's keys and values are kept when it is closed; null: nowhere. */

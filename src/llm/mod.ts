@@ -4,7 +4,7 @@ export { type Answer, type AnswerOptions, type ChatAnswerOptions, Engine } from 
 export type { AdapterChoice, EngineOptions, LoadProgress } from "./engine_options.ts";
 export type { FileCacheMode } from "./file_cache.ts";
 export { projectorBeside } from "./images/find_projector.ts";
-export { openTower } from "./images/tower.ts";
+export { openTowers } from "./images/tower.ts";
 export { loadModel } from "./load_model.ts";
 export { openForUse } from "./open_for_use.ts";
 export type { FiringRates, GpuMode, LoadOptions, QuietNeurons } from "./load_options.ts";

@@ -15,7 +15,7 @@ const TEXT_CHARS_MAX = 200;
 /** What a model was loaded with, of which its own file says nothing. */
 export interface LoadedWith extends Pick<LoadOptions, "adapters"> {
   /** What it sees or hears with; null or left out: it does neither. */
-  readonly tower?: { readonly kind: "images" | "sounds" } | null;
+  readonly towers?: readonly { readonly kind: "images" | "sounds" }[];
   /** What is behind texts' vectors; left out: nothing. */
   readonly textHead?: TextHeadTensors;
 }
@@ -25,7 +25,7 @@ export function describeModel(
   file: GgufFile,
   config: Pick<ModelConfig, "architecture" | "embeddingLength" | "vocabSize" | "isEncoder">,
   tokenizer: Tokenizer,
-  { adapters = [], tower = null, textHead }: LoadedWith = {},
+  { adapters = [], towers = [], textHead }: LoadedWith = {},
 ): ModelDetails {
   const tensors = [...file.tensors.values()];
   return {
@@ -38,7 +38,7 @@ export function describeModel(
     uses: [
       ...config.isEncoder ? [] : ["writing" as const],
       ranksPairs(file.metadata, config) ? "ranking" : "vectors",
-      ...tower === null ? [] : [tower.kind],
+      ...towers.map(({ kind }) => kind),
     ],
     chatTemplate: getString(file.metadata, "tokenizer.chat_template", "") || null,
     scoresAreShares: textHead?.ranker?.isSoftmax ?? false,
@@ -67,6 +67,9 @@ const MARK_TEXTS: readonly (readonly [prefix: string, suffix: string, middle: st
   ["<fim-prefix>", "<fim-suffix>", "<fim-middle>"],
   ["▁<PRE>", "▁<SUF>", "▁<MID>"],
   ["<PRE>", "<SUF>", "<MID>"],
+  ["<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"],
+  ["<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"],
+  ["<|prefix|>", "<|suffix|>", "<|middle|>"],
 ];
 
 function gapMarks({ metadata }: GgufFile, tokenizer: Tokenizer): GapMarks | null {

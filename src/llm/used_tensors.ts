@@ -22,6 +22,7 @@ export function usedTensors(
       names.add("matrix" in piece ? piece.matrix.tensor : piece.vector.tensor);
     }
   }
+  for (const { ngrams } of model.tensors.layers) if (ngrams) names.add(ngrams.table.tensor);
   for (const { factors } of model.config.ropes) if (factors !== null) names.add(factors.tensor);
   const { scoreBiases } = model.config;
   if (scoreBiases) { for (const { tensor } of biasTables(scoreBiases)) names.add(tensor); }
@@ -36,10 +37,15 @@ export function usedTensors(
  */
 function layFlat(used: Map<string, GgufTensor>, { tensors }: ModelDescription): void {
   const { tokenEmbedding, secondFrame, secondConvolution, projector } = tensors;
+  const { planeMatrices = [] } = tensors;
   const stages = projector?.stages ?? [];
-  const kernels = [tokenEmbedding, secondFrame, secondConvolution, ...stages.map((s) => s.matrix)];
+  const kernels = [
+    ...[tokenEmbedding, secondFrame, secondConvolution, ...planeMatrices],
+    ...stages.map((stage) => stage.matrix),
+  ];
   for (const matrix of kernels) {
     const tensor = matrix && used.get(matrix.tensor);
-    if (tensor) used.set(tensor.name, { ...tensor, dims: [matrix.columns, matrix.rows] });
+    const isLaid = matrix && matrix.rows > 0;
+    if (tensor && isLaid) used.set(tensor.name, { ...tensor, dims: [matrix.columns, matrix.rows] });
   }
 }

@@ -1,11 +1,20 @@
 /** What neurons do with what reaches them: part of types.ts. */
 
 /**
- * act(g): silu = g·sigmoid(g); gelu by tanh; quickGelu = g·sigmoid(1.702·g); relu = max(0, g);
- * relu2 = max(0, g)². swiglu7 is gpt-oss's: g·sigmoid(1.702·g) of min(g, 7), times
- * clamp(u, −7, 7) + 1 instead of u; always gated. xielu: see `XieluCurve`; never gated.
+ * act(g): silu = g·sigmoid(g); gelu by tanh; geluErf by the error function, never gated;
+ * quickGelu = g·sigmoid(1.702·g); relu = max(0, g); relu2 = max(0, g)². swiglu7 is gpt-oss's:
+ * g·sigmoid(1.702·g) of min(g, 7), times clamp(u, −7, 7) + 1 instead of u; always gated.
+ * xielu: see `XieluCurve`; never gated.
  */
-export type Activation = "silu" | "gelu" | "quickGelu" | "relu" | "relu2" | "swiglu7" | "xielu";
+export type Activation =
+  | "silu"
+  | "gelu"
+  | "geluErf"
+  | "quickGelu"
+  | "relu"
+  | "relu2"
+  | "swiglu7"
+  | "xielu";
 
 /**
  * Numbers of a layer's xIELU, the activation of Apertus: p·x² + b·x where x > 0, else

@@ -63,25 +63,37 @@ export interface HyperConfig {
   /**
    * Every so many layers the stream is kept as it is, and goes on with what attention gives alone;
    * blocks read all that are kept and the stream, by a softmax (Kimi Team 2026, "Attention
-   * Residuals"). Left out: streams are mixed.
+   * Residuals"). Left out: streams are mixed, as what follows says.
    */
   readonly keepsEvery?: number;
-  /** Rounds that make rows and columns of the mixing matrix sums of nearly 1 (Sinkhorn). */
+  /**
+   * Rounds that make rows and columns of the mixing matrix sums of nearly 1 (Sinkhorn); 0: nothing
+   * goes from stream to stream.
+   */
   readonly rounds: number;
   /** Added to what is divided by, and to shares of what is read. */
   readonly epsilon: number;
+  /** What a block gives goes to each stream between `least` and so many times more. */
+  readonly magnitude: number;
+  readonly least: number;
 }
 
 /**
  * How a block mixes streams. Of all of them, normalised together, come m shares of what it reads, m
- * of where it goes, and m · m of what goes from stream to stream; at the model's end the first m.
+ * of where it goes, and, where there are rounds, m · m of what goes from stream to stream; at the
+ * model's end the first m.
  */
 export interface HyperTensors {
-  /** [m · (2 + m) or m, m · d]; where streams are kept, what scores a normalised one, [1, d]. */
+  /** [shares, m · d]: `sharesOf`, or m; where streams are kept, what scores one, [1, d]. */
   readonly mixer: MatrixTensor;
-  /** Added to them, as many; and what each kind is multiplied by before, [3 or 1]; or null. */
+  /** Added to them, as many; what each kind is multiplied by before, [3, 2 or 1]; or null. */
   readonly base: VectorTensor | null;
   readonly scale: VectorTensor | null;
+}
+
+/** Shares that mix streams of a token: what is read, where it goes, from stream to stream. */
+export function sharesOf({ streamCount: m, rounds }: HyperConfig): number {
+  return m * (rounds === 0 ? 2 : 2 + m);
 }
 
 /** Of both blocks of a layer. */

@@ -9,7 +9,6 @@ import type {
   AttentionGate,
   FeedForwardConfig,
   IndexerConfig,
-  ModelConfig,
   NormConfig,
   RankerTensors,
   RopeConfig,
@@ -94,14 +93,24 @@ export interface Family {
   readonly sections: "inTurn" | "interleaved" | "columnsFirst" | null;
   /** Keys and values of all heads are made of one latent a token. */
   readonly hasLatentAttention: boolean;
+  /** What grows with a stretched context: all of their scores, or what turned parts give alone. */
+  readonly latentStretch: "scores" | "turned";
+  /** The turned part of their keys, which is one for all heads, is normalised. */
+  readonly normalizesTurnedPart: boolean;
   /**
    * An indexer chooses which keys are attended to, as many as the file says: which dimensions of
-   * its heads are turned together, and whether layers may use what an earlier one has chosen. Null:
-   * all keys are.
+   * its heads are turned together, and whether layers may use what an earlier one has chosen;
+   * "listed": the file says which do. Null: all keys are.
    */
   readonly indexer: {
     readonly pairs: IndexerConfig["pairs"];
-    readonly mayShare: boolean;
+    readonly mayShare: boolean | "listed";
+    /** The last dimensions of its heads are turned. Left out: the first ones. */
+    readonly turnsLast?: true;
+    /** Its keys are normalised with the stream's epsilon. Left out: with one of their own. */
+    readonly takesEpsilon?: true;
+    /** The file may say nothing of one: all keys are attended to then. Left out: it may not. */
+    readonly mayLack?: true;
     /** Of blocks of them, each key/value head for itself, behind the leading dense layers. */
     readonly ofBlocks?: true;
   } | null;
@@ -115,6 +124,10 @@ export interface Family {
    * which experts they use: read_compression.ts.
    */
   readonly compressesKeys: boolean;
+  /** Layers have residual streams side by side: read_streams.ts. */
+  readonly hasStreams: boolean;
+  /** Streams are gated, an indexer chooses groups of keys, and tokens name rows: read_gated.ts. */
+  readonly gatesStreams: boolean;
   /**
    * A block behind the layers guesses tokens, of rows as the last norm makes them, or of plain
    * ones; null: such blocks are left alone.
@@ -201,7 +214,8 @@ export interface Family {
   readonly windows: "none" | "all" | AlternatingWindows;
   /**
    * Layers may differ in heads' widths, numbers of heads and neurons, and the last ones may read
-   * the keys and values of others: read_layer_shapes.ts.
+   * the keys and values of others: read_layer_shapes.ts. With latents they differ in numbers of
+   * heads, and windowed ones in latents: read_latent_shapes.ts.
    */
   readonly layersDiffer: boolean;
   /** They may have no heads, or no neurons. */
@@ -254,7 +268,7 @@ export interface Family {
   /** Where files have weights that score how well two texts go together: what they do. */
   readonly ranks: Pick<RankerTensors, "reads" | "activation" | "isSoftmax">;
   /** Tokens that are never said, in models that have more; null: all may be. */
-  readonly silencedTokens: ModelConfig["silencedTokens"] | null;
+  readonly silencedTokens: { readonly start: number; readonly end: number } | null;
   /** What is chosen otherwise where a flag of the file is set; null: nothing is. */
   readonly variant: { readonly key: string; readonly choices: Partial<Family> } | null;
   /** What of such a model this version does not compute; null: nothing. */
@@ -272,9 +286,13 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   sourceNorm: null,
   embeddingNorm: "none",
   hasLatentAttention: false,
+  latentStretch: "scores",
+  normalizesTurnedPart: false,
   indexer: null,
   keepsInputs: false,
   compressesKeys: false,
+  hasStreams: false,
+  gatesStreams: false,
   guessing: null,
   hasAttentionTemperature: false,
   norm: "rms",

@@ -52,6 +52,8 @@ export interface StateSpaceChoices {
   readonly neurons: "each" | "apart" | "none";
   /** Heads of a group are no neighbours. Left out: they are. */
   readonly headsTakeTurns?: boolean;
+  /** Of "deltas": what gates goes through a sigmoid. Left out: through SiLU. */
+  readonly gatesBySigmoid?: true;
   /** What states give is normalised in files that have weights for it. Left out: in all. */
   readonly mayLackNorm?: boolean;
   /** Of "keyDeltas": what one matrix makes, not two, as its tensor is called. Left out: none. */

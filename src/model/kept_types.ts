@@ -28,8 +28,12 @@ export interface LatentConfig {
  */
 export interface IndexerConfig {
   readonly headCount: number;
-  /** Dimensions of a query and of a key, of which those that latents' heads turn come first. */
+  /**
+   * Dimensions of a query and of a key, of which as many as latents' heads turn are turned, from
+   * `start` on. Left out: the first ones.
+   */
   readonly headDim: number;
+  readonly start?: number;
   /** Keys that a token attends to at most. */
   readonly keyCount: number;
   /** Of keys' norm, which is none of the others' kind: (x - mean) / deviation · w + b. */
@@ -104,6 +108,8 @@ export interface StateSpaceConfig {
   readonly groupCount: number;
   /** Head h is of group h mod groups: heads of a group are no neighbours. Only of "deltas". */
   readonly headsTakeTurns: boolean;
+  /** What gates the outcome goes through a sigmoid. Left out: through SiLU. */
+  readonly gatesBySigmoid?: true;
   /** Numbers that time steps are made of, the most between two matrices; 0: there are no two. */
   readonly stepRank: number;
   /** Steps, and what writes and reads, are normalised, without weights. */

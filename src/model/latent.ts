@@ -21,6 +21,14 @@ export function mergedHeadDim({ valueDim, latent }: Omit<Heads, "headDim">): num
   return latent === null ? valueDim : latent.valueDim;
 }
 
+/** The latents of the layers; none where heads have keys and values of their own. */
+export function latentsOf(
+  { latent, layers }: Pick<ModelConfig, "latent" | "layers">,
+): LatentConfig[] {
+  const own = layers.flatMap(({ shape }) => shape?.latent ?? []);
+  return latent === null ? own : [latent, ...own];
+}
+
 /** Dimensions of a query, or of a key were it made of its latent. */
 export function ownKeyDim({ turnedDim, plainDim }: LatentConfig): number {
   return turnedDim + plainDim;

@@ -42,6 +42,8 @@ export interface LayerConfig {
   readonly choosesBlocks?: true;
   /** So many tokens make one key more, with `ModelConfig.compression`. Left out: none do. */
   readonly keyRatio?: 4 | 128;
+  /** It attends to groups of so many positions, which `ModelConfig.groupIndexer` chooses. */
+  readonly groupRatio?: number;
   /** Turns back what heads give, whose values are turned keys. Left out: nothing does. */
   readonly backRope?: number;
   /** It keeps a state space. Left out: it does not. */
@@ -83,8 +85,13 @@ export interface LayerConfig {
  */
 export type SourceStage = "reads" | "writes" | "asks";
 
-/** Numbers of a model that are another one's in some layers. */
-export type LayerShape = Pick<
-  ModelConfig,
-  "headCount" | "headDim" | "valueDim" | "headCountKv" | "feedForwardLength"
->;
+/**
+ * Numbers of a model that are another one's in some layers; latents, and what multiplies scores,
+ * are in a few families. Left out: as in the others.
+ */
+export type LayerShape =
+  & Pick<
+    ModelConfig,
+    "headCount" | "headDim" | "valueDim" | "headCountKv" | "feedForwardLength"
+  >
+  & Partial<Pick<ModelConfig, "latent" | "attentionScale">>;

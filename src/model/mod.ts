@@ -17,7 +17,7 @@ export {
   summarizePredictors,
 } from "./powerinfer.ts";
 export { cachedValueDim, mergedHeadDim, ownKeyDim } from "./latent.ts";
-export { HEARING_KINDS, hears, readHearing } from "./read/read_hearing.ts";
+export { HEARING_KINDS, hears, readHearing, sees } from "./read/read_hearing.ts";
 export { readVision, VISION_KINDS } from "./read/read_vision.ts";
 export { projectedRows } from "./projected_rows.ts";
 export { isSilentKind } from "./silent_kinds.ts";
@@ -31,6 +31,14 @@ export {
   type RopeFrequencies,
   ropeFrequencies,
 } from "./rope.ts";
+export type {
+  GatedMixTensors,
+  GatedStreamsConfig,
+  GroupIndexerConfig,
+  GroupIndexerTensors,
+  NgramConfig,
+  NgramTensors,
+} from "./gated_types.ts";
 export type {
   Activation,
   AltUpConfig,

@@ -9,11 +9,11 @@ export const FRAME_ROWS = 3;
  * projector adds none.
  */
 export function projectedRows(
-  { mergedRows, pooledRows = 1, isPadded, resampler, frameEpsilon }: ProjectorConfig,
+  { mergedRows, pooledRows = 1, isPadded, resampler, fold, frameEpsilon }: ProjectorConfig,
   kept: number,
 ): number | null {
   if (resampler !== undefined) return resampler.queryCount;
-  const rows = kept / (mergedRows * pooledRows);
+  const rows = kept / (mergedRows * pooledRows * (fold?.rows ?? 1));
   if (frameEpsilon !== undefined) return Number.isInteger(rows) ? rows + FRAME_ROWS : null;
   return isPadded ? Math.ceil(rows) : Number.isInteger(rows) ? rows : null;
 }

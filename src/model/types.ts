@@ -21,6 +21,7 @@ import type {
   HyperTensors,
   LayerHyperTensors,
 } from "./compressed_types.ts";
+import type { GatedLayer, GatedMixTensors, GatedModel } from "./gated_types.ts";
 import type { LayerConfig, LayerShape } from "./layer_types.ts";
 import type { LayerInputTensors, TokenInputTensors } from "./layer_input_types.ts";
 import type { ScoreBiases } from "./score_biases.ts";
@@ -82,7 +83,7 @@ export interface FeedForwardConfig {
 }
 
 /** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */
-export interface ModelConfig {
+export interface ModelConfig extends GatedModel {
   /** `general.architecture`: "llama", "qwen2", … */
   readonly architecture: string;
   readonly blockCount: number;
@@ -182,8 +183,8 @@ export interface ModelConfig {
   readonly logitScale: number;
   /** Logits become cap · tanh(logit / cap), after the scale; 0 = not. */
   readonly logitSoftCap: number;
-  /** Logits of these tokens are −∞: they are never said. Left out: all may be. */
-  readonly silencedTokens?: { readonly start: number; readonly end: number };
+  /** Logits of these tokens are −∞: they are never said. In order, apart. Left out: all may be. */
+  readonly silencedTokens?: readonly { readonly start: number; readonly end: number }[];
   /** True when the output projection is the embedding table. */
   readonly tiedEmbeddings: boolean;
   /** Logit from which on a predictor says that a neuron fires. */
@@ -262,8 +263,9 @@ export interface AttentionGate {
 export interface LatentTensors {
   /** Makes what queries are made of, [queryLength, d], and its norm, [queryLength]; or null. */
   readonly queryDown: { readonly matrix: MatrixTensor; readonly norm: VectorTensor } | null;
-  /** The latent's norm, [length]. */
+  /** The latent's norm, [length], and the turned part's, [turnedDim]. Left out: it has none. */
   readonly norm: VectorTensor;
+  readonly turnedNorm?: VectorTensor;
   /** Makes the plain part of a head's key, transposed: [length, plainDim] a head. */
   readonly keyUp: HeadRows;
   /** The file has it as it is defined, [plainDim, length] a head. */
@@ -279,7 +281,7 @@ export interface LatentTensors {
  * convolved, key ⊙ value, and "query" what the outcome is multiplied by before the output
  * projection. Its channels are shared out as the dimensions of heads are.
  */
-export interface LayerTensors {
+export interface LayerTensors extends GatedLayer {
   /** Null: attention reads the residual stream as it is; or the layer has none of what reads it. */
   readonly attentionNorm: NormTensors | null;
   /**
@@ -366,6 +368,11 @@ export interface ModelTensors {
   readonly pixelNorm?: NormTensors;
   /** [d, 3 · d]: the second of two convolutions, of which `tokenEmbedding` is the first. */
   readonly secondConvolution?: MatrixTensor;
+  /**
+   * Of a plane's convolutions, of which `tokenEmbedding` is the first: two matrices [channels, 9 ·
+   * channels], and what makes rows, [d, channels · bands]. Left out: there are none.
+   */
+  readonly planeMatrices?: readonly MatrixTensor[];
   /** [context, d], learned; added to the embeddings, or null. */
   readonly positionEmbedding: MatrixTensor | null;
   /** [d]: what tokens of the first kind, which all are, have more. Left out: there are no kinds. */
@@ -374,13 +381,16 @@ export interface ModelTensors {
   readonly altUp: AltUpTensors | null;
   /** What makes one of streams that layers mix. Left out: they do not. */
   readonly hyperEnd?: HyperTensors;
+  /** The same of gated ones, in the place of a last norm. Left out: they are not gated. */
+  readonly gatedEnd?: GatedMixTensors;
   /** Of the embeddings; null: they go in as they are. */
   readonly embeddingNorm: NormTensors | null;
   /** Null: tokens give layers nothing but their embedding. */
   readonly tokenInputs: TokenInputTensors | null;
   /** What the second of two kept streams begins with, [d]. Left out: there is none. */
   readonly secondStream?: VectorTensor;
-  readonly outputNorm: NormTensors;
+  /** Null: what makes one of gated streams has it. */
+  readonly outputNorm: NormTensors | null;
   /** Equals `tokenEmbedding` when tied. */
   readonly output: MatrixTensor;
   /** Behind the last norm of a model that looks at images. Left out: there is none. */

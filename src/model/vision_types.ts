@@ -4,6 +4,7 @@
  * model is what llama.cpp calls an mmproj.
  */
 import type { Activation } from "./activation_types.ts";
+import type { PlaneConfig } from "./plane.ts";
 import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "./types.ts";
 
 /** What goes in, instead of rows of an embedding table: W · patch + b. */
@@ -20,12 +21,16 @@ export interface PatchesConfig {
    * channel by channel, h(-1) being zeros. Left out: one product does.
    */
   readonly areConvolved?: true;
+  /**
+   * Rows bring frames of pieces of a spectrogram, frame by frame, which convolutions over both axes
+   * make rows of. Left out: they do not.
+   */
+  readonly plane?: PlaneConfig;
+  /** Patches are rows of the tower themselves, d numbers each. Left out: they are made to be. */
+  readonly areRows?: true;
   /** Most patches of an image, those beside the image's own (class tokens) included. */
   readonly countMax: number;
 }
-
-/** gelu by tanh, or by the error function, as the field's older models have it. */
-export type StageActivation = Activation | "geluErf";
 
 /**
  * What makes rows of a text model of a tower's rows: second · act(first · x), with a gate second ·
@@ -36,6 +41,12 @@ export interface ProjectorConfig {
   readonly pooledRows?: number;
   /** Learned queries take what they want of rows. Left out: rows are merged. */
   readonly resampler?: ResamplerConfig;
+  /**
+   * Behind layer `behind` each so many rows that follow one another become one, which the layers
+   * behind it go on with: their mean + second · gelu(first · norm(side by side)), the norm as the
+   * tower's (`ProjectorTensors.fold`). Left out: as many come out of layers as go in.
+   */
+  readonly fold?: { readonly behind: number; readonly rows: number };
   /** Rows that the last merged one lacks are zeros. Left out: it lacks none. */
   readonly isPadded?: true;
   /** What `second` reads is normalised (RMS) with it and `ProjectorTensors.hiddenNorm`. */
@@ -108,7 +119,7 @@ export interface ResamplerTensors {
 export interface StageConfig {
   /** Of the layer's norm behind the matrix; null: there is none. */
   readonly epsilon: number | null;
-  readonly activation: StageActivation | null;
+  readonly activation: Activation | null;
 }
 
 export interface StageTensors {
@@ -129,6 +140,8 @@ export interface ProjectorTensors {
   readonly deep?: readonly DeepProjectorTensors[];
   /** Of `ProjectorConfig.resampler`. */
   readonly resampler?: ResamplerTensors;
+  /** Of `ProjectorConfig.fold`, first [neurons, rows · d], second [d, neurons]. */
+  readonly fold?: DeepProjectorTensors;
   readonly norm: NormTensors | null;
   /** [merged length] each: (x - mean) · gains, before the norm of merged rows. Left out: x. */
   readonly standard?: { readonly mean: VectorTensor; readonly gains: VectorTensor };
@@ -187,6 +200,8 @@ export interface ImageConfig {
   readonly deviation: readonly number[];
   /** A row that comes out is made of so many times so many patches; 1: of one. */
   readonly mergeSide: number;
+  /** Patches on a side of a block that becomes one row between layers. Left out: none does. */
+  readonly foldSide?: number;
   /** Learned positions, [count, d]; null: there are none. */
   readonly positions: {
     readonly tensor: string;
@@ -196,11 +211,13 @@ export interface ImageConfig {
     /**
      * How those of the square become those of another grid; null: images are squares. "sum": half
      * of them are columns' and half are rows', and a patch has the sum of both. "spread": each
-     * patch has the one of the square's at its share of the way across and down. "bilinearTenth":
-     * between four, for grids a tenth of a patch larger, as Hunyuan was trained.
+     * patch has the one of the square's at its share of the way across and down. "bilinearCentres":
+     * between four, where pixels' centres meet. "bilinearTenth": the same for grids a tenth of a
+     * patch larger, as Hunyuan was trained.
      */
     readonly resize:
-      | ("bilinear" | "bilinearTenth" | "bilinearCorners" | "bicubic" | "sum" | "spread")
+      | ("bilinear" | "bilinearCentres" | "bilinearTenth" | "bilinearCorners" | "bicubic")
+      | ("sum" | "spread")
       | null;
   } | null;
   /** Tensor of class tokens, [count, d], rows behind the patches; null: there are none. */
@@ -221,6 +238,8 @@ export interface ImageConfig {
   readonly windowSide: number | null;
   /** Images are whole numbers of blocks, and their edges may cut off windows. Left out: neither. */
   readonly hasCutWindows?: true;
+  /** Tensors of rows before and behind an image's own, [outputLength] each. Left out: none. */
+  readonly around?: { readonly begin: string; readonly end: string };
   /** A patch's pixels are in reading order, each with its colours. Left out: colour by colour. */
   readonly hasColoursLast?: true;
   /** [outputLength]: a row between the image's lines; null: there is none. */
@@ -252,23 +271,34 @@ export interface VisionModel {
 
 /** What preparing sounds takes: part of the file of a projector that hears. */
 export interface SoundConfig {
-  /** `clip.projector_type`: "ultravox", "qwen2a", "voxtral". */
+  /** `clip.projector_type`: "ultravox", "qwen2a", "voxtral", … */
   readonly projector: string;
-  /** Bands of a spectrogram's frame, of which there are 100 a second. */
+  /** Bands of a spectrogram's frame, of which there are 100 a second; 0: there is none. */
   readonly melCount: number;
-  /** Learned positions, [count, d], one for two frames: a longer sound is cut. */
-  readonly positions: { readonly tensor: string; readonly count: number };
-  /** Frames that become a row of the text model. */
-  readonly framesOfRow: number;
+  /** Samples that are a row, where there is no spectrogram. */
+  readonly samplesOfRow?: number;
+  /**
+   * Pieces of so many frames become so many rows each, each row of `framesOfRow`, the last one of
+   * what is left. Left out: two frames become one.
+   */
+  readonly pieces?: Pick<PlaneConfig, "frames" | "rows"> & { readonly framesOfRow: number };
+  /** Rows of a part: a longer sound is cut. */
+  readonly rowsMax: number;
+  /** Learned positions, [count, d], of a part's rows, or of a piece's; null: there are none. */
+  readonly positions: { readonly tensor: string; readonly count: number } | null;
+  /** Rows of the tower that become one of the text model. */
+  readonly rowsOfOne: number;
   /** The last row may be of fewer; otherwise what is missing at a sound's end is silence. */
   readonly isPadded: boolean;
   /** Every part is as long as there are positions, with silence behind it. */
   readonly isWhole: boolean;
+  /** Tensors [outputLength]: rows before each part and behind it. Left out: none. */
+  readonly around?: { readonly begin: string; readonly end: string };
 }
 
 /** The file of a projector that hears, read. */
 export interface HearingModel {
-  /** `config.patches` (with `areConvolved`) and `config.projector` are set. */
+  /** `config.patches` and `config.projector` are set. */
   readonly description: ModelDescription;
   readonly sounds: SoundConfig;
 }

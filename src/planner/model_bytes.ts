@@ -142,10 +142,11 @@ export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
 /** Weights outside of neurons that a token of a prompt is multiplied with: no predictor's. */
 export function fixedWeightCount(input: PlanInput): number {
   const { model, tensors, units } = input;
-  const { tokenEmbedding, tokenInputs } = model.tensors;
+  const { tokenEmbedding, tokenInputs, layers } = model.tensors;
   const unused = unusedTensors(model, "ofPrompt");
   const left = new Set([tokenEmbedding.tensor, ...predictorTensors(input), ...unused]);
   if (tokenInputs !== null) left.add(tokenInputs.table.tensor);
+  for (const { ngrams } of layers) if (ngrams) left.add(ngrams.table.tensor);
   for (const { gate, up, down } of units) {
     for (const part of [gate, up, down]) if (part !== null) left.add(part.tensor);
   }

@@ -86,6 +86,7 @@ function isKeptAsItIs(name: string): boolean {
     /^blk\.\d+\.(fc[12]|ffn_fc[12]_exps|laurel_.*|time_mix_([wavg]\d|lerp_fused))\.weight$/.test(
       name,
     ) ||
+    /\.(ple_conv1d|ple_norm_\w+|indexer\.[qk]_proj|hc_(attn|ffn)_inject)\.weight$/.test(name) ||
     /(_compressor_ape|\.hc_(attn|ffn)_fn|output_hc_fn|ffn_gate_tid2eid)\.weight$/.test(name) ||
     name.includes("altup_") ||
     name.includes("per_layer_model_proj");

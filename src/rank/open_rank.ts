@@ -37,6 +37,7 @@ import type { RankSteps } from "./rank_steps.ts";
 import { type PackedUnits, Streaming } from "./stream/streaming.ts";
 import { Rank } from "./rank.ts";
 import type { StepStateInput } from "./step/step_state.ts";
+import { tableInFile } from "./plan/table_in_file.ts";
 import type { TokenRows } from "./blocks/token_table.ts";
 import { tuneKernels } from "./load/tune.ts";
 import { type Walked, walkOf } from "./walk.ts";
@@ -326,11 +327,12 @@ export class RankRunner {
 /** What a table that stays in the file is read with, for as long as the rank lives. */
 export function openTokenRows(
   { tensors, parts }: Pick<RankSetup, "tensors" | "parts">,
-  { tokenInputs }: RankPlan,
+  plan: RankPlan,
   reader?: TensorReader,
 ): TokenRows | null {
-  if (tokenInputs === null) return null;
-  const tensor = tensors.get(tokenInputs.table.tensor);
+  const table = tableInFile(plan);
+  if (table === undefined) return null;
+  const tensor = tensors.get(table);
   check(tensor !== undefined, "a table was posted with the plan");
   return { tensor, reader: reader ?? openTensors({ parts }) };
 }

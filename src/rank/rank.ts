@@ -11,6 +11,7 @@ import { AltUp } from "./blocks/alt_up.ts";
 import { AttentionBlock } from "./blocks/attention_block.ts";
 import { ConvolutionBlock, convolves } from "./blocks/convolution_block.ts";
 import { FeedForwardBlock } from "./blocks/feed_forward_block.ts";
+import { bindGatedMix } from "./bound/bound_gated.ts";
 import { bindHyper } from "./bound/bound_hyper.ts";
 import { hasInnerNorm } from "./bound/bound_blocks.ts";
 import { addressOf, bindNorm, type Norm } from "./bound/bound_norm.ts";
@@ -18,7 +19,9 @@ import { addGivenParts } from "./blocks/given_parts.ts";
 import { bindLayer, type Layer } from "./bound/layer.ts";
 import { GuessBlock } from "./blocks/guess_block.ts";
 import { HEADS, NEURONS } from "./step/inner_norms.ts";
+import { GatedStreams } from "./blocks/gated_streams.ts";
 import { HyperStreams } from "./blocks/hyper_streams.ts";
+import { NgramBlock } from "./blocks/ngram_block.ts";
 import { KeptInputs } from "./blocks/kept_inputs.ts";
 import { KeptStreams } from "./blocks/kept_streams.ts";
 import { LayerInputs } from "./blocks/layer_inputs.ts";
@@ -73,6 +76,9 @@ export class Rank implements RankSteps<Layer> {
   readonly #altUp: AltUp | null;
   /** Null where layers mix no streams. */
   readonly #hyper: HyperStreams | KeptInputs | null;
+  /** Null where streams are not gated; where tokens name no rows. */
+  readonly #gated: GatedStreams | null;
+  readonly #ngrams: NgramBlock | null;
   readonly #kept: KeptStreams;
   readonly #vocabulary: Vocabulary;
   /** Both ends of a tower, instead; null: the model is none. */
@@ -98,7 +104,7 @@ export class Rank implements RankSteps<Layer> {
   readonly #innerNeurons: { readonly row: number; readonly width: number };
 
   constructor(input: RankInput) {
-    const { config, plans, control, memories: all } = input;
+    const { config, plans, control, memories: all, observation, streaming, tokenRows } = input;
     const memories = input.memories[input.rankIndex];
     const state = new StepState(input);
     const residual = new Residual(state, control);
@@ -116,19 +122,23 @@ export class Rank implements RankSteps<Layer> {
     this.#layers = this.plan.layers.map((layer, index) =>
       bindLayer(layer, { config, index, memory: memories[layer.arena], rank: this.plan })
     );
-    const { observation, streaming, tokenRows } = input;
-    this.#inputs = tokenRows &&
+    this.#inputs = tokenRows && this.plan.tokenInputs &&
       new LayerInputs(state, { residual, control, plans, memories: all, rows: tokenRows });
     this.#altUp = this.plan.altUp && new AltUp(state, { residual, memories });
-    const { secondStream: second, hyperEnd } = this.plan;
+    const { secondStream: second, hyperEnd, gatedEnd, projector } = this.plan;
     const mixing = hyperEnd && { residual, memories, end: bindHyper(hyperEnd, memories[0]) };
     this.#hyper = mixing && config.hyper!.keepsEvery === undefined
       ? new HyperStreams(state, mixing)
       : mixing && new KeptInputs(state, mixing);
+    this.#gated = gatedEnd &&
+      new GatedStreams(state, { residual, memories, end: bindGatedMix(gatedEnd) });
+    const named = this.#layers.find(({ gated }) => gated?.ngrams);
+    this.#ngrams = named
+      ? new NgramBlock(state, { layer: named, control, rows: tokenRows!, memories })
+      : null;
     this.#kept = new KeptStreams(state, { residual, memory: memories[0], second });
     const rows = streaming?.embeddingRows ?? null;
     this.#vocabulary = new Vocabulary(state, { residual, control, rows });
-    const { plan: { projector } } = this;
     this.#tower = projector && {
       start: new PatchEmbedding(state, { residual, memory: memories[0] }),
       end: new Projector(state, {
@@ -200,6 +210,7 @@ export class Rank implements RankSteps<Layer> {
     this.#inputs?.make();
     this.#kept.start();
     this.#hyper?.start();
+    this.#gated?.start();
     return this.#altUp === null || this.#altUp.start();
   }
 
@@ -210,6 +221,9 @@ export class Rank implements RankSteps<Layer> {
     this.#state.carryTo(layer.arena);
     if (layer.altUp !== null) this.#altUp!.guess(layer.altUp);
     if (layer.hyper !== null) this.#hyper!.enter(layer.hyper.attention);
+    if (layer.gated === null) return layer;
+    if (layer.gated.ngrams !== null) this.#ngrams!.add(layer.gated.ngrams);
+    this.#gated!.enter(layer.gated.attention);
     return layer;
   }
 
@@ -278,6 +292,11 @@ export class Rank implements RankSteps<Layer> {
       this.#hyper!.enter(layer.hyper.feedForward);
       return true;
     }
+    if (layer.gated !== null) {
+      if (!this.#gated!.leave()) return false;
+      this.#gated!.enter(layer.gated.feedForward);
+      return true;
+    }
     if (altUp !== null) this.#altUp!.makeBypass(altUp, attentionNorm);
     const inner = innerNorm === 0 ? null : this.#innerHeads;
     if (!this.#residual.join(attentionPostNorm, inner, attentionOutput.limits)) return false;
@@ -288,6 +307,7 @@ export class Rank implements RankSteps<Layer> {
   joinFeedForward(layer: Layer): boolean {
     const { feedForward: block, feedForwardPostNorm: norm } = layer;
     if (layer.hyper !== null) return this.#hyper!.leave();
+    if (layer.gated !== null) return this.#gated!.leave();
     if (block?.kind !== "experts" || block.apart === null) {
       const inner = hasInnerNorm(block) ? this.#innerNeurons : null;
       const limits = block?.kind === "dense" ? block.down.limits : null;
@@ -298,7 +318,7 @@ export class Rank implements RankSteps<Layer> {
 
   endLayer(layer: Layer): boolean {
     const { input, altUp, outputScale } = layer;
-    this.#tower?.end.endLayer(layer.index);
+    if (this.#tower !== null && !this.#tower.end.endLayer(layer.index)) return false;
     if (altUp !== null) this.#altUp!.correct(altUp);
     if (input !== null) this.#inputs!.add(layer, input);
     if (altUp !== null) return this.#altUp!.joinInput(input && input.norm);
@@ -324,6 +344,7 @@ export class Rank implements RankSteps<Layer> {
 
   endStreams(): boolean {
     this.#hyper?.end();
+    this.#gated?.end();
     return this.#altUp === null || this.#altUp.end();
   }
 

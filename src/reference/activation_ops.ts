@@ -34,16 +34,19 @@ export function geluErf(x: number): number {
 
 /**
  * silu(x) = x / (1 + exp(−x)); gelu(x) = x/2 · (1 + tanh(√(2/π) · (x + 0.044715·x³)));
- * quickGelu(x) = x / (1 + exp(−1.702·x)); relu(x) = max(0, x); relu2(x) = relu(x)²;
+ * geluErf(x) = x/2 · (1 + erf(x/√2)); quickGelu(x) = x / (1 + exp(−1.702·x));
+ * relu(x) = max(0, x); relu2(x) = relu(x)²;
  * swiglu7(x) = y / (1 + exp(−1.702·y)), y = min(x, 7).
  */
-export function activation(name: ActivationName, x: number): number {
+export function activation(name: ActivationName | "geluErf", x: number): number {
   switch (name) {
     case "silu":
       return x / (1 + Math.exp(-x));
     case "gelu":
       // 1 + tanh(u) = 2 / (1 + exp(−2u)), which keeps its digits where tanh is near −1.
       return x / (1 + Math.exp(-2 * Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+    case "geluErf":
+      return geluErf(x);
     case "quickGelu":
       return x / (1 + Math.exp(-QUICK_GELU_STEEPNESS * x));
     case "relu":
@@ -66,7 +69,7 @@ export function xielu(
 }
 
 /** act(x[i]). */
-export function activate(name: ActivationName, x: Numbers): Float64Array {
+export function activate(name: ActivationName | "geluErf", x: Numbers): Float64Array {
   return Float64Array.from(x, (value) => activation(name, value));
 }
 
@@ -98,7 +101,11 @@ export function cutOffRows(x: Numbers, width: number, deviations: number): Float
 }
 
 /** act(gate[i]) · up[i]; swiglu7: act(gate[i]) · (clamp(up[i], −7, 7) + 1). */
-export function activateMul(name: ActivationName, gate: Numbers, up: Numbers): Float64Array {
+export function activateMul(
+  name: ActivationName | "geluErf",
+  gate: Numbers,
+  up: Numbers,
+): Float64Array {
   const factor = (x: number) =>
     name === "swiglu7" ? Math.max(-SWIGLU_LIMIT, Math.min(x, SWIGLU_LIMIT)) + 1 : x;
   return Float64Array.from(gate, (value, i) => activation(name, value) * factor(up[i]));
@@ -142,13 +149,12 @@ export function softCap(x: Numbers, cap: number): Float64Array {
 /** Logits [n, vocabSize] as the model scales and caps them; −∞ of tokens that are never said. */
 export function capLogits(
   logits: Float64Array,
-  { logitScale, logitSoftCap, vocabSize, silencedTokens: silenced }: ModelConfig,
+  { logitScale, logitSoftCap, vocabSize, silencedTokens: silenced = [] }: ModelConfig,
 ): Float64Array {
   const scaled = logits.map((value) => value * logitScale);
   const capped = logitSoftCap === 0 ? scaled : softCap(scaled, logitSoftCap);
-  if (silenced === undefined) return capped;
-  return capped.map((value, i) => {
-    const id = i % vocabSize;
-    return id >= silenced.start && id < silenced.end ? -Infinity : value;
-  });
+  for (let row = 0; row < capped.length; row += vocabSize) {
+    for (const { start, end } of silenced) capped.fill(-Infinity, row + start, row + end);
+  }
+  return capped;
 }

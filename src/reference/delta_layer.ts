@@ -43,7 +43,10 @@ export function deltaLayer(tensors: StateSpaceTensors, input: StateLayerInput): 
   check(tensors.norm !== null, "heads are normalised");
   const normed = rmsNorm(y, weights.vector(tensors.norm), epsilon);
   const gate = part(0, inner);
-  const gated = normed.map((value, i) => value * gate[i] / (1 + Math.exp(-gate[i])));
+  const { gatesBySigmoid } = stateSpace;
+  const gated = normed.map((value, i) =>
+    value * (gatesBySigmoid ? 1 : gate[i]) / (1 + Math.exp(-gate[i]))
+  );
   return matmul(weights.matrix(tensors.output), gated.subarray((n - count) * inner), inner);
 }
 

@@ -29,6 +29,8 @@ import { embedTokens } from "./embed.ts";
 import { lastSeenBy, type ReferenceGiven, windowsOf } from "./given_rows.ts";
 import { finchLayer } from "./finch_layer.ts";
 import { gateHeads } from "./gated_heads.ts";
+import { gatedWalk } from "./gated_walk.ts";
+import { chosenGroups, groupRows } from "./group_indexer.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
 import { endPass, startKept, sumOf } from "./kept_streams.ts";
 import { hyperWalk } from "./hyper_walk.ts";
@@ -41,7 +43,7 @@ import { ownShape, queryInput } from "./latent_heads.ts";
 import { add, attention } from "./ops.ts";
 import { growQueries, rotationTables, turnHeads, type Turning } from "./rotations.ts";
 import { ownHeads } from "./own_heads.ts";
-import { embedPatches, meanRows, projectRows } from "./see.ts";
+import { embedPatches, foldRows, meanRows, projectRows } from "./see.ts";
 import { sourceKeys, walkedLayers } from "./source.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
 import { poolRows, projectText, scoreText } from "./text_head.ts";
@@ -167,14 +169,18 @@ export class ReferenceModel {
     const { outputNorm } = this.#tensors;
     const x = this.#blocks.norm(embeddings, this.#tensors.embeddingNorm); // [n, embeddingLength]
     this.#show("embedding", x);
+    const show = (name: string, data: Float64Array) => this.#show(name, data);
+    const of = { ...this.#parts, ...place, tensors: this.#tensors, caches: this.#caches };
+    const mix = (h: Float64Array, index: number) => this.#mix(h, index, place);
     if (this.config.hyper !== undefined) {
-      const show = (name: string, data: Float64Array) => this.#show(name, data);
-      const of = { ...this.#parts, ...place, tensors: this.#tensors, caches: this.#caches, show };
-      const mix = (h: Float64Array, layer: number) => this.#mix(h, layer, place);
+      const attend = (h: Float64Array, index: number) => this.#attend(h, index, place);
       const merged = this.config.hyper.keepsEvery === undefined
-        ? hyperWalk(x, { ...of, ids })
-        : keptInputsWalk(x, { ...of, mix });
+        ? hyperWalk(x, { ...of, ids, show, attend })
+        : keptInputsWalk(x, { ...of, show, mix });
       return this.#show("norm", this.#blocks.norm(merged, outputNorm));
+    }
+    if (this.config.gatedStreams !== undefined) {
+      return gatedWalk(x, { ...of, ids, show, mix });
     }
     const inputs = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
     let kept = startKept(x, this.#tensors, this.#parts);
@@ -188,7 +194,7 @@ export class ReferenceModel {
       streams = endLayer(streams, inputs, { layer, tensors, ids, ...place, ...this.#parts });
       const ended = endPass(streams[0], kept, { layer, tensors, ...this.#parts });
       kept = ended.kept;
-      streams = [ended.x, ...streams.slice(1)];
+      streams = [foldRows(ended.x, layer, this.#tensors, this.#parts), ...streams.slice(1)];
       this.#outcomes[layer] = streams[0];
     }
     const merged = meanRows(endStreams(streams, this.#tensors, this.#parts), this.config);
@@ -286,7 +292,7 @@ export class ReferenceModel {
    */
   #attend(h: Float64Array, index: number, place: Place): Float64Array {
     const { layers, normalizesTurnedHeads } = this.config;
-    const { headCount } = configOf(this.config, index);
+    const config = configOf(this.config, index), { headCount } = config;
     const { kvHeads, keyDim, valueDim } = ownShape(this.config, index);
     const tensors = this.#tensors.layers[index];
     const blocks = this.#blocks;
@@ -298,7 +304,7 @@ export class ReferenceModel {
       normalizesTurnedHeads
         ? blocks.headNorm(turnHeads(x, by, turns), norm, keyDim)
         : turnHeads(blocks.headNorm(x, norm, keyDim), by, turns);
-    const { query, key, value } = ownHeads(h, tensors, this.#parts);
+    const { query, key, value } = ownHeads(h, tensors, { ...this.#parts, config });
     const { keysOf = index } = layers[index];
     const hasKeys = keysOf === index && layers[index].stage !== "asks";
     const v = hasKeys ? show("value", blocks.headNorm(value, tensors.valueNorm, valueDim)) : value;
@@ -326,7 +332,7 @@ export class ReferenceModel {
       headDim: keyDim,
       valueDim,
       window: layers[index].slidingWindow,
-      scale: this.config.attentionScale,
+      scale: config.attentionScale,
       softCap: this.config.attentionSoftCap,
       chunk: layers[index].attentionChunk,
       ahead: positionsAhead(this.config, index),
@@ -342,11 +348,16 @@ export class ReferenceModel {
   }
 
   /** The positions that each new token attends to; nothing: all. */
-  #choose(h: Float64Array, index: number, { fromPosition, rotations }: Place) {
+  #choose(h: Float64Array, index: number, { fromPosition, rotations, given }: Place) {
     const { indexer, layers, ropes } = this.config;
-    const { choosesKeys, choosesBlocks, rope } = layers[index];
+    const { choosesKeys, choosesBlocks, groupRatio, rope } = layers[index];
     const { latent } = this.#tensors.layers[index];
     const cache = this.#caches[index];
+    if (groupRatio !== undefined) {
+      const of = { ...this.#parts, layer: this.#tensors.layers[index], h, groupRatio, given };
+      cache.indexed = append(cache.indexed, ...groupRows(of, fromPosition));
+      return { listOf: chosenGroups(cache.indexed, { ...of, rope: rope!, rotations }) };
+    }
     if (!choosesKeys && !choosesBlocks) return {};
     const input = { weights: this.#weights, h, rotation: rotations[rope!], rope: ropes[rope!] };
     if (choosesBlocks) {

@@ -23,13 +23,16 @@ export interface Mixture {
 /** reads = Σ (sigmoid(share) + epsilon) · stream; for a layer's block. */
 export function mixStreams(streams: Streams, tensors: HyperTensors, parts: Parts): Mixture {
   const m = streams.length;
-  const { epsilon, rounds } = parts.config.hyper!;
-  const n = sharesOf(streams, tensors, parts).length;
+  const { epsilon, rounds, magnitude, least } = parts.config.hyper!;
   const shares = sharesOf(streams, tensors, parts);
   const reads = shares.map((own) => own.slice(0, m).map((value) => sigmoid(value) + epsilon));
-  const goes = shares.map((own) => own.slice(m, 2 * m).map((value) => 2 * sigmoid(value)));
-  const between = shares.map((own) => evened(own.slice(2 * m), { m, epsilon, rounds }));
-  const d = streams[0].length / n;
+  const goes = shares.map((own) =>
+    own.slice(m, 2 * m).map((value) => magnitude * sigmoid(value) + least)
+  );
+  const between = shares.map((own) =>
+    rounds === 0 ? unmixed(m) : evened(own.slice(2 * m), { m, epsilon, rounds })
+  );
+  const d = streams[0].length / shares.length;
   return {
     reads: weighed(streams, reads),
     leave: (made) =>
@@ -43,6 +46,11 @@ export function mixStreams(streams: Streams, tensors: HyperTensors, parts: Parts
         })
       ),
   };
+}
+
+/** What each stream has stays its own. */
+function unmixed(m: number): number[] {
+  return Array.from({ length: m * m }, (_, i) => i % (m + 1) === 0 ? 1 : 0);
 }
 
 /** What the model's end reads, [n, d]. */

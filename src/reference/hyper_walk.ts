@@ -13,6 +13,8 @@ export function hyperWalk(
     readonly caches: readonly LayerCache[];
     readonly ids: readonly number[];
     readonly show: Show;
+    /** What a layer's attention gives of h, where its keys are not compressed, [n, d]. */
+    readonly attend: (h: Float64Array, index: number) => Float64Array;
   },
 ): Float64Array {
   const { config, blocks, tensors: { layers, hyperEnd }, caches, ids } = of;
@@ -22,7 +24,9 @@ export function hyperWalk(
     const show: Show = (name, data) => of.show(`layer ${index} ${name}`, data);
     const attends = mixStreams(streams, tensors.hyper!.attention, of);
     const h = show("attention norm", blocks.norm(attends.reads, tensors.attentionNorm));
-    const given = compressedHeads(h, { ...of, index, tensors, cache: caches[index] });
+    const given = config.compression === undefined
+      ? of.attend(h, index)
+      : compressedHeads(h, { ...of, index, tensors, cache: caches[index] });
     streams = [...attends.leave(show("attention out", given))];
     const feeds = mixStreams(streams, tensors.hyper!.feedForward, of);
     const { limits } = config.layers[index], { reads: residual } = feeds;

@@ -57,11 +57,12 @@ export function chosenKeys(keys: Float64Array, input: IndexerInput): Uint32Array
   });
 }
 
-/** Heads whose first dimensions are turned, [n, heads, headDim]. */
+/** Heads of which some dimensions are turned, [n, heads, headDim]. */
 function turned(
   x: Float64Array,
   heads: number,
-  { config: { headDim, pairs: kind }, rotation, rope: { dimensionCount: rotDim } }: IndexerInput,
+  { config, rotation, rope: { dimensionCount: rotDim } }: IndexerInput,
 ): Float64Array {
-  return rope(x, rotation, { heads, headDim, rotDim, kind });
+  const { headDim, start, pairs: kind } = config;
+  return rope(x, rotation, { heads, headDim, rotDim, start, kind });
 }

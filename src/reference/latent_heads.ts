@@ -65,11 +65,13 @@ export function latentHeads(
   for (let t = 0; t < n; t++) {
     const own = both.subarray(t * (length + turnedDim), (t + 1) * (length + turnedDim));
     const c = norm(own.slice(0, length), latent.norm);
+    const { turnedNorm } = latent, shared = own.slice(length);
+    const turned = turnedNorm === undefined ? shared : norm(shared, turnedNorm);
     for (let head = 0; head < headCount; head++) {
       const at = (t * headCount + head) * keyDim;
       query.set(stored.subarray(at + plainDim, at + keyDim), at);
       query.set(stored.subarray(at, at + plainDim), at + turnedDim);
-      key.set(own.subarray(length), at);
+      key.set(turned, at);
       key.set(plainKey(c, head, latent, weights), at + turnedDim);
       const rows = weights.matrix(rowsOfHead(latent.valueUp, head));
       value.set(matmul(rows, c, length), (t * headCount + head) * valueDim);

@@ -12,8 +12,9 @@ import type {
   TowerInput,
 } from "../model/mod.ts";
 import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
-import { activate, geluErf, layerNorm } from "./activation_ops.ts";
+import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
+import { convolvePlanes, type PlaneKernels } from "./planes.ts";
 import { resample } from "./resample.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
@@ -25,17 +26,27 @@ interface Parts {
 }
 
 /**
- * W · patch + b, that of a second frame which is the same, or two convolutions; and what is added:
- * [n, d].
+ * W · patch + b, that of a second frame which is the same, two convolutions over time, or three
+ * over a plane; and what is added: [n, d].
  */
 export function embedPatches(
   { patches, added, count }: TowerInput,
-  { tokenEmbedding, secondFrame, secondConvolution, patchNorm, pixelNorm }: ModelTensors,
-  { config, blocks }: Parts,
+  tensors: ModelTensors,
+  { config, blocks, weights }: Parts,
 ): Float64Array {
+  const { tokenEmbedding, secondFrame, secondConvolution, patchNorm, pixelNorm } = tensors;
   const pixels = Float64Array.from(patches);
   const rows = pixelNorm ? blocks.norm(pixels, pixelNorm) : pixels;
   check(rows.length === count * config.patches!.length, "patches of the model's length");
+  const { areRows, plane } = config.patches!;
+  if (areRows) return rows;
+  if (plane) {
+    const made = blocks.project(
+      convolvePlanes(rows, count, { config: plane, kernels: kernelsOf(tensors, weights) }),
+      tensors.planeMatrices![2],
+    );
+    return added === null ? made : add(made, added);
+  }
   const product = blocks.project(rows, tokenEmbedding);
   const first = secondConvolution === undefined
     ? product
@@ -43,6 +54,15 @@ export function embedPatches(
   const both = secondFrame ? add(first, blocks.project(rows, secondFrame)) : first;
   const made = patchNorm ? blocks.norm(both, patchNorm) : both;
   return added === null ? made : add(made, added);
+}
+
+function kernelsOf(
+  { tokenEmbedding, planeMatrices }: ModelTensors,
+  weights: ReferenceWeights,
+): PlaneKernels[] {
+  return [tokenEmbedding, ...planeMatrices!.slice(0, 2)].map((matrix) => ({
+    ...{ weights: weights.matrix(matrix), biases: weights.vector(matrix.bias!) },
+  }));
 }
 
 /** Of [2n, d] each 3 rows around every other one, number by number: [n, 3 · d]. */
@@ -78,7 +98,8 @@ export function projectRows(
   check(count !== null, "rows of whole blocks");
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
   const { resampler } = config;
-  const pooled = rows.subarray(0, kept / (config.pooledRows ?? 1) * d);
+  const fewer = (config.pooledRows ?? 1) * (config.fold?.rows ?? 1);
+  const pooled = rows.subarray(0, kept / fewer * d);
   const merging = count - (config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
   const own = new Float64Array(merging * config.mergedRows * d);
   if (resampler === undefined) own.set(pooled);
@@ -100,7 +121,7 @@ export function projectRows(
       ? normOf(product, { kind: "layer", epsilon: epsilon!, tensors: own }, parts)
       : product;
     if (activation === null) return even;
-    return activation === "geluErf" ? even.map(geluErf) : bend(activation, even);
+    return bend(activation, even);
   }, normed);
   const { frame } = projector;
   const read = frame ? oneBehind(joined, weights.vector(frame.lineEnd)) : joined;
@@ -130,6 +151,21 @@ export function projectRows(
     return blocks.project(bend("gelu", blocks.project(input, tensors.first)), tensors.second);
   });
   return besideEachOther([last, ...deep], outputLength / (1 + deep.length));
+}
+
+/** What goes on behind that layer: each so many rows as one, or the rows. */
+export function foldRows(
+  x: Float64Array,
+  layer: number,
+  { projector }: ModelTensors,
+  { config, blocks, weights }: Parts,
+): Float64Array {
+  const { embeddingLength: d, projector: { fold } = {}, norm } = config;
+  if (fold === undefined || fold.behind !== layer) return x;
+  const { first, second, norm: tensors } = projector!.fold!;
+  const input = normOf(x, { ...norm, tensors }, { config, blocks, weights });
+  const made = blocks.project(bend("gelu", blocks.project(input, first)), second);
+  return add(made, mergeRows(x, d, { mergedRows: fold.rows, merge: "mean" }));
 }
 
 /** Rows behind rows. */
@@ -203,7 +239,10 @@ function normOf(
 function mergeRows(
   rows: Float64Array,
   d: number,
-  { mergedRows: count, merge }: NonNullable<ModelConfig["projector"]>,
+  { mergedRows: count, merge }: Pick<
+    NonNullable<ModelConfig["projector"]>,
+    "mergedRows" | "merge"
+  >,
 ): Float64Array {
   if (merge === "concat") return Float64Array.from(rows);
   const out = new Float64Array(merge === "mean" ? rows.length / count : rows.length);

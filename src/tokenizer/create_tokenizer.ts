@@ -79,7 +79,7 @@ function spacedBpe(source: VocabMetadata, merges: StringArray): LoadedTokenizer 
     units: "characters",
     byteIds: vocab.byteIds,
     unknownId: source.dropsWhiteSpace ? null : vocab.unknownId,
-    takesWholeWords: source.dropsWhiteSpace ? "none" : "lineBreaks",
+    takesWholeWords: source.takesLineBreaks ? "lineBreaks" : "none",
   });
   if (source.dropsWhiteSpace) {
     const encodePlain: PlainTextEncoder = (plain, { out }) => {
@@ -95,7 +95,7 @@ function spacedBpe(source: VocabMetadata, merges: StringArray): LoadedTokenizer 
     const lines = plain.replaceAll(SPACE_MARK, " ").matchAll(LINES);
     return encodeWords(lines.map(([line]) => line), words, out);
   };
-  return assemble(source, vocab, { encodePlain, addsBosByDefault: true });
+  return assemble(source, vocab, { encodePlain, addsBosByDefault: source.takesLineBreaks });
 }
 
 /** What stands between white space. */

@@ -14,14 +14,19 @@ const END_TEXTS: ReadonlySet<string> = new Set([
   "<|end|>",
   "<|return|>",
   "<|call|>",
+  "<|flush|>",
+  "<|calls|>",
   "<end_of_turn>",
   "<turn|>",
   "<|tool_response>",
+  "<start_function_response>",
   "<end_of_utterance>",
   "<eos>",
   "<EOT>",
+  "_<EOT>",
   "[EOS]",
   "[EOT]",
+  "[e~[",
   "<｜end▁of▁sentence｜>",
 ]);
 
@@ -30,9 +35,9 @@ export function isEndText(text: string): boolean {
   return END_TEXTS.has(text);
 }
 
-/** False for most tokens that are no end token, by their first byte: "<" or "[". */
+/** False for most tokens that are no end token, by their first byte: "<", "[" or "_". */
 export function startsLikeEndText(text: Uint8Array): boolean {
-  return text[0] === 0x3c || text[0] === 0x5b;
+  return text[0] === 0x3c || text[0] === 0x5b || text[0] === 0x5f;
 }
 
 /** The ids that end a generation: those the file names, and control tokens known by their text. */

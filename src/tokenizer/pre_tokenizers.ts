@@ -136,6 +136,15 @@ const EAST_ASIAN = String.raw`[\uac00-\ud7a3\u3131-\u318e]+|` +
   String.raw`[\uff01\u2026\u201c\u201d\u2018\u2019\u2014\uff1a\uff1b\uff0c\u3001-\u303f` +
   String.raw`\ufe30-\ufe4f]+|[\u3105-\u312f]+|${CHINESE_OR_KANA}`;
 
+/** Chameleon's texts of images, white space of code, and marks, each by itself. */
+const CHAMELEON = [
+  "IMGIMG[A-I]{1,4}Z",
+  String.raw`[\t\n]| {4}| {2}`,
+  DIGIT,
+  String.raw`[\p{P}!-\/:-@\[-\x60{-~]`,
+  GPT2,
+];
+
 interface Family {
   readonly names: readonly string[];
   /** The first of them cuts what it matches into threes, counted from the end. */
@@ -201,6 +210,7 @@ const FAMILIES: readonly Family[] = [
     stages: [gpt4o(UP_TO_3_DIGITS, `(?:${CONTRACTION})?`)],
     ignoresMerges: true,
   },
+  { names: ["chameleon"], stages: CHAMELEON, addsBos: true },
   { names: ["tekken"], stages: [gpt4o(DIGIT, "")], ignoresMerges: true, addsBos: true },
   {
     names: ["deepseek-llm"],

@@ -20,7 +20,8 @@ export type Metadata = ReadonlyMap<string, GgufValue>;
 /** Ranks of merges and ids must leave room for positions in one exact number (`merger.ts`). */
 const ENTRIES_MAX = 2 ** 24;
 
-const SPACED_PRE = "granite-embed-multi-311m";
+/** Said of byte-level BPE, they mean that tokens are spelt as SentencePiece's are. */
+const SPACED_PRES = ["gemma4", "granite-embed-multi-311m", "sarvam-moe"];
 const NORMALIZER = "tokenizer.ggml.normalizer";
 const CHARS_MAP = "tokenizer.ggml.precompiled_charsmap";
 const SWALLOWING_PRE = /jina-v2-(?:de|es|code)/;
@@ -48,6 +49,8 @@ export interface VocabMetadata {
   readonly scores: NumberArray | null;
   /** Pairs that merge, the first the most urgent; null where scores say what does. */
   readonly merges: StringArray | null;
+  /** Of those with merges: whether a run of line breaks that is a token is taken whole. */
+  readonly takesLineBreaks: boolean;
   /** Whether words are what stands between white space, of which no token has any. */
   readonly dropsWhiteSpace: boolean;
   /** `tokenizer.ggml.pre`, empty when the file has none. */
@@ -88,7 +91,7 @@ export interface VocabMetadata {
  *   too long.
  */
 export function readVocabMetadata(metadata: Metadata): VocabMetadata {
-  const { kind, listsMerges, dropsWhiteSpace } = readKind(metadata);
+  const { kind, listsMerges, takesLineBreaks, dropsWhiteSpace } = readKind(metadata);
   const tokens = getStrings(metadata, "tokenizer.ggml.tokens");
   if (tokens.length === 0) throw formatError("tokenizer.ggml.tokens", "it has no tokens");
   const merges = listsMerges ? getStrings(metadata, "tokenizer.ggml.merges") : null;
@@ -106,6 +109,7 @@ export function readVocabMetadata(metadata: Metadata): VocabMetadata {
     types: perToken(metadata, "tokenizer.ggml.token_type", tokens.length),
     scores: !listsMerges ? perToken(metadata, "tokenizer.ggml.scores", tokens.length) : null,
     merges,
+    takesLineBreaks,
     dropsWhiteSpace,
     pre: getString(metadata, "tokenizer.ggml.pre", ""),
     ids: {
@@ -117,7 +121,8 @@ export function readVocabMetadata(metadata: Metadata): VocabMetadata {
       eot: id("eot"),
       eom: id("eom"),
     },
-    addsBos: optionalBoolean(metadata, "tokenizer.ggml.add_bos_token"),
+    // Early files of Gemma 4 say that there is none, and it writes nonsense without.
+    addsBos: takesLineBreaks || optionalBoolean(metadata, "tokenizer.ggml.add_bos_token"),
     addsEos: optionalBoolean(metadata, "tokenizer.ggml.add_eos_token"),
     addsSeparator: optionalBoolean(metadata, "tokenizer.ggml.add_sep_token"),
     addsSpacePrefix: getBoolean(
@@ -147,21 +152,26 @@ function swallowingMask(metadata: Metadata): string | null {
 }
 
 /**
- * Gemma 4, an encoder of Granite and Jina's Chinese one spell tokens as SentencePiece does and list
- * merges as byte-level BPE does.
+ * Gemma 4, Sarvam, an encoder of Granite and Jina's Chinese one spell tokens as SentencePiece does
+ * and list merges as byte-level BPE does.
  */
 function readKind(
   metadata: Metadata,
-): Pick<VocabMetadata, "kind" | "dropsWhiteSpace"> & { readonly listsMerges: boolean } {
+): Pick<VocabMetadata, "kind" | "takesLineBreaks" | "dropsWhiteSpace"> & {
+  readonly listsMerges: boolean;
+} {
   const kind = getString(metadata, "tokenizer.ggml.model");
-  const isSpaced = kind === "gpt2" && getString(metadata, "tokenizer.ggml.pre", "") === SPACED_PRE;
-  if (kind === "gemma4" || kind === "whitespace" || isSpaced) {
-    return { kind: "llama", listsMerges: true, dropsWhiteSpace: kind === "whitespace" };
+  const pre = kind === "gpt2" ? getString(metadata, "tokenizer.ggml.pre", "") : kind;
+  const plain = { takesLineBreaks: false, dropsWhiteSpace: false };
+  if (pre === "whitespace") {
+    return { ...plain, kind: "llama", listsMerges: true, dropsWhiteSpace: true };
   }
-  if (kind === "gpt2") return { kind, listsMerges: true, dropsWhiteSpace: false };
-  if (SCORED_KINDS.has(kind)) {
-    return { kind: kind as VocabKind, listsMerges: false, dropsWhiteSpace: false };
+  if (SPACED_PRES.includes(pre)) {
+    const takesLineBreaks = pre !== "sarvam-moe";
+    return { ...plain, kind: "llama", listsMerges: true, takesLineBreaks };
   }
+  if (kind === "gpt2") return { ...plain, kind, listsMerges: true };
+  if (SCORED_KINDS.has(kind)) return { ...plain, kind: kind as VocabKind, listsMerges: false };
   throw new UnsupportedModelError(
     `Cannot use a tokenizer of the kind "${kind.slice(0, 80)}": only "llama" (SentencePiece), ` +
       `"gpt2" (byte-level BPE), "bert" (WordPiece), "t5" (unigram), "gemma4", ` +

@@ -11,6 +11,8 @@ export type Cut =
   | "ownShape"
   /** It keeps its shape, in whole blocks, made smaller by steps as long as it has too many. */
   | "ownShapeBySteps"
+  /** The grid of whole blocks that is most like its shape. */
+  | "nearestShape"
   /** It keeps its shape, and has a longest edge. */
   | "ownEdge"
   /** Whole, as a square; and enlarged to the best of some sizes and cut into squares. */
@@ -56,12 +58,14 @@ export interface ImageKind {
 }
 
 const BLACK = [0, 0, 0] as const;
-const STRETCHED: Resizing = { filter: "bilinear", around: null };
+const STRETCHED: Resizing = { filter: "bicubic", around: null };
 const BILINEAR: Resizing = { filter: "bilinear", around: BLACK };
+const BILINEAR_STRETCHED: Resizing = { filter: "bilinear", around: null };
 const BICUBIC: Resizing = { filter: "bicubic", around: BLACK };
+const LANCZOS: Resizing = { filter: "lanczos", around: null };
 
 const COMMON: ImageKind = {
-  ...{ cut: "square", whole: BILINEAR, parts: BICUBIC, begin: "", end: "" },
+  ...{ cut: "square", whole: BICUBIC, parts: BICUBIC, begin: "", end: "" },
   ...{ isWholeFirst: false, beforeParts: "", beforePart: () => "", behindPart: "" },
   ...{ betweenRows: "", behindParts: "", beforeWhole: "", behindWhole: "" },
   ...{ isWholeBare: false, seesAll: false, hasGrid: false },
@@ -90,20 +94,26 @@ const OLD_RESAMPLER: ImageKind = {
 };
 
 const KINDS: Readonly<Record<string, ImageKind>> = {
-  gemma3: { ...COMMON, begin: "<start_of_image>", end: "<end_of_image>", seesAll: true },
+  gemma3: {
+    ...COMMON,
+    whole: BILINEAR,
+    begin: "<start_of_image>",
+    end: "<end_of_image>",
+    seesAll: true,
+  },
   gemma4v: GEMMA_4,
   gemma4uv: GEMMA_4,
   // The mean colour of CLIP's training.
   mlp: { ...COMMON, whole: { filter: "bicubic", around: [122, 116, 104] } },
-  janus_pro: { ...COMMON, whole: { filter: "bilinear", around: [127, 127, 127] } },
+  janus_pro: { ...COMMON, whole: { filter: "bicubic", around: [127, 127, 127] } },
   idefics3: {
-    ...{ ...COMMON, cut: "longestEdge", whole: STRETCHED },
+    ...{ ...COMMON, cut: "longestEdge", whole: LANCZOS, parts: LANCZOS },
     beforePart: (row, column) => `<fake_token_around_image><row_${row}_col_${column}>`,
     betweenRows: "\n",
     beforeWhole: "\n\n<fake_token_around_image><global-img>",
     behindWhole: "<fake_token_around_image>",
   },
-  nemotron_v2_vl: { ...COMMON, whole: BICUBIC },
+  nemotron_v2_vl: COMMON,
   internvl: { ...COMMON, cut: "bestSize", whole: STRETCHED, begin: "<img>", end: "</img>" },
   llama4: {
     ...{ ...COMMON, cut: "bestSize", whole: STRETCHED },
@@ -114,34 +124,41 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
   },
   pixtral: { ...COMMON, cut: "ownShape", end: "[IMG_END]" },
   lightonocr: {
-    ...{ ...COMMON, cut: "ownEdge", whole: BICUBIC, begin: "<|im_start|>", end: "<|im_end|>" },
+    ...{ ...COMMON, cut: "ownEdge", begin: "<|im_start|>", end: "<|im_end|>" },
   },
   kimivl: { ...COMMON, cut: "ownShape", begin: "<|media_start|>", end: "<|media_end|>" },
+  // Rows of the file are around its images.
+  adapter: COMMON,
+  "muse-glimmer": {
+    ...{ ...COMMON, cut: "nearestShape", whole: LANCZOS },
+    ...{ begin: "<|image_start|>", end: "<|image_end|>" },
+  },
   glm4v: {
     ...{ ...QWEN, begin: "<|begin_of_image|>", end: "<|end_of_image|>" },
   },
   kimik25: {
-    ...{ ...COMMON, cut: "ownShape", whole: BICUBIC },
+    ...{ ...COMMON, cut: "ownShape" },
     ...{ begin: "<|media_begin|>", end: "<|media_end|>" },
   },
   hunyuanvl: {
-    ...{ ...QWEN, whole: { filter: "bicubicAntialias", around: null } },
+    ...{ ...QWEN, whole: LANCZOS },
     begin: "<｜hy_place▁holder▁no▁100｜>",
     end: "<｜hy_place▁holder▁no▁101｜>",
   },
   "qwen2vl_merger": QWEN,
   "qwen2.5vl_merger": QWEN,
   "qwen3vl_merger": QWEN,
-  exaone4_5: { ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<vision>", end: "</vision>" },
-  phi4: { ...COMMON, cut: "ownShape" },
+  exaone4_5: { ...COMMON, cut: "ownShape", begin: "<vision>", end: "</vision>" },
+  phi4: { ...COMMON, cut: "ownShape", whole: BILINEAR },
   resampler: RESAMPLER,
+  "minicpmv4_6": RESAMPLER,
   "dots_ocr": {
-    ...{ ...COMMON, cut: "ownShape", whole: BICUBIC, begin: "<|img|>", end: "<|endofimg|>" },
+    ...{ ...COMMON, cut: "ownShape", begin: "<|img|>", end: "<|endofimg|>" },
   },
-  youtuvl: { ...QWEN, cut: "ownShapeBySteps", whole: STRETCHED },
+  youtuvl: { ...QWEN, cut: "ownShapeBySteps", whole: BILINEAR_STRETCHED },
   paddleocr: { ...QWEN, begin: "<|IMAGE_START|>", end: "<|IMAGE_END|>" },
   lfm2: {
-    ...{ ...COMMON, cut: "bestGrid", whole: STRETCHED, parts: BILINEAR },
+    ...{ ...COMMON, cut: "bestGrid", whole: BILINEAR_STRETCHED, parts: BILINEAR },
     ...{ begin: "<|image_start|>", end: "<|image_end|>" },
     beforePart: (row, column) => `<|img_row_${row}_col_${column}|>`,
     beforeWhole: "<|img_thumbnail|>",

@@ -48,6 +48,14 @@ function layParts(
 
 /** Rows of a tile, in reading order; some kinds have something between its lines. */
 function layTile(tile: number, grid: Grid, config: ImageConfig, kind: ImageKind): LayoutPart[] {
+  const { around } = config;
+  const own = layRows(tile, grid, config, kind);
+  if (around === undefined) return own;
+  const rowOf = (tensor: string) => ({ tensor, first: 0, count: 1, grid: null });
+  return [rowOf(around.begin), ...own, rowOf(around.end)];
+}
+
+function layRows(tile: number, grid: Grid, config: ImageConfig, kind: ImageKind): LayoutPart[] {
   const { mergeSide, lineBreak, tileRows } = config;
   if (tileRows !== undefined) return [{ tile, first: 0, count: tileRows, grid: null }];
   const rows = Math.floor(grid.rows / mergeSide);

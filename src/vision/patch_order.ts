@@ -7,14 +7,19 @@ export interface Grid {
 }
 
 /**
- * Patches by their places in reading order: block after block of those that become one row, and
- * window after window of blocks where there are windows.
+ * Patches by their places in reading order: block after block of those that become one row, in
+ * each, where they become rows between layers, block after block of those, and window after window
+ * of blocks where there are windows.
  */
 export function patchOrder(
   grid: Grid,
-  { mergeSide, windowSide }: Pick<ImageConfig, "mergeSide" | "windowSide">,
+  { mergeSide, windowSide, foldSide }: Pick<ImageConfig, "mergeSide" | "windowSide" | "foldSide">,
 ): Int32Array {
-  const sides = [mergeSide, ...windowSide === null ? [] : [windowSide]];
+  const sides = [
+    ...foldSide === undefined ? [] : [foldSide],
+    mergeSide,
+    ...windowSide === null ? [] : [windowSide],
+  ];
   return placesByBlocks(grid, sides);
 }
 

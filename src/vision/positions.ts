@@ -11,7 +11,7 @@ interface Taps {
 type Positions = NonNullable<ImageConfig["positions"]>;
 
 const TAPS = {
-  ...{ bilinear: smoothTaps, bilinearTenth: tenthTaps },
+  ...{ bilinear: smoothTaps, bilinearCentres: centreTaps, bilinearTenth: tenthTaps },
   ...{ bilinearCorners: cornerTaps, bicubic: cubicTaps },
 } as const;
 
@@ -98,10 +98,15 @@ function smoothTaps(sourceCount: number, targetCount: number): Taps[] {
   });
 }
 
+/** Pixels' centres meet, and each takes from the two nearest. */
+function centreTaps(sourceCount: number, targetCount: number): Taps[] {
+  return tenthTaps(sourceCount, targetCount, 0);
+}
+
 /** As if the target were a tenth of a place longer; in single precision, as it was trained. */
-function tenthTaps(sourceCount: number, targetCount: number): Taps[] {
+function tenthTaps(sourceCount: number, targetCount: number, more = 0.1): Taps[] {
   const { fround } = Math;
-  const scale = fround(fround(targetCount + fround(0.1)) / sourceCount);
+  const scale = fround(fround(targetCount + fround(more)) / sourceCount);
   return Array.from({ length: targetCount }, (_, i) => {
     const at = fround(fround((i + 0.5) / scale) - 0.5);
     const place = (value: number) => Math.min(Math.max(value, 0), sourceCount - 1);

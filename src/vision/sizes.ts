@@ -66,6 +66,38 @@ export function sizeBySteps(
   throw tooLong({ width, height });
 }
 
+/**
+ * Of the grids of whole `align`s next to an image's own size, or to the largest one of its shape
+ * that has no more than it may have, the one that is most like its shape.
+ * @throws {RequestError} 400 when there is none: the image is too long and thin.
+ */
+export function sizeOfNearestShape(
+  { width, height }: Size,
+  { align, pixelsMax }: { readonly align: number; readonly pixelsMax: number },
+): Size {
+  const most = Math.trunc(pixelsMax / align ** 2);
+  let [rows, columns] = [height / align, width / align];
+  const shape = columns / rows;
+  if (rows * columns > most) {
+    rows = sqrt(most / shape);
+    columns = rows * shape;
+  }
+  let best: Size | null = null;
+  let bestDifference = Infinity;
+  for (const down of [Math.floor(rows), Math.ceil(rows)]) {
+    for (const across of [Math.floor(columns), Math.ceil(columns)]) {
+      if (down < 1 || across < 1 || down * across > most) continue;
+      const difference = Math.abs(down / across - height / width);
+      const isLarger = best === null || down * across > best.width * best.height;
+      if (difference < bestDifference || difference === bestDifference && isLarger) {
+        [best, bestDifference] = [{ width: across, height: down }, difference];
+      }
+    }
+  }
+  if (best === null) throw tooLong({ width, height });
+  return { width: best.width * align, height: best.height * align };
+}
+
 function tooLong({ width, height }: Size): Error {
   return tooLarge(
     `${width} · ${height} pixels are too long and thin for this model`,
@@ -78,6 +110,21 @@ export function sizeOfLongestEdge({ width, height }: Size, longest: number, alig
   const scale = min(fround(longest / width), fround(longest / height));
   const side = (value: number) => Math.ceil(fround(fround(value * scale) / align)) * align;
   return { width: side(width), height: side(height) };
+}
+
+/** Halves become even. */
+export function roundedToEven(value: number): number {
+  const below = Math.floor(value);
+  return value - below === 0.5 ? below + below % 2 : Math.round(value);
+}
+
+/** The size of an image's shape with that longest edge; the other one is even, or 1. */
+export function evenSizeOfEdge({ width, height }: Size, longest: number): Size {
+  const shape = width / height;
+  const even = (length: number) => max(1, Math.trunc(length) + Math.trunc(length) % 2);
+  return width >= height
+    ? { width: longest, height: even(longest / shape) }
+    : { width: even(longest * shape), height: longest };
 }
 
 /**

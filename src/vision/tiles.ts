@@ -5,9 +5,12 @@ import { crop, resize, type Size } from "./resize.ts";
 import {
   bestGrid,
   bestSize,
+  evenSizeOfEdge,
+  roundedToEven,
   sizeBySteps,
   sizeLikeSquare,
   sizeOfLongestEdge,
+  sizeOfNearestShape,
   sizeWithinPixels,
   slicesOf,
 } from "./sizes.ts";
@@ -41,6 +44,12 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
       });
       return { whole: resize(image, size, kind.whole), parts: [] };
     }
+    case "nearestShape": {
+      const { patchSize, mergeSide, pixelsMax } = config;
+      const align = patchSize * mergeSide;
+      const size = sizeOfNearestShape(image, { align, pixelsMax: pixelsMax! });
+      return { whole: resize(image, size, kind.whole), parts: [] };
+    }
     case "ownEdge": {
       const { longestEdge, patchSize, mergeSide } = config;
       const size = sizeOfLongestEdge(image, longestEdge!, patchSize * mergeSide);
@@ -52,14 +61,27 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
       return cutInto(image, { kind, whole: square, cut: size, part: square });
     }
     case "longestEdge": {
-      const size = config.longestEdge === null
-        ? null
-        : sizeOfLongestEdge(image, config.longestEdge, imageSize);
-      return cutInto(image, { kind, whole: square, cut: size, part: square });
+      const { longestEdge } = config;
+      if (longestEdge === null) {
+        return cutInto(image, { kind, whole: square, cut: null, part: square });
+      }
+      // Three steps, as in training.
+      const { width, height } = evenSizeOfEdge(image, longestEdge);
+      const inEdge = resize(image, { width, height }, kind.parts);
+      const inTiles = (length: number) => Math.ceil(length / imageSize) * imageSize;
+      const size = { width: inTiles(width), height: inTiles(height) };
+      const enlarged = resize(inEdge, size, kind.parts);
+      return cutInto(enlarged, { kind, whole: square, cut: size, part: square });
     }
     case "bestGrid": {
       const { tileSide, tolerance } = LFM2_TILES;
-      const isSmall = Math.max(image.width, image.height) <= tileSide * tolerance;
+      const { patchSize, mergeSide, pixelsMax } = config;
+      const whole = (length: number) =>
+        Math.max(
+          patchSize,
+          roundedToEven(length / (patchSize * mergeSide)) * patchSize * mergeSide,
+        );
+      const isSmall = whole(image.width) * whole(image.height) <= pixelsMax! * tolerance;
       const grid = isSmall ? null : bestGrid(image, LFM2_TILES);
       const cut = grid && { width: grid.width * tileSide, height: grid.height * tileSide };
       const part = { width: tileSide, height: tileSide };
@@ -72,9 +94,10 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
 
 /** Parts are as many as squares would fill the image, and each is about as large as one. */
 function cutSlices(image: Raster, config: ImageConfig, kind: ImageKind): ImageTiles {
-  const { imageSize, patchSize, pixelsMax } = config;
+  const { imageSize, patchSize, mergeSide, pixelsMax } = config;
+  const align = patchSize * mergeSide;
   const sizeOf = (of: Size) =>
-    sizeLikeSquare(of, { side: imageSize, align: patchSize, pixelsMax: pixelsMax! });
+    sizeLikeSquare(of, { side: imageSize, align, pixelsMax: pixelsMax! });
   const whole = sizeOf(image);
   const grid = slicesOf(image, imageSize);
   if (grid === null) return cutInto(image, { kind, whole, cut: null, part: whole });

@@ -1,6 +1,7 @@
 /** What `show` says of projectors, beside a model and by themselves. */
 import { assertEquals } from "@std/assert";
 import { projectorRow } from "../../src/cli/show_projector.ts";
+import { tinyBoth } from "../support/tiny_both.ts";
 import { tinyHearing } from "../support/tiny_hearing.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { tinyVision } from "../support/tiny_vision.ts";
@@ -15,6 +16,12 @@ Deno.test("show says whether a projector sees or hears, and of what is none that
     assertEquals(JSON.parse(stdout).reads, "sounds");
     const rows: readonly (readonly [Uint8Array, string[]])[] = [
       [tinyVision(), ["images", `seen by its projector, ${name}`]],
+      [
+        tinyBoth("qwen2.5o", {
+          ...{ vision: { kind: "qwen2.5vl_merger" }, audio: { kind: "qwen2.5o" } },
+        }),
+        ["images and sounds", `seen and heard by its projector, ${name}`],
+      ],
       [tinyModel(), ["projector", `${name}, which is none`]],
       [Uint8Array.of(1, 2), ["projector", `${name}, which cannot be read`]],
     ];

@@ -7,6 +7,7 @@ import { Leader } from "../../src/engine/leader.ts";
 import { createLogprobRows } from "../../src/engine/logprob_rows.ts";
 import { SeededRandom } from "../../src/engine/sampler_random.ts";
 import type { EngineRequest } from "../../src/engine/types.ts";
+import { list } from "../../src/gguf/mod.ts";
 import { compileGrammar, type VocabularyBytes } from "../../src/grammar/mod.ts";
 import type { RankRunner } from "../../src/rank/open_rank.ts";
 import { TokenChain } from "../../src/rank/gpu/token_chain.ts";
@@ -122,6 +123,25 @@ chainTest(
     }
   },
   { isDeep: true },
+);
+
+chainTest(
+  "a chain of tokens says none that a file silences, though the GPU chooses it",
+  async () => {
+    const isSilenced = (id: number) => id % 6 === 0;
+    const silenced = Array.from({ length: SHAPE.vocabSize }, (_, id) => id).filter(isSilenced);
+    const metadata = [["tokenizer.ggml.suppress_tokens", list(Int32Array.from(silenced))] as const];
+    await withTinyFile({ ...SHAPE, type: "F32", metadata }, async (path) => {
+      const runner = await openChainRunner(path);
+      const { single, chained } = leadersOf(runner);
+      warm(runner, [chained]);
+      const request = { ...GREEDY, maxTokens: ANSWER };
+      const { ids } = answer(runner, chained, request);
+      assertEquals(ids, answer(runner, single, request).ids);
+      assertEquals(ids.filter(isSilenced), []);
+      runner.close();
+    });
+  },
 );
 
 chainTest("a chain of tokens leaves a state of each, to go on behind any of them", async () => {

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { describeForUse, planModel } from "../../src/llm/mod.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
-import { openGguf, u32 } from "../../src/gguf/mod.ts";
+import { list, openGguf, u32 } from "../../src/gguf/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
@@ -29,6 +29,34 @@ Deno.test("the engine never says tokens of Chameleon's images, and computes the 
       assertLess(nmse(logits.filter(isSaid), expected.filter(isSaid)), 2e-12);
       const ids = await greedyIds(model, IDS, 8);
       assertEquals(ids.filter((id) => !isSaid(0, id)), []);
+    });
+  });
+});
+
+Deno.test("the engine never says tokens that a file lists, on the leader or behind it", async () => {
+  const of = { architecture: "llama", seed: 3 } as const;
+  let free: number[] = [];
+  await withTinyFile(of, async (path) => {
+    await withModel(path, { threads: 1 }, async (model) => {
+      free = await greedyIds(model, IDS, 8);
+    });
+  });
+  const silenced = [...new Set([...free, 500, 501])].toSorted((a, b) => a - b);
+  const metadata = [
+    ["tokenizer.ggml.suppress_tokens", list(Int32Array.of(-1, 512, ...silenced))] as const,
+  ];
+  await withTinyFile({ ...of, metadata }, async (path) => {
+    const expected = new ReferenceModel(openGguf(path)).forward(IDS);
+    assertEquals(expected.filter((value) => value === -Infinity).length / 9, silenced.length);
+    await withModel(path, { threads: 3 }, async (model) => {
+      const logits = new Float32Array(expected.length);
+      await model.logits(IDS, (rows, first) => logits.set(rows, first * 512));
+      const isSaid = (_: number, i: number) => !silenced.includes(i % 512);
+      const silent = logits.filter((value, i) => !isSaid(value, i));
+      assert(silent.length > 0 && silent.every((value) => value === -Infinity));
+      assertLess(nmse(logits.filter(isSaid), expected.filter(isSaid)), 2e-12);
+      const ids = await greedyIds(model, IDS, 8);
+      assertEquals(ids.filter((id) => silenced.includes(id)), []);
     });
   });
 });

@@ -64,8 +64,9 @@ async function withTower(
 }
 
 /** Whole numbers of blocks and of windows. */
-function squareOf({ windowSide }: ImageConfig): TinyGrid {
-  const side = windowSide === null ? TINY_TOWER.side : 2 * windowSide;
+function squareOf({ windowSide, mergeSide }: ImageConfig): TinyGrid {
+  const blocks = Math.ceil(TINY_TOWER.side / mergeSide);
+  const side = windowSide === null ? blocks * mergeSide : 2 * windowSide;
   return { rows: side, columns: side };
 }
 
@@ -96,15 +97,19 @@ for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
   });
 }
 
-Deno.test("windows that edges cut off are seen as they are, on any number of threads", () =>
-  withTower({ kind: "youtuvl", seed: 4 }, [{ threads: 1 }, { threads: 3 }], async (tower) => {
-    // Of windows of 4 · 4 the last ones have 2 rows or columns; one is all there is of the third.
-    for (const [rows, columns] of [[10, 6], [2, 30], [2, 4], [38, 38]]) {
-      const input = tower.input({ rows, columns });
-      const seen = await tower.engine.images.see(input);
-      assertLess(nmse(seen, tower.expected(input)), NMSE_MAX, `${rows} · ${columns}`);
-    }
-  }));
+Deno.test("windows that edges cut off are seen as they are, on any number of threads", async () => {
+  for (const kind of ["youtuvl", "muse-glimmer"] as const) {
+    await withTower({ kind, seed: 4 }, [{ threads: 1 }, { threads: 3 }], async (tower) => {
+      // Of windows of 4 · 4 the last ones have 2 rows or columns; one is all there is of the third.
+      const large = kind === "youtuvl" ? [[38, 38]] : [];
+      for (const [rows, columns] of [[10, 6], [2, 30], [2, 4], ...large]) {
+        const input = tower.input({ rows, columns });
+        const seen = await tower.engine.images.see(input);
+        assertLess(nmse(seen, tower.expected(input)), NMSE_MAX, `${rows} · ${columns}`);
+      }
+    });
+  }
+});
 
 Deno.test("a tower's rows do not depend on the images before, nor on the arenas", () =>
   withTower({ kind: "gemma3" }, [{ threads: 2 }], async ({ engine, input, expected }) => {
@@ -123,6 +128,28 @@ Deno.test("a tower's rows do not depend on the images before, nor on the arenas"
       assertEquals(await engine.images.see(shared(each)), first[i]);
     }
   }));
+
+Deno.test("rows become fewer between layers, of any image, on any number of threads", async () => {
+  // Of a rank that has no head, or no neurons of what makes one row of four; and in arenas.
+  const options = [{ threads: 2, arenaBytesMax: 1_400_000 }, { threads: 5 }];
+  for (const [type, most] of [["F32", NMSE_MAX], ["Q8_0", 1e-3]] as const) {
+    await withTower({ kind: "minicpmv4_6", seed: 5, type }, options, async (tower) => {
+      // The largest in two pieces, and one of another length in between.
+      for (const [rows, columns] of [[8, 16], [4, 4], [12, 8], [4, 28]]) {
+        const image = tower.input({ rows, columns });
+        const seen = await tower.engine.images.see(image);
+        assertEquals(seen.length, rows * columns / 16 * TINY_TOWER.outputLength);
+        assertLess(nmse(seen, tower.expected(image)), most, `${type} ${rows} · ${columns}`);
+      }
+      const { images: { see } } = tower.engine;
+      const image = tower.input({ rows: 4, columns: 4 });
+      const odd = { ...image, count: 17, patches: new Float32Array(17 * 48) };
+      await assertRejects(() => see.call(tower.engine.images, odd), RequestError, "blocks of 4");
+      const few = { ...image, kept: 12 };
+      await assertRejects(() => see.call(tower.engine.images, few), RequestError, "multiple of 16");
+    });
+  }
+});
 
 /** Queries ask it: squares of so many patches on a side, and images of twice as many patches. */
 function resamplerOf(side: number): TinyVisionOptions {

@@ -5,6 +5,8 @@
  * Of "llama4" its rows are in the order of columns, ours in that of lines, as the model's authors'.
  * Of "hunyuanvl" ends of four rows: of the image's last one, of a line's end, of what is before an
  * image, and of what is behind it.
+ * Of MiniCPM-V 4.6, Muse Glimmer and GLM-Edge ("adapter", without the rows around an image) they
+ * are llama.cpp's 0.5.0 (its mtmd out of npm's llama.rn 0.13.0-rc.5).
  * Of "mlp" they begin with the second row: it takes the first one for the class token. Data only.
  */
 import type { TinyVisionName } from "../support/tiny_vision.ts";
@@ -125,6 +127,22 @@ export const TINY_ROWS: Readonly<Record<TinyVisionName, readonly number[]>> = {
   "phi4": [
     -4.01709, 0.53795, 1.08005, 4.20664, 2.35570, -1.11571,
     -2.15188, -0.90000, 0.90275, 0.11883, 0.55832, 1.61589,
+  ],
+  "adapter": [
+    -0.41639, -0.18090, -0.08317, 0.66527, 0.34903, 0.18191,
+    1.28872, -1.86119, -1.43713, 1.56480, -0.95974, 0.09970,
+  ],
+  "muse-glimmer": [
+    2.30763, -1.02723, 0.96532, -2.20294, -0.12707, 0.47043,
+    0.57673, 0.37825, -1.04560, -1.57090, 0.28563, -0.49283,
+  ],
+  "minicpmv4_6": [
+    -1.65457, -0.65666, -1.61458, 0.60658, -1.11337, -0.21321,
+    -1.03695, 2.11570, -1.42729, -0.95067, -2.87826, -0.62927,
+  ],
+  "minicpmv4_6-four": [
+    -0.96165, -0.09904, 0.12190, -0.51582, -0.05004, -0.19391,
+    -1.94541, 0.51352, -0.68262, -1.06006, 2.01991, -1.06103,
   ],
   "resampler": [
     -2.88694, -1.09454, 1.03025, 1.40769, -0.33158, -1.36915,

@@ -3,11 +3,11 @@ import type { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
 import type { Best } from "./tiny_logits.ts";
 
 /**
- * llama.cpp's. Of "grovemoe" it computes another thing: companions read what experts have given
- * there, and are weighed as other experts than their own are. With that its logits are those of
- * a reference that is changed so (NMSE 3.9e-14). Of "chameleon-behind" neurons read what
- * attention adds there, not what is added to (as changed, NMSE 1.4e-13). Logits of "chameleon"
- * are with CHAMELEON_VOCABULARY.
+ * llama.cpp's; of "hy_v4" and "dots3note" its v0.5.0's. Of "grovemoe" it computes another thing:
+ * companions read what experts have given there, and are weighed as other experts than their own
+ * are. With that its logits are those of a reference that is changed so (NMSE 3.9e-14). Of
+ * "chameleon-behind" neurons read what attention adds there, not what is added to (as changed, NMSE
+ * 1.4e-13). Logits of "chameleon" are with CHAMELEON_VOCABULARY.
  */
 export const SINGULAR_LOGITS: Readonly<
   Partial<Record<keyof typeof SINGULAR_FAMILIES, readonly [at11: Best, at47: Best]>>
@@ -64,6 +64,22 @@ export const SINGULAR_LOGITS: Readonly<
     [[169, 7.3221], [381, 4.7675], [398, 4.7392]],
     [[180, 6.0134], [97, 5.5343], [163, 5.3834]],
   ],
+  "hy_v4": [
+    [[412, 5.6587], [404, 5.2485], [277, 5.0413]],
+    [[332, 6.1809], [7, 5.7116], [477, 5.5634]],
+  ],
+  "hy_v4-chosen": [
+    [[364, 5.7148], [106, 5.1875], [142, 4.9899]],
+    [[340, 5.1759], [95, 5.0082], [246, 4.8181]],
+  ],
+  "dots3note": [
+    [[298, 5.906], [405, 5.8977], [137, 5.7929]],
+    [[15, 5.5683], [479, 5.0708], [53, 4.8612]],
+  ],
+  "dots3note-chosen": [
+    [[354, 5.5844], [359, 5.0032], [448, 4.8934]],
+    [[465, 6.5384], [414, 5.2648], [88, 4.6059]],
+  ],
   "glm-dsa-chosen": [
     [[176, 7.0112], [86, 6.3867], [129, 6.1727]],
     [[56, 5.3035], [429, 5.3015], [39, 5.0792]],
@@ -88,5 +104,9 @@ export const SINGULAR_GREEDY: Readonly<Record<keyof typeof SINGULAR_FAMILIES, re
     "glm-dsa": [66, 79, 256, 327, 180, 15, 404, 17, 387, 487, 457, 61],
     "deepseek32-chosen": [386, 415, 122, 242, 399, 250, 197, 425, 475, 306, 257, 88],
     "deepseek4": [169, 132, 499, 116, 96, 99, 160, 132, 99, 95, 403, 106],
+    "hy_v4": [412, 269, 101, 424, 444, 507, 472, 506, 428, 271, 151, 163],
+    "hy_v4-chosen": [364, 300, 364, 300, 364, 300, 364, 184, 355, 142, 56, 367],
+    "dots3note": [298, 404, 27, 274, 495, 213, 149, 75, 279, 473, 175, 90],
+    "dots3note-chosen": [354, 184, 71, 117, 374, 49, 311, 165, 104, 67, 125, 303],
     "glm-dsa-chosen": [176, 21, 364, 400, 113, 10, 217, 462, 91, 389, 283, 211],
   };

@@ -14,14 +14,31 @@ const TABLES = {
 };
 
 const CONFIGS: Readonly<Record<string, SoundConfig>> = {
-  qwen2a: configOf("qwen2a", { framesOfRow: 4 }),
-  ultravox: configOf("ultravox", { framesOfRow: 16, isPadded: true }),
-  voxtral: configOf("voxtral", { framesOfRow: 8, isWhole: true }),
+  gemma4ua: configOf("gemma4ua", {
+    ...{ melCount: 0, samplesOfRow: 160, positions: null, isPadded: true },
+  }),
+  glma: configOf("glma", {
+    ...{ rowsOfOne: 4, isWhole: true, around: { begin: "v.boi", end: "v.eoi" } },
+  }),
+  meralion: configOf("meralion", { rowsOfOne: 4, isWhole: true }),
+  musicflamingo: configOf("musicflamingo", { rowsOfOne: 2 }),
+  "qwen2.5o": configOf("qwen2.5o", { rowsOfOne: 2, rowsMax: 10 }),
+  qwen2a: configOf("qwen2a", { rowsOfOne: 2 }),
+  qwen3a: configOf("qwen3a", { rowsMax: 26, pieces: { frames: 100, rows: 13, framesOfRow: 8 } }),
+  ultravox: configOf("ultravox", { rowsOfOne: 8, isPadded: true }),
+  voxtral: configOf("voxtral", { rowsOfOne: 4, isWhole: true }),
 };
 
 function configOf(projector: string, of: Partial<SoundConfig>): SoundConfig {
   const positions = { tensor: "p", count: POSITIONS };
-  const common = { melCount: 8, positions, framesOfRow: 1, isPadded: false, isWhole: false };
+  const common = {
+    melCount: 8,
+    rowsMax: POSITIONS,
+    positions,
+    rowsOfOne: 1,
+    isPadded: false,
+    isWhole: false,
+  };
   return { ...common, projector, ...of };
 }
 
@@ -34,7 +51,12 @@ function shown(name: string, frames: number): [counts: number[], layout: (string
   }
   return [
     tiles.map(({ count }) => count),
-    layout.map((part) => "text" in part ? part.text : part.count),
+    layout.map((part) => {
+      if ("text" in part) return part.text;
+      if ("tile" in part) return part.count;
+      assertEquals([part.first, part.count], [0, 1]);
+      return part.tensor;
+    }),
   ];
 }
 
@@ -43,8 +65,14 @@ Deno.test("prepareSamples() cuts sounds where positions end, and says how many r
   assertEquals(shown("qwen2a", 1), [[2], [begin, 1, end]]);
   assertEquals(shown("qwen2a", 48), [[24], [begin, 12, end]]);
   assertEquals(shown("qwen2a", 53), [[24, 4], [begin, 12, 2, end]]);
+  assertEquals(shown("qwen2.5o", 53), [[10, 10, 8], [begin, 5, 5, 4, end]]);
   assertEquals(shown("ultravox", 5), [[3], [1]]);
   assertEquals(shown("ultravox", 65), [[24, 9], [3, 2]]);
+  const glma = ["v.boi", 6, "v.eoi"];
+  assertEquals(shown("glma", 25), [[24], glma]);
+  assertEquals(shown("glma", 49), [[24, 24], [...glma, ...glma]]);
+  assertEquals(shown("meralion", 7), [[24], [6]]);
+  assertEquals(shown("musicflamingo", 53), [[24, 4], ["<sound>", 12, 2]]);
   assertEquals(shown("voxtral", 1), [[24], ["[BEGIN_AUDIO]", 6]]);
   assertEquals(shown("voxtral", 49), [[24, 24], ["[BEGIN_AUDIO]", 6, 6]]);
 });
@@ -60,6 +88,52 @@ Deno.test("prepareSamples() lays three frames side by side, band by band, and no
   assertEquals([0, 1, 2].map((tap) => at(0, 0, 3, tap)), [0, frameOf(0, 3), frameOf(1, 3)]);
   assertEquals([0, 1, 2].map((tap) => at(0, 47, 3, tap)), [frameOf(46, 3), frameOf(47, 3), 0]);
   assertEquals([0, 1, 2].map((tap) => at(1, 0, 2, tap)), [0, frameOf(48, 2), frameOf(49, 2)]);
+});
+
+Deno.test("prepareSamples() lays pieces of frames, and counts rows of the last one by its own", () => {
+  const shownOf = (samples: number) => {
+    const { tiles, layout } = prepareSamples(tone(samples), CONFIGS.qwen3a, TABLES);
+    return {
+      ...{ tiles, counts: tiles.map(({ count }) => count) },
+      texts: layout.map((part) => "text" in part ? part.text : part.count),
+    };
+  };
+  const [begin, end] = ["<|audio_start|>", "<|audio_end|>"];
+  // Frames are whole ones; a sound of none has one.
+  assertEquals(shownOf(9).texts, [begin, 1, end]);
+  assertEquals(shownOf(160 * 100).texts, [begin, 13, end]);
+  assertEquals(shownOf(160 * 101 - 1).texts, [begin, 13, end]);
+  assertEquals(shownOf(160 * 101).texts, [begin, 14, end]);
+  const samples = 160 * 409 + 7;
+  const { tiles, counts, texts } = shownOf(samples);
+  assertEquals([counts, texts], [[26, 26, 2], [begin, 26, 26, 2, end]]);
+  const all = spectrogram(tone(samples), { frames: 409, bands: 8, isMirrored: true });
+  const frameOf = (
+    tile: number,
+    place: number,
+  ) => [...tiles[tile].patches.subarray(place * 8, place * 8 + 8)];
+  const given = (frame: number) => [...all.subarray(frame * 8, frame * 8 + 8)];
+  const nothing = Array(8).fill(0);
+  assertEquals([frameOf(0, 99), frameOf(0, 100)], [given(99), nothing]);
+  assertEquals([frameOf(1, 104), frameOf(2, 8)], [given(300), given(408)]);
+  assertEquals(frameOf(2, 9), nothing);
+  assertEquals(tiles[1].added!.slice(13 * D), TABLES.positions.slice(0, 13 * D));
+  assertEquals(tiles[2].added, TABLES.positions.slice(0, 2 * D));
+});
+
+Deno.test("prepareSamples() leaves samples as they are where no tower hears them", () => {
+  const samples = tone(160 * 53 - 3);
+  const { tiles, layout } = prepareSamples(samples, CONFIGS.gemma4ua, TABLES);
+  assertEquals(layout, [
+    { text: "<|audio>" },
+    ...[24, 24, 5].map((count, tile) => ({ tile, first: 0, count, grid: null })),
+    { text: "<audio|>" },
+  ]);
+  assertEquals(tiles.map(({ count, kept, added }) => [count, kept, added]), [
+    ...[[24, 24, null], [24, 24, null], [5, 5, null]],
+  ]);
+  const all = tiles.flatMap(({ patches }) => [...patches]);
+  assertEquals(all, [...samples, 0, 0, 0]);
 });
 
 Deno.test("prepareSound() hears the same at another rate, and knows its kinds", async () => {

@@ -49,6 +49,17 @@ Deno.test("spectrogram() is as Whisper's is defined, before a sound's end and be
   }
 });
 
+Deno.test("spectrogram() mirrors a sound at both ends where that is asked for", () => {
+  const sound = Float32Array.from({ length: 700 }, (_, i) => 0.3 * Math.sin(i * i / 900));
+  // The same, written out behind its end.
+  const longer = Float32Array.from({ length: 900 }, (_, i) => sound[i < 700 ? i : 1398 - i]);
+  const of = { frames: 5, bands: 80 };
+  assertEquals(spectrogram(sound, { ...of, isMirrored: true }), spectrogram(longer, of));
+  // Of a short one there is not enough for that.
+  const short = spectrogram(sound.subarray(0, 90), { ...of, isMirrored: true });
+  assertEquals(short.every(Number.isFinite), true);
+});
+
 Deno.test("spectrogram() of silence is one level, of a tone highest in its band", () => {
   const silence = spectrogram(new Float32Array(800), { frames: 5, bands: 80 });
   assertEquals(new Set(silence), new Set([-1.5]));

@@ -64,7 +64,7 @@ Deno.test("describeModel() counts what a file holds", () => {
 Deno.test("describeModel() says what a model was loaded with", () => {
   const config = { architecture: "llama", embeddingLength: 32, vocabSize: 99 };
   const adapters = [{ path: "/x/a.gguf" }, { path: "b.gguf", scale: 0.5 }];
-  const loadedWith = { tower: { kind: "images" as const }, adapters };
+  const loadedWith = { towers: [{ kind: "images" as const }], adapters };
   const details = describeModel(fileWith({}), config, tokenizerWith(), loadedWith);
   const { uses } = details;
   assertEquals(details.adapters, [{ name: "a.gguf", scale: 1 }, { name: "b.gguf", scale: 0.5 }]);
@@ -95,4 +95,14 @@ Deno.test("describeModel() finds marks of gaps by the file's keys, or by their t
     ...none,
   });
   assertEquals(marks({}, "<fim_suffix>", "<fim_middle>"), null);
+  // DeepSeek's, whose hole is where the text behind it begins; GLM 4.5's; Falcon H1's.
+  for (
+    const texts of [
+      ["<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"],
+      ["<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"],
+      ["<|prefix|>", "<|suffix|>", "<|middle|>"],
+    ]
+  ) {
+    assertEquals(marks({}, ...texts), { prefix: 0, suffix: 1, middle: 2, ...none });
+  }
 });

@@ -33,7 +33,7 @@ Deno.test("describeModel() puts a token in the middle of an encoder's window", (
 
 Deno.test("describeModel() takes the last norm of sums for the model's last one", () => {
   const { tensors } = read("bert", {});
-  assertEquals(tensors.outputNorm.weight?.tensor, "blk.1.layer_output_norm.weight");
+  assertEquals(tensors.outputNorm?.weight?.tensor, "blk.1.layer_output_norm.weight");
   assertEquals(tensors.layers.map(({ feedForwardPostNorm: norm }) => norm?.weight?.tensor), [
     "blk.0.layer_output_norm.weight",
     undefined,

@@ -18,17 +18,8 @@ import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_RARER } from "./expected_rarer.ts";
 import { EXPECTED_SINGULAR } from "./expected_singular.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
-import { ADDED, CHANNELS, DELTAS, HEADS, KEYED, PLAMO2 } from "./expected_states.ts";
+import { ADDED, CHANNELS, DELTAS, HEADS, KEYED, PLAMO2, QWEN35, QWEN4 } from "./expected_states.ts";
 
-const QWEN35: Differences = {
-  blockCount: 4,
-  headDim: 32,
-  attentionScale: 1 / Math.sqrt(32),
-  gatesAttention: true,
-  ropes: [["neox", 16, 10000, 1]],
-  stateSpace: DELTAS,
-  layers: "s 0:0 s 0:0",
-};
 /** All layers have states and neurons, and none attends. */
 const RECURRENT: Differences = {
   ...{ headCount: 0, headCountKv: 0, headDim: 0, embeddingLength: 128 },
@@ -308,6 +299,7 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   },
   "qwen35": QWEN35,
   "qwen35moe": { ...QWEN35, ...experts({ sharedFeedForwardLength: 64 }) },
+  "qwen4exp": { ...QWEN4, ...experts({ sharedFeedForwardLength: 64 }) },
   "qwen3next": {
     ...QWEN35,
     ...experts({ sharedFeedForwardLength: 64 }),

@@ -24,7 +24,7 @@ export const KEY_DELTA_FAMILIES = {
     latent: { length: 32, queryLength: 48, turnedDim: 16, plainDim: 32, valueDim: 16 },
     blockCount: 5,
     ropes: [],
-    hyper: { streamCount: 4, rounds: 0, epsilon: 0, keepsEvery: 2 },
+    hyper: { streamCount: 4, keepsEvery: 2, rounds: 0, epsilon: 0, magnitude: 0, least: 0 },
     feedForward: {
       ...{ activation: "silu", isGated: true, activatesUp: false, firingThreshold: 0 },
       softCaps: { gate: Math.fround(0.7), up: Math.fround(1.2) },

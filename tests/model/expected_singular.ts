@@ -10,6 +10,18 @@ const TALKIE: Differences = {
   logitScale: Math.fround(0.7),
 };
 
+const HY_V4: Differences = {
+  ...leading({ gating: "sigmoid" }),
+  hyper: {
+    ...{ streamCount: 4, rounds: 0, magnitude: Math.fround(1.7) },
+    ...{ epsilon: Math.fround(0.01), least: Math.fround(0.01) },
+  },
+  gatesAttention: true,
+  ropes: [["norm", 8, 10000, 1]],
+};
+
+const DOTS3: Differences = { ...leading({ gating: "sigmoid" }), gatesAttention: true };
+
 const INDEXER = { headCount: 8, headDim: 64, keyCount: 16, epsilon: 1e-6 };
 
 /** By family. */
@@ -78,12 +90,32 @@ export const EXPECTED_SINGULAR: Readonly<Record<keyof typeof SINGULAR_FAMILIES, 
       ...{ queryLength: 48, turnedDim: 16, groupCount: 2, groupLength: 24 },
       indexer: { headCount: 8, headDim: 64, keyCount: 4 },
     },
-    hyper: { streamCount: 4, rounds: 5, epsilon: Math.fround(1e-6) },
+    hyper: {
+      ...{ streamCount: 4, rounds: 5, epsilon: Math.fround(1e-6), magnitude: 2, least: 0 },
+    },
     ropes: [
       ...[["norm", 16, 10000, 1], ["norm", 16, 10000, 1]] as const,
       ...[["norm", 16, 40000, 8], ["norm", 16, 40000, 8]] as const,
     ],
     layers: "8:0<0.31,0.31 8:2<0.47,0.47 8:2 8:2<0.73,0.73",
+  },
+  "hy_v4": { ...HY_V4, ...latent(48), layers: "0:0<0.39 0:0<0.39 0:0<0.39" },
+  "hy_v4-chosen": {
+    ...{ ...HY_V4, ...latent(48, 1, 32), blockCount: 4 },
+    indexer: { ...INDEXER, pairs: "norm", epsilon: Math.fround(1e-5), start: 32 },
+    ropes: [["norm", 32, 10000, 8]],
+    layers: "0:0<0.31 0:0<0.47 0:0<0.39 0:0<0.73",
+  },
+  "dots3note": {
+    ...{ ...DOTS3, ...latent(48), blockCount: 4 },
+    ropes: [["norm", 8, 10000, 1], ["norm", 8, 500, 1]],
+    layers: "8:1(40x2/1,96) 0:0 8:1(40x2/1,96) 0:0",
+  },
+  "dots3note-chosen": {
+    ...{ ...DOTS3, ...latent(48, 1, 32), blockCount: 4 },
+    indexer: { ...INDEXER, pairs: "neox" },
+    ropes: [["norm", 32, 10000, 8], ["norm", 32, 500, 8]],
+    layers: "8:1(64x2/1,96) 0:0 8:1(64x2/1,96) 0:0",
   },
   "talkie": TALKIE,
   "talkie-scaled": TALKIE,

@@ -82,3 +82,27 @@ export const ADDED: StateSpaceConfig = {
     moved: { rank: 12, keyHeads: 2, readsBefore: true },
   },
 };
+export const QWEN35: Differences = {
+  blockCount: 4,
+  headDim: 32,
+  attentionScale: 1 / Math.sqrt(32),
+  gatesAttention: true,
+  ropes: [["neox", 16, 10000, 1]],
+  stateSpace: DELTAS,
+  layers: "s 0:0 s 0:0",
+};
+/** What Qwen 4 has beside Qwen 3.5, but for experts; multipliers by 16 bits, the lowest first. */
+export const QWEN4: Differences = {
+  ...{ ...QWEN35, stateSpace: { ...DELTAS, gatesBySigmoid: true } },
+  gatedStreams: { streamCount: 3, rank: 24 },
+  groupIndexer: { headCount: 8, headDim: 32, keyCount: 8 },
+  ngrams: {
+    ...{ layer: 0, length: 3, rowLength: 16, endToken: 72, givenToken: 72, taps: 3 },
+    multipliers: Float64Array.of(
+      ...[0x7c15, 0x7f4a, 0x79b9, 0x9e37, 0xeb4f, 0x27d4, 0xae3d, 0xc2b2],
+      ...[0x79f9, 0x9e37, 0x67b1, 0x1656],
+    ),
+    heads: [0, 1, 2, 3].map((head) => ({ start: 40 * head, count: 61 - head })),
+    tableRows: 178,
+  },
+};

@@ -21,6 +21,23 @@ function configWith(changes: Changes) {
   return readConfig(withMetadata(LLAMA, changes), llama);
 }
 
+Deno.test("readConfig() reads which tokens are never said as ranges, without ids that are none", () => {
+  const key = "tokenizer.ggml.suppress_tokens";
+  const read = (...ids: number[]) => configWith({ [key]: Int32Array.from(ids) }).silencedTokens;
+  assertEquals(read(9, 7, 8, 20, 7, -1, 512, 511), [
+    { start: 7, end: 10 },
+    { start: 20, end: 21 },
+    { start: 511, end: 512 },
+  ]);
+  assertEquals([read(), read(600), configWith({}).silencedTokens], [
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  assertThrows(() => read(...Array(512).keys()), ModelFormatError, "all tokens");
+  assertThrows(() => configWith({ [key]: packStrings(["1"]) }), ModelFormatError, key);
+});
+
 const REFUSED: readonly (readonly [key: string, values: readonly (GgufValue | undefined)[]])[] = [
   ["llama.block_count", [undefined, 0, -1, 1.5, 1025, 2 ** 31, 2 ** 53, 2n ** 63n, "2", 24]],
   ["llama.embedding_length", [undefined, 0, -64, NaN, Infinity, true]],

@@ -9,8 +9,15 @@ import {
   projectedRows,
   readHearing,
   readVision,
+  sees,
 } from "../../src/model/mod.ts";
-import { TINY_EAR, TINY_HEARING_NAMES, tinyHearing } from "../support/tiny_hearing.ts";
+import { tinyBoth } from "../support/tiny_both.ts";
+import {
+  TINY_EAR,
+  TINY_HEARING_NAMES,
+  tinyHearing,
+  type TinyHearingName,
+} from "../support/tiny_hearing.ts";
 import { tinyVision } from "../support/tiny_vision.ts";
 import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
 
@@ -18,6 +25,11 @@ const fileOf = (kind: typeof TINY_HEARING_NAMES[number] = "ultravox"): GgufFile 
   parseGguf(tinyHearing({ kind }));
 
 const FILE = fileOf();
+
+/** Two convolutions over time are before its layers. */
+function isWhisper(kind: TinyHearingName): boolean {
+  return kind !== "gemma4ua" && kind !== "qwen3a";
+}
 
 /** With other values of `clip.` keys. */
 function read(changes: Readonly<Record<string, GgufValue | undefined>>, file = FILE) {
@@ -27,34 +39,110 @@ function read(changes: Readonly<Record<string, GgufValue | undefined>>, file = F
 
 Deno.test("readHearing() reads towers of every kind", () => {
   assertEquals([...HEARING_KINDS], [...TINY_HEARING_NAMES]);
-  for (const kind of TINY_HEARING_NAMES) {
+  for (const kind of TINY_HEARING_NAMES.filter(isWhisper)) {
     const { description: { config, tensors }, sounds } = readHearing(fileOf(kind));
     const { positions, melCount, hidden } = TINY_EAR;
     assertEquals(sounds.projector, kind);
-    assertEquals([sounds.melCount, sounds.positions.count], [melCount, positions]);
+    assertEquals([sounds.melCount, sounds.positions?.count], [melCount, positions]);
     assertEquals(config.patches, { length: 48, countMax: positions, areConvolved: true });
-    // 48 rows: of two, of four that may be fewer, of four.
-    const rows = { qwen2a: 24, ultravox: 12, voxtral: 12 }[kind];
+    // 48 rows: of two, or of four, which may be fewer of one kind.
+    const rows = kind.startsWith("qwen2") || kind === "musicflamingo" ? 24 : 12;
     assertEquals(projectedRows(config.projector!, positions), rows);
-    assertEquals(
-      projectedRows(config.projector!, 9),
-      { qwen2a: null, ultravox: 3, voxtral: null }[kind],
-    );
-    assertEquals(2 * positions / sounds.framesOfRow, rows);
+    assertEquals(projectedRows(config.projector!, 9), kind === "ultravox" ? 3 : null);
+    assertEquals(positions / sounds.rowsOfOne, rows);
     const { gate, hiddenNorm, first } = tensors.projector!;
-    const isGated = kind === "ultravox";
     assertEquals(
-      [gate?.rowStart, hiddenNorm?.weight?.length],
-      isGated ? [hidden, hidden] : [undefined, undefined],
+      [gate?.tensor, gate?.rowStart, hiddenNorm?.weight?.length],
+      kind === "ultravox"
+        ? ["mm.a.mlp.1.weight", hidden, hidden]
+        : kind === "meralion"
+        ? ["mm.a.mlp.1.weight", 0, undefined]
+        : [undefined, undefined, undefined],
     );
-    assertEquals(first.rows, kind === "qwen2a" ? TINY_EAR.outputLength : hidden);
+    assertEquals(
+      sounds.around,
+      kind === "glma" ? { begin: "v.boi", end: "v.eoi" } : undefined,
+    );
+    assertEquals(first.rows, kind.startsWith("qwen2") ? TINY_EAR.outputLength : hidden);
     assertEquals(tensors.secondConvolution?.columns, 3 * TINY_EAR.width);
   }
 });
 
+Deno.test("readHearing() and readVision() read a file of both, each its own", () => {
+  for (
+    const [names, vision, audio] of [
+      ["qwen2.5o", "qwen2.5vl_merger", "qwen2.5o"],
+      [{ vision: "gemma4uv", audio: "gemma4ua" }, "gemma4uv", "gemma4ua"],
+    ] as const
+  ) {
+    const file = parseGguf(tinyBoth(names, { vision: { kind: vision }, audio: { kind: audio } }));
+    assertEquals([sees(file), hears(file)], [true, true]);
+    assertEquals(readVision(file).images.projector, vision);
+    assertEquals(readHearing(file).sounds.projector, audio);
+    const more = withTensor(file, "more", { ...[...file.tensors.values()][0], name: "more" });
+    assertThrows(() => readHearing(more), UnsupportedModelError, '"more"');
+  }
+});
+
+Deno.test("readHearing() cuts Qwen 2.5 Omni's sounds into two seconds", () => {
+  const of = (kind: TinyHearingName) => {
+    const file = parseGguf(tinyHearing({ kind, lengths: { positions: 144 } }));
+    const { description: { config }, sounds } = readHearing(file);
+    return [config.contextLength, sounds.rowsMax, sounds.positions?.count];
+  };
+  assertEquals(of("qwen2.5o"), [100, 100, 144]);
+  assertEquals(of("qwen2a"), [144, 144, 144]);
+});
+
+Deno.test("readHearing() reads convolutions over a plane, by the sizes of their tensors", () => {
+  const file = fileOf("qwen3a");
+  const { description: { config, tensors }, sounds } = readHearing(file);
+  const plane = { frames: 100, rows: 13, bands: 12, channels: TINY_EAR.channels };
+  assertEquals(config.patches, { length: 8 * 12, countMax: 8 * 13, plane });
+  assertEquals([sounds.rowsMax, sounds.pieces], [8 * 13, {
+    frames: 100,
+    rows: 13,
+    framesOfRow: 8,
+  }]);
+  const columns = tensors.planeMatrices?.map((matrix) => matrix.columns);
+  assertEquals([tensors.tokenEmbedding.columns, columns], [9, [180, 180, 40]]);
+  const few = parseGguf(tinyHearing({ kind: "qwen3a", lengths: { positions: 12 } }));
+  assertThrows(() => readHearing(few), ModelFormatError, "12 positions");
+  const wrong: [string, number[]][] = [
+    ["a.conv2d.1.weight", [3, 3, 2, 20]],
+    ["a.conv2d.2.weight", [3, 5, 20, 20]],
+    ["a.conv2d.3.weight", [3, 3, 20, 21]],
+    ["a.conv_out.weight", [20, TINY_EAR.width]],
+    ["a.conv2d.1.weight", [3, 3, 1, 5000]],
+  ];
+  for (const [name, dims] of wrong) {
+    assertThrows(() => readHearing(withTensor(file, name, { dims })), ModelFormatError, name);
+  }
+});
+
+Deno.test("readHearing() reads a projector of samples, whatever it says of layers", () => {
+  const file = fileOf("gemma4ua");
+  const { description: { config, tensors }, sounds } = readHearing(file);
+  assertEquals([config.blockCount, config.embeddingLength, config.patches?.areRows], [
+    0,
+    640,
+    true,
+  ]);
+  assertEquals([sounds.melCount, sounds.samplesOfRow, sounds.positions], [0, 640, null]);
+  assertEquals([tensors.tokenEmbedding.rows, tensors.projector?.first.rows], [0, 64]);
+  assertEquals(projectedRows(config.projector!, 9), 9);
+  const longer = withTensor(file, "mm.a.input_projection.weight", { dims: [641, 64] });
+  assertThrows(() => readHearing(longer), ModelFormatError, "asks for");
+});
+
 Deno.test("hears() tells projectors that hear from those that see, and from models", () => {
   assertEquals([hears(fileOf()), hears(parseGguf(tinyVision()))], [true, false]);
-  assertEquals(hears(withMetadata(fileOf(), { "clip.has_vision_encoder": true })), false);
+  assertEquals([sees(fileOf()), sees(parseGguf(tinyVision()))], [false, true]);
+  const both = withMetadata(fileOf(), { "clip.has_vision_encoder": true });
+  assertEquals([sees(both), hears(both)], [true, true]);
+  // What hears in a way that nobody knows here sees all the same.
+  const other = withMetadata(both, { "clip.projector_type": "gemma4v" });
+  assertEquals([sees(other), hears(other)], [true, false]);
   assertThrows(() => readVision(fileOf()), UnsupportedModelError, "of sounds");
   assertThrows(() => describeModel(fileOf()), UnsupportedModelError, "--mmproj");
 });
@@ -93,7 +181,7 @@ Deno.test("readHearing() refuses senseless numbers", () => {
 Deno.test("readHearing() refuses files that lack a tensor, or have another one", () => {
   for (const kind of TINY_HEARING_NAMES) {
     const file = fileOf(kind);
-    const mayLack = /\.blk\.\d+\.(attn|ffn)_\w+\.bias$|\.(ln\d|post_ln)\.bias$/;
+    const mayLack = /\.blk\.\d+\.(attn|ffn)_\w+\.bias$|\.(ln\d|post_ln|norm_pre)\.bias$/;
     for (const name of file.tensors.keys()) {
       if (mayLack.test(name)) continue;
       assertThrows(() => readHearing(withoutTensor(file, name)), ModelFormatError, name);
@@ -103,6 +191,10 @@ Deno.test("readHearing() refuses files that lack a tensor, or have another one",
       name: "a.more",
     });
     assertThrows(() => readHearing(more), UnsupportedModelError, '"a.more"');
+    // Tensors of images are another tower's where the file says that it sees, and nobody's else.
+    const ofImages = withTensor(file, "v.more", { ...more.tensors.get("a.more"), name: "v.more" });
+    assertThrows(() => readHearing(ofImages), UnsupportedModelError, '"v.more"');
+    readHearing(withMetadata(ofImages, { "clip.has_vision_encoder": true }));
   }
 });
 

@@ -37,7 +37,7 @@ Deno.test("describeModel() walks T5's reading blocks, and each writing one as tw
   assertEquals(seesAll, [true, true, true, false, true, false, true]);
   const ends = tensors.layers.map(({ endNorm }) => endNorm?.weight?.tensor);
   assertEquals(ends, [...Array(2), "enc.output_norm.weight", ...Array(4)]);
-  assertEquals(tensors.outputNorm.weight?.tensor, "dec.output_norm.weight");
+  assertEquals(tensors.outputNorm?.weight?.tensor, "dec.output_norm.weight");
 });
 
 Deno.test("describeModel() finds T5's tensors by the names that its files have", () => {

@@ -45,6 +45,8 @@ for (const architecture of Object.keys(TINY_FAMILIES) as TinyFamilyName[]) {
     for (const [name, { dims }] of file.tensors) {
       if (UNUSED.test(name)) continue;
       for (const index of dims.keys()) {
+        // A table may have more rows than are named.
+        if (architecture === "qwen4exp" && name.startsWith("per_layer_") && index === 1) continue;
         const wrong = dims.with(index, dims[index] + 32);
         const changed = withTensor(file, name, { dims: wrong });
         assertThrows(() => describeModel(changed), ModelFormatError, undefined, name);

@@ -41,7 +41,8 @@ Deno.test("readVision() reads towers of every kind, whatever its matrices' type"
       assertEquals(tensors.tokenEmbedding.rows, width);
       const parts = 1 + (config.projector?.deepLayers?.length ?? 0);
       assertEquals(config.projector?.outputLength, parts * TINY_TOWER.outputLength);
-      assertEquals(config.projector?.mergedRows, images.mergeSide ** 2);
+      const { mergedRows, fold } = config.projector!;
+      assertEquals(mergedRows * (fold?.rows ?? 1), images.mergeSide ** 2);
     }
   }
   assertEquals([...projectors].sort(), [...VISION_KINDS].sort());
@@ -257,7 +258,10 @@ Deno.test("readVision() refuses files that are no projectors of images, and kind
   assertThrows(() => readVision(text), ModelFormatError, "give the mmproj file");
   assertThrows(() => read({ has_vision_encoder: false }), UnsupportedModelError, "of sounds");
   const unknown = assertThrows(() => read({ projector_type: "ldpv2" }), UnsupportedModelError);
-  assertStringIncludes(unknown.message, `"ldpv2": this version runs dots_ocr, exaone4_5, gemma3`);
+  assertStringIncludes(
+    unknown.message,
+    `"ldpv2": this version runs adapter, dots_ocr, exaone4_5, gemma3`,
+  );
   assertThrows(() => read({ projector_type: undefined }), ModelFormatError, "projector_type");
   const { images } = read({ projector_type: undefined, "vision.projector_type": "gemma3" });
   assertEquals(images.projector, "gemma3");

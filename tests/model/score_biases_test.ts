@@ -61,7 +61,7 @@ Deno.test("describeModel() reads T5's encoder by the names that its files have",
   assertEquals(tensors.layers[1].attentionOutput?.tensor, "enc.blk.1.attn_o.weight");
   assertEquals(tensors.layers[1].query?.tensor, "enc.blk.1.attn_q.weight");
   assertEquals(tensors.layers[0].attentionNorm?.weight?.tensor, "enc.blk.0.attn_norm.weight");
-  assertEquals(tensors.outputNorm.weight?.tensor, "enc.output_norm.weight");
+  assertEquals(tensors.outputNorm?.weight?.tensor, "enc.output_norm.weight");
 });
 
 Deno.test("describeModel() takes T5's neurons for ReLU without gates, and for GELU with some", () => {

@@ -28,8 +28,11 @@ function configOfFamily(architecture: TinyFamilyName): ModelConfig {
 
 Deno.test("chainTokensOf() lets states of a chain's tokens take 256 MiB of all layers", () => {
   assertEquals(chainTokensOf(configOfFamily("llama")), 16);
-  const silencedTokens = { start: 4, end: 8196 };
-  assertEquals(chainTokensOf({ ...configOfFamily("chameleon"), silencedTokens }), 1);
+  const silenced = (...silencedTokens: { start: number; end: number }[]) =>
+    chainTokensOf({ ...configOfFamily("chameleon"), silencedTokens });
+  assertEquals(silenced({ start: 4, end: 8196 }), 1);
+  assertEquals([silenced({ start: 4, end: 68 }), silenced({ start: 4, end: 69 })], [16, 1]);
+  assertEquals(silenced({ start: 4, end: 60 }, { start: 70, end: 79 }), 1);
   const config = configOfFamily("mamba2");
   assertEquals(chainTokensOf(config), 16);
   // Of two layers: 12 MiB each of states, and a little of their convolution.

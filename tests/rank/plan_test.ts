@@ -46,7 +46,7 @@ Deno.test("planRanks() lays a tied output and its norm beside the embedding tabl
   assertEquals(arenasWith("token_embd.weight"), [0]);
   assertEquals(arenasWith("output_norm.weight"), [0]);
   const norm = one.arenas[0].regions.find(({ name }) => name === "output_norm.weight");
-  assertEquals(norm?.offsetBytes, one.outputNorm.weight?.offsetBytes);
+  assertEquals(norm?.offsetBytes, one.outputNorm?.weight?.offsetBytes);
 });
 
 Deno.test("planRanks() leaves ranks without heads or neurons where there are too few", () => {

@@ -5,7 +5,6 @@
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import {
-  dequantize,
   type ModelConfig,
   type ModelDescription,
   projectedRows,
@@ -20,10 +19,13 @@ import {
   tinyHeard,
   tinyHearing,
   type TinyHearingName,
+  tinyPositions,
 } from "../support/tiny_hearing.ts";
 import { withConfig } from "./changed_description.ts";
 
 const FRAMES = 96;
+/** Of a kind that hears pieces of 100. */
+const LONG_FRAMES = 300;
 /** 1e-6 at most of all rows: llama.cpp's gelu is by the error function here. */
 const NMSE_MAX = 2e-6;
 const NMSE_MIN = 1e-4;
@@ -58,6 +60,24 @@ const MISTAKES = {
   "another activation": ofProjector(({ activation }) => ({
     activation: activation === "silu" ? "quickGelu" : "silu",
   })),
+  "positions of the first piece": ({ input }) => {
+    const { added, count } = input;
+    const end = 13 * added!.length / count;
+    return { input: { ...input, added: added!.map((value, i) => i < end ? value : 0) } };
+  },
+  "frames and bands exchanged": ({ d, input }) => {
+    const { bands } = d.config.patches!.plane!;
+    const exchanged = (at: number) => {
+      const [piece, within] = [Math.floor(at / (104 * bands)), at % (104 * bands)];
+      return piece * 104 * bands + within % bands * 104 + Math.floor(within / bands);
+    };
+    return { input: { ...input, patches: input.patches.map((_, i, all) => all[exchanged(i)]) } };
+  },
+  "no norm in the projector": ofProjector(() => ({ norm: null })),
+  "no means of rows": ofProjector(() => ({ pooledRows: 1 })),
+  "a first stage that bends nothing": ofProjector(({ stages }) => ({
+    stages: stages!.map((stage) => ({ ...stage, activation: null })),
+  })),
   "gates and what they let through exchanged": ({ d }) => {
     const { projector } = d.tensors;
     const exchanged = { ...projector!, first: projector!.gate!, gate: projector!.first };
@@ -70,7 +90,26 @@ const ALL = [
   "the first convolution's windows the other way round" as const,
 ];
 const CHOICES: Readonly<Record<TinyHearingName, readonly (keyof typeof MISTAKES)[]>> = {
-  qwen2a: ALL,
+  gemma4ua: ["another epsilon in the projector", "no norm in the projector"],
+  glma: [
+    ...[...ALL, "another epsilon in the projector", "rows in turns", "another activation"] as const,
+    "no norm in the projector",
+  ],
+  meralion: [
+    ...[...ALL, "another epsilon in the projector", "rows in turns", "another activation"] as const,
+    ...["gates and what they let through exchanged", "a first stage that bends nothing"] as const,
+  ],
+  musicflamingo: [...ALL, "another activation", "no means of rows"],
+  "qwen2.5o": [...ALL, "no means of rows"],
+  qwen2a: [...ALL, "no means of rows"],
+  qwen3a: [
+    ...["earlier rows only", "no positions", "another epsilon", "no last norm"] as const,
+    ...[
+      "another activation",
+      "positions of the first piece",
+      "frames and bands exchanged",
+    ] as const,
+  ],
   ultravox: [
     ...ALL,
     ...["another epsilon in the projector", "another epsilon behind gates"] as const,
@@ -85,9 +124,11 @@ for (const name of TINY_HEARING_NAMES) {
     const bytes = tinyHearing({ kind: name });
     const file = parseGguf(bytes);
     const { description, sounds } = readHearing(file);
-    const reader = TensorReader.ofBytes(bytes);
-    const tensor = file.tensors.get(sounds.positions.tensor)!;
-    const input = tinyHeard(FRAMES, sounds, dequantize(tensor.type, reader.readAll(tensor)));
+    const input = tinyHeard(
+      name === "qwen3a" ? LONG_FRAMES : FRAMES,
+      sounds,
+      tinyPositions(bytes, sounds),
+    );
     const d = name === "voxtral" ? asPeer(description) : description;
     const error = (heard: Heard) => {
       const own = TensorReader.ofBytes(bytes);

@@ -20,6 +20,7 @@ import {
   withExperts,
   withRopes,
 } from "./changed_description.ts";
+import { GATED_CHOICES, GATED_MISTAKES } from "./gated_choices.ts";
 import { LAYERED_CHOICES, LAYERED_MISTAKES } from "./layered_choices.ts";
 import { RARER_CHOICES, RARER_MISTAKES } from "./rarer_choices.ts";
 import { SINGULAR_CHOICES, SINGULAR_MISTAKES } from "./singular_choices.ts";
@@ -55,6 +56,7 @@ const MISTAKES = {
   "gates convolved": (d) =>
     mapLayers(d, (l) => l.convolution === null ? l : { ...l, query: l.value, value: l.query }),
   ...STATE_MISTAKES,
+  ...GATED_MISTAKES,
   "gate and up exchanged": (d) =>
     mapLayers(d, (l) => {
       const { feedForward } = l;
@@ -309,6 +311,7 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "nemotron_h_moe": [...MOE, ...STATES, "no bias of the choice", "softmax", "no shared expert"],
   "qwen35": [...DELTAS, "no head norms", "heads gated by queries"],
   "qwen35moe": [...MOE, ...DELTAS, "no shared expert", "heads gated by queries"],
+  "qwen4exp": [...MOE, ...DELTAS, ...GATED_CHOICES],
   "qwen3next": [...MOE, ...DELTAS, "heads gated by queries", "no gate of the shared expert"],
   "kimi-linear": [
     ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,

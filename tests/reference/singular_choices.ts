@@ -20,6 +20,40 @@ export const SINGULAR_MISTAKES = {
     withIndexer(d, (indexer) => ({ keyCount: indexer.keyCount - 1 })),
   "an indexer's pairs otherwise": (d: ModelDescription) =>
     withIndexer(d, ({ pairs }) => ({ pairs: pairs === "neox" ? "norm" : "neox" })),
+  "an indexer turns other dimensions": (d: ModelDescription) =>
+    withIndexer(d, () => ({ start: undefined })),
+  "heads not gated": (d: ModelDescription) => mapLayers(d, (l) => ({ ...l, attentionGate: null })),
+  "gates as heads have them": (d: ModelDescription) =>
+    mapLayers(d, ({ attentionGate: gate, ...l }) => ({
+      ...l,
+      attentionGate: gate && { ...gate, activation: "softplus" as const },
+    })),
+  "scores stretched, too": (d: ModelDescription) =>
+    withConfig(d, ({ attentionScale }) => ({
+      attentionScale: attentionScale * (1 + 0.1 * Math.log(8)) ** 2,
+    })),
+  "turned parts as they are": (d: ModelDescription) =>
+    mapLayers(d, ({ latent, ...l }) => ({
+      ...l,
+      latent: latent && { ...latent, turnedNorm: undefined },
+    })),
+  "scores alike in all layers": (d: ModelDescription) =>
+    withConfig(d, ({ layers, attentionScale }) => ({
+      layers: layers.map((l) => ({ ...l, shape: l.shape && { ...l.shape, attentionScale } })),
+    })),
+  "streams that take twice": (d: ModelDescription) =>
+    withConfig(d, ({ hyper }) => ({ hyper: { ...hyper!, magnitude: 2 } })),
+  "streams that may take nothing": (d: ModelDescription) =>
+    withConfig(d, ({ hyper }) => ({ hyper: { ...hyper!, least: -0.1 } })),
+  "streams read as they are": (d: ModelDescription) =>
+    withConfig(d, ({ hyper }) => ({ hyper: { ...hyper!, epsilon: 1 } })),
+  "the shared expert limited, too": (d: ModelDescription) =>
+    withConfig(d, ({ layers }) => ({
+      layers: layers.map((l) => ({
+        ...l,
+        limits: l.limits && { ...l.limits, others: l.limits.experts },
+      })),
+    })),
   "an indexer's keys hardly normalised": (d: ModelDescription) =>
     withIndexer(d, () => ({ epsilon: 1 })),
   "an indexer's heads count alike": (d: ModelDescription) =>
@@ -139,6 +173,30 @@ export const SINGULAR_CHOICES = {
   ],
   "glm-dsa": ["softmax", "pairs half a head apart"],
   "deepseek4": COMPRESSED_CHOICES,
+  "dots3note": [
+    ...[...MOE, "heads not gated", "gates as heads have them", "no windows"] as const,
+    ...["a window more", "one rope for all layers", "turned parts as they are"] as const,
+    ...["scores alike in all layers", "no shared expert", "no bias of the choice"] as const,
+    "pairs half a head apart",
+  ],
+  "dots3note-chosen": [
+    ...["all keys", "one key less", "an indexer's pairs otherwise"] as const,
+    ...["an indexer's heads count alike", "an indexer's keys hardly normalised"] as const,
+    ...["scores stretched, too", "context not stretched"] as const,
+  ],
+  "hy_v4": [
+    ...[...MOE, "no sinks", "heads not gated", "gates as heads have them"] as const,
+    ...["streams that take twice", "streams that may take nothing"] as const,
+    ...["streams read as they are", "streams mixed as neurons' are", "no limits"] as const,
+    ...["the shared expert limited, too", "no shared expert", "no bias of the choice"] as const,
+    "pairs half a head apart",
+  ],
+  "hy_v4-chosen": [
+    ...["all keys", "one key less", "an indexer's pairs otherwise"] as const,
+    ...["an indexer turns other dimensions", "no choice in the last layer"] as const,
+    ...["no norm's bias in the indexer", "an indexer's keys hardly normalised"] as const,
+    "scores stretched, too",
+  ],
   "deepseek32-chosen": [
     ...["all keys", "one key less", "an indexer's pairs otherwise"] as const,
     ...["an indexer's keys hardly normalised", "an indexer's heads count alike"] as const,

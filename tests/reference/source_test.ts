@@ -34,7 +34,7 @@ const MISTAKES: Readonly<Record<string, Change>> = {
     })),
   "what is left of a source as it is": (d) => withLayers(d, (l) => ({ ...l, endNorm: undefined })),
   "the last norm for the source's": (d) =>
-    withLayers(d, (l) => l.endNorm ? { ...l, endNorm: d.tensors.outputNorm } : l),
+    withLayers(d, (l) => l.endNorm ? { ...l, endNorm: d.tensors.outputNorm! } : l),
   "biases of both directions where it writes": (d) =>
     withConfig(d, ({ scoreBiases: own }) => ({ scoreBiases: { ...own!, written: own!.table } })),
   "the writer's biases where it reads": (d) =>

@@ -59,6 +59,8 @@ Deno.test("lists of models say which of them hear", async () => {
   const { app } = testApp({ details: { uses: ["writing", "sounds"] } });
   const { data: [{ architecture }] } = await (await app.request("/v1/models")).json();
   assertEquals(architecture.input_modalities, ["text", "audio"]);
+  const { modalities } = await (await app.request("/props")).json();
+  assertEquals(modalities, { vision: false, audio: true });
   const { capabilities } = await (await post(app, "/api/show", { model: "scripted" })).json();
   assertEquals([capabilities.includes("audio"), capabilities.includes("vision")], [true, false]);
 });

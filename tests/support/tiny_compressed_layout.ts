@@ -42,8 +42,7 @@ export function planCompressed(
   plan.headNorm("attn_kv_a_norm", [headDim]);
   plan.matrix("attn_output_a", [headCount / groups * headDim, groups * groupLength]);
   plan.matrix("attn_output_b", [groups * groupLength, width], "residual");
-  planMixer(plan, "hc_attn", width);
-  planMixer(plan, "hc_ffn", width);
+  planMixers(plan, width, { streams: STREAMS, areMixed: true });
   const ratio = ratios[block];
   if (ratio === 0) return;
   const compressor = (name: string, dim: number) => {
@@ -60,16 +59,38 @@ export function planCompressed(
   compressor("indexer_compressor", indexer.headDim);
 }
 
-function planMixer(plan: TensorPlan, name: string, width: number): void {
-  plan.matrix(`${name}_fn`, [STREAMS * width, STREAMS * (2 + STREAMS)]);
-  plan.vector(`${name}_base.weight`, STREAMS * (2 + STREAMS));
-  plan.factors(`${name}_scale.weight`, 3);
+/** Streams that lie side by side: what blocks give goes to each, and no more. */
+export function streamKeys(streams: number): Record<string, StoredValue> {
+  return {
+    "hyper_connection.count": u32(streams),
+    "hyper_connection.magnitude": f32(1.7),
+    "hyper_connection.epsilon": f32(0.01),
+  };
 }
 
-/** What makes one stream of all. */
-export function planHyperEnd(plan: TensorPlan, width: number): void {
-  plan.matrix("output_hc_fn", [STREAMS * width, STREAMS]);
-  plan.vector("output_hc_base.weight", STREAMS);
+/** What a layer mixes streams by. */
+export function planMixers(
+  plan: TensorPlan,
+  width: number,
+  { streams, areMixed }: { readonly streams: number; readonly areMixed: boolean },
+): void {
+  for (const name of ["hc_attn", "hc_ffn"]) {
+    const rows = streams * (areMixed ? 2 + streams : 2);
+    plan.matrix(`${name}_fn`, [streams * width, rows]);
+    plan.vector(`${name}_base.weight`, rows);
+    plan.factors(`${name}_scale.weight`, areMixed ? 3 : 2);
+  }
+}
+
+/** What makes one stream of all; nothing where there is one. */
+export function planHyperEnd(
+  plan: TensorPlan,
+  width: number,
+  { compression, streams = compression ? STREAMS : 0 }: TinyFamily,
+): void {
+  if (streams === 0) return;
+  plan.matrix("output_hc_fn", [streams * width, streams]);
+  plan.vector("output_hc_base.weight", streams);
   plan.factors("output_hc_scale.weight", 1);
 }
 

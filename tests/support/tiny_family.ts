@@ -118,6 +118,16 @@ export interface TinyFamily {
     };
     /** One tensor makes keys and values, as until 2025. */
     readonly isOld?: boolean;
+    /** The turned part of keys is normalised. */
+    readonly turnedNorm?: boolean;
+    /** For each layer whether it has a window; those that do have other latents, and no indexer. */
+    readonly windowed?: {
+      readonly layers: readonly boolean[];
+      readonly heads: number;
+      readonly length: number;
+      readonly plain: number;
+      readonly value: number;
+    };
   };
   /**
    * Keys are compressed, of so many tokens by layer (0: none are); the first so many layers list
@@ -132,6 +142,17 @@ export interface TinyFamily {
     readonly indexer: Readonly<Record<"heads" | "headDim" | "keys", number>>;
     readonly rounds: number;
     readonly listed: number;
+  };
+  /** So many residual streams lie side by side, as Hunyuan 4's do. */
+  readonly streams?: number;
+  /** Streams are gated; the first layer looks up what several tokens name; layers choose groups. */
+  readonly gated?: {
+    readonly rank: number;
+    /** Positions of a group, by layer. */
+    readonly ratios: readonly number[];
+    readonly indexer: Readonly<Record<"heads" | "headDim" | "keys", number>>;
+    /** Left out: nothing is looked up. */
+    readonly ngrams?: { readonly length: number; readonly heads: number; readonly taps: number };
   };
   /** Layers have matrices for images, which are like those of texts. */
   readonly hasImageMatrices?: boolean;

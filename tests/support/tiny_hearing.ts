@@ -2,19 +2,46 @@
  * Small projector files that hear, of every kind that is read, with random weights made from a
  * seed: two layers of 96, 8 bands, 48 positions, rows of 64 as tiny text models have.
  */
-import { bool, encodeGguf, f32, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
-import type { SoundConfig, TowerInput } from "../../src/model/mod.ts";
+import {
+  bool,
+  encodeGguf,
+  f32,
+  type MetadataEntry,
+  parseGguf,
+  TensorReader,
+  text,
+  u32,
+} from "../../src/gguf/mod.ts";
+import { dequantize, type SoundConfig, type TowerInput } from "../../src/model/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
 import { makeFloats, Rng } from "./rng.ts";
 
-export type TinyHearingName = "qwen2a" | "ultravox" | "voxtral";
-export const TINY_HEARING_NAMES: readonly TinyHearingName[] = ["qwen2a", "ultravox", "voxtral"];
+export const TINY_HEARING_NAMES = [
+  ...[
+    "gemma4ua",
+    "glma",
+    "meralion",
+    "musicflamingo",
+    "qwen2.5o",
+    "qwen2a",
+    "qwen3a",
+    "ultravox",
+    "voxtral",
+  ] as const,
+] as const;
+export type TinyHearingName = typeof TINY_HEARING_NAMES[number];
 
 /** Lengths of all kinds; an epsilon so large that another one makes other rows. */
 export const TINY_EAR = {
   ...{ blockCount: 2, width: 96, heads: 6, neurons: 160, outputLength: 64 },
-  ...{ melCount: 8, positions: 48, stack: 4, hidden: 96, epsilon: 0.05 },
+  ...{ melCount: 8, positions: 48, stack: 4, hidden: 96, epsilon: 0.05, channels: 20 },
 } as const;
+
+/** Of which two are left of each time. */
+const PLANE = { melCount: 12 };
+
+/** Samples of a row of a kind that has no tower. */
+const TINY_SAMPLES = 640;
 
 export interface TinyHearingOptions {
   /** Default "ultravox". */
@@ -39,13 +66,16 @@ interface Planned {
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyHearing(options: TinyHearingOptions = {}): Uint8Array<ArrayBuffer> {
   const { kind = "ultravox", seed = 1, type = "F32" } = options;
-  const lengths = { ...TINY_EAR, ...options.lengths };
+  const lengths = { ...TINY_EAR, ...kind === "qwen3a" && PLANE, ...options.lengths };
   const { outputLength = lengths.outputLength } = options;
   const rng = new Rng(seed);
-  const planned = [...planTower(lengths), ...planProjector(kind, { ...lengths, outputLength })];
+  const planned = [
+    ...kind === "gemma4ua" ? [] : planTower(lengths, kind === "qwen3a"),
+    ...planProjector(kind, { ...lengths, outputLength }),
+  ];
   const tensors = planned.map(({ name, dims, role }) => {
     const length = dims.reduce((product, dimension) => product * dimension);
-    const fan = role === "kernel" ? dims[0] * dims[1] : dims[0];
+    const fan = role === "kernel" ? dims.slice(0, -1).reduce((a, b) => a * b) : dims[0];
     const [mean, deviation] = role === "norm" ? [1, 0.2] : role === "bias" ? [0, 0.3] : [0, 0.5];
     const spread = role === "matrix" || role === "kernel" ? 1.5 / Math.sqrt(fan) : deviation;
     const values = makeFloats(length, () => mean + spread * rng.normal());
@@ -64,12 +94,12 @@ function planMetadata(kind: TinyHearingName, lengths: Lengths): MetadataEntry[] 
   const numbers = {
     "embedding_length": u32(lengths.width),
     "feed_forward_length": u32(lengths.neurons),
-    "block_count": u32(lengths.blockCount),
+    "block_count": u32(kind === "gemma4ua" ? 0 : lengths.blockCount),
     "projection_dim": u32(lengths.outputLength),
     "attention.head_count": u32(lengths.heads),
     "attention.layer_norm_epsilon": f32(lengths.epsilon),
     "num_mel_bins": u32(lengths.melCount),
-    ...kind === "qwen2a" ? {} : { "projector.stack_factor": u32(lengths.stack) },
+    ...isPooled(kind) || kind === "qwen3a" ? {} : { "projector.stack_factor": u32(lengths.stack) },
   };
   return [
     ["general.architecture", text("clip")],
@@ -80,7 +110,15 @@ function planMetadata(kind: TinyHearingName, lengths: Lengths): MetadataEntry[] 
   ];
 }
 
-function* planTower({ width, neurons, melCount, positions, blockCount }: Lengths) {
+/** Means of two rows, and none side by side. */
+function isPooled(kind: TinyHearingName): boolean {
+  return kind === "qwen2a" || kind === "qwen2.5o" || kind === "musicflamingo";
+}
+
+function* planTower(
+  { width, neurons, melCount, positions, blockCount, channels }: Lengths,
+  isOfPlanes: boolean,
+) {
   const norm = function* (name: string): Iterable<Planned> {
     yield { name: `${name}.weight`, dims: [width], role: "norm" };
     yield { name: `${name}.bias`, dims: [width], role: "bias" };
@@ -90,10 +128,19 @@ function* planTower({ width, neurons, melCount, positions, blockCount }: Lengths
     // Keys have none.
     if (!name.endsWith("attn_k")) yield { name: `${name}.bias`, dims: [rows], role: "bias" };
   };
-  for (const [i, channels] of [melCount, width].entries()) {
+  for (const [i, from] of isOfPlanes ? [] : [melCount, width].entries()) {
     const name = `a.conv1d.${i + 1}`;
-    yield { name: `${name}.weight`, dims: [3, channels, width], role: "kernel" } as Planned;
+    yield { name: `${name}.weight`, dims: [3, from, width], role: "kernel" } as Planned;
     yield { name: `${name}.bias`, dims: [1, width], role: "bias" } as Planned;
+  }
+  for (const [i, from] of isOfPlanes ? [1, channels, channels].entries() : []) {
+    const name = `a.conv2d.${i + 1}`;
+    yield { name: `${name}.weight`, dims: [3, 3, from, channels], role: "kernel" } as Planned;
+    yield { name: `${name}.bias`, dims: [channels], role: "bias" } as Planned;
+  }
+  if (isOfPlanes) {
+    const columns = channels * Math.ceil(melCount / 8);
+    yield { name: "a.conv_out.weight", dims: [columns, width], role: "matrix" } as Planned;
   }
   yield { name: "a.position_embd.weight", dims: [width, positions], role: "table" } as Planned;
   yield* norm("a.post_ln");
@@ -113,50 +160,112 @@ function planProjector(
   kind: TinyHearingName,
   { width, stack, hidden, outputLength }: Lengths,
 ): Planned[] {
-  const mlp = "mm.a.mlp.";
-  if (kind === "qwen2a") {
-    return [
-      { name: "mm.a.fc.weight", dims: [width, outputLength], role: "matrix" },
-      { name: "mm.a.fc.bias", dims: [outputLength], role: "bias" },
-    ];
-  }
-  const isGated = kind === "ultravox";
-  return [
-    {
-      name: `${mlp}1.weight`,
-      dims: [width * stack, isGated ? 2 * hidden : hidden],
-      role: "matrix",
-    },
-    { name: `${mlp}2.weight`, dims: [hidden, outputLength], role: "matrix" },
-    ...isGated
-      ? [
-        { name: "mm.a.norm_pre.weight", dims: [width * stack], role: "norm" } as const,
-        { name: "mm.a.norm_mid.weight", dims: [hidden], role: "norm" } as const,
-      ]
-      : [],
+  const matrix = (name: string, dims: readonly [columns: number, rows: number]): Planned => (
+    { name: `mm.a.${name}.weight`, dims, role: "matrix" }
+  );
+  const biased = (name: string, dims: readonly [columns: number, rows: number]): Planned[] => [
+    matrix(name, dims),
+    { name: `mm.a.${name}.bias`, dims: [dims[1]], role: "bias" },
   ];
+  const gains = (name: string, length: number): Planned => (
+    { name: `mm.a.${name}.weight`, dims: [length], role: "norm" }
+  );
+  const norm = (name: string, length: number): Planned[] => [
+    gains(name, length),
+    { name: `mm.a.${name}.bias`, dims: [length], role: "bias" },
+  ];
+  const stacked = width * stack;
+  switch (kind) {
+    case "qwen2a":
+    case "qwen2.5o":
+      return biased("fc", [width, outputLength]);
+    case "gemma4ua":
+      return [matrix("input_projection", [TINY_SAMPLES, outputLength])];
+    case "musicflamingo":
+    case "qwen3a":
+      return [...biased("mlp.1", [width, hidden]), ...biased("mlp.2", [hidden, outputLength])];
+    case "glma":
+      return [
+        ...[...norm("norm_pre", width), ...biased("mlp.1", [stacked, hidden])],
+        ...biased("mlp.2", [hidden, outputLength]),
+        ...["v.boi", "v.eoi"].map((name): Planned => (
+          { name, dims: [outputLength], role: "table" }
+        )),
+      ];
+    case "meralion":
+      return [
+        ...[...norm("norm_pre", stacked), ...biased("mlp.0", [stacked, 2 * hidden])],
+        ...[...biased("mlp.1", [2 * hidden, hidden]), ...biased("mlp.2", [2 * hidden, hidden])],
+        ...biased("mlp.3", [hidden, outputLength]),
+      ];
+    case "ultravox":
+      return [
+        ...[matrix("mlp.1", [stacked, 2 * hidden]), matrix("mlp.2", [hidden, outputLength])],
+        ...[gains("norm_pre", stacked), gains("norm_mid", hidden)],
+      ];
+    case "voxtral":
+      return [matrix("mlp.1", [stacked, hidden]), matrix("mlp.2", [hidden, outputLength])];
+  }
 }
 
-/** A random spectrogram, [frames, bands], of numbers as Whisper's are. */
-export function tinyFrames(frames: number, { melCount }: SoundConfig): Float32Array {
+/** The file's learned positions; null: it has none. */
+export function tinyPositions(bytes: Uint8Array<ArrayBuffer>, sounds: SoundConfig) {
+  if (sounds.positions === null) return null;
+  const tensor = parseGguf(bytes).tensors.get(sounds.positions.tensor)!;
+  return dequantize(tensor.type, TensorReader.ofBytes(bytes).readAll(tensor));
+}
+
+/** A random spectrogram, [frames, bands], of numbers as Whisper's are; or samples, [rows, …]. */
+export function tinyFrames(
+  frames: number,
+  { melCount, samplesOfRow }: SoundConfig,
+): Float32Array<ArrayBuffer> {
   const rng = new Rng(7);
-  return makeFloats(frames * melCount, () => 2 * rng.float() - 1);
+  return makeFloats(frames * (samplesOfRow ?? melCount), () => 2 * rng.float() - 1);
 }
 
 /** Windows of 3 frames, band by band, and positions: [count, d] of the file's table. */
 export function tinyHeard(
   frames: number,
   sounds: SoundConfig,
-  table: Float32Array,
+  table: Float32Array | null,
 ): TowerInput {
-  const { melCount: mels, positions } = sounds;
+  const { melCount: mels, positions, samplesOfRow } = sounds;
   const values = tinyFrames(frames, sounds);
+  if (samplesOfRow !== undefined) {
+    return { count: frames, patches: values, added: null, positions: null, kept: frames };
+  }
   const patches = Float32Array.from({ length: frames * mels * 3 }, (_, i) => {
     const [frame, band, tap] = [Math.floor(i / (3 * mels)), Math.floor(i / 3) % mels, i % 3];
     const at = frame + tap - 1;
     return at < 0 || at >= frames ? 0 : values[at * mels + band];
   });
-  const d = table.length / positions.count;
+  const d = table!.length / positions!.count;
+  if (sounds.pieces !== undefined) return inPieces(values, sounds, table!);
   const count = frames / 2;
-  return { count, patches, added: table.slice(0, count * d), positions: null, kept: count };
+  return { count, patches, added: table!.slice(0, count * d), positions: null, kept: count };
+}
+
+/** Pieces of 100 frames, each with its own rows and positions: 8 frames of room a row. */
+function inPieces(
+  values: Float32Array,
+  { melCount: mels, positions }: SoundConfig,
+  table: Float32Array,
+): TowerInput {
+  const frames = values.length / mels;
+  const d = table.length / positions!.count;
+  const rows = Array.from(
+    { length: Math.ceil(frames / 100) },
+    (_, piece) => Math.ceil(Math.min(100, frames - 100 * piece) / 8),
+  );
+  const count = rows.reduce((sum, own) => sum + own, 0);
+  const patches = new Float32Array(count * 8 * mels), added = new Float32Array(count * d);
+  for (let frame = 0; frame < frames; frame++) {
+    const to = Math.floor(frame / 100) * 13 * 8 + frame % 100;
+    patches.set(values.subarray(frame * mels, (frame + 1) * mels), to * mels);
+  }
+  for (let row = 0; row < count; row++) {
+    added.set(table.subarray(row % 13 * d, (row % 13 + 1) * d), row * d);
+  }
+  return { count, patches, added, positions: null, kept: count };
 }

@@ -66,8 +66,8 @@ export function tinyTowerInput(
       positions.set([0, row + firstPosition, column + firstPosition], 3 * t);
     }
     const place = row * grid.columns + column + first;
-    if (learned?.resize === "spread" || learned?.resize === "bilinearTenth") {
-      const of = positionsOf(grid, learned, table!);
+    if (["spread", "bilinearTenth", "bilinearCentres"].includes(learned?.resize ?? "")) {
+      const of = positionsOf(grid, learned!, table!);
       added.set(of.subarray(place * d, (place + 1) * d), t * d);
     } else if (learned?.resize === "sum") added.set(sumOf(table!, [row, column], d), t * d);
     else if (table) added.set(table.subarray(place * d, (place + 1) * d), t * d);
@@ -97,7 +97,17 @@ function sumOf(table: Float32Array, [row, column]: readonly [number, number], d:
 }
 
 /** Windows in reading order, where there are some, and blocks in each. */
-function windowOrder(grid: TinyGrid, { windowSide, mergeSide }: ImageConfig): [number, number][] {
+function windowOrder(
+  grid: TinyGrid,
+  { windowSide, mergeSide, foldSide }: ImageConfig,
+): [number, number][] {
+  if (foldSide !== undefined) {
+    const whole = { rows: grid.rows / mergeSide, columns: grid.columns / mergeSide };
+    const inner = blockOrder({ rows: mergeSide, columns: mergeSide }, foldSide);
+    return blockOrder(whole, 1).flatMap(([row, column]) =>
+      inner.map(([y, x]): [number, number] => [row * mergeSide + y, column * mergeSide + x])
+    );
+  }
   if (windowSide === null) return blockOrder(grid, mergeSide);
   const blocks = blockOrder({ rows: windowSide, columns: windowSide }, mergeSide);
   const windows = blockOrder({

@@ -1,12 +1,12 @@
 /** Latent attention in the file of a tiny model: keys and tensors. */
-import { list, type StoredValue, u32 } from "../../src/gguf/mod.ts";
+import { f32, list, type StoredValue, u32 } from "../../src/gguf/mod.ts";
 import type { TinyFamily } from "./tiny_family.ts";
 import type { TensorPlan, TinyShape } from "./tiny_layout.ts";
 
 type TinyLatent = NonNullable<TinyFamily["latent"]>;
 
 export function latentKeys(
-  { length, turned, plain, value, query, isOld, indexer }: TinyLatent,
+  { length, turned, plain, value, query, isOld, indexer, windowed }: TinyLatent,
   { headCount }: TinyShape,
 ): Record<string, StoredValue> {
   const own = (suffix: string) => ({
@@ -25,6 +25,7 @@ export function latentKeys(
       },
     },
     ...query && { "attention.q_lora_rank": u32(query) },
+    ...windowed && windowedKeys(windowed, { turned, headCount }),
     ...isOld ? { ...own(""), "attention.head_count_kv": u32(headCount) } : {
       ...own("_mla"),
       "attention.head_count_kv": u32(1),
@@ -34,12 +35,40 @@ export function latentKeys(
   };
 }
 
+/** Of layers with windows, whose latents are their own. */
+function windowedKeys(
+  { layers, heads, length, plain, value }: NonNullable<TinyLatent["windowed"]>,
+  { turned, headCount }: { readonly turned: number; readonly headCount: number },
+): Record<string, StoredValue> {
+  return {
+    "attention.head_count": list(Int32Array.from(layers, (own) => own ? heads : headCount)),
+    "attention.sliding_window": u32(8),
+    "attention.sliding_window_pattern": list(Int32Array.from(layers, Number)),
+    "attention.kv_lora_rank_swa": u32(length),
+    "attention.key_length_swa": u32(turned + length),
+    "attention.value_length_swa": u32(length),
+    "attention.key_length_mla_swa": u32(turned + plain),
+    "attention.value_length_mla_swa": u32(value),
+    "attention.indexer.types": list(Int32Array.from(layers, (own) => Number(!own))),
+    "rope.freq_base_swa": f32(500),
+  };
+}
+
 export function planLatent(
   plan: TensorPlan,
-  { embeddingLength: width, headCount }: TinyShape,
-  { length, turned, plain, value, query, isOld, indexer }: TinyLatent,
-  { block, gates }: { readonly block: number; readonly gates: TinyFamily["gates"] },
+  shape: TinyShape,
+  { latent, sinks, gates }: TinyFamily & { readonly latent: TinyLatent },
+  block: number,
 ): void {
+  const { embeddingLength: width } = shape;
+  const { turned, query, isOld, turnedNorm, windowed } = latent;
+  const isWindowed = windowed?.layers[block] ?? false;
+  const { length, plain, value } = isWindowed ? windowed! : latent;
+  const headCount = isWindowed ? windowed!.heads : shape.headCount;
+  const indexer = isWindowed ? undefined : latent.indexer;
+  if (sinks) plan.sinks(headCount);
+  if (gates === "apart") plan.matrix("attn_gate", [width, headCount * value]);
+  if (gates === "perHead") plan.matrix("attn_gate", [width, headCount]);
   if (indexer && (indexer.choosers?.[block] ?? true)) {
     const { heads, headDim } = indexer;
     plan.matrix("indexer.attn_q_b", [query!, heads * headDim]);
@@ -58,6 +87,7 @@ export function planLatent(
   }
   plan.matrix("attn_kv_a_mqa", [width, length + turned]);
   plan.headNorm("attn_kv_a_norm", [length]);
+  if (turnedNorm) plan.headNorm("attn_k_norm", [turned]);
   if (isOld) {
     plan.matrix("attn_kv_b", [length, headCount * (plain + value)]);
   } else {

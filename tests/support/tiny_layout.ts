@@ -14,7 +14,14 @@ import {
 } from "./tiny_layered.ts";
 import { planStateSpace, stateSpaceKeys, type TinyStateSpace } from "./tiny_state_space.ts";
 import { latentKeys, planLatent, planUnused } from "./tiny_latent_layout.ts";
-import { compressionKeys, planCompressed, planHyperEnd } from "./tiny_compressed_layout.ts";
+import {
+  compressionKeys,
+  planCompressed,
+  planHyperEnd,
+  planMixers,
+  streamKeys,
+} from "./tiny_compressed_layout.ts";
+import { gatedKeys, planGated, planGatedEnd, planGroupIndexer } from "./tiny_gated_layout.ts";
 import { planExperts } from "./tiny_experts_layout.ts";
 import { planTextHead } from "./tiny_text_head.ts";
 import { nameOfT5, planWriting } from "./tiny_writing.ts";
@@ -75,6 +82,8 @@ export function tinyMetadata(
     "rope.dimension_count": u32(family.rotatedDims ?? shape.headDim),
     ...family.latent && latentKeys(family.latent, shape),
     ...family.compression && compressionKeys(family.compression),
+    ...family.streams && streamKeys(family.streams),
+    ...family.gated && gatedKeys(family.gated, shape),
     "rope.freq_base": f32(shape.ropeBase),
     "vocab_size": u32(shape.vocabSize),
     ...experts && { "expert_count": u32(experts.count), "expert_used_count": u32(experts.used) },
@@ -141,8 +150,9 @@ function allTensors(shape: TinyShape, family: TinyFamily): TinyTensor[] {
     const own = layerShape(shape, family, block);
     const { timeMix } = family;
     if (family.scoreBuckets && block === 0) plan.scoreBiases(shape.headCount, family.scoreBuckets);
-    if (timeMix || kind === "state" || kind === "neurons") plan.norm("attn_norm", width);
-    else if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
+    if (timeMix || kind === "state" || kind === "neurons") {
+      if (family.preNorms !== false) plan.norm("attn_norm", width);
+    } else if (family.convolution?.attends[block] === false) planConvolution(plan, shape, family);
     else if (own.headCount > 0) planAttention(plan, own, family, block);
     if (timeMix) planTimeMix(plan, shape, { timeMix, block });
     if (kind === "state" || kind === "both") planStateSpace(plan, shape, family.stateSpace!);
@@ -152,6 +162,7 @@ function allTensors(shape: TinyShape, family: TinyFamily): TinyTensor[] {
     if (family.keepsInputs) {
       for (const name of ["attn", "ffn"]) plan.vector(`${name}_res_score.weight`, width);
     }
+    if (family.gated) planGated(plan, shape, family.gated, block);
     if (family.layered) planLayerEnd(plan, shape, family.layered);
     if (family.blockScales) plan.factors("layer_output_scale.weight", 1);
     if (family.blockScales === "all") {
@@ -165,9 +176,10 @@ function allTensors(shape: TinyShape, family: TinyFamily): TinyTensor[] {
   });
   plan.prefix = "";
   if (family.secondStream) plan.factors("hrm.z_l_init", width);
-  if (!family.sumNorms) plan.norm(family.outputNorm ?? "output_norm", width);
-  if (family.compression) planHyperEnd(plan, width);
+  if (!family.sumNorms && !family.gated) plan.norm(family.outputNorm ?? "output_norm", width);
+  planHyperEnd(plan, width, family);
   if (family.keepsInputs) plan.vector("output_res_score.weight", width);
+  if (family.gated) planGatedEnd(plan, shape, family.gated);
   planTextHead(plan, width, family);
   if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");
   if (family.outputBias) plan.bias("output", vocabSize);
@@ -281,9 +293,8 @@ function planAttention(
   if (family.preNorms !== false && !lacksNorm) plan.norm("attn_norm", width);
   planUnused(plan, shape, family, block);
   if (family.compression) return planCompressed(plan, shape, family.compression, block);
-  if (family.latent) {
-    return planLatent(plan, shape, family.latent, { block, gates: family.gates });
-  }
+  if (family.streams) planMixers(plan, width, { streams: family.streams, areMixed: false });
+  if (family.latent) return planLatent(plan, shape, { ...family, latent: family.latent }, block);
   if (family.fusedQkv) plan.matrix("attn_qkv", [width, queries + keys + headCountKv * valueDim]);
   else {
     plan.matrix("attn_q", [width, family.gates === "turns" ? 2 * queries : queries]);
@@ -310,6 +321,7 @@ function planAttention(
     }
   }
   if (family.innerNorms) plan.norm("attn_sub_norm", queries);
+  if (family.gated) planGroupIndexer(plan, shape, family.gated);
   plan.matrix("attn_output", [headCount * valueDim, width], "residual");
   plan.biases({ attn_output: width });
   const { sinks } = family;

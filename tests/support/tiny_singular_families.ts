@@ -25,14 +25,19 @@ const CHOSEN = {
   indexer: { heads: 8, headDim: 64, keys: 16 },
 } as const;
 
+/** Contexts are stretched. */
+const STRETCHED = {
+  "rope.scaling.type": text("yarn"),
+  "rope.scaling.factor": f32(8),
+  "rope.scaling.original_context_length": u32(32),
+};
+
 const DEEPSEEK32_KEYS = {
   ...LEADING_KEYS,
   "leading_dense_block_count": u32(0),
   "expert_gating_func": u32(2),
   "expert_weights_norm": bool(true),
-  "rope.scaling.type": text("yarn"),
-  "rope.scaling.factor": f32(8),
-  "rope.scaling.original_context_length": u32(32),
+  ...STRETCHED,
   "rope.scaling.yarn_log_multiplier": f32(0.1),
 };
 
@@ -41,6 +46,28 @@ const COMPRESSED = {
   ratios: [0, 4, 128, 4],
   ...{ query: 48, groups: 2, groupLength: 24, rounds: 5, listed: 1 },
   indexer: { heads: 8, headDim: 64, keys: 4 },
+} as const;
+
+const HY_V4 = {
+  ...{ streams: 4, sinks: true, gates: "apart" as const },
+  experts: { ...LEADING, hasChoiceBias: true },
+  keys: {
+    ...LEADING_KEYS,
+    "expert_gating_func": u32(2),
+    "expert_weights_norm": bool(true),
+    "swiglu_clamp_exp": list(Float32Array.of(0.5, 0.7, 0.6, 1)),
+  },
+} as const;
+
+/** Layers with windows, of two heads and smaller latents, before those that choose. */
+const DOTS3 = {
+  ...{ blockCount: 4, gates: "perHead" as const },
+  experts: { ...LEADING, hasChoiceBias: true },
+  keys: { ...LEADING_KEYS, "expert_gating_func": u32(2), "expert_weights_norm": bool(true) },
+} as const;
+const DOTS3_LATENTS = {
+  turnedNorm: true,
+  windowed: { layers: [true, false, true, false], heads: 2, length: 32, plain: 16, value: 32 },
 } as const;
 
 /** Families, and after a dash forms of them. */
@@ -119,6 +146,26 @@ export const SINGULAR_FAMILIES = {
     headGains: true,
     blockScales: "embedding",
     keys: { "logit_scale": f32(0.7) },
+  },
+  "hy_v4": {
+    ...HY_V4,
+    blockCount: 3,
+    latent: { ...INDEXED, indexer: undefined },
+    keys: { ...HY_V4.keys, "swiglu_clamp_exp": f32(0.6) },
+  },
+  "hy_v4-chosen": {
+    ...{ ...HY_V4, architecture: "hy_v4", blockCount: 4 },
+    keys: { ...HY_V4.keys, ...STRETCHED },
+    latent: {
+      ...CHOSEN,
+      indexer: { ...CHOSEN.indexer, choosers: [true, false, true, false] },
+    },
+  },
+  "dots3note": { ...DOTS3, latent: { ...INDEXED, ...DOTS3_LATENTS } },
+  "dots3note-chosen": {
+    ...{ ...DOTS3, architecture: "dots3note" },
+    latent: { ...CHOSEN, ...DOTS3_LATENTS },
+    keys: { ...DOTS3.keys, ...STRETCHED },
   },
   "talkie-scaled": {
     architecture: "talkie",

@@ -71,6 +71,24 @@ const RWKV6: TinyFamily = {
   },
 };
 
+/** Groups of four positions, of which tokens attend to two; a token ends what is named before. */
+const QWEN4: TinyFamily = {
+  ...QWEN35,
+  preNorms: false,
+  experts: { count: 8, used: 3, length: 32, shared: 64 },
+  gated: {
+    rank: 24,
+    ratios: [0, 4, 0, 4],
+    indexer: { heads: 8, headDim: 32, keys: 8 },
+    ngrams: { length: 3, heads: 2, taps: 3 },
+  },
+  keys: {
+    ...QWEN35.keys,
+    "expert_feed_forward_length": u32(32),
+    "expert_shared_feed_forward_length": u32(64),
+  },
+};
+
 /** Forms of the families that keep states. */
 export const TINY_STATE_FAMILIES = {
   "rwkv7": RWKV7,
@@ -183,6 +201,7 @@ export const TINY_STATE_FAMILIES = {
       "leading_dense_block_count": u32(1),
     },
   },
+  "qwen4exp": QWEN4,
   "kimi-linear": {
     blockCount: 4,
     latent: { length: 32, turned: 16, plain: 16, value: 16 },

@@ -57,6 +57,24 @@ Deno.test("encode() of Granite's large encoder merges spaces, too, and takes lin
   assertEquals(tokenizer.decode([4, 2, 6, 2]), "a a\n\na");
 });
 
+Deno.test("encode() of Sarvam merges spaces, too, but takes no line breaks whole nor begins with BOS", () => {
+  const tokens = ["<s>", "▁", "a", "▁a", "a▁", "\n", "\n\n"];
+  const metadata: Metadata = spelt("gpt2", "sarvam-moe", tokens, ["a ▁", "▁ a"]);
+  const tokenizer = createTokenizer(metadata.set("tokenizer.ggml.bos_token_id", 0));
+  assertEquals([tokenizer.kind, tokenizer.addBos], ["llama", false]);
+  assertEquals(tokenizer.encode("a a\n\na"), [4, 2, 5, 5, 2]);
+  metadata.set("tokenizer.ggml.add_bos_token", true);
+  assertEquals(createTokenizer(metadata).addBos, true);
+});
+
+Deno.test("encode() knows what spells with spaces also by the pre-tokenizer's name alone", () => {
+  const tokens = ["<s>", "▁", "a", "▁a"];
+  const ids = (kind: string, pre: string) =>
+    createTokenizer(spelt(kind, pre, tokens, ["▁ a"])).encode("a a");
+  assertEquals(ids("gpt2", "gemma4"), [2, 3]);
+  assertEquals(ids("gpt2", "whitespace"), [2, 2]);
+});
+
 Deno.test("encode() of Granite's small encoder takes a word that is a token whole", () => {
   const extra = [{ text: "abc", type: TokenType.normal }];
   const metadata = bpeMetadata(["a b"], { pre: "granite-embed-multi-97m", extra });

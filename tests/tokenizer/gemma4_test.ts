@@ -30,6 +30,12 @@ Deno.test("encode() of gemma4 merges by the list, over spaces, and puts none bef
   assertEquals(TINY.decode([A_A, SPACE, AB]), "a a ab");
 });
 
+Deno.test("a text of gemma4 begins with BOS also where its file says that it does not", () => {
+  const metadata = gemma4();
+  metadata.set("tokenizer.ggml.add_bos_token", false);
+  assertEquals(createTokenizer(metadata).addBos, true);
+});
+
 Deno.test("encode() of gemma4 takes line breaks that are a token whole, and cuts lines there", () => {
   assertEquals(TINY.encode("a\n\nb"), [A, TWO_BREAKS, B]);
   assertEquals(TINY.encode("a\n\n\nb"), [A, BREAK, BREAK, BREAK, B]);

@@ -97,6 +97,20 @@ Deno.test("endIds holds the named ids and control tokens known by their text", (
   assertEquals(tokenizer.encode("<|im_end|>").includes(257), false);
 });
 
+Deno.test("endIds holds what begins a result of a function: FunctionGemma's answers end there", () => {
+  const extra = [{ text: "<start_function_response>", type: TokenType.control }];
+  assertEquals(createTokenizer(bpeMetadata([], { extra })).endIds, new Set([256]));
+});
+
+Deno.test("endIds holds what ends answers of Solar, MiniMax and others, whatever its type", () => {
+  const texts = ["<|flush|>", "<|calls|>", "[e~[", "_<EOT>"];
+  for (const type of [TokenType.control, TokenType.userDefined, TokenType.normal]) {
+    const extra = texts.map((text) => ({ text, type }));
+    const { endIds } = createTokenizer(bpeMetadata([], { extra }));
+    assertEquals(endIds, new Set([256, 257, 258, 259]), `${type}`);
+  }
+});
+
 Deno.test("endIds leaves out <|end|> where <|return|> ends the answer", () => {
   const extra = ["<|end|>", "<|return|>", "<|call|>"].map((text) => ({ text, type: 3 }));
   assertEquals(createTokenizer(bpeMetadata([], { extra })).endIds, new Set([257, 258]));

@@ -59,6 +59,10 @@ const CUTS: Record<string, readonly string[]> = {
   "youtu": ["한국|我想|。「|ㄅ|Hello|World's|1|2| //\n/|x"],
   "tiny_aya": ["a|1|234|567| b", "1|234|.|56|  |123", "123|4|ab| |12|_"],
   "superbpe": ["It's one word, |1|234|!\n and another"],
+  "chameleon": [
+    "Hello| world|!|!|  |x|    |  | y|\n|\n|1|2",
+    "x|IMGIMGABZ|y|\t|IMGIMGABCDEZ|'|s|$|^|x|<|sentinel|:|1|2|>|y",
+  ],
   "afmoe": ["ab|12|345|  |123|我想カナ|!?| #|foo", "𝟏|𝟐𝟑𝟒"],
 };
 

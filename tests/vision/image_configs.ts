@@ -63,6 +63,12 @@ export const IMAGE_CONFIGS = {
   youtuvl: config("youtuvl", [64, 16, 2], {
     ...{ ...rows(1, 64, 32), windowSide: 8, hasCutWindows: true, hasColoursLast: true },
   }),
+  adapter: config("adapter", [56, 14, 2], {}),
+  "muse-glimmer": config("muse-glimmer", [56, 14, 2], {
+    ...{ ...rows(1, 64, 28), windowSide: 8, hasCutWindows: true },
+  }),
+  "minicpmv4_6": config("minicpmv4_6", [112, 14, 4], { foldSide: 2, pixelsMax: 2 * 112 ** 2 }),
+  "minicpmv4_6-four": config("minicpmv4_6", [56, 14, 2], { pixelsMax: 2 * 56 ** 2 }),
   resampler: config("resampler", [56, 14, 1], {
     ...{ tileRows: 5, pixelsMax: 2 * 56 ** 2, firstPosition: 0 },
   }),

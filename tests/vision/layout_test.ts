@@ -121,6 +121,14 @@ Deno.test("prepareImage() puts a row between the lines of Pixtral's images", () 
   assertEquals(layoutOf(IMAGE_CONFIGS.pixtral, 40, 50), "{0: 0 + 9}[IMG_END]");
 });
 
+Deno.test("prepareImage() puts rows before and behind GLM-Edge's images", () => {
+  const around = { begin: "begin", end: "end" };
+  assertEquals(
+    layoutOf({ ...IMAGE_CONFIGS.adapter, around }, 133, 77),
+    "{begin: 0 + 1}{0: 0 + 4}{end: 0 + 1}",
+  );
+});
+
 Deno.test("prepareImage() gives Qwen's rows two dimensions", () => {
   for (const kind of ["qwen2vl_merger", "qwen3vl_merger"] as const) {
     const text = layoutOf(IMAGE_CONFIGS[kind], 133, 77);

@@ -4,8 +4,10 @@ import { imageKindOf } from "../../src/vision/kinds.ts";
 import {
   bestGrid,
   bestSize,
+  evenSizeOfEdge,
   sizeBySteps,
   sizeLikeSquare,
+  sizeOfNearestShape,
   slicesOf,
 } from "../../src/vision/sizes.ts";
 import { cutImage } from "../../src/vision/tiles.ts";
@@ -82,4 +84,21 @@ Deno.test("sizeBySteps() takes fiftieths off until patches are few enough, or no
   assertEquals(of(67, 40), { width: 64, height: 64 });
   assertEquals(of(64, 640), { width: 32, height: 128 });
   assertThrows(() => of(60000, 20), RequestError, "too long and thin");
+});
+
+Deno.test("sizeOfNearestShape() takes the grid most like an image, and refuses what is too thin", () => {
+  const of = (width: number, height: number) =>
+    Object.values(sizeOfNearestShape({ width, height }, { align: 8, pixelsMax: 4096 }));
+  // Of grids of one shape the largest.
+  assertEquals([of(20, 20), of(1, 1), of(20, 10)], [[24, 24], [8, 8], [16, 8]]);
+  // 64 blocks at most, and so of each shape.
+  assertEquals([of(1000, 1000), of(1000, 990), of(3000, 50)], [[64, 64], [64, 64], [488, 8]]);
+  assertThrows(() => of(100_000, 1), RequestError, "too long and thin");
+});
+
+Deno.test("evenSizeOfEdge() rounds the shorter edge down, and up to an even one", () => {
+  const of = (width: number, height: number) =>
+    Object.values(evenSizeOfEdge({ width, height }, 150));
+  assertEquals([of(133, 77), of(77, 133), of(300, 200)], [[150, 86], [86, 150], [150, 100]]);
+  assertEquals([of(1, 400), of(40, 25)], [[1, 150], [150, 94]]);
 });

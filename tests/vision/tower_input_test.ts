@@ -14,7 +14,7 @@ const TABLE = Float32Array.from({ length: 16 }, (_, i) => i * 37 % 101 / 101 - 0
 function resized(
   rows: number,
   columns: number,
-  resize: "bilinear" | "bilinearCorners" | "bicubic",
+  resize: "bilinear" | "bilinearCentres" | "bilinearCorners" | "bicubic",
 ) {
   const positions = { tensor: "positions", count: 16, classRow: null, resize };
   return Array.from(positionsOf({ rows, columns }, positions, TABLE));
@@ -32,6 +32,18 @@ Deno.test("positionsOf() takes other grids' from between, as ggml_interpolate() 
     ...[0.056436, 0.089604, 0.067162, -0.15528, -0.177723, -0.144554],
   ]);
   assertClose(resized(2, 2, "bilinear"), [-0.048798, -0.085371, 0.070216, -0.129622]);
+});
+
+Deno.test("positionsOf() lets centres meet, each place between the two nearest each way", () => {
+  const mean = (...places: number[]) => places.reduce((sum, i) => sum + TABLE[i] / 4, 0);
+  assertClose(resized(2, 2, "bilinearCentres"), [
+    ...[mean(0, 1, 4, 5), mean(2, 3, 6, 7), mean(8, 9, 12, 13), mean(10, 11, 14, 15)],
+  ]);
+  // Half a place before the first one there is nothing else.
+  const line = resized(4, 8, "bilinearCentres").slice(0, 4);
+  const between = (part: number) => TABLE[0] + part * (TABLE[1] - TABLE[0]);
+  const second = TABLE[1] + (TABLE[2] - TABLE[1]) / 4;
+  assertClose(line, [TABLE[0], between(0.25), between(0.75), second]);
 });
 
 Deno.test("positionsOf() lets corners meet, as ggml_interpolate() with aligned corners", () => {
@@ -137,6 +149,6 @@ Deno.test("prepareImage() refuses a kind that it does not know", () => {
   assertThrows(
     () => prepareImage(seededImage(3, 3), config, NO_TABLES),
     UnsupportedModelError,
-    'of type "ldpv2": this version does for dots_ocr, exaone4_5, gemma3',
+    'of type "ldpv2": this version does for adapter, dots_ocr, exaone4_5, gemma3',
   );
 });

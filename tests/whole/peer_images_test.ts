@@ -1,7 +1,7 @@
 /**
  * From files to ids: a tiny text model and a tiny projector, a PNG, and the eight greedy ids that
- * llama.cpp's mtmd (npm's llama.rn 0.12.9) has behind the same prompt, of whose ids as many are
- * rows of the image.
+ * llama.cpp's mtmd 0.5.0 (of npm's llama.rn 0.13.0-rc.5) has behind the same prompt, of whose ids
+ * as many are rows of the image.
  */
 import { assertEquals } from "@std/assert";
 import { bool, list, type MetadataEntry, text } from "../../src/gguf/mod.ts";
@@ -24,7 +24,42 @@ interface Case {
 
 const VOCAB_SIZE = 512;
 
+const MINI = ["<image>", "</image>", "<slice>", "</slice>"];
+
 const CASES: Readonly<Record<string, Case>> = {
+  // Rows of the file are around its images.
+  adapter: {
+    text: { architecture: "chatglm" },
+    eyes: { kind: "adapter" },
+    marks: [],
+    size: [77, 45],
+    promptLength: 20,
+    ids: [59, 388, 84, 376, 416, 144, 328, 103],
+  },
+  "muse-glimmer": {
+    text: { architecture: "muse-glimmer" },
+    eyes: { kind: "muse-glimmer" },
+    marks: ["<|image_start|>", "<|image_end|>"],
+    size: [33, 120],
+    promptLength: 71,
+    ids: [301, 301, 301, 301, 457, 172, 418, 320],
+  },
+  minicpmv4_6: {
+    text: { architecture: "qwen3" },
+    eyes: { kind: "minicpmv4_6" },
+    marks: MINI,
+    size: [33, 120],
+    promptLength: 42,
+    ids: [107, 283, 315, 421, 96, 95, 416, 289],
+  },
+  "minicpmv4_6 of four patches a row": {
+    text: { architecture: "qwen3" },
+    eyes: { kind: "minicpmv4_6-four" },
+    marks: MINI,
+    size: [77, 45],
+    promptLength: 86,
+    ids: [477, 106, 92, 311, 143, 168, 327, 398],
+  },
   youtuvl: {
     text: { architecture: "deepseek2" },
     eyes: { kind: "youtuvl" },
@@ -33,8 +68,6 @@ const CASES: Readonly<Record<string, Case>> = {
     promptLength: 86,
     ids: [56, 117, 409, 159, 109, 409, 159, 409],
   },
-  // llama.cpp gives texts a 0 for the number of an image; its authors, and we, their position:
-  // a llama.cpp that does, too, was asked.
   hunyuanvl: {
     text: {
       architecture: "hunyuan_vl",

@@ -10,6 +10,8 @@ import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { soundFile, tone, writeWav } from "../support/sound_files.ts";
+import { writePng } from "../support/png_writer.ts";
+import { tinyBoth } from "../support/tiny_both.ts";
 import { tinyHearing, type TinyHearingName } from "../support/tiny_hearing.ts";
 
 const A = writeWav({ values: tone(5000) });
@@ -34,12 +36,12 @@ async function answerTo(model: LoadedModel, messages: ChatMessage[]): Promise<st
 }
 
 async function withHearing(
-  kind: TinyHearingName,
+  kind: TinyHearingName | Uint8Array,
   use: (model: LoadedModel, projectorPath: string) => Promise<void>,
 ): Promise<void> {
   await withTinyFile({ architecture: "llama" }, async (path) => {
     const projectorPath = path.replace(".gguf", "-ears.gguf");
-    await Deno.writeFile(projectorPath, tinyHearing({ kind }));
+    await Deno.writeFile(projectorPath, typeof kind === "string" ? tinyHearing({ kind }) : kind);
     try {
       const model = await loadModel(path, { threads: 2, projectorPath });
       try {
@@ -70,13 +72,50 @@ Deno.test("answers depend on sounds, whose rows are the reference's", () =>
     const file = openGguf(path);
     const { description, sounds } = readHearing(file);
     const reader = TensorReader.open(file);
-    const tensor = file.tensors.get(sounds.positions.tensor)!;
+    const tensor = file.tensors.get(sounds.positions!.tensor)!;
     const positions = dequantize(tensor.type, reader.readAll(tensor));
     const tables = { positions, classTokens: null, patchBias: null };
     const { tiles: [tile] } = await prepareSound(A, sounds, tables);
     const expected = new ReferenceModel(file, { description, reader }).see(tile);
     assert(nmse(given[0].values, expected) < 1e-11);
     reader.close();
+  }));
+
+Deno.test("a model with a projector of both sees and hears, and takes neither for the other", () => {
+  const [vision, audio] = ["qwen2.5vl_merger", "qwen2.5o"] as const;
+  const file = tinyBoth("qwen2.5o", { vision: { kind: vision }, audio: { kind: audio } });
+  const sample = (x: number, y: number) => (x * 5 + y * 3) % 256;
+  const image = writePng({ width: 40, height: 40, bits: 8, type: 2, sample });
+  return withHearing(file, async (model) => {
+    assertEquals(model.details.uses, ["writing", "vectors", "images", "sounds"]);
+    const both: ChatMessage[] = [{
+      ...{ role: "user", content: "What?" },
+      images: [{ at: 0, file: image }, { at: 3, file: A, kind: "sound" }],
+    }];
+    const { ids: [seen, heard], given } = await model.lookAt!(both);
+    assertEquals([seen, heard].map((ids) => ids.some((id) => id < 0)), [true, true]);
+    // 5000 samples are 32 frames, 16 rows, means of two.
+    assertEquals(given.at(-1)!.values.length, 8 * 64);
+    const answers = [await answerTo(model, both), await answerTo(model, asking(A))];
+    assertEquals(new Set(answers).size, 2);
+    // What was seen is not heard.
+    const exchanged: ChatMessage[] = [{
+      ...{ role: "user", content: "x", images: [{ at: 0, file: image, kind: "sound" }] },
+    }];
+    await assertRejects(() => model.lookAt!(exchanged), RequestError);
+  });
+});
+
+Deno.test("GLM-ASR's sounds stand between two rows that its file has", () =>
+  withHearing("glma", async (model, path) => {
+    const { ids: [ids], given } = await model.lookAt!(asking(A));
+    assertEquals([ids.length, given.map(({ values }) => values.length)], [14, [64, 12 * 64, 64]]);
+    using reader = TensorReader.open(openGguf(path));
+    for (const [place, name] of [[0, "v.boi"], [2, "v.eoi"]] as const) {
+      const tensor = openGguf(path).tensors.get(name)!;
+      const expected = dequantize(tensor.type, reader.readAll(tensor));
+      assertEquals([...given[place].values], [...expected]);
+    }
   }));
 
 Deno.test("a model that hears is shown no images, and files that are no sounds are refused", () =>

@@ -1,5 +1,6 @@
 /** Answers on the terminal: their text as it comes, and how fast they came. */
 import type { GenerateResult, Generation, LanguageModel } from "../../llm/mod.ts";
+import { addressedMarksOf, AddressedParser } from "../../server/tools/addressed_parser.ts";
 import type { AnswerParser, Delta } from "../../server/tools/answer_parser.ts";
 import { callFormatOf, controlsOf } from "../../server/tools/call_format.ts";
 import { plainParser } from "../../server/tools/call_parser.ts";
@@ -12,6 +13,8 @@ import { writeOut } from "../output.ts";
 export function answerParser(model: LanguageModel): AnswerParser | undefined {
   const harmony = harmonyMarksOf(model);
   if (harmony !== null) return new HarmonyParser({ marks: harmony, opening: "", isKnown: null });
+  const addressed = addressedMarksOf(model);
+  if (addressed !== null) return new AddressedParser({ marks: addressed });
   const format = callFormatOf(model);
   if (format.textLead !== undefined) return plainParser(format);
   const marks = thoughtMarksOf(model.details?.chatTemplate ?? "");

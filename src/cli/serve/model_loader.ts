@@ -7,7 +7,7 @@ import {
   type LoadOptions,
   memoryUse,
   openForUse,
-  openTower,
+  openTowers,
   planBeside,
   planUse,
 } from "../../llm/mod.ts";
@@ -43,15 +43,15 @@ export class FileLoader implements ModelLoader {
     const { file, packed } = openForUse(path, options);
     const model = describeForUse(file, options);
     const module = await loadKernelModule();
-    const tower = openTower(path, { config: model.config, module }, options);
-    const wholeRows = tower?.wholeRows;
+    const towers = openTowers(path, { config: model.config, module }, options);
+    const wholeRows = towers.map((tower) => tower.wholeRows).find((rows) => rows !== undefined);
     const { planned: { plans } } = planUse({ file, packed, model }, module, {
       ...options,
       wholeRows,
     });
     const { draftModelPath: draft } = options;
     const beside = draft === undefined ? [] : planBeside(draft, plans, module).plans;
-    return memoryUse([...plans, ...beside, ...tower?.plans ?? []]).totalBytes;
+    return memoryUse([...plans, ...beside, ...towers.flatMap((tower) => tower.plans)]).totalBytes;
   }
 
   async load(id: string, onProgress: (share: number) => void): Promise<LoadedModel> {

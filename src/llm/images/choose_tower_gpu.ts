@@ -8,7 +8,7 @@ import type { GpuSetup } from "../../rank/gpu/gpu_setup.ts";
 import { GAIN_MIN } from "../choose_gpu.ts";
 import { expectedSpeeds } from "../gpu_speeds.ts";
 import type { LoadOptions } from "../load_options.ts";
-import { type PlannedTower, planTower } from "./load_tower.ts";
+import { planAgain, type PlannedTower } from "./load_tower.ts";
 
 /** What became of the question. */
 export type TowerChoice = { readonly onGpu: PlannedTower } | { readonly reason: string };
@@ -20,10 +20,11 @@ const BESIDE_BYTES = 8 << 20;
 
 /** planned: the same on threads. */
 export async function chooseTowerGpu(
-  { file, path, description: model, module }: PlannedTower,
+  tower: PlannedTower,
   options: LoadOptions,
   { describe = describeGpu }: { readonly describe?: () => Promise<GpuDescription> } = {},
 ): Promise<TowerChoice> {
+  const { file, description: model } = tower;
   const { gpu: mode = "auto", profile, gpuMemoryBytes } = options;
   if (mode === "off") return { reason: "it was switched off" };
   const obstacle = towerObstacle(model, file);
@@ -43,7 +44,7 @@ export async function chooseTowerGpu(
     tuning: profile?.gpu?.tuning ?? null,
     ...{ memoryBytes: null, lossAtStep: options.gpuLossAtLook ?? null, waitMs: null },
   };
-  const onGpu = planTower(path, module, { ...options, onGpu: setup });
+  const onGpu = planAgain(tower, { ...options, onGpu: setup });
   if (gpuMemoryBytes === undefined) return { onGpu };
   const memoryBytes = towerBytes(onGpu);
   if (memoryBytes > SHARE_MAX * gpuMemoryBytes) {

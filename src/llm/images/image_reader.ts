@@ -28,14 +28,24 @@ const COUNTED_TOKENS_MAX = 1 << 20;
 /** How it is to look. isCounted: at sizes only, so that rows are counted. */
 export type LookOptions = EmbedOptions & { readonly isCounted?: boolean };
 
+/** A file, and rows that there is room for. */
+interface Looked {
+  readonly file: Uint8Array;
+  readonly room: number;
+}
+
 /** What became of an image. */
 interface Seen {
   readonly ids: readonly number[];
   readonly given: readonly GivenRows[];
 }
 
+/** What a reader asks of a tower. */
+export type LookingTower = Pick<Tower, "reads" | "floats" | "see" | "close">;
+
 export interface ImageReaderParts {
-  readonly tower: Pick<Tower, "reads" | "floats" | "see" | "close">;
+  /** Of images, of sounds, or one of each. */
+  readonly towers: readonly LookingTower[];
   readonly preparer: Pick<ImagePreparer, "prepare" | "close">;
   readonly tokenizer: Pick<Tokenizer, "encode">;
   /** Numbers of a row: `givenWidth`. */
@@ -51,23 +61,24 @@ export interface ImageReaderParts {
 export class ImageReader {
   readonly #in: ImageReaderParts;
   readonly #queue: TurnQueue;
-  /** By the file's SHA-256, the one that was used last at the end. */
+  /** By what a file is taken for and its SHA-256, the one that was used last at the end. */
   readonly #seen = new Map<string, Seen>();
   #keptBytes = 0;
   #nextId = -1;
 
-  /** The eyes of a model, or its ears. */
+  /** The eyes of a model, its ears, or both; null: it has neither. */
   static of(
-    tower: Tower,
+    towers: readonly Tower[],
     { config, tokenizer, plans: [{ contextLength }], waitingMax }: {
       readonly config: ModelConfig;
       readonly tokenizer: Tokenizer;
       readonly plans: readonly RankPlan[];
       readonly waitingMax: number;
     },
-  ): ImageReader {
+  ): ImageReader | null {
+    if (towers.length === 0) return null;
     return new ImageReader({
-      ...{ tower, preparer: new ImagePreparer(), tokenizer, contextLength, waitingMax },
+      ...{ towers, preparer: new ImagePreparer(), tokenizer, contextLength, waitingMax },
       rowLength: givenWidth(config),
       hasGrids: config.ropes.some(({ axes }) => axes !== undefined),
     });
@@ -82,10 +93,10 @@ export class ImageReader {
   async lookAt(messages: readonly ChatMessage[], options: LookOptions = {}): Promise<SeenImages> {
     const seen: Seen[] = [];
     let left = options.isCounted ? COUNTED_TOKENS_MAX : this.#in.contextLength;
-    const hears = isOfSounds(this.#in.tower.reads);
     for (const { file, kind } of messages.flatMap(({ images = [] }) => images)) {
-      if (hears !== (kind === "sound")) throw notRead(kind);
-      const next = await this.#lookAtOne(file, left, options);
+      const tower = this.#in.towers.find(({ reads }) => isOfSounds(reads) === (kind === "sound"));
+      if (tower === undefined) throw notRead(kind);
+      const next = await this.#lookAtOne(tower, { file, room: left }, options);
       // A known one costs nothing, but a body has room for thousands of times the same.
       requireRoom(next.ids.length, left, kind);
       left -= next.ids.length;
@@ -96,44 +107,50 @@ export class ImageReader {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.#in.preparer.close(), this.#in.tower.close()]);
+    const { preparer, towers } = this.#in;
+    await Promise.all([preparer, ...towers].map((each) => each.close()));
   }
 
-  async #lookAtOne(file: Uint8Array, room: number, options: LookOptions): Promise<Seen> {
+  async #lookAtOne(tower: LookingTower, at: Looked, options: LookOptions): Promise<Seen> {
     options.signal?.throwIfAborted();
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", file.slice())).toHex();
+    const { file } = at;
+    const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", file.slice())).toHex();
+    const digest = `${isOfSounds(tower.reads) ? "sound" : "image"} ${bytes}`;
     const known = this.#take(digest);
     if (known !== null) return known;
     const endTurn = await this.#queue.enter(options);
     try {
       // Somebody else may have asked for the same.
-      return this.#take(digest) ?? await this.#look(digest, file, room, options);
+      return this.#take(digest) ?? await this.#look(tower, { ...at, digest }, options);
     } finally {
       endTurn();
     }
   }
 
   async #look(
-    digest: string,
-    file: Uint8Array,
-    room: number,
+    tower: LookingTower,
+    { digest, file, room }: Looked & { readonly digest: string },
     { isCounted = false, signal }: LookOptions,
   ): Promise<Seen> {
-    const { tower, preparer } = this.#in;
+    const { preparer } = this.#in;
     const tables = tablesOf(tower);
     const image = await preparer.prepare(file, tower.reads, tables, signal);
-    if (isCounted) return this.#place(image, null);
+    if (isCounted) return this.#place(image, null, tower);
     const rows = image.layout.reduce((sum, part) => sum + ("count" in part ? part.count : 0), 0);
     requireRoom(rows, room, isOfSounds(tower.reads) ? "sound" : "image");
     const tiles: Float32Array[] = [];
     for (const tile of image.tiles) tiles.push(await tower.see(tile, signal));
-    const seen = this.#place(image, tiles);
+    const seen = this.#place(image, tiles, tower);
     this.#keep(digest, seen);
     return seen;
   }
 
   /** Ids of the image's texts and rows; without its rows each is -1. */
-  #place({ layout, seesAll }: PreparedImage, tiles: readonly Float32Array[] | null): Seen {
+  #place(
+    { layout, seesAll }: PreparedImage,
+    tiles: readonly Float32Array[] | null,
+    tower: Pick<LookingTower, "floats">,
+  ): Seen {
     const { tokenizer, rowLength: d, hasGrids } = this.#in;
     const ids: number[] = [];
     const given: GivenRows[] = [];
@@ -148,7 +165,7 @@ export class ImageReader {
       if (tiles === null) continue;
       const values = "tile" in part
         ? inOrder(tiles[part.tile], part, d)
-        : this.#in.tower.floats(part.tensor).subarray(first * d, (first + count) * d);
+        : tower.floats(part.tensor).subarray(first * d, (first + count) * d);
       given.push({ firstId, values: shared(values), seesAll, grid: hasGrids ? grid : null });
     }
     return { ids, given };
@@ -196,11 +213,12 @@ function shared(values: Float32Array): Float32Array {
 }
 
 /** What a tower's images take of its file, in floats. */
-function tablesOf(tower: ImageReaderParts["tower"]): ImageTables {
+function tablesOf(tower: LookingTower): ImageTables {
   const { reads } = tower;
   const floats = (name: string | null) => name === null ? null : tower.floats(name);
   if (isOfSounds(reads)) {
-    return { positions: floats(reads.positions.tensor), classTokens: null, patchBias: null };
+    const positions = floats(reads.positions?.tensor ?? null);
+    return { positions, classTokens: null, patchBias: null };
   }
   const { positions, classTokens, patchBias } = reads;
   return {

@@ -8,6 +8,7 @@ import {
   type ModelDescription,
   readHearing,
   readVision,
+  sees,
   type SoundConfig,
 } from "../../model/mod.ts";
 import { planRanks } from "../../rank/plan/plan.ts";
@@ -42,32 +43,43 @@ export interface LoadedTower extends PlannedTower {
 }
 
 /**
- * Reads a projector's file and plans its threads; starts none.
+ * Reads a projector's file and plans the threads of its tower, or of both; starts none.
  * @throws {ModelFormatError} when the file is damaged or not what it claims to be.
  * @throws {UnsupportedModelError} when this version cannot run it.
  */
-export function planTower(
+export function planTowers(
   path: string,
   module: WebAssembly.Module,
   options: TowerOptions = {},
-): PlannedTower {
+): PlannedTower[] {
   const file = openedAs("projector", () => openGguf(path));
-  const { description, reads } = readTower(file);
-  const plans = planRanks(
-    description,
-    file.tensors,
-    towerOptionsFor(description, module, options, !!options.onGpu),
-  );
-  return { path, file, description, reads, plans, module, options };
+  return readTowers(file).map((tower) => planned({ path, file, ...tower, module, options }));
 }
 
-function readTower(file: GgufFile): Pick<PlannedTower, "description" | "reads"> {
+/** The same tower by other options. */
+export function planAgain(tower: PlannedTower, options: TowerOptions): PlannedTower {
+  return planned({ ...tower, options });
+}
+
+function planned(tower: Omit<PlannedTower, "plans">): PlannedTower {
+  const { file, description, module, options } = tower;
+  const onGpu = !!options.onGpu;
+  const own = towerOptionsFor(description, module, options, onGpu);
+  return { ...tower, plans: planRanks(description, file.tensors, own) };
+}
+
+/** Those of images first. Of a file of both one that hears in another way is left out. */
+function readTowers(file: GgufFile): Pick<PlannedTower, "description" | "reads">[] {
+  const towers = [];
+  if (sees(file)) {
+    const { description, images: reads } = readVision(file);
+    towers.push({ description, reads });
+  }
   if (hears(file)) {
     const { description, sounds: reads } = readHearing(file);
-    return { description, reads };
+    towers.push({ description, reads });
   }
-  const { description, images: reads } = readVision(file);
-  return { description, reads };
+  return towers;
 }
 
 /** Starts a tower's threads. */
@@ -81,8 +93,8 @@ export async function startTower(
   });
 }
 
-/** Both. */
+/** Both, of the first tower. */
 export async function loadTower(path: string, options: TowerOptions = {}): Promise<LoadedTower> {
-  const planned = planTower(path, await loadKernelModule(), options);
+  const [planned] = planTowers(path, await loadKernelModule(), options);
   return { ...planned, engine: await startTower(planned) };
 }

@@ -19,7 +19,7 @@ import type { Notice } from "../predictor_report.ts";
 import { isGpuError } from "../engine_supply.ts";
 import { chooseTowerGpu, towerBytes } from "./choose_tower_gpu.ts";
 import { projectorBeside } from "./find_projector.ts";
-import { type PlannedTower, planTower, startTower, type TowerOptions } from "./load_tower.ts";
+import { type PlannedTower, planTowers, startTower, type TowerOptions } from "./load_tower.ts";
 
 /** The model that is to see or hear, and the kernels of its threads. */
 export interface SeeingModel {
@@ -28,26 +28,26 @@ export interface SeeingModel {
 }
 
 /**
- * What a model sees images with, or hears sounds: the projector that was named, or the one beside
- * it; null: none.
- * @throws as `Tower.open` of one that was named; without another one the model goes on.
+ * What a model sees images with, and what it hears sounds with: of the projector that was named, or
+ * of the one beside it.
+ * @throws as `Tower.openAll` of one that was named; without another one the model goes on.
  */
-export function openTower(
+export function openTowers(
   modelPath: string,
   of: SeeingModel,
   options: LoadOptions,
   notify: (notice: Notice) => void = () => {},
-): Tower | null {
+): Tower[] {
   const { projectorPath } = options;
-  if (projectorPath !== undefined) return Tower.open(projectorPath, of, options);
+  if (projectorPath !== undefined) return Tower.openAll(projectorPath, of, options);
   const path = projectorBeside(modelPath);
-  if (path === null) return null;
+  if (path === null) return [];
   try {
-    return Tower.open(path, of, options);
+    return Tower.openAll(path, of, options);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     notify({ kind: "warning", text: `The model neither sees nor hears: ${reason}` });
-    return null;
+    return [];
   }
 }
 
@@ -80,19 +80,21 @@ export class Tower {
 
   /**
    * Reads the file and plans its threads; starts none.
+   * @returns the tower of its images, that of its sounds, or both in this order.
    * @throws {ModelFormatError} when the file is damaged, or no projector.
    * @throws {UnsupportedModelError} when this version cannot run it, or it is another model's.
    */
-  static open(path: string, { config, module }: SeeingModel, options: TowerOptions = {}): Tower {
-    const planned = planTower(path, module, options);
-    const { outputLength } = planned.description.config.projector!;
-    const tower = new Tower(planned);
+  static openAll(path: string, { config, module }: SeeingModel, options: TowerOptions = {}) {
     const width = givenWidth(config);
-    if (outputLength === width) return tower;
-    throw new UnsupportedModelError(
-      `Cannot use the projector "${path}": its rows have ${outputLength} ` +
-        `numbers, the model's ${width}: take the one that belongs to the model`,
-    );
+    return planTowers(path, module, options).map((planned): Tower => {
+      const { outputLength } = planned.description.config.projector!;
+      const tower = new Tower(planned);
+      if (outputLength === width) return tower;
+      throw new UnsupportedModelError(
+        `Cannot use the projector "${path}": its rows have ${outputLength} ` +
+          `numbers, the model's ${width}: take the one that belongs to the model`,
+      );
+    });
   }
 
   get kind(): "images" | "sounds" {

@@ -29,6 +29,7 @@ import { deepseek2Ocr } from "./deepseek2_ocr.ts";
 import { deepseek32 } from "./deepseek32.ts";
 import { deepseek4 } from "./deepseek4.ts";
 import { dots1 } from "./dots1.ts";
+import { dots3note } from "./dots3note.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
 import { euroBert } from "./eurobert.ts";
@@ -60,6 +61,7 @@ import { hunyuanDense } from "./hunyuan_dense.ts";
 import { hunyuanMoe } from "./hunyuan_moe.ts";
 import { hunyuanVl } from "./hunyuan_vl.ts";
 import { hyV3 } from "./hy_v3.ts";
+import { hyV4 } from "./hy_v4.ts";
 import { internlm2 } from "./internlm2.ts";
 import { jais } from "./jais.ts";
 import { jais2 } from "./jais2.ts";
@@ -121,6 +123,7 @@ import { qwen3moe } from "./qwen3moe.ts";
 import { qwen3next } from "./qwen3next.ts";
 import { qwen3vl } from "./qwen3vl.ts";
 import { qwen3vlmoe } from "./qwen3vlmoe.ts";
+import { qwen4exp } from "./qwen4exp.ts";
 import { refact } from "./refact.ts";
 import { rwkv6 } from "./rwkv6.ts";
 import { rwkv6qwen2 } from "./rwkv6qwen2.ts";
@@ -169,6 +172,7 @@ export const FAMILIES: readonly Family[] = [
   deepseek32,
   deepseek4,
   dots1,
+  dots3note,
   ernie45,
   ernie45Moe,
   euroBert,
@@ -200,6 +204,7 @@ export const FAMILIES: readonly Family[] = [
   hunyuanMoe,
   hunyuanVl,
   hyV3,
+  hyV4,
   internlm2,
   jais,
   jais2,
@@ -261,6 +266,7 @@ export const FAMILIES: readonly Family[] = [
   qwen3next,
   qwen3vl,
   qwen3vlmoe,
+  qwen4exp,
   refact,
   rwkv6,
   rwkv6qwen2,

@@ -1,8 +1,10 @@
 /** Every kind of projector that hears which this version reads, as data. */
-import { COMMON, type VisionKind } from "../vision/vision_kind.ts";
+import { COMMON, PLAIN_STAGE, type VisionKind } from "../vision/vision_kind.ts";
 
-/** Towers are Whisper's encoder; what is behind it differs. */
+/** Towers are Whisper's encoder, or there is none; what is behind it differs. */
 export interface HearingKind extends VisionKind {
+  /** There is no tower, and so many samples are a row. Left out: a spectrogram goes into one. */
+  readonly samplesOfRow?: number;
   /** Means of so many rows go into the last norm. */
   readonly pooledRows: 1 | 2;
   /** The file says how many rows are one, side by side. */
@@ -13,6 +15,15 @@ export interface HearingKind extends VisionKind {
   readonly isGated: boolean;
   /** Sounds are trained with silence behind them, as long as there are positions. */
   readonly isWhole: boolean;
+  /**
+   * Pieces of so many frames go through convolutions over both axes, and so many pieces at a time
+   * through the layers. Left out: two convolutions over time make rows.
+   */
+  readonly pieces?: { readonly frames: number; readonly most: number };
+  /** Sounds are heard in parts of so many rows of the tower. Left out: as long as positions are. */
+  readonly partRows?: number;
+  /** Tensors of a row before each part of a sound and of one behind it. Left out: none. */
+  readonly around?: { readonly begin: string; readonly end: string };
 }
 
 const WHISPER: Omit<HearingKind, "name" | "projector"> = {
@@ -28,6 +39,20 @@ const qwen2a: HearingKind = {
   projector: {
     ...{ norm: null, stages: [], first: "mm.a.fc", isFirstTransposed: false },
     ...{ second: null, biases: "required", activation: null },
+  },
+};
+
+/** Of Qwen 2.5 Omni, whose authors have it hear two seconds at a time. */
+const qwen25o: HearingKind = { ...qwen2a, name: "qwen2.5o", partRows: 100 };
+
+/** Of Qwen3-ASR and Qwen3-Omni: a second at a time through convolutions, eight through layers. */
+const qwen3a: HearingKind = {
+  ...WHISPER,
+  name: "qwen3a",
+  pieces: { frames: 100, most: 8 },
+  projector: {
+    ...{ norm: null, stages: [], first: "mm.a.mlp.1", isFirstTransposed: false },
+    ...{ second: "mm.a.mlp.2", biases: "required", activation: "gelu" },
   },
 };
 
@@ -60,5 +85,60 @@ const voxtral: HearingKind = {
   },
 };
 
+/** Of Gemma 4 without towers: 40 ms of samples are projected as they are. */
+const gemma4ua: HearingKind = {
+  ...WHISPER,
+  name: "gemma4ua",
+  hasLayers: false,
+  samplesOfRow: 640,
+  epsilon: 1e-6,
+  projector: {
+    norm: { of: "rows", kind: "rms", epsilon: 1e-6, tensor: null, isOptional: false },
+    ...{ stages: [], first: "mm.a.input_projection", isFirstTransposed: false },
+    ...{ second: null, biases: "none", activation: null },
+  },
+};
+
+/** Of GLM-ASR: four normalised rows side by side, and a row at each end of half a minute. */
+const glma: HearingKind = {
+  ...WHISPER,
+  name: "glma",
+  ...{ isStacked: true, isWhole: true, around: { begin: "v.boi", end: "v.eoi" } },
+  projector: {
+    norm: { of: "rows", kind: "layer", epsilon: null, tensor: "mm.a.norm_pre", isOptional: false },
+    ...{ stages: [], first: "mm.a.mlp.1", isFirstTransposed: false },
+    ...{ second: "mm.a.mlp.2", biases: "required", activation: "gelu" },
+  },
+};
+
+/** Of MERaLiON: fifteen rows become one, which a gate lets through. */
+const meralion: HearingKind = {
+  ...WHISPER,
+  name: "meralion",
+  ...{ isStacked: true, isWhole: true },
+  projector: {
+    norm: {
+      ...{ of: "merged", kind: "layer", epsilon: null },
+      ...{ tensor: "mm.a.norm_pre", isOptional: false },
+    },
+    stages: [{ ...PLAIN_STAGE, matrix: "mm.a.mlp.0", activation: "silu" }],
+    ...{ first: "mm.a.mlp.2", gate: "mm.a.mlp.1", isFirstTransposed: false },
+    ...{ second: "mm.a.mlp.3", biases: "required", activation: "silu" },
+  },
+};
+
+/** Of Music Flamingo: means of two rows. */
+const musicFlamingo: HearingKind = {
+  ...WHISPER,
+  name: "musicflamingo",
+  pooledRows: 2,
+  projector: {
+    ...{ norm: null, stages: [], first: "mm.a.mlp.1", isFirstTransposed: false },
+    ...{ second: "mm.a.mlp.2", biases: "required", activation: "gelu" },
+  },
+};
+
 /** In alphabetical order. */
-export const HEARING: readonly HearingKind[] = [qwen2a, ultravox, voxtral];
+export const HEARING: readonly HearingKind[] = [
+  ...[gemma4ua, glma, meralion, musicFlamingo, qwen25o, qwen2a, qwen3a, ultravox, voxtral],
+];

@@ -4,10 +4,10 @@
  */
 import { UnsupportedModelError } from "../../base/errors.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
+import { readMixedStreams } from "./read_streams.ts";
 import type {
   CompressionConfig,
   ExpertsConfig,
-  HyperConfig,
   LayerConfig,
   ModelConfig,
   RopeConfig,
@@ -17,8 +17,6 @@ import type {
 const HEADS_MAX = 1024;
 const DIMS_MAX = 1024;
 const LENGTH_MAX = 65536;
-const STREAMS_MAX = 8;
-const ROUNDS_MAX = 256;
 /** Rows of floats lie in arenas in whole ones of so many. */
 const DIM_UNIT = 16;
 /** Positions that make a key, and those of them of which an indexer chooses keys. */
@@ -44,7 +42,7 @@ export function readCompression(
   const ofKeys = ropeOf(rope, input.headDim, base, true);
   return {
     compression,
-    hyper: readHyper(keys),
+    hyper: readMixedStreams(keys),
     ropes: [plain, { ...plain, turnsBack: true }, ofKeys, { ...ofKeys, turnsBack: true }],
     layers: withRatios(keys, input.layers),
     experts: withListed(keys, input.experts!, input.layers.length),
@@ -126,17 +124,6 @@ function withRatios(
       ? { ...layer, rope: 0, backRope: 1 }
       : { ...layer, keyRatio: ratios[i] as LayerConfig["keyRatio"], rope: 2, backRope: 3 }
   );
-}
-
-function readHyper(keys: Hyperparameters): HyperConfig {
-  const of = (name: string) => `hyper_connection.${name}`;
-  const epsilon = keys.float(of("epsilon"), { min: -Infinity });
-  if (epsilon < 0) throw keys.wrong(of("epsilon"), "0 or more");
-  return {
-    streamCount: keys.integer(of("count"), { min: 1, max: STREAMS_MAX }),
-    rounds: keys.integer(of("sinkhorn_iterations"), { min: 1, max: ROUNDS_MAX }),
-    epsilon,
-  };
 }
 
 function withListed(

@@ -7,11 +7,14 @@ import type { GgufFile } from "../../gguf/mod.ts";
 import type { Family, ScaleShape } from "../family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { readCompression } from "./read_compression.ts";
+import { readGated } from "./read_gated.ts";
 import { readNorm } from "./read_norm.ts";
 import { readPredictorThreshold } from "../powerinfer.ts";
 import { readAltUp } from "./read_alt_up.ts";
 import { withGateCutoffs } from "./read_gate_cutoffs.ts";
 import { readExperts } from "./read_experts.ts";
+import { readParallelStreams } from "./read_streams.ts";
+import { latentLayers } from "./read_latent_shapes.ts";
 import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
 import { convolvingLayers, readHeadCount, readKvHeads } from "./read_convolution.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
@@ -32,7 +35,9 @@ import {
 } from "./read_state_space.ts";
 import { readRepeats, type Repeat } from "./read_repeats.ts";
 import { readSource, readSourceLayers, type SourceLayer } from "./read_source.ts";
+import { refuseObstacle } from "./refuse_obstacle.ts";
 import { readScoreBiases } from "./read_score_biases.ts";
+import { readSilencedTokens } from "./read_silenced_tokens.ts";
 import { rescaledLayers } from "./read_time_mix.ts";
 import { limitedLayers } from "./read_swiglu_limits.ts";
 import { curvedLayers } from "./read_xielu.ts";
@@ -73,7 +78,7 @@ export function readConfig(
   const repeats = readSourceLayers(keys, family, ownCount) ?? readRepeats(keys, family, ownCount);
   const blockCount = repeats?.length ?? ownCount;
   const { attends, ...heads } = family.hasLatentAttention
-    ? { ...readLatentHeads(keys), attends: attendingLayers(keys, family, blockCount) }
+    ? { ...readLatentHeads(keys, family), attends: attendingLayers(keys, family, blockCount) }
     : readHeads(keys, family, { embeddingLength, blockCount });
   const scaleShape = { ...heads, embeddingLength, blockCount };
   refuseObstacle(family, scaleShape);
@@ -81,6 +86,7 @@ export function readConfig(
   const usedContext = readUsedContext(family, contextLength, options);
   const vocabSize = readVocabSize(file, keys);
   const experts = readExperts(file, keys, family, { blockCount, vocabSize });
+  const norm = readNorm(keys, family);
   const { ropes, layers } = readLayers(file, keys, family, {
     blockCount,
     isSloped: readAlibi(keys, family, scaleShape) > 0,
@@ -100,15 +106,15 @@ export function readConfig(
     feedForwardLength: neurons.count,
     ...heads,
     ...{ vocabSize, contextLength },
-    norm: readNorm(keys, family),
-    ...{ ropes, experts },
+    ...{ norm, ropes, experts },
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
     ...guess && { guess, blockCount: walked, layers: withGuessingLayer(own) },
-    ...readChoice(keys, family, { ...heads, usedContext, layers: own, blockCount: walked }),
+    ...readChoice(keys, family, { ...heads, usedContext, layers: own, blockCount: walked, norm }),
     ...readSource(file, keys, family, { readingLayers: ownCount, vocabSize }),
     ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
-    ...ownWays(keys, family, { vocabSize, blockCount, isEncoder: isEncoder(keys, family, own) }),
+    ...{ ...ownWays(keys, family, own), ...readSilencedTokens(file, family, vocabSize) },
     ...family.compressesKeys && readCompression(keys, { ...heads, layers: own, ropes, experts }),
+    ...readGated(keys, family, { ...scaleShape, usedContext, layers: own, vocabSize }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),
     altUp: family.hasAltUp ? readAltUp(keys) : null,
     feedForward,
@@ -120,14 +126,13 @@ export function readConfig(
       : 0,
     ...readScales(keys, family, scaleShape),
     ...heads.latent && {
-      attentionScale: readLatentScale(keys, heads.latent, ropes[0]?.scaling),
+      attentionScale: readLatentScale(keys, family, heads.latent, ropes[0]?.scaling),
     },
     queryTemperature: heads.latent && readLatentTemperature(keys, ropes[0]?.scaling),
     alibiMaxBias: readAlibi(keys, family, scaleShape),
     valueScale: family.hasOwnValues ? readAtLeast0(keys, "attention.value_scale", 1) || 1 : 1,
     projectionClamp: family.mayClampProjections ? readAtLeast0(keys, "attention.clamp_kqv", 0) : 0,
-    attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", family.attentionSoftCap),
-    logitSoftCap: readSoftCap(keys, "final_logit_softcapping", family.logitSoftCap),
+    ...readSoftCaps(keys, family),
     tiedEmbeddings: !file.tensors.has("output.weight"),
     predictorThreshold: options.predictorThreshold ?? readPredictorThreshold(file),
   };
@@ -144,21 +149,19 @@ function walkedLayers(
 function ownWays(
   keys: Hyperparameters,
   family: Family,
-  { vocabSize, blockCount, isEncoder }: Record<"vocabSize" | "blockCount", number> & {
-    readonly isEncoder: boolean;
-  },
+  layers: readonly LayerConfig[],
 ): Partial<ModelConfig> {
-  const { repeats, addsEmbedding, headNorm, silencedTokens, normalizesSums } = family;
+  const { repeats, addsEmbedding, headNorm, normalizesSums } = family;
   return {
     ...readGivenParts(keys, family),
-    ...family.keepsInputs && readKeptInputs(keys, blockCount),
+    ...family.keepsInputs && readKeptInputs(keys, layers.length),
     ...readScoreBiases(keys, family),
-    ...isEncoder && { isEncoder: true },
+    ...isEncoder(keys, family, layers) && { isEncoder: true },
     ...normalizesSums && { normalizesSums: true },
+    ...family.hasStreams && { hyper: readParallelStreams(keys) },
     ...repeats === "cycles" && { keptStreams: 2 },
     ...addsEmbedding && { keptStreams: 1 },
     ...headNorm && { headNorm },
-    ...silencedTokens && silencedTokens.end < vocabSize && { silencedTokens },
   };
 }
 
@@ -169,7 +172,7 @@ function ownLayers(
   family: Family,
   by: {
     readonly layers: readonly LayerConfig[];
-    readonly heads: Pick<ModelConfig, "headCount" | "headDim" | "valueDim">;
+    readonly heads: Pick<ModelConfig, "headCount" | "headDim" | "valueDim" | "latent">;
     readonly attends: readonly boolean[] | null;
     readonly neurons: NeuronLayers;
     readonly embeddingLength: number;
@@ -186,12 +189,17 @@ function ownLayers(
     const { kind, shiftsNeurons } = family.stateSpace;
     return kind === "added" && shiftsNeurons ? rescaledLayers(keys, kept) : kept;
   }
+  const { headCount, latent } = heads;
+  if (family.layersDiffer && latent !== null) {
+    const feedForwardLength = neurons.count;
+    return latentLayers(keys, layers, { ...heads, headCountKv: 1, latent, feedForwardLength });
+  }
   if (family.layersDiffer) {
     return shapedLayers(keys, layers, {
       ...{ ...heads, feedForwardLength: neurons.count, mayLack: family.layersMayLack },
     });
   }
-  const headsWidth = heads.headCount * heads.headDim;
+  const headsWidth = headCount * heads.headDim;
   return convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength });
 }
 
@@ -199,15 +207,6 @@ function ownLayers(
 function attendingLayers(keys: Hyperparameters, family: Family, blockCount: number) {
   if (family.stateSpace?.attention !== "instead") return null;
   return readKvHeads(keys, family, { headCount: 1, blockCount }).attends;
-}
-
-function refuseObstacle({ architecture, obstacle }: Family, shape: ScaleShape): void {
-  const what = obstacle?.(shape) ?? null;
-  if (what === null) return;
-  throw new UnsupportedModelError(
-    `Cannot run this ${architecture} model: ${what}, which this version does not compute: use ` +
-      "another model",
-  );
 }
 
 /** Of a dense block, and which layers have neurons: null where all do, or the family says. */
@@ -370,6 +369,13 @@ function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
       : family.logitScale === "divides"
       ? 1 / logitScale
       : logitScale,
+  };
+}
+
+function readSoftCaps(keys: Hyperparameters, { attentionSoftCap, logitSoftCap }: Family) {
+  return {
+    attentionSoftCap: readSoftCap(keys, "attn_logit_softcapping", attentionSoftCap),
+    logitSoftCap: readSoftCap(keys, "final_logit_softcapping", logitSoftCap),
   };
 }
 

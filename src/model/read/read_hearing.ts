@@ -6,12 +6,16 @@
 import { UnsupportedModelError } from "../../base/errors.ts";
 import { getString, type GgufFile } from "../../gguf/mod.ts";
 import { HEARING, type HearingKind } from "../hearing/kinds.ts";
+import { type PlaneTensors, readPlane } from "../hearing/read_plane.ts";
+import { readUnencoded } from "../hearing/read_unencoded.ts";
+import { tensorsOfImages } from "../hearing/tensors_of_images.ts";
+import { framesOfRow, halvedThrice } from "../plane.ts";
 import type { MatrixTensor, ModelConfig, ModelTensors, VectorTensor } from "../types.ts";
 import { PLAIN } from "../vision/plain_tower.ts";
 import { readProjector } from "../vision/read_projector.ts";
 import { neuronCount, readLayer, readNorm, type TowerReader } from "../vision/read_tower.ts";
 import type { HearingModel, SoundConfig } from "../vision_types.ts";
-import { Hyperparameters } from "./hyperparameters.ts";
+import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { CLIP } from "./read_vision.ts";
 import { TensorChecker } from "./tensor_checker.ts";
 
@@ -29,11 +33,23 @@ const TAPS = 3;
 /** Frames that become one row: the second convolution makes every other one. */
 const FRAMES_OF_ROW = 2;
 
-/** Whether it is the file of a projector that hears, and does not see. */
+/**
+ * Whether it is the file of a projector that hears; of one that sees as well, whether in a way that
+ * this version knows.
+ */
 export function hears(file: GgufFile): boolean {
   const keys = new Hyperparameters(file, CLIP);
-  return getString(file.metadata, "general.architecture") === CLIP &&
-    keys.flag("has_audio_encoder", false) && !keys.flag("has_vision_encoder", false);
+  if (getString(file.metadata, "general.architecture") !== CLIP) return false;
+  if (!keys.flag("has_audio_encoder", false)) return false;
+  return !keys.flag("has_vision_encoder", false) || kindOf(file) !== undefined;
+}
+
+/** Whether it is no projector that hears alone: everything else is taken for one that sees. */
+export function sees(file: GgufFile): boolean {
+  const keys = new Hyperparameters(file, CLIP);
+  const isOfSounds = getString(file.metadata, "general.architecture") === CLIP &&
+    keys.flag("has_audio_encoder", false);
+  return !isOfSounds || keys.flag("has_vision_encoder", false);
 }
 
 /**
@@ -43,6 +59,7 @@ export function hears(file: GgufFile): boolean {
  */
 export function readHearing(file: GgufFile): HearingModel {
   const kind = findKind(file);
+  if (kind.samplesOfRow !== undefined) return readUnencoded(file, kind, kind.samplesOfRow);
   const keys = new Hyperparameters(file, "clip.audio");
   const width = keys.integer("embedding_length", { min: 1 });
   const heads = keys.integer("attention.head_count", { min: 1, max: width });
@@ -62,19 +79,35 @@ export function readHearing(file: GgufFile): HearingModel {
     ? keys.integer("projector.stack_factor", { min: 1, max: STACK_MAX })
     : 1;
   const sounds = readSounds(keys, reader, { kind, stack });
-  const config = readConfig(keys, reader, { blockCount, sounds });
+  const { pieces } = kind;
+  const plane = pieces ? readPlane(reader, { ...pieces, bands: sounds.melCount }) : null;
+  const config = readConfig(keys, reader, { blockCount, sounds, plane });
   const projector = readStackedProjector(reader, kind, { blockCount, stack, config });
-  const tensors = { ...readTower(reader, { blockCount, sounds }), projector: projector.tensors };
+  const tower = readTower(reader, { blockCount, sounds, plane });
+  const tensors = { ...tower, projector: projector.tensors };
+  const { around } = sounds;
+  for (const name of around ? [around.begin, around.end] : []) {
+    checker.vector(name, projector.config.outputLength);
+  }
+  checker.leave(...tensorsOfImages(file));
   checker.refuseUnused({ start: 0, end: 0 });
   return { description: { config: { ...config, projector: projector.config }, tensors }, sounds };
 }
 
-function findKind(file: GgufFile): HearingKind {
+function kindOf(file: GgufFile): HearingKind | undefined {
+  const name = nameOf(file);
+  return HEARING.find((each) => each.name === name);
+}
+
+function nameOf(file: GgufFile): string {
   const keys = new Hyperparameters(file, CLIP);
-  const name = keys.text("projector_type") || keys.text("audio.projector_type") ||
-    getString(file.metadata, "clip.projector_type");
-  const kind = HEARING.find((each) => each.name === name);
+  return keys.text("projector_type") || keys.text("audio.projector_type") || "";
+}
+
+function findKind(file: GgufFile): HearingKind {
+  const kind = kindOf(file);
   if (kind !== undefined) return kind;
+  const name = nameOf(file) || getString(file.metadata, "clip.projector_type");
   throw new UnsupportedModelError(
     `Cannot use a projector of type ${JSON.stringify(name)} to hear: this version runs ` +
       HEARING_KINDS.join(", "),
@@ -90,6 +123,15 @@ function readSounds(
   const count = file.tensors.get(tensor)?.dims[1] ?? 1;
   checker.matrix(tensor, { rows: count, columns: width });
   const rowsOfOne = kind.pooledRows * stack;
+  const { pieces } = kind;
+  const rowsOfPiece = pieces ? halvedThrice(pieces.frames) : 0;
+  if (count < rowsOfPiece) {
+    throw formatError(
+      file,
+      `Cannot use tensor "${tensor}": it has ${count} positions, and a piece of a sound ` +
+        `${rowsOfPiece}: convert the model again`,
+    );
+  }
   if (count > POSITIONS_MAX || !kind.isPadded && count % rowsOfOne !== 0) {
     throw new UnsupportedModelError(
       `Cannot use tensor "${tensor}": it has ${count} positions: this version runs towers with a ` +
@@ -99,26 +141,44 @@ function readSounds(
   return {
     projector: kind.name,
     melCount: keys.integer("num_mel_bins", { min: 1, max: MELS_MAX }),
+    rowsMax: pieces ? pieces.most * rowsOfPiece : Math.min(count, kind.partRows ?? count),
+    ...pieces && { pieces: pieceOf(pieces.frames) },
     positions: { tensor, count },
-    framesOfRow: FRAMES_OF_ROW * rowsOfOne,
+    rowsOfOne,
     isPadded: kind.isPadded,
     isWhole: kind.isWhole,
+    ...kind.around && { around: kind.around },
   };
+}
+
+/** What a piece of so many frames becomes. */
+function pieceOf(frames: number): SoundConfig["pieces"] {
+  const piece = { frames, rows: halvedThrice(frames) };
+  return { ...piece, framesOfRow: framesOfRow(piece) };
+}
+
+/** What configuration and tensors of a tower are read by. */
+interface TowerParts {
+  readonly blockCount: number;
+  readonly sounds: SoundConfig;
+  readonly plane: PlaneTensors | null;
 }
 
 function readConfig(
   keys: Hyperparameters,
   reader: TowerReader,
-  { blockCount, sounds }: { readonly blockCount: number; readonly sounds: SoundConfig },
+  { blockCount, sounds, plane }: TowerParts,
 ): ModelConfig {
   const { width, heads, headDim } = reader;
-  const { melCount, positions: { count: countMax } } = sounds;
+  const { melCount, rowsMax: countMax } = sounds;
   return {
     ...{ architecture: CLIP, blockCount, embeddingLength: width },
     feedForwardLength: neuronCount(reader),
     ...{ headCount: heads, headCountKv: heads, headDim, valueDim: headDim },
     ...{ vocabSize: 0, contextLength: countMax, isEncoder: true },
-    patches: { length: FRAMES_OF_ROW * TAPS * melCount, countMax, areConvolved: true },
+    patches: plane
+      ? { length: framesOfRow(plane.config) * melCount, countMax, plane: plane.config }
+      : { length: FRAMES_OF_ROW * TAPS * melCount, countMax, areConvolved: true },
     norm: { kind: "layer", epsilon: keys.float("attention.layer_norm_epsilon", { min: 0 }) },
     attentionScale: 1 / Math.sqrt(headDim),
     ropes: [],
@@ -156,16 +216,15 @@ function readStackedProjector(
 /** Everything but the projector. */
 function readTower(
   reader: TowerReader,
-  { blockCount, sounds: { melCount } }: {
-    readonly blockCount: number;
-    readonly sounds: SoundConfig;
-  },
+  { blockCount, sounds: { melCount }, plane }: TowerParts,
 ): ModelTensors {
   const { width, kind: { lastNorm } } = reader;
-  const tokenEmbedding = readConvolution(reader, "a.conv1d.1", melCount);
+  const tokenEmbedding = plane ? plane.first : readConvolution(reader, "a.conv1d.1", melCount);
   return {
     tokenEmbedding,
-    secondConvolution: readConvolution(reader, "a.conv1d.2", width),
+    ...plane
+      ? { planeMatrices: plane.others }
+      : { secondConvolution: readConvolution(reader, "a.conv1d.2", width) },
     ...{ positionEmbedding: null, altUp: null, embeddingNorm: null, tokenInputs: null },
     outputNorm: readNorm(reader, lastNorm, width),
     output: tokenEmbedding,

@@ -1,23 +1,23 @@
 /** Tensor names of what mixes residual streams. Knows names and shapes; reads no weights. */
 import type { LayerReader } from "./layer_reader.ts";
 import type { TensorChecker } from "./tensor_checker.ts";
+import { sharesOf } from "../compressed_types.ts";
 import type { HyperTensors, LayerTensors, ModelConfig, ModelTensors } from "../types.ts";
-
-/** Shares of what is read, of where it goes, and of what goes from stream to stream. */
-const KINDS = 3;
 
 /** Of a layer; nothing where there is one stream. */
 export function layerHyperTensors(
   { checker, config, at }: LayerReader,
 ): Pick<LayerTensors, "hyper"> {
   if (config.hyper === undefined) return {};
-  const { streamCount: m, keepsEvery } = config.hyper;
+  const { keepsEvery, rounds } = config.hyper;
   if (keepsEvery !== undefined) {
     const scored = (name: string) => scoreTensors(checker, `${at}${name}`, config);
     return { hyper: { attention: scored("attn_res_score"), feedForward: scored("ffn_res_score") } };
   }
-  const of = (name: string) =>
-    hyperTensors(checker, `${at}${name}`, { config, rows: m * (2 + m), kinds: KINDS });
+  // Shares of what is read, of where it goes, and of what goes from stream to stream.
+  const kinds = rounds === 0 ? 2 : 3;
+  const rows = sharesOf(config.hyper);
+  const of = (name: string) => hyperTensors(checker, `${at}${name}`, { config, rows, kinds });
   return { hyper: { attention: of("hc_attn"), feedForward: of("hc_ffn") } };
 }
 

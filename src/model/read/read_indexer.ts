@@ -4,7 +4,13 @@
  */
 import { UnsupportedModelError } from "../../base/errors.ts";
 import type { Family } from "../family.ts";
-import type { IndexerConfig, LatentConfig, LayerConfig, ModelConfig } from "../types.ts";
+import type {
+  IndexerConfig,
+  LatentConfig,
+  LayerConfig,
+  ModelConfig,
+  NormConfig,
+} from "../types.ts";
 import { type Hyperparameters, isListFor } from "./hyperparameters.ts";
 
 /** Which layers have an indexer of their own, where the family lets others go without. */
@@ -28,6 +34,8 @@ interface ChoiceInput {
   readonly layers: readonly LayerConfig[];
   /** Of the layers those that do not guess. */
   readonly blockCount: number;
+  /** Of the residual stream. */
+  readonly norm: NormConfig;
 }
 
 /**
@@ -48,11 +56,12 @@ export function readChoice(
 function readIndexer(
   keys: Hyperparameters,
   { indexer }: Family,
-  { usedContext, latent }: ChoiceInput,
+  { usedContext, latent, norm }: ChoiceInput,
 ): IndexerConfig | null {
   if (indexer === null || latent === null) return null;
-  const keyCount = keys.integer("attention.indexer.top_k", { min: 1 });
-  if (usedContext <= keyCount) return null;
+  const bound = indexer.mayLack ? { min: 0, absent: 0 } : { min: 1 };
+  const keyCount = keys.integer("attention.indexer.top_k", bound);
+  if (keyCount === 0 || usedContext <= keyCount) return null;
   if (!keys.flag("attention.causal", true)) {
     throw new UnsupportedModelError(
       "Cannot run this model: it reads texts in both directions and chooses keys, which this " +
@@ -71,29 +80,39 @@ function readIndexer(
     throw keys.wrong("attention.q_lora_rank", "1 or more: an indexer's queries are made of it");
   }
   const headCount = keys.integer("attention.indexer.head_count", { min: 1, max: HEADS_MAX });
-  return { headCount, headDim, keyCount, epsilon: EPSILON, pairs: indexer.pairs };
+  return {
+    ...{ headCount, headDim, keyCount, pairs: indexer.pairs },
+    epsilon: indexer.takesEpsilon ? norm.epsilon : EPSILON,
+    ...indexer.turnsLast && { start: headDim - latent.turnedDim },
+  };
 }
 
 /**
- * The layers, of which those that attend choose keys, or use those that the last one before them
- * has chosen. The one that guesses is no part of the choice: it sees all.
+ * The layers, of which those that see everything choose keys, or use those that the last one before
+ * them has chosen. The one that guesses is no part of the choice: it sees all.
  */
 function choosingLayers(
   keys: Hyperparameters,
   { indexer }: Family,
   { layers, blockCount }: ChoiceInput,
 ): readonly LayerConfig[] {
-  const choose = indexer?.mayShare ? choosersOf(keys, blockCount) : null;
+  const choose = indexer?.mayShare
+    ? choosersOf(keys, blockCount, indexer.mayShare === "listed")
+    : null;
   return layers.map((layer, index) =>
-    index >= blockCount
+    index >= blockCount || layer.slidingWindow > 0
       ? layer
       : { ...layer, choosesKeys: choose === null || choose(index) ? "own" : "before" }
   );
 }
 
-function choosersOf(keys: Hyperparameters, blockCount: number): (layer: number) => boolean {
+function choosersOf(
+  keys: Hyperparameters,
+  blockCount: number,
+  areListed: boolean,
+): (layer: number) => boolean {
   const said = keys.value(TYPES);
-  if (said === undefined) {
+  if (said === undefined && !areListed) {
     const context = keys.integer("context_length", { min: 1 });
     return (layer) =>
       context < SHARED_CONTEXT || layer < LEADING_LAYERS ||

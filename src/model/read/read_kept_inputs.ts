@@ -11,6 +11,9 @@ const PERIOD = "attn_res.block_size";
 /** More would be more memory than they are worth; none is known to have nearly as many. */
 const STREAMS_MAX = 64;
 
+/** What says how streams are mixed. */
+const NOT_MIXED = { rounds: 0, epsilon: 0, magnitude: 0, least: 0 };
+
 /**
  * How often layers keep what they read; nothing: never.
  * @throws {ModelFormatError} when the key is missing or out of range.
@@ -29,7 +32,7 @@ export function readKeptInputs(
         `at most ${STREAMS_MAX}: use another model`,
     );
   }
-  return { hyper: { streamCount, rounds: 0, epsilon: 0, keepsEvery: period } };
+  return { hyper: { ...NOT_MIXED, streamCount, keepsEvery: period } };
 }
 
 /**

@@ -3,7 +3,9 @@
  * as they are defined, or the one head that the cache keeps. Knows no tensors.
  */
 import { UnsupportedModelError } from "../../base/errors.ts";
+import type { Family } from "../family.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
+import { largestOf } from "./read_layer_shapes.ts";
 import { ownKeyDim } from "../latent.ts";
 import type { LatentConfig, QueryTemperature, RopeScaling } from "../types.ts";
 
@@ -25,27 +27,64 @@ export interface LatentHeads {
  * @throws {ModelFormatError} when a key is missing, out of range, or contradicts another.
  * @throws {UnsupportedModelError} when widths have no kernel.
  */
-export function readLatentHeads(keys: Hyperparameters): LatentHeads {
-  const headCount = keys.integer("attention.head_count", { min: 1 });
-  const length = keys.integer("attention.kv_lora_rank", { min: 1 });
-  const turnedDim = keys.integer("rope.dimension_count", { min: 2 });
+export function readLatentHeads(keys: Hyperparameters, { layersDiffer }: Family): LatentHeads {
+  const name = "attention.head_count";
+  const headCount = layersDiffer ? largestOf(keys, name) : keys.integer(name, { min: 1 });
   const suffix = keys.has("attention.key_length_mla") ? "_mla" : "";
-  const keyName = `attention.key_length${suffix}`;
-  const keyDim = keys.integer(keyName, { min: 1 });
+  const latent = readLatent(keys, {
+    turnedDim: keys.integer("rope.dimension_count", { min: 2 }),
+    length: "attention.kv_lora_rank",
+    key: `attention.key_length${suffix}`,
+    value: `attention.value_length${suffix}`,
+  });
+  const headDim = latent.turnedDim + latent.length;
+  if (suffix !== "") requireSame(keys, "attention.key_length", headDim);
+  return { headCount, headCountKv: 1, headDim, valueDim: headDim, latent };
+}
+
+/** The latents of windowed layers, by keys of their own; as much of them is turned. */
+export function readWindowedLatent(
+  keys: Hyperparameters,
+  { turnedDim }: LatentConfig,
+): LatentConfig {
+  const turned = "rope.dimension_count_swa";
+  if (keys.integer(turned, { min: 1, absent: turnedDim }) !== turnedDim) {
+    throw keys.wrong(turned, `those of other layers, ${turnedDim}`);
+  }
+  const latent = readLatent(keys, {
+    turnedDim,
+    length: "attention.kv_lora_rank_swa",
+    key: "attention.key_length_mla_swa",
+    value: "attention.value_length_mla_swa",
+  });
+  requireSame(keys, "attention.key_length_swa", turnedDim + latent.length);
+  return latent;
+}
+
+/** By the names of the keys. */
+function readLatent(
+  keys: Hyperparameters,
+  { turnedDim, ...names }: {
+    readonly turnedDim: number;
+    readonly length: string;
+    readonly key: string;
+    readonly value: string;
+  },
+): LatentConfig {
+  const length = keys.integer(names.length, { min: 1 });
+  const keyDim = keys.integer(names.key, { min: 1 });
   if (keyDim <= turnedDim) {
-    throw keys.wrong(keyName, `more than the turned dimensions, ${turnedDim}`);
+    throw keys.wrong(names.key, `more than the turned dimensions, ${turnedDim}`);
   }
   const latent = {
     length,
     queryLength: keys.integer("attention.q_lora_rank", { min: 0, absent: 0 }),
     turnedDim,
     plainDim: keyDim - turnedDim,
-    valueDim: keys.integer(`attention.value_length${suffix}`, { min: 1 }),
+    valueDim: keys.integer(names.value, { min: 1 }),
   };
-  const headDim = turnedDim + length;
-  if (suffix !== "") requireSame(keys, "attention.key_length", headDim);
   requireKernels(latent);
-  return { headCount, headCountKv: 1, headDim, valueDim: headDim, latent };
+  return latent;
 }
 
 /** What such a file says of the cache must be what follows from the rest. */
@@ -87,15 +126,16 @@ export function readLatentTemperature(
 /**
  * What multiplies query · key: 1 / √dimensions, times the square of YaRN's magnitude for scores,
  * which such files keep apart from the cosines' ("yarn_log_multiplier", a tenth of DeepSeek's
- * `mscale_all_dim`).
+ * `mscale_all_dim`), unless the family knows the cosines' alone.
  */
 export function readLatentScale(
   keys: Hyperparameters,
+  { latentStretch }: Family,
   latent: LatentConfig,
   scaling: RopeScaling | undefined,
 ): number {
   const usual = 1 / Math.sqrt(ownKeyDim(latent));
-  if (scaling === undefined) return usual;
+  if (scaling === undefined || latentStretch === "turned") return usual;
   const { attentionFactor, factor } = scaling;
   const stretch = Math.log(Math.max(1, factor));
   const said = keys.float("rope.scaling.yarn_log_multiplier", { min: -Infinity, absent: 0 });

@@ -21,8 +21,8 @@ export function latentTensors(
   reader: LayerReader,
   latent: LatentConfig,
 ): Pick<LayerTensors, "query" | "key" | "value" | "latent"> {
-  const { checker, config: { embeddingLength: columns, headDim, headCount }, at } = reader;
-  const { length, queryLength } = latent;
+  const { checker, config: { embeddingLength: columns, headDim, headCount }, family, at } = reader;
+  const { length, queryLength, turnedDim } = latent;
   const queryRows = headCount * ownKeyDim(latent);
   const isShort = queryLength > 0;
   const both = checker.matrix(`${at}attn_kv_a_mqa.weight`, { rows: headDim, columns });
@@ -40,6 +40,9 @@ export function latentTensors(
         }
         : null,
       norm: checker.vector(`${at}attn_kv_a_norm.weight`, length),
+      ...family.normalizesTurnedPart && {
+        turnedNorm: checker.vector(`${at}attn_k_norm.weight`, turnedDim),
+      },
       ...upTensors(reader, latent),
       ...indexerTensors(reader, latent),
     },

@@ -90,7 +90,7 @@ function requireGroups(keys: Hyperparameters, shapes: readonly LayerShape[]): vo
 }
 
 /** A number for all layers, or a list with one for each. */
-function readCounts(
+export function readCounts(
   keys: Hyperparameters,
   key: string,
   blockCount: number,

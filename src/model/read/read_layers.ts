@@ -170,7 +170,8 @@ function readRope(
   if (positions === "learned" || positions === "bucketed" || positions === "none") return null;
   if (positions === "sloped" || shape.isSloped) return null;
   if (family.rotationIsOptional && !keys.flag("rope.scaling.finetuned", true)) return null;
-  const scaling = readRopeScaling(keys, shape.trainedContext, family.hasLatentAttention);
+  const isApart = family.hasLatentAttention && family.latentStretch === "scores";
+  const scaling = readRopeScaling(keys, shape.trainedContext, isApart);
   const said = readRotatedDimensions(keys, shape.headDim);
   const dimensionCount = turnsHalf(family.windows) ? said / 2 : said;
   if (dimensionCount % 2 !== 0) throw keys.wrong("rope.dimension_count", "a multiple of 4");

@@ -28,7 +28,7 @@ export function readStateSpace(
   keys: Hyperparameters,
   choices: StateSpaceChoices,
 ): StateSpaceConfig {
-  const { kind, headsTakeTurns = false } = choices;
+  const { kind, headsTakeTurns = false, gatesBySigmoid } = choices;
   if (kind === "keyed" || kind === "added") return readTimeMix(keys, choices);
   if (kind === "keyDeltas") return readKeyDeltas(keys, choices);
   if (kind === "channelHeads") return readChannelHeads(keys);
@@ -53,6 +53,7 @@ export function readStateSpace(
     headCount,
     groupCount,
     headsTakeTurns,
+    ...gatesBySigmoid && { gatesBySigmoid },
     stepRank: kind === "channels" ? rank : 0,
     normalizesInputs: kind === "channels" && keys.flag("ssm.dt_b_c_rms", false),
   };

@@ -12,6 +12,7 @@ import { blockIndexerTensors } from "./read_block_indexer.ts";
 import { readAllBlockCount } from "./read_config.ts";
 import { convolutionTensors } from "./read_convolution.ts";
 import { compressedTensors } from "./read_compressed_tensors.ts";
+import { gatedEnd, gatedLayer, groupIndexerTensors } from "./read_gated.ts";
 import { hyperEnd, layerHyperTensors } from "./read_hyper.ts";
 import { configOf } from "../layer_config.ts";
 import { layerInputTensors, outputScale, tokenInputTensors } from "./read_layer_inputs.ts";
@@ -54,6 +55,7 @@ const FEED_FORWARD_POST_NORMS = ["post_ffw_norm", "layer_output_norm"];
 export function readTensors(file: GgufFile, config: ModelConfig, family: Family): ModelTensors {
   const { embeddingLength: columns, vocabSize: rows } = config;
   const checker = new TensorChecker(file, family.nameInFile);
+  const reader = { config, family };
   const tokenEmbedding = checker.matrix("token_embd.weight", { rows, columns });
   const tensors: ModelTensors = {
     tokenEmbedding,
@@ -61,7 +63,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
       ? checker.matrix("position_embd.weight", { rows: config.contextLength, columns })
       : null,
     embeddingNorm: family.embeddingNorm === "weighted"
-      ? readNorm(checker, "token_embd_norm", { config, family })
+      ? readNorm(checker, "token_embd_norm", reader)
       : family.embeddingNorm === "plain"
       ? { weight: null, bias: null }
       : null,
@@ -70,11 +72,12 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
     },
     altUp: altUpTensors(checker, config),
     ...hyperEnd(checker, config),
+    ...gatedEnd(checker, config),
     tokenInputs: tokenInputTensors(checker, config),
     ...config.keptStreams === 2 && {
       secondStream: checker.vector("hrm.z_l_init", columns),
     },
-    outputNorm: readNorm(checker, lastNorm(config, family), { config, family }),
+    outputNorm: family.gatesStreams ? null : readNorm(checker, lastNorm(config, family), reader),
     output: config.tiedEmbeddings ? tokenEmbedding : {
       ...checker.matrix("output.weight", { rows, columns }),
       bias: family.requiredBiases.includes("output") || checker.has("output.bias")
@@ -157,6 +160,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
     input: layerInputTensors(reader),
     altUp: layerAltUpTensors(reader),
     ...layerHyperTensors(reader),
+    ...gatedLayer(reader),
     outputScale: outputScale(reader),
     ...config.layers[reader.index]?.passEnd && {
       endNorm: readNorm(checker, family.sourceNorm ?? family.outputNorm, reader),
@@ -259,7 +263,7 @@ function attentionTensors(reader: LayerReader) {
   const columns = headCount * mergedHeadDim(reader.config);
   return {
     ...queryKeyValue(reader),
-    ...blockIndexerTensors(reader),
+    ...{ ...blockIndexerTensors(reader), ...groupIndexerTensors(reader) },
     queryNorm: headNorm(reader, "attn_q_norm.weight", headCount),
     keyNorm: hasKeys ? headNorm(reader, "attn_k_norm.weight", headCountKv) : null,
     valueNorm: family.normalizesValues && hasKeys ? { span: "head" as const, weight: null } : null,
@@ -276,7 +280,7 @@ function attentionTensors(reader: LayerReader) {
 /** Gates of their own; or of each head's rows in one tensor the second half makes them. */
 function attentionGate(reader: LayerReader): AttentionGate | null {
   const { checker, at, family, config } = reader;
-  const { embeddingLength: columns, headCount, headDim } = config;
+  const { embeddingLength: columns, headCount } = config, headDim = mergedHeadDim(config);
   const { attentionGates, gateActivation: activation } = family;
   if (attentionGates === "none") return null;
   if (attentionGates === "apart") {

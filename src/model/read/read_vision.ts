@@ -10,6 +10,13 @@ import { TensorChecker } from "./tensor_checker.ts";
 import type { ModelConfig, ModelTensors, RopeConfig } from "../types.ts";
 import { KINDS } from "../vision/kinds.ts";
 import { PLAIN } from "../vision/plain_tower.ts";
+import {
+  FOLDING_LAYER,
+  readFoldingLayer,
+  readFoldPlace,
+  readFoldSide,
+  tensorsOfFold,
+} from "../vision/read_fold.ts";
 import { readImages } from "../vision/read_images.ts";
 import { readMergeSide, readProjector } from "../vision/read_projector.ts";
 import {
@@ -30,6 +37,9 @@ export const CLIP = "clip";
 
 /** Of files of 2023, which do not name their kind. */
 const FIRST_KIND = "mlp";
+
+/** What files that hear, too, call a kind. */
+const WITH_SOUNDS: Readonly<Record<string, string>> = { "qwen2.5o": "qwen2.5vl_merger" };
 
 /** More blocks than any tower has. */
 const BLOCK_COUNT_MAX = 1024;
@@ -61,19 +71,26 @@ export function readVision(file: GgufFile): VisionModel {
   const reader: TowerReader = { file, checker, kind, prefix: "v", width, heads, kvHeads, headDim };
   const blockCount = readBlockCount(file, keys, kind);
   const mergeSide = readMergeSide(keys, reader);
-  const images = readImages(keys, reader, mergeSide);
-  const config = readConfig(keys, reader, { blockCount, images });
+  const foldSide = readFoldSide(keys, reader, mergeSide);
+  const foldedBehind = foldSide > 1 ? readFoldPlace(keys, reader, blockCount) : null;
+  const images = readImages(keys, reader, { mergeSide, foldSide });
+  const config = readConfig(keys, reader, { blockCount, images, foldedBehind });
   const projector = readProjector(reader, {
-    mergeSide,
+    ...{ mergeSide: mergeSide / foldSide, foldedBehind },
     blockCount,
     epsilon: keys.float(EPSILON, { min: 0 }),
     activation: config.feedForward.activation,
   });
-  if (images.lineBreak !== null) {
-    checker.vector(images.lineBreak, projector.config.outputLength);
+  const { lineBreak, around } = images;
+  for (const row of [lineBreak, around?.begin, around?.end]) {
+    if (row) checker.vector(row, projector.config.outputLength);
   }
-  const tensors: ModelTensors = { ...readTower(reader, config), projector: projector.tensors };
+  const tensors: ModelTensors = {
+    ...readTower(reader, config, foldedBehind),
+    projector: projector.tensors,
+  };
   checker.leave(...kind.unused, ...laterLayers(file, blockCount), ...tensorsOfSounds(file));
+  if (kind.foldsRows && foldedBehind === null) checker.leave(...tensorsOfFold(reader));
   checker.refuseUnused({ start: 0, end: 0 });
   const description = { config: { ...config, projector: projector.config }, tensors };
   const { resampler } = projector.config;
@@ -113,7 +130,7 @@ function findKind(file: GgufFile): VisionKind {
     (keys.flag("has_llava_projector", false)
       ? FIRST_KIND
       : getString(file.metadata, "clip.projector_type"));
-  const kind = KINDS.find((each) => each.name === name);
+  const kind = KINDS.find((each) => each.name === (WITH_SOUNDS[name ?? ""] ?? name));
   if (kind !== undefined) return kind;
   throw new UnsupportedModelError(
     `Cannot use a projector of type ${JSON.stringify(name)}: this version runs ` +
@@ -161,7 +178,11 @@ function tensorsOfSounds(file: GgufFile): string[] {
 function readConfig(
   keys: Hyperparameters,
   reader: TowerReader,
-  { blockCount, images }: { blockCount: number; images: VisionModel["images"] },
+  { blockCount, images, foldedBehind }: {
+    readonly blockCount: number;
+    readonly images: VisionModel["images"];
+    readonly foldedBehind: number | null;
+  },
 ): ModelConfig {
   const { kind, width, heads, kvHeads, headDim, file } = reader;
   const patchLength = 3 * images.patchSize ** 2;
@@ -169,9 +190,11 @@ function readConfig(
   const norm = typeof kind.norm === "string"
     ? kind.norm
     : kind.norm({ embeddingLength: width, blockCount });
+  const layers = [...readLayers(keys, reader, { blockCount, images })];
+  if (foldedBehind !== null) layers.splice(foldedBehind, 0, FOLDING_LAYER);
   return {
     architecture: CLIP,
-    blockCount,
+    blockCount: layers.length,
     embeddingLength: width,
     feedForwardLength: neuronCount(reader),
     headCount: heads,
@@ -185,9 +208,9 @@ function readConfig(
     norm: { kind: norm, epsilon: kind.epsilon ?? keys.float(EPSILON, { min: 0 }) },
     attentionScale: kind.normalizesValues ? 1 : 1 / Math.sqrt(headDim),
     ropes: kind.rope === null ? [] : towerRopes(kind.rope, headDim, keys),
-    layers: readLayers(keys, reader, { blockCount, images }),
+    layers,
     feedForward: {
-      activation: readActivation(file),
+      activation: kind.activation ?? readActivation(file),
       isGated: isGated(reader),
       activatesUp: false,
       firingThreshold: 0,
@@ -208,8 +231,8 @@ function readLayers(
   { blockCount, images: { windowSide } }: { blockCount: number; images: VisionModel["images"] },
 ): ModelConfig["layers"] {
   const rope = kind.rope === null ? null : 0;
-  if (kind.namesWindows) {
-    const whole = wholeLayers(file, blockCount);
+  if (kind.namesWindows || kind.hasWindowsOfPositions) {
+    const whole = kind.namesWindows ? wholeLayers(file, blockCount) : fourthLayers(blockCount);
     return Array.from({ length: blockCount }, (_, index) => ({
       ...{ slidingWindow: 0, rope },
       ...!whole.has(index) && { windowSide: windowSide! },
@@ -222,6 +245,12 @@ function readLayers(
     ...kind.rope?.isByHalves && { secondRope: 1 },
     ...windowSide !== null && (index + 1) % period !== 0 && { attentionChunk: windowSide ** 2 },
   }));
+}
+
+/** Each fourth one, and the last one. */
+function fourthLayers(blockCount: number): ReadonlySet<number> {
+  const fourth = Array.from({ length: Math.floor(blockCount / 4) }, (_, i) => 4 * i + 3);
+  return new Set([...fourth, blockCount - 1]);
 }
 
 /** Which layers see the whole image; an empty list: all of them. */
@@ -297,7 +326,11 @@ function readActivation(file: GgufFile): ModelConfig["feedForward"]["activation"
 }
 
 /** Everything but the projector. */
-function readTower(reader: TowerReader, config: ModelConfig): ModelTensors {
+function readTower(
+  reader: TowerReader,
+  config: ModelConfig,
+  foldedBehind: number | null,
+): ModelTensors {
   const { checker, width, kind } = reader;
   const side = Math.sqrt(config.patches!.length / 3);
   const patch = (name: string) =>
@@ -308,6 +341,9 @@ function readTower(reader: TowerReader, config: ModelConfig): ModelTensors {
     ...patch("v.patch_embd.weight"),
     bias: checker.has("v.patch_embd.bias") ? checker.vector("v.patch_embd.bias", width) : null,
   };
+  const blockCount = config.blockCount - (foldedBehind === null ? 0 : 1);
+  const layers = Array.from({ length: blockCount }, (_, index) => readLayer(reader, index));
+  if (foldedBehind !== null) layers.splice(foldedBehind, 0, readFoldingLayer(reader));
   return {
     tokenEmbedding,
     ...kind.hasTwoFrames && { secondFrame: patch("v.patch_embd.weight.1") },
@@ -324,6 +360,6 @@ function readTower(reader: TowerReader, config: ModelConfig): ModelTensors {
       ? readNorm(reader, kind.lastNorm, width)
       : { weight: null, bias: null },
     output: tokenEmbedding,
-    layers: Array.from({ length: config.blockCount }, (_, index) => readLayer(reader, index)),
+    layers,
   };
 }

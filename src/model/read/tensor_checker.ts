@@ -85,6 +85,12 @@ export class TensorChecker {
     return { tensor, start: 0, length: length * count };
   }
 
+  /** The same of a tensor that has its `count` parts as one dimension, or as two. */
+  flatVector(name: string, length: number, count: number): VectorTensor {
+    const isFlat = this.#file.tensors.get(this.#nameInFile(name))?.dims[0] === length * count;
+    return isFlat ? this.vector(name, length * count) : this.vector(name, length, count);
+  }
+
   /** A whole tensor of whole numbers, [count, length]. */
   table(name: string, length: number, count: number): VectorTensor {
     const tensor = this.#check(name, [length, count], TABLE_TYPES);

@@ -1,5 +1,5 @@
 /** Every kind of projector files that this version reads. */
-import { hunyuanvl, youtuvl } from "./newer_kinds.ts";
+import { adapter, hunyuanvl, minicpmv46, museGlimmer, youtuvl } from "./newer_kinds.ts";
 import { COMMON, PLAIN_STAGE, type VisionKind } from "./vision_kind.ts";
 
 /** Of projectors of two matrices with gelu between them. */
@@ -345,6 +345,7 @@ const resampler: VisionKind = {
   name: "resampler",
   mayBeSwapped: true,
   resize: "spread",
+  isLikeSquare: true,
   isResampled: true,
   projector: {
     norm: {
@@ -360,6 +361,7 @@ const resampler: VisionKind = {
 
 /** In alphabetical order. */
 export const KINDS: readonly VisionKind[] = [
+  adapter,
   dotsOcr,
   exaone,
   gemma3,
@@ -375,7 +377,9 @@ export const KINDS: readonly VisionKind[] = [
   lfm2,
   lightonocr,
   llama4,
+  minicpmv46,
   mlp,
+  museGlimmer,
   nemotron,
   paddleocr,
   phi4,

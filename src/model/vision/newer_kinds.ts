@@ -1,6 +1,7 @@
 /** Kinds of projector files whose towers or projectors do what no others do. */
 import { COMMON, PLAIN_STAGE, type VisionKind } from "./vision_kind.ts";
 
+const SCALE_FACTOR = "projector.scale_factor";
 const MERGE_SIZE = "spatial_merge_size";
 
 /** HunyuanOCR, and HunyuanVL: of any shape, with rows around those of an image. */
@@ -27,6 +28,66 @@ export const hunyuanvl: VisionKind = {
   },
   // Between pictures of a film.
   unused: ["v.view_seperator"],
+};
+
+/** GLM-Edge: SigLIP, a convolution over blocks, and learned rows around an image. */
+export const adapter: VisionKind = {
+  ...COMMON,
+  name: "adapter",
+  mayBeSwapped: true,
+  side: { key: SCALE_FACTOR, absent: 2 },
+  merge: "turns",
+  around: { begin: "adapter.boi", end: "adapter.eoi" },
+  projector: {
+    norm: null,
+    stages: [{ ...PLAIN_STAGE, matrix: "adapter.conv", isKernel: true }, {
+      ...{ ...PLAIN_STAGE, matrix: "adapter.linear.linear", activation: "gelu" },
+      norm: { tensor: "adapter.linear.norm1", epsilon: null },
+    }],
+    ...{ first: "adapter.linear.dense_h_to_4h", gate: "adapter.linear.gate" },
+    ...{ isFirstTransposed: false, second: "adapter.linear.dense_4h_to_h" },
+    ...{ biases: "none", activation: "silu" },
+  },
+};
+
+/** Muse Glimmer: of any shape, turned, with windows that edges cut off. */
+export const museGlimmer: VisionKind = {
+  ...COMMON,
+  name: "muse-glimmer",
+  resize: "bilinearCentres",
+  // Its authors count rows and columns from 1, which turns queries and keys alike.
+  rope: { pairs: "norm", first: "column", isInterleaved: false, from: 0 },
+  rows: { min: 1, max: 4096 },
+  side: { key: MERGE_SIZE, absent: 2 },
+  merge: "turns",
+  hasWindowsOfPositions: true,
+  activation: "geluErf",
+  projector: {
+    norm: null,
+    stages: ["mm.0", "mm.1"].map((matrix) => (
+      { ...PLAIN_STAGE, matrix, activation: "geluErf" as const }
+    )),
+    ...{ first: "mm.2", isFirstTransposed: false, second: null, biases: "none", activation: null },
+  },
+};
+
+/** MiniCPM-V 4.6: SigLIP, blocks of whose patches become rows between two layers, or behind. */
+export const minicpmv46: VisionKind = {
+  ...COMMON,
+  name: "minicpmv4_6",
+  mayBeSwapped: true,
+  resize: "spread",
+  isLikeSquare: true,
+  foldsRows: true,
+  side: { key: SCALE_FACTOR, absent: 4 },
+  projector: {
+    norm: {
+      ...{ of: "merged", kind: "layer", epsilon: null },
+      ...{ tensor: "mm.input_norm", isOptional: false },
+    },
+    ...{ stages: [], first: "mm.up", isFirstTransposed: false, second: "mm.down" },
+    ...{ biases: "ifThere", activation: "geluErf" },
+  },
 };
 
 /** Youtu-VL: SigLIP 2 that is turned, of any shape, with windows that edges cut off. */

@@ -8,6 +8,7 @@ import type { TowerReader } from "./read_tower.ts";
 const CLASS_TOKENS = "v.class_embd";
 /** More than any tower has. */
 const CLASS_TOKENS_MAX = 256;
+const POSITIONS = "v.position_embd.weight";
 /** Of the convolution. */
 const PATCH_BIAS = "v.patch_embd.bias";
 const IMAGE_SIZE_MAX = 65535;
@@ -29,19 +30,19 @@ const CUT_SQUARES = 2;
 export function readImages(
   keys: Hyperparameters,
   reader: TowerReader,
-  mergeSide: number,
+  { mergeSide, foldSide }: { readonly mergeSide: number; readonly foldSide: number },
 ): ImageConfig {
   const { kind, checker } = reader;
   const imageSize = keys.integer("image_size", { min: 1, max: IMAGE_SIZE_MAX });
   const patchSize = readPatchSize(keys, reader, imageSize);
   const side = Math.floor(imageSize / patchSize);
-  const isSquare = kind.rows === null && !kind.isOfLongestEdge;
+  const isSquare = kind.rows === null && !kind.isOfLongestEdge && !kind.isLikeSquare;
   if (isSquare && side % mergeSide !== 0) {
     throw keys.wrong("image_size", `a multiple of ${mergeSide} patches of ${patchSize} pixels`);
   }
   const longestEdge = optional(keys, "preproc_image_size", IMAGE_SIZE_MAX) ??
     (kind.isOfLongestEdge ? imageSize : null);
-  const pixels = kind.isResampled
+  const pixels = kind.isLikeSquare
     ? { pixelsMin: null, pixelsMax: CUT_SQUARES * imageSize ** 2 }
     : kind.isOfLongestEdge
     ? pixelsOfEdge(longestEdge!, patchSize * mergeSide)
@@ -55,6 +56,7 @@ export function readImages(
     patchSize,
     ...readBothColours(keys, reader),
     mergeSide,
+    ...foldSide > 1 && { foldSide },
     positions: kind.resize === "sum"
       ? readTables(reader, Math.floor((pixels.pixelsMax ?? 0) / patchSize ** 2 / mergeSide))
       : readPositions(reader, {
@@ -67,6 +69,7 @@ export function readImages(
     firstPosition: kind.isResampled ? 0 : kind.rope?.from ?? null,
     windowSide: readWindowSide(keys, reader, { patchSize, mergeSide }),
     lineBreak,
+    ...kind.around && { around: kind.around },
     ...pixels,
     longestEdge,
     tilesMin: optional(keys, "preproc_min_tiles", TILES_MAX),
@@ -74,7 +77,7 @@ export function readImages(
     gridSizes: readGridSizes(keys, reader),
     ...kind.isResampled && hasOldMarks(reader) && { hasOldMarks: true },
     ...kind.projector.frame && { isFramed: true },
-    ...kind.namesWindows && { hasCutWindows: true },
+    ...(kind.namesWindows || kind.hasWindowsOfPositions) && { hasCutWindows: true },
     ...kind.hasColoursLast && { hasColoursLast: true },
   };
 }
@@ -101,14 +104,16 @@ function readPositions(
   { patches, hasClass }: { readonly patches: number; readonly hasClass: boolean },
 ): ImageConfig["positions"] {
   if (kind.positions === "none") return null;
-  const tensor = "v.position_embd.weight";
+  const tensor = POSITIONS;
   if (kind.positions === "ifThere" && !checker.has(tensor)) return null;
   if (kind.positions === "byRows") {
     const side = file.tensors.get(tensor)?.dims[1] ?? 1;
     checker.matrix(tensor, { rows: side, columns: width, count: side });
     return { tensor, count: side * side, classRow: null, resize: kind.resize };
   }
-  const count = kind.resize === "spread" || kind.resize === "bilinearTenth"
+  const isOfAnySquare = kind.resize === "spread" || kind.resize === "bilinearTenth" ||
+    kind.resize === "bilinearCentres";
+  const count = isOfAnySquare
     ? squareCount(checker.rowCount(tensor) ?? 1)
     : patches + (hasClass ? 1 : 0);
   checker.matrix(tensor, { rows: count, columns: width });
@@ -126,7 +131,7 @@ function readTables(
   { file, checker, width }: TowerReader,
   sideMax: number,
 ): ImageConfig["positions"] {
-  const tensor = "v.position_embd.weight";
+  const tensor = POSITIONS;
   const [, length = 1] = file.tensors.get(tensor)?.dims ?? [];
   checker.matrix(tensor, { rows: length, columns: width, count: 2 });
   if (length >= sideMax) return { tensor, count: 2 * length, classRow: null, resize: "sum" };
@@ -140,9 +145,14 @@ function readTables(
 /** Whole blocks of patches. */
 function readWindowSide(
   keys: Hyperparameters,
-  { kind: { windowPixels: pixels, mayLackWindows, namesWindows } }: TowerReader,
+  { kind: { windowPixels: pixels, mayLackWindows, namesWindows, ...kind }, checker }: TowerReader,
   { patchSize, mergeSide }: { readonly patchSize: number; readonly mergeSide: number },
 ): number | null {
+  if (kind.hasWindowsOfPositions) {
+    const side = Math.sqrt(squareCount(checker.rowCount(POSITIONS) ?? 1));
+    if (side % mergeSide === 0) return side;
+    throw keys.wrong(kind.side!.key, `a divisor of the side of positions, ${side}`);
+  }
   const windowPixels = namesWindows
     ? keys.integer("window_size", { min: 1, max: IMAGE_SIZE_MAX })
     : pixels;

@@ -9,6 +9,7 @@ import type {
   StageConfig,
   StageTensors,
 } from "../vision_types.ts";
+import { readFold } from "./read_fold.ts";
 import { readResampler } from "./read_resampler.ts";
 import { biasedMatrix, readNorm, type TowerReader } from "./read_tower.ts";
 
@@ -26,27 +27,33 @@ export function readBlockSide(keys: Hyperparameters, { kind: { side } }: TowerRe
   return keys.integer(side.key, { min: 1, max: SIDE_MAX, absent: side.absent });
 }
 
+/** What reading a projector takes beside its tower. */
+export interface ProjectorOf {
+  readonly mergeSide: number;
+  /** Rows are folded behind that layer; null: behind none. */
+  readonly foldedBehind?: number | null;
+  /** Rows side by side, where they are no blocks of an image. */
+  readonly stack?: number;
+  /** The lower half of the first matrix is its gate. */
+  readonly isHalved?: boolean;
+  readonly blockCount: number;
+  /** Of the tower. */
+  readonly epsilon: number;
+  readonly activation: ProjectorConfig["activation"];
+}
+
 /** What is behind the tower's last layer. */
 export function readProjector(
   reader: TowerReader,
-  { mergeSide, stack = 1, isHalved = false, epsilon, activation: own, blockCount }: {
-    readonly mergeSide: number;
-    /** Rows side by side, where they are no blocks of an image. */
-    readonly stack?: number;
-    /** The lower half of the first matrix is its gate. */
-    readonly isHalved?: boolean;
-    readonly blockCount: number;
-    /** Of the tower. */
-    readonly epsilon: number;
-    readonly activation: ProjectorConfig["activation"];
-  },
+  of: ProjectorOf,
 ): { readonly config: ProjectorConfig; readonly tensors: ProjectorTensors } {
+  const { mergeSide, foldedBehind = null, stack = 1, isHalved = false, epsilon, blockCount } = of;
   const { kind: { merge, projector, lastNorm }, checker, width } = reader;
   const mergedRows = mergeSide * mergeSide * stack;
   const resampler = reader.kind.isResampled ? readResampler(reader, epsilon) : null;
   const merged = resampler?.config.width ?? (merge === "mean" ? width : width * mergedRows);
   const { norm, activation, isFirstTransposed } = projector;
-  const stages = readStages(reader, { merged, mergeSide });
+  const stages = readStages(reader, { merged, mergeSide, epsilon });
   const columns = stages.at(-1)?.tensors.matrix.rows ?? merged;
   const hasNorm = norm !== null && !(norm.isOptional && !checker.has(`${norm.tensor}.weight`));
   const whole = isFirstTransposed
@@ -66,23 +73,26 @@ export function readProjector(
   const rowLength = second?.rows ?? (isFirstTransposed ? first.columns : first.rows);
   const standard = projector.isStandardized ? readStandard(reader) : null;
   const deep = readDeep(reader, { blockCount, rowLength, merged });
+  const fold = foldedBehind === null ? null : readFold(reader);
   return {
     config: {
       ...!checker.has(`${lastNorm}.weight`) && { lacksLastNorm: true },
       ...resampler !== null && { resampler: resampler.config },
+      ...fold !== null && { fold: { behind: foldedBehind!, rows: fold.rows } },
       mergedRows,
       merge,
       ...projector.isStandardized && { mergedScale: Math.sqrt(width) },
       norm: hasNorm ? { of: norm.of, kind: norm.kind, epsilon: norm.epsilon ?? epsilon } : null,
       ...stages.length > 0 && { stages: stages.map(({ config }) => config) },
       ...projector.frame && { frameEpsilon: epsilon },
-      activation: activation === "own" ? own : activation,
+      activation: activation === "own" ? of.activation : activation,
       ...deep.length > 0 && { deepLayers: deep.map(({ layer }) => layer) },
       outputLength: rowLength * (1 + deep.length),
     },
     tensors: {
       norm: hasNorm ? projectorNorm(reader, norm.of === "rows" ? width : merged) : null,
       ...resampler !== null && { resampler: resampler.tensors },
+      ...fold !== null && { fold: fold.tensors },
       ...standard !== null && { standard },
       ...stages.length > 0 && { stages: stages.map(({ tensors }) => tensors) },
       ...projector.frame && { frame: readFrame(reader, { columns, rowLength }) },
@@ -98,7 +108,7 @@ export function readProjector(
 /** What the file has of them. */
 function readStages(
   reader: TowerReader,
-  { merged, mergeSide }: { readonly merged: number; readonly mergeSide: number },
+  { merged, mergeSide, epsilon }: Readonly<Record<"merged" | "mergeSide" | "epsilon", number>>,
 ): { readonly config: StageConfig; readonly tensors: StageTensors }[] {
   const { kind: { projector }, checker, file, width } = reader;
   let columns = merged;
@@ -120,7 +130,7 @@ function readStages(
         : matrixOf(reader, name, { rows, columns });
       columns = rows;
       return {
-        config: { epsilon: norm && norm.epsilon, activation },
+        config: { epsilon: norm && (norm.epsilon ?? epsilon), activation },
         tensors: { matrix, norm: norm && readNorm(reader, norm.tensor, rows) },
       };
     });

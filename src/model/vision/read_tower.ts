@@ -117,6 +117,19 @@ export function readLayer(reader: TowerReader, index: number): LayerTensors {
   };
 }
 
+/** A layer of attention alone. */
+export function readAttention(reader: TowerReader, at: string): LayerTensors {
+  const { width: d, heads, headDim } = reader;
+  return {
+    ...NOTHING,
+    attentionNorm: readNorm(reader, `${at}ln1`, d),
+    ...queryKeyValue(reader, at),
+    ...{ queryNorm: null, keyNorm: null, valueNorm: null, attentionPostNorm: null },
+    attentionOutput: biasedMatrix(reader, `${at}attn_out`, { rows: d, columns: heads * headDim }),
+    ...{ feedForwardNorm: null, feedForward: null, feedForwardPostNorm: null },
+  };
+}
+
 function normIfThere(reader: TowerReader, name: string): NormTensors | null {
   return reader.checker.has(`${name}.weight`) ? readNorm(reader, name, reader.width) : null;
 }

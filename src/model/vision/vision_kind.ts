@@ -2,9 +2,9 @@
  * What sets one kind of projector files apart from the next, as data: towers are encoders that
  * differ in little, projectors in a few choices. Knows no files.
  */
-import type { Activation } from "../activation_types.ts";
 import type { NormConfig } from "../types.ts";
-import type { ImageConfig, ProjectorConfig, StageActivation } from "../vision_types.ts";
+import type { Activation } from "../activation_types.ts";
+import type { ImageConfig, ProjectorConfig } from "../vision_types.ts";
 
 /** What some kinds' files are told apart by. */
 export interface TowerShape {
@@ -55,8 +55,9 @@ export interface ProjectorStage {
    * stage is before it, [columns, 1, 1].
    */
   readonly isKernel: boolean;
-  readonly norm: { readonly tensor: string; readonly epsilon: number } | null;
-  readonly activation: StageActivation | null;
+  /** Epsilon null: as the tower's. */
+  readonly norm: { readonly tensor: string; readonly epsilon: number | null } | null;
+  readonly activation: Activation | null;
 }
 
 /** A kind of projector files. */
@@ -76,6 +77,8 @@ export interface VisionKind {
   readonly hasLayers: boolean;
   /** Of the tower's norms; null: as the file says. */
   readonly epsilon: number | null;
+  /** Of layers; null: as the file says. */
+  readonly activation: Activation | null;
   /** Files of 2024 call up down, and down up. */
   readonly mayBeSwapped: boolean;
   /** The matrix of patches is there twice, for two frames. */
@@ -95,8 +98,12 @@ export interface VisionKind {
     | "ifThere"
     /** As [rows, columns, d], of a square that the file's images need not have. */
     | "byRows";
-  /** Learned queries make rows of patches, and images are cut to about the square's size. */
+  /** Images, or parts of them, are cut to about the square's size, in their own shapes. */
+  readonly isLikeSquare: boolean;
+  /** Learned queries make rows of patches. */
   readonly isResampled: boolean;
+  /** Of blocks of four patches on a side those of two become rows between layers. */
+  readonly foldsRows: boolean;
   /** Of positions, where images keep their shapes. */
   readonly resize: NonNullable<ImageConfig["positions"]>["resize"];
   readonly rope: TowerRope | null;
@@ -130,6 +137,8 @@ export interface VisionKind {
   };
   /** A row between the image's lines. */
   readonly lineBreak: string | null;
+  /** Rows before and behind an image's own; null: there are none. */
+  readonly around: ImageConfig["around"] | null;
   /** Most layers attend within windows of so many pixels on a side; null: none does. */
   readonly windowPixels: number | null;
   /**
@@ -137,6 +146,11 @@ export interface VisionKind {
    * windows.
    */
   readonly namesWindows: boolean;
+  /**
+   * Windows are as large as the square that has positions, every fourth layer and the last one see
+   * all, and images need not be whole numbers of windows.
+   */
+  readonly hasWindowsOfPositions: boolean;
   /** Files may say that there are no windows, by not saying which layers see all. */
   readonly mayLackWindows: boolean;
   /** Outcomes of some layers are projected, too: what their tensors are called before a number. */
@@ -160,6 +174,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   embeddingNorm: "v.pre_ln",
   hasLayers: true,
   epsilon: null,
+  activation: null,
   mayBeSwapped: false,
   hasTwoFrames: false,
   hasFlatPatches: false,
@@ -167,7 +182,9 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   classToken: "none",
   positions: "required",
   resize: null,
+  isLikeSquare: false,
   isResampled: false,
+  foldsRows: false,
   rope: null,
   rows: null,
   isOfLongestEdge: false,
@@ -176,8 +193,10 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   hasBlocksAsPatches: false,
   merge: "concat",
   lineBreak: null,
+  around: null,
   windowPixels: null,
   namesWindows: false,
+  hasWindowsOfPositions: false,
   mayLackWindows: false,
   deep: null,
   normalizesValues: false,

@@ -18,6 +18,7 @@ import { tableBlocks } from "../plan/kv_bytes.ts";
 import { HEADS, rootFactors, weigh } from "../step/inner_norms.ts";
 import { BlockChooser } from "./block_chooser.ts";
 import { CompressedHeads } from "./compressed_heads.ts";
+import { GroupChooser } from "./group_chooser.ts";
 import { KeyChooser } from "./key_chooser.ts";
 import { LatentHeads } from "./latent_heads.ts";
 import type { HeadNorm } from "../bound/bound_norm.ts";
@@ -37,10 +38,10 @@ export class AttentionBlock {
   readonly #latents: LatentHeads | null;
   /** Null: keys are of single tokens, or the rank has no heads. */
   readonly #compressed: CompressedHeads | null;
-  /** Null: all keys are attended to. */
+  /** Null: all keys are attended to. Of keys, of blocks of them, and of groups. */
   readonly #chooser: KeyChooser | null;
-  /** The same of blocks of keys. */
   readonly #blockChooser: BlockChooser | null;
+  readonly #groupChooser: GroupChooser | null;
   readonly #attendingTokens: number;
   /** The first own head's number in the model. */
   readonly #firstHead: number;
@@ -58,18 +59,19 @@ export class AttentionBlock {
   ) {
     const { plan: { layers, rankIndex }, config } = state;
     this.#state = state;
-    this.#residual = by.residual;
     this.#control = by.control;
     this.#tableBytes = tableBlocks(state.plan.contextLength) * 4;
+    const { residual, memories } = by;
+    this.#residual = residual;
     this.#chooser = config.indexer && state.plan.workspaces.every(({ indexer }) => indexer !== null)
-      ? new KeyChooser(state, { config: config.indexer, memories: by.memories })
+      ? new KeyChooser(state, { config: config.indexer, memories })
       : null;
     this.#blockChooser = config.blockIndexer ? new BlockChooser(state, config.blockIndexer) : null;
-    const { residual } = by;
     const hasHeads = layers.some(({ heads }) => lengthOf(heads) > 0);
+    this.#groupChooser = config.groupIndexer && hasHeads ? new GroupChooser(state, memories) : null;
     this.#compressed = config.compression && hasHeads ? new CompressedHeads(state, by) : null;
     this.#latents = config.latent &&
-      new LatentHeads(state, { residual, chooser: this.#chooser }, config.latent);
+      new LatentHeads(state, { residual, chooser: this.#chooser });
     this.#attendingTokens = attendingTokens(config, state.plan.chunkTokens);
     this.#firstHead = layers[0]?.heads.start ?? 0;
     const before = by.plans.slice(0, rankIndex);
@@ -93,6 +95,7 @@ export class AttentionBlock {
       project(kernels, gate.matrix, x, n, space.attentionGate, plan.strides.attention);
     }
     if (layer.blockIndexer !== null) this.#blockChooser!.project(layer, layer.blockIndexer, x);
+    if (layer.gated?.groupIndexer) this.#groupChooser!.project(layer.gated.groupIndexer, x);
     if (config.projectionClamp > 0) this.#clamp(layer);
   }
 
@@ -228,7 +231,7 @@ export class AttentionBlock {
           headDim,
           valueDim,
           layer.slidingWindow,
-          fractions.attentionScale,
+          layer.scoreScale ?? fractions.attentionScale,
           fractions.attentionSoftCap,
           layer.sinks,
           // The first window is the largest, so that each is shorter than all that is before it.
@@ -277,7 +280,8 @@ export class AttentionBlock {
     return end;
   }
 
-  #chooserOf({ blockIndexer }: Layer): KeyChooser | BlockChooser {
+  #chooserOf({ blockIndexer, gated }: Layer): KeyChooser | BlockChooser | GroupChooser {
+    if (gated !== null) return this.#groupChooser!;
     return blockIndexer === null ? this.#chooser! : this.#blockChooser!;
   }
 
@@ -291,7 +295,7 @@ export class AttentionBlock {
     if (layer.headCount > 0 && layer.compressed !== null) {
       return this.#compressed!.merge(layer, layer.compressed);
     }
-    if (layer.headCount > 0 && layer.latent !== null) this.#latents!.makeValues(layer.latent);
+    if (layer.headCount > 0 && layer.latent !== null) this.#latents!.makeValues(layer);
     if (layer.attentionGate !== null) this.#gateHeads(layer, layer.attentionGate);
     this.#scaleHeads(layer);
     if (layer.innerNorm !== 0) {
@@ -311,7 +315,7 @@ export class AttentionBlock {
   }
 
   /** attention ⊙= act(gate), number by number, or by one for each head. */
-  #gateHeads({ headCount }: Layer, { matrix, headDim, isPerHead, activation }: Gate): void {
+  #gateHeads({ headCount, mergedDim }: Layer, { matrix, isPerHead, activation }: Gate): void {
     if (headCount === 0) return;
     const { kernels, space: { attention, attentionGate }, plan, n } = this.#state;
     const { rowCount } = matrix;
@@ -324,7 +328,7 @@ export class AttentionBlock {
     act(attentionGate, stride, attentionGate, stride, n, rowCount);
     for (let t = 0; t < n; t++) {
       const heads = attention + 4 * t * stride, gates = attentionGate + 4 * t * stride;
-      if (isPerHead) kernels.scale_rows_f32(heads, headDim, gates, headCount, headDim);
+      if (isPerHead) kernels.scale_rows_f32(heads, mergedDim, gates, headCount, mergedDim);
       else kernels.mul_weight_f32(heads, stride, gates, 1, rowCount);
     }
   }

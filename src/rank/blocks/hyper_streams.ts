@@ -4,10 +4,10 @@
  * nothing of what blocks compute.
  */
 import { check } from "../../base/check.ts";
+import { type HyperConfig, sharesOf } from "../../model/compressed_types.ts";
 import { floats } from "../bound/arena_views.ts";
 import type { Hyper } from "../bound/bound_hyper.ts";
 import { type Activations, project } from "../bound/matrix.ts";
-import { sharesOf } from "../plan/plan_hyper.ts";
 import type { Residual } from "../step/residual.ts";
 import type { StepState } from "../step/step_state.ts";
 
@@ -26,8 +26,9 @@ interface Words {
 export class HyperStreams {
   readonly #state: StepState;
   readonly #residual: Residual;
+  readonly #config: HyperConfig;
   readonly #streamCount: number;
-  readonly #rounds: number;
+  readonly #shareCount: number;
   readonly #epsilon: number;
   readonly #end: Hyper;
   /** By arena. */
@@ -42,8 +43,9 @@ export class HyperStreams {
     check(hyper !== undefined, "a model whose layers mix streams");
     this.#state = state;
     this.#residual = by.residual;
+    this.#config = hyper;
     this.#streamCount = hyper.streamCount;
-    this.#rounds = hyper.rounds;
+    this.#shareCount = sharesOf(hyper);
     this.#epsilon = hyper.epsilon;
     this.#end = by.end;
     this.#words = by.memories.map((memory, arena) => this.#wordsOf(memory, arena));
@@ -52,7 +54,7 @@ export class HyperStreams {
   #wordsOf(memory: WebAssembly.Memory, arena: number): Words {
     const { plan: { chunkTokens, strides, workspaces } } = this.#state;
     const { hyperWords: at, streams } = workspaces[arena];
-    const count = chunkTokens * sharesOf(this.#streamCount);
+    const count = chunkTokens * this.#shareCount;
     const stride = strides.embedding;
     return {
       sums: floats(memory, at, count),
@@ -74,15 +76,18 @@ export class HyperStreams {
 
   /** residual = what a block reads of the streams; where they go is kept until `leave`. */
   enter(hyper: Hyper): void {
-    const m = this.#streamCount, count = sharesOf(m), epsilon = this.#epsilon;
+    const m = this.#streamCount, count = this.#shareCount, epsilon = this.#epsilon;
+    const { rounds, magnitude, least } = this.#config;
     this.#makeShares(hyper, count);
     const { n, arena } = this.#state;
     const { shares } = this.#words[arena];
     for (let t = 0; t < n; t++) {
       const own = t * count;
       for (let i = own; i < own + m; i++) shares[i] = 1 / (1 + Math.exp(-shares[i])) + epsilon;
-      for (let i = own + m; i < own + 2 * m; i++) shares[i] = 2 / (1 + Math.exp(-shares[i]));
-      this.#even(shares, own + 2 * m);
+      for (let i = own + m; i < own + 2 * m; i++) {
+        shares[i] = magnitude / (1 + Math.exp(-shares[i])) + least;
+      }
+      if (rounds > 0) this.#even(shares, own + 2 * m);
     }
     this.#read(count);
   }
@@ -96,16 +101,20 @@ export class HyperStreams {
     const { kernels, config: { embeddingLength: d }, plan, space, views, arena, n } = this.#state;
     const { embedding: stride } = plan.strides;
     const { chunkTokens } = plan;
-    const m = this.#streamCount, count = sharesOf(m);
+    const m = this.#streamCount, count = this.#shareCount;
     const { streams, hyperOne: old } = space;
     const rows = m * chunkTokens, list = this.#rowsAt;
+    const areMixed = this.#config.rounds > 0;
     for (let t = 0; t < n; t++) {
       for (let j = 0; j < m; j++) this.#words[arena].rows[j] = j * chunkTokens + t;
-      kernels.gather_rows_f32(streams, stride, rows, list, m, old, stride, d);
-      for (let j = 0; j < m; j++) views.streams[arena][j].fill(0, t * stride, (t + 1) * stride);
+      if (areMixed) {
+        kernels.gather_rows_f32(streams, stride, rows, list, m, old, stride, d);
+        for (let j = 0; j < m; j++) views.streams[arena][j].fill(0, t * stride, (t + 1) * stride);
+      }
       let by = this.#sharesAt + 4 * (t * count + m);
       const made = space.normed + 4 * t * stride;
       kernels.scatter_add_row_f32(streams, stride, rows, list, by, m, made, d);
+      if (!areMixed) continue;
       for (let from = 0; from < m; from++) {
         by += 4 * m;
         const stream = old + 4 * from * stride;
@@ -181,7 +190,7 @@ export class HyperStreams {
       for (let i = row; i < row + m; i++) sum += x[i] = Math.exp(x[i] - largest);
       for (let i = row; i < row + m; i++) x[i] = x[i] / sum + epsilon;
     }
-    for (let round = 0; round < this.#rounds; round++) {
+    for (let round = 0; round < this.#config.rounds; round++) {
       if (round > 0) { for (let row = 0; row < m; row++) this.#divide(x, at + row * m, 1); }
       for (let column = 0; column < m; column++) this.#divide(x, at + column, m);
     }

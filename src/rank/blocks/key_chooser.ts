@@ -51,12 +51,12 @@ export class KeyChooser {
     kernels.add_bias_f32(key, headDim, keyBias, n, headDim);
   }
 
-  /** By the angles of latents' heads: the same dimensions come first. */
+  /** By the angles of latents' heads. */
   rotate({ latent, rope }: Layer): void {
     if (latent!.indexer === null || rope === null) return;
     const { kernels, n, space: { ropes }, config } = this.#state;
-    const { headCount, headDim, pairs } = this.#config;
-    const { query, key } = this.#space;
+    const { headCount, headDim, pairs, start = 0 } = this.#config;
+    const query = this.#space.query + 4 * start, key = this.#space.key + 4 * start;
     const { dimensionCount } = config.ropes[rope];
     const neox = pairs === "neox" ? 1 : 0;
     const width = headCount * headDim;
@@ -157,7 +157,7 @@ export class KeyChooser {
       headDim,
       valueDim,
       0,
-      fractions.attentionScale,
+      layer.scoreScale ?? fractions.attentionScale,
       fractions.attentionSoftCap,
       layer.sinks,
       0,

@@ -5,6 +5,7 @@
  * Attention itself is attention_block.ts.
  */
 import { SEGMENT_POSITION, SEGMENT_ROWS, SEGMENT_WORDS } from "../../memory/control_layout.ts";
+import { configOf } from "../../model/layer_config.ts";
 import { growthAt } from "../../model/rope.ts";
 import type { LatentConfig } from "../../model/types.ts";
 import type { LatentMatrices } from "../bound/bound_latent.ts";
@@ -16,8 +17,9 @@ import type { Residual } from "../step/residual.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { StepState } from "../step/step_state.ts";
 
-/** What lies in a workspace for the products of single heads. */
+/** A layer's latents, and what lies in its workspace for the products of single heads. */
 interface HeadInputs {
+  readonly latent: LatentConfig;
   readonly down: Activations;
   readonly plain: readonly Activations[];
   readonly mixed: readonly Activations[];
@@ -26,23 +28,22 @@ interface HeadInputs {
 export class LatentHeads {
   readonly #state: StepState;
   readonly #residual: Residual;
-  readonly #latent: LatentConfig;
-  readonly #inputs: readonly HeadInputs[];
+  /** By layer; null: it keeps states instead. */
+  readonly #inputs: readonly (HeadInputs | null)[];
   readonly #chooser: KeyChooser | null;
 
   constructor(
     state: StepState,
     by: { readonly residual: Residual; readonly chooser: KeyChooser | null },
-    latent: LatentConfig,
   ) {
     this.#state = state;
     this.#residual = by.residual;
     this.#chooser = by.chooser;
-    this.#latent = latent;
     const { workspaces, layers } = state.plan;
-    // Layers that keep states instead have none of them.
-    const heads = Math.max(...layers.map((layer) => lengthOf(layer.heads)));
-    this.#inputs = workspaces.map((space) => inputsOf(space.latent!, latent, heads));
+    this.#inputs = layers.map(({ latent, heads, arena }, index) => {
+      const own = configOf(state.config, index).latent;
+      return latent && inputsOf(workspaces[arena].latent!, own!, lengthOf(heads));
+    });
   }
 
   /**
@@ -50,24 +51,29 @@ export class LatentHeads {
    * key = [W · norm(residual), norm(W · norm(residual))]. What comes first is turned later.
    */
   project(layer: Layer, matrices: LatentMatrices): void {
-    const { kernels, space, n, arena, plan, config: { headDim }, fractions } = this.#state;
-    const { epsilon } = fractions;
-    const { length, turnedDim } = this.#latent;
+    const { kernels, space, n, fractions: { epsilon } } = this.#state;
+    const { headDim } = layer;
+    const inputs = this.#inputs[layer.index]!;
+    const { latent: { length, turnedDim }, plain } = inputs;
     const x = this.#residual.read(layer.attentionNorm, matrices.readsQ8);
     const { attentionGate: gate } = layer;
     if (gate !== null) {
-      multiply(kernels, gate.matrix, x, n, space.attentionGate, plan.strides.attention);
+      const { attention: stride } = this.#state.plan.strides;
+      multiply(kernels, gate.matrix, x, n, space.attentionGate, stride);
     }
     multiply(kernels, layer.key, x, n, space.key, headDim);
     const latents = space.key + turnedDim * 4;
     kernels.head_norm_f32(latents, headDim, n, 1, length, matrices.norm, 0, epsilon, 0);
+    const { turnedNorm } = matrices;
+    if (turnedNorm !== 0) {
+      kernels.head_norm_f32(space.key, headDim, n, 1, turnedDim, turnedNorm, 0, epsilon, 0);
+    }
 
-    const queryInput = this.#queryInput(matrices, x);
+    const queryInput = this.#queryInput(matrices, inputs, x);
     const { turnedQueries, plainQuery, keyUps, indexer } = matrices;
     // As long as the tiles are of what queries are made of.
     if (indexer !== null) this.#chooser!.project(indexer, x, queryInput);
     const heads = keyUps.length;
-    const { plain } = this.#inputs[arena];
     multiply(kernels, plainQuery, queryInput, n, space.latent!.plain, plainQuery.rowCount);
     for (let head = 0; head < heads; head++) {
       const query = space.query + head * headDim * 4;
@@ -98,11 +104,13 @@ export class LatentHeads {
   }
 
   /** What queries are made of: x itself, or norm(W · x). */
-  #queryInput({ queryDown, queriesReadQ8 }: LatentMatrices, x: Activations): Activations {
+  #queryInput(
+    { queryDown, queriesReadQ8 }: LatentMatrices,
+    { down, latent: { queryLength } }: HeadInputs,
+    x: Activations,
+  ): Activations {
     if (queryDown === null) return x;
-    const { kernels, n, arena, fractions: { epsilon } } = this.#state;
-    const { down } = this.#inputs[arena];
-    const { queryLength } = this.#latent;
+    const { kernels, n, fractions: { epsilon } } = this.#state;
     const { f32, stride } = down;
     multiply(kernels, queryDown.matrix, x, n, f32, stride);
     kernels.rms_norm_f32(f32, stride, queryDown.norm, f32, stride, n, queryLength, epsilon);
@@ -111,11 +119,12 @@ export class LatentHeads {
   }
 
   /** attention = Wvalues · mixed latents, of each own head. */
-  makeValues({ valueUps }: LatentMatrices): void {
-    const { space, arena, plan: { strides } } = this.#state;
-    const { mixed } = this.#inputs[arena];
+  makeValues({ index, mergedDim, latent }: Layer): void {
+    const { valueUps } = latent!;
+    const { space, plan: { strides } } = this.#state;
+    const { mixed } = this.#inputs[index]!;
     for (let head = 0; head < valueUps.length; head++) {
-      const out = space.attention + head * this.#latent.valueDim * 4;
+      const out = space.attention + head * mergedDim * 4;
       this.#multiply(valueUps[head], mixed[head], out, strides.attention);
     }
   }
@@ -138,6 +147,7 @@ function inputsOf(space: LatentWorkspace, latent: LatentConfig, headCount: numbe
       { f32: at + head * dim * 4, stride: headCount * dim, q8 }
     ));
   return {
+    latent,
     down: { f32: space.down, stride: queryStride(latent), q8 },
     plain: byHead(space.plain, latent.plainDim),
     mixed: byHead(space.mixed, latent.length),

@@ -303,11 +303,12 @@ export class StateBlock {
     }
   }
 
-  /** out = silu(gate) ⊙ what comes out. */
+  /** out = silu(gate) ⊙ what comes out; in some models sigmoid(gate). */
   #gate({ inputRows, gateRow, convolvedRow, channelCount }: StateSpace): void {
     const { kernels, space, plan, n } = this.#state;
     const { input, out } = space.states!;
-    kernels.silu_mul_f32(
+    const act = this.#shape.gatesBySigmoid ? kernels.sigmoid_mul_f32 : kernels.silu_mul_f32;
+    act(
       input + gateRow * 4,
       input + convolvedRow * 4,
       inputRows,

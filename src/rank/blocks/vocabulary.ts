@@ -27,8 +27,9 @@ export class Vocabulary {
   readonly #embedding: Matrix;
   readonly #rows: EmbeddingRows | null;
   readonly #positions: Matrix | null;
-  readonly #outputNorm: Norm;
-  readonly #guessNorm: Norm;
+  /** Null: what is read was normalised already. */
+  readonly #outputNorm: Norm | null;
+  readonly #guessNorm: Norm | null;
   readonly #output: Matrix;
 
   /** rows: what brings rows of the embedding table that stays in a file; null: it is in memory. */

@@ -1,7 +1,9 @@
 /** Latent attention as the walk uses it: matrices, those of heads one by one, bound once. */
+import { addressOf } from "./bound_norm.ts";
 import { bindIndexer, type IndexerMatrices } from "./bound_indexer.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
-import type { LatentPlan } from "../plan/plan_latent.ts";
+import type { LayerPlan } from "../plan/plan_types.ts";
+import { lengthOf } from "../plan/shard.ts";
 
 /** Matrices of latent attention, those of heads one by one. */
 export interface LatentMatrices {
@@ -9,8 +11,9 @@ export interface LatentMatrices {
   /** [turnedDim, …] of each own head. */
   readonly turnedQueries: readonly Matrix[];
   readonly plainQuery: Matrix;
-  /** Address of f32 [length]. */
+  /** Address of f32 [length]; and of f32 [turnedDim], or 0. */
   readonly norm: number;
+  readonly turnedNorm: number;
   readonly keyUps: readonly Matrix[];
   readonly valueUps: readonly Matrix[];
   /** Null: the layer chooses no keys. */
@@ -20,31 +23,32 @@ export interface LatentMatrices {
   readonly queriesReadQ8: boolean;
 }
 
+/** gate: what gates heads, or null. */
 export function bindLatent(
-  plan: {
+  { latent, heads }: Pick<LayerPlan, "latent" | "heads">,
+  { query, key, gate }: {
     readonly query: Matrix;
     readonly key: Matrix;
-    readonly attentionGate: { readonly matrix: Matrix } | null;
-    readonly latent: LatentPlan;
+    readonly gate: { readonly matrix: Matrix } | null;
   },
-  headCount: number,
-): LatentMatrices {
-  const { queryDown, plainQuery, norm, keyUp, valueUp } = plan.latent;
-  const { query, attentionGate: gate } = plan;
+): LatentMatrices | null {
+  if (latent === null) return null;
+  const headCount = lengthOf(heads);
+  const { queryDown, plainQuery, norm, turnedNorm, keyUp, valueUp } = latent;
   const down = queryDown &&
     { matrix: matrixOf(queryDown.matrix), norm: queryDown.norm.offsetBytes };
-  const indexer = plan.latent.indexer && bindIndexer(plan.latent.indexer);
+  const indexer = latent.indexer && bindIndexer(latent.indexer);
   const queriesReadQ8 = readsQ8(query) || (indexer?.queriesReadQ8 ?? false);
   return {
     queryDown: down,
     turnedQueries: byHead(query, headCount),
     plainQuery: matrixOf(plainQuery),
-    norm: norm.offsetBytes,
+    ...{ norm: norm.offsetBytes, turnedNorm: addressOf(turnedNorm) },
     keyUps: byHead(matrixOf(keyUp), headCount),
     valueUps: byHead(matrixOf(valueUp), headCount),
     indexer,
-    readsQ8: readsQ8(plan.key) || (gate !== null && readsQ8(gate.matrix)) ||
-      (indexer?.readsQ8 ?? false) ||
+    readsQ8: readsQ8(key) || (indexer?.readsQ8 ?? false) ||
+      gate !== null && readsQ8(gate.matrix) ||
       (down ? readsQ8(down.matrix) : queriesReadQ8),
     queriesReadQ8,
   };

@@ -18,7 +18,9 @@ import { addressOf, bindHeadNorm, bindNorm, type HeadNorm, type Norm } from "./b
 import type { InnerNorm } from "../step/inner_norms.ts";
 import { bindBlockIndexer, type BlockIndexerMatrices } from "./bound_block_indexer.ts";
 import { bindCompressed, type CompressedMatrices } from "./bound_compressed.ts";
+import { bindGated, type GatedLayer } from "./bound_gated.ts";
 import { bindLayerHyper, type LayerHyper } from "./bound_hyper.ts";
+import { ngramPlaceBytes } from "../plan/plan_gated.ts";
 import { bindLatent, type LatentMatrices } from "./bound_latent.ts";
 import { boundMatrix, type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type { GatePlan } from "../plan/plan_gate.ts";
@@ -41,8 +43,6 @@ import { bindNeuronShift, bindTimeMix, type TimeMix } from "./time_mix.ts";
 /** What heads are gated by: `GatePlan`. */
 export interface Gate extends Omit<GatePlan, "matrix"> {
   readonly matrix: Matrix;
-  /** Of a head's outcome. */
-  readonly headDim: number;
 }
 
 /** Of a layer that convolves instead of attending. */
@@ -84,6 +84,8 @@ export interface Layer {
   /** Dimensions of a key and of a value as the cache keeps them. */
   readonly headDim: number;
   readonly valueDim: number;
+  /** Dimensions that a head gives on: those of a value that is made of latents. */
+  readonly mergedDim: number;
   /** Query heads that read the same key/value head. */
   readonly groupSize: number;
   /** False: it reads another layer's keys and values, or those of a source, made with that. */
@@ -144,6 +146,10 @@ export interface Layer {
   readonly altUp: LayerAltUp | null;
   /** Null: it mixes no streams. */
   readonly hyper: LayerHyper | null;
+  /** Multiplies query · key; null: what does in the model's other layers. */
+  readonly scoreScale: number | null;
+  /** Null: streams are not gated. */
+  readonly gated: GatedLayer | null;
   /** Multiplies the residual stream at its end; null: nothing does. */
   readonly outputScale: number | null;
   /** Multiply what attention, and neurons, give; null: nothing does. */
@@ -183,8 +189,10 @@ export function bindLayer(
   const own = config.layers[index];
   const isParallel = config.hasParallelBlocks;
   const [query, key, value] = [plan.query, plan.key, plan.value].map(boundMatrix);
-  const attentionGate = bindGate(plan.attentionGate, mergedHeadDim(configOf(config, index)));
+  const attentionGate = plan.attentionGate &&
+    { ...plan.attentionGate, matrix: matrixOf(plan.attentionGate.matrix) };
   const blockIndexer = plan.blockIndexer && bindBlockIndexer(plan.blockIndexer);
+  const gated = gatedOf(plan, by);
   const { headCount, headCountKv, headDim } = configOf(config, index);
   const groupSize = headCount / headCountKv;
   const headNorm = (norm: HeadNormPlan | null) => bindHeadNorm(norm, headDim);
@@ -201,16 +209,15 @@ export function bindLayer(
     ...{ rope: own.rope, queryRope: own.queryRope ?? own.rope },
     ...{ secondRope: own.secondRope ?? null, normalizesTurned: config.normalizesTurnedHeads },
     ...{ headCount: lengthOf(plan.heads), kvHeadCount: lengthOf(plan.kvHeads) },
-    ...{ headDim, valueDim: cachedValueDim(configOf(config, index)), groupSize },
+    ...{ headDim, groupSize, ...valueDims(configOf(config, index)) },
     hasKeys: plan.keysOf === null && own.stage !== "asks",
     stage: own.stage ?? null,
     headOffset: plan.heads.start - plan.kvHeads.start * groupSize,
     ...{ attentionNorm: bindNorm(plan.attentionNorm), query, key, value },
     projectionsReadQ8: [query, key, value, attentionGate?.matrix ?? value].some(readsQ8) ||
-      (blockIndexer?.readsQ8 ?? false),
-    ...{ ...bindChoice(own, config), blockIndexer },
-    latent: plan.latent &&
-      bindLatent({ query, key, attentionGate, latent: plan.latent }, lengthOf(plan.heads)),
+      (blockIndexer ?? gated?.groupIndexer)?.readsQ8 === true,
+    ...{ ...bindChoice(own, config), blockIndexer, gated },
+    latent: bindLatent(plan, { query, key, gate: attentionGate }),
     ...bindCompression(plan, { query, key, own, config, memory }),
     ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
     valueNorm: headNorm(plan.valueNorm),
@@ -227,9 +234,9 @@ export function bindLayer(
     feedForwardNorm: bindNorm(plan.feedForwardNorm ?? (isParallel ? plan.attentionNorm : null)),
     ...bindNeurons(plan, by),
     feedForwardPostNorm: bindNorm(plan.feedForwardPostNorm),
-    input: plan.input && bindInput(plan.input),
+    ...{ input: plan.input && bindInput(plan.input), outputScale: null as number | null },
     altUp: plan.altUp && bindAltUp(plan.altUp, memory),
-    outputScale: null as number | null,
+    scoreScale: null as number | null,
     attentionScale: null as number | null,
     feedForwardScale: null as number | null,
     embeddingScale: null as number | null,
@@ -237,23 +244,43 @@ export function bindLayer(
     passEnd: own.passEnd?.stream ?? null,
     ...bindCache(kept),
   };
-  // Boxed once, as a threshold of neurons is.
-  if (own.endScale !== undefined) bound.outputScale = own.endScale;
-  for (const each of SCALES) {
-    const scale = plan[each];
-    if (scale) bound[each] = floats(memory, scale.offsetBytes, 1)[0];
-  }
+  boxScales(bound, plan, { own, memory });
   return bound;
 }
 
-function bindGate(plan: GatePlan | null, headDim: number): Gate | null {
-  return plan && { ...plan, matrix: matrixOf(plan.matrix), headDim };
+/** Boxed once, as a threshold of neurons is. */
+function boxScales(
+  to: Record<(typeof SCALES)[number] | "scoreScale", number | null>,
+  plan: LayerPlan,
+  { own, memory }: { readonly own: LayerConfig; readonly memory: WebAssembly.Memory },
+): void {
+  if (own.shape?.attentionScale !== undefined) to.scoreScale = own.shape.attentionScale;
+  if (own.endScale !== undefined) to.outputScale = own.endScale;
+  for (const each of SCALES) {
+    const scale = plan[each];
+    if (scale) to[each] = floats(memory, scale.offsetBytes, 1)[0];
+  }
+}
+
+function valueDims(config: ModelConfig): Pick<Layer, "valueDim" | "mergedDim"> {
+  return { valueDim: cachedValueDim(config), mergedDim: mergedHeadDim(config) };
+}
+
+function gatedOf(
+  { gated, stateSpace: kept }: LayerPlan,
+  { config, index, memory }: { config: ModelConfig; index: number; memory: WebAssembly.Memory },
+): GatedLayer | null {
+  const keptBytes = ngramPlaceBytes(config, index);
+  return gated && bindGated(gated, { memory, config: config.ngrams, kept, keptBytes });
 }
 
 function bindChoice(
-  { choosesKeys, choosesBlocks }: LayerConfig,
+  { choosesKeys, choosesBlocks, groupRatio }: LayerConfig,
   config: ModelConfig,
 ): Pick<Layer, "choosesKeys" | "seesAllBefore"> {
+  if (groupRatio !== undefined) {
+    return { choosesKeys: true, seesAllBefore: config.groupIndexer!.keyCount + groupRatio - 1 };
+  }
   const chooses = choosesKeys !== undefined || choosesBlocks === true;
   return { choosesKeys: chooses, seesAllBefore: chooses ? chosenKeyCount(config) : ALL_AHEAD };
 }

@@ -26,7 +26,7 @@ export interface OutputPlace {
 /** @throws {GpuOutOfMemoryError} when the GPU has no room for it. */
 export async function loadOutput(of: OutputPlace): Promise<GpuOutput> {
   const { plan, loader } = of;
-  const norm = await loadNorm(of, plan.outputNorm);
+  const norm = await loadNorm(of, plan.outputNorm!);
   return { norm, matrix: await loader.stack([plan.output]) };
 }
 

@@ -84,7 +84,7 @@ export async function openParts(input: GpuRankInput, plan: RankPlan): Promise<Gp
   const scores = lengthOf(plan.output.rows) > 0 && !config.isEncoder;
   const output = scores ? await loadOutput(of) : null;
   const hasRows = lengthOf(plan.output.rows) > 0 && plan.gpu!.isAlone && tower === null;
-  const lastNorm = output?.norm ?? (hasRows ? await loadNorm(of, plan.outputNorm) : null);
+  const lastNorm = output?.norm ?? (hasRows ? await loadNorm(of, plan.outputNorm!) : null);
   return {
     ...{ space, layers, routes, brought },
     sent: sentWithSteps(input, { plan, space, givenParts }),

@@ -140,6 +140,7 @@ export class TowerProjectors {
     const { activation, outputLength, merge, mergedRows: count } = config.projector!;
     const { embeddingLength } = config;
     const merged = mergedWidth({ width: embeddingLength, count, merge });
+    check(activation !== "geluErf", "tower_obstacle.ts refuses gelu by the error function");
     const part = outputLength / (1 + projector.deep.length);
     const deep: Projection[] = [];
     for (const [i, own] of projector.deep.entries()) {
@@ -148,7 +149,7 @@ export class TowerProjectors {
     }
     const width = config.projector!.norm?.of === "rows" ? embeddingLength : merged;
     return new TowerProjectors(of, {
-      lastNorm: await loadNorm(of, outputNorm),
+      lastNorm: await loadNorm(of, outputNorm!),
       joins: await loadJoins(loader, projector),
       last: await loadProjection(loader, projector.last, { activation, outStart: 0, width }),
       deep,

@@ -106,7 +106,12 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (["keyed", "added", "keyDeltas"].includes(config.stateSpace?.kind ?? "")) {
     return "states that decay key by key are the threads'";
   }
+  if (config.gatedStreams !== undefined) return "residual streams that are gated are the threads'";
   if (config.compression !== undefined) return "keys that are compressed are the threads'";
+  if (config.hyper !== undefined) return "residual streams that layers mix are the threads'";
+  if (tensors.layers.some(({ latent, attentionGate: gate }) => latent !== null && gate !== null)) {
+    return "gates of heads that latents make are the threads'";
+  }
   if (config.scoreBiases !== undefined) return "biases of scores by distance are the threads'";
   if (chosenKeyCount(config) < Infinity) {
     return "keys that an indexer chooses are the threads'; contexts of at most " +

@@ -15,10 +15,11 @@ export function towerObstacle(
   file: { readonly tensors: ReadonlyMap<string, GgufTensor> },
 ): string | null {
   const {
-    config: { patches, projector, layers, ropes, limitsProducts, embeddingLength },
+    config: { patches, projector, layers, ropes, limitsProducts, embeddingLength, feedForward },
     tensors,
   } = model;
-  if (patches!.areConvolved) return "towers that hear are the threads'";
+  const { areConvolved, areRows, plane } = patches!;
+  if (areConvolved || areRows || plane) return "towers that hear are the threads'";
   if (limitsProducts) return "products that have limits are the threads'";
   const turnsByHalves = layers.some(({ secondRope }) => secondRope !== undefined) ||
     ropes.some(({ start = 0 }) => start > 0);
@@ -29,6 +30,10 @@ export function towerObstacle(
   if (layers.length === 0) return "towers without layers are the threads'";
   if (tensors.patchNorm) return "patches that are normalised first are the threads'";
   if (projector!.resampler) return "queries that rows are asked by are the threads'";
+  if (projector!.fold) return "rows that become fewer between layers are the threads'";
+  if ([projector!.activation, feedForward.activation].includes("geluErf")) {
+    return "gelu by the error function is the threads'";
+  }
   if (tensors.projector!.gate !== undefined) return "gates of projectors are the threads'";
   if (layers.some(({ windowSide }) => windowSide !== undefined)) {
     return "windows that edges of images cut off are the threads'";

@@ -16,8 +16,8 @@ import type {
 import type { LayerAltUpPlan } from "../plan/plan_alt_up.ts";
 import type { CompressedPlan } from "../plan/plan_compressed.ts";
 import type { HyperPlan } from "../plan/plan_hyper.ts";
+import { gatedPieces, mixPieces } from "../plan/plan_gated.ts";
 import type { GuessPlan } from "../plan/plan_guess.ts";
-import type { BlockIndexerPlan } from "../plan/plan_block_indexer.ts";
 import type { LatentPlan } from "../plan/plan_latent.ts";
 import type { StateSpacePlan } from "../plan/plan_state.ts";
 import type { FinchPlan } from "../plan/plan_finch.ts";
@@ -38,7 +38,7 @@ export type Piece =
 /** Everything the plan names, in the order of the file as converters write it. */
 export function* piecesOf(plan: RankPlan): Generator<Piece> {
   if (plan.embeddingInFile === null) yield* inArena(0, partsOf(plan.embedding));
-  for (const matrix of [plan.secondFrame, plan.secondConvolution]) {
+  for (const matrix of [plan.secondFrame, plan.secondConvolution, ...plan.planeMatrices]) {
     if (matrix !== null) yield* inArena(0, partsOf(matrix));
   }
   yield* inArena(0, [...partsOfNorm(plan.pixelNorm), ...partsOfNorm(plan.patchNorm)]);
@@ -52,6 +52,7 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
     yield* inArena(0, partsOf(matrix));
   }
   if (plan.hyperEnd !== null) yield* inArena(0, partsOfHyper(plan.hyperEnd));
+  if (plan.gatedEnd !== null) yield* inArena(0, partsOfAll(mixPieces(plan.gatedEnd)));
   if (plan.secondStream !== null) yield* inArena(0, [{ vector: plan.secondStream }]);
   for (const layer of plan.layers) {
     if (!layer.sharesWeights) yield* inArena(layer.arena, partsOfLayer(layer));
@@ -156,7 +157,10 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.value !== null && !areOne(layer.key, layer.value)) yield* partsOf(layer.value);
   if (layer.latent !== null) yield* partsOfLatent(layer.latent);
   if (layer.compressed !== null) yield* partsOfCompressed(layer.compressed);
-  if (layer.blockIndexer !== null) yield* partsOfBlockIndexer(layer.blockIndexer);
+  if (layer.blockIndexer !== null) {
+    const { query, key, queryNorm, keyNorm } = layer.blockIndexer;
+    yield* partsOfAll({ matrices: [query, key], vectors: [queryNorm, keyNorm] });
+  }
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
   if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
@@ -187,6 +191,7 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   }
   if (layer.altUp !== null) yield* partsOfAltUp(layer.altUp);
   for (const each of Object.values(layer.hyper ?? {})) yield* partsOfHyper(each);
+  if (layer.gated !== null) yield* partsOfAll(gatedPieces(layer.gated));
   const { outputScale, attentionScale, feedForwardScale, embeddingScale } = layer;
   const scales = [outputScale, attentionScale, feedForwardScale, embeddingScale];
   for (const vector of [...scales, layer.attentionGains, layer.feedForwardGains]) {
@@ -211,8 +216,17 @@ function* partsOfAltUp(
 }
 
 function* partsOfHyper({ mixers, base, scale }: HyperPlan): Generator<Part> {
-  for (const matrix of mixers) yield* partsOf(matrix);
-  for (const vector of [base, scale]) if (vector !== null) yield { vector };
+  yield* partsOfAll({ matrices: mixers, vectors: [base, scale] });
+}
+
+function* partsOfAll(
+  { matrices, vectors }: {
+    readonly matrices: readonly MatrixPlan[];
+    readonly vectors: readonly (VectorPlan | null)[];
+  },
+): Generator<Part> {
+  for (const matrix of matrices) yield* partsOf(matrix);
+  for (const vector of vectors) if (vector !== null) yield { vector };
 }
 
 function* partsOfCompressed(
@@ -230,29 +244,20 @@ function* partsOfCompressed(
 }
 
 function* partsOfLatent(
-  { queryDown, plainQuery, norm, keyUp, valueUp, indexer }: LatentPlan,
+  { queryDown, plainQuery, norm, turnedNorm, keyUp, valueUp, indexer }: LatentPlan,
 ): Generator<Part> {
   if (queryDown !== null) {
     yield* partsOf(queryDown.matrix);
     yield { vector: queryDown.norm };
   }
   yield* partsOf(plainQuery);
-  yield { vector: norm };
+  for (const vector of [norm, turnedNorm]) if (vector !== null) yield { vector };
   yield* partsOf(keyUp);
   yield* partsOf(valueUp);
   if (indexer === null) return;
   for (const matrix of [indexer.query, indexer.key, indexer.weights]) yield* partsOf(matrix);
   yield { vector: indexer.keyNorm.weight };
   yield { vector: indexer.keyNorm.bias };
-}
-
-function* partsOfBlockIndexer(
-  { query, key, queryNorm, keyNorm }: BlockIndexerPlan,
-): Generator<Part> {
-  yield* partsOf(query);
-  yield* partsOf(key);
-  yield { vector: queryNorm };
-  yield { vector: keyNorm };
 }
 
 function* partsOfStateSpace(plan: StateSpacePlan): Generator<Part> {
@@ -362,14 +367,14 @@ function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Generator<
 }
 
 function* partsOfProjector(
-  { stages, standard, resampler, last, deep }: ProjectorPlan,
+  { stages, standard, resampler, fold, last, deep }: ProjectorPlan,
 ): Generator<Part> {
   if (resampler !== null) yield* partsOfResampler(resampler);
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
-  for (const { norm, first, gate, hiddenNorm, second, frame } of [last, ...deep]) {
-    const { lineEnd, begin, end } = frame ?? {};
-    for (const vector of [lineEnd, begin, end]) if (vector) yield { vector };
+  const all = fold === null ? [last, ...deep] : [fold, last, ...deep];
+  for (const { norm, first, gate, hiddenNorm, second, frame } of all) {
+    for (const vector of frame ? [frame.lineEnd, frame.begin, frame.end] : []) yield { vector };
     for (const each of [norm, hiddenNorm, frame?.norm ?? null]) yield* partsOfNorm(each);
     yield* partsOf(first);
     if (gate !== null) yield* partsOf(gate);

@@ -123,6 +123,8 @@ export function aloneKernel(kernels: Kernels, activation: Activation): Kernels["
       return kernels.silu_f32;
     case "gelu":
       return kernels.gelu_f32;
+    case "geluErf":
+      return kernels.gelu_erf_f32;
     case "relu":
       return kernels.relu_f32;
     case "relu2":
@@ -151,6 +153,7 @@ export function gatedKernel(kernels: Kernels, activation: Activation): Kernels["
       return kernels.swiglu7_mul_f32;
     case "quickGelu":
       return kernels.quick_gelu_mul_f32;
+    case "geluErf":
     case "xielu":
       check(false, "its neurons have no gates");
   }

@@ -21,13 +21,17 @@ export const CHAIN_TOKENS_MAX = 16;
 /** What states of a chain's tokens may take, in all layers together. */
 const CHAIN_STATES_BYTES_MAX = 256 * MiB;
 
+/** With more tokens that are never said a wait is for one token. */
+const SILENCED_MAX = 64;
+
 /**
  * The most tokens of a wait for a model. Each leaves a state, for it may be the last one that
  * counts: where states are large, so that a token takes long anyway, there are few, or 1.
  */
 export function chainTokensOf({ stateSpace, layers, silencedTokens }: ModelConfig): number {
-  // The GPU would choose those, too.
-  if (silencedTokens !== undefined) return 1;
+  // The GPU would choose those, too, and does not know them: few are seldom among the best.
+  const silenced = silencedTokens?.reduce((sum, range) => sum + lengthOf(range), 0) ?? 0;
+  if (silenced > SILENCED_MAX) return 1;
   if (stateSpace === null) return CHAIN_TOKENS_MAX;
   const each = placeBytes({ start: 0, end: stateSpace.headCount }, stateSpace);
   const layerCount = layers.filter(({ hasStates }) => hasStates).length;

@@ -8,6 +8,7 @@ import type {
 import { N } from "../../shapes/mod.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
+import { gatedBytes, planGatedMix } from "./plan_gated.ts";
 import { hyperBytes, planHyper } from "./plan_hyper.ts";
 import type { MatrixPlan, NormPlan, RankPlan, VectorPlan, WorkspaceStrides } from "./plan_types.ts";
 import { cut, type Range } from "./shard.ts";
@@ -40,12 +41,13 @@ export interface LayerAltUpPlan {
 /** All that is there of several streams beside layers; whole: who has what is on every rank. */
 export function planStreams(
   { inputs, whole }: { readonly inputs: Placer; readonly whole: Placer },
-  { tensors: { altUp, hyperEnd, secondStream }, config }: ModelDescription,
+  { tensors: { altUp, hyperEnd, gatedEnd, secondStream }, config }: ModelDescription,
   by: { rankIndex: number; rankCount: number },
-): Pick<RankPlan, "altUp" | "hyperEnd" | "secondStream"> {
+): Pick<RankPlan, "altUp" | "hyperEnd" | "gatedEnd" | "secondStream"> {
   return {
     altUp: planAltUp(inputs, altUp, by),
     hyperEnd: hyperEnd ? planHyper(whole, hyperEnd, config) : null,
+    gatedEnd: gatedEnd ? planGatedMix(whole, gatedEnd) : null,
     secondStream: secondStream ? inputs.vector(secondStream) : null,
   };
 }
@@ -93,12 +95,16 @@ export function bypassLength(layers: readonly { altUp: LayerAltUpTensors | null 
 
 /** Of several residual streams, and of gates that are cut off. */
 export function altUpBytes(
-  { config: { altUp, hyper, layers, keptStreams }, strides, chunkTokens }: {
-    readonly config: Pick<ModelConfig, "altUp" | "hyper" | "layers" | "keptStreams">;
+  input: {
+    readonly config: ModelConfig;
     readonly strides: WorkspaceStrides;
     readonly chunkTokens: number;
+    readonly sizes: { q8_bytes(n: number, k: number): number };
   },
 ): Partial<StepGraphInput["bytes"]> {
+  const { config, strides, chunkTokens } = input;
+  const { altUp, hyper, gatedStreams, layers, keptStreams } = config;
+  if (gatedStreams !== undefined) return gatedBytes(config, input);
   const isCut = layers.some(({ gateCutoff }) => gateCutoff !== undefined);
   const moments = isCut && { "gate.moments": chunkTokens * 2 * 8 };
   if (hyper !== undefined) return { ...moments, ...hyperBytes(hyper, { strides, chunkTokens }) };

@@ -1,4 +1,5 @@
 /** Plans of what mixes residual streams, whole on every rank. Pure arithmetic. */
+import { sharesOf } from "../../model/compressed_types.ts";
 import type {
   HyperConfig,
   HyperTensors,
@@ -52,17 +53,12 @@ export function planHyper(
   };
 }
 
-/** Numbers that mix streams of a token: what is read, where it goes, from stream to stream. */
-export function sharesOf(streamCount: number): number {
-  return streamCount * (2 + streamCount);
-}
-
 /**
  * Words beside streams. Of n tokens: sums of products, one stream's products, and shares,
  * [n, shares] each; squares, [n]; then u32 numbers of a token's rows, [streams].
  */
-export function hyperWords(streamCount: number, n: number): number {
-  return n * (3 * sharesOf(streamCount) + 1) + streamCount;
+export function hyperWords(hyper: HyperConfig, n: number): number {
+  return n * (3 * sharesOf(hyper) + 1) + hyper.streamCount;
 }
 
 /** Where streams are kept: scores of one, [n], squares, [n], shares, [n, streams], and a number. */
@@ -71,19 +67,18 @@ export function keptWords(streamCount: number, n: number): number {
 }
 
 export function hyperBytes(
-  { streamCount, keepsEvery }: HyperConfig,
+  hyper: HyperConfig,
   { strides, chunkTokens }: {
     readonly strides: WorkspaceStrides;
     readonly chunkTokens: number;
   },
 ): Partial<StepGraphInput["bytes"]> {
   return {
-    streams: streamCount * chunkTokens * strides.embedding * 4,
-    ...keepsEvery === undefined
-      ? {
-        "hyper.one": streamCount * strides.embedding * 4,
-        "hyper.words": hyperWords(streamCount, chunkTokens) * 4,
-      }
-      : { "hyper.words": keptWords(streamCount, chunkTokens) * 4 },
+    streams: hyper.streamCount * chunkTokens * strides.embedding * 4,
+    ...hyper.rounds > 0 && { "hyper.one": hyper.streamCount * strides.embedding * 4 },
+    "hyper.words": 4 *
+      (hyper.keepsEvery === undefined
+        ? hyperWords(hyper, chunkTokens)
+        : keptWords(hyper.streamCount, chunkTokens)),
   };
 }

@@ -6,6 +6,7 @@ import type { IndexerTensors, ModelConfig } from "../../model/types.ts";
 import { N } from "../../shapes/mod.ts";
 import { compressedBytes, keptBytes } from "./plan_compressed.ts";
 import { blockIndexerBytes } from "./plan_block_indexer.ts";
+import { groupIndexerBytes, groupKeptBytes } from "./plan_gated.ts";
 import { kvBlocksOf, kvBytes, tableBlocks } from "./kv_bytes.ts";
 import type { PlannerInput } from "./plan_options.ts";
 import { lengthOf } from "./shard.ts";
@@ -70,7 +71,10 @@ export function indexedKeysBytes(
   if (config.compression !== undefined) {
     return keptBytes(config, of.layer, of.kvHeads > 0 ? of.blocks : 0);
   }
-  const { choosesKeys, choosesBlocks } = layers[of.layer];
+  const { choosesKeys, choosesBlocks, groupRatio } = layers[of.layer];
+  if (groupRatio !== undefined) {
+    return groupKeptBytes(config, of.layer, of.kvHeads > 0 ? of.blocks : 0);
+  }
   if (choosesKeys !== "own" && !choosesBlocks) return 0;
   const { headDim } = (indexer ?? blockIndexer)!;
   const shape = { headDim, valueDim: headDim, latent: null };
@@ -97,6 +101,7 @@ export function indexerBytes(
   const { heads, contextLength, kvType, sizes } = of;
   if (heads === 0) return {};
   if (config.compression !== undefined) return compressedBytes(config, of);
+  if (config.groupIndexer !== undefined) return groupIndexerBytes(config, of);
   if (indexer === undefined) return blockIndexerBytes(config, { heads, contextLength, sizes });
   const { headCount, headDim: dim, keyCount } = indexer;
   const blocks = tableBlocks(keyCount);
@@ -118,10 +123,10 @@ export function indexerBytes(
 
 /** Null where nothing chooses. */
 export function indexerWorkspace(
-  { indexer, blockIndexer, compression }: ModelConfig,
+  { indexer, blockIndexer, groupIndexer, compression }: ModelConfig,
   at: (name: StepTensor | LastingTensor) => number,
 ): IndexerWorkspace | null {
-  return (indexer ?? blockIndexer ?? compression) === undefined ? null : {
+  return (indexer ?? blockIndexer ?? groupIndexer ?? compression) === undefined ? null : {
     query: at("indexer.query"),
     key: at("indexer.key"),
     weights: at("indexer.weights"),

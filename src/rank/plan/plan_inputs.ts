@@ -103,17 +103,26 @@ export function planTokenInputs(
   };
 }
 
+type OfPatches = Pick<
+  RankPlan,
+  "secondFrame" | "secondConvolution" | "planeMatrices" | "patchNorm" | "pixelNorm"
+>;
+
 /** What makes rows of patches beside the first matrix; rows: the rank's. */
 export function planPatches(
   place: Placer,
-  { secondFrame, secondConvolution, patchNorm, pixelNorm }: ModelTensors,
+  { secondFrame, secondConvolution, planeMatrices = [], patchNorm, pixelNorm }: ModelTensors,
   rows: Range,
-): Pick<RankPlan, "secondFrame" | "secondConvolution" | "patchNorm" | "pixelNorm"> {
+): OfPatches {
+  const isLeader = rows.end > 0;
   const own = (matrix?: MatrixTensor) =>
     matrix === undefined ? null : place.matrix(matrix, { rows });
   return {
     secondFrame: own(secondFrame),
     secondConvolution: own(secondConvolution),
+    planeMatrices: planeMatrices.map((matrix) =>
+      place.matrix(matrix, { rows: { start: 0, end: isLeader ? matrix.rows : 0 } })
+    ),
     patchNorm: norm(place, patchNorm ?? null),
     pixelNorm: norm(place, pixelNorm ?? null),
   };

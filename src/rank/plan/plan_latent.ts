@@ -6,7 +6,9 @@ import { rowsOfHeads } from "./picked.ts";
 import { alignUp, check } from "../../base/check.ts";
 import { SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import { headMatrices } from "../../model/head_matrices.ts";
-import { ownKeyDim } from "../../model/latent.ts";
+import { latentsOf, ownKeyDim } from "../../model/latent.ts";
+import { N } from "../../shapes/mod.ts";
+import type { StepGraphInput } from "./step_graph.ts";
 import type { HeadRows, LatentConfig, LayerTensors, ModelConfig } from "../../model/types.ts";
 import { type IndexerPlan, planIndexer } from "./plan_indexer.ts";
 import type { Placer } from "./plan_layer.ts";
@@ -20,8 +22,9 @@ export interface LatentPlan {
   readonly queryDown: { readonly matrix: MatrixPlan; readonly norm: VectorPlan } | null;
   /** The plain part of own queries, [own heads · plainDim, d or queryLength]. */
   readonly plainQuery: MatrixPlan;
-  /** The latent's norm, [length]. */
+  /** The latent's norm, [length], and the turned part's, [turnedDim], or null. */
   readonly norm: VectorPlan;
+  readonly turnedNorm: VectorPlan | null;
   /**
    * [own heads · length, plainDim] by rows; or, where the file has it so, [plainDim, length] a head
    * neuron by neuron.
@@ -51,6 +54,27 @@ export function latentWorkspace(at: (name: StepTensor) => number): LatentWorkspa
     plain: at("latent.plain"),
     mixed: at("latent.mixed"),
     q8: at("latent.q8"),
+  };
+}
+
+/** What intermediates take, by the new tokens N; of each what takes the most in some layer. */
+export function latentBytes(
+  config: ModelConfig,
+  { heads, chunkTokens, sizes }: {
+    readonly heads: number;
+    readonly chunkTokens: number;
+    readonly sizes: { q8_bytes(n: number, k: number): number };
+  },
+): StepGraphInput["bytes"] {
+  const all = latentsOf(config);
+  if (all.length === 0) return {};
+  const most = (of: (latent: LatentConfig) => number) => Math.max(...all.map(of));
+  const tile = most(({ length, plainDim, queryLength }) => Math.max(length, plainDim, queryLength));
+  return {
+    "latent.down": N.times(4 * most(queryStride)),
+    "latent.plain": N.times(4 * heads * most(({ plainDim }) => plainDim)),
+    "latent.mixed": N.times(4 * heads * most(({ length }) => length)),
+    "latent.q8": sizes.q8_bytes(chunkTokens, tile),
   };
 }
 
@@ -91,6 +115,7 @@ export function planLatentHeads(
       },
       plainQuery: place.matrix(query, queryRows(0, plainDim)),
       norm: place.vector(latent.norm),
+      turnedNorm: latent.turnedNorm ? place.vector(latent.turnedNorm) : null,
       keyUp: latent.isKeyUpTransposed
         ? transposed(place, latent.keyUp, heads)
         : place.matrix(latent.keyUp.matrix, rowsOfHeads(latent.keyUp, heads)),

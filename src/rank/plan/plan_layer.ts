@@ -10,6 +10,7 @@ import type { LayerTensors, MatrixTensor, ModelConfig, VectorTensor } from "../.
 import type { LayerWeights } from "./layer_weights.ts";
 import type { LayerPlan, MatrixPlan, VectorPlan } from "./plan_types.ts";
 import { groupRows, planCompressed } from "./plan_compressed.ts";
+import { ngramPlaceBytes, planGated } from "./plan_gated.ts";
 import { planLayerHyper } from "./plan_hyper.ts";
 import { planLayerAltUp } from "./plan_alt_up.ts";
 import { planLayerInput } from "./plan_inputs.ts";
@@ -27,7 +28,7 @@ import type { UnitPart } from "./gpu_plan_types.ts";
 import { dense, denseShare, experts } from "./plan_neurons.ts";
 import { headNorm, norm } from "./plan_norm.ts";
 import type { Ranges } from "./ranges.ts";
-import { type OnGpu, type Range, scale, type Shard } from "./shard.ts";
+import { lengthOf, type OnGpu, type Range, scale, type Shard } from "./shard.ts";
 
 /** Which part of a matrix, and what becomes of it. */
 export interface MatrixPart {
@@ -129,7 +130,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const merged = scale(shard.heads, mergedHeadDim(config));
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
   const { feedForward, stateSpace, timeMix, finch, keyDeltas, neuronGate } = tensors;
-  const ofStates = { config, heads: shard.stateHeads };
+  const ofStates = { config, heads: shard.stateHeads, keptBytes: ngramPlaceBytes(config, index) };
   const { curve, limits } = config.layers[index];
   const own = { order: input.neuronOrder, curve, limits };
   const { units, gpuUnits } = input;
@@ -184,11 +185,11 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     input: planLayerInput(place, tensors.input, shard),
     altUp: planLayerAltUp(place, tensors.altUp),
     hyper: planLayerHyper(place, tensors.hyper, config),
+    gated: planGated(place, tensors, lengthOf(shard.heads) > 0),
     outputScale: tensors.outputScale && place.vector(tensors.outputScale),
     ...planScales(place, tensors),
     endNorm: norm(place, tensors.endNorm ?? null),
-    sharesWeights: false,
-    keysOf: config.layers[index].keysOf ?? null,
+    ...{ sharesWeights: false, keysOf: config.layers[index].keysOf ?? null },
   };
 }
 

@@ -54,7 +54,7 @@ export function headNorm(
 export function hasPlainNorms(
   { embeddingNorm, outputNorm, projector, layers }: ModelTensors,
 ): boolean {
-  return outputNorm.weight === null || embeddingNorm?.weight === null ||
+  return outputNorm?.weight === null || embeddingNorm?.weight === null ||
     projector?.norm?.weight === null ||
     layers.some(({ queryNorm, valueNorm }) =>
       queryNorm?.weight === null || valueNorm?.weight === null

@@ -12,9 +12,11 @@ import type {
   ProjectorTensors,
 } from "../../model/types.ts";
 import { projectedRows } from "../../model/projected_rows.ts";
+import type { PlaneConfig } from "../../model/plane.ts";
 import { CONVOLVED_ROWS } from "./convolved_rows.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
+import { planeFloats } from "./plane_bytes.ts";
 import {
   planResampler,
   resamplerBytes,
@@ -32,6 +34,8 @@ export interface ProjectorShare {
   readonly last: ProjectionShare;
   /** Of layers' outcomes. */
   readonly deep: readonly ProjectionShare[];
+  /** As `ProjectorConfig.fold`; null: no layer has fewer rows than the one before it. */
+  readonly fold: ProjectionShare | null;
   /** Null: rows are merged. */
   readonly resampler: ResamplerShare | null;
   /** Most rows of a step that come out. */
@@ -42,6 +46,8 @@ export interface ProjectorShare {
   readonly patchLength: number;
   /** Numbers of a row of what two convolutions have between them; 0: there are no two. */
   readonly convolvedLength: number;
+  /** Null: no convolutions are over a plane. */
+  readonly plane: PlaneConfig | null;
   /** From one row to the next of what the matrices read. */
   readonly mergedStride: number;
   readonly hiddenStride: number;
@@ -91,6 +97,8 @@ export interface ProjectorPlan {
   readonly standard: { readonly mean: VectorPlan; readonly gains: VectorPlan } | null;
   /** Null: rows are merged. */
   readonly resampler: ResamplerPlan | null;
+  /** As `ProjectorConfig.fold`; null: there is none. */
+  readonly fold: ProjectionPlan | null;
   readonly last: ProjectionPlan;
   readonly deep: readonly ProjectionPlan[];
   readonly mergedStride: number;
@@ -129,7 +137,8 @@ export function projectorShare(
   const { rankIndex: part, rankCount: parts, chunkTokens, blockOf } = of;
   const { patches, projector } = config;
   if (projector === undefined || patches === undefined) return null;
-  const { stages = [], standard: _, resampler: _queries, deep = [], ...last } = tensors.projector!;
+  const { stages = [], standard: _, resampler: _queries, deep = [], fold: folding, ...last } =
+    tensors.projector!;
   const shareOf = <T extends Omit<ProjectionShare, "own">>(of: T): ProjectionShare => {
     const { first: { rows }, second, hiddenNorm, frame } = of;
     // A norm of all neurons, or rows, wants them on one rank: they are few beside the tower's.
@@ -137,27 +146,36 @@ export function projectorShare(
     return { ...of, own: cut(rows, { parts, part, unit: second === null ? 1 : blockOf(second) }) };
   };
   const shares = [last, ...deep].map(shareOf);
-  const { mergedRows, merge, outputLength } = projector;
+  const { mergedRows, merge, outputLength, fold: folded } = projector;
+  const fold = folding === undefined ? null : shareOf(folding);
   const resampler = resamplerShare(model, of);
   const mergedLength = projector.resampler?.width ??
     config.embeddingLength * (merge === "mean" ? 1 : mergedRows);
-  const widest = Math.max(mergedLength, ...stages.map(({ matrix: { rows } }) => rows));
+  const foldedLength = config.embeddingLength * (folded?.rows ?? 0);
+  const widest = Math.max(
+    mergedLength,
+    foldedLength,
+    ...stages.map(({ matrix: { rows } }) => rows),
+  );
+  const between = [...shares, ...fold === null ? [] : [fold]].map(neuronsOf);
   return {
     ...{ widest, hasStages: stages.length > 0, hasGate: last.gate !== undefined },
-    ...{ last: shares[0], deep: shares.slice(1), resampler },
+    ...{ last: shares[0], deep: shares.slice(1), fold, resampler },
     rowsMax: mostRows(chunkTokens, projector),
     ...{ mergedLength, outputLength, patchLength: patches.length },
     convolvedLength: patches.areConvolved ? config.embeddingLength : 0,
+    plane: patches.plane ?? null,
     mergedStride: alignUp(widest, SUPERBLOCK_WEIGHTS),
-    hiddenStride: alignUp(Math.max(...shares.map(neuronsOf)), SUPERBLOCK_WEIGHTS),
+    hiddenStride: alignUp(Math.max(...between), SUPERBLOCK_WEIGHTS),
   };
 }
 
 /** Rows that come out of so many; the last ones may make no whole one. */
 function mostRows(chunkTokens: number, projector: ProjectorConfig): number {
-  const { mergedRows, pooledRows = 1 } = projector;
+  const { mergedRows, pooledRows = 1, fold } = projector;
+  const whole = mergedRows * pooledRows * (fold?.rows ?? 1);
   return projectedRows(projector, chunkTokens) ??
-    projectedRows(projector, chunkTokens - chunkTokens % (mergedRows * pooledRows))!;
+    projectedRows(projector, chunkTokens - chunkTokens % whole)!;
 }
 
 function neuronsOf({ own, second }: ProjectionShare): number {
@@ -168,7 +186,7 @@ function neuronsOf({ own, second }: ProjectionShare): number {
 export function planProjector(
   place: Placer,
   { tensors: { projector } }: ModelDescription,
-  { last, deep, resampler, mergedStride, hiddenStride }: ProjectorShare,
+  { last, deep, fold, resampler, mergedStride, hiddenStride }: ProjectorShare,
   { adds, sizes }: { readonly adds: boolean; readonly sizes: KernelSizes },
 ): ProjectorPlan {
   const { stages = [], standard } = projector!;
@@ -181,6 +199,7 @@ export function planProjector(
       norm: norm(place, own),
     })),
     resampler: resampler && planResampler(place, resampler, { adds, sizes }),
+    fold: fold && planProjection(place, fold, adds),
     last: planProjection(place, last, adds),
     deep: deep.map((share) => planProjection(place, share, adds)),
     ...{ mergedStride, hiddenStride },
@@ -223,7 +242,7 @@ export function onDevice(share: ProjectorShare): ProjectorShare {
     mergedLength: 1,
     mergedStride: 1,
     hiddenStride: 1,
-    patchLength: 0,
+    ...{ patchLength: 0, plane: null },
   };
 }
 
@@ -242,6 +261,7 @@ export function projectorBytes(
     // Products read whole steps of columns: the last row's are behind it.
     patches: (chunkTokens * patchLength + FLOAT_ROW_PAD_WEIGHTS) * 4,
     ...convolvedLength > 0 && convolutionBytes(chunkTokens, convolvedLength),
+    ...share.plane && planeBytes(share.plane, sizes),
     "projector.merged": rowsMax * mergedStride * 4,
     "projector.q8": sizes.q8_bytes(rowsMax, widest),
     "projector.hidden": rowsMax * hiddenStride * 4,
@@ -259,6 +279,14 @@ function convolutionBytes(chunkTokens: number, length: number): Partial<StepGrap
   return {
     convolved: (2 * rows + 1) * alignUp(length, SUPERBLOCK_WEIGHTS) * 4,
     windows: (rows * 3 * length + FLOAT_ROW_PAD_WEIGHTS) * 4,
+  };
+}
+
+function planeBytes(plane: PlaneConfig, sizes: KernelSizes): Partial<StepGraphInput["bytes"]> {
+  const { first, second, windows, columns } = planeFloats(plane);
+  return {
+    ...{ convolved: 4 * first, "convolved.again": 4 * second, windows: 4 * windows },
+    "convolved.q8": sizes.q8_bytes(plane.rows, columns),
   };
 }
 

@@ -153,15 +153,17 @@ export function cutsGroups(
   });
 }
 
-/** Lays a layer's share; places: of states. */
+/** Lays a layer's share; keptBytes: of what places have more, behind states that are corrected. */
 export function planStateSpace(
   place: Placer,
   tensors: StateSpaceTensors,
-  { config, heads }: { config: ModelConfig; heads: Range },
+  { config, heads, keptBytes }: { config: ModelConfig; heads: Range; keptBytes: number },
 ): Omit<StateSpacePlan, "placesOffsetBytes"> {
   const { stateSpace: shape } = config;
   check(shape !== null, "the model has state spaces");
-  if (tensors.deltas !== null) return planDeltas(place, tensors, tensors.deltas, { shape, heads });
+  if (tensors.deltas !== null) {
+    return planDeltas(place, tensors, tensors.deltas, { shape, heads, keptBytes });
+  }
   check(tensors.skip !== null, "something goes around the state");
   const channels = channelsOf(heads, shape);
   const convolved = convolvedRanges(heads, shape);
@@ -217,7 +219,7 @@ function planDeltas(
   place: Placer,
   tensors: StateSpaceTensors,
   { gate, rates, steps, areMixed }: DeltaTensors,
-  { shape, heads }: { shape: StateSpaceConfig; heads: Range },
+  { shape, heads, keptBytes }: { shape: StateSpaceConfig; heads: Range; keptBytes: number },
 ): Omit<StateSpacePlan, "placesOffsetBytes"> {
   const { taps, stateLength, groupCount, headCount, innerLength } = shape;
   const width = innerLength / headCount;
@@ -260,7 +262,7 @@ function planDeltas(
       columns: { start: 0, end: count * width },
       picked: filled(channels),
     }),
-    placeBytes: placeBytes(heads, shape),
+    placeBytes: placeBytes(heads, shape) + keptBytes,
   };
 }
 

@@ -10,6 +10,7 @@ import type { AltUpPlan, LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { BlockIndexerPlan } from "./plan_block_indexer.ts";
 import type { CompressedPlan, CompressedWorkspace } from "./plan_compressed.ts";
+import type { GatedLayerPlan, GatedMixPlan, GatedWorkspace } from "./plan_gated.ts";
 import type { HyperPlan, LayerHyperPlan } from "./plan_hyper.ts";
 import type { GatePlan } from "./plan_gate.ts";
 import type { HeadNormPlan, NormPlan } from "./plan_norm.ts";
@@ -137,6 +138,8 @@ export interface LayerPlan {
   readonly altUp: LayerAltUpPlan | null;
   /** Null: it mixes no streams. */
   readonly hyper: LayerHyperPlan | null;
+  /** Null: streams are not gated. */
+  readonly gated: GatedLayerPlan | null;
   /** [1]: multiplies the residual stream at its end; or null. */
   readonly outputScale: VectorPlan | null;
   /** [1] each, or null: of what attention and neurons give, and of the embedding at its end. */
@@ -192,6 +195,7 @@ export interface WorkspacePlan {
   readonly latent: LatentWorkspace | null;
   /** Null: keys are of single tokens. */
   readonly compressed: CompressedWorkspace | null;
+  readonly gated: GatedWorkspace | null;
   readonly indexer: IndexerWorkspace | null;
   /** What heads are gated by, [n, attentionStride]. */
   readonly attentionGate: number;
@@ -271,6 +275,9 @@ export interface WorkspacePlan {
   /** Between two convolutions: rows, [rows, embeddingStride], and windows of them side by side. */
   readonly convolved: number;
   readonly windows: number;
+  /** Of a plane's convolutions: what the second one gives, and tiles of what makes rows. */
+  readonly convolvedAgain: number;
+  readonly convolvedQ8: number;
   /** Null where there is none: of a tower `logits` are its sums, [rows, logitsStride]. */
   readonly projector: ProjectorWorkspace | null;
   /** Null where no layer has experts. */
@@ -334,6 +341,8 @@ export interface RankPlan {
   readonly pixelNorm: NormPlan | null;
   /** The second of two convolutions, of which `embedding` is the first. Null: there is none. */
   readonly secondConvolution: MatrixPlan | null;
+  /** As `ModelTensors.planeMatrices`; empty where there are none. */
+  readonly planeMatrices: readonly MatrixPlan[];
   /** The table, where it stays in a packed file; null: all own rows of it are in memory. */
   readonly embeddingInFile: RowsInFile | null;
   /** What tokens give layers; null: nothing. */
@@ -342,6 +351,7 @@ export interface RankPlan {
   readonly altUp: AltUpPlan | null;
   /** What makes one of streams that layers mix, in arena 0; null: they mix none. */
   readonly hyperEnd: HyperPlan | null;
+  readonly gatedEnd: GatedMixPlan | null;
   /** What the second of two kept streams begins with, in arena 0; or null. */
   readonly secondStream: VectorPlan | null;
   /** Rows of the learned positions, in arena 0, or null. */
@@ -356,7 +366,7 @@ export interface RankPlan {
   readonly embeddingNorm: NormPlan | null;
   /** What every token's embedding has more; null: nothing. */
   readonly tokenKind: VectorPlan | null;
-  readonly outputNorm: NormPlan;
+  readonly outputNorm: NormPlan | null;
   /** Equals `embedding` when the model ties them; so it does in a tower, which has a projector. */
   readonly output: MatrixPlan;
   /** In `outputArena`; null: logits come out. */

@@ -2,7 +2,7 @@
 import { alignUp } from "../../base/check.ts";
 import type { ArenaBuilder } from "../../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
-import { mergedHeadDim } from "../../model/latent.ts";
+import { latentsOf, mergedHeadDim } from "../../model/latent.ts";
 import { configOf } from "../../model/layer_config.ts";
 import type { ModelConfig, StateSpaceConfig } from "../../model/types.ts";
 import { mostOf, N, planMemory } from "../../shapes/mod.ts";
@@ -13,8 +13,9 @@ import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
 import { compressedWorkspace } from "./plan_compressed.ts";
+import { gatedWorkspace } from "./plan_gated.ts";
 import { guessBytes, guessWorkspace } from "./plan_guess.ts";
-import { latentWorkspace, queryStride } from "./plan_latent.ts";
+import { latentBytes, latentWorkspace } from "./plan_latent.ts";
 import { limitedAt, limitedBytes } from "./plan_limits.ts";
 import { slopesBytes } from "./plan_slopes.ts";
 import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_projector.ts";
@@ -94,18 +95,17 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     squares: at("squares"),
     states: input.config.stateSpace && stateWorkspace(at),
     latent: input.config.latent && latentWorkspace(at),
-    compressed: compressedWorkspace(input.config, at),
+    ...{
+      compressed: compressedWorkspace(input.config, at),
+      gated: gatedWorkspace(input.config, at),
+    },
     indexer: indexerWorkspace(input.config, at),
     attentionGate: at("attention.gate"),
     attention: at("attention"),
     attentionQ8: at("attention.q8"),
     ...{ gate: at("gate"), up: at("up") },
-    gateMoments: at("gate.moments"),
-    fired: at("fired"),
-    counts: at("counts"),
-    predictor: at("predictor"),
-    predictorQ8: at("predictor.q8"),
-    recall: at("recall"),
+    ...{ gateMoments: at("gate.moments"), fired: at("fired"), counts: at("counts") },
+    ...{ predictor: at("predictor"), predictorQ8: at("predictor.q8"), recall: at("recall") },
     alone: at("alone"),
     aloneQ8: at("alone.q8"),
     tokens: at("tokens"),
@@ -128,6 +128,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     logits: at("logits"),
     candidates: at("candidates"),
     ...{ patches: at("patches"), convolved: at("convolved"), windows: at("windows") },
+    ...{ convolvedAgain: at("convolved.again"), convolvedQ8: at("convolved.q8") },
     projector: input.projector ? projectorWorkspace(at) : null,
     routing: experts && {
       logits: at("router.logits"),
@@ -189,7 +190,8 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     (sum, { dimensionCount }) => sum + ropeBytes(dimensionCount, chunkTokens),
     0,
   );
-  const widest = Math.max(d, config.latent?.length ?? 0, config.projector?.outputLength ?? 0);
+  const lengths = latentsOf(config).map(({ length }) => length);
+  const widest = Math.max(d, ...lengths, config.projector?.outputLength ?? 0);
   const listedTokens = input.isSparse ? logitsRows(chunkTokens) : 1;
   return {
     ...{ staging: input.stagingBytes, residual: floats(strides.embedding) },
@@ -198,7 +200,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...{ value: floats(config.latent ? 0 : keys), squares: floats(4) },
     ...{ attention: floats(strides.attention), "attention.q8": tile(strides.attention) },
     ...config.gatesAttention && { "attention.gate": floats(strides.attention) },
-    ...latentBytes(input),
+    ...latentBytes(config, { heads, chunkTokens, sizes }),
     ...indexerBytes(config, { ...input, heads, kvType: input.kvType ?? "f32" }),
     ...stateBytes(input),
     "attention.scratch": attentionScratch(input),
@@ -251,19 +253,6 @@ export function onesLength(config: ModelConfig): number {
   const headDims = config.layers.map((_, layer) => configOf(config, layer).headDim);
   const { embeddingLength, projector } = config;
   return Math.max(embeddingLength * (projector?.mergedRows ?? 1), ...headDims);
-}
-
-function latentBytes(
-  { config: { latent }, widths: { heads }, chunkTokens, sizes }: WorkspaceInput,
-): Partial<StepGraphInput["bytes"]> {
-  if (latent === null) return {};
-  const { length, plainDim, queryLength } = latent;
-  return {
-    "latent.down": N.times(4 * queryStride(latent)),
-    "latent.plain": N.times(4 * heads * plainDim),
-    "latent.mixed": N.times(4 * heads * length),
-    "latent.q8": sizes.q8_bytes(chunkTokens, Math.max(length, plainDim, queryLength)),
-  };
 }
 
 /** Cosines and sines of a step, whole regions: tables of several embeddings follow one another. */

@@ -40,6 +40,10 @@ const PROJECTING = [
 ];
 const MERGING = ["compressed.merged", "compressed.q8"] as const;
 
+/** What gated streams are read by, and what is looked up before a layer. */
+const GATING = ["gated.rows", "gated.gates", "gated.low", "gated.q8"] as const;
+const NAMING = STEP_TENSORS.filter((name) => name.startsWith("ngram."));
+
 /** Those of a tower's projector. */
 const PROJECTOR_TENSORS = STEP_TENSORS.filter((name) => name.startsWith("projector."));
 
@@ -87,7 +91,10 @@ class StepWalk {
     this.#op("begin", { writes: ["ropes"] });
     // Rows of a table that stays in a packed file come through staging.
     this.#op("embed", {
-      scratch: ["incoming", "normed.q8", "staging", "patches", "convolved", "windows"],
+      scratch: [
+        ...["incoming", "normed.q8", "staging", "patches", "windows"] as const,
+        ...["convolved", "convolved.again", "convolved.q8"] as const,
+      ],
     });
     if (this.#hasDeep) this.#op("embed.begin", { writes: ["logits"] });
     this.#op("joinEmbedding", { scratch: ["incoming"] });
@@ -109,6 +116,7 @@ class StepWalk {
     const hasLatents = this.#input.bytes["latent.mixed"] !== undefined;
     const mixed = hasLatents ? "latent.mixed" : "attention";
     const merged = hasLatents ? ["attention", "latent.q8"] as const : [];
+    this.#op("enterLayer.name", { scratch: NAMING });
     if (this.#hasStreams) this.#mix("enterLayer.guess");
     if (this.#readsEarly) this.#op("routeEarly.norm", { writes: ["early"] });
     if (this.#routesEarly) {
@@ -145,6 +153,7 @@ class StepWalk {
       this.#op("joinAttention.bypass", { writes: ["around"], scratch: ["normed", "bypass"] });
     }
     if (!hasParallelBlocks) this.#join("joinAttention", ["around"]);
+    if (this.#hasGates) this.#op("joinAttention.enter", { scratch: GATING });
     if (this.#isApart) this.#feedShared();
     if (experts?.latentLength !== undefined) this.#feedLatents(experts.count);
     if (this.#input.hasPredictors) this.#predict();
@@ -164,14 +173,22 @@ class StepWalk {
         scratch: ["incoming", "neurons.scratch"],
       });
     }
-    // Other ranks copy their part of what predictors have from here until they come to this join.
+    // Others copy their part of what predictors have from here until they come to this join.
     this.#join("joinFeedForward", ["predictor", "beside"]);
     if (this.#hasStreams) this.#mix("endLayer.correct");
     if (this.#hasInputs) this.#endLayer();
+    this.#endTowerLayer();
+  }
+
+  /** What a tower does behind some of its layers. */
+  #endTowerLayer(): void {
     if (this.#hasDeep) {
       const scratch = ["normed", "neurons.scratch", ...PROJECTOR_TENSORS] as const;
       this.#op("endLayer.project", { updates: ["logits"], scratch });
     }
+    if (this.#input.config.projector?.fold === undefined) return;
+    this.#op("endLayer.fold", { scratch: ["neurons.scratch", ...PROJECTOR_TENSORS] });
+    this.#join("endLayer.joinFold", []);
   }
 
   /** Some layers' outcomes are projected, too, to where the last one's will be. */
@@ -183,17 +200,23 @@ class StepWalk {
     return this.#input.bytes.streams !== undefined;
   }
 
+  /** Streams are gated. */
+  get #hasGates(): boolean {
+    return this.#input.bytes["gated.rows"] !== undefined;
+  }
+
   get #cutsGates(): boolean {
     return this.#input.bytes["gate.moments"] !== undefined;
   }
 
   /** One stream becomes several, or several one. */
   #mixEnds(name: string): void {
-    this.#op(name, { scratch: ["normed", "normed.q8", "incoming", "streams.words"] });
+    const scratch = ["normed", "normed.q8", "incoming", "streams.words", ...GATING] as const;
+    this.#op(name, { scratch });
   }
 
   #mix(name: string): void {
-    this.#op(name, { scratch: ["normed", "streams.one", "streams.words"] });
+    this.#op(name, { scratch: ["normed", "streams.one", "streams.words", ...GATING] });
   }
 
   get #isApart(): boolean {

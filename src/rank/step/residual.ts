@@ -49,8 +49,12 @@ export class Residual {
     return x;
   }
 
-  /** to = norm(from), n rows of embeddingStride; `to` may be `from`. */
-  normalize(from: number, norm: Norm, to: number, n: number): void {
+  /** to = norm(from), n rows of embeddingStride; `to` may be `from`. norm null: a copy. */
+  normalize(from: number, norm: Norm | null, to: number, n: number): void {
+    if (norm === null) {
+      const { kernels, plan: { strides } } = this.#state;
+      return kernels.dequantize_row_f32(from, n * strides.embedding, to);
+    }
     this.#normalizeBy(this.#state.fractions.epsilon, from, norm, to, n);
   }
 

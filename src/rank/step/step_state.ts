@@ -98,7 +98,7 @@ export interface Fractions {
   readonly upCap: number;
 }
 
-/** Fields change in `begin`, `carryTo` and `takeTurn` only. */
+/** Fields change in `begin`, `carryTo`, `shorten` and `takeTurn` only. */
 export class StepState {
   readonly plan: RankPlan;
   readonly config: ModelConfig;
@@ -137,6 +137,8 @@ export class StepState {
    * still read the other one while this rank is already past the join.
    */
   turn = 0;
+  /** The segment of a step that goes on with fewer rows. */
+  readonly #shortened = new Int32Array(SEGMENT_WORDS);
   readonly #frequencies: readonly RopeFrequencies[];
   readonly #kernelsOf: readonly Kernels[];
   readonly #inputsOf: readonly Inputs[];
@@ -158,7 +160,8 @@ export class StepState {
         rank: stateSpace && stateSpace.stepRank > 0 ? rankStride(stateSpace) : 0,
         made: stateSpace && areMadeOfAll(stateSpace) ? 2 * stateSpace.stateLength : 0,
       },
-      streamCount: (config.altUp ?? config.hyper)?.streamCount ?? config.keptStreams ?? 0,
+      streamCount: (config.altUp ?? config.hyper ?? config.gatedStreams)?.streamCount ??
+        config.keptStreams ?? 0,
       rotatedDimensions: config.ropes.map((rope) => rope.dimensionCount),
     });
     this.views = this.arenaViews.forTokens(1);
@@ -286,6 +289,16 @@ export class StepState {
       streams[arena][stream].set(streams[this.arena][stream]);
     }
     this.#enterArena(arena);
+  }
+
+  /** Of a tower, each so many of whose rows became one: the step goes on with the first ones. */
+  shorten(rows: number): void {
+    check(this.segmentCount === 1 && this.n % rows === 0, "rows of a whole step become fewer");
+    this.n /= rows;
+    this.views = this.arenaViews.forTokens(this.n);
+    this.#shortened.set(this.segments.subarray(0, SEGMENT_WORDS));
+    this.#shortened[SEGMENT_ROWS] = this.n;
+    this.segments = this.#shortened;
   }
 
   /** The partial sum that is written, f32 [n, embeddingStride]. */

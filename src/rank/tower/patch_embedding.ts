@@ -19,6 +19,7 @@ import {
 import type { Residual } from "../step/residual.ts";
 import type { StepState } from "../step/step_state.ts";
 import { Convolutions } from "./convolutions.ts";
+import { Planes } from "./planes.ts";
 
 export class PatchEmbedding {
   readonly #state: StepState;
@@ -30,6 +31,8 @@ export class PatchEmbedding {
   readonly #pixelNorm: Norm | null;
   /** Null: a product makes rows. */
   readonly #convolutions: Convolutions | null;
+  /** Null: no plane of patches is convolved. */
+  readonly #planes: Planes | null;
   /** [chunkTokens, patch length], and what a product reads behind them. */
   readonly #patches: Float32Array;
   /** [chunkTokens, d]. */
@@ -55,6 +58,10 @@ export class PatchEmbedding {
     const { columnCount } = this.#matrix;
     const length = chunkTokens * patches!.length + FLOAT_ROW_PAD_WEIGHTS;
     this.#patches = floats(memory, space.patches, length);
+    const { plan: { planeMatrices: matrices } } = state;
+    this.#planes = patches!.plane && matrices.length > 0
+      ? new Planes(state, memory, { plane: patches!.plane, patches: this.#patches, matrices })
+      : null;
     this.#added = floats(memory, space.incoming, chunkTokens * embeddingLength);
     this.#x = { f32: space.patches, stride: columnCount, q8: space.normedQ8 };
   }
@@ -67,7 +74,8 @@ export class PatchEmbedding {
   /** partial = W · patch + b, by one frame or two, + added; of all ranks but the leader nothing. */
   embed(): void {
     const { plan: { rankIndex, strides: { embedding: stride } } } = this.#state;
-    const { kernels, space, partial, config: { embeddingLength: d }, n } = this.#state;
+    const { kernels, space, partial, n } = this.#state;
+    const { embeddingLength: d, patches: { areRows } = {} } = this.#state.config;
     this.#residual.clear();
     if (rankIndex !== 0) return;
     const input = this.#input;
@@ -76,7 +84,10 @@ export class PatchEmbedding {
     this.#patches.set(input.patches);
     this.#patches.fill(0, input.patches.length, input.patches.length + FLOAT_ROW_PAD_WEIGHTS);
     if (this.#pixelNorm !== null) this.#normalizePatches(this.#pixelNorm, n);
-    if (this.#convolutions !== null) this.#convolutions.run(space.patches, partial);
+    if (this.#planes !== null) this.#planes.run(partial);
+    else if (this.#convolutions !== null) this.#convolutions.run(space.patches, partial);
+    // They are added to nothing.
+    else if (areRows) kernels.add_f32(partial, stride, space.patches, d, n, d);
     else this.#project(this.#matrix, partial);
     if (this.#secondFrame !== null) {
       this.#project(this.#secondFrame, space.incoming);

@@ -22,6 +22,7 @@ import { lengthOf } from "../plan/shard.ts";
 import type { RankPlan, VectorPlan } from "../plan/plan_types.ts";
 import { ProjectorStages } from "./projector_stages.ts";
 import { Resampler } from "./resampler.ts";
+import { RowFold } from "./row_fold.ts";
 import { RowMerger } from "./row_merger.ts";
 import type { StepState } from "../step/step_state.ts";
 
@@ -53,6 +54,8 @@ export class Projector {
   readonly #merger: RowMerger;
   /** Null: rows are merged. */
   readonly #resampler: Resampler | null;
+  /** Null: all rows come to the last layer. */
+  readonly #fold: RowFold | null;
   readonly #lastNorm: Norm;
   /** Addresses of f32 [merged width]; 0: there is none. */
   readonly #standard: { readonly mean: number; readonly gains: number };
@@ -92,7 +95,10 @@ export class Projector {
     this.#resampler = resampler && new Resampler(state, {
       ...{ control, plans, all, config: config.resampler!, plan: resampler, outStride },
     });
-    this.#lastNorm = bindNorm(outputNorm);
+    this.#fold = projector.fold && new RowFold(state, {
+      ...{ residual: by.residual, memory, rows: config.fold!.rows, plan: projector },
+    });
+    this.#lastNorm = bindNorm(outputNorm!);
     const { standard } = projector;
     this.#standard = {
       mean: addressOf(standard && standard.mean),
@@ -120,10 +126,14 @@ export class Projector {
     this.#sums.fill(0, 0, m * strides.logits);
   }
 
-  /** Projects what the layer leaves, where the model does. */
-  endLayer(index: number): void {
+  /**
+   * Projects what the layer leaves, or makes fewer rows of it, where the model does.
+   * @returns false when the leader aborted the step.
+   */
+  endLayer(index: number): boolean {
+    if (this.#fold !== null && this.#config.fold!.behind === index) return this.#fold.run();
     const { deepLayers } = this.#config;
-    if (deepLayers === undefined || !deepLayers.includes(index)) return;
+    if (deepLayers === undefined || !deepLayers.includes(index)) return true;
     this.#state.carryTo(this.#state.plan.outputArena);
     const { views, arena, logitsCount: m, config } = this.#state;
     views.normed[arena].set(views.residual[arena]);
@@ -131,6 +141,7 @@ export class Projector {
     const projection = this.#deep[deepLayers.indexOf(index)];
     this.#normalize(config.norm, projection.norm!, x, { n: m, width: this.#merger.width });
     this.#add(projection, x, m);
+    return true;
   }
 
   /**

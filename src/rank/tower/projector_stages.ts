@@ -1,6 +1,5 @@
 /** What a projector does to merged rows before its last matrices, whole on every rank. */
-import type { Kernels } from "../../../wasm/kernels.ts";
-import type { StageActivation, StageConfig } from "../../model/vision_types.ts";
+import type { StageConfig } from "../../model/vision_types.ts";
 import { floats } from "../bound/arena_views.ts";
 import { bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
 import {
@@ -65,14 +64,10 @@ export class ProjectorStages {
         normalizeRows(kernels, "layer", norm, space.ones, f32, stride, f32, stride, m, d, epsilon!);
       }
       if (activation !== null) {
-        stageKernel(kernels, activation)(f32, stride, f32, stride, m, d);
+        aloneKernel(kernels, activation)(f32, stride, f32, stride, m, d);
       }
       rows = { f32, stride, q8 };
     }
     return rows;
   }
-}
-
-function stageKernel(kernels: Kernels, activation: StageActivation): Kernels["gelu_f32"] {
-  return activation === "geluErf" ? kernels.gelu_erf_f32 : aloneKernel(kernels, activation);
 }

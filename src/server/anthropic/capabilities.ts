@@ -1,5 +1,6 @@
 /** What a model can do, in the words of Anthropic's list of models. */
 import type { ModelDetails } from "../../llm/types.ts";
+import { writesAddressed } from "../tools/addressed_parser.ts";
 import { writesHarmony } from "../tools/harmony_marks.ts";
 import { thoughtMarksOf } from "../tools/thought_parser.ts";
 
@@ -11,7 +12,10 @@ export function capabilitiesOf(details: ModelDetails | undefined) {
   if (details === undefined) return null;
   const { uses, chatTemplate } = details;
   const template = chatTemplate ?? "";
-  const thinks = thoughtMarksOf(template) !== null || writesHarmony(template) ? YES : NO;
+  const thinks =
+    thoughtMarksOf(template) !== null || writesHarmony(template) || writesAddressed(template)
+      ? YES
+      : NO;
   return {
     batch: NO,
     citations: NO,

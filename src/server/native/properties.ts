@@ -60,7 +60,10 @@ function properties(c: Context<ServerEnv>, settings: AppSettings): Response {
     total_slots: slotCount(live),
     // Where files lie is nobody's business.
     ...{ model_alias: id, model_path: id },
-    modalities: { vision: details?.uses.includes("images") ?? false, audio: false },
+    modalities: {
+      vision: details?.uses.includes("images") ?? false,
+      audio: details?.uses.includes("sounds") ?? false,
+    },
     chat_template: details?.chatTemplate ?? "",
     build_info: `ganglion-${project.version}`,
     is_sleeping: live === null,

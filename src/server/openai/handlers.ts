@@ -9,6 +9,8 @@ import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import type { AppSettings } from "../options.ts";
 import { controlsOf } from "../tools/call_format.ts";
+import { addressedMarksOf } from "../tools/addressed_parser.ts";
+import { planAddressed } from "../tools/addressed_plan.ts";
 import { harmonyMarksOf } from "../tools/harmony_marks.ts";
 import { planHarmony } from "../tools/harmony_plan.ts";
 import { planTools } from "../tools/tool_plan.ts";
@@ -80,9 +82,12 @@ export async function chatAsk(
   const { messages, tools, addGenerationPrompt, rawThoughts, prefill = "" } = conversation;
   if (model.answersSources) refuseBegun(conversation);
   const marks = harmonyMarksOf(model);
-  const plan = marks === null
-    ? planTools(model, messages, tools, { answerSchema: format.schema, isBegun: prefill !== "" })
-    : planHarmony(marks, conversation, format);
+  const addressed = addressedMarksOf(model);
+  const plan = marks !== null
+    ? planHarmony(marks, conversation, format)
+    : addressed !== null
+    ? planAddressed(model, addressed, conversation, format)
+    : planTools(model, messages, tools, { answerSchema: format.schema, isBegun: prefill !== "" });
   const template = model.details?.chatTemplate ?? "";
   const { variables = thoughtVariables(conversation.variables, template) } = plan;
   const { priority } = request;

@@ -3,9 +3,10 @@
  * template shows it for its own earlier calls. Knows nothing of requests.
  */
 import type { LanguageModel } from "../../llm/types.ts";
-import { GEMMA_QUOTE } from "./gemma_arguments.ts";
+import { ESCAPE_QUOTE, GEMMA_QUOTE } from "./gemma_arguments.ts";
 import {
   ARGUMENT_TAGS,
+  ATEM_TAGS,
   DSML,
   DSML_TAGS,
   FUNCTION_TAGS,
@@ -71,8 +72,8 @@ export interface CallFormat {
   readonly named?: NamedMarks;
   /** Calls are `[name(argument=value, …), …]`. */
   readonly hasPythonCalls?: boolean;
-  /** Calls are `call:name{argument:value, …}`. */
-  readonly hasGemmaCalls?: boolean;
+  /** Calls are `call:name{argument:value, …}`, and texts stand between two of this. */
+  readonly gemmaQuote?: string;
   /** A call's name and arguments are between tags. */
   readonly markup?: Markup;
   /** The template leaves out earlier calls: they have to be text. */
@@ -117,7 +118,7 @@ export function callFormatOf(model: LanguageModel): CallFormat {
 function marksOf({ open, close, named, markup, bareMark = "", ...format }: CallFormat): string[] {
   const { begin, before, behind, end } = named ?? NO_MARKS;
   const tags = markup ? [...markup.name, ...markup.key, ...markup.value, markup.end, DSML] : [];
-  const quote = format.hasGemmaCalls ? GEMMA_QUOTE : "";
+  const quote = format.gemmaQuote ?? "";
   return [
     open,
     begin,
@@ -180,7 +181,11 @@ function nativeFormat(template: string): CallFormat | null {
   }
   if (has("<|tool_call>call:")) {
     const [open, close] = ["<|tool_call>", "<tool_call|>"];
-    return { ...PLAIN, name: "gemma", open, close, hasGemmaCalls: true };
+    return { ...PLAIN, name: "gemma", open, close, gemmaQuote: GEMMA_QUOTE };
+  }
+  if (has("<start_function_call>")) {
+    const [open, close] = ["<start_function_call>", "<end_function_call>"];
+    return { ...PLAIN, name: "gemma", open, close, gemmaQuote: ESCAPE_QUOTE };
   }
   if (has("<｜tool▁calls▁begin｜>")) {
     const [open, close] = ["<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"];
@@ -193,6 +198,12 @@ function nativeFormat(template: string): CallFormat | null {
     return { ...PLAIN, name: "named", open, close, named: NUMBERED_CALL };
   }
   if (has("<|function_call|>")) return { ...PLAIN, name: "hermes", open: "<|function_call|>" };
+  if (has("<|role_sep|>") && has("<|message_sep|>")) {
+    // GigaChat 3's calls are messages of their own; its marks are tokens with line breaks in them.
+    const textEnd = "<|message_sep|>\n\n";
+    const open = "function call<|role_sep|>\n";
+    return { ...PLAIN, name: "hermes", open, frames: [textEnd], textEnd };
+  }
   const suffix = tagSuffixOf(template);
   if (suffix !== undefined) {
     const [open, close] = [`<tool_calls${suffix}>`, `</tool_calls${suffix}>`];
@@ -209,6 +220,12 @@ function nativeFormat(template: string): CallFormat | null {
     const block = `${DSML}${has("function_calls") ? "function_calls" : "tool_calls"}>`;
     const [open, close] = [`<${block}`, `</${block}`];
     return { ...PLAIN, name: "markup", open, close, markup: DSML_TAGS, endsThoughts: true };
+  }
+  if (has("<atem:function_calls>")) {
+    const [open, close] = ["<atem:function_calls>", "</atem:function_calls>"];
+    // A call that must be made is a message to a tool.
+    const textEnd = " to=tool<|message|>";
+    return { ...PLAIN, name: "markup", open, close, markup: ATEM_TAGS, textEnd };
   }
   if (has(">>>all")) {
     const more = { textLead: "all\n", hasTextArguments: true };
@@ -253,10 +270,16 @@ function listFormat(template: string): CallFormat | null {
 /** What control tokens look like. */
 const CONTROL = /<[^<>\s]+>|\[[^[\]\s]+\]|^｜[^｜\s]+｜$/g;
 
+/** The same with the line breaks behind it, which few have in them. */
+const BROKEN_CONTROL = /<[^<>\s]+>\n+/g;
+
 /** Control tokens that texts consist of, and how they are spelt. */
 export function controlsOf(model: LanguageModel, texts: readonly string[]): Map<number, string> {
   const controls = new Map<number, string>();
-  for (const text of texts.flatMap((each) => each.match(CONTROL) ?? [])) {
+  const found = [CONTROL, BROKEN_CONTROL].flatMap((kind) =>
+    texts.flatMap((each) => each.match(kind) ?? [])
+  );
+  for (const text of found) {
     const ids = model.encodeText(text, { special: true });
     if (ids.length === 1 && model.tokenBytes(ids[0]).length === 0) controls.set(ids[0], text);
   }

@@ -155,7 +155,7 @@ export class CallParser implements AnswerParser {
       if (frame !== undefined) {
         const blanks = this.#held.slice(0, -frame.length);
         this.#held = "";
-        return this.#say(blanks);
+        return this.#say(this.#calls === 0 ? blanks : "");
       }
       if (begun === open) {
         this.#raw = this.#held;
@@ -257,8 +257,8 @@ export class CallParser implements AnswerParser {
   }
 
   #beginsWrittenName(char: string): boolean {
-    const { hasPythonCalls, hasGemmaCalls, hasDottedCalls } = this.#options.format;
-    return [hasPythonCalls, hasGemmaCalls, hasDottedCalls].includes(true) && /\w/.test(char);
+    const { hasPythonCalls, gemmaQuote, hasDottedCalls } = this.#options.format;
+    return Boolean(hasPythonCalls || gemmaQuote || hasDottedCalls) && /\w/.test(char);
   }
 
   #beginWrittenName(char: string): void {
@@ -267,15 +267,15 @@ export class CallParser implements AnswerParser {
   }
 
   #writtenNameChar(char: string): void {
-    const { hasGemmaCalls, hasDottedCalls } = this.#options.format;
-    if (char === (hasGemmaCalls ? "{" : "(")) {
+    const { gemmaQuote: quote, hasDottedCalls } = this.#options.format;
+    if (char === (quote ? "{" : "(")) {
       const written = this.#writtenName;
-      const name = written.replace(hasGemmaCalls ? GEMMA_PREFIX : hasDottedCalls ? DOTTED : "", "");
+      const name = written.replace(quote ? GEMMA_PREFIX : hasDottedCalls ? DOTTED : "", "");
       // Without an opening it is a call only where it could be no text.
       const isCall = !hasDottedCalls || DOTTED.test(written) && this.#options.isKnown(name);
       if (!isCall) return this.#giveUp();
       this.#commit(name);
-      this.#written = hasGemmaCalls ? new GemmaArguments() : new PythonArguments();
+      this.#written = quote ? new GemmaArguments(quote) : new PythonArguments();
       this.#state = "writtenArguments";
     } else if (/[\w.:/-]/.test(char) && this.#writtenName.length < NAME_CHARS_MAX) {
       this.#writtenName += char;

@@ -1,10 +1,13 @@
 /**
- * Arguments of a call as Gemma 4 writes them, behind `{`, to JSON: names are bare, texts stand
- * between marks of their own, and everything else is as in JSON. Works character by character.
+ * Arguments of a call as Gemma 4 and FunctionGemma write them, behind `{`, to JSON: names are bare,
+ * texts stand between marks of their own, and everything else is as in JSON. Works character by
+ * character.
  */
 
-/** What texts stand between. */
+/** What texts of Gemma 4 stand between. */
 export const GEMMA_QUOTE = '<|"|>';
+/** And those of FunctionGemma. */
+export const ESCAPE_QUOTE = "<escape>";
 const CHARS_MAX = 1 << 20;
 
 export interface GemmaProgress {
@@ -18,6 +21,7 @@ const NOTHING: GemmaProgress = { text: "", end: null };
 type State = "key" | "value" | "text" | "behind";
 
 export class GemmaArguments {
+  readonly #quote: string;
   /** What is open: objects and lists. */
   readonly #open: ("{" | "[")[] = ["{"];
   #state: State = "key";
@@ -31,6 +35,11 @@ export class GemmaArguments {
   #isKey = false;
   /** Comes before the next name or value, if there is one. */
   #parting = "{";
+
+  /** quote: what texts stand between. */
+  constructor(quote = GEMMA_QUOTE) {
+    this.#quote = quote;
+  }
 
   push(char: string): GemmaProgress {
     if (this.#held.length > CHARS_MAX) return this.#giveUp();
@@ -54,7 +63,7 @@ export class GemmaArguments {
 
   #hold(char: string): void {
     this.#held += char;
-    this.#tail = (this.#tail + char).slice(-GEMMA_QUOTE.length);
+    this.#tail = (this.#tail + char).slice(-this.#quote.length);
     if (this.#begun > 0 || char.trim() !== "") this.#begun += char.length;
   }
 
@@ -99,15 +108,15 @@ export class GemmaArguments {
 
   /** Where what has come is the mark of a text, one begins. */
   #beginsText(isKey: boolean): GemmaProgress {
-    if (this.#begun !== GEMMA_QUOTE.length || this.#tail !== GEMMA_QUOTE) return NOTHING;
+    if (this.#begun !== this.#quote.length || this.#tail !== this.#quote) return NOTHING;
     this.#isKey = isKey;
     return this.#go("text");
   }
 
   #textChar(char: string): GemmaProgress {
     this.#hold(char);
-    if (this.#tail !== GEMMA_QUOTE) return NOTHING;
-    const text = this.#held.slice(0, -GEMMA_QUOTE.length);
+    if (this.#tail !== this.#quote) return NOTHING;
+    const text = this.#held.slice(0, -this.#quote.length);
     if (!this.#isKey) return this.#go("behind", this.#parted(JSON.stringify(text)));
     this.#go("key");
     for (const each of text) this.#hold(each);

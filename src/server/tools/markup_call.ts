@@ -54,6 +54,15 @@ export const INVOKE_TAGS: Markup = {
   isBlock: true,
 };
 
+/** Muse Glimmer. */
+export const ATEM_TAGS: Markup = {
+  ...INVOKE_TAGS,
+  name: ['<atem:invoke name="', '">'],
+  key: ['<atem:parameter name="', '">'],
+  value: ["", "</atem:parameter>"],
+  end: "</atem:invoke>",
+};
+
 /** MiniCPM 5, whose first tag opens the call. */
 export const PARAM_TAGS: Markup = {
   name: ["", '">'],

@@ -43,7 +43,8 @@ export function looserFunctions(functions: Functions): Functions | null {
 function openingOf(
   { open, close, named, isList, markup, textEnd, textLead, ...format }: CallFormat,
 ): string {
-  const { hasGemmaCalls, hasPythonCalls } = format;
+  const { gemmaQuote, hasPythonCalls } = format;
+  if (textEnd !== undefined && !markup) return textEnd + open;
   if (markup) {
     const { isTight, name: [before] } = markup;
     return `${textEnd ?? ""}${open}${isTight || before === "" ? "" : "\n"}${before}`;
@@ -51,17 +52,17 @@ function openingOf(
   // The template has opened it.
   if (textLead !== undefined) return "";
   if (named && !isList) return open + named.begin;
-  if (hasGemmaCalls) return `${open}call:`;
+  if (gemmaQuote) return `${open}call:`;
   return open === "" || isList || hasPythonCalls || close === "" ? open : `${open}\n`;
 }
 
 function boundCall(functions: Functions, format: CallFormat, isParallel: boolean): GrammarSource {
-  const { open, named, isList, textLead, hasPythonCalls, hasGemmaCalls, markup } = format;
+  const { open, named, isList, textLead, hasPythonCalls, gemmaQuote, markup } = format;
   const how = { format, isParallel, isBegun: true };
   if (markup) return markupGrammar(functions, format, how);
   if (textLead !== undefined) return recipientsGrammar(functions, { ...how, isDue: true });
   if (named && !isList) return namedGrammar(functions, format, how);
-  if (hasGemmaCalls) return gemmaGrammar(functions, how);
+  if (gemmaQuote) return gemmaGrammar(functions, how);
   if (hasPythonCalls) return pythonGrammar(functions, how);
   if (isList && open !== "") return listGrammar(functions, format, isParallel);
   if (open !== "") return taggedGrammar(functions, format, isParallel);

@@ -1,7 +1,6 @@
 /** What an answer with calls of functions is bound to: schemas and grammars. Pure. */
 import type { GrammarPart, GrammarSource } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
-import { GEMMA_QUOTE } from "./gemma_arguments.ts";
 import { bareGrammar, recipientsGrammar } from "./lead_grammar.ts";
 import { markupGrammar } from "./markup_grammar.ts";
 import { gemmaGrammar, pythonGrammar } from "./written_grammar.ts";
@@ -34,7 +33,7 @@ export function autoGrammar(
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource | null {
-  const { open, named, isList, textLead, hasGemmaCalls, hasPythonCalls, markup } = format;
+  const { open, named, isList, textLead, gemmaQuote, hasPythonCalls, markup } = format;
   const how = { format, isParallel, isBegun: false };
   if (markup) {
     // Names alone are told by tags; without one schema that is law nothing more is worth binding.
@@ -44,8 +43,8 @@ export function autoGrammar(
   if (textLead !== undefined) return recipientsGrammar(functions, how);
   if (named && !isList) return behindOpening(format, namedGrammar(functions, format, how));
   // Texts between control tokens are no texts to its rules.
-  const isSpelt = ![...format.controls?.values() ?? []].includes(GEMMA_QUOTE);
-  if (hasGemmaCalls) return isSpelt ? behindOpening(format, gemmaGrammar(functions, how)) : null;
+  const isSpelt = ![...format.controls?.values() ?? []].includes(gemmaQuote ?? "");
+  if (gemmaQuote) return isSpelt ? behindOpening(format, gemmaGrammar(functions, how)) : null;
   if (hasPythonCalls) return behindOpening(format, pythonGrammar(functions, how));
   if (open === "") return bareGrammar(functions, format, isParallel);
   if (isList) return behindOpening(format, listGrammar(functions, format, isParallel));
@@ -80,11 +79,11 @@ export function taggedGrammar(
   format: CallFormat,
   isParallel: boolean,
 ): GrammarSource & { readonly kind: "parts" } {
-  const { open, close, isBlock, controls } = format;
+  const { open, close, isBlock, controls, textEnd = "" } = format;
   const spelt = (text: string) => speltBy(text, new Set(controls?.values()));
   const schema = forcedSchema(functions, format, false);
   const call: GrammarPart = { grammar: { kind: "jsonSchema", schema } };
-  const again = isBlock ? [] : [spelt(close), LINE_END, spelt(open)];
+  const again = isBlock ? [] : [spelt(close), LINE_END, spelt(textEnd + open)];
   const between = { all: [LINE_END, ...again, LINE_END] };
   const calls = { repeat: call, between, min: 1, ...(!isParallel && { max: 1 }) };
   const closing = close === "" ? [] : [LINE_END, spelt(close)];

@@ -1,11 +1,11 @@
 /**
- * What calls whose arguments are no JSON are bound to: `call:name{argument:value,…}` as Gemma 4
- * writes them, `name(argument=value, …)` as Python would. Members are those of the function's
- * schema, in any order and number; their values are of the types it says. Pure.
+ * What calls whose arguments are no JSON are bound to: `call:name{argument:value,…}` as Gemma 4 and
+ * FunctionGemma write them, `name(argument=value, …)` as Python would. Members are those of the
+ * function's schema, in any order and number; their values are of the types it says. Pure.
  */
 import type { GrammarPart, GrammarSource } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
-import { GEMMA_QUOTE } from "./gemma_arguments.ts";
+import { ESCAPE_QUOTE, GEMMA_QUOTE } from "./gemma_arguments.ts";
 import { closingOf, LINE_END, speltBy } from "./spelt_marks.ts";
 import type { ToolFunction } from "./tool_plan.ts";
 
@@ -25,24 +25,24 @@ export interface Notation {
 
 const GEMMA_PREFIX = "call:";
 
-const GEMMA_NOTATION: Notation = {
+const gemmaNotation = (quote: string): Notation => ({
   call: ["{", "}"],
   assign: ":",
   comma: `","`,
   member: (name) => `${quoted(name)} ":"`,
   literal: (value) =>
-    quoted(typeof value === "string" ? GEMMA_QUOTE + value + GEMMA_QUOTE : JSON.stringify(value)),
+    quoted(typeof value === "string" ? quote + value + quote : JSON.stringify(value)),
   rules: [
-    // What is between marks may have any part of a mark, but no mark.
-    `text ::= ${quoted(GEMMA_QUOTE)} ([^<\\x00] | "<"+ ([^<|\\x00] | "|" [^"\\x00]))* "<"* ${
-      quoted(GEMMA_QUOTE)
-    }`,
+    // What is between marks may have any part of a mark, but not its beginning up to here.
+    `text ::= ${quoted(quote)} ([^<\\x00] | "<"+ ([^<${quote[1]}\\x00] | "${quote[1]}" [^${
+      quote[2]
+    }\\x00]))* "<"* ${quoted(quote)}`,
     `boolean ::= "true" | "false"`,
     `null ::= "null"`,
     `argument ::= member`,
     `member ::= [^<:,{}\\[\\]\\x00-\\x20] [^<:,{}\\[\\]\\x00-\\x1f]* ":" value`,
   ],
-};
+});
 
 export const PYTHON_NOTATION: Notation = {
   call: ["(", ")"],
@@ -93,9 +93,9 @@ export function gemmaGrammar(
   functions: readonly ToolFunction[],
   { format, isParallel, isBegun }: WrittenBound,
 ): Source {
-  const { open, close, controls = new Map<number, string>() } = format;
+  const { open, close, controls = new Map<number, string>(), gemmaQuote = GEMMA_QUOTE } = format;
   const names = new Set(controls.values());
-  const call = writtenCalls(functions, GEMMA_NOTATION);
+  const call = writtenCalls(functions, gemmaNotation(gemmaQuote));
   const between = { all: [speltBy(close, names), speltBy(open, names), GEMMA_PREFIX] };
   const calls = { repeat: call, between, min: 1, ...(!isParallel && { max: 1 }) };
   const prefix = isBegun ? [] : [GEMMA_PREFIX];
@@ -254,7 +254,8 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 function isPlain(value: unknown): boolean {
-  return typeof value === "string" ? !value.includes(GEMMA_QUOTE) : typeof value !== "object";
+  if (typeof value !== "string") return typeof value !== "object";
+  return ![GEMMA_QUOTE, ESCAPE_QUOTE].some((quote) => value.includes(quote));
 }
 
 /** A text in double or in single quotes; where it has some itself, as JSON has it. */

@@ -1,6 +1,10 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { RequestError } from "../../../src/base/errors.ts";
-import { ImageReader, type ImageReaderParts } from "../../../src/llm/images/image_reader.ts";
+import {
+  ImageReader,
+  type ImageReaderParts,
+  type LookingTower,
+} from "../../../src/llm/images/image_reader.ts";
 import type { ChatMessage } from "../../../src/llm/types.ts";
 import type { TowerInput } from "../../../src/model/vision_types.ts";
 
@@ -11,8 +15,8 @@ function reader(options: Partial<ImageReaderParts> = {}) {
   const counts = { prepared: 0, seen: 0, closed: 0, seeing: 0, seeingMost: 0 };
   const gate = { opened: Promise.resolve() as Promise<unknown> };
   const parts: ImageReaderParts = {
-    tower: {
-      reads: { positions: null, classTokens: null } as ImageReaderParts["tower"]["reads"],
+    towers: [{
+      reads: { positions: null, classTokens: null } as LookingTower["reads"],
       floats: () => new Float32Array(D),
       see: async ({ patches, kept }: TowerInput, signal?: AbortSignal) => {
         counts.seen++;
@@ -23,7 +27,7 @@ function reader(options: Partial<ImageReaderParts> = {}) {
         return Float32Array.from({ length: kept * D }, (_, i) => patches[Math.floor(i / D)]);
       },
       close: () => (counts.closed++, Promise.resolve()),
-    },
+    }],
     preparer: {
       prepare: (file) => {
         counts.prepared++;
@@ -77,6 +81,43 @@ Deno.test("ImageReader looks at an image once, however many ask for it at a time
   const [a, b] = await Promise.all([images.lookAt(messages([1])), images.lookAt(messages([1]))]);
   assertEquals(a.ids, b.ids);
   assertEquals(counts.seen, 1);
+});
+
+Deno.test("ImageReader has sounds heard by the tower of sounds, with rows of its own file", async () => {
+  const asked: string[] = [];
+  const tower = (name: string, value: number, reads: Partial<LookingTower["reads"]>) => ({
+    reads: reads as LookingTower["reads"],
+    floats: () => new Float32Array(D).fill(value),
+    see: ({ kept }: TowerInput) => {
+      asked.push(name);
+      return Promise.resolve(new Float32Array(kept * D).fill(value));
+    },
+    close: () => Promise.resolve(),
+  });
+  const tile = { count: 1, kept: 1, added: null, positions: null, patches: new Float32Array(1) };
+  const rows = { first: 0, count: 1, grid: null };
+  const { images } = reader({
+    towers: [
+      tower("eyes", 1, { positions: null, classTokens: null }),
+      tower("ears", 2, { positions: null, melCount: 8 }),
+    ],
+    preparer: {
+      prepare: () =>
+        Promise.resolve({
+          ...{ tiles: [tile], seesAll: false },
+          layout: [{ ...rows, tensor: "around" }, { ...rows, tile: 0 }],
+        }),
+      close: () => Promise.resolve(),
+    },
+  });
+  // The same bytes are an image once, and once a sound.
+  const file = Uint8Array.of(1);
+  const { ids, given } = await images.lookAt([{
+    ...{ role: "user", content: "" },
+    images: [{ at: 0, file }, { at: 0, file, kind: "sound" }],
+  }]);
+  assertEquals([ids, asked], [[[-1, -2], [-3, -4]], ["eyes", "ears"]]);
+  assertEquals(given.map(({ values }) => values[0]), [1, 1, 2, 2]);
 });
 
 Deno.test("ImageReader counts without a tower", async () => {

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/ass
 import { describeGpu, type GpuDescription } from "../../../gpu/mod.ts";
 import { parseGguf } from "../../../src/gguf/mod.ts";
 import { type LoadedModel, loadModel, type LoadOptions } from "../../../src/llm/mod.ts";
-import { planTower } from "../../../src/llm/images/load_tower.ts";
+import { planTowers } from "../../../src/llm/images/load_tower.ts";
 import { Tower } from "../../../src/llm/images/tower.ts";
 import { describeModel, readVision } from "../../../src/model/mod.ts";
 import { DEFAULT_PROFILE } from "../../../src/planner/mod.ts";
@@ -43,7 +43,7 @@ async function withTowers(
   try {
     const file = tinyVision({ kind });
     await Deno.writeFile(path, file);
-    const { file: parsed } = planTower(path, module);
+    const [{ file: parsed }] = planTowers(path, module);
     const { images, description } = readVision(parsed);
     const grid = { rows: 6, columns: 6 };
     const input = tinyTowerInput({ images, config: description.config, grid }, {
@@ -51,7 +51,7 @@ async function withTowers(
     });
     await use(async (asked, gpu) => {
       const options = { threads: 1, kvType: "f32", ...asked } as const;
-      const tower = Tower.open(path, { config, module }, options);
+      const [tower] = Tower.openAll(path, { config, module }, options);
       towers.push(tower);
       const said: string[] = [];
       const describe = () => Promise.resolve(gpu);

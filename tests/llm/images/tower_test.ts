@@ -14,7 +14,7 @@ Deno.test("Tower.wholeRows says how many rows of an image see each other, at mos
   try {
     const rowsOf = (kind: TinyVisionName) => {
       Deno.writeFileSync(path, tinyVision({ kind }));
-      return Tower.open(path, { config, module }, { threads: 1 }).wholeRows;
+      return Tower.openAll(path, { config, module }, { threads: 1 })[0].wholeRows;
     };
     // 6 · 6 patches by blocks of four; 1,600 pixels by blocks of 8 · 8.
     assertEquals([rowsOf("gemma3"), rowsOf("gemma4v"), rowsOf("pixtral")], [9, 25, undefined]);

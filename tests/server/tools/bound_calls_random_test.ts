@@ -29,6 +29,8 @@ const FORMS: Readonly<Record<string, string>> = {
   minicpm: '{{ tools }}<function name="f"><param name="k">',
   hy3: "{%- set HYTK = ':opensource' %}{{ tools }}{{ '<tool_sep{}>'.format(HYTK) }}",
   gigachat: "{{ tools }}<|function_call|>",
+  gigachat3: "{{ tools }}<|role_sep|><|message_sep|>",
+  functiongemma: "{{ tools }}<start_function_call>",
   functionary1: "{{ tools }}<function=f>",
   json: "{{ tools }}",
 };

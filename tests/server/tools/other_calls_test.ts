@@ -1,4 +1,4 @@
-/** Calls of GigaChat 3.1, MiniMax M1, Firefunction, MiniCPM 5 and Hy3. */
+/** Calls of GigaChat 3 and 3.1, FunctionGemma, MiniMax M1, Firefunction, MiniCPM 5 and Hy3. */
 import { assertEquals } from "@std/assert";
 import { planTools, type ToolRequest } from "../../../src/server/tools/tool_plan.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
@@ -12,6 +12,16 @@ const CALLS = [["f", '{"a": 1}'], ["ns/g.h", "{}"]] as const;
 /** Of each model: what of its template tells it, two calls, and what comes between name and 1. */
 const MODELS = {
   gigachat: ["{{ tools }}<|function_call|>", `<|function_call|>${f1}<|function_call|>${g}`],
+  gigachat3: [
+    "{{ tools }}<|role_sep|><|message_sep|>",
+    `<|message_sep|>\n\nfunction call<|role_sep|>\n${f1}` +
+    `<|message_sep|>\n\nfunction call<|role_sep|>\n${g}`,
+  ],
+  functiongemma: [
+    "{{ tools }}<start_function_call>",
+    "<start_function_call>call:f{a:1}<end_function_call>" +
+    "<start_function_call>call:ns/g.h{}<end_function_call>",
+  ],
   minimax: [
     '{{ tools }}{{ "<tool_calls>\\n{" }}',
     `<tool_calls>\n${f1}\n${g}\n</tool_calls>`,
@@ -54,6 +64,46 @@ for (const [name, [template, written]] of Object.entries(MODELS)) {
     assertEquals(planTools(model, messages, auto).tools?.length, 2);
   });
 }
+
+Deno.test("marks of GigaChat 3 are control tokens that have line breaks in them", () => {
+  const chatTemplate = MODELS.gigachat3[0];
+  const [end, role] = ["<|message_sep|>\n\n", "<|role_sep|>\n"];
+  const model = new ScriptedModel({
+    details: { chatTemplate },
+    controls: { [end]: "\uE001", [role]: "\uE002" },
+  });
+  const { newParser, grammar } = planTools(model, messages, strict);
+  const parse = (...pieces: string[]) => {
+    const parser = newParser!();
+    const deltas = pieces.flatMap((piece) =>
+      [end, role].includes(piece)
+        ? parser.push("", [model.encodeText(piece, { special: true })[0]])
+        : parser.push(piece, [1])
+    );
+    const all = [...deltas, ...parser.end()];
+    return all.map((each) => each.kind === "call" ? each.name : each.text).join("|");
+  };
+  assertEquals(parse("Hi", end), "Hi");
+  assertEquals(
+    parse("Hi function call", end, "function call", role, f1),
+    'Hi| function call|f|{"a": 1}',
+  );
+  assertEquals(parse("function ", "call: no"), "function call: no");
+  assertEquals(grammar?.kind, "parts");
+});
+
+Deno.test("texts of FunctionGemma's arguments stand between <escape> and <escape>", () => {
+  const [template] = MODELS.functiongemma;
+  const call = "<start_function_call>call:f{s:<escape>a, {b}<escape>,a:1}<end_function_call>";
+  assertReadBy(template, call, { text: "", calls: [["f", '{"s": "a, {b}", "a": 1}']] });
+  const model = new ScriptedModel({ details: { chatTemplate: template } });
+  const { grammar } = planTools(model, messages, strict);
+  assertEquals(judgeCall(grammar, call), "yes");
+  assertEquals(judgeCall(grammar, call.replaceAll("<escape>", '<|"|>')).startsWith("yes"), false);
+  const escape = { "<escape>": "\uE001" };
+  const control = new ScriptedModel({ details: { chatTemplate: template }, controls: escape });
+  assertEquals(planTools(control, messages, strict).grammar, undefined);
+});
 
 Deno.test("thoughts of Hy3 come before its calls", () => {
   const [template, written] = MODELS.hy3;

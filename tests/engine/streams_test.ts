@@ -1,0 +1,89 @@
+/** Streams side by side around gated latents whose keys are chosen (Hunyuan 4): the engine. */
+import "../support/thread_pool.ts";
+import { assertEquals, assertLess, assertStringIncludes } from "@std/assert";
+import { describeModel } from "../../src/model/mod.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
+import { answersHere } from "../support/answers_here.ts";
+import { checkRestored, checkSeveralArenas, checkTogether } from "../support/attention_checks.ts";
+import { nmse } from "../support/compare.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { openRanks } from "../support/poisoned_rank.ts";
+import { Rng } from "../support/rng.ts";
+import { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
+
+/** 150 positions, of which tokens attend to 16. */
+const IDS = Array.from({ length: 150 }, ((rng) => () => 3 + rng.int(509))(new Rng(7)));
+const CHOSEN = { architecture: "hy_v4-chosen", seed: 3 } as const;
+const F32_NMSE = 2e-12;
+
+Deno.test("the engine keeps streams side by side as the reference does, far behind the choice", () =>
+  withTinyFile(CHOSEN, async (path) => {
+    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+    const alone = await answersHere(path, IDS, { chunkTokens: 1 });
+    assertLess(nmse(alone.logits, exact), F32_NMSE, "one thread");
+    for (const options of [{ threads: 3, chunkTokens: 64 }, { threads: 2, chunkTokens: 7 }]) {
+      await withModel(path, { ...options, gpu: "off" }, async (model) => {
+        assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE, `${options.threads}`);
+        const cold = await greedyIds(model, IDS.slice(0, 140), 8);
+        assertEquals(await greedyIds(model, IDS.slice(0, 140), 8), cold, "by what is cached");
+      });
+    }
+  }));
+
+Deno.test("nothing that is dead is read where streams are side by side", () =>
+  withTinyFile(CHOSEN, async (path) => {
+    const ids = IDS.slice(0, 60), exact = new ReferenceModel(openGguf(path)).forward(ids);
+    const options = { contextLength: 64, chunkTokens: 16 };
+    using ranks = await openRanks(path, options, { poisons: true });
+    const logits = new Float32Array(exact.length);
+    ranks.leader.texts.scoreAll(ids, (rows, first) => logits.set(rows, first * 512));
+    assertLess(nmse(logits, exact), F32_NMSE);
+  }));
+
+Deno.test("requests together are answered as alone where streams are side by side", () =>
+  withTinyFile(CHOSEN, (path) => checkTogether(path, IDS)));
+
+Deno.test("streams are side by side in several arenas", () =>
+  withTinyFile(CHOSEN, (path) => checkSeveralArenas(path, IDS, { share: 0.6, nmseMax: F32_NMSE })));
+
+Deno.test("chosen keys of gated latents go into a file of keys and values, and come back", () =>
+  withTinyFile(CHOSEN, (path) => checkRestored(path, IDS)));
+
+Deno.test("gates, mixers and indexers may be quantised, each where nothing else of a layer is", async () => {
+  const ids = IDS.slice(0, 40);
+  const changes = { latent: { ...SINGULAR_FAMILIES["hy_v4-chosen"].latent, query: 64 } };
+  for (const names of [/attn_gate/, /hc_\w+_fn/, /indexer\.(attn|proj)/]) {
+    const typeOf = (name: string) => names.test(name) ? "Q8_0" : undefined;
+    await withTinyFile({ ...CHOSEN, changes, typeOf }, async (path) => {
+      const expected = new ReferenceModel(openGguf(path)).forward(ids);
+      await withModel(path, { threads: 2, chunkTokens: 16, gpu: "off" }, async (model) => {
+        assertLess(nmse(await allLogits(model, ids), expected), 2e-2, String(names));
+      });
+    });
+  }
+});
+
+Deno.test("keys of 16 bits, and weights of four, are nearly as good beside streams", async () => {
+  await withTinyFile(CHOSEN, async (path) => {
+    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+    await withModel(path, { threads: 2, kvType: "i16", gpu: "off" }, async (model) => {
+      assertLess(nmse(await allLogits(model, IDS), exact), 1e-2);
+    });
+  });
+  // All keys are attended to: of chosen ones rounding chooses others.
+  await withTinyFile({ architecture: "hy_v4", seed: 3, type: "Q4_0" }, async (path) => {
+    const expected = new ReferenceModel(openGguf(path)).forward(IDS);
+    await withModel(path, { threads: 3, gpu: "off" }, async (model) => {
+      assertLess(nmse(await allLogits(model, IDS), expected), 5e-3);
+    });
+  });
+});
+
+Deno.test("gpuObstacle() leaves streams that layers mix to the threads", () =>
+  withTinyFile({ architecture: "hy_v4", seed: 3 }, (path) => {
+    const file = openGguf(path);
+    assertStringIncludes(gpuObstacle({ file, model: describeModel(file) }, {})!, "streams");
+    return Promise.resolve();
+  }));

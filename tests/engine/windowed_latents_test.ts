@@ -1,0 +1,122 @@
+/** Windowed layers with latents of their own beside layers that choose keys (dots3note). */
+import "../support/thread_pool.ts";
+import { assertEquals, assertLess, assertStringIncludes } from "@std/assert";
+import { describeModel } from "../../src/model/mod.ts";
+import { openGguf } from "../../src/gguf/mod.ts";
+import { describeForUse, planModel } from "../../src/llm/mod.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
+import { loadKernelModule } from "../../wasm/mod.ts";
+import { answersHere } from "../support/answers_here.ts";
+import { checkRestored, checkSeveralArenas, checkTogether } from "../support/attention_checks.ts";
+import { nmse } from "../support/compare.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { openRanks } from "../support/poisoned_rank.ts";
+import { Rng } from "../support/rng.ts";
+import { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
+
+/** 150 positions, of which tokens attend to 16, or to the last 8. */
+const IDS = Array.from({ length: 150 }, ((rng) => () => 3 + rng.int(509))(new Rng(7)));
+const CHOSEN = { architecture: "dots3note-chosen", seed: 3 } as const;
+const LATENTS = SINGULAR_FAMILIES["dots3note-chosen"].latent;
+const F32_NMSE = 2e-12;
+
+Deno.test("the engine computes latents that differ as the reference does, far behind the choice", () =>
+  withTinyFile(CHOSEN, async (path) => {
+    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+    const alone = await answersHere(path, IDS, { chunkTokens: 1 });
+    assertLess(nmse(alone.logits, exact), F32_NMSE, "one thread");
+    // Of three threads one has no heads in windowed layers.
+    for (const options of [{ threads: 3, chunkTokens: 64 }, { threads: 2, chunkTokens: 7 }]) {
+      await withModel(path, { ...options, gpu: "off" }, async (model) => {
+        assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE, `${options.threads}`);
+        const cold = await greedyIds(model, IDS.slice(0, 140), 8);
+        assertEquals(await greedyIds(model, IDS.slice(0, 140), 8), cold, "by what is cached");
+      });
+    }
+  }));
+
+Deno.test("latents of windowed layers may be the longer ones, and their heads the more", async () => {
+  const windowed = { ...LATENTS.windowed, heads: 6, length: 96, plain: 48, value: 16 };
+  const changes = { latent: { ...LATENTS, windowed } };
+  await withTinyFile({ ...CHOSEN, changes }, async (path) => {
+    const ids = IDS.slice(0, 60), exact = new ReferenceModel(openGguf(path)).forward(ids);
+    const options = { contextLength: 64, chunkTokens: 16 };
+    using ranks = await openRanks(path, options, { poisons: true });
+    const logits = new Float32Array(exact.length);
+    ranks.leader.texts.scoreAll(ids, (rows, first) => logits.set(rows, first * 512));
+    assertLess(nmse(logits, exact), F32_NMSE);
+  });
+});
+
+Deno.test("nothing that is dead is read where latents differ", () =>
+  withTinyFile(CHOSEN, async (path) => {
+    const ids = IDS.slice(0, 60), exact = new ReferenceModel(openGguf(path)).forward(ids);
+    const options = { contextLength: 64, chunkTokens: 16 };
+    using ranks = await openRanks(path, options, { poisons: true });
+    const logits = new Float32Array(exact.length);
+    ranks.leader.texts.scoreAll(ids, (rows, first) => logits.set(rows, first * 512));
+    assertLess(nmse(logits, exact), F32_NMSE);
+  }));
+
+Deno.test("requests together are answered as alone where latents differ", () =>
+  withTinyFile(CHOSEN, (path) => checkTogether(path, IDS)));
+
+Deno.test("latents differ in several arenas", () =>
+  withTinyFile(CHOSEN, (path) => checkSeveralArenas(path, IDS, { share: 0.6, nmseMax: F32_NMSE })));
+
+Deno.test("latents that differ go into a file of keys and values, and come back", () =>
+  withTinyFile(CHOSEN, (path) => checkRestored(path, IDS)));
+
+Deno.test("layers keep as much of a token as their own latents take", () =>
+  withTinyFile(CHOSEN, async (path) => {
+    const options = { threads: 1, contextLength: 160, chunkTokens: 32 };
+    const file = openGguf(path), module = await loadKernelModule();
+    const [plan] = planModel({ file, model: describeForUse(file, options) }, module, options);
+    const { regions } = plan.arenas[0];
+    const bytes = [0, 1].map((layer) =>
+      ["keys", "values", "indexed"].map((name) =>
+        regions.find((region) => region.name === `blk.${layer}.${name}`)?.sizeBytes ?? 0
+      )
+    );
+    // Turned and latent, the latent, and an indexer's key, of 160 positions.
+    assertEquals(bytes, [[64, 32, 0], [96, 64, 64]].map((dims) => dims.map((dim) => 640 * dim)));
+  }));
+
+Deno.test("what lies between products has room for the largest of all layers' latents", async () => {
+  const windowed = { ...LATENTS.windowed, heads: 6, length: 96, plain: 48 };
+  const changes = { latent: { ...LATENTS, windowed } };
+  await withTinyFile({ ...CHOSEN, changes }, async (path) => {
+    const options = { threads: 1, contextLength: 64, chunkTokens: 16 };
+    const file = openGguf(path), module = await loadKernelModule();
+    const [plan] = planModel({ file, model: describeForUse(file, options) }, module, options);
+    const { places } = plan.workspaces[0].intermediates;
+    const bytes = ["latent.plain", "latent.mixed"].map((name) =>
+      places.find((place) => place.name === name)!.sizeBytes
+    );
+    assertEquals(bytes, [48, 96].map((dim) => 16 * 4 * 6 * dim));
+  });
+});
+
+Deno.test("keys of 16 bits, and weights of four, are nearly as good where latents differ", async () => {
+  await withTinyFile(CHOSEN, async (path) => {
+    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+    await withModel(path, { threads: 2, kvType: "i16", gpu: "off" }, async (model) => {
+      assertLess(nmse(await allLogits(model, IDS), exact), 1e-2);
+    });
+  });
+  // All keys are attended to, or a window of them: of chosen ones rounding chooses others.
+  await withTinyFile({ architecture: "dots3note", seed: 2, type: "Q4_0" }, async (path) => {
+    const expected = new ReferenceModel(openGguf(path)).forward(IDS);
+    await withModel(path, { threads: 3, gpu: "off" }, async (model) => {
+      assertLess(nmse(await allLogits(model, IDS), expected), 2e-2);
+    });
+  });
+});
+
+Deno.test("gpuObstacle() leaves gates of heads that latents make to the threads", () =>
+  withTinyFile({ architecture: "dots3note", seed: 3 }, (path) => {
+    const file = openGguf(path);
+    assertStringIncludes(gpuObstacle({ file, model: describeModel(file) }, {})!, "gates");
+    return Promise.resolve();
+  }));

@@ -1,0 +1,82 @@
+/** What projector files say of kinds whose towers or projectors do what few others do. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { ModelFormatError } from "../../src/base/errors.ts";
+import { type GgufFile, type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
+import { readVision } from "../../src/model/mod.ts";
+import { tinyVision, type TinyVisionKind, type TinyVisionOptions } from "../support/tiny_vision.ts";
+import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
+
+function fileOf(options: TinyVisionOptions): GgufFile {
+  return parseGguf(tinyVision(options));
+}
+
+/** The kind's tiny projector with other values of `clip.` keys. */
+function read(changes: Readonly<Record<string, GgufValue | undefined>>, of: TinyVisionOptions) {
+  const keys = Object.entries(changes).map(([key, value]) => [`clip.${key}`, value]);
+  return readVision(withMetadata(fileOf(of), Object.fromEntries(keys)));
+}
+
+Deno.test("readVision() reads where MiniCPM-V 4.6's rows become fewer, and that they do not", () => {
+  const kind = "minicpmv4_6";
+  const of = (changes: Record<string, GgufValue | undefined>) => read(changes, { kind });
+  const { description: { config, tensors }, images } = of({});
+  assertEquals(config.projector!.fold, { behind: 1, rows: 4 });
+  assertEquals([config.blockCount, config.layers[1].attentionChunk], [3, 4]);
+  assertEquals(tensors.layers.map(({ feedForward }) => feedForward === null), [false, true, false]);
+  assertEquals([images.mergeSide, images.foldSide, config.projector!.mergedRows], [4, 2, 4]);
+  // Two squares, and of whole patches the thinnest images get more.
+  assertEquals([images.pixelsMax, images.positions?.count], [2 * 32 ** 2, 70 * 70]);
+  const behind = (layers?: Int32Array) =>
+    of({ "vision.wa_layer_indexes": layers }).description.config.projector!.fold!.behind;
+  assertEquals([behind(), behind(Int32Array.of(1))], [1, 2]);
+  for (const layers of [[2], [-1]]) {
+    assertThrows(() => behind(Int32Array.from(layers)), ModelFormatError, "wa_layer_indexes");
+  }
+  // What is there for sixteen patches may be there for four.
+  const four = of({ "vision.projector.scale_factor": 2 });
+  assertEquals([four.images.foldSide, four.description.config.blockCount], [undefined, 2]);
+  for (const side of [1, 3, 8]) {
+    const wrong = () => of({ "vision.projector.scale_factor": side });
+    assertThrows(wrong, ModelFormatError, "2 or 4");
+  }
+  const names = [
+    "ln1.weight",
+    "attn_q.weight",
+    "attn_out.weight",
+    "ds_ln.weight",
+    "ds_ffn_down.weight",
+  ];
+  for (const name of names.map((each) => `v.vit_merger.${each}`)) {
+    assertThrows(() => readVision(withoutTensor(fileOf({ kind }), name)), ModelFormatError, name);
+    const other = withTensor(fileOf({ kind }), name, { dims: [48], type: "F32" });
+    assertThrows(() => readVision(other), ModelFormatError, name);
+  }
+  const square = read({ "vision.image_size": 44 }, { kind }).images.imageSize;
+  assertEquals(square, 44, "images need not be whole blocks");
+});
+
+Deno.test("readVision() has Muse Glimmer's windows as large as the square that has positions", () => {
+  const of = (changes: Partial<TinyVisionKind>) =>
+    readVision(fileOf({ kind: "muse-glimmer", changes }));
+  const { images, description: { config } } = of({ blockCount: 6 });
+  assertEquals([images.windowSide, images.hasCutWindows, images.firstPosition], [4, true, 0]);
+  assertEquals([images.positions?.count, images.pixelsMax], [16, 16384]);
+  // Each fourth layer and the last one see all.
+  const sides = config.layers.map(({ windowSide }) => windowSide);
+  assertEquals(sides, [4, 4, 4, undefined, 4, undefined]);
+  assertEquals(config.feedForward.activation, "geluErf");
+  assertThrows(() => of({ positionSide: 5 }), ModelFormatError, "divisor of the side");
+});
+
+Deno.test("readVision() reads rows around GLM-Edge's images, as long as those of the text", () => {
+  const file = fileOf({ kind: "adapter" });
+  const { images, description: { config: { projector } } } = readVision(file);
+  assertEquals(images.around, { begin: "adapter.boi", end: "adapter.eoi" });
+  // The tower's epsilon in the projector, too.
+  assertEquals(projector!.stages!.map(({ epsilon }) => epsilon), [null, Math.fround(0.05)]);
+  for (const name of ["adapter.boi", "adapter.eoi"]) {
+    assertThrows(() => readVision(withoutTensor(file, name)), ModelFormatError, name);
+    const longer = withTensor(file, name, { dims: [96], type: "F32" });
+    assertThrows(() => readVision(longer), ModelFormatError, name);
+  }
+});

@@ -1,0 +1,77 @@
+/** Tiny projector files of kinds whose towers or projectors do what few others do, as data. */
+import { list } from "../../src/gguf/mod.ts";
+import {
+  NEURONS,
+  PIXELS,
+  SIDE_2,
+  SIGLIP,
+  type TinyLengths,
+  type TinyTensor,
+  type TinyVisionKind,
+  twoMatrices,
+} from "./tiny_vision_parts.ts";
+
+/** Kinds, and after a dash forms of them. */
+export const NEWER_TINY_KINDS = {
+  "minicpmv4_6": {
+    ...{ ...SIGLIP, width: 64, heads: 4, neurons: 96, positionSide: 70, side: 8 },
+    keys: { "wa_layer_indexes": list(Int32Array.of(0)) },
+    tensors: (of) => [...foldingLayer(of), ...miniProjector(of)],
+  },
+  /** Four patches a row, and all of them in all layers. */
+  "minicpmv4_6-four": {
+    ...{ ...SIGLIP, width: 64, heads: 4, neurons: 96, positionSide: 70 },
+    ...{ projector: "minicpmv4_6", keys: SIDE_2 },
+    tensors: miniProjector,
+  },
+  "adapter": {
+    ...{ ...SIGLIP, activation: "silu" },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "adapter.conv.weight", dims: [2, 2, width, 112] },
+      { name: "adapter.conv.bias", dims: [112] },
+      { name: "adapter.linear.linear.weight", dims: [112, NEURONS] },
+      { name: "adapter.linear.norm1.weight", dims: [NEURONS], role: "norm" },
+      { name: "adapter.linear.norm1.bias", dims: [NEURONS] },
+      { name: "adapter.linear.dense_h_to_4h.weight", dims: [NEURONS, 144] },
+      { name: "adapter.linear.gate.weight", dims: [NEURONS, 144] },
+      { name: "adapter.linear.dense_4h_to_h.weight", dims: [144, rows] },
+      { name: "adapter.boi", dims: [rows] },
+      { name: "adapter.eoi", dims: [rows] },
+    ],
+  },
+  /** Windows of 4 · 4 patches in the first layer of two. */
+  "muse-glimmer": {
+    ...{ patchBias: true, preNorm: true, postNorm: true, positionSide: 4, keys: PIXELS },
+    tensors: ({ width, outputLength: rows }) => [
+      { name: "mm.0.weight", dims: [4 * width, NEURONS] },
+      { name: "mm.1.weight", dims: [NEURONS, 112] },
+      { name: "mm.2.weight", dims: [112, rows] },
+    ],
+  },
+} as const satisfies Readonly<Record<string, TinyVisionKind>>;
+
+/** A layer without neurons, and what makes one row of four. */
+function foldingLayer({ width }: TinyLengths): readonly TinyTensor[] {
+  const at = "v.vit_merger.";
+  const norms = [["ln1", width], ["ds_ln", 4 * width]] as const;
+  return [
+    ...norms.flatMap(([name, length]): TinyTensor[] => [
+      { name: `${at}${name}.weight`, dims: [length], role: "norm" },
+      { name: `${at}${name}.bias`, dims: [length] },
+    ]),
+    ...["q", "k", "v", "out"].flatMap((name) => [
+      { name: `${at}attn_${name}.weight`, dims: [width, width] },
+      { name: `${at}attn_${name}.bias`, dims: [width] },
+    ]),
+    ...twoMatrices([`${at}ds_ffn_up`, `${at}ds_ffn_down`], { columns: 4 * width, rows: width }),
+  ];
+}
+
+/** A norm of merged rows, and two matrices. */
+function miniProjector({ width, outputLength: rows }: TinyLengths): readonly TinyTensor[] {
+  return [
+    { name: "mm.input_norm.weight", dims: [4 * width], role: "norm" },
+    { name: "mm.input_norm.bias", dims: [4 * width] },
+    ...twoMatrices(["mm.up", "mm.down"], { columns: 4 * width, rows }),
+  ];
+}
