@@ -152,8 +152,13 @@ export interface Family {
   readonly hasPostNorms: boolean;
   /** What these norms are called, as a rule like that; null: by the names that most have. */
   readonly postNormNames: readonly [attention: string, feedForward: string] | null;
-  /** These norms are of the sum of that and the residual stream, and the last one is the last. */
-  readonly normalizesSums: boolean;
+  /**
+   * These norms are of the sum of that and the residual stream, and the last one is the last.
+   * "asRead": they are called as those of most are that read them: attention's as the feed-forward
+   * block's, that one's as the next layer's or the last, and embeddings' as the first layer's; and
+   * the file says how much the stream counts in sums: read_norm.ts.
+   */
+  readonly normalizesSums: boolean | "asRead";
   /** Epsilon of these norms; null: that of the others. */
   readonly postNormEpsilon: number | null;
   /** What the norm of the feed-forward block is called. */

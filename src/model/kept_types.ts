@@ -94,10 +94,19 @@ export interface StateSpaceConfig {
    * values. "keyed": a head's state has a decay for each key's number, and what one
    * key brings back of it goes out by another one (`TimeMixTensors`). "keyDeltas": as "deltas",
    * with such decays, and each head has a key and a query (`KeyDeltaTensors`). "added": with such
-   * decays, and what a key brings back stays (`FinchTensors`).
+   * decays, and what a key brings back stays (`FinchTensors`). "lightning": as "heads", of which
+   * each has a key, a query and a rate that is always the same (`LightningTensors`).
    */
-  readonly kind: "channels" | "heads" | "channelHeads" | "deltas" | "keyed" | "keyDeltas" | "added";
-  /** Tokens that the convolution sees, the last of them the token itself. */
+  readonly kind:
+    | "channels"
+    | "heads"
+    | "channelHeads"
+    | "deltas"
+    | "keyed"
+    | "keyDeltas"
+    | "added"
+    | "lightning";
+  /** Tokens that the convolution sees, the last of them the token itself; 1: nothing convolves. */
   readonly taps: number;
   /** Channels. */
   readonly innerLength: number;
@@ -263,6 +272,22 @@ export interface KeyDeltaTensors {
   readonly gate: LowRankTensors;
   /** Of each head's outcome, before it is gated, [headDim]. */
   readonly norm: VectorTensor;
+}
+
+/**
+ * A layer of lightning attention (Qin et al. 2024, "Lightning Attention-2"; MiniMax 2025,
+ * "MiniMax-01", 2.2): attention without a softmax, so that all keys and values are one state of
+ * each head, which fades by `lightningDecays`. Queries, keys and values go through SiLU.
+ */
+export interface LightningTensors {
+  /** [3 · inner, d]: of each head the rows of its query, its key, its value. */
+  readonly input: MatrixTensor;
+  /** What the normalised outcome is multiplied by the sigmoid of, [inner, d]. */
+  readonly gate: MatrixTensor;
+  /** Of all heads' outcomes together, [inner]. */
+  readonly norm: VectorTensor;
+  /** [d, inner]. */
+  readonly output: MatrixTensor;
 }
 
 /**

@@ -69,6 +69,7 @@ export type {
   LayerInputTensors,
   LayerShape,
   LayerTensors,
+  LightningTensors,
   LowRankTensors,
   MatrixTensor,
   ModelConfig,

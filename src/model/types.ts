@@ -36,6 +36,7 @@ import type {
   IndexerTensors,
   KeyDeltaTensors,
   LatentConfig,
+  LightningTensors,
   NeuronGateTensors,
   StateSpaceConfig,
   StateSpaceTensors,
@@ -55,7 +56,7 @@ export type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling };
 export type { PatchesConfig, ProjectorConfig, ProjectorTensors };
 export type { BlockIndexerConfig, BlockIndexerTensors, IndexerConfig, IndexerTensors };
 export type { ExpertsConfig, LatentConfig, StateSpaceConfig, StateSpaceTensors };
-export type { FinchTensors, KeyDeltaTensors, NeuronGateTensors, TimeMixTensors };
+export type { FinchTensors, KeyDeltaTensors, LightningTensors, NeuronGateTensors, TimeMixTensors };
 
 /** How activations are normalised, everywhere in the model. */
 export interface NormConfig {
@@ -126,10 +127,7 @@ export interface ModelConfig extends GatedModel {
   /** Patches of an image go in, and a projector is behind the last norm. Left out: ids go in. */
   readonly patches?: PatchesConfig;
   readonly projector?: ProjectorConfig;
-  /**
-   * Rows given in place of embeddings have so many parts of embeddingLength numbers: the first goes
-   * in, the others are added behind the first layers, one behind each. Left out: one.
-   */
+  /** Of given rows: one part goes in, others are added behind the first layers. Left out: one. */
   readonly givenParts?: number;
   /** Norms behind blocks are of the sum with the residual stream. Left out: of what is added. */
   readonly normalizesSums?: true;
@@ -316,10 +314,11 @@ export interface LayerTensors extends GatedLayer {
   readonly attentionGate: AttentionGate | null;
   /** Reads what attention reads, and adds to what it adds; or null. */
   readonly stateSpace: StateSpaceTensors | null;
-  /** The same of RWKV-7, RWKV-6, and of Kimi Linear. Left out: the layer has none. */
+  /** The same of RWKV-7, RWKV-6, Kimi Linear, MiniMax 01. Left out: the layer has none. */
   readonly timeMix?: TimeMixTensors;
   readonly finch?: FinchTensors;
   readonly keyDeltas?: KeyDeltaTensors;
+  readonly lightning?: LightningTensors;
   /** Of what attention adds to the residual stream. */
   readonly attentionPostNorm: NormTensors | null;
   /** Null: the block reads the residual stream as it is, or what attention reads, if parallel. */

@@ -39,6 +39,7 @@ import { StateBlock } from "./blocks/state_block.ts";
 import { StepState, type StepStateInput } from "./step/step_state.ts";
 import { FinchBlock } from "./blocks/finch_block.ts";
 import { KeyDeltaBlock } from "./blocks/key_delta_block.ts";
+import { LightningBlock } from "./blocks/lightning_block.ts";
 import { gateNeurons } from "./neurons/neuron_gate.ts";
 import { TimeMixBlock } from "./blocks/time_mix_block.ts";
 import type { TokenRows } from "./blocks/token_table.ts";
@@ -93,6 +94,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #finch: FinchBlock | null;
   /** Null but for Kimi Linear. */
   readonly #keyDeltas: KeyDeltaBlock | null;
+  /** Null but for MiniMax 01. */
+  readonly #lightning: LightningBlock | null;
   /** Null: nothing guesses. */
   readonly #guess: GuessBlock | null;
   readonly #feedForward: FeedForwardBlock;
@@ -149,11 +152,11 @@ export class Rank implements RankSteps<Layer> {
     this.#convolution = new ConvolutionBlock(state);
     const { stateSpace: shape } = config;
     this.#states = shape && new StateBlock(state, { residual, control, plans, shape });
-    this.#keyDeltas = shape?.kind === "keyDeltas" ? new KeyDeltaBlock(state, { residual }) : null;
-    this.#finch = shape?.kind === "added" ? new FinchBlock(state, { residual }) : null;
-    this.#timeMix = shape?.kind === "keyed"
-      ? new TimeMixBlock(state, { residual, memories })
-      : null;
+    const kind = shape?.kind;
+    this.#keyDeltas = kind === "keyDeltas" ? new KeyDeltaBlock(state, { residual }) : null;
+    this.#lightning = kind === "lightning" ? new LightningBlock(state, { residual }) : null;
+    this.#finch = kind === "added" ? new FinchBlock(state, { residual }) : null;
+    this.#timeMix = kind === "keyed" ? new TimeMixBlock(state, { residual, memories }) : null;
     const { guess } = this.plan;
     this.#guess = guess && new GuessBlock(state, {
       ...{ residual, plan: guess, memory: memories[guess.arena], rows: input.keptRows ?? null },
@@ -261,6 +264,7 @@ export class Rank implements RankSteps<Layer> {
 
   recur(layer: Layer): boolean {
     if (layer.keyDeltas !== null) this.#keyDeltas!.run(layer, layer.keyDeltas);
+    if (layer.lightning !== null) this.#lightning!.run(layer, layer.lightning);
     if (layer.finch !== null) this.#finch!.run(layer, layer.finch);
     if (layer.timeMix !== null) this.#timeMix!.run(layer, layer.timeMix);
     return layer.stateSpace === null || this.#states!.run(layer, layer.stateSpace);
@@ -286,7 +290,7 @@ export class Rank implements RankSteps<Layer> {
   }
 
   joinAttention(layer: Layer): boolean {
-    const { altUp, attentionNorm, attentionPostNorm, innerNorm, attentionOutput } = layer;
+    const { altUp, attentionNorm, attentionPostNorm, lightning, attentionOutput } = layer;
     if (layer.hyper !== null) {
       if (!this.#hyper!.leave()) return false;
       this.#hyper!.enter(layer.hyper.feedForward);
@@ -298,7 +302,8 @@ export class Rank implements RankSteps<Layer> {
       return true;
     }
     if (altUp !== null) this.#altUp!.makeBypass(altUp, attentionNorm);
-    const inner = innerNorm === 0 ? null : this.#innerHeads;
+    const hasInner = layer.innerNorm !== 0 || lightning !== null;
+    const inner = hasInner ? this.#innerHeads : null;
     if (!this.#residual.join(attentionPostNorm, inner, attentionOutput.limits)) return false;
     if (altUp !== null) this.#altUp!.addBypass();
     return true;

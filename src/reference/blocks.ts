@@ -107,6 +107,12 @@ export class ReferenceBlocks {
     return bias ? addBias(normalised, bias) : normalised;
   }
 
+  /** The last norm, [n, d]; where sums are normalised it is of one, too. */
+  lastNorm(x: Float64Array, tensors: NormTensors | null): Float64Array {
+    const { normalizesSums, norm: { epsilon, postEpsilon = epsilon } } = this.#config;
+    return this.norm(x, tensors, normalizesSums ? postEpsilon : epsilon);
+  }
+
   /** Queries, keys or values [n, heads, headDim], each head or each token normalised. */
   headNorm(x: Float64Array, tensors: HeadNormTensors | null, headDim: number): Float64Array {
     if (tensors === null) return x;

@@ -36,6 +36,7 @@ import { endPass, startKept, sumOf } from "./kept_streams.ts";
 import { hyperWalk } from "./hyper_walk.ts";
 import { keptInputsWalk } from "./kept_inputs_walk.ts";
 import { keyDeltaLayer } from "./key_delta_layer.ts";
+import { lightningLayer } from "./lightning_layer.ts";
 import { gateNeurons, mixWithBefore } from "./neuron_rows.ts";
 import { chosenKeys, indexedKeys } from "./indexer.ts";
 import { append, type LayerCache } from "./layer_cache.ts";
@@ -199,7 +200,7 @@ export class ReferenceModel {
     }
     const merged = meanRows(endStreams(streams, this.#tensors, this.#parts), this.config);
     if (this.config.projector?.lacksLastNorm) return merged;
-    return this.#show("norm", this.#blocks.norm(merged, outputNorm));
+    return this.#show("norm", this.#blocks.lastNorm(merged, outputNorm));
   }
 
   /**
@@ -251,8 +252,8 @@ export class ReferenceModel {
   /** What attention gives, or a convolution in its place, and a state space, of what is there. */
   #mix(h: Float64Array, index: number, place: Place): Float64Array {
     const tensors = this.#tensors.layers[index];
-    if (tensors.timeMix ?? tensors.finch ?? tensors.keyDeltas) return this.#recur(h, index, place);
-    const { query, convolution, stateSpace } = tensors;
+    const { timeMix, finch, keyDeltas, lightning, query, convolution, stateSpace } = tensors;
+    if (timeMix ?? finch ?? keyDeltas ?? lightning) return this.#recur(h, index, place);
     const attended = query === null
       ? new Float64Array(h.length)
       : convolution === null
@@ -268,15 +269,16 @@ export class ReferenceModel {
     return add(attended, states);
   }
 
-  /** What a layer of RWKV-7 or Kimi Linear gives; values of RWKV-7's first are kept for all. */
+  /** What a layer gives that only recurs; values of RWKV-7's first are kept for all. */
   #recur(h: Float64Array, index: number, place: Place): Float64Array {
-    const { timeMix, finch, keyDeltas } = this.#tensors.layers[index];
+    const { timeMix, finch, keyDeltas, lightning } = this.#tensors.layers[index];
     const cache = this.#caches[index];
     cache.rows = append(cache.rows, place.fromPosition * this.config.embeddingLength, h);
     const input = { ...this.#parts, rows: cache.rows };
     let out: Float64Array;
     if (keyDeltas !== undefined) out = keyDeltaLayer(keyDeltas, input);
     else if (finch !== undefined) out = finchLayer(finch, input);
+    else if (lightning !== undefined) out = lightningLayer(lightning, { ...input, index });
     else {
       const firstValues = index === 0 ? null : this.#caches[0].values;
       const made = timeMixLayer(timeMix!, { ...input, firstValues });
@@ -385,7 +387,6 @@ export class ReferenceModel {
     const { query, key, value, attentionOutput } = headMatrices(tensors);
     const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
-
     const gate = show("query", blocks.project(h, query));
     const inputs = show("key", blocks.project(h, key));
     const rows = show("value", blocks.project(h, value).map((x, i) => x * inputs[i]));

@@ -77,6 +77,9 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["kimi-linear in Q4_0, in small steps", { type: "Q4_0", architecture: "kimi-linear" }, {
     ...{ threads: 3, chunkTokens: 7 },
   }],
+  ["minimax-01 in Q4_0, in small steps", { type: "Q4_0", architecture: "minimax-01" }, {
+    ...{ threads: 3, chunkTokens: 7 },
+  }],
   ["lfm2moe in Q8_0", { type: "Q8_0", architecture: "lfm2moe" }, { threads: 2 }],
   ["bamboo in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "bamboo" }, {
     threads: 2,

@@ -1,6 +1,7 @@
 /**
  * Logits of families whose states decay key by key, as tiny_logits.ts has the others', by the
- * llama.cpp that node-llama-cpp 3.22.1 has, cache F32. Data only.
+ * llama.cpp that node-llama-cpp 3.22.1 has, cache F32 ("barbet": that of llama.rn 0.13.0-rc.5, for
+ * the former does not know it). Data only.
  */
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 
@@ -36,6 +37,14 @@ export const RECURRENT_LOGITS: Readonly<
   "kimi-k3": [
     [[40, 5.9089], [482, 5.4746], [146, 5.3772]],
     [[336, 5.4422], [316, 4.9957], [151, 4.6873]],
+  ],
+  "minimax-01": [
+    [[269, 6.2114], [277, 5.6902], [359, 4.782]],
+    [[307, 7.4806], [8, 7.442], [433, 6.3472]],
+  ],
+  "barbet": [
+    [[377, 6.3965], [384, 5.953], [341, 5.8584]],
+    [[133, 7.4911], [445, 6.7479], [351, 6.5537]],
   ],
   // With its choice cut at whole groups: gated_test.ts.
   "qwen4exp": [

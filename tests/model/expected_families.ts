@@ -18,7 +18,16 @@ import { EXPECTED_LAYERED } from "./expected_layered.ts";
 import { EXPECTED_RARER } from "./expected_rarer.ts";
 import { EXPECTED_SINGULAR } from "./expected_singular.ts";
 import { EXPECTED_WIDER } from "./expected_wider.ts";
-import { ADDED, CHANNELS, DELTAS, HEADS, KEYED, PLAMO2, QWEN35, QWEN4 } from "./expected_states.ts";
+import {
+  ADDED,
+  CHANNELS,
+  DELTAS,
+  EXPECTED_STATES,
+  HEADS,
+  KEYED,
+  QWEN35,
+  QWEN4,
+} from "./expected_states.ts";
 
 /** All layers have states and neurons, and none attends. */
 const RECURRENT: Differences = {
@@ -32,12 +41,6 @@ const RWKV6: Differences = {
   norm: { kind: "layer", epsilon: Math.fround(1e-5) },
   feedForward: { activation: "relu2", ...UNGATED },
   stateSpace: ADDED,
-};
-const MAMBA: Differences = {
-  ...{ headCount: 0, headCountKv: 0, headDim: 0, feedForwardLength: 0 },
-  attentionScale: 1,
-  ropes: [],
-  layers: "s- s-",
 };
 const GRANITE_HYBRID: Differences = {
   blockCount: 4,
@@ -274,9 +277,6 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
       },
     },
   },
-  "mamba": { ...MAMBA, tiedEmbeddings: true, stateSpace: CHANNELS },
-  "mamba-falcon": { ...MAMBA, stateSpace: { ...CHANNELS, normalizesInputs: true } },
-  "mamba2": { ...MAMBA, stateSpace: HEADS },
   "falcon-h1": {
     ...WIDE_NEOX,
     stateSpace: { ...HEADS, innerLength: 96, stateLength: 32, headCount: 6 },
@@ -317,7 +317,7 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     stateSpace: { ...CHANNELS, stepRank: 8 },
     layers: "s 0:- s s",
   },
-  "plamo2": PLAMO2,
+  ...EXPECTED_STATES,
   "lfm2": {
     ...NEOX,
     blockCount: 4,

@@ -1,6 +1,6 @@
 /** Shapes of the states of tiny families. Data only. */
 import type { StateSpaceConfig } from "../../src/model/mod.ts";
-import { type Differences, WIDE_NEOX } from "./expected_parts.ts";
+import { type Differences, experts, WIDE_NEOX } from "./expected_parts.ts";
 
 export const CHANNELS: StateSpaceConfig = {
   kind: "channels",
@@ -21,13 +21,31 @@ export const HEADS: StateSpaceConfig = {
   stepRank: 0,
 };
 /** PLaMo 2's. */
-export const PLAMO2: Differences = {
+const PLAMO2: Differences = {
   ...{ ...WIDE_NEOX, blockCount: 4 },
   stateSpace: {
     ...{ ...CHANNELS, kind: "channelHeads" },
     ...{ innerLength: 96, headCount: 6, stepRank: 64 },
   },
   layers: "0:0 s 0:0 s",
+};
+const BARBET: Differences = {
+  ...{ ...WIDE_NEOX, blockCount: 4 },
+  stateSpace: HEADS,
+  layers: "0:0 s 0:0 s",
+};
+/** Sums whose stream counts 2.5 times as much are normalised as 2/5 of them are. */
+const MINIMAX_01: Differences = {
+  ...{ ...WIDE_NEOX, ...experts({}), blockCount: 4 },
+  ropes: [["neox", 12, 10000, 1]],
+  residualScale: 0.4,
+  norm: { kind: "rms", epsilon: Math.fround(0.2), postEpsilon: Math.fround(0.2) / 2.5 ** 2 },
+  normalizesSums: true,
+  stateSpace: {
+    ...{ ...HEADS, kind: "lightning", taps: 1 },
+    ...{ innerLength: 96, stateLength: 24, headCount: 4, groupCount: 4 },
+  },
+  layers: "s s 0:0 s",
 };
 export const DELTAS: StateSpaceConfig = {
   ...HEADS,
@@ -105,4 +123,21 @@ export const QWEN4: Differences = {
     heads: [0, 1, 2, 3].map((head) => ({ start: 40 * head, count: 61 - head })),
     tableRows: 178,
   },
+};
+
+const MAMBA: Differences = {
+  ...{ headCount: 0, headCountKv: 0, headDim: 0, feedForwardLength: 0 },
+  attentionScale: 1,
+  ropes: [],
+  layers: "s- s-",
+};
+
+/** Of some families. */
+export const EXPECTED_STATES = {
+  "mamba": { ...MAMBA, tiedEmbeddings: true, stateSpace: CHANNELS },
+  "mamba-falcon": { ...MAMBA, stateSpace: { ...CHANNELS, normalizesInputs: true } },
+  "mamba2": { ...MAMBA, stateSpace: HEADS },
+  "plamo2": PLAMO2,
+  "barbet": BARBET,
+  "minimax-01": MINIMAX_01,
 };

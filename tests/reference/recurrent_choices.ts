@@ -37,6 +37,17 @@ export const RECURRENT_CHOICES = {
     ...["latents' sums as they are", "no shared expert"] as const,
     ...["softmax", "no bias of the choice"] as const,
   ],
+  "minimax-01": [
+    ...["experts in reverse", "one expert fewer", "weights not normalised"] as const,
+    ...["lightning attention gated by queries", "no lightning attention"] as const,
+    ...["sums as they are", "the stream counts once", "one epsilon for all norms"] as const,
+    ...["all dimensions rotated", "neighbouring pairs", "no rope"] as const,
+  ],
+  "barbet": [
+    ...["convolved without a bias", "what gates convolved", "steps go around states"] as const,
+    ...["states not normalised", "no states", "no head norms", "neighbouring pairs"] as const,
+    "no rope",
+  ],
   "rwkv7": [...KEYED, "neurons read another row", "what states give ungated", "ReLU", "SiLU"],
   "rwkv6": [...ADDED, ...ADDED_NEURONS, "nothing goes around added states"],
   "rwkv6-old": ["decays moved as keys", "added states as they are"],

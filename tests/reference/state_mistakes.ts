@@ -136,6 +136,18 @@ export const STATE_MISTAKES = {
       return { ...layer, feedForward: { ...own, latent: { ...own.latent, norm: null } } };
     }),
   "gated by steps": (d) => mapKeyDeltas(d, ({ steps }) => ({ gate: { ...steps, bias: null } })),
+  "lightning attention gated by queries": (d) =>
+    mapLayers(d, (layer) => {
+      const { lightning: own } = layer;
+      if (own === undefined) return layer;
+      const gate = { ...own.input, rows: own.gate.rows };
+      return { ...layer, lightning: { ...own, gate } };
+    }),
+  "no lightning attention": (d) => mapLayers(d, (layer) => ({ ...layer, lightning: undefined })),
+  "sums as they are": (d) => (
+    { ...d, config: { ...d.config, normalizesSums: undefined } }
+  ),
+  "the stream counts once": (d) => ({ ...d, config: { ...d.config, residualScale: 1 } }),
   "neurons read another row": (d) =>
     mapLayers(d, (layer) => ({ ...layer, feedForwardShift: layer.neuronGate?.shift })),
 } as const satisfies Readonly<Record<string, Mistake>>;

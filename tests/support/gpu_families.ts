@@ -24,6 +24,7 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "bailingmoe3": "states that decay key by key are the threads'",
   "kimi-k3": "states that decay key by key are the threads'",
   "kimi-linear": "states that decay key by key are the threads'",
+  "minimax-01": "lightning attention is the threads'",
   "arwkv7-ungated": "states that decay key by key are the threads'",
 };
 

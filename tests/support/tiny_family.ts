@@ -188,6 +188,8 @@ export interface TinyFamily {
     readonly normalizes?: "weighted" | "bare";
     /** Channels make it for heads, of which there are `rank`. */
     readonly isOfHeads?: boolean;
+    /** States are MiniMax 01's: nothing but weights says how they fade. */
+    readonly isLightning?: boolean;
   };
   /** Layers are RWKV-7's. */
   readonly timeMix?: {

@@ -262,6 +262,23 @@ export const TINY_STATE_FAMILIES = {
       layers: ["heads", "state", "heads", "state"],
     },
   },
+  "minimax-01": {
+    blockCount: 4,
+    headDim: 24,
+    rotatedDims: 12,
+    stateSpace: {
+      ...{ inner: 96, state: 24, rank: 4, isLightning: true },
+      layers: ["state", "state", "heads", "state"],
+    },
+    experts: { count: 8, used: 3, length: 32 },
+    keys: { "residual_scale": f32(2.5), "attention.layer_norm_rms_epsilon": f32(0.2) },
+  },
+  "barbet": {
+    blockCount: 4,
+    headDim: 24,
+    headNorms: "shared",
+    stateSpace: { ...MAMBA2, layers: ["heads", "state", "heads", "state"] },
+  },
   "jamba": {
     blockCount: 4,
     feedForwardLength: 64,

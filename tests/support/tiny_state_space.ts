@@ -8,10 +8,13 @@ export type TinyStateSpace = NonNullable<TinyFamily["stateSpace"]>;
 
 /** Keys without "<architecture>.", and those that say which layers do what. */
 export function stateSpaceKeys(
-  { inner, state, rank, groups, layers, normalizes, isApart, deltas, isOfHeads }: TinyStateSpace,
+  stateSpace: TinyStateSpace,
   { headCount, headCountKv, feedForwardLength, blockCount }: TinyShape,
   experts: TinyFamily["experts"],
 ): Record<string, StoredValue> {
+  const { inner, state, rank, groups, layers, normalizes, isApart, deltas, isOfHeads } = stateSpace;
+  const interval = { "full_attention_interval": u32(layers.indexOf("heads") + 1) };
+  if (stateSpace.isLightning) return interval;
   const attends = layers.includes("heads");
   const neurons = experts?.length ?? feedForwardLength;
   const counts = (count: number, kind: TinyStateSpace["layers"][number]) =>
@@ -19,7 +22,7 @@ export function stateSpaceKeys(
   const hasNone = !attends && !layers.includes("both");
   return {
     ...deltas && deltas !== "keys"
-      ? { "full_attention_interval": u32(layers.indexOf("heads") + 1) }
+      ? interval
       : attends && { "attention.head_count_kv": counts(headCountKv, "heads") },
     ...isOfHeads &&
       { "attention.head_count": counts(headCount, "heads"), "ssm.group_count": u32(0) },
@@ -42,6 +45,7 @@ export function planStateSpace(
   own: TinyStateSpace,
 ): void {
   const { inner, state, rank, groups, hasNorm, normalizes, deltas, isOfHeads } = own;
+  if (own.isLightning) return planLightning(plan, width, inner);
   if (deltas === "keys") return planKeyDeltas(plan, width, own);
   if (deltas) return planDeltas(plan, width, { inner, state, rank, groups: groups!, deltas });
   if (isOfHeads) return planChannelHeads(plan, width, { inner, state, rank });
@@ -85,6 +89,14 @@ function planChannelHeads(
   plan.factors("ssm_d", heads);
   plan.matrix("ssm_out", [inner, width], "residual");
   plan.wholeNorm("post_attention_norm", width);
+}
+
+/** The same of MiniMax 01. */
+function planLightning(plan: TensorPlan, width: number, inner: number): void {
+  plan.headNorm("attn_norm_2", [inner]);
+  plan.matrix("attn_qkv", [width, 3 * inner]);
+  plan.matrix("attn_gate", [width, inner]);
+  plan.matrix("attn_output", [inner, width], "residual");
 }
 
 /** The same of Kimi Linear. */

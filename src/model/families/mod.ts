@@ -10,6 +10,7 @@ import { bailingmoe } from "./bailingmoe.ts";
 import { bailingmoe2 } from "./bailingmoe2.ts";
 import { bailingmoe3 } from "./bailingmoe3.ts";
 import { bamboo } from "./bamboo.ts";
+import { barbet } from "./barbet.ts";
 import { bert } from "./bert.ts";
 import { bitnet } from "./bitnet.ts";
 import { bitnetB158 } from "./bitnet_b158.ts";
@@ -84,6 +85,7 @@ import { mellum } from "./mellum.ts";
 import { mimo2 } from "./mimo2.ts";
 import { minicpm } from "./minicpm.ts";
 import { minicpm3 } from "./minicpm3.ts";
+import { minimax01 } from "./minimax_01.ts";
 import { minimaxM2 } from "./minimax_m2.ts";
 import { minimaxM3 } from "./minimax_m3.ts";
 import { mistral3 } from "./mistral3.ts";
@@ -153,6 +155,7 @@ export const FAMILIES: readonly Family[] = [
   bailingmoe2,
   bailingmoe3,
   bamboo,
+  barbet,
   bert,
   bitnet,
   bitnetB158,
@@ -227,6 +230,7 @@ export const FAMILIES: readonly Family[] = [
   mimo2,
   minicpm,
   minicpm3,
+  minimax01,
   minimaxM2,
   minimaxM3,
   mistral3,

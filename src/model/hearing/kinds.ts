@@ -22,8 +22,6 @@ export interface HearingKind extends VisionKind {
   readonly pieces?: { readonly frames: number; readonly most: number };
   /** Sounds are heard in parts of so many rows of the tower. Left out: as long as positions are. */
   readonly partRows?: number;
-  /** Tensors of a row before each part of a sound and of one behind it. Left out: none. */
-  readonly around?: { readonly begin: string; readonly end: string };
 }
 
 const WHISPER: Omit<HearingKind, "name" | "projector"> = {

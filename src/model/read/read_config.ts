@@ -8,7 +8,7 @@ import type { Family, ScaleShape } from "../family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { readCompression } from "./read_compression.ts";
 import { readGated } from "./read_gated.ts";
-import { readNorm } from "./read_norm.ts";
+import { readNorm, readWeighedSums } from "./read_norm.ts";
 import { readPredictorThreshold } from "../powerinfer.ts";
 import { readAltUp } from "./read_alt_up.ts";
 import { withGateCutoffs } from "./read_gate_cutoffs.ts";
@@ -369,6 +369,7 @@ function readScales(keys: Hyperparameters, family: Family, shape: ScaleShape) {
       : family.logitScale === "divides"
       ? 1 / logitScale
       : logitScale,
+    ...family.normalizesSums === "asRead" && readWeighedSums(keys, family),
   };
 }
 

@@ -7,6 +7,7 @@ import type { StateSpaceChoices } from "../family.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
 import type { LayerReader } from "./layer_reader.ts";
 import { requireUnits } from "./state_units.ts";
+import { readLightning } from "./read_lightning.ts";
 import { readTimeMix } from "./read_time_mix.ts";
 import type { LayerConfig, StateSpaceConfig, StateSpaceTensors } from "../types.ts";
 
@@ -31,6 +32,7 @@ export function readStateSpace(
   const { kind, headsTakeTurns = false, gatesBySigmoid } = choices;
   if (kind === "keyed" || kind === "added") return readTimeMix(keys, choices);
   if (kind === "keyDeltas") return readKeyDeltas(keys, choices);
+  if (kind === "lightning") return readLightning(keys);
   if (kind === "channelHeads") return readChannelHeads(keys);
   const innerLength = keys.integer("ssm.inner_size", { min: 1 });
   const rank = keys.integer("ssm.time_step_rank", { min: 1, max: innerLength });
@@ -124,10 +126,10 @@ export function attendsInTurns(
   { kind }: StateSpaceChoices,
   blockCount: number,
 ): readonly boolean[] | null {
-  if (kind !== "deltas") return null;
+  if (kind !== "deltas" && kind !== "lightning") return null;
   const said = keys.value(RECURRENT);
   if (typeof said !== "object") {
-    const interval = keys.integer(INTERVAL, { min: 1, absent: 4 });
+    const interval = keys.integer(INTERVAL, { min: 1, absent: kind === "deltas" ? 4 : 8 });
     return Array.from({ length: blockCount }, (_, index) => (index + 1) % interval === 0);
   }
   const recurs = Array.from(said as ArrayLike<unknown>, (each) => each === true);

@@ -8,6 +8,13 @@ import { Hyperparameters } from "./hyperparameters.ts";
 import { type LayerReader, readMatrix, rowsOf } from "./layer_reader.ts";
 import { mergedHeadDim } from "../latent.ts";
 import { altUpTensors, layerAltUpTensors } from "./read_alt_up.ts";
+import {
+  attentionPostNorm,
+  embeddingNorm,
+  feedForwardPostNorm,
+  isLastNorm,
+  lastNorm,
+} from "./norm_names.ts";
 import { blockIndexerTensors } from "./read_block_indexer.ts";
 import { readAllBlockCount } from "./read_config.ts";
 import { convolutionTensors } from "./read_convolution.ts";
@@ -25,6 +32,7 @@ import { LONG_ROPE_FACTORS } from "./read_layers.ts";
 import { feedForwardTensors } from "./read_feed_forward_tensors.ts";
 import { finchTensors } from "./read_finch_tensors.ts";
 import { keyDeltaTensors } from "./read_key_delta_tensors.ts";
+import { lightningTensors } from "./read_lightning.ts";
 import { timeMixTensors } from "./read_time_mix_tensors.ts";
 import { textHeadTensors } from "./read_text_head.ts";
 import { TensorChecker } from "./tensor_checker.ts";
@@ -41,10 +49,6 @@ import type {
 
 /** The size of Llama 4 that does not normalise heads (Maverick) has so many. */
 const UNNORMALIZED_EXPERTS = 128;
-
-/** What norms behind a block are called. */
-const ATTENTION_POST_NORMS = ["post_attention_norm", "attn_output_norm"];
-const FEED_FORWARD_POST_NORMS = ["post_ffw_norm", "layer_output_norm"];
 
 /**
  * The tensors that a model of this configuration uses, checked.
@@ -63,7 +67,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
       ? checker.matrix("position_embd.weight", { rows: config.contextLength, columns })
       : null,
     embeddingNorm: family.embeddingNorm === "weighted"
-      ? readNorm(checker, "token_embd_norm", reader)
+      ? readNorm(checker, embeddingNorm(family), reader)
       : family.embeddingNorm === "plain"
       ? { weight: null, bias: null }
       : null,
@@ -124,8 +128,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
   const { convolutionTaps: taps, attends, hasStates, hasNeurons } = config.layers[reader.index] ??
     NO_LAYER;
   checker.leave(...family.unused.map((name) => `${at}${name}.weight`));
-  const norm = (name: string, isThere: boolean) =>
-    isThere ? readNorm(checker, at + name, reader) : null;
+  const norm = (name: string, isThere: boolean) => isThere ? readNorm(checker, name, reader) : null;
   // Parallel blocks of two norms: the second one is attention's.
   const hasSecond = config.hasParallelBlocks && checker.has("blk.0.attn_norm_2.weight");
   const hasOwnNorm = !config.hasParallelBlocks || family.mayBeParallel === "said" || hasSecond;
@@ -138,7 +141,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
     : family.feedForwardNorm;
   return {
     attentionNorm: norm(
-      hasSecond ? "attn_norm_2" : "attn_norm",
+      at + (hasSecond ? "attn_norm_2" : "attn_norm"),
       family.hasPreNorms && !hasOnlyNeurons && !lacksFirstNorm(reader),
     ),
     ...attends === false
@@ -147,14 +150,14 @@ function layerTensors(reader: LayerReader): LayerTensors {
       ? config.compression ? compressedTensors(reader) : attentionTensors(reader)
       : convolutionTensors(reader, taps),
     ...hasStates ? stateTensors(reader) : { stateSpace: null },
-    attentionPostNorm: norm(postNorm(reader, ATTENTION_POST_NORMS), family.hasPostNorms),
+    attentionPostNorm: norm(attentionPostNorm(reader), family.hasPostNorms),
     feedForwardNorm: norm(
-      feedForwardNorm,
+      at + feedForwardNorm,
       family.hasPreNorms && hasOwnNorm && hasNeurons !== false,
     ),
     feedForward: hasNeurons === false ? null : feedForwardTensors(reader),
     feedForwardPostNorm: norm(
-      postNorm(reader, FEED_FORWARD_POST_NORMS),
+      feedForwardPostNorm(reader),
       family.hasPostNorms && !isLastNorm(reader),
     ),
     input: layerInputTensors(reader),
@@ -167,17 +170,6 @@ function layerTensors(reader: LayerReader): LayerTensors {
     },
     ...family.addsEmbedding && blockScales(reader),
   };
-}
-
-/** What the last norm is called: where sums are normalised, the last one of these is. */
-function lastNorm({ blockCount }: ModelConfig, family: Family): string {
-  return family.normalizesSums
-    ? `blk.${blockCount - 1}.${FEED_FORWARD_POST_NORMS[1]}`
-    : family.outputNorm;
-}
-
-function isLastNorm({ config, family, index }: LayerReader): boolean {
-  return family.normalizesSums && index === config.blockCount - 1;
 }
 
 function lacksFirstNorm({ checker, family, index, at }: LayerReader): boolean {
@@ -212,6 +204,7 @@ type StateNames =
   | "timeMix"
   | "finch"
   | "keyDeltas"
+  | "lightning"
   | "feedForwardShift"
   | "neuronGate";
 
@@ -226,16 +219,11 @@ function stateTensors(
       return { stateSpace: null, ...finchTensors(reader) };
     case "keyDeltas":
       return { stateSpace: null, keyDeltas: keyDeltaTensors(reader) };
+    case "lightning":
+      return { stateSpace: null, lightning: lightningTensors(reader) };
     default:
       return { stateSpace: stateSpaceTensors(reader) };
   }
-}
-
-/** That of the names which the first block's is called; the first where it is called none. */
-function postNorm({ checker, family }: LayerReader, names: readonly string[]): string {
-  const { postNormNames: own } = family;
-  if (own !== null) return own[names === ATTENTION_POST_NORMS ? 0 : 1];
-  return names.find((name) => checker.has(`blk.0.${name}.weight`)) ?? names[0];
 }
 
 /** Whose tensors are asked for, and missed, where a file's count of layers is damaged. */

@@ -104,7 +104,7 @@ export class Vocabulary {
       const rows = segments[at + SEGMENT_ROWS], wanted = segments[at + SEGMENT_LOGITS];
       from += rows * rowBytes;
       if (wanted === 0) continue;
-      this.#residual.normalize(from - wanted * rowBytes, norm, to, wanted);
+      this.#residual.normalizeLast(from - wanted * rowBytes, norm, to, wanted);
       to += wanted * rowBytes;
     }
   }
@@ -115,7 +115,7 @@ export class Vocabulary {
     this.#state.carryTo(outputArena);
     const { space, n, views, isGuess } = this.#state;
     const norm = isGuess ? this.#guessNorm : this.#outputNorm;
-    this.#residual.normalize(space.residual, norm, space.normed, n);
+    this.#residual.normalizeLast(space.residual, norm, space.normed, n);
     return views.normed[outputArena];
   }
 

@@ -38,6 +38,7 @@ import { bindNeuronGate, type NeuronGate } from "./bound_neuron_gate.ts";
 import type { RowShift } from "../step/row_shift.ts";
 import { bindStateSpace, type StateSpace } from "./state_space.ts";
 import { bindKeyDeltas, type KeyDeltas } from "./key_deltas.ts";
+import { bindLightning, type Lightning } from "./lightning.ts";
 import { bindNeuronShift, bindTimeMix, type TimeMix } from "./time_mix.ts";
 
 /** What heads are gated by: `GatePlan`. */
@@ -125,10 +126,11 @@ export interface Layer {
   readonly attentionOutput: Matrix;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpace | null;
-  /** The same of RWKV-7, of RWKV-6, and of Kimi Linear. */
+  /** The same of RWKV-7, of RWKV-6, of Kimi Linear, and of MiniMax 01. */
   readonly timeMix: TimeMix | null;
   readonly finch: Finch | null;
   readonly keyDeltas: KeyDeltas | null;
+  readonly lightning: Lightning | null;
   readonly attentionPostNorm: Norm | null;
   readonly feedForwardNorm: Norm | null;
   /** Of what neurons read; null: they read it as it is. */
@@ -320,18 +322,20 @@ function bindGains({ attentionGains, feedForwardGains }: LayerPlan) {
 
 /** It attends, convolves, or keeps a state. */
 function mixesTokens(plan: LayerPlan): boolean {
-  const { attentionOutput, stateSpace, timeMix, finch, keyDeltas } = plan;
-  return (attentionOutput ?? stateSpace ?? timeMix ?? finch ?? keyDeltas) !== null;
+  const { attentionOutput, stateSpace, timeMix, finch, keyDeltas, lightning } = plan;
+  return (attentionOutput ?? stateSpace ?? timeMix ?? finch ?? keyDeltas ?? lightning) !== null;
 }
 
-/** What the layer keeps of a text: of the four one at most. */
+/** What the layer keeps of a text: of the five one at most. */
 function bindStates(
-  { stateSpace, timeMix, finch, keyDeltas, feedForwardShift: shift, neuronGate: gate }: LayerPlan,
+  plan: LayerPlan,
   { config: { stateSpace: config }, memory }: { config: ModelConfig; memory: WebAssembly.Memory },
 ): Pick<
   Layer,
-  "stateSpace" | "timeMix" | "finch" | "keyDeltas" | "feedForwardShift" | "neuronGate"
+  "stateSpace" | "timeMix" | "finch" | "keyDeltas" | "lightning" | "feedForwardShift" | "neuronGate"
 > {
+  const { stateSpace, timeMix, finch, keyDeltas, lightning, neuronGate: gate } = plan;
+  const { feedForwardShift: shift } = plan;
   const kept = timeMix ?? finch;
   return {
     finch: finch && bindFinch(finch, config!),
@@ -339,6 +343,7 @@ function bindStates(
     stateSpace: stateSpace && bindStateSpace(stateSpace, { config: config!, memory }),
     timeMix: timeMix && bindTimeMix(timeMix, config!),
     keyDeltas: keyDeltas && bindKeyDeltas(keyDeltas, config!),
+    lightning: lightning && bindLightning(lightning, config!),
     feedForwardShift: shift && bindNeuronShift(shift, kept!),
   };
 }

@@ -5,10 +5,8 @@ import { dtypeByName, rowBytes } from "../../model/dtypes.ts";
 import type {
   DensePlan,
   ExpertsPlan,
-  HeadNormPlan,
   LayerPlan,
   MatrixPlan,
-  NormPlan,
   RankPlan,
   StreamedPlan,
   VectorPlan,
@@ -22,10 +20,11 @@ import type { LatentPlan } from "../plan/plan_latent.ts";
 import type { StateSpacePlan } from "../plan/plan_state.ts";
 import type { FinchPlan } from "../plan/plan_finch.ts";
 import type { KeyDeltaPlan } from "../plan/plan_key_deltas.ts";
+import type { LightningPlan } from "../plan/plan_lightning.ts";
 import type { LowRankPlan } from "../plan/plan_low_rank.ts";
-import type { ProjectorPlan } from "../plan/plan_projector.ts";
-import type { ResamplerPlan } from "../plan/plan_resampler.ts";
 import type { TimeMixPlan } from "../plan/plan_time_mix.ts";
+import { type Part, partsOf, partsOfNorm } from "./parts.ts";
+import { partsOfProjector } from "./tower_parts.ts";
 import { packedBlocks } from "../plan/own_units.ts";
 import { fileRows } from "../plan/picked.ts";
 import { lengthOf } from "../plan/shard.ts";
@@ -143,8 +142,6 @@ export function bytesOfUnits(plans: readonly RankPlan[], units: readonly BundleU
   return bytes;
 }
 
-type Part = { readonly matrix: MatrixPlan } | { readonly vector: VectorPlan };
-
 function* inArena(arena: number, parts: Iterable<Part>): Generator<Piece> {
   for (const part of parts) yield { arena, ...part };
 }
@@ -172,6 +169,7 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.timeMix !== null) yield* partsOfTimeMix(layer.timeMix);
   if (layer.finch !== null) yield* partsOfFinch(layer.finch);
   if (layer.keyDeltas !== null) yield* partsOfKeyDeltas(layer.keyDeltas);
+  if (layer.lightning !== null) yield* partsOfLightning(layer.lightning);
   yield* partsOfNorm(layer.attentionPostNorm);
   yield* partsOfNorm(layer.feedForwardNorm);
   if (layer.feedForwardShift !== null) yield { vector: layer.feedForwardShift };
@@ -305,6 +303,11 @@ function* partsOfFinch(plan: FinchPlan): Generator<Part> {
   yield* partsOf(plan.output);
 }
 
+function* partsOfLightning({ norm, input, gate, output }: LightningPlan): Generator<Part> {
+  yield { vector: norm };
+  for (const matrix of [input, gate, output]) yield* partsOf(matrix);
+}
+
 function* partsOfKeyDeltas(plan: KeyDeltaPlan): Generator<Part> {
   for (const vector of Object.values(plan.convolutions)) yield { vector };
   for (const matrix of [plan.query, plan.key, plan.value]) yield* partsOf(matrix);
@@ -364,42 +367,4 @@ function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Generator<
   yield* partsOf(merge);
   yield* partsOfNorm(embeddingNorm);
   yield* partsOfNorm(rowNorm);
-}
-
-function* partsOfProjector(
-  { stages, standard, resampler, fold, last, deep }: ProjectorPlan,
-): Generator<Part> {
-  if (resampler !== null) yield* partsOfResampler(resampler);
-  if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
-  for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
-  const all = fold === null ? [last, ...deep] : [fold, last, ...deep];
-  for (const { norm, first, gate, hiddenNorm, second, frame } of all) {
-    for (const vector of frame ? [frame.lineEnd, frame.begin, frame.end] : []) yield { vector };
-    for (const each of [norm, hiddenNorm, frame?.norm ?? null]) yield* partsOfNorm(each);
-    yield* partsOf(first);
-    if (gate !== null) yield* partsOf(gate);
-    if (second !== null) yield* partsOf(second);
-  }
-}
-
-function* partsOfResampler(plan: ResamplerPlan): Generator<Part> {
-  yield { vector: plan.queries };
-  for (const norm of [plan.queryNorm, plan.inputNorm]) yield* partsOfNorm(norm);
-  for (const matrix of [plan.input, plan.query, plan.key, plan.value, plan.output]) {
-    yield* partsOf(matrix);
-  }
-}
-
-function* partsOf(matrix: MatrixPlan): Generator<Part> {
-  yield { matrix };
-  if (matrix.bias !== null) yield { vector: matrix.bias };
-  if (matrix.limits === undefined) return;
-  for (const vector of Object.values(matrix.limits.bounds)) if (vector !== null) yield { vector };
-}
-
-function* partsOfNorm(norm: NormPlan | HeadNormPlan | null): Generator<Part> {
-  if (norm === null) return;
-  if (norm.weight !== null) yield { vector: norm.weight };
-  if (norm.bias !== null) yield { vector: norm.bias };
-  if ("gain" in norm && norm.gain !== null) yield { vector: norm.gain };
 }

@@ -9,7 +9,7 @@ export interface LayerWeights
 export type CacheName = "keysOffsetBytes" | "valuesOffsetBytes" | "indexedKeysOffsetBytes";
 
 /** What may keep states, without the places of these. */
-type StateName = "stateSpace" | "timeMix" | "finch" | "keyDeltas";
+type StateName = "stateSpace" | "timeMix" | "finch" | "keyDeltas" | "lightning";
 export type StatePlans = {
   readonly [Name in StateName]: Omit<NonNullable<LayerPlan[Name]>, "placesOffsetBytes"> | null;
 };

@@ -64,11 +64,7 @@ export function planRanks(
     attentionOutput: coarsest(typesOf((layer) => layer.attentionOutput)),
     down: coarsest(layouts.cutDownTypes),
     states: Math.max(
-      coarsest(
-        typesOf((layer) =>
-          (layer.stateSpace ?? layer.timeMix ?? layer.finch ?? layer.keyDeltas)?.output ?? null
-        ),
-      ),
+      coarsest(typesOf(stateOutput)),
       coarsest(typesOf((layer) => layer.stateSpace?.shared?.matrix ?? null)),
     ),
     inputs: inputBlocks(model, (matrix) => blockWeights(layouts.typeOf(matrix.tensor))),
@@ -106,6 +102,12 @@ export function planRanks(
   const plans = planners.map((planner) => planner.build());
   requireKeysNear(plans[0]);
   return plans;
+}
+
+/** What merges what a layer's states give; null: it keeps none. */
+function stateOutput(layer: LayerTensors): MatrixTensor | null {
+  const { stateSpace, timeMix, finch, keyDeltas, lightning } = layer;
+  return (stateSpace ?? timeMix ?? finch ?? keyDeltas ?? lightning)?.output ?? null;
 }
 
 function placeAll(planners: readonly RankPlanner[], blockCount: number, arenaCount = 1): void {

@@ -23,6 +23,7 @@ import { planConvolution, planScales } from "./plan_vectors.ts";
 import { planStateSpace } from "./plan_state.ts";
 import { planFinch } from "./plan_finch.ts";
 import { planKeyDeltas } from "./plan_key_deltas.ts";
+import { planLightning } from "./plan_lightning.ts";
 import { planTimeMix } from "./plan_time_mix.ts";
 import type { UnitPart } from "./gpu_plan_types.ts";
 import { dense, denseShare, experts } from "./plan_neurons.ts";
@@ -129,7 +130,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   const value = scale(shard.kvHeads, config.valueDim);
   const merged = scale(shard.heads, mergedHeadDim(config));
   const adds = rankIndex === 0; // what is added to a sum over ranks is added by one of them
-  const { feedForward, stateSpace, timeMix, finch, keyDeltas, neuronGate } = tensors;
+  const { feedForward, stateSpace, timeMix, finch, keyDeltas, lightning, neuronGate } = tensors;
   const ofStates = { config, heads: shard.stateHeads, keptBytes: ngramPlaceBytes(config, index) };
   const { curve, limits } = config.layers[index];
   const own = { order: input.neuronOrder, curve, limits };
@@ -139,8 +140,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
   // Where blocks read the same, experts are chosen by attention's norm.
   const readsPlace = input.chooserPlace ?? place;
   return {
-    heads: shard.heads,
-    kvHeads: shard.kvHeads,
+    ...{ heads: shard.heads, kvHeads: shard.kvHeads },
     attentionNorm: norm(readsPlace, tensors.attentionNorm),
     ...tensors.latent
       ? planLatentHeads(place, tensors, { config, heads: shard.heads })
@@ -165,6 +165,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     timeMix: timeMix ? planTimeMix(place, timeMix, ofStates) : null,
     finch: finch ? planFinch(place, finch, ofStates) : null,
     keyDeltas: keyDeltas ? planKeyDeltas(place, keyDeltas, ofStates) : null,
+    lightning: lightning ? planLightning(place, lightning, { ...ofStates, index }) : null,
     attentionPostNorm: norm(place, tensors.attentionPostNorm),
     feedForwardNorm: norm(readsPlace, tensors.feedForwardNorm),
     feedForwardShift: tensors.feedForwardShift ? place.vector(tensors.feedForwardShift) : null,

@@ -24,7 +24,7 @@ export function planOnGpu(
   },
 ): { readonly layer: LayerPlan; readonly keptBytes: number } {
   const { attentionPostNorm, feedForwardPostNorm, outputScale } = tensors.layers[index];
-  const { stateSpace, timeMix, finch, keyDeltas, ...others } = weights;
+  const { stateSpace, timeMix, finch, keyDeltas, lightning, ...others } = weights;
   const layer: LayerPlan = {
     ...others,
     arena,
@@ -33,6 +33,7 @@ export function planOnGpu(
     timeMix: timeMix && { ...timeMix, placesOffsetBytes: 0 },
     finch: finch && { ...finch, placesOffsetBytes: 0 },
     keyDeltas: keyDeltas && { ...keyDeltas, placesOffsetBytes: 0 },
+    lightning: lightning && { ...lightning, placesOffsetBytes: 0 },
     attentionPostNorm: norm(place, attentionPostNorm),
     feedForwardPostNorm: norm(place, feedForwardPostNorm),
     outputScale: outputScale && place.vector(outputScale),

@@ -117,6 +117,7 @@ export function inputRows(heads: Range, config: StateSpaceConfig): number {
   if (config.kind === "keyed") return 7 * keys;
   if (config.kind === "added") return 6 * keys;
   if (config.kind === "keyDeltas") return 7 * keys + lengthOf(heads);
+  if (config.kind === "lightning") return 4 * keys;
   const steps = { channels: 0, channelHeads: 0, heads: 1, deltas: 2 }[config.kind] *
     lengthOf(heads);
   return lengthOf(channelsOf(heads, config)) + convolvedRows(heads, config) + steps;
@@ -137,7 +138,7 @@ export function rankStride({ stepRank }: StateSpaceConfig): number {
 export function exchangeFloats(config: StateSpaceConfig | null, chunkTokens: number): number {
   if (config === null) return 0;
   const { kind, stepRank, stateLength, groupCount } = config;
-  if (kind === "keyed" || kind === "added" || kind === "keyDeltas") return 0;
+  if (["keyed", "added", "keyDeltas", "lightning"].includes(kind)) return 0;
   return chunkTokens * (areMadeOfAll(config) ? stepRank + 2 * stateLength : 2 * groupCount);
 }
 

@@ -23,6 +23,7 @@ import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
 import type { NeuronGatePlan } from "./plan_neuron_gate.ts";
 import type { FinchPlan } from "./plan_finch.ts";
 import type { KeyDeltaPlan } from "./plan_key_deltas.ts";
+import type { LightningPlan } from "./plan_lightning.ts";
 import type { TimeMixPlan } from "./plan_time_mix.ts";
 import type { Ranges } from "./ranges.ts";
 import type { Range, Shard } from "./shard.ts";
@@ -117,10 +118,11 @@ export interface LayerPlan {
   readonly attentionOutput: MatrixPlan | null;
   /** Null: the layer keeps none. */
   readonly stateSpace: StateSpacePlan | null;
-  /** The same of RWKV-7, of RWKV-6, and of Kimi Linear. */
+  /** The same of RWKV-7, of RWKV-6, of Kimi Linear, and of MiniMax 01. */
   readonly timeMix: TimeMixPlan | null;
   readonly finch: FinchPlan | null;
   readonly keyDeltas: KeyDeltaPlan | null;
+  readonly lightning: LightningPlan | null;
   readonly attentionPostNorm: NormPlan | null;
   readonly feedForwardNorm: NormPlan | null;
   /** How much of what neurons read is the row before; null: nothing. */

@@ -248,7 +248,7 @@ export class RankPlanner implements Placer {
     const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
     const arena = this.#arenas.length - 1;
     const shared = sameWeights(this.#layers, index, { ...this.#in, arena });
-    const { stateSpace, timeMix, finch, keyDeltas, ...weights } = shared ??
+    const { stateSpace, timeMix, finch, keyDeltas, lightning, ...weights } = shared ??
       planLayer(this, this.#layerInput(index));
     this.#layers.push({
       ...weights,
@@ -258,6 +258,7 @@ export class RankPlanner implements Placer {
       timeMix: timeMix && this.#withPlaces(index, timeMix),
       finch: finch && this.#withPlaces(index, finch),
       keyDeltas: keyDeltas && this.#withPlaces(index, keyDeltas),
+      lightning: lightning && this.#withPlaces(index, lightning),
       ...this.#placeCache(index, { arena, keysBytes, valuesBytes }),
     });
   }

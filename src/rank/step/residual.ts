@@ -58,6 +58,13 @@ export class Residual {
     this.#normalizeBy(this.#state.fractions.epsilon, from, norm, to, n);
   }
 
+  /** The same by the last norm: where sums are normalised it is of one, too. */
+  normalizeLast(from: number, norm: Norm | null, to: number, n: number): void {
+    const { config, fractions: { postEpsilon } } = this.#state;
+    if (norm === null || !config.normalizesSums) return this.normalize(from, norm, to, n);
+    this.#normalizeBy(postEpsilon, from, norm, to, n);
+  }
+
   #normalizeBy(epsilon: number, from: number, norm: Norm, to: number, n: number): void {
     const { kernels, config, plan, space } = this.#state;
     const { embeddingLength: d, norm: { kind } } = config;
@@ -254,12 +261,10 @@ export class Residual {
     if (this.#isEmpty) this.clear();
     if (scale !== 1) kernels.scale_f32(this.#state.partial, stride, n, d, scale);
     if (!this.#meet()) return false;
-    if (norm === null && inner === null && limits === null || config.normalizesSums) {
-      this.#addPartials(space.residual);
-      if (norm !== null) {
-        this.#normalizeBy(fractions.postEpsilon, space.residual, norm, space.residual, n);
-      }
-    } else {
+    const ofSum = config.normalizesSums ? norm : null;
+    const ofPart = config.normalizesSums ? null : norm;
+    if (ofPart === null && inner === null && limits === null) this.#addPartials(space.residual);
+    else {
       // What the blocks read is not needed any more: its place takes the sum.
       views.normed[arena].fill(0);
       this.#addPartials(space.normed);
@@ -268,10 +273,13 @@ export class Residual {
         const factors = rootFactors(this.#state, inner.row, inner.width);
         kernels.scale_rows_f32(space.normed, stride, factors, n, d);
       }
-      if (norm !== null) {
-        this.#normalizeBy(fractions.postEpsilon, space.normed, norm, space.normed, n);
+      if (ofPart !== null) {
+        this.#normalizeBy(fractions.postEpsilon, space.normed, ofPart, space.normed, n);
       }
       kernels.add_f32(space.residual, stride, space.normed, stride, n, d);
+    }
+    if (ofSum !== null) {
+      this.#normalizeBy(fractions.postEpsilon, space.residual, ofSum, space.residual, n);
     }
     return true;
   }

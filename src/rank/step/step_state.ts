@@ -185,7 +185,11 @@ export class StepState {
     const { ones, slopes } = this.plan.workspaces[arena];
     const { headCount, alibiMaxBias, scoreBiases } = this.config;
     if (ones > 0) floats(memory, ones, onesLength(this.config)).fill(1);
-    for (const { arena: its, feedForward: block } of this.plan.layers) {
+    for (const { arena: its, feedForward: block, lightning } of this.plan.layers) {
+      if (its === arena && lightning !== null) {
+        const { offsetBytes, values } = lightning.constants;
+        floats(memory, offsetBytes, values.length).set(values);
+      }
       if (its !== arena || block === null || block.kind === "experts") continue;
       const { curve } = block;
       if (curve !== null) floats(memory, curve.offsetBytes, 4).set(curve.values);

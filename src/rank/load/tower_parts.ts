@@ -1,0 +1,30 @@
+/** What a tower's last part loads, in the order of the file. */
+import type { ProjectorPlan } from "../plan/plan_projector.ts";
+import type { ResamplerPlan } from "../plan/plan_resampler.ts";
+import { type Part, partsOf, partsOfNorm } from "./parts.ts";
+
+/** Of a projector, and what resamples before it. */
+export function* partsOfProjector(
+  { stages, standard, resampler, fold, last, deep }: ProjectorPlan,
+): Generator<Part> {
+  if (resampler !== null) yield* partsOfResampler(resampler);
+  if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
+  for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
+  const all = fold === null ? [last, ...deep] : [fold, last, ...deep];
+  for (const { norm, first, gate, hiddenNorm, second, frame } of all) {
+    const { lineEnd, begin, end } = frame ?? {};
+    for (const vector of [lineEnd, begin, end]) if (vector) yield { vector };
+    for (const each of [norm, hiddenNorm, frame?.norm ?? null]) yield* partsOfNorm(each);
+    yield* partsOf(first);
+    if (gate !== null) yield* partsOf(gate);
+    if (second !== null) yield* partsOf(second);
+  }
+}
+
+function* partsOfResampler(plan: ResamplerPlan): Generator<Part> {
+  yield { vector: plan.queries };
+  for (const norm of [plan.queryNorm, plan.inputNorm]) yield* partsOfNorm(norm);
+  for (const matrix of [plan.input, plan.query, plan.key, plan.value, plan.output]) {
+    yield* partsOf(matrix);
+  }
+}
