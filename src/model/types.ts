@@ -5,6 +5,7 @@
  */
 import type { AltUpConfig, AltUpTensors, LayerAltUpTensors } from "./alt_up_types.ts";
 import type { Activation, SwigluLimit, XieluCurve } from "./activation_types.ts";
+import type { AttentionGate, HeadRows } from "./attention_types.ts";
 import type { ExpertsConfig } from "./experts_types.ts";
 import type {
   ApartTensors,
@@ -49,7 +50,7 @@ export type { ApartTensors, DenseTensors, ExpertTensors, FeedForwardTensors, Pre
 export type { Activation, LayerConfig, LayerShape, SwigluLimit, XieluCurve };
 export type { CompressedTensors, CompressionConfig, HyperConfig, HyperTensors, LayerHyperTensors };
 export type { LayerInputTensors, TokenInputTensors };
-export type { GuessConfig, GuessTensors };
+export type { AttentionGate, GuessConfig, GuessTensors, HeadRows };
 export type { Pooling, RankerTensors, TextHeadTensors };
 export type { AltUpConfig, AltUpTensors, LayerAltUpTensors };
 export type { QueryTemperature, RopeAxes, RopeConfig, RopeScaling };
@@ -237,24 +238,6 @@ export interface HeadNormTensors {
   readonly bias?: VectorTensor;
   /** [heads]: multiplies each head. Left out: nothing does. */
   readonly gain?: VectorTensor;
-}
-
-/** Rows of each head in a matrix: head h's are number h · step + start and `count` - 1 more. */
-export interface HeadRows {
-  readonly matrix: MatrixTensor;
-  readonly step: number;
-  readonly start: number;
-  readonly count: number;
-}
-
-/** Each head's outcome is multiplied by what its gate gives, number by number or as a whole. */
-export interface AttentionGate {
-  /** As many rows as a head has dimensions, or one. */
-  readonly gate: HeadRows;
-  /** What becomes of it first. */
-  readonly activation: "sigmoid" | "softplus";
-  /** Rows of queries, where gates' are between them; null: they are `LayerTensors.query`. */
-  readonly query: HeadRows | null;
 }
 
 /** What latent attention has more. */

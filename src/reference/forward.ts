@@ -34,7 +34,6 @@ import { chosenGroups, groupRows } from "./group_indexer.ts";
 import { endLayer, tokenInputs } from "./layer_inputs.ts";
 import { endPass, startKept, sumOf } from "./kept_streams.ts";
 import { hyperWalk } from "./hyper_walk.ts";
-import { keptInputsWalk } from "./kept_inputs_walk.ts";
 import { keyDeltaLayer } from "./key_delta_layer.ts";
 import { lightningLayer } from "./lightning_layer.ts";
 import { gateNeurons, mixWithBefore } from "./neuron_rows.ts";
@@ -174,15 +173,10 @@ export class ReferenceModel {
     const of = { ...this.#parts, ...place, tensors: this.#tensors, caches: this.#caches };
     const mix = (h: Float64Array, index: number) => this.#mix(h, index, place);
     if (this.config.hyper !== undefined) {
-      const attend = (h: Float64Array, index: number) => this.#attend(h, index, place);
-      const merged = this.config.hyper.keepsEvery === undefined
-        ? hyperWalk(x, { ...of, ids, show, attend })
-        : keptInputsWalk(x, { ...of, show, mix });
+      const merged = hyperWalk(x, { ...of, ids, show, mix });
       return this.#show("norm", this.#blocks.norm(merged, outputNorm));
     }
-    if (this.config.gatedStreams !== undefined) {
-      return gatedWalk(x, { ...of, ids, show, mix });
-    }
+    if (this.config.gatedStreams !== undefined) return gatedWalk(x, { ...of, ids, show, mix });
     const inputs = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
     let kept = startKept(x, this.#tensors, this.#parts);
     let streams = startStreams(sumOf(kept, x), this.#tensors, this.#parts);

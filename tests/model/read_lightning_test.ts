@@ -47,7 +47,7 @@ Deno.test("describeModel() takes MiniMax 01's norms for those of sums, in their 
     feedForwardPostNorm?.weight?.tensor,
   ]);
   assertEquals(
-    [tensors.embeddingNorm?.weight?.tensor, ...names, tensors.outputNorm.weight!.tensor],
+    [tensors.embeddingNorm?.weight?.tensor, ...names, tensors.outputNorm!.weight!.tensor],
     [
       ...["blk.0.attn_norm.weight", "blk.0.ffn_norm.weight", "blk.1.attn_norm.weight"],
       ...["blk.1.ffn_norm.weight", "blk.2.attn_norm.weight", "blk.2.ffn_norm.weight"],

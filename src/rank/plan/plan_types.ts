@@ -26,12 +26,14 @@ import type { KeyDeltaPlan } from "./plan_key_deltas.ts";
 import type { LightningPlan } from "./plan_lightning.ts";
 import type { TimeMixPlan } from "./plan_time_mix.ts";
 import type { Ranges } from "./ranges.ts";
+import type { RoutingWorkspacePlan } from "./routing_types.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
 import type { WeightType } from "./weight_types.ts";
 
 export type * from "./plan_blocks.ts";
 export type * from "./intermediates_types.ts";
+export type * from "./routing_types.ts";
 export type { HeadNormPlan, NormPlan } from "./plan_norm.ts";
 
 /** Types of a cached key or value element; i16 has a scale per head and position. */
@@ -286,20 +288,6 @@ export interface WorkspacePlan {
   readonly routing: RoutingWorkspacePlan | null;
   /** Null unless the model is a packed one. */
   readonly stream: StreamWorkspacePlan | null;
-}
-
-/** Where tokens meet experts; see routing.ts for the order of the routes. */
-export interface RoutingWorkspacePlan {
-  /** [n, experts]. */
-  readonly logits: number;
-  /** Tokens by expert, u32 [n · routes of a token], and what each counts there, f32. */
-  readonly rows: number;
-  readonly weights: number;
-  /** What the shared expert counts, [n]. */
-  readonly sharedWeights: number;
-  /** The tokens of one expert side by side, [n, embeddingStride], and as q8 tiles. */
-  readonly gathered: number;
-  readonly gatheredQ8: number;
 }
 
 /** Element strides shared by all arenas of a rank. */
