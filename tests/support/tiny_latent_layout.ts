@@ -94,7 +94,6 @@ export function planLatent(
     plan.matrix("attn_k_b", [plain, length, headCount]);
     plan.matrix("attn_v_b", [length, value, headCount]);
   }
-  if (gates) plan.matrix("attn_gate", [width, gates === "perHead" ? headCount : headCount * value]);
   plan.matrix("attn_output", [headCount * value, width], "residual");
 }
 
