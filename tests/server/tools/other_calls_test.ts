@@ -92,6 +92,20 @@ Deno.test("marks of GigaChat 3 are control tokens that have line breaks in them"
   assertEquals(grammar?.kind, "parts");
 });
 
+Deno.test("what is no call of GigaChat 3 is bound to a schema, and calls beside it", () => {
+  const [chatTemplate, written] = MODELS.gigachat3;
+  const [end, role] = ["<|message_sep|>\n\n", "<|role_sep|>\n"];
+  for (const controls of [{}, { [end]: "\uE001", [role]: "\uE002" }]) {
+    const model = new ScriptedModel({ details: { chatTemplate }, controls });
+    const plan = planTools(model, messages, auto, { answerSchema: { const: 1 } });
+    const judge = (answer: string) => judgeCall(plan.grammar, answer, Object.keys(controls));
+    assertEquals(plan.isFormat, true);
+    for (const answer of ["1", written]) assertEquals(judge(answer), "yes", answer);
+    assertEquals(judge("2"), "2");
+    assertEquals(judge(written.replace('"f"', '"h"'))[0], "h");
+  }
+});
+
 Deno.test("texts of FunctionGemma's arguments stand between <escape> and <escape>", () => {
   const [template] = MODELS.functiongemma;
   const call = "<start_function_call>call:f{s:<escape>a, {b}<escape>,a:1}<end_function_call>";
