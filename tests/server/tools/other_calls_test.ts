@@ -119,6 +119,27 @@ Deno.test("texts of FunctionGemma's arguments stand between <escape> and <escape
   assertEquals(planTools(control, messages, strict).grammar, undefined);
 });
 
+Deno.test("texts between marks may have any part of a mark, at their ends, too", () => {
+  const formats = [
+    [MODELS.functiongemma[0], "<start_function_call>", "<end_function_call>", "<escape>"],
+    ["{{ tools }}<|tool_call>call:", "<|tool_call>", "<tool_call|>", '<|"|>'],
+  ] as const;
+  for (const [template, open, close, quote] of formats) {
+    const model = new ScriptedModel({ details: { chatTemplate: template } });
+    const { grammar } = planTools(model, messages, strict);
+    const call = (text: string) => `${open}call:f{s:${quote}${text}${quote},a:1}${close}`;
+    const parts = Array.from(quote.slice(0, -1), (_, i) => quote.slice(0, i + 1));
+    for (const text of ["", "x", ...parts, ...parts.map((part) => `${part}<`), "<<", "</p>"]) {
+      for (const each of [text, `${text}x`, `a${text}${text}`]) {
+        assertEquals(judgeCall(grammar, call(each)), "yes", call(each));
+        const calls = [["f", `{"s": ${JSON.stringify(each)}, "a": 1}`]] as const;
+        assertReadBy(template, call(each), { text: "", calls });
+      }
+    }
+    assertEquals(judgeCall(grammar, call(`${quote}x`)), `x${quote},a:1}${close}`);
+  }
+});
+
 Deno.test("thoughts of Hy3 come before its calls", () => {
   const [template, written] = MODELS.hy3;
   const thoughts = "<think:opensource>Hm <b>.</think:opensource>";
