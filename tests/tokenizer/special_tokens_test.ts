@@ -121,7 +121,9 @@ Deno.test("endIds leaves out <|end|> where it only ends Solar's thoughts", () =>
     const extra = texts.map((text) => ({ text, type: 3 }));
     return createTokenizer(bpeMetadata([], { extra })).endIds;
   };
-  assertEquals(idsOf("<|end|>", "<|flush|>", "<|calls|>"), new Set([257, 258]));
+  for (const call of ["<|calls|>", "<|call|>"]) {
+    assertEquals(idsOf("<|end|>", "<|flush|>", call), new Set([257, 258]), call);
+  }
   for (const other of ["<|flush|>", "<|calls|>", "<|call|>", "<|return|>"]) {
     assertEquals(idsOf("<|end|>", other), new Set([256, 257]), other);
   }
