@@ -50,7 +50,8 @@ export interface KeyedKernels {
   ): void;
   /**
    * In place, of each head, σ(x) being 1 / (1 + exp(−x)): q and k get a length of 1, but for
-   * epsilon, q divided by √states; w = exp(ln(1 + exp(w)) · a); back = w ⊙ k; goes = σ(beta) · k;
+   * epsilon, q divided by √states; w = exp(ln(1 + exp(w)) · a), or exp(decayFloor · σ(|a| · w))
+   * where that is not 0; back = w ⊙ k; goes = σ(beta) · k;
    * v = σ(beta) · v: what scan_keyed_f32 reads where a state is corrected. q and k f32 [n, heads,
    * states] and v [n, heads, headDim] in rows of [n, stride]; w, back and goes [n, heads, states]
    * and beta [n, heads] of [n, partStride]; a f32 [heads]. headDim and states are multiples of 4.
@@ -71,6 +72,7 @@ export interface KeyedKernels {
     headDim: number,
     states: number,
     epsilon: number,
+    decayFloor: number,
   ): void;
   /**
    * Each head and token: state = w ⊙ state − (state · a) ⊗ b + v ⊗ k; out = state · r. r and k f32

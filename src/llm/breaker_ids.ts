@@ -6,11 +6,22 @@ const USUAL_BREAKERS = ["\n", ":", '"', "*"];
 /** Lists of texts whose ids are kept. */
 const KEPT_MAX = 8;
 
+/** A byte that no UTF-8 has: it parts tokens. */
+const NO_TEXT = 0xff;
+
+interface JoinedPieces {
+  readonly joined: string;
+  /** [tokens + 1]: where each begins. */
+  readonly starts: Int32Array;
+}
+
 /** Finds them, and remembers those of the texts that were asked for last. */
 export class BreakerIds {
   readonly #tokenizer: Tokenizer;
   readonly #vocabSize: number;
   readonly #kept = new Map<string, readonly number[]>();
+  /** Null until somebody asks. */
+  #pieces: JoinedPieces | null = null;
 
   /** vocabSize: ids that the model has logits of. */
   constructor(tokenizer: Tokenizer, vocabSize: number) {
@@ -30,15 +41,28 @@ export class BreakerIds {
   }
 
   #find(texts: readonly string[]): number[] {
-    const wanted = texts.filter((text) => text !== "").map(asLatin1);
-    const count = Math.min(this.#tokenizer.vocabSize, this.#vocabSize);
-    const ids = [];
-    for (let id = 0; id < count; id++) {
-      const bytes = this.#tokenizer.bytesOf(id);
-      const piece = bytes.length === 0 ? "" : latin1.decode(bytes);
-      if (wanted.some((text) => piece.includes(text))) ids.push(id);
+    const { joined, starts } = this.#pieces ??= this.#join();
+    const has = new Uint8Array(starts.length - 1);
+    for (const wanted of texts.map(asLatin1)) {
+      if (wanted === "") continue;
+      let id = 0;
+      for (let at = joined.indexOf(wanted); at >= 0; at = joined.indexOf(wanted, starts[id])) {
+        while (starts[id + 1] <= at) id++;
+        has[id++] = 1;
+      }
     }
-    return ids;
+    return Array.from(has.keys()).filter((id) => has[id] === 1);
+  }
+
+  /** All tokens in one text, so that looking for another text does not look at each token. */
+  #join(): JoinedPieces {
+    const count = Math.min(this.#tokenizer.vocabSize, this.#vocabSize);
+    const pieces = Array.from({ length: count }, (_, id) => this.#tokenizer.bytesOf(id));
+    const starts = new Int32Array(count + 1);
+    pieces.forEach(({ length }, id) => starts[id + 1] = starts[id] + length + 1);
+    const bytes = new Uint8Array(starts[count]).fill(NO_TEXT);
+    pieces.forEach((piece, id) => bytes.set(piece, starts[id]));
+    return { joined: latin1.decode(bytes), starts };
   }
 }
 

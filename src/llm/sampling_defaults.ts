@@ -23,12 +23,13 @@ const INFILL = ["infill", "i"];
 
 /**
  * The steps of llama.cpp's names for them; null: one is not known. Penalties and DRY come first
- * wherever they are named, and are off only by their own numbers.
+ * wherever they are named, and are off only by their own numbers. A step counts once, where it is
+ * named first: each goes over the vocabulary, for every token, while others wait.
  */
 export function stepsNamed(names: readonly string[]): readonly SamplerStep[] | null {
   if (names.some((name) => INFILL.includes(name))) return SAMPLER_STEPS;
   if (!names.every((name) => Object.hasOwn(STEPS, name))) return null;
-  return names.map((name) => STEPS[name]).filter((step) => step !== null);
+  return [...new Set(names.map((name) => STEPS[name]))].filter((step) => step !== null);
 }
 
 /** What the file says; what means nothing counts as not said. */

@@ -58,7 +58,14 @@ export interface CompressedTensors {
 
 /** Residual streams, of which each block reads a mixture, and which each block mixes anew. */
 export interface HyperConfig {
+  /** Of those that are kept, and the one that goes on. */
   readonly streamCount: number;
+  /**
+   * Every so many layers the stream is kept as it is, and goes on with what attention gives alone;
+   * blocks read all that are kept and the stream, by a softmax (Kimi Team 2026, "Attention
+   * Residuals"). Left out: streams are mixed, as what follows says.
+   */
+  readonly keepsEvery?: number;
   /**
    * Rounds that make rows and columns of the mixing matrix sums of nearly 1 (Sinkhorn); 0: nothing
    * goes from stream to stream.
@@ -77,11 +84,11 @@ export interface HyperConfig {
  * model's end the first m.
  */
 export interface HyperTensors {
-  /** [shares, m · d]: `sharesOf`, or m. */
+  /** [shares, m · d]: `sharesOf`, or m; where streams are kept, what scores one, [1, d]. */
   readonly mixer: MatrixTensor;
-  /** Added to them, as many; and what each kind is multiplied by before, [3, 2 or 1]. */
-  readonly base: VectorTensor;
-  readonly scale: VectorTensor;
+  /** Added to them, as many; what each kind is multiplied by before, [3, 2 or 1]; or null. */
+  readonly base: VectorTensor | null;
+  readonly scale: VectorTensor | null;
 }
 
 /** Shares that mix streams of a token: what is read, where it goes, from stream to stream. */

@@ -38,6 +38,8 @@ export interface ExpertsConfig {
    * have the highest scores. Groups are neighbours of equal number. Left out: among all.
    */
   readonly groups?: { readonly count: number; readonly usedCount: number };
+  /** They read so many numbers that are made of what the router reads. Left out: the same. */
+  readonly latentLength?: number;
   /** Neighbours among the experts have one more in common. Left out: they do not. */
   readonly companions?: CompanionsConfig;
 }

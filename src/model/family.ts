@@ -115,6 +115,11 @@ export interface Family {
     readonly ofBlocks?: true;
   } | null;
   /**
+   * Layers read the stream as it was at some layers before, too, and what neurons read of it is
+   * capped, as the file says: read_kept_inputs.ts.
+   */
+  readonly keepsInputs: boolean;
+  /**
    * Keys of several tokens are compressed into one, layers mix residual streams, and tokens may say
    * which experts they use: read_compression.ts.
    */
@@ -289,6 +294,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   latentStretch: "scores",
   normalizesTurnedPart: false,
   indexer: null,
+  keepsInputs: false,
   compressesKeys: false,
   hasStreams: false,
   gatesStreams: false,

@@ -31,6 +31,8 @@ export interface ExpertChoices {
   readonly sharedLength?: "ofEach" | "asOthers" | "asStream";
   /** `feed_forward_length` is one expert's. Left out: that of all that a token uses. */
   readonly saysLengthOfEach?: true;
+  /** Experts may read latents, as long as the file says. Left out: such a file is refused. */
+  readonly mayReadLatents?: true;
   /** Groups of experts have companions. Left out: they have none. */
   readonly haveCompanions?: true;
   /** One of so many layers may mix, as the file says. Left out: all do. */
@@ -54,6 +56,10 @@ export interface StateSpaceChoices {
   readonly gatesBySigmoid?: true;
   /** What states give is normalised in files that have weights for it. Left out: in all. */
   readonly mayLackNorm?: boolean;
+  /** Of "keyDeltas": what one matrix makes, not two, as its tensor is called. Left out: none. */
+  readonly wholeMatrices?: { readonly steps?: string; readonly gate?: string };
+  /** Of "keyDeltas": decays have a floor, always or where the file says one. Left out: none. */
+  readonly decayFloor?: "always" | "ifSaid";
   /**
    * Of "keyed" and "added": neurons read rows that are mixed with those of the token before, too.
    * Left out: they do not.

@@ -56,6 +56,15 @@ export interface ExpertTensors {
   /** Null: all of them read the same. */
   readonly apart: ApartTensors | null;
   /**
+   * What makes of a row that which experts read, [latentLength, d]; what their sum is normalised
+   * by, [latentLength], or null; what makes of that what they add, [d, latentLength].
+   */
+  readonly latent?: {
+    readonly down: MatrixTensor;
+    readonly norm: VectorTensor | null;
+    readonly up: MatrixTensor;
+  };
+  /**
    * Of the layer's input, before attention: router and experts read it, the shared one does not.
    * Left out: they read the same.
    */

@@ -123,6 +123,11 @@ export interface StateSpaceConfig {
   readonly stepRank: number;
   /** Steps, and what writes and reads, are normalised, without weights. */
   readonly normalizesInputs: boolean;
+  /**
+   * Of "keyDeltas": what is left of a key's number is exp(floor · σ(|decay| · step)), so never less
+   * than exp(floor); below 0. Left out: exp(decay · ln(1 + exp(step))).
+   */
+  readonly decayFloor?: number;
   /** Of "keyed" and "added", and of nothing else. */
   readonly timeMix?: TimeMixConfig;
 }
@@ -148,9 +153,9 @@ export interface TimeMixConfig {
 
 /** second · act(first · x) + bias, [inner]. */
 export interface LowRankTensors {
-  /** [rank, d]. */
-  readonly first: MatrixTensor;
-  /** [inner, rank]. */
+  /** [rank, d]; null: the second reads x itself, and nothing is between. */
+  readonly first: MatrixTensor | null;
+  /** [inner, rank], or [inner, d]. */
   readonly second: MatrixTensor;
   readonly bias: VectorTensor | null;
 }
@@ -257,9 +262,9 @@ export interface KeyDeltaTensors {
   readonly output: MatrixTensor;
   /** [inner, taps] each, the token's own tap last. */
   readonly convolutions: Readonly<Record<"query" | "key" | "value", VectorTensor>>;
-  /** Makes how long a step is, for each key's number, and what is added before its softplus. */
+  /** Makes how long a step is, for each key's number, and what is added before it is bent. */
   readonly steps: LowRankTensors;
-  /** What steps are multiplied by, [heads]; below 0. */
+  /** What steps are multiplied by, [heads]; below 0, where decays have no floor. */
   readonly decay: VectorTensor;
   /** How much is corrected, [heads, d]. */
   readonly rates: MatrixTensor;

@@ -80,6 +80,8 @@ export interface FeedForwardConfig {
    * activation itself.
    */
   readonly firingThreshold: number;
+  /** x is cap · tanh(x / cap), of SiLU but for its σ(x), and of ups; 0: not. Left out: none. */
+  readonly softCaps?: { readonly gate: number; readonly up: number };
 }
 
 /** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */

@@ -12,7 +12,6 @@ import { AttentionBlock } from "./blocks/attention_block.ts";
 import { ConvolutionBlock, convolves } from "./blocks/convolution_block.ts";
 import { FeedForwardBlock } from "./blocks/feed_forward_block.ts";
 import { bindGatedMix } from "./bound/bound_gated.ts";
-import { bindHyper } from "./bound/bound_hyper.ts";
 import { hasInnerNorm } from "./bound/bound_blocks.ts";
 import { addressOf, bindNorm, type Norm } from "./bound/bound_norm.ts";
 import { addGivenParts } from "./blocks/given_parts.ts";
@@ -20,7 +19,7 @@ import { bindLayer, type Layer } from "./bound/layer.ts";
 import { GuessBlock } from "./blocks/guess_block.ts";
 import { HEADS, NEURONS } from "./step/inner_norms.ts";
 import { GatedStreams } from "./blocks/gated_streams.ts";
-import { HyperStreams } from "./blocks/hyper_streams.ts";
+import { type MixedStreams, mixedStreams } from "./blocks/mixed_streams.ts";
 import { NgramBlock } from "./blocks/ngram_block.ts";
 import { KeptStreams } from "./blocks/kept_streams.ts";
 import { LayerInputs } from "./blocks/layer_inputs.ts";
@@ -75,7 +74,7 @@ export class Rank implements RankSteps<Layer> {
   /** Null where there is one residual stream. */
   readonly #altUp: AltUp | null;
   /** Null where layers mix no streams. */
-  readonly #hyper: HyperStreams | null;
+  readonly #hyper: MixedStreams | null;
   /** Null where streams are not gated; where tokens name no rows. */
   readonly #gated: GatedStreams | null;
   readonly #ngrams: NgramBlock | null;
@@ -128,8 +127,7 @@ export class Rank implements RankSteps<Layer> {
       new LayerInputs(state, { residual, control, plans, memories: all, rows: tokenRows });
     this.#altUp = this.plan.altUp && new AltUp(state, { residual, memories });
     const { secondStream: second, hyperEnd, gatedEnd, projector } = this.plan;
-    this.#hyper = hyperEnd &&
-      new HyperStreams(state, { residual, memories, end: bindHyper(hyperEnd, memories[0]) });
+    this.#hyper = hyperEnd && mixedStreams(state, { residual, memories, plan: hyperEnd });
     this.#gated = gatedEnd &&
       new GatedStreams(state, { residual, memories, end: bindGatedMix(gatedEnd) });
     const named = this.#layers.find(({ gated }) => gated?.ngrams);

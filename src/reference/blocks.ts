@@ -157,7 +157,22 @@ export class ReferenceBlocks {
     const { experts } = this.#config;
     const reads = experts?.routerInput === "layerInput" ? layerInput : h;
     const router = show("router", this.project(reads, tensors.router));
+    if (tensors.latent) return this.#mixLatents({ h, residual, router }, tensors, show);
     return this.#mix({ h, residual, router }, tensors, limits, by.ids);
+  }
+
+  /** Wup · norm(experts(Wdown · h)) + shared(h). */
+  #mixLatents(
+    { h, ...others }: Record<"h" | "residual" | "router", Float64Array>,
+    tensors: ExpertTensors,
+    show: Show,
+  ): Float64Array {
+    const { down, norm, up } = tensors.latent!;
+    const own = { ...others, h: show("latent", this.project(h, down)) };
+    const mixed = this.#mix(own, { ...tensors, shared: null });
+    const given = this.project(this.innerNorm(mixed, norm ?? undefined), up);
+    const { shared } = tensors;
+    return shared === null ? given : add(given, this.#dense(h, shared, (_, data) => data));
   }
 
   /** post(shared(norm(x))) + post(experts(norm(x))), chosen by a third norm of x over √d. */
@@ -197,7 +212,7 @@ export class ReferenceBlocks {
     } = {},
   ): Float64Array {
     const { predicted, threshold, gateCutoff, curve, limit } = by;
-    const { activation, activatesUp, firingThreshold } = this.#config.feedForward;
+    const { activation, activatesUp, firingThreshold, softCaps } = this.#config.feedForward;
     const decide = (x: Float64Array) => firingThreshold > 0 ? cutBelow(x, firingThreshold) : x;
     const cutOff = (x: Float64Array) =>
       gateCutoff === undefined ? x : cutOffRows(x, tensors.up.rows, gateCutoff);
@@ -205,7 +220,9 @@ export class ReferenceBlocks {
     const product = show("up", this.project(h, tensors.up));
     const act = (x: Numbers) => activation === "xielu" ? bend(x, curve) : activate(activation, x);
     const up = activatesUp ? act(product) : product;
-    const neurons = gate && limit
+    const neurons = gate && softCaps
+      ? gate.map((x, i) => capped(x, softCaps.gate) * sigmoid(x) * capped(up[i], softCaps.up))
+      : gate && limit
       ? act(gate).map((value, i) => Math.min(value, limit.gate) * clamp([up[i]], limit.up)[0])
       : gate && activation !== "xielu"
       ? activateMul(activation, gate, up)
@@ -228,8 +245,9 @@ export class ReferenceBlocks {
     limits?: LayerConfig["limits"],
     ids?: readonly number[],
   ): Float64Array {
-    const { embeddingLength: width, experts } = this.#config;
+    const { embeddingLength, experts } = this.#config;
     check(experts !== null, "a dense model has no experts");
+    const width = experts.latentLength ?? embeddingLength;
     const choiceBias = tensors.choiceBias && this.#weights.vector(tensors.choiceBias);
     const scales = tensors.scales && this.#weights.vector(tensors.scales);
     const downBiases = tensors.downBiases && this.#weights.vector(tensors.downBiases);
@@ -252,7 +270,7 @@ export class ReferenceBlocks {
         shares.push({ dense: tensors.shared, weight, bias: undefined });
       }
       for (const { dense, weight, bias } of shares) {
-        const stream = residual.subarray(t * width, (t + 1) * width);
+        const stream = residual.subarray(t * embeddingLength, (t + 1) * embeddingLength);
         const predicted = this.#usesPredictors ? this.#predict(stream, dense) : null;
         const [before, behind] = experts.weighsInputs && dense !== tensors.shared
           ? [weight, 1]
@@ -281,6 +299,11 @@ export class ReferenceBlocks {
     if (sharedGate === null) return this.#config.experts?.sharedWeight ?? 1;
     return sigmoid(this.project(token, sharedGate)[0]);
   }
+}
+
+/** cap · tanh(x / cap); 0: x. */
+function capped(x: number, cap: number): number {
+  return cap === 0 ? x : cap * Math.tanh(x / cap);
 }
 
 /** xIELU of x[i]. */

@@ -29,7 +29,7 @@ export function finchLayer(
   const key = ofAllHeads(blocks.project(xk, tensors.key), { ...shape, keyHeads: moved.keyHeads });
   const v = ofAllHeads(blocks.project(xv, tensors.value), { ...shape, keyHeads: moved.keyHeads });
   const { first, second, bias } = tensors.decay;
-  const between = blocks.project(xw, first).map(Math.tanh);
+  const between = blocks.project(xw, first!).map(Math.tanh);
   const w = addBias(blocks.project(between, second), weights.vector(bias!))
     .map((value) => Math.exp(-Math.exp(value)));
   const k = moved.readsBefore ? key : key.map((value, i) => value * (1 - w[i]));

@@ -171,12 +171,11 @@ export class ReferenceModel {
     this.#show("embedding", x);
     const show = (name: string, data: Float64Array) => this.#show(name, data);
     const of = { ...this.#parts, ...place, tensors: this.#tensors, caches: this.#caches };
+    const mix = (h: Float64Array, index: number) => this.#mix(h, index, place);
     if (this.config.hyper !== undefined) {
-      const attend = (h: Float64Array, index: number) => this.#attend(h, index, place);
-      const merged = hyperWalk(x, { ...of, ids, show, attend });
+      const merged = hyperWalk(x, { ...of, ids, show, mix });
       return this.#show("norm", this.#blocks.norm(merged, outputNorm));
     }
-    const mix = (h: Float64Array, index: number) => this.#mix(h, index, place);
     if (this.config.gatedStreams !== undefined) return gatedWalk(x, { ...of, ids, show, mix });
     const inputs = tokenInputs(ids, x, this.#tensors.tokenInputs, this.#parts);
     let kept = startKept(x, this.#tensors, this.#parts);

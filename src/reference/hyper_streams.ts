@@ -9,7 +9,7 @@ import type { Streams } from "./alt_up.ts";
 
 interface Parts {
   readonly config: { readonly hyper?: HyperConfig; readonly norm: { readonly epsilon: number } };
-  readonly weights: { vector(vector: HyperTensors["base"]): ArrayLike<number> };
+  readonly weights: { vector(vector: NonNullable<HyperTensors["base"]>): ArrayLike<number> };
   readonly blocks: { project(h: Float64Array, matrix: MatrixTensor): Float64Array };
 }
 
@@ -76,7 +76,7 @@ function sharesOf(
   { config, weights, blocks }: Parts,
 ): number[][] {
   const m = streams.length, d = mixer.columns / m, n = streams[0].length / d;
-  const bases = weights.vector(base), scales = weights.vector(scale);
+  const bases = weights.vector(base!), scales = weights.vector(scale!);
   return Array.from({ length: n }, (_, t) => {
     const all = streams.flatMap((stream) => [...stream.subarray(t * d, (t + 1) * d)]);
     const read = rmsNorm(all, new Float64Array(m * d).fill(1), config.norm.epsilon);

@@ -5,10 +5,10 @@
 import { check } from "../base/check.ts";
 import type { KeyDeltaTensors, LowRankTensors, ModelConfig } from "../model/mod.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
-import { keyDeltaScan } from "./key_delta_scan.ts";
+import { keyDecays, keyDeltaScan } from "./key_delta_scan.ts";
 import { sigmoid } from "./keyed_scan.ts";
 import { addBias, rmsNorm } from "./ops.ts";
-import { softplus, stateConvolution } from "./state_space.ts";
+import { stateConvolution } from "./state_space.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
 /** What the layer adds, [positions, d]; rows: what it reads, [positions, d], of all positions. */
@@ -31,13 +31,16 @@ export function keyDeltaLayer(
       bias: null,
     }, { p0: 0, channels: inner });
   const lowRank = ({ first, second, bias }: LowRankTensors) => {
-    const product = blocks.project(blocks.project(rows, first), second);
+    const read = first === null ? rows : blocks.project(rows, first);
+    const product = blocks.project(read, second);
     return bias === null ? product : addBias(product, weights.vector(bias));
   };
   const y = keyDeltaScan({
     ...{ q: convolved("query"), k: convolved("key"), v: convolved("value") },
-    dt: lowRank(tensors.steps).map(softplus),
-    a: weights.vector(tensors.decay),
+    decay: keyDecays(lowRank(tensors.steps), weights.vector(tensors.decay), {
+      states,
+      floor: stateSpace.decayFloor,
+    }),
     beta: blocks.project(rows, tensors.rates),
     state: new Float64Array(inner * states),
   }, { heads, headDim: inner / heads, states, epsilon });

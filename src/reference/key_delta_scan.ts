@@ -5,6 +5,7 @@
 import { check } from "../base/check.ts";
 import { sigmoid } from "./keyed_scan.ts";
 import type { Numbers } from "./ops.ts";
+import { softplus } from "./state_space.ts";
 
 /** What a scan reads of n tokens, and the state before them. */
 export interface KeyDeltaInput {
@@ -13,10 +14,8 @@ export interface KeyDeltaInput {
   readonly k: Numbers;
   /** [n, heads · headDim]. */
   readonly v: Numbers;
-  /** Time steps, [n, heads, states]. */
-  readonly dt: Numbers;
-  /** Decays, [heads]. */
-  readonly a: Numbers;
+  /** What is left of each key's number, [n, heads, states]. */
+  readonly decay: Numbers;
   /** How much is corrected, before its sigmoid, [n, heads]. */
   readonly beta: Numbers;
   /** [heads · headDim, states]; changed. */
@@ -31,14 +30,14 @@ export interface KeyDeltaShape {
 }
 
 /**
- * S[t] = exp(dt · a) ⊙ S[t − 1]; S[t] += sigmoid(beta) · (v − S[t] · k) ⊗ k;
+ * S[t] = decay ⊙ S[t − 1]; S[t] += sigmoid(beta) · (v − S[t] · k) ⊗ k;
  * y = S[t] · q / √states,
  * of each head; q and k have a length of 1, but for epsilon.
  *
  * @returns y, [n, heads · headDim].
  */
 export function keyDeltaScan(
-  { q, k, v, dt, a, beta, state }: KeyDeltaInput,
+  { q, k, v, decay, beta, state }: KeyDeltaInput,
   { heads, headDim, states, epsilon }: KeyDeltaShape,
 ): Float64Array {
   const width = heads * headDim;
@@ -52,7 +51,7 @@ export function keyDeltaScan(
     const row = state.subarray(i % width * states, (i % width + 1) * states);
     let known = 0;
     for (let s = 0; s < states; s++) {
-      row[s] *= Math.exp(dt[at + s] * a[head]);
+      row[s] *= decay[at + s];
       known += row[s] * keys[at + s];
     }
     const delta = sigmoid(beta[token * heads + head]) * (v[i] - known);
@@ -62,6 +61,22 @@ export function keyDeltaScan(
     }
   }
   return out;
+}
+
+/**
+ * What is left of each key's number, [n, heads, states]: exp(a · ln(1 + exp(steps))), or
+ * exp(floor · σ(|a| · steps)); steps [n, heads, states], a [heads].
+ */
+export function keyDecays(
+  steps: Numbers,
+  a: Numbers,
+  { states, floor }: { readonly states: number; readonly floor?: number },
+): Float64Array {
+  return Float64Array.from(steps, (step, i) => {
+    const own = a[Math.floor(i / states) % a.length];
+    if (floor === undefined) return Math.exp(own * softplus(step));
+    return Math.exp(floor * sigmoid(Math.abs(own) * step));
+  });
 }
 
 /** Each head's row by itself. */

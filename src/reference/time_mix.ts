@@ -37,7 +37,7 @@ export function timeMixLayer(
   const shifted = (part: number) =>
     shiftRows(rows, shares.subarray(part * width, (part + 1) * width));
   const lowRank = (x: Float64Array, { first, second, bias }: LowRankTensors, act: Act) => {
-    const product = blocks.project(blocks.project(x, first).map(act), second);
+    const product = blocks.project(blocks.project(x, first!).map(act), second);
     return bias === null ? product : addBias(product, weights.vector(bias));
   };
 

@@ -59,10 +59,11 @@ export function endTokenIds(vocab: {
   // Where "<|tool_response>" ends an answer, "</s>" is HTML.
   const html = byText.get("</s>");
   if (html !== undefined && byText.has("<|tool_response>")) ends.delete(html);
-  // Where "<|return|>" ends an answer, "<|end|>" only ends one of its messages.
+  // Where these end an answer, "<|end|>" only ends one of its messages: thoughts of Solar's.
+  const has = (text: string) => byText.has(text);
   const messageEnd = byText.get("<|end|>");
-  if (messageEnd !== undefined && byText.has("<|return|>") && byText.has("<|call|>")) {
-    ends.delete(messageEnd);
-  }
+  const endsElse = has("<|return|>") && has("<|call|>") ||
+    has("<|flush|>") && (has("<|calls|>") || has("<|call|>"));
+  if (messageEnd !== undefined && endsElse) ends.delete(messageEnd);
   return ends;
 }

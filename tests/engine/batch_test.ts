@@ -68,6 +68,12 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["rwkv6-old in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "rwkv6-old" }, {
     ...{ threads: 2, chunkTokens: 7 },
   }],
+  ["bailingmoe3 in Q4_0, in small steps", { type: "Q4_0", architecture: "bailingmoe3" }, {
+    ...{ threads: 2, chunkTokens: 7 },
+  }],
+  ["kimi-k3 in Q4_0, in small steps", { type: "Q4_0", architecture: "kimi-k3" }, {
+    ...{ threads: 3, chunkTokens: 7 },
+  }],
   ["kimi-linear in Q4_0, in small steps", { type: "Q4_0", architecture: "kimi-linear" }, {
     ...{ threads: 3, chunkTokens: 7 },
   }],

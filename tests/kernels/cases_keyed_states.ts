@@ -8,8 +8,7 @@ import {
   shiftRowsBy,
   sigmoid,
 } from "../../src/reference/keyed_scan.ts";
-import { keyDeltaScan } from "../../src/reference/key_delta_scan.ts";
-import { softplus } from "../../src/reference/state_space.ts";
+import { keyDecays, keyDeltaScan } from "../../src/reference/key_delta_scan.ts";
 import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
 import type { KernelCase } from "./cases.ts";
@@ -57,7 +56,7 @@ export const keyedStateCases: readonly KernelCase[] = [
     sweep: sweepDeltas,
     legalCall: (a) => [
       ...[a.place(512), a.place(512), a.place(512), 20, a.place(512), a.place(512), a.place(512)],
-      ...[a.place(512), 24, a.place(64), 3, 2, 4, 8, 1e-6],
+      ...[a.place(512), 24, a.place(64), 3, 2, 4, 8, 1e-6, -5],
     ],
     addresses: [0, 1, 2, 4, 5, 6, 7, 9],
     counts: [3, 8, 10, 11, 12, 13],
@@ -247,14 +246,19 @@ function sweepScan(arena: TestArena): void {
 
 /** What is prepared and scanned is what a state corrected key by key gives. */
 function sweepDeltas(arena: TestArena): void {
-  for (const [heads, headDim, states] of [[1, 4, 4], [3, 8, 20], [2, 64, 64]]) {
+  for (
+    const [heads, headDim, states, floor, sign] of [
+      ...[[1, 4, 4, 0, -1], [3, 8, 20, 0, -1], [2, 64, 64, 0, -1]],
+      ...[[3, 8, 20, -5, 1], [2, 64, 64, -0.5, -1]],
+    ]
+  ) {
     arena.reset();
     const rng = new Rng(heads * 7 + states);
     const width = heads * headDim, keys = heads * states;
     const [stride, partStride] = [2 * keys + width + 3, 3 * keys + heads + 5];
     const rows = randomFloats(rng, ALL * stride);
     const parts = randomFloats(rng, ALL * partStride, 2);
-    const a = randomFloats(rng, heads).map((value) => -Math.exp(value));
+    const a = randomFloats(rng, heads).map((value) => sign * Math.exp(value));
     const [q, w, aAt] = [rows, parts, a].map((each) => arena.put(each, 4));
     const [k, v] = [q + 4 * keys, q + 8 * keys];
     const [back, goes, beta] = [1, 2, 3].map((part) => w + 4 * part * keys);
@@ -265,6 +269,7 @@ function sweepDeltas(arena: TestArena): void {
     arena.run(
       () => arena.kernels.prepare_key_deltas_f32(
         q, k, v, stride, w, back, goes, beta, partStride, aAt, ALL, heads, headDim, states, epsilon,
+        floor,
       ),
       [q, 4 * ((ALL - 1) * stride + 2 * keys + width)],
       [w, 4 * ((ALL - 1) * partStride + 3 * keys)],
@@ -278,12 +283,15 @@ function sweepDeltas(arena: TestArena): void {
       unstride(all.subarray(first), ALL, by, count);
     const state = new Float64Array(width * states);
     const expected = keyDeltaScan({
-      ...{ q: part(rows, stride, 0, keys), k: part(rows, stride, keys, keys), a, state },
+      ...{ q: part(rows, stride, 0, keys), k: part(rows, stride, keys, keys), state },
       v: part(rows, stride, 2 * keys, width),
-      dt: part(parts, partStride, 0, keys).map(softplus),
+      decay: keyDecays(part(parts, partStride, 0, keys), a, {
+        states,
+        floor: floor === 0 ? undefined : floor,
+      }),
       beta: part(parts, partStride, 3 * keys, heads),
     }, { heads, headDim, states, epsilon });
-    const label = `deltas of ${heads} × ${headDim} × ${states}`;
+    const label = `deltas of ${heads} × ${headDim} × ${states}, floor ${floor}`;
     assertClose(arena.floats(out, ALL * width), expected, 1e-11, label);
     assertClose(arena.floats(place, width * states), state, 1e-11, `state of ${label}`);
   }

@@ -40,6 +40,7 @@ Deno.test("stepsNamed() knows llama.cpp's names and letters, and no others", () 
     ...["topNSigma", "topK", "typicalP", "topP", "minP", "xtc", "temperature"] as const,
   ]);
   assertEquals(stepsNamed([]), []);
+  assertEquals(stepsNamed(["typ_p", "top_k", "y", "typical"]), ["typicalP", "topK"], "each once");
   for (const name of ["", "top", "constructor", "__proto__", "z"]) {
     assertEquals(stepsNamed(["top_k", name]), null, name);
   }
@@ -109,15 +110,42 @@ Deno.test("a model's repetitions are broken by the texts that a request names", 
 });
 
 Deno.test("BreakerIds.of() finds the tokens that have a text in them", () => {
-  const pieces = ["a", "\n", "b:c", "é", "", ":é", "xyz"];
-  const tokenizer = {
-    vocabSize: pieces.length,
-    bytesOf: (id: number) => new TextEncoder().encode(pieces[id]),
-  } as unknown as ConstructorParameters<typeof BreakerIds>[0];
+  const tokenizer = tokenizerOf(["a", "\n", "b:c", "é", "", ":é", "xyz"]);
   const breakers = new BreakerIds(tokenizer, 6);
   assertEquals(breakers.of(), [1, 2, 5]);
   assertEquals(breakers.of(["é", "z"]), [3, 5], "ids without logits are none");
   assertEquals(breakers.of([""]), []);
   assertEquals(breakers.of([]), []);
   assertEquals(breakers.of(), breakers.of());
+  assertEquals(breakers.of(["a\n", "cé", "yx"]), [], "of two tokens none has it");
 });
+
+Deno.test("BreakerIds.of() agrees with a look at each token", () => {
+  const pieces = Array.from({ length: 3000 }, (_, i) => (i * 7919 % 50_021).toString(4));
+  // Bytes that are no text by themselves.
+  const bytes = [...pieces.map((text) => new TextEncoder().encode(text)), Uint8Array.of(0xff)];
+  const tokenizer = { ...tokenizerOf([]), vocabSize: 3001, bytesOf: (id: number) => bytes[id] };
+  const breakers = new BreakerIds(tokenizer, 3001);
+  for (const texts of [["0"], ["3", "00", "312"], ["0123", "1"], ["ÿ"], ["33333333333"]]) {
+    const expected = pieces.flatMap((piece, id) =>
+      texts.some((t) => piece.includes(t)) ? [id] : []
+    );
+    assertEquals(breakers.of(texts), expected, texts.join());
+  }
+});
+
+Deno.test("BreakerIds.of() asks the tokenizer once, however many lists of texts are sent", () => {
+  let asked = 0;
+  const tokenizer = tokenizerOf(["a", "b", "ab"]);
+  const counting = { ...tokenizer, bytesOf: (id: number) => (asked++, tokenizer.bytesOf(id)) };
+  const breakers = new BreakerIds(counting, 3);
+  for (let i = 0; i < 100; i++) assertEquals(breakers.of(["b", `${i}`]), [1, 2]);
+  assertEquals(asked, 3);
+});
+
+function tokenizerOf(pieces: readonly string[]) {
+  return {
+    vocabSize: pieces.length,
+    bytesOf: (id: number) => new TextEncoder().encode(pieces[id]),
+  } as unknown as ConstructorParameters<typeof BreakerIds>[0];
+}

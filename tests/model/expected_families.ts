@@ -1,4 +1,5 @@
 /** How the config of each tiny family differs from a llama's of the same shape. Data only. */
+import { KEY_DELTA_FAMILIES } from "./expected_key_deltas.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import {
   COHERE,
@@ -23,7 +24,6 @@ import {
   DELTAS,
   EXPECTED_STATES,
   HEADS,
-  KEY_DELTAS,
   KEYED,
   QWEN35,
   QWEN4,
@@ -41,10 +41,6 @@ const RWKV6: Differences = {
   norm: { kind: "layer", epsilon: Math.fround(1e-5) },
   feedForward: { activation: "relu2", ...UNGATED },
   stateSpace: ADDED,
-};
-const KIMI_HEADS: Differences = {
-  ...{ headCountKv: 1, headDim: 48, attentionScale: 1 / Math.sqrt(32) },
-  latent: { length: 32, queryLength: 0, turnedDim: 16, plainDim: 16, valueDim: 16 },
 };
 const GRANITE_HYBRID: Differences = {
   blockCount: 4,
@@ -309,14 +305,7 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     ...experts({ sharedFeedForwardLength: 64 }),
     stateSpace: { ...DELTAS, headsTakeTurns: false },
   },
-  "kimi-linear": {
-    ...leading({ sharedFeedForwardLength: 32, gating: "sigmoid", weightScale: Math.fround(2.446) }),
-    ...KIMI_HEADS,
-    blockCount: 4,
-    ropes: [],
-    stateSpace: KEY_DELTAS,
-    layers: "s s 0:- s",
-  },
+  ...KEY_DELTA_FAMILIES,
   "jamba": {
     ...experts({
       ...{ count: 4, usedCount: 2, feedForwardLength: 64, normalizesWeights: false },

@@ -82,6 +82,12 @@ export const KEY_DELTAS: StateSpaceConfig = {
   stepRank: 24,
 };
 
+/** Ling 3's. */
+export const FLOORED_DELTAS: StateSpaceConfig = { ...KEY_DELTAS, stepRank: 0, decayFloor: -5 };
+
+/** Kimi K3's. */
+export const HALF_WHOLE_DELTAS: StateSpaceConfig = { ...KEY_DELTAS, decayFloor: -5 };
+
 /** RWKV-6's. */
 export const ADDED: StateSpaceConfig = {
   ...KEYED,

@@ -207,7 +207,9 @@ function showRopes({ ropes }: ModelConfig) {
 function showLayer(layer: LayerConfig): string {
   const { slidingWindow, attentionChunk, rope, queryRope, convolutionTaps } = layer;
   const end = layer.hasNeurons === false ? "-" : "";
-  if (layer.attends === false) return (layer.hasStates ? "s" : "n") + end + showShape(layer);
+  if (layer.attends === false) {
+    return (layer.hasStates ? "s" : "n") + end + showShape(layer) + showLimits(layer);
+  }
   if (convolutionTaps !== undefined) return `conv ${convolutionTaps}`;
   const seen = attentionChunk === undefined ? slidingWindow : `${attentionChunk}c`;
   const queries = queryRope === undefined ? "" : `/${queryRope}`;

@@ -21,7 +21,7 @@ Deno.test("describeModel() reads gates and sinks of heads that latents make, and
   assertEquals([attentionGate?.gate.matrix.rows, attentionGate?.gate.count], [4 * 16, 16]);
   assertEquals(attentionSinks?.length, 4);
   // Four streams, shares of what is read and of where it goes.
-  assertEquals([hyper?.attention.mixer.rows, hyper?.attention.scale.length], [8, 2]);
+  assertEquals([hyper?.attention.mixer.rows, hyper?.attention.scale?.length], [8, 2]);
   assertEquals([latent?.indexer?.query.rows, second?.indexer], [8 * 64, undefined]);
 });
 

@@ -1,4 +1,4 @@
-/** Which mistakes show in which of the families that are RWKV's. Data only. */
+/** Which mistakes show in which of the families that keep states key by key. Data only. */
 import type { STATE_MISTAKES } from "./state_mistakes.ts";
 
 type StateMistake = keyof typeof STATE_MISTAKES;
@@ -20,7 +20,23 @@ const ADDED_NEURONS: readonly StateMistake[] = [
   ...["neurons read another row", "sums of neurons as they are", "layers not halved"] as const,
 ];
 
+const MOE = ["experts in reverse", "one expert fewer"] as const;
+
 export const RECURRENT_CHOICES = {
+  "bailingmoe3": [
+    ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,
+    ...["gated by steps", "decays without a floor", "heads as they are", "no limits"] as const,
+    ...["softmax", "no bias of the choice", "no shared expert", "weights not normalised"] as const,
+    ...["pairs half a head apart", "no rope"] as const,
+  ],
+  "kimi-k3": [
+    ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,
+    ...["gated by steps", "decays without a floor", "heads as they are"] as const,
+    ...["inputs kept by every layer", "blocks score alike", "ups are not capped"] as const,
+    ...["the end scores as the first layer", "gates and ups are not capped"] as const,
+    ...["latents' sums as they are", "no shared expert"] as const,
+    ...["softmax", "no bias of the choice"] as const,
+  ],
   "minimax-01": [
     ...["experts in reverse", "one expert fewer", "weights not normalised"] as const,
     ...["lightning attention gated by queries", "no lightning attention"] as const,

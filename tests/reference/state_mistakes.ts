@@ -103,6 +103,38 @@ export const STATE_MISTAKES = {
     }),
   "steps without a bias": (d) =>
     mapKeyDeltas(d, ({ steps }) => ({ steps: { ...steps, bias: null } })),
+  "decays without a floor": ({ config, tensors }) => {
+    const { decayFloor: _, ...stateSpace } = config.stateSpace!;
+    return { config: { ...config, stateSpace }, tensors };
+  },
+  "inputs kept by every layer": ({ config, tensors }) => {
+    const hyper = config.hyper && { ...config.hyper, keepsEvery: 1 };
+    return { config: { ...config, hyper }, tensors };
+  },
+  "blocks score alike": (d) =>
+    mapLayers(d, (layer) => {
+      const { hyper } = layer;
+      return { ...layer, hyper: hyper && { ...hyper, attention: hyper.feedForward } };
+    }),
+  "the end scores as the first layer": ({ config, tensors }) => {
+    const hyperEnd = tensors.layers[0].hyper?.attention;
+    return { config, tensors: { ...tensors, hyperEnd } };
+  },
+  "gates and ups are not capped": ({ config, tensors }) => {
+    const { softCaps: _, ...feedForward } = config.feedForward;
+    return { config: { ...config, feedForward }, tensors };
+  },
+  "ups are not capped": ({ config, tensors }) => {
+    const { softCaps, ...own } = config.feedForward;
+    const feedForward = { ...own, softCaps: softCaps && { ...softCaps, up: 0 } };
+    return { config: { ...config, feedForward }, tensors };
+  },
+  "latents' sums as they are": (d) =>
+    mapLayers(d, (layer) => {
+      const { feedForward: own } = layer;
+      if (own?.kind !== "experts" || own.latent === undefined) return layer;
+      return { ...layer, feedForward: { ...own, latent: { ...own.latent, norm: null } } };
+    }),
   "gated by steps": (d) => mapKeyDeltas(d, ({ steps }) => ({ gate: { ...steps, bias: null } })),
   "lightning attention gated by queries": (d) =>
     mapLayers(d, (layer) => {

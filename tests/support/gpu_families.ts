@@ -21,6 +21,8 @@ export const GPU_REFUSED: Partial<Record<TinyFamilyName, string>> = {
   "rwkv6": "states that decay key by key are the threads'",
   "rwkv6-old": "states that decay key by key are the threads'",
   "rwkv6qwen2": "states that decay key by key are the threads'",
+  "bailingmoe3": "states that decay key by key are the threads'",
+  "kimi-k3": "states that decay key by key are the threads'",
   "kimi-linear": "states that decay key by key are the threads'",
   "minimax-01": "lightning attention is the threads'",
   "arwkv7-ungated": "states that decay key by key are the threads'",

@@ -15,6 +15,7 @@ export function planExperts(
   },
 ): void {
   const { count, length, hasChoiceBias, choiceBias, hasBiases, isOld, isFused, rank } = by;
+  const read = by.latent ?? width;
   const each = (name: string, dims: readonly number[], role?: TensorRole) => {
     if (!isOld) return plan.matrix(`${name}_exps`, [...dims, count], role);
     for (let expert = 0; expert < count; expert++) plan.matrix(`${name}.${expert}`, dims, role);
@@ -27,12 +28,17 @@ export function planExperts(
   }
   if (by.listedRows) plan.table("ffn_gate_tid2eid.weight", by.used, by.listedRows);
   else if (hasChoiceBias) plan.vector(choiceBias ?? "exp_probs_b.bias", count);
-  if (isFused) plan.matrix("ffn_gate_up_exps", [width, 2 * length, count]);
+  if (isFused) plan.matrix("ffn_gate_up_exps", [read, 2 * length, count]);
   else {
-    if (!by.isUngated) each("ffn_gate", [width, length], "gate");
-    each("ffn_up", [width, length]);
+    if (!by.isUngated) each("ffn_gate", [read, length], "gate");
+    each("ffn_up", [read, length]);
   }
-  each("ffn_down", [length, width], "residual");
+  each("ffn_down", [length, read], "residual");
+  if (by.latent) {
+    plan.matrix("ffn_routed_down", [width, by.latent]);
+    plan.headNorm("ffn_routed_norm", [by.latent]);
+    plan.matrix("ffn_routed_up", [by.latent, width], "residual");
+  }
   if (by.hasInputNorm) plan.norm("ffn_norm_exps", width);
   if (by.companions) {
     const { groupSize, length: neurons } = by.companions;

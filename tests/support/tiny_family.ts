@@ -93,6 +93,8 @@ export interface TinyFamily {
     readonly hasInputNorm?: boolean;
     /** So many neighbours have a small expert in common, of so many neurons. */
     readonly companions?: { readonly groupSize: number; readonly length: number };
+    /** They read so many numbers made of the stream. */
+    readonly latent?: number;
     /** A tensor for each expert, as until 2024. */
     readonly isOld?: boolean;
   };
@@ -172,6 +174,12 @@ export interface TinyFamily {
      * as Kimi Linear's are.
      */
     readonly deltas?: "apart" | "mixed" | "keys";
+    /** What one matrix makes of Kimi Linear's two, as its tensor is called. */
+    readonly whole?: { readonly steps?: string; readonly gate?: string };
+    /** Numbers of heads that say how fast states decay are above 0. */
+    readonly hasSpeeds?: boolean;
+    /** They have one dimension. */
+    readonly isFlat?: boolean;
     /** Layers with a state or heads have no neurons. */
     readonly isApart?: boolean;
     /** False: what comes out is not normalised. */
@@ -233,6 +241,8 @@ export interface TinyFamily {
   readonly outputNorm?: string;
   /** It has neither a last norm of its own nor an output. */
   readonly isEncoder?: boolean;
+  /** Blocks read the stream as it was before, too. */
+  readonly keepsInputs?: boolean;
   /** Tensors are called as T5's are, and scores have biases by distance in so many buckets. */
   readonly scoreBuckets?: number;
   /** So many blocks more write an answer to what the others read. */

@@ -159,6 +159,9 @@ function allTensors(shape: TinyShape, family: TinyFamily): TinyTensor[] {
     if (hasNeurons(family, kind) && !timeMix?.shiftsNeurons && own.feedForwardLength > 0) {
       planFeedForward(plan, shape, family, block);
     }
+    if (family.keepsInputs) {
+      for (const name of ["attn", "ffn"]) plan.vector(`${name}_res_score.weight`, width);
+    }
     if (family.gated) planGated(plan, shape, family.gated, block);
     if (family.layered) planLayerEnd(plan, shape, family.layered);
     if (family.blockScales) plan.factors("layer_output_scale.weight", 1);
@@ -175,6 +178,7 @@ function allTensors(shape: TinyShape, family: TinyFamily): TinyTensor[] {
   if (family.secondStream) plan.factors("hrm.z_l_init", width);
   if (!family.sumNorms && !family.gated) plan.norm(family.outputNorm ?? "output_norm", width);
   planHyperEnd(plan, width, family);
+  if (family.keepsInputs) plan.vector("output_res_score.weight", width);
   if (family.gated) planGatedEnd(plan, shape, family.gated);
   planTextHead(plan, width, family);
   if (!shape.tied) plan.matrix("output", [width, vocabSize], "output");

@@ -186,7 +186,10 @@ function randomWeights(
 ): Float32Array {
   const count = tensor.dims.reduce((product, dimension) => product * dimension);
   // Decays of state spaces are below 0.
-  if (tensor.name.endsWith(".ssm_a")) return makeFloats(count, () => -Math.exp(rng.normal()));
+  if (tensor.name.endsWith(".ssm_a")) {
+    const sign = family.stateSpace?.hasSpeeds ? 1 : -1;
+    return makeFloats(count, () => sign * Math.exp(rng.normal()));
+  }
   const { mean, deviation } = weightDistribution(tensor, shape);
   const size = sizeOf(tensor, shape, family);
   return makeFloats(count, () => size * (mean + deviation * rng.normal()));
@@ -209,8 +212,12 @@ function randomCodes(
 function sizeOf({ name }: PlannedTensor, shape: TinyShape, family: TinyFamily): number {
   return tiedSize(name, shape.tied ? family.embeddingScale ?? 1 : 1) *
     (family.layered?.altUp ? sizeOfStreams(name, shape) : 1) *
+    (name.endsWith("_res_score.weight") ? SCORE_SIZE : 1) *
     (family.headGains ? gainSize(name) : 1);
 }
+
+/** What was kept before is told apart, but scores do not make much of rounding. */
+const SCORE_SIZE = 0.25;
 
 /** Gains of heads, and factors of what blocks give, are not nearly 1, nor embeddings' lengths. */
 function gainSize(name: string): number {

@@ -42,11 +42,11 @@ export function stateSpaceKeys(
 export function planStateSpace(
   plan: TensorPlan,
   { embeddingLength: width }: TinyShape,
-  stateSpace: TinyStateSpace,
+  own: TinyStateSpace,
 ): void {
-  const { inner, state, rank, groups, hasNorm, normalizes, deltas, isOfHeads } = stateSpace;
-  if (stateSpace.isLightning) return planLightning(plan, width, inner);
-  if (deltas === "keys") return planKeyDeltas(plan, width, { inner, state, rank });
+  const { inner, state, rank, groups, hasNorm, normalizes, deltas, isOfHeads } = own;
+  if (own.isLightning) return planLightning(plan, width, inner);
+  if (deltas === "keys") return planKeyDeltas(plan, width, own);
   if (deltas) return planDeltas(plan, width, { inner, state, rank, groups: groups!, deltas });
   if (isOfHeads) return planChannelHeads(plan, width, { inner, state, rank });
   const convolved = inner + 2 * (groups ?? 0) * state;
@@ -103,19 +103,22 @@ function planLightning(plan: TensorPlan, width: number, inner: number): void {
 function planKeyDeltas(
   plan: TensorPlan,
   width: number,
-  { inner, state, rank: heads }: Pick<TinyStateSpace, "inner" | "state" | "rank">,
+  { inner, state, rank: heads, whole, isFlat }: TinyStateSpace,
 ): void {
   for (const letter of ["q", "k", "v"]) {
     plan.matrix(`attn_${letter}`, [width, inner]);
     plan.matrix(`ssm_conv1d_${letter}`, [4, 1, inner]);
   }
-  for (const letter of ["f", "g"]) {
-    plan.matrix(`ssm_${letter}_a`, [width, state]);
-    plan.matrix(`ssm_${letter}_b`, [state, inner]);
+  for (const [name, all] of [["ssm_f", whole?.steps], ["ssm_g", whole?.gate]] as const) {
+    if (all) plan.matrix(all, [width, inner]);
+    else {
+      plan.matrix(`${name}_a`, [width, state]);
+      plan.matrix(`${name}_b`, [state, inner]);
+    }
   }
   plan.matrix("ssm_beta", [width, heads]);
   plan.bias("ssm_dt", inner);
-  plan.vector("ssm_a", 1, heads);
+  plan.vector("ssm_a", ...isFlat ? [heads] : [1, heads]);
   plan.headNorm("ssm_norm", [state]);
   plan.matrix("attn_output", [inner, width], "residual");
 }

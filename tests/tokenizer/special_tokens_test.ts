@@ -115,3 +115,16 @@ Deno.test("endIds leaves out <|end|> where <|return|> ends the answer", () => {
   const extra = ["<|end|>", "<|return|>", "<|call|>"].map((text) => ({ text, type: 3 }));
   assertEquals(createTokenizer(bpeMetadata([], { extra })).endIds, new Set([257, 258]));
 });
+
+Deno.test("endIds leaves out <|end|> where it only ends Solar's thoughts", () => {
+  const idsOf = (...texts: string[]) => {
+    const extra = texts.map((text) => ({ text, type: 3 }));
+    return createTokenizer(bpeMetadata([], { extra })).endIds;
+  };
+  for (const call of ["<|calls|>", "<|call|>"]) {
+    assertEquals(idsOf("<|end|>", "<|flush|>", call), new Set([257, 258]), call);
+  }
+  for (const other of ["<|flush|>", "<|calls|>", "<|call|>", "<|return|>"]) {
+    assertEquals(idsOf("<|end|>", other), new Set([256, 257]), other);
+  }
+});

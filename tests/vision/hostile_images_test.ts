@@ -26,6 +26,25 @@ Deno.test("readHeader() refuses files and images that are larger than they may b
   for (const file of large) await assertRefused(file, "image_too_large", /64 million/);
 });
 
+Deno.test("readHeader() refuses images whose one side is far longer than they are large", async () => {
+  const thin: Uint8Array[] = [
+    sized("alpha.png", (view) => {
+      view.setUint32(16, 1);
+      view.setUint32(20, 65_536);
+    }),
+    sized("alpha.png", (view) => {
+      view.setUint32(16, 4_000_000);
+      view.setUint32(20, 16);
+    }),
+  ];
+  for (const file of thin) await assertRefused(file, "image_too_large", /a side may have 65535/);
+  const longest = sized("alpha.png", (view) => {
+    view.setUint32(16, 1);
+    view.setUint32(20, 65_535);
+  });
+  assertEquals(readHeader(longest).height, 65_535);
+});
+
 Deno.test("readHeader() refuses images without pixels", async () => {
   const empty: Uint8Array[] = [
     sized("alpha.png", (view) => view.setUint32(20, 0)),

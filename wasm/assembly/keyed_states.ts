@@ -118,6 +118,7 @@ export function prepare_key_deltas_f32(
   headDim: u32,
   states: u32,
   epsilon: f32,
+  decayFloor: f32,
 ): void {
   if (((headDim | states) & 3) != 0) unreachable();
   if (heads >> 16 != 0 || headDim >> 12 != 0 || states >> 12 != 0) unreachable();
@@ -132,6 +133,7 @@ export function prepare_key_deltas_f32(
   check_bytes(a, <u64>heads << 2);
   const rowBytes = states << 2, headBytes = headDim << 2;
   const reads = <f32>(1 / Math.sqrt(<f64>states));
+  const least = f32x4.splat(decayFloor);
   for (let t: u32 = 0; t < n; t++) {
     for (let head: u32 = 0; head < heads; head++) {
       const at: usize = ((t * stride) << 2) + head * rowBytes;
@@ -142,7 +144,12 @@ export function prepare_key_deltas_f32(
       const decay = f32x4.splat(load<f32>(a + (head << 2)));
       for (let i: usize = 0; i < rowBytes; i += 16) {
         const key = v128.load(k + at + i);
-        const stays = exp_f32x4(f32x4.mul(softplus_x4(v128.load(w + part + i)), decay));
+        const step = v128.load(w + part + i);
+        const stays = exp_f32x4(
+          decayFloor == 0
+            ? f32x4.mul(softplus_x4(step), decay)
+            : f32x4.mul(sigmoid_x4(f32x4.mul(step, f32x4.abs(decay))), least),
+        );
         v128.store(w + part + i, stays);
         v128.store(back + part + i, f32x4.mul(stays, key));
         v128.store(goes + part + i, f32x4.mul(rate, key));

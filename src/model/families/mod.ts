@@ -8,6 +8,7 @@ import { arwkv7 } from "./arwkv7.ts";
 import { baichuan } from "./baichuan.ts";
 import { bailingmoe } from "./bailingmoe.ts";
 import { bailingmoe2 } from "./bailingmoe2.ts";
+import { bailingmoe3 } from "./bailingmoe3.ts";
 import { bamboo } from "./bamboo.ts";
 import { barbet } from "./barbet.ts";
 import { bert } from "./bert.ts";
@@ -68,6 +69,7 @@ import { jais2 } from "./jais2.ts";
 import { jamba } from "./jamba.ts";
 import { jinaBertV2 } from "./jina_bert_v2.ts";
 import { jinaBertV3 } from "./jina_bert_v3.ts";
+import { kimiK3 } from "./kimi_k3.ts";
 import { kimiLinear } from "./kimi_linear.ts";
 import { laguna } from "./laguna.ts";
 import { lfm2 } from "./lfm2.ts";
@@ -151,6 +153,7 @@ export const FAMILIES: readonly Family[] = [
   baichuan,
   bailingmoe,
   bailingmoe2,
+  bailingmoe3,
   bamboo,
   barbet,
   bert,
@@ -211,6 +214,7 @@ export const FAMILIES: readonly Family[] = [
   jamba,
   jinaBertV2,
   jinaBertV3,
+  kimiK3,
   kimiLinear,
   laguna,
   lfm2,

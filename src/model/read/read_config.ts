@@ -21,6 +21,7 @@ import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
 import { readBlockChoice } from "./read_block_indexer.ts";
 import { readChoice } from "./read_indexer.ts";
 import { readGivenParts } from "./read_given_parts.ts";
+import { readKeptInputs } from "./read_kept_inputs.ts";
 import { readGuess, withGuessingLayer } from "./read_guess.ts";
 import { isEncoder } from "./read_is_encoder.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
@@ -153,6 +154,7 @@ function ownWays(
   const { repeats, addsEmbedding, headNorm, normalizesSums } = family;
   return {
     ...readGivenParts(keys, family),
+    ...family.keepsInputs && readKeptInputs(keys, layers.length),
     ...readScoreBiases(keys, family),
     ...isEncoder(keys, family, layers) && { isEncoder: true },
     ...normalizesSums && { normalizesSums: true },

@@ -12,6 +12,9 @@ import type { ExpertsConfig } from "../types.ts";
 /** More experts than any model has; keeps a corrupt count from becoming a million names. */
 const EXPERT_COUNT_MAX = 4096;
 
+/** Float kernels read as many columns at once. */
+const LATENT_UNIT = 16;
+
 /** Values of the key "expert_gating_func"; 0 stands for "not said". */
 const GATINGS: ReadonlyMap<number, ExpertsConfig["gating"]> = new Map([
   [1, "softmax"],
@@ -53,10 +56,12 @@ export function readExperts(
   const sharedFeedForwardLength = readSharedLength(file, keys, choices, feedForwardLength);
   const companions = choices.haveCompanions ? readCompanions(keys, count) : null;
   const jointWeight = sharedFeedForwardLength > 0 ? choices.jointWeight ?? 1 : 1;
+  const latentLength = choices.mayReadLatents ? readLatentLength(keys) : 0;
   return {
     count,
     usedCount,
     feedForwardLength,
+    ...latentLength > 0 && { latentLength },
     gating: readGating(keys, family, choices, shape),
     normalizesWeights: keys.flag("expert_weights_norm", choices.normalizesWeights),
     weightScale: readWeightScale(keys) * jointWeight,
@@ -69,6 +74,18 @@ export function readExperts(
     ...choices.weighsInputs && { weighsInputs: true },
     ...companions && { companions },
   };
+}
+
+/** 0: experts read what the router does. */
+function readLatentLength(keys: Hyperparameters): number {
+  const key = "expert_latent_length";
+  const max = keys.integer("embedding_length", { min: 1 });
+  const length = keys.integer(key, { min: 0, max, absent: 0 });
+  if (length % LATENT_UNIT === 0) return length;
+  throw new UnsupportedModelError(
+    `Cannot run this model: its experts read ${length} numbers, this version needs a multiple of ` +
+      `${LATENT_UNIT}: use a model of another shape`,
+  );
 }
 
 /** One of so many layers mixes, the last of them. Nomic's key counts otherwise beyond 2. */

@@ -6,6 +6,7 @@ import { UnsupportedModelError } from "../../base/errors.ts";
 import type { GgufFile } from "../../gguf/mod.ts";
 import type { Family, MixtureShape } from "../family.ts";
 import { formatError, type Hyperparameters } from "./hyperparameters.ts";
+import { readSoftCaps } from "./read_kept_inputs.ts";
 import { isPowerInfer } from "../powerinfer.ts";
 import { isSilentKind } from "../silent_kinds.ts";
 import type { Activation, FeedForwardConfig } from "../types.ts";
@@ -44,7 +45,9 @@ export function readFeedForward(
   const gated = family.fusesGateAndUp === "said" ? { isGated: hasGates(file, keys, family) } : {};
   const ungated = gated.isGated === false ? family.ungatedActivation : null;
   const own = ungated ?? family.activationOf?.(shape) ?? family.feedForward.activation;
-  const feedForward = { ...family.feedForward, ...gated, activation: own, firingThreshold: 0 };
+  const capped = family.keepsInputs ? readSoftCaps(keys) : {};
+  const usual = { ...family.feedForward, ...gated, activation: own, firingThreshold: 0 };
+  const feedForward = { ...usual, ...capped };
   const said = keys.text("hidden_activation") ?? (isPowerInfer(file) ? "relu" : null);
   if (said === null) return feedForward;
   if (said === DRELU) return { ...feedForward, activation: "relu", activatesUp: true };

@@ -94,8 +94,9 @@ function downTensor(
 
 function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTensors {
   const { checker, config, at } = reader;
-  const { embeddingLength: width, feedForward: { isGated } } = config;
-  const { count, feedForwardLength: neurons } = experts;
+  const { embeddingLength, feedForward: { isGated } } = config;
+  const { count, feedForwardLength: neurons, latentLength } = experts;
+  const width = latentLength ?? embeddingLength;
   const inner = { rows: neurons, columns: width, count };
   const gates = isGated ? expertMatrices(reader, "ffn_gate", inner) : null;
   const ups = expertMatrices(reader, "ffn_up", inner);
@@ -107,7 +108,7 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
     .find((name) => !isListed && checker.has(`blk.${first}.${name}`));
   return {
     kind: "experts",
-    router: readMatrix(reader, "ffn_gate_inp", { rows: count, columns: width }),
+    router: readMatrix(reader, "ffn_gate_inp", { rows: count, columns: embeddingLength }),
     choiceBias: choiceBias === undefined ? null : checker.vector(at + choiceBias, count),
     ...isListed && {
       expertsOfTokens: checker.table(
@@ -129,11 +130,29 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
       ? checker.vector(`${at}ffn_down_exps.scale`, count)
       : null,
     apart: apartTensors(reader),
+    ...latentLength !== undefined && { latent: latentTensors(reader, latentLength) },
     ...experts.routerInput === "ownNorm" && {
-      inputNorm: { weight: checker.vector(`${at}ffn_norm_exps.weight`, width), bias: null },
+      inputNorm: {
+        weight: checker.vector(`${at}ffn_norm_exps.weight`, embeddingLength),
+        bias: null,
+      },
     },
     ...experts.companions && { companions: companionTensors(reader, experts) },
     ...sharedExpert(reader, experts.sharedFeedForwardLength),
+  };
+}
+
+/** All mixtures are like the first. */
+function latentTensors(
+  { checker, config, at }: LayerReader,
+  length: number,
+): ExpertTensors["latent"] {
+  const { embeddingLength: width } = config;
+  const hasNorm = checker.has(`blk.${firstMixture(config)}.ffn_routed_norm.weight`);
+  return {
+    down: checker.matrix(`${at}ffn_routed_down.weight`, { rows: length, columns: width }),
+    norm: hasNorm ? checker.vector(`${at}ffn_routed_norm.weight`, length) : null,
+    up: checker.matrix(`${at}ffn_routed_up.weight`, { rows: width, columns: length }),
   };
 }
 

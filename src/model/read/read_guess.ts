@@ -36,14 +36,16 @@ export function guessTensors(
 ): GuessTensors {
   const at = `blk.${blockCount}.`;
   const norm = (name: string): NormTensors => ({
-    weight: checker.vector(`${at}nextn.${name}.weight`, d),
+    weight: checker.vector(`${at}${name}.weight`, d),
     bias: null,
   });
-  const hasOwn = checker.has(`${at}nextn.shared_head_norm.weight`);
+  // Ling 3's files call it as other models call a norm behind a layer.
+  const outputNorm = ["nextn.shared_head_norm", "layer_output_norm"]
+    .find((name) => checker.has(`${at}${name}.weight`));
   return {
-    embeddingNorm: norm("enorm"),
-    rowNorm: norm("hnorm"),
+    embeddingNorm: norm("nextn.enorm"),
+    rowNorm: norm("nextn.hnorm"),
     merge: checker.matrix(at + MERGE, { rows: d, columns: 2 * d }),
-    outputNorm: hasOwn ? norm("shared_head_norm") : null,
+    outputNorm: outputNorm === undefined ? null : norm(outputNorm),
   };
 }

@@ -9,8 +9,13 @@ export function layerHyperTensors(
   { checker, config, at }: LayerReader,
 ): Pick<LayerTensors, "hyper"> {
   if (config.hyper === undefined) return {};
+  const { keepsEvery, rounds } = config.hyper;
+  if (keepsEvery !== undefined) {
+    const scored = (name: string) => scoreTensors(checker, `${at}${name}`, config);
+    return { hyper: { attention: scored("attn_res_score"), feedForward: scored("ffn_res_score") } };
+  }
   // Shares of what is read, of where it goes, and of what goes from stream to stream.
-  const kinds = config.hyper.rounds === 0 ? 2 : 3;
+  const kinds = rounds === 0 ? 2 : 3;
   const rows = sharesOf(config.hyper);
   const of = (name: string) => hyperTensors(checker, `${at}${name}`, { config, rows, kinds });
   return { hyper: { attention: of("hc_attn"), feedForward: of("hc_ffn") } };
@@ -22,8 +27,21 @@ export function hyperEnd(
   config: ModelConfig,
 ): Pick<ModelTensors, "hyperEnd"> {
   if (config.hyper === undefined) return {};
+  if (config.hyper.keepsEvery !== undefined) {
+    return { hyperEnd: scoreTensors(checker, "output_res_score", config) };
+  }
   const of = { config, rows: config.hyper.streamCount, kinds: 1 };
   return { hyperEnd: hyperTensors(checker, "output_hc", of) };
+}
+
+/** What scores streams that are kept. */
+function scoreTensors(
+  checker: TensorChecker,
+  name: string,
+  { embeddingLength: columns }: ModelConfig,
+): HyperTensors {
+  const mixer = checker.matrix(`${name}.weight`, { rows: 1, columns });
+  return { mixer, base: null, scale: null };
 }
 
 function hyperTensors(

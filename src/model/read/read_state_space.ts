@@ -31,7 +31,7 @@ export function readStateSpace(
 ): StateSpaceConfig {
   const { kind, headsTakeTurns = false, gatesBySigmoid } = choices;
   if (kind === "keyed" || kind === "added") return readTimeMix(keys, choices);
-  if (kind === "keyDeltas") return readKeyDeltas(keys);
+  if (kind === "keyDeltas") return readKeyDeltas(keys, choices);
   if (kind === "lightning") return readLightning(keys);
   if (kind === "channelHeads") return readChannelHeads(keys);
   const innerLength = keys.integer("ssm.inner_size", { min: 1 });
@@ -81,7 +81,11 @@ function readChannelHeads(keys: Hyperparameters): StateSpaceConfig {
 }
 
 /** The same of Kimi Linear: as many heads as attend elsewhere, each with a square. */
-function readKeyDeltas(keys: Hyperparameters): StateSpaceConfig {
+function readKeyDeltas(
+  keys: Hyperparameters,
+  { wholeMatrices: whole, decayFloor }: StateSpaceChoices,
+): StateSpaceConfig {
+  const floor = decayFloor === undefined ? null : readDecayFloor(keys, decayFloor);
   const headCount = keys.integer("attention.head_count", { min: 1 });
   const stateLength = keys.integer("kda.head_dim", { min: 1, max: 4095 });
   requireUnits(stateLength);
@@ -90,9 +94,23 @@ function readKeyDeltas(keys: Hyperparameters): StateSpaceConfig {
     taps: keys.integer("ssm.conv_kernel", { min: 2, max: TAPS_MAX }),
     ...{ innerLength: headCount * stateLength, stateLength },
     ...{ headCount, groupCount: headCount, headsTakeTurns: false },
-    stepRank: stateLength,
+    stepRank: whole?.steps && whole.gate ? 0 : stateLength,
     normalizesInputs: false,
+    ...floor !== null && { decayFloor: floor },
   };
+}
+
+const FLOOR = "kda.gate_lower_bound";
+
+/** Null: decays have none. */
+function readDecayFloor(keys: Hyperparameters, which: "always" | "ifSaid"): number | null {
+  if (which === "ifSaid" && !keys.has(FLOOR)) return null;
+  if (!keys.flag("kda.safe_gate", true)) {
+    throw keys.wrong("kda.safe_gate", "true: decays without a floor are not this family's");
+  }
+  const floor = keys.float(FLOOR, { min: -Infinity });
+  if (floor < 0) return floor;
+  throw keys.wrong(FLOOR, "below 0");
 }
 
 const INTERVAL = "full_attention_interval";
@@ -155,8 +173,14 @@ export function stateLayers(
   { attention, neurons }: StateSpaceChoices,
   by: { readonly attends: readonly boolean[] | null; readonly hasNeurons: NeuronLayers["layers"] },
 ): readonly LayerConfig[] {
-  const nothing = { slidingWindow: 0, rope: null, attends: false } as const;
   return layers.map((layer, index): LayerConfig => {
+    const { limits } = layer; // of neurons, which such a layer may have
+    const nothing: LayerConfig = {
+      slidingWindow: 0,
+      rope: null,
+      attends: false,
+      ...limits && { limits },
+    };
     if (neurons === "none") return { ...nothing, hasStates: true, hasNeurons: false };
     if (attention === "none") return { ...nothing, hasStates: true };
     if (attention === "beside") return { ...layer, hasStates: true };

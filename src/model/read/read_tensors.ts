@@ -273,7 +273,7 @@ function attentionGate(reader: LayerReader): AttentionGate | null {
   if (attentionGates === "none") return null;
   if (attentionGates === "apart") {
     const name = `${at}attn_gate.weight`;
-    const count = checker.rowCount(name) === headCount ? 1 : headDim;
+    const count = checker.rowCount(name) === headCount ? 1 : mergedHeadDim(config);
     const matrix = checker.matrix(name, { rows: headCount * count, columns });
     return { query: null, gate: { matrix, step: count, start: 0, count }, activation };
   }

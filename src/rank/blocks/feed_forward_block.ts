@@ -3,7 +3,6 @@
  * that tokens chose. Every rank has neurons of every expert, so ranks stay balanced whatever is
  * chosen, and no join is needed to choose.
  */
-import type { Control } from "../../memory/control.ts";
 import { addCompanions, addDownBiases } from "../neurons/beside_experts.ts";
 import { ExpertRoutes } from "../neurons/expert_routes.ts";
 import type { Dense, Experts, Predictor, Streamed } from "../bound/bound_blocks.ts";
@@ -15,22 +14,14 @@ import { GateCutoff } from "../neurons/gate_cutoff.ts";
 import { GuessAhead } from "../stream/guess_ahead.ts";
 import { activateNeurons } from "../neurons/neurons.ts";
 import type { Observer } from "../step/observer.ts";
-import type { RankPlan } from "../plan/plan_types.ts";
 import type { Residual } from "../step/residual.ts";
-import { Predictors } from "../neurons/predictors.ts";
+import { type PredictedTokens, Predictors } from "../neurons/predictors.ts";
+import { LatentExperts } from "./latent_experts.ts";
+import type { FeedForwardParts } from "./feed_forward_parts.ts";
 import { SharedExpert } from "./shared_expert.ts";
 import { addFired, SparseBlock } from "../neurons/sparse_block.ts";
 import type { Streaming } from "../stream/streaming.ts";
 import type { StepState } from "../step/step_state.ts";
-
-/** Tokens whose neurons a predictor names: its rows from `first` on. */
-interface PredictedTokens {
-  readonly first: number;
-  readonly count: number;
-  /** Addresses of u32 and f32 [count], as of `Residual`; weights 0: all are 1. */
-  readonly rows: number;
-  readonly weights: number;
-}
 
 /** What an expert may read. */
 const BOTH_FORMS = { readsQ8: true, readsFloats: true };
@@ -52,6 +43,8 @@ export class FeedForwardBlock {
   readonly #streaming: Streaming | null;
   /** Null unless it has predictors, too. */
   readonly #guessAhead: GuessAhead | null;
+  /** Null where experts read what the router does. */
+  readonly #latents: LatentExperts | null;
   /** Null where gates are as they are. */
   readonly #gateCutoff: GateCutoff | null;
   /** What an expert gives to a token is not multiplied by its weight, but what it reads. */
@@ -62,16 +55,7 @@ export class FeedForwardBlock {
   /** memories: this rank's, one per arena. */
   constructor(
     state: StepState,
-    by: {
-      residual: Residual;
-      control: Control;
-      plans: readonly RankPlan[];
-      memories: readonly WebAssembly.Memory[];
-      /** All ranks'. */
-      all: readonly (readonly WebAssembly.Memory[])[];
-      observer: Observer | null;
-      streaming: Streaming | null;
-    },
+    by: FeedForwardParts,
   ) {
     const { plan } = state;
     this.#streaming = by.streaming;
@@ -81,7 +65,8 @@ export class FeedForwardBlock {
     this.#observer = by.observer;
     this.#sparse = plan.isSparse && by.observer === null ? new SparseBlock(state, by) : null;
     this.#predictors = plan.strides.predictor > 0 ? new Predictors(state, by) : null;
-    const { streaming } = by;
+    const { streaming } = by, length = state.config.experts?.latentLength;
+    this.#latents = length === undefined ? null : new LatentExperts(state, { ...by, length });
     this.#guessAhead = streaming !== null && this.#predictors !== null
       ? new GuessAhead(state, { ...by, streaming, predictors: this.#predictors })
       : null;
@@ -167,11 +152,20 @@ export class FeedForwardBlock {
   }
 
   /**
-   * The expert that all tokens use, where it is normalised by itself.
+   * The expert that all tokens use, where it is normalised by itself; or the others, where their
+   * sum is.
    * @returns false when the leader aborted the step.
    */
-  runShared({ feedForward: block }: Layer): boolean {
-    if (block?.kind !== "experts" || block.apart === null || block.shared === null) return true;
+  runShared(layer: Layer): boolean {
+    const { feedForward: block } = layer;
+    if (block?.kind !== "experts") return true;
+    if (block.latent !== null) {
+      const x = this.#read(block, layer);
+      this.#routes.choose(block, x);
+      this.#addExperts(block, this.#latents!.read(block.latent, x, block.readsQ8));
+      return this.#latents!.join(block.latent);
+    }
+    if (block.apart === null || block.shared === null) return true;
     const { sharedNorm, sharedPostNorm } = block.apart;
     const x = this.#residual.read(sharedNorm, block.shared.readsQ8);
     this.#shared.add(block, block.shared, x);
@@ -198,7 +192,11 @@ export class FeedForwardBlock {
       else this.#residual.add(block.down, this.#state.inputs.hidden);
       return this.#addStepped(layer);
     }
-    const { apart } = block;
+    const { apart, latent } = block;
+    if (latent !== null) {
+      if (block.shared) this.#shared.add(block, block.shared, this.#read(block, layer));
+      return;
+    }
     if (block.isElsewhere) return;
     if (apart !== null) this.#routes.chooseApart(block, this.#residual, apart.routerNorm);
     const x = block.inputNorm === null ? this.#read(block, layer) : this.#routes.readEarly(block);

@@ -140,7 +140,7 @@ export class FinchBlock {
     const { decay, channelCount, readsBefore } = finch;
     const stride = PARTS * channelCount;
     const out = this.#part(finch, DECAY);
-    if (readsQ8(decay.first)) this.#quantize(x);
+    if (readsQ8(decay.reader)) this.#quantize(x);
     this.#lowRanks.multiply(decay, x, "tanh", out, stride);
     const key = this.#part(finch, KEY);
     kernels.prepare_added_f32(out, key, stride, readsBefore ? 0 : 1, n, channelCount);

@@ -111,6 +111,7 @@ export class KeyDeltaBlock {
       headDim,
       stateLength,
       epsilon,
+      deltas.decayFloor,
     );
   }
 

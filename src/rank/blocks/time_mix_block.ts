@@ -130,7 +130,7 @@ export class TimeMixBlock {
     this.#values = at;
     this.#valueStride = stride;
     this.#multiply(mix.value, rows, VALUE, mix);
-    if (readsQ8(mix.firstValue.first)) this.#quantize(rows);
+    if (readsQ8(mix.firstValue.reader)) this.#quantize(rows);
     this.#lowRanks.multiply(mix.firstValue, rows, "none", steps, width);
     kernels.approach_f32(at, stride, first, width, steps, width, n, width);
   }
@@ -158,7 +158,7 @@ export class TimeMixBlock {
   }
 
   #makeLowRank(low: LowRank, x: Activations, act: BetweenAct, part: number, mix: TimeMix): void {
-    if (readsQ8(low.first)) this.#quantize(x);
+    if (readsQ8(low.reader)) this.#quantize(x);
     this.#lowRanks.multiply(low, x, act, this.#part(mix, part), PARTS * this.#width(mix));
   }
 

@@ -6,6 +6,7 @@ import { checkListedExperts } from "./listed_experts.ts";
 import { inOrder } from "../plan/own_units.ts";
 import { addressOf, bindNorm, type Norm } from "./bound_norm.ts";
 import type { InnerNorm } from "../step/inner_norms.ts";
+import { bindLatentExperts, type LatentExperts } from "./bound_latent_experts.ts";
 import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
 import type {
   DensePlan,
@@ -144,6 +145,8 @@ export interface Experts {
   readonly scales: Float32Array | null;
   /** Null: router, experts and the shared one read the same, and are added up. */
   readonly apart: Apart | null;
+  /** Null: experts read what the router does. */
+  readonly latent: LatentExperts | null;
   /** Of the layer's input: router and experts read it; null: what the block reads. */
   readonly inputNorm: Norm | null;
   /** What goes along with experts, by group. */
@@ -355,6 +358,7 @@ export function bindExperts(
       sharedPostNorm: bindNorm(plan.apart.sharedPostNorm),
       expertsPostNorm: bindNorm(plan.apart.expertsPostNorm),
     },
+    latent: plan.latent && bindLatentExperts(plan.latent),
     inputNorm: bindNorm(plan.inputNorm),
     companions: plan.companions.map(bindDense),
     predictor: experts[0].predictor,
@@ -364,6 +368,8 @@ export function bindExperts(
         each === null || each.kind === "dense" && lengthOf(each.up.rows) === 0 &&
           each.down.bias === null
       ),
-    readsQ8: [...experts, shared, ...plan.companions.map(bindDense)].some((each) => each?.readsQ8),
+    readsQ8:
+      [...experts, shared, ...plan.companions.map(bindDense)].some((each) => each?.readsQ8) ||
+      plan.latent !== null && readsQ8(matrixOf(plan.latent.down)),
   };
 }

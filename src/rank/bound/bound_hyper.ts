@@ -2,15 +2,18 @@
 import { floats } from "./arena_views.ts";
 import { type Matrix, matrixOf } from "./matrix.ts";
 import type { HyperPlan, LayerHyperPlan } from "../plan/plan_hyper.ts";
+import type { VectorPlan } from "../plan/plan_types.ts";
 import { lengthOf } from "../plan/shard.ts";
 
 export interface Hyper {
-  /** Of each stream. */
+  /** Of each stream, or of any. */
   readonly mixers: readonly Matrix[];
-  /** [shares], and [kinds of shares]. */
+  /** [shares], and [kinds of shares]; empty where streams are kept. */
   readonly base: Float32Array;
   readonly scale: Float32Array;
 }
+
+const NOTHING = new Float32Array(0);
 
 export interface LayerHyper {
   readonly attention: Hyper;
@@ -18,11 +21,9 @@ export interface LayerHyper {
 }
 
 export function bindHyper({ mixers, base, scale }: HyperPlan, memory: WebAssembly.Memory): Hyper {
-  return {
-    mixers: mixers.map(matrixOf),
-    base: floats(memory, base.offsetBytes, lengthOf(base.range)),
-    scale: floats(memory, scale.offsetBytes, lengthOf(scale.range)),
-  };
+  const vector = (plan: VectorPlan | null) =>
+    plan ? floats(memory, plan.offsetBytes, lengthOf(plan.range)) : NOTHING;
+  return { mixers: mixers.map(matrixOf), base: vector(base), scale: vector(scale) };
 }
 
 export function bindLayerHyper(

@@ -21,6 +21,8 @@ export interface KeyDeltas {
   readonly rates: Matrix;
   readonly gate: LowRank;
   readonly norm: number;
+  /** 0: decays have none. */
+  readonly decayFloor: number;
   /** A matrix that reads what the layer reads takes q8 tiles. */
   readonly readsQ8: boolean;
   readonly places: number;
@@ -34,7 +36,7 @@ export function bindKeyDeltas(plan: KeyDeltaPlan, config: StateSpaceConfig): Key
   }));
   const [steps, gate] = [plan.steps, plan.gate].map(bindLowRank);
   const rates = matrixOf(plan.rates);
-  const readers = [...convolved.map(({ matrix }) => matrix), rates, steps.first, gate.first];
+  const readers = [...convolved.map(({ matrix }) => matrix), rates, steps.reader, gate.reader];
   return {
     headCount: lengthOf(plan.heads),
     headDim: config.innerLength / config.headCount,
@@ -46,6 +48,7 @@ export function bindKeyDeltas(plan: KeyDeltaPlan, config: StateSpaceConfig): Key
     ...{ steps, rates, gate },
     decay: plan.decay.offsetBytes,
     norm: plan.norm.offsetBytes,
+    decayFloor: config.decayFloor ?? 0,
     readsQ8: readers.some(readsQ8),
     places: plan.placesOffsetBytes,
     placeBytes: plan.placeBytes,

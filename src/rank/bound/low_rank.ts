@@ -6,14 +6,19 @@ import { rankStride } from "../plan/plan_state.ts";
 import type { StepState } from "../step/step_state.ts";
 
 export interface LowRank {
-  readonly first: Matrix;
+  /** Null: the second reads x itself. */
+  readonly first: Matrix | null;
+  /** That which reads x. */
+  readonly reader: Matrix;
   readonly second: Matrix;
   /** 0: none. */
   readonly bias: number;
 }
 
-export function bindLowRank({ first, second, bias }: LowRankPlan): LowRank {
-  return { first: matrixOf(first), second: matrixOf(second), bias: addressOf(bias) };
+export function bindLowRank(plan: LowRankPlan): LowRank {
+  const second = matrixOf(plan.second);
+  const first = plan.first && matrixOf(plan.first);
+  return { first, reader: first ?? second, second, bias: addressOf(plan.bias) };
 }
 
 /** What becomes of what is between the two. */
@@ -53,13 +58,16 @@ export class LowRankProducts {
     outStride: number,
   ): void {
     const { kernels, arena, n } = this.#state;
-    const between = this.#between[arena];
-    const { f32, stride } = between;
-    multiply(kernels, first, x, n, f32, stride);
-    if (act === "tanh") kernels.soft_cap_f32(f32, n * stride, 1);
-    if (act === "sigmoid") kernels.sigmoid_f32(f32, stride, f32, stride, n, first.rowCount);
-    if (readsQ8(second)) quantize(kernels, between, n, second.columnCount);
-    multiply(kernels, second, between, n, out, outStride);
+    if (first === null) multiply(kernels, second, x, n, out, outStride);
+    else {
+      const between = this.#between[arena];
+      const { f32, stride } = between;
+      multiply(kernels, first, x, n, f32, stride);
+      if (act === "tanh") kernels.soft_cap_f32(f32, n * stride, 1);
+      if (act === "sigmoid") kernels.sigmoid_f32(f32, stride, f32, stride, n, first.rowCount);
+      if (readsQ8(second)) quantize(kernels, between, n, second.columnCount);
+      multiply(kernels, second, between, n, out, outStride);
+    }
     if (bias !== 0) kernels.add_bias_f32(out, outStride, bias, n, second.rowCount);
   }
 }

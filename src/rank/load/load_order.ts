@@ -217,9 +217,14 @@ function* partsOfHyper({ mixers, base, scale }: HyperPlan): Generator<Part> {
   yield* partsOfAll({ matrices: mixers, vectors: [base, scale] });
 }
 
-function* partsOfAll({ matrices, vectors }: ReturnType<typeof gatedPieces>): Generator<Part> {
+function* partsOfAll(
+  { matrices, vectors }: {
+    readonly matrices: readonly MatrixPlan[];
+    readonly vectors: readonly (VectorPlan | null)[];
+  },
+): Generator<Part> {
   for (const matrix of matrices) yield* partsOf(matrix);
-  for (const vector of vectors) yield { vector };
+  for (const vector of vectors) if (vector !== null) yield { vector };
 }
 
 function* partsOfCompressed(
@@ -282,7 +287,7 @@ function* partsOfTimeMix(plan: TimeMixPlan): Generator<Part> {
 }
 
 function* partsOfLowRank({ first, second, bias }: LowRankPlan): Generator<Part> {
-  yield* partsOf(first);
+  if (first !== null) yield* partsOf(first);
   yield* partsOf(second);
   if (bias !== null) yield { vector: bias };
 }
@@ -314,12 +319,12 @@ function* partsOfKeyDeltas(plan: KeyDeltaPlan): Generator<Part> {
 
 function* partsOfExperts(plan: ExpertsPlan): Generator<Part> {
   yield* partsOf(plan.router);
-  if (plan.choiceBias !== null) yield { vector: plan.choiceBias };
-  if (plan.expertsOfTokens !== null) yield { vector: plan.expertsOfTokens };
-  if (plan.scales !== null) yield { vector: plan.scales };
+  const { choiceBias, expertsOfTokens: table, scales, latent } = plan;
+  for (const vector of [choiceBias, table, scales, latent?.norm]) if (vector) yield { vector };
   yield* partsOfNorm(plan.inputNorm);
   for (const each of plan.companions) yield* partsOfBlock(each);
   for (const norm of Object.values(plan.apart ?? {})) yield* partsOfNorm(norm);
+  if (latent !== null) yield* [...partsOf(latent.down), ...partsOf(latent.up)];
   // Tensor by tensor, not expert by expert: the file is read in its order.
   const inFile = plan.experts.filter((expert) => expert.unit === null) as readonly DensePlan[];
   for (const { gate } of inFile) if (gate !== null) yield* partsOf(gate);

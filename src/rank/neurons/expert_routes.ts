@@ -127,8 +127,9 @@ export class ExpertRoutes {
     first: number,
     count: number,
   ): Activations {
-    const { kernels, n, config: { embeddingLength: d } } = this.#state;
+    const { kernels, n, config: { embeddingLength, experts } } = this.#state;
     if (count === n) return x;
+    const d = experts?.latentLength ?? embeddingLength;
     const { gathered: to, plan } = this.views;
     const rows = plan.rows + first * 4;
     if (readsQ8) kernels.gather_q8(x.q8, n, d, rows, count, to.q8);

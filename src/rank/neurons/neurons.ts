@@ -63,6 +63,7 @@ function activate(
     kernels.clamp_f32(space.up, width, n, width, upLimit);
     return multiplyRows(state, to, stride, n, width);
   }
+  if (feedForward.softCaps !== undefined) return multiplyCapped(state, to, stride, n, width);
   const alone = aloneKernel(kernels, feedForward.activation);
   if (gate === null) {
     alone(space.up, width, to, stride, n, width);
@@ -77,6 +78,28 @@ function activate(
   }
   const gated = gatedKernel(kernels, feedForward.activation);
   gated(space.gate, space.up, width, to, stride, n, width);
+}
+
+/** Rows at `rows` = σ(gate) ⊙ cap(gate) ⊙ cap(up), caps being soft; they may be the gates'. */
+function multiplyCapped(
+  state: StepState,
+  rows: number,
+  stride: number,
+  n: number,
+  width: number,
+): void {
+  const { kernels, space: { gate, up }, fractions: { gateCap, upCap } } = state;
+  if (upCap > 0) kernels.soft_cap_f32(up, n * width, upCap);
+  if (rows === gate) {
+    kernels.sigmoid_mul_f32(gate, up, width, up, width, n, width);
+    kernels.soft_cap_f32(gate, n * width, gateCap);
+    return multiplyRows(state, rows, stride, n, width);
+  }
+  kernels.sigmoid_mul_f32(gate, up, width, rows, stride, n, width);
+  kernels.soft_cap_f32(gate, n * width, gateCap);
+  for (let t = 0; t < n; t++) {
+    kernels.mul_weight_f32(rows + t * stride * 4, stride, gate + t * width * 4, 1, width);
+  }
 }
 
 /** Rows at `rows` ⊙= up, token by token. */

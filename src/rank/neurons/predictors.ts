@@ -35,6 +35,15 @@ export function isTrusted(recall: Float64Array, layer: number): boolean {
   return recall[layer * RECALL_FIELDS + RECALL_TRUSTED] !== 0;
 }
 
+/** Tokens whose neurons a predictor names: its rows from `first` on. */
+export interface PredictedTokens {
+  readonly first: number;
+  readonly count: number;
+  /** Addresses of u32 and f32 [count], as of `Residual`; weights 0: all are 1. */
+  readonly rows: number;
+  readonly weights: number;
+}
+
 export class Predictors {
   readonly #state: StepState;
   readonly #memories: readonly WebAssembly.Memory[];

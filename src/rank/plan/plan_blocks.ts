@@ -1,4 +1,5 @@
 /** What a plan says of neurons: dense blocks, packed ones, experts, predictors. Data only. */
+import type { LatentExpertsPlan } from "./plan_latent_experts.ts";
 import type { SwigluLimit } from "../../model/types.ts";
 import type { ApartPlan } from "./plan_inputs.ts";
 import type { CurvePlan } from "./plan_activation.ts";
@@ -104,6 +105,8 @@ export interface ExpertsPlan {
   readonly scales: VectorPlan | null;
   /** Null: router, experts and the shared one read the same, and are added up. */
   readonly apart: ApartPlan | null;
+  /** Null: experts read what the router does, and what they add is added up as it is. */
+  readonly latent: LatentExpertsPlan | null;
   /** Of the layer's input, which router and experts read; null: they read what the block reads. */
   readonly inputNorm: NormPlan | null;
   /** Own neurons of what goes along with experts, by group; empty: nothing does. */

@@ -13,8 +13,8 @@ import type { StepGraphInput } from "./step_graph.ts";
 /** `HyperTensors`; of the mixer each stream's columns by themselves. */
 export interface HyperPlan {
   readonly mixers: readonly MatrixPlan[];
-  readonly base: VectorPlan;
-  readonly scale: VectorPlan;
+  readonly base: VectorPlan | null;
+  readonly scale: VectorPlan | null;
 }
 
 export interface LayerHyperPlan {
@@ -40,6 +40,9 @@ export function planHyper(
   { mixer, base, scale }: HyperTensors,
   { embeddingLength: d, hyper }: ModelConfig,
 ): HyperPlan {
+  if (base === null || scale === null) {
+    return { mixers: [place.matrix(mixer, { isFloat: true })], base: null, scale: null };
+  }
   return {
     mixers: Array.from({ length: hyper!.streamCount }, (_, stream) => {
       const columns = { start: stream * d, end: (stream + 1) * d };
@@ -58,6 +61,11 @@ export function hyperWords(hyper: HyperConfig, n: number): number {
   return n * (3 * sharesOf(hyper) + 1) + hyper.streamCount;
 }
 
+/** Where streams are kept: scores of one, [n], squares, [n], shares, [n, streams], and a number. */
+export function keptWords(streamCount: number, n: number): number {
+  return n * (2 + streamCount) + 1;
+}
+
 export function hyperBytes(
   hyper: HyperConfig,
   { strides, chunkTokens }: {
@@ -68,6 +76,9 @@ export function hyperBytes(
   return {
     streams: hyper.streamCount * chunkTokens * strides.embedding * 4,
     ...hyper.rounds > 0 && { "hyper.one": hyper.streamCount * strides.embedding * 4 },
-    "hyper.words": hyperWords(hyper, chunkTokens) * 4,
+    "hyper.words": 4 *
+      (hyper.keepsEvery === undefined
+        ? hyperWords(hyper, chunkTokens)
+        : keptWords(hyper.streamCount, chunkTokens)),
   };
 }

@@ -5,8 +5,8 @@ import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import type { Range } from "./shard.ts";
 
 export interface LowRankPlan {
-  /** Whole, [rank, d], and own rows, [own inner, rank]. */
-  readonly first: MatrixPlan;
+  /** Whole, [rank, d], and own rows, [own inner, rank]; without a first one [own inner, d]. */
+  readonly first: MatrixPlan | null;
   readonly second: MatrixPlan;
   readonly bias: VectorPlan | null;
 }
@@ -17,7 +17,7 @@ export function planLowRank(
   own: Range,
 ): LowRankPlan {
   return {
-    first: place.matrix(first, {}),
+    first: first && place.matrix(first, {}),
     second: place.matrix(second, { rows: own }),
     bias: bias && place.vector(bias, own),
   };

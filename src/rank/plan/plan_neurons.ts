@@ -21,6 +21,7 @@ import { neuronsAt } from "./hot_neurons.ts";
 import { activationOf } from "./plan_activation.ts";
 import { planApart } from "./plan_inputs.ts";
 import type { LayerInput, Placer, Units } from "./plan_layer.ts";
+import { planLatentExperts } from "./plan_latent_experts.ts";
 import { norm } from "./plan_norm.ts";
 import type { DensePlan, ExpertsPlan, PredictorPlan, StreamedPlan } from "./plan_types.ts";
 import type { Ranges } from "./ranges.ts";
@@ -276,6 +277,7 @@ export function experts(
     sharedGate: sharedGate === null ? null : place.matrix(sharedGate, { isWidened: true }),
     scales: tensors.scales && chooser.vector(tensors.scales),
     apart: planApart(place, tensors.apart),
+    latent: planLatentExperts(place, tensors.latent, input),
     inputNorm: norm(place, tensors.inputNorm ?? null),
     companions: (tensors.companions ?? []).map((each) =>
       dense(place, each, { ...by, neurons: shard.companionNeurons, adds: false, isSilent: false })

@@ -380,7 +380,8 @@ function routingBytes(
     "router.logits": N.times(experts.count * 4),
     "routes.rows": N.times(routesOfToken(experts) * 4),
     "routes.weights": N.times(routesOfToken(experts) * 4),
-    ...experts.routerInput === "ownNorm" && { early: N.times(strides.embedding * 4) },
+    ...(experts.routerInput === "ownNorm" || experts.latentLength !== undefined) &&
+      { early: N.times(strides.embedding * 4) },
     "shared.weights": N.times(4),
     gathered: N.times(strides.embedding * 4),
     "gathered.q8": sizes.q8_bytes(chunkTokens, embeddingLength),

@@ -155,6 +155,7 @@ class StepWalk {
     if (!hasParallelBlocks) this.#join("joinAttention", ["around"]);
     if (this.#hasGates) this.#op("joinAttention.enter", { scratch: GATING });
     if (this.#isApart) this.#feedShared();
+    if (experts?.latentLength !== undefined) this.#feedLatents(experts.count);
     if (this.#input.hasPredictors) this.#predict();
     if (this.#cutsGates) this.#op("predict.cutGates", { writes: ["normed", "normed.q8", "gate"] });
     if (this.#isApart) {
@@ -233,6 +234,22 @@ class StepWalk {
     this.#op("feedShared.join", { writes: ["beside"], scratch: ["normed", "incoming"] });
   }
 
+  /** Experts that read latents, up to what their sum is made. */
+  #feedLatents(count: number): void {
+    const normed: StepTensor[] = ["normed", "normed.q8"];
+    const own: StepTensor[] = ["gathered", "gathered.q8"];
+    const x: StepTensor[] = ["early", "normed.q8"];
+    const routes: StepTensor[] = ["routes.rows", "routes.weights"];
+    this.#op("feedShared.norm", { writes: normed });
+    this.#route("feedShared.route", "writes", normed);
+    this.#op("feedShared.read", { reads: normed, writes: x });
+    this.#graph.repeat(count, () => {
+      this.#op("feedShared.gather", { reads: [...x, "routes.rows"], writes: own });
+      this.#neurons("feedShared", [...x, ...own, ...routes], false);
+    });
+    this.#op("feedShared.join", { writes: normed, scratch: ["incoming", "neurons.scratch"] });
+  }
+
   /** What the token gives the layer. */
   #endLayer(): void {
     this.#op("endLayer.project", { writes: ["up"], scratch: ["normed.q8"] });
@@ -251,7 +268,7 @@ class StepWalk {
 
   /** Experts read a norm of the layer's input. */
   get #readsEarly(): boolean {
-    return this.#input.bytes.early !== undefined;
+    return this.#input.config.experts?.routerInput === "ownNorm";
   }
 
   /**
@@ -286,8 +303,12 @@ class StepWalk {
   }
 
   #experts(count: number, hasShared: boolean): void {
-    const { hasPredictors } = this.#input;
+    const { hasPredictors, config } = this.#input;
     const normed: StepTensor[] = ["normed", "normed.q8"];
+    if (config.experts!.latentLength !== undefined) {
+      this.#op("feedForward.weigh", { reads: normed, writes: ["shared.weights"] });
+      return this.#neurons("feedForward", [...normed, "shared.weights"], false);
+    }
     const x: StepTensor[] = this.#readsEarly ? ["early", "normed.q8"] : normed;
     const routes: StepTensor[] = ["routes.rows", "routes.weights"];
     if (!this.#routesEarly && !this.#isApart) {

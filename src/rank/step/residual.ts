@@ -89,9 +89,17 @@ export class Residual {
     if (readsQ8(matrix)) quantize(kernels, x, n, matrix.columnCount);
     const to = this.#isEmpty ? partial : space.incoming;
     const read = projectPart(kernels, matrix, x, n, to, stride);
-    if (!this.#isEmpty) kernels.add_f32(partial, stride, space.incoming, stride, n, d);
+    const width = Math.min(d, matrix.rowCount);
+    if (!this.#isEmpty) kernels.add_f32(partial, stride, space.incoming, stride, n, width);
     this.#isEmpty = false;
     return read;
+  }
+
+  /** partial from column `first` on = matrix · x, where nothing was added yet. */
+  fillRows(matrix: Matrix, x: Activations, first: number): void {
+    const { kernels, partial, plan: { strides }, n } = this.#state;
+    this.clear();
+    project(kernels, matrix, x, n, partial + 4 * first, strides.embedding);
   }
 
   /** What a block has left in partial counts so much. */
@@ -172,7 +180,9 @@ export class Residual {
     if (this.#isEmpty) this.clear();
     if (readsQ8(matrix)) quantize(kernels, x, count, matrix.columnCount);
     const read = project(kernels, matrix, x, count, space.incoming, stride);
-    kernels.scatter_add_f32(partial, stride, n, rows, count, space.incoming, stride, d);
+    // Experts' latents are shorter.
+    const width = Math.min(d, matrix.rowCount);
+    kernels.scatter_add_f32(partial, stride, n, rows, count, space.incoming, stride, width);
     return read;
   }
 

@@ -93,6 +93,9 @@ export interface Fractions {
   /** Gates below it count as 0, and the largest f32 below it: what is above it fires. */
   readonly firingThreshold: number;
   readonly belowFiring: number;
+  /** Of gates and ups, where these have some; 0: ups have none. */
+  readonly gateCap: number;
+  readonly upCap: number;
 }
 
 /** Fields change in `begin`, `carryTo`, `shorten` and `takeTurn` only. */
@@ -358,7 +361,10 @@ function boxedFractions(config: ModelConfig): Fractions {
     belowThreshold: null,
     firingThreshold: null,
     belowFiring: null,
+    ...{ gateCap: null, upCap: null },
   };
+  boxed.gateCap = config.feedForward.softCaps?.gate ?? 0;
+  boxed.upCap = config.feedForward.softCaps?.up ?? 0;
   boxed.epsilon = config.norm.epsilon;
   boxed.postEpsilon = config.norm.postEpsilon ?? config.norm.epsilon;
   boxed.headEpsilon = config.headNorm?.epsilon ?? config.norm.epsilon;

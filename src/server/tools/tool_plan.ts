@@ -14,7 +14,7 @@ import { looserFunctions, requiredCall } from "./required_call.ts";
 import { markupGrammar } from "./markup_grammar.ts";
 import { speltBy } from "./spelt_marks.ts";
 import type { CallMark } from "./thought_parser.ts";
-import { autoGrammar, schemaOrCall } from "./tool_grammar.ts";
+import { autoGrammar, schemaOrCall, taggedGrammar } from "./tool_grammar.ts";
 
 /** A function that the model may call. */
 export interface ToolFunction {
@@ -180,7 +180,10 @@ function framedSchema(
   const { open, textEnd = "", controls } = format;
   const text: GrammarPart = { grammar: { kind: "jsonSchema", schema: answerSchema } };
   const before = speltBy(textEnd + open, new Set(controls?.values()));
-  const calls: GrammarPart = { grammar: markupGrammar(functions, format, { isParallel }) };
+  const grammar = format.markup
+    ? markupGrammar(functions, format, { isParallel })
+    : taggedGrammar(functions, format, isParallel);
+  const calls: GrammarPart = { grammar };
   const parts = { anyOf: [text, { all: [before, calls] }] };
   return { grammar: { kind: "parts", parts }, isFormat: true };
 }

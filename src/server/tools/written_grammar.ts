@@ -33,16 +33,33 @@ const gemmaNotation = (quote: string): Notation => ({
   literal: (value) =>
     quoted(typeof value === "string" ? quote + value + quote : JSON.stringify(value)),
   rules: [
-    // What is between marks may have any part of a mark, but not its beginning up to here.
-    `text ::= ${quoted(quote)} ([^<\\x00] | "<"+ ([^<${quote[1]}\\x00] | "${quote[1]}" [^${
-      quote[2]
-    }\\x00]))* "<"* ${quoted(quote)}`,
+    ...textRules(quote),
     `boolean ::= "true" | "false"`,
     `null ::= "null"`,
     `argument ::= member`,
     `member ::= [^<:,{}\\[\\]\\x00-\\x20] [^<:,{}\\[\\]\\x00-\\x1f]* ":" value`,
   ],
 });
+
+/**
+ * A text between two marks that begin with "<", which they have nowhere else. It may have any part
+ * of a mark, at its end, too, but no mark.
+ */
+function textRules(quote: string): string[] {
+  const rest = quote.slice(1);
+  const begun = Array.from(rest.slice(0, -1), (_, i) => quoted(rest.slice(0, i + 1)));
+  const other = Array.from(rest, (char, i) => {
+    const excluded = `[^<${char}\\x00]`;
+    return i === 0 ? excluded : `${begun[i - 1]} ${excluded}`;
+  });
+  return [
+    `text ::= ${quoted(quote)} ([^<\\x00] | opened (${other.join(" | ")}))* (opened begun?)? ${
+      quoted(quote)
+    }`,
+    `opened ::= "<" (begun? "<")*`,
+    `begun ::= ${begun.join(" | ")}`,
+  ];
+}
 
 export const PYTHON_NOTATION: Notation = {
   call: ["(", ")"],

@@ -13,6 +13,12 @@ export type AnyHeader = BmpHeader | GifHeader | JpegHeader | PngHeader | WebpHea
 /** Decoded, it is three times as many bytes, and several times that while it is decoded. */
 export const PIXELS_MAX = 64e6;
 
+/**
+ * What a JPEG may have. Columns are brought to their new number before rows are: of millions of
+ * rows that would be gigabytes, however few columns they have.
+ */
+const SIDE_MAX = 65_535;
+
 /** The first bytes of files; null: any. */
 const BEGINNINGS: readonly [readonly (number | null)[], (bytes: Uint8Array) => AnyHeader][] = [
   [[0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a], readPngHeader],
@@ -38,7 +44,13 @@ export function readHeader(bytes: Uint8Array): AnyHeader {
   if (width < 1 || height < 1) {
     throw damaged(kind, `it says that it is ${width} · ${height} pixels large`);
   }
-  if (width * height <= PIXELS_MAX) return header;
+  if (width * height <= PIXELS_MAX) {
+    if (Math.max(width, height) <= SIDE_MAX) return header;
+    throw tooLarge(
+      `it has ${width} · ${height} pixels, a side may have ${SIDE_MAX}`,
+      "send it in pieces",
+    );
+  }
   throw tooLarge(
     `it has ${width} · ${height} pixels, images may have ${PIXELS_MAX / 1e6} million`,
     "send a smaller one",

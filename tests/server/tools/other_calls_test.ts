@@ -92,6 +92,20 @@ Deno.test("marks of GigaChat 3 are control tokens that have line breaks in them"
   assertEquals(grammar?.kind, "parts");
 });
 
+Deno.test("what is no call of GigaChat 3 is bound to a schema, and calls beside it", () => {
+  const [chatTemplate, written] = MODELS.gigachat3;
+  const [end, role] = ["<|message_sep|>\n\n", "<|role_sep|>\n"];
+  for (const controls of [{}, { [end]: "\uE001", [role]: "\uE002" }]) {
+    const model = new ScriptedModel({ details: { chatTemplate }, controls });
+    const plan = planTools(model, messages, auto, { answerSchema: { const: 1 } });
+    const judge = (answer: string) => judgeCall(plan.grammar, answer, Object.keys(controls));
+    assertEquals(plan.isFormat, true);
+    for (const answer of ["1", written]) assertEquals(judge(answer), "yes", answer);
+    assertEquals(judge("2"), "2");
+    assertEquals(judge(written.replace('"f"', '"h"'))[0], "h");
+  }
+});
+
 Deno.test("texts of FunctionGemma's arguments stand between <escape> and <escape>", () => {
   const [template] = MODELS.functiongemma;
   const call = "<start_function_call>call:f{s:<escape>a, {b}<escape>,a:1}<end_function_call>";
@@ -103,6 +117,29 @@ Deno.test("texts of FunctionGemma's arguments stand between <escape> and <escape
   const escape = { "<escape>": "\uE001" };
   const control = new ScriptedModel({ details: { chatTemplate: template }, controls: escape });
   assertEquals(planTools(control, messages, strict).grammar, undefined);
+});
+
+Deno.test("texts between marks may have any part of a mark, at their ends, too", () => {
+  const formats = [
+    [MODELS.functiongemma[0], "<start_function_call>", "<end_function_call>", "<escape>"],
+    ["{{ tools }}<|tool_call>call:", "<|tool_call>", "<tool_call|>", '<|"|>'],
+  ] as const;
+  for (const [template, open, close, quote] of formats) {
+    const model = new ScriptedModel({ details: { chatTemplate: template } });
+    const { grammar } = planTools(model, messages, strict);
+    const call = (text: string) => `${open}call:f{s:${quote}${text}${quote},a:1}${close}`;
+    const parts = Array.from(quote.slice(0, -1), (_, i) => quote.slice(0, i + 1));
+    for (const text of ["", "x", ...parts, ...parts.map((part) => `${part}<`), "<<", "</p>"]) {
+      for (const each of [text, `${text}x`, `a${text}${text}`]) {
+        assertEquals(judgeCall(grammar, call(each)), "yes", call(each));
+        const calls = [["f", `{"s": ${JSON.stringify(each)}, "a": 1}`]] as const;
+        assertReadBy(template, call(each), { text: "", calls });
+      }
+    }
+    for (const part of ["", ...parts]) {
+      assertEquals(judgeCall(grammar, call(`${part}${quote}x`)), `x${quote},a:1}${close}`, part);
+    }
+  }
 });
 
 Deno.test("thoughts of Hy3 come before its calls", () => {
