@@ -128,9 +128,7 @@ export class Tower {
       return towerBytes(choice.onGpu);
     }
     const isAsked = options.gpu === "on" || options.gpu === "force";
-    const does = this.kind === "sounds" ? "hear sounds" : "look at images";
-    const text = `Threads ${does}, not the GPU: ${choice.reason}`;
-    if (isAsked) notify({ kind: "info", text });
+    if (isAsked) notify({ kind: "info", text: this.#leftBy(choice.reason) });
     return 0;
   }
 
@@ -195,7 +193,13 @@ export class Tower {
   #leaveGpu(error: unknown): void {
     this.#onGpu = null;
     const reason = error instanceof Error ? error.message : String(error);
-    this.#notify({ kind: "warning", text: `Threads look at images, not the GPU: ${reason}` });
+    this.#notify({ kind: "warning", text: this.#leftBy(reason) });
+  }
+
+  /** Who does a GPU's work, and why. */
+  #leftBy(reason: string): string {
+    const does = this.kind === "sounds" ? "hear sounds" : "look at images";
+    return `Threads ${does}, not the GPU: ${reason}`;
   }
 
   async close(): Promise<void> {
