@@ -59,8 +59,9 @@ const SHARE = { min: 0, max: 1 };
 async function synth(options: Options): Promise<void> {
   if (options.list) return listShapes(options);
   const path = requireOption(options.out, "--out");
-  checkWritable(path);
+  // From here on Ctrl-C leaves nothing behind, nor does the file that is tried.
   using interrupt = new Interrupt();
+  checkWritable(path);
   using progress = new Progress(`Writing ${basename(path)}`);
   const result = await synthesize({
     shape: requireOption(options.shape, "--shape"),
