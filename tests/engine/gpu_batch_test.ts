@@ -178,12 +178,15 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions, request
   }, 4],
 ];
 
+const DEEP = ["llama in F32", "falcon-h1 in F32"];
+
 for (const [name, form, options, requests = 8] of MODELS) {
   gpuTest(
     `a GPU answers ${requests} requests of ${name} at once with the bits of each alone`,
     () => withTinyFile({ ...SHAPE, ...form }, (path) => assertSame(path, options, requests)),
-    // tests/rank/gpu_batch_test.ts has llama's ranks, and states of lfm2.
-    { isDeep: name === "llama in F32" || name === "falcon-h1 in F32" },
+    DEEP.includes(name)
+      ? { deep: "tests/rank/gpu_batch_test.ts has such ranks of llama and lfm2" }
+      : {},
   );
 }
 

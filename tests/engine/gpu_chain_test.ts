@@ -122,7 +122,7 @@ chainTest(
       });
     }
   },
-  { isDeep: true },
+  { deep: "the chain of Q4_0 below has all that ends one, and gpu_families_test.ts the families" },
 );
 
 chainTest(

@@ -190,12 +190,13 @@ const WAYS_OF_TYPES = {
   ...{ "IQ4_XS": [besideThreads(0.5)], "BF16": [GPU_ALONE] },
 } as const;
 
+const OTHER_TYPES = "tests/gpu multiplies by all types, and three are behind an engine here";
+
 for (const [type, ways] of Object.entries(WAYS_OF_TYPES)) {
   gpuTest(`a GPU computes ${type} nearly as a thread does`, async () => {
     const shape = { embeddingLength: 256, feedForwardLength: 512 };
     await compare({ type: type as keyof typeof WAYS_OF_TYPES, ...shape }, ways, QUANT_NMSE);
-    // Shaders of all types are in tests/gpu, and ranks of theirs in gpu_families_test.ts.
-  }, { isDeep: ["E0M4", "MXFP4", "IQ4_XS", "BF16"].includes(type) });
+  }, ["E0M4", "MXFP4", "IQ4_XS", "BF16"].includes(type) ? { deep: OTHER_TYPES } : {});
 }
 
 gpuTest("a GPU computes latents of Q8_0 nearly as a thread does", async () => {
@@ -203,7 +204,7 @@ gpuTest("a GPU computes latents of Q8_0 nearly as a thread does", async () => {
   for (const architecture of ["deepseek2-old", "deepseek2-dense"] as const) {
     await compare({ architecture, type: "Q8_0" }, [GPU_ALONE], QUANT_NMSE);
   }
-}, { isDeep: true });
+}, { deep: "gpu_families_test.ts has latents, and tests/gpu products of Q8_0" });
 
 gpuTest(
   "what a GPU has beside a table or experts in types that are not for GPUs is computed there",

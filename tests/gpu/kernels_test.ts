@@ -46,7 +46,7 @@ const CASES = [
   ...expertCases,
 ];
 
-for (const { name, kernels, run, isDeep } of CASES) {
+for (const { name, kernels, run, deep } of CASES) {
   gpuTest(name, async (gpu) => {
     await run(gpu);
     const missed = kernels.filter((kernel) =>
@@ -54,7 +54,7 @@ for (const { name, kernels, run, isDeep } of CASES) {
     );
     assertEquals(missed, [], "shaders that a case is about and never ran");
     assertEquals(gpu.failure, null);
-  }, { isDeep });
+  }, { deep });
 }
 
 function canRun({ features }: Gpu, kernel: KernelName): boolean {

@@ -92,8 +92,7 @@ gpuTest("a GPU's step of several sequences does so by products of 8 bits", async
     gpu.variants = PLAIN_VARIANTS;
     gpu.rowLanes = DEFAULT_ROW_LANES;
   }
-  // tests/engine/gpu_batch_test.ts has two models whose products are of integers.
-}, { isDeep: true });
+}, { deep: "tests/engine/gpu_batch_test.ts has two models whose products are of integers" });
 
 gpuTest("a GPU's sequences that fork share blocks and go apart behind them", async (gpu) => {
   for (const architecture of ["llama", "minicpm3"] as const) {

@@ -50,9 +50,9 @@ export async function openChainRunner(path: string): Promise<RankRunner> {
 export function chainTest(
   name: string,
   fn: () => Promise<void>,
-  { sliceMs = 0.1, isDeep = false }: { sliceMs?: number; isDeep?: boolean } = {},
+  { sliceMs = 0.1, deep }: { sliceMs?: number; deep?: string } = {},
 ): void {
-  const missing = missingGpu ?? (isDeep ? notDeep : null);
+  const missing = missingGpu ?? notDeep(deep);
   // Devices go with the process: tests/support/gpu.ts says why.
   Deno.test({
     name: missing === null ? name : `${name} [skipped: ${missing}]`,

@@ -36,6 +36,9 @@ const TYPES: Readonly<Record<string, string>> = {
   wasm: "application/wasm",
 };
 
+/** Why these are deep. */
+const IN_SOFTWARE = "the same ranks and shaders run on Deno's WebGPU in the gate";
+
 /** A deep test that needs Chromium: see CONTRIBUTING.md. */
 export function chromiumTest(
   name: string,
@@ -43,7 +46,7 @@ export function chromiumTest(
   { missing = null }: { missing?: string | null } = {},
 ): void {
   const absent = existsSync(CHROMIUM)
-    ? missing ?? notDeep
+    ? missing ?? notDeep(IN_SOFTWARE)
     : `no ${CHROMIUM}: apt-get install chromium`;
   const skipped = absent === null ? name : `${name} [skipped: ${absent}]`;
   Deno.test({ name: skipped, ignore: absent !== null, fn: run });

@@ -4,5 +4,11 @@
  */
 const IS_DEEP = Deno.env.get("GANGLION_TESTS") === "deep";
 
-/** Why a deep test is not run; null: it is. */
-export const notDeep: string | null = IS_DEEP ? null : "deep: deno task test:deep";
+/**
+ * Why a test is not run that is deep for this reason; null: it is, as one without a reason is.
+ * @param reason who looks at the same in the gate.
+ */
+export function notDeep(reason: string | undefined): string | null {
+  if (IS_DEEP || reason === undefined) return null;
+  return `deno task test:deep runs it; ${reason}`;
+}

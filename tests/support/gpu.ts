@@ -28,15 +28,15 @@ const opened: Gpu | string = await openGpu({ adapter: "fallback-allowed" }).catc
 /** Why there is no GPU; null when there is one. */
 export const missingGpu: string | null = typeof opened === "string" ? opened : null;
 
-/** A test that needs a GPU of some kind; a deep one is not run in the gate. */
+/** A test that needs a GPU of some kind; a deep one is left out of the gate for a reason. */
 export function gpuTest(
   name: string,
   run: (gpu: Gpu) => Promise<void>,
-  { isDeep = false }: { isDeep?: boolean } = {},
+  { deep }: { deep?: string } = {},
 ): void {
   // A machine without a Vulkan or GL driver has no adapter to compute on: what a kernel gives
   // cannot be seen there. `.ci/run` installs a driver in software.
-  const missing = missingGpu ?? (isDeep ? notDeep : null);
+  const missing = missingGpu ?? notDeep(deep);
   if (typeof opened === "string" || missing !== null) {
     Deno.test({ name: `${name} [skipped: ${missing}]`, ignore: true, fn: () => {} });
     return;

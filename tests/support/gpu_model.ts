@@ -12,21 +12,19 @@ import { tunedAsReal } from "./tuning.ts";
 const { available, reason, adapter } = await describeGpu();
 
 /**
- * A test that needs a GPU adapter, and perhaps a file of the shared folder; a deep one is not run
- * in the gate.
+ * A test that needs a GPU adapter, and perhaps a file of the shared folder; a deep one is left
+ * out of the gate for a reason.
  */
 export function gpuTest(
   name: string,
   run: () => void | Promise<void>,
-  { shared, isDeep = false }: { shared?: string; isDeep?: boolean } = {},
+  { shared, deep }: { shared?: string; deep?: string } = {},
 ): void {
   const missing = !available
     ? `no GPU: ${reason}`
     : shared !== undefined && !hasShared(shared)
     ? `no shared/${shared}`
-    : isDeep
-    ? notDeep
-    : null;
+    : notDeep(deep);
   const skipped = missing === null ? name : `${name} [skipped: ${missing}]`;
   Deno.test({ name: skipped, ignore: missing !== null, fn: run });
 }

@@ -114,8 +114,7 @@ export function byReading(
   return READINGS.map(({ reading: way, types }) => ({
     kernels: [`${job}_${way}` as KernelName],
     name: `${name}, read as ${way}`,
-    // The same by integers, but for how rows' sums meet.
-    isDeep: way === "int8",
+    ...way === "int8" && { deep: "read as int8_subgroups rows' sums meet otherwise, no more" },
     run: (gpu) =>
       reading(gpu, way, async () => {
         for (const [index, type] of types.entries()) {

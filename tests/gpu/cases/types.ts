@@ -7,8 +7,8 @@ export interface GpuCase {
   readonly kernels: readonly KernelName[];
   /** A sentence. */
   readonly name: string;
-  /** Not in the gate: others run the shaders, too, by other types or readings. */
-  readonly isDeep?: boolean;
+  /** Why the gate leaves it out: who runs its shaders there. Left out: the gate has it. */
+  readonly deep?: string;
   /** Throws when they differ. */
   readonly run: (gpu: Gpu) => Promise<void>;
 }
