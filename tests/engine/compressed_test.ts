@@ -8,11 +8,16 @@ import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import { answersHere } from "../support/answers_here.ts";
-import { checkRestored, checkSeveralArenas, checkTogether } from "../support/attention_checks.ts";
+import {
+  checkPoisoned,
+  checkRestored,
+  checkSeveralArenas,
+  checkThreads,
+  checkTogether,
+} from "../support/attention_checks.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
-import { openRanks } from "../support/poisoned_rank.ts";
 import { Rng } from "../support/rng.ts";
 
 /** One key of 128 tokens, and 37 of four, of which tokens attend to four. */
@@ -28,20 +33,9 @@ const WIDE = {
 } as const;
 const F32_NMSE = 1e-12;
 
+// Of three threads one has no heads: there are two groups of them.
 Deno.test("the engine compresses keys and mixes streams as the reference does", () =>
-  withTinyFile(COMPRESSED, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    const alone = await answersHere(path, IDS, { chunkTokens: 1 });
-    assertLess(nmse(alone.logits, exact), F32_NMSE, "one thread");
-    // Of three threads one has no heads: there are two groups of them.
-    for (const options of [{ threads: 3, chunkTokens: 64 }, { threads: 2, chunkTokens: 7 }]) {
-      await withModel(path, { ...options, gpu: "off" }, async (model) => {
-        assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE, `${options.threads}`);
-        const cold = await greedyIds(model, IDS.slice(0, 140), 8);
-        assertEquals(await greedyIds(model, IDS.slice(0, 140), 8), cold, "by what is cached");
-      });
-    }
-  }));
+  withTinyFile(COMPRESSED, (path) => checkThreads(path, IDS, F32_NMSE)));
 
 /** llama.cpp's best logits at two of IDS: where the key of 128 tokens is made, and at the end. */
 const LLAMA_CPP = [
@@ -66,14 +60,7 @@ Deno.test("ReferenceModel compresses keys of 4 and of 128 tokens as llama.cpp do
   }));
 
 Deno.test("nothing that is dead is read where keys are compressed", () =>
-  withTinyFile(COMPRESSED, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    const options = { contextLength: 160, chunkTokens: 16 };
-    using ranks = await openRanks(path, options, { poisons: true });
-    const logits = new Float32Array(exact.length);
-    ranks.leader.texts.scoreAll(IDS, (rows, first) => logits.set(rows, first * 512));
-    assertLess(nmse(logits, exact), F32_NMSE);
-  }));
+  withTinyFile(COMPRESSED, (path) => checkPoisoned(path, IDS, F32_NMSE)));
 
 Deno.test("windows and chosen keys go on over several blocks, side by side", () =>
   withTinyFile(WIDE, async (path) => {

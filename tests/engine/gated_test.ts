@@ -9,18 +9,16 @@ import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { answersHere } from "../support/answers_here.ts";
-import { checkSeveralArenas, checkTogether } from "../support/attention_checks.ts";
-import { nmse } from "../support/compare.ts";
 import {
-  allLogits,
-  greedyIds,
-  withFile,
-  withModel,
-  withTinyFile,
-} from "../support/loaded_model.ts";
+  checkPoisoned,
+  checkSeveralArenas,
+  checkThreads,
+  checkTogether,
+} from "../support/attention_checks.ts";
+import { nmse } from "../support/compare.ts";
+import { allLogits, withFile, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { idsOf, referenceOf, someRows } from "../support/given_rows.ts";
 import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
-import { openRanks } from "../support/poisoned_rank.ts";
 import { Rng } from "../support/rng.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
@@ -37,18 +35,7 @@ const withGroups = (ratios: readonly number[], keys: number) =>
 const F32_NMSE = 1e-12;
 
 Deno.test("the engine gates streams, chooses groups and names rows as the reference does", () =>
-  withTinyFile(GATED, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    const alone = await answersHere(path, IDS, { chunkTokens: 1 });
-    assertLess(nmse(alone.logits, exact), F32_NMSE, "one thread");
-    for (const options of [{ threads: 3, chunkTokens: 64 }, { threads: 2, chunkTokens: 7 }]) {
-      await withModel(path, { ...options, gpu: "off" }, async (model) => {
-        assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE, `${options.threads}`);
-        const cold = await greedyIds(model, IDS.slice(0, 140), 8);
-        assertEquals(await greedyIds(model, IDS.slice(0, 140), 8), cold, "by what is kept");
-      });
-    }
-  }));
+  withTinyFile(GATED, (path) => checkThreads(path, IDS, F32_NMSE)));
 
 Deno.test("groups may be single positions, or as long as a block, and choices several blocks", async () => {
   for (const model of [withGroups([0, 1, 0, 1], 16), withGroups([0, 32, 0, 8], 64)]) {
@@ -119,14 +106,8 @@ Deno.test("ReferenceModel gates streams, chooses groups and names rows as llama.
 Deno.test("nothing that is dead is read where streams are gated", async () => {
   // Rows of 72 numbers end within what a product reads at once.
   for (const embeddingLength of [64, 72]) {
-    await withTinyFile({ ...GATED, embeddingLength }, async (path) => {
-      const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-      const options = { contextLength: 160, chunkTokens: 16 };
-      using ranks = await openRanks(path, options, { poisons: true });
-      const logits = new Float32Array(exact.length);
-      ranks.leader.texts.scoreAll(IDS, (rows, first) => logits.set(rows, first * 512));
-      assertLess(nmse(logits, exact), F32_NMSE, `${embeddingLength}`);
-    });
+    const of = { ...GATED, embeddingLength };
+    await withTinyFile(of, (path) => checkPoisoned(path, IDS, F32_NMSE));
   }
 });
 

@@ -7,11 +7,15 @@ import { describeForUse, planModel } from "../../src/llm/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
-import { answersHere } from "../support/answers_here.ts";
-import { checkRestored, checkSeveralArenas, checkTogether } from "../support/attention_checks.ts";
+import {
+  checkPoisoned,
+  checkRestored,
+  checkSeveralArenas,
+  checkThreads,
+  checkTogether,
+} from "../support/attention_checks.ts";
 import { nmse } from "../support/compare.ts";
-import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
-import { openRanks } from "../support/poisoned_rank.ts";
+import { allLogits, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
 
@@ -21,43 +25,19 @@ const CHOSEN = { architecture: "dots3note-chosen", seed: 3 } as const;
 const LATENTS = SINGULAR_FAMILIES["dots3note-chosen"].latent;
 const F32_NMSE = 2e-12;
 
+// Of three threads one has no heads in windowed layers.
 Deno.test("the engine computes latents that differ as the reference does, far behind the choice", () =>
-  withTinyFile(CHOSEN, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    const alone = await answersHere(path, IDS, { chunkTokens: 1 });
-    assertLess(nmse(alone.logits, exact), F32_NMSE, "one thread");
-    // Of three threads one has no heads in windowed layers.
-    for (const options of [{ threads: 3, chunkTokens: 64 }, { threads: 2, chunkTokens: 7 }]) {
-      await withModel(path, { ...options, gpu: "off" }, async (model) => {
-        assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE, `${options.threads}`);
-        const cold = await greedyIds(model, IDS.slice(0, 140), 8);
-        assertEquals(await greedyIds(model, IDS.slice(0, 140), 8), cold, "by what is cached");
-      });
-    }
-  }));
+  withTinyFile(CHOSEN, (path) => checkThreads(path, IDS, F32_NMSE)));
 
 Deno.test("latents of windowed layers may be the longer ones, and their heads the more", async () => {
   const windowed = { ...LATENTS.windowed, heads: 6, length: 96, plain: 48, value: 16 };
   const changes = { latent: { ...LATENTS, windowed } };
-  await withTinyFile({ ...CHOSEN, changes }, async (path) => {
-    const ids = IDS.slice(0, 60), exact = new ReferenceModel(openGguf(path)).forward(ids);
-    const options = { contextLength: 64, chunkTokens: 16 };
-    using ranks = await openRanks(path, options, { poisons: true });
-    const logits = new Float32Array(exact.length);
-    ranks.leader.texts.scoreAll(ids, (rows, first) => logits.set(rows, first * 512));
-    assertLess(nmse(logits, exact), F32_NMSE);
-  });
+  const of = { ...CHOSEN, changes };
+  await withTinyFile(of, (path) => checkPoisoned(path, IDS.slice(0, 60), F32_NMSE));
 });
 
 Deno.test("nothing that is dead is read where latents differ", () =>
-  withTinyFile(CHOSEN, async (path) => {
-    const ids = IDS.slice(0, 60), exact = new ReferenceModel(openGguf(path)).forward(ids);
-    const options = { contextLength: 64, chunkTokens: 16 };
-    using ranks = await openRanks(path, options, { poisons: true });
-    const logits = new Float32Array(exact.length);
-    ranks.leader.texts.scoreAll(ids, (rows, first) => logits.set(rows, first * 512));
-    assertLess(nmse(logits, exact), F32_NMSE);
-  }));
+  withTinyFile(CHOSEN, (path) => checkPoisoned(path, IDS.slice(0, 60), F32_NMSE)));
 
 Deno.test("requests together are answered as alone where latents differ", () =>
   withTinyFile(CHOSEN, (path) => checkTogether(path, IDS)));

@@ -1,6 +1,7 @@
 /**
- * What any way to attend has to hold, whatever it keeps of tokens: requests together as each alone,
- * several arenas as one, and what is kept goes into a file and comes back.
+ * What any way to attend has to hold, whatever it keeps of tokens: the reference's logits by any
+ * threads and chunks, requests together as each alone, several arenas as one, and what is kept goes
+ * into a file and comes back.
  */
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { writeKvFile } from "../../src/engine/kv_file.ts";
@@ -10,9 +11,46 @@ import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { answerNow } from "./answer_now.ts";
+import { answersHere } from "./answers_here.ts";
 import { nmse } from "./compare.ts";
 import { allLogits, greedyIds, withModel } from "./loaded_model.ts";
 import { openRanks } from "./poisoned_rank.ts";
+
+/**
+ * The reference's logits of 150 `ids` by one thread token by token, by three and by two in chunks;
+ * and what answers a prompt from the cache answers it as at first.
+ */
+export async function checkThreads(
+  path: string,
+  ids: readonly number[],
+  nmseMax: number,
+): Promise<void> {
+  const exact = new ReferenceModel(openGguf(path)).forward(ids);
+  const alone = await answersHere(path, ids, { chunkTokens: 1 });
+  assertLess(nmse(alone.logits, exact), nmseMax, "one thread");
+  for (const options of [{ threads: 3, chunkTokens: 64 }, { threads: 2, chunkTokens: 7 }]) {
+    await withModel(path, { ...options, gpu: "off" }, async (model) => {
+      assertLess(nmse(await allLogits(model, ids), exact), nmseMax, `${options.threads}`);
+      const cold = await greedyIds(model, ids.slice(0, 140), 8);
+      assertEquals(await greedyIds(model, ids.slice(0, 140), 8), cold, "by what is kept");
+    });
+  }
+}
+
+/** What nobody reads any more of intermediates is NaN: the reference's logits of `ids`. */
+export async function checkPoisoned(
+  path: string,
+  ids: readonly number[],
+  nmseMax: number,
+): Promise<void> {
+  const exact = new ReferenceModel(openGguf(path)).forward(ids);
+  const options = { contextLength: 32 * Math.ceil(ids.length / 32), chunkTokens: 16 };
+  using ranks = await openRanks(path, options, { poisons: true });
+  const logits = new Float32Array(exact.length);
+  const vocabSize = exact.length / ids.length;
+  ranks.leader.texts.scoreAll(ids, (rows, first) => logits.set(rows, first * vocabSize));
+  assertLess(nmse(logits, exact), nmseMax);
+}
 
 /** Two threads, prompts of 140, 97 and 40 of `ids`: the same answers, one and three at once. */
 export async function checkTogether(path: string, ids: readonly number[]): Promise<void> {
