@@ -20,7 +20,7 @@ import { ModelFormatError } from "../base/errors.ts";
 /** The first bytes of a file. */
 export const MAGIC = "GANGLION";
 /** Goes up with every change of this format, or of how kernels' rows and columns lie. */
-export const VERSION = 1;
+export const VERSION = 2;
 /** Bytes of the first page; tables and what belongs to units begin at multiples of it. */
 export const FILE_PAGE_BYTES = 4096;
 /**

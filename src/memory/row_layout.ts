@@ -2,12 +2,11 @@
  * How a weight row lies in an arena. Integer constants only: read by TypeScript and by
  * AssemblyScript alike.
  *
- * A quantised row of K weights is cut into superblocks of 8 blocks x 32 weights, and these into
- * strips of 8 or 4 superblocks; the last strip may have fewer. In a strip first come the quants of
- * its superblocks, then their factor records, each in as many bytes as in the file:
+ * A quantised row of K weights is cut into superblocks of 8 blocks x 32 weights, one behind the
+ * other: quants, then the factor record, each in as many bytes as in the file. So a row is read from
+ * its beginning to its end, which every processor's prefetcher follows (NOTES.md):
  *
- *   ├─ quants 0 ─ … ─ quants 7 ─┬─ factors 0 ─ … ─ factors 7 ─┼─ quants 8 ─ … ─ 0 to a 16 ─┤
- *   └─ strip 0                  └─ no further ahead than the prefetcher looks
+ *   ├─ quants 0 ─┬─ factors 0 ─┼─ quants 1 ─┬─ factors 1 ─┼─ … ─ 0 to a multiple of 16 bytes ─┤
  *
  * Quants are K-interleaved. Place i = 0..7 is 32 bytes, dword j of which holds weights 2i, 2i + 1,
  * 16 + 2i, 17 + 2i of block j: in a dot product of bytes with 16-bit lanes, lane 2j collects the
@@ -53,8 +52,6 @@
 export const BLOCK_WEIGHTS = 32;
 /** Weights per superblock: the unit that quantised rows are padded to. */
 export const SUPERBLOCK_WEIGHTS = 256;
-/** A strip has 8 superblocks where their quants fit into so many bytes, else 4. */
-export const STRIP_QUANT_BYTES = 1024;
 /** Blocks per superblock. */
 export const SUPERBLOCK_BLOCKS = 8;
 /** Float rows are padded to this many weights. */

@@ -18,7 +18,7 @@ Deno.test("openPacked() refuses what it is not", () =>
       ["does not begin with the bytes GANGLION", await Deno.readFile(input)],
       ["does not begin with the bytes GANGLION", new Uint8Array(bytes.length)],
       ["first page was changed", bytes.with(500, 1)],
-      ["is of version 2", repaired(bytes, (view) => view.setUint32(8, 2, true))],
+      ["is of version 1", repaired(bytes, (view) => view.setUint32(8, 1, true))],
       ["at multiples of 1 bytes", repaired(bytes, (view) => view.setUint32(12, 1, true))],
       ["metadata were changed", repaired(bytes, (view) => view.setBigUint64(24, 1n << 50n, true))],
       ["lie otherwise", repaired(bytes, (view) => view.setBigUint64(32, 1n << 40n, true))],

@@ -37,7 +37,7 @@ function packed(type: WeightType, row: Uint8Array, columns: number, bytes: numbe
 Deno.test("RowUnpacker gives back rows of every type that packing does not compute with", () => {
   const rng = new Rng(5);
   for (const type of WEIGHT_TYPES) {
-    // A strip of 8 superblocks and one more; rows that end in the middle of a superblock.
+    // Nine superblocks; rows that end in the middle of a superblock.
     for (const columns of [9 * 256, ...blockWeights(type) <= 32 ? [96] : []]) {
       const unpacker = RowUnpacker.learn(MODULE, type, columns);
       assertEquals(unpacker === null, type.startsWith("NVFP4"), type);

@@ -40,15 +40,14 @@ import { Pairs } from "./product_sums";
 import { superblocks_of } from "./q8_tile";
 import { f16_at, f16_bits_to_f32x4, F16_MASK, TWO_POW_112 } from "./simd";
 import {
-  factors_at,
   FORM_C,
   FORM_D,
   FORM_L,
   FORM_M,
   FORM_QUANTS,
-  quants_at,
   row_bytes,
   SCRATCH_BYTES,
+  superblock_bytes,
   take_apart,
 } from "./superblock_form";
 
@@ -95,8 +94,7 @@ function row_to_floats<F>(row: usize, k: u32, out: usize, scratch: usize): void 
   check_bytes(row, row_bytes<F>(superblocks));
   for (let i: u32 = 0; i < k; i++) {
     if ((i & 255) == 0) {
-      const s = i >> 8;
-      take_apart<F, Pairs>(quants_at<F>(row, s), factors_at<F>(row, s, superblocks), 1, scratch);
+      take_apart<F, Pairs>(row + (i >> 8) * superblock_bytes<F>(), 1, scratch);
     }
     store<f32>(out + (i << 2), weight<F>(scratch, i & 255));
   }

@@ -54,6 +54,12 @@ import { two_f16 } from "./weight_bits";
 /** See above. */
 export const SHORT: usize = 16;
 
+/**
+ * Superblocks that are taken apart, or looked up, before these are computed with: what was stored
+ * in halves of a vector cannot be loaded whole before it has left the processor's store queue.
+ */
+export const SUPERBLOCKS_AT_ONCE: u32 = 8;
+
 /** Does a weight of format F have two nibbles that are multiplied apart? A constant. */
 @inline
 export function is_wide<F>(): bool {

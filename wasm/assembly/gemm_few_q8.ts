@@ -28,7 +28,7 @@ import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
 import { LINE_BYTES, reach_of } from "./read_ahead";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
-import { strip_superblocks } from "./superblock_form";
+import { superblock_bytes } from "./superblock_form";
 import { add_least, start } from "./widen";
 
 /** Bytes of the sums of two rows by four tokens: f32 [4, 2, 8]. */
@@ -118,7 +118,7 @@ function add_rows<F, S>(
   sums: usize,
   reach: u32,
 ): void {
-  const f = changetype<F>(0), bytes = f.quantBytes + f.factorBytes;
+  const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
@@ -130,49 +130,36 @@ function add_rows<F, S>(
   const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
   const groupBytes = superblocks * (GROUP_TOKENS * RECORD_BYTES);
   const step2 = 2 * rowStep, step3 = 3 * rowStep;
-  let left = superblocks;
   let ahead = w + reach, due = ahead;
   let seen: u32 = 0;
-  do {
-    const strip = min(left, strip_superblocks<F>());
-    let wf = w + strip * f.quantBytes - SHORT;
-    for (let s = strip; s != 0; s--) {
-      for (due += bytes; ahead < due; ahead += LINE_BYTES) {
-        seen |= load<u32>(ahead) | load<u32>(ahead + rowStep);
-        seen |= load<u32>(ahead + step2) | load<u32>(ahead + step3);
-      }
-      let x = acts, to = sums;
-      for (let t: u32 = 0; t < n; t += GROUP_TOKENS, x += groupBytes, to += 2 * SUMS_BYTES) {
-        add_superblocks<F, S>(
-          w, w + rowStep, wf, wf + rowStep, x, to,
-          k0, k1, h0, h1, offset, ones, size, rebias, smallest, sign,
-        );
-      }
-      x = acts, to = sums + SUMS_BYTES;
-      const v = w + 2 * rowStep, vf = wf + 2 * rowStep;
-      for (let t: u32 = 0; t < n; t += GROUP_TOKENS, x += groupBytes, to += 2 * SUMS_BYTES) {
-        add_superblocks<F, S>(
-          v, v + rowStep, vf, vf + rowStep, x, to,
-          k0, k1, h0, h1, offset, ones, size, rebias, smallest, sign,
-        );
-      }
-      w += f.quantBytes;
-      wf += f.factorBytes;
-      acts += GROUP_TOKENS * RECORD_BYTES;
+  for (let s: u32 = 0; s < superblocks; s++) {
+    for (due += superblock_bytes<F>(); ahead < due; ahead += LINE_BYTES) {
+      seen |= load<u32>(ahead) | load<u32>(ahead + rowStep);
+      seen |= load<u32>(ahead + step2) | load<u32>(ahead + step3);
     }
-    w = wf + SHORT; // the next strip lies behind the factors
-    left -= strip;
-  } while (left != 0);
+    let x = acts, to = sums;
+    for (let t: u32 = 0; t < n; t += GROUP_TOKENS, x += groupBytes, to += 2 * SUMS_BYTES) {
+      add_superblocks<F, S>(
+        w, w + rowStep, x, to, k0, k1, h0, h1, offset, ones, size, rebias, smallest, sign,
+      );
+    }
+    x = acts, to = sums + SUMS_BYTES;
+    for (let t: u32 = 0; t < n; t += GROUP_TOKENS, x += groupBytes, to += 2 * SUMS_BYTES) {
+      add_superblocks<F, S>(
+        w + step2, w + step3, x, to, k0, k1, h0, h1, offset, ones, size, rebias, smallest, sign,
+      );
+    }
+    w += superblock_bytes<F>();
+    acts += GROUP_TOKENS * RECORD_BYTES;
+  }
   store<u32>(sums + 2 * SUMS_BYTES * ((n + GROUP_TOKENS - 1) / GROUP_TOKENS), seen);
 }
 
-/** sums += a superblock of the rows at w and u, factors at wf and uf, by four records at acts. */
+/** sums += a superblock of the rows at w and u by four records at acts. */
 @inline
 function add_superblocks<F, S>(
   w: usize,
   u: usize,
-  wf: usize,
-  uf: usize,
   acts: usize,
   sums: usize,
   k0: v128,
@@ -187,6 +174,7 @@ function add_superblocks<F, S>(
   sign: v128,
 ): void {
   const f = changetype<F>(0), sum = changetype<S>(0);
+  const wf = w + f.quantBytes - SHORT, uf = u + f.quantBytes - SHORT;
   let y0 = plane_of<F>(w, 0), y1 = plane_of<F>(w, 1);
   let v0 = plane_of<F>(u, 0), v1 = plane_of<F>(u, 1);
   let Y0 = upper_plane_of<F>(w, 0, y0), Y1 = upper_plane_of<F>(w, 1, y1);

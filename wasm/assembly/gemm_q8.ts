@@ -17,7 +17,7 @@ import {
   form_bytes,
   make_sizes,
   PANEL_ROWS,
-  take_row_apart,
+  take_apart,
 } from "./superblock_form";
 import { add_least, start } from "./widen";
 
@@ -40,7 +40,7 @@ export function gemm<F, S>(
   for (let panel: u32 = 0; panel < rows; panel += PANEL_ROWS) {
     const count = min(PANEL_ROWS, rows - panel);
     for (let r: u32 = 0; r < count; r++) {
-      take_row_apart<F, S>(w + (panel + r) * rowStride, superblocks, forms + r * formRow);
+      take_apart<F, S>(w + (panel + r) * rowStride, superblocks, forms + r * formRow);
     }
     multiply_panel<F, S>(forms, formRow, count, superblocks, acts, n, out, outStride, panel);
   }

@@ -20,6 +20,7 @@ import {
   plane_of,
   scale_of,
   SHORT,
+  SUPERBLOCKS_AT_ONCE,
   upper_main_of,
   upper_plane_of,
 } from "./format";
@@ -35,7 +36,7 @@ import {
 import { has_nibbles, offset_of } from "./product_sums";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
-import { strip_superblocks } from "./superblock_form";
+import { superblock_bytes } from "./superblock_form";
 import { add_least, add_nibbles, start } from "./widen";
 
 /** Behind sums: where quants are that are looked up before they are multiplied. */
@@ -169,44 +170,39 @@ function add_rows<F, S>(
   const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
   const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
   const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
-  const pairStep = 2 * rowStep, bytes = f.quantBytes + f.factorBytes;
-  let left = superblocks;
+  const pairStep = 2 * rowStep;
   let ahead = w + reach, due = ahead;
-  let seen: u32 = 0;
-  do {
-    const strip = min(left, strip_superblocks<F>());
-    let wf = w + strip * f.quantBytes - SHORT, at = sums + LOOKED_UP_AT;
+  let seen: u32 = 0, at: usize = 0;
+  for (let s: u32 = 0; s < superblocks; s++) {
     if (is_looked_up<F>()) {
-      for (let r: u32 = 0; r < 2 * pairs; r++) {
-        look_up<F, S>(w + r * rowStep, strip, at + r * LOOKED_UP_ROW_BYTES, k0, k1);
-      }
-    }
-    for (let s = strip; s != 0; s--) {
-      if (pairs == 1) {
-        for (due += bytes; ahead < due; ahead += LINE_BYTES) {
-          seen |= load<u32>(ahead) | load<u32>(ahead + rowStep);
+      if (s % SUPERBLOCKS_AT_ONCE == 0) {
+        const count = min(superblocks - s, SUPERBLOCKS_AT_ONCE);
+        at = sums + LOOKED_UP_AT;
+        for (let r: u32 = 0; r < 2 * pairs; r++) {
+          look_up<F, S>(w + r * rowStep, count, at + r * LOOKED_UP_ROW_BYTES, k0, k1);
         }
       }
-      add_superblocks<F, S>(
-        w, w + rowStep, wf, wf + rowStep, acts, sums,
-        k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign, at,
-      );
-      if (pairs == 2) {
-        const v = w + pairStep, vf = wf + pairStep;
-        add_superblocks<F, S>(
-          v, v + rowStep, vf, vf + rowStep, acts, sums + 64,
-          k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
-          at + 2 * LOOKED_UP_ROW_BYTES,
-        );
-      }
-      at += 256;
-      w += f.quantBytes;
-      wf += f.factorBytes;
-      acts += xStep;
     }
-    w = wf + SHORT; // the next strip lies behind the factors
-    left -= strip;
-  } while (left != 0);
+    if (pairs == 1) {
+      for (due += superblock_bytes<F>(); ahead < due; ahead += LINE_BYTES) {
+        seen |= load<u32>(ahead) | load<u32>(ahead + rowStep);
+      }
+    }
+    add_superblocks<F, S>(
+      w, w + rowStep, acts, sums,
+      k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign, at,
+    );
+    if (pairs == 2) {
+      add_superblocks<F, S>(
+        w + pairStep, w + pairStep + rowStep, acts, sums + 64,
+        k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
+        at + 2 * LOOKED_UP_ROW_BYTES,
+      );
+    }
+    at += 256;
+    w += superblock_bytes<F>();
+    acts += xStep;
+  }
   if (pairs == 1) store<u32>(sums + 128, seen);
 }
 
@@ -217,13 +213,11 @@ export function sum_of(sums: usize, superblocks: u32): v128 {
   return join_pair(v128.load(sums), v128.load(sums, 16), 1, zero);
 }
 
-/** sums[2, 8] += a superblock of the rows at w and u, factors at wf and uf, by a record at acts. */
+/** sums[2, 8] += a superblock of the rows at w and u by a record at acts. */
 @inline
 export function add_superblocks<F, S>(
   w: usize,
   u: usize,
-  wf: usize,
-  uf: usize,
   acts: usize,
   sums: usize,
   k0: v128,
@@ -240,6 +234,7 @@ export function add_superblocks<F, S>(
   at: usize,
 ): void {
   const f = changetype<F>(0), by = changetype<S>(0);
+  const wf = w + f.quantBytes - SHORT, uf = u + f.quantBytes - SHORT;
   let ut = at + LOOKED_UP_ROW_BYTES;
   let p0 = v128.load(sums), p1 = v128.load(sums, 16);
   let q0 = v128.load(sums, 32), q1 = v128.load(sums, 48);

@@ -1,13 +1,13 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Decoding by some of a matrix's rows, which a list names: sums of gemv_q8.ts. */
-import { h0_of, h1_of, k1_of, SHORT } from "./format";
+import { h0_of, h1_of, k1_of, SUPERBLOCKS_AT_ONCE } from "./format";
 import { add_superblocks, LOOKED_UP_AT, sum_of } from "./gemv_q8";
 import { is_looked_up, look_up, LOOKED_UP_ROW_BYTES } from "./looked_up";
 import { offset_of } from "./product_sums";
 import { RECORD_BYTES } from "./q8_tile";
 import { LINE_BYTES } from "./read_ahead";
 import { opaque, store_lanes, sum_lanes_4 } from "./simd";
-import { strip_superblocks } from "./superblock_form";
+import { superblock_bytes } from "./superblock_form";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 
 /**
@@ -77,40 +77,35 @@ function add_listed<F, S>(
   const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
   const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
   const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
-  const bytes = format.quantBytes + format.factorBytes;
-  let left = superblocks;
-  let at: u32 = 0;
-  let seen: u32 = 0, ahead: u32 = 0, due: u32 = 0;
-  do {
-    const strip = min(left, strip_superblocks<F>());
-    let factors = at + strip * format.quantBytes - <u32>SHORT, quants = sums + LOOKED_UP_AT;
+  let quants: usize = 0;
+  let at: u32 = 0, seen: u32 = 0, ahead: u32 = 0, due: u32 = 0;
+  for (let s: u32 = 0; s < superblocks; s++) {
     if (is_looked_up<F>()) {
-      look_up<F, S>(a + at, strip, quants, k0, k1);
-      look_up<F, S>(b + at, strip, quants + LOOKED_UP_ROW_BYTES, k0, k1);
-      look_up<F, S>(c + at, strip, quants + 2 * LOOKED_UP_ROW_BYTES, k0, k1);
-      look_up<F, S>(d + at, strip, quants + 3 * LOOKED_UP_ROW_BYTES, k0, k1);
-    }
-    for (let s = strip; s != 0; s--) {
-      for (due += bytes; ahead < due; ahead += LINE_BYTES) {
-        seen |= load<u32>(e + ahead) | load<u32>(f + ahead);
-        seen |= load<u32>(g + ahead) | load<u32>(h + ahead);
+      if (s % SUPERBLOCKS_AT_ONCE == 0) {
+        const count = min(superblocks - s, SUPERBLOCKS_AT_ONCE);
+        quants = sums + LOOKED_UP_AT;
+        look_up<F, S>(a + at, count, quants, k0, k1);
+        look_up<F, S>(b + at, count, quants + LOOKED_UP_ROW_BYTES, k0, k1);
+        look_up<F, S>(c + at, count, quants + 2 * LOOKED_UP_ROW_BYTES, k0, k1);
+        look_up<F, S>(d + at, count, quants + 3 * LOOKED_UP_ROW_BYTES, k0, k1);
       }
-      add_superblocks<F, S>(
-        a + at, b + at, a + factors, b + factors, acts, sums,
-        k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign, quants,
-      );
-      add_superblocks<F, S>(
-        c + at, d + at, c + factors, d + factors, acts, sums + 64,
-        k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
-        quants + 2 * LOOKED_UP_ROW_BYTES,
-      );
-      quants += 256;
-      at += format.quantBytes;
-      factors += format.factorBytes;
-      acts += RECORD_BYTES;
     }
-    at = factors + <u32>SHORT; // the next strip lies behind the factors
-    left -= strip;
-  } while (left != 0);
+    for (due += superblock_bytes<F>(); ahead < due; ahead += LINE_BYTES) {
+      seen |= load<u32>(e + ahead) | load<u32>(f + ahead);
+      seen |= load<u32>(g + ahead) | load<u32>(h + ahead);
+    }
+    add_superblocks<F, S>(
+      a + at, b + at, acts, sums,
+      k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign, quants,
+    );
+    add_superblocks<F, S>(
+      c + at, d + at, acts, sums + 64,
+      k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
+      quants + 2 * LOOKED_UP_ROW_BYTES,
+    );
+    quants += 256;
+    at += superblock_bytes<F>();
+    acts += RECORD_BYTES;
+  }
   return seen;
 }

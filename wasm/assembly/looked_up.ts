@@ -2,16 +2,14 @@
 /**
  * Decoding by formats whose quants are looked up with a swizzle (isLookedUp, format.ts). V8 makes
  * no 256-bit operations of swizzles, nor of anything computed together with one: so quants are
- * looked up first, a strip at a time, and stored for the products of gemv_q8.ts, which then know
- * no swizzle. A strip, not a superblock: what was stored in two halves cannot be loaded at once
- * before it has left the processor's store queue.
+ * looked up first, some superblocks at a time, and stored for the products of gemv_q8.ts, which
+ * then know no swizzle.
  */
-import { upper_main_of } from "./format";
+import { SUPERBLOCKS_AT_ONCE, upper_main_of } from "./format";
 import { lower_of, upper_of } from "./product_sums";
 
-/** Superblocks of a strip at most, and what their quants take. */
-const STRIP_SUPERBLOCKS: u32 = 8;
-export const LOOKED_UP_ROW_BYTES: u32 = STRIP_SUPERBLOCKS * 256;
+/** What the quants take that are looked up of a row at once. */
+export const LOOKED_UP_ROW_BYTES: u32 = SUPERBLOCKS_AT_ONCE * 256;
 /** Rows that are computed side by side at most. */
 const ROWS: u32 = 4;
 
@@ -21,18 +19,19 @@ export function is_looked_up<F>(): bool {
   return isDefined(changetype<F>(0).isLookedUp);
 }
 
-/** Room for the strips of all rows side by side. */
+/** Room for those of all rows side by side. */
 @inline
 export function looked_up_bytes(superblocks: u64): u64 {
-  return (ROWS - 1) * LOOKED_UP_ROW_BYTES + min<u64>(superblocks, STRIP_SUPERBLOCKS) * 256;
+  return (ROWS - 1) * LOOKED_UP_ROW_BYTES + min<u64>(superblocks, SUPERBLOCKS_AT_ONCE) * 256;
 }
 
-/** The quants, for sums S, of a strip of `count` superblocks at w. */
+/** The quants, for sums S, of `count` superblocks from w on. */
 @inline
 export function look_up<F, S>(w: usize, count: u32, to: usize, k0: v128, k1: v128): void {
+  const f = changetype<F>(0);
   const zero = i32x4.splat(0);
   const end = to + 256 * count;
-  for (; to != end; to += 128) {
+  for (; to != end; to += 128, w += f.factorBytes) {
     const half = to + 128;
     for (; to != half; to += 32, w += 32) {
       const m0 = v128.load(w), m1 = v128.load(w, 16);

@@ -36,6 +36,7 @@ import {
   TYPE_TQ2_0,
 } from "../../src/memory/row_layout";
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
+import { SUPERBLOCKS_AT_ONCE } from "./format";
 import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
 import { NVFP4 } from "./formats_64";
@@ -46,18 +47,18 @@ import { add_nibble_rows, GROUP_BYTES } from "./neurons_nibbles";
 import { fill_float_row, fill_quant_row, multiply_filled, PANEL_NEURONS } from "./neurons_panel";
 import { add_quant_rows, sums_bytes } from "./neurons_quant";
 import { superblocks_of } from "./q8_tile";
-import { row_bytes } from "./superblock_form";
+import { FORM_BYTES_MAX, row_bytes } from "./superblock_form";
 
 /** Bytes of scratch for d outputs, exact as f64. */
 export function neurons_scratch_bytes(d: u32): f64 {
   return <f64>scratch_bytes(d);
 }
 
-/** A panel of floats and a strip of forms, or sums and the forms of four strips or a group. */
+/** A panel of floats and forms of a row, or sums and forms of four rows, or those of a group. */
 @inline
 function scratch_bytes(d: u32): u64 {
   const front = max<u64>(((<u64>d + 15) & ~15) * 4 * PANEL_NEURONS, sums_bytes(d));
-  return front + max<u32>(4 * 8 * 640, GROUP_BYTES);
+  return front + max<u32>(4 * SUPERBLOCKS_AT_ONCE * FORM_BYTES_MAX, GROUP_BYTES);
 }
 
 /** out[t, r] = Σ_i x[t, i] · w[i, r]; traps on a type that is not known. */

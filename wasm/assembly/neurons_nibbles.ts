@@ -13,7 +13,7 @@ import { next_row, row_at, value_at } from "./neurons_list";
 import { put_in_order, SUMS_BYTES } from "./neurons_quant";
 import { superblocks_of } from "./q8_tile";
 import { f16_bits_to_f32x4, F16_MASK, dot_i8, madd, opaque, TWO_POW_112_BITS } from "./simd";
-import { factors_at, quants_at, row_bytes } from "./superblock_form";
+import { row_bytes, superblock_bytes } from "./superblock_form";
 
 /** Neurons of a group. Their sums fit 16 bits, whatever they pass on the way: 32 · 127 · 8. */
 const GROUP: u32 = 32;
@@ -70,8 +70,7 @@ export function add_nibble_rows(
     }
     seen |= fetch_rows(group, size, rowBytes);
     for (let s: u32 = 0; s < superblocks; s++) {
-      add_superblock(group, size, quants_at<Q4_0>(0, s), factors_at<Q4_0>(0, s, superblocks),
-        scratch + s * SUMS_BYTES);
+      add_superblock(group, size, s * superblock_bytes<Q4_0>(), scratch + s * SUMS_BYTES);
     }
   }
   put_in_order(scratch, d, out);
@@ -96,15 +95,9 @@ function fetch_rows(group: usize, size: u32, rowBytes: u32): u32 {
   return seen;
 }
 
-/** sums += a superblock of `size` rows; quants and factors: how far into a row they are. */
-function add_superblock(
-  group: usize,
-  size: u32,
-  quants: usize,
-  factors: usize,
-  sums: usize,
-): void {
-  find_whole(group, size, factors);
+/** sums += a superblock of `size` rows, so far into each of them. */
+function add_superblock(group: usize, size: u32, quants: usize, sums: usize): void {
+  find_whole(group, size, quants + changetype<Q4_0>(0).quantBytes);
   set_units(group);
   round_all(group, size);
   for (let place: u32 = 0; place < 4; place++) {

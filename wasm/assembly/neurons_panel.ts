@@ -7,21 +7,19 @@
  *   panel: tiles of 16 outputs, each f32 [PANEL_NEURONS][16]
  */
 import { high_four, low_four } from "./neurons_float";
-import { is_wide } from "./format";
+import { is_wide, SUPERBLOCKS_AT_ONCE } from "./format";
 import { offset_of } from "./neurons_quant";
 import { Pairs } from "./product_sums";
 import { superblocks_of } from "./q8_tile";
 import { F16_MASK, madd, TWO_POW_112 } from "./simd";
 import {
-  factors_at,
   FORM_C,
   FORM_D,
   FORM_L,
   FORM_M,
   FORM_QUANTS,
   form_bytes,
-  quants_at,
-  strip_superblocks,
+  superblock_bytes,
   take_apart,
 } from "./superblock_form";
 
@@ -43,13 +41,13 @@ export function fill_float_row<T>(row: usize, d: u32, to: usize): void {
   }
 }
 
-/** The same of a quantised row; forms: room for those of a strip. */
+/** The same of a quantised row; forms: room for SUPERBLOCKS_AT_ONCE. */
 export function fill_quant_row<F>(row: usize, d: u32, to: usize, forms: usize): void {
   const superblocks = superblocks_of(d);
-  for (let s: u32 = 0; s < superblocks; s += strip_superblocks<F>()) {
-    const strip = min(superblocks - s, strip_superblocks<F>());
-    take_apart<F, Pairs>(quants_at<F>(row, s), factors_at<F>(row, s, superblocks), strip, forms);
-    for (let i: u32 = 0; i < strip; i++) {
+  for (let s: u32 = 0; s < superblocks; s += SUPERBLOCKS_AT_ONCE) {
+    const count = min(superblocks - s, SUPERBLOCKS_AT_ONCE);
+    take_apart<F, Pairs>(row + s * superblock_bytes<F>(), count, forms);
+    for (let i: u32 = 0; i < count; i++) {
       const left = d - ((s + i) << 8);
       const form = forms + i * form_bytes<F, Pairs>();
       for (let j: u32 = 0; j < 8 && j * 32 < left; j++) {

@@ -10,12 +10,11 @@
  * The last part is what all weights of half a block have in common: offsets and minima.
  */
 import { next_row, row_at, value_at } from "./neurons_list";
-import { is_wide } from "./format";
+import { is_wide, SUPERBLOCKS_AT_ONCE } from "./format";
 import { Pairs } from "./product_sums";
 import { superblocks_of } from "./q8_tile";
 import { madd, opaque } from "./simd";
 import {
-  factors_at,
   FORM_BYTES_MAX,
   FORM_C,
   FORM_D,
@@ -23,12 +22,13 @@ import {
   FORM_M,
   FORM_QUANTS,
   form_bytes,
-  quants_at,
-  strip_superblocks,
+  superblock_bytes,
   take_apart,
 } from "./superblock_form";
 
 const COMMON = 1024;
+/** Of the forms of one of four rows. */
+const ROW_FORMS_BYTES: u32 = SUPERBLOCKS_AT_ONCE * FORM_BYTES_MAX;
 export const SUMS_BYTES: u32 = 1024 + 64;
 
 /** Bytes of the sums of d outputs. */
@@ -76,33 +76,32 @@ export function add_quant_rows<F>(
       read++;
       j = next_row(values, j + 1, count, skips);
     }
-    for (let s: u32 = 0; s < superblocks; s += strip_superblocks<F>()) {
-      const strip = min(superblocks - s, strip_superblocks<F>());
-      const quants = quants_at<F>(0, s), factors = factors_at<F>(0, s, superblocks);
-      take_apart<F, Pairs>(p + quants, p + factors, strip, forms);
-      take_apart<F, Pairs>(q + quants, q + factors, strip, forms + 8 * FORM_BYTES_MAX);
-      take_apart<F, Pairs>(r + quants, r + factors, strip, forms + 16 * FORM_BYTES_MAX);
-      take_apart<F, Pairs>(t + quants, t + factors, strip, forms + 24 * FORM_BYTES_MAX);
-      add_forms<F>(forms, strip, a, b, c, e, scratch + s * SUMS_BYTES);
+    for (let s: u32 = 0; s < superblocks; s += SUPERBLOCKS_AT_ONCE) {
+      const count = min(superblocks - s, SUPERBLOCKS_AT_ONCE), at = s * superblock_bytes<F>();
+      take_apart<F, Pairs>(p + at, count, forms);
+      take_apart<F, Pairs>(q + at, count, forms + ROW_FORMS_BYTES);
+      take_apart<F, Pairs>(r + at, count, forms + 2 * ROW_FORMS_BYTES);
+      take_apart<F, Pairs>(t + at, count, forms + 3 * ROW_FORMS_BYTES);
+      add_forms<F>(forms, count, a, b, c, e, scratch + s * SUMS_BYTES);
     }
   }
   put_in_order(scratch, d, out);
   return read;
 }
 
-/** sums += a, b, c, e times the forms of four strips, 8 · FORM_BYTES_MAX apart. */
+/** sums += a, b, c, e times the forms of four rows, ROW_FORMS_BYTES apart. */
 function add_forms<F>(
   form: usize,
-  strip: u32,
+  count: u32,
   a: f32,
   b: f32,
   c: f32,
   e: f32,
   sums: usize,
 ): void {
-  const low = i32x4.splat(opaque(255, strip));
-  for (; strip != 0; strip--) {
-    const g = form + 8 * FORM_BYTES_MAX, h = g + 8 * FORM_BYTES_MAX, k = h + 8 * FORM_BYTES_MAX;
+  const low = i32x4.splat(opaque(255, count));
+  for (; count != 0; count--) {
+    const g = form + ROW_FORMS_BYTES, h = g + ROW_FORMS_BYTES, k = h + ROW_FORMS_BYTES;
     const a0 = factor<F>(form, 0, 0, a), a1 = factor<F>(form, 1, 0, a);
     const b0 = factor<F>(g, 0, 0, b), b1 = factor<F>(g, 1, 0, b);
     const c0 = factor<F>(h, 0, 0, c), c1 = factor<F>(h, 1, 0, c);

@@ -36,7 +36,7 @@ import { NVFP4, NVFP4S } from "./formats_64";
 import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
 import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
 import { is_natural } from "./natural";
-import { factors_at, quants_at, row_bytes, SCRATCH_BYTES } from "./superblock_form";
+import { row_bytes, SCRATCH_BYTES, superblock_bytes } from "./superblock_form";
 
 /** Blocks [rows, blocks] of a file to packed rows; traps on a type that is not quantised. */
 export function repack(
@@ -110,7 +110,7 @@ function pack_rows<F>(
   const f = changetype<F>(0);
   const whole = blocks / f.superblockBlocks, rest = blocks % f.superblockBlocks;
   const superblocks = whole + u32(rest != 0);
-  const bytes = superblocks * (f.quantBytes + f.factorBytes);
+  const bytes = superblocks * superblock_bytes<F>();
   const wholeBytes = f.superblockBlocks * f.blockBytes;
   check_rows(src, rows, srcStride, <u64>blocks * f.blockBytes);
   check_rows(dst, rows, dstStride, row_bytes<F>(superblocks));
@@ -124,11 +124,12 @@ function pack_rows<F>(
         memory.copy(scratch, from, rest * f.blockBytes);
         from = scratch;
       }
+      const to = row + s * superblock_bytes<F>();
       if (is_natural<F>()) {
-        memory.copy(quants_at<F>(row, s), from, wholeBytes);
+        memory.copy(to, from, wholeBytes);
       } else {
-        f.pack(from, quants_at<F>(row, s));
-        f.pack_factors(from, factors_at<F>(row, s, superblocks));
+        f.pack(from, to);
+        f.pack_factors(from, to + f.quantBytes);
       }
       from += wholeBytes;
     }

@@ -153,7 +153,7 @@ function pack_factors<F>(
   f.pack_factors(file, record);
   if (scales_halves<F>()) {
     const form = record + (FORM - RECORD);
-    take_apart<F, Pairs>(record - f.quantBytes, record, 1, form); // the quants there mean nothing
+    take_apart<F, Pairs>(record - f.quantBytes, 1, form); // the quants there mean nothing
     store<f32>(header, load<f32>(form, FORM_D));
     for (let j: u32 = 0; j < 8; j++) {
       const to = factors_of<F>(factors, rows, b + j) + row;

@@ -16,7 +16,6 @@
  * q − offset. Where they are multiplied as bytes (product_sums.ts) it is low + 16 · high, once; or
  * its size, and 256 bytes of signs (make_sizes()).
  */
-import { STRIP_QUANT_BYTES } from "../../src/memory/row_layout";
 import {
   d_of,
   h0_of,
@@ -27,6 +26,7 @@ import {
   least_of,
   plane_of,
   scale_of,
+  SHORT,
   upper_main_of,
   upper_plane_of,
 } from "./format";
@@ -74,64 +74,32 @@ export function form_bytes<F, S>(): u32 {
 /** Bytes of a packed row: a multiple of 16, because factors are read 16 bytes at a time. */
 @inline
 export function row_bytes<F>(superblocks: u32): u64 {
-  const f = changetype<F>(0);
-  return (<u64>superblocks * (f.quantBytes + f.factorBytes) + 15) & ~<u64>15;
+  return (<u64>superblocks * superblock_bytes<F>() + 15) & ~<u64>15;
 }
 
-/** Superblocks of a strip of format F. */
+/** Bytes of a packed superblock of format F: quants, and the factor record behind them. */
 @inline
-export function strip_superblocks<F>(): u32 {
-  return changetype<F>(0).quantBytes * 8 <= <u32>STRIP_QUANT_BYTES ? 8 : 4;
-}
-
-/** Address of the quants of superblock s of a packed row. */
-@inline
-export function quants_at<F>(row: usize, s: u32): usize {
+export function superblock_bytes<F>(): u32 {
   const f = changetype<F>(0);
-  const strip = s / strip_superblocks<F>() * strip_superblocks<F>();
-  return row + strip * (f.quantBytes + f.factorBytes) + (s - strip) * f.quantBytes;
+  return f.quantBytes + f.factorBytes;
 }
 
-/** Address of the factor record of superblock s of a packed row of `superblocks`. */
-@inline
-export function factors_at<F>(row: usize, s: u32, superblocks: u32): usize {
-  const f = changetype<F>(0);
-  const strip = s / strip_superblocks<F>() * strip_superblocks<F>();
-  const ofStrip = row + strip * (f.quantBytes + f.factorBytes);
-  const count = min(superblocks - strip, strip_superblocks<F>());
-  return ofStrip + count * f.quantBytes + (s - strip) * f.factorBytes;
-}
-
-/** A packed row of `superblocks` into forms. */
-export function take_row_apart<F, S>(row: usize, superblocks: u32, form: usize): void {
-  for (let s: u32 = 0; s < superblocks; s += strip_superblocks<F>()) {
-    const count = min(superblocks - s, strip_superblocks<F>());
-    const at = form + s * form_bytes<F, S>();
-    take_apart<F, S>(quants_at<F>(row, s), factors_at<F>(row, s, superblocks), count, at);
-  }
-}
-
-/** `count` packed superblocks, quants from w and factor records from `factors` on, into forms. */
-export function take_apart<F, S>(w: usize, factors: usize, count: u32, form: usize): void {
+/** `count` packed superblocks from w on into forms. */
+export function take_apart<F, S>(w: usize, count: u32, form: usize): void {
   if (is_natural<F>()) take_natural_apart<F, S>(w, count, form, form_bytes<F, S>());
-  else take_interleaved_apart<F, S>(w, factors, count, form);
+  else take_interleaved_apart<F, S>(w, count, form);
 }
 
 @inline
-function take_interleaved_apart<F, S>(
-  w: usize,
-  factors: usize,
-  count: u32,
-  form: usize,
-): void {
+function take_interleaved_apart<F, S>(w: usize, count: u32, form: usize): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, count));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
   const size = i32x4.splat(F16_SIZE), rebias = i32x4.splat(F16_REBIAS);
   const smallest = i32x4.splat(F16_SMALLEST), sign = i32x4.splat(F16_SIGN);
-  let at = factors - 16;
   for (; count != 0; count--) {
+    const at = w + f.quantBytes - SHORT;
     const lanes = lanes_of<F>(at, h0, h1), halves = halves_of<F>(at, size, rebias, smallest, sign);
     const scale = scale_of<F>(halves), least = least_of<F>(halves);
     const d0 = d_of<F>(at, 0, lanes, scale, h0, h1), d1 = d_of<F>(at, 1, lanes, scale, h0, h1);
@@ -150,8 +118,7 @@ function take_interleaved_apart<F, S>(
       v128.store(form, f.m(at, 1), FORM_M + 16);
     }
     store_quants<F, S>(w, form + FORM_QUANTS, k0, k1);
-    w += f.quantBytes;
-    at += f.factorBytes;
+    w += superblock_bytes<F>();
     form += form_bytes<F, S>();
   }
 }
