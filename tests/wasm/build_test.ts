@@ -98,11 +98,13 @@ const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[]
     instruction: DOT_OF_FOURS,
     times: 16,
   })),
-  ...(["Q4_0", "Q4_K", "Q8_0"] as const).map((type) => ({
-    name: `gemm_few_q8/add_rows<${formatOf(type)},${FOURS}>`,
-    instruction: DOT_OF_FOURS,
-    times: 16,
-  })),
+  ...(["Q4_0", "Q4_K", "Q8_0"] as const).flatMap((type) =>
+    ([["Four", 16], ["Two", 8]] as const).map(([tokens, times]) => ({
+      name: `gemm_few_q8/add_rows<${formatOf(type)},${FOURS},wasm/assembly/gemm_few_q8/${tokens}>`,
+      instruction: DOT_OF_FOURS,
+      times,
+    }))
+  ),
   { name: "matmul_float_f32/gemv_4_rows<f32>", instruction: "f32x4.relaxed_madd", times: 16 },
   { name: "matmul_float_f32/gemv_4_rows<u16>", instruction: "f32x4.relaxed_madd", times: 16 },
   { name: "matmul_float_f32/tile_2_rows<f32>", instruction: "f32x4.relaxed_madd", times: 16 },

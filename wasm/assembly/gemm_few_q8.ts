@@ -1,7 +1,7 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * A few tokens: out[t, r] = Σ_i w[r, i] · act[t, i] of rows of any format F whose nibbles are not
- * multiplied apart. Rows are unpacked in registers, once for four tokens: up to so many tokens
+ * multiplied apart. Rows are unpacked in registers, once for four tokens or two: up to so many
  * (matmul_q8.ts) that takes less time than to write a panel of forms first (gemm_q8.ts). Sums are
  * those of gemv_q8.ts and gemm_q8.ts, bit for bit: widen.ts. Four rows far from each other are read
  * in turns, a superblock of each for all tokens, and ahead of (read_ahead.ts): one row at a time
@@ -34,8 +34,36 @@ import { add_least, start } from "./widen";
 /** Bytes of the sums of two rows by four tokens: f32 [4, 2, 8]. */
 const SUMS_BYTES: usize = 256;
 
+/** What is computed of a group of tokens: four, or the first two, where there are no more. */
+@unmanaged
+class Four {}
+@unmanaged
+class Two {
+  @inline get isTwo(): bool { return true; }
+}
+
+@inline
+function is_two<T>(): bool {
+  return isDefined(changetype<T>(0).isTwo);
+}
+
 /** Rows by tokens, summed by S; `sums`: scratch, 2 SUMS_BYTES for each four tokens, and a word. */
 export function gemm_few<F, S>(
+  w: usize,
+  rowStride: u32,
+  rows: u32,
+  superblocks: u32,
+  acts: usize,
+  sums: usize,
+  n: u32,
+  out: usize,
+  outStride: u32,
+): void {
+  if (n <= 2) by_rows<F, S, Two>(w, rowStride, rows, superblocks, acts, sums, n, out, outStride);
+  else by_rows<F, S, Four>(w, rowStride, rows, superblocks, acts, sums, n, out, outStride);
+}
+
+function by_rows<F, S, T>(
   w: usize,
   rowStride: u32,
   rows: u32,
@@ -49,17 +77,17 @@ export function gemm_few<F, S>(
   const quarter = rows >> 2;
   for (let r: u32 = 0; r < quarter; r++) {
     const to = out + 4 * r, at = w + r * rowStride, reach = reach_of(rowStride, quarter - r);
-    by_all<F, S>(at, quarter, rowStride, superblocks, acts, sums, n, to, outStride, reach);
+    by_all<F, S, T>(at, quarter, rowStride, superblocks, acts, sums, n, to, outStride, reach);
   }
   for (let r = quarter << 2; r < rows; r++) { // computed four times
     const to = out + 4 * r;
-    by_all<F, S>(w + r * rowStride, 0, 0, superblocks, acts, sums, n, to, outStride, 0);
+    by_all<F, S, T>(w + r * rowStride, 0, 0, superblocks, acts, sums, n, to, outStride, 0);
   }
 }
 
 /** Four rows by all tokens: the one at w, and three more, each `far` rows behind the one before. */
 @inline
-function by_all<F, S>(
+function by_all<F, S, T>(
   w: usize,
   far: u32,
   rowStride: u32,
@@ -72,7 +100,7 @@ function by_all<F, S>(
   reach: u32,
 ): void {
   memory.fill(sums, 0, 2 * SUMS_BYTES * ((n + GROUP_TOKENS - 1) / GROUP_TOKENS));
-  add_rows<F, S>(w, far * rowStride, superblocks, acts, n, sums, reach);
+  add_rows<F, S, T>(w, far * rowStride, superblocks, acts, n, sums, reach);
   const step = far << 2;
   for (let t: u32 = 0; t < n; t += GROUP_TOKENS, sums += 2 * SUMS_BYTES) {
     const to = out + ((t * outStride) << 2);
@@ -109,7 +137,7 @@ function sum_of(sums: usize, zero: v128): v128 {
  * sums [n / 4, 2, 4, 2, 8] += four rows, rowStep bytes apart, by n tokens, four at a time, read
  * `reach` bytes ahead of.
  */
-function add_rows<F, S>(
+function add_rows<F, S, T>(
   w: usize,
   rowStep: u32,
   superblocks: u32,
@@ -139,13 +167,13 @@ function add_rows<F, S>(
     }
     let x = acts, to = sums;
     for (let t: u32 = 0; t < n; t += GROUP_TOKENS, x += groupBytes, to += 2 * SUMS_BYTES) {
-      add_superblocks<F, S>(
+      add_superblocks<F, S, T>(
         w, w + rowStep, x, to, k0, k1, h0, h1, offset, ones, size, rebias, smallest, sign,
       );
     }
     x = acts, to = sums + SUMS_BYTES;
     for (let t: u32 = 0; t < n; t += GROUP_TOKENS, x += groupBytes, to += 2 * SUMS_BYTES) {
-      add_superblocks<F, S>(
+      add_superblocks<F, S, T>(
         w + step2, w + step3, x, to, k0, k1, h0, h1, offset, ones, size, rebias, smallest, sign,
       );
     }
@@ -157,7 +185,7 @@ function add_rows<F, S>(
 
 /** sums += a superblock of the rows at w and u by four records at acts. */
 @inline
-function add_superblocks<F, S>(
+function add_superblocks<F, S, T>(
   w: usize,
   u: usize,
   acts: usize,
@@ -203,16 +231,18 @@ function add_superblocks<F, S>(
     a11 = sum.add(a11, x1, p1, ones);
     b10 = sum.add(b10, x0, q0, ones);
     b11 = sum.add(b11, x1, q1, ones);
-    x0 = v128.load(x, 2 * RECORD_BYTES), x1 = v128.load(x, 2 * RECORD_BYTES + 16);
-    a20 = sum.add(a20, x0, p0, ones);
-    a21 = sum.add(a21, x1, p1, ones);
-    b20 = sum.add(b20, x0, q0, ones);
-    b21 = sum.add(b21, x1, q1, ones);
-    x0 = v128.load(x, 3 * RECORD_BYTES), x1 = v128.load(x, 3 * RECORD_BYTES + 16);
-    a30 = sum.add(a30, x0, p0, ones);
-    a31 = sum.add(a31, x1, p1, ones);
-    b30 = sum.add(b30, x0, q0, ones);
-    b31 = sum.add(b31, x1, q1, ones);
+    if (!is_two<T>()) {
+      x0 = v128.load(x, 2 * RECORD_BYTES), x1 = v128.load(x, 2 * RECORD_BYTES + 16);
+      a20 = sum.add(a20, x0, p0, ones);
+      a21 = sum.add(a21, x1, p1, ones);
+      b20 = sum.add(b20, x0, q0, ones);
+      b21 = sum.add(b21, x1, q1, ones);
+      x0 = v128.load(x, 3 * RECORD_BYTES), x1 = v128.load(x, 3 * RECORD_BYTES + 16);
+      a30 = sum.add(a30, x0, p0, ones);
+      a31 = sum.add(a31, x1, p1, ones);
+      b30 = sum.add(b30, x0, q0, ones);
+      b31 = sum.add(b31, x1, q1, ones);
+    }
     if (isDefined(f.mainStep)) {
       m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);
       n0 = i16x8.shr_u(n0, f.mainStep), n1 = i16x8.shr_u(n1, f.mainStep);
@@ -242,14 +272,16 @@ function add_superblocks<F, S>(
       acts + RECORD_BYTES, sums + 64, 0, offset, a10, a11, b10, b11,
       l0, l1, g0, g1, d0, d1, e0, e1,
     );
-    add_token<F, S>(
-      acts + 2 * RECORD_BYTES, sums + 128, 0, offset, a20, a21, b20, b21,
-      l0, l1, g0, g1, d0, d1, e0, e1,
-    );
-    add_token<F, S>(
-      acts + 3 * RECORD_BYTES, sums + 192, 0, offset, a30, a31, b30, b31,
-      l0, l1, g0, g1, d0, d1, e0, e1,
-    );
+    if (!is_two<T>()) {
+      add_token<F, S>(
+        acts + 2 * RECORD_BYTES, sums + 128, 0, offset, a20, a21, b20, b21,
+        l0, l1, g0, g1, d0, d1, e0, e1,
+      );
+      add_token<F, S>(
+        acts + 3 * RECORD_BYTES, sums + 192, 0, offset, a30, a31, b30, b31,
+        l0, l1, g0, g1, d0, d1, e0, e1,
+      );
+    }
     a00 = i32x4.splat(0), a01 = a00, a10 = a00, a11 = a00, a20 = a00, a21 = a00, a30 = a00;
     a31 = a00, b00 = a00, b01 = a00, b10 = a00, b11 = a00, b20 = a00, b21 = a00, b30 = a00;
     b31 = a00;
@@ -272,16 +304,18 @@ function add_superblocks<F, S>(
     a11 = sum.add(a11, x1, p1, ones);
     b10 = sum.add(b10, x0, q0, ones);
     b11 = sum.add(b11, x1, q1, ones);
-    x0 = v128.load(x, 2 * RECORD_BYTES + 128), x1 = v128.load(x, 2 * RECORD_BYTES + 144);
-    a20 = sum.add(a20, x0, p0, ones);
-    a21 = sum.add(a21, x1, p1, ones);
-    b20 = sum.add(b20, x0, q0, ones);
-    b21 = sum.add(b21, x1, q1, ones);
-    x0 = v128.load(x, 3 * RECORD_BYTES + 128), x1 = v128.load(x, 3 * RECORD_BYTES + 144);
-    a30 = sum.add(a30, x0, p0, ones);
-    a31 = sum.add(a31, x1, p1, ones);
-    b30 = sum.add(b30, x0, q0, ones);
-    b31 = sum.add(b31, x1, q1, ones);
+    if (!is_two<T>()) {
+      x0 = v128.load(x, 2 * RECORD_BYTES + 128), x1 = v128.load(x, 2 * RECORD_BYTES + 144);
+      a20 = sum.add(a20, x0, p0, ones);
+      a21 = sum.add(a21, x1, p1, ones);
+      b20 = sum.add(b20, x0, q0, ones);
+      b21 = sum.add(b21, x1, q1, ones);
+      x0 = v128.load(x, 3 * RECORD_BYTES + 128), x1 = v128.load(x, 3 * RECORD_BYTES + 144);
+      a30 = sum.add(a30, x0, p0, ones);
+      a31 = sum.add(a31, x1, p1, ones);
+      b30 = sum.add(b30, x0, q0, ones);
+      b31 = sum.add(b31, x1, q1, ones);
+    }
     if (isDefined(f.mainStep)) {
       M0 = i16x8.shr_u(M0, f.mainStep), M1 = i16x8.shr_u(M1, f.mainStep);
       N0 = i16x8.shr_u(N0, f.mainStep), N1 = i16x8.shr_u(N1, f.mainStep);
@@ -300,20 +334,23 @@ function add_superblocks<F, S>(
     acts + RECORD_BYTES, sums + 64, pass, offset, a10, a11, b10, b11,
     l0, l1, g0, g1, d0, d1, e0, e1,
   );
-  add_token<F, S>(
-    acts + 2 * RECORD_BYTES, sums + 128, pass, offset, a20, a21, b20, b21,
-    l0, l1, g0, g1, d0, d1, e0, e1,
-  );
-  add_token<F, S>(
-    acts + 3 * RECORD_BYTES, sums + 192, pass, offset, a30, a31, b30, b31,
-    l0, l1, g0, g1, d0, d1, e0, e1,
-  );
+  if (!is_two<T>()) {
+    add_token<F, S>(
+      acts + 2 * RECORD_BYTES, sums + 128, pass, offset, a20, a21, b20, b21,
+      l0, l1, g0, g1, d0, d1, e0, e1,
+    );
+    add_token<F, S>(
+      acts + 3 * RECORD_BYTES, sums + 192, pass, offset, a30, a31, b30, b31,
+      l0, l1, g0, g1, d0, d1, e0, e1,
+    );
+  }
   if (isDefined(f.c)) {
     const wm = least_of<F>(wh), um = least_of<F>(uh);
     const c0 = f.c(wf, 0, wl, wm, h0, h1, d0), c1 = f.c(wf, 1, wl, wm, h0, h1, d1);
     const o0 = f.c(uf, 0, ul, um, h0, h1, e0), o1 = f.c(uf, 1, ul, um, h0, h1, e1);
     const i0 = m_of<F>(wf, 0), i1 = m_of<F>(wf, 1), j0 = m_of<F>(uf, 0), j1 = m_of<F>(uf, 1);
-    for (let t: u32 = 0; t < <u32>GROUP_TOKENS; t++, acts += RECORD_BYTES, sums += 64) {
+    const tokens: u32 = is_two<T>() ? 2 : GROUP_TOKENS;
+    for (let t: u32 = 0; t < tokens; t++, acts += RECORD_BYTES, sums += 64) {
       const t0 = v128.load(acts, RECORD_SCALES), t1 = v128.load(acts, RECORD_SCALES + 16);
       const p0 = add_least<F>(v128.load(sums), acts, 0, c0, i0, t0);
       const p1 = add_least<F>(v128.load(sums, 16), acts, 1, c1, i1, t1);
