@@ -6,6 +6,7 @@
  */
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
 import { has_signs, offset_of, SignsOf128, widens_by_lanes } from "./product_sums";
+import { fetch_block } from "./read_ahead";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import {
   FORM_C,
@@ -39,6 +40,8 @@ export function gemm<F, S>(
   const formRow = superblocks * form_bytes<F, S>();
   for (let panel: u32 = 0; panel < rows; panel += PANEL_ROWS) {
     const count = min(PANEL_ROWS, rows - panel);
+    // The store, which forms overwrite, is lest a compiler finds that nobody wants what was read.
+    store<u32>(forms, fetch_block(w + panel * rowStride, count * rowStride));
     for (let r: u32 = 0; r < count; r++) {
       take_apart<F, S>(w + (panel + r) * rowStride, superblocks, forms + r * formRow);
     }

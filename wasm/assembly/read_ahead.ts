@@ -17,3 +17,18 @@ const REACH_BYTES: u32 = 768;
 export function reach_of(rowStride: u32, left: u32): u32 {
   return (left - 1) * rowStride >= REACH_BYTES + LINE_BYTES ? REACH_BYTES : 0;
 }
+
+/**
+ * Reads a word of each line of bytes at w, eight parts side by side: misses that are waited for
+ * together, and streams that the prefetcher follows. What is left at the end is not read.
+ */
+export function fetch_block(w: usize, bytes: u32): u32 {
+  const part = (bytes >> 3) & ~(LINE_BYTES - 1), half = w + 4 * part;
+  let seen: u32 = 0;
+  for (let at: u32 = 0; at < part; at += LINE_BYTES) {
+    const a = w + at, b = half + at;
+    seen |= load<u32>(a) | load<u32>(a + part) | load<u32>(a + 2 * part) | load<u32>(a + 3 * part);
+    seen |= load<u32>(b) | load<u32>(b + part) | load<u32>(b + 2 * part) | load<u32>(b + 3 * part);
+  }
+  return seen;
+}
