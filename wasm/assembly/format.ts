@@ -37,8 +37,9 @@
  *     planeAt, planeStep    if there is a plane: its offset, and what it is shifted by
  *     planeUpperAt          if: where the plane of the upper places is; else in the same
  *     h0, h1(zero)          if: constants for the factors, likewise
- *     lanes(f, h0, h1)      if: what the factors of both halves have in common
- *     halves(f)             if: up to two f16 of the whole superblock, in the low 32 bits
+ *     h2(zero)              if: a constant for lanes, likewise
+ *     lanes(f, h0, h1, h2)  if: what the factors of both halves have in common
+ *     halvesAt              if: where in a record 4 bytes are that have f16s of the superblock
  *     scale, least(halves)  if: factors of the whole superblock, out of these as f32
  *     d(f, half, lanes, scale, h0, h1)    if: D of four blocks; else `scale` for all
  *     c(f, half, lanes, least, h0, h1, d) if: C of four blocks, whose D is d
@@ -49,7 +50,7 @@
  * same vector, because V8 makes 256-bit operations of such pairs. A factor record begins at
  * f + SHORT, because V8 pairs extending loads only where neither offset is 0.
  */
-import { two_f16 } from "./weight_bits";
+import { four_f16 } from "./weight_bits";
 
 /** See above. */
 export const SHORT: usize = 16;
@@ -113,10 +114,16 @@ export function h1_of<F>(zero: v128): v128 {
   return zero;
 }
 
+@inline
+export function h2_of<F>(zero: v128): v128 {
+  if (isDefined(changetype<F>(0).h2)) return changetype<F>(0).h2(zero);
+  return zero;
+}
+
 /** lanes, the two f16, scale, least, or nothing. */
 @inline
-export function lanes_of<F>(f: usize, h0: v128, h1: v128): v128 {
-  if (isDefined(changetype<F>(0).lanes)) return changetype<F>(0).lanes(f, h0, h1);
+export function lanes_of<F>(f: usize, h0: v128, h1: v128, h2: v128): v128 {
+  if (isDefined(changetype<F>(0).lanes)) return changetype<F>(0).lanes(f, h0, h1, h2);
   return i32x4.splat(0);
 }
 @inline
@@ -127,8 +134,27 @@ export function halves_of<F>(
   smallest: v128,
   sign: v128,
 ): v128 {
-  const bits = isDefined(changetype<F>(0).halves) ? changetype<F>(0).halves(f) : i32x4.splat(0);
-  return two_f16(bits, size, rebias, smallest, sign);
+  return halves_of_both<F>(f, f, size, rebias, smallest, sign);
+}
+/** The same of two records, side by side; those of the second one. */
+@inline
+export function halves_of_both<F>(
+  f: usize,
+  g: usize,
+  size: v128,
+  rebias: v128,
+  smallest: v128,
+  sign: v128,
+): v128 {
+  const format = changetype<F>(0);
+  if (!isDefined(format.halvesAt)) return i32x4.splat(0);
+  const bits = v128.load32_zero(f + SHORT + format.halvesAt);
+  const both = v128.load_lane<u32>(g + SHORT + format.halvesAt, bits, 1);
+  return four_f16(both, size, rebias, smallest, sign);
+}
+@inline
+export function second_halves<F>(both: v128): v128 {
+  return isDefined(changetype<F>(0).halvesAt) ? i32x4.shuffle(both, both, 2, 3, 2, 3) : both;
 }
 @inline
 export function scale_of<F>(halves: v128): f32 {

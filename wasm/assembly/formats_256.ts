@@ -18,8 +18,10 @@ import {
   four_of_6_bits,
   half_lanes,
   lanes_of_12_bits,
-  lanes_of_12_bits_at_4,
   lanes_of_6_bits,
+  words_of_12_bits,
+  words_of_12_bits_at_4,
+  words_of_6_bits,
 } from "./weight_bits";
 
 /** d · scale · q − dmin · minimum: 2 bits, 4-bit scales and minima of 16 weights each. */
@@ -46,7 +48,7 @@ export class Q2_K {
     return v128.and(x, k0);
   }
   @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(15), zero); }
-  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 16); }
+  @inline get halvesAt(): i32 { return 16; }
   @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
   @inline least(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
   @inline c(
@@ -95,8 +97,9 @@ export class Q3_K {
   @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
   @inline h1(zero: v128): v128 { return v128.or(i16x8(16, 1, 16, 1, 16, 1, 16, 1), zero); }
   // The twelve bytes are read as the last of sixteen: nothing behind the row is touched.
-  @inline lanes(f: usize, h0: v128, h1: v128): v128 {
-    return lanes_of_12_bits_at_4(f + SHORT - 2, h1);
+  @inline h2(zero: v128): v128 { return v128.or(words_of_12_bits_at_4(), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128, h2: v128): v128 {
+    return lanes_of_12_bits(f + SHORT - 2, h1, h2);
   }
   @inline get upperAt(): u32 { return 32; }
   @inline get mainStep(): i32 { return 2; }
@@ -108,7 +111,7 @@ export class Q3_K {
   @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.add(v128.and(x, k0), v128.and(i16x8.shr_u(y, 2), k1));
   }
-  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT); }
+  @inline get halvesAt(): i32 { return 0; }
   @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
   @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
     const both = half_lanes(lanes, half);
@@ -138,8 +141,11 @@ export class Q4_K {
   }
   @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
   @inline h1(zero: v128): v128 { return v128.or(i16x8(16, 1, 16, 1, 16, 1, 16, 1), zero); }
-  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_12_bits(f + SHORT, h1); }
-  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 12); }
+  @inline h2(zero: v128): v128 { return v128.or(words_of_12_bits(), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128, h2: v128): v128 {
+    return lanes_of_12_bits(f + SHORT, h1, h2);
+  }
+  @inline get halvesAt(): i32 { return 12; }
   @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
   @inline least(halves: v128): f32 { return -f32x4.extract_lane(halves, 1); }
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
@@ -181,8 +187,11 @@ export class Q5_K {
   }
   @inline h0(zero: v128): v128 { return v128.or(i16x8.splat(63), zero); }
   @inline h1(zero: v128): v128 { return v128.or(i16x8(16, 1, 16, 1, 16, 1, 16, 1), zero); }
-  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return lanes_of_12_bits(f + SHORT, h1); }
-  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 12); }
+  @inline h2(zero: v128): v128 { return v128.or(words_of_12_bits(), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128, h2: v128): v128 {
+    return lanes_of_12_bits(f + SHORT, h1, h2);
+  }
+  @inline get halvesAt(): i32 { return 12; }
   @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 0); }
   @inline least(halves: v128): f32 { return -f32x4.extract_lane(halves, 1); }
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
@@ -227,7 +236,7 @@ export class Q6_K {
   @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.add(v128.and(i16x8.shr_u(x, 4), k0), v128.and(i16x8.shl(y, 4), k1));
   }
-  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 14); }
+  @inline get halvesAt(): i32 { return 14; }
   @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
   @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
     return v128.load_ext<i8>(f + SHORT + 8 * half);
@@ -273,10 +282,11 @@ export class IQ4_XS {
   @inline h1(zero: v128): v128 {
     return v128.or(i16x8(1024, 16, 64, 256, 1024, 16, 64, 256), zero);
   }
-  @inline lanes(f: usize, h0: v128, h1: v128): v128 {
-    return lanes_of_6_bits(f + SHORT, h1);
+  @inline h2(zero: v128): v128 { return v128.or(words_of_6_bits(), zero); }
+  @inline lanes(f: usize, h0: v128, h1: v128, h2: v128): v128 {
+    return lanes_of_6_bits(f + SHORT, h1, h2);
   }
-  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT + 4); }
+  @inline get halvesAt(): i32 { return 4; }
   @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     const signed = i32x4.sub(half_lanes(lanes, half), h0);

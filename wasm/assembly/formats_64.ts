@@ -46,7 +46,7 @@ export class NVFP4 {
   }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(0x0ff00000), zero); }
   @inline h1(zero: v128): v128 { return v128.or(i32x4.splat(POWER), zero); }
-  @inline lanes(f: usize, h0: v128, h1: v128): v128 { return v128.load(f + SHORT); }
+  @inline lanes(f: usize, h0: v128, h1: v128, h2: v128): v128 { return v128.load(f + SHORT); }
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     const both = half_lanes(lanes, half);
     const power = larger_power(i32x4.shl(both, 20), i32x4.shl(both, 12), h0);

@@ -24,7 +24,7 @@ export class TQ2_0 {
   @inline get mainStep(): i32 { return 2; }
   @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 { return v128.and(x, k0); }
   @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 { return v128.and(x, k0); }
-  @inline halves(f: usize): v128 { return v128.load32_zero(f + SHORT - 2); }
+  @inline get halvesAt(): i32 { return -2; }
   @inline scale(halves: v128): f32 { return f32x4.extract_lane(halves, 1); }
 }
 
@@ -66,7 +66,7 @@ export class Q1_0 {
   }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
   @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
-  @inline lanes(f: usize, h0: v128, h1: v128): v128 {
+  @inline lanes(f: usize, h0: v128, h1: v128, h2: v128): v128 {
     const both = v128.load32_zero(f + SHORT);
     const twice = i16x8.shuffle(both, both, 0, 0, 1, 1, 2, 2, 3, 3);
     return i32x4.shuffle(twice, twice, 0, 0, 1, 1);
@@ -96,7 +96,7 @@ export class Q2_0 {
   @inline upper(x: v128, y: v128, k0: v128, k1: v128): v128 { return v128.and(x, k0); }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(F16_MASK), zero); }
   @inline h1(zero: v128): v128 { return v128.or(f32x4.splat(TWO_POW_112), zero); }
-  @inline lanes(f: usize, h0: v128, h1: v128): v128 {
+  @inline lanes(f: usize, h0: v128, h1: v128, h2: v128): v128 {
     const four = v128.load64_zero(f + SHORT);
     return i16x8.shuffle(four, four, 0, 0, 1, 1, 2, 2, 3, 3);
   }

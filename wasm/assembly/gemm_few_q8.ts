@@ -8,20 +8,8 @@
  * for four tokens waits for memory at each of its pages (NOTES.md).
  */
 import {
-  d_of,
-  h0_of,
-  h1_of,
-  halves_of,
-  k1_of,
-  lanes_of,
-  least_of,
-  m_of,
-  plane_of,
-  scale_of,
-  SHORT,
-  upper_at,
-  upper_main_of,
-  upper_plane_of,
+  d_of, h0_of, h1_of, h2_of, halves_of_both, k1_of, lanes_of, least_of, m_of, plane_of, scale_of,
+  second_halves, SHORT, upper_at, upper_main_of, upper_plane_of,
 } from "./format";
 import { lower_of, offset_of, upper_of } from "./product_sums";
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
@@ -29,7 +17,7 @@ import { LINE_BYTES, reach_of } from "./read_ahead";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { superblock_bytes } from "./superblock_form";
-import { add_least, start } from "./widen";
+import { add_least, begun, start } from "./widen";
 
 /** Bytes of the sums of two rows by four tokens: f32 [4, 2, 8]. */
 const SUMS_BYTES: usize = 256;
@@ -149,7 +137,7 @@ function add_rows<F, S, T>(
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
-  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
+  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
   const size = i32x4.splat(opaque(F16_SIZE, superblocks));
@@ -168,13 +156,13 @@ function add_rows<F, S, T>(
     let x = acts, to = sums;
     for (let t: u32 = 0; t < n; t += GROUP_TOKENS, x += groupBytes, to += 2 * SUMS_BYTES) {
       add_superblocks<F, S, T>(
-        w, w + rowStep, x, to, k0, k1, h0, h1, offset, ones, size, rebias, smallest, sign,
+        w, w + rowStep, x, to, k0, k1, h0, h1, h2, offset, ones, size, rebias, smallest, sign,
       );
     }
     x = acts, to = sums + SUMS_BYTES;
     for (let t: u32 = 0; t < n; t += GROUP_TOKENS, x += groupBytes, to += 2 * SUMS_BYTES) {
       add_superblocks<F, S, T>(
-        w + step2, w + step3, x, to, k0, k1, h0, h1, offset, ones, size, rebias, smallest, sign,
+        w + step2, w + step3, x, to, k0, k1, h0, h1, h2, offset, ones, size, rebias, smallest, sign,
       );
     }
     w += superblock_bytes<F>();
@@ -194,6 +182,7 @@ function add_superblocks<F, S, T>(
   k1: v128,
   h0: v128,
   h1: v128,
+  h2: v128,
   offset: v128,
   ones: v128,
   size: v128,
@@ -252,9 +241,9 @@ function add_superblocks<F, S, T>(
       v0 = i16x8.shr_u(v0, f.planeStep), v1 = i16x8.shr_u(v1, f.planeStep);
     }
   }
-  const wl = lanes_of<F>(wf, h0, h1), ul = lanes_of<F>(uf, h0, h1);
-  const wh = halves_of<F>(wf, size, rebias, smallest, sign);
-  const uh = halves_of<F>(uf, size, rebias, smallest, sign);
+  const wl = lanes_of<F>(wf, h0, h1, h2), ul = lanes_of<F>(uf, h0, h1, h2);
+  const wh = halves_of_both<F>(wf, uf, size, rebias, smallest, sign);
+  const uh = second_halves<F>(wh);
   const ws = scale_of<F>(wh), us = scale_of<F>(uh);
   const d0 = d_of<F>(wf, 0, wl, ws, h0, h1), d1 = d_of<F>(wf, 1, wl, ws, h0, h1);
   const e0 = d_of<F>(uf, 0, ul, us, h0, h1), e1 = d_of<F>(uf, 1, ul, us, h0, h1);
@@ -387,10 +376,10 @@ function add_token<F, S>(
   const sum = changetype<S>(0);
   const t0 = v128.load(x, RECORD_SCALES), t1 = v128.load(x, RECORD_SCALES + 16);
   const z0 = start<F, S>(x, 0, pass, offset), z1 = start<F, S>(x, 1, pass, offset);
-  const p0 = sum.add_blocks(v128.load(sums), sum.plus(a0, z0), l0, f32x4.mul(d0, t0));
-  const p1 = sum.add_blocks(v128.load(sums, 16), sum.plus(a1, z1), l1, f32x4.mul(d1, t1));
-  const q0 = sum.add_blocks(v128.load(sums, 32), sum.plus(b0, z0), g0, f32x4.mul(e0, t0));
-  const q1 = sum.add_blocks(v128.load(sums, 48), sum.plus(b1, z1), g1, f32x4.mul(e1, t1));
+  const p0 = sum.add_blocks(v128.load(sums), begun<F, S>(a0, z0), l0, f32x4.mul(d0, t0));
+  const p1 = sum.add_blocks(v128.load(sums, 16), begun<F, S>(a1, z1), l1, f32x4.mul(d1, t1));
+  const q0 = sum.add_blocks(v128.load(sums, 32), begun<F, S>(b0, z0), g0, f32x4.mul(e0, t0));
+  const q1 = sum.add_blocks(v128.load(sums, 48), begun<F, S>(b1, z1), g1, f32x4.mul(e1, t1));
   v128.store(sums, p0);
   v128.store(sums, p1, 16);
   v128.store(sums, q0, 32);

@@ -20,7 +20,7 @@ import {
   PANEL_ROWS,
   take_apart,
 } from "./superblock_form";
-import { add_least, start } from "./widen";
+import { add_least, begun, start } from "./widen";
 
 /** From sizes to their signs. */
 const SIGNS_BEHIND: usize = FORM_SIGNS - FORM_QUANTS;
@@ -206,12 +206,12 @@ function tile<F, S>(
       let y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       let z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
       if (has_signs<S>()) z0 = cw0, z1 = cw1;
-      p00 = sum.add_blocks(p00, sum.plus(a00, z0), l0, f32x4.mul(d0, y0));
-      p01 = sum.add_blocks(p01, sum.plus(a01, z1), l1, f32x4.mul(d1, y1));
+      p00 = sum.add_blocks(p00, begun<F, S>(a00, z0), l0, f32x4.mul(d0, y0));
+      p01 = sum.add_blocks(p01, begun<F, S>(a01, z1), l1, f32x4.mul(d1, y1));
       if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
       if (has_signs<S>()) z0 = cv0, z1 = cv1;
-      q00 = sum.add_blocks(q00, sum.plus(b00, z0), g0, f32x4.mul(e0, y0));
-      q01 = sum.add_blocks(q01, sum.plus(b01, z1), g1, f32x4.mul(e1, y1));
+      q00 = sum.add_blocks(q00, begun<F, S>(b00, z0), g0, f32x4.mul(e0, y0));
+      q01 = sum.add_blocks(q01, begun<F, S>(b01, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
         p00 = add_least<F>(p00, x, 0, cw0, mw0, y0);
         p01 = add_least<F>(p01, x, 1, cw1, mw1, y1);
@@ -222,12 +222,12 @@ function tile<F, S>(
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
       if (has_signs<S>()) z0 = cw0, z1 = cw1;
-      p10 = sum.add_blocks(p10, sum.plus(a10, z0), l0, f32x4.mul(d0, y0));
-      p11 = sum.add_blocks(p11, sum.plus(a11, z1), l1, f32x4.mul(d1, y1));
+      p10 = sum.add_blocks(p10, begun<F, S>(a10, z0), l0, f32x4.mul(d0, y0));
+      p11 = sum.add_blocks(p11, begun<F, S>(a11, z1), l1, f32x4.mul(d1, y1));
       if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
       if (has_signs<S>()) z0 = cv0, z1 = cv1;
-      q10 = sum.add_blocks(q10, sum.plus(b10, z0), g0, f32x4.mul(e0, y0));
-      q11 = sum.add_blocks(q11, sum.plus(b11, z1), g1, f32x4.mul(e1, y1));
+      q10 = sum.add_blocks(q10, begun<F, S>(b10, z0), g0, f32x4.mul(e0, y0));
+      q11 = sum.add_blocks(q11, begun<F, S>(b11, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
         p10 = add_least<F>(p10, x, 0, cw0, mw0, y0);
         p11 = add_least<F>(p11, x, 1, cw1, mw1, y1);
@@ -238,12 +238,12 @@ function tile<F, S>(
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
       if (has_signs<S>()) z0 = cw0, z1 = cw1;
-      p20 = sum.add_blocks(p20, sum.plus(a20, z0), l0, f32x4.mul(d0, y0));
-      p21 = sum.add_blocks(p21, sum.plus(a21, z1), l1, f32x4.mul(d1, y1));
+      p20 = sum.add_blocks(p20, begun<F, S>(a20, z0), l0, f32x4.mul(d0, y0));
+      p21 = sum.add_blocks(p21, begun<F, S>(a21, z1), l1, f32x4.mul(d1, y1));
       if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
       if (has_signs<S>()) z0 = cv0, z1 = cv1;
-      q20 = sum.add_blocks(q20, sum.plus(b20, z0), g0, f32x4.mul(e0, y0));
-      q21 = sum.add_blocks(q21, sum.plus(b21, z1), g1, f32x4.mul(e1, y1));
+      q20 = sum.add_blocks(q20, begun<F, S>(b20, z0), g0, f32x4.mul(e0, y0));
+      q21 = sum.add_blocks(q21, begun<F, S>(b21, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
         p20 = add_least<F>(p20, x, 0, cw0, mw0, y0);
         p21 = add_least<F>(p21, x, 1, cw1, mw1, y1);
@@ -254,12 +254,12 @@ function tile<F, S>(
       y0 = v128.load(x, RECORD_SCALES), y1 = v128.load(x, RECORD_SCALES + 16);
       z0 = start<F, S>(x, 0, pass, o0), z1 = start<F, S>(x, 1, pass, o1);
       if (has_signs<S>()) z0 = cw0, z1 = cw1;
-      p30 = sum.add_blocks(p30, sum.plus(a30, z0), l0, f32x4.mul(d0, y0));
-      p31 = sum.add_blocks(p31, sum.plus(a31, z1), l1, f32x4.mul(d1, y1));
+      p30 = sum.add_blocks(p30, begun<F, S>(a30, z0), l0, f32x4.mul(d0, y0));
+      p31 = sum.add_blocks(p31, begun<F, S>(a31, z1), l1, f32x4.mul(d1, y1));
       if (widens_by_lanes<F, S>()) z0 = start<F, S>(x, 0, 0, r0), z1 = start<F, S>(x, 1, 0, r1);
       if (has_signs<S>()) z0 = cv0, z1 = cv1;
-      q30 = sum.add_blocks(q30, sum.plus(b30, z0), g0, f32x4.mul(e0, y0));
-      q31 = sum.add_blocks(q31, sum.plus(b31, z1), g1, f32x4.mul(e1, y1));
+      q30 = sum.add_blocks(q30, begun<F, S>(b30, z0), g0, f32x4.mul(e0, y0));
+      q31 = sum.add_blocks(q31, begun<F, S>(b31, z1), g1, f32x4.mul(e1, y1));
       if (isDefined(f.c)) {
         p30 = add_least<F>(p30, x, 0, cw0, mw0, y0);
         p31 = add_least<F>(p31, x, 1, cw1, mw1, y1);

@@ -12,13 +12,15 @@ import {
   d_of,
   h0_of,
   h1_of,
-  halves_of,
+  h2_of,
+  halves_of_both,
   k1_of,
   lanes_of,
   least_of,
   m_of,
   plane_of,
   scale_of,
+  second_halves,
   SHORT,
   SUPERBLOCKS_AT_ONCE,
   upper_main_of,
@@ -37,7 +39,7 @@ import { has_nibbles, offset_of } from "./product_sums";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { superblock_bytes } from "./superblock_form";
-import { add_least, add_nibbles, start } from "./widen";
+import { add_least, add_nibbles, begun, start } from "./widen";
 
 /** Behind sums: where quants are that are looked up before they are multiplied. */
 export const LOOKED_UP_AT: usize = 160;
@@ -162,7 +164,7 @@ function add_rows<F, S>(
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
-  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
+  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
   const sixteens = i16x8.shl(ones, 4);
@@ -190,12 +192,12 @@ function add_rows<F, S>(
     }
     add_superblocks<F, S>(
       w, w + rowStep, acts, sums,
-      k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign, at,
+      k0, k1, h0, h1, h2, offset, ones, sixteens, size, rebias, smallest, sign, at,
     );
     if (pairs == 2) {
       add_superblocks<F, S>(
         w + pairStep, w + pairStep + rowStep, acts, sums + 64,
-        k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
+        k0, k1, h0, h1, h2, offset, ones, sixteens, size, rebias, smallest, sign,
         at + 2 * LOOKED_UP_ROW_BYTES,
       );
     }
@@ -224,6 +226,7 @@ export function add_superblocks<F, S>(
   k1: v128,
   h0: v128,
   h1: v128,
+  h2: v128,
   offset: v128,
   ones: v128,
   sixteens: v128,
@@ -308,9 +311,9 @@ export function add_superblocks<F, S>(
   }
   const z0 = start<F, S>(acts, 0, 0, offset), z1 = start<F, S>(acts, 1, 0, offset);
   const t0 = v128.load(acts, RECORD_SCALES), t1 = v128.load(acts, RECORD_SCALES + 16);
-  const wl = lanes_of<F>(wf, h0, h1), ul = lanes_of<F>(uf, h0, h1);
-  const wh = halves_of<F>(wf, size, rebias, smallest, sign);
-  const uh = halves_of<F>(uf, size, rebias, smallest, sign);
+  const wl = lanes_of<F>(wf, h0, h1, h2), ul = lanes_of<F>(uf, h0, h1, h2);
+  const wh = halves_of_both<F>(wf, uf, size, rebias, smallest, sign);
+  const uh = second_halves<F>(wh);
   const ws = scale_of<F>(wh), us = scale_of<F>(uh);
   const D0 = d_of<F>(wf, 0, wl, ws, h0, h1), D1 = d_of<F>(wf, 1, wl, ws, h0, h1);
   const E0 = d_of<F>(uf, 0, ul, us, h0, h1), E1 = d_of<F>(uf, 1, ul, us, h0, h1);
@@ -323,22 +326,22 @@ export function add_superblocks<F, S>(
   }
   if (has_nibbles<F, S>()) {
     const Z0 = start<F, S>(acts, 0, 1, offset), Z1 = start<F, S>(acts, 1, 1, offset);
-    p0 = add_nibbles(p0, by.plus(a0, z0), by.plus(ah0, Z0), ones, sixteens, d0);
-    p1 = add_nibbles(p1, by.plus(a1, z1), by.plus(ah1, Z1), ones, sixteens, d1);
-    q0 = add_nibbles(q0, by.plus(b0, z0), by.plus(bh0, Z0), ones, sixteens, e0);
-    q1 = add_nibbles(q1, by.plus(b1, z1), by.plus(bh1, Z1), ones, sixteens, e1);
+    p0 = add_nibbles(p0, begun<F, S>(a0, z0), begun<F, S>(ah0, Z0), ones, sixteens, d0);
+    p1 = add_nibbles(p1, begun<F, S>(a1, z1), begun<F, S>(ah1, Z1), ones, sixteens, d1);
+    q0 = add_nibbles(q0, begun<F, S>(b0, z0), begun<F, S>(bh0, Z0), ones, sixteens, e0);
+    q1 = add_nibbles(q1, begun<F, S>(b1, z1), begun<F, S>(bh1, Z1), ones, sixteens, e1);
   } else {
-    p0 = by.add_blocks(p0, by.plus(a0, z0), l0, d0);
-    p1 = by.add_blocks(p1, by.plus(a1, z1), l1, d1);
-    q0 = by.add_blocks(q0, by.plus(b0, z0), g0, e0);
-    q1 = by.add_blocks(q1, by.plus(b1, z1), g1, e1);
+    p0 = by.add_blocks(p0, begun<F, S>(a0, z0), l0, d0);
+    p1 = by.add_blocks(p1, begun<F, S>(a1, z1), l1, d1);
+    q0 = by.add_blocks(q0, begun<F, S>(b0, z0), g0, e0);
+    q1 = by.add_blocks(q1, begun<F, S>(b1, z1), g1, e1);
   }
   if (isDefined(f.quarters)) {
     const Z0 = start<F, S>(acts, 0, 1, offset), Z1 = start<F, S>(acts, 1, 1, offset);
-    p0 = by.add_blocks(p0, by.plus(ah0, Z0), l0, d0);
-    p1 = by.add_blocks(p1, by.plus(ah1, Z1), l1, d1);
-    q0 = by.add_blocks(q0, by.plus(bh0, Z0), g0, e0);
-    q1 = by.add_blocks(q1, by.plus(bh1, Z1), g1, e1);
+    p0 = by.add_blocks(p0, begun<F, S>(ah0, Z0), l0, d0);
+    p1 = by.add_blocks(p1, begun<F, S>(ah1, Z1), l1, d1);
+    q0 = by.add_blocks(q0, begun<F, S>(bh0, Z0), g0, e0);
+    q1 = by.add_blocks(q1, begun<F, S>(bh1, Z1), g1, e1);
   }
   if (isDefined(f.c)) {
     const wm = least_of<F>(wh), um = least_of<F>(uh);

@@ -1,6 +1,6 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Decoding by some of a matrix's rows, which a list names: sums of gemv_q8.ts. */
-import { h0_of, h1_of, k1_of, SUPERBLOCKS_AT_ONCE } from "./format";
+import { h0_of, h1_of, h2_of, k1_of, SUPERBLOCKS_AT_ONCE } from "./format";
 import { add_superblocks, LOOKED_UP_AT, sum_of } from "./gemv_q8";
 import { is_looked_up, look_up, LOOKED_UP_ROW_BYTES } from "./looked_up";
 import { offset_of } from "./product_sums";
@@ -98,7 +98,7 @@ function add_listed<F, S>(
   const format = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = format.k0(zero), k1 = k1_of<F>(zero);
-  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
+  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
   const sixteens = i16x8.shl(ones, 4);
@@ -121,11 +121,11 @@ function add_listed<F, S>(
     }
     add_superblocks<F, S>(
       a + at, b + at, acts, sums,
-      k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign, quants,
+      k0, k1, h0, h1, h2, offset, ones, sixteens, size, rebias, smallest, sign, quants,
     );
     add_superblocks<F, S>(
       c + at, d + at, acts, sums + 64,
-      k0, k1, h0, h1, offset, ones, sixteens, size, rebias, smallest, sign,
+      k0, k1, h0, h1, h2, offset, ones, sixteens, size, rebias, smallest, sign,
       quants + 2 * LOOKED_UP_ROW_BYTES,
     );
     quants += 256;

@@ -39,7 +39,7 @@ import { k1_of } from "./format";
 import { has_nibbles } from "./product_sums";
 import { opaque } from "./simd";
 import { FORM_C, FORM_D, FORM_L, FORM_QUANTS } from "./superblock_form";
-import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST, two_f16 } from "./weight_bits";
+import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST, four_f16 } from "./weight_bits";
 
 /** Is F such a format? A constant. */
 @inline
@@ -80,7 +80,7 @@ export function whole_of(
   smallest: v128,
   sign: v128,
 ): v128 {
-  return two_f16(i16x8.splat(<i16>bits), size, rebias, smallest, sign);
+  return four_f16(i16x8.splat(<i16>bits), size, rebias, smallest, sign);
 }
 
 /** `count` superblocks from w on into forms. */

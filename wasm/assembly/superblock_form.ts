@@ -20,6 +20,7 @@ import {
   d_of,
   h0_of,
   h1_of,
+  h2_of,
   halves_of,
   k1_of,
   lanes_of,
@@ -95,12 +96,13 @@ function take_interleaved_apart<F, S>(w: usize, count: u32, form: usize): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, count));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
-  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero);
+  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
   const size = i32x4.splat(F16_SIZE), rebias = i32x4.splat(F16_REBIAS);
   const smallest = i32x4.splat(F16_SMALLEST), sign = i32x4.splat(F16_SIGN);
   for (; count != 0; count--) {
     const at = w + f.quantBytes - SHORT;
-    const lanes = lanes_of<F>(at, h0, h1), halves = halves_of<F>(at, size, rebias, smallest, sign);
+    const lanes = lanes_of<F>(at, h0, h1, h2);
+    const halves = halves_of<F>(at, size, rebias, smallest, sign);
     const scale = scale_of<F>(halves), least = least_of<F>(halves);
     const d0 = d_of<F>(at, 0, lanes, scale, h0, h1), d1 = d_of<F>(at, 1, lanes, scale, h0, h1);
     v128.store(form, d0, FORM_D);

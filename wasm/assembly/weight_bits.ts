@@ -8,40 +8,49 @@ export function f16_x4(ptr: usize, mask: v128, owed: v128): v128 {
   return f32x4.mul(f16_bits_to_f32x4(v128.load_ext<i16>(ptr), mask), owed);
 }
 
-/** What two_f16 needs: bits of 0x0fffe000, 2^-15, 2^-14 and the sign. */
+/** What four_f16 needs: bits of 0x0fffe000, 2^-15, 2^-14 and the sign. */
 export const F16_SIZE: i32 = 0x0fffe000;
 export const F16_REBIAS: i32 = 0x38000000;
 export const F16_SMALLEST: i32 = 0x38800000;
 export const F16_SIGN: i32 = 0x80000000;
 
 /**
- * Two f16 out of the low 32 bits of `bits` into lanes 0 and 1, by arithmetic that meets no
+ * Four f16 out of the low 64 bits of `bits` into four lanes, by arithmetic that meets no
  * subnormal f32: the scales of superblocks are subnormal f16 as a rule, and processors take a
  * hundred cycles for a subnormal operand. With the bias of normal numbers, a subnormal comes out as
  * 2^-15 + half of itself: then what it lacks to 2^-14 is added, twice the excess being the number.
  */
 @inline
-export function two_f16(bits: v128, size: v128, rebias: v128, smallest: v128, sign: v128): v128 {
+export function four_f16(bits: v128, size: v128, rebias: v128, smallest: v128, sign: v128): v128 {
   const x = i32x4.extend_low_i16x8_s(bits);
   const y = i32x4.add(v128.and(i32x4.shl(x, 13), size), rebias);
   const lack = f32x4.pmin(f32x4.splat(0), f32x4.sub(y, smallest));
   return v128.or(f32x4.add(y, lack), v128.and(x, sign));
 }
 
-/** Eight lanes of 12 bits out of the first 12 bytes at ptr; 16 are read. `move`: 16, 1, 16, 1, … */
+/**
+ * Which bytes make the 16-bit words that have lanes of 12 bits in them: of the first 12 of 16
+ * bytes, and of the last 12; and those of 6 bits, of the first 6. Vectors for a swizzle, not
+ * numbers of a shuffle: V8 builds the latter anew each time, by four operations.
+ */
 @inline
-export function lanes_of_12_bits(ptr: usize, move: v128): v128 {
-  const x = v128.load(ptr);
-  const words = i8x16.shuffle(x, x, 0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 8, 9, 10, 10, 11);
-  return i16x8.shr_u(i16x8.mul(words, move), 4);
+export function words_of_12_bits(): v128 {
+  return i8x16(0, 1, 1, 2, 3, 4, 4, 5, 6, 7, 7, 8, 9, 10, 10, 11);
+}
+@inline
+export function words_of_12_bits_at_4(): v128 {
+  return i8x16(4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11, 12, 13, 14, 14, 15);
+}
+@inline
+export function words_of_6_bits(): v128 {
+  return i8x16(0, 1, 0, 1, 1, 2, 2, 3, 3, 4, 3, 4, 4, 5, 5, 6);
 }
 
-/** The same out of the last 12 of 16 bytes. */
+/** Eight lanes of 12 bits out of 12 of the 16 bytes at ptr. `move`: 16, 1, 16, 1, … */
 @inline
-export function lanes_of_12_bits_at_4(ptr: usize, move: v128): v128 {
-  const x = v128.load(ptr);
-  const words = i8x16.shuffle(x, x, 4, 5, 5, 6, 7, 8, 8, 9, 10, 11, 11, 12, 13, 14, 14, 15);
-  return i16x8.shr_u(i16x8.mul(words, move), 4);
+export function lanes_of_12_bits(ptr: usize, move: v128, words: v128): v128 {
+  const x = i8x16.relaxed_swizzle(v128.load(ptr), words);
+  return i16x8.shr_u(i16x8.mul(x, move), 4);
 }
 
 /**
@@ -49,10 +58,9 @@ export function lanes_of_12_bits_at_4(ptr: usize, move: v128): v128 {
  * twice.
  */
 @inline
-export function lanes_of_6_bits(ptr: usize, move: v128): v128 {
-  const x = v128.load64_zero(ptr);
-  const words = i8x16.shuffle(x, x, 0, 1, 0, 1, 1, 2, 2, 3, 3, 4, 3, 4, 4, 5, 5, 6);
-  return i16x8.shr_u(i16x8.mul(words, move), 10);
+export function lanes_of_6_bits(ptr: usize, move: v128, words: v128): v128 {
+  const x = i8x16.relaxed_swizzle(v128.load64_zero(ptr), words);
+  return i16x8.shr_u(i16x8.mul(x, move), 10);
 }
 
 /** Lanes 0..3 (half 0) or 4..7 (half 1) of eight u16, as u32. */

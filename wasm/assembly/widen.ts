@@ -3,7 +3,7 @@
  * From the integer sums of a superblock to floats, in gemv and gemm alike: every output is summed
  * in the same order whatever n is, so prefill and decode agree bit for bit.
  */
-import { has_nibbles } from "./product_sums";
+import { has_nibbles, has_signs } from "./product_sums";
 import { RECORD_QUARTERS, RECORD_REAL_SUMS, RECORD_SUMS } from "./q8_tile";
 import { madd } from "./simd";
 
@@ -46,6 +46,14 @@ export function add_least<F>(p: v128, x: usize, half: u32, c: v128, m: v128, y: 
     return madd(c, sums, p);
   }
   return p;
+}
+
+/** Sums of a pass that began with nothing, as if they had begun with `start`. */
+@inline
+export function begun<F, S>(sums: v128, start: v128): v128 {
+  // All that a format without an offset could add is 0.
+  if (changetype<F>(0).offset == 0 && !has_signs<S>()) return sums;
+  return changetype<S>(0).plus(sums, start);
 }
 
 /** What the sums of a pass begin with, in S's lanes: −offset · Σ of the activations at x. */
