@@ -1,9 +1,9 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * Rows are fetched before they are computed with: WebAssembly has no prefetch, but a load whose
- * value nobody waits for is one. AMD's processors wait at pages and strips of factors otherwise,
- * whatever their own prefetchers do; Intel's are no slower (NOTES.md). What was read is stored
- * somewhere in the end, lest a compiler finds that nobody wants it.
+ * value nobody waits for is one. A Zen 4 waits at pages otherwise, whatever its own prefetchers do;
+ * others are no slower, and where four rows are fastest they are read as they are (NOTES.md). What
+ * was read is stored somewhere in the end, lest a compiler finds that nobody wants it.
  */
 
 /** What processors fetch at once. */
