@@ -11,6 +11,7 @@ export interface SoundTexts {
 const NOTHING: SoundTexts = { begin: "", end: "" };
 
 const TEXTS: Readonly<Record<string, SoundTexts>> = {
+  gemma4a: { begin: "<|audio>", end: "<audio|>" },
   gemma4ua: { begin: "<|audio>", end: "<audio|>" },
   glma: NOTHING,
   meralion: NOTHING,

@@ -3,6 +3,7 @@ import type { SoundConfig, TowerInput } from "../model/vision_types.ts";
 import type { ImageTables, LayoutPart, PreparedImage } from "../vision/types.ts";
 import { decodeSound } from "./decode.ts";
 import { soundTexts } from "./kinds.ts";
+import { logMels } from "./log_mels.ts";
 import { resample } from "./resample.ts";
 import { HOP, RATE, spectrogram } from "./spectrogram.ts";
 
@@ -32,6 +33,8 @@ export function prepareSamples(
   const { begin, end } = soundTexts(config);
   const tiles = config.samplesOfRow !== undefined
     ? tilesOfSamples(samples, { length: config.samplesOfRow, rowsMax: config.rowsMax })
+    : config.framesOfRow !== undefined
+    ? tilesOfOwnFrames(samples, { ...config, framesOfRow: config.framesOfRow })
     : config.pieces
     ? tilesOfPieces(samples, config.pieces, { config, table: tables.positions! })
     : tilesOfFrames(samples, config, tables.positions!);
@@ -59,6 +62,21 @@ function tilesOfSamples(
     const count = Math.ceil(own.length / length);
     const patches = new Float32Array(count * length);
     patches.set(own);
+    tiles.push({ count, patches, added: null, positions: null, kept: count });
+  }
+  return tiles;
+}
+
+/** Frames of parts that are heard each by itself; the last row's may be fewer. */
+function tilesOfOwnFrames(
+  samples: Float32Array,
+  { melCount, rowsMax, framesOfRow }: SoundConfig & { readonly framesOfRow: number },
+): TowerInput[] {
+  const most = rowsMax * framesOfRow * HOP;
+  const tiles: TowerInput[] = [];
+  for (let at = 0; at < samples.length; at += most) {
+    const patches = logMels(samples.subarray(at, at + most), melCount);
+    const count = Math.ceil(patches.length / melCount / framesOfRow);
     tiles.push({ count, patches, added: null, positions: null, kept: count });
   }
   return tiles;

@@ -14,6 +14,7 @@ import type {
 import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
+import { subsample, type SubsamplingKernels } from "./conformer.ts";
 import { convolvePlanes, type PlaneKernels } from "./planes.ts";
 import { resample } from "./resample.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
@@ -37,9 +38,14 @@ export function embedPatches(
   const { tokenEmbedding, secondFrame, secondConvolution, patchNorm, pixelNorm } = tensors;
   const pixels = Float64Array.from(patches);
   const rows = pixelNorm ? blocks.norm(pixels, pixelNorm) : pixels;
-  check(rows.length === count * config.patches!.length, "patches of the model's length");
-  const { areRows, plane } = config.patches!;
+  const { areRows, plane, subsampling, length } = config.patches!;
+  const lacks = count * length - rows.length;
+  check(lacks >= 0 && lacks < (subsampling ? length : 1), "patches of the model's length");
   if (areRows) return rows;
+  if (subsampling) {
+    const of = { config: subsampling, kernels: subsamplingKernels(tensors, weights) };
+    return blocks.project(subsample(rows, of), tensors.subsampling!.output);
+  }
   if (plane) {
     const made = blocks.project(
       convolvePlanes(rows, count, { config: plane, kernels: kernelsOf(tensors, weights) }),
@@ -62,6 +68,20 @@ function kernelsOf(
 ): PlaneKernels[] {
   return [tokenEmbedding, ...planeMatrices!.slice(0, 2)].map((matrix) => ({
     ...{ weights: weights.matrix(matrix), biases: weights.vector(matrix.bias!) },
+  }));
+}
+
+function subsamplingKernels(
+  { tokenEmbedding, subsampling }: ModelTensors,
+  weights: ReferenceWeights,
+): SubsamplingKernels[] {
+  const { second, norms } = subsampling!;
+  return [tokenEmbedding, second].map((matrix, i) => ({
+    weights: weights.matrix(matrix),
+    norm: {
+      weight: weights.vector(norms[i].weight!),
+      bias: norms[i].bias && weights.vector(norms[i].bias),
+    },
   }));
 }
 
@@ -130,7 +150,7 @@ export function projectRows(
     : blocks.project(read, projector.first);
   const neurons = projector.gate
     ? multiply(bend(activation, blocks.project(joined, projector.gate)), first)
-    : projector.second && bend(activation, first);
+    : projector.second && (activation === null ? first : bend(activation, first));
   const hidden = neurons && projector.hiddenNorm
     ? normOf(
       neurons,

@@ -59,9 +59,11 @@ for (const kind of TINY_HEARING_NAMES) {
   // All positions, the shortest sound, and what is no multiple of anything.
   Deno.test(`the engine hears by ${kind} as the reference does, whatever came before`, async () => {
     const isPooled = kind.startsWith("qwen2") || kind === "musicflamingo";
-    const shortest = kind === "ultravox" ? 2 : isPooled ? 4 : 8;
-    const uneven = kind === "ultravox" ? 38 : 40;
-    for (const [threads, lengths] of [[1, [uneven, shortest]], [3, [144, uneven]]] as const) {
+    const isConformer = kind === "gemma4a";
+    const shortest = isConformer ? 1 : kind === "ultravox" ? 2 : isPooled ? 4 : 8;
+    const uneven = isConformer ? 38 : kind === "ultravox" ? 38 : 40;
+    const longest = isConformer ? 142 : 144;
+    for (const [threads, lengths] of [[1, [uneven, shortest]], [3, [longest, uneven]]] as const) {
       await withTower({ kind, lengths: LONG }, { threads }, async ({ engine, input, expected }) => {
         for (const frames of lengths) {
           const sound = input(frames);
@@ -75,9 +77,9 @@ for (const kind of TINY_HEARING_NAMES) {
 
 for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
   Deno.test(`the engine hears by weights of ${type} nearly as the reference does`, async () => {
-    for (const kind of ["ultravox", "qwen3a"] as const) {
+    for (const kind of ["ultravox", "qwen3a", "gemma4a"] as const) {
       // Rows that blocks of a type divide.
-      const lengths = { ...LONG, channels: 32 };
+      const lengths = { ...LONG, channels: kind === "gemma4a" ? 64 : 32 };
       await withTower(
         { kind, type, lengths },
         { threads: 2 },

@@ -2,12 +2,17 @@
  * Rows that llama.cpp (clip of npm's llama.rn 0.12.9, of kinds that it has not of v0.5.0, in F32)
  * makes of 96 `tinyFrames` (of "qwen3a" of 300) by the tiny towers that hear of seed 1: six numbers
  * at the beginning of the first one, six at the end of the last one, rows around a sound left out.
+ * Of "gemma4a" they are of 94, and of windows in F32 in its convolutions, where llama.cpp has F16.
  * Of "voxtral" it takes means of two rows before the last norm, as its authors do not. Data only.
  */
 import type { TinyHearingName } from "../support/tiny_hearing.ts";
 
 // deno-fmt-ignore
 export const TINY_HEARD: Readonly<Record<TinyHearingName, readonly number[]>> = {
+  "gemma4a": [
+    -0.79678, -0.70626, 1.00602, -0.48248, 0.70778, 0.27136,
+    1.08633, -1.50000, -0.41313, 0.89218, 0.40593, -0.87993,
+  ],
   "gemma4ua": [
     -3.14649, 2.58049, 1.80343, 0.81015, -0.65332, 1.65276,
     2.99590, -1.12385, 3.67896, 0.44498, 1.21741, 0.77306,

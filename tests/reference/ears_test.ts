@@ -5,6 +5,7 @@
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import {
+  type LayerTensors,
   type ModelConfig,
   type ModelDescription,
   projectedRows,
@@ -15,6 +16,7 @@ import { ReferenceModel } from "../../src/reference/forward.ts";
 import { TINY_HEARD } from "../golden/tiny_heard.ts";
 import { nmse } from "../support/compare.ts";
 import {
+  TINY_EAR,
   TINY_HEARING_NAMES,
   tinyHeard,
   tinyHearing,
@@ -26,6 +28,8 @@ import { withConfig } from "./changed_description.ts";
 const FRAMES = 96;
 /** Of a kind that hears pieces of 100. */
 const LONG_FRAMES = 300;
+/** Of a kind whose last row may have fewer of them. */
+const UNEVEN_FRAMES = 94;
 /** 1e-6 at most of all rows: llama.cpp's gelu is by the error function here. */
 const NMSE_MAX = 2e-6;
 const NMSE_MIN = 1e-4;
@@ -37,9 +41,21 @@ interface Heard {
 
 type Mistake = (heard: Heard) => Partial<Heard>;
 type Projector = NonNullable<ModelConfig["projector"]>;
+type Relative = NonNullable<ModelConfig["relative"]>;
 
 const ofProjector = (change: (projector: Projector) => Partial<Projector>): Mistake => ({ d }) => ({
   d: withConfig(d, ({ projector }) => ({ projector: { ...projector!, ...change(projector!) } })),
+});
+
+const ofRelative = (
+  change: (relative: Relative) => Partial<Relative>,
+): Mistake =>
+({ d }) => ({
+  d: withConfig(d, ({ relative }) => ({ relative: { ...relative!, ...change(relative!) } })),
+});
+
+const ofLayers = (change: (layer: LayerTensors) => LayerTensors): Mistake => ({ d }) => ({
+  d: { ...d, tensors: { ...d.tensors, layers: d.tensors.layers.map(change) } },
 });
 
 const MISTAKES = {
@@ -50,6 +66,9 @@ const MISTAKES = {
   }),
   "another epsilon": ({ d }) => ({
     d: withConfig(d, ({ norm }) => ({ norm: { ...norm, epsilon: 1e-5 } })),
+  }),
+  "another kind's epsilon": ({ d }) => ({
+    d: withConfig(d, ({ norm }) => ({ norm: { ...norm, epsilon: TINY_EAR.epsilon } })),
   }),
   "no last norm": ofProjector(() => ({ lacksLastNorm: true })),
   "another epsilon in the projector": ofProjector(({ norm }) => ({
@@ -78,6 +97,49 @@ const MISTAKES = {
   "a first stage that bends nothing": ofProjector(({ stages }) => ({
     stages: stages!.map((stage) => ({ ...stage, activation: null })),
   })),
+  "bands from the other end": ({ d, input }) => {
+    const { bands } = d.config.patches!.subsampling!;
+    const patches = input.patches.map((_, i, all) => all[i - i % bands + bands - 1 - i % bands]);
+    return { input: { ...input, patches } };
+  },
+  "zeros in the place of missing frames": ({ d, input }) => {
+    const patches = new Float32Array(input.count * d.config.patches!.length);
+    patches.set(input.patches);
+    return { input: { ...input, patches } };
+  },
+  "a row more that is seen": ofRelative(({ rowsSeen }) => ({ rowsSeen: rowsSeen + 1 })),
+  "positions as large as keys": ({ d }) => ({
+    d: withConfig(d, ({ relative, attentionScale }) => ({
+      relative: { ...relative!, positionScale: attentionScale },
+    })),
+  }),
+  "scores without a cap": ({ d }) => ({ d: withConfig(d, () => ({ attentionSoftCap: 1e9 })) }),
+  "all of what neurons give": ({ d }) => ({
+    d: withConfig(d, ({ layers }) => ({
+      layers: layers.map((layer) => ({ ...layer, neuronShare: 1 })),
+    })),
+  }),
+  "another epsilon of convolutions": ({ d }) => ({
+    d: withConfig(d, ({ patches }) => ({
+      patches: { ...patches!, subsampling: { ...patches!.subsampling!, epsilon: 0.1 } },
+    })),
+  }),
+  "no norms at ends of layers": ofLayers(({ endNorm: _, ...layer }) => layer),
+  "no gains of queries": ofLayers((layer) => ({
+    ...layer,
+    ...layer.relative && { relative: { ...layer.relative, queryGains: undefined } },
+  })),
+  "no gains of keys": ofLayers((layer) => ({
+    ...layer,
+    ...layer.relative && { relative: { ...layer.relative, keyGains: undefined } },
+  })),
+  "what is gated and its gate exchanged": ofLayers((layer) => (
+    layer.filter ? { ...layer, query: layer.key, key: layer.query } : layer
+  )),
+  "taps without what is added": ofLayers((layer) => ({
+    ...layer,
+    ...layer.filter && { filter: { ...layer.filter, bias: undefined } },
+  })),
   "gates and what they let through exchanged": ({ d }) => {
     const { projector } = d.tensors;
     const exchanged = { ...projector!, first: projector!.gate!, gate: projector!.first };
@@ -90,6 +152,14 @@ const ALL = [
   "the first convolution's windows the other way round" as const,
 ];
 const CHOICES: Readonly<Record<TinyHearingName, readonly (keyof typeof MISTAKES)[]>> = {
+  gemma4a: [
+    ...["bands from the other end", "zeros in the place of missing frames"] as const,
+    ...["a row more that is seen", "positions as large as keys", "scores without a cap"] as const,
+    ...["all of what neurons give", "another epsilon of convolutions"] as const,
+    ...["no norms at ends of layers", "no gains of queries", "no gains of keys"] as const,
+    ...["what is gated and its gate exchanged", "taps without what is added"] as const,
+    ...["another kind's epsilon", "another epsilon behind gates"] as const,
+  ],
   gemma4ua: ["another epsilon in the projector", "no norm in the projector"],
   glma: [
     ...[...ALL, "another epsilon in the projector", "rows in turns", "another activation"] as const,
@@ -125,7 +195,7 @@ for (const name of TINY_HEARING_NAMES) {
     const file = parseGguf(bytes);
     const { description, sounds } = readHearing(file);
     const input = tinyHeard(
-      name === "qwen3a" ? LONG_FRAMES : FRAMES,
+      name === "qwen3a" ? LONG_FRAMES : name === "gemma4a" ? UNEVEN_FRAMES : FRAMES,
       sounds,
       tinyPositions(bytes, sounds),
     );

@@ -1,7 +1,7 @@
 /** Every kind of projector that hears which this version reads, as data. */
 import { COMMON, PLAIN_STAGE, type VisionKind } from "../vision/vision_kind.ts";
 
-/** Towers are Whisper's encoder, or there is none; what is behind it differs. */
+/** Towers are Whisper's encoder, a conformer, or there is none; what is behind it differs. */
 export interface HearingKind extends VisionKind {
   /** There is no tower, and so many samples are a row. Left out: a spectrogram goes into one. */
   readonly samplesOfRow?: number;
@@ -20,6 +20,8 @@ export interface HearingKind extends VisionKind {
    * through the layers. Left out: two convolutions over time make rows.
    */
   readonly pieces?: { readonly frames: number; readonly most: number };
+  /** A conformer hears. Left out: Whisper's encoder, or nothing. */
+  readonly isConformer?: true;
   /** Sounds are heard in parts of so many rows of the tower. Left out: as long as positions are. */
   readonly partRows?: number;
 }
@@ -97,6 +99,19 @@ const gemma4ua: HearingKind = {
   },
 };
 
+/** Of Gemma 4: a conformer, and a norm of what it becomes. */
+const gemma4a: HearingKind = {
+  ...WHISPER,
+  name: "gemma4a",
+  isConformer: true,
+  mayLimitProducts: true,
+  epsilon: 1e-6,
+  projector: {
+    ...{ norm: null, stages: [], first: "a.pre_encode.out", isFirstTransposed: false },
+    ...{ second: "mm.a.input_projection", biases: "ifThere", activation: null },
+  },
+};
+
 /** Of GLM-ASR: four normalised rows side by side, and a row at each end of half a minute. */
 const glma: HearingKind = {
   ...WHISPER,
@@ -138,5 +153,5 @@ const musicFlamingo: HearingKind = {
 
 /** In alphabetical order. */
 export const HEARING: readonly HearingKind[] = [
-  ...[gemma4ua, glma, meralion, musicFlamingo, qwen25o, qwen2a, qwen3a, ultravox, voxtral],
+  ...[gemma4a, gemma4ua, glma, meralion, musicFlamingo, qwen25o, qwen2a, qwen3a, ultravox, voxtral],
 ];

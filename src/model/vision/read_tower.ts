@@ -28,23 +28,32 @@ export interface TowerReader {
 }
 
 /** Whatever a layer of a tower has not. */
-const NOTHING = {
+export const NOTHING = {
   ...{ latent: null, attentionSinks: null, convolution: null, attentionGate: null },
   ...{ stateSpace: null },
   ...{ input: null, altUp: null, outputScale: null },
 };
 
-/** A matrix with its bias, if there is one. */
-export function biasedMatrix(
+/** A matrix of a kind that has no biases, with its limits. */
+export function plainMatrix(
   { checker, kind }: Pick<TowerReader, "checker" | "kind">,
   name: string,
   shape: { readonly rows: number; readonly columns: number },
 ): MatrixTensor {
   const limits = kind.mayLimitProducts ? readLimits(checker, name) : null;
+  return { ...checker.matrix(`${name}.weight`, shape), ...limits && { limits } };
+}
+
+/** A matrix with its bias, if there is one. */
+export function biasedMatrix(
+  reader: Pick<TowerReader, "checker" | "kind">,
+  name: string,
+  shape: { readonly rows: number; readonly columns: number },
+): MatrixTensor {
+  const { checker } = reader;
   return {
-    ...checker.matrix(`${name}.weight`, shape),
+    ...plainMatrix(reader, name, shape),
     bias: checker.has(`${name}.bias`) ? checker.vector(`${name}.bias`, shape.rows) : null,
-    ...limits && { limits },
   };
 }
 

@@ -252,7 +252,8 @@ function attentionScratch({ config, widths: { heads }, chunkTokens, sizes }: Wor
 export function onesLength(config: ModelConfig): number {
   const headDims = config.layers.map((_, layer) => configOf(config, layer).headDim);
   const { embeddingLength, projector } = config;
-  return Math.max(embeddingLength * (projector?.mergedRows ?? 1), ...headDims);
+  const hidden = projector?.hiddenLength ?? 0;
+  return Math.max(embeddingLength * (projector?.mergedRows ?? 1), hidden, ...headDims);
 }
 
 /** Cosines and sines of a step, whole regions: tables of several embeddings follow one another. */
