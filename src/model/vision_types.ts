@@ -181,7 +181,10 @@ export interface ProjectorTensors {
 export interface TowerInput {
   /** Rows of the step, n. */
   readonly count: number;
-  /** [n, PatchesConfig.length]; zeros where a row is no patch. */
+  /**
+   * [n, PatchesConfig.length]; zeros where a row is no patch. Of `PatchesConfig.subsampling` there
+   * are as many as there are frames, so that the last row may have fewer.
+   */
   readonly patches: Float32Array;
   /** [n, d]: added to W · patch + b (positions, class token); null: nothing is. */
   readonly added: Float32Array | null;
