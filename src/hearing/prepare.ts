@@ -3,6 +3,7 @@ import type { SoundConfig, TowerInput } from "../model/vision_types.ts";
 import type { ImageTables, LayoutPart, PreparedImage } from "../vision/types.ts";
 import { decodeSound } from "./decode.ts";
 import { soundTexts } from "./kinds.ts";
+import { evenMels } from "./even_mels.ts";
 import { logMels } from "./log_mels.ts";
 import { resample } from "./resample.ts";
 import { HOP, RATE, spectrogram } from "./spectrogram.ts";
@@ -67,19 +68,27 @@ function tilesOfSamples(
   return tiles;
 }
 
-/** Frames of parts that are heard each by itself; the last row's may be fewer. */
+/** Frames of parts that are heard each by itself, the last row of which may have fewer. */
 function tilesOfOwnFrames(
   samples: Float32Array,
-  { melCount, rowsMax, framesOfRow }: SoundConfig & { readonly framesOfRow: number },
+  { melCount, rowsMax, framesOfRow, evensBands }: SoundConfig & { readonly framesOfRow: number },
 ): TowerInput[] {
-  const most = rowsMax * framesOfRow * HOP;
-  const tiles: TowerInput[] = [];
-  for (let at = 0; at < samples.length; at += most) {
-    const patches = logMels(samples.subarray(at, at + most), melCount);
-    const count = Math.ceil(patches.length / melCount / framesOfRow);
-    tiles.push({ count, patches, added: null, positions: null, kept: count });
+  const most = rowsMax * framesOfRow;
+  const parts: Float32Array[] = [];
+  if (evensBands) {
+    const all = evenMels(samples, melCount);
+    for (let at = 0; at < all.length; at += most * melCount) {
+      parts.push(all.slice(at, at + most * melCount));
+    }
+  } else {
+    for (let at = 0; at < samples.length; at += most * HOP) {
+      parts.push(logMels(samples.subarray(at, at + most * HOP), melCount));
+    }
   }
-  return tiles;
+  return parts.map((patches) => {
+    const count = Math.ceil(patches.length / melCount / framesOfRow);
+    return { count, patches, added: null, positions: null, kept: count };
+  });
 }
 
 /**

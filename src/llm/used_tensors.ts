@@ -41,7 +41,7 @@ function layFlat(used: Map<string, GgufTensor>, { tensors }: ModelDescription): 
   const stages = projector?.stages ?? [];
   const kernels = [
     ...[tokenEmbedding, secondFrame, secondConvolution, ...planeMatrices],
-    subsampling?.second,
+    ...(subsampling?.others ?? []).map((each) => "mix" in each ? each.mix : each),
     ...stages.map((stage) => stage.matrix),
   ];
   for (const matrix of kernels) {

@@ -294,10 +294,11 @@ export interface SoundConfig {
    */
   readonly pieces?: Pick<PlaneConfig, "frames" | "rows"> & { readonly framesOfRow: number };
   /**
-   * So many frames become a row, the last one of those that are left; frames are Gemma's. Left out:
-   * as `pieces` says.
+   * So many frames become a row, the last one of those that are left. Left out: as `pieces` says.
    */
   readonly framesOfRow?: number;
+  /** Of these, each band of a whole sound is made even. Left out: they are Gemma's. */
+  readonly evensBands?: true;
   /** Rows of a part: a longer sound is cut. */
   readonly rowsMax: number;
   /** Learned positions, [count, d], of a part's rows, or of a piece's; null: there are none. */

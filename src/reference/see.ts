@@ -14,7 +14,7 @@ import type {
 import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
-import { subsample, type SubsamplingKernels } from "./conformer.ts";
+import { subsample, type SubsamplingStage } from "./conformer.ts";
 import { convolvePlanes, type PlaneKernels } from "./planes.ts";
 import { resample } from "./resample.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
@@ -43,7 +43,8 @@ export function embedPatches(
   check(lacks >= 0 && lacks < (subsampling ? length : 1), "patches of the model's length");
   if (areRows) return rows;
   if (subsampling) {
-    const of = { config: subsampling, kernels: subsamplingKernels(tensors, weights) };
+    const stages = subsamplingStages(tensors, { config, blocks, weights });
+    const of = { config: subsampling, stages, weights };
     return blocks.project(subsample(rows, of), tensors.subsampling!.output);
   }
   if (plane) {
@@ -71,18 +72,24 @@ function kernelsOf(
   }));
 }
 
-function subsamplingKernels(
+function subsamplingStages(
   { tokenEmbedding, subsampling }: ModelTensors,
-  weights: ReferenceWeights,
-): SubsamplingKernels[] {
-  const { second, norms } = subsampling!;
-  return [tokenEmbedding, second].map((matrix, i) => ({
-    weights: weights.matrix(matrix),
-    norm: {
-      weight: weights.vector(norms[i].weight!),
-      bias: norms[i].bias && weights.vector(norms[i].bias),
-    },
-  }));
+  { blocks, weights }: Parts,
+): SubsamplingStage[] {
+  const { others, norms } = subsampling!;
+  return [tokenEmbedding, ...others].map((tensors, i) => {
+    const isDepthwise = "mix" in tensors;
+    const norm = norms[i] ?? null;
+    if (!isDepthwise) {
+      const bias = tensors.bias && weights.vector(tensors.bias);
+      return { ...{ isDepthwise, kernels: weights.matrix(tensors), bias, norm }, mix: null };
+    }
+    return {
+      ...{ isDepthwise, kernels: weights.vector(tensors.kernels), norm },
+      bias: weights.vector(tensors.bias),
+      mix: (x) => blocks.project(x, tensors.mix),
+    };
+  });
 }
 
 /** Of [2n, d] each 3 rows around every other one, number by number: [n, 3 · d]. */
@@ -113,7 +120,7 @@ export function projectRows(
 ): Float64Array {
   const { weights, blocks, config: { embeddingLength: d, projector: config } } = parts;
   check(projector !== undefined && config !== undefined, "the model has a projector");
-  const { norm, activation, deepLayers = [], outputLength, hiddenEpsilon } = config;
+  const { norm, activation, deepLayers = [], outputLength, hiddenEpsilon, hiddenLength } = config;
   const count = projectedRows(config, kept);
   check(count !== null, "rows of whole blocks");
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
@@ -154,7 +161,7 @@ export function projectRows(
   const hidden = neurons && projector.hiddenNorm
     ? normOf(
       neurons,
-      { kind: "rms", epsilon: hiddenEpsilon!, tensors: projector.hiddenNorm },
+      { kind: "rms", epsilon: hiddenEpsilon!, tensors: projector.hiddenNorm, length: hiddenLength },
       parts,
     )
     : neurons;
@@ -239,15 +246,17 @@ function standardRows(
 
 function normOf(
   x: Float64Array,
-  { kind, epsilon, tensors }: {
+  { kind, epsilon, tensors, length }: {
     readonly kind: "rms" | "layer";
     readonly epsilon: number;
     readonly tensors: NormTensors;
+    /** Of a row; left out: a row of the tower. */
+    readonly length?: number;
   },
   parts: Parts,
 ): Float64Array {
   const { weights } = parts;
-  const d = parts.config.embeddingLength;
+  const d = length ?? parts.config.embeddingLength;
   const weight = tensors.weight ? weights.vector(tensors.weight) : new Float64Array(d).fill(1);
   const bias = tensors.bias && weights.vector(tensors.bias);
   if (kind === "layer") return layerNorm(x, { weight, bias, epsilon });

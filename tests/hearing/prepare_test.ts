@@ -1,6 +1,7 @@
 /** Sounds as towers read them. */
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
+import { evenMels } from "../../src/hearing/even_mels.ts";
 import { logMels } from "../../src/hearing/log_mels.ts";
 import { prepareSamples, prepareSound } from "../../src/hearing/prepare.ts";
 import { spectrogram } from "../../src/hearing/spectrogram.ts";
@@ -22,6 +23,7 @@ const CONFIGS: Readonly<Record<string, SoundConfig>> = {
   glma: configOf("glma", {
     ...{ rowsOfOne: 4, isWhole: true, around: { begin: "v.boi", end: "v.eoi" } },
   }),
+  lfm2a: configOf("lfm2a", { positions: null, framesOfRow: 8, rowsMax: 5, evensBands: true }),
   meralion: configOf("meralion", { rowsOfOne: 4, isWhole: true }),
   musicflamingo: configOf("musicflamingo", { rowsOfOne: 2 }),
   "qwen2.5o": configOf("qwen2.5o", { rowsOfOne: 2, rowsMax: 10 }),
@@ -142,6 +144,14 @@ Deno.test("prepareSamples() makes rows of four frames, of which the last may hav
   assertEquals([sizes, texts], [[[5, 19], [5, 19], [2, 6]], [begin, 5, 5, 2, end]]);
   const second = logMels(tone(160 * 47).slice(160 * 20, 160 * 40), 8);
   assertEquals(tiles[1].patches, second);
+});
+
+Deno.test("prepareSamples() makes bands of a whole sound even before it is cut", () => {
+  const { tiles, layout } = prepareSamples(tone(160 * 47), CONFIGS.lfm2a, TABLES);
+  assertEquals(layout.map((part) => "text" in part ? part.text : part.count), [5, 1]);
+  const all = evenMels(tone(160 * 47), 8);
+  assertEquals(all.length, 48 * 8);
+  assertEquals(tiles.map(({ patches }) => patches), [all.slice(0, 320), all.slice(320)]);
 });
 
 Deno.test("prepareSamples() leaves samples as they are where no tower hears them", () => {

@@ -13,6 +13,7 @@ import {
 } from "../../src/model/mod.ts";
 import { tinyBoth } from "../support/tiny_both.ts";
 import {
+  isOfConformer,
   TINY_EAR,
   TINY_HEARING_NAMES,
   tinyHearing,
@@ -28,7 +29,7 @@ const FILE = fileOf();
 
 /** Two convolutions over time are before its layers. */
 function isWhisper(kind: TinyHearingName): boolean {
-  return kind !== "gemma4a" && kind !== "gemma4ua" && kind !== "qwen3a";
+  return !isOfConformer(kind) && kind !== "gemma4ua" && kind !== "qwen3a";
 }
 
 /** With other values of `clip.` keys. */
@@ -182,11 +183,12 @@ Deno.test("readHearing() refuses senseless numbers", () => {
 Deno.test("readHearing() refuses files that lack a tensor, or have another one", () => {
   for (const kind of TINY_HEARING_NAMES) {
     const file = fileOf(kind);
-    const ofConformers =
-      /(put_(min|max)|\.per_dim_(k_)?scale\.weight|(conv_dw|encode\.out)\.bias)$/;
+    const rare = /(put_(min|max)|(position_embd|\.per_dim_(k_)?scale)\.weight)$/;
+    const ofConformers = /(\w*conv\w*|ffn_\w+|encode\.out|mlp\.0)\.bias$/;
+    const isRare = (name: string) => rare.test(name) || ofConformers.test(name);
     const mayLack = /\.blk\.\d+\.(attn|ffn)_\w+\.bias$|\.(ln\d|post_ln|norm_pre)\.bias$/;
     for (const name of file.tensors.keys()) {
-      if (mayLack.test(name) || ofConformers.test(name)) continue;
+      if (mayLack.test(name) || isOfConformer(kind) && isRare(name)) continue;
       assertThrows(() => readHearing(withoutTensor(file, name)), ModelFormatError, name);
     }
     const more = withTensor(file, "a.more", {
@@ -212,12 +214,17 @@ Deno.test("readHearing() refuses kernels of another length, and positions that m
 
 Deno.test("readHearing() reads a conformer's block as three layers", () => {
   const { description: { config, tensors }, sounds } = readHearing(fileOf("gemma4a"));
-  const { blockCount, hidden, channels, width } = TINY_EAR;
+  const { blockCount, channels, width } = TINY_EAR;
+  const hidden = 128;
   assertEquals([config.blockCount, config.layers.length], [3 * blockCount, 3 * blockCount]);
-  const subsampling = { bands: 10, channels: [channels, channels / 2] as const, epsilon: 1e-6 };
+  const subsampling = {
+    ...{ bands: 10, channels: [channels, channels / 2], epsilon: 1e-6 },
+    order: "byBand" as const,
+  };
   assertEquals(config.patches, { length: 40, countMax: 750, subsampling });
   assertEquals([sounds.framesOfRow, sounds.rowsMax, sounds.positions], [4, 750, null]);
-  assertEquals(config.relative?.rowsSeen, 12);
+  assertEquals([config.relative?.rowsSeen, config.relative?.waves], [12, "halves"]);
+  assertEquals(sounds.evensBands, undefined);
   const shown = tensors.layers.slice(0, 3).map((layer) => [
     layer.query?.tensor,
     layer.relative !== undefined,
@@ -279,4 +286,36 @@ Deno.test("readHearing() refuses conformers of other sizes", () => {
   assertThrows(() => read({ "audio.attention.head_count": 7 }, file), ModelFormatError, "divisor");
   assertThrows(() => read({ "audio.block_count": 342 }, file), ModelFormatError, "block_count");
   assertThrows(() => read({ "audio.block_count": 300 }, file), ModelFormatError, "block_count");
+});
+
+Deno.test("readHearing() reads LFM2-Audio's conformer, which sees all rows", () => {
+  const file = fileOf("lfm2a");
+  const { description: { config, tensors }, sounds } = readHearing(file);
+  const { channels, width, neurons } = TINY_EAR;
+  assertEquals(config.patches?.subsampling, {
+    ...{ bands: 12, channels: [channels, channels, channels], epsilon: null },
+    order: "byChannel",
+  });
+  assertEquals([config.patches?.length, sounds.framesOfRow, sounds.evensBands], [96, 8, true]);
+  assertEquals([config.relative?.rowsSeen, config.relative?.waves], [null, "pairs"]);
+  assertEquals([config.attentionSoftCap, config.limitsProducts], [0, undefined]);
+  const { filter } = tensors.layers[2];
+  assertEquals([filter?.tapsAhead, filter?.isNormalized, filter?.sum?.length], [4, false, width]);
+  assertEquals(tensors.layers[1].relative?.keySum?.length, width);
+  assertEquals(tensors.projector?.hiddenNorm, undefined);
+  const wrong: [string, number[]][] = [
+    ["a.conv1d.2.weight", [3, 3, 2, channels]],
+    ["a.conv1d.3.weight", [1, 1, channels, channels + 1]],
+    ["a.conv1d.5.bias", [1, 1, channels + 1]],
+    ["a.conv1d.0.weight", [3, 3, 1, 5000]],
+    ["a.pre_encode.out.weight", [channels + 1, width]],
+    ["a.blk.0.pos_bias_u", [width, 1]],
+    ["a.blk.1.linear_pos.weight", [width, 2 * width]],
+    ["a.blk.0.conv_dw.weight", [8, width]],
+    ["a.blk.0.conv_norm.bias", [width + 1]],
+    ["a.blk.1.ffn_down_1.weight", [neurons, width + 1]],
+  ];
+  for (const [name, dims] of wrong) {
+    assertThrows(() => readHearing(withTensor(file, name, { dims })), ModelFormatError, name);
+  }
 });

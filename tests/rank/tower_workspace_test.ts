@@ -70,7 +70,9 @@ async function see(
 
 const HEARING: readonly (TinyHearingOptions & { readonly rankCount: number })[] = [
   { kind: "gemma4a", type: "Q8_0", lengths: { channels: 64 }, rankCount: 2 },
-  { kind: "gemma4a", type: "F32", rankCount: 3 },
+  { kind: "gemma4a", type: "F32", lengths: { width: 72 }, rankCount: 2 },
+  { kind: "lfm2a", type: "Q8_0", lengths: { channels: 64, heads: 3 }, rankCount: 2 },
+  { kind: "lfm2a", type: "F32", lengths: { width: 72 }, rankCount: 3 },
 ];
 
 for (const { rankCount, ...made } of HEARING) {

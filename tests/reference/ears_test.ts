@@ -18,6 +18,7 @@ import { nmse } from "../support/compare.ts";
 import {
   TINY_EAR,
   TINY_HEARING_NAMES,
+  TINY_LFM2A,
   tinyHeard,
   tinyHearing,
   type TinyHearingName,
@@ -28,8 +29,10 @@ import { withConfig } from "./changed_description.ts";
 const FRAMES = 96;
 /** Of a kind that hears pieces of 100. */
 const LONG_FRAMES = 300;
-/** Of a kind whose last row may have fewer of them. */
-const UNEVEN_FRAMES = 94;
+/** Of kinds whose last row may have fewer of them. */
+const FRAMES_OF: Partial<Record<TinyHearingName, number>> = {
+  ...{ qwen3a: LONG_FRAMES, gemma4a: 94, lfm2a: 98 },
+};
 /** 1e-6 at most of all rows: llama.cpp's gelu is by the error function here. */
 const NMSE_MAX = 2e-6;
 const NMSE_MIN = 1e-4;
@@ -42,6 +45,7 @@ interface Heard {
 type Mistake = (heard: Heard) => Partial<Heard>;
 type Projector = NonNullable<ModelConfig["projector"]>;
 type Relative = NonNullable<ModelConfig["relative"]>;
+type Filter = NonNullable<LayerTensors["filter"]>;
 
 const ofProjector = (change: (projector: Projector) => Partial<Projector>): Mistake => ({ d }) => ({
   d: withConfig(d, ({ projector }) => ({ projector: { ...projector!, ...change(projector!) } })),
@@ -57,6 +61,9 @@ const ofRelative = (
 const ofLayers = (change: (layer: LayerTensors) => LayerTensors): Mistake => ({ d }) => ({
   d: { ...d, tensors: { ...d.tensors, layers: d.tensors.layers.map(change) } },
 });
+
+const ofFilter = (change: (filter: Filter) => Filter): Mistake =>
+  ofLayers((layer) => ({ ...layer, ...layer.filter && { filter: change(layer.filter) } }));
 
 const MISTAKES = {
   "earlier rows only": ({ d }) => ({ d: withConfig(d, () => ({ isEncoder: undefined })) }),
@@ -107,13 +114,13 @@ const MISTAKES = {
     patches.set(input.patches);
     return { input: { ...input, patches } };
   },
-  "a row more that is seen": ofRelative(({ rowsSeen }) => ({ rowsSeen: rowsSeen + 1 })),
+  "a row more that is seen": ofRelative(({ rowsSeen }) => ({ rowsSeen: rowsSeen! + 1 })),
   "positions as large as keys": ({ d }) => ({
     d: withConfig(d, ({ relative, attentionScale }) => ({
       relative: { ...relative!, positionScale: attentionScale },
     })),
   }),
-  "scores without a cap": ({ d }) => ({ d: withConfig(d, () => ({ attentionSoftCap: 1e9 })) }),
+  "scores of a lower cap": ({ d }) => ({ d: withConfig(d, () => ({ attentionSoftCap: 5 })) }),
   "all of what neurons give": ({ d }) => ({
     d: withConfig(d, ({ layers }) => ({
       layers: layers.map((layer) => ({ ...layer, neuronShare: 1 })),
@@ -125,6 +132,20 @@ const MISTAKES = {
     })),
   }),
   "no norms at ends of layers": ofLayers(({ endNorm: _, ...layer }) => layer),
+  "waves in halves": ofRelative(() => ({ waves: "halves" })),
+  "twelve rows that are seen": ofRelative(() => ({ rowsSeen: 12 })),
+  "a row's bands side by side": ({ d }) => ({
+    d: withConfig(d, ({ patches }) => ({
+      patches: { ...patches!, subsampling: { ...patches!.subsampling!, order: "byBand" } },
+    })),
+  }),
+  "keys as if they were positions": ofLayers((layer) => ({
+    ...layer,
+    ...layer.relative && { relative: { ...layer.relative, keySum: layer.relative.positionSum } },
+  })),
+  "taps of rows before": ofFilter((filter) => ({ ...filter, tapsAhead: 0 })),
+  "channels without a sum": ofFilter((filter) => ({ ...filter, sum: undefined })),
+  "channels that are normalised": ofFilter((filter) => ({ ...filter, isNormalized: true })),
   "no gains of queries": ofLayers((layer) => ({
     ...layer,
     ...layer.relative && { relative: { ...layer.relative, queryGains: undefined } },
@@ -136,10 +157,7 @@ const MISTAKES = {
   "what is gated and its gate exchanged": ofLayers((layer) => (
     layer.filter ? { ...layer, query: layer.key, key: layer.query } : layer
   )),
-  "taps without what is added": ofLayers((layer) => ({
-    ...layer,
-    ...layer.filter && { filter: { ...layer.filter, bias: undefined } },
-  })),
+  "taps without what is added": ofFilter((filter) => ({ ...filter, bias: undefined })),
   "gates and what they let through exchanged": ({ d }) => {
     const { projector } = d.tensors;
     const exchanged = { ...projector!, first: projector!.gate!, gate: projector!.first };
@@ -154,7 +172,7 @@ const ALL = [
 const CHOICES: Readonly<Record<TinyHearingName, readonly (keyof typeof MISTAKES)[]>> = {
   gemma4a: [
     ...["bands from the other end", "zeros in the place of missing frames"] as const,
-    ...["a row more that is seen", "positions as large as keys", "scores without a cap"] as const,
+    ...["a row more that is seen", "positions as large as keys", "scores of a lower cap"] as const,
     ...["all of what neurons give", "another epsilon of convolutions"] as const,
     ...["no norms at ends of layers", "no gains of queries", "no gains of keys"] as const,
     ...["what is gated and its gate exchanged", "taps without what is added"] as const,
@@ -164,6 +182,15 @@ const CHOICES: Readonly<Record<TinyHearingName, readonly (keyof typeof MISTAKES)
   glma: [
     ...[...ALL, "another epsilon in the projector", "rows in turns", "another activation"] as const,
     "no norm in the projector",
+  ],
+  lfm2a: [
+    ...["bands from the other end", "zeros in the place of missing frames"] as const,
+    ...["waves in halves", "twelve rows that are seen", "all of what neurons give"] as const,
+    ...["no norms at ends of layers", "what is gated and its gate exchanged"] as const,
+    ...["taps without what is added", "taps of rows before", "channels without a sum"] as const,
+    ...["channels that are normalised", "keys as if they were positions"] as const,
+    ...["another kind's epsilon", "another epsilon in the projector"] as const,
+    ...["a row's bands side by side", "another activation", "no norm in the projector"] as const,
   ],
   meralion: [
     ...[...ALL, "another epsilon in the projector", "rows in turns", "another activation"] as const,
@@ -191,11 +218,11 @@ const CHOICES: Readonly<Record<TinyHearingName, readonly (keyof typeof MISTAKES)
 
 for (const name of TINY_HEARING_NAMES) {
   Deno.test(`the reference hears by ${name} as llama.cpp does`, () => {
-    const bytes = tinyHearing({ kind: name });
+    const bytes = tinyHearing({ kind: name, ...name === "lfm2a" && { lengths: TINY_LFM2A } });
     const file = parseGguf(bytes);
     const { description, sounds } = readHearing(file);
     const input = tinyHeard(
-      name === "qwen3a" ? LONG_FRAMES : name === "gemma4a" ? UNEVEN_FRAMES : FRAMES,
+      FRAMES_OF[name] ?? FRAMES,
       sounds,
       tinyPositions(bytes, sounds),
     );

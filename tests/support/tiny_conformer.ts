@@ -78,3 +78,56 @@ function* planBlock(
   yield { name: `${at}conv_dw.bias`, dims: [width], role: "bias" };
   yield { name: `${at}conv_dw.weight`, dims: [5, width], role: "kernel" };
 }
+
+/** Of a file of LFM2-Audio's. */
+export function* planFastConformer(lengths: ConformerLengths): Iterable<PlannedTensor> {
+  const { blockCount, width, channels, melCount, hidden, outputLength } = lengths;
+  for (const [number, dims] of Object.entries(fastKernels(channels))) {
+    yield { name: `a.conv1d.${number}.weight`, dims, role: "kernel" };
+    yield { name: `a.conv1d.${number}.bias`, dims: [1, 1, channels], role: "bias" };
+  }
+  yield* biased("a.pre_encode.out", [channels * Math.ceil(melCount / 8), width]);
+  yield { name: "a.position_embd.weight", dims: [outputLength, 500], role: "table" };
+  for (let block = 0; block < blockCount; block++) yield* planFastBlock(`a.blk.${block}.`, lengths);
+  yield* gains("mm.a.mlp.0", width);
+  yield* biased("mm.a.mlp.1", [width, hidden]);
+  yield* biased("mm.a.mlp.3", [hidden, outputLength]);
+}
+
+function fastKernels(channels: number): Readonly<Record<number, readonly number[]>> {
+  const [taps, mix] = [[3, 3, 1, channels], [1, 1, channels, channels]];
+  return { 0: taps, 2: taps, 3: mix, 5: taps, 6: mix };
+}
+
+function* biased(name: string, dims: readonly number[]): Iterable<PlannedTensor> {
+  yield { name: `${name}.weight`, dims, role: "matrix" };
+  yield { name: `${name}.bias`, dims: [dims[1]], role: "bias" };
+}
+
+function* gains(name: string, length: number): Iterable<PlannedTensor> {
+  yield { name: `${name}.weight`, dims: [length], role: "norm" };
+  yield { name: `${name}.bias`, dims: [length], role: "bias" };
+}
+
+function* planFastBlock(
+  at: string,
+  { width, heads, neurons }: ConformerLengths,
+): Iterable<PlannedTensor> {
+  for (const name of ["ffn_norm", "ln1", "norm_conv", "conv_norm", "ffn_norm_1", "ln2"]) {
+    yield* gains(at + name, width);
+  }
+  for (const suffix of ["", "_1"]) {
+    yield* biased(`${at}ffn_up${suffix}`, [width, neurons]);
+    yield* biased(`${at}ffn_down${suffix}`, [neurons, width]);
+  }
+  for (const name of ["attn_q", "attn_k", "attn_v", "attn_out", "conv_pw2"]) {
+    yield* biased(at + name, [width, width]);
+  }
+  yield* biased(`${at}conv_pw1`, [width, 2 * width]);
+  yield { name: `${at}linear_pos.weight`, dims: [width, width], role: "matrix" };
+  for (const name of ["pos_bias_u", "pos_bias_v"]) {
+    yield { name: at + name, dims: [width / heads, heads], role: "bias" };
+  }
+  yield { name: `${at}conv_dw.weight`, dims: [9, width], role: "kernel" };
+  yield { name: `${at}conv_dw.bias`, dims: [width], role: "bias" };
+}

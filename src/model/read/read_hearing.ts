@@ -62,7 +62,7 @@ export function sees(file: GgufFile): boolean {
 export function readHearing(file: GgufFile): HearingModel {
   const kind = findKind(file);
   if (kind.samplesOfRow !== undefined) return readUnencoded(file, kind, kind.samplesOfRow);
-  if (kind.isConformer) return readConformer(file, kind);
+  if (kind.conformer) return readConformer(file, kind, kind.conformer);
   const keys = new Hyperparameters(file, "clip.audio");
   const width = keys.integer("embedding_length", { min: 1 });
   const heads = keys.integer("attention.head_count", { min: 1, max: width });

@@ -34,26 +34,17 @@ export const NOTHING = {
   ...{ input: null, altUp: null, outputScale: null },
 };
 
-/** A matrix of a kind that has no biases, with its limits. */
-export function plainMatrix(
+/** A matrix with its bias, if there is one. */
+export function biasedMatrix(
   { checker, kind }: Pick<TowerReader, "checker" | "kind">,
   name: string,
   shape: { readonly rows: number; readonly columns: number },
 ): MatrixTensor {
   const limits = kind.mayLimitProducts ? readLimits(checker, name) : null;
-  return { ...checker.matrix(`${name}.weight`, shape), ...limits && { limits } };
-}
-
-/** A matrix with its bias, if there is one. */
-export function biasedMatrix(
-  reader: Pick<TowerReader, "checker" | "kind">,
-  name: string,
-  shape: { readonly rows: number; readonly columns: number },
-): MatrixTensor {
-  const { checker } = reader;
   return {
-    ...plainMatrix(reader, name, shape),
+    ...checker.matrix(`${name}.weight`, shape),
     bias: checker.has(`${name}.bias`) ? checker.vector(`${name}.bias`, shape.rows) : null,
+    ...limits && { limits },
   };
 }
 

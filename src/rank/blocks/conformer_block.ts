@@ -1,7 +1,8 @@
 /**
  * What layers of a conformer have in the place of attention, on one rank: its own heads, which
- * attend by relative positions to a few rows before their own, or its own channels, which are gated
- * and convolved with their own past. A step is all of a sound's part, so that nothing is kept.
+ * attend by relative positions to a few rows before their own (or to all: `WholeAttention`), or its
+ * own channels, which are gated and convolved with what is near them. A step is all of a sound's
+ * part, so that nothing is kept.
  */
 import { check } from "../../base/check.ts";
 import type { Control } from "../../memory/control.ts";
@@ -14,6 +15,7 @@ import { project, quantize, readsQ8 } from "../bound/matrix.ts";
 import { HEADS, rootFactors } from "../step/inner_norms.ts";
 import type { Residual } from "../step/residual.ts";
 import type { StepState } from "../step/step_state.ts";
+import { WholeAttention } from "./whole_attention.ts";
 
 /** A layer of a conformer that this block is for. */
 export type ConformerLayer<C extends Conformer = Conformer> = Layer & { readonly conformer: C };
@@ -45,6 +47,9 @@ export class ConformerBlock {
   readonly #control: Control;
   readonly #config: NonNullable<ModelConfig["relative"]>;
   readonly #spaces: readonly Space[];
+  /** Null: few rows are seen, `rowsSeen`, or the rank has no heads. */
+  readonly #whole: WholeAttention | null;
+  readonly #rowsSeen: number;
   /** What layers make of waves, [rowsSeen, own width], by layer, once each has run. */
   readonly #positions: Float32Array[] = [];
   /** A query as it is multiplied by positions, and by keys. */
@@ -64,8 +69,11 @@ export class ConformerBlock {
     },
   ) {
     const { plan: { workspaces, chunkTokens: n, strides }, config } = state;
-    const { rowsSeen } = by.config;
+    const rowsSeen = by.config.rowsSeen ?? 0;
     check(rowsSeen <= n, "there is room for positions of all rows that are seen");
+    const areHalves = by.config.waves === "halves";
+    check(areHalves === rowsSeen > 0, "few rows are seen by waves in halves, all by pairs");
+    this.#rowsSeen = rowsSeen;
     this.#state = state;
     this.#residual = by.residual;
     this.#control = by.control;
@@ -81,12 +89,19 @@ export class ConformerBlock {
         made: view(space.incoming, rowsSeen * width),
       };
     });
+    const { memories, config: relative } = by;
+    this.#whole = rowsSeen === 0 && width > 0
+      ? new WholeAttention(state, { memories, views: this.#spaces, config: relative, width })
+      : null;
     this.#asked = new Float64Array(config.headDim);
     this.#askedOfKeys = new Float64Array(config.headDim);
     this.#scores = new Float64Array(rowsSeen);
   }
 
-  /** query = conv(query ⊙ sigmoid(key)), own channels of both being of norm(residual). */
+  /**
+   * value = conv(query ⊙ sigmoid(key)), own channels of both being of norm(residual), and where it
+   * is not normalised what `even` makes of it.
+   */
   filter(layer: ConformerLayer<Filter>): void {
     if (layer.headCount === 0) return;
     const { kernels, space, n } = this.#state;
@@ -97,42 +112,53 @@ export class ConformerBlock {
     project(kernels, key, x, n, space.key, width);
     kernels.sigmoid_mul_f32(space.key, space.query, width, space.query, width, n, width);
     this.#convolve(layer.conformer, width);
+    if (!layer.conformer.isNormalized) this.#even(layer.conformer, width);
   }
 
-  /** From the last row on, so that each still finds those before it as they were. */
-  #convolve({ taps, weights, bias }: Filter, width: number): void {
+  /** value = taps of the rows around each, of which there are none beyond the step's. */
+  #convolve({ taps, tapsAhead, weights, bias }: Filter, width: number): void {
     const { arena, n } = this.#state;
-    const { query: rows } = this.#spaces[arena];
-    for (let row = n - 1; row >= 0; row--) {
+    const { query: rows, value } = this.#spaces[arena];
+    for (let row = 0; row < n; row++) {
       const to = row * width;
-      const first = Math.max(0, taps - 1 - row);
+      const before = row + tapsAhead - taps + 1;
+      const first = Math.max(0, -before), end = Math.min(taps, n - before);
       for (let i = 0; i < width; i++) {
         let sum = bias === null ? 0 : bias[i];
-        for (let tap = first; tap < taps; tap++) {
-          sum += weights[tap * width + i] * rows[to + (tap - taps + 1) * width + i];
+        for (let tap = first; tap < end; tap++) {
+          sum += weights[tap * width + i] * rows[(before + tap) * width + i];
         }
-        rows[to + i] = sum;
+        value[to + i] = sum;
       }
     }
   }
 
+  /** value = gains ⊙ value + sum. */
+  #even({ gains, sum }: Filter, width: number): void {
+    const { kernels, space, n } = this.#state;
+    kernels.mul_weight_f32(space.value, width, gains, n, width);
+    if (sum !== 0) kernels.add_bias_f32(space.value, width, sum, n, width);
+  }
+
   /**
-   * query = norm(query), of the channels of all ranks: a small join more.
+   * value = even(norm(value)), of the channels of all ranks: a small join more, where it is
+   * normalised.
    * @returns false when the leader aborted the step.
    */
   normalize({ headCount, query: { rowCount: width }, conformer }: ConformerLayer<Filter>): boolean {
+    if (!conformer.isNormalized) return true;
     const { kernels, space, config: { embeddingLength }, n } = this.#state;
     if (headCount > 0) {
       const { chunkTokens } = this.#state.plan;
       const squares = space.squares + 4 * HEADS * chunkTokens;
-      kernels.row_squares_f32(space.query, width, n, width, squares);
+      kernels.row_squares_f32(space.value, width, n, width, squares);
     }
     // Nobody writes squares again before the join behind the output, which waits for all readers.
     if (!this.#control.join()) return false;
     if (headCount === 0) return true;
     const factors = rootFactors(this.#state, HEADS, embeddingLength);
-    kernels.scale_rows_f32(space.query, width, factors, n, width);
-    kernels.mul_weight_f32(space.query, width, conformer.norm, n, width);
+    kernels.scale_rows_f32(space.value, width, factors, n, width);
+    this.#even(conformer, width);
     return true;
   }
 
@@ -140,10 +166,14 @@ export class ConformerBlock {
   attend(layer: ConformerLayer): void {
     if (layer.headCount === 0) return;
     const { conformer } = layer;
-    if (conformer.kind === "attends") return this.#mix(layer, conformer);
+    if (conformer.kind === "attends") {
+      if (this.#whole !== null) this.#whole.run(conformer, layer.headCount);
+      else this.#mix(layer, conformer);
+      return;
+    }
     const { kernels, space, plan: { strides: { attention: stride } }, n } = this.#state;
     const { rowCount: width } = layer.query;
-    kernels.silu_f32(space.query, width, space.attention, stride, n, width);
+    kernels.silu_f32(space.value, width, space.attention, stride, n, width);
   }
 
   /** Row by row and head by head: of few rows each, no product of matrices is worth it. */
@@ -216,7 +246,7 @@ export class ConformerBlock {
   /** [rowsSeen, own width] = positions · waves of distances 0, 1, … */
   #makePositions({ positions }: Relative): Float32Array {
     const { kernels, space, arena, config: { embeddingLength: d }, plan } = this.#state;
-    const { rowsSeen } = this.#config;
+    const rowsSeen = this.#rowsSeen;
     const { waves, made } = this.#spaces[arena];
     const { embedding: stride } = plan.strides;
     const half = Math.floor(d / 2);

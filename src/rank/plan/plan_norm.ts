@@ -55,7 +55,7 @@ export function hasPlainNorms(
   { embeddingNorm, outputNorm, projector, layers }: ModelTensors,
 ): boolean {
   return outputNorm?.weight === null || embeddingNorm?.weight === null ||
-    projector?.norm?.weight === null || projector?.hiddenNorm?.weight === null ||
+    projector?.norm?.weight === null ||
     layers.some(({ queryNorm, valueNorm }) =>
       queryNorm?.weight === null || valueNorm?.weight === null
     );

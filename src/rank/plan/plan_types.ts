@@ -273,6 +273,8 @@ export interface WorkspacePlan {
   readonly guess: { readonly pairs: number; readonly q8: number; readonly rows: number } | null;
   /** Scratch of the attention kernel, bytes. */
   readonly scratch: number;
+  /** Of a model whose rows see all others by distance: plan_conformer.ts. */
+  readonly relative: number;
   /** Logits of this rank's vocabulary rows, [logitsRows, logitsStride]. */
   readonly logits: number;
   /** Ids that may be chosen, u32 [vocab]; empty but on the rank that leads. */

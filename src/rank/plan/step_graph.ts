@@ -35,7 +35,7 @@ const CHOOSING = [
 
 /** What rows attend to where that is of no cache, and what positions are made in. */
 const NEAR = ["key", "value"] as const;
-const POSITIONS = ["normed", "normed.q8", "incoming"] as const;
+const POSITIONS = ["normed", "normed.q8", "incoming", "relative"] as const;
 
 /** What latents, and compressed keys, have between two matrices. */
 const PROJECTING = [

@@ -1,7 +1,8 @@
 /**
- * Two convolutions over a spectrogram's plane that make it half as long and half as high each, with
- * norms of channels and relu, and a matrix that makes a row of what is left of each time: some rows
- * at a time, of as many frames as they see. Knows nothing of sounds.
+ * Convolutions over a spectrogram's plane that make it half as long and half as high each, of all
+ * channels or of each by itself, with norms of channels and relu, and a matrix that makes a row of
+ * what is left of each time: some rows at a time, of as many frames as they see. Knows nothing of
+ * sounds.
  */
 import { check } from "../../base/check.ts";
 import { FLOAT_ROW_PAD_WEIGHTS } from "../../memory/row_layout.ts";
@@ -17,6 +18,8 @@ import {
   type SubsamplingSizes,
   subsamplingSizes,
 } from "../plan/plan_conformer.ts";
+import type { VectorPlan } from "../plan/plan_types.ts";
+import { lengthOf } from "../plan/shard.ts";
 import type { StepState } from "../step/step_state.ts";
 
 const TAPS = KERNEL_SIDE ** 2;
@@ -33,8 +36,10 @@ interface Piece {
 
 /** A convolution and what is behind it. */
 interface Stage {
-  readonly kernel: Matrix;
-  readonly norm: Norm;
+  /** Kernels, or what mixes channels that `taps` convolve, [9, channels], with what is added. */
+  readonly matrix: Matrix;
+  readonly taps: { readonly weights: Float32Array; readonly bias: Float32Array } | null;
+  readonly norm: Norm | null;
   readonly at: number;
   readonly values: Float32Array;
   readonly bands: number;
@@ -45,7 +50,7 @@ export class Subsampling {
   readonly #state: StepState;
   readonly #config: SubsamplingConfig;
   readonly #sizes: SubsamplingSizes;
-  readonly #stages: readonly [Stage, Stage];
+  readonly #stages: readonly Stage[];
   readonly #output: Matrix;
   /** Windows side by side, or what rows are made of, and what a product reads behind them. */
   readonly #windows: Float32Array;
@@ -59,21 +64,26 @@ export class Subsampling {
     by: { config: SubsamplingConfig; patches: Float32Array; plan: SubsamplingPlan },
   ) {
     const { workspaces: [space], embedding } = state.plan;
-    const { config, patches, plan: { second, norms, output } } = by;
+    const { config, patches, plan: { others, norms, output } } = by;
     const sizes = subsamplingSizes(config);
-    const [first, last] = [matrixOf(embedding), matrixOf(second)];
-    check(![first, last].some(readsQ8), "rows of kernels are of nines, which no block divides");
     this.#state = state;
     this.#config = config;
     this.#sizes = sizes;
-    const stageOf = (kernel: Matrix, i: 0 | 1, at: number, length: number): Stage => ({
-      ...{ kernel, norm: bindNorm(norms[i]), at, values: floats(memory, at, length) },
-      ...{ bands: sizes.bands[i], stride: sizes.strides[i] },
-    });
-    this.#stages = [
-      stageOf(first, 0, space.convolved, sizes.first),
-      stageOf(last, 1, space.convolvedAgain, sizes.second),
+    const view = ({ offsetBytes, range }: VectorPlan) =>
+      floats(memory, offsetBytes, lengthOf(range));
+    // What every other one gives lies where that of the one before it does not.
+    const places = [
+      { at: space.convolved, values: floats(memory, space.convolved, sizes.first) },
+      { at: space.convolvedAgain, values: floats(memory, space.convolvedAgain, sizes.second) },
     ];
+    this.#stages = [embedding, ...others].map((plan, i): Stage => ({
+      matrix: matrixOf("mix" in plan ? plan.mix : plan),
+      taps: "mix" in plan ? { weights: view(plan.kernels), bias: view(plan.bias) } : null,
+      norm: norms.length === 0 ? null : bindNorm(norms[i]),
+      ...{ ...places[i % 2], bands: sizes.stages[i].bands, stride: sizes.stages[i].stride },
+    }));
+    const isQuantised = this.#stages.some(({ matrix }) => readsQ8(matrix));
+    check(!isQuantised, "rows of kernels are of nines, or of ones in files: no block divides them");
     this.#output = matrixOf(output);
     this.#windows = floats(memory, space.windows, sizes.windows);
     this.#patches = patches;
@@ -83,44 +93,68 @@ export class Subsampling {
   run(frames: number, to: number): void {
     const { n, plan: { strides: { embedding: stride } } } = this.#state;
     const { bands } = this.#config;
-    const between = halved(frames);
-    check(halved(between) === n, "frames of as many rows as the step has");
-    const all: Piece = {
-      ...{ values: this.#patches, from: 0, end: frames, bands, channels: 1, stride: 1 },
-    };
+    const lengths = [frames];
+    for (let i = 0; i < this.#stages.length; i++) lengths.push(halved(lengths[i]));
+    check(lengths[this.#stages.length] === n, "frames of as many rows as the step has");
     for (let row = 0; row < n; row += SUBSAMPLED_ROWS) {
       const end = Math.min(n, row + SUBSAMPLED_ROWS);
-      const seen = { from: Math.max(0, 2 * row - 1), end: Math.min(between, 2 * end) };
-      const half = this.#convolve(all, this.#stages[0], seen);
-      this.#makeRows(this.#convolve(half, this.#stages[1], { from: row, end }), to, stride);
+      let piece: Piece = {
+        ...{ values: this.#patches, from: 0, end: frames, bands, channels: 1, stride: 1 },
+      };
+      for (let i = 0; i < this.#stages.length; i++) {
+        piece = this.#convolve(piece, this.#stages[i], seenBy(row, end, lengths, i + 1));
+      }
+      this.#makeRows(piece, to, stride);
     }
   }
 
-  /** relu(norm(kernel · windows + bias)) of frames `from` to `end` of what comes out. */
+  /** relu(norm(matrix · windows + bias)) of frames `from` to `end` of what comes out. */
   #convolve(
     piece: Piece,
     stage: Stage,
     { from, end }: { readonly from: number; readonly end: number },
   ): Piece {
     const { kernels, space: { windows, ones } } = this.#state;
-    const { kernel, norm, at, values, bands, stride } = stage;
-    const { columnCount, rowCount } = kernel;
-    const { epsilon } = this.#config;
+    const { matrix, taps, norm, at, values, bands, stride } = stage;
+    const { columnCount, rowCount } = matrix;
     const places = (end - from) * bands;
     const x = { f32: windows, stride: columnCount, q8: 0 };
     for (let place = 0; place < places; place += CONVOLVED_ROWS) {
       const n = Math.min(CONVOLVED_ROWS, places - place);
       for (let i = 0; i < n; i++) {
         const frame = from + Math.floor((place + i) / bands), band = (place + i) % bands;
-        this.#layWindow(piece, frame, band, i * columnCount);
+        if (taps === null) this.#layWindow(piece, frame, band, i * columnCount);
+        else this.#sumUp(piece, taps, frame, band, i * columnCount);
       }
       this.#close(n * columnCount);
       const to = at + 4 * place * stride;
-      project(kernels, kernel, x, n, to, stride);
-      normalizeRows(kernels, "layer", norm, ones, to, stride, to, stride, n, rowCount, epsilon);
+      project(kernels, matrix, x, n, to, stride);
+      if (norm !== null) {
+        const epsilon = this.#config.epsilon!;
+        normalizeRows(kernels, "layer", norm, ones, to, stride, to, stride, n, rowCount, epsilon);
+      }
       kernels.relu_f32(to, stride, to, stride, n, rowCount);
     }
     return { ...{ values, from, end, bands, channels: rowCount, stride } };
+  }
+
+  /** The place (frame, band) of a plane half as large, of each channel by itself. */
+  #sumUp(
+    { values, from, end, bands, channels, stride }: Piece,
+    { weights, bias }: NonNullable<Stage["taps"]>,
+    frame: number,
+    band: number,
+    to: number,
+  ): void {
+    const windows = this.#windows;
+    for (let i = 0; i < channels; i++) windows[to + i] = bias[i];
+    for (let tap = 0; tap < TAPS; tap++) {
+      const t = 2 * frame + Math.floor(tap / KERNEL_SIDE) - 1;
+      const b = 2 * band + tap % KERNEL_SIDE - 1;
+      if (t < from || t >= end || b < 0 || b >= bands) continue;
+      const at = ((t - from) * bands + b) * stride, weight = tap * channels;
+      for (let i = 0; i < channels; i++) windows[to + i] += weights[weight + i] * values[at + i];
+    }
   }
 
   /** What the place (frame, band) of a plane half as large sees, channel by channel. */
@@ -147,7 +181,7 @@ export class Subsampling {
     this.#windows.fill(0, length, length + FLOAT_ROW_PAD_WEIGHTS);
   }
 
-  /** Rows of a time's places side by side. */
+  /** Rows of a time's places side by side, in the file's order. */
   #makeRows(
     { values, from, end, bands, channels, stride: own }: Piece,
     to: number,
@@ -156,14 +190,30 @@ export class Subsampling {
     const { kernels, space } = this.#state;
     const { columns } = this.#sizes;
     const windows = this.#windows, output = this.#output;
-    const places = (end - from) * bands;
-    for (let place = 0; place < places; place++) {
-      const at = place * own;
-      windows.set(values.subarray(at, at + channels), place * channels);
+    const [ofBand, ofChannel] = this.#config.order === "byBand" ? [channels, 1] : [1, bands];
+    for (let row = 0; row < end - from; row++) {
+      for (let band = 0; band < bands; band++) {
+        const at = (row * bands + band) * own, place = row * columns + band * ofBand;
+        for (let i = 0; i < channels; i++) windows[place + i * ofChannel] = values[at + i];
+      }
     }
-    this.#close(places * channels);
+    this.#close((end - from) * columns);
     const x = { f32: space.windows, stride: columns, q8: space.convolvedQ8 };
     if (readsQ8(output)) quantize(kernels, x, end - from, columns);
     project(kernels, output, x, end - from, to + 4 * from * stride, stride);
   }
+}
+
+/** Frames of what the first `stage` convolutions give that rows from `row` to `end` see. */
+function seenBy(
+  row: number,
+  end: number,
+  lengths: readonly number[],
+  stage: number,
+): { readonly from: number; readonly end: number } {
+  let seen = { from: row, end };
+  for (let i = lengths.length - 1; i > stage; i--) {
+    seen = { from: Math.max(0, 2 * seen.from - 1), end: Math.min(lengths[i - 1], 2 * seen.end) };
+  }
+  return seen;
 }
