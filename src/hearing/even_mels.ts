@@ -1,7 +1,7 @@
 /**
- * The spectrogram of NVIDIA's encoders: of every 10 ms the logarithms of energies in Slaney's bands,
- * of samples whose high notes were raised, each band of a sound having the mean 0 and the deviation
- * 1. Knows neither files nor towers.
+ * The spectrogram of NVIDIA's encoders: of every 10 ms the logarithms of energies in Slaney's
+ * bands, of samples whose high notes were raised, each band of a sound having the mean 0 and the
+ * deviation 1. Knows neither files nor towers.
  */
 import { Fourier, LENGTH } from "./fourier.ts";
 import { HOP, melFilters } from "./spectrogram.ts";

@@ -2,7 +2,8 @@
  * Rows that llama.cpp (clip of npm's llama.rn 0.12.9, of kinds that it has not of v0.5.0, in F32)
  * makes of 96 `tinyFrames` (of "qwen3a" of 300) by the tiny towers that hear of seed 1: six numbers
  * at the beginning of the first one, six at the end of the last one, rows around a sound left out.
- * Of "gemma4a" they are of 94, of "lfm2a" of 98 by a tower as wide as llama.cpp wants it, and of windows in F32 in its convolutions, where llama.cpp has F16.
+ * Of "gemma4a" they are of 94, of "lfm2a" of 98 by a tower as wide as llama.cpp wants it, of both
+ * with windows of convolutions in F32, where llama.cpp has F16.
  * Of "voxtral" it takes means of two rows before the last norm, as its authors do not. Data only.
  */
 import type { TinyHearingName } from "../support/tiny_hearing.ts";

@@ -169,5 +169,6 @@ const musicFlamingo: HearingKind = {
 
 /** In alphabetical order. */
 export const HEARING: readonly HearingKind[] = [
-  ...[gemma4a, gemma4ua, glma, lfm2a, meralion, musicFlamingo, qwen25o, qwen2a, qwen3a, ultravox, voxtral],
+  ...[gemma4a, gemma4ua, glma, lfm2a],
+  ...[meralion, musicFlamingo, qwen25o, qwen2a, qwen3a, ultravox, voxtral],
 ];

@@ -1,6 +1,6 @@
 /**
- * A projector's file that hears by a conformer: its convolutions, its layers, each of which is three
- * of the walk, and its projector. Knows names and shapes; reads no weights.
+ * A projector's file that hears by a conformer: its convolutions, its layers, each of which is
+ * three of the walk, and its projector. Knows names and shapes; reads no weights.
  */
 import type { GgufFile } from "../../gguf/mod.ts";
 import { framesToRow } from "../conformer_types.ts";

@@ -10,8 +10,8 @@ import type { Relative } from "../bound/conformer.ts";
 import { project, quantize, readsQ8 } from "../bound/matrix.ts";
 import {
   ASKING_ROWS,
-  wholeAttentionPlaces,
   type WholeAttentionPlaces,
+  wholeAttentionPlaces,
 } from "../plan/plan_conformer.ts";
 import type { StepState } from "../step/step_state.ts";
 
