@@ -107,7 +107,11 @@ function checkInput(input: TowerInput, config: ModelConfig): void {
     const rows = mergedRows * pooledRows * folded;
     refuse(`${kept} of its ${count} rows are to be projected, a multiple of ${rows} can be`);
   }
-  refuseOther("numbers of patches", patches.length, count * length);
+  // Of a sound whose frames become fewer the last row may have fewer of them, each of some bands.
+  const { subsampling } = config.patches ?? {};
+  const lacks = subsampling ? count * length - patches.length : 0;
+  const mayLack = lacks > 0 && lacks < length && lacks % (subsampling?.bands ?? 1) === 0;
+  refuseOther("numbers of patches", patches.length, count * length - (mayLack ? lacks : 0));
   if (added !== null) {
     refuseOther("numbers to add", added.length, count * config.embeddingLength);
   }

@@ -11,8 +11,10 @@ export interface SoundTexts {
 const NOTHING: SoundTexts = { begin: "", end: "" };
 
 const TEXTS: Readonly<Record<string, SoundTexts>> = {
+  gemma4a: { begin: "<|audio>", end: "<audio|>" },
   gemma4ua: { begin: "<|audio>", end: "<audio|>" },
   glma: NOTHING,
+  lfm2a: NOTHING,
   meralion: NOTHING,
   musicflamingo: { begin: "<sound>", end: "" },
   "qwen2.5o": { begin: "<|audio_bos|>", end: "<|audio_eos|>" },

@@ -3,6 +3,8 @@ import type { SoundConfig, TowerInput } from "../model/vision_types.ts";
 import type { ImageTables, LayoutPart, PreparedImage } from "../vision/types.ts";
 import { decodeSound } from "./decode.ts";
 import { soundTexts } from "./kinds.ts";
+import { evenMels } from "./even_mels.ts";
+import { logMels } from "./log_mels.ts";
 import { resample } from "./resample.ts";
 import { HOP, RATE, spectrogram } from "./spectrogram.ts";
 
@@ -32,6 +34,8 @@ export function prepareSamples(
   const { begin, end } = soundTexts(config);
   const tiles = config.samplesOfRow !== undefined
     ? tilesOfSamples(samples, { length: config.samplesOfRow, rowsMax: config.rowsMax })
+    : config.framesOfRow !== undefined
+    ? tilesOfOwnFrames(samples, { ...config, framesOfRow: config.framesOfRow })
     : config.pieces
     ? tilesOfPieces(samples, config.pieces, { config, table: tables.positions! })
     : tilesOfFrames(samples, config, tables.positions!);
@@ -62,6 +66,29 @@ function tilesOfSamples(
     tiles.push({ count, patches, added: null, positions: null, kept: count });
   }
   return tiles;
+}
+
+/** Frames of parts that are heard each by itself, the last row of which may have fewer. */
+function tilesOfOwnFrames(
+  samples: Float32Array,
+  { melCount, rowsMax, framesOfRow, evensBands }: SoundConfig & { readonly framesOfRow: number },
+): TowerInput[] {
+  const most = rowsMax * framesOfRow;
+  const parts: Float32Array[] = [];
+  if (evensBands) {
+    const all = evenMels(samples, melCount);
+    for (let at = 0; at < all.length; at += most * melCount) {
+      parts.push(all.slice(at, at + most * melCount));
+    }
+  } else {
+    for (let at = 0; at < samples.length; at += most * HOP) {
+      parts.push(logMels(samples.subarray(at, at + most * HOP), melCount));
+    }
+  }
+  return parts.map((patches) => {
+    const count = Math.ceil(patches.length / melCount / framesOfRow);
+    return { count, patches, added: null, positions: null, kept: count };
+  });
 }
 
 /**

@@ -29,7 +29,7 @@ export function spectrogram(
     readonly isMirrored?: boolean;
   },
 ): Float32Array {
-  const filters = melFilters(bands);
+  const filters = melFilters(bands, WINDOW);
   const fourier = new Fourier();
   const out = new Float32Array(frames * bands);
   let loudest = -Infinity;
@@ -117,23 +117,26 @@ function table(of: (angle: number) => number): Float64Array {
 }
 
 /** Weights of the bins from `first` on. */
-interface MelFilter {
+export interface MelFilter {
   readonly first: number;
   readonly weights: Float64Array;
 }
 
-/** Triangles from one band's middle to the next one's, of the same area. */
-function melFilters(bands: number): MelFilter[] {
+/**
+ * Triangles from one band's middle to the next one's, of the same area. length: samples of a
+ * transform.
+ */
+export function melFilters(bands: number, length: number): MelFilter[] {
   const most = melOf(RATE / 2);
   const edges = Array.from({ length: bands + 2 }, (_, i) => hertzOf(most * i / (bands + 1)));
   return Array.from({ length: bands }, (_, band) => {
     const [low, middle, high] = edges.slice(band, band + 3);
     const weightOf = (bin: number) => {
-      const hertz = bin * RATE / WINDOW;
+      const hertz = bin * RATE / length;
       const share = Math.min((hertz - low) / (middle - low), (high - hertz) / (high - middle));
       return Math.max(0, share) * 2 / (high - low);
     };
-    const weights = Array.from({ length: BINS }, (_, bin) => weightOf(bin));
+    const weights = Array.from({ length: length / 2 + 1 }, (_, bin) => weightOf(bin));
     const first = Math.max(0, weights.findIndex((weight) => weight > 0));
     const end = weights.findLastIndex((weight) => weight > 0) + 1;
     return { first, weights: Float64Array.from(weights.slice(first, end)) };

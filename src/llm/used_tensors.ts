@@ -37,10 +37,11 @@ export function usedTensors(
  */
 function layFlat(used: Map<string, GgufTensor>, { tensors }: ModelDescription): void {
   const { tokenEmbedding, secondFrame, secondConvolution, projector } = tensors;
-  const { planeMatrices = [] } = tensors;
+  const { planeMatrices = [], subsampling } = tensors;
   const stages = projector?.stages ?? [];
   const kernels = [
     ...[tokenEmbedding, secondFrame, secondConvolution, ...planeMatrices],
+    ...(subsampling?.others ?? []).map((each) => "mix" in each ? each.mix : each),
     ...stages.map((stage) => stage.matrix),
   ];
   for (const matrix of kernels) {

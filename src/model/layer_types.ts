@@ -48,6 +48,8 @@ export interface LayerConfig {
   readonly backRope?: number;
   /** It keeps a state space. Left out: it does not. */
   readonly hasStates?: true;
+  /** So much of what neurons give is added, behind their norm. Left out: all of it. */
+  readonly neuronShare?: number;
   /** False: it has no neurons. Left out: it has. */
   readonly hasNeurons?: false;
   /** Of its experts' neurons, and of the shared expert's and a dense block's; null: no limit. */

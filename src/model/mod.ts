@@ -17,6 +17,8 @@ export {
   summarizePredictors,
 } from "./powerinfer.ts";
 export { cachedValueDim, mergedHeadDim, ownKeyDim } from "./latent.ts";
+export { framesToRow, LONGEST_WAVE } from "./conformer_types.ts";
+export type * from "./conformer_types.ts";
 export { HEARING_KINDS, hears, readHearing, sees } from "./read/read_hearing.ts";
 export { readVision, VISION_KINDS } from "./read/read_vision.ts";
 export { projectedRows } from "./projected_rows.ts";

@@ -22,6 +22,7 @@ import type {
   HyperTensors,
   LayerHyperTensors,
 } from "./compressed_types.ts";
+import type { ConformerLayer, RelativeConfig, SubsamplingTensors } from "./conformer_types.ts";
 import type { GatedLayer, GatedMixTensors, GatedModel } from "./gated_types.ts";
 import type { LayerConfig, LayerShape } from "./layer_types.ts";
 import type { LayerInputTensors, TokenInputTensors } from "./layer_input_types.ts";
@@ -145,6 +146,8 @@ export interface ModelConfig extends GatedModel {
   readonly alibiMaxBias: number;
   /** Scores have biases by distance, in buckets. Left out: they have none. */
   readonly scoreBiases?: ScoreBiases;
+  /** Scores are by distance, too, of layers that attend. Left out: they are not. */
+  readonly relative?: RelativeConfig;
   /** Multiplies what heads give; usually 1. */
   readonly valueScale: number;
   /** Queries, keys and values are cut off at ± this, before they are normalised; 0 = not. */
@@ -262,7 +265,7 @@ export interface LatentTensors {
  * convolved, key ⊙ value, and "query" what the outcome is multiplied by before the output
  * projection. Its channels are shared out as the dimensions of heads are.
  */
-export interface LayerTensors extends GatedLayer {
+export interface LayerTensors extends GatedLayer, ConformerLayer {
   /** Null: attention reads the residual stream as it is; or the layer has none of what reads it. */
   readonly attentionNorm: NormTensors | null;
   /**
@@ -355,6 +358,8 @@ export interface ModelTensors {
    * channels], and what makes rows, [d, channels · bands]. Left out: there are none.
    */
   readonly planeMatrices?: readonly MatrixTensor[];
+  /** Of a conformer. Left out: none makes its frames fewer. */
+  readonly subsampling?: SubsamplingTensors;
   /** [context, d], learned; added to the embeddings, or null. */
   readonly positionEmbedding: MatrixTensor | null;
   /** [d]: what tokens of the first kind, which all are, have more. Left out: there are no kinds. */

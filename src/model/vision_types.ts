@@ -4,6 +4,7 @@
  * model is what llama.cpp calls an mmproj.
  */
 import type { Activation } from "./activation_types.ts";
+import type { SubsamplingConfig } from "./conformer_types.ts";
 import type { PlaneConfig } from "./plane.ts";
 import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "./types.ts";
 
@@ -26,6 +27,11 @@ export interface PatchesConfig {
    * make rows of. Left out: they do not.
    */
   readonly plane?: PlaneConfig;
+  /**
+   * The same of frames of a whole sound, of which a patch is some and the last one may be fewer: by
+   * a conformer's convolutions. Left out: they do not.
+   */
+  readonly subsampling?: SubsamplingConfig;
   /** Patches are rows of the tower themselves, d numbers each. Left out: they are made to be. */
   readonly areRows?: true;
   /** Most patches of an image, those beside the image's own (class tokens) included. */
@@ -51,6 +57,8 @@ export interface ProjectorConfig {
   readonly isPadded?: true;
   /** What `second` reads is normalised (RMS) with it and `ProjectorTensors.hiddenNorm`. */
   readonly hiddenEpsilon?: number;
+  /** Numbers of that, where its norm has no weights. Left out: it has some, or there is none. */
+  readonly hiddenLength?: number;
   /** What the last layer leaves goes in as it is. Left out: the model's last norm of it. */
   readonly lacksLastNorm?: true;
   /**
@@ -75,7 +83,7 @@ export interface ProjectorConfig {
   } | null;
   /** What merged rows go through before that, one after the other. Left out: nothing. */
   readonly stages?: readonly StageConfig[];
-  /** Between the two matrices; null: there is one. */
+  /** Between the two matrices; null: nothing is, or there is one. */
   readonly activation: Activation | null;
   /**
    * Layers whose outcomes are projected, too (`ProjectorTensors.deep`): what comes of each stands
@@ -173,7 +181,10 @@ export interface ProjectorTensors {
 export interface TowerInput {
   /** Rows of the step, n. */
   readonly count: number;
-  /** [n, PatchesConfig.length]; zeros where a row is no patch. */
+  /**
+   * [n, PatchesConfig.length]; zeros where a row is no patch. Of `PatchesConfig.subsampling` there
+   * are as many as there are frames, so that the last row may have fewer.
+   */
   readonly patches: Float32Array;
   /** [n, d]: added to W · patch + b (positions, class token); null: nothing is. */
   readonly added: Float32Array | null;
@@ -282,6 +293,12 @@ export interface SoundConfig {
    * what is left. Left out: two frames become one.
    */
   readonly pieces?: Pick<PlaneConfig, "frames" | "rows"> & { readonly framesOfRow: number };
+  /**
+   * So many frames become a row, the last one of those that are left. Left out: as `pieces` says.
+   */
+  readonly framesOfRow?: number;
+  /** Of these, each band of a whole sound is made even. Left out: they are Gemma's. */
+  readonly evensBands?: true;
   /** Rows of a part: a longer sound is cut. */
   readonly rowsMax: number;
   /** Learned positions, [count, d], of a part's rows, or of a piece's; null: there are none. */

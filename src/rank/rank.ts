@@ -9,6 +9,7 @@ import type { Observation } from "../memory/observation.ts";
 import type { TowerInput } from "../model/vision_types.ts";
 import { AltUp } from "./blocks/alt_up.ts";
 import { AttentionBlock } from "./blocks/attention_block.ts";
+import { ConformerBlock, filters, isOfConformer } from "./blocks/conformer_block.ts";
 import { ConvolutionBlock, convolves } from "./blocks/convolution_block.ts";
 import { FeedForwardBlock } from "./blocks/feed_forward_block.ts";
 import { bindGatedMix } from "./bound/bound_gated.ts";
@@ -84,6 +85,8 @@ export class Rank implements RankSteps<Layer> {
   readonly #tower: { readonly start: PatchEmbedding; readonly end: Projector } | null;
   readonly #attention: AttentionBlock;
   readonly #convolution: ConvolutionBlock;
+  /** Null: the model is no conformer. */
+  readonly #conformer: ConformerBlock | null;
   /** Null where no layer keeps states. */
   readonly #states: StateBlock | null;
   /** Null but for RWKV-7. */
@@ -145,7 +148,10 @@ export class Rank implements RankSteps<Layer> {
     };
     this.#attention = new AttentionBlock(state, { residual, control, plans, memories });
     this.#convolution = new ConvolutionBlock(state);
-    const { stateSpace: shape } = config;
+    const { stateSpace: shape, relative } = config;
+    this.#conformer = relative
+      ? new ConformerBlock(state, { residual, control, memories, config: relative })
+      : null;
     this.#states = shape && new StateBlock(state, { residual, control, plans, shape });
     const kind = shape?.kind;
     this.#keyDeltas = kind === "keyDeltas" ? new KeyDeltaBlock(state, { residual }) : null;
@@ -164,13 +170,7 @@ export class Rank implements RankSteps<Layer> {
     this.#innerHeads = { row: HEADS, width: config.headCount * config.headDim };
     this.#innerNeurons = { row: NEURONS, width: config.feedForwardLength };
     this.#feedForward = new FeedForwardBlock(state, {
-      residual,
-      control,
-      plans,
-      memories,
-      all,
-      observer,
-      streaming,
+      ...{ residual, control, plans, memories, all, observer, streaming },
     });
   }
 
@@ -230,10 +230,12 @@ export class Rank implements RankSteps<Layer> {
   }
 
   project(layer: Layer): void {
-    this.#attention.project(layer);
+    if (filters(layer)) this.#conformer!.filter(layer);
+    else this.#attention.project(layer);
   }
 
   normalizeHeads(layer: Layer): boolean {
+    if (filters(layer)) return this.#conformer!.normalize(layer);
     return layer.normalizesTurned || this.#attention.normalizeHeads(layer);
   }
 
@@ -244,12 +246,14 @@ export class Rank implements RankSteps<Layer> {
   }
 
   remember(layer: Layer): void {
+    if (isOfConformer(layer)) return;
     if (convolves(layer)) this.#convolution.remember(layer);
     else this.#attention.remember(layer);
   }
 
   attend(layer: Layer): void {
-    if (convolves(layer)) this.#convolution.attend(layer);
+    if (isOfConformer(layer)) this.#conformer!.attend(layer);
+    else if (convolves(layer)) this.#convolution.attend(layer);
     else this.#attention.attend(layer);
   }
 
@@ -305,13 +309,13 @@ export class Rank implements RankSteps<Layer> {
   }
 
   joinFeedForward(layer: Layer): boolean {
-    const { feedForward: block, feedForwardPostNorm: norm } = layer;
+    const { feedForward: block, feedForwardPostNorm: norm, neuronShare } = layer;
     if (layer.hyper !== null) return this.#hyper!.leave();
     if (layer.gated !== null) return this.#gated!.leave();
     if (block?.kind !== "experts" || block.apart === null) {
       const inner = hasInnerNorm(block) ? this.#innerNeurons : null;
       const limits = block?.kind === "dense" ? block.down.limits : null;
-      return this.#residual.join(norm, inner, limits);
+      return this.#residual.join(norm, inner, limits, neuronShare);
     }
     return this.#residual.joinBeside(block.apart.expertsPostNorm, norm);
   }

@@ -83,11 +83,19 @@ export class ReferenceBlocks {
     return x.map((value) => Math.min(Math.max(value, low), high));
   }
 
-  /** x + s · norm(part), what a block gives; in some models norm(x + s · part). */
-  join(x: Float64Array, part: Float64Array, tensors: NormTensors | null): Float64Array {
+  /**
+   * x + s · norm(part), what a block gives; in some models norm(x + s · part). share: of what is
+   * added.
+   */
+  join(
+    x: Float64Array,
+    part: Float64Array,
+    tensors: NormTensors | null,
+    share = 1,
+  ): Float64Array {
     const { residualScale, normalizesSums, norm: { postEpsilon } } = this.#config;
     const added = normalizesSums ? part : this.norm(part, tensors, postEpsilon);
-    const sum = add(x, added.map((value) => value * residualScale));
+    const sum = add(x, added.map((value) => value * share * residualScale));
     return normalizesSums ? this.norm(sum, tensors, postEpsilon) : sum;
   }
 

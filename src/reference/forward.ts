@@ -24,6 +24,7 @@ import { addBypass, correctStreams, endStreams, guessStreams, startStreams } fro
 import { ReferenceBlocks } from "./blocks.ts";
 import { blockKeys, chosenBlocks } from "./block_indexer.ts";
 import { byDistance } from "./by_distance.ts";
+import { conformerLayer } from "./conformer.ts";
 import { shortConvolution } from "./convolution.ts";
 import { embedTokens } from "./embed.ts";
 import { lastSeenBy, type ReferenceGiven, windowsOf } from "./given_rows.ts";
@@ -226,13 +227,12 @@ export class ReferenceModel {
       mixWithBefore(reads, place.fromPosition * this.config.embeddingLength, around),
     );
     const residual = hasParallelBlocks ? x : y;
-    const { gateCutoff, curve, limits } = this.config.layers[index];
+    const { gateCutoff, curve, limits, neuronShare, endScale = 1 } = this.config.layers[index];
     const threshold = this.#thresholds[index];
     const inputs = { h, layerInput: x, residual, threshold, gateCutoff, curve, limits };
     const given = gateNeurons(blocks.feedForward(inputs, tensors.feedForward, show), around);
     const neurons = this.#scale(given, tensors.feedForwardGains ?? tensors.feedForwardScale);
-    const fed = blocks.join(y, neurons, tensors.feedForwardPostNorm);
-    const { endScale = 1 } = this.config.layers[index];
+    const fed = blocks.join(y, neurons, tensors.feedForwardPostNorm, neuronShare);
     return show("feed-forward out", fed.map((value) => value * endScale));
   }
 
@@ -250,6 +250,8 @@ export class ReferenceModel {
     if (timeMix ?? finch ?? keyDeltas ?? lightning) return this.#recur(h, index, place);
     const attended = query === null
       ? new Float64Array(h.length)
+      : tensors.relative ?? tensors.filter
+      ? conformerLayer(h, tensors, this.#parts)
       : convolution === null
       ? this.#attend(h, index, place)
       : this.#convolve(h, index, place.fromPosition);
@@ -379,17 +381,16 @@ export class ReferenceModel {
     const { embeddingLength: channels } = this.config;
     const tensors = this.#tensors.layers[index];
     const { query, key, value, attentionOutput } = headMatrices(tensors);
-    const blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
-    const gate = show("query", blocks.project(h, query));
-    const inputs = show("key", blocks.project(h, key));
-    const rows = show("value", blocks.project(h, value).map((x, i) => x * inputs[i]));
+    const gate = show("query", this.#blocks.project(h, query));
+    const inputs = show("key", this.#blocks.project(h, key));
+    const rows = show("value", this.#blocks.project(h, value).map((x, i) => x * inputs[i]));
     const cache = this.#caches[index];
     cache.values = append(cache.values, fromPosition * channels, rows);
     const weights = this.#weights.vector(tensors.convolution!);
     const of = { p0: fromPosition, channels };
     const convolved = shortConvolution({ x: cache.values, gate, weights }, of);
-    return blocks.project(show("heads", convolved), attentionOutput);
+    return this.#blocks.project(show("heads", convolved), attentionOutput);
   }
 
   #show(name: string, data: Float64Array): Float64Array {

@@ -14,6 +14,7 @@ import type {
 import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
+import { subsample, type SubsamplingStage } from "./conformer.ts";
 import { convolvePlanes, type PlaneKernels } from "./planes.ts";
 import { resample } from "./resample.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
@@ -37,9 +38,15 @@ export function embedPatches(
   const { tokenEmbedding, secondFrame, secondConvolution, patchNorm, pixelNorm } = tensors;
   const pixels = Float64Array.from(patches);
   const rows = pixelNorm ? blocks.norm(pixels, pixelNorm) : pixels;
-  check(rows.length === count * config.patches!.length, "patches of the model's length");
-  const { areRows, plane } = config.patches!;
+  const { areRows, plane, subsampling, length } = config.patches!;
+  const lacks = count * length - rows.length;
+  check(lacks >= 0 && lacks < (subsampling ? length : 1), "patches of the model's length");
   if (areRows) return rows;
+  if (subsampling) {
+    const stages = subsamplingStages(tensors, { config, blocks, weights });
+    const of = { config: subsampling, stages, weights };
+    return blocks.project(subsample(rows, of), tensors.subsampling!.output);
+  }
   if (plane) {
     const made = blocks.project(
       convolvePlanes(rows, count, { config: plane, kernels: kernelsOf(tensors, weights) }),
@@ -63,6 +70,26 @@ function kernelsOf(
   return [tokenEmbedding, ...planeMatrices!.slice(0, 2)].map((matrix) => ({
     ...{ weights: weights.matrix(matrix), biases: weights.vector(matrix.bias!) },
   }));
+}
+
+function subsamplingStages(
+  { tokenEmbedding, subsampling }: ModelTensors,
+  { blocks, weights }: Parts,
+): SubsamplingStage[] {
+  const { others, norms } = subsampling!;
+  return [tokenEmbedding, ...others].map((tensors, i) => {
+    const isDepthwise = "mix" in tensors;
+    const norm = norms[i] ?? null;
+    if (!isDepthwise) {
+      const bias = tensors.bias && weights.vector(tensors.bias);
+      return { ...{ isDepthwise, kernels: weights.matrix(tensors), bias, norm }, mix: null };
+    }
+    return {
+      ...{ isDepthwise, kernels: weights.vector(tensors.kernels), norm },
+      bias: weights.vector(tensors.bias),
+      mix: (x) => blocks.project(x, tensors.mix),
+    };
+  });
 }
 
 /** Of [2n, d] each 3 rows around every other one, number by number: [n, 3 · d]. */
@@ -93,7 +120,7 @@ export function projectRows(
 ): Float64Array {
   const { weights, blocks, config: { embeddingLength: d, projector: config } } = parts;
   check(projector !== undefined && config !== undefined, "the model has a projector");
-  const { norm, activation, deepLayers = [], outputLength, hiddenEpsilon } = config;
+  const { norm, activation, deepLayers = [], outputLength, hiddenEpsilon, hiddenLength } = config;
   const count = projectedRows(config, kept);
   check(count !== null, "rows of whole blocks");
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
@@ -130,11 +157,11 @@ export function projectRows(
     : blocks.project(read, projector.first);
   const neurons = projector.gate
     ? multiply(bend(activation, blocks.project(joined, projector.gate)), first)
-    : projector.second && bend(activation, first);
+    : projector.second && (activation === null ? first : bend(activation, first));
   const hidden = neurons && projector.hiddenNorm
     ? normOf(
       neurons,
-      { kind: "rms", epsilon: hiddenEpsilon!, tensors: projector.hiddenNorm },
+      { kind: "rms", epsilon: hiddenEpsilon!, tensors: projector.hiddenNorm, length: hiddenLength },
       parts,
     )
     : neurons;
@@ -219,15 +246,17 @@ function standardRows(
 
 function normOf(
   x: Float64Array,
-  { kind, epsilon, tensors }: {
+  { kind, epsilon, tensors, length }: {
     readonly kind: "rms" | "layer";
     readonly epsilon: number;
     readonly tensors: NormTensors;
+    /** Of a row; left out: a row of the tower. */
+    readonly length?: number;
   },
   parts: Parts,
 ): Float64Array {
   const { weights } = parts;
-  const d = parts.config.embeddingLength;
+  const d = length ?? parts.config.embeddingLength;
   const weight = tensors.weight ? weights.vector(tensors.weight) : new Float64Array(d).fill(1);
   const bias = tensors.bias && weights.vector(tensors.bias);
   if (kind === "layer") return layerNorm(x, { weight, bias, epsilon });

@@ -8,6 +8,7 @@ import type { SoundConfig, TowerInput } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import {
+  isOfConformer,
   TINY_HEARING_NAMES,
   tinyHeard,
   tinyHearing,
@@ -59,9 +60,11 @@ for (const kind of TINY_HEARING_NAMES) {
   // All positions, the shortest sound, and what is no multiple of anything.
   Deno.test(`the engine hears by ${kind} as the reference does, whatever came before`, async () => {
     const isPooled = kind.startsWith("qwen2") || kind === "musicflamingo";
-    const shortest = kind === "ultravox" ? 2 : isPooled ? 4 : 8;
-    const uneven = kind === "ultravox" ? 38 : 40;
-    for (const [threads, lengths] of [[1, [uneven, shortest]], [3, [144, uneven]]] as const) {
+    const isConformer = isOfConformer(kind);
+    const shortest = isConformer ? 1 : kind === "ultravox" ? 2 : isPooled ? 4 : 8;
+    const uneven = isConformer ? 38 : kind === "ultravox" ? 38 : 40;
+    const longest = isConformer ? 142 : 144;
+    for (const [threads, lengths] of [[1, [uneven, shortest]], [3, [longest, uneven]]] as const) {
       await withTower({ kind, lengths: LONG }, { threads }, async ({ engine, input, expected }) => {
         for (const frames of lengths) {
           const sound = input(frames);
@@ -73,11 +76,31 @@ for (const kind of TINY_HEARING_NAMES) {
   });
 }
 
+Deno.test("the engine hears by lfm2a more rows than ask at a time, and than a thread has heads", async () => {
+  const made = { kind: "lfm2a", lengths: { width: 72, heads: 2, neurons: 40 } } as const;
+  for (const threads of [1, 3]) {
+    await withTower(made, { threads }, async ({ engine, input, expected }) => {
+      for (const frames of threads === 1 ? [5994, 12] : [1042]) {
+        const sound = input(frames);
+        assertLess(nmse(await engine.images.see(sound), expected(sound)), NMSE_MAX, `${frames}`);
+      }
+    });
+  }
+});
+
+Deno.test("the engine hears by gemma4a whose matrices read far more than layers do", async () => {
+  const lengths = { channels: 96, melCount: 40, hidden: 600, width: 72 };
+  await withTower({ kind: "gemma4a", lengths }, { threads: 2 }, async (tower) => {
+    const sound = tower.input(50);
+    assertLess(nmse(await tower.engine.images.see(sound), tower.expected(sound)), NMSE_MAX);
+  });
+});
+
 for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
   Deno.test(`the engine hears by weights of ${type} nearly as the reference does`, async () => {
-    for (const kind of ["ultravox", "qwen3a"] as const) {
+    for (const kind of ["ultravox", "qwen3a", "gemma4a", "lfm2a"] as const) {
       // Rows that blocks of a type divide.
-      const lengths = { ...LONG, channels: 32 };
+      const lengths = { ...LONG, channels: kind === "gemma4a" ? 64 : 32 };
       await withTower(
         { kind, type, lengths },
         { threads: 2 },
@@ -103,4 +126,16 @@ Deno.test("a tower takes no sounds of another shape", () =>
       await assertRejects(() => engine.images.see({ ...sound, ...change }), RequestError, message);
     }
     assertEquals((await engine.images.see(sound)).length, 2 * 64);
+  }));
+
+Deno.test("a conformer takes a last row of fewer frames, and none of a part of one", () =>
+  withTower({ kind: "gemma4a" }, { threads: 1 }, async ({ engine, input }) => {
+    const sound = input(7);
+    assertEquals((await engine.images.see(sound)).length, 2 * 64);
+    for (const frames of [4, 9]) {
+      const change = { patches: input(frames).patches };
+      await assertRejects(() => engine.images.see({ ...sound, ...change }), RequestError, "not 80");
+    }
+    const change = { patches: sound.patches.subarray(1) };
+    await assertRejects(() => engine.images.see({ ...sound, ...change }), RequestError, "not 80");
   }));

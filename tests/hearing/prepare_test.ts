@@ -1,6 +1,8 @@
 /** Sounds as towers read them. */
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
+import { evenMels } from "../../src/hearing/even_mels.ts";
+import { logMels } from "../../src/hearing/log_mels.ts";
 import { prepareSamples, prepareSound } from "../../src/hearing/prepare.ts";
 import { spectrogram } from "../../src/hearing/spectrogram.ts";
 import type { SoundConfig } from "../../src/model/mod.ts";
@@ -14,12 +16,14 @@ const TABLES = {
 };
 
 const CONFIGS: Readonly<Record<string, SoundConfig>> = {
+  gemma4a: configOf("gemma4a", { positions: null, framesOfRow: 4, rowsMax: 5 }),
   gemma4ua: configOf("gemma4ua", {
     ...{ melCount: 0, samplesOfRow: 160, positions: null, isPadded: true },
   }),
   glma: configOf("glma", {
     ...{ rowsOfOne: 4, isWhole: true, around: { begin: "v.boi", end: "v.eoi" } },
   }),
+  lfm2a: configOf("lfm2a", { positions: null, framesOfRow: 8, rowsMax: 5, evensBands: true }),
   meralion: configOf("meralion", { rowsOfOne: 4, isWhole: true }),
   musicflamingo: configOf("musicflamingo", { rowsOfOne: 2 }),
   "qwen2.5o": configOf("qwen2.5o", { rowsOfOne: 2, rowsMax: 10 }),
@@ -119,6 +123,35 @@ Deno.test("prepareSamples() lays pieces of frames, and counts rows of the last o
   assertEquals(frameOf(2, 9), nothing);
   assertEquals(tiles[1].added!.slice(13 * D), TABLES.positions.slice(0, 13 * D));
   assertEquals(tiles[2].added, TABLES.positions.slice(0, 2 * D));
+});
+
+Deno.test("prepareSamples() makes rows of four frames, of which the last may have fewer", () => {
+  const shownOf = (samples: number) => {
+    const { tiles, layout } = prepareSamples(tone(samples), CONFIGS.gemma4a, TABLES);
+    for (const { count, kept, added, positions } of tiles) {
+      assertEquals([kept, added, positions], [count, null, null]);
+    }
+    return {
+      ...{ tiles, sizes: tiles.map(({ count, patches }) => [count, patches.length / 8]) },
+      texts: layout.map((part) => "text" in part ? part.text : part.count),
+    };
+  };
+  const [begin, end] = ["<|audio>", "<audio|>"];
+  assertEquals(shownOf(9), { ...shownOf(9), sizes: [[1, 1]], texts: [begin, 1, end] });
+  assertEquals(shownOf(160 * 5 + 1).sizes, [[2, 5]]);
+  // A part is of 20 frames' samples, and hears nothing of the others.
+  const { tiles, sizes, texts } = shownOf(160 * 47);
+  assertEquals([sizes, texts], [[[5, 19], [5, 19], [2, 6]], [begin, 5, 5, 2, end]]);
+  const second = logMels(tone(160 * 47).slice(160 * 20, 160 * 40), 8);
+  assertEquals(tiles[1].patches, second);
+});
+
+Deno.test("prepareSamples() makes bands of a whole sound even before it is cut", () => {
+  const { tiles, layout } = prepareSamples(tone(160 * 47), CONFIGS.lfm2a, TABLES);
+  assertEquals(layout.map((part) => "text" in part ? part.text : part.count), [5, 1]);
+  const all = evenMels(tone(160 * 47), 8);
+  assertEquals(all.length, 48 * 8);
+  assertEquals(tiles.map(({ patches }) => patches), [all.slice(0, 320), all.slice(320)]);
 });
 
 Deno.test("prepareSamples() leaves samples as they are where no tower hears them", () => {

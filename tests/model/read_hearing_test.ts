@@ -13,6 +13,7 @@ import {
 } from "../../src/model/mod.ts";
 import { tinyBoth } from "../support/tiny_both.ts";
 import {
+  isOfConformer,
   TINY_EAR,
   TINY_HEARING_NAMES,
   tinyHearing,
@@ -28,7 +29,7 @@ const FILE = fileOf();
 
 /** Two convolutions over time are before its layers. */
 function isWhisper(kind: TinyHearingName): boolean {
-  return kind !== "gemma4ua" && kind !== "qwen3a";
+  return !isOfConformer(kind) && kind !== "gemma4ua" && kind !== "qwen3a";
 }
 
 /** With other values of `clip.` keys. */
@@ -73,6 +74,7 @@ Deno.test("readHearing() and readVision() read a file of both, each its own", ()
     const [names, vision, audio] of [
       ["qwen2.5o", "qwen2.5vl_merger", "qwen2.5o"],
       [{ vision: "gemma4uv", audio: "gemma4ua" }, "gemma4uv", "gemma4ua"],
+      [{ vision: "gemma4v", audio: "gemma4a" }, "gemma4v", "gemma4a"],
     ] as const
   ) {
     const file = parseGguf(tinyBoth(names, { vision: { kind: vision }, audio: { kind: audio } }));
@@ -141,7 +143,7 @@ Deno.test("hears() tells projectors that hear from those that see, and from mode
   const both = withMetadata(fileOf(), { "clip.has_vision_encoder": true });
   assertEquals([sees(both), hears(both)], [true, true]);
   // What hears in a way that nobody knows here sees all the same.
-  const other = withMetadata(both, { "clip.projector_type": "gemma4v" });
+  const other = withMetadata(both, { "clip.projector_type": "gemma3na" });
   assertEquals([sees(other), hears(other)], [true, false]);
   assertThrows(() => readVision(fileOf()), UnsupportedModelError, "of sounds");
   assertThrows(() => describeModel(fileOf()), UnsupportedModelError, "--mmproj");
@@ -181,9 +183,12 @@ Deno.test("readHearing() refuses senseless numbers", () => {
 Deno.test("readHearing() refuses files that lack a tensor, or have another one", () => {
   for (const kind of TINY_HEARING_NAMES) {
     const file = fileOf(kind);
+    const rare = /(put_(min|max)|(position_embd|\.per_dim_(k_)?scale)\.weight)$/;
+    const ofConformers = /(\w*conv\w*|ffn_\w+|encode\.out|mlp\.0)\.bias$/;
+    const isRare = (name: string) => rare.test(name) || ofConformers.test(name);
     const mayLack = /\.blk\.\d+\.(attn|ffn)_\w+\.bias$|\.(ln\d|post_ln|norm_pre)\.bias$/;
     for (const name of file.tensors.keys()) {
-      if (mayLack.test(name)) continue;
+      if (mayLack.test(name) || isOfConformer(kind) && isRare(name)) continue;
       assertThrows(() => readHearing(withoutTensor(file, name)), ModelFormatError, name);
     }
     const more = withTensor(file, "a.more", {
@@ -205,4 +210,112 @@ Deno.test("readHearing() refuses kernels of another length, and positions that m
   assertThrows(() => readHearing(odd), UnsupportedModelError, "multiple of 4");
   const padded = parseGguf(tinyHearing({ lengths: { positions: 50 } }));
   assertEquals(readHearing(padded).description.config.contextLength, 50);
+});
+
+Deno.test("readHearing() reads a conformer's block as three layers", () => {
+  const { description: { config, tensors }, sounds } = readHearing(fileOf("gemma4a"));
+  const { blockCount, channels, width } = TINY_EAR;
+  const hidden = 128;
+  assertEquals([config.blockCount, config.layers.length], [3 * blockCount, 3 * blockCount]);
+  const subsampling = {
+    ...{ bands: 10, channels: [channels, channels / 2], epsilon: 1e-6 },
+    order: "byBand" as const,
+  };
+  assertEquals(config.patches, { length: 40, countMax: 750, subsampling });
+  assertEquals([sounds.framesOfRow, sounds.rowsMax, sounds.positions], [4, 750, null]);
+  assertEquals([config.relative?.rowsSeen, config.relative?.waves], [12, "halves"]);
+  assertEquals(sounds.evensBands, undefined);
+  const shown = tensors.layers.slice(0, 3).map((layer) => [
+    layer.query?.tensor,
+    layer.relative !== undefined,
+    layer.filter?.weights.length,
+    layer.feedForward?.kind === "dense" ? layer.feedForward.up.tensor : undefined,
+    layer.endNorm?.weight?.tensor,
+  ]);
+  assertEquals(shown, [
+    [undefined, false, undefined, "a.blk.0.ffn_up.weight", undefined],
+    ["a.blk.0.attn_q.weight", true, undefined, undefined, undefined],
+    [
+      "a.blk.0.conv_pw1.weight",
+      false,
+      5 * width,
+      "a.blk.0.ffn_up_1.weight",
+      "a.blk.0.ln2.weight",
+    ],
+  ]);
+  const { hiddenEpsilon, hiddenLength, lacksLastNorm, activation } = config.projector!;
+  assertEquals([hiddenEpsilon, hiddenLength, lacksLastNorm, activation], [
+    ...[1e-6, hidden, true, null],
+  ]);
+  // The norm before the last matrix may have weights.
+  const norm = "mm.a.soft_emb_norm.weight";
+  const some = withTensor(fileOf("gemma4a"), norm, {
+    ...{ ...[...fileOf("gemma4a").tensors.values()][0], name: norm, dims: [hidden], type: "F32" },
+  });
+  const { hiddenNorm } = readHearing(some).description.tensors.projector!;
+  assertEquals(hiddenNorm?.weight?.tensor, norm);
+  assertEquals(tensors.projector!.hiddenNorm?.weight, null);
+});
+
+Deno.test("readHearing() refuses conformers of other sizes", () => {
+  const file = fileOf("gemma4a");
+  const { width, channels, neurons } = TINY_EAR;
+  const wrong: [string, number[]][] = [
+    ["a.conv1d.0.weight", [3, 3, 2, channels]],
+    ["a.conv1d.0.weight", [3, 3, 1, 5000]],
+    ["a.conv1d.1.weight", [3, 5, channels, channels / 2]],
+    ["a.conv1d.1.norm.weight", [channels]],
+    ["a.input_projection.weight", [width, width]],
+    ["a.blk.1.attn_k_rel.weight", [width, 2 * width]],
+    ["a.blk.0.per_dim_scale.weight", [width]],
+    ["a.blk.1.conv_dw.weight", [5, width - 1]],
+    ["a.blk.1.conv_dw.weight", [65, width]],
+    ["a.blk.0.conv_pw1.weight", [width, width]],
+    ["a.blk.1.ffn_up_1.weight", [width, neurons + 1]],
+    ["a.blk.0.attn_q.input_max", [2]],
+  ];
+  for (const [name, dims] of wrong) {
+    assertThrows(() => readHearing(withTensor(file, name, { dims })), ModelFormatError, name);
+  }
+  for (const key of ["embedding_length", "block_count", "attention.head_count", "num_mel_bins"]) {
+    for (const value of SENSELESS) {
+      const of = { [`audio.${key}`]: value };
+      assertThrows(() => read(of, file), ModelFormatError, undefined, key);
+    }
+  }
+  assertThrows(() => read({ "audio.attention.head_count": 7 }, file), ModelFormatError, "divisor");
+  assertThrows(() => read({ "audio.block_count": 342 }, file), ModelFormatError, "block_count");
+  assertThrows(() => read({ "audio.block_count": 300 }, file), ModelFormatError, "block_count");
+});
+
+Deno.test("readHearing() reads LFM2-Audio's conformer, which sees all rows", () => {
+  const file = fileOf("lfm2a");
+  const { description: { config, tensors }, sounds } = readHearing(file);
+  const { channels, width, neurons } = TINY_EAR;
+  assertEquals(config.patches?.subsampling, {
+    ...{ bands: 12, channels: [channels, channels, channels], epsilon: null },
+    order: "byChannel",
+  });
+  assertEquals([config.patches?.length, sounds.framesOfRow, sounds.evensBands], [96, 8, true]);
+  assertEquals([config.relative?.rowsSeen, config.relative?.waves], [null, "pairs"]);
+  assertEquals([config.attentionSoftCap, config.limitsProducts], [0, undefined]);
+  const { filter } = tensors.layers[2];
+  assertEquals([filter?.tapsAhead, filter?.isNormalized, filter?.sum?.length], [4, false, width]);
+  assertEquals(tensors.layers[1].relative?.keySum?.length, width);
+  assertEquals(tensors.projector?.hiddenNorm, undefined);
+  const wrong: [string, number[]][] = [
+    ["a.conv1d.2.weight", [3, 3, 2, channels]],
+    ["a.conv1d.3.weight", [1, 1, channels, channels + 1]],
+    ["a.conv1d.5.bias", [1, 1, channels + 1]],
+    ["a.conv1d.0.weight", [3, 3, 1, 5000]],
+    ["a.pre_encode.out.weight", [channels + 1, width]],
+    ["a.blk.0.pos_bias_u", [width, 1]],
+    ["a.blk.1.linear_pos.weight", [width, 2 * width]],
+    ["a.blk.0.conv_dw.weight", [8, width]],
+    ["a.blk.0.conv_norm.bias", [width + 1]],
+    ["a.blk.1.ffn_down_1.weight", [neurons, width + 1]],
+  ];
+  for (const [name, dims] of wrong) {
+    assertThrows(() => readHearing(withTensor(file, name, { dims })), ModelFormatError, name);
+  }
 });

@@ -3,8 +3,14 @@ import "../support/thread_pool.ts";
 import { assert, assertEquals } from "@std/assert";
 import { ImageReader } from "../../src/engine/image_reader.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
-import { readVision } from "../../src/model/mod.ts";
+import { readHearing, readVision } from "../../src/model/mod.ts";
 import { openRunner, type Poisoning } from "../support/poisoned_rank.ts";
+import {
+  tinyHeard,
+  tinyHearing,
+  type TinyHearingOptions,
+  tinyPositions,
+} from "../support/tiny_hearing.ts";
 import { tinyTowerInput } from "../support/tiny_image.ts";
 import { TINY_TOWER, tinyVision, type TinyVisionOptions } from "../support/tiny_vision.ts";
 
@@ -57,6 +63,53 @@ async function see(
       const grid = { rows, columns: side };
       return [...reader.see(tinyTowerInput({ images, config, grid }, { file, bytes }))!];
     });
+  } finally {
+    runner.control.publishExit();
+  }
+}
+
+const HEARING: readonly (TinyHearingOptions & { readonly rankCount: number })[] = [
+  { kind: "gemma4a", type: "Q8_0", lengths: { channels: 64 }, rankCount: 2 },
+  { kind: "gemma4a", type: "F32", lengths: { width: 72 }, rankCount: 2 },
+  { kind: "lfm2a", type: "Q8_0", lengths: { channels: 64, heads: 3 }, rankCount: 2 },
+  { kind: "lfm2a", type: "F32", lengths: { width: 72 }, rankCount: 3 },
+];
+
+for (const { rankCount, ...made } of HEARING) {
+  const { kind, type } = made;
+  const name = `${kind} in ${type} on ${rankCount}`;
+  Deno.test(`${name} hears alike where dead intermediates are NaN`, async () => {
+    const path = await Deno.makeTempFile({ suffix: ".gguf" });
+    try {
+      const bytes = tinyHearing(made);
+      await Deno.writeFile(path, bytes);
+      const heard = [{ poisons: false }, { poisons: true, inflation: 4 }].map((how) =>
+        hear(path, bytes, { rankCount, sharesWorkspace: how.poisons }, how)
+      );
+      const [apart, shared] = await Promise.all(heard);
+      assert(apart.every(Number.isFinite));
+      assertEquals(shared, apart);
+    } finally {
+      await Deno.remove(path);
+    }
+  });
+}
+
+/** Two sounds, one after the other. */
+async function hear(
+  path: string,
+  bytes: Uint8Array<ArrayBuffer>,
+  options: { readonly rankCount: number; readonly sharesWorkspace: boolean },
+  how: Poisoning,
+): Promise<number[]> {
+  const file = openGguf(path);
+  const { description: model, sounds } = readHearing(file);
+  const room = { contextLength: 48, chunkTokens: 48, sequences: 1, isSparse: false };
+  const { runner } = await openRunner({ file, model }, { ...room, ...options }, how);
+  try {
+    const reader = new ImageReader(runner);
+    const table = tinyPositions(bytes, sounds);
+    return [142, 38].flatMap((frames) => [...reader.see(tinyHeard(frames, sounds, table))!]);
   } finally {
     runner.control.publishExit();
   }

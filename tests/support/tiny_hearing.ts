@@ -15,11 +15,14 @@ import {
 import { dequantize, type SoundConfig, type TowerInput } from "../../src/model/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
 import { makeFloats, Rng } from "./rng.ts";
+import { LIMITS, planConformer, planFastConformer, type PlannedTensor } from "./tiny_conformer.ts";
 
 export const TINY_HEARING_NAMES = [
   ...[
+    "gemma4a",
     "gemma4ua",
     "glma",
+    "lfm2a",
     "meralion",
     "musicflamingo",
     "qwen2.5o",
@@ -31,6 +34,13 @@ export const TINY_HEARING_NAMES = [
 ] as const;
 export type TinyHearingName = typeof TINY_HEARING_NAMES[number];
 
+/** Of those conformers hear. */
+export type TinyConformerName = "gemma4a" | "lfm2a";
+
+export function isOfConformer(kind: TinyHearingName): kind is TinyConformerName {
+  return kind === "gemma4a" || kind === "lfm2a";
+}
+
 /** Lengths of all kinds; an epsilon so large that another one makes other rows. */
 export const TINY_EAR = {
   ...{ blockCount: 2, width: 96, heads: 6, neurons: 160, outputLength: 64 },
@@ -39,6 +49,12 @@ export const TINY_EAR = {
 
 /** Of which two are left of each time. */
 const PLANE = { melCount: 12 };
+
+/** Of which two and a half are left, of two heads of 48. */
+const CONFORMER = { melCount: 10, heads: 2, hidden: 128 };
+
+/** What llama.cpp knows no other of: rows of 512. */
+export const TINY_LFM2A = { width: 512, heads: 4, neurons: 64 } as const;
 
 /** Samples of a row of a kind that has no tower. */
 const TINY_SAMPLES = 640;
@@ -57,28 +73,32 @@ export interface TinyHearingOptions {
   readonly lengths?: Partial<Record<keyof typeof TINY_EAR, number>>;
 }
 
-interface Planned {
-  readonly name: string;
-  readonly dims: readonly number[];
-  readonly role: "matrix" | "norm" | "bias" | "table" | "kernel";
-}
+type Planned = PlannedTensor;
 
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyHearing(options: TinyHearingOptions = {}): Uint8Array<ArrayBuffer> {
   const { kind = "ultravox", seed = 1, type = "F32" } = options;
-  const lengths = { ...TINY_EAR, ...kind === "qwen3a" && PLANE, ...options.lengths };
+  const isOfPlane = kind === "qwen3a" || kind === "lfm2a";
+  const of = isOfPlane ? PLANE : kind === "gemma4a" ? CONFORMER : {};
+  const lengths = { ...TINY_EAR, ...of, ...options.lengths };
   const { outputLength = lengths.outputLength } = options;
   const rng = new Rng(seed);
-  const planned = [
-    ...kind === "gemma4ua" ? [] : planTower(lengths, kind === "qwen3a"),
-    ...planProjector(kind, { ...lengths, outputLength }),
-  ];
+  const all = { ...lengths, outputLength };
+  const planned = kind === "gemma4a"
+    ? [...planConformer(all)]
+    : kind === "lfm2a"
+    ? [...planFastConformer(all)]
+    : [
+      ...kind === "gemma4ua" ? [] : planTower(lengths, kind === "qwen3a"),
+      ...planProjector(kind, all),
+    ];
   const tensors = planned.map(({ name, dims, role }) => {
     const length = dims.reduce((product, dimension) => product * dimension);
     const fan = role === "kernel" ? dims.slice(0, -1).reduce((a, b) => a * b) : dims[0];
     const [mean, deviation] = role === "norm" ? [1, 0.2] : role === "bias" ? [0, 0.3] : [0, 0.5];
     const spread = role === "matrix" || role === "kernel" ? 1.5 / Math.sqrt(fan) : deviation;
-    const values = makeFloats(length, () => mean + spread * rng.normal());
+    const limit = LIMITS[name.slice(name.lastIndexOf(".") + 1)];
+    const values = makeFloats(length, () => limit ?? mean + spread * rng.normal());
     const kernelType = type === "F32" ? "F32" : "F16";
     const own = role === "matrix" ? type : role === "kernel" ? kernelType : "F32";
     const bytes = encodeWeights(own, values);
@@ -99,7 +119,9 @@ function planMetadata(kind: TinyHearingName, lengths: Lengths): MetadataEntry[] 
     "attention.head_count": u32(lengths.heads),
     "attention.layer_norm_epsilon": f32(lengths.epsilon),
     "num_mel_bins": u32(lengths.melCount),
-    ...isPooled(kind) || kind === "qwen3a" ? {} : { "projector.stack_factor": u32(lengths.stack) },
+    ...isPooled(kind) || kind === "qwen3a" || isOfConformer(kind)
+      ? {}
+      : { "projector.stack_factor": u32(lengths.stack) },
   };
   return [
     ["general.architecture", text("clip")],
@@ -157,7 +179,7 @@ function* planTower(
 }
 
 function planProjector(
-  kind: TinyHearingName,
+  kind: Exclude<TinyHearingName, TinyConformerName>,
   { width, stack, hidden, outputLength }: Lengths,
 ): Planned[] {
   const matrix = (name: string, dims: readonly [columns: number, rows: number]): Planned => (
@@ -230,8 +252,12 @@ export function tinyHeard(
   sounds: SoundConfig,
   table: Float32Array | null,
 ): TowerInput {
-  const { melCount: mels, positions, samplesOfRow } = sounds;
+  const { melCount: mels, positions, samplesOfRow, framesOfRow } = sounds;
   const values = tinyFrames(frames, sounds);
+  if (framesOfRow !== undefined) {
+    const count = Math.ceil(frames / framesOfRow);
+    return { count, patches: values, added: null, positions: null, kept: count };
+  }
   if (samplesOfRow !== undefined) {
     return { count: frames, patches: values, added: null, positions: null, kept: frames };
   }

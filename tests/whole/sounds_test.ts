@@ -106,6 +106,32 @@ Deno.test("a model with a projector of both sees and hears, and takes neither fo
   });
 });
 
+Deno.test("a file of Gemma 4's sees and hears", () => {
+  const names = { vision: "gemma4v", audio: "gemma4a" } as const;
+  const file = tinyBoth(names, { vision: { kind: "gemma4v" }, audio: { kind: "gemma4a" } });
+  const sample = (x: number, y: number) => (x * 5 + y * 3) % 256;
+  const image = writePng({ width: 40, height: 40, bits: 8, type: 2, sample });
+  return withHearing(file, async (model, path) => {
+    assertEquals(model.details.uses, ["writing", "vectors", "images", "sounds"]);
+    const both: ChatMessage[] = [{
+      ...{ role: "user", content: "What?" },
+      images: [{ at: 0, file: image }, { at: 3, file: A, kind: "sound" }],
+    }];
+    const { ids: [, heard], given } = await model.lookAt!(both);
+    // 5000 samples are 31 frames, of which four are a row.
+    assertEquals(heard.filter((id) => id < 0).length, 8);
+    const answers = [await answerTo(model, both), await answerTo(model, asking(A))];
+    assertEquals(new Set(answers).size, 2);
+    const read = openGguf(path);
+    const { description, sounds } = readHearing(read);
+    using reader = TensorReader.open(read);
+    const tables = { positions: null, classTokens: null, patchBias: null };
+    const { tiles: [tile] } = await prepareSound(A, sounds, tables);
+    const expected = new ReferenceModel(read, { description, reader }).see(tile);
+    assert(nmse(given.at(-1)!.values, expected) < 1e-11);
+  });
+});
+
 Deno.test("GLM-ASR's sounds stand between two rows that its file has", () =>
   withHearing("glma", async (model, path) => {
     const { ids: [ids], given } = await model.lookAt!(asking(A));

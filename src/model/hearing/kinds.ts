@@ -1,7 +1,10 @@
 /** Every kind of projector that hears which this version reads, as data. */
+import type { ConformerForm } from "./conformer_form.ts";
+import { FAST_CONFORMER } from "./fast_conformer.ts";
+import { GEMMA_CONFORMER } from "./gemma_conformer.ts";
 import { COMMON, PLAIN_STAGE, type VisionKind } from "../vision/vision_kind.ts";
 
-/** Towers are Whisper's encoder, or there is none; what is behind it differs. */
+/** Towers are Whisper's encoder, a conformer, or there is none; what is behind it differs. */
 export interface HearingKind extends VisionKind {
   /** There is no tower, and so many samples are a row. Left out: a spectrogram goes into one. */
   readonly samplesOfRow?: number;
@@ -20,6 +23,8 @@ export interface HearingKind extends VisionKind {
    * through the layers. Left out: two convolutions over time make rows.
    */
   readonly pieces?: { readonly frames: number; readonly most: number };
+  /** A conformer hears, in that form. Left out: Whisper's encoder, or nothing. */
+  readonly conformer?: ConformerForm;
   /** Sounds are heard in parts of so many rows of the tower. Left out: as long as positions are. */
   readonly partRows?: number;
 }
@@ -97,6 +102,19 @@ const gemma4ua: HearingKind = {
   },
 };
 
+/** Of Gemma 4: a conformer, and a norm of what it becomes. */
+const gemma4a: HearingKind = {
+  ...WHISPER,
+  name: "gemma4a",
+  conformer: GEMMA_CONFORMER,
+  mayLimitProducts: true,
+  epsilon: 1e-6,
+  projector: {
+    ...{ norm: null, stages: [], first: "a.pre_encode.out", isFirstTransposed: false },
+    ...{ second: "mm.a.input_projection", biases: "ifThere", activation: null },
+  },
+};
+
 /** Of GLM-ASR: four normalised rows side by side, and a row at each end of half a minute. */
 const glma: HearingKind = {
   ...WHISPER,
@@ -106,6 +124,19 @@ const glma: HearingKind = {
     norm: { of: "rows", kind: "layer", epsilon: null, tensor: "mm.a.norm_pre", isOptional: false },
     ...{ stages: [], first: "mm.a.mlp.1", isFirstTransposed: false },
     ...{ second: "mm.a.mlp.2", biases: "required", activation: "gelu" },
+  },
+};
+
+/** Of LFM2-Audio: a conformer. Positions that its file has are nobody's. */
+const lfm2a: HearingKind = {
+  ...WHISPER,
+  name: "lfm2a",
+  conformer: FAST_CONFORMER,
+  unused: ["a.position_embd.weight"],
+  projector: {
+    norm: { of: "rows", kind: "layer", epsilon: 1e-5, tensor: "mm.a.mlp.0", isOptional: false },
+    ...{ stages: [], first: "mm.a.mlp.1", isFirstTransposed: false },
+    ...{ second: "mm.a.mlp.3", biases: "required", activation: "geluErf" },
   },
 };
 
@@ -138,5 +169,6 @@ const musicFlamingo: HearingKind = {
 
 /** In alphabetical order. */
 export const HEARING: readonly HearingKind[] = [
-  ...[gemma4ua, glma, meralion, musicFlamingo, qwen25o, qwen2a, qwen3a, ultravox, voxtral],
+  ...[gemma4a, gemma4ua, glma, lfm2a],
+  ...[meralion, musicFlamingo, qwen25o, qwen2a, qwen3a, ultravox, voxtral],
 ];

@@ -1,11 +1,13 @@
 /**
  * From the parsed header of a projector's file that hears (llama.cpp's mmproj with
  * `clip.has_audio_encoder`) to the description of its tower: Whisper's encoder, which frames of a
- * spectrogram go into, and a projector behind it. Knows names and shapes; reads no weights.
+ * spectrogram go into, or another one, and a projector behind it. Knows names and shapes; reads no
+ * weights.
  */
 import { UnsupportedModelError } from "../../base/errors.ts";
 import { getString, type GgufFile } from "../../gguf/mod.ts";
 import { HEARING, type HearingKind } from "../hearing/kinds.ts";
+import { readConformer } from "../hearing/read_conformer.ts";
 import { type PlaneTensors, readPlane } from "../hearing/read_plane.ts";
 import { readUnencoded } from "../hearing/read_unencoded.ts";
 import { tensorsOfImages } from "../hearing/tensors_of_images.ts";
@@ -60,6 +62,7 @@ export function sees(file: GgufFile): boolean {
 export function readHearing(file: GgufFile): HearingModel {
   const kind = findKind(file);
   if (kind.samplesOfRow !== undefined) return readUnencoded(file, kind, kind.samplesOfRow);
+  if (kind.conformer) return readConformer(file, kind, kind.conformer);
   const keys = new Hyperparameters(file, "clip.audio");
   const width = keys.integer("embedding_length", { min: 1 });
   const heads = keys.integer("attention.head_count", { min: 1, max: width });

@@ -5,6 +5,7 @@
 import { ModelFormatError, UnsupportedModelError } from "../../base/errors.ts";
 import type { GgufFile, GgufTensor } from "../../gguf/mod.ts";
 import { DEQUANTIZED_TYPES } from "../quants/dequantize.ts";
+import { KERNEL_SIDE } from "../plane.ts";
 import { formatError } from "./hyperparameters.ts";
 import type { MatrixTensor, VectorTensor } from "../types.ts";
 
@@ -83,6 +84,12 @@ export class TensorChecker {
   vector(name: string, length: number, count = 1): VectorTensor {
     const tensor = this.#check(name, [length, count], VECTOR_TYPES);
     return { tensor, start: 0, length: length * count };
+  }
+
+  /** Kernels of a plane, [count, 1, 3, 3], one behind the other. */
+  planeKernels(name: string, count: number): VectorTensor {
+    const tensor = this.#check(name, [KERNEL_SIDE, KERNEL_SIDE, 1, count], VECTOR_TYPES);
+    return { tensor, start: 0, length: KERNEL_SIDE ** 2 * count };
   }
 
   /** The same of a tensor that has its `count` parts as one dimension, or as two. */

@@ -17,6 +17,7 @@ import {
 import { addressOf, bindHeadNorm, bindNorm, type HeadNorm, type Norm } from "./bound_norm.ts";
 import type { InnerNorm } from "../step/inner_norms.ts";
 import { bindBlockIndexer, type BlockIndexerMatrices } from "./bound_block_indexer.ts";
+import { bindConformer, type Conformer } from "./conformer.ts";
 import { bindCompressed, type CompressedMatrices } from "./bound_compressed.ts";
 import { bindGated, type GatedLayer } from "./bound_gated.ts";
 import { bindLayerHyper, type LayerHyper } from "./bound_hyper.ts";
@@ -119,6 +120,10 @@ export interface Layer {
   readonly sinks: number;
   /** Null: the layer attends. */
   readonly convolution: Convolution | null;
+  /** Null: the layer is no conformer's, or is of neurons alone. */
+  readonly conformer: Conformer | null;
+  /** So much of what neurons give is added, behind their norm. */
+  readonly neuronShare: number;
   /** Null: heads are not gated. */
   readonly attentionGate: Gate | null;
   /** Of what heads give, before they are merged. */
@@ -228,6 +233,8 @@ export function bindLayer(
       taps: plan.convolution.taps,
       weights: plan.convolution.weights.offsetBytes,
     },
+    conformer: plan.conformer && bindConformer(plan.conformer, memory),
+    neuronShare: own.neuronShare ?? 1,
     attentionGate,
     innerNorm: addressOf(plan.innerNorm),
     attentionOutput: boundMatrix(plan.attentionOutput),

@@ -18,8 +18,8 @@ export function towerObstacle(
     config: { patches, projector, layers, ropes, limitsProducts, embeddingLength, feedForward },
     tensors,
   } = model;
-  const { areConvolved, areRows, plane } = patches!;
-  if (areConvolved || areRows || plane) return "towers that hear are the threads'";
+  const { areConvolved, areRows, plane, subsampling } = patches!;
+  if (areConvolved || areRows || plane || subsampling) return "towers that hear are the threads'";
   if (limitsProducts) return "products that have limits are the threads'";
   const turnsByHalves = layers.some(({ secondRope }) => secondRope !== undefined) ||
     ropes.some(({ start = 0 }) => start > 0);

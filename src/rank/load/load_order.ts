@@ -12,6 +12,7 @@ import type {
   VectorPlan,
 } from "../plan/plan_types.ts";
 import type { LayerAltUpPlan } from "../plan/plan_alt_up.ts";
+import { conformerPieces } from "../plan/plan_conformer.ts";
 import type { CompressedPlan } from "../plan/plan_compressed.ts";
 import type { HyperPlan } from "../plan/plan_hyper.ts";
 import { gatedPieces, mixPieces } from "../plan/plan_gated.ts";
@@ -40,6 +41,7 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
   for (const matrix of [plan.secondFrame, plan.secondConvolution, ...plan.planeMatrices]) {
     if (matrix !== null) yield* inArena(0, partsOf(matrix));
   }
+  if (plan.subsampling) yield* inArena(0, partsOfAll(conformerPieces(plan.subsampling)));
   yield* inArena(0, [...partsOfNorm(plan.pixelNorm), ...partsOfNorm(plan.patchNorm)]);
   if (plan.positions !== null) yield* inArena(0, partsOf(plan.positions));
   yield* inArena(0, partsOfNorm(plan.embeddingNorm));
@@ -162,6 +164,7 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.keyNorm);
   if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
   if (layer.convolution !== null) yield { vector: layer.convolution.weights };
+  if (layer.conformer !== null) yield* partsOfAll(conformerPieces(layer.conformer));
   if (layer.attentionGate !== null) yield* partsOf(layer.attentionGate.matrix);
   if (layer.innerNorm !== null) yield { vector: layer.innerNorm };
   if (layer.attentionOutput !== null) yield* partsOf(layer.attentionOutput);

@@ -3,6 +3,7 @@
  * own, and what makes rows of images' patches. Knows shards and tensors.
  */
 import { check } from "../../base/check.ts";
+import { planSubsampling } from "./plan_conformer.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { rowBytes } from "../../model/dtypes.ts";
 import type {
@@ -105,15 +106,17 @@ export function planTokenInputs(
 
 type OfPatches = Pick<
   RankPlan,
-  "secondFrame" | "secondConvolution" | "planeMatrices" | "patchNorm" | "pixelNorm"
+  | ("secondFrame" | "secondConvolution" | "planeMatrices" | "subsampling")
+  | ("patchNorm" | "pixelNorm")
 >;
 
 /** What makes rows of patches beside the first matrix; rows: the rank's. */
 export function planPatches(
   place: Placer,
-  { secondFrame, secondConvolution, planeMatrices = [], patchNorm, pixelNorm }: ModelTensors,
+  tensors: ModelTensors,
   rows: Range,
 ): OfPatches {
+  const { secondFrame, secondConvolution, planeMatrices = [], patchNorm, pixelNorm } = tensors;
   const isLeader = rows.end > 0;
   const own = (matrix?: MatrixTensor) =>
     matrix === undefined ? null : place.matrix(matrix, { rows });
@@ -123,6 +126,7 @@ export function planPatches(
     planeMatrices: planeMatrices.map((matrix) =>
       place.matrix(matrix, { rows: { start: 0, end: isLeader ? matrix.rows : 0 } })
     ),
+    subsampling: planSubsampling(place, tensors, rows),
     patchNorm: norm(place, patchNorm ?? null),
     pixelNorm: norm(place, pixelNorm ?? null),
   };

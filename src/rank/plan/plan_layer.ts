@@ -9,6 +9,7 @@ import { mergedHeadDim } from "../../model/latent.ts";
 import type { LayerTensors, MatrixTensor, ModelConfig, VectorTensor } from "../../model/types.ts";
 import type { LayerWeights } from "./layer_weights.ts";
 import type { LayerPlan, MatrixPlan, VectorPlan } from "./plan_types.ts";
+import { planConformer } from "./plan_conformer.ts";
 import { groupRows, planCompressed } from "./plan_compressed.ts";
 import { ngramPlaceBytes, planGated } from "./plan_gated.ts";
 import { planLayerHyper } from "./plan_hyper.ts";
@@ -152,9 +153,9 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     valueNorm: headNorm(place, tensors.valueNorm, { rows: value, headDim: config.valueDim }),
     attentionSinks: tensors.attentionSinks && place.vector(tensors.attentionSinks, shard.heads),
     convolution: planConvolution(place, tensors.convolution, {
-      own: query,
-      channels: config.embeddingLength,
+      ...{ own: query, channels: config.embeddingLength },
     }),
+    conformer: planConformer(place, tensors, query),
     attentionGate: planGate(place, tensors.attentionGate, shard.heads),
     innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, merged) : null,
     attentionOutput: tensors.attentionOutput && place.matrix(tensors.attentionOutput, {

@@ -3,6 +3,7 @@ import { alignUp } from "../../base/check.ts";
 import { SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import type { ProductLimits, VectorTensor } from "../../model/types.ts";
 import { N } from "../../shapes/mod.ts";
+import { subsamplingSizes } from "./plan_conformer.ts";
 import type { VectorPlan } from "./plan_types.ts";
 import type { WorkspaceInput } from "./plan_workspace.ts";
 import type { LastingTensor } from "./step_tensors.ts";
@@ -43,7 +44,11 @@ export function limitedBytes(
   if (!config.limitsProducts) return {};
   const { embedding, attention, hidden } = strides;
   const widest = alignUp(
-    Math.max(embedding, attention, hidden, widths.neurons, projector?.mergedStride ?? 0),
+    Math.max(
+      ...[embedding, attention, hidden, widths.neurons],
+      ...projector ? [projector.mergedStride, projector.hiddenStride] : [],
+      projector?.subsampling ? subsamplingSizes(projector.subsampling).columns : 0,
+    ),
     SUPERBLOCK_WEIGHTS,
   );
   return {

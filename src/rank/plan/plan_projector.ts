@@ -12,8 +12,10 @@ import type {
   ProjectorTensors,
 } from "../../model/types.ts";
 import { projectedRows } from "../../model/projected_rows.ts";
+import type { SubsamplingConfig } from "../../model/conformer_types.ts";
 import type { PlaneConfig } from "../../model/plane.ts";
 import { CONVOLVED_ROWS } from "./convolved_rows.ts";
+import { subsamplingBytes } from "./plan_conformer.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
 import { planeFloats } from "./plane_bytes.ts";
@@ -48,6 +50,8 @@ export interface ProjectorShare {
   readonly convolvedLength: number;
   /** Null: no convolutions are over a plane. */
   readonly plane: PlaneConfig | null;
+  /** Null: no frames of a sound are made fewer. */
+  readonly subsampling: SubsamplingConfig | null;
   /** From one row to the next of what the matrices read. */
   readonly mergedStride: number;
   readonly hiddenStride: number;
@@ -164,7 +168,7 @@ export function projectorShare(
     rowsMax: mostRows(chunkTokens, projector),
     ...{ mergedLength, outputLength, patchLength: patches.length },
     convolvedLength: patches.areConvolved ? config.embeddingLength : 0,
-    plane: patches.plane ?? null,
+    ...{ plane: patches.plane ?? null, subsampling: patches.subsampling ?? null },
     mergedStride: alignUp(widest, SUPERBLOCK_WEIGHTS),
     hiddenStride: alignUp(Math.max(...between), SUPERBLOCK_WEIGHTS),
   };
@@ -242,7 +246,7 @@ export function onDevice(share: ProjectorShare): ProjectorShare {
     mergedLength: 1,
     mergedStride: 1,
     hiddenStride: 1,
-    ...{ patchLength: 0, plane: null },
+    ...{ patchLength: 0, plane: null, subsampling: null },
   };
 }
 
@@ -262,6 +266,7 @@ export function projectorBytes(
     patches: (chunkTokens * patchLength + FLOAT_ROW_PAD_WEIGHTS) * 4,
     ...convolvedLength > 0 && convolutionBytes(chunkTokens, convolvedLength),
     ...share.plane && planeBytes(share.plane, sizes),
+    ...share.subsampling && subsamplingBytes(share.subsampling, sizes),
     "projector.merged": rowsMax * mergedStride * 4,
     "projector.q8": sizes.q8_bytes(rowsMax, widest),
     "projector.hidden": rowsMax * hiddenStride * 4,

@@ -9,6 +9,7 @@ import type { GpuPlan, LongSteps, UnitPart } from "./gpu_plan_types.ts";
 import type { AltUpPlan, LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { BlockIndexerPlan } from "./plan_block_indexer.ts";
+import type { ConformerPlan, SubsamplingPlan } from "./plan_conformer.ts";
 import type { CompressedPlan, CompressedWorkspace } from "./plan_compressed.ts";
 import type { GatedLayerPlan, GatedMixPlan, GatedWorkspace } from "./plan_gated.ts";
 import type { HyperPlan, LayerHyperPlan } from "./plan_hyper.ts";
@@ -113,6 +114,8 @@ export interface LayerPlan {
   readonly attentionSinks: VectorPlan | null;
   /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
   readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
+  /** Null: the layer is no conformer's, or is of neurons alone. */
+  readonly conformer: ConformerPlan | null;
   /** Makes what own heads are gated by; null: they are not. */
   readonly attentionGate: GatePlan | null;
   /** Weights of the norm of what own heads give; null: none. */
@@ -270,6 +273,8 @@ export interface WorkspacePlan {
   readonly guess: { readonly pairs: number; readonly q8: number; readonly rows: number } | null;
   /** Scratch of the attention kernel, bytes. */
   readonly scratch: number;
+  /** Of a model whose rows see all others by distance: plan_conformer.ts. */
+  readonly relative: number;
   /** Logits of this rank's vocabulary rows, [logitsRows, logitsStride]. */
   readonly logits: number;
   /** Ids that may be chosen, u32 [vocab]; empty but on the rank that leads. */
@@ -333,6 +338,7 @@ export interface RankPlan {
   readonly secondConvolution: MatrixPlan | null;
   /** As `ModelTensors.planeMatrices`; empty where there are none. */
   readonly planeMatrices: readonly MatrixPlan[];
+  readonly subsampling: SubsamplingPlan | null;
   /** The table, where it stays in a packed file; null: all own rows of it are in memory. */
   readonly embeddingInFile: RowsInFile | null;
   /** What tokens give layers; null: nothing. */

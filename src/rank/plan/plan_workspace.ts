@@ -12,6 +12,7 @@ import { planStream, type StreamSizes } from "./plan_stream.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
+import { relativeBytes } from "./plan_conformer.ts";
 import { compressedWorkspace } from "./plan_compressed.ts";
 import { gatedWorkspace } from "./plan_gated.ts";
 import { guessBytes, guessWorkspace } from "./plan_guess.ts";
@@ -124,7 +125,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     }),
     ...{ tables: at("tables"), ones: at("ones"), slopes: at("slopes") },
     guess: guessWorkspace(input.config, at),
-    scratch: at("attention.scratch"),
+    ...{ scratch: at("attention.scratch"), relative: at("relative") },
     logits: at("logits"),
     candidates: at("candidates"),
     ...{ patches: at("patches"), convolved: at("convolved"), windows: at("windows") },
@@ -219,7 +220,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...guessBytes(config, input),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
     ...input.hasPlainNorms && { ones: onesLength(config) * 4 },
-    ...slopesBytes(config),
+    ...{ ...slopesBytes(config), ...relativeBytes(input) },
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
     ...projectorBytes(input.projector ?? null, input),
@@ -252,7 +253,8 @@ function attentionScratch({ config, widths: { heads }, chunkTokens, sizes }: Wor
 export function onesLength(config: ModelConfig): number {
   const headDims = config.layers.map((_, layer) => configOf(config, layer).headDim);
   const { embeddingLength, projector } = config;
-  return Math.max(embeddingLength * (projector?.mergedRows ?? 1), ...headDims);
+  const hidden = projector?.hiddenLength ?? 0;
+  return Math.max(embeddingLength * (projector?.mergedRows ?? 1), hidden, ...headDims);
 }
 
 /** Cosines and sines of a step, whole regions: tables of several embeddings follow one another. */

@@ -13,7 +13,7 @@ export type { LastingTensor, StepTensor };
 export interface StepGraphInput {
   readonly config: Pick<
     ModelConfig,
-    "blockCount" | "experts" | "hasParallelBlocks" | "projector"
+    "blockCount" | "experts" | "hasParallelBlocks" | "projector" | "relative"
   >;
   /** Bytes; a tensor without them is not there. */
   readonly bytes: Readonly<Partial<Record<StepTensor | LastingTensor, ExprLike>>>;
@@ -32,6 +32,10 @@ const CHOOSING = [
   ...["indexer.scores", "indexer.scratch"] as const,
   ...["indexer.keys", "indexer.values", "indexer.table"] as const,
 ];
+
+/** What rows attend to where that is of no cache, and what positions are made in. */
+const NEAR = ["key", "value"] as const;
+const POSITIONS = ["normed", "normed.q8", "incoming", "relative"] as const;
 
 /** What latents, and compressed keys, have between two matrices. */
 const PROJECTING = [
@@ -132,10 +136,11 @@ class StepWalk {
     const turned = ["query", "key", "indexer.query", "indexer.key"] as const;
     this.#op("rotate", { reads: ["ropes"], updates: turned });
     this.#op("remember", { reads: ["key", "value", "indexer.key"] });
+    const { relative } = this.#input.config;
     this.#op("attend", {
-      reads: ["query", "indexer.query", "indexer.weights"],
+      reads: ["query", ...relative ? NEAR : [], "indexer.query", "indexer.weights"],
       writes: [mixed],
-      scratch: ["attention.scratch", ...CHOOSING],
+      scratch: ["attention.scratch", ...relative ? POSITIONS : [], ...CHOOSING],
     });
     this.#op("mergeHeads", {
       reads: ["attention.gate"],

@@ -53,6 +53,7 @@ export const STEP_TENSORS = [
   "attention.gate",
   "attention.q8",
   "attention.scratch",
+  "relative",
   "gate",
   "up",
   "fired",

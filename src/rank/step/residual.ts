@@ -246,13 +246,15 @@ export class Residual {
    * residual += norm(residualScale · Σ partials over ranks); norm null: just the sum; in models
    * that normalise sums residual = norm(residual + …). Sums are in rank order on every rank, so
    * that all copies of the stream stay equal bit for bit. inner: of a norm inside of the block,
-   * whose factors the sum lacks; limits: of the sum, where that is a product which has some.
+   * whose factors the sum lacks; limits: of the sum, where that is a product which has some; share:
+   * of what is added to the stream.
    * @returns false when the leader aborted the step.
    */
   join(
     norm: Norm | null,
     inner: { row: number; width: number } | null = null,
     limits: Limits | null = null,
+    share = 1,
   ): boolean {
     const { kernels, config, plan, space, views, arena, n, fractions } = this.#state;
     const { embeddingLength: d } = config;
@@ -263,7 +265,8 @@ export class Residual {
     if (!this.#meet()) return false;
     const ofSum = config.normalizesSums ? norm : null;
     const ofPart = config.normalizesSums ? null : norm;
-    if (ofPart === null && inner === null && limits === null) this.#addPartials(space.residual);
+    const isPlain = ofPart === null && inner === null && limits === null && share === 1;
+    if (isPlain) this.#addPartials(space.residual);
     else {
       // What the blocks read is not needed any more: its place takes the sum.
       views.normed[arena].fill(0);
@@ -276,6 +279,7 @@ export class Residual {
       if (ofPart !== null) {
         this.#normalizeBy(fractions.postEpsilon, space.normed, ofPart, space.normed, n);
       }
+      if (share !== 1) kernels.scale_f32(space.normed, stride, n, d, share);
       kernels.add_f32(space.residual, stride, space.normed, stride, n, d);
     }
     if (ofSum !== null) {

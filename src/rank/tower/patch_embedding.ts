@@ -20,6 +20,7 @@ import type { Residual } from "../step/residual.ts";
 import type { StepState } from "../step/step_state.ts";
 import { Convolutions } from "./convolutions.ts";
 import { Planes } from "./planes.ts";
+import { Subsampling } from "./subsampling.ts";
 
 export class PatchEmbedding {
   readonly #state: StepState;
@@ -33,6 +34,8 @@ export class PatchEmbedding {
   readonly #convolutions: Convolutions | null;
   /** Null: no plane of patches is convolved. */
   readonly #planes: Planes | null;
+  /** Null: no frames are made fewer. */
+  readonly #subsampling: Subsampling | null;
   /** [chunkTokens, patch length], and what a product reads behind them. */
   readonly #patches: Float32Array;
   /** [chunkTokens, d]. */
@@ -58,9 +61,14 @@ export class PatchEmbedding {
     const { columnCount } = this.#matrix;
     const length = chunkTokens * patches!.length + FLOAT_ROW_PAD_WEIGHTS;
     this.#patches = floats(memory, space.patches, length);
-    const { plan: { planeMatrices: matrices } } = state;
+    const { plan: { planeMatrices: matrices, subsampling: plan } } = state;
     this.#planes = patches!.plane && matrices.length > 0
       ? new Planes(state, memory, { plane: patches!.plane, patches: this.#patches, matrices })
+      : null;
+    this.#subsampling = patches!.subsampling && plan
+      ? new Subsampling(state, memory, {
+        ...{ config: patches!.subsampling, patches: this.#patches, plan },
+      })
       : null;
     this.#added = floats(memory, space.incoming, chunkTokens * embeddingLength);
     this.#x = { f32: space.patches, stride: columnCount, q8: space.normedQ8 };
@@ -75,7 +83,7 @@ export class PatchEmbedding {
   embed(): void {
     const { plan: { rankIndex, strides: { embedding: stride } } } = this.#state;
     const { kernels, space, partial, n } = this.#state;
-    const { embeddingLength: d, patches: { areRows } = {} } = this.#state.config;
+    const { embeddingLength: d, patches: { areRows, subsampling } = {} } = this.#state.config;
     this.#residual.clear();
     if (rankIndex !== 0) return;
     const input = this.#input;
@@ -84,7 +92,9 @@ export class PatchEmbedding {
     this.#patches.set(input.patches);
     this.#patches.fill(0, input.patches.length, input.patches.length + FLOAT_ROW_PAD_WEIGHTS);
     if (this.#pixelNorm !== null) this.#normalizePatches(this.#pixelNorm, n);
-    if (this.#planes !== null) this.#planes.run(partial);
+    const { length } = input.patches;
+    if (this.#subsampling !== null) this.#subsampling.run(length / subsampling!.bands, partial);
+    else if (this.#planes !== null) this.#planes.run(partial);
     else if (this.#convolutions !== null) this.#convolutions.run(space.patches, partial);
     // They are added to nothing.
     else if (areRows) kernels.add_f32(partial, stride, space.patches, d, n, d);

@@ -251,8 +251,8 @@ export class Projector {
     if (readsQ8(first)) quantize(kernels, x, m, first.columnCount);
     project(kernels, first, x, m, f32, hiddenStride);
     if (gate === null) {
-      const activate = aloneKernel(kernels, activation!);
-      activate(f32, hiddenStride, f32, hiddenStride, m, width);
+      const activate = activation && aloneKernel(kernels, activation);
+      activate?.(f32, hiddenStride, f32, hiddenStride, m, width);
     } else {
       const gates = space.projector!.gate;
       project(kernels, gate, x, m, gates, hiddenStride);
