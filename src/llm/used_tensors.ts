@@ -41,7 +41,7 @@ function layFlat(used: Map<string, GgufTensor>, { tensors }: ModelDescription): 
   const stages = projector?.stages ?? [];
   const kernels = [
     ...[tokenEmbedding, secondFrame, secondConvolution, ...planeMatrices],
-    ...stages.map((stage) => stage.matrix),
+    ...[...stages, ...projector?.convolutions ?? []].map((stage) => stage.matrix),
   ];
   for (const matrix of kernels) {
     const tensor = matrix && used.get(matrix.tensor);

@@ -46,6 +46,10 @@ export const IMAGE_CONFIGS = {
     gridSizes: [[42, 84], [84, 42], [84, 84], [126, 42], [42, 126]],
   }),
   janus_pro: config("janus_pro", [48, 16, 1], {}),
+  deepseekocr: config("deepseekocr", [1024, 16, 1], {
+    ...{ tileSize: 640, convolvedSide: 4, tilesMin: 2, tilesMax: 9 },
+    behindLines: { line: "line", image: "image" },
+  }),
   idefics3: config("idefics3", [64, 16, 2], { longestEdge: 150 }),
   internvl: config("internvl", [56, 14, 2], IMAGENET),
   nemotron_v2_vl: config("nemotron_v2_vl", [64, 16, 2], CLIP),

@@ -10,6 +10,7 @@ import { TensorChecker } from "./tensor_checker.ts";
 import type { ModelConfig, ModelTensors, RopeConfig } from "../types.ts";
 import { KINDS } from "../vision/kinds.ts";
 import { PLAIN } from "../vision/plain_tower.ts";
+import { DEEPSEEK_OCR, readDeepseekOcr } from "../vision/read_deepseekocr.ts";
 import {
   FOLDING_LAYER,
   readFoldingLayer,
@@ -30,7 +31,8 @@ import type { TowerRope, VisionKind } from "../vision/vision_kind.ts";
 import type { VisionModel } from "../vision_types.ts";
 
 /** Values of `clip.projector_type` that this version runs. */
-export const VISION_KINDS: readonly string[] = KINDS.map(({ name }) => name);
+export const VISION_KINDS: readonly string[] = [...KINDS.map(({ name }) => name), DEEPSEEK_OCR]
+  .sort();
 
 /** `general.architecture` of files of projectors. */
 export const CLIP = "clip";
@@ -55,7 +57,9 @@ const EPSILON = "attention.layer_norm_epsilon";
  * @throws {UnsupportedModelError} when the file is sound but this version cannot run it.
  */
 export function readVision(file: GgufFile): VisionModel {
-  const kind = findKind(file);
+  const name = kindName(file);
+  if (name === DEEPSEEK_OCR) return readDeepseekOcr(file);
+  const kind = findKind(name);
   const keys = new Hyperparameters(file, "clip.vision");
   const width = keys.integer("embedding_length", { min: 1 });
   const heads = kind.hasLayers ? keys.integer("attention.head_count", { min: 1, max: width }) : 1;
@@ -110,7 +114,7 @@ export function refuseProjector(architecture: string): void {
   );
 }
 
-function findKind(file: GgufFile): VisionKind {
+function kindName(file: GgufFile): string | undefined {
   const architecture = getString(file.metadata, "general.architecture");
   if (architecture !== CLIP) {
     throw formatError(
@@ -126,10 +130,13 @@ function findKind(file: GgufFile): VisionKind {
         "images",
     );
   }
-  const name = keys.text("projector_type") || keys.text("vision.projector_type") ||
+  return keys.text("projector_type") || keys.text("vision.projector_type") ||
     (keys.flag("has_llava_projector", false)
       ? FIRST_KIND
       : getString(file.metadata, "clip.projector_type"));
+}
+
+function findKind(name: string | undefined): VisionKind {
   const kind = KINDS.find((each) => each.name === (WITH_SOUNDS[name ?? ""] ?? name));
   if (kind !== undefined) return kind;
   throw new UnsupportedModelError(

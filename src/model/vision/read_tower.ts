@@ -28,7 +28,7 @@ export interface TowerReader {
 }
 
 /** Whatever a layer of a tower has not. */
-const NOTHING = {
+export const NOTHING = {
   ...{ latent: null, attentionSinks: null, convolution: null, attentionGate: null },
   ...{ stateSpace: null },
   ...{ input: null, altUp: null, outputScale: null },

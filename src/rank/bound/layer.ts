@@ -32,6 +32,7 @@ import type {
   StreamedPlan,
 } from "../plan/plan_types.ts";
 import type { LayerInputPlan } from "../plan/plan_inputs.ts";
+import type { OffsetsPlan } from "../plan/plan_offsets.ts";
 import { lengthOf, type Range } from "../plan/shard.ts";
 import { bindFinch, type Finch } from "./finch.ts";
 import { bindNeuronGate, type NeuronGate } from "./bound_neuron_gate.ts";
@@ -51,6 +52,14 @@ export interface Convolution {
   readonly taps: number;
   /** Address of f32 [taps, own channels]. */
   readonly weights: number;
+}
+
+/** As `LayerConfig.offsets`, with addresses of tables f32 [count, headDim]. */
+export interface Offsets {
+  readonly side: number;
+  readonly areWindows: boolean;
+  readonly rows: { readonly at: number; readonly count: number };
+  readonly columns: { readonly at: number; readonly count: number };
 }
 
 export interface Layer {
@@ -117,6 +126,8 @@ export interface Layer {
   readonly valueNorm: HeadNorm | null;
   /** Address of f32 [headCount], or 0: heads have none. */
   readonly sinks: number;
+  /** Null: scores count nothing of how far keys are away in an image. */
+  readonly offsets: Offsets | null;
   /** Null: the layer attends. */
   readonly convolution: Convolution | null;
   /** Null: heads are not gated. */
@@ -224,6 +235,7 @@ export function bindLayer(
     ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
     valueNorm: headNorm(plan.valueNorm),
     sinks: addressOf(plan.attentionSinks),
+    offsets: bindOffsets(plan.offsets, own.offsets, headDim),
     convolution: plan.convolution && {
       taps: plan.convolution.taps,
       weights: plan.convolution.weights.offsetBytes,
@@ -274,6 +286,18 @@ function gatedOf(
 ): GatedLayer | null {
   const keptBytes = ngramPlaceBytes(config, index);
   return gated && bindGated(gated, { memory, config: config.ngrams, kept, keptBytes });
+}
+
+function bindOffsets(
+  plan: OffsetsPlan | null,
+  config: LayerConfig["offsets"],
+  headDim: number,
+): Offsets | null {
+  if (plan === null) return null;
+  const tableOf = ({ offsetBytes, range }: OffsetsPlan["rows"]) => (
+    { at: offsetBytes, count: lengthOf(range) / headDim }
+  );
+  return { ...config!, rows: tableOf(plan.rows), columns: tableOf(plan.columns) };
 }
 
 function bindChoice(

@@ -5,9 +5,12 @@ import { type Part, partsOf, partsOfNorm } from "./parts.ts";
 
 /** Of a projector, and what resamples before it. */
 export function* partsOfProjector(
-  { stages, standard, resampler, fold, last, deep }: ProjectorPlan,
+  { stages, standard, resampler, convolutions, fold, last, deep }: ProjectorPlan,
 ): Generator<Part> {
   if (resampler !== null) yield* partsOfResampler(resampler);
+  for (const { matrix, norm } of convolutions?.kernels ?? []) {
+    yield* [...partsOf(matrix), ...partsOfNorm(norm)];
+  }
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
   for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
   const all = fold === null ? [last, ...deep] : [fold, last, ...deep];

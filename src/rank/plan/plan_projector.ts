@@ -15,6 +15,12 @@ import { projectedRows } from "../../model/projected_rows.ts";
 import type { PlaneConfig } from "../../model/plane.ts";
 import { CONVOLVED_ROWS } from "./convolved_rows.ts";
 import type { Placer } from "./plan_layer.ts";
+import {
+  convolutionsBytes,
+  type ConvolutionsPlan,
+  type ConvolutionsShare,
+  planConvolutions,
+} from "./plan_convolutions.ts";
 import { norm } from "./plan_norm.ts";
 import { planeFloats } from "./plane_bytes.ts";
 import {
@@ -29,6 +35,9 @@ import type { KernelSizes } from "./plan_workspace.ts";
 import { cut, lengthOf, type Range } from "./shard.ts";
 import type { LastingTensor, StepGraphInput, StepTensor } from "./step_graph.ts";
 
+/** Columns of rows are cut where products may begin to read them. */
+const COLUMN_UNIT = 4;
+
 /** A rank's share. */
 export interface ProjectorShare {
   readonly last: ProjectionShare;
@@ -38,6 +47,7 @@ export interface ProjectorShare {
   readonly fold: ProjectionShare | null;
   /** Null: rows are merged. */
   readonly resampler: ResamplerShare | null;
+  readonly convolutions: ConvolutionsShare | null;
   /** Most rows of a step that come out. */
   readonly rowsMax: number;
   /** Numbers of a row that merging gives, of one that comes out, and of a patch. */
@@ -66,7 +76,9 @@ export interface ProjectionShare {
   readonly second: MatrixTensor | null;
   readonly hiddenNorm?: NormTensors;
   readonly frame?: ProjectorTensors["frame"];
-  /** Neurons between two matrices; of a single one rows, or, if it is transposed, columns. */
+  /** Columns of a single one that there are inputs for; left out: all. */
+  readonly columns?: Range;
+  /** Neurons between two matrices; of a single one rows, or, of columns or transposed, columns. */
   readonly own: Range;
 }
 
@@ -79,6 +91,8 @@ export interface ProjectionPlan {
   readonly hiddenNorm: NormPlan | null;
   /** Null: there is none, or it is another rank's. */
   readonly frame: FramePlan | null;
+  /** Left out: it is cut by rows, or transposed. */
+  readonly columns?: Range;
   readonly own: Range;
 }
 
@@ -97,6 +111,7 @@ export interface ProjectorPlan {
   readonly standard: { readonly mean: VectorPlan; readonly gains: VectorPlan } | null;
   /** Null: rows are merged. */
   readonly resampler: ResamplerPlan | null;
+  readonly convolutions: ConvolutionsPlan | null;
   /** As `ProjectorConfig.fold`; null: there is none. */
   readonly fold: ProjectionPlan | null;
   readonly last: ProjectionPlan;
@@ -119,6 +134,8 @@ export interface ProjectorWorkspace {
   readonly gate: number;
   /** What a resampler has: `ResamplerPlaces`. */
   readonly resampler: number;
+  /** What convolutions have: `ConvolutionPlaces`. */
+  readonly grid: number;
   /** [queries, stride]: what own heads of it give; others read it until the step ends. */
   readonly sums: number;
 }
@@ -137,19 +154,26 @@ export function projectorShare(
   const { rankIndex: part, rankCount: parts, chunkTokens, blockOf } = of;
   const { patches, projector } = config;
   if (projector === undefined || patches === undefined) return null;
-  const { stages = [], standard: _, resampler: _queries, deep = [], fold: folding, ...last } =
-    tensors.projector!;
+  const { stages = [], standard: _, resampler: _queries, convolutions: kernels, ...its } = tensors
+    .projector!;
+  const { deep = [], fold: folding, ...last } = its;
   const shareOf = <T extends Omit<ProjectionShare, "own">>(of: T): ProjectionShare => {
     const { first: { rows }, second, hiddenNorm, frame } = of;
     // A norm of all neurons, or rows, wants them on one rank: they are few beside the tower's.
     if (hiddenNorm ?? frame) return { ...of, own: { start: 0, end: part === 0 ? rows : 0 } };
+    const { columns } = of;
+    if (columns !== undefined) {
+      const unit = Math.max(COLUMN_UNIT, blockOf(of.first));
+      const { start, end } = cut(lengthOf(columns), { parts, part, unit });
+      return { ...of, own: { start: columns.start + start, end: columns.start + end } };
+    }
     return { ...of, own: cut(rows, { parts, part, unit: second === null ? 1 : blockOf(second) }) };
   };
-  const shares = [last, ...deep].map(shareOf);
+  const shares = [{ ...last, columns: projector.columns }, ...deep].map(shareOf);
   const { mergedRows, merge, outputLength, fold: folded } = projector;
   const fold = folding === undefined ? null : shareOf(folding);
   const resampler = resamplerShare(model, of);
-  const mergedLength = projector.resampler?.width ??
+  const mergedLength = projector.resampler?.width ?? kernels?.at(-1)?.matrix.rows ??
     config.embeddingLength * (merge === "mean" ? 1 : mergedRows);
   const foldedLength = config.embeddingLength * (folded?.rows ?? 0);
   const widest = Math.max(
@@ -161,6 +185,9 @@ export function projectorShare(
   return {
     ...{ widest, hasStages: stages.length > 0, hasGate: last.gate !== undefined },
     ...{ last: shares[0], deep: shares.slice(1), fold, resampler },
+    convolutions: kernels === undefined
+      ? null
+      : { config: projector.convolutions!, tensors: kernels, rowsMax: chunkTokens },
     rowsMax: mostRows(chunkTokens, projector),
     ...{ mergedLength, outputLength, patchLength: patches.length },
     convolvedLength: patches.areConvolved ? config.embeddingLength : 0,
@@ -186,7 +213,7 @@ function neuronsOf({ own, second }: ProjectionShare): number {
 export function planProjector(
   place: Placer,
   { tensors: { projector } }: ModelDescription,
-  { last, deep, fold, resampler, mergedStride, hiddenStride }: ProjectorShare,
+  { last, deep, fold, resampler, convolutions, mergedStride, hiddenStride }: ProjectorShare,
   { adds, sizes }: { readonly adds: boolean; readonly sizes: KernelSizes },
 ): ProjectorPlan {
   const { stages = [], standard } = projector!;
@@ -199,6 +226,7 @@ export function planProjector(
       norm: norm(place, own),
     })),
     resampler: resampler && planResampler(place, resampler, { adds, sizes }),
+    convolutions: convolutions && planConvolutions(place, convolutions, sizes),
     fold: fold && planProjection(place, fold, adds),
     last: planProjection(place, last, adds),
     deep: deep.map((share) => planProjection(place, share, adds)),
@@ -208,12 +236,16 @@ export function planProjector(
 
 function planProjection(place: Placer, share: ProjectionShare, adds: boolean): ProjectionPlan {
   const { first, gate, hiddenNorm, frame, second, own, isFirstTransposed: isTransposed } = share;
+  const { columns } = share;
   check(!isTransposed || second === null, "of two matrices none is transposed");
   return {
     norm: norm(place, share.norm),
     first: isTransposed
       ? place.matrix(transposed(first), { columns: own, isTransposed, takesBias: adds })
+      : columns
+      ? place.matrix(first, { columns: own, takesBias: adds })
       : place.matrix(first, { rows: own }),
+    ...columns && { columns },
     gate: gate ? place.matrix(gate, { rows: own }) : null,
     second: second && place.matrix(second, { columns: own, takesBias: adds }),
     hiddenNorm: lengthOf(own) > 0 ? norm(place, hiddenNorm ?? null) : null,
@@ -238,7 +270,7 @@ function transposed({ rows, columns, ...matrix }: MatrixTensor): MatrixTensor {
 export function onDevice(share: ProjectorShare): ProjectorShare {
   return {
     ...share,
-    resampler: null,
+    ...{ resampler: null, convolutions: null },
     mergedLength: 1,
     mergedStride: 1,
     hiddenStride: 1,
@@ -269,6 +301,7 @@ export function projectorBytes(
     ...share.hasStages && { "projector.staged": rowsMax * mergedStride * 4 },
     ...share.hasGate && { "projector.gate": rowsMax * hiddenStride * 4 },
     ...resamplerBytes(share.resampler, sizes),
+    ...convolutionsBytes(share.convolutions, sizes),
     logits: rowsMax * strides.logits * 4,
   };
 }
@@ -300,5 +333,6 @@ export function projectorWorkspace(
     hiddenQ8: at("projector.hidden.q8"),
     ...{ staged: at("projector.staged"), gate: at("projector.gate") },
     ...{ resampler: at("projector.resampler"), sums: at("resampler.sums") },
+    grid: at("projector.grid"),
   };
 }

@@ -19,6 +19,7 @@ import type { IntermediatesPlan } from "./intermediates_types.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { LimitedWorkspace, ProductLimitsPlan } from "./plan_limits.ts";
 import type { ProjectorPlan, ProjectorWorkspace } from "./plan_projector.ts";
+import type { OffsetsPlan } from "./plan_offsets.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
 import type { NeuronGatePlan } from "./plan_neuron_gate.ts";
 import type { FinchPlan } from "./plan_finch.ts";
@@ -111,6 +112,8 @@ export interface LayerPlan {
   readonly valueNorm: HeadNormPlan | null;
   /** [own heads], or null. */
   readonly attentionSinks: VectorPlan | null;
+  /** Null: scores count nothing of how far a key is away in an image. */
+  readonly offsets: OffsetsPlan | null;
   /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
   readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
   /** Makes what own heads are gated by; null: they are not. */
@@ -270,6 +273,8 @@ export interface WorkspacePlan {
   readonly guess: { readonly pairs: number; readonly q8: number; readonly rows: number } | null;
   /** Scratch of the attention kernel, bytes. */
   readonly scratch: number;
+  /** What heads have whose scores count how far keys are away in an image: `OffsetPlaces`. */
+  readonly inGrid: number;
   /** Logits of this rank's vocabulary rows, [logitsRows, logitsStride]. */
   readonly logits: number;
   /** Ids that may be chosen, u32 [vocab]; empty but on the rank that leads. */

@@ -133,9 +133,9 @@ class StepWalk {
     this.#op("rotate", { reads: ["ropes"], updates: turned });
     this.#op("remember", { reads: ["key", "value", "indexer.key"] });
     this.#op("attend", {
-      reads: ["query", "indexer.query", "indexer.weights"],
+      reads: ["query", "indexer.query", "indexer.weights", ...this.#attendsTo],
       writes: [mixed],
-      scratch: ["attention.scratch", ...CHOOSING],
+      scratch: ["attention.scratch", "attention.grid", ...CHOOSING],
     });
     this.#op("mergeHeads", {
       reads: ["attention.gate"],
@@ -178,6 +178,11 @@ class StepWalk {
     if (this.#hasStreams) this.#mix("endLayer.correct");
     if (this.#hasInputs) this.#endLayer();
     this.#endTowerLayer();
+  }
+
+  /** Heads that know places in an image read what makes keys and values as it is. */
+  get #attendsTo(): readonly StepTensor[] {
+    return this.#input.bytes["attention.grid"] === undefined ? [] : ["key", "value"];
   }
 
   /** What a tower does behind some of its layers. */

@@ -20,6 +20,7 @@ import type { FramePlan, ProjectionPlan, ProjectorPlan } from "../plan/plan_proj
 import type { Residual } from "../step/residual.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { RankPlan, VectorPlan } from "../plan/plan_types.ts";
+import { GridConvolutions } from "./grid_convolutions.ts";
 import { ProjectorStages } from "./projector_stages.ts";
 import { Resampler } from "./resampler.ts";
 import { RowFold } from "./row_fold.ts";
@@ -40,6 +41,8 @@ interface Projection {
   readonly frame: { readonly norm: Norm; readonly plan: FramePlan } | null;
   /** Of a single matrix. */
   readonly ownStart: number;
+  /** First column of it that there are inputs for; null: it has its own rows, or is transposed. */
+  readonly columnsStart: number | null;
   /** Between two matrices. */
   readonly activation: Activation | null;
   /** First column of what comes out. */
@@ -54,6 +57,8 @@ export class Projector {
   readonly #merger: RowMerger;
   /** Null: rows are merged. */
   readonly #resampler: Resampler | null;
+  /** Null: no convolutions make rows. */
+  readonly #convolutions: GridConvolutions | null;
   /** Null: all rows come to the last layer. */
   readonly #fold: RowFold | null;
   readonly #lastNorm: Norm;
@@ -91,9 +96,13 @@ export class Projector {
     this.#plan = projector;
     this.#merger = new RowMerger(state, { config, memory, stride: projector.mergedStride });
     const { control, plans, all } = by;
-    const { resampler, mergedStride: outStride } = projector;
+    const { resampler, mergedStride } = projector;
     this.#resampler = resampler && new Resampler(state, {
-      ...{ control, plans, all, config: config.resampler!, plan: resampler, outStride },
+      ...{ control, plans, all, config: config.resampler!, plan: resampler },
+      outStride: mergedStride,
+    });
+    this.#convolutions = projector.convolutions && new GridConvolutions(state, {
+      ...{ config: config.convolutions!, plan: projector.convolutions, memory },
     });
     this.#fold = projector.fold && new RowFold(state, {
       ...{ residual: by.residual, memory, rows: config.fold!.rows, plan: projector },
@@ -107,7 +116,8 @@ export class Projector {
     this.#stages = new ProjectorStages(state, {
       ...{ configs: config.stages ?? [], plan: projector, memory },
     });
-    this.#last = bindProjection(projector.last, { activation: config.activation, outStart: 0 });
+    const outStart = config.passesOn ? this.#widthOf() : 0;
+    this.#last = bindProjection(projector.last, { activation: config.activation, outStart });
     const part = config.outputLength / (1 + projector.deep.length);
     this.#deep = projector.deep.map((plan, i) =>
       bindProjection(plan, { activation: DEEP_ACTIVATION, outStart: (1 + i) * part })
@@ -151,7 +161,7 @@ export class Projector {
    */
   run(): boolean {
     this.#state.carryTo(this.#state.plan.outputArena);
-    const { logitsCount, plan: { strides: { embedding: stride } } } = this.#state;
+    const { logitsCount, plan: { rankIndex, strides: { embedding: stride } } } = this.#state;
     const m = logitsCount - (this.#config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
     const { space, views, arena, config: { embeddingLength: d }, n: count } = this.#state;
     const { mergedRows, pooledRows = 1, lacksLastNorm, norm } = this.#config;
@@ -168,13 +178,32 @@ export class Projector {
     }
     if (this.#resampler !== null && !this.#resampler.run(n)) return false;
     const width = this.#config.resampler?.width ?? this.#merger.width;
-    const x = this.#resampler?.out ?? this.#merger.merge(m, n);
+    const { mergedQ8 } = space.projector!;
+    const x = this.#resampler?.out ?? this.#convolutions?.run(n, mergedQ8) ??
+      this.#merger.merge(m, n);
     this.#standardize(x, m);
     if (norm?.of === "merged") {
       this.#normalize(norm, own!, x, { n: m, width });
     }
-    this.#addLast(this.#stages.run(x, m), m);
+    const read = this.#stages.run(x, m);
+    if (this.#config.passesOn && rankIndex === 0) this.#passOn(read, m);
+    this.#addLast(read, m);
     return true;
+  }
+
+  /** Numbers of what the last matrices read, of convolutions. */
+  #widthOf(): number {
+    return this.#plan.convolutions!.kernels.at(-1)!.matrix.rows.end;
+  }
+
+  /** The leader's rows come out, which are as all ranks'. */
+  #passOn({ f32, stride }: Activations, m: number): void {
+    const { space: { logits }, plan: { strides } } = this.#state;
+    const width = this.#widthOf();
+    for (let row = 0; row < m; row++) {
+      const from = f32 / 4 + row * stride;
+      this.#arena.copyWithin(logits / 4 + row * strides.logits, from, from + width);
+    }
   }
 
   /** What the last matrices give of m rows, and of what stands around them. */
@@ -243,6 +272,7 @@ export class Projector {
     const { first, gate, second, activation, outStart, hiddenNorm } = projection;
     const { kernels, space, plan: { strides: { logits: stride } } } = this.#state;
     const out = space.logits + 4 * outStart;
+    if (projection.columnsStart !== null) return this.#addColumns(projection, x, m, out);
     if (second === null) return this.#addRows(projection, x, m);
     if (first.rowCount === 0) return this.#addBias(second, out, m);
     const { hiddenStride } = this.#plan;
@@ -269,6 +299,20 @@ export class Projector {
     project(kernels, second, hidden, m, out, stride);
   }
 
+  /** A single matrix's own columns of those that there are inputs for. */
+  #addColumns(
+    { first, ownStart, columnsStart }: Projection,
+    x: Activations,
+    m: number,
+    out: number,
+  ) {
+    const { kernels, plan: { strides: { logits: stride } } } = this.#state;
+    if (first.columnCount === 0) return this.#addBias(first, out, m);
+    const own = { ...x, f32: x.f32 + 4 * (ownStart - columnsStart!) };
+    if (readsQ8(first)) quantize(kernels, own, m, first.columnCount);
+    project(kernels, first, own, m, out, stride);
+  }
+
   /** A single matrix: own rows, or own columns where it lies column by column. */
   #addRows({ first, ownStart }: Projection, x: Activations, m: number): void {
     const { kernels, space: { logits: out }, plan: { strides: { logits: stride } } } = this.#state;
@@ -289,7 +333,7 @@ export class Projector {
 }
 
 function bindProjection(
-  { norm, first, gate, hiddenNorm, frame, second, own }: ProjectionPlan,
+  { norm, first, gate, hiddenNorm, frame, second, own, columns }: ProjectionPlan,
   of: Pick<Projection, "activation" | "outStart">,
 ): Projection {
   return {
@@ -300,6 +344,7 @@ function bindProjection(
     hiddenNorm: bindNorm(hiddenNorm),
     frame: frame && { norm: bindNorm(frame.norm), plan: frame },
     ownStart: own.start,
+    columnsStart: columns?.start ?? null,
     ...of,
   };
 }
