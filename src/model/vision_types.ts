@@ -57,6 +57,8 @@ export interface ProjectorConfig {
   readonly passesOn?: true;
   /** What a single matrix reads has these of its columns. Left out: all. */
   readonly columns?: { readonly start: number; readonly end: number };
+  /** What each row goes through before it is merged, one after the other. Left out: nothing. */
+  readonly rowStages?: readonly StageConfig[];
   /** Rows that the last merged one lacks are zeros. Left out: it lacks none. */
   readonly isPadded?: true;
   /** What `second` reads is normalised (RMS) with it and `ProjectorTensors.hiddenNorm`. */
@@ -157,6 +159,8 @@ export interface ProjectorTensors {
   readonly convolutions?: readonly GridConvolutionTensors[];
   /** [merged length] each: (x - mean) · gains, before the norm of merged rows. Left out: x. */
   readonly standard?: { readonly mean: VectorTensor; readonly gains: VectorTensor };
+  /** Of `ProjectorConfig.rowStages`. */
+  readonly rowStages?: readonly StageTensors[];
   /** Of `ProjectorConfig.stages`. */
   readonly stages?: readonly StageTensors[];
   /**

@@ -12,6 +12,7 @@ import type {
   ProjectorTensors,
   TowerInput,
 } from "../model/mod.ts";
+import type { StageConfig, StageTensors } from "../model/vision_types.ts";
 import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
@@ -102,9 +103,11 @@ export function projectRows(
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
   const { resampler, convolutions } = config;
   const fewer = (config.pooledRows ?? 1) * (config.fold?.rows ?? 1);
-  const pooled = rows.subarray(0, kept / fewer * d);
+  const of = [config.rowStages, projector.rowStages] as const;
+  const pooled = throughStages(rows.subarray(0, kept / fewer * d), ...of, parts);
+  const width = pooled.length * fewer / kept;
   const merging = count - (config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
-  const own = new Float64Array(merging * config.mergedRows * d);
+  const own = new Float64Array(merging * config.mergedRows * width);
   if (!resampler && !convolutions) own.set(pooled);
   const merged = convolutions
     ? convolved(pooled, positions, projector, parts)
@@ -112,19 +115,10 @@ export function projectRows(
     ? resample(pooled, positions!, {
       ...{ config: resampler, tensors: projector.resampler!, blocks, weights },
     })
-    : mergeRows(norm?.of === "rows" ? normalise(own) : own, d, config);
+    : mergeRows(norm?.of === "rows" ? normalise(own) : own, width, config);
   const made = standardRows(merged, config.mergedScale ?? 1, projector.standard, parts);
   const normed = norm?.of === "merged" ? normalise(made) : made;
-  const joined = (config.stages ?? []).reduce((x, stage, i) => {
-    const { matrix, norm: own } = projector.stages![i];
-    const { epsilon, activation } = stage;
-    const product = blocks.project(x, matrix);
-    const even = own
-      ? normOf(product, { kind: "layer", epsilon: epsilon!, tensors: own }, parts)
-      : product;
-    if (activation === null) return even;
-    return bend(activation, even);
-  }, normed);
+  const joined = throughStages(normed, config.stages, projector.stages, parts);
   const { frame } = projector;
   const read = frame ? oneBehind(joined, weights.vector(frame.lineEnd)) : joined;
   const first = config.columns
@@ -156,6 +150,23 @@ export function projectRows(
   });
   if (config.passesOn) return rowsBeside(joined, last, count);
   return besideEachOther([last, ...deep], outputLength / (1 + deep.length));
+}
+
+/** act(norm(matrix · x)) of each, one after the other. */
+function throughStages(
+  rows: Float64Array,
+  configs: readonly StageConfig[] = [],
+  tensors: readonly StageTensors[] = [],
+  parts: Parts,
+): Float64Array {
+  return configs.reduce((x, { epsilon, activation }, i) => {
+    const { matrix, norm: own } = tensors[i];
+    const product = parts.blocks.project(x, matrix);
+    const even = own
+      ? normOf(product, { kind: "layer", epsilon: epsilon!, tensors: own }, parts)
+      : product;
+    return activation === null ? even : bend(activation, even);
+  }, rows);
 }
 
 /** What convolutions make of rows, one after the other. */

@@ -139,6 +139,10 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     ...{ ...COMMON, cut: "nearestShape", whole: LANCZOS },
     ...{ begin: "<|image_start|>", end: "<|image_end|>" },
   },
+  "minimax_m3": {
+    ...{ ...COMMON, cut: "ownShape", whole: STRETCHED },
+    ...{ begin: "]<]start of image[>[", end: "]<]end of image[>[" },
+  },
   glm4v: {
     ...{ ...QWEN, begin: "<|begin_of_image|>", end: "<|end_of_image|>" },
   },

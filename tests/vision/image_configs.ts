@@ -68,6 +68,7 @@ export const IMAGE_CONFIGS = {
     ...{ ...rows(1, 64, 32), windowSide: 8, hasCutWindows: true, hasColoursLast: true },
   }),
   adapter: config("adapter", [56, 14, 2], {}),
+  "minimax_m3": config("minimax_m3", [56, 14, 2], rows(8, 576, 28)),
   "muse-glimmer": config("muse-glimmer", [56, 14, 2], {
     ...{ ...rows(1, 64, 28), windowSide: 8, hasCutWindows: true },
   }),

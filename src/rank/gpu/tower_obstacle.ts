@@ -31,6 +31,7 @@ export function towerObstacle(
   if (tensors.patchNorm) return "patches that are normalised first are the threads'";
   if (projector!.resampler) return "queries that rows are asked by are the threads'";
   if (projector!.convolutions || projector!.columns) return "towers in two parts are the threads'";
+  if (projector!.rowStages) return "rows that are changed before they are merged are the threads'";
   if (projector!.fold) return "rows that become fewer between layers are the threads'";
   if ([projector!.activation, feedForward.activation].includes("geluErf")) {
     return "gelu by the error function is the threads'";

@@ -12,6 +12,7 @@ import type {
   ProjectorTensors,
 } from "../../model/types.ts";
 import { projectedRows } from "../../model/projected_rows.ts";
+import type { StageTensors } from "../../model/vision_types.ts";
 import type { PlaneConfig } from "../../model/plane.ts";
 import { CONVOLVED_ROWS } from "./convolved_rows.ts";
 import type { Placer } from "./plan_layer.ts";
@@ -64,6 +65,10 @@ export interface ProjectorShare {
   /** Numbers of the longest row that is read; merged ones are made longer or shorter by stages. */
   readonly widest: number;
   readonly hasStages: boolean;
+  /** Of what rows go through before they are merged, the longest row; 0: nothing. */
+  readonly rowLength: number;
+  /** Most rows of a step that go in. */
+  readonly chunkTokens: number;
   readonly hasGate: boolean;
 }
 
@@ -105,7 +110,10 @@ export interface FramePlan {
 }
 
 export interface ProjectorPlan {
-  /** Whole on every rank: all need all that they give. */
+  /** Whole on every rank: all need all that they give. Of rows before they are merged. */
+  readonly rowStages: ProjectorPlan["stages"];
+  readonly rowStride: number;
+  /** The same of merged rows. */
   readonly stages: readonly { readonly matrix: MatrixPlan; readonly norm: NormPlan | null }[];
   /** As `ProjectorTensors.standard`, whole as well; null: there is none. */
   readonly standard: { readonly mean: VectorPlan; readonly gains: VectorPlan } | null;
@@ -128,6 +136,9 @@ export interface ProjectorWorkspace {
   /** [rows, hiddenStride], and as q8 tiles. */
   readonly hidden: number;
   readonly hiddenQ8: number;
+  /** [tokens, rowStride]: what rows become before they are merged, in turns; and q8 tiles. */
+  readonly rows: readonly [number, number];
+  readonly rowsQ8: number;
   /** [rows, mergedStride]: what stages leave, in turns with `merged`. */
   readonly staged: number;
   /** [rows, hiddenStride]. */
@@ -156,7 +167,8 @@ export function projectorShare(
   if (projector === undefined || patches === undefined) return null;
   const { stages = [], standard: _, resampler: _queries, convolutions: kernels, ...its } = tensors
     .projector!;
-  const { deep = [], fold: folding, ...last } = its;
+  const { deep = [], fold: folding, rowStages = [], ...last } = its;
+  const rowLengths = rowStages.map(({ matrix: { rows } }) => rows);
   const shareOf = <T extends Omit<ProjectionShare, "own">>(of: T): ProjectionShare => {
     const { first: { rows }, second, hiddenNorm, frame } = of;
     // A norm of all neurons, or rows, wants them on one rank: they are few beside the tower's.
@@ -174,7 +186,7 @@ export function projectorShare(
   const fold = folding === undefined ? null : shareOf(folding);
   const resampler = resamplerShare(model, of);
   const mergedLength = projector.resampler?.width ?? kernels?.at(-1)?.matrix.rows ??
-    config.embeddingLength * (merge === "mean" ? 1 : mergedRows);
+    (rowLengths.at(-1) ?? config.embeddingLength) * (merge === "mean" ? 1 : mergedRows);
   const foldedLength = config.embeddingLength * (folded?.rows ?? 0);
   const widest = Math.max(
     mergedLength,
@@ -184,6 +196,7 @@ export function projectorShare(
   const between = [...shares, ...fold === null ? [] : [fold]].map(neuronsOf);
   return {
     ...{ widest, hasStages: stages.length > 0, hasGate: last.gate !== undefined },
+    ...{ rowLength: Math.max(0, ...rowLengths), chunkTokens },
     ...{ last: shares[0], deep: shares.slice(1), fold, resampler },
     convolutions: kernels === undefined
       ? null
@@ -205,6 +218,11 @@ function mostRows(chunkTokens: number, projector: ProjectorConfig): number {
     projectedRows(projector, chunkTokens - chunkTokens % whole)!;
 }
 
+/** From one row to the next of what rows become before they are merged. */
+function rowStride({ rowLength }: ProjectorShare): number {
+  return alignUp(rowLength, SUPERBLOCK_WEIGHTS);
+}
+
 function neuronsOf({ own, second }: ProjectionShare): number {
   return second === null ? 0 : lengthOf(own);
 }
@@ -213,18 +231,23 @@ function neuronsOf({ own, second }: ProjectionShare): number {
 export function planProjector(
   place: Placer,
   { tensors: { projector } }: ModelDescription,
-  { last, deep, fold, resampler, convolutions, mergedStride, hiddenStride }: ProjectorShare,
+  share: ProjectorShare,
   { adds, sizes }: { readonly adds: boolean; readonly sizes: KernelSizes },
 ): ProjectorPlan {
-  const { stages = [], standard } = projector!;
+  const { stages = [], rowStages = [], standard } = projector!;
+  const { last, deep, fold, resampler, convolutions, mergedStride, hiddenStride } = share;
+  const stagesOf = (stages: readonly StageTensors[]) =>
+    stages.map(({ matrix, norm: own }) => ({
+      matrix: place.matrix(matrix, {}),
+      norm: norm(place, own),
+    }));
   return {
     standard: standard
       ? { mean: place.vector(standard.mean), gains: place.vector(standard.gains) }
       : null,
-    stages: stages.map(({ matrix, norm: own }) => ({
-      matrix: place.matrix(matrix, {}),
-      norm: norm(place, own),
-    })),
+    rowStages: stagesOf(rowStages),
+    rowStride: rowStride(share),
+    stages: stagesOf(stages),
     resampler: resampler && planResampler(place, resampler, { adds, sizes }),
     convolutions: convolutions && planConvolutions(place, convolutions, sizes),
     fold: fold && planProjection(place, fold, adds),
@@ -270,7 +293,7 @@ function transposed({ rows, columns, ...matrix }: MatrixTensor): MatrixTensor {
 export function onDevice(share: ProjectorShare): ProjectorShare {
   return {
     ...share,
-    ...{ resampler: null, convolutions: null },
+    ...{ resampler: null, convolutions: null, rowLength: 0 },
     mergedLength: 1,
     mergedStride: 1,
     hiddenStride: 1,
@@ -300,6 +323,10 @@ export function projectorBytes(
     "projector.hidden.q8": sizes.q8_bytes(rowsMax, Math.max(1, hiddenStride)),
     ...share.hasStages && { "projector.staged": rowsMax * mergedStride * 4 },
     ...share.hasGate && { "projector.gate": rowsMax * hiddenStride * 4 },
+    ...share.rowLength > 0 && {
+      "projector.rows": 2 * chunkTokens * rowStride(share) * 4,
+      "projector.rows.q8": sizes.q8_bytes(chunkTokens, rowStride(share)),
+    },
     ...resamplerBytes(share.resampler, sizes),
     ...convolutionsBytes(share.convolutions, sizes),
     logits: rowsMax * strides.logits * 4,
@@ -324,9 +351,13 @@ function planeBytes(plane: PlaneConfig, sizes: KernelSizes): Partial<StepGraphIn
 }
 
 export function projectorWorkspace(
+  share: ProjectorShare,
   at: (name: StepTensor | LastingTensor) => number,
 ): WorkspacePlan["projector"] {
+  const rows = at("projector.rows");
   return {
+    rows: [rows, rows + 4 * share.chunkTokens * rowStride(share)],
+    rowsQ8: at("projector.rows.q8"),
     merged: at("projector.merged"),
     mergedQ8: at("projector.q8"),
     hidden: at("projector.hidden"),

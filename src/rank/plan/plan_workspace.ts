@@ -130,7 +130,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     candidates: at("candidates"),
     ...{ patches: at("patches"), convolved: at("convolved"), windows: at("windows") },
     ...{ convolvedAgain: at("convolved.again"), convolvedQ8: at("convolved.q8") },
-    projector: input.projector ? projectorWorkspace(at) : null,
+    projector: input.projector ? projectorWorkspace(input.projector, at) : null,
     routing: experts && {
       logits: at("router.logits"),
       rows: at("routes.rows"),

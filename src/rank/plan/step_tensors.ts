@@ -86,6 +86,8 @@ export const STEP_TENSORS = [
   "projector.staged",
   "projector.resampler",
   "projector.grid",
+  "projector.rows",
+  "projector.rows.q8",
   "projector.gate",
   "logits",
   "candidates",

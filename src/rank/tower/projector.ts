@@ -24,7 +24,7 @@ import { GridConvolutions } from "./grid_convolutions.ts";
 import { ProjectorStages } from "./projector_stages.ts";
 import { Resampler } from "./resampler.ts";
 import { RowFold } from "./row_fold.ts";
-import { RowMerger } from "./row_merger.ts";
+import { RowMerger, type RowSource } from "./row_merger.ts";
 import type { StepState } from "../step/step_state.ts";
 
 /** What layers' outcomes are projected with: the only activation that there is. */
@@ -55,6 +55,8 @@ export class Projector {
   readonly #config: ProjectorConfig;
   readonly #plan: ProjectorPlan;
   readonly #merger: RowMerger;
+  /** Null: rows are merged as they are. */
+  readonly #rowStages: RowStages | null;
   /** Null: rows are merged. */
   readonly #resampler: Resampler | null;
   /** Null: no convolutions make rows. */
@@ -94,7 +96,9 @@ export class Projector {
     this.#residual = by.residual;
     this.#config = config;
     this.#plan = projector;
-    this.#merger = new RowMerger(state, { config, memory, stride: projector.mergedStride });
+    this.#rowStages = rowStagesOf(state, { config, projector, memory });
+    const from = this.#rowStages?.source;
+    this.#merger = new RowMerger(state, { config, memory, stride: projector.mergedStride, from });
     const { control, plans, all } = by;
     const { resampler, mergedStride } = projector;
     this.#resampler = resampler && new Resampler(state, {
@@ -113,8 +117,11 @@ export class Projector {
       mean: addressOf(standard && standard.mean),
       gains: addressOf(standard && standard.gains),
     };
+    const { merged, mergedQ8: q8, staged } = workspaces[outputArena].projector!;
+    const { mergedStride: stride } = projector;
     this.#stages = new ProjectorStages(state, {
-      ...{ configs: config.stages ?? [], plan: projector, memory },
+      ...{ configs: config.stages ?? [], plans: projector.stages, memory },
+      places: { at: [staged, merged], q8, stride, rows: logitsRows },
     });
     const outStart = config.passesOn ? this.#widthOf() : 0;
     this.#last = bindProjection(projector.last, { activation: config.activation, outStart });
@@ -178,7 +185,8 @@ export class Projector {
     }
     if (this.#resampler !== null && !this.#resampler.run(n)) return false;
     const width = this.#config.resampler?.width ?? this.#merger.width;
-    const { mergedQ8 } = space.projector!;
+    const { mergedQ8, rowsQ8: q8 } = space.projector!;
+    this.#rowStages?.stages.run({ f32: space.normed, stride, q8 }, n);
     const x = this.#resampler?.out ?? this.#convolutions?.run(n, mergedQ8) ??
       this.#merger.merge(m, n);
     this.#standardize(x, m);
@@ -330,6 +338,32 @@ export class Projector {
     const { kernels, plan: { strides: { logits: stride } } } = this.#state;
     if (bias !== 0) kernels.add_bias_f32(out, stride, bias, m, rowCount);
   }
+}
+
+/** What rows go through before they are merged, and where it leaves them. */
+interface RowStages {
+  readonly stages: ProjectorStages;
+  readonly source: RowSource;
+}
+
+function rowStagesOf(
+  state: StepState,
+  { config: { rowStages: configs }, projector: { rowStages: plans, rowStride: stride }, memory }: {
+    readonly config: ProjectorConfig;
+    readonly projector: ProjectorPlan;
+    readonly memory: WebAssembly.Memory;
+  },
+): RowStages | null {
+  if (configs === undefined) return null;
+  const { plan: { outputArena, workspaces, chunkTokens: rows } } = state;
+  const { rows: at, rowsQ8: q8 } = workspaces[outputArena].projector!;
+  const last = plans.length - 1;
+  return {
+    stages: new ProjectorStages(state, {
+      ...{ configs, plans, memory, places: { at, q8, stride, rows } },
+    }),
+    source: { at: at[last % 2], width: lengthOf(plans[last].matrix.rows), stride },
+  };
 }
 
 function bindProjection(
