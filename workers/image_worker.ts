@@ -28,8 +28,8 @@ answerCalls("images", {
 
 /** Of arrays: what is posted is moved. */
 function buffersOf({ tiles }: PreparedImage): Transferable[] {
-  return tiles.flatMap(({ patches, added, positions }) =>
-    [patches, added, positions].flatMap((array) =>
+  return tiles.flatMap(({ patches, added, positions, second }) =>
+    [patches, added, positions, second?.added ?? null].flatMap((array) =>
       array === null ? [] : [array.buffer as ArrayBuffer]
     )
   );

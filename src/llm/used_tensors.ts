@@ -42,7 +42,7 @@ function layFlat(used: Map<string, GgufTensor>, { tensors }: ModelDescription): 
   const kernels = [
     ...[tokenEmbedding, secondFrame, secondConvolution, ...planeMatrices],
     ...(subsampling?.others ?? []).map((each) => "mix" in each ? each.mix : each),
-    ...stages.map((stage) => stage.matrix),
+    ...[...stages, ...projector?.convolutions ?? []].map((stage) => stage.matrix),
   ];
   for (const matrix of kernels) {
     const tensor = matrix && used.get(matrix.tensor);

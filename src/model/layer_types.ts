@@ -18,6 +18,13 @@ export interface LayerConfig {
    * edges; one attends to those of its own, which follow one another. Left out: to all.
    */
   readonly windowSide?: number;
+  /**
+   * Scores count how many rows and how many columns of an image's grid, whose patches come line by
+   * line, a key is away (`LayerTensors.offsets`): within windows of so many rows and columns, whose
+   * keys and values beyond the image's edges are those of zeros, or in the whole image, which has
+   * so many rows and columns at most. Left out: they do not.
+   */
+  readonly offsets?: { readonly side: number; readonly areWindows: boolean };
   /** Index into `ModelConfig.ropes`; null: positions are not encoded here. */
   readonly rope: number | null;
   /** The same for queries, where another one turns them than keys. */

@@ -44,6 +44,7 @@ import type {
   StateSpaceTensors,
   TimeMixTensors,
 } from "./kept_types.ts";
+import type { OffsetTensors } from "./offset_types.ts";
 import type { PatchesConfig, ProjectorConfig, ProjectorTensors } from "./vision_types.ts";
 
 export type { DeltaTensors, LowRankTensors, TimeMixConfig } from "./kept_types.ts";
@@ -286,6 +287,8 @@ export interface LayerTensors extends GatedLayer, ConformerLayer {
   readonly compressed?: CompressedTensors;
   /** Of a model whose layers mix streams. Left out: they do not. */
   readonly hyper?: LayerHyperTensors;
+  /** Of `LayerConfig.offsets`. */
+  readonly offsets?: OffsetTensors;
   readonly queryNorm: HeadNormTensors | null;
   readonly keyNorm: HeadNormTensors | null;
   readonly valueNorm: HeadNormTensors | null;

@@ -5,6 +5,7 @@
  */
 import type { Activation } from "./activation_types.ts";
 import type { SubsamplingConfig } from "./conformer_types.ts";
+import type { GridConvolution, GridConvolutionTensors } from "./grid_convolutions.ts";
 import type { PlaneConfig } from "./plane.ts";
 import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "./types.ts";
 
@@ -53,6 +54,17 @@ export interface ProjectorConfig {
    * tower's (`ProjectorTensors.fold`). Left out: as many come out of layers as go in.
    */
   readonly fold?: { readonly behind: number; readonly rows: number };
+  /**
+   * Convolutions over the grid of an image's patches, which come line by line, one after the other,
+   * make what the matrices read; `mergedRows` is how many become one. Left out: merging does.
+   */
+  readonly convolutions?: readonly GridConvolution[];
+  /** What the matrices read comes out, too, before what they give. Left out: it does not. */
+  readonly passesOn?: true;
+  /** What a single matrix reads has these of its columns. Left out: all. */
+  readonly columns?: { readonly start: number; readonly end: number };
+  /** What each row goes through before it is merged, one after the other. Left out: nothing. */
+  readonly rowStages?: readonly StageConfig[];
   /** Rows that the last merged one lacks are zeros. Left out: it lacks none. */
   readonly isPadded?: true;
   /** What `second` reads is normalised (RMS) with it and `ProjectorTensors.hiddenNorm`. */
@@ -151,8 +163,12 @@ export interface ProjectorTensors {
   /** Of `ProjectorConfig.fold`, first [neurons, rows · d], second [d, neurons]. */
   readonly fold?: DeepProjectorTensors;
   readonly norm: NormTensors | null;
+  /** Of `ProjectorConfig.convolutions`. */
+  readonly convolutions?: readonly GridConvolutionTensors[];
   /** [merged length] each: (x - mean) · gains, before the norm of merged rows. Left out: x. */
   readonly standard?: { readonly mean: VectorTensor; readonly gains: VectorTensor };
+  /** Of `ProjectorConfig.rowStages`. */
+  readonly rowStages?: readonly StageTensors[];
   /** Of `ProjectorConfig.stages`. */
   readonly stages?: readonly StageTensors[];
   /**
@@ -192,6 +208,11 @@ export interface TowerInput {
   readonly positions: Int32Array | null;
   /** The first so many rows reach the projector; `projectedRows` come out. */
   readonly kept: number;
+  /**
+   * What a second tower takes beside the rows of the first one, [kept, its d] of its own: what is
+   * added to them, and rows of class tokens behind them. Left out: there is no second one.
+   */
+  readonly second?: Pick<TowerInput, "count" | "kept"> & { readonly added: Float32Array };
 }
 
 /**
@@ -269,6 +290,14 @@ export interface ImageConfig {
   readonly isFramed?: true;
   /** Marks around parts are those of MiniCPM-V 2.5. Left out: those of its kind. */
   readonly hasOldMarks?: true;
+  /** Side of a tile, where it is another than the whole image's, pixels. Left out: the same. */
+  readonly tileSize?: number;
+  /** Convolutions make one row of so many rows and columns. Left out: there are none. */
+  readonly convolvedSide?: number;
+  /** Tensors of a row behind each line, and behind a whole image. Left out: none. */
+  readonly behindLines?: { readonly line: string; readonly image: string };
+  /** What a second tower is given, as of the first one. Left out: there is none. */
+  readonly second?: Pick<ImageConfig, "positions" | "classTokens" | "classTokenCount">;
   /** Sizes of which the best is chosen (LLaVA 1.6), pixels; mostly none. */
   readonly gridSizes: readonly (readonly [width: number, height: number])[];
 }
@@ -277,6 +306,11 @@ export interface ImageConfig {
 export interface VisionModel {
   /** `config.patches` and `config.projector` are set. */
   readonly description: ModelDescription;
+  /**
+   * A tower that looks at the first numbers of the first one's rows, as many as its patches have;
+   * its rows and the other numbers of these add up. Left out: there is one.
+   */
+  readonly second?: ModelDescription;
   readonly images: ImageConfig;
 }
 

@@ -10,6 +10,7 @@ import type { TowerInput } from "../model/vision_types.ts";
 import { AltUp } from "./blocks/alt_up.ts";
 import { AttentionBlock } from "./blocks/attention_block.ts";
 import { ConformerBlock, filters, isOfConformer } from "./blocks/conformer_block.ts";
+import { OffsetHeads } from "./blocks/offset_heads.ts";
 import { ConvolutionBlock, convolves } from "./blocks/convolution_block.ts";
 import { FeedForwardBlock } from "./blocks/feed_forward_block.ts";
 import { bindGatedMix } from "./bound/bound_gated.ts";
@@ -84,6 +85,8 @@ export class Rank implements RankSteps<Layer> {
   /** Both ends of a tower, instead; null: the model is none. */
   readonly #tower: { readonly start: PatchEmbedding; readonly end: Projector } | null;
   readonly #attention: AttentionBlock;
+  /** Null: no scores count how far keys are away in an image, or the rank has no heads. */
+  readonly #inGrid: OffsetHeads | null;
   readonly #convolution: ConvolutionBlock;
   /** Null: the model is no conformer. */
   readonly #conformer: ConformerBlock | null;
@@ -147,6 +150,7 @@ export class Rank implements RankSteps<Layer> {
       }),
     };
     this.#attention = new AttentionBlock(state, { residual, control, plans, memories });
+    this.#inGrid = OffsetHeads.of(state, memories);
     this.#convolution = new ConvolutionBlock(state);
     const { stateSpace: shape, relative } = config;
     this.#conformer = relative
@@ -248,13 +252,14 @@ export class Rank implements RankSteps<Layer> {
   remember(layer: Layer): void {
     if (isOfConformer(layer)) return;
     if (convolves(layer)) this.#convolution.remember(layer);
-    else this.#attention.remember(layer);
+    else if (layer.offsets === null) this.#attention.remember(layer);
   }
 
   attend(layer: Layer): void {
     if (isOfConformer(layer)) this.#conformer!.attend(layer);
     else if (convolves(layer)) this.#convolution.attend(layer);
-    else this.#attention.attend(layer);
+    else if (layer.offsets === null) this.#attention.attend(layer);
+    else if (layer.headCount > 0) this.#inGrid!.attend(layer, layer.offsets);
   }
 
   mergeHeads(layer: Layer): void {

@@ -41,6 +41,7 @@ import { gateNeurons, mixWithBefore } from "./neuron_rows.ts";
 import { chosenKeys, indexedKeys } from "./indexer.ts";
 import { append, type LayerCache } from "./layer_cache.ts";
 import { ownShape, queryInput } from "./latent_heads.ts";
+import { offsetHeads } from "./offset_heads.ts";
 import { add, attention } from "./ops.ts";
 import { growQueries, rotationTables, turnHeads, type Turning } from "./rotations.ts";
 import { ownHeads } from "./own_heads.ts";
@@ -322,13 +323,12 @@ export class ReferenceModel {
       cache.keys = append(cache.keys, kept * keyDim, k);
       cache.values = append(cache.values, kept * valueDim, v);
     }
-    const heads = attention({ q, k: cache.keys, v: cache.values }, {
-      p0: place.fromPosition,
-      heads: headCount,
+    const kv = { q, k: cache.keys, v: cache.values };
+    const inGrid = { ...this.#parts, index, given: place.given };
+    const heads = layers[index].offsets ? offsetHeads(kv, tensors, inGrid) : attention(kv, {
+      ...{ p0: place.fromPosition, heads: headCount, headDim: keyDim, valueDim },
       kvHeads,
       groupSize: headCount / kvHeads,
-      headDim: keyDim,
-      valueDim,
       window: layers[index].slidingWindow,
       scale: config.attentionScale,
       softCap: this.config.attentionSoftCap,

@@ -5,16 +5,20 @@
 import { check } from "../base/check.ts";
 import type {
   Activation,
+  MatrixTensor,
   ModelConfig,
   ModelTensors,
   NormTensors,
   ProjectorTensors,
   TowerInput,
 } from "../model/mod.ts";
+import type { StageConfig, StageTensors } from "../model/vision_types.ts";
 import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { subsample, type SubsamplingStage } from "./conformer.ts";
+import { convolveGrid } from "./grid_convolutions.ts";
+import { gridOf } from "./offset_heads.ts";
 import { convolvePlanes, type PlaneKernels } from "./planes.ts";
 import { resample } from "./resample.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
@@ -41,7 +45,7 @@ export function embedPatches(
   const { areRows, plane, subsampling, length } = config.patches!;
   const lacks = count * length - rows.length;
   check(lacks >= 0 && lacks < (subsampling ? length : 1), "patches of the model's length");
-  if (areRows) return rows;
+  if (areRows) return added === null ? rows : add(rows, added);
   if (subsampling) {
     const stages = subsamplingStages(tensors, { config, blocks, weights });
     const of = { config: subsampling, stages, weights };
@@ -124,35 +128,29 @@ export function projectRows(
   const count = projectedRows(config, kept);
   check(count !== null, "rows of whole blocks");
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
-  const { resampler } = config;
+  const { resampler, convolutions } = config;
   const fewer = (config.pooledRows ?? 1) * (config.fold?.rows ?? 1);
-  const pooled = rows.subarray(0, kept / fewer * d);
+  const of = [config.rowStages, projector.rowStages] as const;
+  const pooled = throughStages(rows.subarray(0, kept / fewer * d), ...of, parts);
+  const width = pooled.length * fewer / kept;
   const merging = count - (config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
-  const own = new Float64Array(merging * config.mergedRows * d);
-  if (resampler === undefined) own.set(pooled);
-  const merged = resampler
+  const own = new Float64Array(merging * config.mergedRows * width);
+  if (!resampler && !convolutions) own.set(pooled);
+  const merged = convolutions
+    ? convolved(pooled, positions, projector, parts)
+    : resampler
     ? resample(pooled, positions!, {
-      config: resampler,
-      tensors: projector.resampler!,
-      blocks,
-      weights,
+      ...{ config: resampler, tensors: projector.resampler!, blocks, weights },
     })
-    : mergeRows(norm?.of === "rows" ? normalise(own) : own, d, config);
+    : mergeRows(norm?.of === "rows" ? normalise(own) : own, width, config);
   const made = standardRows(merged, config.mergedScale ?? 1, projector.standard, parts);
   const normed = norm?.of === "merged" ? normalise(made) : made;
-  const joined = (config.stages ?? []).reduce((x, stage, i) => {
-    const { matrix, norm: own } = projector.stages![i];
-    const { epsilon, activation } = stage;
-    const product = blocks.project(x, matrix);
-    const even = own
-      ? normOf(product, { kind: "layer", epsilon: epsilon!, tensors: own }, parts)
-      : product;
-    if (activation === null) return even;
-    return bend(activation, even);
-  }, normed);
+  const joined = throughStages(normed, config.stages, projector.stages, parts);
   const { frame } = projector;
   const read = frame ? oneBehind(joined, weights.vector(frame.lineEnd)) : joined;
-  const first = projector.isFirstTransposed
+  const first = config.columns
+    ? projectColumns(read, config.columns, projector.first, parts)
+    : projector.isFirstTransposed
     ? matmul(weights.transposed(projector.first), read, projector.first.rows)
     : blocks.project(read, projector.first);
   const neurons = projector.gate
@@ -177,7 +175,71 @@ export function projectRows(
     const input = normOf(beside, { ...parts.config.norm, tensors: tensors.norm }, parts);
     return blocks.project(bend("gelu", blocks.project(input, tensors.first)), tensors.second);
   });
+  if (config.passesOn) return rowsBeside(joined, last, count);
   return besideEachOther([last, ...deep], outputLength / (1 + deep.length));
+}
+
+/** act(norm(matrix · x)) of each, one after the other. */
+function throughStages(
+  rows: Float64Array,
+  configs: readonly StageConfig[] = [],
+  tensors: readonly StageTensors[] = [],
+  parts: Parts,
+): Float64Array {
+  return configs.reduce((x, { epsilon, activation }, i) => {
+    const { matrix, norm: own } = tensors[i];
+    const product = parts.blocks.project(x, matrix);
+    const even = own
+      ? normOf(product, { kind: "layer", epsilon: epsilon!, tensors: own }, parts)
+      : product;
+    return activation === null ? even : bend(activation, even);
+  }, rows);
+}
+
+/** What convolutions make of rows, one after the other. */
+function convolved(
+  x: Float64Array,
+  positions: Int32Array | null,
+  { convolutions }: ProjectorTensors,
+  parts: Parts,
+): Float64Array {
+  const { weights, config: { projector } } = parts;
+  let made = { rows: x, grid: gridOf(positions) };
+  projector!.convolutions!.forEach((config, i) => {
+    const { matrix, norm } = convolutions![i];
+    const biases = matrix.bias && weights.vector(matrix.bias);
+    const of = { config, kernels: weights.matrix(matrix), biases };
+    const { rows, grid } = convolveGrid(made.rows, { ...of, grid: made.grid });
+    const { epsilon } = config;
+    const even = norm
+      ? normOf(rows, { kind: "layer", epsilon: epsilon!, tensors: norm }, parts)
+      : rows;
+    made = { rows: even, grid };
+  });
+  return made.rows;
+}
+
+/** Those columns of a matrix · x, + b. */
+function projectColumns(
+  x: Float64Array,
+  { start, end }: { readonly start: number; readonly end: number },
+  matrix: MatrixTensor,
+  { weights }: Parts,
+): Float64Array {
+  const { columns } = matrix;
+  const own = weights.matrix(matrix).filter((_, i) => i % columns >= start && i % columns < end);
+  const product = matmul(own, x, end - start);
+  return matrix.bias ? addBias(product, weights.vector(matrix.bias)) : product;
+}
+
+/** Rows of both, side by side. */
+function rowsBeside(x: Float64Array, y: Float64Array, count: number): Float64Array {
+  const [first, second] = [x.length / count, y.length / count];
+  const width = first + second;
+  return Float64Array.from({ length: count * width }, (_, i) => {
+    const [row, at] = [Math.floor(i / width), i % width];
+    return at < first ? x[row * first + at] : y[row * second + at - first];
+  });
 }
 
 /** What goes on behind that layer: each so many rows as one, or the rows. */

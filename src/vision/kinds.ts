@@ -21,6 +21,8 @@ export type Cut =
   | "longestEdge"
   /** Whole, in its own shape; and where it is large, as a grid of squares. */
   | "bestGrid"
+  /** Whole, as a square; and where it is larger than a tile, as a grid of these like its shape. */
+  | "tileGrid"
   /** Whole, in its own shape; and where it is large, as a grid of parts in shapes of their own. */
   | "slices";
 
@@ -106,6 +108,10 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
   // The mean colour of CLIP's training.
   mlp: { ...COMMON, whole: { filter: "bicubic", around: [122, 116, 104] } },
   janus_pro: { ...COMMON, whole: { filter: "bicubic", around: [127, 127, 127] } },
+  deepseekocr: {
+    ...{ ...COMMON, cut: "tileGrid", parts: STRETCHED, end: "\n" },
+    whole: { filter: "bicubic", around: [127, 127, 127], isRounded: true },
+  },
   idefics3: {
     ...{ ...COMMON, cut: "longestEdge", whole: LANCZOS, parts: LANCZOS },
     beforePart: (row, column) => `<fake_token_around_image><row_${row}_col_${column}>`,
@@ -132,6 +138,10 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
   "muse-glimmer": {
     ...{ ...COMMON, cut: "nearestShape", whole: LANCZOS },
     ...{ begin: "<|image_start|>", end: "<|image_end|>" },
+  },
+  "minimax_m3": {
+    ...{ ...COMMON, cut: "ownShape", whole: STRETCHED },
+    ...{ begin: "]<]start of image[>[", end: "]<]end of image[>[" },
   },
   glm4v: {
     ...{ ...QWEN, begin: "<|begin_of_image|>", end: "<|end_of_image|>" },

@@ -1,6 +1,7 @@
 /** What an image is in a prompt: texts around and between the rows of its tiles. */
 import type { ImageConfig } from "../model/vision_types.ts";
 import type { ImageKind } from "./kinds.ts";
+import { layLines } from "./line_layout.ts";
 import { type Grid, outcomeOrder } from "./patch_order.ts";
 import type { LayoutPart } from "./types.ts";
 
@@ -14,6 +15,10 @@ export function layImage(
   config: ImageConfig,
   kind: ImageKind,
 ): LayoutPart[] {
+  if (config.behindLines) {
+    const { begin, end } = kind;
+    return joinTexts([{ text: begin }, ...layLines({ parts, whole }, config), { text: end }]);
+  }
   const ofParts = layParts(parts, config, kind);
   const isBare = kind.isWholeBare && parts.length === 0;
   const ofWhole: LayoutPart[] = [

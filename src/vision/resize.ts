@@ -15,12 +15,18 @@ export interface Resizing {
   readonly filter: keyof typeof CURVES;
   /** Colour around an image that keeps its shape; null: it is stretched. */
   readonly around: readonly [red: number, green: number, blue: number] | null;
+  /** Sizes and edges within a frame are rounded. Left out: sizes up, edges down. */
+  readonly isRounded?: true;
 }
 
 const { fround } = Math;
 
 /** An image of that size; of the size that it has, the image itself. */
-export function resize(source: Raster, size: Size, { filter, around }: Resizing): Raster {
+export function resize(
+  source: Raster,
+  size: Size,
+  { filter, around, isRounded }: Resizing,
+): Raster {
   if (source.width === size.width && source.height === size.height) return source;
   const target = blankRaster(size);
   if (around === null) {
@@ -28,12 +34,13 @@ export function resize(source: Raster, size: Size, { filter, around }: Resizing)
     return target;
   }
   for (let at = 0; at < target.bytes.length; at += 3) target.bytes.set(around, at);
-  const inner = sizeWithin(source, size);
+  const inner = sizeWithin(source, size, isRounded ? Math.round : Math.ceil);
+  const half = (length: number) => isRounded ? Math.round(length / 2) : Math.floor(length / 2);
   writeFiltered(
     source,
     crop(target, {
-      left: Math.floor((size.width - inner.width) / 2),
-      top: Math.floor((size.height - inner.height) / 2),
+      left: half(size.width - inner.width),
+      top: half(size.height - inner.height),
       ...inner,
     }),
     filter,
@@ -58,11 +65,15 @@ function blankRaster({ width, height }: Size): Raster {
   };
 }
 
-/** The largest size of an image's shape in a frame, rounded up. */
-function sizeWithin({ width, height }: Size, frame: Size): Size {
+/** The largest size of an image's shape in a frame, rounded. */
+function sizeWithin(
+  { width, height }: Size,
+  frame: Size,
+  round: (length: number) => number,
+): Size {
   const scale = Math.min(fround(frame.width / width), fround(frame.height / height));
   return {
-    width: Math.min(Math.ceil(fround(width * scale)), frame.width),
-    height: Math.min(Math.ceil(fround(height * scale)), frame.height),
+    width: Math.max(1, Math.min(round(fround(width * scale)), frame.width)),
+    height: Math.max(1, Math.min(round(fround(height * scale)), frame.height)),
   };
 }

@@ -87,6 +87,14 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
       const part = { width: tileSide, height: tileSide };
       return cutInto(image, { kind, whole: ownSize(image, config), cut, part });
     }
+    case "tileGrid": {
+      const { tileSize: side = imageSize, tilesMin, tilesMax } = config;
+      const isSmall = image.width <= side && image.height <= side;
+      const of = { tilesMin: Math.max(1, tilesMin!), tilesMax: tilesMax!, tileSide: side };
+      const grid = isSmall ? null : bestGrid(image, of);
+      const cut = grid && { width: grid.width * side, height: grid.height * side };
+      return cutInto(image, { kind, whole: square, cut, part: { width: side, height: side } });
+    }
     case "slices":
       return cutSlices(image, config, kind);
   }

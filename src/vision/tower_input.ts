@@ -21,7 +21,25 @@ export function towerInput(tile: Raster, config: ImageConfig, tables: ImageTable
     patches: cutPatches(tile, { config, order, columns: grid.columns, count }),
     added: addedRows({ grid, order, config, tables, count }),
     positions: placesOf({ grid, order, config, count }),
+    ...config.second && { second: secondInput(grid, config, tables) },
   };
+}
+
+/** What is added to rows that convolutions make of a grid's, and class tokens behind them. */
+function secondInput(
+  { rows, columns }: Grid,
+  { second, convolvedSide = 1, ...config }: ImageConfig,
+  { second: tables }: ImageTables,
+): NonNullable<TowerInput["second"]> {
+  const grid = { rows: rows / convolvedSide, columns: columns / convolvedSide };
+  const kept = grid.rows * grid.columns;
+  const count = kept + second!.classTokenCount;
+  const added = addedRows({
+    ...{ grid, count, order: Int32Array.from({ length: kept }, (_, row) => row) },
+    config: { ...config, ...second!, patchBias: null },
+    tables: { ...tables!, patchBias: null },
+  });
+  return { count, kept, added: added ?? new Float32Array(0) };
 }
 
 /** [count, 3 · side²], channel by channel or pixel by pixel. */

@@ -23,6 +23,8 @@ export interface ImageTables {
   readonly classTokens: Float32Array | null;
   /** [d] */
   readonly patchBias: Float32Array | null;
+  /** Of `ImageConfig.second`. Left out: there is none. */
+  readonly second?: Pick<ImageTables, "positions" | "classTokens">;
 }
 
 /** Rows of a text model's stream, in the order they stand in a prompt. */

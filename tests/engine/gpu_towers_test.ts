@@ -9,6 +9,7 @@ import { towerObstacle } from "../../src/rank/gpu/tower_obstacle.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import { gpuTest } from "../support/gpu.ts";
+import { tinyDeepseekOcr } from "../support/tiny_deepseekocr.ts";
 import { TINY_HEARING_NAMES, tinyHearing } from "../support/tiny_hearing.ts";
 import { type TinyGrid, tinyTowerInput } from "../support/tiny_image.ts";
 import {
@@ -38,7 +39,8 @@ const THREADS: { readonly [Kind in TinyVisionName]?: string } = {
   "resampler": "queries that rows are asked by are the threads'",
   "gemma4uv": "towers without layers are the threads'",
   "glm4v": "patches that are normalised first are the threads'",
-  "gemma4v": "heads of images that are turned by halves are the threads'",
+  "gemma4v": "heads of images that are turned in parts are the threads'",
+  "minimax_m3": "heads of images that are turned in parts are the threads'",
   "gemma4v-limits": "products that have limits are the threads'",
 };
 /** No side computes its norms. */
@@ -92,6 +94,10 @@ Deno.test("towerObstacle() leaves threads what a GPU would see otherwise", async
 });
 
 Deno.test("towerObstacle() leaves sounds to threads", () => {
+  const ocr = parseGguf(tinyDeepseekOcr());
+  const { description, second } = readVision(ocr);
+  const reasons = [description, second!].map((model) => towerObstacle(model, ocr));
+  assertEquals(reasons, Array(2).fill("towers in two parts are the threads'"));
   for (const kind of TINY_HEARING_NAMES) {
     const file = parseGguf(tinyHearing({ kind }));
     const obstacle = towerObstacle(readHearing(file).description, file);
@@ -106,7 +112,7 @@ Deno.test("towerObstacle() refuses halves, and rows that are made alike, each by
     const { standard, ...plain } = tensors.projector!;
     assert(standard !== undefined);
     const halves = { config, tensors: { ...tensors, projector: plain } };
-    assertStringIncludes(towerObstacle(halves, file)!, "turned by halves");
+    assertStringIncludes(towerObstacle(halves, file)!, "turned in parts");
     const layers = config.layers.map(({ secondRope: _, ...layer }) => layer);
     const ropes = config.ropes.map(({ start: _, ...rope }) => rope);
     const alike = { config: { ...config, layers, ropes }, tensors };

@@ -59,6 +59,18 @@ Deno.test("readVision() reads where MiniCPM-V 4.6's rows become fewer, and that 
   assertThrows(small, ModelFormatError, "large enough for 4 patches of 4 pixels");
 });
 
+Deno.test("readVision() has MiniMax M3's heads turned by thirds, and its images as large as they may be", () => {
+  const absent = { "vision.image_min_pixels": undefined, "vision.image_max_pixels": undefined };
+  const { description: { config }, images } = read(absent, { kind: "minimax_m3" });
+  const turned = config.ropes.map((
+    { start, dimensionCount, axes },
+  ) => [start, dimensionCount, axes!.axisOf]);
+  assertEquals(turned, [[4, 4, [1, 1]], [8, 4, [2, 2]]]);
+  assertEquals([images.pixelsMin, images.pixelsMax], [8 * 64, 576 * 64]);
+  const few = { "vision.attention.head_count": 48 };
+  assertThrows(() => read(few, { kind: "minimax_m3" }), ModelFormatError, "head_count");
+});
+
 Deno.test("readVision() has Muse Glimmer's windows as large as the square that has positions", () => {
   const of = (changes: Partial<TinyVisionKind>) =>
     readVision(fileOf({ kind: "muse-glimmer", changes }));

@@ -45,7 +45,8 @@ Deno.test("readVision() reads towers of every kind, whatever its matrices' type"
       assertEquals(mergedRows * (fold?.rows ?? 1), images.mergeSide ** 2);
     }
   }
-  assertEquals([...projectors].sort(), [...VISION_KINDS].sort());
+  // DeepSeek-OCR's two towers: read_deepseekocr_test.ts.
+  assertEquals([...projectors, "deepseekocr"].sort(), [...VISION_KINDS].sort());
 });
 
 Deno.test("readVision() says what preparing images takes", () => {
@@ -260,7 +261,7 @@ Deno.test("readVision() refuses files that are no projectors of images, and kind
   const unknown = assertThrows(() => read({ projector_type: "ldpv2" }), UnsupportedModelError);
   assertStringIncludes(
     unknown.message,
-    `"ldpv2": this version runs adapter, dots_ocr, exaone4_5, gemma3`,
+    `"ldpv2": this version runs adapter, deepseekocr, dots_ocr, exaone4_5, gemma3`,
   );
   assertThrows(() => read({ projector_type: undefined }), ModelFormatError, "projector_type");
   const { images } = read({ projector_type: undefined, "vision.projector_type": "gemma3" });

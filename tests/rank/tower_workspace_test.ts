@@ -11,8 +11,12 @@ import {
   type TinyHearingOptions,
   tinyPositions,
 } from "../support/tiny_hearing.ts";
+import { towerInput } from "../../src/vision/tower_input.ts";
+import { tinyDeepseekOcr } from "../support/tiny_deepseekocr.ts";
 import { tinyTowerInput } from "../support/tiny_image.ts";
 import { TINY_TOWER, tinyVision, type TinyVisionOptions } from "../support/tiny_vision.ts";
+import { tablesOfBoth } from "../support/two_towers.ts";
+import { seededImage } from "../vision/seeded_image.ts";
 
 const FORMS: readonly (TinyVisionOptions & { readonly rankCount: number })[] = [
   { kind: "gemma3", type: "Q8_0", rankCount: 1 },
@@ -41,6 +45,42 @@ for (const { rankCount, ...made } of FORMS) {
       await Deno.remove(path);
     }
   });
+}
+
+Deno.test("deepseekocr in Q8_0 on 2 sees alike where dead intermediates are NaN", async () => {
+  const path = await Deno.makeTempFile({ suffix: ".gguf" });
+  try {
+    const bytes = tinyDeepseekOcr({ type: "Q8_0" });
+    await Deno.writeFile(path, bytes);
+    const seen = [{ poisons: false }, { poisons: true, inflation: 4 }].map((how) =>
+      seeInGrids(path, bytes, how)
+    );
+    const [apart, shared] = await Promise.all(seen);
+    assert(apart.every(Number.isFinite));
+    assertEquals(shared, apart);
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
+/** A whole image and a tile, by the first of two towers. */
+async function seeInGrids(path: string, bytes: Uint8Array<ArrayBuffer>, how: Poisoning) {
+  const file = openGguf(path);
+  const { description: model, images } = readVision(file);
+  const { countMax: most } = model.config.patches!;
+  const room = { contextLength: most, chunkTokens: most, sequences: 1, isSparse: false };
+  const options = { ...room, rankCount: 2, sharesWorkspace: how.poisons };
+  const { runner } = await openRunner({ file, model }, options, how);
+  try {
+    const reader = new ImageReader(runner);
+    const tables = tablesOfBoth(bytes, images);
+    return [images.imageSize, images.tileSize!].flatMap((side) => {
+      const tile = seededImage(side, side);
+      return [...reader.see(towerInput(tile, images, tables))!];
+    });
+  } finally {
+    runner.control.publishExit();
+  }
 }
 
 /** Two images, one after the other. */

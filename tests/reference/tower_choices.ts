@@ -99,6 +99,16 @@ export const MISTAKES = {
       ({ layers }) => ({ layers: layers.map((l) => ({ ...l, secondRope: undefined })) }),
     )
   ),
+  "turned from a head's beginning": ofTower((d) =>
+    withConfig(d, ({ ropes }) => ({
+      ropes: ropes.map((rope) => ({ ...rope, start: rope.start! - rope.dimensionCount })),
+    }))
+  ),
+  "a row's gelu of another kind": ofProjector(({ rowStages }) => ({
+    rowStages: rowStages!.map((stage) => (
+      { ...stage, activation: stage.activation && "quickGelu" }
+    )),
+  })),
   "pairs of both halves": ofTower((d) =>
     withConfig(d, ({ headDim, ropes: [first], layers }) => ({
       ropes: [{
@@ -323,6 +333,11 @@ export const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MIS
   "adapter": [
     ...[...SIGLIP, "no gate in the projector", "no norm of a stage"] as const,
     ...["a stage's gelu of another kind", "rows side by side", "blocks by columns"] as const,
+  ],
+  "minimax_m3": [
+    ...[...TURNING, "one half turned", "turned from a head's beginning", "one frame"] as const,
+    ...["no first norm", "gelu of another kind", "blocks by columns"] as const,
+    "a row's gelu of another kind",
   ],
   "muse-glimmer": [
     ...[...TURNING, "frequencies in turns", "no windows", "windows in the last layer"] as const,

@@ -62,7 +62,7 @@ function gridOf(name: TinyVisionName): TinyGrid {
   if (name === "minicpmv4_6") return { rows: 8, columns: 8 };
   if (name === "youtuvl" || name === "muse-glimmer") return { rows: 10, columns: 6 };
   const isFree = name.startsWith("pixtral") || name === "resampler" || name === "qwen2vl_merger" ||
-    name === "minicpmv4_6-four" ||
+    name === "minicpmv4_6-four" || name === "minimax_m3" ||
     ["dots_ocr", "gemma4v", "gemma4uv", "gemma4v-limits", "hunyuanvl", "lightonocr"].includes(name);
   return isFree ? { rows: 4, columns: 6 } : { rows: 6, columns: 6 };
 }

@@ -24,6 +24,14 @@ export const NEWER_TINY_KINDS = {
     ...{ projector: "minicpmv4_6", keys: SIDE_2 },
     tensors: miniProjector,
   },
+  "minimax_m3": {
+    ...{ twoFrames: true, positions: false, preNorm: true, keys: PIXELS },
+    tensors: ({ width, outputLength: rows }) => [
+      // Longer than a tower's rows have room for.
+      ...twoMatrices(["mm.1", "mm.2"], { columns: width, rows: 272 }),
+      ...twoMatrices(["mm.merger.fc1", "mm.merger.fc2"], { columns: 4 * 272, rows }),
+    ],
+  },
   "adapter": {
     ...{ ...SIGLIP, activation: "silu" },
     tensors: ({ width, outputLength: rows }) => [

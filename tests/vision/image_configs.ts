@@ -46,6 +46,10 @@ export const IMAGE_CONFIGS = {
     gridSizes: [[42, 84], [84, 42], [84, 84], [126, 42], [42, 126]],
   }),
   janus_pro: config("janus_pro", [48, 16, 1], {}),
+  deepseekocr: config("deepseekocr", [1024, 16, 1], {
+    ...{ tileSize: 640, convolvedSide: 4, tilesMin: 2, tilesMax: 9 },
+    behindLines: { line: "line", image: "image" },
+  }),
   idefics3: config("idefics3", [64, 16, 2], { longestEdge: 150 }),
   internvl: config("internvl", [56, 14, 2], IMAGENET),
   nemotron_v2_vl: config("nemotron_v2_vl", [64, 16, 2], CLIP),
@@ -64,6 +68,7 @@ export const IMAGE_CONFIGS = {
     ...{ ...rows(1, 64, 32), windowSide: 8, hasCutWindows: true, hasColoursLast: true },
   }),
   adapter: config("adapter", [56, 14, 2], {}),
+  "minimax_m3": config("minimax_m3", [56, 14, 2], rows(8, 576, 28)),
   "muse-glimmer": config("muse-glimmer", [56, 14, 2], {
     ...{ ...rows(1, 64, 28), windowSide: 8, hasCutWindows: true },
   }),

@@ -121,6 +121,19 @@ Deno.test("prepareImage() puts a row between the lines of Pixtral's images", () 
   assertEquals(layoutOf(IMAGE_CONFIGS.pixtral, 40, 50), "{0: 0 + 9}[IMG_END]");
 });
 
+Deno.test("prepareImage() goes through DeepSeek-OCR's tiles line by line, a row behind each", () => {
+  const small = { imageSize: 64, patchSize: 4, tileSize: 32, tilesMax: 2 };
+  const config = { ...IMAGE_CONFIGS.deepseekocr, ...small };
+  const line = "{line: 0 + 1}";
+  const whole = (tile: number) =>
+    [0, 4, 8, 12].map((first) => `{${tile}: ${first} + 4}${line}`).join("") + "{image: 0 + 1}\n";
+  const across = `{0: 0 + 2}{1: 0 + 2}${line}{0: 2 + 2}{1: 2 + 2}${line}`;
+  const down = [0, 1].map((tile) => `{${tile}: 0 + 2}${line}{${tile}: 2 + 2}${line}`).join("");
+  assertEquals(layoutOf(config, 32, 20), whole(0));
+  assertEquals(layoutOf(config, 33, 20), across + whole(2));
+  assertEquals(layoutOf(config, 20, 40), down + whole(2));
+});
+
 Deno.test("prepareImage() puts rows before and behind GLM-Edge's images", () => {
   const around = { begin: "begin", end: "end" };
   assertEquals(

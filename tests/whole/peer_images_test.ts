@@ -4,7 +4,7 @@
  * as many are rows of the image.
  */
 import { assertEquals } from "@std/assert";
-import { bool, list, type MetadataEntry, text } from "../../src/gguf/mod.ts";
+import { bool, list, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
 import { loadModel } from "../../src/llm/mod.ts";
 import type { ChatMessage } from "../../src/llm/types.ts";
 import { bytePairVocabulary } from "../../src/synth/vocabulary.ts";
@@ -35,6 +35,21 @@ const CASES: Readonly<Record<string, Case>> = {
     size: [77, 45],
     promptLength: 20,
     ids: [59, 388, 84, 376, 416, 144, 328, 103],
+  },
+  "minimax_m3": {
+    text: { architecture: "qwen3" },
+    eyes: {
+      kind: "minimax_m3",
+      // As llama.cpp has it, whatever a file says.
+      metadata: [
+        ["clip.vision.image_min_pixels", u32(512)],
+        ["clip.vision.image_max_pixels", u32(36864)],
+      ],
+    },
+    marks: ["]<]start of image[>[", "]<]end of image[>["],
+    size: [33, 120],
+    promptLength: 71,
+    ids: [189, 485, 391, 266, 486, 210, 189, 485],
   },
   "muse-glimmer": {
     text: { architecture: "muse-glimmer" },

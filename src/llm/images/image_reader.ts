@@ -220,11 +220,17 @@ function tablesOf(tower: LookingTower): ImageTables {
     const positions = floats(reads.positions?.tensor ?? null);
     return { positions, classTokens: null, patchBias: null };
   }
-  const { positions, classTokens, patchBias } = reads;
+  const { positions, classTokens, patchBias, second } = reads;
   return {
     positions: floats(positions?.tensor ?? null),
     classTokens: floats(classTokens),
     patchBias: floats(patchBias),
+    ...second && {
+      second: {
+        positions: floats(second.positions?.tensor ?? null),
+        classTokens: floats(second.classTokens),
+      },
+    },
   };
 }
 

@@ -31,6 +31,8 @@ export interface PlannedTower {
   readonly description: ModelDescription;
   /** What preparing images takes, or sounds. */
   readonly reads: ImageConfig | SoundConfig;
+  /** A second tower that looks at the rows of this one; left out: there is none. */
+  readonly second?: Pick<PlannedTower, "description" | "plans">;
   /** One per thread, or that of a GPU. */
   readonly plans: readonly RankPlan[];
   readonly module: WebAssembly.Module;
@@ -61,19 +63,34 @@ export function planAgain(tower: PlannedTower, options: TowerOptions): PlannedTo
   return planned({ ...tower, options });
 }
 
-function planned(tower: Omit<PlannedTower, "plans">): PlannedTower {
-  const { file, description, module, options } = tower;
-  const onGpu = !!options.onGpu;
-  const own = towerOptionsFor(description, module, options, onGpu);
-  return { ...tower, plans: planRanks(description, file.tensors, own) };
+function planned({ second, ...tower }: ReadTower & Omit<PlannedTower, keyof ReadTower | "plans">) {
+  const { file, module, options } = tower;
+  const plansOf = (description: ModelDescription) =>
+    planRanks(
+      description,
+      file.tensors,
+      towerOptionsFor(description, module, options, !!options.onGpu),
+    );
+  return {
+    ...tower,
+    ...second && {
+      second: { description: second.description, plans: plansOf(second.description) },
+    },
+    plans: plansOf(tower.description),
+  };
+}
+
+/** What a file says of a tower. */
+interface ReadTower extends Pick<PlannedTower, "description" | "reads"> {
+  readonly second?: Pick<PlannedTower, "description">;
 }
 
 /** Those of images first. Of a file of both one that hears in another way is left out. */
-function readTowers(file: GgufFile): Pick<PlannedTower, "description" | "reads">[] {
-  const towers = [];
+function readTowers(file: GgufFile): ReadTower[] {
+  const towers: ReadTower[] = [];
   if (sees(file)) {
-    const { description, images: reads } = readVision(file);
-    towers.push({ description, reads });
+    const { description, second, images: reads } = readVision(file);
+    towers.push({ description, reads, ...second && { second: { description: second } } });
   }
   if (hears(file)) {
     const { description, sounds: reads } = readHearing(file);
@@ -91,6 +108,11 @@ export async function startTower(
     tensors: usedTensors(file, model, plans),
     ...options.onGpu && { gpu: options.onGpu },
   });
+}
+
+/** The threads of what looks at a tower's rows. */
+export async function startSecond({ second, ...tower }: PlannedTower): Promise<EngineHandle> {
+  return await startTower({ ...tower, ...second! });
 }
 
 /** Both, of the first tower. */

@@ -19,6 +19,7 @@ import type { Notice } from "../predictor_report.ts";
 import { isGpuError } from "../engine_supply.ts";
 import { chooseTowerGpu, towerBytes } from "./choose_tower_gpu.ts";
 import { projectorBeside } from "./find_projector.ts";
+import { SecondTower } from "./second_tower.ts";
 import { type PlannedTower, planTowers, startTower, type TowerOptions } from "./load_tower.ts";
 
 /** The model that is to see or hear, and the kernels of its threads. */
@@ -59,11 +60,14 @@ export class Tower {
   /** Null: threads look. */
   #onGpu: PlannedTower | null = null;
   #notify: (notice: Notice) => void = () => {};
+  /** Null: what its threads leave are rows of the text model. */
+  readonly #second: SecondTower | null;
   #engine: Promise<EngineHandle> | null = null;
   #isClosed = false;
 
   private constructor(planned: PlannedTower) {
     this.#planned = planned;
+    this.#second = planned.second ? new SecondTower(planned) : null;
     const { reads } = planned;
     this.#kind = isOfSounds(reads) ? null : imageKindOf(reads);
     if (isOfSounds(reads)) soundTexts(reads);
@@ -87,7 +91,8 @@ export class Tower {
   static openAll(path: string, { config, module }: SeeingModel, options: TowerOptions = {}) {
     const width = givenWidth(config);
     return planTowers(path, module, options).map((planned): Tower => {
-      const { outputLength } = planned.description.config.projector!;
+      const { description, second = { description } } = planned;
+      const { outputLength } = second.description.config.projector!;
       const tower = new Tower(planned);
       if (outputLength === width) return tower;
       throw new UnsupportedModelError(
@@ -108,7 +113,8 @@ export class Tower {
 
   /** What it takes once it has seen an image, or heard a sound. */
   get plans(): readonly RankPlan[] {
-    return (this.#onGpu ?? this.#planned).plans;
+    const { plans, second } = this.#onGpu ?? this.#planned;
+    return [...plans, ...second?.plans ?? []];
   }
 
   /**
@@ -150,6 +156,12 @@ export class Tower {
    * from then on.
    */
   async see(input: TowerInput, signal?: AbortSignal): Promise<Float32Array> {
+    const { second: _, ...own } = input;
+    const rows = await this.#see(own, signal);
+    return this.#second === null ? rows : await this.#second.see(rows, input, signal);
+  }
+
+  async #see(input: TowerInput, signal?: AbortSignal): Promise<Float32Array> {
     for (let isAgain = false;; isAgain = true) {
       const engine = await this.#ready();
       try {
@@ -204,6 +216,7 @@ export class Tower {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    await this.#second?.close();
     const engine = await this.#engine?.catch(() => null);
     await engine?.close();
   }

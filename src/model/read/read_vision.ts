@@ -10,6 +10,7 @@ import { TensorChecker } from "./tensor_checker.ts";
 import type { ModelConfig, ModelTensors, RopeConfig } from "../types.ts";
 import { KINDS } from "../vision/kinds.ts";
 import { PLAIN } from "../vision/plain_tower.ts";
+import { DEEPSEEK_OCR, readDeepseekOcr } from "../vision/read_deepseekocr.ts";
 import {
   FOLDING_LAYER,
   readFoldingLayer,
@@ -30,7 +31,8 @@ import type { TowerRope, VisionKind } from "../vision/vision_kind.ts";
 import type { VisionModel } from "../vision_types.ts";
 
 /** Values of `clip.projector_type` that this version runs. */
-export const VISION_KINDS: readonly string[] = KINDS.map(({ name }) => name);
+export const VISION_KINDS: readonly string[] = [...KINDS.map(({ name }) => name), DEEPSEEK_OCR]
+  .sort();
 
 /** `general.architecture` of files of projectors. */
 export const CLIP = "clip";
@@ -47,6 +49,10 @@ const BLOCK_COUNT_MAX = 1024;
 const PATCHES_MAX = 65536;
 
 const ROPE_BASE = 10000;
+const UNSCALED = {
+  ...{ type: "none" as const, factor: 1, originalContextLength: 0, attentionFactor: 1 },
+  ...{ extrapolation: 1, betaFast: 32, betaSlow: 1 },
+};
 const EPSILON = "attention.layer_norm_epsilon";
 
 /**
@@ -55,7 +61,9 @@ const EPSILON = "attention.layer_norm_epsilon";
  * @throws {UnsupportedModelError} when the file is sound but this version cannot run it.
  */
 export function readVision(file: GgufFile): VisionModel {
-  const kind = findKind(file);
+  const name = kindName(file);
+  if (name === DEEPSEEK_OCR) return readDeepseekOcr(file);
+  const kind = findKind(name);
   const keys = new Hyperparameters(file, "clip.vision");
   const width = keys.integer("embedding_length", { min: 1 });
   const heads = kind.hasLayers ? keys.integer("attention.head_count", { min: 1, max: width }) : 1;
@@ -110,7 +118,7 @@ export function refuseProjector(architecture: string): void {
   );
 }
 
-function findKind(file: GgufFile): VisionKind {
+function kindName(file: GgufFile): string | undefined {
   const architecture = getString(file.metadata, "general.architecture");
   if (architecture !== CLIP) {
     throw formatError(
@@ -126,10 +134,13 @@ function findKind(file: GgufFile): VisionKind {
         "images",
     );
   }
-  const name = keys.text("projector_type") || keys.text("vision.projector_type") ||
+  return keys.text("projector_type") || keys.text("vision.projector_type") ||
     (keys.flag("has_llava_projector", false)
       ? FIRST_KIND
       : getString(file.metadata, "clip.projector_type"));
+}
+
+function findKind(name: string | undefined): VisionKind {
   const kind = KINDS.find((each) => each.name === (WITH_SOUNDS[name ?? ""] ?? name));
   if (kind !== undefined) return kind;
   throw new UnsupportedModelError(
@@ -242,7 +253,7 @@ function readLayers(
   return Array.from({ length: blockCount }, (_, index) => ({
     slidingWindow: 0,
     rope,
-    ...kind.rope?.isByHalves && { secondRope: 1 },
+    ...(kind.rope?.isByHalves || kind.rope?.isByThirds) && { secondRope: 1 },
     ...windowSide !== null && (index + 1) % period !== 0 && { attentionChunk: windowSide ** 2 },
   }));
 }
@@ -280,10 +291,11 @@ function patchCountMax(keys: Hyperparameters, images: VisionModel["images"]): nu
 
 /** Pairs of the first half of a head turn by one of a patch's numbers, the others by the other. */
 function towerRopes(
-  { pairs, first, isInterleaved, isByHalves, base = ROPE_BASE }: TowerRope,
+  { pairs, first, isInterleaved, isByHalves, isByThirds, base = ROPE_BASE }: TowerRope,
   headDim: number,
   keys: Hyperparameters,
 ): RopeConfig[] {
+  if (isByThirds) return ropesByThirds({ kind: pairs, base, headDim }, keys);
   if (headDim % 4 !== 0) throw keys.wrong("attention.head_count", "so that heads are of fours");
   const quarter = headDim / 4;
   const [ofFirst, ofSecond] = first === "row" ? [1, 2] as const : [2, 1] as const;
@@ -294,21 +306,31 @@ function towerRopes(
   const powerOf = axisOf.map((_, pair) =>
     2 * (pair % quarter) + (isInterleaved && pair >= quarter ? 1 : 0)
   );
-  const common = {
-    kind: pairs,
-    frequencyBase: base,
-    scaling: {
-      ...{ type: "none" as const, factor: 1, originalContextLength: 0, attentionFactor: 1 },
-      ...{ extrapolation: 1, betaFast: 32, betaSlow: 1 },
-    },
-    factors: null,
-  };
+  const common = { kind: pairs, frequencyBase: base, scaling: UNSCALED, factors: null };
   if (!isByHalves) return [{ ...common, dimensionCount: headDim, axes: { axisOf, powerOf } }];
   return [0, 1].map((half) => ({
     ...common,
     dimensionCount: headDim / 2,
     start: half * headDim / 2,
     axes: { axisOf: axisOf.slice(half * quarter, (half + 1) * quarter) },
+  }));
+}
+
+/** Two of them, each a third of a head. */
+function ropesByThirds(
+  { kind, base, headDim }: {
+    readonly kind: RopeConfig["kind"];
+    readonly base: number;
+    readonly headDim: number;
+  },
+  keys: Hyperparameters,
+): RopeConfig[] {
+  const third = 2 * Math.floor(Math.floor(2 * Math.floor(headDim / 2) / 3) / 2);
+  if (third < 2) throw keys.wrong("attention.head_count", "so that thirds of heads have a pair");
+  return [1, 2].map((axis) => ({
+    ...{ kind, frequencyBase: base, scaling: UNSCALED, factors: null },
+    ...{ dimensionCount: third, start: axis * third },
+    axes: { axisOf: Array.from({ length: third / 2 }, () => axis as 1 | 2) },
   }));
 }
 

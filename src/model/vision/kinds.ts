@@ -1,5 +1,5 @@
 /** Every kind of projector files that this version reads. */
-import { adapter, hunyuanvl, minicpmv46, museGlimmer, youtuvl } from "./newer_kinds.ts";
+import { adapter, hunyuanvl, minicpmv46, minimaxM3, museGlimmer, youtuvl } from "./newer_kinds.ts";
 import { COMMON, PLAIN_STAGE, type VisionKind } from "./vision_kind.ts";
 
 /** Of projectors of two matrices with gelu between them. */
@@ -378,6 +378,7 @@ export const KINDS: readonly VisionKind[] = [
   lightonocr,
   llama4,
   minicpmv46,
+  minimaxM3,
   mlp,
   museGlimmer,
   nemotron,

@@ -50,6 +50,27 @@ export const adapter: VisionKind = {
   },
 };
 
+/** MiniMax M3: of any shape, two frames, a third of heads turned by rows and one by columns. */
+export const minimaxM3: VisionKind = {
+  ...COMMON,
+  name: "minimax_m3",
+  hasTwoFrames: true,
+  positions: "none",
+  rope: { pairs: "neox", first: "row", isInterleaved: false, isByThirds: true, from: 0 },
+  rows: { min: 8, max: 576 },
+  side: { key: MERGE_SIZE, absent: 2 },
+  activation: "geluErf",
+  projector: {
+    norm: null,
+    rowStages: [
+      { ...PLAIN_STAGE, matrix: "mm.1", activation: "geluErf" },
+      { ...PLAIN_STAGE, matrix: "mm.2" },
+    ],
+    ...{ stages: [], first: "mm.merger.fc1", isFirstTransposed: false },
+    ...{ second: "mm.merger.fc2", biases: "required", activation: "geluErf" },
+  },
+};
+
 /** Muse Glimmer: of any shape, turned, with windows that edges cut off. */
 export const museGlimmer: VisionKind = {
   ...COMMON,

@@ -183,7 +183,11 @@ function readBothColours(
 }
 
 /** Three numbers; by deviations colours are divided. */
-function readColours(keys: Hyperparameters, { file }: TowerReader, key: string): number[] {
+export function readColours(
+  keys: Hyperparameters,
+  { file }: Pick<TowerReader, "file">,
+  key: string,
+): number[] {
   const name = `clip.vision.${key}`;
   const values = keys.value(key);
   const numbers = values instanceof Float32Array || values instanceof Float64Array

@@ -12,6 +12,7 @@ import type {
 import { readFold } from "./read_fold.ts";
 import { readResampler } from "./read_resampler.ts";
 import { biasedMatrix, readNorm, type TowerReader } from "./read_tower.ts";
+import type { ProjectorStage } from "./vision_kind.ts";
 
 /** A side of a block of patches: more than any file has. */
 const SIDE_MAX = 64;
@@ -51,9 +52,13 @@ export function readProjector(
   const { kind: { merge, projector, lastNorm }, checker, width } = reader;
   const mergedRows = mergeSide * mergeSide * stack;
   const resampler = reader.kind.isResampled ? readResampler(reader, epsilon) : null;
-  const merged = resampler?.config.width ?? (merge === "mean" ? width : width * mergedRows);
+  const rowStages = readStages(reader, {
+    ...{ stages: projector.rowStages ?? [], merged: width, mergeSide: 1, epsilon },
+  });
+  const rowWidth = rowStages.at(-1)?.tensors.matrix.rows ?? width;
+  const merged = resampler?.config.width ?? (merge === "mean" ? rowWidth : rowWidth * mergedRows);
   const { norm, activation, isFirstTransposed } = projector;
-  const stages = readStages(reader, { merged, mergeSide, epsilon });
+  const stages = readStages(reader, { stages: projector.stages, merged, mergeSide, epsilon });
   const columns = stages.at(-1)?.tensors.matrix.rows ?? merged;
   const hasNorm = norm !== null && !(norm.isOptional && !checker.has(`${norm.tensor}.weight`));
   const whole = isFirstTransposed
@@ -83,6 +88,7 @@ export function readProjector(
       merge,
       ...projector.isStandardized && { mergedScale: Math.sqrt(width) },
       norm: hasNorm ? { of: norm.of, kind: norm.kind, epsilon: norm.epsilon ?? epsilon } : null,
+      ...rowStages.length > 0 && { rowStages: rowStages.map(({ config }) => config) },
       ...stages.length > 0 && { stages: stages.map(({ config }) => config) },
       ...projector.frame && { frameEpsilon: epsilon },
       activation: activation === "own" ? of.activation : activation,
@@ -94,6 +100,7 @@ export function readProjector(
       ...resampler !== null && { resampler: resampler.tensors },
       ...fold !== null && { fold: fold.tensors },
       ...standard !== null && { standard },
+      ...rowStages.length > 0 && { rowStages: rowStages.map(({ tensors }) => tensors) },
       ...stages.length > 0 && { stages: stages.map(({ tensors }) => tensors) },
       ...projector.frame && { frame: readFrame(reader, { columns, rowLength }) },
       ...isFirstTransposed && { isFirstTransposed },
@@ -108,11 +115,13 @@ export function readProjector(
 /** What the file has of them. */
 function readStages(
   reader: TowerReader,
-  { merged, mergeSide, epsilon }: Readonly<Record<"merged" | "mergeSide" | "epsilon", number>>,
+  { stages, merged, mergeSide, epsilon }:
+    & Readonly<Record<"merged" | "mergeSide" | "epsilon", number>>
+    & { readonly stages: readonly ProjectorStage[] },
 ): { readonly config: StageConfig; readonly tensors: StageTensors }[] {
-  const { kind: { projector }, checker, file, width } = reader;
+  const { checker, file, width } = reader;
   let columns = merged;
-  return projector.stages
+  return stages
     .filter(({ isOptional, matrix }) => !isOptional || checker.has(`${matrix}.weight`))
     .map(({ matrix: name, isKernel, norm, activation }, index) => {
       const of = `${name}.weight`;

@@ -28,6 +28,11 @@ export interface TowerRope {
   readonly from: 0 | 1;
   /** Both of a pair are in the same half of a head. Left out: halves are of pairs. */
   readonly isByHalves?: true;
+  /**
+   * Heads are thirds, as nearly as pairs allow: nothing turns the first one, rows turn the second
+   * one, columns the third one, and nothing what is left. Left out: they are halves.
+   */
+  readonly isByThirds?: true;
   /** Left out: 10000. */
   readonly base?: number;
 }
@@ -124,6 +129,8 @@ export interface VisionKind {
     readonly isStandardized?: true;
     /** Rows around those of an image, and the norm of all: what their tensors are called. */
     readonly frame?: Readonly<Record<"lineEnd" | "begin" | "end" | "norm", string>>;
+    /** What rows go through before they are merged. Left out: nothing. */
+    readonly rowStages?: readonly ProjectorStage[];
     /** What merged rows go through first. */
     readonly stages: readonly ProjectorStage[];
     readonly first: string;

@@ -36,6 +36,7 @@ import type { LayerInputPlan } from "../plan/plan_inputs.ts";
 import { lengthOf, type Range } from "../plan/shard.ts";
 import { bindFinch, type Finch } from "./finch.ts";
 import { bindNeuronGate, type NeuronGate } from "./bound_neuron_gate.ts";
+import { bindOffsets, type Offsets } from "./offsets.ts";
 import type { RowShift } from "../step/row_shift.ts";
 import { bindStateSpace, type StateSpace } from "./state_space.ts";
 import { bindKeyDeltas, type KeyDeltas } from "./key_deltas.ts";
@@ -118,6 +119,8 @@ export interface Layer {
   readonly valueNorm: HeadNorm | null;
   /** Address of f32 [headCount], or 0: heads have none. */
   readonly sinks: number;
+  /** Null: scores count nothing of how far keys are away in an image. */
+  readonly offsets: Offsets | null;
   /** Null: the layer attends. */
   readonly convolution: Convolution | null;
   /** Null: the layer is no conformer's, or is of neurons alone. */
@@ -229,6 +232,7 @@ export function bindLayer(
     ...{ queryNorm: headNorm(plan.queryNorm), keyNorm: headNorm(plan.keyNorm) },
     valueNorm: headNorm(plan.valueNorm),
     sinks: addressOf(plan.attentionSinks),
+    offsets: bindOffsets(plan.offsets, own.offsets, headDim),
     convolution: plan.convolution && {
       taps: plan.convolution.taps,
       weights: plan.convolution.weights.offsetBytes,

@@ -19,17 +19,19 @@ export function towerObstacle(
     tensors,
   } = model;
   const { areConvolved, areRows, plane, subsampling } = patches!;
+  if (projector!.convolutions || projector!.columns) return "towers in two parts are the threads'";
   if (areConvolved || areRows || plane || subsampling) return "towers that hear are the threads'";
   if (limitsProducts) return "products that have limits are the threads'";
   const turnsByHalves = layers.some(({ secondRope }) => secondRope !== undefined) ||
     ropes.some(({ start = 0 }) => start > 0);
-  if (turnsByHalves) return "heads of images that are turned by halves are the threads'";
+  if (turnsByHalves) return "heads of images that are turned in parts are the threads'";
   if (tensors.projector!.standard !== undefined) {
     return "rows of images that are made alike by a mean and gains are the threads'";
   }
   if (layers.length === 0) return "towers without layers are the threads'";
   if (tensors.patchNorm) return "patches that are normalised first are the threads'";
   if (projector!.resampler) return "queries that rows are asked by are the threads'";
+  if (projector!.rowStages) return "rows that are changed before they are merged are the threads'";
   if (projector!.fold) return "rows that become fewer between layers are the threads'";
   if ([projector!.activation, feedForward.activation].includes("geluErf")) {
     return "gelu by the error function is the threads'";

@@ -163,6 +163,7 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   yield* partsOfNorm(layer.queryNorm);
   yield* partsOfNorm(layer.keyNorm);
   if (layer.attentionSinks !== null) yield { vector: layer.attentionSinks };
+  for (const vector of Object.values(layer.offsets ?? {})) yield { vector };
   if (layer.convolution !== null) yield { vector: layer.convolution.weights };
   if (layer.conformer !== null) yield* partsOfAll(conformerPieces(layer.conformer));
   if (layer.attentionGate !== null) yield* partsOf(layer.attentionGate.matrix);

@@ -5,11 +5,17 @@ import { type Part, partsOf, partsOfNorm } from "./parts.ts";
 
 /** Of a projector, and what resamples before it. */
 export function* partsOfProjector(
-  { stages, standard, resampler, fold, last, deep }: ProjectorPlan,
+  { rowStages, stages, standard, resampler, convolutions, ...plan }: ProjectorPlan,
 ): Generator<Part> {
+  const { fold, last, deep } = plan;
   if (resampler !== null) yield* partsOfResampler(resampler);
+  for (const { matrix, norm } of convolutions?.kernels ?? []) {
+    yield* [...partsOf(matrix), ...partsOfNorm(norm)];
+  }
   if (standard !== null) yield* [{ vector: standard.mean }, { vector: standard.gains }];
-  for (const { matrix, norm } of stages) yield* [...partsOf(matrix), ...partsOfNorm(norm)];
+  for (const { matrix, norm } of [...rowStages, ...stages]) {
+    yield* [...partsOf(matrix), ...partsOfNorm(norm)];
+  }
   const all = fold === null ? [last, ...deep] : [fold, last, ...deep];
   for (const { norm, first, gate, hiddenNorm, second, frame } of all) {
     const { lineEnd, begin, end } = frame ?? {};

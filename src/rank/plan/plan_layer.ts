@@ -29,6 +29,7 @@ import { planTimeMix } from "./plan_time_mix.ts";
 import type { UnitPart } from "./gpu_plan_types.ts";
 import { dense, denseShare, experts } from "./plan_neurons.ts";
 import { headNorm, norm } from "./plan_norm.ts";
+import { planOffsets } from "./plan_offsets.ts";
 import type { Ranges } from "./ranges.ts";
 import { lengthOf, type OnGpu, type Range, scale, type Shard } from "./shard.ts";
 
@@ -151,7 +152,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     queryNorm: headNorm(place, tensors.queryNorm, { rows: query, headDim: config.headDim }),
     keyNorm: headNorm(place, tensors.keyNorm, { rows: keyValue, headDim: config.headDim }),
     valueNorm: headNorm(place, tensors.valueNorm, { rows: value, headDim: config.valueDim }),
-    attentionSinks: tensors.attentionSinks && place.vector(tensors.attentionSinks, shard.heads),
+    ...planScoreParts(place, tensors, shard),
     convolution: planConvolution(place, tensors.convolution, {
       ...{ own: query, channels: config.embeddingLength },
     }),
@@ -192,6 +193,14 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     ...planScales(place, tensors),
     endNorm: norm(place, tensors.endNorm ?? null),
     ...{ sharesWeights: false, keysOf: config.layers[index].keysOf ?? null },
+  };
+}
+
+/** What scores have beside queries and keys. */
+function planScoreParts(place: Placer, tensors: LayerTensors, { heads }: Shard) {
+  return {
+    offsets: planOffsets(place, tensors),
+    attentionSinks: tensors.attentionSinks && place.vector(tensors.attentionSinks, heads),
   };
 }
 

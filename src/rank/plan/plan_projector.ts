@@ -13,10 +13,17 @@ import type {
 } from "../../model/types.ts";
 import { projectedRows } from "../../model/projected_rows.ts";
 import type { SubsamplingConfig } from "../../model/conformer_types.ts";
+import type { StageTensors } from "../../model/vision_types.ts";
 import type { PlaneConfig } from "../../model/plane.ts";
 import { CONVOLVED_ROWS } from "./convolved_rows.ts";
 import { subsamplingBytes } from "./plan_conformer.ts";
 import type { Placer } from "./plan_layer.ts";
+import {
+  convolutionsBytes,
+  type ConvolutionsPlan,
+  type ConvolutionsShare,
+  planConvolutions,
+} from "./plan_convolutions.ts";
 import { norm } from "./plan_norm.ts";
 import { planeFloats } from "./plane_bytes.ts";
 import {
@@ -31,6 +38,9 @@ import type { KernelSizes } from "./plan_workspace.ts";
 import { cut, lengthOf, type Range } from "./shard.ts";
 import type { LastingTensor, StepGraphInput, StepTensor } from "./step_graph.ts";
 
+/** Columns of rows are cut where products may begin to read them. */
+const COLUMN_UNIT = 4;
+
 /** A rank's share. */
 export interface ProjectorShare {
   readonly last: ProjectionShare;
@@ -40,6 +50,7 @@ export interface ProjectorShare {
   readonly fold: ProjectionShare | null;
   /** Null: rows are merged. */
   readonly resampler: ResamplerShare | null;
+  readonly convolutions: ConvolutionsShare | null;
   /** Most rows of a step that come out. */
   readonly rowsMax: number;
   /** Numbers of a row that merging gives, of one that comes out, and of a patch. */
@@ -58,6 +69,10 @@ export interface ProjectorShare {
   /** Numbers of the longest row that is read; merged ones are made longer or shorter by stages. */
   readonly widest: number;
   readonly hasStages: boolean;
+  /** Of what rows go through before they are merged, the longest row; 0: nothing. */
+  readonly rowLength: number;
+  /** Most rows of a step that go in. */
+  readonly chunkTokens: number;
   readonly hasGate: boolean;
 }
 
@@ -70,7 +85,9 @@ export interface ProjectionShare {
   readonly second: MatrixTensor | null;
   readonly hiddenNorm?: NormTensors;
   readonly frame?: ProjectorTensors["frame"];
-  /** Neurons between two matrices; of a single one rows, or, if it is transposed, columns. */
+  /** Columns of a single one that there are inputs for; left out: all. */
+  readonly columns?: Range;
+  /** Neurons between two matrices; of a single one rows, or, of columns or transposed, columns. */
   readonly own: Range;
 }
 
@@ -83,6 +100,8 @@ export interface ProjectionPlan {
   readonly hiddenNorm: NormPlan | null;
   /** Null: there is none, or it is another rank's. */
   readonly frame: FramePlan | null;
+  /** Left out: it is cut by rows, or transposed. */
+  readonly columns?: Range;
   readonly own: Range;
 }
 
@@ -95,12 +114,16 @@ export interface FramePlan {
 }
 
 export interface ProjectorPlan {
-  /** Whole on every rank: all need all that they give. */
+  /** Whole on every rank: all need all that they give. Of rows before they are merged. */
+  readonly rowStages: ProjectorPlan["stages"];
+  readonly rowStride: number;
+  /** The same of merged rows. */
   readonly stages: readonly { readonly matrix: MatrixPlan; readonly norm: NormPlan | null }[];
   /** As `ProjectorTensors.standard`, whole as well; null: there is none. */
   readonly standard: { readonly mean: VectorPlan; readonly gains: VectorPlan } | null;
   /** Null: rows are merged. */
   readonly resampler: ResamplerPlan | null;
+  readonly convolutions: ConvolutionsPlan | null;
   /** As `ProjectorConfig.fold`; null: there is none. */
   readonly fold: ProjectionPlan | null;
   readonly last: ProjectionPlan;
@@ -117,12 +140,17 @@ export interface ProjectorWorkspace {
   /** [rows, hiddenStride], and as q8 tiles. */
   readonly hidden: number;
   readonly hiddenQ8: number;
+  /** [tokens, rowStride]: what rows become before they are merged, in turns; and q8 tiles. */
+  readonly rows: readonly [number, number];
+  readonly rowsQ8: number;
   /** [rows, mergedStride]: what stages leave, in turns with `merged`. */
   readonly staged: number;
   /** [rows, hiddenStride]. */
   readonly gate: number;
   /** What a resampler has: `ResamplerPlaces`. */
   readonly resampler: number;
+  /** What convolutions have: `ConvolutionPlaces`. */
+  readonly grid: number;
   /** [queries, stride]: what own heads of it give; others read it until the step ends. */
   readonly sums: number;
 }
@@ -141,20 +169,28 @@ export function projectorShare(
   const { rankIndex: part, rankCount: parts, chunkTokens, blockOf } = of;
   const { patches, projector } = config;
   if (projector === undefined || patches === undefined) return null;
-  const { stages = [], standard: _, resampler: _queries, deep = [], fold: folding, ...last } =
-    tensors.projector!;
+  const { stages = [], standard: _, resampler: _queries, convolutions: kernels, ...its } = tensors
+    .projector!;
+  const { deep = [], fold: folding, rowStages = [], ...last } = its;
+  const rowLengths = rowStages.map(({ matrix: { rows } }) => rows);
   const shareOf = <T extends Omit<ProjectionShare, "own">>(of: T): ProjectionShare => {
     const { first: { rows }, second, hiddenNorm, frame } = of;
     // A norm of all neurons, or rows, wants them on one rank: they are few beside the tower's.
     if (hiddenNorm ?? frame) return { ...of, own: { start: 0, end: part === 0 ? rows : 0 } };
+    const { columns } = of;
+    if (columns !== undefined) {
+      const unit = Math.max(COLUMN_UNIT, blockOf(of.first));
+      const { start, end } = cut(lengthOf(columns), { parts, part, unit });
+      return { ...of, own: { start: columns.start + start, end: columns.start + end } };
+    }
     return { ...of, own: cut(rows, { parts, part, unit: second === null ? 1 : blockOf(second) }) };
   };
-  const shares = [last, ...deep].map(shareOf);
+  const shares = [{ ...last, columns: projector.columns }, ...deep].map(shareOf);
   const { mergedRows, merge, outputLength, fold: folded } = projector;
   const fold = folding === undefined ? null : shareOf(folding);
   const resampler = resamplerShare(model, of);
-  const mergedLength = projector.resampler?.width ??
-    config.embeddingLength * (merge === "mean" ? 1 : mergedRows);
+  const mergedLength = projector.resampler?.width ?? kernels?.at(-1)?.matrix.rows ??
+    (rowLengths.at(-1) ?? config.embeddingLength) * (merge === "mean" ? 1 : mergedRows);
   const foldedLength = config.embeddingLength * (folded?.rows ?? 0);
   const widest = Math.max(
     mergedLength,
@@ -164,7 +200,11 @@ export function projectorShare(
   const between = [...shares, ...fold === null ? [] : [fold]].map(neuronsOf);
   return {
     ...{ widest, hasStages: stages.length > 0, hasGate: last.gate !== undefined },
+    ...{ rowLength: Math.max(0, ...rowLengths), chunkTokens },
     ...{ last: shares[0], deep: shares.slice(1), fold, resampler },
+    convolutions: kernels === undefined
+      ? null
+      : { config: projector.convolutions!, tensors: kernels, rowsMax: chunkTokens },
     rowsMax: mostRows(chunkTokens, projector),
     ...{ mergedLength, outputLength, patchLength: patches.length },
     convolvedLength: patches.areConvolved ? config.embeddingLength : 0,
@@ -182,6 +222,11 @@ function mostRows(chunkTokens: number, projector: ProjectorConfig): number {
     projectedRows(projector, chunkTokens - chunkTokens % whole)!;
 }
 
+/** From one row to the next of what rows become before they are merged. */
+function rowStride({ rowLength }: ProjectorShare): number {
+  return alignUp(rowLength, SUPERBLOCK_WEIGHTS);
+}
+
 function neuronsOf({ own, second }: ProjectionShare): number {
   return second === null ? 0 : lengthOf(own);
 }
@@ -190,19 +235,25 @@ function neuronsOf({ own, second }: ProjectionShare): number {
 export function planProjector(
   place: Placer,
   { tensors: { projector } }: ModelDescription,
-  { last, deep, fold, resampler, mergedStride, hiddenStride }: ProjectorShare,
+  share: ProjectorShare,
   { adds, sizes }: { readonly adds: boolean; readonly sizes: KernelSizes },
 ): ProjectorPlan {
-  const { stages = [], standard } = projector!;
+  const { stages = [], rowStages = [], standard } = projector!;
+  const { last, deep, fold, resampler, convolutions, mergedStride, hiddenStride } = share;
+  const stagesOf = (stages: readonly StageTensors[]) =>
+    stages.map(({ matrix, norm: own }) => ({
+      matrix: place.matrix(matrix, {}),
+      norm: norm(place, own),
+    }));
   return {
     standard: standard
       ? { mean: place.vector(standard.mean), gains: place.vector(standard.gains) }
       : null,
-    stages: stages.map(({ matrix, norm: own }) => ({
-      matrix: place.matrix(matrix, {}),
-      norm: norm(place, own),
-    })),
+    rowStages: stagesOf(rowStages),
+    rowStride: rowStride(share),
+    stages: stagesOf(stages),
     resampler: resampler && planResampler(place, resampler, { adds, sizes }),
+    convolutions: convolutions && planConvolutions(place, convolutions, sizes),
     fold: fold && planProjection(place, fold, adds),
     last: planProjection(place, last, adds),
     deep: deep.map((share) => planProjection(place, share, adds)),
@@ -212,12 +263,16 @@ export function planProjector(
 
 function planProjection(place: Placer, share: ProjectionShare, adds: boolean): ProjectionPlan {
   const { first, gate, hiddenNorm, frame, second, own, isFirstTransposed: isTransposed } = share;
+  const { columns } = share;
   check(!isTransposed || second === null, "of two matrices none is transposed");
   return {
     norm: norm(place, share.norm),
     first: isTransposed
       ? place.matrix(transposed(first), { columns: own, isTransposed, takesBias: adds })
+      : columns
+      ? place.matrix(first, { columns: own, takesBias: adds })
       : place.matrix(first, { rows: own }),
+    ...columns && { columns },
     gate: gate ? place.matrix(gate, { rows: own }) : null,
     second: second && place.matrix(second, { columns: own, takesBias: adds }),
     hiddenNorm: lengthOf(own) > 0 ? norm(place, hiddenNorm ?? null) : null,
@@ -242,7 +297,7 @@ function transposed({ rows, columns, ...matrix }: MatrixTensor): MatrixTensor {
 export function onDevice(share: ProjectorShare): ProjectorShare {
   return {
     ...share,
-    resampler: null,
+    ...{ resampler: null, convolutions: null, rowLength: 0 },
     mergedLength: 1,
     mergedStride: 1,
     hiddenStride: 1,
@@ -273,7 +328,12 @@ export function projectorBytes(
     "projector.hidden.q8": sizes.q8_bytes(rowsMax, Math.max(1, hiddenStride)),
     ...share.hasStages && { "projector.staged": rowsMax * mergedStride * 4 },
     ...share.hasGate && { "projector.gate": rowsMax * hiddenStride * 4 },
+    ...share.rowLength > 0 && {
+      "projector.rows": 2 * chunkTokens * rowStride(share) * 4,
+      "projector.rows.q8": sizes.q8_bytes(chunkTokens, rowStride(share)),
+    },
     ...resamplerBytes(share.resampler, sizes),
+    ...convolutionsBytes(share.convolutions, sizes),
     logits: rowsMax * strides.logits * 4,
   };
 }
@@ -296,14 +356,19 @@ function planeBytes(plane: PlaneConfig, sizes: KernelSizes): Partial<StepGraphIn
 }
 
 export function projectorWorkspace(
+  share: ProjectorShare,
   at: (name: StepTensor | LastingTensor) => number,
 ): WorkspacePlan["projector"] {
+  const rows = at("projector.rows");
   return {
+    rows: [rows, rows + 4 * share.chunkTokens * rowStride(share)],
+    rowsQ8: at("projector.rows.q8"),
     merged: at("projector.merged"),
     mergedQ8: at("projector.q8"),
     hidden: at("projector.hidden"),
     hiddenQ8: at("projector.hidden.q8"),
     ...{ staged: at("projector.staged"), gate: at("projector.gate") },
     ...{ resampler: at("projector.resampler"), sums: at("resampler.sums") },
+    grid: at("projector.grid"),
   };
 }

@@ -20,6 +20,7 @@ import type { IntermediatesPlan } from "./intermediates_types.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
 import type { LimitedWorkspace, ProductLimitsPlan } from "./plan_limits.ts";
 import type { ProjectorPlan, ProjectorWorkspace } from "./plan_projector.ts";
+import type { OffsetsPlan } from "./plan_offsets.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
 import type { NeuronGatePlan } from "./plan_neuron_gate.ts";
 import type { FinchPlan } from "./plan_finch.ts";
@@ -101,9 +102,8 @@ export interface LayerPlan {
   readonly query: MatrixPlan | null;
   readonly key: MatrixPlan | null;
   readonly value: MatrixPlan | null;
-  /** Null: heads have keys and values of their own. */
+  /** Null: heads have keys and values of their own; it chooses no blocks of keys. */
   readonly latent: LatentPlan | null;
-  /** Null: it chooses no blocks of keys. */
   readonly blockIndexer: BlockIndexerPlan | null;
   /** Null: keys are of single tokens. */
   readonly compressed: CompressedPlan | null;
@@ -112,6 +112,8 @@ export interface LayerPlan {
   readonly valueNorm: HeadNormPlan | null;
   /** [own heads], or null. */
   readonly attentionSinks: VectorPlan | null;
+  /** By places in an image; null: none. */
+  readonly offsets: OffsetsPlan | null;
   /** Null: the layer attends. weights: [taps, channels], own ones, as many as queries have. */
   readonly convolution: { readonly taps: number; readonly weights: VectorPlan } | null;
   /** Null: the layer is no conformer's, or is of neurons alone. */
@@ -121,9 +123,8 @@ export interface LayerPlan {
   /** Weights of the norm of what own heads give; null: none. */
   readonly innerNorm: VectorPlan | null;
   readonly attentionOutput: MatrixPlan | null;
-  /** Null: the layer keeps none. */
+  /** Null: the layer keeps none; then those of RWKV-7, RWKV-6, Kimi Linear and MiniMax 01. */
   readonly stateSpace: StateSpacePlan | null;
-  /** The same of RWKV-7, of RWKV-6, of Kimi Linear, and of MiniMax 01. */
   readonly timeMix: TimeMixPlan | null;
   readonly finch: FinchPlan | null;
   readonly keyDeltas: KeyDeltaPlan | null;
@@ -273,8 +274,9 @@ export interface WorkspacePlan {
   readonly guess: { readonly pairs: number; readonly q8: number; readonly rows: number } | null;
   /** Scratch of the attention kernel, bytes. */
   readonly scratch: number;
-  /** Of a model whose rows see all others by distance: plan_conformer.ts. */
+  /** Where rows see all others by distance, plan_conformer.ts; or in an image, `OffsetPlaces`. */
   readonly relative: number;
+  readonly inGrid: number;
   /** Logits of this rank's vocabulary rows, [logitsRows, logitsStride]. */
   readonly logits: number;
   /** Ids that may be chosen, u32 [vocab]; empty but on the rank that leads. */

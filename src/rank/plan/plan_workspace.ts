@@ -18,6 +18,7 @@ import { gatedWorkspace } from "./plan_gated.ts";
 import { guessBytes, guessWorkspace } from "./plan_guess.ts";
 import { latentBytes, latentWorkspace } from "./plan_latent.ts";
 import { limitedAt, limitedBytes } from "./plan_limits.ts";
+import { layOffsets } from "./plan_offsets.ts";
 import { slopesBytes } from "./plan_slopes.ts";
 import { projectorBytes, type ProjectorShare, projectorWorkspace } from "./plan_projector.ts";
 import { LONG_TOKENS } from "./weight_types.ts";
@@ -125,12 +126,12 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     }),
     ...{ tables: at("tables"), ones: at("ones"), slopes: at("slopes") },
     guess: guessWorkspace(input.config, at),
-    ...{ scratch: at("attention.scratch"), relative: at("relative") },
+    ...{ scratch: at("attention.scratch"), relative: at("relative"), inGrid: at("attention.grid") },
     logits: at("logits"),
     candidates: at("candidates"),
     ...{ patches: at("patches"), convolved: at("convolved"), windows: at("windows") },
     ...{ convolvedAgain: at("convolved.again"), convolvedQ8: at("convolved.q8") },
-    projector: input.projector ? projectorWorkspace(at) : null,
+    projector: input.projector ? projectorWorkspace(input.projector, at) : null,
     routing: experts && {
       logits: at("router.logits"),
       rows: at("routes.rows"),
@@ -204,7 +205,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...latentBytes(config, { heads, chunkTokens, sizes }),
     ...indexerBytes(config, { ...input, heads, kvType: input.kvType ?? "f32" }),
     ...stateBytes(input),
-    "attention.scratch": attentionScratch(input),
+    ...{ "attention.scratch": attentionScratch(input), ...gridBytes(input) },
     ...{ gate: floats(neurons), up: floats(neurons), fired: neurons * 4 * listedTokens },
     ...{ hidden: floats(strides.hidden), "hidden.q8": tile(neurons) },
     ...{ "partial.0": floats(strides.embedding), "partial.1": floats(strides.embedding) },
@@ -236,6 +237,12 @@ const QUERIES_OF_LONG_STEPS = 64;
 /** Tokens that attend at once: of a causal step all, of one that is a whole text some. */
 export function attendingTokens({ isEncoder, source }: ModelConfig, chunkTokens: number): number {
   return isEncoder || source ? Math.min(QUERIES_OF_LONG_STEPS, chunkTokens) : chunkTokens;
+}
+
+/** Of heads whose scores count how far keys are away. */
+function gridBytes({ config, widths: { heads }, sizes }: WorkspaceInput) {
+  const laid = heads === 0 ? null : layOffsets(config, sizes);
+  return laid === null ? {} : { "attention.grid": laid.bytes };
 }
 
 /** Of the layer that takes the most. */

@@ -33,8 +33,7 @@ const CHOOSING = [
   ...["indexer.keys", "indexer.values", "indexer.table"] as const,
 ];
 
-/** What rows attend to where that is of no cache, and what positions are made in. */
-const NEAR = ["key", "value"] as const;
+/** What positions are made in, where rows see all others by distance. */
 const POSITIONS = ["normed", "normed.q8", "incoming", "relative"] as const;
 
 /** What latents, and compressed keys, have between two matrices. */
@@ -138,9 +137,9 @@ class StepWalk {
     this.#op("remember", { reads: ["key", "value", "indexer.key"] });
     const { relative } = this.#input.config;
     this.#op("attend", {
-      reads: ["query", ...relative ? NEAR : [], "indexer.query", "indexer.weights"],
+      reads: ["query", "indexer.query", "indexer.weights", ...this.#attendsTo],
       writes: [mixed],
-      scratch: ["attention.scratch", ...relative ? POSITIONS : [], ...CHOOSING],
+      scratch: ["attention.scratch", "attention.grid", ...relative ? POSITIONS : [], ...CHOOSING],
     });
     this.#op("mergeHeads", {
       reads: ["attention.gate"],
@@ -183,6 +182,12 @@ class StepWalk {
     if (this.#hasStreams) this.#mix("endLayer.correct");
     if (this.#hasInputs) this.#endLayer();
     this.#endTowerLayer();
+  }
+
+  /** Heads that know places in an image, or distances of all rows, read keys as they are made. */
+  get #attendsTo(): readonly StepTensor[] {
+    const { bytes, config } = this.#input;
+    return bytes["attention.grid"] === undefined && !config.relative ? [] : ["key", "value"];
   }
 
   /** What a tower does behind some of its layers. */

@@ -20,10 +20,11 @@ import type { FramePlan, ProjectionPlan, ProjectorPlan } from "../plan/plan_proj
 import type { Residual } from "../step/residual.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { RankPlan, VectorPlan } from "../plan/plan_types.ts";
+import { GridConvolutions } from "./grid_convolutions.ts";
 import { ProjectorStages } from "./projector_stages.ts";
 import { Resampler } from "./resampler.ts";
 import { RowFold } from "./row_fold.ts";
-import { RowMerger } from "./row_merger.ts";
+import { RowMerger, type RowSource } from "./row_merger.ts";
 import type { StepState } from "../step/step_state.ts";
 
 /** What layers' outcomes are projected with: the only activation that there is. */
@@ -40,6 +41,8 @@ interface Projection {
   readonly frame: { readonly norm: Norm; readonly plan: FramePlan } | null;
   /** Of a single matrix. */
   readonly ownStart: number;
+  /** First column of it that there are inputs for; null: it has its own rows, or is transposed. */
+  readonly columnsStart: number | null;
   /** Between two matrices. */
   readonly activation: Activation | null;
   /** First column of what comes out. */
@@ -52,8 +55,12 @@ export class Projector {
   readonly #config: ProjectorConfig;
   readonly #plan: ProjectorPlan;
   readonly #merger: RowMerger;
+  /** Null: rows are merged as they are. */
+  readonly #rowStages: RowStages | null;
   /** Null: rows are merged. */
   readonly #resampler: Resampler | null;
+  /** Null: no convolutions make rows. */
+  readonly #convolutions: GridConvolutions | null;
   /** Null: all rows come to the last layer. */
   readonly #fold: RowFold | null;
   readonly #lastNorm: Norm;
@@ -89,11 +96,17 @@ export class Projector {
     this.#residual = by.residual;
     this.#config = config;
     this.#plan = projector;
-    this.#merger = new RowMerger(state, { config, memory, stride: projector.mergedStride });
+    this.#rowStages = rowStagesOf(state, { config, projector, memory });
+    const from = this.#rowStages?.source;
+    this.#merger = new RowMerger(state, { config, memory, stride: projector.mergedStride, from });
     const { control, plans, all } = by;
-    const { resampler, mergedStride: outStride } = projector;
+    const { resampler, mergedStride } = projector;
     this.#resampler = resampler && new Resampler(state, {
-      ...{ control, plans, all, config: config.resampler!, plan: resampler, outStride },
+      ...{ control, plans, all, config: config.resampler!, plan: resampler },
+      outStride: mergedStride,
+    });
+    this.#convolutions = projector.convolutions && new GridConvolutions(state, {
+      ...{ config: config.convolutions!, plan: projector.convolutions, memory },
     });
     this.#fold = projector.fold && new RowFold(state, {
       ...{ residual: by.residual, memory, rows: config.fold!.rows, plan: projector },
@@ -104,10 +117,14 @@ export class Projector {
       mean: addressOf(standard && standard.mean),
       gains: addressOf(standard && standard.gains),
     };
+    const { merged, mergedQ8: q8, staged } = workspaces[outputArena].projector!;
+    const { mergedStride: stride } = projector;
     this.#stages = new ProjectorStages(state, {
-      ...{ configs: config.stages ?? [], plan: projector, memory },
+      ...{ configs: config.stages ?? [], plans: projector.stages, memory },
+      places: { at: [staged, merged], q8, stride, rows: logitsRows },
     });
-    this.#last = bindProjection(projector.last, { activation: config.activation, outStart: 0 });
+    const outStart = config.passesOn ? this.#widthOf() : 0;
+    this.#last = bindProjection(projector.last, { activation: config.activation, outStart });
     const part = config.outputLength / (1 + projector.deep.length);
     this.#deep = projector.deep.map((plan, i) =>
       bindProjection(plan, { activation: DEEP_ACTIVATION, outStart: (1 + i) * part })
@@ -151,7 +168,7 @@ export class Projector {
    */
   run(): boolean {
     this.#state.carryTo(this.#state.plan.outputArena);
-    const { logitsCount, plan: { strides: { embedding: stride } } } = this.#state;
+    const { logitsCount, plan: { rankIndex, strides: { embedding: stride } } } = this.#state;
     const m = logitsCount - (this.#config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
     const { space, views, arena, config: { embeddingLength: d }, n: count } = this.#state;
     const { mergedRows, pooledRows = 1, lacksLastNorm, norm } = this.#config;
@@ -168,13 +185,33 @@ export class Projector {
     }
     if (this.#resampler !== null && !this.#resampler.run(n)) return false;
     const width = this.#config.resampler?.width ?? this.#merger.width;
-    const x = this.#resampler?.out ?? this.#merger.merge(m, n);
+    const { mergedQ8, rowsQ8: q8 } = space.projector!;
+    this.#rowStages?.stages.run({ f32: space.normed, stride, q8 }, n);
+    const x = this.#resampler?.out ?? this.#convolutions?.run(n, mergedQ8) ??
+      this.#merger.merge(m, n);
     this.#standardize(x, m);
     if (norm?.of === "merged") {
       this.#normalize(norm, own!, x, { n: m, width });
     }
-    this.#addLast(this.#stages.run(x, m), m);
+    const read = this.#stages.run(x, m);
+    if (this.#config.passesOn && rankIndex === 0) this.#passOn(read, m);
+    this.#addLast(read, m);
     return true;
+  }
+
+  /** Numbers of what the last matrices read, of convolutions. */
+  #widthOf(): number {
+    return this.#plan.convolutions!.kernels.at(-1)!.matrix.rows.end;
+  }
+
+  /** The leader's rows come out, which are as all ranks'. */
+  #passOn({ f32, stride }: Activations, m: number): void {
+    const { space: { logits }, plan: { strides } } = this.#state;
+    const width = this.#widthOf();
+    for (let row = 0; row < m; row++) {
+      const from = f32 / 4 + row * stride;
+      this.#arena.copyWithin(logits / 4 + row * strides.logits, from, from + width);
+    }
   }
 
   /** What the last matrices give of m rows, and of what stands around them. */
@@ -243,6 +280,7 @@ export class Projector {
     const { first, gate, second, activation, outStart, hiddenNorm } = projection;
     const { kernels, space, plan: { strides: { logits: stride } } } = this.#state;
     const out = space.logits + 4 * outStart;
+    if (projection.columnsStart !== null) return this.#addColumns(projection, x, m, out);
     if (second === null) return this.#addRows(projection, x, m);
     if (first.rowCount === 0) return this.#addBias(second, out, m);
     const { hiddenStride } = this.#plan;
@@ -269,6 +307,20 @@ export class Projector {
     project(kernels, second, hidden, m, out, stride);
   }
 
+  /** A single matrix's own columns of those that there are inputs for. */
+  #addColumns(
+    { first, ownStart, columnsStart }: Projection,
+    x: Activations,
+    m: number,
+    out: number,
+  ) {
+    const { kernels, plan: { strides: { logits: stride } } } = this.#state;
+    if (first.columnCount === 0) return this.#addBias(first, out, m);
+    const own = { ...x, f32: x.f32 + 4 * (ownStart - columnsStart!) };
+    if (readsQ8(first)) quantize(kernels, own, m, first.columnCount);
+    project(kernels, first, own, m, out, stride);
+  }
+
   /** A single matrix: own rows, or own columns where it lies column by column. */
   #addRows({ first, ownStart }: Projection, x: Activations, m: number): void {
     const { kernels, space: { logits: out }, plan: { strides: { logits: stride } } } = this.#state;
@@ -288,8 +340,34 @@ export class Projector {
   }
 }
 
+/** What rows go through before they are merged, and where it leaves them. */
+interface RowStages {
+  readonly stages: ProjectorStages;
+  readonly source: RowSource;
+}
+
+function rowStagesOf(
+  state: StepState,
+  { config: { rowStages: configs }, projector: { rowStages: plans, rowStride: stride }, memory }: {
+    readonly config: ProjectorConfig;
+    readonly projector: ProjectorPlan;
+    readonly memory: WebAssembly.Memory;
+  },
+): RowStages | null {
+  if (configs === undefined) return null;
+  const { plan: { outputArena, workspaces, chunkTokens: rows } } = state;
+  const { rows: at, rowsQ8: q8 } = workspaces[outputArena].projector!;
+  const last = plans.length - 1;
+  return {
+    stages: new ProjectorStages(state, {
+      ...{ configs, plans, memory, places: { at, q8, stride, rows } },
+    }),
+    source: { at: at[last % 2], width: lengthOf(plans[last].matrix.rows), stride },
+  };
+}
+
 function bindProjection(
-  { norm, first, gate, hiddenNorm, frame, second, own }: ProjectionPlan,
+  { norm, first, gate, hiddenNorm, frame, second, own, columns }: ProjectionPlan,
   of: Pick<Projection, "activation" | "outStart">,
 ): Projection {
   return {
@@ -300,6 +378,7 @@ function bindProjection(
     hiddenNorm: bindNorm(hiddenNorm),
     frame: frame && { norm: bindNorm(frame.norm), plan: frame },
     ownStart: own.start,
+    columnsStart: columns?.start ?? null,
     ...of,
   };
 }

@@ -1,4 +1,7 @@
-/** What a projector does to merged rows before its last matrices, whole on every rank. */
+/**
+ * What a projector does to rows before they are merged, or to merged ones before its last matrices,
+ * whole on every rank.
+ */
 import type { StageConfig } from "../../model/vision_types.ts";
 import { floats } from "../bound/arena_views.ts";
 import { bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
@@ -19,43 +22,51 @@ interface Stage extends StageConfig {
   readonly norm: Norm | null;
 }
 
+/** Where stages leave rows. */
+export interface StagePlaces {
+  /** Addresses of f32 [rows, stride], in turns. */
+  readonly at: readonly [number, number];
+  /** Of what a stage reads as q8 tiles. */
+  readonly q8: number;
+  readonly stride: number;
+  readonly rows: number;
+}
+
 export class ProjectorStages {
   readonly #state: StepState;
   readonly #stages: readonly Stage[];
-  readonly #stride: number;
-  /** [logitsRows, mergedStride]; what products read behind rows has to be 0. */
+  readonly #places: StagePlaces;
+  /** What products read behind rows has to be 0. */
   readonly #buffers: readonly Float32Array[];
 
   /** memory: that of the arena behind the last layer. */
   constructor(
     state: StepState,
-    { configs, plan, memory }: {
+    { configs, plans, memory, places }: {
       readonly configs: readonly StageConfig[];
-      readonly plan: ProjectorPlan;
+      readonly plans: ProjectorPlan["stages"];
       readonly memory: WebAssembly.Memory;
+      readonly places: StagePlaces;
     },
   ) {
-    const { plan: { outputArena, workspaces, logitsRows } } = state;
-    const { merged, staged } = workspaces[outputArena].projector!;
     this.#state = state;
-    this.#stride = plan.mergedStride;
-    const length = configs.length > 0 ? logitsRows * plan.mergedStride : 0;
-    this.#buffers = [staged, merged].map((at) => floats(memory, at, length));
+    this.#places = places;
+    const length = configs.length > 0 ? places.rows * places.stride : 0;
+    this.#buffers = places.at.map((at) => floats(memory, at, length));
     this.#stages = configs.map((config, i) => ({
       ...config,
-      matrix: matrixOf(plan.stages[i].matrix),
-      norm: bindNorm(plan.stages[i].norm),
+      matrix: matrixOf(plans[i].matrix),
+      norm: bindNorm(plans[i].norm),
     }));
   }
 
   /** m rows, each act(norm(matrix · x)) of the one before, as long as nothing is merged again. */
   run(x: Activations, m: number): Activations {
     const { kernels, space } = this.#state;
-    const { merged, mergedQ8: q8, staged } = space.projector!;
-    const stride = this.#stride;
+    const { at, q8, stride } = this.#places;
     let rows = x;
     for (const [i, { matrix, norm, epsilon, activation }] of this.#stages.entries()) {
-      const f32 = i % 2 === 0 ? staged : merged;
+      const f32 = at[i % 2];
       const { rowCount: d } = matrix;
       if (readsQ8(matrix)) quantize(kernels, rows, m, matrix.columnCount);
       this.#buffers[i % 2].fill(0, 0, m * stride);

@@ -1,0 +1,69 @@
+/**
+ * A tower that looks at rows of another one: its threads, started when the first rows come, and
+ * how rows of both become those of a text model.
+ */
+import type { EngineHandle } from "../../../workers/mod.ts";
+import { check } from "../../base/check.ts";
+import type { TowerInput } from "../../model/vision_types.ts";
+import { type PlannedTower, startSecond } from "./load_tower.ts";
+
+export class SecondTower {
+  readonly #planned: PlannedTower;
+  #engine: Promise<EngineHandle> | null = null;
+  #isClosed = false;
+
+  constructor(planned: PlannedTower) {
+    this.#planned = planned;
+  }
+
+  /**
+   * What it makes of the numbers of rows that it reads, and the others added, [kept, outputLength].
+   * @param rows [kept, numbers that it reads + outputLength]
+   */
+  async see(
+    rows: Float32Array,
+    { second }: TowerInput,
+    signal?: AbortSignal,
+  ): Promise<Float32Array> {
+    const { patches, projector, embeddingLength: d } = this.#planned.second!.description.config;
+    check(second !== undefined, "an image was prepared for both towers");
+    const { count, kept, added } = second;
+    const width = patches!.length + projector!.outputLength;
+    check(rows.length === kept * width && added.length === count * d, "rows of the first tower");
+    const own = new Float32Array(count * patches!.length);
+    for (let row = 0; row < kept; row++) {
+      const from = row * width;
+      own.set(rows.subarray(from, from + patches!.length), row * patches!.length);
+    }
+    const engine = await this.#ready();
+    const input = { count, kept, added, patches: own, positions: null };
+    const seen = await engine.images.see(input, signal);
+    for (let row = 0, at = 0; row < kept; row++) {
+      let from = row * width + patches!.length;
+      for (let i = 0; i < projector!.outputLength; i++) seen[at++] += rows[from++];
+    }
+    return seen;
+  }
+
+  /** Its threads; others in their place when they have failed. */
+  async #ready(): Promise<EngineHandle> {
+    const engine = await this.#engine?.catch(() => null);
+    if (engine && engine.failure === null) return engine;
+    await engine?.close();
+    this.#engine = this.#start();
+    return await this.#engine;
+  }
+
+  async #start(): Promise<EngineHandle> {
+    const engine = await startSecond(this.#planned);
+    // Whoever closed meanwhile found none.
+    if (this.#isClosed) await engine.close();
+    return engine;
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const engine = await this.#engine?.catch(() => null);
+    await engine?.close();
+  }
+}
