@@ -2,7 +2,7 @@
 import { assert } from "@std/assert";
 import { fileURLToPath } from "node:url";
 
-const PROGRAM = fileURLToPath(new URL("rows_at_the_end.ts", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("./rows_at_the_end.ts", import.meta.url));
 /** V8's default, said aloud: the tests' own flags leave bounds unchecked, and nothing traps. */
 const CHECKED = "--liftoff";
 
