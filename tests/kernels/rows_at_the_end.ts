@@ -1,6 +1,6 @@
 /**
- * Computes with rows of all types that end where the memory ends, which traps where anything behind
- * is read. Run by `read_ahead_test.ts`, where V8 checks bounds: the tests' own flags leave it out.
+ * Computes with rows of all types that end where the memory ends, and lists of them that do, which
+ * traps where anything behind is read. Run by `read_ahead_test.ts`, where V8 checks bounds: the tests' own flags leave it out.
  */
 import { assert } from "@std/assert";
 import { packedRowBytes, QUANT_TYPES, typeId } from "../../src/rank/plan/weight_types.ts";
@@ -60,4 +60,26 @@ computeAtTheEnd((kernels, at, memory) => {
     for (let i = 0; i < count; i++) list[i] = i % 3 === 0 ? rows - 1 : i % rows;
     kernels.matmul_q8_rows(...at, ACTS, 0, count, OUT);
   }
+});
+
+// The list, not its rows, ends where the memory does.
+computeAtTheEnd((kernels, [type, w, stride, rows, k]) => {
+  for (const count of [1, 7, 8, 9]) {
+    const before = w - 4 * count, list = MEMORY_BYTES - 4 * count;
+    kernels.matmul_q8_rows(type, before, stride, rows, k, ACTS, list, count, OUT);
+  }
+});
+
+computeAtTheEnd((kernels, [type, w, stride, rows, k]) => {
+  kernels.dequantize_row_q(type, w + (rows - 1) * stride, k, OUT, 0);
+});
+
+computeAtTheEnd((kernels, at, memory) => {
+  const [type, , , rows, d] = at, x = 0, scratch = ACTS;
+  new Float32Array(memory.buffer, x, 2 * rows).fill(1);
+  assert(kernels.neurons_scratch_bytes(d) <= 6 * PAGE_BYTES, "scratch lies before the rows");
+  for (const n of [1, 2]) {
+    kernels.matmul_neurons(...at, x, rows, n, OUT, d, scratch);
+  }
+  assert(kernels.matmul_fired_neurons(...at, 0, x, rows, OUT, scratch) === rows, `${type}`);
 });
