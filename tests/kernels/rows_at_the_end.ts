@@ -1,6 +1,7 @@
 /**
  * Computes with rows of all types that end where the memory ends, and lists of them that do, which
- * traps where anything behind is read. Run by `read_ahead_test.ts`, where V8 checks bounds: the tests' own flags leave it out.
+ * traps where anything behind is read. Run by `read_ahead_test.ts`, where V8 checks bounds: the
+ * tests' own flags leave it out.
  */
 import { assert } from "@std/assert";
 import { packedRowBytes, QUANT_TYPES, typeId } from "../../src/rank/plan/weight_types.ts";
