@@ -50,7 +50,7 @@ export function fileIndex(): string {
 
 /** What a source file's header says first, on one line of Markdown. */
 export function firstSentence(source: string): string {
-  const text = source.replace(/^(?:#!.*\n|\/\/\/.*\n)+/, "").trimStart();
+  const text = source.replace(/^(?:#!.*\n|\/\/\/.*\n|\/\/ deno-.*\n)+/, "").trimStart();
   const block = /^\/\*\*?([^]*?)\*\//.exec(text)?.[1].replaceAll(/^ *\* ?/gm, "");
   const lines = /^(?:(?:\/\/|#).*\n)+/.exec(text)?.[0].replaceAll(/^(?:\/\/|#) ?/gm, "");
   const quoted = /^"""([^]*?)"""/.exec(text)?.[1];

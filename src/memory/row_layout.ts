@@ -3,8 +3,8 @@
  * AssemblyScript alike.
  *
  * A quantised row of K weights is cut into superblocks of 8 blocks x 32 weights, one behind the
- * other: quants, then the factor record, each in as many bytes as in the file. So a row is read from
- * its beginning to its end, which every processor's prefetcher follows (NOTES.md):
+ * other: quants, then the factor record, each in as many bytes as in the file. So a row is read
+ * from its beginning to its end, which every processor's prefetcher follows (NOTES.md):
  *
  *   ├─ quants 0 ─┬─ factors 0 ─┼─ quants 1 ─┬─ factors 1 ─┼─ … ─ 0 to a multiple of 16 bytes ─┤
  *

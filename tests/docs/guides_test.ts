@@ -130,6 +130,7 @@ Deno.test("docs/files.md is what the source files say: deno task docs:files", ()
 
 Deno.test("firstSentence() reads the header of every kind of source", () => {
   const cases = [
+    ["// deno-fmt-ignore-file: why\n/** What it is. More. */\n", "What it is"],
     ["/**\n * Reads `x.y` of\n * a file. Knows no text.\n */\n", "Reads `x.y` of a file"],
     ["/** What it is: part of types.ts. */\nexport {};\n", "What it is: part of types.ts"],
     ["// to[t] = a * x[t]:\n//   more\n//\n// | a | table |\ncode", "to[t] = a \\* x[t]: more"],

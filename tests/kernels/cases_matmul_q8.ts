@@ -117,6 +117,8 @@ function product(
   const { id } = dtypeByName(type)!;
   const forms = [acts, arena.kernels.q8_bytes(n, k)] as const; // its room behind the activations
   const resultOf = (multiply: Kernels["matmul_q8"]) => {
+    // What another kernel left there would be right.
+    for (const [at, bytes] of written) arena.bytes.fill(0xff, at, at + bytes);
     arena.run(
       () => multiply(id, w, rowStride, rows, k, acts, n, out, outStride),
       forms,

@@ -284,8 +284,14 @@ Deno.test("readHearing() refuses conformers of other sizes", () => {
     }
   }
   assertThrows(() => read({ "audio.attention.head_count": 7 }, file), ModelFormatError, "divisor");
-  assertThrows(() => read({ "audio.block_count": 342 }, file), ModelFormatError, "block_count");
-  assertThrows(() => read({ "audio.block_count": 300 }, file), ModelFormatError, "block_count");
+  // Of blocks, whatever the file has tensors for.
+  assertThrows(() => read({ "audio.block_count": 342 }, file), ModelFormatError, "from 1 to 341");
+  assertThrows(() => read({ "audio.block_count": 300 }, file), ModelFormatError, "of tensors");
+  assertThrows(
+    () => read({ "audio.num_mel_bins": 1025 }, file),
+    ModelFormatError,
+    "from 1 to 1024",
+  );
 });
 
 Deno.test("readHearing() reads LFM2-Audio's conformer, which sees all rows", () => {
@@ -297,6 +303,8 @@ Deno.test("readHearing() reads LFM2-Audio's conformer, which sees all rows", () 
     order: "byChannel",
   });
   assertEquals([config.patches?.length, sounds.framesOfRow, sounds.evensBands], [96, 8, true]);
+  assertEquals([config.patches?.countMax, sounds.rowsMax], [750, 750]);
+  assertEquals(config.norm, { kind: "layer", epsilon: 1e-5 });
   assertEquals([config.relative?.rowsSeen, config.relative?.waves], [null, "pairs"]);
   assertEquals([config.attentionSoftCap, config.limitsProducts], [0, undefined]);
   const { filter } = tensors.layers[2];

@@ -4,6 +4,8 @@ import { assert, assertEquals } from "@std/assert";
 import { ImageReader } from "../../src/engine/image_reader.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { readHearing, readVision } from "../../src/model/mod.ts";
+import type { RankRunner } from "../../src/rank/open_rank.ts";
+import { wholeAttentionPlaces } from "../../src/rank/plan/plan_conformer.ts";
 import { openRunner, type Poisoning } from "../support/poisoned_rank.ts";
 import {
   tinyHeard,
@@ -147,10 +149,25 @@ async function hear(
   const room = { contextLength: 48, chunkTokens: 48, sequences: 1, isSparse: false };
   const { runner } = await openRunner({ file, model }, { ...room, ...options }, how);
   try {
+    if (model.config.relative?.rowsSeen === null) assertApart(runner);
     const reader = new ImageReader(runner);
     const table = tinyPositions(bytes, sounds);
     return [142, 38].flatMap((frames) => [...reader.see(tinyHeard(frames, sounds, table))!]);
   } finally {
     runner.control.publishExit();
+  }
+}
+
+/** What heads are mixed in has its bytes to itself, beside what they mix. */
+function assertApart({ plan, setup: { config: { headDim } } }: RankRunner): void {
+  const { workspaces, chunkTokens: rows, strides: { embedding, attention } } = plan;
+  const own = Math.max(...plan.layers.map(({ heads: { start, end } }) => end - start));
+  const width = own * headDim;
+  const { end } = wholeAttentionPlaces({ rows, headDim, width, embedding });
+  for (const { relative, query, key, value, attention: mixed } of workspaces) {
+    const others = [query, key, value].map((at) => [at, rows * width]);
+    for (const [at, floats] of [...others, [mixed, rows * attention]]) {
+      assert(at + 4 * floats <= relative || relative + 4 * end <= at, `${at}, ${relative}`);
+    }
   }
 }

@@ -289,7 +289,9 @@ export class MXFP4 {
   }
   @inline h0(zero: v128): v128 { return v128.or(i32x4.splat(0x00800000), zero); }
   @inline h1(zero: v128): v128 { return v128.or(i32x4.splat(0x00200000), zero); }
-  @inline lanes(f: usize, h0: v128, h1: v128, h2: v128): v128 { return v128.load_ext<u8>(f + SHORT); }
+  @inline lanes(f: usize, h0: v128, h1: v128, h2: v128): v128 {
+    return v128.load_ext<u8>(f + SHORT);
+  }
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     // Bits of 2^(e − 128): (e − 1) << 23, but for e = 0 and 1, whose powers are subnormal.
     const e = half_lanes(lanes, half);

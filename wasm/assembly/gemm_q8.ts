@@ -18,6 +18,7 @@ import {
   form_bytes,
   make_sizes,
   PANEL_ROWS,
+  superblock_bytes,
   take_apart,
 } from "./superblock_form";
 import { add_least, begun, start } from "./widen";
@@ -38,10 +39,13 @@ export function gemm<F, S>(
   outStride: u32,
 ): void {
   const formRow = superblocks * form_bytes<F, S>();
+  const rowBytes = superblocks * superblock_bytes<F>();
   for (let panel: u32 = 0; panel < rows; panel += PANEL_ROWS) {
     const count = min(PANEL_ROWS, rows - panel);
+    // Behind the last row, which may be shorter than a stride, there may be no memory.
+    const bytes = (count - 1) * rowStride + rowBytes;
     // The store, which forms overwrite, is lest a compiler finds that nobody wants what was read.
-    store<u32>(forms, fetch_block(w + panel * rowStride, count * rowStride));
+    store<u32>(forms, fetch_block(w + panel * rowStride, bytes));
     for (let r: u32 = 0; r < count; r++) {
       take_apart<F, S>(w + (panel + r) * rowStride, superblocks, forms + r * formRow);
     }

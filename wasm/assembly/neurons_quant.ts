@@ -1,7 +1,7 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
  * One token by quantised rows that are kept neuron by neuron (neurons.ts). Four rows at a time are
- * taken apart, a strip each (superblock_form.ts), and their forms added to sums that lie as the
+ * taken apart, eight superblocks each (superblock_form.ts); their forms go to sums that lie as the
  * quants do: lane j of a vector is block j, whose factor is the same lane of another vector. In the
  * end the sums are brought into order.
  *
