@@ -42,6 +42,7 @@ for (const [name, { made, threads, nmseMax, arenaBytesMax }] of Object.entries(C
       const config = { embeddingLength: 64 } as ModelConfig;
       const [tower] = Tower.openAll(path, { config, module }, { threads, arenaBytesMax });
       try {
+        assertEquals(tower.plans.length, 2 * threads);
         const isCut = tower.plans.some(({ arenas }) => arenas.length > 1);
         assertEquals(isCut, arenaBytesMax !== undefined);
         const images = tower.reads as ImageConfig;
