@@ -50,6 +50,10 @@ Deno.test("readVision() refuses a file of DeepSeek-OCR that is wrong in one plac
     "multiples of 4": () => read({}, withTensor(FILE, POSITIONS, { dims: [32, 6, 6] })),
     "v.sam.pos_embd.weight": () => read({}, withTensor(FILE, POSITIONS, { dims: [32, 16, 12] })),
     "2000 pixels": () => read({}, withTensor(FILE, PATCHES, { dims: [2000, 2000, 3, 32] })),
+    "257 pixels long, 256 are possible where 16": () =>
+      read({}, withTensor(FILE, PATCHES, { dims: [257, 257, 3, 32] })),
+    "an integer from 1 to 16": () =>
+      read({ "preproc_max_tiles": 17 }, withTensor(FILE, PATCHES, { dims: [256, 256, 3, 32] })),
     "v.sam.net_3.weight": () => read({ "embedding_length": 60 }, withoutHalf(60)),
     "v.sam.blk.1.attn.pos_h.weight": () => read({}, withoutTensor(FILE, TABLE)),
     "v.view_seperator": () => read({}, withoutTensor(FILE, "v.view_seperator")),

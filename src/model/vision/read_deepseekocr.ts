@@ -28,6 +28,8 @@ export const DEEPSEEK_OCR = "deepseekocr";
 
 /** More than any file has. */
 const [BLOCK_COUNT_MAX, PATCHES_MAX, PATCH_SIZE_MAX, TILES_MAX] = [1024, 65536, 1024, 256];
+/** Of a whole image, and of all its tiles: each takes 15 bytes. */
+const [PIXELS_MAX, TILED_PIXELS_MAX] = [2 ** 24, 2 ** 26];
 /** No file says them. */
 const [SAM_EPSILON, CLIP_EPSILON] = [1e-6, 1e-5];
 /** SAM's layers that see all of an image; the others see windows of it. */
@@ -125,11 +127,12 @@ function readSizes(file: GgufFile): Pick<Lengths, "side" | "patchSize"> {
         "or convert the model again",
     );
   }
-  if (patchSize <= PATCH_SIZE_MAX) return { side, patchSize };
+  const most = Math.min(PATCH_SIZE_MAX, Math.floor(Math.sqrt(PIXELS_MAX) / side));
+  if (patchSize <= most) return { side, patchSize };
   throw formatError(
     file,
-    `Cannot use tensor "${PATCHES}": its patches are ${patchSize} pixels long, ` +
-      `${PATCH_SIZE_MAX} are possible: get the file again or convert the model again`,
+    `Cannot use tensor "${PATCHES}": its patches are ${patchSize} pixels long, ${most} are ` +
+      `possible where ${side} are side by side: get the file again or convert the model again`,
   );
 }
 
@@ -303,12 +306,17 @@ function readImages(
   const count = Math.floor(Math.sqrt(Math.max(1, found - 1))) ** 2 + 1;
   checker.matrix(CLIP_POSITIONS, { rows: count, columns: clipWidth });
   checker.vector(CLASS_TOKEN, clipWidth);
-  const tilesMax = keys.integer("preproc_max_tiles", { min: 1, max: TILES_MAX, absent: TILES.max });
+  const block = CONVOLVED_SIDE * patchSize;
+  const imageSize = side * patchSize;
+  // 640 of 1024 pixels.
+  const tileSize = Math.max(1, Math.floor(5 / 8 * imageSize / block)) * block;
+  const most = Math.min(TILES_MAX, Math.floor(TILED_PIXELS_MAX / tileSize ** 2));
+  const tilesMax = keys.integer("preproc_max_tiles", {
+    ...{ min: 1, max: most, absent: Math.min(TILES.max, most) },
+  });
   const tilesMin = keys.integer("preproc_min_tiles", {
     ...{ min: 0, max: tilesMax, absent: Math.min(TILES.min, tilesMax) },
   });
-  const block = CONVOLVED_SIDE * patchSize;
-  const imageSize = side * patchSize;
   return {
     ...{ projector: DEEPSEEK_OCR, imageSize, patchSize, mergeSide: 1 },
     mean: readColours(keys, { file }, "image_mean"),
@@ -317,8 +325,7 @@ function readImages(
     ...{ classTokens: null, classTokenCount: 0, patchBias: null, firstPosition: 0 },
     ...{ windowSide: null, lineBreak: null, pixelsMin: null, pixelsMax: null, longestEdge: null },
     ...{ tilesMin, tilesMax, gridSizes: [], convolvedSide: CONVOLVED_SIDE, behindLines: LINES },
-    // 640 of 1024 pixels.
-    tileSize: Math.max(1, Math.floor(5 / 8 * imageSize / block)) * block,
+    tileSize,
     second: {
       positions: { tensor: CLIP_POSITIONS, count, classRow: 0, resize: "bicubic" },
       ...{ classTokens: CLASS_TOKEN, classTokenCount: 1 },

@@ -242,8 +242,9 @@ export class RankPlanner implements Placer {
     if (this.#device !== null) return this.#placeOnGpu(index, this.#device);
     const { model: { config, tensors }, options, kvType } = this.#in;
     const shard = this.#in.layerShards[index];
-    const { convolutionTaps: taps, keysOf } = config.layers[index];
-    const kvHeads = keysOf === undefined ? lengthOf(shard.kvHeads) : 0;
+    const { convolutionTaps: taps, keysOf, offsets } = config.layers[index];
+    // Heads that know places in an image read keys and values as they are made.
+    const kvHeads = (keysOf ?? offsets) === undefined ? lengthOf(shard.kvHeads) : 0;
     const cached = { kvHeads, config: configOf(config, index), taps };
     const { keysBytes, valuesBytes } = cacheBytes(kvType, cached, options);
     const arena = this.#arenas.length - 1;
