@@ -1,15 +1,95 @@
-/** Rows that end where the memory ends are read ahead of, and not beyond it: that would trap. */
+/**
+ * Computes with rows of all types that end where the memory ends, and lists of them that do, which
+ * traps where anything behind is read: under `deno task test:safe`, which the suite runs, where V8
+ * checks bounds. With the flags for speed these tests say nothing.
+ */
 import { assert } from "@std/assert";
-import { fileURLToPath } from "node:url";
+import { packedRowBytes, QUANT_TYPES, typeId } from "../../src/rank/plan/weight_types.ts";
+import { instantiateKernels, type Kernels, loadKernelModuleSync } from "../../wasm/mod.ts";
 
-const PROGRAM = fileURLToPath(new URL("./rows_at_the_end.ts", import.meta.url));
-/** V8's default, said aloud: the tests' own flags leave bounds unchecked, and nothing traps. */
-const CHECKED = "--liftoff";
+const PAGE_BYTES = 65536;
+const PAGES = 16;
+const MEMORY_BYTES = PAGES * PAGE_BYTES;
+/** Of superblocks, one and some: every type's blocks divide them. */
+const WIDTHS = [256, 1280];
+/** From the end of a row to the next one: far more than is read ahead of. */
+const GAPS = [0, 4096];
+const ROW_COUNTS = [1, 2, 3, 4, 5, 8, 9, 13, 14, 15, 16, 17, 28];
+const OUT = PAGE_BYTES / 2;
+const ACTS = PAGE_BYTES;
 
-Deno.test("rows are read ahead of, fetched and listed within their matrix", async () => {
-  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", PROGRAM],
-    env: { DENO_V8_FLAGS: CHECKED, NO_COLOR: "1" },
-  }).output();
-  assert(success, new TextDecoder().decode(stderr));
+/** use: computes with rows of all types, up to the memory's last byte; the rest is free. */
+function computeAtTheEnd(
+  use: (
+    kernels: Kernels,
+    at: readonly [type: number, w: number, stride: number, rows: number, k: number],
+    memory: WebAssembly.Memory,
+  ) => void,
+): void {
+  const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
+  for (const sumsByFours of [false, true]) {
+    const kernels = instantiateKernels(loadKernelModuleSync(), memory, { sumsByFours });
+    for (const type of QUANT_TYPES) {
+      for (const k of WIDTHS) {
+        for (const gap of GAPS) {
+          const bytes = packedRowBytes(type, k), stride = bytes + gap;
+          for (const rows of ROW_COUNTS) {
+            const w = MEMORY_BYTES - (rows - 1) * stride - bytes;
+            assert(ACTS + kernels.q8_bytes(17, k) < w, "activations lie before the rows");
+            use(kernels, [typeId(type), w, stride, rows, k], memory);
+          }
+        }
+      }
+    }
+  }
+}
+
+Deno.test("rows are read ahead of, and panels fetched, within their matrix", () => {
+  computeAtTheEnd((kernels, at) => {
+    const rows = at[3];
+    for (const multiply of [kernels.matmul_q8, kernels.matmul_q8_two_streams]) {
+      multiply(...at, ACTS, 1, OUT, 1);
+    }
+    for (const n of [2, 3, 5]) kernels.matmul_q8_few(...at, ACTS, n, OUT, rows);
+    // By panels.
+    for (const n of [2, 17]) kernels.matmul_q8(...at, ACTS, n, OUT, rows);
+  });
+});
+
+Deno.test("rows of a list are fetched within their matrix", () => {
+  computeAtTheEnd((kernels, at, memory) => {
+    const rows = at[3];
+    for (const count of [0, 1, 7, 8, 9, 15, 16, 17]) {
+      const list = new Uint32Array(memory.buffer, 0, count);
+      for (let i = 0; i < count; i++) list[i] = i % 3 === 0 ? rows - 1 : i % rows;
+      kernels.matmul_q8_rows(...at, ACTS, 0, count, OUT);
+    }
+  });
+});
+
+Deno.test("a list that ends where the memory does is read within it", () => {
+  computeAtTheEnd((kernels, [type, w, stride, rows, k]) => {
+    for (const count of [1, 7, 8, 9]) {
+      const before = w - 4 * count, list = MEMORY_BYTES - 4 * count;
+      kernels.matmul_q8_rows(type, before, stride, rows, k, ACTS, list, count, OUT);
+    }
+  });
+});
+
+Deno.test("dequantize_row_q() reads a row and no more", () => {
+  computeAtTheEnd((kernels, [type, w, stride, rows, k]) => {
+    kernels.dequantize_row_q(type, w + (rows - 1) * stride, k, OUT, 0);
+  });
+});
+
+Deno.test("products by neurons read their rows and no more", () => {
+  computeAtTheEnd((kernels, at, memory) => {
+    const [type, , , rows, d] = at, x = 0, scratch = ACTS;
+    new Float32Array(memory.buffer, x, 2 * rows).fill(1);
+    assert(kernels.neurons_scratch_bytes(d) <= 6 * PAGE_BYTES, "scratch lies before the rows");
+    for (const n of [1, 2]) {
+      kernels.matmul_neurons(...at, x, rows, n, OUT, d, scratch);
+    }
+    assert(kernels.matmul_fired_neurons(...at, 0, x, rows, OUT, scratch) === rows, `${type}`);
+  });
 });
