@@ -29,24 +29,32 @@ const FORMS: readonly (TinyVisionOptions & { readonly rankCount: number })[] = [
   { kind: "resampler", type: "Q8_0", rankCount: 2 },
 ];
 
-for (const { rankCount, ...made } of FORMS) {
-  const { kind, type } = made;
-  const name = `${kind} in ${type} on ${rankCount}`;
-  Deno.test(`${name} sees alike where dead intermediates are NaN`, async () => {
+/** A tower makes the same where what a step keeps shares bytes, and is NaN where nobody reads it. */
+function testAlike(
+  does: string,
+  bytes: Uint8Array<ArrayBuffer>,
+  run: typeof see,
+  rankCount: number,
+): void {
+  Deno.test(`${does} alike where dead intermediates are NaN`, async () => {
     const path = await Deno.makeTempFile({ suffix: ".gguf" });
     try {
-      const bytes = tinyVision(made);
       await Deno.writeFile(path, bytes);
-      const seen = [{ poisons: false }, { poisons: true, inflation: 4 }].map((how) =>
-        see(path, bytes, { rankCount, sharesWorkspace: how.poisons }, how)
+      const made = [{ poisons: false }, { poisons: true, inflation: 4 }].map((how) =>
+        run(path, bytes, { rankCount, sharesWorkspace: how.poisons }, how)
       );
-      const [apart, shared] = await Promise.all(seen);
+      const [apart, shared] = await Promise.all(made);
       assert(apart.every(Number.isFinite));
       assertEquals(shared, apart);
     } finally {
       await Deno.remove(path);
     }
   });
+}
+
+for (const { rankCount, ...made } of FORMS) {
+  const { kind, type } = made;
+  testAlike(`${kind} in ${type} on ${rankCount} sees`, tinyVision(made), see, rankCount);
 }
 
 Deno.test("deepseekocr in Q8_0 on 2 sees alike where dead intermediates are NaN", async () => {
@@ -119,22 +127,7 @@ const HEARING: readonly (TinyHearingOptions & { readonly rankCount: number })[] 
 
 for (const { rankCount, ...made } of HEARING) {
   const { kind, type } = made;
-  const name = `${kind} in ${type} on ${rankCount}`;
-  Deno.test(`${name} hears alike where dead intermediates are NaN`, async () => {
-    const path = await Deno.makeTempFile({ suffix: ".gguf" });
-    try {
-      const bytes = tinyHearing(made);
-      await Deno.writeFile(path, bytes);
-      const heard = [{ poisons: false }, { poisons: true, inflation: 4 }].map((how) =>
-        hear(path, bytes, { rankCount, sharesWorkspace: how.poisons }, how)
-      );
-      const [apart, shared] = await Promise.all(heard);
-      assert(apart.every(Number.isFinite));
-      assertEquals(shared, apart);
-    } finally {
-      await Deno.remove(path);
-    }
-  });
+  testAlike(`${kind} in ${type} on ${rankCount} hears`, tinyHearing(made), hear, rankCount);
 }
 
 /** Two sounds, one after the other. */
