@@ -29,7 +29,7 @@ const FORMS: readonly (TinyVisionOptions & { readonly rankCount: number })[] = [
   { kind: "resampler", type: "Q8_0", rankCount: 2 },
 ];
 
-/** A tower makes the same where what a step keeps shares bytes, and is NaN where nobody reads it. */
+/** A tower makes the same where what a step keeps shares bytes, NaN where nobody reads it. */
 function testAlike(
   does: string,
   bytes: Uint8Array<ArrayBuffer>,
