@@ -2,18 +2,18 @@
  * A tower that looks at rows of another one: its threads, started when the first rows come, and
  * how rows of both become those of a text model.
  */
-import type { EngineHandle } from "../../../workers/mod.ts";
 import { check } from "../../base/check.ts";
 import type { TowerInput } from "../../model/vision_types.ts";
 import { type PlannedTower, startSecond } from "./load_tower.ts";
+import { TowerThreads } from "./tower_threads.ts";
 
 export class SecondTower {
   readonly #planned: PlannedTower;
-  #engine: Promise<EngineHandle> | null = null;
-  #isClosed = false;
+  readonly #threads: TowerThreads;
 
   constructor(planned: PlannedTower) {
     this.#planned = planned;
+    this.#threads = new TowerThreads(() => startSecond(planned));
   }
 
   /**
@@ -35,7 +35,7 @@ export class SecondTower {
       const from = row * width;
       own.set(rows.subarray(from, from + patches!.length), row * patches!.length);
     }
-    const engine = await this.#ready();
+    const engine = await this.#threads.ready();
     const input = { count, kept, added, patches: own, positions: null };
     const seen = await engine.images.see(input, signal);
     for (let row = 0, at = 0; row < kept; row++) {
@@ -45,25 +45,7 @@ export class SecondTower {
     return seen;
   }
 
-  /** Its threads; others in their place when they have failed. */
-  async #ready(): Promise<EngineHandle> {
-    const engine = await this.#engine?.catch(() => null);
-    if (engine && engine.failure === null) return engine;
-    await engine?.close();
-    this.#engine = this.#start();
-    return await this.#engine;
-  }
-
-  async #start(): Promise<EngineHandle> {
-    const engine = await startSecond(this.#planned);
-    // Whoever closed meanwhile found none.
-    if (this.#isClosed) await engine.close();
-    return engine;
-  }
-
   async close(): Promise<void> {
-    this.#isClosed = true;
-    const engine = await this.#engine?.catch(() => null);
-    await engine?.close();
+    await this.#threads.close();
   }
 }

@@ -21,6 +21,7 @@ import { chooseTowerGpu, towerBytes } from "./choose_tower_gpu.ts";
 import { projectorBeside } from "./find_projector.ts";
 import { SecondTower } from "./second_tower.ts";
 import { type PlannedTower, planTowers, startTower, type TowerOptions } from "./load_tower.ts";
+import { TowerThreads } from "./tower_threads.ts";
 
 /** The model that is to see or hear, and the kernels of its threads. */
 export interface SeeingModel {
@@ -62,8 +63,7 @@ export class Tower {
   #notify: (notice: Notice) => void = () => {};
   /** Null: what its threads leave are rows of the text model. */
   readonly #second: SecondTower | null;
-  #engine: Promise<EngineHandle> | null = null;
-  #isClosed = false;
+  readonly #threads = new TowerThreads(() => this.#start());
 
   private constructor(planned: PlannedTower) {
     this.#planned = planned;
@@ -163,31 +163,19 @@ export class Tower {
 
   async #see(input: TowerInput, signal?: AbortSignal): Promise<Float32Array> {
     for (let isAgain = false;; isAgain = true) {
-      const engine = await this.#ready();
+      const engine = await this.#threads.ready();
       try {
         return await engine.images.see(input, signal);
       } catch (error) {
         const isLost = this.#onGpu !== null && isGpuError(engine.failure);
-        if (!isLost || this.#isClosed || signal?.aborted) throw error;
+        if (!isLost || this.#threads.isClosed || signal?.aborted) throw error;
         if (isAgain) this.#leaveGpu(engine.failure);
       }
     }
   }
 
-  /** Its threads; others in their place when they have failed. */
-  async #ready(): Promise<EngineHandle> {
-    const engine = await this.#engine?.catch(() => null);
-    if (engine && engine.failure === null) return engine;
-    await engine?.close();
-    this.#engine = this.#start();
-    return await this.#engine;
-  }
-
   async #start(): Promise<EngineHandle> {
-    const engine = await this.#startOnGpu() ?? await startTower(this.#planned);
-    // Whoever closed meanwhile found none.
-    if (this.#isClosed) await engine.close();
-    return engine;
+    return await this.#startOnGpu() ?? await startTower(this.#planned);
   }
 
   /** Null where it cannot be: threads look from then on. */
@@ -215,9 +203,6 @@ export class Tower {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.#second?.close();
-    const engine = await this.#engine?.catch(() => null);
-    await engine?.close();
+    await Promise.all([this.#threads.close(), this.#second?.close()]);
   }
 }
