@@ -57,6 +57,7 @@ export type {
   ModelDetails,
   NeuronActivity,
   Notice,
+  Prelude,
   PromptSteps,
   RowGrid,
   SamplerStep,

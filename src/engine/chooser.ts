@@ -13,6 +13,7 @@ import {
 } from "../grammar/mod.ts";
 import type { ChainChoice } from "../rank/gpu/token_chain.ts";
 import { LogprobRecorder } from "./logprob_rows.ts";
+import { PreludeFilter } from "./prelude_filter.ts";
 import { Sampler } from "./sampler.ts";
 import type { ScoreBoard } from "./score_board.ts";
 import type { EngineRequest } from "./types.ts";
@@ -45,16 +46,17 @@ export class ChoosingTools {
   }
 
   /** tokensMax: ids that the answer has room for. */
-  matcherFor(request: EngineRequest, tokensMax: number): GrammarMatcher | null {
-    if (request.grammar === undefined) return null;
-    const { grammar, vocabulary } = request.grammar;
+  matcherFor(
+    { grammar, vocabulary }: RequestGrammar,
+    options: { readonly endIds: readonly number[]; readonly tokensMax: number },
+  ): GrammarMatcher {
     this.#trie ??= buildTokenTrie(vocabulary);
     const known = this.#known.get(grammar.key) ?? new GrammarKnowledge(grammar, this.#trie);
     this.#known.delete(grammar.key);
     this.#known.set(grammar.key, known);
     const [oldest] = this.#known.keys();
     if (this.#known.size > KNOWN_GRAMMARS_MAX) this.#known.delete(oldest);
-    return new GrammarMatcher(known, { endIds: request.endIds, tokensMax });
+    return new GrammarMatcher(known, options);
   }
 }
 
@@ -62,6 +64,8 @@ export class ChoosingTools {
 export class Chooser {
   readonly #sampler: Sampler;
   readonly #matcher: GrammarMatcher | null;
+  /** What the answer begins with, and the grammar beside it; null: it begins with nothing. */
+  readonly #prelude: PreludeFilter | null;
   readonly #recorder: LogprobRecorder | null;
   /** Ids of the prompt that have not been told yet. */
   #promptRest: number;
@@ -72,8 +76,11 @@ export class Chooser {
    */
   constructor(request: EngineRequest, tools: ChoosingTools, tokensMax: number) {
     const { board } = tools;
-    this.#matcher = tools.matcherFor(request, tokensMax);
-    this.#sampler = new Sampler(request.sampling, board, this.#matcher, request.breakers);
+    const { grammar, prelude, endIds } = request;
+    this.#matcher = grammar ? tools.matcherFor(grammar, { endIds, tokensMax }) : null;
+    this.#prelude = prelude ? preludeFilter(prelude, this.#matcher, { tools, endIds }) : null;
+    const filter = this.#prelude ?? this.#matcher;
+    this.#sampler = new Sampler(request.sampling, board, filter, request.breakers);
     const { logprobs } = request;
     this.#recorder = logprobs ? new LogprobRecorder(logprobs, board, tools.logits) : null;
     this.#promptRest = request.ids.length;
@@ -125,10 +132,21 @@ export class Chooser {
     if (id < 0) return;
     if (!isPrompts) {
       this.#recorder?.record(id);
+      this.#prelude?.accept(id);
       this.#matcher?.accept(id);
     }
     this.#sampler.accept(id);
   }
+}
+
+function preludeFilter(
+  { grammar, ...counts }: NonNullable<EngineRequest["prelude"]>,
+  answer: GrammarMatcher | null,
+  { tools, endIds }: { tools: ChoosingTools; endIds: readonly number[] },
+): PreludeFilter {
+  const { vocabSize } = tools.board;
+  const newMatcher = () => tools.matcherFor(grammar, { endIds, tokensMax: Infinity });
+  return new PreludeFilter(newMatcher, answer, { ...counts, endIds, vocabSize });
 }
 
 /** Why no id can be chosen where scores are not numbers. */

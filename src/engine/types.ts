@@ -1,5 +1,5 @@
 /** A generation as the engine sees it: ids in, ids out. */
-import type { FinishReason, SamplingOptions, Timings } from "../llm/types.ts";
+import type { FinishReason, Prelude, SamplingOptions, Timings } from "../llm/types.ts";
 import type { GivenRows, RowGrid } from "../rank/step/given_rows.ts";
 import type { RequestGrammar } from "./chooser.ts";
 import type { LogprobRows } from "./logprob_rows.ts";
@@ -24,6 +24,8 @@ export interface EngineRequest {
   readonly priority?: number;
   /** What the answer must be. */
   readonly grammar?: RequestGrammar;
+  /** What it begins with, where that is bounded. */
+  readonly prelude?: Omit<Prelude, "grammar"> & { readonly grammar: RequestGrammar };
   /** Where log probabilities of the answer's ids go; left out: nobody wants them. */
   readonly logprobs?: LogprobRows;
 }

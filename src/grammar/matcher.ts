@@ -87,8 +87,7 @@ export class GrammarMatcher {
     this.#mask = new Uint32Array(Math.ceil(knowledge.trie.source.vocabSize / 32));
     this.#page = knowledge.page();
     this.#set = this.#page.configurations.start;
-    const isEnough = this.#page.completions.fits(this.#set, tokensMax);
-    this.#tokensLeft = isEnough ? tokensMax : Infinity;
+    this.#tokensLeft = this.#enough(tokensMax);
   }
 
   /** The answer so far is a sentence of the grammar. */
@@ -115,6 +114,13 @@ export class GrammarMatcher {
     this.#lookedAt = id;
     this.#behind = this.#read(id);
     return this.#behind !== DEAD_SET && this.#leavesEnough(this.#behind);
+  }
+
+  /** The answer comes to an end within so many ids from here, if it can. */
+  endWithin(tokensMax: number): void {
+    this.#tokensLeft = this.#enough(tokensMax);
+    this.#lookedAt = -1;
+    this.#maskSet = -1;
   }
 
   /** Goes on with an id that is allowed; an end id leaves everything as it is. */
@@ -175,6 +181,11 @@ export class GrammarMatcher {
     }
     this.#maskSet = this.#set;
     return this.#mask;
+  }
+
+  /** tokensMax, where they are enough from here on. */
+  #enough(tokensMax: number): number {
+    return this.#page.completions.fits(this.#set, tokensMax) ? tokensMax : Infinity;
   }
 
   #leavesEnough(behind: number): boolean {

@@ -58,3 +58,16 @@ export interface GrammarLead {
   /** What follows it. */
   readonly then: GrammarPart;
 }
+
+/**
+ * What an answer begins with where that has to come to its end in time, as thoughts have. Behind
+ * it there may be another one, unless the prompt has begun it.
+ */
+export interface Prelude {
+  /** Of the answer, which is no sentence of it from where that begins to where it ends. */
+  readonly grammar: GrammarSource;
+  /** Tokens that it may have, all of them together, from where it has begun. */
+  readonly tokensMax: number;
+  /** Tokens that end it, which are not counted. */
+  readonly endTokens: number;
+}

@@ -41,6 +41,7 @@ export type {
   MessageImage,
   ModelDetails,
   NeuronActivity,
+  Prelude,
   PromptSteps,
   RowGrid,
   SamplerStep,

@@ -4,6 +4,7 @@
  */
 import { RequestError } from "../base/errors.ts";
 import { createLogprobRows, type LogprobRows, LOGPROBS_TOP_MAX } from "../engine/logprob_rows.ts";
+import type { RequestGrammar } from "../engine/chooser.ts";
 import type { EngineRequest } from "../engine/types.ts";
 import {
   compileGrammar,
@@ -47,20 +48,21 @@ export class RequestExtras {
    * @throws {RequestError} 400 for a grammar that is refused, or more alternatives than there are.
    */
   of(
-    { grammar, logprobs, sampling: asked }: GenerateRequest,
+    { grammar, prelude, logprobs, sampling: asked }: GenerateRequest,
     maxTokens: number,
-  ): Pick<EngineRequest, "sampling" | "breakers" | "grammar" | "logprobs"> {
+  ): Pick<EngineRequest, "sampling" | "breakers" | "grammar" | "prelude" | "logprobs"> {
     const sampling = withDefaults(this.#sampling, asked);
     const { dryMultiplier = 0, dryBreakers } = sampling;
     return {
       sampling,
       ...dryMultiplier === 0 ? {} : { breakers: this.#breakers.of(dryBreakers) },
       ...grammar === undefined ? {} : { grammar: this.#grammarOf(grammar) },
+      ...prelude && { prelude: { ...prelude, grammar: this.#grammarOf(prelude.grammar) } },
       ...logprobs === undefined ? {} : { logprobs: logprobRows(logprobs, maxTokens) },
     };
   }
 
-  #grammarOf(source: GrammarSource): EngineRequest["grammar"] {
+  #grammarOf(source: GrammarSource): RequestGrammar {
     if (this.#tokenizer.vocabSize === 0) {
       throw new RequestError(
         "Cannot follow a grammar: this model has no vocabulary: leave it out",

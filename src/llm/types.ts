@@ -9,14 +9,8 @@ import type { Conversations, KvUse } from "./kept_types.ts";
 
 export type { GivenRows, RowGrid, SamplerStep };
 export type { AdapterUse, GapMarks, ModelDetails } from "./details_types.ts";
-export type {
-  GrammarLead,
-  GrammarMark,
-  GrammarPart,
-  GrammarParts,
-  GrammarSource,
-} from "./grammar_types.ts";
-import type { GrammarSource } from "./grammar_types.ts";
+import type { GrammarSource, Prelude } from "./grammar_types.ts";
+export type * from "./grammar_types.ts";
 export type { Conversations, KvUse } from "./kept_types.ts";
 
 /** How the next id is chosen from the logits. Left-out fields mean "off" or the default shown. */
@@ -92,6 +86,8 @@ export interface GenerateRequest {
   readonly endSignal?: AbortSignal;
   /** The answer is a sentence of it. */
   readonly grammar?: GrammarSource;
+  /** What it begins with, which is over in time. */
+  readonly prelude?: Prelude;
   /** 0..20: how many alternatives are shown beside each chosen id; left out: none is wanted. */
   readonly logprobs?: number;
   /** Go on past end-of-generation tokens (benchmarks). */

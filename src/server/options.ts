@@ -31,6 +31,8 @@ export interface AppOptions {
   readonly bodyRoom?: BodyRoom;
   /** Fields that are not known cost a 400; else the answer's header names them. Default false. */
   readonly strictRequests?: boolean;
+  /** Tokens that models may think where a request does not say; default Infinity. */
+  readonly thoughtTokensMax?: number;
   /** Silence after which a stream gets a comment, so that proxies keep it; default 15 s. */
   readonly keepAliveMs?: number;
   /** Text that a stream holds for a slow reader before its generation waits; default 2^20. */
@@ -98,6 +100,7 @@ export function appSettings(options: AppOptions): AppSettings {
     bodyRoom: new BodyRoom(roomBytes),
     bodyTimeoutMs: 30_000,
     strictRequests: false,
+    thoughtTokensMax: Infinity,
     keepAliveMs: 15_000,
     streamBufferChars: 2 ** 20,
     streamLagMs: 30_000,

@@ -305,6 +305,18 @@ function checkLeads(runner: RankRunner): void {
     const bound = compileGrammar({ kind: "gbnf", text: "root ::= [A-Za-z]{1,400}" });
     const strict = { ...request, maxTokens: 20, grammar: { grammar: bound, vocabulary } };
     assertEquals(answer(runner, chained, strict).waits, 20);
+    // What has to end in time is free until then, and so is what follows.
+    const ending = compileGrammar({
+      kind: "parts",
+      parts: { all: [{ until: textOf(7) }, { leads: [] }] },
+    });
+    const prelude = { grammar: { grammar: ending, vocabulary }, tokensMax: 25, endTokens: 1 };
+    const thought = { ...GREEDY, maxTokens: 60, sampling, prelude };
+    const expected = answer(runner, single, thought).ids;
+    assertEquals(expected.slice(0, 26), [...ids.slice(0, 25), 7]);
+    const ended = answer(runner, chained, thought);
+    assertEquals(ended.ids, expected);
+    assertLess(ended.waits, 20);
   }
 }
 

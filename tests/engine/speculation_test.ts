@@ -15,6 +15,13 @@ import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
+const FREE = { leads: [] };
+/** What begins the answer has no more than nine ids. */
+const PRELUDE = {
+  grammar: { kind: "parts", parts: { all: [{ until: "~" }, FREE] } },
+  ...{ tokensMax: 9, endTokens: 1 },
+} as const;
+
 const GRAMMAR = { kind: "gbnf", text: 'root ::= ("ab" | "ba" | "[" [a-d] "]")*' } as const;
 
 /** Requests whose answers repeat their prompts and themselves, in all ways of choosing ids. */
@@ -32,6 +39,7 @@ function someRequests(): GenerateRequest[] {
     { ids, sampling: { temperature: 0.3, seed: 2, frequencyPenalty: 0.02, logitBias: bias } },
     { ids: ids.slice(4), grammar: GRAMMAR, sampling: { ...sampled, seed: 4 }, logprobs: 0 },
     { ids: ids.slice(0, 20), grammar: GRAMMAR, sampling: { temperature: 0 } },
+    { ids, prelude: PRELUDE, sampling: { temperature: 0, logitBias: bias } },
     { ids, sampling: { ...sampled, temperature: 0.5, seed: 5, logitBias: bias }, maxTokens: 3 },
   ];
   return own.map((request, i) => ({ maxTokens: 20 + 3 * i, ignoreEnd: i % 2 === 0, ...request }));

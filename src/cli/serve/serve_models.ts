@@ -57,6 +57,7 @@ export async function serveModels(paths: readonly string[], options: Options): P
     bodyBytesMax: options.maxBody,
     imageBytesMax: options.maxImages,
     strictRequests: options.strictRequests,
+    thoughtTokensMax: options.thinkingBudget,
     requestTimeoutMs: options.requestTimeout === undefined
       ? undefined
       : options.requestTimeout * 1000,

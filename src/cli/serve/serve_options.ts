@@ -20,6 +20,7 @@ export interface ServerFlags {
   readonly maxBody?: number;
   readonly maxImages?: number;
   readonly strictRequests?: boolean;
+  readonly thinkingBudget?: number;
   readonly drainTimeout: number;
   readonly allowHosts?: readonly string[];
   readonly allowOrigins?: readonly string[];
@@ -56,7 +57,30 @@ const BATCH_FOLDER_BYTES = 16 * 2 ** 30;
 
 /** Adds them. */
 export function addServerOptions(verb: Command): Command {
-  return addBatchOptions(addNamedAdapterOption(addMainOptions(verb)));
+  return addBatchOptions(addNamedAdapterOption(addRequestOptions(addMainOptions(verb))));
+}
+
+/** Those that say what one request may be, and may take. */
+function addRequestOptions(verb: Command): Command {
+  return verb
+    .option(
+      "--max-body <size>",
+      "the longest body of a request, without images and sounds (default: 8MiB)",
+      byteSizeFrom(KiB),
+    )
+    .option("--max-images <size>", "its images and sounds, in base64 (default: 32MiB)", byteSize)
+    .option("--strict-requests", "refuse requests with fields that the server does not know")
+    .option(
+      "--thinking-budget <n>",
+      "tokens that models may think where a request does not say (default: any number)",
+      wholeNumber(),
+    )
+    .option(
+      "--request-timeout <s>",
+      "seconds that work for a request may take (default: any)",
+      // Of 0 no request would be answered; who means "any" leaves it out.
+      decimal({ min: 0.001 }),
+    );
 }
 
 function addMainOptions(verb: Command): Command {
@@ -95,19 +119,6 @@ function addMainOptions(verb: Command): Command {
     .option("--conversations-max <size>", "what all of them may take (default: 16GiB)", byteSize)
     .option("--max-waiting <n>", "requests that may wait their turn (default: 16)", wholeNumber())
     .option("--max-requests <n>", "requests that work is done for at once", count, 512)
-    .option(
-      "--max-body <size>",
-      "the longest body of a request, without images and sounds (default: 8MiB)",
-      byteSizeFrom(KiB),
-    )
-    .option("--max-images <size>", "its images and sounds, in base64 (default: 32MiB)", byteSize)
-    .option("--strict-requests", "refuse requests with fields that the server does not know")
-    .option(
-      "--request-timeout <s>",
-      "seconds that work for a request may take (default: any)",
-      // Of 0 no request would be answered; who means "any" leaves it out.
-      decimal({ min: 0.001 }),
-    )
     .option("--drain-timeout <s>", "seconds for running answers when it is stopped", seconds, 30)
     .option("--allow-hosts <names>", "more names that clients may use for this server", list)
     .option("--allow-origins <origins>", "sites whose pages may use the API; * is any", list)

@@ -42,7 +42,7 @@ const toolChoice = z.object({
   disable_parallel_tool_use: optional(z.boolean()),
 });
 
-/** How much is thought is for the model to say: `budget_tokens` is a goal, not a bound. */
+/** `budget_tokens` is a bound: thoughts are closed when they have so many. */
 const thinking = z.object({
   type: z.enum(["enabled", "disabled", "adaptive", "between_tools"]),
   budget_tokens: optional(z.int().min(0).max(COUNT_MAX)),
@@ -130,10 +130,13 @@ export function toCounted(
   }));
   const { messages, prefill } = withoutPrefill(withSystem(fields.messages, system));
   const variables = variablesOf(fields);
+  const { thinking } = fields;
+  const thoughtTokensMax = thinking?.type === "disabled" ? undefined : thinking?.budget_tokens;
   const conversation: Conversation = {
     messages,
     tools: chooseTools(functions, choiceOf(choice), !choice?.disable_parallel_tool_use),
     ...(variables !== undefined && { variables }),
+    ...(thoughtTokensMax !== undefined && { thoughtTokensMax }),
     ...(prefill !== "" && { prefill }),
   };
   if (prefill !== "" && (format.grammar || conversation.tools?.mode === "required")) {

@@ -10,6 +10,7 @@ import {
   answerFields,
   type AnswerOptions,
   answerTokens,
+  COUNT_MAX,
   onlyDefined,
   toAnswerOptions,
   TOP_LOGPROBS_MAX,
@@ -37,12 +38,19 @@ export interface Conversation {
   readonly addGenerationPrompt?: boolean;
   /** What the model thinks is text like the answer. */
   readonly rawThoughts?: boolean;
+  /** Tokens that the model may think, Infinity where it may as it likes; left out: the server's. */
+  readonly thoughtTokensMax?: number;
   /** What the answer's text begins with: the model goes on behind it. Not where it is bound. */
   readonly prefill?: string;
 }
 
 const EFFORTS = ["none", "minimal", "low", "medium", "high", "xhigh"] as const;
 export const reasoningEffort = optional(z.enum(EFFORTS));
+
+/** llama.cpp's: tokens of thoughts; -1: as many as the model likes. */
+export const thinkingBudget = optional(
+  z.int().min(-1).max(COUNT_MAX).transform((count) => count < 0 ? Infinity : count),
+);
 
 /** What a conversation is made of; enough for counting its tokens. */
 export const conversationFields = {
@@ -51,6 +59,7 @@ export const conversationFields = {
   reasoning_effort: reasoningEffort,
   chat_template_kwargs: optional(anyObject),
   add_generation_prompt: optional(z.boolean()),
+  thinking_budget_tokens: thinkingBudget,
   reasoning_format: optional(z.enum(["none", "auto", "deepseek"])),
 };
 
@@ -109,6 +118,7 @@ export function toConversation(
     ...onlyDefined({
       variables: withEffort(variables, effort),
       addGenerationPrompt: fields.add_generation_prompt,
+      thoughtTokensMax: fields.thinking_budget_tokens,
       rawThoughts: fields.reasoning_format === "none" || undefined,
     }),
   };

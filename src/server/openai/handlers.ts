@@ -16,6 +16,7 @@ import { planHarmony } from "../tools/harmony_plan.ts";
 import { planTools } from "../tools/tool_plan.ts";
 import { behindThoughts, spelledEnd } from "../tools/bound_thoughts.ts";
 import { thoughtMarksOf, ThoughtParser } from "../tools/thought_parser.ts";
+import { thoughtPrelude } from "../tools/thought_prelude.ts";
 import { thoughtVariables } from "../tools/thought_variables.ts";
 import { type ChatRequest, chatSchema, toChatRequest } from "./chat_request.ts";
 import {
@@ -100,9 +101,14 @@ export async function chatAsk(
     ...(addGenerationPrompt !== undefined && { addGenerationPrompt }),
   });
   const ids = await madeInTurns(work, steps);
-  const thoughts = rawThoughts ? null : thoughtsOf(model, ids);
+  const seen = thoughtsOf(model, ids);
+  const thoughts = rawThoughts ? null : seen;
   const isBegun = plan.opening + prefill !== "";
   const isOpened = thoughts?.isOpened === true && !isBegun;
+  const { thoughtTokensMax = work.settings.thoughtTokensMax } = conversation;
+  const prelude = isBegun || thoughtTokensMax === Infinity
+    ? null
+    : thoughtPrelude(model, thoughtTokensMax, { isOpened: seen?.isOpened === true });
   if (isBegun) {
     // A call that must be made is not thought about, nor is an answer that has begun.
     const closing = thoughts?.isOpened ? thoughts.marks.closing : "";
@@ -126,6 +132,7 @@ export async function chatAsk(
     request: {
       ...request,
       ...(grammar !== undefined && { grammar }),
+      ...(prelude !== null && { prelude }),
       ...(images !== null && { given: images.given }),
     },
     newParser,

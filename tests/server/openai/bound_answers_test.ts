@@ -1,33 +1,12 @@
 /** Models of random weights, held to the forms of their templates: what they choose is a call. */
 import { assert, assertEquals } from "@std/assert";
-import { list, type MetadataEntry, text } from "../../../src/gguf/mod.ts";
 import type { LoadedModel } from "../../../src/llm/mod.ts";
 import { createApp, loadedModels } from "../../../src/server/mod.ts";
-import { sentencePieceVocabulary } from "../../../src/synth/vocabulary.ts";
 import { HARMONY_CONTROLS, HARMONY_TEMPLATE } from "../../support/harmony.ts";
 import { withModel, withTinyFile } from "../../support/loaded_model.ts";
 import { CALL_CONTROLS, CALL_TEMPLATES } from "../../support/native_calls.ts";
+import { templated, TEMPLATED_SHAPE } from "../../support/templated.ts";
 import { CHAT, hello, post } from "../http_client.ts";
-
-const SHAPE = { vocabSize: 512, contextLength: 1024 };
-const CONTROL = 3;
-
-/** A vocabulary whose last tokens are control tokens, and a template. */
-function tokenizer(template: string, controls: object): MetadataEntry[] {
-  const names = Object.keys(controls);
-  const first = SHAPE.vocabSize - names.length;
-  return sentencePieceVocabulary(SHAPE.vocabSize).map(([key, stored]): MetadataEntry => {
-    if (key === "tokenizer.chat_template") return [key, text(template)];
-    if (stored.type !== "array") return [key, stored];
-    const value = [...stored.value as Iterable<unknown>];
-    if (key === "tokenizer.ggml.tokens") {
-      return [key, list([...value.slice(0, first), ...names] as string[])];
-    }
-    if (key !== "tokenizer.ggml.token_type") return [key, stored];
-    const types = Int32Array.from(value as number[]);
-    return [key, list(types.fill(CONTROL, first))];
-  });
-}
 
 const schema = {
   type: "object",
@@ -64,22 +43,22 @@ const PYTHON_CONTROLS = { "<|tool_call_start|>": "", "<|tool_call_end|>": "" };
 const LONG = new Set(["dsml", "kimi3"]);
 
 const MODELS = {
-  kimi: tokenizer(CALL_TEMPLATES.kimi, CALL_CONTROLS),
-  deepseekR1: tokenizer(CALL_TEMPLATES.deepseekR1, CALL_CONTROLS),
-  qwen: tokenizer("{{ tools | tojson }}<tool_call><function=f><parameter=k>", {}),
-  mistral: tokenizer(CALL_TEMPLATES.mistral, CALL_CONTROLS),
-  dsml: tokenizer(CALL_TEMPLATES.dsml, CALL_CONTROLS),
-  functionary: tokenizer(CALL_TEMPLATES.functionary, CALL_CONTROLS),
-  kimi3: tokenizer(CALL_TEMPLATES.kimi3, CALL_CONTROLS),
-  apertus: tokenizer(CALL_TEMPLATES.apertus, CALL_CONTROLS),
-  lfm2: tokenizer("{{ tools }}{{ m.tool_calls }}<|tool_call_start|>", PYTHON_CONTROLS),
-  "gpt-oss": tokenizer(HARMONY_TEMPLATE, HARMONY_CONTROLS),
+  kimi: templated(CALL_TEMPLATES.kimi, CALL_CONTROLS),
+  deepseekR1: templated(CALL_TEMPLATES.deepseekR1, CALL_CONTROLS),
+  qwen: templated("{{ tools | tojson }}<tool_call><function=f><parameter=k>", {}),
+  mistral: templated(CALL_TEMPLATES.mistral, CALL_CONTROLS),
+  dsml: templated(CALL_TEMPLATES.dsml, CALL_CONTROLS),
+  functionary: templated(CALL_TEMPLATES.functionary, CALL_CONTROLS),
+  kimi3: templated(CALL_TEMPLATES.kimi3, CALL_CONTROLS),
+  apertus: templated(CALL_TEMPLATES.apertus, CALL_CONTROLS),
+  lfm2: templated("{{ tools }}{{ m.tool_calls }}<|tool_call_start|>", PYTHON_CONTROLS),
+  "gpt-oss": templated(HARMONY_TEMPLATE, HARMONY_CONTROLS),
 };
 
 Deno.test("a call that must be made is one, by control tokens, whatever a model would say", async () => {
   for (const [name, metadata] of Object.entries(MODELS)) {
     await withTinyFile(
-      { metadata, ...SHAPE },
+      { metadata, ...TEMPLATED_SHAPE },
       (path) =>
         withModel(path, { threads: 1 }, async (model) => {
           // Marks that are spelt out take a token for each of their characters.
@@ -103,7 +82,7 @@ Deno.test("answers of a form have thoughts before it, and the form, whatever a m
   for (const name of ["gpt-oss", "kimi3"] as const) {
     const metadata = MODELS[name];
     await withTinyFile(
-      { metadata, ...SHAPE },
+      { metadata, ...TEMPLATED_SHAPE },
       (path) =>
         withModel(path, { threads: 1 }, async (model) => {
           const response_format = { type: "json_schema", json_schema: { schema } };
