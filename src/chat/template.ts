@@ -31,6 +31,8 @@ export interface ChatTemplateSource {
   readonly hasParagraphs?: boolean;
   /** The model answers a source and goes on with nothing. Default: no. */
   readonly answersSources?: boolean;
+  /** Variables that nobody has set. Default: none. */
+  readonly variables?: Readonly<Record<string, unknown>>;
   /** For tests: what `strftime_now` reads. */
   readonly now?: () => Date;
 }
@@ -102,7 +104,8 @@ function jinjaTemplate(
   const habits = habitsOf(template);
   const renderOnce = (asked: readonly ChatMessage[], options: RenderOptions = {}): string => {
     if ("fault" in parsed) throw renderError(parsed.fault);
-    const { addGenerationPrompt = true, tools = null, variables = {} } = options;
+    const { addGenerationPrompt = true, tools = null } = options;
+    const variables = { ...source.variables, ...options.variables };
     const messages = habits.toMessages(asked);
     const client = mapStrings({ ...variables, messages, tools }, breakSpecials);
     const extra = extraVariables(parsed.names, { tools, now, breakSpecials });

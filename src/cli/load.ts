@@ -19,6 +19,7 @@ import { type AdapterFlags, adaptersOf, addAdapterOptions } from "./adapter_opti
 import { ascendingShares, byteSize, decimal, wholeNumber } from "./option_values.ts";
 import { writeErrorLine } from "./output.ts";
 import { Progress } from "./progress.ts";
+import { readTextFile } from "./text_file.ts";
 import { firingRates, type QuietFlags, quietNeurons } from "./quiet_neurons.ts";
 import { getEnv } from "./settings.ts";
 
@@ -43,6 +44,8 @@ export interface LoadFlags extends QuietFlags, AdapterFlags {
   readonly speculate?: NonNullable<LoadOptions["speculate"]>;
   readonly draftModel?: string;
   readonly mmproj?: string;
+  readonly chatTemplateFile?: string;
+  readonly chatTemplateKwargs?: Readonly<Record<string, unknown>>;
 }
 
 /** `--predictor`, of all verbs that load a model or plan how to. */
@@ -139,6 +142,27 @@ export function addProjectorOption(verb: Command): Command {
   return verb.option("--mmproj <file>", "the model's projector: it sees or hears with it");
 }
 
+/** Adds the flags of how conversations are put to a model. */
+export function addTemplateOptions(verb: Command): Command {
+  return verb
+    .option("--chat-template-file <file>", "a chat template (Jinja) in place of the model's own")
+    .option(
+      "--chat-template-kwargs <json>",
+      `the template's variables where a request says nothing, such as '{"enable_thinking": false}'`,
+      jsonObject,
+    );
+}
+
+function jsonObject(text: string): Readonly<Record<string, unknown>> {
+  try {
+    const value = JSON.parse(text);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  } catch {
+    // As what is no object.
+  }
+  throw new InvalidArgumentError("A JSON object is needed.");
+}
+
 /** Adds the flags that say what a GPU computes. */
 export function addGpuOptions(verb: Command): Command {
   return verb
@@ -197,10 +221,13 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   const { gpu, gpuLayers, hotShare, priority, speculate } = flags;
   const { draftModel: draftModelPath, mmproj: projectorPath } = flags;
   const { gpuMemory: gpuMemoryBytes, gpuStreamFrom } = flags;
+  const { chatTemplateFile, chatTemplateKwargs: templateVariables } = flags;
   return {
     ...{ gpu, gpuLayers, hotShare, priority, firing, gpuMemoryBytes, gpuStreamFrom },
     ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
     ...adaptersOf(flags),
+    ...chatTemplateFile !== undefined && { chatTemplate: readTextFile(chatTemplateFile) },
+    ...templateVariables && { templateVariables },
     ...{ memoryBytes, ioWorkers, fileCache, speculate, draftModelPath, projectorPath },
     gatesFirst: isAuto(flags.gatesFirst) ? undefined : flags.gatesFirst === "on",
   };

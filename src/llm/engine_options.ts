@@ -71,6 +71,10 @@ export interface EngineOptions {
    * without one it reads text alone.
    */
   readonly projectorPath?: string;
+  /** A chat template (Jinja) in place of the one in the model's file. */
+  readonly chatTemplate?: string;
+  /** Variables of the template where nobody sets them, as `enable_thinking`. */
+  readonly templateVariables?: Readonly<Record<string, unknown>>;
   /**
    * Adapters (LoRA, .gguf) of the model, in order: what they add is put into the weights as they
    * are read. Left out: none.

@@ -92,6 +92,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
       specialTexts: tokenizer.specialTexts,
       hasParagraphs: tokenizer.kind === "rwkv",
       answersSources: model.config.source !== undefined,
+      variables: options.templateVariables,
     }),
     // A GPU that failed once may come back; a server that was told to use it lives without it.
     engines: new EngineSupply(first, () =>

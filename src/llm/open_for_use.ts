@@ -1,23 +1,34 @@
-/** Opens a model's file as it is to be used: with its adapters. */
+/** Opens a model's file as it is to be used: with its adapters, and with another chat template. */
 import { basename } from "node:path";
 import { applyAdapters, openAdapter, type UsedAdapter } from "../adapter/mod.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import { type ModelFile, openModelFile } from "../bundle/mod.ts";
+import { createChatTemplate } from "../chat/mod.ts";
 import type { AdapterChoice } from "./engine_options.ts";
 import type { LoadOptions } from "./load_options.ts";
 
+type UseOptions = Pick<LoadOptions, "adapters" | "adapterType" | "chatTemplate" | "onNotice">;
+
 /**
- * The model at `path`, changed by the adapters of the options.
- * @throws {RangeError} when an adapter's scale is no finite number.
+ * The model at `path`, changed by the adapters of the options, and by their template.
+ * @throws {RangeError} when an adapter's scale is no finite number, or the template no Jinja.
  * @throws {ModelFormatError} when a file is damaged or not what it is given as.
  * @throws {UnsupportedModelError} when an adapter does not fit, or the model cannot have any.
  */
-export function openForUse(
+export function openForUse(path: string, options: UseOptions = {}): ModelFile {
+  const model = openAdapted(path, options);
+  const { chatTemplate: template } = options;
+  if (template === undefined) return model;
+  const source = { template, bosText: "", eosText: "", specialTexts: [] };
+  const { fault } = createChatTemplate(source);
+  if (fault !== null) throw new RangeError(`Cannot use the chat template: ${fault}`);
+  const metadata = new Map([...model.file.metadata, ["tokenizer.chat_template", template]]);
+  return { ...model, file: { ...model.file, metadata } };
+}
+
+function openAdapted(
   path: string,
-  { adapters = [], adapterType, onNotice }: Pick<
-    LoadOptions,
-    "adapters" | "adapterType" | "onNotice"
-  > = {},
+  { adapters = [], adapterType, onNotice }: UseOptions,
 ): ModelFile {
   const model = openModelFile(path);
   if (adapters.length === 0) return model;

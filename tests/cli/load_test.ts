@@ -1,5 +1,6 @@
-import { assertEquals } from "@std/assert";
-import { toLoadOptions } from "../../src/cli/load.ts";
+import { Command } from "commander";
+import { assertEquals, assertThrows } from "@std/assert";
+import { addTemplateOptions, type LoadFlags, toLoadOptions } from "../../src/cli/load.ts";
 
 Deno.test("toLoadOptions() takes f16 for this engine's 16 bits, other types as they are", () => {
   const kvTypes = (["f16", "i16", "f32", "auto"] as const).map((kvType) =>
@@ -13,4 +14,27 @@ Deno.test("toLoadOptions() says how the file cache is used, as it was told", () 
     toLoadOptions({ fileCache }).fileCache
   );
   assertEquals(modes, [undefined, "auto", "on", "off"]);
+});
+
+Deno.test("flags of templates are read as a file and as JSON", () => {
+  const parse = (...args: string[]) => {
+    const verb = addTemplateOptions(new Command()).exitOverride().configureOutput({
+      writeErr: () => {},
+    });
+    return toLoadOptions(verb.parse(args, { from: "user" }).opts<LoadFlags>());
+  };
+  const path = Deno.makeTempFileSync();
+  try {
+    Deno.writeTextFileSync(path, "{{ messages }}");
+    const file = parse("--chat-template-file", path);
+    assertEquals([file.chatTemplate, file.templateVariables], ["{{ messages }}", undefined]);
+  } finally {
+    Deno.removeSync(path);
+  }
+  const kwargs = parse("--chat-template-kwargs", '{"enable_thinking": false}');
+  assertEquals(kwargs.templateVariables, { enable_thinking: false });
+  for (const text of ["[1]", "null", "{", "1"]) {
+    assertThrows(() => parse("--chat-template-kwargs", text), Error, "A JSON object is needed.");
+  }
+  assertThrows(() => parse("--chat-template-file", `${path}.none`), Error, "Cannot read");
 });

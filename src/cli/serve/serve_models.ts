@@ -102,7 +102,7 @@ function announceServing(
 
 function createCatalog(
   paths: readonly string[],
-  { modelsDir, mmproj, lora, loraModel = [] }: Options,
+  { modelsDir, mmproj, chatTemplateFile, lora, loraModel = [] }: Options,
 ): FileCatalog {
   const store = storeOrNull(modelsDir);
   const named = paths.length > 0
@@ -110,14 +110,21 @@ function createCatalog(
     : modelsDir === undefined || getEnv("GANGLION_MODEL") !== undefined
     ? [requireModel(undefined, { env: "GANGLION_MODEL", modelsDir })]
     : [];
-  if (mmproj !== undefined && (named.length !== 1 || modelsDir !== undefined)) {
+  const isAlone = named.length === 1 && modelsDir === undefined;
+  if (mmproj !== undefined && !isAlone) {
     throw new UsageError(
       "Cannot use --mmproj with several models: put each projector beside its model, as " +
         "model.mmproj.gguf beside model.gguf",
     );
   }
+  if (chatTemplateFile !== undefined && !isAlone) {
+    throw new UsageError(
+      "Cannot use --chat-template-file with several models: a template belongs to one of them: " +
+        "serve that alone",
+    );
+  }
   const flag = loraModel.length > 0 ? "--lora-model" : lora === undefined ? null : "--lora";
-  if (flag !== null && (named.length !== 1 || modelsDir !== undefined)) {
+  if (flag !== null && !isAlone) {
     throw new UsageError(
       `Cannot use ${flag} with several models: an adapter belongs to one of them: serve that alone`,
     );

@@ -18,6 +18,7 @@ import {
   addDraftOption,
   addLoadOptions,
   addProjectorOption,
+  addTemplateOptions,
   type LoadFlags,
   loadForVerb,
   toLoadOptions,
@@ -53,7 +54,8 @@ export function runVerb(): Command {
     .option("--verbose", "in a chat, say how fast each answer was")
     .option("--private", "keep nothing of what is typed into a chat")
     .action(run);
-  return addProjectorOption(addDraftOption(addLoadOptions(addSamplingOptions(verb))));
+  const asked = addTemplateOptions(addSamplingOptions(verb));
+  return addProjectorOption(addDraftOption(addLoadOptions(asked)));
 }
 
 function appended(value: string, before: readonly string[] = []): readonly string[] {
@@ -74,6 +76,9 @@ async function run(
   const option = options.image ? "--image" : options.audio ? "--audio" : null;
   if (option !== null && (prompt === undefined || options.raw)) {
     throw new UsageError(`Cannot use ${option} in a chat or with --raw: give a PROMPT that asks`);
+  }
+  if (options.raw && options.chatTemplateFile !== undefined) {
+    throw new UsageError("Cannot use --chat-template-file with --raw: leave out one of them");
   }
   if (options.raw && options.system !== undefined) {
     throw new UsageError("Cannot use --system with --raw: without a template it has no place");

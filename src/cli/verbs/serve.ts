@@ -1,6 +1,12 @@
 /** `serve [MODEL…]`: the chat page and the API, until it is interrupted. */
 import type { Command } from "commander";
-import { addDraftOption, addLoadOptions, addProjectorOption, type LoadFlags } from "../load.ts";
+import {
+  addDraftOption,
+  addLoadOptions,
+  addProjectorOption,
+  addTemplateOptions,
+  type LoadFlags,
+} from "../load.ts";
 import { addServerOptions, type ServerFlags } from "../serve/serve_options.ts";
 import { createVerb } from "../verb.ts";
 
@@ -12,7 +18,8 @@ export function serveVerb(): Command {
         "or the built-in one",
     )
     .action(serveModels);
-  return addProjectorOption(addDraftOption(addLoadOptions(addServerOptions(verb))));
+  const served = addTemplateOptions(addServerOptions(verb));
+  return addProjectorOption(addDraftOption(addLoadOptions(served)));
 }
 
 /** The server is a hundred modules, which other verbs do without. */

@@ -1,0 +1,37 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
+import { withModel, withTinyFile } from "../support/loaded_model.ts";
+
+const HI = [{ role: "user", content: "Hi" }];
+const chatTemplate = "{{ messages[0].content }}{% if think %}<think>{% endif %}</think>";
+
+function rendered(options: LoadOptions, variables?: Record<string, unknown>) {
+  const texts: (string | null | undefined)[] = [];
+  return withTinyFile({}, (path) =>
+    withModel(path, { threads: 1, ...options }, (model) => {
+      texts.push(model.renderChat(HI, { variables }), model.details?.chatTemplate);
+      return Promise.resolve();
+    })).then(() => texts);
+}
+
+Deno.test("a template of the options' is the model's, for all who look at it", async () => {
+  const [text, known] = await rendered({ chatTemplate });
+  assertEquals([text, known], ["Hi</think>", chatTemplate]);
+});
+
+Deno.test("the options' variables are the template's where a request has none", async () => {
+  const templateVariables = { think: true };
+  const options = { chatTemplate, templateVariables };
+  assertEquals((await rendered(options))[0], "Hi<think></think>");
+  assertEquals((await rendered(options, { think: false }))[0], "Hi</think>");
+});
+
+Deno.test("loadModel() refuses a template that is no Jinja before it loads", () =>
+  withTinyFile({}, async (path) => {
+    const onProgress = () => assertEquals("loaded", "refused");
+    await assertRejects(
+      () => loadModel(path, { chatTemplate: "{% if", onProgress }),
+      RangeError,
+      "Cannot use the chat template: it is not valid Jinja",
+    );
+  }));
