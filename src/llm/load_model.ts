@@ -85,15 +85,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
     predictors,
     runsOn: describePart(first.gpu) ?? decision.reason,
     tokenizer,
-    chatTemplate: createChatTemplate({
-      template: getString(file.metadata, "tokenizer.chat_template", "") || null,
-      bosText: tokenizer.bosId === null ? "" : tokenizer.pieceOf(tokenizer.bosId),
-      eosText: tokenizer.eosId === null ? "" : tokenizer.pieceOf(tokenizer.eosId),
-      specialTexts: tokenizer.specialTexts,
-      hasParagraphs: tokenizer.kind === "rwkv",
-      answersSources: model.config.source !== undefined,
-      variables: options.templateVariables,
-    }),
+    chatTemplate: templateOf(file, tokenizer, { config, ...options }),
     // A GPU that failed once may come back; a server that was told to use it lives without it.
     engines: new EngineSupply(first, () =>
       openEngine(
@@ -110,6 +102,22 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
       describeModel(file, config, tokenizer, { ...options, ...model.tensors, towers }),
     fingerprint: () => sourceFingerprint({ file, packed }),
     notify: options.onNotice ?? warn,
+  });
+}
+
+function templateOf(
+  { metadata }: GgufFile,
+  tokenizer: Tokenizer,
+  { config, templateVariables }: LoadOptions & Pick<ModelDescription, "config">,
+) {
+  return createChatTemplate({
+    template: getString(metadata, "tokenizer.chat_template", "") || null,
+    bosText: tokenizer.bosId === null ? "" : tokenizer.pieceOf(tokenizer.bosId),
+    eosText: tokenizer.eosId === null ? "" : tokenizer.pieceOf(tokenizer.eosId),
+    specialTexts: tokenizer.specialTexts,
+    hasParagraphs: tokenizer.kind === "rwkv",
+    answersSources: config.source !== undefined,
+    variables: templateVariables,
   });
 }
 
