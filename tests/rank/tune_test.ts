@@ -10,7 +10,8 @@ import { tinyModel } from "../support/tiny_model.ts";
 
 const MS = 0.25;
 /** Weights that no cache holds, made once. */
-const LARGE = planOf({ feedForwardLength: 9216 });
+const ALL_ROWS = 9216;
+const LARGE = planOf({ feedForwardLength: ALL_ROWS });
 
 Deno.test("tuneKernels() takes two streams where they are faster, else four", () => {
   const chosen = (twoMs: number, fourMs: number) => {
@@ -25,7 +26,8 @@ Deno.test("tuneKernels() takes two streams where they are faster, else four", ()
 Deno.test("tuneKernels() is not led astray by a core that is taken away for a while", () => {
   let calls = 0;
   // Two streams are slower; but the first three trials of four, of two products each, are held up.
-  const kernels = kernelsOf(() => 1.5 * MS, () => calls++ < 6 ? 8 * MS : MS);
+  const fourMs = (rows: number) => rows === ALL_ROWS && calls++ < 6 ? 8 * MS : MS;
+  const kernels = kernelsOf(() => 1.5 * MS, fourMs);
   assertStrictEquals(
     tuneKernels(LARGE, both(kernels))[0].matmul_q8,
     kernels.matmul_q8,
@@ -55,6 +57,15 @@ Deno.test("tuneKernels() adds up by fours where that is faster, in all arenas", 
   const alike = planOf({ feedForwardLength: 9216, type: "Q6_K" });
   const [pairs, fours] = [MS, MS / 2].map((ms) => [kernelsOf(() => ms, () => ms)]);
   assertEquals(tuneKernels(alike, { pairs, fours })[0].read_only, pairs[0].read_only);
+});
+
+Deno.test("tuneKernels() tells ways to add up apart where memory does not hold both up", () => {
+  const chosen = (cachedMs: number) => {
+    const ms = (rows: number) => rows === ALL_ROWS ? MS : cachedMs;
+    const [pairs, fours] = [kernelsOf(() => MS, () => MS), kernelsOf(() => MS, ms)];
+    return tuneKernels(LARGE, { pairs: [pairs], fours: [fours] })[0].matmul_q8 === fours.matmul_q8;
+  };
+  assertEquals([chosen(MS / 2), chosen(2 * MS)], [true, false]);
 });
 
 Deno.test("tuneKernels() adds up one token's products and several tokens' each their faster way", () => {
@@ -95,12 +106,12 @@ function both(kernels: Kernels) {
 
 /** Kernels that take so many milliseconds; only those that are measured are there. */
 function kernelsOf(
-  twoMs: () => number,
-  fourMs: () => number,
-  fewMs: () => number = fourMs,
+  twoMs: (rows: number) => number,
+  fourMs: (rows: number) => number,
+  fewMs: (rows: number) => number = fourMs,
 ): Kernels {
-  const busy = (ms: () => number) => () => {
-    const endMs = performance.now() + ms();
+  const busy = (ms: (rows: number) => number) => (...args: number[]) => {
+    const endMs = performance.now() + ms(args[3]);
     while (performance.now() < endMs);
   };
   return {
