@@ -14,6 +14,7 @@ const TEXTS: Readonly<Record<string, SoundTexts>> = {
   gemma4a: { begin: "<|audio>", end: "<audio|>" },
   gemma4ua: { begin: "<|audio>", end: "<audio|>" },
   glma: NOTHING,
+  granite_speech: NOTHING,
   lfm2a: NOTHING,
   meralion: NOTHING,
   musicflamingo: { begin: "<sound>", end: "" },

@@ -4,6 +4,7 @@ import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { evenMels } from "../../src/hearing/even_mels.ts";
 import { logMels } from "../../src/hearing/log_mels.ts";
 import { prepareSamples, prepareSound } from "../../src/hearing/prepare.ts";
+import { loudestMels } from "../../src/hearing/loudest_mels.ts";
 import { spectrogram } from "../../src/hearing/spectrogram.ts";
 import type { SoundConfig } from "../../src/model/mod.ts";
 import { nmse } from "../support/compare.ts";
@@ -23,7 +24,11 @@ const CONFIGS: Readonly<Record<string, SoundConfig>> = {
   glma: configOf("glma", {
     ...{ rowsOfOne: 4, isWhole: true, around: { begin: "v.boi", end: "v.eoi" } },
   }),
-  lfm2a: configOf("lfm2a", { positions: null, framesOfRow: 8, rowsMax: 5, evensBands: true }),
+  granite_speech: configOf("granite_speech", {
+    ...{ positions: null, framesOfRow: 2, rowsMax: 10, spectrum: "loudest" },
+    windows: { rows: 5, queryCount: 2 },
+  }),
+  lfm2a: configOf("lfm2a", { positions: null, framesOfRow: 8, rowsMax: 5, spectrum: "even" }),
   meralion: configOf("meralion", { rowsOfOne: 4, isWhole: true }),
   musicflamingo: configOf("musicflamingo", { rowsOfOne: 2 }),
   "qwen2.5o": configOf("qwen2.5o", { rowsOfOne: 2, rowsMax: 10 }),
@@ -152,6 +157,21 @@ Deno.test("prepareSamples() makes bands of a whole sound even before it is cut",
   const all = evenMels(tone(160 * 47), 8);
   assertEquals(all.length, 48 * 8);
   assertEquals(tiles.map(({ patches }) => patches), [all.slice(0, 320), all.slice(320)]);
+});
+
+Deno.test("prepareSamples() lays two frames side by side, and counts queries of windows", () => {
+  const shownOf = (samples: number) => {
+    const { tiles, layout } = prepareSamples(tone(samples), CONFIGS.granite_speech, TABLES);
+    return [tiles.map(({ count }) => count), layout.map((part) => "text" in part ? 0 : part.count)];
+  };
+  // The last one of an odd number of frames is left out; a sound of one has two.
+  assertEquals(shownOf(0), [[1], [2]]);
+  assertEquals(shownOf(160 * 2 - 1), [[1], [2]]);
+  assertEquals(shownOf(160 * 11), [[6], [4]]);
+  assertEquals(shownOf(160 * 42), [[10, 10, 1], [4, 4, 2]]);
+  const { tiles } = prepareSamples(tone(160 * 42), CONFIGS.granite_speech, TABLES);
+  const all = loudestMels(tone(160 * 42), 8, 2);
+  assertEquals(tiles.flatMap(({ patches }) => [...patches]), [...all]);
 });
 
 Deno.test("prepareSamples() leaves samples as they are where no tower hears them", () => {

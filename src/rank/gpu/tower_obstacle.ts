@@ -18,6 +18,7 @@ export function towerObstacle(
     config: { patches, projector, layers, ropes, limitsProducts, embeddingLength, feedForward },
     tensors,
   } = model;
+  if (model.config.relative) return "conformers are the threads'";
   const { areConvolved, areRows, plane, subsampling } = patches!;
   if (projector!.convolutions || projector!.columns) return "towers in two parts are the threads'";
   if (areConvolved || areRows || plane || subsampling) return "towers that hear are the threads'";
