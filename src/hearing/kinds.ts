@@ -18,6 +18,7 @@ const TEXTS: Readonly<Record<string, SoundTexts>> = {
   lfm2a: NOTHING,
   meralion: NOTHING,
   musicflamingo: { begin: "<sound>", end: "" },
+  parakeet: NOTHING,
   "qwen2.5o": { begin: "<|audio_bos|>", end: "<|audio_eos|>" },
   qwen2a: { begin: "<|audio_bos|>", end: "<|audio_eos|>" },
   qwen3a: { begin: "<|audio_start|>", end: "<|audio_end|>" },

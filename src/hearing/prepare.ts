@@ -5,6 +5,7 @@ import type { ImageTables, LayoutPart, PreparedImage } from "../vision/types.ts"
 import { decodeSound } from "./decode.ts";
 import { soundTexts } from "./kinds.ts";
 import { evenMels } from "./even_mels.ts";
+import { givenMels } from "./given_mels.ts";
 import { logMels } from "./log_mels.ts";
 import { loudestMels } from "./loudest_mels.ts";
 import { resample } from "./resample.ts";
@@ -37,7 +38,7 @@ export function prepareSamples(
   const tiles = config.samplesOfRow !== undefined
     ? tilesOfSamples(samples, { length: config.samplesOfRow, rowsMax: config.rowsMax })
     : config.framesOfRow !== undefined
-    ? tilesOfOwnFrames(samples, { ...config, framesOfRow: config.framesOfRow })
+    ? tilesOfOwnFrames(samples, { ...config, framesOfRow: config.framesOfRow }, tables)
     : config.pieces
     ? tilesOfPieces(samples, config.pieces, { config, table: tables.positions! })
     : tilesOfFrames(samples, config, tables.positions!);
@@ -75,12 +76,15 @@ function tilesOfSamples(
 function tilesOfOwnFrames(
   samples: Float32Array,
   { melCount, rowsMax, framesOfRow, spectrum }: SoundConfig & { readonly framesOfRow: number },
+  { filters }: ImageTables,
 ): TowerInput[] {
   const most = rowsMax * framesOfRow;
   const parts: Float32Array[] = [];
   if (spectrum !== undefined) {
     const all = spectrum === "even"
       ? evenMels(samples, melCount)
+      : spectrum === "given"
+      ? givenMels(samples, filters!)
       : loudestMels(samples, melCount, framesOfRow);
     for (let at = 0; at < all.length; at += most * melCount) {
       parts.push(all.slice(at, at + most * melCount));

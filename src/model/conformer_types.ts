@@ -56,6 +56,11 @@ export interface FilterTensors {
   readonly tapsAhead: number;
   /** [channels]: added behind it. Left out: nothing is. */
   readonly bias?: VectorTensor;
+  /**
+   * [channels] each: (x - mean) / √variance is what goes on, as they were counted in training. Left
+   * out: x.
+   */
+  readonly counted?: { readonly mean: VectorTensor; readonly variance: VectorTensor };
   /** What is multiplied by `gains` is normalised (RMS), all channels of a row. */
   readonly isNormalized: boolean;
   /** [channels] each: even(x) = gains ⊙ x + sum. Sum left out: nothing is added. */

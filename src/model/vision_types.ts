@@ -343,10 +343,12 @@ export interface SoundConfig {
    */
   readonly framesOfRow?: number;
   /**
-   * Of these, each band of a whole sound is made even, or all are within 80 dB of its loudest.
-   * Left out: they are Gemma's.
+   * Of these, each band of a whole sound is made even, by what is known or what the file has
+   * (`filters`), or all are within 80 dB of its loudest. Left out: they are Gemma's.
    */
-  readonly spectrum?: "even" | "loudest";
+  readonly spectrum?: "even" | "given" | "loudest";
+  /** Tensors [400] and [bands, 257]: a window, and what its frequencies count for in each band. */
+  readonly filters?: { readonly window: string; readonly bands: string };
   /** Rows of a part: a longer sound is cut. */
   readonly rowsMax: number;
   /** Learned positions, [count, d], of a part's rows, or of a piece's; null: there are none. */

@@ -34,7 +34,7 @@ function filtered(
   { query, key, filter }: LayerTensors,
   { config: { norm: { epsilon } }, weights, blocks }: Parts,
 ): Float64Array {
-  const { weights: kernels, tapsAhead, bias, isNormalized, gains, sum } = filter!;
+  const { weights: kernels, tapsAhead, bias, counted, isNormalized, gains, sum } = filter!;
   const { length: channels } = gains;
   const gate = blocks.project(h, key!);
   const x = blocks.project(h, query!).map((value, i) => value / (1 + Math.exp(-gate[i])));
@@ -50,7 +50,13 @@ function filtered(
     }
     return sum;
   });
-  const biased = bias ? addBias(convolved, weights.vector(bias)) : convolved;
+  const whole = bias ? addBias(convolved, weights.vector(bias)) : convolved;
+  const [mean, variance] = counted
+    ? [weights.vector(counted.mean), weights.vector(counted.variance)]
+    : [new Float64Array(channels), new Float64Array(channels).fill(1)];
+  const biased = whole.map((value, i) =>
+    (value - mean[i % channels]) / Math.sqrt(variance[i % channels])
+  );
   const even = weights.vector(gains);
   const gained = isNormalized
     ? rmsNorm(biased, even, epsilon)

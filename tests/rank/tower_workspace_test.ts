@@ -124,6 +124,7 @@ const HEARING: readonly (TinyHearingOptions & { readonly rankCount: number })[] 
   { kind: "granite_speech", type: "Q8_0", lengths: { melCount: 16 }, rankCount: 2 },
   { kind: "granite_speech", type: "F32", lengths: { width: 72, heads: 6 }, rankCount: 4 },
   { kind: "lfm2a", type: "Q8_0", lengths: { channels: 64, heads: 3 }, rankCount: 2 },
+  { kind: "parakeet", type: "F32", lengths: { width: 72 }, rankCount: 2 },
   { kind: "lfm2a", type: "F32", lengths: { width: 72 }, rankCount: 3 },
 ];
 

@@ -32,7 +32,7 @@ const FRAMES = 96;
 const LONG_FRAMES = 300;
 /** Of kinds whose last row may have fewer of them. */
 const FRAMES_OF: Partial<Record<TinyHearingName, number>> = {
-  ...{ qwen3a: LONG_FRAMES, gemma4a: 94, lfm2a: 98 },
+  ...{ qwen3a: LONG_FRAMES, gemma4a: 94, lfm2a: 98, parakeet: 98 },
 };
 /** 1e-6 at most of all rows: llama.cpp's gelu is by the error function here. */
 const NMSE_MAX = 2e-6;
@@ -161,6 +161,11 @@ const MISTAKES = {
   "taps of rows before": ofFilter((filter) => ({ ...filter, tapsAhead: 0 })),
   "channels without a sum": ofFilter((filter) => ({ ...filter, sum: undefined })),
   "channels that are normalised": ofFilter((filter) => ({ ...filter, isNormalized: true })),
+  "channels that are not counted": ofFilter((filter) => ({ ...filter, counted: undefined })),
+  "mean and variance exchanged": ofFilter((filter) => ({
+    ...filter,
+    counted: { mean: filter.counted!.variance, variance: filter.gains },
+  })),
   "no gains of queries": ofLayers((layer) => ({
     ...layer,
     ...layer.relative && { relative: { ...layer.relative, queryGains: undefined } },
@@ -261,6 +266,13 @@ const CHOICES: Readonly<Record<TinyHearingName, readonly (keyof typeof MISTAKES)
     ...["gates and what they let through exchanged", "a first stage that bends nothing"] as const,
   ],
   musicflamingo: [...ALL, "another activation", "no means of rows"],
+  parakeet: [
+    ...["bands from the other end", "zeros in the place of missing frames"] as const,
+    ...["waves in halves", "all of what neurons give", "keys as if they were positions"] as const,
+    ...["taps of rows before", "channels that are not counted"] as const,
+    ...["mean and variance exchanged", "another epsilon", "another activation"] as const,
+    ...["another epsilon in the projector", "no norm in the projector"] as const,
+  ],
   "qwen2.5o": [...ALL, "no means of rows"],
   qwen2a: [...ALL, "no means of rows"],
   qwen3a: [

@@ -156,6 +156,25 @@ function* planGraniteBlock(
   yield { name: `${at}conv_dw.weight`, dims: [5, channels], role: "kernel" };
 }
 
+/** Of a file of Parakeet's: LFM2-Audio's, without most of what is added. */
+export function* planParakeet(lengths: ConformerLengths): Iterable<PlannedTensor> {
+  const { blockCount, width, melCount, hidden, outputLength } = lengths;
+  const lacks = /(ffn_(up|down)\w*|attn_\w+|conv_pw\d|conv_dw)\.bias$|position_embd|^mm\./;
+  for (const tensor of planFastConformer(lengths)) if (!lacks.test(tensor.name)) yield tensor;
+  for (let block = 0; block < blockCount; block++) {
+    yield { name: `a.blk.${block}.conv_norm_mean`, dims: [width], role: "bias" };
+    yield { name: `a.blk.${block}.conv_norm_var`, dims: [width], role: "norm" };
+  }
+  yield { name: "a.window", dims: [400], role: "norm" };
+  yield { name: "a.mel_filters", dims: [257, melCount], role: "norm" };
+  yield { name: "mm.a.norm_pre.weight", dims: [width], role: "norm" };
+  yield { name: "mm.a.mlp.1.weight", dims: [width, hidden], role: "matrix" };
+  yield { name: "mm.a.mlp.2.weight", dims: [hidden, outputLength], role: "matrix" };
+  for (const number of [0, 1, 3]) {
+    yield { name: `mm.model.mlp.${number}.weight`, dims: [4, 4], role: "table" };
+  }
+}
+
 function fastKernels(channels: number): Readonly<Record<number, readonly number[]>> {
   const [taps, mix] = [[3, 3, 1, channels], [1, 1, channels, channels]];
   return { 0: taps, 2: taps, 3: mix, 5: taps, 6: mix };

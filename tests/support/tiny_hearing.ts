@@ -21,6 +21,7 @@ import {
   planFastConformer,
   planGraniteConformer,
   type PlannedTensor,
+  planParakeet,
   TINY_GRANITE,
 } from "./tiny_conformer.ts";
 
@@ -33,6 +34,7 @@ export const TINY_HEARING_NAMES = [
     "lfm2a",
     "meralion",
     "musicflamingo",
+    "parakeet",
     "qwen2.5o",
     "qwen2a",
     "qwen3a",
@@ -43,10 +45,11 @@ export const TINY_HEARING_NAMES = [
 export type TinyHearingName = typeof TINY_HEARING_NAMES[number];
 
 /** Of those conformers hear. */
-export type TinyConformerName = "gemma4a" | "granite_speech" | "lfm2a";
+const CONFORMERS = ["gemma4a", "granite_speech", "lfm2a", "parakeet"] as const;
+export type TinyConformerName = typeof CONFORMERS[number];
 
 export function isOfConformer(kind: TinyHearingName): kind is TinyConformerName {
-  return kind === "gemma4a" || kind === "granite_speech" || kind === "lfm2a";
+  return CONFORMERS.some((name) => name === kind);
 }
 
 /** Lengths of all kinds; an epsilon so large that another one makes other rows. */
@@ -88,7 +91,7 @@ type Planned = PlannedTensor;
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyHearing(options: TinyHearingOptions = {}): Uint8Array<ArrayBuffer> {
   const { kind = "ultravox", seed = 1, type = "F32" } = options;
-  const isOfPlane = kind === "qwen3a" || kind === "lfm2a";
+  const isOfPlane = kind === "qwen3a" || kind === "lfm2a" || kind === "parakeet";
   const isConformer = kind === "gemma4a" || kind === "granite_speech";
   const of = isOfPlane ? PLANE : isConformer ? CONFORMER : {};
   const lengths = { ...TINY_EAR, ...of, ...options.lengths };
@@ -101,6 +104,8 @@ export function tinyHearing(options: TinyHearingOptions = {}): Uint8Array<ArrayB
     ? [...planGraniteConformer(all, options.granite?.distances)]
     : kind === "lfm2a"
     ? [...planFastConformer(all)]
+    : kind === "parakeet"
+    ? [...planParakeet(all)]
     : [
       ...kind === "gemma4ua" ? [] : planTower(lengths, kind === "qwen3a"),
       ...planProjector(kind, all),
@@ -133,6 +138,7 @@ function planMetadata(kind: TinyHearingName, lengths: Lengths): MetadataEntry[] 
     "attention.layer_norm_epsilon": f32(lengths.epsilon),
     "num_mel_bins": u32(lengths.melCount * (kind === "granite_speech" ? 2 : 1)),
     ...kind === "granite_speech" && graniteNumbers(),
+    ...kind === "parakeet" && { "subsampling_factor": u32(8), "conv_kernel_size": u32(9) },
     ...isPooled(kind) || kind === "qwen3a" || isOfConformer(kind)
       ? {}
       : { "projector.stack_factor": u32(lengths.stack) },

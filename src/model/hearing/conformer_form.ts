@@ -41,8 +41,9 @@ export interface ConformerForm {
   readonly norm: ModelConfig["norm"];
   /** Rows of a part of a sound. */
   readonly rowsMax: number;
-  /** As `SoundConfig.spectrum`. */
+  /** As in `SoundConfig`. */
   readonly spectrum?: SoundConfig["spectrum"];
+  readonly filters?: SoundConfig["filters"];
   /** How it attends, with heads of so many dimensions. */
   attention(
     headDim: number,
@@ -171,6 +172,7 @@ export function readFilter(
 ): Partial<LayerTensors> {
   const { checker, file, width: d } = reader;
   const { taps, weights, bias, ...matrices } = readTaps(reader, at, channels);
+  const [mean, variance] = [`${at}conv_norm_mean`, `${at}conv_norm_var`];
   if (taps % 2 === 0) {
     throw formatError(
       file,
@@ -184,6 +186,12 @@ export function readFilter(
     filter: {
       ...{ weights, tapsAhead: (taps - 1) / 2, isNormalized: false },
       ...bias && { bias },
+      ...checker.has(mean) && {
+        counted: {
+          mean: checker.vector(mean, channels),
+          variance: checker.vector(variance, channels),
+        },
+      },
       gains: checker.vector(`${at}conv_norm.weight`, channels),
       sum: checker.vector(`${at}conv_norm.bias`, channels),
     },

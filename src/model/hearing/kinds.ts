@@ -3,6 +3,7 @@ import type { ConformerForm } from "./conformer_form.ts";
 import { FAST_CONFORMER } from "./fast_conformer.ts";
 import { GEMMA_CONFORMER } from "./gemma_conformer.ts";
 import { graniteConformer } from "./granite_conformer.ts";
+import { parakeetConformer } from "./parakeet_conformer.ts";
 import type { Hyperparameters } from "../read/hyperparameters.ts";
 import { COMMON, PLAIN_STAGE, type VisionKind } from "../vision/vision_kind.ts";
 
@@ -180,8 +181,25 @@ const musicFlamingo: HearingKind = {
   },
 };
 
+/** Of Nemotron's omni models: LFM2-Audio's conformer, with what it counted in training. */
+const parakeet: HearingKind = {
+  ...WHISPER,
+  name: "parakeet",
+  conformer: parakeetConformer,
+  // llama.cpp asks for them, whatever the file sees.
+  unused: ["mm.model.mlp.0.weight", "mm.model.mlp.1.weight", "mm.model.mlp.3.weight"],
+  projector: {
+    norm: {
+      ...{ of: "rows", kind: "rms", epsilon: 1e-6 },
+      ...{ tensor: "mm.a.norm_pre", isOptional: false },
+    },
+    ...{ stages: [], first: "mm.a.mlp.1", isFirstTransposed: false },
+    ...{ second: "mm.a.mlp.2", biases: "ifThere", activation: "relu2" },
+  },
+};
+
 /** In alphabetical order. */
 export const HEARING: readonly HearingKind[] = [
   ...[gemma4a, gemma4ua, glma, graniteSpeech, lfm2a],
-  ...[meralion, musicFlamingo, qwen25o, qwen2a, qwen3a, ultravox, voxtral],
+  ...[meralion, musicFlamingo, parakeet, qwen25o, qwen2a, qwen3a, ultravox, voxtral],
 ];

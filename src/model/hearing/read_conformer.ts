@@ -56,7 +56,7 @@ export function readConformer(
   const end = form.end?.(reader, blockCount) ?? { config: {}, tensors: {} };
   checker.leave(...kind.unused, ...tensorsOfImages(file));
   checker.refuseUnused({ start: 0, end: 0 });
-  const { rowsMax, spectrum } = form;
+  const { rowsMax, spectrum, filters } = form;
   const { first, framesOfRow, subsampling } = input;
   const { windowQueries: windows } = end.config;
   return {
@@ -75,7 +75,7 @@ export function readConformer(
     },
     sounds: {
       ...{ projector: kind.name, melCount: input.bands, framesOfRow, rowsMax },
-      ...{ ...spectrum && { spectrum }, ...windows && { windows } },
+      ...{ ...spectrum && { spectrum }, ...filters && { filters }, ...windows && { windows } },
       ...{ positions: null, rowsOfOne: 1, isPadded: false, isWhole: false },
     },
   };

@@ -36,6 +36,7 @@ export interface FilterPlan {
   /** [taps, own channels]. */
   readonly weights: VectorPlan;
   readonly bias: VectorPlan | null;
+  readonly counted: { readonly mean: VectorPlan; readonly variance: VectorPlan } | null;
   readonly gains: VectorPlan;
   readonly sum: VectorPlan | null;
 }
@@ -77,12 +78,15 @@ export function planConformer(
     };
   }
   if (filter === undefined) return null;
-  const { weights, bias, gains, sum, tapsAhead, isNormalized } = filter;
+  const { weights, bias, counted, gains, sum, tapsAhead, isNormalized } = filter;
   const taps = weights.length / gains.length;
   return {
     ...{ kind: "filters", taps, tapsAhead, isNormalized },
     weights: { ...place.vector(weights, scale(own, taps)), columns: taps },
     bias: each(bias, own),
+    counted: counted
+      ? { mean: place.vector(counted.mean, own), variance: place.vector(counted.variance, own) }
+      : null,
     ...{ gains: place.vector(gains, own), sum: each(sum, own) },
   };
 }
@@ -121,7 +125,9 @@ export function conformerPieces(plan: ConformerPlan | SubsamplingPlan): {
     return { matrices: [...others, plan.output], vectors: [...taps, ...norms] };
   }
   if (plan.kind === "filters") {
-    return { matrices: [], vectors: [plan.weights, plan.bias, plan.gains, plan.sum] };
+    const { weights, bias, counted, gains, sum } = plan;
+    const { mean = null, variance = null } = counted ?? {};
+    return { matrices: [], vectors: [weights, bias, mean, variance, gains, sum] };
   }
   const { positions, queryGains, keyGains, keySum, positionSum } = plan;
   return { matrices: [positions], vectors: [queryGains, keyGains, keySum, positionSum] };

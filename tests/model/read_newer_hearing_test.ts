@@ -1,4 +1,4 @@
-/** Granite Speech's projector, read from a file, sound and otherwise. */
+/** Projectors of Granite Speech and of Parakeet, read from files, sound and otherwise. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
 import { parseGguf } from "../../src/gguf/mod.ts";
@@ -77,4 +77,34 @@ Deno.test("readHearing() reads Granite Speech's conformer, and queries behind it
   for (const [name, dims] of wrong) {
     assertThrows(() => readHearing(withTensor(FILE, name, { dims })), ModelFormatError, name);
   }
+});
+
+Deno.test("readHearing() reads Parakeet's conformer, with a window and filters of its own", () => {
+  const file = parseGguf(tinyHearing({ kind: "parakeet" }));
+  const { description: { config, tensors }, sounds } = readHearing(file);
+  const { width, epsilon } = TINY_EAR;
+  assertEquals(sounds.filters, { window: "a.window", bands: "a.mel_filters" });
+  assertEquals([sounds.spectrum, sounds.framesOfRow, sounds.rowsMax], ["given", 8, 750]);
+  assertEquals(config.norm, { kind: "layer", epsilon: Math.fround(epsilon) });
+  assertEquals(config.projector?.norm, { of: "rows", kind: "rms", epsilon: 1e-6 });
+  assertEquals(config.projector?.activation, "relu2");
+  const { counted } = tensors.layers[2].filter!;
+  assertEquals([counted?.mean.length, counted?.variance.tensor], [width, "a.blk.0.conv_norm_var"]);
+  for (const value of [undefined, 4, 16]) {
+    const changed = withMetadata(file, { "clip.audio.subsampling_factor": value });
+    assertThrows(() => readHearing(changed), ModelFormatError, "subsampling_factor");
+  }
+  const wrong: [string, number[]][] = [
+    ["a.window", [512]],
+    ["a.mel_filters", [201, TINY_EAR.melCount]],
+    ["a.blk.1.conv_norm_mean", [width + 1]],
+    ["a.blk.0.conv_norm_var", [2, width]],
+    ["mm.a.norm_pre.weight", [width, 2]],
+  ];
+  for (const [name, dims] of wrong) {
+    assertThrows(() => readHearing(withTensor(file, name, { dims })), ModelFormatError, name);
+  }
+  // As one dimension, too.
+  const flat = withTensor(file, "a.mel_filters", { dims: [257 * 12] });
+  assertEquals(readHearing(flat).sounds.melCount, 12);
 });
