@@ -1,6 +1,5 @@
 /** From the bytes of a sound file to what a tower reads and what a prompt says around it. */
 import type { SoundConfig, TowerInput } from "../model/vision_types.ts";
-import { windowedRows } from "../model/window_queries.ts";
 import type { ImageTables, LayoutPart, PreparedImage } from "../vision/types.ts";
 import { decodeSound } from "./decode.ts";
 import { soundTexts } from "./kinds.ts";
@@ -50,7 +49,9 @@ export function prepareSamples(
 /** What becomes of a part, of whose tower so many rows are. */
 function rowsOf(tile: number, inner: number, config: SoundConfig): LayoutPart[] {
   const { rowsOfOne, windows, around } = config;
-  const count = windows ? windowedRows(windows, inner) : Math.ceil(inner / rowsOfOne);
+  const count = windows
+    ? Math.ceil(inner / windows.rows) * windows.queryCount
+    : Math.ceil(inner / rowsOfOne);
   const rows = { tile, first: 0, count, grid: null };
   const one = (tensor: string) => ({ tensor, first: 0, count: 1, grid: null });
   return around ? [one(around.begin), rows, one(around.end)] : [rows];

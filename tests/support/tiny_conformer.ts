@@ -119,11 +119,11 @@ export function* planGraniteConformer(
   yield* gains("a.proj_norm", width);
   for (const block of [0, 1]) {
     const at = `a.proj_blk.${block}.`;
-    for (const  of of["self_attn", "cross_attn"]) {
+    for (const kind of ["self_attn", "cross_attn"]) {
       for (const name of ["q", "k", "v", "out"]) {
-        yield* biased(`${at}${of}_${name}`, [width, width]);
+        yield* biased(`${at}${kind}_${name}`, [width, width]);
       }
-      yield* gains(`${at}${of}_norm`, width);
+      yield* gains(`${at}${kind}_norm`, width);
     }
     yield* biased(`${at}ffn_up`, [width, neurons]);
     yield* biased(`${at}ffn_down`, [neurons, width]);

@@ -37,8 +37,8 @@ Deno.test("ImagePreparer tells its thread of other filters of sounds", async () 
   };
   const file = writeWav({ values: tone(2000) });
   const window = new Float32Array(400).fill(1);
-  for (const  of of[3, 5]) {
-    const bands = Float32Array.from({ length: 2 * 257 }, (_, i) => i % of);
+  for (const step of [3, 5]) {
+    const bands = Float32Array.from({ length: 2 * 257 }, (_, i) => i % step);
     const tables = { ...NO_TABLES, filters: { window, bands } };
     const expected = await prepareSound(file, config, tables);
     assertEquals(await preparer.prepare(file, config, tables), expected);
