@@ -133,7 +133,8 @@ export class ImagePreparer {
 
 function areSame(a: ImageTables, b: ImageTables): boolean {
   return a.positions === b.positions && a.classTokens === b.classTokens &&
-    a.patchBias === b.patchBias && a.second?.positions === b.second?.positions;
+    a.patchBias === b.patchBias && a.second?.positions === b.second?.positions &&
+    a.filters?.bands === b.filters?.bands;
 }
 
 /** Rejects with the signal's reason as soon as there is one. */

@@ -4,12 +4,11 @@
  * deviation 1. Knows neither files nor towers.
  */
 import { Fourier, LENGTH } from "./fourier.ts";
+import { raised } from "./raised.ts";
 import { HOP, melFilters } from "./spectrogram.ts";
 
 /** Samples of a window, in whose middle a frame's own place is. */
 const WINDOW = 400;
-/** Of a sample, what the next one lacks. */
-const EMPHASIS = 0.97;
 /** What is quieter counts as this. */
 const POWER_MIN = 2 ** -24;
 /** Added to variances. */
@@ -20,10 +19,10 @@ export function evenMels(samples: Float32Array, bands: number): Float32Array {
   const frames = Math.floor(samples.length / HOP);
   const filters = melFilters(bands, LENGTH);
   const fourier = new Fourier(WINDOW);
-  const raised = samples.map((value, i) => i === 0 ? value : value - EMPHASIS * samples[i - 1]);
+  const own = raised(samples);
   const out = new Float32Array((frames + 1) * bands);
   for (let frame = 0; frame < frames; frame++) {
-    const powers = fourier.powersAt(raised, HOP * frame - WINDOW / 2);
+    const powers = fourier.powersAt(own, HOP * frame - WINDOW / 2);
     for (let band = 0; band < bands; band++) {
       const { first, weights } = filters[band];
       let sum = 0;

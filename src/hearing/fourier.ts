@@ -16,12 +16,9 @@ export class Fourier {
   readonly #places = Uint16Array.from({ length: LENGTH }, (_, i) => mirrored(i));
   readonly #powers = new Float64Array(BINS);
 
-  /** length: of Hann's window, at most `LENGTH`. */
-  constructor(length: number) {
-    this.#window = Float64Array.from(
-      { length },
-      (_, i) => 0.5 - 0.5 * Math.cos(2 * Math.PI * i / length),
-    );
+  /** Of a window of at most `LENGTH` samples, or Hann's of so many. */
+  constructor(window: Float32Array | number) {
+    this.#window = typeof window === "number" ? hann(window) : Float64Array.from(window);
   }
 
   /** [BINS], until the next call, of samples from `from` on; around them there is silence. */
@@ -54,6 +51,10 @@ export class Fourier {
       }
     }
   }
+}
+
+function hann(length: number): Float64Array {
+  return Float64Array.from({ length }, (_, i) => 0.5 - 0.5 * Math.cos(2 * Math.PI * i / length));
 }
 
 function turns(of: (angle: number) => number): Float64Array {

@@ -2,8 +2,9 @@
  * Gemma's spectrogram: of every 10 ms the loudness in bands by the older formula of mels, as
  * logarithms of what is, not of its share of the loudest. Knows neither files nor towers.
  */
-import { BINS, Fourier, LENGTH } from "./fourier.ts";
-import { HOP, RATE } from "./spectrogram.ts";
+import { Fourier } from "./fourier.ts";
+import { HOP } from "./spectrogram.ts";
+import { triangles } from "./triangles.ts";
 
 /** Samples of a window, the first half of which is before a frame's own place. */
 const WINDOW = 320;
@@ -32,37 +33,4 @@ export function logMels(samples: Float32Array, bands: number): Float32Array {
     }
   }
   return out;
-}
-
-/** Weights of the bins from `first` on. */
-interface Triangle {
-  readonly first: number;
-  readonly weights: Float64Array;
-}
-
-/** From one band's middle to the next one's, of the same height. */
-function triangles(bands: number): Triangle[] {
-  const most = melOf(RATE / 2);
-  const edges = Array.from({ length: bands + 2 }, (_, i) => hertzOf(most * i / (bands + 1)));
-  return Array.from({ length: bands }, (_, band) => {
-    const [low, middle, high] = edges.slice(band, band + 3);
-    const weights = Array.from({ length: BINS }, (_, bin) => {
-      const hertz = bin * RATE / LENGTH;
-      return Math.max(
-        0,
-        Math.min((hertz - low) / (middle - low), (high - hertz) / (high - middle)),
-      );
-    });
-    const first = Math.max(0, weights.findIndex((weight) => weight > 0));
-    const end = weights.findLastIndex((weight) => weight > 0) + 1;
-    return { first, weights: Float64Array.from(weights.slice(first, end)) };
-  });
-}
-
-function melOf(hertz: number): number {
-  return 2595 * Math.log10(1 + hertz / 700);
-}
-
-function hertzOf(mel: number): number {
-  return 700 * (10 ** (mel / 2595) - 1);
 }

@@ -4,7 +4,9 @@ import type { ImageTables, LayoutPart, PreparedImage } from "../vision/types.ts"
 import { decodeSound } from "./decode.ts";
 import { soundTexts } from "./kinds.ts";
 import { evenMels } from "./even_mels.ts";
+import { givenMels } from "./given_mels.ts";
 import { logMels } from "./log_mels.ts";
+import { loudestMels } from "./loudest_mels.ts";
 import { resample } from "./resample.ts";
 import { HOP, RATE, spectrogram } from "./spectrogram.ts";
 
@@ -35,7 +37,7 @@ export function prepareSamples(
   const tiles = config.samplesOfRow !== undefined
     ? tilesOfSamples(samples, { length: config.samplesOfRow, rowsMax: config.rowsMax })
     : config.framesOfRow !== undefined
-    ? tilesOfOwnFrames(samples, { ...config, framesOfRow: config.framesOfRow })
+    ? tilesOfOwnFrames(samples, { ...config, framesOfRow: config.framesOfRow }, tables)
     : config.pieces
     ? tilesOfPieces(samples, config.pieces, { config, table: tables.positions! })
     : tilesOfFrames(samples, config, tables.positions!);
@@ -45,8 +47,11 @@ export function prepareSamples(
 }
 
 /** What becomes of a part, of whose tower so many rows are. */
-function rowsOf(tile: number, inner: number, { rowsOfOne, around }: SoundConfig): LayoutPart[] {
-  const count = Math.ceil(inner / rowsOfOne);
+function rowsOf(tile: number, inner: number, config: SoundConfig): LayoutPart[] {
+  const { rowsOfOne, windows, around } = config;
+  const count = windows
+    ? Math.ceil(inner / windows.rows) * windows.queryCount
+    : Math.ceil(inner / rowsOfOne);
   const rows = { tile, first: 0, count, grid: null };
   const one = (tensor: string) => ({ tensor, first: 0, count: 1, grid: null });
   return around ? [one(around.begin), rows, one(around.end)] : [rows];
@@ -71,12 +76,17 @@ function tilesOfSamples(
 /** Frames of parts that are heard each by itself, the last row of which may have fewer. */
 function tilesOfOwnFrames(
   samples: Float32Array,
-  { melCount, rowsMax, framesOfRow, evensBands }: SoundConfig & { readonly framesOfRow: number },
+  { melCount, rowsMax, framesOfRow, spectrum }: SoundConfig & { readonly framesOfRow: number },
+  { filters }: ImageTables,
 ): TowerInput[] {
   const most = rowsMax * framesOfRow;
   const parts: Float32Array[] = [];
-  if (evensBands) {
-    const all = evenMels(samples, melCount);
+  if (spectrum !== undefined) {
+    const all = spectrum === "even"
+      ? evenMels(samples, melCount)
+      : spectrum === "given"
+      ? givenMels(samples, filters!)
+      : loudestMels(samples, melCount, framesOfRow);
     for (let at = 0; at < all.length; at += most * melCount) {
       parts.push(all.slice(at, at + most * melCount));
     }

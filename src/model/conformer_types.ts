@@ -9,15 +9,20 @@ import type { MatrixTensor, NormTensors, VectorTensor } from "./types.ts";
 /**
  * Scores of a row i and a row j: cap(scale · (q + u) · k + positionScale · (q + v) · p), p being
  * what a layer makes of waves of the distance i - j, of as many lengths as there are sines, from
- * one position on to `LONGEST_WAVE`.
+ * one position on to `LONGEST_WAVE`, or has learned of that distance.
  */
 export interface RelativeConfig {
-  /** So many rows are seen: a row itself, and those before it. Null: all of a part. */
+  /** So many rows are seen: a row itself, and those before it. Null: all of a part, or block. */
   readonly rowsSeen: number | null;
+  /** Rows come in blocks of so many, and see those of their own. Left out: there are none. */
+  readonly blockRows?: number;
   /** Multiplies q · p as `ModelConfig.attentionScale` multiplies q · k. */
   readonly positionScale: number;
-  /** Sines, then cosines, the last of them the longest; or each sine beside its cosine. */
-  readonly waves: "halves" | "pairs";
+  /**
+   * Sines, then cosines, the last of them the longest; or each sine beside its cosine. Null: there
+   * are none, distances are learned.
+   */
+  readonly waves: "halves" | "pairs" | null;
 }
 
 /** What the longest of the waves is times as long as the shortest one. */
@@ -25,7 +30,10 @@ export const LONGEST_WAVE = 10_000;
 
 /** Of a layer that attends by relative positions. */
 export interface RelativeTensors {
-  /** [heads · headDim, d]: makes p of waves. */
+  /**
+   * [heads · headDim, d]: makes p of waves. Without them [2 · blockRows - 1, headDim]: the p of all
+   * heads, of distances from 1 - blockRows on.
+   */
   readonly positions: MatrixTensor;
   /** [headDim] each: multiply queries and keys of all heads. Left out: nothing does. */
   readonly queryGains?: VectorTensor;
@@ -38,18 +46,24 @@ export interface RelativeTensors {
 /**
  * Of a layer that filters rows in the place of attention: silu(even(conv(a · x ⊙ sigmoid(g · x)))),
  * a being its query's matrix and g that of its keys, each channel convolved with what is near it.
- * Channels are shared out as the dimensions of heads are.
+ * Channels are shared out as the dimensions of heads are, of which such a layer may have more
+ * (`LayerConfig.shape`).
  */
 export interface FilterTensors {
-  /** [d, taps], in the order of rows. */
+  /** [channels, taps], in the order of rows. */
   readonly weights: VectorTensor;
   /** Taps behind the row's own. */
   readonly tapsAhead: number;
-  /** [d]: added behind it. Left out: nothing is. */
+  /** [channels]: added behind it. Left out: nothing is. */
   readonly bias?: VectorTensor;
+  /**
+   * [channels] each: (x - mean) / √variance is what goes on, as they were counted in training. Left
+   * out: x.
+   */
+  readonly counted?: { readonly mean: VectorTensor; readonly variance: VectorTensor };
   /** What is multiplied by `gains` is normalised (RMS), all channels of a row. */
   readonly isNormalized: boolean;
-  /** [d] each: even(x) = gains ⊙ x + sum. Sum left out: nothing is added. */
+  /** [channels] each: even(x) = gains ⊙ x + sum. Sum left out: nothing is added. */
   readonly gains: VectorTensor;
   readonly sum?: VectorTensor;
 }

@@ -8,6 +8,7 @@ import type { SubsamplingConfig } from "./conformer_types.ts";
 import type { GridConvolution, GridConvolutionTensors } from "./grid_convolutions.ts";
 import type { PlaneConfig } from "./plane.ts";
 import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "./types.ts";
+import type { WindowQueriesConfig, WindowQueriesTensors } from "./window_queries.ts";
 
 /** What goes in, instead of rows of an embedding table: W · patch + b. */
 export interface PatchesConfig {
@@ -51,9 +52,12 @@ export interface ProjectorConfig {
   /**
    * Behind layer `behind` each so many rows that follow one another become one, which the layers
    * behind it go on with: their mean + second · gelu(first · norm(side by side)), the norm as the
-   * tower's (`ProjectorTensors.fold`). Left out: as many come out of layers as go in.
+   * tower's (`ProjectorTensors.fold`). Softens: second · softmax(first · x), without a norm. Left
+   * out: as many come out of layers as go in.
    */
-  readonly fold?: { readonly behind: number; readonly rows: number };
+  readonly fold?: { readonly behind: number; readonly rows: number; readonly softens?: true };
+  /** Learned queries take what they want of windows of rows. Left out: rows are merged. */
+  readonly windowQueries?: WindowQueriesConfig;
   /**
    * Convolutions over the grid of an image's patches, which come line by line, one after the other,
    * make what the matrices read; `mergedRows` is how many become one. Left out: merging does.
@@ -155,13 +159,20 @@ export interface DeepProjectorTensors {
   readonly second: MatrixTensor;
 }
 
+/** As `ProjectorConfig.fold` says; norm null: there is none. */
+export type FoldTensors =
+  & Pick<DeepProjectorTensors, "first" | "second">
+  & Pick<StageTensors, "norm">;
+
 export interface ProjectorTensors {
   /** Of `ProjectorConfig.deepLayers`. Left out: there are none. */
   readonly deep?: readonly DeepProjectorTensors[];
   /** Of `ProjectorConfig.resampler`. */
   readonly resampler?: ResamplerTensors;
   /** Of `ProjectorConfig.fold`, first [neurons, rows · d], second [d, neurons]. */
-  readonly fold?: DeepProjectorTensors;
+  readonly fold?: FoldTensors;
+  /** Of `ProjectorConfig.windowQueries`. */
+  readonly windowQueries?: WindowQueriesTensors;
   readonly norm: NormTensors | null;
   /** Of `ProjectorConfig.convolutions`. */
   readonly convolutions?: readonly GridConvolutionTensors[];
@@ -331,14 +342,21 @@ export interface SoundConfig {
    * So many frames become a row, the last one of those that are left. Left out: as `pieces` says.
    */
   readonly framesOfRow?: number;
-  /** Of these, each band of a whole sound is made even. Left out: they are Gemma's. */
-  readonly evensBands?: true;
+  /**
+   * Of these, each band of a whole sound is made even, by what is known or what the file has
+   * (`filters`), or all are within 80 dB of its loudest. Left out: they are Gemma's.
+   */
+  readonly spectrum?: "even" | "given" | "loudest";
+  /** Tensors [400] and [bands, 257]: a window, and what its frequencies count for in each band. */
+  readonly filters?: { readonly window: string; readonly bands: string };
   /** Rows of a part: a longer sound is cut. */
   readonly rowsMax: number;
   /** Learned positions, [count, d], of a part's rows, or of a piece's; null: there are none. */
   readonly positions: { readonly tensor: string; readonly count: number } | null;
   /** Rows of the tower that become one of the text model. */
   readonly rowsOfOne: number;
+  /** Queries of windows of rows come out instead. Left out: rows do. */
+  readonly windows?: Pick<WindowQueriesConfig, "rows" | "queryCount">;
   /** The last row may be of fewer; otherwise what is missing at a sound's end is silence. */
   readonly isPadded: boolean;
   /** Every part is as long as there are positions, with silence behind it. */

@@ -32,28 +32,35 @@ export function conformerLayer(h: Float64Array, tensors: LayerTensors, parts: Pa
 function filtered(
   h: Float64Array,
   { query, key, filter }: LayerTensors,
-  { config: { embeddingLength: d, norm: { epsilon } }, weights, blocks }: Parts,
+  { config: { norm: { epsilon } }, weights, blocks }: Parts,
 ): Float64Array {
-  const { weights: kernels, tapsAhead, bias, isNormalized, gains, sum } = filter!;
+  const { weights: kernels, tapsAhead, bias, counted, isNormalized, gains, sum } = filter!;
+  const { length: channels } = gains;
   const gate = blocks.project(h, key!);
   const x = blocks.project(h, query!).map((value, i) => value / (1 + Math.exp(-gate[i])));
   const taps = weights.vector(kernels);
-  const count = taps.length / d;
+  const count = taps.length / channels;
   const convolved = x.map((_, at) => {
-    const [row, channel] = [Math.floor(at / d), at % d];
+    const [row, channel] = [Math.floor(at / channels), at % channels];
     let sum = 0;
     for (let tap = 0; tap < count; tap++) {
       const from = row + tapsAhead - count + 1 + tap;
-      if (from < 0 || from >= x.length / d) continue;
-      sum += taps[channel * count + tap] * x[from * d + channel];
+      if (from < 0 || from >= x.length / channels) continue;
+      sum += taps[channel * count + tap] * x[from * channels + channel];
     }
     return sum;
   });
-  const biased = bias ? addBias(convolved, weights.vector(bias)) : convolved;
+  const whole = bias ? addBias(convolved, weights.vector(bias)) : convolved;
+  const [mean, variance] = counted
+    ? [weights.vector(counted.mean), weights.vector(counted.variance)]
+    : [new Float64Array(channels), new Float64Array(channels).fill(1)];
+  const biased = whole.map((value, i) =>
+    (value - mean[i % channels]) / Math.sqrt(variance[i % channels])
+  );
   const even = weights.vector(gains);
   const gained = isNormalized
     ? rmsNorm(biased, even, epsilon)
-    : biased.map((value, i) => value * even[i % d]);
+    : biased.map((value, i) => value * even[i % channels]);
   return activate("silu", sum ? addBias(gained, weights.vector(sum)) : gained);
 }
 
@@ -65,7 +72,7 @@ function attended(
 ): Float64Array {
   const { config, weights, blocks } = parts;
   const { headCount, headDim, attentionScale, attentionSoftCap: cap } = config;
-  const { rowsSeen, positionScale } = config.relative!;
+  const { rowsSeen, blockRows = Infinity, waves, positionScale } = config.relative!;
   const { queryGains, keyGains, keySum, positionSum, positions } = relative!;
   const width = headCount * headDim;
   const n = h.length / config.embeddingLength;
@@ -76,12 +83,16 @@ function attended(
   const [ofKeys, ofPositions] = [summed(q, keySum), summed(q, positionSum)];
   const k = gained(blocks.project(h, key!), keyGains);
   const v = blocks.project(h, value!);
-  const least = rowsSeen === null ? 1 - n : 0;
-  const p = blocks.project(wavesOf(least, (rowsSeen ?? n) - least, config), positions);
+  const least = waves === null ? 1 - blockRows : rowsSeen === null ? 1 - n : 0;
+  // What is learned is of all heads.
+  const p = waves === null
+    ? everyHead(weights.matrix(positions), config)
+    : blocks.project(wavesOf(least, (rowsSeen ?? n) - least, config), positions);
   const out = new Float64Array(q.length);
   for (let row = 0; row < n; row++) {
-    const first = rowsSeen === null ? 0 : Math.max(0, row - rowsSeen + 1);
-    const end = rowsSeen === null ? n : row + 1;
+    const block = blockRows === Infinity ? 0 : row - row % blockRows;
+    const first = rowsSeen === null ? block : Math.max(0, row - rowsSeen + 1);
+    const end = rowsSeen === null ? Math.min(n, block + blockRows) : row + 1;
     for (let head = 0; head < headCount; head++) {
       const at = head * headDim;
       const product = (asks: Numbers, other: Numbers, from: number) => {
@@ -105,6 +116,14 @@ function attended(
     }
   }
   return out;
+}
+
+/** Of [distances, headDim] for each head the same, [distances, heads · headDim]. */
+function everyHead(rows: Numbers, { headCount, headDim }: ModelConfig): Float64Array {
+  const width = headCount * headDim;
+  return Float64Array.from({ length: rows.length * headCount }, (_, i) => {
+    return rows[Math.floor(i / width) * headDim + i % headDim];
+  });
 }
 
 /** [count, d]: sines and cosines of distances `first`, `first` + 1, … */

@@ -22,6 +22,7 @@ import { gridOf } from "./offset_heads.ts";
 import { convolvePlanes, type PlaneKernels } from "./planes.ts";
 import { resample } from "./resample.ts";
 import { add, addBias, matmul, rmsNorm } from "./ops.ts";
+import { askWindows, softened } from "./window_queries.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
 interface Parts {
@@ -128,19 +129,23 @@ export function projectRows(
   const count = projectedRows(config, kept);
   check(count !== null, "rows of whole blocks");
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
-  const { resampler, convolutions } = config;
+  const { resampler, convolutions, windowQueries } = config;
   const fewer = (config.pooledRows ?? 1) * (config.fold?.rows ?? 1);
   const of = [config.rowStages, projector.rowStages] as const;
   const pooled = throughStages(rows.subarray(0, kept / fewer * d), ...of, parts);
   const width = pooled.length * fewer / kept;
   const merging = count - (config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
   const own = new Float64Array(merging * config.mergedRows * width);
-  if (!resampler && !convolutions) own.set(pooled);
+  if (!resampler && !convolutions && !windowQueries) own.set(pooled);
   const merged = convolutions
     ? convolved(pooled, positions, projector, parts)
     : resampler
     ? resample(pooled, positions!, {
       ...{ config: resampler, tensors: projector.resampler!, blocks, weights },
+    })
+    : windowQueries
+    ? askWindows(pooled, {
+      ...{ config: windowQueries, tensors: projector.windowQueries!, blocks, weights },
     })
     : mergeRows(norm?.of === "rows" ? normalise(own) : own, width, config);
   const made = standardRows(merged, config.mergedScale ?? 1, projector.standard, parts);
@@ -252,8 +257,10 @@ export function foldRows(
   const { embeddingLength: d, projector: { fold } = {}, norm } = config;
   if (fold === undefined || fold.behind !== layer) return x;
   const { first, second, norm: tensors } = projector!.fold!;
-  const input = normOf(x, { ...norm, tensors }, { config, blocks, weights });
-  const made = blocks.project(bend("gelu", blocks.project(input, first)), second);
+  const input = tensors ? normOf(x, { ...norm, tensors }, { config, blocks, weights }) : x;
+  const neurons = blocks.project(input, first);
+  const bent = fold.softens ? softened(neurons, first.rows) : bend("gelu", neurons);
+  const made = blocks.project(bent, second);
   return add(made, mergeRows(x, d, { mergedRows: fold.rows, merge: "mean" }));
 }
 

@@ -23,6 +23,8 @@ export interface ImageTables {
   readonly classTokens: Float32Array | null;
   /** [d] */
   readonly patchBias: Float32Array | null;
+  /** Of `SoundConfig.filters`. Left out: there are none. */
+  readonly filters?: { readonly window: Float32Array; readonly bands: Float32Array };
   /** Of `ImageConfig.second`. Left out: there is none. */
   readonly second?: Pick<ImageTables, "positions" | "classTokens">;
 }

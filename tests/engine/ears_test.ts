@@ -2,7 +2,7 @@
 import "../support/thread_pool.ts";
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
-import { TensorReader } from "../../src/gguf/mod.ts";
+import { TensorReader, u32 } from "../../src/gguf/mod.ts";
 import { type LoadedTower, loadTower, type TowerOptions } from "../../src/llm/images/load_tower.ts";
 import type { SoundConfig, TowerInput } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
@@ -61,7 +61,15 @@ for (const kind of TINY_HEARING_NAMES) {
   Deno.test(`the engine hears by ${kind} as the reference does, whatever came before`, async () => {
     const isPooled = kind.startsWith("qwen2") || kind === "musicflamingo";
     const isConformer = isOfConformer(kind);
-    const shortest = isConformer ? 1 : kind === "ultravox" ? 2 : isPooled ? 4 : 8;
+    const shortest = kind === "granite_speech"
+      ? 2
+      : isConformer
+      ? 1
+      : kind === "ultravox"
+      ? 2
+      : isPooled
+      ? 4
+      : 8;
     const uneven = isConformer ? 38 : kind === "ultravox" ? 38 : 40;
     const longest = isConformer ? 142 : 144;
     for (const [threads, lengths] of [[1, [uneven, shortest]], [3, [longest, uneven]]] as const) {
@@ -88,6 +96,20 @@ Deno.test("the engine hears by lfm2a more rows than ask at a time, and than a th
   }
 });
 
+Deno.test("the engine hears by granite_speech blocks of more rows than ask at a time", async () => {
+  // Queries of more than a window's rows, and a head for each thread but one.
+  const numbers = { "chunk_size": 70, "max_pos_emb": 70, "projector.window_size": 7 };
+  const metadata = Object.entries({ ...numbers, "projector.downsample_rate": 3 })
+    .map(([key, value]) => [`clip.audio.${key}`, u32(value)] as const);
+  const made = { kind: "granite_speech", metadata, granite: { distances: 70 } } as const;
+  for (const [threads, frames] of [[1, 330], [4, 142]] as const) {
+    await withTower(made, { threads }, async ({ engine, input, expected }) => {
+      const sound = input(frames);
+      assertLess(nmse(await engine.images.see(sound), expected(sound)), NMSE_MAX);
+    });
+  }
+});
+
 Deno.test("the engine hears by gemma4a whose matrices read far more than layers do", async () => {
   const lengths = { channels: 96, melCount: 40, hidden: 600, width: 72 };
   await withTower({ kind: "gemma4a", lengths }, { threads: 2 }, async (tower) => {
@@ -98,9 +120,10 @@ Deno.test("the engine hears by gemma4a whose matrices read far more than layers 
 
 for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
   Deno.test(`the engine hears by weights of ${type} nearly as the reference does`, async () => {
-    for (const kind of ["ultravox", "qwen3a", "gemma4a", "lfm2a"] as const) {
+    for (const kind of ["ultravox", "qwen3a", "gemma4a", "granite_speech", "lfm2a"] as const) {
       // Rows that blocks of a type divide.
-      const lengths = { ...LONG, channels: kind === "gemma4a" ? 64 : 32 };
+      const bands = kind === "granite_speech" ? { melCount: 16 } : {};
+      const lengths = { ...LONG, ...bands, channels: kind === "gemma4a" ? 64 : 32 };
       await withTower(
         { kind, type, lengths },
         { threads: 2 },

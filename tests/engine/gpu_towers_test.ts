@@ -103,6 +103,10 @@ Deno.test("towerObstacle() leaves sounds to threads", () => {
     const obstacle = towerObstacle(readHearing(file).description, file);
     assertEquals(obstacle, "towers that hear are the threads'", kind);
   }
+  // One block has nothing between its layers.
+  const one = parseGguf(tinyHearing({ kind: "granite_speech", lengths: { blockCount: 1 } }));
+  const obstacle = towerObstacle(readHearing(one).description, one);
+  assertEquals(obstacle, "towers that hear are the threads'");
 });
 
 Deno.test("towerObstacle() refuses halves, and rows that are made alike, each by itself", () =>

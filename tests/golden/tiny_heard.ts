@@ -2,6 +2,7 @@
  * Rows that llama.cpp (clip of npm's llama.rn 0.12.9, of kinds that it has not of v0.5.0, in F32)
  * makes of 96 `tinyFrames` (of "qwen3a" of 300) by the tiny towers that hear of seed 1: six numbers
  * at the beginning of the first one, six at the end of the last one, rows around a sound left out.
+ * Of "parakeet" they are of 98.
  * Of "gemma4a" they are of 94, of "lfm2a" of 98 by a tower as wide as llama.cpp wants it, of both
  * with windows of convolutions in F32, where llama.cpp has F16.
  * Of "voxtral" it takes means of two rows before the last norm, as its authors do not. Data only.
@@ -22,6 +23,10 @@ export const TINY_HEARD: Readonly<Record<TinyHearingName, readonly number[]>> = 
     -1.83034, -2.51586, -2.60555, -1.49170, 1.25088, -0.81108,
     3.28586, -0.48868, -0.95901, 2.69591, -1.68733, 0.42024,
   ],
+  "granite_speech": [
+    1.35789, -0.53600, -2.61424, -2.09220, 1.50550, -1.30587,
+    -2.51705, -3.09291, -1.87390, 2.81228, 0.67496, -2.24711,
+  ],
   "lfm2a": [
     4.84156, 0.38991, 1.47068, -1.28354, -1.27266, -0.87788,
     1.58488, -2.35621, 0.55713, 2.83301, -3.79618, 0.91579,
@@ -33,6 +38,10 @@ export const TINY_HEARD: Readonly<Record<TinyHearingName, readonly number[]>> = 
   "musicflamingo": [
     -0.95747, 1.49767, -2.79169, -0.34133, 1.36752, 0.80235,
     -2.59327, -0.49366, -1.07034, 0.20087, -0.72232, -0.36977,
+  ],
+  "parakeet": [
+    0.48147, 0.19089, 3.03018, 2.63873, -7.82767, 1.77689,
+    2.03212, 1.30111, -1.78771, 0.16503, -1.98749, -7.97979,
   ],
   "qwen2.5o": [
     1.94021, 0.26393, 0.30725, -1.08605, 3.78974, -0.52341,

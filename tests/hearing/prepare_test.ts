@@ -2,8 +2,10 @@
 import { assertEquals, assertLess, assertThrows } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { evenMels } from "../../src/hearing/even_mels.ts";
+import { givenMels } from "../../src/hearing/given_mels.ts";
 import { logMels } from "../../src/hearing/log_mels.ts";
 import { prepareSamples, prepareSound } from "../../src/hearing/prepare.ts";
+import { loudestMels } from "../../src/hearing/loudest_mels.ts";
 import { spectrogram } from "../../src/hearing/spectrogram.ts";
 import type { SoundConfig } from "../../src/model/mod.ts";
 import { nmse } from "../support/compare.ts";
@@ -23,9 +25,17 @@ const CONFIGS: Readonly<Record<string, SoundConfig>> = {
   glma: configOf("glma", {
     ...{ rowsOfOne: 4, isWhole: true, around: { begin: "v.boi", end: "v.eoi" } },
   }),
-  lfm2a: configOf("lfm2a", { positions: null, framesOfRow: 8, rowsMax: 5, evensBands: true }),
+  granite_speech: configOf("granite_speech", {
+    ...{ positions: null, framesOfRow: 2, rowsMax: 10, spectrum: "loudest" },
+    windows: { rows: 5, queryCount: 2 },
+  }),
+  lfm2a: configOf("lfm2a", { positions: null, framesOfRow: 8, rowsMax: 5, spectrum: "even" }),
   meralion: configOf("meralion", { rowsOfOne: 4, isWhole: true }),
   musicflamingo: configOf("musicflamingo", { rowsOfOne: 2 }),
+  parakeet: configOf("parakeet", {
+    ...{ positions: null, framesOfRow: 8, rowsMax: 5, spectrum: "given" },
+    filters: { window: "a.window", bands: "a.mel_filters" },
+  }),
   "qwen2.5o": configOf("qwen2.5o", { rowsOfOne: 2, rowsMax: 10 }),
   qwen2a: configOf("qwen2a", { rowsOfOne: 2 }),
   qwen3a: configOf("qwen3a", { rowsMax: 26, pieces: { frames: 100, rows: 13, framesOfRow: 8 } }),
@@ -147,11 +157,33 @@ Deno.test("prepareSamples() makes rows of four frames, of which the last may hav
 });
 
 Deno.test("prepareSamples() makes bands of a whole sound even before it is cut", () => {
-  const { tiles, layout } = prepareSamples(tone(160 * 47), CONFIGS.lfm2a, TABLES);
-  assertEquals(layout.map((part) => "text" in part ? part.text : part.count), [5, 1]);
-  const all = evenMels(tone(160 * 47), 8);
-  assertEquals(all.length, 48 * 8);
-  assertEquals(tiles.map(({ patches }) => patches), [all.slice(0, 320), all.slice(320)]);
+  const filters = {
+    window: Float32Array.from({ length: 400 }, (_, i) => 1 / (i + 1)),
+    bands: Float32Array.from({ length: 8 * 257 }, (_, i) => i % 7),
+  };
+  const sound = tone(160 * 47);
+  const all = { lfm2a: evenMels(sound, 8), parakeet: givenMels(sound, filters) };
+  for (const [kind, mels] of Object.entries(all)) {
+    const { tiles, layout } = prepareSamples(sound, CONFIGS[kind], { ...TABLES, filters });
+    assertEquals(layout.map((part) => "text" in part ? part.text : part.count), [5, 1]);
+    assertEquals(mels.length, 48 * 8);
+    assertEquals(tiles.map(({ patches }) => patches), [mels.slice(0, 320), mels.slice(320)]);
+  }
+});
+
+Deno.test("prepareSamples() lays two frames side by side, and counts queries of windows", () => {
+  const shownOf = (samples: number) => {
+    const { tiles, layout } = prepareSamples(tone(samples), CONFIGS.granite_speech, TABLES);
+    return [tiles.map(({ count }) => count), layout.map((part) => "text" in part ? 0 : part.count)];
+  };
+  // The last one of an odd number of frames is left out; a sound of one has two.
+  assertEquals(shownOf(0), [[1], [2]]);
+  assertEquals(shownOf(160 * 2 - 1), [[1], [2]]);
+  assertEquals(shownOf(160 * 11), [[6], [4]]);
+  assertEquals(shownOf(160 * 42), [[10, 10, 1], [4, 4, 2]]);
+  const { tiles } = prepareSamples(tone(160 * 42), CONFIGS.granite_speech, TABLES);
+  const all = loudestMels(tone(160 * 42), 8, 2);
+  assertEquals(tiles.flatMap(({ patches }) => [...patches]), [...all]);
 });
 
 Deno.test("prepareSamples() leaves samples as they are where no tower hears them", () => {

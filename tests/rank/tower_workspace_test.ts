@@ -121,7 +121,10 @@ async function see(
 const HEARING: readonly (TinyHearingOptions & { readonly rankCount: number })[] = [
   { kind: "gemma4a", type: "Q8_0", lengths: { channels: 64 }, rankCount: 2 },
   { kind: "gemma4a", type: "F32", lengths: { width: 72 }, rankCount: 2 },
+  { kind: "granite_speech", type: "Q8_0", lengths: { melCount: 16 }, rankCount: 2 },
+  { kind: "granite_speech", type: "F32", lengths: { width: 72, heads: 6 }, rankCount: 4 },
   { kind: "lfm2a", type: "Q8_0", lengths: { channels: 64, heads: 3 }, rankCount: 2 },
+  { kind: "parakeet", type: "F32", lengths: { width: 72 }, rankCount: 2 },
   { kind: "lfm2a", type: "F32", lengths: { width: 72 }, rankCount: 3 },
 ];
 
@@ -139,7 +142,7 @@ async function hear(
 ): Promise<number[]> {
   const file = openGguf(path);
   const { description: model, sounds } = readHearing(file);
-  const room = { contextLength: 48, chunkTokens: 48, sequences: 1, isSparse: false };
+  const room = { contextLength: 72, chunkTokens: 72, sequences: 1, isSparse: false };
   const { runner } = await openRunner({ file, model }, { ...room, ...options }, how);
   try {
     if (model.config.relative?.rowsSeen === null) assertApart(runner);
@@ -152,11 +155,11 @@ async function hear(
 }
 
 /** What heads are mixed in has its bytes to itself, beside what they mix. */
-function assertApart({ plan, setup: { config: { headDim } } }: RankRunner): void {
+function assertApart({ plan, setup: { config: { headDim, relative: config } } }: RankRunner): void {
   const { workspaces, chunkTokens: rows, strides: { embedding, attention } } = plan;
   const own = Math.max(...plan.layers.map(({ heads: { start, end } }) => end - start));
   const width = own * headDim;
-  const { end } = wholeAttentionPlaces({ rows, headDim, width, embedding });
+  const { end } = wholeAttentionPlaces({ rows, headDim, width, embedding, config: config! });
   for (const { relative, query, key, value, attention: mixed } of workspaces) {
     const others = [query, key, value].map((at) => [at, rows * width]);
     for (const [at, floats] of [...others, [mixed, rows * attention]]) {

@@ -12,6 +12,7 @@ import {
   readHearing,
   type TowerInput,
 } from "../../src/model/mod.ts";
+import type { WindowQueriesTensors } from "../../src/model/window_queries.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { TINY_HEARD } from "../golden/tiny_heard.ts";
 import { nmse } from "../support/compare.ts";
@@ -31,7 +32,7 @@ const FRAMES = 96;
 const LONG_FRAMES = 300;
 /** Of kinds whose last row may have fewer of them. */
 const FRAMES_OF: Partial<Record<TinyHearingName, number>> = {
-  ...{ qwen3a: LONG_FRAMES, gemma4a: 94, lfm2a: 98 },
+  ...{ qwen3a: LONG_FRAMES, gemma4a: 94, lfm2a: 98, parakeet: 98 },
 };
 /** 1e-6 at most of all rows: llama.cpp's gelu is by the error function here. */
 const NMSE_MAX = 2e-6;
@@ -45,6 +46,12 @@ interface Heard {
 type Mistake = (heard: Heard) => Partial<Heard>;
 type Projector = NonNullable<ModelConfig["projector"]>;
 type Relative = NonNullable<ModelConfig["relative"]>;
+type QueriesBlock = WindowQueriesTensors["blocks"][number];
+type BlockChange = (
+  block: QueriesBlock,
+  index: number,
+  all: readonly QueriesBlock[],
+) => QueriesBlock;
 type Filter = NonNullable<LayerTensors["filter"]>;
 
 const ofProjector = (change: (projector: Projector) => Partial<Projector>): Mistake => ({ d }) => ({
@@ -64,6 +71,14 @@ const ofLayers = (change: (layer: LayerTensors) => LayerTensors): Mistake => ({ 
 
 const ofFilter = (change: (filter: Filter) => Filter): Mistake =>
   ofLayers((layer) => ({ ...layer, ...layer.filter && { filter: change(layer.filter) } }));
+
+const ofBlocks = (change: BlockChange): Mistake => ({ d }) => {
+  const { projector } = d.tensors;
+  const { windowQueries } = projector!;
+  const blocks = windowQueries!.blocks.map(change);
+  const changed = { ...projector!, windowQueries: { ...windowQueries!, blocks } };
+  return { d: { ...d, tensors: { ...d.tensors, projector: changed } } };
+};
 
 const MISTAKES = {
   "earlier rows only": ({ d }) => ({ d: withConfig(d, () => ({ isEncoder: undefined })) }),
@@ -146,6 +161,11 @@ const MISTAKES = {
   "taps of rows before": ofFilter((filter) => ({ ...filter, tapsAhead: 0 })),
   "channels without a sum": ofFilter((filter) => ({ ...filter, sum: undefined })),
   "channels that are normalised": ofFilter((filter) => ({ ...filter, isNormalized: true })),
+  "channels that are not counted": ofFilter((filter) => ({ ...filter, counted: undefined })),
+  "mean and variance exchanged": ofFilter((filter) => ({
+    ...filter,
+    counted: { mean: filter.counted!.variance, variance: filter.gains },
+  })),
   "no gains of queries": ofLayers((layer) => ({
     ...layer,
     ...layer.relative && { relative: { ...layer.relative, queryGains: undefined } },
@@ -158,6 +178,46 @@ const MISTAKES = {
     layer.filter ? { ...layer, query: layer.key, key: layer.query } : layer
   )),
   "taps without what is added": ofFilter((filter) => ({ ...filter, bias: undefined })),
+  "bands of a row from the other end": ({ d, input }) => {
+    const { length } = d.config.patches!;
+    const patches = input.patches.map((_, i, all) => all[i - i % length + length - 1 - i % length]);
+    return { input: { ...input, patches } };
+  },
+  // One that has as many distances on each side as there are.
+  "blocks of a row more": ({ d }) => {
+    const layers = d.tensors.layers.map((layer) => {
+      const { positions } = layer.relative ?? {};
+      if (!positions) return layer;
+      const more = { ...positions, rowStart: positions.rowStart - 1, rows: positions.rows + 2 };
+      return { ...layer, relative: { ...layer.relative, positions: more } };
+    });
+    const own = withConfig(d, ({ relative }) => ({
+      relative: { ...relative!, blockRows: relative!.blockRows! + 1 },
+    }));
+    return { d: { ...own, tensors: { ...d.tensors, layers } } };
+  },
+  "distances the other way round": ofLayers((layer) => ({
+    ...layer,
+    ...layer.relative &&
+      { relative: { ...layer.relative, positions: { ...layer.relative.positions, rowStart: 5 } } },
+  })),
+  "what is said between layers bent by gelu": ofProjector(({ fold }) => ({
+    fold: { ...fold!, softens: undefined },
+  })),
+  "it is said a layer earlier": ofProjector(({ fold }) => ({
+    fold: { ...fold!, behind: fold!.behind - 1 },
+  })),
+  "windows of a row more": ofProjector(({ windowQueries }) => ({
+    windowQueries: { ...windowQueries!, rows: windowQueries!.rows + 1 },
+  })),
+  "another epsilon of queries": ofProjector(({ windowQueries }) => ({
+    windowQueries: { ...windowQueries!, epsilon: 0.1 },
+  })),
+  "queries that ask windows only": ofBlocks((block) => ({ ...block, own: block.window })),
+  "neurons of queries exchanged": ofBlocks((block, i, all) => {
+    const { first, second } = all[1 - i];
+    return { ...block, first, second };
+  }),
   "gates and what they let through exchanged": ({ d }) => {
     const { projector } = d.tensors;
     const exchanged = { ...projector!, first: projector!.gate!, gate: projector!.first };
@@ -183,6 +243,15 @@ const CHOICES: Readonly<Record<TinyHearingName, readonly (keyof typeof MISTAKES)
     ...[...ALL, "another epsilon in the projector", "rows in turns", "another activation"] as const,
     "no norm in the projector",
   ],
+  granite_speech: [
+    ...["bands of a row from the other end", "blocks of a row more"] as const,
+    ...["distances the other way round", "all of what neurons give"] as const,
+    ...["no norms at ends of layers", "what is gated and its gate exchanged"] as const,
+    ...["taps of rows before", "channels without a sum"] as const,
+    ...["what is said between layers bent by gelu", "it is said a layer earlier"] as const,
+    ...["another epsilon", "windows of a row more", "another epsilon of queries"] as const,
+    ...["queries that ask windows only", "neurons of queries exchanged"] as const,
+  ],
   lfm2a: [
     ...["bands from the other end", "zeros in the place of missing frames"] as const,
     ...["waves in halves", "twelve rows that are seen", "all of what neurons give"] as const,
@@ -197,6 +266,13 @@ const CHOICES: Readonly<Record<TinyHearingName, readonly (keyof typeof MISTAKES)
     ...["gates and what they let through exchanged", "a first stage that bends nothing"] as const,
   ],
   musicflamingo: [...ALL, "another activation", "no means of rows"],
+  parakeet: [
+    ...["bands from the other end", "zeros in the place of missing frames"] as const,
+    ...["waves in halves", "all of what neurons give", "keys as if they were positions"] as const,
+    ...["taps of rows before", "channels that are not counted"] as const,
+    ...["mean and variance exchanged", "another epsilon", "another activation"] as const,
+    ...["another epsilon in the projector", "no norm in the projector"] as const,
+  ],
   "qwen2.5o": [...ALL, "no means of rows"],
   qwen2a: [...ALL, "no means of rows"],
   qwen3a: [

@@ -197,7 +197,7 @@ export const MISTAKES = {
   })),
   "no bias of folded rows": ofFold(({ second }) => ({ second: { ...second, bias: null } })),
   "another norm of folded rows": ofFold(({ norm }) => ({
-    norm: { weight: norm.bias, bias: null },
+    norm: { weight: norm!.bias, bias: null },
   })),
   "folded one layer later": ofProjector(({ fold }) => ({
     fold: { ...fold!, behind: fold!.behind + 1 },

@@ -94,6 +94,87 @@ export function* planFastConformer(lengths: ConformerLengths): Iterable<PlannedT
   yield* biased("mm.a.mlp.3", [hidden, outputLength]);
 }
 
+/** Of Granite Speech: rows of blocks, distances, windows of rows, their queries and heads. */
+export const TINY_GRANITE = {
+  ...{ blockRows: 7, distances: 9, window: 5, fewer: 2, heads: 3, said: 11 },
+} as const;
+
+/** Of a file of Granite Speech's. */
+export function* planGraniteConformer(
+  lengths: ConformerLengths,
+  distances: number = TINY_GRANITE.distances,
+): Iterable<PlannedTensor> {
+  const { blockCount, width, melCount, neurons, outputLength } = lengths;
+  const { window, fewer, said } = TINY_GRANITE;
+  yield* biased("a.input_projection", [2 * melCount, width]);
+  for (let block = 0; block < blockCount; block++) {
+    yield* planGraniteBlock(`a.blk.${block}.`, lengths, distances);
+  }
+  yield* biased("a.enc_ctc_out", [width, said]);
+  // Rows that no block of a type divides.
+  yield { name: "a.enc_ctc_out_mid.weight", dims: [said, width], role: "kernel" };
+  yield { name: "a.enc_ctc_out_mid.bias", dims: [width], role: "bias" };
+  const queries = Math.floor(window / fewer);
+  yield { name: "a.proj_query", dims: [width, queries, 1], role: "table" };
+  yield* gains("a.proj_norm", width);
+  for (const block of [0, 1]) {
+    const at = `a.proj_blk.${block}.`;
+    for (const kind of ["self_attn", "cross_attn"]) {
+      for (const name of ["q", "k", "v", "out"]) {
+        yield* biased(`${at}${kind}_${name}`, [width, width]);
+      }
+      yield* gains(`${at}${kind}_norm`, width);
+    }
+    yield* biased(`${at}ffn_up`, [width, neurons]);
+    yield* biased(`${at}ffn_down`, [neurons, width]);
+    yield* gains(`${at}ffn_norm`, width);
+  }
+  yield* biased("a.proj_linear", [width, outputLength]);
+}
+
+function* planGraniteBlock(
+  at: string,
+  { width, heads, neurons }: ConformerLengths,
+  distances: number,
+): Iterable<PlannedTensor> {
+  for (const name of ["ffn_norm", "ln1", "norm_conv", "ffn_norm_1", "ln2"]) {
+    yield* gains(at + name, width);
+  }
+  for (const suffix of ["", "_1"]) {
+    yield* biased(`${at}ffn_up${suffix}`, [width, neurons]);
+    yield* biased(`${at}ffn_down${suffix}`, [neurons, width]);
+  }
+  for (const name of ["attn_q", "attn_k", "attn_v"]) {
+    yield { name: `${at}${name}.weight`, dims: [width, width], role: "matrix" };
+  }
+  yield* biased(`${at}attn_out`, [width, width]);
+  yield { name: `${at}attn_rel_pos_emb`, dims: [width / heads, 2 * distances + 1], role: "table" };
+  const channels = 2 * width;
+  yield* biased(`${at}conv_pw1`, [width, 2 * channels]);
+  yield* biased(`${at}conv_pw2`, [channels, width]);
+  yield* gains(`${at}conv_norm`, channels);
+  yield { name: `${at}conv_dw.weight`, dims: [5, channels], role: "kernel" };
+}
+
+/** Of a file of Parakeet's: LFM2-Audio's, without most of what is added. */
+export function* planParakeet(lengths: ConformerLengths): Iterable<PlannedTensor> {
+  const { blockCount, width, melCount, hidden, outputLength } = lengths;
+  const lacks = /(ffn_(up|down)\w*|attn_\w+|conv_pw\d|conv_dw)\.bias$|position_embd|^mm\./;
+  for (const tensor of planFastConformer(lengths)) if (!lacks.test(tensor.name)) yield tensor;
+  for (let block = 0; block < blockCount; block++) {
+    yield { name: `a.blk.${block}.conv_norm_mean`, dims: [width], role: "bias" };
+    yield { name: `a.blk.${block}.conv_norm_var`, dims: [width], role: "norm" };
+  }
+  yield { name: "a.window", dims: [400], role: "norm" };
+  yield { name: "a.mel_filters", dims: [257, melCount], role: "norm" };
+  yield { name: "mm.a.norm_pre.weight", dims: [width], role: "norm" };
+  yield { name: "mm.a.mlp.1.weight", dims: [width, hidden], role: "matrix" };
+  yield { name: "mm.a.mlp.2.weight", dims: [hidden, outputLength], role: "matrix" };
+  for (const number of [0, 1, 3]) {
+    yield { name: `mm.model.mlp.${number}.weight`, dims: [4, 4], role: "table" };
+  }
+}
+
 function fastKernels(channels: number): Readonly<Record<number, readonly number[]>> {
   const [taps, mix] = [[3, 3, 1, channels], [1, 1, channels, channels]];
   return { 0: taps, 2: taps, 3: mix, 5: taps, 6: mix };

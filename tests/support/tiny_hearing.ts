@@ -15,16 +15,26 @@ import {
 import { dequantize, type SoundConfig, type TowerInput } from "../../src/model/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
 import { makeFloats, Rng } from "./rng.ts";
-import { LIMITS, planConformer, planFastConformer, type PlannedTensor } from "./tiny_conformer.ts";
+import {
+  LIMITS,
+  planConformer,
+  planFastConformer,
+  planGraniteConformer,
+  type PlannedTensor,
+  planParakeet,
+  TINY_GRANITE,
+} from "./tiny_conformer.ts";
 
 export const TINY_HEARING_NAMES = [
   ...[
     "gemma4a",
     "gemma4ua",
     "glma",
+    "granite_speech",
     "lfm2a",
     "meralion",
     "musicflamingo",
+    "parakeet",
     "qwen2.5o",
     "qwen2a",
     "qwen3a",
@@ -35,10 +45,11 @@ export const TINY_HEARING_NAMES = [
 export type TinyHearingName = typeof TINY_HEARING_NAMES[number];
 
 /** Of those conformers hear. */
-export type TinyConformerName = "gemma4a" | "lfm2a";
+const CONFORMERS = ["gemma4a", "granite_speech", "lfm2a", "parakeet"] as const;
+export type TinyConformerName = typeof CONFORMERS[number];
 
 export function isOfConformer(kind: TinyHearingName): kind is TinyConformerName {
-  return kind === "gemma4a" || kind === "lfm2a";
+  return CONFORMERS.some((name) => name === kind);
 }
 
 /** Lengths of all kinds; an epsilon so large that another one makes other rows. */
@@ -65,6 +76,8 @@ export interface TinyHearingOptions {
   readonly seed?: number;
   /** Of matrices of layers and projectors; of convolutions F16 unless it is F32. Default F32. */
   readonly type?: "F32" | "F16" | "Q8_0";
+  /** What replaces `TINY_GRANITE`'s. */
+  readonly granite?: { readonly distances: number };
   /** Of rows that come out; left out: `TINY_EAR`'s. */
   readonly outputLength?: number;
   /** Entries that replace or add to the file's metadata. */
@@ -78,16 +91,21 @@ type Planned = PlannedTensor;
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyHearing(options: TinyHearingOptions = {}): Uint8Array<ArrayBuffer> {
   const { kind = "ultravox", seed = 1, type = "F32" } = options;
-  const isOfPlane = kind === "qwen3a" || kind === "lfm2a";
-  const of = isOfPlane ? PLANE : kind === "gemma4a" ? CONFORMER : {};
+  const isOfPlane = kind === "qwen3a" || kind === "lfm2a" || kind === "parakeet";
+  const isConformer = kind === "gemma4a" || kind === "granite_speech";
+  const of = isOfPlane ? PLANE : isConformer ? CONFORMER : {};
   const lengths = { ...TINY_EAR, ...of, ...options.lengths };
   const { outputLength = lengths.outputLength } = options;
   const rng = new Rng(seed);
   const all = { ...lengths, outputLength };
   const planned = kind === "gemma4a"
     ? [...planConformer(all)]
+    : kind === "granite_speech"
+    ? [...planGraniteConformer(all, options.granite?.distances)]
     : kind === "lfm2a"
     ? [...planFastConformer(all)]
+    : kind === "parakeet"
+    ? [...planParakeet(all)]
     : [
       ...kind === "gemma4ua" ? [] : planTower(lengths, kind === "qwen3a"),
       ...planProjector(kind, all),
@@ -118,7 +136,9 @@ function planMetadata(kind: TinyHearingName, lengths: Lengths): MetadataEntry[] 
     "projection_dim": u32(lengths.outputLength),
     "attention.head_count": u32(lengths.heads),
     "attention.layer_norm_epsilon": f32(lengths.epsilon),
-    "num_mel_bins": u32(lengths.melCount),
+    "num_mel_bins": u32(lengths.melCount * (kind === "granite_speech" ? 2 : 1)),
+    ...kind === "granite_speech" && graniteNumbers(),
+    ...kind === "parakeet" && { "subsampling_factor": u32(8), "conv_kernel_size": u32(9) },
     ...isPooled(kind) || kind === "qwen3a" || isOfConformer(kind)
       ? {}
       : { "projector.stack_factor": u32(lengths.stack) },
@@ -130,6 +150,15 @@ function planMetadata(kind: TinyHearingName, lengths: Lengths): MetadataEntry[] 
     ["clip.projector_type", text(kind)],
     ...Object.entries(numbers).map(([key, value]) => [`clip.audio.${key}`, value] as const),
   ];
+}
+
+function graniteNumbers() {
+  const { blockRows, distances, window, fewer, heads } = TINY_GRANITE;
+  return {
+    ...{ "chunk_size": u32(blockRows), "max_pos_emb": u32(distances), "conv_kernel_size": u32(5) },
+    ...{ "projector.window_size": u32(window), "projector.downsample_rate": u32(fewer) },
+    "projector.head_count": u32(heads),
+  };
 }
 
 /** Means of two rows, and none side by side. */

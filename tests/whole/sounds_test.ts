@@ -132,6 +132,33 @@ Deno.test("a file of Gemma 4's sees and hears", () => {
   });
 });
 
+Deno.test("rows of granite_speech and parakeet are the reference's, from files on", async () => {
+  for (const [kind, rows] of [["granite_speech", 8], ["parakeet", 4]] as const) {
+    await withHearing(kind, async (model, path) => {
+      const { ids: [ids], given } = await model.lookAt!(asking(A));
+      // 5000 samples are 32 frames: four windows of five pairs, or four eighths.
+      assertEquals(ids.filter((id) => id < 0).length, rows);
+      const file = openGguf(path);
+      const { description, sounds } = readHearing(file);
+      using reader = TensorReader.open(file);
+      const floats = (name: string) => {
+        const tensor = file.tensors.get(name)!;
+        return dequantize(tensor.type, reader.readAll(tensor));
+      };
+      const { filters } = sounds;
+      const tables = {
+        ...{ positions: null, classTokens: null, patchBias: null },
+        ...filters && {
+          filters: { window: floats(filters.window), bands: floats(filters.bands) },
+        },
+      };
+      const { tiles: [tile] } = await prepareSound(A, sounds, tables);
+      const expected = new ReferenceModel(file, { description, reader }).see(tile);
+      assert(nmse(given[0].values, expected) < 1e-11);
+    });
+  }
+});
+
 Deno.test("GLM-ASR's sounds stand between two rows that its file has", () =>
   withHearing("glma", async (model, path) => {
     const { ids: [ids], given } = await model.lookAt!(asking(A));

@@ -1,11 +1,14 @@
 /** The thread of images: workers/image_preparer.ts. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { RequestError, UnsupportedModelError, WorkerError } from "../../src/base/errors.ts";
+import { prepareSound } from "../../src/hearing/prepare.ts";
+import type { SoundConfig } from "../../src/model/mod.ts";
 import { prepareFile } from "../../src/vision/prepare.ts";
 import { ImagePreparer } from "../../workers/mod.ts";
 import { IMAGE_CONFIGS } from "../vision/image_configs.ts";
 import { corpus } from "../support/fuzz.ts";
 import { writePng } from "../support/png_writer.ts";
+import { tone, writeWav } from "../support/sound_files.ts";
 
 const CONFIG = IMAGE_CONFIGS.mlp;
 const NO_TABLES = { positions: null, classTokens: null, patchBias: null };
@@ -21,6 +24,24 @@ Deno.test("ImagePreparer prepares in its thread what prepareFile() does here", a
   // The second time the thread knows the tables; then it gets others.
   for (const each of [tables[0], tables[0], tables[1]]) {
     assertEquals(await preparer.prepare(FILE, config, each), await prepareFile(FILE, config, each));
+  }
+  await preparer.close();
+});
+
+Deno.test("ImagePreparer tells its thread of other filters of sounds", async () => {
+  const preparer = new ImagePreparer();
+  const config: SoundConfig = {
+    ...{ projector: "parakeet", melCount: 2, framesOfRow: 8, rowsMax: 9, spectrum: "given" },
+    filters: { window: "w", bands: "b" },
+    ...{ positions: null, rowsOfOne: 1, isPadded: false, isWhole: false },
+  };
+  const file = writeWav({ values: tone(2000) });
+  const window = new Float32Array(400).fill(1);
+  for (const step of [3, 5]) {
+    const bands = Float32Array.from({ length: 2 * 257 }, (_, i) => i % step);
+    const tables = { ...NO_TABLES, filters: { window, bands } };
+    const expected = await prepareSound(file, config, tables);
+    assertEquals(await preparer.prepare(file, config, tables), expected);
   }
   await preparer.close();
 });

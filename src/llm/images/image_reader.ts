@@ -218,7 +218,13 @@ function tablesOf(tower: LookingTower): ImageTables {
   const floats = (name: string | null) => name === null ? null : tower.floats(name);
   if (isOfSounds(reads)) {
     const positions = floats(reads.positions?.tensor ?? null);
-    return { positions, classTokens: null, patchBias: null };
+    const { filters } = reads;
+    return {
+      ...{ positions, classTokens: null, patchBias: null },
+      ...filters && {
+        filters: { window: tower.floats(filters.window), bands: tower.floats(filters.bands) },
+      },
+    };
   }
   const { positions, classTokens, patchBias, second } = reads;
   return {

@@ -2,8 +2,11 @@
 import { KERNEL_SIDE } from "../plane.ts";
 import { formatError } from "../read/hyperparameters.ts";
 import { rowsOf } from "../read/layer_reader.ts";
+import { framesToRow } from "../conformer_types.ts";
 import type { SubsamplingConfig, SubsamplingTensors } from "../conformer_types.ts";
 import type { LayerTensors, MatrixTensor, ModelConfig, VectorTensor } from "../types.ts";
+import type { PatchesConfig, ProjectorConfig, ProjectorTensors } from "../vision_types.ts";
+import type { SoundConfig } from "../vision_types.ts";
 import { biasedMatrix, NOTHING, readNorm, type TowerReader } from "../vision/read_tower.ts";
 
 /** More than any file has. */
@@ -17,19 +20,53 @@ export interface Subsampling {
   readonly tensors: SubsamplingTensors;
 }
 
+/** What frames become before the first layer. */
+export interface FrameInput {
+  /** `countMax` left out: the form's. */
+  readonly patches: Omit<PatchesConfig, "countMax">;
+  /** Frames of a row, and bands of a frame. */
+  readonly framesOfRow: number;
+  readonly bands: number;
+  readonly first: MatrixTensor;
+  readonly subsampling?: SubsamplingTensors;
+}
+
+/** What is behind the last layer, or between two of them. */
+export interface ConformerEnd {
+  readonly config: Pick<ProjectorConfig, "fold" | "windowQueries">;
+  readonly tensors: Pick<ProjectorTensors, "fold" | "windowQueries">;
+}
+
 export interface ConformerForm {
   readonly norm: ModelConfig["norm"];
   /** Rows of a part of a sound. */
   readonly rowsMax: number;
-  /** Frames are of bands that are made even. Left out: they are Gemma's. */
-  readonly evensBands?: true;
+  /** As in `SoundConfig`. */
+  readonly spectrum?: SoundConfig["spectrum"];
+  readonly filters?: SoundConfig["filters"];
   /** How it attends, with heads of so many dimensions. */
   attention(
     headDim: number,
   ): Pick<ModelConfig, "attentionScale" | "attentionSoftCap" | "relative" | "limitsProducts">;
-  subsampling(reader: TowerReader, bands: number): Subsampling;
+  /** bands: as the file counts them. */
+  input(reader: TowerReader, bands: number): FrameInput;
+  /** Channels that a block convolves. Left out: as many as a row has numbers. */
+  channels?(reader: TowerReader): number;
   /** The three layers of the walk that block `at` of the file is: `conformer_types.ts`. */
   block(reader: TowerReader, at: string): LayerTensors[];
+  /** Left out: the projector, and nothing else. */
+  end?(reader: TowerReader, blockCount: number): ConformerEnd;
+}
+
+/** Layers of the walk that one of the file is: neurons; attention; a filter and neurons. */
+export const LAYERS_OF_BLOCK = 3;
+
+export function subsampledFrames({ config, first, tensors }: Subsampling): FrameInput {
+  const { bands } = config, framesOfRow = framesToRow(config);
+  return {
+    patches: { length: framesOfRow * bands, subsampling: config },
+    ...{ framesOfRow, bands, first, subsampling: tensors },
+  };
 }
 
 /** What layers of a conformer have not, and what each of the three may have. */
@@ -100,14 +137,15 @@ export function readHeads(
 export function readTaps(
   reader: TowerReader,
   at: string,
+  channels = reader.width,
 ): Pick<LayerTensors, "query" | "key" | "value" | "attentionOutput"> & {
   readonly taps: number;
   readonly weights: VectorTensor;
   readonly bias: VectorTensor | null;
 } {
   const { checker, file, width: d } = reader;
-  const both = biasedMatrix(reader, `${at}conv_pw1`, { rows: 2 * d, columns: d });
-  const gate = rowsOf(both, d, d);
+  const both = biasedMatrix(reader, `${at}conv_pw1`, { rows: 2 * channels, columns: d });
+  const gate = rowsOf(both, channels, channels);
   const name = `${at}conv_dw.weight`;
   const taps = file.tensors.get(name)?.dims[0] ?? 1;
   if (taps > TAPS_MAX) {
@@ -119,9 +157,43 @@ export function readTaps(
   }
   const bias = `${at}conv_dw.bias`;
   return {
-    ...{ query: rowsOf(both, 0, d), key: gate, value: gate },
-    attentionOutput: biasedMatrix(reader, `${at}conv_pw2`, { rows: d, columns: d }),
-    ...{ taps, weights: checker.vector(name, taps, d) },
-    bias: checker.has(bias) ? checker.vector(bias, d) : null,
+    ...{ query: rowsOf(both, 0, channels), key: gate, value: gate },
+    attentionOutput: biasedMatrix(reader, `${at}conv_pw2`, { rows: d, columns: channels }),
+    ...{ taps, weights: checker.vector(name, taps, channels) },
+    bias: checker.has(bias) ? checker.vector(bias, channels) : null,
+  };
+}
+
+/** A filter that a gain and a sum make even; as many taps are behind a row's own as before it. */
+export function readFilter(
+  reader: TowerReader,
+  at: string,
+  channels = reader.width,
+): Partial<LayerTensors> {
+  const { checker, file, width: d } = reader;
+  const { taps, weights, bias, ...matrices } = readTaps(reader, at, channels);
+  const [mean, variance] = [`${at}conv_norm_mean`, `${at}conv_norm_var`];
+  if (taps % 2 === 0) {
+    throw formatError(
+      file,
+      `Cannot use tensor "${at}conv_dw.weight": it has ${taps} taps, of which none is in the ` +
+        "middle: convert the model again",
+    );
+  }
+  return {
+    attentionNorm: readNorm(reader, `${at}norm_conv`, d),
+    ...matrices,
+    filter: {
+      ...{ weights, tapsAhead: (taps - 1) / 2, isNormalized: false },
+      ...bias && { bias },
+      ...checker.has(mean) && {
+        counted: {
+          mean: checker.vector(mean, channels),
+          variance: checker.vector(variance, channels),
+        },
+      },
+      gains: checker.vector(`${at}conv_norm.weight`, channels),
+      sum: checker.vector(`${at}conv_norm.bias`, channels),
+    },
   };
 }

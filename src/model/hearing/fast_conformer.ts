@@ -1,5 +1,4 @@
 /** LFM2-Audio's conformer (NVIDIA's fast one): names and shapes of its tensors, how it attends. */
-import { formatError } from "../read/hyperparameters.ts";
 import { halvedThrice } from "../plane.ts";
 import type { LayerTensors, VectorTensor } from "../types.ts";
 import { biasedMatrix, readNorm, type TowerReader } from "../vision/read_tower.ts";
@@ -9,9 +8,10 @@ import {
   type ConformerForm,
   denseKernels,
   EMPTY_LAYER,
+  readFilter,
   readHeads,
   readNeurons,
-  readTaps,
+  subsampledFrames,
   type Subsampling,
 } from "./conformer_form.ts";
 
@@ -23,7 +23,7 @@ const EPSILON = 1e-5;
 
 export const FAST_CONFORMER: ConformerForm = {
   norm: { kind: "layer", epsilon: EPSILON },
-  ...{ rowsMax: ROWS_MAX, evensBands: true },
+  ...{ rowsMax: ROWS_MAX, spectrum: "even" },
   attention: (headDim) => {
     const attentionScale = 1 / Math.sqrt(headDim);
     return {
@@ -31,7 +31,7 @@ export const FAST_CONFORMER: ConformerForm = {
       relative: { rowsSeen: null, positionScale: attentionScale, waves: "pairs" },
     };
   },
-  subsampling: readSubsampling,
+  input: (reader, bands) => subsampledFrames(readSubsampling(reader, bands)),
   block: (reader, at) => [
     { ...EMPTY_LAYER, ...readNeurons(reader, at, { suffix: "", hasPostNorm: false }) },
     { ...EMPTY_LAYER, ...readAttention(reader, at) },
@@ -79,29 +79,6 @@ function readAttention(reader: TowerReader, at: string): Partial<LayerTensors> {
       positions: checker.matrix(`${at}linear_pos.weight`, { rows: d, columns: d }),
       keySum: checker.vector(`${at}pos_bias_u`, headDim, heads),
       positionSum: checker.vector(`${at}pos_bias_v`, headDim, heads),
-    },
-  };
-}
-
-/** As many taps are behind a row's own as before it. */
-function readFilter(reader: TowerReader, at: string): Partial<LayerTensors> {
-  const { checker, file, width: d } = reader;
-  const { taps, weights, bias, ...matrices } = readTaps(reader, at);
-  if (taps % 2 === 0) {
-    throw formatError(
-      file,
-      `Cannot use tensor "${at}conv_dw.weight": it has ${taps} taps, of which none is in the ` +
-        "middle: convert the model again",
-    );
-  }
-  return {
-    attentionNorm: readNorm(reader, `${at}norm_conv`, d),
-    ...matrices,
-    filter: {
-      ...{ weights, tapsAhead: (taps - 1) / 2, isNormalized: false },
-      ...bias && { bias },
-      gains: checker.vector(`${at}conv_norm.weight`, d),
-      sum: checker.vector(`${at}conv_norm.bias`, d),
     },
   };
 }

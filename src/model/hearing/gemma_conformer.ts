@@ -9,6 +9,7 @@ import {
   readHeads,
   readNeurons,
   readTaps,
+  subsampledFrames,
   type Subsampling,
 } from "./conformer_form.ts";
 import type { LayerTensors } from "../types.ts";
@@ -36,7 +37,7 @@ export const GEMMA_CONFORMER: ConformerForm = {
       limitsProducts: true,
     };
   },
-  subsampling: readSubsampling,
+  input: (reader, bands) => subsampledFrames(readSubsampling(reader, bands)),
   block: (reader, at) => [
     { ...EMPTY_LAYER, ...readNeurons(reader, at, { suffix: "", hasPostNorm: true }) },
     { ...EMPTY_LAYER, ...readAttention(reader, at) },

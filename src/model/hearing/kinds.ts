@@ -2,6 +2,9 @@
 import type { ConformerForm } from "./conformer_form.ts";
 import { FAST_CONFORMER } from "./fast_conformer.ts";
 import { GEMMA_CONFORMER } from "./gemma_conformer.ts";
+import { graniteConformer } from "./granite_conformer.ts";
+import { parakeetConformer } from "./parakeet_conformer.ts";
+import type { Hyperparameters } from "../read/hyperparameters.ts";
 import { COMMON, PLAIN_STAGE, type VisionKind } from "../vision/vision_kind.ts";
 
 /** Towers are Whisper's encoder, a conformer, or there is none; what is behind it differs. */
@@ -24,7 +27,7 @@ export interface HearingKind extends VisionKind {
    */
   readonly pieces?: { readonly frames: number; readonly most: number };
   /** A conformer hears, in that form. Left out: Whisper's encoder, or nothing. */
-  readonly conformer?: ConformerForm;
+  readonly conformer?: ConformerForm | ((keys: Hyperparameters) => ConformerForm);
   /** Sounds are heard in parts of so many rows of the tower. Left out: as long as positions are. */
   readonly partRows?: number;
 }
@@ -127,6 +130,17 @@ const glma: HearingKind = {
   },
 };
 
+/** Of Granite Speech: a conformer, and queries of windows of its rows. */
+const graniteSpeech: HearingKind = {
+  ...WHISPER,
+  name: "granite_speech",
+  conformer: graniteConformer,
+  projector: {
+    ...{ norm: null, stages: [], first: "a.proj_linear", isFirstTransposed: false },
+    ...{ second: null, biases: "required", activation: null },
+  },
+};
+
 /** Of LFM2-Audio: a conformer. Positions that its file has are nobody's. */
 const lfm2a: HearingKind = {
   ...WHISPER,
@@ -167,8 +181,25 @@ const musicFlamingo: HearingKind = {
   },
 };
 
+/** Of Nemotron's omni models: LFM2-Audio's conformer, with what it counted in training. */
+const parakeet: HearingKind = {
+  ...WHISPER,
+  name: "parakeet",
+  conformer: parakeetConformer,
+  // llama.cpp asks for them, whatever the file sees.
+  unused: ["mm.model.mlp.0.weight", "mm.model.mlp.1.weight", "mm.model.mlp.3.weight"],
+  projector: {
+    norm: {
+      ...{ of: "rows", kind: "rms", epsilon: 1e-6 },
+      ...{ tensor: "mm.a.norm_pre", isOptional: false },
+    },
+    ...{ stages: [], first: "mm.a.mlp.1", isFirstTransposed: false },
+    ...{ second: "mm.a.mlp.2", biases: "ifThere", activation: "relu2" },
+  },
+};
+
 /** In alphabetical order. */
 export const HEARING: readonly HearingKind[] = [
-  ...[gemma4a, gemma4ua, glma, lfm2a],
-  ...[meralion, musicFlamingo, qwen25o, qwen2a, qwen3a, ultravox, voxtral],
+  ...[gemma4a, gemma4ua, glma, graniteSpeech, lfm2a],
+  ...[meralion, musicFlamingo, parakeet, qwen25o, qwen2a, qwen3a, ultravox, voxtral],
 ];

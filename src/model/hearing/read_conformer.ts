@@ -3,7 +3,6 @@
  * three of the walk, and its projector. Knows names and shapes; reads no weights.
  */
 import type { GgufFile } from "../../gguf/mod.ts";
-import { framesToRow } from "../conformer_types.ts";
 import { Hyperparameters } from "../read/hyperparameters.ts";
 import { CLIP } from "../read/read_vision.ts";
 import { TensorChecker } from "../read/tensor_checker.ts";
@@ -12,7 +11,7 @@ import { PLAIN } from "../vision/plain_tower.ts";
 import { readProjector } from "../vision/read_projector.ts";
 import type { TowerReader } from "../vision/read_tower.ts";
 import type { HearingModel } from "../vision_types.ts";
-import type { ConformerForm, Subsampling } from "./conformer_form.ts";
+import { type ConformerForm, type FrameInput, LAYERS_OF_BLOCK } from "./conformer_form.ts";
 import type { HearingKind } from "./kinds.ts";
 import { tensorsOfImages } from "./tensors_of_images.ts";
 
@@ -23,21 +22,16 @@ const MELS_MAX = 1024;
 /** Of what neurons give. */
 const NEURON_SHARE = 0.5;
 
-/** Layers of the walk that one of the file is: neurons; attention; a filter and neurons. */
 const PLAIN_LAYER = { slidingWindow: 0, rope: null };
-const LAYERS_OF_BLOCK: readonly LayerConfig[] = [
-  { ...PLAIN_LAYER, attends: false, neuronShare: NEURON_SHARE },
-  { ...PLAIN_LAYER, hasNeurons: false },
-  { ...PLAIN_LAYER, neuronShare: NEURON_SHARE },
-];
 
 /** @throws {ModelFormatError | UnsupportedModelError} as `readHearing`. */
 export function readConformer(
   file: GgufFile,
   kind: HearingKind,
-  form: ConformerForm,
+  formOf: ConformerForm | ((keys: Hyperparameters) => ConformerForm),
 ): HearingModel {
   const keys = new Hyperparameters(file, "clip.audio");
+  const form = typeof formOf === "function" ? formOf(keys) : formOf;
   const width = keys.integer("embedding_length", { min: 1 });
   const heads = keys.integer("attention.head_count", { min: 1, max: width });
   if (width % heads !== 0) {
@@ -53,59 +47,64 @@ export function readConformer(
   const reader: TowerReader = {
     ...{ file, checker, kind, prefix: "a", width, heads, kvHeads: heads, headDim },
   };
-  const subsampling = form.subsampling(reader, bands);
+  const input = form.input(reader, bands);
   const layers = Array.from(
     { length: blockCount },
     (_, index) => form.block(reader, `a.blk.${index}.`),
   );
   const projector = readLastRows(reader, { blockCount, epsilon: form.norm.epsilon });
+  const end = form.end?.(reader, blockCount) ?? { config: {}, tensors: {} };
   checker.leave(...kind.unused, ...tensorsOfImages(file));
   checker.refuseUnused({ start: 0, end: 0 });
-  const framesOfRow = framesToRow(subsampling.config);
-  const { rowsMax, evensBands } = form;
+  const { rowsMax, spectrum, filters } = form;
+  const { first, framesOfRow, subsampling } = input;
+  const { windowQueries: windows } = end.config;
   return {
     description: {
       config: {
-        ...configOf(reader, form, { blockCount, subsampling }),
-        projector: projector.config,
+        ...configOf(reader, form, { blockCount, input }),
+        projector: { ...projector.config, ...end.config },
       },
       tensors: {
-        ...{ tokenEmbedding: subsampling.first, output: subsampling.first },
-        subsampling: subsampling.tensors,
+        ...{ tokenEmbedding: first, output: first },
+        ...subsampling && { subsampling },
         ...{ positionEmbedding: null, altUp: null, embeddingNorm: null, tokenInputs: null },
         outputNorm: { weight: null, bias: null },
-        ...{ layers: layers.flat(), projector: projector.tensors },
+        ...{ layers: layers.flat(), projector: { ...projector.tensors, ...end.tensors } },
       },
     },
     sounds: {
-      ...{ projector: kind.name, melCount: bands, framesOfRow, rowsMax },
-      ...evensBands && { evensBands },
+      ...{ projector: kind.name, melCount: input.bands, framesOfRow, rowsMax },
+      ...{ ...spectrum && { spectrum }, ...filters && { filters }, ...windows && { windows } },
       ...{ positions: null, rowsOfOne: 1, isPadded: false, isWhole: false },
     },
   };
 }
 
 function configOf(
-  { checker, width, heads, headDim }: TowerReader,
+  reader: TowerReader,
   form: ConformerForm,
-  { blockCount, subsampling: { config } }: {
-    readonly blockCount: number;
-    readonly subsampling: Subsampling;
-  },
+  { blockCount, input }: { readonly blockCount: number; readonly input: FrameInput },
 ): ModelConfig {
+  const { checker, width, heads, headDim } = reader;
+  const feedForwardLength = checker.rowCount("a.blk.0.ffn_up.weight") ?? 1;
+  const shape = { headDim, valueDim: headDim, feedForwardLength };
+  const filtering = (form.channels?.(reader) ?? width) / headDim;
+  const own = { ...shape, headCount: filtering, headCountKv: filtering };
+  const block: readonly LayerConfig[] = [
+    { ...PLAIN_LAYER, attends: false, neuronShare: NEURON_SHARE },
+    { ...PLAIN_LAYER, hasNeurons: false },
+    { ...PLAIN_LAYER, neuronShare: NEURON_SHARE, ...filtering !== heads && { shape: own } },
+  ];
   return {
     ...{ architecture: CLIP, embeddingLength: width },
-    blockCount: LAYERS_OF_BLOCK.length * blockCount,
-    feedForwardLength: checker.rowCount("a.blk.0.ffn_up.weight") ?? 1,
-    ...{ headCount: heads, headCountKv: heads, headDim, valueDim: headDim },
+    blockCount: LAYERS_OF_BLOCK * blockCount,
+    ...{ ...shape, headCount: heads, headCountKv: heads },
     ...{ vocabSize: 0, contextLength: form.rowsMax, isEncoder: true },
-    patches: {
-      ...{ length: framesToRow(config) * config.bands, countMax: form.rowsMax },
-      subsampling: config,
-    },
+    patches: { ...input.patches, countMax: form.rowsMax },
     norm: form.norm,
     ropes: [],
-    layers: Array.from({ length: blockCount }, () => LAYERS_OF_BLOCK).flat(),
+    layers: Array.from({ length: blockCount }, () => block).flat(),
     feedForward: { activation: "silu", isGated: false, activatesUp: false, firingThreshold: 0 },
     ...{ ...PLAIN, ...form.attention(headDim) },
   };
@@ -119,7 +118,7 @@ function readLastRows(
   const { checker } = reader;
   const of = { mergeSide: 1, blockCount, epsilon, activation: null };
   const { config, tensors } = readProjector(reader, of);
-  if (config.activation !== null) return { config, tensors };
+  if (config.activation !== null || tensors.second === null) return { config, tensors };
   const { rows } = tensors.first;
   const norm = "mm.a.soft_emb_norm.weight";
   const weight = checker.has(norm) ? checker.vector(norm, rows) : null;

@@ -112,6 +112,7 @@ export class ConformerBlock {
     project(kernels, key, x, n, space.key, width);
     kernels.sigmoid_mul_f32(space.key, space.query, width, space.query, width, n, width);
     this.#convolve(layer.conformer, width);
+    this.#count(layer.conformer, width);
     if (!layer.conformer.isNormalized) this.#even(layer.conformer, width);
   }
 
@@ -130,6 +131,17 @@ export class ConformerBlock {
         }
         value[to + i] = sum;
       }
+    }
+  }
+
+  /** value = (value - mean) / √variance, channel by channel. */
+  #count({ counted }: Filter, width: number): void {
+    if (counted === null) return;
+    const { arena, n } = this.#state;
+    const { mean, variance } = counted, { value } = this.#spaces[arena];
+    for (let i = 0; i < width; i++) {
+      const gain = 1 / Math.sqrt(variance[i]);
+      for (let at = i; at < n * width; at += width) value[at] = gain * (value[at] - mean[i]);
     }
   }
 

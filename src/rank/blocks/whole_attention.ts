@@ -1,8 +1,8 @@
 /**
- * Attention by relative positions of rows that see all rows of a step, on one rank: head by head,
- * as products of matrices that are the step's own rows. Knows nothing of other blocks.
+ * Attention by relative positions of rows that see all rows of a step, or of their block of it, on
+ * one rank: head by head, as products of matrices that are the step's own rows. Knows nothing of
+ * other blocks of a layer.
  */
-import { check } from "../../base/check.ts";
 import { LONGEST_WAVE } from "../../model/conformer_types.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { floats } from "../bound/arena_views.ts";
@@ -27,14 +27,18 @@ export class WholeAttention {
   readonly #state: StepState;
   readonly #config: NonNullable<ModelConfig["relative"]>;
   readonly #views: readonly WholeAttentionViews[];
-  readonly #width: number;
   readonly #places: WholeAttentionPlaces;
   /** By arena: what `places` are in. */
   readonly #regions: readonly Float32Array[];
-  /** [2 · chunkTokens - 1, embeddingStride]: of all distances that there may be. */
+  /** [2 · chunkTokens - 1, embeddingStride]: of all distances that there may be; or none. */
   readonly #waves: Float32Array;
+  readonly #memories: readonly WebAssembly.Memory[];
+  /** Of a run: own numbers of a row, the block's first row, and how many it has. */
+  #width = 0;
+  #start = 0;
+  #rows = 0;
 
-  /** width: of own heads; memories: this rank's, one per arena; views: of the same. */
+  /** width: the most of own heads; memories: this rank's, one per arena; views: of the same. */
   constructor(
     state: StepState,
     by: {
@@ -49,25 +53,40 @@ export class WholeAttention {
     this.#state = state;
     this.#config = by.config;
     this.#views = views;
-    this.#width = width;
-    this.#places = wholeAttentionPlaces({ rows, headDim: config.headDim, width, embedding });
+    this.#memories = memories;
+    const { headDim } = config, { config: relative } = by;
+    this.#places = wholeAttentionPlaces({ rows, headDim, width, embedding, config: relative });
     this.#regions = workspaces.map(({ relative }, arena) =>
       floats(memories[arena], relative, this.#places.end)
     );
-    this.#waves = makeWaves(rows, { d: config.embeddingLength, stride: embedding });
+    this.#waves = relative.waves === null
+      ? new Float32Array(0)
+      : makeWaves(rows, { d: config.embeddingLength, stride: embedding });
   }
 
   /** attention = what `headCount` own heads mix. */
   run(relative: Relative, headCount: number): void {
     const { arena, config: { headDim }, plan: { strides: { attention: stride } }, n } = this.#state;
     const { attention } = this.#views[arena];
-    check(headCount * headDim === this.#width, "a rank has as many heads in all layers");
+    const { blockRows = n, waves } = this.#config;
+    this.#width = headCount * headDim;
     attention.fill(0, 0, n * stride);
-    this.#makePositions(relative);
+    if (waves !== null) this.#makePositions(relative);
+    for (this.#start = 0; this.#start < n; this.#start += blockRows) {
+      this.#rows = Math.min(blockRows, n - this.#start);
+      if (waves === null) this.#layLearned(relative, blockRows);
+      this.#runBlock(relative);
+    }
+  }
+
+  /** The same of a block's rows. */
+  #runBlock(relative: Relative): void {
+    const { config: { headDim } } = this.#state;
     for (let at = 0; at < this.#width; at += headDim) {
       this.#layHead(at);
-      for (let first = 0; first < n; first += ASKING_ROWS) {
-        const count = Math.min(ASKING_ROWS, n - first);
+      if (this.#config.waves !== null) this.#layPositions(at);
+      for (let first = 0; first < this.#rows; first += ASKING_ROWS) {
+        const count = Math.min(ASKING_ROWS, this.#rows - first);
         this.#ask(relative, first, count, at);
         this.#multiply(first, count);
         for (let row = 0; row < count; row++) this.#soften(row);
@@ -89,14 +108,28 @@ export class WholeAttention {
     project(kernels, positions, x, count, at + 4 * made, this.#width);
   }
 
-  /** Keys and positions of the head at column `at` with zeros behind, values column by column. */
+  /** What all heads know of distances 1 - rows, …, rows - 1, of those of `most` rows. */
+  #layLearned({ positions: matrix }: Relative, most: number): void {
+    const { arena, config: { headDim } } = this.#state;
+    const { positions, strides: { head } } = this.#places;
+    const { offsetBytes, rowStrideBytes, rowCount } = matrix;
+    const learned = floats(this.#memories[arena], offsetBytes, rowCount * rowStrideBytes / 4);
+    const region = this.#regions[arena], rows = this.#rows;
+    for (let row = 0; row < 2 * rows - 1; row++) {
+      const from = (most - rows + row) * rowStrideBytes / 4, to = positions + row * head;
+      region.set(learned.subarray(from, from + headDim), to);
+      region.fill(0, to + headDim, to + head);
+    }
+  }
+
+  /** Keys of the head at column `at` with zeros behind, values column by column. */
   #layHead(at: number): void {
-    const { arena, config: { headDim }, n } = this.#state;
+    const { arena, config: { headDim } } = this.#state;
     const { key, value } = this.#views[arena];
-    const region = this.#regions[arena], width = this.#width;
-    const { keys, positions, values, made, strides: { head, scores } } = this.#places;
+    const region = this.#regions[arena], width = this.#width, n = this.#rows;
+    const { keys, values, strides: { head, scores } } = this.#places;
     for (let row = 0; row < n; row++) {
-      const from = row * width + at, to = keys + row * head;
+      const from = (this.#start + row) * width + at, to = keys + row * head;
       region.set(key.subarray(from, from + headDim), to);
       region.fill(0, to + headDim, to + head);
       for (let i = 0; i < headDim; i++) region[values + i * scores + row] = value[from + i];
@@ -105,7 +138,14 @@ export class WholeAttention {
       const row = values + i * scores;
       region.fill(0, row + n, row + scores);
     }
-    for (let row = 0; row < 2 * n - 1; row++) {
+  }
+
+  /** Positions of the head at column `at` with zeros behind. */
+  #layPositions(at: number): void {
+    const { arena, config: { headDim } } = this.#state;
+    const region = this.#regions[arena], width = this.#width;
+    const { positions, made, strides: { head } } = this.#places;
+    for (let row = 0; row < 2 * this.#rows - 1; row++) {
       const from = made + row * width + at, to = positions + row * head;
       region.copyWithin(to, from, from + headDim);
       region.fill(0, to + headDim, to + head);
@@ -119,7 +159,7 @@ export class WholeAttention {
     const region = this.#regions[arena];
     const { ofKeys, ofPositions, strides: { head } } = this.#places;
     for (let row = 0; row < count; row++) {
-      const from = (first + row) * this.#width + at, to = row * head;
+      const from = (this.#start + first + row) * this.#width + at, to = row * head;
       region.fill(0, ofKeys + to, ofKeys + to + head);
       region.fill(0, ofPositions + to, ofPositions + to + head);
       for (let i = 0; i < headDim; i++) {
@@ -132,7 +172,8 @@ export class WholeAttention {
 
   /** scores [count, n] = queries · keysᵀ; near [count, n - 1 + count] = queries · positionsᵀ. */
   #multiply(first: number, count: number): void {
-    const { kernels, space: { relative: at }, config: { headDim: k }, n } = this.#state;
+    const { kernels, space: { relative: at }, config: { headDim: k } } = this.#state;
+    const n = this.#rows;
     const { strides: { head, scores: stride, near: nearStride }, ...places } = this.#places;
     const { keys, positions, ofKeys, ofPositions, scores, near } = places;
     const rowBytes = 4 * head;
@@ -147,9 +188,9 @@ export class WholeAttention {
 
   /** Of one of the rows that ask: its scores, by keys and by distance, 1 all together. */
   #soften(row: number): void {
-    const { arena, config: { attentionScale }, n } = this.#state;
+    const { arena, config: { attentionScale } } = this.#state;
     const { positionScale } = this.#config;
-    const region = this.#regions[arena];
+    const region = this.#regions[arena], n = this.#rows;
     const { scores, near, strides } = this.#places;
     const at = scores + row * strides.scores;
     // Of the row itself: distances grow from the last row to the first one.
@@ -168,12 +209,12 @@ export class WholeAttention {
 
   /** attention, columns of the head = scores · values. */
   #mix(first: number, count: number, at: number): void {
-    const { kernels, space, config: { headDim }, plan, n } = this.#state;
-    const { attention: stride } = plan.strides;
+    const { kernels, space, config: { headDim }, plan } = this.#state;
+    const { attention: stride } = plan.strides, n = this.#rows;
     const { values, scores, strides } = this.#places;
     const valuesAt = space.relative + 4 * values, scoresAt = space.relative + 4 * scores;
     const rowBytes = 4 * strides.scores;
-    const out = space.attention + 4 * (first * stride + at);
+    const out = space.attention + 4 * ((this.#start + first) * stride + at);
     const { scores: own } = strides;
     kernels.matmul_f32_f32(valuesAt, rowBytes, headDim, n, scoresAt, own, count, out, stride);
   }

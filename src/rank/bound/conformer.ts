@@ -27,6 +27,7 @@ export interface Filter {
   /** [taps, own channels] */
   readonly weights: Float32Array;
   readonly bias: Float32Array | null;
+  readonly counted: { readonly mean: Float32Array; readonly variance: Float32Array } | null;
   /** Addresses of f32 [own channels]; sum 0: there is none. */
   readonly gains: number;
   readonly sum: number;
@@ -39,8 +40,11 @@ export function bindConformer(plan: ConformerPlan, memory: WebAssembly.Memory): 
   const view = (vector: VectorPlan) => floats(memory, vector.offsetBytes, lengthOf(vector.range));
   const each = (vector: VectorPlan | null) => vector && view(vector);
   if (plan.kind === "filters") {
-    const { kind, taps, tapsAhead, isNormalized, weights, bias, gains, sum } = plan;
-    const own = { weights: view(weights), bias: each(bias) };
+    const { kind, taps, tapsAhead, isNormalized, weights, bias, counted, gains, sum } = plan;
+    const own = {
+      ...{ weights: view(weights), bias: each(bias) },
+      counted: counted && { mean: view(counted.mean), variance: view(counted.variance) },
+    };
     const even = { gains: gains.offsetBytes, sum: addressOf(sum) };
     return { kind, taps, tapsAhead, isNormalized, ...own, ...even };
   }

@@ -20,7 +20,8 @@ export function towerObstacle(
   } = model;
   const { areConvolved, areRows, plane, subsampling } = patches!;
   if (projector!.convolutions || projector!.columns) return "towers in two parts are the threads'";
-  if (areConvolved || areRows || plane || subsampling) return "towers that hear are the threads'";
+  const hears = areConvolved || areRows || plane || subsampling || model.config.relative;
+  if (hears) return "towers that hear are the threads'";
   if (limitsProducts) return "products that have limits are the threads'";
   const turnsByHalves = layers.some(({ secondRope }) => secondRope !== undefined) ||
     ropes.some(({ start = 0 }) => start > 0);

@@ -6,7 +6,7 @@ import { alignUp } from "../../base/check.ts";
 import { FLOAT_ROW_PAD_WEIGHTS } from "../../memory/row_layout.ts";
 import type { SubsamplingConfig } from "../../model/conformer_types.ts";
 import { halved, KERNEL_SIDE } from "../../model/plane.ts";
-import type { LayerTensors, ModelTensors, VectorTensor } from "../../model/types.ts";
+import type { LayerTensors, ModelConfig, ModelTensors, VectorTensor } from "../../model/types.ts";
 import { CONVOLVED_ROWS } from "./convolved_rows.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
@@ -36,6 +36,7 @@ export interface FilterPlan {
   /** [taps, own channels]. */
   readonly weights: VectorPlan;
   readonly bias: VectorPlan | null;
+  readonly counted: { readonly mean: VectorPlan; readonly variance: VectorPlan } | null;
   readonly gains: VectorPlan;
   readonly sum: VectorPlan | null;
 }
@@ -60,25 +61,32 @@ export interface DepthwisePlan {
 export function planConformer(
   place: Placer,
   { relative, filter }: LayerTensors,
-  own: Range,
+  { own, config }: { readonly own: Range; readonly config: Pick<ModelConfig, "relative"> },
 ): ConformerPlan | null {
   const each = (vector: VectorTensor | undefined, range?: Range) =>
     vector ? place.vector(vector, range) : null;
   if (relative !== undefined) {
     return {
       kind: "attends",
-      positions: place.matrix(relative.positions, { rows: own }),
+      // What is learned of distances is read as numbers.
+      positions: place.matrix(
+        relative.positions,
+        config.relative?.waves === null ? { isWidened: true } : { rows: own },
+      ),
       ...{ queryGains: each(relative.queryGains), keyGains: each(relative.keyGains) },
       ...{ keySum: each(relative.keySum, own), positionSum: each(relative.positionSum, own) },
     };
   }
   if (filter === undefined) return null;
-  const { weights, bias, gains, sum, tapsAhead, isNormalized } = filter;
+  const { weights, bias, counted, gains, sum, tapsAhead, isNormalized } = filter;
   const taps = weights.length / gains.length;
   return {
     ...{ kind: "filters", taps, tapsAhead, isNormalized },
     weights: { ...place.vector(weights, scale(own, taps)), columns: taps },
     bias: each(bias, own),
+    counted: counted
+      ? { mean: place.vector(counted.mean, own), variance: place.vector(counted.variance, own) }
+      : null,
     ...{ gains: place.vector(gains, own), sum: each(sum, own) },
   };
 }
@@ -117,7 +125,9 @@ export function conformerPieces(plan: ConformerPlan | SubsamplingPlan): {
     return { matrices: [...others, plan.output], vectors: [...taps, ...norms] };
   }
   if (plan.kind === "filters") {
-    return { matrices: [], vectors: [plan.weights, plan.bias, plan.gains, plan.sum] };
+    const { weights, bias, counted, gains, sum } = plan;
+    const { mean = null, variance = null } = counted ?? {};
+    return { matrices: [], vectors: [weights, bias, mean, variance, gains, sum] };
   }
   const { positions, queryGains, keyGains, keySum, positionSum } = plan;
   return { matrices: [positions], vectors: [queryGains, keyGains, keySum, positionSum] };
@@ -178,7 +188,10 @@ export const ASKING_ROWS = 64;
 export interface WholeAttentionPlaces {
   /** From one row to the next: of a head's numbers, of scores, and of those by distance. */
   readonly strides: Readonly<Record<"head" | "scores" | "near", number>>;
-  /** [2 · rows - 1, embeddingStride], and [2 · rows - 1, own width] that is made of it. */
+  /**
+   * [2 · rows - 1, embeddingStride], and [2 · rows - 1, own width] that is made of it; nothing of
+   * distances that are learned.
+   */
   readonly waves: number;
   readonly made: number;
   /** [rows, head], [2 · rows - 1, head], [headDim, scores]. */
@@ -195,9 +208,12 @@ export interface WholeAttentionPlaces {
 }
 
 export function wholeAttentionPlaces(
-  of: Readonly<Record<"rows" | "headDim" | "width" | "embedding", number>>,
+  of: Readonly<Record<"rows" | "headDim" | "width" | "embedding", number>> & {
+    readonly config: NonNullable<ModelConfig["relative"]>;
+  },
 ): WholeAttentionPlaces {
-  const { rows, headDim, width, embedding } = of;
+  const { headDim, width, embedding, config: { blockRows = Infinity, waves } } = of;
+  const rows = Math.min(of.rows, blockRows);
   const distances = 2 * rows - 1;
   const head = alignUp(headDim, PLACE_UNIT), scores = alignUp(rows, PLACE_UNIT);
   const near = alignUp(rows + ASKING_ROWS, PLACE_UNIT);
@@ -209,7 +225,8 @@ export function wholeAttentionPlaces(
   };
   return {
     strides: { head, scores, near },
-    ...{ waves: next(distances * embedding), made: next(distances * width) },
+    waves: next(waves === null ? 0 : distances * embedding),
+    made: next(waves === null ? 0 : distances * width),
     ...{ keys: next(rows * head), positions: next(distances * head) },
     values: next(headDim * scores),
     ...{ ofKeys: next(ASKING_ROWS * head), ofPositions: next(ASKING_ROWS * head) },
@@ -225,6 +242,8 @@ export function relativeBytes(
 ): Partial<StepGraphInput["bytes"]> {
   if (relative?.rowsSeen !== null) return {};
   const { queries: width } = widths;
-  const { end } = wholeAttentionPlaces({ rows, headDim, width, embedding: strides.embedding });
-  return { relative: 4 * end + sizes.q8_bytes(2 * rows - 1, embeddingLength) };
+  const { embedding } = strides;
+  const { end } = wholeAttentionPlaces({ rows, headDim, width, embedding, config: relative });
+  const tiles = relative.waves === null ? 0 : sizes.q8_bytes(2 * rows - 1, embeddingLength);
+  return { relative: 4 * end + tiles };
 }

@@ -156,7 +156,7 @@ export function planLayer(place: Placer, input: LayerInput): LayerWeights {
     convolution: planConvolution(place, tensors.convolution, {
       ...{ own: query, channels: config.embeddingLength },
     }),
-    conformer: planConformer(place, tensors, query),
+    conformer: planConformer(place, tensors, { own: query, config }),
     attentionGate: planGate(place, tensors.attentionGate, shard.heads),
     innerNorm: tensors.innerNorm ? place.vector(tensors.innerNorm, merged) : null,
     attentionOutput: tensors.attentionOutput && place.matrix(tensors.attentionOutput, {

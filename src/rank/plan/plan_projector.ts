@@ -36,6 +36,13 @@ import {
 import type { MatrixPlan, NormPlan, VectorPlan, WorkspacePlan } from "./plan_types.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
 import { cut, lengthOf, type Range } from "./shard.ts";
+import {
+  planWindowQueries,
+  windowQueriesBytes,
+  type WindowQueriesPlan,
+  type WindowQueriesShare,
+  windowQueriesShare,
+} from "./plan_window_queries.ts";
 import type { LastingTensor, StepGraphInput, StepTensor } from "./step_graph.ts";
 
 /** Columns of rows are cut where products may begin to read them. */
@@ -50,6 +57,7 @@ export interface ProjectorShare {
   readonly fold: ProjectionShare | null;
   /** Null: rows are merged. */
   readonly resampler: ResamplerShare | null;
+  readonly windowQueries: WindowQueriesShare | null;
   readonly convolutions: ConvolutionsShare | null;
   /** Most rows of a step that come out. */
   readonly rowsMax: number;
@@ -123,6 +131,7 @@ export interface ProjectorPlan {
   readonly standard: { readonly mean: VectorPlan; readonly gains: VectorPlan } | null;
   /** Null: rows are merged. */
   readonly resampler: ResamplerPlan | null;
+  readonly windowQueries: WindowQueriesPlan | null;
   readonly convolutions: ConvolutionsPlan | null;
   /** As `ProjectorConfig.fold`; null: there is none. */
   readonly fold: ProjectionPlan | null;
@@ -149,6 +158,10 @@ export interface ProjectorWorkspace {
   readonly gate: number;
   /** What a resampler has: `ResamplerPlaces`. */
   readonly resampler: number;
+  /** What queries of windows have: `WindowQueriesPlaces`. */
+  readonly windows: number;
+  /** [2, queries, stride]: what own heads and neurons of them give, in turns. */
+  readonly windowSums: number;
   /** What convolutions have: `ConvolutionPlaces`. */
   readonly grid: number;
   /** [queries, stride]: what own heads of it give; others read it until the step ends. */
@@ -171,7 +184,8 @@ export function projectorShare(
   if (projector === undefined || patches === undefined) return null;
   const { stages = [], standard: _, resampler: _queries, convolutions: kernels, ...its } = tensors
     .projector!;
-  const { deep = [], fold: folding, rowStages = [], ...last } = its;
+  const whole = { start: 0, end: part === 0 ? its.fold?.first.rows ?? 0 : 0 };
+  const { deep = [], fold: folding, rowStages = [], windowQueries: _of, ...last } = its;
   const rowLengths = rowStages.map(({ matrix: { rows } }) => rows);
   const shareOf = <T extends Omit<ProjectionShare, "own">>(of: T): ProjectionShare => {
     const { first: { rows }, second, hiddenNorm, frame } = of;
@@ -187,9 +201,14 @@ export function projectorShare(
   };
   const shares = [{ ...last, columns: projector.columns }, ...deep].map(shareOf);
   const { mergedRows, merge, outputLength, fold: folded } = projector;
-  const fold = folding === undefined ? null : shareOf(folding);
+  const fold = folding === undefined
+    ? null
+    : folded?.softens
+    ? { ...folding, own: whole }
+    : shareOf(folding);
   const resampler = resamplerShare(model, of);
-  const mergedLength = projector.resampler?.width ?? kernels?.at(-1)?.matrix.rows ??
+  const asking = projector.resampler ?? projector.windowQueries;
+  const mergedLength = asking?.width ?? kernels?.at(-1)?.matrix.rows ??
     (rowLengths.at(-1) ?? config.embeddingLength) * (merge === "mean" ? 1 : mergedRows);
   const foldedLength = config.embeddingLength * (folded?.rows ?? 0);
   const widest = Math.max(
@@ -202,6 +221,7 @@ export function projectorShare(
     ...{ widest, hasStages: stages.length > 0, hasGate: last.gate !== undefined },
     ...{ rowLength: Math.max(0, ...rowLengths), chunkTokens },
     ...{ last: shares[0], deep: shares.slice(1), fold, resampler },
+    windowQueries: windowQueriesShare(model, of),
     convolutions: kernels === undefined
       ? null
       : { config: projector.convolutions!, tensors: kernels, rowsMax: chunkTokens },
@@ -240,6 +260,7 @@ export function planProjector(
 ): ProjectorPlan {
   const { stages = [], rowStages = [], standard } = projector!;
   const { last, deep, fold, resampler, convolutions, mergedStride, hiddenStride } = share;
+  const { windowQueries } = share;
   const stagesOf = (stages: readonly StageTensors[]) =>
     stages.map(({ matrix, norm: own }) => ({
       matrix: place.matrix(matrix, {}),
@@ -253,6 +274,7 @@ export function planProjector(
     rowStride: rowStride(share),
     stages: stagesOf(stages),
     resampler: resampler && planResampler(place, resampler, { adds, sizes }),
+    windowQueries: windowQueries && planWindowQueries(place, windowQueries, { adds, sizes }),
     convolutions: convolutions && planConvolutions(place, convolutions, sizes),
     fold: fold && planProjection(place, fold, adds),
     last: planProjection(place, last, adds),
@@ -297,7 +319,7 @@ function transposed({ rows, columns, ...matrix }: MatrixTensor): MatrixTensor {
 export function onDevice(share: ProjectorShare): ProjectorShare {
   return {
     ...share,
-    ...{ resampler: null, convolutions: null, rowLength: 0 },
+    ...{ resampler: null, windowQueries: null, convolutions: null, rowLength: 0 },
     mergedLength: 1,
     mergedStride: 1,
     hiddenStride: 1,
@@ -333,6 +355,7 @@ export function projectorBytes(
       "projector.rows.q8": sizes.q8_bytes(chunkTokens, rowStride(share)),
     },
     ...resamplerBytes(share.resampler, sizes),
+    ...windowQueriesBytes(share.windowQueries, sizes),
     ...convolutionsBytes(share.convolutions, sizes),
     logits: rowsMax * strides.logits * 4,
   };
@@ -369,6 +392,7 @@ export function projectorWorkspace(
     hiddenQ8: at("projector.hidden.q8"),
     ...{ staged: at("projector.staged"), gate: at("projector.gate") },
     ...{ resampler: at("projector.resampler"), sums: at("resampler.sums") },
+    ...{ windows: at("projector.windows"), windowSums: at("windows.sums") },
     grid: at("projector.grid"),
   };
 }

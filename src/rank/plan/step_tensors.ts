@@ -86,6 +86,7 @@ export const STEP_TENSORS = [
   "projector.hidden.q8",
   "projector.staged",
   "projector.resampler",
+  "projector.windows",
   "projector.grid",
   "projector.rows",
   "projector.rows.q8",
@@ -106,6 +107,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - state.first: the layers behind the first one read it;
  *  - indexer.lists: later layers may use what an earlier one has chosen;
  *  - resampler.sums: others read them until the step ends;
+ *  - windows.sums: others read one while this rank fills the other;
  *  - squares, state.exchange: others read them until the join behind the one that they come with;
  *  - tokens, counts, recall: written once, or added to, over all steps;
  *  - widened, limited: what products use while they last, whichever they are;
@@ -124,6 +126,7 @@ export const LASTING_TENSORS = [
   "partial.1",
   "token.inputs",
   "resampler.sums",
+  "windows.sums",
   "squares",
   "state.exchange",
   "state.first",

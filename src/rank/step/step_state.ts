@@ -23,6 +23,7 @@ import { alibiSlopes } from "../../model/alibi.ts";
 import { fillRopeTable, fillRopeTableByAxes, type RopeFrequencies } from "../../model/rope.ts";
 import { areMadeOfAll } from "../../model/state_matrices.ts";
 import type { ModelConfig } from "../../model/types.ts";
+import { windowedRows } from "../../model/window_queries.ts";
 import { ArenaViews, floats, type StepViews } from "../bound/arena_views.ts";
 import { biasRows } from "./bias_rows.ts";
 import type { GivenTable } from "./given_rows.ts";
@@ -230,8 +231,8 @@ export class StepState {
   #takeSegments(): void {
     const { segments, segmentCount, plan } = this;
     const { contextLength, logitsRows, sequences, statePlaces } = plan;
-    // However few rows go in.
-    const least = this.config.projector?.resampler?.queryCount ?? 0;
+    // However few rows go in, queries of them come out.
+    const { resampler, windowQueries } = this.config.projector ?? {};
     let rows = 0;
     let logits = 0;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
@@ -242,7 +243,8 @@ export class StepState {
       const isPlaced = statePlaces === 0 || segments[at + SEGMENT_STATE_FROM] < statePlaces &&
           segments[at + SEGMENT_STATE_TO] >= 0 && segments[at + SEGMENT_STATE_TO] < statePlaces;
       check(isPlaced, "a segment's states have a place");
-      check(wanted >= 0 && wanted <= Math.max(count, least), "logits of a segment");
+      const asked = windowQueries ? windowedRows(windowQueries, count) : resampler?.queryCount ?? 0;
+      check(wanted >= 0 && wanted <= Math.max(count, asked), "logits of a segment");
       this.#takeSource(at);
       rows += count;
       logits += wanted;

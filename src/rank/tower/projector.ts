@@ -25,6 +25,7 @@ import { ProjectorStages } from "./projector_stages.ts";
 import { Resampler } from "./resampler.ts";
 import { RowFold } from "./row_fold.ts";
 import { RowMerger, type RowSource } from "./row_merger.ts";
+import { WindowQueries } from "./window_queries.ts";
 import type { StepState } from "../step/step_state.ts";
 
 /** What layers' outcomes are projected with: the only activation that there is. */
@@ -59,6 +60,8 @@ export class Projector {
   readonly #rowStages: RowStages | null;
   /** Null: rows are merged. */
   readonly #resampler: Resampler | null;
+  /** Null: rows are not asked by windows. */
+  readonly #windowQueries: WindowQueries | null;
   /** Null: no convolutions make rows. */
   readonly #convolutions: GridConvolutions | null;
   /** Null: all rows come to the last layer. */
@@ -105,11 +108,15 @@ export class Projector {
       ...{ control, plans, all, config: config.resampler!, plan: resampler },
       outStride: mergedStride,
     });
+    const { windowQueries } = projector;
+    this.#windowQueries = windowQueries && new WindowQueries(state, {
+      ...{ control, plans, all, config: config.windowQueries!, plan: windowQueries },
+    });
     this.#convolutions = projector.convolutions && new GridConvolutions(state, {
       ...{ config: config.convolutions!, plan: projector.convolutions, memory },
     });
     this.#fold = projector.fold && new RowFold(state, {
-      ...{ residual: by.residual, memory, rows: config.fold!.rows, plan: projector },
+      ...{ residual: by.residual, memory, config: config.fold!, plan: projector },
     });
     this.#lastNorm = bindNorm(outputNorm!);
     const { standard } = projector;
@@ -173,7 +180,8 @@ export class Projector {
     const { space, views, arena, config: { embeddingLength: d }, n: count } = this.#state;
     const { mergedRows, pooledRows = 1, lacksLastNorm, norm } = this.#config;
     // The last merged row may lack some; queries are of all rows.
-    const all = this.#resampler === null ? m * mergedRows : count;
+    const asks = this.#resampler ?? this.#windowQueries;
+    const all = asks === null ? m * mergedRows : count;
     const n = Math.min(all, Math.floor(count / pooledRows));
     if (this.#deep.length === 0) this.#clear();
     if (lacksLastNorm) views.normed[arena].set(views.residual[arena]);
@@ -184,10 +192,12 @@ export class Projector {
       this.#normalize(norm, own!, { f32: space.normed, stride }, { n, width: d });
     }
     if (this.#resampler !== null && !this.#resampler.run(n)) return false;
+    const taken = this.#windowQueries === null ? null : this.#windowQueries.run(n);
+    if (this.#windowQueries !== null && taken === null) return false;
     const width = this.#config.resampler?.width ?? this.#merger.width;
     const { mergedQ8, rowsQ8: q8 } = space.projector!;
     this.#rowStages?.stages.run({ f32: space.normed, stride, q8 }, n);
-    const x = this.#resampler?.out ?? this.#convolutions?.run(n, mergedQ8) ??
+    const x = taken ?? this.#resampler?.out ?? this.#convolutions?.run(n, mergedQ8) ??
       this.#merger.merge(m, n);
     this.#standardize(x, m);
     if (norm?.of === "merged") {

@@ -6,7 +6,9 @@
 import { floats } from "../bound/arena_views.ts";
 import { bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
 import { type Matrix, matrixOf, project, quantize, readsQ8 } from "../bound/matrix.ts";
+import { soften } from "./soften.ts";
 import { aloneKernel } from "../neurons/neurons.ts";
+import type { ProjectorConfig } from "../../model/types.ts";
 import type { ProjectorPlan } from "../plan/plan_projector.ts";
 import type { Residual } from "../step/residual.ts";
 import type { StepState } from "../step/step_state.ts";
@@ -16,8 +18,7 @@ export interface FoldInput {
   readonly residual: Residual;
   /** That of the arena behind the last layer. */
   readonly memory: WebAssembly.Memory;
-  /** So many become one. */
-  readonly rows: number;
+  readonly config: NonNullable<ProjectorConfig["fold"]>;
   readonly plan: ProjectorPlan;
 }
 
@@ -25,7 +26,8 @@ export class RowFold {
   readonly #state: StepState;
   readonly #residual: Residual;
   readonly #rows: number;
-  readonly #norm: Norm;
+  readonly #norm: Norm | null;
+  readonly #softens: boolean;
   readonly #first: Matrix;
   readonly #second: Matrix;
   readonly #mergedStride: number;
@@ -34,26 +36,30 @@ export class RowFold {
   readonly #merged: Float32Array;
   /** [chunkTokens, embeddingStride]: the stream. */
   readonly #stream: Float32Array;
+  /** [logitsRows, hiddenStride]: what neurons give. */
+  readonly #hidden: Float32Array;
 
-  constructor(state: StepState, { residual, memory, rows, plan }: FoldInput) {
+  constructor(state: StepState, { residual, memory, config, plan }: FoldInput) {
     const { plan: { outputArena, workspaces, logitsRows, chunkTokens, strides } } = state;
     const space = workspaces[outputArena];
     const { norm, first, second } = plan.fold!;
     this.#state = state;
     this.#residual = residual;
-    this.#rows = rows;
-    this.#norm = bindNorm(norm!);
+    this.#rows = config.rows;
+    this.#softens = config.softens ?? false;
+    this.#norm = bindNorm(norm);
     this.#first = matrixOf(first);
     this.#second = matrixOf(second!);
     this.#mergedStride = plan.mergedStride;
     this.#hiddenStride = plan.hiddenStride;
     this.#merged = floats(memory, space.projector!.merged, logitsRows * plan.mergedStride);
+    this.#hidden = floats(memory, space.projector!.hidden, logitsRows * plan.hiddenStride);
     this.#stream = floats(memory, space.residual, chunkTokens * strides.embedding);
   }
 
   /**
-   * residual [n / rows] = means + Σ over ranks of second · gelu(first · norm(side by side)), with
-   * which the step goes on.
+   * residual [n / rows] = means + Σ over ranks of second · gelu(first · norm(side by side)), or
+   * second · softmax(first · side by side), with which the step goes on.
    * @returns false when the leader aborted the step.
    */
   run(): boolean {
@@ -91,7 +97,7 @@ export class RowFold {
     }
   }
 
-  /** partial = second · gelu(first · norm(merged)), own neurons, from row `from` on. */
+  /** partial = second · act(first · norm(merged)), own neurons, from row `from` on. */
   #add(from: number, n: number): void {
     const { kernels, space, partial, config, fractions: { epsilon }, plan } = this.#state;
     const { embeddingLength: d, norm: { kind } } = config;
@@ -106,11 +112,14 @@ export class RowFold {
     }
     const norm = this.#norm;
     const { ones } = space;
-    normalizeRows(kernels, kind, norm, ones, merged, stride, merged, stride, n, width, epsilon);
+    if (norm !== null) {
+      normalizeRows(kernels, kind, norm, ones, merged, stride, merged, stride, n, width, epsilon);
+    }
     const x = { f32: merged, stride, q8: mergedQ8 };
     if (readsQ8(first)) quantize(kernels, x, n, first.columnCount);
     project(kernels, first, x, n, hidden, between);
-    aloneKernel(kernels, "gelu")(hidden, between, hidden, between, n, first.rowCount);
+    if (this.#softens) soften(this.#hidden, between, n, first.rowCount);
+    else aloneKernel(kernels, "gelu")(hidden, between, hidden, between, n, first.rowCount);
     const y = { f32: hidden, stride: between, q8: hiddenQ8 };
     if (readsQ8(second)) quantize(kernels, y, n, first.rowCount);
     project(kernels, second, y, n, to, embedding);

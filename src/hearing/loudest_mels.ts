@@ -1,0 +1,52 @@
+/**
+ * The spectrogram of Granite Speech: of every 10 ms the energies in bands by the older formula of
+ * mels, as logarithms within 80 dB of the loudest of the whole sound. Knows neither files nor
+ * towers.
+ */
+import { Fourier } from "./fourier.ts";
+import { HOP } from "./spectrogram.ts";
+import { triangles } from "./triangles.ts";
+
+/** Samples of a window, in whose middle a frame's own place is. */
+const WINDOW = 400;
+const HALF = WINDOW / 2;
+/** What is quieter counts as this. */
+const POWER_MIN = 1e-10;
+
+/**
+ * [frames, bands], so many frames that rows of `unit` of them are whole: one is left out rather
+ * than made, but of a sound that is shorter than a row. Sounds are mirrored at both ends.
+ */
+export function loudestMels(samples: Float32Array, bands: number, unit: number): Float32Array {
+  const all = Math.floor(samples.length / HOP) + 1;
+  const frames = Math.max(unit, all - all % unit);
+  const filters = triangles(bands);
+  const fourier = new Fourier(WINDOW);
+  const around = mirrored(samples, (frames - 1) * HOP + WINDOW);
+  const out = new Float32Array(frames * bands);
+  let loudest = -Infinity;
+  for (let frame = 0; frame < frames; frame++) {
+    const powers = fourier.powersAt(around, HOP * frame);
+    for (let band = 0; band < bands; band++) {
+      const { first, weights } = filters[band];
+      let sum = 0;
+      for (let i = 0; i < weights.length; i++) sum += weights[i] * powers[first + i];
+      const level = Math.log10(Math.max(sum, POWER_MIN));
+      out[frame * bands + band] = level;
+      if (level > loudest) loudest = level;
+    }
+  }
+  const floor = loudest - 8;
+  for (let i = 0; i < out.length; i++) out[i] = (Math.max(out[i], floor) + 4) / 4;
+  return out;
+}
+
+/** `length` samples from half a window before the first one on; a mirror ends at the other end. */
+function mirrored(samples: Float32Array, length: number): Float32Array {
+  const last = samples.length - 1;
+  return Float32Array.from({ length }, (_, i) => {
+    const at = i - HALF;
+    const seen = at < 0 ? Math.min(-at, last) : at > last ? Math.max(0, 2 * last - at) : at;
+    return samples[seen] ?? 0;
+  });
+}
