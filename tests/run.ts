@@ -22,13 +22,12 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const TASKS = ["test:safe", "test:ffi", "test:doc", "test:page"];
 /** Files that take long or have a GPU, or count what V8 does for them: a process for each. */
 const BY_FILE = [
-  ...["tests/cli/mistakes", "tests/cli/pack_", "tests/cli/plan", "tests/cli/profile"],
-  ...["tests/cli/train_", "tests/cli/verbs", "tests/engine/chromium", "tests/engine/gpu_"],
-  ...["tests/engine/leader", "tests/gpu/", "tests/rank/gpu_", "tests/rank/token_chain"],
-  ...["tests/whole/"],
+  ...["tests/engine/chromium", "tests/engine/families", "tests/engine/gpu_"],
+  ...["tests/engine/leader", "tests/engine/streamed_test", "tests/gpu/", "tests/rank/gpu_"],
+  ...["tests/rank/token_chain", "tests/whole/"],
 ];
 /** Files in a part, at most, of what takes long. */
-const FILES_A_PART_MAX = { pooled: 6, cli: 12 };
+const FILES_A_PART_MAX = { pooled: 6, cli: 15 };
 /** A file whose engines get their threads from a pool: all that share its isolate do. */
 const HAS_POOL = /^import "[./]+\/support\/thread_pool\.ts";$/m;
 /** Beginnings of what takes long, the longest first: no core should be left alone at the end. */
