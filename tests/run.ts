@@ -1,8 +1,9 @@
 /**
  * `deno task test`: the whole suite, a process for each core and one that waits. A part is a
- * folder of tests, a file where a folder takes minutes, or a task with permissions of its own; so
- * what a test measures of its process is its own folder's, and a part that dies takes no other with
- * it. `deno task test FILES` runs those only.
+ * folder of tests, a file where one takes minutes, or a task with permissions of its own; so what a
+ * test measures of its process is its own folder's, and a part that dies takes no other with it.
+ * The files of a part share an isolate (together.ts). `deno task test FILES` runs those only, each
+ * in one of its own.
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -19,13 +20,21 @@ export interface Sums {
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const TASKS = ["test:safe", "test:ffi", "test:doc", "test:page"];
-/** Folders that take minutes: a part is a file. */
-const BY_FILE = ["cli", "engine", "gpu", "rank", "whole"];
+/** Files that take long or have a GPU, or count what V8 does for them: a process for each. */
+const BY_FILE = [
+  ...["tests/engine/chromium", "tests/engine/families", "tests/engine/gpu_"],
+  ...["tests/engine/leader", "tests/engine/streamed_test", "tests/gpu/", "tests/rank/gpu_"],
+  ...["tests/rank/token_chain", "tests/whole/"],
+];
+/** Files in a part, at most, of what takes long. */
+const FILES_A_PART_MAX = { pooled: 6, cli: 15 };
+/** A file whose engines get their threads from a pool: all that share its isolate do. */
+const HAS_POOL = /^import "[./]+\/support\/thread_pool\.ts";$/m;
 /** Beginnings of what takes long, the longest first: no core should be left alone at the end. */
 const EARLY = [
   ...["tests/gpu/kernels", "tests/engine/gpu_", "tests/rank/gpu_", "tests/engine/streamed"],
-  ...["tests/engine/families", "tests/rank/workspace", "tests/builtin", "tests/llm"],
-  ...["tests/gpu/", "tests/kernels", "tests/engine/", "test:", "tests/docs", "tests/packaging"],
+  ...["tests/engine/", "tests/rank/", "tests/builtin", "tests/llm"],
+  ...["tests/gpu/", "tests/kernels", "test:", "tests/docs", "tests/packaging"],
   ...["tests/server", "tests/batch", "tests/wasm", "tests/synth", "tests/golden"],
   ...["tests/cli/", "tests/whole/", "tests/workers", "tests/bench"],
 ];
@@ -43,20 +52,37 @@ const PART_MS_MAX = 20 * 60_000;
 
 /** Every test of the suite once, in the order in which parts are begun. */
 export function listParts(): Part[] {
-  const files = (args: readonly string[]): Part => [
-    args[0] === OPTIMISED ? "test:optimised" : "test:files",
-    ...args,
-  ];
   const parts = TASKS.map((task): Part => [task]);
+  parts.push(["test:optimised", OPTIMISED]);
   const entries = [...Deno.readDirSync(join(ROOT, "tests"))].map(({ name }) => name).sort();
-  parts.push(files(entries.filter(isTest).map((name) => `tests/${name}`)));
+  parts.push(["test:together", ...entries.filter(isTest).map((name) => `tests/${name}`)]);
   for (const folder of entries) {
-    const tests = testsIn(`tests/${folder}`);
-    if (tests.length === 0 || isTest(folder)) continue;
-    if (BY_FILE.includes(folder)) parts.push(...tests.map((path) => files([path])));
-    else parts.push(files([`tests/${folder}`]));
+    if (`tests/${folder}` !== OPTIMISED) parts.push(...partsOf(testsIn(`tests/${folder}`)));
   }
   return parts.sort((a, b) => rank(a) - rank(b));
+}
+
+/** Parts of a folder's files. */
+function partsOf(paths: readonly string[]): Part[] {
+  const parts: Part[] = [];
+  const open = new Map<boolean, [string, ...string[]]>();
+  for (const path of paths) {
+    if (BY_FILE.some((beginning) => path.startsWith(beginning))) {
+      parts.push(["test:files", path]);
+      continue;
+    }
+    const hasPool = HAS_POOL.test(Deno.readTextFileSync(join(ROOT, path)));
+    const { pooled, cli } = FILES_A_PART_MAX;
+    const filesMax = hasPool ? pooled : path.startsWith("tests/cli/") ? cli : Infinity;
+    const part = open.get(hasPool);
+    if (part !== undefined && part.length <= filesMax) part.push(path);
+    else {
+      const begun: [string, ...string[]] = ["test:together", path];
+      open.set(hasPool, begun);
+      parts.push(begun);
+    }
+  }
+  return parts;
 }
 
 /** Paths of the test files in a folder and all below it; of a file: none. */
@@ -72,9 +98,14 @@ function isTest(name: string): boolean {
   return name.endsWith("_test.ts");
 }
 
+/** Whether a part's first path, or its task where it has none, begins so. */
+function begins([task, path = task]: Part, beginning: string): boolean {
+  return path.startsWith(beginning);
+}
+
 /** Where a part stands in `EARLY`. */
 function rank(part: Part): number {
-  const place = EARLY.findIndex((beginning) => part.at(-1)!.startsWith(beginning));
+  const place = EARLY.findIndex((beginning) => begins(part, beginning));
   return place < 0 ? EARLY.length : place;
 }
 
@@ -83,7 +114,7 @@ function rank(part: Part): number {
  * of its time, or the first one that does not; where there is none of them, the first one.
  */
 export function takePart(left: Part[], isWaiting: boolean): Part | undefined {
-  const waits = (part: Part) => WAITING.some((beginning) => part.at(-1)!.startsWith(beginning));
+  const waits = (part: Part) => WAITING.some((beginning) => begins(part, beginning));
   const place = left.findIndex((part) => waits(part) === isWaiting);
   return left.splice(Math.max(place, 0), 1)[0];
 }
@@ -145,6 +176,15 @@ export function whatFailed(output: string): string {
 const ALONE_MAX = 3;
 const DIED_MAX = 6;
 
+/** What a part is called in the output. */
+function nameOf([task, ...paths]: Part): string {
+  if (task === "test:files") return paths.join(" ");
+  if (task !== "test:together") return [task, ...paths].join(" ");
+  return paths.length > 3
+    ? `${paths[0]} to ${paths.at(-1)}, ${paths.length} files`
+    : paths.join(" ");
+}
+
 /** A part as it runs. */
 class Run {
   output = "";
@@ -155,7 +195,7 @@ class Run {
   readonly #startMs = performance.now();
 
   constructor(readonly part: Part) {
-    this.name = part.slice(part[0] === "test:files" ? 1 : 0).join(" ");
+    this.name = nameOf(part);
     this.#child = new Deno.Command(Deno.execPath(), {
       ...{ args: ["task", "--quiet", ...part], cwd: ROOT, stdin: "null" },
       ...{ stdout: "piped", stderr: "piped", signal: AbortSignal.timeout(PART_MS_MAX) },

@@ -19,10 +19,48 @@ Deno.test("listParts() has every test file once, and every task of tests", () =>
   assert(files.includes("tests/run_test.ts") && files.includes("tests/gguf/parse_test.ts"));
   const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("../deno.json", import.meta.url)));
   // These call the runner, are what it calls, or take a program that few machines have.
-  const others = ["test:deep", "test:files", "test:replicas"];
+  const others = ["test:deep", "test:files", "test:replicas", "test:together"];
   const own = Object.keys(tasks).filter((name) => /^test:/.test(name) && !others.includes(name));
-  const run = parts.map(([task]) => task).filter((task) => task !== "test:files");
+  const run = parts.map(([task]) => task).filter((task) =>
+    !["test:files", "test:together"].includes(task)
+  );
   assertEquals(run.toSorted(), own.toSorted());
+});
+
+Deno.test("files that share an isolate have threads of a pool all of them, or none, and no GPU's sizes", () => {
+  let shared = 0;
+  for (const [task, ...paths] of listParts()) {
+    if (task !== "test:together") continue;
+    const texts = paths.map((path) =>
+      Deno.readTextFileSync(new URL(`../${path}`, import.meta.url))
+    );
+    const pooled = texts.filter((text) => /^import "[^"]*\/thread_pool\.ts"/m.test(text));
+    assert(pooled.length === 0 || pooled.length === paths.length, paths.join(" "));
+    const sized = paths.filter((_, i) => /^sizesAsData\(/m.test(texts[i]));
+    assertEquals(sized, [], "the others' shaders would have none of their constants");
+    if (pooled.length > 1) shared++;
+  }
+  assert(shared > 3);
+});
+
+Deno.test("together.ts runs every file, and fails where one cannot be read", async () => {
+  const run = async (...paths: string[]) => {
+    const args = ["task", "--quiet", "test:together", ...paths];
+    const { code, stdout } = await new Deno.Command(Deno.execPath(), { args }).output();
+    return { code, sums: readSummary(new TextDecoder().decode(stdout)) };
+  };
+  const [recent, chains] = ["sampler_recent_ids", "chains"].map((name) =>
+    `tests/engine/${name}_test.ts`
+  );
+  const counts = await Promise.all([[recent], [chains], [recent, chains]].map(async (paths) => {
+    const { code, sums } = await run(...paths);
+    assertEquals(code, 0, paths.join(" "));
+    return sums!.passed;
+  }));
+  assertEquals(counts[0] + counts[1], counts[2]);
+  assert(counts[0] > 0 && counts[1] > 0);
+  const broken = await run(recent, "tests/engine/none_test.ts");
+  assert(broken.code !== 0, "a file that is not there");
 });
 
 Deno.test("takePart() takes each part once, what waits apart from what computes as long as it can", () => {

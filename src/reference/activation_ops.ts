@@ -3,7 +3,7 @@
  * caps, rows by a list. Plain loops, f64; the judges of the kernels of the same names.
  */
 import type { ModelConfig, XieluCurve } from "../model/mod.ts";
-import type { Numbers } from "./ops.ts";
+import { each, type Numbers } from "./ops.ts";
 
 /** What a neuron does with its input. */
 export const ACTIVATION_NAMES = [
@@ -70,17 +70,17 @@ export function xielu(
 
 /** act(x[i]). */
 export function activate(name: ActivationName | "geluErf", x: Numbers): Float64Array {
-  return Float64Array.from(x, (value) => activation(name, value));
+  return each(x, (value) => activation(name, value));
 }
 
 /** x[i], within −limit .. limit. */
 export function clamp(x: Numbers, limit: number): Float64Array {
-  return Float64Array.from(x, (value) => Math.min(Math.max(value, -limit), limit));
+  return each(x, (value) => Math.min(Math.max(value, -limit), limit));
 }
 
 /** x[i], but 0 where x[i] < threshold. */
 export function cutBelow(x: Numbers, threshold: number): Float64Array {
-  return Float64Array.from(x, (value) => value < threshold ? 0 : value);
+  return each(x, (value) => value < threshold ? 0 : value);
 }
 
 /**
@@ -108,7 +108,7 @@ export function activateMul(
 ): Float64Array {
   const factor = (x: number) =>
     name === "swiglu7" ? Math.max(-SWIGLU_LIMIT, Math.min(x, SWIGLU_LIMIT)) + 1 : x;
-  return Float64Array.from(gate, (value, i) => activation(name, value) * factor(up[i]));
+  return each(gate, (value, i) => activation(name, value) * factor(up[i]));
 }
 
 /**
@@ -143,7 +143,7 @@ export function rowSquares(x: Numbers, d: number): Float64Array {
 
 /** cap · tanh(x[i] / cap). */
 export function softCap(x: Numbers, cap: number): Float64Array {
-  return Float64Array.from(x, (value) => cap * Math.tanh(value / cap));
+  return each(x, (value) => cap * Math.tanh(value / cap));
 }
 
 /** Logits [n, vocabSize] as the model scales and caps them; −∞ of tokens that are never said. */

@@ -25,7 +25,7 @@ import {
   layerNorm,
   xielu,
 } from "./activation_ops.ts";
-import { add, addBias, matmul, type Numbers, rmsNorm } from "./ops.ts";
+import { add, addBias, each, matmul, type Numbers, rmsNorm } from "./ops.ts";
 import { chooseExperts, sigmoid } from "./routing.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
@@ -317,7 +317,7 @@ function capped(x: number, cap: number): number {
 /** xIELU of x[i]. */
 function bend(x: Numbers, curve: XieluCurve | undefined): Float64Array {
   check(curve !== undefined, "layers with xIELU have curves");
-  return Float64Array.from(x, (value) => xielu(value, curve));
+  return each(x, (value) => xielu(value, curve));
 }
 
 function ones(length: number): Float32Array {

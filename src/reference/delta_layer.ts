@@ -5,7 +5,7 @@
 import { check } from "../base/check.ts";
 import type { StateSpaceTensors } from "../model/mod.ts";
 import { deltaScan } from "./delta_scan.ts";
-import { matmul, rmsNorm } from "./ops.ts";
+import { filled, matmul, rmsNorm } from "./ops.ts";
 import { columns, type StateLayerInput } from "./state_layer.ts";
 import { softplus, stateConvolution } from "./state_space.ts";
 
@@ -61,7 +61,7 @@ function mixed(
   const size = heads / groups;
   const n = both.length / (2 * heads);
   const pick = (first: number) =>
-    Float64Array.from({ length: n * heads }, (_, i) => {
+    filled(n * heads, (i) => {
       const head = i % heads;
       const row = Math.floor(i / heads) * 2 * heads;
       return both[row + Math.floor(head / size) * 2 * size + first + head % size];

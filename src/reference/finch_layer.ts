@@ -6,7 +6,7 @@ import { check } from "../base/check.ts";
 import type { FinchTensors, ModelConfig } from "../model/mod.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { addedScan, shiftRows, shiftRowsBy, sigmoid } from "./keyed_scan.ts";
-import { addBias } from "./ops.ts";
+import { addBias, filled } from "./ops.ts";
 import { normalizeHeads } from "./time_mix.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
@@ -73,7 +73,7 @@ function ofAllHeads(
   { heads, headDim, keyHeads }: { heads: number; headDim: number; keyHeads: number },
 ): Float64Array {
   const width = heads * headDim;
-  return Float64Array.from({ length: x.length / keyHeads * heads }, (_, i) => {
+  return filled(x.length / keyHeads * heads, (i) => {
     const head = Math.floor(i % width / headDim * keyHeads / heads);
     return x[Math.floor(i / width) * keyHeads * headDim + head * headDim + i % headDim];
   });

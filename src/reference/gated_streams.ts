@@ -1,7 +1,7 @@
 /** Residual streams that are gated where they are read: plain formulas. Knows no blocks. */
 import type { GatedMixTensors, MatrixTensor, VectorTensor } from "../model/mod.ts";
 import type { Streams } from "./alt_up.ts";
-import { rmsNorm } from "./ops.ts";
+import { filled, rmsNorm } from "./ops.ts";
 import { sigmoid } from "./routing.ts";
 
 interface Parts {
@@ -58,7 +58,7 @@ export function streamNorm(
 /** [n, m · d]. */
 export function sideBySide(streams: Streams, d: number): Float64Array {
   const m = streams.length;
-  return Float64Array.from({ length: m * streams[0].length }, (_, i) => {
+  return filled(m * streams[0].length, (i) => {
     const row = Math.floor(i / (m * d)), column = i % (m * d);
     return streams[Math.floor(column / d)][row * d + column % d];
   });

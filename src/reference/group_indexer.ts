@@ -10,7 +10,7 @@ import {
 } from "../model/mod.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { positionsOf, type ReferenceGiven } from "./given_rows.ts";
-import { rmsNorm, rope } from "./ops.ts";
+import { filled, rmsNorm, rope } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
 /** What new tokens of a layer bring. */
@@ -84,7 +84,7 @@ function groupKeys(
 ): Float64Array {
   const { headDim } = config.groupIndexer!;
   const count = Math.floor(rows.length / headDim / ratio);
-  const means = Float64Array.from({ length: count * headDim }, (_, i) => {
+  const means = filled(count * headDim, (i) => {
     const group = Math.floor(i / headDim);
     let sum = 0;
     for (let p = group * ratio; p < (group + 1) * ratio; p++) {

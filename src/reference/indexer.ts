@@ -4,7 +4,7 @@
  */
 import type { IndexerConfig, IndexerTensors, RopeConfig } from "../model/mod.ts";
 import { layerNorm } from "./activation_ops.ts";
-import { matmul, rope } from "./ops.ts";
+import { filled, matmul, rope } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
 /** What new tokens of a layer bring. */
@@ -40,7 +40,7 @@ export function chosenKeys(keys: Float64Array, input: IndexerInput): Uint32Array
   const n = counts.length / headCount;
   const p0 = keys.length / headDim - n;
   return Array.from({ length: n }, (_, t) => {
-    const scores = Float64Array.from({ length: p0 + t + 1 }, (_, p) => {
+    const scores = filled(p0 + t + 1, (p) => {
       let score = 0;
       for (let head = 0; head < headCount; head++) {
         let dot = 0;

@@ -4,7 +4,7 @@
  */
 import { check } from "../base/check.ts";
 import { sigmoid } from "./keyed_scan.ts";
-import type { Numbers } from "./ops.ts";
+import { each, type Numbers } from "./ops.ts";
 import { softplus } from "./state_space.ts";
 
 /** What a scan reads of n tokens, and the state before them. */
@@ -72,7 +72,7 @@ export function keyDecays(
   a: Numbers,
   { states, floor }: { readonly states: number; readonly floor?: number },
 ): Float64Array {
-  return Float64Array.from(steps, (step, i) => {
+  return each(steps, (step, i) => {
     const own = a[Math.floor(i / states) % a.length];
     if (floor === undefined) return Math.exp(own * softplus(step));
     return Math.exp(floor * sigmoid(Math.abs(own) * step));

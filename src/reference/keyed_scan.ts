@@ -2,7 +2,7 @@
  * States that decay key by key, as formulas, in f64: Peng et al. 2025, "RWKV-7 Goose", equation 17.
  */
 import { check } from "../base/check.ts";
-import type { Numbers } from "./ops.ts";
+import { each, filled, type Numbers } from "./ops.ts";
 
 /** What a scan reads of n tokens, and the state before them; of keys [n, heads, states]. */
 export interface KeyedInput {
@@ -62,7 +62,7 @@ export function keyedScan(
  */
 export function shiftRows(x: Numbers, weights: Numbers): Float64Array {
   const width = weights.length;
-  return shiftRowsBy(x, Float64Array.from(x, (_, i) => weights[i % width]), width);
+  return shiftRowsBy(x, each(x, (_, i) => weights[i % width]), width);
 }
 
 /** The same by weights of each row's own, [n, width]. */
@@ -85,7 +85,7 @@ export function addedScan(
 ): Float64Array {
   const width = heads * headDim;
   check(state.length === width * states, "shapes of a scan");
-  return Float64Array.from({ length: v.length }, (_, i) => {
+  return filled(v.length, (i) => {
     const head = Math.floor(i % width / headDim);
     const at = (Math.floor(i / width) * heads + head) * states;
     const row = state.subarray(i % width * states, (i % width + 1) * states);
@@ -122,16 +122,16 @@ export function prepareKeyed(
   { keyScale, keyRate, states }: { keyScale: Numbers; keyRate: Numbers; states: number },
 ): Pick<KeyedInput, "k" | "w" | "a" | "b"> {
   const width = keyScale.length;
-  const scaled = Float64Array.from(k, (value, i) => value * keyScale[i % width]);
+  const scaled = each(k, (value, i) => value * keyScale[i % width]);
   const a = scaled.map((value, i) => {
     const first = i - i % states;
     const squares = scaled.subarray(first, first + states).reduce((sum, x) => sum + x * x, 0);
     return value / Math.max(Math.sqrt(squares), LENGTH_MIN);
   });
-  const rates = Float64Array.from(rate, sigmoid);
+  const rates = each(rate, sigmoid);
   return {
-    k: Float64Array.from(k, (value, i) => value * (1 + keyRate[i % width] * (rates[i] - 1))),
-    w: Float64Array.from(w, (value) => Math.exp(-DECAY_MOST * sigmoid(value))),
+    k: each(k, (value, i) => value * (1 + keyRate[i % width] * (rates[i] - 1))),
+    w: each(w, (value) => Math.exp(-DECAY_MOST * sigmoid(value))),
     a,
     b: a.map((value, i) => value * rates[i]),
   };
@@ -152,7 +152,7 @@ export function keyedBonus(
   { r, k, v, bonus }: { r: Numbers; k: Numbers; v: Numbers; bonus: Numbers },
   { heads, headDim, states }: KeyedShape,
 ): Float64Array {
-  return Float64Array.from(v, (value, i) => {
+  return each(v, (value, i) => {
     const head = Math.floor(i / headDim);
     let sum = 0;
     for (let s = 0; s < states; s++) {

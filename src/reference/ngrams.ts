@@ -7,7 +7,7 @@ import type { Streams } from "./alt_up.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { sideBySide, streamNorm } from "./gated_streams.ts";
 import { append, type LayerCache } from "./layer_cache.ts";
-import { add } from "./ops.ts";
+import { add, each } from "./ops.ts";
 import { sigmoid } from "./routing.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
@@ -32,7 +32,7 @@ export function addNgrams(streams: Streams, input: NgramInput): Streams {
   const { ngrams, embeddingLength: d } = config;
   const { length, taps } = ngrams!;
   const m = streams.length;
-  const own = Float64Array.from(ids, (id) => id < 0 ? ngrams!.givenToken : id);
+  const own = each(ids, (id) => id < 0 ? ngrams!.givenToken : id);
   cache.indexed = append(cache.indexed, fromPosition, own);
   const table = weights.matrix(tensors.table);
   const rows = Float64Array.from(

@@ -5,7 +5,7 @@
 import { check } from "../base/check.ts";
 import type { LayerTensors, ModelConfig } from "../model/mod.ts";
 import type { ReferenceGiven } from "./given_rows.ts";
-import { type Numbers, softmax } from "./ops.ts";
+import { filled, type Numbers, softmax } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
 /** Rows and columns of patches. */
@@ -92,7 +92,7 @@ function rowOf(table: Float64Array, row: number, length: number): Float64Array {
 function stretched(table: Float32Array, d: number, count: number): Float64Array {
   const found = table.length / d;
   if (found === count) return Float64Array.from(table);
-  return Float64Array.from({ length: count * d }, (_, i) => {
+  return filled(count * d, (i) => {
     const [row, number] = [Math.floor(i / d), i % d];
     const place = Math.max(0, Math.min(found - 1, (row + 0.5) * found / count - 0.5));
     const first = Math.floor(place), share = place - first;

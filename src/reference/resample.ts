@@ -3,7 +3,7 @@ import type { ResamplerConfig, ResamplerTensors } from "../model/vision_types.ts
 import type { NormTensors } from "../model/types.ts";
 import { layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
-import { add } from "./ops.ts";
+import { add, filled } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
 /** What makes them. */
@@ -61,7 +61,7 @@ export function resample(
 /** Sines and cosines of columns, then of rows, [count, E]. */
 function placesOf(positions: Int32Array, count: number, width: number): Float64Array {
   const quarter = width / 4;
-  return Float64Array.from({ length: count * width }, (_, i) => {
+  return filled(count * width, (i) => {
     const [row, number] = [Math.floor(i / width), i % width];
     const place = positions[3 * row + (number < 2 * quarter ? 2 : 1)];
     const angle = place / 10000 ** (number % quarter / quarter);

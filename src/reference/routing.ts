@@ -1,6 +1,6 @@
 /** Which experts a token uses, and how much of each: plain formulas. Knows no weights of models. */
 import type { ExpertsConfig } from "../model/mod.ts";
-import { type Numbers, softmax } from "./ops.ts";
+import { each, type Numbers, softmax } from "./ops.ts";
 
 /** An expert's part in the result of a token. */
 export interface ExpertShare {
@@ -35,7 +35,7 @@ export function chooseExperts(
   order.sort((a, b) => b.rank - a.rank || a.expert - b.expert);
   const chosen = config.listed ?? order.slice(0, config.usedCount).map(({ expert }) => expert);
 
-  let weights: Float64Array = Float64Array.from(chosen, (expert) => probabilities[expert]);
+  let weights: Float64Array = each(chosen, (expert) => probabilities[expert]);
   if (config.gating === "softmaxOfChosen") weights = softmax(weights);
   if (config.normalizesWeights) {
     const sum = Math.max(WEIGHT_SUM_MIN, weights.reduce((total, weight) => total + weight, 0));
@@ -63,9 +63,9 @@ function gate(logits: Numbers, gating: ExpertsConfig["gating"]): Float64Array {
     case "softmax":
       return softmax(logits);
     case "sigmoid":
-      return Float64Array.from(logits, sigmoid);
+      return each(logits, sigmoid);
     case "rootSoftplus":
-      return Float64Array.from(logits, (x) => Math.sqrt(softplus(x)));
+      return each(logits, (x) => Math.sqrt(softplus(x)));
     case "softmaxOfChosen":
       return Float64Array.from(logits);
   }

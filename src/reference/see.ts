@@ -21,7 +21,7 @@ import { convolveGrid } from "./grid_convolutions.ts";
 import { gridOf } from "./offset_heads.ts";
 import { convolvePlanes, type PlaneKernels } from "./planes.ts";
 import { resample } from "./resample.ts";
-import { add, addBias, matmul, rmsNorm } from "./ops.ts";
+import { add, addBias, filled, matmul, rmsNorm } from "./ops.ts";
 import { askWindows, softened } from "./window_queries.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
@@ -100,7 +100,7 @@ function subsamplingStages(
 /** Of [2n, d] each 3 rows around every other one, number by number: [n, 3 · d]. */
 function windowsOf(rows: Float64Array, n: number): Float64Array {
   const d = rows.length / (2 * n);
-  return Float64Array.from({ length: n * 3 * d }, (_, i) => {
+  return filled(n * 3 * d, (i) => {
     const [window, within] = [Math.floor(i / (3 * d)), i % (3 * d)];
     const row = 2 * window + within % 3 - 1;
     return row < 0 ? 0 : rows[row * d + Math.floor(within / 3)];
@@ -241,7 +241,7 @@ function projectColumns(
 function rowsBeside(x: Float64Array, y: Float64Array, count: number): Float64Array {
   const [first, second] = [x.length / count, y.length / count];
   const width = first + second;
-  return Float64Array.from({ length: count * width }, (_, i) => {
+  return filled(count * width, (i) => {
     const [row, at] = [Math.floor(i / width), i % width];
     return at < first ? x[row * first + at] : y[row * second + at - first];
   });
@@ -293,7 +293,7 @@ function bend(activation: Activation | null, x: Float64Array): Float64Array {
 /** Rows of `length` of all of them side by side. */
 function besideEachOther(parts: readonly Float64Array[], length: number): Float64Array {
   const width = parts.length * length;
-  return Float64Array.from({ length: parts[0].length * parts.length }, (_, i) => {
+  return filled(parts[0].length * parts.length, (i) => {
     const [row, within] = [Math.floor(i / width), i % width];
     return parts[Math.floor(within / length)][row * length + within % length];
   });

@@ -1,5 +1,5 @@
 /** Formulas of what computes only neurons that fire: the judges of the sparse kernels. */
-import { type Numbers, type Q8Activations, quantizeQ8 } from "./ops.ts";
+import { each, type Numbers, type Q8Activations, quantizeQ8 } from "./ops.ts";
 
 /** All i with x[i] > threshold, ascending; NaN fires. */
 export function fired(x: Numbers, threshold: number): number[] {
@@ -10,12 +10,12 @@ export function fired(x: Numbers, threshold: number): number[] {
 
 /** All i with |x[i]| > threshold, ascending; NaN is loud. */
 export function loud(x: Numbers, threshold: number): number[] {
-  return fired(Float64Array.from(x, Math.abs), threshold);
+  return fired(each(x, Math.abs), threshold);
 }
 
 /** x without what is not louder than the threshold. */
 export function hush(x: Numbers, threshold: number): Float64Array {
-  return Float64Array.from(x, (value) => Math.abs(value) <= threshold ? 0 : value);
+  return each(x, (value) => Math.abs(value) <= threshold ? 0 : value);
 }
 
 /** [n] zeros, but values[j] at list[j]. */
@@ -28,7 +28,7 @@ export function scatter(values: Numbers, list: readonly number[], n: number): Fl
 /** out[j] = Σ_i w[list[j], i] · x[i]; w [rows, k], x [k]. */
 export function matmulRows(w: Numbers, x: Numbers, list: readonly number[]): Float64Array {
   const k = x.length;
-  return Float64Array.from(list, (row) => {
+  return each(list, (row) => {
     let sum = 0;
     for (let i = 0; i < k; i++) sum += w[row * k + i] * x[i];
     return sum;

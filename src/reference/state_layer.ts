@@ -5,7 +5,7 @@
  */
 import { check } from "../base/check.ts";
 import type { ModelConfig, StateSpaceConfig, StateSpaceTensors } from "../model/mod.ts";
-import { matmul, rmsNorm } from "./ops.ts";
+import { filled, matmul, rmsNorm } from "./ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { deltaLayer } from "./delta_layer.ts";
 import { selectiveScan, softplus, stateConvolution } from "./state_space.ts";
@@ -161,7 +161,7 @@ function headColumns(
 ): Float64Array {
   const { width, first, headCount, innerLength } = by;
   const [n, headDim] = [x.length / width, innerLength / headCount];
-  return Float64Array.from({ length: n * innerLength }, (_, i) => {
+  return filled(n * innerLength, (i) => {
     const channel = i % innerLength;
     const head = Math.floor(channel / headDim);
     return x[

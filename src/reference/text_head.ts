@@ -2,7 +2,7 @@
 import type { ModelConfig, Pooling, TextHeadTensors } from "../model/types.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
-import { softmax } from "./ops.ts";
+import { filled, softmax } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
 interface Parts {
@@ -16,7 +16,7 @@ export function poolRows(rows: Float64Array, length: number, pooling: Pooling): 
   if (pooling === "first") return rows.slice(0, length);
   if (pooling === "last") return rows.slice(rows.length - length);
   const n = rows.length / length;
-  return Float64Array.from({ length }, (_, i) => {
+  return filled(length, (i) => {
     let sum = 0;
     for (let t = 0; t < n; t++) sum += rows[t * length + i];
     return sum / n;

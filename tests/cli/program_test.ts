@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { runCli } from "./run_cli.ts";
+import { runCli, runProcess } from "./run_cli.ts";
 
 const VERBS = [
   "serve",
@@ -17,7 +17,7 @@ const VERBS = [
 ];
 
 Deno.test("ganglion --help lists every verb on stdout and exits with 0", async () => {
-  const { code, stdout, stderr } = await runCli(["--help"]);
+  const { code, stdout, stderr } = await runProcess(["--help"]);
   assertEquals([code, stderr], [0, ""]);
   for (const verb of VERBS) assertMatch(stdout, new RegExp(`^  ${verb}[ |]`, "m"));
 });
@@ -51,7 +51,7 @@ Deno.test("ganglion --version prints the version of deno.json and nothing else",
   const { version } = JSON.parse(
     Deno.readTextFileSync(new URL("../../deno.json", import.meta.url)),
   );
-  assertEquals((await runCli(["--version"])).stdout, `${version}\n`);
+  assertEquals((await runProcess(["--version"])).stdout, `${version}\n`);
 });
 
 Deno.test("wrong usage exits with 2, says what is wrong on stderr and keeps stdout empty", async () => {
@@ -77,7 +77,7 @@ Deno.test("wrong usage exits with 2, says what is wrong on stderr and keeps stdo
 });
 
 Deno.test("no verb at all is wrong usage", async () => {
-  const { code, stdout, stderr } = await runCli([]);
+  const { code, stdout, stderr } = await runProcess([]);
   assertEquals([code, stdout], [2, ""]);
   assertStringIncludes(stderr, "Usage: ganglion");
 });
@@ -87,7 +87,7 @@ Deno.test("a file that is missing or no model exits with 1 and a message without
   try {
     await Deno.writeTextFile(notModel, "this is no model, but it is long enough to have a header");
     for (const [path, message] of [["/no/such.gguf", "/no/such.gguf"], [notModel, "GGUF"]]) {
-      const { code, stdout, stderr } = await runCli(["show", path, "--json"]);
+      const { code, stdout, stderr } = await runProcess(["show", path, "--json"]);
       assertEquals([code, stdout], [1, ""]);
       assertMatch(stderr, /^error: /);
       assertStringIncludes(stderr, message);

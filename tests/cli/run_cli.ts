@@ -1,6 +1,7 @@
-/** Runs the command line as its users do: as a process of its own. */
+/** Runs the command line, as a process of its own or within the test's. */
 import { fileURLToPath } from "node:url";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
+import { type Heard, runHere } from "./run_here.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
@@ -17,8 +18,19 @@ export interface CliInput {
   readonly stdin?: string;
 }
 
-/** Runs `ganglion ARGS`, with no config file of the user's in sight. */
+/** What a user's own settings must not change. */
+const ENVIRONMENT = { XDG_CONFIG_HOME: "/nonexistent", NO_COLOR: "1" };
+
+/** Runs `ganglion ARGS` within this process (run_here.ts), with no config file of the user's. */
 export async function runCli(
+  args: readonly string[],
+  { env, stdin = "" }: CliInput = {},
+): Promise<CliResult> {
+  return resultOf(await runHere({ args, stdin, env: { ...ENVIRONMENT, ...env } }));
+}
+
+/** Runs `ganglion ARGS` as its users do: as a process of its own. */
+export async function runProcess(
   args: readonly string[],
   { env, stdin = "" }: CliInput = {},
 ): Promise<CliResult> {
@@ -26,7 +38,10 @@ export async function runCli(
   const writer = child.stdin.getWriter();
   await writer.write(new TextEncoder().encode(stdin)).catch(ignoreClosed);
   await writer.close().catch(ignoreClosed);
-  const { code, stdout, stderr } = await child.output();
+  return resultOf(await child.output());
+}
+
+function resultOf({ code, stdout, stderr }: Heard): CliResult {
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   const text = decode(stderr);
   return { code, stdout: decode(stdout), stderr: text, said: text.replaceAll(PROGRESS, "") };
@@ -42,7 +57,7 @@ export function startCli(
 ): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-check", "--no-prompt", "-A", MAIN, ...args],
-    env: { XDG_CONFIG_HOME: "/nonexistent", NO_COLOR: "1", ...env },
+    env: { ...ENVIRONMENT, ...env },
     stdin: "piped",
     stdout: "piped",
     stderr: "piped",

@@ -140,7 +140,8 @@ Deno.test("serve has several models: loaded when asked for, shown by ps, let go 
         0,
         "tiny leaves memory when its requests have ended\n",
       ]);
-      const table = await runCli(["ps", "--port", port]);
+      let table = await runCli(["ps", "--port", port]);
+      while (/ unloading /.test(table.stdout)) table = await runCli(["ps", "--port", port]);
       assertMatch(
         table.stdout,
         /^NAME +STATE +MEMORY .*\nother +loaded +[\d.]+ MiB +0 +0 +5 min\n$/,
