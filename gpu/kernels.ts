@@ -9,6 +9,7 @@ import advance from "./kernels/advance.wgsl" with { type: "text" };
 import attention from "./kernels/attention.wgsl" with { type: "text" };
 import attentionCombine from "./kernels/attention_combine.wgsl" with { type: "text" };
 import attentionFew from "./kernels/attention_few.wgsl" with { type: "text" };
+import attentionLast from "./kernels/attention_last.wgsl" with { type: "text" };
 import attentionWide from "./kernels/attention_wide.wgsl" with { type: "text" };
 import choose from "./kernels/choose.wgsl" with { type: "text" };
 import chooseExperts from "./kernels/choose_experts.wgsl" with { type: "text" };
@@ -41,7 +42,9 @@ import matvecNibble from "./kernels/matvec_nibble.wgsl" with { type: "text" };
 import mergeRows from "./kernels/merge_rows.wgsl" with { type: "text" };
 import norm from "./kernels/norm.wgsl" with { type: "text" };
 import partActivation from "./kernels/parts/activation.wgsl" with { type: "text" };
+import partAttentionChunk from "./kernels/parts/attention_chunk.wgsl" with { type: "text" };
 import partAttentionRows from "./kernels/parts/attention_rows.wgsl" with { type: "text" };
+import partAttentionShares from "./kernels/parts/attention_shares.wgsl" with { type: "text" };
 import partBatched from "./kernels/parts/batched.wgsl" with { type: "text" };
 import partByte from "./kernels/parts/byte.wgsl" with { type: "text" };
 import partCurves from "./kernels/parts/curves.wgsl" with { type: "text" };
@@ -119,6 +122,8 @@ const SEQUENCES = [partSequences, partStep];
 const STATES = [partStateColumns, partCurves, ...SEQUENCES];
 const EMBED = [partEmbed, partStep];
 const ATTENTION = [partAttentionRows, ...SEQUENCES];
+/** What puts chunks of positions together. */
+const CHUNKS = [partAttentionShares, partInt8Piece];
 /** What products are made of: of codes of 4 bits, of 8, of floats. */
 const NIBBLE = [partProduct, partStep, partFactors, partNibble, partLevels];
 const BYTE = [partProduct, partStep, partFactors, partByte];
@@ -262,10 +267,17 @@ export const KERNELS = {
   advance: { text: advance, bindings: "wrw" },
   attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwrr" },
   attention_combine: {
-    text: withParts(attentionCombine, ...SEQUENCES, partInt8Piece, partLanes),
+    text: withParts(attentionCombine, ...CHUNKS, ...SEQUENCES, partLanes),
     bindings: "uwwwrr",
   },
-  attention_few: { text: withParts(attentionFew, ...ATTENTION), bindings: "urrwwr" },
+  attention_few: {
+    text: withParts(attentionFew, partAttentionChunk, ...ATTENTION),
+    bindings: "urrwwr",
+  },
+  attention_last: {
+    text: withParts(attentionLast, partAttentionChunk, ...CHUNKS, ...ATTENTION),
+    bindings: "urrwwrwwrw",
+  },
   attention_wide: { text: withParts(attentionWide, ...ATTENTION), bindings: "urrwwwrr" },
   choose: { text: withParts(choose, partLogitKeys), bindings: "uwww" },
   choose_experts: { text: chooseExperts, bindings: "wrrw" },

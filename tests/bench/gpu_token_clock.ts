@@ -191,7 +191,8 @@ export async function openProfiled(
   const { isFallback, description } = gpu.info;
   const { adapter } = await describeGpu();
   await tuneKernels(gpu, isFallback && adapter ? tunedAsReal(adapter) : null);
-  console.log(`${description}, ${JSON.stringify([gpu.variants, gpu.rowLanes])}`);
+  const { variants, rowLanes, endsByLast } = gpu;
+  console.log(`${description}, ${JSON.stringify([variants, rowLanes, { endsByLast }])}`);
   const { shader } = await measureCopyRates(gpu, isFallback ? 2 ** 20 : COPY_BYTES);
   console.log(`copies ${shader.toFixed(0)} GB/s, read and written`);
   const catcher = new Catcher(gpu);

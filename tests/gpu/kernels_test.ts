@@ -6,6 +6,7 @@ import { gpuTest } from "../support/gpu.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
 import { apartCases } from "./cases/apart.ts";
 import { attentionCases } from "./cases/attention.ts";
+import { attentionLastCases } from "./cases/attention_last.ts";
 import { bothWaysCases } from "./cases/both_ways.ts";
 import { convolutionCases } from "./cases/convolution.ts";
 import { elementwiseCases } from "./cases/elementwise.ts";
@@ -34,6 +35,7 @@ const CASES = [
   ...oneTokenCases,
   ...apartCases,
   ...attentionCases,
+  ...attentionLastCases,
   ...bothWaysCases,
   ...wideCases,
   ...latentCases,

@@ -79,6 +79,25 @@ gpuTest("a GPU's step of several sequences gives each the bits that it has alone
   }
 });
 
+gpuTest("a GPU's step gives the same bits where its last workgroups end attention", async (gpu) => {
+  const run = async () => {
+    const all: Float32Array[][] = [];
+    await withRank(gpu, { type: "Q4_0" }, (rank) => {
+      for (const count of [1, 5, 16, 1]) all.push(rank.run(tokens(count)));
+      all.push(rank.run([segment(0, 36, 41)])); // as guesses are looked at
+    });
+    return all;
+  };
+  const expected = await run();
+  gpu.endsByLast = true;
+  try {
+    assertEquals(await run(), expected);
+    assert(gpu.pipelines.hasCompiled("attention_last"));
+  } finally {
+    gpu.endsByLast = false;
+  }
+});
+
 gpuTest("a GPU's step of several sequences does so by products of 8 bits", async (gpu) => {
   const adapter = await navigator.gpu.requestAdapter();
   await tuneKernels(gpu, tunedAsReal(adapter!.info));

@@ -115,6 +115,10 @@ gpuTest("a decoded token takes six dispatches a layer by products of 8 bits", as
       // Norms twice a layer: the stream comes from the ranks' arenas.
       assertEquals(beside, 8 * layers + BESIDE_LAYERS - 1, type);
     }
+    gpu.endsByLast = true;
+    const { count: byLast, layers: own } = await countOf(gpu, { type: "Q4_0", ...shape });
+    assertEquals(byLast, 5 * own + BESIDE_LAYERS, "attention's last workgroups combine");
+    gpu.endsByLast = false;
     // Who normalises what queries are made of leaves it in 8 bits; of values somebody makes them.
     const latent = { ...TINY_FAMILIES["deepseek2-dense"].latent, query: 64 };
     const dense = { architecture: "deepseek2-dense", changes: { latent } } as const;
@@ -125,6 +129,7 @@ gpuTest("a decoded token takes six dispatches a layer by products of 8 bits", as
     const { count } = await countOf(gpu, states);
     assertEquals(count, 7 + BESIDE_LAYERS, "states");
   } finally {
+    gpu.endsByLast = false;
     gpu.variants = PLAIN_VARIANTS;
     gpu.rowLanes = DEFAULT_ROW_LANES;
   }

@@ -5,7 +5,9 @@ import {
   createKvCache,
   destroyKvCache,
   type Gpu,
+  type GpuMatrix,
   type KvCache,
+  matmul,
   rotateAndRemember,
 } from "../../../gpu/mod.ts";
 import { assertEquals } from "@std/assert";
@@ -87,7 +89,7 @@ export function columnsOf({ heads, kvHeads, headDim, valueDim = headDim }: Atten
 /** Turns heads, remembers them and attends. texts: bounds of each token's, as `StepRows.states`. */
 export async function attendOnGpu(
   gpu: Gpu,
-  { shape, cache, x, n, position, sequences, seesAll, texts }: {
+  { shape, cache, x, n, position, sequences, seesAll, texts, reader }: {
     shape: AttentionShape;
     cache: KvCache;
     x: Float32Array;
@@ -96,6 +98,8 @@ export async function attendOnGpu(
     sequences?: readonly TestSequence[];
     seesAll?: boolean;
     texts?: { readonly from: readonly number[]; readonly to: readonly number[] };
+    /** [rows, heads · valueDim]: what comes back is this times what attention gives. */
+    reader?: GpuMatrix;
   },
 ): Promise<Float32Array> {
   const { heads, headDim, kind = "neox", groupSize, headOffset, window, softCap } = shape;
@@ -135,8 +139,9 @@ export async function attendOnGpu(
     rows: {
       x: { values: x, width: columnsOf(shape) },
       to: { values: new Float32Array(n * width), width },
+      read: { values: new Float32Array(n * (reader?.rows ?? 4)), width: reader?.rows ?? 4 },
     },
-    build: (builder, { x, to }) => {
+    build: (builder, { x, to, read }) => {
       rotateAndRemember(builder, { x, heads, cache, rope, norms });
       attention(builder, {
         ...{ x, to, heads, groupSize, headOffset, cache, window, span },
@@ -147,8 +152,9 @@ export async function attendOnGpu(
         sinks,
         scratch,
       });
+      if (reader) matmul(builder, { matrix: reader, x: to, to: read });
     },
-    read: "to",
+    read: reader ? "read" : "to",
   });
   for (const buffer of [scratch, query.weight, key.weight, sinks]) {
     if (buffer !== null) gpu.destroyBuffer(buffer);
