@@ -96,6 +96,8 @@ export class Gpu {
   variants: KernelVariants = PLAIN_VARIANTS;
   /** Invocations of a row in products of one token; `tuneKernels` chooses. */
   rowLanes: RowLanes = DEFAULT_ROW_LANES;
+  /** The ends of a token take as few dispatches as can be; benchmarks compare. */
+  joinsEnds = true;
   /** The last workgroup of a dispatch does what another dispatch would; `tuneKernels` chooses. */
   endsByLast = false;
   /** Waiting works synchronously. */

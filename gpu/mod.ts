@@ -63,6 +63,7 @@ export { type MergeArgs, mergedWidth, mergeRows } from "./ops/merge.ts";
 export { multiplyHeads, rememberLatent } from "./ops/latent.ts";
 export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
 export {
+  canMultiplyOne,
   canProjectHeads,
   fireNeurons,
   type HalfNorm,

@@ -66,6 +66,9 @@ function checkTogether(rank: LoneRank): void {
   for (const count of [1, 2, 5, 8, 16, 9]) {
     assertEquals(rank.run(tokens(count)), alone.slice(0, count), `${count} sequences`);
   }
+  // Those whose logits nobody wants come first.
+  const last = [{ ...tokens(1)[0], logits: 0 }, ...tokens(4).slice(1)];
+  assertEquals(rank.run(last), alone.slice(1, 4), "of the last ones");
   // In any order, and others than the first ones.
   const some = [6, 12, 2, 7, 9];
   const others = tokens(SEQUENCES);

@@ -39,17 +39,26 @@ export type Opening = GpuRankInput & {
   readonly keptStart: KeptStart | null;
   /** Null: given rows have no parts, or others add them. */
   readonly givenParts: Rows | null;
+  /** What reads the stream behind the last layer; null: others, or not half of a norm. */
+  readonly readersBehind: NormReaders | null;
   /** Null: it is no tower. */
   readonly projectors: TowerProjectors | null;
   readonly makeBuilder: () => ProgramBuilder;
 };
 
-/** Loads all layers, and makes their lists of commands. */
-export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
+/**
+ * Loads all layers, and makes their lists of commands.
+ * @returns with them what the last one leaves.
+ */
+export async function openLayers(
+  of: Opening,
+): Promise<{ layers: WalkedGpuLayer[]; left: LayerLeft }> {
   const layers = await loadLayers(of);
   const { plan, makeBuilder, memories } = of;
   const { isAlone } = plan.gpu!;
-  const several = isAlone ? await buildSeveral(of, layers) : [];
+  const { programs: several, left } = isAlone
+    ? await buildSeveral(of, layers)
+    : { programs: [], left: NOTHING_LEFT };
   const build = async (add: (builder: ProgramBuilder) => void) => {
     const builder = makeBuilder();
     add(builder);
@@ -79,7 +88,7 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
       },
     });
   }
-  return walked;
+  return { layers: walked, left };
 }
 
 /** Threads sum up over ranks within their states: what channels share, or squares of groups. */
@@ -131,7 +140,7 @@ function cachesOf(layers: readonly GpuLayer[]): KvCache[] {
 async function buildSeveral(
   of: Opening,
   layers: readonly GpuLayer[],
-): Promise<(Program | null)[]> {
+): Promise<{ programs: (Program | null)[]; left: LayerLeft }> {
   const programs: (Program | null)[] = layers.map(() => null);
   let before = NOTHING_LEFT;
   for (let from = 0; from < layers.length; from += LAYERS_AT_ONCE) {
@@ -141,7 +150,7 @@ async function buildSeveral(
     before = addLayers(builder, layers, { from, end, before }, of);
     programs[from] = await builder.build();
   }
-  return programs;
+  return { programs, left: before };
 }
 
 /**
@@ -156,6 +165,7 @@ export function addLayers(
   { from, end, before }: { from: number; end: number; before: LayerLeft },
   of:
     & Pick<Opening, "streamEnds" | "keptStart" | "givenParts" | "config" | "space">
+    & Pick<Opening, "readersBehind">
     & { readonly projectors?: TowerProjectors | null },
 ): LayerLeft {
   const { streamEnds, keptStart } = of;
@@ -163,7 +173,11 @@ export function addLayers(
   if (from === 0 && streamEnds !== null) startStreams(builder, streamEnds, of);
   if (from === 0 && keptStart !== null) startKept(builder, keptStart, of);
   for (let index = from; index < end; index++) {
-    const next: NormReaders | null = layers[index + 1]?.readers ?? null;
+    const next: NormReaders | null = index + 1 < layers.length
+      ? layers[index + 1].readers
+      : layers[index].leavesHalves
+      ? of.readersBehind
+      : null;
     left = layers[index].addBlocks(builder, { before: left, next });
     addGivenPart(builder, index, of);
     of.projectors?.endLayer(builder, index);
