@@ -20,9 +20,11 @@ import cutGates from "./kernels/cut_gates.wgsl" with { type: "text" };
 import embedByte from "./kernels/embed_byte.wgsl" with { type: "text" };
 import embedFloat from "./kernels/embed_float.wgsl" with { type: "text" };
 import embedNibble from "./kernels/embed_nibble.wgsl" with { type: "text" };
+import enter from "./kernels/enter.wgsl" with { type: "text" };
 import gated from "./kernels/gated.wgsl" with { type: "text" };
 import gateStates from "./kernels/gate_states.wgsl" with { type: "text" };
 import guessStreams from "./kernels/guess_streams.wgsl" with { type: "text" };
+import halfNorm from "./kernels/half_norm.wgsl" with { type: "text" };
 import headNorm from "./kernels/head_norm.wgsl" with { type: "text" };
 import heads from "./kernels/heads.wgsl" with { type: "text" };
 import joined from "./kernels/joined.wgsl" with { type: "text" };
@@ -60,6 +62,7 @@ import partInt8Piece from "./kernels/parts/int8_piece.wgsl" with { type: "text" 
 import partInt8Rows from "./kernels/parts/int8_rows.wgsl" with { type: "text" };
 import partInt8Write from "./kernels/parts/int8_write.wgsl" with { type: "text" };
 import partInt8Stored from "./kernels/parts/int8_stored.wgsl" with { type: "text" };
+import partLeaveHalf from "./kernels/parts/leave_half.wgsl" with { type: "text" };
 import partLevels from "./kernels/parts/levels.wgsl" with { type: "text" };
 import partLanes from "./kernels/parts/lanes.wgsl" with { type: "text" };
 import partLogitKeys from "./kernels/parts/logit_keys.wgsl" with { type: "text" };
@@ -83,6 +86,9 @@ import partSumLanes from "./kernels/parts/sum_lanes.wgsl" with { type: "text" };
 import partSum64 from "./kernels/parts/sum64.wgsl" with { type: "text" };
 import partSumSubgroups from "./kernels/parts/sum_subgroups.wgsl" with { type: "text" };
 import partSumTree from "./kernels/parts/sum_tree.wgsl" with { type: "text" };
+import partTableByte from "./kernels/parts/table_byte.wgsl" with { type: "text" };
+import partTableFloat from "./kernels/parts/table_float.wgsl" with { type: "text" };
+import partTableNibble from "./kernels/parts/table_nibble.wgsl" with { type: "text" };
 import partTile from "./kernels/parts/tile.wgsl" with { type: "text" };
 import partTileF32 from "./kernels/parts/tile_f32.wgsl" with { type: "text" };
 import partWhole from "./kernels/parts/whole.wgsl" with { type: "text" };
@@ -121,6 +127,10 @@ const SEQUENCES = [partSequences, partStep];
 /** What goes through a sequence's tokens with its states. */
 const STATES = [partStateColumns, partCurves, ...SEQUENCES];
 const EMBED = [partEmbed, partStep];
+/** Tables whose rows are looked up. */
+const TABLE_BYTE = [partTableByte, partFactors, partByte];
+const TABLE_FLOAT = [partTableFloat, partFloat];
+const TABLE_NIBBLE = [partTableNibble, partFactors, partNibble, partLevels];
 const ATTENTION = [partAttentionRows, ...SEQUENCES];
 /** What puts chunks of positions together. */
 const CHUNKS = [partAttentionShares, partInt8Piece];
@@ -288,14 +298,15 @@ export const KERNELS = {
   },
   correct_streams: { text: correctStreams, bindings: "wrrww" },
   cut_gates: { text: withParts(cutGates, partSum64), bindings: "w" },
-  embed_byte: { text: withParts(embedByte, ...EMBED, partFactors, partByte), bindings: "urrrw" },
-  embed_float: { text: withParts(embedFloat, ...EMBED, partFloat), bindings: "urrw" },
-  embed_nibble: {
-    text: withParts(embedNibble, ...EMBED, partFactors, partNibble, partLevels),
-    bindings: "urrrw",
-  },
+  embed_byte: { text: withParts(embedByte, ...EMBED, ...TABLE_BYTE), bindings: "urrrw" },
+  embed_float: { text: withParts(embedFloat, ...EMBED, ...TABLE_FLOAT), bindings: "urrrw" },
+  embed_nibble: { text: withParts(embedNibble, ...EMBED, ...TABLE_NIBBLE), bindings: "urrrw" },
+  enter_byte: { text: withParts(enter, partLeaveHalf, ...TABLE_BYTE), bindings: "wrrrrrww" },
+  enter_float: { text: withParts(enter, partLeaveHalf, ...TABLE_FLOAT), bindings: "wrrrrrww" },
+  enter_nibble: { text: withParts(enter, partLeaveHalf, ...TABLE_NIBBLE), bindings: "wrrrrrww" },
   gate_states: { text: withParts(gateStates, partCurves, ...INT8_WRITE), bindings: "rwww" },
   guess_streams: { text: guessStreams, bindings: "wrww" },
+  half_norm: { text: withParts(halfNorm, partLeaveHalf), bindings: "rwww" },
   head_norm: { text: withParts(headNorm, partSum64), bindings: "rrw" },
   heads_float: { text: withParts(heads, partSequences, ...ONE_FLOAT), bindings: "urrrwrwww" },
   heads_int8: {

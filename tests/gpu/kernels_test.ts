@@ -14,6 +14,7 @@ import { chooseCases } from "./cases/choose.ts";
 import { embedCases, matmulCases } from "./cases/matmul.ts";
 import { expertCases } from "./cases/experts.ts";
 import { gateCases } from "./cases/gate_states.ts";
+import { halfNormCases } from "./cases/half_norm.ts";
 import { latentCases } from "./cases/latent.ts";
 import { mergeCases } from "./cases/merge.ts";
 import { normCases } from "./cases/norms.ts";
@@ -32,6 +33,7 @@ const CASES = [
   ...chooseCases,
   ...mergeCases,
   ...normCases,
+  ...halfNormCases,
   ...oneTokenCases,
   ...apartCases,
   ...attentionCases,

@@ -2,7 +2,16 @@
  * The layers of a GPU's rank as they are walked: loaded, and with the lists of commands that each
  * runs. Knows how commands are put together; nothing of when they run.
  */
-import type { KvCache, Program, ProgramBuilder, Routes, Rows } from "../../../gpu/mod.ts";
+import {
+  type HalfNorm,
+  type KvCache,
+  leaveHalfNorm,
+  type NextNorm,
+  type Program,
+  type ProgramBuilder,
+  type Routes,
+  type Rows,
+} from "../../../gpu/mod.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { floats } from "../bound/arena_views.ts";
 import { bindNorm } from "../bound/bound_norm.ts";
@@ -19,6 +28,7 @@ import type { GpuSpace } from "./gpu_space.ts";
 import type { NormReaders } from "./layer_operations.ts";
 import type { GpuLoader } from "./gpu_weights.ts";
 import type { TowerProjectors } from "./gpu_tower.ts";
+import { nextHalf, type StreamPlace } from "./stream_updates.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 
 /** Layers whose commands go to the GPU together where it is alone; between them a step can end. */
@@ -147,10 +157,47 @@ async function buildSeveral(
     const end = Math.min(layers.length, from + LAYERS_AT_ONCE);
     const builder = of.makeBuilder();
     if (from === 0 && of.tokenInputs !== null) addTokenInputs(builder, of.tokenInputs, of, null);
+    if (from === 0) {
+      const { residual: x } = of.space;
+      const width = of.config.embeddingLength;
+      before = addFirstNorm(builder, layers[0], of, (next) => {
+        return leaveHalfNorm(builder, { ...next, x, width });
+      });
+    }
     before = addLayers(builder, layers, { from, end, before }, of);
     programs[from] = await builder.build();
   }
   return { programs, left: before };
+}
+
+/** What the first layer reads, where half of a norm of the stream does; null: not. */
+function firstReaders(
+  { streamEnds, keptStart, tokenInputs, gpu }: FirstPlace,
+  layer: GpuLayer,
+): NormReaders | null {
+  // These come between the embeddings and the first layer.
+  const isFirst = streamEnds === null && keptStart === null && tokenInputs === null;
+  return gpu.joinsEnds && isFirst && !layer.isParallel ? layer.readers : null;
+}
+
+type FirstPlace = StreamPlace & Pick<Opening, "streamEnds" | "keptStart" | "tokenInputs" | "gpu">;
+
+/**
+ * The first layer's norm in steps of tokens of a sequence each, as far as it is made before the
+ * layer: half of it, by a dispatch as `leave` adds it.
+ */
+export function addFirstNorm(
+  builder: ProgramBuilder,
+  layer: GpuLayer,
+  of: FirstPlace,
+  leave: (next: NextNorm) => HalfNorm | null,
+): LayerLeft {
+  const readers = firstReaders(of, layer);
+  const next = nextHalf(of, { isApart: true, next: readers, factor: null });
+  if (next === null) return NOTHING_LEFT;
+  let apart: HalfNorm | null = null;
+  builder.during({ isApart: true }, () => apart = leave(next));
+  return { apart, together: null };
 }
 
 /**

@@ -22,6 +22,7 @@ import {
   createReadBack,
   createStepChain,
   embed,
+  enterToken,
   type Gpu,
   type GpuMatrix,
   GpuOutOfMemoryError,
@@ -42,11 +43,11 @@ import { deviceType } from "../plan/device_placer.ts";
 import type { StreamEnds } from "./gpu_alt_up.ts";
 import { addTokenInputs, tablePlans, type TokenInputs } from "./gpu_inputs.ts";
 import { addOutput, type GpuOutput, halfOf, type OutputPlace } from "./gpu_output.ts";
-import { type LayerLeft, NOTHING_LEFT } from "./gpu_layer.ts";
+import type { LayerLeft } from "./gpu_layer.ts";
 import type { NormReaders } from "./layer_operations.ts";
 import type { KeptStart } from "./gpu_kept.ts";
 import type { GpuStep } from "./gpu_step.ts";
-import { addLayers } from "./gpu_walk.ts";
+import { addFirstNorm, addLayers } from "./gpu_walk.ts";
 import { CHAIN_TOKENS_MAX, chainTokensOf } from "../plan/kept_shapes.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 
@@ -137,15 +138,32 @@ async function openParts(
     ...{ steps, tokensMax: chainTokensOf(config), keepsStates: config.stateSpace !== null },
     output: await build((builder) => addEnd(builder, of.left)),
     token: await build((builder) => {
-      steps.addAdvance(builder);
-      embed(builder, { matrix: table, to: space.residual, scale: config.embeddingScale });
+      const before = addToken(builder, steps, table, of);
       if (tokenInputs !== null) addTokenInputs(builder, tokenInputs, of, given);
       const all = layers.map(({ layer }) => layer);
-      const before = NOTHING_LEFT;
       addEnd(builder, addLayers(builder, all, { from: 0, end: all.length, before }, of));
     }),
     back: await createReadBack(gpu, CHAIN_TOKENS_MAX * CHOSEN_WORDS * 4),
   };
+}
+
+/** The next token's step, and its row in the stream. @returns what that leaves for the layers. */
+function addToken(
+  builder: ProgramBuilder,
+  steps: StepChain,
+  matrix: GpuMatrix,
+  of: TokenChainInput,
+): LayerLeft {
+  const { config: { embeddingScale: scale }, space: { residual: to }, layers: [{ layer }] } = of;
+  const left = addFirstNorm(builder, layer, of, (next) => {
+    const { table, chosen } = steps;
+    return enterToken(builder, { ...next, ...{ matrix, scale, to, table, chosen } });
+  });
+  if (left.apart === null) {
+    steps.addAdvance(builder);
+    embed(builder, { matrix, to, scale });
+  }
+  return left;
 }
 
 async function loadTable({ loader }: TokenChainInput, plan: MatrixPlan): Promise<GpuMatrix> {
