@@ -1,6 +1,14 @@
 /** Attention that its last workgroups end: to the bits that a dispatch of its own leaves. */
 import { assert, assertEquals } from "@std/assert";
-import { createKvCache, destroyKvCache, type Gpu } from "../../../gpu/mod.ts";
+import {
+  type AttentionArgs,
+  createKvCache,
+  destroyKvCache,
+  type Gpu,
+  type KvCache,
+  type ProgramBuilder,
+} from "../../../gpu/mod.ts";
+import { canEndByLast } from "../../../gpu/ops/attention_last.ts";
 import { attendOnGpu, checkApart, checkSteps, columnsOf } from "./attention.ts";
 import { type AttentionShape, roomFor } from "./attention_shape.ts";
 import { normals } from "./compare.ts";
@@ -95,8 +103,14 @@ export const attentionLastCases: readonly GpuCase[] = [
         await checkSteps({ ...PART, steps: [9, 1, 3, 60, 1] })(gpu);
         await checkApart({ ...BASE, steps: [] }, [40, 0, 7])(gpu);
         await checkApart({ ...PART, steps: [] }, [53, 5])(gpu);
-        // Without a binding more it is combined apart.
-        await withLeastLimits(gpu, () => checkSteps({ ...BASE, steps: [30, 1] })(gpu));
+        // Without a binding more, or counters, it is combined apart.
+        const cache = { kvHeads: 8 } as KvCache;
+        const can = (sequences: number) => {
+          const builder = { gpu, input: { sequences } } as ProgramBuilder;
+          return canEndByLast(builder, { groupSize: 5, cache } as AttentionArgs, 4);
+        };
+        assertEquals([can(1), can(256), can(257)], [true, true, false]);
+        await withLeastLimits(gpu, () => Promise.resolve(assertEquals(can(1), false)));
       }),
   },
 ];
