@@ -111,8 +111,8 @@ export class Gpu {
   /** Bound where a kernel could write and does not: two places of 256 bytes. */
   readonly sink: GPUBuffer;
   /**
-   * u32 [COUNTERS_MAX]: workgroups of a dispatch that have ended. Zeros between dispatches: the last
-   * one that is counted says 0 again, and dispatches come to an end or the device does.
+   * u32 [COUNTERS_MAX]: workgroups of a dispatch that have ended. Zeros between dispatches: the
+   * last one that is counted says 0 again, and dispatches come to an end or the device does.
    */
   readonly counters: GPUBuffer;
   readonly #fence: GPUBuffer;

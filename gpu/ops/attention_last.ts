@@ -1,6 +1,6 @@
 /**
- * Attention over chunks of positions in one dispatch: whichever of a tile's workgroups ends last puts
- * its chunks together, to the bits that a dispatch of its own would leave.
+ * Attention over chunks of positions in one dispatch: whichever of a tile's workgroups ends last
+ * puts its chunks together, to the bits that a dispatch of its own would leave.
  */
 import type { ExprLike } from "../../src/shapes/mod.ts";
 import { COUNTERS_MAX } from "../device.ts";

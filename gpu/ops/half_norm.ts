@@ -1,6 +1,6 @@
 /**
- * Half of a norm of the residual stream where no product before has left it: of rows that are there,
- * or of the next token's row of embeddings, together with its step.
+ * Half of a norm of the residual stream where no product before has left it: of rows that are
+ * there, or of the next token's row of embeddings, together with its step.
  */
 import { check } from "../../src/base/check.ts";
 import { N } from "../../src/shapes/mod.ts";

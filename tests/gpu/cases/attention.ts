@@ -86,21 +86,24 @@ export function columnsOf({ heads, kvHeads, headDim, valueDim = headDim }: Atten
   return heads * headDim + kvHeads * (headDim + valueDim);
 }
 
-/** Turns heads, remembers them and attends. texts: bounds of each token's, as `StepRows.states`. */
+interface AttendStep {
+  readonly shape: AttentionShape;
+  readonly cache: KvCache;
+  readonly x: Float32Array;
+  readonly n: number;
+  readonly position: number;
+  readonly sequences?: readonly TestSequence[];
+  readonly seesAll?: boolean;
+  /** Bounds of each token's text, as `StepRows.states`. */
+  readonly texts?: { readonly from: readonly number[]; readonly to: readonly number[] };
+  /** [rows, heads · valueDim]: what comes back is this times what attention gives. */
+  readonly reader?: GpuMatrix;
+}
+
+/** Turns heads, remembers them and attends. */
 export async function attendOnGpu(
   gpu: Gpu,
-  { shape, cache, x, n, position, sequences, seesAll, texts, reader }: {
-    shape: AttentionShape;
-    cache: KvCache;
-    x: Float32Array;
-    n: number;
-    position: number;
-    sequences?: readonly TestSequence[];
-    seesAll?: boolean;
-    texts?: { readonly from: readonly number[]; readonly to: readonly number[] };
-    /** [rows, heads · valueDim]: what comes back is this times what attention gives. */
-    reader?: GpuMatrix;
-  },
+  { shape, cache, x, n, position, sequences, seesAll, texts, reader }: AttendStep,
 ): Promise<Float32Array> {
   const { heads, headDim, kind = "neox", groupSize, headOffset, window, softCap } = shape;
   const { rotated = headDim, valueDim = headDim } = shape;
