@@ -144,19 +144,21 @@ export async function attendOnGpu(
       to: { values: new Float32Array(n * width), width },
       read: { values: new Float32Array(n * (reader?.rows ?? 4)), width: reader?.rows ?? 4 },
     },
-    build: (builder, { x, to, read }) => {
-      rotateAndRemember(builder, { x, heads, cache, rope, norms });
-      attention(builder, {
-        ...{ x, to, heads, groupSize, headOffset, cache, window, span },
-        bothWays: texts !== undefined,
-        alibi: alibi && { ...alibi, headCount: alibi.ofHeads },
-        scale: 1 / Math.sqrt(headDim),
-        softCap,
-        sinks,
-        scratch,
-      });
-      if (reader) matmul(builder, { matrix: reader, x: to, to: read });
-    },
+    // Rows in 8 bits are held for the steps that attention has them in.
+    build: (builder, { x, to, read }) =>
+      builder.during(reader ? { isApart: n === 1, tokens: [n, n] } : {}, () => {
+        rotateAndRemember(builder, { x, heads, cache, rope, norms });
+        attention(builder, {
+          ...{ x, to, heads, groupSize, headOffset, cache, window, span },
+          bothWays: texts !== undefined,
+          alibi: alibi && { ...alibi, headCount: alibi.ofHeads },
+          scale: 1 / Math.sqrt(headDim),
+          softCap,
+          sinks,
+          scratch,
+        });
+        if (reader) matmul(builder, { matrix: reader, x: to, to: read });
+      }),
     read: reader ? "read" : "to",
   });
   for (const buffer of [scratch, query.weight, key.weight, sinks]) {
