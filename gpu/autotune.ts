@@ -18,6 +18,7 @@ import {
   usableRowLanes,
 } from "./row_lanes.ts";
 import type { Rows } from "./rows.ts";
+import { tuneAttention } from "./tune_attention.ts";
 import { tuneRowLanes } from "./tune_rows.ts";
 import { createStepInput } from "./step_input.ts";
 import {
@@ -61,10 +62,12 @@ interface Kept {
   readonly version: number;
   readonly variants: KernelVariants;
   readonly rowLanes: RowLanes;
+  /** See `Gpu`. */
+  readonly endsByLast: boolean;
 }
 
 /** Grows when shaders change. */
-export const TUNING_VERSION = 5;
+export const TUNING_VERSION = 6;
 
 /** For so long a GPU computes before it is measured: an idle one has a fraction of its clock. */
 const WARM_MS = 500;
@@ -79,8 +82,10 @@ export async function tuneKernels(gpu: Gpu, kept: string | null): Promise<string
   if (known === null && !gpu.info.isFallback) await warmUp(gpu);
   gpu.variants = known?.variants ?? await measureAll(gpu);
   gpu.rowLanes = known?.rowLanes ?? await measureRowLanes(gpu);
-  const { info: { key: adapter }, variants, rowLanes } = gpu;
-  return JSON.stringify({ adapter, version: TUNING_VERSION, variants, rowLanes } satisfies Kept);
+  gpu.endsByLast = known?.endsByLast ?? (!gpu.info.isFallback && await tuneAttention(gpu));
+  const { info: { key: adapter }, variants, rowLanes, endsByLast } = gpu;
+  const choice: Kept = { adapter, version: TUNING_VERSION, variants, rowLanes, endsByLast };
+  return JSON.stringify(choice);
 }
 
 async function warmUp(gpu: Gpu): Promise<void> {
@@ -104,8 +109,8 @@ async function measureRowLanes(gpu: Gpu): Promise<RowLanes> {
 /** The choice that a text holds, where it is of this adapter and of shaders that it can run. */
 export function readTuning(
   text: string,
-  gpu: Pick<Gpu, "info" | "features" | "limits">,
-): { readonly variants: KernelVariants; readonly rowLanes: RowLanes } | null {
+  gpu: Pick<Gpu, "info" | "features" | "limits" | "ordersWorkgroups">,
+): Omit<Kept, "adapter" | "version"> | null {
   try {
     const kept = JSON.parse(text) as Partial<Kept> | null;
     if (kept?.adapter !== gpu.info.key || kept.version !== TUNING_VERSION) return null;
@@ -121,7 +126,9 @@ export function readTuning(
       if (chosen === undefined || !usableRowLanes(job, gpu).includes(chosen)) return null;
       rowLanes[job] = chosen;
     }
-    return { variants, rowLanes };
+    const { endsByLast } = kept;
+    if (typeof endsByLast !== "boolean" || endsByLast && !gpu.ordersWorkgroups) return null;
+    return { variants, rowLanes, endsByLast };
   } catch {
     return null; // measured again, and written anew
   }

@@ -55,6 +55,9 @@ const STAGED_BYTES_MAX = 32 * 2 ** 20;
 
 const MIB = 2 ** 20;
 
+/** Words of `Gpu.counters`. */
+export const COUNTERS_MAX = 4096;
+
 /**
  * Opens the GPU.
  * @throws {GpuUnavailableError} when there is none, or only software and that is not wanted.
@@ -93,14 +96,25 @@ export class Gpu {
   variants: KernelVariants = PLAIN_VARIANTS;
   /** Invocations of a row in products of one token; `tuneKernels` chooses. */
   rowLanes: RowLanes = DEFAULT_ROW_LANES;
+  /** The ends of a token take as few dispatches as can be; benchmarks compare. */
+  joinsEnds = true;
+  /** The last workgroup of a dispatch does what another dispatch would; `tuneKernels` chooses. */
+  endsByLast = false;
   /** Waiting works synchronously. */
   readonly isQuick: boolean;
+  /** What a workgroup did before `storageBarrier` the others see behind theirs. */
+  readonly ordersWorkgroups: boolean;
   /** Resolves with the reason when the device is gone; after `close()`, too. */
   readonly lost: Promise<string>;
   /** Bound where a kernel has a binding that it does not use, 256 zero bytes. */
   readonly nothing: GPUBuffer;
   /** Bound where a kernel could write and does not: two places of 256 bytes. */
   readonly sink: GPUBuffer;
+  /**
+   * u32 [COUNTERS_MAX]: workgroups of a dispatch that have ended. Zeros between dispatches: the
+   * last one that is counted says 0 again, and dispatches come to an end or the device does.
+   */
+  readonly counters: GPUBuffer;
   readonly #fence: GPUBuffer;
   readonly #sizes = new Map<GPUBuffer, number>();
   readonly #memoryBytes: number;
@@ -118,6 +132,7 @@ export class Gpu {
     this.#memoryBytes = use.memoryBytes;
     this.features = featuresOf(device);
     this.isQuick = "Deno" in globalThis;
+    this.ordersWorkgroups = ordersWorkgroups(globalThis);
     this.pipelines = new Pipelines(device);
     this.lost = device.lost.then(({ message, reason }) => {
       const text = `the GPU was lost (${reason}): ${message}`;
@@ -130,6 +145,8 @@ export class Gpu {
     });
     this.nothing = device.createBuffer({ label: "nothing", size: 256, usage: STORAGE });
     this.sink = device.createBuffer({ label: "sink", size: 512, usage: STORAGE });
+    const counters = { label: "counters", size: 4 * COUNTERS_MAX, usage: STORAGE };
+    this.counters = device.createBuffer(counters);
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
     this.#fence = device.createBuffer({ label: "fence", size: 4, usage });
   }
@@ -287,6 +304,14 @@ export class Gpu {
     }
     this.device.destroy();
   }
+}
+
+/**
+ * WGSL's barriers order memory within a workgroup. Deno's compiler makes those of storage barriers
+ * of the device where it writes for Vulkan or GL; for Metal it does not, and browsers' do not.
+ */
+function ordersWorkgroups(host: { readonly Deno?: { readonly build: { os: string } } }): boolean {
+  return host.Deno?.build.os === "linux";
 }
 
 function featuresOf({ features }: GPUDevice): ReadonlySet<Feature> {

@@ -9,6 +9,7 @@ import advance from "./kernels/advance.wgsl" with { type: "text" };
 import attention from "./kernels/attention.wgsl" with { type: "text" };
 import attentionCombine from "./kernels/attention_combine.wgsl" with { type: "text" };
 import attentionFew from "./kernels/attention_few.wgsl" with { type: "text" };
+import attentionLast from "./kernels/attention_last.wgsl" with { type: "text" };
 import attentionWide from "./kernels/attention_wide.wgsl" with { type: "text" };
 import choose from "./kernels/choose.wgsl" with { type: "text" };
 import chooseExperts from "./kernels/choose_experts.wgsl" with { type: "text" };
@@ -19,9 +20,11 @@ import cutGates from "./kernels/cut_gates.wgsl" with { type: "text" };
 import embedByte from "./kernels/embed_byte.wgsl" with { type: "text" };
 import embedFloat from "./kernels/embed_float.wgsl" with { type: "text" };
 import embedNibble from "./kernels/embed_nibble.wgsl" with { type: "text" };
+import enter from "./kernels/enter.wgsl" with { type: "text" };
 import gated from "./kernels/gated.wgsl" with { type: "text" };
 import gateStates from "./kernels/gate_states.wgsl" with { type: "text" };
 import guessStreams from "./kernels/guess_streams.wgsl" with { type: "text" };
+import halfNorm from "./kernels/half_norm.wgsl" with { type: "text" };
 import headNorm from "./kernels/head_norm.wgsl" with { type: "text" };
 import heads from "./kernels/heads.wgsl" with { type: "text" };
 import joined from "./kernels/joined.wgsl" with { type: "text" };
@@ -41,7 +44,9 @@ import matvecNibble from "./kernels/matvec_nibble.wgsl" with { type: "text" };
 import mergeRows from "./kernels/merge_rows.wgsl" with { type: "text" };
 import norm from "./kernels/norm.wgsl" with { type: "text" };
 import partActivation from "./kernels/parts/activation.wgsl" with { type: "text" };
+import partAttentionChunk from "./kernels/parts/attention_chunk.wgsl" with { type: "text" };
 import partAttentionRows from "./kernels/parts/attention_rows.wgsl" with { type: "text" };
+import partAttentionShares from "./kernels/parts/attention_shares.wgsl" with { type: "text" };
 import partBatched from "./kernels/parts/batched.wgsl" with { type: "text" };
 import partByte from "./kernels/parts/byte.wgsl" with { type: "text" };
 import partCurves from "./kernels/parts/curves.wgsl" with { type: "text" };
@@ -57,6 +62,7 @@ import partInt8Piece from "./kernels/parts/int8_piece.wgsl" with { type: "text" 
 import partInt8Rows from "./kernels/parts/int8_rows.wgsl" with { type: "text" };
 import partInt8Write from "./kernels/parts/int8_write.wgsl" with { type: "text" };
 import partInt8Stored from "./kernels/parts/int8_stored.wgsl" with { type: "text" };
+import partLeaveHalf from "./kernels/parts/leave_half.wgsl" with { type: "text" };
 import partLevels from "./kernels/parts/levels.wgsl" with { type: "text" };
 import partLanes from "./kernels/parts/lanes.wgsl" with { type: "text" };
 import partLogitKeys from "./kernels/parts/logit_keys.wgsl" with { type: "text" };
@@ -80,6 +86,9 @@ import partSumLanes from "./kernels/parts/sum_lanes.wgsl" with { type: "text" };
 import partSum64 from "./kernels/parts/sum64.wgsl" with { type: "text" };
 import partSumSubgroups from "./kernels/parts/sum_subgroups.wgsl" with { type: "text" };
 import partSumTree from "./kernels/parts/sum_tree.wgsl" with { type: "text" };
+import partTableByte from "./kernels/parts/table_byte.wgsl" with { type: "text" };
+import partTableFloat from "./kernels/parts/table_float.wgsl" with { type: "text" };
+import partTableNibble from "./kernels/parts/table_nibble.wgsl" with { type: "text" };
 import partTile from "./kernels/parts/tile.wgsl" with { type: "text" };
 import partTileF32 from "./kernels/parts/tile_f32.wgsl" with { type: "text" };
 import partWhole from "./kernels/parts/whole.wgsl" with { type: "text" };
@@ -118,7 +127,13 @@ const SEQUENCES = [partSequences, partStep];
 /** What goes through a sequence's tokens with its states. */
 const STATES = [partStateColumns, partCurves, ...SEQUENCES];
 const EMBED = [partEmbed, partStep];
+/** Tables whose rows are looked up. */
+const TABLE_BYTE = [partTableByte, partFactors, partByte];
+const TABLE_FLOAT = [partTableFloat, partFloat];
+const TABLE_NIBBLE = [partTableNibble, partFactors, partNibble, partLevels];
 const ATTENTION = [partAttentionRows, ...SEQUENCES];
+/** What puts chunks of positions together. */
+const CHUNKS = [partAttentionShares, partInt8Piece];
 /** What products are made of: of codes of 4 bits, of 8, of floats. */
 const NIBBLE = [partProduct, partStep, partFactors, partNibble, partLevels];
 const BYTE = [partProduct, partStep, partFactors, partByte];
@@ -262,10 +277,17 @@ export const KERNELS = {
   advance: { text: advance, bindings: "wrw" },
   attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwrr" },
   attention_combine: {
-    text: withParts(attentionCombine, ...SEQUENCES, partInt8Piece, partLanes),
+    text: withParts(attentionCombine, ...CHUNKS, ...SEQUENCES, partLanes),
     bindings: "uwwwrr",
   },
-  attention_few: { text: withParts(attentionFew, ...ATTENTION), bindings: "urrwwr" },
+  attention_few: {
+    text: withParts(attentionFew, partAttentionChunk, ...ATTENTION),
+    bindings: "urrwwr",
+  },
+  attention_last: {
+    text: withParts(attentionLast, partAttentionChunk, ...CHUNKS, ...ATTENTION),
+    bindings: "urrwwrwwrw",
+  },
   attention_wide: { text: withParts(attentionWide, ...ATTENTION), bindings: "urrwwwrr" },
   choose: { text: withParts(choose, partLogitKeys), bindings: "uwww" },
   choose_experts: { text: chooseExperts, bindings: "wrrw" },
@@ -276,14 +298,15 @@ export const KERNELS = {
   },
   correct_streams: { text: correctStreams, bindings: "wrrww" },
   cut_gates: { text: withParts(cutGates, partSum64), bindings: "w" },
-  embed_byte: { text: withParts(embedByte, ...EMBED, partFactors, partByte), bindings: "urrrw" },
-  embed_float: { text: withParts(embedFloat, ...EMBED, partFloat), bindings: "urrw" },
-  embed_nibble: {
-    text: withParts(embedNibble, ...EMBED, partFactors, partNibble, partLevels),
-    bindings: "urrrw",
-  },
+  embed_byte: { text: withParts(embedByte, ...EMBED, ...TABLE_BYTE), bindings: "urrrw" },
+  embed_float: { text: withParts(embedFloat, ...EMBED, ...TABLE_FLOAT), bindings: "urrrw" },
+  embed_nibble: { text: withParts(embedNibble, ...EMBED, ...TABLE_NIBBLE), bindings: "urrrw" },
+  enter_byte: { text: withParts(enter, partLeaveHalf, ...TABLE_BYTE), bindings: "wrrrrrww" },
+  enter_float: { text: withParts(enter, partLeaveHalf, ...TABLE_FLOAT), bindings: "wrrrrrww" },
+  enter_nibble: { text: withParts(enter, partLeaveHalf, ...TABLE_NIBBLE), bindings: "wrrrrrww" },
   gate_states: { text: withParts(gateStates, partCurves, ...INT8_WRITE), bindings: "rwww" },
   guess_streams: { text: guessStreams, bindings: "wrww" },
+  half_norm: { text: withParts(halfNorm, partLeaveHalf), bindings: "rwww" },
   head_norm: { text: withParts(headNorm, partSum64), bindings: "rrw" },
   heads_float: { text: withParts(heads, partSequences, ...ONE_FLOAT), bindings: "urrrwrwww" },
   heads_int8: {

@@ -59,10 +59,12 @@ export {
 } from "./ops/experts.ts";
 export { shortConvolution, type ShortConvolutionArgs } from "./ops/convolution.ts";
 export { embed, type EmbedArgs } from "./ops/embed.ts";
+export { enterToken, leaveHalfNorm } from "./ops/half_norm.ts";
 export { type MergeArgs, mergedWidth, mergeRows } from "./ops/merge.ts";
 export { multiplyHeads, rememberLatent } from "./ops/latent.ts";
 export { MANY_TOKENS, matmul, type MatmulArgs } from "./ops/matmul.ts";
 export {
+  canMultiplyOne,
   canProjectHeads,
   fireNeurons,
   type HalfNorm,

@@ -20,7 +20,7 @@ export interface ReadyDispatch {
 }
 
 /** The most workgroups of a grid's dimension, everywhere. */
-const WORKGROUPS_MAX = 65_535;
+export const WORKGROUPS_MAX = 65_535;
 
 export class Schedule {
   readonly pipelines: readonly GPUComputePipeline[];

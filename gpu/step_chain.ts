@@ -8,7 +8,7 @@
 import { check } from "../src/base/check.ts";
 import { POSITION_AXES } from "../src/memory/control_layout.ts";
 import type { Gpu } from "./device.ts";
-import { CHOSEN_WORDS } from "./ops/choose.ts";
+import { CHOSEN_WORDS, LAST_WORDS } from "./ops/choose.ts";
 import type { ProgramBuilder } from "./program.ts";
 import { HEADER_BYTES, SEQUENCE_OFFSET, type StepInput } from "./step_input.ts";
 
@@ -56,18 +56,19 @@ export async function createStepChain(
   );
   const chosen = await gpu.createBuffer(
     "chosen ids",
-    2 * tokensMax * CHOSEN_WORDS * 4,
+    4 * (2 * tokensMax * CHOSEN_WORDS + LAST_WORDS),
     GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
   );
   return new StepChain(gpu, { input, table, chosen, tokensMax });
 }
 
 export class StepChain {
-  /** u32 [2, tokensMax, CHOSEN_WORDS], by `chooseToken`. */
+  /** u32 [2, tokensMax, CHOSEN_WORDS] and LAST_WORDS, by `chooseToken`. */
   readonly chosen: GPUBuffer;
+  /** Steps, [2, tokensMax]. */
+  readonly table: GPUBuffer;
   readonly #gpu: Gpu;
   readonly #input: StepInput;
-  readonly #table: GPUBuffer;
   readonly #words: Uint32Array<ArrayBuffer>;
   readonly #floats: Float32Array<ArrayBuffer>;
   readonly #axes = new Int32Array(POSITION_AXES);
@@ -86,7 +87,7 @@ export class StepChain {
   ) {
     this.#gpu = gpu;
     this.#input = input;
-    this.#table = table;
+    this.table = table;
     this.chosen = chosen;
     this.#tokensMax = tokensMax;
     this.#words = new Uint32Array(2 * tokensMax * stepBytes(input) / 4);
@@ -164,7 +165,7 @@ export class StepChain {
   #send(place: number, count: number): void {
     const at = this.#wordOf(place);
     const words = this.#wordOf(count);
-    this.#gpu.device.queue.writeBuffer(this.#table, 4 * at, this.#words, at, words);
+    this.#gpu.device.queue.writeBuffer(this.table, 4 * at, this.#words, at, words);
   }
 
   /** Word of the table where a place begins. */
@@ -185,7 +186,7 @@ export class StepChain {
       },
       bindings: [
         { buffer: this.#input.buffer },
-        { buffer: this.#table },
+        { buffer: this.table },
         { buffer: this.chosen },
       ],
       workgroups: [1, 1, 1],

@@ -8,7 +8,8 @@ import { fireNeurons, joinResidual, multiplyOne } from "./ops/one_token.ts";
 import { type Program, ProgramBuilder } from "./program.ts";
 import { ROW_JOBS, type RowJob, type RowLanes, rowLanesFor, usableRowLanes } from "./row_lanes.ts";
 import type { Rows } from "./rows.ts";
-import { createStepInput } from "./step_input.ts";
+import type { ReadRequest } from "./slice_encoder.ts";
+import { createStepInput, type StepValues } from "./step_input.ts";
 import { createMatrix, type GpuMatrix } from "./weights/matrix.ts";
 
 /** As large as a model's, more of them than caches hold, and enough to keep the clock up. */
@@ -119,13 +120,19 @@ async function openRowBench(
   };
 }
 
-async function runMs(gpu: Gpu, program: Program): Promise<number> {
+/** What a step takes until the GPU is idle, ms. */
+export async function runMs(
+  gpu: Gpu,
+  program: Program,
+  step: StepValues = STEP,
+  read?: ReadRequest,
+): Promise<number> {
   const start = performance.now();
   if (gpu.isQuick) {
-    program.run(STEP);
+    program.run(step, read);
     gpu.drain();
   } else {
-    await program.runLater(STEP);
+    await program.runLater(step, read);
     await gpu.drained();
   }
   return performance.now() - start;

@@ -34,9 +34,6 @@ const LOWEST = -3.0e38;
 var<workgroup> sums: array<vec4<f32>, LANES>;
 var<workgroup> known: array<vec2<f32>, LANES>; // of those: maximum, divisor
 
-// What was added up: sum and divisor are times e^(−maximum).
-struct Share { sum: vec4<f32>, maximum: f32, divisor: f32 }
-
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -59,14 +56,12 @@ fn main(
     if (HAS_SINKS) { sink = sinks[head]; }
     var top = sink;
     for (var s = 0u; s < shares; s++) { top = max(top, known[s * dims].x); }
-    var value = vec4(0.0);
-    var divisor = select(0.0, exp(sink - top), HAS_SINKS);
+    var all = Weighed(vec4(0.0), select(0.0, exp(sink - top), HAS_SINKS));
     for (var s = 0u; s < shares; s++) {
-      let factor = exp(known[s * dims].x - top);
-      value += factor * sums[s * dims + lane];
-      divisor += factor * known[s * dims].y;
+      let own = known[s * dims];
+      all = withShare(all, Share(sums[s * dims + lane], own.x, own.y), top);
     }
-    value /= divisor;
+    let value = all.value / all.divisor;
     to[TO_START + token * TO_STRIDE + head * dims + lane] = value;
     if (TO_INT8) { pieces[lane] = value; }
   }
@@ -93,20 +88,9 @@ fn chunkAt(first: u32, c: u32, count: u32, i: u32) -> Share {
 
 // Every `shares`th chunk from `share` on, of dimensions 4 i …; no chunk: a divisor of 0.
 fn addedUp(first: u32, share: u32, shares: u32, count: u32, i: u32) -> Share {
-  var all = Share(vec4(0.0), LOWEST, 0.0);
+  var all = nothing();
   for (var c = share;; c += 4u * shares) {
-    // Asked for at once.
-    let a = chunkAt(first, c, count, i);
-    let b = chunkAt(first, c + shares, count, i);
-    let d = chunkAt(first, c + 2u * shares, count, i);
-    let e = chunkAt(first, c + 3u * shares, count, i);
-    let top = max(all.maximum, max(max(a.maximum, b.maximum), max(d.maximum, e.maximum)));
-    let before = exp(all.maximum - top);
-    let f = exp(vec4(a.maximum, b.maximum, d.maximum, e.maximum) - top);
-    all.sum = before * all.sum + f.x * a.sum + f.y * b.sum + f.z * d.sum + f.w * e.sum;
-    all.divisor = before * all.divisor +
-      dot(f, vec4(a.divisor, b.divisor, d.divisor, e.divisor));
-    all.maximum = top;
+    all = withFour(all, fourAt(first, c, shares, count, i));
     if (c + 4u * shares >= count) { break; }
   }
   return all;

@@ -8,6 +8,7 @@
 // | logits | bits of f32 | [WIDTH], from X_START |
 // | maxima | keys by choose_maxima.wgsl | [PARTS, LANES] |
 // | chosen | id, how many candidates, 0, 0, their logits' bits, their ids | [places, 4 + 2 · BEST] |
+// | | from LAST on: this token's place, and that of the one behind it | |
 //
 // Candidates are the BEST largest logits, of equal ones those of smaller ids, in this order. The
 // BEST-th largest of the columns' maxima is a bound that BEST logits reach; what reaches it is
@@ -20,6 +21,8 @@ struct Choice {
   temperature: f32, // 0: the best one
   top_p: f32, min_p: f32,
   point: f32, // of the distribution, in [0, 1)
+  sees_all: u32,
+  next: u32, // place of the token behind it
 }
 
 @group(0) @binding(0) var<uniform> choice: Choice;
@@ -28,6 +31,7 @@ struct Choice {
 @group(0) @binding(3) var<storage, read_write> chosen: array<u32>;
 
 override PARTS: u32;
+override LAST: u32;
 
 const BEST = 64u;
 const ROOM = 512u;
@@ -80,6 +84,8 @@ fn main(@builtin(local_invocation_index) lane: u32) {
   if (lane > 0u) { return; }
   chosen[at] = select(0u, best[pick(count)].y, count > 0u);
   chosen[at + 1u] = select(count, TOO_MANY, total > ROOM);
+  chosen[LAST] = choice.index;
+  chosen[LAST + 1u] = choice.next;
 }
 
 fn putPair(at: u32, key: u32, id: u32) {

@@ -15,17 +15,5 @@
 // An invocation makes one piece, 16 columns. Grid: [⌈ROW_PIECES / 64⌉, tokens].
 
 @group(0) @binding(0) var<uniform> step: Step;
-@group(0) @binding(1) var<storage, read> codes: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> groups: array<u32>;
 @group(0) @binding(3) var<storage, read> records: array<u32>;
 @group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
-
-const FOURS = 4u; // columns of a piece
-
-fn putPiece(base: u32, at: u32) {
-  let factors = factorsOf(at * 16u / GROUP);
-  let words = codes[at];
-  for (var j = 0u; j < 4u; j++) {
-    put(base + j, weightsOf(words[j], factors));
-  }
-}

@@ -8,16 +8,12 @@
 // |---|---|---|
 // | step | tokens of this step | – |
 // | codes | words of weights | [rows, ROW_PIECES, WORDS] |
+// | nothing | | |
 // | records | u32 words; the first of a token's is its id | [tokens, RECORD] |
 // | to | f32 | [tokens, TO_STRIDE] vec4s, from TO_START |
 //
 // An invocation makes one piece, 4 columns. Grid: [⌈ROW_PIECES / 64⌉, tokens].
 
 @group(0) @binding(0) var<uniform> step: Step;
-@group(0) @binding(1) var<storage, read> codes: array<vec2<u32>>;
-@group(0) @binding(2) var<storage, read> records: array<u32>;
-@group(0) @binding(3) var<storage, read_write> to: array<vec4<f32>>;
-
-const FOURS = 1u; // columns of a piece
-
-fn putPiece(base: u32, at: u32) { put(base, weightsAt(at)); }
+@group(0) @binding(3) var<storage, read> records: array<u32>;
+@group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;

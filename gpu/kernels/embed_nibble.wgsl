@@ -15,22 +15,5 @@
 // An invocation makes one piece, 32 columns. Grid: [⌈ROW_PIECES / 64⌉, tokens].
 
 @group(0) @binding(0) var<uniform> step: Step;
-@group(0) @binding(1) var<storage, read> codes: array<vec4<u32>>;
-@group(0) @binding(2) var<storage, read> groups: array<u32>;
 @group(0) @binding(3) var<storage, read> records: array<u32>;
 @group(0) @binding(4) var<storage, read_write> to: array<vec4<f32>>;
-
-const FOURS = 8u; // columns of a piece
-
-fn putPiece(base: u32, at: u32) {
-  let factors = factorsOfHalves(at);
-  let words = codes[at];
-  // Levels as they are: 16 (h - 1) of those that count. What is made of them is rounded once, as
-  // threads round it.
-  let line = lineOf(vec2(1.0, 0.0));
-  let plain = vec4(line, line);
-  for (var j = 0u; j < 4u; j++) {
-    put(base + j, factors.x * lowWeights(words[j], plain) + factors.y);
-    put(base + 4u + j, factors.z * highWeights(words[j], plain) + factors.w);
-  }
-}

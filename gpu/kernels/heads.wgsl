@@ -119,13 +119,16 @@ fn store(isValue: bool, at: u32, word: u32) {
   if (isValue) { values[at] = word; } else { keys[at] = word; }
 }
 
+// Of those that are multiplied: where SCORED the last ones, whose rows are the first ones of `to`.
+fn firstToken() -> u32 { return select(0u, step.tokens - step.scored, SCORED); }
+
 fn run(workgroup: vec3<u32>, lane: u32, place: u32, size: u32) {
   let unit = workgroup.x;
   let there = placeOf(unit);
   let own = rowOf(lane);
   let dimension = select(there.low, there.high, own >= 2u) + own % 2u;
   let row = firstRowOf(there.slot) + dimension;
-  let first = workgroup.y * TOKENS;
+  let first = firstToken() + workgroup.y * TOKENS;
   let last = step.tokens - 1u;
   // Asked for before it is needed.
   var angles = anglesOf(first, there, unit);
@@ -153,7 +156,7 @@ fn finish(v: vec4<f32>, token: u32, there: Place, keptAt: u32) {
     keep(v, keptAt, there);
     return;
   }
-  let at = TO_START + token * TO_STRIDE + (there.slot - FIRST_HEAD) * HEAD_DIM;
+  let at = TO_START + (token - firstToken()) * TO_STRIDE + (there.slot - FIRST_HEAD) * HEAD_DIM;
   to[at + there.low] = v.x;
   to[at + there.low + 1u] = v.y;
   to[at + there.high] = v.z;

@@ -21,6 +21,7 @@ import {
   rowTiles,
   sinkConstants,
 } from "./attention_common.ts";
+import { addByLast, canEndByLast } from "./attention_last.ts";
 import { attentionWide, isWide, wideChunks } from "./attention_wide.ts";
 import { MANY_TOKENS } from "./matmul.ts";
 import type { NormKind } from "./norm.ts";
@@ -195,9 +196,16 @@ function holdResult(builder: ProgramBuilder, { to, heads, cache: { headDim } }: 
 function addChunks(builder: ProgramBuilder, args: AttentionArgs, int8: GPUBuffer | null): void {
   const { scratch, groupSize, cache: { kvHeads, contextLength } } = args;
   const split = { ...chunksOf(contextLength, FEW_CHUNKS), int8 };
+  const isByLast = canEndByLast(builder, args, FEW_ROWS);
   for (const isApart of [true, false]) {
     const constants: Constants = isApart ? { IS_APART: true } : {};
+    const workgroups = [
+      rowTiles(groupSize, FEW_ROWS, isApart),
+      kvHeads,
+      S.ceilDiv(split.chunk),
+    ] as const;
     builder.during({ isApart }, () => {
+      if (isByLast) return addByLast(builder, args, { ...split, constants, workgroups });
       builder.add({
         kernel: "attention_few",
         constants: {
@@ -205,11 +213,7 @@ function addChunks(builder: ProgramBuilder, args: AttentionArgs, int8: GPUBuffer
           ...{ CHUNK: split.chunk, CHUNKS: split.chunks, ...constants },
         },
         bindings: [...inputsOf(builder, args), { buffer: scratch }, builder.input.records],
-        workgroups: [
-          rowTiles(groupSize, FEW_ROWS, isApart),
-          kvHeads,
-          S.ceilDiv(split.chunk),
-        ],
+        workgroups,
       });
       addCombine(builder, args, { ...split, constants });
     });

@@ -85,7 +85,7 @@ export function rowTiles(groupSize: number, rows: number, isApart: boolean) {
 }
 
 /** Invocations of a workgroup of `attention_combine`. */
-const COMBINE_LANES = 256;
+export const COMBINE_LANES = 256;
 
 /** What chunks give, together. */
 export function addCombine(

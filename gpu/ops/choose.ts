@@ -9,6 +9,8 @@ import { bindRows, checkRows, type Rows } from "../rows.ts";
 export const CANDIDATES_MAX = 64;
 /** Words of a token: its id, how many candidates, two zeros; their logits; their ids. */
 export const CHOSEN_WORDS = 4 + 2 * CANDIDATES_MAX;
+/** Words behind those of all tokens: a buffer's size is by 16 bytes. */
+export const LAST_WORDS = 4;
 /** The count of candidates where more than could be sorted were as good: choose.wgsl. */
 export const TOO_MANY = 0xffffffff;
 
@@ -24,7 +26,7 @@ export interface ChooseArgs {
   readonly width: number;
   /** `chooseScratchBytes`. */
   readonly scratch: GPUBuffer;
-  /** u32 [tokens of a chain, CHOSEN_WORDS]. */
+  /** u32 [tokens of a chain, CHOSEN_WORDS], and LAST_WORDS. */
   readonly chosen: GPUBuffer;
 }
 
@@ -45,10 +47,15 @@ export function chooseToken(
   });
   builder.add({
     kernel: "choose",
-    constants: { ...constants, PARTS: parts },
+    constants: { ...constants, PARTS: parts, LAST: lastWordOf(chosen) },
     bindings: [builder.input.header, bindRows(logits), maxima, { buffer: chosen }],
     workgroups: [1, 1, 1],
   });
+}
+
+/** Word of `chosen` from which on it says whose choice was the last one, and who comes next. */
+export function lastWordOf({ size }: GPUBuffer): number {
+  return size / 4 - LAST_WORDS;
 }
 
 /** Bytes between the two dispatches. */

@@ -54,7 +54,7 @@ export function embed(builder: ProgramBuilder, args: EmbedArgs): void {
       bindings: [
         input.header,
         { buffer: part.codes },
-        ...family === "float" ? [] : [{ buffer: part.factors }],
+        { buffer: family === "float" ? builder.gpu.nothing : part.factors },
         input.records,
         bindRows(to),
       ],

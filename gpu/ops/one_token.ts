@@ -13,7 +13,8 @@ import { N } from "../../src/shapes/mod.ts";
 import { routedName } from "../kernels.ts";
 import { bindCache, headConstants, type KvCache, type QueriesAlone } from "../kv_cache.ts";
 import type { Constants } from "../pipelines.ts";
-import type { Dispatch, ProgramBuilder } from "../program.ts";
+import type { Counted, Dispatch, ProgramBuilder } from "../program.ts";
+import { WORKGROUPS_MAX } from "../schedule.ts";
 import {
   type RowJob,
   type RowLanes,
@@ -89,7 +90,7 @@ type OneDispatch = Omit<Dispatch, "workgroups" | "when"> & {
   readonly copy: Constants;
 };
 
-/** Adds the shader for each number of tokens. */
+/** Adds the shader for each number of tokens, or of those that are scored. */
 function addEach(builder: ProgramBuilder, { rowGroups, copy, ...dispatch }: OneDispatch): void {
   for (const { tokens, TOKENS } of FEW_TOKENS) {
     builder.add({
@@ -101,11 +102,18 @@ function addEach(builder: ProgramBuilder, { rowGroups, copy, ...dispatch }: OneD
   }
 }
 
+interface BeginArgs {
+  readonly to: Rows;
+  readonly accumulate?: boolean;
+  readonly scale?: number;
+  readonly count?: Counted;
+}
+
 /** A product's common half: the shader, its constants and its first bindings. */
 function begin<Job extends RowJob>(
   builder: ProgramBuilder,
   job: Job,
-  { matrix, bias, x, to, ...more }: OneArgs & { to: Rows; accumulate?: boolean; scale?: number },
+  { matrix, bias, x, to, ...more }: OneArgs & BeginArgs,
 ) {
   const reading = readingOf(builder, matrix);
   check(reading !== null, "whoever adds a product of one token has asked isOneToken");
@@ -157,9 +165,20 @@ function copyOf(
   return isCopied ? { IS_COPIED: true, COPY_ROOM: room } : {};
 }
 
+/** Whether `multiplyOne` can do the product: its grid is long. */
+export function canMultiplyOne(builder: ProgramBuilder, matrix: GpuMatrix): boolean {
+  return isOneToken(builder, matrix) && matrix.rows / 4 <= WORKGROUPS_MAX;
+}
+
+export interface MultiplyOneArgs extends OneArgs {
+  readonly to: Rows;
+  /** "scored": of the last m tokens, rows 0 … m − 1 of `to`. Left out: of all. */
+  readonly count?: Counted;
+}
+
 /** to = W · x + bias. */
-export function multiplyOne(builder: ProgramBuilder, args: OneArgs & { readonly to: Rows }): void {
-  const { matrix: { rows }, to } = args;
+export function multiplyOne(builder: ProgramBuilder, args: MultiplyOneArgs): void {
+  const { matrix: { rows }, to, count } = args;
   checkRows(to, rows);
   const { kernel, constants, bindings, copy } = begin(builder, "heads", args);
   addEach(builder, {
@@ -172,6 +191,7 @@ export function multiplyOne(builder: ProgramBuilder, args: OneArgs & { readonly 
       RECORD: builder.input.recordWords,
     },
     bindings: [...bindings, builder.input.records, bindRows(to), ...bindNowhere(builder.gpu.sink)],
+    count,
     rowGroups: rows / 4,
     copy,
   });

@@ -9,10 +9,10 @@ export type Numbers = Readonly<Record<string, number>>;
 
 export interface Idea {
   readonly name: string;
-  /** Beginning of the names of its kernels. */
+  /** Beginning of the names of its kernels; empty: of all. */
   readonly kernels: string;
   /** Null: not for such a dispatch. */
-  readonly change: (text: string, constants: Numbers) => Changed | null;
+  readonly change: (text: string, constants: Numbers, kernel: string) => Changed | null;
 }
 
 interface Changed {
@@ -27,7 +27,60 @@ const ROWS: Readonly<Record<string, number>> = { heads: 4, gated: 32, joined: 32
 const JOBS = ["heads", "gated", "joined"] as const;
 
 export function listIdeas(): Idea[] {
-  return [...JOBS.flatMap(ideasOf), ...[2, 4].map(longerChunks)];
+  return [
+    ...JOBS.flatMap(ideasOf),
+    ...[2, 4].map(longerChunks),
+    plainChunks(),
+    ...ideasOfAll(),
+  ];
+}
+
+/** What is worth something in one product, in all of a token at once. */
+function ideasOfAll(): Idea[] {
+  return [
+    ...[16, 24, 32, 48].map(sameMemory),
+    together("read and do not compute", memoryAlone),
+    together("compute, from the cache", fromCache),
+    together("offsets within the integers' sums", integerOffsets),
+    ...[4, 32].map((rows) => {
+      return together(`rows side by side by ${rows}`, (text, { SIDE }) => tiles(text, rows, SIDE));
+    }),
+    ...[0, 1, 2].map((nth): Idea => {
+      const own = JOBS.map((job) => unrolledIdeas(job)[nth]);
+      return {
+        name: `all products: written out, the ${nth + 1}. of each`,
+        kernels: "",
+        change: (text, constants, kernel) => {
+          const idea = own[JOBS.findIndex((job) => kernel.startsWith(`${job}_`))];
+          return idea?.change(text, constants, kernel) ?? null;
+        },
+      };
+    }),
+  ];
+}
+
+function together(what: string, change: (text: string, constants: Numbers) => string): Idea {
+  return {
+    name: `all products: ${what}`,
+    kernels: "",
+    change: (text, constants, kernel) =>
+      JOBS.some((job) => kernel.startsWith(`${job}_int8`))
+        ? { text: change(text, constants) }
+        : null,
+  };
+}
+
+/** Where the last workgroups end attention: others' chunks read as if they could be so. */
+function plainChunks(): Idea {
+  return {
+    name: "attention by its last workgroups: chunks without atomics",
+    kernels: "attention_last",
+    change: (text) => {
+      const plain = replace(text, "chunks: array<atomic<u32>>", "chunks: array<u32>");
+      const read = replace(plain, /atomicLoad\(&(chunks\[[^\]]*\])\)/g, "$1");
+      return { text: replace(read, /atomicStore\(&(chunks\[[^\]]*\]), (.*?)\);/g, "$1 = $2;") };
+    },
+  };
 }
 
 function ideasOf(job: typeof JOBS[number]): Idea[] {
@@ -111,6 +164,56 @@ ${dots.join("")}  return factors.x * inputs.known.x * f32(low + high);
 }
 
 /** Where all kernels take as much, a core need not divide its memory anew between them. */
+function sameMemory(kib: number): Idea {
+  return {
+    name: `all kernels: ${kib} KiB of workgroup memory each`,
+    kernels: "",
+    change: (text, constants) => {
+      const words = Math.floor((1024 * kib - workgroupBytesOf(text, constants)) / 4);
+      const padded = words < 4 ? null : padMain(text, words);
+      return padded === null ? null : { text: padded };
+    },
+  };
+}
+
+const ELEMENT_BYTES: Readonly<Record<string, number>> = {
+  ...{ "vec4<f32>": 16, "vec4<u32>": 16, "vec2<f32>": 8, "vec2<u32>": 8 },
+};
+
+/** Of all variables of a workgroup, as if all of them were used. */
+export function workgroupBytesOf(text: string, constants: Numbers): number {
+  const lengthOf = (name: string) => {
+    const declared = new RegExp(`^(?:override|const) ${name}\\b.*?= (\\d+)u?;`, "m").exec(text);
+    return /^\d/.test(name) ? parseInt(name) : constants[name] ?? Number(declared?.[1] ?? 1);
+  };
+  const variables = text.matchAll(/var<workgroup> \w+: (?:array<(.*), (\w+)>|\S+);/g);
+  return [...variables].reduce((sum, [, element, length]) => {
+    const bytes = element === undefined ? 4 : ELEMENT_BYTES[element] ?? 4;
+    return sum + bytes * (length === undefined ? 1 : lengthOf(length));
+  }, 0);
+}
+
+/** So many words more, which no compiler can leave out; null: not of such an entry. */
+function padMain(text: string, words: number): string | null {
+  const main = /fn main\([^]*?\) \{\n/.exec(text)?.[0] ?? "";
+  const group = /workgroup_id\) (\w+)/.exec(main)?.[1];
+  const target = /var<storage, read_write> (\w+): array<(f32|u32|vec4<f32>)>/.exec(text);
+  if (group === undefined || target === null || !main.includes(" lane: u32")) return null;
+  const [, name, type] = target;
+  return `${
+    text.replace(
+      main,
+      `${main}  if (${group}.x == 77777u) {
+    padding[lane] = ${group}.y;
+    workgroupBarrier();
+    ${name}[padding[lane + 1u]] = ${type}();
+    return;
+  }
+`,
+    )
+  }\nvar<workgroup> padding: array<u32, ${words}>;\n`;
+}
+
 function pad(text: string, words: number): string {
   const used = replace(
     text,

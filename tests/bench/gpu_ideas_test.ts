@@ -1,6 +1,6 @@
-import { assert } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { KERNEL_LIST, type KernelName } from "../../gpu/kernels.ts";
-import { listIdeas } from "./gpu_ideas.ts";
+import { listIdeas, workgroupBytesOf } from "./gpu_ideas.ts";
 
 /** Of a product with 4,096 columns and of one with 14,336. */
 const PIECES = [128, 448];
@@ -16,11 +16,23 @@ Deno.test("listIdeas() are about shaders that there are, and change them", () =>
       assert(all.length > 0, `${name}: there is no ${kernels}`);
       return all.map((kernel) => {
         const { text } = KERNEL_LIST[kernel];
-        const own = change(text, constants);
+        const own = change(text, constants, kernel);
         if (own !== null) assert(own.text !== text || own.constants !== undefined, name);
         return own;
       });
     });
     assert(changed.flat().some((own) => own !== null), `${name} is for no product`);
   }
+});
+
+Deno.test("workgroupBytesOf() counts what a shader has, by its constants", () => {
+  const text = `override ROOM: u32 = 1;
+const LANES = 64u;
+var<workgroup> a: array<vec4<f32>, ROOM>;
+var<workgroup> b: array<f32, LANES>;
+var<workgroup> c: array<vec2<u32>, 3>;
+var<workgroup> d: atomic<u32>;
+`;
+  assertEquals(workgroupBytesOf(text, {}), 16 + 256 + 24 + 4);
+  assertEquals(workgroupBytesOf(text, { ROOM: 5 }), 80 + 256 + 24 + 4);
 });

@@ -172,13 +172,18 @@ export interface Profiled {
   readonly gpu: Gpu;
   readonly layers: number;
   readonly token: readonly Caught[];
+  /** The same token where the program is put together otherwise, if that was asked for. */
+  readonly ways: readonly { readonly name: string; readonly token: readonly Caught[] }[];
   readonly clock: Clock;
 }
 
 /** Null, and a line that says why, where there is no GPU; else lines that say which it is. */
 export async function openProfiled(
   path: string,
-  { allowsSoftware }: { readonly allowsSoftware: boolean },
+  { allowsSoftware, hasWays = false }: {
+    readonly allowsSoftware: boolean;
+    readonly hasWays?: boolean;
+  },
 ): Promise<Profiled | null> {
   askForTimestamps();
   const gpu = await openGpu({ adapter: allowsSoftware ? "fallback-allowed" : "default" })
@@ -191,17 +196,41 @@ export async function openProfiled(
   const { isFallback, description } = gpu.info;
   const { adapter } = await describeGpu();
   await tuneKernels(gpu, isFallback && adapter ? tunedAsReal(adapter) : null);
-  console.log(`${description}, ${JSON.stringify([gpu.variants, gpu.rowLanes])}`);
+  const { variants, rowLanes, endsByLast } = gpu;
+  console.log(`${description}, ${JSON.stringify([variants, rowLanes, { endsByLast }])}`);
   const { shader } = await measureCopyRates(gpu, isFallback ? 2 ** 20 : COPY_BYTES);
   console.log(`copies ${shader.toFixed(0)} GB/s, read and written`);
   const catcher = new Catcher(gpu);
+  const { layers, token } = await catchToken(path, gpu, catcher);
+  const ways = [];
+  for (const [name, change] of hasWays ? waysOf(gpu) : []) {
+    const { endsByLast, joinsEnds } = gpu;
+    Object.assign(gpu, change);
+    ways.push({ name, token: (await catchToken(path, gpu, catcher)).token });
+    Object.assign(gpu, { endsByLast, joinsEnds });
+  }
+  const clock = new Clock(gpu, token);
+  for (let round = 0; round < (isFallback ? 0 : WARM_ROUNDS); round++) await clock.time([]);
+  return { gpu, layers, token, ways, clock };
+}
+
+/** How else a token's program can be put together. Each takes the model's memory once more. */
+function waysOf({ endsByLast }: Gpu): [string, Partial<Pick<Gpu, "endsByLast" | "joinsEnds">>][] {
+  return [
+    [`way: attention ends ${endsByLast ? "apart" : "by its last workgroups"}`, {
+      endsByLast: !endsByLast,
+    }],
+    ["way: norms at a token's ends are dispatches", { joinsEnds: false }],
+  ];
+}
+
+/** A token of the model, with its weights on the GPU once more. */
+async function catchToken(path: string, gpu: Gpu, catcher: Catcher) {
   const { decode, layers } = await openLoneRank(path, gpu, true, { contextLength: 1024 });
   for (let token = 0; token < WARM_TOKENS; token++) decode(FIRST_POSITION + token);
+  const first = catcher.caught.length;
   catcher.isOn = true;
   decode(FIRST_POSITION + WARM_TOKENS); // what is encoded then is the next token
   catcher.isOn = false;
-  const token = catcher.caught;
-  const clock = new Clock(gpu, token);
-  for (let round = 0; round < (isFallback ? 0 : WARM_ROUNDS); round++) await clock.time([]);
-  return { gpu, layers, token, clock };
+  return { layers, token: catcher.caught.slice(first) };
 }

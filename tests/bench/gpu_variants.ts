@@ -38,7 +38,7 @@ function withIdea(gpu: Gpu, token: readonly Caught[], { name, kernels, change }:
     const known = made.get(each.pipeline.label);
     if (known !== undefined) return known;
     const { kernel, constants } = readLabel(each);
-    const changed = change(KERNEL_LIST[kernel].text, constants);
+    const changed = change(KERNEL_LIST[kernel].text, constants, kernel);
     const pipeline = changed === null ? each.pipeline : gpu.device.createComputePipeline({
       label: name,
       layout: gpu.device.createPipelineLayout({ bindGroupLayouts: [gpu.pipelines.layout(kernel)] }),
@@ -62,15 +62,20 @@ function withIdea(gpu: Gpu, token: readonly Caught[], { name, kernels, change }:
 }
 
 async function compare(
-  { gpu, layers, token, clock }: Profiled,
+  { gpu, layers, token, ways, clock }: Profiled,
   words: readonly string[],
 ): Promise<void> {
   const base: Variant = { name: "as it is", token, us: [] };
-  const variants: Variant[] = [];
-  for (const idea of listIdeas()) {
-    if (words.length > 0 && !words.some((word) => idea.name.includes(word))) continue;
+  const isAsked = ({ name }: { name: string }) =>
+    words.length === 0 || words.some((word) => name.includes(word));
+  const variants = ways.filter(isAsked).map((way): Variant => ({ ...way, us: [] }));
+  // An idea about a kernel that one way alone has is about that way.
+  const tokens = [token, ...ways.map((way) => way.token)];
+  for (const idea of listIdeas().filter(isAsked)) {
+    const its = tokens.find((each) => each.some(({ name }) => name.startsWith(idea.kernels)));
+    if (its === undefined) continue;
     gpu.device.pushErrorScope("validation");
-    const variant = withIdea(gpu, token, idea);
+    const variant = withIdea(gpu, its, idea);
     const error = await gpu.device.popErrorScope();
     if (error === null) variants.push(variant);
     else console.log(`${idea.name}: ${error.message}`);
@@ -96,7 +101,8 @@ function median(values: readonly number[]): number {
 if (import.meta.main) {
   const [path, ...words] = Deno.args.filter((arg) => !arg.startsWith("--"));
   if (path === undefined) throw new Error("Which model? See the file's head");
-  const profiled = await openProfiled(path, { allowsSoftware: Deno.args.includes("--software") });
+  const allowsSoftware = Deno.args.includes("--software");
+  const profiled = await openProfiled(path, { allowsSoftware, hasWays: true });
   if (profiled !== null) {
     await compare(profiled, words);
     profiled.gpu.close();

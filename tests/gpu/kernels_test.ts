@@ -6,6 +6,7 @@ import { gpuTest } from "../support/gpu.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
 import { apartCases } from "./cases/apart.ts";
 import { attentionCases } from "./cases/attention.ts";
+import { attentionLastCases } from "./cases/attention_last.ts";
 import { bothWaysCases } from "./cases/both_ways.ts";
 import { convolutionCases } from "./cases/convolution.ts";
 import { elementwiseCases } from "./cases/elementwise.ts";
@@ -13,6 +14,7 @@ import { chooseCases } from "./cases/choose.ts";
 import { embedCases, matmulCases } from "./cases/matmul.ts";
 import { expertCases } from "./cases/experts.ts";
 import { gateCases } from "./cases/gate_states.ts";
+import { halfNormCases } from "./cases/half_norm.ts";
 import { latentCases } from "./cases/latent.ts";
 import { mergeCases } from "./cases/merge.ts";
 import { normCases } from "./cases/norms.ts";
@@ -31,9 +33,11 @@ const CASES = [
   ...chooseCases,
   ...mergeCases,
   ...normCases,
+  ...halfNormCases,
   ...oneTokenCases,
   ...apartCases,
   ...attentionCases,
+  ...attentionLastCases,
   ...bothWaysCases,
   ...wideCases,
   ...latentCases,

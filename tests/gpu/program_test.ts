@@ -26,6 +26,7 @@ import {
 import { readTuning, TUNING_VERSION } from "../../gpu/autotune.ts";
 import { SlicePace } from "../../gpu/slice_pace.ts";
 import { ROW_JOBS, usableRowLanes } from "../../gpu/row_lanes.ts";
+import { tuneAttention } from "../../gpu/tune_attention.ts";
 import { tuneRowLanes } from "../../gpu/tune_rows.ts";
 import { type KernelVariants, PLAIN_VARIANTS } from "../../gpu/variants.ts";
 import { gpuTest } from "../support/gpu.ts";
@@ -299,16 +300,46 @@ gpuTest("tuneRowLanes() chooses numbers of invocations that the adapter can have
   }
 });
 
+gpuTest("tuneAttention() tries both ways to their bits, and leaves what was", async (gpu) => {
+  const trial = { heads: 4, kvHeads: 2, headDim: 64, positions: 100, caches: 2, repeats: 3 };
+  gpu.endsByLast = true;
+  try {
+    assertEquals(typeof await tuneAttention(gpu, trial), "boolean");
+    assertEquals(gpu.endsByLast, true);
+    // Whoever leaves other bits is not taken, however fast it is.
+    const { every } = Uint32Array.prototype;
+    let compared = 0;
+    Uint32Array.prototype.every = function () {
+      compared++;
+      return false;
+    };
+    try {
+      assertEquals(await tuneAttention(gpu, trial), false);
+    } finally {
+      Uint32Array.prototype.every = every;
+    }
+    assertEquals(compared, 1);
+  } finally {
+    gpu.endsByLast = false;
+  }
+  const other = Object.create(gpu, { ordersWorkgroups: { value: false } });
+  assertEquals(await tuneAttention(other, trial), false);
+});
+
 Deno.test("readTuning() believes only text of its own adapter, and shaders that it can run", () => {
   const limits = {
     ...{ maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupStorageSize: 16_384 },
   } as GPUSupportedLimits;
   const info = { key: "rocket" } as GpuInfo;
-  const gpu = { info, limits, features: new Set(["f16"] as const) };
+  const gpu = { info, limits, features: new Set(["f16"] as const), ordersWorkgroups: false };
   const variants = { ...PLAIN_VARIANTS, matmul_nibble: "matmul_nibble_f16" };
   const rowLanes = { heads: 16, gated: 4, joined: 8 };
-  const kept = { adapter: "rocket", version: TUNING_VERSION, variants, rowLanes };
-  assertEquals<unknown>(readTuning(JSON.stringify(kept), gpu), { variants, rowLanes });
+  const chosen = { variants, rowLanes, endsByLast: false };
+  const kept = { adapter: "rocket", version: TUNING_VERSION, ...chosen };
+  assertEquals<unknown>(readTuning(JSON.stringify(kept), gpu), chosen);
+  const byLast = JSON.stringify({ ...kept, endsByLast: true });
+  assertEquals(readTuning(byLast, gpu), null);
+  assertEquals(readTuning(byLast, { ...gpu, ordersWorkgroups: true })?.endsByLast, true);
   const bad = [
     { ...kept, adapter: "other" },
     { ...kept, version: 0 },
@@ -317,6 +348,7 @@ Deno.test("readTuning() believes only text of its own adapter, and shaders that 
     { ...kept, variants: null },
     { ...kept, rowLanes: { ...rowLanes, gated: 16 } }, // 512 invocations
     { ...kept, rowLanes: null },
+    { ...kept, endsByLast: undefined },
     null,
     [],
   ];

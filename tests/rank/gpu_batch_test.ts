@@ -66,6 +66,9 @@ function checkTogether(rank: LoneRank): void {
   for (const count of [1, 2, 5, 8, 16, 9]) {
     assertEquals(rank.run(tokens(count)), alone.slice(0, count), `${count} sequences`);
   }
+  // Those whose logits nobody wants come first.
+  const last = [{ ...tokens(1)[0], logits: 0 }, ...tokens(4).slice(1)];
+  assertEquals(rank.run(last), alone.slice(1, 4), "of the last ones");
   // In any order, and others than the first ones.
   const some = [6, 12, 2, 7, 9];
   const others = tokens(SEQUENCES);
@@ -76,6 +79,25 @@ gpuTest("a GPU's step of several sequences gives each the bits that it has alone
   const families = ["llama", "gpt2", "gemma2", "qwen2moe", "minicpm3", "lfm2"] as const;
   for (const architecture of families) {
     await withRank(gpu, { architecture }, checkTogether);
+  }
+});
+
+gpuTest("a GPU's step gives the same bits where its last workgroups end attention", async (gpu) => {
+  const run = async () => {
+    const all: Float32Array[][] = [];
+    await withRank(gpu, { type: "Q4_0" }, (rank) => {
+      for (const count of [1, 5, 16, 1]) all.push(rank.run(tokens(count)));
+      all.push(rank.run([segment(0, 36, 41)])); // as guesses are looked at
+    });
+    return all;
+  };
+  const expected = await run();
+  gpu.endsByLast = true;
+  try {
+    assertEquals(await run(), expected);
+    assert(gpu.pipelines.hasCompiled("attention_last"));
+  } finally {
+    gpu.endsByLast = false;
   }
 });
 

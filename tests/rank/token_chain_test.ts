@@ -9,8 +9,8 @@ import { withTinyFile } from "../support/loaded_model.ts";
 
 /** Of single tokens, and the first one of a chain, eight and one go to the GPU. */
 const LAYERS = 9;
-/** Of a token: seven a layer, the first norm, that before the output, the output, the choice. */
-const DISPATCHES = 7 * LAYERS + 5;
+/** Of a token: its step and its row, seven a layer, the output, the choice. */
+const DISPATCHES = 7 * LAYERS + 4;
 const SHAPE = { seed: 3, contextLength: 224, blockCount: LAYERS, type: "Q4_0" } as const;
 
 const GREEDY: EngineRequest = {
@@ -95,8 +95,7 @@ chainTest(
     assertEquals(await countChain(14), {
       // Two were sent ahead, and so are two of the next chain.
       ...{ submissions: 14, commands: 14, passes: 14 },
-      // Each has what makes it the step, and its row of embeddings besides.
-      dispatches: 14 * (DISPATCHES + 2),
+      dispatches: 14 * DISPATCHES,
       // The step's number, and all tokens' choices.
       copies: 2,
       // The prompt's wait, four chains of 14, and three tokens behind which nothing comes.

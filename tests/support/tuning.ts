@@ -17,6 +17,7 @@ export function tunedAsReal(adapter: Parameters<typeof adapterKey>[0]): string {
     version: TUNING_VERSION,
     variants: VARIANTS,
     rowLanes: ROW_LANES,
+    endsByLast: false,
   };
   return JSON.stringify(kept);
 }

@@ -178,6 +178,11 @@ export class GpuLayer {
     return norm && { norm, matrices: this.#mixers.flatMap(({ readers }) => readers) };
   }
 
+  /** Where the output is behind it, it can leave half of that norm: nothing else ends it. */
+  get leavesHalves(): boolean {
+    return Object.values({ ...this.#end, ...this.#postNorms }).every((each) => each === null);
+  }
+
   /** The same between its blocks. */
   get #readersBetween(): NormReaders | null {
     const { norm = null } = this.#neurons ?? this.#experts ?? {};

@@ -20,7 +20,7 @@ import { openRoutes } from "./gpu_experts.ts";
 import { createGivenParts, type SentRows, sentWithSteps } from "./gpu_given.ts";
 import { loadTokenInputs } from "./gpu_inputs.ts";
 import { loadKeptStart } from "./gpu_kept.ts";
-import { buildOutput, buildRows, loadOutput } from "./gpu_output.ts";
+import { buildOutput, buildRows, halfOf, loadOutput, outputReaders } from "./gpu_output.ts";
 import type { GpuRankInput } from "./gpu_rank.ts";
 import { createSpace, type GpuSpace, widestInput } from "./gpu_space.ts";
 import { GpuTower, TowerProjectors } from "./gpu_tower.ts";
@@ -76,26 +76,27 @@ export async function openParts(input: GpuRankInput, plan: RankPlan): Promise<Gp
   const givenParts = await createGivenParts(gpu, { plan, config });
   const projectors = await TowerProjectors.open({ ...input, ...ground });
   const ends = { tokenInputs, streamEnds, keptStart, givenParts, projectors };
-  const of = { ...input, ...ground, ...ends };
-  const layers = await openLayers(of);
-  const brought = await openBrought({ ...of, layers: layers.map(({ layer }) => layer) });
-  const tower = projectors && await GpuTower.open(of, projectors);
   // What comes of an encoder are rows.
   const scores = lengthOf(plan.output.rows) > 0 && !config.isEncoder;
-  const output = scores ? await loadOutput(of) : null;
+  const output = scores ? await loadOutput({ ...input, ...ground }) : null;
+  const readersBehind = output && gpu.joinsEnds ? outputReaders(output) : null;
+  const of = { ...input, ...ground, ...ends, readersBehind };
+  const { layers, left } = await openLayers(of);
+  const brought = await openBrought({ ...of, layers: layers.map(({ layer }) => layer) });
+  const tower = projectors && await GpuTower.open(of, projectors);
   const hasRows = lengthOf(plan.output.rows) > 0 && plan.gpu!.isAlone && tower === null;
   const lastNorm = output?.norm ?? (hasRows ? await loadNorm(of, plan.outputNorm!) : null);
   return {
     ...{ space, layers, routes, brought },
     sent: sentWithSteps(input, { plan, space, givenParts }),
-    output: tower?.end ?? (output && await buildOutput(of, output)),
+    output: tower?.end ?? (output && await buildOutput(of, output, halfOf(left))),
     rows: hasRows ? await buildRows(of, lastNorm!) : null,
     ...{ input: stepInput, tower },
     partialBack: await createReadBack(gpu, plan.chunkTokens * plan.strides.embedding * 4),
     logitsBack: await createReadBack(gpu, Math.max(4, plan.logitsRows * plan.strides.logits * 4)),
     // The last one to want memory: without it a wait is for one token.
     chain: output && input.hasChain
-      ? await openTokenChain({ ...of, input: stepInput, output, layers })
+      ? await openTokenChain({ ...of, input: stepInput, output, left, layers })
       : null,
   };
 }

@@ -289,7 +289,8 @@ function recordStep(
     if (isDeep) recordProjector(graph, of, true);
   });
   graph.op("end streams", { reads: [streams], writes: [partial, around], updates: [residual] });
-  graph.op("output norm", { reads: [residual], writes: [normed] });
+  // The last layer may have left half of it.
+  graph.op("output norm", { reads: [residual], updates: [normed] });
   recordProjector(graph, of, isDeep);
   if (!isDeep) graph.op("output", { reads: [normed, residual], writes: [logits] });
   graph.op("read", { reads: [logits, residual] });

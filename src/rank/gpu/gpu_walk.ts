@@ -2,7 +2,16 @@
  * The layers of a GPU's rank as they are walked: loaded, and with the lists of commands that each
  * runs. Knows how commands are put together; nothing of when they run.
  */
-import type { KvCache, Program, ProgramBuilder, Routes, Rows } from "../../../gpu/mod.ts";
+import {
+  type HalfNorm,
+  type KvCache,
+  leaveHalfNorm,
+  type NextNorm,
+  type Program,
+  type ProgramBuilder,
+  type Routes,
+  type Rows,
+} from "../../../gpu/mod.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { floats } from "../bound/arena_views.ts";
 import { bindNorm } from "../bound/bound_norm.ts";
@@ -19,6 +28,7 @@ import type { GpuSpace } from "./gpu_space.ts";
 import type { NormReaders } from "./layer_operations.ts";
 import type { GpuLoader } from "./gpu_weights.ts";
 import type { TowerProjectors } from "./gpu_tower.ts";
+import { nextHalf, type StreamPlace } from "./stream_updates.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 
 /** Layers whose commands go to the GPU together where it is alone; between them a step can end. */
@@ -39,17 +49,26 @@ export type Opening = GpuRankInput & {
   readonly keptStart: KeptStart | null;
   /** Null: given rows have no parts, or others add them. */
   readonly givenParts: Rows | null;
+  /** What reads the stream behind the last layer; null: others, or not half of a norm. */
+  readonly readersBehind: NormReaders | null;
   /** Null: it is no tower. */
   readonly projectors: TowerProjectors | null;
   readonly makeBuilder: () => ProgramBuilder;
 };
 
-/** Loads all layers, and makes their lists of commands. */
-export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
+/**
+ * Loads all layers, and makes their lists of commands.
+ * @returns with them what the last one leaves.
+ */
+export async function openLayers(
+  of: Opening,
+): Promise<{ layers: WalkedGpuLayer[]; left: LayerLeft }> {
   const layers = await loadLayers(of);
   const { plan, makeBuilder, memories } = of;
   const { isAlone } = plan.gpu!;
-  const several = isAlone ? await buildSeveral(of, layers) : [];
+  const { programs: several, left } = isAlone
+    ? await buildSeveral(of, layers)
+    : { programs: [], left: NOTHING_LEFT };
   const build = async (add: (builder: ProgramBuilder) => void) => {
     const builder = makeBuilder();
     add(builder);
@@ -79,7 +98,7 @@ export async function openLayers(of: Opening): Promise<WalkedGpuLayer[]> {
       },
     });
   }
-  return walked;
+  return { layers: walked, left };
 }
 
 /** Threads sum up over ranks within their states: what channels share, or squares of groups. */
@@ -131,17 +150,54 @@ function cachesOf(layers: readonly GpuLayer[]): KvCache[] {
 async function buildSeveral(
   of: Opening,
   layers: readonly GpuLayer[],
-): Promise<(Program | null)[]> {
+): Promise<{ programs: (Program | null)[]; left: LayerLeft }> {
   const programs: (Program | null)[] = layers.map(() => null);
   let before = NOTHING_LEFT;
   for (let from = 0; from < layers.length; from += LAYERS_AT_ONCE) {
     const end = Math.min(layers.length, from + LAYERS_AT_ONCE);
     const builder = of.makeBuilder();
     if (from === 0 && of.tokenInputs !== null) addTokenInputs(builder, of.tokenInputs, of, null);
+    if (from === 0) {
+      const { residual: x } = of.space;
+      const width = of.config.embeddingLength;
+      before = addFirstNorm(builder, layers[0], of, (next) => {
+        return leaveHalfNorm(builder, { ...next, x, width });
+      });
+    }
     before = addLayers(builder, layers, { from, end, before }, of);
     programs[from] = await builder.build();
   }
-  return programs;
+  return { programs, left: before };
+}
+
+/** What the first layer reads, where half of a norm of the stream does; null: not. */
+function firstReaders(
+  { streamEnds, keptStart, tokenInputs, gpu }: FirstPlace,
+  layer: GpuLayer,
+): NormReaders | null {
+  // These come between the embeddings and the first layer.
+  const isFirst = streamEnds === null && keptStart === null && tokenInputs === null;
+  return gpu.joinsEnds && isFirst && !layer.isParallel ? layer.readers : null;
+}
+
+type FirstPlace = StreamPlace & Pick<Opening, "streamEnds" | "keptStart" | "tokenInputs" | "gpu">;
+
+/**
+ * The first layer's norm in steps of tokens of a sequence each, as far as it is made before the
+ * layer: half of it, by a dispatch as `leave` adds it.
+ */
+export function addFirstNorm(
+  builder: ProgramBuilder,
+  layer: GpuLayer,
+  of: FirstPlace,
+  leave: (next: NextNorm) => HalfNorm | null,
+): LayerLeft {
+  const readers = firstReaders(of, layer);
+  const next = nextHalf(of, { isApart: true, next: readers, factor: null });
+  if (next === null) return NOTHING_LEFT;
+  let apart: HalfNorm | null = null;
+  builder.during({ isApart: true }, () => apart = leave(next));
+  return { apart, together: null };
 }
 
 /**
@@ -156,6 +212,7 @@ export function addLayers(
   { from, end, before }: { from: number; end: number; before: LayerLeft },
   of:
     & Pick<Opening, "streamEnds" | "keptStart" | "givenParts" | "config" | "space">
+    & Pick<Opening, "readersBehind">
     & { readonly projectors?: TowerProjectors | null },
 ): LayerLeft {
   const { streamEnds, keptStart } = of;
@@ -163,7 +220,11 @@ export function addLayers(
   if (from === 0 && streamEnds !== null) startStreams(builder, streamEnds, of);
   if (from === 0 && keptStart !== null) startKept(builder, keptStart, of);
   for (let index = from; index < end; index++) {
-    const next: NormReaders | null = layers[index + 1]?.readers ?? null;
+    const next: NormReaders | null = index + 1 < layers.length
+      ? layers[index + 1].readers
+      : layers[index].leavesHalves
+      ? of.readersBehind
+      : null;
     left = layers[index].addBlocks(builder, { before: left, next });
     addGivenPart(builder, index, of);
     of.projectors?.endLayer(builder, index);

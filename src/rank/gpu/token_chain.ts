@@ -22,6 +22,7 @@ import {
   createReadBack,
   createStepChain,
   embed,
+  enterToken,
   type Gpu,
   type GpuMatrix,
   GpuOutOfMemoryError,
@@ -41,11 +42,12 @@ import { lengthOf } from "../plan/shard.ts";
 import { deviceType } from "../plan/device_placer.ts";
 import type { StreamEnds } from "./gpu_alt_up.ts";
 import { addTokenInputs, tablePlans, type TokenInputs } from "./gpu_inputs.ts";
-import { addOutput, type GpuOutput, type OutputPlace } from "./gpu_output.ts";
-import { NOTHING_LEFT } from "./gpu_layer.ts";
+import { addOutput, type GpuOutput, halfOf, type OutputPlace } from "./gpu_output.ts";
+import type { LayerLeft } from "./gpu_layer.ts";
+import type { NormReaders } from "./layer_operations.ts";
 import type { KeptStart } from "./gpu_kept.ts";
 import type { GpuStep } from "./gpu_step.ts";
-import { addLayers } from "./gpu_walk.ts";
+import { addFirstNorm, addLayers } from "./gpu_walk.ts";
 import { CHAIN_TOKENS_MAX, chainTokensOf } from "../plan/kept_shapes.ts";
 import type { WalkedGpuLayer } from "./walked_layer.ts";
 
@@ -56,6 +58,10 @@ export interface TokenChainInput extends OutputPlace {
   readonly input: StepInput;
   readonly output: GpuOutput;
   readonly layers: readonly WalkedGpuLayer[];
+  /** By the last of them. */
+  readonly left: LayerLeft;
+  /** What reads the stream behind them; null: not half of a norm. */
+  readonly readersBehind: NormReaders | null;
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   /** Null: tokens give layers nothing. */
   readonly tokenInputs: TokenInputs | null;
@@ -118,8 +124,8 @@ async function openParts(
   const width = config.vocabSize;
   const scratch = await gpu.createBuffer("largest logits", chooseScratchBytes(width));
   const { chosen } = steps;
-  const addEnd = (builder: ProgramBuilder) => {
-    addOutput(builder, of, output);
+  const addEnd = (builder: ProgramBuilder, left: LayerLeft) => {
+    addOutput(builder, of, output, halfOf(left));
     chooseToken(builder, { logits: space.logits, width, scratch, chosen });
   };
   const build = async (add: (builder: ProgramBuilder) => void) => {
@@ -130,17 +136,34 @@ async function openParts(
   };
   return {
     ...{ steps, tokensMax: chainTokensOf(config), keepsStates: config.stateSpace !== null },
-    output: await build(addEnd),
+    output: await build((builder) => addEnd(builder, of.left)),
     token: await build((builder) => {
-      steps.addAdvance(builder);
-      embed(builder, { matrix: table, to: space.residual, scale: config.embeddingScale });
+      const before = addToken(builder, steps, table, of);
       if (tokenInputs !== null) addTokenInputs(builder, tokenInputs, of, given);
       const all = layers.map(({ layer }) => layer);
-      addLayers(builder, all, { from: 0, end: all.length, before: NOTHING_LEFT }, of);
-      addEnd(builder);
+      addEnd(builder, addLayers(builder, all, { from: 0, end: all.length, before }, of));
     }),
     back: await createReadBack(gpu, CHAIN_TOKENS_MAX * CHOSEN_WORDS * 4),
   };
+}
+
+/** The next token's step, and its row in the stream. @returns what that leaves for the layers. */
+function addToken(
+  builder: ProgramBuilder,
+  steps: StepChain,
+  matrix: GpuMatrix,
+  of: TokenChainInput,
+): LayerLeft {
+  const { config: { embeddingScale: scale }, space: { residual: to }, layers: [{ layer }] } = of;
+  const left = addFirstNorm(builder, layer, of, (next) => {
+    const { table, chosen } = steps;
+    return enterToken(builder, { ...next, ...{ matrix, scale, to, table, chosen } });
+  });
+  if (left.apart === null) {
+    steps.addAdvance(builder);
+    embed(builder, { matrix, to, scale });
+  }
+  return left;
 }
 
 async function loadTable({ loader }: TokenChainInput, plan: MatrixPlan): Promise<GpuMatrix> {

@@ -5,7 +5,9 @@ import {
   createKvCache,
   destroyKvCache,
   type Gpu,
+  type GpuMatrix,
   type KvCache,
+  matmul,
   rotateAndRemember,
 } from "../../../gpu/mod.ts";
 import { assertEquals } from "@std/assert";
@@ -84,19 +86,24 @@ export function columnsOf({ heads, kvHeads, headDim, valueDim = headDim }: Atten
   return heads * headDim + kvHeads * (headDim + valueDim);
 }
 
-/** Turns heads, remembers them and attends. texts: bounds of each token's, as `StepRows.states`. */
+interface AttendStep {
+  readonly shape: AttentionShape;
+  readonly cache: KvCache;
+  readonly x: Float32Array;
+  readonly n: number;
+  readonly position: number;
+  readonly sequences?: readonly TestSequence[];
+  readonly seesAll?: boolean;
+  /** Bounds of each token's text, as `StepRows.states`. */
+  readonly texts?: { readonly from: readonly number[]; readonly to: readonly number[] };
+  /** [rows, heads · valueDim]: what comes back is this times what attention gives. */
+  readonly reader?: GpuMatrix;
+}
+
+/** Turns heads, remembers them and attends. */
 export async function attendOnGpu(
   gpu: Gpu,
-  { shape, cache, x, n, position, sequences, seesAll, texts }: {
-    shape: AttentionShape;
-    cache: KvCache;
-    x: Float32Array;
-    n: number;
-    position: number;
-    sequences?: readonly TestSequence[];
-    seesAll?: boolean;
-    texts?: { readonly from: readonly number[]; readonly to: readonly number[] };
-  },
+  { shape, cache, x, n, position, sequences, seesAll, texts, reader }: AttendStep,
 ): Promise<Float32Array> {
   const { heads, headDim, kind = "neox", groupSize, headOffset, window, softCap } = shape;
   const { rotated = headDim, valueDim = headDim } = shape;
@@ -135,20 +142,24 @@ export async function attendOnGpu(
     rows: {
       x: { values: x, width: columnsOf(shape) },
       to: { values: new Float32Array(n * width), width },
+      read: { values: new Float32Array(n * (reader?.rows ?? 4)), width: reader?.rows ?? 4 },
     },
-    build: (builder, { x, to }) => {
-      rotateAndRemember(builder, { x, heads, cache, rope, norms });
-      attention(builder, {
-        ...{ x, to, heads, groupSize, headOffset, cache, window, span },
-        bothWays: texts !== undefined,
-        alibi: alibi && { ...alibi, headCount: alibi.ofHeads },
-        scale: 1 / Math.sqrt(headDim),
-        softCap,
-        sinks,
-        scratch,
-      });
-    },
-    read: "to",
+    // Rows in 8 bits are held for the steps that attention has them in.
+    build: (builder, { x, to, read }) =>
+      builder.during(reader ? { isApart: n === 1, tokens: [n, n] } : {}, () => {
+        rotateAndRemember(builder, { x, heads, cache, rope, norms });
+        attention(builder, {
+          ...{ x, to, heads, groupSize, headOffset, cache, window, span },
+          bothWays: texts !== undefined,
+          alibi: alibi && { ...alibi, headCount: alibi.ofHeads },
+          scale: 1 / Math.sqrt(headDim),
+          softCap,
+          sinks,
+          scratch,
+        });
+        if (reader) matmul(builder, { matrix: reader, x: to, to: read });
+      }),
+    read: reader ? "read" : "to",
   });
   for (const buffer of [scratch, query.weight, key.weight, sinks]) {
     if (buffer !== null) gpu.destroyBuffer(buffer);
