@@ -21,7 +21,7 @@ const CACHED_BYTES = 128 * KiB;
 const CACHED_TIMES = 32;
 /** What a few tokens are where it is tried. */
 const FEW_TOKENS = 8;
-/** Kernels are as fast as they will be when none has become faster for so long, or at the latest. */
+/** Kernels are as fast as they will be when none has become faster for so long, or at last. */
 const STEADY_MS = 40;
 const WARM_UP_MS_MAX = 200;
 type Product = Kernels["matmul_q8"];
