@@ -92,10 +92,16 @@ export class ProgramBuilder {
     return buffer;
   }
 
-  /** Room for a row in 8 bits that is no row of floats; null: none. */
+  /**
+   * Room for a row of each sequence in 8 bits that is no row of floats, until the next one is taken:
+   * where `holdInt8` puts nothing but what is made of it, for others may come before all have read it.
+   * @param besides read by the same dispatch: it goes elsewhere.
+   * @returns null: none.
+   */
   takeInt8(columns: number, besides: GPUBuffer | null): GPUBuffer | null {
     if (!this.hasInt8(columns)) return null;
-    const buffer = this.#int8Besides(besides);
+    const { main, other } = this.int8!;
+    const buffer = besides === other ? main : other;
     this.#held.drop(buffer);
     return buffer;
   }

@@ -6,11 +6,13 @@ import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { type Gpu, tuneKernels } from "../../gpu/mod.ts";
 import { DEFAULT_ROW_LANES } from "../../gpu/row_lanes.ts";
 import { PLAIN_VARIANTS } from "../../gpu/variants.ts";
+import { nmse } from "../support/compare.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
 import { Rng } from "../support/rng.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
+import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { tunedAsReal } from "../support/tuning.ts";
 
@@ -115,6 +117,42 @@ gpuTest("a GPU's step of several sequences does so by products of 8 bits", async
     gpu.rowLanes = DEFAULT_ROW_LANES;
   }
 }, { deep: "tests/engine/gpu_batch_test.ts has two models whose products are of integers" });
+
+gpuTest(
+  "a GPU's first layer reads half of its norm whatever else is put in 8 bits",
+  async (gpu) => {
+    const adapter = await navigator.gpu.requestAdapter();
+    await tuneKernels(gpu, tunedAsReal(adapter!.info));
+    // What heads give comes before states read the norm; so does what experts are chosen by.
+    const { arctic: { experts }, "falcon-h1": { stateSpace } } = TINY_FAMILIES;
+    const heads = { headDim: 32, stateSpace: { ...stateSpace, inner: 128, rank: 8 } };
+    const families = [
+      { architecture: "falcon-h1", changes: heads },
+      { architecture: "arctic", changes: { experts: { ...experts, shared: 128 } } },
+    ] as const;
+    const run = async (of: TinyModelOptions, joinsEnds: boolean) => {
+      gpu.joinsEnds = joinsEnds;
+      const logits: Float32Array[] = [];
+      await withRank(gpu, { type: "Q8_0", ...of }, (rank) => {
+        logits.push(...rank.run(tokens(1)), ...rank.run(tokens(3)));
+      });
+      return logits;
+    };
+    try {
+      for (const of of families) {
+        const [halves, wholes] = [await run(of, true), await run(of, false)];
+        const errors = halves.map((logits, i) => nmse(logits, wholes[i]));
+        assert(errors.every((error) => error < 1e-4), `${of.architecture}: ${errors}`);
+      }
+    } finally {
+      Object.assign(gpu, {
+        joinsEnds: true,
+        variants: PLAIN_VARIANTS,
+        rowLanes: DEFAULT_ROW_LANES,
+      });
+    }
+  },
+);
 
 gpuTest("a GPU's sequences that fork share blocks and go apart behind them", async (gpu) => {
   for (const architecture of ["llama", "minicpm3"] as const) {
