@@ -10,9 +10,11 @@ import { bindNowhere, bindRows, checkRows, type Rows } from "../rows.ts";
 import { HEADER_BYTES } from "../step_input.ts";
 import { pieceColumns, type WeightFormat } from "../weights/formats.ts";
 import type { GpuMatrix } from "../weights/matrix.ts";
+import type { StepChain } from "../step_chain.ts";
 import { CHOSEN_WORDS, lastWordOf } from "./choose.ts";
+import { embed } from "./embed.ts";
 import { formatConstants } from "./matmul.ts";
-import { beginHalfNorm, type HalfNorm, type NextNorm } from "./one_token.ts";
+import { allReadHalves, beginHalfNorm, type HalfNorm, type NextNorm } from "./one_token.ts";
 
 /** Columns of a piece, and invocations of a workgroup, which have one each. */
 const PIECE = 32;
@@ -52,9 +54,8 @@ export interface EnterArgs extends NextNorm {
   readonly scale: number;
   /** The residual stream, in the same buffer as the norm. */
   readonly to: Rows;
-  /** Steps of a chain, and what was chosen: step_chain.ts. */
-  readonly table: GPUBuffer;
-  readonly chosen: GPUBuffer;
+  /** Whose step it is, by what was chosen. */
+  readonly chain: StepChain;
 }
 
 const KERNELS_OF: Readonly<Record<WeightFormat["family"], KernelName>> = {
@@ -64,13 +65,20 @@ const KERNELS_OF: Readonly<Record<WeightFormat["family"], KernelName>> = {
 const TABLE_PIECES = 64;
 
 /**
- * The next token's step, its row in the stream, and half of that one's norm.
- * @returns null: it takes a dispatch for each.
+ * The next token's step, its row in the stream, and half of that one's norm: in one dispatch, or,
+ * of a table in several pieces, to the same bits in several.
+ * @returns null, and nothing is added: half of it does not do for all who read it.
  */
 export function enterToken(builder: ProgramBuilder, args: EnterArgs): HalfNorm | null {
-  const { matrix, scale, to, table, chosen, weight, normed } = args;
+  const { matrix, scale, to, chain, weight, normed } = args;
   const { columns: width, format, parts } = matrix;
-  if (parts.length !== 1) return null;
+  if (parts.length !== 1) {
+    if (!allReadHalves(builder, { ...args, width })) return null;
+    chain.addAdvance(builder);
+    embed(builder, { matrix, to, scale });
+    return leaveHalfNorm(builder, { ...args, x: to, width });
+  }
+  const { table, chosen } = chain;
   check(to.buffer === normed.buffer, "a dispatch binds a buffer in one way");
   const left = beginHalfNorm(builder, { ...args, width }, null);
   if (left === null) return null;

@@ -327,6 +327,14 @@ export interface NextNorm {
   readonly readers: readonly GpuMatrix[];
 }
 
+/** Whether half of a norm does for whoever reads it. */
+export function allReadHalves(
+  builder: ProgramBuilder,
+  { readers, width }: Pick<NextNorm, "readers"> & { readonly width: number },
+): boolean {
+  return width % PIECE === 0 && readers.every((each) => isOneToken(builder, each));
+}
+
 /**
  * Where half of a norm goes that whoever adds to the stream leaves.
  * @param besides read in 8 bits by the same dispatch.
@@ -337,8 +345,8 @@ export function beginHalfNorm(
   { epsilon, normed, readers, width }: Omit<NextNorm, "weight"> & { width: number },
   besides: GPUBuffer | null,
 ): { half: HalfNorm; isFloat: boolean; constants: Constants } | null {
+  if (!allReadHalves(builder, { readers, width })) return null;
   const readings = readers.map((each) => readingOf(builder, each));
-  if (readings.includes(null) || width % PIECE !== 0) return null;
   checkRows(normed, width + width / PIECE);
   const isRead = readings.some((reading) => reading !== "float");
   const int8 = isRead ? builder.takeInt8(width, besides) : null;

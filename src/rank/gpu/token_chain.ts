@@ -156,8 +156,7 @@ function addToken(
 ): LayerLeft {
   const { config: { embeddingScale: scale }, space: { residual: to }, layers: [{ layer }] } = of;
   const left = addFirstNorm(builder, layer, of, (next) => {
-    const { table, chosen } = steps;
-    return enterToken(builder, { ...next, ...{ matrix, scale, to, table, chosen } });
+    return enterToken(builder, { ...next, ...{ matrix, scale, to, chain: steps } });
   });
   if (left.apart === null) {
     steps.addAdvance(builder);

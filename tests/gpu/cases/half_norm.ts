@@ -18,7 +18,7 @@ import {
 import { matmul as referenceMatmul, rmsNorm } from "../../../src/reference/ops.ts";
 import { frequenciesOf } from "./ropes.ts";
 import { assertNear, normals } from "./compare.ts";
-import { asRead, boundOf, makeMatrix, type Reading, reading } from "./readings.ts";
+import { asRead, boundOf, makeBatch, makeMatrix, type Reading, reading } from "./readings.ts";
 import type { GpuCase } from "./types.ts";
 
 const EPSILON = 1e-5;
@@ -32,6 +32,8 @@ interface Entry {
   readonly type: string;
   readonly columns: number;
   readonly way: Reading;
+  /** The table lies in several buffers where a token begins; F32. Left out: in one. */
+  readonly isInPieces?: boolean;
 }
 
 /** Rows in a buffer, one behind the other. */
@@ -46,8 +48,12 @@ function placesOf(buffer: GPUBuffer, widths: readonly number[]): Rows[] {
 }
 
 /** A token behind one whose best id is ID, up to the first product of a layer. */
-async function openEntry(gpu: Gpu, { type, columns, way }: Entry) {
+async function openEntry(gpu: Gpu, { type, columns, way, isInPieces = false }: Entry) {
   const table = await makeMatrix(gpu, { type, rows: VOCABULARY, columns }, 1);
+  const [count, bindingBytes] = [5, 16 * 4 * columns];
+  const own = isInPieces
+    ? await makeBatch(gpu, { type, rows: VOCABULARY / count, columns, bindingBytes }, count)
+    : table;
   const readerType = way === "float" ? "F16" : "Q8_0";
   const reader = await makeMatrix(gpu, { type: readerType, rows: READ_ROWS, columns }, 2);
   const weights = normals(3, columns);
@@ -72,7 +78,7 @@ async function openEntry(gpu: Gpu, { type, columns, way }: Entry) {
     const row = { buffer: logits, offsetBytes: 0, sizeBytes: 4 * VOCABULARY, stride: VOCABULARY };
     chooseToken(builder, { logits: row, width: VOCABULARY, scratch, chosen });
     const next = { weight, epsilon: EPSILON, normed, readers: [reader.matrix] };
-    const { matrix } = table;
+    const { matrix } = isOne ? own : table;
     if (!isOne) {
       chain.addAdvance(builder);
       embed(builder, { matrix, to: stream, scale: SCALE });
@@ -80,8 +86,7 @@ async function openEntry(gpu: Gpu, { type, columns, way }: Entry) {
     const half = isOne
       ? enterToken(builder, {
         ...next,
-        ...{ matrix, scale: SCALE, to: stream, chosen },
-        table: chain.table,
+        ...{ matrix, scale: SCALE, to: stream, chain },
       })
       : leaveHalfNorm(builder, { ...next, x: stream, width: columns });
     multiplyOne(builder, { matrix: reader.matrix, bias: null, x: half!, to });
@@ -110,7 +115,7 @@ async function openEntry(gpu: Gpu, { type, columns, way }: Entry) {
     };
   };
   const close = () => {
-    for (const { matrix } of [table, reader]) matrix.destroy();
+    for (const { matrix } of new Set([table, own, reader])) matrix.destroy();
     gpu.destroyBuffer(weight);
   };
   return { run, close, weights, reader: reader.values, table: table.values };
@@ -145,6 +150,7 @@ export const halfNormCases: readonly GpuCase[] = [
         await check(gpu, { type: "Q4_0", columns: 2080, way: "int8" });
         await check(gpu, { type: "Q8_0", columns: 1056, way: "int8" });
         await check(gpu, { type: "F16", columns: 288, way: "int8" });
+        await check(gpu, { type: "F32", columns: 96, way: "int8", isInPieces: true });
       });
     },
   },
