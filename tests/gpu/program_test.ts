@@ -4,6 +4,7 @@ import {
   addRows,
   attention,
   attentionScratchBytes,
+  canMultiplyOne,
   createInt8Rows,
   createKvCache,
   createMatrix,
@@ -14,6 +15,7 @@ import {
   type Gpu,
   type GpuInfo,
   GpuLostError,
+  type GpuMatrix,
   type GpuPriority,
   matmul,
   openGpu,
@@ -302,10 +304,22 @@ gpuTest("tuneRowLanes() chooses numbers of invocations that the adapter can have
 
 gpuTest("tuneAttention() tries both ways to their bits, and leaves what was", async (gpu) => {
   const trial = { heads: 4, kvHeads: 2, headDim: 64, positions: 100, caches: 2, repeats: 3 };
+  const { now } = performance;
+  const { counters } = gpu;
   gpu.endsByLast = true;
   try {
-    assertEquals(typeof await tuneAttention(gpu, trial), "boolean");
+    // Whatever comes later takes less time: the new way does.
+    let [atMs, stepMs] = [0, 1];
+    performance.now = () => atMs += stepMs *= 0.9;
+    assertEquals(await tuneAttention(gpu, trial), true);
     assertEquals(gpu.endsByLast, true);
+    // Where nobody comes last, rows that the other way has left are not taken for its own.
+    const wrong = await gpu.createBuffer("wrong", counters.size, 0x80 | 0x08);
+    gpu.write(wrong, 0, new Uint32Array(counters.size / 4).fill(1000));
+    Object.assign(gpu, { counters: wrong });
+    assertEquals(await tuneAttention(gpu, trial), false);
+    Object.assign(gpu, { counters });
+    gpu.destroyBuffer(wrong);
     // Whoever leaves other bits is not taken, however fast it is.
     const { every } = Uint32Array.prototype;
     let compared = 0;
@@ -320,10 +334,19 @@ gpuTest("tuneAttention() tries both ways to their bits, and leaves what was", as
     }
     assertEquals(compared, 1);
   } finally {
-    gpu.endsByLast = false;
+    performance.now = now;
+    Object.assign(gpu, { counters, endsByLast: false });
   }
   const other = Object.create(gpu, { ordersWorkgroups: { value: false } });
   assertEquals(await tuneAttention(other, trial), false);
+});
+
+Deno.test("canMultiplyOne() is for products whose grid WebGPU can have", () => {
+  const can = (groups: number) => {
+    const matrix = { parts: [{}], rows: 4 * groups, format: { family: "float" } };
+    return canMultiplyOne({} as ProgramBuilder, matrix as unknown as GpuMatrix);
+  };
+  assertEquals([can(65_535), can(65_536)], [true, false]);
 });
 
 Deno.test("readTuning() believes only text of its own adapter, and shaders that it can run", () => {

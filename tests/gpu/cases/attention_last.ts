@@ -104,12 +104,14 @@ export const attentionLastCases: readonly GpuCase[] = [
         await checkApart({ ...BASE, steps: [] }, [40, 0, 7])(gpu);
         await checkApart({ ...PART, steps: [] }, [53, 5])(gpu);
         // Without a binding more, or counters, it is combined apart.
-        const cache = { kvHeads: 8 } as KvCache;
-        const can = (sequences: number) => {
+        const can = (sequences: number, kvHeads = 8) => {
           const builder = { gpu, input: { sequences } } as ProgramBuilder;
+          const cache = { kvHeads } as KvCache;
           return canEndByLast(builder, { groupSize: 5, cache } as AttentionArgs, 4);
         };
         assertEquals([can(1), can(256), can(257)], [true, true, false]);
+        // Seven tokens of one sequence have more tiles than one of each.
+        assertEquals([can(1, 455), can(1, 456)], [true, false]);
         await withLeastLimits(gpu, () => Promise.resolve(assertEquals(can(1), false)));
       }),
   },
