@@ -142,7 +142,8 @@ const DIED = "it died behind its tests";
  */
 export function judge(output: string, isSuccess: boolean): { sums: Sums; fault: string | null } {
   const sums = readSummary(output);
-  if (sums !== null && (isSuccess || sums.failed > 0)) return { sums, fault: null };
+  const isEmpty = sums !== null && sums.passed + sums.failed + sums.ignored === 0;
+  if (sums !== null && !isEmpty && (isSuccess || sums.failed > 0)) return { sums, fault: null };
   const fault = isSuccess
     ? "it ended without a test"
     : sums === null

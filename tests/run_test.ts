@@ -87,6 +87,9 @@ Deno.test("readSummary() reads the last line of deno test, in colours or not", (
 Deno.test("judge() counts a part as a failure that says nothing of its tests", () => {
   const none = { passed: 0, failed: 1, ignored: 0 };
   assertEquals(judge("", true), { sums: none, fault: "it ended without a test" });
+  const empty = judge("ok | 0 passed | 0 failed (1s)", true);
+  assertEquals(empty, { sums: none, fault: "it ended without a test" });
+  assertEquals(judge("ok | 0 passed | 0 failed | 2 ignored (1s)", true).fault, null);
   assertEquals(judge("x", false), { sums: none, fault: "it ended without saying what failed" });
   const died = { sums: { ...none, passed: 3 }, fault: "it died behind its tests" };
   assertEquals(judge("ok | 3 passed | 0 failed (1s)", false), died);
