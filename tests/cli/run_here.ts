@@ -1,8 +1,8 @@
 /**
  * The command line within a test's own isolate: what starting a process and having V8 meet the code
- * costs, 0.5 to 1 s of a core, is most of what such a test takes. Only its streams and environment
- * are given to it; command lines are run one after another. What it is to its users, a process with
- * an exit status, run_cli.ts starts for those tests that ask for it.
+ * costs, 0.5 to 1 s of a core, is most of what such a test takes. Only its streams, the console and
+ * its environment are given to it; command lines are run one after another. What it is to its users,
+ * a process with an exit status, run_cli.ts starts for those tests that ask for it.
  */
 import { runCli } from "../../src/cli/program.ts";
 
@@ -18,6 +18,8 @@ export interface Given {
   readonly stdin: string;
   readonly env: Readonly<Record<string, string>>;
 }
+
+const encoder = new TextEncoder();
 
 let before: Promise<unknown> = Promise.resolve();
 
@@ -36,6 +38,8 @@ async function runNow({ args, stdin, env }: Given): Promise<Heard> {
     replace(Deno.stdout, { writeSync: out.writeSync, isTerminal: () => false }),
     replace(Deno.stderr, { writeSync: err.writeSync, isTerminal: () => false }),
     replace(Deno.stdin, streamOf(stdin)),
+    sayInto(["debug", "info", "log"], out),
+    sayInto(["error", "warn"], err),
   ];
   try {
     const code = await runCli(args);
@@ -66,7 +70,7 @@ class Kept {
 
 /** A text as `Deno.stdin` has it, piped. */
 function streamOf(text: string) {
-  let rest = new TextEncoder().encode(text);
+  let rest = encoder.encode(text);
   const readable = new Blob([rest]).stream();
   const readSync = (into: Uint8Array): number | null => {
     if (rest.length === 0) return null;
@@ -84,6 +88,16 @@ function replace(object: object, properties: Readonly<Record<string, unknown>>):
     Object.defineProperty(object, name, { value, configurable: true });
   }
   return () => Object.keys(properties).forEach((name) => Reflect.deleteProperty(object, name));
+}
+
+/** What the console is told of goes where it does in a process. */
+function sayInto(names: readonly ("debug" | "error" | "info" | "log" | "warn")[], to: Kept) {
+  const had = names.map((name) => [name, console[name]] as const);
+  const say = (...of: unknown[]) => to.writeSync(encoder.encode(`${of.map(String).join(" ")}\n`));
+  for (const name of names) console[name] = say;
+  return () => {
+    for (const [name, own] of had) console[name] = own;
+  };
 }
 
 function setEnv(name: string, value: string): () => void {
