@@ -6,11 +6,11 @@ import type { SamplerStep } from "../base/sampler_steps.ts";
 import type { GivenRows, RowGrid } from "../engine/types.ts";
 import type { NeuronActivity } from "./activity_types.ts";
 import type { ModelDetails } from "./details_types.ts";
+import type { GrammarSource, Prelude } from "./grammar_types.ts";
 import type { Conversations, KvUse } from "./kept_types.ts";
 
 export type { GivenRows, RowGrid, SamplerStep };
 export type { AdapterUse, GapMarks, ModelDetails } from "./details_types.ts";
-import type { GrammarSource, Prelude } from "./grammar_types.ts";
 export type { LayerActivity, NeuronActivity } from "./activity_types.ts";
 export type {
   GrammarLead,
