@@ -4,13 +4,22 @@
  */
 import type { SamplerStep } from "../base/sampler_steps.ts";
 import type { GivenRows, RowGrid } from "../engine/types.ts";
+import type { NeuronActivity } from "./activity_types.ts";
 import type { ModelDetails } from "./details_types.ts";
+import type { GrammarSource, Prelude } from "./grammar_types.ts";
 import type { Conversations, KvUse } from "./kept_types.ts";
 
 export type { GivenRows, RowGrid, SamplerStep };
 export type { AdapterUse, GapMarks, ModelDetails } from "./details_types.ts";
-import type { GrammarSource, Prelude } from "./grammar_types.ts";
-export type * from "./grammar_types.ts";
+export type { LayerActivity, NeuronActivity } from "./activity_types.ts";
+export type {
+  GrammarLead,
+  GrammarMark,
+  GrammarPart,
+  GrammarParts,
+  GrammarSource,
+  Prelude,
+} from "./grammar_types.ts";
 export type { Conversations, KvUse } from "./kept_types.ts";
 
 /** How the next id is chosen from the logits. Left-out fields mean "off" or the default shown. */
@@ -176,37 +185,6 @@ export interface StreamTimings {
   readonly neededAhead: number;
   /** Neurons that were asked for so, needed or not. */
   readonly askedAhead: number;
-}
-
-/**
- * What a layer's neurons did in all requests since the model was loaded. All only grow, but where
- * the engine had to be started anew (its GPU failed): then they begin at 0 again.
- */
-export interface LayerActivity {
-  /** Neurons that were up for computing, each once a token: of a mixture, of chosen experts. */
-  readonly neurons: number;
-  /** Those of them that are hot: a GPU computes them, or the cache holds them for good. */
-  readonly hot: number;
-  /** Those of them that were left out because they did not fire. */
-  readonly skipped: number;
-  /** Neurons whose weights were looked for in the cache and found. */
-  readonly cacheHits: number;
-  /** Those that were not found. */
-  readonly cacheMisses: number;
-  /** Reads from disk. */
-  readonly diskReads: number;
-  /** Their bytes. */
-  readonly diskBytes: number;
-}
-
-/** What neurons did, by layer. */
-export interface NeuronActivity {
-  /** False: all neurons are always computed. */
-  readonly isSparse: boolean;
-  /** False: all weights are in memory. */
-  readonly isStreamed: boolean;
-  /** The first layer first. */
-  readonly layers: readonly LayerActivity[];
 }
 
 /** What is known once a generation has ended. */

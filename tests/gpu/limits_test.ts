@@ -10,6 +10,7 @@ import {
   openGpu,
 } from "../../gpu/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
+import { COUNTERS_MAX } from "../../gpu/device.ts";
 import { gpuTest, runStep } from "../support/gpu.ts";
 import { normals } from "./cases/compare.ts";
 
@@ -142,7 +143,7 @@ function standingIn<T extends object>(of: T, own: object): T {
 }
 
 gpuTest("createBuffer() tells a GPU that is full from one that is lost", async (other) => {
-  const { source, refused, usedBytes } = crampedSource(10_000);
+  const { source, refused, usedBytes } = crampedSource(4 * COUNTERS_MAX + 10_000);
   const gpu = await openGpu({ adapter: "fallback-allowed", source });
   const before = { allocated: gpu.allocatedBytes, used: usedBytes() };
   const { message } = await assertRejects(

@@ -25,8 +25,8 @@ Deno.test("tuneKernels() takes two streams where they are faster, else four", ()
 
 Deno.test("tuneKernels() is not led astray by a core that is taken away for a while", () => {
   let calls = 0;
-  // Two streams are slower; but the first three trials of four, of two products each, are held up.
-  const fourMs = (rows: number) => rows === ALL_ROWS && calls++ < 6 ? 8 * MS : MS;
+  // Two streams are slower; but the first two trials of four, of two products each, are held up.
+  const fourMs = (rows: number) => rows === ALL_ROWS && calls++ < 4 ? 8 * MS : MS;
   const kernels = kernelsOf(() => 1.5 * MS, fourMs);
   assertStrictEquals(
     tuneKernels(LARGE, both(kernels))[0].matmul_q8,
