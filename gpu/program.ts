@@ -93,8 +93,9 @@ export class ProgramBuilder {
   }
 
   /**
-   * Room for a row of each sequence in 8 bits that is no row of floats, until the next one is taken:
-   * where `holdInt8` puts nothing but what is made of it, for others may come before all have read it.
+   * Room for a row of each sequence in 8 bits that is no row of floats, until the next one is
+   * taken: where `holdInt8` puts nothing but what is made of it, for others may come before all
+   * have read it.
    * @param besides read by the same dispatch: it goes elsewhere.
    * @returns null: none.
    */

@@ -121,8 +121,7 @@ async function openBench(gpu: Gpu, trial: AttentionTrial) {
         gpu.destroyBuffer(keys);
         gpu.destroyBuffer(values);
       }
-      for (const { buffer } of [x, all, input]) gpu.destroyBuffer(buffer);
-      gpu.destroyBuffer(scratch);
+      for (const buffer of [x.buffer, all.buffer, input.buffer, scratch]) gpu.destroyBuffer(buffer);
       back.destroy();
     },
   };

@@ -1,8 +1,8 @@
 /**
  * The command line within a test's own isolate: what starting a process and having V8 meet the code
  * costs, 0.5 to 1 s of a core, is most of what such a test takes. Only its streams, the console and
- * its environment are given to it; command lines are run one after another. What it is to its users,
- * a process with an exit status, run_cli.ts starts for those tests that ask for it.
+ * its environment are given to it; command lines are run one after another. What it is to its
+ * users, a process with an exit status, run_cli.ts starts for those tests that ask for it.
  */
 import { runCli } from "../../src/cli/program.ts";
 

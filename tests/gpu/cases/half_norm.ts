@@ -50,10 +50,8 @@ function placesOf(buffer: GPUBuffer, widths: readonly number[]): Rows[] {
 /** A token behind one whose best id is ID, up to the first product of a layer. */
 async function openEntry(gpu: Gpu, { type, columns, way, isInPieces = false }: Entry) {
   const table = await makeMatrix(gpu, { type, rows: VOCABULARY, columns }, 1);
-  const [count, bindingBytes] = [5, 16 * 4 * columns];
-  const own = isInPieces
-    ? await makeBatch(gpu, { type, rows: VOCABULARY / count, columns, bindingBytes }, count)
-    : table;
+  const pieces = { type, rows: VOCABULARY / 5, columns, bindingBytes: 64 * columns };
+  const own = isInPieces ? await makeBatch(gpu, pieces, 5) : table;
   const readerType = way === "float" ? "F16" : "Q8_0";
   const reader = await makeMatrix(gpu, { type: readerType, rows: READ_ROWS, columns }, 2);
   const weights = normals(3, columns);
@@ -62,8 +60,8 @@ async function openEntry(gpu: Gpu, { type, columns, way, isInPieces = false }: E
   const bytes = 256 * widths.reduce((sum, width) => sum + Math.ceil(width / 64), 0);
   const usage = 0x80 | 0x08 | 0x04; // STORAGE, COPY_DST, COPY_SRC
   const run = async (isOne: boolean, reads: "rows" | "step") => {
-    const rope = frequenciesOf({ headDim: 8, kind: "norm" });
-    const input = await createStepInput(gpu, { maxTokens: 1, ropes: [rope] });
+    const ropes = [frequenciesOf({ headDim: 8, kind: "norm" })];
+    const input = await createStepInput(gpu, { maxTokens: 1, ropes });
     const chain = await createStepChain(gpu, input, 3);
     const logits = await gpu.createBuffer("logits", 4 * VOCABULARY);
     const scratch = await gpu.createBuffer("largest", chooseScratchBytes(VOCABULARY));
