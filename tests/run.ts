@@ -26,6 +26,8 @@ const BY_FILE = [
   ...["tests/engine/leader", "tests/engine/streamed_test", "tests/gpu/", "tests/rank/gpu_"],
   ...["tests/rank/token_chain", "tests/whole/"],
 ];
+/** So has a file that measures memory: what others have given back hides what is kept. */
+const MEASURES_MEMORY = /\bDeno\.memoryUsage\(/;
 /** Files in a part, at most, of what takes long. */
 const FILES_A_PART_MAX = { pooled: 6, cli: 15 };
 /** A file whose engines get their threads from a pool: all that share its isolate do. */
@@ -67,11 +69,12 @@ function partsOf(paths: readonly string[]): Part[] {
   const parts: Part[] = [];
   const open = new Map<boolean, [string, ...string[]]>();
   for (const path of paths) {
-    if (BY_FILE.some((beginning) => path.startsWith(beginning))) {
+    const text = Deno.readTextFileSync(join(ROOT, path));
+    if (MEASURES_MEMORY.test(text) || BY_FILE.some((beginning) => path.startsWith(beginning))) {
       parts.push(["test:files", path]);
       continue;
     }
-    const hasPool = HAS_POOL.test(Deno.readTextFileSync(join(ROOT, path)));
+    const hasPool = HAS_POOL.test(text);
     const { pooled, cli } = FILES_A_PART_MAX;
     const filesMax = hasPool ? pooled : path.startsWith("tests/cli/") ? cli : Infinity;
     const part = open.get(hasPool);

@@ -27,7 +27,7 @@ Deno.test("listParts() has every test file once, and every task of tests", () =>
   assertEquals(run.toSorted(), own.toSorted());
 });
 
-Deno.test("files that share an isolate have threads of a pool all of them, or none, and no GPU's sizes", () => {
+Deno.test("files that share an isolate have threads of a pool all of them, or none, and measure nothing", () => {
   let shared = 0;
   for (const [task, ...paths] of listParts()) {
     if (task !== "test:together") continue;
@@ -38,6 +38,8 @@ Deno.test("files that share an isolate have threads of a pool all of them, or no
     assert(pooled.length === 0 || pooled.length === paths.length, paths.join(" "));
     const sized = paths.filter((_, i) => /^sizesAsData\(/m.test(texts[i]));
     assertEquals(sized, [], "the others' shaders would have none of their constants");
+    const measuring = paths.filter((_, i) => /Deno\.memoryUsage\(/.test(texts[i]));
+    assertEquals(measuring, [], "what others have given back hides what is kept");
     if (pooled.length > 1) shared++;
   }
   assert(shared > 3);

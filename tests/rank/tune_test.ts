@@ -68,6 +68,14 @@ Deno.test("tuneKernels() tells ways to add up apart where memory does not hold b
   assertEquals([chosen(MS / 2), chosen(2 * MS)], [true, false]);
 });
 
+Deno.test("tuneKernels() waits until products are as fast as they become", () => {
+  let calls = 0;
+  const late = (rows: number) => rows !== ALL_ROWS && calls++ < 40 ? 2 * MS : MS / 2;
+  const [pairs, fours] = [kernelsOf(() => MS, () => MS), kernelsOf(() => MS, late)];
+  const [tuned] = tuneKernels(LARGE, { pairs: [pairs], fours: [fours] });
+  assertStrictEquals(tuned.matmul_q8, fours.matmul_q8);
+});
+
 Deno.test("tuneKernels() adds up one token's products and several tokens' each their faster way", () => {
   const chosen = (oneMs: number, severalMs: number) => {
     const isOne = (n: unknown) => n === 1;
