@@ -160,3 +160,19 @@ Deno.test("thoughts that are opened again have what is left of their tokens", ()
   }
   assertEquals(most, 12, "marks count for nothing");
 });
+
+Deno.test("what an answer is bound to is no thought, from its beginning on or behind a lead", () => {
+  // Of letters that could close thoughts, too.
+  const bound: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= [</t>ab]{30,50}" } };
+  const led: GrammarPart = { leads: [{ lead: ["1"], then: bound }] };
+  const likes = { [TEXTS.indexOf(">")]: -9, [TEXTS.indexOf("1")]: 9, [END]: -9 };
+  for (const grammar of [parts(bound), parts(led)]) {
+    for (const tokensMax of [1, 5]) {
+      const prelude = { grammar: parts(CLOSED), tokensMax, endTokens: 2 };
+      for (let seed = 1; seed <= 20; seed++) {
+        const said = answer(seed, { prelude, grammar, likes });
+        assertEquals(said, answer(seed, { prelude: undefined, grammar, likes }), spelt(said));
+      }
+    }
+  }
+});
