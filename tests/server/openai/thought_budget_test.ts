@@ -101,3 +101,10 @@ Deno.test("a call that ends thoughts is not cut by their budget", async () => {
   const judged = model.requests.map(({ prelude }) => judgeCall(prelude!.grammar, call));
   assertEquals(judged, ["yes", "begun"]);
 });
+
+Deno.test("thoughts that are shown as text are bounded from where the prompt opens them", async () => {
+  const { app, model } = testApp({ details });
+  const body = { ...opened, thinking_budget_tokens: 3, reasoning_format: "none" };
+  assertEquals((await post(app, CHAT, body)).status, 200);
+  assertEquals(judgeCall(model.requests[0].prelude!.grammar, "Hm"), "begun");
+});
