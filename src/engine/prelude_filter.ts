@@ -16,7 +16,8 @@ export interface PreludeOptions {
 
 /**
  * The prelude's matcher beside that of the whole answer, which has the last word: where both leave
- * nothing, preludes are given up. Allocates nothing per token.
+ * nothing, or the answer is bound within a prelude (a call that thoughts are not closed before),
+ * preludes are given up. Allocates nothing per token.
  */
 export class PreludeFilter implements IdFilter {
   readonly #newMatcher: () => GrammarMatcher;
@@ -26,7 +27,7 @@ export class PreludeFilter implements IdFilter {
   /** [⌈vocab / 32⌉]: what both leave. */
   readonly #mask: Uint32Array;
   readonly #all: Uint32Array;
-  /** Null: what follows is free of it. */
+  /** Null: what follows is free of it. Read by `#bounding`. */
   #prelude: GrammarMatcher | null;
   /** The prompt has begun it: there is one only. */
   readonly #isOpened: boolean;
@@ -53,20 +54,22 @@ export class PreludeFilter implements IdFilter {
   }
 
   get isFree(): boolean {
-    return (this.#prelude?.isFree ?? true) && (this.#answer?.isFree ?? true);
+    return (this.#bounding()?.isFree ?? true) && (this.#answer?.isFree ?? true);
   }
 
   /** A model may end its answer within the prelude: it is not held to go on. */
   allows(id: number): boolean {
     if (this.#answer !== null && !this.#answer.allows(id)) return false;
-    return this.#prelude === null || this.#endIds.includes(id) || this.#prelude.allows(id);
+    const prelude = this.#bounding();
+    return prelude === null || this.#endIds.includes(id) || prelude.allows(id);
   }
 
   /** Among these there is no end of the answer: whoever is told to come to an end goes on. */
   mask(): Uint32Array {
     const whole = this.#answer?.mask() ?? this.#all;
-    if (this.#prelude === null) return whole;
-    const own = this.#prelude.mask();
+    const prelude = this.#bounding();
+    if (prelude === null) return whole;
+    const own = prelude.mask();
     let left = 0;
     for (let i = 0; i < this.#mask.length; i++) {
       this.#mask[i] = whole[i] & own[i];
@@ -77,7 +80,7 @@ export class PreludeFilter implements IdFilter {
 
   /** Is told the answer's ids, in order. */
   accept(id: number): void {
-    const prelude = this.#prelude;
+    const prelude = this.#bounding();
     if (prelude === null || this.#endIds.includes(id)) return;
     if (!prelude.allows(id)) {
       this.#prelude = null;
@@ -90,6 +93,12 @@ export class PreludeFilter implements IdFilter {
     this.#isWithin = false;
     this.#tokensLeft = Math.max(0, this.#tokensLeft + this.#endTokens);
     this.#prelude = this.#isOpened ? null : this.#newMatcher();
+  }
+
+  /** Preludes are free text: where the answer is bound, what closes one would be a part of that. */
+  #bounding(): GrammarMatcher | null {
+    if (this.#isWithin && this.#answer !== null && !this.#answer.isFree) this.#prelude = null;
+    return this.#prelude;
   }
 
   #begin(prelude: GrammarMatcher): void {

@@ -119,8 +119,6 @@ export class GrammarMatcher {
   /** The answer comes to an end within so many ids from here, if it can. */
   endWithin(tokensMax: number): void {
     this.#tokensLeft = this.#enough(tokensMax);
-    this.#lookedAt = -1;
-    this.#maskSet = -1;
   }
 
   /** Goes on with an id that is allowed; an end id leaves everything as it is. */

@@ -44,9 +44,11 @@ export function loudestMels(samples: Float32Array, bands: number, unit: number):
 /** `length` samples from half a window before the first one on; a mirror ends at the other end. */
 function mirrored(samples: Float32Array, length: number): Float32Array {
   const last = samples.length - 1;
-  return Float32Array.from({ length }, (_, i) => {
+  const out = new Float32Array(length);
+  for (let i = 0; i < length; i++) {
     const at = i - HALF;
     const seen = at < 0 ? Math.min(-at, last) : at > last ? Math.max(0, 2 * last - at) : at;
-    return samples[seen] ?? 0;
-  });
+    out[i] = samples[seen] ?? 0;
+  }
+  return out;
 }

@@ -11,7 +11,8 @@ type UseOptions = Pick<LoadOptions, "adapters" | "adapterType" | "chatTemplate" 
 
 /**
  * The model at `path`, changed by the adapters of the options, and by their template.
- * @throws {RangeError} when an adapter's scale is no finite number, or the template no Jinja.
+ * @throws {RangeError} when an adapter's scale is no finite number, or the template is empty, or no
+ * Jinja.
  * @throws {ModelFormatError} when a file is damaged or not what it is given as.
  * @throws {UnsupportedModelError} when an adapter does not fit, or the model cannot have any.
  */
@@ -20,7 +21,8 @@ export function openForUse(path: string, options: UseOptions = {}): ModelFile {
   const { chatTemplate: template } = options;
   if (template === undefined) return model;
   const source = { template, bosText: "", eosText: "", specialTexts: [] };
-  const { fault } = createChatTemplate(source);
+  // Of an empty one the model would be taken for one that was never taught to chat.
+  const fault = template.trim() === "" ? "it is empty" : createChatTemplate(source).fault;
   if (fault !== null) throw new RangeError(`Cannot use the chat template: ${fault}`);
   const metadata = new Map([...model.file.metadata, ["tokenizer.chat_template", template]]);
   return { ...model, file: { ...model.file, metadata } };

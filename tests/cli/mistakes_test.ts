@@ -39,6 +39,19 @@ const MISTAKES: readonly Mistake[] = [
   ["logits FOLDER/tiny.gguf --tokens 1 --out FOLDER/none/x", 1, "there is no such folder"],
   ["logits FOLDER/tiny.gguf --tokens 1 --out FOLDER", 1, "the path is a folder"],
   // Flags and their values.
+  [
+    "run FOLDER/tiny.gguf a --raw --chat-template-kwargs {}",
+    2,
+    "-kwargs with --raw: leave out one",
+  ],
+  ["run FOLDER/tiny.gguf a --raw --chat-template-file x", 2, "-file with --raw: leave out one of"],
+  ["run FOLDER/tiny.gguf a --chat-template-file FOLDER/empty.gguf", 1, "template: it is empty"],
+  [
+    "serve FOLDER/tiny.gguf FOLDER/words.gguf --chat-template-file x",
+    2,
+    "Cannot use --chat-template-file with several models",
+  ],
+  ["serve FOLDER/tiny.gguf --thinking-budget -1", 2, "A whole number of at least 0 is needed"],
   ["runn a", 2, "(Did you mean run?)"],
   ["--frob", 2, "See ganglion --help"],
   ["run FOLDER/tiny.gguf two words", 2, "A prompt of several words is one argument"],

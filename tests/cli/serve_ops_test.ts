@@ -200,3 +200,22 @@ Deno.test("serve refuses flags that would leave the door open or closed", () =>
       assertMatch(stderr, message);
     }));
   }));
+
+Deno.test("serve takes a template, and bounds thoughts where a request says nothing", () =>
+  withTinyModel(async (path) => {
+    const file = await Deno.makeTempFile({ suffix: ".jinja" });
+    try {
+      await Deno.writeTextFile(file, "{{ messages[0].content }}<think>{# </think> #}");
+      const flags = ["--chat-template-file", file, "--thinking-budget", "2"];
+      await withServe([path, ...flags], async ({ url }) => {
+        const answers = [{}, { thinking_budget_tokens: -1 }].map(async (fields) => {
+          const more = { stream: false, max_tokens: 60, temperature: 0, ...fields };
+          const { choices: [{ message }] } = await (await chat(url, more)).json();
+          return message.content !== "";
+        });
+        assertEquals(await Promise.all(answers), [true, false]);
+      });
+    } finally {
+      await Deno.remove(file);
+    }
+  }));

@@ -110,6 +110,17 @@ Deno.test("the engine hears by granite_speech blocks of more rows than ask at a 
   }
 });
 
+Deno.test("the engine hears by granite_speech queries whose heads are no whole blocks", async () => {
+  // Two heads of 48 numbers, in blocks of 32.
+  const metadata = [["clip.audio.projector.head_count", u32(2)]] as const;
+  const lengths = { ...LONG, melCount: 16, channels: 32 };
+  const made = { kind: "granite_speech", type: "Q8_0", lengths, metadata } as const;
+  await withTower(made, { threads: 2 }, async ({ engine, input, expected }) => {
+    const sound = input(38);
+    assertLess(nmse(await engine.images.see(sound), expected(sound)), 1e-3);
+  });
+});
+
 Deno.test("the engine hears by gemma4a whose matrices read far more than layers do", async () => {
   const lengths = { channels: 96, melCount: 40, hidden: 600, width: 72 };
   await withTower({ kind: "gemma4a", lengths }, { threads: 2 }, async (tower) => {

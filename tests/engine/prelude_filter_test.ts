@@ -73,14 +73,16 @@ function tokensOfThoughts(ids: readonly number[]): number {
 }
 
 Deno.test("thoughts that a prompt has opened are closed in time, and what follows is free", () => {
-  const likes = { [TEXTS.indexOf(">")]: -9, [TEXTS.indexOf(">1")]: -9, [END]: -9 };
+  // All that closes: what is free closes nothing.
+  const likes = Object.fromEntries([...[">", ">1", "t>"].map((each) => TEXTS.indexOf(each)), END]
+    .map((id) => [id, -9]));
   for (const tokensMax of [0, 1, 2, 3, 10]) {
     // Two tokens close: "</t" and ">", or another one that begins with that.
     const prelude = { grammar: parts(CLOSED), tokensMax, endTokens: 2 };
     for (let seed = 1; seed <= 30; seed++) {
       const said = answer(seed, { prelude, likes });
       assertLessOrEqual(tokensOfThoughts(said), tokensMax + 2, spelt(said));
-      assertEquals(said.length, 60);
+      assertEquals([said.length, spelt(said).split("</t>").length], [60, 2], "closed once");
     }
   }
 });
@@ -144,6 +146,15 @@ Deno.test("a prelude that the answer's grammar knows nothing of is given up", ()
   }
 });
 
+Deno.test("a prelude is given up where the answer must end at once, and not by what closes it", () => {
+  const grammar = compiled({ kind: "parts", parts: { until: { token: "<|x|>" } } });
+  const prelude = { grammar: parts(CLOSED), tokensMax: 1, endTokens: 2 };
+  for (let seed = 1; seed <= 10; seed++) {
+    const said = answer(seed, { prelude, grammar, tokensMax: 2, likes: { [MARK]: -9 } });
+    assertEquals([said.length, said[1]], [2, MARK]);
+  }
+});
+
 Deno.test("thoughts that are opened again have what is left of their tokens", () => {
   const again: GrammarPart = { leads: [{ lead: ["<t>"], then: CLOSED }] };
   const likes = { [TEXTS.indexOf("<t>")]: 2, [TEXTS.indexOf("</t")]: 1, [END]: -9 };
@@ -156,7 +167,24 @@ Deno.test("thoughts that are opened again have what is left of their tokens", ()
     const thoughts = [...text.matchAll(plain)].map(([, inner]) => inner.split(".").length - 1);
     const tokens = thoughts.reduce((sum, count) => sum + count, 0);
     assertLessOrEqual(tokens, 12, text);
-    if (thoughts.length > 2) most = Math.max(most, tokens);
+    // Of the first one alone it would say nothing.
+    if (tokens > Math.max(...thoughts)) most = Math.max(most, tokens);
   }
   assertEquals(most, 12, "marks count for nothing");
+});
+
+Deno.test("what an answer is bound to is no thought, from its beginning on or behind a lead", () => {
+  // Of letters that could close thoughts, too.
+  const bound: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= [</t>ab]{30,50}" } };
+  const led: GrammarPart = { leads: [{ lead: ["1"], then: bound }] };
+  const likes = { [TEXTS.indexOf(">")]: -9, [TEXTS.indexOf("1")]: 9, [END]: -9 };
+  for (const grammar of [parts(bound), parts(led)]) {
+    for (const tokensMax of [1, 5]) {
+      const prelude = { grammar: parts(CLOSED), tokensMax, endTokens: 2 };
+      for (let seed = 1; seed <= 20; seed++) {
+        const said = answer(seed, { prelude, grammar, likes });
+        assertEquals(said, answer(seed, { prelude: undefined, grammar, likes }), spelt(said));
+      }
+    }
+  }
 });

@@ -26,12 +26,12 @@ Deno.test("the options' variables are the template's where a request has none", 
   assertEquals((await rendered(options, { think: false }))[0], "Hi</think>");
 });
 
-Deno.test("loadModel() refuses a template that is no Jinja before it loads", () =>
+Deno.test("loadModel() refuses a template that is no Jinja, or empty, before it loads", () =>
   withTinyFile({}, async (path) => {
     const onProgress = () => assertEquals("loaded", "refused");
-    await assertRejects(
-      () => loadModel(path, { chatTemplate: "{% if", onProgress }),
-      RangeError,
-      "Cannot use the chat template: it is not valid Jinja",
-    );
+    const wrong = [["{% if", "it is not valid Jinja"], ["", "it is empty"], [" \n", "it is empty"]];
+    for (const [chatTemplate, fault] of wrong) {
+      const load = () => loadModel(path, { chatTemplate, onProgress });
+      await assertRejects(load, RangeError, `Cannot use the chat template: ${fault}`);
+    }
   }));

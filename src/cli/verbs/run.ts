@@ -77,8 +77,10 @@ async function run(
   if (option !== null && (prompt === undefined || options.raw)) {
     throw new UsageError(`Cannot use ${option} in a chat or with --raw: give a PROMPT that asks`);
   }
-  if (options.raw && options.chatTemplateFile !== undefined) {
-    throw new UsageError("Cannot use --chat-template-file with --raw: leave out one of them");
+  const { chatTemplateFile, chatTemplateKwargs } = options;
+  if (options.raw && (chatTemplateFile ?? chatTemplateKwargs) !== undefined) {
+    const flag = chatTemplateFile === undefined ? "kwargs" : "file";
+    throw new UsageError(`Cannot use --chat-template-${flag} with --raw: leave out one of them`);
   }
   if (options.raw && options.system !== undefined) {
     throw new UsageError("Cannot use --system with --raw: without a template it has no place");

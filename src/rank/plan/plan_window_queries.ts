@@ -91,7 +91,10 @@ export function windowQueriesShare(
   if (config === undefined || its === undefined) return null;
   const { blocks } = its;
   const outputs = blocks.flatMap(({ own, window }) => [own.output, window.output]);
-  const unit = Math.max(1, ...outputs.map((output) => blockOf(output) / config.headDim));
+  // Whole heads whose columns are whole blocks.
+  const block = Math.max(...outputs.map(blockOf));
+  let unit = 1;
+  while (unit * config.headDim % block !== 0) unit++;
   return {
     ...{ config, tensors: its, rowsMax, queriesMax: windowedRows(config, rowsMax) },
     heads: cut(config.width / config.headDim, { parts, part, unit }),

@@ -90,7 +90,7 @@ export async function chatAsk(
     ? planAddressed(model, addressed, conversation, format)
     : planTools(model, messages, tools, { answerSchema: format.schema, isBegun: prefill !== "" });
   const template = model.details?.chatTemplate ?? "";
-  const { variables = thoughtVariables(conversation.variables, template) } = plan;
+  const { callMark, variables = thoughtVariables(conversation.variables, template) } = plan;
   const { priority } = request;
   const images = await lookAtImages(work, plan.messages, { isCounted, priority });
   const steps = model.inSteps.chat(plan.messages, {
@@ -108,7 +108,7 @@ export async function chatAsk(
   const { thoughtTokensMax = work.settings.thoughtTokensMax } = conversation;
   const prelude = isBegun || thoughtTokensMax === Infinity
     ? null
-    : thoughtPrelude(model, thoughtTokensMax, { isOpened: seen?.isOpened === true });
+    : thoughtPrelude(model, thoughtTokensMax, { isOpened: seen?.isOpened === true, callMark });
   if (isBegun) {
     // A call that must be made is not thought about, nor is an answer that has begun.
     const closing = thoughts?.isOpened ? thoughts.marks.closing : "";
@@ -121,7 +121,6 @@ export async function chatAsk(
   const bound = plan.grammar ?? format.grammar;
   const isDue = plan.grammar === undefined || plan.isFormat === true;
   const grammar = bound && isOpened ? behindThoughts(bound, thoughts, { isDue }) : bound;
-  const { callMark } = plan;
   const newParser = thoughts === null
     ? plan.newParser
     : () => new ThoughtParser({ ...thoughts, isOpened, callMark, answer: plan.newParser?.() });

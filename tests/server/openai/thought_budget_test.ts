@@ -3,8 +3,10 @@ import { assert, assertEquals, assertLessOrEqual, assertStringIncludes } from "@
 import { createApp, loadedModels } from "../../../src/server/mod.ts";
 import { HARMONY_CONTROLS, HARMONY_TEMPLATE } from "../../support/harmony.ts";
 import { withModel, withTinyFile } from "../../support/loaded_model.ts";
+import { CALL_TEMPLATES } from "../../support/native_calls.ts";
 import { templated, TEMPLATED_SHAPE } from "../../support/templated.ts";
 import { CHAT, hello, post, testApp } from "../http_client.ts";
+import { judgeCall } from "../tools/bound_calls.ts";
 
 const details = { chatTemplate: "<think></think>" };
 const opened = { messages: [{ role: "user", content: "Hi<think>\n" }] };
@@ -86,4 +88,23 @@ Deno.test("a model that would think for ever closes its thoughts, and answers", 
         }),
     );
   }
+});
+
+Deno.test("a call that ends thoughts is not cut by their budget", async () => {
+  const chatTemplate = CALL_TEMPLATES.dsml + "</think>";
+  const { app, model } = testApp({ details: { chatTemplate } });
+  const tools = [{ type: "function", function: { name: "f" } }];
+  for (const more of [{ tools }, {}]) {
+    await (await post(app, CHAT, { ...opened, ...more, thinking_budget_tokens: 3 })).text();
+  }
+  const call = "Hm <｜DSML｜function_calls>\n";
+  const judged = model.requests.map(({ prelude }) => judgeCall(prelude!.grammar, call));
+  assertEquals(judged, ["yes", "begun"]);
+});
+
+Deno.test("thoughts that are shown as text are bounded from where the prompt opens them", async () => {
+  const { app, model } = testApp({ details });
+  const body = { ...opened, thinking_budget_tokens: 3, reasoning_format: "none" };
+  assertEquals((await post(app, CHAT, body)).status, 200);
+  assertEquals(judgeCall(model.requests[0].prelude!.grammar, "Hm"), "begun");
 });

@@ -1,9 +1,14 @@
 import { assertEquals } from "@std/assert";
+import { buildTokenTrie } from "../../../src/grammar/mod.ts";
 import { thoughtPrelude } from "../../../src/server/tools/thought_prelude.ts";
+import { planTools } from "../../../src/server/tools/tool_plan.ts";
+import { idsIn, matcherOf, vocabularyOf } from "../../grammar/tiny.ts";
 import { HARMONY_CONTROLS, HARMONY_TEMPLATE } from "../../support/harmony.ts";
 import { museModel } from "../../support/muse.ts";
+import { CALL_TEMPLATES } from "../../support/native_calls.ts";
 import { ScriptedModel, type ScriptedModelOptions } from "../../support/scripted_model.ts";
 import { judgeCall } from "./bound_calls.ts";
+import { auto, messages } from "./read_calls.ts";
 
 const ask = (options: ScriptedModelOptions, isOpened: boolean) =>
   thoughtPrelude(new ScriptedModel(options), 10, { isOpened });
@@ -49,4 +54,23 @@ Deno.test("thoughtPrelude() says how many tokens the mark takes that closes", ()
     assertEquals(ask(tags, isOpened)!.endTokens, "</think>".length);
   }
   assertEquals(ask({ details: { chatTemplate: "{{ messages }}" } }, false), null);
+});
+
+Deno.test("thoughtPrelude() lets a call end thoughts that none closes, and never asks for one", () => {
+  const controls = { "<|inner_suffix|>": "\uE000", "<|tools_prefix|>": "\uE001" };
+  const chatTemplate = CALL_TEMPLATES.apertus + "<|inner_suffix|>";
+  const model = new ScriptedModel({ details: { chatTemplate }, controls });
+  const { callMark } = planTools(model, messages, auto);
+  const { grammar } = thoughtPrelude(model, 10, { isOpened: true, callMark })!;
+  const judge = (text: string) => judgeCall(grammar, text, Object.keys(controls));
+  for (const text of ["Hm", "Hm<|tools_prefix|>"]) assertEquals(judge(text), "begun");
+  for (const text of ["Hm<|inner_suffix|>", "Hm<|tools_prefix|>[", "Hm<|tools_prefix|>[]<|inner"]) {
+    assertEquals(judge(text), "yes");
+  }
+  const tokens = ["[", ...Object.keys(controls)];
+  const trie = buildTokenTrie(vocabularyOf(tokens, { hidden: [1, 2] }));
+  const matcher = matcherOf(grammar, trie);
+  assertEquals(idsIn(matcher.mask()), [0, 1, 2]);
+  matcher.endWithin(1);
+  assertEquals(idsIn(matcher.mask()), [1]);
 });
