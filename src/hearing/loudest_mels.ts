@@ -4,14 +4,13 @@
  * towers.
  */
 import { Fourier } from "./fourier.ts";
+import { loudLevels } from "./loud_levels.ts";
 import { HOP } from "./spectrogram.ts";
 import { triangles } from "./triangles.ts";
 
 /** Samples of a window, in whose middle a frame's own place is. */
 const WINDOW = 400;
 const HALF = WINDOW / 2;
-/** What is quieter counts as this. */
-const POWER_MIN = 1e-10;
 
 /**
  * [frames, bands], so many frames that rows of `unit` of them are whole: one is left out rather
@@ -20,25 +19,9 @@ const POWER_MIN = 1e-10;
 export function loudestMels(samples: Float32Array, bands: number, unit: number): Float32Array {
   const all = Math.floor(samples.length / HOP) + 1;
   const frames = Math.max(unit, all - all % unit);
-  const filters = triangles(bands);
   const fourier = new Fourier(WINDOW);
   const around = mirrored(samples, (frames - 1) * HOP + WINDOW);
-  const out = new Float32Array(frames * bands);
-  let loudest = -Infinity;
-  for (let frame = 0; frame < frames; frame++) {
-    const powers = fourier.powersAt(around, HOP * frame);
-    for (let band = 0; band < bands; band++) {
-      const { first, weights } = filters[band];
-      let sum = 0;
-      for (let i = 0; i < weights.length; i++) sum += weights[i] * powers[first + i];
-      const level = Math.log10(Math.max(sum, POWER_MIN));
-      out[frame * bands + band] = level;
-      if (level > loudest) loudest = level;
-    }
-  }
-  const floor = loudest - 8;
-  for (let i = 0; i < out.length; i++) out[i] = (Math.max(out[i], floor) + 4) / 4;
-  return out;
+  return loudLevels(frames, triangles(bands), (frame) => fourier.powersAt(around, HOP * frame));
 }
 
 /** `length` samples from half a window before the first one on; a mirror ends at the other end. */

@@ -2,6 +2,7 @@
  * Whisper's spectrogram: of every 10 ms the energy in bands as people hear them (Slaney's mels), as
  * logarithms within 80 dB of the loudest. Knows neither files nor towers.
  */
+import { loudLevels } from "./loud_levels.ts";
 
 /** Samples a second. */
 export const RATE = 16_000;
@@ -14,8 +15,6 @@ const HALF = WINDOW / 2;
 /** Frequencies that a window tells apart, 0 to 8 kHz. */
 const BINS = HALF + 1;
 const QUARTER = WINDOW / 4;
-/** What is quieter counts as this. */
-const POWER_MIN = 1e-10;
 
 /**
  * [frames, bands]: frame f is of the samples around HOP · f. Before the sound it is mirrored,
@@ -29,24 +28,12 @@ export function spectrogram(
     readonly isMirrored?: boolean;
   },
 ): Float32Array {
-  const filters = melFilters(bands, WINDOW);
   const fourier = new Fourier();
-  const out = new Float32Array(frames * bands);
-  let loudest = -Infinity;
-  for (let frame = 0; frame < frames; frame++) {
-    const powers = fourier.powersAt(samples, HOP * frame - HALF, isMirrored);
-    for (let band = 0; band < bands; band++) {
-      const { first, weights } = filters[band];
-      let sum = 0;
-      for (let i = 0; i < weights.length; i++) sum += weights[i] * powers[first + i];
-      const level = Math.log10(Math.max(sum, POWER_MIN));
-      out[frame * bands + band] = level;
-      if (level > loudest) loudest = level;
-    }
-  }
-  const floor = loudest - 8;
-  for (let i = 0; i < out.length; i++) out[i] = (Math.max(out[i], floor) + 4) / 4;
-  return out;
+  return loudLevels(
+    frames,
+    melFilters(bands, WINDOW),
+    (frame) => fourier.powersAt(samples, HOP * frame - HALF, isMirrored),
+  );
 }
 
 /**

@@ -11,7 +11,7 @@ import type { Placer } from "./plan_layer.ts";
 import { norm, type NormPlan } from "./plan_norm.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
-import { cut, lengthOf, type Range } from "./shard.ts";
+import { cut, lengthOf, type Range, wholeHeads } from "./shard.ts";
 import type { StepGraphInput } from "./step_graph.ts";
 
 /** Rows of a tower that keys and values are made of at a time: they stay in a core's cache. */
@@ -85,7 +85,7 @@ export function resamplerShare(
   const its = tensors.projector?.resampler;
   if (config === undefined || its === undefined) return null;
   const { width, headDim } = config;
-  const unit = Math.max(1, blockOf(its.output) / headDim);
+  const unit = wholeHeads(headDim, blockOf(its.output));
   const heads = cut(width / headDim, { parts, part, unit });
   return {
     ...{ config, tensors: its, heads },

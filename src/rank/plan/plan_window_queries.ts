@@ -19,7 +19,7 @@ import type { Placer } from "./plan_layer.ts";
 import { norm, type NormPlan } from "./plan_norm.ts";
 import type { MatrixPlan } from "./plan_types.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
-import { cut, lengthOf, type Range, scale } from "./shard.ts";
+import { cut, lengthOf, type Range, scale, wholeHeads } from "./shard.ts";
 
 /** A rank's share. */
 export interface WindowQueriesShare {
@@ -92,9 +92,7 @@ export function windowQueriesShare(
   const { blocks } = its;
   const outputs = blocks.flatMap(({ own, window }) => [own.output, window.output]);
   // Whole heads whose columns are whole blocks.
-  const block = Math.max(...outputs.map(blockOf));
-  let unit = 1;
-  while (unit * config.headDim % block !== 0) unit++;
+  const unit = wholeHeads(config.headDim, Math.max(...outputs.map(blockOf)));
   return {
     ...{ config, tensors: its, rowsMax, queriesMax: windowedRows(config, rowsMax) },
     heads: cut(config.width / config.headDim, { parts, part, unit }),

@@ -332,6 +332,11 @@ function headsPerBlock(config: ModelConfig, block: number): number {
   if (config.compression !== undefined) return headsPerCut(config, block);
   const dim = mergedHeadDim(config);
   check(dim >= 0, "heads have a width");
+  return wholeHeads(dim, block);
+}
+
+/** Fewest heads of `dim` columns that are whole blocks. */
+export function wholeHeads(dim: number, block: number): number {
   let heads = 1;
   while ((heads * dim) % block !== 0) heads++;
   return heads;
