@@ -96,8 +96,8 @@ try {
 async function look(adapter) {
   const feature = { f16: "shader-f16", subgroups: "subgroups" };
   const wanted = Object.values(feature).filter((name) => adapter.features.has(name));
-  const { maxComputeWorkgroupStorageSize } = adapter.limits;
-  const requiredLimits = { maxComputeWorkgroupStorageSize };
+  const { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage } = adapter.limits;
+  const requiredLimits = { maxComputeWorkgroupStorageSize, maxStorageBuffersPerShaderStage };
   const device = await adapter.requestDevice({ requiredFeatures: wanted, requiredLimits });
   const refused = [], skipped = [];
   for (const { name, needs, text, constants } of data.kernels) {
