@@ -12,6 +12,13 @@ export function formatBytes(bytes: number): string {
   return `${bytes} B`;
 }
 
+/** Memory that something needs, such that either figure is enough: "1.6 GiB (1673527296 bytes)". */
+export function formatNeeded(bytes: number): string {
+  const [unit, digits] = bytes >= GiB ? [GiB, 2] : bytes >= MiB ? [MiB, 1] : [KiB, 1];
+  const step = unit / 10 ** digits;
+  return `${formatBytes(Math.ceil(bytes / step) * step)} (${bytes} bytes)`;
+}
+
 /** "1 request", "2 requests": of nouns whose plural ends in s. */
 export function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? "" : "s"}`;

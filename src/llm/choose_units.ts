@@ -3,7 +3,7 @@
  * their sizes compared with it. Pure but for asking the planner of ranks.
  */
 import { UnsupportedModelError } from "../base/errors.ts";
-import { formatBytes, MiB } from "../base/units.ts";
+import { formatBytes, formatNeeded, MiB } from "../base/units.ts";
 import { PAGE_BYTES } from "../memory/arena.ts";
 import { besideGpu, type PlanInput, SLOT_RECORD_BYTES, sum, usedBytes } from "../planner/mod.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
@@ -43,15 +43,15 @@ export interface UnitBudget {
   readonly plan: (options: UnitOptions) => RankPlan[];
 }
 
-/** Carries the smallest budget that would do. */
+/** Carries the smallest budget that would do, of those that were asked about. */
 export class BudgetError extends UnsupportedModelError {
   readonly neededBytes: number;
 
   constructor(budgetBytes: number, neededBytes: number) {
     super(
       `Cannot run this model in ${formatBytes(budgetBytes)}: it needs at least ` +
-        `${formatBytes(Math.ceil(neededBytes / MiB) * MiB)} with this context and this many ` +
-        "threads: raise --memory, or use a shorter --ctx-size",
+        `${formatNeeded(neededBytes)} with this context and this many threads: raise --memory, or ` +
+        "use a shorter --ctx-size",
     );
     this.neededBytes = neededBytes;
   }
@@ -62,10 +62,13 @@ export function chooseUnits(by: UnitBudget): UnitOptions {
   const { units, budgetBytes, isSilent } = by;
   const whole = sized(by, { residentUnits: units.length, hasResidentGates: false, slotCount: 0 });
   if (whole.bytes <= budgetBytes) return whole.options;
-  if (!isSilent) return by.lanes > 1 && by.steps.cache ? mostPlaces(by) : mostResident(by);
+  if (!isSilent) {
+    return by.lanes > 1 && by.steps.cache ? mostPlaces(by, whole) : mostResident(by, whole);
+  }
   const chosen = mostSlots(by, by.way === "gates");
   if (chosen.bytes <= budgetBytes) return chosen.options;
-  return mostResident(by); // whole blocks from disk for every token: slow, but it answers
+  // Whole blocks from disk for every token: slow, but it answers.
+  return mostResident(by, chosen.bytes < whole.bytes ? chosen : whole);
 }
 
 /** A GPU streams nothing. */
@@ -114,7 +117,7 @@ function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
  * As many places for whole units as there is room for: of experts that all fire, those that were
  * used last stay.
  */
-function mostPlaces(by: UnitBudget): Sized["options"] {
+function mostPlaces(by: UnitBudget, refused: Sized): Sized["options"] {
   const { units, budgetBytes } = by;
   const try_ = (arenaCount: number, stagePlaces: number) =>
     sized(by, {
@@ -130,19 +133,23 @@ function mostPlaces(by: UnitBudget): Sized["options"] {
     const more = Math.floor((budgetBytes - least.bytes - pages) / bytes);
     // One is for what passes through.
     const wanted = Math.min(more, Math.ceil(units.length / arenaCount));
-    if (wanted < 1) return mostResident(by);
+    if (wanted < 1) return mostResident(by, refused);
     const ofRank = least.bytes / places.length + wanted * arenaCount * Math.max(...places);
     if (ofRank <= arenaCount * ARENA_BYTES_GOAL) return try_(arenaCount, 1 + wanted).options;
   }
 }
 
-/** As many whole units as there is room for: where all neurons fire, a cache would find none. */
-function mostResident(by: UnitBudget): Sized["options"] {
+/**
+ * As many whole units as there is room for: where all neurons fire, a cache would find none.
+ * @param refused the least of what was tried before, which there is no room for.
+ */
+function mostResident(by: UnitBudget, refused: Sized): Sized["options"] {
   const { units, budgetBytes } = by;
   let [low, high] = [0, units.length - 1];
   const of = (residentUnits: number) =>
     sized(by, { residentUnits, hasResidentGates: false, slotCount: 0 });
-  if (of(0).bytes > budgetBytes) throw new BudgetError(budgetBytes, of(0).bytes);
+  const least = of(0).bytes;
+  if (least > budgetBytes) throw new BudgetError(budgetBytes, Math.min(least, refused.bytes));
   while (low < high) {
     const middle = (low + high + 1) >> 1;
     if (of(middle).bytes <= budgetBytes) low = middle;

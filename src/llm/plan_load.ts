@@ -4,7 +4,7 @@
  */
 import { check } from "../base/check.ts";
 import { ModelFormatError, UnsupportedModelError } from "../base/errors.ts";
-import { formatBytes } from "../base/units.ts";
+import { formatBytes, formatNeeded } from "../base/units.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { bytesByKind } from "../memory/arena.ts";
@@ -295,8 +295,8 @@ function requireWithin(
   const bytes = bytesInMemory(plans) + besideBytes;
   if (memoryBytes === undefined || bytes <= memoryBytes) return;
   throw new UnsupportedModelError(
-    `Cannot run this model in ${formatBytes(memoryBytes)}: it takes ${formatBytes(bytes)}, and a ` +
-      ".gguf file is kept in memory as a whole: store it neuron by neuron with `ganglion pack` " +
+    `Cannot run this model in ${formatBytes(memoryBytes)}: it takes ${formatNeeded(bytes)}, and ` +
+      "a .gguf file is kept in memory as a whole: store it neuron by neuron with `ganglion pack` " +
       "and run the .ganglion file, or raise --memory",
   );
 }

@@ -10,6 +10,7 @@ import { isSilentKind, summarizePredictors } from "../model/mod.ts";
 import type { ModelConfig, ModelDescription } from "../model/types.ts";
 import {
   besideGpu,
+  CHUNKS,
   expectLaidOut,
   type MachineProfile,
   type MemoryPlan,
@@ -83,18 +84,21 @@ export function planWithin(
     if (fits || obstacle !== null) return { ...other, plan: plain };
   }
   const asPacked = { ...input, isPacked: true };
-  try {
-    return { ...layOut(of, decide(asPacked), { input: asPacked, module, options, gpu }), obstacle };
-  } catch (error) {
-    if (!(error instanceof BudgetError)) throw error;
-    const { budgetBytes, besideBytes = 0 } = options;
-    const refusal = planMemory({ ...asPacked, budgetBytes: 0 });
-    check(refusal.kind === "refusal", "nothing runs in no memory");
-    const residentBytes = besideBytes + refusal.residentBytes;
-    const neededBytes = Math.min(error.neededBytes, residentBytes);
-    const plan = { kind: "refusal", budgetBytes, neededBytes, residentBytes } as const;
-    return { ...other, plan };
+  const refusals: number[] = [];
+  for (const decided of decisions(asPacked)) {
+    try {
+      return { ...layOut(of, decided, { input: asPacked, module, options, gpu }), obstacle };
+    } catch (error) {
+      if (!(error instanceof BudgetError)) throw error;
+      refusals.push(error.neededBytes);
+    }
   }
+  const { budgetBytes, besideBytes = 0 } = options;
+  const refusal = planMemory({ ...asPacked, budgetBytes: 0 });
+  check(refusal.kind === "refusal", "nothing runs in no memory");
+  const neededBytes = Math.min(...refusals);
+  const residentBytes = besideBytes + refusal.residentBytes;
+  return { ...other, plan: { kind: "refusal", budgetBytes, neededBytes, residentBytes } };
 }
 
 function inputOf(
@@ -146,18 +150,28 @@ function waysOf({ predictor }: LoadOptions): PlanInput["ways"] {
 }
 
 /**
- * The way, and the speed to expect of it. Where neurons one by one need more than there is, whole
- * blocks may do: slow, but it answers. Whether it fits is for who lays it out to say.
+ * What is to be laid out, the first that fits. What is expected to be fastest comes first; whether
+ * it fits is for who lays it out to say, and with a little memory it may not. Then what takes least
+ * of all, whatever the budget: so that the least that is needed is one figure, and enough.
  */
-function decide(input: PlanInput): MemoryPlan {
-  const decided = planMemory(input);
-  if (decided.kind === "plan") return decided;
+function* decisions(input: PlanInput): Generator<MemoryPlan> {
+  const fastest = planMemory(input);
+  if (fastest.kind === "plan") yield fastest;
+  // Where neurons one by one need more than there is, whole blocks may do: slow, but it answers.
   const whole = { ...input, isSparse: false };
-  const units = planMemory(whole);
-  if (units.kind === "plan") return units;
-  const least = planMemory({ ...whole, budgetBytes: units.neededBytes });
+  if (fastest.kind === "refusal") {
+    const units = planMemory(whole);
+    if (units.kind === "plan") yield units;
+  }
+  const ioWorkers = input.kernelReads ? undefined : input.ioWorkers ?? 1;
+  const short = { ...whole, ioWorkers, chunkTokens: CHUNKS[0] };
+  const refusal = planMemory({ ...short, budgetBytes: 0 });
+  check(refusal.kind === "refusal", "nothing runs in no memory");
+  const least = planMemory({ ...short, budgetBytes: refusal.neededBytes });
   check(least.kind === "plan", "a budget that was asked for is enough");
-  return least;
+  yield least;
+  // Who asks predictors needs no gates in memory.
+  yield { ...least, way: "predictor" };
 }
 
 /** @throws {BudgetError} when the budget is too small. */

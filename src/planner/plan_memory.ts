@@ -39,8 +39,8 @@ import type {
   PlanRefusal,
 } from "./plan_types.ts";
 
-/** Tokens of a prompt's piece that are tried. */
-const CHUNKS = [64, 128, 256, 512] as const;
+/** Tokens of a prompt's piece that are tried, from the fewest on. */
+export const CHUNKS = [64, 128, 256, 512] as const;
 const CHUNK_TOKENS_RESIDENT = { dense: 64, mixture: 256 } as const;
 /** Prompts read their neurons in pieces of about this, two a rank. */
 const STAGED_BYTES = MiB;
@@ -87,7 +87,7 @@ class MemoryPlanner {
     const { budgetBytes, contextLength, model: { config } } = this.#in;
     const chunk = config.isEncoder || config.source
       ? contextLength
-      : CHUNK_TOKENS_RESIDENT[config.experts === null ? "dense" : "mixture"];
+      : this.#in.chunkTokens ?? CHUNK_TOKENS_RESIDENT[config.experts ? "mixture" : "dense"];
     const resident = residentLayout(this.#in, chunk);
     const residentBytes = resident.totalBytes;
     if (residentBytes <= budgetBytes) return this.#residentPlan(resident, chunk);
@@ -97,7 +97,7 @@ class MemoryPlanner {
     if (this.#expectations.rates.source === "all") {
       return planWholeUnits({
         residentBytes,
-        ...{ input: this.#in, sums: this.#sums, chunks: CHUNKS },
+        ...{ input: this.#in, sums: this.#sums, chunks: this.#chunks() },
         firing: this.#expectations.rates.perToken,
         workers: this.#workerCounts(),
         fixedOf: (chunkTokens) => this.#expectations.fixedOf({ way: "gates", chunkTokens }),
@@ -120,7 +120,7 @@ class MemoryPlanner {
     const { budgetBytes, threads } = this.#in;
     const arenasMax = divCeil(budgetBytes / threads, 4 * GiB - ARENA_SLACK_BYTES) + 1;
     return this.#expectations.ways.flatMap((way) =>
-      CHUNKS.flatMap((chunkTokens) =>
+      this.#chunks().flatMap((chunkTokens) =>
         this.#workerCounts().flatMap((ioWorkers) =>
           Array.from(
             { length: arenasMax },
@@ -129,6 +129,11 @@ class MemoryPlanner {
         )
       )
     );
+  }
+
+  #chunks(): readonly number[] {
+    const { chunkTokens } = this.#in;
+    return chunkTokens === undefined ? CHUNKS : [chunkTokens];
   }
 
   /** More of them than a few per core only take the cores from each other: NOTES.md. */

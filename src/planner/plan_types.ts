@@ -32,6 +32,8 @@ export interface PlanInput {
   readonly kernelReads?: boolean;
   /** Threads that read; left out: as many as pay. */
   readonly ioWorkers?: number;
+  /** Tokens of a prompt that are computed at once; left out: as many as pay. */
+  readonly chunkTokens?: number;
   /** Counts of this model's neurons; null: what the units say, or what such models are like. */
   readonly stats: FiringStats | null;
   /** What kernels say they need. */

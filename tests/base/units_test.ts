@@ -1,5 +1,5 @@
-import { assertEquals } from "@std/assert";
-import { counted, formatBytes, parseBytes } from "../../src/base/units.ts";
+import { assert, assertEquals } from "@std/assert";
+import { counted, formatBytes, formatNeeded, parseBytes } from "../../src/base/units.ts";
 
 Deno.test("parseBytes() reads sizes with and without units and refuses the rest", () => {
   assertEquals(parseBytes("2GiB"), 2 ** 31);
@@ -21,4 +21,13 @@ Deno.test("counted() has the singular of one, and of nothing else", () => {
     "1 answer",
     "2 answers",
   ]);
+});
+
+Deno.test("formatNeeded() shows a size that is enough, in words and in bytes", () => {
+  assertEquals(formatNeeded(171_212_800), "163.3 MiB (171212800 bytes)");
+  const sizes = [1, 1023, 1025, 2 ** 20 - 1, 2 ** 20 + 1, 2 ** 30 - 1, 2 ** 30 + 1, 27_713_536_129];
+  for (const bytes of sizes) {
+    const [, shown] = /^(.*) \(\d+ bytes\)$/.exec(formatNeeded(bytes))!;
+    assert(parseBytes(shown)! >= bytes, `${shown} for ${bytes} bytes`);
+  }
 });

@@ -54,6 +54,10 @@ Deno.test("plan says of a plain file that does not fit what packing would give",
     assertEquals(code, 1);
     const [, needed] = /as a whole it needs at least .* \((\d+) bytes\)/.exec(stderr) ?? [];
     assertEquals((await runCli(["plan", path, "--memory", needed])).code, 0, stderr);
+    const runWithin = (bytes: number) =>
+      runCli(["run", path, "hi", "--max-tokens", "1", "--memory", `${bytes}`]);
+    assertEquals((await runWithin(Number(needed))).code, 0);
+    assertStringIncludes((await runWithin(Number(needed) - 1)).stderr, `(${needed} bytes)`);
     const packed = `${folder}/tiny.ganglion`;
     assertEquals((await runCli(["pack", path, "-o", packed])).code, 0);
     const same = await planJson([packed, "--memory", "1GiB", "--ctx-size", "64"]);
@@ -61,23 +65,21 @@ Deno.test("plan says of a plain file that does not fit what packing would give",
     const reading = same.regions.filter(({ name }: Region) => name === "io" || name === "staging")
       .reduce((sum: number, { bytes }: Region) => sum + bytes, 0);
     assertAlmostEquals(same.total_bytes, whole.total_bytes + reading, 65536);
-    // Who may call the system's functions (--allow-ffi) has other threads: both have to be alike.
-    const run = (budget: number) =>
-      runProcess([
-        "run",
-        packed,
-        "hi",
-        "--memory",
-        `${budget}`,
-        "--max-tokens",
-        "1",
-        "--threads",
-        "1",
-      ]);
-    const refused = await runProcess(["plan", packed, "--memory", "1MiB", "--threads", "1"]);
-    const least = Number(/\((\d+) bytes\)/.exec(refused.stderr)?.[1]);
-    assertEquals((await run(least)).code, 0);
-    assertStringIncludes((await run(least - 1)).stderr, "it needs at least");
+    // Processes may call the system's functions (--allow-ffi): it reads for them, not threads.
+    for (const runIt of [runCli, runProcess]) {
+      const run = (budget: string | number) =>
+        runIt([
+          ...["run", packed, "hi", "--max-tokens", "1"],
+          ...["--threads", "1", "--memory", `${budget}`],
+        ]);
+      const refused = await runIt(["plan", packed, "--memory", "1MiB", "--threads", "1"]);
+      const [, shown, least] = /at least (\S+ MiB) \((\d+) bytes\)/.exec(refused.stderr)!;
+      assertEquals((await run(least)).code, 0);
+      assertEquals((await run(shown)).code, 0);
+      const { code, stderr } = await run(Number(least) - 1);
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, `it needs at least ${shown} (${least} bytes)`);
+    }
     const text = await runCli(["plan", packed, "--memory", "1GiB"]);
     assertStringIncludes(text.stdout, "all of it is in memory");
     assertStringIncludes(text.stdout, "tok/s");

@@ -97,5 +97,5 @@ Deno.test("chooseUnits() refuses with the smallest budget that works", () => {
     () => chooseUnits({ ...BUDGET, budgetBytes: 100 * MiB }),
     UnsupportedModelError,
   );
-  assertMatch(error.message, /needs at least 215.0 MiB/);
+  assertMatch(error.message, /needs at least 214.7 MiB \(225050624 bytes\)/);
 });

@@ -7,7 +7,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
-import { MiB } from "../../src/base/units.ts";
+import { KiB, MiB } from "../../src/base/units.ts";
 import { openModelFile } from "../../src/bundle/mod.ts";
 import { CLUSTER_SLOTS } from "../../src/cache/mod.ts";
 import { text } from "../../src/gguf/mod.ts";
@@ -93,6 +93,34 @@ for (const [what, tiny, more, ways] of PACKED) {
       }
       assertEquals([...seen].sort(), ways);
       assertThrows(() => loadedBytes(path, least - 1, options), UnsupportedModelError);
+      return Promise.resolve();
+    }));
+}
+
+/** As a user has them: as many threads read as pay, or Linux' kernel where that may be asked. */
+const ANY_READERS = { ...THREADS, ioWorkers: undefined };
+
+for (const [what, tiny, more] of PACKED) {
+  Deno.test(`planWithin() says of a packed model ${what} the least that is needed, by one figure`, () =>
+    withPacked(tiny, (_, path) => {
+      for (const fileCache of ["auto", "on"] as const) {
+        const options = { ...ANY_READERS, ...more, fileCache };
+        const refusal = planned(path, 0, options);
+        assert(refusal.kind === "refusal");
+        const least = refusal.neededBytes;
+        for (const less of [1, 4096, 64 * KiB, 256 * KiB, MiB, 4 * MiB, 16 * MiB, 64 * MiB]) {
+          const plan = planned(path, least - less, options);
+          assert(plan.kind === "refusal", `${fileCache}: ${less} bytes less than the least`);
+          assertEquals(plan.neededBytes, least);
+          assertThrows(() => loadedBytes(path, least - less, options), Error, `(${least} bytes)`);
+        }
+        for (const extra of [0, 1, 64 * KiB, MiB, 8 * MiB, 32 * MiB, 64 * MiB]) {
+          const plan = planned(path, least + extra, options);
+          assert(plan.kind === "plan", `${fileCache}: ${extra} bytes more than the least`);
+          assertEquals(loadedBytes(path, least + extra, options), plan.totalBytes);
+          assert(plan.totalBytes <= least + extra);
+        }
+      }
       return Promise.resolve();
     }));
 }

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { loadKernelModule } from "../../../wasm/mod.ts";
 import { UsageError } from "../../base/errors.ts";
-import { formatBytes } from "../../base/units.ts";
+import { formatBytes, formatNeeded } from "../../base/units.ts";
 import { sourceFingerprint } from "../../bundle/mod.ts";
 import {
   chooseGpu,
@@ -116,8 +116,8 @@ function requirePlan({ plan, obstacle }: PlannedModel, whole: MemoryPlan | null)
   const what = whole === null ? "it" : least === whole ? "as a whole it" : "packed, it";
   throw new Error(
     `Cannot run this model within ${formatBytes(plan.budgetBytes)}: ${what} needs at least ` +
-      `${formatBytes(needed)} (${needed} bytes): give more with --memory, or a shorter context ` +
-      `with --ctx-size${obstacle === null ? "" : `. ${obstacle}`}`,
+      `${formatNeeded(needed)}: give more with --memory, or a shorter context with --ctx-size` +
+      (obstacle === null ? "" : `. ${obstacle}`),
   );
 }
 
