@@ -78,7 +78,7 @@ export class Chooser {
     const { board } = tools;
     const { grammar, prelude, endIds } = request;
     this.#matcher = grammar ? tools.matcherFor(grammar, { endIds, tokensMax }) : null;
-    this.#prelude = prelude ? preludeFilter(prelude, this.#matcher, { tools, endIds }) : null;
+    this.#prelude = prelude ? preludeFilter({ ...request, prelude }, this.#matcher, tools) : null;
     const filter = this.#prelude ?? this.#matcher;
     this.#sampler = new Sampler(request.sampling, board, filter, request.breakers);
     const { logprobs } = request;
@@ -140,13 +140,17 @@ export class Chooser {
 }
 
 function preludeFilter(
-  { grammar, ...counts }: NonNullable<EngineRequest["prelude"]>,
+  { prelude: { grammar, ...counts }, endIds, sampling }:
+    & EngineRequest
+    & Required<Pick<EngineRequest, "prelude">>,
   answer: GrammarMatcher | null,
-  { tools, endIds }: { tools: ChoosingTools; endIds: readonly number[] },
+  tools: ChoosingTools,
 ): PreludeFilter {
   const { vocabSize } = tools.board;
   const newMatcher = () => tools.matcherFor(grammar, { endIds, tokensMax: Infinity });
-  return new PreludeFilter(newMatcher, answer, { ...counts, endIds, vocabSize });
+  const never = [...sampling.logitBias ?? []]
+    .flatMap(([id, bias]) => bias === -Infinity && id < vocabSize ? [id] : []);
+  return new PreludeFilter(newMatcher, answer, { ...counts, endIds, vocabSize, never });
 }
 
 /** Why no id can be chosen where scores are not numbers. */

@@ -12,18 +12,21 @@ export interface PreludeOptions {
   readonly tokensMax: number;
   readonly endTokens: number;
   readonly vocabSize: number;
+  /** Ids that never come, whatever closes a prelude: those of a bias of -Infinity. */
+  readonly never?: readonly number[];
 }
 
 /**
  * The prelude's matcher beside that of the whole answer, which has the last word: where both leave
- * nothing, or the answer is bound within a prelude (a call that thoughts are not closed before),
- * preludes are given up. Allocates nothing per token.
+ * nothing that may come at all, or the answer is bound within a prelude (a call that thoughts are
+ * not closed before), preludes are given up. Allocates nothing per token.
  */
 export class PreludeFilter implements IdFilter {
   readonly #newMatcher: () => GrammarMatcher;
   readonly #answer: GrammarMatcher | null;
   readonly #endIds: readonly number[];
   readonly #endTokens: number;
+  readonly #never: readonly number[];
   /** [⌈vocab / 32⌉]: what both leave. */
   readonly #mask: Uint32Array;
   readonly #all: Uint32Array;
@@ -39,12 +42,13 @@ export class PreludeFilter implements IdFilter {
   constructor(
     newMatcher: () => GrammarMatcher,
     answer: GrammarMatcher | null,
-    { endIds, tokensMax, endTokens, vocabSize }: PreludeOptions,
+    { endIds, tokensMax, endTokens, vocabSize, never = [] }: PreludeOptions,
   ) {
     this.#newMatcher = newMatcher;
     this.#answer = answer;
     this.#endIds = endIds;
     this.#endTokens = endTokens;
+    this.#never = never;
     this.#tokensLeft = tokensMax;
     this.#mask = new Uint32Array(Math.ceil(vocabSize / 32));
     this.#all = new Uint32Array(this.#mask.length).fill(-1);
@@ -70,11 +74,13 @@ export class PreludeFilter implements IdFilter {
     const prelude = this.#bounding();
     if (prelude === null) return whole;
     const own = prelude.mask();
-    let left = 0;
-    for (let i = 0; i < this.#mask.length; i++) {
-      this.#mask[i] = whole[i] & own[i];
-      left |= this.#mask[i];
+    for (let i = 0; i < this.#mask.length; i++) this.#mask[i] = whole[i] & own[i];
+    for (let i = 0; i < this.#never.length; i++) {
+      const id = this.#never[i];
+      this.#mask[id >> 5] &= ~(1 << (id & 31));
     }
+    let left = 0;
+    for (let i = 0; i < this.#mask.length; i++) left |= this.#mask[i];
     return left === 0 ? whole : this.#mask;
   }
 

@@ -39,14 +39,15 @@ interface Asked {
   readonly tokensMax?: number;
   /** What the model likes, by id: added to random logits. */
   readonly likes?: Readonly<Record<number, number>>;
+  readonly logitBias?: ReadonlyMap<number, number>;
 }
 
 /** Ids that a model of random logits says. */
-function answer(seed: number, { prelude, grammar, tokensMax = 60, likes = {} }: Asked): number[] {
+function answer(seed: number, { prelude, grammar, tokensMax = 60, likes = {}, logitBias }: Asked) {
   const board = createScoreBoard(TEXTS.length);
   const request: EngineRequest = {
     ...{ ids: [0], maxTokens: tokensMax, endIds: [END], prelude, grammar },
-    sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, seed },
+    sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, seed, logitBias },
   };
   const chooser = new Chooser(request, new ChoosingTools(board), tokensMax);
   chooser.accept(0); // the prompt's
@@ -186,5 +187,20 @@ Deno.test("what an answer is bound to is no thought, from its beginning on or be
         assertEquals(said, answer(seed, { prelude: undefined, grammar, likes }), spelt(said));
       }
     }
+  }
+});
+
+Deno.test("thoughts that nothing closes but what never may come are given up, and go on", () => {
+  // All that has the mark's last character.
+  const closes = TEXTS.flatMap((text, id) => text.includes(">") && id < MARK ? [id] : []);
+  const never = new Map(closes.map((id) => [id, -Infinity]));
+  const prelude = { grammar: parts(CLOSED), tokensMax: 3, endTokens: 2 };
+  for (let seed = 1; seed <= 20; seed++) {
+    const said = answer(seed, { prelude, logitBias: never, likes: { [END]: -9 } });
+    assertEquals([said.length, tokensOfThoughts(said)], [60, Infinity]);
+    // What closes otherwise still does.
+    const one = new Map([[TEXTS.indexOf(">1"), -Infinity]]);
+    const closed = answer(seed, { prelude, logitBias: one, likes: { [END]: -9 } });
+    assertLessOrEqual(tokensOfThoughts(closed), 5, spelt(closed));
   }
 });

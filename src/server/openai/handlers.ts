@@ -108,7 +108,10 @@ export async function chatAsk(
   const { thoughtTokensMax = work.settings.thoughtTokensMax } = conversation;
   const prelude = isBegun || thoughtTokensMax === Infinity
     ? null
-    : thoughtPrelude(model, thoughtTokensMax, { isOpened: seen?.isOpened === true, callMark });
+    : thoughtPrelude(model, thoughtTokensMax, {
+      ...{ isOpened: seen?.isOpened === true, callMark, logitBias: request.sampling?.logitBias },
+      isAsked: conversation.thoughtTokensMax !== undefined,
+    });
   if (isBegun) {
     // A call that must be made is not thought about, nor is an answer that has begun.
     const closing = thoughts?.isOpened ? thoughts.marks.closing : "";

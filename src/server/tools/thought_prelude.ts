@@ -2,7 +2,8 @@
  * Thoughts of so many tokens at most: they are closed as the model would close them, and its answer
  * follows. Knows marks; how tokens are held to them is the grammar's.
  */
-import type { GrammarPart, LanguageModel, Prelude } from "../../llm/types.ts";
+import type { GrammarPart, LanguageModel, Prelude, SamplingOptions } from "../../llm/types.ts";
+import { fieldError } from "../http_errors.ts";
 import { writesAddressed } from "./addressed_parser.ts";
 import { controlsOf } from "./call_format.ts";
 import { writesHarmony } from "./harmony_marks.ts";
@@ -13,6 +14,19 @@ interface Marks extends Pick<ThoughtMarks, "open" | "close"> {
   /** They are marks wherever they stand, not at the beginning alone. */
   readonly isAnywhere?: boolean;
 }
+
+export interface ThoughtOptions {
+  /** The prompt has opened the thoughts. */
+  readonly isOpened: boolean;
+  /** Begins calls that end thoughts, too. */
+  readonly callMark?: CallMark;
+  readonly logitBias?: SamplingOptions["logitBias"];
+  /** The request itself has the bound. Default false: it is the server's. */
+  readonly isAsked?: boolean;
+}
+
+/** A bias that OpenAI's clients mean by "never". */
+const FORBIDDEN = -100;
 
 /** Messages of thoughts in the forms that have messages: their heads end with the first mark. */
 const HARMONY: Marks = {
@@ -29,17 +43,27 @@ const ONE_CHARACTER: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= ."
 /**
  * What an answer begins with where its thoughts may have so many tokens, marks not counted; null:
  * the model's template knows none.
- * @param isOpened the prompt has opened the thoughts.
- * @param callMark begins calls that end thoughts, too.
+ * @throws {RequestError} 400 when a bound that is asked for cannot be kept, since the request forbids
+ *   the mark that closes; one that nobody asked for does without.
  */
 export function thoughtPrelude(
   model: LanguageModel,
   tokensMax: number,
-  { isOpened, callMark }: { readonly isOpened: boolean; readonly callMark?: CallMark },
+  { isOpened, callMark, logitBias, isAsked = false }: ThoughtOptions,
 ): Prelude | null {
   const marks = marksOf(model.details?.chatTemplate ?? "");
   if (marks === null) return null;
   const { open, close, isAnywhere = false } = marks;
+  const closing = model.encodeText(close, { special: true });
+  const forbidden = closing.find((id) => (logitBias?.get(id) ?? 0) <= FORBIDDEN);
+  if (forbidden !== undefined) {
+    if (!isAsked) return null;
+    throw fieldError(
+      "logit_bias",
+      `Cannot close thoughts after ${tokensMax} tokens: "logit_bias" forbids the token ${forbidden} ` +
+        `of "${close}": leave it out, or the budget of thoughts`,
+    );
+  }
   const controls = controlsOf(model, [open, close]);
   const names = new Set(controls.values());
   const closed: GrammarPart = { all: [{ until: marksIn(close, names) }, FREE] };
@@ -47,8 +71,7 @@ export function thoughtPrelude(
   const lead = [{ isBlank: true } as const, ...marksIn(open, names)];
   const later = { leads: [{ lead, then: thoughts }], isAtStart: !isAnywhere };
   const parts = isOpened ? thoughts : later;
-  const endTokens = model.encodeText(close, { special: true }).length;
-  return { grammar: { kind: "parts", parts }, tokensMax, endTokens };
+  return { grammar: { kind: "parts", parts }, tokensMax, endTokens: closing.length };
 }
 
 /** One more character is due, so that thoughts which have to end do not end with a call. */

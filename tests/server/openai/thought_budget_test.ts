@@ -30,6 +30,23 @@ Deno.test("what a request lets a model think comes before what the server does",
   assertEquals(await told("/api/chat", { stream: false }, 9), 9);
 });
 
+Deno.test("thoughts whose closing mark a request forbids are bound by no server, and by no budget", async () => {
+  const close = testApp({ details }).model.encodeText("</think>", { special: true });
+  for (const id of close) {
+    assertEquals(await told(CHAT, { logit_bias: { [id]: -100 } }, 9), null);
+    assertEquals(await told(CHAT, { logit_bias: { [id]: -99.5 } }, 9), 9);
+    const { app, model } = testApp({ details });
+    const budget = { ...opened, thinking_budget_tokens: 7, logit_bias: { [id]: -100 } };
+    const response = await post(app, CHAT, { ...budget, stream: true });
+    assertEquals(response.status, 400);
+    const { error } = await response.json();
+    assertEquals([error.param, model.requests.length], ["logit_bias", 0]);
+    assertStringIncludes(error.message, `forbids the token ${id} of "</think>"`);
+    const unbounded = { ...budget, thinking_budget_tokens: -1 };
+    assertEquals((await post(app, CHAT, unbounded)).status, 200);
+  }
+});
+
 Deno.test("Anthropic's budget is one, unless nothing is to be thought", async () => {
   const ask = (thinking: object) => told("/v1/messages", { max_tokens: 100, thinking });
   assertEquals(await ask({ type: "enabled", budget_tokens: 20 }), 20);
@@ -67,7 +84,7 @@ Deno.test("a model that would think for ever closes its thoughts, and answers", 
           const app = createApp({ models: loadedModels([model]) });
           const idOf = (mark: string) => model.encodeText(mark, { special: true })[0];
           const never = Object.fromEntries(
-            [...closes.map(idOf), ...model.tokenizer.endIds].map((id) => [id, -100]),
+            [...closes.map(idOf), ...model.tokenizer.endIds].map((id) => [id, -99]),
           );
           // Of random weights nothing begins thoughts: what binds the answer does.
           const response_format = name === "harmony"
