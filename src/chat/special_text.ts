@@ -5,7 +5,7 @@
 import { RequestError } from "../base/errors.ts";
 
 /** Nesting of a client's values beyond which they are refused. */
-const VALUE_DEPTH_MAX = 64;
+export const VALUE_DEPTH_MAX = 64;
 
 /**
  * Applies `change` to every string inside plain JSON data, keys included.
@@ -24,4 +24,18 @@ export function mapStrings(value: unknown, change: (text: string) => string, dep
   return Object.fromEntries(
     Object.entries(value).map(([key, item]) => [change(key), mapStrings(item, change, depth + 1)]),
   );
+}
+
+/** Whether a template may be given these variables: `mapStrings` would take them, at any size. */
+export function areShallow(variables: Readonly<Record<string, unknown>>): boolean {
+  let level: unknown[] = [variables];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth === VALUE_DEPTH_MAX) return false;
+    level = level.flatMap((each) => Object.values(each as object).filter(isContainer));
+  }
+  return true;
+}
+
+function isContainer(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
 }

@@ -202,12 +202,16 @@ function parseTemplate(template: string): ParsedTemplate | { readonly fault: str
 }
 
 /** client: all that it has sent, as often as the template may read it. */
-function limitsFor(client: unknown, messageCount: number): { steps: number; textChars: number } {
+function limitsFor(
+  client: readonly unknown[],
+  messageCount: number,
+): { steps: number; textChars: number } {
   let clientChars = 0;
-  mapStrings(client, (text) => {
+  const count = (text: string) => {
     clientChars += text.length;
     return text;
-  });
+  };
+  for (const each of client) mapStrings(each, count);
   const steps = BASE_STEPS + messageCount * STEPS_PER_MESSAGE + clientChars * STEPS_PER_CHAR;
   return {
     steps: Math.min(STEPS_MAX, Math.floor(steps)),

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { basename } from "node:path";
 import { UsageError } from "../base/errors.ts";
+import { areShallow, VALUE_DEPTH_MAX } from "../chat/mod.ts";
 import {
   type FileCacheMode,
   type GpuMode,
@@ -149,18 +150,24 @@ export function addTemplateOptions(verb: Command): Command {
     .option(
       "--chat-template-kwargs <json>",
       `the template's variables where a request says nothing, such as '{"enable_thinking": false}'`,
-      jsonObject,
+      templateVariablesOf,
     );
 }
 
-function jsonObject(text: string): Readonly<Record<string, unknown>> {
+function templateVariablesOf(text: string): Readonly<Record<string, unknown>> {
+  const variables = jsonObject(text);
+  if (variables === null) throw new InvalidArgumentError("A JSON object is needed.");
+  if (areShallow(variables)) return variables;
+  throw new InvalidArgumentError(`Its values nest deeper than ${VALUE_DEPTH_MAX} levels.`);
+}
+
+function jsonObject(text: string): Readonly<Record<string, unknown>> | null {
   try {
     const value = JSON.parse(text);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+    return typeof value === "object" && !Array.isArray(value) ? value : null;
   } catch {
-    // As what is no object.
+    return null;
   }
-  throw new InvalidArgumentError("A JSON object is needed.");
 }
 
 /** Adds the flags that say what a GPU computes. */

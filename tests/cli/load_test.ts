@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { assertEquals, assertThrows } from "@std/assert";
+import { createChatTemplate } from "../../src/chat/mod.ts";
 import { addTemplateOptions, type LoadFlags, toLoadOptions } from "../../src/cli/load.ts";
 
 Deno.test("toLoadOptions() takes f16 for this engine's 16 bits, other types as they are", () => {
@@ -35,6 +36,17 @@ Deno.test("flags of templates are read as a file and as JSON", () => {
   assertEquals(kwargs.templateVariables, { enable_thinking: false });
   for (const text of ["[1]", "null", "{", "1"]) {
     assertThrows(() => parse("--chat-template-kwargs", text), Error, "A JSON object is needed.");
+  }
+  // What a request is told of a value that is too deep, every request would be told.
+  const nested = (levels: number) => `{"x":${"[".repeat(levels)}${"]".repeat(levels)}}`;
+  const template = createChatTemplate({
+    ...{ template: "{{ messages }}", bosText: "", eosText: "", specialTexts: [] },
+    variables: parse("--chat-template-kwargs", nested(63)).templateVariables,
+  });
+  template.render([{ role: "user", content: "hi" }]);
+  for (const levels of [64, 100_000]) {
+    const deep = () => parse("--chat-template-kwargs", nested(levels));
+    assertThrows(deep, Error, "Its values nest deeper than 64 levels.");
   }
   assertThrows(() => parse("--chat-template-file", `${path}.none`), Error, "Cannot read");
 });
