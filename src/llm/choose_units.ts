@@ -50,8 +50,8 @@ export class BudgetError extends UnsupportedModelError {
   constructor(budgetBytes: number, neededBytes: number) {
     super(
       `Cannot run this model in ${formatBytes(budgetBytes)}: it needs at least ` +
-        `${formatNeeded(neededBytes)} with this context and this many threads: raise --memory, or ` +
-        "use a shorter --ctx-size",
+        formatNeeded(neededBytes) + " with this context and this many threads: raise --memory, " +
+        "or use a shorter --ctx-size",
     );
     this.neededBytes = neededBytes;
   }

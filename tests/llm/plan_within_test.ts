@@ -101,7 +101,7 @@ for (const [what, tiny, more, ways] of PACKED) {
 const ANY_READERS = { ...THREADS, ioWorkers: undefined };
 
 for (const [what, tiny, more] of PACKED) {
-  Deno.test(`planWithin() says of a packed model ${what} the least that is needed, by one figure`, () =>
+  Deno.test(`planWithin() says by one figure what a packed model ${what} needs at least`, () =>
     withPacked(tiny, (_, path) => {
       for (const fileCache of ["auto", "on"] as const) {
         const options = { ...ANY_READERS, ...more, fileCache };

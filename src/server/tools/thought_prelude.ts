@@ -43,8 +43,8 @@ const ONE_CHARACTER: GrammarPart = { grammar: { kind: "gbnf", text: "root ::= ."
 /**
  * What an answer begins with where its thoughts may have so many tokens, marks not counted; null:
  * the model's template knows none.
- * @throws {RequestError} 400 when a bound that is asked for cannot be kept, since the request forbids
- *   the mark that closes; one that nobody asked for does without.
+ * @throws {RequestError} 400 when the request asks for the bound and forbids the mark that closes:
+ *   a bound that it did not ask for is left out.
  */
 export function thoughtPrelude(
   model: LanguageModel,
@@ -60,8 +60,8 @@ export function thoughtPrelude(
     if (!isAsked) return null;
     throw fieldError(
       "logit_bias",
-      `Cannot close thoughts after ${tokensMax} tokens: "logit_bias" forbids the token ${forbidden} ` +
-        `of "${close}": leave it out, or the budget of thoughts`,
+      `Cannot close thoughts after ${tokensMax} tokens: "logit_bias" forbids the token ` +
+        `${forbidden} of "${close}": leave it out, or the budget of thoughts`,
     );
   }
   const controls = controlsOf(model, [open, close]);
