@@ -100,7 +100,15 @@ for (const [what, tiny, more, ways] of PACKED) {
 /** As a user has them: as many threads read as pay, or Linux' kernel where that may be asked. */
 const ANY_READERS = { ...THREADS, ioWorkers: undefined };
 
-for (const [what, tiny, more] of PACKED) {
+/** What takes least has no predictors in memory. */
+const MAY_PREDICT: typeof PACKED[number] = [
+  "that may ask predictors",
+  { ...WIDE, architecture: "bamboo", predictor: { rank: 64 } },
+  {},
+  [],
+];
+
+for (const [what, tiny, more] of [...PACKED, MAY_PREDICT]) {
   Deno.test(`planWithin() says by one figure what a packed model ${what} needs at least`, () =>
     withPacked(tiny, (_, path) => {
       for (const fileCache of ["auto", "on"] as const) {
