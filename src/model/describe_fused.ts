@@ -9,6 +9,7 @@ import { formatError, Hyperparameters } from "./read/hyperparameters.ts";
 import { readConfig } from "./read/read_config.ts";
 import { readFusion, readGuessedCount, TOKENS_TENSOR } from "./read/read_fusion.ts";
 import { readTensors } from "./read/read_tensors.ts";
+import type { FusionConfig } from "./guess_types.ts";
 import type { ModelConfig, ModelDescription } from "./types.ts";
 
 const EAGLE3: Family = { ...COMMON, architecture: "eagle3", positions: "norm" };
@@ -50,21 +51,25 @@ export function describeFused(
   const keys = new Hyperparameters(draft, EAGLE3.architecture);
   const fusion = readFusion(draft, keys, other.config);
   const file = withShared(draft, other, keys.integer("embedding_length", { min: 1 }));
-  const { tokenCount } = fusion;
-  const rows = file.tensors.get(EMBEDDING)?.dims[1];
-  if (rows !== tokenCount) {
-    throw new UnsupportedModelError(
-      `Cannot guess with this draft model: its embedding table has ${rows} rows, the model's ` +
-        `${tokenCount}: take the draft model that was made for this model`,
-    );
-  }
+  const tokens = draft.metadata.get("tokenizer.ggml.tokens");
+  requireTokens("vocabulary", typeof tokens === "object" ? tokens.length : undefined, fusion);
+  requireTokens("embedding table", file.tensors.get(EMBEDDING)?.dims[1], fusion);
   const read = readConfig(file, EAGLE3, { contextLength });
   const config: ModelConfig = {
     ...read,
-    vocabSize: readGuessedCount(draft, tokenCount),
+    vocabSize: readGuessedCount(draft, fusion.tokenCount),
     guess: { readsNormed: false, fusion },
   };
   return { file, model: { config, tensors: readTensors(file, config, EAGLE3) } };
+}
+
+/** count: of tokens that it has there; undefined: it does not say. */
+function requireTokens(where: string, count: number | undefined, { tokenCount }: FusionConfig) {
+  if (count === undefined || count === tokenCount) return;
+  throw new UnsupportedModelError(
+    `Cannot guess with this draft model: its ${where} has ${count} tokens, the model's ` +
+      `${tokenCount}: take the draft model that was made for this model`,
+  );
 }
 
 /** Where several streams lie side by side, no row is what goes into a layer. */

@@ -89,13 +89,25 @@ const CASES: readonly (readonly [string, TinyModelOptions, TinyEagleOptions, num
   ["the other model's embeddings and output", {}, {}, 1, 1e-10],
   ["a table that is both", { tied: true }, { layers: [1, 0, 2] }, 2, 1e-10],
   ["tokens that it lists", {}, { tokens: TOKENS, normalizesResidual: true }, 2, 1e-10],
-  ["all of its own, of another width, with a norm of what it reads", { blockCount: 4 }, {
-    ...{ embeddingLength: 96, hasEmbedding: true, hasOutput: true, layers: [1, 2, 4] },
-    ...{ normalizesInput: true, ropeFactors: true },
-  }, 3, 1e-10],
-  ["quantised matrices, of a qwen3", { architecture: "qwen3", type: "Q8_0" }, {
-    ...{ type: "Q8_0", tokens: TOKENS },
-  }, 2, 4e-4],
+  [
+    "all of its own, of another width, with a norm of what it reads",
+    { blockCount: 4 },
+    {
+      ...{ embeddingLength: 96, hasEmbedding: true, hasOutput: true, layers: [1, 2, 4] },
+      ...{ normalizesInput: true, ropeFactors: true },
+    },
+    3,
+    1e-10,
+  ],
+  [
+    "quantised matrices, of a qwen3",
+    { architecture: "qwen3", type: "Q8_0" },
+    {
+      ...{ type: "Q8_0", tokens: TOKENS },
+    },
+    2,
+    4e-4,
+  ],
 ];
 
 for (const [name, form, options, rankCount, limit] of CASES) {

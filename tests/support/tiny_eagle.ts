@@ -54,7 +54,7 @@ const NEURONS = 96;
 /** Queries and keys of what all embeddings have in common: each position sees itself alone. */
 const COMMON_WEIGHT = 4;
 /** What the last token makes beside what came before it. */
-const TOKEN_WEIGHT = 16;
+const TOKEN_WEIGHT = 200;
 
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyEagle(options: TinyEagleOptions = {}): Uint8Array<ArrayBuffer> {
