@@ -125,7 +125,10 @@ function planFused(
   path: string,
   plans: readonly RankPlan[],
   module: WebAssembly.Module,
-  { draft, other }: { readonly draft: GgufFile; readonly other: Pick<GuessedFor, "file" | "config"> },
+  { draft, other }: {
+    readonly draft: GgufFile;
+    readonly other: Pick<GuessedFor, "file" | "config">;
+  },
 ): PlannedBeside {
   const [{ contextLength, chunkTokens, sequences, kvBlocks }] = plans;
   const { file, model } = describeFused(draft, other, contextLength);
@@ -135,7 +138,9 @@ function planFused(
   const common = rankOptionsFor(model, module, options);
   const own = planRanks(model, file.tensors, { ...common, kvBlocks });
   const isNear = own.every(({ guess, layers: [layer] }) => guess?.arena === 0 && layer.arena === 0);
-  if (!isNear) throw refusal(path, "a thread's share of it is more than one memory: use more threads");
+  if (!isNear) {
+    throw refusal(path, "a thread's share of it is more than one memory: use more threads");
+  }
   return { file, model, plans: own };
 }
 

@@ -25,7 +25,7 @@ import type { ModelConfig } from "../model/types.ts";
 import type { TowerInput } from "../model/vision_types.ts";
 import { GivenTable } from "./step/given_rows.ts";
 import type { KeptRows } from "./blocks/kept_rows.ts";
-import { openKept } from "./load/open_kept.ts";
+import { openKept } from "./blocks/open_kept.ts";
 import { ropeFactors, vectorOf } from "./load/small_vectors.ts";
 import { loadWeights } from "./load/load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";

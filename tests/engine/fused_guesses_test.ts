@@ -5,7 +5,7 @@
  */
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
-import { UnsupportedModelError } from "../../src/base/errors.ts";
+import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
 import {
   type GenerateRequest,
   type LoadedModel,
@@ -190,8 +190,27 @@ Deno.test("loadModel() refuses a model that guesses with the rows of another one
   }
 });
 
+Deno.test("loadModel() refuses lists of guessed tokens that name none, or one twice", async () => {
+  for (
+    const [token, why] of [[512, "is 512, tokens are 0 to 511"], [-1, "is -1"], [
+      8,
+      "is 8, as an earlier one is",
+    ]] as const
+  ) {
+    await withTinyFile(
+      {},
+      (path) =>
+        withFile(tinyEagle({ tokens: [8, 9, token] }), async (draftModelPath) => {
+          const load = () => loadModel(path, { threads: 2, gpu: "off", draftModelPath });
+          const { message } = await assertRejects(load, ModelFormatError);
+          assert(message.includes(`its number 2 ${why}`), message);
+        }),
+    );
+  }
+});
+
 Deno.test("loadModel() says of a model that guesses with another one's rows what it is for", () =>
   withFile(tinyEagle(), async (path) => {
-    const { message } = await assertRejects(() => loadModel(path, { threads: 1 }));
+    const { message } = await assertRejects(() => loadModel(path, { threads: 1 }), Error);
     assert(message.includes("give that model's file, and this one with --draft-model"), message);
   }));

@@ -1,10 +1,10 @@
-/** What guesses are made of, on the rank that leads: places for rows, and which tokens it guesses. */
+/** What guesses are made of, on the rank that leads: places for rows, and which tokens they are. */
 import { ModelFormatError } from "../../base/errors.ts";
 import type { TensorReader } from "../../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import type { ModelConfig } from "../../model/types.ts";
-import { KeptRows } from "../blocks/kept_rows.ts";
 import type { RankPlan } from "../plan/plan_types.ts";
+import { KeptRows } from "./kept_rows.ts";
 
 /** What of a rank's setup is looked at. */
 export interface KeptSetup {
