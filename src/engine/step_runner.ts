@@ -46,6 +46,8 @@ const NO_STATES: SegmentStates = { from: -1, to: 0 };
 
 export class StepRunner {
   readonly runner: RankRunner;
+  /** Steps of a model that guesses in the same blocks; null: there are none. */
+  beside: StepRunner | null = null;
   /** Where samplers look: the logits that `takeRow` or `gatherRow(0)` put there. */
   readonly board: ScoreBoard;
   /** Several tokens a wait; null: steps are one. */
@@ -249,6 +251,7 @@ export class StepRunner {
   setBlock(slot: number, index: number, block: number): void {
     const at = slot * this.#tableBlocks + index;
     for (let i = 0; i < this.#tables.length; i++) this.#tables[i][at] = block;
+    this.beside?.setBlock(slot, index, block);
   }
 }
 

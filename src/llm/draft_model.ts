@@ -6,21 +6,25 @@ import { independentRows } from "../engine/row_independence.ts";
 import type { EngineDraft } from "../../workers/mod.ts";
 import { openedAs } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
+import { describeFused, isFused } from "../model/mod.ts";
 import type { ModelConfig, ModelDescription } from "../model/types.ts";
+import { planRanks } from "../rank/plan/plan.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { LoadOptions } from "./load_options.ts";
 import { memoryUse } from "./memory_use.ts";
 import { bytesInMemory, describeForUse, planModel } from "./plan_load.ts";
+import { rankOptionsFor } from "./rank_options.ts";
 import { usedTensors } from "./used_tensors.ts";
 
 /** The model that it guesses for. */
 export interface GuessedFor {
+  readonly file: GgufFile;
   readonly plans: readonly RankPlan[];
   readonly tokenizer: Tokenizer;
   readonly module: WebAssembly.Module;
-  readonly config: Pick<ModelConfig, "source">;
+  readonly config: ModelConfig;
 }
 
 /**
@@ -31,7 +35,7 @@ export interface GuessedFor {
  */
 export function planDraft(
   path: string,
-  { plans, tokenizer, module, config }: GuessedFor,
+  { plans, tokenizer, module, config, file: other }: GuessedFor,
   { memoryBytes = Infinity, besideBytes = 0 }: LoadOptions,
 ): EngineDraft {
   if (independentRows(plans, { isObserved: false }) !== "all") {
@@ -55,7 +59,7 @@ export function planDraft(
         "guesses that were wrong: leave out --draft-model",
     );
   }
-  const { file, model, plans: own } = planBeside(path, plans, module);
+  const { file, model, plans: own } = planBeside(path, plans, module, { file: other, config });
   if (model.config.stateSpace !== null) {
     throw refusal(
       path,
@@ -63,7 +67,10 @@ export function planDraft(
         "take a model that attends in all layers",
     );
   }
-  requireSameVocabulary(path, createTokenizer(file.metadata), tokenizer);
+  // It may leave out whose tokens it guesses.
+  if (!isFused(file) || file.metadata.has(TOKENS)) {
+    requireSameVocabulary(path, createTokenizer(file.metadata), tokenizer);
+  }
   const bytes = bytesInMemory(plans) + memoryUse(own).totalBytes + besideBytes;
   if (bytes > memoryBytes) {
     throw refusal(
@@ -76,17 +83,30 @@ export function planDraft(
   return { plans: own, config: model.config, tensors, parts: file.parts };
 }
 
+/** The list of what its tokens are. */
+const TOKENS = "tokenizer.ggml.tokens";
+
+/** A model that guesses, planned. */
+interface PlannedBeside {
+  readonly file: GgufFile;
+  readonly model: ModelDescription;
+  readonly plans: RankPlan[];
+}
+
 /**
- * The draft model as threads would compute it beside a model of these plans.
+ * The draft model as threads would compute it beside a model of these plans. other: that model; a
+ * draft model that reads its rows needs it.
  * @throws {UnsupportedModelError} when it cannot be.
  */
 export function planBeside(
   path: string,
   plans: readonly RankPlan[],
   module: WebAssembly.Module,
-): { file: GgufFile; model: ModelDescription; plans: RankPlan[] } {
+  other: Pick<GuessedFor, "file" | "config">,
+): PlannedBeside {
   const { file, packed } = openedAs("draft model", () => openModelFile(path));
   if (packed !== null) throw refusal(path, "it is a packed file: take its .gguf file");
+  if (isFused(file)) return planFused(path, plans, module, { draft: file, other });
   const [{ contextLength: most, chunkTokens, sequences: parallel }] = plans;
   const trained = describeForUse(file, {}).config.contextLength;
   const contextLength = Math.min(most, trained);
@@ -98,6 +118,30 @@ export function planBeside(
   if (model.config.isEncoder) throw refusal(path, "it is an encoder, which guesses nothing");
   if (model.config.source) throw refusal(path, "it answers a source, and goes on with no text");
   return { file, model, plans: planModel({ file, model }, module, options) };
+}
+
+/** One that guesses with the other model's rows: its blocks are those of the other one. */
+function planFused(
+  path: string,
+  plans: readonly RankPlan[],
+  module: WebAssembly.Module,
+  { draft, other }: {
+    readonly draft: GgufFile;
+    readonly other: Pick<GuessedFor, "file" | "config">;
+  },
+): PlannedBeside {
+  const [{ contextLength, chunkTokens, sequences, kvBlocks }] = plans;
+  const { file, model } = describeFused(draft, other, contextLength);
+  const options: LoadOptions = {
+    ...{ contextLength, chunkTokens, parallel: sequences, threads: plans.length },
+  };
+  const common = rankOptionsFor(model, module, options);
+  const own = planRanks(model, file.tensors, { ...common, kvBlocks });
+  const isNear = own.every(({ guess, layers: [layer] }) => guess?.arena === 0 && layer.arena === 0);
+  if (!isNear) {
+    throw refusal(path, "a thread's share of it is more than one memory: use more threads");
+  }
+  return { file, model, plans: own };
 }
 
 /** @throws {UnsupportedModelError} when an id does not mean the same in both. */

@@ -60,7 +60,8 @@ export interface EngineOptions {
    */
   readonly speculate?: "auto" | "off" | number;
   /**
-   * A smaller model (.gguf) of the same vocabulary whose guesses are used, too, where they pay;
+   * A smaller model (.gguf) of the same vocabulary, or an EAGLE-3 one (`eagle3`) that was made for
+   * the model, whose guesses are used, too, where they pay;
    * the same threads compute it, and its memory comes on top. Left out: none.
    */
   readonly draftModelPath?: string;

@@ -202,7 +202,7 @@ async function startEngine(
   const { draftModelPath } = options;
   const draft = draftModelPath === undefined || speculateFor(options) === 0 ? undefined : planDraft(
     draftModelPath,
-    { plans, module, config: model.config, tokenizer: readTokenizer() },
+    { file, plans, module, config: model.config, tokenizer: readTokenizer() },
     options,
   );
   const totalBytes = bytesOfDraft(draft) +

@@ -24,7 +24,8 @@ export function usedTensors(
   }
   for (const { ngrams } of model.tensors.layers) if (ngrams) names.add(ngrams.table.tensor);
   for (const { factors } of model.config.ropes) if (factors !== null) names.add(factors.tensor);
-  const { scoreBiases } = model.config;
+  const { scoreBiases, guess } = model.config;
+  if (guess?.fusion?.tokensTensor) names.add(guess.fusion.tokensTensor);
   if (scoreBiases) { for (const { tensor } of biasTables(scoreBiases)) names.add(tensor); }
   const used = new Map([...file.tensors].filter(([name]) => names.has(name)));
   if (model.config.patches !== undefined) layFlat(used, model);

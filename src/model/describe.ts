@@ -8,6 +8,7 @@ import { FAMILIES } from "./families/mod.ts";
 import type { Family } from "./family.ts";
 import { Hyperparameters } from "./read/hyperparameters.ts";
 import { isPowerInfer, requireRunnablePowerInfer } from "./powerinfer.ts";
+import { refuseFused } from "./describe_fused.ts";
 import { readConfig, type ReadOptions } from "./read/read_config.ts";
 import { readTensors } from "./read/read_tensors.ts";
 import { refuseAdapter } from "./read/refuse_adapter.ts";
@@ -42,6 +43,7 @@ function findFamily(file: GgufFile): Family {
   const architecture = getString(file.metadata, "general.architecture");
   if (isPowerInfer(file)) requireRunnablePowerInfer(architecture);
   refuseProjector(architecture);
+  refuseFused(architecture);
   const family = FAMILIES.find((candidate) => candidate.architecture === architecture);
   if (!family) {
     throw new UnsupportedModelError(

@@ -1,5 +1,6 @@
 /** The door of `src/model`: what a model is, out of a parsed file. Multiplies no weights. */
 export { type CheckedTensors, checkTensors, type CheckTensorsOptions } from "./check_tensors.ts";
+export { describeFused, type FusedModelFile, isFused } from "./describe_fused.ts";
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
 export { isAdapter, refuseAdapter } from "./read/refuse_adapter.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./quants/dequantize.ts";
@@ -33,6 +34,7 @@ export {
   type RopeFrequencies,
   ropeFrequencies,
 } from "./rope.ts";
+export type { FusionConfig, GuessConfig, GuessTensors } from "./guess_types.ts";
 export type {
   GatedMixTensors,
   GatedStreamsConfig,

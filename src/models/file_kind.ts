@@ -2,7 +2,7 @@
  * What a file in a folder of models is, by what its first bytes say of it: files beside models have
  * their ending, too. Looks at a page of each file once, and again when it has changed.
  */
-export type FileKind = "model" | "adapter" | "projector";
+export type FileKind = "model" | "adapter" | "projector" | "draft";
 
 /** What writers say of a file comes first in it. */
 const LOOK_BYTES = 4096;
@@ -13,6 +13,7 @@ const MARKS: readonly (readonly [key: string, value: string, kind: FileKind])[] 
   ["general.architecture", "controlvector", "adapter"],
   ["general.type", "mmproj", "projector"],
   ["general.architecture", "clip", "projector"],
+  ["general.architecture", "eagle3", "draft"],
 ];
 const ENTRIES = MARKS.map(([key, value, kind]) => ({ kind, bytes: stringEntry(key, value) }));
 

@@ -24,7 +24,8 @@ import { biasTables } from "../model/score_biases.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { TowerInput } from "../model/vision_types.ts";
 import { GivenTable } from "./step/given_rows.ts";
-import { KeptRows } from "./blocks/kept_rows.ts";
+import type { KeptRows } from "./blocks/kept_rows.ts";
+import { openKept } from "./blocks/open_kept.ts";
 import { ropeFactors, vectorOf } from "./load/small_vectors.ts";
 import { loadWeights } from "./load/load_weights.ts";
 import type { Gpu } from "../../gpu/mod.ts";
@@ -175,6 +176,7 @@ export class RankRunner {
       finalRows: () => rank.finalRows(),
       takePatches: (input) => rank.takePatches(input),
       lastRows: () => rank.lastRows(),
+      tap: (rows, layers) => rank.tap(rows, layers),
     });
     const held = { tokenRows, ...queue instanceof KernelQueue && { queue } };
     return new RankRunner(opening, walked, held);
@@ -182,12 +184,16 @@ export class RankRunner {
 
   /** Loads the rank's weights of a second model, whose steps come through the same words. */
   static openDraft(
-    { setup, control }: RankRunner,
+    main: RankRunner,
     draft: DraftSetup,
     onProgress: (bytes: number) => void,
   ): RankRunner {
     const alone = { observation: null, gpu: null, streams: null };
-    return RankRunner.open({ ...setup, ...draft, ...alone }, onProgress, control);
+    const setup = { ...main.setup, ...draft, ...alone };
+    const runner = RankRunner.open(setup, onProgress, main.control);
+    const { fusion } = draft.config.guess ?? {};
+    if (fusion && runner.kept) main.#walked.tap!(runner.kept, fusion.layers);
+    return runner;
   }
 
   /**
@@ -290,7 +296,8 @@ export class RankRunner {
     for (;;) {
       this.control.awaitStep(step);
       if (step.kind === STEP_KIND_EXIT) return;
-      const runner = step.kind === STEP_KIND_DRAFT ? draft : this;
+      const isGuess = step.kind === STEP_KIND_GUESS && draft?.plan.guess;
+      const runner = step.kind === STEP_KIND_DRAFT || isGuess ? draft : this;
       check(runner !== null, "guesses of a model that was loaded");
       runner.runStep(step);
     }
@@ -353,10 +360,7 @@ function prepare(
   };
   loadWeights({ plan, tensors, reader, kernels, memories: memories[rankIndex], onProgress: tell });
   const given = new GivenTable(setup.config);
-  const [first] = memories[rankIndex];
-  const kept = plan.guess === null || rankIndex > 0
-    ? null
-    : new KeptRows(plan, first, setup.config.embeddingLength);
+  const kept = openKept(setup, reader);
   return { setup, plan, control, kernels, reader, tell, given, kept };
 }
 

@@ -18,7 +18,8 @@ import { hasInnerNorm } from "./bound/bound_blocks.ts";
 import { addressOf, bindNorm, type Norm } from "./bound/bound_norm.ts";
 import { addGivenParts } from "./blocks/given_parts.ts";
 import { bindLayer, type Layer } from "./bound/layer.ts";
-import { GuessBlock } from "./blocks/guess_block.ts";
+import { type FusionBlock, guessBlock } from "./blocks/fusion_block.ts";
+import type { GuessBlock } from "./blocks/guess_block.ts";
 import { HEADS, NEURONS } from "./step/inner_norms.ts";
 import { GatedStreams } from "./blocks/gated_streams.ts";
 import { type MixedStreams, mixedStreams } from "./blocks/mixed_streams.ts";
@@ -29,12 +30,14 @@ import { LayerTally, neuronsAsked } from "./step/layer_tally.ts";
 import { Observer } from "./step/observer.ts";
 import { PatchEmbedding } from "./tower/patch_embedding.ts";
 import type { KeptRows } from "./blocks/kept_rows.ts";
+import { guessingLayers } from "./plan/plan_guess.ts";
 import type { RankPlan } from "./plan/plan_types.ts";
 import { Projector } from "./tower/projector.ts";
 import type { RankSteps } from "./rank_steps.ts";
 import { Residual } from "./step/residual.ts";
 import type { Streaming } from "./stream/streaming.ts";
 import type { Range } from "./plan/shard.ts";
+import { TappedRows } from "./blocks/tapped_rows.ts";
 import { StateBlock } from "./blocks/state_block.ts";
 import { StepState, type StepStateInput } from "./step/step_state.ts";
 import { FinchBlock } from "./blocks/finch_block.ts";
@@ -101,7 +104,9 @@ export class Rank implements RankSteps<Layer> {
   /** Null but for MiniMax 01. */
   readonly #lightning: LightningBlock | null;
   /** Null: nothing guesses. */
-  readonly #guess: GuessBlock | null;
+  readonly #guess: GuessBlock | FusionBlock | null;
+  /** Null: no other model guesses with its rows, or another rank keeps them. */
+  #tapped: TappedRows | null = null;
   readonly #feedForward: FeedForwardBlock;
   readonly #streaming: Streaming | null;
   readonly #tally: LayerTally;
@@ -125,7 +130,7 @@ export class Rank implements RankSteps<Layer> {
     const { readingLayers = 0 } = config.source ?? {};
     this.#reading = { start: 0, end: readingLayers };
     this.#walked = { start: readingLayers, end: config.blockCount };
-    this.#guessing = { start: config.blockCount, end: config.blockCount + 1 };
+    this.#guessing = guessingLayers(config);
     this.#layers = this.plan.layers.map((layer, index) =>
       bindLayer(layer, { config, index, memory: memories[layer.arena], rank: this.plan })
     );
@@ -141,8 +146,8 @@ export class Rank implements RankSteps<Layer> {
       ? new NgramBlock(state, { layer: named, control, rows: tokenRows!, memories })
       : null;
     this.#kept = new KeptStreams(state, { residual, memory: memories[0], second });
-    const rows = streaming?.embeddingRows ?? null;
-    this.#vocabulary = new Vocabulary(state, { residual, control, rows });
+    const inFile = streaming?.embeddingRows ?? null;
+    this.#vocabulary = new Vocabulary(state, { residual, control, rows: inFile });
     this.#tower = projector && {
       start: new PatchEmbedding(state, { residual, memory: memories[0] }),
       end: new Projector(state, {
@@ -162,10 +167,8 @@ export class Rank implements RankSteps<Layer> {
     this.#lightning = kind === "lightning" ? new LightningBlock(state, { residual }) : null;
     this.#finch = kind === "added" ? new FinchBlock(state, { residual }) : null;
     this.#timeMix = kind === "keyed" ? new TimeMixBlock(state, { residual, memories }) : null;
-    const { guess } = this.plan;
-    this.#guess = guess && new GuessBlock(state, {
-      ...{ residual, plan: guess, memory: memories[guess.arena], rows: input.keptRows ?? null },
-    });
+    const rows = input.keptRows ?? null;
+    this.#guess = guessBlock(state, { residual, plans, memories: all, rows });
     const observer = observation && new Observer(state, { observation, memories });
     streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
@@ -200,7 +203,13 @@ export class Rank implements RankSteps<Layer> {
     this.#tower.start.take(input);
   }
 
+  /** From now on rows of some layers are kept for a model that guesses. */
+  tap(rows: KeptRows, layers: readonly number[]): void {
+    this.#tapped = new TappedRows(this.#state, rows, layers);
+  }
+
   embed(): void {
+    this.#guess?.show();
     if (this.#tower === null) return this.#vocabulary.embed();
     this.#tower.start.embed();
     this.#tower.end.begin();
@@ -221,6 +230,7 @@ export class Rank implements RankSteps<Layer> {
     if (index === this.layers.start) this.#tally.begin();
     const layer = this.#layers[index];
     this.#state.carryTo(layer.arena);
+    if (this.#tapped !== null) this.#tapped.take(index);
     if (layer.altUp !== null) this.#altUp!.guess(layer.altUp);
     if (layer.hyper !== null) this.#hyper!.enter(layer.hyper.attention);
     if (layer.gated === null) return layer;
@@ -352,6 +362,7 @@ export class Rank implements RankSteps<Layer> {
   }
 
   endStreams(): boolean {
+    if (this.#tapped !== null) this.#tapped.take(this.#walked.end);
     this.#hyper?.end();
     this.#gated?.end();
     return this.#altUp === null || this.#altUp.end();
@@ -359,9 +370,7 @@ export class Rank implements RankSteps<Layer> {
 
   /** Of guesses: residual = what the layer reads. */
   enterGuess(): boolean {
-    if (!this.#state.isGuess) return true;
-    check(this.#guess !== null, "a model that guesses");
-    return this.#guess.enter();
+    return this.#guess === null || this.#guess.enter();
   }
 
   /** In a tower what comes out are rows of a text model. */

@@ -1,6 +1,7 @@
 /** A rank's walk through its steps, whatever it calls a layer. */
 import type { StepWords } from "../memory/control.ts";
 import type { TowerInput } from "../model/vision_types.ts";
+import type { KeptRows } from "./blocks/kept_rows.ts";
 import { forward } from "./forward.ts";
 import type { RankSteps, WalkedLayer } from "./rank_steps.ts";
 
@@ -14,11 +15,13 @@ export interface Walked {
   readonly lastRows?: () => Float32Array;
   /** What a tower's next step is of, where this rank leads. */
   readonly takePatches?: (input: TowerInput) => void;
+  /** Keeps rows of layers for a model that guesses; left out: they are where no thread can. */
+  readonly tap?: (rows: KeptRows, layers: readonly number[]) => void;
 }
 
 export function walkOf<L extends WalkedLayer>(
   rank: RankSteps<L>,
-  others: Pick<Walked, "finalRows" | "takePatches" | "lastRows">,
+  others: Omit<Walked, "rank" | "walk">,
 ): Walked {
   const walk = (step: StepWords) => {
     rank.begin(step);

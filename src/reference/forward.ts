@@ -192,7 +192,7 @@ export class ReferenceModel {
       const ended = endPass(streams[0], kept, { layer, tensors, ...this.#parts });
       kept = ended.kept;
       streams = [foldRows(ended.x, layer, this.#tensors, this.#parts), ...streams.slice(1)];
-      this.#outcomes[layer] = streams[0];
+      this.#outcomes[layer] = this.#show(`layer ${layer + 1} in`, streams[0]);
     }
     const merged = meanRows(endStreams(streams, this.#tensors, this.#parts), this.config);
     if (this.config.projector?.lacksLastNorm) return merged;
@@ -206,11 +206,11 @@ export class ReferenceModel {
    */
   #layer(x: Float64Array, index: number, place: Place): Float64Array {
     const { hasParallelBlocks } = this.config;
-    const tensors = this.#tensors.layers[index];
-    const blocks = this.#blocks;
+    const tensors = this.#tensors.layers[index], blocks = this.#blocks;
     const show = (name: string, data: Float64Array) => this.#show(`layer ${index} ${name}`, data);
 
-    const attends = show("attention norm", blocks.norm(x, tensors.attentionNorm));
+    const read = place.given.pairs ?? blocks.norm(x, tensors.attentionNorm);
+    const attends = show("attention norm", read);
     const mixed = this.#scale(
       this.#mix(attends, index, place),
       tensors.attentionGains ?? tensors.attentionScale,

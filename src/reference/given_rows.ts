@@ -9,6 +9,8 @@ import type { ModelConfig } from "../model/mod.ts";
 export interface ReferenceGiven {
   /** Rows [parts · d] of ids below 0. */
   readonly rows?: ReadonlyMap<number, ArrayLike<number>>;
+  /** What attention of new tokens reads in place of a norm, [n, columns]. */
+  readonly pairs?: Float64Array;
   /** Positions by axes, [tokens, 3 or 4]; left out: tokens stand where they follow one another. */
   readonly positions?: ArrayLike<number>;
   /** How many of a token there are. Left out: 3, an image's number is of no interest. */

@@ -11,7 +11,12 @@ import { controlWords } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import type { ModelConfig, ModelDescription } from "../../src/model/types.ts";
 import { usedTensors } from "../../src/llm/used_tensors.ts";
-import { controlSize, RankRunner, type RankSetup } from "../../src/rank/open_rank.ts";
+import {
+  controlSize,
+  type DraftSetup,
+  RankRunner,
+  type RankSetup,
+} from "../../src/rank/open_rank.ts";
 import { type PlanOptions, planRanks } from "../../src/rank/plan/plan.ts";
 import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
 import { stepGraph } from "../../src/rank/plan/step_graph.ts";
@@ -66,6 +71,8 @@ export interface Poisoning {
 /** What a follower's thread is told: poisoned_worker.ts. */
 export interface FollowerStart {
   readonly setup: RankSetup;
+  /** Of a model that guesses; left out: there is none. */
+  readonly draft?: DraftSetup;
   readonly poisons: boolean;
 }
 
@@ -91,11 +98,12 @@ export async function openRunner(
   { file, model }: { readonly file: GgufFile; readonly model: ModelDescription },
   options: Partial<PlanOptions>,
   { poisons, inflation = 1 }: Poisoning,
-): Promise<{ runner: RankRunner; plans: readonly RankPlan[] }> {
+  beside?: { readonly file: GgufFile; readonly model: ModelDescription },
+): Promise<{ runner: RankRunner; plans: readonly RankPlan[]; draft?: RankRunner }> {
   const module = await loadKernelModule();
   const memory = new WebAssembly.Memory({ initial: 1, maximum: 65536, shared: true });
   const sizes = instantiateKernels(module, memory);
-  const plans = planRanks(model, file.tensors, {
+  const planOptions: PlanOptions = {
     ...{ rankCount: 1, contextLength: 64, chunkTokens: 24, kvType: "auto" },
     sizes: {
       q8_bytes: (n, k) => inflation * sizes.q8_bytes(n, k),
@@ -105,7 +113,10 @@ export async function openRunner(
       choose_scratch_bytes: () => sizes.choose_scratch_bytes(),
     },
     ...options,
-  });
+  };
+  const plans = planRanks(model, file.tensors, planOptions);
+  const draft = beside &&
+    draftOf(beside, planRanks(beside.model, beside.file.tensors, planOptions));
   const common = {
     plans,
     config: model.config,
@@ -119,11 +130,25 @@ export async function openRunner(
     streams: null,
   };
   for (let rankIndex = 1; rankIndex < plans.length; rankIndex++) {
-    await startFollower({ setup: { ...common, rankIndex }, poisons });
+    await startFollower({ setup: { ...common, rankIndex }, poisons, draft });
   }
   const runner = RankRunner.open({ ...common, rankIndex: 0 }, () => {});
   if (poisons) poison(runner);
-  return { runner, plans };
+  if (draft === undefined) return { runner, plans };
+  const guessing = RankRunner.openDraft(runner, draft, () => {});
+  if (poisons) poison(guessing);
+  return { runner, plans, draft: guessing };
+}
+
+function draftOf(
+  { file, model }: { readonly file: GgufFile; readonly model: ModelDescription },
+  plans: readonly RankPlan[],
+): DraftSetup {
+  return {
+    ...{ plans, config: model.config, parts: file.parts },
+    tensors: usedTensors(file, model, plans),
+    memories: plans.map(({ arenas }) => arenas.map(createArenaMemory)),
+  };
 }
 
 function startFollower(start: FollowerStart): Promise<void> {

@@ -6,11 +6,12 @@ import { type FollowerStart, poison } from "./poisoned_rank.ts";
 
 self.onmessage = ({ data }: MessageEvent<FollowerStart>) => {
   const runner = RankRunner.open(data.setup, () => {});
-  if (data.poisons) poison(runner);
+  const draft = data.draft && RankRunner.openDraft(runner, data.draft, () => {});
+  for (const each of [runner, ...draft ? [draft] : []]) if (data.poisons) poison(each);
   self.postMessage("ready");
   // After the message has gone out.
   setTimeout(() => {
-    runner.followSteps();
+    runner.followSteps(draft);
     self.postMessage({ kind: "bye" }); // to thread_pool.ts
     self.close();
   }, 0);

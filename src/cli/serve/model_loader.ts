@@ -50,7 +50,9 @@ export class FileLoader implements ModelLoader {
       wholeRows,
     });
     const { draftModelPath: draft } = options;
-    const beside = draft === undefined ? [] : planBeside(draft, plans, module).plans;
+    const beside = draft === undefined ? [] : planBeside(draft, plans, module, {
+      ...{ file, config: model.config },
+    }).plans;
     return memoryUse([...plans, ...beside, ...towers.flatMap((tower) => tower.plans)]).totalBytes;
   }
 

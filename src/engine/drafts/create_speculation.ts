@@ -6,6 +6,7 @@ import { StepRunner } from "../step_runner.ts";
 import type { StepTimes } from "../step_times.ts";
 import { DraftModel } from "./draft_model.ts";
 import type { ModelDrafter, Speculate } from "./drafts.ts";
+import { FusedGuesses } from "./fused_guesses.ts";
 import { OwnGuesses } from "./own_guesses.ts";
 import { PromptLookup } from "./prompt_lookup.ts";
 import { Speculation } from "./speculation.ts";
@@ -37,7 +38,8 @@ export function createSpeculation(input: SpeculationInput): Speculation | null {
 
 function drafterOf({ steps, kv, draft }: SpeculationInput): ModelDrafter | undefined {
   const { kept, setup: { config: { vocabSize } } } = steps.runner;
+  const grow = (slot: number, positions: number) => kv.grow(slot, positions);
+  if (draft?.kept) return new FusedGuesses(steps.beside = new StepRunner(draft), grow);
   if (draft !== undefined) return new DraftModel(new StepRunner(draft), vocabSize);
-  if (kept === null) return undefined;
-  return new OwnGuesses(steps, (slot, positions) => kv.grow(slot, positions));
+  return kept === null ? undefined : new OwnGuesses(steps, grow);
 }

@@ -17,13 +17,23 @@ export class MarginGuesses {
   readonly #board: ScoreBoard;
   /** Ids that may be guessed are below it. */
   readonly #vocabSize: number;
+  /** Which tokens the logits are of; null: all, in their order. */
+  readonly #tokens: Int32Array | null;
   readonly #odds: readonly DraftOdds[];
   /** By slot: how often the first guess of a step is right. */
   readonly #chances: Float64Array;
 
-  constructor(board: ScoreBoard, { slots, vocabSize }: { slots: number; vocabSize: number }) {
+  constructor(
+    board: ScoreBoard,
+    { slots, vocabSize, tokens = null }: {
+      readonly slots: number;
+      readonly vocabSize: number;
+      readonly tokens?: Int32Array | null;
+    },
+  ) {
     this.#board = board;
     this.#vocabSize = vocabSize;
+    this.#tokens = tokens;
     this.#odds = Array.from({ length: slots }, () => new DraftOdds(KIND_PRIOR));
     this.#chances = new Float64Array(slots).fill(CHANCE_PRIOR);
   }
@@ -51,7 +61,7 @@ export class MarginGuesses {
     const margin = count > 1 ? Math.abs(board.scores[first] - board.scores[second]) : Infinity;
     let kind = KIND_FROM.length - 1;
     while (kind > 0 && !(margin >= KIND_FROM[kind])) kind--;
-    drafts.ids[n] = best;
+    drafts.ids[n] = this.#tokens === null ? best : this.#tokens[best];
     drafts.kinds[n] = kind;
     drafts.odds[n] = this.#odds[slot].odds[kind];
     // One that is not worth its row is looked at, too, when its id has come.

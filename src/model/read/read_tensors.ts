@@ -23,6 +23,7 @@ import { gatedEnd, gatedLayer, groupIndexerTensors } from "./read_gated.ts";
 import { hyperEnd, layerHyperTensors } from "./read_hyper.ts";
 import { configOf } from "../layer_config.ts";
 import { layerInputTensors, outputScale, tokenInputTensors } from "./read_layer_inputs.ts";
+import { fusionTensors } from "./read_fusion.ts";
 import { guessTensors } from "./read_guess.ts";
 import { latentTensors } from "./read_latent_tensors.ts";
 import { checkScoreBiases } from "./read_score_biases.ts";
@@ -60,7 +61,9 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
   const { embeddingLength: columns, vocabSize: rows } = config;
   const checker = new TensorChecker(file, family.nameInFile);
   const reader = { config, family };
-  const tokenEmbedding = checker.matrix("token_embd.weight", { rows, columns });
+  const { fusion } = config.guess ?? {};
+  const tokenRows = fusion?.tokenCount ?? rows;
+  const tokenEmbedding = checker.matrix("token_embd.weight", { rows: tokenRows, columns });
   const tensors: ModelTensors = {
     tokenEmbedding,
     positionEmbedding: family.positions === "learned"
@@ -89,7 +92,7 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
         : null,
     },
     layers: Array.from(
-      { length: config.blockCount + (config.guess ? 1 : 0) },
+      { length: config.blockCount + (config.guess && !fusion ? 1 : 0) },
       (_, index) =>
         layerTensors({
           checker,
@@ -100,7 +103,9 @@ export function readTensors(file: GgufFile, config: ModelConfig, family: Family)
         }),
     ),
   };
-  const guess = config.guess && guessTensors(checker, config);
+  const guess = fusion
+    ? fusionTensors(checker, config, fusion)
+    : config.guess && guessTensors(checker, config);
   const textHead = textHeadTensors(checker, config, family);
   checkRopeFactors(checker, config);
   checkScoreBiases(checker, config);
@@ -142,7 +147,7 @@ function layerTensors(reader: LayerReader): LayerTensors {
   return {
     attentionNorm: norm(
       at + (hasSecond ? "attn_norm_2" : "attn_norm"),
-      family.hasPreNorms && !hasOnlyNeurons && !lacksFirstNorm(reader),
+      family.hasPreNorms && !hasOnlyNeurons && !lacksFirstNorm(reader) && !config.guess?.fusion,
     ),
     ...attends === false
       ? NO_HEADS
@@ -289,7 +294,8 @@ function queryKeyValue(
 ): Pick<LayerTensors, "query" | "key" | "value" | "latent"> {
   const { checker, config, at } = reader;
   if (config.latent !== null) return latentTensors(reader, config.latent);
-  const { embeddingLength: columns, headCount, headCountKv, headDim, valueDim } = config;
+  const { embeddingLength, headCount, headCountKv, headDim, valueDim } = config;
+  const columns = (config.guess?.fusion ? 2 : 1) * embeddingLength;
   const queryRows = headCount * headDim;
   const queryRowsInFile = reader.family.attentionGates === "besideQueries"
     ? 2 * queryRows

@@ -104,6 +104,12 @@ export class TensorChecker {
     return { tensor, start: 0, length: length * count };
   }
 
+  /** The same of long ones, [length]: numbers of tokens. */
+  longTable(name: string, length: number): VectorTensor {
+    const tensor = this.#check(name, [length], ["I64"]);
+    return { tensor, start: 0, length };
+  }
+
   /** The same of a tensor that may have dimensions of 1 between these two. */
   stackedVectors(name: string, length: number, count: number): VectorTensor {
     const dims = this.#file.tensors.get(this.#nameInFile(name))?.dims ?? [];

@@ -17,6 +17,7 @@ import { ALL_AHEAD } from "../../model/layer_config.ts";
 import { tableBlocks } from "../plan/kv_bytes.ts";
 import { HEADS, rootFactors, weigh } from "../step/inner_norms.ts";
 import { BlockChooser } from "./block_chooser.ts";
+import { attentionInput } from "./fusion_block.ts";
 import { CompressedHeads } from "./compressed_heads.ts";
 import { GroupChooser } from "./group_chooser.ts";
 import { KeyChooser } from "./key_chooser.ts";
@@ -57,21 +58,20 @@ export class AttentionBlock {
       memories: readonly WebAssembly.Memory[];
     },
   ) {
-    const { plan: { layers, rankIndex }, config } = state;
+    const { plan: { layers, rankIndex, workspaces }, config } = state;
     this.#state = state;
     this.#control = by.control;
     this.#tableBytes = tableBlocks(state.plan.contextLength) * 4;
     const { residual, memories } = by;
     this.#residual = residual;
-    this.#chooser = config.indexer && state.plan.workspaces.every(({ indexer }) => indexer !== null)
+    const chooser = this.#chooser = config.indexer && workspaces.every(({ indexer }) => indexer)
       ? new KeyChooser(state, { config: config.indexer, memories })
       : null;
     this.#blockChooser = config.blockIndexer ? new BlockChooser(state, config.blockIndexer) : null;
     const hasHeads = layers.some(({ heads }) => lengthOf(heads) > 0);
     this.#groupChooser = config.groupIndexer && hasHeads ? new GroupChooser(state, memories) : null;
     this.#compressed = config.compression && hasHeads ? new CompressedHeads(state, by) : null;
-    this.#latents = config.latent &&
-      new LatentHeads(state, { residual, chooser: this.#chooser });
+    this.#latents = config.latent && new LatentHeads(state, { residual, chooser });
     this.#attendingTokens = attendingTokens(config, state.plan.chunkTokens);
     this.#firstHead = layers[0]?.heads.start ?? 0;
     const before = by.plans.slice(0, rankIndex);
@@ -88,7 +88,7 @@ export class AttentionBlock {
     if (layer.compressed !== null) return this.#compressed!.project(layer, layer.compressed);
     const { query, attentionGate: gate } = layer;
     const { kernels, space, plan, config, n } = this.#state;
-    const x = this.#residual.read(layer.attentionNorm, layer.projectionsReadQ8);
+    const x = attentionInput(this.#state, this.#residual, layer);
     project(kernels, query, x, n, space.query, query.rowCount);
     if (layer.hasKeys) this.#projectKeys(layer, x);
     if (gate !== null) {

@@ -54,11 +54,16 @@ export class GuessBlock {
     this.#pairRows = floats(by.memory, pairs, chunkTokens * this.#pairs.stride);
   }
 
+  /** It needs no rows before the first join. */
+  show(): void {}
+
   /**
-   * residual = merge · [norm(residual), norm(row before)]; the residual is the embedding.
+   * Of guesses: residual = merge · [norm(residual), norm(row before)]; the residual is the
+   * embedding.
    * @returns false when the leader aborted the step.
    */
   enter(): boolean {
+    if (!this.#state.isGuess) return true;
     const { config: { embeddingLength: d }, plan: { strides }, n } = this.#state;
     this.#state.carryTo(this.#plan.arena);
     // Products read what is behind the width, too.

@@ -147,9 +147,9 @@ export class Vocabulary {
 
   /** The own row of the step's token t; -1: another rank has it, or it is given. */
   #ownRow(t: number): number {
-    const { plan: { shard: { embedding } }, config } = this.#state;
+    const { plan: { shard: { embedding } }, config: { vocabSize, guess } } = this.#state;
     const id = this.#stepIds[t];
-    check(id < config.vocabSize, "a token id was checked at the door");
+    check(id < (guess?.fusion?.tokenCount ?? vocabSize), "a token id was checked at the door");
     return id >= embedding.start && id < embedding.end ? id - embedding.start : -1;
   }
 

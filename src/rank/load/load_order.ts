@@ -367,8 +367,9 @@ function* biasesOfUnit(block: DensePlan | StreamedPlan): Generator<Part> {
 }
 
 /** What a guessing block has before its layer. */
-function* partsOfGuess({ merge, embeddingNorm, rowNorm }: GuessPlan): Generator<Part> {
+function* partsOfGuess({ merge, embeddingNorm, rowNorm, inputNorm }: GuessPlan): Generator<Part> {
   yield* partsOf(merge);
   yield* partsOfNorm(embeddingNorm);
   yield* partsOfNorm(rowNorm);
+  yield* partsOfNorm(inputNorm);
 }

@@ -2,7 +2,7 @@
  * What a rank is to hold and where: plain data, made once before anything is allocated, posted to
  * the rank's thread, printable. Offsets are byte addresses in the arena they belong to.
  */
-import type { GuessPlan } from "./plan_guess.ts";
+import type { GuessPlan, GuessSpace } from "./plan_guess.ts";
 import type { DensePlan, ExpertsPlan, SteppedDensePlan, StreamedPlan } from "./plan_blocks.ts";
 import type { ArenaPlan } from "../../memory/arena.ts";
 import type { GpuPlan, LongSteps, UnitPart } from "./gpu_plan_types.ts";
@@ -267,11 +267,8 @@ export interface WorkspacePlan {
    * [heads, BIAS_SPAN]; 0: neither.
    */
   readonly slopes: number;
-  /**
-   * Of guesses: embeddings beside rows, [n, 2 · embeddingStride], the same as q8 tiles; and on the
-   * rank that leads the sequences' last rows: kept_rows.ts. Null: nothing guesses.
-   */
-  readonly guess: { readonly pairs: number; readonly q8: number; readonly rows: number } | null;
+  /** Null: nothing guesses. */
+  readonly guess: GuessSpace | null;
   /** Scratch of the attention kernel, bytes. */
   readonly scratch: number;
   /** Where rows see all others by distance, plan_conformer.ts; or in an image, `OffsetPlaces`. */

@@ -138,6 +138,7 @@ export function planShards(
   const parts = rankCount;
   const own = { parts, blocks };
   const { stripes } = blocks;
+  const tokenCount = config.guess?.fusion?.tokenCount ?? config.vocabSize;
   const { feedForwardLength = 0, sharedFeedForwardLength = 0, companions } = config.experts ?? {};
   return Array.from({ length: rankCount }, (_, part) => {
     const neuronsOf = (total: number, of: Omit<NeuronCut, "parts" | "blocks" | "part">) =>
@@ -162,7 +163,7 @@ export function planShards(
       companionNeurons: neuronsOf(companions?.feedForwardLength ?? 0, {}),
       addsExpertBiases: part === 0,
       ...inputsOf(config, { parts, part, blocks }),
-      embedding: vocab,
+      embedding: cut(tokenCount, { parts, part, unit: 1 }),
       vocab,
       positions: cut(contextLength, { parts, part, unit: 1 }),
     };

@@ -112,7 +112,7 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - tokens, counts, recall: written once, or added to, over all steps;
  *  - widened, limited: what products use while they last, whichever they are;
  *  - ones, slopes: written once, when the rank starts;
- *  - guess.pairs, guess.q8: a guessing step has them across its first three joins;
+ *  - guess.pairs, guess.q8, guess.fused: a guessing step has them across its first three joins;
  *  - guess.rows: the leader keeps them for guesses of later steps;
  *  - tables: the leader writes them between steps, where they change.
  */
@@ -143,5 +143,6 @@ export const LASTING_TENSORS = [
   "guess.pairs",
   "guess.q8",
   "guess.rows",
+  "guess.fused",
 ] as const;
 export type LastingTensor = (typeof LASTING_TENSORS)[number];

@@ -64,6 +64,8 @@ export interface Inputs {
   readonly predictor: Activations;
   /** One of a few tokens by itself: what blocks read. */
   readonly alone: Activations;
+  /** Embeddings beside rows, of guesses. */
+  readonly pairs: Activations;
 }
 
 /**
@@ -342,6 +344,7 @@ function inputsOf(space: WorkspacePlan, plan: RankPlan): Inputs {
     states: { f32: space.states?.out ?? 0, stride: states, q8: space.states?.outQ8 ?? 0 },
     predictor: { f32: space.predictor, stride: predictor, q8: space.predictorQ8 },
     alone: { f32: space.alone, stride: embedding, q8: space.aloneQ8 },
+    pairs: { f32: space.guess?.pairs ?? 0, stride: 2 * embedding, q8: space.guess?.q8 ?? 0 },
   };
 }
 
