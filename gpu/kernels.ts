@@ -32,8 +32,6 @@ import joinedNorms from "./kernels/joined_norms.wgsl" with { type: "text" };
 import matchLengths from "./kernels/match_lengths.wgsl" with { type: "text" };
 import matmulByte from "./kernels/matmul_byte.wgsl" with { type: "text" };
 import matmulFloat from "./kernels/matmul_float.wgsl" with { type: "text" };
-import matmulFloatWide from "./kernels/matmul_float_wide.wgsl" with { type: "text" };
-import matmulInt8 from "./kernels/matmul_int8.wgsl" with { type: "text" };
 import matmulNibble from "./kernels/matmul_nibble.wgsl" with { type: "text" };
 import matmulNibbleF16 from "./kernels/matmul_nibble_f16.wgsl" with { type: "text" };
 import matvecByte from "./kernels/matvec_byte.wgsl" with { type: "text" };
@@ -102,6 +100,9 @@ import shortConvolution from "./kernels/short_convolution.wgsl" with { type: "te
 import sortRoutes from "./kernels/sort_routes.wgsl" with { type: "text" };
 import stateConvolution from "./kernels/state_convolution.wgsl" with { type: "text" };
 import weighRows from "./kernels/weigh_rows.wgsl" with { type: "text" };
+import matmulFloatWide from "./kernels/written_out/matmul_float_wide.wgsl" with { type: "text" };
+import matmulInt8 from "./kernels/written_out/matmul_int8.wgsl" with { type: "text" };
+import { writeOut } from "./write_out.ts";
 
 /** What not every adapter or host has: `int8` is WGSL's `packed_4x8_integer_dot_product`. */
 export type Feature = "f16" | "subgroups" | "int8";
@@ -178,11 +179,11 @@ const PRODUCTS = {
     bindings: "urrww",
   },
   matmul_float_wide: {
-    text: withParts(matmulFloatWide, partPutRow, ...FLOAT),
+    text: withParts(writeOut(matmulFloatWide), partPutRow, ...FLOAT),
     bindings: "urrww",
   },
   matmul_int8: {
-    text: withParts(matmulInt8, partPutRow, ...INT8),
+    text: withParts(writeOut(matmulInt8), partPutRow, ...INT8),
     bindings: "urrrrw",
     needs: ["int8"],
   },
