@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { basename } from "node:path";
 import { UsageError } from "../base/errors.ts";
+import { isJsonObject } from "../base/json_object.ts";
 import {
   type FileCacheMode,
   type GpuMode,
@@ -156,7 +157,7 @@ export function addTemplateOptions(verb: Command): Command {
 function jsonObject(text: string): Readonly<Record<string, unknown>> {
   try {
     const value = JSON.parse(text);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+    if (isJsonObject(value)) return value;
   } catch {
     // As what is no object.
   }
