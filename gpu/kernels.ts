@@ -47,6 +47,7 @@ import partAttentionRows from "./kernels/parts/attention_rows.wgsl" with { type:
 import partAttentionShares from "./kernels/parts/attention_shares.wgsl" with { type: "text" };
 import partBatched from "./kernels/parts/batched.wgsl" with { type: "text" };
 import partByte from "./kernels/parts/byte.wgsl" with { type: "text" };
+import partCacheFloats from "./kernels/parts/cache_floats.wgsl" with { type: "text" };
 import partCurves from "./kernels/parts/curves.wgsl" with { type: "text" };
 import partEmbed from "./kernels/parts/embed.wgsl" with { type: "text" };
 import partEntry from "./kernels/parts/entry.wgsl" with { type: "text" };
@@ -133,6 +134,7 @@ const TABLE_BYTE = [partTableByte, partFactors, partByte];
 const TABLE_FLOAT = [partTableFloat, partFloat];
 const TABLE_NIBBLE = [partTableNibble, partFactors, partNibble, partLevels];
 const ATTENTION = [partAttentionRows, ...SEQUENCES];
+const ATTENTION_FLOATS = [...ATTENTION, partCacheFloats];
 /** What puts chunks of positions together. */
 const CHUNKS = [partAttentionShares, partInt8Piece];
 /** What products are made of: of codes of 4 bits, of 8, of floats. */
@@ -276,7 +278,7 @@ export const KERNELS = {
   activate: { text: withParts(activate, ...ACTIVATION, ...INT8_WRITE), bindings: "www" },
   add_rows: { text: addRows, bindings: "ww" },
   advance: { text: advance, bindings: "wrw" },
-  attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwrr" },
+  attention: { text: withParts(attention, ...ATTENTION_FLOATS), bindings: "urrwwrr" },
   attention_combine: {
     text: withParts(attentionCombine, ...CHUNKS, ...SEQUENCES, partLanes),
     bindings: "uwwwrr",
@@ -289,7 +291,7 @@ export const KERNELS = {
     text: withParts(attentionLast, partAttentionChunk, ...CHUNKS, ...ATTENTION),
     bindings: "urrwwrwwrw",
   },
-  attention_wide: { text: withParts(attentionWide, ...ATTENTION), bindings: "urrwwwrr" },
+  attention_wide: { text: withParts(attentionWide, ...ATTENTION_FLOATS), bindings: "urrwwwrr" },
   choose: { text: withParts(choose, partLogitKeys), bindings: "uwww" },
   choose_experts: { text: chooseExperts, bindings: "wrrw" },
   choose_maxima: { text: withParts(chooseMaxima, partLogitKeys), bindings: "ww" },
