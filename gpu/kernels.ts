@@ -32,8 +32,6 @@ import joinedNorms from "./kernels/joined_norms.wgsl" with { type: "text" };
 import matchLengths from "./kernels/match_lengths.wgsl" with { type: "text" };
 import matmulByte from "./kernels/matmul_byte.wgsl" with { type: "text" };
 import matmulFloat from "./kernels/matmul_float.wgsl" with { type: "text" };
-import matmulFloatWide from "./kernels/matmul_float_wide.wgsl" with { type: "text" };
-import matmulInt8 from "./kernels/matmul_int8.wgsl" with { type: "text" };
 import matmulNibble from "./kernels/matmul_nibble.wgsl" with { type: "text" };
 import matmulNibbleF16 from "./kernels/matmul_nibble_f16.wgsl" with { type: "text" };
 import matvecByte from "./kernels/matvec_byte.wgsl" with { type: "text" };
@@ -49,6 +47,7 @@ import partAttentionRows from "./kernels/parts/attention_rows.wgsl" with { type:
 import partAttentionShares from "./kernels/parts/attention_shares.wgsl" with { type: "text" };
 import partBatched from "./kernels/parts/batched.wgsl" with { type: "text" };
 import partByte from "./kernels/parts/byte.wgsl" with { type: "text" };
+import partCacheFloats from "./kernels/parts/cache_floats.wgsl" with { type: "text" };
 import partCurves from "./kernels/parts/curves.wgsl" with { type: "text" };
 import partEmbed from "./kernels/parts/embed.wgsl" with { type: "text" };
 import partEntry from "./kernels/parts/entry.wgsl" with { type: "text" };
@@ -102,6 +101,9 @@ import shortConvolution from "./kernels/short_convolution.wgsl" with { type: "te
 import sortRoutes from "./kernels/sort_routes.wgsl" with { type: "text" };
 import stateConvolution from "./kernels/state_convolution.wgsl" with { type: "text" };
 import weighRows from "./kernels/weigh_rows.wgsl" with { type: "text" };
+import matmulFloatWide from "./kernels/written_out/matmul_float_wide.wgsl" with { type: "text" };
+import matmulInt8 from "./kernels/written_out/matmul_int8.wgsl" with { type: "text" };
+import { writeOut } from "./write_out.ts";
 
 /** What not every adapter or host has: `int8` is WGSL's `packed_4x8_integer_dot_product`. */
 export type Feature = "f16" | "subgroups" | "int8";
@@ -132,6 +134,7 @@ const TABLE_BYTE = [partTableByte, partFactors, partByte];
 const TABLE_FLOAT = [partTableFloat, partFloat];
 const TABLE_NIBBLE = [partTableNibble, partFactors, partNibble, partLevels];
 const ATTENTION = [partAttentionRows, ...SEQUENCES];
+const ATTENTION_FLOATS = [...ATTENTION, partCacheFloats];
 /** What puts chunks of positions together. */
 const CHUNKS = [partAttentionShares, partInt8Piece];
 /** What products are made of: of codes of 4 bits, of 8, of floats. */
@@ -178,11 +181,11 @@ const PRODUCTS = {
     bindings: "urrww",
   },
   matmul_float_wide: {
-    text: withParts(matmulFloatWide, partPutRow, ...FLOAT),
+    text: withParts(writeOut(matmulFloatWide), partPutRow, ...FLOAT),
     bindings: "urrww",
   },
   matmul_int8: {
-    text: withParts(matmulInt8, partPutRow, ...INT8),
+    text: withParts(writeOut(matmulInt8), partPutRow, ...INT8),
     bindings: "urrrrw",
     needs: ["int8"],
   },
@@ -275,7 +278,7 @@ export const KERNELS = {
   activate: { text: withParts(activate, ...ACTIVATION, ...INT8_WRITE), bindings: "www" },
   add_rows: { text: addRows, bindings: "ww" },
   advance: { text: advance, bindings: "wrw" },
-  attention: { text: withParts(attention, ...ATTENTION), bindings: "urrwwrr" },
+  attention: { text: withParts(attention, ...ATTENTION_FLOATS), bindings: "urrwwrr" },
   attention_combine: {
     text: withParts(attentionCombine, ...CHUNKS, ...SEQUENCES, partLanes),
     bindings: "uwwwrr",
@@ -288,7 +291,7 @@ export const KERNELS = {
     text: withParts(attentionLast, partAttentionChunk, ...CHUNKS, ...ATTENTION),
     bindings: "urrwwrwwrw",
   },
-  attention_wide: { text: withParts(attentionWide, ...ATTENTION), bindings: "urrwwwrr" },
+  attention_wide: { text: withParts(attentionWide, ...ATTENTION_FLOATS), bindings: "urrwwwrr" },
   choose: { text: withParts(choose, partLogitKeys), bindings: "uwww" },
   choose_experts: { text: chooseExperts, bindings: "wrrw" },
   choose_maxima: { text: withParts(chooseMaxima, partLogitKeys), bindings: "ww" },

@@ -21,18 +21,7 @@ export interface ChosenKernels {
     scratch: number,
   ): void;
   /** The same over an f32 cache. */
-  score_positions_f32(
-    q: number,
-    weights: number,
-    keys: number,
-    table: number,
-    blocks: number,
-    positions: number,
-    heads: number,
-    headDim: number,
-    scores: number,
-    scratch: number,
-  ): void;
+  score_positions_f32: ChosenKernels["score_positions_i16"];
   /**
    * scores f32 [heads, stride] = of each block of so many of the positions 0 .. positions-1 the
    * largest product of a head's query with a key, in a cache as above; of the last so many blocks
@@ -54,20 +43,7 @@ export interface ChosenKernels {
     scratch: number,
   ): void;
   /** The same over an f32 cache. */
-  score_blocks_f32(
-    q: number,
-    keys: number,
-    table: number,
-    blocks: number,
-    positions: number,
-    heads: number,
-    headDim: number,
-    blockPositions: number,
-    lastBlocks: number,
-    scores: number,
-    stride: number,
-    scratch: number,
-  ): void;
+  score_blocks_f32: ChosenKernels["score_blocks_i16"];
   /**
    * toTable u32 [k · each] = the numbers that a table u32 [count] has for the blocks list u32 [k],
    * of which each is `each` neighbours in it; what it has no numbers for has the last one.
@@ -106,18 +82,5 @@ export interface ChosenKernels {
     toTable: number,
   ): void;
   /** The same of an f32 cache. */
-  gather_positions_f32(
-    keys: number,
-    values: number,
-    table: number,
-    blocks: number,
-    list: number,
-    count: number,
-    positions: number,
-    headDim: number,
-    valueDim: number,
-    toKeys: number,
-    toValues: number,
-    toTable: number,
-  ): void;
+  gather_positions_f32: ChosenKernels["gather_positions_i16"];
 }

@@ -92,33 +92,13 @@ export interface Kernels
    * The same bits. Where n = 1, `matmul_q8` reads four rows side by side, this one two: which is
    * faster is the machine's business (src/rank/load/tune.ts).
    */
-  matmul_q8_two_streams(
-    type: number,
-    w: number,
-    rowStride: number,
-    rows: number,
-    k: number,
-    acts: number,
-    n: number,
-    out: number,
-    outStride: number,
-  ): void;
+  matmul_q8_two_streams: Kernels["matmul_q8"];
   /**
    * The same bits. Where n is a few, 2 to 16 at most, by type, this one unpacks rows in registers,
    * once for four tokens, `matmul_q8` into memory, once for all: which is faster is V8's and the
    * machine's business (src/rank/load/tune.ts).
    */
-  matmul_q8_few(
-    type: number,
-    w: number,
-    rowStride: number,
-    rows: number,
-    k: number,
-    acts: number,
-    n: number,
-    out: number,
-    outStride: number,
-  ): void;
+  matmul_q8_few: Kernels["matmul_q8"];
   /**
    * The same with float rows and float activations: x f32 [n, xStride], of which the first
    * alignUp(k, 16) columns are read; columns k.. are finite (the rows' padding is zero).
@@ -134,28 +114,8 @@ export interface Kernels
     out: number,
     outStride: number,
   ): void;
-  matmul_f16_f32(
-    w: number,
-    rowStride: number,
-    rows: number,
-    k: number,
-    x: number,
-    xStride: number,
-    n: number,
-    out: number,
-    outStride: number,
-  ): void;
-  matmul_bf16_f32(
-    w: number,
-    rowStride: number,
-    rows: number,
-    k: number,
-    x: number,
-    xStride: number,
-    n: number,
-    out: number,
-    outStride: number,
-  ): void;
+  matmul_f16_f32: Kernels["matmul_f32_f32"];
+  matmul_bf16_f32: Kernels["matmul_f32_f32"];
 
   /**
    * The same bits, of rows of ggml type 0, 1 or 30 (f32, f16, bf16), k at most 16384: faster where
@@ -220,40 +180,10 @@ export interface Kernels
     headDim: number,
   ): void;
   /** The same for values. */
-  store_values_i16(
-    src: number,
-    srcStride: number,
-    cache: number,
-    table: number,
-    blocks: number,
-    p0: number,
-    n: number,
-    kvHeads: number,
-    headDim: number,
-  ): void;
+  store_values_i16: Kernels["store_keys_i16"];
   /** The same without conversion. */
-  store_keys_f32(
-    src: number,
-    srcStride: number,
-    cache: number,
-    table: number,
-    blocks: number,
-    p0: number,
-    n: number,
-    kvHeads: number,
-    headDim: number,
-  ): void;
-  store_values_f32(
-    src: number,
-    srcStride: number,
-    cache: number,
-    table: number,
-    blocks: number,
-    p0: number,
-    n: number,
-    kvHeads: number,
-    headDim: number,
-  ): void;
+  store_keys_f32: Kernels["store_keys_i16"];
+  store_values_f32: Kernels["store_keys_i16"];
   /**
    * Rows of a layer that convolves, in the layout of src/memory/convolution_layout.ts: row
    * p0+t = a[t] ⊙ b[t], f32 [n, width] of [n, stride]. ring f32 [ringRows, width]; ends: of
@@ -343,34 +273,7 @@ export interface Kernels
     end: number,
   ): void;
   /** The same over an f32 cache. */
-  attention_f32(
-    q: number,
-    qStride: number,
-    keys: number,
-    values: number,
-    kvHeads: number,
-    table: number,
-    blocks: number,
-    out: number,
-    outStride: number,
-    scratch: number,
-    n: number,
-    p0: number,
-    heads: number,
-    headOffset: number,
-    groupSize: number,
-    headDim: number,
-    valueDim: number,
-    window: number,
-    scale: number,
-    softCap: number,
-    sinks: number,
-    chunk: number,
-    slopes: number,
-    biases: number,
-    ahead: number,
-    end: number,
-  ): void;
+  attention_f32: Kernels["attention_i16"];
   /** Scratch for attention of n tokens at once; what is enough for n is enough for fewer. */
   attention_scratch_bytes(n: number, heads: number, groupSize: number, headDim: number): number;
 

@@ -79,65 +79,17 @@ export interface RowKernels {
     d: number,
   ): void;
   /** The same with gelu(g) = g/2 · (1 + tanh(√(2/π) · (g + 0.044715·g³))). */
-  gelu_mul_f32(
-    gate: number,
-    up: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  gelu_mul_f32: RowKernels["silu_mul_f32"];
   /** The same with quickGelu(g) = g / (1 + e^(−1.702·g)). */
-  quick_gelu_mul_f32(
-    gate: number,
-    up: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  quick_gelu_mul_f32: RowKernels["silu_mul_f32"];
   /** The same with relu(g) = max(0, g). */
-  relu_mul_f32(
-    gate: number,
-    up: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  relu_mul_f32: RowKernels["silu_mul_f32"];
   /** The same with relu(g)². */
-  relu2_mul_f32(
-    gate: number,
-    up: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  relu2_mul_f32: RowKernels["silu_mul_f32"];
   /** The same with g / (1 + exp(-1.702·g)), g at most 7, times (up + 1), up clamped to ±7. */
-  swiglu7_mul_f32(
-    gate: number,
-    up: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  swiglu7_mul_f32: RowKernels["silu_mul_f32"];
   /** The same with 1 / (1 + exp(-g)) of what gates; out may be up with the same stride. */
-  sigmoid_mul_f32(
-    gate: number,
-    up: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  sigmoid_mul_f32: RowKernels["silu_mul_f32"];
   /**
    * out[t, i] = 1 / (1 + exp(-x[t, i])), zero for i in d..outStride; out may be x with the same
    * stride.
@@ -151,68 +103,21 @@ export interface RowKernels {
     d: number,
   ): void;
   /** The same with silu(x[t, i]). */
-  silu_f32(
-    x: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  silu_f32: RowKernels["sigmoid_f32"];
+  /** The same with ln(1 + exp(x[t, i])). */
+  softplus_f32: RowKernels["sigmoid_f32"];
   /** The same with g/2 · (1 + erf(g/√2)): |g| · 1e-7 away from it. */
-  gelu_erf_f32(
-    x: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  gelu_erf_f32: RowKernels["sigmoid_f32"];
   /** The same with gelu. */
-  gelu_f32(
-    x: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  gelu_f32: RowKernels["sigmoid_f32"];
   /** The same with quickGelu. */
-  quick_gelu_f32(
-    x: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  quick_gelu_f32: RowKernels["sigmoid_f32"];
   /** The same with relu. */
-  relu_f32(
-    x: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  relu_f32: RowKernels["sigmoid_f32"];
   /** The same with relu2. */
-  relu2_f32(
-    x: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  relu2_f32: RowKernels["sigmoid_f32"];
   /** The same with what swiglu7_mul_f32 makes of gates. */
-  swiglu7_f32(
-    x: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
+  swiglu7_f32: RowKernels["sigmoid_f32"];
   /**
    * out[t, i] = p·x² + b·x where x > 0, else n·(exp(min(x, e)) − 1 − x) + b·x, zero for i in
    * d..outStride; curve f32 [4]: n, p, b, e. out may be x with the same stride.

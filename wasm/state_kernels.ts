@@ -101,13 +101,4 @@ export interface StateKernels {
     inTurns: number,
     epsilon: number,
   ): void;
-  /** out[t, i] = ln(1 + exp(x[t, i])), as of activations. */
-  softplus_f32(
-    x: number,
-    inStride: number,
-    out: number,
-    outStride: number,
-    n: number,
-    d: number,
-  ): void;
 }

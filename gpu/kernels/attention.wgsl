@@ -30,7 +30,6 @@
 @group(0) @binding(5) var<storage, read> records: array<u32>;
 @group(0) @binding(6) var<storage, read> sinks: array<f32>;
 
-override IS_F32: bool = false;
 override IS_SPLIT: bool = false;
 override CHUNK: u32 = 4294967295; // positions
 override CHUNKS: u32 = 1;
@@ -46,24 +45,6 @@ var<workgroup> factors: array<f32, 8>; // of what was summed up before, by row
 var<workgroup> largest: array<f32, 8>;
 var<workgroup> divisors: array<f32, 8>;
 var<workgroup> places: array<u32, 64>; // of the positions of a turn
-
-fn halves(words: vec2<u32>) -> vec4<f32> {
-  return vec4(unpack2x16float(words.x), unpack2x16float(words.y));
-}
-
-fn keyAt(i: u32) -> vec4<f32> {
-  if (IS_F32) {
-    return vec4(bitcast<vec2<f32>>(keys[2u * i]), bitcast<vec2<f32>>(keys[2u * i + 1u]));
-  }
-  return halves(keys[i]);
-}
-
-fn valueAt(i: u32) -> vec4<f32> {
-  if (IS_F32) {
-    return vec4(bitcast<vec2<f32>>(values[2u * i]), bitcast<vec2<f32>>(values[2u * i + 1u]));
-  }
-  return halves(values[i]);
-}
 
 @compute @workgroup_size(64)
 fn main(

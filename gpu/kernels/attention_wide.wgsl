@@ -42,7 +42,6 @@ override REST_HEAD: u32 = 0;
 override GROWTH: f32 = 0.0;
 override GROWTH_LENGTH: u32 = 1;
 override GROWTH_FIRST: u32 = 0;
-override IS_F32: bool = false;
 override IS_SPLIT: bool = false;
 override CHUNK: u32 = 4294967295; // positions, by 32
 override CHUNKS: u32 = 1;
@@ -59,25 +58,6 @@ var<workgroup> scores: array<vec4<f32>, 64>; // [8 rows, BLOCK / 4]
 var<workgroup> weights: array<vec4<f32>, 64>; // [BLOCK, 8 rows / 4]
 var<workgroup> factors: array<vec4<f32>, 2>; // of what was summed up before, by row
 var<workgroup> known: array<vec4<f32>, 8>; // of rows: maximum, divisor
-
-// Four dimensions of a cache.
-fn halves(words: vec2<u32>) -> vec4<f32> {
-  return vec4(unpack2x16float(words.x), unpack2x16float(words.y));
-}
-
-fn keyAt(i: u32) -> vec4<f32> {
-  if (IS_F32) {
-    return vec4(bitcast<vec2<f32>>(keys[2u * i]), bitcast<vec2<f32>>(keys[2u * i + 1u]));
-  }
-  return halves(keys[i]);
-}
-
-fn valueAt(i: u32) -> vec4<f32> {
-  if (IS_F32) {
-    return vec4(bitcast<vec2<f32>>(values[2u * i]), bitcast<vec2<f32>>(values[2u * i + 1u]));
-  }
-  return halves(values[i]);
-}
 
 // Where the queries of four rows lie, those beyond the last one's once more.
 struct Places { own: vec4<u32>, rest: vec4<u32> }

@@ -17,6 +17,11 @@ export function brief(message: string): string {
   return `${begin} … ${message.slice(-END_CHARS)}`.toWellFormed();
 }
 
+/** What was thrown, in words: anything may be. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** A path from the root, from home, or from where the program was started. */
 const PATH = String.raw`(?:file:|[~.]*[\\/]|[A-Za-z]:[\\/])`;
 /**

@@ -1,4 +1,5 @@
 /** What fetch says when there is no answer, without what surrounds it. */
+import { messageOf } from "./errors.ts";
 
 /** Why a request failed: the innermost reason. Deno says "fetch failed", and why in the cause. */
 export function fetchReason(error: unknown): string {
@@ -6,7 +7,7 @@ export function fetchReason(error: unknown): string {
   while (innermost instanceof Error && innermost.cause instanceof Error) {
     innermost = innermost.cause;
   }
-  const message = innermost instanceof Error ? innermost.message : String(innermost);
+  const message = messageOf(innermost);
   return message.replace(/^error sending request for url \([^)]*\): /, "")
     .replace(/^client error \(\w+\): /, "")
     .replace(/^(?:dns|tcp connect) error: /, "")

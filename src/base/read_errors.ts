@@ -1,4 +1,5 @@
 /** What the system refuses to read, in words. */
+import { messageOf } from "./errors.ts";
 
 const MAY_NOT = "it may not be read: change its permissions, or Deno's (--allow-read)";
 
@@ -6,7 +7,7 @@ const MAY_NOT = "it may not be read: change its permissions, or Deno's (--allow-
 export function readReason(error: unknown): string {
   if (error instanceof Deno.errors.NotCapable) return MAY_NOT;
   const code = (error as { code?: string }).code ?? "";
-  return READ_ADVICE[code] ?? (code || (error instanceof Error ? error.message : String(error)));
+  return READ_ADVICE[code] ?? (code || (messageOf(error)));
 }
 
 const READ_ADVICE: Readonly<Record<string, string>> = {

@@ -2,6 +2,7 @@
  * An input file to jobs: a JSON object a line, each with an id of its own. What is wrong is said
  * with its line, in OpenAI's codes. Knows which paths may be asked only by being told one.
  */
+import { isJsonObject } from "../base/json_object.ts";
 import type { JobLine, LineError } from "./batch_store.ts";
 import { breather } from "./pause.ts";
 
@@ -177,7 +178,7 @@ function parseLine(text: string | LineFault, endpoint: string): Job | Fault {
   } catch {
     return faultOf("invalid_json_line", "This line is not valid JSON");
   }
-  if (!isObject(value)) return faultOf("invalid_json_line", "This line is not a JSON object");
+  if (!isJsonObject(value)) return faultOf("invalid_json_line", "This line is not a JSON object");
   const { custom_id: customId, method, url, body } = value;
   if (typeof customId !== "string" || customId === "" || customId.length > CUSTOM_ID_CHARS_MAX) {
     const expected = `expected a text of 1 to ${CUSTOM_ID_CHARS_MAX} characters`;
@@ -190,7 +191,7 @@ function parseLine(text: string | LineFault, endpoint: string): Job | Fault {
     const expected = `expected ${JSON.stringify(endpoint)}, the endpoint of the batch`;
     return faultOf("mismatched_url", `Invalid value for "url": ${expected}`, "url");
   }
-  if (!isObject(body)) {
+  if (!isJsonObject(body)) {
     return faultOf("invalid_body", `Invalid value for "body": expected an object`, "body");
   }
   if (body.stream) {
@@ -209,10 +210,6 @@ function parseLine(text: string | LineFault, endpoint: string): Job | Fault {
 
 function faultOf(code: string, message: string, param: string | null = null): LineError {
   return { code, message, param, line: null };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** True for a text whose brackets nest, and whose values are, no more than is bearable. */

@@ -10,7 +10,7 @@
  *   user's is the source.
  */
 import { Environment, parse, tokenize } from "@huggingface/jinja";
-import { RequestError } from "../base/errors.ts";
+import { messageOf, RequestError } from "../base/errors.ts";
 import type { ChatMessage } from "../llm/types.ts";
 import { BoundedInterpreter, TemplateLimitError } from "./bounded_interpreter.ts";
 import { createSpecialTextBreaker } from "../tokenizer/special_breaker.ts";
@@ -273,7 +273,7 @@ function withoutSystem(messages: readonly ChatMessage[]): ChatMessage[] | null {
 }
 
 function reasonOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   // "Maximum call stack size exceeded" tells a user nothing.
   if (/call stack/.test(message)) return "it nests too deep";
   return message.slice(0, 500) || "break or continue outside a loop";

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { InvalidArgumentError, Option } from "commander";
 import { basename } from "node:path";
 import { UsageError } from "../base/errors.ts";
+import { isJsonObject } from "../base/json_object.ts";
 import { areShallow, VALUE_DEPTH_MAX } from "../chat/mod.ts";
 import {
   type FileCacheMode,
@@ -164,7 +165,7 @@ function templateVariablesOf(text: string): Readonly<Record<string, unknown>> {
 function jsonObject(text: string): Readonly<Record<string, unknown>> | null {
   try {
     const value = JSON.parse(text);
-    return typeof value === "object" && !Array.isArray(value) ? value : null;
+    return isJsonObject(value) ? value : null;
   } catch {
     return null;
   }

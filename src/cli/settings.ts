@@ -6,6 +6,7 @@
 import { type Command, CommanderError, type Option } from "commander";
 import { join } from "node:path";
 import { UsageError } from "../base/errors.ts";
+import { isJsonObject } from "../base/json_object.ts";
 import { readReason } from "../base/read_errors.ts";
 
 /** A parsed config file: flag names without dashes in front, and one object per verb. */
@@ -46,7 +47,7 @@ function applyEnvironment(verb: Command, option: Option, env: Environment): void
 function applyConfig(verb: Command, option: Option, config: Config): void {
   const key = (option.long ?? "").replace(/^--/, "");
   const own = config[verb.name()];
-  const value = isRecord(own) && key in own ? own[key] : config[key];
+  const value = isJsonObject(own) && key in own ? own[key] : config[key];
   if (value === undefined || value === null || !isOpen(verb, option)) return;
   if (typeof value === "object") {
     throw new UsageError(
@@ -97,7 +98,7 @@ function readConfig(named: string | null, env: Environment): Config {
   if (path === null) return {};
   try {
     const config: unknown = JSON.parse(Deno.readTextFileSync(path));
-    if (isRecord(config)) return config;
+    if (isJsonObject(config)) return config;
     throw new SyntaxError("it is no object");
   } catch (error) {
     if (error instanceof Deno.errors.NotFound && named === null) return {};
@@ -112,8 +113,4 @@ function defaultConfigPath(env: Environment): string | null {
   const home = env("HOME") ?? env("USERPROFILE");
   const folder = env("XDG_CONFIG_HOME") ?? (home ? join(home, ".config") : null);
   return folder ? join(folder, "ganglion", "config.json") : null;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

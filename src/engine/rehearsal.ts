@@ -2,7 +2,8 @@
  * What a rehearsal of predictors left in all ranks' memories: reads it, and tells the ranks what
  * was decided. Knows ranks' plans; runs no steps.
  */
-import type { MatrixPlan, RankPlan } from "../rank/plan/plan_types.ts";
+import { matrixBytes } from "../rank/plan/place_matrix.ts";
+import type { RankPlan } from "../rank/plan/plan_types.ts";
 import {
   predictorPlan,
   RECALL_FIRED,
@@ -65,8 +66,8 @@ export class Rehearsal {
         if (predictor === null) continue;
         const { gate, up } = block.kind === "dense" ? block : block.staged;
         neurons += share * lengthOf(up.rows);
-        predictorBytes += share * (bytesOf(predictor.first) + bytesOf(predictor.second));
-        gateBytes += gate === null ? 0 : share * bytesOf(gate);
+        predictorBytes += share * (matrixBytes(predictor.first) + matrixBytes(predictor.second));
+        gateBytes += gate === null ? 0 : share * matrixBytes(gate);
         if (block.kind === "streamed" && block.gate === null) areGatesOnDisk = true;
       }
     }
@@ -85,8 +86,4 @@ export class Rehearsal {
   #sum(layer: number, place: number): number {
     return this.#views.reduce((sum, view) => sum + view[layer * RECALL_FIELDS + place], 0);
   }
-}
-
-function bytesOf({ rows, rowStrideBytes }: MatrixPlan): number {
-  return lengthOf(rows) * rowStrideBytes;
 }

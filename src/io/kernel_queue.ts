@@ -7,7 +7,7 @@
  * A ticket is the number of the request, modulo 2^29.
  */
 import { alignUp } from "../base/check.ts";
-import { WorkerError } from "../base/errors.ts";
+import { messageOf, WorkerError } from "../base/errors.ts";
 import { type Disk, expectedBytes, type FileDisk, openDisk } from "./disk.ts";
 import { KernelReads } from "./kernel_reads.ts";
 import { changedText, cutShortText, type FailedRead, refusedText } from "./read_failure.ts";
@@ -353,7 +353,7 @@ export class KernelQueue implements Reads {
       if (came >= expectedBytes(this.#disk, offsetBytes, sizeBytes)) return "";
       return cutShortText(read, came);
     } catch (error) {
-      return refusedText(read, error instanceof Error ? error.message : String(error));
+      return refusedText(read, messageOf(error));
     }
   }
 

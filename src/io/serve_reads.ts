@@ -4,6 +4,7 @@
  * within a priority ranks take turns. Knows nothing of what the bytes are.
  */
 import { alignUp } from "../base/check.ts";
+import { messageOf } from "../base/errors.ts";
 import {
   ADDRESS,
   ARENA,
@@ -217,7 +218,7 @@ export class ReadServer {
   }
 
   #refuse(error: unknown): number {
-    this.#board.writeReason(this.#word, error instanceof Error ? error.message : String(error));
+    this.#board.writeReason(this.#word, messageOf(error));
     return REFUSED;
   }
 

@@ -3,7 +3,7 @@
  * is lost costs the request that ran on it, not the server. Knows no text.
  */
 import type { EngineHandle } from "../../workers/mod.ts";
-import { isModelChanged, RequestError, WorkerError } from "../base/errors.ts";
+import { isModelChanged, messageOf, RequestError, WorkerError } from "../base/errors.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { IdSource } from "./generation.ts";
 import type { Notice } from "./predictor_report.ts";
@@ -132,7 +132,7 @@ export async function firstThatFits<T>(
         : tries[index]?.share === share
         ? "with the room of one context on the GPU for all requests"
         : "with less of it on the GPU";
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       notify({ kind: "warning", text: `The model is loaded again, ${next}: ${reason}` });
     }
   }

@@ -4,7 +4,7 @@
  */
 import type { ChatTemplate } from "../chat/mod.ts";
 import { check } from "../base/check.ts";
-import { isModelChanged, RequestError } from "../base/errors.ts";
+import { isModelChanged, messageOf, RequestError } from "../base/errors.ts";
 import { runSteps } from "../base/steps.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { KvArchiveFile } from "../engine/kv_archive.ts";
@@ -331,7 +331,7 @@ export class LoadedModel implements LanguageModel {
     try {
       if (!this.#isClosed) await this.savePrefixes();
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = messageOf(error);
       this.#notify({ kind: "warning", text: `What was computed of prompts is not kept: ${why}` });
     } finally {
       this.#isClosed = true;

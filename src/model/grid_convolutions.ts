@@ -21,8 +21,3 @@ export interface GridConvolutionTensors {
 export function convolvedLength(length: number, { stride }: GridConvolution): number {
   return Math.ceil(length / stride);
 }
-
-/** So many rows, and columns, become one, where they are whole ones. */
-export function convolvedSide(convolutions: readonly GridConvolution[]): number {
-  return convolutions.reduce((side, { stride }) => side * stride, 1);
-}

@@ -279,8 +279,6 @@ export interface ImageConfig {
    * another, and so do the rows that come out; null: there are no windows.
    */
   readonly windowSide: number | null;
-  /** Images are whole numbers of blocks, and their edges may cut off windows. Left out: neither. */
-  readonly hasCutWindows?: true;
   /** Tensors of rows before and behind an image's own, [outputLength] each. Left out: none. */
   readonly around?: { readonly begin: string; readonly end: string };
   /** A patch's pixels are in reading order, each with its colours. Left out: colour by colour. */

@@ -3,7 +3,8 @@
  * budgets are held against, and that loading then has. Knows no budget.
  */
 import { bytesByKind, PAGE_BYTES } from "../memory/arena.ts";
-import type { MatrixPlan, RankPlan, StreamedPlan } from "../rank/plan/plan_types.ts";
+import { matrixBytes } from "../rank/plan/place_matrix.ts";
+import type { RankPlan, StreamedPlan } from "../rank/plan/plan_types.ts";
 import {
   IO_WORKER_BYTES,
   KERNEL_READS_BYTES,
@@ -105,8 +106,4 @@ function bookkeepingBytes(plans: readonly RankPlan[], blocks: readonly StreamedP
   if (slots === 0) return 0;
   const neurons = sum(blocks.map(({ neurons: { start, end } }) => end - start));
   return neurons * NEURON_RECORD_BYTES + slots * SLOT_RECORD_BYTES;
-}
-
-function matrixBytes({ rows, rowStrideBytes }: MatrixPlan): number {
-  return (rows.end - rows.start) * rowStrideBytes;
 }

@@ -45,6 +45,11 @@ export class RequestFault extends Error {
   }
 }
 
+/** What trying again does not help. */
+export function fatal(message: string): RequestFault {
+  return new RequestFault(message, { isPassing: false });
+}
+
 /** The file is another one by now: what is there is of no use. */
 export class ChangedError extends Error {
   override readonly name = "ChangedError";

@@ -3,7 +3,7 @@
  * again until nothing comes any more. Knows nothing of models.
  */
 import { formatBytes } from "../base/units.ts";
-import { ChangedError, RangesIgnoredError, RequestFault, withRetries } from "./fault.ts";
+import { ChangedError, fatal, RangesIgnoredError, RequestFault, withRetries } from "./fault.ts";
 import type { RemoteFile } from "./hub.ts";
 import type { PartialFile, Span } from "./partial_file.ts";
 import type { TransferOptions } from "./options.ts";
@@ -227,8 +227,4 @@ function contentRange(
 
 function passing(message: string): RequestFault {
   return new RequestFault(message, { isPassing: true });
-}
-
-function fatal(message: string): RequestFault {
-  return new RequestFault(message, { isPassing: false });
 }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { withoutLatest } from "../base/latest_tag.ts";
 import { PROJECTOR_ENDING } from "../base/projector_name.ts";
+import { removeFile } from "../base/remove_file.ts";
 import { explainWriteError } from "../base/write_errors.ts";
 import { FileCatalog, type FileKind, modelName } from "../models/mod.ts";
 import { PartialFile } from "./partial_file.ts";
@@ -234,16 +235,5 @@ function statOf(path: string): Deno.FileInfo | null {
     return Deno.statSync(path);
   } catch {
     return null;
-  }
-}
-
-/** @returns false when it was not there. */
-function removeFile(path: string): boolean {
-  try {
-    Deno.removeSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }

@@ -4,6 +4,7 @@
  */
 import { UsageError } from "../base/errors.ts";
 import { PROJECTOR_ENDING } from "../base/projector_name.ts";
+import { removeFile } from "../base/remove_file.ts";
 import { explainWriteError } from "../base/write_errors.ts";
 import { openModelFile } from "../bundle/mod.ts";
 import { modelName } from "../models/mod.ts";
@@ -293,18 +294,18 @@ class Pull {
     this.#settings.signal?.throwIfAborted();
     const before = this.#store.record(id);
     try {
-      if (parts.length > 1) removeIfThere(this.#store.finalPath(parts[0].name));
+      if (parts.length > 1) removeFile(this.#store.finalPath(parts[0].name));
       for (const { into, name, isLink } of parts.toReversed()) {
         Deno.renameSync(into.path, this.#store.finalPath(name));
         // A file that has two names keeps both when one is to become the other.
-        if (isLink) removeIfThere(into.path);
+        if (isLink) removeFile(into.path);
         into.end();
       }
       for (const { name } of before?.files ?? []) {
         // Parts of an older version that had more of them.
         if (splitNumber(name) === null || files.some((file) => file.name === name)) continue;
         if (modelName(name.replace(/-\d{5}-of-/, "-00001-of-")) !== id) continue;
-        removeIfThere(this.#store.finalPath(safeFileName(name)));
+        removeFile(this.#store.finalPath(safeFileName(name)));
       }
     } catch (error) {
       throw explainWriteError(error, this.#store.finalPath(parts[0].name));
@@ -356,7 +357,7 @@ function statOf(path: string): Deno.FileInfo | null {
  * @returns false when there is no such file, or the disk has no second names: it comes again.
  */
 function linkAnew(path: string, from: string | null): boolean {
-  if (from !== null || hasTwoNames(path)) removeIfThere(path);
+  if (from !== null || hasTwoNames(path)) removeFile(path);
   if (from === null) return false;
   try {
     Deno.linkSync(from, path);
@@ -368,14 +369,6 @@ function linkAnew(path: string, from: string | null): boolean {
 
 function hasTwoNames(path: string): boolean {
   return (statOf(path)?.nlink ?? 1) > 1;
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-  }
 }
 
 function onlyDefined(options: PullOptions): PullOptions {

@@ -4,7 +4,7 @@
  */
 import project from "../../deno.json" with { type: "json" };
 import { fetchReason } from "../base/network_errors.ts";
-import { RequestFault } from "./fault.ts";
+import { fatal, RequestFault } from "./fault.ts";
 
 export interface WebOptions {
   /** The hub; its host is the only one that is ever shown the token. */
@@ -268,8 +268,4 @@ function retryAfterMs(headers: Headers): number | null {
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
   const dateMs = Date.parse(text);
   return Number.isNaN(dateMs) ? null : Math.max(0, dateMs - Date.now());
-}
-
-function fatal(message: string): RequestFault {
-  return new RequestFault(message, { isPassing: false });
 }

@@ -5,8 +5,9 @@
 import { check } from "../base/check.ts";
 import type { FinchTensors, ModelConfig } from "../model/mod.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
-import { addedScan, shiftRows, shiftRowsBy, sigmoid } from "./keyed_scan.ts";
+import { addedScan, shiftRows, shiftRowsBy } from "./keyed_scan.ts";
 import { addBias, filled } from "./ops.ts";
+import { sigmoid } from "./routing.ts";
 import { normalizeHeads } from "./time_mix.ts";
 import type { ReferenceWeights } from "./weights.ts";
 

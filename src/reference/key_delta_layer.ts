@@ -6,8 +6,8 @@ import { check } from "../base/check.ts";
 import type { KeyDeltaTensors, LowRankTensors, ModelConfig } from "../model/mod.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { keyDecays, keyDeltaScan } from "./key_delta_scan.ts";
-import { sigmoid } from "./keyed_scan.ts";
 import { addBias, rmsNorm } from "./ops.ts";
+import { sigmoid } from "./routing.ts";
 import { stateConvolution } from "./state_space.ts";
 import type { ReferenceWeights } from "./weights.ts";
 

@@ -3,8 +3,8 @@
  * Linear", equation 1.
  */
 import { check } from "../base/check.ts";
-import { sigmoid } from "./keyed_scan.ts";
 import { each, type Numbers } from "./ops.ts";
+import { sigmoid } from "./routing.ts";
 import { softplus } from "./state_space.ts";
 
 /** What a scan reads of n tokens, and the state before them. */

@@ -3,6 +3,7 @@
  */
 import { check } from "../base/check.ts";
 import { each, filled, type Numbers } from "./ops.ts";
+import { sigmoid } from "./routing.ts";
 
 /** What a scan reads of n tokens, and the state before them; of keys [n, heads, states]. */
 export interface KeyedInput {
@@ -141,11 +142,6 @@ export function prepareKeyed(
 const DECAY_MOST = 0.606531;
 /** Shorter vectors are divided by it. */
 const LENGTH_MIN = 1e-12;
-
-/** 1 / (1 + exp(−x)). */
-export function sigmoid(x: number): number {
-  return 1 / (1 + Math.exp(-x));
-}
 
 /** Each head's v times r · (k ⊙ bonus), [n, heads · headDim]. */
 export function keyedBonus(

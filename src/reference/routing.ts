@@ -1,6 +1,7 @@
 /** Which experts a token uses, and how much of each: plain formulas. Knows no weights of models. */
 import type { ExpertsConfig } from "../model/mod.ts";
 import { each, type Numbers, softmax } from "./ops.ts";
+import { softplus } from "./state_space.ts";
 
 /** An expert's part in the result of a token. */
 export interface ExpertShare {
@@ -69,11 +70,6 @@ function gate(logits: Numbers, gating: ExpertsConfig["gating"]): Float64Array {
     case "softmaxOfChosen":
       return Float64Array.from(logits);
   }
-}
-
-/** ln(1 + exp(x)). */
-function softplus(x: number): number {
-  return Math.max(0, x) + Math.log1p(Math.exp(-Math.abs(x)));
 }
 
 /** 1 / (1 + exp(−x)). */

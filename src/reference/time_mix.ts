@@ -6,8 +6,9 @@ import { check } from "../base/check.ts";
 import type { LowRankTensors, ModelConfig, TimeMixTensors } from "../model/mod.ts";
 import { layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
-import { keyedBonus, keyedScan, prepareKeyed, shiftRows, sigmoid } from "./keyed_scan.ts";
+import { keyedBonus, keyedScan, prepareKeyed, shiftRows } from "./keyed_scan.ts";
 import { addBias } from "./ops.ts";
+import { sigmoid } from "./routing.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
 /** What a head's outcome is normalised with: 1e-5 for each of 64 numbers, in all models. */

@@ -3,6 +3,7 @@
  * schema here. Knows no field itself, and nothing of HTTP.
  */
 import { z } from "zod";
+import { isJsonObject } from "../base/json_object.ts";
 import { nearest } from "../base/nearest.ts";
 
 /** A JSON object as a client sent it. */
@@ -37,7 +38,7 @@ export function othersOf(schema: z.ZodType): OtherFields {
 export function valueAt(body: Body, path: string): unknown {
   let value: unknown = body;
   for (const name of path.split(".")) {
-    if (!isObject(value) || !Object.hasOwn(value, name)) return undefined;
+    if (!isJsonObject(value) || !Object.hasOwn(value, name)) return undefined;
     value = value[name];
   }
   return value;
@@ -58,7 +59,7 @@ export function unknownFields(schema: z.ZodType, body: Body, countMax: number): 
       const value = object[name];
       if (value === null) continue;
       if (objects.has(path)) {
-        if (isObject(value)) visit(value, `${path}.`);
+        if (isJsonObject(value)) visit(value, `${path}.`);
       } else if (!read.has(path) && !others.has(path)) found.push(path);
     }
   };
@@ -117,8 +118,4 @@ function objectWithin(schema: z.ZodType): z.ZodObject | null {
 
 function lastName(path: string): string {
   return path.slice(path.lastIndexOf(".") + 1);
-}
-
-function isObject(value: unknown): value is Body {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -5,6 +5,7 @@
  * nothing of what is answered.
  */
 import { type IncomingMessage, Server, type ServerResponse } from "node:http";
+import { messageOf } from "../base/errors.ts";
 import { ConnectionStream } from "./connection_stream.ts";
 import { exchange, type ExchangeHandler } from "./http_exchange.ts";
 import { withinRequestSpan } from "./telemetry/spans.ts";
@@ -198,8 +199,4 @@ function listenReason(error: unknown): string {
     return "only the system's administrator may use that port: choose one above 1023 with --port";
   }
   return `${messageOf(error)}: choose another with --host or --port`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

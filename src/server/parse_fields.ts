@@ -1,5 +1,6 @@
 /** Bodies by their schemas: what is wrong is a 400 that names the field. Knows no field itself. */
 import { z } from "zod";
+import { isJsonObject } from "../base/json_object.ts";
 import { fieldError } from "./http_errors.ts";
 import { type Body, othersOf, type UnsupportedFields, valueAt } from "./known_fields.ts";
 
@@ -13,7 +14,7 @@ const DEPTH_MAX = 64;
 
 /** A JSON object that anything may be in, but not too deep. Its keys are nobody's to look at. */
 export const anyObject = z.custom<Record<string, unknown>>(
-  (value) => typeof value === "object" && value !== null && !Array.isArray(value),
+  isJsonObject,
   "expected an object",
 ).refine(isShallow, `nests deeper than ${DEPTH_MAX} levels`)
   .meta({ type: "object", additionalProperties: {} });

@@ -1,5 +1,6 @@
 /** A request's body to a JSON object, within limits of size and time. */
 import { RequestError } from "../base/errors.ts";
+import { isJsonObject } from "../base/json_object.ts";
 import { Turns } from "../base/turns.ts";
 import { formatBytes } from "../base/units.ts";
 import { fieldError } from "./http_errors.ts";
@@ -69,7 +70,7 @@ export async function readJsonObject(
     const reason = error instanceof SyntaxError ? error.message : "it is not UTF-8";
     throw fieldError(null, `Cannot read the body as JSON: ${reason}`, "invalid_json");
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isJsonObject(value)) {
     throw fieldError(null, "Cannot read the body: expected a JSON object", "invalid_json");
   }
   const body = value as Record<string, unknown>;

@@ -5,7 +5,7 @@
 import { Busboy, type BusboyFileStream, type BusboyInstance } from "@fastify/busboy";
 import { Readable } from "node:stream";
 import type { ReadableStream as NodeReadableStream } from "node:stream/web";
-import { RequestError } from "../base/errors.ts";
+import { messageOf, RequestError } from "../base/errors.ts";
 import { fieldError } from "./http_errors.ts";
 
 /** What a form may have. */
@@ -180,7 +180,7 @@ async function* contentOf(
 
 function inWords(error: unknown): unknown {
   if (error instanceof RequestError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return fieldError(null, `Cannot read the body: it broke off: ${reason}`, "body_incomplete");
 }
 

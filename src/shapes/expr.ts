@@ -67,10 +67,6 @@ export class Expr {
     return this.terms.length === 1 && atoms.length === 0 ? coefficient : null;
   }
 
-  equals(other: ExprLike): boolean {
-    return this.key === toExpr(other).key;
-  }
-
   plus(other: ExprLike): Expr {
     return Expr.of([...this.terms, ...toExpr(other).terms]);
   }

@@ -5,11 +5,16 @@ import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
 import { openGguf, u32 } from "../../src/gguf/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
-import { answersHere } from "../support/answers_here.ts";
-import { checkRestored, checkSeveralArenas, checkTogether } from "../support/attention_checks.ts";
+import {
+  checkLogits,
+  checkPoisoned,
+  checkRestored,
+  checkSeveralArenas,
+  checkThreads,
+  checkTogether,
+} from "../support/attention_checks.ts";
 import { nmse } from "../support/compare.ts";
-import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
-import { openRanks } from "../support/poisoned_rank.ts";
+import { withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 
 /** Five blocks of 32 positions, of which heads choose two. */
@@ -21,47 +26,21 @@ const CHOSEN = {
 } as const;
 const F32_NMSE = 2e-12;
 
+// Three ranks have some heads of a group each.
 Deno.test("the engine has heads choose blocks of keys as the reference does", () =>
-  withTinyFile(CHOSEN, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    const alone = await answersHere(path, IDS, { chunkTokens: 1 });
-    assertLess(nmse(alone.logits, exact), F32_NMSE, "one thread");
-    // Three ranks have some heads of a group each.
-    for (const options of [{ threads: 3, chunkTokens: 64 }, { threads: 2, chunkTokens: 16 }]) {
-      await withModel(path, { ...options, gpu: "off" }, async (model) => {
-        assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE, `${options.threads}`);
-        const cold = await greedyIds(model, IDS.slice(0, 140), 8);
-        assertEquals(await greedyIds(model, IDS.slice(0, 140), 8), cold, "by what is cached");
-      });
-    }
-  }));
+  withTinyFile(CHOSEN, (path) => checkThreads(path, IDS, F32_NMSE)));
 
 Deno.test("nothing that is dead is read where heads choose blocks of keys", () =>
-  withTinyFile(CHOSEN, async (path) => {
-    const ids = IDS.slice(0, 110), exact = new ReferenceModel(openGguf(path)).forward(ids);
-    const options = { contextLength: 128, chunkTokens: 16 };
-    using ranks = await openRanks(path, options, { poisons: true });
-    const logits = new Float32Array(exact.length);
-    ranks.leader.texts.scoreAll(ids, (rows, first) => logits.set(rows, first * 512));
-    assertLess(nmse(logits, exact), F32_NMSE);
-  }));
+  withTinyFile(CHOSEN, (path) => checkPoisoned(path, IDS.slice(0, 110), F32_NMSE)));
 
 Deno.test("requests together are answered as alone where heads choose blocks of keys", () =>
   withTinyFile(CHOSEN, (path) => checkTogether(path, IDS)));
 
 Deno.test("blocks of keys of 16 bits, and quantised indexers, are nearly as good", () =>
   withTinyFile(CHOSEN, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    await withModel(path, { threads: 2, kvType: "i16", gpu: "off" }, async (model) => {
-      assertLess(nmse(await allLogits(model, IDS), exact), 1e-3);
-    });
+    await checkLogits(path, IDS, 1e-3, { kvType: "i16" });
     const typeOf = (name: string) => /indexer\..*proj/.test(name) ? "Q8_0" : undefined;
-    await withTinyFile({ ...CHOSEN, typeOf }, async (quantised) => {
-      const expected = new ReferenceModel(openGguf(quantised)).forward(IDS);
-      await withModel(quantised, { threads: 2, gpu: "off" }, async (model) => {
-        assertLess(nmse(await allLogits(model, IDS), expected), 5e-2);
-      });
-    });
+    await withTinyFile({ ...CHOSEN, typeOf }, (quantised) => checkLogits(quantised, IDS, 5e-2));
   }));
 
 Deno.test("blocks of keys are chosen in several arenas", () =>

@@ -9,6 +9,8 @@ import { loadKernelModule } from "../../wasm/mod.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import { answersHere } from "../support/answers_here.ts";
 import {
+  checkBest,
+  checkLogits,
   checkPoisoned,
   checkRestored,
   checkSeveralArenas,
@@ -45,17 +47,7 @@ const LLAMA_CPP = [
 
 Deno.test("ReferenceModel compresses keys of 4 and of 128 tokens as llama.cpp does", () =>
   withTinyFile(COMPRESSED, (path) => {
-    const model = new ReferenceModel(openGguf(path));
-    const logits = model.forward(IDS);
-    for (const [index, best] of LLAMA_CPP) {
-      for (const [id, value] of best) {
-        assertLess(Math.abs(logits[index * 512 + id] - value), 1e-4, `logit ${id} at ${index}`);
-      }
-    }
-    const pieces = [[0, 5], [5, 130], [130, 150]].flatMap(([from, to]) => [
-      ...model.forward(IDS.slice(from, to), from),
-    ]);
-    assertEquals(Float32Array.from(pieces), logits, "in pieces");
+    checkBest(path, { ids: IDS, best: LLAMA_CPP, cuts: [5, 130] });
     return Promise.resolve();
   }));
 
@@ -76,16 +68,9 @@ Deno.test("requests together are answered as alone where keys are compressed", (
 
 Deno.test("compressed keys of 16 bits, and quantised weights, are nearly as good", () =>
   withTinyFile(COMPRESSED, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    await withModel(path, { threads: 2, kvType: "i16", gpu: "off" }, async (model) => {
-      assertLess(nmse(await allLogits(model, IDS), exact), 1e-3);
-    });
-    await withTinyFile({ ...COMPRESSED, type: "Q8_0" }, async (quantised) => {
-      const expected = new ReferenceModel(openGguf(quantised)).forward(IDS);
-      await withModel(quantised, { threads: 2, gpu: "off" }, async (model) => {
-        assertLess(nmse(await allLogits(model, IDS), expected), 5e-2);
-      });
-    });
+    await checkLogits(path, IDS, 1e-3, { kvType: "i16" });
+    const quantised = { ...COMPRESSED, type: "Q8_0" } as const;
+    await withTinyFile(quantised, (path) => checkLogits(path, IDS, 5e-2));
   }));
 
 Deno.test("keys are compressed, and streams mixed, in several arenas", () =>

@@ -10,6 +10,8 @@ import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { answersHere } from "../support/answers_here.ts";
 import {
+  checkBest,
+  checkLogits,
   checkPoisoned,
   checkSeveralArenas,
   checkThreads,
@@ -70,12 +72,8 @@ Deno.test("groups' keys are turned by the file's factors, as all else that is tu
 
 Deno.test("layers may choose no groups, and tokens name nothing", async () => {
   const changes = { gated: { ...gated!, ratios: [0, 0, 0, 0], ngrams: undefined } };
-  await withTinyFile({ ...GATED, changes }, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    await withModel(path, { threads: 2, chunkTokens: 64, gpu: "off" }, async (model) => {
-      assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE);
-    });
-  });
+  const made = { ...GATED, changes };
+  await withTinyFile(made, (path) => checkLogits(path, IDS, F32_NMSE, { chunkTokens: 64 }));
 });
 
 /**
@@ -89,17 +87,7 @@ const LLAMA_CPP = [
 
 Deno.test("ReferenceModel gates streams, chooses groups and names rows as llama.cpp does", () =>
   withTinyFile(GATED, (path) => {
-    const model = new ReferenceModel(openGguf(path));
-    const logits = model.forward(TINY_PROMPT);
-    for (const [index, best] of LLAMA_CPP) {
-      for (const [id, value] of best) {
-        assertLess(Math.abs(logits[index * 512 + id] - value), 1e-4, `logit ${id} at ${index}`);
-      }
-    }
-    const pieces = [[0, 5], [5, 23], [23, 48]].flatMap(([from, to]) => [
-      ...model.forward(TINY_PROMPT.slice(from, to), from),
-    ]);
-    assertEquals(Float32Array.from(pieces), logits, "in pieces");
+    checkBest(path, { ids: TINY_PROMPT, best: LLAMA_CPP, cuts: [5, 23] });
     return Promise.resolve();
   }));
 
@@ -145,19 +133,12 @@ Deno.test("requests together are answered as alone where tokens name rows", () =
 
 Deno.test("keys of groups and rows of names of 16 and 8 bits are nearly as good", () =>
   withTinyFile(GATED, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    await withModel(path, { threads: 2, kvType: "i16", gpu: "off" }, async (model) => {
-      assertLess(nmse(await allLogits(model, IDS), exact), 1e-3);
-    });
+    await checkLogits(path, IDS, 1e-3, { kvType: "i16" });
     // Rows of the table are whole blocks: of two tokens one head each.
     const ngrams = { length: 3, heads: 1, taps: 3 };
     const changes = { gated: { ...gated!, rank: 32, ngrams } };
-    await withTinyFile({ ...GATED, type: "Q8_0", changes }, async (quantised) => {
-      const expected = new ReferenceModel(openGguf(quantised)).forward(IDS);
-      await withModel(quantised, { threads: 2, gpu: "off" }, async (model) => {
-        assertLess(nmse(await allLogits(model, IDS), expected), 5e-2);
-      });
-    });
+    const quantised = { ...GATED, type: "Q8_0", changes } as const;
+    await withTinyFile(quantised, (path) => checkLogits(path, IDS, 5e-2));
   }));
 
 Deno.test("streams are gated, and groups chosen, in several arenas", () =>

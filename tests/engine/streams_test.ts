@@ -1,19 +1,18 @@
 /** Streams side by side around gated latents whose keys are chosen (Hunyuan 4): the engine. */
 import "../support/thread_pool.ts";
-import { assertLess, assertStringIncludes } from "@std/assert";
+import { assertStringIncludes } from "@std/assert";
 import { describeModel } from "../../src/model/mod.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
-import { ReferenceModel } from "../../src/reference/forward.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import {
+  checkLogits,
   checkPoisoned,
   checkRestored,
   checkSeveralArenas,
   checkThreads,
   checkTogether,
 } from "../support/attention_checks.ts";
-import { nmse } from "../support/compare.ts";
-import { allLogits, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
 
@@ -42,29 +41,16 @@ Deno.test("gates, mixers and indexers may be quantised, each where nothing else 
   const changes = { latent: { ...SINGULAR_FAMILIES["hy_v4-chosen"].latent, query: 64 } };
   for (const names of [/attn_gate/, /hc_\w+_fn/, /indexer\.(attn|proj)/]) {
     const typeOf = (name: string) => names.test(name) ? "Q8_0" : undefined;
-    await withTinyFile({ ...CHOSEN, changes, typeOf }, async (path) => {
-      const expected = new ReferenceModel(openGguf(path)).forward(ids);
-      await withModel(path, { threads: 2, chunkTokens: 16, gpu: "off" }, async (model) => {
-        assertLess(nmse(await allLogits(model, ids), expected), 2e-2, String(names));
-      });
-    });
+    const made = { ...CHOSEN, changes, typeOf };
+    await withTinyFile(made, (path) => checkLogits(path, ids, 2e-2, { chunkTokens: 16 }));
   }
 });
 
 Deno.test("keys of 16 bits, and weights of four, are nearly as good beside streams", async () => {
-  await withTinyFile(CHOSEN, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    await withModel(path, { threads: 2, kvType: "i16", gpu: "off" }, async (model) => {
-      assertLess(nmse(await allLogits(model, IDS), exact), 1e-2);
-    });
-  });
+  await withTinyFile(CHOSEN, (path) => checkLogits(path, IDS, 1e-2, { kvType: "i16" }));
   // All keys are attended to: of chosen ones rounding chooses others.
-  await withTinyFile({ architecture: "hy_v4", seed: 3, type: "Q4_0" }, async (path) => {
-    const expected = new ReferenceModel(openGguf(path)).forward(IDS);
-    await withModel(path, { threads: 3, gpu: "off" }, async (model) => {
-      assertLess(nmse(await allLogits(model, IDS), expected), 5e-3);
-    });
-  });
+  const quantised = { architecture: "hy_v4", seed: 3, type: "Q4_0" } as const;
+  await withTinyFile(quantised, (path) => checkLogits(path, IDS, 5e-3, { threads: 3 }));
 });
 
 Deno.test("gpuObstacle() leaves streams that layers mix to the threads", () =>

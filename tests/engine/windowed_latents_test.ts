@@ -1,21 +1,20 @@
 /** Windowed layers with latents of their own beside layers that choose keys (dots3note). */
 import "../support/thread_pool.ts";
-import { assertEquals, assertLess, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import { describeModel } from "../../src/model/mod.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { describeForUse, planModel } from "../../src/llm/mod.ts";
-import { ReferenceModel } from "../../src/reference/forward.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import {
+  checkLogits,
   checkPoisoned,
   checkRestored,
   checkSeveralArenas,
   checkThreads,
   checkTogether,
 } from "../support/attention_checks.ts";
-import { nmse } from "../support/compare.ts";
-import { allLogits, withModel, withTinyFile } from "../support/loaded_model.ts";
+import { withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
 
@@ -79,19 +78,10 @@ Deno.test("what lies between products has room for the largest of all layers' la
 });
 
 Deno.test("keys of 16 bits, and weights of four, are nearly as good where latents differ", async () => {
-  await withTinyFile(CHOSEN, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    await withModel(path, { threads: 2, kvType: "i16", gpu: "off" }, async (model) => {
-      assertLess(nmse(await allLogits(model, IDS), exact), 1e-2);
-    });
-  });
+  await withTinyFile(CHOSEN, (path) => checkLogits(path, IDS, 1e-2, { kvType: "i16" }));
   // All keys are attended to, or a window of them: of chosen ones rounding chooses others.
-  await withTinyFile({ architecture: "dots3note", seed: 2, type: "Q4_0" }, async (path) => {
-    const expected = new ReferenceModel(openGguf(path)).forward(IDS);
-    await withModel(path, { threads: 3, gpu: "off" }, async (model) => {
-      assertLess(nmse(await allLogits(model, IDS), expected), 2e-2);
-    });
-  });
+  const quantised = { architecture: "dots3note", seed: 2, type: "Q4_0" } as const;
+  await withTinyFile(quantised, (path) => checkLogits(path, IDS, 2e-2, { threads: 3 }));
 });
 
 Deno.test("gpuObstacle() leaves gates of heads that latents make to the threads", () =>

@@ -6,8 +6,8 @@ import {
   prepareKeyed,
   shiftRows,
   shiftRowsBy,
-  sigmoid,
 } from "../../src/reference/keyed_scan.ts";
+import { sigmoid } from "../../src/reference/routing.ts";
 import { keyDecays, keyDeltaScan } from "../../src/reference/key_delta_scan.ts";
 import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";

@@ -75,7 +75,7 @@ Deno.test("readVision() has Muse Glimmer's windows as large as the square that h
   const of = (changes: Partial<TinyVisionKind>) =>
     readVision(fileOf({ kind: "muse-glimmer", changes }));
   const { images, description: { config } } = of({ blockCount: 6 });
-  assertEquals([images.windowSide, images.hasCutWindows, images.firstPosition], [4, true, 0]);
+  assertEquals([images.windowSide, images.firstPosition], [4, 0]);
   assertEquals([images.positions?.count, images.pixelsMax], [16, 16384]);
   // Each fourth layer and the last one see all.
   const sides = config.layers.map(({ windowSide }) => windowSide);

@@ -6,7 +6,7 @@
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { writeKvFile } from "../../src/engine/kv_file.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
-import { describeForUse, planModel } from "../../src/llm/mod.ts";
+import { describeForUse, type LoadOptions, planModel } from "../../src/llm/mod.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
@@ -35,6 +35,46 @@ export async function checkThreads(
       assertEquals(await greedyIds(model, ids.slice(0, 140), 8), cold, "by what is kept");
     });
   }
+}
+
+/** The reference's logits of `ids`, by two threads or as `options` have it. */
+export async function checkLogits(
+  path: string,
+  ids: readonly number[],
+  nmseMax: number,
+  options: LoadOptions = {},
+): Promise<void> {
+  const exact = new ReferenceModel(openGguf(path)).forward(ids);
+  await withModel(path, { threads: 2, gpu: "off", ...options }, async (model) => {
+    assertLess(nmse(await allLogits(model, ids), exact), nmseMax);
+  });
+}
+
+/** By index in ids: the best ids and their logits, as another program has them. */
+export type BestLogits = readonly (readonly [number, readonly (readonly [number, number])[]])[];
+
+/** The reference's logits of `ids` are `best`, and the same where it goes on at `cuts`. */
+export function checkBest(
+  path: string,
+  { ids, best, cuts }: {
+    readonly ids: readonly number[];
+    readonly best: BestLogits;
+    readonly cuts: readonly number[];
+  },
+): void {
+  const model = new ReferenceModel(openGguf(path));
+  const logits = model.forward(ids);
+  const { vocabSize } = model.config;
+  for (const [index, ofIndex] of best) {
+    for (const [id, value] of ofIndex) {
+      const off = Math.abs(logits[index * vocabSize + id] - value);
+      assertLess(off, 1e-4, `logit ${id} at ${index}`);
+    }
+  }
+  const pieces = [0, ...cuts].flatMap((from, i) => [
+    ...model.forward(ids.slice(from, cuts[i] ?? ids.length), from),
+  ]);
+  assertEquals(Float32Array.from(pieces), logits, "in pieces");
 }
 
 /** What nobody reads any more of intermediates is NaN: the reference's logits of `ids`. */

@@ -65,12 +65,12 @@ export const IMAGE_CONFIGS = {
   lfm2: config("lfm2", [64, 16, 2], rows(4, 16, 32)),
   hunyuanvl: config("hunyuanvl", [64, 16, 2], { ...CLIP, ...rows(8, 64, 32), isFramed: true }),
   youtuvl: config("youtuvl", [64, 16, 2], {
-    ...{ ...rows(1, 64, 32), windowSide: 8, hasCutWindows: true, hasColoursLast: true },
+    ...{ ...rows(1, 64, 32), windowSide: 8, hasColoursLast: true },
   }),
   adapter: config("adapter", [56, 14, 2], {}),
   "minimax_m3": config("minimax_m3", [56, 14, 2], rows(8, 576, 28)),
   "muse-glimmer": config("muse-glimmer", [56, 14, 2], {
-    ...{ ...rows(1, 64, 28), windowSide: 8, hasCutWindows: true },
+    ...{ ...rows(1, 64, 28), windowSide: 8 },
   }),
   "minicpmv4_6": config("minicpmv4_6", [112, 14, 4], { foldSide: 2, pixelsMax: 2 * 112 ** 2 }),
   "minicpmv4_6-four": config("minicpmv4_6", [56, 14, 2], { pixelsMax: 2 * 56 ** 2 }),

@@ -12,7 +12,7 @@ import {
   type JetStreamManager,
   jetstreamManager,
 } from "@nats-io/jetstream";
-import { RequestError } from "../../base/errors.ts";
+import { messageOf, RequestError } from "../../base/errors.ts";
 import { pause } from "../pause.ts";
 import type { QueueAddress } from "./queue_address.ts";
 
@@ -199,7 +199,7 @@ export class NatsLink {
   /** Once for each reason, however often it is tried. */
   #explain(error: unknown): void {
     this.#tried.resolve();
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     if (this.#closing.signal.aborted || reason === this.#lastReason) return;
     this.#lastReason = reason;
     this.#options.onNotice?.(

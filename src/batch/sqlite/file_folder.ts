@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { SQLInputValue } from "node:sqlite";
 import { RequestError } from "../../base/errors.ts";
+import { removeFile } from "../../base/remove_file.ts";
 import { explainWriteError, isDiskFull } from "../../base/write_errors.ts";
 import type { FileRecord, FileStore, ListOptions, Page } from "../batch_store.ts";
 import type { Database, Row } from "./database.ts";
@@ -45,7 +46,7 @@ export class FileFolder implements FileStore {
       if (await this.#bytesOfAll() + record.bytes > room) throw noRoom();
       throw new Error(`The file ${head.id} was deleted while it was written`);
     } finally {
-      if (!isKept) removeIfThere(path);
+      if (!isKept) removeFile(path);
     }
   }
 
@@ -96,7 +97,7 @@ export class FileFolder implements FileStore {
     const remove = "DELETE FROM files WHERE id = ? RETURNING name_on_disk";
     const row = await this.#db.whenFree(() => this.#db.durably(() => this.#db.first(remove, id)));
     if (row === undefined) return false;
-    removeIfThere(join(this.#folder, String(row.name_on_disk)));
+    removeFile(join(this.#folder, String(row.name_on_disk)));
     return true;
   }
 
@@ -128,7 +129,7 @@ export class FileFolder implements FileStore {
       if (this.#db.first("SELECT 1 FROM files WHERE name_on_disk = ?", name)) continue;
       const path = join(this.#folder, name);
       const { mtime } = Deno.lstatSync(path);
-      if (Date.now() - (mtime?.getTime() ?? 0) > ORPHAN_MS) removeIfThere(path);
+      if (Date.now() - (mtime?.getTime() ?? 0) > ORPHAN_MS) removeFile(path);
     }
   }
 }
@@ -184,14 +185,6 @@ function isThere(path: string): boolean {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;
-  }
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }
 

@@ -1,5 +1,6 @@
 /** What `doctor` measured, kept for `plan` and for models that are larger than memory. */
 import type { DiskProfile } from "../../../workers/mod.ts";
+import { messageOf } from "../../base/errors.ts";
 import {
   type GpuProfile,
   type MachineProfile,
@@ -27,7 +28,7 @@ export function keepProfile(measured: Measured): string | null {
     writeProfile(path, profileOf(measured));
     return path;
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     writeErrorLine(`cannot keep what was measured in "${path}": ${reason}`);
     return null;
   }

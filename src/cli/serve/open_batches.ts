@@ -1,5 +1,5 @@
 /** The store of batches that the flags of `serve` name. */
-import { UsageError } from "../../base/errors.ts";
+import { messageOf, UsageError } from "../../base/errors.ts";
 import type { BatchStore } from "../../batch/mod.ts";
 import type { BatchSettings } from "../../server/mod.ts";
 import type { ServerFlags } from "./serve_options.ts";
@@ -34,7 +34,7 @@ async function openStore(
   try {
     return openSqliteStore(folder, { leaseMs, bytesMax });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new UsageError(`Cannot use --batch-folder: ${reason}`);
   }
 }

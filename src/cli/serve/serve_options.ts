@@ -1,7 +1,7 @@
 /** The flags of `serve` that say who may ask, how much, and what is told about it. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { join } from "node:path";
-import { UsageError } from "../../base/errors.ts";
+import { messageOf, UsageError } from "../../base/errors.ts";
 import { readReason } from "../../base/read_errors.ts";
 import { checkWritable, explainWriteError } from "../../base/write_errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
@@ -246,7 +246,7 @@ function writableFolder(path: string, flag: string): string {
       throw new UsageError(`Cannot use ${flag}: "${path}" is a file: give the path of a folder`);
     }
     const explained = explainWriteError(error, path);
-    const reason = explained instanceof Error ? explained.message : String(explained);
+    const reason = messageOf(explained);
     throw new UsageError(`Cannot use ${flag}: ${reason}`);
   }
 }

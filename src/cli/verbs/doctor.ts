@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import project from "../../../deno.json" with { type: "json" };
 import { describeGpu, type GpuDescription } from "../../../gpu/mod.ts";
 import { type DiskProfile, measureDisk } from "../../../workers/mod.ts";
-import { UsageError } from "../../base/errors.ts";
+import { messageOf, UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import type { GpuProfile } from "../../planner/mod.ts";
 import { advise } from "../doctor/advice.ts";
@@ -199,7 +199,7 @@ async function ratesOf({ available, adapter }: GpuDescription): Promise<GpuProfi
   try {
     return await measureGpu();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     writeErrorLine(`cannot measure the GPU: ${reason}`);
     return null;
   }

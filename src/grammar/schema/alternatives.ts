@@ -2,9 +2,9 @@
  * Whether schemas exclude each other, so that a value that fits one fits exactly one: what `oneOf`
  * asks for. Says no where it is not sure.
  */
+import { isJsonObject } from "../../base/json_object.ts";
 import {
   canonical,
-  isObject,
   type Schema,
   type SchemaObject,
   type TypeName,
@@ -61,7 +61,7 @@ function differByMember(
   const membersB = wordOf(b, "properties");
   const requiredA = wordOf(a, "required");
   const requiredB = wordOf(b, "required");
-  if (!isObject(membersA) || !isObject(membersB)) return false;
+  if (!isJsonObject(membersA) || !isJsonObject(membersB)) return false;
   if (!Array.isArray(requiredA) || !Array.isArray(requiredB)) return false;
   return requiredA.some((name) =>
     requiredB.includes(name) && Object.hasOwn(membersA, name) && Object.hasOwn(membersB, name) &&

@@ -2,6 +2,7 @@
  * JSON Schema → rules whose sentences are JSON that the schema accepts: not all of it, but nothing
  * else. What a schema asks for and this cannot promise is refused with the path of the word.
  */
+import { isJsonObject } from "../../base/json_object.ts";
 import { choice, type Expression, never, ref, tooLarge, words } from "../expression.ts";
 import type { JsonRules } from "../json_rules.ts";
 import type { GrammarLimits } from "../limits.ts";
@@ -12,7 +13,6 @@ import { convertObject } from "./object_schema.ts";
 import {
   at,
   isAnnotation,
-  isObject,
   isOfTypes,
   type Schema,
   type SchemaContext,
@@ -250,7 +250,7 @@ class SchemaConverter implements SchemaContext {
 }
 
 function asObject(schema: unknown, path: string): SchemaObject {
-  if (isObject(schema)) return schema;
+  if (isJsonObject(schema)) return schema;
   throw schemaError(path, "it is no schema, which is an object, true or false: correct it");
 }
 

@@ -2,12 +2,12 @@
  * Schemas that must all hold, as one: what `allOf`, and what stands beside `$ref` or `anyOf`, comes
  * to. Words that cannot be put together are refused. Knows nothing of references.
  */
+import { isJsonObject } from "../../base/json_object.ts";
 import {
   AllPatterns,
   at,
   canonical,
   isAnnotation,
-  isObject,
   type Schema,
   schemaError,
   type SchemaObject,
@@ -129,7 +129,7 @@ function both(a: unknown, b: unknown): unknown {
 
 function membersOf(schema: SchemaObject, path: string): SchemaObject {
   const members = wordOf(schema, "properties") ?? {};
-  if (isObject(members)) return members;
+  if (isJsonObject(members)) return members;
   throw schemaError(at(path, "properties"), "it is no object: correct it");
 }
 

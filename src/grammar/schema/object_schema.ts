@@ -2,6 +2,7 @@
  * Objects: members in the order in which the schema names them, those that are not required left
  * out or not, and others behind them where the schema says that there may be others.
  */
+import { isJsonObject } from "../../base/json_object.ts";
 import {
   choice,
   type Expression,
@@ -15,7 +16,6 @@ import {
   at,
   countOf,
   isAnnotation,
-  isObject,
   type SchemaContext,
   schemaError,
   type SchemaObject,
@@ -40,7 +40,7 @@ export function convertObject(
   const others = wordOf(schema, "additionalProperties");
   const properties = wordOf(schema, "properties");
   const names = [
-    ...isObject(properties) ? Object.keys(properties) : [],
+    ...isJsonObject(properties) ? Object.keys(properties) : [],
     ...requiredOf(schema, path),
   ];
   const isBounded = names.length > 0 || others !== undefined ||
@@ -77,7 +77,7 @@ export function convertObject(
 /** Names are texts; zod says so of every record. */
 function checkNames(of: unknown, path: string): void {
   if (of === undefined || of === true) return;
-  const isAnyText = isObject(of) &&
+  const isAnyText = isJsonObject(of) &&
     Object.entries(of).every(([word, value]) =>
       isAnnotation(word) || word === "type" && value === "string"
     );
@@ -87,7 +87,7 @@ function checkNames(of: unknown, path: string): void {
 function readMembers(context: SchemaContext, schema: SchemaObject, path: string): Member[] {
   const { json } = context;
   const properties = wordOf(schema, "properties") ?? {};
-  if (!isObject(properties)) {
+  if (!isJsonObject(properties)) {
     throw schemaError(at(path, "properties"), "it is no object: correct it");
   }
   const required = new Set(requiredOf(schema, path));

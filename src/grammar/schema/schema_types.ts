@@ -1,5 +1,6 @@
 /** What a JSON Schema is here: its parts by name, the words it may have, and how it is refused. */
 import type { RequestError } from "../../base/errors.ts";
+import { isJsonObject } from "../../base/json_object.ts";
 import type { Expression } from "../expression.ts";
 import type { JsonRules } from "../json_rules.ts";
 import { grammarError } from "../limits.ts";
@@ -85,10 +86,6 @@ export function isAnnotation(word: string): boolean {
   return ANNOTATIONS.has(word) || word.startsWith("x-");
 }
 
-export function isObject(value: unknown): value is SchemaObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 /** The member of a schema, when it is its own. */
 export function wordOf(schema: SchemaObject, word: string): unknown {
   return Object.hasOwn(schema, word) ? schema[word] : undefined;
@@ -143,7 +140,7 @@ export function canonical(value: unknown): string {
   return JSON.stringify(
     value,
     (_, each) =>
-      isObject(each)
+      isJsonObject(each)
         ? Object.fromEntries(Object.entries(each).sort(([a], [b]) => a < b ? -1 : 1))
         : each,
   );

@@ -4,7 +4,7 @@
  * rows of the text model's stream out.
  */
 import type { EngineHandle } from "../../../workers/mod.ts";
-import { UnsupportedModelError } from "../../base/errors.ts";
+import { messageOf, UnsupportedModelError } from "../../base/errors.ts";
 import { TensorReader } from "../../gguf/mod.ts";
 import { dequantize } from "../../model/mod.ts";
 import { givenWidth } from "../../model/given_width.ts";
@@ -47,7 +47,7 @@ export function openTowers(
   try {
     return Tower.openAll(path, of, options);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     notify({ kind: "warning", text: `The model neither sees nor hears: ${reason}` });
     return [];
   }
@@ -192,7 +192,7 @@ export class Tower {
 
   #leaveGpu(error: unknown): void {
     this.#onGpu = null;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     this.#notify({ kind: "warning", text: this.#leftBy(reason) });
   }
 

@@ -64,7 +64,6 @@ interface Lengths {
   /** Of patches, on a side of an image, and pixels on a side of one. */
   readonly side: number;
   readonly patchSize: number;
-  readonly samWidth: number;
   readonly clipWidth: number;
 }
 
@@ -77,7 +76,7 @@ export function readDeepseekOcr(file: GgufFile): VisionModel {
   const checker = new TensorChecker(file);
   const sam = readerOf(keys, { file, checker }, "sam.embedding_length", "sam.head_count");
   const clip = readerOf(keys, { file, checker }, "embedding_length", "attention.head_count");
-  const lengths = { ...readSizes(file), samWidth: sam.width, clipWidth: clip.width };
+  const lengths = { ...readSizes(file), clipWidth: clip.width };
   const rows = checker.rowCount("mm.model.fc.weight") ?? 1;
   const last = biasedMatrix(clip, "mm.model.fc", { rows, columns: 2 * clip.width });
   checker.vector("mm.model.fc.bias", rows);

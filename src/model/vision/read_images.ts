@@ -81,7 +81,6 @@ export function readImages(
     gridSizes: readGridSizes(keys, reader),
     ...kind.isResampled && hasOldMarks(reader) && { hasOldMarks: true },
     ...kind.projector.frame && { isFramed: true },
-    ...(kind.namesWindows || kind.hasWindowsOfPositions) && { hasCutWindows: true },
     ...kind.hasColoursLast && { hasColoursLast: true },
   };
 }

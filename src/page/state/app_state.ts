@@ -39,8 +39,6 @@ export interface Voice {
 
 export interface AppState {
   readonly chats: readonly Chat[];
-  /** False until the browser has told which chats there are. */
-  readonly isReady: boolean;
   /** The chat that is shown; null: a new one. */
   readonly chatId: string | null;
   readonly running: Running | null;
@@ -74,7 +72,7 @@ export type AppStore = Store<AppState>;
 
 export function createStore(settings: Settings = DEFAULT_SETTINGS): AppStore {
   return new Store<AppState>({
-    ...{ chats: [], isReady: false, chatId: null, running: null, query: "", settings },
+    ...{ chats: [], chatId: null, running: null, query: "", settings },
     ...{ connection: "connecting", models: [], modelId: "", trouble: null, dialog: null },
     ...{ isKeyWrong: false, isSidebarOpen: matchMedia("(min-width: 60rem)").matches },
     ...{ isNeuronsOpen: false, neurons: null, notice: null, editingId: null, shownImage: null },

@@ -44,7 +44,6 @@ export class ChatActions {
       tell("The chats that this browser keeps cannot be read.");
     }
     storage.onChange((id, chat) => this.#takeOver(id, chat));
-    this.#store.set({ isReady: true });
     if (!storage.isLasting) tell("This browser keeps nothing: export what you want to keep.");
   }
 

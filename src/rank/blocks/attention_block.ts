@@ -14,7 +14,7 @@ import {
   SEGMENT_WORDS,
 } from "../../memory/control_layout.ts";
 import { ALL_AHEAD } from "../../model/layer_config.ts";
-import { tableBlocks } from "../plan/kv_bytes.ts";
+import { rotateHeads, tableOf } from "../step/head_rows.ts";
 import { HEADS, rootFactors, weigh } from "../step/inner_norms.ts";
 import { BlockChooser } from "./block_chooser.ts";
 import { attentionInput } from "./fusion_block.ts";
@@ -35,7 +35,6 @@ export class AttentionBlock {
   readonly #state: StepState;
   readonly #residual: Residual;
   readonly #control: Control;
-  readonly #tableBytes: number;
   readonly #latents: LatentHeads | null;
   /** Null: keys are of single tokens, or the rank has no heads. */
   readonly #compressed: CompressedHeads | null;
@@ -61,7 +60,6 @@ export class AttentionBlock {
     const { plan: { layers, rankIndex, workspaces }, config } = state;
     this.#state = state;
     this.#control = by.control;
-    this.#tableBytes = tableBlocks(state.plan.contextLength) * 4;
     const { residual, memories } = by;
     this.#residual = residual;
     const chooser = this.#chooser = config.indexer && workspaces.every(({ indexer }) => indexer)
@@ -133,11 +131,13 @@ export class AttentionBlock {
   rotate(layer: Layer): void {
     const { secondRope: second, headCount, kvHeadCount, headDim } = layer;
     const { query, key } = this.#state.space;
-    if (layer.queryRope !== null) this.#rotateHeads(layer.queryRope, query, headCount, headDim);
-    if (second !== null) this.#rotateHeads(second, query, headCount, headDim);
+    if (layer.queryRope !== null) {
+      rotateHeads(this.#state, layer.queryRope, query, headCount, headDim);
+    }
+    if (second !== null) rotateHeads(this.#state, second, query, headCount, headDim);
     if (!layer.hasKeys) return;
-    if (layer.rope !== null) this.#rotateHeads(layer.rope, key, kvHeadCount, headDim);
-    if (second !== null) this.#rotateHeads(second, key, kvHeadCount, headDim);
+    if (layer.rope !== null) rotateHeads(this.#state, layer.rope, key, kvHeadCount, headDim);
+    if (second !== null) rotateHeads(this.#state, second, key, kvHeadCount, headDim);
     if (layer.choosesKeys && headCount > 0) this.#chooserOf(layer).rotate(layer);
     if (layer.compressed !== null && headCount > 0) this.#compressed!.rotate(layer);
   }
@@ -171,7 +171,7 @@ export class AttentionBlock {
     let value = hasValues ? space.value : key + (headDim - valueDim) * 4;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const n = segments[at + SEGMENT_ROWS], position = this.#placeOf(layer, at);
-      const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
+      const table = tableOf(this.#state, segments[at + SEGMENT_SLOT]);
       storeKeys(key, width, layer.keys, table, kvBlocks, position, n, heads, headDim);
       storeValues(value, valueWidth, layer.values, table, kvBlocks, position, n, heads, valueDim);
       key += n * width * 4;
@@ -200,7 +200,7 @@ export class AttentionBlock {
       const first = this.#placeOf(layer, at);
       const end = first + segments[at + SEGMENT_ROWS];
       const source = segments[at + SEGMENT_SOURCE];
-      const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
+      const table = tableOf(this.#state, segments[at + SEGMENT_SLOT]);
       // However far: kernels see no further than the segment's end, or the source's.
       const ahead = segments[at + SEGMENT_SEES_ALL] === 1 ? ALL_AHEAD : layer.positionsAhead;
       // What is chosen for the others was attended to already.
@@ -283,11 +283,6 @@ export class AttentionBlock {
   #chooserOf({ blockIndexer, gated }: Layer): KeyChooser | BlockChooser | GroupChooser {
     if (gated !== null) return this.#groupChooser!;
     return blockIndexer === null ? this.#chooser! : this.#blockChooser!;
-  }
-
-  /** Address of the table of a sequence's blocks. */
-  #tableOf(slot: number): number {
-    return this.#state.space.tables + slot * this.#tableBytes;
   }
 
   /** partial += Wo · attention, over this rank's heads. */
@@ -386,15 +381,5 @@ export class AttentionBlock {
     const { kernels, n } = this.#state;
     kernels.scale_rows_f32(x, width, factors, n, width);
     kernels.mul_weight_f32(x, width, norm.weight, n, width);
-  }
-
-  #rotateHeads(index: number, x: number, heads: number, headDim: number): void {
-    if (heads === 0) return;
-    const { kernels, space, config: { ropes }, n } = this.#state;
-    const { kind, dimensionCount, start = 0 } = ropes[index];
-    const neox = kind === "neox" ? 1 : 0;
-    const from = x + 4 * start;
-    const stride = heads * headDim;
-    kernels.rope_f32(from, stride, n, heads, headDim, dimensionCount, space.ropes[index], neox);
   }
 }

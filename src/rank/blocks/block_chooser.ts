@@ -16,6 +16,7 @@ import { type Activations, multiply } from "../bound/matrix.ts";
 import { tableBlocks } from "../plan/kv_bytes.ts";
 import { blocksOf, cacheBlocksOf } from "../plan/plan_block_indexer.ts";
 import type { IndexerWorkspace } from "../plan/plan_indexer.ts";
+import { rotateHeads, storeKeys, tableOf } from "../step/head_rows.ts";
 import type { StepState } from "../step/step_state.ts";
 
 export class BlockChooser {
@@ -50,27 +51,14 @@ export class BlockChooser {
   /** By the angles of attention's heads: the same dimensions come first. */
   rotate({ kvHeadCount: heads, rope }: Layer): void {
     if (rope === null) return;
-    const { kernels, n, space: { ropes }, config } = this.#state;
     const { headDim } = this.#config;
     const { query, key } = this.#space;
-    const { dimensionCount, kind } = config.ropes[rope];
-    const neox = kind === "neox" ? 1 : 0;
-    const width = heads * headDim;
-    kernels.rope_f32(query, width, n, heads, headDim, dimensionCount, ropes[rope], neox);
-    kernels.rope_f32(key, headDim, n, 1, headDim, dimensionCount, ropes[rope], neox);
+    rotateHeads(this.#state, rope, query, heads, headDim);
+    rotateHeads(this.#state, rope, key, 1, headDim);
   }
 
   remember({ indexedKeys }: Layer): void {
-    const { kernels, plan: { kvType, kvBlocks }, segments, segmentCount } = this.#state;
-    const { headDim } = this.#config;
-    const store = kvType === "i16" ? kernels.store_keys_i16 : kernels.store_keys_f32;
-    let { key } = this.#space;
-    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
-      const n = segments[at + SEGMENT_ROWS], position = segments[at + SEGMENT_POSITION];
-      const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
-      store(key, headDim, indexedKeys, table, kvBlocks, position, n, 1, headDim);
-      key += n * headDim * 4;
-    }
+    storeKeys(this.#state, this.#space.key, this.#config.headDim, indexedKeys);
   }
 
   /** Attention of the tokens that have more blocks before them than are chosen. */
@@ -79,7 +67,7 @@ export class BlockChooser {
     let before = 0;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const first = segments[at + SEGMENT_POSITION], rows = segments[at + SEGMENT_ROWS];
-      const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
+      const table = tableOf(this.#state, segments[at + SEGMENT_SLOT]);
       let position = Math.max(first, layer.seesAllBefore);
       for (; position < first + rows; position++) {
         const row = before + position - first;
@@ -169,10 +157,5 @@ export class BlockChooser {
 
   get #space(): IndexerWorkspace {
     return this.#state.space.indexer!;
-  }
-
-  #tableOf(slot: number): number {
-    const { space, plan } = this.#state;
-    return space.tables + slot * tableBlocks(plan.contextLength) * 4;
   }
 }

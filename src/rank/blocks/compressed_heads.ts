@@ -29,6 +29,7 @@ import {
 } from "../plan/plan_compressed.ts";
 import type { IndexerWorkspace } from "../plan/plan_indexer.ts";
 import type { Residual } from "../step/residual.ts";
+import { tableOf } from "../step/head_rows.ts";
 import type { StepState } from "../step/step_state.ts";
 import { KeyCompressor } from "./key_compressor.ts";
 
@@ -222,7 +223,7 @@ export class CompressedHeads {
 
   /** @returns how many tokens' own keys are the first ones side by side. */
   #gatherWindow(layer: Layer, slot: number, position: number): number {
-    const { kernels, arena, plan: { kvType, kvBlocks }, space } = this.#state;
+    const { kernels, arena, plan: { kvType, kvBlocks } } = this.#state;
     const { list, table } = this.#views[arena];
     const count = Math.min(this.#window, position + 1);
     for (let i = 0; i < count; i++) list[i] = position + 1 - count + i;
@@ -231,7 +232,7 @@ export class CompressedHeads {
     gather(
       layer.keys,
       layer.values,
-      space.tables + slot * this.#blocks * 4,
+      tableOf(this.#state, slot),
       kvBlocks,
       lists,
       count,
@@ -252,12 +253,11 @@ export class CompressedHeads {
     const { headCount, headDim, keyCount } = this.#compression.indexer;
     const { scores, weights, products } = this.#views[arena];
     const { query, scores: scoresAt, scratch, lists } = this.#space;
-    const x = query + 4 * row * headCount * headDim;
+    const x = query + 4 * row * headCount * headDim, stride = 4 * headDim;
     for (let first = 0; first < count; first += kept.keys) {
       const most = Math.min(kept.keys, count - first);
       const last = (first + 1) * kept.ratio - 1;
       const at = kept.at + 4 * this.#keyAt(kept, slot, last, kept.indexedAt, headDim);
-      const stride = 4 * headDim;
       kernels.matmul_f32_f32(at, stride, most, headDim, x, headDim, headCount, scratch, most);
       for (let key = 0; key < most; key++) {
         let sum = 0;

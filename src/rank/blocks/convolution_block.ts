@@ -10,8 +10,8 @@ import {
   SEGMENT_WORDS,
 } from "../../memory/control_layout.ts";
 import { ringRows } from "../../memory/convolution_layout.ts";
-import { tableBlocks } from "../plan/kv_bytes.ts";
 import type { Convolution, Layer } from "../bound/layer.ts";
+import { tableOf } from "../step/head_rows.ts";
 import type { StepState } from "../step/step_state.ts";
 
 /** A layer that convolves. */
@@ -24,11 +24,9 @@ export function convolves(layer: Layer): layer is ConvolvingLayer {
 
 export class ConvolutionBlock {
   readonly #state: StepState;
-  readonly #tableBytes: number;
 
   constructor(state: StepState) {
     this.#state = state;
-    this.#tableBytes = tableBlocks(state.plan.contextLength) * 4;
   }
 
   /** Writes the new rows, key ⊙ value, to where later tokens find them. */
@@ -48,7 +46,7 @@ export class ConvolutionBlock {
         rows,
         values,
         taps - 1,
-        space.tables + slot * this.#tableBytes,
+        tableOf(this.#state, slot),
         plan.kvBlocks,
         segments[at + SEGMENT_POSITION],
         n,
@@ -75,7 +73,7 @@ export class ConvolutionBlock {
         rows,
         values,
         taps,
-        space.tables + slot * this.#tableBytes,
+        tableOf(this.#state, slot),
         plan.kvBlocks,
         weights,
         attention,

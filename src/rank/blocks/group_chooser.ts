@@ -21,6 +21,7 @@ import { type Activations, multiply } from "../bound/matrix.ts";
 import { tableBlocks } from "../plan/kv_bytes.ts";
 import { type GroupLayout, groupLayout, groupPositions, scoredGroups } from "../plan/plan_gated.ts";
 import type { IndexerWorkspace } from "../plan/plan_indexer.ts";
+import { rotateHeads } from "../step/head_rows.ts";
 import type { StepState } from "../step/step_state.ts";
 
 /** What a step leaves in one arena, as JavaScript sees it. */
@@ -105,13 +106,8 @@ export class GroupChooser {
 
   /** Queries; keys are turned when their group is whole. */
   rotate({ rope }: Layer): void {
-    if (rope === null) return;
-    const { kernels, n, space: { ropes }, config } = this.#state;
     const { headCount, headDim } = this.#config;
-    const { dimensionCount, kind } = config.ropes[rope];
-    const neox = kind === "neox" ? 1 : 0, stride = headCount * headDim;
-    const { query } = this.#space;
-    kernels.rope_f32(query, stride, n, headCount, headDim, dimensionCount, ropes[rope], neox);
+    if (rope !== null) rotateHeads(this.#state, rope, this.#space.query, headCount, headDim);
   }
 
   /** Keeps what keys are means of, and makes those of groups that end with a new token. */

@@ -15,6 +15,7 @@ import type { Layer } from "../bound/layer.ts";
 import { type Activations, multiply } from "../bound/matrix.ts";
 import { tableBlocks } from "../plan/kv_bytes.ts";
 import type { IndexerWorkspace } from "../plan/plan_indexer.ts";
+import { storeKeys, tableOf } from "../step/head_rows.ts";
 import type { StepState } from "../step/step_state.ts";
 
 export class KeyChooser {
@@ -66,16 +67,7 @@ export class KeyChooser {
 
   remember({ latent, indexedKeys }: Layer): void {
     if (latent!.indexer === null) return;
-    const { kernels, plan: { kvType, kvBlocks }, segments, segmentCount } = this.#state;
-    const { headDim } = this.#config;
-    const store = kvType === "i16" ? kernels.store_keys_i16 : kernels.store_keys_f32;
-    let { key } = this.#space;
-    for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
-      const n = segments[at + SEGMENT_ROWS], position = segments[at + SEGMENT_POSITION];
-      const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
-      store(key, headDim, indexedKeys, table, kvBlocks, position, n, 1, headDim);
-      key += n * headDim * 4;
-    }
+    storeKeys(this.#state, this.#space.key, this.#config.headDim, indexedKeys);
   }
 
   /** Attention of the tokens that have more positions before them than are chosen. */
@@ -87,7 +79,7 @@ export class KeyChooser {
     let before = 0;
     for (let at = 0; at < segmentCount * SEGMENT_WORDS; at += SEGMENT_WORDS) {
       const first = segments[at + SEGMENT_POSITION], rows = segments[at + SEGMENT_ROWS];
-      const table = this.#tableOf(segments[at + SEGMENT_SLOT]);
+      const table = tableOf(this.#state, segments[at + SEGMENT_SLOT]);
       for (let position = Math.max(first, keyCount); position < first + rows; position++) {
         const row = before + position - first;
         if (isOwn) this.#choose(layer, row, table, position + 1);
@@ -178,10 +170,5 @@ export class KeyChooser {
 
   get #space(): IndexerWorkspace {
     return this.#state.space.indexer!;
-  }
-
-  #tableOf(slot: number): number {
-    const { space, plan } = this.#state;
-    return space.tables + slot * tableBlocks(plan.contextLength) * 4;
   }
 }

@@ -5,7 +5,6 @@
  */
 import {
   addRows,
-  columnsFrom,
   correctStreams,
   guessStreams,
   matchLengths,
@@ -16,7 +15,7 @@ import {
 import type { ModelConfig } from "../../model/types.ts";
 import type { LayerPlan, RankPlan } from "../plan/plan_types.ts";
 import { addGated, type LayerInputs } from "./gpu_inputs.ts";
-import type { GpuSpace } from "./gpu_space.ts";
+import { type GpuSpace, streamOf } from "./gpu_space.ts";
 import type { GpuLoader, Stacked } from "./gpu_weights.ts";
 import { addNorm, multiply } from "./layer_operations.ts";
 import { type GpuNorm, loadNorm } from "./layer_weights.ts";
@@ -77,11 +76,6 @@ export async function loadLayerAltUp(
       norm: await loadNorm(by, norm),
     },
   };
-}
-
-/** Stream j of a step's tokens. */
-function streamOf({ streams, residual }: GpuSpace, j: number): Rows {
-  return columnsFrom(streams, j * residual.stride);
 }
 
 /** streams = the embeddings, and what the starts make of them, as long as they are. */

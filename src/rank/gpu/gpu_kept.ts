@@ -5,7 +5,6 @@
  */
 import {
   addRows,
-  columnsFrom,
   headNorm,
   matchLengths,
   type ProgramBuilder,
@@ -15,7 +14,7 @@ import {
 import { check } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { LayerPlan, RankPlan } from "../plan/plan_types.ts";
-import type { GpuSpace } from "./gpu_space.ts";
+import { type GpuSpace, streamOf } from "./gpu_space.ts";
 import type { GpuLoader } from "./gpu_weights.ts";
 import { addNorm } from "./layer_operations.ts";
 import { type GpuNorm, loadNorm } from "./layer_weights.ts";
@@ -64,10 +63,6 @@ export async function loadLayerKept(
     endNorm: await loadNorm(by, endNorm),
     passEnd: by.config.layers[by.index].passEnd?.stream ?? null,
   };
-}
-
-function streamOf({ streams, residual }: GpuSpace, j: number): Rows {
-  return columnsFrom(streams, j * residual.stride);
 }
 
 /** to = from: as long as it is itself. */

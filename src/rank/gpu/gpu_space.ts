@@ -2,7 +2,13 @@
  * What a step needs between its weights on the GPU: pieces of one buffer, all f32 [tokens, stride],
  * where those that do not live together share bytes. Knows no model beyond its widths.
  */
-import { ALIGN_BYTES, attentionScratchBytes, type Gpu, type Rows } from "../../../gpu/mod.ts";
+import {
+  ALIGN_BYTES,
+  attentionScratchBytes,
+  columnsFrom,
+  type Gpu,
+  type Rows,
+} from "../../../gpu/mod.ts";
 import { alignUp } from "../../base/check.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { dimsOnGpu, mergedHeadDim } from "../../model/latent.ts";
@@ -72,6 +78,11 @@ export interface GpuSpace extends Readonly<Record<SpaceName, Rows>> {
   /** Bytes of the buffer, and what it would be if each piece had bytes of its own. */
   readonly plannedBytes: number;
   readonly apartBytes: number;
+}
+
+/** One of several residual streams. */
+export function streamOf({ streams, residual }: GpuSpace, j: number): Rows {
+  return columnsFrom(streams, j * residual.stride);
 }
 
 /** @throws {GpuOutOfMemoryError} when the GPU has no room for it. */

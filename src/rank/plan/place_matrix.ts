@@ -83,3 +83,8 @@ export function placeMatrix(
     ...limits && { limits: placeLimits(limits, by, part.scratch.limited) },
   };
 }
+
+/** Bytes of its own rows. */
+export function matrixBytes({ rows, rowStrideBytes }: MatrixPlan): number {
+  return lengthOf(rows) * rowStrideBytes;
+}

@@ -3,17 +3,14 @@
  * planes between them. Knows nothing of what reads them.
  */
 import { alignUp } from "../../base/check.ts";
-import {
-  FLOAT_ROW_PAD_WEIGHTS,
-  REGION_ALIGN_BYTES,
-  SUPERBLOCK_WEIGHTS,
-} from "../../memory/row_layout.ts";
+import { FLOAT_ROW_PAD_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import type { GridConvolution, GridConvolutionTensors } from "../../model/grid_convolutions.ts";
 import { CONVOLVED_ROWS } from "./convolved_rows.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm } from "./plan_norm.ts";
 import type { MatrixPlan, NormPlan } from "./plan_types.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
+import { RegionPlaces } from "./region_places.ts";
 
 export interface ConvolutionsShare {
   readonly config: readonly GridConvolution[];
@@ -74,16 +71,11 @@ function layOut({ config, tensors, rowsMax }: ConvolutionsShare, sizes: KernelSi
     columns = Math.max(columns, matrix.columns);
   });
   const windowFloats = CONVOLVED_ROWS * columns + FLOAT_ROW_PAD_WEIGHTS;
-  let bytes = 0;
-  const take = (size: number) => {
-    const at = bytes;
-    bytes += alignUp(size, REGION_ALIGN_BYTES);
-    return at;
-  };
+  const region = new RegionPlaces(), { take } = region;
   const at: ConvolutionPlaces = {
     planes: [take(4 * planes[0]), take(4 * planes[1])],
     windows: take(4 * windowFloats),
     windowsQ8: take(sizes.q8_bytes(CONVOLVED_ROWS, columns)),
   };
-  return { at, bytes, planeFloats: planes, windowFloats };
+  return { at, bytes: region.bytes, planeFloats: planes, windowFloats };
 }

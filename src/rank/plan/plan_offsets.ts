@@ -3,12 +3,12 @@
  * lies between queries and what they take. Knows no layers' shares.
  */
 import { alignUp } from "../../base/check.ts";
-import { REGION_ALIGN_BYTES } from "../../memory/row_layout.ts";
 import type { LayerTensors, ModelConfig } from "../../model/types.ts";
 import { kvBytes, tableBlocks } from "./kv_bytes.ts";
 import type { Placer } from "./plan_layer.ts";
 import type { VectorPlan } from "./plan_types.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
+import { RegionPlaces } from "./region_places.ts";
 
 /** Queries that attend at once: more would leave the cache while they pass the keys. */
 export const OFFSET_QUERIES = 64;
@@ -71,12 +71,7 @@ export function layOffsets(
   const kept = (headDim: number, valueDim: number) =>
     kvBytes("f32", { kvHeads: 1, config: { headDim, valueDim, latent: null }, blocks });
   const { keysBytes, valuesBytes } = kept(length, headDim);
-  let bytes = 0;
-  const take = (size: number) => {
-    const at = bytes;
-    bytes += alignUp(size, REGION_ALIGN_BYTES);
-    return at;
-  };
+  const region = new RegionPlaces(), { take } = region;
   const at = {
     rows: take(4 * keys * length),
     queries: take(4 * keys * length),
@@ -87,5 +82,5 @@ export function layOffsets(
     table: take(4 * blocks),
     scratch: take(sizes.attention_scratch_bytes(OFFSET_QUERIES, 1, 1, length)),
   };
-  return { at, bytes };
+  return { at, bytes: region.bytes };
 }

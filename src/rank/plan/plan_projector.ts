@@ -61,8 +61,7 @@ export interface ProjectorShare {
   readonly convolutions: ConvolutionsShare | null;
   /** Most rows of a step that come out. */
   readonly rowsMax: number;
-  /** Numbers of a row that merging gives, of one that comes out, and of a patch. */
-  readonly mergedLength: number;
+  /** Numbers of a row that comes out, and of a patch. */
   readonly outputLength: number;
   readonly patchLength: number;
   /** Numbers of a row of what two convolutions have between them; 0: there are no two. */
@@ -226,7 +225,7 @@ export function projectorShare(
       ? null
       : { config: projector.convolutions!, tensors: kernels, rowsMax: chunkTokens },
     rowsMax: mostRows(chunkTokens, projector),
-    ...{ mergedLength, outputLength, patchLength: patches.length },
+    ...{ outputLength, patchLength: patches.length },
     convolvedLength: patches.areConvolved ? config.embeddingLength : 0,
     ...{ plane: patches.plane ?? null, subsampling: patches.subsampling ?? null },
     mergedStride: alignUp(widest, SUPERBLOCK_WEIGHTS),
@@ -320,7 +319,6 @@ export function onDevice(share: ProjectorShare): ProjectorShare {
   return {
     ...share,
     ...{ resampler: null, windowQueries: null, convolutions: null, rowLength: 0 },
-    mergedLength: 1,
     mergedStride: 1,
     hiddenStride: 1,
     ...{ patchLength: 0, plane: null, subsampling: null },

@@ -3,7 +3,7 @@
  * where all of it lies. Knows nothing of layers.
  */
 import { alignUp } from "../../base/check.ts";
-import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
+import { SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import type { MatrixTensor, ModelDescription } from "../../model/types.ts";
 import type { ResamplerConfig, ResamplerTensors } from "../../model/vision_types.ts";
 import { kvBytes, tableBlocks } from "./kv_bytes.ts";
@@ -11,6 +11,7 @@ import type { Placer } from "./plan_layer.ts";
 import { norm, type NormPlan } from "./plan_norm.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
+import { RegionPlaces } from "./region_places.ts";
 import { cut, lengthOf, type Range, wholeHeads } from "./shard.ts";
 import type { StepGraphInput } from "./step_graph.ts";
 
@@ -148,12 +149,7 @@ function layOut(
   const blocks = tableBlocks(rowsMax);
   const lengths = { headDim, valueDim: headDim, latent: null };
   const { keysBytes, valuesBytes } = kvBytes("f32", { kvHeads, config: lengths, blocks });
-  let bytes = 0;
-  const take = (size: number) => {
-    const at = bytes;
-    bytes += alignUp(size, REGION_ALIGN_BYTES);
-    return at;
-  };
+  const region = new RegionPlaces(), { take } = region;
   const at = {
     rows: take(rows * stride * 4),
     rowsQ8: take(sizes.q8_bytes(rows, stride)),
@@ -166,5 +162,5 @@ function layOut(
     mixedQ8: take(sizes.q8_bytes(queryCount, ownStride)),
     scratch: take(sizes.attention_scratch_bytes(queryCount, kvHeads, 1, headDim)),
   };
-  return { at, bytes };
+  return { at, bytes: region.bytes };
 }

@@ -3,11 +3,7 @@
  * has, and where all of it lies. Knows nothing of layers.
  */
 import { alignUp } from "../../base/check.ts";
-import {
-  FLOAT_ROW_PAD_WEIGHTS,
-  REGION_ALIGN_BYTES,
-  SUPERBLOCK_WEIGHTS,
-} from "../../memory/row_layout.ts";
+import { FLOAT_ROW_PAD_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import type { MatrixTensor, ModelDescription } from "../../model/types.ts";
 import {
   type AskingTensors,
@@ -19,6 +15,7 @@ import type { Placer } from "./plan_layer.ts";
 import { norm, type NormPlan } from "./plan_norm.ts";
 import type { MatrixPlan } from "./plan_types.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
+import { RegionPlaces } from "./region_places.ts";
 import { cut, lengthOf, type Range, scale, wholeHeads } from "./shard.ts";
 
 /** A rank's share. */
@@ -154,12 +151,7 @@ function layOut(
     mixed: alignUp(own, SUPERBLOCK_WEIGHTS),
     hidden: alignUp(Math.max(1, ...neurons.map(lengthOf)), SUPERBLOCK_WEIGHTS),
   };
-  let bytes = 0;
-  const take = (size: number) => {
-    const at = bytes;
-    bytes += alignUp(size, REGION_ALIGN_BYTES);
-    return at;
-  };
+  const region = new RegionPlaces(), { take } = region;
   // Products read whole steps of columns: the last row's are behind it.
   const floats = (rows: number, length: number) =>
     take((rows * length + FLOAT_ROW_PAD_WEIGHTS) * 4);
@@ -172,5 +164,5 @@ function layOut(
     ...{ hidden: floats(queries, strides.hidden), hiddenQ8: q8(strides.hidden) },
     ...{ query: floats(queries, own), key: floats(asked, own), value: floats(asked, own) },
   };
-  return { places, bytes };
+  return { places, bytes: region.bytes };
 }

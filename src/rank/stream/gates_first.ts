@@ -11,7 +11,7 @@
  * one read is better than two, see decode_time.ts of src/planner. Knows nothing of files.
  */
 import { GATE_ONLY, NO_SLOT, PRESENT } from "../../cache/mod.ts";
-import type { ArenaStream, BundleReads } from "./bundle_reads.ts";
+import type { BundleReads } from "./bundle_reads.ts";
 import type { Streamed } from "../bound/bound_blocks.ts";
 import { multiplyListed, multiplyUps } from "../neurons/listed.ts";
 import type { Activations } from "../bound/matrix.ts";
@@ -28,20 +28,17 @@ interface Span {
 export class GatesFirst {
   readonly #state: StepState;
   readonly #reads: BundleReads;
-  /** By arena. */
-  readonly #streams: readonly ArenaStream[];
   /** Of neurons that fire, by place in their list: the rest's read, and the place in the lane. */
   readonly #tickets: Int32Array;
   readonly #places: Int32Array;
 
   constructor(
     state: StepState,
-    by: { readonly reads: BundleReads; readonly streams: readonly ArenaStream[] },
+    reads: BundleReads,
   ) {
     const most = Math.max(...state.plan.workspaces.map(({ stream }) => stream!.neuronCount));
     this.#state = state;
-    this.#reads = by.reads;
-    this.#streams = by.streams;
+    this.#reads = reads;
     this.#tickets = new Int32Array(most);
     this.#places = new Int32Array(most);
   }

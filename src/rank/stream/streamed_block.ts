@@ -72,7 +72,7 @@ export class StreamedBlock {
     this.#isPipelined = state.plan.stream!.steps.pipeline;
     this.#lists = by.memories.map((memory, arena) => listsOf(state, memory, arena));
     this.#gatesFirst = state.plan.stream!.readsGatesFirst
-      ? new GatesFirst(state, { reads: this.#reads, streams: by.streams })
+      ? new GatesFirst(state, this.#reads)
       : null;
   }
 

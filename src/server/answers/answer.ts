@@ -6,6 +6,7 @@ import type { Context } from "hono";
 import type { z } from "zod";
 import { RequestError } from "../../base/errors.ts";
 import { inTurns, type Steps } from "../../base/steps.ts";
+import type { LanguageModel } from "../../llm/types.ts";
 import type { ServerEnv } from "../guards.ts";
 import { loadingError, shutdownError } from "../http_errors.ts";
 import { acquireModel, type AcquireOptions, type ModelLease } from "../model_source.ts";
@@ -99,6 +100,18 @@ export async function whileWanted<T>(
     clientSignal.removeEventListener("abort", stop.abort);
     stop.unlink();
   }
+}
+
+/** An answer in one piece, made by a model that is held as long as somebody waits for it. */
+export function answerOnce(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+  by: Parameters<typeof withModel>[2],
+  make: (model: LanguageModel, signal: AbortSignal, work: Work) => Promise<Response>,
+): Promise<Response> {
+  return withModel(c, settings, by, (work) => {
+    return whileWanted(work, (signal) => make(work.lease.model, signal, work));
+  });
 }
 
 /** What `steps` make, while others have their turns, as long as somebody waits for it. */

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { RequestError } from "../../base/errors.ts";
 import type { Conversations, LanguageModel } from "../../llm/types.ts";
-import { madeInTurns, readWork, whileWanted, withModel, type Work } from "../answers/answer.ts";
+import { answerOnce, madeInTurns, readWork, withModel, type Work } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import { CHAT_FIELDS_AS_HINTS, conversationFields } from "../openai/chat_request.ts";
@@ -61,31 +61,24 @@ export async function saveConversation(
 ): Promise<Response> {
   const fields = await readWork(c, settings, saveSchema);
   const folder = folderOf(settings);
-  return await withModel(
-    c,
-    settings,
-    { id: fields.model },
-    (work) =>
-      whileWanted(work, async (signal) => {
-        const { model } = work.lease;
-        const kept = conversationsOf(model);
-        const ids = await idsOf(work, fields);
-        const path = pathOf(folder, fields.name);
-        const { finishReason } = await model.generate({
-          ids,
-          maxTokens: 0,
-          sampling: { temperature: 0 },
-          signal,
-        }).result;
-        if (finishReason === "cancelled") throw cutShortError(settings);
-        return await alone(folder, path, async () => {
-          const bytesMax = Math.max(0, folder.bytesMax - bytesBeside(folder, fields.name));
-          const tokens = await kept.save(ids, { path, bytesMax });
-          const { size: bytes } = Deno.statSync(path);
-          return Response.json({ ...cardOf(fields.name, bytes), model: model.id, tokens });
-        });
-      }),
-  );
+  return await answerOnce(c, settings, { id: fields.model }, async (model, signal, work) => {
+    const kept = conversationsOf(model);
+    const ids = await idsOf(work, fields);
+    const path = pathOf(folder, fields.name);
+    const { finishReason } = await model.generate({
+      ids,
+      maxTokens: 0,
+      sampling: { temperature: 0 },
+      signal,
+    }).result;
+    if (finishReason === "cancelled") throw cutShortError(settings);
+    return await alone(folder, path, async () => {
+      const bytesMax = Math.max(0, folder.bytesMax - bytesBeside(folder, fields.name));
+      const tokens = await kept.save(ids, { path, bytesMax });
+      const { size: bytes } = Deno.statSync(path);
+      return Response.json({ ...cardOf(fields.name, bytes), model: model.id, tokens });
+    });
+  });
 }
 
 /** Brings one back: the next request that begins with it computes the rest only. */

@@ -3,7 +3,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { inTurns } from "../../base/steps.ts";
 import type { LanguageModel } from "../../llm/types.ts";
-import { readWork, whileWanted, withModel } from "../answers/answer.ts";
+import { answerOnce, readWork, withModel } from "../answers/answer.ts";
 import { jsonInPieces, listPieces, memberPieces, numberPieces } from "../answers/json_pieces.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
@@ -34,20 +34,13 @@ export const tokenizeSchema = z.object({
 /** Ids of a text, which may be as long as a body: other requests have their turns meanwhile. */
 export async function tokenize(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const fields = await readWork(c, settings, tokenizeSchema);
-  return await withModel(
-    c,
-    settings,
-    { id: fields.model },
-    (work) =>
-      whileWanted(work, async (signal) => {
-        const { model } = work.lease;
-        const { add_special: bos = false, parse_special: special = true } = fields;
-        const steps = model.inSteps.text(fields.content.toWellFormed(), { bos, special });
-        const ids = await inTurns(steps, signal);
-        const tokens = fields.with_pieces ? listPieces(ids, pieceWriter(model)) : numberPieces(ids);
-        return jsonInPieces(settings, memberPieces("tokens", tokens, {}));
-      }),
-  );
+  return await answerOnce(c, settings, { id: fields.model }, async (model, signal) => {
+    const { add_special: bos = false, parse_special: special = true } = fields;
+    const steps = model.inSteps.text(fields.content.toWellFormed(), { bos, special });
+    const ids = await inTurns(steps, signal);
+    const tokens = fields.with_pieces ? listPieces(ids, pieceWriter(model)) : numberPieces(ids);
+    return jsonInPieces(settings, memberPieces("tokens", tokens, {}));
+  });
 }
 
 /** Ids with their pieces as JSON, each piece written once: a text has most of them often. */

@@ -6,7 +6,7 @@ import project from "../../../deno.json" with { type: "json" };
 import { RequestError } from "../../base/errors.ts";
 import { inTurns, mapSteps } from "../../base/steps.ts";
 import type { ModelDetails } from "../../llm/types.ts";
-import { readWork, whileWanted, withModel } from "../answers/answer.ts";
+import { answerOnce, readWork, withModel } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import type { ModelCard, ModelSource } from "../model_source.ts";
 import { jsonInPieces, listPieces, memberPieces, vectorOnWire } from "../answers/json_pieces.ts";
@@ -105,34 +105,27 @@ export const embedSchema = withOthers(
 export async function embed(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const startMs = performance.now();
   const fields = await readWork(c, settings, embedSchema);
-  return await withModel(
-    c,
-    settings,
-    leaseOptions(settings, fields),
-    (work) =>
-      whileWanted(work, async (signal) => {
-        const { model } = work.lease;
-        const loadedMs = performance.now();
-        const isCut = fields.truncate !== false;
-        const steps = mapSteps(fields.input, function* (text) {
-          const ids = yield* model.inSteps.whole(text.toWellFormed(), { isCut });
-          return isCut ? ids.slice(0, model.contextLength) : ids;
-        });
-        const inputs = await inTurns(steps, signal);
-        const { dimensions } = fields;
-        const vectors = inputs.length === 0
-          ? []
-          : await embedAll(model, inputs, { signal, dimensions });
-        const rest = {
-          model: model.id,
-          total_duration: nanoseconds(performance.now() - startMs),
-          load_duration: nanoseconds(loadedMs - startMs),
-          prompt_eval_count: inputs.reduce((sum, ids) => sum + ids.length, 0),
-        };
-        const embeddings = listPieces(vectors, vectorOnWire);
-        return jsonInPieces(settings, memberPieces("embeddings", embeddings, rest));
-      }),
-  );
+  return await answerOnce(c, settings, leaseOptions(settings, fields), async (model, signal) => {
+    const loadedMs = performance.now();
+    const isCut = fields.truncate !== false;
+    const steps = mapSteps(fields.input, function* (text) {
+      const ids = yield* model.inSteps.whole(text.toWellFormed(), { isCut });
+      return isCut ? ids.slice(0, model.contextLength) : ids;
+    });
+    const inputs = await inTurns(steps, signal);
+    const { dimensions } = fields;
+    const vectors = inputs.length === 0
+      ? []
+      : await embedAll(model, inputs, { signal, dimensions });
+    const rest = {
+      model: model.id,
+      total_duration: nanoseconds(performance.now() - startMs),
+      load_duration: nanoseconds(loadedMs - startMs),
+      prompt_eval_count: inputs.reduce((sum, ids) => sum + ids.length, 0),
+    };
+    const embeddings = listPieces(vectors, vectorOnWire);
+    return jsonInPieces(settings, memberPieces("embeddings", embeddings, rest));
+  });
 }
 
 export const embeddingsSchema = withOthers(
@@ -147,18 +140,11 @@ export const embeddingsSchema = withOthers(
 /** One text's vector: what `/api/embed` was before. */
 export async function embeddings(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const fields = await readWork(c, settings, embeddingsSchema);
-  return await withModel(
-    c,
-    settings,
-    leaseOptions(settings, fields),
-    (work) =>
-      whileWanted(work, async (signal) => {
-        const { model } = work.lease;
-        const ids = await inTurns(model.inSteps.whole(fields.prompt.toWellFormed()), signal);
-        const [embedding] = await embedAll(model, [ids], { signal });
-        return Response.json({ embedding: [...embedding] });
-      }),
-  );
+  return await answerOnce(c, settings, leaseOptions(settings, fields), async (model, signal) => {
+    const ids = await inTurns(model.inSteps.whole(fields.prompt.toWellFormed()), signal);
+    const [embedding] = await embedAll(model, [ids], { signal });
+    return Response.json({ embedding: [...embedding] });
+  });
 }
 
 /** Making models is no business of this server's. */

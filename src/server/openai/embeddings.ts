@@ -4,7 +4,7 @@ import { z } from "zod";
 import { inTurns, mapSteps, type Steps } from "../../base/steps.ts";
 import type { EmbedOptions, LanguageModel } from "../../llm/types.ts";
 import { unitVector } from "../../llm/unit_vector.ts";
-import { readWork, whileWanted, withModel } from "../answers/answer.ts";
+import { answerOnce, readWork } from "../answers/answer.ts";
 import { jsonInPieces, listPieces, memberPieces } from "../answers/json_pieces.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
@@ -76,37 +76,30 @@ async function answer(
   settings: AppSettings,
   fields: Asked,
 ): Promise<Response> {
-  return await withModel(
-    c,
-    settings,
-    { id: fields.model },
-    (work) =>
-      whileWanted(work, async (signal) => {
-        const { model } = work.lease;
-        const inputs = await encodeInputs(model, fields.input, { signal });
-        const { dimensions, priority = 0 } = fields;
-        const isUnit = fields.embd_normalize !== -1;
-        const options = { signal, dimensions, isUnit, priority: -priority };
-        const vectors = await embedAll(model, inputs, options);
-        if (fields.isNative) {
-          const write = (vector: Float32Array, index: number) =>
-            JSON.stringify({ index, embedding: [[...vector]] });
-          return jsonInPieces(settings, listPieces(vectors, write));
-        }
-        const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
-        const isBase64 = fields.encoding_format === "base64";
-        const data = listPieces(vectors, (vector, index) => {
-          const embedding = isBase64 ? base64(vector) : [...vector];
-          return JSON.stringify({ object: "embedding", index, embedding });
-        });
-        const rest = {
-          object: "list",
-          model: model.id,
-          usage: { prompt_tokens: tokens, total_tokens: tokens },
-        };
-        return jsonInPieces(settings, memberPieces("data", data, rest));
-      }),
-  );
+  return await answerOnce(c, settings, { id: fields.model }, async (model, signal) => {
+    const inputs = await encodeInputs(model, fields.input, { signal });
+    const { dimensions, priority = 0 } = fields;
+    const isUnit = fields.embd_normalize !== -1;
+    const options = { signal, dimensions, isUnit, priority: -priority };
+    const vectors = await embedAll(model, inputs, options);
+    if (fields.isNative) {
+      const write = (vector: Float32Array, index: number) =>
+        JSON.stringify({ index, embedding: [[...vector]] });
+      return jsonInPieces(settings, listPieces(vectors, write));
+    }
+    const tokens = inputs.reduce((sum, ids) => sum + ids.length, 0);
+    const isBase64 = fields.encoding_format === "base64";
+    const data = listPieces(vectors, (vector, index) => {
+      const embedding = isBase64 ? base64(vector) : [...vector];
+      return JSON.stringify({ object: "embedding", index, embedding });
+    });
+    const rest = {
+      object: "list",
+      model: model.id,
+      usage: { prompt_tokens: tokens, total_tokens: tokens },
+    };
+    return jsonInPieces(settings, memberPieces("data", data, rest));
+  });
 }
 
 /** Ids of all inputs; isCut: of texts that are too long, as many as fit. */

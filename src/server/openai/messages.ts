@@ -1,5 +1,6 @@
 /** Messages of a chat as OpenAI's clients write them, to what chat templates read. */
 import { z } from "zod";
+import { isJsonObject } from "../../base/json_object.ts";
 import type { ChatMessage } from "../../llm/types.ts";
 import {
   type ContentFields,
@@ -117,8 +118,7 @@ export function objectOf(text: string): object {
   if (text.trim() === "") return {};
   try {
     const value: unknown = JSON.parse(text);
-    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
-    if (isObject && isShallow(value)) return value;
+    if (isJsonObject(value) && isShallow(value)) return value;
   } catch {
     // No JSON.
   }

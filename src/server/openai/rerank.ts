@@ -6,7 +6,7 @@ import type { Context } from "hono";
 import { z } from "zod";
 import { inTurns, mapSteps } from "../../base/steps.ts";
 import type { LanguageModel } from "../../llm/types.ts";
-import { readWork, whileWanted, withModel } from "../answers/answer.ts";
+import { answerOnce, readWork } from "../answers/answer.ts";
 import type { ServerEnv } from "../guards.ts";
 import { fieldError } from "../http_errors.ts";
 import { withOthers } from "../known_fields.ts";
@@ -80,28 +80,21 @@ async function rerank(c: Context<ServerEnv>, settings: AppSettings): Promise<Res
       `with ${documents.length} documents it has at most ${most} characters`,
     );
   }
-  return await withModel(
-    c,
-    settings,
-    { id: fields.model },
-    (work) =>
-      whileWanted(work, async (signal) => {
-        const { model } = work.lease;
-        const priority = -(fields.priority ?? 0);
-        refuseUnranked(model);
-        const options = { isCut: fields.truncate };
-        const encode = (document: string) => model.inSteps.pair(query, document, options);
-        const pairs = await inTurns(mapSteps(documents, encode), signal);
-        const scores = await model.rank!(pairs, { signal, priority });
-        const order = scores.map((_, index) => index)
-          .sort((a, b) => scores[b] - scores[a] || a - b).slice(0, fields.top_n);
-        const ranked = order.map((index) => ({
-          ...{ index, score: scores[index], text: documents[index] },
-        }));
-        const tokens = pairs.reduce((sum, ids) => sum + ids.length, 0);
-        return Response.json(answerOnWire(fields, { model, ranked, tokens }));
-      }),
-  );
+  return await answerOnce(c, settings, { id: fields.model }, async (model, signal) => {
+    const priority = -(fields.priority ?? 0);
+    refuseUnranked(model);
+    const options = { isCut: fields.truncate };
+    const encode = (document: string) => model.inSteps.pair(query, document, options);
+    const pairs = await inTurns(mapSteps(documents, encode), signal);
+    const scores = await model.rank!(pairs, { signal, priority });
+    const order = scores.map((_, index) => index)
+      .sort((a, b) => scores[b] - scores[a] || a - b).slice(0, fields.top_n);
+    const ranked = order.map((index) => ({
+      ...{ index, score: scores[index], text: documents[index] },
+    }));
+    const tokens = pairs.reduce((sum, ids) => sum + ids.length, 0);
+    return Response.json(answerOnWire(fields, { model, ranked, tokens }));
+  });
 }
 
 /** @throws {RequestError} 400 unless they have one of their names. */

@@ -7,7 +7,7 @@ import type { Context } from "hono";
 import project from "../../../deno.json" with { type: "json" };
 import { RequestError } from "../../base/errors.ts";
 import type { ModelDetails } from "../../llm/types.ts";
-import { readWork, whileWanted, withModel } from "../answers/answer.ts";
+import { answerOnce, readWork } from "../answers/answer.ts";
 import { jsonInPieces, listPieces, vectorOnWire } from "../answers/json_pieces.ts";
 import type { ServerEnv } from "../guards.ts";
 import { loadingError } from "../http_errors.ts";
@@ -63,20 +63,13 @@ export const TEI_ROUTES: readonly Route[] = [
 
 async function embed(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
   const fields = await readWork(c, settings, embedSchema);
-  return await withModel(
-    c,
-    settings,
-    { id: fields.model },
-    (work) =>
-      whileWanted(work, async (signal) => {
-        const { model } = work.lease;
-        const { dimensions, normalize: isUnit, truncate: isCut, priority = 0 } = fields;
-        const inputs = await encodeInputs(model, fields.inputs, { signal, isCut });
-        const options = { signal, dimensions, isUnit, priority: -priority };
-        const vectors = await embedAll(model, inputs, options);
-        return jsonInPieces(settings, listPieces(vectors, vectorOnWire));
-      }),
-  );
+  return await answerOnce(c, settings, { id: fields.model }, async (model, signal) => {
+    const { dimensions, normalize: isUnit, truncate: isCut, priority = 0 } = fields;
+    const inputs = await encodeInputs(model, fields.inputs, { signal, isCut });
+    const options = { signal, dimensions, isUnit, priority: -priority };
+    const vectors = await embedAll(model, inputs, options);
+    return jsonInPieces(settings, listPieces(vectors, vectorOnWire));
+  });
 }
 
 /** Left out are TEI's own build and its settings, which this server has not. */

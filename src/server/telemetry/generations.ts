@@ -2,6 +2,7 @@
  * A generation under observation: tokens are counted and timed while somebody reads them, and when
  * it ends a line of the log and a span say how it went. Adds numbers per piece, nothing more.
  */
+import { messageOf } from "../../base/errors.ts";
 import type { GenerateChunk, GenerateResult, Generation, LanguageModel } from "../../llm/types.ts";
 import type { AppSettings } from "../options.ts";
 import type { GenerationSeries } from "./server_metrics.ts";
@@ -153,10 +154,6 @@ function fail(
   });
   span?.setStatus({ code: STATUS_ERROR, message: messageOf(error) });
   span?.end();
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function rounded(ms: number): number {

@@ -5,6 +5,7 @@
  */
 import type { LanguageModel } from "../../llm/types.ts";
 import type { AnswerParser, Delta } from "./answer_parser.ts";
+import { controlMarks } from "./control_marks.ts";
 
 /** What a mark does: it begins a head, the message behind it, or ends one. */
 type AddressedMark = "start" | "message" | "end";
@@ -30,15 +31,8 @@ export function writesAddressed(template: string): boolean {
 
 /** The marks of a model whose template writes in that form; null: it writes in another. */
 export function addressedMarksOf(model: LanguageModel): AddressedMarks | null {
-  if (!writesAddressed(model.details?.chatTemplate ?? "")) return null;
-  const marks = new Map<number, AddressedMark>();
-  for (const [text, mark] of Object.entries(MARK_TEXTS)) {
-    const ids = model.encodeText(text, { special: true });
-    // A mark that has a text could not be told from that text.
-    if (ids.length !== 1 || model.tokenBytes(ids[0]).length > 0) return null;
-    marks.set(ids[0], mark);
-  }
-  return marks;
+  const isWritten = writesAddressed(model.details?.chatTemplate ?? "");
+  return isWritten ? controlMarks(model, MARK_TEXTS) : null;
 }
 
 export interface AddressedParserOptions {

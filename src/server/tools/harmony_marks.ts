@@ -4,6 +4,7 @@
  * model's tokens they are; knows nothing of requests.
  */
 import type { LanguageModel } from "../../llm/types.ts";
+import { controlMarks } from "./control_marks.ts";
 
 /** What a mark does: it begins a head, names a part of it, begins the message, or ends it. */
 export type HarmonyMark = "start" | "channel" | "constrain" | "message" | "end";
@@ -29,13 +30,6 @@ export function writesHarmony(template: string): boolean {
 
 /** The marks of a model whose template writes in that form; null: it writes in another. */
 export function harmonyMarksOf(model: LanguageModel): HarmonyMarks | null {
-  if (!writesHarmony(model.details?.chatTemplate ?? "")) return null;
-  const marks = new Map<number, HarmonyMark>();
-  for (const [text, mark] of Object.entries(MARK_TEXTS)) {
-    const ids = model.encodeText(text, { special: true });
-    // A mark that has a text could not be told from that text.
-    if (ids.length !== 1 || model.tokenBytes(ids[0]).length > 0) return null;
-    marks.set(ids[0], mark);
-  }
-  return marks;
+  const isWritten = writesHarmony(model.details?.chatTemplate ?? "");
+  return isWritten ? controlMarks(model, MARK_TEXTS) : null;
 }

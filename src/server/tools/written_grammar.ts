@@ -3,6 +3,7 @@
  * FunctionGemma write them, `name(argument=value, …)` as Python would. Members are those of the
  * function's schema, in any order and number; their values are of the types it says. Pure.
  */
+import { isJsonObject } from "../../base/json_object.ts";
 import type { GrammarPart, GrammarSource } from "../../llm/types.ts";
 import type { CallFormat } from "./call_format.ts";
 import { ESCAPE_QUOTE, GEMMA_QUOTE } from "./gemma_arguments.ts";
@@ -172,15 +173,15 @@ class Rules {
   objectOf(schema: unknown, { isCall = false } = {}): string {
     const { call, assign, member } = this.#notation;
     const [begin, end] = isCall ? call : ["{", "}"];
-    const { properties, additionalProperties } = isObject(schema) ? schema : NO_WORDS;
-    const members = isObject(properties) ? properties : NO_WORDS;
+    const { properties, additionalProperties } = isJsonObject(schema) ? schema : NO_WORDS;
+    const members = isJsonObject(properties) ? properties : NO_WORDS;
     const names = Object.keys(members);
     if (names.length === 0) {
       if (additionalProperties === false) return `${quoted(begin)} ${quoted(end)}`;
       if (!isCall) return "object";
       return `${quoted(begin)} (argument (comma argument)*)? ${quoted(end)}`;
     }
-    const said = isObject(schema) && Array.isArray(schema.required) ? schema.required : [];
+    const said = isJsonObject(schema) && Array.isArray(schema.required) ? schema.required : [];
     const required = names.filter((name) => said.includes(name)).slice(0, REQUIRED_MAX);
     const memberOf = (name: string) => {
       const key = isCall ? `${quoted(name)} ${quoted(assign)}` : member(name);
@@ -226,7 +227,7 @@ class Rules {
 
   /** A value of the type that a schema says in plain words; of others any. */
   #valueOf(schema: unknown): string {
-    if (!isObject(schema)) return "value";
+    if (!isJsonObject(schema)) return "value";
     const { type, enum: choices, items } = schema;
     if (Array.isArray(choices) && choices.length > 0 && choices.every(isPlain)) {
       return `(${choices.map(this.#notation.literal).join(" | ")})`;
@@ -264,10 +265,6 @@ class Rules {
     this.#set(name, body);
     return name;
   }
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function isPlain(value: unknown): boolean {

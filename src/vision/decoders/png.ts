@@ -4,6 +4,7 @@
  */
 import { Buffer } from "node:buffer";
 import { inflateSync } from "node:zlib";
+import { messageOf } from "../../base/errors.ts";
 import type { PngHeader } from "../headers/png.ts";
 import { damaged } from "../image_error.ts";
 import type { Raster } from "../types.ts";
@@ -88,7 +89,7 @@ function unpack({ compressed }: PngHeader, passes: readonly Pass[]): Uint8Array 
   try {
     bytes = inflateSync(Buffer.concat(compressed), { maxOutputLength: length });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw damaged("png", `its pixels cannot be unpacked (${reason})`);
   }
   if (bytes.length === length) return bytes;
