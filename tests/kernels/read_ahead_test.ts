@@ -4,7 +4,15 @@
  * checks bounds. With the flags for speed these tests say nothing.
  */
 import { assert } from "@std/assert";
-import { packedRowBytes, QUANT_TYPES, typeId } from "../../src/rank/plan/weight_types.ts";
+import { alignUp } from "../../src/base/check.ts";
+import {
+  blockWeights,
+  byColumnsRowBytes,
+  canLieByColumns,
+  packedRowBytes,
+  QUANT_TYPES,
+  typeId,
+} from "../../src/rank/plan/weight_types.ts";
 import { instantiateKernels, type Kernels, loadKernelModuleSync } from "../../wasm/mod.ts";
 
 const PAGE_BYTES = 65536;
@@ -80,6 +88,29 @@ Deno.test("dequantize_row_q() reads a row and no more", () => {
   computeAtTheEnd((kernels, [type, w, stride, rows, k]) => {
     kernels.dequantize_row_q(type, w + (rows - 1) * stride, k, OUT, 0);
   });
+});
+
+Deno.test("columns that count, and their factors, are fetched within their matrix", () => {
+  const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
+  const kernels = instantiateKernels(loadKernelModuleSync(), memory);
+  const x = 0;
+  for (const type of QUANT_TYPES.filter((type) => canLieByColumns(type, 64))) {
+    for (const k of [32, 288, 544]) {
+      for (const rows of [64, 320]) {
+        const width = alignUp(k, blockWeights(type));
+        const w = MEMORY_BYTES - rows * byColumnsRowBytes(type, width);
+        assert(ACTS + kernels.q8_bytes(1, k) < w, "activations lie before the columns");
+        // The last column alone, some, all: as many columns as are fetched side by side, and others.
+        for (const step of [k, 31, 3, 1]) {
+          const values = new Float32Array(memory.buffer, x, k).fill(0);
+          for (let i = k - 1; i >= 0; i -= step) values[i] = 1;
+          kernels.quantize_q8(x, k, 1, k, ACTS);
+          const read = kernels.matmul_q8_columns(typeId(type), w, rows, k, ACTS, 1, OUT, rows);
+          assert(read === Math.ceil(k / step), `${read} columns of ${k}, ${type}`);
+        }
+      }
+    }
+  }
 });
 
 Deno.test("products by neurons read their rows and no more", () => {

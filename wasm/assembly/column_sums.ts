@@ -25,8 +25,7 @@ const TWO_POW_103: f32 = reinterpret<f32>(230 << 23);
 
 /**
  * out += the columns of list .. end by their activations, whose block is at `lane` of a record.
- * superblock: its factors; factors: those of the run. Reads a byte of each line that the columns of
- * after .. afterEnd and nextFactors have, and returns something of them.
+ * superblock: its factors; factors: those of the run.
  */
 export function add_listed_columns<F>(
   superblock: usize,
@@ -37,10 +36,7 @@ export function add_listed_columns<F>(
   out: usize,
   list: usize,
   end: usize,
-  nextFactors: usize,
-  after: usize,
-  afterEnd: usize,
-): u32 {
+): void {
   const columnBytes = column_bytes<F>(rows);
   const scale = load<f32>(lane, RECORD_SCALES);
   // −Σ of the activations.
@@ -58,7 +54,6 @@ export function add_listed_columns<F>(
   const rest = i32x4.splat(negative * (offset_here<F>() - taken));
   const least = f32x4.splat(scale * <f32>-negative);
   const levels = levels_of<F>();
-  let seen: u32 = 0;
   let d = superblock;
   factors -= 16; // V8 pairs extending loads only where neither offset is 0
   for (let c: u32 = 0; c < columnBytes; c += 32) {
@@ -77,12 +72,7 @@ export function add_listed_columns<F>(
       a3 = i16x8.add(a3, i16x8.mul(looked_up<F>(i16x8.shr_u(x, 12), levels), by));
       b3 = i16x8.add(b3, i16x8.mul(looked_up<F>(i16x8.shr_u(y, 12), levels), by));
     }
-    if ((c & 32) == 0) {
-      for (let at = after; at != afterEnd; at += 8) seen |= load<u32>(<usize>load<u32>(at) + c);
-    }
     if (stores_bytes<F>()) {
-      seen |= load<u32>(nextFactors);
-      nextFactors += scales_halves<F>() ? 32 : 64;
       add_wide<F>(
         out, factors, d, rows, a0, a1, b0, b1, even, odd, rest, mask, owed, factor, least,
       );
@@ -92,12 +82,6 @@ export function add_listed_columns<F>(
       );
       out += 64, factors += 16 * factor_step<F>(), d += 64;
     } else {
-      seen |= load<u32>(nextFactors);
-      if (!is_super<F>()) seen |= load<u32>(nextFactors, 64);
-      if (has_minima<F>()) {
-        seen |= load<u32>(nextFactors + 2 * rows) | load<u32>(nextFactors + 2 * rows, 64);
-      }
-      nextFactors += is_super<F>() ? 64 : 128;
       add_sixteen<F>(out, factors, d, rows, a0, b0, even, odd, rest, mask, owed, factor, least);
       out += 64, factors += 16 * factor_step<F>(), d += 64;
       add_sixteen<F>(out, factors, d, rows, a1, b1, even, odd, rest, mask, owed, factor, least);
@@ -108,7 +92,6 @@ export function add_listed_columns<F>(
       out += 64, factors += 16 * factor_step<F>(), d += 64;
     }
   }
-  return seen;
 }
 
 /** What is subtracted from a quant; 0 where minima make up for it. */

@@ -6,6 +6,9 @@ import { is_wide } from "./format";
 /** Columns of a block. */
 export const BLOCK: u32 = 32;
 
+/** Scratch of one token's product: 256 columns with their activations, and ends of 16 runs. */
+export const COLUMN_LISTS_BYTES: u32 = 2116;
+
 /** Has a weight two nibbles? */
 @inline
 export function stores_bytes<F>(): bool {
@@ -104,7 +107,13 @@ function header_bytes<F>(rows: u32): u32 {
 /** Where superblock s's factors begin; factors: those of the matrix. */
 @inline
 export function superblock_at<F>(factors: usize, rows: u32, s: u32): usize {
-  return factors + s * (header_bytes<F>(rows) + 8 * factor_bytes<F>() * rows);
+  return factors + s * superblock_factors_bytes<F>(rows, 8);
+}
+
+/** Bytes of the factors of a superblock that has `blocks` blocks. */
+@inline
+export function superblock_factors_bytes<F>(rows: u32, blocks: u32): u32 {
+  return header_bytes<F>(rows) + factor_bytes<F>() * blocks * rows;
 }
 
 /** Where block b's factors begin: two bytes a row, and as many behind them of minima. */

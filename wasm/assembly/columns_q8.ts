@@ -34,6 +34,7 @@ import {
   runs_halves,
   scales_halves,
   superblock_at,
+  superblock_factors_bytes,
 } from "./columns";
 import { Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { MXFP4, Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
@@ -41,12 +42,13 @@ import { NVFP4 } from "./formats_64";
 import { is_wide } from "./format";
 import { can_sum_fours, Fours, Pairs, Signs, sums_by_fours } from "./product_sums";
 import { RECORD_BYTES, RECORD_SCALES, records_bytes } from "./q8_tile";
+import { fetch_block, LINE_BYTES } from "./read_ahead";
 import { tile_bytes } from "./superblock_form";
 
-/** Two lists of columns in the scratch, and behind each other where they end. */
-const LIST_BYTES: u32 = 256;
-const ENDS: u32 = 512;
-const SEEN: u32 = 520;
+
+/** In the scratch, behind the listed columns of a superblock: where each run's end; what was read. */
+const ENDS: u32 = 2048;
+const SEEN: u32 = 2112;
 
 /**
  * out[t, r] = Σ_i w[r, i] · act[t, i]; one token reads only columns whose activation is not zero.
@@ -166,8 +168,8 @@ function blocks_of<F>(k: u32): u32 {
 
 /**
  * One token; columns: addresses of all columns' quants, or 0: they lie at w one behind the other.
- * Run by run: a run is a block, or half of one (`runs_halves`). While a run
- * is added up, the columns of the next one that has any are fetched. `lists`: 640 bytes of scratch.
+ * Superblock by superblock: the columns that count are listed run by run (a run is a block, or half
+ * of one: `runs_halves`), fetched, and added up. `lists`: COLUMN_LISTS_BYTES of scratch.
  */
 function add_columns<F>(
   w: usize,
@@ -180,29 +182,63 @@ function add_columns<F>(
   lists: usize,
 ): u32 {
   memory.fill(out, 0, <usize>rows << 2);
-  const runs = runs_halves<F>() ? blocks << 1 : blocks;
-  let read: u32 = 0, seen: u32 = 0, turn: u32 = 0;
-  let run = find_run<F>(w, columns, rows, 0, runs, acts, lists, 0);
-  while (run < runs) {
-    const next = find_run<F>(w, columns, rows, run + 1, runs, acts, lists, turn ^ 1);
-    const list = lists + turn * LIST_BYTES, end = <usize>load<u32>(lists + 4 * turn, ENDS);
-    const after = lists + (turn ^ 1) * LIST_BYTES;
-    const afterEnd = <usize>load<u32>(lists + 4 * (turn ^ 1), ENDS);
-    const b = block_of<F>(run);
-    const half = runs_halves<F>() ? run & 1 : 0;
-    const factors = factors_at<F>(allFactors, rows, run);
-    const nextFactors = next < runs ? factors_at<F>(allFactors, rows, next) : factors;
-    read += <u32>(end - list) >> 3;
-    seen |= add_listed_columns<F>(
-      superblock_at<F>(allFactors, rows, b >> 3), factors, rows,
-      acts + (b >> 3) * RECORD_BYTES + 4 * (b & 7), half,
-      out, list, end, nextFactors, after, afterEnd,
-    );
-    run = next;
-    turn ^= 1;
+  // In bounds: factors take more room than a column.
+  const last = <u32>((<u64>(<u32>memory.size()) << 16) - column_bytes<F>(rows));
+  const runsPerBlock: u32 = runs_halves<F>() ? 2 : 1;
+  let read: u32 = 0, seen: u32 = 0;
+  for (let first: u32 = 0; first < blocks; first += 8, acts += RECORD_BYTES) {
+    const runs = runsPerBlock * min(blocks - first, 8);
+    let end = lists;
+    for (let run: u32 = 0; run < runs; run++) {
+      const b = first + block_of<F>(run), half = runs_halves<F>() ? run & 1 : 0;
+      const lane = acts + 4 * (b & 7);
+      end = columns == 0
+        ? list_columns<F>(lane, quants_of<F>(w, rows, b), column_bytes<F>(rows), 0, half, end)
+        : list_columns<F>(lane, columns + 4 * BLOCK * b, 4, last, half, end);
+      store<u32>(lists + 4 * run, <u32>end, ENDS);
+    }
+    seen |= fetch_columns(lists, end, column_bytes<F>(rows));
+    const superblock = superblock_at<F>(allFactors, rows, first >> 3);
+    const factorsBytes = superblock_factors_bytes<F>(rows, min(blocks - first, 8));
+    if (end != lists) seen |= fetch_block(superblock, factorsBytes);
+    read += <u32>(end - lists) >> 3;
+    let list = lists;
+    for (let run: u32 = 0; run < runs; run++) {
+      const b = first + block_of<F>(run);
+      const lane = acts + 4 * (b & 7), scale = load<f32>(lane, RECORD_SCALES);
+      const listEnd = <usize>load<u32>(lists + 4 * run, ENDS);
+      // What is not finite is not skipped: its products are NaN.
+      if (listEnd != list || scale - scale != 0) {
+        add_listed_columns<F>(
+          superblock, factors_at<F>(allFactors, rows, b, run), rows,
+          lane, runs_halves<F>() ? run & 1 : 0, out, list, listEnd,
+        );
+      }
+      list = listEnd;
+    }
   }
   store<u32>(lists, seen, SEEN); // lest a compiler finds that nobody wants what was fetched
   return read;
+}
+
+/**
+ * Reads a word of each line of the listed columns, eight side by side: a miss is waited for with
+ * many others, where between products it would be alone (NOTES.md).
+ */
+function fetch_columns(list: usize, end: usize, columnBytes: u32): u32 {
+  let seen: u32 = 0;
+  const last = end - 8;
+  for (let at = list; at < end; at += 64) {
+    const a = load<u32>(at), b = load<u32>(min(at + 8, last));
+    const c = load<u32>(min(at + 16, last)), d = load<u32>(min(at + 24, last));
+    const e = load<u32>(min(at + 32, last)), f = load<u32>(min(at + 40, last));
+    const g = load<u32>(min(at + 48, last)), h = load<u32>(min(at + 56, last));
+    for (let l: u32 = 0; l < columnBytes; l += LINE_BYTES) {
+      seen |= load<u32>(a + l) | load<u32>(b + l) | load<u32>(c + l) | load<u32>(d + l);
+      seen |= load<u32>(e + l) | load<u32>(f + l) | load<u32>(g + l) | load<u32>(h + l);
+    }
+  }
+  return seen;
 }
 
 @inline
@@ -210,41 +246,11 @@ function block_of<F>(run: u32): u32 {
   return runs_halves<F>() ? run >> 1 : run;
 }
 
-/** Where the factors of a run are that are not its superblock's. */
+/** Where the factors of a run of block b are that are not its superblock's. */
 @inline
-function factors_at<F>(allFactors: usize, rows: u32, run: u32): usize {
-  const factors = factors_of<F>(allFactors, rows, block_of<F>(run));
+function factors_at<F>(allFactors: usize, rows: u32, b: u32, run: u32): usize {
+  const factors = factors_of<F>(allFactors, rows, b);
   return scales_halves<F>() ? factors + (run & 1) * rows : factors;
-}
-
-/** The first run from `run` on with columns that count; they are listed. */
-function find_run<F>(
-  w: usize,
-  columns: usize,
-  rows: u32,
-  run: u32,
-  runs: u32,
-  acts: usize,
-  lists: usize,
-  turn: u32,
-): u32 {
-  const list = lists + turn * LIST_BYTES;
-  // In bounds: factors take more room than a column.
-  const last = <u32>((<u64>(<u32>memory.size()) << 16) - column_bytes<F>(rows));
-  let end = list;
-  for (; run < runs; run++) {
-    const b = block_of<F>(run);
-    const lane = acts + (b >> 3) * RECORD_BYTES + 4 * (b & 7);
-    const half = runs_halves<F>() ? run & 1 : 0;
-    end = columns == 0
-      ? list_columns<F>(lane, quants_of<F>(w, rows, b), column_bytes<F>(rows), 0, half, list)
-      : list_columns<F>(lane, columns + 4 * BLOCK * b, 4, last, half, list);
-    const scale = load<f32>(lane, RECORD_SCALES);
-    // What is not finite is not skipped: its products are NaN.
-    if (end != list || scale - scale != 0) break;
-  }
-  store<u32>(lists + 4 * turn, <u32>end, ENDS);
-  return run;
 }
 
 /**

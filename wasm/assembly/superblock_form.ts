@@ -16,6 +16,7 @@
  * q − offset. Where they are multiplied as bytes (product_sums.ts) it is low + 16 · high, once; or
  * its size, and 256 bytes of signs (make_sizes()).
  */
+import { COLUMN_LISTS_BYTES } from "./columns";
 import {
   d_of,
   h0_of,
@@ -55,13 +56,14 @@ export const PANEL_ROWS: u32 = 16;
 
 /**
  * Bytes of the q8 tile for [n, k]: records, and room for the forms of a panel, or, of one token,
- * for its activations in another order (gemv_natural.ts) or sums and quants (gemv_q8.ts).
+ * for its activations in another order (gemv_natural.ts), sums and quants (gemv_q8.ts), or lists of
+ * columns (columns_q8.ts).
  */
 @inline
 export function tile_bytes(n: u32, k: u32): u64 {
   const superblocks = <u64>superblocks_of(k);
   const forms = n == 1
-    ? FORM_BYTES_MAX + looked_up_bytes(superblocks)
+    ? max<u64>(FORM_BYTES_MAX + looked_up_bytes(superblocks), COLUMN_LISTS_BYTES)
     : PANEL_ROWS * superblocks * FORM_BYTES_MAX;
   return records_bytes(n, k) + max<u64>(forms, 512 * superblocks);
 }
