@@ -14,7 +14,7 @@ export function notDeep(reason: string | undefined): string | null {
   return `deno task test:deep runs it; ${reason}`;
 }
 
-/** A test that the gate leaves out for a reason, which its name says then; without one it is run. */
+/** A test that the gate leaves out for a reason, which its name says; without one it is run. */
 export function deepTest(
   name: string,
   reason: string | undefined,

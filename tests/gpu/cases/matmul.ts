@@ -157,7 +157,7 @@ const variantCases: readonly GpuCase[] = ([
   ["matvec_byte", "matvec_int8", ["Q8_0", "Q6_K"]],
   ["matvec_nibble", "matvec_int8_subgroups", ["Q4_0", "Q2_K", "MXFP4"]],
   ["matvec_byte", "matvec_int8_subgroups", ["Q8_0", "Q6_K"]],
-  // Levels and factors of the others are in `matvec_int8_subgroups`, embed() and gpu_golden_test.ts.
+  // Levels and factors of the others are in embed(), and by floats in "decodes" below.
   ["matmul_nibble", "matmul_int8", [
     ...["Q4_0", "Q2_K", "MXFP4", "IQ1_M"],
     ...deepOnly("Q4_K", "IQ4_XS", ...LOOKED_UP.slice(0, -1)),
