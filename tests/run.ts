@@ -24,12 +24,12 @@ const TASKS = ["test:safe", "test:ffi", "test:doc", "test:page"];
 const BY_FILE = [
   ...["tests/engine/chromium", "tests/engine/families", "tests/engine/gpu_"],
   ...["tests/engine/leader", "tests/engine/streamed_test", "tests/gpu/", "tests/rank/gpu_"],
-  ...["tests/rank/token_chain", "tests/whole/"],
+  "tests/rank/token_chain",
 ];
 /** So has a file that measures memory: what others have given back hides what is kept. */
 const MEASURES_MEMORY = /\bDeno\.memoryUsage\(/;
 /** Files in a part, at most, of what takes long. */
-const FILES_A_PART_MAX = { pooled: 6, cli: 15 };
+const FILES_A_PART_MAX = { pooled: 6, cli: 15, whole: 4 };
 /** A file whose engines get their threads from a pool: all that share its isolate do. */
 const HAS_POOL = /^import "[./]+\/support\/thread_pool\.ts";$/m;
 /** Beginnings of what takes long, the longest first: no core should be left alone at the end. */
@@ -75,8 +75,7 @@ function partsOf(paths: readonly string[]): Part[] {
       continue;
     }
     const hasPool = HAS_POOL.test(text);
-    const { pooled, cli } = FILES_A_PART_MAX;
-    const filesMax = hasPool ? pooled : path.startsWith("tests/cli/") ? cli : Infinity;
+    const filesMax = hasPool ? FILES_A_PART_MAX.pooled : filesIn(path);
     const part = open.get(hasPool);
     if (part !== undefined && part.length <= filesMax) part.push(path);
     else {
@@ -86,6 +85,11 @@ function partsOf(paths: readonly string[]): Part[] {
     }
   }
   return parts;
+}
+
+function filesIn(path: string): number {
+  if (path.startsWith("tests/cli/")) return FILES_A_PART_MAX.cli;
+  return path.startsWith("tests/whole/") ? FILES_A_PART_MAX.whole : Infinity;
 }
 
 /** Paths of the test files in a folder and all below it; of a file: none. */

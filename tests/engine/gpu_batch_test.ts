@@ -178,15 +178,17 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions, request
   }, 4],
 ];
 
-const DEEP = ["llama in F32", "falcon-h1 in F32"];
+const DEEP: Readonly<Record<string, string>> = {
+  "llama in F32": "tests/rank/gpu_batch_test.ts has such ranks of llama and lfm2",
+  "falcon-h1 in F32": "tests/rank/gpu_batch_test.ts has such ranks of llama and lfm2",
+  "llama beside two threads": "lfm2 and bamboo are beside a thread",
+};
 
 for (const [name, form, options, requests = 8] of MODELS) {
   gpuTest(
     `a GPU answers ${requests} requests of ${name} at once with the bits of each alone`,
     () => withTinyFile({ ...SHAPE, ...form }, (path) => assertSame(path, options, requests)),
-    DEEP.includes(name)
-      ? { deep: "tests/rank/gpu_batch_test.ts has such ranks of llama and lfm2" }
-      : {},
+    { deep: DEEP[name] },
   );
 }
 

@@ -8,8 +8,11 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import type { LoadOptions, Notice } from "../../src/llm/mod.ts";
 import { answersHere } from "../support/answers_here.ts";
 import { nmse } from "../support/compare.ts";
+import { IS_DEEP } from "../support/deep.ts";
 import {
+  GPU_BESIDE,
   GPU_EXPERTS_ALONE,
+  GPU_EXPERTS_IN_GATE,
   GPU_MIXTURES,
   GPU_REFUSED,
   GPU_UNSHARED,
@@ -24,13 +27,6 @@ import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 sizesAsData();
 
-/** Norms over all heads, parallel blocks, norms of sums, scales, biases, latents. */
-const BESIDE: readonly TinyFamilyName[] = [
-  ...["bamboo", "gemma2", "granite", "olmo2", "stablelm-parallel", "gpt2"] as const,
-  ...["falcon-40b", "gptneox", "cohere2", "bloom", "apertus", "minicpm3"] as const,
-  // Layers that convolve, or keep states; what threads share within these has a join of its own.
-  ...["lfm2", "qwen35", "falcon-h1", "mamba2", "jamba", "nemotron_h"] as const,
-];
 /** Longer than the windows, and 2 more than the 16 rows that `logits` computes at once, twice. */
 const IDS = Array.from({ length: 34 }, ((rng) => () => rng.int(512))(new Rng(7)));
 /** F32 weights, keys and values: only the order of sums differs. */
@@ -118,7 +114,7 @@ gpuTest("neurons that are brought to a GPU for a prompt have their layer's curve
   await compare({ architecture: "apertus" }, [way], F32_NMSE);
 });
 
-for (const architecture of BESIDE) {
+for (const architecture of GPU_BESIDE) {
   gpuTest(`a GPU beside a thread computes ${architecture} as threads do`, async () => {
     await compare({ architecture }, [besideThreads(0.3)], F32_NMSE);
   });
@@ -129,7 +125,9 @@ for (const architecture of GPU_MIXTURES) {
     `a GPU beside a thread, and one of them with the experts, computes ${architecture}`,
     async () => {
       const isGpus = GPU_EXPERTS_ALONE.includes(architecture);
-      const ways = isGpus ? [besideThreads(1)] : [besideThreads(0), besideThreads(1)];
+      const isOne = isGpus || !IS_DEEP;
+      const shares = isOne ? [GPU_EXPERTS_IN_GATE.includes(architecture) ? 1 : 0] : [0, 1];
+      const ways = shares.map((share) => besideThreads(share));
       await compare(gpuForm(architecture), ways, F32_NMSE);
     },
   );

@@ -50,6 +50,17 @@ export const GPU_UNSHARED: Partial<Record<TinyFamilyName, string>> = {
 };
 
 /**
+ * Those that a GPU computes beside a thread: norms over all heads, parallel blocks, norms of sums,
+ * scales, biases, latents.
+ */
+export const GPU_BESIDE = [
+  ...["bamboo", "gemma2", "granite", "olmo2", "stablelm-parallel", "gpt2"] as const,
+  ...["falcon-40b", "gptneox", "cohere2", "bloom", "apertus", "minicpm3"] as const,
+  // Layers that convolve, or keep states; what threads share within these has a join of its own.
+  ...["lfm2", "qwen35", "falcon-h1", "mamba2", "jamba", "nemotron_h"] as const,
+] satisfies readonly TinyFamilyName[];
+
+/**
  * Experts that are the GPU's, or the threads' beside it: a family of each kind, by gates, norms,
  * biases and limits of experts, what chooses them, and what is before them in a layer.
  */
@@ -68,6 +79,11 @@ export const GPU_EXPERTS_ALONE: readonly TinyFamilyName[] = [
   ...["llama-moe-old", "qwen3moe", "glm4moe", "bailingmoe2", "phimoe"] as const,
   ...["laguna", "step35", "mimo2"] as const,
 ];
+
+/** Of these the gate has the experts on the GPU's side of it, of the others on the threads'. */
+export const GPU_EXPERTS_IN_GATE: readonly TinyFamilyName[] = GPU_MIXTURES.filter((name, index) =>
+  GPU_EXPERTS_ALONE.includes(name) || index % 2 === 1
+);
 
 /**
  * Another seed than 3: that model makes of a thread's rounding, too, several times what those of

@@ -19,6 +19,7 @@ import {
   usableVariants,
 } from "../../../gpu/variants.ts";
 import { dequantizeQ8, matmul as referenceMatmul, quantizeQ8 } from "../../../src/reference/ops.ts";
+import { deepOnly } from "../../support/deep.ts";
 import { runStep } from "../../support/gpu.ts";
 import type { GpuCase } from "./types.ts";
 import { assertNear, normals } from "./compare.ts";
@@ -110,11 +111,13 @@ const WIDE: Partial<KernelVariants> = {
 
 /** With subgroups, sums of a row are made otherwise; tokens share it as they do without. */
 const fewOf = (name: ProductName) => name.endsWith("_subgroups") ? [1, 20] : [1, 2, 3, 20];
-/**
- * So many types meet every number of few tokens, one whose groups have minima among them; how the
- * others are decoded is the same for each: a number of tokens and a type are a shader.
- */
-const TYPES_OF_ALL_COUNTS = 2;
+/** A number of tokens and a type are a shader: all numbers meet one type, which has minima. */
+const OF_ALL_COUNTS: readonly string[] = [
+  "Q2_K",
+  "Q6_K",
+  "F16",
+  ...deepOnly("Q4_0", "Q8_0", "F32"),
+];
 
 /** The same shapes by the shaders that not every adapter has. */
 const checkVariant =
@@ -127,9 +130,9 @@ const checkVariant =
     gpu.variants = { ...PLAIN_VARIANTS, ...WIDE, [job]: name };
     const isInt8 = needsOf(name).includes("int8");
     try {
-      for (const [index, type] of types.entries()) {
-        const few = index < TYPES_OF_ALL_COUNTS ? fewOf(name) : [1];
-        const many = index < TYPES_OF_ALL_COUNTS ? [33, 150] : [150];
+      for (const type of types) {
+        const few = OF_ALL_COUNTS.includes(type) ? fewOf(name) : [1];
+        const many = OF_ALL_COUNTS.includes(type) ? [33, 150] : [150];
         for (const n of job.startsWith("matvec") ? few : many) {
           for (const columns of job.endsWith("float") ? [84, 516] : [512]) {
             await checkMatmul({ type, rows: 70, columns, n, hasBias: true, isInt8 })(gpu);
@@ -154,8 +157,12 @@ const variantCases: readonly GpuCase[] = ([
   ["matvec_byte", "matvec_int8", ["Q8_0", "Q6_K"]],
   ["matvec_nibble", "matvec_int8_subgroups", ["Q4_0", "Q2_K", "MXFP4"]],
   ["matvec_byte", "matvec_int8_subgroups", ["Q8_0", "Q6_K"]],
-  ["matmul_nibble", "matmul_int8", ["Q4_0", "Q2_K", "Q4_K", "MXFP4", "IQ4_XS", ...LOOKED_UP]],
-  ["matmul_byte", "matmul_int8", ["Q8_0", "Q6_K", "Q5_K"]],
+  // Levels and factors of the others are in embed(), and by floats in "decodes" below.
+  ["matmul_nibble", "matmul_int8", [
+    ...["Q4_0", "Q2_K", "MXFP4", "IQ1_M"],
+    ...deepOnly("Q4_K", "IQ4_XS", ...LOOKED_UP.slice(0, -1)),
+  ]],
+  ["matmul_byte", "matmul_int8", ["Q8_0", "Q6_K", ...deepOnly("Q5_K")]],
 ] as const).map(([job, name, types]): GpuCase => ({
   kernels: needsOf(name).includes("int8") ? [name, "quantize"] : [name],
   name: `matmul() gives the same by ${name} as by ${job}`,

@@ -9,6 +9,7 @@ import { existsSync } from "node:fs";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import type { LanguageModel } from "../../../src/llm/types.ts";
 import { type AppOptions, loadedModels, serve } from "../../../src/server/mod.ts";
+import { notDeep } from "../../support/deep.ts";
 import { ScriptedModel, type ScriptedModelOptions } from "../../support/scripted_model.ts";
 
 const CHROMIUM = "/usr/bin/chromium";
@@ -26,6 +27,8 @@ export interface PageTestOptions extends BrowserContextOptions {
   readonly server?: Partial<AppOptions>;
   /** Models behind the server; left out: one scripted one. */
   readonly models?: readonly LanguageModel[];
+  /** Who looks at the same in the gate, which leaves this out then. */
+  readonly deep?: string;
 }
 
 let browser: Browser | null = null;
@@ -36,7 +39,7 @@ export function pageTest(
   use: (world: PageWorld) => Promise<void>,
   options: PageTestOptions = {},
 ): void {
-  const missing = whatIsMissing();
+  const missing = whatIsMissing() ?? notDeep(options.deep);
   Deno.test({
     name: missing === null ? name : `${name} [skipped: ${missing}]`,
     ignore: missing !== null,
@@ -64,7 +67,7 @@ function whatIsMissing(): string | null {
 
 async function withPage(
   use: (world: PageWorld) => Promise<void>,
-  { script = {}, server: appOptions = {}, models, ...contextOptions }: PageTestOptions,
+  { script = {}, server: appOptions = {}, models, deep: _, ...contextOptions }: PageTestOptions,
 ): Promise<void> {
   browser ??= await launch();
   const model = new ScriptedModel(script);

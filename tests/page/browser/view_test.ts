@@ -186,34 +186,40 @@ const EVERYTHING =
   "# Title\n\nText with `code` and [a link](https://example.com).\n\n```js\nlet a;\n" +
   "```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n> quote";
 
-for (const colorScheme of ["light", "dark"] as const) {
-  for (const width of [1400, 390]) {
-    pageTest(`axe finds nothing serious at ${width} px, ${colorScheme}`, async ({ page }) => {
-      await say(page, "Hi");
-      await lastAnswer(page);
-      assertEquals(await seriousFindings(page), []);
-      await page.keyboard.press("Alt+n");
-      await page.getByText("live").waitFor();
-      assertEquals(await seriousFindings(page), []);
-      await page.keyboard.press("Alt+n");
-      if (width < 1000) await page.getByRole("button", { name: "Show chats" }).click();
-      assertEquals(await seriousFindings(page), []);
-      if (width < 1000) await page.keyboard.press("Escape");
-      const chats = await page.getByRole("complementary", { name: "Chats" }).count();
-      assertEquals(chats, width < 1000 ? 0 : 1);
-      assertEquals(await page.title(), "Hi · Ganglion");
-      await page.keyboard.press("Control+,");
-      await page.getByRole("dialog").waitFor();
-      assertEquals(await seriousFindings(page), []);
-      const [scrolled, shown] = await page.evaluate<number[]>(
-        "[document.documentElement.scrollWidth, innerWidth]",
-      );
-      assert(scrolled <= shown, "nothing is wider than the page");
-    }, {
-      models: [new BusyModel({ script: [EVERYTHING] })],
-      ...{ colorScheme, viewport: { width, height: 844 }, reducedMotion: "reduce" },
-    });
-  }
+for (
+  const [colorScheme, width, isDeep] of [
+    ["light", 1400, false],
+    ["dark", 390, false],
+    ["light", 390, true],
+    ["dark", 1400, true],
+  ] as const
+) {
+  pageTest(`axe finds nothing serious at ${width} px, ${colorScheme}`, async ({ page }) => {
+    await say(page, "Hi");
+    await lastAnswer(page);
+    assertEquals(await seriousFindings(page), []);
+    await page.keyboard.press("Alt+n");
+    await page.getByText("live").waitFor();
+    assertEquals(await seriousFindings(page), []);
+    await page.keyboard.press("Alt+n");
+    if (width < 1000) await page.getByRole("button", { name: "Show chats" }).click();
+    assertEquals(await seriousFindings(page), []);
+    if (width < 1000) await page.keyboard.press("Escape");
+    const chats = await page.getByRole("complementary", { name: "Chats" }).count();
+    assertEquals(chats, width < 1000 ? 0 : 1);
+    assertEquals(await page.title(), "Hi · Ganglion");
+    await page.keyboard.press("Control+,");
+    await page.getByRole("dialog").waitFor();
+    assertEquals(await seriousFindings(page), []);
+    const [scrolled, shown] = await page.evaluate<number[]>(
+      "[document.documentElement.scrollWidth, innerWidth]",
+    );
+    assert(scrolled <= shown, "nothing is wider than the page");
+  }, {
+    models: [new BusyModel({ script: [EVERYTHING] })],
+    ...{ colorScheme, viewport: { width, height: 844 }, reducedMotion: "reduce" },
+    ...isDeep && { deep: "both widths and both colour schemes are looked at, each with one" },
+  });
 }
 
 /** Keeps a chat of `count` messages in the browser's database, and opens the page anew. */
@@ -245,9 +251,11 @@ const TOP_OF = (id: string) =>
 for (const anchors of [true, false]) {
   for (const by of ["-= 500", "= 0"]) {
     const how = `${anchors ? "" : ", by itself"}, scrolled ${by}`;
+    const isDeep = anchors === (by === "= 0");
     pageTest(
       `a long chat opens at its end, and what is read stays where it is${how}`,
       ({ page }) => readLongChat(page, by, anchors),
+      isDeep ? { deep: "each place and each way is looked at with one of the other" } : {},
     );
   }
 }
