@@ -4,7 +4,6 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import { nmse } from "../support/compare.ts";
-import { deepOnly, IS_DEEP } from "../support/deep.ts";
 import {
   besideThreads,
   GPU_ALONE,
@@ -25,7 +24,7 @@ const WAYS: Readonly<Record<string, LoadOptions>> = {
   "with 0.3 of the neurons": besideThreads(0.3),
 };
 
-/** Of a model of each family; deep: engine/gpu_test.ts has them of families made from a seed. */
+/** Of a model of each family. */
 const EDGES: Readonly<Record<string, LoadOptions>> = {
   "with no neurons": besideThreads(0),
   "with all neurons": besideThreads(1),
@@ -46,7 +45,7 @@ for (const name of GPU_GOLDEN_MODELS) {
     );
     const ways = {
       ...WAYS,
-      ...(name.endsWith("f16") && IS_DEEP ? EDGES : {}),
+      ...(name.endsWith("f16") ? EDGES : {}),
       ...(/q4|llama-f16/.test(name) ? TUNED_WAY : {}),
     };
     for (const [way, options] of Object.entries(ways)) {
@@ -73,8 +72,7 @@ const BESIDE = besideThreads(0.3);
 
 for (
   const { name, path, ways, shared } of [
-    // Beside a thread the golden models are, and many families (gpu_test.ts).
-    { name: "the built-in model", path: BUILT_IN, ways: [GPU_ALONE_TUNED, ...deepOnly(BESIDE)] },
+    { name: "the built-in model", path: BUILT_IN, ways: [GPU_ALONE_TUNED, BESIDE] },
     {
       name: "babyllama105",
       path: sharedPath("models/babyllama105-f32.gguf"),
