@@ -130,3 +130,39 @@ for (const [name, form, options, rankCount, limit] of CASES) {
         made.forEach((logits, i) => assertLess(nmse(logits, right[i]), limit, `row ${i}`));
       })));
 }
+
+Deno.test("a fusion makes its row of zeros where those of the other model are not there", () =>
+  withTinyFile({}, (path) =>
+    withFile(tinyEagle(), async (draftPath) => {
+      const file = openGguf(path), model = describeModel(file);
+      const beside = describeFused(openGguf(draftPath), { file, config: model.config }, 64);
+      const opened = await openRunner({ file, model }, {}, { poisons: true }, beside);
+      const { runner, draft } = opened;
+      assert(draft !== undefined);
+      const steps = new StepRunner(runner), guesses = steps.beside = new StepRunner(draft);
+      for (let i = 0; i < 2; i++) steps.setBlock(0, i, i);
+      steps.begin(STEP_KIND_FORWARD);
+      steps.add({ slot: 0, ids: IDS, spans: [] }, 0, FIRST, 1);
+      assertEquals(steps.run(), true);
+      // Rows of a step before are where those would be that are missing.
+      const missing = [3, 4, FIRST - 1];
+      const run = (isThere: (position: number) => boolean) => {
+        guesses.begin(STEP_KIND_DRAFT);
+        for (let p = 0; p < FIRST; p++) {
+          guesses.ids[p] = IDS[p + 1];
+          draft.kept!.use(p, 0, isThere(p) ? p : p + 40);
+        }
+        guesses.addAt(0, 0, FIRST, 1);
+        assertEquals(guesses.run(), true);
+        return guesses.gatherRow(0).slice();
+      };
+      run(() => true);
+      const made = run((position) => !missing.includes(position));
+      runner.control.publishExit();
+      const reference = new ReferenceFusion(openGguf(path), openGguf(draftPath));
+      const { embeddingLength: d, vocabSize } = reference.description.config;
+      const { rows } = reference.forward(IDS.slice(0, FIRST));
+      for (const position of missing) rows.fill(0, 3 * d * position, 3 * d * (position + 1));
+      const right = reference.guess(IDS.slice(1, FIRST + 1), 0, reference.fuse(rows));
+      assertLess(nmse(made, right.logits.slice(-vocabSize)), 1e-10);
+    })));
