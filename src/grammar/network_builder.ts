@@ -60,7 +60,7 @@ export class NetworkBuilder {
 
   #state(kind: number, a = 0, b = 0): number {
     const state = this.kinds.length;
-    if (state >= this.#book.limits.states) throw tooLarge(`${this.#book.limits.states} states`);
+    this.#requireRoom(1);
     this.kinds.push(kind);
     this.a.push(a);
     this.b.push(b);
@@ -69,6 +69,12 @@ export class NetworkBuilder {
     this.edges.push(NO_EDGES);
     this.rules.push(this.#rule);
     return state;
+  }
+
+  /** @throws {RequestError} 400 when so many states more are too many. */
+  #requireRoom(states: number): void {
+    const { states: most } = this.#book.limits;
+    if (this.kinds.length + states > most) throw tooLarge(`${most} states`);
   }
 
   #bytes(edges: Edge[], kind = BYTES): number {
@@ -137,6 +143,8 @@ export class NetworkBuilder {
 
   /** Byte strings as a tree of their beginnings. */
   #buildWords(words: readonly Uint8Array[], next: number): number {
+    // Each byte of the longest is a state: a tree for half a million takes a second.
+    this.#requireRoom(words.reduce((most, { length }) => Math.max(most, length), 0));
     const tree = new WordTree(words);
     // Children come after their parents: the last ones are built first.
     const states = new Int32Array(tree.size);

@@ -1,7 +1,9 @@
 /** What one step of an answer may take, for which all answers wait; the same for all of them. */
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { RequestError } from "../../src/base/errors.ts";
 import { Completions } from "../../src/grammar/completions.ts";
 import { Configurations } from "../../src/grammar/configurations.ts";
+import { GRAMMAR_LIMITS } from "../../src/grammar/limits.ts";
 import {
   buildTokenTrie,
   compileGrammar,
@@ -114,4 +116,23 @@ Deno.test("a pattern is refused soon that takes long to put together", () => {
   assert(Math.min(...times) < 700, `${times} ms`); // 1600 when only what is new was counted
   const allOf = Array.from({ length: 65 }, (_, i) => ({ pattern: `a${i}` }));
   assertThrows(() => compileGrammar(schema({ type: "string", allOf })), Error, "more than 64");
+});
+
+Deno.test("compileGrammar() refuses a text that is too long before it builds anything of it", () => {
+  const limits = { ...GRAMMAR_LIMITS, states: 50 };
+  // The rule's beginning and end are states, too.
+  compileGrammar(gbnf(`root ::= "${"a".repeat(48)}"`), { limits });
+  const long = "ab".repeat(250_000);
+  const refuse = () => {
+    const start = performance.now();
+    const compile = () => compileGrammar(schema({ const: long }));
+    assertThrows(compile, RequestError, "more than 200000 states");
+    return performance.now() - start;
+  };
+  const times = [1, 2, 3].map(refuse);
+  assert(Math.min(...times) < 200, `${times} ms`); // 1,300 and more when a tree was built of it
+  for (const text of ["a".repeat(49), `a" "${"a".repeat(48)}`]) {
+    const compile = () => compileGrammar(gbnf(`root ::= "${text}"`), { limits });
+    assertThrows(compile, RequestError, "more than 50 states");
+  }
 });
