@@ -14,7 +14,7 @@ export class LogitsFile implements Disposable {
   constructor(path: string) {
     this.#path = path;
     // Opened once: who reads a pipe would take a second opening for the end.
-    if (existsSync(path)) this.#file = this.#open();
+    if (isThere(path)) this.#file = this.#open();
     else checkWritable(path);
   }
 
@@ -52,6 +52,15 @@ export class LogitsFile implements Disposable {
   /** No pipe and no device, which are nobody's to cut or delete. */
   #isPlain(file: Deno.FsFile): boolean {
     return file.statSync().isFile;
+  }
+}
+
+/** @throws {Error} "Cannot write …" when Deno does not even let it look. */
+function isThere(path: string): boolean {
+  try {
+    return existsSync(path);
+  } catch (error) {
+    throw explainWriteError(error, path);
   }
 }
 
