@@ -135,7 +135,8 @@ function speculate(text: string): NonNullable<LoadOptions["speculate"]> {
 export function addDraftOption(verb: Command): Command {
   return verb.option(
     "--draft-model <file>",
-    "a smaller model of the same vocabulary that guesses tokens ahead, the same answer sooner",
+    "a smaller model of the same vocabulary, or an EAGLE-3 model made for this one, that guesses " +
+      "tokens ahead: the same answer sooner",
   );
 }
 
