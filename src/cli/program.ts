@@ -14,7 +14,7 @@ import {
 import { EXIT_INTERRUPTED, InterruptedError } from "./interrupt.ts";
 import { BrokenPipeError, writeErrorLine, writeOut } from "./output.ts";
 import { refuseEmptyNames } from "./empty_names.ts";
-import { applySettings } from "./settings.ts";
+import { applySettings, checkNames } from "./settings.ts";
 
 /**
  * How each verb is made, in the order of the help. A verb brings all that it computes with along:
@@ -75,14 +75,20 @@ async function createProgram(args: readonly string[]): Promise<Command> {
     .enablePositionalOptions()
     .exitOverride()
     .configureOutput({ writeOut, writeErr: (text) => writeErrorLine(text.trimEnd()) })
-    .hook("preAction", (_program, verb) => {
-      applySettings(verb);
+    .hook("preAction", async (_program, verb) => {
+      const others = applySettings(verb).filter((name) => !Object.hasOwn(VERBS, name));
+      // All verbs are read where the file has what is not this one's, and only there.
+      if (others.length > 0) checkNames(others, await allVerbs());
       refuseEmptyNames(verb);
     });
   for (const name of verbsFor(args)) {
     program.addCommand((await VERBS[name]()).copyInheritedSettings(program));
   }
   return program;
+}
+
+function allVerbs(): Promise<Command[]> {
+  return Promise.all(Object.values(VERBS).map((make) => make()));
 }
 
 /** Verbs that a command line needs: one that is named, or all, of which help tells. */

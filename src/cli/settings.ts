@@ -7,6 +7,7 @@ import { type Command, CommanderError, type Option } from "commander";
 import { join } from "node:path";
 import { UsageError } from "../base/errors.ts";
 import { isJsonObject } from "../base/json_object.ts";
+import { nearest } from "../base/nearest.ts";
 import { readReason } from "../base/read_errors.ts";
 
 /** A parsed config file: flag names without dashes in front, and one object per verb. */
@@ -17,14 +18,33 @@ export type Environment = (name: string) => string | undefined;
 
 /**
  * Fills in the options of `verb` that were not given as flags.
- * @throws {UsageError} when a value or the config file cannot be read.
+ * @returns what the config file has that is no flag of this verb: others may have it.
+ * @throws {UsageError} when a value or the config file cannot be read, or the verb's own part of
+ *   the file has what is no flag of it.
  */
-export function applySettings(verb: Command, env: Environment = getEnv): void {
+export function applySettings(verb: Command, env: Environment = getEnv): string[] {
   const options = verb.options.filter((option) => option.long !== "--help");
   for (const option of options) applyEnvironment(verb, option, env);
   const file: unknown = verb.getOptionValue("config");
   const config = readConfig(typeof file === "string" ? file : null, env);
   for (const option of options) applyConfig(verb, option, config);
+  const own = config[verb.name()];
+  const strange = isJsonObject(own) ? strangersIn(own, [verb]) : [];
+  if (strange.length > 0) {
+    throw noFlag(`${verb.name()}.${strange[0]}`, strange[0], [verb]);
+  }
+  return strangersIn(config, [verb]);
+}
+
+/**
+ * Looks whether names in a config file are flags of any verb, or parts of one.
+ * @throws {UsageError} when one is not.
+ */
+export function checkNames(names: readonly string[], verbs: readonly Command[]): void {
+  const strange = names.find((name) =>
+    !flagsOf(verbs).includes(name) && !verbs.some((verb) => verb.name() === name)
+  );
+  if (strange !== undefined) throw noFlag(strange, strange, verbs);
 }
 
 /** "--ctx-size" → "GANGLION_CTX_SIZE". */
@@ -45,7 +65,7 @@ function applyEnvironment(verb: Command, option: Option, env: Environment): void
 }
 
 function applyConfig(verb: Command, option: Option, config: Config): void {
-  const key = (option.long ?? "").replace(/^--/, "");
+  const key = keyOf(option);
   const own = config[verb.name()];
   const value = isJsonObject(own) && key in own ? own[key] : config[key];
   if (value === undefined || value === null || !isOpen(verb, option)) return;
@@ -55,6 +75,28 @@ function applyConfig(verb: Command, option: Option, config: Config): void {
     );
   }
   setOption(verb, option, { text: String(value), source: "config", origin: `config "${key}"` });
+}
+
+function strangersIn(config: Config, verbs: readonly Command[]): string[] {
+  const known = flagsOf(verbs);
+  return Object.keys(config).filter((key) => !known.includes(key));
+}
+
+/** Names of flags as a config file has them. */
+function flagsOf(verbs: readonly Command[]): string[] {
+  return verbs.flatMap(({ options }) => options.map(keyOf));
+}
+
+function keyOf({ long }: Option): string {
+  return (long ?? "").replace(/^--/, "");
+}
+
+/** shown: the name with the part that it is in. */
+function noFlag(shown: string, name: string, verbs: readonly Command[]): UsageError {
+  const meant = nearest(name, flagsOf(verbs));
+  const advice = meant === null ? "leave it out" : `is it to be "${meant}"?`;
+  const who = verbs.length === 1 ? `"${verbs[0].name()}" has no such flag` : "it is no verb's flag";
+  return new UsageError(`Cannot use "${shown}" of the config file: ${who}: ${advice}`);
 }
 
 /** True while neither a flag nor a stronger source has set the option. */

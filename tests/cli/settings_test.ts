@@ -1,9 +1,10 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { Option } from "commander";
 import { UsageError } from "../../src/base/errors.ts";
 import { wholeNumber } from "../../src/cli/option_values.ts";
-import { applySettings, environmentName } from "../../src/cli/settings.ts";
+import { applySettings, checkNames, environmentName } from "../../src/cli/settings.ts";
 import { createDataVerb } from "../../src/cli/verb.ts";
+import { runCli } from "./run_cli.ts";
 
 /** Options of a verb after its flags, an environment and a config file were applied. */
 function settle(
@@ -79,6 +80,46 @@ Deno.test("applySettings() reads the file that --config or GANGLION_CONFIG names
     assertEquals(settle({ env: { GANGLION_CONFIG: path }, config }).ctxSize, 9);
   } finally {
     Deno.removeSync(path);
+  }
+});
+
+Deno.test("applySettings() refuses what is no flag in the verb's own part of the config file", () => {
+  const own = (part: unknown) => settle({ config: { serve: part } });
+  const message = 'Cannot use "serve.ctx_size" of the config file: "serve" has no such flag: ' +
+    'is it to be "ctx-size"?';
+  assertThrows(() => own({ "ctx-size": 2, ctx_size: 3 }), UsageError, message);
+  assertThrows(() => own({ zzzzzzzz: 3 }), UsageError, "no such flag: leave it out");
+  assertEquals(own({ kind: "a", json: true }).kind, "a");
+  // What others have is theirs to look at.
+  assertEquals(settle({ config: { run: { ctx_size: 3 }, threads: 4 } }).ctxSize, 7);
+});
+
+Deno.test("checkNames() refuses what is neither a flag of any verb nor a verb", () => {
+  const verbs = [createDataVerb("one", "").option("--first <n>", ""), createDataVerb("two", "")];
+  checkNames(["first", "json", "config", "two", "one"], verbs);
+  const message = 'Cannot use "fisrt" of the config file: it is no verb\'s flag: ' +
+    'is it to be "first"?';
+  assertThrows(() => checkNames(["json", "fisrt"], verbs), UsageError, message);
+});
+
+Deno.test("a config file may have flags of other verbs, and nothing that no verb has", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const show = async (config: unknown) => {
+      await Deno.mkdir(`${folder}/ganglion`, { recursive: true });
+      await Deno.writeTextFile(`${folder}/ganglion/config.json`, JSON.stringify(config));
+      return await runCli(["show", "--json"], { env: { XDG_CONFIG_HOME: folder } });
+    };
+    const known = { port: 1, "max-tokens": 2, run: { seed: 3 }, bench: {}, json: true };
+    assertEquals((await show(known)).code, 0);
+    const { code, stderr } = await show({ ...known, "max-token": 2 });
+    assertEquals(code, 2);
+    assertStringIncludes(
+      stderr,
+      'Cannot use "max-token" of the config file: it is no verb\'s flag',
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
 });
 
