@@ -82,18 +82,15 @@ function requirePlainStream({ altUp, hyper, gatedStreams, keptStreams }: ModelCo
 }
 
 /**
- * The draft's file with the other model's embedding table, and its output, where it has none. The
- * other file's parts are first, so that its tensors are as they were.
+ * The draft's file with the other model's embedding table, and its output, where it has none. Its
+ * own parts are first: what is wrong is told of the first one.
  */
 function withShared(
   draft: GgufFile,
   { file, config }: { readonly file: GgufFile; readonly config: ModelConfig },
   width: number,
 ): GgufFile {
-  const shift = file.parts.length;
-  const tensors = new Map(
-    [...draft.tensors].map(([name, tensor]) => [name, withPart(tensor, shift)]),
-  );
+  const tensors = new Map(draft.tensors);
   if (tensors.has(TOKENS_TENSOR) && !tensors.has(OUTPUT)) {
     throw formatError(
       draft,
@@ -113,21 +110,26 @@ function withShared(
       );
     }
     const shared = file.tensors.get(name) ?? file.tensors.get(EMBEDDING);
-    if (shared !== undefined) tensors.set(name, { ...shared, name });
+    if (shared === undefined) continue;
+    tensors.set(name, { ...withPart(shared, draft.parts.length), name });
   }
   const metadata = new Map(draft.metadata);
   // It counts the tokens of one model or the other.
   metadata.delete(`${EAGLE3.architecture}.vocab_size`);
-  return { ...draft, metadata, tensors, parts: [...file.parts, ...draft.parts] };
+  return { ...draft, metadata, tensors, parts: [...draft.parts, ...file.parts] };
 }
 
+/** The tensor, and all that it is made of, so many parts further on. */
 function withPart(tensor: GgufTensor, shift: number): GgufTensor {
-  const { scaled, part } = tensor;
+  const { adapted, scaled, part } = tensor;
+  const moved = (each: GgufTensor) => withPart(each, shift);
+  const products = adapted?.products.map((product) => {
+    return { ...product, left: moved(product.left), right: moved(product.right) };
+  });
   return {
     ...tensor,
     part: part + shift,
-    ...scaled && {
-      scaled: { base: withPart(scaled.base, shift), factors: withPart(scaled.factors, shift) },
-    },
+    ...adapted && { adapted: { base: moved(adapted.base), products: products! } },
+    ...scaled && { scaled: { base: moved(scaled.base), factors: moved(scaled.factors) } },
   };
 }

@@ -204,6 +204,7 @@ Deno.test("loadModel() refuses lists of guessed tokens that name none, or one tw
           const load = () => loadModel(path, { threads: 2, gpu: "off", draftModelPath });
           const { message } = await assertRejects(load, ModelFormatError);
           assert(message.includes(`its number 2 ${why}`), message);
+          assert(message.includes(draftModelPath), message);
         }),
     );
   }

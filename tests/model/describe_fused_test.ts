@@ -1,5 +1,6 @@
 /** Which models that guess with another one's rows are taken, and what is said of other files. */
-import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { ModelFormatError } from "../../src/base/errors.ts";
 import { list, parseGguf, u32 } from "../../src/gguf/mod.ts";
 import { describeFused, describeModel } from "../../src/model/mod.ts";
 import { tinyEagle, type TinyEagleOptions } from "../support/tiny_eagle.ts";
@@ -16,14 +17,49 @@ Deno.test("describeFused() takes embeddings and output of the other model where 
   const { file, model } = described({});
   const { tokenEmbedding, output } = model.tensors;
   const partOf = (name: string) => file.tensors.get(name)!.part;
-  assertEquals([partOf(tokenEmbedding.tensor), partOf(output.tensor)], [0, 0]);
-  assertEquals(partOf("fc.weight"), 1);
+  assertEquals([partOf(tokenEmbedding.tensor), partOf(output.tensor)], [1, 1]);
+  assertEquals(partOf("fc.weight"), 0);
   assertEquals(file.parts.length, 2);
   const own = described({ tokens: [7, 2, 9], hasEmbedding: true });
   assertEquals(own.model.config.vocabSize, 3);
   assertEquals(own.model.tensors.output.rows, 3);
   assertEquals(own.model.tensors.tokenEmbedding.rows, 512);
-  assertEquals(own.file.tensors.get("token_embd.weight")!.part, 1);
+  assertEquals(own.file.tensors.get("token_embd.weight")!.part, 0);
+});
+
+Deno.test("describeFused() finds what the other model's tensors are made of", () => {
+  const table = FILE.tensors.get("token_embd.weight")!;
+  const of = (part: number) => ({ ...table, part });
+  const product = { isRightTransposed: false, rank: 1, scale: 1 };
+  const made = {
+    ...of(0),
+    adapted: { base: of(0), products: [{ ...product, left: of(1), right: of(1) }] },
+    scaled: { base: of(0), factors: of(2) },
+  };
+  const tensors = new Map([...FILE.tensors, ["token_embd.weight", made] as const]);
+  const other = { ...OTHER, file: { ...FILE, tensors, parts: [1, 2, 3].map(() => FILE.parts[0]) } };
+  const { file } = describeFused(parseGguf(tinyEagle({})), other, 64);
+  const { part, adapted, scaled } = file.tensors.get("token_embd.weight")!;
+  const [{ left, right }] = adapted!.products;
+  assertEquals([part, adapted!.base.part, left.part, right.part], [1, 1, 2, 2]);
+  assertEquals([scaled!.base.part, scaled!.factors.part, file.parts.length], [1, 3, 4]);
+});
+
+Deno.test("describeFused() names the file that is wrong, not the other model's", () => {
+  const wrong: readonly TinyEagleOptions[] = [
+    { metadata: { "eagle3.attention.head_count": u32(0) } },
+    { metadata: { "eagle3.feed_forward_length": u32(7) } },
+    { without: ["blk.0.ffn_norm.weight"] },
+  ];
+  const named = (bytes: Uint8Array, path: string) => {
+    return { ...parseGguf(bytes), parts: [{ path, sizeBytes: bytes.length }] };
+  };
+  const other = { ...OTHER, file: named(tinyModel(), "model.gguf") };
+  for (const options of wrong) {
+    const describe = () => describeFused(named(tinyEagle(options), "draft.gguf"), other, 64);
+    const { message } = assertThrows(describe, ModelFormatError);
+    assert(message.includes("draft.gguf") && !message.includes("model.gguf"), message);
+  }
 });
 
 Deno.test("describeFused() reads what it guesses with", () => {
