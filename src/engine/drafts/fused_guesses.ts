@@ -67,10 +67,13 @@ export class FusedGuesses implements ModelDrafter {
 
   /** Reads what the other model has computed, its first `count` ids, unless it is little. */
   follow(text: DraftedText, count: number): void {
-    const followed = this.#followed[text.slot];
-    const end = Math.min(count, text.known - 1, this.#contextLength);
-    if (end - followed < FOLLOWED_ROWS) return;
-    this.#read(text, followed, Math.min(end, followed + this.#chunkTokens), 0);
+    const { slot, known } = text;
+    const end = Math.min(count, known - 1, this.#contextLength);
+    // It is more than a piece where a step was not followed, one that no cancel may end.
+    while (end - this.#followed[slot] >= FOLLOWED_ROWS) {
+      const from = this.#followed[slot];
+      if (!this.#read(text, from, Math.min(end, from + this.#chunkTokens), 0)) return;
+    }
   }
 
   /** least: behind a guess less likely than that, all before it right as well, none is made. */

@@ -135,6 +135,21 @@ Deno.test("FusedGuesses.open() goes on behind what was computed for a text that 
       close();
     })));
 
+Deno.test("FusedGuesses.follow() comes up to a text of which a step was not followed", () =>
+  withTinyFile({}, (path) =>
+    withFile(tinyEagle(), async (draftPath) => {
+      const { steps, fused, grown, textOf, close } = await opened(path, draftPath);
+      for (let i = 0; i < 2; i++) steps.setBlock(0, i, i);
+      const { text, compute } = textOf(0, 60);
+      fused.open(0, 0);
+      compute(0, 24);
+      // Where no cancel may end a step, nobody is told of it.
+      compute(24, 24);
+      fused.follow(text, 48);
+      assertEquals(grown, [24, 48], "rows that are left behind would be lost step by step");
+      close();
+    })));
+
 Deno.test("FusedGuesses.follow() needs the id behind a row, and open() forgets a slot's rows", () =>
   withTinyFile({}, (path) =>
     withFile(tinyEagle(), async (draftPath) => {
