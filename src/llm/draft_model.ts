@@ -1,6 +1,6 @@
 /** A second, smaller model that guesses for the first: checked and planned, not loaded. */
 import { UnsupportedModelError } from "../base/errors.ts";
-import { formatBytes } from "../base/units.ts";
+import { formatBytes, formatNeeded } from "../base/units.ts";
 import { openModelFile } from "../bundle/mod.ts";
 import { independentRows } from "../engine/row_independence.ts";
 import type { EngineDraft } from "../../workers/mod.ts";
@@ -75,8 +75,8 @@ export function planDraft(
   if (bytes > memoryBytes) {
     throw refusal(
       path,
-      `both models take ${formatBytes(bytes)}, more than ${formatBytes(memoryBytes)}: take a ` +
-        "smaller one, or raise --memory",
+      `both models take ${formatNeeded(bytes)}, more than ${formatBytes(memoryBytes)}: take ` +
+        "a smaller one, or raise --memory",
     );
   }
   const tensors = usedTensors(file, model, own);

@@ -215,3 +215,19 @@ Deno.test("loadModel() says of a model that guesses with another one's rows what
     const { message } = await assertRejects(() => loadModel(path, { threads: 1 }), Error);
     assert(message.includes("give that model's file, and this one with --draft-model"), message);
   }));
+
+Deno.test("loadModel() says what a model needs with one that guesses, and that is enough", () =>
+  withTinyFile({}, (path) =>
+    withFile(tinyEagle(), async (draftModelPath) => {
+      const options = { threads: 1, gpu: "off", draftModelPath } as const;
+      const refused = (memoryBytes: number) =>
+        assertRejects(() => loadModel(path, { ...options, memoryBytes }), UnsupportedModelError);
+      const [, alone] = /takes .* \((\d+) bytes\)/.exec((await refused(2 ** 20)).message)!;
+      const { message } = await refused(Number(alone));
+      const [, both] = /both models take \S+ MiB \((\d+) bytes\), more than/.exec(message)!;
+      await withModel(path, { ...options, memoryBytes: Number(both) }, async (model) => {
+        const asked = { ids: [5, 6], maxTokens: 2, ignoreEnd: true };
+        assertEquals((await model.generate(asked).result).ids.length, 2);
+      });
+      await refused(Number(both) - 1);
+    })));
