@@ -1,5 +1,8 @@
 /** Files beside a model, on the command line. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { tinyAdapter } from "../support/tiny_adapter.ts";
+import { tinyEagle } from "../support/tiny_eagle.ts";
+import { tinyVision } from "../support/tiny_vision.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
 
 Deno.test("a file beside the model that is not there is called by its name", () =>
@@ -20,4 +23,27 @@ Deno.test("a file beside the model that is not there is called by its name", () 
     const { code, stderr } = await runCli(["run", path, "hi", "--speculate", "-1"]);
     assertEquals(code, 2);
     assertStringIncludes(stderr, "auto, off or a whole number from 0 to 15 is needed");
+  }));
+
+Deno.test("list says of files that are no models what they are for", () =>
+  withTinyModel(async (path, folder) => {
+    const files = {
+      change: tinyAdapter(await Deno.readFile(path)),
+      ...{ eyes: tinyVision(), guesses: tinyEagle() },
+    };
+    for (const [name, bytes] of Object.entries(files)) {
+      await Deno.writeFile(`${folder}/${name}.gguf`, bytes);
+    }
+    const { code, stdout } = await runCli(["list", "--models-dir", folder]);
+    assertEquals(code, 0);
+    for (
+      const [name, use] of [
+        ["change", "an adapter: --lora"],
+        ["eyes", "a projector: --mmproj"],
+        ["guesses", "it guesses for a model: --draft-model"],
+      ]
+    ) {
+      const line = stdout.split("\n").find((each) => each.startsWith(name));
+      assertStringIncludes(line ?? "", `- (${use})`);
+    }
   }));

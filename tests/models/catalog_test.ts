@@ -62,7 +62,7 @@ Deno.test("FileCatalog.fileOf() has the size of all parts of a model, without op
   }
 });
 
-Deno.test("FileCatalog offers no adapters and projectors of a folder, but to who wants them", () => {
+Deno.test("FileCatalog offers no adapters, projectors and drafts of a folder, but to who wants them", () => {
   const folder = Deno.makeTempDirSync();
   const write = (name: string, bytes: Uint8Array) => Deno.writeFileSync(`${folder}/${name}`, bytes);
   try {
@@ -72,6 +72,8 @@ Deno.test("FileCatalog offers no adapters and projectors of a folder, but to who
     write("adapter.gguf", adapter);
     const eyes = [["general.architecture", text("clip")]] as const;
     write("eyes.gguf", encodeGguf({ metadata: eyes, tensors: [] }));
+    const guesses = [["general.architecture", text("eagle3")]] as const;
+    write("guesses.gguf", encodeGguf({ metadata: guesses, tensors: [] }));
     Deno.symlinkSync("/nowhere", `${folder}/link.gguf`);
     Deno.symlinkSync("/dev/null", `${folder}/null.gguf`);
     const named = [{ id: "mine", path: `${folder}/adapter.gguf` }];
@@ -79,7 +81,7 @@ Deno.test("FileCatalog offers no adapters and projectors of a folder, but to who
     assertEquals(catalog.ids(), ["mine", "link", "model", "null"]);
     const all = new FileCatalog({ files: [], folder, refreshMs: 0, hasAllKinds: true });
     assertEquals(all.ids().map((id) => [id, all.kindOf(id)]), [
-      ...[["adapter", "adapter"], ["eyes", "projector"]],
+      ...[["adapter", "adapter"], ["eyes", "projector"], ["guesses", "draft"]],
       ...["link", "model", "null"].map((id) => [id, "model"]),
     ]);
     // What was half a file may have become another one.

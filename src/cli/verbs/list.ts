@@ -23,6 +23,7 @@ const NOTES = {
   model: "",
   adapter: " (an adapter: --lora)",
   projector: " (a projector: --mmproj)",
+  draft: " (it guesses for a model: --draft-model)",
 };
 
 function list({ json, modelsDir }: Options): void {

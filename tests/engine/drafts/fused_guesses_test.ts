@@ -29,7 +29,7 @@ function guessesOf(
   ids: readonly number[],
   count: number,
   spoiled?: { readonly at: number; readonly id: number },
-): { readonly ids: number[]; readonly logits: Float64Array } {
+): { readonly ids: number[]; readonly logits: Float32Array } {
   const reference = new ReferenceFusion(openGguf(path), openGguf(draftPath));
   const { embeddingLength: d, vocabSize } = reference.description.config;
   const { rows } = reference.forward(ids.slice(0, -1));
