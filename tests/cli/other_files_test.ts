@@ -40,7 +40,7 @@ Deno.test("list says of files that are no models what they are for", () =>
       const [name, use] of [
         ["change", "an adapter: --lora"],
         ["eyes", "a projector: --mmproj"],
-        ["guesses", "it guesses for a model: --draft-model"],
+        ["guesses", "guesses for another model: --draft-model"],
       ]
     ) {
       const line = stdout.split("\n").find((each) => each.startsWith(name));

@@ -100,7 +100,7 @@ Deno.test("columns that count, and their factors, are fetched within their matri
         const width = alignUp(k, blockWeights(type));
         const w = MEMORY_BYTES - rows * byColumnsRowBytes(type, width);
         assert(ACTS + kernels.q8_bytes(1, k) < w, "activations lie before the columns");
-        // The last column alone, some, all: as many columns as are fetched side by side, and others.
+        // The last column alone, some, all: whole groups that are fetched side by side, and others.
         for (const step of [k, 31, 3, 1]) {
           const values = new Float32Array(memory.buffer, x, k).fill(0);
           for (let i = k - 1; i >= 0; i -= step) values[i] = 1;

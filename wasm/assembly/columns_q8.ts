@@ -46,7 +46,7 @@ import { fetch_block, LINE_BYTES } from "./read_ahead";
 import { tile_bytes } from "./superblock_form";
 
 
-/** In the scratch, behind the listed columns of a superblock: where each run's end; what was read. */
+/** In the scratch, behind a superblock's listed columns: where each run's end; what was read. */
 const ENDS: u32 = 2048;
 const SEEN: u32 = 2112;
 

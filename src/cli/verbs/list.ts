@@ -1,6 +1,7 @@
 /** `list`: which models were pulled. */
 import type { Command } from "commander";
 import { formatBytes } from "../../base/units.ts";
+import type { FileKind } from "../../models/mod.ts";
 import { ModelStore } from "../../pull/mod.ts";
 import { addModelsFolder, modelsFolder } from "../models_folder.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
@@ -19,11 +20,11 @@ export function listVerb(): Command {
 }
 
 /** What is said of files that are no models. */
-const NOTES = {
+const NOTES: Readonly<Record<FileKind, string>> = {
   model: "",
   adapter: " (an adapter: --lora)",
   projector: " (a projector: --mmproj)",
-  draft: " (it guesses for a model: --draft-model)",
+  draft: " (guesses for another model: --draft-model)",
 };
 
 function list({ json, modelsDir }: Options): void {
