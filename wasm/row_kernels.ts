@@ -182,21 +182,10 @@ export interface RowKernels {
     d: number,
   ): void;
   /**
-   * Target row i = source row list[i], `bytes` bytes each, a multiple of 16; strides in bytes; what
-   * lies between rows stays. list u32 [count]; a number that is no row counts as the last row.
-   * Source and target do not overlap.
+   * Target row list[i] = source row i, in the order of the list, `bytes` bytes each, a multiple of
+   * 16; strides in bytes; what lies between rows stays. list u32 [count]; a number that is no row
+   * counts as the last row. Source and target do not overlap.
    */
-  gather_rows(
-    source: number,
-    sourceStride: number,
-    sourceRows: number,
-    list: number,
-    count: number,
-    target: number,
-    targetStride: number,
-    bytes: number,
-  ): void;
-  /** Target row list[i] = source row i, in the order of the list; the rest as above. */
   scatter_rows(
     source: number,
     sourceStride: number,

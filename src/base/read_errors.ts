@@ -7,7 +7,7 @@ const MAY_NOT = "it may not be read: change its permissions, or Deno's (--allow-
 export function readReason(error: unknown): string {
   if (error instanceof Deno.errors.NotCapable) return MAY_NOT;
   const code = (error as { code?: string }).code ?? "";
-  return READ_ADVICE[code] ?? (code || (messageOf(error)));
+  return READ_ADVICE[code] ?? (code || messageOf(error));
 }
 
 const READ_ADVICE: Readonly<Record<string, string>> = {

@@ -98,12 +98,10 @@ export function matmulColumns(
   return { out, read };
 }
 
-/** Row list[i] of `rows` as row i; a number that is no row counts as the last one. */
-export function gatherRows<T>(rows: readonly T[], list: readonly number[]): T[] {
-  return list.map((row) => rows[Math.min(row, rows.length - 1)]);
-}
-
-/** `target`, but row i of `rows` at list[i]; of several the last. */
+/**
+ * `target`, but row i of `rows` at list[i], of several the last; a number that is no row counts as
+ * the last one.
+ */
 export function scatterRows<T>(
   rows: readonly T[],
   list: readonly number[],

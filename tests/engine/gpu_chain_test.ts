@@ -122,7 +122,9 @@ chainTest(
       });
     }
   },
-  { deep: "the chain of Q4_0 below has all that ends one, and gpu_families_test.ts the families" },
+  {
+    deep: "the chain of Q4_0 below has all that ends one, and gpu_test.ts such experts and latents",
+  },
 );
 
 chainTest(

@@ -83,10 +83,10 @@ Deno.test("a model whose neurons all fire answers the same from disk as from mem
 Deno.test("experts that read their layer's input answer the same from disk as from memory", () =>
   eachBudget({ architecture: "arctic", type: "Q4_0" }, false));
 
-Deno.test("layers that convolve or keep states answer the same from disk as from memory", async () => {
-  // Convolutions before experts, states beside none, layers of several sizes.
-  const few = ["lfm2moe", "nemotron_h", "deci"] as const;
-  for (const architecture of [...few, ...deepOnly("lfm2", "granitehybrid-moe", "apertus")]) {
+Deno.test("layers that convolve, keep states or have curves answer the same from disk as from memory", async () => {
+  // Convolutions before experts, states beside none, layers of several sizes, xIELU.
+  const few = ["lfm2moe", "nemotron_h", "deci", "apertus"] as const;
+  for (const architecture of [...few, ...deepOnly("lfm2", "granitehybrid-moe")]) {
     await eachBudget({ architecture, type: "Q4_0" }, false);
   }
 });

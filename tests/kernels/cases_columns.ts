@@ -90,6 +90,7 @@ function columns(type: ColumnType): KernelCase {
     name: "matmul_q8_columns",
     label: type,
     sweep(arena) {
+      sweepNotFinite(arena, type);
       for (const flavour of FLAVOURS) {
         for (const share of [0, 0.1, 1]) {
           for (const k of [1, 32, 33, 96, 256, 288, 544]) {
@@ -148,6 +149,29 @@ function sweepColumns(
     assertClose(got, twin.out, 1e-11, label);
     assertClose(got, matmul(weights, dequantizeQ8(activations), k), 1e-11, `${label}, dense`);
     assertEquals(read, n === 1 ? twin.read : k, label);
+  }
+}
+
+/** What is not finite may have no quants, and no columns to read; no sum is finite all the same. */
+function sweepNotFinite(arena: TestArena, type: ColumnType): void {
+  const { id } = dtypeByName(type)!;
+  const [rows, k] = [64, 543];
+  arena.reset();
+  const { w } = putColumns(arena, type, { rows, k, rng: new Rng(2), flavour: "random" });
+  const out = arena.place(4 * rows);
+  // In the first block of a superblock, in one among others, in the last one, which is cut short.
+  for (const at of [0, 300, k - 1]) {
+    // Alone, and behind a column that counts, or before it.
+    for (const other of [-1, 140, 520]) {
+      const x = Float32Array.from({ length: k }, (_, i) => i === other ? 1 : 0);
+      for (const value of [NaN, Infinity, -Infinity]) {
+        x[at] = value;
+        const acts = quantised(arena, x, 1);
+        const label = `${type}, ${value} at ${at}, beside ${other}`;
+        arena.kernels.matmul_q8_columns(id, w, rows, k, acts, 1, out, rows);
+        assertEquals(arena.floats(out, rows).some(Number.isFinite), false, label);
+      }
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /** Rows of activations by a list of numbers: what mixtures of experts need. */
 import { assertEquals } from "@std/assert";
-import { gatherRows, scatterRows } from "../../src/reference/sparse_ops.ts";
+import { scatterRows } from "../../src/reference/sparse_ops.ts";
 import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
 import type { KernelCase } from "./cases.ts";
@@ -38,15 +38,8 @@ export const gatherCases: readonly KernelCase[] = [
     counts: [1, 4],
   },
   {
-    name: "gather_rows",
-    sweep: (arena) => sweepCopies(arena, "gather_rows"),
-    legalCall: (a) => [a.place(512), 256, 2, a.place(64), 2, a.place(512), 256, 240],
-    addresses: [0, 3, 5],
-    counts: [1, 2, 4, 6, 7],
-  },
-  {
     name: "scatter_rows",
-    sweep: (arena) => sweepCopies(arena, "scatter_rows"),
+    sweep: sweepScatteredBytes,
     legalCall: (a) => [a.place(512), 256, 2, a.place(64), a.place(512), 256, 2, 240],
     addresses: [0, 3, 4],
     counts: [1, 2, 5, 6, 7],
@@ -163,7 +156,7 @@ function sweepGatherQ8(arena: TestArena): void {
 }
 
 /** Rows of bytes among others, whose gaps stay as they are. */
-function sweepCopies(arena: TestArena, name: "gather_rows" | "scatter_rows"): void {
+function sweepScatteredBytes(arena: TestArena): void {
   for (const bytes of [0, 16, 48, 2304]) {
     for (const count of [0, 1, 2, 5]) {
       arena.reset();
@@ -175,21 +168,12 @@ function sweepCopies(arena: TestArena, name: "gather_rows" | "scatter_rows"): vo
       const few = putRows(arena, listed, gap);
       const many = putRows(arena, counted, wide);
       const listAt = arena.put(new Uint8Array(Uint32Array.from(list).buffer), 4);
-      if (name === "gather_rows") {
-        arena.run(
-          () => arena.kernels.gather_rows(many, wide, 4, listAt, count, few, gap, bytes),
-          ...list.map((_, i) => [few + i * gap, bytes] as const),
-        );
-        const got = list.map((_, i) => arena.slice(few + i * gap, bytes));
-        assertEquals(got, gatherRows(counted, list));
-      } else {
-        arena.run(
-          () => arena.kernels.scatter_rows(few, gap, count, listAt, many, wide, 4, bytes),
-          ...counted.map((_, i) => [many + i * wide, bytes] as const),
-        );
-        const got = counted.map((_, i) => arena.slice(many + i * wide, bytes));
-        assertEquals(got, scatterRows(listed, list, counted));
-      }
+      arena.run(
+        () => arena.kernels.scatter_rows(few, gap, count, listAt, many, wide, 4, bytes),
+        ...counted.map((_, i) => [many + i * wide, bytes] as const),
+      );
+      const got = counted.map((_, i) => arena.slice(many + i * wide, bytes));
+      assertEquals(got, scatterRows(listed, list, counted));
     }
   }
 }

@@ -81,7 +81,7 @@ function checkTogether(rank: LoneRank): void {
 gpuTest("a GPU's step of several sequences gives each the bits that it has alone", async (gpu) => {
   const families = [
     ...["llama", "qwen2moe", "minicpm3", "lfm2"] as const,
-    ...deepOnly("gpt2", "gemma2"), // biases, and norms behind: gpu_families_test.ts
+    ...deepOnly("gpt2", "gemma2"), // biases, and norms behind: of one sequence in gpu_test.ts
   ];
   for (const architecture of families) {
     await withRank(gpu, { architecture }, checkTogether);

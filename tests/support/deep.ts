@@ -2,6 +2,7 @@
  * Tests that the gate leaves out: what they look at is looked at by others, too, and in software or
  * in a browser they take minutes. `deno task test:deep` runs them and all the others.
  */
+
 /** Whether this is `deno task test:deep`. */
 export const IS_DEEP = Deno.env.get("GANGLION_TESTS") === "deep";
 

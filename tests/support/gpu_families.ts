@@ -61,6 +61,12 @@ export const GPU_BESIDE = [
 ] satisfies readonly TinyFamilyName[];
 
 /**
+ * Of these it computes in one program, where it has all, what beside a thread is one for each block
+ * of a layer, and no other family does: blocks side by side with a norm each; heads beside states.
+ */
+export const GPU_JOINED = ["falcon-40b", "falcon-h1"] as const satisfies readonly TinyFamilyName[];
+
+/**
  * Experts that are the GPU's, or the threads' beside it: a family of each kind, by gates, norms,
  * biases and limits of experts, what chooses them, and what is before them in a layer.
  */

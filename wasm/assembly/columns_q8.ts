@@ -45,8 +45,7 @@ import { RECORD_BYTES, RECORD_SCALES, records_bytes } from "./q8_tile";
 import { fetch_block, LINE_BYTES } from "./read_ahead";
 import { tile_bytes } from "./superblock_form";
 
-
-/** In the scratch, behind a superblock's listed columns: where each run's end; what was read. */
+/** In the scratch, behind a superblock's listed columns: where each run's ends; what was read. */
 const ENDS: u32 = 2048;
 const SEEN: u32 = 2112;
 

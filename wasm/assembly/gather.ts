@@ -93,24 +93,10 @@ export function scatter_add_row_f32(
   }
 }
 
-/** target[i] = source[list[i]], rows of `bytes` bytes, a multiple of 16; strides in bytes. */
-export function gather_rows(
-  source: usize,
-  sourceStride: u32,
-  sourceRows: u32,
-  list: usize,
-  count: u32,
-  target: usize,
-  targetStride: u32,
-  bytes: u32,
-): void {
-  check_copies(source, sourceStride, sourceRows, list, count, target, targetStride, bytes);
-  for (let i: u32 = 0; i < count; i++) {
-    copy_row(target + i * targetStride, source + row_at(list, i, sourceRows) * sourceStride, bytes);
-  }
-}
-
-/** target[list[i]] = source[i], the same way, in the order of the list. */
+/**
+ * target[list[i]] = source[i], rows of `bytes` bytes, a multiple of 16, in the order of the list;
+ * strides in bytes.
+ */
 export function scatter_rows(
   source: usize,
   sourceStride: u32,
@@ -121,28 +107,13 @@ export function scatter_rows(
   targetRows: u32,
   bytes: u32,
 ): void {
-  check_copies(target, targetStride, targetRows, list, count, source, sourceStride, bytes);
+  if ((bytes & 15) != 0 || (count != 0 && targetRows == 0)) unreachable();
+  check_rows(source, count, sourceStride, bytes);
+  check_bytes(list, <u64>count << 2);
+  check_rows(target, targetRows, targetStride, bytes);
   for (let i: u32 = 0; i < count; i++) {
     copy_row(target + row_at(list, i, targetRows) * targetStride, source + i * sourceStride, bytes);
   }
-}
-
-/** few: rows that the list does not reorder, `count` of them; many: rows that it counts. */
-@inline
-function check_copies(
-  many: usize,
-  manyStride: u32,
-  manyRows: u32,
-  list: usize,
-  count: u32,
-  few: usize,
-  fewStride: u32,
-  bytes: u32,
-): void {
-  if ((bytes & 15) != 0 || (count != 0 && manyRows == 0)) unreachable();
-  check_rows(many, manyRows, manyStride, bytes);
-  check_bytes(list, <u64>count << 2);
-  check_rows(few, count, fewStride, bytes);
 }
 
 @inline

@@ -53,7 +53,6 @@ export {
 export { xielu_f32 } from "./xielu";
 export {
   gather_q8,
-  gather_rows,
   gather_rows_f32,
   scatter_add_f32,
   scatter_add_row_f32,
