@@ -6,12 +6,8 @@
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertGreater, assertLess, assertRejects } from "@std/assert";
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
-import {
-  type GenerateRequest,
-  type LoadedModel,
-  loadModel,
-  type LoadOptions,
-} from "../../src/llm/mod.ts";
+import { type GenerateRequest, loadModel, type LoadOptions } from "../../src/llm/mod.ts";
+import { assertSomeMayLeave, guessedAnswer, guessedAnswers } from "../support/guessed_answers.ts";
 import { withFile, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import { makeGuessable, tinyEagle, type TinyEagleOptions } from "../support/tiny_eagle.ts";
@@ -34,27 +30,6 @@ function someRequests(): GenerateRequest[] {
     { ids: [...long.slice(0, 64), 11], sampling: { temperature: 0 } },
     { ids: ids(12), grammar: GRAMMAR, sampling: { ...sampled, seed: 5 } },
   ].map((request, i) => ({ maxTokens: 30 + 3 * i, ignoreEnd: i !== 6, ...request }));
-}
-
-async function answer(model: LoadedModel, request: GenerateRequest) {
-  const generation = model.generate(request);
-  const logprobs: unknown[] = [];
-  for await (const chunk of generation) logprobs.push(...chunk.logprobs ?? []);
-  const { timings, ...result } = await generation.result;
-  const { draftedTokens: drafted = 0, acceptedTokens: accepted = 0 } = timings;
-  return { answer: { ...result, logprobs }, drafted, accepted };
-}
-
-async function answers(model: LoadedModel, together: boolean, requests = someRequests()) {
-  const all: Awaited<ReturnType<typeof answer>>[] = [];
-  if (together) all.push(...await Promise.all(requests.map((each) => answer(model, each))));
-  else for (const request of requests) all.push(await answer(model, request));
-  const sum = (of: "drafted" | "accepted") => all.reduce((count, each) => count + each[of], 0);
-  return {
-    answers: all.map((each) => each.answer),
-    share: sum("accepted") / Math.max(1, sum("drafted")),
-    drafted: sum("drafted"),
-  };
 }
 
 interface Case {
@@ -104,13 +79,13 @@ for (const [name, of] of Object.entries(CASES)) {
       const { threads, chunkTokens } = options;
       let expected: unknown[] = [];
       await withModel(path, { threads, chunkTokens, speculate: "off" }, async (model) => {
-        expected = (await answers(model, false)).answers;
+        expected = (await guessedAnswers(model, someRequests(), false)).answers;
       });
       const guessing = { speculate: 3, parallel: 4, ...options, draftModelPath } as const;
       await withModel(path, guessing, async (model) => {
-        const alone = await answers(model, false);
+        const alone = await guessedAnswers(model, someRequests(), false);
         assertEquals(alone.answers, expected, "alone");
-        const batch = await answers(model, true);
+        const batch = await guessedAnswers(model, someRequests(), true);
         assertEquals(batch.answers, expected, "together; prompts are in the cache");
         if (options.speculate !== "auto") assertGreater(alone.drafted, 100);
         for (const share of [alone.share, batch.share]) {
@@ -128,7 +103,7 @@ Deno.test("generate() takes nearly all greedy guesses of a model that knows what
       const ids = Array.from({ length: 100 }, (_, i) => 3 + (i * 37) % 500);
       for (const prompt of [ids, [...ids.slice(0, 50), 9, 4]]) {
         const request = { ids: prompt, maxTokens: 20, sampling: { temperature: 0 } };
-        const { drafted, accepted } = await answer(model, { ...request, ignoreEnd: true });
+        const { drafted, accepted } = await guessedAnswer(model, { ...request, ignoreEnd: true });
         assertGreater(drafted, 10);
         assertGreater(accepted, 0.8 * drafted);
       }
@@ -150,25 +125,8 @@ Deno.test("generate() fills the context to its last place with guesses of its ow
 
 Deno.test("generate() with guesses of its own rows lets requests leave at any moment", () =>
   withBoth({ share: 0.1 }, async (path, draftModelPath) => {
-    const rng = new Rng(5);
     const options = { threads: 2, speculate: 5, parallel: 4, draftModelPath } as const;
-    await withModel(path, options, async (model) => {
-      const requests = someRequests();
-      const { answers: alone } = await answers(model, false);
-      let cut = 0;
-      for (let round = 0; round < 3; round++) {
-        await Promise.all(requests.map(async (request, i) => {
-          const abort = new AbortController();
-          const generation = model.generate({ ...request, signal: abort.signal });
-          if (rng.int(2) === 0) setTimeout(() => abort.abort(), rng.int(15));
-          const { ids, finishReason } = await generation.result;
-          const isCut = finishReason === "cancelled";
-          if (isCut) cut++;
-          assertEquals(ids, isCut ? alone[i].ids.slice(0, ids.length) : alone[i].ids);
-        }));
-      }
-      assertGreater(cut, 0);
-    });
+    await withModel(path, options, (model) => assertSomeMayLeave(model, someRequests()));
   }));
 
 Deno.test("loadModel() refuses a model that guesses with the rows of another one", async () => {

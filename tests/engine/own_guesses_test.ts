@@ -5,7 +5,8 @@
 import "../support/thread_pool.ts";
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { list, openGguf } from "../../src/gguf/mod.ts";
-import type { GenerateRequest, LoadedModel, LoadOptions } from "../../src/llm/mod.ts";
+import type { GenerateRequest, LoadOptions } from "../../src/llm/mod.ts";
+import { guessedAnswers } from "../support/guessed_answers.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
@@ -52,28 +53,6 @@ function someRequests(): GenerateRequest[] {
   ].map((request, i) => ({ maxTokens: 30 + 3 * i, ignoreEnd: true, ...request }));
 }
 
-async function answer(model: LoadedModel, request: GenerateRequest) {
-  const generation = model.generate(request);
-  const logprobs: unknown[] = [];
-  for await (const chunk of generation) logprobs.push(...chunk.logprobs ?? []);
-  const { timings, ...result } = await generation.result;
-  const { draftedTokens: drafted = 0, acceptedTokens: accepted = 0 } = timings;
-  return { answer: { ...result, logprobs }, drafted, accepted };
-}
-
-async function answers(model: LoadedModel, together: boolean) {
-  const all: Awaited<ReturnType<typeof answer>>[] = [];
-  const requests = someRequests();
-  if (together) all.push(...await Promise.all(requests.map((each) => answer(model, each))));
-  else for (const request of requests) all.push(await answer(model, request));
-  const sum = (of: "drafted" | "accepted") => all.reduce((count, each) => count + each[of], 0);
-  return {
-    answers: all.map((each) => each.answer),
-    share: sum("accepted") / Math.max(1, sum("drafted")),
-    drafted: sum("drafted"),
-  };
-}
-
 /** How much blocks count, and between which two the part of guesses is that is right. */
 const CASES: readonly (readonly [TinyModelName, number, LoadOptions, readonly number[]])[] = [
   ["glm4moe", 0.15, { threads: 2 }, [0.2, 0.7]],
@@ -101,14 +80,14 @@ for (const [architecture, share, options, right] of CASES) {
         await makeRight(path, share);
         let expected: unknown[] = [];
         await withModel(path, { ...options, speculate: "off" }, async (model) => {
-          const plain = await answers(model, false);
+          const plain = await guessedAnswers(model, someRequests(), false);
           expected = plain.answers;
           assertEquals(plain.drafted, 0);
         });
         await withModel(path, { speculate: 3, parallel: 4, ...options }, async (model) => {
-          const alone = await answers(model, false);
+          const alone = await guessedAnswers(model, someRequests(), false);
           assertEquals(alone.answers, expected, "alone");
-          const batch = await answers(model, true);
+          const batch = await guessedAnswers(model, someRequests(), true);
           assertEquals(batch.answers, expected, "together; prompts are in the cache");
           assertGreater(alone.drafted, 100);
           for (const share of [alone.share, batch.share]) {

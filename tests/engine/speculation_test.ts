@@ -5,12 +5,8 @@
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
-import {
-  type GenerateRequest,
-  type LoadedModel,
-  loadModel,
-  type LoadOptions,
-} from "../../src/llm/mod.ts";
+import { type GenerateRequest, loadModel, type LoadOptions } from "../../src/llm/mod.ts";
+import { assertSomeMayLeave, guessedAnswer, guessedAnswers } from "../support/guessed_answers.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
@@ -46,27 +42,6 @@ function someRequests(): GenerateRequest[] {
 }
 
 /** Everything that an answer is but its times; and how many guesses were right. */
-async function answer(model: LoadedModel, request: GenerateRequest) {
-  const generation = model.generate(request);
-  const logprobs: unknown[] = [];
-  for await (const chunk of generation) logprobs.push(...chunk.logprobs ?? []);
-  const { timings, ...result } = await generation.result;
-  return { answer: { ...result, logprobs }, accepted: timings.acceptedTokens ?? 0, timings };
-}
-
-async function answers(
-  model: LoadedModel,
-  requests: readonly GenerateRequest[],
-  together: boolean,
-) {
-  const all: Awaited<ReturnType<typeof answer>>[] = [];
-  if (together) all.push(...await Promise.all(requests.map((each) => answer(model, each))));
-  else for (const request of requests) all.push(await answer(model, request));
-  const accepted = all.reduce((sum, each) => sum + each.accepted, 0);
-  const drafted = all.reduce((sum, { timings }) => sum + (timings.draftedTokens ?? 0), 0);
-  return { answers: all.map((each) => each.answer), accepted, drafted };
-}
-
 const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["llama in Q4_0, a thread", { type: "Q4_0" }, { threads: 1 }],
   ["llama in F32, two threads", { type: "F32" }, { threads: 2 }],
@@ -86,15 +61,15 @@ for (const [name, form, options] of MODELS) {
       const requests = someRequests();
       let expected: unknown[] = [];
       await withModel(path, { ...options, speculate: "off" }, async (model) => {
-        const plain = await answers(model, requests, false);
+        const plain = await guessedAnswers(model, requests, false);
         expected = plain.answers;
         assertEquals(plain.accepted, 0);
       });
       for (const speculate of ["auto", options.chunkTokens === undefined ? 7 : 15] as const) {
         await withModel(path, { ...options, speculate, parallel: 8 }, async (model) => {
-          const alone = await answers(model, requests, false);
+          const alone = await guessedAnswers(model, requests, false);
           assertEquals(alone.answers, expected, "alone");
-          const batch = await answers(model, requests, true);
+          const batch = await guessedAnswers(model, requests, true);
           assertEquals(batch.answers, expected, "together; prompts are in the cache");
           if (speculate === "auto") return;
           assertGreater(alone.accepted, 24);
@@ -144,12 +119,12 @@ Deno.test("generate() leaves nothing of wrong guesses where a later prompt finds
       ...{ sampling: { temperature: 0 }, maxTokens: 20, ignoreEnd: true },
     });
     await withModel(path, { threads: 2, speculate: 7, parallel: 8 }, async (model) => {
-      const first = await answers(model, requests, true);
+      const first = await guessedAnswers(model, requests, true);
       const more = first.answers.map(goOn);
-      const warm = await Promise.all(more.map((request) => answer(model, request)));
+      const warm = await Promise.all(more.map((request) => guessedAnswer(model, request)));
       assert(warm.some(({ timings }) => timings.cachedTokens! > 64), "answers are used again");
       await withModel(path, { threads: 2, speculate: "off" }, async (cold) => {
-        const expected = await answers(cold, more, false);
+        const expected = await guessedAnswers(cold, more, false);
         assertEquals(warm.map(({ answer }) => answer), expected.answers);
       });
     });
@@ -159,22 +134,8 @@ for (const architecture of ["llama", "lfm2"] as const) {
   Deno.test(`generate() of ${architecture} with guesses lets requests leave at any moment`, () =>
     withTinyFile({ architecture, type: "Q8_0", contextLength: 300 }, async (path) => {
       const requests = someRequests();
-      const rng = new Rng(5);
       await withModel(path, { threads: 2, speculate: 7, parallel: 4 }, async (model) => {
-        const { answers: alone } = await answers(model, requests, false);
-        let cut = 0;
-        for (let round = 0; round < 3; round++) {
-          await Promise.all(requests.map(async (request, i) => {
-            const abort = new AbortController();
-            const generation = model.generate({ ...request, signal: abort.signal });
-            if (rng.int(2) === 0) setTimeout(() => abort.abort(), rng.int(15));
-            const { ids, finishReason } = await generation.result;
-            const isCut = finishReason === "cancelled";
-            if (isCut) cut++;
-            assertEquals(ids, isCut ? alone[i].ids.slice(0, ids.length) : alone[i].ids);
-          }));
-        }
-        assertGreater(cut, 0);
+        await assertSomeMayLeave(model, requests);
         // The engine says so a moment after it has answered.
         for (let ms = 0; ms < 100 && model.kv.usedTokens > 0; ms++) {
           await new Promise((resolve) => setTimeout(resolve, 1));
@@ -205,15 +166,19 @@ for (const [name, form, options] of DRAFT_MODELS) {
       let expected: unknown[] = [];
       const { threads, chunkTokens } = options;
       await withModel(path, { threads, chunkTokens, speculate: "off" }, async (model) => {
-        expected = (await answers(model, requests, false)).answers;
+        expected = (await guessedAnswers(model, requests, false)).answers;
       });
       await withTinyFile({ contextLength: 300, ...form }, async (draftModelPath) => {
         await withModel(path, { ...options, draftModelPath, parallel: 8 }, async (model) => {
-          const { answers: together, drafted } = await answers(model, requests, true);
+          const { answers: together, drafted } = await guessedAnswers(model, requests, true);
           assertEquals(together, expected, "together");
           if (options.speculate !== undefined) assertGreater(drafted, 0);
           const some = requests.slice(0, 3);
-          assertEquals((await answers(model, some, false)).answers, expected.slice(0, 3), "alone");
+          assertEquals(
+            (await guessedAnswers(model, some, false)).answers,
+            expected.slice(0, 3),
+            "alone",
+          );
         });
       });
     }));
@@ -233,7 +198,7 @@ for (const architecture of ["llama", "lfm2"] as const) {
         for (const prompt of [ids, other, ids.slice(0, 34)]) {
           const sampling = { temperature: 0 };
           const request = { ids: prompt, maxTokens: 20, sampling, ignoreEnd: true };
-          const { timings } = await answer(model, request);
+          const { timings } = await guessedAnswer(model, request);
           // While it runs, too: what is told never shrinks, and comes to what is told at the end.
           const told: number[] = [];
           for await (const { draftedTokens = 0 } of model.generate(request)) {
