@@ -142,6 +142,7 @@ Deno.test("ReferenceModel shows every intermediate by name, in order", () => {
     "layer 0 up",
     "layer 0 neurons",
     "layer 0 feed-forward out",
+    "layer 1 in",
     "norm",
     "logits",
   ]);
