@@ -40,13 +40,18 @@ function guessesOf(path: string, ids: readonly number[], count: number): number[
   return guesses;
 }
 
+/** A model's ranks with its own guesses. */
+function openGuessing(path: string) {
+  const file = openGguf(path);
+  const options = { contextLength: CONTEXT, sequences: 2 };
+  const of = { file, model: describeModel(file, { guesses: true }) };
+  return openRunner(of, options, { poisons: true });
+}
+
 for (const architecture of ["glm4moe", "mimo2"] as const satisfies readonly TinyModelName[]) {
   Deno.test(`OwnGuesses.propose() guesses what formulas do, of a ${architecture}`, () =>
     withTinyFile({ architecture, changes: changesOf(architecture) }, async (path) => {
-      const file = openGguf(path);
-      const model = describeModel(file, { guesses: true });
-      const options = { contextLength: CONTEXT, sequences: 2 };
-      const { runner } = await openRunner({ file, model }, options, { poisons: true });
+      const { runner } = await openGuessing(path);
       const steps = new StepRunner(runner);
       for (let i = 0; i < 2; i++) steps.setBlock(1, i, i);
       const grown: number[] = [];
@@ -85,6 +90,20 @@ for (const architecture of ["glm4moe", "mimo2"] as const satisfies readonly Tiny
       runner.control.publishExit();
     }));
 }
+
+Deno.test("OwnGuesses.follow() comes up to a text of which a step was not followed", () =>
+  withTinyFile({ architecture: "glm4moe", changes: { guesses: true } }, async (path) => {
+    const { runner } = await openGuessing(path);
+    const steps = new StepRunner(runner);
+    const grown: number[] = [];
+    const own = new OwnGuesses(steps, (_, positions) => grown.push(positions));
+    const ids = new Int32Array(CONTEXT);
+    ids.set(TINY_PROMPT.slice(0, 49));
+    own.open(0, 0);
+    own.follow({ slot: 0, ids, known: 49 }, 48);
+    assertEquals(grown, [24, 48], "rows that are left behind would be lost step by step");
+    runner.control.publishExit();
+  }));
 
 Deno.test("Leader.step() keeps the last rows of each step for guesses", () =>
   withTinyFile({ architecture: "glm4moe", changes: { guesses: true } }, async (path) => {
