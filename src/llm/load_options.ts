@@ -2,7 +2,7 @@
 import type { Plane } from "../memory/observation.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { DRAFTS_MAX, type Speculate } from "../engine/drafts/drafts.ts";
-import type { MachineProfile } from "../planner/mod.ts";
+import { CHUNK_TOKENS_RESIDENT, type MachineProfile } from "../planner/mod.ts";
 import { STEP_TOKENS } from "../rank/plan/plan.ts";
 import type { StreamingChoice } from "../rank/plan/plan_units.ts";
 import type { StreamingSteps } from "../rank/plan/stream_types.ts";
@@ -94,9 +94,6 @@ export interface FiringRates {
 const CONTEXT_LENGTH_MAX_DEFAULT = 8192;
 /** Where a text is computed at once, or a source, what lies between layers is as long as it. */
 const WHOLE_CONTEXT_MAX_DEFAULT = 2048;
-const CHUNK_TOKENS_DEFAULT = 64;
-/** More tokens at once mean more for each expert: measured 1.13 (of 32) to 1.34 times (of 128). */
-const CHUNK_TOKENS_OF_MIXTURES = 256;
 /** A GPU takes apart each weight once for a tile of 128 tokens, and is idle where tiles are few. */
 const CHUNK_TOKENS_ON_GPU = 512;
 /** Requests that may wait for their turn. */
@@ -152,7 +149,7 @@ export function contextLengthFor({ config }: ModelDescription, options: LoadOpti
 /** Tokens of a prompt that are computed at once. */
 export function chunkTokensFor({ config }: ModelDescription, onlyOnGpu = false): number {
   if (onlyOnGpu) return CHUNK_TOKENS_ON_GPU;
-  return config.experts === null ? CHUNK_TOKENS_DEFAULT : CHUNK_TOKENS_OF_MIXTURES;
+  return CHUNK_TOKENS_RESIDENT[config.experts ? "mixture" : "dense"];
 }
 
 /** @throws {RangeError} when an option is no whole number of its range. */

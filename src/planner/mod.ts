@@ -6,7 +6,7 @@ export { profilePath, readGBps, readProfile, writeProfile } from "./machine_prof
 export { modelUnits } from "./model_units.ts";
 export { besideGpu } from "./firing_rates.ts";
 export { expectLaidOut, type LaidOut } from "./expectations.ts";
-export { CHUNKS, planMemory } from "./plan_memory.ts";
+export { CHUNK_TOKENS_RESIDENT, CHUNKS, planMemory } from "./plan_memory.ts";
 export type {
   ArenaSlots,
   ExpectedDecode,

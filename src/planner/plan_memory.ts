@@ -41,7 +41,11 @@ import type {
 
 /** Tokens of a prompt's piece that are tried, from the fewest on. */
 export const CHUNKS = [64, 128, 256, 512] as const;
-const CHUNK_TOKENS_RESIDENT = { dense: 64, mixture: 256 } as const;
+/**
+ * Tokens of a prompt at once, of a model in memory. More of them mean more for each expert: 256 are
+ * 1.13 (of 32) to 1.34 times (of 128) as fast as 64; of dense models 128 are 1.02 to 1.1 times.
+ */
+export const CHUNK_TOKENS_RESIDENT = { dense: 64, mixture: 256 } as const;
 /** Prompts read their neurons in pieces of about this, two a rank. */
 const STAGED_BYTES = MiB;
 /** Threads that read. */
