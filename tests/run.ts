@@ -7,6 +7,7 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { childrenCpuS } from "./support/children_cpu.ts";
 
 /** What `deno task` is told to run one part. */
 export type Part = readonly [task: string, ...args: string[]];
@@ -198,6 +199,8 @@ class Run {
   output = "";
   sums: Sums = { passed: 0, failed: 1, ignored: 0 };
   hasDied = false;
+  /** What it computed, about: with another one's where they ended together; null: unknown. */
+  cpuS: number | null = null;
   readonly name: string;
   readonly #child: Deno.ChildProcess;
   readonly #startMs = performance.now();
@@ -221,11 +224,26 @@ class Run {
 
   report(): string {
     const seconds = Math.round((performance.now() - this.#startMs) / 1000);
-    return `== ${this.name} (${seconds} s)\n${this.output.trim()}\n`;
+    const cpu = this.cpuS === null ? "" : `, ${Math.round(this.cpuS)} s of CPU`;
+    return `== ${this.name} (${seconds} s${cpu})\n${this.output.trim()}\n`;
   }
 
   async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
     for await (const text of stream.pipeThrough(new TextDecoderStream())) this.output += text;
+  }
+}
+
+/** Shares out what the processes of parts computed among them, as they end. */
+class CpuAccount {
+  #countedS = 0;
+
+  /** What ended since the last call computed, s. */
+  async sinceLast(): Promise<number | null> {
+    const totalS = await childrenCpuS();
+    if (totalS === null) return null;
+    const sinceS = Math.max(0, totalS - this.#countedS);
+    this.#countedS += sinceS;
+    return sinceS;
   }
 }
 
@@ -235,6 +253,8 @@ export async function runAll(parts: readonly Part[], say = console.log): Promise
   const left = [...parts];
   const running = new Set<Run>();
   const ended: Run[] = [];
+  const cpu = new CpuAccount();
+  await cpu.sinceLast();
   // Whoever ends a run that hangs wants to see where.
   Deno.addSignalListener("SIGTERM", () => {
     for (const run of running) say(run.report());
@@ -244,6 +264,7 @@ export async function runAll(parts: readonly Part[], say = console.log): Promise
     const run = new Run(part);
     running.add(run);
     await run.ended();
+    run.cpuS = await cpu.sinceLast();
     running.delete(run);
     say(run.report());
     return run;
@@ -282,8 +303,23 @@ function sayAgain(why: string, { name, output }: Run, say: (text: string) => voi
   say(`-- passed again, ${why}: ${name}\n${whatFailed(output)}\n`);
 }
 
+/** Parts that are named for what they computed. */
+const NAMED_FOR_CPU = 10;
+
+/** What all parts computed, and those that did the most; nothing where it is not known. */
+export function whatComputed(runs: readonly { name: string; cpuS: number | null }[]): string {
+  const known = runs.filter(({ cpuS }) => cpuS !== null);
+  if (known.length === 0) return "";
+  const minutes = known.reduce((sum, { cpuS }) => sum + cpuS!, 0) / 60;
+  const most = known.toSorted((a, b) => b.cpuS! - a.cpuS!).slice(0, NAMED_FOR_CPU);
+  const lines = most.map(({ name, cpuS }) => `   ${Math.round(cpuS!)} s ${name}`);
+  return [`-- ${minutes.toFixed(1)} minutes of CPU, most of it`, ...lines].join("\n");
+}
+
 /** Prints what failed, and the last line, which `.ci/run` reads; the exit status. */
 function conclude(runs: readonly Run[], startMs: number, say: (text: string) => void): number {
+  const cpu = whatComputed(runs);
+  if (cpu !== "") say(cpu);
   for (const { name, output, sums } of runs) {
     if (sums.failed > 0) say(`== ${name}, again\n${whatFailed(output)}\n`);
   }

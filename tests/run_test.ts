@@ -8,8 +8,10 @@ import {
   runAll,
   takePart,
   testsIn,
+  whatComputed,
   whatFailed,
 } from "./run.ts";
+import { childrenCpuS, readChildrenCpuS } from "./support/children_cpu.ts";
 
 Deno.test("listParts() has every test file once, and every task of tests", () => {
   const parts = listParts();
@@ -126,7 +128,8 @@ Deno.test("runAll() gives a part that failed a second time alone, and names it",
   try {
     assertEquals(await run(once), 0);
     assertMatch(said.at(-1)!, /^ok \| 1 passed \| 0 failed /);
-    assertMatch(said.at(-2)!, /^-- passed again, failed beside others: .*late_test.ts\n[^]*late/);
+    const again = said.find((line) => line.startsWith("-- passed again"))!;
+    assertMatch(again, /^-- passed again, failed beside others: .*late_test.ts\n[^]*late/);
     assertEquals(await run(`throw "never";`), 1);
     assertMatch(said.at(-1)!, /^FAILED \| 0 passed \| 1 failed /);
     assertMatch(said.at(-2)!, /^== .*late_test.ts, again\n[^]*never/);
@@ -147,13 +150,53 @@ Deno.test("runAll() begins a part that died behind its tests again, and once onl
   try {
     assertEquals(await run(`mkdir ${mark} && ${passed} && exit 3 || ${passed}`), 0);
     assertMatch(said.at(-1)!, /^ok \| 1 passed \| 0 failed /);
-    assertMatch(said.at(-2)!, /^-- passed again, died behind its tests: .*\n[^]*it died/);
+    const again = said.find((line) => line.startsWith("-- passed again"))!;
+    assertMatch(again, /^-- passed again, died behind its tests: .*\n[^]*it died/);
     assertEquals(await run(`${passed} && exit 3`), 1);
     assertMatch(said.at(-1)!, /^FAILED \| 1 passed \| 1 failed /);
-    assertEquals(said.filter((line) => /^== .*\(\d+ s\)/.test(line)).length, 2);
+    assertEquals(said.filter((line) => /^== .*\(\d+ s\b/.test(line)).length, 2);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test({
+  name: "runAll() says what each part computed, and which computed the most",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const said: string[] = [];
+    const part: Part = ["--eval", "echo 'ok | 1 passed | 0 failed (1s)'"];
+    assertEquals(await runAll([part], (line) => said.push(line)), 0);
+    assertMatch(said[0], /^== .* \(\d+ s, \d+ s of CPU\)\n/);
+    assertMatch(said[1], /^-- 0\.0 minutes of CPU, most of it\n {3}\d+ s /);
+  },
+});
+
+Deno.test("whatComputed() names parts by what they computed, the most first, ten at most", () => {
+  const runs = Array.from({ length: 12 }, (_, i) => ({ name: `part ${i}`, cpuS: 10 * i }));
+  const lines = whatComputed([...runs, { name: "unknown", cpuS: null }]).split("\n");
+  assertEquals(lines[0], "-- 11.0 minutes of CPU, most of it");
+  assertEquals(lines.slice(1, 3), ["   110 s part 11", "   100 s part 10"]);
+  assertEquals(lines.length, 11);
+  assertEquals(whatComputed([{ name: "unknown", cpuS: null }]), "");
+});
+
+Deno.test("readChildrenCpuS() reads what children computed, whatever a process is called", () => {
+  const fields = Array.from({ length: 40 }, (_, i) => i);
+  fields[13] = 250, fields[14] = 125;
+  assertEquals(readChildrenCpuS(`7 (a) b (c)) ${fields.join(" ")}\n`), 3.75);
+  assertEquals(readChildrenCpuS(""), null);
+});
+
+Deno.test({
+  name: "childrenCpuS() grows by what a process computes, with those that it began",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const before = (await childrenCpuS())!;
+    const busy = 'sh -c "i=0; while [ \\$i -lt 300000 ]; do i=\\$((i+1)); done"; true';
+    assert((await new Deno.Command("sh", { args: ["-c", busy] }).output()).success);
+    assert((await childrenCpuS())! > before + 0.02);
+  },
 });
 
 /** What `deno test` takes for a test when it is told nothing. */
