@@ -294,10 +294,9 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       this.#parts.brought!.stream.bringNext(brought.index);
     }
     const { n } = this.#step;
-    const usedCount = this.#state.config.experts?.usedCount ?? 0;
     const asked = this.#state.isGpusAlone(layer.index)
       ? n * configOf(this.#state.config, layer.index).feedForwardLength
-      : neuronsAsked(this.plan.layers[layer.index], n, usedCount) * this.#chained;
+      : neuronsAsked(this.plan.layers[layer.index], n) * this.#chained;
     this.#tally.end(layer.index, asked, asked);
   }
 
