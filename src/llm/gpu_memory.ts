@@ -116,8 +116,9 @@ export function bytesPerToken({ file, model: { config, tensors } }: DescribedMod
 
 function expertMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
   if (feedForward?.kind !== "experts") return [];
-  const { experts, shared } = feedForward;
-  return [...experts, ...shared === null ? [] : [shared]].flatMap(denseMatrices);
+  const { experts, shared, latent } = feedForward;
+  const neurons = [...experts, ...shared === null ? [] : [shared]].flatMap(denseMatrices);
+  return latent === undefined ? neurons : [...neurons, latent.down, latent.up];
 }
 
 function headMatrices(
