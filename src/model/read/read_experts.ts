@@ -55,7 +55,7 @@ export function readExperts(
   const sharedFeedForwardLength = readSharedLength(file, keys, choices, feedForwardLength);
   const companions = choices.haveCompanions ? readCompanions(keys, count) : null;
   const jointWeight = sharedFeedForwardLength > 0 ? choices.jointWeight ?? 1 : 1;
-  const latentLength = readLatentLength(keys, family, choices);
+  const latentLength = readLatentLength(file, keys, family, choices);
   return {
     count,
     usedCount,
@@ -79,22 +79,28 @@ const LATENT_LENGTH = "moe_latent_size";
 
 /** 0: experts read what the router does. */
 function readLatentLength(
+  { tensors }: GgufFile,
   keys: Hyperparameters,
   family: Family,
   { latents }: ExpertChoices,
 ): number {
-  const key = latents?.lengthKey;
-  if (key !== LATENT_LENGTH && keys.integer(LATENT_LENGTH, { min: 0, absent: 0 }) > 0) {
-    throw notComputed(family, "its experts read a latent of the residual stream");
-  }
-  if (key === undefined) return 0;
+  if (latents?.lengthKey !== LATENT_LENGTH) refuseLatents(keys, family);
+  if (latents === undefined) return 0;
   const max = keys.integer("embedding_length", { min: 1 });
-  const length = keys.integer(key, { min: 0, max, absent: 0 });
+  const length = keys.integer(latents.lengthKey, { min: 0, max, absent: 0 });
+  const made = `.${latents.tensors}_down.weight`;
+  const maker = length === 0 && [...tensors.keys()].find((name) => name.endsWith(made));
+  if (maker) throw keys.wrong(latents.lengthKey, `the rows of tensor "${maker}", which is there`);
   if (length % LATENT_UNIT === 0) return length;
   throw new UnsupportedModelError(
     `Cannot run this model: its experts read ${length} numbers, this version needs a multiple of ` +
       `${LATENT_UNIT}: use a model of another shape`,
   );
+}
+
+function refuseLatents(keys: Hyperparameters, family: Family): void {
+  if (keys.integer(LATENT_LENGTH, { min: 0, absent: 0 }) === 0) return;
+  throw notComputed(family, "its experts read a latent of the residual stream");
 }
 
 /** One of so many layers mixes, the last of them. Nomic's key counts otherwise beyond 2. */
