@@ -127,6 +127,11 @@ export function unitShape(source: UnitSource, tensors: Tensors, alignBytes: numb
   };
 }
 
+/** Whether their neurons can come one by one: gates say which fire, or are what predictors guess. */
+export function haveGates(units: readonly Pick<UnitShape, "gate">[]): boolean {
+  return units.some(({ gate }) => gate !== null);
+}
+
 /** "layer 3", "layer 3, expert 5": for messages. */
 export function nameOfUnit({ layer, expert }: Pick<BundleUnit, "layer" | "expert">): string {
   if (expert === null) return `layer ${layer}`;

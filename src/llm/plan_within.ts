@@ -5,6 +5,7 @@
  */
 import { check } from "../base/check.ts";
 import type { PackedModel } from "../bundle/mod.ts";
+import { haveGates } from "../bundle/units.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { isSilentKind, summarizePredictors } from "../model/mod.ts";
 import type { ModelConfig, ModelDescription } from "../model/types.ts";
@@ -206,7 +207,8 @@ function layOut(
     readsGatesFirst: expected.readsGatesFirst,
     hotShare: decided.way === "units" || decided.slots === 0 ? undefined : hotFractions,
     // Who is watched computes every neuron.
-    isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,
+    isSilent: isSilentKind(activation) && haveGates(units) && options.sparse !== false &&
+      observe.length === 0,
     way: wayOf(of, options, decided.way),
     lanes: experts === null ? 1 : experts.usedCount + sharedLane,
     plan: planFor,

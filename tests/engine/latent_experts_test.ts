@@ -79,8 +79,18 @@ Deno.test("a packed model whose experts read latents runs in the least memory th
     const load = () => loadModel(packed, { ...options, memoryBytes: 2 ** 20 });
     const { neededBytes } = await assertRejects(load, BudgetError);
     const whole = await ask(path, options);
-    await withModel(packed, { ...options, memoryBytes: neededBytes }, async (model) => {
-      assert(model.memory.diskBytes > 0, "some experts are not in memory");
-      assertEquals(await greedyIds(model, IDS, 16), whole.greedy);
-    });
+    const streamed = async (more: number) => {
+      const counts: { hits: number; diskBytes: number }[] = [];
+      await withModel(packed, { ...options, memoryBytes: neededBytes + more }, async (model) => {
+        assert(model.memory.diskBytes > 0, "some experts are not in memory");
+        assertEquals(model.memory.slotBytes, 0, "nobody can name neurons one by one");
+        assertEquals(await greedyIds(model, IDS, 16), whole.greedy);
+        const request = { ids: IDS, maxTokens: 16, sampling: { temperature: 0 }, ignoreEnd: true };
+        counts.push((await model.generate(request).result).timings.streamed!);
+      });
+      return counts[0];
+    };
+    const [least, some] = [await streamed(0), await streamed(2 ** 17)];
+    assert(some.hits > 0, "what was used last has stayed");
+    assertLess(some.diskBytes, least.diskBytes);
   }));
