@@ -58,7 +58,10 @@ for (const type of ["Q4_0", "Q8_0", "F16", "F32"] as const) {
       withPacked(puzzleOf(type), async (path, packed) => {
         for (const threads of [1, 2, 3]) {
           const whole = await ask(path, { threads });
-          const ways = [FEW_SLOTS, { ...FEW_SLOTS, residentUnits: 1, arenaCount: 2 }];
+          const kept = { hasResidentGates: false, slotCount: 0, stagePlaces: 6, keepsCommon: true };
+          const ways = [FEW_SLOTS, { ...FEW_SLOTS, residentUnits: 1, arenaCount: 2 }, {
+            ...{ ...FEW_SLOTS, ...kept },
+          }];
           for (const streaming of [...ways, { ...FEW_SLOTS, residentUnits: 1e9 }]) {
             const streamed = await ask(packed, { threads, streaming });
             if (threads === 1) assertEquals(streamed, whole);
