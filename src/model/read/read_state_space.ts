@@ -141,7 +141,10 @@ export function attendsInTurns(
 export function stateLayers(
   layers: readonly LayerConfig[],
   { attention, neurons }: StateSpaceChoices,
-  by: { readonly attends: readonly boolean[] | null; readonly hasNeurons: readonly boolean[] | null },
+  by: {
+    readonly attends: readonly boolean[] | null;
+    readonly hasNeurons: readonly boolean[] | null;
+  },
 ): readonly LayerConfig[] {
   return layers.map((layer, index): LayerConfig => {
     const { limits } = layer; // of neurons, which such a layer may have

@@ -34,7 +34,9 @@ export function readUnevenHeads(keys: Hyperparameters, blockCount: number): Unev
   const ofKeys = numbersOf(keys, KEY_VALUE_HEADS, blockCount);
   const ofQueries = numbersOf(keys, HEADS, blockCount);
   const attends = ofKeys.map((count) => count > 0);
-  const each = ofKeys.map((count, index) => [attends[index] ? ofQueries[index] : 0, count] as const);
+  const each = ofKeys.map((count, index) =>
+    [attends[index] ? ofQueries[index] : 0, count] as const
+  );
   const headCountKv = Math.max(...ofKeys);
   if (headCountKv === 0) throw keys.wrong(KEY_VALUE_HEADS, "above 0 in some block");
   for (const [heads, kvHeads] of each) if (kvHeads > 0) requireMultiple(keys, heads, kvHeads);
@@ -128,10 +130,11 @@ export function unevenLayers(
   const { experts, feedForwardLength } = common;
   const neurons = experts === null ? by.neurons : null;
   const hasAsMany = neurons?.every((count) => count === 0 || count === feedForwardLength) ?? true;
-  const mixesAlike = by.mixtures?.every((each) =>
-    each === null || each.usedCount === experts!.usedCount &&
-      each.feedForwardLength === experts!.feedForwardLength
-  ) ?? true;
+  const mixesAlike =
+    by.mixtures?.every((each) =>
+      each === null || each.usedCount === experts!.usedCount &&
+        each.feedForwardLength === experts!.feedForwardLength
+    ) ?? true;
   if (by.heads === null && hasAsMany && mixesAlike) return layers;
   return layers.map((layer, index) => {
     const [headCount, headCountKv] = by.heads?.[index] ?? [0, 0];
