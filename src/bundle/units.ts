@@ -127,7 +127,7 @@ export function unitShape(source: UnitSource, tensors: Tensors, alignBytes: numb
   };
 }
 
-/** Whether their neurons can come one by one: gates say which fire, or are what predictors guess. */
+/** Whether their neurons can come one by one: gates, or predictors of them, name those that fire. */
 export function haveGates(units: readonly Pick<UnitShape, "gate">[]): boolean {
   return units.some(({ gate }) => gate !== null);
 }

@@ -1,7 +1,7 @@
 /**
- * Logits of families whose states decay key by key, and of later forms of others that keep states, as tiny_logits.ts has the others', by the
- * llama.cpp that node-llama-cpp 3.22.1 has, cache F32 ("barbet": that of llama.rn 0.13.0-rc.5, for
- * the former does not know it). Data only.
+ * Logits of families whose states decay key by key, and of later forms of others that keep states,
+ * as tiny_logits.ts has the others', by the llama.cpp that node-llama-cpp 3.22.1 has, cache F32
+ * ("barbet": that of llama.rn 0.13.0-rc.5, for the former does not know it). Data only.
  */
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 
