@@ -127,7 +127,7 @@ export function unitShape(source: UnitSource, tensors: Tensors, alignBytes: numb
   };
 }
 
-/** Whether their neurons can come one by one: gates, or predictors of them, name those that fire. */
+/** Whether their neurons can come one by one: gates, or predictors of these, name who fires. */
 export function haveGates(units: readonly Pick<UnitShape, "gate">[]): boolean {
   return units.some(({ gate }) => gate !== null);
 }
