@@ -77,10 +77,9 @@ export function unitObstacle(model: ModelDescription): string | null {
     return "Cannot sort this model's neurons for a packed file: its layers are used several " +
       "times, and a packed file would have them as often: use the .gguf file as it is";
   }
-  const { experts, feedForward } = model.config;
-  if (experts?.latentLength !== undefined || feedForward.softCaps !== undefined) {
-    return "Cannot sort this model's neurons for a packed file: its neurons are capped, or read " +
-      "latents, which is computed of whole blocks only: use the .gguf file as it is";
+  if (model.config.feedForward.softCaps !== undefined) {
+    return "Cannot sort this model's neurons for a packed file: its neurons are capped, which is " +
+      "computed of whole blocks only: use the .gguf file as it is";
   }
   if (listUnits(model).length > 0) return null;
   return "Cannot sort this model's neurons for a packed file: its layers have none, all of it is " +
@@ -126,6 +125,11 @@ export function unitShape(source: UnitSource, tensors: Tensors, alignBytes: numb
       ? byColumnsRowBytes(type, neurons) * width - neurons * downPart.sizeBytes
       : 0,
   };
+}
+
+/** Whether their neurons can come one by one: gates, or predictors of these, name who fires. */
+export function haveGates(units: readonly Pick<UnitShape, "gate">[]): boolean {
+  return units.some(({ gate }) => gate !== null);
 }
 
 /** "layer 3", "layer 3, expert 5": for messages. */

@@ -118,11 +118,17 @@ function mostSlots(by: UnitBudget, hasResidentGates: boolean): Sized {
  * used last stay.
  */
 function mostPlaces(by: UnitBudget, refused: Sized): Sized["options"] {
+  // What every token needs may be several times as large as an expert, and so would places be.
+  return placesFor(by, true) ?? placesFor(by, false) ?? mostResident(by, refused);
+}
+
+/** Null: there is no room for two places. */
+function placesFor(by: UnitBudget, keepsCommon: boolean): Sized["options"] | null {
   const { units, budgetBytes } = by;
   const try_ = (arenaCount: number, stagePlaces: number) =>
     sized(by, {
       ...{ residentUnits: 0, hasResidentGates: false, slotCount: 0 },
-      ...{ arenaCount, stagePlaces },
+      ...{ arenaCount, stagePlaces, keepsCommon },
     });
   for (let arenaCount = 1;; arenaCount++) {
     const least = try_(arenaCount, 1);
@@ -133,7 +139,7 @@ function mostPlaces(by: UnitBudget, refused: Sized): Sized["options"] {
     const more = Math.floor((budgetBytes - least.bytes - pages) / bytes);
     // One is for what passes through.
     const wanted = Math.min(more, Math.ceil(units.length / arenaCount));
-    if (wanted < 1) return mostResident(by, refused);
+    if (wanted < 1) return null;
     const ofRank = least.bytes / places.length + wanted * arenaCount * Math.max(...places);
     if (ofRank <= arenaCount * ARENA_BYTES_GOAL) return try_(arenaCount, 1 + wanted).options;
   }

@@ -3,6 +3,7 @@
  */
 import { matrixBytes } from "../../gpu/mod.ts";
 import { denseMatrices } from "../model/dense_matrices.ts";
+import { configOf } from "../model/layer_config.ts";
 import { latentMatrices } from "../model/latent.ts";
 import { stateMatrices } from "../model/state_matrices.ts";
 import type { LayerTensors, MatrixTensor } from "../model/types.ts";
@@ -102,23 +103,22 @@ export function hasExperts(of: DescribedModel, options: LoadOptions): boolean {
 
 /** Bytes of all weights that a token looks at, as the file has them: of experts those it uses. */
 export function bytesPerToken({ file, model: { config, tensors } }: DescribedModel): number {
-  const all = [...file.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  if (config.experts === null) return all;
-  const names = new Set(
-    tensors.layers.flatMap(({ feedForward }) =>
-      feedForward?.kind === "experts"
-        ? feedForward.experts.flatMap(denseMatrices).map(({ tensor }) => tensor)
-        : []
-    ),
-  );
-  const experts = [...names].reduce((sum, name) => sum + file.tensors.get(name)!.sizeBytes, 0);
-  return all - experts * (1 - config.experts.usedCount / config.experts.count);
+  const bytesOf = (name: string) => file.tensors.get(name)!.sizeBytes;
+  let bytes = [...file.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  tensors.layers.forEach(({ feedForward }, layer) => {
+    if (feedForward?.kind !== "experts") return;
+    const { count, usedCount } = configOf(config, layer).experts!;
+    const names = new Set(feedForward.experts.flatMap(denseMatrices).map(({ tensor }) => tensor));
+    for (const name of names) bytes -= bytesOf(name) * (1 - usedCount / count);
+  });
+  return bytes;
 }
 
 function expertMatrices({ feedForward }: LayerTensors): MatrixTensor[] {
   if (feedForward?.kind !== "experts") return [];
-  const { experts, shared } = feedForward;
-  return [...experts, ...shared === null ? [] : [shared]].flatMap(denseMatrices);
+  const { experts, shared, latent } = feedForward;
+  const neurons = [...experts, ...shared === null ? [] : [shared]].flatMap(denseMatrices);
+  return latent === undefined ? neurons : [...neurons, latent.down, latent.up];
 }
 
 function headMatrices(

@@ -56,9 +56,6 @@ export function memoryUse(plans: readonly RankPlan[]): MemoryUse {
  * output), of experts those it uses, of layers those that write.
  */
 export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): number {
-  const unusedShare = config.experts === null
-    ? 0
-    : 1 - config.experts.usedCount / config.experts.count;
   let bytes = memoryUse(plans).weightsBytes;
   for (const plan of plans) {
     const { embedding, embeddingInFile, positions, guess } = plan;
@@ -74,11 +71,12 @@ export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): 
       if (layer.sharesWeights) bytes += layerBytes(layer);
       bytes += streamedBytes(feedForward);
       if (feedForward?.kind !== "experts") continue;
-      const expertsBytes = feedForward.experts
+      const { experts, usedCount } = feedForward;
+      const expertsBytes = experts
         .reduce((sum, each) => sum + blockBytes(each) + predictorBytes(each), 0);
-      bytes -= unusedShare * expertsBytes;
+      bytes -= (1 - usedCount / experts.length) * expertsBytes;
       const { companions } = feedForward;
-      const unusedCount = Math.max(0, companions.length - config.experts!.usedCount);
+      const unusedCount = Math.max(0, companions.length - usedCount);
       for (const each of companions.slice(0, unusedCount)) bytes -= blockBytes(each);
     }
   }

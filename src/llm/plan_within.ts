@@ -5,6 +5,7 @@
  */
 import { check } from "../base/check.ts";
 import type { PackedModel } from "../bundle/mod.ts";
+import { haveGates } from "../bundle/units.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { isSilentKind, summarizePredictors } from "../model/mod.ts";
 import type { ModelConfig, ModelDescription } from "../model/types.ts";
@@ -27,7 +28,7 @@ import {
 import { clustersOfUnit } from "../rank/gpu/unit_share.ts";
 import { planRanks } from "../rank/plan/plan.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
-import { ALL_STEPS, type UnitOptions } from "../rank/plan/plan_units.ts";
+import { ALL_STEPS, residentCount, type UnitOptions } from "../rank/plan/plan_units.ts";
 import type { FiringStats } from "../stats/types.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import { BudgetError, chooseUnits, threadsOf } from "./choose_units.ts";
@@ -206,7 +207,8 @@ function layOut(
     readsGatesFirst: expected.readsGatesFirst,
     hotShare: decided.way === "units" || decided.slots === 0 ? undefined : hotFractions,
     // Who is watched computes every neuron.
-    isSilent: isSilentKind(activation) && options.sparse !== false && observe.length === 0,
+    isSilent: isSilentKind(activation) && haveGates(units) && options.sparse !== false &&
+      observe.length === 0,
     way: wayOf(of, options, decided.way),
     lanes: experts === null ? 1 : experts.usedCount + sharedLane,
     plan: planFor,
@@ -242,8 +244,10 @@ function wayOf(
 /** The way that was laid out, and room for what of the model comes from the disk. */
 function placesOf(
   ranks: readonly RankPlan[],
-  { units, residentUnits, slotCount, hasResidentGates, arenaCount, stagePlaces }: UnitOptions,
+  options: UnitOptions,
 ): Pick<MemoryPlan, "way" | "slots" | "slotBytes" | "residentShare"> {
+  const { units, slotCount, hasResidentGates, arenaCount, stagePlaces } = options;
+  const residentUnits = residentCount(options);
   if (residentUnits === units.length) {
     return { way: "resident", slots: 0, slotBytes: 0, residentShare: 1 };
   }

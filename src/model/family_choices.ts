@@ -31,8 +31,16 @@ export interface ExpertChoices {
   readonly sharedLength?: "ofEach" | "asOthers" | "asStream";
   /** `feed_forward_length` is one expert's. Left out: that of all that a token uses. */
   readonly saysLengthOfEach?: true;
-  /** Experts may read latents, as long as the file says. Left out: such a file is refused. */
-  readonly mayReadLatents?: true;
+  /**
+   * Experts may read latents: which key says how long these are, and how the tensors begin that
+   * make them and what becomes of them. Left out: a file whose experts do is refused.
+   */
+  readonly latents?: {
+    readonly lengthKey: string;
+    readonly tensors: string;
+    /** What experts give together may be normalised. */
+    readonly mayNormalize: boolean;
+  };
   /** Groups of experts have companions. Left out: they have none. */
   readonly haveCompanions?: true;
   /** One of so many layers may mix, as the file says. Left out: all do. */
@@ -50,6 +58,11 @@ export interface StateSpaceChoices {
   readonly attention: "none" | "beside" | "instead";
   /** Every layer has neurons; those that have neither a state nor heads do; none does. */
   readonly neurons: "each" | "apart" | "none";
+  /**
+   * Layers may differ in their numbers of heads, of neurons, and of experts that a token uses: the
+   * file lists them. Left out: such a list is refused.
+   */
+  readonly layersDiffer?: true;
   /** Heads of a group are no neighbours. Left out: they are. */
   readonly headsTakeTurns?: boolean;
   /** Of "deltas": what gates goes through a sigmoid. Left out: through SiLU. */

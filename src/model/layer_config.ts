@@ -8,11 +8,12 @@ export function configOf(config: ModelConfig, layer: number): ModelConfig {
 }
 
 /** True where layers differ in their numbers of neurons. */
-export function hasUnevenNeurons({ layers, feedForwardLength }: ModelConfig): boolean {
-  return layers.some(({ shape }) =>
-    (shape ?? { feedForwardLength }).feedForwardLength !==
-      feedForwardLength
-  );
+export function hasUnevenNeurons({ layers, feedForwardLength, experts }: ModelConfig): boolean {
+  return layers.some(({ shape }) => {
+    if (shape === undefined) return false;
+    const ofExpert = (shape.experts ?? experts)?.feedForwardLength;
+    return shape.feedForwardLength !== feedForwardLength || ofExpert !== experts?.feedForwardLength;
+  });
 }
 
 /** Keys that a token attends to at most where layers choose some; Infinity: none does. */

@@ -95,12 +95,12 @@ export interface LayerConfig {
 export type SourceStage = "reads" | "writes" | "asks";
 
 /**
- * Numbers of a model that are another one's in some layers; latents, and what multiplies scores,
- * are in a few families. Left out: as in the others.
+ * Numbers of a model that are another one's in some layers; latents, what multiplies scores, and
+ * how many experts a token uses, are in a few families. Left out: as in the others.
  */
 export type LayerShape =
   & Pick<
     ModelConfig,
     "headCount" | "headDim" | "valueDim" | "headCountKv" | "feedForwardLength"
   >
-  & Partial<Pick<ModelConfig, "latent" | "attentionScale">>;
+  & Partial<Pick<ModelConfig, "latent" | "attentionScale" | "experts">>;

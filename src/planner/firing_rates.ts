@@ -3,6 +3,7 @@
  * else what ReLU models are like. A rate is a share of all tokens, also of an expert's neurons.
  */
 import { isSilentKind } from "../model/silent_kinds.ts";
+import { configOf } from "../model/layer_config.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import type { UnitShape } from "../bundle/units.ts";
@@ -48,7 +49,7 @@ export function usageOf(
   tokens: "ofAnswer" | "ofPrompt" = "ofAnswer",
 ): number {
   if (!sharesOf(config, layer)[tokens]) return 0;
-  const { experts } = config;
+  const { experts } = configOf(config, layer);
   return typeof expert === "number" && experts !== null ? experts.usedCount / experts.count : 1;
 }
 

@@ -106,7 +106,7 @@ export interface UnitSums {
   readonly layerNeurons: number;
 }
 
-export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
+export function sumUnits({ units, tensors, model: { config } }: PlanInput): UnitSums {
   const sums = {
     ...{ neurons: 0, gateBytes: 0, factorsBytes: 0, bundleBytes: 0 },
     ...{ usedGateBytes: 0, usedFactorsBytes: 0, rest: 0, usedWeights: 0 },
@@ -127,8 +127,10 @@ export function sumUnits({ units, model: { config } }: PlanInput): UnitSums {
     sums.usedGateBytes += usage * neurons * ownGate;
     sums.usedFactorsBytes += usage * factorsSizeBytes;
     sums.rest += neurons * (up.sizeBytes + down.sizeBytes);
+    // Experts may read latents, which are shorter than the stream.
+    const [width] = tensors.get(up.tensor)!.dims;
     sums.usedWeights += usageOf(unit, config, "ofPrompt") * neurons * (gate === null ? 2 : 3) *
-      config.embeddingLength;
+      width;
     perLayer.set(layer, (perLayer.get(layer) ?? 0) + usage * neurons);
   }
   return {

@@ -12,6 +12,7 @@
  */
 import { divCeil } from "../base/check.ts";
 import { GiB, MiB } from "../base/units.ts";
+import { haveGates } from "../bundle/units.ts";
 import { CLUSTER_SLOTS } from "../cache/neuron_cache.ts";
 import {
   ARENA_SLACK_BYTES,
@@ -95,8 +96,12 @@ class MemoryPlanner {
     const resident = residentLayout(this.#in, chunk);
     const residentBytes = resident.totalBytes;
     if (residentBytes <= budgetBytes) return this.#residentPlan(resident, chunk);
-    if (this.#in.units.length === 0) {
+    const { units, isSparse } = this.#in;
+    if (units.length === 0) {
       return { kind: "refusal", budgetBytes, neededBytes: residentBytes, residentBytes };
+    }
+    if (isSparse !== false && !haveGates(units)) {
+      return planMemory({ ...this.#in, isSparse: false });
     }
     if (this.#expectations.rates.source === "all") {
       return planWholeUnits({

@@ -110,7 +110,6 @@ export class Rank implements RankSteps<Layer> {
   readonly #feedForward: FeedForwardBlock;
   readonly #streaming: Streaming | null;
   readonly #tally: LayerTally;
-  readonly #usedCount: number;
   /** Of norms inside of blocks: which squares, and of how many numbers. */
   readonly #innerHeads: { readonly row: number; readonly width: number };
   readonly #innerNeurons: { readonly row: number; readonly width: number };
@@ -173,7 +172,6 @@ export class Rank implements RankSteps<Layer> {
     streaming?.attach(state, { residual, layers: this.#layers });
     this.#streaming = streaming;
     this.#tally = new LayerTally(this.plan, memories[0]);
-    this.#usedCount = config.experts?.usedCount ?? 0;
     this.#innerHeads = { row: HEADS, width: config.headCount * config.headDim };
     this.#innerNeurons = { row: NEURONS, width: config.feedForwardLength };
     this.#feedForward = new FeedForwardBlock(state, {
@@ -299,7 +297,7 @@ export class Rank implements RankSteps<Layer> {
     const { n } = this.#state;
     const asked = this.#state.isGpusAlone(layer.index)
       ? 0
-      : neuronsAsked(this.plan.layers[layer.index], n, this.#usedCount);
+      : neuronsAsked(this.plan.layers[layer.index], n);
     this.#tally.end(layer.index, asked, 0);
   }
 

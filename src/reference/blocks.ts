@@ -6,6 +6,7 @@ import { check } from "../base/check.ts";
 import type {
   ApartTensors,
   DenseTensors,
+  ExpertsConfig,
   ExpertTensors,
   HeadNormTensors,
   LayerConfig,
@@ -50,6 +51,13 @@ export interface FeedForwardInputs {
   readonly ids?: readonly number[];
   /** Of the layer's SwiGLU. */
   readonly limits?: LayerConfig["limits"];
+  /** The layer's mixture. Left out: the model's. */
+  readonly experts?: ModelConfig["experts"];
+}
+
+/** What a mixture reads, each [n, width], and its router's logits, [n, experts]. */
+interface MixtureInputs extends Record<"h" | "residual" | "router", Float64Array> {
+  readonly experts: ExpertsConfig;
 }
 
 /** Blocks of one model. */
@@ -146,32 +154,37 @@ export class ReferenceBlocks {
 
   /** What the block adds to the residual stream, [n, d]. */
   feedForward(
-    { h, layerInput, residual, limits, ...by }: FeedForwardInputs,
+    inputs: FeedForwardInputs,
     tensors: DenseTensors | ExpertTensors,
     show: Show,
   ): Float64Array {
+    const { h, layerInput, residual, limits, experts = this.#config.experts, ...by } = inputs;
     if (tensors.kind === "dense") {
       const predicted = this.#usesPredictors ? this.#predict(residual, tensors) : null;
       return this.#dense(h, tensors, show, { predicted, limit: limits?.others, ...by });
     }
-    if (tensors.apart !== null) return this.#mixApart({ h, residual }, tensors, tensors.apart);
+    check(experts !== null, "a dense model has no experts");
+    if (tensors.apart !== null) {
+      return this.#mixApart({ h, residual, experts }, tensors, tensors.apart);
+    }
     const { inputNorm, shared } = tensors;
     if (inputNorm !== undefined) {
       const own = show("experts norm", this.norm(layerInput, inputNorm));
       const router = show("router", this.project(own, tensors.router));
-      const mixed = this.#mix({ h: own, residual, router }, { ...tensors, shared: null }, limits);
+      const read = { h: own, residual, router, experts };
+      const mixed = this.#mix(read, { ...tensors, shared: null }, limits);
       return shared === null ? mixed : add(mixed, this.#dense(h, shared, (_, data) => data));
     }
-    const { experts } = this.#config;
-    const reads = experts?.routerInput === "layerInput" ? layerInput : h;
+    const reads = experts.routerInput === "layerInput" ? layerInput : h;
     const router = show("router", this.project(reads, tensors.router));
-    if (tensors.latent) return this.#mixLatents({ h, residual, router }, tensors, show);
-    return this.#mix({ h, residual, router }, tensors, limits, by.ids);
+    const read = { h, residual, router, experts };
+    if (tensors.latent) return this.#mixLatents(read, tensors, show);
+    return this.#mix(read, tensors, limits, by.ids);
   }
 
   /** Wup · norm(experts(Wdown · h)) + shared(h). */
   #mixLatents(
-    { h, ...others }: Record<"h" | "residual" | "router", Float64Array>,
+    { h, ...others }: MixtureInputs,
     tensors: ExpertTensors,
     show: Show,
   ): Float64Array {
@@ -185,14 +198,14 @@ export class ReferenceBlocks {
 
   /** post(shared(norm(x))) + post(experts(norm(x))), chosen by a third norm of x over √d. */
   #mixApart(
-    { h, residual }: Record<"h" | "residual", Float64Array>,
+    { h, residual, experts }: Omit<MixtureInputs, "router">,
     tensors: ExpertTensors,
     { routerNorm, sharedNorm, sharedPostNorm, expertsPostNorm }: ApartTensors,
   ): Float64Array {
     const { embeddingLength: d } = this.#config;
     const read = this.norm(residual, routerNorm).map((value) => value / Math.sqrt(d));
     const router = this.project(read, tensors.router);
-    const mixed = this.#mix({ h, residual, router }, { ...tensors, shared: null });
+    const mixed = this.#mix({ h, residual, router, experts }, { ...tensors, shared: null });
     const shared = this.#dense(this.norm(residual, sharedNorm), tensors.shared!, (_, data) => data);
     return add(this.norm(shared, sharedPostNorm), this.norm(mixed, expertsPostNorm));
   }
@@ -248,13 +261,12 @@ export class ReferenceBlocks {
 
   /** Σ weight · expert(h) over the chosen experts of each token, and the shared one's part. */
   #mix(
-    { h, residual, router }: Record<"h" | "residual" | "router", Float64Array>,
+    { h, residual, router, experts }: MixtureInputs,
     tensors: ExpertTensors,
     limits?: LayerConfig["limits"],
     ids?: readonly number[],
   ): Float64Array {
-    const { embeddingLength, experts } = this.#config;
-    check(experts !== null, "a dense model has no experts");
+    const { embeddingLength } = this.#config;
     const width = experts.latentLength ?? embeddingLength;
     const choiceBias = tensors.choiceBias && this.#weights.vector(tensors.choiceBias);
     const scales = tensors.scales && this.#weights.vector(tensors.scales);

@@ -229,8 +229,8 @@ export class ReferenceModel {
     );
     const residual = hasParallelBlocks ? x : y;
     const { gateCutoff, curve, limits, neuronShare, endScale = 1 } = this.config.layers[index];
-    const threshold = this.#thresholds[index];
-    const inputs = { h, layerInput: x, residual, threshold, gateCutoff, curve, limits };
+    const { experts } = configOf(this.config, index), threshold = this.#thresholds[index];
+    const inputs = { h, layerInput: x, residual, threshold, gateCutoff, curve, limits, experts };
     const given = gateNeurons(blocks.feedForward(inputs, tensors.feedForward, show), around);
     const neurons = this.#scale(given, tensors.feedForwardGains ?? tensors.feedForwardScale);
     const fed = blocks.join(y, neurons, tensors.feedForwardPostNorm, neuronShare);

@@ -25,7 +25,7 @@ export interface ShapeSummary {
   /** Weights, without predictors. */
   readonly parameters: number;
   /** What its neurons compute, without a sparsity. */
-  readonly activation: "silu" | "swiglu7" | "relu" | "drelu";
+  readonly activation: "silu" | "swiglu7" | "relu" | "drelu" | "relu2";
   /** Hidden units of its predictors. */
   readonly predictor_rank: number;
   /** True when `--sparsity` goes with it. */
@@ -60,6 +60,7 @@ function parameterCount(shape: ModelShape): number {
 
 function activationOf(shape: ModelShape): ShapeSummary["activation"] {
   if (shape.architecture === "gpt-oss") return "swiglu7";
+  if (shape.architecture === "nemotron_h_moe") return "relu2";
   if (rectifiesUp(shape)) return "drelu";
   return isReluFamily(shape) ? "relu" : shape.activation ?? "silu";
 }

@@ -23,6 +23,8 @@ export function weightDistribution(tensor: PlannedTensor, model: { tied: boolean
       return { mean: 1, deviation: 0.1 };
     case "bias":
       return { mean: 0, deviation: 0.3 };
+    case "decay":
+      return { mean: -4, deviation: 0.5 };
     case "gate":
     case "up":
     case "matrix":

@@ -4,12 +4,14 @@
  */
 import { f32, type MetadataEntry, text, u32 } from "../gguf/mod.ts";
 import { planFeedForward } from "./feed_forward_layout.ts";
+import { hybridMetadata, planHybridLayer } from "./hybrid_layout.ts";
 import type { ModelShape } from "./shapes.ts";
 import { fileTypeOf, type SynthQuant, type SynthType, synthTypes } from "./synth_types.ts";
 
 /**
  * What a tensor is for, as far as its values depend on it. "residual" is a matrix whose product is
- * added to the residual stream, "residualByNeuron" the same with a row for each neuron;
+ * added to the residual stream, "residualByNeuron" the same with a row for each neuron; "decay"
+ * says how fast states fade;
  * "predictorIn" and "predictorOut" are the two maps of a predictor of silent neurons.
  */
 export type TensorRole =
@@ -17,6 +19,7 @@ export type TensorRole =
   | "output"
   | "norm"
   | "bias"
+  | "decay"
   | "gate"
   | "up"
   | "matrix"
@@ -53,7 +56,7 @@ export function modelMetadata(
   file: { name: string; quant: SynthQuant },
 ): MetadataEntry[] {
   const arch = shape.architecture;
-  return [
+  const entries: MetadataEntry[] = [
     ["general.architecture", text(arch)],
     ["general.name", text(file.name)],
     ["general.file_type", u32(fileTypeOf(file.quant))],
@@ -74,7 +77,10 @@ export function modelMetadata(
     [`${arch}.rope.freq_base`, f32(shape.ropeBase)],
     ...scalingMetadata(shape),
     [`${arch}.vocab_size`, u32(shape.vocabSize)],
+    ...hybridMetadata(shape),
   ];
+  // What a hybrid's layers have replaces what all would.
+  return [...new Map(entries)];
 }
 
 function scalingMetadata({ architecture: arch, yarn }: ModelShape): MetadataEntry[] {
@@ -136,7 +142,12 @@ function floatTensors(shape: ModelShape, extras: Extras): PlannedTensor[] {
     { name: "token_embd.weight", role: "embedding", type: "F32", dims: [width, vocabSize] },
   ];
   for (let block = 0; block < shape.blockCount; block++) {
-    tensors.push(...planAttention(shape, `blk.${block}`));
+    const kind = shape.hybrid?.layers[block] ?? "*";
+    if (kind === "*") tensors.push(...planAttention(shape, `blk.${block}`));
+    if (shape.hybrid !== undefined) {
+      tensors.push(...planHybridLayer(shape, shape.hybrid, block));
+      continue;
+    }
     tensors.push(...planFeedForward(shape, `blk.${block}`, extras));
   }
   tensors.push({ name: "output_norm.weight", role: "norm", type: "F32", dims: [width] });

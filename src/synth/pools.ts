@@ -21,14 +21,16 @@ export class Pools {
 
   /** The data of a tensor. */
   pieces(tensor: PlannedTensor): Iterable<Uint8Array> {
-    if (tensor.dims.length === 1) return [this.vector(tensor)];
+    const { dims: { length }, role } = tensor;
+    // Matrices have no mean.
+    if (length === 1 || role === "norm" || role === "decay") return [this.vector(tensor)];
     return this.of(tensor).pieces(rowBytes(tensor.type, tensor.dims[0]) * rowCount(tensor));
   }
 
-  /** A norm or a bias. */
+  /** A norm, a bias or decays. */
   vector(tensor: PlannedTensor): Uint8Array {
     const { mean, deviation } = weightDistribution(tensor, this.#shape);
-    const length = tensor.dims[0];
+    const length = tensor.dims.reduce((product, dimension) => product * dimension);
     const draw = () => mean + deviation * this.#random.normal();
     return encodeWeights(encodableType(tensor), Float32Array.from({ length }, draw));
   }

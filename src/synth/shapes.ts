@@ -9,12 +9,15 @@ export interface ModelShape {
     | "qwen3moe"
     | "gpt-oss"
     | "bamboo"
-    | "smallthinker";
+    | "smallthinker"
+    | "nemotron_h_moe";
   readonly blockCount: number;
   readonly embeddingLength: number;
   /** Neurons of a block, or of one expert. */
   readonly feedForwardLength: number;
   readonly experts?: { readonly count: number; readonly usedCount: number };
+  /** A layer does one thing. Left out: each attends and has neurons. */
+  readonly hybrid?: HybridShape;
   readonly headCount: number;
   readonly headCountKv: number;
   /** Left out: embeddingLength / headCount. */
@@ -39,6 +42,20 @@ export interface ModelShape {
   readonly predictorRank?: number;
 }
 
+/** Of Nemotron 3: which layers do what, and what they have that those of others do not. */
+export interface HybridShape {
+  /** By layer: M keeps states, E has experts, * attends. */
+  readonly layers: string;
+  /** Of states. */
+  readonly states: Readonly<Record<"heads" | "headDim" | "groups" | "length" | "taps", number>>;
+  /** Numbers that experts read. */
+  readonly latentLength: number;
+  /** Neurons of the expert that every token uses. */
+  readonly sharedLength: number;
+  /** Multiplies what experts give. */
+  readonly weightScale: number;
+}
+
 /** True when the family's files need not say that their neurons are ReLU's. */
 export function isReluFamily({ architecture }: ModelShape): boolean {
   return architecture === "bamboo" || architecture === "smallthinker";
@@ -51,7 +68,7 @@ export function rectifiesUp({ architecture, activation }: ModelShape): boolean {
 
 /** False where weights cannot be made such that neurons are silent: `--sparsity` refuses it. */
 export function mayBeSparse({ architecture, tied }: ModelShape): boolean {
-  return !tied && architecture !== "gpt-oss";
+  return !tied && architecture !== "gpt-oss" && architecture !== "nemotron_h_moe";
 }
 
 /** Predictors' share of the weights of their neurons: that of Bamboo-7B's files. */
@@ -321,6 +338,28 @@ export const SHAPES = {
     ropeBase: 1500000,
     tied: false,
     slidingWindow: 4096,
+  },
+  // Without its block that guesses.
+  "nemotron-3-super-120b": {
+    architecture: "nemotron_h_moe",
+    blockCount: 88,
+    embeddingLength: 4096,
+    feedForwardLength: 2688,
+    experts: { count: 512, usedCount: 22 },
+    hybrid: {
+      layers: "MEMEMEM*EMEMEMEM*EMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*EMEMEMEMEM*EMEMEMEM*" +
+        "EMEMEMEME",
+      states: { heads: 128, headDim: 64, groups: 8, length: 128, taps: 4 },
+      ...{ latentLength: 1024, sharedLength: 5376, weightScale: 5 },
+    },
+    headCount: 32,
+    headCountKv: 2,
+    headDim: 128,
+    vocabSize: 131072,
+    contextLength: 262144,
+    rmsEpsilon: 1e-5,
+    ropeBase: 10000,
+    tied: false,
   },
 } as const satisfies Readonly<Record<string, ModelShape>>;
 

@@ -153,6 +153,8 @@ function checkOptions(shape: ModelShape, options: Checked): void {
   if (!mayBeSparse(shape)) {
     const state = shape.tied
       ? "its output projection is its embedding table"
+      : shape.hybrid
+      ? "its neurons have no gates"
       : "its neurons have no ReLU";
     throw new UsageError(`Cannot make a sparse model of shape "${name}": ${state}: choose another`);
   }

@@ -59,6 +59,9 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
   ["nemotron_h in Q4_0, prompts taking turns", { type: "Q4_0", architecture: "nemotron_h" }, {
     threads: 2,
   }],
+  ["nemotron_h_moe-puzzle in Q4_0", { type: "Q4_0", architecture: "nemotron_h_moe-puzzle" }, {
+    threads: 3,
+  }],
   ["qwen35 in Q4_0, in small steps", { type: "Q4_0", architecture: "qwen35" }, {
     ...{ threads: 3, chunkTokens: 7 },
   }],

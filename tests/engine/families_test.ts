@@ -41,6 +41,7 @@ const DECIDED_SEEDS: Partial<Record<TinyFamilyName, number>> = {
   "bailingmoe3": 5,
   "kimi-k3": 25,
   "kimi-linear": 5,
+  "nemotron_h_moe-puzzle": 2,
   "laguna": 2,
   "minimax-m3": 3,
   "laguna-unwindowed": 9,

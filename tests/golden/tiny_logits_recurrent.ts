@@ -1,7 +1,7 @@
 /**
- * Logits of families whose states decay key by key, as tiny_logits.ts has the others', by the
- * llama.cpp that node-llama-cpp 3.22.1 has, cache F32 ("barbet": that of llama.rn 0.13.0-rc.5, for
- * the former does not know it). Data only.
+ * Logits of families whose states decay key by key, and of later forms of others that keep states,
+ * as tiny_logits.ts has the others', by the llama.cpp that node-llama-cpp 3.22.1 has, cache F32
+ * ("barbet": that of llama.rn 0.13.0-rc.5, for the former does not know it). Data only.
  */
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 
@@ -50,6 +50,14 @@ export const RECURRENT_LOGITS: Readonly<
   "qwen4exp": [
     [[402, 2.9333], [102, 2.6081], [501, 2.2965]],
     [[98, 2.7666], [227, 2.7226], [246, 2.5664]],
+  ],
+  "nemotron_h_moe-latent": [
+    [[406, 6.46], [297, 6.0199], [204, 5.502]],
+    [[398, 7.2384], [16, 6.731], [245, 5.88]],
+  ],
+  "nemotron_h_moe-puzzle": [
+    [[315, 6.4585], [372, 5.6091], [189, 5.3705]],
+    [[216, 6.5913], [388, 5.7106], [174, 5.1947]],
   ],
   "kimi-linear": [
     [[23, 7.3022], [299, 6.6825], [466, 5.162]],

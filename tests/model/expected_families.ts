@@ -61,6 +61,11 @@ const NEMOTRON_H: Differences = {
   layers: "s- n 0:-- s- n",
 };
 
+const PUZZLE_LAYERS = [
+  ...["s-(24x6/3,0;4x64)", "n(24x6/3,0;3x32)", "0:--(24x4/2,0;4x64)", "s-(24x6/3,0;4x64)"],
+  ...["n(24x6/3,0;1x64)", "0:--(24x6/3,0;4x64)", "n(24x6/3,0;4x48)"],
+].join(" ");
+
 /** By family. */
 export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "llama": {},
@@ -296,6 +301,21 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "nemotron_h_moe": {
     ...NEMOTRON_H,
     ...experts({ gating: "sigmoid", sharedFeedForwardLength: 64, weightScale: 2.5 }),
+  },
+  "nemotron_h_moe-latent": {
+    ...NEMOTRON_H,
+    ...experts({
+      ...{ gating: "sigmoid", sharedFeedForwardLength: 64, weightScale: 2.5, latentLength: 48 },
+    }),
+  },
+  "nemotron_h_moe-puzzle": {
+    ...NEMOTRON_H,
+    ...{ blockCount: 7, headCount: 6, headCountKv: 3 },
+    ...experts({
+      ...{ gating: "sigmoid", sharedFeedForwardLength: 64, weightScale: 2.5, latentLength: 32 },
+      ...{ usedCount: 4, feedForwardLength: 64 },
+    }),
+    layers: PUZZLE_LAYERS,
   },
   "qwen35": QWEN35,
   "qwen35moe": { ...QWEN35, ...experts({ sharedFeedForwardLength: 64 }) },

@@ -224,11 +224,12 @@ function showLimits({ limits }: LayerConfig): string {
   return `<${gates.map(({ gate }) => Math.round(100 * gate) / 100)}`;
 }
 
-/** Width and number of heads, key/value heads, neurons, whose keys it reads, cutoffs of gates. */
+/** Width and number of heads, key/value heads, neurons, experts, whose keys it reads, cutoffs. */
 function showShape({ shape, keysOf, gateCutoff }: LayerConfig): string {
   if (shape === undefined) return "";
-  const { headCount, headDim, headCountKv, feedForwardLength } = shape;
+  const { headCount, headDim, headCountKv, feedForwardLength, experts } = shape;
+  const mixture = experts ? `;${experts.usedCount}x${experts.feedForwardLength}` : "";
   const keys = keysOf === undefined ? "" : `=${keysOf}`;
   const cutoff = gateCutoff === undefined ? "" : `>${gateCutoff}`;
-  return `(${headDim}x${headCount}/${headCountKv},${feedForwardLength})${keys}${cutoff}`;
+  return `(${headDim}x${headCount}/${headCountKv},${feedForwardLength}${mixture})${keys}${cutoff}`;
 }

@@ -98,7 +98,7 @@ Deno.test("describeModel() refuses latents of Kimi K3's experts that have no ker
   assertThrows(() => read({ [key]: 24 }, "kimi-k3"), UnsupportedModelError, "24 numbers");
   assertThrows(() => read({ [key]: 128 }, "kimi-k3"), ModelFormatError, key);
   const model = read({}, "kimi-k3");
-  assertEquals(unitObstacle(model)?.includes("read latents"), true);
+  assertEquals(unitObstacle(model)?.includes("are capped"), true);
 });
 
 Deno.test("describeModel() takes decays of one dimension or two, of as many heads", () => {

@@ -2,7 +2,9 @@
 import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { GiB, MiB } from "../../src/base/units.ts";
 import { type MemoryPlan, planMemory } from "../../src/planner/mod.ts";
+import { sumUnits } from "../../src/planner/model_bytes.ts";
 import type { ShapeName } from "../../src/synth/shapes.ts";
+import { deepTest } from "../support/deep.ts";
 import { shapeInput, type ShapeOptions } from "./shape_input.ts";
 
 function planOf(name: ShapeName, budgetBytes: number, options: ShapeOptions = {}): MemoryPlan {
@@ -60,3 +62,31 @@ Deno.test("planMemory() of a model whose neurons are to be computed all has whol
   assertEquals(planOf("bamboo-7b", 3 * GiB, { isSparse: false }).way, "units");
   assertEquals(planOf("bamboo-7b", 3 * GiB).way, "gates");
 });
+
+const SUPER = "nemotron-3-super-120b";
+
+Deno.test("sumUnits() counts experts as wide as the latents that they read", () => {
+  const sums = sumUnits(shapeInput(SUPER, { quant: "Q8_0", alignBytes: 64 }));
+  // 40 layers of 512 experts, each 2 · 1024 · 2688 weights, and one that all tokens use.
+  const weights = 40 * (512 * 1024 + 4096 * 2) * 2 * 2688;
+  assertAlmostEquals((sums.bundleBytes + sums.factorsBytes) / (weights * 34 / 32), 1, 0.05);
+  // Of the experts a token uses 22.
+  assertEquals(sums.usedWeights, 40 * (22 * 1024 + 2 * 4096) * 2 * 2688);
+  assertEquals([sums.gateBytes, sums.layerNeurons], [0, (22 + 2) * 2688]);
+});
+
+deepTest(
+  "planMemory() has experts whose neurons have no gates come as wholes",
+  "latent_experts_test.ts runs some so; a plan of 20,000 units takes seconds",
+  () => {
+    // Nothing says which of their neurons fire before all are computed.
+    const plan = planOf(SUPER, 16 * GiB, { threads: 4, quant: "Q8_0" });
+    assertEquals([plan.way, plan.rates], ["units", "all"]);
+    const used = 40 * (22 * 1024 + 4096 * 2) * 2 * 2688 * 34 / 32;
+    assertEquals(plan.expected.firingNeurons, 40 * (22 + 2) * 2688);
+    assertLess(plan.expected.diskBytes, used);
+    assertGreater(plan.expected.diskBytes, used / 2);
+    const lack = shapeInput(SUPER, { threads: 4, budgetBytes: 4 * GiB });
+    assertEquals(planMemory(lack).kind, "refusal");
+  },
+);

@@ -46,7 +46,14 @@ export function withExperts(
   d: ModelDescription,
   change: Partial<NonNullable<ModelConfig["experts"]>>,
 ) {
-  return withConfig(d, ({ experts }) => ({ experts: experts && { ...experts, ...change } }));
+  return withConfig(d, ({ experts, layers }) => ({
+    experts: experts && { ...experts, ...change },
+    layers: layers.map((layer) => {
+      const { shape } = layer;
+      if (!shape?.experts) return layer;
+      return { ...layer, shape: { ...shape, experts: { ...shape.experts, ...change } } };
+    }),
+  }));
 }
 
 /** What layers have for several residual streams. */

@@ -308,7 +308,6 @@ const CHOICES: Readonly<Record<TinyFamilyName, readonly MistakeName[]>> = {
   "granitehybrid": [...STATES, "states not normalised", "no states"],
   "granitehybrid-moe": [...MOE, ...STATES, "states not normalised", "no rope"],
   "nemotron_h": [...STATES, "states not normalised", "no states", "SiLU", "ReLU"],
-  "nemotron_h_moe": [...MOE, ...STATES, "no bias of the choice", "softmax", "no shared expert"],
   "qwen35": [...DELTAS, "no head norms", "heads gated by queries"],
   "qwen35moe": [...MOE, ...DELTAS, "no shared expert", "heads gated by queries"],
   "qwen4exp": [...MOE, ...DELTAS, ...GATED_CHOICES],

@@ -22,7 +22,24 @@ const ADDED_NEURONS: readonly StateMistake[] = [
 
 const MOE = ["experts in reverse", "one expert fewer"] as const;
 
+/** Of Nemotron 3, whose states are as Mamba 2's. */
+const NEMOTRON: readonly StateMistake[] = [
+  ...["convolved without a bias", "what gates convolved", "steps go around states"] as const,
+];
+const NEMOTRON_EXPERTS = [
+  ...[...MOE, "no bias of the choice", "softmax", "no shared expert", "ReLU"] as const,
+  ...["weights not normalised", "experts as they are"] as const,
+] as const;
+
 export const RECURRENT_CHOICES = {
+  "nemotron_h_moe": [...NEMOTRON, ...NEMOTRON_EXPERTS],
+  "nemotron_h_moe-latent": [
+    ...[...NEMOTRON, ...NEMOTRON_EXPERTS, "latents' sums normalised"] as const,
+  ],
+  "nemotron_h_moe-puzzle": [
+    ...[...NEMOTRON, ...NEMOTRON_EXPERTS, "latents' sums normalised"] as const,
+    "as many experts in all layers",
+  ],
   "bailingmoe3": [
     ...[...MOE, "queries and keys convolved as values", "steps without a bias"] as const,
     ...["gated by steps", "decays without a floor", "heads as they are", "no limits"] as const,

@@ -135,6 +135,21 @@ export const STATE_MISTAKES = {
       if (own?.kind !== "experts" || own.latent === undefined) return layer;
       return { ...layer, feedForward: { ...own, latent: { ...own.latent, norm: null } } };
     }),
+  "latents' sums normalised": (d) =>
+    mapLayers(d, (layer) => {
+      const { feedForward: own } = layer;
+      if (own?.kind !== "experts" || own.latent === undefined) return layer;
+      const norm = { tensor: "output_norm.weight", start: 0, length: own.latent.down.rows };
+      return { ...layer, feedForward: { ...own, latent: { ...own.latent, norm } } };
+    }),
+  "as many experts in all layers": ({ config, tensors }) => {
+    const { usedCount } = config.experts!;
+    const layers = config.layers.map((layer) => {
+      const { shape } = layer, experts = shape?.experts && { ...shape.experts, usedCount };
+      return shape === undefined ? layer : { ...layer, shape: { ...shape, experts } };
+    });
+    return { config: { ...config, layers }, tensors };
+  },
   "gated by steps": (d) => mapKeyDeltas(d, ({ steps }) => ({ gate: { ...steps, bias: null } })),
   "lightning attention gated by queries": (d) =>
     mapLayers(d, (layer) => {

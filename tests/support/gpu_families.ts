@@ -43,6 +43,8 @@ export const GPU_UNSHARED: Partial<Record<TinyFamilyName, string>> = {
   "bitnet": "norms inside of blocks are not shared out",
   "bitnet-b1.58": "norms inside of blocks are not shared out",
   "arctic": "experts that read a layer's input are not shared out",
+  "nemotron_h_moe-latent": "experts that read latents are not shared out",
+  "nemotron_h_moe-puzzle": "experts that read latents are not shared out",
   "nanbeige": "norms between passes are not shared out",
   "hrm_text": "what is kept beside the residual stream is not shared out",
   "talkie": "what is kept beside the residual stream is not shared out",

@@ -35,9 +35,10 @@ export function planExperts(
   }
   each("ffn_down", [length, read], "residual");
   if (by.latent) {
-    plan.matrix("ffn_routed_down", [width, by.latent]);
-    plan.headNorm("ffn_routed_norm", [by.latent]);
-    plan.matrix("ffn_routed_up", [by.latent, width], "residual");
+    const name = by.isNemotrons ? "ffn_latent" : "ffn_routed";
+    plan.matrix(`${name}_down`, [width, by.latent]);
+    if (!by.isNemotrons) plan.headNorm(`${name}_norm`, [by.latent]);
+    plan.matrix(`${name}_up`, [by.latent, width], "residual");
   }
   if (by.hasInputNorm) plan.norm("ffn_norm_exps", width);
   if (by.companions) {

@@ -95,6 +95,10 @@ export interface TinyFamily {
     readonly companions?: { readonly groupSize: number; readonly length: number };
     /** They read so many numbers made of the stream. */
     readonly latent?: number;
+    /** Nemotron's tensors make these, and their sum is not normalised. */
+    readonly isNemotrons?: boolean;
+    /** Neurons of one by layer; left out: `length`. */
+    readonly lengths?: readonly number[];
     /** A tensor for each expert, as until 2024. */
     readonly isOld?: boolean;
   };

@@ -357,7 +357,8 @@ function planFeedForward(
   const isMixture = block >= leading && (block + 1) % period === 0 && layers.includes(block);
   if (family.experts && isMixture) {
     const listedRows = block < (family.compression?.listed ?? 0) ? shape.vocabSize : 0;
-    planExperts(plan, width, { ...family.experts, rank, listedRows });
+    const length = family.experts.lengths?.[block] ?? family.experts.length;
+    planExperts(plan, width, { ...family.experts, length, rank, listedRows });
   } else {
     if (family.innerNorms) plan.norm("ffn_sub_norm", neurons);
     if (!family.neurons) plan.matrix("ffn_gate", [width, neurons], "gate");

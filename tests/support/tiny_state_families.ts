@@ -22,7 +22,7 @@ const GRANITE_HYBRID: TinyFamily = {
   },
 };
 
-const NEMOTRON_H: TinyFamily = {
+const NEMOTRON_H = {
   blockCount: 5,
   headDim: 24,
   neurons: "plain",
@@ -31,7 +31,22 @@ const NEMOTRON_H: TinyFamily = {
     layers: ["state", "neurons", "heads", "state", "neurons"],
   },
   keys: { "attention.layer_norm_epsilon": f32(1e-5) },
-};
+} as const satisfies TinyFamily;
+
+const NEMOTRON_H_MOE = {
+  ...NEMOTRON_H,
+  experts: {
+    ...{ count: 8, used: 3, length: 32, shared: 64, isPlain: true },
+    ...{ hasChoiceBias: true, isUngated: true },
+  },
+  keys: {
+    ...NEMOTRON_H.keys,
+    "expert_feed_forward_length": u32(32),
+    "expert_shared_feed_forward_length": u32(64),
+    "expert_weights_norm": bool(true),
+    "expert_weights_scale": f32(2.5),
+  },
+} as const satisfies TinyFamily;
 
 const QWEN35: TinyFamily = {
   blockCount: 4,
@@ -137,18 +152,36 @@ export const TINY_STATE_FAMILIES = {
     },
   },
   "nemotron_h": NEMOTRON_H,
-  "nemotron_h_moe": {
-    ...NEMOTRON_H,
+  "nemotron_h_moe": NEMOTRON_H_MOE,
+  "nemotron_h_moe-latent": {
+    ...NEMOTRON_H_MOE,
+    architecture: "nemotron_h_moe",
+    experts: { ...NEMOTRON_H_MOE.experts, latent: 48, isNemotrons: true },
+    keys: { ...NEMOTRON_H_MOE.keys, "moe_latent_size": u32(48) },
+  },
+  // Layers of three kinds, of which no two have the same numbers.
+  "nemotron_h_moe-puzzle": {
+    ...NEMOTRON_H_MOE,
+    architecture: "nemotron_h_moe",
+    blockCount: 7,
     experts: {
-      ...{ count: 8, used: 3, length: 32, shared: 64, isPlain: true },
-      ...{ hasChoiceBias: true, isUngated: true },
+      ...{ ...NEMOTRON_H_MOE.experts, latent: 32, isNemotrons: true },
+      lengths: [0, 32, 0, 0, 64, 0, 48],
+    },
+    stateSpace: {
+      ...NEMOTRON_H_MOE.stateSpace,
+      layers: ["state", "neurons", "heads", "state", "neurons", "heads", "neurons"],
+    },
+    uneven: {
+      heads: [4, 4, 4, 4, 4, 6, 4],
+      headsKv: [0, 0, 2, 0, 0, 3, 0],
+      neurons: [0, 32, 0, 0, 64, 0, 48],
     },
     keys: {
-      ...NEMOTRON_H.keys,
-      "expert_feed_forward_length": u32(32),
-      "expert_shared_feed_forward_length": u32(64),
-      "expert_weights_norm": bool(true),
-      "expert_weights_scale": f32(2.5),
+      ...NEMOTRON_H_MOE.keys,
+      "moe_latent_size": u32(32),
+      "expert_used_count": list(Int32Array.of(0, 3, 0, 0, 1, 0, 4)),
+      "expert_feed_forward_length": list(Int32Array.of(0, 32, 0, 0, 64, 0, 48)),
     },
   },
   "qwen35": QWEN35,

@@ -30,6 +30,7 @@ const PARAMETERS: Record<ShapeName, number> = {
   "turbosparse-mixtral-47b": 46_907_789_312,
   "smallthinker-4b": 4_268_459_520,
   "smallthinker-21b": 21_506_562_560,
+  "nemotron-3-super-120b": 120_668_707_840,
 };
 
 Deno.test("modelTensors() has as many weights as the real models", () => {
@@ -93,6 +94,20 @@ Deno.test("describeModel() reads what is gpt-oss's own, and Qwen 3's experts", (
   const { experts: many, feedForward } = read("qwen3-30b-a3b");
   assertEquals([many?.count, many?.usedCount, many?.gating], [128, 8, "softmax"]);
   assertEquals(feedForward.activation, "silu");
+});
+
+Deno.test("describeModel() reads the layers and latents of Nemotron 3 Super", () => {
+  const { config, tensors } = describeModel(header(SHAPES["nemotron-3-super-120b"], "Q4_K_M"));
+  const kinds = config.layers.map(({ hasStates, attends }) =>
+    hasStates ? "M" : attends === false ? "E" : "*"
+  );
+  assertEquals(kinds.join(""), SHAPES["nemotron-3-super-120b"].hybrid.layers);
+  const { experts, stateSpace } = config;
+  assertEquals([experts?.count, experts?.usedCount, experts?.latentLength], [512, 22, 1024]);
+  assertEquals([experts?.sharedFeedForwardLength, experts?.weightScale], [5376, 5]);
+  assertEquals([stateSpace?.headCount, stateSpace?.stateLength], [128, 128]);
+  const { feedForward } = tensors.layers[1];
+  assertEquals(feedForward?.kind === "experts" && feedForward.experts[511].up.columns, 1024);
 });
 
 Deno.test("predictorRank() is that of real files, where they are known", () => {

@@ -23,6 +23,6 @@ export const kimiK3: Family = {
     normalizesWeights: false,
     routerInput: "feedForward",
     sharedExpert: "plain",
-    mayReadLatents: true,
+    latents: { lengthKey: "expert_latent_length", tensors: "ffn_routed", mayNormalize: true },
   },
 };

@@ -8,5 +8,5 @@ export const nemotronH: Family = {
   positions: "none",
   norm: "rmsOfEither",
   feedForward: { activation: "relu2", isGated: false, activatesUp: false },
-  stateSpace: { kind: "heads", attention: "instead", neurons: "apart" },
+  stateSpace: { kind: "heads", attention: "instead", neurons: "apart", layersDiffer: true },
 };

@@ -1,4 +1,7 @@
-/** Nemotron 3: Nemotron-H whose neurons are sorted into experts. */
+/**
+ * Nemotron 3: Nemotron-H whose neurons are sorted into experts. Those of Super and Ultra read
+ * latents; Puzzle's layers differ in how many of them a token uses, and how long they are.
+ */
 import type { Family } from "../family.ts";
 import { nemotronH } from "./nemotron_h.ts";
 
@@ -12,5 +15,6 @@ export const nemotronHMoe: Family = {
     normalizesWeights: false,
     routerInput: "feedForward",
     sharedExpert: "plain",
+    latents: { lengthKey: "moe_latent_size", tensors: "ffn_latent", mayNormalize: false },
   },
 };

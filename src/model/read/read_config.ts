@@ -15,8 +15,9 @@ import { withGateCutoffs } from "./read_gate_cutoffs.ts";
 import { readExperts } from "./read_experts.ts";
 import { readParallelStreams } from "./read_streams.ts";
 import { latentLayers } from "./read_latent_shapes.ts";
-import { readLatentHeads, readLatentScale, readLatentTemperature } from "./read_latent.ts";
-import { convolvingLayers, readHeadCount, readKvHeads } from "./read_convolution.ts";
+import { readLatentScale, readLatentTemperature } from "./read_latent.ts";
+import { convolvingLayers } from "./read_convolution.ts";
+import { type HeadShape, readHeads } from "./read_heads.ts";
 import { largestOf, shapedLayers } from "./read_layer_shapes.ts";
 import { readBlockChoice } from "./read_block_indexer.ts";
 import { readChoice } from "./read_indexer.ts";
@@ -26,13 +27,13 @@ import { readGuess, withGuessingLayer } from "./read_guess.ts";
 import { isEncoder } from "./read_is_encoder.ts";
 import { readFeedForward } from "./read_feed_forward.ts";
 import { readLayers } from "./read_layers.ts";
+import { attendsInTurns, readStateSpace, stateLayers } from "./read_state_space.ts";
 import {
-  attendsInTurns,
   type NeuronLayers,
+  readMixtures,
   readNeuronLayers,
-  readStateSpace,
-  stateLayers,
-} from "./read_state_space.ts";
+  unevenLayers,
+} from "./read_uneven_layers.ts";
 import { readRepeats, type Repeat } from "./read_repeats.ts";
 import { readSource, readSourceLayers, type SourceLayer } from "./read_source.ts";
 import { refuseObstacle } from "./refuse_obstacle.ts";
@@ -77,9 +78,9 @@ export function readConfig(
   const { walked, guess, ownCount } = readBlocks(file, keys, family, options);
   const repeats = readSourceLayers(keys, family, ownCount) ?? readRepeats(keys, family, ownCount);
   const blockCount = repeats?.length ?? ownCount;
-  const { attends, ...heads } = family.hasLatentAttention
-    ? { ...readLatentHeads(keys, family), attends: attendingLayers(keys, family, blockCount) }
-    : readHeads(keys, family, { embeddingLength, blockCount });
+  const { attends, each: headsOfEach, ...heads } = readHeads(keys, family, {
+    ...{ embeddingLength, blockCount },
+  });
   const scaleShape = { ...heads, embeddingLength, blockCount };
   refuseObstacle(family, scaleShape);
   const contextLength = keys.integer("context_length", { min: 1 });
@@ -98,7 +99,7 @@ export function readConfig(
   const feedForward = readFeedForward(file, keys, family, { blockCount, vocabSize });
   const neurons = readNeurons(keys, family, { blockCount, experts });
   const own = ownLayers(file, keys, family, {
-    ...{ heads, attends, neurons, embeddingLength, feedForward },
+    ...{ heads, headsOfEach, attends, neurons, embeddingLength, feedForward, experts },
     layers: limitedLayers(keys, family, layers),
   });
   return {
@@ -172,21 +173,32 @@ function ownLayers(
   family: Family,
   by: {
     readonly layers: readonly LayerConfig[];
-    readonly heads: Pick<ModelConfig, "headCount" | "headDim" | "valueDim" | "latent">;
+    readonly heads: Omit<HeadShape, "attends" | "each">;
+    readonly headsOfEach: HeadShape["each"];
     readonly attends: readonly boolean[] | null;
     readonly neurons: NeuronLayers;
     readonly embeddingLength: number;
     readonly feedForward: FeedForwardConfig;
+    readonly experts: ExpertsConfig | null;
   },
 ): readonly LayerConfig[] {
-  const { layers, heads, attends, neurons, embeddingLength, feedForward } = by;
+  const { layers, heads, attends, neurons, embeddingLength, feedForward, experts } = by;
   if (feedForward.activation === "xielu") return curvedLayers(file, layers);
   if (family.stateSpace !== null) {
     const kept = stateLayers(layers, family.stateSpace, {
       attends: attendsInTurns(keys, family.stateSpace, layers.length) ?? attends,
-      hasNeurons: neurons.layers,
+      hasNeurons: neurons.each?.map((count) => count > 0) ?? null,
     });
-    const { kind, shiftsNeurons } = family.stateSpace;
+    const { kind, shiftsNeurons, layersDiffer } = family.stateSpace;
+    if (layersDiffer) {
+      const common = { ...heads, feedForwardLength: neurons.count, experts };
+      const mixtures = experts && readMixtures(keys, {
+        ...{ expertCount: experts.count, blockCount: layers.length },
+      });
+      return unevenLayers(kept, common, {
+        ...{ heads: by.headsOfEach, neurons: neurons.each, mixtures },
+      });
+    }
     return kind === "added" && shiftsNeurons ? rescaledLayers(keys, kept) : kept;
   }
   const { headCount, latent } = heads;
@@ -203,26 +215,20 @@ function ownLayers(
   return convolvingLayers(keys, layers, { attends, headsWidth, embeddingLength });
 }
 
-/** Of a model of latents: some of its layers may keep states instead. */
-function attendingLayers(keys: Hyperparameters, family: Family, blockCount: number) {
-  if (family.stateSpace?.attention !== "instead") return null;
-  return readKvHeads(keys, family, { headCount: 1, blockCount }).attends;
-}
-
-/** Of a dense block, and which layers have neurons: null where all do, or the family says. */
+/** Of a dense block, and how many layers have: null where all do, or the family says. */
 function readNeurons(
   keys: Hyperparameters,
   family: Family,
   { blockCount, experts }: { blockCount: number; experts: ExpertsConfig | null },
 ): NeuronLayers {
   const { stateSpace } = family;
-  if (stateSpace?.neurons === "none") return { count: 0, layers: null };
+  if (stateSpace?.neurons === "none") return { count: 0, each: null };
   const isMixture = experts?.leadingDenseCount === 0 && !family.experts?.areInTurns;
   if (stateSpace?.neurons === "apart") {
-    const { count, layers } = readNeuronLayers(keys, blockCount);
-    return { count: isMixture ? 0 : count, layers };
+    const { count, each } = readNeuronLayers(keys, blockCount);
+    return { count: isMixture ? 0 : count, each };
   }
-  return { count: isMixture ? 0 : readNeuronCount(keys, family), layers: null };
+  return { count: isMixture ? 0 : readNeuronCount(keys, family), each: null };
 }
 
 function readNeuronCount(keys: Hyperparameters, family: Family): number {
@@ -290,38 +296,6 @@ function readBlockCount(
   // Some files say how many there were, and have none of them.
   const first = `blk.${blockCount - count}.nextn.eh_proj.weight`;
   return compressesKeys && !file.tensors.has(first) ? blockCount : blockCount - count;
-}
-
-function readHeads(
-  keys: Hyperparameters,
-  family: Family,
-  { embeddingLength, blockCount }: { embeddingLength: number; blockCount: number },
-) {
-  if (family.stateSpace?.attention === "none") {
-    return { headCount: 0, headCountKv: 0, headDim: 0, valueDim: 0, attends: null, latent: null };
-  }
-  const headCount = family.layersDiffer
-    ? largestOf(keys, "attention.head_count")
-    : readHeadCount(keys, family, blockCount);
-  const { headCountKv, attends } = family.layersDiffer
-    ? { headCountKv: largestOf(keys, "attention.head_count_kv", headCount), attends: null }
-    : readKvHeads(keys, family, { headCount, blockCount });
-  if (!family.layersDiffer && headCount % headCountKv !== 0) {
-    throw keys.wrong("attention.head_count_kv", `a divisor of the head count, ${headCount}`);
-  }
-  if (!keys.has("attention.key_length") && embeddingLength % headCount !== 0) {
-    throw keys.wrong("attention.head_count", `a divisor of the width, ${embeddingLength}`);
-  }
-  const absent = embeddingLength / headCount;
-  const headDim = keys.integer("attention.key_length", { min: 1, absent });
-  const valueDim = keys.integer("attention.value_length", { min: 1, absent: headDim });
-  if (valueDim !== headDim && !(family.hasOwnValues && valueDim < headDim)) {
-    throw new UnsupportedModelError(
-      `Cannot run this model: its value heads have ${valueDim} dimensions, its key heads ` +
-        `${headDim}: this version needs them equal`,
-    );
-  }
-  return { headCount, headCountKv, headDim, valueDim, attends, latent: null };
 }
 
 function readVocabSize(file: GgufFile, keys: Hyperparameters): number {

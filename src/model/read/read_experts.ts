@@ -6,6 +6,7 @@ import { UnsupportedModelError } from "../../base/errors.ts";
 import type { GgufFile } from "../../gguf/mod.ts";
 import type { ExpertChoices, Family, MixtureShape } from "../family.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
+import { largestMixture } from "./read_uneven_layers.ts";
 import type { CompanionsConfig } from "../experts_types.ts";
 import type { ExpertsConfig } from "../types.ts";
 
@@ -47,16 +48,14 @@ export function readExperts(
   if (period > 1 && !choices.mayAlternate) {
     throw notComputed(family, "its layers have experts in turns");
   }
-  if (keys.integer("moe_latent_size", { min: 0, absent: 0 }) > 0) {
-    throw notComputed(family, "its experts read a latent of the residual stream");
-  }
-  const usedCount = keys.integer("expert_used_count", { min: 1, max: count });
-  const feedForwardLength = readExpertLength(keys, usedCount, choices);
+  const { usedCount, feedForwardLength } = family.stateSpace?.layersDiffer
+    ? largestMixture(keys, { expertCount: count, blockCount: shape.blockCount })
+    : readMixture(keys, count, choices);
   const groups = readGroups(keys, count, usedCount);
   const sharedFeedForwardLength = readSharedLength(file, keys, choices, feedForwardLength);
   const companions = choices.haveCompanions ? readCompanions(keys, count) : null;
   const jointWeight = sharedFeedForwardLength > 0 ? choices.jointWeight ?? 1 : 1;
-  const latentLength = choices.mayReadLatents ? readLatentLength(keys) : 0;
+  const latentLength = readLatentLength(file, keys, family, choices);
   return {
     count,
     usedCount,
@@ -76,16 +75,32 @@ export function readExperts(
   };
 }
 
+const LATENT_LENGTH = "moe_latent_size";
+
 /** 0: experts read what the router does. */
-function readLatentLength(keys: Hyperparameters): number {
-  const key = "expert_latent_length";
+function readLatentLength(
+  { tensors }: GgufFile,
+  keys: Hyperparameters,
+  family: Family,
+  { latents }: ExpertChoices,
+): number {
+  if (latents?.lengthKey !== LATENT_LENGTH) refuseLatents(keys, family);
+  if (latents === undefined) return 0;
   const max = keys.integer("embedding_length", { min: 1 });
-  const length = keys.integer(key, { min: 0, max, absent: 0 });
+  const length = keys.integer(latents.lengthKey, { min: 0, max, absent: 0 });
+  const made = `.${latents.tensors}_down.weight`;
+  const maker = length === 0 && [...tensors.keys()].find((name) => name.endsWith(made));
+  if (maker) throw keys.wrong(latents.lengthKey, `the rows of tensor "${maker}", which is there`);
   if (length % LATENT_UNIT === 0) return length;
   throw new UnsupportedModelError(
     `Cannot run this model: its experts read ${length} numbers, this version needs a multiple of ` +
       `${LATENT_UNIT}: use a model of another shape`,
   );
+}
+
+function refuseLatents(keys: Hyperparameters, family: Family): void {
+  if (keys.integer(LATENT_LENGTH, { min: 0, absent: 0 }) === 0) return;
+  throw notComputed(family, "its experts read a latent of the residual stream");
 }
 
 /** One of so many layers mixes, the last of them. Nomic's key counts otherwise beyond 2. */
@@ -143,6 +158,15 @@ function readLeadingDenseCount(
   let absent = 0;
   while (absent < max && isDense(absent)) absent++;
   return keys.integer("leading_dense_block_count", { min: 0, max, absent });
+}
+
+function readMixture(
+  keys: Hyperparameters,
+  count: number,
+  choices: ExpertChoices,
+): Pick<ExpertsConfig, "usedCount" | "feedForwardLength"> {
+  const usedCount = keys.integer("expert_used_count", { min: 1, max: count });
+  return { usedCount, feedForwardLength: readExpertLength(keys, usedCount, choices) };
 }
 
 /**

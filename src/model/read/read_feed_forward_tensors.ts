@@ -144,15 +144,17 @@ function expertTensors(reader: LayerReader, experts: ExpertsConfig): ExpertTenso
 
 /** All mixtures are like the first. */
 function latentTensors(
-  { checker, config, at }: LayerReader,
+  { checker, config, family, at }: LayerReader,
   length: number,
 ): ExpertTensors["latent"] {
   const { embeddingLength: width } = config;
-  const hasNorm = checker.has(`blk.${firstMixture(config)}.ffn_routed_norm.weight`);
+  const { tensors, mayNormalize } = family.experts!.latents!;
+  const norm = `${tensors}_norm.weight`;
+  const hasNorm = mayNormalize && checker.has(`blk.${firstMixture(config)}.${norm}`);
   return {
-    down: checker.matrix(`${at}ffn_routed_down.weight`, { rows: length, columns: width }),
-    norm: hasNorm ? checker.vector(`${at}ffn_routed_norm.weight`, length) : null,
-    up: checker.matrix(`${at}ffn_routed_up.weight`, { rows: width, columns: length }),
+    down: checker.matrix(`${at}${tensors}_down.weight`, { rows: length, columns: width }),
+    norm: hasNorm ? checker.vector(at + norm, length) : null,
+    up: checker.matrix(`${at}${tensors}_up.weight`, { rows: width, columns: length }),
   };
 }
 

@@ -18,8 +18,6 @@ const TAPS_MAX = 32;
 const STEP_RANK_MIN = 64;
 const STEP_RANK_PER = 16;
 
-const NEURONS = "feed_forward_length";
-
 /**
  * The shape of all layers' state spaces.
  * @throws {ModelFormatError} when a key is missing or out of range.
@@ -139,39 +137,14 @@ export function attendsInTurns(
   return recurs.slice(0, blockCount).map((each) => !each);
 }
 
-/** Neurons of layers that have some; layers: which do, null: all alike. */
-export interface NeuronLayers {
-  readonly count: number;
-  readonly layers: readonly boolean[] | null;
-}
-
-/**
- * Neurons of a model whose layers have one block each, by a list with a 0 for each that has other
- * things.
- * @throws {ModelFormatError} when it is no such list.
- */
-export function readNeuronLayers(keys: Hyperparameters, blockCount: number): NeuronLayers {
-  const said = keys.value(NEURONS);
-  if (typeof said !== "object") {
-    return { count: keys.integer(NEURONS, { min: 1 }), layers: null };
-  }
-  const counts = Array.from(said as ArrayLike<unknown>, Number).slice(0, blockCount);
-  const count = counts.find((each) => each !== 0);
-  const isEven = counts.every((each) => each === 0 || each === count);
-  if (counts.length < blockCount || !isEven || !Number.isInteger(count) || count! < 1) {
-    throw keys.wrong(
-      NEURONS,
-      `a number, or one for each of ${blockCount} blocks, which is 0 or the same everywhere`,
-    );
-  }
-  return { count: count!, layers: counts.map((each) => each > 0) };
-}
-
 /** Layers as they are, with what the family has in the place of attention or beside it. */
 export function stateLayers(
   layers: readonly LayerConfig[],
   { attention, neurons }: StateSpaceChoices,
-  by: { readonly attends: readonly boolean[] | null; readonly hasNeurons: NeuronLayers["layers"] },
+  by: {
+    readonly attends: readonly boolean[] | null;
+    readonly hasNeurons: readonly boolean[] | null;
+  },
 ): readonly LayerConfig[] {
   return layers.map((layer, index): LayerConfig => {
     const { limits } = layer; // of neurons, which such a layer may have

@@ -163,6 +163,7 @@ export class FeedForwardBlock {
       const x = this.#read(block, layer);
       this.#routes.choose(block, x);
       this.#addExperts(block, this.#latents!.read(block.latent, x, block.readsQ8));
+      if (block.downBiases !== 0) addDownBiases(this.#state, this.#adding, block);
       return this.#latents!.join(block.latent);
     }
     if (block.apart === null || block.shared === null) return true;
@@ -195,6 +196,7 @@ export class FeedForwardBlock {
     const { apart, latent } = block;
     if (latent !== null) {
       if (block.shared) this.#shared.add(block, block.shared, this.#read(block, layer));
+      if (this.#listsStreamed) this.#streaming!.neurons.endLayer(layer.index);
       return;
     }
     if (block.isElsewhere) return;

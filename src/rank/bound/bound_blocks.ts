@@ -132,6 +132,8 @@ export interface Apart {
 export interface Experts {
   readonly kind: "experts";
   readonly router: Matrix;
+  /** How many of them a token uses. */
+  readonly usedCount: number;
   /** [experts], or null. */
   readonly choiceBias: Float32Array | null;
   /** [vocab, used], or null: tokens choose. */
@@ -315,12 +317,15 @@ function partsOf(gate: Matrix): GatePart[] {
 }
 
 /** What a mixture's experts are chosen by. */
-export type Chooser = Pick<Experts, "router" | "choiceBias" | "scales" | "expertsOfTokens">;
+export type Chooser = Pick<
+  Experts,
+  "router" | "choiceBias" | "scales" | "expertsOfTokens" | "usedCount"
+>;
 
-/** What experts are chosen by; memory: of the layer's arena; usedCount: experts of a token. */
+/** What experts are chosen by; memory: of the layer's arena. */
 export function bindChooser(
-  { router, choiceBias, scales, expertsOfTokens: table, experts }: ExpertsPlan,
-  { memory, usedCount }: { readonly memory: WebAssembly.Memory; readonly usedCount: number },
+  { router, choiceBias, scales, expertsOfTokens: table, experts, usedCount }: ExpertsPlan,
+  memory: WebAssembly.Memory,
 ): Chooser {
   const vector = (plan: VectorPlan | null) =>
     plan && floats(memory, plan.offsetBytes, lengthOf(plan.range));
@@ -331,15 +336,14 @@ export function bindChooser(
   }
   return {
     ...{ router: matrixOf(router), choiceBias: vector(choiceBias), scales: vector(scales) },
-    expertsOfTokens,
+    ...{ expertsOfTokens, usedCount },
   };
 }
 
 export function bindExperts(
   plan: ExpertsPlan,
-  { memory, usedCount, bind }: {
+  { memory, bind }: {
     memory: WebAssembly.Memory;
-    usedCount: number;
     bind: (block: DensePlan | StreamedPlan) => Dense | Streamed;
   },
 ): Experts {
@@ -347,7 +351,7 @@ export function bindExperts(
   const shared = plan.shared && bind(plan.shared);
   return {
     kind: "experts",
-    ...bindChooser(plan, { memory, usedCount }),
+    ...bindChooser(plan, memory),
     experts,
     downBiases: addressOf(plan.downBiases),
     shared,

@@ -361,18 +361,16 @@ function bindStates(
 
 function bindNeurons(
   { feedForward, steppedNeurons, arena }: LayerPlan,
-  { memory, rank, config }: {
+  { memory, rank }: {
     memory: WebAssembly.Memory;
     rank: RankPlan;
-    config: ModelConfig;
   },
 ): Pick<Layer, "feedForward" | "steppedNeurons"> {
-  const usedCount = config.experts?.usedCount ?? 0;
   const bind = (block: DensePlan | StreamedPlan) =>
     block.kind === "dense" ? bindDense(block) : bindStreamed(block, slotsOf(rank, arena), memory);
   return {
     feedForward: feedForward?.kind === "experts"
-      ? bindExperts(feedForward, { memory, usedCount, bind })
+      ? bindExperts(feedForward, { memory, bind })
       : feedForward && bind(feedForward),
     steppedNeurons: steppedNeurons.map(({ block, tokens }) => ({
       block: bindDense(block),

@@ -42,8 +42,7 @@ export class ChosenRoutes {
     this.#layers = layers.map(({ arena, feedForward, feedForwardNorm, attentionNorm }) => {
       if (feedForward?.kind !== "experts" || !feedForward.choosesInArena) return null;
       const norm = feedForwardNorm ?? (hasParallelBlocks ? attentionNorm : null);
-      const of = { memory: by.memories[arena], usedCount: experts!.usedCount };
-      return { chooser: bindChooser(feedForward, of), norm: bindNorm(norm) };
+      return { chooser: bindChooser(feedForward, by.memories[arena]), norm: bindNorm(norm) };
     });
     const { used } = by.routes;
     this.#words = new Uint32Array(2 * chunkTokens * used);

@@ -58,20 +58,29 @@ export interface ExpertsWeights {
   readonly apart: ApartNorms | null;
   /** Of the layer's input: router and experts read it; null: what the block reads. */
   readonly inputNorm: GpuNorm | null;
+  /** What makes what they read, and of their sum what they add; null: they read what it reads. */
+  readonly latent: Readonly<Record<"down" | "up", Stacked>> | null;
 }
 
+/** Room for a step's routes, by how many experts of a layer a token uses. */
+export type RoutesByUse = ReadonlyMap<number, Routes>;
+
 /**
- * Room for a step's routes; null: it has no experts.
- * @throws {GpuOutOfMemoryError} when the GPU has none.
+ * Of the layers whose experts it has.
+ * @throws {GpuOutOfMemoryError} when the GPU has no room for them.
  */
 export async function openRoutes(
   gpu: Gpu,
   { layers, chunkTokens }: RankPlan,
   { experts }: ModelConfig,
-): Promise<Routes | null> {
-  if (experts === null || !layers.some((layer) => ownExperts(layer) !== null)) return null;
-  const { count, usedCount } = experts;
-  return await createRoutes(gpu, { experts: count, used: usedCount, maxTokens: chunkTokens });
+): Promise<RoutesByUse> {
+  const routes = new Map<number, Routes>();
+  for (const used of layers.flatMap((layer) => ownExperts(layer)?.usedCount ?? [])) {
+    if (routes.has(used)) continue;
+    const of = { experts: experts!.count, used, maxTokens: chunkTokens };
+    routes.set(used, await createRoutes(gpu, of));
+  }
+  return routes;
 }
 
 /** @throws {GpuOutOfMemoryError} when the GPU has no room for them. */
@@ -95,6 +104,10 @@ export async function loadExperts(
     sharedGate: sharedGate && await loader.stack([sharedGate]),
     apart: await loadApart({ loader, config }, mixture.apart),
     inputNorm: mixture.inputNorm && await loadNorm({ loader, config }, mixture.inputNorm),
+    latent: mixture.latent && {
+      down: await loader.stack([mixture.latent.down]),
+      up: await loader.stack([mixture.latent.up]),
+    },
   };
 }
 
@@ -141,14 +154,15 @@ async function loadShared(loader: GpuLoader, plan: DensePlan): Promise<NeuronMat
  * normalised apart.
  */
 export function readersOf(
-  { router, experts, shared, sharedGate, apart, inputNorm }: ExpertsWeights,
+  { router, experts, shared, sharedGate, apart, inputNorm, latent }: ExpertsWeights,
   config: ModelConfig,
 ): GpuMatrix[] | null {
   if (router === null || apart !== null || inputNorm !== null) return null;
   if (config.experts!.weighsInputs) return null;
-  const blocks = [experts, ...shared === null ? [] : [shared]];
+  const blocks = [...latent === null ? [experts] : [], ...shared === null ? [] : [shared]];
   if (blocks.some(({ projections }) => projections.length > 1)) return null;
   const projections = blocks.map(({ projections: [{ stacked }] }) => stacked.matrix);
+  if (latent !== null) projections.push(latent.down.matrix);
   return [router.matrix, ...projections, ...sharedGate === null ? [] : [sharedGate.matrix]];
 }
 
@@ -201,22 +215,28 @@ export function addExperts(
   step: ExpertsStep,
 ): HalfNorm | null {
   const { config, space, routes } = place;
-  const { experts, shared } = weights;
+  const { experts, shared, latent } = weights;
   const { down: { matrix, bias } } = experts;
   const neurons = matrix.columns;
   if (shared !== null) addShared(builder, shared, weights, place, step);
+  if (latent !== null) multiplyAny(builder, latent.down, { x: step.x, to: space.expertLatents });
+  const x = latent === null ? step.x : space.expertLatents;
   const hidden = byRoute(space.hidden, routes.used, neurons);
-  const width = config.feedForward.isGated ? 2 * neurons : neurons;
-  const both = byRoute(space.neurons, routes.used, width);
-  fire(builder, experts, { ...step, config, both, hidden, routes });
-  const given = byRoute(space.given, routes.used, config.embeddingLength);
+  const projected = config.feedForward.isGated ? 2 * neurons : neurons;
+  const both = byRoute(space.neurons, routes.used, projected);
+  fire(builder, experts, { ...step, x, config, both, hidden, routes });
+  const width = config.experts!.latentLength ?? config.embeddingLength;
+  const given = byRoute(space.given, routes.used, width);
   matmul(builder, { matrix, bias, routes, x: hidden, to: given });
   const { target } = step;
-  return combineRoutes(builder, {
-    ...{ ...target, routes, x: given, width: config.embeddingLength },
-    isWeighed: config.experts!.weighsInputs,
-    accumulate: target.accumulate || shared !== null,
-  });
+  const accumulate = target.accumulate || shared !== null;
+  const combined = { routes, x: given, width, isWeighed: config.experts!.weighsInputs };
+  if (latent === null) return combineRoutes(builder, { ...combined, ...target, accumulate });
+  const sum = { to: space.expertLatents, accumulate: false, scale: 1, next: null };
+  combineRoutes(builder, { ...combined, ...sum });
+  const { to, scale } = target;
+  multiply(builder, latent.up, { x: space.expertLatents, to, accumulate, scale });
+  return null;
 }
 
 /** What the shared expert makes of x. */

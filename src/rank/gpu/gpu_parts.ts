@@ -9,14 +9,13 @@ import {
   type Program,
   ProgramBuilder,
   type ReadBack,
-  type Routes,
   type StepInput,
 } from "../../../gpu/mod.ts";
 import type { RankPlan } from "../plan/plan_types.ts";
 import { lengthOf } from "../plan/shard.ts";
 import { type BroughtNeurons, openBrought } from "./brought_neurons.ts";
 import { loadStreamEnds } from "./gpu_alt_up.ts";
-import { openRoutes } from "./gpu_experts.ts";
+import { openRoutes, type RoutesByUse } from "./gpu_experts.ts";
 import { createGivenParts, type SentRows, sentWithSteps } from "./gpu_given.ts";
 import { loadTokenInputs } from "./gpu_inputs.ts";
 import { loadKeptStart } from "./gpu_kept.ts";
@@ -37,7 +36,7 @@ export interface GpuRankParts {
   readonly input: StepInput;
   readonly layers: readonly WalkedGpuLayer[];
   /** Null where no layer has experts on the GPU. */
-  readonly routes: Routes | null;
+  readonly routes: RoutesByUse;
   /** Null where nothing is brought. */
   readonly brought: BroughtNeurons | null;
   /** What of the tokens' rows goes to the GPU with a step. */
@@ -61,7 +60,7 @@ export interface Ground {
   readonly stepInput: StepInput;
   readonly loader: GpuLoader;
   /** Null where no layer has experts on the GPU. */
-  readonly routes: Routes | null;
+  readonly routes: RoutesByUse;
   readonly makeBuilder: () => ProgramBuilder;
 }
 

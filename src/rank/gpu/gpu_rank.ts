@@ -91,7 +91,8 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     this.#recall = recallView(this.plan, firstMemory);
     const { config: { isEncoder } } = input;
     this.#chosen = ChosenRoutes.of(state, {
-      ...{ gpu: input.gpu, routes: parts.routes, residual: this.#residual },
+      ...{ gpu: input.gpu, residual: this.#residual },
+      routes: parts.routes.get(input.config.experts?.usedCount ?? 0) ?? null,
       memories: input.memories[this.plan.rankIndex],
     });
     this.#step = new GpuStep(parts.input, { plan: this.plan, memory: firstMemory, isEncoder });
@@ -294,10 +295,9 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
       this.#parts.brought!.stream.bringNext(brought.index);
     }
     const { n } = this.#step;
-    const usedCount = this.#state.config.experts?.usedCount ?? 0;
     const asked = this.#state.isGpusAlone(layer.index)
       ? n * configOf(this.#state.config, layer.index).feedForwardLength
-      : neuronsAsked(this.plan.layers[layer.index], n, usedCount) * this.#chained;
+      : neuronsAsked(this.plan.layers[layer.index], n) * this.#chained;
     this.#tally.end(layer.index, asked, asked);
   }
 

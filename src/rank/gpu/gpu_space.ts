@@ -56,8 +56,9 @@ interface SpaceWidths extends TowerWidths {
   /** What a router gives, then how much the shared expert counts; what a token's experts give. */
   readonly router: number;
   readonly given: number;
-  /** What experts read that was made of the layer's input. */
+  /** What experts read that was made of the layer's input; or latents, then their sum. */
   readonly early: number;
+  readonly expertLatents: number;
   /** What tokens give all layers; rows of the table that it is made of. */
   readonly inputs: number;
   readonly inputRows: number;
@@ -132,6 +133,7 @@ export async function createSpace(
     router: rowsOf("router"),
     given: rowsOf("given"),
     early: rowsOf("early"),
+    expertLatents: rowsOf("expertLatents"),
     inputs: rowsOf("inputs"),
     inputRows: rowsOf("inputRows"),
     streams: rowsOf("streams"),
@@ -191,6 +193,7 @@ function widthsOf(
     router: mixes ? experts!.count : 0,
     given: routed * strides.embedding,
     early: mixes && experts!.routerInput === "ownNorm" ? strides.embedding : 0,
+    expertLatents: mixes ? experts!.latentLength ?? 0 : 0,
     ...{ inputs, inputRows: inputs },
     streams: streamCount * strides.embedding,
     modes: streamCount,
@@ -244,6 +247,7 @@ function planSpace(
     ...{ made: rows("made"), steps: rows("steps") },
     ...{ neurons: rows("neurons"), hidden: rows("hidden") },
     ...{ router: rows("router"), given: rows("given"), early: rows("early") },
+    expertLatents: rows("expertLatents"),
     ...{ inputs: rows("inputs"), inputRows: rows("inputRows") },
     ...{ streams: rows("streams"), modes: rows("modes"), around: rows("around") },
     patches: rows("patches"),
@@ -348,6 +352,7 @@ function recordMixers(graph: StepGraph, of: StepTensors) {
 /** Its neurons, or its experts. */
 function recordNeurons(graph: StepGraph, of: StepTensors) {
   const { residual, normed, partial, neurons, hidden, router, given, early } = of;
+  const { expertLatents: own } = of;
   // Parallel blocks read the same norm, and add to the same partial sum.
   graph.op("norm again", { reads: [residual, partial], updates: [normed] });
   graph.op("choose", { reads: [residual, normed], writes: [router] });
@@ -357,10 +362,13 @@ function recordNeurons(graph: StepGraph, of: StepTensors) {
   // neurons of longer steps, which read the norm once more.
   graph.op("weigh", { reads: [normed], updates: [router, hidden] });
   graph.op("shared down", { reads: [hidden, normed], updates: [partial, residual] });
-  graph.op("gate and up", { reads: [residual, normed, partial, early], writes: [neurons] });
-  graph.op("activate", { reads: [neurons, partial], writes: [hidden] });
+  graph.op("make latents", { reads: [residual, normed, partial], writes: [own] });
+  graph.op("gate and up", { reads: [residual, normed, partial, early, own], writes: [neurons] });
+  // One dispatch may do both.
+  graph.op("activate", { reads: [neurons, partial, early, own], writes: [hidden] });
   graph.op("experts' down", { reads: [hidden, residual, partial], writes: [given] });
-  graph.op("combine", { reads: [given], updates: [partial, residual, normed] });
+  graph.op("combine latents", { reads: [given, residual, partial], writes: [own] });
+  graph.op("combine", { reads: [given, own], updates: [partial, residual, normed] });
   // Of experts that are normalised apart.
   graph.op("norm of experts", { reads: [partial], writes: [given] });
   graph.op("shared apart", { reads: [residual], writes: [normed, neurons, hidden, partial] });

@@ -9,7 +9,6 @@ import {
   type NextNorm,
   type Program,
   type ProgramBuilder,
-  type Routes,
   type Rows,
 } from "../../../gpu/mod.ts";
 import { configOf } from "../../model/layer_config.ts";
@@ -20,6 +19,7 @@ import { predictorPlan } from "../neurons/predictors.ts";
 import type { LayerPlan, RankPlan } from "../plan/plan_types.ts";
 import { GpuLayer, type LayerLeft, NOTHING_LEFT } from "./gpu_layer.ts";
 import { endStreams, startStreams, type StreamEnds } from "./gpu_alt_up.ts";
+import type { RoutesByUse } from "./gpu_experts.ts";
 import { addGivenPart } from "./gpu_given.ts";
 import { type KeptStart, startKept } from "./gpu_kept.ts";
 import { addTokenInputs, type TokenInputs } from "./gpu_inputs.ts";
@@ -39,7 +39,7 @@ export type Opening = GpuRankInput & {
   readonly plan: RankPlan;
   readonly space: GpuSpace;
   /** Null where no layer has experts on the GPU. */
-  readonly routes: Routes | null;
+  readonly routes: RoutesByUse;
   readonly loader: GpuLoader;
   /** Null: tokens give layers nothing. */
   readonly tokenInputs: TokenInputs | null;
@@ -123,9 +123,11 @@ async function loadLayers(of: Opening): Promise<GpuLayer[]> {
   const { fromTokens: longFrom = Infinity, layers: longLayers = 0 } = plan.longSteps ?? {};
   const layers: GpuLayer[] = [];
   for (const [index, layerPlan] of plan.layers.entries()) {
+    const own = configOf(config, index);
     layers.push(
       await GpuLayer.load({
-        ...{ gpu, config: configOf(config, index), index, loader, space, routes },
+        ...{ gpu, config: own, index, loader, space },
+        routes: routes.get(own.experts?.usedCount ?? 0) ?? null,
         isAlone: plan.gpu!.isAlone,
         cacheOfOther: layerPlan.keysOf === null ? null : layers[layerPlan.keysOf].cache,
         // Of an encoder a layer's are of no use behind it.

@@ -16,6 +16,7 @@ import { latentMatrices, ownKeyDim } from "../../model/latent.ts";
 import { stateMatrices } from "../../model/state_matrices.ts";
 import type {
   DenseTensors,
+  ExpertsConfig,
   LayerTensors,
   MatrixTensor,
   ModelDescription,
@@ -67,16 +68,19 @@ export function sharedExpertsObstacle(
 ): string | null {
   const { experts } = config;
   if (experts === null) return null;
-  const { count, usedCount, feedForwardLength, sharedFeedForwardLength, weighsInputs } = experts;
+  const { count, usedCount, sharedFeedForwardLength, weighsInputs } = experts;
+  const lengths = config.layers.map((_, layer) => configOf(config, layer).experts)
+    .map((own) => own?.feedForwardLength ?? 0);
   if (count > EXPERTS_MAX || usedCount > USED_EXPERTS_MAX) {
     return `${usedCount} of ${count} experts are too many to choose from there`;
   }
-  if ([feedForwardLength, sharedFeedForwardLength].some((width) => width % WIDTH_UNIT !== 0)) {
+  if ([...lengths, sharedFeedForwardLength].some((width) => width % WIDTH_UNIT !== 0)) {
     return `experts' widths are no multiples of ${WIDTH_UNIT}`;
   }
   for (const { feedForward } of tensors.layers) {
     if (feedForward?.kind !== "experts") continue;
-    const { experts: all, shared } = feedForward;
+    const { experts: all, shared, latent } = feedForward;
+    if ((latent?.norm ?? null) !== null) return "sums of experts are normalised by threads only";
     const blocks = [...all, ...shared === null ? [] : [shared]];
     if (config.feedForward.activation === "xielu") return "xIELU of experts is the threads'";
     if (blocks.some(({ isDownTransposed }) => isDownTransposed)) {
@@ -91,7 +95,8 @@ export function sharedExpertsObstacle(
     if (weighsInputs && all.flatMap(denseMatrices).some(({ bias }) => bias !== null)) {
       return "experts whose inputs are weighed and that have biases are the threads'";
     }
-    const obstacle = typesObstacle(blocks.flatMap(denseMatrices), file);
+    const around = latent === undefined ? [] : [latent.down, latent.up];
+    const obstacle = typesObstacle([...blocks.flatMap(denseMatrices), ...around], file);
     if (obstacle !== null) return obstacle;
   }
   return null;
@@ -159,6 +164,13 @@ export function besideObstacle({ config, tensors }: ModelDescription): string | 
   if (config.layers.some(({ passEnd }) => passEnd !== undefined)) {
     return "norms between passes are not shared out between a GPU and threads";
   }
+  if (config.experts?.latentLength !== undefined) {
+    return "experts that read latents are not shared out between a GPU and threads";
+  }
+  if (config.layers.some(({ shape }) => usesOthers(shape?.experts, config.experts))) {
+    return "layers of which tokens use other numbers of experts are not shared out between a GPU " +
+      "and threads";
+  }
   if (config.experts?.routerInput === "ownNorm") {
     return "experts that read a layer's input are not shared out between a GPU and threads";
   }
@@ -175,6 +187,10 @@ export function besideObstacle({ config, tensors }: ModelDescription): string | 
     return "what tokens give layers is not shared out between a GPU and threads";
   }
   return null;
+}
+
+function usesOthers(of: ExpertsConfig | null | undefined, others: ExpertsConfig | null): boolean {
+  return of != null && of.usedCount !== others?.usedCount;
 }
 
 /** Of weights and their widths. */

@@ -35,11 +35,11 @@ export function addCompanions(
 
 /** partial += what experts add whatever they read, as much as each counts. */
 export function addDownBiases(
-  { config: { embeddingLength: d } }: StepState,
+  { config: { embeddingLength, experts: config } }: StepState,
   { residual, routes }: Parts,
   { experts, downBiases }: Experts,
 ): void {
-  const { starts } = routes;
+  const { starts } = routes, d = config!.latentLength ?? embeddingLength;
   const { rows, weights } = routes.views.plan;
   for (let e = 0; e < experts.length; e++) {
     const first = 4 * starts[e], count = starts[e + 1] - starts[e];

@@ -117,7 +117,8 @@ export class ExpertRoutes {
   /** So many tokens choose that few experts are left out. */
   get needNearlyAll(): boolean {
     const { n, config: { experts } } = this.#state;
-    return experts !== null && n * experts.usedCount >= experts.count;
+    if (experts === null || this.#routing === null) return false;
+    return n * this.#routing.usedCount >= experts.count;
   }
 
   /** `count` tokens of x from route `first` on side by side, in the forms that are read. */

@@ -21,6 +21,8 @@ export interface ExpertFactors {
   /** [vocab, used]: the experts that tokens use; left out or null: they choose. */
   readonly expertsOfTokens?: Float32Array | null;
   readonly scales: Float32Array | null;
+  /** How many of them a token uses, at most as many as the model's; left out: so many. */
+  readonly usedCount?: number;
 }
 
 export class Routing {
@@ -30,6 +32,8 @@ export class Routing {
    */
   readonly starts: Int32Array;
   readonly #config: ExpertsConfig;
+  /** Of the layer that chose last. */
+  #usedCount: number;
   /** Of one token, [experts]: what weights are made of, and what the choice looks at. */
   readonly #probabilities: Float64Array;
   readonly #scores: Float64Array;
@@ -46,6 +50,7 @@ export class Routing {
   constructor(config: ExpertsConfig, chunkTokens: number, ids: Int32Array | null = null) {
     this.#ids = ids;
     this.#config = config;
+    this.#usedCount = config.usedCount;
     const groupCount = config.companions ? config.count / config.companions.groupSize : 0;
     this.starts = new Int32Array(config.count + groupCount + 1);
     this.#probabilities = new Float64Array(config.count);
@@ -56,6 +61,11 @@ export class Routing {
     this.#groups = config.groups ? new Float64Array(config.groups.count) : null;
   }
 
+  /** How many experts a token uses of the layer that chose last. */
+  get usedCount(): number {
+    return this.#usedCount;
+  }
+
   /**
    * Chooses for n tokens and sorts their routes by expert.
    * @param logits [n, experts]
@@ -64,6 +74,7 @@ export class Routing {
    */
   route(logits: Float32Array, n: number, by: ExpertFactors, to: Routes): void {
     const { choiceBias, scales, expertsOfTokens: table = null } = by;
+    this.#usedCount = by.usedCount ?? this.#config.usedCount;
     const ids = table === null ? null : this.#ids;
     for (let t = 0; t < n; t++) {
       this.#rate(logits, t, choiceBias);
@@ -88,7 +99,7 @@ export class Routing {
     experts: Uint32Array,
     weights: Float32Array,
   ): void {
-    const routes = n * this.#config.usedCount;
+    const routes = n * this.#usedCount;
     for (let j = 0; j < routes; j++) {
       const expert = this.#chosen[j];
       experts[2 * j] = expert;
@@ -152,7 +163,7 @@ export class Routing {
 
   /** The usedCount experts with the highest scores, in order; the lower index among equals. */
   #choose(t: number): void {
-    const { count, usedCount } = this.#config;
+    const { count } = this.#config, usedCount = this.#usedCount;
     const scores = this.#scores;
     const chosen = this.#chosen;
     const first = t * usedCount;
@@ -171,7 +182,7 @@ export class Routing {
 
   /** Those of a token's row in a table. */
   #takeListed(t: number, table: Float32Array, id: number): void {
-    const { usedCount } = this.#config;
+    const usedCount = this.#usedCount;
     for (let j = 0; j < usedCount; j++) {
       this.#chosen[t * usedCount + j] = table[id * usedCount + j];
     }
@@ -179,7 +190,8 @@ export class Routing {
 
   /** What token t's chosen experts count. */
   #weigh(t: number): void {
-    const { usedCount, gating, normalizesWeights, weightScale } = this.#config;
+    const { gating, normalizesWeights, weightScale } = this.#config;
+    const usedCount = this.#usedCount;
     const first = t * usedCount;
     const best = this.#probabilities[this.#chosen[first]];
     let sum = 0;
@@ -195,7 +207,7 @@ export class Routing {
 
   /** Counting sort by expert; tokens stay in order. */
   #sort(n: number, scales: Float32Array | null, to: Routes): void {
-    const { count, usedCount } = this.#config;
+    const { count } = this.#config, usedCount = this.#usedCount;
     const routes = n * usedCount;
     const next = this.#next.fill(0);
     for (let j = 0; j < routes; j++) next[this.#chosen[j]]++;
@@ -220,7 +232,7 @@ export class Routing {
    * which the companion counts as much as for all of them.
    */
   #accompany(n: number, to: Routes): void {
-    const { count, usedCount } = this.#config;
+    const { count } = this.#config, usedCount = this.#usedCount;
     const { weight } = this.#config.companions!;
     const next = this.#next;
     for (let j = 0; j < n * usedCount; j++) {
@@ -256,7 +268,7 @@ export class Routing {
   /** No choice of the same token before it is of the same group. */
   #isFirstOfGroup(j: number): boolean {
     const group = this.#groupOf(j);
-    for (let other = j - j % this.#config.usedCount; other < j; other++) {
+    for (let other = j - j % this.#usedCount; other < j; other++) {
       if (this.#groupOf(other) === group) return false;
     }
     return true;

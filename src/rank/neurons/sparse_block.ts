@@ -77,7 +77,7 @@ export class SparseBlock {
     if (count > 1 && !isApart && !this.#paysToList(count, width)) return false;
     // First up of all tokens, then down: what one has read of a matrix, the next one finds nearby.
     for (let t = 0; t < count; t++) {
-      const own = this.take(x, block, count, t);
+      const own = this.take(x, block, count, t, up.columnCount);
       const row = rows + 4 * t;
       const weight = weights === 0 ? 0 : weights + 4 * t;
       if (isGated) this.#fired[t] = this.#listGated(block, own, t);
@@ -125,15 +125,19 @@ export class SparseBlock {
     return LISTED_COST * fired < width * Math.max(1, count / TOKENS_PER_READ);
   }
 
-  /** Token t of `count` by itself until the next call, in the forms that the block reads. */
+  /**
+   * Token t of `count` by itself until the next call, in the forms that the block reads. d: how
+   * many numbers; left out: as many as the stream has.
+   */
   take(
     x: Activations,
     block: Pick<Dense, "readsQ8" | "readsFloats">,
     count: number,
     t: number,
+    d: number = this.#state.config.embeddingLength,
   ): Activations {
     if (count === 1) return x;
-    const { kernels, space, config: { embeddingLength: d }, inputs: { alone: to } } = this.#state;
+    const { kernels, space, inputs: { alone: to } } = this.#state;
     const rows = space.tokens + 4 * t;
     if (block.readsQ8) kernels.gather_q8(x.q8, count, d, rows, 1, to.q8);
     if (block.readsFloats) {

@@ -91,6 +91,8 @@ export interface ExpertsPlan {
    * chooses as all threads do, with the same bits. False: it is a thread, or the GPU chooses.
    */
   readonly choosesInArena: boolean;
+  /** How many of them a token uses. */
+  readonly usedCount: number;
   /** The whole router, on every rank, so that all choose alike without a join; F32 or float. */
   readonly router: MatrixPlan;
   readonly choiceBias: VectorPlan | null;

@@ -28,7 +28,10 @@ export function planLatentExperts(
 ): LatentExpertsPlan | null {
   if (latent === undefined) return null;
   const { down, norm, up } = latent;
-  const rows = cut(up.rows, { parts: threadCount, part: rankIndex, unit: ROW_UNIT });
+  // A GPU that has them is alone.
+  const rows = threadCount === 0
+    ? { start: 0, end: up.rows }
+    : cut(up.rows, { parts: threadCount, part: rankIndex, unit: ROW_UNIT });
   return {
     down: place.matrix(down, {}),
     norm: norm && place.vector(norm),

@@ -254,6 +254,7 @@ export function experts(
   return {
     kind: "experts",
     choosesInArena: chooserPlace !== null,
+    usedCount: input.config.experts!.usedCount,
     router: chooser.matrix(router, { isWidened: true }),
     choiceBias: choiceBias === null ? null : chooser.vector(choiceBias),
     expertsOfTokens: tensors.expertsOfTokens ? chooser.vector(tensors.expertsOfTokens) : null,

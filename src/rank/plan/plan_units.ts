@@ -22,6 +22,8 @@ export interface UnitOptions {
   readonly units: readonly UnitShape[];
   /** So many units, from the first on, are in memory as a whole. */
   readonly residentUnits: number;
+  /** Of a mixture those are, too, that every token needs: they are no experts to choose from. */
+  readonly keepsCommon: boolean;
   /** Gates of the others are, too, and only the rest of a bundle is streamed. */
   readonly hasResidentGates: boolean;
   /** Slots of each rank, in all its arenas together. */
@@ -53,7 +55,7 @@ export const ALL_STEPS: StreamingSteps = { bundles: true, cache: true, pipeline:
 /** What is to be decided; the rest has usual values. */
 export type StreamingChoice =
   & Pick<UnitOptions, "residentUnits" | "hasResidentGates" | "slotCount">
-  & Partial<Omit<UnitOptions, "units">>;
+  & Partial<Omit<UnitOptions, "units" | "residentUnits" | "hasResidentGates" | "slotCount">>;
 
 /** One sequential read, and how many of them are under way in each arena. */
 export const PIECE_BYTES = MiB;
@@ -68,6 +70,7 @@ export function unitOptions(units: readonly UnitShape[], choice: StreamingChoice
   return {
     arenaCount: 1,
     stagePlaces: 1,
+    keepsCommon: false,
     hotShare: HOT_SHARE,
     pieceBytes: PIECE_BYTES,
     piecesAhead: PIECES_AHEAD,
@@ -88,12 +91,16 @@ export class UnitPlan implements Units {
   readonly options: UnitOptions;
   readonly stream: StreamPlan;
   readonly #numbers: ReadonlyMap<string, number>;
+  /** By down's tensor: a mixture has tens of thousands of units, and one for each layer. */
+  readonly #layouts: ReadonlyMap<string, MatrixLayout>;
 
   constructor(options: UnitOptions) {
     this.options = options;
-    const { units, residentUnits } = options;
+    const { units } = options;
     this.#numbers = new Map(units.map(({ layer, expert }, unit) => [key(layer, expert), unit]));
-    this.stream = streamPlan(units, units.slice(residentUnits), options);
+    this.#layouts = new Map(units.map(({ down, downLayout }) => [down.tensor, downLayout]));
+    const streamed = units.filter((_, unit) => !isResident(options, unit));
+    this.stream = streamPlan(units, streamed, options);
   }
 
   get hasResidentGates(): boolean {
@@ -110,7 +117,7 @@ export class UnitPlan implements Units {
   }
 
   streamed(unit: number): UnitShape | null {
-    return unit < this.options.residentUnits ? null : this.options.units[unit];
+    return isResident(this.options, unit) ? null : this.options.units[unit];
   }
 
   besideGpu(
@@ -155,9 +162,23 @@ export class UnitPlan implements Units {
 
   /** How the down projection of that tensor was packed; null: it was not. */
   layoutOf(tensor: string): MatrixLayout | null {
-    const unit = this.options.units.find(({ down }) => down.tensor === tensor);
-    return unit === undefined ? null : unit.downLayout;
+    return this.#layouts.get(tensor) ?? null;
   }
+}
+
+/** Whether a unit is in memory as a whole. */
+function isResident({ units, residentUnits, keepsCommon }: UnitOptions, unit: number): boolean {
+  return unit < residentUnits || keepsCommon && isCommon(units[unit]);
+}
+
+/** Whether every token needs a unit. */
+function isCommon({ expert }: Pick<UnitShape, "expert">): boolean {
+  return typeof expert !== "number";
+}
+
+/** How many units are in memory as wholes, beside those that have a place. */
+export function residentCount(options: UnitOptions): number {
+  return options.units.filter((_, unit) => isResident(options, unit)).length;
 }
 
 /** Bytes that a slot has: what of the largest bundle is not resident. */

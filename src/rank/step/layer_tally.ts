@@ -41,16 +41,11 @@ export class LayerTally {
 /**
  * Own neurons of a layer that n tokens ask for: those of a mixture that they choose. Takes no
  * object, which would be one a layer and token where V8 does not inline the call.
- * usedCount: experts of a token.
  */
-export function neuronsAsked(
-  { feedForward, steppedNeurons }: LayerPlan,
-  n: number,
-  usedCount: number,
-): number {
+export function neuronsAsked({ feedForward, steppedNeurons }: LayerPlan, n: number): number {
   if (feedForward === null) return 0;
   if (feedForward.kind === "experts") {
-    const { experts, shared } = feedForward;
+    const { experts, shared, usedCount } = feedForward;
     return n * (usedCount * widthOf(experts[0]) + (shared === null ? 0 : widthOf(shared)));
   }
   let width = widthOf(feedForward);

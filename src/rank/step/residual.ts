@@ -121,8 +121,9 @@ export class Residual {
    * @returns how many columns were read: those whose value is not zero.
    */
   addFired(matrix: Matrix, list: number, values: number, count: number, rows: number): number {
-    const { kernels, space, config: { embeddingLength: d }, plan, partial, n } = this.#state;
+    const { kernels, space, plan, partial, n } = this.#state;
     const { typeId, offsetBytes: w, rowStrideBytes, columnCount: neurons, scratch } = matrix;
+    const d = matrix.rowCount;
     const isFirst = this.#isEmpty && n === 1;
     if (this.#isEmpty && !isFirst) this.clear();
     const to = isFirst ? partial : space.incoming;
@@ -155,8 +156,8 @@ export class Residual {
     x: Activations,
     { factors, columns, rows }: { factors: number; columns: number; rows: number },
   ): void {
-    const { kernels, space, config: { embeddingLength: d }, plan, partial, n } = this.#state;
-    const { typeId, columnCount: k } = matrix;
+    const { kernels, space, plan, partial, n } = this.#state;
+    const { typeId, columnCount: k, rowCount: d } = matrix;
     const isFirst = this.#isEmpty && n === 1;
     if (this.#isEmpty && !isFirst) this.clear();
     const to = isFirst ? partial : space.incoming;

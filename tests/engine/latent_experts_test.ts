@@ -1,0 +1,99 @@
+/**
+ * Experts that read latents, where layers use other numbers of them, of other lengths: out of a
+ * packed file, in whatever memory there is, and on a GPU that has all of the model or none of its
+ * experts. That ranks compute them as the reference does is families_test.ts, that several requests
+ * are answered as each alone is batch_test.ts.
+ */
+import "../support/thread_pool.ts";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { u32 } from "../../src/gguf/mod.ts";
+import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
+import { BudgetError } from "../../src/llm/choose_units.ts";
+import { nmse } from "../support/compare.ts";
+import { deepTest } from "../support/deep.ts";
+import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
+import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
+import { Rng } from "../support/rng.ts";
+import type { SynthQuant } from "../../src/synth/synth_types.ts";
+import { TINY_FAMILIES } from "../support/tiny_families.ts";
+import type { TinyModelOptions } from "../support/tiny_model.ts";
+
+const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(512))(new Rng(8)));
+const PUZZLE = TINY_FAMILIES["nemotron_h_moe-puzzle"];
+
+/** Rows of down that single neurons can be read from: 64 of them, of a stream that is wider. */
+function puzzleOf(type: SynthQuant): TinyModelOptions {
+  const changes = {
+    experts: { ...PUZZLE.experts, latent: 64 },
+    keys: { ...PUZZLE.keys, "moe_latent_size": u32(64) },
+  };
+  return { architecture: "nemotron_h_moe-puzzle", type, embeddingLength: 128, changes };
+}
+
+interface Answers {
+  readonly chunked: Float32Array;
+  readonly single: Float32Array;
+  readonly greedy: readonly number[];
+}
+
+async function ask(path: string, options: LoadOptions): Promise<Answers> {
+  const answers: Answers[] = [];
+  await withModel(path, { ...READERS, ...options }, async (model) => {
+    const chunked = await allLogits(model, IDS);
+    const single = await allLogits(model, IDS, 1);
+    answers.push({ chunked, single, greedy: await greedyIds(model, IDS, 16) });
+  });
+  return answers[0];
+}
+
+/** What threads add up in another order, of floats: those of halves are rounded once more. */
+const SUMS_NMSE = { "F16": 1e-8, "F32": 1e-11 };
+
+for (const type of ["Q4_0", "Q8_0", "F16", "F32"] as const) {
+  const deep = type === "Q4_0" ? undefined : "Q4_0 is streamed the same way";
+  deepTest(
+    `experts that read latents in ${type} answer the same from disk as from memory`,
+    deep,
+    () =>
+      withPacked(puzzleOf(type), async (path, packed) => {
+        for (const threads of [1, 2, 3]) {
+          const whole = await ask(path, { threads });
+          const kept = { hasResidentGates: false, slotCount: 0, stagePlaces: 6, keepsCommon: true };
+          const ways = [FEW_SLOTS, { ...FEW_SLOTS, residentUnits: 1, arenaCount: 2 }, {
+            ...{ ...FEW_SLOTS, ...kept },
+          }];
+          for (const streaming of [...ways, { ...FEW_SLOTS, residentUnits: 1e9 }]) {
+            const streamed = await ask(packed, { threads, streaming });
+            if (threads === 1) assertEquals(streamed, whole);
+            for (const which of ["chunked", "single"] as const) {
+              const most = type === "F16" || type === "F32" ? SUMS_NMSE[type] : 1e-12;
+              assertLess(nmse(streamed[which], whole[which]), most);
+            }
+            assertEquals(streamed.greedy, whole.greedy);
+          }
+        }
+      }),
+  );
+}
+
+Deno.test("a packed model whose experts read latents runs in the least memory that it asks for", () =>
+  withPacked(puzzleOf("Q8_0"), async (path, packed) => {
+    const options = { threads: 1, ...READERS } as const;
+    const load = () => loadModel(packed, { ...options, memoryBytes: 2 ** 20 });
+    const { neededBytes } = await assertRejects(load, BudgetError);
+    const whole = await ask(path, options);
+    const streamed = async (more: number) => {
+      const counts: { hits: number; diskBytes: number }[] = [];
+      await withModel(packed, { ...options, memoryBytes: neededBytes + more }, async (model) => {
+        assert(model.memory.diskBytes > 0, "some experts are not in memory");
+        assertEquals(model.memory.slotBytes, 0, "nobody can name neurons one by one");
+        assertEquals(await greedyIds(model, IDS, 16), whole.greedy);
+        const request = { ids: IDS, maxTokens: 16, sampling: { temperature: 0 }, ignoreEnd: true };
+        counts.push((await model.generate(request).result).timings.streamed!);
+      });
+      return counts[0];
+    };
+    const [least, some] = [await streamed(0), await streamed(2 ** 17)];
+    assert(some.hits > 0, "what was used last has stayed");
+    assertLess(some.diskBytes, least.diskBytes);
+  }));
