@@ -4,7 +4,6 @@ import type { KernelName } from "../../../gpu/kernels.ts";
 import { DEFAULT_ROW_LANES } from "../../../gpu/row_lanes.ts";
 import { PLAIN_VARIANTS, usableVariants } from "../../../gpu/variants.ts";
 import { dequantizeQ8, matmul as referenceMatmul, quantizeQ8 } from "../../../src/reference/ops.ts";
-import { deepOnly } from "../../support/deep.ts";
 import { weightsOf } from "./weights.ts";
 import type { GpuCase } from "./types.ts";
 
@@ -15,8 +14,7 @@ const READINGS = [
   // Fewer than a subgroup has, and more.
   {
     reading: "int8_subgroups",
-    // Of bytes: a rank's in tests/rank/gpu_batch_test.ts.
-    types: ["Q2_K", ...deepOnly("Q8_0")],
+    types: ["Q2_K", "Q8_0"],
     lanes: { heads: 16, gated: 4, joined: 16 },
   },
 ] as const;
