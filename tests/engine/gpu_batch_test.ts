@@ -7,6 +7,7 @@ import { assertAlmostEquals, assertEquals, assertGreater } from "@std/assert";
 import { independentRows } from "../../src/engine/row_independence.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { describeForUse, type LoadOptions, planModel } from "../../src/llm/mod.ts";
+import { IS_DEEP } from "../support/deep.ts";
 import { besideThreads, GPU_ALONE, GPU_ALONE_TUNED, gpuTest } from "../support/gpu_model.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
@@ -156,14 +157,19 @@ gpuTest(
     }),
 );
 
+/** Eight in `test:deep`. */
+const FEWER: readonly [] | readonly [4] = IS_DEEP ? [] : [4];
 const PROFILE = { profile: GPU_ALONE_TUNED.profile };
 /**
- * Eight requests have shaders of eight tokens. Four where something else is the subject: of ranks,
- * tests/rank/gpu_batch_test.ts has more sequences of families.
+ * Eight requests have shaders of eight tokens, which the gate has of ranks
+ * (tests/rank/gpu_batch_test.ts), and by integers in tests/gpu/cases/apart.ts. Four where something
+ * else is the subject.
  */
 const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions, requests?: 4])[] = [
   ["llama in F32", { ...SMALL, architecture: "llama" }, GPU_ALONE],
-  ["llama in Q4_0 by integers", { ...SMALL, architecture: "llama", type: "Q4_0" }, GPU_ALONE_TUNED],
+  ["llama in Q4_0 by integers", { ...SMALL, architecture: "llama", type: "Q4_0" }, {
+    ...GPU_ALONE_TUNED,
+  }, ...FEWER],
   ["llama beside two threads", { ...SMALL, architecture: "llama" }, besideThreads(0.5, 2), 4],
   ["falcon-h1 in F32", { ...SMALL, architecture: "falcon-h1" }, GPU_ALONE, 4],
   // By steps for which there are no tiles: these are llama's.

@@ -7,8 +7,8 @@
  * read and validated with all constants, for with some of them a host refuses it (a division by
  * zero, an index beyond an array): that costs 2 ms, a pipeline 50 to 1,000. Compiled with all
  * constants are the first shape of each shader and choice where a file says so (`afterFirst`:
- * gpu/kernels_test.ts, gpu_golden_test.ts), and all shapes of some whole answers
- * (gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts).
+ * gpu/kernels_test.ts, and gpu_golden_test.ts in `test:deep`), and all shapes of some whole
+ * answers (gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts).
  */
 
 /** Constants, by name. */
