@@ -157,10 +157,10 @@ const variantCases: readonly GpuCase[] = ([
   ["matvec_byte", "matvec_int8", ["Q8_0", "Q6_K"]],
   ["matvec_nibble", "matvec_int8_subgroups", ["Q4_0", "Q2_K", "MXFP4"]],
   ["matvec_byte", "matvec_int8_subgroups", ["Q8_0", "Q6_K"]],
-  // Levels and factors of others: embed(), "decodes" below; whole models are of Q4_0.
+  // Kinds of factors and levels each once; whole models are of Q4_0.
   ["matmul_nibble", "matmul_int8", [
-    ...["Q2_K", "IQ1_M"],
-    ...deepOnly("Q4_0", "MXFP4", "Q4_K", "IQ4_XS", ...LOOKED_UP.slice(0, -1)),
+    ...["Q2_K", "MXFP4", "IQ1_M"],
+    ...deepOnly("Q4_0", "Q4_K", "IQ4_XS", ...LOOKED_UP.slice(0, -1)),
   ]],
   ["matmul_byte", "matmul_int8", ["Q8_0", "Q6_K", ...deepOnly("Q5_K")]],
 ] as const).map(([job, name, types]): GpuCase => ({
