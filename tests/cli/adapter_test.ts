@@ -11,6 +11,7 @@ import { tinyAdapter } from "../support/tiny_adapter.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { runCli, startCli, withTinyModel } from "./run_cli.ts";
 import { finish, Log } from "./server_process.ts";
+import "../support/thread_pool.ts";
 
 Deno.test("--lora takes files, how much of each, and more of them", () => {
   const half = { path: "b.gguf", scale: 0.5 };

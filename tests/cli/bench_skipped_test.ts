@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { runCli } from "./run_cli.ts";
+import "../support/thread_pool.ts";
 
 Deno.test("bench counts skipped neurons, and --dense skips none", () =>
   withTinyFile({ architecture: "bamboo", type: "Q8_0" }, async (path) => {

@@ -1,7 +1,8 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { startCli, withTinyModel } from "./run_cli.ts";
+import { runCli, startCli, withTinyModel } from "./run_cli.ts";
+import "../support/thread_pool.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
@@ -23,16 +24,16 @@ Deno.test("an answer for which the disk has no room is an error without a stack 
   ignore,
 }, () =>
   withTinyModel(async (path, folder) => {
-    for (const args of [["show", path], ["show", path, "--json"], ["run", path, "a b", "--raw"]]) {
+    for (const args of [["show", path, "--json"], ["run", path, "a b", "--raw"]]) {
       const { code, err } = await runInShell(">/dev/full", args);
       assertEquals(code, 1, err);
       assertMatch(err, /^error: Cannot write "stdout": the disk is full: [^()]*\n$/m);
     }
     await Deno.symlink("/dev/full", `${folder}/full`);
     const args = ["logits", path, "--tokens", "1", "--out", `${folder}/full`];
-    const { code, err } = await runInShell("", args);
+    const { code, stderr } = await runCli(args);
     assertEquals(code, 1);
-    assertMatch(err, /^error: Cannot write ".*full": the disk is full: [^()]*\n$/m);
+    assertMatch(stderr, /^error: Cannot write ".*full": the disk is full: [^()]*\n$/m);
   }));
 
 Deno.test(
@@ -52,9 +53,9 @@ Deno.test("logits that are refused leave the file that was there", () =>
     const out = `${folder}/logits`;
     await Deno.writeTextFile(out, "dear");
     const args = ["logits", path, "--out", out, "--tokens"];
-    assertEquals((await runInShell("", [...args, "1,99999"])).code, 2);
+    assertEquals((await runCli([...args, "1,99999"])).code, 2);
     assertEquals(await Deno.readTextFile(out), "dear");
-    assertEquals((await runInShell("", [...args, "1"])).code, 0);
+    assertEquals((await runCli([...args, "1"])).code, 0);
     assertEquals((await Deno.stat(out)).size, 4 * 512);
   }));
 

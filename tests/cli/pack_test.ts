@@ -4,6 +4,7 @@ import { openPacked } from "../../src/bundle/mod.ts";
 import { readStats } from "../../src/stats/mod.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
+import "../support/thread_pool.ts";
 
 const RELU: TinyModelOptions = { architecture: "relu-llama", type: "Q4_0", feedForwardLength: 128 };
 const TEXT = "the cat sat on the mat and the dog ran after the cat until both of them slept\n"

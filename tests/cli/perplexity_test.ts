@@ -5,6 +5,7 @@ import { ReferenceModel } from "../../src/reference/forward.ts";
 import { createTokenizer } from "../../src/tokenizer/mod.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
+import "../support/thread_pool.ts";
 
 const TEXT = "the cat sat on the mat and the dog ran after the cat until both of them slept\n"
   .repeat(3);

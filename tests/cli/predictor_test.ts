@@ -2,6 +2,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
+import "../support/thread_pool.ts";
 
 const GOOD: TinyModelOptions = {
   architecture: "bamboo",

@@ -5,6 +5,7 @@ import { readStats } from "../../src/stats/mod.ts";
 import { checkXml } from "../bench/check_xml.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { runCli, startCli, withTinyModel } from "./run_cli.ts";
+import "../support/thread_pool.ts";
 
 const TEXT = "the cat sat on the mat and the dog ran after the cat until both of them slept\n"
   .repeat(20);

@@ -51,7 +51,7 @@ Deno.test("ganglion --version prints the version of deno.json and nothing else",
   const { version } = JSON.parse(
     Deno.readTextFileSync(new URL("../../deno.json", import.meta.url)),
   );
-  assertEquals((await runProcess(["--version"])).stdout, `${version}\n`);
+  assertEquals((await runCli(["--version"])).stdout, `${version}\n`);
 });
 
 Deno.test("wrong usage exits with 2, says what is wrong on stderr and keeps stdout empty", async () => {
@@ -77,7 +77,7 @@ Deno.test("wrong usage exits with 2, says what is wrong on stderr and keeps stdo
 });
 
 Deno.test("no verb at all is wrong usage", async () => {
-  const { code, stdout, stderr } = await runProcess([]);
+  const { code, stdout, stderr } = await runCli([]);
   assertEquals([code, stdout], [2, ""]);
   assertStringIncludes(stderr, "Usage: ganglion");
 });
@@ -86,8 +86,9 @@ Deno.test("a file that is missing or no model exits with 1 and a message without
   const notModel = await Deno.makeTempFile();
   try {
     await Deno.writeTextFile(notModel, "this is no model, but it is long enough to have a header");
-    for (const [path, message] of [["/no/such.gguf", "/no/such.gguf"], [notModel, "GGUF"]]) {
-      const { code, stdout, stderr } = await runProcess(["show", path, "--json"]);
+    const wrong = [[runCli, "/no/such.gguf", "/no/such.gguf"], [runProcess, notModel, "GGUF"]];
+    for (const [runIt, path, message] of wrong as [typeof runCli, string, string][]) {
+      const { code, stdout, stderr } = await runIt(["show", path, "--json"]);
       assertEquals([code, stdout], [1, ""]);
       assertMatch(stderr, /^error: /);
       assertStringIncludes(stderr, message);

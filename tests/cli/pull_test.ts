@@ -3,6 +3,7 @@ import { hub } from "../pull/fake_hub.ts";
 import { type Answer, type Ask, serveFaulty } from "../pull/faulty_server.ts";
 import { assertPulled, honest, MODEL, MODEL_SHA256 } from "../pull/pull_support.ts";
 import { runCli, startCli } from "./run_cli.ts";
+import "../support/thread_pool.ts";
 
 /** A server, and `ganglion` with an empty folder of models. */
 async function withStore(

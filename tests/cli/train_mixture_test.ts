@@ -15,6 +15,7 @@ import { FEW_SLOTS, READERS } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
+import "../support/thread_pool.ts";
 
 const WORDS = REHEARSAL_TEXT.split(" ");
 

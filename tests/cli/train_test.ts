@@ -6,6 +6,7 @@ import { loadModel } from "../../src/llm/mod.ts";
 import { dequantize } from "../../src/model/mod.ts";
 import { Rng } from "../support/rng.ts";
 import { runCli, startCli, withTinyModel } from "./run_cli.ts";
+import "../support/thread_pool.ts";
 
 /** Words that do not exist, the same ones for a seed. */
 function madeUpText(letters: number, seed: number): string {

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { u32 } from "../../src/gguf/mod.ts";
 import { nmse } from "../support/compare.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
+import "../support/thread_pool.ts";
 
 /** Runs a verb that must succeed, and parses all of its stdout as one JSON document. */
 async function runJson(args: readonly string[], env?: Record<string, string>) {

@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
+import "../support/thread_pool.ts";
 
 const HI = [{ role: "user", content: "Hi" }];
 const chatTemplate = "{{ messages[0].content }}{% if think %}<think>{% endif %}</think>";

@@ -18,6 +18,7 @@ import { lastRow, nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
+import "../support/thread_pool.ts";
 
 /** Tolerances: f32 sums; f16 keys and values; int8 activations. */
 const NMSE_MAX: Readonly<Partial<Record<Quant, number>>> = {

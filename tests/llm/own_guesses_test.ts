@@ -12,6 +12,7 @@ import { bytesInMemory } from "../../src/llm/plan_load.ts";
 import { bytesPerToken } from "../../src/llm/memory_use.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
+import "../support/thread_pool.ts";
 
 const FORM = { architecture: "qwen35", changes: { guesses: true } } as const;
 

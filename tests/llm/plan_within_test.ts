@@ -19,6 +19,7 @@ import { besideGpu, type FiringRates, firingRates } from "../../src/planner/firi
 import { hitRate } from "../../src/planner/hit_rate.ts";
 import { DEFAULT_PROFILE, sum, usedBytes } from "../../src/planner/mod.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
+import { deepOnly } from "../support/deep.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { withPacked } from "../support/packed_model.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
@@ -100,6 +101,10 @@ for (const [what, tiny, more, ways] of PACKED) {
 /** As a user has them: as many threads read as pay, or Linux' kernel where that may be asked. */
 const ANY_READERS = { ...THREADS, ioWorkers: undefined };
 
+/** Around the least, within what one kind of memory takes, and where ways change. */
+const LESS = [1, 256 * KiB, 16 * MiB, ...deepOnly(4096, 64 * KiB, MiB, 4 * MiB, 64 * MiB)];
+const EXTRA = [0, 1, 8 * MiB, ...deepOnly(64 * KiB, MiB, 32 * MiB, 64 * MiB)];
+
 /** What takes least has no predictors in memory. */
 const MAY_PREDICT: typeof PACKED[number] = [
   "that may ask predictors",
@@ -116,13 +121,13 @@ for (const [what, tiny, more] of [...PACKED, MAY_PREDICT]) {
         const refusal = planned(path, 0, options);
         assert(refusal.kind === "refusal");
         const least = refusal.neededBytes;
-        for (const less of [1, 4096, 64 * KiB, 256 * KiB, MiB, 4 * MiB, 16 * MiB, 64 * MiB]) {
+        for (const less of LESS) {
           const plan = planned(path, least - less, options);
           assert(plan.kind === "refusal", `${fileCache}: ${less} bytes less than the least`);
           assertEquals(plan.neededBytes, least);
           assertThrows(() => loadedBytes(path, least - less, options), Error, `(${least} bytes)`);
         }
-        for (const extra of [0, 1, 64 * KiB, MiB, 8 * MiB, 32 * MiB, 64 * MiB]) {
+        for (const extra of EXTRA) {
           const plan = planned(path, least + extra, options);
           assert(plan.kind === "plan", `${fileCache}: ${extra} bytes more than the least`);
           assertEquals(loadedBytes(path, least + extra, options), plan.totalBytes);

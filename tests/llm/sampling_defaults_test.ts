@@ -4,6 +4,7 @@ import { BreakerIds } from "../../src/llm/breaker_ids.ts";
 import { readSampling, stepsNamed, withDefaults } from "../../src/llm/sampling_defaults.ts";
 import type { SamplingOptions } from "../../src/llm/types.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
+import "../support/thread_pool.ts";
 
 Deno.test("readSampling() has what a file says, and not what means nothing", () => {
   const read = (values: Record<string, string | number | boolean>) =>

@@ -4,7 +4,8 @@
  * it. Whoever imports this gets a `Worker` whose thread is kept, once it has said goodbye, for the
  * next one with the same script. The script's own module is loaded anew each time, so what it
  * remembers is new; a thread that fails or is terminated is used no more. Tests of threads and of
- * how engines start and end (tests/workers, tests/llm, tests/whole, tests/cli) do without.
+ * how engines start and end (tests/workers, llm/engine_test.ts, whole/engine_faults_test.ts, and
+ * all that start processes) do without.
  */
 import type { FromPool, ToPool } from "./pooled_thread.ts";
 import { chosenSizes } from "./sizes_as_data.ts";

@@ -7,6 +7,7 @@ import { BUILT_IN_MODEL_PATH } from "../../src/llm/built_in_model.ts";
 import type { LoadedModel } from "../../src/llm/mod.ts";
 import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withModel } from "../support/loaded_model.ts";
+import "../support/thread_pool.ts";
 
 interface Served {
   readonly url: string;

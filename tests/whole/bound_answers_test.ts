@@ -9,6 +9,7 @@ import OpenAI, { BadRequestError } from "openai";
 import { BUILT_IN_MODEL_PATH } from "../../src/llm/built_in_model.ts";
 import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withModel } from "../support/loaded_model.ts";
+import "../support/thread_pool.ts";
 
 const hasGrammars = existsSync(new URL("../../src/grammar/mod.ts", import.meta.url));
 

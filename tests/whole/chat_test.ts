@@ -6,6 +6,7 @@ import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
+import "../support/thread_pool.ts";
 
 interface Served {
   readonly url: string;

@@ -5,6 +5,7 @@ import type { LoadOptions } from "../../src/llm/mod.ts";
 import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
+import "../support/thread_pool.ts";
 
 interface Served {
   readonly folder: string;

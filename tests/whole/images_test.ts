@@ -7,6 +7,7 @@ import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { writePng } from "../support/png_writer.ts";
 import { tinyVision, type TinyVisionOptions } from "../support/tiny_vision.ts";
+import "../support/thread_pool.ts";
 
 /** An image that is told from others by its number. */
 function imageFile(number: number, side = 40): Uint8Array<ArrayBuffer> {

@@ -11,6 +11,7 @@ import { bytePairVocabulary } from "../../src/synth/vocabulary.ts";
 import { writePng } from "../support/png_writer.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 import { tinyVision, type TinyVisionOptions } from "../support/tiny_vision.ts";
+import "../support/thread_pool.ts";
 
 interface Case {
   readonly text: TinyModelOptions;

@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { BUILT_IN_MODEL_PATH } from "../../src/llm/mod.ts";
 import { answerSchemas } from "../bench/random_schemas.ts";
 import { withModel } from "../support/loaded_model.ts";
+import "../support/thread_pool.ts";
 
 Deno.test("answers by random schemas are accepted by ajv and end within their tokens", async () => {
   await withModel(BUILT_IN_MODEL_PATH, { threads: 2, parallel: 4 }, async (model) => {

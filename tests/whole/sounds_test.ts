@@ -13,6 +13,7 @@ import { soundFile, tone, writeWav } from "../support/sound_files.ts";
 import { writePng } from "../support/png_writer.ts";
 import { tinyBoth } from "../support/tiny_both.ts";
 import { tinyHearing, type TinyHearingName } from "../support/tiny_hearing.ts";
+import "../support/thread_pool.ts";
 
 const A = writeWav({ values: tone(5000) });
 const B = writeWav({ values: tone(9001, { hertz: 3000, rate: 22050 }), rate: 22050, bits: 24 });

@@ -6,6 +6,7 @@ import { assert, assertEquals, assertGreater, assertRejects } from "@std/assert"
 import type { LoadedModel } from "../../src/llm/mod.ts";
 import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
+import "../support/thread_pool.ts";
 
 const TEXT = "/v1/completions";
 

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import type { LoadedModel } from "../../src/llm/mod.ts";
 import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
+import "../support/thread_pool.ts";
 
 interface Served {
   readonly model: LoadedModel;

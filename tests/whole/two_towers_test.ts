@@ -10,6 +10,7 @@ import { withTinyFile } from "../support/loaded_model.ts";
 import { writePng } from "../support/png_writer.ts";
 import { tinyDeepseekOcr } from "../support/tiny_deepseekocr.ts";
 import { seenByBoth, tablesOfBoth } from "../support/two_towers.ts";
+import "../support/thread_pool.ts";
 
 Deno.test("a prompt has DeepSeek-OCR's rows line by line through tiles, then those of the whole", async () => {
   const eyes = tinyDeepseekOcr({ metadata: [["clip.vision.preproc_max_tiles", u32(2)]] });

@@ -7,6 +7,7 @@ import { CALL_TEMPLATES } from "../../support/native_calls.ts";
 import { templated, TEMPLATED_SHAPE } from "../../support/templated.ts";
 import { CHAT, hello, post, testApp } from "../http_client.ts";
 import { judgeCall } from "../tools/bound_calls.ts";
+import "../../support/thread_pool.ts";
 
 const details = { chatTemplate: "<think></think>" };
 const opened = { messages: [{ role: "user", content: "Hi<think>\n" }] };
