@@ -22,7 +22,6 @@ const ROUNDING_NMSE = 1e-4;
 const SIXTEENS_NMSE = 1e-3;
 
 const ALIKE = "another one here is streamed the same way";
-
 interface Answers {
   /** Of every position, some tokens at a time. */
   readonly chunked: Float32Array;
@@ -37,9 +36,8 @@ for (
     "Q4_0",
   ]] as const
 ) {
-  const deep = type === "Q8_0" ? "F16 and Q4_0 are streamed the same way" : undefined;
-  const name = `${architecture} in ${type} answers the same from disk as from memory`;
-  deepTest(name, deep, () =>
+  const deep = type === "Q8_0" ? ALIKE : undefined;
+  deepTest(`${architecture} in ${type} answers the same from disk as from memory`, deep, () =>
     // A gate of F16 is a sector or more: slots that need none begin behind it.
     eachBudget({ architecture, type, blockCount: 4, embeddingLength: type === "F16" ? 320 : 64 }));
 }
@@ -103,11 +101,10 @@ for (const architecture of ["gpt2", "llama-biased", "gpt-oss"] as const) {
 
 Deno.test("units that stay in their places answer what they answer when they come each time", async () => {
   for (const [architecture, type] of [["deepseek", "Q8_0"], ["gpt-oss", "MXFP4"]] as const) {
-    const isOne = IS_DEEP || architecture === "deepseek";
     await withPacked({ architecture, type, blockCount: 3 }, async (_, packed) => {
       const one = { ...FEW_SLOTS, hasResidentGates: false, slotCount: 0 };
       const ways = [[1, { stagePlaces: 4 }], [2, { stagePlaces: 9, arenaCount: 2 }]] as const;
-      for (const [threads, way] of isOne ? ways : ways.slice(1)) {
+      for (const [threads, way] of IS_DEEP ? ways : ways.slice(-1)) {
         const each = await ask(packed, { threads, streaming: one });
         assertEquals(await ask(packed, { threads, streaming: { ...one, ...way } }), each);
       }
@@ -176,10 +173,9 @@ function eachWayOfPredicting(tiny: TinyModelOptions): Promise<void> {
         // Gates are on disk: whole bundles come, some of them ahead of their layer; or their gates.
         for (const readsGatesFirst of [false, true]) {
           // Two threads share experts where gates come first, and arenas where bundles do.
-          const isOfTwo = index === (readsGatesFirst ? 1 : 2);
-          if (threads > 1 && !isOfTwo) continue;
-          // By one, too, the gate has both ways of the first and one of each other.
-          if (!IS_DEEP && index > 0 && !isOfTwo) continue;
+          // By one, the gate has both ways of the first and one of each other.
+          const isAny = threads === 1 && (IS_DEEP || index === 0);
+          if (!isAny && index !== (readsGatesFirst ? 1 : 2)) continue;
           const streaming = { ...FEW_SLOTS, hasResidentGates: false, readsGatesFirst, ...way };
           const streamed = await ask(packed, { ...options, streaming });
           if (threads === 1) assertEquals(streamed, whole);
@@ -335,9 +331,7 @@ Deno.test("experts answer the same without the pipeline and without bundles", ()
   ));
 
 /** Models of which the gate takes every way: silent neurons, experts', and such as all fire. */
-const IN_ALL_WAYS: readonly TinyModelOptions["architecture"][] = [
-  ...["relu-llama", "smallthinker", "llama"] as const,
-];
+const IN_ALL_WAYS: readonly (string | undefined)[] = ["relu-llama", "smallthinker", "llama"];
 
 /** The ways to run a packed model: nothing of it in memory, half of it, all. */
 function waysOf(
@@ -348,9 +342,7 @@ function waysOf(
   const largest = 64 + (architecture === "smallthinker" ? 4 : 1) * feedForwardLength;
   const whole = { ...FEW_SLOTS, residentUnits: 1e9 };
   // Neurons that all fire are staged: they need no slots.
-  if (!isSilent) {
-    return [FEW_SLOTS, { ...FEW_SLOTS, residentUnits: 1, arenaCount: 2 }, whole];
-  }
+  if (!isSilent) return [FEW_SLOTS, { ...FEW_SLOTS, residentUnits: 1, arenaCount: 2 }, whole];
   return [
     { ...FEW_SLOTS, slotCount: largest },
     { ...FEW_SLOTS, slotCount: 2 * largest, hotShare: 0.5, residentUnits: 1 },
@@ -374,13 +366,11 @@ async function eachBudget(
       const ways = waysOf(tiny, isExact);
       const [least, inArenas] = [ways[0], ways.at(-2)!];
       const isAll = IS_DEEP || IN_ALL_WAYS.includes(tiny.architecture) && tiny.type === "Q4_0";
-      const byOne = isAll ? ways : [least, inArenas];
       // What threads share of slots and arenas; what is exact with one is near with two.
-      const byTwo = isAll ? [least, inArenas] : [inArenas];
+      const [byOne, byTwo] = isAll ? [ways, [least, inArenas]] : [[least, inArenas], [inArenas]];
       for (const streaming of threads === 1 ? byOne : byTwo) {
         const streamed = await ask(packed, { threads, streaming });
-        const way = JSON.stringify(streaming);
-        if (threads === 1 && isExact) assertEquals(streamed, whole, way);
+        if (threads === 1 && isExact) assertEquals(streamed, whole, JSON.stringify(streaming));
         else assertAlike(streamed, whole, roundingNmse);
       }
     }
