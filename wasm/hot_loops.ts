@@ -3,7 +3,7 @@
  * module's text. Knows nothing of files, and not what kernels should have.
  */
 
-/** Instructions that are counted: of which hot loops are made, and one that they should not have. */
+/** Instructions that are counted: what hot loops are made of, and one that they should not have. */
 export const COUNTED = [
   "i16x8.relaxed_dot_i8x16_i7x16_s",
   "i32x4.relaxed_dot_i8x16_i7x16_add_s",

@@ -91,7 +91,7 @@ function hasOwnProduct(type: QuantType): boolean {
 }
 
 // Per kernel: dots (or multiply-adds) in the hot loop, all of them in pairs of 128 bits.
-const HOT_LOOPS: readonly { name: string; instruction: Counted; times: number }[] = [
+const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[] = [
   ...QUANT_TYPES.filter(hasOwnProduct).map((type) => ({
     name: `gemv_q8/two_rows<${formatOf(type)},${PAIRS}>`,
     instruction: DOT,
@@ -143,7 +143,7 @@ const HOT_LOOPS: readonly { name: string; instruction: Counted; times: number }[
 for (const { name, instruction, times } of HOT_LOOPS) {
   Deno.test(`${name} does its work with ${times} ${instruction} a turn and calls nothing`, () => {
     const { calls, loops } = functionOf(name);
-    const most = Math.max(...loops.map((counts) => counts[instruction] ?? 0));
+    const most = Math.max(...loops.map((counts) => counts[instruction as Counted] ?? 0));
     assert(most >= times, `${name}: ${most} ${instruction} a turn at most`);
     assertEquals(calls, 0);
   });
