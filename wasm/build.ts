@@ -1,14 +1,17 @@
 /**
- * Compiles wasm/assembly to wasm/kernels.wasm.
+ * Compiles wasm/assembly to wasm/kernels.wasm, and writes down of what and with which loops.
  *
- *   deno run -A wasm/build.ts           write kernels.wasm
+ *   deno run -A wasm/build.ts           write kernels.wasm and kernels.json
  *   deno run -A wasm/build.ts --check   exit 1 when the committed file is not what comes out
  *   deno run -A wasm/build.ts --text    print the module as text
  */
-import asc from "assemblyscript/asc";
+import asc, { version } from "assemblyscript/asc";
 import { fileURLToPath } from "node:url";
+import { type FunctionLoops, loopsOf } from "./hot_loops.ts";
 
 const WASM_URL = new URL("./kernels.wasm", import.meta.url);
+const RECORD_URL = new URL("./kernels.json", import.meta.url);
+const FOLDER_URL = new URL("./assembly/", import.meta.url);
 const ENTRY_PATH = fileURLToPath(new URL("./assembly/index.ts", import.meta.url));
 const ROOT_PATH = fileURLToPath(new URL("..", import.meta.url));
 
@@ -21,6 +24,48 @@ const OPTIONS = [
   "--importMemory", "--sharedMemory", "--initialMemory", "1", "--maximumMemory", MAXIMUM_PAGES,
   "--noExportMemory",
 ];
+
+/** What a build writes down beside kernels.wasm: to compile it again takes half a minute. */
+export interface KernelsRecord {
+  /** SHA-256 of all sources, the compiler's version and its options. */
+  readonly sources: string;
+  /** SHA-256 of kernels.wasm. */
+  readonly binary: string;
+  readonly functions: Readonly<Record<string, FunctionLoops>>;
+}
+
+/** SHA-256 of what kernels.wasm is made of: files of wasm/assembly by name, compiler, options. */
+export async function sourcesHash(): Promise<string> {
+  const names = [...Deno.readDirSync(FOLDER_URL)].filter(({ isFile }) => isFile)
+    .map(({ name }) => name).sort();
+  const files = names.map((name) => [name, Deno.readTextFileSync(new URL(name, FOLDER_URL))]);
+  return await hashOf(new TextEncoder().encode(JSON.stringify([version, OPTIONS, files])));
+}
+
+/** SHA-256, in hexadecimal digits. */
+export async function hashOf(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}
+
+/** What is written down of compiled kernels. */
+export async function recordOf(
+  { binary, text }: { readonly binary: Uint8Array<ArrayBuffer>; readonly text: string },
+): Promise<KernelsRecord> {
+  return { sources: await sourcesHash(), binary: await hashOf(binary), functions: loopsOf(text) };
+}
+
+/** JSON with a line for each function: changes of some are few lines. */
+export function writeRecord({ functions, ...hashes }: KernelsRecord): string {
+  const lines = (all: object) =>
+    Object.entries(all).map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`)
+      .join(",\n");
+  return `{\n${lines(hashes)},\n"functions": {\n${lines(functions)}\n}\n}\n`;
+}
+
+/** What was written down when kernels.wasm was made. */
+export async function readRecord(): Promise<KernelsRecord> {
+  return JSON.parse(await Deno.readTextFile(RECORD_URL));
+}
 
 /**
  * The compiled kernels, or those of another entry, binary and text.
@@ -73,6 +118,7 @@ if (import.meta.main) {
     }
   } else {
     await Deno.writeFile(WASM_URL, binary);
+    await Deno.writeTextFile(RECORD_URL, writeRecord(await recordOf({ binary, text })));
     console.log(`wasm/kernels.wasm: ${binary.length} bytes`);
   }
 }

@@ -6,9 +6,10 @@ import { RequestError } from "../../src/base/errors.ts";
 import { BUILT_IN_MODEL_PATH } from "../../src/llm/built_in_model.ts";
 import type { LoadedModel } from "../../src/llm/mod.ts";
 import type { GenerateRequest, TokenLogprobs } from "../../src/llm/types.ts";
+import { IS_DEEP } from "../support/deep.ts";
 import { withModel } from "../support/loaded_model.ts";
 
-const SEEDS = 30;
+const SEEDS = IS_DEEP ? 30 : 10;
 
 const SCHEMA = {
   type: "object",

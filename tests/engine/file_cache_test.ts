@@ -51,7 +51,7 @@ for (const [way, options] of Object.entries(WAYS)) {
         console.log("nothing to share: this folder's files are in memory, or cached in any case");
         return;
       }
-      assertGreater(await share("off"), MOST);
+      assertGreater(first.diskBytes / size, MOST);
       if (await isEvicted(path)) assertGreater(await share("on"), MOST, "the first one");
       else await share("on");
       assertLess(await share("on"), LITTLE, "the second one");

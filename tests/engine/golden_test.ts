@@ -6,6 +6,7 @@ import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import type { LoadOptions, Notice } from "../../src/llm/mod.ts";
 import { firstCloseStep, maxAbs, nmse } from "../support/compare.ts";
+import { deepOnly } from "../support/deep.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
 import { readFloats, readJson } from "../support/shared_data.ts";
@@ -75,12 +76,15 @@ for (const name of GOLDEN_MODELS) {
   });
 }
 
-/** Asks with 1, 2 and 3 threads. */
+/** Alone, by halves and by unequal parts; halves are shared by many other tests. */
+const THREADS = [1, ...deepOnly(2), 3];
+
+/** Asks with each number of threads. */
 async function ask(folder: string): Promise<Answer[]> {
   const tokens: Record<string, number[]> = readJson(`${folder}/tokens.json`);
   const greedy: Record<string, { ids: number[] }> = readJson(`${folder}/greedy.json`);
   const answers: Answer[] = [];
-  for (const threads of [1, 2, 3]) {
+  for (const threads of THREADS) {
     await withModel(sharedPath(`${folder}/model.gguf`), { threads }, async (model) => {
       for (const [sequence, prompt] of Object.entries(tokens)) {
         const logits = await allLogits(model, prompt);
@@ -104,7 +108,7 @@ for (const name of ["bamboo-pwri-f16", "bamboo-pwri-q4_0", "relu-llama-pwri-f16"
     const { tolerance }: { tolerance: Record<string, Tolerance> } = readJson(
       `${folder}/meta.json`,
     );
-    for (const threads of [1, 2, 3]) {
+    for (const threads of THREADS) {
       const notices: Notice[] = [];
       const options: LoadOptions = {
         ...{ threads, chunkTokens: 1, predictor: "on" },

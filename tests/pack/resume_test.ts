@@ -3,13 +3,16 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../../src/base/errors.ts";
 import { checkPacked, packFile } from "../../src/pack/mod.ts";
+import { IS_DEEP } from "../support/deep.ts";
 import { Rng } from "../support/rng.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 import { withTiny } from "./packed_model.ts";
 
 const MODEL: TinyModelOptions = { architecture: "drelu-moe", type: "Q4_0" };
 const CHILD = fileURLToPath(new URL("./pack_child.ts", import.meta.url));
-const KILLS = 25;
+/** Each starts a process; failures at every piece, and harms, are within this one. */
+const KILLS = IS_DEEP ? 25 : 6;
+const HARMS = IS_DEEP ? 40 : 16;
 const pack = (paths: { input: string; out: string }, onProgress = () => {}) =>
   packFile({ ...paths, stats: null, alignBytes: 512, onProgress });
 
@@ -46,7 +49,7 @@ Deno.test("packFile() believes of what is left only what its sums agree with", (
       (path) => Deno.remove(path),
     ];
     const pieces = await countPieces(paths);
-    for (let round = 0; round < 40; round++) {
+    for (let round = 0; round < HARMS; round++) {
       await failAt(paths, 1 + rng.int(pieces));
       const path = rng.int(2) === 0 ? part : `${part}.journal`;
       await harms[rng.int(harms.length)](path);

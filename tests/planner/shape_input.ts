@@ -14,16 +14,23 @@ export interface ShapeOptions extends Partial<Omit<PlanInput, "model" | "tensors
   readonly alignBytes?: number;
 }
 
+/** A shape's file, and what is read of it: the same for all that ask. */
+const described = new Map<string, Pick<PlanInput, "model" | "tensors" | "units">>();
+
 /** What is asked of the planner for a shape: 1024 tokens of context, two threads, 4 GiB. */
 export function shapeInput(name: ShapeName, options: ShapeOptions = {}): PlanInput {
   const { quant = "Q4_0", extras, alignBytes = 512, ...rest } = options;
-  const file = shapeFile(SHAPES[name], quant, extras);
-  const model = describeModel(file, { contextLength: rest.contextLength ?? 1024 });
-  const units = unitSources(model).map((source) => unitShape(source, file.tensors, alignBytes));
+  const { contextLength = 1024 } = rest;
+  const key = JSON.stringify([name, quant, extras, alignBytes, contextLength]);
+  let read = described.get(key);
+  if (read === undefined) {
+    const file = shapeFile(SHAPES[name], quant, extras);
+    const model = describeModel(file, { contextLength });
+    const units = unitSources(model).map((source) => unitShape(source, file.tensors, alignBytes));
+    described.set(key, read = { model, tensors: file.tensors, units });
+  }
   return {
-    model,
-    tensors: file.tensors,
-    units,
+    ...read,
     budgetBytes: 4 * 2 ** 30,
     threads: 2,
     contextLength: 1024,

@@ -16,6 +16,7 @@ import type { WindowQueriesTensors } from "../../src/model/window_queries.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { TINY_HEARD } from "../golden/tiny_heard.ts";
 import { nmse } from "../support/compare.ts";
+import { someOf } from "../support/deep.ts";
 import {
   TINY_EAR,
   TINY_HEARING_NAMES,
@@ -313,7 +314,7 @@ for (const name of TINY_HEARING_NAMES) {
       return nmse(Float64Array.from(ends), Float64Array.from(TINY_HEARD[name]));
     };
     assertLess(error({ d, input }), NMSE_MAX);
-    for (const mistake of CHOICES[name]) {
+    for (const mistake of someOf(CHOICES[name])) {
       assertGreater(
         error({ d, input, ...MISTAKES[mistake]({ d, input }) }),
         NMSE_MIN,

@@ -8,6 +8,7 @@ import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { TINY_VECTORS } from "../golden/tiny_vectors.ts";
 import { nmse } from "../support/compare.ts";
+import { someOf } from "../support/deep.ts";
 import { ENCODER_FAMILIES, type TinyEncoderName } from "../support/tiny_encoder_families.ts";
 import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
 import { mapLayers, mapMixtures, withActivation, withConfig } from "./changed_description.ts";
@@ -148,7 +149,7 @@ for (const name of Object.keys(ENCODER_FAMILIES) as TinyEncoderName[]) {
     const description = describeModel(file);
     assertEquals(description.config.isEncoder, true);
     assertLess(error(description), NMSE_MAX);
-    for (const mistake of CHOICES[name]) {
+    for (const mistake of someOf(CHOICES[name])) {
       assertGreater(error(MISTAKES[mistake](description)), NMSE_MIN, mistake);
     }
   });

@@ -8,6 +8,7 @@ import { projectedRows, readVision } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { TINY_ROWS } from "../golden/tiny_rows.ts";
 import { nmse } from "../support/compare.ts";
+import { someOf } from "../support/deep.ts";
 import { type TinyGrid, tinyTowerInput } from "../support/tiny_image.ts";
 import { TINY_KINDS, tinyVision, type TinyVisionName } from "../support/tiny_vision.ts";
 import { CHOICES, MISTAKES, type Seen } from "./tower_choices.ts";
@@ -45,7 +46,7 @@ for (const name of Object.keys(TINY_KINDS) as TinyVisionName[]) {
       return nmse(Float64Array.from(ends), Float64Array.from(TINY_ROWS[name]));
     };
     assertLess(error(seen), NMSE_MAX);
-    for (const mistake of CHOICES[name]) {
+    for (const mistake of someOf(CHOICES[name])) {
       assertGreater(error({ ...seen, ...MISTAKES[mistake](seen) }), NMSE_MIN, mistake);
     }
   });

@@ -11,6 +11,7 @@ import fc from "fast-check";
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { concatBytes } from "../../src/base/bytes.ts";
+import { IS_DEEP } from "./deep.ts";
 
 const SEED = 7;
 const CORPUS = new URL("../corpus/", import.meta.url);
@@ -19,12 +20,20 @@ const MESSAGE_CHARS_MAX = 2000;
 /** A machine that does other things, too, is given time; a hang takes longer. */
 const MS_MAX = 2500;
 
-/** How a property runs: as often as CI can afford, from a fixed seed, or as FUZZ_RUNS says. */
+/** Of the runs that a property has by `deno task test:deep` the gate has a quarter, or so many. */
+const GATE_RUNS_MIN = 100;
+
+/**
+ * How a property runs: many times, in the gate a quarter as often as by `deno task
+ * test:deep`, from a fixed seed; or as FUZZ_RUNS says.
+ */
 export function fuzzRuns(runs: number): { numRuns: number; seed?: number } {
   const wanted = Number(Deno.env.get("FUZZ_RUNS") ?? 0);
   const seed = Deno.env.get("FUZZ_SEED");
   if (seed !== undefined) return { numRuns: wanted || runs, seed: Number(seed) };
-  return wanted > 0 ? { numRuns: wanted } : { numRuns: runs, seed: SEED };
+  if (wanted > 0) return { numRuns: wanted };
+  const inGate = Math.min(runs, Math.max(GATE_RUNS_MIN, Math.ceil(runs / 4)));
+  return { numRuns: IS_DEEP ? runs : inGate, seed: SEED };
 }
 
 /** An input that is kept. */

@@ -1,39 +1,63 @@
 /** The committed binary is the sources', and its hot loops hold the intended instructions. */
 import { assert, assertEquals } from "@std/assert";
 import { QUANT_TYPES, type QuantType } from "../../src/rank/plan/weight_types.ts";
-import { compileKernels } from "../../wasm/build.ts";
+import {
+  compileKernels,
+  hashOf,
+  type KernelsRecord,
+  readRecord,
+  recordOf,
+  sourcesHash,
+} from "../../wasm/build.ts";
+import type { Counted, FunctionLoops } from "../../wasm/hot_loops.ts";
+import { deepTest } from "../support/deep.ts";
 
-const { binary, text } = await compileKernels();
+const RECORD: KernelsRecord = await readRecord();
+const COMMITTED = await Deno.readFile(new URL("../../wasm/kernels.wasm", import.meta.url));
+const STALE = "run `deno task build:wasm` and commit wasm/kernels.wasm and wasm/kernels.json";
 
-/** The text of the function whose name ends with `name`. */
-function functionText(name: string): string {
-  const start = text.search(new RegExp(`^ \\(func \\$\\S*/${name}["\\s)]`, "m"));
-  assert(start >= 0, `no function ${name}`);
-  return text.slice(start, text.indexOf("\n )", start));
+/** The function whose name ends with `name`. */
+function functionOf(name: string): FunctionLoops {
+  const found = Object.keys(RECORD.functions).find((each) => each.endsWith(`/${name}`));
+  assert(found !== undefined, `no function ${name} with loops`);
+  return RECORD.functions[found];
 }
 
-/** Innermost loops of a function: those that hold no other loop. */
-function innerLoops(name: string): string[] {
-  const parts = functionText(name).split(/^ *\(?loop\b/m).slice(1);
-  assert(parts.length > 0, `${name} has no loop`);
-  return parts;
-}
+Deno.test("kernels.wasm is of its sources, and what is known of its loops is of it", async () => {
+  assertEquals(RECORD.sources, await sourcesHash(), STALE);
+  assertEquals(RECORD.binary, await hashOf(COMMITTED), STALE);
+});
 
-function count(haystack: string, needle: string): number {
-  return haystack.split(needle).length - 1;
-}
+const COMPILED = "kernels.json says of which sources it was made; `deno task check` compiles them";
 
-Deno.test("kernels.wasm is what its sources compile to", async () => {
-  const committed = await Deno.readFile(new URL("../../wasm/kernels.wasm", import.meta.url));
-  assertEquals(binary.length, committed.length, "run `deno run -A wasm/build.ts`");
-  assert(binary.every((byte, i) => byte === committed[i]), "run `deno run -A wasm/build.ts`");
+deepTest("kernels.wasm is what its sources compile to", COMPILED, async () => {
+  const compiled = await compileKernels();
+  assertEquals(compiled.binary.length, COMMITTED.length, STALE);
+  assert(compiled.binary.every((byte, i) => byte === COMMITTED[i]), STALE);
+  assertEquals(await recordOf(compiled), RECORD, STALE);
 });
 
 Deno.test("kernels.wasm has no data, no globals, no tables: instances share one memory", () => {
-  for (const item of ["data", "global", "table", "elem", "start"]) {
-    assert(!new RegExp(`^ \\(${item}\\b`, "m").test(text), item);
-  }
+  const sections = sectionsOf(COMMITTED);
+  assert(sections.includes(10), "code");
+  const others = { tables: 4, globals: 6, start: 8, elements: 9, data: 11 };
+  for (const [name, id] of Object.entries(others)) assert(!sections.includes(id), name);
 });
+
+/** Numbers of a module's sections, in their order: the binary format's. */
+function sectionsOf(module: Uint8Array): number[] {
+  const ids: number[] = [];
+  for (let at = 8; at < module.length;) {
+    ids.push(module[at++]);
+    let size = 0;
+    for (let shift = 0, more = true; more; shift += 7) {
+      size += (module[at] & 127) * 2 ** shift;
+      more = module[at++] > 127;
+    }
+    at += size;
+  }
+  return ids;
+}
 
 const DOT = "i16x8.relaxed_dot_i8x16_i7x16_s";
 const DOT_OF_FOURS = "i32x4.relaxed_dot_i8x16_i7x16_add_s";
@@ -118,15 +142,14 @@ const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[]
 
 for (const { name, instruction, times } of HOT_LOOPS) {
   Deno.test(`${name} does its work with ${times} ${instruction} a turn and calls nothing`, () => {
-    const escaped = name.replace(/[<>]/g, (c) => `\\${c}`);
-    const hot = innerLoops(escaped).find((loop) => count(loop, instruction) >= times);
-    assert(hot !== undefined, `${name}: no loop with ${times} ${instruction}`);
-    assertEquals(count(functionText(escaped), "call "), 0);
+    const { calls, loops } = functionOf(name);
+    const most = Math.max(...loops.map((counts) => counts[instruction as Counted] ?? 0));
+    assert(most >= times, `${name}: ${most} ${instruction} a turn at most`);
+    assertEquals(calls, 0);
   });
 }
 
 Deno.test("constant vectors that V8 would build anew at every use stay out of the hot loops", () => {
-  const body = functionText(`gemv_q8/two_rows<${formatOf("Q4_0")},${PAIRS}>`);
-  const afterLoop = body.slice(body.search(/^ *\(?loop\b/m));
-  assertEquals(count(afterLoop, "v128.const i32x4 0x0f0f0f0f"), 0);
+  const { loops } = functionOf(`gemv_q8/two_rows<${formatOf("Q4_0")},${PAIRS}>`);
+  for (const counts of loops) assertEquals(counts["v128.const i32x4 0x0f0f0f0f"] ?? 0, 0);
 });
