@@ -98,7 +98,6 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
 const ALIKE: Readonly<Record<string, string>> = {
   "llama in Q8_0, in small steps": "lfm2 and llama in Q4_0 are",
   "deepseek2-old in Q8_0": "deepseek2-grouped is",
-  "plamo2 in Q8_0, in small steps": "its states are jamba's",
   "nemotron_h in Q4_0, prompts taking turns": "its states are granitehybrid's",
   "bailingmoe3 in Q4_0, in small steps": "its latents are deepseek2's, its states kimi-k3's",
   "kimi-linear in Q4_0, in small steps": "kimi-k3 is",
