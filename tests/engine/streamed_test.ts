@@ -173,8 +173,10 @@ function eachWayOfPredicting(tiny: TinyModelOptions): Promise<void> {
         // Gates are on disk: whole bundles come, some of them ahead of their layer; or their gates.
         for (const readsGatesFirst of [false, true]) {
           // Two threads share experts where gates come first, and arenas where bundles do.
-          // By one, the gate has both ways of the first and one of each other.
-          const isAny = threads === 1 && (IS_DEEP || index === 0);
+          // By one, the gate has both ways of the first, of a dense block in arenas, and one of each
+          // other.
+          const hasBoth = IS_DEEP || index === 0 || index === 2 && tiny.architecture === "bamboo";
+          const isAny = threads === 1 && hasBoth;
           if (!isAny && index !== (readsGatesFirst ? 1 : 2)) continue;
           const streaming = { ...FEW_SLOTS, hasResidentGates: false, readsGatesFirst, ...way };
           const streamed = await ask(packed, { ...options, streaming });
