@@ -159,6 +159,7 @@ async function streamedBy(packed: string, options: LoadOptions): Promise<StreamT
 
 /** Compares what is predicted from disk with what is predicted in memory. */
 function eachWayOfPredicting(tiny: TinyModelOptions): Promise<void> {
+  const isDense = tiny.architecture === "bamboo";
   return withPacked(tiny, async (path, packed) => {
     for (const threads of [1, 2]) {
       const options = { threads, predictor: "on" } as const;
@@ -167,7 +168,8 @@ function eachWayOfPredicting(tiny: TinyModelOptions): Promise<void> {
         { slotCount: 160 },
         // Some experts of a layer are in memory, others are not.
         { slotCount: 320, residentUnits: 2 },
-        { slotCount: 640, hotShare: 0.5, arenaCount: 2 },
+        // So few that something is read into either arena.
+        { slotCount: isDense ? 320 : 640, hotShare: 0.5, arenaCount: 2 },
       ];
       for (const [index, way] of ways.entries()) {
         // Gates are on disk: whole bundles come, some of them ahead of their layer; or their gates.
@@ -175,7 +177,7 @@ function eachWayOfPredicting(tiny: TinyModelOptions): Promise<void> {
           // Two threads share experts where gates come first, and arenas where bundles do.
           // By one, the gate has both ways of the first, of a dense block in arenas, and one of each
           // other.
-          const hasBoth = IS_DEEP || index === 0 || index === 2 && tiny.architecture === "bamboo";
+          const hasBoth = IS_DEEP || index === 0 || index === 2 && isDense;
           const isAny = threads === 1 && hasBoth;
           if (!isAny && index !== (readsGatesFirst ? 1 : 2)) continue;
           const streaming = { ...FEW_SLOTS, hasResidentGates: false, readsGatesFirst, ...way };
@@ -347,8 +349,9 @@ function waysOf(
   if (!isSilent) return [FEW_SLOTS, { ...FEW_SLOTS, residentUnits: 1, arenaCount: 2 }, whole];
   return [
     { ...FEW_SLOTS, slotCount: largest },
-    { ...FEW_SLOTS, slotCount: 2 * largest, hotShare: 0.5, residentUnits: 1 },
-    { ...FEW_SLOTS, slotCount: 4 * largest, hotShare: 0.5, arenaCount: 2 },
+    { ...FEW_SLOTS, slotCount: 1.5 * largest, hotShare: 0.5, residentUnits: 1 },
+    // Of four layers something is read into either arena; by a thread of two only in the first way.
+    { ...FEW_SLOTS, slotCount: 2 * largest, hotShare: 0.5, arenaCount: 2 },
     whole,
   ];
 }
@@ -369,7 +372,8 @@ async function eachBudget(
       const [least, inArenas] = [ways[0], ways.at(-2)!];
       const isAll = IS_DEEP || IN_ALL_WAYS.includes(tiny.architecture) && tiny.type === "Q4_0";
       // What threads share of slots and arenas; what is exact with one is near with two.
-      const [byOne, byTwo] = isAll ? [ways, [least, inArenas]] : [[least, inArenas], [inArenas]];
+      const few = [least, inArenas];
+      const [byOne, byTwo] = isAll ? [ways, few] : [few, [isExact ? least : inArenas]];
       for (const streaming of threads === 1 ? byOne : byTwo) {
         const streamed = await ask(packed, { threads, streaming });
         if (threads === 1 && isExact) assertEquals(streamed, whole, JSON.stringify(streaming));
