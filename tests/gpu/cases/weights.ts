@@ -22,8 +22,9 @@ export function weightsOf(type: string, rows: number, columns: number, seed: num
 }
 
 /**
- * All types of floats and bytes; of nibbles each kind of factors with each length of groups that
- * it has, and kinds of levels. Others are made of these; embed() decodes all of them to the bit.
+ * All types of floats and bytes; of nibbles each kind of factors, lengths of groups and kinds of
+ * levels, and NVFP4, of which alone 16 weights have an f16. Others are made of these; embed()
+ * decodes all of them to the bit.
  */
 export const IN_TILES: readonly string[] = [
   ...["F32", "F16", "BF16", "Q8_0", "Q5_0", "Q5_1", "Q5_K", "Q6_K"],
