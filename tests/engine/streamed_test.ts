@@ -168,17 +168,14 @@ function eachWayOfPredicting(tiny: TinyModelOptions): Promise<void> {
         { slotCount: 160 },
         // Some experts of a layer are in memory, others are not.
         { slotCount: 320, residentUnits: 2 },
-        // So few that something is read into either arena.
         { slotCount: isDense ? 320 : 640, hotShare: 0.5, arenaCount: 2 },
       ];
       for (const [index, way] of ways.entries()) {
         // Gates are on disk: whole bundles come, some of them ahead of their layer; or their gates.
         for (const readsGatesFirst of [false, true]) {
           // Two threads share experts where gates come first, and arenas where bundles do.
-          // By one, the gate has both ways of the first, of a dense block in arenas, and one of each
-          // other.
-          const hasBoth = IS_DEEP || index === 0 || index === 2 && isDense;
-          const isAny = threads === 1 && hasBoth;
+          // By one, the gate has both of the first and of a dense block's arenas, else one of each.
+          const isAny = threads === 1 && (IS_DEEP || index === 0 || index === 2 && isDense);
           if (!isAny && index !== (readsGatesFirst ? 1 : 2)) continue;
           const streaming = { ...FEW_SLOTS, hasResidentGates: false, readsGatesFirst, ...way };
           const streamed = await ask(packed, { ...options, streaming });
@@ -342,7 +339,7 @@ function waysOf(
   { architecture, feedForwardLength = 96 }: TinyModelOptions,
   isSilent: boolean,
 ): StreamingChoice[] {
-  // Room for what one token may need of a layer.
+  // Room for what one token may need of a layer, and for less than four layers have.
   const largest = 64 + (architecture === "smallthinker" ? 4 : 1) * feedForwardLength;
   const whole = { ...FEW_SLOTS, residentUnits: 1e9 };
   // Neurons that all fire are staged: they need no slots.
@@ -350,7 +347,6 @@ function waysOf(
   return [
     { ...FEW_SLOTS, slotCount: largest },
     { ...FEW_SLOTS, slotCount: 1.5 * largest, hotShare: 0.5, residentUnits: 1 },
-    // Of four layers something is read into either arena; by a thread of two only in the first way.
     { ...FEW_SLOTS, slotCount: 2 * largest, hotShare: 0.5, arenaCount: 2 },
     whole,
   ];
