@@ -107,7 +107,8 @@ Deno.test("profile that is interrupted goes on to the same file, and refuses ano
 
 /**
  * Runs a command within this process that gets a SIGINT so long after it has begun to listen; it
- * may have ended before. That a signal comes to a process so, and ends it, is shown of `synth` and `train`.
+ * may have ended before. That a signal comes to a process so, and ends it, is shown of `synth` and
+ * `train`.
  */
 async function interrupted(
   command: string[],
