@@ -41,7 +41,8 @@ cat > "${said}.in"
 code=$(
   for word; do shift; set -- "$@" --data-urlencode "word=$word"; done
   "${curl}" -sS --data-urlencode "cwd=$PWD" --data-urlencode "port=$GANGLION_PORT" \\
-    --data-urlencode "config=$XDG_CONFIG_HOME" --data-urlencode "id=$$" --data-urlencode "stdin@${said}.in" "$@" \\
+    --data-urlencode "config=$XDG_CONFIG_HOME" --data-urlencode "id=$$" \\
+    --data-urlencode "stdin@${said}.in" "$@" \\
     http://${hostname}:${this.#server.addr.port}
 )
 [ "$code" = ${START} ] && exec env ${start} "$@" < "${said}.in"
@@ -69,6 +70,7 @@ exit "$code"`;
         stdin: form.get("stdin") ?? "",
         env: {
           GANGLION_PORT: form.get("port")!,
+          GANGLION_THREADS: "1",
           XDG_CONFIG_HOME: form.get("config")!,
           NO_COLOR: "1",
         },

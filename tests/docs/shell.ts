@@ -120,6 +120,7 @@ export class Shell implements AsyncDisposable {
       env: {
         PATH: `${join(this.#folder, "bin")}:${Deno.env.get("PATH")}`,
         GANGLION_PORT: this.#port,
+        GANGLION_THREADS: "1", // to start a second one takes longer than what it computes
         XDG_CONFIG_HOME: folder,
         NO_COLOR: "1",
       },
