@@ -34,10 +34,11 @@ const USAGE = `Usage: deno task compile [--target NAME|all] [--out FOLDER]
 Executables of Deno's own kind, in the folder (default: dist), for this system or
   ${TARGETS.join("\n  ")}`;
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) Deno.exit(await compileTask(Deno.args));
 
-async function main(): Promise<number> {
-  const asked = readArguments(Deno.args, { usage: USAGE, target: Deno.build.target });
+/** Does what `deno task compile` with these words does; returns its exit status. */
+export async function compileTask(args: readonly string[]): Promise<number> {
+  const asked = readArguments(args, { usage: USAGE, target: Deno.build.target });
   if (typeof asked === "number") return asked;
   const targets = asked.target === "all" ? TARGETS : [asked.target];
   const unknown = targets.find((each) => !(TARGETS as readonly string[]).includes(each));

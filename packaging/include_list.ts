@@ -87,23 +87,32 @@ export function replaceFilesBeside(code: string, replace: (literal: string) => s
   );
 }
 
+/** Local modules by the entry that imports them; nobody changes sources while they are packed. */
+const graphs = new Map<string, Promise<readonly string[]>>();
+
 /** Local modules that some entries import, themselves included. */
 async function graphOf(entries: readonly string[]): Promise<string[]> {
   const paths: string[] = [];
   for (const entry of entries) {
-    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["info", "--json", entry],
-      cwd: ROOT,
-    }).output();
-    if (!success) throw new Error(`Cannot list the modules of ${entry}: ${decode(stderr)}`);
-    const { modules }: { modules: { specifier: string; local?: string }[] } = JSON.parse(
-      decode(stdout),
-    );
-    for (const { specifier } of modules) {
-      if (specifier.startsWith("file:")) paths.push(relative(ROOT, fileURLToPath(specifier)));
-    }
+    const graph = graphs.get(entry) ?? readGraph(entry);
+    graphs.set(entry, graph);
+    paths.push(...await graph);
   }
-  return paths.map((path) => path.replaceAll("\\", "/"));
+  return paths;
+}
+
+/** Asks Deno, by a process. */
+async function readGraph(entry: string): Promise<readonly string[]> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", entry],
+    cwd: ROOT,
+  }).output();
+  if (!success) throw new Error(`Cannot list the modules of ${entry}: ${decode(stderr)}`);
+  const { modules }: { modules: { specifier: string; local?: string }[] } = JSON.parse(
+    decode(stdout),
+  );
+  return modules.filter(({ specifier }) => specifier.startsWith("file:"))
+    .map(({ specifier }) => relative(ROOT, fileURLToPath(specifier)).replaceAll("\\", "/"));
 }
 
 function decode(bytes: Uint8Array): string {

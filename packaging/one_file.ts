@@ -11,7 +11,7 @@ import { ROOT } from "./include_list.ts";
 import { tar, type TarEntry } from "./tar.ts";
 
 export interface OneFileOptions {
-  /** From 1, fast, to 9, small; default 9. */
+  /** From 0, stored, and 1, fast, to 9, small; default 9. */
   readonly level?: number;
   /** The Deno that goes in; default: the one that runs this. */
   readonly deno?: string;

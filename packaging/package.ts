@@ -15,10 +15,11 @@ const USAGE = `Usage: deno task package ${KINDS.join("|")}|all [--out FOLDER]
   one-file  a script that unpacks itself and Deno, for the system it is made on
   npm       a folder for npm pack; npx runs it`;
 
-if (import.meta.main) Deno.exit(await main());
+if (import.meta.main) Deno.exit(await packageTask(Deno.args));
 
-async function main(): Promise<number> {
-  const asked = readArguments(Deno.args, { usage: USAGE, takesKinds: true });
+/** Does what `deno task package` with these words does; returns its exit status. */
+export async function packageTask(args: readonly string[]): Promise<number> {
+  const asked = readArguments(args, { usage: USAGE, takesKinds: true });
   if (typeof asked === "number") return asked;
   const { out, positionals } = asked;
   const kinds = positionals.includes("all") ? [...KINDS] : positionals;

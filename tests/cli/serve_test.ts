@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { startCli, withTinyModel } from "./run_cli.ts";
+import { runCli, startCli, withTinyModel } from "./run_cli.ts";
 import { finish, Log } from "./server_process.ts";
 
 /** Of the first request to a server that has just started, with the built-in model. */
@@ -35,23 +35,19 @@ Deno.test("serve says so when its port is taken, before it loads anything", () =
   withTinyModel(async (path) => {
     using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const port = `${taken.addr.port}`;
-    const child = startCli(["serve", path, "--port", port]);
-    await child.stdin.close();
-    const log = new Log(child.stderr);
-    assertEquals((await finish(child, log)).code, 1);
+    const { code, stderr } = await runCli(["serve", path, "--port", port]);
+    assertEquals(code, 1);
     assertMatch(
-      log.text,
+      stderr,
       new RegExp(`Cannot listen on 127.0.0.1 port ${port}: the port is in use`),
     );
-    assertEquals(log.text.includes("    at "), false, log.text);
+    assertEquals(stderr.includes("    at "), false, stderr);
   }));
 
 Deno.test("serve ends with 1 when the model cannot be loaded", async () => {
-  const child = startCli(["serve", "/no/such.gguf", "--port", "0"]);
-  await child.stdin.close();
-  const log = new Log(child.stderr);
-  assertEquals((await finish(child, log)).code, 1);
-  assertMatch(log.text, /error: .*\/no\/such\.gguf/);
+  const { code, stderr } = await runCli(["serve", "/no/such.gguf", "--port", "0"]);
+  assertEquals(code, 1);
+  assertMatch(stderr, /error: .*\/no\/such\.gguf/);
 });
 
 Deno.test("serve without a MODEL serves the built-in one, whose first token comes within 0.3 s", async () => {

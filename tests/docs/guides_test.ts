@@ -1,8 +1,11 @@
 /**
  * Every command of README and guides is run, on the built-in model; about half a minute together.
  * Fences say how: `sh` to its end, `sh server` as a server that the document's later blocks ask,
- * `sh root` in the repository's folder, `sh skip=REASON` not at all.
+ * `sh root` in the repository's folder, `sh skip=REASON` not at all. Each verb is a process once,
+ * and a server that needs no files is one for all documents; `deno task test:deep` has a process
+ * for each command line.
  */
+import "../support/thread_pool.ts";
 import { assert, assertEquals } from "@std/assert";
 import { dirname, join } from "node:path";
 import { compileGrammar } from "../../src/grammar/mod.ts";
@@ -18,10 +21,12 @@ import {
   ROOT,
   shellBlocks,
 } from "./documents.ts";
-import { Shell, which } from "./shell.ts";
+import { endKeptServers, Shell, which } from "./shell.ts";
 
 const read = (path: string) => Deno.readTextFileSync(join(ROOT, path));
 const hasTools = ["curl", "setsid"].every((program) => which(program) !== null);
+
+Deno.test.afterAll(endKeptServers);
 
 for (const document of listDocuments()) {
   const blocks = shellBlocks(read(document)).filter(({ skip }) => skip === null);
@@ -29,6 +34,9 @@ for (const document of listDocuments()) {
   Deno.test({
     name: `every command in ${document} runs${hasTools ? "" : " [skipped: no curl or setsid]"}`,
     ignore: !hasTools,
+    // A server may outlive its document: another one asks it, too.
+    sanitizeOps: false,
+    sanitizeResources: false,
     fn: async () => {
       await using shell = new Shell();
       for (const block of blocks) await shell.run(block);

@@ -3,15 +3,41 @@ import { join } from "node:path";
 import { readLaunch } from "../../packaging/launch.ts";
 import { Log } from "../cli/server_process.ts";
 import { ROOT, type ShellBlock } from "./documents.ts";
+import { ProgramHere } from "./program_here.ts";
 
 const PORT_IN_DOCUMENTS = "11711";
 /** A block that takes longer hangs. */
 const BLOCK_MS_MAX = 60_000;
 
+/** Servers that read no file of a document's: one is there for all that begin with it. */
+const WITHOUT_FILES = /^(ganglion|npx -y deno@\S+ task) serve\n$/;
+
+interface Server {
+  readonly child: Deno.ChildProcess;
+  readonly log: Log;
+  readonly port: string;
+  /** Where it was started. */
+  readonly folder: string;
+}
+
+/** Servers that go on behind their documents, by their commands. */
+const kept = new Map<string, Server>();
+
+/** Ends the servers that go on behind their documents. */
+export async function endKeptServers(): Promise<void> {
+  for (const server of kept.values()) {
+    await endServer(server);
+    await Deno.remove(server.folder, { recursive: true });
+  }
+  kept.clear();
+}
+
 export class Shell implements AsyncDisposable {
   readonly #folder = Deno.makeTempDirSync({ prefix: "ganglion-docs-" });
-  readonly #port = String(freePort());
-  #server: { readonly child: Deno.ChildProcess; readonly log: Log } | null = null;
+  readonly #here: ProgramHere;
+  /** Where nobody listens, until there is a server. */
+  #port = String(freePort());
+  #server: Server | null = null;
 
   constructor() {
     const { permissions, v8Flags } = readLaunch();
@@ -19,11 +45,14 @@ export class Shell implements AsyncDisposable {
     const main = join(ROOT, "src/cli/main.ts");
     const run = ["run", "--no-check", "--config", join(ROOT, "deno.json"), ...permissions, main];
     Deno.mkdirSync(join(this.#folder, "bin"));
-    this.#program("ganglion", `DENO_V8_FLAGS=${v8Flags} exec "${deno}" ${quoted(run)} "$@"`);
+    this.#here = new ProgramHere({
+      start: `DENO_V8_FLAGS=${v8Flags} "${deno}" ${quoted(run)}`,
+      ...{ curl: which("curl")!, folder: join(this.#folder, "bin") },
+    });
+    this.#program("ganglion", this.#here.script);
     this.#program("deno", `exec "${deno}" "$@"`);
     // An answer that is an error is a failure of the command, which people see by its text.
-    const curl = which("curl");
-    if (curl !== null) this.#program("curl", `exec "${curl}" --fail-with-body "$@"`);
+    this.#program("curl", `exec "${which("curl")}" --fail-with-body "$@"`);
     // `npx -y deno@VERSION ARGUMENTS`: the Deno that runs the tests is that one.
     this.#program(
       "npx",
@@ -47,41 +76,59 @@ export class Shell implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#stopServer();
+    await this.#leaveServer();
+    await this.#here[Symbol.asyncDispose]();
     await Deno.remove(this.#folder, { recursive: true });
   }
 
   async #serve(block: ShellBlock): Promise<void> {
-    await this.#stopServer();
-    const child = this.#start(block, "null");
-    const log = new Log(child.stderr);
-    this.#server = { child, log };
-    await log.match(new RegExp(`Serving .* at http://[\\d.]+:${this.#port}`));
+    await this.#leaveServer();
+    this.#server = kept.get(block.text) ?? await this.#begin(block);
+    this.#port = this.#server.port;
   }
 
-  async #stopServer(): Promise<void> {
-    if (this.#server === null) return;
-    const { child, log } = this.#server;
+  /** Starts a server; one that needs no files in a folder that outlives the document's. */
+  async #begin(block: ShellBlock): Promise<Server> {
+    const isKept = WITHOUT_FILES.test(block.text);
+    const folder = isKept ? Deno.makeTempDirSync({ prefix: "ganglion-docs-" }) : this.#folder;
+    const port = this.#port = String(freePort());
+    const child = this.#start(block, "null", folder);
+    const server = { child, log: new Log(child.stderr), port, folder };
+    if (isKept) kept.set(block.text, server);
+    else this.#server = server;
+    const hangs = setTimeout(() => endServer(server), BLOCK_MS_MAX);
+    await server.log.match(new RegExp(`Serving .* at http://[\\d.]+:${port}`))
+      .finally(() => clearTimeout(hangs));
+    return server;
+  }
+
+  /** Ends the server, unless others will ask it. */
+  async #leaveServer(): Promise<void> {
+    const server = this.#server;
     this.#server = null;
-    // The shell and what it started are one group.
-    new Deno.Command("kill", { args: ["-TERM", "--", `-${child.pid}`] }).outputSync();
-    await Promise.all([child.status, log.ended]);
+    if (server !== null && server.folder === this.#folder) await endServer(server);
   }
 
-  #start({ text, atRoot }: ShellBlock, stdout: "piped" | "null"): Deno.ChildProcess {
+  #start(
+    { text, atRoot, isServer }: ShellBlock,
+    stdout: "piped" | "null",
+    folder = this.#folder,
+  ): Deno.ChildProcess {
     return new Deno.Command("setsid", {
       args: ["sh", "-eu", "-c", text.replaceAll(PORT_IN_DOCUMENTS, this.#port)],
-      cwd: atRoot ? ROOT : this.#folder,
+      cwd: atRoot ? ROOT : folder,
       env: {
         PATH: `${join(this.#folder, "bin")}:${Deno.env.get("PATH")}`,
         GANGLION_PORT: this.#port,
-        XDG_CONFIG_HOME: this.#folder,
+        GANGLION_THREADS: "1", // to start a second one takes longer than what it computes
+        XDG_CONFIG_HOME: folder,
         NO_COLOR: "1",
       },
       stdin: "null",
       stdout,
       stderr: "piped",
-      signal: AbortSignal.timeout(BLOCK_MS_MAX),
+      // A server is ended by who started it.
+      ...(isServer ? {} : { signal: AbortSignal.timeout(BLOCK_MS_MAX) }),
     }).spawn();
   }
 
@@ -89,6 +136,12 @@ export class Shell implements AsyncDisposable {
     const path = join(this.#folder, "bin", name);
     Deno.writeTextFileSync(path, `#!/bin/sh\n${line}\n`, { mode: 0o755 });
   }
+}
+
+/** Ends a server: the shell and what it started are one group. */
+async function endServer({ child, log }: Server): Promise<void> {
+  new Deno.Command("kill", { args: ["-TERM", "--", `-${child.pid}`] }).outputSync();
+  await Promise.all([child.status, log.ended]);
 }
 
 function quoted(args: readonly string[]): string {

@@ -1,9 +1,11 @@
 /** What packaging tasks make of their command lines. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { compileTask } from "../../packaging/compile.ts";
+import { packageTask } from "../../packaging/package.ts";
 
 /** Runs a task's program, which may read only: one that packs after all fails. */
-async function run(name: string, ...args: string[]) {
+async function runProcess(name: string, ...args: string[]) {
   const path = fileURLToPath(new URL(`../../packaging/${name}.ts`, import.meta.url));
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", "--no-check", "--allow-read", "--allow-env", path, ...args],
@@ -13,9 +15,23 @@ async function run(name: string, ...args: string[]) {
   return { code, out, error };
 }
 
+/** The same within this process: what it says goes to the console. */
+async function run(name: "package" | "compile", ...args: string[]) {
+  const { log, error: logError } = console;
+  let [out, error] = ["", ""];
+  console.log = (text: string) => out += `${text}\n`;
+  console.error = (text: string) => error += `${text}\n`;
+  try {
+    const code = await (name === "package" ? packageTask : compileTask)(args);
+    return { code, out, error };
+  } finally {
+    [console.log, console.error] = [log, logError];
+  }
+}
+
 Deno.test("package and compile give help where it is asked for, and do nothing else", async () => {
   for (const [name, ...rest] of [["package", "one-file", "--help"], ["compile", "--help"]]) {
-    const { code, out, error } = await run(name, ...rest);
+    const { code, out, error } = await runProcess(name, ...rest);
     assertEquals([code, error], [0, ""]);
     assertStringIncludes(out, `Usage: deno task ${name} `);
   }
@@ -38,4 +54,6 @@ Deno.test("package and compile answer what they do not know in words", async () 
     assertStringIncludes(error, `error: ${message}`);
     assertStringIncludes(error, "Usage: deno task ");
   }
+  // A process ends with what the task returns.
+  assertEquals((await runProcess("package", "app", "apx")).code, 2);
 });

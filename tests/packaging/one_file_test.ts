@@ -1,6 +1,6 @@
 /**
- * The one-file bundle, made and started for real: some seconds, for it holds all of Deno (packed
- * with little effort here).
+ * The one-file bundle, made and started for real: some seconds, for it holds all of Deno (stored
+ * here; the second test's is compressed).
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ Deno.test({
     const app = await appFolder();
     const folder = temporaryFolder();
     const path = join(folder, "ganglion.run");
-    await writeOneFile(app, path, { level: 1 });
+    await writeOneFile(app, path, { level: 0 });
     const temp = join(folder, "temp");
     await Deno.mkdir(temp);
     await Deno.chmod(temp, 0o1777);

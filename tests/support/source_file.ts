@@ -15,9 +15,37 @@ export interface SourceFile {
   readonly text: string;
 }
 
+/** What a file's syntax tree tells. */
+interface Parsed {
+  readonly imports: Import[];
+  readonly functions: { line: number; lines: number }[];
+}
+
+/** A file is parsed once for all that is asked of it. */
+const parsed = new WeakMap<SourceFile, Parsed>();
+
 /** Every import, re-export, dynamic import and `new URL("….ts")` (a worker's entry) of a file. */
-export function importsOf({ path, text }: SourceFile): Import[] {
-  const imports: Import[] = [];
+export function importsOf(file: SourceFile): Import[] {
+  return parsedOf(file).imports;
+}
+
+/** First line and line count of every function with a body. */
+export function functionsOf(file: SourceFile): { line: number; lines: number }[] {
+  return parsedOf(file).functions;
+}
+
+/** Walks a file's syntax tree with Deno's own parser: a lint rule that only looks. */
+function parsedOf(file: SourceFile): Parsed {
+  const earlier = parsed.get(file);
+  if (earlier) return earlier;
+  const found: Parsed = { imports: [], functions: [] };
+  const create = () => ({ ...lookForImports(file, found), ...lookForFunctions(file, found) });
+  Deno.lint.runPlugin({ name: "architecture", rules: { look: { create } } }, file.path, file.text);
+  parsed.set(file, found);
+  return found;
+}
+
+function lookForImports({ path }: SourceFile, { imports }: Parsed): Deno.lint.LintVisitor {
   const add = (specifier: string, typeOnly: boolean) => {
     const isFile = /^\.\.?\//.test(specifier);
     const target = isFile
@@ -27,7 +55,7 @@ export function importsOf({ path, text }: SourceFile): Import[] {
   };
   const literal = (node: { type: string }) =>
     node.type === "Literal" ? String((node as Deno.lint.StringLiteral).value) : null;
-  visit({ path, text }, () => ({
+  return {
     ImportDeclaration(node) {
       const typeOnly = node.importKind === "type" ||
         node.specifiers.length > 0 &&
@@ -48,31 +76,22 @@ export function importsOf({ path, text }: SourceFile): Import[] {
       const specifier = node.arguments.length === 2 ? literal(node.arguments[0]) : null;
       if (specifier?.endsWith(".ts")) add(specifier, false);
     },
-  }));
-  return imports;
+  };
 }
 
-/** First line and line count of every function with a body. */
-export function functionsOf(file: SourceFile): { line: number; lines: number }[] {
-  const found: { line: number; lines: number }[] = [];
+function lookForFunctions({ text }: SourceFile, { functions }: Parsed): Deno.lint.LintVisitor {
   const measure = (node: { range: [number, number] }) =>
-    found.push({
-      line: lineCount(file.text.slice(0, node.range[0])),
-      lines: lineCount(file.text.slice(...node.range)),
+    functions.push({
+      line: lineCount(text.slice(0, node.range[0])),
+      lines: lineCount(text.slice(...node.range)),
     });
-  visit(file, () => ({
+  return {
     FunctionDeclaration: measure,
     FunctionExpression: measure,
     ArrowFunctionExpression: measure,
-  }));
-  return found;
+  };
 }
 
 function lineCount(text: string): number {
   return text.split("\n").length;
-}
-
-/** Walks a file's syntax tree with Deno's own parser: a lint rule that only looks. */
-function visit(file: SourceFile, create: () => Deno.lint.LintVisitor): void {
-  Deno.lint.runPlugin({ name: "architecture", rules: { look: { create } } }, file.path, file.text);
 }

@@ -1,6 +1,6 @@
 /**
  * The page in Debian's Chromium, by Playwright, with a real server behind it whose model says what
- * its script says. One browser serves all tests of a file; each test has a profile of its own.
+ * its script says. One browser serves all tests of a run; each test has a profile of its own.
  * Playwright looks at far more of the machine than tests may elsewhere: `deno task test:page` is a
  * run of its own.
  */
@@ -50,7 +50,7 @@ export function pageTest(
   });
 }
 
-/** Ends the browser after the last test of a file. */
+/** Ends the browser after the last test of the run: all files of one share an isolate. */
 export function closeBrowserAtEnd(): void {
   Deno.test.afterAll(async () => {
     await browser?.close();
