@@ -6,12 +6,12 @@
  *   deno run -A wasm/build.ts --text    print the module as text
  */
 import asc, { version } from "assemblyscript/asc";
+import { dirname, normalize } from "node:path/posix";
 import { fileURLToPath } from "node:url";
 import { type FunctionLoops, loopsOf } from "./hot_loops.ts";
 
 const WASM_URL = new URL("./kernels.wasm", import.meta.url);
 const RECORD_URL = new URL("./kernels.json", import.meta.url);
-const FOLDER_URL = new URL("./assembly/", import.meta.url);
 const ENTRY_PATH = fileURLToPath(new URL("./assembly/index.ts", import.meta.url));
 const ROOT_PATH = fileURLToPath(new URL("..", import.meta.url));
 
@@ -34,12 +34,22 @@ export interface KernelsRecord {
   readonly functions: Readonly<Record<string, FunctionLoops>>;
 }
 
-/** SHA-256 of what kernels.wasm is made of: files of wasm/assembly by name, compiler, options. */
+/** SHA-256 of what kernels.wasm is made of: `kernelSources()`, compiler, options. */
 export async function sourcesHash(): Promise<string> {
-  const names = [...Deno.readDirSync(FOLDER_URL)].filter(({ isFile }) => isFile)
-    .map(({ name }) => name).sort();
-  const files = names.map((name) => [name, Deno.readTextFileSync(new URL(name, FOLDER_URL))]);
+  const files = kernelSources().map((path) => [path, Deno.readTextFileSync(ROOT_PATH + path)]);
   return await hashOf(new TextEncoder().encode(JSON.stringify([version, OPTIONS, files])));
+}
+
+/** Paths of the entry and of all that is imported from there on: some lies in src/memory. */
+export function kernelSources(): readonly string[] {
+  const paths = new Set([relative(ENTRY_PATH)]);
+  for (const path of paths) { // those that are added meanwhile, too
+    const text = Deno.readTextFileSync(ROOT_PATH + path);
+    for (const [, name] of text.matchAll(/ from "(\.[^"]*)"/g)) {
+      paths.add(normalize(`${dirname(path)}/${name}.ts`));
+    }
+  }
+  return [...paths].sort();
 }
 
 /** SHA-256, in hexadecimal digits. */
@@ -68,21 +78,23 @@ export async function readRecord(): Promise<KernelsRecord> {
 }
 
 /**
- * The compiled kernels, or those of another entry, binary and text.
+ * The compiled kernels, or those of another entry, binary and text, and paths of what was read.
  * @throws {Error} with the compiler's messages.
  */
 export async function compileKernels(
   entry = relative(ENTRY_PATH),
-): Promise<{ binary: Uint8Array<ArrayBuffer>; text: string }> {
+): Promise<{ binary: Uint8Array<ArrayBuffer>; text: string; sources: readonly string[] }> {
+  const read = new Set<string>();
   let binary = new Uint8Array();
   let text = "";
-  const sources = ROOT_PATH;
   const { error, stderr } = await asc.main(
     [entry, "--baseDir", ".", "-o", "out.wasm", "-t", "out.wat", ...OPTIONS],
     {
       readFile(name: string, baseDir: string): string | null {
         try {
-          return Deno.readTextFileSync(`${sources}${baseDir}/${name}`);
+          const source = Deno.readTextFileSync(`${ROOT_PATH}${baseDir}/${name}`);
+          read.add(normalize(name));
+          return source;
         } catch {
           return null;
         }
@@ -95,7 +107,7 @@ export async function compileKernels(
     },
   );
   if (error) throw new Error(`Cannot compile the kernels: ${error.message}\n${stderr.toString()}`);
-  return { binary, text };
+  return { binary, text, sources: [...read].sort() };
 }
 
 function relative(path: string): string {

@@ -97,9 +97,7 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
 /** Models whose like is in the gate, and which one that is. */
 const ALIKE: Readonly<Record<string, string>> = {
   "llama in Q8_0, in small steps": "lfm2 and llama in Q4_0 are",
-  "gpt-oss in Q8_0": "windows are gemma2's, experts qwen2moe's",
   "deepseek2-old in Q8_0": "deepseek2-grouped is",
-  "plamo2 in Q8_0, in small steps": "its states are jamba's",
   "nemotron_h in Q4_0, prompts taking turns": "its states are granitehybrid's",
   "bailingmoe3 in Q4_0, in small steps": "its latents are deepseek2's, its states kimi-k3's",
   "kimi-linear in Q4_0, in small steps": "kimi-k3 is",

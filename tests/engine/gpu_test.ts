@@ -109,6 +109,10 @@ gpuTest(
   },
 );
 
+gpuTest("a bias of down is added where a GPU has all neurons beside a thread", async () => {
+  await compare({ architecture: "gpt2" }, [besideThreads(1)], F32_NMSE);
+});
+
 gpuTest("neurons that are brought to a GPU for a prompt have their layer's curve", async () => {
   const way = { ...besideThreads(1), gpuLayers: 1, gpuStreamFrom: 4 };
   await compare({ architecture: "apertus" }, [way], F32_NMSE);

@@ -45,7 +45,6 @@ const ALIKE: Readonly<Record<string, string>> = {
   "bamboo in F16": "bamboo in Q8_0 and predicted F16 experts",
   "a dReLU mixture": "smallthinker and predicted neurons of experts",
   "by predictors": "gates first, and experts by predictors",
-  "that are normalised": "such neurons in memory, and bamboo's on disk",
 };
 
 function deepFor(name: string): string | undefined {

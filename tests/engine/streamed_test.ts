@@ -159,6 +159,7 @@ async function streamedBy(packed: string, options: LoadOptions): Promise<StreamT
 
 /** Compares what is predicted from disk with what is predicted in memory. */
 function eachWayOfPredicting(tiny: TinyModelOptions): Promise<void> {
+  const isDense = tiny.architecture === "bamboo";
   return withPacked(tiny, async (path, packed) => {
     for (const threads of [1, 2]) {
       const options = { threads, predictor: "on" } as const;
@@ -167,14 +168,14 @@ function eachWayOfPredicting(tiny: TinyModelOptions): Promise<void> {
         { slotCount: 160 },
         // Some experts of a layer are in memory, others are not.
         { slotCount: 320, residentUnits: 2 },
-        { slotCount: 640, hotShare: 0.5, arenaCount: 2 },
+        { slotCount: isDense ? 320 : 640, hotShare: 0.5, arenaCount: 2 },
       ];
       for (const [index, way] of ways.entries()) {
         // Gates are on disk: whole bundles come, some of them ahead of their layer; or their gates.
         for (const readsGatesFirst of [false, true]) {
           // Two threads share experts where gates come first, and arenas where bundles do.
-          // By one, the gate has both ways of the first and one of each other.
-          const isAny = threads === 1 && (IS_DEEP || index === 0);
+          // By one, the gate has both of the first and of a dense block's arenas, else one of each.
+          const isAny = threads === 1 && (IS_DEEP || index === 0 || index === 2 && isDense);
           if (!isAny && index !== (readsGatesFirst ? 1 : 2)) continue;
           const streaming = { ...FEW_SLOTS, hasResidentGates: false, readsGatesFirst, ...way };
           const streamed = await ask(packed, { ...options, streaming });
@@ -338,15 +339,15 @@ function waysOf(
   { architecture, feedForwardLength = 96 }: TinyModelOptions,
   isSilent: boolean,
 ): StreamingChoice[] {
-  // Room for what one token may need of a layer.
+  // Room for what one token may need of a layer, and for less than four layers have.
   const largest = 64 + (architecture === "smallthinker" ? 4 : 1) * feedForwardLength;
   const whole = { ...FEW_SLOTS, residentUnits: 1e9 };
   // Neurons that all fire are staged: they need no slots.
   if (!isSilent) return [FEW_SLOTS, { ...FEW_SLOTS, residentUnits: 1, arenaCount: 2 }, whole];
   return [
     { ...FEW_SLOTS, slotCount: largest },
-    { ...FEW_SLOTS, slotCount: 2 * largest, hotShare: 0.5, residentUnits: 1 },
-    { ...FEW_SLOTS, slotCount: 4 * largest, hotShare: 0.5, arenaCount: 2 },
+    { ...FEW_SLOTS, slotCount: 1.5 * largest, hotShare: 0.5, residentUnits: 1 },
+    { ...FEW_SLOTS, slotCount: 2 * largest, hotShare: 0.5, arenaCount: 2 },
     whole,
   ];
 }
@@ -367,7 +368,8 @@ async function eachBudget(
       const [least, inArenas] = [ways[0], ways.at(-2)!];
       const isAll = IS_DEEP || IN_ALL_WAYS.includes(tiny.architecture) && tiny.type === "Q4_0";
       // What threads share of slots and arenas; what is exact with one is near with two.
-      const [byOne, byTwo] = isAll ? [ways, [least, inArenas]] : [[least, inArenas], [inArenas]];
+      const few = [least, inArenas];
+      const [byOne, byTwo] = isAll ? [ways, few] : [few, [isExact ? least : inArenas]];
       for (const streaming of threads === 1 ? byOne : byTwo) {
         const streamed = await ask(packed, { threads, streaming });
         if (threads === 1 && isExact) assertEquals(streamed, whole, JSON.stringify(streaming));

@@ -4,6 +4,7 @@ import { QUANT_TYPES, type QuantType } from "../../src/rank/plan/weight_types.ts
 import {
   compileKernels,
   hashOf,
+  kernelSources,
   type KernelsRecord,
   readRecord,
   recordOf,
@@ -28,6 +29,14 @@ Deno.test("kernels.wasm is of its sources, and what is known of its loops is of 
   assertEquals(RECORD.binary, await hashOf(COMMITTED), STALE);
 });
 
+Deno.test("kernelSources() has all kernels' files, and layouts that they share with threads", () => {
+  const sources = kernelSources();
+  const files = [...Deno.readDirSync(new URL("../../wasm/assembly/", import.meta.url))];
+  const own = files.filter(({ isFile }) => isFile).map(({ name }) => `wasm/assembly/${name}`);
+  assertEquals(sources.filter((path) => path.startsWith("wasm/")), own.sort());
+  assert(sources.includes("src/memory/kv_layout.ts") && sources.length > own.length);
+});
+
 const COMPILED = "kernels.json says of which sources it was made; `deno task check` compiles them";
 
 deepTest("kernels.wasm is what its sources compile to", COMPILED, async () => {
@@ -35,6 +44,7 @@ deepTest("kernels.wasm is what its sources compile to", COMPILED, async () => {
   assertEquals(compiled.binary.length, COMMITTED.length, STALE);
   assert(compiled.binary.every((byte, i) => byte === COMMITTED[i]), STALE);
   assertEquals(await recordOf(compiled), RECORD, STALE);
+  assertEquals(compiled.sources, kernelSources(), "what was read is what the hash is of");
 });
 
 Deno.test("kernels.wasm has no data, no globals, no tables: instances share one memory", () => {

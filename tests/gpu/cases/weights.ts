@@ -23,9 +23,10 @@ export function weightsOf(type: string, rows: number, columns: number, seed: num
 
 /**
  * All types of floats and bytes; of nibbles each kind of factors, lengths of groups and kinds of
- * levels. Others are made of these; embed() decodes all of them to the bit.
+ * levels, and NVFP4, of which alone 16 weights have an f16. Others are made of these; embed()
+ * decodes all of them to the bit.
  */
 export const IN_TILES: readonly string[] = [
   ...["F32", "F16", "BF16", "Q8_0", "Q5_0", "Q5_1", "Q5_K", "Q6_K"],
-  ...["Q4_0", "Q4_1", "Q2_K", "IQ4_XS", "MXFP4", "IQ2_XS", "IQ3_XXS", "IQ1_S"],
+  ...["Q4_0", "Q4_1", "Q2_K", "IQ4_XS", "MXFP4", "NVFP4", "IQ2_XS", "IQ3_XXS", "IQ1_S"],
 ];
