@@ -9,6 +9,9 @@ import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { openGguf, TensorReader, u32 } from "../../src/gguf/mod.ts";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import { BudgetError } from "../../src/llm/choose_units.ts";
+import { bytesPerToken } from "../../src/llm/gpu_memory.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import { usageOf } from "../../src/planner/firing_rates.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { answersHere } from "../support/answers_here.ts";
 import { nmse } from "../support/compare.ts";
@@ -93,6 +96,23 @@ for (const type of ["Q4_0", "Q8_0", "F16", "F32"] as const) {
       }),
   );
 }
+
+Deno.test("bytesPerToken() counts of a layer's experts as many as a token uses there", () =>
+  withTinyFile({ architecture: "nemotron_h_moe-puzzle", tied: true }, async (path) => {
+    // Up and down of 32 numbers; 3 of 8 experts of 32 neurons are used, 1 of 64, 4 of 48.
+    const unused = 2 * 32 * (5 * 32 + 7 * 64 + 4 * 48) * 4;
+    const file = openGguf(path), model = describeModel(file);
+    const all = [...file.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    assertEquals(all - bytesPerToken({ file, model }), unused);
+    assertEquals(
+      [1, 4, 6].map((layer) => usageOf({ layer, expert: 0 }, model.config)),
+      [3 / 8, 1 / 8, 4 / 8],
+    );
+    await withModel(path, { threads: 1 }, ({ memory, bytesPerToken }) => {
+      assertEquals(memory.weightsBytes - bytesPerToken, unused);
+      return Promise.resolve();
+    });
+  }));
 
 Deno.test("a packed model whose experts read latents runs in the least memory that it asks for", () =>
   withPacked(puzzleOf("Q8_0"), async (path, packed) => {
