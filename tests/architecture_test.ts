@@ -72,7 +72,7 @@ const MAY_IMPORT: Record<string, readonly string[] | null> = {
     "src/engine/drafts/drafts.ts",
     "src/engine/row_independence.ts",
     "src/rank/plan/plan.ts",
-    "src/rank/plan/plan_units.ts",
+    ...["src/rank/plan/plan_units.ts", "src/rank/plan/place_matrix.ts"],
     "src/rank/load/load_order.ts",
     ...["src/rank/plan/kept_shapes.ts", "src/rank/gpu/obstacle.ts"],
     "src/rank/gpu/tower_obstacle.ts",

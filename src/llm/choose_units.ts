@@ -141,7 +141,11 @@ function placesFor(by: UnitBudget, keepsCommon: boolean): Sized["options"] | nul
     const wanted = Math.min(more, Math.ceil(units.length / arenaCount));
     if (wanted < 1) return null;
     const ofRank = least.bytes / places.length + wanted * arenaCount * Math.max(...places);
-    if (ofRank <= arenaCount * ARENA_BYTES_GOAL) return try_(arenaCount, 1 + wanted).options;
+    if (ofRank > arenaCount * ARENA_BYTES_GOAL) continue;
+    const chosen = try_(arenaCount, 1 + wanted);
+    // Layers differ in what is kept of them: a thread that has more arenas than were asked for,
+    // since what one was to have did not fit, has as many sets of places.
+    if (chosen.bytes <= budgetBytes) return chosen.options;
   }
 }
 

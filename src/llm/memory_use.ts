@@ -2,13 +2,8 @@
 import { bytesByKind } from "../memory/arena.ts";
 import type { ModelConfig } from "../model/types.ts";
 import { isTied, partsOfLayer } from "../rank/load/load_order.ts";
-import type {
-  DensePlan,
-  LayerPlan,
-  MatrixPlan,
-  RankPlan,
-  StreamedPlan,
-} from "../rank/plan/plan_types.ts";
+import { matrixBytes } from "../rank/plan/place_matrix.ts";
+import type { DensePlan, LayerPlan, RankPlan, StreamedPlan } from "../rank/plan/plan_types.ts";
 
 /** Bytes of memory by what they are for, over all threads. */
 export interface MemoryUse {
@@ -112,8 +107,4 @@ function streamedBytes(feedForward: LayerPlan["feedForward"]): number {
   const { experts, shared } = feedForward;
   return [...experts, ...shared === null ? [] : [shared]]
     .reduce((sum, block) => sum + streamedBytes(block), 0);
-}
-
-function matrixBytes({ rows, rowStrideBytes }: MatrixPlan): number {
-  return (rows.end - rows.start) * rowStrideBytes;
 }

@@ -214,7 +214,7 @@ function layOut(
     plan: planFor,
   });
   const places = placesOf(planFor(chosen), chosen);
-  const laid = { chunkTokens, ioWorkers, ...places };
+  const laid = { chunkTokens, ioWorkers, ...places, keepsCommon: chosen.keepsCommon };
   const again = { ...input, readsGatesFirst: chosen.readsGatesFirst };
   const found = expectLaidOut(again, laid);
   // The border that is best of the slots that there are, and no more of them than neurons.

@@ -18,7 +18,7 @@ import {
 import type { ExpectedDecode, MemoryPlan, PlanInput } from "./plan_types.ts";
 import { answeringLayers } from "./source_share.ts";
 import { sum } from "./sums.ts";
-import { expectWholeUnits } from "./whole_units.ts";
+import { expectWholeUnits, missingBytes } from "./whole_units.ts";
 
 const HOT_STEPS = 16;
 
@@ -26,25 +26,31 @@ const HOT_STEPS = 16;
 export interface LaidOut extends Pick<MemoryPlan, "way" | "slots" | "chunkTokens" | "ioWorkers"> {
   /** Share of its neurons, or of its units where these come as wholes, that have room. */
   readonly residentShare: number;
+  /** Units that come as wholes, but for those that every token needs. Left out: these, too. */
+  readonly keepsCommon?: boolean;
 }
 
 /** What is expected of a model as it was laid out, whatever was thought of the way before. */
 export function expectLaidOut(
   input: PlanInput,
-  { way, slots, residentShare, ...choice }: LaidOut,
+  { way, slots, residentShare, keepsCommon, ...choice }: LaidOut,
 ): Pick<MemoryPlan, "expected" | "prefillTokensPerSecond" | "hotFractions"> {
   const isWhole = way === "units";
   const expectations = new Expectations(isWhole ? { ...input, isSparse: false } : input);
-  const prefillTokensPerSecond = expectations.prefill(choice.chunkTokens, residentShare);
+  const { sums, rates } = expectations;
+  const kept = { residentShare, keepsCommon };
+  const comingShare = isWhole
+    ? missingBytes(sums, input.units.length, kept).ofAll / Math.max(1, sums.bundleBytes)
+    : 1 - residentShare;
+  const prefillTokensPerSecond = expectations.prefill(choice.chunkTokens, 1 - comingShare);
   if (way === "resident") {
     const expected = expectations.ofResident(choice.chunkTokens);
     return { expected, prefillTokensPerSecond, hotFractions: [1] };
   }
   if (isWhole) {
-    const { sums, rates } = expectations;
     const fixed = expectations.fixedOf({ way: "gates", ...choice });
     const of = { input, sums, fixed, firing: rates.perToken };
-    const expected = expectWholeUnits(of, residentShare);
+    const expected = expectWholeUnits(of, kept);
     return { expected, prefillTokensPerSecond, hotFractions: [0] };
   }
   const hot = expectations.hot(slots);

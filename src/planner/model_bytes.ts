@@ -5,6 +5,7 @@
 import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import { type PlanOptions, planRanks } from "../rank/plan/plan.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
+import { isCommon } from "../rank/plan/plan_units.ts";
 import { besideGpu, usageOf } from "./firing_rates.ts";
 import { unusedTensors } from "./source_share.ts";
 import type { PlanInput } from "./plan_types.ts";
@@ -97,6 +98,11 @@ export interface UnitSums {
   /** What a token reads of gates and factors where all gates are computed. */
   readonly usedGateBytes: number;
   readonly usedFactorsBytes: number;
+  /** What a token that needs all neurons of its units reads of them: as bundles, and but gates. */
+  readonly usedBundleBytes: number;
+  readonly usedRestBytes: number;
+  /** Of units that every token needs: how many there are, and their bundles. */
+  readonly common: { readonly units: number; readonly bundleBytes: number };
   /** Of a neuron, on average: its gate, and what else belongs to it. */
   readonly gatePerNeuron: number;
   readonly restPerNeuron: number;
@@ -110,6 +116,8 @@ export function sumUnits({ units, tensors, model: { config } }: PlanInput): Unit
   const sums = {
     ...{ neurons: 0, gateBytes: 0, factorsBytes: 0, bundleBytes: 0 },
     ...{ usedGateBytes: 0, usedFactorsBytes: 0, rest: 0, usedWeights: 0 },
+    ...{ usedBundleBytes: 0, usedRestBytes: 0 },
+    common: { units: 0, bundleBytes: 0 },
     slotBytes: { gates: 0, predictor: 0 },
   };
   const perLayer = new Map<number, number>();
@@ -127,6 +135,12 @@ export function sumUnits({ units, tensors, model: { config } }: PlanInput): Unit
     sums.usedGateBytes += usage * neurons * ownGate;
     sums.usedFactorsBytes += usage * factorsSizeBytes;
     sums.rest += neurons * (up.sizeBytes + down.sizeBytes);
+    sums.usedRestBytes += usage * neurons * (up.sizeBytes + down.sizeBytes);
+    sums.usedBundleBytes += usage * neurons * bundleBytes;
+    if (isCommon(unit)) {
+      sums.common.units++;
+      sums.common.bundleBytes += neurons * bundleBytes;
+    }
     // Experts may read latents, which are shorter than the stream.
     const [width] = tensors.get(up.tensor)!.dims;
     sums.usedWeights += usageOf(unit, config, "ofPrompt") * neurons * (gate === null ? 2 : 3) *

@@ -4,7 +4,8 @@
  * is room for, and what was used last stays (unit_places.ts of src/rank).
  *
  *   places = (budget − fixed) / bytes of a unit        fixed: as in plan_memory.ts
- *   hits   = share of the units that have a place      if experts are chosen evenly: more if not
+ *   hits   = share of the units that have a place      if experts are chosen evenly: more if not;
+ *            of experts alone, where what every token needs is kept beside them
  *   disk   = bytes of the used units that have none / sequential rate
  *   copy   = their bytes, read and written once more, to where they lie in order
  *   token  = fixed + joins + max(neurons + copy, disk)             dense: the next one is known
@@ -97,7 +98,7 @@ function planOf(by: Choice): MemoryPlan | PlanRefusal {
       ...{ slotBytes: unitBytes, slots: places, hotFractions: [0] },
       ...{ readBytes: PIECE_BYTES, mergeGapBytes: 0 },
       prefillTokensPerSecond: by.prefill(chunkTokens, residentShare),
-      expected: expectWholeUnits(by, residentShare),
+      expected: expectWholeUnits(by, { residentShare }),
       rates: "all",
     };
   }
@@ -140,18 +141,39 @@ function ranksOf(by: Choice, arenas: number, places: number): MemoryPlan["ranks"
   }));
 }
 
-/** What to expect where so large a share of the units has room. */
+/** What of a model's units has room in memory. */
+export interface KeptUnits {
+  /** Share of them, be they large or small. */
+  readonly residentShare: number;
+  /** Those that every token needs are among them. Left out: they come as the others do. */
+  readonly keepsCommon?: boolean;
+}
+
+/** Bytes that come from the disk: for a token that is decoded, and of all units. */
+export function missingBytes(
+  { bundleBytes, usedBundleBytes, common }: UnitSums,
+  unitCount: number,
+  { residentShare, keepsCommon = false }: KeptUnits,
+): { readonly ofToken: number; readonly ofAll: number } {
+  const kept = keepsCommon ? common : { units: 0, bundleBytes: 0 };
+  const others = Math.max(1, unitCount - kept.units);
+  const share = Math.min(1, Math.max(0, (residentShare * unitCount - kept.units) / others));
+  const missing = (bytes: number) => Math.max(0, bytes - kept.bundleBytes) * (1 - share);
+  return { ofToken: missing(usedBundleBytes), ofAll: missing(bundleBytes) };
+}
+
+/** What to expect where so much of the units has room. */
 export function expectWholeUnits(
   { input, sums, fixed, firing }: Pick<Choice, "input" | "sums" | "fixed" | "firing">,
-  residentShare: number,
+  kept: KeptUnits,
 ): ExpectedDecode {
   const { profile, threads, model: { config } } = input;
   const rate = readGBps(profile, threads) * 1e9;
   const dense = rate * DENSE_SHARE_OF_READ;
   const contextBytes = sum(fixed.ranks.map(({ context }) => context)) *
     Math.min(1, ASSUMED_CONTEXT_TOKENS / input.contextLength);
-  const neuronBytes = sums.usedGateBytes + firing * sums.restPerNeuron + sums.usedFactorsBytes;
-  const diskBytes = firing / sums.neurons * sums.bundleBytes * (1 - residentShare);
+  const neuronBytes = sums.usedGateBytes + sums.usedRestBytes + sums.usedFactorsBytes;
+  const diskBytes = missingBytes(sums, input.units.length, kept).ofToken;
   const parts = {
     fixed: (fixed.readPerToken + contextBytes) / dense,
     gates: 0,
@@ -170,7 +192,7 @@ export function expectWholeUnits(
   const most = Math.max(memory, parts.diskWait, parts.joins);
   return {
     tokensPerSecond: 1 / seconds,
-    hitRate: residentShare,
+    hitRate: sums.usedBundleBytes === 0 ? 1 : 1 - diskBytes / sums.usedBundleBytes,
     readsGatesFirst: false,
     firingNeurons: firing,
     diskReads: diskBytes / PIECE_BYTES,

@@ -6,26 +6,32 @@
  */
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
-import { u32 } from "../../src/gguf/mod.ts";
+import { openGguf, TensorReader, u32 } from "../../src/gguf/mod.ts";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import { BudgetError } from "../../src/llm/choose_units.ts";
+import { bytesPerToken } from "../../src/llm/gpu_memory.ts";
+import { describeModel } from "../../src/model/mod.ts";
+import { usageOf } from "../../src/planner/firing_rates.ts";
+import { ReferenceModel } from "../../src/reference/forward.ts";
+import { answersHere } from "../support/answers_here.ts";
 import { nmse } from "../support/compare.ts";
 import { deepTest } from "../support/deep.ts";
-import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
+import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
 import type { SynthQuant } from "../../src/synth/synth_types.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
+import type { TinyFamily } from "../support/tiny_family.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(512))(new Rng(8)));
 const PUZZLE = TINY_FAMILIES["nemotron_h_moe-puzzle"];
 
 /** Rows of down that single neurons can be read from: 64 of them, of a stream that is wider. */
-function puzzleOf(type: SynthQuant): TinyModelOptions {
+function puzzleOf(type: SynthQuant, keys: TinyFamily["keys"] = {}): TinyModelOptions {
   const changes = {
     experts: { ...PUZZLE.experts, latent: 64 },
-    keys: { ...PUZZLE.keys, "moe_latent_size": u32(64) },
+    keys: { ...PUZZLE.keys, "moe_latent_size": u32(64), ...keys },
   };
   return { architecture: "nemotron_h_moe-puzzle", type, embeddingLength: 128, changes };
 }
@@ -45,6 +51,21 @@ async function ask(path: string, options: LoadOptions): Promise<Answers> {
   });
   return answers[0];
 }
+
+Deno.test("a rank computes latents of rounded numbers as the reference does of exact ones", () =>
+  // All experts of each layer: none is chosen by a rounded number instead of another.
+  withTinyFile(puzzleOf("Q8_0", { "expert_used_count": u32(8) }), async (path) => {
+    const file = openGguf(path);
+    using reader = TensorReader.open(file);
+    const exact = new ReferenceModel(file, { reader }).forward(IDS);
+    for (const chunkTokens of [1, 64]) {
+      const { logits } = await answersHere(path, IDS, { chunkTokens, kvType: "f32" });
+      assertLess(nmse(logits, exact), ROUNDED_NMSE);
+    }
+  }));
+
+/** Measured: 4.7e-4; of latents that are another layer's 0.8. */
+const ROUNDED_NMSE = 2e-3;
 
 /** What threads add up in another order, of floats: those of halves are rounded once more. */
 const SUMS_NMSE = { "F16": 1e-8, "F32": 1e-11 };
@@ -75,6 +96,23 @@ for (const type of ["Q4_0", "Q8_0", "F16", "F32"] as const) {
       }),
   );
 }
+
+Deno.test("bytesPerToken() counts of a layer's experts as many as a token uses there", () =>
+  withTinyFile({ architecture: "nemotron_h_moe-puzzle", tied: true }, async (path) => {
+    // Up and down of 32 numbers; 3 of 8 experts of 32 neurons are used, 1 of 64, 4 of 48.
+    const unused = 2 * 32 * (5 * 32 + 7 * 64 + 4 * 48) * 4;
+    const file = openGguf(path), model = describeModel(file);
+    const all = [...file.tensors.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    assertEquals(all - bytesPerToken({ file, model }), unused);
+    assertEquals(
+      [1, 4, 6].map((layer) => usageOf({ layer, expert: 0 }, model.config)),
+      [3 / 8, 1 / 8, 4 / 8],
+    );
+    await withModel(path, { threads: 1 }, ({ memory, bytesPerToken }) => {
+      assertEquals(memory.weightsBytes - bytesPerToken, unused);
+      return Promise.resolve();
+    });
+  }));
 
 Deno.test("a packed model whose experts read latents runs in the least memory that it asks for", () =>
   withPacked(puzzleOf("Q8_0"), async (path, packed) => {

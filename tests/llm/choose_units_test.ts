@@ -87,6 +87,66 @@ Deno.test("chooseUnits() has places for as many experts that all fire as there i
   assertEquals([stagePlaces, residentUnits], [1, 5]);
 });
 
+/** Of two layers: four experts, and what every token needs, which is as large as five. */
+const SHARED_BYTES = 5 * UNIT_BYTES;
+const SHARED_UNITS = [0, 1].flatMap((layer) =>
+  [0, 1, 2, 3, "shared"].map((expert) => ({ ...UNITS[0], layer, expert }))
+) as unknown as BundleUnit[];
+
+/** One rank, which beside places has what is kept; overflows: of so many places in one arena. */
+function planShared(
+  { residentUnits, keepsCommon, stagePlaces, arenaCount }: UnitOptions,
+  overflows = Infinity,
+): RankPlan[] {
+  const bytesOf = ({ expert }: BundleUnit) => expert === "shared" ? SHARED_BYTES : UNIT_BYTES;
+  const isKept = (unit: BundleUnit, index: number) =>
+    index < residentUnits || keepsCommon && unit.expert === "shared";
+  const kept = SHARED_UNITS.filter(isKept).reduce((sum, unit) => sum + bytesOf(unit), 0);
+  const others = SHARED_UNITS.filter((unit, index) => !isKept(unit, index));
+  const placeBytes = Math.max(0, ...others.map(bytesOf));
+  const sets = arenaCount === 1 && stagePlaces > overflows ? 2 : arenaCount;
+  const bytes = FIXED_BYTES + kept + stagePlaces * sets * placeBytes;
+  const arenas = [{ regions: [], pageCount: Math.ceil(bytes / PAGE_BYTES) }];
+  const stream = { neuronCount: NEURONS, spareCount: 1000, placeBytes };
+  return [{
+    arenas,
+    workspaces: [{ stream }],
+    layers: [],
+    gpu: null,
+    stream: null,
+  }] as unknown as RankPlan[];
+}
+
+const SHARED: Omit<UnitBudget, "budgetBytes"> = {
+  ...{ ...BUDGET, units: SHARED_UNITS, isSilent: false, lanes: 3 },
+  plan: (options) => planShared(options),
+};
+
+Deno.test("chooseUnits() keeps what every token needs where two experts fit beside it", () => {
+  const other = processBytes(SHARED_UNITS.length) + FIXED_BYTES;
+  const chosen = (places: number, less = 0) => {
+    const budgetBytes = other + 2 * SHARED_BYTES + places * UNIT_BYTES + PAGE_BYTES - less;
+    const { keepsCommon, stagePlaces, residentUnits } = chooseUnits({ ...SHARED, budgetBytes });
+    return [keepsCommon, stagePlaces, residentUnits];
+  };
+  assertEquals([chosen(2), chosen(4), chosen(6.5)], [[true, 2, 0], [true, 4, 0], [true, 6, 0]]);
+  // At the edge: places are then as large as what every token needs, and there are two of them.
+  assertEquals(chosen(2, 1), [false, 2, 0]);
+  assertEquals(chosen(-4), [false, 1, 1]);
+  const whole = other + 2 * SHARED_BYTES + 8 * UNIT_BYTES;
+  assertEquals(chooseUnits({ ...SHARED, budgetBytes: whole }).residentUnits, 10);
+});
+
+Deno.test("chooseUnits() stays within the budget where what is kept overflows an arena", () => {
+  const plan = (options: UnitOptions) => planShared(options, 3);
+  const budgetBytes = processBytes(SHARED_UNITS.length) + FIXED_BYTES + 2 * SHARED_BYTES +
+    6.5 * UNIT_BYTES;
+  const options = chooseUnits({ ...SHARED, budgetBytes, plan });
+  const [{ arenas: [{ pageCount }] }] = plan(options);
+  assertLess(pageCount * PAGE_BYTES + processBytes(SHARED_UNITS.length), budgetBytes);
+  assertEquals([options.keepsCommon, options.arenaCount, options.stagePlaces], [true, 2, 3]);
+});
+
 Deno.test("chooseUnits() brings whole blocks where gates do not fit", () => {
   const options = chooseUnits({ ...BUDGET, budgetBytes: OTHER_BYTES + 1.5 * UNIT_BYTES });
   assertEquals([options.residentUnits, options.hasResidentGates, options.slotCount], [1, false, 0]);

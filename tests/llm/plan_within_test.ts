@@ -209,6 +209,36 @@ Deno.test("planWithin() leaves out of a mixture what a GPU has of its experts", 
     },
   ));
 
+Deno.test("planWithin() expects no disk for what of a mixture every token needs, where it is kept", () =>
+  withPacked({ type: "Q4_0", architecture: "nemotron_h_moe" }, (_, path) => {
+    const options: LoadOptions = { ...THREADS, threads: 1 };
+    const refusal = planned(path, 0, options);
+    assert(refusal.kind === "refusal");
+    const { units } = open(path, options).packed!;
+    const bytes = units.filter(({ expert }) => typeof expert === "number")
+      .reduce((sum, { neurons, bundleBytes }) => sum + neurons * bundleBytes, 0);
+    const least = planned(path, refusal.neededBytes, options);
+    assert(least.kind === "plan");
+    const seen = new Set<number>();
+    for (let budget = refusal.neededBytes; seen.size < 3; budget += 32 * KiB) {
+      const plan = planned(path, budget, options);
+      assert(plan.kind === "plan" && plan.way === "units");
+      assertEquals(plan.rates, "all", "nothing names neurons without gates");
+      assertEquals(plan.totalBytes, loadedBytes(path, budget, options));
+      assertLessOrEqual(plan.totalBytes, budget);
+      // Places are as large as an expert once what is larger, and of which there are two, is kept.
+      if (plan.slotBytes === least.slotBytes) continue;
+      const missing = 1 - (plan.slots - 2) / 16;
+      const { plans } = planLoad(open(path, options), MODULE, { ...options, memoryBytes: budget });
+      // Two are kept, and of an arena's places one is for what passes through.
+      assertEquals(plan.slots, 2 + plans[0].stream!.stagePlaces - 1);
+      assertEquals(plan.residentShare, plan.slots / 18);
+      assertAlmostEquals(plan.expected.diskBytes, bytes * 3 / 8 * missing, 1e-6);
+      seen.add(plan.slots);
+    }
+    return Promise.resolve();
+  }));
+
 /** In stripes of 32. */
 const MIXTURE = { count: 4, used: 2, length: 256 };
 

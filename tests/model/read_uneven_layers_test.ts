@@ -40,6 +40,11 @@ Deno.test("describeModel() reads what makes latents of Nemotron 3, and of their 
     ],
   );
   assertEquals(latent!.norm, null);
+  // Kimi K3's would be normalised.
+  const file = fileOf(LATENTS), name = "blk.1.ffn_latent_norm.weight";
+  const norm = { ...file.tensors.get("blk.1.attn_norm.weight")!, name, dims: [48] };
+  const normalized = { ...file, tensors: new Map(file.tensors).set(name, norm) };
+  assertThrows(() => describeModel(normalized), UnsupportedModelError, name);
 });
 
 Deno.test("describeModel() refuses latents that a file has no, or other, tensors of", () => {

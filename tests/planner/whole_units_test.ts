@@ -3,6 +3,7 @@ import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess } f
 import { GiB, MiB } from "../../src/base/units.ts";
 import { type MemoryPlan, planMemory } from "../../src/planner/mod.ts";
 import { sumUnits } from "../../src/planner/model_bytes.ts";
+import { missingBytes } from "../../src/planner/whole_units.ts";
 import type { ShapeName } from "../../src/synth/shapes.ts";
 import { deepTest } from "../support/deep.ts";
 import { shapeInput, type ShapeOptions } from "./shape_input.ts";
@@ -73,6 +74,33 @@ Deno.test("sumUnits() counts experts as wide as the latents that they read", () 
   // Of the experts a token uses 22.
   assertEquals(sums.usedWeights, 40 * (22 * 1024 + 2 * 4096) * 2 * 2688);
   assertEquals([sums.gateBytes, sums.layerNeurons], [0, (22 + 2) * 2688]);
+  // Factors of down are apart: 34 bytes of 32 weights of up, 32 of down.
+  assertEquals(sums.usedRestBytes / sums.usedWeights, 33 / 32);
+});
+
+Deno.test("missingBytes() expects no disk for what every token needs, where that is kept", () => {
+  const input = shapeInput(SUPER, { quant: "Q8_0", alignBytes: 64 });
+  const sums = sumUnits(input), { length } = input.units;
+  const { common, usedBundleBytes, bundleBytes } = sums;
+  assertEquals([length, common.units], [40 * 513, 40]);
+  const of = (residentShare: number, keepsCommon?: boolean) =>
+    missingBytes(sums, length, { residentShare, keepsCommon });
+  assertEquals(of(0), { ofToken: usedBundleBytes, ofAll: bundleBytes });
+  // Who keeps nothing else reads experts alone; half of these, where half of them have places.
+  const experts = {
+    ofToken: usedBundleBytes - common.bundleBytes,
+    ofAll: bundleBytes - common.bundleBytes,
+  };
+  assertEquals(of(40 / length, true), experts);
+  const half = of((40 + 40 * 256) / length, true);
+  assertAlmostEquals(half.ofToken / experts.ofToken, 0.5, 1e-9);
+  assertAlmostEquals(half.ofAll / experts.ofAll, 0.5, 1e-9);
+  // A layer's 22 experts of a token read latents, its shared one is two of them that do not.
+  assertAlmostEquals(common.bundleBytes / usedBundleBytes, 2 * 4 / (22 + 2 * 4), 0.02);
+  for (const keepsCommon of [false, true]) {
+    assertEquals(of(1, keepsCommon), { ofToken: 0, ofAll: 0 });
+    assertEquals(of(1.5, keepsCommon), { ofToken: 0, ofAll: 0 });
+  }
 });
 
 deepTest(

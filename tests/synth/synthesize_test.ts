@@ -133,6 +133,33 @@ Deno.test("synthesize() makes a model whose logits are of a sensible size", asyn
   }
 });
 
+/** Of Nemotron 3, with a layer of each kind, and two mixtures. */
+const HYBRID: Partial<ModelShape> = {
+  ...{ architecture: "nemotron_h_moe", headDim: 64, vocabSize: 640, feedForwardLength: 128 },
+  experts: { count: 8, usedCount: 3 },
+  hybrid: {
+    layers: "ME*E",
+    states: { heads: 8, headDim: 32, groups: 2, length: 32, taps: 4 },
+    ...{ latentLength: 64, sharedLength: 256, weightScale: 2.5 },
+  },
+};
+
+Deno.test("synthesize() makes a hybrid whose states fade, and whose layers all say something", () =>
+  withModel({ shape: HYBRID }, (path) => {
+    const file = openGguf(path);
+    using reader = TensorReader.open(file);
+    const numbers = (name: string) =>
+      new Float32Array(reader.readAll(file.tensors.get(name)!).buffer);
+    const areIn = (name: string, least: number, most: number) =>
+      numbers(`blk.0.${name}`).every((each) => each > least && each < most);
+    assert(
+      areIn("ssm_a", -7, -1) && areIn("ssm_d", 0.5, 1.5) && areIn("ssm_norm.weight", 0.5, 1.5),
+    );
+    const logits = new ReferenceModel(file).forward([1, 300, 301, 302]);
+    const size = Math.sqrt(logits.reduce((sum, x) => sum + x * x, 0) / logits.length);
+    assertAlmostEquals(size, 2, 0.5);
+  }));
+
 /** As llama.cpp counts them: bytes of a block times 8, by its weights. */
 const BITS_PER_WEIGHT: Readonly<Record<RandomType, number>> = {
   ...{ IQ1_S: 1.5625, IQ1_M: 1.75, IQ2_XXS: 2.0625, IQ2_XS: 2.3125, IQ2_S: 2.5625 },

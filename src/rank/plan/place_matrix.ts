@@ -84,7 +84,7 @@ export function placeMatrix(
   };
 }
 
-/** Bytes of its own rows. */
-export function matrixBytes({ rows, rowStrideBytes }: MatrixPlan): number {
-  return lengthOf(rows) * rowStrideBytes;
+/** Bytes of what a rank has of it: of rows, or of columns where it lies by these. */
+export function matrixBytes({ rows, columns, layout, rowStrideBytes }: MatrixPlan): number {
+  return lengthOf(layout === "neurons" ? columns : rows) * rowStrideBytes;
 }

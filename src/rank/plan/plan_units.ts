@@ -172,7 +172,7 @@ function isResident({ units, residentUnits, keepsCommon }: UnitOptions, unit: nu
 }
 
 /** Whether every token needs a unit. */
-function isCommon({ expert }: Pick<UnitShape, "expert">): boolean {
+export function isCommon({ expert }: Pick<UnitShape, "expert">): boolean {
   return typeof expert !== "number";
 }
 
