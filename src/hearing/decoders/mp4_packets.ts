@@ -66,8 +66,9 @@ export function* fragmentPackets(
       at = own.base ?? at;
       for (const { name, data: run } of boxesIn(fragment, damaged)) {
         if (name !== "trun") continue;
-        for (const { offset, bytes } of readRun(run, own.size, damaged)) {
-          if (offset !== null) at = (own.base ?? begin - file.byteOffset) + offset;
+        const { offset, sizes } = readRun(run, own.size, damaged);
+        if (offset !== null) at = (own.base ?? begin - file.byteOffset) + offset;
+        for (const bytes of sizes) {
           yield take(at, bytes);
           at += bytes;
         }
@@ -81,7 +82,7 @@ function taker(file: DataView, damaged: Damaged): (at: number, bytes: number) =>
   let left = file.byteLength;
   return (at, bytes) => {
     if (bytes === 0) throw damaged("a packet of it has no bytes");
-    if (at + bytes > file.byteLength) throw damaged(`it ends before the packet at byte ${at} does`);
+    if (at < 0 || at + bytes > file.byteLength) throw damaged(`it ends before the packet at byte ${at} does`);
     left -= bytes;
     if (left < 0) throw damaged("its packets have more bytes than it has");
     return new Uint8Array(file.buffer, file.byteOffset + at, bytes);
@@ -134,11 +135,8 @@ function readHead(
 const HAS_OFFSET = 1, HAS_FIRST = 4, HAS_OWN_SIZE = 0x200;
 const ROW_MARKS = [0x100, HAS_OWN_SIZE, 0x400, 0x800];
 
-function* readRun(
-  run: DataView,
-  usual: number,
-  damaged: Damaged,
-): Generator<{ readonly offset: number | null; readonly bytes: number }> {
+/** Where its packets begin, if it says so, and their sizes. */
+function readRun(run: DataView, usual: number, damaged: Damaged) {
   const short = () => damaged("a fragment of it has a run that is not whole");
   if (run.byteLength < 8) throw short();
   const marks = run.getUint32(0) & 0xffffff, count = run.getUint32(4);
@@ -146,9 +144,11 @@ function* readRun(
   const rowBytes = 4 * ROW_MARKS.filter(has).length;
   const from = 8 + (has(HAS_OFFSET) ? 4 : 0) + (has(HAS_FIRST) ? 4 : 0);
   if (from + rowBytes * count > run.byteLength) throw short();
-  for (let i = 0; i < count; i++) {
-    const sizeAt = from + i * rowBytes + (has(0x100) ? 4 : 0);
-    const offset = i === 0 && has(HAS_OFFSET) ? run.getInt32(8) : null;
-    yield { offset, bytes: has(HAS_OWN_SIZE) ? run.getUint32(sizeAt) : usual };
+  const sizeAt = from + (has(ROW_MARKS[0]) ? 4 : 0);
+  function* sizes(): Generator<number> {
+    for (let i = 0; i < count; i++) {
+      yield has(HAS_OWN_SIZE) ? run.getUint32(sizeAt + i * rowBytes) : usual;
+    }
   }
+  return { offset: has(HAS_OFFSET) ? run.getInt32(8) : null, sizes: sizes() };
 }

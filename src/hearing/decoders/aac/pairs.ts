@@ -8,24 +8,21 @@ import { ALIKE, type Channel, NOISE, OPPOSITE } from "./channel.ts";
 import type { Layout } from "./layout.ts";
 import type { Random } from "./random.ts";
 
-/** Which bands of two channels are told by the sum and the difference. */
-export interface Mask {
-  /** [groups, bands]; of noise: both have the same; of one as the other: of the other sign. */
-  readonly marks: Uint8Array;
-  /** Whether all bands have the mark, which is no other sign then. */
-  readonly isAll: boolean;
-}
-
 const BY_BAND = 1;
 const ALL = 2;
 
-export function readMask(bits: BitReader, { groups, bands }: Layout): Mask {
+/**
+ * [groups, bands]: 1: a band of both is told by the sum and the difference; of noise: both have the
+ * same; of one as the other: with the other sign (also where all bands are marked at once, as other
+ * decoders have it).
+ */
+export function readMask(bits: BitReader, { groups, bands }: Layout): Uint8Array {
   const kind = bits.read(2);
   if (kind > ALL) throw bits.damaged("a frame of it has a mask of a kind that there is not");
   const marks = new Uint8Array(groups.length * bands);
   if (kind === ALL) marks.fill(1);
   if (kind === BY_BAND) { for (let i = 0; i < marks.length; i++) marks[i] = bits.read(1); }
-  return { marks, isAll: kind === ALL };
+  return marks;
 }
 
 /** Bands of noise of one channel. */
@@ -36,10 +33,10 @@ export function addNoise(channel: Channel, random: Random): void {
 }
 
 /** Both channels of a pair that has one layout, the left one's first. */
-export function joinPair(left: Channel, right: Channel, mask: Mask): void {
+export function joinPair(left: Channel, right: Channel, mask: Uint8Array): void {
   const [a, b] = [left.spectrum, right.spectrum];
   forEachBand(left.layout, ({ place, from, to }) => {
-    const isMarked = mask.marks[place] === 1;
+    const isMarked = mask[place] === 1;
     const book = right.books[place], other = left.books[place];
     if (book === ALIKE || book === OPPOSITE) {
       const isTurned = (book === OPPOSITE) !== isMarked;
