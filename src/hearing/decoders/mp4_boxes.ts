@@ -14,9 +14,13 @@ export type Damaged = (what: string) => Error;
 const HEAD_BYTES = 8;
 const LONG_HEAD_BYTES = 16;
 
+/** Next to each other: ten minutes in fragments of a packet each have half as many. */
+const BOXES_MAX = 100_000;
+
 /** Those next to each other in a part of a file. */
 export function* boxesIn(data: DataView, damaged: Damaged): Generator<Box> {
-  for (let at = 0; at + HEAD_BYTES <= data.byteLength;) {
+  for (let at = 0, count = 0; at + HEAD_BYTES <= data.byteLength;) {
+    if (++count > BOXES_MAX) throw damaged("it has more than 100,000 boxes in one place");
     const place = data.byteOffset + at, left = data.byteLength - at;
     const told = data.getUint32(at);
     const isLong = told === 1 && left >= LONG_HEAD_BYTES;

@@ -82,7 +82,9 @@ function taker(file: DataView, damaged: Damaged): (at: number, bytes: number) =>
   let left = file.byteLength;
   return (at, bytes) => {
     if (bytes === 0) throw damaged("a packet of it has no bytes");
-    if (at < 0 || at + bytes > file.byteLength) throw damaged(`it ends before the packet at byte ${at} does`);
+    if (at < 0 || at + bytes > file.byteLength) {
+      throw damaged(`it ends before the packet at byte ${at} does`);
+    }
     left -= bytes;
     if (left < 0) throw damaged("its packets have more bytes than it has");
     return new Uint8Array(file.buffer, file.byteOffset + at, bytes);
