@@ -1,4 +1,4 @@
-/** AAC written number by number, in every way that frames may have, and what encoders seldom write. */
+/** AAC written number by number, also as encoders seldom write it. */
 import { bandsOf, RATES } from "../../src/hearing/decoders/aac/bands.ts";
 import { type Book, BOOKS, SCALE_BOOK } from "../../src/hearing/decoders/aac/books.ts";
 import { type Bits, pack } from "./flac_files.ts";
@@ -236,7 +236,7 @@ export function writeAdts(
 /** The largest numbers of books that have signs or not. */
 const LARGEST = [0, 1, 1, 2, 2, 4, 4, 7, 7, 12, 12, 40];
 
-/** A channel of random numbers: bands of these books, each of a scale that is not far from others. */
+/** A channel of random numbers: bands of these books, each of a scale not far from others. */
 export function randomChannel(
   rng: Rng,
   layout: LayoutSpec,

@@ -1,4 +1,4 @@
-/** AAC's formulas as the standard has them (ISO/IEC 14496-3, 4.6), slowly: what frames sound like. */
+/** AAC's formulas as the standard has them (ISO/IEC 14496-3, 4.6), slowly. */
 import { bandsOf } from "../../src/hearing/decoders/aac/bands.ts";
 import type { ChannelSpec, FilterSpec, LayoutSpec, PartSpec } from "./aac_files.ts";
 

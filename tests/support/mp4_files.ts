@@ -15,7 +15,7 @@ export interface Mp4Options {
   readonly isEven?: boolean;
   /** Packets come in fragments of so many, which say where they are in one of three ways. */
   readonly fragments?: { readonly packets: number; readonly place: "base" | "moof" | "behind" };
-  /** Parts of the sound: from which unit on, how many; -1: an empty one. The film's have 1/1000 s. */
+  /** Parts of the sound: from which unit on (-1: nothing of it), and thousandths of a second. */
   readonly edits?: readonly (readonly [from: number, units: number])[];
   readonly scale?: number;
   readonly coding?: string;

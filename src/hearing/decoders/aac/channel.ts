@@ -1,4 +1,4 @@
-/** One channel of a frame of AAC: what its bits say (ISO/IEC 14496-3, 4.4.2.1 and 4.6.1 to 4.6.3). */
+/** One channel of a frame of AAC: what its bits say (ISO/IEC 14496-3, 4.4.2.1 and 4.6.1 on). */
 import type { BitReader } from "../bit_reader.ts";
 import { type Bands, LONG, SHORT } from "./bands.ts";
 import { type Book, BOOKS, ESCAPE, readCode, SCALE_BOOK } from "./books.ts";

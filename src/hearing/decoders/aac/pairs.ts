@@ -1,6 +1,6 @@
 /**
- * What bands have that are not coded by themselves: noise, sums and differences of two channels, and
- * one channel as the other (ISO/IEC 14496-3, 4.6.8 and 4.6.13).
+ * What bands have that are not coded by themselves: noise, sums and differences of two channels,
+ * and one channel as the other (ISO/IEC 14496-3, 4.6.8 and 4.6.13).
  */
 import type { BitReader } from "../bit_reader.ts";
 import { SHORT } from "./bands.ts";

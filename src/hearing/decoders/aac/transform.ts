@@ -29,7 +29,7 @@ export class Transform {
   }
 
   /**
-   * samples[i] = 1 / length · Σ spectrum[k] · cos(π / length · (i + (length + 1) / 2) · (k + 1/2))
+   * samples[i] = 1 / n · Σ spectrum[k] · cos(π / n · (i + (n + 1) / 2) · (k + 1/2)), n: length
    * @param at where the spectrum, [length], begins in `spectrum`.
    * @param samples [2 · length]
    */
