@@ -1,6 +1,5 @@
 /** AAC to samples: what the formulas give, slowly. */
-import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
-import { RequestError } from "../../src/base/errors.ts";
+import { assert, assertEquals, assertLess } from "@std/assert";
 import { decodeSound } from "../../src/hearing/decode.ts";
 import { bandsOf, RATES } from "../../src/hearing/decoders/aac/bands.ts";
 import type { Channel } from "../../src/hearing/decoders/aac/channel.ts";
@@ -125,6 +124,11 @@ Deno.test("decodeSound() shapes noise of AAC, up and down, and adds its pulses",
         filters: [[filter(10, []), filter(20, codesOf(rng, 9, 3))]],
       },
       { ...of(long(0, 20)), pulses: { band: 18, steps: [[3, 9]] } },
+      // On zeros: below them.
+      {
+        ...{ layout: long(0, 20), books: Array(20).fill(5), scales: Array(20).fill(130) },
+        ...{ values: Array(1024).fill(0), pulses: { band: 7, steps: [[0, 9], [2, 3]] } },
+      },
       // Where no band is coded.
       { ...of(long(0, 20)), pulses: { band: 19, steps: [[31, 9]] } },
     ];
@@ -192,7 +196,7 @@ Deno.test("decodeSound() passes over parts of AAC without sound", async () => {
     { bits: program },
     own,
   ]];
-  const aligned: Bits[] = [[4, 3], [0, 4], [1, 1], [2, 8], ...filled(2)];
+  const aligned: Bits[] = [[6, 3], [0, 4], [4, 3], [0, 4], [1, 1], [2, 8], [0, 1], ...filled(2)];
   frames.push([{ bits: aligned }, own]);
   await assertAsTwin(frames, rate);
   // Three channels: a single one, a pair; and a deep one, whose bits are a single one's.

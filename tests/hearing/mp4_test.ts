@@ -5,7 +5,7 @@ import { RequestError } from "../../src/base/errors.ts";
 import { decodeSound } from "../../src/hearing/decode.ts";
 import { randomChannel, writeAdts, writeFrame } from "../support/aac_files.ts";
 import { type Bits, pack } from "../support/flac_files.ts";
-import { box, long, type Mp4Options, writeMp4 } from "../support/mp4_files.ts";
+import { box, type Mp4Options, writeMp4 } from "../support/mp4_files.ts";
 import { Rng } from "../support/rng.ts";
 import { soundFile } from "../support/sound_files.ts";
 

@@ -1,6 +1,6 @@
 /** How the sound of an MP4 is coded (ISO/IEC 14496-12, 12.2.3, and 14496-14). */
 import { unknown } from "../sound_error.ts";
-import { boxesIn, type Damaged, find, nameAt, part } from "./mp4_boxes.ts";
+import { boxesIn, type Damaged, find, part } from "./mp4_boxes.ts";
 
 /** What is not read, as a sentence has it. */
 const UNREAD: Readonly<Record<string, string>> = {
