@@ -1,7 +1,9 @@
 /** A sound file to samples of one channel. */
 import { RequestError } from "../base/errors.ts";
+import { decodeAdts } from "./decoders/adts.ts";
 import { decodeFlac } from "./decoders/flac.ts";
 import { decodeMp3 } from "./decoders/mp3.ts";
+import { decodeMp4 } from "./decoders/mp4.ts";
 import { decodeOggOpus, decodeWebm } from "./decoders/opus.ts";
 import { decodeWav } from "./decoders/wav.ts";
 import { checkSoundSize } from "./limits.ts";
@@ -18,6 +20,8 @@ const DECODERS: Readonly<Record<SoundKind, Decoder>> = {
   flac: decodeFlac,
   opus: decodeOggOpus,
   webm: decodeWebm,
+  mp4: decodeMp4,
+  aac: decodeAdts,
 };
 
 /** No sound is louder, and its square is far from the largest number. */

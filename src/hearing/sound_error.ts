@@ -13,8 +13,8 @@ export function damaged(kind: string, what: string): RequestError {
 /** A file of no kind that is read. */
 export function unknown(what: string): RequestError {
   return new RequestError(
-    `Cannot read the sound: ${what}: send a WAV, MP3, FLAC, or Opus in Ogg or WebM, such as ` +
-      '"ffmpeg -i sound.m4a sound.mp3" makes',
+    `Cannot read the sound: ${what}: send a WAV, MP3, FLAC, M4A of AAC-LC, or Opus in Ogg or ` +
+      'WebM, such as "ffmpeg -i sound.wma sound.mp3" makes',
     { status: 400, code: "invalid_audio", param: "messages" },
   );
 }

@@ -1,7 +1,7 @@
 /** What a sound file is, by its first bytes. Decodes nothing. */
 
 /** What is read. */
-export type SoundKind = "wav" | "mp3" | "flac" | "opus" | "webm";
+export type SoundKind = "wav" | "mp3" | "flac" | "opus" | "webm" | "mp4" | "aac";
 
 /** As sentences have them. */
 export const SOUND_NAMES: Readonly<Record<SoundKind, string>> = {
@@ -10,6 +10,8 @@ export const SOUND_NAMES: Readonly<Record<SoundKind, string>> = {
   flac: "a FLAC",
   opus: "an Ogg of Opus",
   webm: "a WebM or Matroska",
+  mp4: "an MP4 or M4A",
+  aac: "an AAC",
 };
 
 /** Where it is in an Ogg file, whose first page has one. */
@@ -22,6 +24,8 @@ export function soundKindOf(file: Uint8Array): SoundKind | null {
   if (has(file, 0, "fLaC")) return "flac";
   if (has(file, 0, "\x1aE\xdf\xa3")) return "webm";
   if (has(file, 0, "OggS") && has(file, FIRST_PACKET, "OpusHead")) return "opus";
+  if (has(file, 4, "ftyp")) return "mp4";
+  if (isAdts(file, tagBytes(file))) return "aac";
   return isMp3(file) ? "mp3" : null;
 }
 
@@ -30,12 +34,22 @@ export function unreadName(file: Uint8Array): string | null {
   if (has(file, 0, "OggS")) {
     return has(file, FIRST_PACKET, "\x01vorbis") ? "an Ogg of Vorbis" : "an Ogg without Opus";
   }
-  if (has(file, 4, "ftyp")) return "an MP4 or M4A";
   if (has(file, 0, "FORM") && has(file, 8, "AIF")) return "an AIFF";
   if (has(file, 0, "RIFX")) return "a WAV of a rare kind";
-  if (has(file, 0, "#!AMR")) return "an AMR";
-  // Twelve ones, and a layer that no MP3 has.
-  return file[0] === 0xff && (file[1] & 0xf6) === 0xf0 ? "an AAC" : null;
+  return has(file, 0, "#!AMR") ? "an AMR" : null;
+}
+
+/** Twelve ones, and a layer that no MP3 has. */
+function isAdts(file: Uint8Array, at: number): boolean {
+  return file[at] === 0xff && (file[at + 1] & 0xf6) === 0xf0;
+}
+
+/** Bytes of the marks (ID3) that a file begins with. */
+export function tagBytes(file: Uint8Array): number {
+  if (!has(file, 0, "ID3") || file.length < 10) return 0;
+  // Of each byte of the size seven bits; behind the head, which may be repeated at the end.
+  const size = file.subarray(6, 10).reduce((sum, byte) => 128 * sum + (byte & 127), 0);
+  return 10 + size + ((file[5] & 16) !== 0 ? 10 : 0);
 }
 
 /** Whether a file begins as one: with marks (ID3), or with a frame. */

@@ -226,7 +226,7 @@ export interface ChatMessage {
 export interface MessageImage {
   /** UTF-16 units of the message's content before it. */
   readonly at: number;
-  /** A PNG, JPEG, WebP, GIF or BMP file; of a sound a WAV, MP3, FLAC, Opus or WebM. */
+  /** A PNG, JPEG, WebP, GIF or BMP file; of a sound a WAV, MP3, FLAC, M4A, Opus or WebM. */
   readonly file: Uint8Array;
   /** Left out: an image. */
   readonly kind?: "image" | "sound";

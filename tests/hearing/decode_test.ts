@@ -147,8 +147,9 @@ Deno.test("decodeSound() refuses files that are no sound, damaged or too long", 
     [new Uint8Array(SOUND_BYTES_MAX + 1), "20.0 MiB"],
     [new TextEncoder().encode("RIFF    WEBP"), "no kind"],
     [new Uint8Array(100), "no kind"],
-    [new TextEncoder().encode("....ftypM4A "), "is an MP4 or M4A, which is not read"],
-    [Uint8Array.of(0xff, 0xf1, 0x50, 0x80), "is an AAC"],
+    [new TextEncoder().encode("#!AMR\n"), "is an AMR, which is not read"],
+    [new TextEncoder().encode("....ftypM4A "), "begins as an MP4 or M4A"],
+    [Uint8Array.of(0xff, 0xf1, 0x50, 0x80), "begins as an AAC"],
     [sound.subarray(0, 30), "ends within a part of 16 bytes"],
     [sound.subarray(0, 40), "has no sound in it"],
     [sound.subarray(0, sound.length - 3), "ends 3 bytes before its sound does"],
@@ -194,7 +195,16 @@ Deno.test("decodeSound() calls a file damaged that stops its decoder, and hides 
   const file = writeWav({ values: VALUES });
   const by = (error: Error) => {
     const stop = () => Promise.reject(error);
-    return decodeSound(file, { wav: stop, mp3: stop, flac: stop, opus: stop, webm: stop });
+    const [mp4, aac] = [stop, stop];
+    return decodeSound(file, {
+      wav: stop,
+      mp3: stop,
+      flac: stop,
+      opus: stop,
+      webm: stop,
+      mp4,
+      aac,
+    });
   };
   for (const error of [new WebAssembly.RuntimeError("unreachable"), new RangeError("Invalid")]) {
     const refusal = await assertRejects(() => by(error), RequestError, error.message);

@@ -14,6 +14,8 @@ const FILES = [
   soundFile("tone.flac"),
   soundFile("tone.opus"),
   soundFile("tone.webm"),
+  soundFile("talk.m4a"),
+  soundFile("clicks.aac"),
 ];
 
 /** Before the sound of the longest. */

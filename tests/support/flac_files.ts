@@ -44,7 +44,8 @@ function writeFrame({ count, assignment = 0, subframes, wrong = 0 }: FlacFrame):
   return [...frame, sum >> 8, (sum & 255) ^ wrong];
 }
 
-function pack(bits: readonly Bits[]): number[] {
+/** Bytes of them; the last one is filled with zeros. */
+export function pack(bits: readonly Bits[]): number[] {
   const bytes: number[] = [];
   let open = 0, count = 0;
   for (const [value, length] of bits) {

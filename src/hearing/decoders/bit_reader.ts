@@ -66,7 +66,7 @@ export class BitReader {
     this.#bit = this.#bit + 7 & ~7;
   }
 
-  /** From the beginning of a byte. */
+  /** So many times eight bits. */
   skipBytes(count: number): void {
     this.#skip(8 * count);
   }

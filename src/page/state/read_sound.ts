@@ -12,7 +12,7 @@ export async function readSound(file: File): Promise<string> {
   const type = soundTypeOf(head);
   if (type === null) {
     throw new Error(
-      `${name} is no sound that models hear here: WAV, MP3, FLAC, Opus and WebM are.`,
+      `${name} is no sound that models hear here: WAV, MP3, FLAC, M4A, Opus and WebM are.`,
     );
   }
   // Before all of it is read.

@@ -13,17 +13,20 @@ const KINDS: readonly (readonly [begin: RegExp, type: string])[] = [
   [/^OggS/, "audio/ogg"],
   // deno-lint-ignore no-control-regex
   [/^\x1aE\xdf\xa3/, "audio/webm"],
+  [/^....ftyp/s, "audio/mp4"],
+  // A layer that no MP3 has.
+  [/^\xff[\xf0\xf1\xf8\xf9]/, "audio/aac"],
   [/^(ID3|\xff[\xe2-\xe7\xf2-\xff])/, "audio/mpeg"],
 ];
 /** Bytes that are enough to tell. */
 export const SOUND_HEAD_BYTES = 12;
 
 /** For a browser's dialog of files. */
-export const SOUND_ACCEPT = "audio/*,.wav,.mp3,.flac,.ogg,.opus,.webm";
+export const SOUND_ACCEPT = "audio/*,.wav,.mp3,.flac,.ogg,.opus,.webm,.m4a,.mp4,.aac";
 
 /** What people call sounds, whatever their browser calls them. */
-const NAMES = /\.(wav|mp3|flac|ogg|opus|webm|mka|m4a|aac|aiff?|wma)$/i;
-const HEAD = /^data:audio\/(?:wav|flac|ogg|mpeg|webm);base64,/;
+const NAMES = /\.(wav|mp3|flac|ogg|opus|webm|mka|m4a|mp4|aac|aiff?|wma)$/i;
+const HEAD = /^data:audio\/(?:wav|flac|ogg|mpeg|webm|mp4|aac);base64,/;
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 /** What a file is that begins so; null: no sound that servers read. */

@@ -39,7 +39,10 @@ export const CONTENT_SCHEMA = {
           input_audio: {
             type: "object",
             properties: {
-              data: { type: "string", description: "WAV, MP3, FLAC, Opus or WebM, in base64" },
+              data: {
+                type: "string",
+                description: "WAV, MP3, FLAC, M4A, AAC, Opus or WebM, in base64",
+              },
               format: { type: "string", description: "the file itself says what it is" },
             },
           },

@@ -15,7 +15,9 @@ Deno.test("soundTypeOf() knows the files that servers read by their first bytes"
     [soundFile("tone.flac"), "audio/flac"],
     [soundFile("tone.opus"), "audio/ogg"],
     [soundFile("tone.webm"), "audio/webm"],
-    [new TextEncoder().encode("....ftypM4A "), null],
+    [soundFile("talk.m4a"), "audio/mp4"],
+    [soundFile("clicks.aac"), "audio/aac"],
+    [new TextEncoder().encode("#!AMR\n"), null],
     [Uint8Array.of(0xff, 0xd8, 0xff, 0xe0), null],
     [new Uint8Array(), null],
   ] as const;
@@ -25,7 +27,9 @@ Deno.test("soundTypeOf() knows the files that servers read by their first bytes"
 Deno.test("chats of files may have sounds, and nothing that looks like one", () => {
   const url = "data:audio/wav;base64,UklGRg==";
   assertEquals([isSoundUrl(url), soundData(url)], [true, "UklGRg=="]);
-  assertEquals(isSoundUrl("data:audio/webm;base64,GkXfow=="), true);
+  for (const type of ["webm", "mp4", "aac"]) {
+    assertEquals(isSoundUrl(`data:audio/${type};base64,GkXfow==`), true);
+  }
   const wrong = [
     7,
     "data:audio/svg+xml;base64,UklGRg==",
