@@ -8,7 +8,8 @@
  * zero, an index beyond an array): that costs 2 ms, a pipeline 50 to 1,000. Compiled with all
  * constants are the first shape of each shader and choice where a file says so (`afterFirst`:
  * gpu/kernels_test.ts, and gpu_golden_test.ts in `test:deep`), and all shapes of some whole
- * answers (gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts).
+ * answers (gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts). Pipelines that
+ * nothing is dispatched by are read, and not made: a fifth of what some files computed was that.
  */
 
 /** Constants, by name. */
@@ -31,10 +32,10 @@ interface Shader {
   readonly data: readonly Override[];
 }
 
-/** What stands for a pipeline with certain sizes. */
+/** What stands for a pipeline, and its sizes where they are data. */
 interface Sized {
   readonly pipeline: GPUComputePipeline;
-  readonly sizes: GPUBindGroup;
+  readonly sizes?: GPUBindGroup;
 }
 
 /** Numbers by which loops are unrolled, or that choose what is done most often. */
@@ -55,7 +56,9 @@ const LAYOUT: GPUBindGroupLayoutDescriptor = {
 const shaders = new WeakMap<GPUShaderModule, Shader>();
 const layouts = new WeakMap<GPUDevice, GPUBindGroupLayout>();
 const givenLayouts = new WeakMap<GPUPipelineLayout, GPUPipelineLayout>();
-const sized = new WeakMap<GPUComputePipeline, Sized>();
+const sized = new WeakMap<GPUComputePipeline, () => Sized>();
+/** Texts with all constants that a device of this thread has read. */
+const validated = new Set<string>();
 
 /** How a thread has its sizes as data. */
 export interface SizesOptions {
@@ -94,35 +97,76 @@ export function sizesAsData(options: SizesOptions = {}): void {
   device.createComputePipeline = function (descriptor) {
     const { layout, compute } = descriptor;
     const shader = shaders.get(compute.module);
-    if (shader === undefined) return createComputePipeline.call(this, descriptor);
+    const standIn = { label: descriptor.label } as GPUComputePipeline;
+    if (shader === undefined) {
+      sized.set(standIn, once(() => ({ pipeline: createComputePipeline.call(this, descriptor) })));
+      return standIn;
+    }
     const { values, constants } = divide(shader.data, compute.constants ?? {});
     const key = JSON.stringify(constants);
-    let pipeline = shader.pipelines.get(key);
-    if (pipeline === undefined && afterFirst) {
+    if (afterFirst && !shader.pipelines.has(key)) {
       shader.pipelines.set(key, null);
-      const module = createShaderModule.call(this, { code: shader.text });
-      return createComputePipeline.call(this, { ...descriptor, compute: { ...compute, module } });
+      sized.set(
+        standIn,
+        once(() => {
+          const module = createShaderModule.call(this, { code: shader.text });
+          const whole = { ...descriptor, compute: { ...compute, module } };
+          return { pipeline: createComputePipeline.call(this, whole) };
+        }),
+      );
+      return standIn;
     }
-    createShaderModule.call(this, { code: withConstants(shader.text, compute.constants ?? {}) });
-    if (!pipeline) {
-      pipeline = createComputePipeline.call(this, {
-        ...descriptor,
-        layout: layout === "auto" ? layout : givenLayouts.get(layout)!,
-        compute: { ...compute, constants },
-      });
-      shader.pipelines.set(key, pipeline);
-    }
-    const own = { label: descriptor.label } as GPUComputePipeline;
-    sized.set(own, { pipeline, sizes: makeGroup(this, shader.data, values) });
-    return own;
+    const text = withConstants(shader.text, compute.constants ?? {});
+    if (!validated.has(text)) createShaderModule.call(this, { code: text });
+    validated.add(text);
+    sized.set(
+      standIn,
+      once(() => {
+        const pipeline = shader.pipelines.get(key) ?? createComputePipeline.call(this, {
+          ...descriptor,
+          layout: layout === "auto" ? layout : givenLayouts.get(layout)!,
+          compute: { ...compute, constants },
+        });
+        shader.pipelines.set(key, pipeline);
+        return { pipeline, sizes: makeGroup(this, shader.data, values) };
+      }),
+    );
+    return standIn;
   };
+  dispatchStandIns();
+}
+
+/** Pipelines are made as they are dispatched: of a program's many no test dispatches all. */
+function dispatchStandIns(): void {
   const pass = GPUComputePassEncoder.prototype;
-  const { setPipeline } = pass;
-  pass.setPipeline = function (given) {
-    const found = sized.get(given);
-    setPipeline.call(this, found?.pipeline ?? given);
-    if (found !== undefined) this.setBindGroup(BIND_GROUP, found.sizes);
+  const { setPipeline, dispatchWorkgroups, dispatchWorkgroupsIndirect } = pass;
+  const chosen = new WeakMap<GPUComputePassEncoder, GPUComputePipeline>();
+  const choose = (encoder: GPUComputePassEncoder) => {
+    const standIn = chosen.get(encoder);
+    if (standIn === undefined) return;
+    chosen.delete(encoder);
+    const { pipeline, sizes } = sized.get(standIn)!();
+    setPipeline.call(encoder, pipeline);
+    if (sizes !== undefined) encoder.setBindGroup(BIND_GROUP, sizes);
   };
+  pass.setPipeline = function (given) {
+    if (sized.has(given)) chosen.set(this, given);
+    else setPipeline.call(this, given);
+  };
+  pass.dispatchWorkgroups = function (...counts) {
+    choose(this);
+    dispatchWorkgroups.apply(this, counts);
+  };
+  pass.dispatchWorkgroupsIndirect = function (...where) {
+    choose(this);
+    dispatchWorkgroupsIndirect.apply(this, where);
+  };
+}
+
+/** What is made when it is first asked for. */
+function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => made ??= make();
 }
 
 /** The text of a shader with sizes as data. */
