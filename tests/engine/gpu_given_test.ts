@@ -9,7 +9,10 @@ import { chainTest, openChainRunner } from "../support/chain_runner.ts";
 import { idsOf, referenceIds, someRows } from "../support/given_rows.ts";
 import { gpuTest } from "../support/gpu_model.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
+
+sizesAsData();
 
 const WIDTH = 64;
 const TOKENS = 24;

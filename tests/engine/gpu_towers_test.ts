@@ -9,6 +9,7 @@ import { towerObstacle } from "../../src/rank/gpu/tower_obstacle.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import { gpuTest } from "../support/gpu.ts";
+import { sizesAsData } from "../support/sizes_as_data.ts";
 import { tinyDeepseekOcr } from "../support/tiny_deepseekocr.ts";
 import { TINY_HEARING_NAMES, tinyHearing } from "../support/tiny_hearing.ts";
 import { type TinyGrid, tinyTowerInput } from "../support/tiny_image.ts";
@@ -19,6 +20,8 @@ import {
   type TinyVisionName,
   type TinyVisionOptions,
 } from "../support/tiny_vision.ts";
+
+sizesAsData();
 
 /** F32 weights, keys and values: only the order of sums differs. */
 const F32_NMSE = 1e-11;

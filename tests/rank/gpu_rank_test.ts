@@ -10,8 +10,11 @@ import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded
 import { openLoneRank } from "../support/lone_gpu_rank.ts";
 import { PageModel } from "../support/page_model.ts";
 import { Rng } from "../support/rng.ts";
+import { pipelinesAsDispatched } from "../support/stand_ins.ts";
 
 const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
+
+pipelinesAsDispatched();
 
 awaitedTest("a rank on a GPU gives the same bits when logits are awaited", async () => {
   await withTinyFile({ seed: 3, type: "Q4_0" }, async (path) => {

@@ -6,12 +6,15 @@ import type { RankRunner } from "../../src/rank/open_rank.ts";
 import { answerNow } from "../support/answer_now.ts";
 import { chainTest, openChainRunner } from "../support/chain_runner.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
+import { pipelinesAsDispatched } from "../support/stand_ins.ts";
 
 /** Of single tokens, and the first one of a chain, eight and one go to the GPU. */
 const LAYERS = 9;
 /** Of a token: its step and its row, seven a layer, the output, the choice. */
 const DISPATCHES = 7 * LAYERS + 4;
 const SHAPE = { seed: 3, contextLength: 224, blockCount: LAYERS, type: "Q4_0" } as const;
+
+pipelinesAsDispatched();
 
 const GREEDY: EngineRequest = {
   ...{ ids: [5, 6, 7], maxTokens: 60, sampling: { temperature: 0 }, endIds: [] },

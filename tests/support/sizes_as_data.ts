@@ -8,9 +8,9 @@
  * zero, an index beyond an array): that costs 2 ms, a pipeline 50 to 1,000. Compiled with all
  * constants are the first shape of each shader and choice where a file says so (`afterFirst`:
  * gpu/kernels_test.ts, and gpu_golden_test.ts in `test:deep`), and all shapes of some whole
- * answers (gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts). Pipelines that
- * nothing is dispatched by are read, and not made: a fifth of what some files computed was that.
+ * answers (gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts).
  */
+import { SIZES_GROUP, standIn } from "./stand_ins.ts";
 
 /** Constants, by name. */
 type Constants = Readonly<Record<string, number>>;
@@ -32,12 +32,6 @@ interface Shader {
   readonly data: readonly Override[];
 }
 
-/** What stands for a pipeline, and its sizes where they are data. */
-interface Sized {
-  readonly pipeline: GPUComputePipeline;
-  readonly sizes?: GPUBindGroup;
-}
-
 /** Numbers by which loops are unrolled, or that choose what is done most often. */
 const CHOICES = [
   ...["FACTORS", "GROUP", "KIND", "LANES", "LEVELS", "ROW_LANES", "SIDE", "SPLITS", "TILE"],
@@ -46,8 +40,6 @@ const CHOICES = [
 /** Shaders with this one have so much code for each choice that all of it takes longest. */
 const COPIES = /^override IS_COPIED\b/m;
 const OVERRIDE = /^override (\w+): (u32|f32|bool)(?: = ([\w.-]+))?;/gm;
-/** The second group of bindings, where sizes are. */
-const BIND_GROUP = 1;
 const LAYOUT: GPUBindGroupLayoutDescriptor = {
   label: "sizes",
   entries: [{ binding: 0, visibility: 4, buffer: { type: "uniform" } }],
@@ -56,7 +48,6 @@ const LAYOUT: GPUBindGroupLayoutDescriptor = {
 const shaders = new WeakMap<GPUShaderModule, Shader>();
 const layouts = new WeakMap<GPUDevice, GPUBindGroupLayout>();
 const givenLayouts = new WeakMap<GPUPipelineLayout, GPUPipelineLayout>();
-const sized = new WeakMap<GPUComputePipeline, () => Sized>();
 /** Texts with all constants that a device of this thread has read. */
 const validated = new Set<string>();
 
@@ -95,78 +86,34 @@ export function sizesAsData(options: SizesOptions = {}): void {
     return layout;
   };
   device.createComputePipeline = function (descriptor) {
-    const { layout, compute } = descriptor;
+    const { label, layout, compute } = descriptor;
     const shader = shaders.get(compute.module);
-    const standIn = { label: descriptor.label } as GPUComputePipeline;
     if (shader === undefined) {
-      sized.set(standIn, once(() => ({ pipeline: createComputePipeline.call(this, descriptor) })));
-      return standIn;
+      return standIn(label, () => ({ pipeline: createComputePipeline.call(this, descriptor) }));
     }
     const { values, constants } = divide(shader.data, compute.constants ?? {});
     const key = JSON.stringify(constants);
     if (afterFirst && !shader.pipelines.has(key)) {
       shader.pipelines.set(key, null);
-      sized.set(
-        standIn,
-        once(() => {
-          const module = createShaderModule.call(this, { code: shader.text });
-          const whole = { ...descriptor, compute: { ...compute, module } };
-          return { pipeline: createComputePipeline.call(this, whole) };
-        }),
-      );
-      return standIn;
+      return standIn(label, () => {
+        const module = createShaderModule.call(this, { code: shader.text });
+        const whole = { ...descriptor, compute: { ...compute, module } };
+        return { pipeline: createComputePipeline.call(this, whole) };
+      });
     }
     const text = withConstants(shader.text, compute.constants ?? {});
     if (!validated.has(text)) createShaderModule.call(this, { code: text });
     validated.add(text);
-    sized.set(
-      standIn,
-      once(() => {
-        const pipeline = shader.pipelines.get(key) ?? createComputePipeline.call(this, {
-          ...descriptor,
-          layout: layout === "auto" ? layout : givenLayouts.get(layout)!,
-          compute: { ...compute, constants },
-        });
-        shader.pipelines.set(key, pipeline);
-        return { pipeline, sizes: makeGroup(this, shader.data, values) };
-      }),
-    );
-    return standIn;
+    return standIn(label, () => {
+      const pipeline = shader.pipelines.get(key) ?? createComputePipeline.call(this, {
+        ...descriptor,
+        layout: layout === "auto" ? layout : givenLayouts.get(layout)!,
+        compute: { ...compute, constants },
+      });
+      shader.pipelines.set(key, pipeline);
+      return { pipeline, sizes: makeGroup(this, shader.data, values) };
+    });
   };
-  dispatchStandIns();
-}
-
-/** Pipelines are made as they are dispatched: of a program's many no test dispatches all. */
-function dispatchStandIns(): void {
-  const pass = GPUComputePassEncoder.prototype;
-  const { setPipeline, dispatchWorkgroups, dispatchWorkgroupsIndirect } = pass;
-  const chosen = new WeakMap<GPUComputePassEncoder, GPUComputePipeline>();
-  const choose = (encoder: GPUComputePassEncoder) => {
-    const standIn = chosen.get(encoder);
-    if (standIn === undefined) return;
-    chosen.delete(encoder);
-    const { pipeline, sizes } = sized.get(standIn)!();
-    setPipeline.call(encoder, pipeline);
-    if (sizes !== undefined) encoder.setBindGroup(BIND_GROUP, sizes);
-  };
-  pass.setPipeline = function (given) {
-    if (sized.has(given)) chosen.set(this, given);
-    else setPipeline.call(this, given);
-  };
-  pass.dispatchWorkgroups = function (...counts) {
-    choose(this);
-    dispatchWorkgroups.apply(this, counts);
-  };
-  pass.dispatchWorkgroupsIndirect = function (...where) {
-    choose(this);
-    dispatchWorkgroupsIndirect.apply(this, where);
-  };
-}
-
-/** What is made when it is first asked for. */
-function once<T>(make: () => T): () => T {
-  let made: T | undefined;
-  return () => made ??= make();
 }
 
 /** The text of a shader with sizes as data. */
@@ -192,7 +139,7 @@ export function readData(code: string): { code: string; data: Override[] } {
   // A bool cannot lie in a buffer.
   const members = data.map(({ name, type }) => `${name}: ${type === "f32" ? "f32" : "u32"}`);
   const declared = `struct Sizes_ { ${members.join(", ")} }\n` +
-    `@group(${BIND_GROUP}) @binding(0) var<uniform> sizes_: Sizes_;\n`;
+    `@group(${SIZES_GROUP}) @binding(0) var<uniform> sizes_: Sizes_;\n`;
   return { code: `${used}\n${declared}`, data };
 }
 
