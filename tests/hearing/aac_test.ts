@@ -73,11 +73,15 @@ Deno.test("decodeSound() reads pairs of AAC: sums and differences, one channel a
       return [{ channels, mask: i === 2 ? "all" : marks(layout) }];
     },
   );
-  // Each has windows of its own.
-  const apart = [[long(0, 12), long(1, 33, 1)], [long(1, 20), short(1, 5, [4, 4])]].map((
-    layouts,
-  ) => ({
-    channels: layouts.map((layout) => randomChannel(rng, layout, books)),
+  // Each has windows of its own, as the last one that is the other.
+  const apart = [
+    [long(0, 12), long(1, 33, 1)],
+    [long(1, 20), short(1, 5, [4, 4])],
+    [long(1, 49), short(0, 12, [2, 1, 5])],
+  ].map((layouts, i) => ({
+    channels: layouts.map((layout, right) =>
+      randomChannel(rng, layout, { rate, books: i === 2 && right === 1 ? [1, 14, 15] : CODED })
+    ),
   }));
   await assertAsTwin([...frames, ...apart.map((part) => [part])], rate);
 });
@@ -227,7 +231,7 @@ Deno.test("addNoise() makes bands of AAC as loud as they say; pairs that are mar
       }
     }
   }
-  joinPair(left, right, Uint8Array.of(1, 0, 0, 0, 0, 1));
+  joinPair(left, right, { marks: Uint8Array.of(1, 0, 0, 0, 0, 1), turns: true });
   assertEquals(right.spectrum.slice(0, 4), left.spectrum.slice(0, 4).map((value) => 2 * value));
   assertEquals(right.spectrum.slice(4, 8), apart.slice(4, 8));
   assertEquals(

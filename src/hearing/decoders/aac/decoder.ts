@@ -63,7 +63,7 @@ export class AacDecoder {
       addNoise(channel, this.#random);
       channels.push(channel);
     }
-    if (mask !== null) joinPair(channels[0], channels[1], mask);
+    if (count === 2) joinPair(channels[0], channels[1], mask);
     channels.forEach(({ spectrum, layout, shapes }, i) => {
       applyShapes(spectrum, shapes);
       const overlap = this.#overlaps[place + i] ??= { samples: new Float64Array(LONG), shape: 0 };
