@@ -11,11 +11,11 @@ const PLACE_BYTES = 4096;
 
 /** Units of two arenas: 0 to 2 of the first, 3 of the second. */
 function stage({ placeCount = 3 } = {}) {
-  const asked: string[] = [];
+  const asked: string[] = [], cleared: number[] = [];
   let isThere = true;
   const reader = {
     read: (unit: OwnUnit) => (asked.push(`read ${unit.count}`), isThere),
-    clear: () => {},
+    clear: (unit: OwnUnit) => void cleared.push(unit.count),
     prefetch: (unit: OwnUnit) => void asked.push(`ahead ${unit.count}`),
     failure: "it is gone",
   } as unknown as UnitReader;
@@ -31,6 +31,8 @@ function stage({ placeCount = 3 } = {}) {
     staged,
     counts,
     setThere: (is: boolean) => isThere = is,
+    /** Units whose places were made ready for others' neurons. */
+    cleared,
     /** What was asked of the reader since the last call. */
     asked: () => asked.splice(0),
   };
@@ -55,6 +57,13 @@ Deno.test("StagedUnits reads a unit once as long as it has its place, and says w
     { inPlace: { gate, up, down } },
   ) => [gate!.offsetBytes, up.offsetBytes, down.offsetBytes]);
   assertEquals(places, [[0, 1024, 2048], [4096, 5120, 6144]]);
+});
+
+Deno.test("StagedUnits clears a place of what another unit has left where a GPU has columns", () => {
+  const { staged, cleared } = stage({ placeCount: 2 });
+  for (const unit of [0, 1, 0, 2]) assertEquals(staged.bring(block(unit), 0, -1, false), "");
+  assertEquals(cleared.slice(0, 2), [10, 11]);
+  assertEquals(cleared.at(-1), 12, "before it is read");
 });
 
 Deno.test("StagedUnits reads again what could not be read, and says why it could not", () => {

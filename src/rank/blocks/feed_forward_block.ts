@@ -130,7 +130,7 @@ export class FeedForwardBlock {
 
   /** Chooses experts and asks the predictors of all that were chosen. */
   #askExperts(block: Experts, layer: Layer): number {
-    const { n, config: { experts } } = this.#state;
+    const { n } = this.#state;
     if (!layer.routesEarly) this.#routes.choose(block, this.#read(block, layer));
     const { starts } = this.#routes;
     const wantsQ8 = readsQ8(block.predictor!.first);
@@ -142,7 +142,7 @@ export class FeedForwardBlock {
       const own = this.#routes.gather(x, forms, starts[e], count);
       this.#predictors!.ask(block.experts[e].predictor!, own, starts[e], count);
     }
-    return n * experts!.usedCount;
+    return n * block.usedCount;
   }
 
   /** True where only the neurons that a predictor names are looked at. */
