@@ -1,8 +1,7 @@
 /**
- * Experts that read latents, where layers use other numbers of them, of other lengths: out of a
- * packed file, in whatever memory there is, and on a GPU that has all of the model or none of its
- * experts. That ranks compute them as the reference does is families_test.ts, that several requests
- * are answered as each alone is batch_test.ts.
+ * Experts that read latents, where layers use other numbers of them, of other lengths: of rounded
+ * weights, with biases, out of a packed file, and in whatever memory there is. That ranks compute them as the reference does is families_test.ts, that several requests
+ * are answered as each alone is batch_test.ts; what a GPU has of them, rank/gpu_families_test.ts.
  */
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";

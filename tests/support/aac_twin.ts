@@ -91,7 +91,7 @@ function scaled(channel: ChannelSpec, rate: number): Float64Array {
 
 /** y[i] = x[i] - Σ weights[j] · y[i - j] */
 function filter({ layout, filters = [], isCoarse }: ChannelSpec, all: Float64Array, rate: number) {
-  const { long, short, shapedLong, shapedShort } = bandsOf(rate);
+  const { long, short, tnsBandsLong, tnsBandsShort } = bandsOf(rate);
   const isShort = layout.sequence === 2;
   const offsets = isShort ? short : long;
   filters.forEach((own, window) => {
@@ -99,7 +99,7 @@ function filter({ layout, filters = [], isCoarse }: ChannelSpec, all: Float64Arr
     for (const each of own) {
       const bottom = Math.max(0, top - each.bands);
       const edge = (band: number) =>
-        offsets[Math.min(band, isShort ? shapedShort : shapedLong, layout.bands)];
+        offsets[Math.min(band, isShort ? tnsBandsShort : tnsBandsLong, layout.bands)];
       const part = all.slice(128 * window + edge(bottom), 128 * window + edge(top));
       if (each.isDown) part.reverse();
       const weights = weightsOf(each, isCoarse ? 3 : 4);

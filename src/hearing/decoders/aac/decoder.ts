@@ -8,7 +8,7 @@ import { type Channel, readChannel } from "./channel.ts";
 import { readLayout } from "./layout.ts";
 import { addNoise, joinPair, readMask } from "./pairs.ts";
 import { Random } from "./random.ts";
-import { applyShapes } from "./shapes.ts";
+import { applyTns } from "./tns.ts";
 import { type Overlap, Windows } from "./windows.ts";
 
 /** Kinds of a frame's parts. */
@@ -64,8 +64,8 @@ export class AacDecoder {
       channels.push(channel);
     }
     if (count === 2) joinPair(channels[0], channels[1], mask);
-    channels.forEach(({ spectrum, layout, shapes }, i) => {
-      applyShapes(spectrum, shapes);
+    channels.forEach(({ spectrum, layout, filters }, i) => {
+      applyTns(spectrum, filters);
       const overlap = this.#overlaps[place + i] ??= { samples: new Float64Array(LONG), shape: 0 };
       this.#windows.add(spectrum, layout, overlap, this.#sum);
     });

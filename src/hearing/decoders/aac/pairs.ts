@@ -1,10 +1,10 @@
 /**
- * What bands have that are not coded by themselves: noise, sums and differences of two channels,
- * and one channel as the other (ISO/IEC 14496-3, 4.6.8 and 4.6.13).
+ * What bands have that are not coded by themselves: noise (PNS), sums and differences of two
+ * channels (M/S), and one channel as the other (intensity stereo; ISO/IEC 14496-3, 4.6.8, 4.6.13).
  */
 import type { BitReader } from "../bit_reader.ts";
 import { SHORT } from "./bands.ts";
-import { ALIKE, type Channel, NOISE, OPPOSITE } from "./channel.ts";
+import { INTENSITY, type Channel, NOISE, INTENSITY_OPPOSITE } from "./channel.ts";
 import type { Layout } from "./layout.ts";
 import type { Random } from "./random.ts";
 
@@ -15,10 +15,10 @@ const ALL = 2;
 export interface Mask {
   /**
    * [groups, bands]: 1: a band of both is told by the sum and the difference; of noise: both have
-   * the same; of one as the other: see `turns`.
+   * the same; of intensity stereo: see `turns`.
    */
   readonly marks: Uint8Array;
-  /** A mark gives one as the other the other sign: not where all are marked at once (4.6.8.2.3). */
+  /** A mark turns intensity stereo's sign: not where all are marked at once (4.6.8.2.3). */
   readonly turns: boolean;
 }
 
@@ -44,8 +44,8 @@ export function joinPair(left: Channel, right: Channel, mask: Mask | null): void
   forEachBand(right.layout, ({ place, from, to }) => {
     const isMarked = mask?.marks[place] === 1;
     const book = right.books[place], other = left.books[place];
-    if (book === ALIKE || book === OPPOSITE) {
-      const isTurned = (book === OPPOSITE) !== (isMarked && mask.turns);
+    if (book === INTENSITY || book === INTENSITY_OPPOSITE) {
+      const isTurned = (book === INTENSITY_OPPOSITE) !== (isMarked && mask.turns);
       const factor = (isTurned ? -1 : 1) * 2 ** (-right.scales[place] / 4);
       for (let i = from; i < to; i++) b[i] = factor * a[i];
     } else if (book === NOISE || other >= NOISE) {
