@@ -1,7 +1,8 @@
 /**
  * Experts that read latents, where layers use other numbers of them, of other lengths: of rounded
- * weights, with biases, out of a packed file, and in whatever memory there is. That ranks compute them as the reference does is families_test.ts, that several requests
- * are answered as each alone is batch_test.ts; what a GPU has of them, rank/gpu_families_test.ts.
+ * weights, with biases, out of a packed file, and in whatever memory there is. That ranks compute
+ * them as the reference does is families_test.ts, that several requests are answered as each alone
+ * is batch_test.ts; what a GPU has of them, rank/gpu_families_test.ts.
  */
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
