@@ -32,7 +32,7 @@ function cleared(columns: readonly number[], layout: Matrix["layout"]): Uint8Arr
 }
 
 for (const layout of ["columns", "neurons"] as const) {
-  Deno.test(`UnitReader.clear() makes zeros of a GPU's columns alone, which lie by ${layout}`, () => {
+  Deno.test(`UnitReader.clear() makes zeros of a GPU's columns alone, by ${layout}`, () => {
     const bytes = cleared([1, 2, 4], layout);
     const zeros = Array.from(bytes.keys()).filter((at) => bytes[at] === 0);
     const expected = [0, 3, 5].flatMap((column) =>

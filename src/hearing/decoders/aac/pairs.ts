@@ -4,7 +4,7 @@
  */
 import type { BitReader } from "../bit_reader.ts";
 import { SHORT } from "./bands.ts";
-import { INTENSITY, type Channel, NOISE, INTENSITY_OPPOSITE } from "./channel.ts";
+import { type Channel, INTENSITY, INTENSITY_OPPOSITE, NOISE } from "./channel.ts";
 import type { Layout } from "./layout.ts";
 import type { Random } from "./random.ts";
 
