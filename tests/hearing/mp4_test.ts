@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { concatBytes } from "../../src/base/bytes.ts";
 import { RequestError } from "../../src/base/errors.ts";
 import { decodeSound } from "../../src/hearing/decode.ts";
+import { soundKindOf } from "../../src/hearing/mod.ts";
 import { randomChannel, writeAdts, writeFrame } from "../support/aac_files.ts";
 import { type Bits, pack } from "../support/flac_files.ts";
 import { box, type Mp4Options, writeMp4 } from "../support/mp4_files.ts";
@@ -60,6 +61,16 @@ Deno.test("decodeSound() reads M4A however its packets lie in it", async () => {
     });
     assertEquals(rate, RATE);
     assertEquals(values, expected, JSON.stringify(form).slice(-90));
+  }
+});
+
+Deno.test("soundKindOf() takes photos of telephones for no sounds, which lie in the same boxes", () => {
+  const begin = (brand: string) => new TextEncoder().encode(`\0\0\0\x18ftyp${brand}\0\0\0\0`);
+  for (const brand of ["M4A ", "mp42", "isom", "qt  ", "3gp4", "dash"]) {
+    assertEquals(soundKindOf(begin(brand)), "mp4", brand);
+  }
+  for (const brand of ["heic", "heix", "hevc", "mif1", "msf1", "avif", "avis"]) {
+    assertEquals(soundKindOf(begin(brand)), null, brand);
   }
 });
 
