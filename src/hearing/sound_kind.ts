@@ -17,6 +17,9 @@ export const SOUND_NAMES: Readonly<Record<SoundKind, string>> = {
 /** Where it is in an Ogg file, whose first page has one. */
 const FIRST_PACKET = 28;
 
+/** Files of the same boxes that hold pictures (HEIF, AVIF): photos of telephones are such. */
+const PHOTO_BRANDS = ["hei", "hev", "mif", "msf", "miaf", "avif", "avis"];
+
 /** Null: it is none that is read. */
 export function soundKindOf(file: Uint8Array): SoundKind | null {
   // One for more than 4 GiB says its size elsewhere, and instead of it that it does.
@@ -24,7 +27,7 @@ export function soundKindOf(file: Uint8Array): SoundKind | null {
   if (has(file, 0, "fLaC")) return "flac";
   if (has(file, 0, "\x1aE\xdf\xa3")) return "webm";
   if (has(file, 0, "OggS") && has(file, FIRST_PACKET, "OpusHead")) return "opus";
-  if (has(file, 4, "ftyp")) return "mp4";
+  if (has(file, 4, "ftyp") && !PHOTO_BRANDS.some((brand) => has(file, 8, brand))) return "mp4";
   if (isAdts(file, tagBytes(file))) return "aac";
   return isMp3(file) ? "mp3" : null;
 }

@@ -1,8 +1,8 @@
 /**
- * Experts that read latents, where layers use other numbers of them, of other lengths: out of a
- * packed file, in whatever memory there is, and on a GPU that has all of the model or none of its
- * experts. That ranks compute them as the reference does is families_test.ts, that several requests
- * are answered as each alone is batch_test.ts.
+ * Experts that read latents, where layers use other numbers of them, of other lengths: of rounded
+ * weights, with biases, out of a packed file, and in whatever memory there is. That ranks compute
+ * them as the reference does is families_test.ts, that several requests are answered as each alone
+ * is batch_test.ts; what a GPU has of them, rank/gpu_families_test.ts.
  */
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
@@ -66,6 +66,20 @@ Deno.test("a rank computes latents of rounded numbers as the reference does of e
 
 /** Measured: 4.7e-4; of latents that are another layer's 0.8. */
 const ROUNDED_NMSE = 2e-3;
+
+Deno.test("a rank adds biases of experts that read latents to what is made of their sum", () => {
+  const experts = { ...PUZZLE.experts!, hasBiases: "apartFromRouter" } as const;
+  const of = { architecture: "nemotron_h_moe-puzzle", changes: { experts } } as const;
+  return withTinyFile(of, async (path) => {
+    const file = openGguf(path);
+    using reader = TensorReader.open(file);
+    const exact = new ReferenceModel(file, { reader }).forward(IDS);
+    for (const chunkTokens of [1, 64]) {
+      const { logits } = await answersHere(path, IDS, { chunkTokens, kvType: "f32" });
+      assertLess(nmse(logits, exact), 1e-11);
+    }
+  });
+});
 
 /** What threads add up in another order, of floats: those of halves are rounded once more. */
 const SUMS_NMSE = { "F16": 1e-8, "F32": 1e-11 };

@@ -3,6 +3,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { concatBytes } from "../../src/base/bytes.ts";
 import { RequestError } from "../../src/base/errors.ts";
 import { decodeSound } from "../../src/hearing/decode.ts";
+import { soundKindOf } from "../../src/hearing/mod.ts";
 import { randomChannel, writeAdts, writeFrame } from "../support/aac_files.ts";
 import { type Bits, pack } from "../support/flac_files.ts";
 import { box, type Mp4Options, writeMp4 } from "../support/mp4_files.ts";
@@ -41,6 +42,9 @@ Deno.test("decodeSound() reads M4A however its packets lie in it", async () => {
     [{ fragments: { packets: 3, place: "base" } }, WHOLE],
     [{ fragments: { packets: 4, place: "moof" }, hasPicture: true }, WHOLE],
     [{ fragments: { packets: 2, place: "behind" } }, WHOLE],
+    [{ fragments: { packets: 3, place: "data" } }, WHOLE],
+    [{ fragments: { packets: 3, place: "chained" } }, WHOLE],
+    [{ fragments: { packets: 2, place: "chained untold" } }, WHOLE],
     [{ ...even, fragments: { packets: 4, place: "moof" } }, repeated],
     // Of 7168 samples, in thousandths of a second.
     [{ edits: [[1024, 100]] }, WHOLE.subarray(1024, 1024 + 1600)],
@@ -57,6 +61,16 @@ Deno.test("decodeSound() reads M4A however its packets lie in it", async () => {
     });
     assertEquals(rate, RATE);
     assertEquals(values, expected, JSON.stringify(form).slice(-90));
+  }
+});
+
+Deno.test("soundKindOf() takes photos of telephones for no sounds, which lie in the same boxes", () => {
+  const begin = (brand: string) => new TextEncoder().encode(`\0\0\0\x18ftyp${brand}\0\0\0\0`);
+  for (const brand of ["M4A ", "mp42", "isom", "qt  ", "3gp4", "dash"]) {
+    assertEquals(soundKindOf(begin(brand)), "mp4", brand);
+  }
+  for (const brand of ["heic", "heix", "hevc", "mif1", "msf1", "avif", "avis"]) {
+    assertEquals(soundKindOf(begin(brand)), null, brand);
   }
 });
 
@@ -112,6 +126,7 @@ const REFUSED_MP4: readonly (readonly [Uint8Array, string])[] = [
   [mp4(configOf([5, 5], [8, 4], [1, 4], [5, 4], [4, 5], [0, 2])), "an MP4 of AAC LTP"],
   [mp4(configOf([2, 5], [8, 4], [1, 4], [1, 1], [0, 2])), "frames of 960 samples"],
   [mp4(configOf([2, 5], [14, 4], [1, 4], [0, 3])), "0 samples a second"],
+  [mp4(configOf([2, 5], [15, 4], [96_001, 24], [1, 4], [0, 3])), "96001 samples a second"],
   [mp4(configOf([2, 5])), "ends within its sound"],
   [mp4({ packets: [] }), "has no sound in it"],
   [mp4({ edits: [[9000, 100]] }), "has no sound in it"],

@@ -99,6 +99,21 @@ Deno.test("chooseGpu() insists where it is told to, on a real adapter or on any"
   }
 });
 
+Deno.test("chooseGpu() gives a GPU all of a model whose experts read latents, or nothing", async () => {
+  const of = { architecture: "nemotron_h_moe-latent" } as const;
+  const { parts } = await decide({ gpu: "on" }, { of });
+  assertEquals(parts.map(({ isAlone }) => isAlone), [true]);
+  for (const less of [{ besideGpu: true }, { gpuLayers: 2 }, { hotShare: 0 }]) {
+    const insisted = () => decide({ gpu: "on", ...less }, { of });
+    await assertRejects(
+      insisted,
+      UnsupportedModelError,
+      "experts that read latents are not shared",
+    );
+    assertEquals((await decide({ ...less }, { of, measured: FAST })).parts, []);
+  }
+});
+
 Deno.test("chooseGpu() gives requests a context each where nobody says how many, at first", async () => {
   const contextsOf = async (options: LoadOptions) => {
     const { parts } = await decide({ gpu: "on", ...options }, { of: { blockCount: 4 } });

@@ -6,7 +6,12 @@ import { chooseUnits, type UnitBudget } from "../../src/llm/choose_units.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { processBytes } from "../../src/planner/calibration.ts";
 import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
-import { ALL_STEPS, slotBytesOf, type UnitOptions } from "../../src/rank/plan/plan_units.ts";
+import {
+  ALL_STEPS,
+  residentCount,
+  slotBytesOf,
+  type UnitOptions,
+} from "../../src/rank/plan/plan_units.ts";
 
 const NEURONS = 4096;
 const UNITS = Array.from({ length: 8 }, (_, layer) => ({
@@ -97,8 +102,9 @@ const SHARED_UNITS = [0, 1].flatMap((layer) =>
 function planShared(
   { residentUnits, keepsCommon, stagePlaces, arenaCount }: UnitOptions,
   overflows = Infinity,
+  sharedBytes = SHARED_BYTES,
 ): RankPlan[] {
-  const bytesOf = ({ expert }: BundleUnit) => expert === "shared" ? SHARED_BYTES : UNIT_BYTES;
+  const bytesOf = ({ expert }: BundleUnit) => expert === "shared" ? sharedBytes : UNIT_BYTES;
   const isKept = (unit: BundleUnit, index: number) =>
     index < residentUnits || keepsCommon && unit.expert === "shared";
   const kept = SHARED_UNITS.filter(isKept).reduce((sum, unit) => sum + bytesOf(unit), 0);
@@ -135,6 +141,30 @@ Deno.test("chooseUnits() keeps what every token needs where two experts fit besi
   assertEquals(chosen(-4), [false, 1, 1]);
   const whole = other + 2 * SHARED_BYTES + 8 * UNIT_BYTES;
   assertEquals(chooseUnits({ ...SHARED, budgetBytes: whole }).residentUnits, 10);
+});
+
+Deno.test("chooseUnits() has no fewer units in memory where it keeps what every token needs", () => {
+  for (const share of [0.5, 1, 2.5, 5]) {
+    const planOf = (options: UnitOptions) => planShared(options, Infinity, share * UNIT_BYTES);
+    // There is no room for what keeps it.
+    const keepsNone = (options: UnitOptions) =>
+      planOf(options.keepsCommon ? { ...options, stagePlaces: 99 } : options);
+    const held = (budgetBytes: number, plan: UnitBudget["plan"]) => {
+      const options = chooseUnits({ ...SHARED, budgetBytes, plan });
+      const { keepsCommon, arenaCount, stagePlaces } = options;
+      return { keepsCommon, units: residentCount(options) + arenaCount * (stagePlaces - 1) };
+    };
+    const least = processBytes(SHARED_UNITS.length) + FIXED_BYTES +
+      Math.max(1, share) * UNIT_BYTES + PAGE_BYTES;
+    const kept = [];
+    for (let units = 0; units < 8 + 2 * share; units += 0.25) {
+      const budgetBytes = least + units * UNIT_BYTES;
+      const usual = held(budgetBytes, planOf), before = held(budgetBytes, keepsNone);
+      assertEquals([before.keepsCommon, usual.units >= before.units], [false, true], `${units}`);
+      kept.push(usual.keepsCommon);
+    }
+    assertEquals([...new Set(kept)], [false, true], "from some budget on it does");
+  }
 });
 
 Deno.test("chooseUnits() stays within the budget where what is kept overflows an arena", () => {

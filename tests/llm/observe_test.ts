@@ -5,7 +5,7 @@ import { RequestError } from "../../src/base/errors.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import type { LoadedModel } from "../../src/llm/mod.ts";
 import type { Plane } from "../../src/memory/observation.ts";
-import { layerNeurons } from "../../src/model/mod.ts";
+import { describeModel, layerNeurons } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
@@ -94,6 +94,31 @@ Deno.test("observe() shows which experts each token goes to, with any number of 
       });
     }
   }));
+
+/** What is computed of a layer before the rest of its block: experts, or the one that all use. */
+for (const architecture of ["nemotron_h_moe-latent", "kimi-k3", "gemma4-moe"] as const) {
+  Deno.test(`observe() shows experts of ${architecture} in their own layers`, () =>
+    withTinyFile(
+      { architecture, seed: 5 },
+      (path) =>
+        withModel(path, { threads: 2, observe: ["fired", "chosen"] }, async (model) => {
+          const { count, usedCount, feedForwardLength } = model.config.experts!;
+          const shown = layerNeurons(model.config);
+          const mixes = describeModel(openGguf(path)).tensors.layers
+            .map(({ feedForward }) => feedForward?.kind === "experts");
+          const seen: boolean[][] = [];
+          for await (const { tokens, fired, chosen } of model.observe(IDS)) {
+            const shared = Array.from(
+              { length: tokens },
+              (_, t) => fired.subarray(t * shown + count * feedForwardLength, (t + 1) * shown),
+            ).flatMap((own) => [...own]);
+            const choices = chosen.reduce((sum, bit) => sum + bit, 0);
+            seen.push([choices === tokens * usedCount, shared.some((bit) => bit === 1)]);
+          }
+          assertEquals(seen, mixes.map((is) => [is, is]));
+        }),
+    ));
+}
 
 Deno.test("observe() shows of a dense model no experts", () =>
   withTinyFile(

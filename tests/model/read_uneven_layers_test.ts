@@ -96,10 +96,10 @@ Deno.test("describeModel() takes lists of equal numbers for what they are", () =
 
 Deno.test("describeModel() reads a dense Nemotron-H whose layers have other numbers of neurons", () => {
   const file = fileOf("nemotron_h", { "feed_forward_length": counts(0, 96, 0, 0, 64) });
-  const narrow = ["up", "down"].reduce((of, each) => {
-    const dims = each === "up" ? [64, 64] : [64, 64];
-    return withTensor(of, `blk.4.ffn_${each}.weight`, { dims });
-  }, file);
+  const narrow = ["up", "down"].reduce(
+    (of, each) => withTensor(of, `blk.4.ffn_${each}.weight`, { dims: [64, 64] }),
+    file,
+  );
   const { config, tensors } = describeModel(narrow);
   const neurons = tensors.layers.map(({ feedForward: own }) =>
     own?.kind === "dense" && own.up.rows

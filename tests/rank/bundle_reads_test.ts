@@ -5,9 +5,13 @@ import { DONE, FAILED, NO_TICKET, type ReadQueue } from "../../src/io/mod.ts";
 import { SharedText } from "../../src/memory/shared_text.ts";
 import { BundleReads } from "../../src/rank/stream/bundle_reads.ts";
 import { COUNT_FIELDS } from "../../src/rank/plan/counts.ts";
+import type { Activations } from "../../src/rank/bound/matrix.ts";
+import type { Streamed } from "../../src/rank/bound/bound_blocks.ts";
+import type { Residual } from "../../src/rank/step/residual.ts";
+import { StreamedBlock } from "../../src/rank/stream/streamed_block.ts";
 import { NeuronReads } from "../../src/rank/stream/neuron_reads.ts";
 import type { OwnUnit } from "../../src/rank/plan/own_units.ts";
-import type { StreamPlan } from "../../src/rank/plan/stream_types.ts";
+import type { ListPlan, StreamPlan } from "../../src/rank/plan/stream_types.ts";
 import type { StepState } from "../../src/rank/step/step_state.ts";
 
 const SLOTS = 8;
@@ -18,7 +22,7 @@ const REST_BYTES = 192;
 /** Two units on disk and a cache; reads are done at once, but for those of `failing` neurons. */
 function world(
   failing: readonly number[] = [],
-  { slotCount = SLOTS, readsGatesFirst = false } = {},
+  { slotCount = SLOTS, readsGatesFirst = false, spareCount = 0 } = {},
 ) {
   const cache = new NeuronCache({
     slotCount,
@@ -48,17 +52,27 @@ function world(
       bundleOf: identity(),
       order: identity(),
     }) as unknown as OwnUnit;
-  const steps = { bundles: true };
+  const steps = { bundles: true, pipeline: true };
   const sizes = { slotBytes: BUNDLE_BYTES, hasResidentGates: false, readsGatesFirst };
   const stream = { ...sizes, steps } as StreamPlan;
-  const space = { stream: { slots: 4096, neuronCount: NEURONS } };
+  const space = {
+    ...{ counts: 0, fired: 1024 },
+    stream: {
+      ...{ slots: 4096, neuronCount: NEURONS, columnCount: NEURONS, spareFirst: SLOTS, spareCount },
+      ...{ lanes: [listAt(2048)], fired: listAt(2560), places: 3072 },
+    },
+  };
   const state = { arena: 0, plan: { stream, workspaces: [space] }, space } as unknown as StepState;
   const counts = new Float64Array(COUNT_FIELDS);
   const neurons = new NeuronReads({ stream, queue, counts });
   const streams = [{ cache, units: new Map([[0, own(0)], [1, own(1)]]) }];
   const failure = new SharedText();
   const reads = new BundleReads(state, { reads: neurons, streams, counts, failure });
-  return { cache, offsets, failure, reads };
+  return { cache, offsets, failure, reads, block: { state, reads: neurons, streams, failure } };
+}
+
+function listAt(at: number): ListPlan {
+  return { ids: at, values: at + 4 * NEURONS, slots: at + 8 * NEURONS };
 }
 
 function identity(): Uint32Array {
@@ -89,6 +103,27 @@ Deno.test("yieldAhead() gives wrong guesses' slots to neurons that find none", (
   assertEquals(cache.state(cache.find(0, 0)), PRESENT, "it stays until somebody needs the room");
   assert(cache.claim(1, 9) >= 0);
   reads.settleAhead(4); // lets go of nothing twice
+});
+
+Deno.test("StreamedBlock.begin() has guesses yield where no slot and no spare one is left", () => {
+  const spareCount = 2, needed = 6;
+  const { cache, block: { state, ...by } } = world([], { spareCount });
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const words = (at: number) => new Uint32Array(memory.buffer, at, NEURONS);
+  const block = new StreamedBlock(state, {
+    ...{ ...by, memories: [memory], residual: {} as Residual },
+  });
+  words(state.plan.workspaces[0].fired).set(identity());
+  block.readAhead(5, 1, SLOTS); // all of them wrong
+  assertEquals(claimAll(cache, SLOTS), 0);
+  const lane = listAt(2048);
+  words(lane.ids).set(identity());
+  block.begin({ unit: 0 } as Streamed, {} as Activations, 0, needed);
+  const slots = [...words(lane.slots).subarray(0, needed)];
+  assertEquals(new Set(slots).size, needed);
+  assertEquals(slots.filter((slot) => slot >= SLOTS).length, spareCount);
+  // Who needs a neuron holds its slot; others are free again.
+  assertEquals(claimAll(cache, SLOTS), SLOTS - (needed - spareCount));
 });
 
 Deno.test("yieldAhead() holds what could not be read until the layer has been waited for", () => {

@@ -58,6 +58,50 @@ gpuTest("a GPU's rank computes experts whose ups have a type of their own", asyn
   await compare(gpu, { architecture: "hunyuan-moe", typeOf, changes });
 });
 
+const PUZZLE = TINY_FAMILIES["nemotron_h_moe-puzzle"];
+/** All experts of each layer: none is chosen by a rounded number instead of another. */
+const ROUNDED: TinyModelOptions = {
+  ...{ architecture: "nemotron_h_moe-puzzle", type: "Q4_0", embeddingLength: 128 },
+  changes: {
+    experts: { ...PUZZLE.experts, latent: 64 },
+    keys: { ...PUZZLE.keys, "moe_latent_size": u32(64), "expert_used_count": u32(8) },
+  },
+};
+/** Measured: 4.3e-4 to 4.9e-4 of Q4_0, 4.1e-4 to 5.7e-4 of Q8_0; by floats 6e-9. */
+const ROUNDED_NMSE = 2e-3;
+
+gpuTest(
+  "a GPU's rank computes latents of Q4_0 by integers, of a text and of several",
+  (gpu) =>
+    withTinyFile({ seed: 3, ...ROUNDED }, async (path) => {
+      const { variants } = gpu;
+      gpu.variants = {
+        ...{ ...variants, matmul_byte: "matmul_int8", matmul_nibble: "matmul_int8" },
+        ...{ matvec_byte: "matvec_int8", matvec_nibble: "matvec_int8" },
+      };
+      try {
+        const rank = await openLoneRank(path, gpu, true, { parallel: 3, contextLength: 64 });
+        for (let slot = 0; slot < 3; slot++) {
+          for (let i = 0; i < 2; i++) rank.setBlock(slot, i, 3 * i + slot);
+        }
+        const reference = new ReferenceModel(openGguf(path));
+        assertLess(nmse(logitsOf(rank), reference.forward(IDS)), ROUNDED_NMSE);
+        const texts = [0, 12, 5].map((from) => IDS.slice(from, from + 8));
+        const found = texts.map((): number[] => []);
+        for (let position = 0; position < 8; position++) {
+          const segments = texts.map((text, slot) => ({ slot, position, ids: [text[position]] }));
+          rank.run(segments).forEach((row, slot) => found[slot].push(...row));
+        }
+        for (const [slot, text] of texts.entries()) {
+          assertLess(nmse(Float32Array.from(found[slot]), reference.forward(text)), ROUNDED_NMSE);
+        }
+      } finally {
+        gpu.variants = variants;
+      }
+    }),
+  { deep: "latents of floats are here, products by integers in tests/gpu" },
+);
+
 gpuTest("a GPU's rank computes several residual streams as a thread does", async (gpu) => {
   const { layered } = TINY_FAMILIES.gemma3n;
   const changes = { layered: { ...layered, altUp: { ...layered.altUp, rank: 12 } } };

@@ -1,8 +1,14 @@
 import { assert, assertEquals } from "@std/assert";
+import { CLUSTER_SLOTS } from "../../src/cache/mod.ts";
 import { parseGguf } from "../../src/gguf/mod.ts";
 import { type GpuPart, planModel } from "../../src/llm/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { hotSegments, neuronsAt, orderByRate } from "../../src/rank/plan/hot_neurons.ts";
+import {
+  clustersOnGpu,
+  hotSegments,
+  neuronsAt,
+  orderByRate,
+} from "../../src/rank/plan/hot_neurons.ts";
 import type { DensePlan, MatrixPlan, RankPlan } from "../../src/rank/plan/plan_types.ts";
 import { eachRange } from "../../src/rank/plan/ranges.ts";
 import { lengthOf, type Range } from "../../src/rank/plan/shard.ts";
@@ -25,6 +31,15 @@ Deno.test("hotSegments() cuts where shares end, and leaves the rest to threads",
     { neurons: { start: 128, end: 320 }, gpuFromTokens: 32 },
   ]);
   assertEquals(hotSegments([1], of), [{ neurons: { start: 0, end: 320 }, gpuFromTokens: 1 }]);
+});
+
+Deno.test("clustersOnGpu() are all of a stripe for a share of 1, of less whole clusters", () => {
+  for (const stripe of [1, 32, 96, 100, 320]) assertEquals(clustersOnGpu(1, stripe), stripe);
+  const of = (share: number, ...experts: number[]) =>
+    clustersOnGpu(share, 10 * CLUSTER_SLOTS, ...experts) / CLUSTER_SLOTS;
+  assertEquals([0, 0.04, 0.06, 0.5, 0.94, 0.96].map((share) => of(share)), [0, 0, 1, 5, 9, 10]);
+  // Of what all tokens use it has some only where it has some of the others.
+  assertEquals([of(0.4, CLUSTER_SLOTS), of(0.6, CLUSTER_SLOTS)], [0, 6]);
 });
 
 Deno.test("orderByRate() puts the blocks with the largest sums first, each in the file's order", () => {

@@ -4,6 +4,7 @@ import { parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, type ModelDescription } from "../../src/model/mod.ts";
 import type { ExpertsConfig, StateSpaceConfig } from "../../src/model/types.ts";
 import {
+  besideObstacle,
   expertsObstacle,
   gpuObstacle,
   sharedExpertsObstacle,
@@ -61,6 +62,38 @@ Deno.test("expertsObstacle() knows how many experts there may be, and how wide, 
   const experts = { ...biased.model.config.experts!, weighsInputs: true as const };
   const weighed = { ...biased.model, config: { ...biased.model.config, experts } };
   assertStringIncludes(expertsObstacle({ ...biased, model: weighed }) ?? "", "have biases");
+});
+
+Deno.test("besideObstacle() names experts that read latents, and layers that use other numbers of them", () => {
+  for (const architecture of ["nemotron_h_moe-latent", "nemotron_h_moe-puzzle"] as const) {
+    const of = describe({ architecture });
+    assertStringIncludes(besideObstacle(of.model) ?? "", "experts that read latents");
+    assertEquals([gpuObstacle(of, {}), expertsObstacle(of)], [null, null], "all of it is possible");
+  }
+  const { config, tensors } = describe({ architecture: "nemotron_h_moe-puzzle" }).model;
+  const experts = { ...config.experts!, latentLength: undefined };
+  const uneven = { tensors, config: { ...config, experts } };
+  assertStringIncludes(besideObstacle(uneven) ?? "", "other numbers of experts");
+  assertEquals(besideObstacle(describe({ architecture: "nemotron_h_moe" }).model), null);
+});
+
+Deno.test("expertsObstacle() looks at each layer's experts, and at what makes their latents", () => {
+  const { file, model } = describe({ architecture: "nemotron_h_moe-puzzle" });
+  const layers = model.config.layers.map((layer, index) => {
+    const experts = { ...layer.shape!.experts!, feedForwardLength: 50 };
+    return index === 4 ? { ...layer, shape: { ...layer.shape!, experts } } : layer;
+  });
+  const odd = { ...model, config: { ...model.config, layers } };
+  assertEquals(
+    expertsObstacle({ file, model: odd }),
+    "experts' widths are no multiples of 4",
+  );
+  for (const name of ["blk.6.ffn_latent_down.weight", "blk.1.ffn_latent_up.weight"]) {
+    const tensors = new Map(file.tensors).set(name, { ...file.tensors.get(name)!, type: "F64" });
+    assertStringIncludes(expertsObstacle({ file: { tensors }, model }) ?? "", "F64");
+  }
+  const normalized = describe({ architecture: "kimi-k3" });
+  assertStringIncludes(expertsObstacle(normalized) ?? "", "sums of experts are normalised");
 });
 
 Deno.test("gpuObstacle() names states that are too long, and steps made of odd numbers", () => {

@@ -2,6 +2,10 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
 import type { ExpertsConfig } from "../../src/model/types.ts";
 import { chooseExperts } from "../../src/reference/routing.ts";
+import type { Chooser, Experts } from "../../src/rank/bound/bound_blocks.ts";
+import type { Activations } from "../../src/rank/bound/matrix.ts";
+import { ExpertRoutes } from "../../src/rank/neurons/expert_routes.ts";
+import type { StepState } from "../../src/rank/step/step_state.ts";
 import { Routing } from "../../src/rank/neurons/routing.ts";
 import { Rng } from "../support/rng.ts";
 
@@ -164,3 +168,27 @@ function assertWeights(found: { weights: number[][] }, expected: number[][]): vo
     assertAlmostEquals(weight, expected.flat()[i], 1e-6 * expected.flat()[i])
   );
 }
+
+Deno.test("ExpertRoutes.unitAfter() is what comes from the disk next, nothing that is in memory", () => {
+  const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+  const routing = { logits: 0, rows: 1024, weights: 2048, sharedWeights: 3072 };
+  const after = (n: number, index: number, shared: unknown, apart: unknown = null) => {
+    const state = {
+      ...{ n, arena: 0, config: { experts: CONFIG }, kernels: { matmul_f32_f32: () => {} } },
+      plan: { chunkTokens: 4, strides: { embedding: 0 }, workspaces: [{ routing }] },
+    };
+    const routes = new ExpertRoutes(state as unknown as StepState, [memory], null);
+    const router = { type: "F32", scratch: 0, limits: null, bias: 0, rowCount: 4 };
+    // Equal logits: all tokens choose experts 0 and 1.
+    routes.choose({ router, ...PLAIN } as unknown as Chooser, {} as Activations);
+    const experts = [10, 11, 12, 13].map((unit) => ({ kind: "streamed", unit, count: 1 }));
+    return routes.unitAfter({ experts, shared, apart } as unknown as Experts, index);
+  };
+  const [onDisk, inMemory] = [{ kind: "streamed", unit: 14 }, { kind: "dense" }];
+  assertEquals([after(1, 0, null), after(1, 0, onDisk)], [11, 11], "chosen, too");
+  assertEquals([after(1, 1, null), after(1, 1, inMemory)], [-1, -1]);
+  assertEquals([after(1, 1, onDisk), after(2, 1, onDisk)], [14, 14]);
+  // Nearly all are needed: the next layer's first.
+  assertEquals([after(2, 1, null), after(2, 1, inMemory)], [14, 15]);
+  assertEquals([after(2, 1, onDisk, {}), after(2, 1, inMemory, {})], [-1, 15]);
+});

@@ -50,17 +50,18 @@ function partSpectra(part: Exclude<PartSpec, { bits: unknown }>, rate: number): 
     spectrum: scaled(channel, rate),
   }));
   const [left, right] = spectra.map(({ spectrum }) => spectrum);
-  if (part.mask !== undefined) {
-    const second = part.channels[1];
+  const { mask, channels: [, second] } = part;
+  if (second !== undefined) {
     for (let i = 0; i < 1024; i++) {
       const place = placeOf(second.layout, i, rate);
       if (place === null) continue;
-      const isMarked = part.mask === "all" || part.mask[place] === 1;
+      const mark = mask === "all" ? 1 : mask?.[place] ?? 0;
       const book = second.books[place];
       if (book > 13) {
-        const sign = (book === 15 ? 1 : -1) * (isMarked ? -1 : 1);
-        right[i] = sign * 0.5 ** (second.scales[place] / 4) * left[i];
-      } else if (isMarked) {
+        // ISO/IEC 14496-3, 4.6.8.2.3: a mark turns it round where each band has one of its own.
+        const turn = mask === "all" ? 1 : 1 - 2 * mark;
+        right[i] = (book === 15 ? turn : -turn) * 0.5 ** (second.scales[place] / 4) * left[i];
+      } else if (mark === 1) {
         [left[i], right[i]] = [left[i] + right[i], left[i] - right[i]];
       }
     }
@@ -90,7 +91,7 @@ function scaled(channel: ChannelSpec, rate: number): Float64Array {
 
 /** y[i] = x[i] - Σ weights[j] · y[i - j] */
 function filter({ layout, filters = [], isCoarse }: ChannelSpec, all: Float64Array, rate: number) {
-  const { long, short, shapedLong, shapedShort } = bandsOf(rate);
+  const { long, short, tnsBandsLong, tnsBandsShort } = bandsOf(rate);
   const isShort = layout.sequence === 2;
   const offsets = isShort ? short : long;
   filters.forEach((own, window) => {
@@ -98,7 +99,7 @@ function filter({ layout, filters = [], isCoarse }: ChannelSpec, all: Float64Arr
     for (const each of own) {
       const bottom = Math.max(0, top - each.bands);
       const edge = (band: number) =>
-        offsets[Math.min(band, isShort ? shapedShort : shapedLong, layout.bands)];
+        offsets[Math.min(band, isShort ? tnsBandsShort : tnsBandsLong, layout.bands)];
       const part = all.slice(128 * window + edge(bottom), 128 * window + edge(top));
       if (each.isDown) part.reverse();
       const weights = weightsOf(each, isCoarse ? 3 : 4);

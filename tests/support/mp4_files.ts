@@ -13,8 +13,8 @@ export interface Mp4Options {
   readonly isLast?: boolean;
   /** All packets have one size, which is told once. */
   readonly isEven?: boolean;
-  /** Packets come in fragments of so many, which say where they are in one of three ways. */
-  readonly fragments?: { readonly packets: number; readonly place: "base" | "moof" | "behind" };
+  /** Packets come in fragments of so many, which say where they are in one of these ways. */
+  readonly fragments?: { readonly packets: number; readonly place: FragmentPlace };
   /** Parts of the sound: from which unit on (-1: nothing of it), and thousandths of a second. */
   readonly edits?: readonly (readonly [from: number, units: number])[];
   readonly scale?: number;
@@ -28,6 +28,13 @@ export interface Mp4Options {
   /** In the entry, besides. */
   readonly inEntry?: Uint8Array;
 }
+
+/**
+ * From where a fragment's first run is counted: of the fragment, told; of the fragment that has it;
+ * of the same, since nothing is before it; of the data itself, told, without an offset; the end of
+ * another track's data that is before it, with an offset of 0 and without one.
+ */
+export type FragmentPlace = "base" | "moof" | "behind" | "data" | "chained" | "chained untold";
 
 export function writeMp4(options: Mp4Options): Uint8Array<ArrayBuffer> {
   const { packets, isLast = false, isLong = false, fragments } = options;
@@ -60,7 +67,7 @@ function movie(options: Mp4Options, from: number): Uint8Array<ArrayBuffer> {
   const { hasPicture, fragments, packets } = options;
   const extended = box(
     "mvex",
-    box("trex", long(0), long(9), long(1), long(0), long(0), long(0)),
+    box("trex", long(0), long(9), long(1), long(0), long(OTHER_BYTES), long(0)),
     box("trex", long(0), long(7), long(1), long(1024), long(packets[0]?.length ?? 0), long(0)),
   );
   return box(
@@ -138,30 +145,44 @@ function tables({ packets, chunks = [1], isLong, isEven, fragments }: Mp4Options
   ];
 }
 
-/** Fragments: in each two runs, and of another track one. */
+/** Of another track's packets, of which each fragment has three, and a fourth of twice as many. */
+const OTHER_BYTES = 6;
+
+/** Fragments: in each two runs, and of another track two. */
 function moofs({ packets, fragments, isEven }: Mp4Options, from: number): Uint8Array[] {
   const { packets: size, place } = fragments!;
+  const isChained = place.startsWith("chained");
+  const others = isChained ? 5 * OTHER_BYTES : 0;
   const parts: Uint8Array[] = [];
   let begin = from;
   for (let at = 0; at < packets.length; at += size) {
     const own = packets.slice(at, at + size);
     const half = own.length >> 1;
-    const of = (offset: number) => {
+    const of = (dataAt: number) => {
       const run = (list: readonly Uint8Array[], told: boolean) => {
         const marks = (told ? 1 : 0) | (isEven ? 0 : 0x300);
         const rows = isEven ? [] : list.flatMap(({ length }) => [long(1024), long(length)]);
-        return box("trun", long(marks), long(list.length), ...told ? [long(offset)] : [], ...rows);
+        const offset = told ? [long(isChained ? 0 : dataAt)] : [];
+        return box("trun", long(marks), long(list.length), ...offset, ...rows);
       };
       const fields = place === "base"
         ? [long(1), long(7), long(0), long(begin)]
+        : place === "data"
+        ? [long(1), long(7), long(0), long(begin + dataAt)]
         : [long(place === "moof" ? 0x20000 : 0), long(7)];
-      const runs = [run(own.slice(0, half), true), run(own.slice(half), false)];
-      const other = box("traf", box("tfhd", long(0), long(9)), box("trun", long(0), long(3)));
+      const isTold = place !== "data" && place !== "chained untold";
+      const runs = [run(own.slice(0, half), isTold), run(own.slice(half), false)];
+      const other = box(
+        "traf",
+        box("tfhd", long(0), long(9)),
+        box("trun", long(1), long(3), long(dataAt)),
+        box("trun", long(0x200), long(1), long(2 * OTHER_BYTES)),
+      );
       const ours = box("traf", box("tfhd", ...fields), ...runs);
       return box("moof", box("mfhd", long(0), long(1)), ...place === "behind" ? [] : [other], ours);
     };
     const moof = of(of(0).length + 8);
-    const data = box("mdat", ...own);
+    const data = box("mdat", new Uint8Array(others), ...own);
     parts.push(moof, data);
     begin += moof.length + data.length;
   }

@@ -48,10 +48,10 @@ export function planExperts(
     plan.matrix("ffn_down_chexps", [neurons, width, count / groupSize], "residual");
   }
   if (hasBiases) {
-    plan.bias("ffn_gate_inp", count);
-    plan.bias("ffn_gate_exps", length, count);
+    if (hasBiases === true) plan.bias("ffn_gate_inp", count);
+    if (!by.isUngated) plan.bias("ffn_gate_exps", length, count);
     plan.bias("ffn_up_exps", length, count);
-    plan.bias("ffn_down_exps", width, count);
+    plan.bias("ffn_down_exps", read, count);
   }
   if (rank > 0) {
     plan.matrix("ffn_fc1_exps", [width, rank, count]);

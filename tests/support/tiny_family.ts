@@ -87,8 +87,8 @@ export interface TinyFamily {
     readonly layers?: readonly number[];
     /** Neurons have no gates. */
     readonly isUngated?: boolean;
-    /** Router, gates, ups and downs have biases. */
-    readonly hasBiases?: boolean;
+    /** Router, gates, ups and downs have biases; or all but the router. */
+    readonly hasBiases?: boolean | "apartFromRouter";
     /** The router and the experts read a norm of the layer's input. */
     readonly hasInputNorm?: boolean;
     /** So many neighbours have a small expert in common, of so many neurons. */

@@ -6,6 +6,7 @@ import {
   hashOf,
   kernelSources,
   type KernelsRecord,
+  loopsHash,
   readRecord,
   recordOf,
   sourcesHash,
@@ -27,6 +28,7 @@ function functionOf(name: string): FunctionLoops {
 Deno.test("kernels.wasm is of its sources, and what is known of its loops is of it", async () => {
   assertEquals(RECORD.sources, await sourcesHash(), STALE);
   assertEquals(RECORD.binary, await hashOf(COMMITTED), STALE);
+  assertEquals(RECORD.loops, await loopsHash(RECORD.functions), STALE);
 });
 
 Deno.test("kernelSources() has all kernels' files, and layouts that they share with threads", () => {

@@ -22,10 +22,12 @@ export class OwnGuesses extends RowGuesses {
 
   /** Keeps the last rows of the step that has just run, whose rows count or do not. */
   keep({ sequences, rows, count }: Scheduler<Sequence>): void {
+    // Once: of some models it is a norm of the whole step.
+    const view = this.steps.runner.lastRows();
     let first = 0;
     for (let i = 0; i < count; i++) {
       const { slot, computed } = sequences[i];
-      this.#keep(this.#spanOf(slot, computed, rows[i]), first);
+      this.#keep(this.#spanOf(slot, computed, rows[i]), view, first);
       first += rows[i];
     }
   }
@@ -44,13 +46,13 @@ export class OwnGuesses extends RowGuesses {
   }
 
   protected override keepLast(slot: number, position: number, row: number): void {
-    this.#keep(this.#spanOf(slot, position, 1), row);
+    this.#keep(this.#spanOf(slot, position, 1), this.steps.runner.lastRows(), row);
   }
 
-  /** Keeps rows of the step that has just run, from `first` on. */
-  #keep(span: KeptSpan, first: number): void {
-    const { runner } = this.steps;
-    runner.kept!.keep(span, runner.lastRows(), first, runner.plan.strides.embedding);
+  /** Keeps rows of a step, from `first` on. */
+  #keep(span: KeptSpan, rows: Float32Array, first: number): void {
+    const { kept, plan } = this.steps.runner;
+    kept!.keep(span, rows, first, plan.strides.embedding);
   }
 
   #spanOf(slot: number, position: number, count: number): KeptSpan {

@@ -7,6 +7,8 @@ const LOW_COMPLEXITY = 2;
 /** HE-AAC: what follows is AAC-LC, at half the rate. */
 const SPECTRAL_BANDS = 5, PARAMETRIC_STEREO = 29;
 const RATE_MIN = 1_000;
+/** No list has more; to bring what numbers of 24 bits may say to 16 kHz takes seconds. */
+const RATE_MAX = 96_000;
 
 /** What is not read, as a sentence has it. */
 const UNREAD: Readonly<Record<number, string>> = {
@@ -40,7 +42,7 @@ export function readAacRate(bits: BitReader): number {
   if (bits.read(1) === 1) {
     throw unknown("its file is an MP4 of AAC in frames of 960 samples, which is not read");
   }
-  if (rate < RATE_MIN) throw bits.damaged(`it has ${rate} samples a second`);
+  if (rate < RATE_MIN || rate > RATE_MAX) throw bits.damaged(`it has ${rate} samples a second`);
   return rate;
 }
 

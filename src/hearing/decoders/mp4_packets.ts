@@ -52,25 +52,26 @@ export function* fragmentPackets(
   damaged: Damaged,
 ): Generator<Uint8Array> {
   const take = taker(file, damaged);
-  const usual = usualSize(movie, track, damaged);
-  for (const { name, at: begin, data: moof } of boxesIn(file, damaged)) {
+  const usual = usualSizes(movie, damaged);
+  for (const { name, at: place, data: moof } of boxesIn(file, damaged)) {
     if (name !== "moof") continue;
-    // What does not say where it is lies behind what was before it.
-    let at = begin - file.byteOffset;
+    const begin = place - file.byteOffset;
+    // What does not say where it is lies behind what was before it, of whichever track.
+    let at = begin;
     for (const { name, data: fragment } of boxesIn(moof, damaged)) {
       if (name !== "traf") continue;
-      const head = find(fragment, ["tfhd"], damaged);
-      if (head === undefined || head.byteLength < 8) throw damaged("a fragment of it has no head");
-      const own = readHead(head, { begin: begin - file.byteOffset, usual, damaged });
-      if (own.track !== track) continue;
-      at = own.base ?? at;
-      for (const { name, data: run } of boxesIn(fragment, damaged)) {
+      const own = readHead(find(fragment, ["tfhd"], damaged), { begin, usual, damaged });
+      const base = at = own.base ?? at;
+      for (const { name, data } of boxesIn(fragment, damaged)) {
         if (name !== "trun") continue;
-        const { offset, sizes } = readRun(run, own.size, damaged);
-        if (offset !== null) at = (own.base ?? begin - file.byteOffset) + offset;
-        for (const bytes of sizes) {
-          yield take(at, bytes);
-          at += bytes;
+        const run = readRun(data, own.size, damaged);
+        if (run.offset !== null) at = base + run.offset;
+        if (own.track !== track) at += bytesOf(run);
+        else {
+          for (let i = 0; i < run.count; i++) {
+            yield take(at, run.sizeOf(i));
+            at += run.sizeOf(i);
+          }
         }
       }
     }
@@ -99,29 +100,30 @@ function readTable(data: DataView | undefined, columns: number, damaged: Damaged
   return { rows, at: (row, column = 0) => data.getUint32(8 + 4 * (columns * row + column)) };
 }
 
-/** What a track's packets have for a size where their fragment does not say. */
-function usualSize(movie: DataView, track: number, damaged: Damaged): number {
+/** By track, the size of its packets where their fragment does not say. */
+function usualSizes(movie: DataView, damaged: Damaged): ReadonlyMap<number, number> {
+  const sizes = new Map<number, number>();
   const extended = find(movie, ["mvex"], damaged);
-  if (extended === undefined) return 0;
+  if (extended === undefined) return sizes;
   for (const { name, data } of boxesIn(extended, damaged)) {
-    if (name === "trex" && data.byteLength >= 24 && data.getUint32(4) === track) {
-      return data.getUint32(16);
-    }
+    if (name === "trex" && data.byteLength >= 24) sizes.set(data.getUint32(4), data.getUint32(16));
   }
-  return 0;
+  return sizes;
 }
 
 /** Marks of a fragment's head, each of a field that is there. */
 const HAS_BASE = 1, HAS_DESCRIPTION = 2, HAS_DURATION = 8, HAS_SIZE = 16, IS_FROM_HERE = 0x20000;
 
+/** base: where its data is counted from; null: it does not say. size: of a packet, usually. */
 function readHead(
-  head: DataView,
+  head: DataView | undefined,
   { begin, usual, damaged }: {
     readonly begin: number;
-    readonly usual: number;
+    readonly usual: ReadonlyMap<number, number>;
     readonly damaged: Damaged;
   },
 ): { readonly track: number; readonly base: number | null; readonly size: number } {
+  if (head === undefined || head.byteLength < 8) throw damaged("a fragment of it has no head");
   const marks = head.getUint32(0) & 0xffffff;
   const has = (mark: number) => (marks & mark) !== 0;
   const sizeAt = 8 + (has(HAS_BASE) ? 8 : 0) + (has(HAS_DESCRIPTION) ? 4 : 0) +
@@ -130,15 +132,25 @@ function readHead(
     throw damaged("a fragment of it has no whole head");
   }
   const base = has(HAS_BASE) ? longAt(head, 8) : has(IS_FROM_HERE) ? begin : null;
-  return { track: head.getUint32(4), base, size: has(HAS_SIZE) ? head.getUint32(sizeAt) : usual };
+  const track = head.getUint32(4);
+  return { track, base, size: has(HAS_SIZE) ? head.getUint32(sizeAt) : usual.get(track) ?? 0 };
 }
 
 /** Marks of a run: fields of all of it, then those of each packet. */
 const HAS_OFFSET = 1, HAS_FIRST = 4, HAS_OWN_SIZE = 0x200;
 const ROW_MARKS = [0x100, HAS_OWN_SIZE, 0x400, 0x800];
 
-/** Where its packets begin, if it says so, and their sizes. */
-function readRun(run: DataView, usual: number, damaged: Damaged) {
+/** Packets one behind the other. */
+interface Run {
+  /** Where they begin, from the fragment's base on; null: behind what was before them. */
+  readonly offset: number | null;
+  readonly count: number;
+  /** Of all packets; null: each has its own. */
+  readonly size: number | null;
+  readonly sizeOf: (packet: number) => number;
+}
+
+function readRun(run: DataView, usual: number, damaged: Damaged): Run {
   const short = () => damaged("a fragment of it has a run that is not whole");
   if (run.byteLength < 8) throw short();
   const marks = run.getUint32(0) & 0xffffff, count = run.getUint32(4);
@@ -147,10 +159,15 @@ function readRun(run: DataView, usual: number, damaged: Damaged) {
   const from = 8 + (has(HAS_OFFSET) ? 4 : 0) + (has(HAS_FIRST) ? 4 : 0);
   if (from + rowBytes * count > run.byteLength) throw short();
   const sizeAt = from + (has(ROW_MARKS[0]) ? 4 : 0);
-  function* sizes(): Generator<number> {
-    for (let i = 0; i < count; i++) {
-      yield has(HAS_OWN_SIZE) ? run.getUint32(sizeAt + i * rowBytes) : usual;
-    }
-  }
-  return { offset: has(HAS_OFFSET) ? run.getInt32(8) : null, sizes: sizes() };
+  const size = has(HAS_OWN_SIZE) ? null : usual;
+  const sizeOf = (packet: number) => size ?? run.getUint32(sizeAt + packet * rowBytes);
+  return { offset: has(HAS_OFFSET) ? run.getInt32(8) : null, count, size, sizeOf };
+}
+
+/** A run of one size may say that it has billions of packets. */
+function bytesOf({ count, size, sizeOf }: Run): number {
+  if (size !== null) return count * size;
+  let bytes = 0;
+  for (let packet = 0; packet < count; packet++) bytes += sizeOf(packet);
+  return bytes;
 }

@@ -21,7 +21,8 @@ export interface UnevenHeads extends KvHeads {
 }
 
 /**
- * Numbers of heads, either of them one number or a list with one for each block.
+ * Numbers of heads: of all layers; or of keys and values a list with one for each block, 0 where it
+ * does not attend, and of queries such a list or one number.
  * @throws {ModelFormatError} when it is neither, or one is no multiple of the other.
  */
 export function readUnevenHeads(keys: Hyperparameters, blockCount: number): UnevenHeads {

@@ -6,7 +6,7 @@
 import { addCompanions, addDownBiases } from "../neurons/beside_experts.ts";
 import { ExpertRoutes } from "../neurons/expert_routes.ts";
 import type { Dense, Experts, Predictor, Streamed } from "../bound/bound_blocks.ts";
-import { hasAllGates } from "../bound/bound_blocks.ts";
+import { beginsApart, hasAllGates } from "../bound/bound_blocks.ts";
 import { NEURONS, weigh } from "../step/inner_norms.ts";
 import type { Layer } from "../bound/layer.ts";
 import { type Activations, readsQ8 } from "../bound/matrix.ts";
@@ -130,7 +130,7 @@ export class FeedForwardBlock {
 
   /** Chooses experts and asks the predictors of all that were chosen. */
   #askExperts(block: Experts, layer: Layer): number {
-    const { n, config: { experts } } = this.#state;
+    const { n } = this.#state;
     if (!layer.routesEarly) this.#routes.choose(block, this.#read(block, layer));
     const { starts } = this.#routes;
     const wantsQ8 = readsQ8(block.predictor!.first);
@@ -142,7 +142,7 @@ export class FeedForwardBlock {
       const own = this.#routes.gather(x, forms, starts[e], count);
       this.#predictors!.ask(block.experts[e].predictor!, own, starts[e], count);
     }
-    return n * experts!.usedCount;
+    return n * block.usedCount;
   }
 
   /** True where only the neurons that a predictor names are looked at. */
@@ -158,7 +158,8 @@ export class FeedForwardBlock {
    */
   runShared(layer: Layer): boolean {
     const { feedForward: block } = layer;
-    if (block?.kind !== "experts") return true;
+    if (block === null || !beginsApart(block)) return true;
+    this.#observer?.enterBlock(layer.index);
     if (block.latent !== null) {
       const x = this.#read(block, layer);
       this.#routes.choose(block, x);
@@ -186,7 +187,7 @@ export class FeedForwardBlock {
     if (this.#state.isGpusAlone(layer.index) && block.kind === "dense") {
       return this.#residual.addBias(block.down);
     }
-    this.#observer?.enterBlock(layer.index);
+    if (!beginsApart(block)) this.#observer?.enterBlock(layer.index);
     if (block.kind === "streamed") return this.#addStreamed(block, layer);
     if (block.kind === "dense") {
       if (block.up.rowCount > 0) this.#addDense(block, layer);

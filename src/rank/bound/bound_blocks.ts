@@ -108,6 +108,12 @@ export function hasAllGates(block: Dense | Streamed): boolean {
   return block.kind === "streamed" && block.staged.gate !== null && block.gateSlots === null;
 }
 
+/** True where experts, or the one that all tokens use, are computed before the rest of a block. */
+export function beginsApart(block: Dense | Streamed | Experts): block is Experts {
+  if (block.kind !== "experts") return false;
+  return block.latent !== null || block.apart !== null && block.shared !== null;
+}
+
 /** True where what neurons give is normalised before down. */
 export function hasInnerNorm(block: Dense | Streamed | Experts | null): boolean {
   if (block === null || block.kind === "experts") return false;

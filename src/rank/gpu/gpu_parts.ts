@@ -35,7 +35,7 @@ export interface GpuRankParts {
   readonly space: GpuSpace;
   readonly input: StepInput;
   readonly layers: readonly WalkedGpuLayer[];
-  /** Null where no layer has experts on the GPU. */
+  /** Empty where no layer has experts on the GPU. */
   readonly routes: RoutesByUse;
   /** Null where nothing is brought. */
   readonly brought: BroughtNeurons | null;
@@ -59,7 +59,7 @@ export interface Ground {
   readonly space: GpuSpace;
   readonly stepInput: StepInput;
   readonly loader: GpuLoader;
-  /** Null where no layer has experts on the GPU. */
+  /** Empty where no layer has experts on the GPU. */
   readonly routes: RoutesByUse;
   readonly makeBuilder: () => ProgramBuilder;
 }

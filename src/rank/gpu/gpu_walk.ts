@@ -38,7 +38,7 @@ const LAYERS_AT_ONCE = 8;
 export type Opening = GpuRankInput & {
   readonly plan: RankPlan;
   readonly space: GpuSpace;
-  /** Null where no layer has experts on the GPU. */
+  /** Empty where no layer has experts on the GPU. */
   readonly routes: RoutesByUse;
   readonly loader: GpuLoader;
   /** Null: tokens give layers nothing. */

@@ -109,9 +109,12 @@ export class ExpertRoutes {
       const isChosen = starts[next + 1] > starts[next];
       if (isChosen && each.kind === "streamed" && each.count > 0) return each.unit;
     }
-    if (shared?.kind === "streamed" && apart === null) return shared.unit;
+    // Of Gemma 4 the next layer's comes before its other experts, by a number that nobody knows.
+    if (shared?.kind === "streamed") return apart === null ? shared.unit : -1;
     const last = experts[experts.length - 1];
-    return this.needNearlyAll && last.kind === "streamed" ? last.unit + 1 : -1;
+    if (!this.needNearlyAll || last.kind !== "streamed") return -1;
+    // The next layer's first. Behind a layer's experts is the one that all tokens use, if any.
+    return last.unit + (shared === null ? 1 : 2);
   }
 
   /** So many tokens choose that few experts are left out. */

@@ -75,7 +75,8 @@ export class Streaming {
     this.#stages = new StagedUnits(memories.map((memory, arena) => ({
       memory,
       reader: this.#readers[arena],
-      units: this.#units,
+      // What is in memory is not asked for ahead.
+      units: streamedUnits(plan, this.#units, arena),
       counts,
       places: new UnitPlaces(stream.stagePlaces, packed.units.length),
       placeBytes: plan.workspaces[arena].stream!.placeBytes,

@@ -9,6 +9,7 @@ import type { Scheduler } from "../../../src/engine/scheduler.ts";
 import type { Sequence } from "../../../src/engine/sequence.ts";
 import { Leader } from "../../../src/engine/leader.ts";
 import { StepRunner } from "../../../src/engine/step_runner.ts";
+import type { KeptSpan } from "../../../src/rank/blocks/kept_rows.ts";
 import { list, openGguf } from "../../../src/gguf/mod.ts";
 import { STEP_KIND_FORWARD } from "../../../src/memory/control_layout.ts";
 import { describeModel } from "../../../src/model/mod.ts";
@@ -104,6 +105,25 @@ Deno.test("OwnGuesses.follow() comes up to a text of which a step was not follow
     assertEquals(grown, [24, 48], "rows that are left behind would be lost step by step");
     runner.control.publishExit();
   }));
+
+Deno.test("OwnGuesses.keep() has a step's rows made once, of however many sequences they are", () => {
+  const rows = new Float32Array(8), kept: string[] = [];
+  let made = 0;
+  const runner = {
+    plan: { contextLength: 64, chunkTokens: 8, sequences: 3, strides: { embedding: 4 } },
+    kept: {
+      tokens: null,
+      keep: ({ slot, position, count }: KeptSpan, from: Float32Array, first: number) =>
+        kept.push(`${slot}: ${position} + ${count}, row ${first} of ${from.length}`),
+    },
+    lastRows: () => (made++, rows),
+  };
+  const own = new OwnGuesses({ runner, board: {} } as unknown as StepRunner, () => {});
+  const sequences = [{ slot: 2, computed: 5 }, { slot: 0, computed: 9 }];
+  own.keep({ sequences, rows: [3, 1], count: 2 } as unknown as Scheduler<Sequence>);
+  assertEquals(kept, ["2: 5 + 3, row 0 of 8", "0: 9 + 1, row 3 of 8"]);
+  assertEquals(made, 1);
+});
 
 Deno.test("Leader.step() keeps the last rows of each step for guesses", () =>
   withTinyFile({ architecture: "glm4moe", changes: { guesses: true } }, async (path) => {

@@ -10,9 +10,9 @@ export interface Bands {
   /** Where bands begin, and the last one's end. */
   readonly long: readonly number[];
   readonly short: readonly number[];
-  /** Bands that noise is shaped in at most. */
-  readonly shapedLong: number;
-  readonly shapedShort: number;
+  /** Bands that TNS filters reach at most. */
+  readonly tnsBandsLong: number;
+  readonly tnsBandsShort: number;
 }
 
 /** Samples of a second, as files number them. */
@@ -56,7 +56,7 @@ const SHORT_24: Widths = [[7, 4], [3, 8], [2, 12], [2, 16], [1, 20]];
 const SHORT_16: Widths = [[8, 4], [2, 8], [2, 12], [1, 16], [2, 20]];
 const SHORT_8: Widths = [[7, 4], [4, 8], [1, 12], [1, 16], [2, 20]];
 
-/** By the rate's place: bands of both kinds, and how many of them noise is shaped in. */
+/** By the rate's place: bands of both kinds, and how many of them TNS filters reach. */
 const BY_RATE: readonly (readonly [Widths, Widths, number, number])[] = [
   [LONG_96, SHORT_96, 31, 9],
   [LONG_96, SHORT_96, 31, 9],
@@ -74,10 +74,10 @@ const BY_RATE: readonly (readonly [Widths, Widths, number, number])[] = [
 
 /** Those of a rate, whether it is of the list or not. */
 export function bandsOf(rate: number): Bands {
-  const [long, short, shapedLong, shapedShort] = BY_RATE[
+  const [long, short, tnsBandsLong, tnsBandsShort] = BY_RATE[
     RATES_FROM.findIndex((from) => rate >= from)
   ];
-  return { long: offsets(long), short: offsets(short), shapedLong, shapedShort };
+  return { long: offsets(long), short: offsets(short), tnsBandsLong, tnsBandsShort };
 }
 
 function offsets(widths: Widths): number[] {

@@ -3,15 +3,15 @@ import type { BitReader } from "../bit_reader.ts";
 import { type Bands, LONG, SHORT } from "./bands.ts";
 import { type Book, BOOKS, ESCAPE, readCode, SCALE_BOOK } from "./books.ts";
 import { EIGHT_SHORT, type Layout, readLayout } from "./layout.ts";
-import { readShapes, type Shape } from "./shapes.ts";
+import { readTns, type TnsFilter } from "./tns.ts";
 
-/** What books mean that have no codes. */
+/** What books mean that have no codes: noise is drawn (PNS). */
 export const SILENCE = 0;
 const RESERVED = 12;
 export const NOISE = 13;
-/** The right channel is the left one with another sign, or with the same. */
-export const OPPOSITE = 14;
-export const ALIKE = 15;
+/** Intensity stereo: the right channel is the left one with another sign, or with the same. */
+export const INTENSITY_OPPOSITE = 14;
+export const INTENSITY = 15;
 
 export interface Channel {
   readonly layout: Layout;
@@ -21,7 +21,7 @@ export interface Channel {
   readonly scales: Float64Array;
   /** [LONG]: of eight windows one behind the other. */
   readonly spectrum: Float64Array;
-  readonly shapes: readonly Shape[];
+  readonly filters: readonly TnsFilter[];
 }
 
 /** Where noise's scale begins below the frame's, and how its first step is told. */
@@ -46,10 +46,10 @@ export function readChannel(bits: BitReader, bands: Bands, shared: Layout | null
   const books = readBooks(bits, layout);
   const scales = readScales(bits, { books, gain });
   const pulses = bits.read(1) === 1 ? readPulses(bits, layout) : [];
-  const shapes = bits.read(1) === 1 ? readShapes(bits, layout) : [];
+  const filters = bits.read(1) === 1 ? readTns(bits, layout) : [];
   if (bits.read(1) === 1) throw bits.damaged("it has gain controls, as AAC-LC has not");
   const spectrum = new Float64Array(LONG);
-  const channel = { layout, books, scales, spectrum, shapes };
+  const channel = { layout, books, scales, spectrum, filters };
   readSpectrum(bits, channel);
   for (const pulse of pulses) addPulse(channel, pulse);
   scaleSpectrum(channel);
@@ -85,8 +85,8 @@ function readScales(
     switch (book) {
       case SILENCE:
         return 0;
-      case OPPOSITE:
-      case ALIKE:
+      case INTENSITY_OPPOSITE:
+      case INTENSITY:
         return place = bounded(bits, place + readStep(bits), -SCALE_MAX);
       case NOISE:
         energy += hasNoise ? readStep(bits) : bits.read(NOISE_BITS) - 2 ** (NOISE_BITS - 1);

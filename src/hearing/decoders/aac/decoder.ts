@@ -8,7 +8,7 @@ import { type Channel, readChannel } from "./channel.ts";
 import { readLayout } from "./layout.ts";
 import { addNoise, joinPair, readMask } from "./pairs.ts";
 import { Random } from "./random.ts";
-import { applyShapes } from "./shapes.ts";
+import { applyTns } from "./tns.ts";
 import { type Overlap, Windows } from "./windows.ts";
 
 /** Kinds of a frame's parts. */
@@ -63,9 +63,9 @@ export class AacDecoder {
       addNoise(channel, this.#random);
       channels.push(channel);
     }
-    if (mask !== null) joinPair(channels[0], channels[1], mask);
-    channels.forEach(({ spectrum, layout, shapes }, i) => {
-      applyShapes(spectrum, shapes);
+    if (count === 2) joinPair(channels[0], channels[1], mask);
+    channels.forEach(({ spectrum, layout, filters }, i) => {
+      applyTns(spectrum, filters);
       const overlap = this.#overlaps[place + i] ??= { samples: new Float64Array(LONG), shape: 0 };
       this.#windows.add(spectrum, layout, overlap, this.#sum);
     });

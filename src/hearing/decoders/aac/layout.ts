@@ -17,8 +17,8 @@ export interface Layout {
   readonly bands: number;
   /** Where bands of a window begin, and the last one's end. */
   readonly offsets: readonly number[];
-  /** Of all bands so many are the most that noise is shaped in. */
-  readonly shaped: number;
+  /** Of all bands so many are the most that TNS filters reach. */
+  readonly tnsBands: number;
 }
 
 /** ics_info() of ISO/IEC 14496-3, 4.4.2.1. */
@@ -32,11 +32,11 @@ export function readLayout(bits: BitReader, bands: Bands): Layout {
     throw bits.damaged(`a frame of it has ${count} bands, where ${offsets.length - 1} are most`);
   }
   const of = { sequence, shape, bands: count, offsets };
-  if (isShort) return { ...of, groups: readGroups(bits), shaped: bands.shapedShort };
+  if (isShort) return { ...of, groups: readGroups(bits), tnsBands: bands.tnsBandsShort };
   if (bits.read(1) === 1) {
     throw bits.damaged("its frames are predicted, as those of AAC-LC are not");
   }
-  return { ...of, groups: [1], shaped: bands.shapedLong };
+  return { ...of, groups: [1], tnsBands: bands.tnsBandsLong };
 }
 
 /** A bit for each window but the first: whether it belongs to the group before it. */

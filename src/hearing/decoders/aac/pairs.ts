@@ -1,28 +1,34 @@
 /**
- * What bands have that are not coded by themselves: noise, sums and differences of two channels,
- * and one channel as the other (ISO/IEC 14496-3, 4.6.8 and 4.6.13).
+ * What bands have that are not coded by themselves: noise (PNS), sums and differences of two
+ * channels (M/S), and one channel as the other (intensity stereo; ISO/IEC 14496-3, 4.6.8, 4.6.13).
  */
 import type { BitReader } from "../bit_reader.ts";
 import { SHORT } from "./bands.ts";
-import { ALIKE, type Channel, NOISE, OPPOSITE } from "./channel.ts";
+import { type Channel, INTENSITY, INTENSITY_OPPOSITE, NOISE } from "./channel.ts";
 import type { Layout } from "./layout.ts";
 import type { Random } from "./random.ts";
 
 const BY_BAND = 1;
 const ALL = 2;
 
-/**
- * [groups, bands]: 1: a band of both is told by the sum and the difference; of noise: both have the
- * same; of one as the other: with the other sign (also where all bands are marked at once, as other
- * decoders have it).
- */
-export function readMask(bits: BitReader, { groups, bands }: Layout): Uint8Array {
+/** Which bands of a pair are marked, if any is. */
+export interface Mask {
+  /**
+   * [groups, bands]: 1: a band of both is told by the sum and the difference; of noise: both have
+   * the same; of intensity stereo: see `turns`.
+   */
+  readonly marks: Uint8Array;
+  /** A mark turns intensity stereo's sign: not where all are marked at once (4.6.8.2.3). */
+  readonly turns: boolean;
+}
+
+export function readMask(bits: BitReader, { groups, bands }: Layout): Mask {
   const kind = bits.read(2);
   if (kind > ALL) throw bits.damaged("a frame of it has a mask of a kind that there is not");
   const marks = new Uint8Array(groups.length * bands);
   if (kind === ALL) marks.fill(1);
   if (kind === BY_BAND) { for (let i = 0; i < marks.length; i++) marks[i] = bits.read(1); }
-  return marks;
+  return { marks, turns: kind === BY_BAND };
 }
 
 /** Bands of noise of one channel. */
@@ -32,14 +38,14 @@ export function addNoise(channel: Channel, random: Random): void {
   });
 }
 
-/** Both channels of a pair that has one layout, the left one's first. */
-export function joinPair(left: Channel, right: Channel, mask: Uint8Array): void {
+/** Both channels of a pair, the left one's first. mask: null: each has a layout of its own. */
+export function joinPair(left: Channel, right: Channel, mask: Mask | null): void {
   const [a, b] = [left.spectrum, right.spectrum];
-  forEachBand(left.layout, ({ place, from, to }) => {
-    const isMarked = mask[place] === 1;
+  forEachBand(right.layout, ({ place, from, to }) => {
+    const isMarked = mask?.marks[place] === 1;
     const book = right.books[place], other = left.books[place];
-    if (book === ALIKE || book === OPPOSITE) {
-      const isTurned = (book === OPPOSITE) !== isMarked;
+    if (book === INTENSITY || book === INTENSITY_OPPOSITE) {
+      const isTurned = (book === INTENSITY_OPPOSITE) !== (isMarked && mask.turns);
       const factor = (isTurned ? -1 : 1) * 2 ** (-right.scales[place] / 4);
       for (let i = from; i < to; i++) b[i] = factor * a[i];
     } else if (book === NOISE || other >= NOISE) {

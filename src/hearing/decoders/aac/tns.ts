@@ -1,13 +1,13 @@
 /**
- * Noise that is shaped in time: parts of a spectrum are filtered over their frequencies (TNS,
- * ISO/IEC 14496-3, 4.6.9).
+ * Temporal noise shaping (TNS, ISO/IEC 14496-3, 4.6.9): parts of a spectrum are filtered over their
+ * frequencies, so that noise is where in time the sound is.
  */
 import type { BitReader } from "../bit_reader.ts";
 import { SHORT } from "./bands.ts";
 import { EIGHT_SHORT, type Layout } from "./layout.ts";
 
 /** A filter over a part of a spectrum. */
-export interface Shape {
+export interface TnsFilter {
   /** Numbers of the spectrum, the last one's behind. */
   readonly from: number;
   readonly to: number;
@@ -20,10 +20,10 @@ export interface Shape {
 const ORDER_LONG_MAX = 12;
 const ORDER_SHORT_MAX = 7;
 
-export function readShapes(bits: BitReader, layout: Layout): Shape[] {
+export function readTns(bits: BitReader, layout: Layout): TnsFilter[] {
   const isShort = layout.sequence === EIGHT_SHORT;
   const windows = layout.groups.reduce((sum, count) => sum + count, 0);
-  const shapes: Shape[] = [];
+  const filters: TnsFilter[] = [];
   for (let window = 0; window < windows; window++) {
     const count = bits.read(isShort ? 1 : 2);
     const coefficientBits = count > 0 ? 3 + bits.read(1) : 0;
@@ -39,13 +39,13 @@ export function readShapes(bits: BitReader, layout: Layout): Shape[] {
         const isDown = bits.read(1) === 1;
         const weights = readWeights(bits, order, coefficientBits);
         const place = (band: number) =>
-          window * SHORT + layout.offsets[Math.min(band, layout.shaped, layout.bands)];
-        shapes.push({ from: place(from), to: place(to), isDown, weights });
+          window * SHORT + layout.offsets[Math.min(band, layout.tnsBands, layout.bands)];
+        filters.push({ from: place(from), to: place(to), isDown, weights });
       }
       to = from;
     }
   }
-  return shapes;
+  return filters;
 }
 
 /** Reflections, told by arc sines, to weights. */
@@ -64,8 +64,8 @@ function readWeights(bits: BitReader, order: number, coefficientBits: number): F
 }
 
 /** Filters a spectrum in place, from each part's one end to its other one. */
-export function applyShapes(spectrum: Float64Array, shapes: readonly Shape[]): void {
-  for (const { from, to, isDown, weights } of shapes) {
+export function applyTns(spectrum: Float64Array, filters: readonly TnsFilter[]): void {
+  for (const { from, to, isDown, weights } of filters) {
     const step = isDown ? -1 : 1;
     for (let i = 0; i < to - from; i++) {
       const at = isDown ? to - 1 - i : from + i;
