@@ -51,10 +51,11 @@ interface Candidate {
  * enough: where it is all the same how far the minimum is from this, on either side.
  */
 function search(e: Expr, bounds: Bounds, enough: number | null): number {
-  const symbols = symbolsOf(e);
-  const lowerBound = lowerBoundOf(e, bounds);
   const root = clip(rootBox(bounds), bounds);
   if (root === null) return Infinity;
+  if (e.constant !== null) return e.constant;
+  const symbols = symbolsOf(e);
+  const lowerBound = lowerBoundOf(e, bounds);
   const open: Candidate[] = [{ box: root, least: lowerBound(root) }];
   let found = cornerValue(e, root);
   for (let looked = 1; looked < BOXES_MAX; looked += 2) {
