@@ -53,11 +53,12 @@ interface Candidate {
 function search(e: Expr, bounds: Bounds, enough: number | null): number {
   const root = clip(rootBox(bounds), bounds);
   if (root === null) return Infinity;
-  if (e.constant !== null) return e.constant;
+  let found = cornerValue(e, root);
+  // Most sizes are numbers, or grow with one symbol: then a corner is the minimum.
+  if (rangeOnBox(e, root).least >= found) return found;
   const symbols = symbolsOf(e);
   const lowerBound = lowerBoundOf(e, bounds);
   const open: Candidate[] = [{ box: root, least: lowerBound(root) }];
-  let found = cornerValue(e, root);
   for (let looked = 1; looked < BOXES_MAX; looked += 2) {
     let lowest = 0;
     open.forEach(({ least }, i) => {
