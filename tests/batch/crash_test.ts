@@ -7,7 +7,7 @@ import { startCli, withTinyModel } from "../cli/run_cli.ts";
 import { finish, Log } from "../cli/server_process.ts";
 import { sleep } from "./store_world.ts";
 
-const JOBS = 120;
+const JOBS = 200;
 const ENDPOINT = "/v1/completions";
 /** Jobs long enough for a kill to hit some: a tenth of a second each. */
 const TOKENS = 100;
@@ -50,10 +50,10 @@ Deno.test("kill -9 loses no job of a batch and doubles none, wherever it hits", 
     const bodies = prompts.map((prompt) => ({ prompt, ...ANSWER }));
     const batch = await submit(one.client, bodies);
     const retrieve = (server: Server) => server.client.batches.retrieve(batch.id);
-    await until(async () => done(await retrieve(two)) >= 20);
+    await until(async () => done(await retrieve(two)) >= 30);
     await one.end("SIGKILL");
     // While one runs: between two of them there is nothing to be hit.
-    await until(async () => done(await retrieve(two)) >= 50 && jobsOf(folder).cut > 0);
+    await until(async () => done(await retrieve(two)) >= 90 && jobsOf(folder).cut > 0);
     // No process is left: the folder alone knows.
     await two.end("SIGKILL");
     const { done: atMost, cut } = jobsOf(folder);
