@@ -40,7 +40,7 @@ async function runExample(name: string): Promise<string> {
   const path = `examples/${name}.ts`;
   const source = Deno.readTextFileSync(`${ROOT}/${path}`);
   const command = /^ \* {3}(deno run .*) \[MODEL\.gguf\]$/m.exec(source)?.[1];
-  assert(command?.endsWith(` ${path}`), `${path} does not say how it is run`);
+  assert(command !== undefined && command.endsWith(` ${path}`), `${path} says not how it is run`);
   const library = Deno.readTextFileSync(`${ROOT}/docs/library.md`);
   assert(library.split("\n").includes(command), `docs/library.md has no line "${command}"`);
   let printed = "";
@@ -51,7 +51,8 @@ async function runExample(name: string): Promise<string> {
     return Promise.resolve(bytes.length);
   };
   Object.defineProperty(Deno.stdout, "write", { value: write, configurable: true });
-  const { exit } = Deno;
+  const { args, exit } = Deno;
+  Object.defineProperty(Deno, "args", { value: [], configurable: true });
   Deno.exit = (): never => {
     throw new Exit();
   };
@@ -61,6 +62,7 @@ async function runExample(name: string): Promise<string> {
     if (!(error instanceof Exit)) throw error;
   } finally {
     Deno.exit = exit;
+    Object.defineProperty(Deno, "args", { value: args, configurable: true });
     Reflect.deleteProperty(Deno.stdout, "write");
     console.log = log;
   }
