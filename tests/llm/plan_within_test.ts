@@ -124,7 +124,8 @@ const MAY_PREDICT: typeof PACKED[number] = [
 ];
 
 for (const [what, tiny, more] of [...PACKED, MAY_PREDICT]) {
-  Deno.test(`planWithin() says by one figure what a packed model ${what} needs at least`, async () => {
+  const name = `planWithin() says by one figure what a packed model ${what} needs at least`;
+  Deno.test(name, async () => {
     const path = await packedPath(tiny);
     for (const fileCache of ["auto", "on"] as const) {
       const options = { ...ANY_READERS, ...more, fileCache };

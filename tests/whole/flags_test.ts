@@ -9,7 +9,7 @@ const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 const FLAGS = "--no-wasm-bounds-checks,--experimental-wasm-revectorize";
 const IDS = Array.from({ length: 45 }, (_, i) => 3 + (i * 37) % 500);
 
-/** The bytes that `logits` writes, here where V8 has the flags; without `flags`, it is as it comes. */
+/** The bytes that `logits` writes, here where V8 has the flags; without any it is as it comes. */
 async function logits(path: string, flags: string | null): Promise<Uint8Array> {
   const out = await Deno.makeTempFile();
   try {
