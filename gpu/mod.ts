@@ -26,7 +26,6 @@ export {
 export {
   attention,
   attentionScratchBytes,
-  HEAD_DIM_MAX,
   type HeadNorms,
   type HeadRope,
   rotateAndRemember,
@@ -50,13 +49,7 @@ export {
   CHOSEN_WORDS,
   TOO_MANY,
 } from "./ops/choose.ts";
-export {
-  chooseExperts,
-  combineRoutes,
-  EXPERTS_MAX,
-  sortRoutes,
-  USED_EXPERTS_MAX,
-} from "./ops/experts.ts";
+export { chooseExperts, combineRoutes, sortRoutes } from "./ops/experts.ts";
 export { shortConvolution, type ShortConvolutionArgs } from "./ops/convolution.ts";
 export { embed, type EmbedArgs } from "./ops/embed.ts";
 export { enterToken, leaveHalfNorm } from "./ops/half_norm.ts";
@@ -91,17 +84,17 @@ export {
   scanStates,
   stateConvolution,
 } from "./ops/states.ts";
-export { correctStreams, guessStreams, matchLengths, STREAMS_MAX } from "./ops/streams.ts";
+export { correctStreams, guessStreams, matchLengths } from "./ops/streams.ts";
 export { type Program, ProgramBuilder } from "./program.ts";
 export type { When } from "./step_kinds.ts";
 export { createReadBack, type ReadBack } from "./read_back.ts";
+export { EXPERTS_MAX, HEAD_DIM_MAX, STATES_MAX, STREAMS_MAX, USED_EXPERTS_MAX } from "./limits.ts";
 export { createRoutes, type Routes, writeRoutes } from "./routes.ts";
 export { ALIGN_BYTES, columnsFrom, fromColumn, type Rows } from "./rows.ts";
 export {
   createStatePlaces,
   type StatePlaces,
   statePlacesBytes,
-  STATES_MAX,
   type StateShape,
 } from "./state_places.ts";
 export type { ReadRequest } from "./slice_encoder.ts";

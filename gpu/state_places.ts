@@ -7,6 +7,7 @@
  */
 import { check } from "../src/base/check.ts";
 import type { Gpu } from "./device.ts";
+import { STATES_MAX } from "./limits.ts";
 
 export interface StateShape {
   readonly places: number;
@@ -22,9 +23,6 @@ export interface StatePlaces extends StateShape {
   readonly buffer: GPUBuffer;
   readonly placeFloats: number;
 }
-
-/** The most numbers in the state of a channel: an invocation has 16 of them. */
-export const STATES_MAX = 256;
 
 /** Of all places. */
 export function statePlacesBytes(shape: StateShape): number {

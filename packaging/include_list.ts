@@ -4,7 +4,7 @@
  * and by names of workers, so that a list cannot be out of date.
  */
 import { dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 /** The repository's folder. */
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));
@@ -87,32 +87,42 @@ export function replaceFilesBeside(code: string, replace: (literal: string) => s
   );
 }
 
-/** Local modules by the entry that imports them; nobody changes sources while they are packed. */
-const graphs = new Map<string, Promise<readonly string[]>>();
+/** What local modules import, by URL; nobody changes sources while they are packed. */
+const imports = new Map<string, readonly string[]>();
 
 /** Local modules that some entries import, themselves included. */
 async function graphOf(entries: readonly string[]): Promise<string[]> {
-  const paths: string[] = [];
-  for (const entry of entries) {
-    const graph = graphs.get(entry) ?? readGraph(entry);
-    graphs.set(entry, graph);
-    paths.push(...await graph);
-  }
-  return paths;
+  const found = new Set(entries.map((entry) => pathToFileURL(join(ROOT, entry)).href));
+  const unknown = [...found].filter((url) => !imports.has(url));
+  if (unknown.length > 0) await readGraph(unknown);
+  // A set gives what is added while it is gone through, too.
+  for (const url of found) imports.get(url)?.forEach((each) => found.add(each));
+  return [...found].map((url) => relative(ROOT, fileURLToPath(url)).replaceAll("\\", "/"));
 }
 
-/** Asks Deno, by a process. */
-async function readGraph(entry: string): Promise<readonly string[]> {
+interface GraphModule {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly code?: { readonly specifier?: string };
+    readonly type?: { readonly specifier?: string };
+  }[];
+}
+
+/** Asks Deno what some modules import, and all those: a process for all of them. */
+async function readGraph(urls: readonly string[]): Promise<void> {
+  const all = urls.map((url) => `import ${JSON.stringify(url)};`).join("\n");
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["info", "--json", entry],
+    args: ["info", "--json", `data:application/typescript,${encodeURIComponent(all)}`],
     cwd: ROOT,
   }).output();
-  if (!success) throw new Error(`Cannot list the modules of ${entry}: ${decode(stderr)}`);
-  const { modules }: { modules: { specifier: string; local?: string }[] } = JSON.parse(
-    decode(stdout),
-  );
-  return modules.filter(({ specifier }) => specifier.startsWith("file:"))
-    .map(({ specifier }) => relative(ROOT, fileURLToPath(specifier)).replaceAll("\\", "/"));
+  if (!success) throw new Error(`Cannot list the modules of ${urls}: ${decode(stderr)}`);
+  const { modules }: { modules: readonly GraphModule[] } = JSON.parse(decode(stdout));
+  for (const { specifier, dependencies = [] } of modules) {
+    const targets = dependencies.flatMap(({ code, type }) => [code?.specifier, type?.specifier]);
+    imports.set(specifier, targets.filter((each) => each?.startsWith("file:")) as string[]);
+  }
+  const missing = urls.filter((url) => !imports.has(url));
+  if (missing.length > 0) throw new Error(`Cannot list the modules of ${missing}`);
 }
 
 function decode(bytes: Uint8Array): string {

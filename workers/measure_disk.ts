@@ -22,14 +22,16 @@ export interface RandomReads {
 }
 
 const SIZES_BYTES = [4 * KiB, 8 * KiB, 64 * KiB, MiB];
-const WORKERS = [1, 4, 8, 16];
 const SEQUENTIAL_WORKERS = 4;
-/** One to start the threads, one in a row, and each size with each number of threads. */
-const MEASUREMENTS = 2 + SIZES_BYTES.length * WORKERS.length;
-/** Of each: about two seconds and a half in all. */
-const PHASE_MS = 130;
-/** Of the file that is made where a folder is measured. */
-const FILE_BYTES = 256 * MiB;
+/** How much is measured: about two seconds and a half in all. Tests take less. */
+export const DISK_AMOUNTS = {
+  /** Of each part. */
+  phaseMs: 130,
+  /** Of the file that is made where a folder is measured. */
+  fileBytes: 256 * MiB,
+  /** Numbers of threads, each with reads of each size. */
+  workers: [1, 4, 8, 16],
+};
 const CLOSE_MS_MAX = 1_000;
 
 /** What else there is to say of a measurement. */
@@ -64,9 +66,12 @@ async function measureFile(
   { signal, onProgress }: MeasureDiskOptions,
 ): Promise<DiskProfile> {
   let done = 0;
+  const { phaseMs: durationMs, workers: counts } = DISK_AMOUNTS;
+  // One to start the threads, one in a row, and each size with each number of threads.
+  const total = 2 + SIZES_BYTES.length * counts.length;
   const script = new URL("./io_worker.ts", import.meta.url);
   const callers = Array.from(
-    { length: Math.max(...WORKERS) },
+    { length: Math.max(SEQUENTIAL_WORKERS, ...counts) },
     (_, i) => new WorkerCaller(script, `disk-${i}`, {}),
   );
   try {
@@ -74,10 +79,9 @@ async function measureFile(
       // What came while the file was written is heard only now.
       await setImmediate();
       signal?.throwIfAborted();
-      onProgress?.(done++, MEASUREMENTS);
+      onProgress?.(done++, total);
       const before = process.cpuUsage();
       const startMs = performance.now();
-      const durationMs = PHASE_MS;
       const parts = await Promise.all(
         callers.slice(0, threads).map((caller, thread) =>
           caller.call("measureReads", { path, sizeBytes, durationMs, random, thread, threads })
@@ -97,7 +101,7 @@ async function measureFile(
     const sequential = await measure(MiB, SEQUENTIAL_WORKERS, false);
     const random: RandomReads[] = [];
     for (const sizeBytes of SIZES_BYTES) {
-      for (const workers of WORKERS) {
+      for (const workers of counts) {
         const { readsPerS, cpuShare } = await measure(sizeBytes, workers, true);
         random.push({ sizeBytes, workers, readsPerS, cpuShare });
       }
@@ -114,7 +118,7 @@ function writeFile(path: string): void {
   const descriptor = openSync(path, "w");
   try {
     const block = crypto.getRandomValues(new Uint8Array(65536));
-    for (let written = 0; written < FILE_BYTES; written += block.length) {
+    for (let written = 0; written < DISK_AMOUNTS.fileBytes; written += block.length) {
       writeSync(descriptor, block);
     }
     fsyncSync(descriptor);

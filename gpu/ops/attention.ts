@@ -3,6 +3,7 @@ import { check } from "../../src/base/check.ts";
 import { N, S } from "../../src/shapes/mod.ts";
 import { bindCache, headConstants, type KvCache, type QueriesAlone } from "../kv_cache.ts";
 import { INT8_COLUMNS } from "../int8_rows.ts";
+import { HEAD_DIM_MAX } from "../limits.ts";
 import type { Constants } from "../pipelines.ts";
 import type { ProgramBuilder } from "../program.ts";
 import type { Range, When } from "../step_kinds.ts";
@@ -111,9 +112,6 @@ export function rotateAndRemember(builder: ProgramBuilder, args: RotateArgs): vo
     workgroups: [heads + 2 * kvHeads, N, 1],
   });
 }
-
-/** The most dimensions of a head that is turned and remembered. */
-export const HEAD_DIM_MAX = 512;
 
 /** Rows of queries that a workgroup has. */
 const TILE_MAX = 8;

@@ -2,6 +2,7 @@
 import { check, divCeil } from "../../src/base/check.ts";
 import type { ExpertsConfig } from "../../src/model/mod.ts";
 import { N } from "../../src/shapes/mod.ts";
+import { EXPERTS_MAX, USED_EXPERTS_MAX } from "../limits.ts";
 import type { ProgramBuilder } from "../program.ts";
 import type { Routes } from "../routes.ts";
 import { bindRows, checkRows, type Rows } from "../rows.ts";
@@ -14,11 +15,6 @@ const GATINGS: Readonly<Partial<Record<ExpertsConfig["gating"], number>>> = {
   sigmoid: 1,
   softmaxOfChosen: 2,
 };
-
-/** What sorts routes keeps 16 bytes of each in the 16 KiB that every adapter has. */
-export const EXPERTS_MAX = 512;
-/** Of one token: routes of 1,024 tokens are rows of a grid, which has 65,535 at most. */
-export const USED_EXPERTS_MAX = 63;
 
 /** Values of a workgroup. */
 const LANES = 64;

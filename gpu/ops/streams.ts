@@ -1,11 +1,9 @@
 /** Several residual streams, side by side in one row of each token: alternating updates. */
 import { check } from "../../src/base/check.ts";
 import { N } from "../../src/shapes/mod.ts";
+import { STREAMS_MAX } from "../limits.ts";
 import type { ProgramBuilder } from "../program.ts";
 import { bindRows, checkRows, placeOf, type Rows } from "../rows.ts";
-
-/** The most streams that shaders mix. */
-export const STREAMS_MAX = 8;
 
 /** Values of a workgroup. */
 const LANES = 64;

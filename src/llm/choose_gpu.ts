@@ -2,7 +2,7 @@
  * Decides what a GPU computes of a model: everything, a share beside the threads, or nothing, by
  * what was asked for, what there is and what `doctor` measured. Loads nothing.
  */
-import { describeGpu, type GpuDescription } from "../../gpu/mod.ts";
+import { describeGpu, type GpuDescription } from "../../gpu/planning.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import type { BundleUnit } from "../bundle/types.ts";
 import { isSilentKind } from "../model/mod.ts";

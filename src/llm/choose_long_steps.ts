@@ -5,7 +5,7 @@
  */
 import { denseMatrices } from "../model/dense_matrices.ts";
 import { hasUnevenNeurons } from "../model/layer_config.ts";
-import { matrixBytes } from "../../gpu/mod.ts";
+import { matrixBytes } from "../../gpu/planning.ts";
 import { formatBytes } from "../base/units.ts";
 import type { MatrixTensor } from "../model/types.ts";
 import { DEFAULT_PROFILE, PREFILL_MACS_PER_THREAD } from "../planner/mod.ts";

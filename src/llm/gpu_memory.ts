@@ -1,7 +1,7 @@
 /**
  * How many layers a GPU has room for, about: who loads finds out. Loads nothing.
  */
-import { matrixBytes } from "../../gpu/mod.ts";
+import { matrixBytes } from "../../gpu/planning.ts";
 import { denseMatrices } from "../model/dense_matrices.ts";
 import { configOf } from "../model/layer_config.ts";
 import { latentMatrices } from "../model/latent.ts";

@@ -11,7 +11,6 @@ import { Control, type StepWords } from "../memory/control.ts";
 import { SharedText } from "../memory/shared_text.ts";
 import type { Observation } from "../memory/observation.ts";
 import {
-  type ControlSize,
   STEP_KIND_DRAFT,
   STEP_KIND_EXIT,
   STEP_KIND_FORWARD,
@@ -33,6 +32,7 @@ import type { GpuRank } from "./gpu/gpu_rank.ts";
 import type { GpuHost, GpuSetup } from "./gpu/gpu_setup.ts";
 import type { TokenChain } from "./gpu/token_chain.ts";
 import { openQueue } from "./stream/open_queue.ts";
+import { controlSize } from "./plan/control_size.ts";
 import type { RankPlan } from "./plan/plan_types.ts";
 import type { RankSteps } from "./rank_steps.ts";
 import { type PackedUnits, Streaming } from "./stream/streaming.ts";
@@ -374,11 +374,6 @@ function controlOf({ controlBuffer, plans, rankIndex, streams }: RankSetup): Con
     // Once a model is in memory as a whole, who read it sleeps.
     otherThreads: plan.stream?.slotBytes ? streams?.ioWorkers : 0,
   });
-}
-
-/** What the control block of a plan's ranks has room for. */
-export function controlSize({ chunkTokens, contextLength, sequences }: RankPlan): ControlSize {
-  return { chunkTokens, contextLength, slots: sequences };
 }
 
 function stepInput({ setup, kernels, reader, given }: Opening): StepStateInput {

@@ -51,12 +51,14 @@ interface Candidate {
  * enough: where it is all the same how far the minimum is from this, on either side.
  */
 function search(e: Expr, bounds: Bounds, enough: number | null): number {
-  const symbols = symbolsOf(e);
-  const lowerBound = lowerBoundOf(e, bounds);
   const root = clip(rootBox(bounds), bounds);
   if (root === null) return Infinity;
-  const open: Candidate[] = [{ box: root, least: lowerBound(root) }];
   let found = cornerValue(e, root);
+  // Most sizes are numbers, or grow with one symbol: then a corner is the minimum.
+  if (rangeOnBox(e, root).least >= found) return found;
+  const symbols = symbolsOf(e);
+  const lowerBound = lowerBoundOf(e, bounds);
+  const open: Candidate[] = [{ box: root, least: lowerBound(root) }];
   for (let looked = 1; looked < BOXES_MAX; looked += 2) {
     let lowest = 0;
     open.forEach(({ least }, i) => {

@@ -35,12 +35,21 @@ export type ExprLike = Expr | number;
 export class Expr {
   /** Sorted, no two of the same atoms, no coefficient 0; the constant, if any, comes first. */
   readonly terms: readonly Term[];
-  /** The same for expressions that are structurally equal, and for no others; readable. */
-  readonly key: string;
+  #key: string | null = null;
 
   private constructor(terms: readonly Term[]) {
     this.terms = terms;
-    this.key = terms.length === 0 ? "0" : terms.map(termKey).join(" + ");
+  }
+
+  /** The number as an expression: most sizes are none but that, and nothing is sorted for them. */
+  static number(value: number): Expr {
+    check(Number.isSafeInteger(value), "a size: a whole number below 2^53");
+    return new Expr(value === 0 ? [] : [{ coefficient: value, atoms: [] }]);
+  }
+
+  /** The same for expressions that are structurally equal, and for no others; readable. */
+  get key(): string {
+    return this.#key ??= this.terms.length === 0 ? "0" : this.terms.map(termKey).join(" + ");
   }
 
   /** Σ terms, in any order, with any repetitions. */
@@ -68,7 +77,10 @@ export class Expr {
   }
 
   plus(other: ExprLike): Expr {
-    return Expr.of([...this.terms, ...toExpr(other).terms]);
+    const addend = toExpr(other);
+    const [a, b] = [this.constant, addend.constant];
+    if (a !== null && b !== null) return constant(a + b);
+    return Expr.of([...this.terms, ...addend.terms]);
   }
 
   minus(other: ExprLike): Expr {
@@ -76,7 +88,10 @@ export class Expr {
   }
 
   times(other: ExprLike): Expr {
-    const { terms } = toExpr(other);
+    const factor = toExpr(other);
+    const [value, by] = [this.constant, factor.constant];
+    if (value !== null && by !== null) return constant(value * by);
+    const { terms } = factor;
     return Expr.of(this.terms.flatMap((a) => terms.map((b) => product(a, b))));
   }
 
@@ -130,7 +145,7 @@ export class Expr {
 
 /** The number as an expression. */
 export function constant(value: number): Expr {
-  return Expr.of([{ coefficient: value, atoms: [] }]);
+  return Expr.number(value);
 }
 
 export function toExpr(value: ExprLike): Expr {

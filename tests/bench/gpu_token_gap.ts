@@ -21,7 +21,8 @@ import { controlWords } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { GpuRank } from "../../src/rank/gpu/gpu_rank.ts";
 import { TokenChain } from "../../src/rank/gpu/token_chain.ts";
-import { controlSize, RankRunner } from "../../src/rank/open_rank.ts";
+import { RankRunner } from "../../src/rank/open_rank.ts";
+import { controlSize } from "../../src/rank/plan/control_size.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 

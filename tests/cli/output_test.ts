@@ -24,7 +24,8 @@ Deno.test("an answer for which the disk has no room is an error without a stack 
   ignore,
 }, () =>
   withTinyModel(async (path, folder) => {
-    for (const args of [["show", path, "--json"], ["run", path, "a b", "--raw"]]) {
+    const verbs = [["tokenize", path, "--text", "a", "--json"], ["run", path, "a b", "--raw"]];
+    for (const args of verbs) {
       const { code, err } = await runInShell(">/dev/full", args);
       assertEquals(code, 1, err);
       assertMatch(err, /^error: Cannot write "stdout": the disk is full: [^()]*\n$/m);

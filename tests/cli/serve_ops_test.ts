@@ -81,12 +81,29 @@ async function drained(response: Response): Promise<Response> {
   return response;
 }
 
-Deno.test("serve asks for keys, reads them again on SIGHUP, and never logs them or prompts", () =>
+/** Of a server with `TEMPLATE`: it bounds thoughts where a request says nothing. */
+async function assertBoundsThoughts(url: string, headers: HeadersInit): Promise<void> {
+  const answers = [{}, { thinking_budget_tokens: -1 }].map(async (fields) => {
+    const more = { stream: false, max_tokens: 60, temperature: 0, ...fields };
+    const { choices: [{ message }] } = await (await chat(url, more, headers)).json();
+    return message.content !== "";
+  });
+  assertEquals(await Promise.all(answers), [true, false]);
+}
+
+const TEMPLATE = "{{ messages[0].content }}<think>{# </think> #}";
+
+Deno.test("serve takes a template and keys, reads these again on SIGHUP, and never logs them or prompts", () =>
   withTinyModel(async (path, folder) => {
-    const file = `${folder}/keys`;
+    const [file, template] = [`${folder}/keys`, `${folder}/template.jinja`];
     await Deno.writeTextFile(file, "# ours\nkey-one\n");
-    const flags = ["--api-key-file", file, "--api-key", "key-two"];
+    await Deno.writeTextFile(template, TEMPLATE);
+    const flags = [
+      ...["--api-key-file", file, "--api-key", "key-two"],
+      ...["--chat-template-file", template, "--thinking-budget", "2"],
+    ];
     await withServe([path, ...flags], async ({ child, log, url, port }) => {
+      await assertBoundsThoughts(url, { authorization: "Bearer key-two" });
       const { code, stderr } = await runCli(["ps", "--port", port]);
       assertEquals(code, 1);
       assertMatch(stderr, /error: Cannot ask .*: it wants a key: give .* with --api-key/);
@@ -155,10 +172,17 @@ Deno.test("serve has several models: loaded when asked for, shown by ps, let go 
     });
   }));
 
-Deno.test("serve says so where a folder has no models yet", () =>
+Deno.test("serve speaks HTTPS by --tls-cert and --tls-key, and says so where no models are yet", () =>
   withTinyModel(async (_path, folder) => {
-    await withServe(["--models-dir", `${folder}/none`], async ({ child, log }) => {
-      assertMatch(log.text, /Serving no models yet \(there are none in .*\/none\) at http/);
+    const pem = (name: string) => new URL(`../server/tls/${name}.pem`, import.meta.url).pathname;
+    const flags = ["--tls-cert", pem("cert"), "--tls-key", pem("key")];
+    await withServe(["--models-dir", `${folder}/none`, ...flags], async ({ child, log, url }) => {
+      assertMatch(log.text, /Serving no models yet \(there are none in .*\/none\) at https/);
+      assertMatch(url, /^https:/);
+      using client = Deno.createHttpClient({ caCerts: [await Deno.readTextFile(pem("cert"))] });
+      const response = await fetch(`${url}/health`, { client });
+      assertEquals(await response.json(), { status: "ok" });
+      client.close();
       child.kill("SIGTERM");
       assertEquals((await child.status).code, 0);
     });
@@ -169,18 +193,6 @@ Deno.test("ps says so when no server is there", async () => {
   assertEquals(code, 1);
   assertMatch(stderr, /error: Cannot reach a server at http:\/\/127\.0\.0\.1:1: /);
 });
-
-Deno.test("serve speaks HTTPS by --tls-cert and --tls-key", () =>
-  withTinyModel(async (path) => {
-    const pem = (name: string) => new URL(`../server/tls/${name}.pem`, import.meta.url).pathname;
-    const flags = ["--tls-cert", pem("cert"), "--tls-key", pem("key")];
-    await withServe([path, ...flags], async ({ url }) => {
-      assertMatch(url, /^https:/);
-      using client = Deno.createHttpClient({ caCerts: [await Deno.readTextFile(pem("cert"))] });
-      const response = await fetch(`${url}/health`, { client });
-      assertEquals(await response.json(), { status: "ok" });
-    });
-  }));
 
 Deno.test("serve refuses flags that would leave the door open or closed", () =>
   withTinyModel(async (path, folder) => {
@@ -199,23 +211,4 @@ Deno.test("serve refuses flags that would leave the door open or closed", () =>
       assertEquals(code, 2, stderr);
       assertMatch(stderr, message);
     }));
-  }));
-
-Deno.test("serve takes a template, and bounds thoughts where a request says nothing", () =>
-  withTinyModel(async (path) => {
-    const file = await Deno.makeTempFile({ suffix: ".jinja" });
-    try {
-      await Deno.writeTextFile(file, "{{ messages[0].content }}<think>{# </think> #}");
-      const flags = ["--chat-template-file", file, "--thinking-budget", "2"];
-      await withServe([path, ...flags], async ({ url }) => {
-        const answers = [{}, { thinking_budget_tokens: -1 }].map(async (fields) => {
-          const more = { stream: false, max_tokens: 60, temperature: 0, ...fields };
-          const { choices: [{ message }] } = await (await chat(url, more)).json();
-          return message.content !== "";
-        });
-        assertEquals(await Promise.all(answers), [true, false]);
-      });
-    } finally {
-      await Deno.remove(file);
-    }
   }));

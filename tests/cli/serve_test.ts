@@ -5,9 +5,11 @@ import { finish, Log } from "./server_process.ts";
 /** Of the first request to a server that has just started, with the built-in model. */
 const FIRST_TOKEN_MS_MAX = 300;
 
-Deno.test("serve answers at /v1 until SIGINT, then ends with 0", () =>
-  withTinyModel(async (path) => {
-    const child = startCli(["serve", path, "--port", "0", "--threads", "1"]);
+Deno.test("serve answers at /v1, changes no folder unasked, and ends with 0 on SIGINT", () =>
+  withTinyModel(async (path, folder) => {
+    const child = startCli(["serve", path, "--port", "0", "--threads", "1"], {
+      env: { GANGLION_MODELS_DIR: folder },
+    });
     await child.stdin.close();
     const log = new Log(child.stderr);
     const [, url] = await log.match(/Serving tiny at (http:\/\/127\.0\.0\.1:\d+)/);
@@ -27,6 +29,14 @@ Deno.test("serve answers at /v1 until SIGINT, then ends with 0", () =>
     const answer = await reply.json();
     assertEquals(reply.status, 200, JSON.stringify(answer));
     assert(answer.usage.completion_tokens <= 3);
+    const ask = async (path: string, method: string) => {
+      const body = JSON.stringify({ model: "hf:user/repo", stream: false });
+      const response = await fetch(url + path, { method, body });
+      return [response.status, (await response.json()).code];
+    };
+    // Nobody gave --manage-models.
+    assertEquals(await ask("/api/pull", "POST"), [501, "not_supported"]);
+    assertEquals(await ask("/api/delete", "DELETE"), [403, "not_supported"]);
     child.kill("SIGINT");
     assertEquals((await finish(child, log)).code, 0);
   }));

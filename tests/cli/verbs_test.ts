@@ -2,6 +2,7 @@ import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } f
 import { existsSync } from "node:fs";
 import { u32 } from "../../src/gguf/mod.ts";
 import { nmse } from "../support/compare.ts";
+import { measureLittle } from "../support/measure_little.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
 import "../support/thread_pool.ts";
 
@@ -225,7 +226,7 @@ Deno.test("bench refuses a --memory that the model does not fit into", () =>
 Deno.test("doctor --json tells cores, WASM features, flags, memory, disk and GPU", async () => {
   const cache = await Deno.makeTempDir();
   const env = { DENO_V8_FLAGS: "--no-wasm-bounds-checks", GANGLION_CACHE: cache };
-  const report = await runJson(["doctor", "--json"], env);
+  const report = await measureLittle(() => runJson(["doctor", "--json"], env));
   assertEquals(report.profile, `${cache}/machine.json`);
   const kept = JSON.parse(await Deno.readTextFile(report.profile));
   assertEquals(kept.readGBps, report.memory.read_gbps_by_threads);

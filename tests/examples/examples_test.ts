@@ -1,4 +1,8 @@
-/** The example programs, run as their headers say. */
+/**
+ * The example programs within this isolate. That they run as their headers say, with no more
+ * permissions, tests/docs shows: the same commands are in docs/library.md.
+ */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { fileURLToPath } from "node:url";
 
@@ -31,16 +35,39 @@ Deno.test("every example has a test here", () => {
   assertEquals([...tested].map(([, name]) => `${name}.ts`).sort(), examples);
 });
 
-/** What an example prints when it is started by the command in its header. */
+/** What an example prints; the command in its header is one that docs/library.md has. */
 async function runExample(name: string): Promise<string> {
   const path = `examples/${name}.ts`;
   const source = Deno.readTextFileSync(`${ROOT}/${path}`);
-  const command = /^ \* {3}deno (run .*) \[MODEL\.gguf\]$/m.exec(source);
-  assert(command !== null, `${path} does not say how it is run`);
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [...command[1].split(" ").toSpliced(1, 0, "--no-prompt")],
-    cwd: ROOT,
-  }).output();
-  assert(success, new TextDecoder().decode(stderr));
-  return new TextDecoder().decode(stdout);
+  const command = /^ \* {3}(deno run .*) \[MODEL\.gguf\]$/m.exec(source)?.[1];
+  assert(command !== undefined && command.endsWith(` ${path}`), `${path} says not how it is run`);
+  const library = Deno.readTextFileSync(`${ROOT}/docs/library.md`);
+  assert(library.split("\n").includes(command), `docs/library.md has no line "${command}"`);
+  let printed = "";
+  const { log } = console;
+  console.log = (...words: unknown[]) => printed += `${words.map(String).join(" ")}\n`;
+  const write = (bytes: Uint8Array) => {
+    printed += new TextDecoder().decode(bytes);
+    return Promise.resolve(bytes.length);
+  };
+  Object.defineProperty(Deno.stdout, "write", { value: write, configurable: true });
+  const { args, exit } = Deno;
+  Object.defineProperty(Deno, "args", { value: [], configurable: true });
+  Deno.exit = (): never => {
+    throw new Exit();
+  };
+  try {
+    await import(`../../${path}`);
+  } catch (error) {
+    if (!(error instanceof Exit)) throw error;
+  } finally {
+    Deno.exit = exit;
+    Object.defineProperty(Deno, "args", { value: args, configurable: true });
+    Reflect.deleteProperty(Deno.stdout, "write");
+    console.log = log;
+  }
+  return printed;
 }
+
+/** An example ends its process, which is this one. */
+class Exit extends Error {}

@@ -53,15 +53,26 @@ function loadedBytes(path: string, memoryBytes: number, options: LoadOptions): n
   return usedBytes(plans, { units, ioWorkers });
 }
 
+/** Two models several tests are about; so each of them is packed once. */
+const SILENT: TinyModelOptions = { ...WIDE, metadata: RELU };
+const PREDICTED: TinyModelOptions = { ...WIDE, architecture: "bamboo", predictor: { rank: 64 } };
+
+const packedPaths = new Map<TinyModelOptions, string>();
+const folder = Deno.makeTempDirSync();
+Deno.test.afterAll(() => Deno.removeSync(folder, { recursive: true }));
+
+/** The path of a packed copy of a tiny model that tests share. */
+async function packedPath(tiny: TinyModelOptions): Promise<string> {
+  const path = packedPaths.get(tiny) ?? `${folder}/${packedPaths.size}.ganglion`;
+  if (!packedPaths.has(tiny)) await withPacked(tiny, (_, packed) => Deno.copyFile(packed, path));
+  packedPaths.set(tiny, path);
+  return path;
+}
+
 const PACKED: readonly (readonly [string, TinyModelOptions, LoadOptions, readonly string[]])[] = [
-  ["whose neurons are silent", { ...WIDE, metadata: RELU }, {}, ["gates", "resident", "units"]],
-  ["of which all is computed", { ...WIDE, metadata: RELU }, { sparse: false }, [
-    "resident",
-    "units",
-  ]],
-  ["with predictors", { ...WIDE, architecture: "bamboo", predictor: { rank: 64 } }, {
-    predictor: "on",
-  }, ["predictor", "resident", "units"]],
+  ["whose neurons are silent", SILENT, {}, ["gates", "resident", "units"]],
+  ["of which all is computed", SILENT, { sparse: false }, ["resident", "units"]],
+  ["with predictors", PREDICTED, { predictor: "on" }, ["predictor", "resident", "units"]],
   ["whose neurons never rest", WIDE, {}, ["resident", "units"]],
   [
     "of experts that never rest",
@@ -74,28 +85,27 @@ const PACKED: readonly (readonly [string, TinyModelOptions, LoadOptions, readonl
 ];
 
 for (const [what, tiny, more, ways] of PACKED) {
-  Deno.test(`planWithin() says of a packed model ${what} what loading it then has`, () =>
-    withPacked(tiny, (_, path) => {
-      const options = { ...THREADS, ...more };
-      const refusal = planned(path, 0, options);
-      assert(refusal.kind === "refusal");
-      const least = refusal.neededBytes;
-      const whole = planned(path, 1024 * MiB, options);
-      assert(whole.kind === "plan" && whole.way === "resident");
-      const seen = new Set<string>();
-      for (const share of [0, 0.3, 0.7, 0.95, 1]) {
-        const budget = Math.ceil(least + share * (whole.totalBytes - least));
-        const plan = planned(path, budget, options);
-        assert(plan.kind === "plan", `${share} between the least and the whole`);
-        assertEquals(plan.totalBytes, loadedBytes(path, budget, options), `${share}: ${plan.way}`);
-        assertEquals(plan.totalBytes, plan.regions.reduce((sum, { bytes }) => sum + bytes, 0));
-        assert(plan.totalBytes <= budget);
-        seen.add(plan.way);
-      }
-      assertEquals([...seen].sort(), ways);
-      assertThrows(() => loadedBytes(path, least - 1, options), UnsupportedModelError);
-      return Promise.resolve();
-    }));
+  Deno.test(`planWithin() says of a packed model ${what} what loading it then has`, async () => {
+    const path = await packedPath(tiny);
+    const options = { ...THREADS, ...more };
+    const refusal = planned(path, 0, options);
+    assert(refusal.kind === "refusal");
+    const least = refusal.neededBytes;
+    const whole = planned(path, 1024 * MiB, options);
+    assert(whole.kind === "plan" && whole.way === "resident");
+    const seen = new Set<string>();
+    for (const share of [0, 0.3, 0.7, 0.95, 1]) {
+      const budget = Math.ceil(least + share * (whole.totalBytes - least));
+      const plan = planned(path, budget, options);
+      assert(plan.kind === "plan", `${share} between the least and the whole`);
+      assertEquals(plan.totalBytes, loadedBytes(path, budget, options), `${share}: ${plan.way}`);
+      assertEquals(plan.totalBytes, plan.regions.reduce((sum, { bytes }) => sum + bytes, 0));
+      assert(plan.totalBytes <= budget);
+      seen.add(plan.way);
+    }
+    assertEquals([...seen].sort(), ways);
+    assertThrows(() => loadedBytes(path, least - 1, options), UnsupportedModelError);
+  });
 }
 
 /** As a user has them: as many threads read as pay, or Linux' kernel where that may be asked. */
@@ -108,34 +118,34 @@ const EXTRA = [0, 1, 8 * MiB, ...deepOnly(64 * KiB, MiB, 32 * MiB, 64 * MiB)];
 /** What takes least has no predictors in memory. */
 const MAY_PREDICT: typeof PACKED[number] = [
   "that may ask predictors",
-  { ...WIDE, architecture: "bamboo", predictor: { rank: 64 } },
+  PREDICTED,
   {},
   [],
 ];
 
 for (const [what, tiny, more] of [...PACKED, MAY_PREDICT]) {
-  Deno.test(`planWithin() says by one figure what a packed model ${what} needs at least`, () =>
-    withPacked(tiny, (_, path) => {
-      for (const fileCache of ["auto", "on"] as const) {
-        const options = { ...ANY_READERS, ...more, fileCache };
-        const refusal = planned(path, 0, options);
-        assert(refusal.kind === "refusal");
-        const least = refusal.neededBytes;
-        for (const less of LESS) {
-          const plan = planned(path, least - less, options);
-          assert(plan.kind === "refusal", `${fileCache}: ${less} bytes less than the least`);
-          assertEquals(plan.neededBytes, least);
-          assertThrows(() => loadedBytes(path, least - less, options), Error, `(${least} bytes)`);
-        }
-        for (const extra of EXTRA) {
-          const plan = planned(path, least + extra, options);
-          assert(plan.kind === "plan", `${fileCache}: ${extra} bytes more than the least`);
-          assertEquals(loadedBytes(path, least + extra, options), plan.totalBytes);
-          assert(plan.totalBytes <= least + extra);
-        }
+  const name = `planWithin() says by one figure what a packed model ${what} needs at least`;
+  Deno.test(name, async () => {
+    const path = await packedPath(tiny);
+    for (const fileCache of ["auto", "on"] as const) {
+      const options = { ...ANY_READERS, ...more, fileCache };
+      const refusal = planned(path, 0, options);
+      assert(refusal.kind === "refusal");
+      const least = refusal.neededBytes;
+      for (const less of LESS) {
+        const plan = planned(path, least - less, options);
+        assert(plan.kind === "refusal", `${fileCache}: ${less} bytes less than the least`);
+        assertEquals(plan.neededBytes, least);
+        assertThrows(() => loadedBytes(path, least - less, options), Error, `(${least} bytes)`);
       }
-      return Promise.resolve();
-    }));
+      for (const extra of EXTRA) {
+        const plan = planned(path, least + extra, options);
+        assert(plan.kind === "plan", `${fileCache}: ${extra} bytes more than the least`);
+        assertEquals(loadedBytes(path, least + extra, options), plan.totalBytes);
+        assert(plan.totalBytes <= least + extra);
+      }
+    }
+  });
 }
 
 /** Half of the neurons of the last three layers, and the heads of these. */
@@ -145,7 +155,7 @@ const ON_GPU: GpuPart = {
 };
 
 Deno.test("planWithin() expects of the disk what slots that are laid out will find", () =>
-  withPacked({ ...WIDE, architecture: "bamboo", predictor: { rank: 64 } }, (_, path) => {
+  packedPath(PREDICTED).then((path) => {
     const options: LoadOptions = { ...THREADS, threads: 1 };
     const of = open(path, options);
     for (const gpu of [null, ON_GPU]) {
@@ -177,7 +187,6 @@ Deno.test("planWithin() expects of the disk what slots that are laid out will fi
         seen.add(slots);
       }
     }
-    return Promise.resolve();
   }));
 
 Deno.test("planWithin() leaves out of a mixture what a GPU has of its experts", () =>

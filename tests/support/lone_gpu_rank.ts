@@ -8,7 +8,8 @@ import { controlWords, POSITION_AXES, STEP_KIND_FORWARD } from "../../src/memory
 import { describeModel, ropeFrequencies } from "../../src/model/mod.ts";
 import { forward } from "../../src/rank/forward.ts";
 import { ropeFactors } from "../../src/rank/load/small_vectors.ts";
-import { controlSize, openTokenRows } from "../../src/rank/open_rank.ts";
+import { openTokenRows } from "../../src/rank/open_rank.ts";
+import { controlSize } from "../../src/rank/plan/control_size.ts";
 import { GpuRank } from "../../src/rank/gpu/gpu_rank.ts";
 import { tableBlocks } from "../../src/rank/plan/kv_bytes.ts";
 import { lengthOf } from "../../src/rank/plan/shard.ts";

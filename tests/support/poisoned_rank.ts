@@ -11,12 +11,8 @@ import { controlWords } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import type { ModelConfig, ModelDescription } from "../../src/model/types.ts";
 import { usedTensors } from "../../src/llm/used_tensors.ts";
-import {
-  controlSize,
-  type DraftSetup,
-  RankRunner,
-  type RankSetup,
-} from "../../src/rank/open_rank.ts";
+import { type DraftSetup, RankRunner, type RankSetup } from "../../src/rank/open_rank.ts";
+import { controlSize } from "../../src/rank/plan/control_size.ts";
 import { type PlanOptions, planRanks } from "../../src/rank/plan/plan.ts";
 import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
 import { stepGraph } from "../../src/rank/plan/step_graph.ts";

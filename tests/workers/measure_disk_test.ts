@@ -1,11 +1,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { measureDisk } from "../../workers/measure_disk.ts";
+import { measureLittle } from "../support/measure_little.ts";
 
 Deno.test("measureDisk() reads a file in all sizes with all numbers of workers", async () => {
   const path = Deno.makeTempFileSync({ prefix: "ganglion-measure-" });
   try {
     Deno.writeFileSync(path, new Uint8Array(3 << 20).fill(7));
-    const profile = await measureDisk(path);
+    const profile = await measureLittle(() => measureDisk(path));
     assert(profile.sequentialBytesPerS > 0);
     assertEquals(profile.random.length, 16);
     for (const { sizeBytes, workers, readsPerS, cpuShare } of profile.random) {
@@ -27,7 +28,8 @@ Deno.test("measureDisk() ends between two parts when it is aborted, and leaves n
       if (done === 1) controller.abort(new Error("enough"));
     };
     const { signal } = controller;
-    await assertRejects(() => measureDisk(folder, { signal, onProgress }), Error, "enough");
+    const measured = () => measureLittle(() => measureDisk(folder, { signal, onProgress }));
+    await assertRejects(measured, Error, "enough");
     assertEquals([seen, [...Deno.readDirSync(folder)]], [[0, 1], []]);
   } finally {
     Deno.removeSync(folder, { recursive: true });

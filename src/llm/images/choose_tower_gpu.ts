@@ -2,7 +2,7 @@
  * Which of a machine's processors looks at images: a GPU has all of a tower, or nothing. Loads
  * nothing.
  */
-import { describeGpu, type GpuDescription } from "../../../gpu/mod.ts";
+import { describeGpu, type GpuDescription } from "../../../gpu/planning.ts";
 import { towerObstacle } from "../../rank/gpu/tower_obstacle.ts";
 import type { GpuSetup } from "../../rank/gpu/gpu_setup.ts";
 import { GAIN_MIN } from "../choose_gpu.ts";

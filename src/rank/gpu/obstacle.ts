@@ -6,7 +6,7 @@ import {
   STREAMS_MAX,
   USED_EXPERTS_MAX,
   weightFormat,
-} from "../../../gpu/mod.ts";
+} from "../../../gpu/planning.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { bypassLength } from "../plan/plan_alt_up.ts";
 import { denseMatrices } from "../../model/dense_matrices.ts";

@@ -1,5 +1,5 @@
 /** What of towers a GPU cannot do yet, told before anything is loaded. */
-import { weightFormat } from "../../../gpu/mod.ts";
+import { weightFormat } from "../../../gpu/planning.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import type { MatrixTensor, ModelDescription } from "../../model/types.ts";
 import { gpuObstacle } from "./obstacle.ts";

@@ -1,5 +1,5 @@
 /** What a GPU can have of a packed file's units, said before loading. Reads no weights. */
-import { matrixBytes } from "../../../gpu/mod.ts";
+import { matrixBytes } from "../../../gpu/planning.ts";
 import type { BundleUnit } from "../../bundle/types.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import type { ModelDescription } from "../../model/types.ts";

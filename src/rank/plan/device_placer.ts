@@ -2,7 +2,7 @@
  * Places a GPU rank's weights: nowhere in an arena, but counted in bytes of GPU memory. The plans
  * that it makes say which part of which tensor is wanted; loading follows them. Reads no weights.
  */
-import { matrixBytes } from "../../../gpu/mod.ts";
+import { matrixBytes } from "../../../gpu/planning.ts";
 import type { MatrixTensor, VectorTensor } from "../../model/types.ts";
 import type { MatrixPart, Placer } from "./plan_layer.ts";
 import { pickedOf, pickedOfBias } from "./picked.ts";

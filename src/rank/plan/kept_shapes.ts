@@ -5,7 +5,7 @@ import {
   kvCacheBytes,
   statePlacesBytes,
   type StateShape,
-} from "../../../gpu/mod.ts";
+} from "../../../gpu/planning.ts";
 import { MiB } from "../../base/units.ts";
 import { KV_BLOCK_POSITIONS } from "../../memory/kv_layout.ts";
 import { dimsOnGpu } from "../../model/latent.ts";
