@@ -8,7 +8,6 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { childrenCpuS } from "./support/children_cpu.ts";
-import { taskCommand } from "./support/task_command.ts";
 
 /** What `deno task` is told to run one part. */
 export type Part = readonly [task: string, ...args: string[]];
@@ -208,10 +207,8 @@ class Run {
 
   constructor(readonly part: Part) {
     this.name = nameOf(part);
-    const [task, ...words] = part;
-    const { args, env } = taskCommand(task) ?? { args: ["task", "--quiet", task], env: {} };
     this.#child = new Deno.Command(Deno.execPath(), {
-      ...{ args: [...args, ...words], env, cwd: ROOT, stdin: "null" },
+      ...{ args: ["task", "--quiet", ...part], cwd: ROOT, stdin: "null" },
       ...{ stdout: "piped", stderr: "piped", signal: AbortSignal.timeout(PART_MS_MAX) },
     }).spawn();
   }

@@ -12,7 +12,6 @@ import {
   whatFailed,
 } from "./run.ts";
 import { childrenCpuS, readChildrenCpuS } from "./support/children_cpu.ts";
-import { readCommand, taskCommand } from "./support/task_command.ts";
 
 Deno.test("listParts() has every test file once, and every task of tests", () => {
   const parts = listParts();
@@ -28,39 +27,6 @@ Deno.test("listParts() has every test file once, and every task of tests", () =>
     !["test:files", "test:together"].includes(task)
   );
   assertEquals(run.toSorted(), own.toSorted());
-});
-
-Deno.test("taskCommand() is what deno task starts, for each part but those that only it can", () => {
-  for (const [task] of listParts()) {
-    const { args } = taskCommand(task)!;
-    assertEquals(args[0], "test", task);
-  }
-  const flags = "--no-wasm-bounds-checks,--experimental-wasm-revectorize";
-  assertEquals(taskCommand("test:files")!.env, { DENO_V8_FLAGS: flags });
-  const ffi = taskCommand("test:ffi")!.args;
-  assertMatch(ffi[ffi.indexOf("--filter") + 1], /^\/openKernelQueue\|.* neurons that\/$/);
-  assertEquals(ffi.at(-1), "tests/engine/streamed_test.ts");
-  assertEquals(taskCommand("--eval"), null);
-  assertEquals(taskCommand("toString"), null);
-});
-
-Deno.test("readCommand() leaves to a shell what only a shell reads", () => {
-  const read = { env: { A: "1", B_2: "x y" }, args: ["test", "--filter=/a b/", "c"] };
-  assertEquals(readCommand(`A=1 B_2="x y" deno test --filter="/a b/"  c`), read);
-  assertEquals(readCommand("deno"), { env: {}, args: [] });
-  const others = [
-    "",
-    "A=1",
-    "echo a",
-    "deno a && b",
-    "deno $A",
-    "deno 'a'",
-    'deno "a',
-    "deno *.ts",
-  ];
-  for (const text of [...others, "deno a;b", "deno a >b", 'deno "$A"', "deno a\\ b", "deno `a`"]) {
-    assertEquals(readCommand(text), null, text);
-  }
 });
 
 Deno.test("files that share an isolate have threads of a pool all of them, or none, and measure nothing", () => {
