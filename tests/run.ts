@@ -21,18 +21,24 @@ export interface Sums {
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const TASKS = ["test:safe", "test:ffi", "test:doc", "test:page"];
-/** Files that take long or have a GPU, or count what V8 does for them: a process for each. */
+/** Files that take long, or count what they call or V8 does for them: a process for each. */
 const BY_FILE = [
-  ...["tests/engine/chromium", "tests/engine/families", "tests/engine/gpu_"],
-  ...["tests/engine/leader", "tests/engine/streamed_test", "tests/gpu/", "tests/rank/gpu_"],
+  ...["tests/engine/chromium", "tests/engine/families", "tests/engine/gpu_chain"],
+  ...["tests/engine/gpu_golden", "tests/engine/gpu_memory", "tests/engine/leader"],
+  ...["tests/engine/streamed_test", "tests/gpu/chromium", "tests/gpu/kernels", "tests/gpu/program"],
+  ...["tests/rank/gpu_families", "tests/rank/gpu_rank", "tests/rank/gpu_weights"],
   "tests/rank/token_chain",
 ];
 /** So has a file that measures memory: what others have given back hides what is kept. */
 const MEASURES_MEMORY = /\bDeno\.memoryUsage\(/;
 /** Files in a part, at most, of what takes long. */
-const FILES_A_PART_MAX = { pooled: 6, cli: 15, whole: 4 };
-/** A file whose engines get their threads from a pool: all that share its isolate do. */
+const FILES_A_PART_MAX = { sized: 4, pooled: 6, cli: 15, whole: 4 };
+/**
+ * What a file does to all that share its isolate, so that they do it, too: its engines get their
+ * threads from a pool; its shaders' sizes are data.
+ */
 const HAS_POOL = /^import "[./]+\/support\/thread_pool\.ts";$/m;
+const IS_SIZED = /^sizesAsData\(\);$/m;
 /** Beginnings of what takes long, the longest first: no core should be left alone at the end. */
 const EARLY = [
   ...["tests/gpu/kernels", "tests/engine/gpu_", "tests/rank/gpu_", "tests/engine/streamed"],
@@ -68,20 +74,22 @@ export function listParts(): Part[] {
 /** Parts of a folder's files. */
 function partsOf(paths: readonly string[]): Part[] {
   const parts: Part[] = [];
-  const open = new Map<boolean, [string, ...string[]]>();
+  const open = new Map<string, [string, ...string[]]>();
   for (const path of paths) {
     const text = Deno.readTextFileSync(join(ROOT, path));
     if (MEASURES_MEMORY.test(text) || BY_FILE.some((beginning) => path.startsWith(beginning))) {
       parts.push(["test:files", path]);
       continue;
     }
-    const hasPool = HAS_POOL.test(text);
-    const filesMax = hasPool ? FILES_A_PART_MAX.pooled : filesIn(path);
-    const part = open.get(hasPool);
+    const [hasPool, isSized] = [HAS_POOL.test(text), IS_SIZED.test(text)];
+    const { sized, pooled } = FILES_A_PART_MAX;
+    const filesMax = isSized ? sized : hasPool ? pooled : filesIn(path);
+    const kind = `${hasPool} ${isSized}`;
+    const part = open.get(kind);
     if (part !== undefined && part.length <= filesMax) part.push(path);
     else {
       const begun: [string, ...string[]] = ["test:together", path];
-      open.set(hasPool, begun);
+      open.set(kind, begun);
       parts.push(begun);
     }
   }
