@@ -60,6 +60,12 @@ export class Expr {
     return new Expr(sorted.map(([, term]) => term));
   }
 
+  /** The number as an expression. */
+  static ofNumber(value: number): Expr {
+    check(Number.isSafeInteger(value), "a size is a whole number below 2^53");
+    return new Expr(value === 0 ? [] : [{ coefficient: value, atoms: [] }]);
+  }
+
   /** The value where there are no symbols in it, else null. */
   get constant(): number | null {
     if (this.terms.length === 0) return 0;
@@ -68,6 +74,8 @@ export class Expr {
   }
 
   plus(other: ExprLike): Expr {
+    const [value, more] = [this.constant, valueOf(other)];
+    if (value !== null && more !== null) return constant(value + more);
     return Expr.of([...this.terms, ...toExpr(other).terms]);
   }
 
@@ -76,6 +84,8 @@ export class Expr {
   }
 
   times(other: ExprLike): Expr {
+    const [value, by] = [this.constant, valueOf(other)];
+    if (value !== null && by !== null) return constant(value * by);
     const { terms } = toExpr(other);
     return Expr.of(this.terms.flatMap((a) => terms.map((b) => product(a, b))));
   }
@@ -91,6 +101,11 @@ export class Expr {
   ceilDiv(by: number): Expr {
     check(Number.isSafeInteger(by) && by > 0, "sizes are divided by positive integers");
     if (by === 1) return this;
+    const { constant: value } = this;
+    if (value !== null) {
+      const whole = Math.floor(value / by);
+      return constant(whole + Math.ceil((value - whole * by) / by));
+    }
     const whole: Term[] = [];
     const rest: Term[] = [];
     for (const { coefficient, atoms } of this.terms) {
@@ -128,9 +143,14 @@ export class Expr {
   }
 }
 
+/** The value of what has no symbols in it; null: it has some. */
+export function valueOf(e: ExprLike): number | null {
+  return typeof e === "number" ? e : e.constant;
+}
+
 /** The number as an expression. */
 export function constant(value: number): Expr {
-  return Expr.of([{ coefficient: value, atoms: [] }]);
+  return Expr.ofNumber(value);
 }
 
 export function toExpr(value: ExprLike): Expr {
