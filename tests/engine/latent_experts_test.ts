@@ -13,7 +13,7 @@ import { bytesPerToken } from "../../src/llm/gpu_memory.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { usageOf } from "../../src/planner/firing_rates.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
-import { answersHere } from "../support/answers_here.ts";
+import { logitsHere } from "../support/answers_here.ts";
 import { nmse } from "../support/compare.ts";
 import { deepTest } from "../support/deep.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
@@ -59,7 +59,7 @@ Deno.test("a rank computes latents of rounded numbers as the reference does of e
     using reader = TensorReader.open(file);
     const exact = new ReferenceModel(file, { reader }).forward(IDS);
     for (const chunkTokens of [1, 64]) {
-      const { logits } = await answersHere(path, IDS, { chunkTokens, kvType: "f32" });
+      const logits = await logitsHere(path, IDS, { chunkTokens, kvType: "f32" });
       assertLess(nmse(logits, exact), ROUNDED_NMSE);
     }
   }));
