@@ -15,7 +15,7 @@ import { usageOf } from "../../src/planner/firing_rates.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { logitsHere } from "../support/answers_here.ts";
 import { nmse } from "../support/compare.ts";
-import { deepTest } from "../support/deep.ts";
+import { deepOnly, deepTest, IS_DEEP } from "../support/deep.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
@@ -77,13 +77,15 @@ for (const type of ["Q4_0", "Q8_0", "F16", "F32"] as const) {
     deep,
     () =>
       withPacked(puzzleOf(type), async (path, packed) => {
-        for (const threads of [1, 2, 3]) {
+        for (const threads of [1, ...deepOnly(2), 3]) {
           const whole = await ask(path, { threads });
           const kept = { hasResidentGates: false, slotCount: 0, stagePlaces: 6, keepsCommon: true };
           const ways = [FEW_SLOTS, { ...FEW_SLOTS, residentUnits: 1, arenaCount: 2 }, {
             ...{ ...FEW_SLOTS, ...kept },
           }];
-          for (const streaming of [...ways, { ...FEW_SLOTS, residentUnits: 1e9 }]) {
+          const all = [...ways, { ...FEW_SLOTS, residentUnits: 1e9 }];
+          // Three share arenas, and what is staged.
+          for (const streaming of threads === 1 || IS_DEEP ? all : all.slice(1, 3)) {
             const streamed = await ask(packed, { threads, streaming });
             if (threads === 1) assertEquals(streamed, whole);
             for (const which of ["chunked", "single"] as const) {

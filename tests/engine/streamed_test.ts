@@ -201,9 +201,13 @@ Deno.test("experts whose predictors are wrong answer exactly, from disk, too", (
 
 Deno.test("threads without neurons ask no predictors where the others ask gates", () =>
   withPacked(
-    { architecture: "bamboo", type: "Q4_0", blockCount: 2, predictor: { rank: 8 } },
+    // Neurons for two threads.
+    {
+      ...{ architecture: "bamboo", type: "Q4_0", blockCount: 2, feedForwardLength: 64 },
+      predictor: { rank: 8 },
+    },
     async (_, packed) => {
-      const options = { threads: 5, streaming: FEW_SLOTS, ioWorkers: 1, predictor: "on" } as const;
+      const options = { threads: 3, streaming: FEW_SLOTS, ioWorkers: 1, predictor: "on" } as const;
       await withModel(packed, options, async (model) => {
         assertEquals((await greedyIds(model, IDS, 4)).length, 4);
       });
