@@ -142,7 +142,7 @@ for (const [name, [at11, at47]] of Object.entries(LLAMA_CPP_LOGITS)) {
 /** Of those that llama.cpp's logits are of, one for each way to go on: what a layer keeps. */
 const GOING_ON: readonly string[] = [
   ...["llama", "gemma3", "gemma3n", "deepseek2", "deepseek32-chosen", "lfm2", "jamba"],
-  ...["qwen3next", "plamo2", "deepseek4", "hy_v4"],
+  ...["qwen3next", "plamo2", "deepseek4", "hy_v4", "minimax-m3"],
 ];
 
 for (const [name, ids] of Object.entries(TINY_GREEDY)) {

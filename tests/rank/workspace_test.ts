@@ -146,9 +146,9 @@ function assertApart(config: ModelConfig, plan: RankPlan): void {
       );
       assert(isWithin, `${a.name} lies in a region`);
       places.slice(0, i).forEach((b, j) => {
+        if (ends[i] <= b.offsetBytes || ends[j] <= a.offsetBytes) return;
         const [x, y] = [a, b].map(({ name }) => graph.tensors.find((each) => each.name === name)!);
-        if (!liveness.together(x, y)) return;
-        assert(ends[i] <= b.offsetBytes || ends[j] <= a.offsetBytes, `${a.name} and ${b.name}`);
+        assert(!liveness.together(x, y), `${a.name} and ${b.name}`);
       });
     });
   });
