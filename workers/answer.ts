@@ -58,28 +58,6 @@ export function reply(message: ReplyMessage, transfer: Transferable[] = []): voi
   self.postMessage(message, transfer);
 }
 
-/** Nobody sees more of how far a load is. */
-const PROGRESS_MS = 20;
-
-/** Says how far a load is; to say each piece takes longer than a small one takes to be loaded. */
-export class LoadProgress {
-  #untoldBytes = 0;
-  #toldMs = -Infinity; // the first piece is news
-
-  /** So many bytes more. */
-  readonly add = (bytes: number): void => {
-    this.#untoldBytes += bytes;
-    if (performance.now() - this.#toldMs >= PROGRESS_MS) this.tell();
-  };
-
-  /** What has not been said yet: at the end at least. */
-  tell(): void {
-    if (this.#untoldBytes > 0) reply({ kind: "progress", bytes: this.#untoldBytes });
-    this.#untoldBytes = 0;
-    this.#toldMs = performance.now();
-  }
-}
-
 /** An error as data, with what its class carries. */
 export function errorData(error: unknown, worker: string): ErrorData {
   const e = error instanceof Error ? error : new Error(String(error));

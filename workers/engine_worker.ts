@@ -12,7 +12,7 @@ import { ImageReader } from "../src/engine/image_reader.ts";
 import { Leader } from "../src/engine/leader.ts";
 import type { WholeTexts } from "../src/engine/whole_texts.ts";
 import { RankRunner } from "../src/rank/open_rank.ts";
-import { answerCalls, leave, LoadProgress, reply } from "./answer.ts";
+import { answerCalls, leave, reply } from "./answer.ts";
 
 let runner: RankRunner | null = null;
 /** One of the two: of a model that reads ids, or of a tower. */
@@ -28,17 +28,14 @@ let working: Promise<void> | null = null;
 
 answerCalls("engine", {
   async load(setup) {
-    const progress = new LoadProgress();
+    const tell = (bytes: number) => reply({ kind: "progress", bytes });
     const isOnGpu = setup.plans[setup.rankIndex].gpu !== null;
-    runner = isOnGpu
-      ? await RankRunner.openOnGpu(setup, progress.add)
-      : RankRunner.open(setup, progress.add);
-    const draft = setup.draft && RankRunner.openDraft(runner, setup.draft, progress.add);
-    progress.tell();
+    runner = isOnGpu ? await RankRunner.openOnGpu(setup, tell) : RankRunner.open(setup, tell);
     if (setup.config.patches !== undefined) {
       images = new ImageReader(runner);
       return {};
     }
+    const draft = setup.draft && RankRunner.openDraft(runner, setup.draft, tell);
     leader = new Leader(runner, { speculate: setup.speculate, draft, waitMs: setup.gpu?.waitMs });
     return {};
   },

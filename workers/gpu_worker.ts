@@ -5,14 +5,15 @@
  * a device cannot be posted. Else it lives as a follower does: compute_worker.ts.
  */
 import { RankRunner } from "../src/rank/open_rank.ts";
-import { answerCalls, leave, LoadProgress } from "./answer.ts";
+import { answerCalls, leave, reply } from "./answer.ts";
 import { follow } from "./follow.ts";
 
 answerCalls("gpu", {
   async load(setup) {
-    const progress = new LoadProgress();
-    const runner = await RankRunner.openOnGpu(setup, progress.add);
-    progress.tell();
+    const runner = await RankRunner.openOnGpu(
+      setup,
+      (bytes) => reply({ kind: "progress", bytes }),
+    );
     // After the answer to this call has gone out.
     setTimeout(() => follow(runner), 0);
     return {};

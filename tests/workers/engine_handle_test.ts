@@ -37,7 +37,7 @@ Deno.test("EngineHandle.start() rejects with what onProgress throws", async () =
   });
 });
 
-Deno.test("EngineHandle.start() says how far it is, at once and to the last byte", () =>
+Deno.test("EngineHandle.start() says how far it is, to the last byte", () =>
   withTinyFile({ blockCount: 6 }, async (path) => {
     const told: number[] = [];
     let totalBytes = 0;
@@ -47,7 +47,7 @@ Deno.test("EngineHandle.start() says how far it is, at once and to the last byte
     };
     await withModel(path, { threads: 3, onProgress }, () => Promise.resolve());
     assertEquals(told, told.toSorted((a, b) => a - b));
-    assert(told[0] < totalBytes, "the first piece");
+    assert(told[0] < totalBytes, "one thread of three");
     assertEquals(told.at(-1), totalBytes);
   }));
 
