@@ -23,6 +23,8 @@ const ROUNDING_NMSE = 1e-4;
 /** Rows of neurons are added up as integers, so many at a time: which, threads decide. */
 const SIXTEENS_NMSE = 1e-3;
 
+/** Neurons for two threads. */
+const SHORT = { blockCount: 2, feedForwardLength: 64 };
 const ALIKE = "another one here is streamed the same way";
 interface Answers {
   /** Of every position, some tokens at a time. */
@@ -32,12 +34,8 @@ interface Answers {
   readonly greedy: readonly number[];
 }
 
-for (
-  const [architecture, type] of [["bamboo", "F16"], ["bamboo", "Q8_0"], [
-    "relu-llama",
-    "Q4_0",
-  ]] as const
-) {
+const TYPES = [["bamboo", "F16"], ["bamboo", "Q8_0"], ["relu-llama", "Q4_0"]] as const;
+for (const [architecture, type] of TYPES) {
   const deep = type === "Q8_0" ? ALIKE : undefined;
   deepTest(`${architecture} in ${type} answers the same from disk as from memory`, deep, () =>
     // A gate of F16 is a sector or more: slots that need none begin behind it.
@@ -201,11 +199,7 @@ Deno.test("experts whose predictors are wrong answer exactly, from disk, too", (
 
 Deno.test("threads without neurons ask no predictors where the others ask gates", () =>
   withPacked(
-    // Neurons for two threads.
-    {
-      ...{ architecture: "bamboo", type: "Q4_0", blockCount: 2, feedForwardLength: 64 },
-      predictor: { rank: 8 },
-    },
+    { ...SHORT, architecture: "bamboo", type: "Q4_0", predictor: { rank: 8 } },
     async (_, packed) => {
       const options = { threads: 3, streaming: FEW_SLOTS, ioWorkers: 1, predictor: "on" } as const;
       await withModel(packed, options, async (model) => {
@@ -327,15 +321,12 @@ Deno.test("whole bundles are three reads without bundles, and the same answer", 
 });
 
 Deno.test("experts answer the same without the pipeline and without bundles", () =>
-  withPacked(
-    { architecture: "smallthinker", type: "Q4_0", blockCount: 3 },
-    async (_, packed) => {
-      const streaming = { ...FEW_SLOTS, slotCount: 64 + 4 * 96 };
-      const all = await ask(packed, { threads: 2, streaming });
-      const streamingSteps = { bundles: false, pipeline: false };
-      assertEquals(await ask(packed, { threads: 2, streaming, streamingSteps }), all);
-    },
-  ));
+  withPacked({ architecture: "smallthinker", type: "Q4_0", blockCount: 3 }, async (_, packed) => {
+    const streaming = { ...FEW_SLOTS, slotCount: 64 + 4 * 96 };
+    const all = await ask(packed, { threads: 2, streaming });
+    const streamingSteps = { bundles: false, pipeline: false };
+    assertEquals(await ask(packed, { threads: 2, streaming, streamingSteps }), all);
+  }));
 
 /** Models of which the gate takes every way: silent neurons, experts', and such as all fire. */
 const IN_ALL_WAYS: readonly (string | undefined)[] = ["relu-llama", "smallthinker", "llama"];
@@ -370,8 +361,8 @@ async function eachBudget(
   await withPacked(tiny, async (path, packed) => {
     const byOneThread = await ask(path, { threads: 1 });
     for (const threads of [1, 2]) {
-      const isSame = threads === 1 || isExact; // others are as far from what two round
-      const whole = isSame ? byOneThread : await ask(path, { threads });
+      // Where all neurons fire, what two threads round is as far from what one does.
+      const whole = threads === 1 || isExact ? byOneThread : await ask(path, { threads });
       const ways = waysOf(tiny, isExact);
       const [least, inArenas] = [ways[0], ways.at(-2)!];
       const isAll = IS_DEEP || IN_ALL_WAYS.includes(tiny.architecture) && tiny.type === "Q4_0";

@@ -143,6 +143,7 @@ for (const [name, [at11, at47]] of Object.entries(LLAMA_CPP_LOGITS)) {
 const GOING_ON: readonly string[] = [
   ...["llama", "gemma3", "gemma3n", "deepseek2", "deepseek32-chosen", "lfm2", "jamba"],
   ...["qwen3next", "plamo2", "deepseek4", "hy_v4", "minimax-m3"],
+  ...["rwkv6", "rwkv7", "kimi-k3", "minimax-01", "qwen4exp"],
 ];
 
 for (const [name, ids] of Object.entries(TINY_GREEDY)) {

@@ -57,7 +57,7 @@ const SAID: Readonly<Partial<Record<SynthQuant, string>>> = {
 const SHORT = { blockCount: 1, feedForwardLength: 256 };
 
 for (const quant of SYNTH_QUANTS) {
-  Deno.test(`synthesize() makes a ${quant} model that says what it is, and that is described`, async () => {
+  Deno.test(`synthesize() makes a ${quant} model that says what it is`, async () => {
     await withModel({ quant, shape: SHORT }, (path, result) => {
       const file = openGguf(path);
       const summary = describeGguf(file);
