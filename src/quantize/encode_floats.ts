@@ -2,7 +2,9 @@
 
 /** 4 bytes a weight. */
 export function encodeF32(weights: Float32Array, into: DataView): void {
-  for (let i = 0; i < weights.length; i++) into.setFloat32(4 * i, weights[i], true);
+  const { buffer, byteOffset, byteLength } = weights;
+  // The machine is little-endian, as the file.
+  new Uint8Array(into.buffer, into.byteOffset).set(new Uint8Array(buffer, byteOffset, byteLength));
 }
 
 /** 2 bytes a weight: 5 bits of exponent, 10 of fraction; 65520 and more become infinite. */

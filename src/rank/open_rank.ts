@@ -162,9 +162,12 @@ export class RankRunner {
       ...stepInput(opening),
       kernels: tuneKernels(plan, {
         pairs: kernels,
-        fours: memories.map((memory) =>
-          instantiateKernels(setup.module, memory, { sumsByFours: true })
-        ),
+        // Nothing is tried of few weights.
+        get fours() {
+          return memories.map((memory) =>
+            instantiateKernels(setup.module, memory, { sumsByFours: true })
+          );
+        },
       }),
       control,
       observation: setup.observation,

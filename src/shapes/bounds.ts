@@ -2,7 +2,7 @@
  * What expressions can be at most and at least while their symbols stay within bounds, and so which
  * of two sizes is never the larger one. Sound, not complete: "not proven" may be true all the same.
  */
-import { type Expr, type ExprLike, type ShapeSymbol, toExpr } from "./expr.ts";
+import { type Expr, type ExprLike, type ShapeSymbol, toExpr, valueOf } from "./expr.ts";
 import { inAllTokens, type Polynomial, rangeOnBox, relax, type Relaxed } from "./relax.ts";
 
 /** 1 ≤ N ≤ tokensMax, 0 ≤ P ≤ contextMax − N, 1 ≤ B ≤ batchMax. */
@@ -29,6 +29,8 @@ const BOXES_MAX = 400;
 
 /** True where a ≤ b is proven for all values of the symbols. */
 export function isAlwaysAtMost(a: ExprLike, b: ExprLike, bounds: Bounds): boolean {
+  const [small, large] = [valueOf(a), valueOf(b)];
+  if (small !== null && large !== null) return small <= large;
   const difference = toExpr(b).minus(a);
   const { constant } = difference;
   if (constant !== null) return constant >= 0;
@@ -37,7 +39,7 @@ export function isAlwaysAtMost(a: ExprLike, b: ExprLike, bounds: Bounds): boolea
 
 /** A number that the expression never exceeds; its maximum where that can be found. */
 export function mostOf(e: ExprLike, bounds: Bounds): number {
-  return -search(toExpr(e).times(-1), bounds, null);
+  return valueOf(e) ?? -search(toExpr(e).times(-1), bounds, null);
 }
 
 /** A box, and what the expression is there at least. */

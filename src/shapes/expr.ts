@@ -41,12 +41,6 @@ export class Expr {
     this.terms = terms;
   }
 
-  /** The number as an expression: most sizes are none but that, and nothing is sorted for them. */
-  static number(value: number): Expr {
-    check(Number.isSafeInteger(value), "a size: a whole number below 2^53");
-    return new Expr(value === 0 ? [] : [{ coefficient: value, atoms: [] }]);
-  }
-
   /** The same for expressions that are structurally equal, and for no others; readable. */
   get key(): string {
     return this.#key ??= this.terms.length === 0 ? "0" : this.terms.map(termKey).join(" + ");
@@ -69,6 +63,12 @@ export class Expr {
     return new Expr(sorted.map(([, term]) => term));
   }
 
+  /** The number as an expression: most sizes are none but that, and nothing is sorted for them. */
+  static ofNumber(value: number): Expr {
+    check(Number.isSafeInteger(value), "a size: a whole number below 2^53");
+    return new Expr(value === 0 ? [] : [{ coefficient: value, atoms: [] }]);
+  }
+
   /** The value where there are no symbols in it, else null. */
   get constant(): number | null {
     if (this.terms.length === 0) return 0;
@@ -77,10 +77,9 @@ export class Expr {
   }
 
   plus(other: ExprLike): Expr {
-    const addend = toExpr(other);
-    const [a, b] = [this.constant, addend.constant];
-    if (a !== null && b !== null) return constant(a + b);
-    return Expr.of([...this.terms, ...addend.terms]);
+    const [value, more] = [this.constant, valueOf(other)];
+    if (value !== null && more !== null) return constant(value + more);
+    return Expr.of([...this.terms, ...toExpr(other).terms]);
   }
 
   minus(other: ExprLike): Expr {
@@ -88,10 +87,9 @@ export class Expr {
   }
 
   times(other: ExprLike): Expr {
-    const factor = toExpr(other);
-    const [value, by] = [this.constant, factor.constant];
+    const [value, by] = [this.constant, valueOf(other)];
     if (value !== null && by !== null) return constant(value * by);
-    const { terms } = factor;
+    const { terms } = toExpr(other);
     return Expr.of(this.terms.flatMap((a) => terms.map((b) => product(a, b))));
   }
 
@@ -106,6 +104,11 @@ export class Expr {
   ceilDiv(by: number): Expr {
     check(Number.isSafeInteger(by) && by > 0, "sizes are divided by positive integers");
     if (by === 1) return this;
+    const { constant: value } = this;
+    if (value !== null) {
+      const whole = Math.floor(value / by);
+      return constant(whole + Math.ceil((value - whole * by) / by));
+    }
     const whole: Term[] = [];
     const rest: Term[] = [];
     for (const { coefficient, atoms } of this.terms) {
@@ -143,9 +146,14 @@ export class Expr {
   }
 }
 
+/** The value of what has no symbols in it; null: it has some. */
+export function valueOf(e: ExprLike): number | null {
+  return typeof e === "number" ? e : e.constant;
+}
+
 /** The number as an expression. */
 export function constant(value: number): Expr {
-  return Expr.number(value);
+  return Expr.ofNumber(value);
 }
 
 export function toExpr(value: ExprLike): Expr {

@@ -116,8 +116,9 @@ export class Liveness {
 
   /** True where both need their bytes during some operation. */
   together(a: GraphTensor, b: GraphTensor): boolean {
-    const other = this.#at[b.id];
-    return this.#at[a.id].some((lives, op) => lives === 1 && other[op] === 1);
+    const [one, other] = [this.#at[a.id], this.#at[b.id]];
+    for (let op = 0; op < one.length; op++) if (one[op] === 1 && other[op] === 1) return true;
+    return false;
   }
 
   ranges({ id }: GraphTensor): LiveRange[] {

@@ -14,13 +14,13 @@ import { describeForUse, planModel } from "../../src/llm/mod.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { packFile } from "../../src/pack/mod.ts";
 import { besideObstacle, gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
-import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { someRequests } from "../support/some_requests.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import { TINY_PROMPT } from "../support/tiny_model.ts";
+import { exactLogits } from "../support/known_logits.ts";
 
 const { layered } = TINY_FAMILIES["gemma3n"];
 const IDS = TINY_PROMPT.slice(0, 25);
@@ -81,7 +81,7 @@ Deno.test("the engine carries all streams of gemma3n from arena to arena", () =>
     const arenaBytesMax = 0.7 * PAGE_BYTES * planned()[0].pageCount;
     assertGreater(planned(arenaBytesMax).length, 1);
     await withModel(path, { ...options, arenaBytesMax }, async (model) => {
-      const exact = new ReferenceModel(file).forward(IDS);
+      const exact = exactLogits(path, IDS);
       assertLess(nmse(await allLogits(model, IDS), exact), 8e-12);
     });
   });
@@ -93,7 +93,7 @@ Deno.test("the large matrices of both ends are quantised as others are", () => {
     { architecture: "gemma3n", seed: 3, typeOf },
     (path) =>
       withModel(path, { threads: 2 }, async (model) => {
-        const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+        const exact = exactLogits(path, IDS);
         assertLess(nmse(await allLogits(model, IDS), exact), 1e-3);
       }),
   );
@@ -105,7 +105,7 @@ Deno.test("what mixes streams computes in floats whatever its type", () => {
     { architecture: "gemma3n", seed: 3, typeOf },
     (path) =>
       withModel(path, { threads: 2 }, async (model) => {
-        const exact = new ReferenceModel(openGguf(path)).forward(IDS);
+        const exact = exactLogits(path, IDS);
         assertLess(nmse(await allLogits(model, IDS), exact), 8e-12);
       }),
   );

@@ -5,7 +5,7 @@
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import type { GenerateRequest, LoadedModel, LoadOptions } from "../../src/llm/mod.ts";
-import { deepTest } from "../support/deep.ts";
+import { deepTest, IS_DEEP } from "../support/deep.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import { someRequests } from "../support/some_requests.ts";
@@ -35,7 +35,8 @@ const MODELS: readonly (readonly [string, TinyModelOptions, LoadOptions])[] = [
     typeOf: (name) => name.includes("_exps") ? "TQ1_0" : undefined,
   }, { threads: 2, chunkTokens: 7 }],
   ["llama in Q8_0, in small steps", { type: "Q8_0" }, { threads: 3, chunkTokens: 7 }],
-  ["gemma2 in Q8_0, 5 threads", { type: "Q8_0", architecture: "gemma2" }, { threads: 5 }],
+  // Two key/value heads: the third thread has none.
+  ["gemma2 in Q8_0, 3 threads", { type: "Q8_0", architecture: "gemma2" }, { threads: 3 }],
   ["gpt2 in F16", { type: "F16", architecture: "gpt2" }, { threads: 2 }],
   ["olmo2 in Q4_0", { type: "Q4_0", architecture: "olmo2" }, { threads: 2 }],
   ["qwen2moe in Q4_0", { type: "Q4_0", architecture: "qwen2moe" }, { threads: 2 }],
@@ -105,6 +106,13 @@ const ALIKE: Readonly<Record<string, string>> = {
   "bamboo in Q8_0, dense": "llama in Q4_0 is",
 };
 
+/**
+ * Models that the gate asks in all ways: prompts that nothing is known of, known ones in another
+ * order, requests by themselves afterwards, and some that wait for others. Rows, turns, states and
+ * latents; of the others known prompts in another order are the second and last way.
+ */
+const IN_ALL_WAYS = ["llama in Q4_0", "plamo2 in Q8_0, in small steps"];
+
 for (const [name, form, options] of MODELS) {
   const deep = name in ALIKE ? `in the gate ${ALIKE[name]}` : undefined;
   // fault 61: the same ids alone and in a batch.
@@ -119,12 +127,16 @@ for (const [name, form, options] of MODELS) {
           alone = await idsAlone(model, requests);
         });
         alone.forEach((ids, i) => assertEquals(ids.length, requests[i].maxTokens));
+        const isAll = IS_DEEP || IN_ALL_WAYS.includes(name);
         await withModel(path, { ...options, parallel: 8 }, async (model) => {
           assertEquals(await idsTogether(model, requests), alone, "cold");
-          assertEquals(await idsTogether(model, requests), alone, "prompts are in the cache");
-          assertEquals(await idsTogether(model, requests.toReversed()), alone.toReversed());
+          const reversed = await idsTogether(model, requests.toReversed());
+          assertEquals(reversed, alone.toReversed(), "prompts are in the cache");
+          if (!isAll) return;
+          assertEquals(await idsTogether(model, requests), alone, "in the cache again");
           assertEquals(await idsAlone(model, requests), alone, "alone again");
         });
+        if (!isAll) return;
         await withModel(path, { ...options, parallel: 3 }, async (model) => {
           assertEquals(await idsTogether(model, requests), alone, "not all of them at once");
         });

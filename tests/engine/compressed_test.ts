@@ -4,10 +4,9 @@ import { assertEquals, assertLess, assertRejects, assertStringIncludes } from "@
 import { describeModel } from "../../src/model/mod.ts";
 import { openGguf, u32 } from "../../src/gguf/mod.ts";
 import { describeForUse, type LoadOptions, planModel } from "../../src/llm/mod.ts";
-import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
-import { answersHere } from "../support/answers_here.ts";
+import { logitsHere } from "../support/answers_here.ts";
 import {
   checkBest,
   checkLogits,
@@ -21,6 +20,7 @@ import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
+import { exactLogits } from "../support/known_logits.ts";
 
 /** One key of 128 tokens, and 37 of four, of which tokens attend to four. */
 const IDS = Array.from({ length: 150 }, ((rng) => () => 3 + rng.int(509))(new Rng(7)));
@@ -56,11 +56,11 @@ Deno.test("nothing that is dead is read where keys are compressed", () =>
 
 Deno.test("windows and chosen keys go on over several blocks, side by side", () =>
   withTinyFile(WIDE, async (path) => {
-    const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-    const alone = await answersHere(path, IDS, { chunkTokens: 16 });
-    assertLess(nmse(alone.logits, exact), F32_NMSE);
-    const short = await answersHere(path, IDS, { chunkTokens: 16, kvType: "i16" });
-    assertLess(nmse(short.logits, exact), 1e-4);
+    const exact = exactLogits(path, IDS);
+    const alone = await logitsHere(path, IDS, { chunkTokens: 16 });
+    assertLess(nmse(alone, exact), F32_NMSE);
+    const short = await logitsHere(path, IDS, { chunkTokens: 16, kvType: "i16" });
+    assertLess(nmse(short, exact), 1e-4);
   }));
 
 Deno.test("requests together are answered as alone where keys are compressed", () =>
@@ -140,8 +140,8 @@ Deno.test("a file may compress no keys, or choose more of them than a context ha
   const files = [{ ...COMPRESSED, metadata: all }, { ...COMPRESSED, blockCount: 1 }];
   await Promise.all(files.map((shape) =>
     withTinyFile(shape, async (path) => {
-      const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-      const { logits } = await answersHere(path, IDS, { chunkTokens: 16, contextLength: 2 ** 15 });
+      const exact = exactLogits(path, IDS);
+      const logits = await logitsHere(path, IDS, { chunkTokens: 16, contextLength: 2 ** 15 });
       assertLess(nmse(logits, exact), F32_NMSE);
     })
   ));

@@ -7,6 +7,7 @@ import { type LoadedTower, loadTower, type TowerOptions } from "../../src/llm/im
 import type { SoundConfig, TowerInput } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
+import { deepOnly } from "../support/deep.ts";
 import { KnownRows } from "../support/known_rows.ts";
 import {
   isOfConformer,
@@ -133,9 +134,15 @@ Deno.test("the engine hears by gemma4a whose matrices read far more than layers 
   });
 });
 
+/** Each of one type; `test:deep` has all of both. */
+const BY_TYPE = {
+  "F16": ["ultravox", "lfm2a", ...deepOnly("qwen3a", "gemma4a", "granite_speech")],
+  "Q8_0": ["qwen3a", "gemma4a", "granite_speech", ...deepOnly("ultravox", "lfm2a")],
+} as const;
+
 for (const [type, most] of [["F16", 1e-6], ["Q8_0", 1e-3]] as const) {
   Deno.test(`the engine hears by weights of ${type} nearly as the reference does`, async () => {
-    for (const kind of ["ultravox", "qwen3a", "gemma4a", "granite_speech", "lfm2a"] as const) {
+    for (const kind of BY_TYPE[type]) {
       // Rows that blocks of a type divide.
       const bands = kind === "granite_speech" ? { melCount: 16 } : {};
       const lengths = { ...LONG, ...bands, channels: kind === "gemma4a" ? 64 : 32 };

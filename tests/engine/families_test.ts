@@ -9,7 +9,7 @@ import { describeForUse, type LoadOptions, planModel } from "../../src/llm/mod.t
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
-import { answersHere } from "../support/answers_here.ts";
+import { answersHere, logitsHere } from "../support/answers_here.ts";
 import { nmse } from "../support/compare.ts";
 import { deepTest } from "../support/deep.ts";
 import { GPU_EXPERTS_ALONE, GPU_MIXTURES } from "../support/gpu_families.ts";
@@ -101,7 +101,7 @@ for (const [index, architecture] of MIXTURES.entries()) {
       async (path) => {
         const logits: Float32Array[] = [];
         for (const chunkTokens of [1, 64]) {
-          logits.push((await answersHere(path, IDS, { chunkTokens, kvType: "f32" })).logits);
+          logits.push(await logitsHere(path, IDS, { chunkTokens, kvType: "f32" }));
         }
         const [threads, chunkTokens] = index % 2 === 0 ? [2, 64] : [3, 5];
         await withModel(path, { threads, chunkTokens, kvType: "f32" }, async (model) => {
@@ -131,7 +131,7 @@ Deno.test("what moves RWKV-6's shares may be quantised, as other matrices may", 
   const changes = { timeMix: { ...timeMix, moved: { ...timeMix.moved, rank: 32 } } };
   const typeOf = (name: string) => /time_mix_w[12]/.test(name) ? "Q8_0" : undefined;
   await withTinyFile({ architecture: "rwkv6qwen2", seed: 3, changes, typeOf }, async (path) => {
-    const { logits } = await answersHere(path, IDS, { chunkTokens: 16 });
+    const logits = await logitsHere(path, IDS, { chunkTokens: 16 });
     assertLess(nmse(logits, reference(path, IDS)), 2e-4);
   });
 });

@@ -10,7 +10,7 @@ import { dtypeByName } from "../../src/model/dtypes.ts";
 import { packFile } from "../../src/pack/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { SYNTH_QUANTS, type SynthQuant } from "../../src/synth/mod.ts";
-import { answersHere } from "../support/answers_here.ts";
+import { logitsHere } from "../support/answers_here.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, withFile, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
@@ -111,7 +111,7 @@ async function compare(
 ): Promise<void> {
   await withTinyFile(options, async (path) => {
     const exact = await compareAt(path, options.type, [shared]);
-    const { logits } = await answersHere(path, IDS, { chunkTokens: 1, contextLength: 64 });
+    const logits = await logitsHere(path, IDS, { chunkTokens: 1, contextLength: 64 });
     assertLess(nmse(logits, exact), largestError(options.type), "one thread");
   });
 }

@@ -8,7 +8,7 @@ import { NgramRows } from "../../src/rank/blocks/ngram_rows.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
-import { answersHere } from "../support/answers_here.ts";
+import { answersHere, logitsHere } from "../support/answers_here.ts";
 import {
   checkBest,
   checkLogits,
@@ -24,6 +24,7 @@ import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
 import { Rng } from "../support/rng.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
+import { exactLogits } from "../support/known_logits.ts";
 
 /** 37 groups of four, of which tokens attend to two. */
 const IDS = Array.from({ length: 150 }, ((rng) => () => 3 + rng.int(509))(new Rng(7)));
@@ -42,11 +43,11 @@ Deno.test("the engine gates streams, chooses groups and names rows as the refere
 Deno.test("groups may be single positions, or as long as a block, and choices several blocks", async () => {
   for (const model of [withGroups([0, 1, 0, 1], 16), withGroups([0, 32, 0, 8], 64)]) {
     await withTinyFile(model, async (path) => {
-      const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-      const alone = await answersHere(path, IDS, { chunkTokens: 16 });
-      assertLess(nmse(alone.logits, exact), F32_NMSE);
-      const short = await answersHere(path, IDS, { chunkTokens: 16, kvType: "i16" });
-      assertLess(nmse(short.logits, exact), 1e-4);
+      const exact = exactLogits(path, IDS);
+      const alone = await logitsHere(path, IDS, { chunkTokens: 16 });
+      assertLess(nmse(alone, exact), F32_NMSE);
+      const short = await logitsHere(path, IDS, { chunkTokens: 16, kvType: "i16" });
+      assertLess(nmse(short, exact), 1e-4);
     });
   }
 });
@@ -61,10 +62,10 @@ Deno.test("groups' keys are turned by the file's factors, as all else that is tu
     const { offsetBytes, dims } = parseGguf(bytes).tensors.get("rope_freqs.weight")!;
     new Float32Array(bytes.buffer, offsetBytes, dims[0]).fill(factor);
     await withFile(bytes, async (path) => {
-      const exact = new ReferenceModel(openGguf(path)).forward(IDS);
-      const alone = await answersHere(path, IDS, { chunkTokens: 16 });
-      assertLess(nmse(alone.logits, exact), F32_NMSE, `${factor}`);
-      logits.push(alone.logits);
+      const exact = exactLogits(path, IDS);
+      const alone = await logitsHere(path, IDS, { chunkTokens: 16 });
+      assertLess(nmse(alone, exact), F32_NMSE, `${factor}`);
+      logits.push(alone);
     });
   }
   assertEquals(logits[0], logits[1], "twice as slow is twice as slow");
@@ -151,7 +152,7 @@ Deno.test("a thread without heads keeps no keys of groups", () =>
     const plans = planModel({ file, model: describeForUse(file, options) }, module, options);
     const kept = plans.map(({ layers }) => layers[1].indexedKeysOffsetBytes > 0);
     assertEquals(kept.filter((each) => each).length, 4);
-    const exact = new ReferenceModel(file).forward(IDS);
+    const exact = exactLogits(path, IDS);
     await withModel(path, { ...options, gpu: "off" }, async (model) => {
       assertLess(nmse(await allLogits(model, IDS), exact), F32_NMSE);
     });

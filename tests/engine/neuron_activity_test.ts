@@ -1,4 +1,5 @@
 /** What layers' neurons do is counted as it happens: small models made from a seed. */
+import "../support/thread_pool.ts";
 import { assert, assertEquals, assertGreater } from "@std/assert";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import type { LayerActivity } from "../../src/llm/types.ts";

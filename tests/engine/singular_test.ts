@@ -5,18 +5,18 @@ import { describeForUse, planModel } from "../../src/llm/mod.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { list, openGguf, u32 } from "../../src/gguf/mod.ts";
-import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { CHAMELEON_VOCABULARY, SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
 import { TINY_PROMPT } from "../support/tiny_model.ts";
+import { exactLogits } from "../support/known_logits.ts";
 
 const IDS = TINY_PROMPT.slice(0, 9);
 
 Deno.test("the engine never says tokens of Chameleon's images, and computes the others", async () => {
   const of = { architecture: "chameleon", vocabSize: CHAMELEON_VOCABULARY, seed: 3 } as const;
   await withTinyFile(of, async (path) => {
-    const expected = new ReferenceModel(openGguf(path)).forward(IDS);
+    const expected = exactLogits(path, IDS);
     await withModel(path, { threads: 2 }, async (model) => {
       const logits = new Float32Array(expected.length);
       await model.logits(IDS, (rows, first) => logits.set(rows, first * CHAMELEON_VOCABULARY));
@@ -46,7 +46,7 @@ Deno.test("the engine never says tokens that a file lists, on the leader or behi
     ["tokenizer.ggml.suppress_tokens", list(Int32Array.of(-1, 512, ...silenced))] as const,
   ];
   await withTinyFile({ ...of, metadata }, async (path) => {
-    const expected = new ReferenceModel(openGguf(path)).forward(IDS);
+    const expected = exactLogits(path, IDS);
     assertEquals(expected.filter((value) => value === -Infinity).length / 9, silenced.length);
     await withModel(path, { threads: 3 }, async (model) => {
       const logits = new Float32Array(expected.length);
@@ -100,7 +100,7 @@ Deno.test("layers in other arenas attend to the keys that the first one has chos
   const indexer = { ...latent.indexer, choosers: [true, false, false, false] };
   const changes = { latent: { ...latent, indexer } };
   await withTinyFile({ architecture: "glm-dsa-chosen", seed: 3, changes }, async (path) => {
-    const expected = new ReferenceModel(openGguf(path)).forward(TINY_PROMPT);
+    const expected = exactLogits(path, TINY_PROMPT);
     const options = { threads: 2, contextLength: 64, chunkTokens: 16 };
     const file = openGguf(path), module = await loadKernelModule();
     const planned = (arenaBytesMax?: number) =>
@@ -128,7 +128,7 @@ Deno.test("indexers may be quantised where nothing else of a layer is, and the o
     await withTinyFile(
       { architecture: "deepseek32-chosen", seed: 3, changes, typeOf },
       async (path) => {
-        const expected = new ReferenceModel(openGguf(path)).forward(TINY_PROMPT);
+        const expected = exactLogits(path, TINY_PROMPT);
         await withModel(path, { threads: 2, chunkTokens: 16 }, async (model) => {
           const error = nmse(await allLogits(model, TINY_PROMPT), expected);
           assertLess(error, 5e-2);

@@ -9,14 +9,14 @@ import { openModelFile } from "../../src/bundle/mod.ts";
 import { isSilentKind } from "../../src/model/mod.ts";
 import { independentRows } from "../../src/engine/row_independence.ts";
 import { describeForUse, type LoadOptions, planModel } from "../../src/llm/mod.ts";
-import { deepTest } from "../support/deep.ts";
+import { deepTest, IS_DEEP } from "../support/deep.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
 import { hearAlone, hearTogether, someRequests } from "../support/some_requests.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 
-const REQUESTS = someRequests(8, 24).map((request) => ({
+const REQUESTS = someRequests(8, IS_DEEP ? 24 : 16).map((request) => ({
   ...request,
   ids: request.ids.slice(-90),
 }));
@@ -105,7 +105,8 @@ async function assertSame(path: string, options: LoadOptions, count = 8): Promis
   await withModel(path, { ...options, parallel: count }, async (model) => {
     assertEquals(await hearTogether(model, requests), alone, "cold");
     assertEquals(await hearTogether(model, requests.toReversed()), alone.toReversed());
-    assertEquals(await hearAlone(model, requests), alone, "alone again");
+    // In the gate batch_test.ts asks so.
+    if (IS_DEEP) assertEquals(await hearAlone(model, requests), alone, "alone again");
   });
 
   async function withOne(path: string, options: LoadOptions) {

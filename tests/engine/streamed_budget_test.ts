@@ -1,4 +1,5 @@
 /** Models that fit into memory, or do not, where nobody says what is to be streamed. */
+import "../support/thread_pool.ts";
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { loadModel } from "../../src/llm/mod.ts";

@@ -1,4 +1,5 @@
 /** A packed model whose file is cut, replaced or deleted while tokens are read from it. */
+import "../support/thread_pool.ts";
 import {
   assert,
   assertEquals,

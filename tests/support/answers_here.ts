@@ -3,7 +3,10 @@ import { assert } from "@std/assert";
 import type { PlanOptions } from "../../src/rank/plan/plan.ts";
 import { answerNow } from "./answer_now.ts";
 import { type GivenPrompt, stepLogits } from "./given_rows.ts";
-import { openRanks } from "./poisoned_rank.ts";
+import { openRanks, type TestedRanks } from "./poisoned_rank.ts";
+
+/** How a rank on the test's own thread is planned. */
+type HereOptions = Partial<Pick<PlanOptions, "chunkTokens" | "kvType" | "contextLength">>;
 
 /**
  * Logits of every position, [ids, vocab], and 16 greedy ids after the first 9, by one rank; and
@@ -12,21 +15,39 @@ import { openRanks } from "./poisoned_rank.ts";
 export async function answersHere(
   path: string,
   ids: readonly number[],
-  options: Partial<Pick<PlanOptions, "chunkTokens" | "kvType" | "contextLength">> = {},
+  options: HereOptions = {},
   prompt?: GivenPrompt,
 ): Promise<{
   readonly logits: Float32Array;
   readonly greedy: readonly number[];
   readonly ofPrompt: Float32Array | undefined;
 }> {
-  const all = { contextLength: 256, ...options };
-  using ranks = await openRanks(path, all, { poisons: false });
-  const rows: number[] = [];
-  ranks.leader.texts.scoreAll(ids, (some) => rows.push(...some));
-  const logits = Float32Array.from(rows);
-  assert(logits.every(Number.isFinite));
+  using ranks = await openHere(path, options);
+  const logits = allLogits(ranks, ids);
   const request = { ids: ids.slice(0, 9), maxTokens: 16, sampling: { temperature: 0 }, endIds: [] };
   answerNow(ranks.leader, request);
   const greedy = [...ranks.outputIds.slice(0, 16)];
   return { logits, greedy, ofPrompt: prompt && stepLogits(ranks.runner, prompt) };
+}
+
+/** Logits alone. */
+export async function logitsHere(
+  path: string,
+  ids: readonly number[],
+  options: HereOptions = {},
+): Promise<Float32Array> {
+  using ranks = await openHere(path, options);
+  return allLogits(ranks, ids);
+}
+
+function openHere(path: string, options: HereOptions): Promise<TestedRanks> {
+  return openRanks(path, { contextLength: 256, ...options }, { poisons: false });
+}
+
+function allLogits({ leader, runner }: TestedRanks, ids: readonly number[]): Float32Array {
+  const { vocabSize } = runner.setup.config;
+  const logits = new Float32Array(ids.length * vocabSize);
+  leader.texts.scoreAll(ids, (rows, position) => logits.set(rows, position * vocabSize));
+  assert(logits.every(Number.isFinite));
+  return logits;
 }

@@ -15,6 +15,7 @@ import { answersHere } from "./answers_here.ts";
 import { nmse } from "./compare.ts";
 import { allLogits, greedyIds, withModel } from "./loaded_model.ts";
 import { openRanks } from "./poisoned_rank.ts";
+import { exactLogits } from "./known_logits.ts";
 
 /**
  * The reference's logits of 150 `ids` by one thread token by token, by three and by two in chunks;
@@ -25,7 +26,7 @@ export async function checkThreads(
   ids: readonly number[],
   nmseMax: number,
 ): Promise<void> {
-  const exact = new ReferenceModel(openGguf(path)).forward(ids);
+  const exact = exactLogits(path, ids);
   const alone = await answersHere(path, ids, { chunkTokens: 1 });
   assertLess(nmse(alone.logits, exact), nmseMax, "one thread");
   for (const options of [{ threads: 3, chunkTokens: 64 }, { threads: 2, chunkTokens: 7 }]) {
@@ -44,7 +45,7 @@ export async function checkLogits(
   nmseMax: number,
   options: LoadOptions = {},
 ): Promise<void> {
-  const exact = new ReferenceModel(openGguf(path)).forward(ids);
+  const exact = exactLogits(path, ids);
   await withModel(path, { threads: 2, gpu: "off", ...options }, async (model) => {
     assertLess(nmse(await allLogits(model, ids), exact), nmseMax);
   });
@@ -83,7 +84,7 @@ export async function checkPoisoned(
   ids: readonly number[],
   nmseMax: number,
 ): Promise<void> {
-  const exact = new ReferenceModel(openGguf(path)).forward(ids);
+  const exact = exactLogits(path, ids);
   const options = { contextLength: 32 * Math.ceil(ids.length / 32), chunkTokens: 16 };
   using ranks = await openRanks(path, options, { poisons: true });
   const logits = new Float32Array(exact.length);
@@ -111,7 +112,7 @@ export async function checkSeveralArenas(
   ids: readonly number[],
   { share, nmseMax }: { readonly share: number; readonly nmseMax: number },
 ): Promise<void> {
-  const exact = new ReferenceModel(openGguf(path)).forward(ids);
+  const exact = exactLogits(path, ids);
   const options = { threads: 2, contextLength: 160, chunkTokens: 32 };
   const file = openGguf(path), module = await loadKernelModule();
   const planned = (arenaBytesMax?: number) =>

@@ -3,12 +3,13 @@ export class Rng {
   #state: number;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
+    this.#state = seed | 0;
   }
 
   /** Uniform u32 (mulberry32). */
   u32(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
+    // Signed: V8 keeps such a number in the object itself.
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
     let t = this.#state;
     t = Math.imul(t ^ (t >>> 15), t | 1);
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);

@@ -13,7 +13,7 @@ import { chosenSizes } from "./sizes_as_data.ts";
 const ThreadOfItsOwn = globalThis.Worker;
 const THREAD_SCRIPT = new URL("./pooled_thread.ts", import.meta.url);
 /** So many loads, and a thread ends: what V8 keeps of earlier ones is freed with it. */
-const TURNS_MAX = 24;
+const TURNS_MAX = 100;
 /** Threads that have gone, but whose isolates are still being freed. */
 const TEARDOWN_MS = 20;
 /** The same where one had a GPU: the driver's libraries go, too. */

@@ -37,6 +37,20 @@ Deno.test("EngineHandle.start() rejects with what onProgress throws", async () =
   });
 });
 
+Deno.test("EngineHandle.start() says how far it is, to the last byte", () =>
+  withTinyFile({ blockCount: 6 }, async (path) => {
+    const told: number[] = [];
+    let totalBytes = 0;
+    const onProgress = (done: { loadedBytes: number; totalBytes: number }) => {
+      told.push(done.loadedBytes);
+      totalBytes = done.totalBytes;
+    };
+    await withModel(path, { threads: 3, onProgress }, () => Promise.resolve());
+    assertEquals(told, told.toSorted((a, b) => a - b));
+    assert(told[0] < totalBytes, "one thread of three");
+    assertEquals(told.at(-1), totalBytes);
+  }));
+
 Deno.test("EngineHandle.start() ends all threads when what is done meanwhile fails", async () => {
   await withTinyFile({ metadata: [["tokenizer.ggml.model", text("hybriddna")]] }, async (path) => {
     await assertRejects(

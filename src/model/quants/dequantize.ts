@@ -107,7 +107,10 @@ export function dequantizeInto(type: string, bytes: Uint8Array, out: Float32Arra
 }
 
 function decodeF32(bytes: DataView, out: Float32Array): void {
-  for (let i = 0; i < out.length; i++) out[i] = bytes.getFloat32(4 * i, true);
+  const { buffer, byteOffset, byteLength } = out;
+  // The machine is little-endian, as the file.
+  const given = new Uint8Array(bytes.buffer, bytes.byteOffset, byteLength);
+  new Uint8Array(buffer, byteOffset, byteLength).set(given);
 }
 
 function decodeF16(bytes: DataView, out: Float32Array): void {

@@ -44,7 +44,8 @@ export interface KernelSets {
 export function tuneKernels(plan: RankPlan, sets: KernelSets): readonly Kernels[] {
   const trials = trialsOf(plan);
   if (trials.length === 0) return sets.pairs;
-  const [[byPairs], [byFours]] = [sets.pairs, sets.fours];
+  const { pairs: allByPairs, fours: allByFours } = sets;
+  const [[byPairs], [byFours]] = [allByPairs, allByFours];
   const told = trials.flat().find(({ type }) => !SUMMED_BY_PAIRS.includes(type));
   const isTellable = told !== undefined;
   /** Is the first product the faster one of n tokens? */
@@ -63,8 +64,8 @@ export function tuneKernels(plan: RankPlan, sets: KernelSets): readonly Kernels[
     isFaster(byFours.matmul_q8_few, byPairs.matmul_q8_few, n);
   const several = sumsByFours ? byFours : byPairs;
   const unpacksInMemory = n > 1 && isFaster(several.matmul_q8, several.matmul_q8_few, n);
-  return sets.pairs.map((pairs, arena) => {
-    const fours = sets.fours[arena];
+  return allByPairs.map((pairs, arena) => {
+    const fours = allByFours[arena];
     const { matmul_q8, matmul_q8_two_streams, matmul_q8_rows } = decodesByFours ? fours : pairs;
     const set = sumsByFours ? fours : pairs;
     return {
