@@ -4,7 +4,8 @@
 export function encodeF32(weights: Float32Array, into: DataView): void {
   const { buffer, byteOffset, byteLength } = weights;
   // The machine is little-endian, as the file.
-  new Uint8Array(into.buffer, into.byteOffset).set(new Uint8Array(buffer, byteOffset, byteLength));
+  const target = new Uint8Array(into.buffer, into.byteOffset, into.byteLength);
+  target.set(new Uint8Array(buffer, byteOffset, byteLength));
 }
 
 /** 2 bytes a weight: 5 bits of exponent, 10 of fraction; 65520 and more become infinite. */

@@ -75,7 +75,7 @@ Deno.test("a rank adds biases of experts that read latents to what is made of th
     using reader = TensorReader.open(file);
     const exact = new ReferenceModel(file, { reader }).forward(IDS);
     for (const chunkTokens of [1, 64]) {
-      const { logits } = await answersHere(path, IDS, { chunkTokens, kvType: "f32" });
+      const logits = await logitsHere(path, IDS, { chunkTokens, kvType: "f32" });
       assertLess(nmse(logits, exact), 1e-11);
     }
   });
