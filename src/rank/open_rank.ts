@@ -162,12 +162,8 @@ export class RankRunner {
       ...stepInput(opening),
       kernels: tuneKernels(plan, {
         pairs: kernels,
-        // Nothing is tried of few weights.
-        get fours() {
-          return memories.map((memory) =>
-            instantiateKernels(setup.module, memory, { sumsByFours: true })
-          );
-        },
+        makeFours: () =>
+          memories.map((memory) => instantiateKernels(setup.module, memory, { sumsByFours: true })),
       }),
       control,
       observation: setup.observation,

@@ -48,7 +48,7 @@ Deno.test("tuneKernels() adds up by fours where that is faster, in all arenas", 
     const [pairs, fours] = [MS, foursMs].map((ms) =>
       [0, 1].map(() => kernelsOf(() => ms, () => ms))
     );
-    return tuneKernels(LARGE, { pairs, fours }).map((set, arena) =>
+    return tuneKernels(LARGE, { pairs, makeFours: () => fours }).map((set, arena) =>
       set.read_only === fours[arena].read_only ? "fours" : "pairs"
     );
   };
@@ -56,14 +56,18 @@ Deno.test("tuneKernels() adds up by fours where that is faster, in all arenas", 
   assertEquals(chosen(2 * MS), ["pairs", "pairs"]);
   const alike = planOf({ feedForwardLength: 9216, type: "Q6_K" });
   const [pairs, fours] = [MS, MS / 2].map((ms) => [kernelsOf(() => ms, () => ms)]);
-  assertEquals(tuneKernels(alike, { pairs, fours })[0].read_only, pairs[0].read_only);
+  assertEquals(
+    tuneKernels(alike, { pairs, makeFours: () => fours })[0].read_only,
+    pairs[0].read_only,
+  );
 });
 
 Deno.test("tuneKernels() tells ways to add up apart where memory does not hold both up", () => {
   const chosen = (cachedMs: number) => {
     const ms = (rows: number) => rows === ALL_ROWS ? MS : cachedMs;
     const [pairs, fours] = [kernelsOf(() => MS, () => MS), kernelsOf(() => MS, ms)];
-    return tuneKernels(LARGE, { pairs: [pairs], fours: [fours] })[0].matmul_q8 === fours.matmul_q8;
+    return tuneKernels(LARGE, { pairs: [pairs], makeFours: () => [fours] })[0].matmul_q8 ===
+      fours.matmul_q8;
   };
   assertEquals([chosen(MS / 2), chosen(2 * MS)], [true, false]);
 });
@@ -72,7 +76,7 @@ Deno.test("tuneKernels() waits until products are as fast as they become", () =>
   let calls = 0;
   const late = (rows: number) => rows !== ALL_ROWS && calls++ < 40 ? 2 * MS : MS / 2;
   const [pairs, fours] = [kernelsOf(() => MS, () => MS), kernelsOf(() => MS, late)];
-  const [tuned] = tuneKernels(LARGE, { pairs: [pairs], fours: [fours] });
+  const [tuned] = tuneKernels(LARGE, { pairs: [pairs], makeFours: () => [fours] });
   assertStrictEquals(tuned.matmul_q8, fours.matmul_q8);
 });
 
@@ -89,7 +93,7 @@ Deno.test("tuneKernels() adds up one token's products and several tokens' each t
       return own as Partial<Kernels> as Kernels;
     };
     const [pairs, fours] = [kernels(MS, MS), kernels(oneMs, severalMs)];
-    const [tuned] = tuneKernels(LARGE, { pairs: [pairs], fours: [fours] });
+    const [tuned] = tuneKernels(LARGE, { pairs: [pairs], makeFours: () => [fours] });
     const { matmul_q8, matmul_q8_rows } = fours;
     return [
       tuned.matmul_q8 === matmul_q8 && tuned.matmul_q8_rows === matmul_q8_rows,
@@ -109,7 +113,7 @@ Deno.test("tuneKernels() measures nothing where all weights fit a cache", () => 
 
 /** The same kernels, whichever way they add up. */
 function both(kernels: Kernels) {
-  return { pairs: [kernels], fours: [kernels] };
+  return { pairs: [kernels], makeFours: () => [kernels] };
 }
 
 /** Kernels that take so many milliseconds; only those that are measured are there. */

@@ -34,7 +34,8 @@ const SUMMED_BY_PAIRS: readonly WeightType[] = ["Q2_K", "Q3_K", "Q6_K"];
 /** The rank's kernels, one set per arena, of either way to add up products (wasm/load.ts). */
 export interface KernelSets {
   readonly pairs: readonly Kernels[];
-  readonly fours: readonly Kernels[];
+  /** Asked once, where products are tried: models of few weights need none. */
+  readonly makeFours: () => readonly Kernels[];
 }
 
 /**
@@ -44,8 +45,8 @@ export interface KernelSets {
 export function tuneKernels(plan: RankPlan, sets: KernelSets): readonly Kernels[] {
   const trials = trialsOf(plan);
   if (trials.length === 0) return sets.pairs;
-  const { pairs: allByPairs, fours: allByFours } = sets;
-  const [[byPairs], [byFours]] = [allByPairs, allByFours];
+  const allByFours = sets.makeFours();
+  const [[byPairs], [byFours]] = [sets.pairs, allByFours];
   const told = trials.flat().find(({ type }) => !SUMMED_BY_PAIRS.includes(type));
   const isTellable = told !== undefined;
   /** Is the first product the faster one of n tokens? */
@@ -64,7 +65,7 @@ export function tuneKernels(plan: RankPlan, sets: KernelSets): readonly Kernels[
     isFaster(byFours.matmul_q8_few, byPairs.matmul_q8_few, n);
   const several = sumsByFours ? byFours : byPairs;
   const unpacksInMemory = n > 1 && isFaster(several.matmul_q8, several.matmul_q8_few, n);
-  return allByPairs.map((pairs, arena) => {
+  return sets.pairs.map((pairs, arena) => {
     const fours = allByFours[arena];
     const { matmul_q8, matmul_q8_two_streams, matmul_q8_rows } = decodesByFours ? fours : pairs;
     const set = sumsByFours ? fours : pairs;
