@@ -92,7 +92,19 @@ export class ImageReader {
     for (const sums of this.#sums) {
       for (let i = 0; i < all.length; i++) all[i] += sums[i];
     }
+    const { outputEpsilon } = this.#runner.setup.config.projector!;
+    if (outputEpsilon !== undefined) normalize(all, length, outputEpsilon);
     return all;
+  }
+}
+
+/** Rows of so many numbers each by their root of the mean of squares. */
+function normalize(all: Float32Array, length: number, epsilon: number): void {
+  for (let from = 0; from < all.length; from += length) {
+    const row = all.subarray(from, from + length);
+    const squares = row.reduce((sum, value) => sum + value * value, 0);
+    const factor = 1 / Math.sqrt(squares / length + epsilon);
+    for (let i = 0; i < length; i++) row[i] *= factor;
   }
 }
 

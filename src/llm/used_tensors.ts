@@ -1,5 +1,6 @@
 /** Which tensors of a file its threads read. Reads plans, no files. */
 import type { GgufFile, GgufTensor } from "../gguf/types.ts";
+import { networkMatrices } from "../model/network.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { piecesOf } from "../rank/load/load_order.ts";
 import { biasTables } from "../model/score_biases.ts";
@@ -38,10 +39,11 @@ export function usedTensors(
  */
 function layFlat(used: Map<string, GgufTensor>, { tensors }: ModelDescription): void {
   const { tokenEmbedding, secondFrame, secondConvolution, projector } = tensors;
-  const { planeMatrices = [], subsampling } = tensors;
+  const { planeMatrices = [], subsampling, network } = tensors;
   const stages = projector?.stages ?? [];
   const kernels = [
     ...[tokenEmbedding, secondFrame, secondConvolution, ...planeMatrices],
+    ...network ? networkMatrices(network) : [],
     ...(subsampling?.others ?? []).map((each) => "mix" in each ? each.mix : each),
     ...[...stages, ...projector?.convolutions ?? []].map((stage) => stage.matrix),
   ];

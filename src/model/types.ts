@@ -44,6 +44,7 @@ import type {
   StateSpaceTensors,
   TimeMixTensors,
 } from "./kept_types.ts";
+import type { NetworkTensors } from "./network.ts";
 import type { OffsetTensors } from "./offset_types.ts";
 import type { PatchesConfig, ProjectorConfig, ProjectorTensors } from "./vision_types.ts";
 
@@ -363,6 +364,7 @@ export interface ModelTensors {
   readonly planeMatrices?: readonly MatrixTensor[];
   /** Of a conformer. Left out: none makes its frames fewer. */
   readonly subsampling?: SubsamplingTensors;
+  readonly network?: NetworkTensors;
   /** [context, d], learned; added to the embeddings, or null. */
   readonly positionEmbedding: MatrixTensor | null;
   /** [d]: what tokens of the first kind, which all are, have more. Left out: there are no kinds. */

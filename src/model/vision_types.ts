@@ -6,6 +6,7 @@
 import type { Activation } from "./activation_types.ts";
 import type { SubsamplingConfig } from "./conformer_types.ts";
 import type { GridConvolution, GridConvolutionTensors } from "./grid_convolutions.ts";
+import type { NetworkConfig } from "./network.ts";
 import type { PlaneConfig } from "./plane.ts";
 import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "./types.ts";
 import type { WindowQueriesConfig, WindowQueriesTensors } from "./window_queries.ts";
@@ -34,6 +35,8 @@ export interface PatchesConfig {
    * a conformer's convolutions. Left out: they do not.
    */
   readonly subsampling?: SubsamplingConfig;
+  /** A network of convolutions makes rows of all patches together. Left out: none does. */
+  readonly network?: NetworkConfig;
   /** Patches are rows of the tower themselves, d numbers each. Left out: they are made to be. */
   readonly areRows?: true;
   /** Most patches of an image, those beside the image's own (class tokens) included. */
@@ -106,6 +109,8 @@ export interface ProjectorConfig {
    * behind the row itself, in this order. Left out: none.
    */
   readonly deepLayers?: readonly number[];
+  /** Rows that come out are normalised (RMS) with it, without weights. Left out: they are not. */
+  readonly outputEpsilon?: number;
   /** Numbers of a row that comes out: the text model's d, as often as there are parts. */
   readonly outputLength: number;
 }

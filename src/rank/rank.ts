@@ -148,7 +148,7 @@ export class Rank implements RankSteps<Layer> {
     const inFile = streaming?.embeddingRows ?? null;
     this.#vocabulary = new Vocabulary(state, { residual, control, rows: inFile });
     this.#tower = projector && {
-      start: new PatchEmbedding(state, { residual, memory: memories[0] }),
+      start: new PatchEmbedding(state, { residual, memory: memories[0], control, plans, all }),
       end: new Projector(state, {
         ...{ residual, control, memories, plans, all, config: config.projector!, projector },
       }),
@@ -215,6 +215,7 @@ export class Rank implements RankSteps<Layer> {
 
   /** What tokens give layers, and further streams, are made of their embeddings, too. */
   joinEmbedding(): boolean {
+    if (this.#tower?.start.isAborted) return false;
     if (!this.#residual.joinEmbedding(this.#embeddingNorm, this.#tokenKind)) return false;
     this.#inputs?.make();
     this.#kept.start();

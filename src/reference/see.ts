@@ -20,6 +20,7 @@ import { subsample, type SubsamplingStage } from "./conformer.ts";
 import { convolveGrid } from "./grid_convolutions.ts";
 import { gridOf } from "./offset_heads.ts";
 import { convolvePlanes, type PlaneKernels } from "./planes.ts";
+import { runNetwork } from "./network.ts";
 import { resample } from "./resample.ts";
 import { add, addBias, filled, matmul, rmsNorm } from "./ops.ts";
 import { askWindows, softened } from "./window_queries.ts";
@@ -43,7 +44,10 @@ export function embedPatches(
   const { tokenEmbedding, secondFrame, secondConvolution, patchNorm, pixelNorm } = tensors;
   const pixels = Float64Array.from(patches);
   const rows = pixelNorm ? blocks.norm(pixels, pixelNorm) : pixels;
-  const { areRows, plane, subsampling, length } = config.patches!;
+  const { areRows, network, plane, subsampling, length } = config.patches!;
+  if (network) {
+    return runNetwork(pixels, { config: network, tensors: tensors.network!, blocks, weights });
+  }
   const lacks = count * length - rows.length;
   check(lacks >= 0 && lacks < (subsampling ? length : 1), "patches of the model's length");
   if (areRows) return added === null ? rows : add(rows, added);
@@ -181,6 +185,8 @@ export function projectRows(
     return blocks.project(bend("gelu", blocks.project(input, tensors.first)), tensors.second);
   });
   if (config.passesOn) return rowsBeside(joined, last, count);
+  const { outputEpsilon: epsilon } = config;
+  if (epsilon !== undefined) return rmsNorm(last, new Float64Array(outputLength).fill(1), epsilon);
   return besideEachOther([last, ...deep], outputLength / (1 + deep.length));
 }
 

@@ -103,6 +103,10 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     end: "<end_of_image>",
     seesAll: true,
   },
+  // Its rows see what is before them alone.
+  gemma3nv: {
+    ...{ ...COMMON, whole: BILINEAR, begin: "<start_of_image>", end: "<end_of_image>" },
+  },
   gemma4v: GEMMA_4,
   gemma4uv: GEMMA_4,
   // The mean colour of CLIP's training.

@@ -18,6 +18,7 @@ import {
   readFoldSide,
   tensorsOfFold,
 } from "../vision/read_fold.ts";
+import { GEMMA_3N, readGemma3n } from "../vision/read_gemma3n.ts";
 import { readImages } from "../vision/read_images.ts";
 import { readMergeSide, readProjector } from "../vision/read_projector.ts";
 import {
@@ -27,12 +28,15 @@ import {
   readNorm,
   type TowerReader,
 } from "../vision/read_tower.ts";
+import { tensorsOfSounds } from "../vision/tensors_of_sounds.ts";
 import type { TowerRope, VisionKind } from "../vision/vision_kind.ts";
 import type { VisionModel } from "../vision_types.ts";
 
 /** Values of `clip.projector_type` that this version runs. */
-export const VISION_KINDS: readonly string[] = [...KINDS.map(({ name }) => name), DEEPSEEK_OCR]
-  .sort();
+export const VISION_KINDS: readonly string[] = [
+  ...KINDS.map(({ name }) => name),
+  ...[DEEPSEEK_OCR, GEMMA_3N],
+].sort();
 
 /** `general.architecture` of files of projectors. */
 export const CLIP = "clip";
@@ -63,6 +67,7 @@ const EPSILON = "attention.layer_norm_epsilon";
 export function readVision(file: GgufFile): VisionModel {
   const name = kindName(file);
   if (name === DEEPSEEK_OCR) return readDeepseekOcr(file);
+  if (name === GEMMA_3N) return readGemma3n(file);
   const kind = findKind(name);
   const keys = new Hyperparameters(file, "clip.vision");
   const width = keys.integer("embedding_length", { min: 1 });
@@ -178,12 +183,6 @@ function* laterLayers(file: GgufFile, blockCount: number): Iterable<string> {
   for (const name of file.tensors.keys()) {
     if (Number(/^v\.blk\.(\d+)\./.exec(name)?.[1] ?? -1) >= blockCount) yield name;
   }
-}
-
-/** Of files of models that hear, too, as Gemma 4's small ones do. */
-function tensorsOfSounds(file: GgufFile): string[] {
-  if (!new Hyperparameters(file, CLIP).flag("has_audio_encoder", false)) return [];
-  return [...file.tensors.keys()].filter((name) => /^(a|mm\.a)\./.test(name));
 }
 
 function readConfig(

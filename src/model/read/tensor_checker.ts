@@ -86,10 +86,17 @@ export class TensorChecker {
     return { tensor, start: 0, length: length * count };
   }
 
-  /** Kernels of a plane, [count, 1, 3, 3], one behind the other. */
-  planeKernels(name: string, count: number): VectorTensor {
-    const tensor = this.#check(name, [KERNEL_SIDE, KERNEL_SIDE, 1, count], VECTOR_TYPES);
-    return { tensor, start: 0, length: KERNEL_SIDE ** 2 * count };
+  /** Kernels of a plane, [count, 1, side, side], one behind the other. */
+  planeKernels(name: string, count: number, side = KERNEL_SIDE): VectorTensor {
+    const tensor = this.#check(name, [side, side, 1, count], VECTOR_TYPES);
+    return { tensor, start: 0, length: side ** 2 * count };
+  }
+
+  /** A vector of numbers of channels, which files may have as a plane's, [length, 1, 1]. */
+  channels(name: string, length: number): VectorTensor {
+    const isPlane = this.#file.tensors.get(this.#nameInFile(name))?.dims[0] === 1 && length > 1;
+    const tensor = this.#check(name, isPlane ? [1, 1, length] : [length], VECTOR_TYPES);
+    return { tensor, start: 0, length };
   }
 
   /** The same of a tensor that has its `count` parts as one dimension, or as two. */

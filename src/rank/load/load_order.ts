@@ -18,6 +18,7 @@ import type { HyperPlan } from "../plan/plan_hyper.ts";
 import { gatedPieces, mixPieces } from "../plan/plan_gated.ts";
 import type { GuessPlan } from "../plan/plan_guess.ts";
 import type { LatentPlan } from "../plan/plan_latent.ts";
+import { networkPieces } from "../plan/plan_network.ts";
 import type { StateSpacePlan } from "../plan/plan_state.ts";
 import type { FinchPlan } from "../plan/plan_finch.ts";
 import type { KeyDeltaPlan } from "../plan/plan_key_deltas.ts";
@@ -42,6 +43,7 @@ export function* piecesOf(plan: RankPlan): Generator<Piece> {
     if (matrix !== null) yield* inArena(0, partsOf(matrix));
   }
   if (plan.subsampling) yield* inArena(0, partsOfAll(conformerPieces(plan.subsampling)));
+  if (plan.network) yield* inArena(0, partsOfAll(networkPieces(plan.network)));
   yield* inArena(0, [...partsOfNorm(plan.pixelNorm), ...partsOfNorm(plan.patchNorm)]);
   if (plan.positions !== null) yield* inArena(0, partsOf(plan.positions));
   yield* inArena(0, partsOfNorm(plan.embeddingNorm));

@@ -14,8 +14,10 @@ import type {
   ModelTensors,
 } from "../../model/types.ts";
 import type { Placer } from "./plan_layer.ts";
+import { type NetworkShare, planNetwork } from "./plan_network.ts";
 import { norm } from "./plan_norm.ts";
 import type { MatrixPlan, NormPlan, RankPlan, VectorPlan } from "./plan_types.ts";
+import type { KernelSizes } from "./plan_workspace.ts";
 import { lengthOf, type Range, scale, type Shard } from "./shard.ts";
 
 /** What a layer makes of what a token gives it: a rank's share, as of neurons. */
@@ -106,15 +108,20 @@ export function planTokenInputs(
 
 type OfPatches = Pick<
   RankPlan,
-  | ("secondFrame" | "secondConvolution" | "planeMatrices" | "subsampling")
+  | ("secondFrame" | "secondConvolution" | "planeMatrices" | "subsampling" | "network")
   | ("patchNorm" | "pixelNorm")
 >;
 
-/** What makes rows of patches beside the first matrix; rows: the rank's. */
+/** What makes rows of patches beside the first matrix; rows: the rank's of that. */
 export function planPatches(
   place: Placer,
   tensors: ModelTensors,
-  rows: Range,
+  { rows, share, sizes }: {
+    readonly rows: Range;
+    /** Null: the model is no tower. */
+    readonly share: { readonly network: NetworkShare | null } | null;
+    readonly sizes: KernelSizes;
+  },
 ): OfPatches {
   const { secondFrame, secondConvolution, planeMatrices = [], patchNorm, pixelNorm } = tensors;
   const isLeader = rows.end > 0;
@@ -127,6 +134,7 @@ export function planPatches(
       place.matrix(matrix, { rows: { start: 0, end: isLeader ? matrix.rows : 0 } })
     ),
     subsampling: planSubsampling(place, tensors, rows),
+    network: share?.network ? planNetwork(place, share.network, sizes) : null,
     patchNorm: norm(place, patchNorm ?? null),
     pixelNorm: norm(place, pixelNorm ?? null),
   };

@@ -15,7 +15,6 @@ import { projectedRows } from "../../model/projected_rows.ts";
 import type { SubsamplingConfig } from "../../model/conformer_types.ts";
 import type { StageTensors } from "../../model/vision_types.ts";
 import type { PlaneConfig } from "../../model/plane.ts";
-import { CONVOLVED_ROWS } from "./convolved_rows.ts";
 import { subsamplingBytes } from "./plan_conformer.ts";
 import type { Placer } from "./plan_layer.ts";
 import {
@@ -25,7 +24,8 @@ import {
   planConvolutions,
 } from "./plan_convolutions.ts";
 import { norm } from "./plan_norm.ts";
-import { planeFloats } from "./plane_bytes.ts";
+import { networkBytes, type NetworkShare, networkShare } from "./plan_network.ts";
+import { convolutionBytes, planeBytes } from "./plane_bytes.ts";
 import {
   planResampler,
   resamplerBytes,
@@ -70,6 +70,8 @@ export interface ProjectorShare {
   readonly plane: PlaneConfig | null;
   /** Null: no frames of a sound are made fewer. */
   readonly subsampling: SubsamplingConfig | null;
+  /** Null: no network makes rows of patches. */
+  readonly network: NetworkShare | null;
   /** From one row to the next of what the matrices read. */
   readonly mergedStride: number;
   readonly hiddenStride: number;
@@ -228,6 +230,7 @@ export function projectorShare(
     ...{ outputLength, patchLength: patches.length },
     convolvedLength: patches.areConvolved ? config.embeddingLength : 0,
     ...{ plane: patches.plane ?? null, subsampling: patches.subsampling ?? null },
+    network: networkShare(model, of),
     mergedStride: alignUp(widest, SUPERBLOCK_WEIGHTS),
     hiddenStride: alignUp(Math.max(...between), SUPERBLOCK_WEIGHTS),
   };
@@ -321,7 +324,7 @@ export function onDevice(share: ProjectorShare): ProjectorShare {
     ...{ resampler: null, windowQueries: null, convolutions: null, rowLength: 0 },
     mergedStride: 1,
     hiddenStride: 1,
-    ...{ patchLength: 0, plane: null, subsampling: null },
+    ...{ patchLength: 0, plane: null, subsampling: null, network: null },
   };
 }
 
@@ -342,6 +345,7 @@ export function projectorBytes(
     ...convolvedLength > 0 && convolutionBytes(chunkTokens, convolvedLength),
     ...share.plane && planeBytes(share.plane, sizes),
     ...share.subsampling && subsamplingBytes(share.subsampling, sizes),
+    ...networkBytes(share.network, sizes),
     "projector.merged": rowsMax * mergedStride * 4,
     "projector.q8": sizes.q8_bytes(rowsMax, widest),
     "projector.hidden": rowsMax * hiddenStride * 4,
@@ -356,23 +360,6 @@ export function projectorBytes(
     ...windowQueriesBytes(share.windowQueries, sizes),
     ...convolutionsBytes(share.convolutions, sizes),
     logits: rowsMax * strides.logits * 4,
-  };
-}
-
-/** Rows that a piece's windows are of; the windows, and what a product reads behind them. */
-function convolutionBytes(chunkTokens: number, length: number): Partial<StepGraphInput["bytes"]> {
-  const rows = Math.min(CONVOLVED_ROWS, chunkTokens);
-  return {
-    convolved: (2 * rows + 1) * alignUp(length, SUPERBLOCK_WEIGHTS) * 4,
-    windows: (rows * 3 * length + FLOAT_ROW_PAD_WEIGHTS) * 4,
-  };
-}
-
-function planeBytes(plane: PlaneConfig, sizes: KernelSizes): Partial<StepGraphInput["bytes"]> {
-  const { first, second, windows, columns } = planeFloats(plane);
-  return {
-    ...{ convolved: 4 * first, "convolved.again": 4 * second, windows: 4 * windows },
-    "convolved.q8": sizes.q8_bytes(plane.rows, columns),
   };
 }
 

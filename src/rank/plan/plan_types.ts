@@ -14,6 +14,7 @@ import type { CompressedPlan, CompressedWorkspace } from "./plan_compressed.ts";
 import type { GatedLayerPlan, GatedMixPlan, GatedWorkspace } from "./plan_gated.ts";
 import type { HyperPlan, LayerHyperPlan } from "./plan_hyper.ts";
 import type { GatePlan } from "./plan_gate.ts";
+import type { NetworkPlan } from "./plan_network.ts";
 import type { HeadNormPlan, NormPlan } from "./plan_norm.ts";
 import type { IndexerWorkspace } from "./plan_indexer.ts";
 import type { IntermediatesPlan } from "./intermediates_types.ts";
@@ -338,6 +339,7 @@ export interface RankPlan {
   /** As `ModelTensors.planeMatrices`; empty where there are none. */
   readonly planeMatrices: readonly MatrixPlan[];
   readonly subsampling: SubsamplingPlan | null;
+  readonly network: NetworkPlan | null;
   /** The table, where it stays in a packed file; null: all own rows of it are in memory. */
   readonly embeddingInFile: RowsInFile | null;
   /** What tokens give layers; null: nothing. */

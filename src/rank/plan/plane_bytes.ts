@@ -3,6 +3,8 @@ import { alignUp } from "../../base/check.ts";
 import { FLOAT_ROW_PAD_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import { halved, halvedThrice, KERNEL_SIDE, type PlaneConfig } from "../../model/plane.ts";
 import { CONVOLVED_ROWS } from "./convolved_rows.ts";
+import type { KernelSizes } from "./plan_workspace.ts";
+import type { StepGraphInput } from "./step_graph.ts";
 
 export interface PlaneFloats {
   /** Of what the first convolution gives, and, later, the third one. */
@@ -24,5 +26,29 @@ export function planeFloats({ frames, rows, bands, channels }: PlaneConfig): Pla
     second: halved(width) * halved(height) * stride,
     windows: longest + FLOAT_ROW_PAD_WEIGHTS,
     columns,
+  };
+}
+
+/** Rows that a piece's windows are of; the windows, and what a product reads behind them. */
+export function convolutionBytes(
+  chunkTokens: number,
+  length: number,
+): Partial<StepGraphInput["bytes"]> {
+  const rows = Math.min(CONVOLVED_ROWS, chunkTokens);
+  return {
+    convolved: (2 * rows + 1) * alignUp(length, SUPERBLOCK_WEIGHTS) * 4,
+    windows: (rows * 3 * length + FLOAT_ROW_PAD_WEIGHTS) * 4,
+  };
+}
+
+/** What convolutions over a plane have between them. */
+export function planeBytes(
+  plane: PlaneConfig,
+  sizes: KernelSizes,
+): Partial<StepGraphInput["bytes"]> {
+  const { first, second, windows, columns } = planeFloats(plane);
+  return {
+    ...{ convolved: 4 * first, "convolved.again": 4 * second, windows: 4 * windows },
+    "convolved.q8": sizes.q8_bytes(plane.rows, columns),
   };
 }

@@ -204,7 +204,7 @@ export class RankPlanner implements Placer {
     const place = this.#projector === null ? this : this.#device ?? this;
     this.#embedding = this.#leaveInFile(table) ??
       { embedding: place.matrix(table, { rows }), embeddingInFile: null };
-    this.#ofPatches = planPatches(place, tensors, rows);
+    this.#ofPatches = planPatches(place, tensors, { rows, share: this.#projector, ...options });
     if (positions !== null) {
       check(options.contextLength <= positions.rows, "the context was checked: it has positions");
       this.#positions = this.matrix(positions, { rows: shard.positions });

@@ -19,6 +19,7 @@ import {
 import type { Residual } from "../step/residual.ts";
 import type { StepState } from "../step/step_state.ts";
 import { Convolutions } from "./convolutions.ts";
+import { Network, type NetworkInput } from "./network.ts";
 import { Planes } from "./planes.ts";
 import { Subsampling } from "./subsampling.ts";
 
@@ -36,17 +37,23 @@ export class PatchEmbedding {
   readonly #planes: Planes | null;
   /** Null: no frames are made fewer. */
   readonly #subsampling: Subsampling | null;
+  /** Null: no network makes rows of patches. */
+  readonly #network: Network | null;
   /** [chunkTokens, patch length], and what a product reads behind them. */
   readonly #patches: Float32Array;
   /** [chunkTokens, d]. */
   readonly #added: Float32Array;
   readonly #x: Activations;
   #input: TowerInput | null = null;
+  /** The leader aborted the step while rows were made. */
+  isAborted = false;
 
   /** memory: this rank's first arena. */
   constructor(
     state: StepState,
-    { residual, memory }: { residual: Residual; memory: WebAssembly.Memory },
+    { residual, memory, ...by }:
+      & { residual: Residual; memory: WebAssembly.Memory }
+      & Pick<NetworkInput, "control" | "plans" | "all">,
   ) {
     const { plan: { chunkTokens, embedding, secondFrame, secondConvolution }, config } = state;
     const { plan: { workspaces: [space] } } = state;
@@ -70,6 +77,9 @@ export class PatchEmbedding {
         ...{ config: patches!.subsampling, patches: this.#patches, plan },
       })
       : null;
+    const { plan: { network } } = state;
+    this.#network = network &&
+      new Network(state, { ...by, config: patches!.network!, plan: network });
     this.#added = floats(memory, space.incoming, chunkTokens * embeddingLength);
     this.#x = { f32: space.patches, stride: columnCount, q8: space.normedQ8 };
   }
@@ -85,7 +95,10 @@ export class PatchEmbedding {
     const { kernels, space, partial, n } = this.#state;
     const { embeddingLength: d, patches: { areRows, subsampling } = {} } = this.#state.config;
     this.#residual.clear();
-    if (rankIndex !== 0) return;
+    if (rankIndex !== 0) {
+      this.isAborted = this.#network !== null && !this.#network.run(null);
+      return;
+    }
     const input = this.#input;
     check(input !== null && input.count === n, "a step's patches were given before it");
     this.#input = null;
@@ -93,6 +106,8 @@ export class PatchEmbedding {
     this.#patches.fill(0, input.patches.length, input.patches.length + FLOAT_ROW_PAD_WEIGHTS);
     if (this.#pixelNorm !== null) this.#normalizePatches(this.#pixelNorm, n);
     const { length } = input.patches;
+    this.isAborted = this.#network !== null && !this.#network.run(partial);
+    if (this.#network !== null) return;
     if (this.#subsampling !== null) this.#subsampling.run(length / subsampling!.bands, partial);
     else if (this.#planes !== null) this.#planes.run(partial);
     else if (this.#convolutions !== null) this.#convolutions.run(space.patches, partial);
