@@ -11,6 +11,7 @@ import { nmse } from "../support/compare.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
 import { tinyDeepseekOcr } from "../support/tiny_deepseekocr.ts";
+import { tinyGemma3n } from "../support/tiny_gemma3n.ts";
 import { TINY_HEARING_NAMES, tinyHearing } from "../support/tiny_hearing.ts";
 import { type TinyGrid, tinyTowerInput } from "../support/tiny_image.ts";
 import {
@@ -94,6 +95,12 @@ Deno.test("towerObstacle() leaves threads what a GPU would see otherwise", async
       assertEquals(towerObstacle(readVision(file).description, file), THREADS[kind] ?? null, kind);
     });
   }
+});
+
+Deno.test("towerObstacle() leaves networks of convolutions to threads", () => {
+  const file = parseGguf(tinyGemma3n());
+  const obstacle = towerObstacle(readVision(file).description, file);
+  assertEquals(obstacle, "networks of convolutions are the threads'");
 });
 
 Deno.test("towerObstacle() leaves sounds to threads", () => {

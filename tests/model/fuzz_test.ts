@@ -9,6 +9,7 @@ import { readHearing, readVision } from "../../src/model/mod.ts";
 import { createTokenizer } from "../../src/tokenizer/mod.ts";
 import { assertRefusal, fuzzRuns, timed } from "../support/fuzz.ts";
 import { tinyDeepseekOcr } from "../support/tiny_deepseekocr.ts";
+import { tinyGemma3n } from "../support/tiny_gemma3n.ts";
 import { TINY_HEARING_NAMES, tinyHearing } from "../support/tiny_hearing.ts";
 import { TINY_MODELS, tinyModel, type TinyModelName } from "../support/tiny_model.ts";
 import { TINY_KINDS, tinyVision, type TinyVisionName } from "../support/tiny_vision.ts";
@@ -89,6 +90,7 @@ Deno.test("a projector with any faults is read, or refused in a few words", () =
   const towers = [
     ...KINDS.map((kind) => ({ kind, read: readVision, file: parseGguf(tinyVision({ kind })) })),
     { kind: "deepseekocr", read: readVision, file: parseGguf(tinyDeepseekOcr()) },
+    { kind: "gemma3nv", read: readVision, file: parseGguf(tinyGemma3n()) },
     ...TINY_HEARING_NAMES.map((kind) => (
       { kind, read: readHearing, file: parseGguf(tinyHearing({ kind })) }
     )),

@@ -45,8 +45,8 @@ Deno.test("readVision() reads towers of every kind, whatever its matrices' type"
       assertEquals(mergedRows * (fold?.rows ?? 1), images.mergeSide ** 2);
     }
   }
-  // DeepSeek-OCR's two towers: read_deepseekocr_test.ts.
-  assertEquals([...projectors, "deepseekocr"].sort(), [...VISION_KINDS].sort());
+  // Those have tests of their own: read_deepseekocr_test.ts, read_gemma3n_test.ts.
+  assertEquals([...projectors, "deepseekocr", "gemma3nv"].sort(), [...VISION_KINDS].sort());
 });
 
 Deno.test("readVision() says what preparing images takes", () => {

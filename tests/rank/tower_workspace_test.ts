@@ -15,6 +15,7 @@ import {
 } from "../support/tiny_hearing.ts";
 import { towerInput } from "../../src/vision/tower_input.ts";
 import { tinyDeepseekOcr } from "../support/tiny_deepseekocr.ts";
+import { tinyGemma3n } from "../support/tiny_gemma3n.ts";
 import { tinyTowerInput } from "../support/tiny_image.ts";
 import { TINY_TOWER, tinyVision, type TinyVisionOptions } from "../support/tiny_vision.ts";
 import { tablesOfBoth } from "../support/two_towers.ts";
@@ -72,6 +73,36 @@ Deno.test("deepseekocr in Q8_0 on 2 sees alike where dead intermediates are NaN"
     await Deno.remove(path);
   }
 });
+
+for (const rankCount of [1, 3]) {
+  testAlike(`gemma3nv on ${rankCount} sees`, tinyGemma3n({ width: 72 }), seeAll, rankCount);
+}
+
+/** Two images, one after the other. */
+async function seeAll(
+  path: string,
+  _: Uint8Array<ArrayBuffer>,
+  options: { readonly rankCount: number; readonly sharesWorkspace: boolean },
+  how: Poisoning,
+): Promise<number[]> {
+  const file = openGguf(path);
+  const { description: model, images } = readVision(file);
+  const { countMax: most } = model.config.patches!;
+  const room = { contextLength: most, chunkTokens: most, sequences: 1, isSparse: false };
+  const { runner } = await openRunner({ file, model }, { ...room, ...options }, how);
+  try {
+    const reader = new ImageReader(runner);
+    const tables = { positions: null, classTokens: null, patchBias: null };
+    const { imageSize: side } = images;
+    return [1, 2].flatMap((turn) => {
+      const tile = seededImage(side, side);
+      tile.bytes.forEach((value, i) => tile.bytes[i] = turn * value);
+      return [...reader.see(towerInput(tile, images, tables))!];
+    });
+  } finally {
+    runner.control.publishExit();
+  }
+}
 
 /** A whole image and a tile, by the first of two towers. */
 async function seeInGrids(path: string, bytes: Uint8Array<ArrayBuffer>, how: Poisoning) {

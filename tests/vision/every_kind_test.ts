@@ -2,6 +2,7 @@ import { parseGguf } from "../../src/gguf/mod.ts";
 import { readVision } from "../../src/model/mod.ts";
 import { imageKindOf } from "../../src/vision/kinds.ts";
 import { tinyDeepseekOcr } from "../support/tiny_deepseekocr.ts";
+import { tinyGemma3n } from "../support/tiny_gemma3n.ts";
 import { TINY_KINDS, tinyVision, type TinyVisionName } from "../support/tiny_vision.ts";
 
 Deno.test("imageKindOf() knows what is done to images for every kind of projector that is read", () => {
@@ -9,4 +10,5 @@ Deno.test("imageKindOf() knows what is done to images for every kind of projecto
     imageKindOf(readVision(parseGguf(tinyVision({ kind }))).images);
   }
   imageKindOf(readVision(parseGguf(tinyDeepseekOcr())).images);
+  imageKindOf(readVision(parseGguf(tinyGemma3n())).images);
 });

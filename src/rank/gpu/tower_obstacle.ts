@@ -18,7 +18,8 @@ export function towerObstacle(
     config: { patches, projector, layers, ropes, limitsProducts, embeddingLength, feedForward },
     tensors,
   } = model;
-  const { areConvolved, areRows, plane, subsampling } = patches!;
+  const { areConvolved, areRows, network, plane, subsampling } = patches!;
+  if (network) return "networks of convolutions are the threads'";
   if (projector!.convolutions || projector!.columns) return "towers in two parts are the threads'";
   const hears = areConvolved || areRows || plane || subsampling || model.config.relative;
   if (hears) return "towers that hear are the threads'";
