@@ -9,13 +9,15 @@ import { loadModel } from "../../src/llm/mod.ts";
 import type { ChatMessage } from "../../src/llm/types.ts";
 import { bytePairVocabulary } from "../../src/synth/vocabulary.ts";
 import { writePng } from "../support/png_writer.ts";
+import { tinyGemma3n } from "../support/tiny_gemma3n.ts";
+import { GEMMA3N_OF_LLAMA_CPP } from "../support/tiny_layered_families.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 import { tinyVision, type TinyVisionOptions } from "../support/tiny_vision.ts";
 import "../support/thread_pool.ts";
 
 interface Case {
   readonly text: TinyModelOptions;
-  readonly eyes: TinyVisionOptions;
+  readonly eyes: TinyVisionOptions | Uint8Array<ArrayBuffer>;
   /** Special tokens around images, the vocabulary's last ones. */
   readonly marks: readonly string[];
   readonly size: readonly [width: number, height: number];
@@ -76,6 +78,19 @@ const CASES: Readonly<Record<string, Case>> = {
     promptLength: 86,
     ids: [477, 106, 92, 311, 143, 168, 327, 398],
   },
+  // Rows see what is before them, and layers get what the token 0 gives them.
+  gemma3nv: {
+    text: {
+      architecture: "gemma3n",
+      changes: GEMMA3N_OF_LLAMA_CPP,
+      metadata: [["gemma3n.context_length", u32(1024)]],
+    },
+    eyes: tinyGemma3n({ type: "F16" }),
+    marks: ["<start_of_image>", "<end_of_image>"],
+    size: [300, 400],
+    promptLength: 267,
+    ids: [439, 79, 391, 318, 108, 95, 71, 40],
+  },
   youtuvl: {
     text: { architecture: "deepseek2" },
     eyes: { kind: "youtuvl" },
@@ -105,7 +120,10 @@ for (const [name, each] of Object.entries(CASES)) {
       const metadata = [...each.text.metadata ?? [], ...vocabularyWith(each.marks)];
       await Deno.writeFile(path, tinyModel({ vocabSize: VOCAB_SIZE, ...each.text, metadata }));
       const projectorPath = `${directory}/eyes.gguf`;
-      await Deno.writeFile(projectorPath, tinyVision(each.eyes));
+      await Deno.writeFile(
+        projectorPath,
+        each.eyes instanceof Uint8Array ? each.eyes : tinyVision(each.eyes),
+      );
       const model = await loadModel(path, { threads: 2, projectorPath });
       try {
         const messages: ChatMessage[] = [{
