@@ -23,6 +23,8 @@ export type Cut =
   | "bestGrid"
   /** Whole, as a square; and where it is larger than a tile, as a grid of these like its shape. */
   | "tileGrid"
+  /** Whole, as a square; and where it is large or long, as a grid of windows, squares as well. */
+  | "windows"
   /** Whole, in its own shape; and where it is large, as a grid of parts in shapes of their own. */
   | "slices";
 
@@ -124,6 +126,11 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     behindWhole: "<fake_token_around_image>",
   },
   nemotron_v2_vl: COMMON,
+  step3vl: {
+    ...{ ...COMMON, cut: "windows", beforeWhole: "<im_start>", behindWhole: "<im_end>" },
+    beforePart: () => "<patch_start>",
+    ...{ behindPart: "<patch_end>", betweenRows: "<patch_newline>" },
+  },
   internvl: { ...COMMON, cut: "bestSize", whole: STRETCHED, begin: "<img>", end: "</img>" },
   llama4: {
     ...{ ...COMMON, cut: "bestSize", whole: STRETCHED },

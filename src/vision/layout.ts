@@ -61,7 +61,8 @@ function layTile(tile: number, grid: Grid, config: ImageConfig, kind: ImageKind)
 }
 
 function layRows(tile: number, grid: Grid, config: ImageConfig, kind: ImageKind): LayoutPart[] {
-  const { mergeSide, lineBreak, tileRows } = config;
+  const { lineBreak, tileRows } = config;
+  const mergeSide = config.mergeSide * (config.convolvedSide ?? 1);
   if (tileRows !== undefined) return [{ tile, first: 0, count: tileRows, grid: null }];
   const rows = Math.floor(grid.rows / mergeSide);
   const columns = Math.floor(grid.columns / mergeSide);

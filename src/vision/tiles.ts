@@ -15,6 +15,7 @@ import {
   slicesOf,
 } from "./sizes.ts";
 import type { Raster } from "./types.ts";
+import { cutWindows } from "./windows.ts";
 
 /** What is looked at of an image. */
 export interface ImageTiles {
@@ -95,6 +96,8 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
       const cut = grid && { width: grid.width * side, height: grid.height * side };
       return cutInto(image, { kind, whole: square, cut, part: { width: side, height: side } });
     }
+    case "windows":
+      return cutWindows(image, config);
     case "slices":
       return cutSlices(image, config, kind);
   }

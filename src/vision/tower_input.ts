@@ -44,7 +44,7 @@ function secondInput(
 
 /** [count, 3 · side²], channel by channel or pixel by pixel. */
 function cutPatches(
-  { bytes, start, rowStride, pixelStride, channels }: Raster,
+  { bytes, start, rowStride, pixelStride, channels, values, width }: Raster,
   { config, order, columns, count }: {
     readonly config: ImageConfig;
     readonly order: Int32Array;
@@ -54,7 +54,7 @@ function cutPatches(
 ): Float32Array {
   const { patchSize } = config;
   const patches = new Float32Array(count * 3 * patchSize ** 2);
-  const values = channels.map((_, channel) => normalised(channel, config));
+  const levels = channels.map((_, channel) => normalised(channel, config));
   const plane = patchSize ** 2;
   const [ofPixel, ofChannel] = config.hasColoursLast ? [3, 1] : [1, plane];
   let first = 0;
@@ -64,8 +64,14 @@ function cutPatches(
       (place - row * columns) * patchSize * pixelStride;
     for (let channel = 0; channel < 3; channel++) {
       let to = first + channel * ofChannel;
-      const valueOf = values[channel];
+      const valueOf = levels[channel];
       for (let y = 0; y < patchSize; y++) {
+        if (values) {
+          const top = row * patchSize + y, left = (place - row * columns) * patchSize;
+          let from = (top * width + left) * 3 + channel;
+          for (let x = 0; x < patchSize; x++, from += 3, to += ofPixel) patches[to] = values[from];
+          continue;
+        }
         let from = corner + y * rowStride + channels[channel];
         for (let x = 0; x < patchSize; x++, from += pixelStride, to += ofPixel) {
           patches[to] = valueOf[bytes[from]];

@@ -11,6 +11,11 @@ export interface Raster {
   /** From a row to the one below; below 0 where they are stored from the bottom up. */
   readonly rowStride: number;
   readonly pixelStride: number;
+  /**
+   * [height, width, 3]: colours that are normalised already, R, G and B, in the place of what
+   * `bytes` has. Left out: the bytes are the colours.
+   */
+  readonly values?: Float32Array;
   /** Where R, G and B are in a pixel; of grey ones in the same place. */
   readonly channels: readonly [red: number, green: number, blue: number];
 }

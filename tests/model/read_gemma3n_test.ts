@@ -1,7 +1,7 @@
 /** What Gemma 3n's projector files say, and which of them are refused. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.ts";
-import { bool, type GgufFile, type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
+import { type GgufFile, type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { readVision } from "../../src/model/mod.ts";
 import { type InvertedBlock, planeSides } from "../../src/model/network.ts";
 import { tinyGemma3n } from "../support/tiny_gemma3n.ts";
@@ -42,7 +42,7 @@ Deno.test("readVision() reads Gemma 3n's blocks by what tensors there are, stage
 Deno.test("readVision() leaves alone what of a file of Gemma 3n hears", () => {
   const heard = withTensor(FILE, "a.blk.0.attn_q.weight", { dims: [4], type: "F32" });
   assertThrows(() => read({}, heard), UnsupportedModelError, "a.blk.0.attn_q.weight");
-  const metadata = new Map(heard.metadata).set("clip.has_audio_encoder", bool(true).value);
+  const metadata = new Map(heard.metadata).set("clip.has_audio_encoder", true);
   read({}, { ...heard, metadata });
 });
 
@@ -82,7 +82,7 @@ Deno.test("readVision() refuses a file of Gemma 3n that is wrong in one place", 
 
 Deno.test("readVision() refuses blocks behind a gap in a stage, and kernels of blocks of weights", () => {
   const gap = [...FILE.tensors.keys()].filter((name) => name.startsWith("v.blk.1.1."));
-  const file = gap.reduce((file, name) => withoutTensor(file, name), FILE);
+  const file = gap.reduce((file, name) => withoutTensor(file, name), FILE as GgufFile);
   assertThrows(() => read({}, file), UnsupportedModelError, '"v.blk.1.2.');
   const coarse = withTensor(FILE, "v.msfa.ffn.pw_exp.conv.weight", { type: "Q8_0" });
   assertThrows(() => read({}, coarse), UnsupportedModelError, "has the type Q8_0");
@@ -90,5 +90,5 @@ Deno.test("readVision() refuses blocks behind a gap in a stage, and kernels of b
 
 function withoutStage(stage: number): GgufFile {
   const names = [...FILE.tensors.keys()].filter((name) => name.startsWith(`v.blk.${stage}.`));
-  return names.reduce((file, name) => withoutTensor(file, name), FILE);
+  return names.reduce((file, name) => withoutTensor(file, name), FILE as GgufFile);
 }

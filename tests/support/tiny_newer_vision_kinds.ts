@@ -1,5 +1,5 @@
 /** Tiny projector files of kinds whose towers or projectors do what few others do, as data. */
-import { list } from "../../src/gguf/mod.ts";
+import { list, u32 } from "../../src/gguf/mod.ts";
 import {
   NEURONS,
   PIXELS,
@@ -13,6 +13,18 @@ import {
 
 /** Kinds, and after a dash forms of them. */
 export const NEWER_TINY_KINDS = {
+  "step3vl": {
+    ...{ patchBias: true, side: 8, fusedQkv: true, gains: true, preNorm: true },
+    activation: "quickGelu",
+    keys: { "projector.scale_factor": u32(4) },
+    tensors: ({ width, outputLength }) => [
+      { name: "mm.0.weight", dims: [3, 3, width, 40] },
+      { name: "mm.0.bias", dims: [40] },
+      { name: "mm.1.weight", dims: [3, 3, 40, 72] },
+      { name: "mm.1.bias", dims: [72] },
+      { name: "mm.model.fc.weight", dims: [72, outputLength] },
+    ],
+  },
   "minicpmv4_6": {
     ...{ ...SIGLIP, width: 64, heads: 4, neurons: 96, positionSide: 70, side: 8 },
     keys: { "wa_layer_indexes": list(Int32Array.of(0)) },

@@ -1,5 +1,13 @@
 /** Every kind of projector files that this version reads. */
-import { adapter, hunyuanvl, minicpmv46, minimaxM3, museGlimmer, youtuvl } from "./newer_kinds.ts";
+import {
+  adapter,
+  hunyuanvl,
+  minicpmv46,
+  minimaxM3,
+  museGlimmer,
+  step3vl,
+  youtuvl,
+} from "./newer_kinds.ts";
 import { COMMON, PLAIN_STAGE, type VisionKind } from "./vision_kind.ts";
 
 /** Of projectors of two matrices with gelu between them. */
@@ -389,5 +397,6 @@ export const KINDS: readonly VisionKind[] = [
   qwen2vl,
   qwen3vl,
   resampler,
+  step3vl,
   youtuvl,
 ];

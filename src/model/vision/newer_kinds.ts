@@ -71,6 +71,18 @@ export const minimaxM3: VisionKind = {
   },
 };
 
+/** Step3-VL: turned, its rows made fewer by convolutions, with windows of a large image. */
+export const step3vl: VisionKind = {
+  ...COMMON,
+  name: "step3vl",
+  resize: "bilinear",
+  rope: { pairs: "norm", first: "column", isInterleaved: false, from: 0 },
+  projector: {
+    ...{ norm: null, convolutions: ["mm.0", "mm.1"], stages: [], first: "mm.model.fc" },
+    ...{ isFirstTransposed: false, second: null, biases: "none", activation: null },
+  },
+};
+
 /** Muse Glimmer: of any shape, turned, with windows that edges cut off. */
 export const museGlimmer: VisionKind = {
   ...COMMON,

@@ -1,7 +1,7 @@
 /** What preparing images takes, out of a projector's file. Knows no images. */
 import { formatError, type Hyperparameters } from "../read/hyperparameters.ts";
 import type { ImageConfig } from "../vision_types.ts";
-import { readBlockSide } from "./read_projector.ts";
+import { convolvedSide, readBlockSide } from "./read_projector.ts";
 import { hasOldMarks } from "./read_resampler.ts";
 import type { TowerReader } from "./read_tower.ts";
 
@@ -14,6 +14,8 @@ const PATCH_BIAS = "v.patch_embd.bias";
 const IMAGE_SIZE_MAX = 65535;
 const PATCH_SIZE_MAX = 1024;
 const ABSENT = { min: 0, absent: 0 };
+/** Step3-VL's tiles are 504 pixels long, of an image's 728. */
+const TILE_SHARE = 9 / 13;
 /** Pixels of an image, and tiles: more than any file names. */
 const PIXELS_MAX = 2 ** 28;
 const TILES_MAX = 1024;
@@ -37,8 +39,10 @@ export function readImages(
   const patchSize = readPatchSize(keys, reader, imageSize);
   const side = Math.floor(imageSize / patchSize);
   const isSquare = kind.rows === null && !kind.isOfLongestEdge && !kind.isLikeSquare;
-  if (isSquare && side % mergeSide !== 0) {
-    throw keys.wrong("image_size", `a multiple of ${mergeSide} patches of ${patchSize} pixels`);
+  const convolved = readConvolvedSide(keys, reader);
+  const blockSide = mergeSide * convolved;
+  if (isSquare && side % blockSide !== 0) {
+    throw keys.wrong("image_size", `a multiple of ${blockSide} patches of ${patchSize} pixels`);
   }
   // An image is one block of patches at least.
   if (kind.isLikeSquare && CUT_SQUARES * imageSize ** 2 < (patchSize * mergeSide) ** 2) {
@@ -61,6 +65,10 @@ export function readImages(
     ...readBothColours(keys, reader),
     mergeSide,
     ...foldSide > 1 && { foldSide },
+    ...convolved > 1 && {
+      convolvedSide: convolved,
+      tileSize: Math.floor(TILE_SHARE * side / convolved) * convolved * patchSize,
+    },
     positions: kind.resize === "sum"
       ? readTables(reader, Math.floor((pixels.pixelsMax ?? 0) / patchSize ** 2 / mergeSide))
       : readPositions(reader, {
@@ -83,6 +91,13 @@ export function readImages(
     ...kind.projector.frame && { isFramed: true },
     ...kind.hasColoursLast && { hasColoursLast: true },
   };
+}
+
+/** Rows and columns that convolutions make one of; what the file calls a factor is that. */
+function readConvolvedSide(keys: Hyperparameters, { kind: { projector } }: TowerReader): number {
+  const side = convolvedSide(projector);
+  if (side > 1) keys.integer("projector.scale_factor", { min: side, max: side, absent: side });
+  return side;
 }
 
 /** Pixels on a side. */

@@ -1,5 +1,6 @@
 /** The projector of a tower: what it is and its tensors, each checked. Knows no layers. */
 import { formatError, type Hyperparameters } from "../read/hyperparameters.ts";
+import type { GridConvolution, GridConvolutionTensors } from "../grid_convolutions.ts";
 import { rowsOf } from "../read/layer_reader.ts";
 import type { MatrixTensor, NormTensors } from "../types.ts";
 import type {
@@ -12,8 +13,9 @@ import type {
 import { readFold } from "./read_fold.ts";
 import { readResampler } from "./read_resampler.ts";
 import { biasedMatrix, readNorm, type TowerReader } from "./read_tower.ts";
-import type { ProjectorStage } from "./vision_kind.ts";
+import type { ProjectorStage, VisionKind } from "./vision_kind.ts";
 
+const CONVOLUTION: GridConvolution = { side: 3, stride: 2, epsilon: null };
 /** A side of a block of patches: more than any file has. */
 const SIDE_MAX = 64;
 
@@ -56,7 +58,9 @@ export function readProjector(
     ...{ stages: projector.rowStages ?? [], merged: width, mergeSide: 1, epsilon },
   });
   const rowWidth = rowStages.at(-1)?.tensors.matrix.rows ?? width;
-  const merged = resampler?.config.width ?? (merge === "mean" ? rowWidth : rowWidth * mergedRows);
+  const convolutions = readConvolutions(reader, projector.convolutions ?? []);
+  const merged = resampler?.config.width ?? convolutions.at(-1)?.matrix.rows ??
+    (merge === "mean" ? rowWidth : rowWidth * mergedRows);
   const { norm, activation, isFirstTransposed } = projector;
   const stages = readStages(reader, { stages: projector.stages, merged, mergeSide, epsilon });
   const columns = stages.at(-1)?.tensors.matrix.rows ?? merged;
@@ -84,7 +88,8 @@ export function readProjector(
       ...!checker.has(`${lastNorm}.weight`) && { lacksLastNorm: true },
       ...resampler !== null && { resampler: resampler.config },
       ...fold !== null && { fold: { behind: foldedBehind!, rows: fold.rows } },
-      mergedRows,
+      ...convolutions.length > 0 && { convolutions: convolutions.map(() => CONVOLUTION) },
+      mergedRows: mergedRows * convolvedSide(projector) ** 2,
       merge,
       ...projector.isStandardized && { mergedScale: Math.sqrt(width) },
       norm: hasNorm ? { of: norm.of, kind: norm.kind, epsilon: norm.epsilon ?? epsilon } : null,
@@ -99,6 +104,7 @@ export function readProjector(
       norm: hasNorm ? projectorNorm(reader, norm.of === "rows" ? width : merged) : null,
       ...resampler !== null && { resampler: resampler.tensors },
       ...fold !== null && { fold: fold.tensors },
+      ...convolutions.length > 0 && { convolutions },
       ...standard !== null && { standard },
       ...rowStages.length > 0 && { rowStages: rowStages.map(({ tensors }) => tensors) },
       ...stages.length > 0 && { stages: stages.map(({ tensors }) => tensors) },
@@ -110,6 +116,27 @@ export function readProjector(
       ...deep.length > 0 && { deep: deep.map(({ tensors }) => tensors) },
     },
   };
+}
+
+/** Rows and columns that convolutions make one of. */
+export function convolvedSide({ convolutions = [] }: VisionKind["projector"]): number {
+  return CONVOLUTION.stride ** convolutions.length;
+}
+
+function readConvolutions(
+  { checker, file, width }: TowerReader,
+  names: readonly string[],
+): GridConvolutionTensors[] {
+  let channels = width;
+  return names.map((name) => {
+    const rows = file.tensors.get(`${name}.weight`)?.dims[3] ?? 1;
+    const matrix = {
+      ...checker.kernel(`${name}.weight`, { rows, side: CONVOLUTION.side, channels }),
+      bias: checker.has(`${name}.bias`) ? checker.vector(`${name}.bias`, rows) : null,
+    };
+    channels = rows;
+    return { matrix, norm: null };
+  });
 }
 
 /** What the file has of them. */

@@ -131,6 +131,12 @@ export interface VisionKind {
     readonly frame?: Readonly<Record<"lineEnd" | "begin" | "end" | "norm", string>>;
     /** What rows go through before they are merged. Left out: nothing. */
     readonly rowStages?: readonly ProjectorStage[];
+    /**
+     * Convolutions of 3 · 3 over the grid of patches, each of which keeps every other row and
+     * column, in the place of merging: what their tensors are called, without ".weight" and
+     * ".bias". Left out: there are none.
+     */
+    readonly convolutions?: readonly string[];
     /** What merged rows go through first. */
     readonly stages: readonly ProjectorStage[];
     readonly first: string;

@@ -16,7 +16,6 @@ import {
   planeSides,
 } from "../../model/network.ts";
 import type { ModelDescription, VectorTensor } from "../../model/types.ts";
-import { CONVOLVED_ROWS } from "./convolved_rows.ts";
 import { kvBytes, tableBlocks } from "./kv_bytes.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm, type NormPlan } from "./plan_norm.ts";
@@ -24,11 +23,14 @@ import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
 import { RegionPlaces } from "./region_places.ts";
 import { cut, lengthOf, type Range, scale } from "./shard.ts";
+import { LONG_TOKENS } from "./weight_types.ts";
 
 /** Channels that a rank has are whole groups of so many, which products make at a time. */
 const CHANNEL_UNIT = 16;
 /** Floats from one place of a plane to the next are multiples of so many. */
 const PLACE_UNIT = FLOAT_ROW_PAD_WEIGHTS;
+/** Windows that are laid side by side at a time: products of as many are the fast ones. */
+export const WINDOW_ROWS = LONG_TOKENS;
 /** Of the first convolution: 3 · 3 places of three colours. */
 const PIXEL_COLUMNS = 27;
 /** Queries that attend at once: more would leave the cache while they pass the keys. */
@@ -96,7 +98,7 @@ export interface NetworkPlaces {
   readonly valueBlocks: number;
   readonly table: number;
   readonly scratch: number;
-  /** [CONVOLVED_ROWS, columns] side by side, or rows of another rank's. */
+  /** [WINDOW_ROWS, columns] side by side, or rows of another rank's. */
   readonly windows: number;
   /** [places] */
   readonly factors: number;
@@ -306,7 +308,7 @@ function mostOf({ config, own, fused }: NetworkShare) {
     ...needs,
     planes: [Math.max(stem, whole), whole] as const,
     kept: planeFloats(keptSide, fusion.channels),
-    windows: Math.max(windows, CONVOLVED_ROWS * PIXEL_COLUMNS),
+    windows: Math.max(windows, WINDOW_ROWS * PIXEL_COLUMNS),
   };
 }
 
@@ -323,7 +325,7 @@ function needsOfInverted(
     whole: Math.max(planeFloats(from, channels), planeFloats(to, outputs)),
     hidden: planeFloats(between, own),
     mid: midSide > 0 ? planeFloats(to, own) : 0,
-    windows: Math.max(side > 1 ? CONVOLVED_ROWS * side * side * channels : 0, placeStride(outputs)),
+    windows: Math.max(side > 1 ? WINDOW_ROWS * side * side * channels : 0, placeStride(outputs)),
     factors: between * between,
     sums: planeFloats(to, outputs),
   };

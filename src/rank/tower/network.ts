@@ -16,13 +16,13 @@ import {
 import { floats } from "../bound/arena_views.ts";
 import { type Activations, matrixOf, project } from "../bound/matrix.ts";
 import { aloneKernel } from "../neurons/neurons.ts";
-import { CONVOLVED_ROWS } from "../plan/convolved_rows.ts";
 import {
   type AskingPlan,
   type DepthwisePlan,
   type InvertedPlan,
   type NetworkPlan,
   placeStride,
+  WINDOW_ROWS,
 } from "../plan/plan_network.ts";
 import type { MatrixPlan, RankPlan, VectorPlan } from "../plan/plan_types.ts";
 import { lengthOf } from "../plan/shard.ts";
@@ -171,8 +171,8 @@ export class Network {
     const bound = matrixOf(matrix);
     const x = { f32: windows.at, stride: columns, q8: 0 };
     const places = plane.side ** 2;
-    for (let place = 0; place < places; place += CONVOLVED_ROWS) {
-      const count = Math.min(CONVOLVED_ROWS, places - place);
+    for (let place = 0; place < places; place += WINDOW_ROWS) {
+      const count = Math.min(WINDOW_ROWS, places - place);
       for (let i = 0; i < count; i++) lay(place + i, i * columns);
       const end = count * columns;
       windows.floats.fill(0, end, end + FLOAT_ROW_PAD_WEIGHTS);
