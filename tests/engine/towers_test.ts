@@ -68,9 +68,9 @@ async function withTower(
 }
 
 /** Whole numbers of blocks and of windows. */
-function squareOf({ windowSide, mergeSide }: ImageConfig): TinyGrid {
-  const blocks = Math.ceil(TINY_TOWER.side / mergeSide);
-  const side = windowSide === null ? blocks * mergeSide : 2 * windowSide;
+function squareOf({ windowSide, mergeSide, convolvedSide = 1 }: ImageConfig): TinyGrid {
+  const block = mergeSide * convolvedSide;
+  const side = windowSide === null ? Math.ceil(TINY_TOWER.side / block) * block : 2 * windowSide;
   return { rows: side, columns: side };
 }
 

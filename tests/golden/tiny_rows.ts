@@ -5,7 +5,7 @@
  * Of "llama4" its rows are in the order of columns, ours in that of lines, as the model's authors'.
  * Of "hunyuanvl" ends of four rows: of the image's last one, of a line's end, of what is before an
  * image, and of what is behind it.
- * Of MiniCPM-V 4.6, Muse Glimmer and GLM-Edge ("adapter", without the rows around an image) they
+ * Of Step3-VL, MiniCPM-V 4.6, Muse Glimmer and GLM-Edge ("adapter", without the rows around an image) they
  * are llama.cpp's 0.5.0 (its mtmd out of npm's llama.rn 0.13.0-rc.5).
  * Of "mlp" they begin with the second row: it takes the first one for the class token. Data only.
  */
@@ -127,6 +127,10 @@ export const TINY_ROWS: Readonly<Record<TinyVisionName, readonly number[]>> = {
   "phi4": [
     -4.01709, 0.53795, 1.08005, 4.20664, 2.35570, -1.11571,
     -2.15188, -0.90000, 0.90275, 0.11883, 0.55832, 1.61589,
+  ],
+  "step3vl": [
+    -2.40665, 0.70371, 1.36174, 3.02244, -0.98696, 1.96818,
+    -1.03724, 1.23194, -5.48818, -3.11135, 0.89520, 4.09473,
   ],
   "adapter": [
     -0.41639, -0.18090, -0.08317, 0.66527, 0.34903, 0.18191,

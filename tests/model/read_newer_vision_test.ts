@@ -1,7 +1,7 @@
 /** What projector files say of kinds whose towers or projectors do what few others do. */
 import { assertEquals, assertThrows } from "@std/assert";
 import { ModelFormatError } from "../../src/base/errors.ts";
-import { type GgufFile, type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
+import { type GgufFile, type GgufValue, parseGguf, u32 } from "../../src/gguf/mod.ts";
 import { readVision } from "../../src/model/mod.ts";
 import { tinyVision, type TinyVisionKind, type TinyVisionOptions } from "../support/tiny_vision.ts";
 import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
@@ -82,6 +82,31 @@ Deno.test("readVision() has Muse Glimmer's windows as large as the square that h
   assertEquals(sides, [4, 4, 4, undefined, 4, undefined]);
   assertEquals(config.feedForward.activation, "geluErf");
   assertThrows(() => of({ positionSide: 5 }), ModelFormatError, "divisor of the side");
+});
+
+Deno.test("readVision() reads convolutions that make Step3-VL's rows fewer, and its tiles' size", () => {
+  const of = (changes: Partial<TinyVisionKind>) => readVision(fileOf({ kind: "step3vl", changes }));
+  const { images, description: { config: { projector }, tensors } } = of({});
+  assertEquals([images.imageSize, images.tileSize, images.convolvedSide], [32, 16, 4]);
+  assertEquals(projector!.mergedRows, 16);
+  const each = { side: 3, stride: 2, epsilon: null } as const;
+  assertEquals(projector!.convolutions, [each, each]);
+  const { convolutions, first } = tensors.projector!;
+  assertEquals(convolutions!.map(({ matrix }) => [matrix.rows, matrix.columns]), [[40, 864], [
+    72,
+    360,
+  ]]);
+  assertEquals([convolutions![1].matrix.bias?.length, first.columns, first.bias], [72, 72, null]);
+  // Step3-VL-10B's.
+  assertEquals(of({ patchSize: 14, side: 52 }).images.tileSize, 504);
+  assertThrows(() => of({ side: 6 }), ModelFormatError, "a multiple of 4 patches");
+  const keys = { "projector.scale_factor": u32(2) };
+  assertThrows(() => of({ keys }), ModelFormatError, "scale_factor");
+  const file = fileOf({ kind: "step3vl" });
+  const other = withTensor(file, "mm.1.weight", { dims: [3, 3, 39, 72] });
+  assertThrows(() => readVision(other), ModelFormatError, "mm.1.weight");
+  assertThrows(() => readVision(withoutTensor(file, "mm.0.weight")), ModelFormatError, "mm.0");
+  readVision(withoutTensor(file, "mm.0.bias"));
 });
 
 Deno.test("readVision() reads rows around GLM-Edge's images, as long as those of the text", () => {

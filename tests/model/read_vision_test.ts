@@ -42,7 +42,8 @@ Deno.test("readVision() reads towers of every kind, whatever its matrices' type"
       const parts = 1 + (config.projector?.deepLayers?.length ?? 0);
       assertEquals(config.projector?.outputLength, parts * TINY_TOWER.outputLength);
       const { mergedRows, fold } = config.projector!;
-      assertEquals(mergedRows * (fold?.rows ?? 1), images.mergeSide ** 2);
+      const { mergeSide, convolvedSide = 1 } = images;
+      assertEquals(mergedRows * (fold?.rows ?? 1), (mergeSide * convolvedSide) ** 2);
     }
   }
   // Those have tests of their own: read_deepseekocr_test.ts, read_gemma3n_test.ts.

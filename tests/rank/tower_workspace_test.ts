@@ -2,8 +2,8 @@
 import "../support/thread_pool.ts";
 import { assert, assertEquals } from "@std/assert";
 import { ImageReader } from "../../src/engine/image_reader.ts";
-import { openGguf } from "../../src/gguf/mod.ts";
-import { readHearing, readVision } from "../../src/model/mod.ts";
+import { openGguf, TensorReader } from "../../src/gguf/mod.ts";
+import { dequantize, readHearing, readVision } from "../../src/model/mod.ts";
 import type { RankRunner } from "../../src/rank/open_rank.ts";
 import { wholeAttentionPlaces } from "../../src/rank/plan/plan_conformer.ts";
 import { openRunner, type Poisoning } from "../support/poisoned_rank.ts";
@@ -77,11 +77,14 @@ Deno.test("deepseekocr in Q8_0 on 2 sees alike where dead intermediates are NaN"
 for (const rankCount of [1, 3]) {
   testAlike(`gemma3nv on ${rankCount} sees`, tinyGemma3n({ width: 72 }), seeAll, rankCount);
 }
+for (const type of ["F32", "Q8_0"] as const) {
+  testAlike(`step3vl in ${type} on 2 sees`, tinyVision({ kind: "step3vl", type }), seeAll, 2);
+}
 
 /** Two images, one after the other. */
 async function seeAll(
   path: string,
-  _: Uint8Array<ArrayBuffer>,
+  bytes: Uint8Array<ArrayBuffer>,
   options: { readonly rankCount: number; readonly sharesWorkspace: boolean },
   how: Poisoning,
 ): Promise<number[]> {
@@ -92,11 +95,14 @@ async function seeAll(
   const { runner } = await openRunner({ file, model }, { ...room, ...options }, how);
   try {
     const reader = new ImageReader(runner);
-    const tables = { positions: null, classTokens: null, patchBias: null };
-    const { imageSize: side } = images;
-    return [1, 2].flatMap((turn) => {
+    const learned = images.positions && file.tensors.get(images.positions.tensor)!;
+    const positions = learned &&
+      dequantize(learned.type, TensorReader.ofBytes(bytes).readAll(learned));
+    const tables = { positions, classTokens: null, patchBias: null };
+    const { imageSize, tileSize = imageSize } = images;
+    return [imageSize, tileSize].flatMap((side, turn) => {
       const tile = seededImage(side, side);
-      tile.bytes.forEach((value, i) => tile.bytes[i] = turn * value);
+      tile.bytes.forEach((value, i) => tile.bytes[i] = (1 + turn) * value);
       return [...reader.see(towerInput(tile, images, tables))!];
     });
   } finally {

@@ -71,6 +71,14 @@ export const MISTAKES = {
   "no last norm": ofProjector(() => ({ lacksLastNorm: true })),
   "no first norm": ofTensors(() => ({ embeddingNorm: null })),
   "no norm in the projector": ofProjector(() => ({ norm: null })),
+  "no biases of convolutions": ofTensors(({ projector }) => ({
+    projector: {
+      ...projector!,
+      convolutions: projector!.convolutions!.map(({ matrix, norm }) => (
+        { matrix: { ...matrix, bias: null }, norm }
+      )),
+    },
+  })),
   "rows side by side": ofProjector(() => ({ merge: "concat" })),
   "one frame": ofTensors(() => ({ secondFrame: undefined })),
   "blocks give all": ofTower((d) =>
@@ -297,6 +305,11 @@ export const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MIS
   "kimivl": [
     ...["rows and columns exchanged", "frequencies in turns", "no norm in the projector"] as const,
     ...["another epsilon in the projector", "patches without positions"] as const,
+  ],
+  "step3vl": [
+    ...["not turned", "rows and columns exchanged", "frequencies in turns", "other pairs"] as const,
+    ...["patches without positions", "blocks give all", "no first norm"] as const,
+    ...["gelu of another kind", "no biases of convolutions"] as const,
   ],
   "kimik25": ["another epsilon in the projector", "patches without positions", "not turned"],
   "glm4v": [

@@ -38,6 +38,8 @@ function config(
 
 export const IMAGE_CONFIGS = {
   gemma3: config("gemma3", [56, 14, 2], {}),
+  gemma3nv: config("gemma3nv", [256, 16, 1], { mean: [0, 0, 0], deviation: [1, 1, 1] }),
+  step3vl: config("step3vl", [728, 14, 1], { tileSize: 504, convolvedSide: 4 }),
   gemma4v: config("gemma4v", [64, 16, 3], rows(40, 280, 48)),
   gemma4uv: config("gemma4uv", [96, 48, 1], rows(40, 280, 48)),
   mlp: config("mlp", [42, 14, 1], CLIP),

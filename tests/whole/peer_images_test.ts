@@ -91,6 +91,15 @@ const CASES: Readonly<Record<string, Case>> = {
     promptLength: 267,
     ids: [439, 79, 391, 318, 108, 95, 71, 40],
   },
+  // Two windows beside one another, then the image as a whole.
+  step3vl: {
+    text: { architecture: "qwen3", metadata: [["qwen3.context_length", u32(2048)]] },
+    eyes: { kind: "step3vl", changes: { patchSize: 14, side: 52 } },
+    marks: ["<im_start>", "<im_end>", "<patch_start>", "<patch_end>", "<patch_newline>"],
+    size: [77, 45],
+    promptLength: 346,
+    ids: [495, 341, 355, 505, 253, 303, 231, 301],
+  },
   youtuvl: {
     text: { architecture: "deepseek2" },
     eyes: { kind: "youtuvl" },

@@ -20,7 +20,8 @@ export function towerObstacle(
   } = model;
   const { areConvolved, areRows, network, plane, subsampling } = patches!;
   if (network) return "networks of convolutions are the threads'";
-  if (projector!.convolutions || projector!.columns) return "towers in two parts are the threads'";
+  if (projector!.columns) return "towers in two parts are the threads'";
+  if (projector!.convolutions) return "convolutions over rows of images are the threads'";
   const hears = areConvolved || areRows || plane || subsampling || model.config.relative;
   if (hears) return "towers that hear are the threads'";
   if (limitsProducts) return "products that have limits are the threads'";
