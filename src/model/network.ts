@@ -11,7 +11,7 @@ import type { MatrixTensor, NormTensors, VectorTensor } from "./types.ts";
  * normalised, and are the rows. All norms are of a place's channels, RMS.
  */
 export interface NetworkConfig {
-  /** Pixels on a side of a picture, which comes as `rowsSide` · `rowsSide` patches, line by line. */
+  /** Pixels on a side of a picture, which comes as `rowsSide` · `rowsSide` patches, by lines. */
   readonly side: number;
   /** Rows that come out are of a square of so many on a side. */
   readonly rowsSide: number;

@@ -31,6 +31,7 @@ const LFM2_TILES = { tilesMin: 2, tilesMax: 10, tileSide: 512, tolerance: 2 };
 
 /** @throws {RequestError} 400 when the image's shape is one that no size is like. */
 export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): ImageTiles {
+  if (kind.cut === "windows") return cutWindows(image, config);
   const { imageSize } = config;
   const square = { width: imageSize, height: imageSize };
   switch (kind.cut) {
@@ -40,9 +41,8 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
       return { whole: resize(image, ownSize(image, config), kind.whole), parts: [] };
     case "ownShapeBySteps": {
       const { patchSize, mergeSide, pixelsMax } = config;
-      const size = sizeBySteps(image, {
-        ...{ patchSize, align: patchSize * mergeSide, pixelsMax: pixelsMax! },
-      });
+      const align = patchSize * mergeSide;
+      const size = sizeBySteps(image, { patchSize, align, pixelsMax: pixelsMax! });
       return { whole: resize(image, size, kind.whole), parts: [] };
     }
     case "nearestShape": {
@@ -96,8 +96,6 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
       const cut = grid && { width: grid.width * side, height: grid.height * side };
       return cutInto(image, { kind, whole: square, cut, part: { width: side, height: side } });
     }
-    case "windows":
-      return cutWindows(image, config);
     case "slices":
       return cutSlices(image, config, kind);
   }

@@ -9,7 +9,7 @@ import type { Raster } from "./types.ts";
 
 /** Of the longest edge, where a file does not say. */
 const LONGEST_EDGE = 3024;
-/** An image thinner than that is put on a square, where its shorter edge is shorter than so much. */
+/** An image thinner than that is put on a square, where its shorter edge is below so much. */
 const [WIDE, THIN_EDGE] = [4, 32];
 /** One that is small and longer than that is looked at in windows, too. */
 const LONG = 1.5;

@@ -308,8 +308,7 @@ export const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MIS
   ],
   "step3vl": [
     ...["not turned", "rows and columns exchanged", "frequencies in turns", "other pairs"] as const,
-    ...["patches without positions", "blocks give all", "no first norm"] as const,
-    ...["gelu of another kind", "no biases of convolutions"] as const,
+    ...["blocks give all", "no first norm", "no biases of convolutions"] as const,
   ],
   "kimik25": ["another epsilon in the projector", "patches without positions", "not turned"],
   "glm4v": [

@@ -5,6 +5,7 @@ import {
   minicpmv46,
   minimaxM3,
   museGlimmer,
+  resampler,
   step3vl,
   youtuvl,
 } from "./newer_kinds.ts";
@@ -345,26 +346,6 @@ const phi4: VisionKind = {
   resize: "bilinear",
   rows: { min: 256, max: 3600 },
   projector: { ...TWO, first: "mm.0", second: "mm.2" },
-};
-
-/** MiniCPM-V 2.5 to 4.5 and MiniCPM-o: SigLIP, of whose rows queries take what they want. */
-const resampler: VisionKind = {
-  ...COMMON,
-  name: "resampler",
-  mayBeSwapped: true,
-  resize: "spread",
-  isLikeSquare: true,
-  isResampled: true,
-  projector: {
-    norm: {
-      ...{ of: "merged", kind: "layer", epsilon: null },
-      ...{ tensor: "resampler.ln_post", isOptional: false },
-    },
-    ...{ stages: [], first: "resampler.proj", isFirstTransposed: false },
-    ...{ second: null, biases: "none", activation: null },
-  },
-  // Sines and cosines that are made anew, for other shapes than a square, too.
-  unused: ["resampler.pos_embed_k"],
 };
 
 /** In alphabetical order. */

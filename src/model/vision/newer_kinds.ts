@@ -141,3 +141,23 @@ export const youtuvl: VisionKind = {
     ...{ biases: "required", activation: "gelu" },
   },
 };
+
+/** MiniCPM-V 2.5 to 4.5 and MiniCPM-o: SigLIP, of whose rows queries take what they want. */
+export const resampler: VisionKind = {
+  ...COMMON,
+  name: "resampler",
+  mayBeSwapped: true,
+  resize: "spread",
+  isLikeSquare: true,
+  isResampled: true,
+  projector: {
+    norm: {
+      ...{ of: "merged", kind: "layer", epsilon: null },
+      ...{ tensor: "resampler.ln_post", isOptional: false },
+    },
+    ...{ stages: [], first: "resampler.proj", isFirstTransposed: false },
+    ...{ second: null, biases: "none", activation: null },
+  },
+  // Sines and cosines that are made anew, for other shapes than a square, too.
+  unused: ["resampler.pos_embed_k"],
+};

@@ -91,7 +91,7 @@ export interface NetworkPlaces {
   /** Own channels behind the first matrix, or own queries; and behind what is in the middle. */
   readonly hidden: number;
   readonly mid: number;
-  /** What keys, or values, are made of; themselves, as they are made and as attention reads them. */
+  /** What keys, or values, are made of; themselves, as they are made and as they are read. */
   readonly down: number;
   readonly rows: number;
   readonly keyBlocks: number;
@@ -303,26 +303,28 @@ function mostOf({ config, own, fused }: NetworkShare) {
   const { whole, windows, ...needs } = Object.fromEntries(
     Object.keys(NEEDS).map((key) => [key, most(key as keyof Needs)]),
   ) as unknown as Needs;
-  const stem = planeFloats(sides[0], channels);
+  const stem = planeFloats(sides[0], channels), both = planeFloats(keptSide, fusion.channels);
+  const others = Math.max(whole, both);
   return {
     ...needs,
-    planes: [Math.max(stem, whole), whole] as const,
-    kept: planeFloats(keptSide, fusion.channels),
+    planes: [Math.max(stem, others), others] as const,
+    kept: both,
     windows: Math.max(windows, WINDOW_ROWS * PIXEL_COLUMNS),
   };
 }
 
-/** Where it is: places on a side of what goes in and of what comes out, and own channels or heads. */
+/** Where a block is: sides of what goes in and of what comes out, and own channels or heads. */
 type Place = Readonly<Record<"from" | "to" | "own", number>>;
 
 function needsOfInverted(
-  { side, midSide, channels, outputs }: InvertedBlock,
+  { startSide, side, midSide, channels, outputs }: InvertedBlock,
   { from, to, own }: Place,
 ): Needs {
   const between = side > 1 ? to : from;
   return {
     ...NEEDS,
-    whole: Math.max(planeFloats(from, channels), planeFloats(to, outputs)),
+    // What goes in is what the block before leaves.
+    whole: Math.max(startSide > 0 ? planeFloats(from, channels) : 0, planeFloats(to, outputs)),
     hidden: planeFloats(between, own),
     mid: midSide > 0 ? planeFloats(to, own) : 0,
     windows: Math.max(side > 1 ? WINDOW_ROWS * side * side * channels : 0, placeStride(outputs)),

@@ -310,7 +310,7 @@ export class Network {
     return this.#sumTurn * (squares + sums);
   }
 
-  /** What all ranks' columns of a matrix give, in their order: the same bits on all; null: aborted. */
+  /** What all ranks' columns of a matrix give: the same bits on all of them; null: aborted. */
   #sum(matrix: MatrixPlan, from: Plane, channels: number): Plane | null {
     const { rankIndex } = this.#state.plan;
     const { plan: { places: { squares } }, control } = this.#in;
