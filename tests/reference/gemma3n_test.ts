@@ -15,6 +15,7 @@ import type {
 } from "../../src/model/network.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
+import { someOf } from "../support/deep.ts";
 import { Rng } from "../support/rng.ts";
 import { tinyGemma3n } from "../support/tiny_gemma3n.ts";
 import { withConfig } from "./changed_description.ts";
@@ -57,7 +58,7 @@ function errorOf(size: number) {
 Deno.test("rows by Gemma 3n's network are llama.cpp's, and by what it is not are not", () => {
   const { description, error } = errorOf(256);
   assertLess(error(description), NMSE_MAX);
-  for (const [name, change] of Object.entries(MISTAKES)) {
+  for (const [name, change] of someOf(Object.entries(MISTAKES))) {
     assertGreater(error(change(description)), NMSE_MIN, name);
   }
 });
