@@ -134,6 +134,15 @@ Deno.test("prepareImage() goes through DeepSeek-OCR's tiles line by line, a row 
   assertEquals(layoutOf(config, 20, 40), down + whole(2));
 });
 
+Deno.test("prepareImage() has Step3-VL's windows line by line, then the whole image", () => {
+  const part = (tile: number) => `<patch_start>{${tile}: 0 + 81}<patch_end>`;
+  const whole = (tile: number) => `<im_start>{${tile}: 0 + 169}<im_end>`;
+  const config = IMAGE_CONFIGS.step3vl;
+  assertEquals(layoutOf(config, 77, 77), whole(0));
+  assertEquals(layoutOf(config, 600, 900), `${part(0)}<patch_newline>${part(1)}${whole(2)}`);
+  assertEquals(layoutOf(config, 900, 400), `${part(0)}${part(1)}${whole(2)}`);
+});
+
 Deno.test("prepareImage() puts rows before and behind GLM-Edge's images", () => {
   const around = { begin: "begin", end: "end" };
   assertEquals(
