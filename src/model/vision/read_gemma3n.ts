@@ -4,14 +4,14 @@
  */
 import { UnsupportedModelError } from "../../base/errors.ts";
 import type { GgufFile } from "../../gguf/mod.ts";
-import {
-  type AskingTensors,
-  type DepthwiseTensors,
-  type InvertedBlock,
-  type InvertedTensors,
-  type NetworkBlock,
-  type NetworkConfig,
-  type NetworkTensors,
+import type {
+  AskingTensors,
+  DepthwiseTensors,
+  InvertedBlock,
+  InvertedTensors,
+  NetworkBlock,
+  NetworkConfig,
+  NetworkTensors,
 } from "../network.ts";
 import { formatError, Hyperparameters } from "../read/hyperparameters.ts";
 import { rowsOf } from "../read/layer_reader.ts";
