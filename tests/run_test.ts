@@ -181,6 +181,8 @@ Deno.test("runAll() begins a part more where cores are idle, and only there", as
     const idleS = () => Promise.resolve(idleShare * performance.now() / 1000);
     await runAll(all, (line) => said.push(line), idleS);
     await Deno.remove(mark);
+    const [, passed, failed] = /^\w+ \| (\d+) passed \| (\d+) failed/.exec(said.at(-1)!)!;
+    assertEquals(Number(passed) + Number(failed), all.length, "each counts");
     return said.filter((line) => line.startsWith("== ") && line.includes("without saying")).length;
   };
   try {
