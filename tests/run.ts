@@ -8,6 +8,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { childrenCpuS } from "./support/children_cpu.ts";
+import { idleCoresS } from "./support/idle_cores.ts";
 
 /** What `deno task` is told to run one part. */
 export type Part = readonly [task: string, ...args: string[]];
@@ -255,8 +256,26 @@ class CpuAccount {
   }
 }
 
+/** Cores are looked at so often. */
+const LOOK_MS = 1000;
+/** Of them so much may be idle, on average of all of that time. */
+const IDLE_CORES_MAX = 0.4;
+
+/** Whether cores were idle in the last second; of those that `idleS` counts. */
+async function haveIdled(idleS: typeof idleCoresS): Promise<boolean> {
+  const [before, startMs] = [await idleS(), performance.now()];
+  await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  const after = await idleS();
+  if (before === null || after === null) return false;
+  return after - before > IDLE_CORES_MAX * (performance.now() - startMs) / 1000;
+}
+
 /** Runs all parts and says what they came to; the exit status. */
-export async function runAll(parts: readonly Part[], say = console.log): Promise<number> {
+export async function runAll(
+  parts: readonly Part[],
+  say = console.log,
+  idleS = idleCoresS,
+): Promise<number> {
   const startMs = performance.now();
   const left = [...parts];
   const running = new Set<Run>();
@@ -278,24 +297,33 @@ export async function runAll(parts: readonly Part[], say = console.log): Promise
     return run;
   };
   const died = new Map<Part, Run>();
+  const workOff = async (part: Part) => {
+    const run = await once(part);
+    if (run.hasDied && !died.has(part) && died.size < DIED_MAX) {
+      died.set(part, run);
+      left.unshift(part);
+      return;
+    }
+    ended.push(run);
+    if (died.has(part) && run.sums.failed === 0) {
+      sayAgain("died behind its tests", died.get(part)!, say);
+    }
+  };
   const work = async (isWaiting: boolean) => {
     for (let part = takePart(left, isWaiting); part; part = takePart(left, isWaiting)) {
-      const run = await once(part);
-      if (run.hasDied && !died.has(part) && died.size < DIED_MAX) {
-        died.set(part, run);
-        left.unshift(part);
-        continue;
-      }
-      ended.push(run);
-      if (died.has(part) && run.sums.failed === 0) {
-        sayAgain("died behind its tests", died.get(part)!, say);
-      }
+      await workOff(part);
+    }
+  };
+  const fill = async () => {
+    while (left.length > 0) {
+      const part = await haveIdled(idleS) ? takePart(left, false) : undefined;
+      if (part) await workOff(part);
     }
   };
   // A part that computes for each core: one more makes each of them take a fifth more of its core's
-  // time. What it leaves idle takes a part that waits.
-  const cores = Math.min(navigator.hardwareConcurrency, JOBS_MAX - 1);
-  await Promise.all([...Array.from({ length: cores }, () => work(false)), work(true)]);
+  // time. What it leaves idle takes a part that waits, and one more where both wait.
+  const cores = Math.min(navigator.hardwareConcurrency, JOBS_MAX - 2);
+  await Promise.all([...Array.from({ length: cores }, () => work(false)), work(true), fill()]);
   const failed = ended.filter(({ sums, hasDied }) => sums.failed > 0 && !hasDied);
   for (const run of failed.length > ALONE_MAX ? [] : failed) {
     const second = await once(run.part);

@@ -12,6 +12,7 @@ import {
   whatFailed,
 } from "./run.ts";
 import { childrenCpuS, readChildrenCpuS } from "./support/children_cpu.ts";
+import { idleCoresS, readIdleCoresS } from "./support/idle_cores.ts";
 
 Deno.test("listParts() has every test file once, and every task of tests", () => {
   const parts = listParts();
@@ -160,6 +161,53 @@ Deno.test("runAll() begins a part that died behind its tests again, and once onl
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("runAll() begins a part more where cores are idle, and only there", async () => {
+  const folder = await Deno.makeTempDir();
+  const mark = join(folder, "mark");
+  const passed = "echo 'ok | 1 passed | 0 failed (1s)'";
+  await Deno.writeTextFile(
+    join(folder, "wait"),
+    `for i in $(seq 40); do test -e ${mark} && ${passed} && exit 0; sleep 0.1; done; exit 1`,
+  );
+  // One for each core, eight at most, and one that waits are begun whatever is idle. They wait for
+  // the last one, and the first one fails where that comes behind them.
+  const begun = Math.min(navigator.hardwareConcurrency, 6) + 1;
+  const waiting = Array.from({ length: begun }, (): Part => ["--eval", `sh ${folder}/wait`]);
+  const all: Part[] = [...waiting, ["--eval", `mkdir ${mark} && ${passed}`]];
+  const failedFirst = async (idleShare: number) => {
+    const said: string[] = [];
+    const idleS = () => Promise.resolve(idleShare * performance.now() / 1000);
+    await runAll(all, (line) => said.push(line), idleS);
+    await Deno.remove(mark);
+    const [, passed, failed] = /^\w+ \| (\d+) passed \| (\d+) failed/.exec(said.at(-1)!)!;
+    assertEquals(Number(passed) + Number(failed), all.length, "each counts");
+    return said.filter((line) => line.startsWith("== ") && line.includes("without saying")).length;
+  };
+  try {
+    assertEquals(await failedFirst(0.6), 0);
+    assert(await failedFirst(0.2) > 0);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("readIdleCoresS() reads how long cores had nothing to do", () => {
+  assertEquals(readIdleCoresS("cpu  100 20 30 400 50 6 7 8 0 0\n"), 4.5);
+  assertEquals(readIdleCoresS(""), null);
+});
+
+Deno.test({
+  name: "idleCoresS() grows by no more than all cores' time",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    const [before, startMs] = [(await idleCoresS())!, performance.now()];
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const grownS = (await idleCoresS())! - before;
+    const coresS = navigator.hardwareConcurrency * (performance.now() - startMs) / 1000;
+    assert(grownS >= 0 && grownS < coresS + 0.1 * navigator.hardwareConcurrency, `${grownS} s`);
+  },
 });
 
 Deno.test({

@@ -34,6 +34,11 @@ const F32_NMSE = 1e-11;
 /** Activations are not rounded to int8 on a GPU. */
 const QUANT_NMSE = 5e-3;
 
+/** Ids of an answer: beside threads each takes a step as the one before it. */
+function idCount({ hotShare }: LoadOptions): number {
+  return IS_DEEP || hotShare === undefined ? 16 : 8;
+}
+
 /** Logits and greedy ids of a way to run the model at `path` with a GPU. */
 async function answers(path: string, options: LoadOptions) {
   let logits: Float32Array = new Float32Array();
@@ -41,7 +46,7 @@ async function answers(path: string, options: LoadOptions) {
   await withModel(path, options, async (model) => {
     assert(model.gpu !== null, "who computes");
     logits = await allLogits(model, IDS);
-    ids = await greedyIds(model, IDS.slice(0, 9), 16);
+    ids = await greedyIds(model, IDS.slice(0, 9), idCount(options));
   });
   return { logits, ids };
 }
@@ -56,7 +61,8 @@ async function compare(
     for (const way of ways) {
       const found = await answers(path, way);
       assertLess(nmse(found.logits, expected.logits), bound, JSON.stringify(way));
-      if (bound === F32_NMSE) assertEquals(found.ids, expected.greedy, JSON.stringify(way));
+      if (bound !== F32_NMSE) continue;
+      assertEquals(found.ids, expected.greedy.slice(0, idCount(way)), JSON.stringify(way));
     }
   });
 }

@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { KERNEL_LIST, type KernelName, needsOf } from "../../gpu/kernels.ts";
 import { EXPERTS_MAX, type Gpu, USED_EXPERTS_MAX } from "../../gpu/mod.ts";
+import { IS_DEEP } from "../support/deep.ts";
 import { gpuTest } from "../support/gpu.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
 import { apartCases } from "./cases/apart.ts";
@@ -24,8 +25,16 @@ import { wideCases } from "./cases/wide.ts";
 import { streamCases } from "./cases/streams.ts";
 import { stateCases } from "./cases/states.ts";
 
-// Several hundred shapes: as the product compiles them is each shader's first one.
-sizesAsData({ afterFirst: true });
+/**
+ * Of these each shader's first shape is compiled as the product compiles it, of the others that of
+ * each choice: embed() and enterToken() are compared to the bit, and a factor that is data is
+ * rounded otherwise; products by nibbles, bytes and integers have one shape of most choices, and
+ * take less with all constants.
+ */
+const ONCE = /^(?!embed|enter|mat(?:mul|vec)_(?!float))/;
+
+// Several hundred shapes would be as many shaders.
+sizesAsData({ afterFirst: true, ...IS_DEEP ? {} : { once: ONCE } });
 
 const CASES = [
   ...matmulCases,

@@ -73,6 +73,11 @@ export interface TestStep<Name extends string> {
   readonly read: NoInfer<Name>;
 }
 
+/** One of which more than one of the rows is read. */
+export type ManyReads<Name extends string> = Omit<TestStep<Name>, "read"> & {
+  readonly reads: readonly NoInfer<Name>[];
+};
+
 /** Where a sequence is, and its blocks of the cache. */
 export interface TestSequence {
   readonly position: number;
@@ -88,9 +93,17 @@ function turnedBlocks(contextLength: number): number[] {
 /** Runs one step; all rows lie in one buffer, as they do in a model. */
 export async function runStep<Name extends string>(
   gpu: Gpu,
-  step: TestStep<Name>,
+  { read, ...step }: TestStep<Name>,
 ): Promise<Float32Array> {
-  const { n, m = n, ids = null, ropes = [], rows, build, read, contextLength = 0 } = step;
+  return (await runStepFor<Name>(gpu, { ...step, reads: [read] }))[0];
+}
+
+/** The same for several of the rows, in their order. */
+export async function runStepFor<Name extends string>(
+  gpu: Gpu,
+  step: ManyReads<Name>,
+): Promise<Float32Array[]> {
+  const { n, m = n, ids = null, ropes = [], rows, build, reads, contextLength = 0 } = step;
   const { position = 0, sequences = [{ position, blocks: turnedBlocks(contextLength) }] } = step;
   const count = sequences.length;
   const isApart = count === n;
@@ -117,17 +130,23 @@ export async function runStep<Name extends string>(
   const furthest = Math.max(...sequences.map((each) => each.position));
   const values = { n, position: furthest, m, isApart, seesAll: step.seesAll };
   const program = await builder.build([values]);
-  const { offsetBytes, sizeBytes, stride } = places[read];
-  const back = await createReadBack(gpu, sizeBytes);
+  const read = reads.map((name) => places[name]);
+  const offsetBytes = Math.min(...read.map(({ offsetBytes }) => offsetBytes));
+  const ends = read.map(({ offsetBytes, sizeBytes }) => offsetBytes + sizeBytes);
+  const bytes = Math.max(...ends) - offsetBytes;
+  const back = await createReadBack(gpu, bytes);
   input.write(values, ids, isApart || step.states ? rowsOfStep(step, sequences) : null);
-  program.run(values, { to: back, from: workspace, offsetBytes, bytes: sizeBytes });
-  const out = new Float32Array(sizeBytes / 4);
+  program.run(values, { to: back, from: workspace, offsetBytes, bytes });
+  const out = new Float32Array(bytes / 4);
   await back.readIntoLater(out);
   back.destroy();
   gpu.destroyBuffer(workspace);
   gpu.destroyBuffer(input.buffer);
   destroyInt8Rows(gpu, int8);
-  return unpad(out, rows[read].width, stride);
+  return read.map(({ stride, ...place }, i) => {
+    const start = (place.offsetBytes - offsetBytes) / 4;
+    return unpad(out.subarray(start, start + place.sizeBytes / 4), rows[reads[i]].width, stride);
+  });
 }
 
 function rowsOfStep(

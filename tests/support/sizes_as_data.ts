@@ -7,7 +7,8 @@
  * read and validated with all constants, for with some of them a host refuses it (a division by
  * zero, an index beyond an array): that costs 2 ms, a pipeline 50 to 1,000. Compiled with all
  * constants are the first shape of each shader and choice where a file says so (`afterFirst`:
- * gpu/kernels_test.ts, and gpu_golden_test.ts in `test:deep`), and all shapes of some whole
+ * gpu/kernels_test.ts, of many shaders the first one alone, and gpu_golden_test.ts in
+ * `test:deep`), and all shapes of some whole
  * answers (gpu_memory_test.ts, rank/gpu_rank_test.ts, rank/token_chain_test.ts).
  */
 import { SIZES_GROUP, standIn } from "./stand_ins.ts";
@@ -29,6 +30,8 @@ interface Shader {
   readonly text: string;
   /** By what is constant; null: it was met once, and compiled with all constants then. */
   readonly pipelines: Map<string, GPUComputePipeline | null>;
+  /** With all constants is compiled what is met first, of all choices. */
+  readonly isOnce: boolean;
   readonly data: readonly Override[];
 }
 
@@ -55,6 +58,8 @@ const validated = new Set<string>();
 export interface SizesOptions {
   /** The first shape of each shader and choice is compiled with all constants. */
   readonly afterFirst?: boolean;
+  /** Names of shaders of which that is the first one of all choices. */
+  readonly once?: RegExp;
 }
 
 let chosen: SizesOptions | null = null;
@@ -68,14 +73,15 @@ export function chosenSizes(): SizesOptions | null {
 export function sizesAsData(options: SizesOptions = {}): void {
   if (chosen !== null || !("GPUDevice" in globalThis)) return;
   chosen = options;
-  const { afterFirst = false } = options;
+  const { afterFirst = false, once } = options;
   const device = GPUDevice.prototype;
   const { createShaderModule, createPipelineLayout, createComputePipeline } = device;
   device.createShaderModule = function (descriptor) {
     const { code, data } = readData(descriptor.code);
     const module = createShaderModule.call(this, { ...descriptor, code });
     if (data.length > 0) {
-      shaders.set(module, { text: descriptor.code, pipelines: new Map(), data });
+      const isOnce = once?.test(descriptor.label ?? "") ?? false;
+      shaders.set(module, { text: descriptor.code, pipelines: new Map(), data, isOnce });
     }
     return module;
   };
@@ -93,7 +99,8 @@ export function sizesAsData(options: SizesOptions = {}): void {
     }
     const { values, constants } = divide(shader.data, compute.constants ?? {});
     const key = JSON.stringify(constants);
-    if (afterFirst && !shader.pipelines.has(key)) {
+    const isMet = shader.isOnce ? shader.pipelines.size > 0 : shader.pipelines.has(key);
+    if (afterFirst && !isMet) {
       shader.pipelines.set(key, null);
       return standIn(label, () => {
         const module = createShaderModule.call(this, { code: shader.text });

@@ -1,7 +1,7 @@
 /** Products with tokens of a sequence each: as each would be alone, to the bit. */
 import { assertEquals } from "@std/assert";
 import { fireNeurons, type Gpu, joinResidual, matmul, multiplyOne } from "../../../gpu/mod.ts";
-import { runStep } from "../../support/gpu.ts";
+import { runStepFor } from "../../support/gpu.ts";
 import { normals } from "./compare.ts";
 import { byReading, makeMatrix, type Reading } from "./readings.ts";
 import type { GpuCase } from "./types.ts";
@@ -12,20 +12,19 @@ const OUTPUTS = ["one", "many", "half", "stream"] as const;
 
 type Weights = Record<"all" | "up" | "down" | "next", Awaited<ReturnType<typeof makeMatrix>>>;
 
-/** A step with `n` tokens: what one of its outputs is, [n, WIDTH]. */
-async function outputOf(
+/** A step with `n` tokens: what its outputs are, [n, WIDTH] each. */
+async function outputsOf(
   gpu: Gpu,
-  { weights: { all, up, down, next }, x, columns, read }: {
+  { weights: { all, up, down, next }, x, columns }: {
     weights: Weights;
     x: Float32Array;
     columns: number;
-    read: typeof OUTPUTS[number];
   },
-): Promise<Float32Array> {
+): Promise<Float32Array[]> {
   const n = x.length / columns;
   const weight = await gpu.createVector("norm", normals(5, WIDTH));
   const empty = (width: number) => ({ values: new Float32Array(n * width), width });
-  const out = await runStep(gpu, {
+  const out = await runStepFor(gpu, {
     n,
     sequences: Array.from({ length: n }, () => ({ position: 0, blocks: [] })),
     rows: {
@@ -44,7 +43,7 @@ async function outputOf(
       });
       multiplyOne(builder, { matrix: next.matrix, bias: null, x: left!, to: half });
     },
-    read,
+    reads: OUTPUTS,
   });
   gpu.destroyBuffer(weight);
   return out;
@@ -67,14 +66,15 @@ async function checkBits(
     next: await makeMatrix(gpu, { type: "F16", rows: WIDTH, columns: WIDTH }, 4),
   };
   const x = normals(6, 9 * columns, 0.3);
-  for (const read of OUTPUTS) {
-    const run = (first: number, end: number) =>
-      outputOf(gpu, { weights, columns, read, x: x.slice(first * columns, end * columns) });
-    const together = await run(0, 9);
-    for (const [first, end] of way === "int8_subgroups" ? FEW_SPANS : SPANS) {
-      const expected = together.slice(first * WIDTH, end * WIDTH);
-      assertEquals(await run(first, end), expected, `${type} ${read}: ${first} to ${end}`);
-    }
+  const run = (first: number, end: number) =>
+    outputsOf(gpu, { weights, columns, x: x.slice(first * columns, end * columns) });
+  const together = await run(0, 9);
+  for (const [first, end] of way === "int8_subgroups" ? FEW_SPANS : SPANS) {
+    const found = await run(first, end);
+    OUTPUTS.forEach((name, i) => {
+      const expected = together[i].slice(first * WIDTH, end * WIDTH);
+      assertEquals(found[i], expected, `${type} ${name}: ${first} to ${end}`);
+    });
   }
   for (const { matrix } of Object.values(weights)) matrix.destroy();
 }

@@ -44,12 +44,13 @@ async function checkBits(
   const reader = rows === 0
     ? undefined
     : (await makeMatrix(gpu, { type: "Q4_0", rows, columns: heads * headDim }, 7)).matrix;
-  const attend = (seed: number, n: number, position: number, more: { reader?: typeof reader }) =>
+  type More = { readonly reader?: typeof reader; readonly isFill?: boolean };
+  const attend = (seed: number, n: number, position: number, more: More) =>
     attendOnGpu(gpu, {
       ...{ shape: own, cache, n, position, ...more },
       x: normals(seed, n * columnsOf(own)),
     });
-  await attend(1, before, 0, {});
+  await attend(1, before, 0, { isFill: true });
   const apart = await attend(2, n, before, { reader });
   assert(apart.every(Number.isFinite) && apart.some((value) => value !== 0));
   await byLast(gpu, async () => {

@@ -46,6 +46,8 @@ export interface AttentionShape {
   readonly steps: readonly number[];
   /** Numbers of those whose tokens see each other. */
   readonly wholeSteps?: readonly number[];
+  /** Numbers of those that are remembered only: what they see is the square of what they are. */
+  readonly fills?: readonly number[];
 }
 
 /** Caches of cases have room for so many positions, or for as many as a case has. */

@@ -111,7 +111,7 @@ const WIDE: Partial<KernelVariants> = {
 
 /** With subgroups, sums of a row are made otherwise; tokens share it as they do without. */
 const fewOf = (name: ProductName) => name.endsWith("_subgroups") ? [1, 20] : [1, 2, 3, 20];
-/** A number of tokens and a type are a shader: all numbers meet one type, which has minima. */
+/** A number of tokens and a type are a shader: all numbers, and edges, meet one, with minima. */
 const OF_ALL_COUNTS: readonly string[] = [
   "Q2_K",
   "Q6_K",
@@ -131,10 +131,10 @@ const checkVariant =
     const isInt8 = needsOf(name).includes("int8");
     try {
       for (const type of types) {
-        const few = OF_ALL_COUNTS.includes(type) ? fewOf(name) : [1];
-        const many = OF_ALL_COUNTS.includes(type) ? [33, 150] : [150];
+        const isEvery = OF_ALL_COUNTS.includes(type);
+        const [few, many] = isEvery ? [fewOf(name), [33, 150]] : [[1], [150]];
         for (const n of job.startsWith("matvec") ? few : many) {
-          for (const columns of job.endsWith("float") ? [84, 516] : [512]) {
+          for (const columns of job.endsWith("float") ? [...isEvery ? [84] : [], 516] : [512]) {
             await checkMatmul({ type, rows: 70, columns, n, hasBias: true, isInt8 })(gpu);
           }
         }
@@ -151,8 +151,8 @@ const variantCases: readonly GpuCase[] = ([
   ["matvec_nibble", "matvec_nibble_subgroups", ["Q4_0", "Q2_K", "MXFP4"]],
   ["matvec_byte", "matvec_byte_subgroups", ["Q8_0", "Q6_K"]],
   ["matmul_nibble", "matmul_nibble_f16", ["Q4_0", "Q2_K", "Q4_K", "MXFP4", "IQ4_XS", "IQ3_XXS"]],
-  ["matvec_float", "matvec_float_rows", ["F16", "F32"]],
-  ["matmul_float", "matmul_float_wide", ["F16", "F32"]],
+  ["matvec_float", "matvec_float_rows", ["F32", "F16"]],
+  ["matmul_float", "matmul_float_wide", ["F32", "F16"]],
   ["matvec_nibble", "matvec_int8", ["Q4_0", "Q2_K", "MXFP4", "IQ4_XS", ...LOOKED_UP]],
   ["matvec_byte", "matvec_int8", ["Q8_0", "Q6_K"]],
   ["matvec_nibble", "matvec_int8_subgroups", ["Q4_0", "Q2_K", "MXFP4"]],

@@ -44,7 +44,7 @@ export const wideCases: readonly GpuCase[] = [
       // Two tiles of a token's heads, the second one with one.
       const many = { ...NARROW, heads: 9, kvHeads: 1, groupSize: 9 };
       await checkSteps({ ...many, steps: [9, 1, 70, 1] })(gpu);
-      await checkSteps({ ...SPLIT, steps: [9, 1, 3, 250, 1] })(gpu);
+      await checkSteps({ ...SPLIT, steps: [9, 1, 3, 250, 1], fills: [3] })(gpu);
       await checkSteps({ ...SEEN, steps: [3, 1, 1, 90, 1, 6] })(gpu);
       await checkSteps({ ...SEEN, steps: [3, 90, 1, 6], wholeSteps: [1, 3] })(gpu);
     },
@@ -55,13 +55,13 @@ export const wideCases: readonly GpuCase[] = [
     run: async (gpu) => {
       // Chunks of several blocks: there are at most 128 of them, of many heads fewer.
       const long: AttentionShape = { ...ONE_HEAD, type: "f16", steps: [1040, 1, 5] };
-      await checkSteps({ ...long, positions: 4200 })(gpu);
+      await checkSteps({ ...long, positions: 4200, fills: [0] })(gpu);
       const heads = { heads: 128, groupSize: 128 };
       const room = { headDim: 576, valueDim: 512, positions: 131_072, maxTokens: 1 };
       assertEquals(attentionScratchBytes({ ...room, heads: 16 }), 16 * 128 * 516 * 4);
       assertEquals(attentionScratchBytes({ ...room, heads: 128 }), 128 * 32 * 516 * 4);
       assertEquals(attentionScratchBytes({ ...room, heads: 1024 }), 1024 * 16 * 516 * 4);
-      await checkSteps({ ...long, ...heads, positions: 1100, steps: [70, 1] })(gpu);
+      await checkSteps({ ...long, ...heads, positions: 1100, steps: [70, 1], fills: [0] })(gpu);
     },
   },
   {
