@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { SUM_TYPES, type SumType } from "../adapter/mod.ts";
-import type { AdapterChoice, LoadOptions } from "../llm/mod.ts";
+import type { AdapterChoice, LoadOptions, NamedAdapter } from "../llm/mod.ts";
 import { list, oneOf } from "./option_values.ts";
 
 /** What `addAdapterOptions` parses. */
@@ -55,12 +55,6 @@ function isFile(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** A model with another adapter, and what clients call it. */
-export interface NamedAdapter {
-  readonly id: string;
-  readonly adapter: AdapterChoice;
 }
 
 /** Adds `--lora-model`, of who has several models. */

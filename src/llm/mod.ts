@@ -7,7 +7,14 @@ export { projectorBeside } from "./images/find_projector.ts";
 export { openTowers } from "./images/tower.ts";
 export { loadModel } from "./load_model.ts";
 export { openForUse } from "./open_for_use.ts";
-export type { FiringRates, GpuMode, LoadOptions, QuietNeurons } from "./load_options.ts";
+export { attachObstacle } from "./attached_adapters.ts";
+export type {
+  FiringRates,
+  GpuMode,
+  LoadOptions,
+  NamedAdapter,
+  QuietNeurons,
+} from "./load_options.ts";
 export { chooseGpu, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 export { planBeside } from "./draft_model.ts";
 export { describeForUse, planModel, planUse, planWhole } from "./plan_load.ts";
