@@ -84,7 +84,11 @@ export function checkArchitecture({ metadata }: GgufFile, { architecture }: Adap
 }
 
 /** @throws {UnsupportedModelError} when there is no such tensor, or it has another shape. */
-export function checkFits(name: string, target: GgufTensor | undefined, { a, b }: AdapterPair): void {
+export function checkFits(
+  name: string,
+  target: GgufTensor | undefined,
+  { a, b }: AdapterPair,
+): void {
   const rank = b.dims[0];
   if (target === undefined) {
     throw refusal(`the model has no tensor "${name}": give the model that it was trained on`);

@@ -37,7 +37,10 @@ export class KvArchive {
   readonly #onRecord: () => void;
   readonly #root: number;
 
-  /** root: the content before all that it has. onRecord: called as records are read, so that nobody takes slow disks for hangs. */
+  /**
+   * root: the content before all that it has. onRecord: called as records are read, so that nobody
+   * takes slow disks for hangs.
+   */
   constructor(
     setup: RankSetup,
     blocks: KvBlocks,

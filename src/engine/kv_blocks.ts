@@ -171,7 +171,9 @@ export class KvBlocks {
     this.#counts[slot] = shared;
     this.#reserve(slot, needed - shared);
     this.#rememberedCounts[slot] = shared;
-    this.#chains[slot] = shared === 0 ? request.root ?? ROOT : this.#contents[this.#blockAt(slot, shared - 1)];
+    this.#chains[slot] = shared === 0
+      ? request.root ?? ROOT
+      : this.#contents[this.#blockAt(slot, shared - 1)];
     return shared * TOKENS;
   }
 

@@ -9,8 +9,8 @@ const SAMPLE_BYTES = 16 << 10;
 /**
  * SHA-256, in hexadecimal, of the parts' sizes and of 64 pieces of 16 KiB spread evenly over each,
  * the first and the last among them. Files under 1 MiB are read whole. Adapters are parts, too, and
- * how they are used belongs to it: what was computed with another one, or none, is another model's. What
- * lies beside the model is left out.
+ * how they are used belongs to it: what was computed with another one, or none, is another model's.
+ * What lies beside the model is left out.
  * @throws {ModelFormatError} when a file cannot be read any more.
  */
 export function fingerprint(parts: readonly GgufPart[]): string {

@@ -190,9 +190,7 @@ export class LoadedModel implements LanguageModel {
   generate(request: GenerateRequest): Generation {
     refuseEncoder(this.config);
     const { given = [] } = request, { source } = this.config;
-    const adapters = request.adapters === undefined
-      ? this.#shares
-      : sharesOf(request.adapters, this.#shares.length);
+    const adapters = this.#sharesOf(request);
     // An empty source is none, as an empty prompt.
     const ids = source && request.ids.length > 0 ? [...request.ids, source.startId] : request.ids;
     this.#checkIds(ids, { given });
@@ -356,15 +354,20 @@ export class LoadedModel implements LanguageModel {
     read: (engine: EngineHandle) => Promise<T>,
   ): Promise<T> {
     for (const ids of texts) this.#checkIds(ids, { mayFill: true });
+    const adapters = this.#sharesOf(options);
     this.#checkAlive();
     const endTurn = await this.#queue.enter({ ...options, isAlone: true });
     try {
       return await this.#engines.use((engine) =>
-        engine.texts.wearing(this.#shares, () => read(engine))
+        engine.texts.wearing(adapters, () => read(engine))
       );
     } finally {
       endTurn();
     }
+  }
+
+  #sharesOf({ adapters }: Pick<GenerateRequest, "adapters">): readonly number[] {
+    return adapters === undefined ? this.#shares : sharesOf(adapters, this.#shares.length);
   }
 
   /** Infinity is "until the context is full", as is leaving it out. */

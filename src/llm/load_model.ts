@@ -14,6 +14,7 @@ import type { ModelDescription } from "../model/types.ts";
 import { bytesOfUnits, bytesToLoad } from "../rank/load/load_order.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
+import { checkAttached } from "./attached_adapters.ts";
 import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 import { planDraft } from "./draft_model.ts";
 import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts";
@@ -47,6 +48,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   checkLoadOptions(asked);
   const { file, packed } = openForUse(path, { onNotice: warn, ...asked });
   const described = describeForUse(file, asked);
+  checkAttached(described, asked);
   const module = await loadKernelModule();
   const { config } = described;
   const towers = openTowers(path, { config, module }, asked, asked.onNotice ?? warn);

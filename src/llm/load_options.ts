@@ -6,7 +6,7 @@ import { CHUNK_TOKENS_RESIDENT, type MachineProfile } from "../planner/mod.ts";
 import { STEP_TOKENS } from "../rank/plan/plan.ts";
 import type { StreamingChoice } from "../rank/plan/plan_units.ts";
 import type { StreamingSteps } from "../rank/plan/stream_types.ts";
-import type { AdapterChoice, EngineOptions } from "./engine_options.ts";
+import type { EngineOptions } from "./engine_options.ts";
 
 export type GpuMode = NonNullable<EngineOptions["gpu"]>;
 
@@ -23,11 +23,6 @@ export interface LoadOptions extends EngineOptions {
   readonly observe?: readonly Plane[];
   /** Most bytes of what is shown at once; left out: 64 MiB. Fewer tokens a step fit into less. */
   readonly observeBytesMax?: number;
-  /**
-   * Adapters that lie beside the weights, of which requests say how much they want: what they add
-   * is added as tokens are computed. `attachObstacle` says which models can have which.
-   */
-  readonly namedAdapters?: readonly NamedAdapter[];
   /** Leaves out quiet neurons, not only silent ones: not exact, off by default. */
   readonly quiet?: QuietNeurons;
   /** Logit from which on a neuron is predicted to fire; left out: what the file says. */
@@ -76,12 +71,6 @@ export interface LoadOptions extends EngineOptions {
   readonly ioWorkers?: number;
   /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */
   readonly arenaBytesMax?: number;
-}
-
-/** An adapter that requests name, and how much of it they get then. */
-export interface NamedAdapter {
-  readonly id: string;
-  readonly adapter: AdapterChoice;
 }
 
 /** Which neurons are left out of a model whose neurons are never silent (SiLU, GELU). */

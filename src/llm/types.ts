@@ -270,6 +270,8 @@ export interface EmbedOptions {
   readonly signal?: AbortSignal;
   /** Larger ones leave the queue first. Default 0. */
   readonly priority?: number;
+  /** As of an answer. */
+  readonly adapters?: readonly AdapterShare[];
 }
 
 /** Ids of texts of any length, in steps of a few milliseconds. */

@@ -3,7 +3,7 @@ import type { GgufFile, GgufTensor } from "../gguf/types.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { piecesOf } from "../rank/load/load_order.ts";
 import { biasTables } from "../model/score_biases.ts";
-import { withAdded } from "../rank/plan/plan_added.ts";
+import { withAdded } from "../rank/plan/plan.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 
 /** The tensors that threads read, so that no thread is sent the whole header. */

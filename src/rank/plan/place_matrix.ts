@@ -65,8 +65,12 @@ export function placeMatrix(
   const align = layout === "columns" ? COLUMN_ALIGN_BYTES : REGION_ALIGN_BYTES;
   const isOwn = lengthOf(rows) > 0 && lengthOf(columns) > 0;
   const added = isOwn ? layouts.addedTo(tensor) : [];
-  const beside = placeAdded(added, matrix, part, (each, of) =>
-    placeMatrix(place, each, { ...of, layouts, scratch: part.scratch }));
+  const beside = placeAdded(
+    added,
+    matrix,
+    part,
+    (each, of) => placeMatrix(place, each, { ...of, layouts, scratch: part.scratch }),
+  );
   return {
     tensor,
     type,

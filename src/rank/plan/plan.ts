@@ -25,6 +25,8 @@ import type { PlanOptions } from "./plan_options.ts";
 import { RankPlanner } from "./rank_planner.ts";
 
 export { clustersOnGpu, STEP_TOKENS } from "./hot_neurons.ts";
+export { adapterObstacle } from "./adapter_obstacle.ts";
+export { withAdded } from "./plan_added.ts";
 export { tableBlocks } from "./kv_bytes.ts";
 export type { GpuOptions, PlanOptions } from "./plan_options.ts";
 

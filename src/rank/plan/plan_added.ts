@@ -1,7 +1,8 @@
 /**
  * What adapters add to products as tokens are computed: where their two matrices lie beside the one
  * that they change, and what a step has between them. A rank has the first of the two whole, or
- * those of its columns that it has of the changed matrix, and so its own rows of the second, or all.
+ * those of its columns that it has of the changed matrix; and so its own rows of the second, or
+ * all.
  */
 import { alignUp } from "../../base/check.ts";
 import type { AddedProduct, GgufTensor } from "../../gguf/types.ts";

@@ -41,10 +41,12 @@ const PROJECTING = [
   ...["latent.down", "latent.plain", "latent.q8"] as const,
   ...["compressed.down", "compressed.q8"] as const,
 ];
-const MERGING = ["compressed.merged", "compressed.q8"] as const;
 
 /** What is between two matrices of an adapter, and behind them, while they are multiplied. */
 const ADDING = ["added.between", "added.product"] as const;
+
+/** What heads are merged by. */
+const MERGING_HEADS = ["compressed.merged", "compressed.q8", ...ADDING] as const;
 
 /** What gated streams are read by, and what is looked up before a layer. */
 const GATING = ["gated.rows", "gated.gates", "gated.low", "gated.q8"] as const;
@@ -147,10 +149,7 @@ class StepWalk {
     this.#op("mergeHeads", {
       reads: ["attention.gate"],
       updates: [mixed],
-      scratch: [
-        ...["attention.q8", "incoming", "neurons.scratch"] as const,
-        ...[...merged, ...MERGING, ...ADDING],
-      ],
+      scratch: ["attention.q8", "incoming", "neurons.scratch", ...merged, ...MERGING_HEADS],
     });
     // All of it begins and ends here.
     if (this.#input.bytes["state.input"] !== undefined) {

@@ -5,7 +5,7 @@
 import type { StepWords } from "../../memory/control.ts";
 import { SEGMENT_ROWS, SEGMENT_SLOT, SEGMENT_WORDS } from "../../memory/control_layout.ts";
 import { floats } from "../bound/arena_views.ts";
-import { ADDED_ROWS, type AdaptersPlan } from "../plan/plan_added.ts";
+import { type AdaptersPlan, ADDED_ROWS } from "../plan/plan_added.ts";
 import type { RankPlan } from "../plan/plan_types.ts";
 
 /** Rows that follow one another, [start, end) each. */
