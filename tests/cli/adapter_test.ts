@@ -106,7 +106,8 @@ Deno.test("serve has the same model with other adapters under other names", () =
         await (await fetch(`${url}/${route}`)).json()
       ),
     );
-    assertEquals(told.slice(0, 2), [[{ id: 0, path: "lora.gguf", scale: 0 }], []]);
+    const [own, other] = [0, 1].map((id) => ({ id, path: "lora.gguf", scale: 0 }));
+    assertEquals(told.slice(0, 2), [[own, other], [own, other]]);
     assert(told[2].length >= 1 && !told[2][0].is_processing, JSON.stringify(told[2]));
     const read = await fetch(`${url}/completion`, {
       ...{ method: "POST", body: '{"prompt": [1, 17, 301], "n_predict": 0, "n_probs": 2}' },
