@@ -61,8 +61,8 @@ function isFile(path: string): boolean {
 export function addNamedAdapterOption(verb: Command): Command {
   return verb.option(
     "--lora-model <name=file>",
-    "the same model with this adapter as a model of its own, such as poet=poet.gguf:0.8; may be " +
-      "given several times",
+    "the same model with this adapter under another name, such as poet=poet.gguf:0.8; may be " +
+      "given several times; they share the weights where they can",
     namedAdapters,
   );
 }

@@ -279,6 +279,7 @@ export class LoadedModel implements LanguageModel {
    */
   async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
     this.#refuse("observe neurons");
+    check(this.#base === null, "a model is observed without adapters");
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
     const endTurn = await this.#queue.enter({ isAlone: true });

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { type Sequence, sharedTokens } from "../../src/engine/sequence.ts";
 import { mixOf, WornAdapters } from "../../src/engine/worn_adapters.ts";
 
 /** Of two ranks, three sequences and two adapters. */
@@ -56,4 +57,13 @@ Deno.test("mixOf() is a name of its own for so much of each adapter", () => {
   assertEquals([mixOf(), mixOf([]), mixOf([0, -0])], ["", "", ""]);
   assertNotEquals(mixOf([1, 11]), mixOf([11, 1]));
   assertNotEquals(mixOf([1]), mixOf([-1]));
+});
+
+Deno.test("sharedTokens() are of prompts with so much of the same adapters only", () => {
+  const prompt = (...adapters: number[]) =>
+    ({ ids: new Int32Array(100), promptTokens: 100, mix: mixOf(adapters) }) as Sequence;
+  assertEquals(sharedTokens(prompt(), prompt()), 96);
+  assertEquals(sharedTokens(prompt(1), prompt(1, 0)), 0, "another mix by its name");
+  assertEquals(sharedTokens(prompt(1, 0), prompt(1, 0)), 96);
+  assertEquals(sharedTokens(prompt(), prompt(1)), 0);
 });

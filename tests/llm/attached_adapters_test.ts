@@ -30,7 +30,7 @@ interface Files {
   readonly options: Pick<LoadOptions, "namedAdapters">;
 }
 
-/** A tiny model, and adapters "poet" and "clerk" of it (half of that), for as long as `use` runs. */
+/** A tiny model, and adapters "poet" and "clerk" (half of it), for as long as `use` runs. */
 async function withFiles(
   form: TinyModelOptions,
   adapters: readonly [TinyAdapterOptions, TinyAdapterOptions],
@@ -85,7 +85,7 @@ for (const [index, [form, adapter, load, bound]] of FORMS.entries()) {
       withFiles(form, [adapter, { rank: 2 }], async ({ path, options }) => {
         const [{ adapter: poet }] = options.namedAdapters!;
         const logits = async (more: LoadOptions, of: (model: LoadedModel) => LoadedModel) => {
-          let all = new Float32Array(0);
+          let all: Float32Array = new Float32Array(0);
           await withModel(path, { ...load, ...more }, async (model) => {
             all = await allLogits(of(model), IDS);
           });
@@ -126,7 +126,8 @@ for (
     [{ architecture: "granitehybrid", type: "Q8_0" }, { threads: 3, chunkTokens: 7 }],
   ] as const
 ) {
-  Deno.test(`requests of a model and its adapters get in a batch what they get alone: ${form.type}`, () =>
+  const name = `generate() of a model and its adapters gives the same alone and in a batch`;
+  Deno.test(`${name}: ${form.type}`, () =>
     withFiles(form, [{ targets: ATTENTION }, { targets: ATTENTION, rank: 16 }], async (files) => {
       const { path, options } = files;
       const requests = someRequests(9, 24);
@@ -208,9 +209,12 @@ Deno.test("files of conversations and prompts are of the model and its adapter",
       assertEquals(await cachedTokens(model, LONG), 0);
       assertEquals(await cachedTokens(model, LONG.slice(1)), 96, "from the folder");
     });
-    await withModel(path, { threads: 2, ...options }, async (model) => {
-      const [poet, clerk] = model.adapted;
-      for (const other of [model, clerk]) {
+    const [{ adapter }] = options.namedAdapters!;
+    const less = { id: "less", adapter: { ...adapter, scale: 0.5 } };
+    const namedAdapters = [...options.namedAdapters!, less];
+    await withModel(path, { threads: 2, namedAdapters }, async (model) => {
+      const [poet, ...others] = model.adapted;
+      for (const other of [model, ...others]) {
         await assertRejects(() => other.conversations.restore(file), RequestError, "other model");
       }
       assertEquals(await poet.conversations.restore(file), 96);
@@ -247,6 +251,26 @@ Deno.test("generate() takes so much of each adapter as a request says, and refus
         assert((await model.promptLogprobs(IDS, 0))[0].logprob !== likely.logprob);
       }),
   ));
+
+Deno.test("observe() and bytesPerToken are of the model without its adapters", () =>
+  withFiles({}, [{}, {}], async ({ path, options }) => {
+    const seen = async (model: LoadedModel) => {
+      const rows: number[] = [];
+      for await (const { residual } of model.observe(IDS)) rows.push(...residual);
+      return rows;
+    };
+    const load: LoadOptions = { threads: 1, observe: ["residual"] };
+    let [plain, bytes]: [number[], number] = [[], 0];
+    await withModel(path, load, async (model) => {
+      [plain, bytes] = [await seen(model), model.bytesPerToken];
+    });
+    await withModel(path, { ...load, ...options }, async (model) => {
+      await cachedTokens(model.adapted[0], LONG);
+      assertEquals(await seen(model), plain);
+      assertEquals(model.bytesPerToken, bytes);
+      assert(model.memory.weightsBytes > bytes);
+    });
+  }));
 
 Deno.test("attachObstacle() says why an adapter has to be in the weights", async () => {
   const cases: readonly (readonly [TinyModelOptions, TinyAdapterOptions, LoadOptions, RegExp])[] = [

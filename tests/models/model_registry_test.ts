@@ -76,31 +76,6 @@ Deno.test("ModelRegistry loads a model once for all who ask at once", async () =
   assert(loader.models[0].isClosed);
 });
 
-Deno.test("ModelRegistry has models with adapters in the engine of the one that they change", async () => {
-  const catalog = {
-    ids: () => ["base", "poet", "other"],
-    baseOf: (id: string) => id === "poet" ? "base" : undefined,
-  };
-  const { loader, registry, acquire, states, unloaded } = setUp([], { catalog });
-  const poet = new ScriptedModel({ id: "poet" });
-  const leases = await Promise.all([acquire("poet"), acquire("base"), acquire()]);
-  assertEquals(loader.loads, ["base"]);
-  const [base] = loader.models;
-  assertEquals(leases.map(({ model }) => model.id), ["base", "base", "base"], "it has no poet yet");
-  Object.assign(base, { adapted: [poet] });
-  assertStrictEquals((await acquire("poet")).model, poet);
-  assertStrictEquals((await acquire("base")).model, base);
-  const [ofBase, ofPoet] = registry.list();
-  assertEquals([ofBase.leases, ofBase.bytes, ofBase.base], [5, 10, undefined]);
-  assertEquals([ofPoet.leases, ofPoet.bytes, ofPoet.base], [0, 0, "base"]);
-  assertEquals([ofPoet.id, ofPoet.model, ofPoet.isLoaded], ["poet", poet, true]);
-  assertEquals(states(), { base: "ready", poet: "ready", other: "unloaded" });
-  assertEquals(await registry.acquire("nobody"), undefined);
-  assertEquals(registry.unload("poet"), true);
-  assertEquals(unloaded(), [], "who uses it keeps it");
-  await registry.close();
-});
-
 Deno.test("ModelRegistry tells what a file says once it was loaded, also when it has left", async () => {
   const { acquire, loader, registry } = setUp(["a"]);
   const said = () => registry.list()[0].details;

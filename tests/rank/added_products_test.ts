@@ -6,6 +6,7 @@ import { Leader } from "../../src/engine/leader.ts";
 import { openGguf } from "../../src/gguf/mod.ts";
 import { SEGMENT_ROWS, SEGMENT_SLOT, SEGMENT_WORDS } from "../../src/memory/control_layout.ts";
 import { describeModel } from "../../src/model/mod.ts";
+import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import { AdaptedRows } from "../../src/rank/step/adapted_rows.ts";
 import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
 import { lengthOf } from "../../src/rank/plan/shard.ts";
@@ -20,8 +21,16 @@ const FORMS: readonly TinyModelOptions[] = [
   { architecture: "falcon", type: "F16" },
 ];
 
+/** What products with adapters read, or add to. */
+const BESIDE_PRODUCTS = [
+  ...["normed", "query", "key", "value", "attention", "gate", "up", "hidden"],
+  ...["partial.0", "partial.1"],
+];
+const isScratch = (name: string) => name === "added.between" || name === "added.product";
+
 for (const form of FORMS) {
-  Deno.test(`${form.architecture} with adapters answers alike where dead intermediates are NaN`, async () => {
+  const name = `${form.architecture} with adapters answers alike where dead intermediates are NaN`;
+  Deno.test(name, async () => {
     const folder = await Deno.makeTempDir();
     try {
       const [path, lora] = [`${folder}/tiny.gguf`, `${folder}/lora.gguf`];
@@ -87,13 +96,27 @@ Deno.test("planRanks() gives ranks the columns or rows of adapters that they hav
     await Deno.writeFile(path, bytes);
     await Deno.writeFile(lora, tinyAdapter(bytes, { targets: /blk.0.(attn_q|ffn_down).weight/ }));
     const file = attachAdapters(openGguf(path), [{ id: "a", adapter: openAdapter(lora) }]);
+    const model = describeModel(openGguf(path));
+    assertEquals(gpuObstacle({ file: openGguf(path), model }, {}), null);
+    assertEquals(
+      gpuObstacle({ file, model }, {}),
+      "adapters that requests choose are the threads'",
+    );
     const { plans, runner } = await openRunner(
-      { file, model: describeModel(openGguf(path)) },
+      { file, model },
       { rankCount: 2 },
       { poisons: false },
     );
     runner.control.publishExit();
-    for (const { layers: [first, second], adapters } of plans) {
+    for (const { layers: [first, second], adapters, workspaces: [{ intermediates }] } of plans) {
+      for (const name of BESIDE_PRODUCTS) {
+        const other = intermediates.places.find((each) => each.name === name)!;
+        for (const scratch of intermediates.places.filter((each) => isScratch(each.name))) {
+          const isApart = scratch.offsetBytes >= other.offsetBytes + other.sizeBytes ||
+            other.offsetBytes >= scratch.offsetBytes + scratch.sizeBytes;
+          assert(isApart, `${scratch.name} and ${name}`);
+        }
+      }
       assertEquals(adapters, { count: 1, stride: 16 });
       const block = first.feedForward!;
       assert(block.kind === "dense");

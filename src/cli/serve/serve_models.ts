@@ -185,7 +185,9 @@ function createRegistry(
   const { maxWaiting, parallel = "auto" } = options;
   const limits = { maxWaiting, parallel, prefixCacheFolder: prefixCacheFolder(options) } as const;
   const loadOptions = { ...toLoadOptions(options), ...limits };
-  const isAlone = options.modelsDir === undefined && catalog.ids().length === 1;
+  // With adapters in its engine it is one model all the same.
+  const engines = catalog.ids().filter((id) => catalog.baseOf(id) === undefined);
+  const isAlone = options.modelsDir === undefined && engines.length === 1;
   return new ModelRegistry({
     catalog,
     loader: new FileLoader(catalog, { options: loadOptions, named: options.loraModel ?? [], log }),
