@@ -10,8 +10,9 @@ import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import { AdaptedRows } from "../../src/rank/step/adapted_rows.ts";
 import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
 import { lengthOf } from "../../src/rank/plan/shard.ts";
+import { Liveness } from "../../src/shapes/mod.ts";
 import { answerNow } from "../support/answer_now.ts";
-import { openRunner } from "../support/poisoned_rank.ts";
+import { graphOf, openRunner } from "../support/poisoned_rank.ts";
 import { tinyAdapter } from "../support/tiny_adapter.ts";
 import { TINY_PROMPT, tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
@@ -26,7 +27,6 @@ const BESIDE_PRODUCTS = [
   ...["normed", "query", "key", "value", "attention", "gate", "up", "hidden"],
   ...["partial.0", "partial.1"],
 ];
-const isScratch = (name: string) => name === "added.between" || name === "added.product";
 
 for (const form of FORMS) {
   const name = `${form.architecture} with adapters answers alike where dead intermediates are NaN`;
@@ -108,15 +108,15 @@ Deno.test("planRanks() gives ranks the columns or rows of adapters that they hav
       { poisons: false },
     );
     runner.control.publishExit();
-    for (const { layers: [first, second], adapters, workspaces: [{ intermediates }] } of plans) {
+    const graph = graphOf(model.config, plans[0]);
+    const liveness = new Liveness(graph);
+    const tensor = (name: string) => graph.tensors.find((each) => each.name === name)!;
+    for (const scratch of ["added.between", "added.product"].map(tensor)) {
       for (const name of BESIDE_PRODUCTS) {
-        const other = intermediates.places.find((each) => each.name === name)!;
-        for (const scratch of intermediates.places.filter((each) => isScratch(each.name))) {
-          const isApart = scratch.offsetBytes >= other.offsetBytes + other.sizeBytes ||
-            other.offsetBytes >= scratch.offsetBytes + scratch.sizeBytes;
-          assert(isApart, `${scratch.name} and ${name}`);
-        }
+        assert(liveness.together(scratch, tensor(name)), `${scratch.name} beside ${name}`);
       }
+    }
+    for (const { layers: [first, second], adapters } of plans) {
       assertEquals(adapters, { count: 1, stride: 16 });
       const block = first.feedForward!;
       assert(block.kind === "dense");
