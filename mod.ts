@@ -24,6 +24,7 @@ export {
   type ChatAnswerOptions,
   Engine,
   type EngineOptions,
+  type NamedAdapter,
 } from "./src/llm/mod.ts";
 export {
   ModelFormatError,
@@ -32,6 +33,7 @@ export {
   WorkerError,
 } from "./src/base/errors.ts";
 export type {
+  AdapterShare,
   AdapterUse,
   ChatMessage,
   ChatOptions,

@@ -45,8 +45,8 @@ answerCalls("engine", {
     working ??= work(leader, runner!);
     return null;
   },
-  copyKv({ modelFingerprint, ids }) {
-    copy = leader?.archive({ modelFingerprint })?.copy(ids) ?? null;
+  copyKv({ ids, ...of }) {
+    copy = leader?.archive(of)?.copy(ids) ?? null;
     if (copy === null) return { begun: null };
     const { start, sizeBytes, recordBytes } = copy;
     return { begun: { start, sizeBytes, recordBytes } };
@@ -67,6 +67,7 @@ answerCalls("engine", {
     working ??= work(leader, runner);
     return null;
   },
+  wear: ({ adapters }) => ofTexts((texts) => (texts.adapters = adapters, {})),
   logits: ({ ids, stepTokens }) =>
     ofTexts((texts) => {
       const isComplete = texts.scoreAll(ids, (rows, firstPosition) => {

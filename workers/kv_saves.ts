@@ -29,11 +29,11 @@ export class KvSaves {
   }
 
   async #save(
-    { path, modelFingerprint, ids, bytesMax }: KvArchiveFile & KvSelection,
+    { path, bytesMax, ...of }: KvArchiveFile & KvSelection,
   ): Promise<number | null> {
-    const { begun } = await this.#ask("copyKv", { modelFingerprint, ids });
+    const { begun } = await this.#ask("copyKv", of);
     if (begun === null) return null;
-    const pieceBytes = ids === undefined ? LARGE_PIECE_BYTES : PIECE_BYTES;
+    const pieceBytes = of.ids === undefined ? LARGE_PIECE_BYTES : PIECE_BYTES;
     const next = async () => (await this.#ask("nextKv", { bytesMax: pieceBytes })).records;
     return await writeKvFile({ ...begun, next }, { path, bytesMax }) / begun.recordBytes;
   }

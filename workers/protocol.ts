@@ -34,7 +34,7 @@ export interface Calls {
    * null: they lie where nobody can. There is one copy at a time: the newest.
    */
   copyKv: {
-    params: { readonly modelFingerprint: string; readonly ids?: readonly number[] };
+    params: Omit<KvArchiveFile, "path"> & { readonly ids?: readonly number[] };
     result: { readonly begun: KvCopyHead | null };
   };
   /** Rank 0 only. The copy's next records, of so many bytes or one; null: there are no more. */
@@ -44,6 +44,8 @@ export interface Calls {
   };
   /** Rank 0 only. Brings back what such a file has; null: it is none of this model. */
   restoreKv: { params: KvArchiveFile; result: { readonly blocks: number | null } };
+  /** Rank 0 only. Whole texts are read with so much of each adapter from now on. */
+  wear: { params: { readonly adapters: readonly number[] }; result: Record<never, never> };
   /** Rank 0 only. Logits of every position; the rows come as "rows" events. */
   logits: {
     params: { ids: readonly number[]; stepTokens?: number };

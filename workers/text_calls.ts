@@ -22,6 +22,21 @@ export class TextCalls {
   }
 
   /**
+   * Texts are read with so much of each adapter while `work` lasts, beside which none is read.
+   * @throws what `work` throws.
+   */
+  async wearing<T>(adapters: readonly number[], work: () => Promise<T>): Promise<T> {
+    if (adapters.length === 0) return await work();
+    await this.#ask("wear", { adapters });
+    try {
+      return await work();
+    } finally {
+      // An engine that has failed meanwhile reads no more texts.
+      await this.#ask("wear", { adapters: [] }).catch(() => {});
+    }
+  }
+
+  /**
    * Sum of −log p (nats) of the ids from index `from` on, each after all before it.
    * @throws {WorkerError} when the engine is closed before the last one.
    */

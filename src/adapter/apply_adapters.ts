@@ -52,12 +52,9 @@ export function applyAdapters<File extends GgufFile>(
     const firstPart = parts.length;
     const use = `adapter, ${scale} times, as ${type}`;
     parts.push(...adapter.file.parts.map((part) => ({ ...part, use })));
-    const { alpha } = adapter;
     for (const [name, pair] of adapter.pairs) {
-      const target = tensors.get(name);
-      checkFits(name, target, pair);
-      const factor = alpha === 0 ? scale : scale * alpha / pair.rank;
-      const product = productOf(name, pair, { factor, firstPart });
+      checkFits(name, tensors.get(name), pair);
+      const product = productOf(name, pair, { factor: factorOf(adapter, pair, scale), firstPart });
       products.set(name, [...products.get(name) ?? [], product]);
     }
   }
@@ -76,7 +73,8 @@ function seesAll({ metadata }: GgufFile): boolean {
   return metadata.get(`${metadata.get("general.architecture")}.attention.causal`) === false;
 }
 
-function checkArchitecture({ metadata }: GgufFile, { architecture }: Adapter): void {
+/** @throws {UnsupportedModelError} when it is for models of another kind. */
+export function checkArchitecture({ metadata }: GgufFile, { architecture }: Adapter): void {
   const own = getString(metadata, "general.architecture");
   if (own === architecture) return;
   throw refusal(
@@ -85,7 +83,12 @@ function checkArchitecture({ metadata }: GgufFile, { architecture }: Adapter): v
   );
 }
 
-function checkFits(name: string, target: GgufTensor | undefined, { a, b }: AdapterPair): void {
+/** @throws {UnsupportedModelError} when there is no such tensor, or it has another shape. */
+export function checkFits(
+  name: string,
+  target: GgufTensor | undefined,
+  { a, b }: AdapterPair,
+): void {
   const rank = b.dims[0];
   if (target === undefined) {
     throw refusal(`the model has no tensor "${name}": give the model that it was trained on`);
@@ -107,6 +110,11 @@ function checkFits(name: string, target: GgufTensor | undefined, { a, b }: Adapt
   }
   if (DEQUANTIZED_TYPES.includes(target.type)) return;
   throw refusal(`the model's tensor "${name}" has the type ${target.type}, which it cannot change`);
+}
+
+/** What the product of a pair is multiplied by, where the adapter counts `scale` times. */
+export function factorOf({ alpha }: Adapter, { rank }: AdapterPair, scale: number): number {
+  return alpha === 0 ? scale : scale * alpha / rank;
 }
 
 function productOf(

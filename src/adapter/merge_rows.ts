@@ -83,6 +83,8 @@ export class RowMerger implements TensorMerger {
       }
     }
     check(isWeightType(type), `sums are of a type that is written here, ${type}`);
+    // What nothing is added to is a half of a pair by itself.
+    if (tensor.adapted!.products.length === 0) checkFinite(base, weights, first * baseRowBytes);
     checkRange(name, type, weights);
     const bytes = new Uint8Array(rowBytes(type, weights.length));
     encodeWeightsInto(type, weights, bytes);
@@ -113,12 +115,18 @@ function floats(reader: TensorReader, tensor: GgufTensor, matrix: number): Float
   const bytes = new Uint8Array(rows * rowBytes(type, columns));
   reader.read(tensor, matrix * bytes.length, bytes);
   const values = dequantize(type, bytes);
+  checkFinite(tensor, values, matrix * bytes.length);
+  return values;
+}
+
+/** values: the tensor's from byte `firstByte` on. */
+function checkFinite(tensor: GgufTensor, values: Float32Array, firstByte: number): void {
   const wrong = values.findIndex((value) => !Number.isFinite(value));
-  if (wrong < 0) return values;
+  if (wrong < 0) return;
   throw new ModelFormatError(
     `Cannot use the adapter's tensor "${tensor.name}": its number ${wrong} is ${values[wrong]}: ` +
       "the file was damaged: get it again",
-    { offsetBytes: tensor.offsetBytes + matrix * bytes.length },
+    { offsetBytes: tensor.offsetBytes + firstByte },
   );
 }
 

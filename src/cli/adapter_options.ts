@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { InvalidArgumentError } from "commander";
 import { SUM_TYPES, type SumType } from "../adapter/mod.ts";
-import type { AdapterChoice, LoadOptions } from "../llm/mod.ts";
+import type { AdapterChoice, LoadOptions, NamedAdapter } from "../llm/mod.ts";
 import { list, oneOf } from "./option_values.ts";
 
 /** What `addAdapterOptions` parses. */
@@ -57,18 +57,12 @@ function isFile(path: string): boolean {
   }
 }
 
-/** A model with another adapter, and what clients call it. */
-export interface NamedAdapter {
-  readonly id: string;
-  readonly adapter: AdapterChoice;
-}
-
 /** Adds `--lora-model`, of who has several models. */
 export function addNamedAdapterOption(verb: Command): Command {
   return verb.option(
     "--lora-model <name=file>",
-    "the same model with this adapter as a model of its own, such as poet=poet.gguf:0.8; may be " +
-      "given several times",
+    "the same model with this adapter under another name, such as poet=poet.gguf:0.8; may be " +
+      "given several times; they share the weights where they can",
     namedAdapters,
   );
 }

@@ -18,6 +18,8 @@ export interface KvArchiveFile {
   readonly path: string;
   /** src/gguf/fingerprint.ts */
   readonly modelFingerprint: string;
+  /** So much of each adapter. Left out: none. */
+  readonly adapters?: readonly number[];
 }
 
 /** What of it is written. */
@@ -33,14 +35,19 @@ export class KvArchive {
   readonly #records: KvRecords;
   readonly #vocabSize: number;
   readonly #onRecord: () => void;
+  readonly #root: number;
 
-  /** onRecord: called as records are read, so that nobody takes slow disks for hangs. */
+  /**
+   * root: the content before all that it has. onRecord: called as records are read, so that nobody
+   * takes slow disks for hangs.
+   */
   constructor(
     setup: RankSetup,
     blocks: KvBlocks,
-    { modelFingerprint }: Pick<KvArchiveFile, "modelFingerprint">,
+    { modelFingerprint, root }: Pick<KvArchiveFile, "modelFingerprint"> & { readonly root: number },
     onRecord: () => void,
   ) {
+    this.#root = root;
     this.#blocks = blocks;
     this.#onRecord = onRecord;
     this.#vocabSize = setup.config.vocabSize;
@@ -53,8 +60,8 @@ export class KvArchive {
    */
   copy(ids?: readonly number[]): KvCopy {
     const remembered = ids === undefined
-      ? this.#blocks.remembered()
-      : this.#blocks.rememberedOf(Int32Array.from(ids));
+      ? this.#blocks.remembered(this.#root)
+      : this.#blocks.rememberedOf(Int32Array.from(ids), this.#root);
     const lasting = remembered.filter(({ ids }) => ids.every((id) => id >= 0));
     return new KvCopy(this.#blocks, this.#records, lasting);
   }
@@ -112,7 +119,7 @@ export class KvArchive {
     if (before < -1 || before >= number || before >= 0 && places.of(before) < 0) return -1;
     if (ids.some((id) => id < 0 || id >= this.#vocabSize)) return -1;
     const adopted = this.#blocks.adopt({
-      ...{ ids, isExact, before: before < 0 ? null : places.of(before) },
+      ...{ ids, isExact, before: before < 0 ? null : places.of(before), root: this.#root },
     });
     if (adopted === null) return -1;
     const { block, isKnown } = adopted;

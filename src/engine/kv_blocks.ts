@@ -40,6 +40,8 @@ export interface KvRequest {
   readonly isExact: boolean;
   /** False: all of it is computed, whatever is there already. Default true. */
   readonly reuses?: boolean;
+  /** The content before all of it (`worn_adapters.ts`). Left out: that of the model alone. */
+  readonly root?: number;
   /** Whether what is used again may end there. Left out: anywhere. */
   readonly mayEndAt?: (tokens: number) => boolean;
 }
@@ -60,10 +62,12 @@ export interface AdoptedContent {
   /** The block whose content is before it; null: none is. */
   readonly before: number | null;
   readonly isExact: boolean;
+  /** As of a request, where nothing else is before it. */
+  readonly root?: number;
 }
 
-/** The content before all blocks. */
-const ROOT = 0;
+/** The content before all blocks of the model alone; others' are below LOST. */
+export const ROOT = 0;
 /** What follows cannot be remembered: another content has its place. */
 const LOST = -1;
 
@@ -167,7 +171,9 @@ export class KvBlocks {
     this.#counts[slot] = shared;
     this.#reserve(slot, needed - shared);
     this.#rememberedCounts[slot] = shared;
-    this.#chains[slot] = shared === 0 ? ROOT : this.#contents[this.#blockAt(slot, shared - 1)];
+    this.#chains[slot] = shared === 0
+      ? request.root ?? ROOT
+      : this.#contents[this.#blockAt(slot, shared - 1)];
     return shared * TOKENS;
   }
 
@@ -211,25 +217,28 @@ export class KvBlocks {
     for (let i = 0; i < this.#in.tableBlocks; i++) this.#in.onBlock(slot, i, i);
   }
 
-  /** All that is remembered, each after the one that it follows, if that one is. */
-  remembered(): RememberedBlock[] {
-    const blocks = [...this.#byHash.values()]
-      .sort((a, b) => this.#contents[a] - this.#contents[b]);
-    const byContent = new Map(blocks.map((block) => [this.#contents[block], block]));
-    return blocks
-      .filter((block) => this.#before[block] === ROOT || byContent.has(this.#before[block]))
+  /** All that is remembered behind a root, each after the one that it follows. */
+  remembered(root = ROOT): RememberedBlock[] {
+    const byContent = new Map<number, number>();
+    return [...this.#byHash.values()]
+      .sort((a, b) => this.#contents[a] - this.#contents[b])
+      .filter((block) => {
+        const follows = this.#before[block] === root || byContent.has(this.#before[block]);
+        if (follows) byContent.set(this.#contents[block], block);
+        return follows;
+      })
       .map((block) => ({
         block,
-        before: this.#before[block] === ROOT ? null : byContent.get(this.#before[block])!,
+        before: byContent.get(this.#before[block]) ?? null,
         ids: this.#ids.subarray(block * TOKENS, (block + 1) * TOKENS),
         isExact: this.#isExact[block] === 1,
       }));
   }
 
   /** Of what is remembered, that with which the ids begin, in order. */
-  rememberedOf(ids: Int32Array): RememberedBlock[] {
+  rememberedOf(ids: Int32Array, root = ROOT): RememberedBlock[] {
     const chain: RememberedBlock[] = [];
-    let before = ROOT;
+    let before = root;
     for (let at = 0; at + TOKENS <= ids.length; at += TOKENS) {
       const block = this.#byHash.get(hashOf(before, ids, at));
       if (block === undefined || !this.#holds(block, before, ids, at)) break;
@@ -250,9 +259,9 @@ export class KvBlocks {
    * @returns null where what is before it is not remembered, or there is no room.
    */
   adopt(
-    { ids, before, isExact }: AdoptedContent,
+    { ids, before, isExact, root = ROOT }: AdoptedContent,
   ): { readonly block: number; readonly isKnown: boolean } | null {
-    const content = before === null ? ROOT : this.#contents[before];
+    const content = before === null ? root : this.#contents[before];
     if (before !== null && content === 0) return null;
     const hash = hashOf(content, ids, 0);
     const known = this.#byHash.get(hash);
@@ -290,7 +299,7 @@ export class KvBlocks {
   #findShared(slot: number, request: KvRequest): number {
     const { ids, promptTokens, isExact, reuses = true, mayEndAt = () => true } = request;
     const most = reuses ? Math.floor((promptTokens - 1) / TOKENS) : 0;
-    let before = ROOT;
+    let before = request.root ?? ROOT;
     let shared = 0;
     for (; shared < most; shared++) {
       const block = this.#byHash.get(hashOf(before, ids, shared * TOKENS));

@@ -35,6 +35,7 @@ import { StepTimes } from "./step_times.ts";
 import { TokenTimes } from "./token_times.ts";
 import type { EngineRequest } from "./types.ts";
 import { WholeTexts } from "./whole_texts.ts";
+import { WornAdapters } from "./worn_adapters.ts";
 
 export interface LeaderOptions {
   /** How guesses of what comes next are used, where rows are independent. Default 0: not. */
@@ -54,17 +55,16 @@ export class Leader {
   readonly #steps: StepRunner;
   readonly #scheduler: Scheduler<Sequence>;
   readonly #kv: KvBlocks;
+  readonly #worn: WornAdapters;
   /** Null: no layer keeps states. */
   readonly #states: SequenceStates | null;
   readonly #counts: RankCounts;
   readonly #tools: ChoosingTools;
-  /** By slot. */
-  readonly #rooms: readonly SequenceRoom[];
+  readonly #rooms: readonly SequenceRoom[]; // by slot
   readonly #answersSources: boolean; // of which all rows depend on all: none is used again
   /** Prompts have steps of their own: rows would not be the same beside others. */
   readonly #takesTurns: boolean;
-  /** How long its steps take. */
-  readonly #times: StepTimes;
+  readonly #times: StepTimes; // how long its steps take
   /** Null: nobody waits for a step's end, or each step reads a model from disk. */
   readonly #pace: StepPace | null;
   /** Null: nothing is guessed. */
@@ -79,6 +79,7 @@ export class Leader {
     this.#runner = runner;
     this.#steps = new StepRunner(runner);
     const { plans, observation, streams, config } = runner.setup;
+    this.#worn = new WornAdapters(runner.setup);
     const independent = independentRows(plans, { isObserved: observation !== null });
     this.#answersSources = config.source !== undefined;
     this.#takesTurns = independent !== "all" || this.#answersSources;
@@ -105,7 +106,7 @@ export class Leader {
     });
     const { chain } = this.#steps;
     this.#chains = chain && new Chains(chain, this.#times, waitMs ?? undefined);
-    this.texts = new WholeTexts(this.#steps, this.#kv, places);
+    this.texts = new WholeTexts(this.#steps, this.#kv, { places, worn: this.#worn });
   }
 
   /** True while a request runs or waits, or an errand is under way. */
@@ -122,8 +123,7 @@ export class Leader {
   begin(request: EngineRequest, slot: number, end: SequenceEnd): void {
     const { ids } = request, { config } = this.#runner.setup;
     check(ids.length > 0 && ids.length < this.#runner.plan.contextLength, "the prompt fits");
-    const { active, waiting } = this.#scheduler;
-    check(![...active, ...waiting].some((other) => other.slot === slot), "a slot that is free");
+    check(!this.#all().some((other) => other.slot === slot), "a slot that is free");
     const room = this.#rooms[slot];
     const chooser = new Chooser(request, this.#tools, answerTokensMax(request, room));
     const sequence = new Sequence(request, { room, chooser, end, config });
@@ -165,9 +165,8 @@ export class Leader {
       // A rank that has failed ends everything; a read that has failed, only what it was for.
       const isOver = control.failedRank() >= 0;
       const { sequences, count } = this.#scheduler;
-      for (const sequence of isOver ? this.#all() : sequences.slice(0, count)) {
-        this.#fail(sequence, error);
-      }
+      const failed = isOver ? this.#all() : sequences.slice(0, count);
+      failed.forEach((sequence) => this.#fail(sequence, error));
       return;
     }
     if (!this.#wasAborted) {
@@ -187,9 +186,10 @@ export class Leader {
   }
 
   /** Keys and values as a file has them; null: they are on a GPU, or not all. Between steps. */
-  archive(of: Pick<KvArchiveFile, "modelFingerprint">): KvArchive | null {
+  archive({ modelFingerprint, adapters }: Omit<KvArchiveFile, "path">): KvArchive | null {
     const { setup, control } = this.#runner;
     if (this.#states !== null || this.#answersSources || anyOnGpu(setup.plans)) return null;
+    const of = { modelFingerprint, root: this.#worn.rootOf(adapters) };
     return new KvArchive(setup, this.#kv, of, () => control.beat());
   }
 
@@ -222,7 +222,7 @@ export class Leader {
       ids,
       promptTokens,
       totalTokens: promptTokens + maxTokens,
-      isExact: sequence.isRepeatable,
+      ...{ isExact: sequence.isRepeatable, root: this.#worn.wear(slot, sequence.adapters) },
       ...{ mayEndAt: sequence.mayEndAt, reuses: !this.#answersSources },
     });
     if (reused < 0) return "full";

@@ -8,6 +8,7 @@ import type { ModelConfig } from "../model/types.ts";
 import type { Schedulable } from "./scheduler.ts";
 import type { TokenTimes } from "./token_times.ts";
 import type { EngineRequest, EngineResult, GivenRows } from "./types.ts";
+import { mixOf } from "./worn_adapters.ts";
 
 /** What a slot keeps for the requests that have it, one after another. */
 export interface SequenceRoom {
@@ -39,6 +40,9 @@ export class Sequence implements Schedulable {
   /** Where its prompt has rows that were given with it. */
   readonly spans: readonly GivenSpan[];
   readonly given: readonly GivenRows[];
+  readonly adapters: readonly number[];
+  /** The same in a word. */
+  readonly mix: string;
   readonly chooser: Chooser;
   readonly priority: number;
   readonly promptTokens: number;
@@ -75,10 +79,12 @@ export class Sequence implements Schedulable {
       config: Parameters<typeof givenWidth>[0] & Pick<ModelConfig, "source">;
     },
   ) {
-    const { ids, sampling, endIds, priority = 0, given = [] } = request;
+    const { ids, sampling, endIds, priority = 0, given = [], adapters = [] } = request;
     const { room, chooser, config } = of;
     const answersSource = config.source !== undefined;
     this.given = given;
+    this.adapters = adapters;
+    this.mix = mixOf(adapters);
     this.spans = answersSource ? [sourceSpan(ids)] : givenSpans(ids, given, givenWidth(config));
     this.#room = room;
     this.slot = room.slot;
@@ -177,6 +183,7 @@ export class Sequence implements Schedulable {
 
 /** Tokens of `sequence`, but its last one, in whole blocks with which `other` begins, too. */
 export function sharedTokens(sequence: Sequence, other: Sequence): number {
+  if (sequence.mix !== other.mix) return 0;
   const most = Math.min(sequence.promptTokens - 1, other.promptTokens);
   let shared = 0;
   while (shared < most && sequence.ids[shared] === other.ids[shared]) shared++;

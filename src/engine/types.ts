@@ -14,6 +14,8 @@ export interface EngineRequest {
   readonly ids: readonly number[];
   /** Rows that stand in the prompt in place of embeddings; left out: none do. */
   readonly given?: readonly GivenRows[];
+  /** How much of each adapter the model was loaded with counts; left out: nothing. */
+  readonly adapters?: readonly number[];
   readonly maxTokens: number;
   readonly sampling: SamplingOptions;
   /** Ids that no repetition goes across, for DRY; left out: there are none. */

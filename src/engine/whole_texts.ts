@@ -16,6 +16,7 @@ import type { StatePlaces } from "./state_places.ts";
 import type { SegmentStates, StepRunner } from "./step_runner.ts";
 import { TextPooler } from "./text_pooler.ts";
 import type { PredictorChoice, PredictorPolicy } from "./types.ts";
+import type { WornAdapters } from "./worn_adapters.ts";
 
 /** Whose blocks a text gets. */
 const SLOT = 0;
@@ -25,6 +26,9 @@ export class WholeTexts {
   readonly #steps: StepRunner;
   readonly #kv: KvBlocks;
   readonly #hasIndependentRows: boolean;
+  readonly #worn: WornAdapters;
+  /** How much of each adapter texts are read with. */
+  adapters: readonly number[] = [];
   /** Tokens of the text that is observed, so far. */
   #observed = 0;
 
@@ -33,8 +37,13 @@ export class WholeTexts {
   /** Where the text's state is; -1: it has none yet. */
   #state = -1;
 
-  constructor(steps: StepRunner, kv: KvBlocks, places: StatePlaces | null) {
+  constructor(
+    steps: StepRunner,
+    kv: KvBlocks,
+    { places, worn }: { readonly places: StatePlaces | null; readonly worn: WornAdapters },
+  ) {
     this.#places = places;
+    this.#worn = worn;
     this.#runner = steps.runner;
     this.#steps = steps;
     this.#kv = kv;
@@ -168,6 +177,7 @@ export class WholeTexts {
     check(observation !== null && ids.length <= observation.plan.tokens, "a step that is observed");
     check(position === 0 || position === this.#observed, "a text is observed in its order");
     if (position === 0) this.#kv.clearFor(SLOT);
+    this.#worn.wear(SLOT, this.adapters);
     // Experts that a token did not choose write nothing, nor do layers without neurons.
     const isPartial = config.experts !== null ||
       config.layers.some(({ hasNeurons }) => hasNeurons === false);
@@ -234,7 +244,8 @@ export class WholeTexts {
       for (const ids of known) {
         const { length } = ids;
         const request = { ids, promptTokens: length, totalTokens: length, isExact: true };
-        const reused = this.#kv.open(opened, { ...request, reuses: false });
+        const root = this.#worn.wear(opened, this.adapters);
+        const reused = this.#kv.open(opened, { ...request, root, reuses: false });
         check(reused === 0, "texts alone find room");
         this.#kv.grow(opened++, length);
       }

@@ -10,11 +10,13 @@ const SAMPLE_BYTES = 16 << 10;
  * SHA-256, in hexadecimal, of the parts' sizes and of 64 pieces of 16 KiB spread evenly over each,
  * the first and the last among them. Files under 1 MiB are read whole. Adapters are parts, too, and
  * how they are used belongs to it: what was computed with another one, or none, is another model's.
+ * What lies beside the model is left out.
  * @throws {ModelFormatError} when a file cannot be read any more.
  */
 export function fingerprint(parts: readonly GgufPart[]): string {
   const hash = createHash("sha256");
-  for (const { path, sizeBytes, use } of parts) {
+  for (const { path, sizeBytes, use, isBeside } of parts) {
+    if (isBeside) continue;
     hash.update(`${sizeBytes}\n`);
     if (use !== undefined) hash.update(`${use}\n`);
     const source = openFileSource(path);

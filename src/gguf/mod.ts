@@ -37,6 +37,7 @@ export {
 } from "./stored_values.ts";
 export type {
   AdaptedTensor,
+  AddedProduct,
   GgufArray,
   GgufFile,
   GgufPart,

@@ -70,6 +70,8 @@ export interface GgufTensor {
    * then, and only a reader that was opened with a `TensorMerger` reads it. Left out: nothing is.
    */
   readonly adapted?: AdaptedTensor;
+  /** What adapters add to its products as tokens are computed. Left out: nothing. */
+  readonly added?: readonly AddedProduct[];
   /** Of NVFP4S: the file's tensor and the factors that a reader puts in front of its blocks. */
   readonly scaled?: ScaledTensor;
 }
@@ -82,7 +84,7 @@ export interface ScaledTensor {
   readonly factors: GgufTensor;
 }
 
-/** A tensor's own weights, and what is added to them. */
+/** A tensor's own weights, and what is added to them; nothing: they are checked all the same. */
 export interface AdaptedTensor {
   /** As the model's file has it. */
   readonly base: GgufTensor;
@@ -103,12 +105,20 @@ export interface LowRankProduct {
   readonly scale: number;
 }
 
+/** What one adapter adds to products with a tensor, for those who ask for it. */
+export interface AddedProduct extends LowRankProduct {
+  /** Number of the adapter. */
+  readonly adapter: number;
+}
+
 /** One file of a model; a model that is not split has one part. */
 export interface GgufPart {
   readonly path: string;
   readonly sizeBytes: number;
   /** How it changes the model that it is no part of; left out: it is one. Fingerprints tell it. */
   readonly use?: string;
+  /** It lies beside the model, which is the same without it: an adapter that requests choose. */
+  readonly isBeside?: boolean;
 }
 
 /** A parsed header, all parts of a split model merged. Holds no file open. */

@@ -48,6 +48,11 @@ export interface ModelDetails {
   readonly scoresAreShares: boolean;
   /** What is in its weights beside what its file has, in order. */
   readonly adapters: readonly AdapterUse[];
+  /**
+   * What lies beside its weights, for requests to choose, and how much of it others get. Left out:
+   * nothing.
+   */
+  readonly choosableAdapters?: readonly AdapterUse[];
   /** How its file wants ids to be chosen where a request does not say. */
   readonly sampling: SamplingOptions;
   /** Marks of its training to fill gaps; null: it has none. */

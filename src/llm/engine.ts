@@ -31,6 +31,8 @@ export interface AnswerOptions extends SamplingOptions {
   readonly signal?: AbortSignal;
   /** Of requests that wait, those with a larger number are served first; default 0. */
   readonly priority?: number;
+  /** Of the model's `namedAdapters`, those that count, and no others. Left out: none. */
+  readonly adapters?: GenerateRequest["adapters"];
 }
 
 /** An answer to a conversation, and what its template is told. */
@@ -249,9 +251,9 @@ export class Engine implements AsyncDisposable {
     options: AnswerOptions,
     given?: GenerateRequest["given"],
   ): Answer {
-    const { maxTokens, stop, grammar, signal, priority, ...sampling } = options;
+    const { maxTokens, stop, grammar, signal, priority, adapters, ...sampling } = options;
     const generation = this.#model.generate({
-      ...{ ids, given, maxTokens, stop, grammar, signal, priority },
+      ...{ ids, given, maxTokens, stop, grammar, signal, priority, adapters },
       sampling,
     });
     return {

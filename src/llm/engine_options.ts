@@ -86,6 +86,12 @@ export interface EngineOptions {
    * floats, else Q8_0. "same": their own, which rounds to as few bits again.
    */
   readonly adapterType?: "auto" | "same" | "F32" | "F16" | "BF16" | "Q8_0";
+  /**
+   * Adapters that lie beside the weights, for requests to choose (`AnswerOptions.adapters`): what
+   * they add is added as tokens are computed, on threads, to plain attention and dense blocks of
+   * neurons. Left out: none.
+   */
+  readonly namedAdapters?: readonly NamedAdapter[];
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
   /** Told how much has been loaded, several times. */
@@ -100,6 +106,14 @@ export interface AdapterChoice {
   readonly path: string;
   /** Multiplies what it adds; left out: 1, as it was trained. */
   readonly scale?: number;
+}
+
+/** An adapter that requests may choose, and how much of it who asks by its name gets. */
+export interface NamedAdapter {
+  /** The name of the model with it. */
+  readonly id: string;
+  /** Its file. */
+  readonly adapter: AdapterChoice;
 }
 
 /** How much of a model's weights is in memory. */

@@ -3,6 +3,7 @@
  * with it at once. Knows ids and paths; who may name which path is the caller's business.
  */
 import { RequestError } from "../base/errors.ts";
+import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import type { Conversations } from "./types.ts";
@@ -10,11 +11,22 @@ import type { Conversations } from "./types.ts";
 export class KeptConversations implements Conversations {
   readonly #engines: EngineSupply;
   readonly #fingerprint: () => string;
+  readonly #adapters: readonly number[];
 
-  /** fingerprint: src/gguf/fingerprint.ts, made when it is first needed. */
-  constructor(engines: EngineSupply, fingerprint: () => string) {
+  /**
+   * fingerprint: src/gguf/fingerprint.ts, made when it is first needed. adapters: how much of each
+   * counts in these conversations.
+   */
+  constructor(
+    engines: EngineSupply,
+    { fingerprint, adapters }: {
+      readonly fingerprint: () => string;
+      readonly adapters: readonly number[];
+    },
+  ) {
     this.#engines = engines;
     this.#fingerprint = fingerprint;
+    this.#adapters = adapters;
   }
 
   async save(
@@ -22,8 +34,7 @@ export class KeptConversations implements Conversations {
     { path, bytesMax }: { readonly path: string; readonly bytesMax: number },
   ): Promise<number> {
     const engine = await this.#engines.ready();
-    const modelFingerprint = this.#fingerprint();
-    const blocks = await engine.saveKv({ path, modelFingerprint, ids, bytesMax });
+    const blocks = await engine.saveKv({ ...this.#fileAt(path), ids, bytesMax });
     if (blocks !== null) return blocks * KV_BLOCK_POSITIONS;
     throw new RequestError(
       "Cannot keep this conversation: its keys and values are on a GPU (then use --gpu off), or " +
@@ -34,12 +45,16 @@ export class KeptConversations implements Conversations {
 
   async restore(path: string): Promise<number> {
     const engine = await this.#engines.ready();
-    const blocks = await engine.restoreKv({ path, modelFingerprint: this.#fingerprint() });
+    const blocks = await engine.restoreKv(this.#fileAt(path));
     if (blocks !== null) return blocks * KV_BLOCK_POSITIONS;
     throw new RequestError(
       "Cannot go on with this conversation: it is of another model, number of threads or type of " +
         "cache: save it again",
       { status: 409, code: "other_model" },
     );
+  }
+
+  #fileAt(path: string): KvArchiveFile {
+    return { path, modelFingerprint: this.#fingerprint(), adapters: this.#adapters };
   }
 }

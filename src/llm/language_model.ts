@@ -2,7 +2,6 @@
  * A loaded model: tokenizer, chat template, turns and the engine's threads behind the interface
  * that the server and the command line use.
  */
-import type { ChatTemplate } from "../chat/mod.ts";
 import { check } from "../base/check.ts";
 import { isModelChanged, messageOf, RequestError } from "../base/errors.ts";
 import { runSteps } from "../base/steps.ts";
@@ -18,9 +17,11 @@ import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
+import { sharesOf } from "./adapter_shares.ts";
 import { checkGiven } from "./check_given.ts";
 import { checkIds, type IdLimits } from "./check_ids.ts";
 import { refuseEncoder, refuseSource } from "./read_pooling.ts";
+import type { AdaptedParts, LoadedModelParts } from "./loaded_model_parts.ts";
 import type { ImageReader } from "./images/image_reader.ts";
 import { startGeneration } from "./generation.ts";
 import { bytesPerToken, type MemoryUse, memoryUse } from "./memory_use.ts";
@@ -28,7 +29,6 @@ import type { Notice } from "./predictor_report.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
 import { PromptEncoder } from "./prompt_encoder.ts";
 import { TurnQueue } from "./queue.ts";
-import type { TextHead } from "./text_head.ts";
 import { TextReader, type Texts } from "./text_reader.ts";
 import { logprobRows, RequestExtras } from "./request_extras.ts";
 import { readSampling } from "./sampling_defaults.ts";
@@ -46,37 +46,6 @@ import type {
   PromptSteps,
   TokenLogprobs,
 } from "./types.ts";
-
-export interface LoadedModelParts {
-  readonly id: string;
-  readonly file: GgufFile;
-  readonly config: ModelConfig;
-  readonly plans: readonly RankPlan[];
-  /** Of the model that guesses for it, and of what it sees or hears with. */
-  readonly otherPlans: readonly RankPlan[];
-  /** Decoded tokens per second that the planner expects of a packed model; else null. */
-  readonly expectedDecodeTps: number | null;
-  readonly predictors: TriedPredictors | null;
-  readonly tokenizer: Tokenizer;
-  readonly chatTemplate: ChatTemplate;
-  readonly engines: EngineSupply;
-  /** What computes it, for people. */
-  readonly runsOn: string;
-  /** How many requests may wait. */
-  readonly waitingMax: number;
-  /** Where keys and values are kept when it is closed; null: nowhere. */
-  readonly archive: KvArchiveFile | null;
-  /** Of the file: src/gguf/fingerprint.ts; made when it is needed. */
-  readonly fingerprint: () => string;
-  /** Null: the file has nothing behind texts' vectors. */
-  readonly textHead: TextHead | null;
-  /** Null: it neither sees nor hears. */
-  readonly images: ImageReader | null;
-  /** What its file says; made when it is needed. */
-  readonly describe: () => ModelDetails;
-  /** Told when they cannot be kept. */
-  readonly notify: (notice: Notice) => void;
-}
 
 export class LoadedModel implements LanguageModel {
   readonly id: string;
@@ -104,20 +73,32 @@ export class LoadedModel implements LanguageModel {
   readonly #prompts: PromptEncoder;
   readonly #engines: EngineSupply;
   readonly conversations: Conversations;
+  readonly adapted: readonly LoadedModel[];
+  /** How much of each adapter counts where nobody says; empty: there are none. */
+  readonly #shares: readonly number[];
+  /** The model in whose engine this one is, with an adapter; null: it has its own. */
+  readonly #base: LoadedModel | null;
   readonly #archive: KvArchiveFile | null;
   readonly #notify: (notice: Notice) => void;
   #isClosed = false;
   readonly #queue: TurnQueue;
   #details: ModelDetails | undefined;
-  readonly #describe: () => ModelDetails;
+  readonly #describe: LoadedModelParts["describe"];
   readonly #extras: RequestExtras;
   readonly #texts: TextReader;
   readonly #images: ImageReader | null;
   /** Left out: it neither sees nor hears. */
   readonly lookAt: LanguageModel["lookAt"];
 
-  constructor(parts: LoadedModelParts) {
+  /** base: the model whose engine and turns it shares; left out: it has its own. */
+  constructor(
+    parts: LoadedModelParts & Partial<AdaptedParts>,
+    base: LoadedModel | null = null,
+  ) {
     const { plans, config, tokenizer } = parts;
+    const shares = parts.shares ?? new Array(plans[0].adapters?.count ?? 0).fill(0);
+    this.#shares = shares;
+    this.#base = base;
     this.id = parts.id;
     this.file = parts.file;
     this.config = config;
@@ -136,7 +117,9 @@ export class LoadedModel implements LanguageModel {
     const isFramed = this.answersSources = config.source !== undefined;
     this.#prompts = new PromptEncoder({ ...parts, contextLength, isFramed });
     this.#engines = parts.engines;
-    this.conversations = new KeptConversations(parts.engines, parts.fingerprint);
+    this.conversations = new KeptConversations(parts.engines, {
+      ...{ fingerprint: parts.fingerprint, adapters: shares },
+    });
     this.#archive = parts.archive;
     this.#notify = parts.notify;
     this.#texts = new TextReader({
@@ -151,7 +134,12 @@ export class LoadedModel implements LanguageModel {
     const sampling = readSampling(parts.file.metadata);
     this.#extras = new RequestExtras(tokenizer, config.vocabSize, sampling);
     const runningMax = this.runningMax = plans[0].sequences;
-    this.#queue = new TurnQueue({ runningMax, waitingMax: parts.waitingMax });
+    this.#queue = base !== null
+      ? base.#queue
+      : new TurnQueue({ runningMax, waitingMax: parts.waitingMax });
+    this.adapted = parts.adapted.map((own) =>
+      new LoadedModel({ ...parts, ...own, adapted: [] }, this)
+    );
   }
 
   get kv(): KvUse {
@@ -196,12 +184,13 @@ export class LoadedModel implements LanguageModel {
   }
 
   get details(): ModelDetails {
-    return this.#details ??= this.#describe();
+    return this.#details ??= this.#describe(this.#shares);
   }
 
   generate(request: GenerateRequest): Generation {
     refuseEncoder(this.config);
     const { given = [] } = request, { source } = this.config;
+    const adapters = this.#sharesOf(request);
     // An empty source is none, as an empty prompt.
     const ids = source && request.ids.length > 0 ? [...request.ids, source.startId] : request.ids;
     this.#checkIds(ids, { given });
@@ -212,6 +201,7 @@ export class LoadedModel implements LanguageModel {
       request: {
         ids,
         ...given.length === 0 ? {} : { given },
+        ...adapters.length === 0 ? {} : { adapters },
         maxTokens,
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
         priority: request.priority,
@@ -289,6 +279,7 @@ export class LoadedModel implements LanguageModel {
    */
   async *observe(ids: readonly number[]): AsyncGenerator<LayerObservation, void> {
     this.#refuse("observe neurons");
+    check(this.#base === null, "a model is observed without adapters");
     this.#checkIds(ids, { mayFill: true });
     this.#checkAlive();
     const endTurn = await this.#queue.enter({ isAlone: true });
@@ -328,8 +319,10 @@ export class LoadedModel implements LanguageModel {
 
   /** Stops the threads. What it remembers of prompts is kept where it has a file for it. */
   async close(): Promise<void> {
+    if (this.#base !== null) return; // which has the threads
     try {
-      if (!this.#isClosed) await this.savePrefixes();
+      const all = this.#isClosed ? [] : [this, ...this.adapted];
+      for (const each of all) await each.savePrefixes();
     } catch (error) {
       const why = messageOf(error);
       this.#notify({ kind: "warning", text: `What was computed of prompts is not kept: ${why}` });
@@ -362,13 +355,20 @@ export class LoadedModel implements LanguageModel {
     read: (engine: EngineHandle) => Promise<T>,
   ): Promise<T> {
     for (const ids of texts) this.#checkIds(ids, { mayFill: true });
+    const adapters = this.#sharesOf(options);
     this.#checkAlive();
     const endTurn = await this.#queue.enter({ ...options, isAlone: true });
     try {
-      return await this.#engines.use(read);
+      return await this.#engines.use((engine) =>
+        engine.texts.wearing(adapters, () => read(engine))
+      );
     } finally {
       endTurn();
     }
+  }
+
+  #sharesOf({ adapters }: Pick<GenerateRequest, "adapters">): readonly number[] {
+    return adapters === undefined ? this.#shares : sharesOf(adapters, this.#shares.length);
   }
 
   /** Infinity is "until the context is full", as is leaving it out. */

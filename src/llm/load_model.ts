@@ -2,6 +2,7 @@
 import { basename, join } from "node:path";
 import { loadKernelModule } from "../../wasm/mod.ts";
 import { type EngineDraft, EngineHandle } from "../../workers/mod.ts";
+import { openAdapter } from "../adapter/mod.ts";
 import { createChatTemplate } from "../chat/mod.ts";
 import { ModelFormatError } from "../base/errors.ts";
 import { type ModelFile, sourceFingerprint } from "../bundle/mod.ts";
@@ -13,12 +14,14 @@ import type { ModelDescription } from "../model/types.ts";
 import { bytesOfUnits, bytesToLoad } from "../rank/load/load_order.ts";
 import { createTokenizer } from "../tokenizer/mod.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
+import { checkAttached } from "./attached_adapters.ts";
 import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 import { planDraft } from "./draft_model.ts";
 import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts";
 import { ImageReader } from "./images/image_reader.ts";
 import { openTowers, type Tower } from "./images/tower.ts";
 import { LoadedModel } from "./language_model.ts";
+import type { AdaptedParts } from "./loaded_model_parts.ts";
 import {
   checkLoadOptions,
   type FiringRates,
@@ -45,6 +48,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
   checkLoadOptions(asked);
   const { file, packed } = openForUse(path, { onNotice: warn, ...asked });
   const described = describeForUse(file, asked);
+  checkAttached(described, asked);
   const module = await loadKernelModule();
   const { config } = described;
   const towers = openTowers(path, { config, module }, asked, asked.onNotice ?? warn);
@@ -69,7 +73,10 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
       notify: options.onNotice ?? warn,
     }));
   const archive = archiveOf({ file, packed }, options);
-  if (archive !== null) await tryOrClose(engine, () => engine.restoreKv(archive));
+  const adapted = adaptedOf({ file, packed }, options);
+  for (const each of [archive, ...adapted.map((own) => own.archive)]) {
+    if (each !== null) await tryOrClose(engine, () => engine.restoreKv(each));
+  }
   const { maxWaiting: waitingMax = WAITING_MAX_DEFAULT } = options;
   const { note } = options.quiet ?? {};
   if (note !== undefined) (options.onNotice ?? warn)({ kind: "info", text: note });
@@ -98,8 +105,9 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
     textHead: model.tensors.textHead
       ? new TextHead(file, model.tensors.textHead, model.config.norm)
       : null,
-    describe: () =>
-      describeModel(file, config, tokenizer, { ...options, ...model.tensors, towers }),
+    describe: (shares) =>
+      describeModel(file, config, tokenizer, { ...options, ...model.tensors, shares, towers }),
+    adapted,
     fingerprint: () => sourceFingerprint({ file, packed }),
     notify: options.onNotice ?? warn,
   });
@@ -145,6 +153,22 @@ function archiveOf(
   if (folder === undefined) return null;
   const modelFingerprint = sourceFingerprint(file);
   return { path: join(folder, `${modelFingerprint.slice(0, 32)}.kv`), modelFingerprint };
+}
+
+/** The model with each of its named adapters: another model to what is kept. */
+function adaptedOf({ file, packed }: ModelFile, options: LoadOptions): AdaptedParts[] {
+  const { namedAdapters = [] } = options;
+  return namedAdapters.map(({ id, adapter: { path, scale = 1 } }, index) => {
+    const adapters = namedAdapters.map((_, other) => other === index ? scale : 0);
+    const use = `adapter, ${scale} times, as tokens are computed`;
+    const own = openAdapter(path).file.parts.map((part) => ({ ...part, use }));
+    const withIt = { packed, file: { ...file, parts: [...file.parts, ...own] } };
+    const archive = archiveOf(withIt, options);
+    return {
+      ...{ id, shares: adapters, archive: archive && { ...archive, adapters } },
+      fingerprint: () => sourceFingerprint(withIt),
+    };
+  });
 }
 
 /** Predictors have been tried: how many neurons they name in vain is known. */

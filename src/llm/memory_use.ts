@@ -48,7 +48,7 @@ export function memoryUse(plans: readonly RankPlan[]): MemoryUse {
 
 /**
  * All weights but what a token does not look at: of tables it reads a row (unless the table is the
- * output), of experts those it uses, of layers those that write.
+ * output), of experts those it uses, of layers those that write, of adapters none.
  */
 export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): number {
   let bytes = memoryUse(plans).weightsBytes;
@@ -62,6 +62,7 @@ export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): 
     if (positions !== null) bytes -= matrixBytes(positions);
     for (const [index, layer] of layers.entries()) {
       const { feedForward } = layer;
+      bytes -= addedBytes(layer);
       if (config.layers[index]?.stage === "reads") bytes -= layerBytes(layer);
       if (layer.sharesWeights) bytes += layerBytes(layer);
       bytes += streamedBytes(feedForward);
@@ -77,6 +78,18 @@ export function bytesPerToken(plans: readonly RankPlan[], config: ModelConfig): 
   }
   bytes += plans.reduce((sum, { gpu }) => sum + (gpu?.weightsBytes ?? 0), 0);
   return Math.round(bytes) + (isTied(plans[0]) ? 0 : plans[0].embedding.rowStrideBytes);
+}
+
+/** Bytes of what adapters add to a layer's matrices. */
+function addedBytes(layer: LayerPlan): number {
+  let bytes = 0;
+  for (const part of partsOfLayer(layer)) {
+    if (!("matrix" in part)) continue;
+    for (const { first, second } of part.matrix.added ?? []) {
+      bytes += matrixBytes(first) + matrixBytes(second);
+    }
+  }
+  return bytes;
 }
 
 /** Bytes of a layer's matrices. */

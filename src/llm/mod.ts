@@ -1,12 +1,13 @@
 /** The door of language models: load one, talk to it. */
 export { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 export { type Answer, type AnswerOptions, type ChatAnswerOptions, Engine } from "./engine.ts";
-export type { AdapterChoice, EngineOptions, LoadProgress } from "./engine_options.ts";
+export type { AdapterChoice, EngineOptions, LoadProgress, NamedAdapter } from "./engine_options.ts";
 export type { FileCacheMode } from "./file_cache.ts";
 export { projectorBeside } from "./images/find_projector.ts";
 export { openTowers } from "./images/tower.ts";
 export { loadModel } from "./load_model.ts";
 export { openForUse } from "./open_for_use.ts";
+export { attachObstacle } from "./attached_adapters.ts";
 export type { FiringRates, GpuMode, LoadOptions, QuietNeurons } from "./load_options.ts";
 export { chooseGpu, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 export { planBeside } from "./draft_model.ts";
@@ -18,6 +19,7 @@ export { type PlannedModel, planWithin } from "./plan_within.ts";
 export type { Notice } from "./predictor_report.ts";
 export type { PredictorMode, TriedPredictors } from "./try_predictors.ts";
 export type {
+  AdapterShare,
   AdapterUse,
   ChatMessage,
   ChatOptions,

@@ -13,7 +13,9 @@ import type { GapMarks, ModelDetails } from "./types.ts";
 const TEXT_CHARS_MAX = 200;
 
 /** What a model was loaded with, of which its own file says nothing. */
-export interface LoadedWith extends Pick<LoadOptions, "adapters"> {
+export interface LoadedWith extends Pick<LoadOptions, "adapters" | "namedAdapters"> {
+  /** How much of each named adapter counts where a request does not say; left out: nothing. */
+  readonly shares?: readonly number[];
   /** What it sees or hears with; null or left out: it does neither. */
   readonly towers?: readonly { readonly kind: "images" | "sounds" }[];
   /** What is behind texts' vectors; left out: nothing. */
@@ -25,14 +27,14 @@ export function describeModel(
   file: GgufFile,
   config: Pick<ModelConfig, "architecture" | "embeddingLength" | "vocabSize" | "isEncoder">,
   tokenizer: Tokenizer,
-  { adapters = [], towers = [], textHead }: LoadedWith = {},
+  { adapters = [], namedAdapters = [], shares = [], towers = [], textHead }: LoadedWith = {},
 ): ModelDetails {
   const tensors = [...file.tensors.values()];
   return {
     architecture: getString(file.metadata, "general.architecture", "unknown"),
     parameterCount: tensors.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0),
     quantization: mainType(tensors),
-    fileBytes: file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    fileBytes: file.parts.reduce((sum, part) => part.isBeside ? sum : sum + part.sizeBytes, 0),
     embeddingLength: config.embeddingLength,
     vocabSize: config.vocabSize,
     uses: [
@@ -43,6 +45,11 @@ export function describeModel(
     chatTemplate: getString(file.metadata, "tokenizer.chat_template", "") || null,
     scoresAreShares: textHead?.ranker?.isSoftmax ?? false,
     adapters: adapters.map(({ path, scale = 1 }) => ({ name: basename(path), scale })),
+    ...namedAdapters.length > 0 && {
+      choosableAdapters: namedAdapters.map(({ adapter: { path } }, index) => ({
+        ...{ name: basename(path), scale: shares[index] ?? 0 },
+      })),
+    },
     sampling: readSampling(file.metadata),
     gapMarks: gapMarks(file, tokenizer),
     metadata: Object.fromEntries([...file.metadata].flatMap(([key, value]) => {

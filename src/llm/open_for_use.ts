@@ -1,13 +1,16 @@
 /** Opens a model's file as it is to be used: with its adapters, and with another chat template. */
 import { basename } from "node:path";
-import { applyAdapters, openAdapter, type UsedAdapter } from "../adapter/mod.ts";
+import { applyAdapters, attachAdapters, openAdapter, type UsedAdapter } from "../adapter/mod.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import { type ModelFile, openModelFile } from "../bundle/mod.ts";
 import { createChatTemplate } from "../chat/mod.ts";
 import type { AdapterChoice } from "./engine_options.ts";
 import type { LoadOptions } from "./load_options.ts";
 
-type UseOptions = Pick<LoadOptions, "adapters" | "adapterType" | "chatTemplate" | "onNotice">;
+type UseOptions = Pick<
+  LoadOptions,
+  "adapters" | "adapterType" | "namedAdapters" | "chatTemplate" | "onNotice"
+>;
 
 /**
  * The model at `path`, changed by the adapters of the options, and by their template.
@@ -30,10 +33,10 @@ export function openForUse(path: string, options: UseOptions = {}): ModelFile {
 
 function openAdapted(
   path: string,
-  { adapters = [], adapterType, onNotice }: UseOptions,
+  { adapters = [], adapterType, namedAdapters = [], onNotice }: UseOptions,
 ): ModelFile {
   const model = openModelFile(path);
-  if (adapters.length === 0) return model;
+  if (adapters.length + namedAdapters.length === 0) return model;
   if (model.packed !== null) {
     throw new UnsupportedModelError(
       `Cannot use adapters with the packed file "${path}": its neurons are read as they are: ` +
@@ -41,14 +44,16 @@ function openAdapted(
     );
   }
   const used = adapters.map(openUsed);
-  for (const { adapter: { file, ignored } } of used) {
+  const named = namedAdapters.map(({ id, adapter }) => ({ id, ...openUsed(adapter) }));
+  for (const { adapter: { file, ignored } } of [...used, ...named]) {
     if (ignored.length === 0) continue;
     const name = basename(file.parts[0].path);
     const text = `${ignored.length} norms of the adapter "${name}" are not used, such as ` +
       `${ignored[0]}: llama.cpp does not use them either`;
     onNotice?.({ kind: "warning", text });
   }
-  return { file: applyAdapters(model.file, used, adapterType), packed: null };
+  const file = attachAdapters(applyAdapters(model.file, used, adapterType), named);
+  return { file, packed: null };
 }
 
 function openUsed({ path, scale = 1 }: AdapterChoice): UsedAdapter {

@@ -79,12 +79,22 @@ export interface SamplingOptions {
   readonly seed?: number;
 }
 
+/** So much of one of the model's adapters. */
+export interface AdapterShare {
+  /** Its place in `ModelDetails.choosableAdapters`. */
+  readonly id: number;
+  /** 1: as it was trained. */
+  readonly scale: number;
+}
+
 /** A prompt as ids, and what its answer shall be like. */
 export interface GenerateRequest {
   /** The whole prompt, BOS included where the model wants it; those below 0 are of `given`. */
   readonly ids: readonly number[];
   /** Rows that stand in the prompt in place of embeddings: of images. */
   readonly given?: readonly GivenRows[];
+  /** Adapters that count, and no others. Left out: as the model has them. */
+  readonly adapters?: readonly AdapterShare[];
   /** At most this many new tokens; left out: until the context is full. */
   readonly maxTokens?: number;
   /** How ids are chosen. */
@@ -260,6 +270,8 @@ export interface EmbedOptions {
   readonly signal?: AbortSignal;
   /** Larger ones leave the queue first. Default 0. */
   readonly priority?: number;
+  /** As of an answer. */
+  readonly adapters?: readonly AdapterShare[];
 }
 
 /** Ids of texts of any length, in steps of a few milliseconds. */
@@ -355,6 +367,8 @@ export interface LanguageModel {
    */
   generate(request: GenerateRequest): Generation;
 
+  /** The same model with one of its adapters each: in its engine, and its turns. */
+  readonly adapted?: readonly LanguageModel[];
   /** Left out: they cannot be kept. */
   readonly conversations?: Conversations;
   /** What its file says about it; left out: unknown. */

@@ -4,6 +4,7 @@ import { networkMatrices } from "../model/network.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { piecesOf } from "../rank/load/load_order.ts";
 import { biasTables } from "../model/score_biases.ts";
+import { withAdded } from "../rank/plan/plan.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 
 /** The tensors that threads read, so that no thread is sent the whole header. */
@@ -28,7 +29,7 @@ export function usedTensors(
   const { scoreBiases, guess } = model.config;
   if (guess?.fusion?.tokensTensor) names.add(guess.fusion.tokensTensor);
   if (scoreBiases) { for (const { tensor } of biasTables(scoreBiases)) names.add(tensor); }
-  const used = new Map([...file.tensors].filter(([name]) => names.has(name)));
+  const used = new Map([...withAdded(file.tensors)].filter(([name]) => names.has(name)));
   if (model.config.patches !== undefined) layFlat(used, model);
   return used;
 }

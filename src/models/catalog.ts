@@ -11,6 +11,8 @@ import type { FileFacts, ModelCatalog } from "./types.ts";
 export interface NamedFile {
   readonly id: string;
   readonly path: string;
+  /** The model in whose engine it is, with an adapter; left out: it has its own. */
+  readonly base?: string;
 }
 
 export interface CatalogOptions {
@@ -73,6 +75,10 @@ export class FileCatalog implements ModelCatalog {
   /** The file of an id; undefined: there is none. */
   pathOf(id: string): string | undefined {
     return this.#current().get(id);
+  }
+
+  baseOf(id: string): string | undefined {
+    return this.#named.find((file) => file.id === id)?.base;
   }
 
   fileOf(id: string): FileFacts | undefined {

@@ -37,6 +37,8 @@ export interface RegistryOptions {
 }
 
 interface Waiter {
+  /** Which model is meant of those in one engine. */
+  readonly id: string;
   readonly entry: Entry;
   readonly keepAliveMs: number | undefined;
   readonly settle: (outcome: ModelLease | Error) => void;
@@ -64,9 +66,14 @@ export class ModelRegistry implements AsyncDisposable {
 
   /** Every model, the default one first. */
   list(): readonly ModelStatus[] {
-    return this.#known().map((entry) =>
-      entry.status(this.#waiters.filter((waiter) => waiter.entry === entry).length)
+    const statuses = this.#known().map((entry) =>
+      [entry.id, entry.status(this.#waitersOf(entry).length)] as const
     );
+    const byId = new Map(statuses);
+    return this.#options.catalog.ids().map((id) => {
+      const base = this.#baseOf(id);
+      return id === base ? byId.get(id)! : statusBeside(byId.get(base)!, id);
+    });
   }
 
   /** The id of the model that a name stands for. */
@@ -104,10 +111,11 @@ export class ModelRegistry implements AsyncDisposable {
   async acquire(id?: string, options: AcquireOptions = {}): Promise<ModelLease | undefined> {
     const { keepAliveMs, signal } = options;
     signal?.throwIfAborted();
-    const entry = this.#find(id);
+    const found = this.#find(id);
     if (this.#isClosed) throw closedError();
-    if (entry === undefined) return undefined;
-    if (entry.isOpen) return this.#lease(entry, keepAliveMs);
+    if (found === undefined) return undefined;
+    const { entry } = found;
+    if (entry.isOpen) return this.#lease(found, keepAliveMs);
     const { broken, loadFailure } = entry;
     if (broken !== null) throw brokenError(entry.id, broken);
     if (loadFailure !== null && performance.now() - loadFailure.atMs < this.#options.retryMs) {
@@ -121,7 +129,7 @@ export class ModelRegistry implements AsyncDisposable {
         this.#announce();
       };
       const waiter: Waiter = {
-        entry,
+        ...found,
         keepAliveMs,
         settle: (outcome) => {
           signal?.removeEventListener("abort", leave);
@@ -140,7 +148,7 @@ export class ModelRegistry implements AsyncDisposable {
    * @returns false when there is no such model.
    */
   unload(id: string): boolean {
-    const entry = this.#find(id);
+    const entry = this.#find(id)?.entry;
     if (entry === undefined) return false;
     if (entry.state === "ready" && entry.leases === 0) this.#unload(entry, "stopped");
     else if (entry.state === "ready" || entry.state === "loading") entry.leaving = "stopped";
@@ -170,8 +178,10 @@ export class ModelRegistry implements AsyncDisposable {
     await this.close();
   }
 
+  /** Those that have engines. */
   #known(): Entry[] {
-    return this.#options.catalog.ids().map((id) => {
+    const ids = this.#options.catalog.ids().filter((id) => this.#baseOf(id) === id);
+    return ids.map((id) => {
       let entry = this.#entries.get(id);
       if (entry === undefined) {
         this.#entries.set(id, entry = new Entry(id, this.#options.keepAliveMs));
@@ -180,21 +190,27 @@ export class ModelRegistry implements AsyncDisposable {
     });
   }
 
-  #find(name: string | undefined): Entry | undefined {
-    const entries = this.#known();
-    if (name === undefined || entries.length === 1) return entries[0];
-    const id = this.idOf(name);
-    return entries.find((entry) => entry.id === id);
+  /** The id of the model in whose engine that of this id is. */
+  #baseOf(id: string): string {
+    return this.#options.catalog.baseOf?.(id) ?? id;
   }
 
-  #lease(entry: Entry, keepAliveMs: number | undefined): ModelLease {
+  #find(name: string | undefined): Pick<Waiter, "id" | "entry"> | undefined {
+    const entries = this.#known();
+    const ids = this.#options.catalog.ids();
+    const id = name === undefined || ids.length === 1 ? ids[0] : this.idOf(name);
+    const entry = id && entries.find((each) => each.id === this.#baseOf(id));
+    return entry ? { id: id!, entry } : undefined;
+  }
+
+  #lease({ id, entry }: Pick<Waiter, "id" | "entry">, keepAliveMs: number | undefined): ModelLease {
     entry.keepAliveMs = keepAliveMs ?? this.#options.keepAliveMs;
     entry.stopTimer();
     entry.leases++;
     entry.lastUsedMs = performance.now();
     let isOver = false;
     return {
-      model: entry.model as LanguageModel,
+      model: modelOf(entry.model!, id),
       release: () => {
         if (isOver) return;
         isOver = true;
@@ -222,7 +238,7 @@ export class ModelRegistry implements AsyncDisposable {
   #serve(): void {
     for (const waiter of [...this.#waiters]) {
       const { entry, keepAliveMs } = waiter;
-      if (entry.isOpen) this.#settle(waiter, this.#lease(entry, keepAliveMs));
+      if (entry.isOpen) this.#settle(waiter, this.#lease(waiter, keepAliveMs));
       else if (entry.state === "ready" && entry.leases === 0) this.#rest(entry);
     }
     // One at a time: how much is free is known then, and loading takes all cores anyway.
@@ -323,6 +339,20 @@ export class ModelRegistry implements AsyncDisposable {
       { status: 503, code: "queue_full", retryAfterSeconds: 5 },
     );
   }
+}
+
+/** The model of that id in an engine: the first one, or that with an adapter. */
+function modelOf(model: LanguageModel, id: string): LanguageModel {
+  return model.adapted?.find((each) => each.id === id) ?? model;
+}
+
+/** Of a model that is in another one's engine. */
+function statusBeside(base: ModelStatus, id: string): ModelStatus {
+  const model = base.model && modelOf(base.model, id);
+  return {
+    ...{ ...base, id, base: base.id, model, details: model?.details },
+    ...{ bytes: 0, leases: 0, waiting: 0 },
+  };
 }
 
 /** Ready ones, idle ones first, and of these what was used longest ago. */

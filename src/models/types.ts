@@ -14,6 +14,8 @@ export interface ModelCatalog {
   ids(): readonly string[];
   /** The id that another name stands for; undefined: none. Left out: there are no other names. */
   idOf?(name: string): string | undefined;
+  /** The id of the model in whose engine this one is, with an adapter; undefined: in its own. */
+  baseOf?(id: string): string | undefined;
   /** Of the model's file; undefined: there is none. Left out: nobody knows of files. */
   fileOf?(id: string): FileFacts | undefined;
 }
@@ -54,6 +56,8 @@ export type ModelState = "unloaded" | "loading" | "ready" | "unloading";
 /** What can be told about a model, loaded or not. */
 export interface ModelStatus {
   readonly id: string;
+  /** The model in whose engine it is: what that takes and does is told there. Left out: its own. */
+  readonly base?: string;
   readonly state: ModelState;
   readonly isLoaded: boolean;
   /** The loaded model; null otherwise. */

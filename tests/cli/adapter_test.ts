@@ -86,13 +86,21 @@ Deno.test("serve has the same model with other adapters under other names", () =
   withTinyModel(async (path, folder) => {
     const lora = `${folder}/lora.gguf`;
     await Deno.writeFile(lora, tinyAdapter(tinyModel(), { alpha: 32 }));
-    const more = ["--lora-model", `poet=${lora},same=${lora}:0`, "--port", "0", "--threads", "1"];
+    const table = `${folder}/table.gguf`;
+    await Deno.writeFile(table, tinyAdapter(tinyModel(), { targets: /token_embd/ }));
+    const named = `poet=${lora},same=${lora}:0,table=${table}:0`;
+    const more = ["--lora-model", named, "--port", "0", "--threads", "1"];
     const child = startCli(["serve", path, ...more]);
     await child.stdin.close();
     const log = new Log(child.stderr);
-    const [, url] = await log.match(/Serving tiny, poet, same at (http:\/\/127\.0\.0\.1:\d+)/);
-    const answers = await Promise.all(["tiny", "poet", "same"].map(async (model) => {
-      const body = { model, prompt: [1, 17, 300], max_tokens: 8, temperature: 0 };
+    await log.match(/table is loaded as a model of its own \(--lora-model\): .*token_embd.weight/);
+    const [, url] = await log.match(
+      /Serving tiny, poet, same, table at (http:\/\/127\.0\.0\.1:\d+)/,
+    );
+    const asked = [["tiny"], ["poet"], ["same"], ["same", 1], ["tiny", 1], ["table"]] as const;
+    const answers = await Promise.all(asked.map(async ([model, scale]) => {
+      const some = scale === undefined ? {} : { lora: [{ id: 0, scale }] };
+      const body = { model, prompt: [1, 17, 300], max_tokens: 8, temperature: 0, ...some };
       const headers = { "content-type": "application/json" };
       const reply = await fetch(`${url}/v1/completions`, {
         ...{ method: "POST", headers, body: JSON.stringify(body) },
@@ -106,7 +114,13 @@ Deno.test("serve has the same model with other adapters under other names", () =
         await (await fetch(`${url}/${route}`)).json()
       ),
     );
-    assertEquals(told.slice(0, 2), [[{ id: 0, path: "lora.gguf", scale: 0 }], []]);
+    const both = [0, 1].map((id) => ({ id, path: "lora.gguf", scale: 0 }));
+    assertEquals(told.slice(0, 2), [both, both]);
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    const bytesOf = (model: string) =>
+      Number(RegExp(`ganglion_model_bytes{model="${model}"} (\\d+)`).exec(metrics)?.[1]);
+    assertEquals([bytesOf("poet"), bytesOf("same")], [0, 0], "they have no weights of their own");
+    assert(bytesOf("tiny") > 0 && bytesOf("table") > 0, metrics);
     assert(told[2].length >= 1 && !told[2][0].is_processing, JSON.stringify(told[2]));
     const read = await fetch(`${url}/completion`, {
       ...{ method: "POST", body: '{"prompt": [1, 17, 301], "n_predict": 0, "n_probs": 2}' },
@@ -115,6 +129,7 @@ Deno.test("serve has the same model with other adapters under other names", () =
     assertEquals([read.status, predicted, evaluated], [200, 0, 3]);
     child.kill("SIGINT");
     assertEquals((await finish(child, log)).code, 0);
-    assertNotEquals(answers[1], answers[0]);
-    assertEquals(answers[2], answers[0]);
+    const [own, poet, ...others] = answers;
+    assertNotEquals(poet, own);
+    assertEquals(others, [own, poet, poet, own]);
   }));

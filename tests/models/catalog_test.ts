@@ -94,6 +94,14 @@ Deno.test("FileCatalog offers no adapters, projectors and drafts of a folder, bu
   }
 });
 
+Deno.test("FileCatalog says in whose engine a model is", () => {
+  const files = [{ id: "base", path: "a" }, { id: "poet", path: "a", base: "base" }];
+  const catalog = new FileCatalog({ files });
+  assertEquals(["base", "poet", "none"].map((id) => catalog.baseOf(id)), [
+    ...[undefined, "base", undefined],
+  ]);
+});
+
 // fault 24: a pipe.
 Deno.test("FileCatalog opens no pipe to see what it is: it might wait for ever", async () => {
   const folder = Deno.makeTempDirSync();

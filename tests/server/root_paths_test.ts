@@ -26,7 +26,7 @@ Deno.test("clients whose base URL has no /v1 are answered as all others", async 
   assertEquals((await app.request("/v1/health")).status, 200);
 });
 
-Deno.test("every API refuses adapters of one request, in the same words", async () => {
+Deno.test("every API refuses adapters of one request that the model has not, in the same words", async () => {
   const { app } = testApp();
   const anthropic = { ...hello, max_tokens: 4 };
   for (

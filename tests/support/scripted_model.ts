@@ -11,6 +11,7 @@ import {
   noImages,
   renderWithImages,
 } from "../../src/llm/images/place_images.ts";
+import { sharesOf } from "../../src/llm/adapter_shares.ts";
 import { StopText } from "../../src/llm/stop_text.ts";
 import type {
   ChatMessage,
@@ -200,6 +201,7 @@ export class ScriptedModel implements LanguageModel {
         retryAfterSeconds: 2,
       });
     }
+    sharesOf(request.adapters ?? [], this.details?.choosableAdapters?.length ?? 0);
     const refusal = this.#options.refuse?.(request);
     if (refusal) throw refusal;
     this.requests.push(request);

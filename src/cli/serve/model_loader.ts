@@ -6,13 +6,13 @@ import {
   loadModel,
   type LoadOptions,
   memoryUse,
+  type NamedAdapter,
   openForUse,
   openTowers,
   planBeside,
   planUse,
 } from "../../llm/mod.ts";
 import type { FileCatalog, ModelLoader } from "../../models/mod.ts";
-import type { NamedAdapter } from "../adapter_options.ts";
 import { machineProfile } from "../machine.ts";
 import { loadForVerb } from "../load.ts";
 import type { ServeLog } from "./serve_log.ts";
@@ -72,10 +72,15 @@ export class FileLoader implements ModelLoader {
     });
   }
 
-  /** What has a name of its own has its own adapter, and no other one. */
+  /**
+   * What has a name of its own has its own adapter, and no other one: in its weights, or beside
+   * those of the model in whose engine it is.
+   */
   #optionsOf(id: string): LoadOptions {
     const own = this.#named.find((each) => each.id === id);
-    return own === undefined ? this.#options : { ...this.#options, adapters: [own.adapter] };
+    if (own !== undefined) return { ...this.#options, adapters: [own.adapter] };
+    const beside = this.#named.filter((each) => this.#catalog.baseOf(each.id) === id);
+    return beside.length === 0 ? this.#options : { ...this.#options, namedAdapters: beside };
   }
 
   #pathOf(id: string): string {

@@ -4,11 +4,12 @@
  */
 import { UsageError } from "../../base/errors.ts";
 import { counted } from "../../base/units.ts";
-import { FileCatalog, modelName, ModelRegistry } from "../../models/mod.ts";
+import { FileCatalog, modelName, ModelRegistry, type NamedFile } from "../../models/mod.ts";
 import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/mod.ts";
-import { openForUse } from "../../llm/mod.ts";
+import { attachObstacle, openForUse } from "../../llm/mod.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
 import { EXIT_INTERRUPTED, onHangup, onInterrupt } from "../interrupt.ts";
+import { machineProfile } from "../machine.ts";
 import { type LoadFlags, toLoadOptions } from "../load.ts";
 import { storeOrNull } from "../models_folder.ts";
 import { toPullOptions } from "../pull_options.ts";
@@ -39,7 +40,7 @@ export async function serveModels(paths: readonly string[], options: Options): P
   const keys = new ApiKeys(readKeys(options));
   for (const path of paths) await pullIfMissing(path, options);
   const metrics = new ServerMetrics({ compat: options.metricsCompat });
-  const catalog = createCatalog(paths, options);
+  const catalog = await createCatalog(paths, options, log);
   const batches = await openBatches(options, (text) => log.log.warn("queue", { text }));
   await using _closing = { [Symbol.asyncDispose]: async () => await batches?.store.close() };
   const models = createRegistry(catalog, options, { log, metrics });
@@ -100,10 +101,12 @@ function announceServing(
   announce(`Chat there with a browser; OpenAI's API is at ${url}/v1; Ctrl-C stops`);
 }
 
-function createCatalog(
+async function createCatalog(
   paths: readonly string[],
-  { modelsDir, mmproj, chatTemplateFile, lora, loraModel = [] }: Options,
-): FileCatalog {
+  options: Options,
+  log: ServeLog,
+): Promise<FileCatalog> {
+  const { modelsDir, mmproj, chatTemplateFile, lora, loraModel = [] } = options;
   const store = storeOrNull(modelsDir);
   const named = paths.length > 0
     ? paths.map((path) => requireModel(path, { modelsDir }))
@@ -129,7 +132,7 @@ function createCatalog(
       `Cannot use ${flag} with several models: an adapter belongs to one of them: serve that alone`,
     );
   }
-  const files = named.map((path) => ({
+  const files: NamedFile[] = named.map((path) => ({
     id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : modelName(path),
     path,
   }));
@@ -139,7 +142,13 @@ function createCatalog(
     }
     // What does not fit is known at once, not when somebody asks.
     openForUse(named[0], { adapters: [adapter] });
-    files.push({ id, path: named[0] });
+    const obstacle = await attachObstacle(named[0], adapter, {
+      ...{ profile: machineProfile(), ...toLoadOptions(options) },
+    });
+    const base = obstacle === null ? files[0].id : undefined;
+    files.push({ id, path: named[0], ...base !== undefined && { base } });
+    if (obstacle === null) continue;
+    log.announce(`${id} is loaded as a model of its own (--lora-model): ${obstacle}`);
   }
   const namesOfPulled = store === null ? undefined : () => store.namesOfPulled();
   return new FileCatalog({ files, folder: modelsDir, namesOfPulled });
@@ -176,7 +185,9 @@ function createRegistry(
   const { maxWaiting, parallel = "auto" } = options;
   const limits = { maxWaiting, parallel, prefixCacheFolder: prefixCacheFolder(options) } as const;
   const loadOptions = { ...toLoadOptions(options), ...limits };
-  const isAlone = options.modelsDir === undefined && catalog.ids().length === 1;
+  // With adapters in its engine it is one model all the same.
+  const engines = catalog.ids().filter((id) => catalog.baseOf(id) === undefined);
+  const isAlone = options.modelsDir === undefined && engines.length === 1;
   return new ModelRegistry({
     catalog,
     loader: new FileLoader(catalog, { options: loadOptions, named: options.loraModel ?? [], log }),

@@ -6,7 +6,8 @@ import { readReason } from "../../base/read_errors.ts";
 import { checkWritable, explainWriteError } from "../../base/write_errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
 import { KiB } from "../../base/units.ts";
-import { addNamedAdapterOption, type NamedAdapter } from "../adapter_options.ts";
+import type { NamedAdapter } from "../../llm/mod.ts";
+import { addNamedAdapterOption } from "../adapter_options.ts";
 import { byteSize, byteSizeFrom, decimal, list, wholeNumber } from "../option_values.ts";
 
 /** What `addServerOptions` parses. */

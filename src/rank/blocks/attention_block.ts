@@ -14,6 +14,7 @@ import {
   SEGMENT_WORDS,
 } from "../../memory/control_layout.ts";
 import { ALL_AHEAD } from "../../model/layer_config.ts";
+import { addProducts } from "../step/added_products.ts";
 import { rotateHeads, tableOf } from "../step/head_rows.ts";
 import { HEADS, rootFactors, weigh } from "../step/inner_norms.ts";
 import { BlockChooser } from "./block_chooser.ts";
@@ -88,6 +89,7 @@ export class AttentionBlock {
     const { kernels, space, plan, config, n } = this.#state;
     const x = attentionInput(this.#state, this.#residual, layer);
     project(kernels, query, x, n, space.query, query.rowCount);
+    addProducts(this.#state, query, x, space.query, query.rowCount);
     if (layer.hasKeys) this.#projectKeys(layer, x);
     if (gate !== null) {
       project(kernels, gate.matrix, x, n, space.attentionGate, plan.strides.attention);
@@ -100,7 +102,9 @@ export class AttentionBlock {
   #projectKeys({ key, value }: Layer, x: Activations): void {
     const { kernels, space, n } = this.#state;
     project(kernels, key, x, n, space.key, key.rowCount);
+    addProducts(this.#state, key, x, space.key, key.rowCount);
     project(kernels, value, x, n, space.value, value.rowCount);
+    addProducts(this.#state, value, x, space.value, value.rowCount);
   }
 
   #clamp({ query, key, value }: Layer): void {

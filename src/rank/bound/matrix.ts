@@ -5,6 +5,7 @@
 import type { Kernels } from "../../../wasm/kernels.ts";
 import { alignUp } from "../../base/check.ts";
 import { SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
+import type { AddedPlan } from "../plan/plan_added.ts";
 import type { ProductLimitsPlan } from "../plan/plan_limits.ts";
 import type { MatrixLayout, MatrixPlan, VectorPlan } from "../plan/plan_types.ts";
 import { lengthOf } from "../plan/shard.ts";
@@ -44,6 +45,17 @@ export interface Matrix {
   readonly scratch: number;
   /** Of its products; null: there are none. */
   readonly limits: Limits | null;
+  /** What adapters add to its products (added_products.ts); null: nothing. */
+  readonly added: readonly Added[] | null;
+}
+
+/** What one adapter adds: factor · second · (first · x), of floats by rows. */
+export interface Added {
+  readonly adapter: number;
+  /** Null: 1. */
+  readonly factor: number | null;
+  readonly first: Matrix;
+  readonly second: Matrix;
 }
 
 /** Addresses of one number each (0: there is none), and of what a product reads within them. */
@@ -68,7 +80,15 @@ export function matrixOf(plan: MatrixPlan): Matrix {
     columnStrideBytes: columnBytes(plan),
     scratch: plan.scratchOffsetBytes,
     limits: plan.limits === undefined ? null : boundLimits(plan.limits, lengthOf(plan.columns)),
+    added: plan.added?.map(boundAdded) ?? null,
   };
+}
+
+function boundAdded({ adapter, factor, first, second }: AddedPlan): Added {
+  // A field that was null before keeps its number boxed, ready for the kernels: `Fractions`.
+  const bound = { adapter, factor: null as number | null };
+  if (factor !== 1) bound.factor = factor;
+  return Object.assign(bound, { first: matrixOf(first), second: matrixOf(second) });
 }
 
 function boundLimits({ bounds, scratch }: ProductLimitsPlan, columns: number): Limits {
@@ -83,7 +103,7 @@ function boundLimits({ bounds, scratch }: ProductLimitsPlan, columns: number): L
 /** Nothing: of a layer that has none of it on any rank. */
 const NO_MATRIX: Matrix = {
   ...{ type: "F32", typeId: 0, offsetBytes: 0, rowStrideBytes: 0, rowCount: 0, columnCount: 0 },
-  ...{ bias: 0, layout: "rows", columnStrideBytes: 0, scratch: 0, limits: null },
+  ...{ bias: 0, layout: "rows", columnStrideBytes: 0, scratch: 0, limits: null, added: null },
 };
 
 /** A plan's matrix, or one of no rows and no columns. */
@@ -134,21 +154,30 @@ export function multiply(
     kernels.matmul_long_f32(typeId, w, stride, rows, k, x.f32, x.stride, n, out, outStride, s);
     return k;
   }
-  switch (m.type) {
-    case "F16":
-      kernels.matmul_f16_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
-      break;
-    case "BF16":
-      kernels.matmul_bf16_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
-      break;
-    case "F32":
-      kernels.matmul_f32_f32(w, stride, rows, k, x.f32, x.stride, n, out, outStride);
-      break;
-    default:
-      if (n === 1) kernels.matmul_q8(m.typeId, w, stride, rows, k, x.q8, n, out, outStride);
-      else kernels.matmul_q8_few(m.typeId, w, stride, rows, k, x.q8, n, out, outStride);
-  }
+  if (!isQuantType(m.type)) multiplyFloats(kernels, m, x.f32, x.stride, n, out, outStride);
+  else if (n === 1) kernels.matmul_q8(m.typeId, w, stride, rows, k, x.q8, n, out, outStride);
+  else kernels.matmul_q8_few(m.typeId, w, stride, rows, k, x.q8, n, out, outStride);
   return k;
+}
+
+/** The same of floats by rows; x: address of f32 [n, xStride]. */
+export function multiplyFloats(
+  kernels: Kernels,
+  { type, offsetBytes: w, rowStrideBytes: stride, rowCount: rows, columnCount: k }: Matrix,
+  x: number,
+  xStride: number,
+  n: number,
+  out: number,
+  outStride: number,
+): void {
+  switch (type) {
+    case "F16":
+      return kernels.matmul_f16_f32(w, stride, rows, k, x, xStride, n, out, outStride);
+    case "BF16":
+      return kernels.matmul_bf16_f32(w, stride, rows, k, x, xStride, n, out, outStride);
+    default:
+      return kernels.matmul_f32_f32(w, stride, rows, k, x, xStride, n, out, outStride);
+  }
 }
 
 /** Columns that these can have. */

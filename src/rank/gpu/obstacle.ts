@@ -45,6 +45,8 @@ export function gpuObstacle(
 ): string | null {
   const { model, file } = of;
   if ((options.observe?.length ?? 0) > 0) return "neurons that are observed are the threads'";
+  const hasAdded = [...file.tensors.values()].some(({ added }) => added !== undefined);
+  if (hasAdded) return "adapters that requests choose are the threads'";
   if (options.quiet !== undefined) return "quiet neurons are left out by threads only";
   // Those of a packed file name what comes from the disk, which is the threads'.
   if (options.predictor === "on" && !of.packed) return "predictors are asked by threads only";

@@ -3,9 +3,12 @@ import type { HeadNormPlan, MatrixPlan, NormPlan, VectorPlan } from "../plan/pla
 
 export type Part = { readonly matrix: MatrixPlan } | { readonly vector: VectorPlan };
 
-/** A matrix, its bias, and its limits. */
+/** A matrix, its bias, its limits, and what adapters add to it. */
 export function* partsOf(matrix: MatrixPlan): Generator<Part> {
   yield { matrix };
+  for (const { first, second } of matrix.added ?? []) {
+    yield* [{ matrix: first }, { matrix: second }];
+  }
   if (matrix.bias !== null) yield { vector: matrix.bias };
   if (matrix.limits === undefined) return;
   for (const vector of Object.values(matrix.limits.bounds)) if (vector !== null) yield { vector };

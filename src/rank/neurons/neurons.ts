@@ -4,6 +4,7 @@ import { check } from "../../base/check.ts";
 import type { Activation } from "../../model/types.ts";
 import type { Dense } from "../bound/bound_blocks.ts";
 import { type Activations, project } from "../bound/matrix.ts";
+import { addProducts } from "../step/added_products.ts";
 import type { StepState } from "../step/step_state.ts";
 
 /**
@@ -47,7 +48,11 @@ function activate(
   const { gate, up, threshold, curve } = neurons;
   const width = up.rowCount;
   project(kernels, up, x, n, space.up, width);
-  if (gate !== null && !hasGates) project(kernels, gate, x, n, space.gate, width);
+  addProducts(state, up, x, space.up, width);
+  if (gate !== null && !hasGates) {
+    project(kernels, gate, x, n, space.gate, width);
+    addProducts(state, gate, x, space.gate, width);
+  }
   if (feedForward.firingThreshold > 0) {
     const decides = gate === null ? space.up : space.gate;
     kernels.cut_below_f32(decides, width, n, width, firingThreshold);

@@ -4,7 +4,7 @@
  */
 import { check } from "../../base/check.ts";
 import { UnsupportedModelError } from "../../base/errors.ts";
-import type { GgufTensor } from "../../gguf/types.ts";
+import type { AddedProduct, GgufTensor } from "../../gguf/types.ts";
 import { COLUMN_GROUP_ROWS } from "../../memory/column_layout.ts";
 import { rowBytes } from "../../model/dtypes.ts";
 import { isSilentKind } from "../../model/silent_kinds.ts";
@@ -79,6 +79,11 @@ export class MatrixLayouts {
     if (!part.hasSilentColumns) return "rows";
     const layout = layoutByNeuron(this.typeOf(tensor), rows);
     return layout === null || layout === "columns" && !this.isSparse ? "rows" : layout;
+  }
+
+  /** What adapters add to products with a tensor. */
+  addedTo(tensor: string): readonly AddedProduct[] {
+    return this.#tensors.get(tensor)?.added ?? [];
   }
 
   /** True where some tensor is of halves. */

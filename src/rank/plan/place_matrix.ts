@@ -4,6 +4,7 @@ import { COLUMN_ALIGN_BYTES } from "../../memory/column_layout.ts";
 import { FLOAT_ROW_PAD_WEIGHTS, REGION_ALIGN_BYTES } from "../../memory/row_layout.ts";
 import type { MatrixTensor, VectorTensor } from "../../model/types.ts";
 import type { MatrixLayouts } from "./matrix_layouts.ts";
+import { placeAdded } from "./plan_added.ts";
 import { pickedOf, pickedOfBias } from "./picked.ts";
 import type { MatrixPart } from "./plan_layer.ts";
 import { type LimitedWorkspace, placeLimits } from "./plan_limits.ts";
@@ -62,6 +63,14 @@ export function placeMatrix(
     ? byColumnsRowBytes(type, lengthOf(along))
     : packedRowBytes(type, lengthOf(along));
   const align = layout === "columns" ? COLUMN_ALIGN_BYTES : REGION_ALIGN_BYTES;
+  const isOwn = lengthOf(rows) > 0 && lengthOf(columns) > 0;
+  const added = isOwn ? layouts.addedTo(tensor) : [];
+  const beside = placeAdded(
+    added,
+    matrix,
+    part,
+    (each, of) => placeMatrix(place, each, { ...of, layouts, scratch: part.scratch }),
+  );
   return {
     tensor,
     type,
@@ -80,6 +89,7 @@ export function placeMatrix(
       : isHalf(type)
       ? part.scratch.widened
       : 0,
+    ...beside.length > 0 && { added: beside },
     ...limits && { limits: placeLimits(limits, by, part.scratch.limited) },
   };
 }

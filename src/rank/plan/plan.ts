@@ -13,6 +13,7 @@ import type {
 } from "../../model/types.ts";
 import { configOf, hasUnevenNeurons } from "../../model/layer_config.ts";
 import { MatrixLayouts } from "./matrix_layouts.ts";
+import { adaptersOf, withAdded } from "./plan_added.ts";
 import type { RankPlan } from "./plan_types.ts";
 import { UnitPlan } from "./plan_units.ts";
 import { BLOCK_WEIGHTS } from "../../memory/row_layout.ts";
@@ -24,6 +25,8 @@ import type { PlanOptions } from "./plan_options.ts";
 import { RankPlanner } from "./rank_planner.ts";
 
 export { clustersOnGpu, STEP_TOKENS } from "./hot_neurons.ts";
+export { adapterObstacle } from "./adapter_obstacle.ts";
+export { withAdded } from "./plan_added.ts";
 export { tableBlocks } from "./kv_bytes.ts";
 export type { GpuOptions, PlanOptions } from "./plan_options.ts";
 
@@ -39,9 +42,10 @@ const HEAD_DIM_UNIT = 4;
  */
 export function planRanks(
   model: ModelDescription,
-  tensors: ReadonlyMap<string, GgufTensor>,
+  ofFile: ReadonlyMap<string, GgufTensor>,
   options: PlanOptions,
 ): RankPlan[] {
+  const [tensors, adapters] = [withAdded(ofFile), adaptersOf(ofFile)];
   const { config } = model;
   requireHeads(model);
   const { layers } = model.tensors;
@@ -92,7 +96,7 @@ export function planRanks(
   const planners = withGpu.map((shard, rankIndex) => {
     const isOnGpu = gpu !== undefined && rankIndex === rankCount - 1;
     return new RankPlanner({
-      ...{ model, tensors, layouts, options, shard, rankIndex, kvType, isOnGpu },
+      ...{ model, tensors, layouts, options, shard, rankIndex, kvType, isOnGpu, adapters },
       ...isOnGpu ? { units: null, gpuUnits: units } : { units, gpuUnits: null },
       layerShards: config.layers.map((layer, index) => ofLayer(shardsOf[index][rankIndex], layer)),
       neuronOrders: layers.map((_, index) => index < firstOnGpu ? null : orders?.[index] ?? null),

@@ -1,6 +1,7 @@
 /** What a plan is made of: what is asked for, and what one rank's planner is told. */
 import type { GgufTensor } from "../../gguf/types.ts";
 import type { ModelDescription } from "../../model/types.ts";
+import type { AdaptersPlan } from "./plan_added.ts";
 import type { LongSteps } from "./gpu_plan_types.ts";
 import type { MatrixLayouts } from "./matrix_layouts.ts";
 import type { KvType } from "./plan_types.ts";
@@ -62,6 +63,8 @@ export interface PlannerInput {
   readonly isOnGpu: boolean;
   readonly rankIndex: number;
   readonly kvType: KvType;
+  /** That add to products; null: none do. */
+  readonly adapters: AdaptersPlan | null;
   /** Of a thread: null, the model is no packed one. */
   readonly units: UnitPlan | null;
   /** Of a GPU, in the same way. */

@@ -5,7 +5,8 @@
 import type { GuessPlan, GuessSpace } from "./plan_guess.ts";
 import type { DensePlan, ExpertsPlan, SteppedDensePlan, StreamedPlan } from "./plan_blocks.ts";
 import type { ArenaPlan } from "../../memory/arena.ts";
-import type { GpuPlan, LongSteps, UnitPart } from "./gpu_plan_types.ts";
+import type { GpuPlan, LongSteps } from "./gpu_plan_types.ts";
+import type { AdaptersPlan, AddedWorkspace } from "./plan_added.ts";
 import type { AltUpPlan, LayerAltUpPlan } from "./plan_alt_up.ts";
 import type { LayerInputPlan, TokenInputsPlan } from "./plan_inputs.ts";
 import type { BlockIndexerPlan } from "./plan_block_indexer.ts";
@@ -19,7 +20,7 @@ import type { HeadNormPlan, NormPlan } from "./plan_norm.ts";
 import type { IndexerWorkspace } from "./plan_indexer.ts";
 import type { IntermediatesPlan } from "./intermediates_types.ts";
 import type { LatentPlan, LatentWorkspace } from "./plan_latent.ts";
-import type { LimitedWorkspace, ProductLimitsPlan } from "./plan_limits.ts";
+import type { LimitedWorkspace } from "./plan_limits.ts";
 import type { ProjectorPlan, ProjectorWorkspace } from "./plan_projector.ts";
 import type { OffsetsPlan } from "./plan_offsets.ts";
 import type { StateSpacePlan, StateWorkspace } from "./plan_state.ts";
@@ -28,69 +29,19 @@ import type { FinchPlan } from "./plan_finch.ts";
 import type { KeyDeltaPlan } from "./plan_key_deltas.ts";
 import type { LightningPlan } from "./plan_lightning.ts";
 import type { TimeMixPlan } from "./plan_time_mix.ts";
-import type { Ranges } from "./ranges.ts";
 import type { RoutingWorkspacePlan } from "./routing_types.ts";
 import type { Range, Shard } from "./shard.ts";
 import type { StreamPlan, StreamWorkspacePlan } from "./stream_types.ts";
-import type { WeightType } from "./weight_types.ts";
+import type { MatrixPlan, VectorPlan } from "./matrix_types.ts";
 
 export type * from "./plan_blocks.ts";
 export type * from "./intermediates_types.ts";
+export type * from "./matrix_types.ts";
 export type * from "./routing_types.ts";
 export type { HeadNormPlan, NormPlan } from "./plan_norm.ts";
 
 /** Types of a cached key or value element; i16 has a scale per head and position. */
 export type KvType = "i16" | "f32";
-
-/**
- * How a matrix lies in an arena: packed rows (src/memory/row_layout.ts); by columns
- * (column_layout.ts), which one token can leave out; or neuron by neuron: its columns as packed
- * rows.
- */
-export type MatrixLayout = "rows" | "columns" | "neurons";
-
-/** Rows or columns of a tensor that are not neighbours there, in the order in which they lie. */
-export interface Picked {
-  readonly axis: "rows" | "columns";
-  readonly ranges: Ranges;
-}
-
-/** A block of a matrix: rows × columns of a tensor, how it lies, and what its products get. */
-export interface MatrixPlan {
-  readonly tensor: string;
-  /** The type it is kept in: the tensor's, or F32 where it is widened. */
-  readonly type: WeightType;
-  /** Of the tensor, dimensions beyond the second are more rows; its columns if `isTransposed`. */
-  readonly rows: Range;
-  readonly columns: Range;
-  /** Which of the tensor these are, where they are not neighbours there: picked.ts; else null. */
-  readonly picked: Picked | null;
-  readonly offsetBytes: number;
-  /** From one packed row to the next; by columns rows have no places, but as many bytes. */
-  readonly rowStrideBytes: number;
-  /** [rows]: added to products; null also where another rank adds it. */
-  readonly bias: VectorPlan | null;
-  readonly layout: MatrixLayout;
-  /** The tensor holds it as [columns, rows]. */
-  readonly isTransposed: boolean;
-  /** Scratch of products with a matrix that lies neuron by neuron, or of halves; else 0. */
-  readonly scratchOffsetBytes: number;
-  /** Of its products. Left out: there are none. */
-  readonly limits?: ProductLimitsPlan;
-  /** Its bytes are those of a packed file's unit. Left out: the tensor's. */
-  readonly ofUnit?: UnitPart;
-}
-
-/** A piece of a vector, kept as f32. */
-export interface VectorPlan {
-  /** It is rows of so many numbers, which lie column by column; left out: as in the file. */
-  readonly columns?: number;
-  readonly tensor: string;
-  readonly range: Range;
-  /** As in a matrix, by ranges. */
-  readonly picked: Ranges | null;
-  readonly offsetBytes: number;
-}
 
 /** A layer's share: it lies in one arena as a whole, or on the GPU. */
 export interface LayerPlan {
@@ -291,6 +242,8 @@ export interface WorkspacePlan {
   readonly projector: ProjectorWorkspace | null;
   /** Null where no layer has experts. */
   readonly routing: RoutingWorkspacePlan | null;
+  /** Null where adapters add nothing to products. */
+  readonly added: AddedWorkspace | null;
   /** Null unless the model is a packed one. */
   readonly stream: StreamWorkspacePlan | null;
 }
@@ -384,6 +337,8 @@ export interface RankPlan {
   readonly kvType: KvType;
   /** Neurons that do not fire are not computed, where a step is one token. */
   readonly isSparse: boolean;
+  /** That add to products as tokens are computed; null: none do. */
+  readonly adapters: AdaptersPlan | null;
   /** Null unless the model is a packed one. */
   readonly stream: StreamPlan | null;
 }

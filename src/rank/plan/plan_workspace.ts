@@ -11,6 +11,7 @@ import type { IntermediatesPlan, KvType, WorkspacePlan, WorkspaceStrides } from 
 import { planStream, type StreamSizes } from "./plan_stream.ts";
 import { countsBytes } from "./counts.ts";
 import { tableBlocks } from "./kv_bytes.ts";
+import { type AdaptersPlan, addedBytes, addedWorkspace } from "./plan_added.ts";
 import { altUpBytes } from "./plan_alt_up.ts";
 import { relativeBytes } from "./plan_conformer.ts";
 import { compressedWorkspace } from "./plan_compressed.ts";
@@ -69,6 +70,8 @@ export interface WorkspaceInput {
   /** Chooses tokens: rank 0. */
   readonly leads: boolean;
   readonly sizes: KernelSizes;
+  /** Left out or null: there are none that add to products. */
+  readonly adapters?: AdaptersPlan | null;
   /** Null unless the model is a tower. */
   readonly projector?: ProjectorShare | null;
   /** Null unless the model is a packed one; of this arena. */
@@ -108,9 +111,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     ...{ gate: at("gate"), up: at("up") },
     ...{ gateMoments: at("gate.moments"), fired: at("fired"), counts: at("counts") },
     ...{ predictor: at("predictor"), predictorQ8: at("predictor.q8"), recall: at("recall") },
-    alone: at("alone"),
-    aloneQ8: at("alone.q8"),
-    tokens: at("tokens"),
+    ...{ alone: at("alone"), aloneQ8: at("alone.q8"), tokens: at("tokens") },
     ...{ neuronScratch: at("neurons.scratch"), widened: at("widened"), limited: limitedAt(at) },
     hidden: at("hidden"),
     hiddenQ8: at("hidden.q8"),
@@ -126,6 +127,7 @@ export function planWorkspace(arena: ArenaBuilder, input: WorkspaceInput): Works
     }),
     ...{ tables: at("tables"), ones: at("ones"), slopes: at("slopes") },
     guess: guessWorkspace(input.config, at),
+    added: addedWorkspace(input.adapters, at),
     ...{ scratch: at("attention.scratch"), relative: at("relative"), inGrid: at("attention.grid") },
     logits: at("logits"),
     candidates: at("candidates"),
@@ -221,7 +223,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     ...guessBytes(config, input),
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
     ...input.hasPlainNorms && { ones: onesLength(config) * 4 },
-    ...{ ...slopesBytes(config), ...relativeBytes(input) },
+    ...{ ...slopesBytes(config), ...relativeBytes(input), ...addedBytes(input) },
     logits: logitsRows(chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
     ...projectorBytes(input.projector ?? null, input),

@@ -127,7 +127,7 @@ export class RankPlanner implements Placer {
     const arena = new ArenaBuilder();
     this.#arenas.push(arena);
     placeCodebooks(arena, this.#in.tensors.values());
-    const { model: { config, tensors }, layouts, options } = this.#in;
+    const { model: { config, tensors }, layouts, options, kvType, adapters } = this.#in;
     const scratch = layouts.isSparse ? COLUMN_SCRATCH_BYTES : 0; // behind it: load_weights.ts
     const input = {
       ...{ config, widths: this.#widths },
@@ -136,7 +136,7 @@ export class RankPlanner implements Placer {
       projector: this.#device === null
         ? this.#projector
         : this.#projector && onDevice(this.#projector),
-      ...{ ...options, kvType: this.#in.kvType, stream: this.#streamOfArena() },
+      ...{ ...options, kvType, adapters, stream: this.#streamOfArena() },
       ...{ hasNeurons: layouts.hasNeurons, isSparse: layouts.isSparse },
       hasHalves: !this.#in.isOnGpu && layouts.hasHalves,
       ...{ hasPlainNorms: hasPlainNorms(tensors), hasExpertsApart: hasExpertsApart(tensors) },
@@ -370,7 +370,7 @@ export class RankPlanner implements Placer {
   }
 
   build(): RankPlan {
-    const { options, shard, rankIndex, kvType } = this.#in;
+    const { options, shard, rankIndex, kvType, adapters } = this.#in;
     const kvBytes = this.#deviceKvBytes;
     check(this.#embedding !== null && this.#output !== null, "everything is placed");
     return {
@@ -388,7 +388,7 @@ export class RankPlanner implements Placer {
       ...{ chunkTokens: options.chunkTokens, contextLength: options.contextLength },
       sequences: options.sequences ?? 1,
       kvBlocks: kvBlocksOf(options),
-      ...{ statePlaces: this.#statePlaces, kvType },
+      ...{ statePlaces: this.#statePlaces, kvType, adapters },
       isSparse: this.#in.layouts.isSparse,
       stream: this.#in.units?.stream ?? null,
     };

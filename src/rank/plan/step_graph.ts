@@ -41,7 +41,12 @@ const PROJECTING = [
   ...["latent.down", "latent.plain", "latent.q8"] as const,
   ...["compressed.down", "compressed.q8"] as const,
 ];
-const MERGING = ["compressed.merged", "compressed.q8"] as const;
+
+/** What is between two matrices of an adapter, and behind them, while they are multiplied. */
+const ADDING = ["added.between", "added.product"] as const;
+
+/** What heads are merged by. */
+const MERGING_HEADS = ["compressed.merged", "compressed.q8", ...ADDING] as const;
 
 /** What gated streams are read by, and what is looked up before a layer. */
 const GATING = ["gated.rows", "gated.gates", "gated.low", "gated.q8"] as const;
@@ -129,7 +134,7 @@ class StepWalk {
     this.#op("project", {
       reads: ["normed", "normed.q8"],
       writes: ["query", "key", "value", "attention.gate", ...INDEXED],
-      scratch: [...PROJECTING, "neurons.scratch"],
+      scratch: [...PROJECTING, ...ADDING, "neurons.scratch"],
     });
     this.#op("normalizeHeads", { updates: ["query", "key"] });
     const turned = ["query", "key", "indexer.query", "indexer.key"] as const;
@@ -144,7 +149,7 @@ class StepWalk {
     this.#op("mergeHeads", {
       reads: ["attention.gate"],
       updates: [mixed],
-      scratch: ["attention.q8", "incoming", "neurons.scratch", ...merged, ...MERGING],
+      scratch: ["attention.q8", "incoming", "neurons.scratch", ...merged, ...MERGING_HEADS],
     });
     // All of it begins and ends here.
     if (this.#input.bytes["state.input"] !== undefined) {
@@ -370,6 +375,7 @@ class StepWalk {
       reads: x,
       [hasGates ? "updates" : "writes"]: ["gate"],
       writes: hasGates ? ["up", "hidden"] : ["gate", "up", "hidden"],
+      scratch: ADDING,
     });
     // An observer looks at all three; a rehearsal puts scores in the gates' place.
     this.#op(`${name}.see`, {
@@ -383,7 +389,7 @@ class StepWalk {
     }
     this.#op(`${name}.down`, {
       reads: ["hidden", ...x],
-      scratch: ["hidden.q8", "incoming", "neurons.scratch"],
+      scratch: ["hidden.q8", "incoming", "neurons.scratch", ...ADDING],
     });
   }
 }

@@ -91,6 +91,8 @@ export const STEP_TENSORS = [
   "projector.rows",
   "projector.rows.q8",
   "projector.gate",
+  "added.between",
+  "added.product",
   "logits",
   "candidates",
 ] as const;
@@ -114,7 +116,8 @@ export type StepTensor = (typeof STEP_TENSORS)[number];
  *  - ones, slopes: written once, when the rank starts;
  *  - guess.pairs, guess.q8, guess.fused: a guessing step has them across its first three joins;
  *  - guess.rows: the leader keeps them for guesses of later steps;
- *  - tables: the leader writes them between steps, where they change.
+ *  - tables, added.table: the leader writes them between steps, where they change;
+ *  - added.scales: written when a step begins.
  */
 export const LASTING_TENSORS = [
   "residual",
@@ -135,6 +138,8 @@ export const LASTING_TENSORS = [
   "counts",
   "recall",
   "tables",
+  "added.table",
+  "added.scales",
   "widened",
   "limited",
   "limited.q8",

@@ -4,6 +4,7 @@
  */
 import type { Control } from "../../memory/control.ts";
 import { type Norm, normalizeRows } from "../bound/bound_norm.ts";
+import { addProducts } from "./added_products.ts";
 import { rootFactors } from "./inner_norms.ts";
 import {
   type Activations,
@@ -91,6 +92,7 @@ export class Residual {
     const read = projectPart(kernels, matrix, x, n, to, stride);
     const width = Math.min(d, matrix.rowCount);
     if (!this.#isEmpty) kernels.add_f32(partial, stride, space.incoming, stride, n, width);
+    addProducts(this.#state, matrix, x, partial, stride);
     this.#isEmpty = false;
     return read;
   }

@@ -25,7 +25,9 @@ import { areMadeOfAll } from "../../model/state_matrices.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import { windowedRows } from "../../model/window_queries.ts";
 import { ArenaViews, floats, type StepViews } from "../bound/arena_views.ts";
+import { AdaptedRows } from "./adapted_rows.ts";
 import { biasRows } from "./bias_rows.ts";
+import { boxedFractions, type Fractions } from "./fractions.ts";
 import type { GivenTable } from "./given_rows.ts";
 import type { Activations } from "../bound/matrix.ts";
 import type { RankPlan, WorkspacePlan } from "../plan/plan_types.ts";
@@ -68,39 +70,6 @@ export interface Inputs {
   readonly pairs: Activations;
 }
 
-/**
- * The fractions that kernels take, each boxed once. V8 keeps a number that is no small integer
- * unboxed in its object, and boxes it anew for every call into WebAssembly that it does not inline;
- * a field that was something else before keeps its box.
- */
-export interface Fractions {
-  readonly epsilon: number;
-  /** Of norms of what blocks add. */
-  readonly postEpsilon: number;
-  /** Of norms of heads. */
-  readonly headEpsilon: number;
-  /** Of norms of an indexer's keys. */
-  readonly indexerEpsilon: number;
-  readonly attentionScale: number;
-  readonly attentionSoftCap: number;
-  readonly embeddingScale: number;
-  readonly projectionClamp: number;
-  readonly valueScale: number;
-  readonly residualScale: number;
-  /** 1 / √d. */
-  readonly routerScale: number;
-  readonly logitScale: number;
-  readonly logitSoftCap: number;
-  /** The largest f32 below the predictors' threshold: what is above it is predicted to fire. */
-  readonly belowThreshold: number;
-  /** Gates below it count as 0, and the largest f32 below it: what is above it fires. */
-  readonly firingThreshold: number;
-  readonly belowFiring: number;
-  /** Of gates and ups, where these have some; 0: ups have none. */
-  readonly gateCap: number;
-  readonly upCap: number;
-}
-
 /** Fields change in `begin`, `carryTo`, `shorten` and `takeTurn` only. */
 export class StepState {
   readonly plan: RankPlan;
@@ -109,6 +78,8 @@ export class StepState {
   readonly arenaViews: ArenaViews;
   /** Null: another rank puts them in. */
   readonly given: GivenTable | null;
+  /** Which of the step's rows have adapters; null: none of the model does. */
+  readonly adapted: AdaptedRows | null;
   /** Tokens of the step. */
   n = 0;
   /** Of which sequences they are, [segmentCount, SEGMENT_WORDS]: control_layout.ts. */
@@ -152,6 +123,8 @@ export class StepState {
     this.plan = plans[rankIndex];
     this.config = config;
     this.given = input.given ?? null;
+    this.adapted = this.plan.adapters &&
+      new AdaptedRows(this.plan, this.plan.adapters, memories[rankIndex]);
     const { stateSpace } = config;
     this.fractions = boxedFractions(config);
     this.arenaViews = new ArenaViews({
@@ -220,6 +193,7 @@ export class StepState {
     this.isRehearsal = step.kind === STEP_KIND_REHEARSE;
     this.isGuess = step.kind === STEP_KIND_GUESS;
     this.views = this.arenaViews.forTokens(step.tokenCount);
+    this.adapted?.begin(step);
     this.#enterArena(0);
     const tables = this.arenaViews.ropes;
     for (let arena = 0; arena < tables.length; arena++) {
@@ -346,55 +320,4 @@ function inputsOf(space: WorkspacePlan, plan: RankPlan): Inputs {
     alone: { f32: space.alone, stride: embedding, q8: space.aloneQ8 },
     pairs: { f32: space.guess?.pairs ?? 0, stride: 2 * embedding, q8: space.guess?.q8 ?? 0 },
   };
-}
-
-function boxedFractions(config: ModelConfig): Fractions {
-  const boxed: Record<keyof Fractions, number | null> = {
-    epsilon: null,
-    postEpsilon: null,
-    headEpsilon: null,
-    indexerEpsilon: null,
-    attentionScale: null,
-    attentionSoftCap: null,
-    embeddingScale: null,
-    projectionClamp: null,
-    valueScale: null,
-    residualScale: null,
-    routerScale: null,
-    logitScale: null,
-    logitSoftCap: null,
-    belowThreshold: null,
-    firingThreshold: null,
-    belowFiring: null,
-    ...{ gateCap: null, upCap: null },
-  };
-  boxed.gateCap = config.feedForward.softCaps?.gate ?? 0;
-  boxed.upCap = config.feedForward.softCaps?.up ?? 0;
-  boxed.epsilon = config.norm.epsilon;
-  boxed.postEpsilon = config.norm.postEpsilon ?? config.norm.epsilon;
-  boxed.headEpsilon = config.headNorm?.epsilon ?? config.norm.epsilon;
-  boxed.indexerEpsilon = config.indexer?.epsilon ?? 0;
-  boxed.attentionScale = config.attentionScale;
-  boxed.attentionSoftCap = config.attentionSoftCap;
-  boxed.embeddingScale = config.embeddingScale;
-  boxed.projectionClamp = config.projectionClamp;
-  boxed.valueScale = config.valueScale;
-  boxed.residualScale = config.residualScale;
-  boxed.routerScale = 1 / Math.sqrt(config.embeddingLength);
-  boxed.logitScale = config.logitScale;
-  boxed.logitSoftCap = config.logitSoftCap;
-  boxed.belowThreshold = floatBelow(config.predictorThreshold);
-  const { firingThreshold } = config.feedForward;
-  boxed.firingThreshold = firingThreshold;
-  boxed.belowFiring = firingThreshold > 0 ? floatBelow(firingThreshold) : 0;
-  return boxed as Fractions;
-}
-
-/** The largest f32 below the f32 nearest to x. */
-function floatBelow(x: number): number {
-  const value = new Float32Array([x]);
-  const bits = new Int32Array(value.buffer);
-  if (value[0] === 0) return -(2 ** -149);
-  bits[0] += value[0] > 0 ? -1 : 1;
-  return value[0];
 }

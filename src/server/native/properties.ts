@@ -41,14 +41,14 @@ export const PROPERTY_ROUTES: readonly Route[] = [
     method: "GET",
     path: "/lora-adapters",
     handle: adapters,
-    summary: "The adapters that are in a model's weights",
+    summary: "The adapters of a model: in its weights, or those that requests choose (lora)",
     query,
   },
   {
     method: "POST",
     path: "/lora-adapters",
     handle: changeAdapters,
-    summary: "Refused: adapters are in the weights, and stay as they were loaded",
+    summary: "Refused: requests choose adapters, by a model's name or `lora`",
   },
 ];
 
@@ -105,14 +105,16 @@ function slots(c: Context<ServerEnv>, settings: AppSettings): Response {
 }
 
 function adapters(c: Context<ServerEnv>, settings: AppSettings): Response {
-  const { adapters = [] } = look(c, settings).card.details ?? {};
-  return Response.json(adapters.map(({ name, scale }, id) => ({ id, path: name, scale })));
+  const { adapters = [], choosableAdapters } = look(c, settings).card.details ?? {};
+  return Response.json(
+    (choosableAdapters ?? adapters).map(({ name, scale }, id) => ({ id, path: name, scale })),
+  );
 }
 
 function changeAdapters(): Response {
   throw new RequestError(
-    "Adapters are in a model's weights and cannot be changed while it runs: start the server " +
-      "with --lora-model NAME=FILE, and ask for that model",
+    "Adapters are not changed for all requests at once: start the server with --lora-model " +
+      "NAME=FILE, and ask for that model, or for some of it in a request: lora",
     { status: 501, code: "not_supported" },
   );
 }

@@ -113,9 +113,9 @@ type AnswerFields = z.infer<z.ZodObject<typeof answerFields>>;
 
 /** What each generation is asked; how many tokens there may be is `limited` by the prompt. */
 export function toRequest(
-  { options, logprobs, top_logprobs: top }: Pick<
+  { options, logprobs, top_logprobs: top, lora }: Pick<
     AnswerFields,
-    "options" | "logprobs" | "top_logprobs"
+    "options" | "logprobs" | "top_logprobs" | "lora"
   >,
 ): Omit<GenerateRequest, "ids" | "signal"> {
   const { stop, num_predict: count, ...sampling }: Partial<z.infer<typeof optionFields>> =
@@ -126,6 +126,7 @@ export function toRequest(
       stop: stop?.map((text) => text.toWellFormed()),
       maxTokens: count !== undefined && count > 0 ? count : undefined,
       logprobs: logprobs ? top ?? 0 : undefined,
+      adapters: lora,
     }),
   };
 }

@@ -33,6 +33,9 @@ export const BACKGROUND_PRIORITY = PRIORITY_MAX;
 const STOP_COUNT_MAX = 16;
 const STOP_CHARS_MAX = 1024;
 const BREAKER_COUNT_MAX = 64;
+const ADAPTERS_MAX = 64;
+/** Either way: more of an adapter makes no sense of its own. */
+const ADAPTER_SCALE_MAX = 1000;
 const BREAKER_CHARS_MAX = 256;
 const BIAS_COUNT_MAX = 10_000;
 
@@ -123,13 +126,12 @@ export const answerFields = {
    * with what it has.
    */
   max_time_ms: optional(z.int().min(1).max(COUNT_MAX)),
-  /** llama.cpp's: adapters of one request. */
+  /** llama.cpp's: adapters of one request, and no others; left out: those of the model. */
   lora: optional(
-    z.array(z.unknown()).max(
-      0,
-      "adapters are in a model's weights, and are not chosen by requests: start the server with " +
-        "--lora-model NAME=FILE, and ask for that model",
-    ),
+    z.array(z.object({
+      id: z.int().min(0).max(COUNT_MAX),
+      scale: z.number().min(-ADAPTER_SCALE_MAX).max(ADAPTER_SCALE_MAX),
+    })).max(ADAPTERS_MAX),
   ),
   logit_bias: optional(
     z.record(z.string().regex(/^\d{1,9}$/, "expected a token id"), z.number().min(-100).max(100))
@@ -161,6 +163,7 @@ export function toAnswerOptions(
         ignoreEnd: fields.ignore_eos,
         priority: fields.priority === undefined ? undefined : -fields.priority,
         deadlineMs: fields.max_time_ms,
+        adapters: fields.lora,
         ...more,
       }),
     },

@@ -206,8 +206,8 @@ export async function completions(
       ...(bestOf > count && { choose: (choices) => best(choices, count) }),
       ...(request.echo && request.showsLogprobs && {
         echoTokens: (signal) => {
-          const { logprobs = 0, priority } = request.request;
-          return echoTokens(model, prompts, { top: logprobs, signal, priority });
+          const { logprobs = 0, priority, adapters } = request.request;
+          return echoTokens(model, prompts, { top: logprobs, signal, priority, adapters });
         },
       }),
     });

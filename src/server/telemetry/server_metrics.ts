@@ -158,12 +158,12 @@ export class ServerMetrics {
     gauge(
       "ganglion_generations_running",
       "Generations that are computed.",
-      (card) => loadedModel(card)?.load.running ?? 0,
+      (card) => loadOf(card).running,
     );
     gauge(
       "ganglion_generations_waiting",
       "Generations that wait to be computed.",
-      (card) => (loadedModel(card)?.load.waiting ?? 0) + (statusOf(card)?.waiting ?? 0),
+      (card) => loadOf(card).waiting + (statusOf(card)?.waiting ?? 0),
     );
     gauge("ganglion_kv_usage_ratio", "Share of the cache of keys and values in use.", (card) => {
       const model = loadedModel(card);
@@ -241,8 +241,16 @@ function generationSeries(metrics: Metrics): (model: string) => GenerationSeries
 }
 
 /** What only a registry knows of a model. */
-function statusOf(card: ModelCard): Pick<ModelStatus, "bytes" | "waiting" | "model"> | undefined {
+function statusOf(
+  card: ModelCard,
+): Pick<ModelStatus, "bytes" | "waiting" | "model" | "base"> | undefined {
   return "leases" in card ? card as ModelCard & ModelStatus : undefined;
+}
+
+/** What it does; of models in one engine the first one has it all. */
+function loadOf(card: ModelCard): LanguageModel["load"] {
+  const isBeside = statusOf(card)?.base !== undefined;
+  return (isBeside ? null : loadedModel(card))?.load ?? { running: 0, waiting: 0 };
 }
 
 /** The model behind a card: the card itself where all models are loaded. */

@@ -1,0 +1,34 @@
+import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { ModelRegistry, type RegistryEvent } from "../../src/models/mod.ts";
+import { ScriptedModel } from "../support/scripted_model.ts";
+
+Deno.test("ModelRegistry has models with adapters in the engine of the one that they change", async () => {
+  const [base, poet] = ["base", "poet"].map((id) => new ScriptedModel({ id }));
+  Object.assign(base, { adapted: [poet] });
+  const [loads, events]: [string[], RegistryEvent[]] = [[], []];
+  await using registry = new ModelRegistry({
+    catalog: {
+      ids: () => ["base", "poet", "other"],
+      baseOf: (id) => id === "poet" ? "base" : undefined,
+    },
+    loader: {
+      bytesOf: () => Promise.resolve(10),
+      load: (id) => (loads.push(id), Promise.resolve(base)),
+    },
+    memoryBytes: 20,
+    onEvent: (event) => events.push(event),
+  });
+  const states = () => Object.fromEntries(registry.list().map(({ id, state }) => [id, state]));
+  const leases = await Promise.all(["poet", "base", undefined].map((id) => registry.acquire(id)));
+  assertEquals(loads, ["base"]);
+  assertEquals(leases.map((lease) => lease?.model.id), ["poet", "base", "base"]);
+  assertStrictEquals((await registry.acquire("poet"))?.model, poet);
+  const [ofBase, ofPoet] = registry.list();
+  assertEquals([ofBase.leases, ofBase.bytes, ofBase.base], [4, 10, undefined]);
+  assertEquals([ofPoet.leases, ofPoet.bytes, ofPoet.base], [0, 0, "base"]);
+  assertEquals([ofPoet.id, ofPoet.model, ofPoet.isLoaded], ["poet", poet, true]);
+  assertEquals(states(), { base: "ready", poet: "ready", other: "unloaded" });
+  assertEquals(await registry.acquire("nobody"), undefined);
+  assert(registry.unload("poet"));
+  assertEquals(events.map(({ kind }) => kind), ["loaded"], "who uses it keeps it");
+});
