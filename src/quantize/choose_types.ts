@@ -55,16 +55,21 @@ export interface ChosenType {
   readonly wanted: WeightType;
 }
 
-/** The type of each tensor that is to be stored anew, by name; the others stay as they are. */
+/**
+ * The type of each tensor that is to be stored anew, by name; the others stay as they are.
+ * outputType: of what gives logits; left out, as `quant` has it.
+ */
 export function chooseTypes(
   tensors: readonly TensorShape[],
   quant: Quant,
+  { outputType }: { readonly outputType?: WeightType } = {},
 ): Map<string, ChosenType> {
   const model = modelFacts(tensors);
   const chosen = new Map<string, ChosenType>();
   for (const tensor of tensors) {
     if (!isMatrix(tensor) || isKeptAsItIs(tensor.name)) continue;
-    const wanted = wantedType(tensor, quant, model);
+    const isOutput = outputType !== undefined && givesLogits(tensor, model);
+    const wanted = isOutput ? outputType : wantedType(tensor, quant, model);
     chosen.set(tensor.name, { wanted, type: fittingType(wanted, tensor.dims[0]) });
   }
   return chosen;
@@ -97,6 +102,10 @@ function wantedType(tensor: TensorShape, quant: Quant, model: ModelFacts): Weigh
   // llama.cpp's "MXFP4_MOE": experts alone are worth so few bits.
   if (quant === "MXFP4" && model.expertCount > 1 && !tensor.name.includes("_exps.")) return "Q8_0";
   return quant;
+}
+
+function givesLogits({ name }: TensorShape, { isTied }: ModelFacts): boolean {
+  return name === (isTied ? "token_embd.weight" : "output.weight");
 }
 
 function isMixture(quant: Quant): quant is Mixture {
@@ -138,10 +147,11 @@ const EXPERTS_OF_MIXTRAL = 8;
 
 const MAIN_TYPE = { Q3_K_M: "Q3_K", Q4_K_M: "Q4_K", Q5_K_M: "Q5_K" } as const;
 
-function mixedType({ name, dims }: TensorShape, mixture: Mixture, model: ModelFacts): WeightType {
+function mixedType(tensor: TensorShape, mixture: Mixture, model: ModelFacts): WeightType {
+  const { name, dims } = tensor;
   const main = MAIN_TYPE[mixture];
   const isMixtral = model.expertCount === EXPERTS_OF_MIXTRAL;
-  if (name === "output.weight" || name === "token_embd.weight" && model.isTied) {
+  if (givesLogits(tensor, model)) {
     return fits("Q6_K", dims[0]) ? "Q6_K" : "Q8_0";
   }
   if (VALUE_LIKE.test(name)) return isMixtral ? "Q8_0" : valueType(name, mixture, model);

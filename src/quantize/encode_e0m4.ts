@@ -5,7 +5,7 @@
  * From floats, scale and offset are searched for the smallest squared error. Blocks of ggml's types
  * with the same levels need no search: they are moved over, and no weight changes.
  */
-import { type Fit, fitOffset, ROUNDER, type Span } from "./fit.ts";
+import { type Fit, fitOffset, ROUNDER, type Span, type Weighed } from "./fit.ts";
 
 const BLOCK = 32;
 const BLOCK_BYTES = 20;
@@ -21,8 +21,9 @@ const SEARCH = {
 };
 
 /** Floats to blocks; the smallest squared error that the search finds. */
-export function encodeE0m4(weights: Float32Array, into: DataView): void {
-  const span: Span = { weights, begin: 0, end: BLOCK };
+export function encodeE0m4(from: Weighed, into: DataView): void {
+  const { weights } = from;
+  const span: Span = { ...from, begin: 0, end: BLOCK };
   const found: Fit = { scale: 0, minimum: 0 };
   const stored: Stored = { scale: 0, offset: 0, error: 0 };
   const codes = new Uint8Array(BLOCK);
@@ -76,21 +77,26 @@ function settle(span: Span, { scale, minimum }: Fit, stored: Stored): void {
 }
 
 /** The scale of least squares for the codes that `scale` gives with that offset. */
-function bestScale({ weights, begin, end }: Span, scale: number, offset: number): number {
+function bestScale(
+  { weights, importance, begin, end }: Span,
+  scale: number,
+  offset: number,
+): number {
   const inverse = scale === 0 ? 0 : 1 / scale;
   let sumQQ = 0;
   let sumQX = 0;
   for (let i = begin; i < end; i++) {
     const x = weights[i] - offset;
     const q = nearest(x * inverse);
-    sumQQ += q * q;
-    sumQX += q * x;
+    const part = importance[i] * q;
+    sumQQ += part * q;
+    sumQX += part * x;
   }
   return sumQQ > 0 ? sumQX / sumQQ : scale;
 }
 
 function consider(
-  { weights, begin, end }: Span,
+  { weights, importance, begin, end }: Span,
   scale: number,
   offset: number,
   stored: Stored,
@@ -100,7 +106,7 @@ function consider(
   for (let i = begin; i < end; i++) {
     const x = weights[i] - offset;
     const difference = nearest(x * inverse) * scale - x;
-    error += difference * difference;
+    error += importance[i] * difference * difference;
   }
   // What is no number is stored, too, for want of anything better.
   if (error >= stored.error) return;

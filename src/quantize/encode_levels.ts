@@ -4,6 +4,7 @@
  * src/model/quants.
  */
 import { FP4_LEVELS, IQ4_LEVELS } from "../model/quants/dequantize_blocks.ts";
+import { IMPROVEMENTS_MAX, type Weighed } from "./fit.ts";
 
 /** Weights of a block and of a superblock. */
 const BLOCK = 32;
@@ -11,7 +12,8 @@ const SUPERBLOCK = 256;
 /** Scales of IQ4_XS are −32 … 31. */
 const SCALE_HALF = 32;
 /** The extreme weight is tried on places around the lowest level and around the highest. */
-const PLACES: readonly number[] = [-12, -8, -4, 0, 4, 8, 12].flatMap((t) => [t - 127, t + 113]);
+const PLACES: readonly number[] = [-20, -16, -12, -8, -4, 0, 4, 8, 12, 16, 20]
+  .flatMap((t) => [t - 127, t + 113]);
 
 /** Index of the level next to k / 2, at k + 256. */
 const NEAREST_LEVEL = Uint8Array.from({ length: 513 }, (_, index) => {
@@ -29,21 +31,23 @@ function nearestLevel(value: number): number {
 }
 
 /** f16 scale per 32 weights. */
-export function encodeIq4Nl(weights: Float32Array, into: DataView): void {
+export function encodeIq4Nl(from: Weighed, into: DataView): void {
+  const { weights } = from;
   for (let begin = 0, at = 0; begin < weights.length; begin += BLOCK, at += 18) {
-    const scale = Math.f16round(fitLevels(weights, begin));
+    const scale = Math.f16round(fitLevels(from, begin));
     into.setFloat16(at, scale, true);
     putLevels(weights, begin, { scale, into, at: at + 2 });
   }
 }
 
 /** Six bits of scale per 32 weights. */
-export function encodeIq4Xs(weights: Float32Array, into: DataView): void {
+export function encodeIq4Xs(from: Weighed, into: DataView): void {
+  const { weights } = from;
   const exact = new Float64Array(SUPERBLOCK / BLOCK);
   for (let begin = 0, at = 0; begin < weights.length; begin += SUPERBLOCK, at += 136) {
     let largest = 0;
     for (let b = 0; b < exact.length; b++) {
-      exact[b] = fitLevels(weights, begin + b * BLOCK);
+      exact[b] = fitLevels(from, begin + b * BLOCK);
       if (Math.abs(exact[b]) > Math.abs(largest)) largest = exact[b];
     }
     const d = Math.f16round(largest / -SCALE_HALF);
@@ -63,7 +67,7 @@ export function encodeIq4Xs(weights: Float32Array, into: DataView): void {
 }
 
 /** The scale, of either sign, with which the levels come nearest to 32 weights. */
-function fitLevels(weights: Float32Array, begin: number): number {
+function fitLevels({ weights, importance }: Weighed, begin: number): number {
   let extreme = 0;
   for (let i = begin; i < begin + BLOCK; i++) {
     if (Math.abs(weights[i]) > Math.abs(extreme)) extreme = weights[i];
@@ -71,19 +75,23 @@ function fitLevels(weights: Float32Array, begin: number): number {
   if (extreme === 0) return 0;
   let scale = 0;
   let most = 0;
-  for (const place of PLACES) {
-    const inverse = place / extreme;
+  const consider = (inverse: number): boolean => {
     let sumLL = 0;
     let sumLX = 0;
     for (let i = begin; i < begin + BLOCK; i++) {
       const level = IQ4_LEVELS[nearestLevel(weights[i] * inverse)];
-      sumLL += level * level;
-      sumLX += level * weights[i];
+      const part = importance[i] * level;
+      sumLL += part * level;
+      sumLX += part * weights[i];
     }
-    if (sumLX * sumLX > most * sumLL) {
-      most = sumLX * sumLX / sumLL;
-      scale = sumLX / sumLL;
-    }
+    if (!(sumLX * sumLX > most * sumLL)) return false;
+    most = sumLX * sumLX / sumLL;
+    scale = sumLX / sumLL;
+    return true;
+  };
+  for (const place of PLACES) consider(place / extreme);
+  for (let i = 0; i < IMPROVEMENTS_MAX && scale !== 0; i++) {
+    if (!consider(1 / scale)) break;
   }
   return scale;
 }

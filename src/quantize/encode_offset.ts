@@ -2,7 +2,7 @@
  * ggml's types with superblocks of 256 whose blocks have a scale and a minimum: Q2_K, Q4_K, Q5_K.
  * Layouts are described at the decoders, in src/model/quants/dequantize_superblocks.ts.
  */
-import { type Candidates, type Fit, fitOffset, ROUNDER, type Span } from "./fit.ts";
+import { type Candidates, type Fit, fitOffset, ROUNDER, type Span, type Weighed } from "./fit.ts";
 
 /** Weights of a superblock. */
 const SUPERBLOCK = 256;
@@ -42,10 +42,10 @@ class OffsetSuperblock {
   readonly #exact: Fit[] = Array.from({ length: 16 }, () => ({ scale: 0, minimum: 0 }));
 
   /** Finds the integers for the 256 weights from `begin` on. */
-  find(weights: Float32Array, begin: number, format: Format): void {
+  find(from: Weighed, begin: number, format: Format): void {
     const { block, scaleMost } = format;
     const blockCount = SUPERBLOCK / block;
-    const span: Span = { weights, begin, end: begin + block };
+    const span: Span = { ...from, begin, end: begin + block };
     let largestScale = 0;
     let largestMinimum = 0;
     for (let b = 0; b < blockCount; b++) {
@@ -65,12 +65,12 @@ class OffsetSuperblock {
       span.begin = begin + b * block;
       span.end = span.begin + block;
       this.#settle(span, b, format);
-      this.#round(weights, begin, { b, format });
+      this.#round(from.weights, begin, { b, format });
     }
   }
 
   /** Moves scale and minimum of block b to neighbours that make a smaller error, if any. */
-  #settle({ weights, begin, end }: Span, b: number, { most, scaleMost }: Format): void {
+  #settle({ weights, importance, begin, end }: Span, b: number, { most, scaleMost }: Format): void {
     const { d, dmin } = this;
     const scale0 = this.scales[b];
     const minimum0 = this.minima[b];
@@ -87,7 +87,7 @@ class OffsetSuperblock {
           let q = x * inverse + ROUNDER - ROUNDER;
           q = q < 0 ? 0 : q > most ? most : q;
           const difference = q * step - x;
-          error += difference * difference;
+          error += importance[i] * difference * difference;
         }
         if (error < least) {
           least = error;
@@ -120,11 +120,11 @@ function nearest(value: number, unit: number, most: number): number {
 }
 
 /** Four bits of scale and minimum per 16 weights, two bits a weight. */
-export function encodeQ2K(weights: Float32Array, into: DataView): void {
+export function encodeQ2K(from: Weighed, into: DataView): void {
   const found = new OffsetSuperblock();
   const { q, scales, minima } = found;
-  for (let begin = 0, at = 0; begin < weights.length; begin += SUPERBLOCK, at += 84) {
-    found.find(weights, begin, Q2_K);
+  for (let begin = 0, at = 0; begin < from.weights.length; begin += SUPERBLOCK, at += 84) {
+    found.find(from, begin, Q2_K);
     for (let b = 0; b < 16; b++) into.setUint8(at + b, scales[b] | minima[b] << 4);
     for (let i = 0; i < 64; i++) {
       const first = 128 * (i >> 5) + i % 32;
@@ -137,20 +137,20 @@ export function encodeQ2K(weights: Float32Array, into: DataView): void {
 }
 
 /** Six bits of scale and minimum per 32 weights, four bits a weight. */
-export function encodeQ4K(weights: Float32Array, into: DataView): void {
+export function encodeQ4K(from: Weighed, into: DataView): void {
   const found = new OffsetSuperblock();
-  for (let begin = 0, at = 0; begin < weights.length; begin += SUPERBLOCK, at += 144) {
-    found.find(weights, begin, Q4_K);
+  for (let begin = 0, at = 0; begin < from.weights.length; begin += SUPERBLOCK, at += 144) {
+    found.find(from, begin, Q4_K);
     putScalesAndMinima(found, into, at);
     putNibbles(found.q, into, at + 16);
   }
 }
 
 /** Six bits of scale and minimum per 32 weights, five bits a weight. */
-export function encodeQ5K(weights: Float32Array, into: DataView): void {
+export function encodeQ5K(from: Weighed, into: DataView): void {
   const found = new OffsetSuperblock();
-  for (let begin = 0, at = 0; begin < weights.length; begin += SUPERBLOCK, at += 176) {
-    found.find(weights, begin, Q5_K);
+  for (let begin = 0, at = 0; begin < from.weights.length; begin += SUPERBLOCK, at += 176) {
+    found.find(from, begin, Q5_K);
     putScalesAndMinima(found, into, at);
     for (let j = 0; j < 32; j++) {
       let fifths = 0;

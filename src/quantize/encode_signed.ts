@@ -2,7 +2,7 @@
  * ggml's types with superblocks of 256 whose levels lie on both sides of zero: Q3_K, Q6_K. Layouts
  * are described at the decoders, in src/model/quants/dequantize_superblocks.ts.
  */
-import { type Candidates, type Fit, fitSigned, ROUNDER, type Span } from "./fit.ts";
+import { type Candidates, type Fit, fitSigned, ROUNDER, type Span, type Weighed } from "./fit.ts";
 
 /** Weights of a superblock and of its blocks. */
 const SUPERBLOCK = 256;
@@ -41,9 +41,9 @@ class SignedSuperblock {
   readonly #fit: Fit = { scale: 0, minimum: 0 };
 
   /** Finds the integers for the 256 weights from `begin` on. */
-  find(weights: Float32Array, begin: number, format: Format): void {
+  find(from: Weighed, begin: number, format: Format): void {
     const { half, scaleHalf } = format;
-    const span: Span = { weights, begin, end: begin + BLOCK };
+    const span: Span = { ...from, begin, end: begin + BLOCK };
     let largest = 0;
     for (let b = 0; b < BLOCK_COUNT; b++) {
       fitSigned(span, format, this.#fit);
@@ -60,7 +60,7 @@ class SignedSuperblock {
       const scale = this.d * this.scales[b];
       const inverse = scale === 0 ? 0 : 1 / scale;
       for (let i = b * BLOCK; i < (b + 1) * BLOCK; i++) {
-        const q = weights[begin + i] * inverse + ROUNDER - ROUNDER;
+        const q = from.weights[begin + i] * inverse + ROUNDER - ROUNDER;
         this.q[i] = half + (q < -half ? -half : q >= half ? half - 1 : q);
       }
     }
@@ -68,11 +68,11 @@ class SignedSuperblock {
 }
 
 /** Six bits of scale per 16 weights, three bits a weight. */
-export function encodeQ3K(weights: Float32Array, into: DataView): void {
+export function encodeQ3K(from: Weighed, into: DataView): void {
   const found = new SignedSuperblock();
   const { q } = found;
-  for (let begin = 0, at = 0; begin < weights.length; begin += SUPERBLOCK, at += 110) {
-    found.find(weights, begin, Q3_K);
+  for (let begin = 0, at = 0; begin < from.weights.length; begin += SUPERBLOCK, at += 110) {
+    found.find(from, begin, Q3_K);
     for (let j = 0; j < 32; j++) {
       let thirds = 0;
       for (let b = 0; b < 8; b++) thirds |= q[32 * b + j] >> 2 << b;
@@ -85,11 +85,11 @@ export function encodeQ3K(weights: Float32Array, into: DataView): void {
 }
 
 /** Eight bits of scale per 16 weights, six bits a weight. */
-export function encodeQ6K(weights: Float32Array, into: DataView): void {
+export function encodeQ6K(from: Weighed, into: DataView): void {
   const found = new SignedSuperblock();
   const { q } = found;
-  for (let begin = 0, at = 0; begin < weights.length; begin += SUPERBLOCK, at += 210) {
-    found.find(weights, begin, Q6_K);
+  for (let begin = 0, at = 0; begin < from.weights.length; begin += SUPERBLOCK, at += 210) {
+    found.find(from, begin, Q6_K);
     for (let i = 0; i < 128; i++) {
       const first = 128 * (i >> 6) + i % 64;
       into.setUint8(at + i, q[first] & 15 | (q[first + 64] & 15) << 4);

@@ -1,8 +1,9 @@
 /**
  * The search for a block's scale: which evenly spaced levels come nearest to its weights, by the
- * sum of squared errors. Candidates are spacings around the one that spans the weights; for each,
- * the weights are rounded to levels, and the best spacing for these levels is a problem of linear
- * least squares. The best candidate is then improved the same way until it stays.
+ * sum of squared errors, each times what it counts. Candidates are spacings around the one that
+ * spans the weights; for each, the weights are rounded to levels, and the best spacing for these
+ * levels is a problem of linear least squares. The best candidate is then improved the same way
+ * until it stays.
  *
  * Knows nothing of how scales and levels are stored.
  */
@@ -17,9 +18,15 @@ export interface Fit {
   minimum: number;
 }
 
-/** Part of a tensor: weights begin … end − 1. */
-export interface Span {
+/** Weights of a tensor. */
+export interface Weighed {
   readonly weights: Float32Array;
+  /** What the squared error of each counts; above 0 (importance.ts). */
+  readonly importance: Float32Array;
+}
+
+/** Part of them: begin … end − 1. */
+export interface Span extends Weighed {
   begin: number;
   end: number;
 }
@@ -31,8 +38,10 @@ export interface Candidates {
   readonly step: number;
 }
 
+/** What rounding leaves, of its size, of a difference that is none. */
+const NOTHING = 1e-12;
 /** How often the best candidate is improved at most. */
-const IMPROVEMENTS_MAX = 4;
+export const IMPROVEMENTS_MAX = 4;
 
 /**
  * Levels 0 … `most` above the lowest weight, which counts as 0 where it is positive, unless
@@ -40,7 +49,7 @@ const IMPROVEMENTS_MAX = 4;
  * because there is a block for every 16 or 32 weights of a model.
  */
 export function fitOffset(
-  { weights, begin, end }: Span,
+  { weights, importance, begin, end }: Span,
   { most, candidates, anyMinimum = false }: {
     most: number;
     candidates: Candidates;
@@ -50,17 +59,18 @@ export function fitOffset(
 ): void {
   let low = anyMinimum ? weights[begin] : 0;
   let high = -Infinity;
+  let sum = 0;
   let sumX = 0;
   for (let i = begin; i < end; i++) {
     const x = weights[i];
     if (x < low) low = x;
     if (x > high) high = x;
-    sumX += x;
+    sum += importance[i];
+    sumX += importance[i] * x;
   }
   found.scale = 0;
   found.minimum = -low;
   if (!(high > low)) return;
-  const count = end - begin;
   let least = Infinity;
   // Without Σx², which all candidates share.
   const consider = (offset: number, inverse: number): boolean => {
@@ -71,21 +81,22 @@ export function fitOffset(
       const x = weights[i];
       let q = (x - offset) * inverse + ROUNDER - ROUNDER;
       q = q < 0 ? 0 : q > most ? most : q;
-      sumQ += q;
-      sumQQ += q * q;
-      sumQX += q * x;
+      const part = importance[i] * q;
+      sumQ += part;
+      sumQQ += part * q;
+      sumQX += part * x;
     }
     if (!(sumQQ > 0)) return false;
-    const determinant = count * sumQQ - sumQ * sumQ;
-    let scale = (count * sumQX - sumX * sumQ) / determinant;
-    let bottom = (sumX - scale * sumQ) / count;
+    const determinant = sum * sumQQ - sumQ * sumQ;
+    let scale = (sum * sumQX - sumX * sumQ) / determinant;
+    let bottom = (sumX - scale * sumQ) / sum;
     // One level for all weights leaves nothing to choose: without a minimum, it is their mean.
-    if (determinant === 0 || bottom > 0 && !anyMinimum) {
+    if (determinant <= NOTHING * sum * sumQQ || bottom > 0 && !anyMinimum) {
       bottom = 0;
       scale = sumQX / sumQQ;
     }
     const error = scale * (scale * sumQQ + 2 * (bottom * sumQ - sumQX)) +
-      bottom * (count * bottom - 2 * sumX);
+      bottom * (sum * bottom - 2 * sumX);
     if (!(error < least) || !(scale > 0)) return false;
     least = error;
     found.scale = scale;
@@ -106,7 +117,7 @@ export function fitOffset(
  * or, where `bothEnds` says so, near `half` − 1 as well.
  */
 export function fitSigned(
-  { weights, begin, end }: Span,
+  { weights, importance, begin, end }: Span,
   { half, candidates, bothEnds }: { half: number; candidates: Candidates; bothEnds: boolean },
   found: Fit,
 ): void {
@@ -125,8 +136,9 @@ export function fitSigned(
       const x = weights[i];
       let q = x * inverse + ROUNDER - ROUNDER;
       q = q < -half ? -half : q >= half ? half - 1 : q;
-      sumQQ += q * q;
-      sumQX += q * x;
+      const part = importance[i] * q;
+      sumQQ += part * q;
+      sumQX += part * x;
     }
     // The error is Σx² − (Σqx)² / Σq²: the second term is to be large.
     if (!(sumQX * sumQX > most * sumQQ)) return false;

@@ -14,6 +14,7 @@ export {
   WEIGHT_TYPES,
   type WeightType,
 } from "./encode.ts";
+export { Importance, openImportance } from "./importance.ts";
 export {
   quantizeFile,
   type QuantizeOptions,

@@ -2,6 +2,7 @@
  * A GGUF file with its matrices in another type: tensor by tensor, a few MiB at a time, however
  * large the model is. The header is kept but for the keys that say how the file is stored.
  */
+import { basename } from "node:path";
 import { UnsupportedModelError } from "../base/errors.ts";
 import {
   changedMetadata,
@@ -10,8 +11,10 @@ import {
   type GgufTensor,
   magicOf,
   openGguf,
+  type StoredValue,
   TensorReader,
   type TensorSpec,
+  text as stored,
   type TypedGgufFile,
   u32,
   writeGguf,
@@ -20,8 +23,9 @@ import {
 import { rowBytes } from "../model/dtypes.ts";
 import { DEQUANTIZED_TYPES, dequantizeInto } from "../model/mod.ts";
 import { chooseTypes, type ChosenType, FILE_TYPES, type Quant } from "./choose_types.ts";
-import { encodeWeightsInto, isWeightType, type WeightType } from "./encode.ts";
+import { encodeWeightsInto, isWeightType, usesImportance, type WeightType } from "./encode.ts";
 import { hasLevelsOfE0m4, moveToE0m4 } from "./encode_e0m4.ts";
+import type { Importance } from "./importance.ts";
 
 /** What to make of which file. */
 export interface QuantizeOptions extends WriteOptions {
@@ -30,8 +34,12 @@ export interface QuantizeOptions extends WriteOptions {
   /** Path of the new file; what is there is replaced when the new file is complete. */
   readonly out: string;
   readonly quant: Quant;
+  /** Of what gives logits; left out, as `quant` has it. */
+  readonly outputType?: WeightType;
   /** Opens the input otherwise than as it lies there, such as with adapters in it. */
   readonly source?: QuantizeSource;
+  /** What the weights count; left out, all count the same. */
+  readonly importance?: Importance;
 }
 
 /** What is written anew. */
@@ -48,6 +56,8 @@ export interface QuantizeResult {
   readonly inputBytes: number;
   /** Tensors whose rows are no multiple of the wanted type's block. */
   readonly replaced: readonly ReplacedType[];
+  /** Matrices that were searched without knowing what their weights count, but others were not. */
+  readonly unweighed: readonly string[];
 }
 
 /** A tensor that got another type than it should have. */
@@ -75,19 +85,21 @@ const PLAIN: QuantizeSource = { open: openGguf, openTensors: (file) => TensorRea
  * @throws the signal's reason when it is aborted.
  */
 export async function quantizeFile(options: QuantizeOptions): Promise<QuantizeResult> {
-  const { input, out, quant, source = PLAIN } = options;
+  const { input, out, quant, outputType, importance, source = PLAIN } = options;
   const file = source.open(input);
   checkOutput(out, file);
   const tensors = [...file.tensors.values()];
-  const chosen = chooseTypes(tensors, quant);
+  const chosen = chooseTypes(tensors, quant, { outputType });
   for (const tensor of tensors) checkReadable(tensor, chosen.get(tensor.name)?.type);
+  const unweighed = importance === undefined ? [] : unweighedOf(tensors, chosen, importance);
   using reader = source.openTensors(file);
-  const converter = new Converter(reader);
+  const converter = new Converter(reader, importance);
   const bytes = await writeGguf(out, {
     magic: magicOf(file),
     metadata: changedMetadata(file, [
       ["general.file_type", u32(FILE_TYPES[quant])],
       ["general.quantization_version", u32(QUANTIZATION_VERSION)],
+      ...importance === undefined ? [] : saidOf(importance),
     ]),
     tensors: tensors.map((tensor): TensorSpec => {
       const type = chosen.get(tensor.name)?.type ?? tensor.type;
@@ -96,7 +108,34 @@ export async function quantizeFile(options: QuantizeOptions): Promise<QuantizeRe
     }),
   }, options);
   const inputBytes = file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  return { bytes, inputBytes, replaced: replacedTypes(tensors, chosen) };
+  return { bytes, inputBytes, replaced: replacedTypes(tensors, chosen), unweighed };
+}
+
+/**
+ * Matrices that are searched, and that the file does not know. All its numbers are looked at before
+ * anything is written.
+ * @throws {ModelFormatError} when it is of another model.
+ */
+function unweighedOf(
+  tensors: readonly GgufTensor[],
+  chosen: ReadonlyMap<string, ChosenType>,
+  importance: Importance,
+): string[] {
+  const searched = tensors.filter(({ name }) => {
+    const type = chosen.get(name)?.type;
+    return type !== undefined && usesImportance(type);
+  });
+  return searched.filter((tensor) => importance.of(tensor) === undefined).map(({ name }) => name);
+}
+
+/** As llama.cpp's quantiser says it. */
+function saidOf({ path, text, matrixCount }: Importance): [string, StoredValue][] {
+  return [
+    ["quantize.imatrix.file", stored(basename(path))],
+    ["quantize.imatrix.dataset", stored(text.datasets.join(", "))],
+    ["quantize.imatrix.entries_count", u32(matrixCount)],
+    ["quantize.imatrix.chunks_count", u32(text.chunkCount)],
+  ];
 }
 
 function replacedTypes(
@@ -116,9 +155,13 @@ class Converter {
   readonly #input = new Uint8Array(CHUNK_BYTES);
   readonly #weights = new Float32Array(CHUNK_WEIGHTS);
   readonly #output = new Uint8Array(CHUNK_BYTES);
+  readonly #importance: Importance | undefined;
+  readonly #counting: Float32Array | null;
 
-  constructor(reader: TensorReader) {
+  constructor(reader: TensorReader, importance: Importance | undefined) {
     this.#reader = reader;
+    this.#importance = importance;
+    this.#counting = importance === undefined ? null : new Float32Array(CHUNK_WEIGHTS);
   }
 
   /** The tensor's data as `type`; a piece is valid until the next one is asked for. */
@@ -128,6 +171,7 @@ class Converter {
       return;
     }
     const total = tensor.dims.reduce((product, dimension) => product * dimension);
+    const columns = this.#importance?.of(tensor);
     for (let begin = 0; begin < total; begin += CHUNK_WEIGHTS) {
       const count = Math.min(CHUNK_WEIGHTS, total - begin);
       const input = this.#input.subarray(0, rowBytes(tensor.type, count));
@@ -139,10 +183,26 @@ class Converter {
       } else {
         dequantizeInto(tensor.type, input, weights);
         checkRange(weights, { begin, name: tensor.name, type });
-        encodeWeightsInto(type, weights, output);
+        const importance = columns && this.#spread(tensor, columns, begin).subarray(0, count);
+        encodeWeightsInto(type, weights, output, importance);
       }
       yield output;
     }
+  }
+
+  /** What columns count, for each weight from weight `begin` of the tensor on. */
+  #spread({ dims }: GgufTensor, columns: Float32Array, begin: number): Float32Array {
+    const [width, rows] = dims;
+    const into = this.#counting!;
+    for (let i = 0; i < into.length;) {
+      const column = (begin + i) % width, row = Math.floor((begin + i) / width);
+      const expert = Math.floor(row / rows) % (columns.length / width);
+      const from = expert * width;
+      const part = columns.subarray(from + column, from + width);
+      into.set(part.subarray(0, into.length - i), i);
+      i += part.length;
+    }
+    return into;
   }
 }
 

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { openGguf } from "../../src/gguf/mod.ts";
+import { openGguf, text, writeGguf } from "../../src/gguf/mod.ts";
 import { runCli, withTinyModel } from "./run_cli.ts";
 
 Deno.test("quantize writes a file that --json measures and show understands", () =>
@@ -28,7 +28,40 @@ Deno.test("quantize tells once per kind what does not divide into blocks", () =>
     const lines = said.trim().split("\n");
     assertEquals(lines.length, 2, said);
     assertStringIncludes(said, "blk.0.ffn_down.weight and 1 more: Q5_0 instead of Q4_K");
-    assertEquals(openGguf(`${folder}/out.gguf`).tensors.get("output.weight")?.type, "Q5_0");
+    const typeOf = () => openGguf(`${folder}/out.gguf`).tensors.get("output.weight")?.type;
+    assertEquals(typeOf(), "Q5_0");
+    assertEquals((await runCli([...args, "--output-type", "q8_0"])).code, 0);
+    assertEquals(typeOf(), "Q8_0");
+  }));
+
+Deno.test("quantize --imatrix weighs what the file knows, and names what it does not", () =>
+  withTinyModel(async (path, folder) => {
+    const file = `${folder}/imatrix.gguf`;
+    const [model, width] = [openGguf(path), 64];
+    const known = [...model.tensors.values()].filter(({ name, dims }) => {
+      return dims.length > 1 && dims[0] === width && name !== "output.weight";
+    });
+    const floats = (name: string, count: number, of: (i: number) => number) => {
+      const bytes = new Uint8Array(Float32Array.from({ length: count }, (_, i) => of(i)).buffer);
+      return { name, type: "F32", dims: [count, 1], pieces: () => [bytes] };
+    };
+    const tensors = known.flatMap(({ name }) => [
+      floats(`${name}.in_sum2`, width, (i) => 1 + i % 7),
+      floats(`${name}.counts`, 1, () => 5),
+    ]);
+    const entry = text("imatrix");
+    await writeGguf(file, { metadata: [["general.type", entry]], tensors });
+    const args = ["quantize", path, `${folder}/out.gguf`, "--type", "Q4_1", "--imatrix", file];
+    const { code, said, stderr } = await runCli(args);
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(said, "the importance matrix does not have it");
+    assert(!said.includes("attn_q"), said);
+    const { metadata } = openGguf(`${folder}/out.gguf`);
+    assertEquals(metadata.get("quantize.imatrix.file"), "imatrix.gguf");
+    assertEquals(metadata.get("quantize.imatrix.entries_count"), known.length);
+    const refused = await runCli([...args.slice(0, -1), path]);
+    assertEquals(refused.code, 1);
+    assertStringIncludes(refused.stderr, "importance matrix");
   }));
 
 Deno.test("quantize refuses wrong usage with status 2, and bad files with 1, without a stack", () =>

@@ -82,6 +82,21 @@ Deno.test("chooseTypes() gives a tied embedding table the output's type in mixtu
   assertEquals(typesOf(llama({ tied: true }), "Q4_K")["token_embd.weight"], "Q4_K");
 });
 
+Deno.test("chooseTypes() gives what makes logits another type where that is asked for", () => {
+  for (
+    const [tied, name, other] of [
+      [true, "token_embd.weight", "blk.0.attn_q.weight"],
+      [false, "output.weight", "token_embd.weight"],
+    ] as const
+  ) {
+    for (const quant of ["Q4_0", "Q4_K_M"] as const) {
+      const chosen = chooseTypes(llama({ tied }), quant, { outputType: "Q8_0" });
+      assertEquals(chosen.get(name)?.type, "Q8_0");
+      assertEquals(chosen.get(other)?.type, quant === "Q4_0" ? "Q4_0" : "Q4_K");
+    }
+  }
+});
+
 Deno.test("chooseTypes() knows the mixture of eight experts and that of 80 blocks", () => {
   const mixtral = typesOf(llama({ expertCount: 8 }), "Q4_K_M");
   assertEquals(kind(mixtral, "attn_v"), Array(8).fill("Q8_0").join(" "));

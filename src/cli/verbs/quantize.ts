@@ -5,11 +5,14 @@ import { applyAdapters, openAdapter, openTensors } from "../../adapter/mod.ts";
 import { formatBytes } from "../../base/units.ts";
 import { openGguf } from "../../gguf/mod.ts";
 import {
+  openImportance,
   type Quant,
   quantizeFile,
   type QuantizeSource,
   QUANTS,
   type ReplacedType,
+  WEIGHT_TYPES,
+  type WeightType,
 } from "../../quantize/mod.ts";
 import { type AdapterFlags, addAdapterOption } from "../adapter_options.ts";
 import { Interrupt } from "../interrupt.ts";
@@ -20,17 +23,27 @@ import { createDataVerb, requireModel, requireOption } from "../verb.ts";
 
 interface Options extends Pick<AdapterFlags, "lora"> {
   readonly type?: Quant;
+  readonly outputType?: WeightType;
+  readonly imatrix?: string;
   readonly json?: boolean;
 }
 
 /** The types worth having: FP4 without training for it is worse than any other four bits. */
 const OFFERED: readonly Quant[] = QUANTS.filter((quant) => !quant.endsWith("FP4"));
 
+const OUTPUT_TYPES: readonly WeightType[] = WEIGHT_TYPES.filter((type) => !type.endsWith("FP4"));
+
 export function quantizeVerb(): Command {
   const verb = createDataVerb("quantize", "Store a model's matrices in another type.")
     .argument("[in]", "a .gguf file, best of F32, F16 or BF16")
     .argument("[out]", "the file to write")
     .option("--type <type>", `one of ${OFFERED.join(", ")}`, oneOf(OFFERED))
+    .option(
+      "--output-type <type>",
+      "of what gives logits, such as Q6_K (default: as --type has it)",
+      oneOf(OUTPUT_TYPES),
+    )
+    .option("--imatrix <file>", "what each weight counts, as llama-imatrix measures it")
     .action(quantize);
   return addAdapterOption(verb);
 }
@@ -47,11 +60,20 @@ async function quantize(
     input: requireModel(input),
     out: path,
     quant: requireOption(options.type, "--type"),
+    outputType: options.outputType,
     source: withAdapters(options),
+    importance: options.imatrix === undefined ? undefined : openImportance(options.imatrix),
     onProgress: (doneBytes, totalBytes) => progress.update(doneBytes, totalBytes),
     signal: interrupt.signal,
   });
   for (const line of describeReplaced(result.replaced)) writeErrorLine(line);
+  const [first, ...others] = result.unweighed;
+  if (first !== undefined) {
+    const which = others.length === 0 ? first : `${first} and ${others.length} more`;
+    writeErrorLine(
+      `note: ${which}: the importance matrix does not have it, all weights count alike`,
+    );
+  }
   if (options.json) writeJson({ bytes: result.bytes });
   else {
     const sizes = `${formatBytes(result.bytes)}, from ${formatBytes(result.inputBytes)}`;

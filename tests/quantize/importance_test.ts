@@ -1,0 +1,201 @@
+import { assert, assertEquals, assertLess, assertThrows } from "@std/assert";
+import { ModelFormatError } from "../../src/base/errors.ts";
+import {
+  encodeGguf,
+  list,
+  openGguf,
+  TensorReader,
+  type TensorSpec,
+  u32,
+} from "../../src/gguf/mod.ts";
+import { dequantize } from "../../src/model/mod.ts";
+import {
+  encodeWeights,
+  openImportance,
+  quantizeFile,
+  type WeightType,
+} from "../../src/quantize/mod.ts";
+import { makeFloats, Rng } from "../support/rng.ts";
+import { tinyModel } from "../support/tiny_model.ts";
+
+const SEARCHED: readonly WeightType[] = [
+  ...["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"] as const,
+  ...["IQ4_NL", "IQ4_XS", "E0M4"] as const,
+];
+
+/** Σ of squared errors, each times what it counts. */
+function errorOf(type: WeightType, weights: Float32Array, counts: Float32Array, by?: Float32Array) {
+  const back = dequantize(type, encodeWeights(type, weights, by));
+  return weights.reduce((sum, weight, i) => sum + counts[i] * (weight - back[i]) ** 2, 0);
+}
+
+function normal(seed: number, length: number): Float32Array {
+  const rng = new Rng(seed);
+  return makeFloats(length, () => rng.normal() / 16);
+}
+
+/** A few weights count for most. */
+function unequal(length: number): Float32Array {
+  const rng = new Rng(7);
+  return makeFloats(length, () => rng.int(8) === 0 ? 5 : 0.1);
+}
+
+Deno.test("encodeWeights() makes the error smaller that counts, in every type that is searched", () => {
+  const weights = normal(3, 4096), counts = unequal(4096);
+  for (const type of SEARCHED) {
+    const [known, unknown] = [
+      errorOf(type, weights, counts, counts),
+      errorOf(type, weights, counts),
+    ];
+    assertLess(known, 0.97 * unknown, type);
+  }
+});
+
+Deno.test("encodeWeights() gives the same bytes where all count the same, but for ggml's rules", () => {
+  const weights = normal(4, 2048), same = new Float32Array(2048).fill(3);
+  for (const type of SEARCHED.filter((each) => !/^Q\d_[01]$/.test(each))) {
+    assertEquals(encodeWeights(type, weights, same), encodeWeights(type, weights), type);
+  }
+  for (const type of ["F16", "BF16", "Q8_0", "MXFP4"] as const) {
+    assertEquals(encodeWeights(type, weights, unequal(2048)), encodeWeights(type, weights), type);
+  }
+});
+
+Deno.test("encodeWeights() finds finite numbers where hardly a weight counts, or all are equal", () => {
+  const counts = new Float32Array(512).fill(1e-4);
+  counts[5] = 500;
+  for (const weights of [new Float32Array(512).fill(0.3), new Float32Array(512)]) {
+    for (const type of SEARCHED) {
+      const back = dequantize(type, encodeWeights(type, weights, counts));
+      assert(back.every((each, i) => Math.abs(each - weights[i]) < 0.02), type);
+    }
+  }
+});
+
+/** A file of tensors of floats. */
+function fileOf(tensors: Record<string, [dims: number[], numbers: number[]]>): Uint8Array {
+  const specs = Object.entries(tensors).map(([name, [dims, numbers]]): TensorSpec => ({
+    ...{ name, type: "F32", dims },
+    pieces: () => [new Uint8Array(Float32Array.from(numbers).buffer)],
+  }));
+  return encodeGguf({
+    metadata: [["imatrix.datasets", list(["a.txt", "b.txt"])], ["imatrix.chunk_count", u32(9)]],
+    tensors: specs,
+  });
+}
+
+/** The older form. */
+function legacyOf(entries: readonly [name: string, calls: number, numbers: number[]][], end = "") {
+  const bytes: number[] = [];
+  const put = (...numbers: number[]) =>
+    bytes.push(...new Uint8Array(Int32Array.from(numbers).buffer));
+  put(entries.length);
+  for (const [name, calls, numbers] of entries) {
+    put(name.length);
+    bytes.push(...new TextEncoder().encode(name));
+    put(calls, numbers.length);
+    bytes.push(...new Uint8Array(Float32Array.from(numbers).buffer));
+  }
+  if (end !== "") {
+    put(9, end.length);
+    bytes.push(...new TextEncoder().encode(end));
+  }
+  return Uint8Array.from(bytes);
+}
+
+/** Opens such a file. */
+function opened(bytes: Uint8Array) {
+  const path = Deno.makeTempFileSync();
+  try {
+    Deno.writeFileSync(path, bytes);
+    return openImportance(path);
+  } finally {
+    Deno.removeSync(path);
+  }
+}
+
+Deno.test("openImportance() reads what columns count, expert by expert, in the mean 1", () => {
+  const file = opened(fileOf({
+    "x.weight.in_sum2": [[4, 3], [1, 3, 5, 7, 0, 0, 0, 0, 8, 0, 0, 0]],
+    "x.weight.counts": [[1, 3], [2, 0, 1]],
+  }));
+  assertEquals([file.has("x.weight"), file.has("y.weight"), file.matrixCount], [true, false, 1]);
+  assertEquals(file.text, { datasets: ["a.txt", "b.txt"], chunkCount: 9 });
+  const least = Math.fround(1e-4);
+  assertEquals(
+    file.of({ name: "x.weight", dims: [4, 6, 3] }),
+    Float32Array.of(0.25, 0.75, 1.25, 1.75, 1, 1, 1, 1, 4, least, least, least),
+  );
+  assertEquals(file.of({ name: "y.weight", dims: [4, 6, 3] }), undefined);
+});
+
+Deno.test("openImportance() reads the older form, with what follows and without", () => {
+  const entries: [string, number, number[]][] = [["x.weight", 4, [2, 6]], ["y.weight", 1, [1, 1]]];
+  for (const end of ["", "wiki.txt"]) {
+    const file = opened(legacyOf(entries, end));
+    assertEquals(file.of({ name: "x.weight", dims: [2, 9] }), Float32Array.of(0.5, 1.5));
+    assertEquals(file.text.datasets, end === "" ? [] : [end]);
+    assertEquals(file.text.chunkCount, end === "" ? 0 : 9);
+  }
+});
+
+Deno.test("openImportance() refuses what is none, cut, of another shape, or no number", () => {
+  const good = legacyOf([["x.weight", 4, [2, 6]]], "wiki.txt");
+  const whole = new Set([32, 36]); // what follows the matrices may be left out
+  for (let length = 0; length < good.length; length++) {
+    if (whole.has(length)) continue;
+    assertThrows(() => opened(good.subarray(0, length)), ModelFormatError, "", `${length}`);
+  }
+  for (
+    const bytes of [
+      tinyModel({ blockCount: 1 }),
+      fileOf({ "x.weight.in_sum2": [[2, 1], [1, 1]] }),
+      legacyOf([]),
+      new Uint8Array(40).fill(255),
+    ]
+  ) assertThrows(() => opened(bytes), ModelFormatError, "importance matrix");
+  for (const numbers of [[1, NaN], [1, -1], [Infinity, 1]]) {
+    const file = opened(legacyOf([["x.weight", 1, numbers]]));
+    assertThrows(() => file.of({ name: "x.weight", dims: [2, 3] }), ModelFormatError, "squares");
+  }
+  const file = opened(legacyOf([["x.weight", 1, [1, 2]]]));
+  for (const dims of [[3, 3], [2, 3, 2]]) {
+    assertThrows(() => file.of({ name: "x.weight", dims }), ModelFormatError, "of this model");
+  }
+});
+
+Deno.test("quantizeFile() weighs columns by their own expert, row after row", async () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    const input = `${folder}/in.gguf`, out = `${folder}/out.gguf`;
+    Deno.writeFileSync(input, tinyModel({ architecture: "qwen3moe", embeddingLength: 96 }));
+    const model = openGguf(input), name = "blk.0.ffn_gate_exps.weight";
+    const [columns, rows, experts] = model.tensors.get(name)!.dims;
+    const squares = Array.from({ length: columns * experts }, (_, i) => 1 + (i * i) % 97);
+    Deno.writeFileSync(
+      `${folder}/i.gguf`,
+      fileOf({
+        [`${name}.in_sum2`]: [[columns, experts], squares],
+        [`${name}.counts`]: [[1, experts], Array(experts).fill(3)],
+      }),
+    );
+    const importance = openImportance(`${folder}/i.gguf`);
+    const { unweighed } = await quantizeFile({ input, out, quant: "Q4_1", importance });
+    assertEquals([unweighed.includes(name), unweighed.includes("blk.0.attn_q.weight")], [
+      false,
+      true,
+    ]);
+    const read = (path: string) => {
+      const file = openGguf(path);
+      using reader = TensorReader.open(file);
+      return reader.readAll(file.tensors.get(name)!);
+    };
+    const counts = importance.of({ name, dims: [columns, rows, experts] })!;
+    const each = Float32Array.from({ length: columns * rows * experts }, (_, i) => {
+      return counts[Math.floor(i / (columns * rows)) * columns + i % columns];
+    });
+    assertEquals(read(out), encodeWeights("Q4_1", dequantize("F32", read(input)), each));
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
