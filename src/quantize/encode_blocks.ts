@@ -1,8 +1,8 @@
 /**
- * ggml's types with blocks of 32 and evenly spaced levels. Where all weights count the same, bit for
- * bit as ggml's own quantiser: one scale per block from the extreme weights, every operation rounded
- * to f32. Else scales are searched, as those of the other types are. Layouts are described at the
- * decoders, in src/model/quants/dequantize_blocks.ts.
+ * ggml's types with blocks of 32 and evenly spaced levels. Where all weights count the same, bit
+ * for bit as ggml's own quantiser: one scale per block from the extreme weights, every operation
+ * rounded to f32. Else scales are searched, as those of the other types are. Layouts are described
+ * at the decoders, in src/model/quants/dequantize_blocks.ts.
  */
 import { type Candidates, type Fit, fitOffset, fitSigned, type Span, type Weighed } from "./fit.ts";
 

@@ -1,8 +1,8 @@
 /**
- * What the weights of a model count, by a file of llama.cpp's `imatrix`: for each matrix and each of
- * its columns the mean square of what was multiplied by it, over a text. A product's error is about
- * the sum of its weights' squared errors times these. Both forms of such files: GGUF, and the older
- * one without a magic.
+ * What the weights of a model count, by a file of llama.cpp's `imatrix`: for each matrix and each
+ * of its columns the mean square of what was multiplied by it, over a text. A product's error is
+ * about the sum of its weights' squared errors times these. Both forms of such files: GGUF, and the
+ * older one without a magic.
  *
  * Knows nothing of how weights are stored.
  */
