@@ -243,6 +243,12 @@ Deno.test("two names of as much of one adapter have what is remembered of prompt
     });
   }));
 
+Deno.test("loadModel() refuses two adapters of one name", () =>
+  withFiles({}, [{}, { rank: 16 }], async ({ path, options }) => {
+    const namedAdapters = options.namedAdapters!.map((each) => ({ ...each, id: "poet" }));
+    await assertRejects(() => loadModel(path, { threads: 1, namedAdapters }), RangeError, "poet");
+  }));
+
 Deno.test("generate() takes so much of each adapter as a request says, and refuses others", () =>
   withFiles(
     {},
