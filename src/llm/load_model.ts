@@ -155,11 +155,17 @@ function archiveOf(
   return { path: join(folder, `${modelFingerprint.slice(0, 32)}.kv`), modelFingerprint };
 }
 
-/** The model with each of its named adapters: another model to what is kept. */
+/**
+ * The model with each of its named adapters: another model to what is kept. Two names of as much of
+ * one file are the same one.
+ */
 function adaptedOf({ file, packed }: ModelFile, options: LoadOptions): AdaptedParts[] {
   const { namedAdapters = [] } = options;
-  return namedAdapters.map(({ id, adapter: { path, scale = 1 } }, index) => {
-    const adapters = namedAdapters.map((_, other) => other === index ? scale : 0);
+  return namedAdapters.map(({ id, adapter: { path, scale = 1 } }) => {
+    const first = namedAdapters.findIndex(({ adapter: other }) =>
+      other.path === path && (other.scale ?? 1) === scale
+    );
+    const adapters = namedAdapters.map((_, index) => index === first ? scale : 0);
     const use = `adapter, ${scale} times, as tokens are computed`;
     const own = openAdapter(path).file.parts.map((part) => ({ ...part, use }));
     const withIt = { packed, file: { ...file, parts: [...file.parts, ...own] } };

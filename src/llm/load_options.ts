@@ -168,6 +168,7 @@ export function checkLoadOptions(options: LoadOptions): void {
     );
   }
   checkHotShares(options);
+  checkNames(options);
   const { predictorThreshold: threshold } = options;
   if (threshold !== undefined && !Number.isFinite(threshold)) {
     throw new RangeError(
@@ -179,6 +180,16 @@ export function checkLoadOptions(options: LoadOptions): void {
 /** Shares by step size, as they were asked for; null: they were not. */
 export function hotSharesOf({ hotShare }: LoadOptions): readonly number[] | null {
   return hotShare === undefined ? null : typeof hotShare === "number" ? [hotShare] : hotShare;
+}
+
+/** Their tensors are told apart by their names, too. */
+function checkNames({ namedAdapters = [] }: LoadOptions): void {
+  const names = namedAdapters.map(({ id }) => id);
+  const twice = names.find((id, index) => names.indexOf(id) < index);
+  if (twice === undefined) return;
+  throw new RangeError(
+    `Cannot load a model with two namedAdapters of the id "${twice}": give each its own`,
+  );
 }
 
 function checkHotShares(options: LoadOptions): void {

@@ -66,11 +66,13 @@ export class ModelRegistry implements AsyncDisposable {
 
   /** Every model, the default one first. */
   list(): readonly ModelStatus[] {
-    const statuses = this.#known().map((entry) =>
+    // Asked for once: a folder may have more models the next time.
+    const ids = this.#options.catalog.ids();
+    const statuses = this.#known(ids).map((entry) =>
       [entry.id, entry.status(this.#waitersOf(entry).length)] as const
     );
     const byId = new Map(statuses);
-    return this.#options.catalog.ids().map((id) => {
+    return ids.map((id) => {
       const base = this.#baseOf(id);
       return id === base ? byId.get(id)! : statusBeside(byId.get(base)!, id);
     });
@@ -178,10 +180,9 @@ export class ModelRegistry implements AsyncDisposable {
     await this.close();
   }
 
-  /** Those that have engines. */
-  #known(): Entry[] {
-    const ids = this.#options.catalog.ids().filter((id) => this.#baseOf(id) === id);
-    return ids.map((id) => {
+  /** Those of all ids that have engines. */
+  #known(ids: readonly string[]): Entry[] {
+    return ids.filter((id) => this.#baseOf(id) === id).map((id) => {
       let entry = this.#entries.get(id);
       if (entry === undefined) {
         this.#entries.set(id, entry = new Entry(id, this.#options.keepAliveMs));
@@ -196,8 +197,8 @@ export class ModelRegistry implements AsyncDisposable {
   }
 
   #find(name: string | undefined): Pick<Waiter, "id" | "entry"> | undefined {
-    const entries = this.#known();
     const ids = this.#options.catalog.ids();
+    const entries = this.#known(ids);
     const id = name === undefined || ids.length === 1 ? ids[0] : this.idOf(name);
     const entry = id && entries.find((each) => each.id === this.#baseOf(id));
     return entry ? { id: id!, entry } : undefined;

@@ -223,6 +223,32 @@ Deno.test("files of conversations and prompts are of the model and its adapter",
     });
   }));
 
+Deno.test("two names of as much of one adapter have what is remembered of prompts in common", () =>
+  withFiles({}, [{}, {}], async ({ folder, path, options }) => {
+    const [poet, clerk] = options.namedAdapters!;
+    const bard = { id: "bard", adapter: { ...poet.adapter, scale: 1 } };
+    const less = { id: "less", adapter: { ...poet.adapter, scale: 0.5 } };
+    const namedAdapters = [clerk, poet, bard, less];
+    const load = { threads: 1, parallel: 2, namedAdapters, prefixCacheFolder: folder };
+    await withModel(path, load, async (model) => {
+      const [, poet, bard, less] = model.adapted;
+      assertEquals(await cachedTokens(poet, LONG), 0);
+      assertEquals(await cachedTokens(bard, LONG), 96);
+      assertEquals(await cachedTokens(less, LONG), 0);
+    });
+    // Both have one file: the second one's is not written over the first one's.
+    await withModel(path, load, async (model) => {
+      const cached = model.adapted.map((each) => cachedTokens(each, LONG));
+      assertEquals(await Promise.all(cached), [0, 96, 96, 96]);
+    });
+  }));
+
+Deno.test("loadModel() refuses two adapters of one name", () =>
+  withFiles({}, [{}, { rank: 16 }], async ({ path, options }) => {
+    const namedAdapters = options.namedAdapters!.map((each) => ({ ...each, id: "poet" }));
+    await assertRejects(() => loadModel(path, { threads: 1, namedAdapters }), RangeError, "poet");
+  }));
+
 Deno.test("generate() takes so much of each adapter as a request says, and refuses others", () =>
   withFiles(
     {},

@@ -32,3 +32,15 @@ Deno.test("ModelRegistry has models with adapters in the engine of the one that 
   assert(registry.unload("poet"));
   assertEquals(events.map(({ kind }) => kind), ["loaded"], "who uses it keeps it");
 });
+
+Deno.test("ModelRegistry lists models of one look into a folder that gets more of them", () => {
+  const all = ["base", "second", "third"];
+  let looks = 0;
+  const registry = new ModelRegistry({
+    catalog: { ids: () => all.slice(0, ++looks) },
+    loader: { bytesOf: () => Promise.resolve(1), load: () => Promise.reject(new Error("no")) },
+    memoryBytes: 1,
+  });
+  assertEquals(registry.list().map(({ id }) => id), ["base"]);
+  assertEquals(registry.list().map(({ id }) => id), ["base", "second"]);
+});
