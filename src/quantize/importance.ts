@@ -83,10 +83,10 @@ export class Importance {
       if (!of.every((sum) => sum >= 0 && sum < Infinity)) {
         throw wrong(this.path, `"${name}" has sums of squares that are none`);
       }
+      const count = counts[counts.length === 1 ? 0 : e];
+      if (!(count >= 0)) throw wrong(this.path, `"${name}" has a count that is none, ${count}`);
       // Nothing was seen of an expert that no token chose: its weights count the same.
-      const mean = counts[counts.length === 1 ? 0 : e] > 0
-        ? of.reduce((sum, each) => sum + each, 0) / columns
-        : 0;
+      const mean = count > 0 ? of.reduce((sum, each) => sum + each, 0) / columns : 0;
       for (let c = 0; c < columns; c++) {
         all[begin + c] = mean > 0 ? Math.max(of[c] / mean, LEAST) : 1;
       }

@@ -123,8 +123,7 @@ function unweighedOf(
 ): string[] {
   const searched = tensors.filter((tensor) => {
     const type = chosen.get(tensor.name)?.type;
-    return type !== undefined && usesImportance(type) && type !== tensor.type &&
-      !isMoved(tensor, type);
+    return type !== undefined && type !== tensor.type && isSearched(tensor, type);
   });
   return searched.filter((tensor) => importance.of(tensor) === undefined).map(({ name }) => name);
 }
@@ -172,7 +171,7 @@ class Converter {
       return;
     }
     const total = tensor.dims.reduce((product, dimension) => product * dimension);
-    const columns = this.#importance?.of(tensor);
+    const columns = isSearched(tensor, type) ? this.#importance?.of(tensor) : undefined;
     for (let begin = 0; begin < total; begin += CHUNK_WEIGHTS) {
       const count = Math.min(CHUNK_WEIGHTS, total - begin);
       const input = this.#input.subarray(0, rowBytes(tensor.type, count));
@@ -210,6 +209,11 @@ class Converter {
 /** Do its blocks become those of `type` as they are? */
 function isMoved(tensor: GgufTensor, type: string): tensor is GgufTensor & { type: SameLevels } {
   return type === "E0M4" && hasLevelsOfE0m4(tensor.type);
+}
+
+/** Does it matter what its weights count? */
+function isSearched(tensor: GgufTensor, type: WeightType): boolean {
+  return usesImportance(type) && !isMoved(tensor, type);
 }
 
 /** Refuses a block that could not be moved over; `begin`: the weight that block 0 begins with. */

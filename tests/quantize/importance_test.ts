@@ -198,13 +198,20 @@ Deno.test("openImportance() refuses what is none, cut, of another shape, or no n
   ) assertThrows(() => opened(bytes), ModelFormatError, "importance matrix");
   // Lengths below 0, of a name and of numbers.
   for (const [at, length] of [[4, -4], [20, -1]]) {
-    const lying = legacyOf([["x.weight", 4, [2, 6]]]);
+    const lying = legacyOf([["x.weight", 4, [0, 6]]]);
     new DataView(lying.buffer).setInt32(at, length, true);
     assertThrows(() => opened(lying), ModelFormatError, "nor of the older form");
   }
   for (const numbers of [[1, NaN], [1, -1], [Infinity, 1]]) {
     const file = opened(legacyOf([["x.weight", 1, numbers]]));
     assertThrows(() => file.of({ name: "x.weight", dims: [2, 3] }), ModelFormatError, "squares");
+  }
+  for (const count of [NaN, -1]) {
+    const file = opened(fileOf({
+      "x.weight.in_sum2": [[2], [1, 2]],
+      "x.weight.counts": [[1], [count]],
+    }));
+    assertThrows(() => file.of({ name: "x.weight", dims: [2, 3] }), ModelFormatError, "a count");
   }
   const file = opened(legacyOf([["x.weight", 1, [1, 2]]]));
   for (const dims of [[3, 3], [2, 3, 2]]) {
@@ -250,12 +257,13 @@ Deno.test("quantizeFile() weighs columns by their own expert, row after row", as
 
 /** One matrix of those numbers, stored with what its columns count. */
 async function stored(
-  { weights, columns, type = "F32", quant, known = true }: {
+  { weights, columns, type = "F32", quant, known = true, counted = columns }: {
     readonly weights: Float32Array;
     readonly columns: number;
     readonly type?: WeightType;
     readonly quant: Quant;
     readonly known?: boolean;
+    readonly counted?: number;
   },
 ) {
   const folder = Deno.makeTempDirSync();
@@ -269,7 +277,7 @@ async function stored(
     Deno.writeFileSync(
       matrix,
       fileOf({
-        [`${of}.in_sum2`]: [[columns], Array.from({ length: columns }, (_, i) => 1 + i * i)],
+        [`${of}.in_sum2`]: [[counted], Array.from({ length: counted }, (_, i) => 1 + i * i)],
         [`${of}.counts`]: [[1], [3]],
       }),
     );
@@ -282,7 +290,11 @@ async function stored(
     const { unweighed } = await quantizeFile({ input, out, quant, importance });
     const file = openGguf(out), tensor = file.tensors.get(name)!;
     using reader = TensorReader.open(file);
-    return { unweighed, bytes: reader.readAll(tensor), counts: importance.of({ name, dims }) };
+    return {
+      unweighed,
+      bytes: reader.readAll(tensor),
+      counts: counted === columns ? importance.of({ name, dims }) : undefined,
+    };
   } finally {
     Deno.removeSync(folder, { recursive: true });
   }
@@ -304,4 +316,12 @@ Deno.test("quantizeFile() names no matrix as unweighed whose blocks stay as they
     (await stored({ weights, columns, type, quant, known: false })).unweighed.length;
   assertEquals([await of("F32", "Q4_0"), await of("Q4_0", "Q4_0")], [1, 0]);
   assertEquals([await of("Q8_0", "E0M4"), await of("Q4_1", "E0M4")], [1, 0]);
+});
+
+Deno.test("quantizeFile() does not look at numbers of another shape where nothing is searched", async () => {
+  const weights = normal(6, 256), other = { weights, columns: 64, counted: 63 };
+  const { bytes } = await stored({ ...other, quant: "Q8_0" });
+  assertEquals(bytes, encodeWeights("Q8_0", weights));
+  await stored({ ...other, type: "Q4_0", quant: "E0M4" });
+  await assertRejects(() => stored({ ...other, quant: "Q4_0" }), ModelFormatError, "of this model");
 });
