@@ -316,7 +316,9 @@ export async function runAll(
   };
   const fill = async () => {
     while (left.length > 0) {
-      const part = await haveIdled(idleS) ? takePart(left, false) : undefined;
+      // A part that died here may come back when nobody else is left to begin it.
+      const isFree = running.size === 0 || await haveIdled(idleS);
+      const part = isFree ? takePart(left, false) : undefined;
       if (part) await workOff(part);
     }
   };

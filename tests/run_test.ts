@@ -193,6 +193,32 @@ Deno.test("runAll() begins a part more where cores are idle, and only there", as
   }
 });
 
+Deno.test("runAll() ends where a part dies that idle cores began, and no core is idle any more", async () => {
+  const folder = await Deno.makeTempDir();
+  const mark = join(folder, "mark");
+  const passed = "echo 'ok | 1 passed | 0 failed (1s)'";
+  await Deno.writeTextFile(
+    join(folder, "wait"),
+    `for i in $(seq 40); do test -e ${mark} && ${passed} && exit 0; sleep 0.1; done; exit 1`,
+  );
+  const begun = Math.min(navigator.hardwareConcurrency, 6) + 1;
+  const waiting = Array.from({ length: begun }, (): Part => ["--eval", `sh ${folder}/wait`]);
+  // Those that wait end, and it dies when they have.
+  const dies = `mkdir ${mark} && ${passed} && sleep 2 && exit 3 || ${passed}`;
+  const said: string[] = [];
+  let looks = 0;
+  const idleS = () => {
+    if (++looks > 12) throw new Error("it looks for idle cores for ever");
+    return Promise.resolve(looks > 2 ? 0 : performance.now() / 1000);
+  };
+  try {
+    assertEquals(await runAll([...waiting, ["--eval", dies]], (line) => said.push(line), idleS), 0);
+    assert(said.some((line) => line.startsWith("-- passed again, died behind its tests")));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("readIdleCoresS() reads how long cores had nothing to do", () => {
   assertEquals(readIdleCoresS("cpu  100 20 30 400 50 6 7 8 0 0\n"), 4.5);
   assertEquals(readIdleCoresS(""), null);

@@ -44,13 +44,16 @@ export function* copiedPieces(
  * Looks before hours of work are done that cannot be saved, or that replace what is read.
  * @throws {UsageError} when `out` is no regular file, or a part of `file`.
  */
-export function checkOutput(out: string, file: Pick<GgufFile, "parts">): void {
+export function checkOutput(
+  out: string,
+  { parts }: { readonly parts: readonly { readonly path: string }[] },
+): void {
   const there = statSync(out, { throwIfNoEntry: false });
   if (there === undefined) return;
   if (!there.isFile()) {
     throw new UsageError(`Cannot write "${out}": it is no regular file: give another path`);
   }
-  for (const { path } of file.parts) {
+  for (const { path } of parts) {
     const part = statSync(path, { throwIfNoEntry: false });
     if (part?.dev !== there.dev || part.ino !== there.ino) continue;
     throw new UsageError(

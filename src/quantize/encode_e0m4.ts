@@ -143,7 +143,8 @@ function putCodes(codes: Uint8Array, into: DataView, at: number): void {
 
 /** Types whose blocks become E0M4 without a change of any weight. */
 const SAME_LEVELS = { Q4_0: 18, Q4_1: 20 } as const;
-type SameLevels = keyof typeof SAME_LEVELS;
+/** Their names. */
+export type SameLevels = keyof typeof SAME_LEVELS;
 
 /** True when blocks of `type` can be moved over. */
 export function hasLevelsOfE0m4(type: string): type is SameLevels {

@@ -7,6 +7,7 @@
  * Knows nothing of how weights are stored.
  */
 import { ModelFormatError } from "../base/errors.ts";
+import { openFileSource } from "../gguf/byte_source.ts";
 import {
   getNumber,
   getStrings,
@@ -65,7 +66,8 @@ export class Importance {
   of({ name, dims }: Pick<GgufTensor, "name" | "dims">): Float32Array | undefined {
     const sums = this.#sums.get(name);
     if (sums === undefined) return undefined;
-    const columns = dims[0], experts = dims[2] ?? 1;
+    const columns = dims[0];
+    const experts = dims.slice(2).reduce((product, dimension) => product * dimension, 1);
     const { squares, counts } = sums;
     if (squares.length !== columns * experts || counts.length !== 1 && counts.length !== experts) {
       throw wrong(
@@ -81,10 +83,10 @@ export class Importance {
       if (!of.every((sum) => sum >= 0 && sum < Infinity)) {
         throw wrong(this.path, `"${name}" has sums of squares that are none`);
       }
+      const count = counts[counts.length === 1 ? 0 : e];
+      if (!(count >= 0)) throw wrong(this.path, `"${name}" has a count that is none, ${count}`);
       // Nothing was seen of an expert that no token chose: its weights count the same.
-      const mean = counts[counts.length === 1 ? 0 : e] > 0
-        ? of.reduce((sum, each) => sum + each, 0) / columns
-        : 0;
+      const mean = count > 0 ? of.reduce((sum, each) => sum + each, 0) / columns : 0;
       for (let c = 0; c < columns; c++) {
         all[begin + c] = mean > 0 ? Math.max(of[c] / mean, LEAST) : 1;
       }
@@ -98,14 +100,27 @@ export class Importance {
  * @throws {ModelFormatError} when it is neither, or damaged.
  */
 export function openImportance(path: string): Importance {
-  return isGguf(path) ? ofGguf(openGguf(path), path) : ofLegacy(path);
+  const bytes = bytesOfLegacy(path);
+  return bytes === null ? ofGguf(openGguf(path), path) : ofLegacy(bytes, path);
 }
 
-function isGguf(path: string): boolean {
-  using file = Deno.openSync(path);
-  const magic = new Uint8Array(4);
-  file.readSync(magic);
-  return new TextDecoder().decode(magic) === "GGUF";
+/** All of a file of the older form; null: it begins as GGUF. */
+function bytesOfLegacy(path: string): Uint8Array<ArrayBuffer> | null {
+  const source = openFileSource(path);
+  try {
+    const { sizeBytes } = source;
+    const magic = new Uint8Array(Math.min(4, sizeBytes));
+    source.read(0, magic);
+    if (new TextDecoder().decode(magic) === "GGUF") return null;
+    if (sizeBytes > LEGACY_BYTES_MAX) {
+      throw wrong(path, `it has ${sizeBytes} bytes and does not begin as GGUF`);
+    }
+    const bytes = new Uint8Array(sizeBytes);
+    source.read(0, bytes);
+    return bytes;
+  } finally {
+    source.close();
+  }
 }
 
 function ofGguf(file: GgufFile, path: string): Importance {
@@ -124,7 +139,7 @@ function ofGguf(file: GgufFile, path: string): Importance {
     counts: floatsOf(reader, tensors.get(name + COUNTS)!, path),
   }]));
   const datasets = metadata.has(DATASETS) ? [...getStrings(metadata, DATASETS)] : [];
-  const chunkCount = getNumber(metadata, "imatrix.chunk_count", 0);
+  const chunkCount = countOf(getNumber(metadata, "imatrix.chunk_count", 0));
   return new Importance(path, sums, { datasets, chunkCount });
 }
 
@@ -137,11 +152,13 @@ function floatsOf(reader: TensorReader, tensor: GgufTensor, path: string): Float
   return floats;
 }
 
+/** What is no count of 32 bits says nothing. */
+function countOf(number: number): number {
+  return number >>> 0 === number ? number : 0;
+}
+
 /** i32 entries, each: i32 n, a name of n bytes, i32 calls, i32 n, f32 [n] sums of as many calls. */
-function ofLegacy(path: string): Importance {
-  const size = Deno.statSync(path).size;
-  if (size > LEGACY_BYTES_MAX) throw wrong(path, `it has ${size} bytes and does not begin as GGUF`);
-  const bytes = Deno.readFileSync(path);
+function ofLegacy(bytes: Uint8Array<ArrayBuffer>, path: string): Importance {
   const view = new DataView(bytes.buffer);
   let at = 0;
   const number = (): number => {
@@ -166,7 +183,7 @@ function ofLegacy(path: string): Importance {
   }
   if (sums.size === 0) throw wrong(path, "it is neither GGUF nor of the older form");
   // What follows may be left out.
-  const chunkCount = at < bytes.length ? number() : 0;
+  const chunkCount = at < bytes.length ? countOf(number()) : 0;
   const dataset = at < bytes.length ? new TextDecoder().decode(take(number(), bytes.length)) : "";
   return new Importance(path, sums, { datasets: dataset === "" ? [] : [dataset], chunkCount });
 }

@@ -24,7 +24,7 @@ import { rowBytes } from "../model/dtypes.ts";
 import { DEQUANTIZED_TYPES, dequantizeInto } from "../model/mod.ts";
 import { chooseTypes, type ChosenType, FILE_TYPES, type Quant } from "./choose_types.ts";
 import { encodeWeightsInto, isWeightType, usesImportance, type WeightType } from "./encode.ts";
-import { hasLevelsOfE0m4, moveToE0m4 } from "./encode_e0m4.ts";
+import { hasLevelsOfE0m4, moveToE0m4, type SameLevels } from "./encode_e0m4.ts";
 import type { Importance } from "./importance.ts";
 
 /** What to make of which file. */
@@ -87,7 +87,7 @@ const PLAIN: QuantizeSource = { open: openGguf, openTensors: (file) => TensorRea
 export async function quantizeFile(options: QuantizeOptions): Promise<QuantizeResult> {
   const { input, out, quant, outputType, importance, source = PLAIN } = options;
   const file = source.open(input);
-  checkOutput(out, file);
+  checkOutput(out, { parts: importance ? [...file.parts, importance] : file.parts });
   const tensors = [...file.tensors.values()];
   const chosen = chooseTypes(tensors, quant, { outputType });
   for (const tensor of tensors) checkReadable(tensor, chosen.get(tensor.name)?.type);
@@ -121,9 +121,9 @@ function unweighedOf(
   chosen: ReadonlyMap<string, ChosenType>,
   importance: Importance,
 ): string[] {
-  const searched = tensors.filter(({ name }) => {
-    const type = chosen.get(name)?.type;
-    return type !== undefined && usesImportance(type);
+  const searched = tensors.filter((tensor) => {
+    const type = chosen.get(tensor.name)?.type;
+    return type !== undefined && type !== tensor.type && isSearched(tensor, type);
   });
   return searched.filter((tensor) => importance.of(tensor) === undefined).map(({ name }) => name);
 }
@@ -171,14 +171,14 @@ class Converter {
       return;
     }
     const total = tensor.dims.reduce((product, dimension) => product * dimension);
-    const columns = this.#importance?.of(tensor);
+    const columns = isSearched(tensor, type) ? this.#importance?.of(tensor) : undefined;
     for (let begin = 0; begin < total; begin += CHUNK_WEIGHTS) {
       const count = Math.min(CHUNK_WEIGHTS, total - begin);
       const input = this.#input.subarray(0, rowBytes(tensor.type, count));
       const weights = this.#weights.subarray(0, count);
       const output = this.#output.subarray(0, rowBytes(type, count));
       this.#reader.read(tensor, rowBytes(tensor.type, begin), input);
-      if (type === "E0M4" && hasLevelsOfE0m4(tensor.type)) {
+      if (isMoved(tensor, type)) {
         checkMoved(moveToE0m4(tensor.type, input, output), begin, tensor);
       } else {
         dequantizeInto(tensor.type, input, weights);
@@ -204,6 +204,16 @@ class Converter {
     }
     return into;
   }
+}
+
+/** Do its blocks become those of `type` as they are? */
+function isMoved(tensor: GgufTensor, type: string): tensor is GgufTensor & { type: SameLevels } {
+  return type === "E0M4" && hasLevelsOfE0m4(tensor.type);
+}
+
+/** Does it matter what its weights count? */
+function isSearched(tensor: GgufTensor, type: WeightType): boolean {
+  return usesImportance(type) && !isMoved(tensor, type);
 }
 
 /** Refuses a block that could not be moved over; `begin`: the weight that block 0 begins with. */

@@ -99,6 +99,8 @@ Deno.test("readVision() reads convolutions that make Step3-VL's rows fewer, and 
   assertEquals([convolutions![1].matrix.bias?.length, first.columns, first.bias], [72, 72, null]);
   // Step3-VL-10B's.
   assertEquals(of({ patchSize: 14, side: 52 }).images.tileSize, 504);
+  // A tile is one row of the convolutions' at least.
+  assertEquals(of({ side: 4 }).images.tileSize, 16);
   assertThrows(() => of({ side: 6 }), ModelFormatError, "a multiple of 4 patches");
   const keys = { "projector.scale_factor": u32(2) };
   assertThrows(() => of({ keys }), ModelFormatError, "scale_factor");

@@ -20,6 +20,8 @@ Deno.test("cutWindows() has as many windows as llama.cpp, by an image's size and
   assertEquals(gridOf(133, 77), [2, 1]);
   assertEquals(gridOf(1200, 800), [3, 2]);
   assertEquals(gridOf(900, 200), [5, 1]);
+  // What is left is 0.198 and 0.202 of a window.
+  assertEquals([gridOf(1108, 504), gridOf(1110, 504)], [[2, 1], [3, 1]]);
   assertEquals(gridOf(504, 1009), [1, 2]);
   // Thin ones lie on a square first.
   assertEquals(gridOf(20, 600), [0, 0]);

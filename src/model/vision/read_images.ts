@@ -67,7 +67,7 @@ export function readImages(
     ...foldSide > 1 && { foldSide },
     ...convolved > 1 && {
       convolvedSide: convolved,
-      tileSize: Math.floor(TILE_SHARE * side / convolved) * convolved * patchSize,
+      tileSize: Math.max(1, Math.floor(TILE_SHARE * side / convolved)) * convolved * patchSize,
     },
     positions: kind.resize === "sum"
       ? readTables(reader, Math.floor((pixels.pixelsMax ?? 0) / patchSize ** 2 / mergeSide))
