@@ -58,6 +58,11 @@ export class Importance {
     return this.#sums.has(name);
   }
 
+  /** An error that names the file. */
+  wrong(what: string): ModelFormatError {
+    return wrong(this.path, what);
+  }
+
   /**
    * What columns count, f32 [experts, columns], in the mean of an expert 1, above 0; undefined of a
    * matrix that it does not know.

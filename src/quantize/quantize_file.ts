@@ -58,6 +58,8 @@ export interface QuantizeResult {
   readonly replaced: readonly ReplacedType[];
   /** Matrices that were searched without knowing what their weights count, but others were not. */
   readonly unweighed: readonly string[];
+  /** Some matrix was searched by what its weights count. */
+  readonly isWeighed: boolean;
 }
 
 /** A tensor that got another type than it should have. */
@@ -91,7 +93,9 @@ export async function quantizeFile(options: QuantizeOptions): Promise<QuantizeRe
   const tensors = [...file.tensors.values()];
   const chosen = chooseTypes(tensors, quant, { outputType });
   for (const tensor of tensors) checkReadable(tensor, chosen.get(tensor.name)?.type);
-  const unweighed = importance === undefined ? [] : unweighedOf(tensors, chosen, importance);
+  const searched = importance === undefined ? [] : searchedOf(tensors, chosen);
+  const unweighed = unweighedOf(searched, importance);
+  const isWeighed = unweighed.length < searched.length;
   using reader = source.openTensors(file);
   const converter = new Converter(reader, importance);
   const bytes = await writeGguf(out, {
@@ -99,7 +103,7 @@ export async function quantizeFile(options: QuantizeOptions): Promise<QuantizeRe
     metadata: changedMetadata(file, [
       ["general.file_type", u32(FILE_TYPES[quant])],
       ["general.quantization_version", u32(QUANTIZATION_VERSION)],
-      ...importance === undefined ? [] : saidOf(importance),
+      ...importance !== undefined && isWeighed ? saidOf(importance) : [],
     ]),
     tensors: tensors.map((tensor): TensorSpec => {
       const type = chosen.get(tensor.name)?.type ?? tensor.type;
@@ -108,24 +112,31 @@ export async function quantizeFile(options: QuantizeOptions): Promise<QuantizeRe
     }),
   }, options);
   const inputBytes = file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-  return { bytes, inputBytes, replaced: replacedTypes(tensors, chosen), unweighed };
+  return { bytes, inputBytes, replaced: replacedTypes(tensors, chosen), unweighed, isWeighed };
 }
 
-/**
- * Matrices that are searched, and that the file does not know. All its numbers are looked at before
- * anything is written.
- * @throws {ModelFormatError} when it is of another model.
- */
-function unweighedOf(
+/** Matrices that get another type, and for it are searched. */
+function searchedOf(
   tensors: readonly GgufTensor[],
   chosen: ReadonlyMap<string, ChosenType>,
-  importance: Importance,
-): string[] {
-  const searched = tensors.filter((tensor) => {
+): GgufTensor[] {
+  return tensors.filter((tensor) => {
     const type = chosen.get(tensor.name)?.type;
     return type !== undefined && type !== tensor.type && isSearched(tensor, type);
   });
-  return searched.filter((tensor) => importance.of(tensor) === undefined).map(({ name }) => name);
+}
+
+/**
+ * Those that the file does not know. All its numbers are looked at before anything is written.
+ * @throws {ModelFormatError} when it is of another model.
+ */
+function unweighedOf(searched: readonly GgufTensor[], importance?: Importance): string[] {
+  if (importance === undefined || searched.length === 0) return [];
+  const unweighed = searched.filter((tensor) => importance.of(tensor) === undefined);
+  if (unweighed.length === searched.length) {
+    throw importance.wrong("it has none of this model's matrices");
+  }
+  return unweighed.map(({ name }) => name);
 }
 
 /** As llama.cpp's quantiser says it. */

@@ -59,6 +59,20 @@ Deno.test("quantize --imatrix weighs what the file knows, and names what it does
     const { metadata } = openGguf(`${folder}/out.gguf`);
     assertEquals(metadata.get("quantize.imatrix.file"), "imatrix.gguf");
     assertEquals(metadata.get("quantize.imatrix.entries_count"), known.length);
+    const plain = ["quantize", path, `${folder}/q8.gguf`, "--type", "q8_0", "--imatrix", file];
+    assertStringIncludes((await runCli(plain)).said, "the importance matrix was not used");
+    assertEquals(openGguf(`${folder}/q8.gguf`).metadata.has("quantize.imatrix.file"), false);
+    const other = {
+      metadata: [["general.type", entry]] as const,
+      tensors: [
+        floats("other.weight.in_sum2", width, () => 1),
+        floats("other.weight.counts", 1, () => 1),
+      ],
+    };
+    await writeGguf(`${folder}/other.gguf`, other);
+    const none = await runCli([...args.slice(0, -1), `${folder}/other.gguf`]);
+    assertEquals(none.code, 1);
+    assertStringIncludes(none.stderr, "it has none of this model's matrices");
     const refused = await runCli([...args.slice(0, -1), path]);
     assertEquals(refused.code, 1);
     assertStringIncludes(refused.stderr, "importance matrix");

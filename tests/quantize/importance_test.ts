@@ -287,11 +287,11 @@ async function stored(
       UsageError,
       "that is read",
     );
-    const { unweighed } = await quantizeFile({ input, out, quant, importance });
+    const { unweighed, isWeighed } = await quantizeFile({ input, out, quant, importance });
     const file = openGguf(out), tensor = file.tensors.get(name)!;
     using reader = TensorReader.open(file);
     return {
-      unweighed,
+      ...{ unweighed, isWeighed },
       bytes: reader.readAll(tensor),
       counts: counted === columns ? importance.of({ name, dims }) : undefined,
     };
@@ -310,12 +310,17 @@ Deno.test("quantizeFile() weighs columns where a piece of a matrix begins amid a
   assertEquals(end, encodeWeights("Q4_0", weights.subarray(from), each));
 });
 
-Deno.test("quantizeFile() names no matrix as unweighed whose blocks stay as they are", async () => {
+Deno.test("quantizeFile() refuses what knows no matrix that is searched, and asks of no other", async () => {
   const weights = normal(5, 256), columns = 64;
-  const of = async (type: WeightType, quant: Quant) =>
-    (await stored({ weights, columns, type, quant, known: false })).unweighed.length;
-  assertEquals([await of("F32", "Q4_0"), await of("Q4_0", "Q4_0")], [1, 0]);
-  assertEquals([await of("Q8_0", "E0M4"), await of("Q4_1", "E0M4")], [1, 0]);
+  const of = (type: WeightType, quant: Quant) =>
+    stored({ weights, columns, type, quant, known: false });
+  for (const [type, quant] of [["F32", "Q4_0"], ["Q8_0", "E0M4"]] as const) {
+    await assertRejects(() => of(type, quant), ModelFormatError, "none of this model's matrices");
+  }
+  for (const [type, quant] of [["Q4_0", "Q4_0"], ["Q4_1", "E0M4"], ["F32", "Q8_0"]] as const) {
+    const { unweighed, isWeighed } = await of(type, quant);
+    assertEquals([unweighed, isWeighed], [[], false]);
+  }
 });
 
 Deno.test("quantizeFile() does not look at numbers of another shape where nothing is searched", async () => {

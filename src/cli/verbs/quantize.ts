@@ -74,6 +74,9 @@ async function quantize(
       `note: ${which}: the importance matrix does not have it, all weights count alike`,
     );
   }
+  if (options.imatrix !== undefined && !result.isWeighed) {
+    writeErrorLine("note: the importance matrix was not used: no type here is searched by one");
+  }
   if (options.json) writeJson({ bytes: result.bytes });
   else {
     const sizes = `${formatBytes(result.bytes)}, from ${formatBytes(result.inputBytes)}`;
