@@ -18,8 +18,8 @@ export function sharesOf(asked: readonly AdapterShare[], count: number): number[
 
 function unknownAdapter(id: number, count: number): RequestError {
   const why = count === 0
-    ? "the model has none that requests can choose: start the server with --lora-model NAME=FILE, " +
-      "or ask for NAME where the log says that it is a model of its own"
+    ? "the model has none that requests can choose: start the server with " +
+      "--lora-model NAME=FILE, or ask for NAME where the log says that it is a model of its own"
     : `the model has ${counted(count, "adapter")}, counted from 0: see GET /lora-adapters`;
   return new RequestError(`Cannot use adapter ${id}: ${why}`, {
     status: 400,
