@@ -54,10 +54,6 @@ export class Importance {
     return this.#sums.size;
   }
 
-  has(name: string): boolean {
-    return this.#sums.has(name);
-  }
-
   /** An error that names the file. */
   wrong(what: string): ModelFormatError {
     return wrong(this.path, what);

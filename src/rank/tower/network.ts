@@ -136,7 +136,6 @@ export class Network {
   #planeOf({ at, floats }: Region, side: number, channels: number): Plane {
     const stride = placeStride(channels);
     if (stride > channels) floats.fill(0, 0, side * side * stride);
-    floats.fill(0, side * side * stride, side * side * stride + FLOAT_ROW_PAD_WEIGHTS);
     return { at, floats, side, channels, stride };
   }
 
