@@ -97,9 +97,13 @@ function formatOf(type: QuantType): string {
   return `wasm/assembly/formats_${fileOf(type)}/${type}`;
 }
 
-/** E0M4 is packed as Q4_1, NVFP4S as NVFP4; natural types are below. */
+/** Types whose bytes are looked up before they are multiplied. */
+const LOOKED_UP_TYPES: readonly QuantType[] = ["IQ4_NL", "IQ4_XS"];
+
+/** E0M4 is packed as Q4_1, NVFP4S as NVFP4; natural types and looked up ones are below. */
 function hasOwnProduct(type: QuantType): boolean {
-  return type !== "E0M4" && type !== "NVFP4S" && !NATURAL_TYPES.includes(type);
+  const others: readonly QuantType[] = ["E0M4", "NVFP4S", ...NATURAL_TYPES, ...LOOKED_UP_TYPES];
+  return !others.includes(type);
 }
 
 // Per kernel: dots (or multiply-adds) in the hot loop, all of them in pairs of 128 bits.
@@ -110,11 +114,23 @@ const HOT_LOOPS: readonly { name: string; instruction: string; times: number }[]
     times: WIDE_TYPES.includes(type) ? 16 : 8,
   })),
   // A byte is one dot there, of wide types, too.
-  ...(["Q4_0", "Q4_K", "Q8_0", "IQ4_XS", "MXFP4"] as const).map((type) => ({
+  ...(["Q4_0", "Q4_K", "Q8_0", "MXFP4"] as const).map((type) => ({
     name: `gemv_q8/two_rows<${formatOf(type)},${FOURS}>`,
     instruction: DOT_OF_FOURS,
     times: 8,
   })),
+  ...LOOKED_UP_TYPES.flatMap((type) => [
+    {
+      name: `looked_up/add_looked_up<${formatOf(type)},${PAIRS}>`,
+      instruction: "i32x4.dot_i16x8_s",
+      times: 8,
+    },
+    {
+      name: `looked_up/add_looked_up<${formatOf(type)},${FOURS}>`,
+      instruction: DOT_OF_FOURS,
+      times: 4,
+    },
+  ]),
   ...NATURAL_TYPES.map((type) => ({
     name: type === "TQ1_0" ? "gemv_natural/row_of_digits" : `gemv_natural/row<${formatOf(type)}>`,
     instruction: DOT,

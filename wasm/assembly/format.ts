@@ -26,8 +26,8 @@
  *                           vector of main bits, and y, that of the plane; low nibbles if wide
  *     lower_high, upper_high          if wide: the high nibbles
  *     isWide                if wide, and natural.ts has its quants
- *     isLookedUp            if: quants are looked up with a swizzle, in vectors of their own for
- *                           all places: looked_up.ts
+ *     table(zero)           if wide, without a plane: bytes low + 16 · high, which decoding looks
+ *                           up by nibbles of main vectors (k0: 15), the low ones for places g
  *     isBytes               if wide, and main vectors are the bytes low + 16 · high themselves
  *     isSevenBits           if wide, and low + 16 · high is 127 at most
  *     upperAt               if: from place g's main vector to that of g + 4, in bytes; else both

@@ -11,7 +11,7 @@ import {
   pack_pairs_by_128,
 } from "./file_blocks";
 import { SHORT } from "./format";
-import { iq4_rest } from "./formats_32";
+import { iq4_bytes, iq4_rest } from "./formats_32";
 import { madd } from "./simd";
 import {
   four_of_12_bits,
@@ -261,7 +261,7 @@ export class IQ4_XS {
 
   @inline get quantBytes(): u32 { return 128; }
   @inline get factorBytes(): u32 { return 8; }
-  @inline get isLookedUp(): bool { return true; }
+  @inline table(zero: v128): v128 { return iq4_bytes(zero); }
   @inline get offset(): i32 { return 8; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
   @inline get lowOffset(): i32 { return 11; }

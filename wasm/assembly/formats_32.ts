@@ -222,6 +222,15 @@ export function iq4_rest(zero: v128): v128 {
   return v128.or(i8x16(12, 19, 24, 26, 26, 24, 21, 17, 12, 8, 4, 1, 0, 0, 4, 12), zero);
 }
 
+/** 16 · c + r(c): the levels as bytes, 139 above. */
+@inline
+export function iq4_bytes(zero: v128): v128 {
+  return v128.or(
+    i8x16(12, 35, 56, 74, 90, 104, 117, -127, -116, -104, -92, -79, -64, -48, -28, -4),
+    zero,
+  );
+}
+
 /** scale · level, 4 bits that choose one of sixteen 8-bit levels. */
 @unmanaged
 export class IQ4_NL {
@@ -234,7 +243,7 @@ export class IQ4_NL {
 
   @inline get quantBytes(): u32 { return 128; }
   @inline get factorBytes(): u32 { return 16; }
-  @inline get isLookedUp(): bool { return true; }
+  @inline table(zero: v128): v128 { return iq4_bytes(zero); }
   @inline get offset(): i32 { return 8; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
   @inline get lowOffset(): i32 { return 11; }

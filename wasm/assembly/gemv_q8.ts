@@ -22,26 +22,19 @@ import {
   scale_of,
   second_halves,
   SHORT,
-  SUPERBLOCKS_AT_ONCE,
   upper_main_of,
   upper_plane_of,
 } from "./format";
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
 import { LINE_BYTES, reach_of } from "./read_ahead";
-import {
-  is_looked_up,
-  look_up,
-  LOOKED_UP_ROW_BYTES,
-  lower_at,
-  upper_at_of,
-} from "./looked_up";
-import { has_nibbles, offset_of } from "./product_sums";
+import { add_looked_up, is_looked_up, prepare_looked_up } from "./looked_up";
+import { has_nibbles, lower_of, offset_of, upper_of } from "./product_sums";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { superblock_bytes } from "./superblock_form";
 import { add_least, add_nibbles, begun, start } from "./widen";
 
-/** Behind sums: where quants are that are looked up before they are multiplied. */
+/** Behind sums: scratch of looked_up.ts. */
 export const LOOKED_UP_AT: usize = 160;
 
 /** Bytes of rows that stay in the L2 cache while a few tokens pass over them, one by one. */
@@ -89,6 +82,7 @@ export function gemv<F, S>(
   sums: usize,
   streams: u32,
 ): void {
+  prepare_looked_up<F, S>(acts, xStep, superblocks, sums + LOOKED_UP_AT);
   let done: u32 = 0;
   if (streams == 4) {
     const quarter = rows >> 2;
@@ -161,6 +155,16 @@ function add_rows<F, S>(
   pairs: u32,
   reach: u32,
 ): void {
+  if (is_looked_up<F>()) {
+    const scratch = sums + LOOKED_UP_AT, u = w + rowStep;
+    const seen = add_looked_up<F, S>(w, u, superblocks, acts, xStep, sums, scratch, reach);
+    if (pairs == 1) store<u32>(sums + 128, seen);
+    else {
+      const y = u + rowStep, z = y + rowStep;
+      add_looked_up<F, S>(y, z, superblocks, acts, xStep, sums + 64, scratch, 0);
+    }
+    return;
+  }
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = f.k0(zero), k1 = k1_of<F>(zero);
@@ -174,17 +178,8 @@ function add_rows<F, S>(
   const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
   const pairStep = 2 * rowStep;
   let ahead = w + reach, due = ahead;
-  let seen: u32 = 0, at: usize = 0;
+  let seen: u32 = 0;
   for (let s: u32 = 0; s < superblocks; s++) {
-    if (is_looked_up<F>()) {
-      if (s % SUPERBLOCKS_AT_ONCE == 0) {
-        const count = min(superblocks - s, SUPERBLOCKS_AT_ONCE);
-        at = sums + LOOKED_UP_AT;
-        for (let r: u32 = 0; r < 2 * pairs; r++) {
-          look_up<F, S>(w + r * rowStep, count, at + r * LOOKED_UP_ROW_BYTES, k0, k1);
-        }
-      }
-    }
     if (pairs == 1) {
       for (due += superblock_bytes<F>(); ahead < due; ahead += LINE_BYTES) {
         seen |= load<u32>(ahead) | load<u32>(ahead + rowStep);
@@ -192,16 +187,14 @@ function add_rows<F, S>(
     }
     add_superblocks<F, S>(
       w, w + rowStep, acts, sums,
-      k0, k1, h0, h1, h2, offset, ones, sixteens, size, rebias, smallest, sign, at,
+      k0, k1, h0, h1, h2, offset, ones, sixteens, size, rebias, smallest, sign,
     );
     if (pairs == 2) {
       add_superblocks<F, S>(
         w + pairStep, w + pairStep + rowStep, acts, sums + 64,
         k0, k1, h0, h1, h2, offset, ones, sixteens, size, rebias, smallest, sign,
-        at + 2 * LOOKED_UP_ROW_BYTES,
       );
     }
-    at += 256;
     w += superblock_bytes<F>();
     acts += xStep;
   }
@@ -234,11 +227,9 @@ export function add_superblocks<F, S>(
   rebias: v128,
   smallest: v128,
   sign: v128,
-  at: usize,
 ): void {
   const f = changetype<F>(0), by = changetype<S>(0);
   const wf = w + f.quantBytes - SHORT, uf = u + f.quantBytes - SHORT;
-  let ut = at + LOOKED_UP_ROW_BYTES;
   let p0 = v128.load(sums), p1 = v128.load(sums, 16);
   let q0 = v128.load(sums, 32), q1 = v128.load(sums, 48);
   let a0 = i16x8.splat(0), a1 = a0, b0 = a0, b1 = a0;
@@ -254,27 +245,27 @@ export function add_superblocks<F, S>(
   for (; acts != next; acts += 32) {
     const x0 = v128.load(acts), x1 = v128.load(acts, 16);
     const X0 = v128.load(acts, 128), X1 = v128.load(acts, 144);
-    if (!isDefined(f.mainStep) && (!is_looked_up<F>() || has_nibbles<F, S>())) {
+    if (!isDefined(f.mainStep)) {
       m0 = v128.load(w), m1 = v128.load(w, 16), n0 = v128.load(u), n1 = v128.load(u, 16);
       M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
       N0 = upper_main_of<F>(u, 0, n0), N1 = upper_main_of<F>(u, 1, n1);
       w += 32;
       u += 32;
     }
-    a0 = by.add(a0, x0, lower_at<F, S>(at, 0, m0, y0, k0, k1), ones);
-    a1 = by.add(a1, x1, lower_at<F, S>(at, 1, m1, y1, k0, k1), ones);
-    b0 = by.add(b0, x0, lower_at<F, S>(ut, 0, n0, v0, k0, k1), ones);
-    b1 = by.add(b1, x1, lower_at<F, S>(ut, 1, n1, v1, k0, k1), ones);
+    a0 = by.add(a0, x0, lower_of<F, S>(m0, y0, k0, k1), ones);
+    a1 = by.add(a1, x1, lower_of<F, S>(m1, y1, k0, k1), ones);
+    b0 = by.add(b0, x0, lower_of<F, S>(n0, v0, k0, k1), ones);
+    b1 = by.add(b1, x1, lower_of<F, S>(n1, v1, k0, k1), ones);
     if (isDefined(f.quarters)) {
-      ah0 = by.add(ah0, X0, upper_at_of<F, S>(at, 0, M0, Y0, k0, k1), ones);
-      ah1 = by.add(ah1, X1, upper_at_of<F, S>(at, 1, M1, Y1, k0, k1), ones);
-      bh0 = by.add(bh0, X0, upper_at_of<F, S>(ut, 0, N0, V0, k0, k1), ones);
-      bh1 = by.add(bh1, X1, upper_at_of<F, S>(ut, 1, N1, V1, k0, k1), ones);
+      ah0 = by.add(ah0, X0, upper_of<F, S>(M0, Y0, k0, k1), ones);
+      ah1 = by.add(ah1, X1, upper_of<F, S>(M1, Y1, k0, k1), ones);
+      bh0 = by.add(bh0, X0, upper_of<F, S>(N0, V0, k0, k1), ones);
+      bh1 = by.add(bh1, X1, upper_of<F, S>(N1, V1, k0, k1), ones);
     } else {
-      a0 = by.add(a0, X0, upper_at_of<F, S>(at, 0, M0, Y0, k0, k1), ones);
-      a1 = by.add(a1, X1, upper_at_of<F, S>(at, 1, M1, Y1, k0, k1), ones);
-      b0 = by.add(b0, X0, upper_at_of<F, S>(ut, 0, N0, V0, k0, k1), ones);
-      b1 = by.add(b1, X1, upper_at_of<F, S>(ut, 1, N1, V1, k0, k1), ones);
+      a0 = by.add(a0, X0, upper_of<F, S>(M0, Y0, k0, k1), ones);
+      a1 = by.add(a1, X1, upper_of<F, S>(M1, Y1, k0, k1), ones);
+      b0 = by.add(b0, X0, upper_of<F, S>(N0, V0, k0, k1), ones);
+      b1 = by.add(b1, X1, upper_of<F, S>(N1, V1, k0, k1), ones);
     }
     if (has_nibbles<F, S>()) {
       ah0 = by.add(ah0, x0, f.lower_high(m0, y0, k0, k1), ones);
@@ -286,7 +277,6 @@ export function add_superblocks<F, S>(
       bh0 = by.add(bh0, X0, f.upper_high(N0, V0, k0, k1), ones);
       bh1 = by.add(bh1, X1, f.upper_high(N1, V1, k0, k1), ones);
     }
-    if (is_looked_up<F>()) at += 32, ut += 32;
     if (isDefined(f.mainStep)) {
       m0 = i16x8.shr_u(m0, f.mainStep), m1 = i16x8.shr_u(m1, f.mainStep);
       n0 = i16x8.shr_u(n0, f.mainStep), n1 = i16x8.shr_u(n1, f.mainStep);

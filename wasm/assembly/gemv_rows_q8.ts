@@ -1,8 +1,8 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Decoding by some of a matrix's rows, which a list names: sums of gemv_q8.ts. */
-import { h0_of, h1_of, h2_of, k1_of, SUPERBLOCKS_AT_ONCE } from "./format";
+import { h0_of, h1_of, h2_of, k1_of } from "./format";
 import { add_superblocks, LOOKED_UP_AT, sum_of } from "./gemv_q8";
-import { is_looked_up, look_up, LOOKED_UP_ROW_BYTES } from "./looked_up";
+import { add_looked_up, is_looked_up, prepare_looked_up } from "./looked_up";
 import { offset_of } from "./product_sums";
 import { RECORD_BYTES } from "./q8_tile";
 import { LINE_BYTES } from "./read_ahead";
@@ -30,6 +30,7 @@ export function gemv_rows<F, S>(
   sums: usize,
 ): void {
   const last = rows - 1, rowBytes = superblocks * superblock_bytes<F>();
+  prepare_looked_up<F, S>(acts, RECORD_BYTES, superblocks, sums + LOOKED_UP_AT);
   let seen = fetch_rows(w, rowStride, rowBytes, list, 0, count, last);
   for (let j: u32 = 0; j < count; j += 4) {
     if (j % FETCHED_ROWS == 0) {
@@ -95,6 +96,12 @@ function add_listed<F, S>(
   acts: usize,
   sums: usize,
 ): void {
+  if (is_looked_up<F>()) {
+    const scratch = sums + LOOKED_UP_AT;
+    add_looked_up<F, S>(a, b, superblocks, acts, RECORD_BYTES, sums, scratch, 0);
+    add_looked_up<F, S>(c, d, superblocks, acts, RECORD_BYTES, sums + 64, scratch, 0);
+    return;
+  }
   const format = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
   const k0 = format.k0(zero), k1 = k1_of<F>(zero);
@@ -106,29 +113,16 @@ function add_listed<F, S>(
   const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
   const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
   const sign = i32x4.splat(opaque(F16_SIGN, superblocks));
-  let quants: usize = 0;
   let at: u32 = 0;
   for (let s: u32 = 0; s < superblocks; s++) {
-    if (is_looked_up<F>()) {
-      if (s % SUPERBLOCKS_AT_ONCE == 0) {
-        const count = min(superblocks - s, SUPERBLOCKS_AT_ONCE);
-        quants = sums + LOOKED_UP_AT;
-        look_up<F, S>(a + at, count, quants, k0, k1);
-        look_up<F, S>(b + at, count, quants + LOOKED_UP_ROW_BYTES, k0, k1);
-        look_up<F, S>(c + at, count, quants + 2 * LOOKED_UP_ROW_BYTES, k0, k1);
-        look_up<F, S>(d + at, count, quants + 3 * LOOKED_UP_ROW_BYTES, k0, k1);
-      }
-    }
     add_superblocks<F, S>(
       a + at, b + at, acts, sums,
-      k0, k1, h0, h1, h2, offset, ones, sixteens, size, rebias, smallest, sign, quants,
+      k0, k1, h0, h1, h2, offset, ones, sixteens, size, rebias, smallest, sign,
     );
     add_superblocks<F, S>(
       c + at, d + at, acts, sums + 64,
       k0, k1, h0, h1, h2, offset, ones, sixteens, size, rebias, smallest, sign,
-      quants + 2 * LOOKED_UP_ROW_BYTES,
     );
-    quants += 256;
     at += superblock_bytes<F>();
     acts += RECORD_BYTES;
   }

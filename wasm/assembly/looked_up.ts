@@ -1,61 +1,226 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
- * Decoding by formats whose quants are looked up with a swizzle (isLookedUp, format.ts). V8 makes
- * no 256-bit operations of swizzles, nor of anything computed together with one: so quants are
- * looked up first, some superblocks at a time, and stored for the products of gemv_q8.ts, which
- * then know no swizzle.
+ * Decoding by formats whose bytes are looked up with a swizzle (`table`, format.ts). V8 makes no
+ * 256-bit operations of swizzles, nor of anything computed together with one. So of two rows and
+ * eight superblocks bytes are looked up and stored, then multiplied and added up as whole numbers,
+ * then made floats: each of these is a loop of its own.
+ *
+ * Where no dot product takes bytes above 127, products are of 16 bits: of the even bytes and of the
+ * odd ones, by activations that are made 16-bit numbers once. Two nibbles would be four products as
+ * well, but twice the sums, with more behind them (NOTES.md).
  */
-import { SUPERBLOCKS_AT_ONCE, upper_main_of } from "./format";
-import { lower_of, upper_of } from "./product_sums";
+import {
+  d_of,
+  h0_of,
+  h1_of,
+  h2_of,
+  halves_of_both,
+  lanes_of,
+  scale_of,
+  second_halves,
+  SHORT,
+  SUPERBLOCKS_AT_ONCE,
+} from "./format";
+import { offset_of, Fours, takes_bytes } from "./product_sums";
+import { RECORD_SCALES, RECORD_SUMS } from "./q8_tile";
+import { LINE_BYTES } from "./read_ahead";
+import { dot_add_i8, madd, opaque } from "./simd";
+import { superblock_bytes } from "./superblock_form";
+import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 
-/** What the quants take that are looked up of a row at once. */
-export const LOOKED_UP_ROW_BYTES: u32 = SUPERBLOCKS_AT_ONCE * 256;
-/** Rows that are computed side by side at most. */
-const ROWS: u32 = 4;
+/** A row's bytes, and its whole sums, i32 by block. */
+const ROW_BYTES: u32 = SUPERBLOCKS_AT_ONCE * 256;
+const SUMS_BYTES: u32 = 32;
+const ROW_SUMS_BYTES: u32 = SUPERBLOCKS_AT_ONCE * SUMS_BYTES;
+/** A superblock's activations as i16: of each place 32 bytes of even ones, then of odd ones. */
+const WORDS_BYTES: u32 = 512;
 
-/** Are F's quants stored before they are multiplied? A constant. */
-@inline
-export function is_looked_up<F>(): bool {
-  return isDefined(changetype<F>(0).isLookedUp);
-}
+/** In scratch: bytes and whole sums of two rows, then activations. */
+const SUMS_AT: u32 = 2 * ROW_BYTES;
+const WORDS_AT: u32 = SUMS_AT + 2 * ROW_SUMS_BYTES;
 
-/** Room for those of all rows side by side. */
+/** Scratch for one token. */
 @inline
 export function looked_up_bytes(superblocks: u64): u64 {
-  return (ROWS - 1) * LOOKED_UP_ROW_BYTES + min<u64>(superblocks, SUPERBLOCKS_AT_ONCE) * 256;
+  return WORDS_AT + WORDS_BYTES * superblocks;
 }
 
-/** The quants, for sums S, of `count` superblocks from w on. */
+/** Are F's bytes looked up? A constant. */
 @inline
-export function look_up<F, S>(w: usize, count: u32, to: usize, k0: v128, k1: v128): void {
-  const f = changetype<F>(0);
-  const zero = i32x4.splat(0);
-  const end = to + 256 * count;
-  for (; to != end; to += 128, w += f.factorBytes) {
-    const half = to + 128;
-    for (; to != half; to += 32, w += 32) {
-      const m0 = v128.load(w), m1 = v128.load(w, 16);
-      const M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
-      v128.store(to, lower_of<F, S>(m0, zero, k0, k1));
-      v128.store(to, lower_of<F, S>(m1, zero, k0, k1), 16);
-      v128.store(to, upper_of<F, S>(M0, zero, k0, k1), 128);
-      v128.store(to, upper_of<F, S>(M1, zero, k0, k1), 144);
+export function is_looked_up<F>(): bool {
+  return isDefined(changetype<F>(0).table);
+}
+
+/** The activations of records (q8_tile.ts) that are xStep bytes apart, as S multiplies them. */
+@inline
+export function prepare_looked_up<F, S>(
+  acts: usize,
+  xStep: u32,
+  superblocks: u32,
+  scratch: usize,
+): void {
+  if (is_looked_up<F>() && !takes_bytes<F, S>()) {
+    write_words(acts, xStep, superblocks, scratch + WORDS_AT);
+  }
+}
+
+function write_words(acts: usize, xStep: u32, superblocks: u32, to: usize): void {
+  for (; superblocks != 0; superblocks--, acts += xStep) {
+    for (let at = acts; at != acts + 256; at += 32, to += 64) {
+      const x0 = v128.load(at), x1 = v128.load(at, 16);
+      v128.store(to, i16x8.shr_s(i16x8.shl(x0, 8), 8));
+      v128.store(to, i16x8.shr_s(i16x8.shl(x1, 8), 8), 16);
+      v128.store(to, i16x8.shr_s(x0, 8), 32);
+      v128.store(to, i16x8.shr_s(x1, 8), 48);
     }
   }
 }
 
-/** Sixteen lower or upper quants: out of a vector, or, looked up, from `at` on. */
-@inline
-export function lower_at<F, S>(
-  at: usize, half: u32, x: v128, y: v128, k0: v128, k1: v128,
-): v128 {
-  if (is_looked_up<F>()) return v128.load(at + 16 * half);
-  return lower_of<F, S>(x, y, k0, k1);
+/**
+ * sums[2, 8] += the rows at w and u by a token, for which prepare_looked_up() was called; both are
+ * read `reach` bytes ahead of. What comes back is of no use, but keeps those reads.
+ */
+export function add_looked_up<F, S>(
+  w: usize,
+  u: usize,
+  superblocks: u32,
+  acts: usize,
+  xStep: u32,
+  sums: usize,
+  scratch: usize,
+  reach: u32,
+): u32 {
+  const f = changetype<F>(0), zero = i32x4.splat(opaque(0, superblocks));
+  const nibbles = f.k0(zero), table = f.table(zero);
+  const whole = scratch + SUMS_AT;
+  let words = scratch + WORDS_AT;
+  let seen: u32 = 0;
+  for (let s: u32 = 0; s < superblocks; s += SUPERBLOCKS_AT_ONCE) {
+    const count = min(superblocks - s, SUPERBLOCKS_AT_ONCE);
+    const bytes = count * superblock_bytes<F>();
+    if (reach != 0) {
+      for (let l: u32 = reach; l < reach + bytes; l += LINE_BYTES) {
+        seen |= load<u32>(w + l) | load<u32>(u + l);
+      }
+    }
+    look_up<F>(w, count, scratch, nibbles, table);
+    look_up<F>(u, count, scratch + ROW_BYTES, nibbles, table);
+    add_whole<F, S>(scratch, count, acts, xStep, words, whole);
+    add_floats<F>(w, u, count, acts, xStep, whole, sums);
+    w += bytes;
+    u += bytes;
+    acts += count * xStep;
+    words += count * WORDS_BYTES;
+  }
+  return seen;
 }
+
+/** The bytes of `count` superblocks from w on. `nibbles`: 15 in every byte. */
 @inline
-export function upper_at_of<F, S>(
-  at: usize, half: u32, x: v128, y: v128, k0: v128, k1: v128,
-): v128 {
-  if (is_looked_up<F>()) return v128.load(at + (128 + 16 * half));
-  return upper_of<F, S>(x, y, k0, k1);
+function look_up<F>(w: usize, count: u32, to: usize, nibbles: v128, table: v128): void {
+  const f = changetype<F>(0);
+  const end = to + 256 * count;
+  for (; to != end; to += 128, w += f.factorBytes) {
+    const half = to + 128;
+    for (; to != half; to += 32, w += 32) {
+      const x0 = v128.load(w), x1 = v128.load(w, 16);
+      const y0 = i16x8.shr_u(x0, 4), y1 = i16x8.shr_u(x1, 4);
+      v128.store(to, i8x16.relaxed_swizzle(table, v128.and(x0, nibbles)));
+      v128.store(to, i8x16.relaxed_swizzle(table, v128.and(x1, nibbles)), 16);
+      v128.store(to, i8x16.relaxed_swizzle(table, v128.and(y0, nibbles)), 128);
+      v128.store(to, i8x16.relaxed_swizzle(table, v128.and(y1, nibbles)), 144);
+    }
+  }
+}
+
+/** whole[2, count, 8] = Σ of blocks of two rows' bytes, less their offset, by activations. */
+@inline
+function add_whole<F, S>(
+  at: usize,
+  count: u32,
+  acts: usize,
+  xStep: u32,
+  words: usize,
+  whole: usize,
+): void {
+  const offset = i16x8.splat(<i16>opaque(offset_of<F, Fours>(), count));
+  const byte = i16x8.splat(<i16>opaque(255, count));
+  const end = whole + count * SUMS_BYTES;
+  for (; whole != end; whole += SUMS_BYTES, acts += xStep) {
+    let a0 = i32x4.dot_i16x8_s(v128.load(acts, RECORD_SUMS), offset);
+    let a1 = i32x4.dot_i16x8_s(v128.load(acts, RECORD_SUMS + 16), offset);
+    let b0 = a0, b1 = a1, x = acts;
+    const next = at + 256;
+    for (; at != next; at += 32) {
+      const w0 = v128.load(at), w1 = v128.load(at, 16);
+      const u0 = v128.load(at, ROW_BYTES), u1 = v128.load(at, ROW_BYTES + 16);
+      if (takes_bytes<F, S>()) {
+        const x0 = v128.load(x), x1 = v128.load(x, 16);
+        a0 = dot_add_i8(x0, w0, a0), a1 = dot_add_i8(x1, w1, a1);
+        b0 = dot_add_i8(x0, u0, b0), b1 = dot_add_i8(x1, u1, b1);
+        x += 32;
+      } else {
+        const e0 = v128.load(words), e1 = v128.load(words, 16);
+        const o0 = v128.load(words, 32), o1 = v128.load(words, 48);
+        a0 = add_words(a0, w0, e0, o0, byte), a1 = add_words(a1, w1, e1, o1, byte);
+        b0 = add_words(b0, u0, e0, o0, byte), b1 = add_words(b1, u1, e1, o1, byte);
+        words += 64;
+      }
+    }
+    v128.store(whole, a0);
+    v128.store(whole, a1, 16);
+    v128.store(whole, b0, ROW_SUMS_BYTES);
+    v128.store(whole, b1, ROW_SUMS_BYTES + 16);
+  }
+}
+
+/** sums + the products of sixteen bytes, 0..255, and activations: lane j is block j. */
+@inline
+function add_words(sums: v128, bytes: v128, even: v128, odd: v128, byte: v128): v128 {
+  const some = i32x4.add(sums, i32x4.dot_i16x8_s(v128.and(bytes, byte), even));
+  return i32x4.add(some, i32x4.dot_i16x8_s(i16x8.shr_u(bytes, 8), odd));
+}
+
+/** sums[2, 8] += whole sums of superblocks of the rows at w and u, times their factors. */
+@inline
+function add_floats<F>(
+  w: usize,
+  u: usize,
+  count: u32,
+  acts: usize,
+  xStep: u32,
+  whole: usize,
+  sums: usize,
+): void {
+  const f = changetype<F>(0), zero = i32x4.splat(opaque(0, count));
+  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
+  const size = i32x4.splat(opaque(F16_SIZE, count));
+  const rebias = i32x4.splat(opaque(F16_REBIAS, count));
+  const smallest = i32x4.splat(opaque(F16_SMALLEST, count));
+  const sign = i32x4.splat(opaque(F16_SIGN, count));
+  let wf = w + f.quantBytes - SHORT, uf = u + f.quantBytes - SHORT;
+  let p0 = v128.load(sums), p1 = v128.load(sums, 16);
+  let q0 = v128.load(sums, 32), q1 = v128.load(sums, 48);
+  const end = whole + count * SUMS_BYTES;
+  for (; whole != end; whole += SUMS_BYTES, acts += xStep) {
+    const t0 = v128.load(acts, RECORD_SCALES), t1 = v128.load(acts, RECORD_SCALES + 16);
+    const wl = lanes_of<F>(wf, h0, h1, h2), ul = lanes_of<F>(uf, h0, h1, h2);
+    const wh = halves_of_both<F>(wf, uf, size, rebias, smallest, sign);
+    const uh = second_halves<F>(wh);
+    const ws = scale_of<F>(wh), us = scale_of<F>(uh);
+    const d0 = f32x4.mul(d_of<F>(wf, 0, wl, ws, h0, h1), t0);
+    const d1 = f32x4.mul(d_of<F>(wf, 1, wl, ws, h0, h1), t1);
+    const e0 = f32x4.mul(d_of<F>(uf, 0, ul, us, h0, h1), t0);
+    const e1 = f32x4.mul(d_of<F>(uf, 1, ul, us, h0, h1), t1);
+    p0 = madd(f32x4.convert_i32x4_s(v128.load(whole)), d0, p0);
+    p1 = madd(f32x4.convert_i32x4_s(v128.load(whole, 16)), d1, p1);
+    q0 = madd(f32x4.convert_i32x4_s(v128.load(whole, ROW_SUMS_BYTES)), e0, q0);
+    q1 = madd(f32x4.convert_i32x4_s(v128.load(whole, ROW_SUMS_BYTES + 16)), e1, q1);
+    wf += superblock_bytes<F>();
+    uf += superblock_bytes<F>();
+  }
+  v128.store(sums, p0);
+  v128.store(sums, p1, 16);
+  v128.store(sums, q0, 32);
+  v128.store(sums, q1, 48);
 }
