@@ -46,6 +46,7 @@ export type {
   GgufValue,
   GgufValueType,
   LowRankProduct,
+  SummedTensor,
   StringArray,
   TypedGgufFile,
 } from "./types.ts";

@@ -106,7 +106,7 @@ async function createCatalog(
   options: Options,
   log: ServeLog,
 ): Promise<FileCatalog> {
-  const { modelsDir, mmproj, chatTemplateFile, lora, loraModel = [] } = options;
+  const { modelsDir, mmproj, chatTemplateFile, loraModel = [] } = options;
   const store = storeOrNull(modelsDir);
   const named = paths.length > 0
     ? paths.map((path) => requireModel(path, { modelsDir }))
@@ -126,12 +126,7 @@ async function createCatalog(
         "serve that alone",
     );
   }
-  const flag = loraModel.length > 0 ? "--lora-model" : lora === undefined ? null : "--lora";
-  if (flag !== null && !isAlone) {
-    throw new UsageError(
-      `Cannot use ${flag} with several models: an adapter belongs to one of them: serve that alone`,
-    );
-  }
+  checkAlone(options, isAlone);
   const files: NamedFile[] = named.map((path) => ({
     id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : modelName(path),
     path,
@@ -152,6 +147,24 @@ async function createCatalog(
   }
   const namesOfPulled = store === null ? undefined : () => store.namesOfPulled();
   return new FileCatalog({ files, folder: modelsDir, namesOfPulled });
+}
+
+/** @throws {UsageError} when what belongs to one model is to be used with several. */
+function checkAlone(
+  { lora, loraModel = [], controlVector, controlVectorScaled }: Options,
+  isAlone: boolean,
+): void {
+  if (isAlone) return;
+  const flag = loraModel.length > 0 ? "--lora-model" : lora !== undefined ? "--lora" : null;
+  if (flag !== null) {
+    throw new UsageError(
+      `Cannot use ${flag} with several models: an adapter belongs to one of them: serve that alone`,
+    );
+  }
+  if ((controlVector ?? controlVectorScaled) === undefined) return;
+  throw new UsageError(
+    "Cannot use --control-vector with several models: it belongs to one of them: serve that alone",
+  );
 }
 
 /**
