@@ -24,7 +24,7 @@ export function steerLayers(
   const directions = [...all.values()].filter(({ summed }) => summed !== undefined);
   if (directions.length === 0) return tensors;
   const obstacle = steeringObstacle(config);
-  if (obstacle !== null) throw refusal(`${obstacle}: use it with a model of one stream`);
+  if (obstacle !== null) throw refusal(`${obstacle}: leave it out`);
   const { embeddingLength: length, blockCount } = config;
   for (const { name, summed = [] } of directions) {
     const layer = Number(name.split(".")[1]);

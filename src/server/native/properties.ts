@@ -65,6 +65,9 @@ function properties(c: Context<ServerEnv>, settings: AppSettings): Response {
       audio: details?.uses.includes("sounds") ?? false,
     },
     chat_template: details?.chatTemplate ?? "",
+    ...details?.controlVectors && {
+      control_vectors: details.controlVectors.map(({ name, scale }) => ({ path: name, scale })),
+    },
     build_info: `ganglion-${project.version}`,
     is_sleeping: live === null,
   });
