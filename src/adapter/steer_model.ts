@@ -1,6 +1,6 @@
 /**
  * A model's header as it is with control vectors: a tensor for each layer that they steer, the sum
- * of what they have for it. Reads no weights; `sum_vectors.ts` adds them up when somebody reads one.
+ * of what they have for it. Reads no weights; `sum_vectors.ts` adds up when somebody reads one.
  */
 import type { GgufFile, GgufTensor, SummedTensor } from "../gguf/mod.ts";
 import { directionName, refuseAdapter } from "../model/mod.ts";

@@ -1,6 +1,6 @@
 /**
- * Reads directions that control vectors give layers: sums of vectors of several files, each as often
- * as it counts. Sums are of f64 and rounded once.
+ * Reads directions that control vectors give layers: sums of vectors of several files, each as
+ * often as it counts. Sums are of f64 and rounded once.
  */
 import { ModelFormatError, UnsupportedModelError } from "../base/errors.ts";
 import type { TensorReader } from "../gguf/tensor_reader.ts";

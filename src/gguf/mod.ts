@@ -46,7 +46,7 @@ export type {
   GgufValue,
   GgufValueType,
   LowRankProduct,
-  SummedTensor,
   StringArray,
+  SummedTensor,
   TypedGgufFile,
 } from "./types.ts";

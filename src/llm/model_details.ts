@@ -13,7 +13,8 @@ import type { GapMarks, ModelDetails } from "./types.ts";
 const TEXT_CHARS_MAX = 200;
 
 /** What a model was loaded with, of which its own file says nothing. */
-export interface LoadedWith extends Pick<LoadOptions, "adapters" | "namedAdapters" | "controlVectors"> {
+export interface LoadedWith
+  extends Pick<LoadOptions, "adapters" | "namedAdapters" | "controlVectors"> {
   /** How much of each named adapter counts where a request does not say; left out: nothing. */
   readonly shares?: readonly number[];
   /** What it sees or hears with; null or left out: it does neither. */

@@ -8,6 +8,7 @@ import {
 import { adapterChoices, namedAdapters } from "../../src/cli/adapter_options.ts";
 import { nmse } from "../support/compare.ts";
 import { tinyAdapter } from "../support/tiny_adapter.ts";
+import { tinyControlVector } from "../support/tiny_control_vector.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { runCli, startCli, withTinyModel } from "./run_cli.ts";
 import { finish, Log } from "./server_process.ts";
@@ -71,6 +72,53 @@ Deno.test("logits, show and quantize know --lora and its variable; each file wha
     const swapped = await runCli(["plan", path, "--lora", path]);
     assertEquals(swapped.code, 1);
     assertStringIncludes(swapped.stderr, "it is a model");
+  }));
+
+Deno.test("logits and show know control vectors, by llama.cpp's names as well", () =>
+  withTinyModel(async (path, folder) => {
+    const vector = `${folder}/vector.gguf`;
+    const out = `${folder}/out.f32`;
+    await Deno.writeFile(vector, tinyControlVector(tinyModel({ blockCount: 2 })));
+    const plain = await logits(out, [path]);
+    const half = await logits(out, [path, "--control-vector", `${vector}:0.5`]);
+    const exact = await logits(out, [path, "--exact", "--control-vector", `${vector}:0.5`]);
+    assert(nmse(half, exact) < 1e-9);
+    assert(nmse(plain, exact) > 1e-4);
+    assertEquals(await logits(out, [path, "--control-vector-scaled", `${vector}:0.5`]), half);
+    assertEquals(await logits(out, [path], { GANGLION_CONTROL_VECTOR: `${vector}:0.5` }), half);
+    const twice = ["--control-vector", vector, "--control-vector-scaled", `${vector}:-0.5`];
+    assertEquals(await logits(out, [path, ...twice]), half);
+    const beside = ["--control-vector", vector, "--control-vector-layers", "2-9"];
+    assertEquals(await logits(out, [path, ...beside]), plain);
+    const wrong = [
+      [2, [path, "--control-vector-layers", "3-2"], "such as 10-20"],
+      [2, [path, "--control-vector-layer-range", "1", "2"], "--control-vector-layers 10-20"],
+      [1, [path, "--control-vector", path], 'it is of the kind "llama"'],
+      [1, [vector], "it is a control vector"],
+    ] as const;
+    for (const [code, args, says] of wrong) {
+      const told = await runCli(["run", ...args, "--max-tokens", "1"]);
+      assertEquals(told.code, code, told.stderr);
+      assertStringIncludes(told.stderr, says);
+    }
+  }));
+
+Deno.test("show tells of a control vector, and of a model with one what it tells of the model", () =>
+  withTinyModel(async (path, folder) => {
+    const vector = `${folder}/vector.gguf`;
+    await Deno.writeFile(vector, tinyControlVector(tinyModel({ blockCount: 2 })));
+    const shown = JSON.parse((await runCli(["show", vector, "--json"])).stdout);
+    const { kind, model_hint, embedding_length, layers } = shown;
+    assertEquals([kind, model_hint, embedding_length, layers], ["controlvector", "llama", 64, [1]]);
+    assertStringIncludes((await runCli(["show", vector])).stdout, "use it with --control-vector");
+    const own = async (more: string[]) => {
+      const report = JSON.parse((await runCli(["show", path, "--json", ...more])).stdout);
+      return [report.parameters, report.tensor_types];
+    };
+    assertEquals(await own(["--control-vector", vector]), await own([]));
+    const several = await runCli(["serve", path, path, "--control-vector", vector]);
+    assertEquals(several.code, 2);
+    assertStringIncludes(several.stderr, "--control-vector with several models");
   }));
 
 Deno.test("--lora-model takes names and files, and nothing without both", () => {

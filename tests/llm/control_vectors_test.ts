@@ -17,6 +17,7 @@ import {
   text,
 } from "../../src/gguf/mod.ts";
 import { type AdapterChoice, type LoadOptions, openForUse } from "../../src/llm/mod.ts";
+import { sourceFingerprint } from "../../src/bundle/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import { deepOnly } from "../support/deep.ts";
@@ -151,7 +152,7 @@ const FORMS: readonly (readonly [TinyModelOptions, LoadOptions, number])[] = [
 ];
 for (const [form, load, bound] of FORMS) {
   const { architecture = "llama", type = "F32" } = form;
-  Deno.test(`a model with a control vector says what the reference does: ${architecture}, ${type}`, () =>
+  Deno.test(`a steered model says what the reference does: ${architecture}, ${type}`, () =>
     withFiles({ blockCount: undefined, ...form }, [{}], async ({ path, vectors }) => {
       const controlVectors = [{ path: vectors[0], scale: 0.7 }];
       const exact = slowly(path, { controlVectors });
@@ -175,12 +176,20 @@ for (
       withFiles(form, [{}, { layers: [2] }], async ({ path, vectors }) => {
         const controlVectors = [{ path: vectors[0], scale: 0.7 }, { path: vectors[1] }];
         const exact = slowly(path, { controlVectors });
-        await withModel(path, { kvType: "f32", ...load, controlVectors }, async (model) => {
+        let ids: readonly number[] = [];
+        // Several tokens a wait.
+        const options = { kvType: "f32", gpuWaitMs: 1e4, ...load, controlVectors } as const;
+        await withModel(path, options, async (model) => {
           assert(model.gpu !== null, "the GPU computes");
           for (const stepTokens of [undefined, 1]) {
             const error = nmse(await allLogits(model, IDS, stepTokens), exact);
             assert(error < 1e-10, `NMSE ${error} in steps of ${stepTokens}`);
           }
+          if (name === "alone") ids = await greedyIds(model, IDS, 8);
+        });
+        if (name !== "alone") return;
+        await withModel(path, { threads: 1, kvType: "f32", controlVectors }, async (model) => {
+          assertEquals(ids, await greedyIds(model, IDS, 8), "several tokens a wait");
         });
       }),
   );
@@ -195,12 +204,17 @@ Deno.test("a packed model has control vectors, too", () =>
       const found = await logitsOf(packed, { threads: 2, ...READERS, controlVectors });
       const error = nmse(found, slowly(path, { controlVectors }));
       assert(error < 1e-10, `NMSE ${error}`);
+      const prints = [[], controlVectors, [{ path: vector }]].map((controlVectors) =>
+        sourceFingerprint(openForUse(packed, { controlVectors }))
+      );
+      assertEquals(new Set(prints).size, prints.length);
+      assertEquals(prints[0], fingerprint(openGguf(path).parts));
     } finally {
       await Deno.remove(vector);
     }
   }));
 
-Deno.test("control vectors that count nothing change no bit, and neither do layers beside theirs", () =>
+Deno.test("control vectors that count nothing change no bit, nor do layers beside theirs", () =>
   withFiles({ type: "Q8_0" }, [{ layers: [1] }], async ({ path, vectors }) => {
     const [vector] = vectors;
     const own = await logitsOf(path, { threads: 2 });

@@ -16,13 +16,7 @@ import {
   loadExperts,
   readersOf,
 } from "./gpu_experts.ts";
-import {
-  addBypass,
-  correctLayer,
-  guessLayer,
-  joinBypass,
-  type LayerAltUp,
-} from "./gpu_alt_up.ts";
+import { addBypass, correctLayer, guessLayer, joinBypass, type LayerAltUp } from "./gpu_alt_up.ts";
 import { addLayerInput } from "./gpu_inputs.ts";
 import { endKept } from "./gpu_kept.ts";
 import { loadMixers, type Mixer } from "./gpu_mixers.ts";

@@ -243,7 +243,11 @@ export function addLayers(
 }
 
 /** residual += direction, f32 [d], to every row. */
-function steer(builder: ProgramBuilder, direction: GPUBuffer, { config, space }: StreamPlace): void {
+function steer(
+  builder: ProgramBuilder,
+  direction: GPUBuffer,
+  { config, space }: StreamPlace,
+): void {
   const { embeddingLength: width } = config;
   const x = { buffer: direction, offsetBytes: 0, sizeBytes: 4 * width, stride: width };
   addRows(builder, { x, to: space.residual, width, isOne: true });

@@ -24,7 +24,10 @@ function twoModels() {
     },
   });
   const sees = { ids: [], given: [] };
-  const other = new ScriptedModel({ id: "other", see: () => sees });
+  const other = new ScriptedModel({
+    ...{ id: "other", see: () => sees },
+    details: { controlVectors: [{ name: "calm.gguf", scale: -2 }] },
+  });
   return testApp({}, { models: loadedModels([busy, other]) });
 }
 
@@ -46,6 +49,7 @@ Deno.test("GET /props has what llama.cpp's clients look for, of the model that i
   assert(/^ganglion-\d/.test(build), build);
   const other = await (await app.request("/props?model=other")).json();
   assertEquals([other.model_alias, other.modalities.vision, other.total_slots], ["other", true, 1]);
+  assertEquals(other.control_vectors, [{ path: "calm.gguf", scale: -2 }]);
   assertEquals((await app.request("/props?model=none")).status, 404);
 });
 
