@@ -20,7 +20,6 @@ import { type AdapterChoice, type LoadOptions, openForUse } from "../../src/llm/
 import { sourceFingerprint } from "../../src/bundle/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
-import { deepOnly } from "../support/deep.ts";
 import { besideThreads, GPU_ALONE, gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { READERS, withPacked } from "../support/packed_model.ts";
@@ -134,16 +133,9 @@ Deno.test("loadModel() adds control vectors behind layers, as biases that are th
     }
   }));
 
-/** Layers that end in all the ways there are; ranks that fill what is read and ranks that do not. */
+/** Layers that end in different ways; control_vector_families_test.ts has all families. */
 const FORMS: readonly (readonly [TinyModelOptions, LoadOptions, number])[] = [
   [{}, { threads: 1 }, 1e-11],
-  ...deepOnly<readonly [TinyModelOptions, LoadOptions, number]>(
-    [{ architecture: "gemma2" }, { threads: 3 }, 1e-11],
-    [{ architecture: "falcon" }, { threads: 2 }, 1e-11],
-    [{ architecture: "olmo2" }, { threads: 2 }, 1e-11],
-    [{ architecture: "rwkv7" }, { threads: 2 }, 1e-11],
-    [{ architecture: "lfm2" }, { threads: 2, chunkTokens: 7 }, 1e-11],
-  ),
   [{ architecture: "qwen2moe" }, { threads: 2 }, 1e-11],
   [{ architecture: "granitehybrid" }, { threads: 3, chunkTokens: 7 }, 1e-11],
   // Numbers of the layer's end, and a scale of the stream there.
