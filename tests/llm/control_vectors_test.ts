@@ -316,6 +316,14 @@ for (const [says, type, vector, { scale = 1, form = {}, ...more } = {}] of FAULT
     }));
 }
 
+Deno.test("loadModel() refuses two control vectors of which one does not fit", () =>
+  withFiles({}, [{}, { length: 32 }], async ({ path, vectors }) => {
+    const controlVectors = vectors.map((path) => ({ path }));
+    const load = () => withModel(path, { threads: 1, controlVectors }, async () => {});
+    const { message } = await assertRejects(load, UnsupportedModelError);
+    assertStringIncludes(message, "directions have 32 numbers");
+  }));
+
 Deno.test("loadModel() refuses layers to steer without a control vector", async () => {
   const { message } = await assertRejects(
     () =>

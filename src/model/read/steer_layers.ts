@@ -44,8 +44,8 @@ export function steerLayers(
   }
   const layers = tensors.layers.map((layer, index) => {
     const tensor = directionName(index);
-    const isSteered = all.get(tensor)?.summed !== undefined;
-    return isSteered ? { ...layer, direction: { tensor, start: 0, length } } : layer;
+    // A file that has one itself has been refused: nothing uses it.
+    return all.has(tensor) ? { ...layer, direction: { tensor, start: 0, length } } : layer;
   });
   return { ...tensors, layers };
 }
