@@ -175,9 +175,32 @@ Deno.test("serve has the same model with other adapters under other names", () =
     });
     const { tokens_predicted: predicted, tokens_evaluated: evaluated } = await read.json();
     assertEquals([read.status, predicted, evaluated], [200, 0, 3]);
+    const told400 = async (route: string, body: unknown) => {
+      const reply = await fetch(`${url}/${route}`, { method: "POST", body: JSON.stringify(body) });
+      const { error } = await reply.json();
+      assertEquals(reply.status, 400, JSON.stringify(error));
+      return error.message;
+    };
+    // What could not lie beside the weights cannot be taken out, or in.
+    const refusalOf = (model: string, lora: object[]) =>
+      told400("v1/completions", { model, prompt: [1], lora });
+    assertStringIncludes(await refusalOf("table", []), 'ask for "tiny", which is without it');
+    const apart = `"table" is a model of its own with its adapter, because "token_embd.weight"`;
+    assertStringIncludes(await refusalOf("tiny", [{ id: 7, scale: 1 }]), apart);
+    assertStringIncludes(await told400("lora-adapters?model=poet", []), "its name says that");
+    const set = await fetch(`${url}/lora-adapters`, {
+      ...{ method: "POST", body: JSON.stringify([{ id: 0, scale: 1 }]) },
+    });
+    assertEquals([set.status, await set.json()], [200, { success: true }]);
+    const changed = await fetch(`${url}/v1/completions`, {
+      method: "POST",
+      body: '{"prompt": [1, 17, 300], "max_tokens": 8, "temperature": 0}',
+    });
+    const { choices: [{ text: afterwards }] } = await changed.json();
     child.kill("SIGINT");
     assertEquals((await finish(child, log)).code, 0);
     const [own, poet, ...others] = answers;
     assertNotEquals(poet, own);
     assertEquals(others, [own, poet, poet, own]);
+    assertEquals(afterwards, poet);
   }));

@@ -22,7 +22,9 @@ const REFUSED: readonly TinyModelName[] = [
 for (const architecture of Object.keys(TINY_MODELS) as TinyModelName[]) {
   deepTest(
     `a model of ${architecture} is steered as the reference says, or not at all`,
-    "tests/llm/control_vectors_test.ts has layers that end in different ways",
+    REFUSED.includes(architecture)
+      ? undefined
+      : "tests/llm/control_vectors_test.ts has layers that end in different ways",
     () => compare(architecture),
   );
 }
