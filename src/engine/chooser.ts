@@ -158,8 +158,8 @@ export function noLogits(position: number, mix: string): RequestError {
   if (mix !== "") {
     return new RequestError(
       `Cannot choose token ${position}: its logits are not numbers, with ${mix} times the ` +
-        "model's adapters: ask for less of them (lora), or for the model without; where that does " +
-        "not help, weights of the model are damaged",
+        "model's adapters: ask for less of them (lora), or for the model without; where that " +
+        "does not help, weights of the model are damaged",
       { status: 400, code: "invalid_value", param: "lora" },
     );
   }

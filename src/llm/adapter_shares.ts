@@ -104,7 +104,7 @@ export class AdapterShares {
 function isSame(asked: readonly AdapterShare[], merged: readonly number[]): boolean {
   const wanted = new Array<number>(merged.length).fill(0);
   for (const { id, scale } of asked) wanted[id] = scale;
-  return wanted.length === merged.length && wanted.every((scale, id) => scale === merged[id]);
+  return wanted.every((scale, id) => scale === merged[id]);
 }
 
 function refusal(what: string, why: string): RequestError {

@@ -97,9 +97,8 @@ export class LoadedModel implements LanguageModel {
   ) {
     const { plans, config, tokenizer } = parts;
     const shares = parts.shares ?? new Array(plans[0].adapters?.count ?? 0).fill(0);
-    const adapters = this.#adapters = new AdapterShares({
-      ...{ ...parts.mergedAdapters, id: parts.id, shares, isNamed: base !== null },
-    });
+    const own = { id: parts.id, shares, isNamed: base !== null };
+    const adapters = this.#adapters = new AdapterShares({ ...parts.mergedAdapters, ...own });
     this.#base = base;
     this.id = parts.id;
     this.file = parts.file;
@@ -119,9 +118,8 @@ export class LoadedModel implements LanguageModel {
     const isFramed = this.answersSources = config.source !== undefined;
     this.#prompts = new PromptEncoder({ ...parts, contextLength, isFramed });
     this.#engines = parts.engines;
-    this.conversations = new KeptConversations(parts.engines, {
-      ...{ fingerprint: parts.fingerprint, adapters },
-    });
+    const { fingerprint } = parts;
+    this.conversations = new KeptConversations(parts.engines, { fingerprint, adapters });
     this.#archive = parts.archive;
     this.#notify = parts.notify;
     this.#texts = new TextReader({

@@ -21,7 +21,7 @@ import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts
 import { ImageReader } from "./images/image_reader.ts";
 import { openTowers, type Tower } from "./images/tower.ts";
 import { LoadedModel } from "./language_model.ts";
-import type { AdaptedParts } from "./loaded_model_parts.ts";
+import type { AdaptedParts, LoadedModelParts } from "./loaded_model_parts.ts";
 import {
   checkLoadOptions,
   type FiringRates,
@@ -109,10 +109,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
       describeModel(file, config, tokenizer, { ...options, ...model.tensors, shares, towers }),
     adapted,
     fingerprint: (shares) => fingerprintOf({ file, packed }, { ...options, shares }),
-    mergedAdapters: {
-      merged: (options.adapters ?? []).map(({ scale = 1 }) => scale),
-      apart: options.adaptersApart,
-    },
+    mergedAdapters: mergedOf(options),
     notify: options.onNotice ?? warn,
   });
 }
@@ -173,6 +170,12 @@ function adaptedOf(file: ModelFile, options: LoadOptions): AdaptedParts[] {
     const archive = archiveOf(file, options, shares);
     return { id, shares, archive: archive && { ...archive, adapters: shares } };
   });
+}
+
+function mergedOf(
+  { adapters = [], adaptersApart: apart }: LoadOptions,
+): LoadedModelParts["mergedAdapters"] {
+  return { merged: adapters.map(({ scale = 1 }) => scale), apart };
 }
 
 /** With so much of each named adapter it is another model to what is kept. */

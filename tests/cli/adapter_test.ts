@@ -130,6 +130,33 @@ Deno.test("--lora-model takes names and files, and nothing without both", () => 
   }
 });
 
+async function replyTo(url: string, body: unknown) {
+  const reply = await fetch(url, { method: "POST", body: JSON.stringify(body) });
+  return { status: reply.status, ...await reply.json() };
+}
+
+/** Has all requests of "tiny" answered with its first adapter: returns one's text. */
+async function changeForAll(url: string): Promise<string> {
+  const refusal = async (route: string, body: unknown) => {
+    const { status, error } = await replyTo(`${url}/${route}`, body);
+    assertEquals(status, 400, JSON.stringify(error));
+    return error.message;
+  };
+  // What could not lie beside the weights cannot be taken out, or in.
+  const lora = [{ id: 7, scale: 1 }];
+  const asked = { prompt: [1, 17, 300], max_tokens: 8, temperature: 0 };
+  const out = await refusal("v1/completions", { ...asked, model: "table", lora });
+  assertStringIncludes(out, 'ask for "tiny", which is without it');
+  assertStringIncludes(
+    await refusal("v1/completions", { ...asked, model: "tiny", lora }),
+    '"table" is a model of its own with its adapter, because "token_embd.weight"',
+  );
+  assertStringIncludes(await refusal("lora-adapters?model=poet", []), "its name says that");
+  const set = await replyTo(`${url}/lora-adapters`, [{ id: 0, scale: 1 }]);
+  assertEquals(set, { status: 200, success: true });
+  return (await replyTo(`${url}/v1/completions`, asked)).choices[0].text;
+}
+
 Deno.test("serve has the same model with other adapters under other names", () =>
   withTinyModel(async (path, folder) => {
     const lora = `${folder}/lora.gguf`;
@@ -175,31 +202,7 @@ Deno.test("serve has the same model with other adapters under other names", () =
     });
     const { tokens_predicted: predicted, tokens_evaluated: evaluated } = await read.json();
     assertEquals([read.status, predicted, evaluated], [200, 0, 3]);
-    const told400 = async (route: string, body: unknown) => {
-      const reply = await fetch(`${url}/${route}`, { method: "POST", body: JSON.stringify(body) });
-      const { error } = await reply.json();
-      assertEquals(reply.status, 400, JSON.stringify(error));
-      return error.message;
-    };
-    // What could not lie beside the weights cannot be taken out, or in.
-    const refusalOf = (model: string, lora: object[]) =>
-      told400("v1/completions", { model, prompt: [1], lora });
-    assertStringIncludes(
-      await refusalOf("table", [{ id: 0, scale: 1 }]),
-      'ask for "tiny", which is without it',
-    );
-    const apart = `"table" is a model of its own with its adapter, because "token_embd.weight"`;
-    assertStringIncludes(await refusalOf("tiny", [{ id: 7, scale: 1 }]), apart);
-    assertStringIncludes(await told400("lora-adapters?model=poet", []), "its name says that");
-    const set = await fetch(`${url}/lora-adapters`, {
-      ...{ method: "POST", body: JSON.stringify([{ id: 0, scale: 1 }]) },
-    });
-    assertEquals([set.status, await set.json()], [200, { success: true }]);
-    const changed = await fetch(`${url}/v1/completions`, {
-      method: "POST",
-      body: '{"prompt": [1, 17, 300], "max_tokens": 8, "temperature": 0}',
-    });
-    const { choices: [{ text: afterwards }] } = await changed.json();
+    const afterwards = await changeForAll(url);
     child.kill("SIGINT");
     assertEquals((await finish(child, log)).code, 0);
     const [own, poet, ...others] = answers;

@@ -61,6 +61,7 @@ Deno.test("chooseAdapters() counts for requests to come that choose none, and fo
     const half = await idsOf(model, HALF);
     const ofPoet = await idsOf(poet);
     assertEquals(new Set([own, half, ofPoet].map(String)).size, 3, "all differ");
+    assertEquals(model.details.choosableAdapters?.[0].scale, 0);
     // One that runs and one that waits have what they came with.
     const [running, waiting] = [ask(model, undefined, IDS, 200), ask(model)];
     model.chooseAdapters(HALF);

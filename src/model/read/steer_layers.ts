@@ -52,8 +52,8 @@ export function steerLayers(
 
 /** Null: something can be added behind each layer. */
 function steeringObstacle(config: ModelConfig): string | null {
-  const { altUp, hyper, gatedStreams, keptStreams, source, layers } = config;
-  if (altUp !== null || hyper !== undefined || gatedStreams !== undefined || keptStreams === 2) {
+  const { altUp, hyper, gatedStreams, source, layers } = config;
+  if (altUp !== null || hyper !== undefined || gatedStreams !== undefined) {
     return "the model's layers have several streams";
   }
   if (source !== undefined) return "the model's layers read a source, or answer one";

@@ -122,6 +122,22 @@ Deno.test("POST /lora-adapters sets how much of each counts, of the model that i
   assertEquals(await scales(), [1, 0]);
 });
 
+Deno.test("POST /lora-adapters lets the model go that it has asked for, whatever it says", async () => {
+  let held = 0;
+  const choosableAdapters = ADAPTERS.map((each) => ({ ...each, scale: 0 }));
+  const models = loadedModels([new ScriptedModel({ details: { choosableAdapters } })]);
+  const acquire = async (id?: string) => {
+    const lease = await models.acquire(id);
+    held++;
+    return lease && { ...lease, release: () => held-- };
+  };
+  const { app } = testApp({}, { models: { ...models, acquire } });
+  for (const [id, status] of [[1, 200], [2, 400]]) {
+    assertEquals((await post(app, "/lora-adapters", [{ id, scale: 1 }])).status, status);
+    assertEquals(held, 0);
+  }
+});
+
 Deno.test("GET /props, /slots and /lora-adapters load no model, and wait for none", async () => {
   let asked = 0;
   const card = { id: "far", model: null, state: "unloaded", leases: 0, waiting: 0 };
