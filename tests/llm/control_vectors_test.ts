@@ -141,10 +141,17 @@ const FORMS: readonly (readonly [TinyModelOptions, LoadOptions, number])[] = [
   // Numbers of the layer's end, and a scale of the stream there.
   [{ architecture: "gemma4" }, { threads: 2 }, 1e-11],
   [{ type: "Q4_0" }, { threads: 2 }, 1e-3],
+  // Two memories a thread.
+  [
+    { blockCount: 4, tied: true },
+    { threads: 2, chunkTokens: 16, contextLength: 100, arenaBytesMax: 550_000 },
+    1e-11,
+  ],
 ];
 for (const [form, load, bound] of FORMS) {
   const { architecture = "llama", type = "F32" } = form;
-  Deno.test(`a steered model says what the reference does: ${architecture}, ${type}`, () =>
+  const what = `${architecture}, ${type}${load.arenaBytesMax ? ", two arenas" : ""}`;
+  Deno.test(`a steered model says what the reference does: ${what}`, () =>
     withFiles({ blockCount: undefined, ...form }, [{}], async ({ path, vectors }) => {
       const controlVectors = [{ path: vectors[0], scale: 0.7 }];
       const exact = slowly(path, { controlVectors });
