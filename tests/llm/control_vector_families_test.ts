@@ -13,10 +13,10 @@ import { tinyControlVector } from "../support/tiny_control_vector.ts";
 import { TINY_MODELS, TINY_PROMPT, tinyModel, type TinyModelName } from "../support/tiny_model.ts";
 
 const IDS = TINY_PROMPT.slice(0, 20);
-/** Layers of these have several streams, are used several times, or answer a source. */
+/** Layers of these have several streams, are used several times, answer a source, or leave sums. */
 const REFUSED: readonly TinyModelName[] = [
   ...["kimi-k3", "qwen4exp", "gemma3n", "nanbeige", "nanbeige-plain", "hrm_text"] as const,
-  ...["hy_v4", "hy_v4-chosen", "deepseek4", "t5", "t5-gated"] as const,
+  ...["hy_v4", "hy_v4-chosen", "deepseek4", "t5", "t5-gated", "minimax-01"] as const,
 ];
 
 for (const architecture of Object.keys(TINY_MODELS) as TinyModelName[]) {

@@ -56,6 +56,10 @@ function steeringObstacle(config: ModelConfig): string | null {
   if (altUp !== null || hyper !== undefined || gatedStreams !== undefined) {
     return "the model's layers have several streams";
   }
+  // What a layer leaves is the sum, and its norm the next one's.
+  if (config.normalizesSums && !config.isEncoder) {
+    return "the model's layers leave sums that are normalised";
+  }
   if (source !== undefined) return "the model's layers read a source, or answer one";
   if (layers.some(({ block }) => block !== undefined)) {
     return "the model uses layers several times";
