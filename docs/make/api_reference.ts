@@ -94,7 +94,7 @@ function describe(
     "",
     "| field | | type |",
     "|---|---|---|",
-    ...fields(schema, "", 1),
+    ...schema.items === undefined ? fields(schema, "", 1) : fields(schema.items, "[].", 1),
   ];
 }
 

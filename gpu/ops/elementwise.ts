@@ -101,10 +101,16 @@ export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
   });
 }
 
-/** to += scale · x, `width` columns. */
+/** to += scale · x, `width` columns; isOne: x is one row, which all of them get. */
 export function addRows(
   builder: ProgramBuilder,
-  { x, to, width, scale = 1 }: { x: Rows; to: Rows; width: number; scale?: number },
+  { x, to, width, scale = 1, isOne = false }: {
+    x: Rows;
+    to: Rows;
+    width: number;
+    scale?: number;
+    isOne?: boolean;
+  },
 ): void {
   checkRows(x, width);
   checkRows(to, width);
@@ -114,7 +120,7 @@ export function addRows(
       WIDTH: width,
       SCALE: scale,
       X_START: x.column ?? 0,
-      X_STRIDE: x.stride,
+      X_STRIDE: isOne ? 0 : x.stride,
       TO_START: to.column ?? 0,
       TO_STRIDE: to.stride,
     },

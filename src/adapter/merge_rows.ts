@@ -12,6 +12,7 @@ import { type TensorMerger, TensorReader } from "../gguf/tensor_reader.ts";
 import { dequantize, dequantizeInto } from "../model/quants/dequantize.ts";
 import { rowBytes } from "../model/dtypes.ts";
 import { encodeWeightsInto, isWeightType } from "../quantize/encode.ts";
+import { readSum } from "./sum_vectors.ts";
 
 const PIECE_WEIGHTS = MiB / 4;
 /** The largest f16: factors of blocks are of this type, too. */
@@ -53,6 +54,7 @@ export class RowMerger implements TensorMerger {
     tensor: GgufTensor,
     { offsetBytes, into }: { readonly offsetBytes: number; readonly into: Uint8Array },
   ): void {
+    if (tensor.summed !== undefined) return readSum(reader, tensor, { offsetBytes, into });
     const ownRowBytes = rowBytes(tensor.type, tensor.dims[0]);
     const [first, end] = [offsetBytes, offsetBytes + into.length];
     const rowsAtOnce = Math.max(1, Math.floor(this.#pieceWeights / tensor.dims[0]));

@@ -12,6 +12,7 @@ import {
   openGguf,
 } from "../gguf/mod.ts";
 import { DEQUANTIZED_TYPES, isAdapter } from "../model/mod.ts";
+import { isControlVector } from "./read_control_vector.ts";
 
 /** The two matrices for one tensor; their shapes are checked where the tensor is known. */
 export interface AdapterPair {
@@ -86,8 +87,12 @@ export function isLookedUp(name: string): boolean {
 }
 
 function refuseOtherKinds({ metadata }: GgufFile): void {
-  const architecture = metadata.get("general.architecture");
-  const kind = architecture === "controlvector" ? architecture : metadata.get("adapter.type");
+  const kind = metadata.get("adapter.type");
+  if (isControlVector({ metadata })) {
+    throw new UnsupportedModelError(
+      "Cannot use this file as an adapter: it is a control vector: give it with --control-vector",
+    );
+  }
   if (kind !== "lora") {
     throw new UnsupportedModelError(
       `Cannot use this adapter: it is of the kind ${JSON.stringify(kind) ?? "unknown"}, and this ` +

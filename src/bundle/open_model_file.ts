@@ -1,4 +1,5 @@
 /** Opens a model of either kind, packed or plain, by its first bytes. */
+import { createHash } from "node:crypto";
 import { openFileSource } from "../gguf/byte_source.ts";
 import { fingerprint } from "../gguf/fingerprint.ts";
 import { openGguf } from "../gguf/parse.ts";
@@ -23,11 +24,15 @@ export function openModelFile(path: string): ModelFile {
 }
 
 /**
- * Which model a file holds, or was packed from: statistics are of that.
+ * Which model a file holds, or was packed from, with what steers it: statistics are of that.
  * @throws {ModelFormatError} when it cannot be read any more.
  */
 export function sourceFingerprint({ file, packed }: ModelFile): string {
-  return packed?.sourceFingerprint ?? fingerprint(file.parts);
+  if (packed === null) return fingerprint(file.parts);
+  const { sourceFingerprint: own } = packed;
+  const steering = file.parts.filter(({ use }) => use !== undefined);
+  if (steering.length === 0) return own;
+  return createHash("sha256").update(own).update(fingerprint(steering)).digest("hex");
 }
 
 /**

@@ -1,5 +1,5 @@
-/** `show ADAPTER`: what a file of an adapter changes, and how to use it. */
-import { readAdapter } from "../adapter/mod.ts";
+/** `show ADAPTER`: what a file of an adapter or a control vector changes, and how to use it. */
+import { readAdapter, readControlVector } from "../adapter/mod.ts";
 import { formatBytes } from "../base/units.ts";
 import { getString, type GgufFile } from "../gguf/mod.ts";
 import { writeJson, writeOutLine } from "./output.ts";
@@ -37,6 +37,32 @@ export function showAdapter(file: GgufFile, { json }: { readonly json?: boolean 
     ["file", formatBytes(report.file_bytes)],
   ];
   if (ignored.length > 0) rows.push(["not used", `${ignored.length} norms`]);
+  writeRows(rows);
+}
+
+/**
+ * The same of a control vector.
+ * @throws {ModelFormatError} when no model could use it.
+ */
+export function showControlVector(file: GgufFile, { json }: { readonly json?: boolean }): void {
+  const { hint, length, directions } = readControlVector(file);
+  const layers = [...directions.keys()].sort((a, b) => a - b);
+  const report = {
+    kind: "controlvector",
+    ...{ model_hint: hint, embedding_length: length, layers },
+    file_bytes: file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+  };
+  if (json) return writeJson(report);
+  writeRows([
+    ["adapter", "control vector: use it with --control-vector beside the model's file"],
+    ["made for", hint === "" ? "it does not say" : hint],
+    ["width", `${length}`],
+    ["layers", `${layers.length}, from ${layers[0]} to ${layers.at(-1)}`],
+    ["file", formatBytes(report.file_bytes)],
+  ]);
+}
+
+function writeRows(rows: readonly (readonly [key: string, value: string])[]): void {
   writeOutLine(rows.map(([key, value]) => `${key.padEnd(12)}  ${value}`).join("\n"));
 }
 

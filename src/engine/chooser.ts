@@ -153,8 +153,16 @@ function preludeFilter(
   return new PreludeFilter(newMatcher, answer, { ...counts, endIds, vocabSize, never });
 }
 
-/** Why no id can be chosen where scores are not numbers. */
-export function noLogits(position: number): RequestError {
+/** Why no id can be chosen where scores are not numbers; mix: what counts of adapters, or "". */
+export function noLogits(position: number, mix: string): RequestError {
+  if (mix !== "") {
+    return new RequestError(
+      `Cannot choose token ${position}: its logits are not numbers, with ${mix} times the ` +
+        "model's adapters: ask for less of them (lora), or for the model without; where that " +
+        "does not help, weights of the model are damaged",
+      { status: 400, code: "invalid_value", param: "lora" },
+    );
+  }
   return new RequestError(
     `Cannot choose token ${position}: its logits are not numbers: weights of the model are NaN, ` +
       `infinite or far too large: download the file again, or take another one`,

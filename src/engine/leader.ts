@@ -217,12 +217,11 @@ export class Leader {
   /** A field: nothing is made per step. */
   readonly #takeIn = (sequence: Sequence): Admission => {
     if (this.#isComputedElsewhere(sequence)) return "later";
-    const { slot, ids, promptTokens, maxTokens } = sequence;
+    const { slot, ids, promptTokens, maxTokens, adapters, mix } = sequence;
     const reused = this.#kv.open(slot, {
-      ids,
-      promptTokens,
+      ...{ ids, promptTokens },
       totalTokens: promptTokens + maxTokens,
-      ...{ isExact: sequence.isRepeatable, root: this.#worn.wear(slot, sequence.adapters) },
+      ...{ isExact: sequence.isRepeatable, root: this.#worn.wear(slot, adapters, mix) },
       ...{ mayEndAt: sequence.mayEndAt, reuses: !this.#answersSources },
     });
     if (reused < 0) return "full";
@@ -356,7 +355,7 @@ export class Leader {
 
   /** The logits of the sequence's last id are on the board; false: it has come to its end. */
   #choose(sequence: Sequence): boolean {
-    const { slot, chooser, maxTokens, known } = sequence;
+    const { slot, chooser, maxTokens, known, mix } = sequence;
     let finished: FinishReason | null = chooser.isFinished
       ? "stop"
       : maxTokens === 0
@@ -365,7 +364,7 @@ export class Leader {
     try {
       if (finished === null) {
         const id = chooser.sample();
-        if (Number.isNaN(this.#steps.board.scores[id])) throw noLogits(known);
+        if (Number.isNaN(this.#steps.board.scores[id])) throw noLogits(known, mix);
         finished = sequence.accept(id);
         this.#runner.control.setOutputCount(slot, sequence.answered);
       }

@@ -28,18 +28,22 @@ export class WornAdapters {
 
   /**
    * The slot's sequence has so much of each adapter from now on; between two steps.
+   * mix: the name for that, where somebody has it already.
    * @returns the content before all of it, as `rootOf`.
    */
-  wear(slot: number, adapters: readonly number[] = []): number {
+  wear(slot: number, adapters: readonly number[] = [], mix = mixOf(adapters)): number {
     for (const table of this.#tables) {
       for (let i = 0; i < this.#count; i++) table[slot * this.#count + i] = adapters[i] ?? 0;
     }
-    return this.rootOf(adapters);
+    return this.#rootOf(mix);
   }
 
   /** The content before all of what is computed with so much of each adapter. */
   rootOf(adapters: readonly number[] = []): number {
-    const mix = mixOf(adapters);
+    return this.#rootOf(mixOf(adapters));
+  }
+
+  #rootOf(mix: string): number {
     if (mix === "") return ROOT;
     const root = this.#roots.get(mix) ?? this.#nextRoot--;
     this.#roots.delete(mix);

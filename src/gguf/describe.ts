@@ -26,7 +26,8 @@ export interface GgufSummary {
 
 /** Summarises a header. Never throws: keys that are missing or of a wrong type count as unsaid. */
 export function describeGguf(file: GgufFile): GgufSummary {
-  const tensors = [...file.tensors.values()];
+  // Directions of control vectors are no tensors of the model.
+  const tensors = [...file.tensors.values()].filter(({ summed }) => summed === undefined);
   const architecture = file.metadata.get("general.architecture");
   const arch = typeof architecture === "string" ? architecture : "unknown";
   return {

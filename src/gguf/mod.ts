@@ -47,5 +47,6 @@ export type {
   GgufValueType,
   LowRankProduct,
   StringArray,
+  SummedTensor,
   TypedGgufFile,
 } from "./types.ts";

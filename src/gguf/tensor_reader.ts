@@ -8,7 +8,7 @@ import { type ByteSource, memorySource, openFileSource } from "./byte_source.ts"
 import { readScaled } from "./scaled_tensors.ts";
 import type { GgufFile, GgufTensor } from "./types.ts";
 
-/** Makes the bytes of tensors that adapters change. */
+/** Makes the bytes of tensors that adapters change, or that are sums. */
 export interface TensorMerger {
   /** As `TensorReader.read`; `reader` has the plain tensors that it is made of. */
   read(
@@ -70,7 +70,7 @@ export class TensorReader implements Disposable {
     const isInside = Number.isSafeInteger(offsetBytes) && offsetBytes >= 0 &&
       end <= tensor.sizeBytes;
     check(isInside, `bytes ${offsetBytes} to ${end} of "${tensor.name}" (${tensor.sizeBytes})`);
-    if (tensor.adapted !== undefined) {
+    if (tensor.adapted !== undefined || tensor.summed !== undefined) {
       check(this.#merger !== null, `"${tensor.name}" is read by who knows adapters`);
       return this.#merger.read(this, tensor, { offsetBytes, into });
     }

@@ -72,8 +72,19 @@ export interface GgufTensor {
   readonly adapted?: AdaptedTensor;
   /** What adapters add to its products as tokens are computed. Left out: nothing. */
   readonly added?: readonly AddedProduct[];
+  /**
+   * Of a direction that control vectors give a layer: what it is the sum of. Read as `adapted` is.
+   * Left out: it is in a file as it is.
+   */
+  readonly summed?: readonly SummedTensor[];
   /** Of NVFP4S: the file's tensor and the factors that a reader puts in front of its blocks. */
   readonly scaled?: ScaledTensor;
+}
+
+/** A vector of another file, F32, and how often it counts. */
+export interface SummedTensor {
+  readonly tensor: GgufTensor;
+  readonly scale: number;
 }
 
 /** A tensor whose blocks have a factor beside it: one, or one for each of its last dimension. */

@@ -53,6 +53,8 @@ export interface ModelDetails {
    * nothing.
    */
   readonly choosableAdapters?: readonly AdapterUse[];
+  /** What steers its layers, and how much of each, in order. Left out: nothing. */
+  readonly controlVectors?: readonly AdapterUse[];
   /** How its file wants ids to be chosen where a request does not say. */
   readonly sampling: SamplingOptions;
   /** Marks of its training to fill gaps; null: it has none. */

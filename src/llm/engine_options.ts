@@ -92,6 +92,13 @@ export interface EngineOptions {
    * neurons. Left out: none.
    */
   readonly namedAdapters?: readonly NamedAdapter[];
+  /**
+   * Control vectors (.gguf) of the model, added up: each has a direction for some layers, which is
+   * added behind these for every token. Left out: none.
+   */
+  readonly controlVectors?: readonly AdapterChoice[];
+  /** The first and the last layer that they steer. Left out: all that they have directions for. */
+  readonly controlVectorLayers?: { readonly first: number; readonly last: number };
   /** The name clients use; left out: the file's name. */
   readonly id?: string;
   /** Told how much has been loaded, several times. */

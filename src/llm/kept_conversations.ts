@@ -5,23 +5,24 @@
 import { RequestError } from "../base/errors.ts";
 import type { KvArchiveFile } from "../engine/kv_archive.ts";
 import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
+import type { AdapterShares } from "./adapter_shares.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import type { Conversations } from "./types.ts";
 
 export class KeptConversations implements Conversations {
   readonly #engines: EngineSupply;
-  readonly #fingerprint: () => string;
-  readonly #adapters: readonly number[];
+  readonly #fingerprint: (shares: readonly number[]) => string;
+  readonly #adapters: Pick<AdapterShares, "current">;
 
   /**
-   * fingerprint: src/gguf/fingerprint.ts, made when it is first needed. adapters: how much of each
-   * counts in these conversations.
+   * fingerprint: of the model with so much of each adapter, made when it is needed. adapters: how
+   * much of each counts in conversations that are kept, or gone on with.
    */
   constructor(
     engines: EngineSupply,
     { fingerprint, adapters }: {
-      readonly fingerprint: () => string;
-      readonly adapters: readonly number[];
+      readonly fingerprint: (shares: readonly number[]) => string;
+      readonly adapters: Pick<AdapterShares, "current">;
     },
   ) {
     this.#engines = engines;
@@ -55,6 +56,7 @@ export class KeptConversations implements Conversations {
   }
 
   #fileAt(path: string): KvArchiveFile {
-    return { path, modelFingerprint: this.#fingerprint(), adapters: this.#adapters };
+    const { current: adapters } = this.#adapters;
+    return { path, modelFingerprint: this.#fingerprint(adapters), adapters };
   }
 }

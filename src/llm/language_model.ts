@@ -17,7 +17,7 @@ import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
-import { sharesOf } from "./adapter_shares.ts";
+import { AdapterShares } from "./adapter_shares.ts";
 import { checkGiven } from "./check_given.ts";
 import { checkIds, type IdLimits } from "./check_ids.ts";
 import { refuseEncoder, refuseSource } from "./read_pooling.ts";
@@ -33,6 +33,7 @@ import { TextReader, type Texts } from "./text_reader.ts";
 import { logprobRows, RequestExtras } from "./request_extras.ts";
 import { readSampling } from "./sampling_defaults.ts";
 import type {
+  AdapterShare,
   ChatMessage,
   ChatOptions,
   Conversations,
@@ -74,8 +75,7 @@ export class LoadedModel implements LanguageModel {
   readonly #engines: EngineSupply;
   readonly conversations: Conversations;
   readonly adapted: readonly LoadedModel[];
-  /** How much of each adapter counts where nobody says; empty: there are none. */
-  readonly #shares: readonly number[];
+  readonly #adapters: AdapterShares;
   /** The model in whose engine this one is, with an adapter; null: it has its own. */
   readonly #base: LoadedModel | null;
   readonly #archive: KvArchiveFile | null;
@@ -97,7 +97,8 @@ export class LoadedModel implements LanguageModel {
   ) {
     const { plans, config, tokenizer } = parts;
     const shares = parts.shares ?? new Array(plans[0].adapters?.count ?? 0).fill(0);
-    this.#shares = shares;
+    const own = { id: parts.id, shares, isNamed: base !== null };
+    const adapters = this.#adapters = new AdapterShares({ ...parts.mergedAdapters, ...own });
     this.#base = base;
     this.id = parts.id;
     this.file = parts.file;
@@ -117,9 +118,8 @@ export class LoadedModel implements LanguageModel {
     const isFramed = this.answersSources = config.source !== undefined;
     this.#prompts = new PromptEncoder({ ...parts, contextLength, isFramed });
     this.#engines = parts.engines;
-    this.conversations = new KeptConversations(parts.engines, {
-      ...{ fingerprint: parts.fingerprint, adapters: shares },
-    });
+    const { fingerprint } = parts;
+    this.conversations = new KeptConversations(parts.engines, { fingerprint, adapters });
     this.#archive = parts.archive;
     this.#notify = parts.notify;
     this.#texts = new TextReader({
@@ -184,13 +184,18 @@ export class LoadedModel implements LanguageModel {
   }
 
   get details(): ModelDetails {
-    return this.#details ??= this.#describe(this.#shares);
+    return this.#details ??= this.#describe(this.#adapters.current);
+  }
+
+  chooseAdapters(shares: readonly AdapterShare[]): void {
+    this.#adapters.choose(shares);
+    this.#details = undefined;
   }
 
   generate(request: GenerateRequest): Generation {
     refuseEncoder(this.config);
     const { given = [] } = request, { source } = this.config;
-    const adapters = this.#sharesOf(request);
+    const adapters = this.#adapters.of(request.adapters);
     // An empty source is none, as an empty prompt.
     const ids = source && request.ids.length > 0 ? [...request.ids, source.startId] : request.ids;
     this.#checkIds(ids, { given });
@@ -355,7 +360,7 @@ export class LoadedModel implements LanguageModel {
     read: (engine: EngineHandle) => Promise<T>,
   ): Promise<T> {
     for (const ids of texts) this.#checkIds(ids, { mayFill: true });
-    const adapters = this.#sharesOf(options);
+    const adapters = this.#adapters.of(options.adapters);
     this.#checkAlive();
     const endTurn = await this.#queue.enter({ ...options, isAlone: true });
     try {
@@ -365,10 +370,6 @@ export class LoadedModel implements LanguageModel {
     } finally {
       endTurn();
     }
-  }
-
-  #sharesOf({ adapters }: Pick<GenerateRequest, "adapters">): readonly number[] {
-    return adapters === undefined ? this.#shares : sharesOf(adapters, this.#shares.length);
   }
 
   /** Infinity is "until the context is full", as is leaving it out. */

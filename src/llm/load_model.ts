@@ -21,7 +21,7 @@ import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts
 import { ImageReader } from "./images/image_reader.ts";
 import { openTowers, type Tower } from "./images/tower.ts";
 import { LoadedModel } from "./language_model.ts";
-import type { AdaptedParts } from "./loaded_model_parts.ts";
+import type { AdaptedParts, LoadedModelParts } from "./loaded_model_parts.ts";
 import {
   checkLoadOptions,
   type FiringRates,
@@ -108,7 +108,8 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
     describe: (shares) =>
       describeModel(file, config, tokenizer, { ...options, ...model.tensors, shares, towers }),
     adapted,
-    fingerprint: () => sourceFingerprint({ file, packed }),
+    fingerprint: (shares) => fingerprintOf({ file, packed }, { ...options, shares }),
+    mergedAdapters: mergedOf(options),
     notify: options.onNotice ?? warn,
   });
 }
@@ -145,36 +146,52 @@ async function forTowers(towers: readonly Tower[], asked: LoadOptions): Promise<
   return options;
 }
 
-/** Where this model's keys and values are kept when it is closed; null: nowhere. */
+/** Where keys and values are kept of the model with so much of each adapter; null: nowhere. */
 function archiveOf(
   file: ModelFile,
-  { prefixCacheFolder: folder }: LoadOptions,
+  { prefixCacheFolder: folder, ...options }: LoadOptions,
+  shares: readonly number[] = [],
 ): KvArchiveFile | null {
   if (folder === undefined) return null;
-  const modelFingerprint = sourceFingerprint(file);
+  const modelFingerprint = fingerprintOf(file, { ...options, shares });
   return { path: join(folder, `${modelFingerprint.slice(0, 32)}.kv`), modelFingerprint };
 }
 
 /**
- * The model with each of its named adapters: another model to what is kept. Two names of as much of
- * one file are the same one.
+ * The model with each of its named adapters. Two names of as much of one file are the same one.
  */
-function adaptedOf({ file, packed }: ModelFile, options: LoadOptions): AdaptedParts[] {
+function adaptedOf(file: ModelFile, options: LoadOptions): AdaptedParts[] {
   const { namedAdapters = [] } = options;
   return namedAdapters.map(({ id, adapter: { path, scale = 1 } }) => {
     const first = namedAdapters.findIndex(({ adapter: other }) =>
       other.path === path && (other.scale ?? 1) === scale
     );
-    const adapters = namedAdapters.map((_, index) => index === first ? scale : 0);
-    const use = `adapter, ${scale} times, as tokens are computed`;
-    const own = openAdapter(path).file.parts.map((part) => ({ ...part, use }));
-    const withIt = { packed, file: { ...file, parts: [...file.parts, ...own] } };
-    const archive = archiveOf(withIt, options);
-    return {
-      ...{ id, shares: adapters, archive: archive && { ...archive, adapters } },
-      fingerprint: () => sourceFingerprint(withIt),
-    };
+    const shares = namedAdapters.map((_, index) => index === first ? scale : 0);
+    const archive = archiveOf(file, options, shares);
+    return { id, shares, archive: archive && { ...archive, adapters: shares } };
   });
+}
+
+function mergedOf(
+  { adapters = [], adaptersApart: apart }: LoadOptions,
+): LoadedModelParts["mergedAdapters"] {
+  return { merged: adapters.map(({ scale = 1 }) => scale), apart };
+}
+
+/** With so much of each named adapter it is another model to what is kept. */
+function fingerprintOf(
+  { file, packed }: ModelFile,
+  { namedAdapters = [], shares }: Pick<LoadOptions, "namedAdapters"> & {
+    readonly shares: readonly number[];
+  },
+): string {
+  const own = namedAdapters.flatMap(({ adapter: { path } }, index) => {
+    const scale = shares[index] ?? 0;
+    if (scale === 0) return [];
+    const use = `adapter, ${scale} times, as tokens are computed`;
+    return openAdapter(path).file.parts.map((part) => ({ ...part, use }));
+  });
+  return sourceFingerprint({ packed, file: { ...file, parts: [...file.parts, ...own] } });
 }
 
 /** Predictors have been tried: how many neurons they name in vain is known. */

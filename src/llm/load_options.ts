@@ -12,6 +12,8 @@ export type GpuMode = NonNullable<EngineOptions["gpu"]>;
 
 /** Everything that can be asked, by the command line, by tests and by measurements. */
 export interface LoadOptions extends EngineOptions {
+  /** Named adapters that could not lie beside the weights, for messages. Left out: all could. */
+  readonly adaptersApart?: AdaptersApart;
   /** Tokens of a prompt that are computed at once. Default 64, of a mixture of experts 256. */
   readonly chunkTokens?: number;
   /** Rows of an image that see each other and so are one step, which is as long at least. */
@@ -71,6 +73,14 @@ export interface LoadOptions extends EngineOptions {
   readonly ioWorkers?: number;
   /** Most bytes of one thread's arena; smaller ones make models span several (for tests). */
   readonly arenaBytesMax?: number;
+}
+
+/** Adapters that are in the weights of models of their own. */
+export interface AdaptersApart {
+  /** The model without any of them. */
+  readonly base: string;
+  /** The others, each with why: "… because OBSTACLE". */
+  readonly models: readonly { readonly id: string; readonly obstacle: string }[];
 }
 
 /** Which neurons are left out of a model whose neurons are never silent (SiLU, GELU). */

@@ -5,6 +5,7 @@ import type { GgufFile } from "../gguf/types.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
+import type { AdaptersOfModel } from "./adapter_shares.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import type { ImageReader } from "./images/image_reader.ts";
 import type { Notice } from "./predictor_report.ts";
@@ -31,8 +32,10 @@ export interface LoadedModelParts {
   readonly waitingMax: number;
   /** Where keys and values are kept when it is closed; null: nowhere. */
   readonly archive: KvArchiveFile | null;
-  /** Of the file: src/gguf/fingerprint.ts; made when it is needed. */
-  readonly fingerprint: () => string;
+  /** Of the model with so much of each adapter: src/gguf/fingerprint.ts; made when it is needed. */
+  readonly fingerprint: (shares: readonly number[]) => string;
+  /** What is in its weights, and why, where a request may ask. */
+  readonly mergedAdapters: Pick<AdaptersOfModel, "merged" | "apart">;
   /** Null: the file has nothing behind texts' vectors. */
   readonly textHead: TextHead | null;
   /** Null: it neither sees nor hears. */
@@ -49,7 +52,7 @@ export interface LoadedModelParts {
 }
 
 /** What a model has of its own that is another one with an adapter: it is in that one's engine. */
-export interface AdaptedParts extends Pick<LoadedModelParts, "id" | "archive" | "fingerprint"> {
+export interface AdaptedParts extends Pick<LoadedModelParts, "id" | "archive"> {
   /** How much of each adapter counts where a request does not say. */
   readonly shares: readonly number[];
 }

@@ -13,7 +13,8 @@ import type { GapMarks, ModelDetails } from "./types.ts";
 const TEXT_CHARS_MAX = 200;
 
 /** What a model was loaded with, of which its own file says nothing. */
-export interface LoadedWith extends Pick<LoadOptions, "adapters" | "namedAdapters"> {
+export interface LoadedWith
+  extends Pick<LoadOptions, "adapters" | "namedAdapters" | "controlVectors"> {
   /** How much of each named adapter counts where a request does not say; left out: nothing. */
   readonly shares?: readonly number[];
   /** What it sees or hears with; null or left out: it does neither. */
@@ -27,9 +28,11 @@ export function describeModel(
   file: GgufFile,
   config: Pick<ModelConfig, "architecture" | "embeddingLength" | "vocabSize" | "isEncoder">,
   tokenizer: Tokenizer,
-  { adapters = [], namedAdapters = [], shares = [], towers = [], textHead }: LoadedWith = {},
+  { adapters = [], namedAdapters = [], shares = [], towers = [], textHead, ...more }: LoadedWith =
+    {},
 ): ModelDetails {
-  const tensors = [...file.tensors.values()];
+  const tensors = [...file.tensors.values()].filter(({ summed }) => summed === undefined);
+  const { controlVectors = [] } = more;
   return {
     architecture: getString(file.metadata, "general.architecture", "unknown"),
     parameterCount: tensors.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0),
@@ -48,6 +51,11 @@ export function describeModel(
     ...namedAdapters.length > 0 && {
       choosableAdapters: namedAdapters.map(({ adapter: { path } }, index) => ({
         ...{ name: basename(path), scale: shares[index] ?? 0 },
+      })),
+    },
+    ...controlVectors.length > 0 && {
+      controlVectors: controlVectors.map(({ path, scale = 1 }) => ({
+        ...{ name: basename(path), scale },
       })),
     },
     sampling: readSampling(file.metadata),

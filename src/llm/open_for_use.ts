@@ -1,6 +1,17 @@
-/** Opens a model's file as it is to be used: with its adapters, and with another chat template. */
+/**
+ * Opens a model's file as it is to be used: with its adapters and control vectors, and with another
+ * chat template.
+ */
 import { basename } from "node:path";
-import { applyAdapters, attachAdapters, openAdapter, type UsedAdapter } from "../adapter/mod.ts";
+import {
+  applyAdapters,
+  attachAdapters,
+  openAdapter,
+  openControlVector,
+  steerModel,
+  type UsedAdapter,
+  type UsedControlVector,
+} from "../adapter/mod.ts";
 import { UnsupportedModelError } from "../base/errors.ts";
 import { type ModelFile, openModelFile } from "../bundle/mod.ts";
 import { createChatTemplate } from "../chat/mod.ts";
@@ -9,18 +20,19 @@ import type { LoadOptions } from "./load_options.ts";
 
 type UseOptions = Pick<
   LoadOptions,
-  "adapters" | "adapterType" | "namedAdapters" | "chatTemplate" | "onNotice"
+  | ("adapters" | "adapterType" | "namedAdapters" | "chatTemplate" | "onNotice")
+  | ("controlVectors" | "controlVectorLayers")
 >;
 
 /**
- * The model at `path`, changed by the adapters of the options, and by their template.
- * @throws {RangeError} when an adapter's scale is no finite number, or the template is empty, or no
- * Jinja.
+ * The model at `path`, changed by the adapters and control vectors of the options, and by their
+ * template.
+ * @throws {RangeError} when a scale is no finite number, or the template is empty, or no Jinja.
  * @throws {ModelFormatError} when a file is damaged or not what it is given as.
  * @throws {UnsupportedModelError} when an adapter does not fit, or the model cannot have any.
  */
 export function openForUse(path: string, options: UseOptions = {}): ModelFile {
-  const model = openAdapted(path, options);
+  const model = steered(openAdapted(path, options), options);
   const { chatTemplate: template } = options;
   if (template === undefined) return model;
   const source = { template, bosText: "", eosText: "", specialTexts: [] };
@@ -54,6 +66,38 @@ function openAdapted(
   }
   const file = attachAdapters(applyAdapters(model.file, used, adapterType), named);
   return { file, packed: null };
+}
+
+/** Control vectors change no matrix, so a packed file may have them, too. */
+function steered(
+  model: ModelFile,
+  { controlVectors = [], controlVectorLayers: layers, onNotice }: UseOptions,
+): ModelFile {
+  if (layers !== undefined) checkLayers(layers, controlVectors.length);
+  const used = controlVectors.map(({ path, scale = 1 }): UsedControlVector => {
+    if (Number.isFinite(scale)) return { vector: openControlVector(path), scale };
+    throw new RangeError(
+      `Cannot use the control vector "${path}" ${scale} times: give a finite number`,
+    );
+  });
+  const architecture = model.file.metadata.get("general.architecture");
+  for (const { vector: { hint, file } } of used) {
+    if (hint === "" || hint === architecture) continue;
+    const name = basename(file.parts[0].path);
+    const text = `the control vector "${name}" says that it is for models of the kind "${hint}", ` +
+      `and this one's architecture is "${architecture}"`;
+    onNotice?.({ kind: "warning", text });
+  }
+  return { ...model, file: steerModel(model.file, used, layers) };
+}
+
+function checkLayers({ first, last }: { first: number; last: number }, vectors: number): void {
+  const isRange = Number.isInteger(first) && Number.isInteger(last) && first >= 0 && last >= first;
+  if (isRange && vectors > 0) return;
+  throw new RangeError(
+    `Cannot steer layers ${first} to ${last}: ` +
+      (isRange ? "give a control vector, too" : "give whole numbers, the first one not above"),
+  );
 }
 
 function openUsed({ path, scale = 1 }: AdapterChoice): UsedAdapter {

@@ -367,6 +367,12 @@ export interface LanguageModel {
    */
   generate(request: GenerateRequest): Generation;
 
+  /**
+   * Requests that come from now on and choose no adapters have so much of these, and nothing of
+   * the others; left out: it has none.
+   * @throws {RequestError} 400 when it has no such adapter, or cannot do without one.
+   */
+  chooseAdapters?(shares: readonly AdapterShare[]): void;
   /** The same model with one of its adapters each: in its engine, and its turns. */
   readonly adapted?: readonly LanguageModel[];
   /** Left out: they cannot be kept. */

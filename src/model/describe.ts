@@ -13,6 +13,7 @@ import { readConfig, type ReadOptions } from "./read/read_config.ts";
 import { readTensors } from "./read/read_tensors.ts";
 import { refuseAdapter } from "./read/refuse_adapter.ts";
 import { refuseProjector } from "./read/read_vision.ts";
+import { steerLayers } from "./read/steer_layers.ts";
 import type { ModelDescription } from "./types.ts";
 
 /** Values of `general.architecture` that this version runs. */
@@ -26,7 +27,7 @@ export const SUPPORTED_ARCHITECTURES: readonly string[] = FAMILIES.map((f) => f.
 export function describeModel(file: GgufFile, options: ReadOptions = {}): ModelDescription {
   const family = variantOf(findFamily(file), file);
   const config = readConfig(file, family, options);
-  return { config, tensors: readTensors(file, config, family) };
+  return { config, tensors: steerLayers(file, config, readTensors(file, config, family)) };
 }
 
 /** The family as the file's flag has it. */

@@ -1,6 +1,6 @@
 /** What may differ from layer to layer: part of types.ts. */
 import type { SwigluLimit, XieluCurve } from "./activation_types.ts";
-import type { ModelConfig } from "./types.ts";
+import type { ModelConfig, VectorTensor } from "./types.ts";
 
 /** What may differ from layer to layer. */
 export interface LayerConfig {
@@ -104,3 +104,9 @@ export type LayerShape =
     "headCount" | "headDim" | "valueDim" | "headCountKv" | "feedForwardLength"
   >
   & Partial<Pick<ModelConfig, "latent" | "attentionScale" | "experts">>;
+
+/** Of a layer that control vectors steer. */
+export interface SteeredLayer {
+  /** [d]: added to the residual stream behind the layer, for every token. Left out: nothing is. */
+  readonly direction?: VectorTensor;
+}

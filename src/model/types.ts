@@ -24,7 +24,7 @@ import type {
 } from "./compressed_types.ts";
 import type { ConformerLayer, RelativeConfig, SubsamplingTensors } from "./conformer_types.ts";
 import type { GatedLayer, GatedMixTensors, GatedModel } from "./gated_types.ts";
-import type { LayerConfig, LayerShape } from "./layer_types.ts";
+import type { LayerConfig, LayerShape, SteeredLayer } from "./layer_types.ts";
 import type { LayerInputTensors, TokenInputTensors } from "./layer_input_types.ts";
 import type { ScoreBiases } from "./score_biases.ts";
 import type { SourceConfig } from "./source_types.ts";
@@ -267,7 +267,7 @@ export interface LatentTensors {
  * convolved, key ⊙ value, and "query" what the outcome is multiplied by before the output
  * projection. Its channels are shared out as the dimensions of heads are.
  */
-export interface LayerTensors extends GatedLayer, ConformerLayer {
+export interface LayerTensors extends GatedLayer, ConformerLayer, SteeredLayer {
   /** Null: attention reads the residual stream as it is; or the layer has none of what reads it. */
   readonly attentionNorm: NormTensors | null;
   /**

@@ -65,7 +65,12 @@ export class Entry {
     this.#failedAtMs = [...this.#failedAtMs.slice(-FAILURES_MAX), performance.now()];
   }
 
+  /** How much of each adapter its requests were to have is so when it is loaded again. */
   put(model: LanguageModel): void {
+    const chosen = this.#details?.choosableAdapters ?? [];
+    if (chosen.length > 0 && chosen.length === model.details?.choosableAdapters?.length) {
+      model.chooseAdapters?.(chosen.map(({ scale }, id) => ({ id, scale })));
+    }
     this.model = model;
     this.state = "ready";
     this.loadFailure = null;
@@ -73,6 +78,17 @@ export class Entry {
     this.#contextLength = model.contextLength;
     this.#details = model.details;
     this.lastUsedMs = performance.now();
+  }
+
+  /** It is let go. */
+  take(): LanguageModel | null {
+    const { model } = this;
+    this.#details = model?.details ?? this.#details;
+    this.model = null;
+    this.state = "unloading";
+    this.leaving = null;
+    this.stopTimer();
+    return model;
   }
 
   /** It was not loaded after all. */
@@ -102,7 +118,7 @@ export class Entry {
     return {
       ...{ id: this.id, state: this.state, model: this.model, waiting },
       ...{ created: this.#created, contextLength: this.#contextLength },
-      details: this.#details,
+      details: this.model?.details ?? this.#details,
       ...{ bytes: this.bytes, leases: this.leases, expiresAt: this.#expiresAt },
       isLoaded: this.model !== null,
       loadedShare: this.state === "loading" ? this.loadedShare : null,

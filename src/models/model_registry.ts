@@ -306,11 +306,8 @@ export class ModelRegistry implements AsyncDisposable {
   }
 
   #unload(entry: Entry, reason: UnloadReason): void {
-    const { id, model } = entry;
-    entry.stopTimer();
-    entry.state = "unloading";
-    entry.model = null;
-    entry.leaving = null;
+    const { id } = entry;
+    const model = entry.take();
     if (reason === "failed") entry.noteFailure();
     const gone = () => {
       entry.state = "unloaded";

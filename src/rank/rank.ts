@@ -335,13 +335,14 @@ export class Rank implements RankSteps<Layer> {
   }
 
   endLayer(layer: Layer): boolean {
-    const { input, altUp, outputScale } = layer;
+    const { input, altUp } = layer;
     if (altUp !== null) this.#altUp!.correct(altUp);
     if (input !== null) this.#inputs!.add(layer, input);
     if (altUp !== null) return this.#altUp!.joinInput(input && input.norm);
     if (input !== null && !this.#residual.join(input.norm)) return false;
-    if (outputScale !== null) this.#residual.scale(outputScale);
+    this.#residual.scale(layer.outputScale);
     this.#kept.end(layer);
+    this.#residual.steer(layer.direction);
     if (this.#tower !== null && !this.#tower.end.endLayer(layer.index)) return false;
     const endsSource = this.#state.isReading && layer.index === this.#reading.end - 1;
     return !endsSource || this.#rememberSource();

@@ -51,14 +51,14 @@ interface LayerEnd extends Parts {
 /**
  * s · (x + norm(output · (act(gate · x) ⊙ given))), of what of it the layer has; and what rows
  * that are given have for it. Of several streams the first one is read, scaled, and what comes of
- * it is added to the others.
+ * it is added to the others. Behind all of it is the direction of control vectors.
  */
 export function endLayer(
   streams: readonly Float64Array[],
   inputs: Float64Array | null,
   { layer, tensors, config, weights, blocks, ids, given }: LayerEnd,
 ): readonly Float64Array[] {
-  const { input, outputScale, altUp } = tensors;
+  const { input, outputScale, altUp, direction } = tensors;
   const [left, ...others] = streams;
   const x = addGivenParts(left, layer, { ids, given, config });
   let y = x;
@@ -78,7 +78,8 @@ export function endLayer(
     if (altUp !== null) return [x, ...others.map((each) => add(each, made))];
     y = add(x, made);
   }
-  if (outputScale === null) return [y, ...others];
-  const [scale] = weights.vector(outputScale);
-  return [y.map((value) => value * scale), ...others];
+  const [scale] = outputScale === null ? [1] : weights.vector(outputScale);
+  const added = direction && weights.vector(direction);
+  const steered = y.map((value, i) => value * scale + (added ? added[i % added.length] : 0));
+  return [steered, ...others];
 }

@@ -71,7 +71,7 @@ export function listOf<T extends z.ZodType>(item: T, limits: ListLimits = {}) {
  * Counts the values of a body: members and items, but for numbers of the lists of ids that a field
  * may be. Stops when there are more than `most`.
  */
-export function countValues(body: Body, most: number): number {
+export function countValues(body: Body | readonly unknown[], most: number): number {
   let count = 0;
   const open: [value: object, depth: number][] = [[body, 0]];
   for (let next = open.pop(); next !== undefined && count <= most; next = open.pop()) {
@@ -90,14 +90,21 @@ export function countValues(body: Body, most: number): number {
  * Reads `body` by `schema`, and by what is said of it (`withOthers`).
  * @throws {RequestError} 400 that names the first field at fault.
  */
-export function parseFields<T extends z.ZodType>(schema: T, body: Body): z.output<T> {
-  refuseUnsupported(body, othersOf(schema).unsupported ?? {});
+export function parseFields<T extends z.ZodType>(
+  schema: T,
+  body: Body | readonly unknown[],
+): z.output<T> {
+  if (!isList(body)) refuseUnsupported(body, othersOf(schema).unsupported ?? {});
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data;
   const { path, message } = deepest(parsed.error.issues[0]);
   const name = pathName(path);
   const reason = message.replace(/^Invalid input: /, "").replace(/^Invalid/, "invalid");
   throw fieldError(name, `Invalid value for "${name}": ${reason}`);
+}
+
+function isList(body: Body | readonly unknown[]): body is readonly unknown[] {
+  return Array.isArray(body);
 }
 
 /** `messages[0].content`, as OpenAI writes it. */

@@ -10,7 +10,7 @@ import { fieldError } from "./http_errors.ts";
 import { type Body, meantField, unknownFields } from "./known_fields.ts";
 import type { AppSettings } from "./options.ts";
 import { countValues, parseFields } from "./parse_fields.ts";
-import { readJsonObject } from "./request_body.ts";
+import { readJsonList, readJsonObject } from "./request_body.ts";
 
 /** The answer's header that names what was ignored. */
 export const IGNORED_FIELDS_HEADER = "x-ignored-fields";
@@ -35,6 +35,20 @@ export async function readFields<T extends z.ZodType>(
   return parseFields(schema, body);
 }
 
+/**
+ * Reads a body that is a list by `schema`; what its items have beside is not looked at.
+ * @throws {RequestError} as `readFields`.
+ */
+export async function readList<T extends z.ZodType>(
+  c: Context<ServerEnv>,
+  settings: AppSettings,
+  schema: T,
+): Promise<z.output<T>> {
+  const body = await readJsonList(c.req.raw, settings);
+  refuseMany(body, settings);
+  return parseFields(schema, body);
+}
+
 /** Of the longest body, the bytes for each of which it may have a value. */
 const BYTES_PER_VALUE = 64;
 
@@ -53,7 +67,7 @@ export function readFormFields<T extends z.ZodType>(
 }
 
 /** A value costs a hundred times the time of its bytes: 8 MiB of `{}` took the server 12 s. */
-function refuseMany(body: Body, { bodyBytesMax }: AppSettings): void {
+function refuseMany(body: Body | readonly unknown[], { bodyBytesMax }: AppSettings): void {
   const most = Math.floor(bodyBytesMax / BYTES_PER_VALUE);
   if (countValues(body, most) <= most) return;
   throw fieldError(

@@ -58,26 +58,43 @@ export async function readJsonObject(
   request: Request,
   limits: BodyLimits,
 ): Promise<Record<string, unknown>> {
-  const encoding = request.headers.get("content-encoding") ?? "identity";
-  if (encoding.toLowerCase() !== "identity") throw encodedError(encoding);
-  const bytes = await readBytes(request, limits);
-  if (bytes.length > TURN_BYTES) await new Turns(undefined).give();
-  const { bodyBytesMax } = limits;
-  let value: unknown;
-  try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (error) {
-    const reason = error instanceof SyntaxError ? error.message : "it is not UTF-8";
-    throw fieldError(null, `Cannot read the body as JSON: ${reason}`, "invalid_json");
-  }
+  const { value, byteCount } = await readJson(request, limits);
   if (!isJsonObject(value)) {
     throw fieldError(null, "Cannot read the body: expected a JSON object", "invalid_json");
   }
   const body = value as Record<string, unknown>;
-  if (bytes.length > bodyBytesMax && bytes.length - imageBytes(body) > bodyBytesMax) {
+  const { bodyBytesMax } = limits;
+  if (byteCount > bodyBytesMax && byteCount - imageBytes(body) > bodyBytesMax) {
     throw tooLong(limits);
   }
   return body;
+}
+
+/**
+ * The same of a list, which has no images.
+ * @throws {RequestError} as `readJsonObject`.
+ */
+export async function readJsonList(request: Request, limits: BodyLimits): Promise<unknown[]> {
+  const { value } = await readJson(request, { ...limits, imageBytesMax: 0 });
+  if (Array.isArray(value)) return value;
+  throw fieldError(null, "Cannot read the body: expected a JSON array", "invalid_json");
+}
+
+async function readJson(
+  request: Request,
+  limits: BodyLimits,
+): Promise<{ readonly value: unknown; readonly byteCount: number }> {
+  const encoding = request.headers.get("content-encoding") ?? "identity";
+  if (encoding.toLowerCase() !== "identity") throw encodedError(encoding);
+  const bytes = await readBytes(request, limits);
+  if (bytes.length > TURN_BYTES) await new Turns(undefined).give();
+  try {
+    const value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return { value, byteCount: bytes.length };
+  } catch (error) {
+    const reason = error instanceof SyntaxError ? error.message : "it is not UTF-8";
+    throw fieldError(null, `Cannot read the body as JSON: ${reason}`, "invalid_json");
+  }
 }
 
 async function readBytes(request: Request, limits: BodyLimits): Promise<Uint8Array> {

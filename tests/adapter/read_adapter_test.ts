@@ -80,7 +80,7 @@ Deno.test("readAdapter() refuses what is not whole, no numbers, or of another ki
       saying(["adapter.alora.invocation_tokens", list(Uint32Array.of(1))]),
       "only behind certain tokens",
     ],
-    [saying(["general.architecture", text("controlvector")]), 'of the kind "controlvector"'],
+    [saying(["general.architecture", text("controlvector")]), "give it with --control-vector"],
   ];
   for (const [options, says] of others) {
     const { message } = assertThrows(() => read(options), UnsupportedModelError);

@@ -8,6 +8,7 @@ import {
 import { adapterChoices, namedAdapters } from "../../src/cli/adapter_options.ts";
 import { nmse } from "../support/compare.ts";
 import { tinyAdapter } from "../support/tiny_adapter.ts";
+import { tinyControlVector } from "../support/tiny_control_vector.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { runCli, startCli, withTinyModel } from "./run_cli.ts";
 import { finish, Log } from "./server_process.ts";
@@ -73,6 +74,53 @@ Deno.test("logits, show and quantize know --lora and its variable; each file wha
     assertStringIncludes(swapped.stderr, "it is a model");
   }));
 
+Deno.test("logits and show know control vectors, by llama.cpp's names as well", () =>
+  withTinyModel(async (path, folder) => {
+    const vector = `${folder}/vector.gguf`;
+    const out = `${folder}/out.f32`;
+    await Deno.writeFile(vector, tinyControlVector(tinyModel({ blockCount: 2 })));
+    const plain = await logits(out, [path]);
+    const half = await logits(out, [path, "--control-vector", `${vector}:0.5`]);
+    const exact = await logits(out, [path, "--exact", "--control-vector", `${vector}:0.5`]);
+    assert(nmse(half, exact) < 1e-9);
+    assert(nmse(plain, exact) > 1e-4);
+    assertEquals(await logits(out, [path, "--control-vector-scaled", `${vector}:0.5`]), half);
+    assertEquals(await logits(out, [path], { GANGLION_CONTROL_VECTOR: `${vector}:0.5` }), half);
+    const twice = ["--control-vector", vector, "--control-vector-scaled", `${vector}:-0.5`];
+    assertEquals(await logits(out, [path, ...twice]), half);
+    const beside = ["--control-vector", vector, "--control-vector-layers", "2-9"];
+    assertEquals(await logits(out, [path, ...beside]), plain);
+    const wrong = [
+      [2, [path, "--control-vector-layers", "3-2"], "such as 10-20"],
+      [2, [path, "--control-vector-layer-range", "1", "2"], "--control-vector-layers 10-20"],
+      [1, [path, "--control-vector", path], 'it is of the kind "llama"'],
+      [1, [vector], "it is a control vector"],
+    ] as const;
+    for (const [code, args, says] of wrong) {
+      const told = await runCli(["run", ...args, "--max-tokens", "1"]);
+      assertEquals(told.code, code, told.stderr);
+      assertStringIncludes(told.stderr, says);
+    }
+  }));
+
+Deno.test("show tells of a control vector, and of a model with one what it tells of the model", () =>
+  withTinyModel(async (path, folder) => {
+    const vector = `${folder}/vector.gguf`;
+    await Deno.writeFile(vector, tinyControlVector(tinyModel({ blockCount: 2 })));
+    const shown = JSON.parse((await runCli(["show", vector, "--json"])).stdout);
+    const { kind, model_hint, embedding_length, layers } = shown;
+    assertEquals([kind, model_hint, embedding_length, layers], ["controlvector", "llama", 64, [1]]);
+    assertStringIncludes((await runCli(["show", vector])).stdout, "use it with --control-vector");
+    const own = async (more: string[]) => {
+      const report = JSON.parse((await runCli(["show", path, "--json", ...more])).stdout);
+      return [report.parameters, report.tensor_types];
+    };
+    assertEquals(await own(["--control-vector", vector]), await own([]));
+    const several = await runCli(["serve", path, path, "--control-vector", vector]);
+    assertEquals(several.code, 2);
+    assertStringIncludes(several.stderr, "--control-vector with several models");
+  }));
+
 Deno.test("--lora-model takes names and files, and nothing without both", () => {
   const poet = { id: "poet", adapter: { path: "a=b.gguf", scale: 0.8 } };
   assertEquals(namedAdapters("poet=a=b.gguf:0.8"), [poet]);
@@ -81,6 +129,33 @@ Deno.test("--lora-model takes names and files, and nothing without both", () => 
     assertThrows(() => namedAdapters(text), Error, "such as poet=poet.gguf");
   }
 });
+
+async function replyTo(url: string, body: unknown) {
+  const reply = await fetch(url, { method: "POST", body: JSON.stringify(body) });
+  return { status: reply.status, ...await reply.json() };
+}
+
+/** Has all requests of "tiny" answered with its first adapter: returns one's text. */
+async function changeForAll(url: string): Promise<string> {
+  const refusal = async (route: string, body: unknown) => {
+    const { status, error } = await replyTo(`${url}/${route}`, body);
+    assertEquals(status, 400, JSON.stringify(error));
+    return error.message;
+  };
+  // What could not lie beside the weights cannot be taken out, or in.
+  const lora = [{ id: 7, scale: 1 }];
+  const asked = { prompt: [1, 17, 300], max_tokens: 8, temperature: 0 };
+  const out = await refusal("v1/completions", { ...asked, model: "table", lora });
+  assertStringIncludes(out, 'ask for "tiny", which is without it');
+  assertStringIncludes(
+    await refusal("v1/completions", { ...asked, model: "tiny", lora }),
+    '"table" is a model of its own with its adapter, because "token_embd.weight"',
+  );
+  assertStringIncludes(await refusal("lora-adapters?model=poet", []), "its name says that");
+  const set = await replyTo(`${url}/lora-adapters`, [{ id: 0, scale: 1 }]);
+  assertEquals(set, { status: 200, success: true });
+  return (await replyTo(`${url}/v1/completions`, asked)).choices[0].text;
+}
 
 Deno.test("serve has the same model with other adapters under other names", () =>
   withTinyModel(async (path, folder) => {
@@ -127,9 +202,11 @@ Deno.test("serve has the same model with other adapters under other names", () =
     });
     const { tokens_predicted: predicted, tokens_evaluated: evaluated } = await read.json();
     assertEquals([read.status, predicted, evaluated], [200, 0, 3]);
+    const afterwards = await changeForAll(url);
     child.kill("SIGINT");
     assertEquals((await finish(child, log)).code, 0);
     const [own, poet, ...others] = answers;
     assertNotEquals(poet, own);
     assertEquals(others, [own, poet, poet, own]);
+    assertEquals(afterwards, poet);
   }));

@@ -38,7 +38,7 @@ Deno.test("list says of files that are no models what they are for", () =>
     assertEquals(code, 0);
     for (
       const [name, use] of [
-        ["change", "an adapter: --lora"],
+        ["change", "an adapter: --lora, or --control-vector"],
         ["eyes", "a projector: --mmproj"],
         ["guesses", "guesses for another model: --draft-model"],
       ]

@@ -44,3 +44,32 @@ Deno.test("ModelRegistry lists models of one look into a folder that gets more o
   assertEquals(registry.list().map(({ id }) => id), ["base"]);
   assertEquals(registry.list().map(({ id }) => id), ["base", "second"]);
 });
+
+Deno.test("ModelRegistry has a model's adapters count as they did when it is loaded again", async () => {
+  const adapters = ["poet", "clerk"].map((name) => ({ name: `${name}.gguf`, scale: 0 }));
+  await using registry = new ModelRegistry({
+    catalog: { ids: () => ["base"] },
+    loader: {
+      bytesOf: () => Promise.resolve(10),
+      load: (id) =>
+        Promise.resolve(new ScriptedModel({ id, details: { choosableAdapters: adapters } })),
+    },
+    memoryBytes: 20,
+  });
+  const scales = () => {
+    const [{ details }] = registry.list();
+    return details?.choosableAdapters?.map(({ scale }) => scale);
+  };
+  const first = await registry.acquire();
+  assertEquals(scales(), [0, 0]);
+  first!.model.chooseAdapters!([{ id: 1, scale: 0.5 }]);
+  assertEquals(scales(), [0, 0.5]);
+  first!.release();
+  assert(registry.unload("base"));
+  assertEquals(scales(), [0, 0.5], "it is not in memory");
+  await new Promise((resolve) => setTimeout(resolve));
+  const again = await registry.acquire();
+  assert(again!.model !== first!.model, "it was loaded again");
+  assertEquals(again!.model.details?.choosableAdapters?.[1].scale, 0.5);
+  again!.release();
+});

@@ -11,9 +11,11 @@ import {
   noImages,
   renderWithImages,
 } from "../../src/llm/images/place_images.ts";
-import { sharesOf } from "../../src/llm/adapter_shares.ts";
+import { AdapterShares } from "../../src/llm/adapter_shares.ts";
 import { StopText } from "../../src/llm/stop_text.ts";
 import type {
+  AdapterShare,
+  AdapterUse,
   ChatMessage,
   ChatOptions,
   EmbedOptions,
@@ -85,7 +87,8 @@ export class ScriptedModel implements LanguageModel {
   readonly chatOptions: (ChatOptions | undefined)[] = [];
   /** What came with each prompt whose log probabilities were asked for. */
   readonly promptOptions: (EmbedOptions | undefined)[] = [];
-  readonly details: ModelDetails;
+  readonly #adapters: AdapterShares;
+  readonly #details: ModelDetails;
   readonly embed: LanguageModel["embed"];
   readonly rank: LanguageModel["rank"];
   readonly lookAt: LanguageModel["lookAt"];
@@ -102,7 +105,11 @@ export class ScriptedModel implements LanguageModel {
     this.id = options.id ?? "scripted";
     this.contextLength = options.contextLength ?? 1_000_000;
     const uses = [...DETAILS.uses, ...options.see === undefined ? [] : ["images" as const]];
-    this.details = { ...DETAILS, uses, ...options.details };
+    const details = this.#details = { ...DETAILS, uses, ...options.details };
+    this.#adapters = new AdapterShares({
+      ...{ id: this.id, shares: scalesOf(details.choosableAdapters), isNamed: false },
+      merged: scalesOf(details.adapters),
+    });
     const { embed = (ids) => new Float32Array([ids.length, 1]) } = options;
     if (embed !== null) {
       this.embed = (texts, options) => Promise.resolve(texts.map((ids) => embed(ids, options)));
@@ -128,6 +135,18 @@ export class ScriptedModel implements LanguageModel {
       this.promptOptions.push(options);
       return Promise.resolve(ids.slice(1).map((id) => logprobsOf(id, top)));
     };
+  }
+
+  get details(): ModelDetails {
+    const { choosableAdapters } = this.#details;
+    if (choosableAdapters === undefined) return this.#details;
+    const { current } = this.#adapters;
+    const now = choosableAdapters.map((each, index) => ({ ...each, scale: current[index] }));
+    return { ...this.#details, choosableAdapters: now };
+  }
+
+  chooseAdapters(shares: readonly AdapterShare[]): void {
+    this.#adapters.choose(shares);
   }
 
   get load(): { readonly running: number; readonly waiting: number } {
@@ -201,7 +220,7 @@ export class ScriptedModel implements LanguageModel {
         retryAfterSeconds: 2,
       });
     }
-    sharesOf(request.adapters ?? [], this.details?.choosableAdapters?.length ?? 0);
+    this.#adapters.of(request.adapters);
     const refusal = this.#options.refuse?.(request);
     if (refusal) throw refusal;
     this.requests.push(request);
@@ -318,6 +337,10 @@ const DETAILS: ModelDetails = {
   uses: ["writing", "vectors"],
   metadata: { "general.architecture": "scripted" },
 };
+
+function scalesOf(adapters: readonly AdapterUse[] = []): number[] {
+  return adapters.map(({ scale }) => scale);
+}
 
 /** Every id is the most probable one, those after it are the next ones. */
 function logprobsOf(id: number, count: number) {

@@ -21,6 +21,8 @@ export interface FileLoading {
   readonly options: LoadOptions;
   /** Models that are another one with an adapter. */
   readonly named: readonly NamedAdapter[];
+  /** Those of them that have engines of their own, and why. */
+  readonly apart: LoadOptions["adaptersApart"];
   readonly log: ServeLog;
 }
 
@@ -28,12 +30,14 @@ export class FileLoader implements ModelLoader {
   readonly #catalog: FileCatalog;
   readonly #options: LoadOptions;
   readonly #named: readonly NamedAdapter[];
+  readonly #apart: FileLoading["apart"];
   readonly #log: ServeLog;
 
-  constructor(catalog: FileCatalog, { options, named, log }: FileLoading) {
+  constructor(catalog: FileCatalog, { options, named, apart, log }: FileLoading) {
     this.#catalog = catalog;
     this.#options = options;
     this.#named = named;
+    this.#apart = apart;
     this.#log = log;
   }
 
@@ -78,9 +82,10 @@ export class FileLoader implements ModelLoader {
    */
   #optionsOf(id: string): LoadOptions {
     const own = this.#named.find((each) => each.id === id);
-    if (own !== undefined) return { ...this.#options, adapters: [own.adapter] };
+    const options = { ...this.#options, ...this.#apart && { adaptersApart: this.#apart } };
+    if (own !== undefined) return { ...options, adapters: [own.adapter] };
     const beside = this.#named.filter((each) => this.#catalog.baseOf(each.id) === id);
-    return beside.length === 0 ? this.#options : { ...this.#options, namedAdapters: beside };
+    return beside.length === 0 ? options : { ...options, namedAdapters: beside };
   }
 
   #pathOf(id: string): string {

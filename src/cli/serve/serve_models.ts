@@ -6,7 +6,7 @@ import { UsageError } from "../../base/errors.ts";
 import { counted } from "../../base/units.ts";
 import { FileCatalog, modelName, ModelRegistry, type NamedFile } from "../../models/mod.ts";
 import { ApiKeys, type RunningServer, serve, ServerMetrics } from "../../server/mod.ts";
-import { attachObstacle, openForUse } from "../../llm/mod.ts";
+import { attachObstacle, type LoadOptions, openForUse } from "../../llm/mod.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../llm/built_in_model.ts";
 import { EXIT_INTERRUPTED, onHangup, onInterrupt } from "../interrupt.ts";
 import { machineProfile } from "../machine.ts";
@@ -40,10 +40,10 @@ export async function serveModels(paths: readonly string[], options: Options): P
   const keys = new ApiKeys(readKeys(options));
   for (const path of paths) await pullIfMissing(path, options);
   const metrics = new ServerMetrics({ compat: options.metricsCompat });
-  const catalog = await createCatalog(paths, options, log);
+  const { catalog, apart } = await createCatalog(paths, options, log);
   const batches = await openBatches(options, (text) => log.log.warn("queue", { text }));
   await using _closing = { [Symbol.asyncDispose]: async () => await batches?.store.close() };
-  const models = createRegistry(catalog, options, { log, metrics });
+  const models = createRegistry({ catalog, apart }, options, { log, metrics });
   await using _leaving = {
     [Symbol.asyncDispose]: () => models.close({ abandonsLoads: true }),
   };
@@ -101,12 +101,19 @@ function announceServing(
   announce(`Chat there with a browser; OpenAI's API is at ${url}/v1; Ctrl-C stops`);
 }
 
+/** Which models there are. */
+interface Served {
+  readonly catalog: FileCatalog;
+  /** Those that were to lie beside another one's weights and could not; undefined: all could. */
+  readonly apart: LoadOptions["adaptersApart"];
+}
+
 async function createCatalog(
   paths: readonly string[],
   options: Options,
   log: ServeLog,
-): Promise<FileCatalog> {
-  const { modelsDir, mmproj, chatTemplateFile, lora, loraModel = [] } = options;
+): Promise<Served> {
+  const { modelsDir, mmproj, chatTemplateFile, loraModel = [] } = options;
   const store = storeOrNull(modelsDir);
   const named = paths.length > 0
     ? paths.map((path) => requireModel(path, { modelsDir }))
@@ -126,16 +133,12 @@ async function createCatalog(
         "serve that alone",
     );
   }
-  const flag = loraModel.length > 0 ? "--lora-model" : lora === undefined ? null : "--lora";
-  if (flag !== null && !isAlone) {
-    throw new UsageError(
-      `Cannot use ${flag} with several models: an adapter belongs to one of them: serve that alone`,
-    );
-  }
+  checkAlone(options, isAlone);
   const files: NamedFile[] = named.map((path) => ({
     id: path === BUILT_IN_MODEL_PATH ? BUILT_IN_MODEL_ID : modelName(path),
     path,
   }));
+  const own: { id: string; obstacle: string }[] = [];
   for (const { id, adapter } of loraModel) {
     if (files.some((file) => file.id === id)) {
       throw new UsageError(`Cannot use --lora-model ${id}: another model is called so: rename it`);
@@ -148,10 +151,32 @@ async function createCatalog(
     const base = obstacle === null ? files[0].id : undefined;
     files.push({ id, path: named[0], ...base !== undefined && { base } });
     if (obstacle === null) continue;
+    own.push({ id, obstacle });
     log.announce(`${id} is loaded as a model of its own (--lora-model): ${obstacle}`);
   }
   const namesOfPulled = store === null ? undefined : () => store.namesOfPulled();
-  return new FileCatalog({ files, folder: modelsDir, namesOfPulled });
+  return {
+    catalog: new FileCatalog({ files, folder: modelsDir, namesOfPulled }),
+    apart: own.length === 0 ? undefined : { base: files[0].id, models: own },
+  };
+}
+
+/** @throws {UsageError} when what belongs to one model is to be used with several. */
+function checkAlone(
+  { lora, loraModel = [], controlVector, controlVectorScaled }: Options,
+  isAlone: boolean,
+): void {
+  if (isAlone) return;
+  const flag = loraModel.length > 0 ? "--lora-model" : lora !== undefined ? "--lora" : null;
+  if (flag !== null) {
+    throw new UsageError(
+      `Cannot use ${flag} with several models: an adapter belongs to one of them: serve that alone`,
+    );
+  }
+  if ((controlVector ?? controlVectorScaled) === undefined) return;
+  throw new UsageError(
+    "Cannot use --control-vector with several models: it belongs to one of them: serve that alone",
+  );
 }
 
 /**
@@ -178,7 +203,7 @@ function createLibrary(
 }
 
 function createRegistry(
-  catalog: FileCatalog,
+  { catalog, apart }: Served,
   options: Options,
   { log, metrics }: { readonly log: ServeLog; readonly metrics: ServerMetrics },
 ): ModelRegistry {
@@ -190,7 +215,9 @@ function createRegistry(
   const isAlone = options.modelsDir === undefined && engines.length === 1;
   return new ModelRegistry({
     catalog,
-    loader: new FileLoader(catalog, { options: loadOptions, named: options.loraModel ?? [], log }),
+    loader: new FileLoader(catalog, {
+      ...{ options: loadOptions, named: options.loraModel ?? [], apart, log },
+    }),
     memoryBytes: options.memory ?? Math.floor(MEMORY_SHARE * Deno.systemMemoryInfo().total),
     keepAliveMs: options.keepAlive ?? (isAlone ? Infinity : undefined),
     onEvent: (event) => {

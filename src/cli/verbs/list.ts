@@ -22,7 +22,7 @@ export function listVerb(): Command {
 /** What is said of files that are no models. */
 const NOTES: Readonly<Record<FileKind, string>> = {
   model: "",
-  adapter: " (an adapter: --lora)",
+  adapter: " (an adapter: --lora, or --control-vector)",
   projector: " (a projector: --mmproj)",
   draft: " (guesses for another model: --draft-model)",
 };

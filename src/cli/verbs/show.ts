@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { basename } from "node:path";
 import { loadKernelModule } from "../../../wasm/mod.ts";
+import { isControlVector } from "../../adapter/mod.ts";
 import { ModelFormatError, UnsupportedModelError, UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import { type ModelFile, openModelFile, type PackedModel } from "../../bundle/mod.ts";
@@ -23,7 +24,7 @@ import {
   summarizePredictors,
 } from "../../model/mod.ts";
 import type { ModelDescription } from "../../model/types.ts";
-import { showAdapter } from "../show_adapter.ts";
+import { showAdapter, showControlVector } from "../show_adapter.ts";
 import { projectorRow, projectorUse } from "../show_projector.ts";
 import { Interrupt } from "../interrupt.ts";
 import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
@@ -48,6 +49,7 @@ export function showVerb(): Command {
 async function show(path: string | undefined, options: Options): Promise<void> {
   const modelPath = requireModel(path);
   const plain = openModelFile(modelPath);
+  if (isControlVector(plain.file)) return showControlVector(plain.file, options);
   if (isAdapter(plain.file)) return showAdapter(plain.file, options);
   const load = { profile: machineProfile(), ...toLoadOptions(options) };
   const checked = options.checkTensors ? await check(plain) : null;

@@ -12,8 +12,10 @@ export function isAdapter({ metadata }: Pick<GgufFile, "metadata">): boolean {
 /** @throws {UnsupportedModelError} when the file is an adapter. */
 export function refuseAdapter(file: Pick<GgufFile, "metadata">): void {
   if (!isAdapter(file)) return;
+  const steers = file.metadata.get("general.architecture") === "controlvector";
+  const [what, flag] = steers ? ["a control vector", "--control-vector"] : ["an adapter", "--lora"];
   throw new UnsupportedModelError(
-    "Cannot run this file: it is an adapter, which changes a model and is none by itself: give " +
-      "the model's file, and this one with --lora",
+    `Cannot run this file: it is ${what}, which changes a model and is none by itself: give ` +
+      `the model's file, and this one with ${flag}`,
   );
 }

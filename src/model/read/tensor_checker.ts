@@ -137,8 +137,9 @@ export class TensorChecker {
    * @throws {UnsupportedModelError} when there is one.
    */
   refuseUnused({ start, end }: { readonly start: number; readonly end: number }): void {
-    for (const name of this.#file.tensors.keys()) {
-      if (this.#used.has(name) || isRotaryLeftover(name)) continue;
+    for (const [name, { summed }] of this.#file.tensors) {
+      // Control vectors' are no part of the model: steer_layers.ts has them.
+      if (this.#used.has(name) || isRotaryLeftover(name) || summed !== undefined) continue;
       const block = Number(/^blk\.(\d+)\./.exec(name)?.[1] ?? -1);
       if (block >= start && block < end) continue;
       throw new UnsupportedModelError(

@@ -172,6 +172,8 @@ export interface Layer {
   readonly embeddingScale: number | null;
   /** Of a layer that ends a pass; null: it ends none. */
   readonly endNorm: Norm | null;
+  /** Address of f32 [d], added behind all of it for every token; 0: nothing is. */
+  readonly direction: number;
   /** Which of the kept streams that makes; null: none. */
   readonly passEnd: 0 | 1 | null;
   /** Of a layer that convolves its rings and ends. */
@@ -254,6 +256,7 @@ export function bindLayer(
     feedForwardScale: null as number | null,
     embeddingScale: null as number | null,
     ...{ ...bindGains(plan), endNorm: bindNorm(plan.endNorm) },
+    direction: addressOf(plan.direction),
     passEnd: own.passEnd?.stream ?? null,
     ...bindCache(kept),
   };

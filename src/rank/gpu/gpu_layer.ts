@@ -16,17 +16,11 @@ import {
   loadExperts,
   readersOf,
 } from "./gpu_experts.ts";
-import {
-  addBypass,
-  correctLayer,
-  guessLayer,
-  joinBypass,
-  type LayerAltUp,
-  loadLayerAltUp,
-} from "./gpu_alt_up.ts";
-import { addLayerInput, type LayerInputs, loadLayerInputs } from "./gpu_inputs.ts";
-import { endKept, type LayerKept, loadLayerKept } from "./gpu_kept.ts";
+import { addBypass, correctLayer, guessLayer, joinBypass, type LayerAltUp } from "./gpu_alt_up.ts";
+import { addLayerInput } from "./gpu_inputs.ts";
+import { endKept } from "./gpu_kept.ts";
 import { loadMixers, type Mixer } from "./gpu_mixers.ts";
+import { type LayerEnd, loadLayerEnd } from "./layer_end.ts";
 import { addNorm, fire, type NormReaders } from "./layer_operations.ts";
 import {
   addToStream,
@@ -68,18 +62,6 @@ export interface LayerLeft {
 }
 
 export const NOTHING_LEFT: LayerLeft = { apart: null, together: null };
-
-/** What ends a layer. */
-interface LayerEnd {
-  /** Null: tokens give it nothing. */
-  readonly input: LayerInputs | null;
-  /** f32 [1], that multiplies the stream; null: nothing does. */
-  readonly scale: GPUBuffer | null;
-  /** Null: there is one stream. */
-  readonly altUp: LayerAltUp | null;
-  /** Null: what is kept beside the stream has nothing to do with it. */
-  readonly kept: LayerKept | null;
-}
 
 /** Steps of one token, or of one each of several sequences; and of several of one sequence. */
 const APART: When = { isApart: true };
@@ -143,12 +125,7 @@ export class GpuLayer {
         attention: await postNorm(plan.attentionPostNorm),
         feedForward: await postNorm(plan.feedForwardPostNorm),
       },
-      end: {
-        input: await loadLayerInputs(input, plan),
-        altUp: await loadLayerAltUp(input, plan),
-        kept: await loadLayerKept(input, plan),
-        scale: isAlone && plan.outputScale ? await input.loader.vector(plan.outputScale) : null,
-      },
+      end: await loadLayerEnd(input),
     });
   }
 
@@ -176,6 +153,11 @@ export class GpuLayer {
     if (!this.hasMixers) return this.#readersBetween;
     const norm = this.#mixersNorm;
     return norm && { norm, matrices: this.#mixers.flatMap(({ readers }) => readers) };
+  }
+
+  /** f32 [d], added to the stream behind the layer; null: nothing is, or not here. */
+  get direction(): GPUBuffer | null {
+    return this.#end.direction;
   }
 
   /** Where the output is behind it, it can leave half of that norm: nothing else ends it. */

@@ -254,8 +254,9 @@ export class GpuRank implements RankSteps<WalkedGpuLayer> {
     return true;
   }
 
-  endLayer({ outputScale }: WalkedGpuLayer): boolean {
-    if (outputScale !== null) this.#residual.scale(outputScale);
+  endLayer({ outputScale, direction }: WalkedGpuLayer): boolean {
+    this.#residual.scale(outputScale);
+    this.#residual.steer(direction);
     return true;
   }
 

@@ -3,6 +3,7 @@
  * runs. Knows how commands are put together; nothing of when they run.
  */
 import {
+  addRows,
   type HalfNorm,
   type KvCache,
   leaveHalfNorm,
@@ -13,7 +14,7 @@ import {
 } from "../../../gpu/mod.ts";
 import { configOf } from "../../model/layer_config.ts";
 import { floats } from "../bound/arena_views.ts";
-import { bindNorm } from "../bound/bound_norm.ts";
+import { addressOf, bindNorm } from "../bound/bound_norm.ts";
 import { cutsGroups } from "../plan/plan_state.ts";
 import { predictorPlan } from "../neurons/predictors.ts";
 import type { LayerPlan, RankPlan } from "../plan/plan_types.ts";
@@ -92,6 +93,7 @@ export async function openLayers(
       outputScale: isAlone || scale === null
         ? null
         : floats(memories[plan.rankIndex][own.arena], scale.offsetBytes, 1)[0],
+      direction: isAlone ? 0 : addressOf(own.direction),
       postNorms: {
         attention: isAlone ? null : bindNorm(attentionPostNorm),
         feedForward: isAlone ? null : bindNorm(feedForwardPostNorm),
@@ -222,16 +224,31 @@ export function addLayers(
   if (from === 0 && streamEnds !== null) startStreams(builder, streamEnds, of);
   if (from === 0 && keptStart !== null) startKept(builder, keptStart, of);
   for (let index = from; index < end; index++) {
-    const next: NormReaders | null = index + 1 < layers.length
+    const { direction } = layers[index];
+    const next: NormReaders | null = direction !== null
+      ? null
+      : index + 1 < layers.length
       ? layers[index + 1].readers
       : layers[index].leavesHalves
       ? of.readersBehind
       : null;
     left = layers[index].addBlocks(builder, { before: left, next });
+    if (direction !== null) steer(builder, direction, of);
     addGivenPart(builder, index, of);
     of.projectors?.endLayer(builder, index);
     builder.boundary();
   }
   if (end === layers.length && streamEnds !== null) endStreams(builder, streamEnds, of);
   return left;
+}
+
+/** residual += direction, f32 [d], to every row. */
+function steer(
+  builder: ProgramBuilder,
+  direction: GPUBuffer,
+  { config, space }: StreamPlace,
+): void {
+  const { embeddingLength: width } = config;
+  const x = { buffer: direction, offsetBytes: 0, sizeBytes: 4 * width, stride: width };
+  addRows(builder, { x, to: space.residual, width, isOne: true });
 }

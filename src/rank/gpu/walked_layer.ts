@@ -19,5 +19,7 @@ export interface WalkedGpuLayer {
   readonly feedForward: Program | null;
   /** Beside others: multiplies the stream at the layer's end; null: nothing does, or not here. */
   readonly outputScale: number | null;
+  /** Beside others: address of f32 [d], added to it then; 0: nothing is, or not here. */
+  readonly direction: number;
   readonly postNorms: { readonly attention: Norm | null; readonly feedForward: Norm | null };
 }

@@ -83,10 +83,12 @@ export function* arenaPiecesOf(plan: RankPlan): Generator<Piece> {
   if (tokenKind !== null) yield* inArena(0, [{ vector: tokenKind }]);
   if (gpu.isAlone) return;
   for (const layer of layers) {
-    const { arena, attentionPostNorm, feedForwardPostNorm, outputScale } = layer;
+    const { arena, attentionPostNorm, feedForwardPostNorm, outputScale, direction } = layer;
     yield* inArena(arena, partsOfNorm(attentionPostNorm));
     yield* inArena(arena, partsOfNorm(feedForwardPostNorm));
-    if (outputScale !== null) yield* inArena(arena, [{ vector: outputScale }]);
+    for (const vector of [outputScale, direction]) {
+      if (vector !== null) yield* inArena(arena, [{ vector }]);
+    }
     yield* inArena(arena, partsOfChoice(layer));
   }
 }
@@ -198,7 +200,8 @@ export function* partsOfLayer(layer: LayerPlan): Generator<Part> {
   if (layer.gated !== null) yield* partsOfAll(gatedPieces(layer.gated));
   const { outputScale, attentionScale, feedForwardScale, embeddingScale } = layer;
   const scales = [outputScale, attentionScale, feedForwardScale, embeddingScale];
-  for (const vector of [...scales, layer.attentionGains, layer.feedForwardGains]) {
+  const { attentionGains, feedForwardGains, direction } = layer;
+  for (const vector of [...scales, attentionGains, feedForwardGains, direction]) {
     if (vector !== null) yield { vector };
   }
 }

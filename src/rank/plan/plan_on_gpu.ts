@@ -23,7 +23,7 @@ export function planOnGpu(
     readonly statePlaces: number;
   },
 ): { readonly layer: LayerPlan; readonly keptBytes: number } {
-  const { attentionPostNorm, feedForwardPostNorm, outputScale } = tensors.layers[index];
+  const { attentionPostNorm, feedForwardPostNorm, outputScale, direction } = tensors.layers[index];
   const { stateSpace, timeMix, finch, keyDeltas, lightning, ...others } = weights;
   const layer: LayerPlan = {
     ...others,
@@ -37,6 +37,7 @@ export function planOnGpu(
     attentionPostNorm: norm(place, attentionPostNorm),
     feedForwardPostNorm: norm(place, feedForwardPostNorm),
     outputScale: outputScale && place.vector(outputScale),
+    direction: direction ? place.vector(direction) : null,
     keysOffsetBytes: 0,
     valuesOffsetBytes: 0,
     indexedKeysOffsetBytes: 0,

@@ -111,6 +111,8 @@ export interface LayerPlan {
   readonly feedForwardGains: VectorPlan | null;
   /** Null: it ends no pass. */
   readonly endNorm: NormPlan | null;
+  /** [d]: added to the residual stream behind all of it, for every token; or null. */
+  readonly direction: VectorPlan | null;
   /** Its weights are another layer's, which loads them. */
   readonly sharesWeights: boolean;
   /** Number of the layer whose keys it reads, and has below; null: its own. */

@@ -4,13 +4,14 @@ import type { Placer } from "./plan_layer.ts";
 import type { LayerPlan } from "./plan_types.ts";
 import { type Range, scale } from "./shard.ts";
 
+type ScaleName = `${"attention" | "feedForward" | "embedding"}Scale`;
 type GainsName = "attentionGains" | "feedForwardGains";
 
-/** Factors of what blocks give, and of the embedding. */
+/** Factors of what blocks give, and of the embedding; and what is added behind them. */
 export function planScales(
   place: Placer,
   tensors: LayerTensors,
-): Pick<LayerPlan, `${"attention" | "feedForward" | "embedding"}Scale` | GainsName> {
+): Pick<LayerPlan, ScaleName | GainsName | "direction"> {
   const each = (vector: VectorTensor | undefined) => vector ? place.vector(vector) : null;
   return {
     attentionScale: each(tensors.attentionScale),
@@ -18,6 +19,7 @@ export function planScales(
     embeddingScale: each(tensors.embeddingScale),
     attentionGains: each(tensors.attentionGains),
     feedForwardGains: each(tensors.feedForwardGains),
+    direction: each(tensors.direction),
   };
 }
 

@@ -338,10 +338,18 @@ export class Residual {
     return this.joinEmbedding(null, 0);
   }
 
-  /** residual *= factor. */
-  scale(factor: number): void {
+  /** residual *= outputScale; null: as it is. */
+  scale(outputScale: number | null): void {
+    if (outputScale === null) return;
     const { kernels, config: { embeddingLength: d }, plan, space, n } = this.#state;
-    kernels.scale_f32(space.residual, plan.strides.embedding, n, d, factor);
+    kernels.scale_f32(space.residual, plan.strides.embedding, n, d, outputScale);
+  }
+
+  /** residual += direction, to all rows; its address, f32 [d], or 0: there is none. */
+  steer(direction: number): void {
+    if (direction === 0) return;
+    const { kernels, config: { embeddingLength: d }, plan, space, n } = this.#state;
+    kernels.add_bias_f32(space.residual, plan.strides.embedding, direction, n, d);
   }
 
   /** Waits for all ranks; their partial sums are readable then, and the other ones are written. */

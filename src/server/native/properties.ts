@@ -1,7 +1,7 @@
 /**
  * What a model is and does, as llama.cpp's server tells it: `/props`, `/slots`, `/lora-adapters`.
- * Clients look there for the context's length, images, and whether there is room. They only look:
- * a model that is not in memory stays where it is.
+ * Clients look there for the context's length, images, and whether there is room. Who only looks
+ * has no model loaded for it.
  */
 import type { Context } from "hono";
 import { z } from "zod";
@@ -10,8 +10,10 @@ import { RequestError } from "../../base/errors.ts";
 import type { SamplingOptions } from "../../llm/types.ts";
 import type { ServerEnv } from "../guards.ts";
 import { loadingError } from "../http_errors.ts";
-import { onlyDefined } from "../openai/answer_fields.ts";
+import { acquireModel } from "../model_source.ts";
+import { adapterShares, onlyDefined } from "../openai/answer_fields.ts";
 import type { AppSettings } from "../options.ts";
+import { readList } from "../read_fields.ts";
 import type { Route } from "../route.ts";
 import { type ShownModel, shownModel } from "./shown_model.ts";
 
@@ -48,7 +50,9 @@ export const PROPERTY_ROUTES: readonly Route[] = [
     method: "POST",
     path: "/lora-adapters",
     handle: changeAdapters,
-    summary: "Refused: requests choose adapters, by a model's name or `lora`",
+    summary: "How much of each adapter requests have that choose none themselves, from now on",
+    query,
+    body: adapterShares,
   },
 ];
 
@@ -65,6 +69,9 @@ function properties(c: Context<ServerEnv>, settings: AppSettings): Response {
       audio: details?.uses.includes("sounds") ?? false,
     },
     chat_template: details?.chatTemplate ?? "",
+    ...details?.controlVectors && {
+      control_vectors: details.controlVectors.map(({ name, scale }) => ({ path: name, scale })),
+    },
     build_info: `ganglion-${project.version}`,
     is_sleeping: live === null,
   });
@@ -111,12 +118,31 @@ function adapters(c: Context<ServerEnv>, settings: AppSettings): Response {
   );
 }
 
-function changeAdapters(): Response {
-  throw new RequestError(
-    "Adapters are not changed for all requests at once: start the server with --lora-model " +
-      "NAME=FILE, and ask for that model, or for some of it in a request: lora",
-    { status: 501, code: "not_supported" },
-  );
+/**
+ * For requests that come from now on: those that are answered, or wait, have what they came with.
+ * Whoever may ask the model may change this, as he may have it loaded and let go.
+ */
+async function changeAdapters(c: Context<ServerEnv>, settings: AppSettings): Promise<Response> {
+  const shares = await readList(c, settings, adapterShares);
+  const { models, log } = settings;
+  const lease = await acquireModel(models, c.req.query("model"), { signal: c.req.raw.signal });
+  try {
+    const { model } = lease;
+    if (model.chooseAdapters === undefined) throw noAdapters();
+    model.chooseAdapters(shares);
+    const scales = model.details?.choosableAdapters?.map(({ scale }) => scale).join(" ") ?? "";
+    log.info("adapter scales", { request_id: c.get("requestId"), model: model.id, scales });
+  } finally {
+    lease.release();
+  }
+  return Response.json({ success: true });
+}
+
+function noAdapters(): RequestError {
+  return new RequestError("This model has no adapters that can be chosen", {
+    status: 400,
+    code: "not_supported",
+  });
 }
 
 /** @throws {RequestError} 503 while the first model is loaded. */

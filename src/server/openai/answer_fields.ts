@@ -36,6 +36,15 @@ const BREAKER_COUNT_MAX = 64;
 const ADAPTERS_MAX = 64;
 /** Either way: more of an adapter makes no sense of its own. */
 const ADAPTER_SCALE_MAX = 1000;
+
+/** llama.cpp's: so much of these adapters, and nothing of others. */
+export const adapterShares = listOf(
+  z.object({
+    id: z.int().min(0).max(COUNT_MAX),
+    scale: z.number().min(-ADAPTER_SCALE_MAX).max(ADAPTER_SCALE_MAX),
+  }),
+  { max: ADAPTERS_MAX },
+);
 const BREAKER_CHARS_MAX = 256;
 const BIAS_COUNT_MAX = 10_000;
 
@@ -126,13 +135,8 @@ export const answerFields = {
    * with what it has.
    */
   max_time_ms: optional(z.int().min(1).max(COUNT_MAX)),
-  /** llama.cpp's: adapters of one request, and no others; left out: those of the model. */
-  lora: optional(
-    z.array(z.object({
-      id: z.int().min(0).max(COUNT_MAX),
-      scale: z.number().min(-ADAPTER_SCALE_MAX).max(ADAPTER_SCALE_MAX),
-    })).max(ADAPTERS_MAX),
-  ),
+  /** Adapters of one request, and no others; left out: those of the model. */
+  lora: optional(adapterShares),
   logit_bias: optional(
     z.record(z.string().regex(/^\d{1,9}$/, "expected a token id"), z.number().min(-100).max(100))
       .refine((bias) => Object.keys(bias).length <= BIAS_COUNT_MAX, "too many ids"),

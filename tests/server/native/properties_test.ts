@@ -24,7 +24,10 @@ function twoModels() {
     },
   });
   const sees = { ids: [], given: [] };
-  const other = new ScriptedModel({ id: "other", see: () => sees });
+  const other = new ScriptedModel({
+    ...{ id: "other", see: () => sees },
+    details: { controlVectors: [{ name: "calm.gguf", scale: -2 }] },
+  });
   return testApp({}, { models: loadedModels([busy, other]) });
 }
 
@@ -46,6 +49,7 @@ Deno.test("GET /props has what llama.cpp's clients look for, of the model that i
   assert(/^ganglion-\d/.test(build), build);
   const other = await (await app.request("/props?model=other")).json();
   assertEquals([other.model_alias, other.modalities.vision, other.total_slots], ["other", true, 1]);
+  assertEquals(other.control_vectors, [{ path: "calm.gguf", scale: -2 }]);
   assertEquals((await app.request("/props?model=none")).status, 404);
 });
 
@@ -67,13 +71,71 @@ Deno.test("GET /slots says how many answers are written, and 503 where one more 
 
 Deno.test("GET /lora-adapters shows what is in the weights; nothing changes it", async () => {
   const { app } = twoModels();
-  assertEquals(await (await app.request("/lora-adapters")).json(), [
+  const shown = [
     { id: 0, path: "poet.gguf", scale: 0.5 },
     { id: 1, path: "clerk.gguf", scale: 1 },
-  ]);
+  ];
+  assertEquals(await (await app.request("/lora-adapters")).json(), shown);
   assertEquals(await (await app.request("/lora-adapters?model=other")).json(), []);
-  const { message } = await refused(app, "/lora-adapters", [{ id: 0, scale: 1 }], 501);
-  assert(message.includes("--lora-model"), message);
+  const { message } = await refused(app, "/lora-adapters", [{ id: 0, scale: 1 }]);
+  assert(message.includes("in its weights (--lora)"), message);
+  const { message: none } = await refused(app, "/lora-adapters?model=other", [{ id: 0, scale: 1 }]);
+  assert(none.includes("--lora-model"), none);
+  assertEquals((await post(app, "/lora-adapters?model=other", [])).status, 200);
+  assertEquals(await (await app.request("/lora-adapters")).json(), shown);
+});
+
+Deno.test("POST /lora-adapters sets how much of each counts, of the model that is asked for", async () => {
+  const choosableAdapters = ADAPTERS.map((each) => ({ ...each, scale: 0 }));
+  const [first, second] = ["first", "second"].map((id) =>
+    new ScriptedModel({ id, details: { choosableAdapters } })
+  );
+  const { app } = testApp({}, { models: loadedModels([first, second]) });
+  const scales = async (query = "") => {
+    const shown = await (await app.request(`/lora-adapters${query}`)).json();
+    return shown.map(({ scale }: { scale: number }) => scale);
+  };
+  const answer = await post(app, "/lora-adapters", [{ id: 1, scale: 0.5, path: "clerk.gguf" }]);
+  assertEquals([answer.status, await answer.json()], [200, { success: true }]);
+  assertEquals([await scales(), await scales("?model=second")], [[0, 0.5], [0, 0]]);
+  assertEquals((await post(app, "/lora-adapters?model=second", [{ id: 0, scale: 2 }])).status, 200);
+  assertEquals([await scales(), await scales("?model=second")], [[0, 0.5], [2, 0]]);
+  for (
+    const [body, says] of [
+      [{ id: 0, scale: 1 }, "expected a JSON array"],
+      [[{ id: 2, scale: 1 }], "the model has 2 adapters"],
+      [[{ id: 0, scale: 1 }, { id: 1 }], "[1].scale"],
+      [[{ id: -1, scale: 1 }], "[0].id"],
+      [[{ id: 0, scale: 1001 }], "[0].scale"],
+      [[{ id: 0, scale: "1" }], "[0].scale"],
+      [Array.from({ length: 65 }, () => ({ id: 0, scale: 1 })), "64"],
+      ["[", "as JSON"],
+    ] as const
+  ) {
+    const { message } = await refused(app, "/lora-adapters", body);
+    assert(message.includes(says), message);
+  }
+  assertEquals(await scales(), [0, 0.5]);
+  await refused(app, "/lora-adapters?model=none", [], 404);
+  // Without the field, and of the adapters that are left out.
+  assertEquals((await post(app, "/lora-adapters", [{ id: 0, scale: 1 }])).status, 200);
+  assertEquals(await scales(), [1, 0]);
+});
+
+Deno.test("POST /lora-adapters lets the model go that it has asked for, whatever it says", async () => {
+  let held = 0;
+  const choosableAdapters = ADAPTERS.map((each) => ({ ...each, scale: 0 }));
+  const models = loadedModels([new ScriptedModel({ details: { choosableAdapters } })]);
+  const acquire = async (id?: string) => {
+    const lease = await models.acquire(id);
+    held++;
+    return lease && { ...lease, release: () => held-- };
+  };
+  const { app } = testApp({}, { models: { ...models, acquire } });
+  for (const [id, status] of [[1, 200], [2, 400]]) {
+    assertEquals((await post(app, "/lora-adapters", [{ id, scale: 1 }])).status, status);
+    assertEquals(held, 0);
+  }
 });
 
 Deno.test("GET /props, /slots and /lora-adapters load no model, and wait for none", async () => {
