@@ -1,7 +1,8 @@
 /**
  * What all ranks have summed up of what products read, put together tensor by tensor. Where ranks
  * have rows of a matrix, each has seen all columns, and the first one's sums are taken; where they
- * have columns, each has seen its own. Knows nothing of what the sums are for.
+ * have columns, each has seen its own; where heads multiply their rows by what is their own, sums
+ * are added. Knows nothing of what the sums are for.
  */
 import type { GgufTensor } from "../gguf/types.ts";
 import { piecesOf } from "../rank/load/load_order.ts";
@@ -78,13 +79,14 @@ function together(name: string, parts: Part[], [columns, rows, ...others]: reado
       const count = sums[next++];
       if (count === 0) continue;
       const slab = firstSlab + own;
-      if (counts[slab] === 0) counts[slab] = count;
+      const isAdded = matrix.sums!.areOfOwnRows;
+      if (isAdded || counts[slab] === 0) counts[slab] += count;
       for (const { start, end } of columnsOf(matrix)) {
         for (let at = slab * columns + start; at < slab * columns + end; at++) {
           const sum = sums[next++];
-          if (isTaken[at] === 1) continue;
+          if (isTaken[at] === 1 && !isAdded) continue;
           isTaken[at] = 1;
-          squares[at] = sum;
+          squares[at] += sum;
         }
       }
     }

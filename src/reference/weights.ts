@@ -2,14 +2,20 @@
 import { check } from "../base/check.ts";
 import { openTensors } from "../adapter/mod.ts";
 import type { GgufFile, TensorReader } from "../gguf/mod.ts";
+import { matmul, type Numbers } from "./ops.ts";
 import { dequantize, type MatrixTensor, type VectorTensor } from "../model/mod.ts";
+
+/** Is shown what a product is made of. */
+export type OnProduct = (matrix: MatrixTensor, x: Numbers) => void;
 
 /** Every tensor of a file, dequantised. */
 export class ReferenceWeights {
   readonly #tensors: ReadonlyMap<string, Float32Array>;
+  readonly #onProduct: OnProduct | undefined;
 
   /** Reads all tensors; without a reader the file's parts are opened and closed again. */
-  constructor(file: GgufFile, givenReader?: TensorReader) {
+  constructor(file: GgufFile, givenReader?: TensorReader, onProduct?: OnProduct) {
+    this.#onProduct = onProduct;
     const reader = givenReader ?? openTensors(file);
     try {
       this.#tensors = new Map(
@@ -25,6 +31,12 @@ export class ReferenceWeights {
   /** [rows · columns], row-major. */
   matrix({ tensor, rowStart, rows, columns }: MatrixTensor): Float32Array {
     return this.#piece(tensor, rowStart * columns, rows * columns);
+  }
+
+  /** W · x, [n, rows]; x [n, columns]. */
+  multiply(matrix: MatrixTensor, x: Numbers): Float64Array {
+    this.#onProduct?.(matrix, x);
+    return matmul(this.matrix(matrix), x, matrix.columns);
   }
 
   /** The transpose, [columns · rows], row-major. */

@@ -23,6 +23,8 @@ export interface Picked {
 export interface SumsPlan {
   readonly offsetBytes: number;
   readonly slabCount: number;
+  /** Other ranks' rows read something else: theirs are added. */
+  readonly areOfOwnRows: boolean;
 }
 
 /** A block of a matrix: rows × columns of a tensor, how it lies, and what its products get. */

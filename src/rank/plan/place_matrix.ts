@@ -96,6 +96,7 @@ export function placeMatrix(
       sums: placeSums(place, tensor, {
         slabCount: layouts.slabsOf(tensor, shift(rows, matrix.rowStart)),
         columns: lengthOf(columns),
+        areOfOwnRows: part.readsByRows ?? false,
       }),
     },
     ...limits && { limits: placeLimits(limits, by, part.scratch.limited) },
@@ -105,10 +106,10 @@ export function placeMatrix(
 function placeSums(
   place: PlaceBytes,
   tensor: string,
-  { slabCount, columns }: { readonly slabCount: number; readonly columns: number },
+  { columns, ...own }: Omit<SumsPlan, "offsetBytes"> & { readonly columns: number },
 ): SumsPlan {
-  const bytes = slabCount * slabBytes(columns);
-  return { slabCount, offsetBytes: place(`${tensor}.sums`, bytes, REGION_ALIGN_BYTES) };
+  const bytes = own.slabCount * slabBytes(columns);
+  return { ...own, offsetBytes: place(`${tensor}.sums`, bytes, REGION_ALIGN_BYTES) };
 }
 
 /** Bytes of what a rank has of it: of rows, or of columns where it lies by these. */
