@@ -4,7 +4,7 @@
  *
  * Knows nothing of how they were measured.
  */
-import { list, text, type TensorSpec, u32, writeGguf, type WriteOptions } from "../gguf/mod.ts";
+import { list, type TensorSpec, text, u32, writeGguf, type WriteOptions } from "../gguf/mod.ts";
 import { CHUNK_COUNT, COUNTS, DATASETS, SQUARES } from "./importance.ts";
 
 /** Of a tensor, which may be several matrices, as experts are. */
