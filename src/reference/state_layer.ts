@@ -122,7 +122,7 @@ function ofChannels(
   by: { stateSpace: StateSpaceConfig; weights: ReferenceWeights; epsilon: number },
 ): Scanned {
   const { stateSpace, weights, epsilon } = by;
-  const { stepRank, stateLength, normalizesInputs, innerLength } = stateSpace;
+  const { stepRank, stateLength, normalizesInputs } = stateSpace;
   check(shared !== null, "channels share what they make");
   const width = stepRank + 2 * stateLength;
   const made = weights.multiply(shared.matrix, x);

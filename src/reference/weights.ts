@@ -5,17 +5,20 @@ import type { GgufFile, TensorReader } from "../gguf/mod.ts";
 import { matmul, type Numbers } from "./ops.ts";
 import { dequantize, type MatrixTensor, type VectorTensor } from "../model/mod.ts";
 
-/** Is shown what a product is made of. */
-export type OnProduct = (matrix: MatrixTensor, x: Numbers) => void;
+/** Who looks on while weights are multiplied. */
+export interface ProductOptions {
+  /** Is shown each product's matrix and what it is multiplied by, [n, columns]. */
+  readonly onProduct?: (matrix: MatrixTensor, x: Numbers) => void;
+}
 
 /** Every tensor of a file, dequantised. */
 export class ReferenceWeights {
   readonly #tensors: ReadonlyMap<string, Float32Array>;
-  readonly #onProduct: OnProduct | undefined;
+  readonly #onProduct: ProductOptions["onProduct"];
 
   /** Reads all tensors; without a reader the file's parts are opened and closed again. */
-  constructor(file: GgufFile, givenReader?: TensorReader, onProduct?: OnProduct) {
-    this.#onProduct = onProduct;
+  constructor(file: GgufFile, givenReader?: TensorReader, options: ProductOptions = {}) {
+    this.#onProduct = options.onProduct;
     const reader = givenReader ?? openTensors(file);
     try {
       this.#tensors = new Map(
