@@ -104,7 +104,16 @@ function difference(sums: Sums, exact: Sums, name: string, times = 1): number {
 
 /** One of each kind; of all others it is the same code. */
 const KINDS: readonly TinyFamilyName[] = [
-  ...["llama", "llama-moe", "qwen2moe", "phi3", "gemma2", "gpt-oss", "deepseek2-grouped"] as const,
+  ...[
+    "llama",
+    "llama-moe",
+    "qwen2moe",
+    "phi3",
+    "gemma2",
+    "gpt-oss",
+    "deepseek2-grouped",
+    "plm",
+  ] as const,
   ...["granitehybrid-moe", "rwkv6", "kimi-linear", "gemma4-moe"] as const,
 ];
 
