@@ -89,7 +89,7 @@ Deno.test("imatrix writes llama.cpp's form, of all windows of a text, and quanti
     const { sums: all, text } = openImportance(out);
     assertEquals([...all.get("output.weight")!.counts], [16]);
     assertEquals(text, { datasets: ["stdin"], chunkCount: 2 });
-  }));
+  }, { type: "F16" }));
 
 Deno.test("imatrix counts the tokens that chose an expert, and says how many chose none", () =>
   withTinyModel(async (path, folder) => {
@@ -98,6 +98,9 @@ Deno.test("imatrix counts the tokens that chose an expert, and says how many cho
     const { code, said, stderr } = await runCli(args, { stdin: TEXT });
     assertEquals(code, 0, stderr);
     const { sums } = openImportance(out);
+    const { tensors } = openGguf(out);
+    assertEquals(tensors.get("blk.0.ffn_down_exps.weight.in_sum2")!.dims, [32, 8]);
+    assertEquals(tensors.get("blk.0.ffn_down_exps.weight.counts")!.dims, [1, 8]);
     const { counts } = sums.get("blk.0.ffn_down_exps.weight")!;
     assertEquals(counts.length, 8);
     assertEquals(counts.reduce((sum, count) => sum + count), 3 * 4, "three of them a token");

@@ -114,7 +114,7 @@ const KINDS: readonly TinyFamilyName[] = [
     "deepseek2-grouped",
     "plm",
   ] as const,
-  ...["granitehybrid-moe", "rwkv6", "kimi-linear", "gemma4-moe"] as const,
+  ...["granitehybrid-moe", "rwkv6", "kimi-linear", "gemma4-moe", "qwen35"] as const,
 ];
 
 for (const architecture of FAMILIES) {
