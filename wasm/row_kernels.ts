@@ -61,6 +61,8 @@ export interface RowKernels {
   cut_below_f32(x: number, xStride: number, n: number, d: number, threshold: number): void;
   /** x[t, i] *= factors[t]; factors f32 [n]. */
   scale_rows_f32(x: number, xStride: number, factors: number, n: number, d: number): void;
+  /** sums[0] += n and sums[1 + i] += Σ_t x[t, i]²; x f32 [n, xStride], sums f64 [1 + k]. */
+  add_squares_f32(x: number, xStride: number, n: number, k: number, sums: number): void;
   /** x[t, i] *= weight[i]; weight f32 [d]. */
   mul_weight_f32(x: number, xStride: number, weight: number, n: number, d: number): void;
   /** x[i] = cap · tanh(x[i] / cap), f32 [n]. */

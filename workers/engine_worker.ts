@@ -88,6 +88,9 @@ answerCalls("engine", {
   },
   observe: ({ ids, position }) =>
     ofTexts((texts) => ({ isComplete: texts.observe(ids, position) })),
+  measure: ({ ids, readsOutput }) =>
+    ofTexts((texts) => ({ isComplete: texts.measure(ids, readsOutput) })),
+  inputSums: () => ofTexts((texts) => ({ sums: texts.inputSums() })),
   rehearse: ({ ids, policy }) => ofTexts((texts) => ({ choices: texts.rehearse(ids, policy) })),
   readSpeed: () => ofTexts((texts) => ({ gbps: texts.readSpeedGbps() })),
   async close() {

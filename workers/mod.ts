@@ -1,4 +1,5 @@
 /** The door of the threads: start an engine, ask it, close it; train predictors. */
+export type { InputSums } from "../src/engine/input_sums.ts";
 export { EngineHandle } from "./engine_handle.ts";
 export type { EngineDraft, EngineOptions, LayerObservation } from "./engine_options.ts";
 export { ImagePreparer, type ImagePreparerOptions } from "./image_preparer.ts";

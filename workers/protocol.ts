@@ -4,6 +4,7 @@
  * request's ids come through the control block (src/memory/control.ts).
  */
 import type { Speculate } from "../src/engine/drafts/drafts.ts";
+import type { InputSums } from "../src/engine/input_sums.ts";
 import type { KvArchiveFile } from "../src/engine/kv_archive.ts";
 import type { LogprobRows } from "../src/engine/logprob_rows.ts";
 import type {
@@ -71,6 +72,13 @@ export interface Calls {
     params: { readonly input: TowerInput };
     result: { readonly rows: Float32Array | null };
   };
+  /** Rank 0 only. Runs a text for what its products read; false: cancelled. */
+  measure: {
+    params: { ids: readonly number[]; readsOutput: boolean };
+    result: { readonly isComplete: boolean };
+  };
+  /** Rank 0 only. What all products have read. */
+  inputSums: { params: Record<never, never>; result: { readonly sums: readonly InputSums[] } };
   /**
    * Rank 0 only. Runs some ids of a text from `position` on; what they show is in the observation
    * when the call returns, and stays there until the next one.

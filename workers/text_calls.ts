@@ -3,6 +3,7 @@
  * calls are made, or of who waits for whom.
  */
 import { WorkerError } from "../src/base/errors.ts";
+import type { InputSums } from "../src/engine/input_sums.ts";
 import type { LogprobRows } from "../src/engine/logprob_rows.ts";
 import type { Pooling } from "../src/model/types.ts";
 import type { CallName, Calls } from "./protocol.ts";
@@ -72,5 +73,26 @@ export class TextCalls {
     if (vectors !== null) return vectors;
     signal?.throwIfAborted();
     throw new WorkerError("The engine was closed before the text was read");
+  }
+
+  /**
+   * Runs a text for what its products read. Aborting stops it within a join: what was summed up
+   * then has a part of the text.
+   * @throws {WorkerError} when the engine is closed before the last token; the signal's reason.
+   */
+  async measure(
+    ids: readonly number[],
+    readsOutput: boolean,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { isComplete } = await this.#ask("measure", { ids, readsOutput }, signal);
+    if (isComplete) return;
+    signal?.throwIfAborted();
+    throw new WorkerError("The engine was closed before the text was measured");
+  }
+
+  /** What all products have read since the model was loaded. */
+  async inputSums(): Promise<readonly InputSums[]> {
+    return (await this.#ask("inputSums", {})).sums;
   }
 }

@@ -36,6 +36,7 @@ const VERBS: Readonly<Record<string, () => Promise<Command>>> = {
   perplexity: async () => (await import("./verbs/perplexity.ts")).perplexityVerb(),
   profile: async () => (await import("./verbs/profile.ts")).profileVerb(),
   verify: async () => (await import("./verbs/verify.ts")).verifyVerb(),
+  imatrix: async () => (await import("./verbs/imatrix.ts")).imatrixVerb(),
   quantize: async () => (await import("./verbs/quantize.ts")).quantizeVerb(),
   pack: async () => (await import("./verbs/pack.ts")).packVerb(),
   plan: async () => (await import("./verbs/plan.ts")).planVerb(),

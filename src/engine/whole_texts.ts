@@ -9,6 +9,7 @@ import type { RankRunner } from "../rank/open_rank.ts";
 import type { KvBlocks } from "./kv_blocks.ts";
 import { negativeLogProbability } from "./log_probability.ts";
 import { LogprobRecorder, type LogprobRows } from "./logprob_rows.ts";
+import { gatherInputSums, type InputSums } from "./input_sums.ts";
 import { choosePredictors } from "./predictor_choice.ts";
 import { Rehearsal } from "./rehearsal.ts";
 import { independentRows } from "./row_independence.ts";
@@ -165,6 +166,28 @@ export class WholeTexts {
         return pooler.result();
       });
     });
+  }
+
+  /**
+   * Runs a text for what its products read, which ranks sum up (`inputSums`). readsOutput: also for
+   * what the output reads, which otherwise nobody needs.
+   * @returns false when it was cancelled before the last position.
+   */
+  measure(ids: readonly number[], readsOutput: boolean): boolean {
+    const { logitsRows, chunkTokens } = this.#runner.plan;
+    const most = readsOutput ? logitsRows : chunkTokens;
+    return this.#inRoom(ids, () => {
+      for (let position = 0; position < ids.length; position += most) {
+        const n = Math.min(most, ids.length - position);
+        if (!this.#forward(ids, { position, n, logits: readsOutput ? n : 0 })) return false;
+      }
+      return true;
+    });
+  }
+
+  /** What all products have read since the model was loaded. */
+  inputSums(): InputSums[] {
+    return gatherInputSums(this.#runner.setup);
   }
 
   /**

@@ -1,5 +1,5 @@
-/** Ids of a prompt, before anything is computed of them. */
-import { RequestError } from "../base/errors.ts";
+/** What is asked of a model, before anything is computed of it: ids, and how many may follow. */
+import { isModelChanged, RequestError } from "../base/errors.ts";
 import { counted } from "../base/units.ts";
 import type { GivenRows } from "../engine/types.ts";
 
@@ -63,6 +63,29 @@ export function checkLength(
       "start with a larger --ctx-size",
     { count: least, max: contextLength },
   );
+}
+
+/**
+ * How many tokens may be generated: Infinity is "until the context is full", as is leaving it out.
+ * @throws {RequestError} 400 when it is no number of tokens.
+ */
+export function tokensWanted(maxTokens: number | undefined, contextLength: number): number {
+  if (maxTokens === undefined || maxTokens === Infinity) return contextLength;
+  if (Number.isInteger(maxTokens) && maxTokens >= 0) return maxTokens;
+  throw new RequestError(
+    `Cannot generate ${maxTokens} tokens: maxTokens is an integer of at least 0`,
+    { status: 400, code: "invalid_value", param: "max_tokens" },
+  );
+}
+
+/** @throws {RequestError} 500 when the engine has failed; the failure: its model has changed. */
+export function requireAlive(failure: Error | null): void {
+  if (failure === null) return;
+  if (isModelChanged(failure)) throw failure;
+  throw new RequestError(`The engine has failed: ${failure.message}: load the model again`, {
+    status: 500,
+    code: "engine_failed",
+  });
 }
 
 function promptError(

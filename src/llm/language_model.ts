@@ -3,7 +3,7 @@
  * that the server and the command line use.
  */
 import { check } from "../base/check.ts";
-import { isModelChanged, messageOf, RequestError } from "../base/errors.ts";
+import { messageOf } from "../base/errors.ts";
 import { runSteps } from "../base/steps.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import type { KvArchiveFile } from "../engine/kv_archive.ts";
@@ -13,13 +13,13 @@ import { KV_BLOCK_POSITIONS } from "../memory/kv_layout.ts";
 import type { ModelConfig } from "../model/types.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
-import type { EngineHandle, LayerObservation } from "../../workers/mod.ts";
+import type { EngineHandle, InputSums, LayerObservation } from "../../workers/mod.ts";
 import type { GpuPart } from "./choose_gpu.ts";
 import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
 import { AdapterShares } from "./adapter_shares.ts";
 import { checkGiven } from "./check_given.ts";
-import { checkIds, type IdLimits } from "./check_ids.ts";
+import { checkIds, type IdLimits, requireAlive, tokensWanted } from "./check_ids.ts";
 import { refuseEncoder, refuseSource } from "./read_pooling.ts";
 import type { AdaptedParts, LoadedModelParts } from "./loaded_model_parts.ts";
 import type { ImageReader } from "./images/image_reader.ts";
@@ -199,8 +199,8 @@ export class LoadedModel implements LanguageModel {
     // An empty source is none, as an empty prompt.
     const ids = source && request.ids.length > 0 ? [...request.ids, source.startId] : request.ids;
     this.#checkIds(ids, { given });
-    this.#checkAlive();
-    const maxTokens = this.#tokensOf(request.maxTokens);
+    requireAlive(this.failure);
+    const maxTokens = tokensWanted(request.maxTokens, this.contextLength);
     return startGeneration(this.#queue, {
       source: (...of) => this.#engines.generate(...of),
       request: {
@@ -286,13 +286,32 @@ export class LoadedModel implements LanguageModel {
     this.#refuse("observe neurons");
     check(this.#base === null, "a model is observed without adapters");
     this.#checkIds(ids, { mayFill: true });
-    this.#checkAlive();
+    requireAlive(this.failure);
     const endTurn = await this.#queue.enter({ isAlone: true });
     try {
       yield* (await this.#engines.ready()).observe(ids);
     } finally {
       endTurn();
     }
+  }
+
+  /**
+   * Runs `ids` as one text, with nothing before it, and sums up what products read. Needs
+   * `LoadOptions.measureInputs`. readsOutput: also what the output projection reads.
+   * @throws {RequestError} when the ids do not fit the context or the vocabulary.
+   */
+  async measureInputs(
+    ids: readonly number[],
+    { readsOutput, signal }: { readonly readsOutput: boolean; readonly signal?: AbortSignal },
+  ): Promise<void> {
+    this.#refuse("measure what its products read");
+    const by = (engine: EngineHandle) => engine.texts.measure(ids, readsOutput, signal);
+    await this.#readAlone([ids], { signal }, by);
+  }
+
+  /** The sums of all texts that were measured. */
+  async inputSums(): Promise<readonly InputSums[]> {
+    return await this.#readAlone([], {}, (engine) => engine.texts.inputSums());
   }
 
   /**
@@ -361,7 +380,7 @@ export class LoadedModel implements LanguageModel {
   ): Promise<T> {
     for (const ids of texts) this.#checkIds(ids, { mayFill: true });
     const adapters = this.#adapters.of(options.adapters);
-    this.#checkAlive();
+    requireAlive(this.failure);
     const endTurn = await this.#queue.enter({ ...options, isAlone: true });
     try {
       return await this.#engines.use((engine) =>
@@ -370,26 +389,6 @@ export class LoadedModel implements LanguageModel {
     } finally {
       endTurn();
     }
-  }
-
-  /** Infinity is "until the context is full", as is leaving it out. */
-  #tokensOf(maxTokens: number | undefined): number {
-    if (maxTokens === undefined || maxTokens === Infinity) return this.contextLength;
-    if (Number.isInteger(maxTokens) && maxTokens >= 0) return maxTokens;
-    throw new RequestError(
-      `Cannot generate ${maxTokens} tokens: maxTokens is an integer of at least 0`,
-      { status: 400, code: "invalid_value", param: "max_tokens" },
-    );
-  }
-
-  #checkAlive(): void {
-    const { failure } = this.#engines;
-    if (failure === null) return;
-    if (isModelChanged(failure)) throw failure;
-    throw new RequestError(`The engine has failed: ${failure.message}: load the model again`, {
-      status: 500,
-      code: "engine_failed",
-    });
   }
 
   #checkIds(ids: readonly number[], options?: Pick<IdLimits, "mayFill" | "given">): void {

@@ -13,7 +13,7 @@ export { chooseGpu, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 export { planBeside } from "./draft_model.ts";
 export { describeForUse, planModel, planUse, planWhole } from "./plan_load.ts";
 export { LoadedModel } from "./language_model.ts";
-export type { LayerObservation } from "../../workers/mod.ts";
+export type { InputSums, LayerObservation } from "../../workers/mod.ts";
 export { type MemoryUse, memoryUse } from "./memory_use.ts";
 export { type PlannedModel, planWithin } from "./plan_within.ts";
 export type { Notice } from "./predictor_report.ts";

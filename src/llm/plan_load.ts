@@ -174,6 +174,8 @@ export function planLoad(
 ): PlannedLoad {
   checkLoadOptions(options);
   const { model, file, packed = null } = of;
+  const measures = options.measureInputs === true;
+  check(!measures || packed === null, "what products read is measured of plain files");
   const common = rankOptionsFor(model, module, options, gpu);
   const planWith = (more: Partial<PlanOptions>) =>
     planRanks(model, file.tensors, { ...common, ...more });

@@ -50,6 +50,7 @@ export function rankOptionsFor(
       : { sequences: options.parallel === "auto" ? 1 : options.parallel },
     kvType: options.kvType ?? "auto",
     isSparse: options.sparse,
+    measuresInputs: options.measureInputs,
     thresholds: options.quiet?.thresholds,
     // Beside a GPU only where what they name comes from the disk: plan_within.ts.
     hasPredictors: options.predictor !== "off" && !gpu,

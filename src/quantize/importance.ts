@@ -24,15 +24,17 @@ interface Text {
 }
 
 /** Sums of squares [experts, columns], and of how many rows each expert's are. */
-interface Sums {
+export interface Sums {
   readonly squares: Float32Array;
   readonly counts: Float32Array;
 }
 
 /** The least that a column counts, of the mean: every weight has some error that is too large. */
 const LEAST = 1e-4;
-const [SQUARES, COUNTS] = [".in_sum2", ".counts"];
-const DATASETS = "imatrix.datasets";
+/** What names of sums and of counts end in, behind a matrix's. */
+export const [SQUARES, COUNTS] = [".in_sum2", ".counts"];
+/** Names of metadata. */
+export const [DATASETS, CHUNK_COUNT] = ["imatrix.datasets", "imatrix.chunk_count"];
 /** As many bytes of the older form are read at most: it has some MB for a 70B. */
 const LEGACY_BYTES_MAX = 2 ** 30;
 const NAME_BYTES_MAX = 512;
@@ -52,6 +54,11 @@ export class Importance {
   /** Matrices that it knows. */
   get matrixCount(): number {
     return this.#sums.size;
+  }
+
+  /** All that it knows, by names of matrices. */
+  get sums(): ReadonlyMap<string, Sums> {
+    return this.#sums;
   }
 
   /** An error that names the file. */
@@ -140,7 +147,7 @@ function ofGguf(file: GgufFile, path: string): Importance {
     counts: floatsOf(reader, tensors.get(name + COUNTS)!, path),
   }]));
   const datasets = metadata.has(DATASETS) ? [...getStrings(metadata, DATASETS)] : [];
-  const chunkCount = countOf(getNumber(metadata, "imatrix.chunk_count", 0));
+  const chunkCount = countOf(getNumber(metadata, CHUNK_COUNT, 0));
   return new Importance(path, sums, { datasets, chunkCount });
 }
 

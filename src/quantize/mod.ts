@@ -16,6 +16,12 @@ export {
 } from "./encode.ts";
 export { Importance, openImportance } from "./importance.ts";
 export {
+  type MatrixSums,
+  type MeasuredText,
+  SUBJECT,
+  writeImportance,
+} from "./write_importance.ts";
+export {
   quantizeFile,
   type QuantizeOptions,
   type QuantizeResult,

@@ -4,7 +4,7 @@
  */
 import type { LayerTensors, MatrixTensor, ModelConfig, VectorTensor } from "../model/mod.ts";
 import type { RopeConfig } from "../model/mod.ts";
-import { matmul, rmsNorm, rope } from "./ops.ts";
+import { rmsNorm, rope } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
 /** What new tokens of a layer bring. */
@@ -68,7 +68,7 @@ function heads(
   { config, weights, h, rotation, rope: { kind, dimensionCount: rotDim } }: BlockIndexerInput,
 ): Float64Array {
   const { headDim } = config.blockIndexer!;
-  const made = matmul(weights.matrix(matrix), h, matrix.columns);
+  const made = weights.multiply(matrix, h);
   const normed = rmsNorm(made, weights.vector(norm), config.norm.epsilon);
   return rope(normed, rotation, { heads: count, headDim, rotDim, kind });
 }

@@ -80,7 +80,7 @@ export class ReferenceBlocks {
   project(h: Float64Array, matrix: MatrixTensor): Float64Array {
     const { limits } = matrix;
     const x = limits ? this.#limit(h, limits.inputMin, limits.inputMax) : h;
-    const given = matmul(this.#weights.matrix(matrix), x, matrix.columns);
+    const given = this.#weights.multiply(matrix, x);
     const product = limits ? this.#limit(given, limits.outputMin, limits.outputMax) : given;
     return matrix.bias === null ? product : addBias(product, this.#weights.vector(matrix.bias));
   }

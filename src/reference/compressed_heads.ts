@@ -12,7 +12,7 @@ import {
 } from "../model/mod.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { append, type LayerCache } from "./layer_cache.ts";
-import { attention, matmul, rmsNorm, rope, softmax } from "./ops.ts";
+import { attention, rmsNorm, rope, softmax } from "./ops.ts";
 import { turnHeads } from "./rotations.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
@@ -61,9 +61,7 @@ export function compressedHeads(h: Float64Array, input: CompressedInput): Float6
   const columns = groups.columns;
   const parts = Array.from({ length: back.length / columns }, (_, i) => {
     const matrix = { ...groups, rowStart: (i % groupCount) * groupLength, rows: groupLength };
-    return [
-      ...matmul(weights.matrix(matrix), back.subarray(i * columns, (i + 1) * columns), columns),
-    ];
+    return [...weights.multiply(matrix, back.subarray(i * columns, (i + 1) * columns))];
   });
   return blocks.project(Float64Array.from(parts.flat()), tensors.attentionOutput!);
 }

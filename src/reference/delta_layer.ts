@@ -5,7 +5,7 @@
 import { check } from "../base/check.ts";
 import type { StateSpaceTensors } from "../model/mod.ts";
 import { deltaScan } from "./delta_scan.ts";
-import { filled, matmul, rmsNorm } from "./ops.ts";
+import { filled, rmsNorm } from "./ops.ts";
 import { columns, type StateLayerInput } from "./state_layer.ts";
 import { softplus, stateConvolution } from "./state_space.ts";
 
@@ -47,7 +47,7 @@ export function deltaLayer(tensors: StateSpaceTensors, input: StateLayerInput): 
   const gated = normed.map((value, i) =>
     value * (gatesBySigmoid ? 1 : gate[i]) / (1 + Math.exp(-gate[i]))
   );
-  return matmul(weights.matrix(tensors.output), gated.subarray((n - count) * inner), inner);
+  return weights.multiply(tensors.output, gated.subarray((n - count) * inner));
 }
 
 /** Rates and steps, [n, heads] each: one behind the other, or of each group by turns. */

@@ -50,10 +50,10 @@ import { sourceKeys, walkedLayers } from "./source.ts";
 import { stateLayer, stateRows } from "./state_layer.ts";
 import { poolRows, projectText, scoreText } from "./text_head.ts";
 import { timeMixLayer } from "./time_mix.ts";
-import { ReferenceWeights } from "./weights.ts";
+import { type ProductOptions, ReferenceWeights } from "./weights.ts";
 
 /** Where the weights come from and who looks on. */
-export interface ReferenceOptions {
+export interface ReferenceOptions extends ProductOptions {
   /** Left out: the file's parts are opened and closed again. */
   readonly reader?: TensorReader;
   /** Is shown every intermediate by name ("layer 3 query"), [n, …]. */
@@ -102,7 +102,7 @@ export class ReferenceModel {
     const { config, tensors } = description;
     this.config = config;
     this.#tensors = tensors;
-    this.#weights = new ReferenceWeights(file, options.reader);
+    this.#weights = new ReferenceWeights(file, options.reader, options);
     this.#blocks = new ReferenceBlocks(config, this.#weights, options);
     this.#frequencies = config.ropes.map((each) =>
       ropeFrequencies(each, each.factors && this.#weights.vector(each.factors))

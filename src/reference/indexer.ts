@@ -4,7 +4,7 @@
  */
 import type { IndexerConfig, IndexerTensors, RopeConfig } from "../model/mod.ts";
 import { layerNorm } from "./activation_ops.ts";
-import { filled, matmul, rope } from "./ops.ts";
+import { filled, rope } from "./ops.ts";
 import type { ReferenceWeights } from "./weights.ts";
 
 /** What new tokens of a layer bring. */
@@ -23,7 +23,7 @@ export interface IndexerInput {
 /** Keys of new tokens, [n, headDim]. */
 export function indexedKeys(input: IndexerInput): Float64Array {
   const { config: { epsilon }, tensors: { key, keyNorm }, weights, h } = input;
-  const made = matmul(weights.matrix(key), h, key.columns);
+  const made = weights.multiply(key, h);
   const weight = weights.vector(keyNorm.weight), bias = weights.vector(keyNorm.bias);
   return turned(layerNorm(made, { weight, bias, epsilon }), 1, input);
 }
@@ -34,9 +34,9 @@ export function indexedKeys(input: IndexerInput): Float64Array {
  */
 export function chosenKeys(keys: Float64Array, input: IndexerInput): Uint32Array[] {
   const { config: { headCount, headDim, keyCount }, tensors, weights, h, short } = input;
-  const made = matmul(weights.matrix(tensors.query), short, tensors.query.columns);
+  const made = weights.multiply(tensors.query, short);
   const query = turned(made, headCount, input);
-  const counts = matmul(weights.matrix(tensors.weights), h, tensors.weights.columns);
+  const counts = weights.multiply(tensors.weights, h);
   const n = counts.length / headCount;
   const p0 = keys.length / headDim - n;
   return Array.from({ length: n }, (_, t) => {

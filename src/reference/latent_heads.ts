@@ -47,8 +47,7 @@ export function latentHeads(
   const { latent } = tensors;
   check(shape !== null && latent !== null, "the model has latents");
   const { length, turnedDim, plainDim, valueDim } = shape;
-  const project = (x: Float64Array, matrix: MatrixTensor) =>
-    matmul(weights.matrix(matrix), x, matrix.columns);
+  const project = (x: Float64Array, matrix: MatrixTensor) => weights.multiply(matrix, x);
   const norm = (x: Float64Array, weight: VectorTensor) =>
     rmsNorm(x, weights.vector(weight), epsilon);
 
@@ -88,7 +87,7 @@ export function queryInput(
 ): Float64Array {
   if (queryDown === null) return h;
   const { matrix } = queryDown;
-  const made = matmul(weights.matrix(matrix), h, matrix.columns);
+  const made = weights.multiply(matrix, h);
   return rmsNorm(made, weights.vector(queryDown.norm), norm.epsilon);
 }
 

@@ -5,7 +5,7 @@
  */
 import { check } from "../base/check.ts";
 import type { ModelConfig, StateSpaceConfig, StateSpaceTensors } from "../model/mod.ts";
-import { filled, matmul, rmsNorm } from "./ops.ts";
+import { filled, rmsNorm } from "./ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { deltaLayer } from "./delta_layer.ts";
 import { selectiveScan, softplus, stateConvolution } from "./state_space.ts";
@@ -91,7 +91,7 @@ export function stateLayer(tensors: StateSpaceTensors, input: StateLayerInput): 
     ? gated
     : groupNorm(gated, { weight: weights.vector(tensors.norm), groupCount, epsilon });
   const fresh = out.subarray((n - count) * innerLength);
-  return matmul(weights.matrix(tensors.output), fresh, innerLength);
+  return weights.multiply(tensors.output, fresh);
 }
 
 function skipOf({ skip }: StateSpaceTensors, weights: ReferenceWeights): Float32Array {
@@ -122,10 +122,10 @@ function ofChannels(
   by: { stateSpace: StateSpaceConfig; weights: ReferenceWeights; epsilon: number },
 ): Scanned {
   const { stateSpace, weights, epsilon } = by;
-  const { stepRank, stateLength, normalizesInputs, innerLength } = stateSpace;
+  const { stepRank, stateLength, normalizesInputs } = stateSpace;
   check(shared !== null, "channels share what they make");
   const width = stepRank + 2 * stateLength;
-  const made = matmul(weights.matrix(shared.matrix), x, innerLength);
+  const made = weights.multiply(shared.matrix, x);
   const part = (norm: "step" | "input" | "output", length: number) => {
     const own = columns(made, { width, start: shared.rows[norm], length });
     if (shared.norms === null && !normalizesInputs) return own;
@@ -137,7 +137,7 @@ function ofChannels(
   const steps = part("step", stepRank);
   return {
     x,
-    dt: matmul(weights.matrix(shared.steps), steps, stepRank),
+    dt: weights.multiply(shared.steps, steps),
     b: part("input", stateLength),
     c: part("output", stateLength),
   };

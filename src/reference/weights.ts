@@ -2,14 +2,23 @@
 import { check } from "../base/check.ts";
 import { openTensors } from "../adapter/mod.ts";
 import type { GgufFile, TensorReader } from "../gguf/mod.ts";
+import { matmul, type Numbers } from "./ops.ts";
 import { dequantize, type MatrixTensor, type VectorTensor } from "../model/mod.ts";
+
+/** Who looks on while weights are multiplied. */
+export interface ProductOptions {
+  /** Is shown each product's matrix and what it is multiplied by, [n, columns]. */
+  readonly onProduct?: (matrix: MatrixTensor, x: Numbers) => void;
+}
 
 /** Every tensor of a file, dequantised. */
 export class ReferenceWeights {
   readonly #tensors: ReadonlyMap<string, Float32Array>;
+  readonly #onProduct: ProductOptions["onProduct"];
 
   /** Reads all tensors; without a reader the file's parts are opened and closed again. */
-  constructor(file: GgufFile, givenReader?: TensorReader) {
+  constructor(file: GgufFile, givenReader?: TensorReader, options: ProductOptions = {}) {
+    this.#onProduct = options.onProduct;
     const reader = givenReader ?? openTensors(file);
     try {
       this.#tensors = new Map(
@@ -25,6 +34,12 @@ export class ReferenceWeights {
   /** [rows · columns], row-major. */
   matrix({ tensor, rowStart, rows, columns }: MatrixTensor): Float32Array {
     return this.#piece(tensor, rowStart * columns, rows * columns);
+  }
+
+  /** W · x, [n, rows]; x [n, columns]. */
+  multiply(matrix: MatrixTensor, x: Numbers): Float64Array {
+    this.#onProduct?.(matrix, x);
+    return matmul(this.matrix(matrix), x, matrix.columns);
   }
 
   /** The transpose, [columns · rows], row-major. */

@@ -67,6 +67,13 @@ export const normCases: readonly KernelCase[] = [
     counts: [1, 2, 3, 7],
   },
   {
+    name: "add_squares_f32",
+    sweep: sweepSquares,
+    legalCall: (a) => [a.place(512), 64, 2, 60, a.place(488, 8)],
+    addresses: [0, 4],
+    counts: [1, 2, 3],
+  },
+  {
     name: "scale_rows_f32",
     sweep: (arena) => sweepScale(arena, "scale_rows_f32"),
     legalCall: (a) => [a.place(512), 64, a.place(64), 2, 60],
@@ -176,6 +183,22 @@ function sweepRowSquares(arena: TestArena): void {
     arena.run(() => arena.kernels.row_squares_f32(xAt, stride, n, d, out), [out, 4 * n]);
     const expected = rowSquares(unstride(x, n, stride, d), d);
     assertClose(arena.floats(out, n), expected, 1e-12, `row_squares_f32 ${d}`);
+  }
+}
+
+/** What was there stays: sums go on. */
+function sweepSquares(arena: TestArena): void {
+  for (const { d, n, stride, rng } of shapes()) {
+    arena.reset();
+    const x = randomFloats(rng, n * stride, 3);
+    const [xAt, out] = [arena.put(x, 4), arena.place(8 * (1 + d), 8)];
+    const sums = new Float64Array(arena.memory.buffer, out, 1 + d);
+    sums.forEach((_, i) => sums[i] = i);
+    arena.run(() => arena.kernels.add_squares_f32(xAt, stride, n, d, out), [out, 8 * (1 + d)]);
+    const expected = Float64Array.from({ length: 1 + d }, (_, i) => i);
+    expected[0] += n;
+    unstride(x, n, stride, d).forEach((value, i) => expected[1 + i % d] += value * value);
+    assertEquals(sums, expected);
   }
 }
 

@@ -34,6 +34,11 @@ Deno.test("expertsObstacle() names what no shader has of experts", () => {
   assertEquals(sharedExpertsObstacle(describe({ architecture: "grovemoe" })), null);
 });
 
+Deno.test("gpuObstacle() leaves what products read to the threads, where it is summed up", () => {
+  assertStringIncludes(gpuObstacle(describe({}), { measureInputs: true }) ?? "", "summed up");
+  assertEquals(gpuObstacle(describe({}), { measureInputs: false }), null);
+});
+
 Deno.test("expertsObstacle() knows how many experts there may be, and how wide, and how they lie", () => {
   const { file, model } = describe({ architecture: "qwen2moe" });
   const obstacleOf = (changed: Partial<ModelDescription>) =>

@@ -178,7 +178,7 @@ Deno.test("ExpertRoutes.unitAfter() is what comes from the disk next, nothing th
       plan: { chunkTokens: 4, strides: { embedding: 0 }, workspaces: [{ routing }] },
     };
     const routes = new ExpertRoutes(state as unknown as StepState, [memory], null);
-    const router = { type: "F32", scratch: 0, limits: null, bias: 0, rowCount: 4 };
+    const router = { type: "F32", scratch: 0, sums: 0, limits: null, bias: 0, rowCount: 4 };
     // Equal logits: all tokens choose experts 0 and 1.
     routes.choose({ router, ...PLAIN } as unknown as Chooser, {} as Activations);
     const experts = [10, 11, 12, 13].map((unit) => ({ kind: "streamed", unit, count: 1 }));

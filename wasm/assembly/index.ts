@@ -32,6 +32,7 @@ export {
   scale_rows_f32,
   soft_cap_f32,
 } from "./elementwise";
+export { add_squares_f32 } from "./input_sums";
 export {
   gelu_erf_f32,
   gelu_f32,

@@ -36,6 +36,11 @@ export interface Dense {
   readonly gate: Matrix | null;
   readonly up: Matrix;
   readonly down: Matrix;
+  /**
+   * Address of sums over what neurons give, before it is weighed by how much a token takes of an
+   * expert; 0: nobody asks, or down's products sum up what they read, as others do.
+   */
+  readonly downSums: number;
   /** Address of the column of down that each neuron has, u32 [rows of up]; 0: its number. */
   readonly columns: number;
   /** Of what neurons give, before down. */
@@ -173,11 +178,15 @@ export function bindDense(plan: DensePlan): Dense {
   const gate = plan.gate && matrixOf(plan.gate);
   const up = matrixOf(plan.up);
   const forms = [up, ...gate === null ? [] : [gate]].map(readsQ8);
+  const down = matrixOf(plan.down);
+  // What a norm inside of the block makes of them is read, not what they give.
+  const downSums = plan.innerNorm === null ? down.sums : 0;
   const bound = {
     kind: "dense" as const,
     gate,
     up,
-    down: matrixOf(plan.down),
+    down: downSums === 0 ? down : { ...down, sums: 0 },
+    downSums,
     columns: plan.columnsOffsetBytes,
     innerNorm: addressOf(plan.innerNorm),
     curve: plan.curve?.offsetBytes ?? 0,

@@ -1,6 +1,6 @@
 /** Heads whose keys are compressed as the walk uses them: bound once. */
 import { floats } from "./arena_views.ts";
-import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
+import { type Matrix, matrixOf, partOfRows, readsQ8 } from "./matrix.ts";
 import type { CompressedPlan, CompressorPlan } from "../plan/plan_compressed.ts";
 import { lengthOf } from "../plan/shard.ts";
 
@@ -68,9 +68,6 @@ function bindCompressor(
 }
 
 function byGroup(matrix: Matrix, rows: number): Matrix[] {
-  return Array.from({ length: matrix.rowCount / rows }, (_, group) => ({
-    ...matrix,
-    offsetBytes: matrix.offsetBytes + group * rows * matrix.rowStrideBytes,
-    rowCount: rows,
-  }));
+  const count = matrix.rowCount / rows;
+  return Array.from({ length: count }, (_, group) => partOfRows(matrix, group, rows));
 }

@@ -1,7 +1,7 @@
 /** Latent attention as the walk uses it: matrices, those of heads one by one, bound once. */
 import { addressOf } from "./bound_norm.ts";
 import { bindIndexer, type IndexerMatrices } from "./bound_indexer.ts";
-import { type Matrix, matrixOf, readsQ8 } from "./matrix.ts";
+import { type Matrix, matrixOf, partOfRows, readsQ8 } from "./matrix.ts";
 import type { LayerPlan } from "../plan/plan_types.ts";
 import { lengthOf } from "../plan/shard.ts";
 
@@ -58,9 +58,7 @@ export function bindLatent(
 function byHead(matrix: Matrix, headCount: number): Matrix[] {
   const isByNeurons = matrix.layout === "neurons";
   const rows = (isByNeurons ? matrix.columnCount : matrix.rowCount) / headCount;
-  return Array.from({ length: headCount }, (_, head) => ({
-    ...matrix,
-    offsetBytes: matrix.offsetBytes + head * rows * matrix.rowStrideBytes,
-    ...isByNeurons ? { columnCount: rows } : { rowCount: rows },
-  }));
+  const heads = Array.from({ length: headCount }, (_, head) => partOfRows(matrix, head, rows));
+  if (!isByNeurons) return heads;
+  return heads.map((head) => ({ ...head, rowCount: matrix.rowCount, columnCount: rows }));
 }

@@ -2,7 +2,7 @@
 import type { StateSpaceConfig } from "../../model/types.ts";
 import { addressOf } from "./bound_norm.ts";
 import { bindLowRank, type LowRank } from "./low_rank.ts";
-import { type Matrix, matrixOf } from "./matrix.ts";
+import { type Matrix, matrixOf, partOfRows } from "./matrix.ts";
 import type { FinchPlan } from "../plan/plan_finch.ts";
 import { channelsOf } from "../plan/plan_state.ts";
 import { lengthOf } from "../plan/shard.ts";
@@ -57,11 +57,7 @@ export function bindFinch(plan: FinchPlan, config: StateSpaceConfig): Finch {
     moves: matrixOf(moves.first),
     shares: plan.shares.map((share, part) => ({
       weights: share.offsetBytes,
-      moves: {
-        ...second,
-        offsetBytes: second.offsetBytes + part * rows * second.rowStrideBytes,
-        rowCount: rows,
-      },
+      moves: partOfRows(second, part, rows),
     })),
     receptance: matrixOf(plan.receptance),
     key: matrixOf(plan.key),

@@ -5,6 +5,7 @@
 import type { Kernels } from "../../../wasm/kernels.ts";
 import { alignUp } from "../../base/check.ts";
 import { SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
+import { slabBytes } from "../../memory/sums_layout.ts";
 import type { AddedPlan } from "../plan/plan_added.ts";
 import type { ProductLimitsPlan } from "../plan/plan_limits.ts";
 import type { MatrixLayout, MatrixPlan, VectorPlan } from "../plan/plan_types.ts";
@@ -43,6 +44,10 @@ export interface Matrix {
   readonly columnStrideBytes: number;
   /** Scratch of products with a matrix that lies neuron by neuron, or of halves; 0: none. */
   readonly scratch: number;
+  /** Address of sums over what its products read (sums_layout.ts); 0: nobody asks. */
+  readonly sums: number;
+  /** From a slab's sums to the next one's; 0: there is one. */
+  readonly slabStrideBytes: number;
   /** Of its products; null: there are none. */
   readonly limits: Limits | null;
   /** What adapters add to its products (added_products.ts); null: nothing. */
@@ -79,8 +84,25 @@ export function matrixOf(plan: MatrixPlan): Matrix {
     layout: plan.layout,
     columnStrideBytes: columnBytes(plan),
     scratch: plan.scratchOffsetBytes,
+    ...sumsOf(plan),
     limits: plan.limits === undefined ? null : boundLimits(plan.limits, lengthOf(plan.columns)),
     added: plan.added?.map(boundAdded) ?? null,
+  };
+}
+
+function sumsOf({ sums, columns }: MatrixPlan): Pick<Matrix, "sums" | "slabStrideBytes"> {
+  if (sums === undefined) return { sums: 0, slabStrideBytes: 0 };
+  const slabStrideBytes = sums.slabCount === 1 ? 0 : slabBytes(lengthOf(columns));
+  return { sums: sums.offsetBytes, slabStrideBytes };
+}
+
+/** Some of its rows: of part `index` of several, that lie one behind the other. */
+export function partOfRows(matrix: Matrix, index: number, rowCount: number): Matrix {
+  return {
+    ...matrix,
+    offsetBytes: matrix.offsetBytes + index * rowCount * matrix.rowStrideBytes,
+    rowCount,
+    sums: matrix.sums + index * matrix.slabStrideBytes,
   };
 }
 
@@ -104,6 +126,7 @@ function boundLimits({ bounds, scratch }: ProductLimitsPlan, columns: number): L
 const NO_MATRIX: Matrix = {
   ...{ type: "F32", typeId: 0, offsetBytes: 0, rowStrideBytes: 0, rowCount: 0, columnCount: 0 },
   ...{ bias: 0, layout: "rows", columnStrideBytes: 0, scratch: 0, limits: null, added: null },
+  ...{ sums: 0, slabStrideBytes: 0 },
 };
 
 /** A plan's matrix, or one of no rows and no columns. */
@@ -141,6 +164,7 @@ export function multiply(
   outStride: number,
 ): number {
   const { offsetBytes: w, rowStrideBytes: stride, rowCount: rows, columnCount: k } = m;
+  if (m.sums !== 0) kernels.add_squares_f32(x.f32, x.stride, n, k, m.sums);
   if (m.layout === "columns") {
     return kernels.matmul_q8_columns(m.typeId, w, rows, k, x.q8, n, out, outStride);
   }

@@ -39,12 +39,14 @@ export function gpuObstacle(
   },
   options: {
     readonly observe?: readonly unknown[];
+    readonly measureInputs?: boolean;
     readonly quiet?: unknown;
     readonly predictor?: string;
   },
 ): string | null {
   const { model, file } = of;
   if ((options.observe?.length ?? 0) > 0) return "neurons that are observed are the threads'";
+  if (options.measureInputs) return "what products read is summed up by threads only";
   const hasAdded = [...file.tensors.values()].some(({ added }) => added !== undefined);
   if (hasAdded) return "adapters that requests choose are the threads'";
   if (options.quiet !== undefined) return "quiet neurons are left out by threads only";

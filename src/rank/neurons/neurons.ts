@@ -21,9 +21,12 @@ export function activateNeurons(
   hasGates = false,
 ): Activations {
   const { kernels, space, inputs: { hidden } } = state;
-  const { columns, up: { rowCount } } = neurons;
+  const { columns, up: { rowCount }, down: { columnCount }, downSums } = neurons;
   if (columns === 0) {
     activate(state, neurons, x, n, hasGates, hidden.f32, hidden.stride);
+    if (downSums !== 0) {
+      kernels.add_squares_f32(hidden.f32, hidden.stride, n, columnCount, downSums);
+    }
     return hidden;
   }
   activate(state, neurons, x, n, hasGates, space.gate, rowCount);

@@ -12,7 +12,7 @@ import type { DenseTensors, LayerTensors, ModelDescription } from "../../model/t
 import type { MatrixPart } from "./plan_layer.ts";
 import type { MatrixLayout } from "./plan_types.ts";
 import type { UnitPlan } from "./plan_units.ts";
-import { lengthOf } from "./shard.ts";
+import { lengthOf, type Range } from "./shard.ts";
 import {
   canLieByColumns,
   isHalf,
@@ -34,6 +34,8 @@ export class MatrixLayouts {
   readonly isSilent: boolean;
   /** Silent neurons are left out. */
   readonly isSparse: boolean;
+  /** What products read is summed up. */
+  readonly measuresInputs: boolean;
   readonly #tensors: ReadonlyMap<string, GgufTensor>;
   readonly #blocks: readonly (DenseTensors & { readonly isSilent: boolean })[];
   readonly #isSilentIn: readonly boolean[];
@@ -44,8 +46,14 @@ export class MatrixLayouts {
   constructor(
     model: ModelDescription,
     tensors: ReadonlyMap<string, GgufTensor>,
-    { skips, hushes, units = null }: { skips: boolean; hushes: boolean; units?: UnitPlan | null },
+    { skips, hushes, units = null, measuresInputs = false }: {
+      readonly skips: boolean;
+      readonly hushes: boolean;
+      readonly units?: UnitPlan | null;
+      readonly measuresInputs?: boolean;
+    },
   ) {
+    this.measuresInputs = measuresInputs;
     this.#units = units;
     this.#tensors = tensors;
     const { layers, projector } = model.tensors;
@@ -84,6 +92,13 @@ export class MatrixLayouts {
   /** What adapters add to products with a tensor. */
   addedTo(tensor: string): readonly AddedProduct[] {
     return this.#tensors.get(tensor)?.added ?? [];
+  }
+
+  /** In how many matrices of a tensor, which may be one behind the other, these rows lie. */
+  slabsOf(tensor: string, rows: Range): number {
+    const { dims } = this.#tensors.get(tensor)!;
+    if (dims.length <= 2 || lengthOf(rows) === 0) return 1;
+    return Math.floor((rows.end - 1) / dims[1]) - Math.floor(rows.start / dims[1]) + 1;
   }
 
   /** True where some tensor is of halves. */

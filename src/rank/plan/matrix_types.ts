@@ -19,6 +19,14 @@ export interface Picked {
   readonly ranges: Ranges;
 }
 
+/** Where sums over what products read are, of so many slabs one behind the other. */
+export interface SumsPlan {
+  readonly offsetBytes: number;
+  readonly slabCount: number;
+  /** Other ranks' rows read something else: theirs are added. */
+  readonly areOfOwnRows: boolean;
+}
+
 /** A block of a matrix: rows × columns of a tensor, how it lies, and what its products get. */
 export interface MatrixPlan {
   readonly tensor: string;
@@ -43,6 +51,8 @@ export interface MatrixPlan {
   readonly limits?: ProductLimitsPlan;
   /** What adapters add to its products. Left out: nothing. */
   readonly added?: readonly AddedPlan[];
+  /** Of what its products read: src/memory/sums_layout.ts. Left out: nobody asks. */
+  readonly sums?: SumsPlan;
   /** Its bytes are those of a packed file's unit. Left out: the tensor's. */
   readonly ofUnit?: UnitPart;
 }

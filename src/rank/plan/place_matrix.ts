@@ -1,6 +1,7 @@
 /** Where a matrix or a vector of an arena lies, and which part of a tensor it is. */
 import { alignUp } from "../../base/check.ts";
 import { COLUMN_ALIGN_BYTES } from "../../memory/column_layout.ts";
+import { slabBytes } from "../../memory/sums_layout.ts";
 import { FLOAT_ROW_PAD_WEIGHTS, REGION_ALIGN_BYTES } from "../../memory/row_layout.ts";
 import type { MatrixTensor, VectorTensor } from "../../model/types.ts";
 import type { MatrixLayouts } from "./matrix_layouts.ts";
@@ -8,6 +9,7 @@ import { placeAdded } from "./plan_added.ts";
 import { pickedOf, pickedOfBias } from "./picked.ts";
 import type { MatrixPart } from "./plan_layer.ts";
 import { type LimitedWorkspace, placeLimits } from "./plan_limits.ts";
+import type { SumsPlan } from "./matrix_types.ts";
 import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import { type Ranges, shift, shiftAll } from "./ranges.ts";
 import { lengthOf, type Range } from "./shard.ts";
@@ -90,8 +92,24 @@ export function placeMatrix(
       ? part.scratch.widened
       : 0,
     ...beside.length > 0 && { added: beside },
+    ...isOwn && !isTransposed && layouts.measuresInputs && {
+      sums: placeSums(place, tensor, {
+        slabCount: layouts.slabsOf(tensor, shift(rows, matrix.rowStart)),
+        columns: lengthOf(columns),
+        areOfOwnRows: part.readsByRows ?? false,
+      }),
+    },
     ...limits && { limits: placeLimits(limits, by, part.scratch.limited) },
   };
+}
+
+function placeSums(
+  place: PlaceBytes,
+  tensor: string,
+  { columns, ...own }: Omit<SumsPlan, "offsetBytes"> & { readonly columns: number },
+): SumsPlan {
+  const bytes = own.slabCount * slabBytes(columns);
+  return { ...own, offsetBytes: place(`${tensor}.sums`, bytes, REGION_ALIGN_BYTES) };
 }
 
 /** Bytes of what a rank has of it: of rows, or of columns where it lies by these. */

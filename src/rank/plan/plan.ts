@@ -53,7 +53,7 @@ export function planRanks(
   const layouts = new MatrixLayouts(model, tensors, {
     skips: options.isSparse !== false,
     hushes: options.thresholds !== undefined,
-    units,
+    ...{ units, measuresInputs: options.measuresInputs },
   });
   const typesOf = (matrixOf: (layer: LayerTensors) => MatrixTensor | null) =>
     layers.flatMap((layer) => {

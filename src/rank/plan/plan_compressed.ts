@@ -65,7 +65,7 @@ export function planCompressed(
       matrix: place.matrix(queryDown.matrix, whole),
       norm: place.vector(queryDown.norm),
     },
-    groups: place.matrix(groups, { rows: groupRows(config, heads) }),
+    groups: place.matrix(groups, { rows: groupRows(config, heads), readsByRows: true }),
     keys: keys && compressor(keys),
     indexer: indexer && {
       query: place.matrix(indexer.query, whole),

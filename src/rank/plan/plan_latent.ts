@@ -119,7 +119,10 @@ export function planLatentHeads(
       keyUp: latent.isKeyUpTransposed
         ? transposed(place, latent.keyUp, heads)
         : place.matrix(latent.keyUp.matrix, rowsOfHeads(latent.keyUp, heads)),
-      valueUp: place.matrix(latent.valueUp.matrix, rowsOfHeads(latent.valueUp, heads)),
+      valueUp: place.matrix(latent.valueUp.matrix, {
+        ...rowsOfHeads(latent.valueUp, heads),
+        readsByRows: true,
+      }),
       indexer: latent.indexer ? planIndexer(place, latent.indexer, isEmpty) : null,
     },
   };

@@ -50,6 +50,8 @@ export interface MatrixPart {
   readonly readsRelu?: boolean;
   /** The tensor holds it as [columns, rows]. */
   readonly isTransposed?: boolean;
+  /** Heads, or groups of them, multiply their rows by what is their own. */
+  readonly readsByRows?: boolean;
   /**
    * Which of the matrix the columns are, or the rows where all columns are wanted; left out:
    * neighbours.
