@@ -16,6 +16,8 @@ export class TestArena {
   /** The same that add up products of several tokens by fours. */
   readonly kernelsByFours: Kernels;
   readonly bytes: Uint8Array;
+  /** What a memory begins with: canaries and codebooks. */
+  readonly #beginning: Uint8Array;
   #top = CODEBOOKS_END + PAGE_BYTES;
 
   constructor(pages: number, module: WebAssembly.Module = loadKernelModuleSync()) {
@@ -23,13 +25,16 @@ export class TestArena {
     this.kernels = instantiateKernels(module, this.memory);
     this.kernelsByFours = instantiateKernels(module, this.memory, { sumsByFours: true });
     this.bytes = new Uint8Array(this.memory.buffer);
+    this.bytes.fill(CANARY, 0, CODEBOOKS_END);
+    writeCodebooks(this.memory.buffer);
+    this.#beginning = this.bytes.slice(0, CODEBOOKS_END);
     this.reset();
   }
 
   /** Forgets all pieces. */
   reset(): void {
-    this.bytes.fill(CANARY, 0, this.#top + CANARY_BYTES);
-    writeCodebooks(this.memory.buffer);
+    this.bytes.set(this.#beginning);
+    this.bytes.fill(CANARY, CODEBOOKS_END, this.#top + CANARY_BYTES);
     this.#top = CODEBOOKS_END + CANARY_BYTES;
   }
 
@@ -82,7 +87,12 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   const words = a.length >> 2;
   const wa = new Uint32Array(a.buffer, a.byteOffset, words);
   const wb = new Uint32Array(b.buffer, b.byteOffset, words);
-  for (let i = 0; i < words; i++) if (wa[i] !== wb[i]) return false;
-  for (let i = words * 4; i < a.length; i++) if (a[i] !== b[i]) return false;
+  let i = 0;
+  for (; i + 4 <= words; i += 4) {
+    const others = (wa[i] ^ wb[i]) | (wa[i + 1] ^ wb[i + 1]) | (wa[i + 2] ^ wb[i + 2]);
+    if ((others | (wa[i + 3] ^ wb[i + 3])) !== 0) return false;
+  }
+  for (; i < words; i++) if (wa[i] !== wb[i]) return false;
+  for (i = words * 4; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }

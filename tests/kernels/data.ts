@@ -8,7 +8,7 @@ import { makeFloats, type Rng } from "../support/rng.ts";
 
 /** `count` normal floats times `size`. */
 export function randomFloats(rng: Rng, count: number, size = 1): Float32Array {
-  return makeFloats(count, () => rng.normal() * size);
+  return rng.normals(count, (normal) => normal * size);
 }
 
 /** How the weights and activations of a quantised product are made. */

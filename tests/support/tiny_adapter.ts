@@ -74,7 +74,7 @@ function pair({ name, dims }: GgufTensor, rank: number, rng: Rng): TinyTensor[] 
     return {
       name: `${name}.lora_${half}`,
       dims: all,
-      values: makeFloats(count, () => size * rng.normal()),
+      values: rng.normals(count, (normal) => size * normal),
     };
   };
   return [make("a", ofA), make("b", ofB)];

@@ -51,7 +51,7 @@ export function tinyGemma3n(options: TinyGemma3nOptions = {}): Uint8Array<ArrayB
       : role === "bias"
       ? [0, 0.3]
       : [0, 1.5 / Math.sqrt(fan)];
-    const bytes = encodeWeights(own, makeFloats(length, () => mean + deviation * rng.normal()));
+    const bytes = encodeWeights(own, rng.normals(length, (normal) => mean + deviation * normal));
     return { name, dims, type: own, pieces: () => [bytes] };
   });
   const metadata = new Map<string, MetadataEntry[1]>([

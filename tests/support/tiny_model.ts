@@ -188,11 +188,11 @@ function randomWeights(
   // Decays of state spaces are below 0.
   if (tensor.name.endsWith(".ssm_a")) {
     const sign = family.stateSpace?.hasSpeeds ? 1 : -1;
-    return makeFloats(count, () => sign * Math.exp(rng.normal()));
+    return rng.normals(count, (normal) => sign * Math.exp(normal));
   }
   const { mean, deviation } = weightDistribution(tensor, shape);
   const size = sizeOf(tensor, shape, family);
-  return makeFloats(count, () => size * (mean + deviation * rng.normal()));
+  return rng.normals(count, (normal) => size * (mean + deviation * normal));
 }
 
 /** Blocks of a type that no floats are encoded in. */

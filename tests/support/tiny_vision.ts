@@ -194,5 +194,5 @@ function randomWeights({ dims, role }: Planned, length: number, rng: Rng): Float
     : role === "table"
     ? [0, 0.5]
     : [0, 1.5 / Math.sqrt(fan)];
-  return makeFloats(length, () => mean + deviation * rng.normal());
+  return rng.normals(length, (normal) => mean + deviation * normal);
 }
