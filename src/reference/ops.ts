@@ -53,12 +53,17 @@ function roundHalfEven(value: number): number {
   return down % 2 === 0 ? down : down + 1;
 }
 
+/** One number in both views. */
+const FLOAT = new Float32Array(1), BITS = new Uint32Array(FLOAT.buffer);
+
 function bitsToF32(bits: number): number {
-  return new Float32Array(new Uint32Array([bits]).buffer)[0];
+  BITS[0] = bits;
+  return FLOAT[0];
 }
 
 function f32ToBits(value: number): number {
-  return new Uint32Array(new Float32Array([value]).buffer)[0];
+  FLOAT[0] = value;
+  return BITS[0];
 }
 
 // --- quantised blocks of 32 ----------------------------------------------------------------------

@@ -18,6 +18,7 @@ export class TestArena {
   readonly bytes: Uint8Array;
   /** What a memory begins with: canaries and codebooks. */
   readonly #beginning: Uint8Array;
+  #before = new Uint8Array(0);
   #top = CODEBOOKS_END + PAGE_BYTES;
 
   constructor(pages: number, module: WebAssembly.Module = loadKernelModuleSync()) {
@@ -70,7 +71,7 @@ export class TestArena {
    */
   run<T>(call: () => T, ...outputs: readonly (readonly [number, number])[]): T {
     const end = Math.min(this.#top + PAGE_BYTES, this.bytes.length);
-    const before = this.bytes.slice(0, end);
+    const before = this.#copy(end);
     const result = call();
     for (const [ptr, length] of outputs) before.set(this.bytes.subarray(ptr, ptr + length), ptr);
     if (!sameBytes(before, this.bytes.subarray(0, end))) {
@@ -78,6 +79,14 @@ export class TestArena {
       throw new Error(`a byte outside of the outputs changed, at ${at} (outputs ${outputs})`);
     }
     return result;
+  }
+
+  /** What the first bytes are now, where the last copy was: new memory costs a fault a page. */
+  #copy(byteLength: number): Uint8Array {
+    if (this.#before.length < byteLength) this.#before = new Uint8Array(byteLength);
+    const copy = this.#before.subarray(0, byteLength);
+    copy.set(this.bytes.subarray(0, byteLength));
+    return copy;
   }
 }
 
@@ -87,12 +96,7 @@ export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   const words = a.length >> 2;
   const wa = new Uint32Array(a.buffer, a.byteOffset, words);
   const wb = new Uint32Array(b.buffer, b.byteOffset, words);
-  let i = 0;
-  for (; i + 4 <= words; i += 4) {
-    const others = (wa[i] ^ wb[i]) | (wa[i + 1] ^ wb[i + 1]) | (wa[i + 2] ^ wb[i + 2]);
-    if ((others | (wa[i + 3] ^ wb[i + 3])) !== 0) return false;
-  }
-  for (; i < words; i++) if (wa[i] !== wb[i]) return false;
-  for (i = words * 4; i < a.length; i++) if (a[i] !== b[i]) return false;
+  for (let i = 0; i < words; i++) if (wa[i] !== wb[i]) return false;
+  for (let i = words * 4; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }
