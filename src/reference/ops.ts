@@ -319,24 +319,25 @@ export function attention(
     for (let h = 0; h < heads; h++) {
       const head = (t * heads + h) * headDim;
       const kvHead = Math.floor((h + headOffset) / groupSize);
-      const seen = [...shape.listOf?.(t, kvHead) ?? all];
+      const list = shape.listOf?.(t, kvHead);
+      const seen = list ? [...list] : all;
       const mixed = (t * heads + h) * valueDim;
-      const cached = (p: number) => p * kvHeads + kvHead;
-      const scores = [];
-      for (const p of seen) {
+      const scores = new Float64Array(seen.length + (sinks === undefined ? 0 : 1));
+      for (let at = 0; at < seen.length; at++) {
+        const p = seen[at], key = (p * kvHeads + kvHead) * headDim;
         let dot = 0;
-        for (let i = 0; i < headDim; i++) dot += q[head + i] * k[cached(p) * headDim + i];
+        for (let i = 0; i < headDim; i++) dot += q[head + i] * k[key + i];
         const score = dot * scale;
         const capped = softCap === 0 ? score : softCap * Math.tanh(score / softCap);
         const more = shape.biasOf?.(h, p - own) ?? 0;
-        scores.push(capped - (slopes?.[h] ?? 0) * Math.abs(own - p) + more);
+        scores[at] = capped - (slopes?.[h] ?? 0) * Math.abs(own - p) + more;
       }
-      const weights = softmax(sinks === undefined ? scores : [...scores, sinks[h]]);
-      seen.forEach((p, at) => {
-        for (let i = 0; i < valueDim; i++) {
-          out[mixed + i] += weights[at] * v[cached(p) * valueDim + i];
-        }
-      });
+      if (sinks !== undefined) scores[seen.length] = sinks[h];
+      const weights = softmax(scores);
+      for (let at = 0; at < seen.length; at++) {
+        const weight = weights[at], value = (seen[at] * kvHeads + kvHead) * valueDim;
+        for (let i = 0; i < valueDim; i++) out[mixed + i] += weight * v[value + i];
+      }
     }
   }
   return out;
@@ -354,8 +355,9 @@ export function softmax(x: Numbers): Float64Array {
   for (let i = 0; i < x.length; i++) largest = Math.max(largest, x[i]);
   const out = each(x, (value) => Math.exp(value - largest));
   let sum = 0;
-  for (const value of out) sum += value;
-  return out.map((value) => value / sum);
+  for (let i = 0; i < out.length; i++) sum += out[i];
+  for (let i = 0; i < out.length; i++) out[i] /= sum;
+  return out;
 }
 
 /** Index of the largest value, the first among equals; NaN never wins (0 when all are NaN). */
