@@ -4,7 +4,7 @@ import { dequantize } from "../../src/model/quants/dequantize.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
 import type { QuantType } from "../../src/rank/plan/weight_types.ts";
 import { numberToF16 } from "../../src/reference/ops.ts";
-import { makeFloats, type Rng } from "../support/rng.ts";
+import type { Rng } from "../support/rng.ts";
 
 /** `count` normal floats times `size`. */
 export function randomFloats(rng: Rng, count: number, size = 1): Float32Array {

@@ -11,7 +11,7 @@ import {
 } from "../../src/gguf/mod.ts";
 import { dequantize } from "../../src/model/mod.ts";
 import { encodeWeights, type WeightType } from "../../src/quantize/mod.ts";
-import { makeFloats, Rng } from "./rng.ts";
+import { Rng } from "./rng.ts";
 
 export interface TinyAdapterOptions {
   /** Names of the tensors that it changes begin or end so; left out: all matrices of blocks. */

@@ -4,7 +4,7 @@
  */
 import { bool, encodeGguf, f32, list, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
-import { makeFloats, Rng } from "./rng.ts";
+import { Rng } from "./rng.ts";
 import type { TinyTensor } from "./tiny_vision_parts.ts";
 
 export interface TinyDeepseekOcrOptions {

@@ -4,7 +4,7 @@
  */
 import { bool, encodeGguf, f32, list, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
-import { makeFloats, Rng } from "./rng.ts";
+import { Rng } from "./rng.ts";
 
 export interface TinyGemma3nOptions {
   readonly seed?: number;

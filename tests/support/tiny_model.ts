@@ -16,7 +16,7 @@ import {
   type SynthType,
 } from "../../src/synth/synth_types.ts";
 import { sentencePieceVocabulary } from "../../src/synth/vocabulary.ts";
-import { makeFloats, Rng } from "./rng.ts";
+import { Rng } from "./rng.ts";
 import { ENCODER_FAMILIES, type TinyEncoderName } from "./tiny_encoder_families.ts";
 import { SOURCE_FAMILIES, type TinySourceName } from "./tiny_source_families.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";

@@ -5,7 +5,7 @@
  */
 import type { TinyFamily } from "./tiny_family.ts";
 import type { TinyShape } from "./tiny_layout.ts";
-import { makeFloats, Rng } from "./rng.ts";
+import { Rng } from "./rng.ts";
 
 /** Predictors of a tiny model. */
 export interface TinyPredictor {

@@ -13,7 +13,7 @@ import {
   u32,
 } from "../../src/gguf/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
-import { makeFloats, Rng } from "./rng.ts";
+import { Rng } from "./rng.ts";
 import { TINY_KINDS, type TinyVisionKind, type TinyVisionName } from "./tiny_vision_kinds.ts";
 
 export { TINY_KINDS, type TinyVisionKind, type TinyVisionName };

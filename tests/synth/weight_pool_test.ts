@@ -42,6 +42,15 @@ Deno.test("WeightPool deals whole blocks, as many as asked for, in pieces that d
   assertEquals(new Set(pieces.map((piece) => piece.byteOffset)).size, pieces.length);
 });
 
+Deno.test("WeightPool has no more than its model takes, nor than pools have", () => {
+  for (const [bytesMax, blocks] of [[18 * 10 + 17, 10], [2 ** 40, Math.floor(2 ** 22 / 18)]]) {
+    const pool = new WeightPool("Q4_0", { deviation: 1, bytesMax }, new SeededRandom(2));
+    const pieces = [...pool.pieces(18 * 1000)];
+    for (const { buffer } of pieces) assertEquals(buffer.byteLength, 18 * blocks);
+    assertEquals(pieces.reduce((sum, piece) => sum + piece.length, 0), 18 * 1000);
+  }
+});
+
 Deno.test("WeightPool never deals the Q8_0 quant -128", () => {
   const bytes = new Uint8Array(34 * 10_000);
   const sizes = { deviation: 1, bytesMax: bytes.length };
