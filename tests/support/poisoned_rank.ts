@@ -204,9 +204,12 @@ export function poison({ rank, plan, setup }: RankRunner): void {
 
 let poisonWords = new BigUint64Array(0);
 
-/** So many words of it: in memory that threads share, V8 fills four times as slowly as it copies. */
+/** So many words of it: V8 fills shared memory four times as slowly as it copies to it. */
 function poisonOf(length: number): BigUint64Array {
-  if (poisonWords.length < length) poisonWords = new BigUint64Array(length).fill(POISON);
+  if (poisonWords.length < length) {
+    poisonWords = new BigUint64Array(length).fill(POISON);
+    check(new Float32Array(poisonWords.buffer).every(Number.isNaN), "poison is no number");
+  }
   return poisonWords.subarray(0, length);
 }
 
