@@ -41,7 +41,7 @@ const SURROGATES = 0xd800, BEHIND_SURROGATES = 0xe000;
 
 /**
  * Well-formed texts of any code points, as `fc.string({ unit: "binary" })`, which makes a map of
- * all 1.1 million of them first: 2 s of a core.
+ * all 1.1 million of them first: a second of a core.
  */
 export function anyText(): fc.Arbitrary<string> {
   const point = fc.integer({ min: 0, max: 0x10ffff - (BEHIND_SURROGATES - SURROGATES) })
