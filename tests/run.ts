@@ -47,6 +47,7 @@ const EARLY = [
   ...["tests/gpu/", "tests/kernels", "test:", "tests/docs", "tests/packaging"],
   ...["tests/server", "tests/batch", "tests/wasm", "tests/synth", "tests/golden"],
   ...["tests/cli/", "tests/whole/", "tests/workers", "tests/bench"],
+  ...["tests/model/", "tests/planner", "tests/grammar", "tests/reference", "tests/tokenizer"],
 ];
 /** Of what waits for clocks, for other processes and for whom it asks. */
 const WAITING = [

@@ -53,12 +53,17 @@ function roundHalfEven(value: number): number {
   return down % 2 === 0 ? down : down + 1;
 }
 
+/** One number in both views. */
+const FLOAT = new Float32Array(1), BITS = new Uint32Array(FLOAT.buffer);
+
 function bitsToF32(bits: number): number {
-  return new Float32Array(new Uint32Array([bits]).buffer)[0];
+  BITS[0] = bits;
+  return FLOAT[0];
 }
 
 function f32ToBits(value: number): number {
-  return new Uint32Array(new Float32Array([value]).buffer)[0];
+  FLOAT[0] = value;
+  return BITS[0];
 }
 
 // --- quantised blocks of 32 ----------------------------------------------------------------------
@@ -147,13 +152,33 @@ export function rmsNorm(x: Numbers, weight: Numbers, epsilon: number): Float64Ar
   return out;
 }
 
-/** out[t, r] = Σ_i w[r, i] · x[t, i]; w [rows, k], x [n, k], out [n, rows]. */
+/**
+ * out[t, r] = Σ_i w[r, i] · x[t, i]; w [rows, k], x [n, k], out [n, rows]. Four rows at a time, for
+ * no sum has to wait then for the one before it; each is added up in the order of i.
+ */
 export function matmul(w: Numbers, x: Numbers, k: number): Float64Array {
   const rows = w.length / k;
   const n = x.length / k;
   const out = new Float64Array(n * rows);
   for (let t = 0; t < n; t++) {
-    for (let r = 0; r < rows; r++) {
+    let r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      const w0 = r * k, w1 = w0 + k, w2 = w1 + k, w3 = w2 + k;
+      let s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+      for (let i = 0; i < k; i++) {
+        const factor = x[t * k + i];
+        s0 += w[w0 + i] * factor;
+        s1 += w[w1 + i] * factor;
+        s2 += w[w2 + i] * factor;
+        s3 += w[w3 + i] * factor;
+      }
+      const at = t * rows + r;
+      out[at] = s0;
+      out[at + 1] = s1;
+      out[at + 2] = s2;
+      out[at + 3] = s3;
+    }
+    for (; r < rows; r++) {
       let sum = 0;
       for (let i = 0; i < k; i++) sum += w[r * k + i] * x[t * k + i];
       out[t * rows + r] = sum;
@@ -294,24 +319,25 @@ export function attention(
     for (let h = 0; h < heads; h++) {
       const head = (t * heads + h) * headDim;
       const kvHead = Math.floor((h + headOffset) / groupSize);
-      const seen = [...shape.listOf?.(t, kvHead) ?? all];
+      const list = shape.listOf?.(t, kvHead);
+      const seen = list ? [...list] : all;
       const mixed = (t * heads + h) * valueDim;
-      const cached = (p: number) => p * kvHeads + kvHead;
-      const scores = [];
-      for (const p of seen) {
+      const scores = new Float64Array(seen.length + (sinks === undefined ? 0 : 1));
+      for (let at = 0; at < seen.length; at++) {
+        const p = seen[at], key = (p * kvHeads + kvHead) * headDim;
         let dot = 0;
-        for (let i = 0; i < headDim; i++) dot += q[head + i] * k[cached(p) * headDim + i];
+        for (let i = 0; i < headDim; i++) dot += q[head + i] * k[key + i];
         const score = dot * scale;
         const capped = softCap === 0 ? score : softCap * Math.tanh(score / softCap);
         const more = shape.biasOf?.(h, p - own) ?? 0;
-        scores.push(capped - (slopes?.[h] ?? 0) * Math.abs(own - p) + more);
+        scores[at] = capped - (slopes?.[h] ?? 0) * Math.abs(own - p) + more;
       }
-      const weights = softmax(sinks === undefined ? scores : [...scores, sinks[h]]);
-      seen.forEach((p, at) => {
-        for (let i = 0; i < valueDim; i++) {
-          out[mixed + i] += weights[at] * v[cached(p) * valueDim + i];
-        }
-      });
+      if (sinks !== undefined) scores[seen.length] = sinks[h];
+      const weights = softmax(scores);
+      for (let at = 0; at < seen.length; at++) {
+        const weight = weights[at], value = (seen[at] * kvHeads + kvHead) * valueDim;
+        for (let i = 0; i < valueDim; i++) out[mixed + i] += weight * v[value + i];
+      }
     }
   }
   return out;
@@ -329,8 +355,9 @@ export function softmax(x: Numbers): Float64Array {
   for (let i = 0; i < x.length; i++) largest = Math.max(largest, x[i]);
   const out = each(x, (value) => Math.exp(value - largest));
   let sum = 0;
-  for (const value of out) sum += value;
-  return out.map((value) => value / sum);
+  for (let i = 0; i < out.length; i++) sum += out[i];
+  for (let i = 0; i < out.length; i++) out[i] /= sum;
+  return out;
 }
 
 /** Index of the largest value, the first among equals; NaN never wins (0 when all are NaN). */

@@ -46,7 +46,11 @@ export class ReferenceWeights {
   transposed(matrix: MatrixTensor): Float32Array {
     const { rows, columns } = matrix;
     const values = this.matrix(matrix);
-    return Float32Array.from(values, (_, i) => values[(i % rows) * columns + Math.floor(i / rows)]);
+    const turned = new Float32Array(values.length);
+    for (let row = 0; row < rows; row++) {
+      for (let i = 0; i < columns; i++) turned[i * rows + row] = values[row * columns + i];
+    }
+    return turned;
   }
 
   /** [length]. */

@@ -12,11 +12,14 @@ import { WeightPool } from "./weight_pool.ts";
 export class Pools {
   readonly #shape: ModelShape;
   readonly #random: SeededRandom;
+  readonly #bytesMax: number;
   readonly #pools = new Map<string, WeightPool>();
 
-  constructor(shape: ModelShape, random: SeededRandom) {
+  /** bytesMax: of a pool, where it is less than pools have. */
+  constructor(shape: ModelShape, random: SeededRandom, bytesMax: number) {
     this.#shape = shape;
     this.#random = random;
+    this.#bytesMax = bytesMax;
   }
 
   /** The data of a tensor. */
@@ -39,7 +42,8 @@ export class Pools {
   of(tensor: PlannedTensor, gain = 1): WeightPool {
     const deviation = gain * weightDistribution(tensor, this.#shape).deviation;
     const key = `${tensor.type} ${deviation}`;
-    const pool = this.#pools.get(key) ?? new WeightPool(tensor.type, deviation, this.#random);
+    const sizes = { deviation, bytesMax: this.#bytesMax };
+    const pool = this.#pools.get(key) ?? new WeightPool(tensor.type, sizes, this.#random);
     this.#pools.set(key, pool);
     return pool;
   }

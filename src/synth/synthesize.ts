@@ -11,7 +11,8 @@ import {
   writeGguf,
   type WriteOptions,
 } from "../gguf/mod.ts";
-import { modelMetadata, modelTensors, type PlannedTensor } from "./layout.ts";
+import { rowBytes } from "../model/dtypes.ts";
+import { modelMetadata, modelTensors, type PlannedTensor, rowCount } from "./layout.ts";
 import { Pools } from "./pools.ts";
 import { SeededRandom } from "./seeded_random.ts";
 import {
@@ -82,12 +83,12 @@ export async function synthesizeShape(
   const rank = chooseRank(shape, options);
   checkOptions(shape, { ...options, rank });
   const random = new SeededRandom(seed);
-  const pools = new Pools(shape, random);
   const sparse = sparsity === undefined
     ? null
     : new SparseWeights(shape, { sparsity, predictorRank: rank }, random);
   const extras = { predictorRank: rank, downByNeuron: powerInfer };
   const planned = modelTensors(shape, quant, extras);
+  const pools = new Pools(shape, random, planned.reduce((sum, each) => sum + sizeBytes(each), 0));
   const tensors = planned.map((tensor): TensorSpec => ({
     ...tensor,
     pieces: () => sparse?.pieces(tensor, pools) ?? pools.pieces(tensor),
@@ -101,6 +102,10 @@ export async function synthesizeShape(
   const magic = powerInfer ? "PWRI" : "GGUF";
   const bytes = await writeGguf(out, { magic, metadata, tensors }, options);
   return { bytes, params: planned.reduce((sum, tensor) => sum + elementCount(tensor), 0) };
+}
+
+function sizeBytes(tensor: PlannedTensor): number {
+  return rowBytes(tensor.type, tensor.dims[0]) * rowCount(tensor);
 }
 
 /** Hidden units of the predictors; undefined: there are none. */

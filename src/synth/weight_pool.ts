@@ -19,12 +19,17 @@ export class WeightPool {
   readonly #blockBytes: number;
   readonly #random: SeededRandom;
 
-  constructor(type: SynthType, deviation: number, random: SeededRandom) {
+  /** bytesMax: a model has so many: more would be made for nothing. */
+  constructor(
+    type: SynthType,
+    { deviation, bytesMax = Infinity }: { deviation: number; bytesMax?: number },
+    random: SeededRandom,
+  ) {
     const dtype = dtypeByName(type);
     check(dtype !== undefined, `no tensor type "${type}"`);
     this.#blockBytes = dtype.blockBytes;
     this.#random = random;
-    const count = Math.floor(POOL_BYTES / dtype.blockBytes);
+    const count = Math.floor(Math.min(POOL_BYTES, bytesMax) / dtype.blockBytes);
     this.#bytes = randomBlocks(type, { count, deviation, random });
   }
 

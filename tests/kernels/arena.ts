@@ -16,6 +16,9 @@ export class TestArena {
   /** The same that add up products of several tokens by fours. */
   readonly kernelsByFours: Kernels;
   readonly bytes: Uint8Array;
+  /** What a memory begins with: canaries and codebooks. */
+  readonly #beginning: Uint8Array;
+  #before = new Uint8Array(0);
   #top = CODEBOOKS_END + PAGE_BYTES;
 
   constructor(pages: number, module: WebAssembly.Module = loadKernelModuleSync()) {
@@ -23,13 +26,16 @@ export class TestArena {
     this.kernels = instantiateKernels(module, this.memory);
     this.kernelsByFours = instantiateKernels(module, this.memory, { sumsByFours: true });
     this.bytes = new Uint8Array(this.memory.buffer);
+    this.bytes.fill(CANARY, 0, CODEBOOKS_END);
+    writeCodebooks(this.memory.buffer);
+    this.#beginning = this.bytes.slice(0, CODEBOOKS_END);
     this.reset();
   }
 
   /** Forgets all pieces. */
   reset(): void {
-    this.bytes.fill(CANARY, 0, this.#top + CANARY_BYTES);
-    writeCodebooks(this.memory.buffer);
+    this.bytes.set(this.#beginning);
+    this.bytes.fill(CANARY, CODEBOOKS_END, this.#top + CANARY_BYTES);
     this.#top = CODEBOOKS_END + CANARY_BYTES;
   }
 
@@ -65,7 +71,7 @@ export class TestArena {
    */
   run<T>(call: () => T, ...outputs: readonly (readonly [number, number])[]): T {
     const end = Math.min(this.#top + PAGE_BYTES, this.bytes.length);
-    const before = this.bytes.slice(0, end);
+    const before = this.#copy(end);
     const result = call();
     for (const [ptr, length] of outputs) before.set(this.bytes.subarray(ptr, ptr + length), ptr);
     if (!sameBytes(before, this.bytes.subarray(0, end))) {
@@ -73,6 +79,14 @@ export class TestArena {
       throw new Error(`a byte outside of the outputs changed, at ${at} (outputs ${outputs})`);
     }
     return result;
+  }
+
+  /** What the first bytes are now, where the last copy was: new memory costs a fault a page. */
+  #copy(byteLength: number): Uint8Array {
+    if (this.#before.length < byteLength) this.#before = new Uint8Array(byteLength);
+    const copy = this.#before.subarray(0, byteLength);
+    copy.set(this.bytes.subarray(0, byteLength));
+    return copy;
   }
 }
 

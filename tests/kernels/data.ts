@@ -4,11 +4,11 @@ import { dequantize } from "../../src/model/quants/dequantize.ts";
 import { dtypeByName } from "../../src/model/dtypes.ts";
 import type { QuantType } from "../../src/rank/plan/weight_types.ts";
 import { numberToF16 } from "../../src/reference/ops.ts";
-import { makeFloats, type Rng } from "../support/rng.ts";
+import type { Rng } from "../support/rng.ts";
 
 /** `count` normal floats times `size`. */
 export function randomFloats(rng: Rng, count: number, size = 1): Float32Array {
-  return makeFloats(count, () => rng.normal() * size);
+  return rng.normals(count, (normal) => normal * size);
 }
 
 /** How the weights and activations of a quantised product are made. */

@@ -193,13 +193,24 @@ export function poison({ rank, plan, setup }: RankRunner): void {
           dead = memories.flatMap((memory, arena) => deadWords(plan, { arena, memory, live }));
           deadBetween.set(between, dead);
         }
-        for (const words of dead) words.fill(POISON);
+        for (const words of dead) words.set(poisonOf(words.length));
         last = part;
       }
       return step.apply(rank, args);
     };
     Object.defineProperty(rank, part, { value: replaced });
   }
+}
+
+let poisonWords = new BigUint64Array(0);
+
+/** So many words of it: V8 fills shared memory four times as slowly as it copies to it. */
+function poisonOf(length: number): BigUint64Array {
+  if (poisonWords.length < length) {
+    poisonWords = new BigUint64Array(length).fill(POISON);
+    check(new Float32Array(poisonWords.buffer).every(Number.isNaN), "poison is no number");
+  }
+  return poisonWords.subarray(0, length);
 }
 
 function opsOf({ ops }: StepGraph, part: string): number[] {

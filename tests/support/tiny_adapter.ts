@@ -11,7 +11,7 @@ import {
 } from "../../src/gguf/mod.ts";
 import { dequantize } from "../../src/model/mod.ts";
 import { encodeWeights, type WeightType } from "../../src/quantize/mod.ts";
-import { makeFloats, Rng } from "./rng.ts";
+import { Rng } from "./rng.ts";
 
 export interface TinyAdapterOptions {
   /** Names of the tensors that it changes begin or end so; left out: all matrices of blocks. */
@@ -74,7 +74,7 @@ function pair({ name, dims }: GgufTensor, rank: number, rng: Rng): TinyTensor[] 
     return {
       name: `${name}.lora_${half}`,
       dims: all,
-      values: makeFloats(count, () => size * rng.normal()),
+      values: rng.normals(count, (normal) => size * normal),
     };
   };
   return [make("a", ofA), make("b", ofB)];

@@ -4,7 +4,7 @@
  */
 import { bool, encodeGguf, f32, list, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
-import { makeFloats, Rng } from "./rng.ts";
+import { Rng } from "./rng.ts";
 import type { TinyTensor } from "./tiny_vision_parts.ts";
 
 export interface TinyDeepseekOcrOptions {
@@ -47,7 +47,7 @@ export function tinyDeepseekOcr(options: TinyDeepseekOcrOptions = {}): Uint8Arra
       : dims.length === 1
       ? [0, 0.3]
       : [0, 1.5 / Math.sqrt(fan)];
-    const bytes = encodeWeights(own, makeFloats(length, () => mean + deviation * rng.normal()));
+    const bytes = encodeWeights(own, rng.normals(length, (normal) => mean + deviation * normal));
     return { name, dims, type: own, pieces: () => [bytes] };
   });
   const metadata = new Map<string, MetadataEntry[1]>([

@@ -116,7 +116,9 @@ export function tinyHearing(options: TinyHearingOptions = {}): Uint8Array<ArrayB
     const [mean, deviation] = role === "norm" ? [1, 0.2] : role === "bias" ? [0, 0.3] : [0, 0.5];
     const spread = role === "matrix" || role === "kernel" ? 1.5 / Math.sqrt(fan) : deviation;
     const limit = LIMITS[name.slice(name.lastIndexOf(".") + 1)];
-    const values = makeFloats(length, () => limit ?? mean + spread * rng.normal());
+    const values = limit !== undefined
+      ? new Float32Array(length).fill(limit)
+      : rng.normals(length, (normal) => mean + spread * normal);
     const kernelType = type === "F32" ? "F32" : "F16";
     const own = role === "matrix" ? type : role === "kernel" ? kernelType : "F32";
     const bytes = encodeWeights(own, values);

@@ -16,7 +16,7 @@ import {
   type SynthType,
 } from "../../src/synth/synth_types.ts";
 import { sentencePieceVocabulary } from "../../src/synth/vocabulary.ts";
-import { makeFloats, Rng } from "./rng.ts";
+import { Rng } from "./rng.ts";
 import { ENCODER_FAMILIES, type TinyEncoderName } from "./tiny_encoder_families.ts";
 import { SOURCE_FAMILIES, type TinySourceName } from "./tiny_source_families.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
@@ -188,11 +188,11 @@ function randomWeights(
   // Decays of state spaces are below 0.
   if (tensor.name.endsWith(".ssm_a")) {
     const sign = family.stateSpace?.hasSpeeds ? 1 : -1;
-    return makeFloats(count, () => sign * Math.exp(rng.normal()));
+    return rng.normals(count, (normal) => sign * Math.exp(normal));
   }
   const { mean, deviation } = weightDistribution(tensor, shape);
   const size = sizeOf(tensor, shape, family);
-  return makeFloats(count, () => size * (mean + deviation * rng.normal()));
+  return rng.normals(count, (normal) => size * (mean + deviation * normal));
 }
 
 /** Blocks of a type that no floats are encoded in. */

@@ -5,7 +5,7 @@
  */
 import type { TinyFamily } from "./tiny_family.ts";
 import type { TinyShape } from "./tiny_layout.ts";
-import { makeFloats, Rng } from "./rng.ts";
+import { Rng } from "./rng.ts";
 
 /** Predictors of a tiny model. */
 export interface TinyPredictor {
@@ -47,9 +47,29 @@ export function predictorWeights(
   shape: TinyShape,
   { experts }: TinyFamily,
   seed: number,
+): ReadonlyMap<string, Float32Array> {
+  if (shape.predictor === undefined) return new Map();
+  const { predictor, blockCount, embeddingLength, feedForwardLength } = shape;
+  const all = { predictor, blockCount, embeddingLength, feedForwardLength, experts, seed };
+  const key = JSON.stringify(all);
+  const weights = known.get(key) ?? makeWeights({ ...shape, predictor }, { experts }, seed);
+  // The one that was used last is the last to go.
+  known.delete(key);
+  known.set(key, weights);
+  if (known.size > KNOWN_MAX) known.delete(known.keys().next().value!);
+  return weights;
+}
+
+/** Tests load the same model again and again, with other options. */
+const known = new Map<string, ReadonlyMap<string, Float32Array>>();
+const KNOWN_MAX = 4;
+
+function makeWeights(
+  shape: TinyShape & { predictor: TinyPredictor },
+  { experts }: Pick<TinyFamily, "experts">,
+  seed: number,
 ): Map<string, Float32Array> {
   const weights = new Map<string, Float32Array>();
-  if (shape.predictor === undefined) return weights;
   const { rank, layers, brokenLayers = [] } = shape.predictor;
   const { embeddingLength: width } = shape;
   for (let block = 0; block < shape.blockCount; block++) {
@@ -65,8 +85,12 @@ export function predictorWeights(
       { length: experts?.count ?? 1 },
       () => neuronWeights({ width, neurons, norm }, { rank, isBroken, rng }),
     );
-    const join = (each: (block: typeof blocks[number]) => Float32Array) =>
-      Float32Array.from(blocks.flatMap((block) => [...each(block)]));
+    const join = (each: (block: typeof blocks[number]) => Float32Array) => {
+      const length = each(blocks[0]).length;
+      const all = new Float32Array(blocks.length * length);
+      blocks.forEach((block, i) => all.set(each(block), i * length));
+      return all;
+    };
     set(experts ? "ffn_gate_exps" : "ffn_gate", join(({ gate }) => gate));
     set(experts ? "ffn_fc1_exps" : "fc1", join(({ first }) => first));
     set(experts ? "ffn_fc2_exps" : "fc2", join(({ second }) => second));
@@ -75,7 +99,7 @@ export function predictorWeights(
 }
 
 function draw(rng: Rng, length: number, mean: number, deviation: number): Float32Array {
-  return makeFloats(length, () => mean + deviation * rng.normal());
+  return rng.normals(length, (normal) => mean + deviation * normal);
 }
 
 /** Of a dense block or of one expert. */

@@ -13,7 +13,7 @@ import {
   u32,
 } from "../../src/gguf/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
-import { makeFloats, Rng } from "./rng.ts";
+import { Rng } from "./rng.ts";
 import { TINY_KINDS, type TinyVisionKind, type TinyVisionName } from "./tiny_vision_kinds.ts";
 
 export { TINY_KINDS, type TinyVisionKind, type TinyVisionName };
@@ -194,5 +194,5 @@ function randomWeights({ dims, role }: Planned, length: number, rng: Rng): Float
     : role === "table"
     ? [0, 0.5]
     : [0, 1.5 / Math.sqrt(fan)];
-  return makeFloats(length, () => mean + deviation * rng.normal());
+  return rng.normals(length, (normal) => mean + deviation * normal);
 }

@@ -37,21 +37,22 @@ function slowLoss(
   nudge: { matrix: "fc1" | "fc2"; at: number; by: number } | null,
 ): number {
   const { inputLength, rank, neuronCount } = SHAPE;
-  const weight = (matrix: "fc1" | "fc2", at: number) =>
-    network[matrix][at] + (nudge?.matrix === matrix && nudge.at === at ? nudge.by : 0);
+  const weights = { fc1: Float64Array.from(network.fc1), fc2: Float64Array.from(network.fc2) };
+  if (nudge) weights[nudge.matrix][nudge.at] += nudge.by;
+  const { fc1, fc2 } = weights;
   let loss = 0;
   for (const index of indices) {
     const x = inputOf(samples, index).map((value, i) => value * network.inputScale[i]);
     const hidden = Float64Array.from({ length: rank }, (_, k) => {
       let sum = 0;
       for (let i = 0; i < inputLength; i++) {
-        sum += weight("fc1", k * network.plan.inputStride + i) * x[i];
+        sum += fc1[k * network.plan.inputStride + i] * x[i];
       }
       return Math.max(0, sum);
     });
     for (let j = 0; j < neuronCount; j++) {
       let score = 0;
-      for (let k = 0; k < rank; k++) score += weight("fc2", j * rank + k) * hidden[k];
+      for (let k = 0; k < rank; k++) score += fc2[j * rank + k] * hidden[k];
       loss += isFired(samples, index, j)
         ? Math.log1p(Math.exp(-score))
         : NEGATIVE_WEIGHT * Math.log1p(Math.exp(score));

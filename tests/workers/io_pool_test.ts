@@ -12,10 +12,12 @@ import { byteAt } from "../support/fake_disk.ts";
 import { Rng } from "../support/rng.ts";
 
 const SIZE_BYTES = 3 * 2 ** 20 + 777;
+const BYTES = new Uint8Array(SIZE_BYTES);
+for (let i = 0; i < SIZE_BYTES; i++) BYTES[i] = byteAt(i);
 
 function makeFile(): { path: string; [Symbol.dispose](): void } {
   const path = Deno.makeTempFileSync({ prefix: "ganglion-pool-" });
-  Deno.writeFileSync(path, Uint8Array.from({ length: SIZE_BYTES }, (_, i) => byteAt(i)));
+  Deno.writeFileSync(path, BYTES);
   return { path, [Symbol.dispose]: () => Deno.removeSync(path) };
 }
 

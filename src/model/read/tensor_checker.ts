@@ -180,7 +180,8 @@ function isRotaryLeftover(name: string): boolean {
 /** Dimensions that are left out at the end count as 1. */
 function sameShape(found: readonly number[], expected: readonly number[]): boolean {
   const length = Math.max(found.length, expected.length);
-  return Array.from({ length }).every((_, i) => (found[i] ?? 1) === (expected[i] ?? 1));
+  for (let i = 0; i < length; i++) if ((found[i] ?? 1) !== (expected[i] ?? 1)) return false;
+  return true;
 }
 
 function wrongShape(

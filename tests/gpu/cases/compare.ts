@@ -4,7 +4,7 @@ import { Rng } from "../../support/rng.ts";
 /** `count` normal numbers. */
 export function normals(seed: number, count: number, deviation = 1): Float32Array<ArrayBuffer> {
   const rng = new Rng(seed);
-  return Float32Array.from({ length: count }, () => rng.normal() * deviation);
+  return rng.normals(count, (normal) => normal * deviation);
 }
 
 /** Throws unless |actual − expected| ≤ bound, everywhere. */

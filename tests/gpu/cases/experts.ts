@@ -34,6 +34,7 @@ async function checkRouted(gpu: Gpu, shape: RoutedShape): Promise<void> {
   const bias = await gpu.createVector("bias", biases);
   const way = isInt8 ? "int8" : "float";
   const shares = sharesOf(shape).flat();
+  const weightSizes = values.map(Math.abs);
   for (const perToken of shape.perToken) {
     const x = normals(3, n * perToken * columns);
     const before = normals(4, n * used * rows);
@@ -50,9 +51,10 @@ async function checkRouted(gpu: Gpu, shape: RoutedShape): Promise<void> {
     shares.forEach(({ expert }, route) => {
       const at = perToken === 1 ? Math.floor(route / used) : route;
       const input = asRead(x.subarray(at * columns, (at + 1) * columns), way);
-      const own = values.subarray(expert * rows * columns, (expert + 1) * rows * columns);
-      const sums = referenceMatmul(own, input, columns);
-      const sizes = referenceMatmul(own.map(Math.abs), input.map(Math.abs), columns);
+      const begin = expert * rows * columns, end = begin + rows * columns;
+      const sums = referenceMatmul(values.subarray(begin, end), input, columns);
+      const ownSizes = weightSizes.subarray(begin, end);
+      const sizes = referenceMatmul(ownSizes, input.map(Math.abs), columns);
       sums.forEach((sum, r) => {
         expected.push(before[route * rows + r] + 0.5 * (sum + biases[expert * rows + r]));
         bounds.push((isInt8 ? 2e-5 : 2e-6) * (sizes[r] + 1));

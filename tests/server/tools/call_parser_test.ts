@@ -4,6 +4,7 @@ import type { CallFormat } from "../../../src/server/tools/call_format.ts";
 import type { Delta } from "../../../src/server/tools/answer_parser.ts";
 import { CallParser, type CallParserOptions } from "../../../src/server/tools/call_parser.ts";
 import { BARE_NAME_CALL } from "../../../src/server/tools/named_call.ts";
+import { anyText } from "../../support/fuzz.ts";
 
 const BARE: CallFormat = {
   name: "json",
@@ -192,7 +193,7 @@ Deno.test("CallParser finds the same however the text is cut", () => {
 
 Deno.test("CallParser loses no text where there is no call", () => {
   fc.assert(
-    fc.property(fc.string({ unit: "binary" }), (text) => {
+    fc.property(anyText(), (text) => {
       const wellFormed = text.toWellFormed();
       assertEquals(parse([...wellFormed]), { text: wellFormed, calls: [] });
     }),
