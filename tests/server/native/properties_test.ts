@@ -108,7 +108,7 @@ Deno.test("POST /lora-adapters sets how much of each counts, of the model that i
       [[{ id: -1, scale: 1 }], "[0].id"],
       [[{ id: 0, scale: 1001 }], "[0].scale"],
       [[{ id: 0, scale: "1" }], "[0].scale"],
-      [Array.from({ length: 65 }, () => ({ id: 0, scale: 1 })), "64"],
+      [Array.from({ length: 65 }, () => ({ id: 0, scale: 1 })), "Invalid body: Too big"],
       ["[", "as JSON"],
     ] as const
   ) {
