@@ -3,7 +3,7 @@
  * of what they have for it. Reads no weights; `sum_vectors.ts` adds up when somebody reads one.
  */
 import type { GgufFile, SummedTensor } from "../gguf/mod.ts";
-import { directionName, refuseAdapter } from "../model/mod.ts";
+import { directionName } from "../model/mod.ts";
 import type { ControlVector } from "./read_control_vector.ts";
 
 /** How a control vector is to be used. */
@@ -29,7 +29,6 @@ export function steerModel<File extends GgufFile>(
   layers: SteeredLayers | null = null,
 ): File {
   if (used.length === 0) return file;
-  refuseAdapter(file);
   const { first, last } = layers ?? { first: 1, last: Infinity };
   const parts = [...file.parts];
   const sums = new Map<number, SummedTensor[]>();

@@ -291,7 +291,7 @@ Deno.test("loadModel() tells of control vectors that change nothing, and stays s
       layers: [3],
       metadata: [["controlvector.model_hint", text(`\x1b[31m${"x".repeat(3000)}`)]],
     }],
-    ({ path, vectors }) => {
+    ({ path, bytes, vectors }) => {
       const said: string[] = [];
       const options = {
         controlVectors: vectors.map((path) => ({ path })),
@@ -307,6 +307,14 @@ Deno.test("loadModel() tells of control vectors that change nothing, and stays s
       openForUse(path, { ...options, controlVectorLayers: { first: 2, last: 3 } });
       openForUse(path, options);
       assertEquals(said.filter((text) => text.includes("no direction")), []);
+      // Nor does one that does not say for whom it is.
+      const silent = tinyControlVector(bytes, {
+        metadata: [["controlvector.model_hint", text("")]],
+      });
+      Deno.writeFileSync(vectors[1], silent);
+      said.length = 0;
+      openForUse(path, options);
+      assertEquals(said, []);
       return Promise.resolve();
     },
   ));
