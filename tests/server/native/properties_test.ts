@@ -138,7 +138,7 @@ Deno.test("POST /lora-adapters refuses a body that is too long, or has too many 
   const shares = (count: number) => Array.from({ length: count }, () => ({ id: 0, scale: 1 }));
   const { message: many } = await refused(app, "/lora-adapters", shares(5));
   assert(many.includes("values"), many);
-  const { message: long } = await refused(app, "/lora-adapters", `[]${" ".repeat(700)}`, 413);
+  const { message: long } = await refused(app, "/lora-adapters", `["${"a".repeat(700)}"]`, 413);
   assert(long.includes("640"), long);
 });
 
