@@ -284,7 +284,7 @@ Deno.test("loadModel() tells of control vectors that are for others, and in its 
     },
   ));
 
-Deno.test("loadModel() tells of control vectors that change nothing, and stays short and plain", () =>
+Deno.test("openForUse() tells of control vectors that change nothing, and stays short and plain", () =>
   withFiles(
     {},
     [{ layers: [1, 2] }, {
@@ -297,8 +297,7 @@ Deno.test("loadModel() tells of control vectors that change nothing, and stays s
         controlVectors: vectors.map((path) => ({ path })),
         onNotice: ({ text }: { text: string }) => said.push(text),
       };
-      const layers = { first: 3, last: 9 };
-      openForUse(path, { ...options, controlVectorLayers: layers });
+      openForUse(path, { ...options, controlVectorLayers: { first: 3, last: 9 } });
       assertEquals(said.length, 2);
       assertStringIncludes(said[0], '"vector0.gguf" has no direction for layers 3 to 9');
       assertStringIncludes(said[1], '"vector1.gguf" says that it is for models of the kind "');
@@ -308,10 +307,8 @@ Deno.test("loadModel() tells of control vectors that change nothing, and stays s
       openForUse(path, options);
       assertEquals(said.filter((text) => text.includes("no direction")), []);
       // Nor does one that does not say for whom it is.
-      const silent = tinyControlVector(bytes, {
-        metadata: [["controlvector.model_hint", text("")]],
-      });
-      Deno.writeFileSync(vectors[1], silent);
+      const metadata = [["controlvector.model_hint", text("")] as const];
+      Deno.writeFileSync(vectors[1], tinyControlVector(bytes, { metadata }));
       said.length = 0;
       openForUse(path, options);
       assertEquals(said, []);
