@@ -80,9 +80,9 @@ function describe(
   { path, method, operation }: { path: string; method: string; operation: Operation },
 ): string[] {
   const { content } = operation.requestBody ?? {};
-  const schema = (content?.["application/json"] ?? content?.["multipart/form-data"])?.schema ??
-    parametersOf(operation);
-  if (schema === null) return [];
+  const body = (content?.["application/json"] ?? content?.["multipart/form-data"])?.schema;
+  const query = parametersOf(operation);
+  if (body === undefined && query === null) return [];
   const stream = Object.keys(operation.responses[200].content).find((type) =>
     type !== "application/json"
   );
@@ -94,7 +94,8 @@ function describe(
     "",
     "| field | | type |",
     "|---|---|---|",
-    ...schema.items === undefined ? fields(schema, "", 1) : fields(schema.items, "[].", 1),
+    ...query === null ? [] : fields(query, body === undefined ? "" : "?", 1),
+    ...body?.items === undefined ? fields(body ?? {}, "", 1) : fields(body.items, "[].", 1),
   ];
 }
 

@@ -11,8 +11,7 @@ import {
   openedAs,
   openGguf,
 } from "../gguf/mod.ts";
-import { DEQUANTIZED_TYPES, isAdapter } from "../model/mod.ts";
-import { isControlVector } from "./read_control_vector.ts";
+import { DEQUANTIZED_TYPES, isAdapter, isControlVector } from "../model/mod.ts";
 
 /** The two matrices for one tensor; their shapes are checked where the tensor is known. */
 export interface AdapterPair {

@@ -4,6 +4,7 @@
  */
 import { ModelFormatError } from "../base/errors.ts";
 import { getString, type GgufFile, type GgufTensor, openedAs, openGguf } from "../gguf/mod.ts";
+import { isControlVector } from "../model/mod.ts";
 
 /** A control vector, read and checked as far as it can be by itself. */
 export interface ControlVector {
@@ -14,13 +15,6 @@ export interface ControlVector {
   readonly length: number;
   /** Its directions, F32 [length], by the number of the layer that each is added behind, from 1. */
   readonly directions: ReadonlyMap<number, GgufTensor>;
-}
-
-const ARCHITECTURE = "controlvector";
-
-/** True for a file that says it is one. */
-export function isControlVector({ metadata }: Pick<GgufFile, "metadata">): boolean {
-  return metadata.get("general.architecture") === ARCHITECTURE;
 }
 
 /**
@@ -65,7 +59,7 @@ export function readControlVector(file: GgufFile): ControlVector {
     directions.set(Number(layer), tensor);
   }
   if (directions.size === 0) throw wrong(file, "it has no directions: make it again");
-  return { file, hint: getString(metadata, `${ARCHITECTURE}.model_hint`, ""), length, directions };
+  return { file, hint: getString(metadata, "controlvector.model_hint", ""), length, directions };
 }
 
 function wrong(file: GgufFile, what: string): ModelFormatError {

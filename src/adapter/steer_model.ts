@@ -2,8 +2,8 @@
  * A model's header as it is with control vectors: a tensor for each layer that they steer, the sum
  * of what they have for it. Reads no weights; `sum_vectors.ts` adds up when somebody reads one.
  */
-import type { GgufFile, GgufTensor, SummedTensor } from "../gguf/mod.ts";
-import { directionName, refuseAdapter } from "../model/mod.ts";
+import type { GgufFile, SummedTensor } from "../gguf/mod.ts";
+import { directionName } from "../model/mod.ts";
 import type { ControlVector } from "./read_control_vector.ts";
 
 /** How a control vector is to be used. */
@@ -29,7 +29,6 @@ export function steerModel<File extends GgufFile>(
   layers: SteeredLayers | null = null,
 ): File {
   if (used.length === 0) return file;
-  refuseAdapter(file);
   const { first, last } = layers ?? { first: 1, last: Infinity };
   const parts = [...file.parts];
   const sums = new Map<number, SummedTensor[]>();
@@ -45,13 +44,9 @@ export function steerModel<File extends GgufFile>(
   }
   const tensors = new Map(file.tensors);
   for (const [layer, summed] of sums) {
-    tensors.set(directionName(layer), sumOf(layer, summed));
+    const name = directionName(layer);
+    // As long as the first of them: that all are as long as the stream is looked at with the model.
+    tensors.set(name, { ...summed[0].tensor, name, summed });
   }
   return { ...file, tensors, parts };
-}
-
-/** As long as the longest of them: a model that one of them does not fit to says so of each. */
-function sumOf(layer: number, summed: readonly SummedTensor[]): GgufTensor {
-  const [{ tensor }] = summed;
-  return { ...tensor, name: directionName(layer), summed };
 }

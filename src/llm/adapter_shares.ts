@@ -37,7 +37,8 @@ export class AdapterShares {
 
   /**
    * Of each adapter, where a request asks for these, and no others; undefined: where it does not.
-   * @throws {RequestError} 400 when the model has no such adapter, or has some in its weights.
+   * @throws {RequestError} 400 when the model has no such adapter, or has some in its weights, or
+   *   a scale is no number of f32.
    */
   of(asked: readonly AdapterShare[] | undefined): readonly number[] {
     if (asked === undefined) return this.#current;
@@ -45,12 +46,15 @@ export class AdapterShares {
     if (count === 0 && merged.length > 0) {
       // Who asks for what is there gets it.
       if (isSame(asked, merged)) return this.#current;
-      throw refusal(`Cannot change the adapters of "${this.#of.id}" for a request`, this.#whyIn());
+      throw refusal(`Cannot change the adapters of "${this.#of.id}"`, this.#whyIn());
     }
     const shares = new Array<number>(count).fill(0);
     for (const { id, scale } of asked) {
-      if (id in shares) shares[id] = scale;
-      else throw refusal(`Cannot use adapter ${id}`, this.#whyNone());
+      if (!(id in shares)) throw refusal(`Cannot use adapter ${id}`, this.#whyNone());
+      if (!Number.isFinite(Math.fround(scale))) {
+        throw refusal(`Cannot use adapter ${id} ${scale} times`, "give a finite number");
+      }
+      shares[id] = scale;
     }
     return shares;
   }
@@ -100,8 +104,10 @@ export class AdapterShares {
   }
 }
 
-/** Of each adapter as much is asked for as there is. */
+/** Of each adapter as much is asked for as there is, and of no other. */
 function isSame(asked: readonly AdapterShare[], merged: readonly number[]): boolean {
+  // A list that is made longer by an id of 2³¹ − 1 takes the server a minute to look through.
+  if (!asked.every(({ id }) => id in merged)) return false;
   const wanted = new Array<number>(merged.length).fill(0);
   for (const { id, scale } of asked) wanted[id] = scale;
   return wanted.every((scale, id) => scale === merged[id]);

@@ -12,7 +12,7 @@ import {
   type UsedAdapter,
   type UsedControlVector,
 } from "../adapter/mod.ts";
-import { UnsupportedModelError } from "../base/errors.ts";
+import { brief, UnsupportedModelError } from "../base/errors.ts";
 import { type ModelFile, openModelFile } from "../bundle/mod.ts";
 import { createChatTemplate } from "../chat/mod.ts";
 import type { AdapterChoice } from "./engine_options.ts";
@@ -81,12 +81,22 @@ function steered(
     );
   });
   const architecture = model.file.metadata.get("general.architecture");
-  for (const { vector: { hint, file } } of used) {
-    if (hint === "" || hint === architecture) continue;
+  for (const { vector: { hint, file, directions } } of used) {
     const name = basename(file.parts[0].path);
-    const text = `the control vector "${name}" says that it is for models of the kind "${hint}", ` +
-      `and this one's architecture is "${architecture}"`;
-    onNotice?.({ kind: "warning", text });
+    const tell = (text: string) =>
+      onNotice?.({ kind: "warning", text: brief(`the control vector "${name}" ${text}`) });
+    if (hint !== "" && hint !== architecture) {
+      tell(
+        `says that it is for models of the kind ${JSON.stringify(hint)}, and this one's ` +
+          `architecture is "${architecture}"`,
+      );
+    }
+    if (layers && ![...directions.keys()].some((at) => at >= layers.first && at <= layers.last)) {
+      tell(
+        `has no direction for layers ${layers.first} to ${layers.last} (--control-vector-layers) ` +
+          "and changes nothing",
+      );
+    }
   }
   return { ...model, file: steerModel(model.file, used, layers) };
 }

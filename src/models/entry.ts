@@ -68,9 +68,7 @@ export class Entry {
   /** How much of each adapter its requests were to have is so when it is loaded again. */
   put(model: LanguageModel): void {
     const chosen = this.#details?.choosableAdapters ?? [];
-    if (chosen.length > 0 && chosen.length === model.details?.choosableAdapters?.length) {
-      model.chooseAdapters?.(chosen.map(({ scale }, id) => ({ id, scale })));
-    }
+    if (chosen.length > 0) model.chooseAdapters?.(chosen.map(({ scale }, id) => ({ id, scale })));
     this.model = model;
     this.state = "ready";
     this.loadFailure = null;

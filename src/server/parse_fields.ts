@@ -100,6 +100,8 @@ export function parseFields<T extends z.ZodType>(
   const { path, message } = deepest(parsed.error.issues[0]);
   const name = pathName(path);
   const reason = message.replace(/^Invalid input: /, "").replace(/^Invalid/, "invalid");
+  // The body itself is a list at fault.
+  if (name === "") throw fieldError(null, `Invalid body: ${reason}`);
   throw fieldError(name, `Invalid value for "${name}": ${reason}`);
 }
 

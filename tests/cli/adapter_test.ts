@@ -116,9 +116,14 @@ Deno.test("show tells of a control vector, and of a model with one what it tells
       return [report.parameters, report.tensor_types];
     };
     assertEquals(await own(["--control-vector", vector]), await own([]));
-    const several = await runCli(["serve", path, path, "--control-vector", vector]);
-    assertEquals(several.code, 2);
-    assertStringIncludes(several.stderr, "--control-vector with several models");
+    for (const flag of ["--control-vector", "--control-vector-scaled"]) {
+      const several = await runCli(["serve", path, path, flag, vector]);
+      assertEquals(several.code, 2);
+      assertStringIncludes(several.stderr, "--control-vector with several models");
+    }
+    const nothing = await runCli(["run", vector, "--control-vector", vector]);
+    assertEquals(nothing.code, 1);
+    assertStringIncludes(nothing.stderr, "Cannot run this file: it is a control vector");
   }));
 
 Deno.test("--lora-model takes names and files, and nothing without both", () => {

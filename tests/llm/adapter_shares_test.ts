@@ -58,7 +58,7 @@ Deno.test("AdapterShares cannot take out what is in the weights, and says why it
   const ofFlag = sharesOf({ shares: [], merged: [1, -1] });
   for (const asked of [[], [{ id: 0, scale: 1 }], [{ id: 0, scale: 0.5 }, { id: 1, scale: 1 }]]) {
     const message = refusal(() => own.of(asked));
-    assertStringIncludes(message, 'the adapters of "poet" for a request: its adapter is in its');
+    assertStringIncludes(message, 'the adapters of "poet": its adapter is in its');
     assertStringIncludes(
       message,
       'because GPU: ask for "tiny", which is without it, or for "poet"',
@@ -70,4 +70,20 @@ Deno.test("AdapterShares cannot take out what is in the weights, and says why it
   assertEquals(own.of([{ id: 0, scale: 0.5 }]), []);
   assertEquals(ofFlag.of([{ id: 1, scale: -1 }, { id: 0, scale: 1 }]), []);
   assertEquals([own.of(undefined), ofFlag.of(undefined)], [[], []]);
+  // And more, be it behind the last one that a list can have, or so far that looking takes minutes.
+  for (const id of [2 ** 32, -1, 0.5, 2 ** 31 - 1]) {
+    const asked = [{ id: 1, scale: -1 }, { id: 0, scale: 1 }, { id, scale: 1 }];
+    assertStringIncludes(refusal(() => ofFlag.of(asked)), "in its weights (--lora)");
+  }
+});
+
+Deno.test("AdapterShares refuses scales that ranks would not have as numbers", () => {
+  for (const scale of [NaN, Infinity, -1e39]) {
+    const asked = [{ id: 0, scale: 1 }, { id: 1, scale }];
+    assertStringIncludes(
+      refusal(() => sharesOf().of(asked)),
+      `${scale} times: give a finite number`,
+    );
+  }
+  assertEquals(sharesOf().of([{ id: 1, scale: -1e38 }]), [0, -1e38]);
 });

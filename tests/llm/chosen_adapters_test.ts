@@ -158,3 +158,19 @@ Deno.test("generate() says that adapters made logits that are not numbers, and g
     assert(error.message.includes("with 1000 0 times the model's adapters"), error.message);
     assertEquals(await idsOf(model, []), own);
   }, { change: (tensor) => ({ ...tensor, values: tensor.values.map((value) => value * 1e18) }) }));
+
+Deno.test("what is in the weights may be asked for as it is, and not taken out", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const [path, poet] = ["tiny.gguf", "poet.gguf"].map((name) => join(folder, name));
+    const bytes = tinyModel({ seed: 36, contextLength: 300 });
+    await Deno.writeFile(path, bytes);
+    await Deno.writeFile(poet, tinyAdapter(bytes));
+    await withModel(path, { threads: 1, adapters: [{ path: poet }] }, async (model) => {
+      assertEquals(await idsOf(model, POET), await idsOf(model));
+      await assertRejects(() => idsOf(model, []), RequestError, "in its weights (--lora)");
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

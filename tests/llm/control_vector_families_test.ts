@@ -22,7 +22,7 @@ const REFUSED: readonly TinyModelName[] = [
 for (const architecture of Object.keys(TINY_MODELS) as TinyModelName[]) {
   deepTest(
     `a model of ${architecture} is steered as the reference says, or not at all`,
-    REFUSED.includes(architecture)
+    REFUSED.includes(architecture) || architecture === "bert"
       ? undefined
       : "tests/llm/control_vectors_test.ts has layers that end in different ways",
     () => compare(architecture),

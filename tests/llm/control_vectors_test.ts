@@ -284,6 +284,38 @@ Deno.test("loadModel() tells of control vectors that are for others, and in its 
     },
   ));
 
+Deno.test("openForUse() tells of control vectors that change nothing, and stays short and plain", () =>
+  withFiles(
+    {},
+    [{ layers: [1, 2] }, {
+      layers: [3],
+      metadata: [["controlvector.model_hint", text(`\x1b[31m${"x".repeat(3000)}`)]],
+    }],
+    ({ path, bytes, vectors }) => {
+      const said: string[] = [];
+      const options = {
+        controlVectors: vectors.map((path) => ({ path })),
+        onNotice: ({ text }: { text: string }) => said.push(text),
+      };
+      openForUse(path, { ...options, controlVectorLayers: { first: 3, last: 9 } });
+      assertEquals(said.length, 2);
+      assertStringIncludes(said[0], '"vector0.gguf" has no direction for layers 3 to 9');
+      assertStringIncludes(said[1], '"vector1.gguf" says that it is for models of the kind "');
+      assert(said[1].length < 2000 && !said[1].includes("\x1b"), said[1]);
+      said.length = 0;
+      openForUse(path, { ...options, controlVectorLayers: { first: 2, last: 3 } });
+      openForUse(path, options);
+      assertEquals(said.filter((text) => text.includes("no direction")), []);
+      // Nor does one that does not say for whom it is.
+      const metadata = [["controlvector.model_hint", text("")] as const];
+      Deno.writeFileSync(vectors[1], tinyControlVector(bytes, { metadata }));
+      said.length = 0;
+      openForUse(path, options);
+      assertEquals(said, []);
+      return Promise.resolve();
+    },
+  ));
+
 type Fault = readonly [
   says: string,
   type: typeof UnsupportedModelError | typeof ModelFormatError | typeof RangeError,

@@ -2,7 +2,6 @@
 import type { Command } from "commander";
 import { basename } from "node:path";
 import { loadKernelModule } from "../../../wasm/mod.ts";
-import { isControlVector } from "../../adapter/mod.ts";
 import { ModelFormatError, UnsupportedModelError, UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import { type ModelFile, openModelFile, type PackedModel } from "../../bundle/mod.ts";
@@ -21,6 +20,7 @@ import {
   type CheckedTensors,
   checkTensors,
   isAdapter,
+  isControlVector,
   summarizePredictors,
 } from "../../model/mod.ts";
 import type { ModelDescription } from "../../model/types.ts";

@@ -3,17 +3,23 @@ import { UnsupportedModelError } from "../../base/errors.ts";
 import type { GgufFile } from "../../gguf/mod.ts";
 
 /** True for a file that says it is an adapter: low-rank matrices, or a vector that steers. */
-export function isAdapter({ metadata }: Pick<GgufFile, "metadata">): boolean {
-  const type = metadata.get("general.type");
-  return type === "adapter" || metadata.has("adapter.type") ||
-    metadata.get("general.architecture") === "controlvector";
+export function isAdapter(file: Pick<GgufFile, "metadata">): boolean {
+  const { metadata } = file;
+  return metadata.get("general.type") === "adapter" || metadata.has("adapter.type") ||
+    isControlVector(file);
+}
+
+/** True for a file that says it is a control vector. */
+export function isControlVector({ metadata }: Pick<GgufFile, "metadata">): boolean {
+  return metadata.get("general.architecture") === "controlvector";
 }
 
 /** @throws {UnsupportedModelError} when the file is an adapter. */
 export function refuseAdapter(file: Pick<GgufFile, "metadata">): void {
   if (!isAdapter(file)) return;
-  const steers = file.metadata.get("general.architecture") === "controlvector";
-  const [what, flag] = steers ? ["a control vector", "--control-vector"] : ["an adapter", "--lora"];
+  const [what, flag] = isControlVector(file)
+    ? ["a control vector", "--control-vector"]
+    : ["an adapter", "--lora"];
   throw new UnsupportedModelError(
     `Cannot run this file: it is ${what}, which changes a model and is none by itself: give ` +
       `the model's file, and this one with ${flag}`,

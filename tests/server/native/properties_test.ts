@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { Log } from "../../../src/base/log.ts";
 import { loadedModels } from "../../../src/server/mod.ts";
 import type { ModelSource } from "../../../src/server/model_source.ts";
 import { ScriptedModel } from "../../support/scripted_model.ts";
@@ -90,7 +91,9 @@ Deno.test("POST /lora-adapters sets how much of each counts, of the model that i
   const [first, second] = ["first", "second"].map((id) =>
     new ScriptedModel({ id, details: { choosableAdapters } })
   );
-  const { app } = testApp({}, { models: loadedModels([first, second]) });
+  const lines: string[] = [];
+  const log = new Log({ level: "info", write: (line) => lines.push(line) });
+  const { app } = testApp({}, { models: loadedModels([first, second]), log });
   const scales = async (query = "") => {
     const shown = await (await app.request(`/lora-adapters${query}`)).json();
     return shown.map(({ scale }: { scale: number }) => scale);
@@ -108,7 +111,7 @@ Deno.test("POST /lora-adapters sets how much of each counts, of the model that i
       [[{ id: -1, scale: 1 }], "[0].id"],
       [[{ id: 0, scale: 1001 }], "[0].scale"],
       [[{ id: 0, scale: "1" }], "[0].scale"],
-      [Array.from({ length: 65 }, () => ({ id: 0, scale: 1 })), "64"],
+      [Array.from({ length: 65 }, () => ({ id: 0, scale: 1 })), "Invalid body: Too big"],
       ["[", "as JSON"],
     ] as const
   ) {
@@ -120,6 +123,23 @@ Deno.test("POST /lora-adapters sets how much of each counts, of the model that i
   // Without the field, and of the adapters that are left out.
   assertEquals((await post(app, "/lora-adapters", [{ id: 0, scale: 1 }])).status, 200);
   assertEquals(await scales(), [1, 0]);
+  const said = lines.map((line) => JSON.parse(line)).filter(({ event }) =>
+    event === "adapter scales"
+  );
+  assertEquals(said.map(({ model, scales }) => [model, scales]), [
+    ["first", "0 0.5"],
+    ["second", "2 0"],
+    ["first", "1 0"],
+  ]);
+});
+
+Deno.test("POST /lora-adapters refuses a body that is too long, or has too many values", async () => {
+  const { app } = testApp({}, { bodyBytesMax: 640 });
+  const shares = (count: number) => Array.from({ length: count }, () => ({ id: 0, scale: 1 }));
+  const { message: many } = await refused(app, "/lora-adapters", shares(5));
+  assert(many.includes("values"), many);
+  const { message: long } = await refused(app, "/lora-adapters", `["${"a".repeat(700)}"]`, 413);
+  assert(long.includes("640"), long);
 });
 
 Deno.test("POST /lora-adapters lets the model go that it has asked for, whatever it says", async () => {
