@@ -178,6 +178,49 @@ Deno.test("imatrix refuses what it cannot measure, without a stack", () =>
     assert(!left.some((name) => name.startsWith("out.gguf")), `${left}`);
   }));
 
+Deno.test("imatrix replaces nothing that it reads, and goes on with nothing else", () =>
+  withTinyModel(async (path, folder) => {
+    const file = `${folder}/text.txt`, out = `${folder}/out.gguf`, part = `${out}.part`;
+    await Deno.writeTextFile(file, TEXT);
+    const refused = async (args: readonly string[], says: string) => {
+      const { code, stderr } = await runCli(["imatrix", ...args, "--ctx", `${CTX}`]);
+      assertEquals(code, 2, stderr);
+      assertStringIncludes(stderr, says);
+    };
+    const model = await Deno.readFile(path);
+    await refused([path, "--file", file, "-o", path], "it is the file that is read");
+    await refused([path, "--file", file, "-o", file], "it is the file that is read");
+    await refused([path, "--file", file, "-o", "/dev/null"], "it is no regular file");
+    assertEquals([await Deno.readFile(path), await Deno.readTextFile(file)], [model, TEXT]);
+    await Deno.rename(path, part);
+    await refused([part, "--file", file, "-o", out], "it is the file that is read");
+    await Deno.rename(part, path);
+    await Deno.mkdir(part);
+    await refused([path, "--file", file, "-o", out], `${part}": it is no regular file`);
+    await Deno.remove(part);
+    for (const bytes of [new Uint8Array(), new TextEncoder().encode("hello"), model]) {
+      await Deno.writeFile(part, bytes);
+      await refused([path, "--file", file, "-o", out], `Cannot go on with "${part}"`);
+      assertEquals(await Deno.readFile(part), bytes);
+    }
+  }));
+
+Deno.test("imatrix writes no sums that are no numbers", () =>
+  withTinyModel(async (path, folder) => {
+    const out = `${folder}/out.gguf`;
+    const { offsetBytes } = openGguf(path).tensors.get("blk.1.ffn_norm.weight")!;
+    const model = await Deno.readFile(path);
+    for (const weight of [NaN, 1e30]) {
+      new DataView(model.buffer).setFloat32(offsetBytes, weight, true);
+      await Deno.writeFile(path, model);
+      const args = ["imatrix", path, "--file", "-", "-o", out, "--ctx", `${CTX}`];
+      const { code, stderr } = await runCli(args, { stdin: TEXT });
+      assertEquals(code, 1, stderr);
+      assertStringIncludes(stderr, 'what "blk.1.ffn_');
+    }
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["tiny.gguf"]);
+  }));
+
 sharedTest(
   "models/stories260K-f32.gguf",
   "imatrix of a real model and text is what llama-imatrix measures",
