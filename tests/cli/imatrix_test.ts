@@ -5,6 +5,7 @@ import {
   assertLess,
   assertStringIncludes,
 } from "@std/assert";
+import { existsSync } from "node:fs";
 import { sourceFingerprint } from "../../src/bundle/mod.ts";
 import { begunSums, subjectOf } from "../../src/cli/imatrix/begun_sums.ts";
 import { getNumber, getString, getStrings, openGguf } from "../../src/gguf/mod.ts";
@@ -176,6 +177,40 @@ Deno.test("imatrix refuses what it cannot measure, without a stack", () =>
     assertStringIncludes(stderr, "name the .gguf file that it was packed from");
     const left = [...Deno.readDirSync(folder)].map(({ name }) => name);
     assert(!left.some((name) => name.startsWith("out.gguf")), `${left}`);
+  }));
+
+Deno.test("imatrix keeps what is done as time goes by, all of it, and takes it up again", () =>
+  withTinyModel(async (path, folder) => {
+    const out = `${folder}/imatrix.gguf`, part = `${out}.part`;
+    const args = ["imatrix", path, "--file", "-", "-o", out, "--ctx", `${CTX}`];
+    const run = () => runCli(args, { stdin: TEXT });
+    assertEquals((await run()).code, 0);
+    const whole = openImportance(out);
+    await Deno.remove(out);
+    // A minute passes whenever somebody looks; once a part is there the end has no place.
+    const now = performance.now;
+    let minutes = 0;
+    performance.now = () => 60_000 * ++minutes;
+    const looking = setInterval(() => {
+      if (existsSync(part) && !existsSync(out)) Deno.mkdirSync(out);
+    });
+    try {
+      const { code, stderr } = await run();
+      assertEquals(code, 1, stderr);
+    } finally {
+      clearInterval(looking);
+      performance.now = now;
+    }
+    const count = windowsOf(path).length;
+    assertEquals(openImportance(part).text.chunkCount, count - 1);
+    await Deno.remove(out);
+    const { code, stderr } = await run();
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(stderr, `going on after ${count - 1} of ${count} windows`);
+    for (const [name, { squares, counts }] of whole.sums) {
+      assertEquals(openImportance(out).sums.get(name)!.counts, counts);
+      assertNear(openImportance(out).sums.get(name)!.squares, squares, 1e-6);
+    }
   }));
 
 Deno.test("imatrix replaces nothing that it reads, and goes on with nothing else", () =>
