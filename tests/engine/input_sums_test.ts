@@ -156,7 +156,7 @@ Deno.test("ranks sum up activations as they are before they are rounded", () =>
   }));
 
 for (const type of ["F32", "Q8_0"] as const) {
-  Deno.test(`sums are of all neurons where others of a model in ${type} leave out silent ones`, () =>
+  Deno.test(`sums are of all neurons where a model in ${type} leaves out silent ones`, () =>
     withTinyFile({ architecture: "relu-llama", type, seed: 3 }, async (path) => {
       // The last step of a text has one token: only of such are some left out.
       const options: LoadOptions = { threads: 2, chunkTokens: 4 };
