@@ -25,7 +25,10 @@ export interface LoadOptions extends EngineOptions {
   readonly observe?: readonly Plane[];
   /** Most bytes of what is shown at once; left out: 64 MiB. Fewer tokens a step fit into less. */
   readonly observeBytesMax?: number;
-  /** Sums up what products read, for `measureInputs` and `inputSums`; left out: not, at no cost. */
+  /**
+   * Sums up what products read, for `measureInputs` and `inputSums`, and leaves out no silent
+   * neuron; left out: not, at no cost.
+   */
   readonly measureInputs?: boolean;
   /** Leaves out quiet neurons, not only silent ones: not exact, off by default. */
   readonly quiet?: QuietNeurons;

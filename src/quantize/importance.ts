@@ -68,15 +68,17 @@ export class Importance {
 
   /**
    * What columns count, f32 [experts, columns], in the mean of an expert 1, above 0; undefined of a
-   * matrix that it does not know.
+   * matrix that it does not know. Experts also are groups of a matrix' rows that read something of
+   * their own, where the file has them so (DeepSeek 4's `attn_output_a`).
    * @throws {ModelFormatError} when it has numbers for another shape, or what is no number.
    */
   of({ name, dims }: Pick<GgufTensor, "name" | "dims">): Float32Array | undefined {
     const sums = this.#sums.get(name);
     if (sums === undefined) return undefined;
     const columns = dims[0];
-    const experts = dims.slice(2).reduce((product, dimension) => product * dimension, 1);
     const { squares, counts } = sums;
+    const isGrouped = dims.length === 2 && counts.length > 1 && dims[1] % counts.length === 0;
+    const experts = isGrouped ? counts.length : matricesOf(dims);
     if (squares.length !== columns * experts || counts.length !== 1 && counts.length !== experts) {
       throw wrong(
         this.path,
@@ -101,6 +103,10 @@ export class Importance {
     }
     return all;
   }
+}
+
+function matricesOf(dims: readonly number[]): number {
+  return dims.slice(2).reduce((product, dimension) => product * dimension, 1);
 }
 
 /**

@@ -203,11 +203,13 @@ class Converter {
 
   /** What columns count, for each weight from weight `begin` of the tensor on. */
   #spread({ dims }: GgufTensor, columns: Float32Array, begin: number): Float32Array {
-    const [width, rows] = dims;
+    const [width] = dims;
+    const experts = columns.length / width;
+    const rows = dims.reduce((product, dimension) => product * dimension) / width / experts;
     const into = this.#counting!;
     for (let i = 0; i < into.length;) {
       const column = (begin + i) % width, row = Math.floor((begin + i) / width);
-      const expert = Math.floor(row / rows) % (columns.length / width);
+      const expert = Math.floor(row / rows) % experts;
       const from = expert * width;
       const part = columns.subarray(from + column, from + width);
       into.set(part.subarray(0, into.length - i), i);

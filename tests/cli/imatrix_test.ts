@@ -5,6 +5,7 @@ import {
   assertLess,
   assertStringIncludes,
 } from "@std/assert";
+import { existsSync } from "node:fs";
 import { sourceFingerprint } from "../../src/bundle/mod.ts";
 import { begunSums, subjectOf } from "../../src/cli/imatrix/begun_sums.ts";
 import { getNumber, getString, getStrings, openGguf } from "../../src/gguf/mod.ts";
@@ -176,6 +177,86 @@ Deno.test("imatrix refuses what it cannot measure, without a stack", () =>
     assertStringIncludes(stderr, "name the .gguf file that it was packed from");
     const left = [...Deno.readDirSync(folder)].map(({ name }) => name);
     assert(!left.some((name) => name.startsWith("out.gguf")), `${left}`);
+  }));
+
+Deno.test("imatrix keeps what is done as time goes by, all of it, and takes it up again", () =>
+  withTinyModel(async (path, folder) => {
+    const out = `${folder}/imatrix.gguf`, part = `${out}.part`;
+    const args = ["imatrix", path, "--file", "-", "-o", out, "--ctx", `${CTX}`];
+    const run = () => runCli(args, { stdin: TEXT });
+    assertEquals((await run()).code, 0);
+    const whole = openImportance(out);
+    await Deno.remove(out);
+    const count = windowsOf(path).length;
+    const done = () => existsSync(part) ? openImportance(part).text.chunkCount : 0;
+    for (const before of [0, 1]) {
+      // A minute passes whenever somebody looks, until a window is kept: then the end has no place.
+      const now = performance.now;
+      let minutes = 0;
+      performance.now = () => 60_000 * (done() === before ? ++minutes : minutes);
+      const looking = setInterval(() => {
+        if (done() > before && !existsSync(out)) Deno.mkdirSync(out);
+      });
+      try {
+        const { code, stderr } = await run();
+        assertEquals(code, 1, stderr);
+      } finally {
+        clearInterval(looking);
+        performance.now = now;
+      }
+      assertEquals(done(), before + 1);
+      await Deno.remove(out);
+    }
+    const { code, stderr } = await run();
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(stderr, `going on after 2 of ${count} windows`);
+    for (const [name, { squares, counts }] of whole.sums) {
+      assertEquals(openImportance(out).sums.get(name)!.counts, counts);
+      assertNear(openImportance(out).sums.get(name)!.squares, squares, 1e-6);
+    }
+  }));
+
+Deno.test("imatrix replaces nothing that it reads, and goes on with nothing else", () =>
+  withTinyModel(async (path, folder) => {
+    const file = `${folder}/text.txt`, out = `${folder}/out.gguf`, part = `${out}.part`;
+    await Deno.writeTextFile(file, TEXT);
+    const refused = async (args: readonly string[], says: string) => {
+      const { code, stderr } = await runCli(["imatrix", ...args, "--ctx", `${CTX}`]);
+      assertEquals(code, 2, stderr);
+      assertStringIncludes(stderr, says);
+    };
+    const model = await Deno.readFile(path);
+    await refused([path, "--file", file, "-o", path], "it is the file that is read");
+    await refused([path, "--file", file, "-o", file], "it is the file that is read");
+    await refused([path, "--file", file, "-o", "/dev/null"], "it is no regular file");
+    assertEquals([await Deno.readFile(path), await Deno.readTextFile(file)], [model, TEXT]);
+    await Deno.rename(path, part);
+    await refused([part, "--file", file, "-o", out], "it is the file that is read");
+    await Deno.rename(part, path);
+    await Deno.mkdir(part);
+    await refused([path, "--file", file, "-o", out], `${part}": it is no regular file`);
+    await Deno.remove(part);
+    for (const bytes of [new Uint8Array(), new TextEncoder().encode("hello"), model]) {
+      await Deno.writeFile(part, bytes);
+      await refused([path, "--file", file, "-o", out], `Cannot go on with "${part}"`);
+      assertEquals(await Deno.readFile(part), bytes);
+    }
+  }));
+
+Deno.test("imatrix writes no sums that are no numbers", () =>
+  withTinyModel(async (path, folder) => {
+    const out = `${folder}/out.gguf`;
+    const { offsetBytes } = openGguf(path).tensors.get("blk.1.ffn_norm.weight")!;
+    const model = await Deno.readFile(path);
+    for (const weight of [NaN, 1e30]) {
+      new DataView(model.buffer).setFloat32(offsetBytes, weight, true);
+      await Deno.writeFile(path, model);
+      const args = ["imatrix", path, "--file", "-", "-o", out, "--ctx", `${CTX}`];
+      const { code, stderr } = await runCli(args, { stdin: TEXT });
+      assertEquals(code, 1, stderr);
+      assertStringIncludes(stderr, 'what "blk.1.ffn_');
+    }
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["tiny.gguf"]);
   }));
 
 sharedTest(

@@ -6,12 +6,14 @@
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { openGguf } from "../../src/gguf/mod.ts";
-import type { InputSums, LoadOptions } from "../../src/llm/mod.ts";
+import { describeForUse, type InputSums, type LoadOptions, planModel } from "../../src/llm/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
+import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { deepTest } from "../support/deep.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { Rng } from "../support/rng.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
+import { loadKernelModule } from "../../wasm/mod.ts";
 
 const rng = new Rng(11);
 /** No multiples of a step's tokens. */
@@ -151,6 +153,31 @@ Deno.test("ranks sum up activations as they are before they are rounded", () =>
     }
     // Behind them products are of int8.
     for (const name of sums.keys()) assertLess(difference(sums, exact, name), 0.02, name);
+  }));
+
+for (const type of ["F32", "Q8_0"] as const) {
+  Deno.test(`sums are of all neurons where a model in ${type} leaves out silent ones`, () =>
+    withTinyFile({ architecture: "relu-llama", type, seed: 3 }, async (path) => {
+      // The last step of a text has one token: only of such are some left out.
+      const options: LoadOptions = { threads: 2, chunkTokens: 4 };
+      const all = await measured(path, options);
+      const sums = await measured(path, { ...options, sparse: undefined });
+      assertEquals(sums, all);
+      assert(sums.has("blk.0.ffn_down.weight"));
+    }));
+}
+
+Deno.test("sums lie in each arena of a model that needs several", () =>
+  withTinyFile({ seed: 3 }, async (path) => {
+    const options: LoadOptions = { ...MEASURED, threads: 2, contextLength: 64, chunkTokens: 16 };
+    const all = await measured(path, options);
+    const file = openGguf(path), model = describeForUse(file, options);
+    const module = await loadKernelModule();
+    const arenasOf = (more: LoadOptions) =>
+      planModel({ file, model }, module, { ...options, ...more })[0].arenas;
+    const arenaBytesMax = 0.7 * PAGE_BYTES * arenasOf({})[0].pageCount;
+    assert(arenasOf({ arenaBytesMax }).length > 1);
+    assertEquals(await measured(path, { ...options, arenaBytesMax }), all);
   }));
 
 Deno.test("what the output reads is summed up where it is asked for, and nothing where it is not", () =>

@@ -141,6 +141,20 @@ Deno.test("openImportance() reads what columns count, expert by expert, in the m
   assertEquals(file.of({ name: "x.weight", dims: [4, 6, 1, 3] })!.length, 12);
 });
 
+Deno.test("openImportance() reads groups of a matrix' rows as experts, where they are as long", () => {
+  const file = opened(fileOf({
+    "x.weight.in_sum2": [[2, 3], [1, 3, 2, 2, 3, 1]],
+    "x.weight.counts": [[1, 3], [2, 2, 2]],
+  }));
+  assertEquals(
+    file.of({ name: "x.weight", dims: [2, 6] }),
+    Float32Array.of(0.5, 1.5, 1, 1, 1.5, 0.5),
+  );
+  for (const dims of [[2, 7], [3, 6], [6, 6], [2, 6, 2]]) {
+    assertThrows(() => file.of({ name: "x.weight", dims }), ModelFormatError, "of this model");
+  }
+});
+
 Deno.test("openImportance() leaves out a count of chunks that 32 bits do not hold", () => {
   const counted = (count: StoredValue) => {
     const tensors = ["in_sum2", "counts"].map((end): TensorSpec => ({
@@ -248,6 +262,36 @@ Deno.test("quantizeFile() weighs columns by their own expert, row after row", as
     const counts = importance.of({ name, dims: [columns, rows, experts] })!;
     const each = Float32Array.from({ length: columns * rows * experts }, (_, i) => {
       return counts[Math.floor(i / (columns * rows)) * columns + i % columns];
+    });
+    assertEquals(read(out), encodeWeights("Q4_1", dequantize("F32", read(input)), each));
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+});
+
+Deno.test("quantizeFile() weighs the rows of each group of a matrix by its own", async () => {
+  const folder = Deno.makeTempDirSync();
+  try {
+    const input = `${folder}/in.gguf`, out = `${folder}/out.gguf`;
+    Deno.writeFileSync(input, tinyModel({}));
+    const name = "blk.0.attn_q.weight";
+    const [columns, rows] = openGguf(input).tensors.get(name)!.dims;
+    const groups = 4;
+    const squares = Array.from({ length: columns * groups }, (_, i) => 1 + (i * i) % 97);
+    const sums = fileOf({
+      [`${name}.in_sum2`]: [[columns, groups], squares],
+      [`${name}.counts`]: [[1, groups], Array(groups).fill(3)],
+    });
+    const importance = opened(sums);
+    await quantizeFile({ input, out, quant: "Q4_1", importance });
+    const read = (path: string) => {
+      const file = openGguf(path);
+      using reader = TensorReader.open(file);
+      return reader.readAll(file.tensors.get(name)!);
+    };
+    const counts = importance.of({ name, dims: [columns, rows] })!;
+    const each = Float32Array.from({ length: columns * rows }, (_, i) => {
+      return counts[Math.floor(i / (columns * rows / groups)) * columns + i % columns];
     });
     assertEquals(read(out), encodeWeights("Q4_1", dequantize("F32", read(input)), each));
   } finally {

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { UsageError } from "../../base/errors.ts";
+import { ModelFormatError, UsageError } from "../../base/errors.ts";
 import { getString, openGguf } from "../../gguf/mod.ts";
 import type { InputSums } from "../../llm/mod.ts";
 import { type MatrixSums, openImportance, SUBJECT } from "../../quantize/mod.ts";
@@ -28,8 +28,7 @@ export function subjectOf(parts: readonly unknown[]): string {
  */
 export function begunSums(part: string, subject: string): BegunSums {
   if (!existsSync(part)) return NONE;
-  const { metadata } = openGguf(part);
-  if (getString(metadata, SUBJECT, "") !== subject) {
+  if (!isOf(part, subject)) {
     throw new UsageError(
       `Cannot go on with "${part}": it is of another model, text or setting: delete it, or name ` +
         "another --out",
@@ -42,6 +41,16 @@ export function begunSums(part: string, subject: string): BegunSums {
       { name, squares, counts, columns: squares.length / counts.length }
     )),
   };
+}
+
+/** False also of what is no such file. */
+function isOf(part: string, subject: string): boolean {
+  try {
+    return getString(openGguf(part).metadata, SUBJECT, "") === subject;
+  } catch (error) {
+    if (error instanceof ModelFormatError) return false;
+    throw error;
+  }
 }
 
 /** Both together: of the first windows, and of those behind them. */

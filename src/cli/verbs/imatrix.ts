@@ -14,6 +14,7 @@ import { UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import { checkWritable } from "../../base/write_errors.ts";
 import { sourceFingerprint } from "../../bundle/mod.ts";
+import { checkOutput } from "../../gguf/mod.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { type LoadedModel, openForUse } from "../../llm/mod.ts";
 import { type MatrixSums, type MeasuredText, writeImportance } from "../../quantize/mod.ts";
@@ -76,6 +77,8 @@ async function imatrix(path: string | undefined, options: Options): Promise<void
   checkWritable(out);
   const text = readTextFile(name);
   const file = openForUse(modelPath, adaptersOf(options));
+  const read = { parts: [...file.file.parts, ...name === "-" ? [] : [{ path: name }]] };
+  for (const written of [out, partOf(out)]) checkOutput(written, read);
   if (file.packed !== null) {
     throw new UsageError(
       `Cannot measure "${basename(modelPath)}": its neurons may be on disk: name the .gguf file ` +
@@ -133,7 +136,7 @@ function cutWindows(
 /** Measures, going on from OUT.part where there is one. */
 async function measure(model: LoadedModel, job: Job, signal: AbortSignal): Promise<Measured> {
   const { windows, readsOutput, out, text } = job;
-  const part = `${out}.part`;
+  const part = partOf(out);
   const begun = begunSums(part, text.subject);
   if (begun.windows > 0) {
     writeErrorLine(`going on after ${begun.windows} of ${windows.length} windows`);
@@ -169,8 +172,22 @@ async function measure(model: LoadedModel, job: Job, signal: AbortSignal): Promi
   return { sums, bytes, rate };
 }
 
+/** Where a run keeps what is done. */
+function partOf(out: string): string {
+  return `${out}.part`;
+}
+
+/** @throws {Error} when some are no numbers, or too large for the file: nobody could use it. */
 async function sumsOf(model: LoadedModel, begun: BegunSums): Promise<MatrixSums[]> {
-  return addSums(begun.sums, await model.inputSums());
+  const sums = addSums(begun.sums, await model.inputSums());
+  const wrong = sums.find(({ squares }) =>
+    Array.from(squares).some((sum) => !Number.isFinite(Math.fround(sum)))
+  );
+  if (wrong === undefined) return sums;
+  throw new Error(
+    `Cannot measure "${model.id}": what "${wrong.name}" is multiplied by is no number, or its ` +
+      "squares are too large for F32: check the model, and adapters if there are any",
+  );
 }
 
 /** A tensor that has columns which something may be multiplied by. */

@@ -51,7 +51,8 @@ export function planRanks(
   const { layers } = model.tensors;
   const units = options.packed === undefined ? null : new UnitPlan(options.packed);
   const layouts = new MatrixLayouts(model, tensors, {
-    skips: options.isSparse !== false,
+    // Sums are of every neuron.
+    skips: options.isSparse !== false && !options.measuresInputs,
     hushes: options.thresholds !== undefined,
     ...{ units, measuresInputs: options.measuresInputs },
   });
