@@ -56,8 +56,8 @@ export const PANEL_ROWS: u32 = 16;
 
 /**
  * Bytes of the q8 tile for [n, k]: records, and room for the forms of a panel, or, of one token,
- * for its activations in another order (gemv_natural.ts), sums and quants (gemv_q8.ts), or lists of
- * columns (columns_q8.ts).
+ * for its activations in another order (gemv_natural.ts), sums and quants (gemv_q8.ts, which has
+ * them in a panel's room where several tokens go one by one), or lists of columns (columns_q8.ts).
  */
 @inline
 export function tile_bytes(n: u32, k: u32): u64 {
