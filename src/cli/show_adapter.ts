@@ -62,7 +62,8 @@ export function showControlVector(file: GgufFile, { json }: { readonly json?: bo
   ]);
 }
 
-function writeRows(rows: readonly (readonly [key: string, value: string])[]): void {
+/** Keys in a column, values beside them. */
+export function writeRows(rows: readonly (readonly [key: string, value: string])[]): void {
   writeOutLine(rows.map(([key, value]) => `${key.padEnd(12)}  ${value}`).join("\n"));
 }
 

@@ -48,6 +48,29 @@ function assertNear(own: ArrayLike<number>, exact: ArrayLike<number>, most: numb
   Array.from(own, (sum, i) => assertAlmostEquals(sum, exact[i], most * exact[i]));
 }
 
+Deno.test("show says what an importance matrix was measured on, run that it is no model", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = `${folder}/imatrix.gguf`;
+    const sums = { name: "blk.0.attn_q.weight", columns: 2, squares: [1, 4], counts: [3] };
+    const text = { datasets: ["a/text.txt"], chunkCount: 5, chunkSize: 64 };
+    const bytes = await writeImportance(path, [sums], text);
+    const { stdout } = await runCli(["show", path, "--json"]);
+    assertEquals(JSON.parse(stdout), {
+      ...{ kind: "imatrix", matrices: 1, datasets: text.datasets, windows: 5, window_tokens: 64 },
+      file_bytes: bytes,
+    });
+    const lines = (await runCli(["show", path])).stdout;
+    assertStringIncludes(lines, '"text.txt"');
+    assertStringIncludes(lines, "5 of 64 tokens");
+    const { code, stderr } = await runCli(["run", path, "hi"]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "it is an importance matrix");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("imatrix writes llama.cpp's form, of all windows of a text, and quantize rounds by it", () =>
   withTinyModel(async (path, folder) => {
     const [file, out] = [`${folder}/text.txt`, `${folder}/imatrix.gguf`];

@@ -21,10 +21,12 @@ import {
   checkTensors,
   isAdapter,
   isControlVector,
+  isImportance,
   summarizePredictors,
 } from "../../model/mod.ts";
 import type { ModelDescription } from "../../model/types.ts";
 import { showAdapter, showControlVector } from "../show_adapter.ts";
+import { showImportance } from "../show_importance.ts";
 import { projectorRow, projectorUse } from "../show_projector.ts";
 import { Interrupt } from "../interrupt.ts";
 import { addLoadOptions, type LoadFlags, toLoadOptions } from "../load.ts";
@@ -49,6 +51,7 @@ export function showVerb(): Command {
 async function show(path: string | undefined, options: Options): Promise<void> {
   const modelPath = requireModel(path);
   const plain = openModelFile(modelPath);
+  if (isImportance(plain.file)) return showImportance(plain.file, options);
   if (isControlVector(plain.file)) return showControlVector(plain.file, options);
   if (isAdapter(plain.file)) return showAdapter(plain.file, options);
   const load = { profile: machineProfile(), ...toLoadOptions(options) };

@@ -1,4 +1,4 @@
-/** Files of adapters, which name the architecture of the model that they change, and are none. */
+/** Files that belong to a model and are none: what changes one, and what its weights count. */
 import { UnsupportedModelError } from "../../base/errors.ts";
 import type { GgufFile } from "../../gguf/mod.ts";
 
@@ -14,8 +14,19 @@ export function isControlVector({ metadata }: Pick<GgufFile, "metadata">): boole
   return metadata.get("general.architecture") === "controlvector";
 }
 
-/** @throws {UnsupportedModelError} when the file is an adapter. */
+/** True for a file that says it is an importance matrix. */
+export function isImportance({ metadata }: Pick<GgufFile, "metadata">): boolean {
+  return metadata.get("general.type") === "imatrix";
+}
+
+/** @throws {UnsupportedModelError} when the file is an adapter, or an importance matrix. */
 export function refuseAdapter(file: Pick<GgufFile, "metadata">): void {
+  if (isImportance(file)) {
+    throw new UnsupportedModelError(
+      "Cannot run this file: it is an importance matrix, which says what a model's weights count: " +
+        "give the model's file, and this one to quantize --imatrix",
+    );
+  }
   if (!isAdapter(file)) return;
   const [what, flag] = isControlVector(file)
     ? ["a control vector", "--control-vector"]
