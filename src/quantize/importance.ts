@@ -204,7 +204,8 @@ function ofLegacy(bytes: Uint8Array<ArrayBuffer>, path: string): Importance {
 
 function wrong(path: string, what: string, offsetBytes = 0): ModelFormatError {
   return new ModelFormatError(
-    `Cannot use this file as an importance matrix: ${what}: give one that imatrix made, or llama-imatrix`,
+    `Cannot use this file as an importance matrix: ${what}: give one that imatrix made, or ` +
+      "llama-imatrix",
     { offsetBytes, path },
   );
 }

@@ -23,8 +23,8 @@ export function isImportance({ metadata }: Pick<GgufFile, "metadata">): boolean 
 export function refuseAdapter(file: Pick<GgufFile, "metadata">): void {
   if (isImportance(file)) {
     throw new UnsupportedModelError(
-      "Cannot run this file: it is an importance matrix, which says what a model's weights count: " +
-        "give the model's file, and this one to quantize --imatrix",
+      "Cannot run this file: it is an importance matrix, which says what a model's weights " +
+        "count: give the model's file, and this one to quantize --imatrix",
     );
   }
   if (!isAdapter(file)) return;
