@@ -14,6 +14,9 @@ import {
 import { childrenCpuS, readChildrenCpuS } from "./support/children_cpu.ts";
 import { idleCoresS, readIdleCoresS } from "./support/idle_cores.ts";
 
+/** What a part says that passed. */
+const PASSED = "echo 'ok | 1 passed | 0 failed (1s)'";
+
 Deno.test("listParts() has every test file once, and every task of tests", () => {
   const parts = listParts();
   const paths = parts.flatMap(([_, ...args]) => args);
@@ -144,18 +147,17 @@ Deno.test("runAll() gives a part that failed a second time alone, and names it",
 Deno.test("runAll() begins a part that died behind its tests again, and once only", async () => {
   const folder = await Deno.makeTempDir();
   const mark = JSON.stringify(join(folder, "mark"));
-  const passed = "echo 'ok | 1 passed | 0 failed (1s)'";
   const said: string[] = [];
   const run = (command: string) => {
     said.length = 0;
     return runAll([["--eval", command]], (line) => said.push(line));
   };
   try {
-    assertEquals(await run(`mkdir ${mark} && ${passed} && exit 3 || ${passed}`), 0);
+    assertEquals(await run(`mkdir ${mark} && ${PASSED} && exit 3 || ${PASSED}`), 0);
     assertMatch(said.at(-1)!, /^ok \| 1 passed \| 0 failed /);
     const again = said.find((line) => line.startsWith("-- passed again"))!;
     assertMatch(again, /^-- passed again, died behind its tests: .*\n[^]*it died/);
-    assertEquals(await run(`${passed} && exit 3`), 1);
+    assertEquals(await run(`${PASSED} && exit 3`), 1);
     assertMatch(said.at(-1)!, /^FAILED \| 1 passed \| 1 failed /);
     assertEquals(said.filter((line) => /^== .*\(\d+ s\b/.test(line)).length, 2);
   } finally {
@@ -163,19 +165,25 @@ Deno.test("runAll() begins a part that died behind its tests again, and once onl
   }
 });
 
-Deno.test("runAll() begins a part more where cores are idle, and only there", async () => {
-  const folder = await Deno.makeTempDir();
+/**
+ * One part for each core, eight at most, and one that waits, as are begun whatever is idle: they
+ * wait until there is a folder `mark`, and fail where none comes.
+ */
+async function waitingParts(folder: string): Promise<{ waiting: Part[]; mark: string }> {
   const mark = join(folder, "mark");
-  const passed = "echo 'ok | 1 passed | 0 failed (1s)'";
   await Deno.writeTextFile(
     join(folder, "wait"),
-    `for i in $(seq 40); do test -e ${mark} && ${passed} && exit 0; sleep 0.1; done; exit 1`,
+    `for i in $(seq 40); do test -e ${mark} && ${PASSED} && exit 0; sleep 0.1; done; exit 1`,
   );
-  // One for each core, eight at most, and one that waits are begun whatever is idle. They wait for
-  // the last one, and the first one fails where that comes behind them.
   const begun = Math.min(navigator.hardwareConcurrency, 6) + 1;
   const waiting = Array.from({ length: begun }, (): Part => ["--eval", `sh ${folder}/wait`]);
-  const all: Part[] = [...waiting, ["--eval", `mkdir ${mark} && ${passed}`]];
+  return { waiting, mark };
+}
+
+Deno.test("runAll() begins a part more where cores are idle, and only there", async () => {
+  const folder = await Deno.makeTempDir();
+  const { waiting, mark } = await waitingParts(folder);
+  const all: Part[] = [...waiting, ["--eval", `mkdir ${mark} && ${PASSED}`]];
   const failedFirst = async (idleShare: number) => {
     const said: string[] = [];
     const idleS = () => Promise.resolve(idleShare * performance.now() / 1000);
@@ -195,16 +203,9 @@ Deno.test("runAll() begins a part more where cores are idle, and only there", as
 
 Deno.test("runAll() ends where a part dies that idle cores began, and no core is idle any more", async () => {
   const folder = await Deno.makeTempDir();
-  const mark = join(folder, "mark");
-  const passed = "echo 'ok | 1 passed | 0 failed (1s)'";
-  await Deno.writeTextFile(
-    join(folder, "wait"),
-    `for i in $(seq 40); do test -e ${mark} && ${passed} && exit 0; sleep 0.1; done; exit 1`,
-  );
-  const begun = Math.min(navigator.hardwareConcurrency, 6) + 1;
-  const waiting = Array.from({ length: begun }, (): Part => ["--eval", `sh ${folder}/wait`]);
+  const { waiting, mark } = await waitingParts(folder);
   // Those that wait end, and it dies when they have.
-  const dies = `mkdir ${mark} && ${passed} && sleep 2 && exit 3 || ${passed}`;
+  const dies = `mkdir ${mark} && ${PASSED} && sleep 2 && exit 3 || ${PASSED}`;
   const said: string[] = [];
   let looks = 0;
   const idleS = () => {
@@ -241,7 +242,7 @@ Deno.test({
   ignore: Deno.build.os !== "linux",
   fn: async () => {
     const said: string[] = [];
-    const part: Part = ["--eval", "echo 'ok | 1 passed | 0 failed (1s)'"];
+    const part: Part = ["--eval", PASSED];
     assertEquals(await runAll([part], (line) => said.push(line)), 0);
     assertMatch(said[0], /^== .* \(\d+ s, \d+ s of CPU\)\n/);
     assertMatch(said[1], /^-- 0\.0 minutes of CPU, most of it\n {3}\d+ s /);
