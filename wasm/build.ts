@@ -74,7 +74,7 @@ export async function loopsHash(functions: KernelsRecord["functions"]): Promise<
 }
 
 /** JSON with a line for each function: changes of some are few lines. */
-export function writeRecord({ functions, ...hashes }: KernelsRecord): string {
+function writeRecord({ functions, ...hashes }: KernelsRecord): string {
   const lines = (all: object) =>
     Object.entries(all).map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`)
       .join(",\n");

@@ -4,7 +4,7 @@
  */
 
 /** Instructions that are counted: what hot loops are made of, and one that they should not have. */
-export const COUNTED = [
+const COUNTED = [
   "i16x8.relaxed_dot_i8x16_i7x16_s",
   "i32x4.relaxed_dot_i8x16_i7x16_add_s",
   "f32x4.relaxed_madd",

@@ -1,7 +1,7 @@
 // to[t, i] = act(g) · u: what neurons give on. The same in 8 bits where TO_INT8.
 //
 // g = gate[t, i], or up[t, i] where there is no gate (then u = 1), 0 below THRESHOLD if that is
-// above 0; u = up[t, i], or act(up[t, i]) where ACTIVATES_UP. Where |act(g)| is not above QUIET: 0.
+// above 0; u = up[t, i], or act(up[t, i]) where ACTIVATES_UP.
 // act: 0 silu g·sigmoid(g), 1 gelu by tanh, 2 relu, 3 relu², 4 swiglu7: g·sigmoid(1.702·g) of min(g, 7);
 // then u = clamp(up[t, i], −7, 7) + 1; 5 xielu: CURVE_LINEAR·g + (g > 0 ? CURVE_POSITIVE·g² :
 // CURVE_NEGATIVE·(e^min(g, CURVE_LEAST) − 1 − g)); 6 g·sigmoid(1.702·g). Where GATE_MOST is above 0 act(g) is that at most, and u within

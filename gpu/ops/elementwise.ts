@@ -66,8 +66,6 @@ export interface ActivateArgs extends ActivationArgs {
   /** [tokens, neurons]. */
   readonly to: Rows;
   readonly neurons: number;
-  /** Neurons whose |act(gate)| is not above it give 0; left out: none for that. */
-  readonly quietThreshold?: number;
   /** "scored": of the first rows. Left out: "tokens". */
   readonly count?: "tokens" | "scored";
 }
@@ -86,7 +84,6 @@ export function activate(builder: ProgramBuilder, args: ActivateArgs): void {
     constants: {
       ...activationConstants(args),
       WIDTH: neurons,
-      QUIET: args.quietThreshold ?? -1,
       GATE_START: start,
       UP_START: isGated ? start + neurons : start,
       X_STRIDE: x.stride,

@@ -44,7 +44,7 @@ export function writeJson(document: unknown): void {
  * Writes to stderr as it is; what cannot be written is lost: nobody reads it, or the disk is full,
  * and neither is a reason for a server to end.
  */
-export function writeError(text: string): void {
+function writeError(text: string): void {
   takePassingLineAway();
   tell(text);
 }

@@ -77,8 +77,8 @@ export class NetworkBuilder {
     if (this.kinds.length + states > most) throw tooLarge(`${most} states`);
   }
 
-  #bytes(edges: Edge[], kind = BYTES): number {
-    const state = this.#state(kind);
+  #bytes(edges: Edge[]): number {
+    const state = this.#state(BYTES);
     this.edges[state] = edges;
     return state;
   }

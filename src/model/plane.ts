@@ -3,7 +3,7 @@
 /** Frames and bands that a convolution's kernel sees. */
 export const KERNEL_SIDE = 3;
 /** How many convolutions there are. */
-export const PLANE_CONVOLUTIONS = 3;
+const PLANE_CONVOLUTIONS = 3;
 
 /**
  * A piece of a spectrogram, [frames, bands], goes through three convolutions of its own, each with

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 
 /** The header's name, both ways. */
-export const PREFIX_KEY_HEADER = "x-prefix-key";
+const PREFIX_KEY_HEADER = "x-prefix-key";
 
 /** What a header may hold, and a proxy hash, without being a trick. */
 const HARMLESS = /^[\w.:-]{1,128}$/;

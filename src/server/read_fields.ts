@@ -13,7 +13,7 @@ import { countValues, parseFields } from "./parse_fields.ts";
 import { readJsonList, readJsonObject } from "./request_body.ts";
 
 /** The answer's header that names what was ignored. */
-export const IGNORED_FIELDS_HEADER = "x-ignored-fields";
+const IGNORED_FIELDS_HEADER = "x-ignored-fields";
 
 /** Of ignored fields that are named, and of each one's name. */
 const NAMES_MAX = 16;

@@ -128,10 +128,6 @@ export class Expr {
     return this.plus(positive(toExpr(other).minus(this)));
   }
 
-  min(other: ExprLike): Expr {
-    return this.plus(other).minus(this.max(other));
-  }
-
   /** The value; slow and plain: `compileExpr` is for whoever asks often. */
   evaluate(values: SymbolValues): number {
     let sum = 0;

@@ -36,7 +36,6 @@ export const twins: fc.Arbitrary<Twin> = fc.letrec<{ twin: Twin }>((tie) => {
       two((a, b) => ({ e: a.e.minus(b.e), value: (at) => a.value(at) - b.value(at) })),
       two((a, b) => ({ e: a.e.times(b.e), value: (at) => a.value(at) * b.value(at) })),
       two((a, b) => ({ e: a.e.max(b.e), value: (at) => Math.max(a.value(at), b.value(at)) })),
-      two((a, b) => ({ e: a.e.min(b.e), value: (at) => Math.min(a.value(at), b.value(at)) })),
       rounded.map(([{ e, value }, k]): Twin => ({
         e: e.ceilDiv(k),
         value: (at) => Math.ceil(value(at) / k),

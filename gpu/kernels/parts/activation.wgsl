@@ -4,7 +4,6 @@ override ACTIVATION: u32;
 override IS_GATED: bool;
 override ACTIVATES_UP: bool = false;
 override THRESHOLD: f32 = 0.0;
-override QUIET: f32 = -1.0;
 override GATE_MOST: f32 = 0.0; // act(gate) at most, and ups within ± UP_MOST; 0: no limits
 override UP_MOST: f32 = 0.0;
 override CURVE_NEGATIVE: f32 = 0.0; // a curve: src/model/types.ts
@@ -34,19 +33,16 @@ fn act(g: f32) -> f32 {
   return select(positive, positive * positive, ACTIVATION == 3u);
 }
 
-// act(gate) · up, with thresholds: see activate.wgsl; gate is up where there is none.
+// act(gate) · up, with a threshold: see activate.wgsl; gate is up where there is none.
 fn firedBy(gate: f32, up: f32) -> f32 {
   var g = gate;
   if (THRESHOLD > 0.0 && g < THRESHOLD) { g = 0.0; }
   var activated = act(g);
   if (GATE_MOST > 0.0) { activated = min(activated, GATE_MOST); }
-  var value = activated;
-  if (IS_GATED) {
-    var u = up;
-    if (ACTIVATES_UP) { u = act(up); }
-    if (ACTIVATION == 4u) { u = clamp(up, -7.0, 7.0) + 1.0; }
-    if (GATE_MOST > 0.0) { u = clamp(up, -UP_MOST, UP_MOST); }
-    value = activated * u;
-  }
-  return select(value, 0.0, abs(activated) <= QUIET);
+  if (!IS_GATED) { return activated; }
+  var u = up;
+  if (ACTIVATES_UP) { u = act(up); }
+  if (ACTIVATION == 4u) { u = clamp(up, -7.0, 7.0) + 1.0; }
+  if (GATE_MOST > 0.0) { u = clamp(up, -UP_MOST, UP_MOST); }
+  return activated * u;
 }

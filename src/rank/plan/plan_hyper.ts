@@ -62,7 +62,7 @@ export function hyperWords(hyper: HyperConfig, n: number): number {
 }
 
 /** Where streams are kept: scores of one, [n], squares, [n], shares, [n, streams], and a number. */
-export function keptWords(streamCount: number, n: number): number {
+function keptWords(streamCount: number, n: number): number {
   return n * (2 + streamCount) + 1;
 }
 

@@ -11,7 +11,6 @@ import {
   type InvertedBlock,
   keptLength,
   type NetworkConfig,
-  planeSides,
 } from "../../model/network.ts";
 import { floats } from "../bound/arena_views.ts";
 import { type Activations, matrixOf, project } from "../bound/matrix.ts";
@@ -52,7 +51,6 @@ const [PIXEL_SIDE, COLOURS] = [3, 3];
 export class Network {
   readonly #state: StepState;
   readonly #in: NetworkInput;
-  readonly #sides: readonly number[];
   readonly #memory: WebAssembly.Memory;
   /** Of planes of all channels: which is read now. */
   #turn = 0;
@@ -81,7 +79,6 @@ export class Network {
     this.#state = state;
     this.#in = input;
     this.#memory = memory;
-    this.#sides = planeSides(input.config);
     const { floats: lengths } = places;
     this.#planes = places.planes.map((place, i) => region(place, lengths.planes[i]));
     this.#regions = {

@@ -7,7 +7,6 @@
 /** The part of OpenTelemetry's Span that is used here. */
 export interface Span {
   setAttribute(name: string, value: string | number | boolean): unknown;
-  addEvent(name: string): unknown;
   /** code 2: an error. */
   setStatus(status: { readonly code: number; readonly message?: string }): unknown;
   end(): void;

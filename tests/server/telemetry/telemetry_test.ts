@@ -221,7 +221,6 @@ function keptSpans() {
       spans.push(kept);
       const span: Span = {
         setAttribute: (key, value) => kept.attributes[key] = value,
-        addEvent: () => {},
         setStatus: ({ code }) => kept.code = code,
         end: () => kept.ended++,
       };

@@ -6,7 +6,7 @@ import { EIGHT_SHORT, type Layout, readLayout } from "./layout.ts";
 import { readTns, type TnsFilter } from "./tns.ts";
 
 /** What books mean that have no codes: noise is drawn (PNS). */
-export const SILENCE = 0;
+const SILENCE = 0;
 const RESERVED = 12;
 export const NOISE = 13;
 /** Intensity stereo: the right channel is the left one with another sign, or with the same. */
