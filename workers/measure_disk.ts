@@ -23,19 +23,24 @@ export interface RandomReads {
 
 const SIZES_BYTES = [4 * KiB, 8 * KiB, 64 * KiB, MiB];
 const SEQUENTIAL_WORKERS = 4;
-/** How much is measured: about two seconds and a half in all. Tests take less. */
-export const DISK_AMOUNTS = {
-  /** Of each part. */
-  phaseMs: 130,
-  /** Of the file that is made where a folder is measured. */
-  fileBytes: 256 * MiB,
-  /** Numbers of threads, each with reads of each size. */
-  workers: [1, 4, 8, 16],
-};
+/** About two seconds and a half in all. */
+const AMOUNTS: DiskAmounts = { phaseMs: 130, fileBytes: 256 * MiB, workers: [1, 4, 8, 16] };
 const CLOSE_MS_MAX = 1_000;
+
+/** How much is measured. */
+export interface DiskAmounts {
+  /** Of each part. */
+  readonly phaseMs: number;
+  /** Of the file that is made where a folder is measured. */
+  readonly fileBytes: number;
+  /** Numbers of threads, each with reads of each size. */
+  readonly workers: readonly number[];
+}
 
 /** What else there is to say of a measurement. */
 export interface MeasureDiskOptions {
+  /** Left out: as much as says something of a disk. */
+  readonly amounts?: DiskAmounts;
   /** Ends it: between two of its parts, each a fraction of a second. */
   readonly signal?: AbortSignal;
   /** How many of its parts are done. */
@@ -49,13 +54,13 @@ export interface MeasureDiskOptions {
  */
 export async function measureDisk(
   path: string,
-  options: MeasureDiskOptions = {},
+  { amounts = AMOUNTS, ...watch }: MeasureDiskOptions = {},
 ): Promise<DiskProfile> {
-  if (!statSync(path).isDirectory()) return await measureFile(path, options);
+  if (!statSync(path).isDirectory()) return await measureFile(path, amounts, watch);
   const file = Deno.makeTempFileSync({ dir: path, prefix: "ganglion-disk-" });
   try {
-    writeFile(file);
-    return await measureFile(file, options);
+    writeFile(file, amounts.fileBytes);
+    return await measureFile(file, amounts, watch);
   } finally {
     Deno.removeSync(file);
   }
@@ -63,10 +68,10 @@ export async function measureDisk(
 
 async function measureFile(
   path: string,
+  { phaseMs: durationMs, workers: counts }: DiskAmounts,
   { signal, onProgress }: MeasureDiskOptions,
 ): Promise<DiskProfile> {
   let done = 0;
-  const { phaseMs: durationMs, workers: counts } = DISK_AMOUNTS;
   // One to start the threads, one in a row, and each size with each number of threads.
   const total = 2 + SIZES_BYTES.length * counts.length;
   const script = new URL("./io_worker.ts", import.meta.url);
@@ -114,11 +119,11 @@ async function measureFile(
 }
 
 /** Random bytes, so that nothing below can compress them away. */
-function writeFile(path: string): void {
+function writeFile(path: string, sizeBytes: number): void {
   const descriptor = openSync(path, "w");
   try {
     const block = crypto.getRandomValues(new Uint8Array(65536));
-    for (let written = 0; written < DISK_AMOUNTS.fileBytes; written += block.length) {
+    for (let written = 0; written < sizeBytes; written += block.length) {
       writeSync(descriptor, block);
     }
     fsyncSync(descriptor);

@@ -1,7 +1,7 @@
 /** Runs the command line, as a process of its own or within the test's. */
 import { fileURLToPath } from "node:url";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
-import { type Heard, runHere } from "./run_here.ts";
+import { type Given, type Heard, runHere } from "./run_here.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
@@ -16,6 +16,8 @@ export interface CliResult {
 export interface CliInput {
   readonly env?: Readonly<Record<string, string>>;
   readonly stdin?: string;
+  /** See `Given`. */
+  readonly run?: Given["run"];
 }
 
 /** What a user's own settings must not change. */
@@ -24,15 +26,15 @@ const ENVIRONMENT = { XDG_CONFIG_HOME: "/nonexistent", NO_COLOR: "1" };
 /** Runs `ganglion ARGS` within this process (run_here.ts), with no config file of the user's. */
 export async function runCli(
   args: readonly string[],
-  { env, stdin = "" }: CliInput = {},
+  { env, stdin = "", run }: CliInput = {},
 ): Promise<CliResult> {
-  return resultOf(await runHere({ args, stdin, env: { ...ENVIRONMENT, ...env } }));
+  return resultOf(await runHere({ args, stdin, run, env: { ...ENVIRONMENT, ...env } }));
 }
 
 /** Runs `ganglion ARGS` as its users do: as a process of its own. */
 export async function runProcess(
   args: readonly string[],
-  { env, stdin = "" }: CliInput = {},
+  { env, stdin = "" }: Omit<CliInput, "run"> = {},
 ): Promise<CliResult> {
   const child = startCli(args, { env });
   const writer = child.stdin.getWriter();

@@ -17,6 +17,8 @@ export interface Given {
   readonly args: readonly string[];
   readonly stdin: string;
   readonly env: Readonly<Record<string, string>>;
+  /** What gives an exit status; left out: the command line as it is. */
+  readonly run?: (args: readonly string[]) => Promise<number>;
 }
 
 const encoder = new TextEncoder();
@@ -30,7 +32,7 @@ export function runHere(given: Given): Promise<Heard> {
   return now;
 }
 
-async function runNow({ args, stdin, env }: Given): Promise<Heard> {
+async function runNow({ args, stdin, env, run = runCli }: Given): Promise<Heard> {
   const out = new Kept();
   const err = new Kept();
   const undo = [
@@ -42,7 +44,7 @@ async function runNow({ args, stdin, env }: Given): Promise<Heard> {
     sayInto(["error", "warn"], err),
   ];
   try {
-    const code = await runCli(args);
+    const code = await run(args);
     return { code, stdout: out.bytes(), stderr: err.bytes() };
   } finally {
     for (const undone of undo) undone();

@@ -1,14 +1,15 @@
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { existsSync } from "node:fs";
+import { doctorVerb } from "../../src/cli/verbs/doctor.ts";
 import { u32 } from "../../src/gguf/mod.ts";
 import { nmse } from "../support/compare.ts";
-import { measureLittle } from "../support/measure_little.ts";
-import { runCli, withTinyModel } from "./run_cli.ts";
+import { LITTLE } from "../support/measure_little.ts";
+import { type CliInput, runCli, withTinyModel } from "./run_cli.ts";
 import "../support/thread_pool.ts";
 
 /** Runs a verb that must succeed, and parses all of its stdout as one JSON document. */
-async function runJson(args: readonly string[], env?: Record<string, string>) {
-  const { code, stdout, stderr } = await runCli(args, { env });
+async function runJson(args: readonly string[], input?: CliInput) {
+  const { code, stdout, stderr } = await runCli(args, input);
   assertEquals(code, 0, stderr);
   return JSON.parse(stdout);
 }
@@ -226,7 +227,11 @@ Deno.test("bench refuses a --memory that the model does not fit into", () =>
 Deno.test("doctor --json tells cores, WASM features, flags, memory, disk and GPU", async () => {
   const cache = await Deno.makeTempDir();
   const env = { DENO_V8_FLAGS: "--no-wasm-bounds-checks", GANGLION_CACHE: cache };
-  const report = await measureLittle(() => runJson(["doctor", "--json"], env));
+  const run = async (args: readonly string[]) => {
+    await doctorVerb(LITTLE).parseAsync(args, { from: "user" });
+    return 0;
+  };
+  const report = await runJson(["--json"], { env, run });
   assertEquals(report.profile, `${cache}/machine.json`);
   const kept = JSON.parse(await Deno.readTextFile(report.profile));
   assertEquals(kept.readGBps, report.memory.read_gbps_by_threads);
@@ -236,6 +241,8 @@ Deno.test("doctor --json tells cores, WASM features, flags, memory, disk and GPU
   assertEquals(report.cores, navigator.hardwareConcurrency);
   assertEquals([report.wasm.simd, report.wasm.threads], [true, true]);
   assert(report.memory.total_bytes > report.memory.available_bytes);
+  const threads = report.disk.random.map(({ workers }: { workers: number }) => workers);
+  assertEquals(threads.slice(0, 4), LITTLE.disk.workers);
   assert(report.disk.sequential_read_gbps > 0 && report.disk.random_reads_per_second > 0);
   assertEquals(typeof report.gpu.available, "boolean");
 });

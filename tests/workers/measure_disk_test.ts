@@ -1,16 +1,18 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { measureDisk } from "../../workers/measure_disk.ts";
-import { measureLittle } from "../support/measure_little.ts";
+import { LITTLE } from "../support/measure_little.ts";
 
 Deno.test("measureDisk() reads a file in all sizes with all numbers of workers", async () => {
   const path = Deno.makeTempFileSync({ prefix: "ganglion-measure-" });
   try {
     Deno.writeFileSync(path, new Uint8Array(3 << 20).fill(7));
-    const profile = await measureLittle(() => measureDisk(path));
+    const profile = await measureDisk(path, { amounts: LITTLE.disk });
     assert(profile.sequentialBytesPerS > 0);
-    assertEquals(profile.random.length, 16);
-    for (const { sizeBytes, workers, readsPerS, cpuShare } of profile.random) {
-      assert(sizeBytes >= 4096 && workers >= 1 && readsPerS > 0 && cpuShare >= 0);
+    const threads = profile.random.map(({ workers }) => workers);
+    const { workers } = LITTLE.disk;
+    assertEquals(threads, [...workers, ...workers, ...workers, ...workers]);
+    for (const { sizeBytes, readsPerS, cpuShare } of profile.random) {
+      assert(sizeBytes >= 4096 && readsPerS > 0 && cpuShare >= 0);
     }
   } finally {
     Deno.removeSync(path);
@@ -27,9 +29,8 @@ Deno.test("measureDisk() ends between two parts when it is aborted, and leaves n
       seen.push(done);
       if (done === 1) controller.abort(new Error("enough"));
     };
-    const { signal } = controller;
-    const measured = () => measureLittle(() => measureDisk(folder, { signal, onProgress }));
-    await assertRejects(measured, Error, "enough");
+    const options = { amounts: LITTLE.disk, signal: controller.signal, onProgress };
+    await assertRejects(() => measureDisk(folder, options), Error, "enough");
     assertEquals([seen, [...Deno.readDirSync(folder)]], [[0, 1], []]);
   } finally {
     Deno.removeSync(folder, { recursive: true });

@@ -4,14 +4,14 @@ import { loadKernelModule } from "../../../wasm/mod.ts";
 import { measureMemoryGbps } from "../../../workers/mod.ts";
 import { GiB, KiB, MiB } from "../../base/units.ts";
 
-/** Far larger than any cache; threads share it. Tests take less. */
-export const MEMORY_AMOUNT = { bytes: 512 * MiB };
+/** Far larger than any cache; threads share it. */
+export const MEASURED_BYTES = 512 * MiB;
 const PAGE_BYTES = 64 * KiB;
 
-/** GB/s that so many threads read with when they do nothing else. */
-export async function measureReadGbps(threads: number): Promise<number> {
+/** GB/s that so many threads read `bytes` with when they do nothing else. */
+export async function measureReadGbps(threads: number, bytes: number): Promise<number> {
   const module = await loadKernelModule();
-  const sizeBytes = Math.floor(MEMORY_AMOUNT.bytes / threads / PAGE_BYTES) * PAGE_BYTES;
+  const sizeBytes = Math.floor(bytes / threads / PAGE_BYTES) * PAGE_BYTES;
   return await measureMemoryGbps({ threads, module, sizeBytes });
 }
 
@@ -23,6 +23,6 @@ export function defaultDiskFolder(): string {
 }
 
 /** True when the machine has room for what `measureReadGbps` allocates. */
-export function hasRoomToMeasure(availableBytes: number): boolean {
-  return availableBytes > MEMORY_AMOUNT.bytes + GiB / 2;
+export function hasRoomToMeasure(availableBytes: number, bytes: number): boolean {
+  return availableBytes > bytes + GiB / 2;
 }

@@ -3,14 +3,19 @@ import type { Command } from "commander";
 import { existsSync } from "node:fs";
 import project from "../../../deno.json" with { type: "json" };
 import { describeGpu, type GpuDescription } from "../../../gpu/mod.ts";
-import { type DiskProfile, measureDisk } from "../../../workers/mod.ts";
+import { type DiskAmounts, type DiskProfile, measureDisk } from "../../../workers/mod.ts";
 import { messageOf, UsageError } from "../../base/errors.ts";
 import { formatBytes } from "../../base/units.ts";
 import type { GpuProfile } from "../../planner/mod.ts";
 import { advise } from "../doctor/advice.ts";
 import { measureGpu } from "../doctor/gpu_speeds.ts";
 import { keepProfile } from "../doctor/keep_profile.ts";
-import { defaultDiskFolder, hasRoomToMeasure, measureReadGbps } from "../doctor/speeds.ts";
+import {
+  defaultDiskFolder,
+  hasRoomToMeasure,
+  MEASURED_BYTES,
+  measureReadGbps,
+} from "../doctor/speeds.ts";
 import { wasmFeatures } from "../doctor/wasm_features.ts";
 import { Interrupt } from "../interrupt.ts";
 import { writeErrorLine, writeJson, writeOutLine } from "../output.ts";
@@ -26,16 +31,24 @@ interface Options {
   readonly json?: boolean;
 }
 
-export function doctorVerb(): Command {
+/** How much is read to measure. */
+export interface ReadAmounts {
+  readonly memoryBytes: number;
+  /** Left out: as `measureDisk` has it. */
+  readonly disk?: DiskAmounts;
+}
+
+/** amounts: tests take less. */
+export function doctorVerb(amounts: ReadAmounts = { memoryBytes: MEASURED_BYTES }): Command {
   return createDataVerb("doctor", "Print what this machine can do.")
     .option(
       "--dir <folder>",
       "measure the disk that holds this folder (default: the temporary one)",
     )
-    .action(doctor);
+    .action((options: Options) => doctor(options, amounts));
 }
 
-async function doctor(options: Options): Promise<void> {
+async function doctor(options: Options, amounts: ReadAmounts): Promise<void> {
   const folder = options.dir ?? defaultDiskFolder();
   if (!existsSync(folder)) {
     throw new UsageError(`Cannot measure the disk of "${folder}": there is no such folder`);
@@ -43,7 +56,7 @@ async function doctor(options: Options): Promise<void> {
   const report = await (async () => {
     using interrupt = new Interrupt();
     using progress = new Progress("Measuring");
-    return await examine(folder, { signal: interrupt.signal, progress });
+    return await examine(folder, { signal: interrupt.signal, progress, amounts });
   })();
   if (options.json) writeJson(report);
   else writeOutLine(formatReport(report));
@@ -51,7 +64,8 @@ async function doctor(options: Options): Promise<void> {
 
 type Report = Awaited<ReturnType<typeof examine>>;
 
-interface Watch {
+interface Measuring {
+  readonly amounts: ReadAmounts;
   readonly signal: AbortSignal;
   readonly progress: Progress;
 }
@@ -61,8 +75,8 @@ const MEMORY_SHARE = 0.3;
 const GPU_FROM = 0.9;
 
 /** What was found, and what it means. */
-async function examine(diskFolder: string, watch: Watch) {
-  const found = await measure(diskFolder, watch);
+async function examine(diskFolder: string, measuring: Measuring) {
+  const found = await measure(diskFolder, measuring);
   const { memory, disk, gpu, gpu_rates: rates } = found;
   const advice = advise({
     ...{ cores: found.cores, missingFlags: found.missing_flags, wasm: found.wasm },
@@ -84,16 +98,17 @@ async function examine(diskFolder: string, watch: Watch) {
   return { ...found, advice };
 }
 
-async function measure(diskFolder: string, { signal, progress }: Watch) {
+async function measure(diskFolder: string, { amounts, signal, progress }: Measuring) {
   const inForce = v8Flags();
   const { total, available } = Deno.systemMemoryInfo();
-  const readGBps = hasRoomToMeasure(available)
-    ? await measureByThreads((done, total) => {
+  const readGBps = hasRoomToMeasure(available, amounts.memoryBytes)
+    ? await measureByThreads(amounts.memoryBytes, (done, total) => {
       signal.throwIfAborted();
       progress.update(MEMORY_SHARE * done / total, 1, "memory");
     })
     : null;
   const disk = await measureDisk(diskFolder, {
+    amounts: amounts.disk,
     signal,
     onProgress: (done, total) =>
       progress.update(MEMORY_SHARE + (GPU_FROM - MEMORY_SHARE) * done / total, 1, "disk"),
@@ -147,13 +162,14 @@ function describeDisk(disk: DiskProfile, folder: string) {
 
 /** With one thread, with two, … */
 async function measureByThreads(
+  bytes: number,
   onProgress: (done: number, total: number) => void,
 ): Promise<number[]> {
   const rates: number[] = [];
   const most = Math.min(navigator.hardwareConcurrency, THREADS_MAX);
   for (let threads = 1; threads <= most; threads++) {
     onProgress(threads - 1, most);
-    rates.push(await measureReadGbps(threads));
+    rates.push(await measureReadGbps(threads, bytes));
   }
   return rates;
 }
