@@ -6,7 +6,7 @@
 import { UnsupportedModelError } from "../base/errors.ts";
 import { getString, type GgufFile, type GgufTensor, type LowRankProduct } from "../gguf/mod.ts";
 import { dtypeByName, rowBytes } from "../model/dtypes.ts";
-import { DEQUANTIZED_TYPES, refuseAdapter } from "../model/mod.ts";
+import { DEQUANTIZED_TYPES, refuseCompanion } from "../model/mod.ts";
 import { isWeightType } from "../quantize/encode.ts";
 import { type Adapter, type AdapterPair, isLookedUp } from "./read_adapter.ts";
 
@@ -38,7 +38,7 @@ export function applyAdapters<File extends GgufFile>(
   type: SumType = "auto",
 ): File {
   if (used.length === 0) return file;
-  refuseAdapter(file);
+  refuseCompanion(file);
   const tensors = new Map(file.tensors);
   const parts = [...file.parts];
   const products = new Map<string, LowRankProduct[]>();

@@ -11,7 +11,7 @@ import { isPowerInfer, requireRunnablePowerInfer } from "./powerinfer.ts";
 import { refuseFused } from "./describe_fused.ts";
 import { readConfig, type ReadOptions } from "./read/read_config.ts";
 import { readTensors } from "./read/read_tensors.ts";
-import { refuseAdapter } from "./read/refuse_adapter.ts";
+import { refuseCompanion } from "./read/companion_files.ts";
 import { refuseProjector } from "./read/read_vision.ts";
 import { steerLayers } from "./read/steer_layers.ts";
 import type { ModelDescription } from "./types.ts";
@@ -40,7 +40,7 @@ function variantOf(family: Family, file: GgufFile): Family {
 }
 
 function findFamily(file: GgufFile): Family {
-  refuseAdapter(file);
+  refuseCompanion(file);
   const architecture = getString(file.metadata, "general.architecture");
   if (isPowerInfer(file)) requireRunnablePowerInfer(architecture);
   refuseProjector(architecture);

@@ -3,7 +3,12 @@ export { type CheckedTensors, checkTensors, type CheckTensorsOptions } from "./c
 export { describeFused, type FusedModelFile, isFused } from "./describe_fused.ts";
 export { describeModel, SUPPORTED_ARCHITECTURES } from "./describe.ts";
 export { directionName } from "./read/steer_layers.ts";
-export { isAdapter, isControlVector, isImportance, refuseAdapter } from "./read/refuse_adapter.ts";
+export {
+  isAdapter,
+  isControlVector,
+  isImportance,
+  refuseCompanion,
+} from "./read/companion_files.ts";
 export { dequantize, DEQUANTIZED_TYPES, dequantizeInto } from "./quants/dequantize.ts";
 export { codebook, type CodebookName, evenSigns } from "./quants/codebooks.ts";
 export { FP4_LEVELS, IQ4_LEVELS } from "./quants/dequantize_blocks.ts";

@@ -1,4 +1,4 @@
-/** How much of a machine is measured in tests: as many parts, a tenth of the time, fewer threads. */
+/** How much of a machine is measured in tests: as many parts, each a tenth, by fewer threads. */
 import { MiB } from "../../src/base/units.ts";
 import type { ReadAmounts } from "../../src/cli/verbs/doctor.ts";
 

@@ -19,8 +19,8 @@ export function isImportance({ metadata }: Pick<GgufFile, "metadata">): boolean 
   return metadata.get("general.type") === "imatrix";
 }
 
-/** @throws {UnsupportedModelError} when the file is an adapter, or an importance matrix. */
-export function refuseAdapter(file: Pick<GgufFile, "metadata">): void {
+/** @throws {UnsupportedModelError} when the file is one of these, and not a model. */
+export function refuseCompanion(file: Pick<GgufFile, "metadata">): void {
   if (isImportance(file)) {
     throw new UnsupportedModelError(
       "Cannot run this file: it is an importance matrix, which says what a model's weights " +
