@@ -4,6 +4,7 @@
  */
 import { check } from "../src/base/check.ts";
 import { WorkerError } from "../src/base/errors.ts";
+import { pause } from "../src/base/pause.ts";
 import {
   cancelledBeforeStart,
   type EngineRequest,
@@ -289,7 +290,7 @@ export class EngineHandle {
     await Promise.all(goodbyes);
     await this.#io?.close();
     if (this.#setup.gpu) await delayProcessEnd(GPU_TEARDOWN_MS);
-    await new Promise((resolve) => setTimeout(resolve, TEARDOWN_MS));
+    await pause(TEARDOWN_MS);
   }
 
   /** A text as a whole runs in the first slot, and nothing beside it. */
@@ -371,7 +372,7 @@ export class EngineHandle {
       if (failedRank < 0 || this.#isClosed) throw error;
       // The message of the rank that failed may come a moment after the leader's.
       for (let ms = 0; failedRank > 0 && this.#failure === null && ms < CAUSE_MS_MAX; ms += 5) {
-        await new Promise((resolve) => setTimeout(resolve, 5));
+        await pause(5);
       }
       this.#failure ??= error as Error;
       throw this.#failure;

@@ -4,6 +4,7 @@
  * libraries' last functions: what is unmapped or freed twice by then ends it with a signal (Mesa,
  * NVIDIA). No event says that a thread is gone: its end is given time. Knows nothing of threads.
  */
+import { pause } from "../src/base/pause.ts";
 
 /** Of performance.now(). */
 let earliestMs = -Infinity;
@@ -14,7 +15,7 @@ let earliestMs = -Infinity;
  */
 export async function delayProcessEnd(ms: number): Promise<void> {
   if ("WorkerGlobalScope" in globalThis) {
-    await new Promise((resolve) => setTimeout(resolve, ms));
+    await pause(ms);
     return;
   }
   // The same listener again is no second one.

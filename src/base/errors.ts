@@ -131,6 +131,16 @@ export function isModelChanged(error: unknown): error is RequestError {
   return error instanceof RequestError && error.code === MODEL_CHANGED;
 }
 
+/** The 503 while the server is on its way out. */
+export function shutdownError(): RequestError {
+  return new RequestError("The server is shutting down: try again when it is back", {
+    status: 503,
+    type: "unavailable_error",
+    code: "shutting_down",
+    retryAfterSeconds: 5,
+  });
+}
+
 /** Bad command-line usage: exit status 2. */
 export class UsageError extends Error {
   /** What tells it from other errors across threads. */

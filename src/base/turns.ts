@@ -1,4 +1,5 @@
 /** Long work on a thread that others need, too: who does it gives them a turn now and then. */
+import { pause } from "./pause.ts";
 
 const TURN_INTERVAL_MS = 20;
 
@@ -24,7 +25,7 @@ export class Turns {
    * @throws the signal's reason when it was aborted in the meantime.
    */
   async give(): Promise<void> {
-    await (lastTurn = lastTurn.then(() => new Promise((resolve) => setTimeout(resolve, 0))));
+    await (lastTurn = lastTurn.then(() => pause(0)));
     this.#signal?.throwIfAborted();
     this.#nextMs = performance.now() + TURN_INTERVAL_MS;
   }

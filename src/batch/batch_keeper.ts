@@ -12,7 +12,7 @@ import {
   type VersionedBatch,
 } from "./batch_store.ts";
 import { OneByOne } from "../base/one_by_one.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../base/pause.ts";
 import { checkInput, readJobs } from "./input_lines.ts";
 import { fileOf, writeResults } from "./output_lines.ts";
 

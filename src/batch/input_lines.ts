@@ -4,7 +4,7 @@
  */
 import { isJsonObject } from "../base/json_object.ts";
 import type { JobLine, LineError } from "./batch_store.ts";
-import { breather } from "./pause.ts";
+import { breather } from "./breather.ts";
 
 /** As many as OpenAI takes. */
 export const LINES_MAX = 50_000;

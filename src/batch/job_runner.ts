@@ -3,7 +3,7 @@
  * better to do. Knows neither what jobs ask nor who answers.
  */
 import type { BatchStore, JobResult, TakenJob } from "./batch_store.ts";
-import { pause } from "./pause.ts";
+import { pause } from "../base/pause.ts";
 
 /** What running a job came to: its result, or that it is to be tried again. */
 export type RunOutcome =

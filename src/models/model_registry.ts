@@ -6,7 +6,7 @@
  * Requests that wait are served in the order in which they came. The first one that needs memory
  * closes the models that must go for it to newcomers: a busy model cannot keep another one out.
  */
-import { isModelChanged, RequestError, withoutFolders } from "../base/errors.ts";
+import { isModelChanged, RequestError, shutdownError, withoutFolders } from "../base/errors.ts";
 import { findNamed } from "../base/latest_tag.ts";
 import { counted } from "../base/units.ts";
 import type { LanguageModel } from "../llm/types.ts";
@@ -114,7 +114,7 @@ export class ModelRegistry implements AsyncDisposable {
     const { keepAliveMs, signal } = options;
     signal?.throwIfAborted();
     const found = this.#find(id);
-    if (this.#isClosed) throw closedError();
+    if (this.#isClosed) throw shutdownError();
     if (found === undefined) return undefined;
     const { entry } = found;
     if (entry.isOpen) return this.#lease(found, keepAliveMs);
@@ -163,7 +163,7 @@ export class ModelRegistry implements AsyncDisposable {
    */
   async close({ abandonsLoads = false } = {}): Promise<void> {
     this.#isClosed = true;
-    for (const waiter of [...this.#waiters]) this.#settle(waiter, closedError());
+    for (const waiter of [...this.#waiters]) this.#settle(waiter, shutdownError());
     this.#announce();
     for (const entry of this.#entries.values()) {
       if (entry.state === "ready") this.#unload(entry, "closing");
@@ -376,14 +376,5 @@ function brokenError(id: string, { message }: Error): RequestError {
     status: 503,
     code: "engine_failed",
     retryAfterSeconds: 30,
-  });
-}
-
-function closedError(): RequestError {
-  return new RequestError("The server is shutting down: try again when it is back", {
-    status: 503,
-    type: "unavailable_error",
-    code: "shutting_down",
-    retryAfterSeconds: 5,
   });
 }

@@ -1,4 +1,5 @@
 /** What goes wrong on the way to a file, and whether trying again may help. */
+import { pause } from "../base/pause.ts";
 
 /** What stands in the way of a model. */
 export type PullObstacle =
@@ -102,16 +103,7 @@ export async function withRetries<T>(
       failures++;
       onRetry?.(error, pauseMs);
       await pause(pauseMs, signal);
+      signal?.throwIfAborted();
     }
   }
-}
-
-/** @throws the signal's reason when it is aborted. */
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, ms);
-  signal?.addEventListener("abort", () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
-  signal?.throwIfAborted();
 }

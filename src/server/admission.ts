@@ -3,10 +3,10 @@
  * says so before it reads a body. Reading (GET) is cheap and always answered.
  */
 import type { MiddlewareHandler } from "hono";
-import { RequestError } from "../base/errors.ts";
+import { RequestError, shutdownError } from "../base/errors.ts";
 import { counted } from "../base/units.ts";
 import type { ServerEnv } from "./guards.ts";
-import { errorResponse, shutdownError } from "./http_errors.ts";
+import { errorResponse } from "./http_errors.ts";
 import type { AppSettings } from "./options.ts";
 
 export class Admission {

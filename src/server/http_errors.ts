@@ -157,13 +157,3 @@ export function loadingError(): RequestError {
     retryAfterSeconds: 1,
   });
 }
-
-/** The 503 while the server is on its way out. */
-export function shutdownError(): RequestError {
-  return new RequestError("The server is shutting down: try again when it is back", {
-    status: 503,
-    type: "unavailable_error",
-    code: "shutting_down",
-    retryAfterSeconds: 5,
-  });
-}

@@ -6,6 +6,7 @@
  */
 import { type IncomingMessage, Server, type ServerResponse } from "node:http";
 import { messageOf } from "../base/errors.ts";
+import { pause } from "../base/pause.ts";
 import { ConnectionStream } from "./connection_stream.ts";
 import { exchange, type ExchangeHandler } from "./http_exchange.ts";
 import { withinRequestSpan } from "./telemetry/spans.ts";
@@ -108,7 +109,7 @@ export class Listener {
         if (hasLeft(error)) continue;
         if (!isInTrouble) this.#options.onTrouble?.(error);
         isInTrouble = true;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        await pause(RETRY_MS);
       }
     }
   }

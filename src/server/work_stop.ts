@@ -2,8 +2,7 @@
  * What ends a request's work before it is done: the client's leaving, the server's, or the
  * request's time. Says which, for whoever still listens.
  */
-import { RequestError } from "../base/errors.ts";
-import { shutdownError } from "./http_errors.ts";
+import { RequestError, shutdownError } from "../base/errors.ts";
 import type { AppSettings } from "./options.ts";
 
 /** A way to stop the work that the server's own way out, and the clock, take too. */

@@ -1,5 +1,6 @@
 /** Batches from status to status, by keepers that die between any two steps. */
 import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
+import { pause } from "../../src/base/pause.ts";
 import { BatchKeeper } from "../../src/batch/batch_keeper.ts";
 import {
   type BatchRecord,
@@ -9,7 +10,7 @@ import {
   type TakenJob,
 } from "../../src/batch/batch_store.ts";
 import { withSqliteStore } from "./sqlite_world.ts";
-import { answer, batchRecord, collect, fileHead, pieces, sleep, text } from "./store_world.ts";
+import { answer, batchRecord, collect, fileHead, pieces, text } from "./store_world.ts";
 
 const ENDPOINT = "/v1/chat/completions";
 const OPTIONS = { lineBytesMax: 10_000, intervalMs: 5, claimMs: 100 };
@@ -251,14 +252,14 @@ Deno.test("BatchKeeper hears within a second that a batch is cancelled which it 
         Promise.resolve((async function* () {
           isRead = true;
           for (;;) {
-            await sleep(10);
+            await pause(10);
             yield text(" ");
           }
         })()),
     });
     const options = { ...OPTIONS, claimMs: 30_000, onError: () => {} };
     const keeper = new BatchKeeper({ store: { ...store, files }, ...options });
-    while (!isRead) await sleep(5);
+    while (!isRead) await pause(5);
     await cancel(store, id);
     const startMs = performance.now();
     const batch = await closed(store, id, () => null);
@@ -286,7 +287,7 @@ Deno.test("BatchKeeper keeps its claim while a step lasts, and lets go of it whe
     const keeperOf = async () => (await store.batches.get(id))!.record.keeper;
     const { id: keeperId, untilMs } = (await keeperOf())!;
     const second = new BatchKeeper({ store, ...options });
-    await sleep(4 * OPTIONS.claimMs);
+    await pause(4 * OPTIONS.claimMs);
     await second.stop();
     const later = (await keeperOf())!;
     assertEquals(later.id, keeperId);
@@ -330,7 +331,7 @@ async function* firstOf<T>(items: AsyncIterable<T>, count: number): AsyncGenerat
 
 /** As the API does it. */
 async function cancel(store: BatchStore, id: string): Promise<void> {
-  for (let isCancelled = false; !isCancelled; await sleep(5)) {
+  for (let isCancelled = false; !isCancelled; await pause(5)) {
     const { record, version } = (await store.batches.get(id))!;
     const times = { ...record.times, cancelling: 1 };
     const changed = { ...record, status: "cancelling" as const, times, keeper: null };

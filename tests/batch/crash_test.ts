@@ -3,9 +3,9 @@ import { assert, assertEquals } from "@std/assert";
 import { DatabaseSync } from "node:sqlite";
 import { join } from "node:path";
 import OpenAI, { toFile } from "openai";
+import { pause } from "../../src/base/pause.ts";
 import { startCli, withTinyModel } from "../cli/run_cli.ts";
 import { finish, Log } from "../cli/server_process.ts";
-import { sleep } from "./store_world.ts";
 
 const JOBS = 200;
 const ENDPOINT = "/v1/completions";
@@ -111,6 +111,6 @@ function jobsOf(folder: string): { readonly done: number; readonly cut: number }
 async function until(isSo: () => Promise<boolean>): Promise<void> {
   for (const endMs = Date.now() + 120_000; !await isSo();) {
     assert(Date.now() < endMs, "it never came to that");
-    await sleep(20);
+    await pause(20);
   }
 }

@@ -1,10 +1,11 @@
 /** Who works on jobs, and when it had better not. */
 import { assert, assertEquals } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
+import { pause } from "../../src/base/pause.ts";
 import type { BatchStore, TakenJob } from "../../src/batch/batch_store.ts";
 import { deadLetter, newId } from "../../src/batch/batch_store.ts";
 import { JobRunner, type RunnerOptions, type RunOutcome } from "../../src/batch/job_runner.ts";
-import { answer, lines, sleep } from "./store_world.ts";
+import { answer, lines } from "./store_world.ts";
 import { withSqliteStore } from "./sqlite_world.ts";
 
 /** A runner on `count` jobs; stopped in the end. */
@@ -35,7 +36,7 @@ function done(job: TakenJob): RunOutcome {
 async function until(isSo: () => boolean | Promise<boolean>, what: string): Promise<void> {
   for (const endMs = Date.now() + 10_000; !await isSo();) {
     assert(Date.now() < endMs, `never: ${what}`);
-    await sleep(10);
+    await pause(10);
   }
 }
 
@@ -49,7 +50,7 @@ Deno.test("JobRunner runs all jobs, never more than so many at once", async () =
   let most = 0;
   const run = async (job: TakenJob) => {
     most = Math.max(most, ++running);
-    await sleep(5);
+    await pause(5);
     running--;
     return done(job);
   };
@@ -101,19 +102,19 @@ Deno.test("JobRunner begins nothing while it is busy, and ends what is in the wa
   let started = 0;
   const run = async (job: TakenJob, signal: AbortSignal): Promise<RunOutcome> => {
     started++;
-    while (!signal.aborted && started < 3) await sleep(5);
+    while (!signal.aborted && started < 3) await pause(5);
     return signal.aborted ? { retryMs: 0, isAttempt: false } : done(job);
   };
   const options = { run, count: 1, isBusy: () => isBusy, isInTheWay: () => isInTheWay };
   await withRunner(options, async ({ store, runner, id }) => {
-    await sleep(300);
+    await pause(300);
     assertEquals(started, 0);
     isBusy = false;
     await until(() => started === 1, "it begins");
     isBusy = isInTheWay = true;
     await until(() => runner.running === 0, "it makes way");
     isInTheWay = false;
-    await sleep(300);
+    await pause(300);
     assertEquals(started, 1);
     isBusy = false;
     await until(() => started === 2, "it begins again");
@@ -125,7 +126,7 @@ Deno.test("JobRunner begins nothing while it is busy, and ends what is in the wa
 Deno.test("JobRunner ends a job that has a result, or is somebody else's", async () => {
   let wasAborted = false;
   const run = async (_job: TakenJob, signal: AbortSignal): Promise<RunOutcome> => {
-    while (!signal.aborted) await sleep(5);
+    while (!signal.aborted) await pause(5);
     wasAborted = true;
     return { retryMs: 0, isAttempt: false };
   };
@@ -183,13 +184,13 @@ Deno.test("JobRunner begins one job at a time beside others whose work never end
   let running = 0;
   const run = async (job: TakenJob) => {
     most = Math.max(most, ++running);
-    await sleep(20);
+    await pause(20);
     running--;
     return done(job);
   };
   const options = { run, count: 5, patienceMs: 300, isBusy: () => true };
   await withRunner(options, async ({ store, id }) => {
-    await sleep(200);
+    await pause(200);
     assertEquals(most, 0);
     await until(async () => await countDone(store, id) === 5, "all are done");
     assertEquals(most, 1);

@@ -1,8 +1,8 @@
 /** Servers that share batches in NATS: one is killed, and the queue goes away under both. */
 import { assert, assertEquals } from "@std/assert";
+import { pause } from "../../src/base/pause.ts";
 import { BatchCluster } from "../bench/batch_cluster.ts";
 import { isWhole, runWithFaults } from "../bench/batch_faults.ts";
-import { sleep } from "../bench/replica_processes.ts";
 import { natsMissing } from "../support/nats_server.ts";
 
 const skipped = natsMissing === null ? "" : ` [skipped: ${natsMissing}]`;
@@ -57,6 +57,6 @@ async function untilRefused(url: string): Promise<Response> {
     if (response.status === 503) return response;
     await response.body?.cancel();
     assert(Date.now() < endMs, `${url} is not refused: ${response.status}`);
-    await sleep(20);
+    await pause(20);
   }
 }

@@ -4,6 +4,7 @@
  * seconds.
  */
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
+import { pause } from "../../src/base/pause.ts";
 import { deadLetter, newId, type TakenJob } from "../../src/batch/batch_store.ts";
 import {
   answer,
@@ -16,7 +17,6 @@ import {
   listed,
   pieces,
   range,
-  sleep,
   type StoreFactory,
   type StoreWorld,
   takeOrNot,
@@ -223,13 +223,13 @@ function testOrder(test: Declare): void {
     using(world, (one) =>
       using(world, async (two) => {
         const coming = takeSoon(one);
-        await sleep(150);
+        await pause(150);
         const id = newId("batch_");
         await two.jobs.enqueue(id, lines(1));
         assertEquals((await coming).batchId, id);
         const stop = new AbortController();
         const none = one.jobs.take(stop.signal);
-        await sleep(50);
+        await pause(50);
         stop.abort();
         assertEquals(await none, null);
         assertEquals(await one.jobs.take(stop.signal), null);
@@ -352,7 +352,7 @@ function testLostJobs(test: Declare): void {
           // Whoever is first writes: the answer is the same.
           assertEquals(await silent.finish(answer("first", 200)), true);
           assertEquals(await again.finish(answer("second", 200)), false);
-          await sleep(2 * LEASE_MS);
+          await pause(2 * LEASE_MS);
           assertEquals(await takeOrNot(two), null);
           assertEquals(await beating.finish(answer(0, 200)), true);
         } finally {

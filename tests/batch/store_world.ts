@@ -137,7 +137,3 @@ export function text(words: string): Uint8Array {
 export function range(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index);
 }
-
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}

@@ -2,11 +2,12 @@
  * Servers with the built-in model that share one store of batches, in NATS or in a folder: asked
  * through whichever of them answers, and hurt meanwhile.
  */
+import { pause } from "../../src/base/pause.ts";
 import type { BatchStore } from "../../src/batch/mod.ts";
 import { openNatsStore, parseQueueAddress } from "../../src/batch/nats/mod.ts";
 import { openSqliteStore } from "../../src/batch/sqlite/sqlite_store.ts";
 import { NatsServer } from "../support/nats_server.ts";
-import { freePort, Replica, sleep } from "./replica_processes.ts";
+import { freePort, Replica } from "./replica_processes.ts";
 
 /** A request as it is in a batch's file, without what is the same for all. */
 export interface BatchLine {
@@ -111,7 +112,7 @@ export class BatchCluster {
       } catch (error) {
         if (error instanceof Refused) throw error;
       }
-      await sleep(POLL_MS);
+      await pause(POLL_MS);
     }
     throw new Error(`${path} was not answered for ${PATIENCE_MS / 1000} s`);
   }
@@ -140,7 +141,7 @@ export class BatchCluster {
       const card = await this.askJson<BatchCard>(`/v1/batches/${id}`);
       onCount(card.request_counts.completed + card.request_counts.failed);
       if (["completed", "failed", "expired", "cancelled"].includes(card.status)) return card;
-      await sleep(POLL_MS);
+      await pause(POLL_MS);
     }
   }
 

@@ -1,6 +1,6 @@
 /** Batches whose servers are killed: what is hurt, when, and what is checked of what comes out. */
+import { pause } from "../../src/base/pause.ts";
 import type { BatchCard, BatchCluster, BatchLine, OutputLine } from "./batch_cluster.ts";
-import { sleep } from "./replica_processes.ts";
 
 /** Answers are the same whoever gives them, so that few of them are asked for beforehand. */
 export const PROMPT_COUNT = 20;
@@ -134,13 +134,13 @@ async function killQueue({ nats }: BatchCluster, hurting: Hurting): Promise<void
   if (nats === null || !await untilDue(hurting)) return;
   await nats.kill();
   hurting.onKill();
-  await sleep(1500);
+  await pause(1500);
   await nats.start();
 }
 
 /** False when the batch has ended before. */
 async function untilDue({ signal, isDue }: Hurting): Promise<boolean> {
-  while (!signal.aborted && !isDue()) await sleep(LOOK_MS);
+  while (!signal.aborted && !isDue()) await pause(LOOK_MS);
   return !signal.aborted;
 }
 

@@ -1,7 +1,7 @@
 /** What the queue costs: a job through it, beside the same request sent directly. */
+import { pause } from "../../src/base/pause.ts";
 import { newId, type Progress } from "../../src/batch/mod.ts";
 import type { BatchCluster } from "./batch_cluster.ts";
-import { sleep } from "./replica_processes.ts";
 
 export interface OverheadReport {
   /** Milliseconds, ascending. */
@@ -81,7 +81,7 @@ export async function untilCompleted(
     if (performance.now() - lastMs > stallMs) {
       throw new Error(`${completed} of ${jobCount} jobs are completed, and none for ${stallMs} ms`);
     }
-    await sleep(lookMs);
+    await pause(lookMs);
   }
 }
 

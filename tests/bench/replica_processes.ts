@@ -1,4 +1,5 @@
 /** Server processes with the built-in model, and HAProxy in front of them: started, hurt, ended. */
+import { pause } from "../../src/base/pause.ts";
 
 /** A server in a process of its own, on a port that stays its own. */
 export class Replica {
@@ -133,11 +134,7 @@ async function isReady(url: string): Promise<boolean> {
 async function until(isSo: () => Promise<boolean>, what: string): Promise<void> {
   for (let i = 0; i < 600; i++) {
     if (await isSo()) return;
-    await sleep(50);
+    await pause(50);
   }
   throw new Error(`${what} did not start within 30 s`);
-}
-
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

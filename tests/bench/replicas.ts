@@ -4,8 +4,9 @@
  * restart fail anything, what does the proxy cost. `deno task test:replicas`; exits with 1 when a
  * promise is broken. Needs haproxy.
  */
+import { pause } from "../../src/base/pause.ts";
 import { Rng } from "../support/rng.ts";
-import { freePort, Replica, sleep, startProxy } from "./replica_processes.ts";
+import { freePort, Replica, startProxy } from "./replica_processes.ts";
 
 const CONVERSATIONS = 13;
 const TURNS = 4;
@@ -157,17 +158,17 @@ async function faults(replicas: readonly Replica[], config: string): Promise<boo
   const proxy = await startProxy(replicas, { config, firstByte: "4s" });
   try {
     const load = startLoad(proxy.url);
-    await sleep(2000);
+    await pause(2000);
     killed.signal("SIGKILL");
     await killed.ended();
-    await sleep(3000);
+    await pause(3000);
     still.signal("SIGSTOP");
-    await sleep(6000);
+    await pause(6000);
     still.signal("SIGCONT");
-    await sleep(3000);
+    await pause(3000);
     const before = await still.metric("ganglion_generations_total");
     await killed.start();
-    await sleep(5000);
+    await pause(5000);
     const after = await still.metric("ganglion_generations_total");
     const restarted = await killed.metric("ganglion_generations_total");
     const { whole, lost, broken } = await load.end();
@@ -190,12 +191,12 @@ async function rollingRestart(replicas: readonly Replica[], config: string): Pro
   const proxy = await startProxy(replicas, { config, firstByte: "20s" });
   try {
     const load = startLoad(proxy.url);
-    await sleep(1000);
+    await pause(1000);
     for (const replica of replicas) {
       replica.signal("SIGTERM");
       await replica.ended();
       await replica.start();
-      await sleep(2000);
+      await pause(2000);
     }
     const { whole, lost, broken } = await load.end();
     return told(

@@ -4,6 +4,7 @@
  * hold are looked at all the time. Exits with 1 when they grow, or an answer is not the right one.
  */
 import { readLaunch } from "../../packaging/launch.ts";
+import { pause } from "../../src/base/pause.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../../src/llm/mod.ts";
 import { finish, Log } from "../cli/server_process.ts";
 import { Rng } from "../support/rng.ts";
@@ -119,10 +120,6 @@ function start(args: readonly string[]): Deno.ChildProcess {
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 function print(record: SoakRecord): void {

@@ -4,6 +4,7 @@
  * unit of text, ids are the units' codes.
  */
 import { RequestError } from "../../src/base/errors.ts";
+import { pause } from "../../src/base/pause.ts";
 import { runSteps, type Steps } from "../../src/base/steps.ts";
 import {
   countImages,
@@ -309,7 +310,7 @@ export class ScriptedModel implements LanguageModel {
         if (stop.isStopped) return end("stop");
         if (ids.length === most) return end("length");
       } else {
-        const wait = typeof step === "number" ? sleep(step) : step;
+        const wait = typeof step === "number" ? pause(step) : step;
         await Promise.race([wait, aborted(request.signal), aborted(request.endSignal)]);
       }
     }
@@ -346,10 +347,6 @@ function scalesOf(adapters: readonly AdapterUse[] = []): number[] {
 function logprobsOf(id: number, count: number) {
   const top = Array.from({ length: count }, (_, rank) => ({ id: id + rank, logprob: -rank - 0.5 }));
   return { id, logprob: -0.5, top };
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
 /** Resolves when `signal` aborts; never without one. */

@@ -1,6 +1,7 @@
 /** The whole product in one process: a model file, its threads, HTTP and a foreign client. */
 import { assert, assertEquals, assertLess } from "@std/assert";
 import OpenAI from "openai";
+import { pause } from "../../src/base/pause.ts";
 import { type LoadedModel, loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import { loadedModels, serve } from "../../src/server/mod.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
@@ -141,7 +142,3 @@ sharedTest(
     });
   },
 );
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}

@@ -1,10 +1,9 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { WorkerError } from "../../src/base/errors.ts";
+import { pause } from "../../src/base/pause.ts";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import { Watchdog } from "../../workers/watchdog.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
-
-const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 function watch(stuckMs: number) {
   const state = { busy: false, progress: 0, stuck: 0 };
@@ -20,15 +19,15 @@ function watch(stuckMs: number) {
 
 Deno.test("Watchdog barks once at who is busy and gets nowhere", async () => {
   const { state, watchdog } = watch(40);
-  await sleep(80);
+  await pause(80);
   assertEquals(state.stuck, 0, "idle");
   state.busy = true;
   for (let i = 0; i < 10; i++) {
     state.progress++;
-    await sleep(8);
+    await pause(8);
   }
   assertEquals(state.stuck, 0, "it gets on");
-  await sleep(150);
+  await pause(150);
   assertEquals(state.stuck, 1);
   watchdog.stop();
 });
@@ -36,11 +35,11 @@ Deno.test("Watchdog barks once at who is busy and gets nowhere", async () => {
 Deno.test("Watchdog does not take a suspended process for one that hangs", async () => {
   const { state, watchdog } = watch(100);
   state.busy = true;
-  await sleep(20);
+  await pause(20);
   const startMs = performance.now();
   while (performance.now() - startMs < 200); // as if the whole process had slept
   state.progress++;
-  await sleep(20);
+  await pause(20);
   assertEquals(state.stuck, 0);
   watchdog.stop();
 });
@@ -79,7 +78,7 @@ Deno.test("an engine that hangs in a kernel is given up: its request fails, and 
   assertEquals(error.message, "The engine got nowhere for 0.2 s: it is given up");
   assertEquals(failure, error);
   assert(ms > 150 && ms < 1_400, `${ms} ms`);
-  await sleep(1_500); // the thread is still at it, and then leaves
+  await pause(1_500); // the thread is still at it, and then leaves
 });
 
 Deno.test("an engine whose kernel traps fails its request at once", async () => {

@@ -30,7 +30,7 @@ import { type FoundMessage, Messages } from "./messages.ts";
 import { lastToken } from "./pages.ts";
 import { Results } from "./results.ts";
 import { DEAD, JOBS, nameOf, STATE, subject, token } from "./streams.ts";
-import { pause } from "../pause.ts";
+import { pause } from "../../base/pause.ts";
 
 /** Messages on their way at once. */
 const WIDTH = 32;

@@ -13,7 +13,7 @@ import {
   jetstreamManager,
 } from "@nats-io/jetstream";
 import { messageOf, RequestError } from "../../base/errors.ts";
-import { pause } from "../pause.ts";
+import { pause } from "../../base/pause.ts";
 import type { QueueAddress } from "./queue_address.ts";
 
 /** A connection that works. */

@@ -7,7 +7,7 @@ import { NatsBatches } from "./batch_table.ts";
 import { NatsFiles } from "./file_store.ts";
 import { NatsJobs } from "./job_queue.ts";
 import { NatsLink } from "./link.ts";
-import { pause } from "../pause.ts";
+import { pause } from "../../base/pause.ts";
 import type { QueueAddress } from "./queue_address.ts";
 import { setUpStreams } from "./streams.ts";
 import { sweepChunks } from "./sweep.ts";

@@ -10,7 +10,7 @@ import {
   type StatementSync,
 } from "node:sqlite";
 import { RequestError } from "../../base/errors.ts";
-import { pause } from "../pause.ts";
+import { pause } from "../../base/pause.ts";
 
 /** Waiting for the lock holds up the whole process: it is no longer than most transactions. */
 const BUSY_MS = 5;

@@ -16,7 +16,8 @@ import {
   type Progress,
   type TakenJob,
 } from "../batch_store.ts";
-import { breather, pause } from "../pause.ts";
+import { pause } from "../../base/pause.ts";
+import { breather } from "../breather.ts";
 import { type Database, isLocked, type Row } from "./database.ts";
 
 /** How soon a job is noticed that another process has put there. */

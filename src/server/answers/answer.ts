@@ -4,11 +4,11 @@
  */
 import type { Context } from "hono";
 import type { z } from "zod";
-import { RequestError } from "../../base/errors.ts";
+import { RequestError, shutdownError } from "../../base/errors.ts";
 import { inTurns, type Steps } from "../../base/steps.ts";
 import type { LanguageModel } from "../../llm/types.ts";
 import type { ServerEnv } from "../guards.ts";
-import { loadingError, shutdownError } from "../http_errors.ts";
+import { loadingError } from "../http_errors.ts";
 import { acquireModel, type AcquireOptions, type ModelLease } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";
 import { cutShortError, linkedStop } from "../work_stop.ts";

@@ -1,9 +1,9 @@
 /** The handlers of Ollama's API by which models come and go: `/api/pull`, `/api/delete`. */
 import type { Context } from "hono";
 import { z } from "zod";
-import { RequestError } from "../../base/errors.ts";
+import { RequestError, shutdownError } from "../../base/errors.ts";
 import type { ServerEnv } from "../guards.ts";
-import { shutdownError, textErrorBody, toRequestError } from "../http_errors.ts";
+import { textErrorBody, toRequestError } from "../http_errors.ts";
 import type { LibraryProgress, ModelLibrary } from "../model_library.ts";
 import { modelNotFound } from "../model_source.ts";
 import type { AppSettings } from "../options.ts";

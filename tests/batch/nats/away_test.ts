@@ -1,6 +1,7 @@
 /** What the store in NATS does when the server goes away, and what it leaves behind. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { RequestError } from "../../../src/base/errors.ts";
+import { pause } from "../../../src/base/pause.ts";
 import { type BatchStore, newId, type TakenJob } from "../../../src/batch/batch_store.ts";
 import { Chunks } from "../../../src/batch/nats/chunks.ts";
 import { type Nats, NatsLink } from "../../../src/batch/nats/link.ts";
@@ -27,7 +28,6 @@ import {
   listed,
   pieces,
   range,
-  sleep,
   takeOrNot,
   takeSoon,
   text,
@@ -76,7 +76,7 @@ natsTest(
     const firsts: number[] = [];
     const work = async (store: BatchStore) => {
       for (let job; (job = await store.jobs.take(stop.signal)) !== null;) {
-        await sleep(5);
+        await pause(5);
         const { index } = job;
         if (await finishAtLast(job)) firsts.push(index);
       }
@@ -87,13 +87,13 @@ natsTest(
         await one.jobs.enqueue(id, lines(200));
         const working = Promise.all([one, one, two, two].map(work));
         for (let n = 0; n < 2; n++) {
-          await sleep(150);
+          await pause(150);
           await server.kill();
           await server.start();
         }
         // The one may be in reach again before the other.
         for (const store of [one, two]) {
-          while ((await countAtLast(store, id)) < 200) await sleep(50);
+          while ((await countAtLast(store, id)) < 200) await pause(50);
         }
         stop.abort();
         await working;
@@ -216,7 +216,7 @@ natsTest(
       const id = newId("batch_");
       await store.jobs.enqueue(id, lines(2));
       const held = await takeSoon(store);
-      await sleep(2 * windowMs);
+      await pause(2 * windowMs);
       await store.jobs.enqueue(id, lines(2));
       assertEquals((await takeSoon(store)).index, 1);
       assertEquals(await takeOrNot(store), null);
@@ -358,11 +358,11 @@ async function assertAway(act: () => Promise<unknown>): Promise<void> {
 }
 
 async function untilAway(store: BatchStore): Promise<void> {
-  while (await isThere(store)) await sleep(10);
+  while (await isThere(store)) await pause(10);
 }
 
 async function untilThere(store: BatchStore): Promise<void> {
-  while (!await isThere(store)) await sleep(10);
+  while (!await isThere(store)) await pause(10);
 }
 
 async function isThere({ files }: BatchStore): Promise<boolean> {
@@ -379,7 +379,7 @@ async function finishAtLast(job: TakenJob): Promise<boolean> {
     try {
       return await job.finish(answer(job.index, 200));
     } catch {
-      await sleep(20);
+      await pause(20);
     }
   }
 }

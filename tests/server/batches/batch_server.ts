@@ -1,6 +1,7 @@
 /** What tests of files and batches share: a server with a store, and OpenAI's client. */
 import { assert } from "@std/assert";
 import OpenAI, { toFile } from "openai";
+import { pause } from "../../../src/base/pause.ts";
 import type { BatchStore } from "../../../src/batch/batch_store.ts";
 import type {
   AppOptions,
@@ -9,7 +10,6 @@ import type {
   ServeOptions,
 } from "../../../src/server/mod.ts";
 import { withSqliteStore } from "../../batch/sqlite_world.ts";
-import { sleep } from "../../batch/store_world.ts";
 import type { ScriptedModel, ScriptedModelOptions } from "../../support/scripted_model.ts";
 import { withServer } from "../http_client.ts";
 
@@ -84,7 +84,7 @@ export async function untilStatus(
     const batch = await client.batches.retrieve(id);
     if (batch.status === status) return batch;
     assert(Date.now() < endMs, `it is ${batch.status}, not ${status}: ${JSON.stringify(batch)}`);
-    await sleep(20);
+    await pause(20);
   }
 }
 

@@ -2,9 +2,9 @@
 import { assert, assertEquals, assertLess, assertMatch, assertRejects } from "@std/assert";
 import type OpenAI from "openai";
 import { APIError, BadRequestError, NotFoundError } from "openai";
+import { pause } from "../../../src/base/pause.ts";
 import type { EmbedOptions } from "../../../src/llm/mod.ts";
 import { ApiKeys } from "../../../src/server/mod.ts";
-import { sleep } from "../../batch/store_world.ts";
 import { post, testApp, withServer } from "../http_client.ts";
 import {
   CHAT,
@@ -155,7 +155,7 @@ Deno.test("batches are listed in pages, newest first", () =>
     const ids: string[] = [];
     for (const n of [1, 2, 3]) {
       ids.unshift((await submit(client, linesOf([say(`${n}`)]))).id);
-      await sleep(2);
+      await pause(2);
     }
     const page = await client.batches.list({ limit: 2 });
     assertEquals(page.data.map(({ id }) => id), ids.slice(0, 2));
@@ -292,7 +292,7 @@ Deno.test("a key has no more open batches than it may, whoever asks at once", as
       const again = await one.batches.create(fields).catch((error: APIError) => error);
       if (!(again instanceof APIError)) break;
       assertEquals(again.code, "too_many_batches");
-      await sleep(20);
+      await pause(20);
     }
     assertEquals((await one.batches.list()).data.length, 3);
     gate.resolve();

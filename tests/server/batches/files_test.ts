@@ -1,7 +1,7 @@
 /** `/v1/files` by OpenAI's client, and by those who mean no good. */
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { BadRequestError, NotFoundError, toFile } from "openai";
-import { sleep } from "../../batch/store_world.ts";
+import { pause } from "../../../src/base/pause.ts";
 import {
   type BatchServer,
   clientOf,
@@ -48,7 +48,7 @@ Deno.test("files pass through without being held, whole: a client waits for the 
       for await (const each of content) {
         yield each;
         // A disk that takes its time in the middle.
-        if (taken < 2 ** 24 && taken + each.length >= 2 ** 24) await sleep(500);
+        if (taken < 2 ** 24 && taken + each.length >= 2 ** 24) await pause(500);
         taken += each.length;
       }
     }
@@ -167,7 +167,7 @@ Deno.test("a file that comes a byte at a time is given up, one that takes its ti
       const form = formOf(async function* () {
         for (let n = 0; n < count; n++) {
           yield bytes;
-          await sleep(50);
+          await pause(50);
         }
       });
       const response = await fetch(`${server.url}/v1/files`, { method: "POST", ...form });
@@ -195,7 +195,7 @@ Deno.test("a file that is still coming keeps no batch waiting", () =>
       );
     for (const endMs = Date.now() + 5000; (await underWay())?.[1] !== "1";) {
       assertLess(Date.now(), endMs);
-      await sleep(10);
+      await pause(10);
     }
     const startMs = performance.now();
     const { id } = await submit(client, linesOf([say("Hi")]));
