@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openGguf, storedMetadata, type TensorSpec, writeGguf } from "../../src/gguf/mod.ts";
+import { elementCount } from "../../src/model/dtypes.ts";
 import { type Quant, quantizeFile, QUANTS } from "../../src/quantize/mod.ts";
 import { modelMetadata, type Shape } from "./model_file.ts";
 
@@ -43,7 +44,7 @@ async function writePlain(folder: string, tokenizer: string, out: string): Promi
   await writeGguf(out, {
     metadata: [...modelMetadata(shape), ...storedMetadata(openGguf(tokenizer))],
     tensors: tensors.map(({ name, dims, offset }): TensorSpec => {
-      const count = dims.reduce((product, dim) => product * dim, 1);
+      const count = elementCount(dims);
       const bytes = floats.subarray(4 * offset, 4 * (offset + count));
       return { name, type: "F32", dims, pieces: () => [bytes] };
     }),

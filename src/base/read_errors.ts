@@ -1,7 +1,16 @@
-/** What the system refuses to read, in words. */
+/** Files read whole, and what the system refuses to read, in words. */
 import { messageOf } from "./errors.ts";
 
 const MAY_NOT = "it may not be read: change its permissions, or Deno's (--allow-read)";
+
+/** @throws {Error} "Cannot read …" when there is no such file, or it may not be read. */
+export function readFile(path: string): Uint8Array<ArrayBuffer> {
+  try {
+    return Deno.readFileSync(path);
+  } catch (error) {
+    throw new Error(`Cannot read "${path}": ${readReason(error)}`, { cause: error });
+  }
+}
 
 /** Why a file could not be opened or read, and what to do; any other error's message. */
 export function readReason(error: unknown): string {

@@ -1,7 +1,7 @@
 /** Where everything lies in a packed file. Pure arithmetic, the same for who writes and reads. */
 import { alignUp } from "../base/check.ts";
 import type { GgufFile } from "../gguf/types.ts";
-import { rowBytes } from "../model/dtypes.ts";
+import { tensorBytes } from "../model/dtypes.ts";
 import { chunkCount, sumsBytes } from "./checksums.ts";
 import { FILE_PAGE_BYTES } from "./format.ts";
 import { tableSize } from "./unit_table.ts";
@@ -61,7 +61,8 @@ export function layOutFile(input: LayoutInput): FileLayout {
   let end = dataOffsetBytes;
   const place = (index: number) => {
     tensorOffsets[index] = end;
-    end = dataOffsetBytes + alignUp(end - dataOffsetBytes + tensorBytes(tensors[index]), alignment);
+    const { type, dims } = tensors[index];
+    end = dataOffsetBytes + alignUp(end - dataOffsetBytes + tensorBytes(type, dims), alignment);
   };
   tensors.forEach((_, index) => isFixed[index] && place(index));
   const tableOffsetBytes = alignUp(end, FILE_PAGE_BYTES);
@@ -81,8 +82,4 @@ export function layOutFile(input: LayoutInput): FileLayout {
     ...{ dataOffsetBytes, tensorOffsets, isFixed, tableOffsetBytes, tableBytes },
     ...{ units: places, sumsOffsetBytes, fileBytes },
   };
-}
-
-function tensorBytes({ type, dims }: TensorShape): number {
-  return dims.slice(1).reduce((bytes, dimension) => bytes * dimension, rowBytes(type, dims[0]));
 }

@@ -2,6 +2,7 @@
 import { readAdapter, readControlVector } from "../adapter/mod.ts";
 import { formatBytes } from "../base/units.ts";
 import { getString, type GgufFile } from "../gguf/mod.ts";
+import { elementCount } from "../model/dtypes.ts";
 import { writeJson, writeOutLine } from "./output.ts";
 
 /**
@@ -12,7 +13,7 @@ export function showAdapter(file: GgufFile, { json }: { readonly json?: boolean 
   const { architecture, alpha, pairs, ignored } = readAdapter(file);
   const ranks = [...new Set([...pairs.values()].map(({ rank }) => rank))].sort((a, b) => a - b);
   const numbers = [...pairs.values()].flatMap(({ a, b }) => [a.dims, b.dims])
-    .reduce((sum, dims) => sum + dims.reduce((product, dim) => product * dim), 0);
+    .reduce((sum, dims) => sum + elementCount(dims), 0);
   const report = {
     kind: "lora",
     name: getString(file.metadata, "general.name", ""),

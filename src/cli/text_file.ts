@@ -1,6 +1,6 @@
-/** Texts and other files for verbs, from files or stdin. */
+/** Texts for verbs, from files or stdin. */
 import { concatBytes } from "../base/bytes.ts";
-import { readReason } from "../base/read_errors.ts";
+import { readFile } from "../base/read_errors.ts";
 import { writeErrorLine } from "./output.ts";
 
 /**
@@ -9,7 +9,7 @@ import { writeErrorLine } from "./output.ts";
  * @throws {Error} when there is none, or it may not be read.
  */
 export function readTextFile(file: string): string {
-  const bytes = file === "-" || file === "/dev/stdin" ? readStdin() : readBytes(file);
+  const bytes = file === "-" || file === "/dev/stdin" ? readStdin() : readFile(file);
   try {
     return new TextDecoder("utf-8", { ignoreBOM: true, fatal: true }).decode(bytes);
   } catch {
@@ -18,15 +18,6 @@ export function readTextFile(file: string): string {
       `note: ${name} is not UTF-8 everywhere: bytes that are not are read as "\ufffd"`,
     );
     return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
-  }
-}
-
-/** @throws {Error} when there is no such file, or it may not be read. */
-export function readBytes(file: string): Uint8Array {
-  try {
-    return Deno.readFileSync(file);
-  } catch (error) {
-    throw new Error(`Cannot read "${file}": ${readReason(error)}`, { cause: error });
   }
 }
 

@@ -2,6 +2,7 @@
  * What a file's header tells about a model of any kind, also one that cannot be run here. Trusts
  * nothing but the header; knows nothing of families.
  */
+import { elementCount } from "../model/dtypes.ts";
 import type { GgufFile, GgufTensor } from "./types.ts";
 
 /** A summary in the words of the command line's JSON. */
@@ -32,7 +33,7 @@ export function describeGguf(file: GgufFile): GgufSummary {
   const arch = typeof architecture === "string" ? architecture : "unknown";
   return {
     arch,
-    parameters: tensors.reduce((sum, tensor) => sum + elementCount(tensor), 0),
+    parameters: tensors.reduce((sum, tensor) => sum + elementCount(tensor.dims), 0),
     quant: quantName(file, tensors),
     context: numberOrNull(file, `${arch}.context_length`),
     layers: numberOrNull(file, `${arch}.block_count`),
@@ -40,10 +41,6 @@ export function describeGguf(file: GgufFile): GgufSummary {
     file_bytes: file.parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     tensor_types: countTypes(tensors),
   };
-}
-
-function elementCount({ dims }: GgufTensor): number {
-  return dims.reduce((product, dimension) => product * dimension, 1);
 }
 
 function numberOrNull(file: GgufFile, key: string): number | null {

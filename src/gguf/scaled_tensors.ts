@@ -4,6 +4,7 @@
  * whoever uses weights sees a type like any other. No bytes are read here, and none are changed in
  * a file: a reader puts the factors in (`readScaled`).
  */
+import { elementCount } from "../model/dtypes.ts";
 import type { ByteSource } from "./byte_source.ts";
 import type { GgufTensor, ScaledTensor } from "./types.ts";
 
@@ -36,7 +37,7 @@ export function joinScales(
 }
 
 function fits({ dims: [, , matrices = 1] }: GgufTensor, { type, dims }: GgufTensor): boolean {
-  const count = dims.reduce((product, dimension) => product * dimension, 1);
+  const count = elementCount(dims);
   return type === "F32" && (count === 1 || count === matrices);
 }
 

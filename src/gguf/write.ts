@@ -9,7 +9,7 @@ import { alignUp, check } from "../base/check.ts";
 import { Turns } from "../base/turns.ts";
 import { formatBytes } from "../base/units.ts";
 import { explainWriteError, writeFully } from "../base/write_errors.ts";
-import { rowBytes } from "../model/dtypes.ts";
+import { tensorBytes } from "../model/dtypes.ts";
 import { encodeHeader } from "./encode_header.ts";
 import type { MetadataEntry } from "./stored_values.ts";
 
@@ -103,7 +103,7 @@ function* filePieces(
   yield header;
   if (tensors.length > 0) yield padded(header.length);
   for (const tensor of tensors) {
-    const sizeBytes = tensorBytes(tensor);
+    const sizeBytes = tensorBytes(tensor.type, tensor.dims);
     let given = 0;
     for (const piece of tensor.pieces()) {
       given += piece.length;
@@ -130,17 +130,13 @@ function layOut(spec: GgufSpec): Layout {
   let offset = 0;
   const offsets = spec.tensors.map((tensor) => {
     const begin = offset;
-    offset += alignUp(tensorBytes(tensor), alignmentBytes);
+    offset += alignUp(tensorBytes(tensor.type, tensor.dims), alignmentBytes);
     return begin;
   });
   const header = encodeHeader(spec, offsets);
   const hasData = spec.tensors.length > 0;
   const totalBytes = (hasData ? alignUp(header.length, alignmentBytes) : header.length) + offset;
   return { header, alignmentBytes, totalBytes };
-}
-
-function tensorBytes({ type, dims }: TensorSpec): number {
-  return dims.slice(1).reduce((bytes, dimension) => bytes * dimension, rowBytes(type, dims[0]));
 }
 
 function openForWriting(path: string, temporary: string): number {

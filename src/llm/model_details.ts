@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import { getNumber, getString } from "../gguf/mod.ts";
 import type { GgufFile } from "../gguf/types.ts";
+import { elementCount } from "../model/dtypes.ts";
 import type { ModelConfig, TextHeadTensors } from "../model/types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { LoadOptions } from "./load_options.ts";
@@ -35,7 +36,7 @@ export function describeModel(
   const { controlVectors = [] } = more;
   return {
     architecture: getString(file.metadata, "general.architecture", "unknown"),
-    parameterCount: tensors.reduce((sum, { dims }) => sum + dims.reduce((a, b) => a * b, 1), 0),
+    parameterCount: tensors.reduce((sum, { dims }) => sum + elementCount(dims), 0),
     quantization: mainType(tensors),
     fileBytes: file.parts.reduce((sum, part) => part.isBeside ? sum : sum + part.sizeBytes, 0),
     embeddingLength: config.embeddingLength,

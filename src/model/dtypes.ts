@@ -95,6 +95,19 @@ export function rowBytes(typeName: string, columns: number): number {
   return divExact(columns, type.blockElements) * type.blockBytes;
 }
 
+/** Elements of a tensor of `dims`. */
+export function elementCount(dims: readonly number[]): number {
+  return dims.reduce((product, dimension) => product * dimension, 1);
+}
+
+/**
+ * Bytes of a tensor in a file; dims: columns first.
+ * @throws {Error} as `rowBytes`.
+ */
+export function tensorBytes(typeName: string, [columns, ...others]: readonly number[]): number {
+  return rowBytes(typeName, columns) * elementCount(others);
+}
+
 function dtype(id: number, name: string, blockElements: number, blockBytes: number): Dtype {
   return { id, name, blockElements, blockBytes };
 }

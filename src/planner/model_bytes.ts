@@ -2,6 +2,7 @@
  * Bytes of a model whose neurons are on disk: what is always in memory, by the plan that ranks
  * would be loaded by, and what neurons take. Knows no budget.
  */
+import { elementCount } from "../model/dtypes.ts";
 import { predictedBlock, predictorObstacle } from "../model/powerinfer.ts";
 import { type PlanOptions, planRanks } from "../rank/plan/plan.ts";
 import type { RankPlan } from "../rank/plan/plan_types.ts";
@@ -167,7 +168,7 @@ export function fixedWeightCount(input: PlanInput): number {
     for (const part of [gate, up, down]) if (part !== null) left.add(part.tensor);
   }
   return [...tensors.values()].filter(({ name, dims }) => dims.length > 1 && !left.has(name))
-    .reduce((sum, { dims }) => sum + dims.reduce((product, size) => product * size), 0);
+    .reduce((sum, { dims }) => sum + elementCount(dims), 0);
 }
 
 /** Ranks of a plan; neurons: which share of them the GPU has in it, if there is one. */

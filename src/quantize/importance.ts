@@ -16,6 +16,7 @@ import {
   openGguf,
   TensorReader,
 } from "../gguf/mod.ts";
+import { elementCount } from "../model/dtypes.ts";
 
 /** Of what text a file is, as it says itself. */
 interface Text {
@@ -160,7 +161,7 @@ function ofGguf(file: GgufFile, path: string): Importance {
 function floatsOf(reader: TensorReader, tensor: GgufTensor, path: string): Float32Array {
   const { name, type, dims } = tensor;
   if (type !== "F32") throw wrong(path, `"${name}" has the type ${type}, not F32`);
-  const count = dims.reduce((product, dimension) => product * dimension, 1);
+  const count = elementCount(dims);
   const floats = new Float32Array(count);
   reader.read(tensor, 0, new Uint8Array(floats.buffer));
   return floats;

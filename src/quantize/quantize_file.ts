@@ -20,7 +20,7 @@ import {
   writeGguf,
   type WriteOptions,
 } from "../gguf/mod.ts";
-import { rowBytes } from "../model/dtypes.ts";
+import { elementCount, rowBytes } from "../model/dtypes.ts";
 import { DEQUANTIZED_TYPES, dequantizeInto } from "../model/mod.ts";
 import { chooseTypes, type ChosenType, FILE_TYPES, type Quant } from "./choose_types.ts";
 import { encodeWeightsInto, isWeightType, usesImportance, type WeightType } from "./encode.ts";
@@ -181,7 +181,7 @@ class Converter {
       yield* copiedPieces(this.#reader, tensor, this.#input);
       return;
     }
-    const total = tensor.dims.reduce((product, dimension) => product * dimension);
+    const total = elementCount(tensor.dims);
     const columns = isSearched(tensor, type) ? this.#importance?.of(tensor) : undefined;
     for (let begin = 0; begin < total; begin += CHUNK_WEIGHTS) {
       const count = Math.min(CHUNK_WEIGHTS, total - begin);
@@ -205,7 +205,7 @@ class Converter {
   #spread({ dims }: GgufTensor, columns: Float32Array, begin: number): Float32Array {
     const [width] = dims;
     const experts = columns.length / width;
-    const rows = dims.reduce((product, dimension) => product * dimension) / width / experts;
+    const rows = elementCount(dims) / width / experts;
     const into = this.#counting!;
     for (let i = 0; i < into.length;) {
       const column = (begin + i) % width, row = Math.floor((begin + i) / width);

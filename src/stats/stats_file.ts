@@ -16,7 +16,7 @@ import { rmSync } from "node:fs";
 import { z } from "zod";
 import { concatBytes } from "../base/bytes.ts";
 import { brief } from "../base/errors.ts";
-import { readReason } from "../base/read_errors.ts";
+import { readFile } from "../base/read_errors.ts";
 import { explainWriteError } from "../base/write_errors.ts";
 import { ACTIVATION_NAMES } from "../reference/activation_ops.ts";
 import { LOUDNESS_BINS } from "./loudness.ts";
@@ -130,15 +130,7 @@ export function decodeStats(file: Uint8Array, path: string): FiringStats {
 
 /** @throws {Error} as `decodeStats`, and where the file cannot be read. */
 export function readStats(path: string): FiringStats {
-  return decodeStats(readBytes(path), path);
-}
-
-function readBytes(path: string): Uint8Array {
-  try {
-    return Deno.readFileSync(path);
-  } catch (error) {
-    throw new Error(`Cannot read "${path}": ${readReason(error)}`, { cause: error });
-  }
+  return decodeStats(readFile(path), path);
 }
 
 /**

@@ -1,4 +1,5 @@
 /** What there is to choose from, in numbers. */
+import { elementCount } from "../model/dtypes.ts";
 import { modelTensors } from "./layout.ts";
 import {
   isReluFamily,
@@ -54,8 +55,7 @@ export function describeShapes(): ShapeSummary[] {
 
 function parameterCount(shape: ModelShape): number {
   return modelTensors(shape, "F32")
-    .map(({ dims }) => dims.reduce((product, dimension) => product * dimension))
-    .reduce((sum, count) => sum + count, 0);
+    .reduce((sum, { dims }) => sum + elementCount(dims), 0);
 }
 
 function activationOf(shape: ModelShape): ShapeSummary["activation"] {

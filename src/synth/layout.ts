@@ -3,6 +3,7 @@
  * the order of real files. Knows nothing of values.
  */
 import { f32, type MetadataEntry, text, u32 } from "../gguf/mod.ts";
+import { elementCount } from "../model/dtypes.ts";
 import { planFeedForward } from "./feed_forward_layout.ts";
 import { hybridMetadata, planHybridLayer } from "./hybrid_layout.ts";
 import type { ModelShape } from "./shapes.ts";
@@ -39,7 +40,7 @@ export interface PlannedTensor {
 
 /** Rows of a matrix, all experts' together. */
 export function rowCount({ dims }: PlannedTensor): number {
-  return dims.slice(1).reduce((product, dimension) => product * dimension, 1);
+  return elementCount(dims.slice(1));
 }
 
 /** What a file may have beside the tensors of its shape. */

@@ -1,8 +1,8 @@
 /** Random weights for every tensor of a model, shared where tensors are alike. */
-import { rowBytes } from "../model/dtypes.ts";
+import { elementCount, tensorBytes } from "../model/dtypes.ts";
 import { encodeWeights } from "../quantize/mod.ts";
 import { weightDistribution } from "./distribution.ts";
-import { type PlannedTensor, rowCount } from "./layout.ts";
+import type { PlannedTensor } from "./layout.ts";
 import type { SeededRandom } from "./seeded_random.ts";
 import type { ModelShape } from "./shapes.ts";
 import { encodableType } from "./synth_types.ts";
@@ -27,13 +27,13 @@ export class Pools {
     const { dims: { length }, role } = tensor;
     // Matrices have no mean.
     if (length === 1 || role === "norm" || role === "decay") return [this.vector(tensor)];
-    return this.of(tensor).pieces(rowBytes(tensor.type, tensor.dims[0]) * rowCount(tensor));
+    return this.of(tensor).pieces(tensorBytes(tensor.type, tensor.dims));
   }
 
   /** A norm, a bias or decays. */
   vector(tensor: PlannedTensor): Uint8Array {
     const { mean, deviation } = weightDistribution(tensor, this.#shape);
-    const length = tensor.dims.reduce((product, dimension) => product * dimension);
+    const length = elementCount(tensor.dims);
     const draw = () => mean + deviation * this.#random.normal();
     return encodeWeights(encodableType(tensor), Float32Array.from({ length }, draw));
   }

@@ -11,8 +11,8 @@ import {
   writeGguf,
   type WriteOptions,
 } from "../gguf/mod.ts";
-import { rowBytes } from "../model/dtypes.ts";
-import { modelMetadata, modelTensors, type PlannedTensor, rowCount } from "./layout.ts";
+import { elementCount, tensorBytes } from "../model/dtypes.ts";
+import { modelMetadata, modelTensors } from "./layout.ts";
 import { Pools } from "./pools.ts";
 import { SeededRandom } from "./seeded_random.ts";
 import {
@@ -88,7 +88,11 @@ export async function synthesizeShape(
     : new SparseWeights(shape, { sparsity, predictorRank: rank }, random);
   const extras = { predictorRank: rank, downByNeuron: powerInfer };
   const planned = modelTensors(shape, quant, extras);
-  const pools = new Pools(shape, random, planned.reduce((sum, each) => sum + sizeBytes(each), 0));
+  const pools = new Pools(
+    shape,
+    random,
+    planned.reduce((sum, each) => sum + tensorBytes(each.type, each.dims), 0),
+  );
   const tensors = planned.map((tensor): TensorSpec => ({
     ...tensor,
     pieces: () => sparse?.pieces(tensor, pools) ?? pools.pieces(tensor),
@@ -101,11 +105,7 @@ export async function synthesizeShape(
   ];
   const magic = powerInfer ? "PWRI" : "GGUF";
   const bytes = await writeGguf(out, { magic, metadata, tensors }, options);
-  return { bytes, params: planned.reduce((sum, tensor) => sum + elementCount(tensor), 0) };
-}
-
-function sizeBytes(tensor: PlannedTensor): number {
-  return rowBytes(tensor.type, tensor.dims[0]) * rowCount(tensor);
+  return { bytes, params: planned.reduce((sum, tensor) => sum + elementCount(tensor.dims), 0) };
 }
 
 /** Hidden units of the predictors; undefined: there are none. */
@@ -185,8 +185,4 @@ function checkPredictors(shape: ModelShape, { name, sparsity, rank, powerInfer }
         "the families llama and bamboo without experts",
     );
   }
-}
-
-function elementCount({ dims }: PlannedTensor): number {
-  return dims.reduce((product, dimension) => product * dimension);
 }

@@ -2,7 +2,7 @@
 import { unitShape, unitSources } from "../../src/bundle/units.ts";
 import { type GgufFile, type GgufTensor, type GgufValue, text } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
-import { rowBytes } from "../../src/model/dtypes.ts";
+import { tensorBytes } from "../../src/model/dtypes.ts";
 import { DEFAULT_PROFILE, type PlanInput } from "../../src/planner/mod.ts";
 import type { Quant } from "../../src/quantize/mod.ts";
 import { type Extras, modelMetadata, modelTensors } from "../../src/synth/layout.ts";
@@ -55,7 +55,7 @@ function shapeFile(shape: ModelShape, quant: Quant, extras?: Extras): GgufFile {
   const entries = [...modelMetadata(shape, { name: "shape", quant }), ...activation];
   let offsetBytes = 0;
   const tensors = modelTensors(shape, quant, extras).map(({ name, type, dims }): GgufTensor => {
-    const sizeBytes = dims.slice(1).reduce((bytes, rows) => bytes * rows, rowBytes(type, dims[0]));
+    const sizeBytes = tensorBytes(type, dims);
     const tensor = { name, type, dims, part: 0, offsetBytes, sizeBytes };
     offsetBytes += sizeBytes;
     return tensor;

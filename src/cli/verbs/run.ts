@@ -2,6 +2,7 @@
 import type { Command } from "commander";
 import { existsSync } from "node:fs";
 import { UsageError } from "../../base/errors.ts";
+import { readFile } from "../../base/read_errors.ts";
 import { BUILT_IN_MODEL_ID } from "../../llm/built_in_model.ts";
 import type { GenerateRequest, GenerateResult, LoadedModel } from "../../llm/mod.ts";
 import {
@@ -28,7 +29,6 @@ import { writeErrorLine, writeJson } from "../output.ts";
 import { pullIfMissing } from "../pull_progress.ts";
 import { addSamplingOptions, type SamplingFlags, toSamplingOptions } from "../sampling_options.ts";
 import { getEnv } from "../settings.ts";
-import { readBytes } from "../text_file.ts";
 import { createDataVerb, requireModel } from "../verb.ts";
 
 interface Options extends LoadFlags, SamplingFlags {
@@ -123,7 +123,7 @@ async function encode(
   if (raw) return { ids: model.encodePrompt(prompt) };
   const opening = system === undefined ? [] : [{ role: "system", content: system }];
   const read = (paths: readonly string[], kind: "image" | "sound") =>
-    paths.map((path) => ({ at: 0, file: readBytes(path), kind }));
+    paths.map((path) => ({ at: 0, file: readFile(path), kind }));
   const files = [...read(image, "image"), ...read(audio, "sound")];
   const user = { role: "user", content: prompt, ...(files.length > 0 && { images: files }) };
   const messages = [...opening, user];
