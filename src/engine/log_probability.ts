@@ -16,3 +16,8 @@ export function logSumExp(logits: Float32Array): number {
   for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - most);
   return Math.log(sum) + most;
 }
+
+/** Whether id `a` comes before `b`: that of the larger number, of the same one the smaller id. */
+export function comesFirst(scores: Float32Array, a: number, b: number): boolean {
+  return scores[a] > scores[b] || scores[a] === scores[b] && a < b;
+}

@@ -4,7 +4,7 @@
  */
 import type { TokenLogprobs } from "../llm/types.ts";
 import type { ScoreBoard } from "./score_board.ts";
-import { logSumExp } from "./log_probability.ts";
+import { comesFirst, logSumExp } from "./log_probability.ts";
 
 /** Most alternatives of an id. */
 export const LOGPROBS_TOP_MAX = 20;
@@ -74,7 +74,7 @@ export class LogprobRecorder {
       // The board gives them in no order; few are put in theirs as they come.
       let place = i;
       if (id >= 0) {
-        while (place > 0 && isLikelier(logits, id, this.#ids[row + this.#top + place])) {
+        while (place > 0 && comesFirst(logits, id, this.#ids[row + this.#top + place])) {
           this.#ids[row + 1 + this.#top + place] = this.#ids[row + this.#top + place];
           place--;
         }
@@ -95,8 +95,4 @@ export class LogprobRecorder {
   get #row(): number {
     return (1 + 2 * this.#top) * this.#count;
   }
-}
-
-function isLikelier(logits: Float32Array, a: number, b: number): boolean {
-  return logits[a] > logits[b] || logits[a] === logits[b] && a < b;
 }

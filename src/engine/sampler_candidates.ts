@@ -4,6 +4,7 @@
  * Works on scores; knows nothing of penalties, seeds or text. Nothing here allocates after the
  * constructor.
  */
+import { comesFirst } from "./log_probability.ts";
 import { ORDERED_MAX, type ScoreBoard } from "./score_board.ts";
 
 /** A set of ids of a board, with their scores. */
@@ -86,7 +87,7 @@ export class Candidates {
       const id = this.#ids[i];
       if (this.#weight(id) < needed) continue;
       top++;
-      if (spared < 0 || isLarger(this.#scores, spared, id)) spared = id;
+      if (spared < 0 || comesFirst(this.#scores, spared, id)) spared = id;
     }
     if (top < 2) return;
     let kept = 0;
@@ -226,7 +227,7 @@ export class Candidates {
       let split = from;
       let weightAbove = 0;
       for (let i = from; i < to - 1; i++) {
-        if (!isLarger(keys, ids[i], pivot)) continue;
+        if (!comesFirst(keys, ids[i], pivot)) continue;
         weightAbove += countsEach ? 1 : this.#weight(ids[i]);
         swap(ids, split++, i);
       }
@@ -274,9 +275,9 @@ export class Candidates {
 function movePivotToEnd(ids: Int32Array, from: number, to: number, keys: Float32Array): number {
   const middle = (from + to) >> 1;
   const last = to - 1;
-  if (isLarger(keys, ids[middle], ids[from])) swap(ids, middle, from);
-  if (isLarger(keys, ids[last], ids[from])) swap(ids, last, from);
-  if (isLarger(keys, ids[last], ids[middle])) swap(ids, last, middle);
+  if (comesFirst(keys, ids[middle], ids[from])) swap(ids, middle, from);
+  if (comesFirst(keys, ids[last], ids[from])) swap(ids, last, from);
+  if (comesFirst(keys, ids[last], ids[middle])) swap(ids, last, middle);
   swap(ids, middle, last);
   return ids[last];
 }
@@ -286,13 +287,9 @@ function sortByScore(ids: Int32Array, count: number, scores: Float32Array): void
   for (let i = 1; i < count; i++) {
     const id = ids[i];
     let at = i;
-    for (; at > 0 && isLarger(scores, id, ids[at - 1]); at--) ids[at] = ids[at - 1];
+    for (; at > 0 && comesFirst(scores, id, ids[at - 1]); at--) ids[at] = ids[at - 1];
     ids[at] = id;
   }
-}
-
-function isLarger(keys: Float32Array, a: number, b: number): boolean {
-  return keys[a] > keys[b] || keys[a] === keys[b] && a < b;
 }
 
 function swap(ids: Int32Array, a: number, b: number): void {
