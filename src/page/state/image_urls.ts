@@ -3,6 +3,7 @@
  * large and how many they may be; pure, knows no browser.
  */
 import type { ChatNode } from "../types.ts";
+import { isDataUrl } from "./data_urls.ts";
 
 /** Of a message. */
 export const IMAGES_MAX = 8;
@@ -19,13 +20,10 @@ export const IMAGE_TYPES: readonly string[] = [
 ];
 
 const HEAD = /^data:image\/(?:png|jpeg|webp|gif);base64,/;
-const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 /** Whether a value is an image that the page would make itself: no drawing, no other address. */
 export function isImageUrl(value: unknown): value is string {
-  if (typeof value !== "string" || value.length > IMAGE_CHARS_MAX) return false;
-  const [head] = HEAD.exec(value) ?? [];
-  return head !== undefined && BASE64.test(value.slice(head.length));
+  return isDataUrl(value, HEAD, IMAGE_CHARS_MAX);
 }
 
 /** Images of a message, as it is kept: no field where there are none. */

@@ -2,6 +2,7 @@
  * Sounds as the page has them: data URLs beside those of images, in the same lists. Which files are
  * sounds, and how long they may be; pure, knows no browser.
  */
+import { isDataUrl } from "./data_urls.ts";
 
 /** Characters of one, some six minutes of MP3: bodies have room for four of them. */
 export const SOUND_CHARS_MAX = 8_000_000;
@@ -27,7 +28,6 @@ export const SOUND_ACCEPT = "audio/*,.wav,.mp3,.flac,.ogg,.opus,.webm,.m4a,.mp4,
 /** What people call sounds, whatever their browser calls them. */
 const NAMES = /\.(wav|mp3|flac|ogg|opus|webm|mka|m4a|mp4|aac|aiff?|wma)$/i;
 const HEAD = /^data:audio\/(?:wav|flac|ogg|mpeg|webm|mp4|aac);base64,/;
-const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 
 /** What a file is that begins so; null: no sound that servers read. */
 export function soundTypeOf(head: Uint8Array): string | null {
@@ -42,9 +42,7 @@ export function isSoundFile({ type, name }: { readonly type: string; readonly na
 
 /** Whether a value is a sound that the page would make itself: no other address. */
 export function isSoundUrl(value: unknown): value is string {
-  if (typeof value !== "string" || value.length > SOUND_CHARS_MAX) return false;
-  const [head] = HEAD.exec(value) ?? [];
-  return head !== undefined && BASE64.test(value.slice(head.length));
+  return isDataUrl(value, HEAD, SOUND_CHARS_MAX);
 }
 
 /** The same of one that is known to be a sound or an image. */
