@@ -2,6 +2,7 @@
  * The choice of an adapter and of what is asked of it. A software adapter ("fallback") is never
  * taken unless asked for: it is slower than the CPU path of the engine.
  */
+import { MiB } from "../src/base/units.ts";
 import { GpuUnavailableError } from "./errors.ts";
 
 /** Who may compute. */
@@ -29,7 +30,7 @@ const WANTED_LIMITS = [
 
 /** The least that kernels need; every adapter of WebGPU has more, unless it is broken. */
 const LEAST: Readonly<Partial<Record<(typeof WANTED_LIMITS)[number], number>>> = {
-  maxStorageBufferBindingSize: 64 * 2 ** 20,
+  maxStorageBufferBindingSize: 64 * MiB,
   maxStorageBuffersPerShaderStage: 8,
   maxComputeWorkgroupStorageSize: 16_384,
   maxComputeInvocationsPerWorkgroup: 256,

@@ -7,6 +7,7 @@
  * Elsewhere waits are awaited.
  */
 import { check } from "../src/base/check.ts";
+import { MiB } from "../src/base/units.ts";
 import {
   type AdapterChoice,
   adapterKey,
@@ -51,9 +52,7 @@ const STORAGE = 0x80;
 const WRITABLE = 0x08;
 
 /** writeBuffer keeps what it is given until a submission: so much of it at most. */
-const STAGED_BYTES_MAX = 32 * 2 ** 20;
-
-const MIB = 2 ** 20;
+const STAGED_BYTES_MAX = 32 * MiB;
 
 /** Words of `Gpu.counters`. */
 export const COUNTERS_MAX = 4096;
@@ -365,5 +364,5 @@ export function readPrimed(
 function ignore(): void {}
 
 function mib(bytes: number): string {
-  return `${Math.ceil(bytes / MIB)} MiB`;
+  return `${Math.ceil(bytes / MiB)} MiB`;
 }

@@ -3,14 +3,15 @@
  * steps, this thread writes it and asks for the next one. Knows nothing of what is in them.
  */
 import { OneByOne } from "../src/base/one_by_one.ts";
+import { MiB } from "../src/base/units.ts";
 import type { KvArchiveFile, KvSelection } from "../src/engine/kv_archive.ts";
 import { writeKvFile } from "../src/engine/kv_file.ts";
 import type { CallName, Calls } from "./protocol.ts";
 
 /** Of what is copied between two steps: of one conversation, about a millisecond. */
-const PIECE_BYTES = 2 * 2 ** 20;
+const PIECE_BYTES = 2 * MiB;
 /** The same of all that is remembered, which is kept when a model is closed. */
-const LARGE_PIECE_BYTES = 32 * 2 ** 20;
+const LARGE_PIECE_BYTES = 32 * MiB;
 
 type Ask = <K extends CallName>(call: K, params: Calls[K]["params"]) => Promise<Calls[K]["result"]>;
 

@@ -8,11 +8,12 @@
  * into a set come behind whatever was sent before to compute with it.
  */
 import { check } from "../../src/base/check.ts";
+import { MiB } from "../../src/base/units.ts";
 import type { Gpu } from "../device.ts";
 import { matrixBuffers, type MatrixHome, type MatrixShape } from "./matrix.ts";
 
 /** Written at once. */
-const PIECE_BYTES = 4 * 2 ** 20;
+const PIECE_BYTES = 4 * MiB;
 
 const SET_COUNT = 2;
 

@@ -9,6 +9,7 @@
  */
 import { crc32 } from "../base/crc32.ts";
 import { check } from "../base/check.ts";
+import { MiB } from "../base/units.ts";
 import { KV_BLOCK_POSITIONS as TOKENS } from "../memory/kv_layout.ts";
 import { configOf } from "../model/layer_config.ts";
 import { indexedKeysBytes } from "../rank/plan/plan_indexer.ts";
@@ -19,7 +20,7 @@ import { lengthOf } from "../rank/plan/shard.ts";
 /** "GKV2": it changes when what a block's bytes mean does (src/memory/kv_layout.ts). */
 const MAGIC = 0x32564b47;
 const PREFIX_BYTES = 8;
-const SUBJECT_BYTES_MAX = 1 << 20;
+const SUBJECT_BYTES_MAX = MiB;
 /** CRC, record before, exact, ids. */
 const HEAD_BYTES = 12 + 4 * TOKENS;
 

@@ -2,6 +2,7 @@
  * Parses the header of one GGUF file: magic, version, metadata, tensors. Knows nothing of split
  * models, nor of paths: it is given bytes.
  */
+import { MiB } from "../base/units.ts";
 import type { ByteSource } from "./byte_source.ts";
 import { CURE, HeaderCursor } from "./header_cursor.ts";
 import { type MetadataTable, readMetadataTable } from "./metadata_table.ts";
@@ -18,7 +19,7 @@ export interface PartHeader extends MetadataTable {
 const MAGICS = ["GGUF", "PWRI"];
 const VERSIONS = [2, 3];
 const ALIGNMENT_BYTES_DEFAULT = 32;
-const ALIGNMENT_BYTES_MAX = 1024 * 1024;
+const ALIGNMENT_BYTES_MAX = MiB;
 
 /**
  * Reads the header of part `part`; the tensors' data is not touched.

@@ -3,10 +3,11 @@
  * around the end. Knows owners by small numbers, and not what they read.
  */
 import { alignUp, check } from "../base/check.ts";
+import { MiB } from "../base/units.ts";
 import { SECTOR_BYTES_MAX } from "./disk.ts";
 
 /** Of a rank: about four hundred reads of a neuron. */
-export const SPANS_BYTES = 2 * 2 ** 20;
+export const SPANS_BYTES = 2 * MiB;
 const PAGE_BYTES = 65536;
 /** Rooms do not overlap, and none is smaller than a sector. */
 const ROOMS_MAX = SPANS_BYTES / SECTOR_BYTES_MAX;

@@ -7,6 +7,7 @@
  * Knows nothing of how weights are stored.
  */
 import { ModelFormatError } from "../base/errors.ts";
+import { GiB } from "../base/units.ts";
 import { openFileSource } from "../gguf/byte_source.ts";
 import {
   getNumber,
@@ -37,7 +38,7 @@ export const [SQUARES, COUNTS] = [".in_sum2", ".counts"];
 /** Names of metadata. */
 export const [DATASETS, CHUNK_COUNT] = ["imatrix.datasets", "imatrix.chunk_count"];
 /** As many bytes of the older form are read at most: it has some MB for a 70B. */
-const LEGACY_BYTES_MAX = 2 ** 30;
+const LEGACY_BYTES_MAX = GiB;
 const NAME_BYTES_MAX = 512;
 
 /** An importance matrix. */

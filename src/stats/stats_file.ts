@@ -17,6 +17,7 @@ import { z } from "zod";
 import { concatBytes } from "../base/bytes.ts";
 import { brief } from "../base/errors.ts";
 import { readFile } from "../base/read_errors.ts";
+import { MiB } from "../base/units.ts";
 import { explainWriteError } from "../base/write_errors.ts";
 import { ACTIVATION_NAMES } from "../reference/activation_ops.ts";
 import { LOUDNESS_BINS } from "./loudness.ts";
@@ -26,7 +27,7 @@ import { BUCKETS, type FiringStats } from "./types.ts";
 const MAGIC = "GANGLION-STATS ";
 const VERSION = 1;
 const FIRST_LINE_BYTES_MAX = 200;
-const HEADER_BYTES_MAX = 1 << 20;
+const HEADER_BYTES_MAX = MiB;
 
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const share = z.number().min(0).max(1);

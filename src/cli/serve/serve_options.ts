@@ -5,7 +5,7 @@ import { messageOf, UsageError } from "../../base/errors.ts";
 import { readReason } from "../../base/read_errors.ts";
 import { checkWritable, explainWriteError } from "../../base/write_errors.ts";
 import { LOG_LEVELS, type LogLevel } from "../../base/log.ts";
-import { KiB } from "../../base/units.ts";
+import { GiB, KiB } from "../../base/units.ts";
 import type { NamedAdapter } from "../../llm/mod.ts";
 import { addNamedAdapterOption } from "../adapter_options.ts";
 import { byteSize, byteSizeFrom, decimal, list, wholeNumber } from "../option_values.ts";
@@ -50,11 +50,11 @@ export interface ServerFlags {
 }
 
 /** Of all conversations that are kept, when nobody says. */
-const CONVERSATIONS_BYTES = 16 * 2 ** 30;
+const CONVERSATIONS_BYTES = 16 * GiB;
 
 /** As much as OpenAI takes. */
 const BATCH_FILE_BYTES = 200 * 10 ** 6;
-const BATCH_FOLDER_BYTES = 16 * 2 ** 30;
+const BATCH_FOLDER_BYTES = 16 * GiB;
 
 /** Adds them. */
 export function addServerOptions(verb: Command): Command {
