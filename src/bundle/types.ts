@@ -9,7 +9,7 @@
  * A bundle begins at a multiple of the file's alignment, and so does the rest, which can be read
  * without the gate: where that is a disk's sectors, reads go straight into an arena.
  * Positions are places of bundles in their unit: neurons by descending frequency of firing, stripe
- * by stripe (papers.md 1.8).
+ * by stripe (PowerInfer-2).
  */
 import type { GgufFile } from "../gguf/types.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Which neurons of this rank are in which slots of an arena: papers.md 1.6. The first slots are
- * the hot region, in frames that hold a cluster each and leave as one, least recently used
+ * Which neurons of this rank are in which slots of an arena, as in PowerInfer-2. The first slots
+ * are the hot region, in frames that hold a cluster each and leave as one, least recently used
  * first; in the rest each slot holds a neuron, and the same rule holds by neuron. A slot that is
  * pinned or being read is never a victim. Which use was the last is known to a step (beginStep):
  * see frame_list.ts for why.

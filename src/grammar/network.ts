@@ -3,7 +3,7 @@
  * so that it can be sent to another thread. Knows nothing of tokens.
  *
  * A text is read by a set of stacks: each is a state and what is to be gone on with when the rule
- * of this state has ended (`stacks.ts`).
+ * of this state has ended (`stack_table.ts`).
  */
 
 /** Reads one byte: has edges. */

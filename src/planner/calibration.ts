@@ -32,14 +32,14 @@ export const LOG_RATE_SPREAD = 1.485;
 export const RATE_MAX = 0.95;
 /**
  * Predicted neurons for each that fires, where nobody has counted: 80 % predicted silent where 90 %
- * are (papers.md 1.5). A rehearsal counts those of a loaded model.
+ * are, which is a guess. A rehearsal counts those of a loaded model.
  */
 export const PREDICTED_PER_ACTIVE = 2;
 
 /**
- * Most of the slots that may be hot, by sequences decoded side by side. The paper's 50 to 70 %
- * (papers.md 1.11) are of a phone whose other half is an accelerator's; here what fires often had
- * better stay (NOTES.md), but for some slots that follow the text.
+ * Most of the slots that may be hot, by sequences decoded side by side. PowerInfer-2's 50 to 70 %
+ * are of a phone whose other half is an accelerator's; here what fires often had better stay
+ * (NOTES.md), but for some slots that follow the text.
  */
 export const HOT_SHARE_MAX = [0.95, 0.95, 0.95, 0.95] as const;
 

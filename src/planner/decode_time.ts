@@ -1,6 +1,7 @@
 /**
- * How long a token takes. Papers.md 1.9 for a machine whose hot part is no accelerator and whose
- * reading threads may share the cores that compute; layers are alike, so all of it is of a token:
+ * How long a token takes, as PowerInfer-2's planner reckons, for a machine whose hot part is no
+ * accelerator and whose reading threads may share the cores that compute; layers are alike, so all
+ * of it is of a token:
  *
  *   fixed   = bytes read whole / (0.9 · R)                R: what kernels read with these threads
  *   gates   = gates of used units / (0.9 · R)             way "gates", "resident"

@@ -1,7 +1,7 @@
 /**
- * Decides how a model is run within a memory budget, and what speed to expect: papers.md 1.9. There
- * is no solver: all ways, sizes of prompt pieces and numbers of reading threads that make sense are
- * tried, and what answers a typical request soonest is taken. So more memory is never slower.
+ * Decides how a model is run within a memory budget, and what speed to expect. There is no solver:
+ * all ways, sizes of prompt pieces and numbers of reading threads that make sense are tried, and
+ * what answers a typical request soonest is taken. So more memory is never slower.
  *
  *   fixed  = weights of no neuron + keys and values + workspace of each arena + factors of down
  *          + gates (way "gates") + tables of neurons + staging + reading threads + process

@@ -96,5 +96,5 @@ function emit({ terms }: Expr, words: number[]): number {
   return deepest;
 }
 
-/** Contexts are padded up to multiples of this before sizes are computed (papers.md 2.1). */
+/** Contexts are padded up to multiples of this before sizes are computed (Transformer-Lite). */
 export const BUCKET_TOKENS = 64;

@@ -1,9 +1,9 @@
 /**
- * Sizes that are not known yet: integer polynomials over what a step brings along (papers.md 2.1).
- * An expression is in canonical form from the moment it exists, so that equal expressions are
- * structurally equal, whatever way they were made. Rounding and maxima are opaque atoms, each of
- * one kind: alignUp(e, k) is k · ceilDiv(e, k), max(a, b) is a + positive(b − a). Knows nothing of
- * tensors.
+ * Sizes that are not known yet: integer polynomials over what a step brings along, as in
+ * Transformer-Lite. An expression is in canonical form from the moment it exists, so that equal
+ * expressions are structurally equal, whatever way they were made. Rounding and maxima are opaque
+ * atoms, each of one kind: alignUp(e, k) is k · ceilDiv(e, k), max(a, b) is a + positive(b − a).
+ * Knows nothing of tensors.
  */
 import { check } from "../base/check.ts";
 

@@ -1,8 +1,8 @@
 /**
  * Where the tensors of a step lie: those that do not live at the same time share their bytes,
- * whatever the symbols stand for (papers.md 2.1). Large ones first; a tensor goes into a buffer
- * only if it is proven to fit, beside what lives there at the same time, for all values within the
- * bounds. Made once, before anything runs.
+ * whatever the symbols stand for (as Transformer-Lite does). Large ones first; a tensor goes into a
+ * buffer only if it is proven to fit, beside what lives there at the same time, for all values
+ * within the bounds. Made once, before anything runs.
  */
 import { check } from "../base/check.ts";
 import { type Bounds, isAlwaysAtMost, mostOf } from "./bounds.ts";

@@ -84,7 +84,7 @@ export function predictorRank(shape: ModelShape): number {
   return Math.max(PREDICTOR_RANK_MIN, RANK_STEP * Math.round(rank / RANK_STEP));
 }
 
-/** Fewer hidden units cannot tell neurons apart: see predictor.ts. */
+/** Fewer hidden units cannot tell neurons apart: see predicted_neurons.ts. */
 export const PREDICTOR_RANK_MIN = 5 * RANK_STEP;
 
 /**

@@ -1,9 +1,9 @@
 /**
  * Trains a predictor of a given rank on a layer's samples, and stores it so that it reaches a
- * recall: papers.md's recipe (DejaVu's: two layers without bias, weighted cross-entropy, AdamW,
- * 5 % held back), with two differences. The best epoch is the one that predicts the fewest neurons
- * at the wanted recall, because recall alone is best when everything is predicted. And scores are
- * shifted at the end so that the stored matrices reach that recall with the threshold 0.
+ * recall: DejaVu's recipe (two layers without bias, weighted cross-entropy, AdamW, 5 % held back),
+ * with two differences. The best epoch is the one that predicts the fewest neurons at the wanted
+ * recall, because recall alone is best when everything is predicted. And scores are shifted at the
+ * end so that the stored matrices reach that recall with the threshold 0.
  */
 import { check } from "../base/check.ts";
 import { dequantizeInto } from "../model/mod.ts";

@@ -1,5 +1,5 @@
 /**
- * What streaming does to be fast, one step after another (papers.md 1.7, the paper's ablation), as
+ * What streaming does to be fast, one step after another (PowerInfer-2's ablation), as
  * arguments of `ganglion bench`: each step is the one before and one thing more.
  */
 

@@ -1,6 +1,6 @@
 // Part of a product of which each row of inputs meets one expert's weights; those of all experts lie
 // one below the other, ROWS each. A route is a token's way to one of USED experts: `routes`, which is
-// bound behind all that the shader has, and is laid out in gpu/ops/routes.ts. Its other form:
+// bound behind all that the shader has, and is laid out in gpu/routes.ts. Its other form:
 // parts/whole.wgsl.
 
 override USED: u32;

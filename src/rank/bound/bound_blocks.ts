@@ -311,7 +311,7 @@ export function moveUnit({ staged, inPlace, gateParts }: Streamed, bytes: number
   inPlace.down.offsetBytes = staged.down.offsetBytes + bytes;
 }
 
-/** Parts that are asked for one by one: papers.md 1.7. */
+/** Parts that are asked for one by one. */
 export const GATE_PARTS = 4;
 /** Fewer rows are not worth a call of their own. */
 const PART_ROWS_MIN = 256;

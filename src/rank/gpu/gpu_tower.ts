@@ -1,7 +1,7 @@
 /**
  * Both ends of a tower on a GPU: patches become rows of the residual stream, and a projector makes
- * rows of a text model of what layers leave. As src/rank/patch_embedding.ts and projector.ts. Knows
- * nothing of images.
+ * rows of a text model of what layers leave. As src/rank/tower/patch_embedding.ts and projector.ts.
+ * Knows nothing of images.
  */
 import {
   activate,

@@ -21,8 +21,8 @@ export interface StreamPlan {
 }
 
 /**
- * What streaming does to be fast, step by step (papers.md 1.6 and 1.7). All of it is always done;
- * that each step can be left out is for measuring what it is worth. Answers stay the same.
+ * What streaming does to be fast, step by step (PowerInfer-2). All of it is always done; that each
+ * step can be left out is for measuring what it is worth. Answers stay the same.
  */
 export interface StreamingSteps {
   /**

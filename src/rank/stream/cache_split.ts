@@ -1,6 +1,6 @@
 /**
  * The border between hot clusters and single neurons in an arena's slots, which follows the number
- * of sequences that are decoded (papers.md 1.4): who decodes many at once needs other neurons than
+ * of sequences that are decoded (PowerInfer-2): who decodes many at once needs other neurons than
  * who decodes one. Between steps, a few frames at a time, so that no step waits long; a frame that
  * is won gets the most frequent cluster that has none. Knows nothing of blocks and tokens.
  */

@@ -1,7 +1,6 @@
 /**
- * Neurons that are not in memory, in two reads each (papers.md 1.7): their gates first, and of
- * those that fire the rest. While a cluster's rest is under way, the gates of the next one are
- * computed:
+ * Neurons that are not in memory, in two reads each (PowerInfer-2): their gates first, and of those
+ * that fire the rest. While a cluster's rest is under way, the gates of the next one are computed:
  *
  *   gates of cluster c arrive ─► gates computed ─► rest of what fires is asked for
  *                                                  rest of cluster c - 1 arrives ─► up computed

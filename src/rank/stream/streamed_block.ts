@@ -1,7 +1,7 @@
 /**
- * THE CLUSTER PIPELINE (papers.md 1.7): a feed-forward block whose neurons are on disk, but for
- * those that slots hold. One token goes through it in two halves, so that the experts of a layer
- * are asked for at once:
+ * PowerInfer-2's cluster pipeline: a feed-forward block whose neurons are on disk, but for those
+ * that slots hold. One token goes through it in two halves, so that the experts of a layer are
+ * asked for at once:
  *
  *   begin    which neurons fire, or may: by gates, where these are resident, a part of them at a
  *            time, or by a predictor; those without a slot get one, and are asked for at once

@@ -1,6 +1,6 @@
 /**
  * Which unit of a packed file lies in which place of an arena, as a whole: what was used last
- * stays. Knows no bytes. (papers.md 1.6 has the same of neurons: neuron_cache.ts of src/cache.)
+ * stays. Knows no bytes. (The same of neurons: neuron_cache.ts of src/cache.)
  */
 
 const NOTHING = -1;
