@@ -15,11 +15,11 @@ import {
 } from "../support/attention_checks.ts";
 import { nmse } from "../support/compare.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import { exactLogits } from "../support/known_logits.ts";
 
 /** Five blocks of 32 positions, of which heads choose two. */
-const IDS = Array.from({ length: 150 }, ((rng) => () => rng.int(512))(new Rng(7)));
+const IDS = randomIds(150, { end: 512, seed: 7 });
 const CHOSEN = {
   architecture: "minimax-m3",
   seed: 3,

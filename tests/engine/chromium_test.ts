@@ -10,7 +10,7 @@ import { GPU_GOLDEN_MODELS } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import type { PageReport } from "../support/page_main.ts";
 import type { PageJob } from "../support/page_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import { hasShared, sharedPath } from "../support/shared.ts";
 import { readFloats, readJson } from "../support/shared_data.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
@@ -35,7 +35,7 @@ interface Case {
   ask(): Promise<Question>;
 }
 
-const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
+const IDS = randomIds(37, { end: 512, seed: 7 });
 /** Tokens of a story, and how many of these the page says: one takes it 0.15 to 0.3 s. */
 const LONG = 200;
 const SAID = 24;

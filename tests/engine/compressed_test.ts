@@ -19,11 +19,11 @@ import {
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import { exactLogits } from "../support/known_logits.ts";
 
 /** One key of 128 tokens, and 37 of four, of which tokens attend to four. */
-const IDS = Array.from({ length: 150 }, ((rng) => () => 3 + rng.int(509))(new Rng(7)));
+const IDS = randomIds(150, { from: 3, end: 512, seed: 7 });
 const COMPRESSED = { architecture: "deepseek4", seed: 3 } as const;
 /** 50 tokens of their own and 20 keys of four, of which there are 37. */
 const WIDE = {

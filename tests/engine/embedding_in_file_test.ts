@@ -20,7 +20,7 @@ import type { RankPlan } from "../../src/rank/plan/plan_types.ts";
 import { deepTest } from "../support/deep.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { downsIn, FEW_SLOTS, withPacked } from "../support/packed_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 import { loadKernelModule } from "../../wasm/mod.ts";
 
@@ -28,7 +28,7 @@ const TABLE = "token_embd.weight";
 const BAMBOO = { architecture: "bamboo", type: "Q4_0" } as const;
 const MODULE = await loadKernelModule();
 /** More than there are places for rows of quantised tables. */
-const IDS = Array.from({ length: 150 }, ((rng) => () => rng.int(256))(new Rng(21)));
+const IDS = randomIds(150, { end: 256, seed: 21 });
 
 function plansOf(path: string, options: LoadOptions): RankPlan[] {
   const packed = openPacked(path);

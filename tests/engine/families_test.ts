@@ -15,7 +15,7 @@ import { deepTest } from "../support/deep.ts";
 import { GPU_EXPERTS_ALONE, GPU_MIXTURES } from "../support/gpu_families.ts";
 import { asRows } from "../support/given_rows.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
 
 const FAMILIES = Object.keys(TINY_FAMILIES) as TinyFamilyName[];
@@ -25,7 +25,7 @@ const MIXTURES = FAMILIES.filter((name) =>
   "experts" in TINY_FAMILIES[name] && !DEEP.includes(name)
 );
 /** Longer than the windows, and no multiple of the 16 rows that `logits` computes at once. */
-const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
+const IDS = randomIds(37, { end: 512, seed: 7 });
 const Q8_0 = { type: "Q8_0", embeddingLength: 64 } as const;
 /** By seed 7 a token of theirs is so undecided that rounding chooses others (llama.cpp's, too). */
 const DECIDED_SEEDS: Partial<Record<TinyFamilyName, number>> = {

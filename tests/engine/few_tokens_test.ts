@@ -10,7 +10,7 @@ import { synthesizeShape } from "../../src/synth/synthesize.ts";
 import { nmse } from "../support/compare.ts";
 import { deepTest } from "../support/deep.ts";
 import { allLogits, withModel } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 
 const SHAPE: ModelShape = {
   architecture: "llama",
@@ -33,7 +33,7 @@ const KINDS: Record<string, Partial<ModelShape>> = {
   "smallthinker": { architecture: "smallthinker", vocabSize: 640, ...EXPERTS },
 };
 const QUANTS = ["F16", "Q4_0", "Q4_K"] as const;
-const IDS = Array.from({ length: 25 }, ((rng) => () => 3 + rng.int(390))(new Rng(4)));
+const IDS = randomIds(25, { from: 3, end: 393, seed: 4 });
 /** One, some, and more than are computed neuron by neuron. */
 const STEP_TOKENS = [1, 2, 3, 8, 16];
 /** Activations are int8, and sums of several tokens in another order where all are computed. */

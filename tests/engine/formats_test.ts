@@ -13,12 +13,12 @@ import { SYNTH_QUANTS, type SynthQuant } from "../../src/synth/mod.ts";
 import { logitsHere } from "../support/answers_here.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, withFile, withModel, withTinyFile } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import { withTensorScales } from "../support/scaled_model.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
 /** More than the 16 rows that `logits` computes at once, and no multiple of 4. */
-const IDS = Array.from({ length: 23 }, ((rng) => () => 3 + rng.int(390))(new Rng(5)));
+const IDS = randomIds(23, { from: 3, end: 393, seed: 5 });
 const VOCAB_SIZE = 393;
 
 /** Rows of one superblock. */

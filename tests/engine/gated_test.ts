@@ -21,13 +21,13 @@ import { nmse } from "../support/compare.ts";
 import { allLogits, withFile, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { idsOf, referenceOf, someRows } from "../support/given_rows.ts";
 import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds, Rng } from "../support/rng.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import { TINY_PROMPT, tinyModel } from "../support/tiny_model.ts";
 import { exactLogits } from "../support/known_logits.ts";
 
 /** 37 groups of four, of which tokens attend to two. */
-const IDS = Array.from({ length: 150 }, ((rng) => () => 3 + rng.int(509))(new Rng(7)));
+const IDS = randomIds(150, { from: 3, end: 512, seed: 7 });
 const GATED = { architecture: "qwen4exp", seed: 3 } as const;
 const { gated } = TINY_FAMILIES.qwen4exp;
 const withGroups = (ratios: readonly number[], keys: number) =>

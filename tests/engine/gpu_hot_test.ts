@@ -11,7 +11,7 @@ import { nmse } from "../support/compare.ts";
 import { deepOnly } from "../support/deep.ts";
 import { besideThreads, GPU_ALONE_TUNED, gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds, Rng } from "../support/rng.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
@@ -21,7 +21,7 @@ sizesAsData();
  * A prompt of them is a step of the longest kind. Steps of 2, 4 and 8 leave one of their texts: to
  * compile shaders for another count takes longer than all the rest.
  */
-const IDS = Array.from({ length: 33 }, ((rng) => () => rng.int(512))(new Rng(7)));
+const IDS = randomIds(33, { end: 512, seed: 7 });
 /** Tokens of the shortest steps of each kind but the longest, and of the texts in such steps. */
 const STEPS = [[1, 9], [2, 9], [8, 17]] as const;
 /** The same of the shortest that LONG calls long. */

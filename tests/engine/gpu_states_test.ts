@@ -5,29 +5,16 @@
  */
 import "../support/thread_pool.ts";
 import { assertEquals, assertGreater } from "@std/assert";
-import type { GenerateRequest, LoadedModel, LoadOptions } from "../../src/llm/mod.ts";
+import type { LoadOptions } from "../../src/llm/mod.ts";
 import { besideThreads, GPU_ALONE, gpuTest } from "../support/gpu_model.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
+import { ask, request, text } from "../support/state_texts.ts";
 
 sizesAsData();
 
 const FORM = { architecture: "qwen35", seed: 3, contextLength: 400 } as const;
 const WAYS: readonly LoadOptions[] = [GPU_ALONE, besideThreads(0.3)];
-
-function text(length: number, seed = 1): number[] {
-  return Array.from({ length }, (_, i) => 3 + (i * i * seed + 7 * i) % 500);
-}
-
-function request(ids: readonly number[], maxTokens = 8): GenerateRequest {
-  return { ids: [...ids], maxTokens, sampling: { temperature: 0 }, ignoreEnd: true };
-}
-
-/** Ids of an answer, and how many of the prompt's were not computed. */
-async function ask(model: LoadedModel, ids: readonly number[], maxTokens = 8) {
-  const { ids: answer, timings } = await model.generate(request(ids, maxTokens)).result;
-  return { answer, cached: timings.cachedTokens };
-}
 
 /** What a thread answers with nothing before it. */
 async function fresh(path: string, prompts: readonly (readonly number[])[], maxTokens = 8) {

@@ -10,7 +10,7 @@ import { chooseGpu, describeForUse, type LoadOptions, planModel } from "../../sr
 import { nmse } from "../support/compare.ts";
 import { gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
@@ -18,7 +18,7 @@ import type { TinyModelOptions } from "../support/tiny_model.ts";
 sizesAsData();
 
 /** Steps of 16 and one of 5: the last one is no long step where long ones have 8 tokens. */
-const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(11)));
+const IDS = randomIds(37, { end: 512, seed: 11 });
 const CHUNK = { chunkTokens: 16 };
 /** Long steps, and nothing else, are the GPU's. */
 const ONLY_LONG: LoadOptions = { ...CHUNK, gpu: "force", gpuLayers: 0, gpuStreamFrom: 8 };

@@ -20,7 +20,7 @@ import {
 } from "../support/gpu_families.ts";
 import { besideThreads, GPU_ALONE, GPU_ALONE_TUNED, gpuTest } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
@@ -28,7 +28,7 @@ import type { TinyModelOptions } from "../support/tiny_model.ts";
 sizesAsData();
 
 /** Longer than the windows, and 2 more than the 16 rows that `logits` computes at once, twice. */
-const IDS = Array.from({ length: 34 }, ((rng) => () => rng.int(512))(new Rng(7)));
+const IDS = randomIds(34, { end: 512, seed: 7 });
 /** F32 weights, keys and values: only the order of sums differs. */
 const F32_NMSE = 1e-11;
 /** Activations are not rounded to int8 on a GPU. */

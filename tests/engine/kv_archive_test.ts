@@ -4,10 +4,10 @@ import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { join } from "node:path";
 import type { LoadOptions } from "../../src/llm/mod.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds, Rng } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
-const IDS = Array.from({ length: 110 }, ((rng) => () => 3 + rng.int(200))(new Rng(4)));
+const IDS = randomIds(110, { from: 3, end: 203, seed: 4 });
 /** Begins like the other one, and goes on otherwise. */
 const OTHER = [...IDS.slice(0, 70), ...IDS.slice(0, 30)];
 

@@ -18,13 +18,13 @@ import { nmse } from "../support/compare.ts";
 import { deepOnly, deepTest, IS_DEEP } from "../support/deep.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import type { SynthQuant } from "../../src/synth/synth_types.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import type { TinyFamily } from "../support/tiny_family.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
-const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(512))(new Rng(8)));
+const IDS = randomIds(21, { end: 512, seed: 8 });
 const PUZZLE = TINY_FAMILIES["nemotron_h_moe-puzzle"];
 
 /** Rows of down that single neurons can be read from: 64 of them, of a stream that is wider. */

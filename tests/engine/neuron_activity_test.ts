@@ -6,9 +6,9 @@ import type { LayerActivity } from "../../src/llm/types.ts";
 import { besideThreads, gpuTest } from "../support/gpu_model.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
 import { FEW_SLOTS, withPacked } from "../support/packed_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 
-const IDS = Array.from({ length: 11 }, ((rng) => () => rng.int(256))(new Rng(8)));
+const IDS = randomIds(11, { end: 256, seed: 8 });
 const WIDTH = 96;
 const LAYERS = 3;
 /** Every token but the last is computed. */

@@ -9,9 +9,9 @@ import { ReferenceModel } from "../../src/reference/forward.ts";
 import { loadModel, type LoadOptions } from "../../src/llm/mod.ts";
 import { nmse } from "../support/compare.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 
-const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
+const IDS = randomIds(21, { end: 256, seed: 8 });
 /** A silu gate, a gelu gate, no gate at all, and a gate with biases. */
 const FAMILIES = ["llama", "gemma", "gpt2", "llama-biased"] as const;
 

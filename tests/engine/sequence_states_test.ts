@@ -5,28 +5,14 @@
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UnsupportedModelError } from "../../src/base/errors.ts";
-import type { GenerateRequest, LoadedModel } from "../../src/llm/mod.ts";
 import type { Sequence } from "../../src/engine/sequence.ts";
 import { SequenceStates } from "../../src/engine/sequence_states.ts";
 import { StatePlaces } from "../../src/engine/state_places.ts";
 import type { StepRunner } from "../../src/engine/step_runner.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
+import { ask, request, text } from "../support/state_texts.ts";
 
 const FORM = { architecture: "granitehybrid", type: "Q8_0", contextLength: 400 } as const;
-
-function text(length: number, seed = 1): number[] {
-  return Array.from({ length }, (_, i) => 3 + (i * i * seed + 7 * i) % 500);
-}
-
-function request(ids: readonly number[], maxTokens = 8): GenerateRequest {
-  return { ids: [...ids], maxTokens, sampling: { temperature: 0 }, ignoreEnd: true };
-}
-
-/** Ids of an answer, and how many of the prompt's were not computed. */
-async function ask(model: LoadedModel, ids: readonly number[], maxTokens = 8) {
-  const { ids: answer, timings } = await model.generate(request(ids, maxTokens)).result;
-  return { answer, cached: timings.cachedTokens };
-}
 
 /** What the model answers with nothing before it. */
 async function fresh(path: string, prompts: readonly (readonly number[])[], maxTokens = 8) {

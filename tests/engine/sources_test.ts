@@ -11,7 +11,7 @@ import { ReferenceModel } from "../../src/reference/forward.ts";
 import { hearAlone, hearTogether, someRequests } from "../support/some_requests.ts";
 import { nmse } from "../support/compare.ts";
 import { withModel, withTinyFile } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 /** Of log probabilities by F32 weights; measured 2e-12 at most. */
@@ -20,7 +20,7 @@ const Q8_0_NMSE_MAX = 1e-3;
 const GREEDY = { temperature: 0 };
 const TOP = 20;
 /** Longer than what attends at once, and no multiple of a block of positions. */
-const IDS = Array.from({ length: 150 }, ((rng) => () => 3 + rng.int(500))(new Rng(7)));
+const IDS = randomIds(150, { from: 3, end: 503, seed: 7 });
 /** One id; fewer than an answer has; many. */
 const LENGTHS = [1, 7, IDS.length];
 const ANSWER_TOKENS = 12;

@@ -9,14 +9,14 @@ import type { LoadedModel, LoadOptions } from "../../src/llm/mod.ts";
 import { nmse } from "../support/compare.ts";
 import { deepOnly, deepTest } from "../support/deep.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
 const FAMILIES = ["relu-llama", "bamboo", "arcee", "nemotron", "bitnet-b1.58"] as const;
 const FLOATS = ["F32", "F16"] as const;
 const QUANTS = ["Q8_0", "Q4_0"] as const;
-const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
+const IDS = randomIds(21, { end: 256, seed: 8 });
 /** A sum in another order may round an activation to another int8. */
 const QUANT_NMSE = 1e-5;
 

@@ -5,9 +5,9 @@ import { UnsupportedModelError } from "../../src/base/errors.ts";
 import { loadModel } from "../../src/llm/mod.ts";
 import { greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { withPacked } from "../support/packed_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 
-const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
+const IDS = randomIds(21, { end: 256, seed: 8 });
 
 Deno.test("a packed model that fits is loaded as a whole when nobody says how", () =>
   withPacked({ architecture: "bamboo", type: "Q4_0", blockCount: 2 }, async (path, packed) => {

@@ -12,10 +12,10 @@ import { nmse } from "../support/compare.ts";
 import { deepOnly, deepTest, IS_DEEP } from "../support/deep.ts";
 import { allLogits, greedyIds, withModel } from "../support/loaded_model.ts";
 import { downsIn, FEW_SLOTS, READERS, withPacked } from "../support/packed_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
 
-const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
+const IDS = randomIds(21, { end: 256, seed: 8 });
 /** Behind the prompt, as many as bring most of what it has put out; and of the text, one by one. */
 const ANSWER_TOKENS = IS_DEEP ? 24 : 10;
 const SINGLE_IDS = IS_DEEP ? IDS : IDS.slice(0, 12);

@@ -15,11 +15,11 @@ import {
   checkTogether,
 } from "../support/attention_checks.ts";
 import { withTinyFile } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
 
 /** 150 positions, of which tokens attend to 16, or to the last 8. */
-const IDS = Array.from({ length: 150 }, ((rng) => () => 3 + rng.int(509))(new Rng(7)));
+const IDS = randomIds(150, { from: 3, end: 512, seed: 7 });
 const CHOSEN = { architecture: "dots3note-chosen", seed: 3 } as const;
 const LATENTS = SINGULAR_FAMILIES["dots3note-chosen"].latent;
 const F32_NMSE = 2e-12;

@@ -8,10 +8,10 @@ import type { Plane } from "../../src/memory/observation.ts";
 import { describeModel, layerNeurons } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 
-const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
+const IDS = randomIds(21, { end: 256, seed: 8 });
 const ALL = ["fired", "gate", "residual"] as const satisfies readonly Plane[];
 
 interface Seen {

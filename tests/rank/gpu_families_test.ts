@@ -22,7 +22,7 @@ import {
 } from "../support/gpu_families.ts";
 import { allLogits, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { type LoneRank, openLoneRank } from "../support/lone_gpu_rank.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import { sizesAsData } from "../support/sizes_as_data.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "../support/tiny_families.ts";
 import type { TinyModelOptions } from "../support/tiny_model.ts";
@@ -30,7 +30,7 @@ import type { TinyModelOptions } from "../support/tiny_model.ts";
 sizesAsData();
 
 /** Longer than the windows. */
-const IDS = Array.from({ length: 34 }, ((rng) => () => rng.int(512))(new Rng(7)));
+const IDS = randomIds(34, { end: 512, seed: 7 });
 /** Tokens of steps, of at most 16 rows of logits: the last ones are decoded, beyond a block. */
 const STEPS = [16, 11, 2, 1, 1, 1, 1, 1];
 /** F32 weights, keys and values: only the order of sums differs. */

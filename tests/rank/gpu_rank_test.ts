@@ -9,10 +9,10 @@ import { GPU_ALONE } from "../support/gpu_model.ts";
 import { allLogits, greedyIds, withModel, withTinyFile } from "../support/loaded_model.ts";
 import { openLoneRank } from "../support/lone_gpu_rank.ts";
 import { PageModel } from "../support/page_model.ts";
-import { Rng } from "../support/rng.ts";
+import { randomIds } from "../support/rng.ts";
 import { pipelinesAsDispatched } from "../support/stand_ins.ts";
 
-const IDS = Array.from({ length: 37 }, ((rng) => () => rng.int(512))(new Rng(7)));
+const IDS = randomIds(37, { end: 512, seed: 7 });
 
 pipelinesAsDispatched();
 

@@ -7,7 +7,8 @@ import { describeModel } from "../../src/model/mod.ts";
 import { type PlanOptions, planRanks } from "../../src/rank/plan/plan.ts";
 import type { DensePlan, LayerPlan, MatrixPlan, RankPlan } from "../../src/rank/plan/plan_types.ts";
 import type { KernelSizes } from "../../src/rank/plan/plan_workspace.ts";
-import { lengthOf, type Range } from "../../src/rank/plan/shard.ts";
+import { lengthOf } from "../../src/rank/plan/shard.ts";
+import { assertCovers } from "../support/covers.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
 
 const SIZES: KernelSizes = {
@@ -386,15 +387,4 @@ function assertSoundArenas(of: RankPlan, arenaBytesMax: number): void {
     assert(endBytes <= arenaBytesMax, `${endBytes} bytes of ${arenaBytesMax}`);
     assert(endBytes <= pageCount * PAGE_BYTES);
   }
-}
-
-/** The ranges follow one another from 0 to `total`. */
-function assertCovers(ranges: readonly Range[], total: number): void {
-  let next = 0;
-  for (const { start, end } of ranges) {
-    if (start === end) continue;
-    assertEquals(start, next);
-    next = end;
-  }
-  assertEquals(next, total);
 }

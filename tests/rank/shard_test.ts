@@ -1,6 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import type { ModelConfig } from "../../src/model/types.ts";
-import { lengthOf, planShards, type Range } from "../../src/rank/plan/shard.ts";
+import { lengthOf, planShards } from "../../src/rank/plan/shard.ts";
+import { assertCovers } from "../support/covers.ts";
 
 const TINYLLAMA = {
   headCount: 32,
@@ -128,16 +129,6 @@ Deno.test("planShards() gives a GPU without others everything", () => {
   const gpu = { heads: 0, neurons: [0], hasOutput: false };
   assertEquals(planShards(TINYLLAMA, { ...options, gpu }), planShards(TINYLLAMA, options));
 });
-
-function assertCovers(ranges: readonly Range[], total: number): void {
-  let next = 0;
-  for (const { start, end } of ranges) {
-    if (start === end) continue;
-    assertEquals(start, next);
-    next = end;
-  }
-  assertEquals(next, total);
-}
 
 Deno.test("planShards() has every neuron once in steps of any size, on a GPU or a thread", () => {
   const blocks = { attentionOutput: 32, down: 32 };

@@ -8,10 +8,10 @@ import { nmse } from "./compare.ts";
 import { IS_DEEP } from "./deep.ts";
 import { allLogits, withModel } from "./loaded_model.ts";
 import { FEW_SLOTS, READERS, withPacked } from "./packed_model.ts";
-import { Rng } from "./rng.ts";
+import { randomIds } from "./rng.ts";
 import type { TinyModelOptions } from "./tiny_model.ts";
 
-const IDS = Array.from({ length: 21 }, ((rng) => () => rng.int(256))(new Rng(8)));
+const IDS = randomIds(21, { end: 256, seed: 8 });
 /** Token by token: half of them show what all would. */
 const ONE_BY_ONE = IDS.slice(0, IS_DEEP ? IDS.length : 11);
 /** F32 weights, keys and values: only the order of sums differs. */

@@ -86,3 +86,12 @@ export function makeFloats(length: number, value: () => number): Float32Array<Ar
   for (let i = 0; i < length; i++) values[i] = value();
   return values;
 }
+
+/** So many ids from `from` on (left out: 0) and below `end`. */
+export function randomIds(
+  count: number,
+  { from = 0, end, seed }: { readonly from?: number; readonly end: number; readonly seed: number },
+): number[] {
+  const rng = new Rng(seed);
+  return Array.from({ length: count }, () => from + rng.int(end - from));
+}
