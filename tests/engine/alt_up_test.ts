@@ -44,11 +44,11 @@ Deno.test("neurons whose gates are cut off are left out, with the bits of each t
   }));
 
 async function logitsBy(path: string, steps: readonly number[], options: { sparse?: false }) {
-  const all: Float32Array[] = [];
-  await withModel(path, { threads: 2, contextLength: 64, ...options }, async (model) => {
+  return await withModel(path, { threads: 2, contextLength: 64, ...options }, async (model) => {
+    const all: Float32Array[] = [];
     for (const tokens of steps) all.push(await allLogits(model, IDS, tokens));
+    return all;
   });
-  return all;
 }
 
 Deno.test("generate() of gemma3n answers at once as alone, and says what was left out", () =>

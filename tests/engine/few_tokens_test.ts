@@ -105,9 +105,9 @@ async function logits(
   options: LoadOptions,
   stepTokens: readonly number[],
 ): Promise<Float32Array[]> {
-  const all: Float32Array[] = [];
-  await withModel(path, { contextLength: 64, ...options }, async (model) => {
+  return await withModel(path, { contextLength: 64, ...options }, async (model) => {
+    const all: Float32Array[] = [];
     for (const tokens of stepTokens) all.push(await allLogits(model, IDS, tokens));
+    return all;
   });
-  return all;
 }

@@ -47,19 +47,17 @@ function ratesOf(path: string): FiringRates {
 }
 
 async function answers(path: string, options: LoadOptions) {
-  const logits: Float32Array[] = [];
-  let ids: number[] = [];
-  await withModel(path, options, async (model) => {
+  return await withModel(path, options, async (model) => {
     assertEquals(model.gpu !== null, options.gpu === "force", "who computes");
     if (options.gpu === "force" && options.gpuStreamFrom) {
       assertMatch(model.runsOn, /bring it the neurons/);
     }
+    const logits: Float32Array[] = [];
     for (const [tokens, count] of [...STEPS, ...options.gpuStreamFrom ? [LONG_STEP] : []]) {
       logits.push(await allLogits(model, IDS.slice(0, count), tokens));
     }
-    ids = await greedyIds(model, IDS, 16);
+    return { logits, ids: await greedyIds(model, IDS, 16) };
   });
-  return { logits, ids };
 }
 
 /** A GPU has the most frequent neurons beside two threads; alsoFirst: and the first beside one. */

@@ -20,9 +20,12 @@ const WAYS: readonly LoadOptions[] = [GPU_ALONE, besideThreads(0.3)];
 async function fresh(path: string, prompts: readonly (readonly number[])[], maxTokens = 8) {
   const answers: (readonly number[])[] = [];
   for (const prompt of prompts) {
-    await withModel(path, { threads: 1, gpu: "off" }, async (model) => {
-      answers.push((await ask(model, prompt, maxTokens)).answer);
-    });
+    const heard = await withModel(
+      path,
+      { threads: 1, gpu: "off" },
+      (model) => ask(model, prompt, maxTokens),
+    );
+    answers.push(heard.answer);
   }
   return answers;
 }

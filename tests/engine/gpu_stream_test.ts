@@ -28,14 +28,10 @@ const F32_NMSE = 1e-11;
 const QUANT_NMSE = 5e-3;
 
 async function answers(path: string, options: LoadOptions) {
-  let logits: Float32Array = new Float32Array();
-  let ids: number[] = [];
-  await withModel(path, options, async (model) => {
+  return await withModel(path, options, async (model) => {
     if (options.gpu === "force") assertMatch(model.runsOn, /bring it the neurons/);
-    logits = await allLogits(model, IDS);
-    ids = await greedyIds(model, IDS, 16);
+    return { logits: await allLogits(model, IDS), ids: await greedyIds(model, IDS, 16) };
   });
-  return { logits, ids };
 }
 
 async function compare(of: TinyModelOptions, ways: readonly LoadOptions[], bound: number) {

@@ -6,7 +6,7 @@
 import "../support/thread_pool.ts";
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { openGguf } from "../../src/gguf/mod.ts";
-import { describeForUse, type InputSums, type LoadOptions, planModel } from "../../src/llm/mod.ts";
+import { describeForUse, type LoadOptions, planModel } from "../../src/llm/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { PAGE_BYTES } from "../../src/memory/arena.ts";
 import { deepTest } from "../support/deep.ts";
@@ -26,10 +26,9 @@ type Sums = ReadonlyMap<string, { readonly squares: Float64Array; readonly count
 const MEASURED: LoadOptions = { measureInputs: true, kvType: "f32", sparse: false };
 
 async function measured(path: string, options: LoadOptions, readsOutput = true): Promise<Sums> {
-  let sums: readonly InputSums[] = [];
-  await withModel(path, { ...MEASURED, ...options }, async (model) => {
+  const sums = await withModel(path, { ...MEASURED, ...options }, async (model) => {
     for (const ids of TEXTS) await model.measureInputs(ids, { readsOutput });
-    sums = await model.inputSums();
+    return await model.inputSums();
   });
   return new Map(sums.map((each) => [each.name, each]));
 }

@@ -22,15 +22,15 @@ async function ask(
   options: LoadOptions,
   prompts: readonly (readonly number[])[],
 ): Promise<Answer[]> {
-  const answers: Answer[] = [];
-  await withModel(path, { parallel: 2, ...options }, async (model) => {
+  return await withModel(path, { parallel: 2, ...options }, async (model) => {
+    const answers: Answer[] = [];
     for (const ids of prompts) {
       const request = { ids, maxTokens: 12, sampling: { temperature: 0 }, ignoreEnd: true };
       const { ids: answer, timings } = await model.generate(request).result;
       answers.push({ ids: answer, cached: timings.cachedTokens ?? 0 });
     }
+    return answers;
   });
-  return answers;
 }
 
 /** A model's file and an empty folder, for as long as `use` runs. */

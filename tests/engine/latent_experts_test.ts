@@ -43,13 +43,11 @@ interface Answers {
 }
 
 async function ask(path: string, options: LoadOptions): Promise<Answers> {
-  const answers: Answers[] = [];
-  await withModel(path, { ...READERS, ...options }, async (model) => {
-    const chunked = await allLogits(model, IDS);
-    const single = await allLogits(model, IDS, 1);
-    answers.push({ chunked, single, greedy: await greedyIds(model, IDS, 16) });
-  });
-  return answers[0];
+  return await withModel(path, { ...READERS, ...options }, async (model) => ({
+    chunked: await allLogits(model, IDS),
+    single: await allLogits(model, IDS, 1),
+    greedy: await greedyIds(model, IDS, 16),
+  }));
 }
 
 Deno.test("a rank computes latents of rounded numbers as the reference does of exact ones", () =>

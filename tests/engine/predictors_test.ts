@@ -3,7 +3,7 @@
  * models whose predictors are right by construction (tests/support/tiny_predictor.ts).
  */
 import "../support/thread_pool.ts";
-import { assert, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
+import { assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
 import { f32, openGguf, text } from "../../src/gguf/mod.ts";
 import type { LoadedModel, LoadOptions, Notice } from "../../src/llm/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
@@ -242,10 +242,10 @@ Deno.test("loadModel() says when predictors cannot be used, or are not there", a
 async function ask(path: string, options: LoadOptions): Promise<Answers> {
   const notices: Notice[] = [];
   const onNotice = (notice: Notice) => notices.push(notice);
-  let rest: Omit<Answers, "notices"> | null = null;
-  await withModel(path, { ...options, onNotice }, async (model) => {
+  return await withModel(path, { ...options, onNotice }, async (model) => {
     const choices = model.predictors?.choices ?? [];
-    rest = {
+    return {
+      notices,
       single: await allLogits(model, IDS, 1),
       greedy: await greedyIds(model, IDS, 16),
       arenaCount: model.arenaCount,
@@ -254,8 +254,6 @@ async function ask(path: string, options: LoadOptions): Promise<Answers> {
       used: choices.map(({ isUsed }) => isUsed),
     };
   });
-  assert(rest !== null);
-  return { notices, ...rest as Omit<Answers, "notices"> };
 }
 
 async function skippedBytes(model: LoadedModel): Promise<number> {

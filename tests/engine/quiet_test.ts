@@ -86,16 +86,12 @@ function quiet(path: string, first: number, second = first): NonNullable<LoadOpt
 }
 
 async function ask(path: string, options: LoadOptions) {
-  let single = new Float32Array();
-  let chunked = new Float32Array();
-  let greedy: readonly number[] = [];
-  let [skippedNeurons, skippedBytes] = [0, 0];
-  await withModel(path, options, async (model) => {
-    single = new Float32Array(await allLogits(model, IDS, 1));
-    chunked = new Float32Array(await allLogits(model, IDS));
-    greedy = await greedyIds(model, IDS.slice(0, 9), 12);
+  return await withModel(path, options, async (model) => {
+    const single = await allLogits(model, IDS, 1);
+    const chunked = await allLogits(model, IDS);
+    const greedy = await greedyIds(model, IDS.slice(0, 9), 12);
     const { timings } = await model.generate({ ids: IDS, maxTokens: 5, ignoreEnd: true }).result;
-    [skippedNeurons, skippedBytes] = [timings.skippedNeurons ?? 0, timings.skippedBytes ?? 0];
+    const { skippedNeurons = 0, skippedBytes = 0 } = timings;
+    return { single, chunked, greedy, skippedNeurons, skippedBytes };
   });
-  return { single, chunked, greedy, skippedNeurons, skippedBytes };
 }

@@ -18,9 +18,8 @@ const FORM = { architecture: "granitehybrid", type: "Q8_0", contextLength: 400 }
 async function fresh(path: string, prompts: readonly (readonly number[])[], maxTokens = 8) {
   const answers: (readonly number[])[] = [];
   for (const prompt of prompts) {
-    await withModel(path, { threads: 2 }, async (model) => {
-      answers.push((await ask(model, prompt, maxTokens)).answer);
-    });
+    const heard = await withModel(path, { threads: 2 }, (model) => ask(model, prompt, maxTokens));
+    answers.push(heard.answer);
   }
   return answers;
 }

@@ -35,12 +35,10 @@ Deno.test("the engine never says tokens of Chameleon's images, and computes the 
 
 Deno.test("the engine never says tokens that a file lists, on the leader or behind it", async () => {
   const of = { architecture: "llama", seed: 3 } as const;
-  let free: number[] = [];
-  await withTinyFile(of, async (path) => {
-    await withModel(path, { threads: 1 }, async (model) => {
-      free = await greedyIds(model, IDS, 8);
-    });
-  });
+  const free = await withTinyFile(
+    of,
+    (path) => withModel(path, { threads: 1 }, (model) => greedyIds(model, IDS, 8)),
+  );
   const silenced = [...new Set([...free, 500, 501])].toSorted((a, b) => a - b);
   const metadata = [
     ["tokenizer.ggml.suppress_tokens", list(Int32Array.of(-1, 512, ...silenced))] as const,

@@ -157,19 +157,18 @@ async function eachThreadCount(
 }
 
 async function ask(path: string, options: LoadOptions): Promise<Answers> {
-  const answers: Partial<Record<keyof Answers, Answers[keyof Answers]>> = {};
-  await withModel(path, options, async (model) => {
-    answers.single = await allLogits(model, IDS, 1);
-    answers.chunked = await allLogits(model, IDS);
-    answers.greedy = await greedyIds(model, IDS.slice(0, 9), 16);
-    Object.assign(answers, await decode(model));
-  });
-  return answers as Answers;
+  return await withModel(path, options, async (model) => ({
+    single: await allLogits(model, IDS, 1),
+    chunked: await allLogits(model, IDS),
+    greedy: await greedyIds(model, IDS.slice(0, 9), 16),
+    ...await decode(model),
+  }));
 }
 
 async function decode(model: LoadedModel) {
   const sampling = { temperature: 0 };
   const request = { ids: IDS, maxTokens: 8, sampling, ignoreEnd: true };
   const { timings } = await model.generate(request).result;
-  return { skippedNeurons: timings.skippedNeurons, skippedBytes: timings.skippedBytes };
+  const { skippedNeurons = NaN, skippedBytes = NaN } = timings;
+  return { skippedNeurons, skippedBytes };
 }

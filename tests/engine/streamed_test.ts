@@ -149,12 +149,10 @@ for (const [what, tiny] of Object.entries(PREDICTED)) {
 
 /** What an answer of a packed model streamed. */
 async function streamedBy(packed: string, options: LoadOptions): Promise<StreamTimings> {
-  const all: StreamTimings[] = [];
-  await withModel(packed, options, async (model) => {
+  return await withModel(packed, options, async (model) => {
     const request = { ids: IDS, maxTokens: 8, sampling: { temperature: 0 }, ignoreEnd: true };
-    all.push((await model.generate(request).result).timings.streamed!);
+    return (await model.generate(request).result).timings.streamed!;
   });
-  return all[0];
 }
 
 /** Compares what is predicted from disk with what is predicted in memory. */
@@ -389,11 +387,9 @@ function assertAlike(streamed: Answers, whole: Answers, most = ROUNDING_NMSE): v
 }
 
 async function ask(path: string, options: LoadOptions): Promise<Answers> {
-  const answers: Partial<Record<keyof Answers, Answers[keyof Answers]>> = {};
-  await withModel(path, { ...READERS, ...options }, async (model) => {
-    answers.chunked = await allLogits(model, IDS);
-    answers.greedy = await greedyIds(model, IDS, ANSWER_TOKENS);
-    answers.single = await allLogits(model, SINGLE_IDS, 1);
-  });
-  return answers as Answers;
+  return await withModel(path, { ...READERS, ...options }, async (model) => ({
+    chunked: await allLogits(model, IDS),
+    greedy: await greedyIds(model, IDS, ANSWER_TOKENS),
+    single: await allLogits(model, SINGLE_IDS, 1),
+  }));
 }

@@ -4,36 +4,36 @@ import { type LoadedModel, loadModel, type LoadOptions } from "../../src/llm/mod
 import { tinyModel, type TinyModelOptions } from "./tiny_model.ts";
 
 /** Loads the model at `path` for as long as `use` runs. */
-export async function withModel(
+export async function withModel<T>(
   path: string,
   options: LoadOptions,
-  use: (model: LoadedModel) => Promise<void>,
-): Promise<void> {
+  use: (model: LoadedModel) => Promise<T>,
+): Promise<T> {
   const model = await loadModel(path, options);
   try {
-    await use(model);
+    return await use(model);
   } finally {
     await model.close();
   }
 }
 
 /** Writes a tiny model to a temporary file for as long as `use` runs. */
-export function withTinyFile(
+export function withTinyFile<T>(
   options: TinyModelOptions,
-  use: (path: string) => Promise<void>,
-): Promise<void> {
+  use: (path: string) => Promise<T>,
+): Promise<T> {
   return withFile(tinyModel(options), use);
 }
 
 /** The same of any model. */
-export async function withFile(
+export async function withFile<T>(
   bytes: Uint8Array,
-  use: (path: string) => Promise<void>,
-): Promise<void> {
+  use: (path: string) => Promise<T>,
+): Promise<T> {
   const path = await Deno.makeTempFile({ prefix: "ganglion-tiny-", suffix: ".gguf" });
   try {
     await Deno.writeFile(path, bytes);
-    await use(path);
+    return await use(path);
   } finally {
     await Deno.remove(path);
   }
