@@ -166,11 +166,11 @@ export class ReadServer {
     if (Atomics.load(this.#words, CHANGED_WORD) !== 0) return FILE_CHANGED;
     let outcome = this.#tryRead();
     if (outcome !== READ) outcome = this.#tryRead();
-    return outcome !== READ || this.#isCheckDue() ? this.#checkFile(outcome) : outcome;
+    return outcome !== READ || this.#isCheckDue() ? this.#knownOutcome(outcome) : outcome;
   }
 
   /** The outcome of a read, knowing how the file is now. */
-  #checkFile(outcome: number): number {
+  #knownOutcome(outcome: number): number {
     try {
       if (this.#disk.isUnchanged()) return outcome;
       Atomics.store(this.#words, CHANGED_WORD, 1);

@@ -118,7 +118,7 @@ export class PartialFile {
   }
 
   /** Bytes of pieces that are complete. */
-  get hasBytes(): number {
+  get completeBytes(): number {
     return this.#has.reduce((sum, has, i) => sum + (has === 0 ? 0 : this.#lengthOf(i)), 0);
   }
 
@@ -232,7 +232,7 @@ export class PartialFile {
   }
 
   #explain(error: unknown): unknown {
-    return explainWriteError(error, this.path, formatBytes(this.hasBytes));
+    return explainWriteError(error, this.path, formatBytes(this.completeBytes));
   }
 }
 

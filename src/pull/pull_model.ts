@@ -244,7 +244,7 @@ class Pull {
   async #receive(parts: readonly Part[]): Promise<void> {
     const { folder, disk, onProgress } = this.#settings;
     const totalBytes = parts.reduce((sum, { into }) => sum + into.sizeBytes, 0);
-    let doneBytes = parts.reduce((sum, { into }) => sum + into.hasBytes, 0);
+    let doneBytes = parts.reduce((sum, { into }) => sum + into.completeBytes, 0);
     requireRoom(disk, folder, totalBytes - doneBytes);
     onProgress?.({ phase: "pulling", doneBytes, totalBytes });
     const onBytes = (bytes: number) => {

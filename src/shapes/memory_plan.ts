@@ -114,7 +114,7 @@ function findPlace(buffers: readonly Filling[], wanted: Wanted): Place | null {
 
 function freeOffset(buffer: Filling, { tensor, size, liveness, bounds }: Wanted): Expr | null {
   if (!isAlwaysAtMost(size, buffer.capacity, bounds)) return null;
-  const neighbours = buffer.residents.filter((each) => liveness.together(each.tensor, tensor));
+  const neighbours = buffer.residents.filter((each) => liveness.liveTogether(each.tensor, tensor));
   const starts = [constant(0), ...neighbours.map(({ offset, size }) => offset.plus(size))]
     .map((offset) => ({ offset, most: mostOf(offset, bounds) }))
     .sort((a, b) => a.most - b.most);

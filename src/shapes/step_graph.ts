@@ -115,7 +115,7 @@ export class Liveness {
   }
 
   /** True where both need their bytes during some operation. */
-  together(a: GraphTensor, b: GraphTensor): boolean {
+  liveTogether(a: GraphTensor, b: GraphTensor): boolean {
     const [one, other] = [this.#at[a.id], this.#at[b.id]];
     for (let op = 0; op < one.length; op++) if (one[op] === 1 && other[op] === 1) return true;
     return false;

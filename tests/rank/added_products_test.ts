@@ -113,7 +113,7 @@ Deno.test("planRanks() gives ranks the columns or rows of adapters that they hav
     const tensor = (name: string) => graph.tensors.find((each) => each.name === name)!;
     for (const scratch of ["added.between", "added.product"].map(tensor)) {
       for (const name of BESIDE_PRODUCTS) {
-        assert(liveness.together(scratch, tensor(name)), `${scratch.name} beside ${name}`);
+        assert(liveness.liveTogether(scratch, tensor(name)), `${scratch.name} beside ${name}`);
       }
     }
     for (const { layers: [first, second], adapters } of plans) {

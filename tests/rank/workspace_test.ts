@@ -148,7 +148,7 @@ function assertApart(config: ModelConfig, plan: RankPlan): void {
       places.slice(0, i).forEach((b, j) => {
         if (ends[i] <= b.offsetBytes || ends[j] <= a.offsetBytes) return;
         const [x, y] = [a, b].map(({ name }) => graph.tensors.find((each) => each.name === name)!);
-        assert(!liveness.together(x, y), `${a.name} and ${b.name}`);
+        assert(!liveness.liveTogether(x, y), `${a.name} and ${b.name}`);
       });
     });
   });

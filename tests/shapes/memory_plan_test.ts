@@ -42,7 +42,7 @@ for (const places of ["fixed", "symbolic"] as const) {
 function assertApart(graph: StepGraph, plan: ReturnType<typeof planMemory>): void {
   const liveness = new Liveness(graph);
   const pairs: [GraphTensor, GraphTensor][] = graph.tensors.flatMap((a) =>
-    graph.tensors.filter((b) => b.id < a.id && liveness.together(a, b))
+    graph.tensors.filter((b) => b.id < a.id && liveness.liveTogether(a, b))
       .filter((b) => plan.places[a.id].buffer === plan.places[b.id].buffer)
       .map((b): [GraphTensor, GraphTensor] => [a, b])
   );
@@ -135,7 +135,7 @@ Deno.test("Liveness sees what one turn of a loop leaves for the next one, and ga
   assertEquals(liveness.ranges(inside), [{ first: 1, last: 2 }, { first: 4, last: 4 }]);
   assertEquals(liveness.ranges(after), [{ first: 2, last: 7 }]);
   assertEquals(liveness.ranges(twice), [{ first: 1, last: 2 }, { first: 5, last: 6 }]);
-  assertEquals(liveness.together(carried, inside), true);
+  assertEquals(liveness.liveTogether(carried, inside), true);
   assertEquals(liveness.isLive(carried, 3), false);
 });
 

@@ -38,7 +38,7 @@ const THEMES: readonly unknown[] = ["", "light", "dark"] satisfies Theme[];
 
 export function loadSettings(): Settings {
   try {
-    return checkSettings(JSON.parse(localStorage.getItem(KEY) ?? "{}"));
+    return settingsOf(JSON.parse(localStorage.getItem(KEY) ?? "{}"));
   } catch {
     return DEFAULT_SETTINGS;
   }
@@ -53,7 +53,7 @@ export function saveSettings(settings: Settings): void {
 }
 
 /** What of a value is settings; the rest is as by default. */
-export function checkSettings(value: unknown): Settings {
+export function settingsOf(value: unknown): Settings {
   const given = (typeof value === "object" && value !== null ? value : {}) as Partial<
     Record<keyof Settings, unknown>
   >;
