@@ -6,8 +6,9 @@ import { pause } from "../../src/base/pause.ts";
 import type { BatchStore } from "../../src/batch/mod.ts";
 import { openNatsStore, parseQueueAddress } from "../../src/batch/nats/mod.ts";
 import { openSqliteStore } from "../../src/batch/sqlite/sqlite_store.ts";
+import { freePort } from "../support/free_port.ts";
 import { NatsServer } from "../support/nats_server.ts";
-import { freePort, Replica } from "./replica_processes.ts";
+import { Replica } from "./replica_processes.ts";
 
 /** A request as it is in a batch's file, without what is the same for all. */
 export interface BatchLine {

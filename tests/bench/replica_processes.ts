@@ -1,5 +1,6 @@
 /** Server processes with the built-in model, and HAProxy in front of them: started, hurt, ended. */
 import { pause } from "../../src/base/pause.ts";
+import { freePort } from "../support/free_port.ts";
 
 /** A server in a process of its own, on a port that stays its own. */
 export class Replica {
@@ -111,13 +112,6 @@ export function proxyEnv(
 ): Record<string, string> {
   const named = addresses.map((address, i) => [`REPLICA_${i + 1}`, address]);
   return { GANGLION_BIND: bind, GANGLION_FIRST_BYTE: firstByte, ...Object.fromEntries(named) };
-}
-
-export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
-  return port;
 }
 
 async function isReady(url: string): Promise<boolean> {

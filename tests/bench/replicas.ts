@@ -5,8 +5,9 @@
  * promise is broken. Needs haproxy.
  */
 import { pause } from "../../src/base/pause.ts";
+import { freePort } from "../support/free_port.ts";
 import { Rng } from "../support/rng.ts";
-import { freePort, Replica, startProxy } from "./replica_processes.ts";
+import { Replica, startProxy } from "./replica_processes.ts";
 
 const CONVERSATIONS = 13;
 const TURNS = 4;

@@ -7,8 +7,9 @@
 import { BUILT_IN_MODEL_PATH } from "../../src/llm/mod.ts";
 import { formatBytes } from "../../src/base/units.ts";
 import { packFile } from "../../src/pack/mod.ts";
+import { freePort } from "../support/free_port.ts";
 import { evict } from "./page_cache.ts";
-import { freePort, Replica } from "./replica_processes.ts";
+import { Replica } from "./replica_processes.ts";
 
 const SERVERS = 3;
 const PROMPT = "Once upon a time there was";

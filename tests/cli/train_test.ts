@@ -5,6 +5,7 @@ import { openGguf, TensorReader, type TypedGgufFile } from "../../src/gguf/mod.t
 import { loadModel } from "../../src/llm/mod.ts";
 import { dequantize } from "../../src/model/mod.ts";
 import { Rng } from "../support/rng.ts";
+import { product } from "../train/product.ts";
 import { runCli, startCli, withTinyModel } from "./run_cli.ts";
 import "../support/thread_pool.ts";
 
@@ -212,13 +213,4 @@ async function measureRecall(path: string, text: string) {
     await model.close();
   }
   return { recall: found / fires, predictedShare: predicted / all };
-}
-
-/** matrix [rows, x.length] · x */
-function product(matrix: Float32Array, x: Float32Array): Float32Array {
-  return Float32Array.from({ length: matrix.length / x.length }, (_, row) => {
-    let sum = 0;
-    for (let i = 0; i < x.length; i++) sum += matrix[row * x.length + i] * x[i];
-    return sum;
-  });
 }

@@ -1,6 +1,7 @@
 /** The word of proxies and of NATS on their configurations, where they are installed. */
 import { assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
+import { existsSync } from "node:fs";
 import { proxyEnv } from "../bench/replica_processes.ts";
 
 const path = (name: string) => fileURLToPath(new URL(`../../deploy/${name}`, import.meta.url));
@@ -19,7 +20,7 @@ const CHECKS = [
 const NATS_ENV = { NATS_USER: "me", NATS_PASSWORD: "secret", NATS_STORE: "/tmp" };
 
 for (const { program, args, said } of CHECKS) {
-  const isThere = exists(program);
+  const isThere = existsSync(program);
   Deno.test({
     name: `${program} takes the configuration of deploy/${
       isThere ? "" : " [skipped: it is not installed]"
@@ -35,12 +36,4 @@ for (const { program, args, said } of CHECKS) {
       assertEquals([code, new TextDecoder().decode(stderr)], [0, said]);
     },
   });
-}
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { readLaunch } from "../../packaging/launch.ts";
 import { Log } from "../cli/server_process.ts";
+import { freePort } from "../support/free_port.ts";
 import { ROOT, type ShellBlock } from "./documents.ts";
 import { ProgramHere } from "./program_here.ts";
 
@@ -153,9 +154,4 @@ export function which(name: string): string | null {
   const { success, stdout } = new Deno.Command("sh", { args: ["-c", `command -v ${name}`] })
     .outputSync();
   return success ? new TextDecoder().decode(stdout).trim() : null;
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

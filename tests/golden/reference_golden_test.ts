@@ -8,6 +8,7 @@ import { ReferenceModel } from "../../src/reference/forward.ts";
 import { firstCloseStep, kl, lastRow, nmse, top1 } from "../support/compare.ts";
 import { deepTest, IS_DEEP } from "../support/deep.ts";
 import { sharedPath, sharedTest } from "../support/shared.ts";
+import { readFloats, readJson } from "../support/shared_data.ts";
 import type { TinyFamilyName } from "../support/tiny_families.ts";
 import type { TinyFamily } from "../support/tiny_family.ts";
 import { GEMMA3N_OF_LLAMA_CPP } from "../support/tiny_layered_families.ts";
@@ -97,7 +98,7 @@ interface Story {
 for (const name of ["stories260K", "babyllama105"]) {
   sharedTest(`models/${name}-f32.gguf`, `ReferenceModel tells the stories of ${name}`, () => {
     const model = new ReferenceModel(openGguf(sharedPath(`models/${name}-f32.gguf`)));
-    const stories: Story[] = readJson("models/golden.json")[name];
+    const stories = readJson<Record<string, Story[]>>("models/golden.json")[name];
     assert(stories.length > 0);
     for (const story of stories) {
       const { prompt, prompt_ids: ids } = story;
@@ -175,12 +176,4 @@ function tinyReference(
   const bytes = tinyModel({ architecture, seed: 36, ...of });
   const reader = TensorReader.ofBytes(bytes);
   return new ReferenceModel(parseGguf(bytes), { reader, contextLength });
-}
-
-function readJson(relative: string) {
-  return JSON.parse(Deno.readTextFileSync(sharedPath(relative)));
-}
-
-function readFloats(relative: string): Float32Array {
-  return new Float32Array(Deno.readFileSync(sharedPath(relative)).buffer);
 }

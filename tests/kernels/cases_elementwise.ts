@@ -5,6 +5,7 @@ import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
 import type { KernelCase } from "./cases.ts";
 import { assertClose, randomFloats, unstride } from "./data.ts";
+import { rowShapes, rowsOf } from "./row_shapes.ts";
 
 const WIDTHS = [1, 3, 4, 7, 8, 9, 15, 16, 17, 31, 33, 172, 255, 257, 2048];
 
@@ -48,15 +49,8 @@ export const elementwiseCases: readonly KernelCase[] = [
   },
 ];
 
-/** Every width with one and several rows; strides larger than the width. */
-function* shapes(): Generator<{ d: number; n: number; stride: number; rng: Rng }> {
-  for (const d of WIDTHS) {
-    for (const n of [1, 2, 5]) yield { d, n, stride: d + 5, rng: new Rng(d * 10 + n) };
-  }
-}
-
 function sweepRmsNorm(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     for (const size of [0, 1e-3, 1, 1e4]) {
       arena.reset();
       const x = randomFloats(rng, n * stride, size);
@@ -78,7 +72,7 @@ function sweepRmsNorm(arena: TestArena): void {
 }
 
 function sweepAdd(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     arena.reset();
     const x = randomFloats(rng, n * stride);
     const y = randomFloats(rng, n * (d + 2));
@@ -97,7 +91,7 @@ function sweepAdd(arena: TestArena): void {
 }
 
 function sweepAddBias(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     arena.reset();
     const x = randomFloats(rng, n * stride);
     const bias = randomFloats(rng, d);
@@ -149,11 +143,6 @@ function sweepReadOnly(arena: TestArena): void {
     const expected = words.reduce((all, word) => all ^ word, 0) | 0;
     assertEquals(arena.run(() => arena.kernels.read_only(at, bytes)), expected);
   }
-}
-
-/** The written ranges of n rows of d floats. */
-function rowsOf(ptr: number, n: number, stride: number, d: number): [number, number][] {
-  return Array.from({ length: n }, (_, t) => [ptr + 4 * t * stride, 4 * d]);
 }
 
 function assertPadding(x: Float32Array, n: number, stride: number, d: number): void {

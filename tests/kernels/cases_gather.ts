@@ -5,6 +5,7 @@ import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
 import type { KernelCase } from "./cases.ts";
 import { randomFloats } from "./data.ts";
+import { rowShapes, rowsOf } from "./row_shapes.ts";
 
 const WIDTHS = [1, 3, 8, 17, 33, 172, 257, 2048];
 
@@ -46,14 +47,8 @@ export const gatherCases: readonly KernelCase[] = [
   },
 ];
 
-function* shapes(): Generator<{ d: number; n: number; stride: number; rng: Rng }> {
-  for (const d of WIDTHS) {
-    for (const n of [1, 2, 5]) yield { d, n, stride: d + 5, rng: new Rng(d * 10 + n) };
-  }
-}
-
 function sweepGather(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     arena.reset();
     const xRows = 4;
     const x = randomFloats(rng, xRows * stride);
@@ -76,7 +71,7 @@ function sweepGather(arena: TestArena): void {
 }
 
 function sweepScatter(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     arena.reset();
     const xRows = 4;
     const x = randomFloats(rng, xRows * stride);
@@ -100,7 +95,7 @@ function sweepScatter(arena: TestArena): void {
 }
 
 function sweepScatterRow(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     arena.reset();
     const xRows = 4;
     const x = randomFloats(rng, xRows * stride);
@@ -189,9 +184,4 @@ function putRows(arena: TestArena, rows: readonly Uint8Array[], stride: number):
   const at = arena.place(rows.length * stride, 16);
   rows.forEach((row, i) => arena.bytes.set(row, at + i * stride));
   return at;
-}
-
-/** The written ranges of n rows of d floats. */
-function rowsOf(ptr: number, n: number, stride: number, d: number): [number, number][] {
-  return Array.from({ length: n }, (_, t) => [ptr + 4 * t * stride, 4 * d]);
 }

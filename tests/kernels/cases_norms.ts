@@ -12,6 +12,7 @@ import { Rng } from "../support/rng.ts";
 import type { TestArena } from "./arena.ts";
 import type { KernelCase } from "./cases.ts";
 import { assertClose, randomFloats, unstride } from "./data.ts";
+import { rowShapes, rowsOf } from "./row_shapes.ts";
 
 const WIDTHS = [1, 3, 4, 7, 8, 9, 15, 16, 17, 33, 172, 257, 2048];
 const EPSILON = 1e-5;
@@ -96,14 +97,8 @@ export const normCases: readonly KernelCase[] = [
   },
 ];
 
-function* shapes(): Generator<{ d: number; n: number; stride: number; rng: Rng }> {
-  for (const d of WIDTHS) {
-    for (const n of [1, 2, 5]) yield { d, n, stride: d + 5, rng: new Rng(d * 10 + n) };
-  }
-}
-
 function sweepLayerNorm(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     for (const size of [0, 1e-3, 1, 1e4]) {
       for (const hasBias of [true, false]) {
         arena.reset();
@@ -176,7 +171,7 @@ function sweepHeadNorm(arena: TestArena): void {
 }
 
 function sweepRowSquares(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     arena.reset();
     const x = randomFloats(rng, n * stride, 3);
     const [xAt, out] = [arena.put(x, 4), arena.place(4 * n, 4)];
@@ -188,7 +183,7 @@ function sweepRowSquares(arena: TestArena): void {
 
 /** What was there stays: sums go on. */
 function sweepSquares(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     arena.reset();
     const x = randomFloats(rng, n * stride, 3);
     const [xAt, out] = [arena.put(x, 4), arena.place(8 * (1 + d), 8)];
@@ -206,7 +201,7 @@ function sweepScale(
   arena: TestArena,
   name: "scale_f32" | "scale_rows_f32" | "mul_weight_f32",
 ): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     arena.reset();
     const x = randomFloats(rng, n * stride);
     const factors = randomFloats(rng, name === "mul_weight_f32" ? d : n);
@@ -226,7 +221,7 @@ function sweepScale(
 }
 
 function sweepCut(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     arena.reset();
     const x = randomFloats(rng, n * stride);
     x[0] = 0.25;
@@ -240,7 +235,7 @@ function sweepCut(arena: TestArena): void {
 }
 
 function sweepClamp(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     arena.reset();
     const x = randomFloats(rng, n * stride);
     x[0] = 0.25;
@@ -255,7 +250,7 @@ function sweepClamp(arena: TestArena): void {
 
 /** Within two numbers, one or none, elsewhere or in its place. */
 function sweepClampBetween(arena: TestArena): void {
-  for (const { d, n, stride, rng } of shapes()) {
+  for (const { d, n, stride, rng } of rowShapes(WIDTHS)) {
     for (const [hasLeast, hasMost] of [[true, true], [true, false], [false, true]]) {
       arena.reset();
       const x = randomFloats(rng, n * stride);
@@ -299,9 +294,4 @@ function sweepSoftCap(arena: TestArena): void {
       }
     }
   }
-}
-
-/** The written ranges of n rows of d floats. */
-function rowsOf(ptr: number, n: number, stride: number, d: number): [number, number][] {
-  return Array.from({ length: n }, (_, t) => [ptr + 4 * t * stride, 4 * d]);
 }

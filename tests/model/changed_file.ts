@@ -14,6 +14,16 @@ export function withMetadata(
   return { ...file, metadata };
 }
 
+/** The same of keys that begin with the file's architecture, which is left out. */
+export function withKeys(
+  file: GgufFile,
+  changes: Readonly<Record<string, GgufValue | undefined>>,
+): GgufFile {
+  const architecture = file.metadata.get("general.architecture");
+  const named = Object.entries(changes).map(([key, value]) => [`${architecture}.${key}`, value]);
+  return withMetadata(file, Object.fromEntries(named));
+}
+
 /** `file` with fields of one tensor replaced; one that is not there begins as an F32 vector. */
 export function withTensor(
   file: GgufFile,

@@ -4,13 +4,12 @@ import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.t
 import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { tinyModel } from "../support/tiny_model.ts";
-import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
+import { withKeys, withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
 
 const FILE = parseGguf(tinyModel({ architecture: "deepseek4" }));
 
 function read(changes: Record<string, GgufValue | undefined>) {
-  const named = Object.entries(changes).map(([key, value]) => [`deepseek4.${key}`, value]);
-  return describeModel(withMetadata(FILE, Object.fromEntries(named)));
+  return describeModel(withKeys(FILE, changes));
 }
 
 Deno.test("describeModel() reads which layers compress keys, turn back, and list experts", () => {

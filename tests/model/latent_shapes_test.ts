@@ -6,14 +6,13 @@ import { configOf } from "../../src/model/layer_config.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { tinyModel } from "../support/tiny_model.ts";
 import { SINGULAR_FAMILIES } from "../support/tiny_singular_families.ts";
-import { withMetadata, withoutTensor } from "./changed_file.ts";
+import { withKeys, withoutTensor } from "./changed_file.ts";
 
 const LATENTS = SINGULAR_FAMILIES["dots3note-chosen"].latent;
 const FILE = parseGguf(tinyModel({ architecture: "dots3note-chosen" }));
 
 function read(changes: Record<string, GgufValue | undefined>, contextLength?: number) {
-  const named = Object.entries(changes).map(([key, value]) => [`dots3note.${key}`, value]);
-  return describeModel(withMetadata(FILE, Object.fromEntries(named)), { contextLength });
+  return describeModel(withKeys(FILE, changes), { contextLength });
 }
 
 Deno.test("describeModel() reads latents, heads and scales of windowed layers and of others", () => {

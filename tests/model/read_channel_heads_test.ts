@@ -5,7 +5,7 @@ import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
-import { withMetadata } from "./changed_file.ts";
+import { withKeys } from "./changed_file.ts";
 
 /** As real ones are: layers that keep states come first, and no key says how heads are turned. */
 function read(changes: Record<string, GgufValue | undefined> = {}, options: TinyModelOptions = {}) {
@@ -13,9 +13,7 @@ function read(changes: Record<string, GgufValue | undefined> = {}, options: Tiny
   const own = { stateSpace: { ...stateSpace, layers: ["state", "heads", "state", "heads"] } };
   const bytes = tinyModel({ architecture: "plamo2", changes: own as never, ...options });
   const keys = { "rope.dimension_count": undefined, ...changes };
-  const named = Object.entries(keys).map(([key, value]) => [`plamo2.${key}`, value]);
-  const file = withMetadata(parseGguf(bytes), Object.fromEntries(named));
-  return describeModel(file);
+  return describeModel(withKeys(parseGguf(bytes), keys));
 }
 
 Deno.test("describeModel() reads PLaMo 2's heads from lists, and turns all of each", () => {

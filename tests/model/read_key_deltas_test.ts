@@ -6,15 +6,13 @@ import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import { tinyModel } from "../support/tiny_model.ts";
-import { withMetadata } from "./changed_file.ts";
+import { withKeys, withMetadata } from "./changed_file.ts";
 
 function read(
   changes: Record<string, GgufValue | undefined>,
   architecture: "bailingmoe3" | "kimi-k3" = "bailingmoe3",
 ) {
-  const named = Object.entries(changes).map(([key, value]) => [`${architecture}.${key}`, value]);
-  const file = parseGguf(tinyModel({ architecture }));
-  return describeModel(withMetadata(file, Object.fromEntries(named)));
+  return describeModel(withKeys(parseGguf(tinyModel({ architecture })), changes));
 }
 
 Deno.test("describeModel() refuses a Ling 3 whose decays have no floor", () => {

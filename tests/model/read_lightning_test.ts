@@ -5,12 +5,11 @@ import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { TINY_FAMILIES } from "../support/tiny_families.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
-import { withMetadata } from "./changed_file.ts";
+import { withKeys } from "./changed_file.ts";
 
 function fileOf(changes: Record<string, GgufValue | undefined>, options: TinyModelOptions = {}) {
   const bytes = tinyModel({ architecture: "minimax-01", ...options });
-  const named = Object.entries(changes).map(([key, value]) => [`minimax-01.${key}`, value]);
-  return withMetadata(parseGguf(bytes), Object.fromEntries(named));
+  return withKeys(parseGguf(bytes), changes);
 }
 
 function read(changes: Record<string, GgufValue | undefined>) {

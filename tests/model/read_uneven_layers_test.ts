@@ -7,7 +7,7 @@ import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.t
 import { type GgufFile, type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { configOf, describeModel, hasUnevenNeurons } from "../../src/model/mod.ts";
 import { tinyModel } from "../support/tiny_model.ts";
-import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
+import { withKeys, withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
 
 type Form = "nemotron_h" | "nemotron_h_moe" | "nemotron_h_moe-latent" | "nemotron_h_moe-puzzle";
 
@@ -15,9 +15,7 @@ const LATENTS = "nemotron_h_moe-latent", PUZZLE = "nemotron_h_moe-puzzle";
 const counts = (...numbers: number[]) => Int32Array.from(numbers);
 
 function fileOf(form: Form, changes: Record<string, GgufValue | undefined> = {}): GgufFile {
-  const prefix = form.split("-")[0];
-  const named = Object.entries(changes).map(([key, value]) => [`${prefix}.${key}`, value]);
-  return withMetadata(parseGguf(tinyModel({ architecture: form })), Object.fromEntries(named));
+  return withKeys(parseGguf(tinyModel({ architecture: form })), changes);
 }
 
 const read = (form: Form, changes?: Record<string, GgufValue | undefined>) =>

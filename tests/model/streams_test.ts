@@ -4,13 +4,12 @@ import { ModelFormatError, UnsupportedModelError } from "../../src/base/errors.t
 import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { tinyModel } from "../support/tiny_model.ts";
-import { withMetadata, withoutTensor, withTensor } from "./changed_file.ts";
+import { withKeys, withoutTensor, withTensor } from "./changed_file.ts";
 
 const FILE = parseGguf(tinyModel({ architecture: "hy_v4-chosen" }));
 
 function read(changes: Record<string, GgufValue | undefined>, contextLength?: number) {
-  const named = Object.entries(changes).map(([key, value]) => [`hy_v4.${key}`, value]);
-  return describeModel(withMetadata(FILE, Object.fromEntries(named)), { contextLength });
+  return describeModel(withKeys(FILE, changes), { contextLength });
 }
 
 Deno.test("describeModel() reads gates and sinks of heads that latents make, and their choice", () => {

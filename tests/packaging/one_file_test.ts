@@ -4,6 +4,7 @@
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { join } from "node:path";
+import { existsSync } from "node:fs";
 import { writeOneFile } from "../../packaging/one_file.ts";
 import { appFolder, hostileFolder, runToEnd, temporaryFolder } from "./app.ts";
 
@@ -67,7 +68,7 @@ Deno.test({
     await Deno.remove(join(unpack, name, "ganglion"));
     const again = await start({ GANGLION_UNPACK: unpack });
     assertEquals([again.code, again.stdout], [0, "started a b c\n"], again.stderr);
-    assert(exists(join(unpack, name, "complete")));
+    assert(existsSync(join(unpack, name, "complete")));
     assertEquals([...Deno.readDirSync(unpack)].map((entry) => entry.name), [name]);
 
     const bytes = await Deno.readFile(path);
@@ -95,16 +96,8 @@ Deno.test({
 /** The same program, run by nobody where this is root, who may write everywhere. */
 function asNobody(path: string): string[] {
   const isRoot = Deno.statSync(path).uid === 0;
-  const hasSetpriv = isRoot && exists("/usr/bin/setpriv");
+  const hasSetpriv = isRoot && existsSync("/usr/bin/setpriv");
   return hasSetpriv
     ? ["/usr/bin/setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", path]
     : [path];
-}
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }

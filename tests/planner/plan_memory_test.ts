@@ -4,13 +4,7 @@ import { GiB, MiB } from "../../src/base/units.ts";
 import { DEFAULT_PROFILE, type MemoryPlan, planMemory } from "../../src/planner/mod.ts";
 import type { ShapeName } from "../../src/synth/shapes.ts";
 import { IS_DEEP } from "../support/deep.ts";
-import { shapeInput, type ShapeOptions } from "./shape_input.ts";
-
-function planOf(name: ShapeName, budgetBytes: number, options: ShapeOptions = {}): MemoryPlan {
-  const plan = planMemory(shapeInput(name, { ...options, budgetBytes }));
-  assert(plan.kind === "plan", `${name} runs within ${budgetBytes} bytes`);
-  return plan;
-}
+import { planOf, shapeInput, type ShapeOptions } from "./shape_input.ts";
 
 function neededBy(name: ShapeName, options: ShapeOptions = {}): number {
   const refusal = planMemory(shapeInput(name, { ...options, budgetBytes: 0 }));

@@ -1,9 +1,15 @@
 /** Models of real shapes as the planner sees them, without files. */
+import { assert } from "@std/assert";
 import { unitShape, unitSources } from "../../src/bundle/units.ts";
 import { type GgufFile, type GgufTensor, type GgufValue, text } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { tensorBytes } from "../../src/model/dtypes.ts";
-import { DEFAULT_PROFILE, type PlanInput } from "../../src/planner/mod.ts";
+import {
+  DEFAULT_PROFILE,
+  type MemoryPlan,
+  type PlanInput,
+  planMemory,
+} from "../../src/planner/mod.ts";
 import type { Quant } from "../../src/quantize/mod.ts";
 import { type Extras, modelMetadata, modelTensors } from "../../src/synth/layout.ts";
 import { type ModelShape, type ShapeName, SHAPES } from "../../src/synth/shapes.ts";
@@ -67,4 +73,15 @@ function shapeFile(shape: ModelShape, quant: Quant, extras?: Extras): GgufFile {
     tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
     parts: [{ path: "shape.gguf", sizeBytes: offsetBytes }],
   };
+}
+
+/** How a shape is run within a budget. */
+export function planOf(
+  name: ShapeName,
+  budgetBytes: number,
+  options: ShapeOptions = {},
+): MemoryPlan {
+  const plan = planMemory(shapeInput(name, { ...options, budgetBytes }));
+  assert(plan.kind === "plan", `${name} runs within ${budgetBytes} bytes`);
+  return plan;
 }

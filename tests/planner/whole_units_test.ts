@@ -1,18 +1,11 @@
 /** Plans of models whose neurons all fire: units come from the disk as a whole. */
 import { assert, assertAlmostEquals, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { GiB, MiB } from "../../src/base/units.ts";
-import { type MemoryPlan, planMemory } from "../../src/planner/mod.ts";
+import { planMemory } from "../../src/planner/mod.ts";
 import { sumUnits } from "../../src/planner/model_bytes.ts";
 import { missingBytes } from "../../src/planner/whole_units.ts";
-import type { ShapeName } from "../../src/synth/shapes.ts";
 import { deepTest } from "../support/deep.ts";
-import { shapeInput, type ShapeOptions } from "./shape_input.ts";
-
-function planOf(name: ShapeName, budgetBytes: number, options: ShapeOptions = {}): MemoryPlan {
-  const plan = planMemory(shapeInput(name, { ...options, budgetBytes }));
-  assert(plan.kind === "plan", `${name} runs within ${budgetBytes} bytes`);
-  return plan;
-}
+import { planOf, shapeInput } from "./shape_input.ts";
 
 Deno.test("planMemory() fills the budget with places for experts, and its sums are exact", () => {
   for (const budget of [6 * GiB, 10 * GiB]) {

@@ -3,6 +3,7 @@
  * started, killed, started again with what it has kept. Knows nothing of what is kept there.
  */
 import { existsSync } from "node:fs";
+import { freePort } from "./free_port.ts";
 
 /** Debian's `nats-server`. */
 const NATS_SERVER = "/usr/sbin/nats-server";
@@ -87,11 +88,4 @@ export class NatsServer {
       return false;
     }
   }
-}
-
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
-  return port;
 }

@@ -13,6 +13,7 @@ import { rankLadder } from "../../src/train/train_layer.ts";
 import { loadKernelModuleSync } from "../../wasm/mod.ts";
 import { Rng } from "../support/rng.ts";
 import { madeUpLayer } from "./made_up_layer.ts";
+import { product } from "./product.ts";
 
 const module = loadKernelModuleSync();
 
@@ -230,12 +231,3 @@ Deno.test("trainLayer() ends with the first predictor that fails", async () => {
     "2000",
   );
 });
-
-/** matrix [rows, x.length] · x */
-function product(matrix: Float32Array, x: Float32Array): Float32Array {
-  return Float32Array.from({ length: matrix.length / x.length }, (_, row) => {
-    let sum = 0;
-    for (let i = 0; i < x.length; i++) sum += matrix[row * x.length + i] * x[i];
-    return sum;
-  });
-}
