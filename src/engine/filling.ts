@@ -158,12 +158,13 @@ export class Filling {
   /** Chooses an id for a place. */
   #look(steps: StepRunner, index: number): void {
     const place = this.#places[index];
-    const { board, board: { scores } } = steps;
+    const { scores } = steps.board;
     steps.takeRow(this.#rowOf(place) - this.firstRow);
     // What is not said yet is not said by a mask.
     scores[this.#fill.maskId] = -Infinity;
     const id = this.#sampler.sample();
-    if (Number.isNaN(board.scores[id])) throw noLogits(place, "");
+    // Of scores that are no numbers the mask's is the only one.
+    if (id === this.#fill.maskId || Number.isNaN(scores[id])) throw noLogits(place, "");
     this.#chosen[index] = id;
     const { order } = this.#settings;
     this.#certainty[index] = order === "random"

@@ -99,6 +99,31 @@ for (const [i, architecture] of NAMES.entries()) {
     }));
 }
 
+Deno.test("requests take turns step by step, and the more urgent one has all of them", () =>
+  withTinyFile(
+    { architecture: "llada", seed: 3 },
+    (path) =>
+      withModel(path, { threads: 1, gpu: "off", parallel: 2 }, async (model) => {
+        const asked = { ids: PROMPTS[0], sampling: GREEDY, ignoreEnd: true };
+        /** How far the long one is when the short one is done. */
+        const saidBefore = async (priority: number) => {
+          let said = 0;
+          const long = model.generate({ ...asked, maxTokens: 32 });
+          const short = model.generate({ ...asked, maxTokens: 8, priority });
+          const following = (async () => {
+            for await (const { ids } of long) said += ids.length;
+          })();
+          await short.result;
+          const before = said;
+          await following;
+          return before;
+        };
+        // A long one's ids come out in order, not as they are filled in: many of 32 are there at 8.
+        assertLess(await saidBefore(5), 3);
+        assertLess(await saidBefore(0), 32);
+      }),
+  ));
+
 /** Answers with a seed, at a temperature. */
 async function seeded(model: LoadedModel, seed: number, more: Partial<GenerateRequest> = {}) {
   const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, seed };
@@ -181,7 +206,11 @@ Deno.test("a mask is never an answer, nor is what a bias forbids; penalties coun
         assert(!other.includes(TINY_MASK) && !other.includes(plain[0]));
         const varied = await answer({ presencePenalty: 50, repeatLastN: -1 });
         assertEquals(new Set(varied).size, 12);
-        assert(!varied.some((id) => PROMPTS[0].includes(id)));
+        // What the prompt has said counts, too.
+        const liked = new Map([[PROMPTS[0][3], 30]]);
+        assertEquals(new Set(await answer({ logitBias: liked })), new Set(liked.keys()));
+        const penalised = { logitBias: liked, presencePenalty: 50, repeatLastN: -1 };
+        assertEquals((await answer(penalised)).includes(PROMPTS[0][3]), false);
         assertLess(new Set(plain).size, 12);
       }),
   ));
