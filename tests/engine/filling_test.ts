@@ -99,31 +99,6 @@ for (const [i, architecture] of NAMES.entries()) {
     }));
 }
 
-Deno.test("requests take turns step by step, and the more urgent one has all of them", () =>
-  withTinyFile(
-    { architecture: "llada", seed: 3 },
-    (path) =>
-      withModel(path, { threads: 1, gpu: "off", parallel: 2 }, async (model) => {
-        const asked = { ids: PROMPTS[0], sampling: GREEDY, ignoreEnd: true };
-        /** How far the long one is when the short one is done. */
-        const saidBefore = async (priority: number) => {
-          let said = 0;
-          const long = model.generate({ ...asked, maxTokens: 32 });
-          const short = model.generate({ ...asked, maxTokens: 8, priority });
-          const following = (async () => {
-            for await (const { ids } of long) said += ids.length;
-          })();
-          await short.result;
-          const before = said;
-          await following;
-          return before;
-        };
-        // A long one's ids come out in order, not as they are filled in: many of 32 are there at 8.
-        assertLess(await saidBefore(5), 3);
-        assertLess(await saidBefore(0), 32);
-      }),
-  ));
-
 /** Answers with a seed, at a temperature. */
 async function seeded(model: LoadedModel, seed: number, more: Partial<GenerateRequest> = {}) {
   const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, seed };
