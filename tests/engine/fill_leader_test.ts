@@ -122,6 +122,27 @@ Deno.test("FillLeader ends who leaves, whether they run or wait, before another 
     assertEquals(steps(4, 1).at(-1), [4]);
   }));
 
+Deno.test("FillLeader takes nothing of a step that was aborted, and lets the next one end", () =>
+  withTinyFile({ architecture: "llada" }, async (path) => {
+    const { control, ends, begin, steps } = await open(path, 30);
+    begin(1, { maxTokens: 1 });
+    steps(1, 2);
+    const [expected] = control.outputIds(1);
+    begin(0);
+    begin(1, { maxTokens: 1 });
+    steps(1, 1);
+    // Somebody leaves as soon as it was looked who has left: while the other one's step runs.
+    const notice = control.noticeCancels;
+    control.noticeCancels = (mayAbort) => {
+      notice.call(control, mayAbort);
+      control.cancel(0);
+    };
+    control.outputIds(1)[0] = -1;
+    assertEquals(steps(2, 2), [[1, 0], [1, 1]]);
+    assertEquals(control.outputIds(1)[0], expected);
+    assertEquals(reasons(ends), ["cancelled", "length"]);
+  }));
+
 Deno.test("FillLeader fails the request whose logits are no numbers, and no other", () =>
   withTinyFile({ architecture: "llada" }, async (path) => {
     damageEmbedding(path, 9);
