@@ -200,9 +200,12 @@ Deno.test("an answer is as long as there is room for, 256 where nobody says, and
       const none = await model.generate({ ...asked, maxTokens: 0 }).result;
       assertEquals([none.ids, none.finishReason], [[], "length"]);
     });
-    const changes = { contextLength: 2048 };
+    const changes = { contextLength: 4096 };
     await withTinyFile({ architecture: "llada", seed: 3, changes }, async (long) => {
       await withModel(long, { threads: 2, gpu: "off" }, async (model) => {
+        // All of it is one step, however long.
+        assertEquals(model.contextLength, 2048);
+        assertEquals(model.details.uses, ["writing"]);
         const asked = { ids: PROMPTS[0], sampling: GREEDY, ignoreEnd: true };
         const cancel = new AbortController();
         const cut = model.generate({ ...asked, maxTokens: 1500, signal: cancel.signal });

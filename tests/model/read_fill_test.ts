@@ -5,6 +5,8 @@ import { unitObstacle } from "../../src/bundle/units.ts";
 import { type GgufValue, parseGguf } from "../../src/gguf/mod.ts";
 import { describeModel, positionsAhead, readsWhole } from "../../src/model/mod.ts";
 import { adapterObstacle } from "../../src/rank/plan/adapter_obstacle.ts";
+import { logitsRows } from "../../src/rank/plan/logits_rows.ts";
+import { attendingTokens } from "../../src/rank/plan/plan_workspace.ts";
 import { gpuObstacle } from "../../src/rank/gpu/obstacle.ts";
 import { FILL_FAMILIES, TINY_MASK, type TinyFillName } from "../support/tiny_fill_families.ts";
 import { tinyModel } from "../support/tiny_model.ts";
@@ -22,6 +24,7 @@ for (const architecture of Object.keys(FILL_FAMILIES) as TinyFillName[]) {
     const isShifted = architecture === "dream" || architecture === "rnd1";
     assertEquals(config.fill, { maskId: TINY_MASK, isShifted });
     assertEquals([config.isEncoder, readsWhole(config)], [undefined, true]);
+    assertEquals([attendingTokens(config, 256), logitsRows(config, 256)], [64, 64]);
     assertEquals(config.layers.map((_, layer) => positionsAhead(config, layer)), [
       ...[2 ** 31 - 1, 2 ** 31 - 1],
     ]);
