@@ -143,6 +143,26 @@ Deno.test("FillLeader takes nothing of a step that was aborted, and lets the nex
     assertEquals(reasons(ends), ["cancelled", "length"]);
   }));
 
+Deno.test("FillLeader lets the next step be aborted, too, where nobody was left of the last", () =>
+  withTinyFile({ architecture: "llada" }, async (path) => {
+    const { control, ends, begin, steps } = await open(path, 30);
+    const mayAbort: (boolean | undefined)[] = [];
+    const { noticeCancels: notice, join } = control;
+    control.noticeCancels = (may) => (mayAbort.push(may), notice.call(control, may));
+    // The only one leaves while its step runs.
+    control.join = () => {
+      control.join = join;
+      control.cancel(0);
+      return join.call(control);
+    };
+    begin(0);
+    assertEquals(steps(1, 1), [[0]]);
+    begin(1, { maxTokens: 1 });
+    assertEquals(steps(1, 2), [[0, 1]]);
+    assertEquals(mayAbort, [true, true]);
+    assertEquals(reasons(ends), ["cancelled", "length"]);
+  }));
+
 Deno.test("FillLeader fails the request whose logits are no numbers, and no other", () =>
   withTinyFile({ architecture: "llada" }, async (path) => {
     damageEmbedding(path, 9);
