@@ -26,11 +26,11 @@ Deno.test("show, plan and run know a model that fills in, and what is not asked 
     }
     const onGpu = await runCli(["run", path, "the", ...asked.slice(0, 4), "--gpu", "on"]);
     assertStringIncludes(onGpu.stderr, "texts that are filled in are the threads'");
-    const measured = await runCli(["perplexity", path, "--file", "-"], {
-      stdin: "the ".repeat(400),
-    });
-    assertEquals(measured.code, 1);
-    assertStringIncludes(measured.stderr, "with this model: dream fills in masks");
+    for (const verb of ["perplexity", "verify"]) {
+      const measured = await runCli([verb, path, "--file", "-"], { stdin: "the ".repeat(400) });
+      assertEquals(measured.code, 1, verb);
+      assertStringIncludes(measured.stderr, "with this model: dream fills in masks");
+    }
   }, { architecture: "dream" }));
 
 Deno.test("logits of a model that fills in are of all of the text, also from the reference", () =>
