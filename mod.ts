@@ -24,6 +24,8 @@ export {
   type ChatAnswerOptions,
   Engine,
   type EngineOptions,
+  type FillOptions,
+  type FillOrder,
   type NamedAdapter,
 } from "./src/llm/mod.ts";
 export {

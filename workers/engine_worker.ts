@@ -6,17 +6,18 @@
  * lets its event loop run.
  */
 import { check } from "../src/base/check.ts";
+import { createLeader, type RequestLeader } from "../src/engine/create_leader.ts";
 import type { KvCopy } from "../src/engine/kv_archive.ts";
 import { RequestError } from "../src/base/errors.ts";
 import { ImageReader } from "../src/engine/image_reader.ts";
-import { Leader } from "../src/engine/leader.ts";
+
 import type { WholeTexts } from "../src/engine/whole_texts.ts";
 import { RankRunner } from "../src/rank/open_rank.ts";
 import { answerCalls, leave, reply } from "./answer.ts";
 
 let runner: RankRunner | null = null;
 /** One of the two: of a model that reads ids, or of a tower. */
-let leader: Leader | null = null;
+let leader: RequestLeader | null = null;
 let images: ImageReader | null = null;
 /** What is being copied for a file, a piece with each call. */
 let copy: KvCopy | null = null;
@@ -36,7 +37,7 @@ answerCalls("engine", {
       return {};
     }
     const draft = setup.draft && RankRunner.openDraft(runner, setup.draft, tell);
-    leader = new Leader(runner, { speculate: setup.speculate, draft, waitMs: setup.gpu?.waitMs });
+    leader = createLeader(runner, { speculate: setup.speculate, draft, waitMs: setup.gpu?.waitMs });
     return {};
   },
   generate({ request, slot }, later) {
@@ -108,7 +109,7 @@ answerCalls("engine", {
 });
 
 /** Runs steps while there is something to do; requests come and go meanwhile. */
-async function work(leader: Leader, { control }: RankRunner): Promise<void> {
+async function work(leader: RequestLeader, { control }: RankRunner): Promise<void> {
   // The call that began it is answered by steps.
   await null;
   try {
@@ -133,7 +134,7 @@ function ofTexts<R>(ask: (texts: WholeTexts) => R): R {
   return ask(leader.texts);
 }
 
-function leaderOfTexts(): Leader {
+function leaderOfTexts(): RequestLeader {
   if (images !== null) refuse("Cannot read ids: the model that was loaded looks at images");
   check(leader !== null, "the engine is loaded first");
   return leader;

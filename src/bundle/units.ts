@@ -64,6 +64,10 @@ export function unitObstacle(model: ModelDescription): string | null {
     return "Cannot sort this model's neurons for a packed file: it is an encoder, which computes " +
       "a whole text at once by all of them: use the .gguf file as it is";
   }
+  if (model.config.fill) {
+    return "Cannot sort this model's neurons for a packed file: it fills in a text, all of which " +
+      "it computes at once by all of them: use the .gguf file as it is";
+  }
   if (model.config.source) {
     return "Cannot sort this model's neurons for a packed file: it reads a source at once, by " +
       "all neurons of its first layers: use the .gguf file as it is";

@@ -18,6 +18,7 @@ import { STEP_TOKENS } from "../rank/plan/plan.ts";
 import { machineProfile } from "./machine.ts";
 import { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "../llm/built_in_model.ts";
 import { type AdapterFlags, adaptersOf, addAdapterOptions } from "./adapter_options.ts";
+import { type FillFlags, fillOf } from "./fill_options.ts";
 import { ascendingShares, byteSize, decimal, wholeNumber } from "./option_values.ts";
 import { writeErrorLine } from "./output.ts";
 import { Progress } from "./progress.ts";
@@ -26,7 +27,7 @@ import { firingRates, type QuietFlags, quietNeurons } from "./quiet_neurons.ts";
 import { getEnv } from "./settings.ts";
 
 /** What `addLoadOptions` parses. */
-export interface LoadFlags extends QuietFlags, AdapterFlags {
+export interface LoadFlags extends QuietFlags, AdapterFlags, FillFlags {
   readonly threads?: number;
   readonly ctxSize?: number;
   readonly kvType?: NonNullable<LoadOptions["kvType"]> | "f16";
@@ -234,7 +235,7 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   return {
     ...{ gpu, gpuLayers, hotShare, priority, firing, gpuMemoryBytes, gpuStreamFrom },
     ...{ threads, contextLength, kvType, sparse, quiet, predictor, predictorThreshold },
-    ...adaptersOf(flags),
+    ...{ ...adaptersOf(flags), ...fillOf(flags) },
     ...chatTemplateFile !== undefined && { chatTemplate: readTextFile(chatTemplateFile) },
     ...templateVariables && { templateVariables },
     ...{ memoryBytes, ioWorkers, fileCache, speculate, draftModelPath, projectorPath },

@@ -162,6 +162,19 @@ export class StepRunner {
     if (this.positions !== null) this.#stand(this.positions, position, rows, NO_SPANS);
   }
 
+  /**
+   * Adds a whole text of a model that fills in, whose rows see all of it; logits are wanted of rows
+   * `from` to `to` - 1.
+   */
+  addWhole(slot: number, ids: ArrayLike<number>, from: number, to: number): void {
+    const { length } = ids, first = this.#step.tokenCount;
+    for (let t = 0; t < length; t++) this.ids[first + t] = ids[t];
+    for (let at = 0, end = to; at < length; at = end, end = length) {
+      this.addAt(slot, at, end - at, at === 0 ? to - from : 0);
+      this.#setLast(SEGMENT_SOURCE, length);
+    }
+  }
+
   /** The last segment's rows attend to each other both ways. */
   #seeAll(states: SegmentStates): void {
     check(states === NO_STATES, "states go on token by token");

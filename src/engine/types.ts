@@ -2,8 +2,10 @@
 import type { FinishReason, Prelude, SamplingOptions, Timings } from "../llm/types.ts";
 import type { GivenRows, RowGrid } from "../rank/step/given_rows.ts";
 import type { RequestGrammar } from "./chooser.ts";
+import type { FillSettings } from "./fill_settings.ts";
 import type { LogprobRows } from "./logprob_rows.ts";
 
+export { FILL_DEFAULTS, FILL_ORDERS, type FillOrder, type FillSettings } from "./fill_settings.ts";
 export type { GivenRows, RowGrid };
 
 export interface EngineRequest {
@@ -22,6 +24,8 @@ export interface EngineRequest {
   readonly breakers?: readonly number[];
   /** Ids that end the answer. */
   readonly endIds: readonly number[];
+  /** Of a model that fills in: how. Left out: as such models usually do. */
+  readonly fill?: FillSettings;
   /** Larger ones are served first; left out: 0. */
   readonly priority?: number;
   /** What the answer must be. */

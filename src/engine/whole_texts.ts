@@ -285,6 +285,11 @@ export class WholeTexts {
   ): boolean {
     const { position, n, logits, kind = STEP_KIND_FORWARD } = chunk;
     this.#steps.begin(kind);
+    // All of its rows depend on all: it is computed as a whole for each part of its logits.
+    if (this.#runner.setup.config.fill) {
+      this.#steps.addWhole(SLOT, ids, position, position + n);
+      return this.#run();
+    }
     const states = this.#statesFrom(position);
     this.#steps.add({ slot: SLOT, ids, spans: [] }, position, n, logits, states);
     return this.#runFrom(states);

@@ -52,6 +52,13 @@ export function planDraft(
         "out --draft-model",
     );
   }
+  if (config.fill) {
+    throw refusal(
+      path,
+      "the model that it is for fills in a text, which nothing is guessed for: leave out " +
+        "--draft-model",
+    );
+  }
   if (plans[0].statePlaces > 0) {
     throw refusal(
       path,
@@ -116,6 +123,7 @@ export function planBeside(
   };
   const model = describeForUse(file, options);
   if (model.config.isEncoder) throw refusal(path, "it is an encoder, which guesses nothing");
+  if (model.config.fill) throw refusal(path, "it fills in a text, and goes on with none");
   if (model.config.source) throw refusal(path, "it answers a source, and goes on with no text");
   return { file, model, plans: planModel({ file, model }, module, options) };
 }

@@ -1,4 +1,5 @@
 /** What whoever uses the library may ask of loading a model. */
+import type { FillOptions } from "./fill_options.ts";
 import type { Notice } from "./predictor_report.ts";
 
 /** How a model is loaded. Everything may be left out. */
@@ -72,6 +73,8 @@ export interface EngineOptions {
    * without one it reads text alone.
    */
   readonly projectorPath?: string;
+  /** How a model that fills in texts (LLaDA, Dream, RND1) answers; others do not look at it. */
+  readonly fill?: FillOptions;
   /** A chat template (Jinja) in place of the one in the model's file. */
   readonly chatTemplate?: string;
   /** Variables of the template where nobody sets them, as `enable_thinking`. */

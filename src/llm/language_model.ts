@@ -20,7 +20,7 @@ import { KeptConversations } from "./kept_conversations.ts";
 import { AdapterShares } from "./adapter_shares.ts";
 import { checkGiven } from "./check_given.ts";
 import { checkIds, type IdLimits, requireAlive, tokensWanted } from "./check_ids.ts";
-import { refuseEncoder, refuseSource } from "./read_pooling.ts";
+import { refuseEncoder, requireGoingOn } from "./read_pooling.ts";
 import type { AdaptedParts, LoadedModelParts } from "./loaded_model_parts.ts";
 import type { ImageReader } from "./images/image_reader.ts";
 import { startGeneration } from "./generation.ts";
@@ -86,6 +86,7 @@ export class LoadedModel implements LanguageModel {
   readonly #describe: LoadedModelParts["describe"];
   readonly #extras: RequestExtras;
   readonly #texts: TextReader;
+  readonly #filling: LoadedModelParts["filling"];
   readonly #images: ImageReader | null;
   /** Left out: it neither sees nor hears. */
   readonly lookAt: LanguageModel["lookAt"];
@@ -95,7 +96,7 @@ export class LoadedModel implements LanguageModel {
     parts: LoadedModelParts & Partial<AdaptedParts>,
     base: LoadedModel | null = null,
   ) {
-    const { plans, config, tokenizer } = parts;
+    const { plans, config, tokenizer, fingerprint } = parts;
     const shares = parts.shares ?? new Array(plans[0].adapters?.count ?? 0).fill(0);
     const own = { id: parts.id, shares, isNamed: base !== null };
     const adapters = this.#adapters = new AdapterShares({ ...parts.mergedAdapters, ...own });
@@ -104,8 +105,7 @@ export class LoadedModel implements LanguageModel {
     this.file = parts.file;
     this.config = config;
     this.tokenizer = tokenizer;
-    const { contextLength } = plans[0];
-    this.contextLength = contextLength;
+    const contextLength = this.contextLength = plans[0].contextLength;
     this.#plans = plans;
     this.threads = plans.length;
     this.arenaCount = plans[0].arenas.length;
@@ -118,10 +118,10 @@ export class LoadedModel implements LanguageModel {
     const isFramed = this.answersSources = config.source !== undefined;
     this.#prompts = new PromptEncoder({ ...parts, contextLength, isFramed });
     this.#engines = parts.engines;
-    const { fingerprint } = parts;
     this.conversations = new KeptConversations(parts.engines, { fingerprint, adapters });
     this.#archive = parts.archive;
     this.#notify = parts.notify;
+    this.#filling = parts.filling;
     this.#texts = new TextReader({
       ...{ file: parts.file, config, head: parts.textHead },
       atOnce: { texts: config.isEncoder ? plans[0].sequences : 1, tokens: contextLength },
@@ -195,12 +195,13 @@ export class LoadedModel implements LanguageModel {
   generate(request: GenerateRequest): Generation {
     refuseEncoder(this.config);
     const { given = [] } = request, { source } = this.config;
+    const { maxTokens: wanted, ...filling } = this.#filling(request);
     const adapters = this.#adapters.of(request.adapters);
     // An empty source is none, as an empty prompt.
     const ids = source && request.ids.length > 0 ? [...request.ids, source.startId] : request.ids;
     this.#checkIds(ids, { given });
     requireAlive(this.failure);
-    const maxTokens = tokensWanted(request.maxTokens, this.contextLength);
+    const maxTokens = tokensWanted(wanted, this.contextLength);
     return startGeneration(this.#queue, {
       source: (...of) => this.#engines.generate(...of),
       request: {
@@ -210,7 +211,7 @@ export class LoadedModel implements LanguageModel {
         maxTokens,
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
         priority: request.priority,
-        ...this.#extras.of(request, maxTokens),
+        ...{ ...this.#extras.of(request, maxTokens), ...filling },
       },
       ...{ stop: request.stop ?? [], endSignal: request.endSignal },
       ...{ tokenizer: this.tokenizer, beginsText: this.answersSources },
@@ -228,7 +229,7 @@ export class LoadedModel implements LanguageModel {
     onRows: (rows: Float32Array, firstPosition: number) => void,
     { stepTokens }: { stepTokens?: number } = {},
   ): Promise<void> {
-    this.#refuse("predict every token of a text");
+    if (this.config.fill === undefined) this.#refuse("predict every token of a text");
     await this.#readAlone([ids], {}, (engine) => engine.logits(ids, onRows, stepTokens));
   }
 
@@ -369,7 +370,7 @@ export class LoadedModel implements LanguageModel {
   /** Of a model whose texts do not go on: what cannot be done with one. */
   #refuse(what: string): void {
     refuseEncoder(this.config);
-    refuseSource(this.config, what);
+    requireGoingOn(this.config, what);
   }
 
   /** Has whole texts read while no request runs. */

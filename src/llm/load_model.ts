@@ -18,6 +18,7 @@ import { checkAttached } from "./attached_adapters.ts";
 import { chooseGpu, describePart, type GpuDecision, type GpuPart } from "./choose_gpu.ts";
 import { planDraft } from "./draft_model.ts";
 import { EngineSupply, firstThatFits, type OpenEngine } from "./engine_supply.ts";
+import { fillingOf } from "./fill_options.ts";
 import { ImageReader } from "./images/image_reader.ts";
 import { openTowers, type Tower } from "./images/tower.ts";
 import { LoadedModel } from "./language_model.ts";
@@ -99,7 +100,7 @@ export async function loadModel(path: string, asked: LoadOptions = {}): Promise<
         { ...opening, options: { ...options, gpuLossAtStep: undefined, onProgress: undefined } },
         { ...decision, mayBeWithout: true },
       )),
-    waitingMax,
+    ...{ waitingMax, filling: (request) => fillingOf(config, request, options.fill) },
     archive,
     images: ImageReader.of(towers, { config, tokenizer, plans, waitingMax }),
     textHead: model.tensors.textHead

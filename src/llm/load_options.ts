@@ -1,11 +1,13 @@
 /** What can be asked of loading a model, and what is meant where nothing is said. */
 import type { Plane } from "../memory/observation.ts";
+import { readsWhole } from "../model/layer_config.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { DRAFTS_MAX, type Speculate } from "../engine/drafts/drafts.ts";
 import { CHUNK_TOKENS_RESIDENT, type MachineProfile } from "../planner/mod.ts";
 import { STEP_TOKENS } from "../rank/plan/plan.ts";
 import type { StreamingChoice } from "../rank/plan/plan_units.ts";
 import type { StreamingSteps } from "../rank/plan/stream_types.ts";
+import { fillSettings } from "./fill_options.ts";
 import type { EngineOptions } from "./engine_options.ts";
 
 export type GpuMode = NonNullable<EngineOptions["gpu"]>;
@@ -154,11 +156,12 @@ export function rankCountWithGpu({ threads }: LoadOptions, isAlone: boolean): nu
 
 /** Tokens of context. */
 export function contextLengthFor({ config }: ModelDescription, options: LoadOptions): number {
-  const { contextLength: trained, isEncoder, source } = config;
+  const { contextLength: trained, source } = config;
   if (options.contextLength !== undefined) return options.contextLength;
   // A source and an answer, each as long as the model was trained with.
   if (source) return Math.min(2 * trained, WHOLE_CONTEXT_MAX_DEFAULT);
-  return Math.min(trained, isEncoder ? WHOLE_CONTEXT_MAX_DEFAULT : CONTEXT_LENGTH_MAX_DEFAULT);
+  const most = readsWhole(config) ? WHOLE_CONTEXT_MAX_DEFAULT : CONTEXT_LENGTH_MAX_DEFAULT;
+  return Math.min(trained, most);
 }
 
 /** Tokens of a prompt that are computed at once. */
@@ -184,6 +187,7 @@ export function checkLoadOptions(options: LoadOptions): void {
   }
   checkHotShares(options);
   checkNames(options);
+  fillSettings(options.fill);
   const { predictorThreshold: threshold } = options;
   if (threshold !== undefined && !Number.isFinite(threshold)) {
     throw new RangeError(

@@ -7,11 +7,12 @@ import type { RankPlan } from "../rank/plan/plan_types.ts";
 import type { Tokenizer } from "../tokenizer/types.ts";
 import type { AdaptersOfModel } from "./adapter_shares.ts";
 import type { EngineSupply } from "./engine_supply.ts";
+import type { Filled } from "./fill_options.ts";
 import type { ImageReader } from "./images/image_reader.ts";
 import type { Notice } from "./predictor_report.ts";
 import type { TextHead } from "./text_head.ts";
 import type { TriedPredictors } from "./try_predictors.ts";
-import type { ModelDetails } from "./types.ts";
+import type { GenerateRequest, ModelDetails } from "./types.ts";
 
 export interface LoadedModelParts {
   readonly id: string;
@@ -28,6 +29,8 @@ export interface LoadedModelParts {
   readonly engines: EngineSupply;
   /** What computes it, for people. */
   readonly runsOn: string;
+  /** What of a request depends on whether it fills in texts, and how. */
+  readonly filling: (request: GenerateRequest) => Filled;
   /** How many requests may wait. */
   readonly waitingMax: number;
   /** Where keys and values are kept when it is closed; null: nowhere. */

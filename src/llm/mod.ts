@@ -2,6 +2,13 @@
 export { BUILT_IN_MODEL_ID, BUILT_IN_MODEL_PATH } from "./built_in_model.ts";
 export { type Answer, type AnswerOptions, type ChatAnswerOptions, Engine } from "./engine.ts";
 export type { AdapterChoice, EngineOptions, LoadProgress, NamedAdapter } from "./engine_options.ts";
+export {
+  FILL_BLOCK_MAX,
+  FILL_DEFAULTS,
+  FILL_ORDERS,
+  type FillOptions,
+  type FillOrder,
+} from "./fill_options.ts";
 export type { FileCacheMode } from "./file_cache.ts";
 export { projectorBeside } from "./images/find_projector.ts";
 export { openTowers } from "./images/tower.ts";

@@ -27,7 +27,10 @@ export interface LoadedWith
 /** Sums up a header; costs a walk over it, so whoever asks often keeps the answer. */
 export function describeModel(
   file: GgufFile,
-  config: Pick<ModelConfig, "architecture" | "embeddingLength" | "vocabSize" | "isEncoder">,
+  config: Pick<
+    ModelConfig,
+    "architecture" | "embeddingLength" | "vocabSize" | "isEncoder" | "fill"
+  >,
   tokenizer: Tokenizer,
   { adapters = [], namedAdapters = [], shares = [], towers = [], textHead, ...more }: LoadedWith =
     {},
@@ -43,7 +46,7 @@ export function describeModel(
     vocabSize: config.vocabSize,
     uses: [
       ...config.isEncoder ? [] : ["writing" as const],
-      ranksPairs(file.metadata, config) ? "ranking" : "vectors",
+      ...config.fill ? [] : [ranksPairs(file.metadata, config) ? "ranking" : "vectors"] as const,
       ...towers.map(({ kind }) => kind),
     ],
     chatTemplate: getString(file.metadata, "tokenizer.chat_template", "") || null,

@@ -1,6 +1,7 @@
 /** How ranks are planned for what loading was asked for, but for packed files' units. */
 import { instantiateKernels } from "../../wasm/mod.ts";
 import { check } from "../base/check.ts";
+import { readsWhole } from "../model/layer_config.ts";
 import type { ModelDescription } from "../model/types.ts";
 import { type PlanOptions, tableBlocks } from "../rank/plan/plan.ts";
 import type { GpuPart } from "./choose_gpu.ts";
@@ -42,7 +43,7 @@ export function rankOptionsFor(
     gpu: gpu ? { ...gpu.share, rates: options.firing?.counts } : undefined,
     contextLength,
     // Where tokens see all others a text is one step, or a source.
-    chunkTokens: model.config.isEncoder || model.config.source
+    chunkTokens: readsWhole(model.config)
       ? contextLength
       : Math.max(options.wholeRows ?? 1, chunkTokensOf(model, options, gpu)),
     ...model.config.isEncoder

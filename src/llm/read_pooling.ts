@@ -68,14 +68,18 @@ export function refuseEncoder({ isEncoder, architecture }: ModelConfig): void {
 }
 
 /**
- * What is asked of a text that goes on has no meaning where there are a source and an answer.
- * @throws {RequestError} 400 for a model that answers a source.
+ * What is asked of a text that goes on has no meaning where there are a source and an answer, or
+ * where each word depends on all of the text.
+ * @throws {RequestError} 400 for a model that answers a source, or fills in a text.
  */
-export function refuseSource({ source, architecture }: ModelConfig, what: string): void {
-  if (source === undefined) return;
+export function requireGoingOn({ source, fill, architecture }: ModelConfig, what: string): void {
+  if (source === undefined && fill === undefined) return;
+  const how = fill === undefined
+    ? "reads a source and writes an answer to it"
+    : "fills in masks, each by all of the text";
   throw new RequestError(
-    `Cannot ${what} with this model: ${architecture} reads a source and writes an answer to it, ` +
-      "and has no text that goes on: ask it for completions, or take another model",
+    `Cannot ${what} with this model: ${architecture} ${how}, and has no text that goes on: ask ` +
+      "it for completions, or take another model",
     { status: 400, code: "unsupported" },
   );
 }

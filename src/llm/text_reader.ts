@@ -2,7 +2,7 @@
 import type { GgufFile } from "../gguf/types.ts";
 import type { ModelConfig, Pooling } from "../model/types.ts";
 import type { EngineHandle } from "../../workers/mod.ts";
-import { rankerOf, readPooling, refuseSource } from "./read_pooling.ts";
+import { rankerOf, readPooling, requireGoingOn } from "./read_pooling.ts";
 import type { TextHead } from "./text_head.ts";
 import type { EmbedOptions } from "./types.ts";
 
@@ -38,7 +38,7 @@ export class TextReader {
   /** See `LoadedModel.embed`. */
   async embed(texts: Texts, options: EmbedOptions): Promise<Float32Array[]> {
     const { file, config, head } = this.#in;
-    refuseSource(config, "make vectors of texts");
+    requireGoingOn(config, "make vectors of texts");
     const vectors = await this.#pool(texts, readPooling(file.metadata, config), options);
     return head === null ? vectors : vectors.map((vector) => head.project(vector));
   }

@@ -58,7 +58,7 @@ export const SEGMENTS_WORD = 80;
  * the position of the first row, how many there are, for how many of the last ones logits are
  * wanted; and, where layers keep states, the place that they are read from (-1: there are none
  * yet) and the one that they are written to; and of a model that answers a source, how long that
- * is.
+ * is, of one that fills in a text, how long all of it is.
  */
 export const SEGMENT_WORDS = 8;
 export const SEGMENT_SLOT = 0;
@@ -69,7 +69,10 @@ export const SEGMENT_STATE_FROM = 4;
 export const SEGMENT_STATE_TO = 5;
 /** 1: its rows attend to each other both ways; 0: to those before them. */
 export const SEGMENT_SEES_ALL = 6;
-/** Positions of the sequence's source: its rows are these, or come behind them. 0: it has none. */
+/**
+ * Positions of the sequence's source: its rows are these, or come behind them. Or of the whole text
+ * that is filled in, all of which its rows see. 0: it has none.
+ */
 export const SEGMENT_SOURCE = 7;
 
 /**

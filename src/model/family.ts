@@ -80,6 +80,8 @@ export interface Family {
    * all, the token itself in the middle. Else the file may say so: `attention.causal` is false.
    */
   readonly isEncoder: boolean;
+  /** It reads a text in both directions, and says what masks in it stand for: read_fill.ts. */
+  readonly fills: boolean;
   /**
    * Its first layers read a source as an encoder does, others write an answer to it, and ask the
    * source between: read_source.ts. What the norm behind the first ones is called; null: none do.
@@ -288,6 +290,7 @@ export const COMMON: Omit<Family, "architecture" | "positions"> = {
   alibiMaxBias: null,
   mayClampProjections: false,
   isEncoder: false,
+  fills: false,
   sourceNorm: null,
   embeddingNorm: "none",
   hasLatentAttention: false,

@@ -24,6 +24,13 @@ export function chosenKeyCount(
   return blockIndexer.blockCount * blockIndexer.blockPositions;
 }
 
+/** A text, or a source, is one step, however long: its tokens see those behind them, too. */
+export function readsWhole(
+  { isEncoder, source, fill }: Pick<ModelConfig, "isEncoder" | "source" | "fill">,
+): boolean {
+  return isEncoder === true || source !== undefined || fill !== undefined;
+}
+
 /** Positions are counted in 31 bits. */
 const POSITIONS_MAX = 2 ** 31;
 
@@ -34,8 +41,8 @@ export const ALL_AHEAD = POSITIONS_MAX - 1;
  * How many positions behind its own a token of a layer sees: none but where a text, or a source, is
  * seen as a whole.
  */
-export function positionsAhead({ isEncoder, layers }: ModelConfig, layer: number): number {
+export function positionsAhead({ isEncoder, fill, layers }: ModelConfig, layer: number): number {
   const { stage, slidingWindow } = layers[layer];
-  const seesAll = isEncoder || stage === "reads" || stage === "asks";
+  const seesAll = isEncoder || fill || stage === "reads" || stage === "asks";
   return seesAll ? (slidingWindow || POSITIONS_MAX) - 1 : 0;
 }

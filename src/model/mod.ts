@@ -15,7 +15,7 @@ export { FP4_LEVELS, IQ4_LEVELS } from "./quants/dequantize_blocks.ts";
 export { UE4M3 } from "./quants/dequantize_nvfp4.ts";
 export { givenWidth } from "./given_width.ts";
 export { headMatrices } from "./head_matrices.ts";
-export { configOf, hasUnevenNeurons, positionsAhead } from "./layer_config.ts";
+export { configOf, hasUnevenNeurons, positionsAhead, readsWhole } from "./layer_config.ts";
 export { layerNeurons } from "./layer_neurons.ts";
 export {
   predictedBlock,

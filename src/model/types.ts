@@ -23,6 +23,7 @@ import type {
   LayerHyperTensors,
 } from "./compressed_types.ts";
 import type { ConformerLayer, RelativeConfig, SubsamplingTensors } from "./conformer_types.ts";
+import type { FillingModel } from "./fill_types.ts";
 import type { GatedLayer, GatedMixTensors, GatedModel } from "./gated_types.ts";
 import type { LayerConfig, LayerShape, SteeredLayer } from "./layer_types.ts";
 import type { LayerInputTensors, TokenInputTensors } from "./layer_input_types.ts";
@@ -88,7 +89,7 @@ export interface FeedForwardConfig {
 }
 
 /** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */
-export interface ModelConfig extends GatedModel {
+export interface ModelConfig extends GatedModel, FillingModel {
   /** `general.architecture`: "llama", "qwen2", … */
   readonly architecture: string;
   readonly blockCount: number;

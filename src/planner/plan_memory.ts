@@ -14,6 +14,7 @@ import { divCeil } from "../base/check.ts";
 import { GiB, MiB } from "../base/units.ts";
 import { haveGates } from "../bundle/units.ts";
 import { CLUSTER_SLOTS } from "../cache/neuron_cache.ts";
+import { readsWhole } from "../model/layer_config.ts";
 import {
   ARENA_SLACK_BYTES,
   IO_WORKER_BYTES,
@@ -90,7 +91,7 @@ class MemoryPlanner {
 
   plan(): MemoryPlan | PlanRefusal {
     const { budgetBytes, contextLength, model: { config } } = this.#in;
-    const chunk = config.isEncoder || config.source
+    const chunk = readsWhole(config)
       ? contextLength
       : this.#in.chunkTokens ?? CHUNK_TOKENS_RESIDENT[config.experts ? "mixture" : "dense"];
     const resident = residentLayout(this.#in, chunk);

@@ -18,6 +18,7 @@ import {
 import { sentencePieceVocabulary } from "../../src/synth/vocabulary.ts";
 import { Rng } from "./rng.ts";
 import { ENCODER_FAMILIES, type TinyEncoderName } from "./tiny_encoder_families.ts";
+import { FILL_FAMILIES, type TinyFillName } from "./tiny_fill_families.ts";
 import { SOURCE_FAMILIES, type TinySourceName } from "./tiny_source_families.ts";
 import { TINY_FAMILIES, type TinyFamilyName } from "./tiny_families.ts";
 import type { TinyFamily } from "./tiny_family.ts";
@@ -26,12 +27,16 @@ import { keepConstant, predictorWeights } from "./tiny_predictor.ts";
 import { sizeOfStreams } from "./tiny_layered.ts";
 import { tinyMetadata, type TinyShape, type TinyTensor, tinyTensors } from "./tiny_layout.ts";
 
-/** Families of all kinds: those that go on with a text, encoders, those that answer a source. */
-export type TinyModelName = TinyFamilyName | TinyEncoderName | TinySourceName;
+/**
+ * Families of all kinds: those that go on with a text, encoders, those that answer a source, and
+ * those that fill in a text.
+ */
+export type TinyModelName = TinyFamilyName | TinyEncoderName | TinySourceName | TinyFillName;
 export const TINY_MODELS: Readonly<Record<TinyModelName, TinyFamily>> = {
   ...TINY_FAMILIES,
   ...ENCODER_FAMILIES,
   ...SOURCE_FAMILIES,
+  ...FILL_FAMILIES,
 };
 
 /** What may be chosen; the rest is the family's, or that of `TINY_SHAPE`. */

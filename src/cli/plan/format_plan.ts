@@ -29,11 +29,11 @@ const RATES: Readonly<Record<PlanFields["firing_rates"], string>> = {
   all: "all, at every token",
 };
 
-/** isEncoder: it writes nothing, so nothing is said of its speed but how texts are read. */
-export function formatPlan(report: PlanReport, isEncoder: boolean): string {
+/** decodes: it writes token by token; else nothing is said of speed but how texts are read. */
+export function formatPlan(report: PlanReport, decodes: boolean): string {
   const { fits, packed, profile, gpu, budget_bytes: budget } = report;
   const lines = [report.model];
-  if (fits) lines.push(...formatFields(report, budget, isEncoder));
+  if (fits) lines.push(...formatFields(report, budget, decodes));
   else {
     lines.push(
       `As it is, it takes ${formatBytes(report.total_bytes)}, more than the ` +
@@ -41,7 +41,7 @@ export function formatPlan(report: PlanReport, isEncoder: boolean): string {
         `${report.expected_decode_tps.toFixed(1)} tok/s if it had them.`,
     );
     if (packed !== null) {
-      lines.push("", "Packed (ganglion pack) it runs:", ...formatFields(packed, budget, isEncoder));
+      lines.push("", "Packed (ganglion pack) it runs:", ...formatFields(packed, budget, decodes));
     }
   }
   const speed = gpu.expected_decode_tps === null
@@ -58,7 +58,7 @@ export function formatPlan(report: PlanReport, isEncoder: boolean): string {
   return lines.join("\n");
 }
 
-function formatFields(plan: PlanFields, budget: number, isEncoder: boolean): string[] {
+function formatFields(plan: PlanFields, budget: number, decodes: boolean): string[] {
   const rows: [string, string][] = plan.regions.map(({ name, bytes }) => [
     plan.way === "resident" && name === "weights" ? "weights" : REGIONS[name],
     formatBytes(bytes),
@@ -70,7 +70,7 @@ function formatFields(plan: PlanFields, budget: number, isEncoder: boolean): str
     ...rows.map(([name, text]) => `  ${name.padEnd(width)}  ${text.padStart(10)}`),
     "",
     ...formatSlots(plan),
-    ...formatSpeed(plan, isEncoder),
+    ...formatSpeed(plan, decodes),
   ];
 }
 
@@ -100,10 +100,10 @@ function formatSlots(plan: PlanFields): string[] {
   ];
 }
 
-function formatSpeed(plan: PlanFields, isEncoder: boolean): string[] {
+function formatSpeed(plan: PlanFields, decodes: boolean): string[] {
   const speed = plan.expected_prefill_tps.toFixed(1);
   const reading = `${plan.chunk_tokens} tokens at once, ${speed} tok/s`;
-  if (isEncoder) return [`text      ${reading}`];
+  if (!decodes) return [`text      ${reading}`];
   const parts = Object.entries(plan.ms).filter(([, ms]) => ms >= 0.05)
     .map(([name, ms]) => `${PARTS[name]} ${ms.toFixed(1)}`);
   return [

@@ -11,6 +11,7 @@ import type { StreamingSteps } from "../../rank/plan/stream_types.ts";
 import { ALL_STEPS } from "../../rank/plan/plan_units.ts";
 import { benchPrompt, hashIds } from "../bench_prompt.ts";
 import { Interrupt } from "../interrupt.ts";
+import { addFillOptions } from "../fill_options.ts";
 import {
   addDraftOption,
   addLoadOptions,
@@ -78,7 +79,7 @@ export function benchVerb(): Command {
     )
     .option("--safe", "insist on V8's bounds checks (deno task ganglion:safe)")
     .action(bench);
-  return addDraftOption(addLoadOptions(verb));
+  return addDraftOption(addFillOptions(addLoadOptions(verb)));
 }
 
 async function bench(path: string | undefined, options: Options): Promise<void> {

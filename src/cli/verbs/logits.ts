@@ -89,7 +89,7 @@ async function computeFast(path: string, job: Job): Promise<number> {
   return vocabSize;
 }
 
-/** One position at a time: a row of logits is all that is held. */
+/** One position at a time: a row of logits is all that is held, unless the model fills in. */
 async function computeExact(path: string, job: Job): Promise<number> {
   const { ids } = job;
   const options = toLoadOptions(job.flags);
@@ -108,8 +108,10 @@ async function computeExact(path: string, job: Job): Promise<number> {
   checkIds(ids, { contextLength, vocabSize, mayFill: true });
   using interrupt = new Interrupt();
   using rows = new RowSink(path, { job, vocabSize, signal: interrupt.signal });
-  for (let position = 0; position < ids.length; position++) {
-    rows.add(reference.forward([ids[position]], position));
+  // Where all rows depend on all there is no token by token.
+  const count = reference.config.fill ? ids.length : 1;
+  for (let position = 0; position < ids.length; position += count) {
+    rows.add(reference.forward(ids.slice(position, position + count), position));
     await setImmediate(); // lets a Ctrl-C come in
   }
   return vocabSize;

@@ -97,7 +97,10 @@ async function plan(path: string | undefined, options: Options): Promise<void> {
   requirePlan(planned, whole);
   const report = createPlanReport({ gpu, modelPath, budgetBytes, profile, planned, whole });
   if (options.json) writeJson(report);
-  else writeOutLine(formatPlan(report, model.config.isEncoder === true));
+  else {
+    const { isEncoder, fill } = model.config;
+    writeOutLine(formatPlan(report, !isEncoder && fill === undefined));
+  }
 }
 
 /**

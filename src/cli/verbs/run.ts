@@ -15,6 +15,7 @@ import {
 import { History, historyPath } from "../chat/history.ts";
 import { chat } from "../chat/session.ts";
 import { Interrupt } from "../interrupt.ts";
+import { addFillOptions } from "../fill_options.ts";
 import {
   addDraftOption,
   addLoadOptions,
@@ -50,12 +51,16 @@ export function runVerb(): Command {
     .option("--image <file>", "an image to look at; may be given several times", appended)
     .option("--audio <file>", "a sound to listen to; may be given several times", appended)
     .option("--raw", "continue the prompt as it is, without the chat template")
-    .option("--max-tokens <n>", "longest answer (default: the context)", wholeNumber({ min: 1 }))
+    .option(
+      "--max-tokens <n>",
+      "longest answer (default: the context, of models that fill in texts 256)",
+      wholeNumber({ min: 1 }),
+    )
     .option("--verbose", "in a chat, say how fast each answer was")
     .option("--private", "keep nothing of what is typed into a chat")
     .action(run);
   const asked = addTemplateOptions(addSamplingOptions(verb));
-  return addProjectorOption(addDraftOption(addLoadOptions(asked)));
+  return addProjectorOption(addDraftOption(addFillOptions(addLoadOptions(asked))));
 }
 
 function appended(value: string, before: readonly string[] = []): readonly string[] {

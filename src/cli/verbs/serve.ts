@@ -1,5 +1,6 @@
 /** `serve [MODEL…]`: the chat page and the API, until it is interrupted. */
 import type { Command } from "commander";
+import { addFillOptions } from "../fill_options.ts";
 import {
   addDraftOption,
   addLoadOptions,
@@ -19,7 +20,7 @@ export function serveVerb(): Command {
     )
     .action(serveModels);
   const served = addTemplateOptions(addServerOptions(verb));
-  return addProjectorOption(addDraftOption(addLoadOptions(served)));
+  return addProjectorOption(addDraftOption(addFillOptions(addLoadOptions(served))));
 }
 
 /** The server is a hundred modules, which other verbs do without. */

@@ -115,9 +115,10 @@ async function describeUse({ file, packed }: ModelFile, options: LoadOptions) {
     };
     const predictors = describePredictors(file, model);
     const threads = plans.length;
-    const { source, blockCount } = model.config;
+    const { source, blockCount, fill } = model.config;
     const writing = source && { writing_layers: (blockCount - source.readingLayers) / 2 };
-    return { memory_bytes: memory, threads, ctx_size, sparse, predictors, gpu, ...writing };
+    const kind = { ...writing, ...fill && { mask_token: fill.maskId } };
+    return { memory_bytes: memory, threads, ctx_size, sparse, predictors, gpu, ...kind };
   } catch (error) {
     if (error instanceof ModelFormatError || error instanceof UnsupportedModelError) {
       return { memory_bytes: null, reason: error.message, predictors: null };
@@ -195,10 +196,13 @@ function formatChecked({ tensors, skipped }: CheckedTensors): string {
   return `all numbers, in ${tensors} tensors${rest}`;
 }
 
-/** Of a model that answers a source its reader's and its writer's. */
+/** Of a model that answers a source its reader's and its writer's; of one that fills in, what. */
 function formatLayers(report: Report): string {
   const { layers } = report;
-  const writing = report.memory_bytes === null ? undefined : report.writing_layers;
+  const { writing_layers: writing, mask_token: mask } = report.memory_bytes === null
+    ? { writing_layers: undefined, mask_token: undefined }
+    : report;
+  if (mask !== undefined) return `${layers}, which fill in masks (token ${mask})`;
   return writing === undefined ? `${layers ?? "?"}` : `${layers} that read, ${writing} that write`;
 }
 

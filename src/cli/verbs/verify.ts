@@ -12,6 +12,7 @@ import { basename } from "node:path";
 import { UsageError } from "../../base/errors.ts";
 import { formatBytes, GiB } from "../../base/units.ts";
 import type { LoadedModel, LoadOptions } from "../../llm/mod.ts";
+import { requireGoingOn } from "../../llm/read_pooling.ts";
 import { LogitsComparer, type LogitsComparison, readStats, writeStats } from "../../stats/mod.ts";
 import { addLoadOptions, type LoadFlags, loadForVerb, toLoadOptions } from "../load.ts";
 import { wholeNumber } from "../option_values.ts";
@@ -81,6 +82,7 @@ async function readDense(
 ): Promise<ReadWindow[]> {
   const everything = { sparse: false, quiet: undefined, predictor: "off" } as const;
   await using model = await loadForVerb(path, { ...loading, ...everything });
+  requireGoingOn(model.config, "predict every token of a text");
   const windows = cutWindows(model, text, options);
   const { vocabSize } = model.config;
   const ids = windows.reduce((sum, window) => sum + window.length, 0);

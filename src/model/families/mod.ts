@@ -31,6 +31,7 @@ import { deepseek32 } from "./deepseek32.ts";
 import { deepseek4 } from "./deepseek4.ts";
 import { dots1 } from "./dots1.ts";
 import { dots3note } from "./dots3note.ts";
+import { dream } from "./dream.ts";
 import { ernie45 } from "./ernie4_5.ts";
 import { ernie45Moe } from "./ernie4_5_moe.ts";
 import { euroBert } from "./eurobert.ts";
@@ -74,6 +75,8 @@ import { kimiLinear } from "./kimi_linear.ts";
 import { laguna } from "./laguna.ts";
 import { lfm2 } from "./lfm2.ts";
 import { lfm2moe } from "./lfm2moe.ts";
+import { llada } from "./llada.ts";
+import { lladaMoe } from "./llada_moe.ts";
 import { llama } from "./llama.ts";
 import { llama4 } from "./llama4.ts";
 import { llamaEmbed } from "./llama_embed.ts";
@@ -127,6 +130,7 @@ import { qwen3vl } from "./qwen3vl.ts";
 import { qwen3vlmoe } from "./qwen3vlmoe.ts";
 import { qwen4exp } from "./qwen4exp.ts";
 import { refact } from "./refact.ts";
+import { rnd1 } from "./rnd1.ts";
 import { rwkv6 } from "./rwkv6.ts";
 import { rwkv6qwen2 } from "./rwkv6qwen2.ts";
 import { rwkv7 } from "./rwkv7.ts";
@@ -176,6 +180,7 @@ export const FAMILIES: readonly Family[] = [
   deepseek4,
   dots1,
   dots3note,
+  dream,
   ernie45,
   ernie45Moe,
   euroBert,
@@ -219,6 +224,8 @@ export const FAMILIES: readonly Family[] = [
   laguna,
   lfm2,
   lfm2moe,
+  llada,
+  lladaMoe,
   llama,
   llama4,
   llamaEmbed,
@@ -272,6 +279,7 @@ export const FAMILIES: readonly Family[] = [
   qwen3vlmoe,
   qwen4exp,
   refact,
+  rnd1,
   rwkv6,
   rwkv6qwen2,
   rwkv7,

@@ -7,6 +7,7 @@ import type { GgufFile } from "../../gguf/mod.ts";
 import type { Family, ScaleShape } from "../family.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { readCompression } from "./read_compression.ts";
+import { readFill } from "./read_fill.ts";
 import { readGated } from "./read_gated.ts";
 import { readNorm, readWeighedSums } from "./read_norm.ts";
 import { readPredictorThreshold } from "../powerinfer.ts";
@@ -106,14 +107,14 @@ export function readConfig(
     ...{ architecture: family.architecture, blockCount, embeddingLength },
     feedForwardLength: neurons.count,
     ...heads,
-    ...{ vocabSize, contextLength },
-    ...{ norm, ropes, experts },
+    ...{ vocabSize, contextLength, norm, ropes, experts },
     layers: walkedLayers(family.cutsGates ? withGateCutoffs(keys, own) : own, repeats),
     ...guess && { guess, blockCount: walked, layers: withGuessingLayer(own) },
     ...readChoice(keys, family, { ...heads, usedContext, layers: own, blockCount: walked, norm }),
     ...readSource(file, keys, family, { readingLayers: ownCount, vocabSize }),
     ...readBlockChoice(keys, family, { ...heads, usedContext, layers: own, experts }),
-    ...{ ...ownWays(keys, family, own), ...readSilencedTokens(file, family, vocabSize) },
+    ...ownWays(keys, family, own),
+    ...{ ...readSilencedTokens(file, family, vocabSize), ...readFill(file, family, vocabSize) },
     ...family.compressesKeys && readCompression(keys, { ...heads, layers: own, ropes, experts }),
     ...readGated(keys, family, { ...scaleShape, usedContext, layers: own, vocabSize }),
     stateSpace: family.stateSpace && readStateSpace(keys, family.stateSpace),

@@ -4,12 +4,16 @@ import type { Family } from "../family.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
 import type { LayerConfig } from "../types.ts";
 
-/** Files of encoders say that they are, and so may others whose tokens see all that are before. */
+/**
+ * Files of encoders say that they are, and so may others whose tokens see all that are before; of
+ * models that fill in it is nothing new.
+ */
 export function isEncoder(
   keys: Hyperparameters,
   family: Family,
   layers: readonly LayerConfig[],
 ): boolean {
+  if (family.fills) return false;
   const isSaid = !keys.flag("attention.causal", !family.isEncoder);
   if (isSaid === family.isEncoder) return isSaid;
   const seesAll = (layer: LayerConfig) =>

@@ -205,7 +205,8 @@ export class AttentionBlock {
       const end = first + segments[at + SEGMENT_ROWS];
       const source = segments[at + SEGMENT_SOURCE];
       const table = tableOf(this.#state, segments[at + SEGMENT_SLOT]);
-      // However far: kernels see no further than the segment's end, or the source's.
+      // However far: kernels see no further than the segment's end, or the source's, or the text's.
+      const seesText = layer.stage === "asks" || config.fill !== undefined;
       const ahead = segments[at + SEGMENT_SEES_ALL] === 1 ? ALL_AHEAD : layer.positionsAhead;
       // What is chosen for the others was attended to already.
       const whole = Math.max(first, Math.min(end, layer.seesAllBefore));
@@ -243,7 +244,7 @@ export class AttentionBlock {
           slopes,
           biases,
           ahead,
-          layer.stage === "asks" ? source : windowEnd,
+          seesText ? source : windowEnd,
         );
         query += n * width * 4;
         attention += n * outStride * 4;

@@ -112,6 +112,7 @@ function layersObstacle({ config, tensors }: ModelDescription): string | null {
   if (config.normalizesTurnedHeads && spans.some((each) => each?.span === "projection")) {
     return "heads that are turned already are normalised together by threads only";
   }
+  if (config.fill !== undefined) return "texts that are filled in are the threads'";
   if (config.stateSpace?.kind === "lightning") return "lightning attention is the threads'";
   if (["keyed", "added", "keyDeltas"].includes(config.stateSpace?.kind ?? "")) {
     return "states that decay key by key are the threads'";

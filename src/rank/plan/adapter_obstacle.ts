@@ -2,6 +2,7 @@
  * Which matrices' products adapters can add to as tokens are computed: those of plain attention and
  * of dense blocks of neurons that are all computed. Reads descriptions only.
  */
+import { readsWhole } from "../../model/layer_config.ts";
 import { isSilentKind } from "../../model/silent_kinds.ts";
 import type { LayerTensors, MatrixTensor, ModelDescription } from "../../model/types.ts";
 
@@ -13,7 +14,7 @@ export function adapterObstacle(
   { config, tensors }: ModelDescription,
   changed: Iterable<string>,
 ): string | null {
-  if (config.isEncoder || config.source !== undefined || config.patches !== undefined) {
+  if (readsWhole(config) || config.patches !== undefined) {
     return "the model reads whole texts or images at once";
   }
   // A neuron that is left out by its gate was looked at without what the adapter adds.

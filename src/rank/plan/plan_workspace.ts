@@ -3,7 +3,7 @@ import { alignUp } from "../../base/check.ts";
 import type { ArenaBuilder } from "../../memory/arena.ts";
 import { REGION_ALIGN_BYTES, SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import { latentsOf, mergedHeadDim } from "../../model/latent.ts";
-import { configOf } from "../../model/layer_config.ts";
+import { configOf, readsWhole } from "../../model/layer_config.ts";
 import type { ModelConfig, StateSpaceConfig } from "../../model/types.ts";
 import { mostOf, N, planMemory } from "../../shapes/mod.ts";
 import { indexerBytes, indexerWorkspace } from "./plan_indexer.ts";
@@ -18,6 +18,7 @@ import { compressedWorkspace } from "./plan_compressed.ts";
 import { gatedWorkspace } from "./plan_gated.ts";
 import { guessBytes, guessWorkspace } from "./plan_guess.ts";
 import { latentBytes, latentWorkspace } from "./plan_latent.ts";
+import { LOGITS_ROWS, logitsRows } from "./logits_rows.ts";
 import { limitedAt, limitedBytes } from "./plan_limits.ts";
 import { layOffsets } from "./plan_offsets.ts";
 import { slopesBytes } from "./plan_slopes.ts";
@@ -196,7 +197,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
   );
   const lengths = latentsOf(config).map(({ length }) => length);
   const widest = Math.max(d, ...lengths, config.projector?.outputLength ?? 0);
-  const listedTokens = input.isSparse ? logitsRows(chunkTokens) : 1;
+  const listedTokens = input.isSparse ? logitsRows(config, chunkTokens) : 1;
   return {
     ...{ staging: input.stagingBytes, residual: floats(strides.embedding) },
     ...{ normed: floats(strides.embedding), "normed.q8": tile(d) },
@@ -224,7 +225,7 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
     tables: (input.sequences ?? 1) * tableBlocks(input.contextLength) * 4,
     ...input.hasPlainNorms && { ones: onesLength(config) * 4 },
     ...{ ...slopesBytes(config), ...relativeBytes(input), ...addedBytes(input) },
-    logits: logitsRows(chunkTokens) * strides.logits * 4,
+    logits: logitsRows(config, chunkTokens) * strides.logits * 4,
     candidates: leads ? config.vocabSize * 4 : 0,
     ...projectorBytes(input.projector ?? null, input),
     ...fewBytes(input),
@@ -237,8 +238,8 @@ function intermediateBytes(input: WorkspaceInput): StepGraphInput["bytes"] {
 const QUERIES_OF_LONG_STEPS = 64;
 
 /** Tokens that attend at once: of a causal step all, of one that is a whole text some. */
-export function attendingTokens({ isEncoder, source }: ModelConfig, chunkTokens: number): number {
-  return isEncoder || source ? Math.min(QUERIES_OF_LONG_STEPS, chunkTokens) : chunkTokens;
+export function attendingTokens(config: ModelConfig, chunkTokens: number): number {
+  return readsWhole(config) ? Math.min(QUERIES_OF_LONG_STEPS, chunkTokens) : chunkTokens;
 }
 
 /** Of heads whose scores count how far keys are away. */
@@ -273,8 +274,6 @@ function ropeBytes(dimensionCount: number, chunkTokens: number): number {
 
 /** Most tokens of a sequence in a step whose firing neurons are listed, token by token. */
 export const FEW_TOKENS = 8;
-/** Most tokens of a step that want logits, and so of sequences that each have one. */
-export const LOGITS_ROWS = 16;
 
 /** One of a few tokens by itself. */
 function fewBytes({ config, strides, isSparse, sizes }: WorkspaceInput): StepGraphInput["bytes"] {
@@ -291,8 +290,9 @@ function fewBytes({ config, strides, isSparse, sizes }: WorkspaceInput): StepGra
  * or for each token; and for the layer behind the one that is computed those of one token, or of
  * one each of several sequences.
  */
-export function predictorRows({ experts }: ModelConfig, chunkTokens: number): number {
-  return (experts?.usedCount ?? 1) * Math.max(2 * logitsRows(chunkTokens), chunkTokens);
+export function predictorRows(config: ModelConfig, chunkTokens: number): number {
+  const most = Math.max(2 * logitsRows(config, chunkTokens), chunkTokens);
+  return (config.experts?.usedCount ?? 1) * most;
 }
 
 function predictorBytes(
@@ -304,11 +304,6 @@ function predictorBytes(
     "predictor.q8": sizes.q8_bytes(chunkTokens, stride),
     recall: config.blockCount * RECALL_FIELDS * 8,
   };
-}
-
-/** Steps that want every position's logits are short, so that the logits stay small. */
-export function logitsRows(chunkTokens: number): number {
-  return Math.min(LOGITS_ROWS, chunkTokens);
 }
 
 /** The most of each that a rank has in one layer. */

@@ -29,8 +29,8 @@ import { planGpu } from "./brought_plan.ts";
 import { DevicePlacer } from "./device_placer.ts";
 import { chainedStatePlaces } from "./kept_shapes.ts";
 import { planOnGpu } from "./plan_on_gpu.ts";
+import { logitsRows } from "./logits_rows.ts";
 import {
-  logitsRows,
   NO_WIDTHS,
   planWorkspace,
   stridesOf,
@@ -370,7 +370,7 @@ export class RankPlanner implements Placer {
   }
 
   build(): RankPlan {
-    const { options, shard, rankIndex, kvType, adapters } = this.#in;
+    const { options, shard, rankIndex, kvType, adapters, model: { config } } = this.#in;
     const kvBytes = this.#deviceKvBytes;
     check(this.#embedding !== null && this.#output !== null, "everything is placed");
     return {
@@ -384,7 +384,7 @@ export class RankPlanner implements Placer {
       ...{ tokenInputs: this.#tokenInputs, positions: this.#positions, ...this.#streams! },
       ...{ layers: this.#layers, guess: this.#guess, ...this.#output },
       ...{ projector: this.#projectorPlan, stagingBytes: this.#stagingBytes },
-      logitsRows: this.#projector?.rowsMax ?? logitsRows(options.chunkTokens),
+      logitsRows: this.#projector?.rowsMax ?? logitsRows(config, options.chunkTokens),
       ...{ chunkTokens: options.chunkTokens, contextLength: options.contextLength },
       sequences: options.sequences ?? 1,
       kvBlocks: kvBlocksOf(options),

@@ -229,11 +229,15 @@ export class StepState {
     this.logitsCount = logits;
   }
 
-  /** Segments of a step read sources, or answer some, or have none: all alike. */
+  /**
+   * Segments of a step read sources, or answer some, or have none: all alike. Those of a text that
+   * is filled in know how long it is.
+   */
   #takeSource(at: number): void {
-    const { segments, config: { source } } = this;
+    const { segments, config: { source, fill } } = this;
     const length = segments[at + SEGMENT_SOURCE], rows = segments[at + SEGMENT_ROWS];
     const position = segments[at + SEGMENT_POSITION];
+    if (fill) return check(position + rows <= length, "a segment's text");
     const isReading = length > 0 && position < length;
     if (at === 0) this.isReading = isReading;
     check(length > 0 === (source !== undefined), "a segment's source");
