@@ -116,7 +116,7 @@ function checkInput(input: TowerInput, config: ModelConfig): void {
   const { mergedRows = 1, pooledRows = 1, fold: { rows: folded } = { rows: 1 } } = projector ?? {};
   if (count % folded !== 0) refuse(`it has ${count} patches, which are no blocks of ${folded}`);
   if (!(kept > 0 && kept <= count && (!projector || projectedRows(projector, kept) !== null))) {
-    const rows = mergedRows * pooledRows * folded;
+    const rows = projector?.layerQueries?.[0].rows ?? mergedRows * pooledRows * folded;
     refuse(`${kept} of its ${count} rows are to be projected, a multiple of ${rows} can be`);
   }
   // Of a sound whose frames become fewer the last row may have fewer of them, each of some bands.

@@ -9,7 +9,13 @@ import type { GridConvolution, GridConvolutionTensors } from "./grid_convolution
 import type { NetworkConfig } from "./network.ts";
 import type { PlaneConfig } from "./plane.ts";
 import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "./types.ts";
-import type { WindowQueriesConfig, WindowQueriesTensors } from "./window_queries.ts";
+import type {
+  LayerQueriesConfig,
+  LayerQueriesTensors,
+  PartTensors,
+  WindowQueriesConfig,
+  WindowQueriesTensors,
+} from "./window_queries.ts";
 
 /** What goes in, instead of rows of an embedding table: W · patch + b. */
 export interface PatchesConfig {
@@ -61,6 +67,11 @@ export interface ProjectorConfig {
   readonly fold?: { readonly behind: number; readonly rows: number; readonly softens?: true };
   /** Learned queries take what they want of windows of rows. Left out: rows are merged. */
   readonly windowQueries?: WindowQueriesConfig;
+  /**
+   * Learned queries ask windows of what some layers leave, and nothing else comes out: the parts of
+   * a row, in this order. All have windows of as many rows, and as many queries. Left out: none.
+   */
+  readonly layerQueries?: readonly LayerQueriesConfig[];
   /**
    * Convolutions over the grid of an image's patches, which come line by line, one after the other,
    * make what the matrices read; `mergedRows` is how many become one. Left out: merging does.
@@ -170,14 +181,19 @@ export type FoldTensors =
   & Pick<StageTensors, "norm">;
 
 export interface ProjectorTensors {
-  /** Of `ProjectorConfig.deepLayers`. Left out: there are none. */
-  readonly deep?: readonly DeepProjectorTensors[];
+  /**
+   * Of `ProjectorConfig.deepLayers`, or of `layerQueries` but the first ones, whose matrix is
+   * `first`. Left out: there are none.
+   */
+  readonly deep?: readonly (DeepProjectorTensors | PartTensors)[];
   /** Of `ProjectorConfig.resampler`. */
   readonly resampler?: ResamplerTensors;
   /** Of `ProjectorConfig.fold`, first [neurons, rows · d], second [d, neurons]. */
   readonly fold?: FoldTensors;
   /** Of `ProjectorConfig.windowQueries`. */
   readonly windowQueries?: WindowQueriesTensors;
+  /** Of `ProjectorConfig.layerQueries`. */
+  readonly layerQueries?: readonly LayerQueriesTensors[];
   readonly norm: NormTensors | null;
   /** Of `ProjectorConfig.convolutions`. */
   readonly convolutions?: readonly GridConvolutionTensors[];
@@ -308,6 +324,12 @@ export interface ImageConfig {
   readonly tileSize?: number;
   /** Convolutions make one row of so many rows and columns. Left out: there are none. */
   readonly convolvedSide?: number;
+  /**
+   * Tensor of what is behind each line of an image's parts, all of whose parts of a row are that:
+   * the whole image comes first, without; lines that only have what was added around the image are
+   * left out. Left out: there is none.
+   */
+  readonly behindParts?: string;
   /** Tensors of a row behind each line, and behind a whole image. Left out: none. */
   readonly behindLines?: { readonly line: string; readonly image: string };
   /** What a second tower is given, as of the first one. Left out: there is none. */

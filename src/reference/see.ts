@@ -12,7 +12,7 @@ import type {
   ProjectorTensors,
   TowerInput,
 } from "../model/mod.ts";
-import type { StageConfig, StageTensors } from "../model/vision_types.ts";
+import type { DeepProjectorTensors, StageConfig, StageTensors } from "../model/vision_types.ts";
 import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
@@ -133,6 +133,7 @@ export function projectRows(
   const count = projectedRows(config, kept);
   check(count !== null, "rows of whole blocks");
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
+  if (config.layerQueries) return queriedRows(outcomes, kept, projector, parts);
   const { resampler, convolutions, windowQueries } = config;
   const fewer = (config.pooledRows ?? 1) * (config.fold?.rows ?? 1);
   const of = [config.rowStages, projector.rowStages] as const;
@@ -179,7 +180,7 @@ export function projectRows(
     }, parts)
     : bare;
   const deep = deepLayers.map((layer, i) => {
-    const tensors = projector.deep![i];
+    const tensors = projector.deep![i] as DeepProjectorTensors;
     const beside = mergeRows(outcomes[layer].subarray(0, kept * d), d, config);
     const input = normOf(beside, { ...parts.config.norm, tensors: tensors.norm }, parts);
     return blocks.project(bend("gelu", blocks.project(input, tensors.first)), tensors.second);
@@ -188,6 +189,25 @@ export function projectRows(
   const { outputEpsilon: epsilon } = config;
   if (epsilon !== undefined) return rmsNorm(last, new Float64Array(outputLength).fill(1), epsilon);
   return besideEachOther([last, ...deep], outputLength / (1 + deep.length));
+}
+
+/** What queries take of what layers leave, each by its matrix, side by side. */
+function queriedRows(
+  outcomes: readonly Float64Array[],
+  kept: number,
+  { layerQueries, first, deep = [] }: ProjectorTensors,
+  parts: Parts,
+): Float64Array {
+  const { weights, blocks, config: { norm, embeddingLength: d, projector } } = parts;
+  const matrices = [first, ...deep.map((each) => each.first)];
+  const made = projector!.layerQueries!.map((config, i) => {
+    const tensors = layerQueries![i];
+    const left = outcomes[config.layer].subarray(0, kept * d);
+    const rows = normOf(left, { ...norm, tensors: tensors.norm }, parts);
+    const of = { config, tensors };
+    return blocks.project(askWindows(rows, { ...of, blocks, weights }, of), matrices[i]);
+  });
+  return besideEachOther(made, first.rows);
 }
 
 /** act(norm(matrix · x)) of each, one after the other. */

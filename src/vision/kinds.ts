@@ -17,6 +17,8 @@ export type Cut =
   | "ownEdge"
   /** Whole, as a square; and enlarged to the best of some sizes and cut into squares. */
   | "bestSize"
+  /** The same of small images, too. */
+  | "bestSizeAlways"
   /** Whole, as a square; and brought to a longest edge and cut into squares. */
   | "longestEdge"
   /** Whole, in its own shape; and where it is large, as a grid of squares. */
@@ -150,6 +152,7 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     ...{ ...COMMON, cut: "nearestShape", whole: LANCZOS },
     ...{ begin: "<|image_start|>", end: "<|image_end|>" },
   },
+  "granite4_vision": { ...COMMON, cut: "bestSizeAlways", whole: STRETCHED, end: "\n" },
   "minimax_m3": {
     ...{ ...COMMON, cut: "ownShape", whole: STRETCHED },
     ...{ begin: "]<]start of image[>[", end: "]<]end of image[>[" },

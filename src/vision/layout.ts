@@ -1,8 +1,9 @@
 /** What an image is in a prompt: texts around and between the rows of its tiles. */
 import type { ImageConfig } from "../model/vision_types.ts";
 import type { ImageKind } from "./kinds.ts";
-import { layLines } from "./line_layout.ts";
+import { layLines, layPartsByLines } from "./line_layout.ts";
 import { type Grid, outcomeOrder } from "./patch_order.ts";
+import type { Size } from "./resize.ts";
 import type { LayoutPart } from "./types.ts";
 
 /**
@@ -11,10 +12,20 @@ import type { LayoutPart } from "./types.ts";
  *   0 on, the whole image the one behind them.
  */
 export function layImage(
-  { parts, whole }: { readonly parts: readonly (readonly Grid[])[]; readonly whole: Grid },
+  { parts, whole, size }: {
+    readonly parts: readonly (readonly Grid[])[];
+    readonly whole: Grid;
+    /** Of the image itself, where its parts have what was added around it. */
+    readonly size?: Size;
+  },
   config: ImageConfig,
   kind: ImageKind,
 ): LayoutPart[] {
+  if (config.behindParts) {
+    const ofParts = layPartsByLines({ parts, size: size! }, config);
+    const ofWhole = layTile(parts.flat().length, whole, config, kind);
+    return joinTexts([{ text: kind.begin }, ...ofWhole, ...ofParts, { text: kind.end }]);
+  }
   if (config.behindLines) {
     const { begin, end } = kind;
     return joinTexts([{ text: begin }, ...layLines({ parts, whole }, config), { text: end }]);

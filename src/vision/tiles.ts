@@ -56,8 +56,9 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
       const size = sizeOfLongestEdge(image, longestEdge!, patchSize * mergeSide);
       return { whole: resize(image, size, kind.whole), parts: [] };
     }
-    case "bestSize": {
-      const isSmall = image.width <= imageSize && image.height <= imageSize;
+    case "bestSize":
+    case "bestSizeAlways": {
+      const isSmall = kind.cut === "bestSize" && image.width <= imageSize && image.height <= imageSize;
       const size = isSmall ? null : bestSize(image, candidates(config, kind));
       return cutInto(image, { kind, whole: square, cut: size, part: square });
     }

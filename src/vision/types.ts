@@ -54,7 +54,11 @@ export type LayoutPart =
   /** Rows that the tower makes of a tile: row i is its `order[i]`; left out: its i. */
   | PreparedRows & { readonly tile: number; readonly order?: Int32Array }
   /** Rows that a tensor of the file has. */
-  | PreparedRows & { readonly tensor: string };
+  | PreparedRows & {
+    readonly tensor: string;
+    /** All parts of a row are that. Left out: the tensor has rows whole. */
+    readonly isRepeated?: true;
+  };
 
 /** An image, ready for a tower. */
 export interface PreparedImage {

@@ -357,6 +357,11 @@ export const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MIS
     ...["gelu of another kind", "a stage's gelu of another kind", "rows side by side"] as const,
     "blocks by columns",
   ],
+  // The rest is in granite4_test.ts, of all parts of rows.
+  "granite4_vision": [
+    ...["earlier rows only", "gelu of another kind", "another epsilon"] as const,
+    "patches without positions",
+  ],
   "minicpmv4_6": [
     ...[...SIGLIP, "no windows", "blocks by columns", "no bias of folded rows"] as const,
     ...["another norm of folded rows", "folded one layer later"] as const,

@@ -60,7 +60,8 @@ const METADATA: Partial<Record<TinyVisionName, MetadataEntry[]>> = {
 /** Images that keep their shapes are no squares, where no positions are learned. */
 function gridOf(name: TinyVisionName): TinyGrid {
   if (name === "qwen2.5vl_merger" || name === "exaone4_5") return { rows: 8, columns: 16 };
-  if (name === "minicpmv4_6" || name === "step3vl") return { rows: 8, columns: 8 };
+  const isEight = ["granite4_vision", "minicpmv4_6", "step3vl"].includes(name);
+  if (isEight) return { rows: 8, columns: 8 };
   if (name === "youtuvl" || name === "muse-glimmer") return { rows: 10, columns: 6 };
   const isFree = name.startsWith("pixtral") || name === "resampler" || name === "qwen2vl_merger" ||
     name === "minicpmv4_6-four" || name === "minimax_m3" ||

@@ -165,7 +165,7 @@ export class ImageReader {
       if (tiles === null) continue;
       const values = "tile" in part
         ? inOrder(tiles[part.tile], part, d)
-        : tower.floats(part.tensor).subarray(first * d, (first + count) * d);
+        : rowsOf(tower.floats(part.tensor), part, d);
       given.push({ firstId, values: shared(values), seesAll, grid: hasGrids ? grid : null });
     }
     return { ids, given };
@@ -238,6 +238,16 @@ function tablesOf(tower: LookingTower): ImageTables {
       },
     },
   };
+}
+
+/** Rows of a tensor, or the one that it is all parts of. */
+function rowsOf(
+  values: Float32Array,
+  { first, count, isRepeated }: Extract<LayoutPart, { tensor: string }>,
+  d: number,
+): Float32Array {
+  if (!isRepeated) return values.subarray(first * d, (first + count) * d);
+  return Float32Array.from({ length: d }, (_, i) => values[i % values.length]);
 }
 
 /** Some rows of a tile, [count, d], in the order that they are read in. */

@@ -1,6 +1,7 @@
 /** Every kind of projector files that this version reads. */
 import {
   adapter,
+  granite4Vision,
   hunyuanvl,
   minicpmv46,
   minimaxM3,
@@ -357,6 +358,7 @@ export const KINDS: readonly VisionKind[] = [
   gemma4uv,
   gemma4v,
   glm4v,
+  granite4Vision,
   hunyuanvl,
   idefics3,
   internvl,

@@ -83,6 +83,18 @@ export const step3vl: VisionKind = {
   },
 };
 
+/** Granite 4 Vision: SigLIP, of some of whose layers queries ask windows; tiles without edges. */
+export const granite4Vision: VisionKind = {
+  ...COMMON,
+  name: "granite4_vision",
+  mayBeSwapped: true,
+  asksLayers: true,
+  projector: {
+    ...{ norm: null, stages: [], first: "v.proj_blk.0.linear", isFirstTransposed: false },
+    ...{ second: null, biases: "ifThere", activation: null },
+  },
+};
+
 /** Muse Glimmer: of any shape, turned, with windows that edges cut off. */
 export const museGlimmer: VisionKind = {
   ...COMMON,

@@ -11,6 +11,7 @@ import type {
   StageTensors,
 } from "../vision_types.ts";
 import { readFold } from "./read_fold.ts";
+import { askedWindows } from "./read_layer_queries.ts";
 import { readResampler } from "./read_resampler.ts";
 import { biasedMatrix, readNorm, type TowerReader } from "./read_tower.ts";
 import type { ProjectorStage, VisionKind } from "./vision_kind.ts";
@@ -21,6 +22,7 @@ const SIDE_MAX = 64;
 
 /** Patches on a side of a block that becomes one row. */
 export function readMergeSide(keys: Hyperparameters, reader: TowerReader): number {
+  if (reader.kind.asksLayers) return askedWindows(keys).blockSide;
   return reader.kind.hasBlocksAsPatches ? 1 : readBlockSide(keys, reader);
 }
 

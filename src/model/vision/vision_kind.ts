@@ -107,6 +107,8 @@ export interface VisionKind {
   readonly isLikeSquare: boolean;
   /** Learned queries make rows of patches. */
   readonly isResampled: boolean;
+  /** Learned queries ask windows of what some layers leave, which a list names. */
+  readonly asksLayers: boolean;
   /** Of blocks of four patches on a side those of two become rows between layers. */
   readonly foldsRows: boolean;
   /** Of positions, where images keep their shapes. */
@@ -197,6 +199,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   resize: null,
   isLikeSquare: false,
   isResampled: false,
+  asksLayers: false,
   foldsRows: false,
   rope: null,
   rows: null,

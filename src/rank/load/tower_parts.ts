@@ -6,11 +6,15 @@ import { type Part, partsOf, partsOfNorm } from "./parts.ts";
 
 /** Of a projector, and what resamples before it. */
 export function* partsOfProjector(
-  { rowStages, stages, standard, resampler, windowQueries, convolutions, ...plan }: ProjectorPlan,
+  { rowStages, stages, standard, resampler, windowQueries, layerQueries, convolutions, ...plan }:
+    ProjectorPlan,
 ): Generator<Part> {
   const { fold, last, deep } = plan;
   if (resampler !== null) yield* partsOfResampler(resampler);
   if (windowQueries !== null) yield* partsOfWindowQueries(windowQueries);
+  for (const { norm, positions, ...queries } of layerQueries) {
+    yield* [...partsOfNorm(norm), ...partsOf(positions), ...partsOfWindowQueries(queries)];
+  }
   for (const { matrix, norm } of convolutions?.kernels ?? []) {
     yield* [...partsOf(matrix), ...partsOfNorm(norm)];
   }
