@@ -24,6 +24,7 @@ import type {
 } from "./compressed_types.ts";
 import type { ConformerLayer, RelativeConfig, SubsamplingTensors } from "./conformer_types.ts";
 import type { GatedLayer, GatedMixTensors, GatedModel } from "./gated_types.ts";
+import type { GivenConfig } from "./given_types.ts";
 import type { LayerConfig, LayerShape, SteeredLayer } from "./layer_types.ts";
 import type { LayerInputTensors, TokenInputTensors } from "./layer_input_types.ts";
 import type { ScoreBiases } from "./score_biases.ts";
@@ -88,7 +89,7 @@ export interface FeedForwardConfig {
 }
 
 /** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */
-export interface ModelConfig extends GatedModel {
+export interface ModelConfig extends GatedModel, GivenConfig {
   /** `general.architecture`: "llama", "qwen2", … */
   readonly architecture: string;
   readonly blockCount: number;
@@ -131,8 +132,6 @@ export interface ModelConfig extends GatedModel {
   /** Patches of an image go in, and a projector is behind the last norm. Left out: ids go in. */
   readonly patches?: PatchesConfig;
   readonly projector?: ProjectorConfig;
-  /** Of given rows: one part goes in, others are added behind the first layers. Left out: one. */
-  readonly givenParts?: number;
   /** Norms behind blocks are of the sum with the residual stream. Left out: of what is added. */
   readonly normalizesSums?: true;
   /** Multiplies query·key; usually 1 / √headDim. */

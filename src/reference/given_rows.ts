@@ -30,14 +30,15 @@ export function givenRow(id: number, { rows }: ReferenceGiven): ArrayLike<number
 export function addGivenParts(
   x: Float64Array,
   layer: number,
-  { ids, given, config: { embeddingLength: d, givenParts = 1 } }: {
+  { ids, given, config }: {
     readonly ids: readonly number[];
     readonly given: ReferenceGiven;
     readonly config: ModelConfig;
   },
 ): Float64Array {
-  const part = layer + 1;
-  if (part >= givenParts) return x;
+  const { embeddingLength: d, givenParts = 1, partsBehind } = config;
+  const part = partsBehind ? partsBehind[layer] : layer + 1;
+  if (part === 0 || part >= givenParts) return x;
   return x.map((value, i) => {
     const id = ids[Math.floor(i / d)];
     return id < 0 ? value + givenRow(id, given)[part * d + i % d] : value;

@@ -155,6 +155,24 @@ Deno.test("rows become fewer between layers, of any image, on any number of thre
   }
 });
 
+Deno.test("queries ask what layers leave of any image, on any number of threads", async () => {
+  // Ranks without a head of queries; and layers in several arenas.
+  const options = [{ threads: 5 }, { threads: 2, arenaBytesMax: 2_300_000 }];
+  for (const [type, most] of [["F32", NMSE_MAX], ["Q8_0", 1e-3]] as const) {
+    await withTower({ kind: "granite4_vision", seed: 5, type }, options, async (tower) => {
+      for (const [rows, columns] of [[8, 8], [4, 4], [4, 8], [8, 8]]) {
+        const image = tower.input({ rows, columns });
+        const seen = await tower.engine.images.see(image);
+        assertEquals(seen.length, rows * columns / 4 * TINY_TOWER.outputLength);
+        assertLess(nmse(seen, tower.expected(image)), most, `${type} ${rows} · ${columns}`);
+      }
+      const image = tower.input({ rows: 4, columns: 4 });
+      const few = { ...image, kept: 12 };
+      await assertRejects(() => tower.engine.images.see(few), RequestError, "a multiple of 16");
+    });
+  }
+});
+
 /** Queries ask it: squares of so many patches on a side, and images of twice as many patches. */
 function resamplerOf(side: number): TinyVisionOptions {
   const pixels = u32(side * TINY_TOWER.patchSize);

@@ -40,6 +40,10 @@ export const IMAGE_CONFIGS = {
   gemma3: config("gemma3", [56, 14, 2], {}),
   gemma3nv: config("gemma3nv", [256, 16, 1], { mean: [0, 0, 0], deviation: [1, 1, 1] }),
   step3vl: config("step3vl", [728, 14, 1], { tileSize: 504, convolvedSide: 4 }),
+  granite4_vision: config("granite4_vision", [32, 4, 2], {
+    ...{ windowSide: 4, behindParts: "line" },
+    gridSizes: [[32, 64], [64, 32], [64, 64], [96, 32]],
+  }),
   gemma4v: config("gemma4v", [64, 16, 3], rows(40, 280, 48)),
   gemma4uv: config("gemma4uv", [96, 48, 1], rows(40, 280, 48)),
   mlp: config("mlp", [42, 14, 1], CLIP),

@@ -100,6 +100,30 @@ const CASES: Readonly<Record<string, Case>> = {
     promptLength: 346,
     ids: [495, 341, 355, 505, 253, 303, 231, 301],
   },
+  // The whole image, then lines through four tiles without what was added; parts behind layers.
+  granite4_vision: {
+    text: {
+      ...{ architecture: "granite", blockCount: 5, tied: false },
+      metadata: [["granite.deepstack_mapping", list(Int32Array.of(-1, 2, -1, 3, 1))]],
+    },
+    eyes: {
+      ...{ kind: "granite4_vision", outputLength: 256 },
+      metadata: [["clip.vision.projection_dim", u32(64)]],
+    },
+    marks: [],
+    size: [77, 45],
+    promptLength: 62,
+    ids: [37, 466, 89, 350, 299, 486, 409, 164],
+  },
+  // Rows that are one part are scaled as embeddings are.
+  "granite, scaled": {
+    text: { architecture: "granite", tied: false },
+    eyes: { kind: "mlp-siglip" },
+    marks: [],
+    size: [77, 45],
+    promptLength: 45,
+    ids: [198, 427, 494, 170, 162, 97, 443, 191],
+  },
   youtuvl: {
     text: { architecture: "deepseek2" },
     eyes: { kind: "youtuvl" },

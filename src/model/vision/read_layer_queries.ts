@@ -72,7 +72,8 @@ export function readLayerQueries(
   checker.leave(`${kind.lastNorm}.weight`, `${kind.lastNorm}.bias`);
   return {
     config: {
-      ...{ lacksLastNorm: true, mergedRows: 1, merge: "concat", norm: null, activation: null },
+      ...{ lacksLastNorm: true, mergedRows: blockSide ** 2, merge: "concat" },
+      ...{ norm: null, activation: null },
       layerQueries: layers.map((layer, part) => ({ ...numbers, layer, taken: taken[part] })),
       outputLength: rows * layers.length,
     },
