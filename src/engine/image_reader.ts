@@ -119,6 +119,9 @@ function checkInput(input: TowerInput, config: ModelConfig): void {
     const rows = projector?.layerQueries?.[0].rows ?? mergedRows * pooledRows * folded;
     refuse(`${kept} of its ${count} rows are to be projected, a multiple of ${rows} can be`);
   }
+  if (config.patches?.areAsked && count !== 2 * kept) {
+    refuse(`it has ${count} rows, of which ${kept} ask, and half of them do`);
+  }
   // Of a sound whose frames become fewer the last row may have fewer of them, each of some bands.
   const { subsampling } = config.patches ?? {};
   const lacks = subsampling ? count * length - patches.length : 0;
@@ -127,7 +130,7 @@ function checkInput(input: TowerInput, config: ModelConfig): void {
   if (added !== null) {
     refuseOther("numbers to add", added.length, count * config.embeddingLength);
   }
-  const asks = config.ropes.length > 0 || projector?.resampler !== undefined ||
+  const asks = config.ropes.some(({ axes }) => axes !== undefined) || projector?.resampler !== undefined ||
     projector?.convolutions !== undefined;
   if (asks !== (positions !== null)) {
     refuse(asks ? "its patches have no positions" : "its patches have positions, which none turn");

@@ -8,6 +8,7 @@ import type { SubsamplingConfig } from "./conformer_types.ts";
 import type { GridConvolution, GridConvolutionTensors } from "./grid_convolutions.ts";
 import type { NetworkConfig } from "./network.ts";
 import type { PlaneConfig } from "./plane.ts";
+import type { ResamplerConfig, ResamplerTensors } from "./resampler_types.ts";
 import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "./types.ts";
 import type {
   LayerQueriesConfig,
@@ -45,6 +46,11 @@ export interface PatchesConfig {
   readonly network?: NetworkConfig;
   /** Patches are rows of the tower themselves, d numbers each. Left out: they are made to be. */
   readonly areRows?: true;
+  /**
+   * The second half of them ask: they see the first half, whose rows see one another, and of
+   * themselves those before, and they alone come out. Left out: all see all.
+   */
+  readonly areAsked?: true;
   /** Most patches of an image, those beside the image's own (class tokens) included. */
   readonly countMax: number;
 }
@@ -124,35 +130,6 @@ export interface ProjectorConfig {
   readonly outputEpsilon?: number;
   /** Numbers of a row that comes out: the text model's d, as often as there are parts. */
   readonly outputLength: number;
-}
-
-/**
- * One layer of attention of learned queries to a tower's rows. Keys are made of v + p, values of v,
- * v being norm(input · row) and p sines and cosines of a patch's column and row, half of the
- * numbers each: sin(place · w), then cos(place · w), w falling from 1 to almost 1/10000.
- */
-export interface ResamplerConfig {
-  /** Rows that come out, however many go in. */
-  readonly queryCount: number;
-  /** Numbers of a row between the tower and what comes out, E. */
-  readonly width: number;
-  readonly headDim: number;
-  /** Of its norms, which are of layers. */
-  readonly epsilon: number;
-}
-
-export interface ResamplerTensors {
-  /** [queryCount, E], which are normalised first. */
-  readonly queries: VectorTensor;
-  readonly queryNorm: NormTensors;
-  /** [E, d], and the norm of what it gives. */
-  readonly input: MatrixTensor;
-  readonly inputNorm: NormTensors;
-  /** [E, E] each. */
-  readonly query: MatrixTensor;
-  readonly key: MatrixTensor;
-  readonly value: MatrixTensor;
-  readonly output: MatrixTensor;
 }
 
 /** act(norm(matrix · x)). */
@@ -238,7 +215,7 @@ export interface TowerInput {
   readonly added: Float32Array | null;
   /** [n, 3]: for `RopeAxes`, and for a resampler's keys; null: nobody asks where patches are. */
   readonly positions: Int32Array | null;
-  /** The first so many rows reach the projector; `projectedRows` come out. */
+  /** The first so many rows, or the last ones, reach the projector; `projectedRows` come out. */
   readonly kept: number;
   /**
    * What a second tower takes beside the rows of the first one, [kept, its d] of its own: what is
@@ -332,8 +309,15 @@ export interface ImageConfig {
   readonly behindParts?: string;
   /** Tensors of a row behind each line, and behind a whole image. Left out: none. */
   readonly behindLines?: { readonly line: string; readonly image: string };
-  /** What a second tower is given, as of the first one. Left out: there is none. */
-  readonly second?: Pick<ImageConfig, "positions" | "classTokens" | "classTokenCount">;
+  /** Tensor of a row behind a whole image. Left out: there is none. */
+  readonly behindWhole?: string;
+  /**
+   * What a second tower is given, as of the first one; queries: [count, d] each, which ask as many
+   * rows of the first tower. Left out: there is none.
+   */
+  readonly second?: Pick<ImageConfig, "positions" | "classTokens" | "classTokenCount"> & {
+    readonly queries?: readonly { readonly tensor: string; readonly count: number }[];
+  };
   /** Sizes of which the best is chosen (LLaVA 1.6), pixels; mostly none. */
   readonly gridSizes: readonly (readonly [width: number, height: number])[];
 }

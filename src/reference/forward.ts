@@ -150,7 +150,10 @@ export class ReferenceModel {
 
   /** An image's rows of a text model's stream, [kept / mergedRows, outputLength]. */
   see(input: TowerInput): Float64Array {
-    const place = { fromPosition: 0, given: { positions: input.positions ?? undefined } };
+    const given: ReferenceGiven = { positions: input.positions ?? undefined };
+    // Rows that are asked see one another, and what asks them sees what is before it.
+    const bothWays = this.config.patches!.areAsked && [{ start: 0, end: input.count / 2 }];
+    const place = { fromPosition: 0, given: bothWays ? { ...given, bothWays } : given };
     const of = { n: input.count, ...place };
     const rotations = rotationTables(this.config, this.#frequencies, of, place.given);
     const x = embedPatches(input, this.#tensors, this.#parts);

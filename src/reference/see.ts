@@ -137,7 +137,8 @@ export function projectRows(
   const { resampler, convolutions, windowQueries } = config;
   const fewer = (config.pooledRows ?? 1) * (config.fold?.rows ?? 1);
   const of = [config.rowStages, projector.rowStages] as const;
-  const pooled = throughStages(rows.subarray(0, kept / fewer * d), ...of, parts);
+  const start = parts.config.patches!.areAsked ? rows.length - kept * d : 0;
+  const pooled = throughStages(rows.subarray(start, start + kept / fewer * d), ...of, parts);
   const width = pooled.length * fewer / kept;
   const merging = count - (config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
   const own = new Float64Array(merging * config.mergedRows * width);

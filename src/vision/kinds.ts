@@ -99,6 +99,11 @@ const OLD_RESAMPLER: ImageKind = {
   ...{ beforeParts: "<slice>", behindParts: "</slice>" },
 };
 
+const DEEPSEEK_OCR: ImageKind = {
+  ...{ ...COMMON, cut: "tileGrid", parts: STRETCHED, end: "\n" },
+  whole: { filter: "bicubic", around: [127, 127, 127], isRounded: true },
+};
+
 const KINDS: Readonly<Record<string, ImageKind>> = {
   gemma3: {
     ...COMMON,
@@ -116,10 +121,8 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
   // The mean colour of CLIP's training.
   mlp: { ...COMMON, whole: { filter: "bicubic", around: [122, 116, 104] } },
   janus_pro: { ...COMMON, whole: { filter: "bicubic", around: [127, 127, 127] } },
-  deepseekocr: {
-    ...{ ...COMMON, cut: "tileGrid", parts: STRETCHED, end: "\n" },
-    whole: { filter: "bicubic", around: [127, 127, 127], isRounded: true },
-  },
+  deepseekocr: DEEPSEEK_OCR,
+  deepseekocr2: DEEPSEEK_OCR,
   idefics3: {
     ...{ ...COMMON, cut: "longestEdge", whole: LANCZOS, parts: LANCZOS },
     beforePart: (row, column) => `<fake_token_around_image><row_${row}_col_${column}>`,

@@ -35,6 +35,7 @@ export function layImage(
   const ofWhole: LayoutPart[] = [
     { text: isBare ? "" : kind.beforeWhole },
     ...layTile(parts.flat().length, whole, config, kind),
+    ...config.behindWhole ? [rowOf(config.behindWhole)] : [],
     { text: isBare ? "" : kind.behindWhole },
   ];
   const both = kind.isWholeFirst ? [...ofWhole, ...ofParts] : [...ofParts, ...ofWhole];
@@ -67,8 +68,11 @@ function layTile(tile: number, grid: Grid, config: ImageConfig, kind: ImageKind)
   const { around } = config;
   const own = layRows(tile, grid, config, kind);
   if (around === undefined) return own;
-  const rowOf = (tensor: string) => ({ tensor, first: 0, count: 1, grid: null });
   return [rowOf(around.begin), ...own, rowOf(around.end)];
+}
+
+function rowOf(tensor: string): LayoutPart {
+  return { tensor, first: 0, count: 1, grid: null };
 }
 
 function layRows(tile: number, grid: Grid, config: ImageConfig, kind: ImageKind): LayoutPart[] {

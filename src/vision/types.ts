@@ -31,7 +31,9 @@ export interface ImageTables {
   /** Of `SoundConfig.filters`. Left out: there are none. */
   readonly filters?: { readonly window: Float32Array; readonly bands: Float32Array };
   /** Of `ImageConfig.second`. Left out: there is none. */
-  readonly second?: Pick<ImageTables, "positions" | "classTokens">;
+  readonly second?: Pick<ImageTables, "positions" | "classTokens"> & {
+    readonly queries?: readonly Float32Array[];
+  };
 }
 
 /** Rows of a text model's stream, in the order they stand in a prompt. */

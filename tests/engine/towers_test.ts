@@ -2,7 +2,7 @@
 import "../support/thread_pool.ts";
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { RequestError, UnsupportedModelError } from "../../src/base/errors.ts";
-import { type MetadataEntry, u32 } from "../../src/gguf/mod.ts";
+import { list, type MetadataEntry, u32 } from "../../src/gguf/mod.ts";
 import { type LoadedTower, loadTower, type TowerOptions } from "../../src/llm/images/load_tower.ts";
 import type { ImageConfig, TowerInput } from "../../src/model/mod.ts";
 import { towerOptionsFor } from "../../src/llm/rank_options.ts";
@@ -12,6 +12,7 @@ import { loadKernelModule } from "../../wasm/mod.ts";
 import { nmse } from "../support/compare.ts";
 import { KnownRows } from "../support/known_rows.ts";
 import { type TinyGrid, tinyTowerInput } from "../support/tiny_image.ts";
+import type { TinyTensor } from "../support/tiny_vision_parts.ts";
 import {
   TINY_KINDS,
   TINY_TOWER,
@@ -172,6 +173,42 @@ Deno.test("queries ask what layers leave of any image, on any number of threads"
     });
   }
 });
+
+Deno.test("queries ask one layer alone, or two with different numbers of neurons", async () => {
+  const { tensors, keys } = TINY_KINDS.granite4_vision;
+  for (const parts of [1, 2]) {
+    const numbers = (...all: number[]) => list(Int32Array.from(all.slice(0, parts)));
+    const changes: TinyVisionOptions["changes"] = {
+      keys: {
+        ...keys,
+        "feature_layer": numbers(0, 1),
+        "projector.spatial_offsets": numbers(3, -1),
+      },
+      tensors: (of) =>
+        tensors(of).filter(({ name }) => Number(/^v\.proj_blk\.(\d)/.exec(name)?.[1] ?? 0) < parts)
+          .map((each) => /^v\.proj_blk\.1\.ffn_/.test(each.name) ? withMore(each) : each),
+    };
+    const options = [{ threads: 1 }, { threads: 2 }];
+    await withTower({ kind: "granite4_vision", changes }, options, async (tower) => {
+      const images = [tower.input(), tower.input({ rows: 4, columns: 4 })];
+      for (const image of [...images, images[0]]) {
+        const seen = await tower.engine.images.see(image);
+        assertEquals(seen.length, image.kept / 4 * 16 * parts);
+        assertLess(nmse(seen, tower.expected(image)), NMSE_MAX, `${parts}`);
+      }
+    });
+  }
+});
+
+/** Neurons, of which there are 128, are 600. */
+function withMore({ name, dims, ...rest }: TinyTensor): TinyTensor {
+  const isNeurons = name.includes("ffn_up")
+    ? dims.length - 1
+    : name.endsWith("down.weight")
+    ? 0
+    : 9;
+  return { name, dims: dims.map((length, i) => i === isNeurons ? 600 : length), ...rest };
+}
 
 /** Queries ask it: squares of so many patches on a side, and images of twice as many patches. */
 function resamplerOf(side: number): TinyVisionOptions {

@@ -55,11 +55,13 @@ Deno.test("readVision() refuses a file of Granite 4 Vision that is wrong in one 
     "from -1 to -1": [() => read({ "projector.query_side": 1 }, withQueries(1))],
     "query_side": [0, 3, 5].map((side) => () => read({ "projector.query_side": side })),
     "window_side": [0, 65, undefined].map((side) => () => read({ "projector.window_side": side })),
-    "image_size": [() => read({ "projector.window_side": 3, "projector.query_side": 1 })],
+    "image_size": [() => read({ "projector.window_side": 6, "projector.query_side": 3 })],
     "image_grid_pinpoints": [
       ...[grid(), grid(32, 33), grid(32), grid(0, 32), grid(32 * 1024, 32 * 1024)]
         .map((each) => () => read(each)),
       () => read({ image_grid_pinpoints: undefined }),
+      // Not many, but large.
+      () => read(grid(512 * 16, 512 * 32), parseGguf(tinyVision({ ...LARGE }))),
     ],
     "embedding_length": [
       () => read({}, parseGguf(tinyVision({ kind: "granite4_vision", changes: { width: 96 } }))),
@@ -82,6 +84,8 @@ Deno.test("readVision() refuses a file of Granite 4 Vision that is wrong in one 
   const more = withTensor(FILE, "v.proj_blk.4.query", { dims: [4], type: "F32" });
   assertThrows(() => read({}, more), UnsupportedModelError, "v.proj_blk.4.query");
 });
+
+const LARGE = { kind: "granite4_vision", changes: { patchSize: 64, width: 64 } } as const;
 
 function withQueries(count: number): GgufFile {
   return [0, 1, 2, 3].reduce<GgufFile>(

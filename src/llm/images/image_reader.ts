@@ -235,6 +235,7 @@ function tablesOf(tower: LookingTower): ImageTables {
       second: {
         positions: floats(second.positions?.tensor ?? null),
         classTokens: floats(second.classTokens),
+        ...second.queries && { queries: second.queries.map(({ tensor }) => tower.floats(tensor)) },
       },
     },
   };

@@ -11,6 +11,7 @@ import type { ModelConfig, ModelTensors } from "../types.ts";
 import { KINDS } from "../vision/kinds.ts";
 import { PLAIN } from "../vision/plain_tower.ts";
 import { DEEPSEEK_OCR, readDeepseekOcr } from "../vision/read_deepseekocr.ts";
+import { DEEPSEEK_OCR_2, readDeepseekOcr2 } from "../vision/read_deepseekocr2.ts";
 import {
   FOLDING_LAYER,
   readFoldingLayer,
@@ -37,7 +38,7 @@ import type { VisionModel } from "../vision_types.ts";
 /** Values of `clip.projector_type` that this version runs. */
 export const VISION_KINDS: readonly string[] = [
   ...KINDS.map(({ name }) => name),
-  ...[DEEPSEEK_OCR, GEMMA_3N],
+  ...[DEEPSEEK_OCR, DEEPSEEK_OCR_2, GEMMA_3N],
 ].sort();
 
 /** `general.architecture` of files of projectors. */
@@ -64,6 +65,7 @@ const EPSILON = "attention.layer_norm_epsilon";
 export function readVision(file: GgufFile): VisionModel {
   const name = kindName(file);
   if (name === DEEPSEEK_OCR) return readDeepseekOcr(file);
+  if (name === DEEPSEEK_OCR_2) return readDeepseekOcr2(file);
   if (name === GEMMA_3N) return readGemma3n(file);
   const kind = findKind(name);
   const keys = new Hyperparameters(file, "clip.vision");

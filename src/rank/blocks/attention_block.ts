@@ -209,11 +209,16 @@ export class AttentionBlock {
       const ahead = segments[at + SEGMENT_SEES_ALL] === 1 ? ALL_AHEAD : layer.positionsAhead;
       // What is chosen for the others was attended to already.
       const whole = Math.max(first, Math.min(end, layer.seesAllBefore));
-      let window = first, windowEnd = layer.windowSide === 0 ? end : first;
+      const half = config.patches?.areAsked ? first + (end - first) / 2 : first;
+      let window = first, windowEnd = layer.windowSide === 0 && half === first ? end : first;
       for (let position = first, n = 0; position < whole; position += n) {
         if (position === windowEnd) {
           window = position;
-          windowEnd = this.#endOfWindow(position, end, layer.windowSide);
+          windowEnd = layer.windowSide > 0
+            ? this.#endOfWindow(position, end, layer.windowSide)
+            : position < half
+            ? half
+            : end;
         }
         n = Math.min(whole, windowEnd, position + this.#attendingTokens) - position;
         kernel(
@@ -242,7 +247,7 @@ export class AttentionBlock {
           layer.windowSide === 0 ? layer.attentionChunk : window,
           slopes,
           biases,
-          ahead,
+          position < half ? ALL_AHEAD : ahead,
           layer.stage === "asks" ? source : windowEnd,
         );
         query += n * width * 4;

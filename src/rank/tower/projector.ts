@@ -175,7 +175,8 @@ export class Projector {
     this.#state.carryTo(this.#state.plan.outputArena);
     const { logitsCount, plan: { rankIndex, strides: { embedding: stride } } } = this.#state;
     const m = logitsCount - (this.#config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
-    const { space, views, arena, config: { embeddingLength: d }, n: count } = this.#state;
+    const { space, views, arena, config, n: count } = this.#state;
+    const { embeddingLength: d, patches: { areAsked } = {} } = config;
     const { mergedRows, pooledRows = 1, lacksLastNorm, norm } = this.#config;
     // The last merged row may lack some; queries are of all rows.
     const asks = this.#resampler ?? this.#windowQueries;
@@ -184,7 +185,12 @@ export class Projector {
     if (!this.#addsBehindLayers) this.#clear();
     if (lacksLastNorm) views.normed[arena].set(views.residual[arena]);
     else if (pooledRows > 1) this.#normalizeMeans(pooledRows, n);
-    else this.#residual.normalize(space.residual, this.#lastNorm, space.normed, n);
+    else {
+      // What asks is behind what is asked.
+      const first = areAsked ? count - n : 0;
+      const from = space.residual + 4 * first * stride;
+      this.#residual.normalize(from, this.#lastNorm, space.normed, n);
+    }
     const own = this.#last.norm;
     if (norm?.of === "rows") {
       this.#normalize(norm, own!, { f32: space.normed, stride }, { n, width: d });
