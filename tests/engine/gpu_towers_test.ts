@@ -110,6 +110,11 @@ Deno.test("towerObstacle() leaves sounds to threads", () => {
   const { description, second } = readVision(ocr);
   const reasons = [description, second!].map((model) => towerObstacle(model, ocr));
   assertEquals(reasons, Array(2).fill("towers in two parts are the threads'"));
+  const file = parseGguf(tinyDeepseekOcr({ version: 2 }));
+  const of = readVision(file);
+  assertEquals([of.description, of.second!].map((model) => towerObstacle(model, file)), [
+    ...["convolutions over rows of images are the threads'", "towers that hear are the threads'"],
+  ]);
   for (const kind of TINY_HEARING_NAMES) {
     const file = parseGguf(tinyHearing({ kind }));
     const obstacle = towerObstacle(readHearing(file).description, file);

@@ -74,6 +74,11 @@ Deno.test("deepseekocr in Q8_0 on 2 sees alike where dead intermediates are NaN"
   }
 });
 
+for (const type of ["F32", "Q8_0"] as const) {
+  const bytes = tinyDeepseekOcr({ version: 2, type });
+  testAlike(`the second tower of deepseekocr2 in ${type} on 2 sees`, bytes, seeAsked, 2);
+}
+
 for (const rankCount of [1, 3]) {
   testAlike(`gemma3nv on ${rankCount} sees`, tinyGemma3n({ width: 72 }), seeAll, rankCount);
 }
@@ -106,6 +111,34 @@ async function seeAll(
       const tile = seededImage(side, side);
       tile.bytes.forEach((value, i) => tile.bytes[i] = (1 + turn) * value);
       return [...reader.see(towerInput(tile, images, tables))!];
+    });
+  } finally {
+    runner.control.publishExit();
+  }
+}
+
+/** Queries of a whole image and of a tile, by the second of two towers. */
+async function seeAsked(
+  path: string,
+  _bytes: Uint8Array<ArrayBuffer>,
+  options: { readonly rankCount: number; readonly sharesWorkspace: boolean },
+  how: Poisoning,
+): Promise<number[]> {
+  const file = openGguf(path);
+  const model = readVision(file).second!;
+  const { countMax: most, length } = model.config.patches!;
+  const room = { contextLength: most, chunkTokens: most, sequences: 1, isSparse: false };
+  const { runner } = await openRunner({ file, model }, { ...room, ...options }, how);
+  try {
+    const reader = new ImageReader(runner);
+    return [16, 9].flatMap((kept) => {
+      const count = 2 * kept;
+      const patches = Float32Array.from(
+        { length: count * length },
+        (_, i) => i * 37 % 101 / 50 - 1,
+      );
+      const input = { count, kept, patches, added: patches, positions: null };
+      return [...reader.see(input)!];
     });
   } finally {
     runner.control.publishExit();

@@ -56,6 +56,9 @@ export const IMAGE_CONFIGS = {
     ...{ tileSize: 640, convolvedSide: 4, tilesMin: 2, tilesMax: 9 },
     behindLines: { line: "line", image: "image" },
   }),
+  deepseekocr2: config("deepseekocr2", [1024, 16, 1], {
+    ...{ tileSize: 768, convolvedSide: 4, tilesMin: 2, tilesMax: 6, behindWhole: "image" },
+  }),
   idefics3: config("idefics3", [64, 16, 2], { longestEdge: 150 }),
   internvl: config("internvl", [56, 14, 2], IMAGENET),
   nemotron_v2_vl: config("nemotron_v2_vl", [64, 16, 2], CLIP),

@@ -134,6 +134,14 @@ Deno.test("prepareImage() goes through DeepSeek-OCR's tiles line by line, a row 
   assertEquals(layoutOf(config, 20, 40), down + whole(2));
 });
 
+Deno.test("prepareImage() has DeepSeek-OCR 2's tiles one after the other, then the whole image", () => {
+  const small = { imageSize: 64, patchSize: 4, tileSize: 48, tilesMax: 2 };
+  const config = { ...IMAGE_CONFIGS.deepseekocr2, ...small };
+  const whole = (tile: number) => `{${tile}: 0 + 16}{image: 0 + 1}\n`;
+  assertEquals(layoutOf(config, 48, 20), whole(0));
+  assertEquals(layoutOf(config, 49, 20), `{0: 0 + 9}{1: 0 + 9}${whole(2)}`);
+});
+
 Deno.test("prepareImage() has Granite 4's whole image, then lines without what was added around", () => {
   const config = IMAGE_CONFIGS.granite4_vision;
   // Of 8 lines of two tiles of 4 · 4 rows the outer ones are black.

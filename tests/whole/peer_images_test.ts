@@ -9,6 +9,7 @@ import { loadModel } from "../../src/llm/mod.ts";
 import type { ChatMessage } from "../../src/llm/types.ts";
 import { bytePairVocabulary } from "../../src/synth/vocabulary.ts";
 import { writePng } from "../support/png_writer.ts";
+import { tinyDeepseekOcr } from "../support/tiny_deepseekocr.ts";
 import { tinyGemma3n } from "../support/tiny_gemma3n.ts";
 import { GEMMA3N_OF_LLAMA_CPP } from "../support/tiny_layered_families.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
@@ -99,6 +100,20 @@ const CASES: Readonly<Record<string, Case>> = {
     size: [77, 45],
     promptLength: 346,
     ids: [495, 341, 355, 505, 253, 303, 231, 301],
+  },
+  // Two tiles beside one another, then the image as a whole: queries behind rows of both.
+  deepseekocr2: {
+    text: {
+      architecture: "deepseek2-ocr",
+      metadata: [["deepseek2-ocr.context_length", u32(2048)]],
+    },
+    eyes: tinyDeepseekOcr({
+      ...{ version: 2, patchSize: 16, side: 64, windowSide: 14, samWidth: 16, clipWidth: 32 },
+    }),
+    marks: [],
+    size: [800, 380],
+    promptLength: 555,
+    ids: [215, 44, 427, 295, 54, 269, 7, 44],
   },
   // The whole image, then lines through four tiles without what was added; parts behind layers.
   granite4_vision: {
