@@ -172,6 +172,7 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     begin: "<｜hy_place▁holder▁no▁100｜>",
     end: "<｜hy_place▁holder▁no▁101｜>",
   },
+  mimovl: QWEN,
   "qwen2vl_merger": QWEN,
   "qwen2.5vl_merger": QWEN,
   "qwen3vl_merger": QWEN,

@@ -200,6 +200,23 @@ Deno.test("queries ask one layer alone, or two with different numbers of neurons
   }
 });
 
+Deno.test("heads go along lines and columns of any image, on any number of threads", async () => {
+  const few: MetadataEntry = ["clip.vision.image_max_pixels", u32(60 * TINY_TOWER.patchSize ** 2)];
+  // Ranks without heads; and layers in several arenas.
+  const options = [{ threads: 5 }, { threads: 2, arenaBytesMax: ARENA_BYTES }];
+  for (const [type, most] of [["F32", NMSE_MAX], ["Q8_0", 2e-3]] as const) {
+    await withTower({ kind: "mimovl", seed: 5, type, metadata: [few] }, options, async (tower) => {
+      const arenas = tower.plans.map((plan) => plan.arenas.length);
+      assertEquals(arenas.every((count) => count > 1), arenas.length === 2, `${type} ${arenas}`);
+      for (const [rows, columns] of [[2, 30], [30, 2], [2, 2], [10, 6], [6, 10]]) {
+        const image = tower.input({ rows, columns });
+        const seen = await tower.engine.images.see(image);
+        assertLess(nmse(seen, tower.expected(image)), most, `${type} ${rows} · ${columns}`);
+      }
+    });
+  }
+});
+
 /** Neurons, of which there are 128, are 600. */
 function withMore({ name, dims, ...rest }: TinyTensor): TinyTensor {
   const isNeurons = name.includes("ffn_up")

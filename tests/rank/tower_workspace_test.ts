@@ -28,6 +28,7 @@ const FORMS: readonly (TinyVisionOptions & { readonly rankCount: number })[] = [
   { kind: "qwen3vl_merger", type: "Q8_0", rankCount: 2 },
   { kind: "idefics3", type: "F32", rankCount: 2 },
   { kind: "resampler", type: "Q8_0", rankCount: 2 },
+  { kind: "mimovl", type: "Q8_0", rankCount: 2 },
 ];
 
 /** A tower makes the same where what a step keeps shares bytes, NaN where nobody reads it. */

@@ -11,7 +11,8 @@ import { nmse } from "../support/compare.ts";
 import { someOf } from "../support/deep.ts";
 import { type TinyGrid, tinyTowerInput } from "../support/tiny_image.ts";
 import { TINY_KINDS, tinyVision, type TinyVisionName } from "../support/tiny_vision.ts";
-import { CHOICES, MISTAKES, type Seen } from "./tower_choices.ts";
+import { CHOICES } from "./tower_choices.ts";
+import { MISTAKES, type Seen } from "./tower_mistakes.ts";
 
 /** llama.cpp looks GELU up in a table of halves: 6e-7 at most. */
 const NMSE_MAX = 1e-6;

@@ -25,6 +25,21 @@ export const NEWER_TINY_KINDS = {
       { name: "mm.model.fc.weight", dims: [72, outputLength] },
     ],
   },
+  /** Layers along lines, along columns twice, and of all; heads longer than their share. */
+  "mimovl": {
+    ...{ twoFrames: true, positions: false, activation: "silu", rms: true, gated: true },
+    ...{ fusedQkv: true, heads: 4, kvHeads: 2, ownHeadDim: 32, blockCount: 4, sinks: [0, 1, 2] },
+    keys: {
+      ...{ ...PIXELS, "attention.head_count_kv": u32(2), "window_size": u32(5) },
+      "wa_pattern_mode": list(Int32Array.of(0, 1, 1, -1)),
+    },
+    tensors: ({ width, outputLength }) => [
+      { name: "v.post_ln.weight", dims: [width], role: "norm" },
+      { name: "v.post_ln.bias", dims: [width] },
+      { name: "mm.0.weight", dims: [4 * width, NEURONS] },
+      { name: "mm.2.weight", dims: [NEURONS, outputLength] },
+    ],
+  },
   "minicpmv4_6": {
     ...{ ...SIGLIP, width: 64, heads: 4, neurons: 96, positionSide: 70, side: 8 },
     keys: { "wa_layer_indexes": list(Int32Array.of(0)) },

@@ -69,6 +69,7 @@ export const IMAGE_CONFIGS = {
   llama4: config("llama4", [56, 14, 2], {}),
   kimik25: config("kimik25", [56, 14, 2], rows(2, 64, 28)),
   qwen2vl_merger: config("qwen2vl_merger", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),
+  mimovl: config("mimovl", [64, 16, 2], { ...CLIP, ...rows(8, 64, 32) }),
   exaone4_5: config("exaone4_5", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),
   qwen3vl_merger: config("qwen3vl_merger", [64, 16, 2], { ...CLIP, ...rows(8, 64, 32) }),
   lfm2: config("lfm2", [64, 16, 2], rows(4, 16, 32)),

@@ -101,6 +101,14 @@ const CASES: Readonly<Record<string, Case>> = {
     promptLength: 346,
     ids: [495, 341, 355, 505, 253, 303, 231, 301],
   },
+  mimovl: {
+    text: { architecture: "mimo2" },
+    eyes: { kind: "mimovl" },
+    marks: ["<|vision_start|>", "<|vision_end|>"],
+    size: [77, 45],
+    promptLength: 71,
+    ids: [432, 473, 244, 127, 132, 473, 147, 372],
+  },
   // Two tiles beside one another, then the image as a whole: queries behind rows of both.
   deepseekocr2: {
     text: {

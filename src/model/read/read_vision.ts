@@ -10,6 +10,7 @@ import { TensorChecker } from "./tensor_checker.ts";
 import type { ModelConfig, ModelTensors } from "../types.ts";
 import { KINDS } from "../vision/kinds.ts";
 import { PLAIN } from "../vision/plain_tower.ts";
+import { fusedHeadDim, readBands, readSinks } from "../vision/read_bands.ts";
 import { DEEPSEEK_OCR, readDeepseekOcr } from "../vision/read_deepseekocr.ts";
 import { DEEPSEEK_OCR_2, readDeepseekOcr2 } from "../vision/read_deepseekocr2.ts";
 import {
@@ -71,15 +72,17 @@ export function readVision(file: GgufFile): VisionModel {
   const keys = new Hyperparameters(file, "clip.vision");
   const width = keys.integer("embedding_length", { min: 1 });
   const heads = kind.hasLayers ? keys.integer("attention.head_count", { min: 1, max: width }) : 1;
-  if (!keys.has("attention.head_dim") && width % heads !== 0) {
+  if (!keys.has("attention.head_dim") && width % heads !== 0 && !kind.hasBands) {
     throw keys.wrong("attention.head_count", `a divisor of the width, ${width}`);
   }
-  const headDim = keys.integer("attention.head_dim", { min: 1, absent: width / heads });
   const kvHeads = keys.integer("attention.head_count_kv", { min: 0, absent: 0 }) || heads;
   if (heads % kvHeads !== 0) {
     throw keys.wrong("attention.head_count_kv", `a divisor of the number of heads, ${heads}`);
   }
   const checker = new TensorChecker(file);
+  const headDim = kind.hasBands
+    ? fusedHeadDim(keys, { checker, heads, kvHeads })
+    : keys.integer("attention.head_dim", { min: 1, absent: width / heads });
   const reader: TowerReader = { file, checker, kind, prefix: "v", width, heads, kvHeads, headDim };
   const blockCount = readBlockCount(file, keys, kind);
   const mergeSide = readMergeSide(keys, reader);
@@ -244,6 +247,9 @@ function readLayers(
   // Queries' windows are none of the layers'.
   const windowSide = kind.asksLayers ? null : images.windowSide;
   const rope = kind.rope === null ? null : 0;
+  if (kind.hasBands) {
+    return readBands(keys, { file }, blockCount).map((band) => ({ ...band, rope }));
+  }
   if (kind.namesWindows || kind.hasWindowsOfPositions) {
     const whole = kind.namesWindows ? wholeLayers(file, blockCount) : fourthLayers(blockCount);
     return Array.from({ length: blockCount }, (_, index) => ({
@@ -321,7 +327,10 @@ function readTower(
     bias: checker.has("v.patch_embd.bias") ? checker.vector("v.patch_embd.bias", width) : null,
   };
   const blockCount = config.blockCount - (foldedBehind === null ? 0 : 1);
-  const layers = Array.from({ length: blockCount }, (_, index) => readLayer(reader, index));
+  const layers = Array.from({ length: blockCount }, (_, index) => ({
+    ...readLayer(reader, index),
+    ...kind.hasBands && { attentionSinks: readSinks(reader, { blockCount, index }) },
+  }));
   if (foldedBehind !== null) layers.splice(foldedBehind, 0, readFoldingLayer(reader));
   return {
     tokenEmbedding,

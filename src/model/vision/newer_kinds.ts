@@ -116,6 +116,26 @@ export const museGlimmer: VisionKind = {
   },
 };
 
+/** MiMo-VL: Qwen2.5-VL's tower with long heads, of which some attend along lines and columns. */
+export const mimovl: VisionKind = {
+  ...COMMON,
+  name: "mimovl",
+  norm: "rms",
+  // What files call the last norm is the projector's, and of another kind.
+  lastNorm: "mm.post_norm",
+  hasTwoFrames: true,
+  positions: "none",
+  rope: { pairs: "neox", first: "row", isInterleaved: false, from: 0 },
+  rows: { min: 8, max: 1280 },
+  side: { key: MERGE_SIZE, absent: 2 },
+  hasBands: true,
+  projector: {
+    norm: { of: "rows", kind: "layer", epsilon: 1e-6, tensor: "v.post_ln", isOptional: false },
+    ...{ stages: [], first: "mm.0", isFirstTransposed: false, second: "mm.2" },
+    ...{ biases: "none", activation: "gelu" },
+  },
+};
+
 /** MiniCPM-V 4.6: SigLIP, blocks of whose patches become rows between two layers, or behind. */
 export const minicpmv46: VisionKind = {
   ...COMMON,

@@ -166,6 +166,11 @@ export interface VisionKind {
    * all, and images need not be whole numbers of windows.
    */
   readonly hasWindowsOfPositions: boolean;
+  /**
+   * Layers attend along lines or columns of an image, or to all of it, as a list says; heads are as
+   * long as the matrix of queries, keys and values says, and have sinks where layers do not see all.
+   */
+  readonly hasBands: boolean;
   /** Files may say that there are no windows, by not saying which layers see all. */
   readonly mayLackWindows: boolean;
   /** Outcomes of some layers are projected, too: what their tensors are called before a number. */
@@ -213,6 +218,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   windowPixels: null,
   namesWindows: false,
   hasWindowsOfPositions: false,
+  hasBands: false,
   mayLackWindows: false,
   deep: null,
   normalizesValues: false,

@@ -29,6 +29,7 @@ import { type Activations, project } from "../bound/matrix.ts";
 import type { RankPlan } from "../plan/plan_types.ts";
 import { attendingTokens } from "../plan/plan_workspace.ts";
 import type { Residual } from "../step/residual.ts";
+import { ColumnOrder } from "./column_order.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { StepState } from "../step/step_state.ts";
 
@@ -43,6 +44,8 @@ export class AttentionBlock {
   readonly #chooser: KeyChooser | null;
   readonly #blockChooser: BlockChooser | null;
   readonly #groupChooser: GroupChooser | null;
+  /** Null: patches stand as they come. */
+  readonly #columns: ColumnOrder | null;
   readonly #attendingTokens: number;
   /** The first own head's number in the model. */
   readonly #firstHead: number;
@@ -71,6 +74,7 @@ export class AttentionBlock {
     this.#groupChooser = config.groupIndexer && hasHeads ? new GroupChooser(state, memories) : null;
     this.#compressed = config.compression && hasHeads ? new CompressedHeads(state, by) : null;
     this.#latents = config.latent && new LatentHeads(state, { residual, chooser });
+    this.#columns = ColumnOrder.of(state, memories);
     this.#attendingTokens = attendingTokens(config, state.plan.chunkTokens);
     this.#firstHead = layers[0]?.heads.start ?? 0;
     const before = by.plans.slice(0, rankIndex);
@@ -149,6 +153,7 @@ export class AttentionBlock {
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
   remember(layer: Layer): void {
     if (layer.kvHeadCount === 0 || !layer.hasKeys) return;
+    if (layer.byColumns) this.#columns!.enter(layer);
     if (layer.choosesKeys) this.#chooserOf(layer).remember(layer);
     if (layer.compressed !== null) this.#compressed!.remember(layer, layer.compressed);
     this.#store(layer);
@@ -296,6 +301,7 @@ export class AttentionBlock {
 
   /** partial += Wo · attention, over this rank's heads. */
   merge(layer: Layer): void {
+    if (layer.byColumns && layer.headCount > 0) this.#columns!.leave(layer);
     if (layer.headCount > 0 && layer.compressed !== null) {
       return this.#compressed!.merge(layer, layer.compressed);
     }

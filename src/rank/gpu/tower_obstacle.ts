@@ -42,6 +42,9 @@ export function towerObstacle(
     return "gelu by the error function is the threads'";
   }
   if (tensors.projector!.gate !== undefined) return "gates of projectors are the threads'";
+  if (layers.some(({ slidingWindow }) => slidingWindow > 0)) {
+    return "windows along lines and columns of images are the threads'";
+  }
   if (layers.some(({ windowSide }) => windowSide !== undefined)) {
     return "windows that edges of images cut off are the threads'";
   }
