@@ -130,7 +130,8 @@ function checkInput(input: TowerInput, config: ModelConfig): void {
   if (added !== null) {
     refuseOther("numbers to add", added.length, count * config.embeddingLength);
   }
-  const asks = config.ropes.some(({ axes }) => axes !== undefined) || projector?.resampler !== undefined ||
+  const asks = config.ropes.some(({ axes }) => axes !== undefined) ||
+    projector?.resampler !== undefined ||
     projector?.convolutions !== undefined;
   if (asks !== (positions !== null)) {
     refuse(asks ? "its patches have no positions" : "its patches have positions, which none turn");

@@ -19,9 +19,9 @@ export interface LayerConfig {
    */
   readonly windowSide?: number;
   /**
-   * Patches of an image, which come block by block (`ProjectorConfig.mergedRows`), line of blocks by
-   * line, stand in heads column of blocks by column: windows (`slidingWindow`) are along columns.
-   * Left out: they stand as they come.
+   * Patches of an image, which come block by block (`ProjectorConfig.mergedRows`), line of blocks
+   * by line, stand in heads column of blocks by column: windows (`slidingWindow`) are along
+   * columns. Left out: they stand as they come.
    */
   readonly byColumns?: true;
   /**

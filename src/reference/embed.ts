@@ -12,8 +12,8 @@ export interface NewTokens {
 }
 
 /**
- * Rows `ids` of the embedding table, scaled, or given ones, scaled in few models, and learned positions, and
- * what the kind of tokens adds: [n, embeddingLength].
+ * Rows `ids` of the embedding table, scaled, or given ones, scaled in few models, and learned
+ * positions, and what the kind of tokens adds: [n, embeddingLength].
  */
 export function embedTokens(
   { ids, fromPosition, given }: NewTokens,

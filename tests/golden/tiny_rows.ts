@@ -5,9 +5,9 @@
  * Of "llama4" its rows are in the order of columns, ours in that of lines, as the model's authors'.
  * Of "hunyuanvl" ends of four rows: of the image's last one, of a line's end, of what is before an
  * image, and of what is behind it.
- * Of Granite 4 Vision, MiMo-VL, Step3-VL, MiniCPM-V 4.6, Muse Glimmer and GLM-Edge ("adapter", without the rows around an
- * image) they are llama.cpp's 0.5.0 (its mtmd out of npm's llama.rn 0.13.0-rc.5; Granite's,
- * MiMo's and Step3-VL's built from its sources).
+ * Of Granite 4 Vision, MiMo-VL, Step3-VL, MiniCPM-V 4.6, Muse Glimmer and GLM-Edge ("adapter",
+ * without the rows around an image) they are llama.cpp's 0.5.0 (its mtmd out of npm's llama.rn
+ * 0.13.0-rc.5; Granite's, MiMo's and Step3-VL's built from its sources).
  * Of "mlp" they begin with the second row: it takes the first one for the class token. Data only.
  */
 import type { TinyVisionName } from "../support/tiny_vision.ts";

@@ -149,6 +149,6 @@ Deno.test("prepareImage() refuses a kind that it does not know", () => {
   assertThrows(
     () => prepareImage(seededImage(3, 3), config, NO_TABLES),
     UnsupportedModelError,
-    'of type "ldpv2": this version does for adapter, deepseekocr, deepseekocr2, dots_ocr, exaone4_5, gemma3',
+    'of type "ldpv2": this version does for adapter, deepseekocr, deepseekocr2, dots_ocr',
   );
 });

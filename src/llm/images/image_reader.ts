@@ -159,7 +159,7 @@ export class ImageReader {
         ids.push(...tokenizer.encode(part.text, { special: true }));
         continue;
       }
-      const { first, count, grid } = part;
+      const { count, grid } = part;
       const firstId = tiles === null ? -1 : this.#newIds(count);
       for (let row = 0; row < count; row++) ids.push(tiles === null ? -1 : firstId - row);
       if (tiles === null) continue;

@@ -31,8 +31,9 @@ export class SecondTower {
     const { count, kept, added } = second;
     // Of both towers' rows, or of this one's alone.
     const width = rows.length / kept;
-    const isWhole = width === patches!.length + projector!.outputLength || width === patches!.length;
-    check(isWhole && added.length === count * d, "rows of the first tower");
+    const others = width - patches!.length;
+    check(others === 0 || others === projector!.outputLength, "rows of the first tower");
+    check(added.length === count * d, "as many rows to add");
     const own = new Float32Array(count * patches!.length);
     for (let row = 0; row < kept; row++) {
       const from = row * width;
@@ -41,7 +42,7 @@ export class SecondTower {
     const engine = await this.#threads.ready();
     const input = { count, kept, added, patches: own, positions: null };
     const seen = await engine.images.see(input, signal);
-    if (width === patches!.length) return seen;
+    if (others === 0) return seen;
     for (let row = 0, at = 0; row < kept; row++) {
       let from = row * width + patches!.length;
       for (let i = 0; i < projector!.outputLength; i++) seen[at++] += rows[from++];

@@ -1,4 +1,4 @@
-/** What a model does with rows of images and sounds: how many parts they have, and where they go. */
+/** What a model does with rows of images and sounds: how many parts they have, where these go. */
 import type { Family } from "../family.ts";
 import type { GivenConfig } from "../given_types.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
@@ -25,7 +25,7 @@ export function readGivenParts(
   return layers > 0 ? { givenParts: 1 + layers } : {};
 }
 
-/** Granite's: of each layer the part that is added before it, or -1; none is added to scaled rows. */
+/** Granite's: of each layer the part that is added before it, or -1; rows of one are scaled. */
 function readMapping(keys: Hyperparameters): GivenConfig {
   const values = keys.value(MAPPING);
   if (values === undefined) return { scalesGiven: true };

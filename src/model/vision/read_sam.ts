@@ -213,7 +213,7 @@ function readNeck(
   return { config, tensors };
 }
 
-/** Sizes and colours of its images and their tiles; tiles: as files have them, and a tile's share. */
+/** Sizes and colours of its images and tiles; tiles: where a file is silent, and a tile's share. */
 export function readSamImages(
   keys: Hyperparameters,
   { file }: Pick<TowerReader, "file">,

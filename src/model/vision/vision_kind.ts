@@ -167,8 +167,9 @@ export interface VisionKind {
    */
   readonly hasWindowsOfPositions: boolean;
   /**
-   * Layers attend along lines or columns of an image, or to all of it, as a list says; heads are as
-   * long as the matrix of queries, keys and values says, and have sinks where layers do not see all.
+   * Layers attend along lines or columns of an image, or to all of it, as a list says; heads are
+   * as long as the matrix of queries, keys and values says, and have sinks where a layer does not
+   * see all.
    */
   readonly hasBands: boolean;
   /** Files may say that there are no windows, by not saying which layers see all. */

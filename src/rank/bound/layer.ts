@@ -217,8 +217,7 @@ export function bindLayer(
     joinsNeurons: plan.feedForward !== null,
     routesEarly: plan.feedForward?.kind === "experts" &&
       config.experts?.routerInput !== "feedForward",
-    slidingWindow: own.slidingWindow,
-    positionsAhead: positionsAhead(config, index),
+    ...{ slidingWindow: own.slidingWindow, positionsAhead: positionsAhead(config, index) },
     ...{ attentionChunk: own.attentionChunk ?? 0, windowSide: own.windowSide ?? 0 },
     byColumns: own.byColumns ?? false,
     ...{ rope: own.rope, queryRope: own.queryRope ?? own.rope },

@@ -7,14 +7,7 @@ import { FRAME_ROWS } from "../../model/projected_rows.ts";
 import type { Activation, ProjectorConfig } from "../../model/types.ts";
 import { floats } from "../bound/arena_views.ts";
 import { addressOf, bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
-import {
-  type Activations,
-  type Matrix,
-  matrixOf,
-  project,
-  quantize,
-  readsQ8,
-} from "../bound/matrix.ts";
+import { type Activations, type Matrix, project, quantize, readsQ8 } from "../bound/matrix.ts";
 import { aloneKernel, gatedKernel } from "../neurons/neurons.ts";
 import type { ProjectorPlan } from "../plan/plan_projector.ts";
 import type { Residual } from "../step/residual.ts";
