@@ -122,6 +122,9 @@ function checkInput(input: TowerInput, config: ModelConfig): void {
   if (config.patches?.areAsked && count !== 2 * kept) {
     refuse(`it has ${count} rows, of which ${kept} ask, and half of them do`);
   }
+  if (projector?.convolvesChannels && !Number.isInteger(Math.sqrt(kept / mergedRows))) {
+    refuse(`${kept} of its rows are to be projected, and only those of a square can be`);
+  }
   // Of a sound whose frames become fewer the last row may have fewer of them, each of some bands.
   const { subsampling } = config.patches ?? {};
   const lacks = subsampling ? count * length - patches.length : 0;

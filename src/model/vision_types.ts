@@ -119,6 +119,11 @@ export interface ProjectorConfig {
   } | null;
   /** What merged rows go through before that, one after the other. Left out: nothing. */
   readonly stages?: readonly StageConfig[];
+  /**
+   * Rows that come out of a square image, line by line, have what a convolution of 3 · 3 over each
+   * of their numbers gives added (`ProjectorTensors.channels`). Left out: they have not.
+   */
+  readonly convolvesChannels?: true;
   /** Between the two matrices; null: nothing is, or there is one. */
   readonly activation: Activation | null;
   /**
@@ -196,6 +201,8 @@ export interface ProjectorTensors {
   readonly first: MatrixTensor;
   /** As `first`, of two matrices. Left out: there is none. */
   readonly gate?: MatrixTensor;
+  /** Of `ProjectorConfig.convolvesChannels`: [outputLength, 3, 3] and [outputLength]. */
+  readonly channels?: { readonly kernels: VectorTensor; readonly bias: VectorTensor };
   /** [neurons], as `ProjectorConfig.hiddenEpsilon` says. Left out: there is no such norm. */
   readonly hiddenNorm?: NormTensors;
   /** [outputLength, neurons]; null: there is one. */

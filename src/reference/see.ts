@@ -17,6 +17,7 @@ import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { subsample, type SubsamplingStage } from "./conformer.ts";
+import { withAround } from "./channel_convolution.ts";
 import { convolveGrid } from "./grid_convolutions.ts";
 import { gridOf } from "./offset_heads.ts";
 import { convolvePlanes, type PlaneKernels } from "./planes.ts";
@@ -174,7 +175,8 @@ export function projectRows(
       parts,
     )
     : neurons;
-  const bare = projector.second === null ? first : blocks.project(hidden!, projector.second);
+  const projected = projector.second === null ? first : blocks.project(hidden!, projector.second);
+  const bare = projector.channels ? withAround(projected, projector.channels, weights) : projected;
   const last = frame
     ? normOf(oneBehind(bare, weights.vector(frame.begin), weights.vector(frame.end)), {
       ...{ kind: "rms", epsilon: config.frameEpsilon!, tensors: frame.norm },

@@ -120,6 +120,7 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
   gemma4uv: GEMMA_4,
   // The mean colour of CLIP's training.
   mlp: { ...COMMON, whole: { filter: "bicubic", around: [122, 116, 104] } },
+  ldpv2: { ...COMMON, whole: { filter: "bicubic", around: [122, 116, 104] } },
   janus_pro: { ...COMMON, whole: { filter: "bicubic", around: [127, 127, 127] } },
   deepseekocr: DEEPSEEK_OCR,
   deepseekocr2: DEEPSEEK_OCR,

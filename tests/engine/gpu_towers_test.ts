@@ -34,6 +34,7 @@ const GPU: GpuSetup = {
 /** What threads see, and why; all others a GPU sees, a kind that is new here as well. */
 const THREADS: { readonly [Kind in TinyVisionName]?: string } = {
   "step3vl": "convolutions over rows of images are the threads'",
+  "ldpv2": "rows that are changed before they are merged are the threads'",
   "mimovl": "windows along lines and columns of images are the threads'",
   "granite4_vision": "queries that rows are asked by are the threads'",
   "llama4": "stages of projectors are the threads'",

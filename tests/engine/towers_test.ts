@@ -200,6 +200,16 @@ Deno.test("queries ask one layer alone, or two with different numbers of neurons
   }
 });
 
+Deno.test("each number of rows is convolved by who has it, in images of any square", () =>
+  withTower({ kind: "ldpv2", seed: 5 }, [{ threads: 5 }], async ({ engine, input, expected }) => {
+    for (const side of [2, 6, 4]) {
+      const image = input({ rows: side, columns: side });
+      assertLess(nmse(await engine.images.see(image), expected(image)), NMSE_MAX, `${side}`);
+    }
+    const flat = input({ rows: 4, columns: 6 });
+    await assertRejects(() => engine.images.see(flat), RequestError, "only those of a square");
+  }));
+
 Deno.test("heads go along lines and columns of any image, on any number of threads", async () => {
   const few: MetadataEntry = ["clip.vision.image_max_pixels", u32(60 * TINY_TOWER.patchSize ** 2)];
   // Ranks without heads; and layers in several arenas.

@@ -84,7 +84,7 @@ for (const rankCount of [1, 3]) {
   testAlike(`gemma3nv on ${rankCount} sees`, tinyGemma3n({ width: 72 }), seeAll, rankCount);
 }
 for (const type of ["F32", "Q8_0"] as const) {
-  for (const kind of ["step3vl", "granite4_vision"] as const) {
+  for (const kind of ["step3vl", "granite4_vision", "ldpv2"] as const) {
     testAlike(`${kind} in ${type} on 2 sees`, tinyVision({ kind, type }), seeAll, 2);
   }
 }

@@ -120,6 +120,11 @@ export const CHOICES: Readonly<Record<TinyVisionName, readonly (keyof typeof MIS
     ...["gelu of another kind", "a stage's gelu of another kind", "rows side by side"] as const,
     "blocks by columns",
   ],
+  "ldpv2": [
+    ...["earlier rows only", "gelu of another kind", "another epsilon"] as const,
+    ...["no first norm", "patches without positions", "a row's gelu of another kind"] as const,
+    ...["nothing from around", "another bias around"] as const,
+  ],
   "mimovl": [
     ...[...TURNING, "frequencies in turns", "one frame", "gelu of another kind"] as const,
     ...["no norm in the projector", "blocks by columns", "another epsilon"] as const,

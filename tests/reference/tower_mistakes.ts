@@ -61,6 +61,13 @@ const ofLayers = (change: (layer: LayerConfig) => Partial<LayerConfig>) =>
 
 /** What is taken otherwise. */
 export const MISTAKES = {
+  "nothing from around": ofTensors(({ projector }) => (
+    { projector: { ...projector!, channels: undefined } }
+  )),
+  "another bias around": ofTensors(({ projector }) => {
+    const { channels, first } = projector!;
+    return { projector: { ...projector!, channels: { ...channels!, bias: first.bias! } } };
+  }),
   "no sinks": ofTower((d) => mapLayers(d, (layer) => ({ ...layer, attentionSinks: null }))),
   "windows along lines alone": ofLayers(() => ({ byColumns: undefined })),
   "shorter windows": ofLayers(({ slidingWindow }) => (

@@ -56,6 +56,7 @@ for (const name of Object.keys(TINY_KINDS) as TinyVisionName[]) {
 /** llama.cpp leaves out one layer more where a file does not say which one it wants. */
 const METADATA: Partial<Record<TinyVisionName, MetadataEntry[]>> = {
   "mlp": [["clip.vision.feature_layer", list(Int32Array.of(2))]],
+  "ldpv2": [["clip.vision.feature_layer", list(Int32Array.of(2))]],
 };
 
 /** Images that keep their shapes are no squares, where no positions are learned. */

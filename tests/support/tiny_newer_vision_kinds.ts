@@ -40,6 +40,17 @@ export const NEWER_TINY_KINDS = {
       { name: "mm.2.weight", dims: [NEURONS, outputLength] },
     ],
   },
+  "ldpv2": {
+    ...{ activation: "quickGelu", preNorm: true },
+    tensors: ({ width, outputLength }) => [
+      { name: "mm.model.mlp.0.weight", dims: [width, NEURONS] },
+      { name: "mm.model.mlp.0.bias", dims: [NEURONS] },
+      { name: "mm.model.mlp.2.weight", dims: [NEURONS, outputLength] },
+      { name: "mm.model.mlp.2.bias", dims: [outputLength] },
+      { name: "mm.model.peg.0.weight", dims: [3, 3, 1, outputLength] },
+      { name: "mm.model.peg.0.bias", dims: [outputLength] },
+    ],
+  },
   "minicpmv4_6": {
     ...{ ...SIGLIP, width: 64, heads: 4, neurons: 96, positionSide: 70, side: 8 },
     keys: { "wa_layer_indexes": list(Int32Array.of(0)) },

@@ -51,6 +51,7 @@ export const IMAGE_CONFIGS = {
     ...CLIP,
     gridSizes: [[42, 84], [84, 42], [84, 84], [126, 42], [42, 126]],
   }),
+  ldpv2: config("ldpv2", [56, 14, 2], CLIP),
   janus_pro: config("janus_pro", [48, 16, 1], {}),
   deepseekocr: config("deepseekocr", [1024, 16, 1], {
     ...{ tileSize: 640, convolvedSide: 4, tilesMin: 2, tilesMax: 9 },

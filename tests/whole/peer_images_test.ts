@@ -101,6 +101,20 @@ const CASES: Readonly<Record<string, Case>> = {
     promptLength: 346,
     ids: [495, 341, 355, 505, 253, 303, 231, 301],
   },
+  ldpv2: {
+    text: { architecture: "llama", metadata: [["llama.context_length", u32(512)]] },
+    eyes: {
+      ...{ kind: "ldpv2", type: "F16", changes: { side: 24 } },
+      metadata: [
+        ["clip.has_llava_projector", bool(true)],
+        ["clip.vision.feature_layer", list(Int32Array.of(2))],
+      ],
+    },
+    marks: [],
+    size: [77, 45],
+    promptLength: 153,
+    ids: [324, 345, 59, 20, 204, 314, 334, 432],
+  },
   mimovl: {
     text: { architecture: "mimo2" },
     eyes: { kind: "mimovl" },

@@ -95,6 +95,26 @@ export const granite4Vision: VisionKind = {
   },
 };
 
+/** MobileVLM 2: LLaVA's tower, means of blocks, and a convolution over each of their numbers. */
+export const ldpv2: VisionKind = {
+  ...COMMON,
+  name: "ldpv2",
+  mayBeSwapped: true,
+  classToken: "ifThere",
+  namesLayers: true,
+  side: { key: SCALE_FACTOR, absent: 2 },
+  merge: "mean",
+  projector: {
+    norm: null,
+    rowStages: [{ ...PLAIN_STAGE, matrix: "mm.model.mlp.0", activation: "gelu" }],
+    stages: [],
+    // A mean of products is the product of a mean.
+    ...{ first: "mm.model.mlp.2", isFirstTransposed: false, second: null },
+    ...{ biases: "required", activation: null, channels: "mm.model.peg.0" },
+  },
+  unused: ["model.image_newline", "v.image_newline"],
+};
+
 /** Muse Glimmer: of any shape, turned, with windows that edges cut off. */
 export const museGlimmer: VisionKind = {
   ...COMMON,

@@ -91,6 +91,7 @@ export function readProjector(
       ...resampler !== null && { resampler: resampler.config },
       ...fold !== null && { fold: { behind: foldedBehind!, rows: fold.rows } },
       ...convolutions.length > 0 && { convolutions: convolutions.map(() => CONVOLUTION) },
+      ...projector.channels && { convolvesChannels: true },
       ...{ mergedRows: mergedRows * convolvedSide(projector) ** 2, merge },
       ...projector.isStandardized && { mergedScale: Math.sqrt(width) },
       norm: hasNorm ? { of: norm.of, kind: norm.kind, epsilon: norm.epsilon ?? epsilon } : null,
@@ -106,6 +107,7 @@ export function readProjector(
       ...resampler !== null && { resampler: resampler.tensors },
       ...fold !== null && { fold: fold.tensors },
       ...convolutions.length > 0 && { convolutions },
+      ...projector.channels && { channels: readChannels(reader, projector.channels, rowLength) },
       ...standard !== null && { standard },
       ...rowStages.length > 0 && { rowStages: rowStages.map(({ tensors }) => tensors) },
       ...stages.length > 0 && { stages: stages.map(({ tensors }) => tensors) },
@@ -116,6 +118,17 @@ export function readProjector(
       second,
       ...deep.length > 0 && { deep: deep.map(({ tensors }) => tensors) },
     },
+  };
+}
+
+function readChannels(
+  { checker }: TowerReader,
+  name: string,
+  length: number,
+): NonNullable<ProjectorTensors["channels"]> {
+  return {
+    kernels: checker.planeKernels(`${name}.weight`, length),
+    bias: checker.vector(`${name}.bias`, length),
   };
 }
 

@@ -139,6 +139,8 @@ export interface VisionKind {
      * ".bias". Left out: there are none.
      */
     readonly convolutions?: readonly string[];
+    /** What convolves each number of what comes out; left out: nothing does. */
+    readonly channels?: string;
     /** What merged rows go through first. */
     readonly stages: readonly ProjectorStage[];
     readonly first: string;

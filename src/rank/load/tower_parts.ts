@@ -23,7 +23,8 @@ export function* partsOfProjector(
     yield* [...partsOf(matrix), ...partsOfNorm(norm)];
   }
   const all = fold === null ? [last, ...deep] : [fold, last, ...deep];
-  for (const { norm, first, gate, hiddenNorm, second, frame } of all) {
+  for (const { norm, first, gate, hiddenNorm, second, frame, channels } of all) {
+    if (channels !== null) yield* [{ vector: channels.kernels }, { vector: channels.bias }];
     const { lineEnd, begin, end } = frame ?? {};
     for (const vector of [lineEnd, begin, end]) if (vector) yield { vector };
     for (const each of [norm, hiddenNorm, frame?.norm ?? null]) yield* partsOfNorm(each);

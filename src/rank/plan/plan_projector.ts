@@ -16,6 +16,7 @@ import type { SubsamplingConfig } from "../../model/conformer_types.ts";
 import type { StageTensors } from "../../model/vision_types.ts";
 import type { PlaneConfig } from "../../model/plane.ts";
 import { subsamplingBytes } from "./plan_conformer.ts";
+import { type ChannelsPlan, planChannels } from "./plan_channels.ts";
 import type { Placer } from "./plan_layer.ts";
 import {
   convolutionsBytes,
@@ -99,6 +100,7 @@ export interface ProjectionShare {
   readonly second: MatrixTensor | null;
   readonly hiddenNorm?: NormTensors;
   readonly frame?: ProjectorTensors["frame"];
+  readonly channels?: ProjectorTensors["channels"];
   /** Columns of a single one that there are inputs for; left out: all. */
   readonly columns?: Range;
   /** Neurons between two matrices; of a single one rows, or, of columns or transposed, columns. */
@@ -114,6 +116,8 @@ export interface ProjectionPlan {
   readonly hiddenNorm: NormPlan | null;
   /** Null: there is none, or it is another rank's. */
   readonly frame: FramePlan | null;
+  /** Of own rows of a single matrix; null: there are none. */
+  readonly channels: ChannelsPlan | null;
   /** Left out: it is cut by rows, or transposed. */
   readonly columns?: Range;
   readonly own: Range;
@@ -299,7 +303,7 @@ export function planProjector(
 
 function planProjection(place: Placer, share: ProjectionShare, adds: boolean): ProjectionPlan {
   const { first, gate, hiddenNorm, frame, second, own, isFirstTransposed: isTransposed } = share;
-  const { columns } = share;
+  const { columns, channels } = share;
   check(!isTransposed || second === null, "of two matrices none is transposed");
   return {
     norm: norm(place, share.norm),
@@ -320,6 +324,7 @@ function planProjection(place: Placer, share: ProjectionShare, adds: boolean): P
         norm: norm(place, frame.norm),
       }
       : null,
+    channels: channels && lengthOf(own) > 0 ? planChannels(place, channels, own) : null,
     own,
   };
 }

@@ -13,6 +13,7 @@ import type { ProjectorPlan } from "../plan/plan_projector.ts";
 import type { Residual } from "../step/residual.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { RankPlan, VectorPlan } from "../plan/plan_types.ts";
+import { ChannelConvolution } from "./channel_convolution.ts";
 import { GridConvolutions } from "./grid_convolutions.ts";
 import { LayerQueries } from "./layer_queries.ts";
 import { bindProjection, type Projection } from "./projection.ts";
@@ -49,6 +50,8 @@ export class Projector {
   readonly #standard: { readonly mean: number; readonly gains: number };
   readonly #stages: ProjectorStages;
   readonly #last: Projection;
+  /** Of the last matrix's own rows; null: nothing convolves them, or there are none. */
+  readonly #channels: ChannelConvolution | null;
   /** Of layers' outcomes, in the order of `deepLayers`. */
   readonly #deep: readonly Projection[];
   readonly #addsBehindLayers: boolean;
@@ -115,6 +118,8 @@ export class Projector {
       places: { at: [staged, merged], q8, stride, rows: logitsRows },
     });
     const outStart = config.passesOn ? this.#widthOf() : 0;
+    const { last: { channels } } = projector;
+    this.#channels = channels && new ChannelConvolution(channels, { memory, rowsMax: logitsRows });
     this.#last = bindProjection(projector.last, { activation: config.activation, outStart });
     const part = config.outputLength / (1 + projector.deep.length);
     this.#deep = projector.deep.map((plan, i) =>
@@ -337,6 +342,7 @@ export class Projector {
     } else if (first.rowCount > 0) {
       if (readsQ8(first)) quantize(kernels, x, m, first.columnCount);
       project(kernels, first, x, m, out + 4 * ownStart, stride);
+      this.#channels?.run(out + 4 * ownStart, stride, m);
     }
   }
 
