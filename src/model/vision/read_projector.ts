@@ -113,9 +113,7 @@ export function readProjector(
       ...stages.length > 0 && { stages: stages.map(({ tensors }) => tensors) },
       ...projector.frame && { frame: readFrame(reader, { columns, rowLength }) },
       ...isFirstTransposed && { isFirstTransposed },
-      first,
-      ...gate !== null && { gate },
-      second,
+      ...{ first, second, ...gate !== null && { gate } },
       ...deep.length > 0 && { deep: deep.map(({ tensors }) => tensors) },
     },
   };
