@@ -116,8 +116,14 @@ function checkInput(input: TowerInput, config: ModelConfig): void {
   const { mergedRows = 1, pooledRows = 1, fold: { rows: folded } = { rows: 1 } } = projector ?? {};
   if (count % folded !== 0) refuse(`it has ${count} patches, which are no blocks of ${folded}`);
   if (!(kept > 0 && kept <= count && (!projector || projectedRows(projector, kept) !== null))) {
-    const rows = mergedRows * pooledRows * folded;
+    const rows = projector?.layerQueries?.[0].rows ?? mergedRows * pooledRows * folded;
     refuse(`${kept} of its ${count} rows are to be projected, a multiple of ${rows} can be`);
+  }
+  if (config.patches?.areAsked && count !== 2 * kept) {
+    refuse(`it has ${count} rows, of which ${kept} ask, and half of them do`);
+  }
+  if (projector?.convolvesChannels && !Number.isInteger(Math.sqrt(kept / mergedRows))) {
+    refuse(`${kept} of its rows are to be projected, and only those of a square can be`);
   }
   // Of a sound whose frames become fewer the last row may have fewer of them, each of some bands.
   const { subsampling } = config.patches ?? {};
@@ -127,7 +133,8 @@ function checkInput(input: TowerInput, config: ModelConfig): void {
   if (added !== null) {
     refuseOther("numbers to add", added.length, count * config.embeddingLength);
   }
-  const asks = config.ropes.length > 0 || projector?.resampler !== undefined ||
+  const asks = config.ropes.some(({ axes }) => axes !== undefined) ||
+    projector?.resampler !== undefined ||
     projector?.convolutions !== undefined;
   if (asks !== (positions !== null)) {
     refuse(asks ? "its patches have no positions" : "its patches have positions, which none turn");

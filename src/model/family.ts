@@ -93,6 +93,11 @@ export interface Family {
   readonly positionsOfSections: RopeConfig["kind"] | null;
   /** How a file's sections of pairs, one for each axis of a position, lie; null: it has none. */
   readonly sections: "inTurn" | "interleaved" | "columnsFirst" | null;
+  /**
+   * Given rows are scaled as embeddings are, or the file says behind which layers parts of them
+   * are added.
+   */
+  readonly scalesGiven: boolean;
   /** Keys and values of all heads are made of one latent a token. */
   readonly hasLatentAttention: boolean;
   /** What grows with a stretched context: all of their scores, or what turned parts give alone. */
@@ -286,6 +291,7 @@ export interface Family {
 export const COMMON: Omit<Family, "architecture" | "positions"> = {
   positionsOfSections: null,
   sections: null,
+  scalesGiven: false,
   nameInFile: null,
   alibiMaxBias: null,
   mayClampProjections: false,

@@ -39,9 +39,13 @@ export const ALL_AHEAD = POSITIONS_MAX - 1;
 
 /**
  * How many positions behind its own a token of a layer sees: none but where a text, or a source, is
- * seen as a whole.
+ * seen as a whole; rows that are asked see as many as there are of them.
  */
-export function positionsAhead({ isEncoder, fill, layers }: ModelConfig, layer: number): number {
+export function positionsAhead(
+  { isEncoder, fill, layers, patches }: ModelConfig,
+  layer: number,
+): number {
+  if (patches?.areAsked) return 0;
   const { stage, slidingWindow } = layers[layer];
   const seesAll = isEncoder || fill || stage === "reads" || stage === "asks";
   return seesAll ? (slidingWindow || POSITIONS_MAX) - 1 : 0;

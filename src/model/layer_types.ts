@@ -19,6 +19,12 @@ export interface LayerConfig {
    */
   readonly windowSide?: number;
   /**
+   * Patches of an image, which come block by block (`ProjectorConfig.mergedRows`), line of blocks
+   * by line, stand in heads column of blocks by column: windows (`slidingWindow`) are along
+   * columns. Left out: they stand as they come.
+   */
+  readonly byColumns?: true;
+  /**
    * Scores count how many rows and how many columns of an image's grid, whose patches come line by
    * line, a key is away (`LayerTensors.offsets`): within windows of so many rows and columns, whose
    * keys and values beyond the image's edges are those of zeros, or in the whole image, which has

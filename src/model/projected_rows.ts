@@ -16,6 +16,8 @@ export function projectedRows(
   const { mergedRows, pooledRows = 1, isPadded, resampler, fold, frameEpsilon } = config;
   if (resampler !== undefined) return resampler.queryCount;
   if (config.windowQueries !== undefined) return windowedRows(config.windowQueries, kept);
+  const asking = config.layerQueries?.[0];
+  if (asking !== undefined) return kept % asking.rows === 0 ? windowedRows(asking, kept) : null;
   const rows = kept / (mergedRows * pooledRows * (fold?.rows ?? 1));
   if (frameEpsilon !== undefined) return Number.isInteger(rows) ? rows + FRAME_ROWS : null;
   return isPadded ? Math.ceil(rows) : Number.isInteger(rows) ? rows : null;

@@ -25,6 +25,7 @@ import type {
 import type { ConformerLayer, RelativeConfig, SubsamplingTensors } from "./conformer_types.ts";
 import type { FillingModel } from "./fill_types.ts";
 import type { GatedLayer, GatedMixTensors, GatedModel } from "./gated_types.ts";
+import type { GivenConfig } from "./given_types.ts";
 import type { LayerConfig, LayerShape, SteeredLayer } from "./layer_types.ts";
 import type { LayerInputTensors, TokenInputTensors } from "./layer_input_types.ts";
 import type { ScoreBiases } from "./score_biases.ts";
@@ -89,7 +90,7 @@ export interface FeedForwardConfig {
 }
 
 /** What a model is. All lengths are counts of elements, not bytes. Without heads they are 0. */
-export interface ModelConfig extends GatedModel, FillingModel {
+export interface ModelConfig extends GatedModel, FillingModel, GivenConfig {
   /** `general.architecture`: "llama", "qwen2", … */
   readonly architecture: string;
   readonly blockCount: number;
@@ -132,8 +133,6 @@ export interface ModelConfig extends GatedModel, FillingModel {
   /** Patches of an image go in, and a projector is behind the last norm. Left out: ids go in. */
   readonly patches?: PatchesConfig;
   readonly projector?: ProjectorConfig;
-  /** Of given rows: one part goes in, others are added behind the first layers. Left out: one. */
-  readonly givenParts?: number;
   /** Norms behind blocks are of the sum with the residual stream. Left out: of what is added. */
   readonly normalizesSums?: true;
   /** Multiplies query·key; usually 1 / √headDim. */

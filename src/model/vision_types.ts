@@ -8,8 +8,15 @@ import type { SubsamplingConfig } from "./conformer_types.ts";
 import type { GridConvolution, GridConvolutionTensors } from "./grid_convolutions.ts";
 import type { NetworkConfig } from "./network.ts";
 import type { PlaneConfig } from "./plane.ts";
+import type { ResamplerConfig, ResamplerTensors } from "./resampler_types.ts";
 import type { MatrixTensor, ModelDescription, NormTensors, VectorTensor } from "./types.ts";
-import type { WindowQueriesConfig, WindowQueriesTensors } from "./window_queries.ts";
+import type {
+  LayerQueriesConfig,
+  LayerQueriesTensors,
+  PartTensors,
+  WindowQueriesConfig,
+  WindowQueriesTensors,
+} from "./window_queries.ts";
 
 /** What goes in, instead of rows of an embedding table: W · patch + b. */
 export interface PatchesConfig {
@@ -39,6 +46,11 @@ export interface PatchesConfig {
   readonly network?: NetworkConfig;
   /** Patches are rows of the tower themselves, d numbers each. Left out: they are made to be. */
   readonly areRows?: true;
+  /**
+   * The second half of them ask: they see the first half, whose rows see one another, and of
+   * themselves those before, and they alone come out. Left out: all see all.
+   */
+  readonly areAsked?: true;
   /** Most patches of an image, those beside the image's own (class tokens) included. */
   readonly countMax: number;
 }
@@ -61,6 +73,11 @@ export interface ProjectorConfig {
   readonly fold?: { readonly behind: number; readonly rows: number; readonly softens?: true };
   /** Learned queries take what they want of windows of rows. Left out: rows are merged. */
   readonly windowQueries?: WindowQueriesConfig;
+  /**
+   * Learned queries ask windows of what some layers leave, and nothing else comes out: the parts of
+   * a row, in this order. All have windows of as many rows, and as many queries. Left out: none.
+   */
+  readonly layerQueries?: readonly LayerQueriesConfig[];
   /**
    * Convolutions over the grid of an image's patches, which come line by line, one after the other,
    * make what the matrices read; `mergedRows` is how many become one. Left out: merging does.
@@ -102,6 +119,11 @@ export interface ProjectorConfig {
   } | null;
   /** What merged rows go through before that, one after the other. Left out: nothing. */
   readonly stages?: readonly StageConfig[];
+  /**
+   * Rows that come out of a square image, line by line, have what a convolution of 3 · 3 over each
+   * of their numbers gives added (`ProjectorTensors.channels`). Left out: they have not.
+   */
+  readonly convolvesChannels?: true;
   /** Between the two matrices; null: nothing is, or there is one. */
   readonly activation: Activation | null;
   /**
@@ -113,35 +135,6 @@ export interface ProjectorConfig {
   readonly outputEpsilon?: number;
   /** Numbers of a row that comes out: the text model's d, as often as there are parts. */
   readonly outputLength: number;
-}
-
-/**
- * One layer of attention of learned queries to a tower's rows. Keys are made of v + p, values of v,
- * v being norm(input · row) and p sines and cosines of a patch's column and row, half of the
- * numbers each: sin(place · w), then cos(place · w), w falling from 1 to almost 1/10000.
- */
-export interface ResamplerConfig {
-  /** Rows that come out, however many go in. */
-  readonly queryCount: number;
-  /** Numbers of a row between the tower and what comes out, E. */
-  readonly width: number;
-  readonly headDim: number;
-  /** Of its norms, which are of layers. */
-  readonly epsilon: number;
-}
-
-export interface ResamplerTensors {
-  /** [queryCount, E], which are normalised first. */
-  readonly queries: VectorTensor;
-  readonly queryNorm: NormTensors;
-  /** [E, d], and the norm of what it gives. */
-  readonly input: MatrixTensor;
-  readonly inputNorm: NormTensors;
-  /** [E, E] each. */
-  readonly query: MatrixTensor;
-  readonly key: MatrixTensor;
-  readonly value: MatrixTensor;
-  readonly output: MatrixTensor;
 }
 
 /** act(norm(matrix · x)). */
@@ -170,14 +163,19 @@ export type FoldTensors =
   & Pick<StageTensors, "norm">;
 
 export interface ProjectorTensors {
-  /** Of `ProjectorConfig.deepLayers`. Left out: there are none. */
-  readonly deep?: readonly DeepProjectorTensors[];
+  /**
+   * Of `ProjectorConfig.deepLayers`, or of `layerQueries` but the first ones, whose matrix is
+   * `first`. Left out: there are none.
+   */
+  readonly deep?: readonly (DeepProjectorTensors | PartTensors)[];
   /** Of `ProjectorConfig.resampler`. */
   readonly resampler?: ResamplerTensors;
   /** Of `ProjectorConfig.fold`, first [neurons, rows · d], second [d, neurons]. */
   readonly fold?: FoldTensors;
   /** Of `ProjectorConfig.windowQueries`. */
   readonly windowQueries?: WindowQueriesTensors;
+  /** Of `ProjectorConfig.layerQueries`. */
+  readonly layerQueries?: readonly LayerQueriesTensors[];
   readonly norm: NormTensors | null;
   /** Of `ProjectorConfig.convolutions`. */
   readonly convolutions?: readonly GridConvolutionTensors[];
@@ -203,6 +201,8 @@ export interface ProjectorTensors {
   readonly first: MatrixTensor;
   /** As `first`, of two matrices. Left out: there is none. */
   readonly gate?: MatrixTensor;
+  /** Of `ProjectorConfig.convolvesChannels`: [outputLength, 3, 3] and [outputLength]. */
+  readonly channels?: { readonly kernels: VectorTensor; readonly bias: VectorTensor };
   /** [neurons], as `ProjectorConfig.hiddenEpsilon` says. Left out: there is no such norm. */
   readonly hiddenNorm?: NormTensors;
   /** [outputLength, neurons]; null: there is one. */
@@ -222,7 +222,7 @@ export interface TowerInput {
   readonly added: Float32Array | null;
   /** [n, 3]: for `RopeAxes`, and for a resampler's keys; null: nobody asks where patches are. */
   readonly positions: Int32Array | null;
-  /** The first so many rows reach the projector; `projectedRows` come out. */
+  /** The first so many rows, or the last ones, reach the projector; `projectedRows` come out. */
   readonly kept: number;
   /**
    * What a second tower takes beside the rows of the first one, [kept, its d] of its own: what is
@@ -308,10 +308,23 @@ export interface ImageConfig {
   readonly tileSize?: number;
   /** Convolutions make one row of so many rows and columns. Left out: there are none. */
   readonly convolvedSide?: number;
+  /**
+   * Tensor of what is behind each line of an image's parts, all of whose parts of a row are that:
+   * the whole image comes first, without; lines that only have what was added around the image are
+   * left out. Left out: there is none.
+   */
+  readonly behindParts?: string;
   /** Tensors of a row behind each line, and behind a whole image. Left out: none. */
   readonly behindLines?: { readonly line: string; readonly image: string };
-  /** What a second tower is given, as of the first one. Left out: there is none. */
-  readonly second?: Pick<ImageConfig, "positions" | "classTokens" | "classTokenCount">;
+  /** Tensor of a row behind a whole image. Left out: there is none. */
+  readonly behindWhole?: string;
+  /**
+   * What a second tower is given, as of the first one; queries: [count, d] each, which ask as many
+   * rows of the first tower. Left out: there is none.
+   */
+  readonly second?: Pick<ImageConfig, "positions" | "classTokens" | "classTokenCount"> & {
+    readonly queries?: readonly { readonly tensor: string; readonly count: number }[];
+  };
   /** Sizes of which the best is chosen (LLaVA 1.6), pixels; mostly none. */
   readonly gridSizes: readonly (readonly [width: number, height: number])[];
 }

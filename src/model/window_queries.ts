@@ -19,6 +19,28 @@ export interface WindowQueriesConfig {
   readonly headDim: number;
   /** Of its norms, which are of layers. */
   readonly epsilon: number;
+  /** Between two matrices. Left out: gelu by tanh. */
+  readonly activation?: "geluErf";
+}
+
+/**
+ * The same of what a layer leaves, normalised as the tower's norms are: rows of a window are those
+ * of a square, block by block, as many blocks as there are queries. A query begins as what is
+ * learned + what is taken of its block; what keys and values are made of has learned positions
+ * added. What comes of the queries, by one matrix, is a part of rows that come out.
+ */
+export interface LayerQueriesConfig extends WindowQueriesConfig {
+  /** Whose outcome is asked. */
+  readonly layer: number;
+  /** Which row of a block is taken; null: the mean of all. */
+  readonly taken: number | null;
+}
+
+/** What makes these beside queries and blocks. */
+export interface LayerQueriesTensors extends WindowQueriesTensors {
+  readonly norm: NormTensors;
+  /** [rows of a window, d], in the reading order of its square. */
+  readonly positions: MatrixTensor;
 }
 
 /** Heads that ask: [E, E] each, but what makes keys and values of a tower's rows: [E, d]. */
@@ -45,6 +67,25 @@ export interface WindowQueriesBlock {
   readonly first: MatrixTensor;
   readonly second: MatrixTensor;
   readonly norm: NormTensors;
+}
+
+/** What makes a part of a row of queries: first · x, and that is all. */
+export interface PartTensors {
+  readonly norm: null;
+  readonly first: MatrixTensor;
+  readonly second: null;
+}
+
+/** Which row of a window, in reading order, is its row `row`, block by block. */
+export function placeInWindow(
+  row: number,
+  { rows, queryCount }: Pick<WindowQueriesConfig, "rows" | "queryCount">,
+): number {
+  const side = Math.sqrt(rows), blocks = Math.sqrt(queryCount);
+  const own = side / blocks;
+  const block = Math.floor(row / own ** 2), within = row % own ** 2;
+  const y = Math.floor(block / blocks) * own + Math.floor(within / own);
+  return y * side + block % blocks * own + within % own;
 }
 
 /** Rows that come out of so many. */

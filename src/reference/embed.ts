@@ -12,8 +12,8 @@ export interface NewTokens {
 }
 
 /**
- * Rows `ids` of the embedding table, scaled, or given ones as they are, and learned positions, and
- * what the kind of tokens adds: [n, embeddingLength].
+ * Rows `ids` of the embedding table, scaled, or given ones, scaled in few models, and learned
+ * positions, and what the kind of tokens adds: [n, embeddingLength].
  */
 export function embedTokens(
   { ids, fromPosition, given }: NewTokens,
@@ -21,6 +21,7 @@ export function embedTokens(
   { config, weights }: { readonly config: ModelConfig; readonly weights: ReferenceWeights },
 ): Float64Array {
   const { embeddingLength: width, vocabSize, embeddingScale, contextLength } = config;
+  const givenScale = config.scalesGiven ? embeddingScale : 1;
   const table = weights.matrix(tokenEmbedding);
   const positions = positionEmbedding && weights.matrix(positionEmbedding);
   const kind = tokenKind && weights.vector(tokenKind);
@@ -31,7 +32,8 @@ export function embedTokens(
     const position = fromPosition + t;
     check(!positions || position < contextLength, `no embedding of position ${position}`);
     for (let i = 0; i < width; i++) {
-      x[t * width + i] = (row === null ? table[id * width + i] * embeddingScale : row[i]) +
+      const own = row === null ? table[id * width + i] * embeddingScale : row[i] * givenScale;
+      x[t * width + i] = own +
         (positions?.[position * width + i] ?? 0) + (kind?.[i] ?? 0);
     }
   });

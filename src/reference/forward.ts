@@ -27,7 +27,7 @@ import { byDistance } from "./by_distance.ts";
 import { conformerLayer } from "./conformer.ts";
 import { shortConvolution } from "./convolution.ts";
 import { embedTokens } from "./embed.ts";
-import { lastSeenBy, type ReferenceGiven, windowsOf } from "./given_rows.ts";
+import { givenWith, lastSeenBy, type ReferenceGiven, windowsOf } from "./given_rows.ts";
 import { finchLayer } from "./finch_layer.ts";
 import { gateHeads } from "./gated_heads.ts";
 import { gatedWalk } from "./gated_walk.ts";
@@ -150,7 +150,7 @@ export class ReferenceModel {
 
   /** An image's rows of a text model's stream, [kept / mergedRows, outputLength]. */
   see(input: TowerInput): Float64Array {
-    const place = { fromPosition: 0, given: { positions: input.positions ?? undefined } };
+    const place = { fromPosition: 0, given: givenWith(input, this.config) };
     const of = { n: input.count, ...place };
     const rotations = rotationTables(this.config, this.#frequencies, of, place.given);
     const x = embedPatches(input, this.#tensors, this.#parts);
@@ -336,7 +336,7 @@ export class ReferenceModel {
       ahead: positionsAhead(this.config, index),
       lastOf: (position) => lastSeenBy(position, place.given),
       ...this.#choose(h, index, place),
-      ...windowsOf(place.given, layers[index].windowSide),
+      ...windowsOf(place.given, layers[index], this.config),
       ...byDistance(this.config, { ...layers[index], headCount }, this.#weights),
       ...tensors.attentionSinks && { sinks: this.#weights.vector(tensors.attentionSinks) },
     });

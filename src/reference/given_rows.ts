@@ -3,7 +3,7 @@
  * each other. Plain formulas. Knows no images.
  */
 import { check } from "../base/check.ts";
-import type { ModelConfig } from "../model/mod.ts";
+import type { LayerConfig, ModelConfig, TowerInput } from "../model/mod.ts";
 
 /** Of a sequence, not of its new tokens alone. */
 export interface ReferenceGiven {
@@ -19,6 +19,15 @@ export interface ReferenceGiven {
   readonly bothWays?: readonly { readonly start: number; readonly end: number }[];
 }
 
+/** Of a tower's input: rows that are asked see one another, what asks them what is before it. */
+export function givenWith(
+  { positions, count }: TowerInput,
+  { patches }: ModelConfig,
+): ReferenceGiven {
+  const bothWays = patches!.areAsked ? [{ start: 0, end: count / 2 }] : [];
+  return { positions: positions ?? undefined, bothWays };
+}
+
 /** The row of an id below 0. */
 export function givenRow(id: number, { rows }: ReferenceGiven): ArrayLike<number> {
   const row = rows?.get(id);
@@ -30,14 +39,15 @@ export function givenRow(id: number, { rows }: ReferenceGiven): ArrayLike<number
 export function addGivenParts(
   x: Float64Array,
   layer: number,
-  { ids, given, config: { embeddingLength: d, givenParts = 1 } }: {
+  { ids, given, config }: {
     readonly ids: readonly number[];
     readonly given: ReferenceGiven;
     readonly config: ModelConfig;
   },
 ): Float64Array {
-  const part = layer + 1;
-  if (part >= givenParts) return x;
+  const { embeddingLength: d, givenParts = 1, partsBehind } = config;
+  const part = partsBehind ? partsBehind[layer] : layer + 1;
+  if (part === 0 || part >= givenParts) return x;
   return x.map((value, i) => {
     const id = ids[Math.floor(i / d)];
     return id < 0 ? value + givenRow(id, given)[part * d + i % d] : value;
@@ -53,8 +63,13 @@ export function positionsOf(
   return Int32Array.of(on(0), on(1), on(2), on(3));
 }
 
-/** Patches of the window that each is in, rows and columns of `side`; nothing: all. */
-export function windowsOf(given: ReferenceGiven, side: number | undefined) {
+/** Patches of the window that each is in, rows and columns of `windowSide`; nothing: all. */
+export function windowsOf(
+  given: ReferenceGiven,
+  { windowSide: side, ...layer }: LayerConfig,
+  { projector }: ModelConfig,
+) {
+  if (layer.byColumns) return alongColumns(given, layer.slidingWindow, projector!.mergedRows);
   if (side === undefined) return {};
   const count = given.positions!.length / (given.axes ?? 3);
   const windows = Array.from({ length: count }, (_, token) => {
@@ -63,6 +78,25 @@ export function windowsOf(given: ReferenceGiven, side: number | undefined) {
   });
   const all = windows.map((_, token) => token);
   return { listOf: (t: number) => all.filter((token) => windows[token] === windows[t]) };
+}
+
+/** Those that stand so near in columns of an image's blocks, one column after the other. */
+function alongColumns(given: ReferenceGiven, window: number, mergedRows: number) {
+  const side = Math.sqrt(mergedRows);
+  const count = given.positions!.length / (given.axes ?? 3);
+  const places = Array.from({ length: count }, (_, token) => {
+    const [, row, column] = positionsOf(token, given);
+    return [Math.floor(column / side), Math.floor(row / side), row % side, column % side];
+  });
+  const all = places.map((_, token) => token);
+  const inColumns = all.toSorted((a, b) => {
+    const axis = places[a].findIndex((value, i) => value !== places[b][i]);
+    return places[a][axis] - places[b][axis];
+  });
+  const standing = new Int32Array(count);
+  inColumns.forEach((token, place) => standing[token] = place);
+  const isNear = (a: number, b: number) => Math.abs(standing[a] - standing[b]) < window;
+  return { listOf: (t: number) => all.filter((token) => isNear(t, token)) };
 }
 
 /** The last token that a token sees at least. */

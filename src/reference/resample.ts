@@ -1,5 +1,5 @@
 /** Attention of learned queries to a tower's rows: formulas, in f64. */
-import type { ResamplerConfig, ResamplerTensors } from "../model/vision_types.ts";
+import type { ResamplerConfig, ResamplerTensors } from "../model/resampler_types.ts";
 import type { NormTensors } from "../model/types.ts";
 import { layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";

@@ -12,11 +12,12 @@ import type {
   ProjectorTensors,
   TowerInput,
 } from "../model/mod.ts";
-import type { StageConfig, StageTensors } from "../model/vision_types.ts";
+import type { DeepProjectorTensors, StageConfig, StageTensors } from "../model/vision_types.ts";
 import { FRAME_ROWS, projectedRows } from "../model/projected_rows.ts";
 import { activate, layerNorm } from "./activation_ops.ts";
 import type { ReferenceBlocks } from "./blocks.ts";
 import { subsample, type SubsamplingStage } from "./conformer.ts";
+import { withAround } from "./channel_convolution.ts";
 import { convolveGrid } from "./grid_convolutions.ts";
 import { gridOf } from "./offset_heads.ts";
 import { convolvePlanes, type PlaneKernels } from "./planes.ts";
@@ -133,10 +134,12 @@ export function projectRows(
   const count = projectedRows(config, kept);
   check(count !== null, "rows of whole blocks");
   const normalise = (x: Float64Array) => normOf(x, { ...norm!, tensors: projector.norm! }, parts);
+  if (config.layerQueries) return queriedRows(outcomes, kept, projector, parts);
   const { resampler, convolutions, windowQueries } = config;
   const fewer = (config.pooledRows ?? 1) * (config.fold?.rows ?? 1);
   const of = [config.rowStages, projector.rowStages] as const;
-  const pooled = throughStages(rows.subarray(0, kept / fewer * d), ...of, parts);
+  const start = parts.config.patches!.areAsked ? rows.length - kept * d : 0;
+  const pooled = throughStages(rows.subarray(start, start + kept / fewer * d), ...of, parts);
   const width = pooled.length * fewer / kept;
   const merging = count - (config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
   const own = new Float64Array(merging * config.mergedRows * width);
@@ -172,14 +175,15 @@ export function projectRows(
       parts,
     )
     : neurons;
-  const bare = projector.second === null ? first : blocks.project(hidden!, projector.second);
+  const projected = projector.second === null ? first : blocks.project(hidden!, projector.second);
+  const bare = projector.channels ? withAround(projected, projector.channels, weights) : projected;
   const last = frame
     ? normOf(oneBehind(bare, weights.vector(frame.begin), weights.vector(frame.end)), {
       ...{ kind: "rms", epsilon: config.frameEpsilon!, tensors: frame.norm },
     }, parts)
     : bare;
   const deep = deepLayers.map((layer, i) => {
-    const tensors = projector.deep![i];
+    const tensors = projector.deep![i] as DeepProjectorTensors;
     const beside = mergeRows(outcomes[layer].subarray(0, kept * d), d, config);
     const input = normOf(beside, { ...parts.config.norm, tensors: tensors.norm }, parts);
     return blocks.project(bend("gelu", blocks.project(input, tensors.first)), tensors.second);
@@ -188,6 +192,25 @@ export function projectRows(
   const { outputEpsilon: epsilon } = config;
   if (epsilon !== undefined) return rmsNorm(last, new Float64Array(outputLength).fill(1), epsilon);
   return besideEachOther([last, ...deep], outputLength / (1 + deep.length));
+}
+
+/** What queries take of what layers leave, each by its matrix, side by side. */
+function queriedRows(
+  outcomes: readonly Float64Array[],
+  kept: number,
+  { layerQueries, first, deep = [] }: ProjectorTensors,
+  parts: Parts,
+): Float64Array {
+  const { weights, blocks, config: { norm, embeddingLength: d, projector } } = parts;
+  const matrices = [first, ...deep.map((each) => each.first)];
+  const made = projector!.layerQueries!.map((config, i) => {
+    const tensors = layerQueries![i];
+    const left = outcomes[config.layer].subarray(0, kept * d);
+    const rows = normOf(left, { ...norm, tensors: tensors.norm }, parts);
+    const of = { config, tensors };
+    return blocks.project(askWindows(rows, { ...of, blocks, weights }, of), matrices[i]);
+  });
+  return besideEachOther(made, first.rows);
 }
 
 /** act(norm(matrix · x)) of each, one after the other. */

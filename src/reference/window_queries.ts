@@ -2,6 +2,8 @@
 import type { NormTensors } from "../model/types.ts";
 import type {
   AskingTensors,
+  LayerQueriesConfig,
+  LayerQueriesTensors,
   WindowQueriesConfig,
   WindowQueriesTensors,
 } from "../model/window_queries.ts";
@@ -18,10 +20,14 @@ interface Parts {
   readonly weights: ReferenceWeights;
 }
 
-/** [windows · queryCount, E] of the tower's rows, [n, d]. */
+/**
+ * [windows · queryCount, E] of the tower's rows, [n, d]. layer: they are what a layer leaves,
+ * normalised. Left out: what the last one does.
+ */
 export function askWindows(
   rows: Float64Array,
   { config, tensors, blocks, weights }: Parts,
+  layer?: OfLayer,
 ): Float64Array {
   const { rows: length, epsilon } = config;
   const normal = (x: Float64Array, { weight, bias }: NormTensors) =>
@@ -34,18 +40,52 @@ export function askWindows(
   const count = Math.ceil(rows.length / (d * length));
   const whole = new Float64Array(count * length * d);
   whole.set(rows);
-  const asked = normal(Float64Array.from(weights.matrix(tensors.queries)), tensors.queryNorm);
+  const learned = Float64Array.from(weights.matrix(tensors.queries));
   const windows = Array.from({ length: count }, (_, window) => {
-    const seen = whole.subarray(window * length * d, (window + 1) * length * d);
+    const own = whole.subarray(window * length * d, (window + 1) * length * d);
+    const { seen, taken } = layer ? placed(own, d, layer, weights) : { seen: own, taken: null };
+    const asked = normal(taken === null ? learned : add(learned, taken), tensors.queryNorm);
     return tensors.blocks.reduce((x, { own, window, first, second, norm }) => {
       const heads = (x: Float64Array, of: Float64Array, by: AskingTensors) =>
         normal(add(x, ask(x, of, { config, blocks, by })), by.norm);
       const after = heads(heads(x, x, own), seen, window);
-      const neurons = activate("gelu", blocks.project(after, first));
+      const neurons = activate(config.activation ?? "gelu", blocks.project(after, first));
       return normal(add(after, blocks.project(neurons, second)), norm);
     }, asked);
   });
   return Float64Array.from(windows.flatMap((each) => Array.from(each)));
+}
+
+interface OfLayer {
+  readonly config: LayerQueriesConfig;
+  readonly tensors: LayerQueriesTensors;
+}
+
+/** Rows of a square window, block by block: with their positions, and what each block gives. */
+function placed(
+  rows: Float64Array,
+  d: number,
+  { config: { rows: count, queryCount, taken }, tensors }: OfLayer,
+  weights: ReferenceWeights,
+): { readonly seen: Float64Array; readonly taken: Float64Array } {
+  const [side, blocks] = [Math.sqrt(count), Math.sqrt(queryCount)];
+  const within = side / blocks;
+  const positions = weights.matrix(tensors.positions);
+  const seen = Float64Array.from(rows);
+  const sums = new Float64Array(queryCount * d);
+  let row = 0;
+  for (let block = 0; block < queryCount; block++) {
+    for (let at = 0; at < within ** 2; at++, row++) {
+      const y = Math.floor(block / blocks) * within + Math.floor(at / within);
+      const x = block % blocks * within + at % within;
+      const share = taken === null ? 1 / within ** 2 : taken === at ? 1 : 0;
+      for (let i = 0; i < d; i++) {
+        seen[row * d + i] += positions[(y * side + x) * d + i];
+        sums[block * d + i] += share * rows[row * d + i];
+      }
+    }
+  }
+  return { seen, taken: sums };
 }
 
 /** output · softmax(q · kᵀ / √headDim) · v. */

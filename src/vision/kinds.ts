@@ -17,6 +17,8 @@ export type Cut =
   | "ownEdge"
   /** Whole, as a square; and enlarged to the best of some sizes and cut into squares. */
   | "bestSize"
+  /** The same of small images, too. */
+  | "bestSizeAlways"
   /** Whole, as a square; and brought to a longest edge and cut into squares. */
   | "longestEdge"
   /** Whole, in its own shape; and where it is large, as a grid of squares. */
@@ -97,6 +99,11 @@ const OLD_RESAMPLER: ImageKind = {
   ...{ beforeParts: "<slice>", behindParts: "</slice>" },
 };
 
+const DEEPSEEK_OCR: ImageKind = {
+  ...{ ...COMMON, cut: "tileGrid", parts: STRETCHED, end: "\n" },
+  whole: { filter: "bicubic", around: [127, 127, 127], isRounded: true },
+};
+
 const KINDS: Readonly<Record<string, ImageKind>> = {
   gemma3: {
     ...COMMON,
@@ -113,11 +120,10 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
   gemma4uv: GEMMA_4,
   // The mean colour of CLIP's training.
   mlp: { ...COMMON, whole: { filter: "bicubic", around: [122, 116, 104] } },
+  ldpv2: { ...COMMON, whole: { filter: "bicubic", around: [122, 116, 104] } },
   janus_pro: { ...COMMON, whole: { filter: "bicubic", around: [127, 127, 127] } },
-  deepseekocr: {
-    ...{ ...COMMON, cut: "tileGrid", parts: STRETCHED, end: "\n" },
-    whole: { filter: "bicubic", around: [127, 127, 127], isRounded: true },
-  },
+  deepseekocr: DEEPSEEK_OCR,
+  deepseekocr2: DEEPSEEK_OCR,
   idefics3: {
     ...{ ...COMMON, cut: "longestEdge", whole: LANCZOS, parts: LANCZOS },
     beforePart: (row, column) => `<fake_token_around_image><row_${row}_col_${column}>`,
@@ -150,6 +156,7 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     ...{ ...COMMON, cut: "nearestShape", whole: LANCZOS },
     ...{ begin: "<|image_start|>", end: "<|image_end|>" },
   },
+  "granite4_vision": { ...COMMON, cut: "bestSizeAlways", whole: STRETCHED, end: "\n" },
   "minimax_m3": {
     ...{ ...COMMON, cut: "ownShape", whole: STRETCHED },
     ...{ begin: "]<]start of image[>[", end: "]<]end of image[>[" },
@@ -166,6 +173,7 @@ const KINDS: Readonly<Record<string, ImageKind>> = {
     begin: "<｜hy_place▁holder▁no▁100｜>",
     end: "<｜hy_place▁holder▁no▁101｜>",
   },
+  mimovl: QWEN,
   "qwen2vl_merger": QWEN,
   "qwen2.5vl_merger": QWEN,
   "qwen3vl_merger": QWEN,

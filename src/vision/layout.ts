@@ -1,8 +1,9 @@
 /** What an image is in a prompt: texts around and between the rows of its tiles. */
 import type { ImageConfig } from "../model/vision_types.ts";
 import type { ImageKind } from "./kinds.ts";
-import { layLines } from "./line_layout.ts";
+import { layLines, layPartsByLines } from "./line_layout.ts";
 import { type Grid, outcomeOrder } from "./patch_order.ts";
+import type { Size } from "./resize.ts";
 import type { LayoutPart } from "./types.ts";
 
 /**
@@ -11,10 +12,20 @@ import type { LayoutPart } from "./types.ts";
  *   0 on, the whole image the one behind them.
  */
 export function layImage(
-  { parts, whole }: { readonly parts: readonly (readonly Grid[])[]; readonly whole: Grid },
+  { parts, whole, size }: {
+    readonly parts: readonly (readonly Grid[])[];
+    readonly whole: Grid;
+    /** Of the image itself, where its parts have what was added around it. */
+    readonly size?: Size;
+  },
   config: ImageConfig,
   kind: ImageKind,
 ): LayoutPart[] {
+  if (config.behindParts) {
+    const ofParts = layPartsByLines({ parts, size: size! }, config);
+    const ofWhole = layTile(parts.flat().length, whole, config, kind);
+    return joinTexts([{ text: kind.begin }, ...ofWhole, ...ofParts, { text: kind.end }]);
+  }
   if (config.behindLines) {
     const { begin, end } = kind;
     return joinTexts([{ text: begin }, ...layLines({ parts, whole }, config), { text: end }]);
@@ -24,6 +35,7 @@ export function layImage(
   const ofWhole: LayoutPart[] = [
     { text: isBare ? "" : kind.beforeWhole },
     ...layTile(parts.flat().length, whole, config, kind),
+    ...config.behindWhole ? [rowOf(config.behindWhole)] : [],
     { text: isBare ? "" : kind.behindWhole },
   ];
   const both = kind.isWholeFirst ? [...ofWhole, ...ofParts] : [...ofParts, ...ofWhole];
@@ -56,8 +68,11 @@ function layTile(tile: number, grid: Grid, config: ImageConfig, kind: ImageKind)
   const { around } = config;
   const own = layRows(tile, grid, config, kind);
   if (around === undefined) return own;
-  const rowOf = (tensor: string) => ({ tensor, first: 0, count: 1, grid: null });
   return [rowOf(around.begin), ...own, rowOf(around.end)];
+}
+
+function rowOf(tensor: string): LayoutPart {
+  return { tensor, first: 0, count: 1, grid: null };
 }
 
 function layRows(tile: number, grid: Grid, config: ImageConfig, kind: ImageKind): LayoutPart[] {

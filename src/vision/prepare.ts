@@ -31,6 +31,7 @@ export function prepareImage(
   const grids = {
     whole: gridOf(whole, config),
     parts: parts.map((row) => row.map((part) => gridOf(part, config))),
+    size: image,
   };
   return {
     tiles: [...parts.flat(), whole].map((tile) => towerInput(tile, config, tables)),

@@ -56,10 +56,10 @@ export function cutImage(image: Raster, config: ImageConfig, kind: ImageKind): I
       const size = sizeOfLongestEdge(image, longestEdge!, patchSize * mergeSide);
       return { whole: resize(image, size, kind.whole), parts: [] };
     }
-    case "bestSize": {
-      const isSmall = image.width <= imageSize && image.height <= imageSize;
-      const size = isSmall ? null : bestSize(image, candidates(config, kind));
-      return cutInto(image, { kind, whole: square, cut: size, part: square });
+    case "bestSize":
+    case "bestSizeAlways": {
+      const cut = bestCut(image, config, kind);
+      return cutInto(image, { kind, whole: square, cut, part: square });
     }
     case "longestEdge": {
       const { longestEdge } = config;
@@ -127,6 +127,12 @@ function ownSize(image: Size, config: ImageConfig): Size {
     pixelsMin: pixelsMin!,
     pixelsMax: pixelsMax!,
   });
+}
+
+/** The best of some sizes; null: a small image is not cut. */
+function bestCut(image: Size, config: ImageConfig, kind: ImageKind): Size | null {
+  const isSmall = Math.max(image.width, image.height) <= config.imageSize;
+  return isSmall && kind.cut === "bestSize" ? null : bestSize(image, candidates(config, kind));
 }
 
 /** Sizes that a file lists, or all of whole tiles. */

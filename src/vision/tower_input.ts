@@ -33,6 +33,8 @@ function secondInput(
 ): NonNullable<TowerInput["second"]> {
   const grid = { rows: rows / convolvedSide, columns: columns / convolvedSide };
   const kept = grid.rows * grid.columns;
+  const asking = second!.queries?.findIndex(({ count }) => count === kept);
+  if (asking !== undefined) return queriedInput(kept, tables!.queries![asking]);
   const count = kept + second!.classTokenCount;
   const added = addedRows({
     ...{ grid, count, order: Int32Array.from({ length: kept }, (_, row) => row) },
@@ -40,6 +42,13 @@ function secondInput(
     tables: { ...tables!, patchBias: null },
   });
   return { count, kept, added: added ?? new Float32Array(0) };
+}
+
+/** Queries behind as many rows, to which nothing is added. */
+function queriedInput(kept: number, queries: Float32Array): NonNullable<TowerInput["second"]> {
+  const added = new Float32Array(2 * queries.length);
+  added.set(queries, queries.length);
+  return { kept, count: 2 * kept, added };
 }
 
 /** [count, 3 · side²], channel by channel or pixel by pixel. */

@@ -31,7 +31,9 @@ export interface ImageTables {
   /** Of `SoundConfig.filters`. Left out: there are none. */
   readonly filters?: { readonly window: Float32Array; readonly bands: Float32Array };
   /** Of `ImageConfig.second`. Left out: there is none. */
-  readonly second?: Pick<ImageTables, "positions" | "classTokens">;
+  readonly second?: Pick<ImageTables, "positions" | "classTokens"> & {
+    readonly queries?: readonly Float32Array[];
+  };
 }
 
 /** Rows of a text model's stream, in the order they stand in a prompt. */
@@ -54,7 +56,11 @@ export type LayoutPart =
   /** Rows that the tower makes of a tile: row i is its `order[i]`; left out: its i. */
   | PreparedRows & { readonly tile: number; readonly order?: Int32Array }
   /** Rows that a tensor of the file has. */
-  | PreparedRows & { readonly tensor: string };
+  | PreparedRows & {
+    readonly tensor: string;
+    /** All parts of a row are that. Left out: the tensor has rows whole. */
+    readonly isRepeated?: true;
+  };
 
 /** An image, ready for a tower. */
 export interface PreparedImage {

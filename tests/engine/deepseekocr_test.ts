@@ -2,6 +2,8 @@
 import "../support/thread_pool.ts";
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { u32 } from "../../src/gguf/mod.ts";
+import { RequestError } from "../../src/base/errors.ts";
+import { planTowers, startSecond } from "../../src/llm/images/load_tower.ts";
 import { Tower } from "../../src/llm/images/tower.ts";
 import type { ImageConfig, ModelConfig } from "../../src/model/mod.ts";
 import { prepareImage } from "../../src/vision/prepare.ts";
@@ -20,6 +22,18 @@ interface Case {
 }
 
 const CASES: Readonly<Record<string, Case>> = {
+  "of the second version on one thread": {
+    ...{ made: { version: 2 }, threads: 1, nmseMax: 1e-11 },
+  },
+  "of the second version on three threads, of which one has no keys": {
+    ...{ made: { version: 2 }, threads: 3, nmseMax: 1e-11 },
+  },
+  "of the second version in several arenas": {
+    ...{ made: { version: 2 }, threads: 2, nmseMax: 1e-11, arenaBytesMax: 2_100_000 },
+  },
+  "of the second version in Q8_0": {
+    ...{ made: { version: 2, type: "Q8_0" }, threads: 3, nmseMax: 1e-3 },
+  },
   "one thread": { made: {}, threads: 1, nmseMax: 1e-11 },
   "three threads": { made: {}, threads: 3, nmseMax: 1e-11 },
   "five threads, of which some have no heads": { made: {}, threads: 5, nmseMax: 1e-11 },
@@ -73,6 +87,25 @@ function noise(width: number, height: number) {
     channels: [0, 1, 2] as const,
   };
 }
+
+Deno.test("rows that are asked are half of what the second version's other tower takes", async () => {
+  const path = await Deno.makeTempFile({ prefix: "ganglion-ocr-", suffix: ".gguf" });
+  try {
+    await Deno.writeFile(path, tinyDeepseekOcr({ version: 2 }));
+    const [planned] = planTowers(path, await loadKernelModule(), { threads: 1 });
+    const engine = await startSecond(planned);
+    try {
+      const rows = new Float32Array(6 * 64).fill(0.5);
+      const input = { count: 6, kept: 2, patches: rows, added: rows, positions: null };
+      await assertRejects(() => engine.images.see(input), RequestError, "6 rows, of which 2 ask");
+      assertEquals((await engine.images.see({ ...input, kept: 3 })).length, 3 * 64);
+    } finally {
+      await engine.close();
+    }
+  } finally {
+    await Deno.remove(path);
+  }
+});
 
 Deno.test("what is cancelled between DeepSeek-OCR's towers is not seen, and the next image is", async () => {
   const path = await Deno.makeTempFile({ prefix: "ganglion-ocr-", suffix: ".gguf" });

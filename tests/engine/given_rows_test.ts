@@ -5,6 +5,7 @@
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { list, openGguf, u32 } from "../../src/gguf/mod.ts";
 import { givenWidth } from "../../src/model/given_width.ts";
+import { describeModel } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { nmse } from "../support/compare.ts";
 import {
@@ -65,9 +66,9 @@ for (const architecture of ["gemma3n", "gemma4"] as const) {
 }
 
 /** Text, an image of 2 rows and 3 columns, text, one that is higher than wide, text. */
-function withImages(width: number): GivenPrompt {
+function withImages(width: number, hasGrid = true): GivenPrompt {
   const image = (firstId: number, rows: number, columns: number) => ({
-    ...{ firstId, seesAll: false, grid: { rows, columns } },
+    ...{ firstId, seesAll: false, grid: hasGrid ? { rows, columns } : null },
     values: someRows(-firstId, { count: rows * columns, width }),
   });
   const given = [image(-1, 2, 3), image(-100, 4, 1)];
@@ -106,6 +107,42 @@ for (const architecture of ["qwen3vl", "qwen3vlmoe"] as const) {
     });
   });
 }
+
+Deno.test("parts of rows of granite are added behind the layers that its file says, not scaled", async () => {
+  const metadata = [["granite.deepstack_mapping", list(Int32Array.of(-1, 2, -1, 1, 2))]] as const;
+  const shape = { architecture: "granite", seed: 3, blockCount: 5, metadata } as const;
+  await withTinyFile(shape, async (path) => {
+    for (const rankCount of [1, 2]) {
+      using ranks = await openRanks(path, { rankCount }, { poisons: false });
+      const { config } = ranks.runner.setup;
+      const width = givenWidth(config);
+      assertEquals([width, config.partsBehind], [3 * 64, [2, 0, 1, 2, 0]]);
+      const prompt = withImages(width, false);
+      const given = referenceOf(prompt, width);
+      const exact = new ReferenceModel(openGguf(path)).forward(prompt.ids, 0, given);
+      assertLess(nmse(stepLogits(ranks.runner, prompt), exact), 2e-12);
+      assertLess(nmse(stepLogits(ranks.runner, prompt, [3, 5, 11]), exact), 2e-12);
+    }
+  });
+});
+
+Deno.test("rows of one part are scaled by granite as embeddings are", async () => {
+  await withTinyFile({ architecture: "granite", seed: 3 }, async (path) => {
+    using ranks = await openRanks(path, { rankCount: 2 }, { poisons: false });
+    const { config } = ranks.runner.setup;
+    assertEquals([config.scalesGiven, config.embeddingScale], [true, 6]);
+    const prompt = withImages(64, false);
+    const given = referenceOf(prompt, 64);
+    const exact = new ReferenceModel(openGguf(path)).forward(prompt.ids, 0, given);
+    assertLess(nmse(stepLogits(ranks.runner, prompt), exact), 2e-12);
+    const description = describeModel(openGguf(path));
+    const { scalesGiven: _, ...other } = description.config;
+    const unscaled = new ReferenceModel(openGguf(path), {
+      description: { ...description, config: other },
+    }).forward(prompt.ids, 0, given);
+    assertGreater(nmse(unscaled, exact), 1e-3);
+  });
+});
 
 /** An image whose rows see each other, longer than windows are, and a short one at the end. */
 function withWholes(width: number): GivenPrompt {

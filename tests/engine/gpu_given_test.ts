@@ -2,7 +2,7 @@
 import "../support/thread_pool.ts";
 import { assertEquals } from "@std/assert";
 import { Leader } from "../../src/engine/leader.ts";
-import { openGguf, u32 } from "../../src/gguf/mod.ts";
+import { list, openGguf, u32 } from "../../src/gguf/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import { answerNow } from "../support/answer_now.ts";
 import { chainTest, openChainRunner } from "../support/chain_runner.ts";
@@ -26,19 +26,26 @@ interface Images {
   readonly cached: number;
   /** Parts of rows. */
   readonly parts?: number;
+  /** Behind which layer of four they are added; left out: behind the first of two. */
+  readonly mapping?: readonly number[];
 }
 
 /** Reads images of a family, once from the beginning and once behind blocks that are there. */
 function checkImages(
   architecture: TinyFamilyName,
-  { hasGrid, second, behind, cached, parts = 1 }: Images,
+  { hasGrid, second, behind, cached, parts = 1, mapping }: Images,
 ): Promise<void> {
-  const shape = { architecture, seed: 3, contextLength: 224, blockCount: 2 } as const;
-  const metadata = [[`${architecture}.n_deepstack_layers`, u32(parts - 1)] as const];
+  const blockCount = mapping?.length ?? 2;
+  const shape = { architecture, seed: 3, contextLength: 224, blockCount } as const;
+  const metadata = [
+    mapping === undefined
+      ? [`${architecture}.n_deepstack_layers`, u32(parts - 1)] as const
+      : [`${architecture}.deepstack_mapping`, list(Int32Array.from(mapping))] as const,
+  ];
   return withTinyFile({ ...shape, metadata }, async (path) => {
     const width = parts * WIDTH;
     const image = (firstId: number, [rows, columns]: readonly [number, number]) => ({
-      ...{ firstId, seesAll: !hasGrid, grid: hasGrid ? { rows, columns } : null },
+      ...{ firstId, seesAll: !hasGrid && parts === 1, grid: hasGrid ? { rows, columns } : null },
       values: someRows(-firstId, { count: rows * columns, width, size: 2 }),
     });
     const given = [image(-1, [3, 8]), image(-100, second)];
@@ -79,6 +86,15 @@ chainTest(
   () =>
     checkImages("qwen3vl", {
       ...{ hasGrid: true, parts: 2 },
+      ...{ second: [18, 2], behind: [6, 7, 8], cached: 64 },
+    }),
+);
+
+chainTest(
+  "a GPU adds parts of rows behind the layers that Granite's file says",
+  () =>
+    checkImages("granite", {
+      ...{ hasGrid: false, parts: 3, mapping: [-1, 2, 1] },
       ...{ second: [18, 2], behind: [6, 7, 8], cached: 64 },
     }),
 );

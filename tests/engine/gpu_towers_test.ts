@@ -34,6 +34,9 @@ const GPU: GpuSetup = {
 /** What threads see, and why; all others a GPU sees, a kind that is new here as well. */
 const THREADS: { readonly [Kind in TinyVisionName]?: string } = {
   "step3vl": "convolutions over rows of images are the threads'",
+  "ldpv2": "rows that are changed before they are merged are the threads'",
+  "mimovl": "windows along lines and columns of images are the threads'",
+  "granite4_vision": "queries that rows are asked by are the threads'",
   "llama4": "stages of projectors are the threads'",
   "hunyuanvl": "rows around those of images are the threads'",
   "youtuvl": "windows that edges of images cut off are the threads'",
@@ -109,6 +112,11 @@ Deno.test("towerObstacle() leaves sounds to threads", () => {
   const { description, second } = readVision(ocr);
   const reasons = [description, second!].map((model) => towerObstacle(model, ocr));
   assertEquals(reasons, Array(2).fill("towers in two parts are the threads'"));
+  const file = parseGguf(tinyDeepseekOcr({ version: 2 }));
+  const of = readVision(file);
+  assertEquals([of.description, of.second!].map((model) => towerObstacle(model, file)), [
+    ...["convolutions over rows of images are the threads'", "towers that hear are the threads'"],
+  ]);
   for (const kind of TINY_HEARING_NAMES) {
     const file = parseGguf(tinyHearing({ kind }));
     const obstacle = towerObstacle(readHearing(file).description, file);

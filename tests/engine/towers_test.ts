@@ -2,7 +2,7 @@
 import "../support/thread_pool.ts";
 import { assertEquals, assertLess, assertRejects } from "@std/assert";
 import { RequestError, UnsupportedModelError } from "../../src/base/errors.ts";
-import { type MetadataEntry, u32 } from "../../src/gguf/mod.ts";
+import { list, type MetadataEntry, u32 } from "../../src/gguf/mod.ts";
 import { type LoadedTower, loadTower, type TowerOptions } from "../../src/llm/images/load_tower.ts";
 import type { ImageConfig, TowerInput } from "../../src/model/mod.ts";
 import { towerOptionsFor } from "../../src/llm/rank_options.ts";
@@ -12,6 +12,7 @@ import { loadKernelModule } from "../../wasm/mod.ts";
 import { nmse } from "../support/compare.ts";
 import { KnownRows } from "../support/known_rows.ts";
 import { type TinyGrid, tinyTowerInput } from "../support/tiny_image.ts";
+import type { TinyTensor } from "../support/tiny_vision_parts.ts";
 import {
   TINY_KINDS,
   TINY_TOWER,
@@ -154,6 +155,87 @@ Deno.test("rows become fewer between layers, of any image, on any number of thre
     });
   }
 });
+
+Deno.test("queries ask what layers leave of any image, on any number of threads", async () => {
+  // Ranks without a head of queries; and layers in several arenas.
+  const options = [{ threads: 5 }, { threads: 2, arenaBytesMax: 2_300_000 }];
+  for (const [type, most] of [["F32", NMSE_MAX], ["Q8_0", 1e-3]] as const) {
+    await withTower({ kind: "granite4_vision", seed: 5, type }, options, async (tower) => {
+      for (const [rows, columns] of [[8, 8], [4, 4], [4, 8], [8, 8]]) {
+        const image = tower.input({ rows, columns });
+        const seen = await tower.engine.images.see(image);
+        assertEquals(seen.length, rows * columns / 4 * TINY_TOWER.outputLength);
+        assertLess(nmse(seen, tower.expected(image)), most, `${type} ${rows} · ${columns}`);
+      }
+      const image = tower.input({ rows: 4, columns: 4 });
+      const few = { ...image, kept: 12 };
+      await assertRejects(() => tower.engine.images.see(few), RequestError, "a multiple of 16");
+    });
+  }
+});
+
+Deno.test("queries ask one layer alone, or two with different numbers of neurons", async () => {
+  const { tensors, keys } = TINY_KINDS.granite4_vision;
+  for (const parts of [1, 2]) {
+    const numbers = (...all: number[]) => list(Int32Array.from(all.slice(0, parts)));
+    const changes: TinyVisionOptions["changes"] = {
+      keys: {
+        ...keys,
+        "feature_layer": numbers(0, 1),
+        "projector.spatial_offsets": numbers(3, -1),
+      },
+      tensors: (of) =>
+        tensors(of).filter(({ name }) => Number(/^v\.proj_blk\.(\d)/.exec(name)?.[1] ?? 0) < parts)
+          .map((each) => /^v\.proj_blk\.1\.ffn_/.test(each.name) ? withMore(each) : each),
+    };
+    const options = [{ threads: 1 }, { threads: 2 }];
+    await withTower({ kind: "granite4_vision", changes }, options, async (tower) => {
+      const images = [tower.input(), tower.input({ rows: 4, columns: 4 })];
+      for (const image of [...images, images[0]]) {
+        const seen = await tower.engine.images.see(image);
+        assertEquals(seen.length, image.kept / 4 * 16 * parts);
+        assertLess(nmse(seen, tower.expected(image)), NMSE_MAX, `${parts}`);
+      }
+    });
+  }
+});
+
+Deno.test("each number of rows is convolved by who has it, in images of any square", () =>
+  withTower({ kind: "ldpv2", seed: 5 }, [{ threads: 5 }], async ({ engine, input, expected }) => {
+    for (const side of [2, 6, 4]) {
+      const image = input({ rows: side, columns: side });
+      assertLess(nmse(await engine.images.see(image), expected(image)), NMSE_MAX, `${side}`);
+    }
+    const flat = input({ rows: 4, columns: 6 });
+    await assertRejects(() => engine.images.see(flat), RequestError, "only those of a square");
+  }));
+
+Deno.test("heads go along lines and columns of any image, on any number of threads", async () => {
+  const few: MetadataEntry = ["clip.vision.image_max_pixels", u32(60 * TINY_TOWER.patchSize ** 2)];
+  // Ranks without heads; and layers in several arenas.
+  const options = [{ threads: 5 }, { threads: 2, arenaBytesMax: ARENA_BYTES }];
+  for (const [type, most] of [["F32", NMSE_MAX], ["Q8_0", 2e-3]] as const) {
+    await withTower({ kind: "mimovl", seed: 5, type, metadata: [few] }, options, async (tower) => {
+      const arenas = tower.plans.map((plan) => plan.arenas.length);
+      assertEquals(arenas.every((count) => count > 1), arenas.length === 2, `${type} ${arenas}`);
+      for (const [rows, columns] of [[2, 30], [30, 2], [2, 2], [10, 6], [6, 10]]) {
+        const image = tower.input({ rows, columns });
+        const seen = await tower.engine.images.see(image);
+        assertLess(nmse(seen, tower.expected(image)), most, `${type} ${rows} · ${columns}`);
+      }
+    });
+  }
+});
+
+/** Neurons, of which there are 128, are 600. */
+function withMore({ name, dims, ...rest }: TinyTensor): TinyTensor {
+  const isNeurons = name.includes("ffn_up")
+    ? dims.length - 1
+    : name.endsWith("down.weight")
+    ? 0
+    : 9;
+  return { name, dims: dims.map((length, i) => i === isNeurons ? 600 : length), ...rest };
+}
 
 /** Queries ask it: squares of so many patches on a side, and images of twice as many patches. */
 function resamplerOf(side: number): TinyVisionOptions {

@@ -5,9 +5,10 @@
  * Of "llama4" its rows are in the order of columns, ours in that of lines, as the model's authors'.
  * Of "hunyuanvl" ends of four rows: of the image's last one, of a line's end, of what is before an
  * image, and of what is behind it.
- * Of Step3-VL, MiniCPM-V 4.6, Muse Glimmer and GLM-Edge ("adapter", without the rows around an
- * image) they are llama.cpp's 0.5.0 (its mtmd out of npm's llama.rn 0.13.0-rc.5; Step3-VL's built
- * from its sources).
+ * Of Granite 4 Vision, MiMo-VL, Step3-VL, MiniCPM-V 4.6, Muse Glimmer and GLM-Edge ("adapter",
+ * without the rows around an image) they are llama.cpp's 0.5.0 (its mtmd out of npm's llama.rn
+ * 0.13.0-rc.5; Granite's, MiMo's and Step3-VL's built from its sources).
+ * Of "ldpv2" its bound of 24 · 24 patches and its kernels of 16 bits were taken out there.
  * Of "mlp" they begin with the second row: it takes the first one for the class token. Data only.
  */
 import type { TinyVisionName } from "../support/tiny_vision.ts";
@@ -140,6 +141,18 @@ export const TINY_ROWS: Readonly<Record<TinyVisionName, readonly number[]>> = {
   "minimax_m3": [
     -0.13224, -14.82360, -6.11203, 9.22541, -0.30276, -0.61220,
     -9.32538, 10.14745, -24.82210, -7.15520, 3.69502, 10.37546,
+  ],
+  "ldpv2": [
+    -6.48298, 2.54945, -1.78964, 13.64906, -11.05555, -2.36835,
+    14.60902, -2.83530, -5.44624, 7.31217, 6.16146, -7.34589,
+  ],
+  "mimovl": [
+    -1.11167, 0.92927, -0.35932, -3.23071, -0.21012, -0.54263,
+    -0.51179, -1.01521, 2.19744, -2.06944, -0.57700, -2.86039,
+  ],
+  "granite4_vision": [
+    -1.28723, 0.51307, 0.96409, -0.78961, -0.05688, 2.30268,
+    0.45549, 2.16581, -2.28666, -0.66088, -0.95483, -1.32642,
   ],
   "muse-glimmer": [
     2.30763, -1.02723, 0.96532, -2.20294, -0.12707, 0.47043,

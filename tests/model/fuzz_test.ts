@@ -89,7 +89,10 @@ Deno.test("a model with any faults is planned, or refused in a few words", async
 Deno.test("a projector with any faults is read, or refused in a few words", () => {
   const towers = [
     ...KINDS.map((kind) => ({ kind, read: readVision, file: parseGguf(tinyVision({ kind })) })),
-    { kind: "deepseekocr", read: readVision, file: parseGguf(tinyDeepseekOcr()) },
+    ...([1, 2] as const).map((version) => ({
+      ...{ kind: `deepseekocr ${version}`, read: readVision },
+      file: parseGguf(tinyDeepseekOcr({ version })),
+    })),
     { kind: "gemma3nv", read: readVision, file: parseGguf(tinyGemma3n()) },
     ...TINY_HEARING_NAMES.map((kind) => (
       { kind, read: readHearing, file: parseGguf(tinyHearing({ kind })) }

@@ -123,3 +123,19 @@ Deno.test("readVision() reads rows around GLM-Edge's images, as long as those of
     assertThrows(() => readVision(longer), ModelFormatError, name);
   }
 });
+
+Deno.test("readVision() reads what convolves each number of MobileVLM 2's rows", () => {
+  const file = fileOf({ kind: "ldpv2" });
+  const { images, description: { config: { projector }, tensors } } = readVision(file);
+  assertEquals([images.mergeSide, projector!.mergedRows, projector!.merge], [2, 4, "mean"]);
+  assertEquals([projector!.convolvesChannels, projector!.outputLength], [true, 64]);
+  assertEquals(projector!.rowStages, [{ epsilon: null, activation: "gelu" }]);
+  const { channels, first } = tensors.projector!;
+  assertEquals([channels!.kernels.length, channels!.bias.length, first.rows], [576, 64, 64]);
+  const peg = "mm.model.peg.0";
+  for (const name of [`${peg}.weight`, `${peg}.bias`, "mm.model.mlp.0.weight"]) {
+    assertThrows(() => readVision(withoutTensor(file, name)), ModelFormatError, name);
+  }
+  const other = withTensor(file, `${peg}.weight`, { dims: [3, 3, 1, 63] });
+  assertThrows(() => readVision(other), ModelFormatError, peg);
+});

@@ -47,7 +47,10 @@ Deno.test("readVision() reads towers of every kind, whatever its matrices' type"
     }
   }
   // Those have tests of their own: read_deepseekocr_test.ts, read_gemma3n_test.ts.
-  assertEquals([...projectors, "deepseekocr", "gemma3nv"].sort(), [...VISION_KINDS].sort());
+  assertEquals(
+    [...projectors, "deepseekocr", "deepseekocr2", "gemma3nv"].sort(),
+    [...VISION_KINDS].sort(),
+  );
 });
 
 Deno.test("readVision() says what preparing images takes", () => {
@@ -259,10 +262,10 @@ Deno.test("readVision() refuses files that are no projectors of images, and kind
   const text = parseGguf(tinyModel());
   assertThrows(() => readVision(text), ModelFormatError, "give the mmproj file");
   assertThrows(() => read({ has_vision_encoder: false }), UnsupportedModelError, "of sounds");
-  const unknown = assertThrows(() => read({ projector_type: "ldpv2" }), UnsupportedModelError);
+  const unknown = assertThrows(() => read({ projector_type: "cogvlm" }), UnsupportedModelError);
   assertStringIncludes(
     unknown.message,
-    `"ldpv2": this version runs adapter, deepseekocr, dots_ocr, exaone4_5, gemma3`,
+    `"cogvlm": this version runs adapter, deepseekocr, deepseekocr2, dots_ocr, exaone4_5, gemma3`,
   );
   assertThrows(() => read({ projector_type: undefined }), ModelFormatError, "projector_type");
   const { images } = read({ projector_type: undefined, "vision.projector_type": "gemma3" });

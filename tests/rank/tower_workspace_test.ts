@@ -28,6 +28,7 @@ const FORMS: readonly (TinyVisionOptions & { readonly rankCount: number })[] = [
   { kind: "qwen3vl_merger", type: "Q8_0", rankCount: 2 },
   { kind: "idefics3", type: "F32", rankCount: 2 },
   { kind: "resampler", type: "Q8_0", rankCount: 2 },
+  { kind: "mimovl", type: "Q8_0", rankCount: 2 },
 ];
 
 /** A tower makes the same where what a step keeps shares bytes, NaN where nobody reads it. */
@@ -74,11 +75,18 @@ Deno.test("deepseekocr in Q8_0 on 2 sees alike where dead intermediates are NaN"
   }
 });
 
+for (const type of ["F32", "Q8_0"] as const) {
+  const bytes = tinyDeepseekOcr({ version: 2, type });
+  testAlike(`the second tower of deepseekocr2 in ${type} on 2 sees`, bytes, seeAsked, 2);
+}
+
 for (const rankCount of [1, 3]) {
   testAlike(`gemma3nv on ${rankCount} sees`, tinyGemma3n({ width: 72 }), seeAll, rankCount);
 }
 for (const type of ["F32", "Q8_0"] as const) {
-  testAlike(`step3vl in ${type} on 2 sees`, tinyVision({ kind: "step3vl", type }), seeAll, 2);
+  for (const kind of ["step3vl", "granite4_vision", "ldpv2"] as const) {
+    testAlike(`${kind} in ${type} on 2 sees`, tinyVision({ kind, type }), seeAll, 2);
+  }
 }
 
 /** Two images, one after the other. */
@@ -104,6 +112,34 @@ async function seeAll(
       const tile = seededImage(side, side);
       tile.bytes.forEach((value, i) => tile.bytes[i] = (1 + turn) * value);
       return [...reader.see(towerInput(tile, images, tables))!];
+    });
+  } finally {
+    runner.control.publishExit();
+  }
+}
+
+/** Queries of a whole image and of a tile, by the second of two towers. */
+async function seeAsked(
+  path: string,
+  _bytes: Uint8Array<ArrayBuffer>,
+  options: { readonly rankCount: number; readonly sharesWorkspace: boolean },
+  how: Poisoning,
+): Promise<number[]> {
+  const file = openGguf(path);
+  const model = readVision(file).second!;
+  const { countMax: most, length } = model.config.patches!;
+  const room = { contextLength: most, chunkTokens: most, sequences: 1, isSparse: false };
+  const { runner } = await openRunner({ file, model }, { ...room, ...options }, how);
+  try {
+    const reader = new ImageReader(runner);
+    return [16, 9].flatMap((kept) => {
+      const count = 2 * kept;
+      const patches = Float32Array.from(
+        { length: count * length },
+        (_, i) => i * 37 % 101 / 50 - 1,
+      );
+      const input = { count, kept, patches, added: patches, positions: null };
+      return [...reader.see(input)!];
     });
   } finally {
     runner.control.publishExit();

@@ -4,7 +4,7 @@
  */
 import { assertEquals, assertGreater, assertLess, assertThrows } from "@std/assert";
 import { ModelFormatError } from "../../src/base/errors.ts";
-import { parseGguf, TensorReader, u32 } from "../../src/gguf/mod.ts";
+import { list, parseGguf, type StoredValue, TensorReader, u32 } from "../../src/gguf/mod.ts";
 import { describeModel } from "../../src/model/mod.ts";
 import { ReferenceModel } from "../../src/reference/forward.ts";
 import type { ReferenceGiven } from "../../src/reference/given_rows.ts";
@@ -67,6 +67,30 @@ for (const name of Object.keys(LOGITS) as Name[]) {
     if (parts > 1) assertGreater(error(given, 1), 1e-3);
   });
 }
+
+Deno.test("describeModel() reads before which of Granite's layers parts of rows are added, or refuses", () => {
+  const of = (values: StoredValue) => {
+    const metadata = [["granite.deepstack_mapping", values]] as const;
+    const { config } = describeModel(
+      parseGguf(tinyModel({ architecture: "granite", blockCount: 4, metadata })),
+    );
+    return [config.givenParts, config.partsBehind, config.scalesGiven];
+  };
+  const numbers = (...all: number[]) => of(list(Int32Array.from(all)));
+  assertEquals(numbers(-1, -1, 2, 1), [3, [0, 2, 1, 0], undefined]);
+  assertEquals(numbers(-1, 1, 1, -1), [2, [1, 1, 0, 0], undefined]);
+  assertEquals(numbers(-1, -1, -1, -1), [undefined, undefined, true]);
+  const wrong = [
+    ...[[], [-1, 1, -1], [0, -1, -1, -1], [1, -1, -1, -1], [-1, 2, -1, -1], [-1, 1, 3, -1]],
+    ...[[-1, -2, -1, -1], [-1, 0, 1, -1], [-1, 1, -1, -1, -1], [-1, 2 ** 30, -1, -1]],
+  ];
+  for (const each of wrong) {
+    assertThrows(() => numbers(...each), ModelFormatError, "deepstack_mapping");
+  }
+  for (const other of [u32(1), list(Float32Array.of(-1, 1, -1, -1))]) {
+    assertThrows(() => of(other), ModelFormatError, "deepstack_mapping");
+  }
+});
 
 Deno.test("describeModel() refuses more parts of rows than the model has layers", () => {
   const file = parseGguf(tiny("qwen3vl", 3));

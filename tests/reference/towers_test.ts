@@ -11,7 +11,8 @@ import { nmse } from "../support/compare.ts";
 import { someOf } from "../support/deep.ts";
 import { type TinyGrid, tinyTowerInput } from "../support/tiny_image.ts";
 import { TINY_KINDS, tinyVision, type TinyVisionName } from "../support/tiny_vision.ts";
-import { CHOICES, MISTAKES, type Seen } from "./tower_choices.ts";
+import { CHOICES } from "./tower_choices.ts";
+import { MISTAKES, type Seen } from "./tower_mistakes.ts";
 
 /** llama.cpp looks GELU up in a table of halves: 6e-7 at most. */
 const NMSE_MAX = 1e-6;
@@ -55,12 +56,14 @@ for (const name of Object.keys(TINY_KINDS) as TinyVisionName[]) {
 /** llama.cpp leaves out one layer more where a file does not say which one it wants. */
 const METADATA: Partial<Record<TinyVisionName, MetadataEntry[]>> = {
   "mlp": [["clip.vision.feature_layer", list(Int32Array.of(2))]],
+  "ldpv2": [["clip.vision.feature_layer", list(Int32Array.of(2))]],
 };
 
 /** Images that keep their shapes are no squares, where no positions are learned. */
 function gridOf(name: TinyVisionName): TinyGrid {
   if (name === "qwen2.5vl_merger" || name === "exaone4_5") return { rows: 8, columns: 16 };
-  if (name === "minicpmv4_6" || name === "step3vl") return { rows: 8, columns: 8 };
+  const isEight = ["granite4_vision", "minicpmv4_6", "step3vl"].includes(name);
+  if (isEight) return { rows: 8, columns: 8 };
   if (name === "youtuvl" || name === "muse-glimmer") return { rows: 10, columns: 6 };
   const isFree = name.startsWith("pixtral") || name === "resampler" || name === "qwen2vl_merger" ||
     name === "minicpmv4_6-four" || name === "minimax_m3" ||

@@ -10,7 +10,7 @@ import { nmse } from "../support/compare.ts";
 import { tinyDeepseekOcr } from "../support/tiny_deepseekocr.ts";
 import { tinyPixels } from "../support/tiny_image.ts";
 import { seenByBoth, tablesOfBoth } from "../support/two_towers.ts";
-import { mapLayers, withActivation, withConfig } from "./changed_description.ts";
+import { mapLayers, withActivation, withConfig, withRopes } from "./changed_description.ts";
 
 /** Of each of four rows the first six numbers. */
 const ROWS = [
@@ -18,6 +18,14 @@ const ROWS = [
   [-0.752890229, 1.48337805, -6.40563297, -10.3222914, 1.47447860, 2.46931934],
   [-2.97548175, -0.745067894, -5.87456274, -7.95302391, -3.77204442, 1.16631830],
   [-2.50314975, 3.32656336, -6.05128145, -12.3561754, -13.4433575, 4.84407043],
+].flat();
+
+/** The same of DeepSeek-OCR 2 (its bound of 144 or 256 rows taken out there). */
+const ROWS_2 = [
+  [1.080531, -2.157809, -0.582512, 2.071205, -1.199883, -0.517385],
+  [1.231750, -0.150670, -1.095823, 0.565937, 1.287135, -1.937704],
+  [-0.760359, -0.088701, 0.655172, -0.658254, -0.608378, -2.226732],
+  [0.887157, -0.585321, -0.680926, -0.065652, -1.653110, 0.520562],
 ].flat();
 
 const [NMSE_MAX, NMSE_MIN] = [1e-6, 3e-6];
@@ -42,6 +50,23 @@ Deno.test("rows by DeepSeek-OCR's towers are llama.cpp's, and by what they are n
   const added = Float32Array.from(second!.added);
   // The class token's row is the last one; its position is another patch's.
   added.copyWithin(4 * 64, 0, 64);
+  assertGreater(error(models, { ...input, second: { ...second!, added } }), NMSE_MIN);
+});
+
+Deno.test("rows by DeepSeek-OCR 2's towers are llama.cpp's, and by what they are not are not", () => {
+  const bytes = tinyDeepseekOcr({ version: 2, patchSize: 16, side: SIDE });
+  const { images, ...models } = readVision(parseGguf(bytes));
+  const input = inputOf(bytes, images);
+  const error = (of: Models, from = input) => {
+    const rows = seenByBoth(bytes, from, of);
+    return nmse(Float64Array.from(rows.filter((_, i) => i % 64 < 6)), Float64Array.from(ROWS_2));
+  };
+  assertLess(error(models), NMSE_MAX);
+  for (const [name, change] of Object.entries(MISTAKES_2)) {
+    assertGreater(error({ ...models, ...change(models) }), NMSE_MIN, name);
+  }
+  const { second } = input;
+  const added = second!.added.toReversed();
   assertGreater(error(models, { ...input, second: { ...second!, added } }), NMSE_MIN);
 });
 
@@ -91,6 +116,24 @@ const MISTAKES: Readonly<Record<string, (of: Models) => Partial<Models>>> = {
   "no norm before CLIP": ofClip(({ config, tensors }) => (
     { config, tensors: { ...tensors, embeddingNorm: null } }
   )),
+};
+
+const MISTAKES_2: Readonly<Record<string, (of: Models) => Partial<Models>>> = {
+  "all see all": ofClip((d) =>
+    withConfig(d, ({ patches }) => ({ patches: { ...patches!, areAsked: undefined } }))
+  ),
+  "not turned": ofClip((d) =>
+    withConfig(d, ({ layers }) => ({ layers: layers.map((each) => ({ ...each, rope: null })) }))
+  ),
+  "turned by another base": ofClip((d) => withRopes(d, { frequencyBase: 10_000 })),
+  "other pairs": ofClip((d) => withRopes(d, { kind: "norm" })),
+  "another epsilon": ofClip((d) =>
+    withConfig(d, ({ norm }) => ({ norm: { ...norm, epsilon: 1e-2 } }))
+  ),
+  "no last norm": ofClip((d) =>
+    withConfig(d, ({ projector }) => ({ projector: { ...projector!, lacksLastNorm: true } }))
+  ),
+  "gelu for silu": ofClip((d) => withActivation(d, { activation: "gelu" })),
 };
 
 function withColumns(

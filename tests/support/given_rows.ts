@@ -23,12 +23,13 @@ export interface GivenPrompt {
 export function embeddingsOf(path: string, ids: readonly number[]): Float32Array {
   const file = openGguf(path);
   const { config, tensors: { tokenEmbedding } } = describeModel(file);
-  const { embeddingLength: width, embeddingScale } = config;
+  const { embeddingLength: width, embeddingScale, scalesGiven } = config;
+  const scale = scalesGiven ? 1 : Math.fround(embeddingScale);
   const tensors = new Map([[tokenEmbedding.tensor, file.tensors.get(tokenEmbedding.tensor)!]]);
   const table = new ReferenceWeights({ ...file, tensors }).matrix(tokenEmbedding);
   return Float32Array.from(
     { length: ids.length * width },
-    (_, i) => table[ids[Math.floor(i / width)] * width + i % width] * Math.fround(embeddingScale),
+    (_, i) => table[ids[Math.floor(i / width)] * width + i % width] * scale,
   );
 }
 

@@ -1,6 +1,7 @@
 /**
  * Small projector files of DeepSeek-OCR, with random weights made from a seed: SAM's tower of three
- * layers, of which the last one sees all of an image, and CLIP's of two.
+ * layers, of which the last one sees all of an image, and CLIP's of two, or, of DeepSeek-OCR 2,
+ * Qwen 2's of two.
  */
 import { bool, encodeGguf, f32, list, type MetadataEntry, text, u32 } from "../../src/gguf/mod.ts";
 import { encodeWeights } from "../../src/quantize/mod.ts";
@@ -8,6 +9,8 @@ import { Rng } from "./rng.ts";
 import type { TinyTensor } from "./tiny_vision_parts.ts";
 
 export interface TinyDeepseekOcrOptions {
+  /** Default 1. */
+  readonly version?: 1 | 2;
   readonly seed?: number;
   /** Of matrices; default F32. */
   readonly type?: "F32" | "F16" | "Q8_0";
@@ -34,6 +37,7 @@ const TABLE_LENGTH = 13;
 /** The bytes of a GGUF file. Same options, same bytes. */
 export function tinyDeepseekOcr(options: TinyDeepseekOcrOptions = {}): Uint8Array<ArrayBuffer> {
   const { seed = 1, type = "F32", samWidth = 32, clipWidth = 64, windowSide = 3 } = options;
+  const { version = 1 } = options;
   const rng = new Rng(seed);
   const tensors = planTensors(options).map(({ name, dims, role }) => {
     const length = dims.reduce((product, dimension) => product * dimension);
@@ -53,7 +57,7 @@ export function tinyDeepseekOcr(options: TinyDeepseekOcrOptions = {}): Uint8Arra
   const metadata = new Map<string, MetadataEntry[1]>([
     ["general.architecture", text("clip")],
     ["clip.has_vision_encoder", bool(true)],
-    ["clip.projector_type", text("deepseekocr")],
+    ["clip.projector_type", text(version === 1 ? "deepseekocr" : "deepseekocr2")],
     ["clip.use_gelu", bool(true)],
     // What is CLIP's own, and nobody reads.
     ["clip.vision.image_size", u32(224)],
@@ -63,6 +67,7 @@ export function tinyDeepseekOcr(options: TinyDeepseekOcrOptions = {}): Uint8Arra
     ["clip.vision.block_count", u32(CLIP_LAYERS)],
     ["clip.vision.projection_dim", u32(options.outputLength ?? 64)],
     ["clip.vision.attention.head_count", u32(4)],
+    ...version === 2 ? [["clip.vision.attention.head_count_kv", u32(2)] as const] : [],
     ["clip.vision.attention.layer_norm_epsilon", f32(1e-6)],
     ["clip.vision.image_mean", list(Float32Array.of(0.5, 0.5, 0.5))],
     ["clip.vision.image_std", list(Float32Array.of(0.5, 0.5, 0.5))],
@@ -76,7 +81,7 @@ export function tinyDeepseekOcr(options: TinyDeepseekOcrOptions = {}): Uint8Arra
 }
 
 function planTensors(options: TinyDeepseekOcrOptions): TinyTensor[] {
-  const { patchSize = 2, side = 16, windowSide = 3, clipSide = 4 } = options;
+  const { patchSize = 2, side = 16, windowSide = 3 } = options;
   const { samWidth: d = 32, clipWidth = 64, outputLength = 64 } = options;
   const { samLayers = SAM_LAYERS } = options;
   const channels = [d, ...NECK, clipWidth];
@@ -108,6 +113,15 @@ function planTensors(options: TinyDeepseekOcrOptions): TinyTensor[] {
     ...norm("v.sam.neck.3", NECK[1]),
     convolution("net_2", 2, 3),
     convolution("net_3", 3, 3),
+    ...options.version === 2 ? qwenTensors(options) : clipTensors(options),
+    { name: "v.view_seperator", dims: [outputLength] },
+  ];
+}
+
+function clipTensors(
+  { clipSide = 4, clipWidth = 64, outputLength = 64 }: TinyDeepseekOcrOptions,
+): TinyTensor[] {
+  return [
     { name: "v.class_embd", dims: [clipWidth] },
     { name: "v.position_embd.weight", dims: [clipWidth, clipSide ** 2 + 1], role: "table" },
     ...norm("v.pre_ln", clipWidth),
@@ -124,7 +138,36 @@ function planTensors(options: TinyDeepseekOcrOptions): TinyTensor[] {
     }).flat(),
     ...matrix("mm.model.fc", 2 * clipWidth, outputLength),
     { name: "v.image_newline", dims: [outputLength] },
-    { name: "v.view_seperator", dims: [outputLength] },
+  ];
+}
+
+/** Queries of a whole image and of a tile, and layers of half as many heads of keys. */
+function qwenTensors(
+  { side = 16, clipWidth: width = 64, outputLength = 64 }: TinyDeepseekOcrOptions,
+): TinyTensor[] {
+  const [whole, tile] = [side / 4, Math.max(1, Math.floor(3 / 16 * side))];
+  return [
+    { name: "v.resample_query_1024.weight", dims: [width, whole ** 2], role: "table" },
+    { name: "v.resample_query_768.weight", dims: [width, tile ** 2], role: "table" },
+    ...Array.from({ length: CLIP_LAYERS }, (_, layer): TinyTensor[] => {
+      const at = `v.blk.${layer}.`;
+      const plain = (name: string, columns: number, rows: number): TinyTensor => (
+        { name: `${at}${name}.weight`, dims: [columns, rows] }
+      );
+      return [
+        { name: `${at}ln1.weight`, dims: [width], role: "norm" },
+        { name: `${at}ln2.weight`, dims: [width], role: "norm" },
+        ...matrix(`${at}attn_q`, width, width),
+        ...matrix(`${at}attn_k`, width, width / 2),
+        ...matrix(`${at}attn_v`, width, width / 2),
+        plain("attn_out", width, width),
+        plain("ffn_gate", width, NEURONS),
+        plain("ffn_up", width, NEURONS),
+        plain("ffn_down", NEURONS, width),
+      ];
+    }).flat(),
+    { name: "v.post_ln.weight", dims: [width], role: "norm" },
+    ...matrix("mm.model.fc", width, outputLength),
   ];
 }
 

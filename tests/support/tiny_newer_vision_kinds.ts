@@ -25,6 +25,32 @@ export const NEWER_TINY_KINDS = {
       { name: "mm.model.fc.weight", dims: [72, outputLength] },
     ],
   },
+  /** Layers along lines, along columns twice, and of all; heads longer than their share. */
+  "mimovl": {
+    ...{ twoFrames: true, positions: false, activation: "silu", rms: true, gated: true },
+    ...{ fusedQkv: true, heads: 4, kvHeads: 2, ownHeadDim: 32, blockCount: 4, sinks: [0, 1, 2] },
+    keys: {
+      ...{ ...PIXELS, "attention.head_count_kv": u32(2), "window_size": u32(5) },
+      "wa_pattern_mode": list(Int32Array.of(0, 1, 1, -1)),
+    },
+    tensors: ({ width, outputLength }) => [
+      { name: "v.post_ln.weight", dims: [width], role: "norm" },
+      { name: "v.post_ln.bias", dims: [width] },
+      { name: "mm.0.weight", dims: [4 * width, NEURONS] },
+      { name: "mm.2.weight", dims: [NEURONS, outputLength] },
+    ],
+  },
+  "ldpv2": {
+    ...{ activation: "quickGelu", preNorm: true },
+    tensors: ({ width, outputLength }) => [
+      { name: "mm.model.mlp.0.weight", dims: [width, NEURONS] },
+      { name: "mm.model.mlp.0.bias", dims: [NEURONS] },
+      { name: "mm.model.mlp.2.weight", dims: [NEURONS, outputLength] },
+      { name: "mm.model.mlp.2.bias", dims: [outputLength] },
+      { name: "mm.model.peg.0.weight", dims: [3, 3, 1, outputLength] },
+      { name: "mm.model.peg.0.bias", dims: [outputLength] },
+    ],
+  },
   "minicpmv4_6": {
     ...{ ...SIGLIP, width: 64, heads: 4, neurons: 96, positionSide: 70, side: 8 },
     keys: { "wa_layer_indexes": list(Int32Array.of(0)) },
@@ -59,6 +85,22 @@ export const NEWER_TINY_KINDS = {
       { name: "adapter.eoi", dims: [rows] },
     ],
   },
+  /** Windows of 4 · 4 rows, asked by 2 · 2 queries: two means and two rows of each block. */
+  "granite4_vision": {
+    ...{ ...SIGLIP, width: 128, heads: 4, neurons: 96, side: 8 },
+    keys: {
+      "feature_layer": list(Int32Array.of(1, 0, 1, 1)),
+      "projector.spatial_offsets": list(Int32Array.of(-1, -1, 1, 2)),
+      "projection_dim": u32(16),
+      "projector.query_side": u32(2),
+      "projector.window_side": u32(4),
+      "image_grid_pinpoints": list(Int32Array.of(32, 64, 64, 32, 64, 64, 96, 32)),
+    },
+    tensors: ({ width, outputLength }) => [
+      ...[0, 1, 2, 3].flatMap((part) => queriesOf(part, width, outputLength / 4)),
+      { name: "v.image_newline", dims: [outputLength / 4] },
+    ],
+  },
   /** Windows of 4 · 4 patches in the first layer of two. */
   "muse-glimmer": {
     ...{ patchBias: true, preNorm: true, postNorm: true, positionSide: 4, keys: PIXELS },
@@ -69,6 +111,30 @@ export const NEWER_TINY_KINDS = {
     ],
   },
 } as const satisfies Readonly<Record<string, TinyVisionKind>>;
+
+/** What asks a layer: a norm, positions and queries, one block, one matrix. */
+function queriesOf(part: number, width: number, rows: number): TinyTensor[] {
+  const at = `v.proj_blk.${part}.`;
+  const norm = (name: string): TinyTensor[] => [
+    { name: `${at}${name}.weight`, dims: [width], role: "norm" },
+    { name: `${at}${name}.bias`, dims: [width] },
+  ];
+  const matrix = (name: string, columns: number, rows: number): TinyTensor[] => [
+    { name: `${at}${name}.weight`, dims: [columns, rows] },
+    { name: `${at}${name}.bias`, dims: [rows] },
+  ];
+  const asking = ["self_attn_", "cross_attn_"].flatMap((of) => [
+    ...["q", "k", "v", "out"].flatMap((name) => matrix(of + name, width, width)),
+    ...norm(`${of}norm`),
+  ]);
+  return [
+    { name: `${at}img_pos`, dims: [width, 16], role: "table" },
+    { name: `${at}query`, dims: [width, 4], role: "table" },
+    ...[...norm("norm"), ...norm("post_norm"), ...asking, ...norm("ffn_norm")],
+    ...twoMatrices([`${at}ffn_up`, `${at}ffn_down`], { columns: width, rows: width }),
+    ...matrix("linear", width, rows),
+  ];
+}
 
 /** A layer without neurons, and what makes one row of four. */
 function foldingLayer({ width }: TinyLengths): readonly TinyTensor[] {

@@ -124,7 +124,7 @@ function* planAll(kind: TinyVisionKind, outputLength: number): Iterable<Planned>
   if (kind.patchNorm) yield* planNorm("v.norm_embd", width, kind);
   if (kind.preNorm) yield* planNorm("v.pre_ln", width, kind);
   if (kind.postNorm) yield* planNorm("v.post_ln", width, kind);
-  for (let layer = 0; layer < blockCount; layer++) yield* planLayer(kind, `v.blk.${layer}.`);
+  for (let layer = 0; layer < blockCount; layer++) yield* planLayer(kind, layer);
   for (const { name, dims, role } of kind.tensors({ width, outputLength })) {
     const own = dims.length === 1 ? "bias" : dims.length === 4 ? "kernel" : "matrix";
     yield { name, dims, role: role ?? own };
@@ -135,7 +135,8 @@ function planTensors(kind: TinyVisionKind, outputLength: number): Planned[] {
   return [...planAll(kind, outputLength)];
 }
 
-function* planLayer(kind: TinyVisionKind, at: string): Iterable<Planned> {
+function* planLayer(kind: TinyVisionKind, layer: number): Iterable<Planned> {
+  const at = `v.blk.${layer}.`;
   const { width, heads, neurons } = { ...TINY_TOWER, ...kind };
   const matrix = function* (name: string, rows: number, columns: number): Iterable<Planned> {
     yield { name: `${at}${name}.weight`, dims: [columns, rows], role: "matrix" };
@@ -143,13 +144,15 @@ function* planLayer(kind: TinyVisionKind, at: string): Iterable<Planned> {
     if (kind.limited?.includes(name)) yield* planLimits(`${at}${name}`);
   };
   yield* planNorm(`${at}ln1`, width, kind);
-  const kvWidth = kind.kvHeads === undefined ? width : kind.kvHeads * width / heads;
-  if (kind.fusedQkv) yield* matrix("attn_qkv", width + 2 * kvWidth, width);
+  const ownWidth = heads * (kind.ownHeadDim ?? width / heads);
+  const kvWidth = (kind.kvHeads ?? heads) * ownWidth / heads;
+  if (kind.fusedQkv) yield* matrix("attn_qkv", ownWidth + 2 * kvWidth, width);
   else for (const name of ["attn_q", "attn_k", "attn_v"]) yield* matrix(name, width, width);
   for (const name of kind.headNorms ?? []) {
     yield { name: `${at}${name}.weight`, dims: [kind.headDim ?? width], role: "norm" };
   }
-  yield* matrix("attn_out", width, width);
+  yield* matrix("attn_out", width, ownWidth);
+  if (kind.sinks?.includes(layer)) yield { name: `${at}attn_sinks`, dims: [heads], role: "table" };
   if (kind.postNorms) yield* planNorm(`${at}attn_post_norm`, width, kind);
   yield* planNorm(`${at}ln2`, width, kind);
   const [up, down] = kind.swapped ? ["ffn_down", "ffn_up"] : ["ffn_up", "ffn_down"];

@@ -39,6 +39,10 @@ export interface TinyVisionKind {
   /** Of all heads together or, where `headDim` is there, of each, by name. */
   readonly headNorms?: readonly string[];
   readonly headDim?: number;
+  /** Heads are so long, whatever the width is; queries, keys and values are one matrix. */
+  readonly ownHeadDim?: number;
+  /** Layers that have sinks of heads. */
+  readonly sinks?: readonly number[];
   readonly gated?: boolean;
   /** Of layers; left out: there are. */
   readonly biases?: boolean;

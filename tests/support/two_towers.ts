@@ -1,4 +1,4 @@
-/** DeepSeek-OCR's two towers by the reference, one after the other, and tables of a file. */
+/** Two towers of one file (DeepSeek-OCR's, DeepSeek-OCR 2's) by the reference, and its tables. */
 import { parseGguf, TensorReader } from "../../src/gguf/mod.ts";
 import {
   dequantize,
@@ -23,8 +23,9 @@ export function tablesOfBoth(
   return {
     ...{ positions: floats(positions!.tensor), classTokens: null, patchBias: null },
     second: {
-      positions: floats(second!.positions!.tensor),
-      classTokens: floats(second!.classTokens!),
+      positions: second!.positions && floats(second!.positions.tensor),
+      classTokens: second!.classTokens === null ? null : floats(second!.classTokens),
+      ...second!.queries && { queries: second!.queries.map(({ tensor }) => floats(tensor)) },
     },
   };
 }
@@ -49,5 +50,6 @@ export function seenByBoth(
   const seen = new ReferenceModel(file, { description: second!, reader: reader() })
     .see({ count, kept, added, patches, positions: null });
   const own = width - d;
+  if (own === 0) return seen;
   return seen.map((value, i) => value + rows[Math.floor(i / own) * width + d + i % own]);
 }

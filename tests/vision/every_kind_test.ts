@@ -9,6 +9,8 @@ Deno.test("imageKindOf() knows what is done to images for every kind of projecto
   for (const kind of Object.keys(TINY_KINDS) as TinyVisionName[]) {
     imageKindOf(readVision(parseGguf(tinyVision({ kind }))).images);
   }
-  imageKindOf(readVision(parseGguf(tinyDeepseekOcr())).images);
+  for (const version of [1, 2] as const) {
+    imageKindOf(readVision(parseGguf(tinyDeepseekOcr({ version }))).images);
+  }
   imageKindOf(readVision(parseGguf(tinyGemma3n())).images);
 });

@@ -40,6 +40,10 @@ export const IMAGE_CONFIGS = {
   gemma3: config("gemma3", [56, 14, 2], {}),
   gemma3nv: config("gemma3nv", [256, 16, 1], { mean: [0, 0, 0], deviation: [1, 1, 1] }),
   step3vl: config("step3vl", [728, 14, 1], { tileSize: 504, convolvedSide: 4 }),
+  granite4_vision: config("granite4_vision", [32, 4, 2], {
+    ...{ windowSide: 4, behindParts: "line" },
+    gridSizes: [[32, 64], [64, 32], [64, 64], [96, 32]],
+  }),
   gemma4v: config("gemma4v", [64, 16, 3], rows(40, 280, 48)),
   gemma4uv: config("gemma4uv", [96, 48, 1], rows(40, 280, 48)),
   mlp: config("mlp", [42, 14, 1], CLIP),
@@ -47,10 +51,14 @@ export const IMAGE_CONFIGS = {
     ...CLIP,
     gridSizes: [[42, 84], [84, 42], [84, 84], [126, 42], [42, 126]],
   }),
+  ldpv2: config("ldpv2", [56, 14, 2], CLIP),
   janus_pro: config("janus_pro", [48, 16, 1], {}),
   deepseekocr: config("deepseekocr", [1024, 16, 1], {
     ...{ tileSize: 640, convolvedSide: 4, tilesMin: 2, tilesMax: 9 },
     behindLines: { line: "line", image: "image" },
+  }),
+  deepseekocr2: config("deepseekocr2", [1024, 16, 1], {
+    ...{ tileSize: 768, convolvedSide: 4, tilesMin: 2, tilesMax: 6, behindWhole: "image" },
   }),
   idefics3: config("idefics3", [64, 16, 2], { longestEdge: 150 }),
   internvl: config("internvl", [56, 14, 2], IMAGENET),
@@ -62,6 +70,7 @@ export const IMAGE_CONFIGS = {
   llama4: config("llama4", [56, 14, 2], {}),
   kimik25: config("kimik25", [56, 14, 2], rows(2, 64, 28)),
   qwen2vl_merger: config("qwen2vl_merger", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),
+  mimovl: config("mimovl", [64, 16, 2], { ...CLIP, ...rows(8, 64, 32) }),
   exaone4_5: config("exaone4_5", [56, 14, 2], { ...CLIP, ...rows(8, 64, 28) }),
   qwen3vl_merger: config("qwen3vl_merger", [64, 16, 2], { ...CLIP, ...rows(8, 64, 32) }),
   lfm2: config("lfm2", [64, 16, 2], rows(4, 16, 32)),

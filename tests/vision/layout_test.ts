@@ -134,6 +134,37 @@ Deno.test("prepareImage() goes through DeepSeek-OCR's tiles line by line, a row 
   assertEquals(layoutOf(config, 20, 40), down + whole(2));
 });
 
+Deno.test("prepareImage() has DeepSeek-OCR 2's tiles one after the other, then the whole image", () => {
+  const small = { imageSize: 64, patchSize: 4, tileSize: 48, tilesMax: 2 };
+  const config = { ...IMAGE_CONFIGS.deepseekocr2, ...small };
+  const whole = (tile: number) => `{${tile}: 0 + 16}{image: 0 + 1}\n`;
+  assertEquals(layoutOf(config, 48, 20), whole(0));
+  assertEquals(layoutOf(config, 49, 20), `{0: 0 + 9}{1: 0 + 9}${whole(2)}`);
+});
+
+Deno.test("prepareImage() has Granite 4's whole image, then lines without what was added around", () => {
+  const config = IMAGE_CONFIGS.granite4_vision;
+  // Of 8 lines of two tiles of 4 · 4 rows the outer ones are black.
+  const lines = [[0, 8], [0, 12], [2, 0], [2, 4]].map(([tile, first]) =>
+    `{${tile}: ${first} + 4}{${tile + 1}: ${first} + 4}{line: 0 + 1}`
+  );
+  assertEquals(layoutOf(config, 77, 45).slice(0, 11), "{4: 0 + 16}");
+  assertEquals(layoutOf(config, 80, 41), `{4: 0 + 16}${lines.join("")}\n`);
+  // Of a single column of tiles, of which the left and the right row are.
+  const thin = [0, 1].flatMap((tile) =>
+    [0, 4, 8, 12].map((first) => `{${tile}: ${first + 1} + 2}{line: 0 + 1}`)
+  );
+  assertEquals(layoutOf(config, 16, 64), `{2: 0 + 16}${thin.join("")}\n`);
+  const { layout } = prepareImage(seededImage(16, 64), config, NO_TABLES);
+  const [whole, part, end] = layout;
+  // Rows come out of a tower window by window.
+  const order = [0, 1, 4, 5, 2, 3, 6, 7, 8, 9, 12, 13, 10, 11, 14, 15];
+  for (const each of [whole, part]) assertEquals("tile" in each && [...each.order!], order);
+  assertEquals("tensor" in end && end.isRepeated, true);
+  // An image so thin that no line has it is there as a whole only.
+  assertEquals(layoutOf(config, 300, 1), "{2: 0 + 16}\n");
+});
+
 Deno.test("prepareImage() has Step3-VL's windows line by line, then the whole image", () => {
   const part = (tile: number) => `<patch_start>{${tile}: 0 + 81}<patch_end>`;
   const whole = (tile: number) => `<im_start>{${tile}: 0 + 169}<im_end>`;

@@ -145,10 +145,10 @@ Deno.test("prepareImage() refuses an image that is too long and thin for a tower
 });
 
 Deno.test("prepareImage() refuses a kind that it does not know", () => {
-  const config = { ...IMAGE_CONFIGS.mlp, projector: "ldpv2" };
+  const config = { ...IMAGE_CONFIGS.mlp, projector: "cogvlm" };
   assertThrows(
     () => prepareImage(seededImage(3, 3), config, NO_TABLES),
     UnsupportedModelError,
-    'of type "ldpv2": this version does for adapter, deepseekocr, dots_ocr, exaone4_5, gemma3',
+    'of type "cogvlm": this version does for adapter, deepseekocr, deepseekocr2, dots_ocr',
   );
 });

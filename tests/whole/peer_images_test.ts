@@ -9,6 +9,7 @@ import { loadModel } from "../../src/llm/mod.ts";
 import type { ChatMessage } from "../../src/llm/types.ts";
 import { bytePairVocabulary } from "../../src/synth/vocabulary.ts";
 import { writePng } from "../support/png_writer.ts";
+import { tinyDeepseekOcr } from "../support/tiny_deepseekocr.ts";
 import { tinyGemma3n } from "../support/tiny_gemma3n.ts";
 import { GEMMA3N_OF_LLAMA_CPP } from "../support/tiny_layered_families.ts";
 import { tinyModel, type TinyModelOptions } from "../support/tiny_model.ts";
@@ -99,6 +100,66 @@ const CASES: Readonly<Record<string, Case>> = {
     size: [77, 45],
     promptLength: 346,
     ids: [495, 341, 355, 505, 253, 303, 231, 301],
+  },
+  ldpv2: {
+    text: { architecture: "llama", metadata: [["llama.context_length", u32(512)]] },
+    eyes: {
+      ...{ kind: "ldpv2", type: "F16", changes: { side: 24 } },
+      metadata: [
+        ["clip.has_llava_projector", bool(true)],
+        ["clip.vision.feature_layer", list(Int32Array.of(2))],
+      ],
+    },
+    marks: [],
+    size: [77, 45],
+    promptLength: 153,
+    ids: [324, 345, 59, 20, 204, 314, 334, 432],
+  },
+  mimovl: {
+    text: { architecture: "mimo2" },
+    eyes: { kind: "mimovl" },
+    marks: ["<|vision_start|>", "<|vision_end|>"],
+    size: [77, 45],
+    promptLength: 71,
+    ids: [432, 473, 244, 127, 132, 473, 147, 372],
+  },
+  // Two tiles beside one another, then the image as a whole: queries behind rows of both.
+  deepseekocr2: {
+    text: {
+      architecture: "deepseek2-ocr",
+      metadata: [["deepseek2-ocr.context_length", u32(2048)]],
+    },
+    eyes: tinyDeepseekOcr({
+      ...{ version: 2, patchSize: 16, side: 64, windowSide: 14, samWidth: 16, clipWidth: 32 },
+    }),
+    marks: [],
+    size: [800, 380],
+    promptLength: 555,
+    ids: [215, 44, 427, 295, 54, 269, 7, 44],
+  },
+  // The whole image, then lines through four tiles without what was added; parts behind layers.
+  granite4_vision: {
+    text: {
+      ...{ architecture: "granite", blockCount: 5, tied: false },
+      metadata: [["granite.deepstack_mapping", list(Int32Array.of(-1, 2, -1, 3, 1))]],
+    },
+    eyes: {
+      ...{ kind: "granite4_vision", outputLength: 256 },
+      metadata: [["clip.vision.projection_dim", u32(64)]],
+    },
+    marks: [],
+    size: [77, 45],
+    promptLength: 62,
+    ids: [37, 466, 89, 350, 299, 486, 409, 164],
+  },
+  // Rows that are one part are scaled as embeddings are.
+  "granite, scaled": {
+    text: { architecture: "granite", tied: false, seed: 6 },
+    eyes: { kind: "mlp-siglip" },
+    marks: [],
+    size: [77, 45],
+    promptLength: 45,
+    ids: [452, 482, 392, 458, 441, 452, 482, 392],
   },
   youtuvl: {
     text: { architecture: "deepseek2" },

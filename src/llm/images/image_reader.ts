@@ -159,13 +159,13 @@ export class ImageReader {
         ids.push(...tokenizer.encode(part.text, { special: true }));
         continue;
       }
-      const { first, count, grid } = part;
+      const { count, grid } = part;
       const firstId = tiles === null ? -1 : this.#newIds(count);
       for (let row = 0; row < count; row++) ids.push(tiles === null ? -1 : firstId - row);
       if (tiles === null) continue;
       const values = "tile" in part
         ? inOrder(tiles[part.tile], part, d)
-        : tower.floats(part.tensor).subarray(first * d, (first + count) * d);
+        : rowsOf(tower.floats(part.tensor), part, d);
       given.push({ firstId, values: shared(values), seesAll, grid: hasGrids ? grid : null });
     }
     return { ids, given };
@@ -235,9 +235,20 @@ function tablesOf(tower: LookingTower): ImageTables {
       second: {
         positions: floats(second.positions?.tensor ?? null),
         classTokens: floats(second.classTokens),
+        ...second.queries && { queries: second.queries.map(({ tensor }) => tower.floats(tensor)) },
       },
     },
   };
+}
+
+/** Rows of a tensor, or the one that it is all parts of. */
+function rowsOf(
+  values: Float32Array,
+  { first, count, isRepeated }: Extract<LayoutPart, { tensor: string }>,
+  d: number,
+): Float32Array {
+  if (!isRepeated) return values.subarray(first * d, (first + count) * d);
+  return Float32Array.from({ length: d }, (_, i) => values[i % values.length]);
 }
 
 /** Some rows of a tile, [count, d], in the order that they are read in. */

@@ -17,8 +17,9 @@ export class SecondTower {
   }
 
   /**
-   * What it makes of the numbers of rows that it reads, and the others added, [kept, outputLength].
-   * @param rows [kept, numbers that it reads + outputLength]
+   * What it makes of the numbers of rows that it reads, and the others added, if there are any,
+   * [kept, outputLength].
+   * @param rows [kept, numbers that it reads + outputLength], or [kept, numbers that it reads]
    */
   async see(
     rows: Float32Array,
@@ -28,8 +29,11 @@ export class SecondTower {
     const { patches, projector, embeddingLength: d } = this.#planned.second!.description.config;
     check(second !== undefined, "an image was prepared for both towers");
     const { count, kept, added } = second;
-    const width = patches!.length + projector!.outputLength;
-    check(rows.length === kept * width && added.length === count * d, "rows of the first tower");
+    // Of both towers' rows, or of this one's alone.
+    const width = rows.length / kept;
+    const others = width - patches!.length;
+    check(others === 0 || others === projector!.outputLength, "rows of the first tower");
+    check(added.length === count * d, "as many rows to add");
     const own = new Float32Array(count * patches!.length);
     for (let row = 0; row < kept; row++) {
       const from = row * width;
@@ -38,6 +42,7 @@ export class SecondTower {
     const engine = await this.#threads.ready();
     const input = { count, kept, added, patches: own, positions: null };
     const seen = await engine.images.see(input, signal);
+    if (others === 0) return seen;
     for (let row = 0, at = 0; row < kept; row++) {
       let from = row * width + patches!.length;
       for (let i = 0; i < projector!.outputLength; i++) seen[at++] += rows[from++];

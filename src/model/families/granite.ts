@@ -7,5 +7,6 @@ export const granite: Family = {
   architecture: "granite",
   positions: "norm",
   rotationIsOptional: true,
+  scalesGiven: true,
   scales: () => ({}),
 };

@@ -1,8 +1,8 @@
 /** Queries of windows behind a tower that hears: their numbers and tensors, checked. */
 import { formatError, type Hyperparameters } from "../read/hyperparameters.ts";
-import { biasedMatrix, readNorm, type TowerReader } from "../vision/read_tower.ts";
+import { QUERIES_EPSILON, readQueriesBlock } from "../vision/read_queries_block.ts";
+import { readNorm, type TowerReader } from "../vision/read_tower.ts";
 import type {
-  AskingTensors,
   WindowQueriesBlock,
   WindowQueriesConfig,
   WindowQueriesTensors,
@@ -11,8 +11,6 @@ import type {
 /** More than any file has. */
 const WINDOW_MAX = 1024;
 const HEADS_MAX = 65_536;
-/** Of BERT, whose layers these are; no file says it. */
-const EPSILON = 1e-12;
 
 /** As the file has them. */
 export interface WindowNumbers {
@@ -51,35 +49,14 @@ export function readWindowQueries(
   const blocks: WindowQueriesBlock[] = [];
   // The first one that is missing ends it.
   while (blocks.length <= last) {
-    blocks.push(readBlock(reader, `${prefix}.proj_blk.${blocks.length}.`));
+    blocks.push(readQueriesBlock(reader, `${prefix}.proj_blk.${blocks.length}.`));
   }
   return {
-    config: { ...numbers, width, headDim: width / heads, epsilon: EPSILON },
+    config: { ...numbers, width, headDim: width / heads, epsilon: QUERIES_EPSILON },
     tensors: {
       queries: checker.matrix(`${prefix}.proj_query`, { rows, columns: width }),
       queryNorm: readNorm(reader, `${prefix}.proj_norm`, width),
       blocks,
     },
-  };
-}
-
-function readBlock(reader: TowerReader, at: string): WindowQueriesBlock {
-  const { checker, width } = reader;
-  const neurons = checker.rowCount(`${at}ffn_up.weight`) ?? 1;
-  return {
-    own: readAsking(reader, `${at}self_attn_`),
-    window: readAsking(reader, `${at}cross_attn_`),
-    first: biasedMatrix(reader, `${at}ffn_up`, { rows: neurons, columns: width }),
-    second: biasedMatrix(reader, `${at}ffn_down`, { rows: width, columns: neurons }),
-    norm: readNorm(reader, `${at}ffn_norm`, width),
-  };
-}
-
-function readAsking(reader: TowerReader, at: string): AskingTensors {
-  const { width } = reader;
-  const square = (name: string) => biasedMatrix(reader, at + name, { rows: width, columns: width });
-  return {
-    ...{ query: square("q"), key: square("k"), value: square("v"), output: square("out") },
-    norm: readNorm(reader, `${at}norm`, width),
   };
 }

@@ -7,10 +7,12 @@ import { UnsupportedModelError } from "../../base/errors.ts";
 import { getNumbers, getString, type GgufFile } from "../../gguf/mod.ts";
 import { formatError, Hyperparameters } from "./hyperparameters.ts";
 import { TensorChecker } from "./tensor_checker.ts";
-import type { ModelConfig, ModelTensors, RopeConfig } from "../types.ts";
+import type { ModelConfig, ModelTensors } from "../types.ts";
 import { KINDS } from "../vision/kinds.ts";
 import { PLAIN } from "../vision/plain_tower.ts";
+import { fusedHeadDim, readBands, readSinks } from "../vision/read_bands.ts";
 import { DEEPSEEK_OCR, readDeepseekOcr } from "../vision/read_deepseekocr.ts";
+import { DEEPSEEK_OCR_2, readDeepseekOcr2 } from "../vision/read_deepseekocr2.ts";
 import {
   FOLDING_LAYER,
   readFoldingLayer,
@@ -20,6 +22,7 @@ import {
 } from "../vision/read_fold.ts";
 import { GEMMA_3N, readGemma3n } from "../vision/read_gemma3n.ts";
 import { readImages } from "../vision/read_images.ts";
+import { askedLayers, readLayerQueries } from "../vision/read_layer_queries.ts";
 import { readMergeSide, readProjector } from "../vision/read_projector.ts";
 import {
   isGated,
@@ -29,13 +32,14 @@ import {
   type TowerReader,
 } from "../vision/read_tower.ts";
 import { tensorsOfSounds } from "../vision/tensors_of_sounds.ts";
-import type { TowerRope, VisionKind } from "../vision/vision_kind.ts";
+import { towerRopes } from "../vision/tower_ropes.ts";
+import type { VisionKind } from "../vision/vision_kind.ts";
 import type { VisionModel } from "../vision_types.ts";
 
 /** Values of `clip.projector_type` that this version runs. */
 export const VISION_KINDS: readonly string[] = [
   ...KINDS.map(({ name }) => name),
-  ...[DEEPSEEK_OCR, GEMMA_3N],
+  ...[DEEPSEEK_OCR, DEEPSEEK_OCR_2, GEMMA_3N],
 ].sort();
 
 /** `general.architecture` of files of projectors. */
@@ -52,11 +56,6 @@ const BLOCK_COUNT_MAX = 1024;
 /** Patches are rows of a step: more of them would fill the memory. */
 const PATCHES_MAX = 65536;
 
-const ROPE_BASE = 10000;
-const UNSCALED = {
-  ...{ type: "none" as const, factor: 1, originalContextLength: 0, attentionFactor: 1 },
-  ...{ extrapolation: 1, betaFast: 32, betaSlow: 1 },
-};
 const EPSILON = "attention.layer_norm_epsilon";
 
 /**
@@ -67,20 +66,23 @@ const EPSILON = "attention.layer_norm_epsilon";
 export function readVision(file: GgufFile): VisionModel {
   const name = kindName(file);
   if (name === DEEPSEEK_OCR) return readDeepseekOcr(file);
+  if (name === DEEPSEEK_OCR_2) return readDeepseekOcr2(file);
   if (name === GEMMA_3N) return readGemma3n(file);
   const kind = findKind(name);
   const keys = new Hyperparameters(file, "clip.vision");
   const width = keys.integer("embedding_length", { min: 1 });
   const heads = kind.hasLayers ? keys.integer("attention.head_count", { min: 1, max: width }) : 1;
-  if (!keys.has("attention.head_dim") && width % heads !== 0) {
+  if (!keys.has("attention.head_dim") && width % heads !== 0 && !kind.hasBands) {
     throw keys.wrong("attention.head_count", `a divisor of the width, ${width}`);
   }
-  const headDim = keys.integer("attention.head_dim", { min: 1, absent: width / heads });
   const kvHeads = keys.integer("attention.head_count_kv", { min: 0, absent: 0 }) || heads;
   if (heads % kvHeads !== 0) {
     throw keys.wrong("attention.head_count_kv", `a divisor of the number of heads, ${heads}`);
   }
   const checker = new TensorChecker(file);
+  const headDim = kind.hasBands
+    ? fusedHeadDim(keys, { checker, heads, kvHeads })
+    : keys.integer("attention.head_dim", { min: 1, absent: width / heads });
   const reader: TowerReader = { file, checker, kind, prefix: "v", width, heads, kvHeads, headDim };
   const blockCount = readBlockCount(file, keys, kind);
   const mergeSide = readMergeSide(keys, reader);
@@ -88,13 +90,14 @@ export function readVision(file: GgufFile): VisionModel {
   const foldedBehind = foldSide > 1 ? readFoldPlace(keys, reader, blockCount) : null;
   const images = readImages(keys, reader, { mergeSide, foldSide });
   const config = readConfig(keys, reader, { blockCount, images, foldedBehind });
-  const projector = readProjector(reader, {
+  const projector = kind.asksLayers ? readLayerQueries(keys, reader) : readProjector(reader, {
     ...{ mergeSide: mergeSide / foldSide, foldedBehind },
     blockCount,
     epsilon: keys.float(EPSILON, { min: 0 }),
     activation: config.feedForward.activation,
   });
-  const { lineBreak, around } = images;
+  const { lineBreak, around, behindParts } = images;
+  if (behindParts) checker.vector(behindParts, projector.tensors.first.rows);
   for (const row of [lineBreak, around?.begin, around?.end]) {
     if (row) checker.vector(row, projector.config.outputLength);
   }
@@ -161,6 +164,7 @@ function readBlockCount(file: GgufFile, keys: Hyperparameters, kind: VisionKind)
   if (all > file.tensors.size) {
     throw keys.wrong("block_count", `at most the number of tensors, ${file.tensors.size}`);
   }
+  if (kind.asksLayers) return 1 + Math.max(...askedLayers(file, all));
   const key = "feature_layer";
   if (!kind.namesLayers || !keys.has(key)) return all;
   const layers = getNumbers(file.metadata, `clip.vision.${key}`);
@@ -238,9 +242,14 @@ function hasLimits({ tensors }: GgufFile): boolean {
 function readLayers(
   keys: Hyperparameters,
   { kind, file }: TowerReader,
-  { blockCount, images: { windowSide } }: { blockCount: number; images: VisionModel["images"] },
+  { blockCount, images }: { blockCount: number; images: VisionModel["images"] },
 ): ModelConfig["layers"] {
+  // Queries' windows are none of the layers'.
+  const windowSide = kind.asksLayers ? null : images.windowSide;
   const rope = kind.rope === null ? null : 0;
+  if (kind.hasBands) {
+    return readBands(keys, { file }, blockCount).map((band) => ({ ...band, rope }));
+  }
   if (kind.namesWindows || kind.hasWindowsOfPositions) {
     const whole = kind.namesWindows ? wholeLayers(file, blockCount) : fourthLayers(blockCount);
     return Array.from({ length: blockCount }, (_, index) => ({
@@ -288,51 +297,6 @@ function patchCountMax(keys: Hyperparameters, images: VisionModel["images"]): nu
   throw keys.wrong(key, `1 to ${PATCHES_MAX} patches of ${patchSize} · ${patchSize} pixels`);
 }
 
-/** Pairs of the first half of a head turn by one of a patch's numbers, the others by the other. */
-function towerRopes(
-  { pairs, first, isInterleaved, isByHalves, isByThirds, base = ROPE_BASE }: TowerRope,
-  headDim: number,
-  keys: Hyperparameters,
-): RopeConfig[] {
-  if (isByThirds) return ropesByThirds({ kind: pairs, base, headDim }, keys);
-  if (headDim % 4 !== 0) throw keys.wrong("attention.head_count", "so that heads are of fours");
-  const quarter = headDim / 4;
-  const [ofFirst, ofSecond] = first === "row" ? [1, 2] as const : [2, 1] as const;
-  const axisOf = Array.from(
-    { length: 2 * quarter },
-    (_, pair) => pair < quarter ? ofFirst : ofSecond,
-  );
-  const powerOf = axisOf.map((_, pair) =>
-    2 * (pair % quarter) + (isInterleaved && pair >= quarter ? 1 : 0)
-  );
-  const common = { kind: pairs, frequencyBase: base, scaling: UNSCALED, factors: null };
-  if (!isByHalves) return [{ ...common, dimensionCount: headDim, axes: { axisOf, powerOf } }];
-  return [0, 1].map((half) => ({
-    ...common,
-    dimensionCount: headDim / 2,
-    start: half * headDim / 2,
-    axes: { axisOf: axisOf.slice(half * quarter, (half + 1) * quarter) },
-  }));
-}
-
-/** Two of them, each a third of a head. */
-function ropesByThirds(
-  { kind, base, headDim }: {
-    readonly kind: RopeConfig["kind"];
-    readonly base: number;
-    readonly headDim: number;
-  },
-  keys: Hyperparameters,
-): RopeConfig[] {
-  const third = 2 * Math.floor(Math.floor(2 * Math.floor(headDim / 2) / 3) / 2);
-  if (third < 2) throw keys.wrong("attention.head_count", "so that thirds of heads have a pair");
-  return [1, 2].map((axis) => ({
-    ...{ kind, frequencyBase: base, scaling: UNSCALED, factors: null },
-    ...{ dimensionCount: third, start: axis * third },
-    axes: { axisOf: Array.from({ length: third / 2 }, () => axis as 1 | 2) },
-  }));
-}
-
 function readActivation(file: GgufFile): ModelConfig["feedForward"]["activation"] {
   const keys = new Hyperparameters(file, CLIP);
   const [isGelu, isSilu] = [keys.flag("use_gelu", false), keys.flag("use_silu", false)];
@@ -363,7 +327,10 @@ function readTower(
     bias: checker.has("v.patch_embd.bias") ? checker.vector("v.patch_embd.bias", width) : null,
   };
   const blockCount = config.blockCount - (foldedBehind === null ? 0 : 1);
-  const layers = Array.from({ length: blockCount }, (_, index) => readLayer(reader, index));
+  const layers = Array.from({ length: blockCount }, (_, index) => ({
+    ...readLayer(reader, index),
+    ...kind.hasBands && { attentionSinks: readSinks(reader, { blockCount, index }) },
+  }));
   if (foldedBehind !== null) layers.splice(foldedBehind, 0, readFoldingLayer(reader));
   return {
     tokenEmbedding,
@@ -377,7 +344,7 @@ function readTower(
       ? readNorm(reader, kind.embeddingNorm, width)
       : null,
     tokenInputs: null,
-    outputNorm: checker.has(`${kind.lastNorm}.weight`)
+    outputNorm: checker.has(`${kind.lastNorm}.weight`) && !kind.asksLayers
       ? readNorm(reader, kind.lastNorm, width)
       : { weight: null, bias: null },
     output: tokenEmbedding,

@@ -83,6 +83,38 @@ export const step3vl: VisionKind = {
   },
 };
 
+/** Granite 4 Vision: SigLIP, of some of whose layers queries ask windows; tiles without edges. */
+export const granite4Vision: VisionKind = {
+  ...COMMON,
+  name: "granite4_vision",
+  mayBeSwapped: true,
+  asksLayers: true,
+  projector: {
+    ...{ norm: null, stages: [], first: "v.proj_blk.0.linear", isFirstTransposed: false },
+    ...{ second: null, biases: "ifThere", activation: null },
+  },
+};
+
+/** MobileVLM 2: LLaVA's tower, means of blocks, and a convolution over each of their numbers. */
+export const ldpv2: VisionKind = {
+  ...COMMON,
+  name: "ldpv2",
+  mayBeSwapped: true,
+  classToken: "ifThere",
+  namesLayers: true,
+  side: { key: SCALE_FACTOR, absent: 2 },
+  merge: "mean",
+  projector: {
+    norm: null,
+    rowStages: [{ ...PLAIN_STAGE, matrix: "mm.model.mlp.0", activation: "gelu" }],
+    stages: [],
+    // A mean of products is the product of a mean.
+    ...{ first: "mm.model.mlp.2", isFirstTransposed: false, second: null },
+    ...{ biases: "required", activation: null, channels: "mm.model.peg.0" },
+  },
+  unused: ["model.image_newline", "v.image_newline"],
+};
+
 /** Muse Glimmer: of any shape, turned, with windows that edges cut off. */
 export const museGlimmer: VisionKind = {
   ...COMMON,
@@ -101,6 +133,26 @@ export const museGlimmer: VisionKind = {
       { ...PLAIN_STAGE, matrix, activation: "geluErf" as const }
     )),
     ...{ first: "mm.2", isFirstTransposed: false, second: null, biases: "none", activation: null },
+  },
+};
+
+/** MiMo-VL: Qwen2.5-VL's tower with long heads, of which some attend along lines and columns. */
+export const mimovl: VisionKind = {
+  ...COMMON,
+  name: "mimovl",
+  norm: "rms",
+  // What files call the last norm is the projector's, and of another kind.
+  lastNorm: "mm.post_norm",
+  hasTwoFrames: true,
+  positions: "none",
+  rope: { pairs: "neox", first: "row", isInterleaved: false, from: 0 },
+  rows: { min: 8, max: 1280 },
+  side: { key: MERGE_SIZE, absent: 2 },
+  hasBands: true,
+  projector: {
+    norm: { of: "rows", kind: "layer", epsilon: 1e-6, tensor: "v.post_ln", isOptional: false },
+    ...{ stages: [], first: "mm.0", isFirstTransposed: false, second: "mm.2" },
+    ...{ biases: "none", activation: "gelu" },
   },
 };
 

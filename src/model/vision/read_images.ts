@@ -1,6 +1,7 @@
 /** What preparing images takes, out of a projector's file. Knows no images. */
 import { formatError, type Hyperparameters } from "../read/hyperparameters.ts";
 import type { ImageConfig } from "../vision_types.ts";
+import { askedWindows } from "./read_layer_queries.ts";
 import { convolvedSide, readBlockSide } from "./read_projector.ts";
 import { hasOldMarks } from "./read_resampler.ts";
 import type { TowerReader } from "./read_tower.ts";
@@ -19,6 +20,9 @@ const TILE_SHARE = 9 / 13;
 /** Pixels of an image, and tiles: more than any file names. */
 const PIXELS_MAX = 2 ** 28;
 const TILES_MAX = 1024;
+/** Of all tiles of an image: each takes 15 bytes. */
+const TILED_PIXELS_MAX = 2 ** 26;
+const BEHIND_PARTS = "v.image_newline";
 /**
  * Tiles that are cut to about the square's size are so much larger at most: of whole patches, the
  * thinnest get more.
@@ -40,7 +44,8 @@ export function readImages(
   const side = Math.floor(imageSize / patchSize);
   const isSquare = kind.rows === null && !kind.isOfLongestEdge && !kind.isLikeSquare;
   const convolved = readConvolvedSide(keys, reader);
-  const blockSide = mergeSide * convolved;
+  const asked = kind.asksLayers ? askedWindows(keys).windowSide : null;
+  const blockSide = asked ?? mergeSide * convolved;
   if (isSquare && side % blockSide !== 0) {
     throw keys.wrong("image_size", `a multiple of ${blockSide} patches of ${patchSize} pixels`);
   }
@@ -79,14 +84,17 @@ export function readImages(
     classTokenCount,
     patchBias: hasClass && checker.has(PATCH_BIAS) ? PATCH_BIAS : null,
     firstPosition: kind.isResampled ? 0 : kind.rope?.from ?? null,
-    windowSide: readWindowSide(keys, reader, { patchSize, mergeSide }),
+    windowSide: asked ?? readWindowSide(keys, reader, { patchSize, mergeSide }),
+    ...kind.asksLayers && { behindParts: BEHIND_PARTS },
     lineBreak,
     ...kind.around && { around: kind.around },
     ...pixels,
     longestEdge,
     tilesMin: optional(keys, "preproc_min_tiles", TILES_MAX),
     tilesMax: optional(keys, "preproc_max_tiles", TILES_MAX),
-    gridSizes: readGridSizes(keys, reader),
+    gridSizes: kind.asksLayers
+      ? readWholeGrids(keys, reader, imageSize)
+      : readGridSizes(keys, reader),
     ...kind.isResampled && hasOldMarks(reader) && { hasOldMarks: true },
     ...kind.projector.frame && { isFramed: true },
     ...kind.hasColoursLast && { hasColoursLast: true },
@@ -239,6 +247,23 @@ function pixelsOfEdge(edge: number, rowSide: number) {
 
 function optional(keys: Hyperparameters, key: string, max: number): number | null {
   return keys.integer(key, { min: 0, max, absent: 0 }) || null;
+}
+
+/** Whole numbers of tiles, and not too many of them. */
+function readWholeGrids(
+  keys: Hyperparameters,
+  reader: TowerReader,
+  tile: number,
+): ImageConfig["gridSizes"] {
+  const sizes = readGridSizes(keys, reader);
+  const isSound = ([width, height]: readonly [number, number]) =>
+    width % tile === 0 && height % tile === 0 && width * height <= TILED_PIXELS_MAX &&
+    width * height / tile ** 2 <= TILES_MAX;
+  if (sizes.length > 0 && sizes.every(isSound)) return sizes;
+  throw keys.wrong(
+    "image_grid_pinpoints",
+    `widths and heights of whole tiles of ${tile} pixels, ${TILED_PIXELS_MAX} together at most`,
+  );
 }
 
 /** A list of widths and heights in turns. */

@@ -11,6 +11,7 @@ import type {
   StageTensors,
 } from "../vision_types.ts";
 import { readFold } from "./read_fold.ts";
+import { askedWindows } from "./read_layer_queries.ts";
 import { readResampler } from "./read_resampler.ts";
 import { biasedMatrix, readNorm, type TowerReader } from "./read_tower.ts";
 import type { ProjectorStage, VisionKind } from "./vision_kind.ts";
@@ -21,6 +22,7 @@ const SIDE_MAX = 64;
 
 /** Patches on a side of a block that becomes one row. */
 export function readMergeSide(keys: Hyperparameters, reader: TowerReader): number {
+  if (reader.kind.asksLayers) return askedWindows(keys).blockSide;
   return reader.kind.hasBlocksAsPatches ? 1 : readBlockSide(keys, reader);
 }
 
@@ -89,6 +91,7 @@ export function readProjector(
       ...resampler !== null && { resampler: resampler.config },
       ...fold !== null && { fold: { behind: foldedBehind!, rows: fold.rows } },
       ...convolutions.length > 0 && { convolutions: convolutions.map(() => CONVOLUTION) },
+      ...projector.channels && { convolvesChannels: true },
       ...{ mergedRows: mergedRows * convolvedSide(projector) ** 2, merge },
       ...projector.isStandardized && { mergedScale: Math.sqrt(width) },
       norm: hasNorm ? { of: norm.of, kind: norm.kind, epsilon: norm.epsilon ?? epsilon } : null,
@@ -104,16 +107,26 @@ export function readProjector(
       ...resampler !== null && { resampler: resampler.tensors },
       ...fold !== null && { fold: fold.tensors },
       ...convolutions.length > 0 && { convolutions },
+      ...projector.channels && { channels: readChannels(reader, projector.channels, rowLength) },
       ...standard !== null && { standard },
       ...rowStages.length > 0 && { rowStages: rowStages.map(({ tensors }) => tensors) },
       ...stages.length > 0 && { stages: stages.map(({ tensors }) => tensors) },
       ...projector.frame && { frame: readFrame(reader, { columns, rowLength }) },
       ...isFirstTransposed && { isFirstTransposed },
-      first,
-      ...gate !== null && { gate },
-      second,
+      ...{ first, second, ...gate !== null && { gate } },
       ...deep.length > 0 && { deep: deep.map(({ tensors }) => tensors) },
     },
+  };
+}
+
+function readChannels(
+  { checker }: TowerReader,
+  name: string,
+  length: number,
+): NonNullable<ProjectorTensors["channels"]> {
+  return {
+    kernels: checker.planeKernels(`${name}.weight`, length),
+    bias: checker.vector(`${name}.bias`, length),
   };
 }
 

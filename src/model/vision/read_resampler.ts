@@ -1,7 +1,7 @@
 /** The resampler of MiniCPM-V's projectors: its tensors, checked, and what its version says. */
 import { UnsupportedModelError } from "../../base/errors.ts";
 import { formatError, Hyperparameters } from "../read/hyperparameters.ts";
-import type { ResamplerConfig, ResamplerTensors } from "../vision_types.ts";
+import type { ResamplerConfig, ResamplerTensors } from "../resampler_types.ts";
 import { biasedMatrix, readNorm, type TowerReader } from "./read_tower.ts";
 
 const QUERIES = "resampler.query";

@@ -107,6 +107,8 @@ export interface VisionKind {
   readonly isLikeSquare: boolean;
   /** Learned queries make rows of patches. */
   readonly isResampled: boolean;
+  /** Learned queries ask windows of what some layers leave, which a list names. */
+  readonly asksLayers: boolean;
   /** Of blocks of four patches on a side those of two become rows between layers. */
   readonly foldsRows: boolean;
   /** Of positions, where images keep their shapes. */
@@ -137,6 +139,8 @@ export interface VisionKind {
      * ".bias". Left out: there are none.
      */
     readonly convolutions?: readonly string[];
+    /** What convolves each number of what comes out; left out: nothing does. */
+    readonly channels?: string;
     /** What merged rows go through first. */
     readonly stages: readonly ProjectorStage[];
     readonly first: string;
@@ -164,6 +168,12 @@ export interface VisionKind {
    * all, and images need not be whole numbers of windows.
    */
   readonly hasWindowsOfPositions: boolean;
+  /**
+   * Layers attend along lines or columns of an image, or to all of it, as a list says; heads are
+   * as long as the matrix of queries, keys and values says, and have sinks where a layer does not
+   * see all.
+   */
+  readonly hasBands: boolean;
   /** Files may say that there are no windows, by not saying which layers see all. */
   readonly mayLackWindows: boolean;
   /** Outcomes of some layers are projected, too: what their tensors are called before a number. */
@@ -197,6 +207,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   resize: null,
   isLikeSquare: false,
   isResampled: false,
+  asksLayers: false,
   foldsRows: false,
   rope: null,
   rows: null,
@@ -210,6 +221,7 @@ export const COMMON: Omit<VisionKind, "name" | "projector"> = {
   windowPixels: null,
   namesWindows: false,
   hasWindowsOfPositions: false,
+  hasBands: false,
   mayLackWindows: false,
   deep: null,
   normalizesValues: false,

@@ -29,6 +29,7 @@ import { type Activations, project } from "../bound/matrix.ts";
 import type { RankPlan } from "../plan/plan_types.ts";
 import { attendingTokens } from "../plan/plan_workspace.ts";
 import type { Residual } from "../step/residual.ts";
+import { ColumnOrder } from "./column_order.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { StepState } from "../step/step_state.ts";
 
@@ -43,6 +44,8 @@ export class AttentionBlock {
   readonly #chooser: KeyChooser | null;
   readonly #blockChooser: BlockChooser | null;
   readonly #groupChooser: GroupChooser | null;
+  /** Null: patches stand as they come. */
+  readonly #columns: ColumnOrder | null;
   readonly #attendingTokens: number;
   /** The first own head's number in the model. */
   readonly #firstHead: number;
@@ -71,6 +74,7 @@ export class AttentionBlock {
     this.#groupChooser = config.groupIndexer && hasHeads ? new GroupChooser(state, memories) : null;
     this.#compressed = config.compression && hasHeads ? new CompressedHeads(state, by) : null;
     this.#latents = config.latent && new LatentHeads(state, { residual, chooser });
+    this.#columns = ColumnOrder.of(state, memories);
     this.#attendingTokens = attendingTokens(config, state.plan.chunkTokens);
     this.#firstHead = layers[0]?.heads.start ?? 0;
     const before = by.plans.slice(0, rankIndex);
@@ -149,6 +153,7 @@ export class AttentionBlock {
   /** Writes the new keys and values into the cache, in place: no row is ever moved. */
   remember(layer: Layer): void {
     if (layer.kvHeadCount === 0 || !layer.hasKeys) return;
+    if (layer.byColumns) this.#columns!.enter(layer);
     if (layer.choosesKeys) this.#chooserOf(layer).remember(layer);
     if (layer.compressed !== null) this.#compressed!.remember(layer, layer.compressed);
     this.#store(layer);
@@ -210,11 +215,16 @@ export class AttentionBlock {
       const ahead = segments[at + SEGMENT_SEES_ALL] === 1 ? ALL_AHEAD : layer.positionsAhead;
       // What is chosen for the others was attended to already.
       const whole = Math.max(first, Math.min(end, layer.seesAllBefore));
-      let window = first, windowEnd = layer.windowSide === 0 ? end : first;
+      const half = config.patches?.areAsked ? first + (end - first) / 2 : first;
+      let window = first, windowEnd = layer.windowSide === 0 && half === first ? end : first;
       for (let position = first, n = 0; position < whole; position += n) {
         if (position === windowEnd) {
           window = position;
-          windowEnd = this.#endOfWindow(position, end, layer.windowSide);
+          windowEnd = layer.windowSide > 0
+            ? this.#endOfWindow(position, end, layer.windowSide)
+            : position < half
+            ? half
+            : end;
         }
         n = Math.min(whole, windowEnd, position + this.#attendingTokens) - position;
         kernel(
@@ -243,7 +253,7 @@ export class AttentionBlock {
           layer.windowSide === 0 ? layer.attentionChunk : window,
           slopes,
           biases,
-          ahead,
+          position < half ? ALL_AHEAD : ahead,
           seesText ? source : windowEnd,
         );
         query += n * width * 4;
@@ -292,6 +302,7 @@ export class AttentionBlock {
 
   /** partial += Wo · attention, over this rank's heads. */
   merge(layer: Layer): void {
+    if (layer.byColumns && layer.headCount > 0) this.#columns!.leave(layer);
     if (layer.headCount > 0 && layer.compressed !== null) {
       return this.#compressed!.merge(layer, layer.compressed);
     }

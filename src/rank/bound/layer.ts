@@ -73,6 +73,8 @@ export interface Layer {
   readonly attentionChunk: number;
   /** Rows and columns of a window of patches; 0: there are none. */
   readonly windowSide: number;
+  /** Patches stand column by column. */
+  readonly byColumns: boolean;
   /** Index of the rotary embedding, or null. */
   readonly rope: number | null;
   /** The same for queries. */
@@ -215,9 +217,9 @@ export function bindLayer(
     joinsNeurons: plan.feedForward !== null,
     routesEarly: plan.feedForward?.kind === "experts" &&
       config.experts?.routerInput !== "feedForward",
-    slidingWindow: own.slidingWindow,
-    positionsAhead: positionsAhead(config, index),
+    ...{ slidingWindow: own.slidingWindow, positionsAhead: positionsAhead(config, index) },
     ...{ attentionChunk: own.attentionChunk ?? 0, windowSide: own.windowSide ?? 0 },
+    byColumns: own.byColumns ?? false,
     ...{ rope: own.rope, queryRope: own.queryRope ?? own.rope },
     ...{ secondRope: own.secondRope ?? null, normalizesTurned: config.normalizesTurnedHeads },
     ...{ headCount: lengthOf(plan.heads), kvHeadCount: lengthOf(plan.kvHeads) },

@@ -1,5 +1,5 @@
 /**
- * What of rows that a prompt brings along is added behind the first layers, on a GPU that has all
+ * What of rows that a prompt brings along is added behind some layers, on a GPU that has all
  * of a model: sent with a step that has such rows. Knows no images.
  */
 import {
@@ -9,6 +9,7 @@ import {
   type ProgramBuilder,
   type Rows,
 } from "../../../gpu/mod.ts";
+import { partBehind } from "../../model/given_width.ts";
 import { check } from "../../base/check.ts";
 import type { ModelConfig } from "../../model/types.ts";
 import type { GivenTable } from "../step/given_rows.ts";
@@ -44,10 +45,11 @@ export function addGivenPart(
     readonly space: GpuSpace;
   },
 ): void {
-  const { embeddingLength: width, givenParts = 1 } = config;
-  if (parts === null || index + 1 >= givenParts) return;
+  const { embeddingLength: width } = config;
+  const part = partBehind(config, index);
+  if (parts === null || part === 0) return;
   builder.during({ isApart: false }, () => {
-    addRows(builder, { x: columnsFrom(parts, index * width), to: residual, width });
+    addRows(builder, { x: columnsFrom(parts, (part - 1) * width), to: residual, width });
   });
 }
 
@@ -86,7 +88,7 @@ class SentParts implements SentRows {
     const values = this.#values.fill(0, 0, rows * stride);
     for (let t = 0; t < n; t++) {
       for (let i = 0; i < stride && ids[t] < 0; i += this.#width) {
-        this.#given.addPart(ids[t], 1 + i / this.#width, values, t * stride + i);
+        this.#given.addPart(ids[t], 1 + i / this.#width, { to: values, at: t * stride + i });
       }
     }
     this.#gpu.device.queue.writeBuffer(buffer, 0, values, 0, rows * stride);

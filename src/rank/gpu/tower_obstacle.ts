@@ -33,13 +33,18 @@ export function towerObstacle(
   }
   if (layers.length === 0) return "towers without layers are the threads'";
   if (tensors.patchNorm) return "patches that are normalised first are the threads'";
-  if (projector!.resampler) return "queries that rows are asked by are the threads'";
+  if (projector!.resampler ?? projector!.layerQueries) {
+    return "queries that rows are asked by are the threads'";
+  }
   if (projector!.rowStages) return "rows that are changed before they are merged are the threads'";
   if (projector!.fold) return "rows that become fewer between layers are the threads'";
   if ([projector!.activation, feedForward.activation].includes("geluErf")) {
     return "gelu by the error function is the threads'";
   }
   if (tensors.projector!.gate !== undefined) return "gates of projectors are the threads'";
+  if (layers.some(({ slidingWindow }) => slidingWindow > 0)) {
+    return "windows along lines and columns of images are the threads'";
+  }
   if (layers.some(({ windowSide }) => windowSide !== undefined)) {
     return "windows that edges of images cut off are the threads'";
   }
@@ -65,7 +70,7 @@ export function towerObstacle(
     ...[second, ...joins.map(({ matrix }) => matrix), tensors.secondFrame].filter((each) =>
       each !== undefined && each !== null
     ),
-    ...deep.flatMap((each) => [each.first, each.second]),
+    ...deep.flatMap(({ first, second }) => [first, second ?? []].flat()),
   ];
   return matrices.map((each) => typeObstacle(each, file)).find((each) => each !== null) ??
     gpuObstacle({ model, file }, {});

@@ -6,11 +6,15 @@ import { type Part, partsOf, partsOfNorm } from "./parts.ts";
 
 /** Of a projector, and what resamples before it. */
 export function* partsOfProjector(
-  { rowStages, stages, standard, resampler, windowQueries, convolutions, ...plan }: ProjectorPlan,
+  { rowStages, stages, standard, resampler, windowQueries, layerQueries, convolutions, ...plan }:
+    ProjectorPlan,
 ): Generator<Part> {
   const { fold, last, deep } = plan;
   if (resampler !== null) yield* partsOfResampler(resampler);
   if (windowQueries !== null) yield* partsOfWindowQueries(windowQueries);
+  for (const { norm, positions, ...queries } of layerQueries) {
+    yield* [...partsOfNorm(norm), ...partsOf(positions), ...partsOfWindowQueries(queries)];
+  }
   for (const { matrix, norm } of convolutions?.kernels ?? []) {
     yield* [...partsOf(matrix), ...partsOfNorm(norm)];
   }
@@ -19,7 +23,8 @@ export function* partsOfProjector(
     yield* [...partsOf(matrix), ...partsOfNorm(norm)];
   }
   const all = fold === null ? [last, ...deep] : [fold, last, ...deep];
-  for (const { norm, first, gate, hiddenNorm, second, frame } of all) {
+  for (const { norm, first, gate, hiddenNorm, second, frame, channels } of all) {
+    if (channels !== null) yield* [{ vector: channels.kernels }, { vector: channels.bias }];
     const { lineEnd, begin, end } = frame ?? {};
     for (const vector of [lineEnd, begin, end]) if (vector) yield { vector };
     for (const each of [norm, hiddenNorm, frame?.norm ?? null]) yield* partsOfNorm(each);

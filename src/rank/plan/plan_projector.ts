@@ -16,6 +16,7 @@ import type { SubsamplingConfig } from "../../model/conformer_types.ts";
 import type { StageTensors } from "../../model/vision_types.ts";
 import type { PlaneConfig } from "../../model/plane.ts";
 import { subsamplingBytes } from "./plan_conformer.ts";
+import { type ChannelsPlan, planChannels } from "./plan_channels.ts";
 import type { Placer } from "./plan_layer.ts";
 import {
   convolutionsBytes,
@@ -37,6 +38,10 @@ import type { MatrixPlan, NormPlan, VectorPlan, WorkspacePlan } from "./plan_typ
 import type { KernelSizes } from "./plan_workspace.ts";
 import { cut, lengthOf, type Range } from "./shard.ts";
 import {
+  type LayerQueriesPlan,
+  type LayerQueriesShare,
+  layerQueriesShares,
+  planLayerQueries,
   planWindowQueries,
   windowQueriesBytes,
   type WindowQueriesPlan,
@@ -58,6 +63,7 @@ export interface ProjectorShare {
   /** Null: rows are merged. */
   readonly resampler: ResamplerShare | null;
   readonly windowQueries: WindowQueriesShare | null;
+  readonly layerQueries: readonly LayerQueriesShare[];
   readonly convolutions: ConvolutionsShare | null;
   /** Most rows of a step that come out. */
   readonly rowsMax: number;
@@ -94,6 +100,7 @@ export interface ProjectionShare {
   readonly second: MatrixTensor | null;
   readonly hiddenNorm?: NormTensors;
   readonly frame?: ProjectorTensors["frame"];
+  readonly channels?: ProjectorTensors["channels"];
   /** Columns of a single one that there are inputs for; left out: all. */
   readonly columns?: Range;
   /** Neurons between two matrices; of a single one rows, or, of columns or transposed, columns. */
@@ -109,6 +116,8 @@ export interface ProjectionPlan {
   readonly hiddenNorm: NormPlan | null;
   /** Null: there is none, or it is another rank's. */
   readonly frame: FramePlan | null;
+  /** Of own rows of a single matrix; null: there are none. */
+  readonly channels: ChannelsPlan | null;
   /** Left out: it is cut by rows, or transposed. */
   readonly columns?: Range;
   readonly own: Range;
@@ -133,6 +142,7 @@ export interface ProjectorPlan {
   /** Null: rows are merged. */
   readonly resampler: ResamplerPlan | null;
   readonly windowQueries: WindowQueriesPlan | null;
+  readonly layerQueries: readonly LayerQueriesPlan[];
   readonly convolutions: ConvolutionsPlan | null;
   /** As `ProjectorConfig.fold`; null: there is none. */
   readonly fold: ProjectionPlan | null;
@@ -186,9 +196,10 @@ export function projectorShare(
   const { stages = [], standard: _, resampler: _queries, convolutions: kernels, ...its } = tensors
     .projector!;
   const whole = { start: 0, end: part === 0 ? its.fold?.first.rows ?? 0 : 0 };
-  const { deep = [], fold: folding, rowStages = [], windowQueries: _of, ...last } = its;
+  const { layerQueries: _asked, ...rest } = its;
+  const { deep = [], fold: folding, rowStages = [], windowQueries: _of, ...last } = rest;
   const rowLengths = rowStages.map(({ matrix: { rows } }) => rows);
-  const shareOf = <T extends Omit<ProjectionShare, "own">>(of: T): ProjectionShare => {
+  const shareOf = (of: Omit<ProjectionShare, "own">): ProjectionShare => {
     const { first: { rows }, second, hiddenNorm, frame } = of;
     // A norm of all neurons, or rows, wants them on one rank: they are few beside the tower's.
     if (hiddenNorm ?? frame) return { ...of, own: { start: 0, end: part === 0 ? rows : 0 } };
@@ -200,7 +211,8 @@ export function projectorShare(
     }
     return { ...of, own: cut(rows, { parts, part, unit: second === null ? 1 : blockOf(second) }) };
   };
-  const shares = [{ ...last, columns: projector.columns }, ...deep].map(shareOf);
+  const all: Omit<ProjectionShare, "own">[] = [{ ...last, columns: projector.columns }, ...deep];
+  const shares = all.map(shareOf);
   const { mergedRows, merge, outputLength, fold: folded } = projector;
   const fold = folding === undefined
     ? null
@@ -208,7 +220,7 @@ export function projectorShare(
     ? { ...folding, own: whole }
     : shareOf(folding);
   const resampler = resamplerShare(model, of);
-  const asking = projector.resampler ?? projector.windowQueries;
+  const asking = projector.resampler ?? projector.windowQueries ?? projector.layerQueries?.[0];
   const mergedLength = asking?.width ?? kernels?.at(-1)?.matrix.rows ??
     (rowLengths.at(-1) ?? config.embeddingLength) * (merge === "mean" ? 1 : mergedRows);
   const foldedLength = config.embeddingLength * (folded?.rows ?? 0);
@@ -222,7 +234,10 @@ export function projectorShare(
     ...{ widest, hasStages: stages.length > 0, hasGate: last.gate !== undefined },
     ...{ rowLength: Math.max(0, ...rowLengths), chunkTokens },
     ...{ last: shares[0], deep: shares.slice(1), fold, resampler },
-    windowQueries: windowQueriesShare(model, of),
+    ...{
+      windowQueries: windowQueriesShare(model, of),
+      layerQueries: layerQueriesShares(model, of),
+    },
     convolutions: kernels === undefined
       ? null
       : { config: projector.convolutions!, tensors: kernels, rowsMax: chunkTokens },
@@ -262,7 +277,7 @@ export function planProjector(
 ): ProjectorPlan {
   const { stages = [], rowStages = [], standard } = projector!;
   const { last, deep, fold, resampler, convolutions, mergedStride, hiddenStride } = share;
-  const { windowQueries } = share;
+  const { windowQueries, layerQueries } = share;
   const stagesOf = (stages: readonly StageTensors[]) =>
     stages.map(({ matrix, norm: own }) => ({
       matrix: place.matrix(matrix, {}),
@@ -277,6 +292,7 @@ export function planProjector(
     stages: stagesOf(stages),
     resampler: resampler && planResampler(place, resampler, { adds, sizes }),
     windowQueries: windowQueries && planWindowQueries(place, windowQueries, { adds, sizes }),
+    layerQueries: layerQueries.map((each) => planLayerQueries(place, each, { adds, sizes })),
     convolutions: convolutions && planConvolutions(place, convolutions, sizes),
     fold: fold && planProjection(place, fold, adds),
     last: planProjection(place, last, adds),
@@ -287,7 +303,7 @@ export function planProjector(
 
 function planProjection(place: Placer, share: ProjectionShare, adds: boolean): ProjectionPlan {
   const { first, gate, hiddenNorm, frame, second, own, isFirstTransposed: isTransposed } = share;
-  const { columns } = share;
+  const { columns, channels } = share;
   check(!isTransposed || second === null, "of two matrices none is transposed");
   return {
     norm: norm(place, share.norm),
@@ -308,6 +324,7 @@ function planProjection(place: Placer, share: ProjectionShare, adds: boolean): P
         norm: norm(place, frame.norm),
       }
       : null,
+    channels: channels && lengthOf(own) > 0 ? planChannels(place, channels, own) : null,
     own,
   };
 }
@@ -321,7 +338,7 @@ function transposed({ rows, columns, ...matrix }: MatrixTensor): MatrixTensor {
 export function onDevice(share: ProjectorShare): ProjectorShare {
   return {
     ...share,
-    ...{ resampler: null, windowQueries: null, convolutions: null, rowLength: 0 },
+    ...{ resampler: null, windowQueries: null, layerQueries: [], convolutions: null, rowLength: 0 },
     mergedStride: 1,
     hiddenStride: 1,
     ...{ patchLength: 0, plane: null, subsampling: null, network: null },
@@ -357,7 +374,7 @@ export function projectorBytes(
       "projector.rows.q8": sizes.q8_bytes(chunkTokens, rowStride(share)),
     },
     ...resamplerBytes(share.resampler, sizes),
-    ...windowQueriesBytes(share.windowQueries, sizes),
+    ...windowQueriesBytes([share.windowQueries ?? [], share.layerQueries].flat(), sizes),
     ...convolutionsBytes(share.convolutions, sizes),
     logits: rowsMax * strides.logits * 4,
   };

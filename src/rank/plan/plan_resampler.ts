@@ -5,7 +5,7 @@
 import { alignUp } from "../../base/check.ts";
 import { SUPERBLOCK_WEIGHTS } from "../../memory/row_layout.ts";
 import type { MatrixTensor, ModelDescription } from "../../model/types.ts";
-import type { ResamplerConfig, ResamplerTensors } from "../../model/vision_types.ts";
+import type { ResamplerConfig, ResamplerTensors } from "../../model/resampler_types.ts";
 import { kvBytes, tableBlocks } from "./kv_bytes.ts";
 import type { Placer } from "./plan_layer.ts";
 import { norm, type NormPlan } from "./plan_norm.ts";

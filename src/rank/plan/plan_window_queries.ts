@@ -7,6 +7,8 @@ import { FLOAT_ROW_PAD_WEIGHTS, SUPERBLOCK_WEIGHTS } from "../../memory/row_layo
 import type { MatrixTensor, ModelDescription } from "../../model/types.ts";
 import {
   type AskingTensors,
+  type LayerQueriesConfig,
+  type LayerQueriesTensors,
   windowedRows,
   type WindowQueriesConfig,
   type WindowQueriesTensors,
@@ -28,6 +30,12 @@ export interface WindowQueriesShare {
   /** Most rows of a step, and queries of them. */
   readonly rowsMax: number;
   readonly queriesMax: number;
+}
+
+/** The same of what a layer leaves. */
+export interface LayerQueriesShare extends WindowQueriesShare {
+  readonly config: LayerQueriesConfig;
+  readonly tensors: LayerQueriesTensors;
 }
 
 /** Own heads' rows, and of the last one own heads' columns. */
@@ -56,6 +64,12 @@ export interface WindowQueriesPlan {
   readonly places: WindowQueriesPlaces;
 }
 
+/** As `LayerQueriesTensors`, whole; positions as floats. */
+export interface LayerQueriesPlan extends WindowQueriesPlan {
+  readonly norm: NormPlan;
+  readonly positions: MatrixPlan;
+}
+
 /** Of a step, bytes behind where its region begins. */
 export interface WindowQueriesPlaces {
   /** From one row to the next: of queries, of what heads mix, of neurons. */
@@ -73,19 +87,40 @@ export interface WindowQueriesPlaces {
   readonly value: number;
 }
 
+interface CutBy {
+  readonly rankIndex: number;
+  readonly rankCount: number;
+  readonly chunkTokens: number;
+  readonly blockOf: (matrix: MatrixTensor) => number;
+}
+
 /** Null: rows are not asked by windows. */
 export function windowQueriesShare(
   { config: { projector }, tensors }: ModelDescription,
-  { rankIndex: part, rankCount: parts, chunkTokens: rowsMax, blockOf }: {
-    readonly rankIndex: number;
-    readonly rankCount: number;
-    readonly chunkTokens: number;
-    readonly blockOf: (matrix: MatrixTensor) => number;
-  },
+  by: CutBy,
 ): WindowQueriesShare | null {
   const config = projector?.windowQueries;
   const its = tensors.projector?.windowQueries;
-  if (config === undefined || its === undefined) return null;
+  return config === undefined || its === undefined ? null : shareOf(config, its, by);
+}
+
+/** Of what layers leave; none: nothing of that is asked. */
+export function layerQueriesShares(
+  { config: { projector }, tensors }: ModelDescription,
+  by: CutBy,
+): LayerQueriesShare[] {
+  const all = tensors.projector?.layerQueries ?? [];
+  return (projector?.layerQueries ?? []).map((config, i) => ({
+    ...shareOf(config, all[i], by),
+    ...{ config, tensors: all[i] },
+  }));
+}
+
+function shareOf(
+  config: WindowQueriesConfig,
+  its: WindowQueriesTensors,
+  { rankIndex: part, rankCount: parts, chunkTokens: rowsMax, blockOf }: CutBy,
+): WindowQueriesShare {
   const { blocks } = its;
   const outputs = blocks.flatMap(({ own, window }) => [own.output, window.output]);
   // Whole heads whose columns are whole blocks.
@@ -128,14 +163,28 @@ export function planWindowQueries(
   };
 }
 
-/** What it takes of a step's workspace. */
-export function windowQueriesBytes(share: WindowQueriesShare | null, sizes: KernelSizes) {
-  if (share === null) return {};
-  const { bytes, places: { strides } } = layOut(share, sizes);
+/** The same of what a layer leaves. */
+export function planLayerQueries(
+  place: Placer,
+  share: LayerQueriesShare,
+  by: { readonly adds: boolean; readonly sizes: KernelSizes },
+): LayerQueriesPlan {
+  return {
+    ...planWindowQueries(place, share, by),
+    norm: norm(place, share.tensors.norm),
+    positions: place.matrix(share.tensors.positions, { isWidened: true }),
+  };
+}
+
+/** What they take of a step's workspace, one after the other; none: nothing. */
+export function windowQueriesBytes(shares: readonly WindowQueriesShare[], sizes: KernelSizes) {
+  if (shares.length === 0) return {};
+  const all = shares.map((share) => layOut(share, sizes));
+  const sums = shares.map(({ queriesMax }, i) => queriesMax * all[i].places.strides.queries);
   // In turns, so that others may still read one while the other is written.
   return {
-    "projector.windows": bytes,
-    "windows.sums": 2 * share.queriesMax * strides.queries * 4,
+    "projector.windows": Math.max(...all.map(({ bytes }) => bytes)),
+    "windows.sums": 2 * Math.max(...sums) * 4,
   };
 }
 

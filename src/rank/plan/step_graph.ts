@@ -198,7 +198,7 @@ class StepWalk {
   /** What a tower does behind some of its layers. */
   #endTowerLayer(): void {
     if (this.#hasDeep) {
-      const scratch = ["normed", "neurons.scratch", ...PROJECTOR_TENSORS] as const;
+      const scratch = ["normed", "normed.q8", "neurons.scratch", ...PROJECTOR_TENSORS] as const;
       this.#op("endLayer.project", { updates: ["logits"], scratch });
     }
     if (this.#input.config.projector?.fold === undefined) return;
@@ -208,7 +208,8 @@ class StepWalk {
 
   /** Some layers' outcomes are projected, too, to where the last one's will be. */
   get #hasDeep(): boolean {
-    return this.#input.config.projector?.deepLayers !== undefined;
+    const { deepLayers, layerQueries } = this.#input.config.projector ?? {};
+    return (deepLayers ?? layerQueries) !== undefined;
   }
 
   get #hasStreams(): boolean {

@@ -13,7 +13,7 @@ export interface GivenRows {
    * names two different rows.
    */
   readonly firstId: number;
-  /** [count, `givenWidth`]: as they enter the first layer, not scaled as embeddings are. */
+  /** [count, `givenWidth`]: as they enter the first layer, or before `GivenConfig.scalesGiven`. */
   readonly values: Float32Array;
   /** They attend to each other both ways. */
   readonly seesAll: boolean;
@@ -39,11 +39,13 @@ export interface RowGrid {
 export class GivenTable {
   readonly #length: number;
   readonly #width: number;
+  readonly #scale: number;
   readonly #all: GivenRows[] = [];
 
   constructor(config: ModelConfig) {
     this.#length = config.embeddingLength;
     this.#width = givenWidth(config);
+    this.#scale = config.scalesGiven ? config.embeddingScale : 1;
   }
 
   add(rows: readonly GivenRows[]): void {
@@ -62,13 +64,19 @@ export class GivenTable {
   put(id: number, to: Float32Array, at: number): void {
     const { values, from } = this.#find(id);
     to.set(values.subarray(from, from + this.#length), at);
+    if (this.#scale === 1) return;
+    for (let i = at; i < at + this.#length; i++) to[i] *= this.#scale;
   }
 
-  /** Adds another part of the row of an id, from 1 on, to `to[at …]`. */
-  addPart(id: number, part: number, to: Float32Array, at: number): void {
+  /** Adds another part of the row of an id, from 1 on, to `to[at …]`; scale: left out: as it is. */
+  addPart(
+    id: number,
+    part: number,
+    { to, at, scale = 1 }: { to: Float32Array; at: number; scale?: number },
+  ): void {
     const { values, from } = this.#find(id);
     const start = from + part * this.#length;
-    for (let i = 0; i < this.#length; i++) to[at + i] += values[start + i];
+    for (let i = 0; i < this.#length; i++) to[at + i] += scale * values[start + i];
   }
 
   #find(id: number): { readonly values: Float32Array; readonly from: number } {

@@ -7,20 +7,16 @@ import { FRAME_ROWS } from "../../model/projected_rows.ts";
 import type { Activation, ProjectorConfig } from "../../model/types.ts";
 import { floats } from "../bound/arena_views.ts";
 import { addressOf, bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
-import {
-  type Activations,
-  type Matrix,
-  matrixOf,
-  project,
-  quantize,
-  readsQ8,
-} from "../bound/matrix.ts";
+import { type Activations, type Matrix, project, quantize, readsQ8 } from "../bound/matrix.ts";
 import { aloneKernel, gatedKernel } from "../neurons/neurons.ts";
-import type { FramePlan, ProjectionPlan, ProjectorPlan } from "../plan/plan_projector.ts";
+import type { ProjectorPlan } from "../plan/plan_projector.ts";
 import type { Residual } from "../step/residual.ts";
 import { lengthOf } from "../plan/shard.ts";
 import type { RankPlan, VectorPlan } from "../plan/plan_types.ts";
+import { ChannelConvolution } from "./channel_convolution.ts";
 import { GridConvolutions } from "./grid_convolutions.ts";
+import { LayerQueries } from "./layer_queries.ts";
+import { bindProjection, type Projection } from "./projection.ts";
 import { ProjectorStages } from "./projector_stages.ts";
 import { Resampler } from "./resampler.ts";
 import { RowFold } from "./row_fold.ts";
@@ -30,25 +26,6 @@ import type { StepState } from "../step/step_state.ts";
 
 /** What layers' outcomes are projected with: the only activation that there is. */
 const DEEP_ACTIVATION: Activation = "gelu";
-
-/** One or two matrices, bound. */
-interface Projection {
-  readonly norm: Norm | null;
-  readonly first: Matrix;
-  readonly gate: Matrix | null;
-  readonly second: Matrix | null;
-  /** Of what the second matrix reads. */
-  readonly hiddenNorm: Norm | null;
-  readonly frame: { readonly norm: Norm; readonly plan: FramePlan } | null;
-  /** Of a single matrix. */
-  readonly ownStart: number;
-  /** First column of it that there are inputs for; null: it has its own rows, or is transposed. */
-  readonly columnsStart: number | null;
-  /** Between two matrices. */
-  readonly activation: Activation | null;
-  /** First column of what comes out. */
-  readonly outStart: number;
-}
 
 export class Projector {
   readonly #state: StepState;
@@ -62,6 +39,8 @@ export class Projector {
   readonly #resampler: Resampler | null;
   /** Null: rows are not asked by windows. */
   readonly #windowQueries: WindowQueries | null;
+  /** Null: nothing of layers' outcomes is asked by windows. */
+  readonly #layerQueries: LayerQueries | null;
   /** Null: no convolutions make rows. */
   readonly #convolutions: GridConvolutions | null;
   /** Null: all rows come to the last layer. */
@@ -71,8 +50,11 @@ export class Projector {
   readonly #standard: { readonly mean: number; readonly gains: number };
   readonly #stages: ProjectorStages;
   readonly #last: Projection;
+  /** Of the last matrix's own rows; null: nothing convolves them, or there are none. */
+  readonly #channels: ChannelConvolution | null;
   /** Of layers' outcomes, in the order of `deepLayers`. */
   readonly #deep: readonly Projection[];
+  readonly #addsBehindLayers: boolean;
   /** [logitsRows, logitsStride]. */
   readonly #sums: Float32Array;
   /** All of the arena. */
@@ -108,9 +90,14 @@ export class Projector {
       ...{ control, plans, all, config: config.resampler!, plan: resampler },
       outStride: mergedStride,
     });
-    const { windowQueries } = projector;
+    const { windowQueries, layerQueries } = projector;
     this.#windowQueries = windowQueries && new WindowQueries(state, {
       ...{ control, plans, all, config: config.windowQueries!, plan: windowQueries },
+      turns: { now: 0 },
+    });
+    this.#layerQueries = layerQueries.length === 0 ? null : new LayerQueries(state, {
+      ...{ control, plans, all, residual: by.residual },
+      ...{ configs: config.layerQueries!, own: layerQueries },
     });
     this.#convolutions = projector.convolutions && new GridConvolutions(state, {
       ...{ config: config.convolutions!, plan: projector.convolutions, memory },
@@ -131,18 +118,21 @@ export class Projector {
       places: { at: [staged, merged], q8, stride, rows: logitsRows },
     });
     const outStart = config.passesOn ? this.#widthOf() : 0;
+    const { last: { channels } } = projector;
+    this.#channels = channels && new ChannelConvolution(channels, { memory, rowsMax: logitsRows });
     this.#last = bindProjection(projector.last, { activation: config.activation, outStart });
     const part = config.outputLength / (1 + projector.deep.length);
     this.#deep = projector.deep.map((plan, i) =>
       bindProjection(plan, { activation: DEEP_ACTIVATION, outStart: (1 + i) * part })
     );
+    this.#addsBehindLayers = this.#deep.length > 0 || this.#layerQueries !== null;
     this.#arena = floats(memory, 0, memory.buffer.byteLength / 4);
     this.#sums = floats(memory, workspaces[outputArena].logits, logitsRows * strides.logits);
   }
 
   /** Sums that layers add to have their bytes from the step's beginning. */
   begin(): void {
-    if (this.#deep.length > 0) this.#clear();
+    if (this.#addsBehindLayers) this.#clear();
   }
 
   #clear(): void {
@@ -156,6 +146,11 @@ export class Projector {
    */
   endLayer(index: number): boolean {
     if (this.#fold !== null && this.#config.fold!.behind === index) return this.#fold.run();
+    if (this.#layerQueries !== null) {
+      return this.#layerQueries.run(index, (part, x) => {
+        this.#add(part === 0 ? this.#last : this.#deep[part - 1], x, this.#state.logitsCount);
+      });
+    }
     const { deepLayers } = this.#config;
     if (deepLayers === undefined || !deepLayers.includes(index)) return true;
     this.#state.carryTo(this.#state.plan.outputArena);
@@ -174,19 +169,26 @@ export class Projector {
    * @returns false when the leader aborted the step.
    */
   run(): boolean {
+    if (this.#layerQueries !== null) return true;
     this.#state.carryTo(this.#state.plan.outputArena);
     const { logitsCount, plan: { rankIndex, strides: { embedding: stride } } } = this.#state;
     const m = logitsCount - (this.#config.frameEpsilon === undefined ? 0 : FRAME_ROWS);
-    const { space, views, arena, config: { embeddingLength: d }, n: count } = this.#state;
+    const { space, views, arena, config, n: count } = this.#state;
+    const { embeddingLength: d, patches: { areAsked } = {} } = config;
     const { mergedRows, pooledRows = 1, lacksLastNorm, norm } = this.#config;
     // The last merged row may lack some; queries are of all rows.
     const asks = this.#resampler ?? this.#windowQueries;
     const all = asks === null ? m * mergedRows : count;
     const n = Math.min(all, Math.floor(count / pooledRows));
-    if (this.#deep.length === 0) this.#clear();
+    if (!this.#addsBehindLayers) this.#clear();
     if (lacksLastNorm) views.normed[arena].set(views.residual[arena]);
     else if (pooledRows > 1) this.#normalizeMeans(pooledRows, n);
-    else this.#residual.normalize(space.residual, this.#lastNorm, space.normed, n);
+    else {
+      // What asks is behind what is asked.
+      const first = areAsked ? count - n : 0;
+      const from = space.residual + 4 * first * stride;
+      this.#residual.normalize(from, this.#lastNorm, space.normed, n);
+    }
     const own = this.#last.norm;
     if (norm?.of === "rows") {
       this.#normalize(norm, own!, { f32: space.normed, stride }, { n, width: d });
@@ -291,7 +293,7 @@ export class Projector {
     const { kernels, space, plan: { strides: { logits: stride } } } = this.#state;
     const out = space.logits + 4 * outStart;
     if (projection.columnsStart !== null) return this.#addColumns(projection, x, m, out);
-    if (second === null) return this.#addRows(projection, x, m);
+    if (second === null) return this.#addRows(projection, x, m, out);
     if (first.rowCount === 0) return this.#addBias(second, out, m);
     const { hiddenStride } = this.#plan;
     const { hidden: f32, hiddenQ8: q8 } = space.projector!;
@@ -332,14 +334,15 @@ export class Projector {
   }
 
   /** A single matrix: own rows, or own columns where it lies column by column. */
-  #addRows({ first, ownStart }: Projection, x: Activations, m: number): void {
-    const { kernels, space: { logits: out }, plan: { strides: { logits: stride } } } = this.#state;
+  #addRows({ first, ownStart }: Projection, x: Activations, m: number, out: number): void {
+    const { kernels, plan: { strides: { logits: stride } } } = this.#state;
     if (first.layout === "neurons") {
       if (first.columnCount === 0) return this.#addBias(first, out, m);
       project(kernels, first, { ...x, f32: x.f32 + 4 * ownStart }, m, out, stride);
     } else if (first.rowCount > 0) {
       if (readsQ8(first)) quantize(kernels, x, m, first.columnCount);
       project(kernels, first, x, m, out + 4 * ownStart, stride);
+      this.#channels?.run(out + 4 * ownStart, stride, m);
     }
   }
 
@@ -373,22 +376,5 @@ function rowStagesOf(
       ...{ configs, plans, memory, places: { at, q8, stride, rows } },
     }),
     source: { at: at[last % 2], width: lengthOf(plans[last].matrix.rows), stride },
-  };
-}
-
-function bindProjection(
-  { norm, first, gate, hiddenNorm, frame, second, own, columns }: ProjectionPlan,
-  of: Pick<Projection, "activation" | "outStart">,
-): Projection {
-  return {
-    norm: bindNorm(norm),
-    first: matrixOf(first),
-    gate: gate && matrixOf(gate),
-    second: second && matrixOf(second),
-    hiddenNorm: bindNorm(hiddenNorm),
-    frame: frame && { norm: bindNorm(frame.norm), plan: frame },
-    ownStart: own.start,
-    columnsStart: columns?.start ?? null,
-    ...of,
   };
 }

@@ -5,7 +5,7 @@
 import type { Control } from "../../memory/control.ts";
 import { POSITION_AXES } from "../../memory/control_layout.ts";
 import { ALL_AHEAD } from "../../model/layer_config.ts";
-import type { ResamplerConfig } from "../../model/vision_types.ts";
+import type { ResamplerConfig } from "../../model/resampler_types.ts";
 import { floats } from "../bound/arena_views.ts";
 import { bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
 import {

@@ -4,7 +4,11 @@
  * a block. Knows nothing of what follows.
  */
 import type { Control } from "../../memory/control.ts";
-import type { WindowQueriesConfig } from "../../model/window_queries.ts";
+import {
+  type LayerQueriesConfig,
+  placeInWindow,
+  type WindowQueriesConfig,
+} from "../../model/window_queries.ts";
 import { floats } from "../bound/arena_views.ts";
 import { bindNorm, type Norm, normalizeRows } from "../bound/bound_norm.ts";
 import {
@@ -17,7 +21,7 @@ import {
 } from "../bound/matrix.ts";
 import { aloneKernel } from "../neurons/neurons.ts";
 import type { AskingPlan, WindowQueriesPlan } from "../plan/plan_window_queries.ts";
-import type { RankPlan } from "../plan/plan_types.ts";
+import type { MatrixPlan, RankPlan } from "../plan/plan_types.ts";
 import type { StepState } from "../step/step_state.ts";
 import { soften } from "./soften.ts";
 
@@ -26,6 +30,10 @@ export interface WindowQueriesInput {
   readonly control: Control;
   readonly config: WindowQueriesConfig;
   readonly plan: WindowQueriesPlan;
+  /** Of what a layer leaves: how queries begin, and positions. Left out: they are as learned. */
+  readonly begin?: Pick<LayerQueriesConfig, "taken"> & { readonly positions: MatrixPlan };
+  /** Which of the sums are written next, by all that share them. */
+  readonly turns: { now: number };
   readonly plans: readonly RankPlan[];
   /** [rank][arena] */
   readonly all: readonly (readonly WebAssembly.Memory[])[];
@@ -47,6 +55,12 @@ interface Block {
   readonly norm: Norm;
 }
 
+/** Rows of floats, as they lie. */
+interface LyingRows {
+  readonly floats: Float32Array;
+  readonly stride: number;
+}
+
 /** What heads ask: so many rows of each window. */
 interface Asked {
   readonly rows: Activations;
@@ -62,7 +76,9 @@ export class WindowQueries {
   readonly #queryNorm: Norm;
   readonly #scale: number;
   /** [queryCount, E] as it lies. */
-  readonly #learned: { readonly floats: Float32Array; readonly stride: number };
+  readonly #learned: LyingRows;
+  /** [rows of a window, d], in the reading order of its square; null: keys know no positions. */
+  readonly #positions: LyingRows | null;
   /** What queries have become, [queries, stride]. */
   readonly #x: Activations;
   readonly #mixed: Activations;
@@ -77,8 +93,6 @@ export class WindowQueries {
   readonly #arena: Float32Array;
   /** Of one query's head. */
   readonly #scores: Float32Array;
-  /** Which of the sums are written next. */
-  #turn = 0;
   /** Of a step. */
   #windows = 0;
   #count = 0;
@@ -98,11 +112,9 @@ export class WindowQueries {
     }));
     this.#queryNorm = bindNorm(plan.queryNorm);
     this.#scale = 1 / Math.sqrt(config.headDim);
-    const { offsetBytes, rowStrideBytes } = plan.queries;
-    const learned = config.queryCount * rowStrideBytes / 4;
-    this.#learned = {
-      ...{ floats: floats(memory, offsetBytes, learned), stride: rowStrideBytes / 4 },
-    };
+    this.#learned = lyingRows(memory, plan.queries, config.queryCount);
+    const { begin } = input;
+    this.#positions = begin ? lyingRows(memory, begin.positions, config.rows) : null;
     const rowsAt = (f32: number, q8: number, stride: number): Activations => (
       { f32: region + f32, q8: region + q8, stride }
     );
@@ -127,8 +139,8 @@ export class WindowQueries {
   }
 
   /**
-   * What queries take of the first n rows of `normed`, as long as the step lasts; null: the leader
-   * aborted it.
+   * What queries take of the first n rows of `normed`, as long as the step lasts, or until others
+   * run; null: the leader aborted it. Positions are added to these rows.
    */
   run(n: number): Activations | null {
     const { space, plan: { strides: { embedding: stride } } } = this.#state;
@@ -136,6 +148,7 @@ export class WindowQueries {
     this.#windows = Math.ceil(n / rows);
     this.#count = this.#windows * queryCount;
     this.#begin();
+    this.#place(n);
     const tower = { f32: space.normed, stride, q8: space.normedQ8 };
     for (const { own, window, first, second, norm } of this.#blocks) {
       const themselves = { rows: this.#x, count: this.#count, ofWindow: queryCount };
@@ -156,9 +169,44 @@ export class WindowQueries {
     for (let i = 0; i < queryCount; i++) {
       x.set(learned.subarray(i * step, i * step + width), i * stride);
     }
-    this.#normalize(this.#queryNorm, queryCount);
+    const { begin } = this.#in;
+    if (begin === undefined) this.#normalize(this.#queryNorm, queryCount);
     const window = queryCount * stride;
     for (let i = 1; i < this.#windows; i++) x.copyWithin(i * window, 0, window);
+    if (begin === undefined) return;
+    this.#takeOfBlocks(begin.taken);
+    this.#normalize(this.#queryNorm, this.#count);
+  }
+
+  /** x += of each query's block the row `taken`, or the mean of all. */
+  #takeOfBlocks(taken: number | null): void {
+    const { config: { rows, queryCount, width } } = this.#in;
+    const { space, plan: { strides: { embedding } } } = this.#state;
+    const { x } = this.#views, { stride } = this.#x;
+    const own = rows / queryCount;
+    const [first, end] = taken === null ? [0, own] : [taken, taken + 1];
+    const share = 1 / (end - first);
+    for (let query = 0; query < this.#count; query++) {
+      for (let row = first; row < end; row++) {
+        const from = space.normed / 4 + (query * own + row) * embedding;
+        for (let i = 0, to = query * stride; i < width; i++, to++) {
+          x[to] += share * this.#arena[from + i];
+        }
+      }
+    }
+  }
+
+  /** normed [n] += positions within windows. */
+  #place(n: number): void {
+    if (this.#positions === null) return;
+    const { config } = this.#in;
+    const { space, plan: { strides: { embedding } } } = this.#state;
+    const { floats: learned, stride } = this.#positions;
+    for (let row = 0; row < n; row++) {
+      const from = placeInWindow(row % config.rows, config) * stride;
+      const to = space.normed / 4 + row * embedding;
+      for (let i = 0; i < config.width; i++) this.#arena[to + i] += learned[from + i];
+    }
   }
 
   #normalize(norm: Norm, count: number): void {
@@ -240,7 +288,7 @@ export class WindowQueries {
     }
   }
 
-  /** Own share of second · gelu(first · x). */
+  /** Own share of second · act(first · x). */
   #feed(first: Matrix, second: Matrix): void {
     const { kernels } = this.#state;
     const { f32, stride } = this.#hidden;
@@ -249,7 +297,8 @@ export class WindowQueries {
       this.#views.hidden.fill(0, 0, this.#count * stride);
       if (readsQ8(first)) quantize(kernels, this.#x, this.#count, first.columnCount);
       project(kernels, first, this.#x, this.#count, f32, stride);
-      aloneKernel(kernels, "gelu")(f32, stride, f32, stride, this.#count, rowCount);
+      const { activation = "gelu" } = this.#in.config;
+      aloneKernel(kernels, activation)(f32, stride, f32, stride, this.#count, rowCount);
     }
     this.#sum(second, this.#hidden, rowCount > 0);
   }
@@ -258,7 +307,7 @@ export class WindowQueries {
   #sum(matrix: Matrix, x: Activations, isThere: boolean): void {
     const { kernels, plan: { rankIndex, workspaces, outputArena } } = this.#state;
     const { stride } = this.#x;
-    const from = this.#turn * this.#in.plan.queriesMax * stride;
+    const from = this.#in.turns.now * this.#in.plan.queriesMax * stride;
     this.#sums[rankIndex].fill(0, from, from + this.#count * stride);
     const to = workspaces[outputArena].projector!.windowSums + 4 * from;
     if (isThere) {
@@ -275,9 +324,9 @@ export class WindowQueries {
    */
   #join(norm: Norm): boolean {
     if (!this.#in.control.join()) return false;
-    const { config: { width }, plan: { queriesMax } } = this.#in;
+    const { config: { width }, plan: { queriesMax }, turns } = this.#in;
     const { x } = this.#views, { stride } = this.#x;
-    const from = this.#turn * queriesMax * stride;
+    const from = turns.now * queriesMax * stride;
     for (const sums of this.#sums) {
       for (let row = 0; row < this.#count; row++) {
         const at = row * stride;
@@ -286,9 +335,18 @@ export class WindowQueries {
     }
     this.#normalize(norm, this.#count);
     // Others may read these sums until they come to the next join.
-    this.#turn = 1 - this.#turn;
+    turns.now = 1 - turns.now;
     return true;
   }
+}
+
+function lyingRows(
+  memory: WebAssembly.Memory,
+  { offsetBytes, rowStrideBytes }: MatrixPlan,
+  count: number,
+): LyingRows {
+  const stride = rowStrideBytes / 4;
+  return { floats: floats(memory, offsetBytes, count * stride), stride };
 }
 
 function bindAsking({ query, key, value, output, norm }: AskingPlan): Asking {
