@@ -26,8 +26,9 @@
  *                           vector of main bits, and y, that of the plane; low nibbles if wide
  *     lower_high, upper_high          if wide: the high nibbles
  *     isWide                if wide, and natural.ts has its quants
- *     table(zero)           if wide, without a plane: bytes low + 16 · high, which decoding looks
- *                           up by nibbles of main vectors (k0: 15), the low ones for places g
+ *     table(zero)           if there is no plane: the quants (of a wide format low + 16 · high) that
+ *                           decoding looks up by nibbles of main vectors (k0: 15), the low ones
+ *                           for places g, before it multiplies any
  *     isBytes               if wide, and main vectors are the bytes low + 16 · high themselves
  *     isSevenBits           if wide, and low + 16 · high is 127 at most
  *     upperAt               if: from place g's main vector to that of g + 4, in bytes; else both
