@@ -26,9 +26,8 @@
  *                           vector of main bits, and y, that of the plane; low nibbles if wide
  *     lower_high, upper_high          if wide: the high nibbles
  *     isWide                if wide, and natural.ts has its quants
- *     table(zero)           if there is no plane: the quants (of a wide format low + 16 · high) that
- *                           decoding looks up by nibbles of main vectors (k0: 15), the low ones
- *                           for places g, before it multiplies any
+ *     table(zero)           if wide, without a plane: bytes low + 16 · high, which decoding looks
+ *                           up by nibbles of main vectors (k0: 15), the low ones for places g
  *     isBytes               if wide, and main vectors are the bytes low + 16 · high themselves
  *     isSevenBits           if wide, and low + 16 · high is 127 at most
  *     upperAt               if: from place g's main vector to that of g + 4, in bytes; else both
@@ -67,6 +66,12 @@ export const SUPERBLOCKS_AT_ONCE: u32 = 8;
 export function is_wide<F>(): bool {
   const f = changetype<F>(0);
   return isDefined(f.lower_high) || isDefined(f.isWide);
+}
+
+/** Are F's quants looked up by codes of four bits? A constant. */
+@inline
+export function has_levels<F>(): bool {
+  return isDefined(changetype<F>(0).levels);
 }
 
 /** From place g's main vector to that of g + 4. A constant. */

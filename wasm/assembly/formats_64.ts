@@ -38,7 +38,6 @@ export class NVFP4 {
   @inline get offset(): i32 { return 12; }
   @inline k0(zero: v128): v128 { return v128.or(i8x16.splat(15), zero); }
   @inline k1(zero: v128): v128 { return v128.or(fp4_levels(), zero); }
-  @inline table(zero: v128): v128 { return v128.or(fp4_levels(), zero); }
   @inline lower(x: v128, y: v128, k0: v128, k1: v128): v128 {
     return i8x16.relaxed_swizzle(k1, v128.and(x, k0));
   }

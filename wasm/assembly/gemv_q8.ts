@@ -14,6 +14,7 @@ import {
   h1_of,
   h2_of,
   halves_of_both,
+  has_levels,
   k1_of,
   lanes_of,
   least_of,
@@ -27,6 +28,7 @@ import {
 } from "./format";
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
 import { LINE_BYTES, reach_of } from "./read_ahead";
+import { add_levels } from "./gemv_levels";
 import { add_looked_up, is_looked_up, prepare_looked_up } from "./looked_up";
 import { has_nibbles, lower_of, offset_of, upper_of } from "./product_sums";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
@@ -163,6 +165,12 @@ function add_rows<F, S>(
       const y = u + rowStep, z = y + rowStep;
       add_looked_up<F, S>(y, z, superblocks, acts, xStep, sums + 64, scratch, 0);
     }
+    return;
+  }
+  if (has_levels<F>()) {
+    const at = sums + LOOKED_UP_AT;
+    const seen = add_levels<F, S>(w, rowStep, superblocks, acts, xStep, sums, pairs, at, reach);
+    if (pairs == 1) store<u32>(sums + 128, seen);
     return;
   }
   const f = changetype<F>(0);

@@ -1,7 +1,8 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Decoding by some of a matrix's rows, which a list names: sums of gemv_q8.ts. */
-import { h0_of, h1_of, h2_of, k1_of } from "./format";
+import { h0_of, h1_of, h2_of, has_levels, k1_of } from "./format";
 import { add_superblocks, LOOKED_UP_AT, sum_of } from "./gemv_q8";
+import { add_levels } from "./gemv_levels";
 import { add_looked_up, is_looked_up, prepare_looked_up } from "./looked_up";
 import { offset_of } from "./product_sums";
 import { RECORD_BYTES } from "./q8_tile";
@@ -100,6 +101,12 @@ function add_listed<F, S>(
     const scratch = sums + LOOKED_UP_AT;
     add_looked_up<F, S>(a, b, superblocks, acts, RECORD_BYTES, sums, scratch, 0);
     add_looked_up<F, S>(c, d, superblocks, acts, RECORD_BYTES, sums + 64, scratch, 0);
+    return;
+  }
+  if (has_levels<F>()) {
+    const scratch = sums + LOOKED_UP_AT;
+    add_levels<F, S>(a, b - a, superblocks, acts, RECORD_BYTES, sums, 1, scratch, 0);
+    add_levels<F, S>(c, d - c, superblocks, acts, RECORD_BYTES, sums + 64, 1, scratch, 0);
     return;
   }
   const format = changetype<F>(0);

@@ -1,37 +1,24 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
- * Decoding by formats whose bytes are looked up with a swizzle (`table`, format.ts). V8 makes no
- * 256-bit operations of swizzles, nor of anything computed together with one. So of two rows and
- * eight superblocks bytes are looked up and stored, then multiplied and added up as whole numbers,
- * then made floats: each of these is a loop of its own.
+ * Decoding by wide formats whose bytes are looked up with a swizzle (`table`, format.ts: IQ4). V8
+ * makes no 256-bit operations of swizzles, nor of anything computed together with one. So of two
+ * rows and eight superblocks bytes are looked up and stored, then multiplied and added up as whole
+ * numbers, then made floats: each of these is a loop of its own.
  *
- * Bytes above 127 that no dot product takes are multiplied in 16 bits: the even bytes and the odd
- * ones, by activations that are made 16-bit numbers once. Two nibbles would be four products as
+ * Where no dot product takes bytes above 127, products are of 16 bits: of the even bytes and of the
+ * odd ones, by activations that are made 16-bit numbers once. Two nibbles would be four products as
  * well, but twice the sums, with more behind them (NOTES.md).
  */
-import {
-  d_of,
-  h0_of,
-  h1_of,
-  h2_of,
-  halves_of_both,
-  lanes_of,
-  scale_of,
-  second_halves,
-  SHORT,
-  SUPERBLOCKS_AT_ONCE,
-} from "./format";
-import { Fours, has_nibbles, offset_of } from "./product_sums";
-import { RECORD_SCALES, RECORD_SUMS } from "./q8_tile";
+import { SUPERBLOCKS_AT_ONCE } from "./format";
+import { offset_of, Fours, takes_bytes } from "./product_sums";
+import { RECORD_SUMS } from "./q8_tile";
 import { LINE_BYTES } from "./read_ahead";
-import { opaque } from "./simd";
+import { dot_add_i8, opaque } from "./simd";
 import { superblock_bytes } from "./superblock_form";
-import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
+import { add_floats, ROW_SUMS_BYTES, SUMS_BYTES } from "./whole_sums";
 
-/** A row's bytes, and its whole sums: i32 by block, or, by pairs, i16 by half a block. */
+/** A row's bytes. */
 const ROW_BYTES: u32 = SUPERBLOCKS_AT_ONCE * 256;
-const SUMS_BYTES: u32 = 32;
-const ROW_SUMS_BYTES: u32 = SUPERBLOCKS_AT_ONCE * SUMS_BYTES;
 /** A superblock's activations as i16: of each place 32 bytes of even ones, then of odd ones. */
 const WORDS_BYTES: u32 = 512;
 
@@ -59,15 +46,9 @@ export function prepare_looked_up<F, S>(
   superblocks: u32,
   scratch: usize,
 ): void {
-  if (takes_words<F, S>()) {
+  if (is_looked_up<F>() && !takes_bytes<F, S>()) {
     write_words(acts, xStep, superblocks, scratch + WORDS_AT);
   }
-}
-
-/** Are F's bytes above 127, and S takes no such? A constant. */
-@inline
-function takes_words<F, S>(): bool {
-  return is_looked_up<F>() && has_nibbles<F, S>();
 }
 
 function write_words(acts: usize, xStep: u32, superblocks: u32, to: usize): void {
@@ -112,8 +93,7 @@ export function add_looked_up<F, S>(
     look_up<F>(w, count, scratch, nibbles, table);
     look_up<F>(u, count, scratch + ROW_BYTES, nibbles, table);
     add_whole<F, S>(scratch, count, acts, xStep, words, whole);
-    if (takes_words<F, S>()) add_floats<F, Fours>(w, u, count, acts, xStep, whole, sums);
-    else add_floats<F, S>(w, u, count, acts, xStep, whole, sums);
+    add_floats<F, Fours>(w, u, count, acts, xStep, whole, sums);
     w += bytes;
     u += bytes;
     acts += count * xStep;
@@ -140,10 +120,7 @@ function look_up<F>(w: usize, count: u32, to: usize, nibbles: v128, table: v128)
   }
 }
 
-/**
- * whole[2, count] = Σ of two rows' bytes, less their offset, by activations: in the lanes of S, or
- * of Fours where 16 bits are multiplied.
- */
+/** whole[2, count, 8] = Σ of blocks of two rows' bytes, less their offset, by activations. */
 @inline
 function add_whole<F, S>(
   at: usize,
@@ -153,22 +130,21 @@ function add_whole<F, S>(
   words: usize,
   whole: usize,
 ): void {
-  const by = changetype<S>(0);
   const offset = i16x8.splat(<i16>opaque(offset_of<F, Fours>(), count));
   const byte = i16x8.splat(<i16>opaque(255, count));
   const end = whole + count * SUMS_BYTES;
   for (; whole != end; whole += SUMS_BYTES, acts += xStep) {
-    let a0 = start_of<F, S>(v128.load(acts, RECORD_SUMS), offset);
-    let a1 = start_of<F, S>(v128.load(acts, RECORD_SUMS + 16), offset);
+    let a0 = i32x4.dot_i16x8_s(v128.load(acts, RECORD_SUMS), offset);
+    let a1 = i32x4.dot_i16x8_s(v128.load(acts, RECORD_SUMS + 16), offset);
     let b0 = a0, b1 = a1, x = acts;
     const next = at + 256;
     for (; at != next; at += 32) {
       const w0 = v128.load(at), w1 = v128.load(at, 16);
       const u0 = v128.load(at, ROW_BYTES), u1 = v128.load(at, ROW_BYTES + 16);
-      if (!takes_words<F, S>()) {
+      if (takes_bytes<F, S>()) {
         const x0 = v128.load(x), x1 = v128.load(x, 16);
-        a0 = by.add(a0, x0, w0, byte), a1 = by.add(a1, x1, w1, byte);
-        b0 = by.add(b0, x0, u0, byte), b1 = by.add(b1, x1, u1, byte);
+        a0 = dot_add_i8(x0, w0, a0), a1 = dot_add_i8(x1, w1, a1);
+        b0 = dot_add_i8(x0, u0, b0), b1 = dot_add_i8(x1, u1, b1);
         x += 32;
       } else {
         const e0 = v128.load(words), e1 = v128.load(words, 16);
@@ -185,68 +161,9 @@ function add_whole<F, S>(
   }
 }
 
-/** What whole sums begin with. */
-@inline
-function start_of<F, S>(sums: v128, offset: v128): v128 {
-  if (takes_words<F, S>()) return changetype<Fours>(0).times(sums, offset);
-  return changetype<S>(0).times(sums, offset);
-}
-
 /** sums + the products of sixteen bytes, 0..255, and activations: lane j is block j. */
 @inline
 function add_words(sums: v128, bytes: v128, even: v128, odd: v128, byte: v128): v128 {
   const some = i32x4.add(sums, i32x4.dot_i16x8_s(v128.and(bytes, byte), even));
   return i32x4.add(some, i32x4.dot_i16x8_s(i16x8.shr_u(bytes, 8), odd));
-}
-
-/** sums[2, 8] += whole sums, in the lanes of S, of the rows at w and u, times their factors. */
-@inline
-function add_floats<F, S>(
-  w: usize,
-  u: usize,
-  count: u32,
-  acts: usize,
-  xStep: u32,
-  whole: usize,
-  sums: usize,
-): void {
-  const f = changetype<F>(0), zero = i32x4.splat(opaque(0, count));
-  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
-  const by = changetype<S>(0), ones = i16x8.splat(<i16>opaque(1, count));
-  const size = i32x4.splat(opaque(F16_SIZE, count));
-  const rebias = i32x4.splat(opaque(F16_REBIAS, count));
-  const smallest = i32x4.splat(opaque(F16_SMALLEST, count));
-  const sign = i32x4.splat(opaque(F16_SIGN, count));
-  let wf = w + f.quantBytes - SHORT, uf = u + f.quantBytes - SHORT;
-  let p0 = v128.load(sums), p1 = v128.load(sums, 16);
-  let q0 = v128.load(sums, 32), q1 = v128.load(sums, 48);
-  const end = whole + count * SUMS_BYTES;
-  for (; whole != end; whole += SUMS_BYTES, acts += xStep) {
-    const t0 = v128.load(acts, RECORD_SCALES), t1 = v128.load(acts, RECORD_SCALES + 16);
-    const wl = lanes_of<F>(wf, h0, h1, h2), ul = lanes_of<F>(uf, h0, h1, h2);
-    const wh = halves_of_both<F>(wf, uf, size, rebias, smallest, sign);
-    const uh = second_halves<F>(wh);
-    const ws = scale_of<F>(wh), us = scale_of<F>(uh);
-    const d0 = f32x4.mul(d_of<F>(wf, 0, wl, ws, h0, h1), t0);
-    const d1 = f32x4.mul(d_of<F>(wf, 1, wl, ws, h0, h1), t1);
-    const e0 = f32x4.mul(d_of<F>(uf, 0, ul, us, h0, h1), t0);
-    const e1 = f32x4.mul(d_of<F>(uf, 1, ul, us, h0, h1), t1);
-    const a0 = v128.load(whole), a1 = v128.load(whole, 16);
-    const b0 = v128.load(whole, ROW_SUMS_BYTES), b1 = v128.load(whole, ROW_SUMS_BYTES + 16);
-    let l0 = ones, l1 = ones, g0 = ones, g1 = ones;
-    if (isDefined(f.l)) {
-      l0 = f.l(wf, 0, wl, h0), l1 = f.l(wf, 1, wl, h0);
-      g0 = f.l(uf, 0, ul, h0), g1 = f.l(uf, 1, ul, h0);
-    }
-    p0 = by.add_blocks(p0, a0, l0, d0);
-    p1 = by.add_blocks(p1, a1, l1, d1);
-    q0 = by.add_blocks(q0, b0, g0, e0);
-    q1 = by.add_blocks(q1, b1, g1, e1);
-    wf += superblock_bytes<F>();
-    uf += superblock_bytes<F>();
-  }
-  v128.store(sums, p0);
-  v128.store(sums, p1, 16);
-  v128.store(sums, q0, 32);
-  v128.store(sums, q1, 48);
 }
