@@ -62,8 +62,8 @@ const FEW_TOKENS: u32 = 16;
 const FEW_TOKENS_256: u32 = 8;
 /** Where they are looked up each time, which V8 does 128 bits at a time. */
 const FEW_TOKENS_LEVELS: u32 = 4;
-const EACH_TOKENS_LEVELS: u32 = 7;
-const EACH_TOKENS_BYTES: u32 = 8;
+const EACH_TOKENS_LEVELS: u32 = 3;
+const EACH_TOKENS_BYTES: u32 = 6;
 
 /** out[t, r] = Σ_i w[r, i] · act[t, i]; traps on a type that is not quantised. */
 export function matmul_q8(
