@@ -18,6 +18,7 @@ export interface SamplingFlags {
   readonly xtcThreshold?: number;
   readonly dryMultiplier?: number;
   readonly mirostat?: number;
+  readonly adaptiveTarget?: number;
   readonly seed?: number;
 }
 
@@ -43,6 +44,7 @@ export function addSamplingOptions(verb: Command): Command {
     .option("--xtc-threshold <p>", "what a top choice is (default: 0.1)", share)
     .option("--dry-multiplier <m>", "penalty of repetitions; 0 is off (default: 0)", some)
     .option("--mirostat <n>", "1, 2: as surprising as 5 bits (default: 0)", wholeNumber({ max: 2 }))
+    .option("--adaptive-target <p>", "prefer tokens of about this probability", share)
     .option("--seed <n>", "the same seed gives the same answer", wholeNumber());
 }
 
@@ -62,6 +64,7 @@ export function toSamplingOptions(flags: SamplingFlags): SamplingOptions {
     xtcThreshold: flags.xtcThreshold,
     dryMultiplier: flags.dryMultiplier,
     mirostat: flags.mirostat as SamplingOptions["mirostat"],
+    adaptiveTarget: flags.adaptiveTarget,
     seed: flags.seed,
   };
 }

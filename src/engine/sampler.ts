@@ -16,6 +16,7 @@ import { check } from "../base/check.ts";
 import { RequestError } from "../base/errors.ts";
 import type { ChainChoice } from "../rank/gpu/token_chain.ts";
 import type { SamplingOptions } from "../llm/types.ts";
+import { AdaptiveP } from "./adaptive_p.ts";
 import { Mirostat } from "./mirostat.ts";
 import { Repeats } from "./repeats.ts";
 import { Candidates } from "./sampler_candidates.ts";
@@ -48,6 +49,8 @@ export class Sampler {
   readonly #repeats: Repeats | null;
   /** Chooses in place of the steps; null when it is off. */
   readonly #mirostat: Mirostat | null;
+  /** Draws from what the steps leave; null when it is off. */
+  readonly #adaptive: AdaptiveP | null;
   readonly #filter: IdFilter | null;
 
   /**
@@ -74,6 +77,7 @@ export class Sampler {
     this.#recent = hasPenalties(settings) ? new RecentIds(vocabSize, settings.repeatLastN) : null;
     this.#repeats = hasDry(settings) ? new Repeats(vocabSize, settings, breakers) : null;
     this.#mirostat = settings.mirostat > 0 ? new Mirostat(vocabSize, settings) : null;
+    this.#adaptive = settings.adaptiveTarget >= 0 ? new AdaptiveP(settings) : null;
   }
 
   /** Tells the penalties of an id of the prompt or the answer, in order. */
@@ -82,6 +86,7 @@ export class Sampler {
     this.#recent?.add(id);
     this.#repeats?.add(id);
     this.#mirostat?.accept(id);
+    this.#adaptive?.accept(id);
   }
 
   /**
@@ -143,7 +148,8 @@ export class Sampler {
       return this.#mirostat.draw(candidates, temperature, this.#random.next());
     }
     for (let i = 0; i < steps.length; i++) this.#narrow(steps[i]);
-    return candidates.pick(this.#random.next());
+    const point = this.#random.next();
+    return this.#adaptive?.draw(candidates, point) ?? candidates.pick(point);
   }
 
   #narrow(step: SamplerStep): void {

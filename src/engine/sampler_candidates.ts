@@ -7,6 +7,10 @@
 import { comesFirst } from "./log_probability.ts";
 import { ORDERED_MAX, type ScoreBoard } from "./score_board.ts";
 
+/** Of adaptive-p, as llama.cpp has them: what counts as near, and how fast what is not falls. */
+const NEAR_WIDTH = 0.3;
+const NEAR_SHARPNESS = 10;
+
 /** A set of ids of a board, with their scores. */
 export class Candidates {
   readonly #board: ScoreBoard;
@@ -188,11 +192,29 @@ export class Candidates {
   /** The candidate at `point` (in [0, 1)) of the distribution. There must be one. */
   pick(point: number): number {
     const weights = this.#weights;
-    let total = 0;
+    for (let i = 0; i < this.#count; i++) weights[i] = this.#weight(this.#ids[i]);
+    return this.#pickBy(weights, point);
+  }
+
+  /**
+   * The candidate at `point` (in [0, 1)) of another distribution: the nearer a candidate's
+   * probability is to `share` the likelier it is. Near by, what is left falls with the square of
+   * the distance, farther off by a constant factor.
+   */
+  pickNear(share: number, point: number): number {
+    const weights = this.#weights;
+    const total = this.#totalWeight();
     for (let i = 0; i < this.#count; i++) {
-      weights[i] = this.#weight(this.#ids[i]);
-      total += weights[i];
+      const widths = Math.abs(this.#weight(this.#ids[i]) / total - share) / NEAR_WIDTH;
+      weights[i] = Math.exp(-NEAR_SHARPNESS * widths * widths / (1 + widths));
     }
+    return this.#pickBy(weights, point);
+  }
+
+  /** The candidate at `point` of weights, of which one at least is not 0. */
+  #pickBy(weights: Float64Array, point: number): number {
+    let total = 0;
+    for (let i = 0; i < this.#count; i++) total += weights[i];
     let rest = point * total;
     let chosen = 0;
     for (let i = 0; i < this.#count && rest >= 0; i++) {

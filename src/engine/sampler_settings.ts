@@ -28,6 +28,9 @@ export interface Settings {
   readonly mirostat: number;
   readonly mirostatTau: number;
   readonly mirostatEta: number;
+  /** -1 = off. */
+  readonly adaptiveTarget: number;
+  readonly adaptiveDecay: number;
   readonly biasIds: Int32Array;
   readonly biases: Float64Array;
   /** How many of the best ids the steps begin with: `topK`, where it comes first. */
@@ -50,8 +53,9 @@ export function readSettings(options: SamplingOptions, vocabSize: number): Setti
   return boxed({
     ...values,
     ...order,
-    isUsual: values.mirostat === 0 && values.temperatureRange === 0 &&
-      isPartOf(order.steps, USUAL_STEPS) && order.steps.includes("temperature"),
+    isUsual: values.mirostat === 0 && values.adaptiveTarget < 0 &&
+      values.temperatureRange === 0 && isPartOf(order.steps, USUAL_STEPS) &&
+      order.steps.includes("temperature"),
     biasIds: Int32Array.from(bias, ([id]) => id),
     biases: Float64Array.from(bias, ([, value]) => value),
   });
@@ -61,7 +65,7 @@ type Values = Omit<Settings, "biasIds" | "biases" | "firstK" | "steps" | "isUsua
 
 function readValues(options: SamplingOptions, vocabSize: number): Values {
   const topK = Math.floor(options.topK ?? 40);
-  const { repeatPenalty = 1, mirostat = 0 } = options;
+  const { repeatPenalty = 1, mirostat = 0, adaptiveTarget = -1 } = options;
   return {
     // Finite, so that an infinite distance from the best stays infinite.
     temperature: clamp(options.temperature ?? 0.8, 0, Number.MAX_VALUE),
@@ -85,6 +89,8 @@ function readValues(options: SamplingOptions, vocabSize: number): Values {
     mirostat: mirostat === 1 || mirostat === 2 ? mirostat : 0,
     mirostatTau: clamp(options.mirostatTau ?? 5, 0, 100),
     mirostatEta: clamp(options.mirostatEta ?? 0.1, 0, 1),
+    adaptiveTarget: adaptiveTarget >= 0 ? Math.min(1, adaptiveTarget) : -1,
+    adaptiveDecay: clamp(options.adaptiveDecay ?? 0.9, 0, 0.99),
   };
 }
 

@@ -6,8 +6,9 @@ import type { SamplingOptions } from "./types.ts";
 /** By llama.cpp's names and letters for steps; null: one that has no place of its own. */
 const STEPS: Readonly<Record<string, SamplerStep | null>> = {
   ...{ penalties: null, dry: null, e: null, d: null },
-  // Off wherever they are named: one that has no aim, and one of old presets.
-  ...{ adaptive_p: null, "adaptive-p": null, a: null, tfs_z: null, tfs: null, f: null },
+  ...{ adaptive_p: null, "adaptive-p": null, a: null },
+  // Of old presets, off wherever it is named.
+  ...{ tfs_z: null, tfs: null, f: null },
   ...{ top_n_sigma: "topNSigma", "top-n-sigma": "topNSigma", s: "topNSigma" },
   ...{ top_k: "topK", "top-k": "topK", k: "topK" },
   ...{ typ_p: "typicalP", typical_p: "typicalP", typical: "typicalP", "typical-p": "typicalP" },
@@ -23,7 +24,7 @@ const INFILL = ["infill", "i"];
 
 /**
  * The steps of llama.cpp's names for them; null: one is not known. Penalties and DRY come first
- * wherever they are named, and are off only by their own numbers. A step counts once, where it is
+ * and adaptive-p last wherever they are named, and are off only by their own numbers. A step counts once, where it is
  * named first: each goes over the vocabulary, for every token, while others wait.
  */
 export function stepsNamed(names: readonly string[]): readonly SamplerStep[] | null {

@@ -71,6 +71,10 @@ export interface SamplingOptions {
   readonly mirostatTau?: number;
   /** How fast that is learnt; default 0.1. */
   readonly mirostatEta?: number;
+  /** Prefers ids of about this probability (adaptive-p); below 0 = off (default). Mirostat wins. */
+  readonly adaptiveTarget?: number;
+  /** What earlier ids count for what is aimed at next, 0 to 0.99; default 0.9. */
+  readonly adaptiveDecay?: number;
   /** The steps in another order than `SAMPLER_STEPS`; those that are left out are off. */
   readonly steps?: readonly SamplerStep[];
   /** Added to the logits of these ids; -Infinity forbids. */

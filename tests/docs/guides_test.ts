@@ -122,6 +122,17 @@ Deno.test("docs/clients.md names the words of JSON Schema that hold, and such th
   for (const format of FORMATS.keys()) assert(texts.includes(format), format);
 });
 
+// Merges of both sides' lines (`merge=union`) put what both have there twice.
+Deno.test("CHANGELOG.md says nothing twice, NOTES.md has each section once", () => {
+  const entries = read("CHANGELOG.md").split("\n").filter((line) => line.length > 60);
+  assertEquals(twice(entries.map((line) => line.slice(0, 60))), []);
+  assertEquals(twice(read("NOTES.md").match(/^## .*$/gm) ?? []), []);
+});
+
+function twice(lines: readonly string[]): string[] {
+  return lines.filter((line, at) => lines.indexOf(line) < at);
+}
+
 Deno.test("docs/README.md lists every guide", () => {
   const listed = fileLinks(read("docs/README.md")).map((link) => `docs/${link}`);
   const guides = listDocuments().filter((path) => !path.endsWith("README.md"));

@@ -116,7 +116,7 @@ Deno.test("Sampler foretells to a GPU what it does by the usual steps alone", ()
   assert(usual && usual.topK === 20 && usual.topP === 0.95);
   const others: SamplingOptions[] = [
     ...[{ topNSigma: 1 }, { xtcProbability: 0.1 }, { temperatureRange: 0.1 }, { mirostat: 2 }],
-    ...[{ dryMultiplier: 0.8 }, { typicalP: 0.9 }] as const,
+    ...[{ dryMultiplier: 0.8 }, { typicalP: 0.9 }, { adaptiveTarget: 0 }] as const,
     { steps: ["temperature", "topK"] },
     { steps: ["topK"] },
     { steps: ["topK", "minP", "topP", "temperature"] },

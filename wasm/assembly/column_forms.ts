@@ -8,7 +8,6 @@ import {
   BLOCK,
   column_bytes,
   factors_of,
-  has_levels,
   has_minima,
   has_small_floats,
   is_super,
@@ -19,6 +18,7 @@ import {
   stores_bytes,
   superblock_at,
 } from "./columns";
+import { has_levels } from "./format";
 import { small_integer, small_power } from "./formats_64";
 import { multiply_panel } from "./gemm_q8";
 import { superblocks_of } from "./q8_tile";

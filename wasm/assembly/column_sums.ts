@@ -7,7 +7,6 @@
  */
 import {
   column_bytes,
-  has_levels,
   has_minima,
   has_small_floats,
   is_super,
@@ -17,6 +16,7 @@ import {
   scales_halves,
   stores_bytes,
 } from "./columns";
+import { has_levels } from "./format";
 import { offset_of } from "./neurons_quant";
 import { RECORD_SCALES, RECORD_SUMS } from "./q8_tile";
 import { f16_bits_to_f32x4, F16_MASK, madd, opaque, TWO_POW_112_BITS } from "./simd";

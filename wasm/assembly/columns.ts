@@ -1,7 +1,7 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** What is common to all that work on matrices by columns (column_layout.ts): sizes, places. */
 import { check_bytes } from "./bounds";
-import { is_wide } from "./format";
+import { has_levels, is_wide } from "./format";
 
 /** Columns of a block. */
 export const BLOCK: u32 = 32;
@@ -19,12 +19,6 @@ export function stores_bytes<F>(): bool {
 @inline
 export function scales_halves<F>(): bool {
   return isDefined(changetype<F>(0).l) || has_small_floats<F>();
-}
-
-/** Are quants looked up by codes of four bits? */
-@inline
-export function has_levels<F>(): bool {
-  return isDefined(changetype<F>(0).levels);
 }
 
 /** What the codes stand for, by code; or nothing. */

@@ -68,6 +68,12 @@ export function is_wide<F>(): bool {
   return isDefined(f.lower_high) || isDefined(f.isWide);
 }
 
+/** Are F's quants looked up by codes of four bits? A constant. */
+@inline
+export function has_levels<F>(): bool {
+  return isDefined(changetype<F>(0).levels);
+}
+
 /** From place g's main vector to that of g + 4. A constant. */
 @inline
 export function upper_at<F>(): usize {

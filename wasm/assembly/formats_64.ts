@@ -49,12 +49,12 @@ export class NVFP4 {
   @inline lanes(f: usize, h0: v128, h1: v128, h2: v128): v128 { return v128.load(f + SHORT); }
   @inline d(f: usize, half: u32, lanes: v128, scale: f32, h0: v128, h1: v128): v128 {
     const both = half_lanes(lanes, half);
-    const power = larger_power(i32x4.shl(both, 20), i32x4.shl(both, 12), h0);
+    const power = larger_power(first_of(both, h0), second_of(both, h0), h0);
     return f32x4.mul(i32x4.add(power, h1), v128.load32_splat(f + SHORT + 16));
   }
   @inline l(f: usize, half: u32, lanes: v128, h0: v128): v128 {
     const both = half_lanes(lanes, half);
-    const first = v128.and(i32x4.shl(both, 20), h0), second = v128.and(i32x4.shl(both, 12), h0);
+    const first = first_of(both, h0), second = second_of(both, h0);
     const inverse = i32x4.sub(i32x4.splat(INVERSE), larger_power(first, second, h0));
     const x = i32x4.relaxed_trunc_f32x4_s(f32x4.mul(first, inverse));
     const y = i32x4.relaxed_trunc_f32x4_s(f32x4.mul(second, inverse));
@@ -82,11 +82,16 @@ export class NVFP4S {
   @inline get offset(): i32 { return 12; }
 }
 
-/** Bits of the power of two in the larger of two positive floats; `mask`: 8 bits of a scale. */
+/** Scales of the first and the second half of four blocks; `mask`: 8 bits of a scale, h0. */
+@inline
+function first_of(both: v128, mask: v128): v128 { return v128.and(i32x4.shl(both, 20), mask); }
+@inline
+function second_of(both: v128, mask: v128): v128 { return v128.and(i32x4.shl(both, 12), mask); }
+
+/** Bits of the power of two in the larger of two scales: of the exponent, 8 bits from 23 on. */
 @inline
 function larger_power(a: v128, b: v128, mask: v128): v128 {
-  const larger = i32x4.max_s(v128.and(a, mask), v128.and(b, mask));
-  return v128.and(larger, i32x4.splat(0x7f800000));
+  return v128.and(i32x4.max_s(a, b), i32x4.shl(mask, 3));
 }
 
 /** D of a block whose halves have the packed scales a and b, but for the factor: as in d(). */

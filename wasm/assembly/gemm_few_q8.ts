@@ -8,10 +8,10 @@
  * for four tokens waits for memory at each of its pages (NOTES.md).
  */
 import {
-  d_of, h0_of, h1_of, h2_of, halves_of_both, k1_of, lanes_of, least_of, m_of, plane_of, scale_of,
+  d_of, h0_of, h1_of, h2_of, halves_of_both, lanes_of, least_of, m_of, plane_of, scale_of,
   second_halves, SHORT, upper_at, upper_main_of, upper_plane_of,
 } from "./format";
-import { lower_of, offset_of, upper_of } from "./product_sums";
+import { lower_of, offset_of, quant_table, upper_of } from "./product_sums";
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
 import { LINE_BYTES, reach_of } from "./read_ahead";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
@@ -136,7 +136,7 @@ function add_rows<F, S, T>(
 ): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
-  const k0 = f.k0(zero), k1 = k1_of<F>(zero);
+  const k0 = f.k0(zero), k1 = quant_table<F, S>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));

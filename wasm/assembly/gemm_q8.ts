@@ -75,9 +75,7 @@ export function multiply_panel<F, S>(
 function make_all_sizes<F, S>(forms: usize, formRow: u32, count: u32, superblocks: u32): bool {
   let isLarge = false;
   for (let r: u32 = 0; r < count; r++, forms += formRow) {
-    for (let s: u32 = 0; s < superblocks; s++) {
-      isLarge = make_sizes<F>(forms + s * form_bytes<F, S>()) || isLarge;
-    }
+    isLarge = make_sizes<F, S>(forms, superblocks) || isLarge;
   }
   return isLarge;
 }

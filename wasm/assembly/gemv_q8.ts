@@ -14,7 +14,7 @@ import {
   h1_of,
   h2_of,
   halves_of_both,
-  k1_of,
+  has_levels,
   lanes_of,
   least_of,
   m_of,
@@ -27,8 +27,9 @@ import {
 } from "./format";
 import { GROUP_TOKENS, RECORD_BYTES, RECORD_SCALES } from "./q8_tile";
 import { LINE_BYTES, reach_of } from "./read_ahead";
+import { add_levels } from "./gemv_levels";
 import { add_looked_up, is_looked_up, prepare_looked_up } from "./looked_up";
-import { has_nibbles, lower_of, offset_of, upper_of } from "./product_sums";
+import { has_nibbles, lower_of, offset_of, quant_table, upper_of } from "./product_sums";
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { superblock_bytes } from "./superblock_form";
@@ -165,9 +166,15 @@ function add_rows<F, S>(
     }
     return;
   }
+  if (has_levels<F>()) {
+    const at = sums + LOOKED_UP_AT;
+    const seen = add_levels<F, S>(w, rowStep, superblocks, acts, xStep, sums, pairs, at, reach);
+    if (pairs == 1) store<u32>(sums + 128, seen);
+    return;
+  }
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
-  const k0 = f.k0(zero), k1 = k1_of<F>(zero);
+  const k0 = f.k0(zero), k1 = quant_table<F, S>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));

@@ -1,9 +1,10 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Decoding by some of a matrix's rows, which a list names: sums of gemv_q8.ts. */
-import { h0_of, h1_of, h2_of, k1_of } from "./format";
+import { h0_of, h1_of, h2_of, has_levels } from "./format";
 import { add_superblocks, LOOKED_UP_AT, sum_of } from "./gemv_q8";
+import { add_levels } from "./gemv_levels";
 import { add_looked_up, is_looked_up, prepare_looked_up } from "./looked_up";
-import { offset_of } from "./product_sums";
+import { offset_of, quant_table } from "./product_sums";
 import { RECORD_BYTES } from "./q8_tile";
 import { LINE_BYTES } from "./read_ahead";
 import { opaque, store_lanes, sum_lanes_4 } from "./simd";
@@ -102,9 +103,15 @@ function add_listed<F, S>(
     add_looked_up<F, S>(c, d, superblocks, acts, RECORD_BYTES, sums + 64, scratch, 0);
     return;
   }
+  if (has_levels<F>()) {
+    const scratch = sums + LOOKED_UP_AT;
+    add_levels<F, S>(a, b - a, superblocks, acts, RECORD_BYTES, sums, 1, scratch, 0);
+    add_levels<F, S>(c, d - c, superblocks, acts, RECORD_BYTES, sums + 64, 1, scratch, 0);
+    return;
+  }
   const format = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, superblocks));
-  const k0 = format.k0(zero), k1 = k1_of<F>(zero);
+  const k0 = format.k0(zero), k1 = quant_table<F, S>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));

@@ -1,37 +1,24 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /**
- * Decoding by formats whose bytes are looked up with a swizzle (`table`, format.ts). V8 makes no
- * 256-bit operations of swizzles, nor of anything computed together with one. So of two rows and
- * eight superblocks bytes are looked up and stored, then multiplied and added up as whole numbers,
- * then made floats: each of these is a loop of its own.
+ * Decoding by wide formats whose bytes are looked up with a swizzle (`table`, format.ts: IQ4). V8
+ * makes no 256-bit operations of swizzles, nor of anything computed together with one. So of two
+ * rows and eight superblocks bytes are looked up and stored, then multiplied and added up as whole
+ * numbers, then made floats: each of these is a loop of its own.
  *
  * Where no dot product takes bytes above 127, products are of 16 bits: of the even bytes and of the
  * odd ones, by activations that are made 16-bit numbers once. Two nibbles would be four products as
  * well, but twice the sums, with more behind them (NOTES.md).
  */
-import {
-  d_of,
-  h0_of,
-  h1_of,
-  h2_of,
-  halves_of_both,
-  lanes_of,
-  scale_of,
-  second_halves,
-  SHORT,
-  SUPERBLOCKS_AT_ONCE,
-} from "./format";
+import { SUPERBLOCKS_AT_ONCE } from "./format";
 import { offset_of, Fours, takes_bytes } from "./product_sums";
-import { RECORD_SCALES, RECORD_SUMS } from "./q8_tile";
+import { RECORD_SUMS } from "./q8_tile";
 import { LINE_BYTES } from "./read_ahead";
-import { dot_add_i8, madd, opaque } from "./simd";
+import { dot_add_i8, opaque } from "./simd";
 import { superblock_bytes } from "./superblock_form";
-import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
+import { add_floats, ROW_SUMS_BYTES, SUMS_BYTES } from "./whole_sums";
 
-/** A row's bytes, and its whole sums, i32 by block. */
+/** A row's bytes. */
 const ROW_BYTES: u32 = SUPERBLOCKS_AT_ONCE * 256;
-const SUMS_BYTES: u32 = 32;
-const ROW_SUMS_BYTES: u32 = SUPERBLOCKS_AT_ONCE * SUMS_BYTES;
 /** A superblock's activations as i16: of each place 32 bytes of even ones, then of odd ones. */
 const WORDS_BYTES: u32 = 512;
 
@@ -106,7 +93,7 @@ export function add_looked_up<F, S>(
     look_up<F>(w, count, scratch, nibbles, table);
     look_up<F>(u, count, scratch + ROW_BYTES, nibbles, table);
     add_whole<F, S>(scratch, count, acts, xStep, words, whole);
-    add_floats<F>(w, u, count, acts, xStep, whole, sums);
+    add_floats<F, Fours>(w, u, count, acts, xStep, whole, sums);
     w += bytes;
     u += bytes;
     acts += count * xStep;
@@ -179,48 +166,4 @@ function add_whole<F, S>(
 function add_words(sums: v128, bytes: v128, even: v128, odd: v128, byte: v128): v128 {
   const some = i32x4.add(sums, i32x4.dot_i16x8_s(v128.and(bytes, byte), even));
   return i32x4.add(some, i32x4.dot_i16x8_s(i16x8.shr_u(bytes, 8), odd));
-}
-
-/** sums[2, 8] += whole sums of superblocks of the rows at w and u, times their factors. */
-@inline
-function add_floats<F>(
-  w: usize,
-  u: usize,
-  count: u32,
-  acts: usize,
-  xStep: u32,
-  whole: usize,
-  sums: usize,
-): void {
-  const f = changetype<F>(0), zero = i32x4.splat(opaque(0, count));
-  const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
-  const size = i32x4.splat(opaque(F16_SIZE, count));
-  const rebias = i32x4.splat(opaque(F16_REBIAS, count));
-  const smallest = i32x4.splat(opaque(F16_SMALLEST, count));
-  const sign = i32x4.splat(opaque(F16_SIGN, count));
-  let wf = w + f.quantBytes - SHORT, uf = u + f.quantBytes - SHORT;
-  let p0 = v128.load(sums), p1 = v128.load(sums, 16);
-  let q0 = v128.load(sums, 32), q1 = v128.load(sums, 48);
-  const end = whole + count * SUMS_BYTES;
-  for (; whole != end; whole += SUMS_BYTES, acts += xStep) {
-    const t0 = v128.load(acts, RECORD_SCALES), t1 = v128.load(acts, RECORD_SCALES + 16);
-    const wl = lanes_of<F>(wf, h0, h1, h2), ul = lanes_of<F>(uf, h0, h1, h2);
-    const wh = halves_of_both<F>(wf, uf, size, rebias, smallest, sign);
-    const uh = second_halves<F>(wh);
-    const ws = scale_of<F>(wh), us = scale_of<F>(uh);
-    const d0 = f32x4.mul(d_of<F>(wf, 0, wl, ws, h0, h1), t0);
-    const d1 = f32x4.mul(d_of<F>(wf, 1, wl, ws, h0, h1), t1);
-    const e0 = f32x4.mul(d_of<F>(uf, 0, ul, us, h0, h1), t0);
-    const e1 = f32x4.mul(d_of<F>(uf, 1, ul, us, h0, h1), t1);
-    p0 = madd(f32x4.convert_i32x4_s(v128.load(whole)), d0, p0);
-    p1 = madd(f32x4.convert_i32x4_s(v128.load(whole, 16)), d1, p1);
-    q0 = madd(f32x4.convert_i32x4_s(v128.load(whole, ROW_SUMS_BYTES)), e0, q0);
-    q1 = madd(f32x4.convert_i32x4_s(v128.load(whole, ROW_SUMS_BYTES + 16)), e1, q1);
-    wf += superblock_bytes<F>();
-    uf += superblock_bytes<F>();
-  }
-  v128.store(sums, p0);
-  v128.store(sums, p1, 16);
-  v128.store(sums, q0, 32);
-  v128.store(sums, q1, 48);
 }

@@ -35,7 +35,7 @@ import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
 import { NVFP4 } from "./formats_64";
 import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
 import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
-import { is_wide } from "./format";
+import { has_levels, is_wide } from "./format";
 import { gemm_few } from "./gemm_few_q8";
 import { gemm } from "./gemm_q8";
 import { gemv_natural, gemv_natural_rows } from "./gemv_natural";
@@ -62,8 +62,8 @@ const FEW_TOKENS: u32 = 16;
 const FEW_TOKENS_256: u32 = 8;
 /** Where they are looked up each time, which V8 does 128 bits at a time. */
 const FEW_TOKENS_LEVELS: u32 = 4;
-const EACH_TOKENS_LEVELS: u32 = 7;
-const EACH_TOKENS_BYTES: u32 = 8;
+const EACH_TOKENS_LEVELS: u32 = 3;
+const EACH_TOKENS_BYTES: u32 = 6;
 
 /** out[t, r] = Σ_i w[r, i] · act[t, i]; traps on a type that is not quantised. */
 export function matmul_q8(
@@ -185,7 +185,7 @@ function matmul(
 
 function few_tokens<F>(): u32 {
   const f = changetype<F>(0);
-  if (isDefined(f.levels) || is_wide<F>() && !isDefined(f.isBytes)) return FEW_TOKENS_LEVELS;
+  if (has_levels<F>() || is_wide<F>() && !isDefined(f.isBytes)) return FEW_TOKENS_LEVELS;
   return changetype<F>(0).superblockBlocks == 1 ? FEW_TOKENS_256 : FEW_TOKENS;
 }
 

@@ -8,7 +8,7 @@
  * add(sums, x, w, lanes): `lanes` are the integer scales of the halves, for ways that widen at
  * once (`widens`); to the others add_blocks() has them.
  */
-import { is_wide } from "./format";
+import { is_wide, k1_of } from "./format";
 import { dot_add_i8, dot_i8, madd } from "./simd";
 import { add_blocks } from "./widen";
 
@@ -124,18 +124,25 @@ export function has_nibbles<F, S>(): bool {
   return is_wide<F>() && !takes_bytes<F, S>();
 }
 
+/** k1 for these: what bytes are looked up in, where they are, and S takes them. */
+@inline
+export function quant_table<F, S>(zero: v128): v128 {
+  const f = changetype<F>(0);
+  return takes_bytes<F, S>() && isDefined(f.table) ? f.table(zero) : k1_of<F>(zero);
+}
+
 /** The quants of a lower or an upper place, as format.ts has them, or whole bytes. */
 @inline
 export function lower_of<F, S>(x: v128, y: v128, k0: v128, k1: v128): v128 {
   const f = changetype<F>(0);
-  if (!takes_bytes<F, S>()) return f.lower(x, y, k0, k1);
+  if (!takes_bytes<F, S>() || isDefined(f.table)) return f.lower(x, y, k0, k1);
   if (isDefined(f.isBytes)) return x;
   return i8x16.add(f.lower(x, y, k0, k1), i16x8.shl(f.lower_high(x, y, k0, k1), 4));
 }
 @inline
 export function upper_of<F, S>(x: v128, y: v128, k0: v128, k1: v128): v128 {
   const f = changetype<F>(0);
-  if (!takes_bytes<F, S>()) return f.upper(x, y, k0, k1);
+  if (!takes_bytes<F, S>() || isDefined(f.table)) return f.upper(x, y, k0, k1);
   if (isDefined(f.isBytes)) return x;
   return i8x16.add(f.upper(x, y, k0, k1), i16x8.shl(f.upper_high(x, y, k0, k1), 4));
 }

@@ -23,7 +23,6 @@ import {
   check_blocks,
   column_bytes,
   factors_of,
-  has_levels,
   has_minima,
   has_small_floats,
   is_super,
@@ -33,7 +32,7 @@ import {
   superblock_at,
 } from "./columns";
 import { minimum_k, scale_k } from "./file_bits";
-import { halves_of, least_of, scale_of } from "./format";
+import { halves_of, has_levels, least_of, scale_of } from "./format";
 import { Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { E0M4, MXFP4, Q4_0, Q4_1, Q5_0, Q8_0 } from "./formats_32";
 import { NVFP4, NVFP4S } from "./formats_64";

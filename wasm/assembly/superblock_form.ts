@@ -23,7 +23,6 @@ import {
   h1_of,
   h2_of,
   halves_of,
-  k1_of,
   lanes_of,
   least_of,
   plane_of,
@@ -34,9 +33,17 @@ import {
 } from "./format";
 import { looked_up_bytes } from "./looked_up";
 import { is_natural, take_natural_apart } from "./natural";
-import { Fours, has_nibbles, has_signs, lower_of, offset_of, upper_of } from "./product_sums";
+import {
+  Fours,
+  has_nibbles,
+  has_signs,
+  lower_of,
+  offset_of,
+  quant_table,
+  upper_of,
+} from "./product_sums";
 import { records_bytes, superblocks_of } from "./q8_tile";
-import { opaque } from "./simd";
+import { dot_i8, opaque } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 
 /** Offsets in a form. */
@@ -97,7 +104,7 @@ export function take_apart<F, S>(w: usize, count: u32, form: usize): void {
 function take_interleaved_apart<F, S>(w: usize, count: u32, form: usize): void {
   const f = changetype<F>(0);
   const zero = i32x4.splat(opaque(0, count));
-  const k0 = f.k0(zero), k1 = k1_of<F>(zero);
+  const k0 = f.k0(zero), k1 = quant_table<F, S>(zero);
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
   const size = i32x4.splat(F16_SIZE), rebias = i32x4.splat(F16_REBIAS);
   const smallest = i32x4.splat(F16_SMALLEST), sign = i32x4.splat(F16_SIGN);
@@ -168,29 +175,34 @@ function store_quants<F, S>(w: usize, to: usize, k0: v128, k1: v128): void {
 }
 
 /**
- * Bytes of a superblock's quants into sizes, and signs (0 or −1) 256 behind them, with the C of
- * Signs (product_sums.ts). True: a weight is −128, whose size takes more than 7 bits.
+ * Bytes of a row's quants into sizes, and signs (0 or −1) 256 behind them, with the C of Signs
+ * (product_sums.ts). True: a weight is −128, whose size takes more than 7 bits.
  */
-export function make_sizes<F>(form: usize): bool {
-  const offset = i8x16.splat(<i8>offset_of<F, Fours>()), ones = i16x8.splat(1);
-  const end = form + 256;
-  let c0 = i32x4.splat(0), c1 = c0, all = c0;
-  for (let at = form; at != end; at += 32) {
-    const q0 = i8x16.sub(v128.load(at, FORM_QUANTS), offset);
-    const q1 = i8x16.sub(v128.load(at, FORM_QUANTS + 16), offset);
-    const m0 = i8x16.shr_s(q0, 7), m1 = i8x16.shr_s(q1, 7);
-    const s0 = i8x16.sub(v128.xor(q0, m0), m0), s1 = i8x16.sub(v128.xor(q1, m1), m1);
-    v128.store(at, s0, FORM_QUANTS);
-    v128.store(at, s1, FORM_QUANTS + 16);
-    v128.store(at, m0, FORM_SIGNS);
-    v128.store(at, m1, FORM_SIGNS + 16);
-    const n0 = i16x8.extadd_pairwise_i8x16_u(v128.and(s0, m0));
-    const n1 = i16x8.extadd_pairwise_i8x16_u(v128.and(s1, m1));
-    c0 = i32x4.add(c0, i32x4.dot_i16x8_s(n0, ones));
-    c1 = i32x4.add(c1, i32x4.dot_i16x8_s(n1, ones));
-    all = v128.or(all, v128.or(s0, s1));
+export function make_sizes<F, S>(form: usize, superblocks: u32): bool {
+  const offset = i8x16.splat(<i8>opaque(offset_of<F, Fours>(), superblocks));
+  const none = i8x16.splat(<i8>opaque(0, superblocks));
+  const ones = i8x16.splat(<i8>opaque(1, superblocks));
+  const minus = i16x8.splat(<i16>opaque(-1, superblocks));
+  let all0 = none, all1 = none;
+  for (; superblocks != 0; superblocks--) {
+    const end = form + 256;
+    let c0 = none, c1 = none;
+    for (let at = form; at != end; at += 32) {
+      const q0 = i8x16.sub(v128.load(at, FORM_QUANTS), offset);
+      const q1 = i8x16.sub(v128.load(at, FORM_QUANTS + 16), offset);
+      const m0 = i8x16.lt_s(q0, none), m1 = i8x16.lt_s(q1, none);
+      const s0 = i8x16.sub(v128.xor(q0, m0), m0), s1 = i8x16.sub(v128.xor(q1, m1), m1);
+      v128.store(at, s0, FORM_QUANTS);
+      v128.store(at, s1, FORM_QUANTS + 16);
+      v128.store(at, m0, FORM_SIGNS);
+      v128.store(at, m1, FORM_SIGNS + 16);
+      all0 = v128.or(all0, s0), all1 = v128.or(all1, s1);
+      c0 = i32x4.add(c0, i32x4.dot_i16x8_s(dot_i8(i8x16.min_s(q0, none), ones), minus));
+      c1 = i32x4.add(c1, i32x4.dot_i16x8_s(dot_i8(i8x16.min_s(q1, none), ones), minus));
+    }
+    v128.store(form, c0, FORM_C);
+    v128.store(form, c1, FORM_C + 16);
+    form += form_bytes<F, S>();
   }
-  v128.store(form, c0, FORM_C);
-  v128.store(form, c1, FORM_C + 16);
-  return i8x16.bitmask(all) != 0;
+  return i8x16.bitmask(v128.or(all0, all1)) != 0;
 }

@@ -89,6 +89,8 @@ export const samplingFields = {
   mirostat: optional(z.union([z.literal(0), z.literal(1), z.literal(2)], "expected 0, 1 or 2")),
   mirostat_tau: optional(z.number().min(0).max(100)),
   mirostat_eta: optional(z.number().min(0).max(1)),
+  adaptive_target: optional(z.number().max(1)),
+  adaptive_decay: optional(z.number().min(0).max(1)),
   /** Names of steps, or their letters. */
   samplers: optional(
     z.union([listOf(z.string().max(32), { max: 32 }), z.string().max(32).transform(letters)])
@@ -200,6 +202,8 @@ export function toSampling(fields: SamplingFields): SamplingOptions {
     mirostat: fields.mirostat,
     mirostatTau: fields.mirostat_tau,
     mirostatEta: fields.mirostat_eta,
+    adaptiveTarget: fields.adaptive_target,
+    adaptiveDecay: fields.adaptive_decay,
     steps: fields.samplers,
     logitBias: bias && new Map(Object.entries(bias).map(([id, value]) => [Number(id), value])),
     // llama.cpp's clients write -1 for "any".
@@ -226,8 +230,6 @@ export const UNSUPPORTED_ANSWER_FIELDS: UnsupportedFields = {
   store: isOneOf(false),
   service_tier: isOneOf("auto", "default"),
   verbosity: isOneOf("medium"),
-  // A sampler of llama.cpp's; below 0 it is off.
-  adaptive_target: (value) => typeof value === "number" && value < 0,
   n_probs: isOneOf(0),
   continue_final_message: isOneOf(false),
 };
@@ -244,6 +246,4 @@ export const ANSWER_HINTS = [
   "prediction",
   ...["cache_prompt", "id_slot", "n_keep", "timings_per_token", "return_progress"],
   ...["cache_salt", "spaces_between_special_tokens"],
-  // Of a sampler that is off, as above.
-  "adaptive_decay",
 ];

@@ -55,7 +55,8 @@ const BAD: Readonly<Record<string, readonly unknown[]>> = {
   mirostat: [...NO_NUMBERS, 3, -1],
   mirostat_tau: [...NO_NUMBERS, -1, 101],
   mirostat_eta: [...NO_NUMBERS, -0.1, 2],
-  adaptive_target: [0, 0.5, "x"],
+  adaptive_target: [...NO_NUMBERS, 1.1],
+  adaptive_decay: [...NO_NUMBERS, -0.1, 1.1],
   top_n_sigma: [...NO_NUMBERS, -2, 101],
   xtc_probability: [...NO_NUMBERS, -0.1, 1.1],
   xtc_threshold: [...NO_NUMBERS, -0.1, 1.1],
@@ -120,6 +121,27 @@ Deno.test("parseFields() accepts null, and values that ask for nothing", async (
   }
   assertEquals(Object.keys(model.requests[0].sampling ?? { none: 0 }), []);
   assertEquals(model.requests[0].maxTokens, undefined);
+});
+
+Deno.test("llama.cpp's samplers are asked for by its names", async () => {
+  const { app, model } = testApp();
+  await post(app, CHAT, {
+    ...hello,
+    ...{ top_n_sigma: 1.5, xtc_probability: 0.5, xtc_threshold: 0.2 },
+    ...{ dynatemp_range: 0.3, dynatemp_exponent: 1.2 },
+    ...{ dry_multiplier: 0.8, dry_base: 1.7, dry_allowed_length: 3, dry_penalty_last_n: 99 },
+    ...{ mirostat: 2, mirostat_tau: 4, mirostat_eta: 0.15 },
+    ...{ adaptive_target: 0.45, adaptive_decay: 0.85 },
+    samplers: ["min_p", "temperature", "adaptive_p"],
+  });
+  assertEquals(model.requests[0].sampling, {
+    ...{ topNSigma: 1.5, xtcProbability: 0.5, xtcThreshold: 0.2 },
+    ...{ temperatureRange: 0.3, temperatureExponent: 1.2 },
+    ...{ dryMultiplier: 0.8, dryBase: 1.7, dryAllowedLength: 3, dryLastN: 99 },
+    ...{ mirostat: 2, mirostatTau: 4, mirostatEta: 0.15 },
+    ...{ adaptiveTarget: 0.45, adaptiveDecay: 0.85 },
+    steps: ["minP", "temperature"],
+  });
 });
 
 Deno.test("no JSON value anywhere makes the server fail", async () => {
