@@ -23,9 +23,9 @@ const STEPS: Readonly<Record<string, SamplerStep | null>> = {
 const INFILL = ["infill", "i"];
 
 /**
- * The steps of llama.cpp's names for them; null: one is not known. Penalties and DRY come first
- * and adaptive-p last wherever they are named, and are off only by their own numbers. A step counts once, where it is
- * named first: each goes over the vocabulary, for every token, while others wait.
+ * The steps of llama.cpp's names for them; null: one is not known. Penalties and DRY come first and
+ * adaptive-p last wherever they are named, and are off only by their own numbers. A step counts
+ * once, where it is named first: each goes over the vocabulary, for every token, while others wait.
  */
 export function stepsNamed(names: readonly string[]): readonly SamplerStep[] | null {
   if (names.some((name) => INFILL.includes(name))) return SAMPLER_STEPS;

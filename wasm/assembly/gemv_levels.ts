@@ -14,9 +14,9 @@ import { start } from "./widen";
 
 /**
  * sums[2 · pairs, 8] += rows that are rowStep bytes apart by a token; two pairs take turns,
- * superblock by superblock: the prefetcher loses four streams that come in strips. One pair is read
- * `reach` bytes ahead of; what comes back is of no use, but keeps these reads. `scratch`: four times
- * ROW_SUMS_BYTES.
+ * superblock by superblock: the prefetcher loses four streams that come in strips. One pair is
+ * read `reach` bytes ahead of; what comes back is of no use, but keeps these reads. `scratch`: four
+ * times ROW_SUMS_BYTES.
  */
 @inline
 export function add_levels<F, S>(

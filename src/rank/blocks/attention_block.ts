@@ -220,11 +220,7 @@ export class AttentionBlock {
       for (let position = first, n = 0; position < whole; position += n) {
         if (position === windowEnd) {
           window = position;
-          windowEnd = layer.windowSide > 0
-            ? this.#endOfWindow(position, end, layer.windowSide)
-            : position < half
-            ? half
-            : end;
+          windowEnd = this.#endOfWindow(position, position < half ? half : end, layer.windowSide);
         }
         n = Math.min(whole, windowEnd, position + this.#attendingTokens) - position;
         kernel(
@@ -284,6 +280,7 @@ export class AttentionBlock {
 
   /** Of the patches from `start` on, which of them is the first of another window. */
   #endOfWindow(start: number, end: number, side: number): number {
+    if (side === 0) return end;
     const { positions } = this.#state;
     const at = start * POSITION_AXES;
     const row = Math.floor(positions[at + 1] / side), column = Math.floor(positions[at + 2] / side);
