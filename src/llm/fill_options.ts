@@ -77,6 +77,8 @@ export function fillingOf(
     ? "penalise repetitions (dry)"
     : (sampling.mirostat ?? 0) !== 0
     ? "sample by mirostat"
+    : (sampling.adaptiveTarget ?? -1) >= 0
+    ? "sample by adaptive-p"
     : null;
   if (asked === null) {
     return {

@@ -240,6 +240,7 @@ Deno.test("what has no meaning where words come in any order is refused, by name
             [{ logprobs: 0 }, "give log probabilities"],
             [{ sampling: { dryMultiplier: 1 } }, "penalise repetitions (dry)"],
             [{ sampling: { mirostat: 2 } }, "sample by mirostat"],
+            [{ sampling: { adaptiveTarget: 0 } }, "sample by adaptive-p"],
           ] as const;
           for (const [more, what] of cases) {
             const sentence = `Cannot ${what} with this model: rnd1 fills in a text`;
