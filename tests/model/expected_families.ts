@@ -42,13 +42,18 @@ const RWKV6: Differences = {
   feedForward: { activation: "relu2", ...UNGATED },
   stateSpace: ADDED,
 };
-const GRANITE_HYBRID: Differences = {
-  blockCount: 4,
+/** Rows of images are scaled as embeddings are. */
+const GRANITE: Differences = {
   tiedEmbeddings: true,
   embeddingScale: 6,
   residualScale: Math.fround(0.4),
   attentionScale: Math.fround(0.4),
   logitScale: 1 / Math.fround(1.6),
+  scalesGiven: true,
+};
+const GRANITE_HYBRID: Differences = {
+  ...GRANITE,
+  blockCount: 4,
   stateSpace: { ...HEADS, stateLength: 32, headCount: 4, groupCount: 1 },
 };
 const NEMOTRON_H: Differences = {
@@ -114,14 +119,9 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
     residualScale: Math.fround(0.6),
     logitScale: 1 / Math.fround(0.7),
   },
-  "granite": {
-    embeddingScale: 6,
-    residualScale: Math.fround(0.4),
-    attentionScale: Math.fround(0.4),
-    logitScale: 1 / Math.fround(1.6),
-    tiedEmbeddings: true,
-  },
+  "granite": GRANITE,
   "granite-unrotated": {
+    scalesGiven: true,
     logitScale: 1 / Math.fround(0.8),
     ropes: [],
     layers: "0:- 0:-",
@@ -210,12 +210,8 @@ export const EXPECTED: Readonly<Record<TinyFamilyName, Differences>> = {
   "qwen3vl": NEOX,
   "qwen3vlmoe": { ...NEOX, ...experts({}) },
   "granitemoe": {
+    ...GRANITE,
     ...experts({ sharedFeedForwardLength: 64 }),
-    embeddingScale: 6,
-    residualScale: Math.fround(0.4),
-    attentionScale: Math.fround(0.4),
-    logitScale: 1 / Math.fround(1.6),
-    tiedEmbeddings: true,
   },
   "olmoe": { ...NEOX, ...experts({ normalizesWeights: false }), headCountKv: 4 },
   "hunyuan-moe": {

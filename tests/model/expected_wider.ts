@@ -27,6 +27,7 @@ export const EXPECTED_WIDER: Readonly<Record<keyof typeof WIDER_FAMILIES, Differ
     ropes: [["neox", 24, 10000 * 50 ** (24 / 22), 1]],
   },
   "granite_swa": {
+    scalesGiven: true,
     ...experts({ sharedFeedForwardLength: 64 }),
     blockCount: 3,
     residualScale: Math.fround(0.4),
