@@ -94,9 +94,9 @@ export interface Kernels
    */
   matmul_q8_two_streams: Kernels["matmul_q8"];
   /**
-   * The same bits. Where n is a few, 2 to 16 at most, by type, this one unpacks rows in registers,
+   * The same bits. Where n is a few, 5 to 16 at most, by type, this one unpacks rows in registers,
    * once for four tokens, `matmul_q8` into memory, once for all: which is faster is V8's and the
-   * machine's business (src/rank/load/tune.ts).
+   * machine's business (src/rank/load/tune.ts). Up to four tokens there is no difference.
    */
   matmul_q8_few: Kernels["matmul_q8"];
   /**

@@ -51,7 +51,7 @@ import {
   Signs,
   sums_by_fours,
 } from "./product_sums";
-import { RECORD_BYTES, records_bytes, superblocks_of } from "./q8_tile";
+import { GROUP_TOKENS, RECORD_BYTES, records_bytes, superblocks_of } from "./q8_tile";
 import { row_bytes, tile_bytes } from "./superblock_form";
 
 /**
@@ -60,8 +60,8 @@ import { row_bytes, tile_bytes } from "./superblock_form";
  */
 const FEW_TOKENS: u32 = 16;
 const FEW_TOKENS_256: u32 = 8;
-/** Where they are looked up each time, which V8 does 128 bits at a time. */
-const FEW_TOKENS_LEVELS: u32 = 4;
+/** Where they are looked up, which V8 does 128 bits at a time, with all that goes with it. */
+const FEW_TOKENS_LEVELS: u32 = 2;
 const EACH_TOKENS_LEVELS: u32 = 3;
 const EACH_TOKENS_BYTES: u32 = 6;
 
@@ -80,7 +80,7 @@ export function matmul_q8(
   matmul(type, w, rowStride, rows, k, acts, n, out, outStride, 4, false);
 }
 
-/** The same; a few tokens by rows that are unpacked in registers. */
+/** The same; more than four tokens, but a few, by rows that are unpacked in registers, too. */
 export function matmul_q8_few(
   type: u32,
   w: usize,
@@ -183,10 +183,11 @@ function matmul(
   }
 }
 
-function few_tokens<F>(): u32 {
+function few_tokens<F>(few: bool): u32 {
   const f = changetype<F>(0);
   if (has_levels<F>() || is_wide<F>() && !isDefined(f.isBytes)) return FEW_TOKENS_LEVELS;
-  return changetype<F>(0).superblockBlocks == 1 ? FEW_TOKENS_256 : FEW_TOKENS;
+  if (!few) return GROUP_TOKENS;
+  return f.superblockBlocks == 1 ? FEW_TOKENS_256 : FEW_TOKENS;
 }
 
 /** Up to so many tokens it pays to go through rows of nibbles for each, bytes or looked up. */
@@ -239,10 +240,10 @@ function several<F, S>(
   few: bool,
 ): void {
   if (has_nibbles<F, S>()) {
-    if (few && n <= each_tokens<F>()) {
+    if (n <= each_tokens<F>()) {
       gemv_each<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
     } else gemm<F, Signs>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
-  } else if (is_natural<F>() || !few || n > few_tokens<F>()) {
+  } else if (is_natural<F>() || n > few_tokens<F>(few)) {
     gemm<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   } else {
     gemm_few<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
