@@ -38,6 +38,7 @@ export interface LoadFlags extends QuietFlags, AdapterFlags, FillFlags {
   readonly memory?: number;
   readonly ioThreads?: number;
   readonly fileCache?: FileCacheMode;
+  readonly writeOut?: LoadOptions["writeOut"];
   readonly gpu?: GpuMode;
   readonly gpuLayers?: number;
   readonly hotShare?: readonly number[];
@@ -77,6 +78,15 @@ export function fileCacheOption(): Option {
   ).choices(["auto", "on", "off"]);
 }
 
+/** `--write-out`, likewise. */
+export function writeOutOption(): Option {
+  return new Option(
+    "--write-out <when>",
+    "keep weights of IQ1 to IQ3 types as four bits each, several times as fast, in 1.3 to 2.8 " +
+      "times the memory: auto where there is room",
+  ).choices(["auto", "on", "off"]);
+}
+
 /** Adds the flags of every verb that loads a model. */
 export function addLoadOptions(verb: Command): Command {
   return addAdapterOptions(addGpuOptions(verb))
@@ -112,6 +122,7 @@ export function addLoadOptions(verb: Command): Command {
       wholeNumber({ min: 1, max: 64 }),
     )
     .addOption(fileCacheOption())
+    .addOption(writeOutOption())
     .option(
       "--stats <file>",
       "statistics of the model, by profile: which neurons are quiet, and which are a GPU's",
@@ -227,7 +238,7 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
   const sparse = dense ? false : undefined;
   const quiet = quietNeurons(flags);
   const firing = firingRates(flags);
-  const { memory: memoryBytes, ioThreads: ioWorkers, fileCache } = flags;
+  const { memory: memoryBytes, ioThreads: ioWorkers, fileCache, writeOut } = flags;
   const { gpu, gpuLayers, hotShare, priority, speculate } = flags;
   const { draftModel: draftModelPath, mmproj: projectorPath } = flags;
   const { gpuMemory: gpuMemoryBytes, gpuStreamFrom } = flags;
@@ -238,7 +249,7 @@ export function toLoadOptions(flags: LoadFlags): LoadOptions {
     ...{ ...adaptersOf(flags), ...fillOf(flags) },
     ...chatTemplateFile !== undefined && { chatTemplate: readTextFile(chatTemplateFile) },
     ...templateVariables && { templateVariables },
-    ...{ memoryBytes, ioWorkers, fileCache, speculate, draftModelPath, projectorPath },
+    ...{ memoryBytes, ioWorkers, fileCache, writeOut, speculate, draftModelPath, projectorPath },
     gatesFirst: isAuto(flags.gatesFirst) ? undefined : flags.gatesFirst === "on",
   };
 }

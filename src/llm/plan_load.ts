@@ -8,6 +8,7 @@ import { formatBytes, formatNeeded } from "../base/units.ts";
 import type { PackedModel } from "../bundle/types.ts";
 import type { GgufFile } from "../gguf/types.ts";
 import { bytesByKind } from "../memory/arena.ts";
+import { writtenOutType } from "../model/dtypes.ts";
 import { describeModel, hasUnevenNeurons, layerNeurons } from "../model/mod.ts";
 import type { ModelDescription } from "../model/types.ts";
 import {
@@ -49,13 +50,15 @@ export interface PlannedLoad {
   readonly ioWorkers: number;
   /** A packed model is read past the system's file cache; plain files never are. */
   readonly isDirect: boolean;
+  /** Rows of codebooks' types are written out, of a plain file. */
+  readonly writesOut?: boolean;
   /** Decoded tokens per second that the planner expects of a packed model; else null. */
   readonly expectedDecodeTps: number | null;
   /** The same, once somebody has counted predicted neurons for each that fires. */
   readonly expectAgain?: (predictedPerActive: number) => number;
 }
 
-/** Of what is free when a packed model is loaded. */
+/** Of what is free when a packed model is loaded, or one whose rows are written out. */
 const MEMORY_SHARE_DEFAULT = 0.8;
 /** Every piece of a prompt reads all neurons that are not in memory. */
 const CHUNK_TOKENS_FROM_DISK = 256;
@@ -180,11 +183,13 @@ export function planLoad(
   const planWith = (more: Partial<PlanOptions>) =>
     planRanks(model, file.tensors, { ...common, ...more });
   if (packed === null) {
-    const alone = planWith({});
     const isAuto = options.parallel === "auto" && !model.config.isEncoder;
-    const plans = isAuto ? planWith(sequencesBeside(alone, gpu)) : alone;
-    requireWithin(plans, options);
-    return { plans, ioWorkers: 0, isDirect: false, expectedDecodeTps: null };
+    const planned = planPlain(file, options, (writesOut) => {
+      const alone = planWith({ writesOut });
+      return isAuto ? planWith({ writesOut, ...sequencesBeside(alone, gpu) }) : alone;
+    });
+    requireWithin(planned.plans, options);
+    return { ...planned, ioWorkers: 0, isDirect: false, expectedDecodeTps: null };
   }
   if (options.streaming !== undefined) {
     const { chunkTokens = CHUNK_TOKENS_FROM_DISK, memoryBytes: budgetBytes = Infinity } = options;
@@ -202,6 +207,32 @@ export function planLoad(
   return planPacked({ file, model, packed }, module, options, gpu);
 }
 
+/** Plans of a plain file, whose rows of codebooks' types are written out where there is room. */
+function planPlain(
+  { tensors }: GgufFile,
+  { writeOut = "auto", memoryBytes, besideBytes = 0 }: LoadOptions,
+  planWith: (writesOut: boolean) => RankPlan[],
+): Pick<PlannedLoad, "plans" | "writesOut"> {
+  const hasSome = tensors.values().some(({ type }) => writtenOutType(type) !== undefined);
+  if (hasSome && writeOut !== "off") {
+    const plans = planWith(true);
+    const room = memoryBytes ?? MEMORY_SHARE_DEFAULT * availableBytes();
+    const fits = bytesInMemory(plans) + besideBytes <= room;
+    if (writeOut === "on" || fits) return { plans, writesOut: true };
+  }
+  return { plans: planWith(false), writesOut: false };
+}
+
+/** Memory that is free; 0 where nobody may ask. */
+function availableBytes(): number {
+  try {
+    return Deno.systemMemoryInfo().available;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return 0;
+    throw error;
+  }
+}
+
 /**
  * How a plain file is run: in memory as a whole, whatever the budget.
  * @throws {UnsupportedModelError} when it does not fit into the threads' arenas.
@@ -214,10 +245,13 @@ export function planWhole(
 ): MemoryPlan {
   const { plan } = planWithin(of, module, { ...options, budgetBytes: Number.MAX_SAFE_INTEGER });
   check(plan.kind === "plan", "everything fits");
-  const unbounded = { ...options, memoryBytes: undefined };
-  const { plans } = planUse(of, module, unbounded, gpu).planned;
+  const { budgetBytes, besideBytes = 0, writeOut = "auto" } = options;
+  const plansFor = (how: "on" | "off") =>
+    planUse(of, module, { ...options, memoryBytes: undefined, writeOut: how }, gpu).planned.plans;
+  let plans = plansFor(writeOut === "off" ? "off" : "on");
+  const fits = bytesInMemory(plans) + besideBytes <= budgetBytes;
+  if (writeOut === "auto" && !fits) plans = plansFor("off");
   const regions = usedRegions(plans, { units: unitsOf(plans), ioWorkers: 0 });
-  const { budgetBytes } = options;
   return { ...plan, budgetBytes, regions, totalBytes: total(regions), ranks: usedByRanks(plans) };
 }
 

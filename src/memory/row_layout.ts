@@ -38,8 +38,12 @@
  *   Q2_0     2 bits                        4 f16 scales
  *   Q1_0     1 bit                         2 f16 scales
  *
+ *   IQ1_S_W, IQ3_S_W, IQ2_XXS_W, IQ3_XXS_W   4 bits   8 odd bytes; f32 scale
+ *   IQ1_M_W, IQ2_XS_W, IQ2_S_W    4 bits   16 odd bytes, of a block's halves; f32 scale
+ *
  * IQ1_S to IQ3_S and TQ1_0 have no such order: a row is the file's superblocks, one
- * behind the other (wasm/assembly/natural.ts).
+ * behind the other (wasm/assembly/natural.ts). Where there is room, rows are written out: IQ2_XS
+ * is IQ2_XS_W then, the same blocks in a file, other rows (formats_levels.ts); TQ1_0 becomes TQ2_0.
  *
  * Lane j of n x 12 (or 6) bits is at bit 12·j (6·j). Scales of Q3_K, Q4_K, Q5_K and IQ4_XS are the
  * file's bits in another order; NVFP4's have an exponent of five bits, so that none is subnormal,
@@ -94,3 +98,13 @@ export const TYPE_Q2_0 = 42;
 export const TYPE_E0M4 = 0x344d3045;
 /** NVFP4 with its tensor's scale in each block; packed, it is NVFP4. */
 export const TYPE_NVFP4S = 0x3453564e;
+/** Types whose rows are written out: "W" << 24 and the type's number. */
+export const TYPE_IQ2_XXS_W = 0x57000010;
+export const TYPE_IQ2_XS_W = 0x57000011;
+export const TYPE_IQ3_XXS_W = 0x57000012;
+export const TYPE_IQ1_S_W = 0x57000013;
+export const TYPE_IQ3_S_W = 0x57000015;
+export const TYPE_IQ2_S_W = 0x57000016;
+export const TYPE_IQ1_M_W = 0x5700001d;
+/** Packed, it is TQ2_0. */
+export const TYPE_TQ1_0_W = 0x57000022;

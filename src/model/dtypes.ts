@@ -71,10 +71,28 @@ export const DTYPES: readonly Dtype[] = [
   dtype(NVFP4S_ID, "NVFP4S", 64, 40),
 ];
 
-const BY_ID: ReadonlyMap<number, Dtype> = new Map(DTYPES.map((type) => [type.id, type]));
-const BY_NAME: ReadonlyMap<string, Dtype> = new Map(DTYPES.map((type) => [type.name, type]));
+/** What is added to a type's number, and to its name, where its rows are to be written out. */
+const WRITTEN_OUT_ID = 0x57 << 24;
+const WRITTEN_OUT_SUFFIX = "_W";
 
-/** The type with the number `id`; undefined when there is none. */
+/**
+ * Types whose weights are looked up, or are digits, as tensors have them whose rows are to be
+ * written out in memory (src/memory/row_layout.ts): blocks of files are the same. In no file.
+ */
+const WRITTEN_OUT: readonly Dtype[] = DTYPES
+  .filter(({ name }) => /^IQ[123]_|^TQ1_/.test(name))
+  .map((type) => ({
+    ...type,
+    id: WRITTEN_OUT_ID + type.id,
+    name: type.name + WRITTEN_OUT_SUFFIX,
+  }));
+
+const BY_ID: ReadonlyMap<number, Dtype> = new Map(DTYPES.map((type) => [type.id, type]));
+const BY_NAME: ReadonlyMap<string, Dtype> = new Map(
+  [...DTYPES, ...WRITTEN_OUT].map((type) => [type.name, type]),
+);
+
+/** The type with the number `id` in a file; undefined when there is none. */
 export function dtypeById(id: number): Dtype | undefined {
   return BY_ID.get(id);
 }
@@ -82,6 +100,18 @@ export function dtypeById(id: number): Dtype | undefined {
 /** The type called `name` (upper case, "Q4_0"); undefined when there is none. */
 export function dtypeByName(name: string): Dtype | undefined {
   return BY_NAME.get(name);
+}
+
+/** The type that says of `name`'s blocks that they are to be written out; undefined: none does. */
+export function writtenOutType(name: string): string | undefined {
+  return BY_NAME.get(name + WRITTEN_OUT_SUFFIX)?.name;
+}
+
+/** The type that blocks of `name` have in a file. */
+export function typeInFile(name: string): string {
+  return WRITTEN_OUT.some((type) => type.name === name)
+    ? name.slice(0, -WRITTEN_OUT_SUFFIX.length)
+    : name;
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Numbers for kernel tests: random, and at the edges of what the formats can hold. */
 import { assert } from "@std/assert";
 import { dequantize } from "../../src/model/quants/dequantize.ts";
-import { dtypeByName } from "../../src/model/dtypes.ts";
+import { dtypeByName, typeInFile } from "../../src/model/dtypes.ts";
 import type { QuantType } from "../../src/rank/plan/weight_types.ts";
 import { numberToF16 } from "../../src/reference/ops.ts";
 import type { Rng } from "../support/rng.ts";
@@ -36,7 +36,7 @@ export interface Blocks {
 }
 
 /** Where the f16 numbers and the integer scales of a block are, in bytes. */
-const FACTORS: Record<QuantType, { halves: number[]; scales: [start: number, end: number] }> = {
+const FACTORS: Record<string, { halves: number[]; scales: [start: number, end: number] }> = {
   Q4_0: { halves: [0], scales: [0, 0] },
   Q4_1: { halves: [0, 2], scales: [0, 0] },
   E0M4: { halves: [0, 2], scales: [0, 0] },
@@ -74,7 +74,7 @@ export function randomBlocks(
   flavour: Flavour,
 ): Blocks {
   const { blockBytes, blockElements } = dtypeByName(type)!;
-  const { halves, scales: [start, end] } = FACTORS[type];
+  const { halves, scales: [start, end] } = FACTORS[typeInFile(type)];
   const bytes = new Uint8Array(Math.ceil(weightCount / blockElements) * blockBytes);
   for (let at = 0; at < bytes.length; at += blockBytes) {
     const block = bytes.subarray(at, at + blockBytes);
@@ -84,7 +84,7 @@ export function randomBlocks(
       block[0] = flavour === "subnormal scales" ? rng.int(2) : 110 + rng.int(20);
     }
     if (type.startsWith("NVFP4")) setSmallScales(block.subarray(0, end), rng, flavour);
-    if (type === "IQ1_M") setQuarters(block, numberToF16(blockScale(rng, flavour)));
+    if (typeInFile(type) === "IQ1_M") setQuarters(block, numberToF16(blockScale(rng, flavour)));
     for (const half of halves) {
       const scale = numberToF16(blockScale(rng, flavour));
       block[half] = scale & 255;

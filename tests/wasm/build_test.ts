@@ -1,6 +1,10 @@
 /** The committed binary is the sources', and its hot loops hold the intended instructions. */
 import { assert, assertEquals } from "@std/assert";
-import { QUANT_TYPES, type QuantType } from "../../src/rank/plan/weight_types.ts";
+import {
+  QUANT_TYPES,
+  type QuantType,
+  WRITTEN_OUT_TYPES,
+} from "../../src/rank/plan/weight_types.ts";
 import {
   compileKernels,
   hashOf,
@@ -105,7 +109,10 @@ const LOOKED_UP_TYPES: readonly QuantType[] = ["IQ4_NL", "IQ4_XS"];
 
 /** E0M4 is packed as Q4_1, NVFP4S as NVFP4; natural types and looked up ones are below. */
 function hasOwnProduct(type: QuantType): boolean {
-  const others: readonly QuantType[] = ["E0M4", "NVFP4S", ...NATURAL_TYPES, ...LOOKED_UP_TYPES];
+  const others: readonly QuantType[] = [
+    ...["E0M4", "NVFP4S"] as const,
+    ...[...NATURAL_TYPES, ...LOOKED_UP_TYPES, ...WRITTEN_OUT_TYPES],
+  ];
   return !others.includes(type);
 }
 
@@ -133,6 +140,17 @@ const HOT_LOOPS: readonly HotLoop[] = [
     times: 8,
     calls: FP4_TYPES.includes(type) ? 1 : 0,
   })),
+  // Levels of two parts are two dots a weight.
+  ...([["OddLevels", 8], ["OddLevelsByHalves", 8], ["SixLevels", 16], ["SixLevelsByHalves", 16], [
+    "SixteenLevels",
+    16,
+  ]] as const).flatMap(([format, times]) =>
+    ["two_rows", "four_rows"].map((rows) => ({
+      name: `gemv_q8/${rows}<wasm/assembly/formats_levels/${format},${PAIRS}>`,
+      instruction: DOT,
+      times,
+    }))
+  ),
   ...FP4_TYPES.map((type) => ({
     name: `gemv_q8/four_rows<${formatOf(type)},${PAIRS}>`,
     instruction: DOT,

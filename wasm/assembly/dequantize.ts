@@ -3,12 +3,19 @@
 import {
   TYPE_E0M4,
   TYPE_IQ1_M,
+  TYPE_IQ1_M_W,
   TYPE_IQ1_S,
+  TYPE_IQ1_S_W,
   TYPE_IQ2_S,
+  TYPE_IQ2_S_W,
   TYPE_IQ2_XS,
+  TYPE_IQ2_XS_W,
   TYPE_IQ2_XXS,
+  TYPE_IQ2_XXS_W,
   TYPE_IQ3_S,
+  TYPE_IQ3_S_W,
   TYPE_IQ3_XXS,
+  TYPE_IQ3_XXS_W,
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
@@ -27,6 +34,7 @@ import {
   TYPE_Q6_K,
   TYPE_Q8_0,
   TYPE_TQ1_0,
+  TYPE_TQ1_0_W,
   TYPE_TQ2_0,
 } from "../../src/memory/row_layout";
 import { check_bytes } from "./bounds";
@@ -35,6 +43,13 @@ import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
 import { NVFP4 } from "./formats_64";
 import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
+import {
+  OddLevels,
+  OddLevelsByHalves,
+  SixLevels,
+  SixLevelsByHalves,
+  SixteenLevels,
+} from "./formats_levels";
 import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
 import { Pairs } from "./product_sums";
 import { superblocks_of } from "./q8_tile";
@@ -80,9 +95,17 @@ export function dequantize_row_q(type: u32, row: usize, k: u32, out: usize, scra
     case TYPE_IQ2_S: return row_to_floats<IQ2_S>(row, k, out, scratch);
     case TYPE_IQ1_M: return row_to_floats<IQ1_M>(row, k, out, scratch);
     case TYPE_TQ1_0: return row_to_floats<TQ1_0>(row, k, out, scratch);
+    case TYPE_TQ1_0_W: // packed as TQ2_0
     case TYPE_TQ2_0: return row_to_floats<TQ2_0>(row, k, out, scratch);
     case TYPE_Q1_0: return row_to_floats<Q1_0>(row, k, out, scratch);
     case TYPE_Q2_0: return row_to_floats<Q2_0>(row, k, out, scratch);
+    case TYPE_IQ1_M_W: return row_to_floats<OddLevelsByHalves>(row, k, out, scratch);
+    case TYPE_IQ1_S_W:
+    case TYPE_IQ3_S_W: return row_to_floats<OddLevels>(row, k, out, scratch);
+    case TYPE_IQ2_S_W:
+    case TYPE_IQ2_XS_W: return row_to_floats<SixLevelsByHalves>(row, k, out, scratch);
+    case TYPE_IQ2_XXS_W: return row_to_floats<SixLevels>(row, k, out, scratch);
+    case TYPE_IQ3_XXS_W: return row_to_floats<SixteenLevels>(row, k, out, scratch);
     default: unreachable();
   }
 }

@@ -29,7 +29,11 @@
  *     table(zero)           if wide, without a plane: bytes low + 16 · high, which decoding looks
  *                           up by nibbles of main vectors (k0: 15), the low ones for places g
  *     isBytes               if wide, and main vectors are the bytes low + 16 · high themselves
- *     isSevenBits           if wide, and low + 16 · high is 127 at most
+ *     isSevenBits           if wide or in parts, and bytes are 127 at most
+ *     highPart              if quants are sums of two parts: lower() and upper() are one of them,
+ *     partShift             lower_high(), upper_high() times highPart the other, and the quants are
+ *                           their sum >> partShift; sums of each part fit in 16 bits
+ *     whole(low, high)      the quants as bytes, out of both parts
  *     upperAt               if: from place g's main vector to that of g + 4, in bytes; else both
  *                           are in one
  *     mainStep              if: main vectors serve all g, shifted right by this each time; else
@@ -65,7 +69,13 @@ export const SUPERBLOCKS_AT_ONCE: u32 = 8;
 @inline
 export function is_wide<F>(): bool {
   const f = changetype<F>(0);
-  return isDefined(f.lower_high) || isDefined(f.isWide);
+  return isDefined(f.lower_high) && !has_parts<F>() || isDefined(f.isWide);
+}
+
+/** Are F's quants sums of two parts? A constant. */
+@inline
+export function has_parts<F>(): bool {
+  return isDefined(changetype<F>(0).highPart);
 }
 
 /** Are F's quants looked up by codes of four bits? A constant. */

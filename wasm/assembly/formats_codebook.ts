@@ -44,6 +44,7 @@ export class IQ2_XXS {
     store_sevens(to, i32x4.shuffle(x, y, 1, 3, 5, 7), k2);
   }
   @inline minus(at: usize, i: u32, j: u32): v128 { return even_minus(at, i, j); }
+  @inline get step(): f32 { return 0.125; }
   @inline bits(w: usize): u32 { return load<u16>(w); }
   @inline d4(w: usize, half: u32, d: v128): v128 {
     const x = v128.load(w + 32 * half, 2), y = v128.load(w + 32 * half, 18);
@@ -148,6 +149,7 @@ export class IQ3_XXS {
     store_sevens(to, v128.load(w + 16 * half, 66), k2);
   }
   @inline minus(at: usize, i: u32, j: u32): v128 { return even_minus(at, i, j); }
+  @inline get step(): f32 { return 0.5; }
   @inline bits(w: usize): u32 { return load<u16>(w); }
   @inline d4(w: usize, half: u32, d: v128): v128 {
     return half_steps(i32x4.shr_u(v128.load(w + 16 * half, 66), 28), 1, d);
@@ -184,6 +186,7 @@ export class IQ3_S {
     store_bytes_times_8(to, v128.load(w + 16 * half, 74));
   }
   @inline minus(at: usize, i: u32, j: u32): v128 { return any_minus(at, i, j); }
+  @inline get step(): f32 { return 1; }
   @inline bits(w: usize): u32 { return load<u16>(w); }
   @inline d4(w: usize, half: u32, d: v128): v128 {
     const lanes = i32x4.mul(i32x4.splat(load<u16>(w + 2 * half, 106)), i32x4(4096, 256, 16, 1));
@@ -221,6 +224,7 @@ export class IQ1_S {
     const off = i16x8.add(i16x8.add(words, words), i16x8.splat(7));
     return i32x4.dot_i16x8_s(sums, i16x8.shuffle(off, off, 0, 0, 1, 1, 2, 2, 3, 3));
   }
+  @inline get step(): f32 { return 0.125; }
   @inline bits(w: usize): u32 { return load<u16>(w); }
   @inline d4(w: usize, half: u32, d: v128): v128 {
     const words = i32x4.extend_low_i16x8_u(v128.load64_zero(w + 8 * half, 34));

@@ -15,6 +15,7 @@ import {
   h2_of,
   halves_of_both,
   has_levels,
+  has_parts,
   lanes_of,
   least_of,
   m_of,
@@ -33,7 +34,7 @@ import { has_nibbles, lower_of, offset_of, quant_table, upper_of } from "./produ
 import { join_pair, opaque, store_lanes, sum_lanes_4 } from "./simd";
 import { F16_REBIAS, F16_SIGN, F16_SIZE, F16_SMALLEST } from "./weight_bits";
 import { superblock_bytes } from "./superblock_form";
-import { add_least, add_nibbles, begun, start } from "./widen";
+import { add_least, add_nibbles, add_parts, begun, start } from "./widen";
 
 /** Behind sums: scratch of looked_up.ts. */
 export const LOOKED_UP_AT: usize = 160;
@@ -178,7 +179,7 @@ function add_rows<F, S>(
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
-  const sixteens = i16x8.shl(ones, 4);
+  const sixteens = sixteens_of<F>(ones, superblocks);
   const size = i32x4.splat(opaque(F16_SIZE, superblocks));
   const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
   const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));
@@ -206,6 +207,13 @@ function add_rows<F, S>(
     acts += xStep;
   }
   if (pairs == 1) store<u32>(sums + 128, seen);
+}
+
+/** What the upper nibbles of a wide format count, or the second parts of quants. */
+@inline
+export function sixteens_of<F>(ones: v128, count: u32): v128 {
+  const f = changetype<F>(0);
+  return has_parts<F>() ? i16x8.splat(<i16>opaque(f.highPart, count)) : i16x8.shl(ones, 4);
 }
 
 /** The eight lanes of a row as four. */
@@ -274,7 +282,7 @@ export function add_superblocks<F, S>(
       b0 = by.add(b0, X0, upper_of<F, S>(N0, V0, k0, k1), ones);
       b1 = by.add(b1, X1, upper_of<F, S>(N1, V1, k0, k1), ones);
     }
-    if (has_nibbles<F, S>()) {
+    if (has_nibbles<F, S>() || has_parts<F>()) {
       ah0 = by.add(ah0, x0, f.lower_high(m0, y0, k0, k1), ones);
       ah1 = by.add(ah1, x1, f.lower_high(m1, y1, k0, k1), ones);
       bh0 = by.add(bh0, x0, f.lower_high(n0, v0, k0, k1), ones);
@@ -306,7 +314,8 @@ export function add_superblocks<F, S>(
     w -= 128;
     u -= 128;
   }
-  const z0 = start<F, S>(acts, 0, 0, offset), z1 = start<F, S>(acts, 1, 0, offset);
+  let z0 = offset, z1 = offset;
+  if (!has_parts<F>()) z0 = start<F, S>(acts, 0, 0, offset), z1 = start<F, S>(acts, 1, 0, offset);
   const t0 = v128.load(acts, RECORD_SCALES), t1 = v128.load(acts, RECORD_SCALES + 16);
   const wl = lanes_of<F>(wf, h0, h1, h2), ul = lanes_of<F>(uf, h0, h1, h2);
   const wh = halves_of_both<F>(wf, uf, size, rebias, smallest, sign);
@@ -321,7 +330,12 @@ export function add_superblocks<F, S>(
     l0 = f.l(wf, 0, wl, h0), l1 = f.l(wf, 1, wl, h0);
     g0 = f.l(uf, 0, ul, h0), g1 = f.l(uf, 1, ul, h0);
   }
-  if (has_nibbles<F, S>()) {
+  if (has_parts<F>()) {
+    p0 = add_parts<F>(p0, acts, 0, a0, ah0, l0, sixteens, offset, d0);
+    p1 = add_parts<F>(p1, acts, 1, a1, ah1, l1, sixteens, offset, d1);
+    q0 = add_parts<F>(q0, acts, 0, b0, bh0, g0, sixteens, offset, e0);
+    q1 = add_parts<F>(q1, acts, 1, b1, bh1, g1, sixteens, offset, e1);
+  } else if (has_nibbles<F, S>()) {
     const Z0 = start<F, S>(acts, 0, 1, offset), Z1 = start<F, S>(acts, 1, 1, offset);
     p0 = add_nibbles(p0, begun<F, S>(a0, z0), begun<F, S>(ah0, Z0), ones, sixteens, d0);
     p1 = add_nibbles(p1, begun<F, S>(a1, z1), begun<F, S>(ah1, Z1), ones, sixteens, d1);

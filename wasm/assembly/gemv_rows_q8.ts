@@ -1,7 +1,7 @@
 // deno-fmt-ignore-file: deno fmt removes decorators, and @inline is one.
 /** Decoding by some of a matrix's rows, which a list names: sums of gemv_q8.ts. */
 import { h0_of, h1_of, h2_of, has_levels } from "./format";
-import { add_superblocks, LOOKED_UP_AT, sum_of } from "./gemv_q8";
+import { add_superblocks, LOOKED_UP_AT, sixteens_of, sum_of } from "./gemv_q8";
 import { add_levels } from "./gemv_levels";
 import { add_looked_up, is_looked_up, prepare_looked_up } from "./looked_up";
 import { offset_of, quant_table } from "./product_sums";
@@ -115,7 +115,7 @@ function add_listed<F, S>(
   const h0 = h0_of<F>(zero), h1 = h1_of<F>(zero), h2 = h2_of<F>(zero);
   const offset = i16x8.splat(<i16>opaque(offset_of<F, S>(), superblocks));
   const ones = i16x8.splat(<i16>opaque(1, superblocks));
-  const sixteens = i16x8.shl(ones, 4);
+  const sixteens = sixteens_of<F>(ones, superblocks);
   const size = i32x4.splat(opaque(F16_SIZE, superblocks));
   const rebias = i32x4.splat(opaque(F16_REBIAS, superblocks));
   const smallest = i32x4.splat(opaque(F16_SMALLEST, superblocks));

@@ -3,12 +3,19 @@
 import {
   TYPE_E0M4,
   TYPE_IQ1_M,
+  TYPE_IQ1_M_W,
   TYPE_IQ1_S,
+  TYPE_IQ1_S_W,
   TYPE_IQ2_S,
+  TYPE_IQ2_S_W,
   TYPE_IQ2_XS,
+  TYPE_IQ2_XS_W,
   TYPE_IQ2_XXS,
+  TYPE_IQ2_XXS_W,
   TYPE_IQ3_S,
+  TYPE_IQ3_S_W,
   TYPE_IQ3_XXS,
+  TYPE_IQ3_XXS_W,
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
@@ -27,6 +34,7 @@ import {
   TYPE_Q6_K,
   TYPE_Q8_0,
   TYPE_TQ1_0,
+  TYPE_TQ1_0_W,
   TYPE_TQ2_0,
 } from "../../src/memory/row_layout";
 import { check_bytes, check_f32_rows, check_rows } from "./bounds";
@@ -34,8 +42,15 @@ import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
 import { NVFP4 } from "./formats_64";
 import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
+import {
+  OddLevels,
+  OddLevelsByHalves,
+  SixLevels,
+  SixLevelsByHalves,
+  SixteenLevels,
+} from "./formats_levels";
 import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
-import { has_levels, is_wide } from "./format";
+import { has_levels, has_parts, is_wide } from "./format";
 import { gemm_few } from "./gemm_few_q8";
 import { gemm } from "./gemm_q8";
 import { gemv_natural, gemv_natural_rows } from "./gemv_natural";
@@ -64,6 +79,7 @@ const FEW_TOKENS_256: u32 = 8;
 const FEW_TOKENS_LEVELS: u32 = 2;
 const EACH_TOKENS_LEVELS: u32 = 3;
 const EACH_TOKENS_BYTES: u32 = 6;
+const EACH_TOKENS_PARTS: u32 = 2;
 
 /** out[t, r] = Σ_i w[r, i] · act[t, i]; traps on a type that is not quantised. */
 export function matmul_q8(
@@ -172,12 +188,29 @@ function matmul(
       return product<IQ1_M>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_TQ1_0:
       return product<TQ1_0>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_TQ1_0_W: // packed as TQ2_0
     case TYPE_TQ2_0:
       return product<TQ2_0>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_Q1_0:
       return product<Q1_0>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     case TYPE_Q2_0:
       return product<Q2_0>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_IQ1_M_W:
+      return product<OddLevelsByHalves>(
+        w, rowStride, rows, k, acts, n, out, outStride, streams, few,
+      );
+    case TYPE_IQ1_S_W:
+    case TYPE_IQ3_S_W:
+      return product<OddLevels>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_IQ2_S_W:
+    case TYPE_IQ2_XS_W:
+      return product<SixLevelsByHalves>(
+        w, rowStride, rows, k, acts, n, out, outStride, streams, few,
+      );
+    case TYPE_IQ2_XXS_W:
+      return product<SixLevels>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
+    case TYPE_IQ3_XXS_W:
+      return product<SixteenLevels>(w, rowStride, rows, k, acts, n, out, outStride, streams, few);
     default:
       unreachable();
   }
@@ -243,7 +276,9 @@ function several<F, S>(
     if (n <= each_tokens<F>()) {
       gemv_each<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
     } else gemm<F, Signs>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
-  } else if (is_natural<F>() || n > few_tokens<F>(few)) {
+  } else if (has_parts<F>() && n <= EACH_TOKENS_PARTS) {
+    gemv_each<F, Pairs>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
+  } else if (is_natural<F>() || has_parts<F>() || n > few_tokens<F>(few)) {
     gemm<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
   } else {
     gemm_few<F, S>(w, rowStride, rows, superblocks, acts, forms, n, out, outStride);
@@ -312,12 +347,25 @@ export function matmul_q8_rows(
       return listed<IQ1_M>(w, rowStride, rows, k, acts, list, count, out);
     case TYPE_TQ1_0:
       return listed<TQ1_0>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_TQ1_0_W: // packed as TQ2_0
     case TYPE_TQ2_0:
       return listed<TQ2_0>(w, rowStride, rows, k, acts, list, count, out);
     case TYPE_Q1_0:
       return listed<Q1_0>(w, rowStride, rows, k, acts, list, count, out);
     case TYPE_Q2_0:
       return listed<Q2_0>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ1_M_W:
+      return listed<OddLevelsByHalves>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ1_S_W:
+    case TYPE_IQ3_S_W:
+      return listed<OddLevels>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ2_S_W:
+    case TYPE_IQ2_XS_W:
+      return listed<SixLevelsByHalves>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ2_XXS_W:
+      return listed<SixLevels>(w, rowStride, rows, k, acts, list, count, out);
+    case TYPE_IQ3_XXS_W:
+      return listed<SixteenLevels>(w, rowStride, rows, k, acts, list, count, out);
     default:
       unreachable();
   }

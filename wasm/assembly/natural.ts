@@ -23,6 +23,7 @@
  *   l(w, half)            if: L of the halves of four blocks, i16
  *   bits(w)               its f16
  *   d4(w, half, d)        D of four blocks, d in all lanes being the f16
+ *   step                  if: of which D are odd multiples, times the f16
  *
  * with D and L as in superblock_form.ts. b and h are constants where these are called.
  */

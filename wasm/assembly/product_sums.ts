@@ -8,7 +8,7 @@
  * add(sums, x, w, lanes): `lanes` are the integer scales of the halves, for ways that widen at
  * once (`widens`); to the others add_blocks() has them.
  */
-import { is_wide, k1_of } from "./format";
+import { has_parts, is_wide, k1_of } from "./format";
 import { dot_add_i8, dot_i8, madd } from "./simd";
 import { add_blocks } from "./widen";
 
@@ -159,7 +159,7 @@ export function offset_of<F, S>(): i32 {
 @inline
 export function can_sum_fours<F>(): bool {
   const f = changetype<F>(0);
-  return !isDefined(f.l) && !isDefined(f.quarters);
+  return !isDefined(f.l) && !isDefined(f.quarters) && !has_parts<F>();
 }
 
 /** Are products of several tokens summed by fours? Of the instance: load.ts. */

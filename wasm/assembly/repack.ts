@@ -3,12 +3,19 @@
 import {
   TYPE_E0M4,
   TYPE_IQ1_M,
+  TYPE_IQ1_M_W,
   TYPE_IQ1_S,
+  TYPE_IQ1_S_W,
   TYPE_IQ2_S,
+  TYPE_IQ2_S_W,
   TYPE_IQ2_XS,
+  TYPE_IQ2_XS_W,
   TYPE_IQ2_XXS,
+  TYPE_IQ2_XXS_W,
   TYPE_IQ3_S,
+  TYPE_IQ3_S_W,
   TYPE_IQ3_XXS,
+  TYPE_IQ3_XXS_W,
   TYPE_IQ4_NL,
   TYPE_IQ4_XS,
   TYPE_MXFP4,
@@ -27,6 +34,7 @@ import {
   TYPE_Q6_K,
   TYPE_Q8_0,
   TYPE_TQ1_0,
+  TYPE_TQ1_0_W,
   TYPE_TQ2_0,
 } from "../../src/memory/row_layout";
 import { check_bytes, check_rows } from "./bounds";
@@ -34,6 +42,14 @@ import { IQ4_XS, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K } from "./formats_256";
 import { E0M4, IQ4_NL, MXFP4, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 } from "./formats_32";
 import { NVFP4, NVFP4S } from "./formats_64";
 import { IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS } from "./formats_codebook";
+import {
+  OddLevels,
+  OddLevelsByHalves,
+  pack_codes,
+  SixLevels,
+  SixLevelsByHalves,
+  SixteenLevels,
+} from "./formats_levels";
 import { Q1_0, Q2_0, TQ1_0, TQ2_0 } from "./formats_ternary";
 import { is_natural } from "./natural";
 import { row_bytes, SCRATCH_BYTES, superblock_bytes } from "./superblock_form";
@@ -94,6 +110,30 @@ export function repack(
       return pack_rows<Q1_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
     case TYPE_Q2_0:
       return pack_rows<Q2_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_TQ1_0_W:
+      return write_out<TQ1_0, TQ2_0>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ1_M_W:
+      return write_out<IQ1_M, OddLevelsByHalves>(
+        src, srcStride, dst, dstStride, rows, blocks, scratch,
+      );
+    case TYPE_IQ1_S_W:
+      return write_out<IQ1_S, OddLevels>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ2_S_W:
+      return write_out<IQ2_S, SixLevelsByHalves>(
+        src, srcStride, dst, dstStride, rows, blocks, scratch,
+      );
+    case TYPE_IQ2_XS_W:
+      return write_out<IQ2_XS, SixLevelsByHalves>(
+        src, srcStride, dst, dstStride, rows, blocks, scratch,
+      );
+    case TYPE_IQ2_XXS_W:
+      return write_out<IQ2_XXS, SixLevels>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ3_S_W:
+      return write_out<IQ3_S, OddLevels>(src, srcStride, dst, dstStride, rows, blocks, scratch);
+    case TYPE_IQ3_XXS_W:
+      return write_out<IQ3_XXS, SixteenLevels>(
+        src, srcStride, dst, dstStride, rows, blocks, scratch,
+      );
     default: unreachable();
   }
 }
@@ -134,6 +174,30 @@ function pack_rows<F>(
       from += wholeBytes;
     }
     memory.fill(row + bytes, 0, <usize>row_bytes<F>(superblocks) - bytes);
+  }
+}
+
+/** Rows of the natural format N, of whole superblocks, as those of F (formats_levels.ts). */
+function write_out<N, F>(
+  src: usize,
+  srcStride: u32,
+  dst: usize,
+  dstStride: u32,
+  rows: u32,
+  superblocks: u32,
+  scratch: usize,
+): void {
+  const blockBytes = changetype<N>(0).blockBytes, bytes = superblocks * superblock_bytes<F>();
+  check_rows(src, rows, srcStride, <u64>superblocks * blockBytes);
+  check_rows(dst, rows, dstStride, row_bytes<F>(superblocks));
+  for (let r: u32 = 0; r < rows; r++) {
+    let from = src + r * srcStride, to = dst + r * dstStride;
+    for (let s: u32 = 0; s < superblocks; s++) {
+      pack_codes<N, F>(from, to, scratch);
+      from += blockBytes;
+      to += superblock_bytes<F>();
+    }
+    memory.fill(to, 0, <usize>row_bytes<F>(superblocks) - bytes);
   }
 }
 

@@ -23,6 +23,7 @@ import {
   h1_of,
   h2_of,
   halves_of,
+  has_parts,
   lanes_of,
   least_of,
   plane_of,
@@ -150,10 +151,17 @@ function store_quants<F, S>(w: usize, to: usize, k0: v128, k1: v128): void {
       M0 = upper_main_of<F>(w, 0, m0), M1 = upper_main_of<F>(w, 1, m1);
       w += 32;
     }
-    v128.store(to, lower_of<F, S>(m0, y0, k0, k1));
-    v128.store(to, lower_of<F, S>(m1, y1, k0, k1), 16);
-    v128.store(to, upper_of<F, S>(M0, Y0, k0, k1), 128);
-    v128.store(to, upper_of<F, S>(M1, Y1, k0, k1), 144);
+    if (has_parts<F>()) {
+      v128.store(to, f.whole(f.lower(m0, y0, k0, k1), f.lower_high(m0, y0, k0, k1)));
+      v128.store(to, f.whole(f.lower(m1, y1, k0, k1), f.lower_high(m1, y1, k0, k1)), 16);
+      v128.store(to, f.whole(f.upper(M0, Y0, k0, k1), f.upper_high(M0, Y0, k0, k1)), 128);
+      v128.store(to, f.whole(f.upper(M1, Y1, k0, k1), f.upper_high(M1, Y1, k0, k1)), 144);
+    } else {
+      v128.store(to, lower_of<F, S>(m0, y0, k0, k1));
+      v128.store(to, lower_of<F, S>(m1, y1, k0, k1), 16);
+      v128.store(to, upper_of<F, S>(M0, Y0, k0, k1), 128);
+      v128.store(to, upper_of<F, S>(M1, Y1, k0, k1), 144);
+    }
     if (has_nibbles<F, S>()) {
       v128.store(to, f.lower_high(m0, y0, k0, k1), 256);
       v128.store(to, f.lower_high(m1, y1, k0, k1), 272);

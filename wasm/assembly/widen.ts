@@ -33,6 +33,32 @@ export function add_nibbles(
   return madd(f32x4.convert_i32x4_s(sums), factors, p);
 }
 
+/**
+ * p + factors · Σ of both parts of each of four blocks (`highPart`, format.ts), less the offset,
+ * as integers. `lanes`: integer scales of the halves; `parts`: highPart in every 16-bit lane.
+ */
+@inline
+export function add_parts<F>(
+  p: v128,
+  x: usize,
+  half: u32,
+  low: v128,
+  high: v128,
+  lanes: v128,
+  parts: v128,
+  offset: v128,
+  factors: v128,
+): v128 {
+  const f = changetype<F>(0);
+  const sums = half == 0 ? v128.load(x, RECORD_SUMS) : v128.load(x, RECORD_SUMS + 16);
+  const most = isDefined(f.l) ? i16x8.mul(lanes, parts) : parts;
+  const least = isDefined(f.l) ? i16x8.mul(lanes, offset) : offset;
+  let both = i32x4.add(i32x4.dot_i16x8_s(low, lanes), i32x4.dot_i16x8_s(high, most));
+  if (f.partShift != 0) both = i32x4.shr_s(both, f.partShift);
+  const all = i32x4.add(both, i32x4.dot_i16x8_s(sums, least));
+  return madd(f32x4.convert_i32x4_s(all), factors, p);
+}
+
 /** p and what a format's C, or C and M, add for the activations whose record is at x. */
 @inline
 export function add_least<F>(p: v128, x: usize, half: u32, c: v128, m: v128, y: v128): v128 {

@@ -32,6 +32,8 @@ export class FileLoader implements ModelLoader {
   readonly #named: readonly NamedAdapter[];
   readonly #apart: FileLoading["apart"];
   readonly #log: ServeLog;
+  /** Whether rows are written out, by id: what room was made for is what is loaded. */
+  readonly #writeOut = new Map<string, "on" | "off">();
 
   constructor(catalog: FileCatalog, { options, named, apart, log }: FileLoading) {
     this.#catalog = catalog;
@@ -49,10 +51,11 @@ export class FileLoader implements ModelLoader {
     const module = await loadKernelModule();
     const towers = openTowers(path, { config: model.config, module }, options);
     const wholeRows = towers.map((tower) => tower.wholeRows).find((rows) => rows !== undefined);
-    const { planned: { plans } } = planUse({ file, packed, model }, module, {
+    const { planned: { plans, writesOut } } = planUse({ file, packed, model }, module, {
       ...options,
       wholeRows,
     });
+    if (writesOut !== undefined) this.#writeOut.set(id, writesOut ? "on" : "off");
     const { draftModelPath: draft } = options;
     const beside = draft === undefined ? [] : planBeside(draft, plans, module, {
       ...{ file, config: model.config },
@@ -65,6 +68,7 @@ export class FileLoader implements ModelLoader {
     const options: LoadOptions = {
       id,
       ...this.#optionsOf(id),
+      ...this.#writeOut.has(id) && { writeOut: this.#writeOut.get(id) },
       onProgress: ({ loadedBytes, totalBytes }) => onProgress(loadedBytes / totalBytes),
     };
     if (this.#log.isForPeople) return await loadForVerb(path, options);

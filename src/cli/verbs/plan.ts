@@ -25,6 +25,7 @@ import {
   predictorOption,
   threadCount,
   toLoadOptions,
+  writeOutOption,
 } from "../load.ts";
 import { machineProfile } from "../machine.ts";
 import { byteSize, wholeNumber } from "../option_values.ts";
@@ -37,7 +38,7 @@ import { createDataVerb, requireModel } from "../verb.ts";
 type GpuFlags = "gpu" | "gpuLayers" | "hotShare" | "gpuMemory" | "gpuStreamFrom" | "priority";
 type PlanFlags = Pick<
   LoadFlags,
-  "threads" | "ctxSize" | "dense" | "predictor" | "gatesFirst" | "fileCache" | GpuFlags
+  "threads" | "ctxSize" | "dense" | "predictor" | "gatesFirst" | "fileCache" | "writeOut" | GpuFlags
 >;
 
 interface Options extends PlanFlags, AdapterFlags {
@@ -70,6 +71,7 @@ export function planVerb(): Command {
     .addOption(predictorOption())
     .addOption(gatesFirstOption())
     .addOption(fileCacheOption())
+    .addOption(writeOutOption())
     .option("--stats <file>", "statistics of the model, by profile: how often neurons fire")
     .action(plan);
   return addAdapterOptions(addGpuOptions(verb));

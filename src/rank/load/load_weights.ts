@@ -10,7 +10,7 @@ import { MiB } from "../../base/units.ts";
 import type { TensorReader } from "../../gguf/tensor_reader.ts";
 import type { GgufTensor } from "../../gguf/types.ts";
 import { dequantize } from "../../model/quants/dequantize.ts";
-import { rowBytes } from "../../model/dtypes.ts";
+import { rowBytes, typeInFile } from "../../model/dtypes.ts";
 import { COLUMN_GROUP_ROWS } from "../../memory/column_layout.ts";
 import { loadCodebooks } from "./codebook_region.ts";
 import { arenaPiecesOf } from "./load_order.ts";
@@ -136,7 +136,7 @@ export class ArenaLoader {
       const target = plan.offsetBytes + place * plan.rowStrideBytes;
       const own = gatherColumns(staged, plan, { type: tensor.type, fileRowBytes });
       if (layout === "columns") this.#repackColumns(own, { fileRowBytes, first: place, rows });
-      else if (own.type !== tensor.type) this.#widen(own, tensor, { rows, target });
+      else if (typeInFile(own.type) !== tensor.type) this.#widen(own, tensor, { rows, target });
       else if (layout === "neurons" && !own.isTransposed) {
         this.#transpose(own, { fileRowBytes, first: place, rows });
       } else {

@@ -21,6 +21,7 @@ import {
   layoutByNeuron,
   WEIGHT_TYPES,
   type WeightType,
+  writtenOut,
 } from "./weight_types.ts";
 
 /** A matrix for which a layout is chosen: which tensor, and how many outputs it has. */
@@ -36,6 +37,8 @@ export class MatrixLayouts {
   readonly isSparse: boolean;
   /** What products read is summed up. */
   readonly measuresInputs: boolean;
+  /** Rows of codebooks' types are written out. */
+  readonly #writesOut: boolean;
   readonly #tensors: ReadonlyMap<string, GgufTensor>;
   readonly #blocks: readonly (DenseTensors & { readonly isSilent: boolean })[];
   readonly #isSilentIn: readonly boolean[];
@@ -46,14 +49,16 @@ export class MatrixLayouts {
   constructor(
     model: ModelDescription,
     tensors: ReadonlyMap<string, GgufTensor>,
-    { skips, hushes, units = null, measuresInputs = false }: {
+    { skips, hushes, units = null, measuresInputs = false, writesOut = false }: {
       readonly skips: boolean;
       readonly hushes: boolean;
       readonly units?: UnitPlan | null;
       readonly measuresInputs?: boolean;
+      readonly writesOut?: boolean;
     },
   ) {
     this.measuresInputs = measuresInputs;
+    this.#writesOut = writesOut;
     this.#units = units;
     this.#tensors = tensors;
     const { layers, projector } = model.tensors;
@@ -131,9 +136,10 @@ export class MatrixLayouts {
   }
 
   /** What a matrix of the tensor is kept in. */
-  keptType(tensor: string, { isWidened, isFloat }: MatrixPart): WeightType {
+  keptType(tensor: string, { isWidened, isFloat }: MatrixPart, layout: MatrixLayout): WeightType {
     const type = this.typeOf(tensor);
-    return isWidened || isFloat && isQuantType(type) ? "F32" : type;
+    if (isWidened || isFloat && isQuantType(type)) return "F32";
+    return this.#writesOut && layout === "rows" ? writtenOut(type) ?? type : type;
   }
 
   /**

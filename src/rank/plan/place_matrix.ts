@@ -56,10 +56,10 @@ export function placeMatrix(
   const { rows = { start: 0, end: matrix.rows }, columns = { start: 0, end: matrix.columns } } =
     part;
   const { layouts } = part;
-  const type = layouts.keptType(tensor, part);
   const by = (bound: VectorTensor) => placeVector(place, bound);
   const isTransposed = part.isTransposed === true;
   const layout = layouts.layoutOf(matrix, part);
+  const type = layouts.keptType(tensor, part, layout);
   const [packed, along] = layout === "neurons" ? [columns, rows] : [rows, columns];
   const rowStrideBytes = layout === "columns"
     ? byColumnsRowBytes(type, lengthOf(along))

@@ -54,7 +54,7 @@ export function planRanks(
     // Sums are of every neuron.
     skips: options.isSparse !== false && !options.measuresInputs,
     hushes: options.thresholds !== undefined,
-    ...{ units, measuresInputs: options.measuresInputs },
+    ...{ units, measuresInputs: options.measuresInputs, writesOut: options.writesOut },
   });
   const typesOf = (matrixOf: (layer: LayerTensors) => MatrixTensor | null) =>
     layers.flatMap((layer) => {

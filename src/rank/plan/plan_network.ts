@@ -23,14 +23,13 @@ import type { MatrixPlan, VectorPlan } from "./plan_types.ts";
 import type { KernelSizes } from "./plan_workspace.ts";
 import { RegionPlaces } from "./region_places.ts";
 import { cut, lengthOf, type Range, scale } from "./shard.ts";
-import { LONG_TOKENS } from "./weight_types.ts";
 
 /** Channels that a rank has are whole groups of so many, which products make at a time. */
 const CHANNEL_UNIT = 16;
 /** Floats from one place of a plane to the next are multiples of so many. */
 const PLACE_UNIT = FLOAT_ROW_PAD_WEIGHTS;
 /** Windows that are laid side by side at a time: products of as many are the fast ones. */
-export const WINDOW_ROWS = LONG_TOKENS;
+export const WINDOW_ROWS = 128;
 /** Of the first convolution: 3 · 3 places of three colours. */
 const PIXEL_COLUMNS = 27;
 /** Queries that attend at once: more would leave the cache while they pass the keys. */

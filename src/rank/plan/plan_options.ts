@@ -29,6 +29,8 @@ export interface PlanOptions {
   readonly hasPredictors?: boolean;
   /** Left out: weights are tensors of the file. */
   readonly packed?: UnitOptions;
+  /** Rows of codebooks' types are written out: more bytes, several times as fast. Default false. */
+  readonly writesOut?: boolean;
   /** Ranks sum up what their products read: an engine that measures. Left out: they do not. */
   readonly measuresInputs?: boolean;
   /** The last of the ranks is a GPU; rankCount counts it, too. Left out: none is. */

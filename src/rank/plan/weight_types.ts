@@ -10,28 +10,43 @@ import {
   ROW_ALIGN_BYTES,
   SUPERBLOCK_WEIGHTS,
 } from "../../memory/row_layout.ts";
-import { dtypeByName } from "../../model/dtypes.ts";
+import { dtypeByName, writtenOutType } from "../../model/dtypes.ts";
 
-/** Quantised types, whose kernels read q8 tiles. */
-export const QUANT_TYPES = [
+/** What rows of codebooks' types are where they are written out: types of no file. */
+export const WRITTEN_OUT_TYPES = [
+  ...["IQ3_S_W", "IQ3_XXS_W", "IQ2_S_W", "IQ2_XS_W", "IQ2_XXS_W", "IQ1_M_W", "IQ1_S_W"] as const,
+  "TQ1_0_W",
+] as const;
+
+/** Quantised types of files, whose kernels read q8 tiles. */
+const FILE_QUANT_TYPES = [
   ...["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"] as const,
   ...["Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"] as const,
   ...["IQ4_NL", "IQ4_XS", "MXFP4", "NVFP4", "NVFP4S", "E0M4"] as const,
   ...["IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S"] as const,
   ...["TQ2_0", "TQ1_0", "Q2_0", "Q1_0"] as const,
 ] as const;
+
+/** All quantised types. */
+export const QUANT_TYPES = [...FILE_QUANT_TYPES, ...WRITTEN_OUT_TYPES] as const;
 export type QuantType = typeof QUANT_TYPES[number];
 
 /** Tensor types that have kernels. */
-export const WEIGHT_TYPES = ["F32", "F16", "BF16", ...QUANT_TYPES] as const;
-export type WeightType = typeof WEIGHT_TYPES[number];
+export const WEIGHT_TYPES = ["F32", "F16", "BF16", ...FILE_QUANT_TYPES] as const;
+export type WeightType = typeof WEIGHT_TYPES[number] | QuantType;
 
 export function isWeightType(type: string): type is WeightType {
-  return (WEIGHT_TYPES as readonly string[]).includes(type);
+  return ([...WEIGHT_TYPES, ...WRITTEN_OUT_TYPES] as readonly string[]).includes(type);
 }
 
 export function isQuantType(type: WeightType): type is QuantType {
   return (QUANT_TYPES as readonly string[]).includes(type);
+}
+
+/** What rows of codebooks' type are where they are written out; undefined: of no other type. */
+export function writtenOut(type: WeightType): WeightType | undefined {
+  const name = writtenOutType(type);
+  return name !== undefined && isWeightType(name) ? name : undefined;
 }
 
 /** Floats of 16 bits. */
@@ -107,12 +122,14 @@ export function columnQuantBytes(type: WeightType, rows: number): number {
 const PACKED_SUPERBLOCK_BYTES: Readonly<Record<string, number | undefined>> = {
   NVFP4: 148,
   NVFP4S: 148,
+  ...{ IQ1_S_W: 140, IQ2_XXS_W: 140, IQ3_XXS_W: 140, IQ3_S_W: 140 },
+  ...{ IQ1_M_W: 148, IQ2_XS_W: 148, IQ2_S_W: 148, TQ1_0_W: 66 },
 };
 
 /**
  * Bytes of a packed row of `columns` weights (row_layout.ts), aligned. A quantised row takes as
- * many as in its file, but for padding, to a superblock, and to the alignment, and for NVFP4, whose
- * superblocks have four bytes more.
+ * many as in its file, but for padding, to a superblock, and to the alignment, for NVFP4, whose
+ * superblocks have four bytes more, and for what is written out.
  */
 export function packedRowBytes(type: WeightType, columns: number): number {
   const { blockElements, blockBytes } = dtypeByName(type)!;
@@ -128,4 +145,4 @@ export function packedRowBytes(type: WeightType, columns: number): number {
 export const LISTED_COST = 2;
 
 /** From so many tokens on products of floats are those of many tokens. */
-export const LONG_TOKENS = 128;
+export const LONG_TOKENS = 64;
