@@ -115,7 +115,10 @@ export class Filling {
       this.#firstMs = performance.now();
       this.#tokenMs.restart(this.#firstMs);
     }
+    // Ids that come out together were computed together.
+    this.#tokenMs.beginWait();
     const finished = this.#handOut();
+    this.#tokenMs.endWait();
     this.#findMasks();
     return finished;
   }
