@@ -194,6 +194,20 @@ Deno.test("FillLeader ends everything where a rank fails, and says how long an a
     assertEquals([leader.hasWork, control.kvTokens], [false, 0]);
   }));
 
+Deno.test("ranks say that they get on within a layer of a long text, not at its joins alone", () =>
+  withTinyFile({ architecture: "llada" }, async (path) => {
+    const { control, begin, steps } = await open(path, 8);
+    const beatsOf = (tokens: number) => {
+      const before = control.heartbeat;
+      begin(0, { ids: Array.from({ length: tokens - 1 }, (_, i) => 5 + i), maxTokens: 1 });
+      steps(1, 1);
+      return control.heartbeat - before;
+    };
+    const [short, long] = [beatsOf(64), beatsOf(200)];
+    // Two layers, each of four times as many as attend at once.
+    assertEquals(long - short, 2 * 3);
+  }));
+
 Deno.test("FillLeader does errands between steps, and ends all that is under way when it is told", () =>
   withTinyFile({ architecture: "llada" }, async (path) => {
     const { leader, ends, begin, steps } = await open(path, 8);
