@@ -133,7 +133,7 @@ export class Filling {
       // The first step reads it.
       promptMs: started ? firstMs - this.#startMs : 0,
       predictedTokens: this.#answered,
-      predictedMs: started ? nowMs - firstMs : 0,
+      predictedMs: nowMs - firstMs,
       ...this.#firstMs > 0 && { tokenMs: this.#tokenMs.percentiles() },
     };
     return { finishReason, timings };
