@@ -39,8 +39,8 @@ export class KeptConversations implements Conversations {
     if (blocks !== null) return blocks * KV_BLOCK_POSITIONS;
     throw new RequestError(
       "Cannot keep this conversation: its keys and values are on a GPU (then use --gpu off), or " +
-        "the model has none that the next request could use, as layers keep states of the text, or " +
-        "each word depends on all of it: use another model",
+        "the model has none that the next request could use, as layers keep states of the text, " +
+        "or each word depends on all of it: use another model",
       { status: 501, code: "not_supported" },
     );
   }

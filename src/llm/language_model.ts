@@ -137,9 +137,8 @@ export class LoadedModel implements LanguageModel {
     const sampling = readSampling(parts.file.metadata);
     this.#extras = new RequestExtras(tokenizer, config.vocabSize, sampling);
     const runningMax = this.runningMax = plans[0].sequences;
-    this.#queue = base !== null
-      ? base.#queue
-      : new TurnQueue({ runningMax, waitingMax: parts.waitingMax });
+    const { waitingMax } = parts;
+    this.#queue = base !== null ? base.#queue : new TurnQueue({ runningMax, waitingMax });
     this.adapted = parts.adapted.map((own) =>
       new LoadedModel({ ...parts, ...own, adapted: [] }, this)
     );
@@ -208,13 +207,11 @@ export class LoadedModel implements LanguageModel {
     return startGeneration(this.#queue, {
       source: (...of) => this.#engines.generate(...of),
       request: {
-        ids,
+        ...{ ids, maxTokens },
         ...given.length === 0 ? {} : { given },
         ...adapters.length === 0 ? {} : { adapters },
-        maxTokens,
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
-        priority: request.priority,
-        ...{ ...this.#extras.of(request, maxTokens), ...filling },
+        ...{ priority: request.priority, ...this.#extras.of(request, maxTokens), ...filling },
       },
       ...{ stop: request.stop ?? [], endSignal: request.endSignal },
       ...{ tokenizer: this.tokenizer, beginsText: this.answersSources },

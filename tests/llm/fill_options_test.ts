@@ -36,7 +36,7 @@ Deno.test("fillSettings() refuses numbers out of range, and orders that are none
 });
 
 Deno.test("fillingOf() leaves requests to other models as they are, and bounds answers of these", () => {
-  const other = { architecture: "llama" };
+  const other = { architecture: "llama", fill: undefined };
   assertEquals(fillingOf(other, { ...ASKED, logprobs: 1 }), { maxTokens: Infinity });
   assertEquals(answerTokensOf(other), undefined);
   const fill = fillSettings({ stepTokens: 3 });
