@@ -10,7 +10,6 @@ import { createLeader, type RequestLeader } from "../src/engine/create_leader.ts
 import type { KvCopy } from "../src/engine/kv_archive.ts";
 import { RequestError } from "../src/base/errors.ts";
 import { ImageReader } from "../src/engine/image_reader.ts";
-
 import type { WholeTexts } from "../src/engine/whole_texts.ts";
 import { RankRunner } from "../src/rank/open_rank.ts";
 import { answerCalls, leave, reply } from "./answer.ts";

@@ -64,9 +64,8 @@ export class FillLeader {
     this.errands.advance();
     this.#wasAborted &&= this.#active.some(({ slot }) => !control.isCancelled(slot));
     control.noticeCancels(!this.#wasAborted);
-    for (const filling of this.#all()) {
-      if (control.isCancelled(filling.slot)) this.#finish(filling, "cancelled");
-    }
+    this.#endCancelled(this.#active);
+    this.#endCancelled(this.#waiting);
     this.#admit();
     control.kvTokens = this.#kv.usedTokens;
     const filling = this.#next();
@@ -98,6 +97,14 @@ export class FillLeader {
     return [...this.#active, ...this.#waiting];
   }
 
+  /** Of those that run, or that wait. */
+  #endCancelled(some: readonly Filling[]): void {
+    const { control } = this.#runner;
+    for (let i = some.length - 1; i >= 0; i--) {
+      if (control.isCancelled(some[i].slot)) this.#finish(some[i], "cancelled");
+    }
+  }
+
   /** Takes in those that wait, in order, until one finds no room: it is not overtaken. */
   #admit(): void {
     while (this.#waiting.length > 0) {
@@ -115,18 +122,20 @@ export class FillLeader {
 
   /** Of the most urgent ones that which has waited longest. */
   #next(): Filling | null {
-    if (this.#active.length === 0) return null;
-    const most = Math.max(...this.#active.map(({ priority }) => priority));
-    const index = this.#active.findIndex(({ priority }) => priority === most);
-    const [filling] = this.#active.splice(index, 1);
-    this.#active.push(filling);
+    const active = this.#active;
+    if (active.length === 0) return null;
+    let at = 0;
+    for (let i = 1; i < active.length; i++) if (active[i].priority > active[at].priority) at = i;
+    const filling = active[at];
+    active.copyWithin(at, at + 1);
+    active[active.length - 1] = filling;
     return filling;
   }
 
   /** Returns why the request has come to its end, or null. */
   #run(filling: Filling): FinishReason | null {
     const { slot, ids, firstRow, endRow } = filling;
-    this.#steps.begin(STEP_KIND_FORWARD, this.#active.length);
+    this.#steps.begin(STEP_KIND_FORWARD);
     this.#steps.addWhole(slot, ids, firstRow, endRow);
     this.#wasAborted = !this.#steps.run();
     if (this.#wasAborted) return null;

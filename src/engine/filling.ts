@@ -115,7 +115,10 @@ export class Filling {
       this.#firstMs = performance.now();
       this.#tokenMs.restart(this.#firstMs);
     }
+    // Ids that come out together were computed together.
+    this.#tokenMs.beginWait();
     const finished = this.#handOut();
+    this.#tokenMs.endWait();
     this.#findMasks();
     return finished;
   }
@@ -130,7 +133,7 @@ export class Filling {
       // The first step reads it.
       promptMs: started ? firstMs - this.#startMs : 0,
       predictedTokens: this.#answered,
-      predictedMs: started ? nowMs - firstMs : 0,
+      predictedMs: nowMs - firstMs,
       ...this.#firstMs > 0 && { tokenMs: this.#tokenMs.percentiles() },
     };
     return { finishReason, timings };

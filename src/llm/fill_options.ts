@@ -33,6 +33,11 @@ export interface FillOptions {
 /** Tokens of an answer where nobody says: all of them are there as masks from the first step on. */
 export const FILL_ANSWER_TOKENS = 256;
 
+/** The same of a model; undefined: as many as there is room for. */
+export function answerTokensOf({ fill }: Pick<ModelConfig, "fill">): number | undefined {
+  return fill === undefined ? undefined : FILL_ANSWER_TOKENS;
+}
+
 /** @throws {RangeError} for a number out of range, or an order that is none. */
 export function fillSettings(options: FillOptions = {}): FillSettings {
   const { blockTokens, stepTokens, order } = { ...FILL_DEFAULTS, ...definedOnly(options) };
@@ -83,7 +88,7 @@ export function fillingOf(
   if (asked === null) {
     return {
       fill: fillSettings(options),
-      maxTokens: maxTokens === Infinity ? FILL_ANSWER_TOKENS : maxTokens,
+      maxTokens: maxTokens === Infinity ? answerTokensOf({ fill }) : maxTokens,
     };
   }
   throw new RequestError(

@@ -39,7 +39,8 @@ export class KeptConversations implements Conversations {
     if (blocks !== null) return blocks * KV_BLOCK_POSITIONS;
     throw new RequestError(
       "Cannot keep this conversation: its keys and values are on a GPU (then use --gpu off), or " +
-        "layers of the model keep states of the text, which are not kept: use another model",
+        "the model has none that the next request could use, as layers keep states of the text, " +
+        "or each word depends on all of it: use another model",
       { status: 501, code: "not_supported" },
     );
   }
@@ -50,7 +51,7 @@ export class KeptConversations implements Conversations {
     if (blocks !== null) return blocks * KV_BLOCK_POSITIONS;
     throw new RequestError(
       "Cannot go on with this conversation: it is of another model, number of threads or type of " +
-        "cache: save it again",
+        "cache, or this model keeps none: save it again, or use the model that it is of",
       { status: 409, code: "other_model" },
     );
   }

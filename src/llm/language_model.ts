@@ -19,6 +19,7 @@ import type { EngineSupply } from "./engine_supply.ts";
 import { KeptConversations } from "./kept_conversations.ts";
 import { AdapterShares } from "./adapter_shares.ts";
 import { checkGiven } from "./check_given.ts";
+import { answerTokensOf } from "./fill_options.ts";
 import { checkIds, type IdLimits, requireAlive, tokensWanted } from "./check_ids.ts";
 import { refuseEncoder, requireGoingOn } from "./read_pooling.ts";
 import type { AdaptedParts, LoadedModelParts } from "./loaded_model_parts.ts";
@@ -57,6 +58,7 @@ export class LoadedModel implements LanguageModel {
   readonly tokenizer: Tokenizer;
   readonly contextLength: number;
   readonly answersSources: boolean;
+  readonly answerTokens: number | undefined;
   readonly runningMax: number;
   readonly threads: number;
   /** Memories of each thread: more than one where its share is over 4 GiB. */
@@ -116,6 +118,7 @@ export class LoadedModel implements LanguageModel {
     this.predictors = parts.predictors;
     this.runsOn = parts.runsOn;
     const isFramed = this.answersSources = config.source !== undefined;
+    this.answerTokens = answerTokensOf(config);
     this.#prompts = new PromptEncoder({ ...parts, contextLength, isFramed });
     this.#engines = parts.engines;
     this.conversations = new KeptConversations(parts.engines, { fingerprint, adapters });
@@ -134,9 +137,8 @@ export class LoadedModel implements LanguageModel {
     const sampling = readSampling(parts.file.metadata);
     this.#extras = new RequestExtras(tokenizer, config.vocabSize, sampling);
     const runningMax = this.runningMax = plans[0].sequences;
-    this.#queue = base !== null
-      ? base.#queue
-      : new TurnQueue({ runningMax, waitingMax: parts.waitingMax });
+    const { waitingMax } = parts;
+    this.#queue = base !== null ? base.#queue : new TurnQueue({ runningMax, waitingMax });
     this.adapted = parts.adapted.map((own) =>
       new LoadedModel({ ...parts, ...own, adapted: [] }, this)
     );
@@ -205,13 +207,11 @@ export class LoadedModel implements LanguageModel {
     return startGeneration(this.#queue, {
       source: (...of) => this.#engines.generate(...of),
       request: {
-        ids,
+        ...{ ids, maxTokens },
         ...given.length === 0 ? {} : { given },
         ...adapters.length === 0 ? {} : { adapters },
-        maxTokens,
         endIds: request.ignoreEnd ? [] : [...this.tokenizer.endIds],
-        priority: request.priority,
-        ...{ ...this.#extras.of(request, maxTokens), ...filling },
+        ...{ priority: request.priority, ...this.#extras.of(request, maxTokens), ...filling },
       },
       ...{ stop: request.stop ?? [], endSignal: request.endSignal },
       ...{ tokenizer: this.tokenizer, beginsText: this.answersSources },

@@ -45,7 +45,8 @@ export class TextReader {
 
   /** See `LoadedModel.rank`. */
   async rank(pairs: Texts, options: EmbedOptions): Promise<number[]> {
-    const { head } = this.#in;
+    const { config, head } = this.#in;
+    requireGoingOn(config, "say how well texts answer a question");
     const ranker = rankerOf(head);
     const vectors = await this.#pool(pairs, ranker.reads, options);
     return vectors.map((vector) => head!.score(ranker, vector));

@@ -314,6 +314,8 @@ export interface LanguageModel {
    * answer goes on where its prompt ends.
    */
   readonly answersSources?: boolean;
+  /** Tokens of an answer where nobody says; left out: as many as there is room for. */
+  readonly answerTokens?: number;
 
   /** A conversation rendered by the model's own template, with SPECIAL_TOKEN_BREAKERs taken out. */
   renderChat(messages: readonly ChatMessage[], options?: ChatOptions): string;

@@ -216,12 +216,12 @@ export class Control {
     this.announceOutput();
   }
 
-  /** The leader has got further with something long that has no joins. */
+  /** Somebody has got further with something long that has no joins. */
   beat(): void {
     Atomics.add(this.words, HEARTBEAT_WORD, 1);
   }
 
-  /** Changes whenever ranks have got a join further, or the leader with what has none. */
+  /** Changes whenever ranks have got a join further, or one of them with what has none. */
   get heartbeat(): number {
     return Atomics.load(this.words, HEARTBEAT_WORD);
   }

@@ -4,8 +4,6 @@ import { type Grid, outcomeOrder } from "./patch_order.ts";
 import type { Size } from "./resize.ts";
 import type { LayoutPart } from "./types.ts";
 
-const { fround } = Math;
-
 /**
  * Line by line through all tiles that lie side by side, then the whole image.
  * @param parts grids of patches of an image's parts, row by row; their tiles have the numbers from
@@ -65,8 +63,8 @@ export function layPartsByLines(
 
 /** Of a grid what has an image of that shape in its middle; to the sides half a place may be. */
 function withoutEdges(grid: Size, image: Size) {
-  const isWider = fround(image.width / image.height) > fround(grid.width / grid.height);
-  const own = (length: number, by: number, per: number) => Math.floor(length * by / per + 1e-7);
+  const isWider = image.width * grid.height > grid.width * image.height;
+  const own = (length: number, by: number, per: number) => Math.floor(length * by / per);
   const top = isWider
     ? Math.trunc((grid.height - own(image.height, grid.width, image.width)) / 2)
     : 0;

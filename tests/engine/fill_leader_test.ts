@@ -1,5 +1,5 @@
 /** Whose step is next where several texts are filled in, on the test's own thread. */
-import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertInstanceOf } from "@std/assert";
 import { RequestError } from "../../src/base/errors.ts";
 import { createLeader, type RequestLeader } from "../../src/engine/create_leader.ts";
 import { FillLeader } from "../../src/engine/fill_leader.ts";
@@ -173,6 +173,65 @@ Deno.test("FillLeader fails the request whose logits are no numbers, and no othe
     assertInstanceOf(ends[0], RequestError);
     assertEquals((ends[1] as EngineResult).finishReason, "length");
     assertEquals(control.kvTokens, 0);
+  }));
+
+Deno.test("FillLeader ends everything where a rank fails, and says how long an answer took", () =>
+  withTinyFile({ architecture: "llada" }, async (path) => {
+    const { leader, control, ends, begin, steps } = await open(path, 8);
+    const long = Array.from({ length: 200 }, (_, i) => 5 + i);
+    begin(0, { maxTokens: 1 });
+    steps(1, 1);
+    assertGreater((ends[0] as EngineResult).timings.promptMs, 0);
+    begin(0, { ids: long });
+    begin(1, { ids: long });
+    const broken = new Error("out of order");
+    control.join = () => {
+      throw broken;
+    };
+    // One that runs, one that waits.
+    steps(1, 1);
+    assertEquals(ends, [broken, broken]);
+    assertEquals([leader.hasWork, control.kvTokens], [false, 0]);
+  }));
+
+Deno.test("ranks say that they get on within a layer of a long text, not at its joins alone", () =>
+  withTinyFile({ architecture: "llada" }, async (path) => {
+    const { control, begin, steps } = await open(path, 8);
+    const beatsOf = (tokens: number) => {
+      const before = control.heartbeat;
+      begin(0, { ids: Array.from({ length: tokens - 1 }, (_, i) => 5 + i), maxTokens: 1 });
+      steps(1, 1);
+      return control.heartbeat - before;
+    };
+    const [short, long] = [beatsOf(64), beatsOf(200)];
+    // Two layers, each of four times as many as attend at once.
+    assertEquals(long - short, 2 * 3);
+  }));
+
+Deno.test("FillLeader does errands between steps, and ends all that is under way when it is told", () =>
+  withTinyFile({ architecture: "llada" }, async (path) => {
+    const { leader, ends, begin, steps } = await open(path, 8);
+    const told: unknown[] = [];
+    const end = {
+      done: (how: unknown) => told.push(how),
+      failed: (how: unknown) => told.push(how),
+    };
+    const errand = function* () {
+      yield;
+      return "all";
+    };
+    leader.errands.add(errand(), end);
+    assertEquals(leader.hasWork, true);
+    steps(2, 1);
+    assertEquals([told, leader.hasWork], [["all"], false]);
+    const long = Array.from({ length: 200 }, (_, i) => 5 + i);
+    begin(0, { ids: long });
+    begin(1, { ids: long });
+    steps(1, 1);
+    leader.errands.add(errand(), end);
+    const closed = new Error("closed");
+    leader.failAll(closed);
+    assertEquals([ends, told.at(-1), leader.hasWork], [[closed, closed], closed, false]);
   }));
 
 /** Makes an embedding of the F32 model at `path` NaN. */

@@ -15,15 +15,16 @@ interface Asked {
   readonly stepTokens: number;
   readonly order?: FillOrder;
   readonly isShifted?: boolean;
+  readonly logitBias?: ReadonlyMap<number, number>;
 }
 
 /** Logits of a row of the text; left out: of all ids alike. */
 type Rows = (row: number) => readonly number[] | undefined;
 
-function begin({ answer, isShifted = false, order = "confidence", ...fill }: Asked) {
+function begin({ answer, isShifted = false, order = "confidence", logitBias, ...fill }: Asked) {
   const board = createScoreBoard(VOCAB);
   const outputIds = new Int32Array(32);
-  const sampling = { temperature: 0 };
+  const sampling = { temperature: 0, logitBias };
   const request = { ids: PROMPT, maxTokens: answer, sampling, endIds: [END] };
   const steps = { board, takeRow: (_: number) => {} };
   const filling = new Filling({ ...request, fill: { ...fill, order } }, {
@@ -82,12 +83,41 @@ Deno.test("Filling ends at an end token that has all before it, not at one that 
   assertEquals([step(rows).finished, said()], ["stop", [2, 2]]);
 });
 
-Deno.test("Filling says where logits are not numbers", () => {
-  const { step } = begin({ answer: 2, blockTokens: 2, stepTokens: 1 });
-  const error = assertThrows(
-    () => step(() => new Array(VOCAB).fill(NaN)),
-    RequestError,
-    "Cannot choose token 3: its logits are not numbers",
-  );
-  assertEquals(error.status, 500);
+Deno.test("Filling says where logits are not numbers, whatever a mask is given", () => {
+  for (const logitBias of [undefined, new Map([[MASK, Infinity]])]) {
+    const { step } = begin({ answer: 2, blockTokens: 2, stepTokens: 1, logitBias });
+    const error = assertThrows(
+      () => step(() => new Array(VOCAB).fill(NaN)),
+      RequestError,
+      "Cannot choose token 3: its logits are not numbers",
+    );
+    assertEquals(error.status, 500);
+  }
+});
+
+Deno.test("Filling tells how long the step that reads the prompt took, and each id behind it", () => {
+  const { now } = performance;
+  let ms = 100;
+  performance.now = () => ms;
+  try {
+    const { filling, step } = begin({ answer: 5, blockTokens: 3, stepTokens: 2 });
+    const nothing = { promptTokens: 3, cachedTokens: 0, promptMs: 0, predictedMs: 0 };
+    const { timings } = filling.result("cancelled");
+    assertEquals(timings, { ...nothing, predictedTokens: 0 });
+    filling.start();
+    const rows: Rows = (row) => sure(5, row === 5 ? 9 : 3);
+    // One id comes of the first step; two that were computed together of each other one.
+    for (const at of [130, 150, 180]) {
+      ms = at;
+      step(rows);
+    }
+    ms = 200;
+    const { timings: after } = filling.result("length");
+    const each = { p50: 10, p90: 15, p99: 15 };
+    assertEquals(after, {
+      ...{ ...nothing, promptMs: 30, predictedTokens: 5, predictedMs: 70, tokenMs: each },
+    });
+  } finally {
+    performance.now = now;
+  }
 });

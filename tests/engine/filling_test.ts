@@ -254,6 +254,7 @@ Deno.test("what has no meaning where words come in any order is refused, by name
               `Cannot ${what} with this model: rnd1 fills in`,
             );
           await refused(model.embed([IDS]), "make vectors of texts");
+          await refused(model.rank([IDS]), "say how well texts answer a question");
           await refused(model.negativeLogLikelihood(IDS, 1), "measure how surprising a text is");
           await refused(model.promptLogprobs(IDS, 0), "say how likely a prompt is");
           await refused(model.observe(IDS).next(), "observe neurons");

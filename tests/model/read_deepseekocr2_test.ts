@@ -42,6 +42,9 @@ Deno.test("readVision() reads queries behind rows of a first tower, which one ma
   assertEquals(second!.tensors.projector!.first.bias?.length, 64);
   // Rows behind lines are there in some files, and are not this kind's.
   read({}, withTensor(FILE, "v.image_newline", { dims: [64], type: "F32" }));
+  // Nor are patches of the second tower, which takes none.
+  const patches = withTensor(FILE, "v.patch_embd.weight", { dims: [4, 4, 3, 64], type: "F32" });
+  read({}, withTensor(patches, "v.patch_embd.bias", { dims: [64], type: "F32" }));
 });
 
 Deno.test("readVision() refuses a file of DeepSeek-OCR 2 that is wrong in one place", () => {

@@ -57,7 +57,8 @@ Deno.test("readVision() refuses a file of Granite 4 Vision that is wrong in one 
     "window_side": [0, 65, undefined].map((side) => () => read({ "projector.window_side": side })),
     "image_size": [() => read({ "projector.window_side": 6, "projector.query_side": 3 })],
     "image_grid_pinpoints": [
-      ...[grid(), grid(32, 33), grid(32), grid(0, 32), grid(32 * 1024, 32 * 1024)]
+      // The last one is small, but of 1056 tiles.
+      ...[grid(), grid(32, 33), grid(32), grid(0, 32), grid(32 * 1024, 32 * 1024), grid(1024, 1056)]
         .map((each) => () => read(each)),
       () => read({ image_grid_pinpoints: undefined }),
       // Not many, but large.

@@ -34,6 +34,10 @@ Deno.test("readVision() reads layers along lines and columns, and heads as long 
   const whole = read({ ...modes(-1, -1, -1, -1), window_size: undefined }).description;
   assertEquals(whole.config.layers[0].slidingWindow, 0);
   assertEquals(whole.tensors.layers[0].attentionSinks, null);
+  // Of files that do not say, up to 1280 rows of blocks of two patches.
+  const silent = read({ image_min_pixels: undefined, image_max_pixels: undefined }).images;
+  const block = (2 * silent.patchSize) ** 2;
+  assertEquals([silent.pixelsMin, silent.pixelsMax], [8 * block, 1280 * block]);
   // Heads that are no part of the width.
   const odd = parseGguf(tinyVision({ kind: "mimovl", changes: { heads: 5, kvHeads: 1 } }));
   const { headDim } = read({ "attention.head_count_kv": 1 }, odd).description.config;

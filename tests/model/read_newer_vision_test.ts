@@ -138,4 +138,13 @@ Deno.test("readVision() reads what convolves each number of MobileVLM 2's rows",
   }
   const other = withTensor(file, `${peg}.weight`, { dims: [3, 3, 1, 63] });
   assertThrows(() => readVision(other), ModelFormatError, peg);
+  // As LLaVA's: a class token, a layer that is read in place of the last one, rows behind lines.
+  const named = withMetadata(file, { "clip.vision.feature_layer": Int32Array.of(1) });
+  assertEquals(readVision(named).description.config.blockCount, 1);
+  const length = { dims: [64], type: "F32" } as const;
+  const classed = withTensor(file, "v.class_embd", { ...length, dims: [images.positions!.count] });
+  assertThrows(() => readVision(classed), ModelFormatError, "v.class_embd");
+  for (const name of ["v.image_newline", "model.image_newline"]) {
+    readVision(withTensor(file, name, length));
+  }
 });

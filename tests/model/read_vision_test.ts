@@ -247,7 +247,11 @@ Deno.test("readVision() takes up for down where old files have them exchanged", 
   };
   assertEquals(up("mlp"), "v.blk.1.ffn_down.weight");
   assertEquals(up("mlp", { swapped: false }), "v.blk.1.ffn_up.weight");
-  assertThrows(() => up("internvl", { swapped: true }), ModelFormatError, "ffn_up.weight");
+  assertEquals(up("ldpv2"), "v.blk.1.ffn_up.weight");
+  assertEquals(up("ldpv2", { swapped: true }), "v.blk.1.ffn_down.weight");
+  for (const kind of ["internvl", "granite4_vision"] as const) {
+    assertThrows(() => up(kind, { swapped: true }), ModelFormatError, "ffn_up.weight");
+  }
 });
 
 Deno.test("readVision() knows InternVL's large tower by its lengths, as its files do not say", () => {

@@ -69,10 +69,10 @@ for (const name of Object.keys(LOGITS) as Name[]) {
 }
 
 Deno.test("describeModel() reads before which of Granite's layers parts of rows are added, or refuses", () => {
-  const of = (values: StoredValue) => {
+  const of = (values: StoredValue, blockCount = 4) => {
     const metadata = [["granite.deepstack_mapping", values]] as const;
     const { config } = describeModel(
-      parseGguf(tinyModel({ architecture: "granite", blockCount: 4, metadata })),
+      parseGguf(tinyModel({ architecture: "granite", blockCount, metadata })),
     );
     return [config.givenParts, config.partsBehind, config.scalesGiven];
   };
@@ -87,6 +87,10 @@ Deno.test("describeModel() reads before which of Granite's layers parts of rows 
   for (const each of wrong) {
     assertThrows(() => numbers(...each), ModelFormatError, "deepstack_mapping");
   }
+  // One part for each layer but the first: 64 are as many as there may be.
+  const all = (count: number) => list(Int32Array.from({ length: count }, (_, i) => i || -1));
+  assertEquals(of(all(65), 65)[0], 65);
+  assertThrows(() => of(all(66), 66), ModelFormatError, "deepstack_mapping");
   for (const other of [u32(1), list(Float32Array.of(-1, 1, -1, -1))]) {
     assertThrows(() => of(other), ModelFormatError, "deepstack_mapping");
   }

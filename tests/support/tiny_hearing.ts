@@ -84,6 +84,8 @@ export interface TinyHearingOptions {
   readonly metadata?: readonly MetadataEntry[];
   /** What replaces lengths. */
   readonly lengths?: Partial<Record<keyof typeof TINY_EAR, number>>;
+  /** What names of tensors end with that the file lacks. */
+  readonly without?: readonly string[];
 }
 
 type Planned = PlannedTensor;
@@ -110,7 +112,9 @@ export function tinyHearing(options: TinyHearingOptions = {}): Uint8Array<ArrayB
       ...kind === "gemma4ua" ? [] : planTower(lengths, kind === "qwen3a"),
       ...planProjector(kind, all),
     ];
-  const tensors = planned.map(({ name, dims, role }) => {
+  const { without = [] } = options;
+  const isThere = ({ name }: Planned) => !without.some((end) => name.endsWith(end));
+  const tensors = planned.filter(isThere).map(({ name, dims, role }) => {
     const length = dims.reduce((product, dimension) => product * dimension);
     const fan = role === "kernel" ? dims.slice(0, -1).reduce((a, b) => a * b) : dims[0];
     const [mean, deviation] = role === "norm" ? [1, 0.2] : role === "bias" ? [0, 0.3] : [0, 0.5];

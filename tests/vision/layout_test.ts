@@ -163,6 +163,12 @@ Deno.test("prepareImage() has Granite 4's whole image, then lines without what w
   assertEquals("tensor" in end && end.isRepeated, true);
   // An image so thin that no line has it is there as a whole only.
   assertEquals(layoutOf(config, 300, 1), "{2: 0 + 16}\n");
+  // Of one that is so thin upright lines' ends are left.
+  assertEquals(layoutOf(config, 1, 300), `{2: 0 + 16}${"{line: 0 + 1}".repeat(8)}\n`);
+  // It is in the middle of three tiles, of which the outer ones are black.
+  const flat = { ...config, gridSizes: [[96, 32]] } as const;
+  const middle = [0, 4, 8, 12].map((first) => `{1: ${first + 1} + 2}{line: 0 + 1}`);
+  assertEquals(layoutOf(flat, 10, 32), `{3: 0 + 16}${middle.join("")}\n`);
 });
 
 Deno.test("prepareImage() has Step3-VL's windows line by line, then the whole image", () => {

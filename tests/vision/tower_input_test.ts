@@ -134,6 +134,24 @@ Deno.test("towerInput() puts several class tokens behind the patches", () => {
   assertEquals(Array.from(added!), [0, 1, 2, 3, 4, 5, 6, 7, 99, 198, 299, 398]);
 });
 
+Deno.test("towerInput() puts a second tower's queries behind as many rows, by how many they are", () => {
+  const config = {
+    ...{ ...IMAGE_CONFIGS.deepseekocr2, imageSize: 64, patchSize: 4, tileSize: 48 },
+    second: {
+      ...{ positions: null, classTokens: null, classTokenCount: 0 },
+      queries: [{ tensor: "of whole", count: 16 }, { tensor: "of tile", count: 9 }],
+    },
+  };
+  const queries = [16, 9].map((count) => Float32Array.from({ length: 2 * count }, (_, i) => 1 + i));
+  const second = { positions: null, classTokens: null, queries };
+  for (const [i, side] of [64, 48].entries()) {
+    const input = towerInput(seededImage(side, side), config, { ...NO_TABLES, second }).second!;
+    const { length } = queries[i];
+    assertEquals([input.kept, input.count], [length / 2, length]);
+    assertEquals(Array.from(input.added), [...new Array(length).fill(0), ...queries[i]]);
+  }
+});
+
 Deno.test("prepareImage() refuses an image that is too long and thin for a tower", () => {
   const config = IMAGE_CONFIGS.qwen2vl_merger;
   const error = assertThrows(

@@ -154,15 +154,20 @@ export class ImageReader {
     const { tokenizer, rowLength: d, hasGrids } = this.#in;
     const ids: number[] = [];
     const given: GivenRows[] = [];
+    /** First ids of rows that are the same wherever they stand, as behind each line. */
+    const standing = new Map<string, number>();
     for (const part of layout) {
       if ("text" in part) {
         ids.push(...tokenizer.encode(part.text, { special: true }));
         continue;
       }
       const { count, grid } = part;
-      const firstId = tiles === null ? -1 : this.#newIds(count);
+      const row = "tensor" in part ? `${part.first} ${count} ${part.tensor}` : null;
+      const known = row === null ? undefined : standing.get(row);
+      const firstId = tiles === null ? -1 : known ?? this.#newIds(count);
       for (let row = 0; row < count; row++) ids.push(tiles === null ? -1 : firstId - row);
-      if (tiles === null) continue;
+      if (tiles === null || known !== undefined) continue;
+      if (row !== null) standing.set(row, firstId);
       const values = "tile" in part
         ? inOrder(tiles[part.tile], part, d)
         : rowsOf(tower.floats(part.tensor), part, d);

@@ -329,7 +329,7 @@ function readTower(
   const blockCount = config.blockCount - (foldedBehind === null ? 0 : 1);
   const layers = Array.from({ length: blockCount }, (_, index) => ({
     ...readLayer(reader, index),
-    ...kind.hasBands && { attentionSinks: readSinks(reader, { blockCount, index }) },
+    ...kind.hasBands && { attentionSinks: readSinks(reader, config.layers[index], index) },
   }));
   if (foldedBehind !== null) layers.splice(foldedBehind, 0, readFoldingLayer(reader));
   return {

@@ -87,7 +87,6 @@ export const step3vl: VisionKind = {
 export const granite4Vision: VisionKind = {
   ...COMMON,
   name: "granite4_vision",
-  mayBeSwapped: true,
   asksLayers: true,
   projector: {
     ...{ norm: null, stages: [], first: "v.proj_blk.0.linear", isFirstTransposed: false },

@@ -32,13 +32,14 @@ export function readBands(
   }));
 }
 
-/** What scores compete with, head by head; null: the layer sees all. */
+/** What scores of a layer compete with, head by head; null: the layer sees all. */
 export function readSinks(
-  { file, checker, heads }: Pick<TowerReader, "file" | "checker" | "heads">,
-  { blockCount, index }: Readonly<Record<"blockCount" | "index", number>>,
+  { checker, heads }: Pick<TowerReader, "checker" | "heads">,
+  { slidingWindow }: Pick<LayerConfig, "slidingWindow">,
+  index: number,
 ): VectorTensor | null {
   const name = `v.blk.${index}.attn_sinks`;
-  if (modesOf(file, blockCount)[index] !== WHOLE) return checker.vector(name, heads);
+  if (slidingWindow > 0) return checker.vector(name, heads);
   checker.leave(name);
   return null;
 }

@@ -254,6 +254,8 @@ export class AttentionBlock {
         );
         query += n * width * 4;
         attention += n * outStride * 4;
+        // Of a text of tens of thousands of tokens a layer takes as long as a watchdog waits.
+        if (position + n < whole) this.#control.beat();
       }
       query += (end - whole) * width * 4;
       attention += (end - whole) * outStride * 4;

@@ -206,7 +206,7 @@ function layOut(
     take((rows * length + FLOAT_ROW_PAD_WEIGHTS) * 4);
   const q8 = (length: number) => take(sizes.q8_bytes(queries, length));
   // Those that the last window lacks are there, too.
-  const asked = Math.max(Math.ceil(rowsMax / rows) * Math.max(rows, queryCount), queries);
+  const asked = Math.ceil(rowsMax / rows) * Math.max(rows, queryCount);
   const places = {
     ...{ strides, queries: floats(queries, strides.queries), queriesQ8: q8(strides.queries) },
     ...{ mixed: floats(queries, strides.mixed), mixedQ8: q8(strides.mixed) },

@@ -91,8 +91,9 @@ export class WindowQueries {
   readonly #sums: readonly Float32Array[];
   /** All of the arena. */
   readonly #arena: Float32Array;
-  /** Of one query's head. */
+  /** Of one query's head, and what it takes, [headDim]. */
   readonly #scores: Float32Array;
+  readonly #taken: Float64Array;
   /** Of a step. */
   #windows = 0;
   #count = 0;
@@ -136,6 +137,7 @@ export class WindowQueries {
     });
     this.#arena = floats(memory, 0, memory.buffer.byteLength / 4);
     this.#scores = new Float32Array(Math.max(config.rows, config.queryCount));
+    this.#taken = new Float64Array(config.headDim);
   }
 
   /**
@@ -280,12 +282,13 @@ export class WindowQueries {
 
   #take(value: number, count: number, own: number, to: number): void {
     const { value: values, mixed } = this.#views;
-    const scores = this.#scores, { headDim } = this.#in.config;
-    for (let i = 0; i < headDim; i++) {
-      let sum = 0;
-      for (let row = 0; row < count; row++) sum += scores[row] * values[value + row * own + i];
-      mixed[to + i] = sum;
+    const scores = this.#scores, taken = this.#taken;
+    const { length } = taken.fill(0);
+    for (let row = 0, from = value; row < count; row++, from += own) {
+      const share = scores[row];
+      for (let i = 0; i < length; i++) taken[i] += share * values[from + i];
     }
+    for (let i = 0; i < length; i++) mixed[to + i] = taken[i];
   }
 
   /** Own share of second · act(first · x). */

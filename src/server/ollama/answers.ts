@@ -177,7 +177,7 @@ function withinContext(model: LanguageModel, ask: Ask, contextLength: number | u
       "context_length_exceeded",
     );
   }
-  const maxTokens = Math.min(room, ask.request.maxTokens ?? Infinity);
+  const maxTokens = Math.min(room, ask.request.maxTokens ?? model.answerTokens ?? Infinity);
   return { ...ask, request: { ...ask.request, maxTokens } };
 }
 

@@ -120,6 +120,39 @@ Deno.test("ImageReader has sounds heard by the tower of sounds, with rows of its
   assertEquals(given.map(({ values }) => values[0]), [1, 1, 2, 2]);
 });
 
+Deno.test("ImageReader gives a row that stands behind each line one id in each image", async () => {
+  const tile = { count: 2, kept: 2, added: null, positions: null, patches: Float32Array.of(7, 8) };
+  const line = { tensor: "line", first: 0, count: 1, grid: null, isRepeated: true } as const;
+  const rows = { tile: 0, count: 1, grid: null };
+  const layout = [
+    ...[{ ...rows, first: 0 }, line, { ...rows, first: 1 }, line],
+    ...[{ ...line, tensor: "end" }, { ...rows, first: 0 }],
+  ];
+  const { images } = reader({
+    towers: [{
+      reads: { positions: null, classTokens: null } as LookingTower["reads"],
+      // Parts of a row are that, all of them.
+      floats: (tensor) => Float32Array.of(tensor === "line" ? 1 : 3, 2),
+      see: ({ kept, patches }) =>
+        Promise.resolve(Float32Array.from({ length: kept * D }, (_, i) => patches[i / D | 0])),
+      close: () => Promise.resolve(),
+    }],
+    preparer: {
+      prepare: () => Promise.resolve({ tiles: [tile], seesAll: false, layout }),
+      close: () => Promise.resolve(),
+    },
+  });
+  const { ids, given } = await images.lookAt(messages([1]));
+  assertEquals(ids, [[-1, -2, -3, -2, -4, -5]]);
+  assertEquals(given.map(({ firstId, values }) => [firstId, ...values]), [
+    ...[[-1, 7, 7, 7, 7], [-2, 1, 2, 1, 2], [-3, 8, 8, 8, 8]],
+    ...[[-4, 3, 2, 3, 2], [-5, 7, 7, 7, 7]],
+  ]);
+  // Of another image it has another one: what is kept of them is forgotten one by one.
+  assertEquals((await images.lookAt(messages([2]))).ids, [[-6, -7, -8, -7, -9, -10]]);
+  assertEquals((await images.lookAt(messages([3]), { isCounted: true })).ids, [Array(6).fill(-1)]);
+});
+
 Deno.test("ImageReader counts without a tower", async () => {
   const { images, counts } = reader();
   const { ids, given } = await images.lookAt(messages([1, 2]), { isCounted: true });

@@ -95,6 +95,36 @@ Deno.test("schemas, grammars, functions that must be called and log probabilitie
     assertStringIncludes(vectors.message, "Cannot make vectors of texts with this model");
   }));
 
+Deno.test("an answer has 256 tokens where nobody says, whatever the context of a request is", () =>
+  withFilling(async (app, model) => {
+    const asked = { model: model.id, messages: MESSAGES, stream: false };
+    const options = { temperature: 0, seed: 1 };
+    const countOf = async (more: object) => {
+      const response = await post(app, "/api/chat", { ...asked, options: { ...options, ...more } });
+      return (await response.json()).eval_count;
+    };
+    // A context as long as it is, a shorter one, and one in which there is room for no more.
+    const { length } = model.encodeChat([{ role: "user", content: "a story" }]);
+    assertEquals([await countOf({}), await countOf({ num_ctx: 1000 })], [256, 256]);
+    assertEquals(await countOf({ num_ctx: length + 100 }), 100);
+    assertEquals(await countOf({ num_ctx: 1000, num_predict: 300 }), 300);
+  }, { fill: { blockTokens: 64, stepTokens: 64 } }));
+
+Deno.test("conversations with a model that fills in are not kept, and it says why", () =>
+  withFilling(async (_, model) => {
+    const path = await Deno.makeTempDir();
+    try {
+      const conversations = { path, bytesMax: 1e6 };
+      const app = createApp({ models: loadedModels([model]), conversations });
+      const asked = { model: model.id, name: "one", prompt: "a story" };
+      const { message, code } = await refused(app, "/conversations/save", asked, 501);
+      assertStringIncludes(message, "each word depends on all of it");
+      assertEquals([code, [...Deno.readDirSync(path)]], ["not_supported", []]);
+    } finally {
+      await Deno.remove(path, { recursive: true });
+    }
+  }));
+
 Deno.test("who leaves an answer that is filled in stops it, and who waits has the next turn", () =>
   withFilling(async (_, model) => {
     const server = serve({ models: loadedModels([model]), onError: () => {}, port: 0 });
