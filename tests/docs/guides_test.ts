@@ -126,8 +126,29 @@ Deno.test("docs/clients.md names the words of JSON Schema that hold, and such th
 Deno.test("CHANGELOG.md says nothing twice, NOTES.md has each section once", () => {
   const entries = read("CHANGELOG.md").split("\n").filter((line) => line.length > 60);
   assertEquals(twice(entries.map((line) => line.slice(0, 60))), []);
-  assertEquals(twice(read("NOTES.md").match(/^## .*$/gm) ?? []), []);
+  const notes = read("NOTES.md");
+  assertEquals(twice(notes.match(/^## .*$/gm) ?? []), []);
+  assertEquals(twice(indexOf(notes).map(({ subject }) => subject)), []);
 });
+
+Deno.test("NOTES.md's index names sections that there are", () => {
+  const notes = read("NOTES.md");
+  const rows = indexOf(notes);
+  assert(rows.length > 10, `the index has ${rows.length} rows`);
+  const headings = notes.match(/^#{2,} .*$/gm) ?? [];
+  const isThere = (name: string) => headings.some((heading) => heading.includes(name));
+  for (const { subject, sections } of rows) {
+    assert(sections.length > 0, `${subject} names sections`);
+    assertEquals(sections.filter((name) => !isThere(name)), [], subject);
+  }
+});
+
+/** Rows of "Where to look": what about, and parts of the titles of sections to read. */
+function indexOf(notes: string): { subject: string; sections: string[] }[] {
+  const [, index = ""] = /^## Where to look\n([^]*?)^## /m.exec(notes) ?? [];
+  return [...index.matchAll(/^\| (.+) \| (.+) \|$/gm)].slice(1)
+    .map(([, subject, names]) => ({ subject, sections: names.split(" · ") }));
+}
 
 function twice(lines: readonly string[]): string[] {
   return lines.filter((line, at) => lines.indexOf(line) < at);
