@@ -53,11 +53,14 @@ Deno.test("commands that are not run have a reason that is known", () => {
 });
 
 Deno.test("commands within sentences have verbs that there are", () => {
+  let count = 0;
   for (const document of listDocuments()) {
     for (const [command, verb] of read(document).matchAll(/`ganglion ([a-z]+)/g)) {
       assert(exists(`${ROOT}/src/cli/verbs/${verb}.ts`), `${document}: ${command}`);
+      count++;
     }
   }
+  assert(count > 10, `${count} commands were looked at`);
 });
 
 /** Flags of programs that are not this one's. */
@@ -69,30 +72,39 @@ Deno.test("flags in documents are there", () => {
   const flagsOf = (text: string) =>
     [...text.matchAll(/(?<![\w-])--[a-z][a-z\d-]+/g)].map(([flag]) => flag);
   const known = new Set([...sources.flatMap(flagsOf), ...OTHERS_FLAGS]);
+  let count = 0;
   for (const document of listDocuments()) {
-    const unknown = flagsOf(read(document)).filter((flag) => !known.has(flag));
-    assertEquals(unknown, [], document);
+    const flags = flagsOf(read(document));
+    count += flags.length;
+    assertEquals(flags.filter((flag) => !known.has(flag)), [], document);
   }
+  assert(count > 100, `${count} flags were looked at`);
 });
 
 Deno.test("links between documents lead to files", () => {
+  let count = 0;
   for (const document of [...listDocuments(), ...listInternals()]) {
     for (const link of fileLinks(read(document))) {
       const path = join(ROOT, dirname(document), link);
       assert(exists(path), `${document} links to ${link}, which is not there`);
+      count++;
     }
   }
+  assert(count > 50, `${count} links were looked at`);
 });
 
 Deno.test("files that ARCHITECTURE.md and what it links to name are there", () => {
   const folders = ["src", "wasm", "gpu", "workers", "tests", "packaging", "docs/make"];
   const files = folders.flatMap(filesBelow).concat("mod.ts");
+  let count = 0;
   for (const document of listInternals()) {
     const text = read(document);
     const named = [...text.matchAll(/`([\w./-]+\.(?:ts|tsx|wgsl))`/g)].map(([, name]) => name);
     const missing = named.filter((name) => !files.some((path) => `/${path}`.endsWith(`/${name}`)));
     assertEquals(missing, [], document);
+    count += named.length;
   }
+  assert(count > 50, `${count} names were looked at`);
   const linked = fileLinks(read("ARCHITECTURE.md"));
   assertEquals(listInternals().slice(2).filter((path) => !linked.includes(path)), []);
 });
