@@ -166,6 +166,15 @@ function twice(lines: readonly string[]): string[] {
   return lines.filter((line, at) => lines.indexOf(line) < at);
 }
 
+Deno.test("messages in docs/troubleshooting.md are the program's", () => {
+  const sources = [...sourcesBelow("src"), ...sourcesBelow("packaging")].map(read).join("\n");
+  const messages = [...read("docs/troubleshooting.md").matchAll(/`(Cannot [^`]*|it[s ][^`]*)`/g)]
+    // What differs from one to the next is not in a source.
+    .map(([, said]) => said.split(/…|127\.| N /)[0].trim());
+  assert(messages.length > 8, `${messages.length} messages`);
+  assertEquals(messages.filter((said) => !sources.includes(said)), []);
+});
+
 Deno.test("docs/README.md lists every guide", () => {
   const listed = fileLinks(read("docs/README.md")).map((link) => `docs/${link}`);
   const guides = listDocuments().filter((path) => !path.endsWith("README.md"));
